@@ -1,0 +1,205 @@
+"""The ledger: every statement with its verdict. Checks register themselves here, each with the mutants that it kills."""
+
+from __future__ import annotations
+
+import difflib
+import time
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module, resources
+from typing import Any
+
+from bdia_numerics.program import NotInvertibleError
+
+VERDICTS = ("proved", "measured", "refuted", "misprint", "definition", "needs-weights", "skipped", "open", "failed")
+CHECK_MODULES = ("bdia", "definitions", "flows", "propositions")
+
+
+class CheckFailed(Exception):
+    """A check did not find what the claim says."""
+
+
+class Skipped(Exception):
+    """A check needs an extra that is not installed."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A numbered statement of the paper or of the toolkit's own list of facts."""
+
+    id: str
+    source: str
+    title: str
+    statement: str
+    verdict: str
+    note: str
+    printed: str = ""
+    right: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check that decides claims.
+
+    Attributes
+    ----------
+    run
+        Called with no arguments for the claim, or with the keywords of a mutant; returns the evidence in words, or
+        raises CheckFailed.
+    mutants
+        By name, the keyword arguments (made when wanted) with which `run` must fail.
+    slow
+        Whether it runs only with --full.
+    """
+
+    ids: tuple[str, ...]
+    verdict: str
+    run: Callable[..., str]
+    mutants: Mapping[str, Mapping[str, Callable[[], Any]]]
+    slow: bool
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A statement with its verdict."""
+
+    statement: Statement
+    verdict: str
+    evidence: str
+    seconds: float
+    check: Check | None = field(default=None, compare=False)
+
+
+_CHECKS: dict[str, Check] = {}
+
+
+def check(
+    *ids: str, verdict: str, mutants: Mapping[str, Mapping[str, Callable[[], Any]]], slow: bool = False
+) -> Callable[[Callable[..., str]], Callable[..., str]]:
+    """Register a function as the check of claims.
+
+    Parameters
+    ----------
+    ids
+        The claims that it decides.
+    verdict
+        What holds if it passes.
+    mutants
+        Planted errors that it must notice, at least one.
+    slow
+        Whether it runs only with --full.
+    """
+    if verdict not in VERDICTS or not mutants:
+        raise ValueError(f"check of {ids}: verdict={verdict!r} must be one of {VERDICTS}, and a mutant must be declared")
+
+    def register(function: Callable[..., str]) -> Callable[..., str]:
+        for name in ids:
+            if name in _CHECKS:
+                raise ValueError(f"claim {name!r} has two checks")
+            _CHECKS[name] = Check(ids, verdict, function, mutants, slow)
+        return function
+
+    return register
+
+
+def require(condition: object, message: str) -> None:
+    """Raise CheckFailed with the message unless the condition holds."""
+    if not condition:
+        raise CheckFailed(message)
+
+
+def statements() -> dict[str, Statement]:
+    """Return all statements by id, in the order of the ledger."""
+    text = resources.files("bdia_numerics.claims").joinpath("statements.toml").read_text(encoding="utf-8")
+    return {entry["id"]: Statement(**entry) for entry in tomllib.loads(text)["claim"]}
+
+
+def checks() -> dict[str, Check]:
+    """Return all checks by claim."""
+    for module in CHECK_MODULES:
+        import_module(f"bdia_numerics.claims.{module}")
+    return _CHECKS
+
+
+def select(only: Sequence[str] | None) -> list[Statement]:
+    """Return the statements with the given ids, all if None.
+
+    Raises
+    ------
+    ValueError
+        For an unknown id, with the nearest ones.
+    """
+    known = statements()
+    for name in only or ():
+        if name not in known:
+            near = ", ".join(difflib.get_close_matches(name, known, n=3)) or "run `bdia verify` for the list"
+            raise ValueError(f"claim {name!r} is not in the ledger: did you mean {near}?")
+    return [known[name] for name in only] if only else list(known.values())
+
+
+def decide(only: Sequence[str] | None = None, *, full: bool = False) -> Iterator[Decided]:
+    """Decide claims one after the other, in the order of the ledger.
+
+    Parameters
+    ----------
+    only
+        Ids; all by default.
+    full
+        Whether to run the slow checks; without it their claims say so.
+    """
+    done: dict[int, tuple[str, str, float]] = {}
+    registered = checks()
+    for statement in select(only):
+        check = registered.get(statement.id)
+        if check is None:
+            yield Decided(statement, statement.verdict, statement.note, 0.0)
+        elif check.slow and not full and only is None:
+            yield Decided(statement, "skipped", "slow: run with --full or --only", 0.0, check)
+        else:
+            fresh = id(check.run) not in done
+            if fresh:
+                done[id(check.run)] = _run(check)
+            verdict, evidence, seconds = done[id(check.run)]
+            yield Decided(statement, verdict, evidence, seconds if fresh else 0.0, check)
+
+
+def _run(check: Check) -> tuple[str, str, float]:
+    begin = time.perf_counter()
+    try:
+        verdict, evidence = check.verdict, check.run()
+    except Skipped as error:
+        verdict, evidence = "skipped", str(error)
+    except Exception as error:  # a broken check is a line of the ledger, not the end of the others
+        verdict, evidence = "failed", f"{type(error).__name__}: {error}"
+    return verdict, evidence, time.perf_counter() - begin
+
+
+@dataclass(frozen=True)
+class MutantResult:
+    """What became of a planted error."""
+
+    ids: tuple[str, ...]
+    mutant: str
+    killed: bool
+    how: str
+
+
+def unique_checks(only: Iterable[str] | None = None) -> list[Check]:
+    """Return each check once."""
+    registered = checks()
+    chosen = registered if only is None else {s.id: registered[s.id] for s in select(list(only)) if s.id in registered}
+    return list({id(c.run): c for c in chosen.values()}.values())
+
+
+def run_mutant(check: Check, name: str) -> MutantResult:
+    """Run a check on a planted error. Only CheckFailed, or a refusal to invert, counts as noticing it."""
+    arguments = {key: make() for key, make in check.mutants[name].items()}
+    try:
+        check.run(**arguments)
+    except (CheckFailed, NotInvertibleError) as error:
+        return MutantResult(check.ids, name, True, str(error))
+    except Exception as error:
+        return MutantResult(check.ids, name, False, f"broke: {type(error).__name__}: {error}")
+    return MutantResult(check.ids, name, False, "not noticed")

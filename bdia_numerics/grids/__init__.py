@@ -1,0 +1,297 @@
+"""Grids: N+1 times with their noise levels, made in one number system and evaluated anew in any other.
+
+The named constructors take ``space=`` (default float64) and keep their recipe with its decimal parameters, so that
+``grid.to(spaces.MPMath(50))`` has 50 right digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import spaces
+from bdia_numerics.grids.grid import Between, Grid, Point, Recipe, columns, decided, exact, system
+from bdia_numerics.grids.recipes import Listed, Mapped, Power, Symbolic, Values, clean_time, rounded
+from bdia_numerics.schedules import Discrete, Schedule
+from bdia_numerics.spaces import Space
+
+__all__ = [
+    "Between",
+    "Grid",
+    "Point",
+    "asinh",
+    "from_timesteps",
+    "from_values",
+    "karras",
+    "leading",
+    "linspace",
+    "log_snr",
+    "quadratic",
+    "symbolic",
+    "trailing",
+    "uniform",
+]
+
+Time = Any
+
+
+def _build(recipe: Recipe, space: Any, schedule: Schedule | None) -> Grid:
+    target = system(space)
+    whole = columns(target, recipe)
+    return Grid(whole, target, schedule, recipe, range(len(whole[0])))
+
+
+def _slots(n: Any, least: int = 1) -> int:
+    if isinstance(n, bool) or not isinstance(n, int | np.integer):
+        raise TypeError(f"n={n!r} is no number of slots: pass an int")
+    if n < least:
+        raise ValueError(f"n={n}: a grid needs at least {least} slot{'s' if least > 1 else ''}")
+    return int(n)
+
+
+def _inside(schedule: Schedule, name: str, t: Fraction) -> Fraction:
+    low, high = schedule.domain
+    if t < low or (high is not None and t > high):
+        upper = "" if high is None else f" <= {float(high):g}"
+        raise ValueError(f"{name}={float(t):g} is outside the schedule: need {float(low):g} <= t{upper}")
+    return t
+
+
+def _ends(schedule: Schedule, t_max: Time | None, t_min: Time | None) -> tuple[Fraction, Fraction]:
+    top = _inside(schedule, "t_max", schedule.t_max if t_max is None else exact("t_max", t_max))
+    bottom = _inside(schedule, "t_min", schedule.t_min if t_min is None else exact("t_min", t_min))
+    if not bottom < top:
+        raise ValueError(f"t_min={float(bottom):g}, t_max={float(top):g}: need t_min < t_max")
+    return top, bottom
+
+
+def uniform(
+    schedule: Schedule, n: int, *, t_max: Time | None = None, t_min: Time | None = None, space: Any = spaces.FLOAT64
+) -> Grid:
+    """Return the grid with equal steps of t; times of a discrete schedule are not rounded (see `linspace`).
+
+    Parameters
+    ----------
+    schedule
+        Gives alpha and sigma.
+    n
+        The number of slots; the grid has n+1 points.
+    t_max, t_min
+        Its ends; the schedule's own by default.
+    space
+        The number system.
+
+    Raises
+    ------
+    ValueError
+        For n < 1 and for ends outside the schedule's domain or in the wrong order.
+    """
+    return _build(Power(schedule, _slots(n), *_ends(schedule, t_max, t_min), 1), space, schedule)
+
+
+def quadratic(
+    schedule: Schedule, n: int, *, t_max: Time | None = None, t_min: Time | None = None, space: Any = spaces.FLOAT64
+) -> Grid:
+    """Return the grid with t_i = t_min + (t_max - t_min)(i/n)^2; parameters and errors as in `uniform`."""
+    return _build(Power(schedule, _slots(n), *_ends(schedule, t_max, t_min), 2), space, schedule)
+
+
+def log_snr(
+    schedule: Schedule, n: int, *, t_max: Time | None = None, t_min: Time | None = None, space: Any = spaces.FLOAT64
+) -> Grid:
+    """Return the grid with equal steps of log(alpha^2/sigma^2); ValueError where it is infinite, else as `uniform`."""
+    return _build(Mapped(schedule, _slots(n), *_ends(schedule, t_max, t_min), "log_snr"), space, schedule)
+
+
+def asinh(
+    schedule: Schedule, n: int, *, t_max: Time | None = None, t_min: Time | None = None, space: Any = spaces.FLOAT64
+) -> Grid:
+    """Return the grid with equal steps of asinh(sigma/alpha); ValueError where alpha = 0, else as in `uniform`."""
+    return _build(Mapped(schedule, _slots(n), *_ends(schedule, t_max, t_min), "asinh"), space, schedule)
+
+
+def karras(
+    schedule: Schedule,
+    n: int,
+    *,
+    rho: float | int | Fraction = 7,
+    t_max: Time | None = None,
+    t_min: Time | None = None,
+    append_zero: bool = False,
+    space: Any = spaces.FLOAT64,
+) -> Grid:
+    """Return the grid with equal steps of (sigma/alpha)^(1/rho) (Karras et al. 2022, eq. (5)).
+
+    Parameters
+    ----------
+    rho
+        At least 1; 7 in their paper.
+    append_zero
+        Take n-1 such slots and a last one down to sigma = 0, as they do.
+
+    Other parameters and errors as in `uniform`; ValueError where alpha = 0 and for rho < 1.
+    """
+    exponent = exact("rho", rho)
+    if exponent < 1:
+        raise ValueError(f"rho={rho}: need rho >= 1, for instance rho=7")
+    ends = _ends(schedule, t_max, t_min)
+    slots = _slots(n, 2 if append_zero else 1)
+    return _build(Mapped(schedule, slots, *ends, "karras", exponent, append_zero), space, schedule)
+
+
+def _training_steps(schedule: Schedule, n: int, name: str) -> int:
+    if not isinstance(schedule, Discrete):
+        raise TypeError(f"{name} spacing counts training steps, and {schedule} has none: use grids.uniform")
+    if _slots(n) > schedule.length:
+        raise ValueError(f"n={n} exceeds the {schedule.length} training steps: take fewer slots, or grids.uniform")
+    return schedule.length
+
+
+def leading(
+    schedule: Schedule, n: int, *, steps_offset: int = 0, final_alpha: Any = 1, space: Any = spaces.FLOAT64
+) -> Grid:
+    """Return diffusers' "leading" grid: times k (T//n) + steps_offset for k = n-1..0, then the final point.
+
+    Parameters
+    ----------
+    schedule
+        A discrete schedule with T training steps.
+    n
+        The number of slots, which is diffusers' number of inference steps.
+    steps_offset
+        Added to each time: 0 in diffusers, 1 in the configuration of Stable Diffusion.
+    final_alpha
+        alpha at the data end: 1 is clean data at t = -1 (diffusers' set_alpha_to_one); None ends at t = 0
+        (set_alpha_to_one=False, as Stable Diffusion), for which the time before it must not be 0 already.
+    space
+        The number system.
+
+    Raises
+    ------
+    TypeError
+        If the schedule is not discrete.
+    ValueError
+        For n < 1 or n > T, and times outside the table.
+    """
+    ratio = _training_steps(schedule, n, "leading") // n
+    return _integers(schedule, [k * ratio + steps_offset for k in range(n)], final_alpha, space)
+
+
+def linspace(schedule: Schedule, n: int, *, final_alpha: Any = 1, space: Any = spaces.FLOAT64) -> Grid:
+    """Return diffusers' "linspace" grid: n rounded times from T-1 to 0, then the final point; see `leading`."""
+    steps = _training_steps(schedule, n, "linspace")
+    return _integers(schedule, rounded(np.linspace(0, steps - 1, n)), final_alpha, space)
+
+
+def trailing(schedule: Schedule, n: int, *, final_alpha: Any = 1, space: Any = spaces.FLOAT64) -> Grid:
+    """Return diffusers' "trailing" grid: times k T/n - 1 for k = n..1, rounded, then the final point; see `leading`."""
+    steps = _training_steps(schedule, n, "trailing")
+    return _integers(schedule, [k - 1 for k in rounded(steps - np.arange(n) * (steps / n))][::-1], final_alpha, space)
+
+
+def _integers(schedule: Schedule, times: list[int], final_alpha: Any, space: Any) -> Grid:
+    if final_alpha is None and times[0] == 0:
+        raise ValueError("final_alpha=None ends at t=0, where this spacing is already: use final_alpha=1")
+    if final_alpha is None:
+        times = [0, *times]
+    return from_timesteps(schedule, times[::-1], final_alpha, space=space)
+
+
+def from_timesteps(
+    schedule: Schedule, ts: Iterable[Time], final_alpha: Any = None, *, space: Any = spaces.FLOAT64
+) -> Grid:
+    """Return the grid of given times.
+
+    Parameters
+    ----------
+    schedule
+        Gives alpha and sigma.
+    ts
+        N+1 times in sampling order, t_N first; or N of them, if final_alpha is given. Floats mean the decimals that
+        they print as.
+    final_alpha
+        alpha of one more point at the data end, as in diffusers. 1 stands at the schedule's time of clean data; another
+        alpha needs a variance-preserving schedule and stands at the time that has it, if the schedule has one above its
+        clean end, else there.
+    space
+        The number system.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two points, times that are not strictly decreasing, NaN, or outside the schedule's domain, and
+        for a final_alpha that is not above alpha at the last time.
+    """
+    times = [exact("ts", t) for t in ts][::-1]
+    if len(times) + (final_alpha is not None) < 2:
+        raise ValueError(f"ts has {len(times)} times: a grid needs two points at least, or one and final_alpha")
+    for t in times:
+        _inside(schedule, "t", t)
+    for later, earlier in pairwise(times):
+        if not later < earlier:
+            what = "occurs twice" if later == earlier else f"comes after {float(earlier):g}"
+            raise ValueError(f"ts must fall strictly, and {float(later):g} {what}: sort it, noise end first")
+    final = None if final_alpha is None else _final(schedule, exact("final_alpha", final_alpha))
+    return _build(Listed(schedule, tuple(times), final), space, schedule)
+
+
+def _final(schedule: Schedule, alpha: Fraction) -> tuple[Fraction, Fraction]:
+    if not 0 < alpha <= 1 or (alpha < 1 and not schedule.variance_preserving):
+        raise ValueError(f"final_alpha={float(alpha):g} leaves sigma open: give 1, or the last time itself")
+    clean = clean_time(schedule)
+    if alpha == 1:
+        return clean, alpha
+    a = float(alpha)
+    return exact("t", schedule.time("sigma_bar", float(1 - alpha * alpha) ** 0.5 / a)), alpha
+
+
+def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None) -> Grid:
+    """Return the grid of given values.
+
+    Parameters
+    ----------
+    t, alpha, sigma
+        N+1 values each: floats, mpf, Fractions or symbols, with ints among them. Data end first, as the arrays of a
+        grid, or noise end first: the end with the smaller sigma/alpha becomes index 0.
+    space
+        The number system, if it is not that of the values.
+
+    Raises
+    ------
+    ValueError
+        For mismatched lengths, fewer than two points, NaN or infinity, alpha < 0, sigma < 0, t not strictly monotone,
+        sigma/alpha not strictly rising. Undecided for symbols.
+    TypeError
+        If values of two number systems are mixed.
+    """
+    lists = [list(x) for x in (t, alpha, sigma)]
+    lengths = [len(x) for x in lists]
+    if len(set(lengths)) > 1 or lengths[0] < 2:
+        raise ValueError(f"t, alpha, sigma have {lengths} values: pass equally many of each, two at least")
+    own = _common([x for column in lists for x in column])
+    lists = [[own.number(_plain(x)) for x in column] for column in lists]
+    if decided(lists[2][0] * lists[1][-1] > lists[2][-1] * lists[1][0]):
+        lists = [column[::-1] for column in lists]
+    recipe = Values(tuple(lists[0]), tuple(lists[1]), tuple(lists[2]), own)
+    return _build(recipe, own if space is None else space, None)
+
+
+def _plain(x: Any) -> Any:
+    return int(x) if isinstance(x, np.integer) else x
+
+
+def _common(values: list[Any]) -> Space:
+    found = {spaces.of(x) for x in values if not isinstance(x, int | np.integer)}
+    if len(found) > 1:
+        names = ", ".join(sorted(s.name for s in found))
+        raise TypeError(f"t, alpha, sigma mix number systems ({names}): give all values in one of them")
+    return found.pop() if found else spaces.FLOAT64
+
+
+def symbolic(n: int) -> Grid:
+    """Return a grid of n slots whose t_i (real), alpha_i and sigma_i (positive) are symbols; ValueError for n < 1."""
+    return _build(Symbolic(_slots(n)), spaces.SYMBOLS, None)

@@ -1,0 +1,269 @@
+"""Grids: the times of a run with their noise levels, indexed as in the paper."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from bdia_numerics import spaces
+from bdia_numerics.schedules import Schedule
+from bdia_numerics.schedules.base import write
+from bdia_numerics.spaces import Scalar, Space
+from bdia_numerics.spaces.base import decimal
+
+Columns = tuple[list[Scalar], list[Scalar], list[Scalar]]
+
+
+class Point(NamedTuple):
+    """A time with its noise level; the derivatives are None where they are not known or diverge."""
+
+    t: Scalar
+    alpha: Scalar
+    sigma: Scalar
+    alpha_dot: Scalar | None = None
+    sigma_dot: Scalar | None = None
+
+
+@dataclass(frozen=True)
+class Between:
+    """The time at which a variable is (1-theta) times its value at index i plus theta times its value at index j.
+
+    `variable` is "sigma_bar", "log_snr" or "t".
+    """
+
+    i: int
+    j: int
+    theta: Any
+    variable: str = "sigma_bar"
+
+    def __post_init__(self) -> None:
+        if self.variable not in ("sigma_bar", "log_snr", "t"):
+            raise ValueError(f"variable={self.variable!r} is unknown: use 'sigma_bar', 'log_snr' or 't'")
+
+
+class Recipe(Protocol):
+    """How the points of a grid are computed in any number system: lists of t, alpha and sigma, data end first."""
+
+    def points(self, space: Space) -> Columns: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """N slots between N+1 times.
+
+    Attributes
+    ----------
+    t, alpha, sigma
+        Read-only arrays of shape (N+1,), index 0 the data end and N the noise end, in the grid's number system.
+    space, schedule
+        The number system; the schedule, None if only values are known.
+    recipe
+        What computes the points in other number systems.
+    root, offset
+        A fingerprint of the whole grid that this one is a part of, and the index in it of point 0.
+    """
+
+    whole: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]] = field(repr=False)
+    space: Space
+    schedule: Schedule | None
+    recipe: Recipe = field(repr=False)
+    _span: range = field(repr=False)
+    t: np.ndarray[Any, Any] = field(init=False)
+    alpha: np.ndarray[Any, Any] = field(init=False)
+    sigma: np.ndarray[Any, Any] = field(init=False)
+    _plans: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, column in zip(("t", "alpha", "sigma"), self.whole, strict=True):
+            values = column[list(self._span)]
+            values.setflags(write=False)
+            object.__setattr__(self, name, values)
+
+    def __len__(self) -> int:
+        return self.n
+
+    @property
+    def n(self) -> int:
+        """The number N of slots."""
+        return len(self._span) - 1
+
+    @property
+    def timesteps(self) -> np.ndarray[Any, Any]:
+        """The times in sampling order, t_N first, shape (N+1,)."""
+        return self.t[::-1]
+
+    @property
+    def offset(self) -> int:
+        """The index of point 0 in the whole grid (in the whole reversed one, for a reversed grid)."""
+        start = self._span[0]
+        return start if self._span.step > 0 else len(self.whole[0]) - 1 - start
+
+    @cached_property
+    def root(self) -> str:
+        """The fingerprint of the whole grid: SHA-256 of number system and values, and "-reversed" if it is reversed."""
+        text = ";".join(",".join(str(self.space.field(v)) for v in column) for column in self.whole)
+        fingerprint = hashlib.sha256(f"{self.space.name}:{text}".encode()).hexdigest()
+        return fingerprint if self._span.step > 0 else f"{fingerprint}-reversed"
+
+    def reversed(self) -> Grid:
+        """The same points with index i and N-i exchanged, as encoding runs through them."""
+        return self._with(self._span[::-1])
+
+    def __getitem__(self, part: slice) -> Grid:
+        """Return slots a..b, that is points a..b with both ends, as a grid of b-a slots."""
+        if not hasattr(part, "indices") or part.step not in (None, 1):
+            raise TypeError(f"grid[{part!r}]: take a part with grid[a:b], 0 <= a < b <= {self.n}")
+        a = 0 if part.start is None else part.start
+        b = self.n if part.stop is None else part.stop
+        if not 0 <= a < b <= self.n:
+            raise ValueError(f"grid[{a}:{b}] has no slot of this grid: need 0 <= a < b <= {self.n}")
+        return self._with(self._span[a : b + 1])
+
+    def to(self, space: Any) -> Grid:
+        """Return the grid evaluated anew in another number system.
+
+        Parameters
+        ----------
+        space
+            A space of `spaces`, a NumPy float dtype, or Fraction.
+
+        Raises
+        ------
+        TypeError
+            If the grid has no faithful values there: given floats as fractions, an exponential as a fraction.
+        """
+        target = system(space)
+        return self._with(self._span, columns(target, self.recipe), target)
+
+    def point(self, time: int | Between) -> Point:
+        """Return a time with its noise level and their derivatives, as scalars of the grid's system.
+
+        Parameters
+        ----------
+        time
+            An index 0..N, or a `Between`.
+
+        Raises
+        ------
+        IndexError
+            For an index outside 0..N.
+        ValueError
+            For a `Between` on a grid without a schedule, or at a value that the schedule does not reach.
+        """
+        if isinstance(time, Between):
+            return self._between(time)
+        if not 0 <= time <= self.n:
+            raise IndexError(f"index {time} is outside the grid: its points are 0..{self.n}")
+        symbolic = getattr(self.recipe, "symbols", None)
+        if symbolic is not None:
+            own: Point = symbolic(str(self._span[time]))
+            return own
+        t, alpha, sigma = (self.space.number(column[time]) for column in (self.t, self.alpha, self.sigma))
+        return Point(t, alpha, sigma, *self._derivatives(t))
+
+    def _between(self, time: Between) -> Point:
+        theta = self.space.number(time.theta)
+        if theta in (0, 1):
+            return self.point(time.j if theta == 1 else time.i)
+        first, last = self.point(time.i), self.point(time.j)
+        symbolic = getattr(self.recipe, "symbols", None)
+        if symbolic is not None:
+            i, j = self._span[time.i], self._span[time.j]
+            # One time has one name, from whichever side it is reached.
+            low, high, part = (i, j, theta) if i < j else (j, i, 1 - theta)
+            own: Point = symbolic(f"{{{low},{high},{str(part).replace(' ', '')},{time.variable}}}")
+            return own
+        if self.schedule is None:
+            raise ValueError(f"{time} needs a schedule, and this grid has values only: use grids.from_timesteps")
+        with self.space.working():
+            ends = [p.t if time.variable == "t" else self._value(time.variable, p) for p in (first, last)]
+            value = ends[0] + (ends[1] - ends[0]) * theta
+            t = self.schedule.time(time.variable, value)
+            return Point(t, self.schedule.alpha(t), self.schedule.sigma(t), *self._derivatives(t))
+
+    def _value(self, variable: str, point: Point) -> Scalar:
+        below = point.alpha if variable == "sigma_bar" else point.sigma
+        if point.alpha == 0 or below == 0:
+            raise ValueError(f"{variable} is infinite at t={point.t}: end the grid before it, or take variable='t'")
+        ratio = point.sigma / point.alpha
+        return ratio if variable == "sigma_bar" else write(self.space, -2 * self.space.log(ratio), None)
+
+    def _derivatives(self, t: Scalar) -> tuple[Scalar | None, Scalar | None]:
+        if self.schedule is None:
+            return None, None
+        found: list[Scalar | None] = []
+        for derivative in (self.schedule.alpha_dot, self.schedule.sigma_dot):
+            try:
+                value = derivative(t)
+                found.append(value if self.space.finite(value) else None)
+            except (ValueError, TypeError):
+                found.append(None)
+        return found[0], found[1]
+
+    def _with(self, span: range, whole: Any = None, space: Space | None = None) -> Grid:
+        return Grid(self.whole if whole is None else whole, space or self.space, self.schedule, self.recipe, span)
+
+
+def system(space: Any) -> Space:
+    """Return a number system, given itself or one of its names; TypeError for anything else."""
+    # isinstance would read every property, and the circle constant of the fractions raises.
+    return space if hasattr(type(space), "coefficient") else spaces.named(space)
+
+
+def columns(space: Space, recipe: Recipe) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return a recipe's points in a number system as three checked, read-only arrays of shape (N+1,)."""
+    with space.working():
+        t, alpha, sigma = (space.array(column) for column in recipe.points(space))
+    check(space, t, alpha, sigma)
+    for column in (t, alpha, sigma):
+        column.setflags(write=False)
+    return t, alpha, sigma
+
+
+def check(space: Space, t: Any, alpha: Any, sigma: Any) -> None:
+    """Raise ValueError unless all is finite, alpha and sigma not negative, t strictly monotone and sigma/alpha rising."""
+    for name, column in (("t", t), ("alpha", alpha), ("sigma", sigma)):
+        for i, value in enumerate(column):
+            if not space.finite(value):
+                raise ValueError(f"{name}[{i}]={value!s} is not finite: pass finite numbers")
+            if name != "t" and decided(value < 0):
+                raise ValueError(f"{name}[{i}]={value!s} is negative: noise levels are at least 0")
+    for i in range(len(t) - 1):
+        if decided(t[i] == t[i + 1]):
+            raise ValueError(f"t={t[i]!s} occurs twice (points {i} and {i + 1}): leave one out")
+        if (decided(t[i + 1] > t[i]) and decided(t[1] < t[0])) or (decided(t[i + 1] < t[i]) and decided(t[1] > t[0])):
+            raise ValueError(f"t={t[i + 1]!s} (point {i + 1}) turns back after t={t[i]!s}: sort the times")
+        # Compared as products, so that alpha = 0 is fine at the noise end.
+        if decided(sigma[i + 1] * alpha[i] <= sigma[i] * alpha[i + 1]):
+            raise ValueError(
+                f"sigma/alpha does not rise from point {i} (t={t[i]!s}) to point {i + 1} (t={t[i + 1]!s}): "
+                "each point needs more noise than the one before it"
+            )
+
+
+def decided(relation: Any) -> bool:
+    """Say whether a relation is known to hold; between symbols most are undecided, and then nothing is refused."""
+    try:
+        return bool(relation)
+    except TypeError:
+        return False
+
+
+def exact(name: str, x: Any) -> Fraction:
+    """Return a parameter as the Fraction that was meant: written decimals for floats, the very value for all else."""
+    if isinstance(x, int | np.integer):
+        return Fraction(int(x))
+    if isinstance(x, str):
+        return Fraction(x)
+    space = spaces.of(x)
+    if not space.finite(x):
+        raise ValueError(f"{name}={x} is not finite: pass a finite number")
+    try:
+        return decimal(x) if isinstance(x, float) else Fraction(str(space.field(x)))
+    except ValueError:
+        raise TypeError(f"{name}={x} is no number: pass an int, a float or a Fraction") from None

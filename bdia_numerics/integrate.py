@@ -1,0 +1,193 @@
+"""The four runs: solve, invert, encode, round_trip."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.grids import Grid
+from bdia_numerics.inversion import DDIMInversion, Method
+from bdia_numerics.models import as_eps, prediction_of
+from bdia_numerics.program import NotInvertibleError, Solver, structure
+from bdia_numerics.problems.reference import reference_flow
+from bdia_numerics.run import Model, Solution, Status, begin, inverse_plan, invert, solve
+from bdia_numerics.solvers import DDIM
+from bdia_numerics.spaces import Space, of
+from bdia_numerics.state import State, identity
+
+__all__ = ["RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", "solve"]
+
+
+def encode(
+    solver: Solver, model: Model, grid: Grid, x_0: Any, method: Method | None = None, *, return_trajectory: bool = False
+) -> Solution:
+    """Take data to noise.
+
+    An exactly invertible solver makes its further states at the data end by DDIM steps on the reversed grid, then runs
+    its derived inverse; `solve` from the resulting State returns x_0 exactly, but for rounding. Any other solver needs
+    an approximate inversion.
+
+    Parameters
+    ----------
+    solver, model, grid
+        As for `solve`.
+    x_0
+        State at t_0, of shape (*batch, *data).
+    method
+        An inversion of `bdia_numerics.inversion`; DDIMInversion() by default where the solver has no exact inverse.
+    return_trajectory
+        Whether to keep all N+1 states, indexed as in the paper.
+
+    Returns
+    -------
+    Solution
+        Its `.z` is the latent z_N.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `solve`.
+    """
+    if method is None and _invertible(solver, model, grid, x_0):
+        return _encode_exactly(solver, model, grid, x_0, return_trajectory)
+    found = (method or DDIMInversion())(solver, model, grid, x_0)
+    shape = structure(solver)
+    state = None
+    if len(shape.registers) == 1 and found.status.ok:
+        state = State(identity(solver), grid.root, {shape.output: found.z}, {shape.output: grid.offset + grid.n})
+    trajectory = found.trajectory[::-1] if return_trajectory and found.trajectory is not None else None
+    return replace(found, state=state, trajectory=trajectory)
+
+
+def _invertible(solver: Solver, model: Model, grid: Grid, x_0: Any) -> bool:
+    try:
+        inverse_plan(solver, grid, prediction_of(model), of(x_0))
+    except NotInvertibleError:
+        return False
+    return True
+
+
+def _encode_exactly(solver: Solver, model: Model, grid: Grid, x_0: Any, return_trajectory: bool) -> Solution:
+    depth, chain, nfe = structure(solver).depth, {0: x_0}, 0
+    if depth:
+        mirror = grid.reversed
+        first = solve(DDIM(), model, mirror[grid.n - depth : grid.n], x_0, return_trajectory=True)
+        chain = {k: first.trajectory[depth - k] for k in range(depth + 1)}
+        nfe = first.nfe
+    registers, more = begin(solver, model, grid, chain, 0)
+    times = {name: grid.offset + lag for name, lag in zip(registers, structure(solver).lags, strict=True)}
+    end = State(identity(solver), grid.root, registers, times)
+    found = invert(solver, model, grid, end, return_trajectory=return_trajectory)
+    return replace(found, nfe=found.nfe + nfe + more)
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """Both sides of a round trip.
+
+    Attributes
+    ----------
+    error : float
+        Root mean square, over all elements, of what came back less what was sent.
+    latent : float
+        Root mean square of the state at the far end less the true ODE state there. A round trip can be perfect with a
+        wrong start, so it says nothing without this.
+    reference_error : float
+        Estimated root-mean-square error of the true state; 0 for a closed form or a state that was given.
+    nfe : int
+        Model evaluations of the way there and back.
+    far, returned : array
+        The state at the far end, and what came back; shape (*batch, *data).
+    status : Status
+        Of the first run that went wrong, if any.
+    """
+
+    error: Any
+    latent: Any
+    reference_error: Any
+    nfe: int
+    far: Any
+    returned: Any
+    status: Status
+
+
+def round_trip(
+    solver: Solver,
+    model: Model,
+    grid: Grid,
+    z: Any,
+    start: str = "noise",
+    reference: Any = "fine",
+    *,
+    method: Method | None = None,
+) -> RoundTrip:
+    """Go to the other end and back, and measure both how well it returns and how far the other end is from the truth.
+
+    Parameters
+    ----------
+    solver, model, grid
+        As for `solve`.
+    z
+        z_N if `start` is "noise", x_0 if it is "data"; shape (*batch, *data).
+    start : {"noise", "data"}
+        "noise": solve, then invert. "data": encode, then solve from its State.
+    reference
+        Where the true state comes from: a problem with a `flow`, a state of z's shape, or "fine" for a numerical
+        solution of the model's own ODE with an error estimate.
+    method
+        Passed to `encode`; used in both directions where the solver has no exact inverse.
+
+    Raises
+    ------
+    ValueError
+        For another `start`, or "fine" on a grid without a schedule.
+    """
+    if start not in ("noise", "data"):
+        raise ValueError(f"start={start!r} is neither 'noise' nor 'data'")
+    space = of(z)
+    if start == "data":
+        there = encode(solver, model, grid, z, method)
+        back = solve(solver, model, grid, there.z if there.state is None else there.state)
+    else:
+        there = solve(solver, model, grid, z)
+        exact = method is None and _invertible(solver, model, grid, z) and there.state is not None
+        back = invert(solver, model, grid, there.state) if exact else encode(solver, model, grid, there.z, method)  # type: ignore[arg-type]
+    truth, uncertainty = _truth(model, grid, z, start, reference, space)
+    return RoundTrip(
+        error=_rms(back.z - z, space),
+        latent=_rms(there.z - truth, space),
+        reference_error=uncertainty,
+        nfe=there.nfe + back.nfe,
+        far=there.z,
+        returned=back.z,
+        status=there.status if not there.status.ok else back.status,
+    )
+
+
+def _truth(model: Model, grid: Grid, z: Any, start: str, reference: Any, space: Space) -> tuple[Any, Any]:
+    ends = (grid.t[grid.n], grid.t[0]) if start == "noise" else (grid.t[0], grid.t[grid.n])
+    if isinstance(reference, str) and reference != "fine":
+        raise ValueError(f"reference={reference!r} is none: pass 'fine', a problem with a flow, or a state")
+    if hasattr(reference, "flow") or isinstance(reference, str):
+        if grid.schedule is None:
+            raise ValueError(f"reference={reference!r} needs the schedule, and this grid was made from values: pass the true state")
+    if hasattr(reference, "flow"):
+        return reference.flow(z, *ends, grid.schedule), 0.0
+    if isinstance(reference, str):
+        fine = reference_flow(as_eps(model, grid.schedule), grid.schedule, z, *ends)  # type: ignore[arg-type]
+        return fine.z, fine.error
+    if np.shape(reference) != np.shape(z):
+        raise ValueError(f"reference has shape {np.shape(reference)}, z has {np.shape(z)}: pass the true state at the far end")
+    return reference, 0.0
+
+
+def _rms(difference: Any, space: Space) -> Any:
+    """Return the root mean square over all elements; in exact systems the root is taken in float64."""
+    if isinstance(difference, np.ndarray | np.generic) and difference.dtype != object:
+        return float(np.sqrt(np.mean(np.square(difference, dtype=np.result_type(difference, np.float64)))))
+    elements = np.ravel(np.asarray(difference, dtype=object))
+    mean = sum(d * d for d in elements) / space.number(len(elements))
+    return math.sqrt(mean) if space.exact else space.sqrt(mean)

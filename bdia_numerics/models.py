@@ -1,0 +1,255 @@
+"""Models: what a network predicts, said in a word, and the linear algebra between the predictions.
+
+With z = alpha x0 + sigma eps of eq. (1), each prediction m is a combination of x0 and eps:
+
+======== ==================================
+eps      m = eps
+x0       m = x0
+v        m = alpha eps - sigma x0
+velocity m = alpha_dot x0 + sigma_dot eps
+score    m = -eps / sigma, eq. (5)
+======== ==================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from bdia_numerics.grids import Point
+from bdia_numerics.schedules import Schedule
+from bdia_numerics.spaces import Scalar
+
+PREDICTIONS = ("eps", "x0", "v", "velocity", "score")
+
+Model = Callable[[Any, Any], Any]
+"""``model(z, t)``: states (*batch, *data) and a time to a prediction of the same shape and dtype."""
+
+
+@dataclass(frozen=True)
+class Predicting:
+    """A model with a word on what it predicts."""
+
+    model: Model
+    prediction: str
+
+    def __post_init__(self) -> None:
+        if not callable(self.model):
+            raise TypeError(f"model={self.model!r} is not callable: pass a function of (z, t)")
+        _known(self.prediction)
+
+    def __call__(self, z: Any, t: Any) -> Any:
+        """Return the model's own output at states z and time t."""
+        return self.model(z, t)
+
+
+def x0(f: Model) -> Predicting:
+    """Say that f predicts the clean data."""
+    return Predicting(f, "x0")
+
+
+def v(f: Model) -> Predicting:
+    """Say that f predicts v = alpha eps - sigma x0 (Salimans and Ho 2022)."""
+    return Predicting(f, "v")
+
+
+def velocity(f: Model) -> Predicting:
+    """Say that f predicts dz/dt = alpha_dot x0 + sigma_dot eps, as flow matching does."""
+    return Predicting(f, "velocity")
+
+
+def score(f: Model) -> Predicting:
+    """Say that f predicts the gradient of log q, eq. (5)."""
+    return Predicting(f, "score")
+
+
+def _known(prediction: str) -> str:
+    if prediction not in PREDICTIONS:
+        raise ValueError(f"prediction={prediction!r} is unknown: use one of {', '.join(PREDICTIONS)}")
+    return prediction
+
+
+def prediction_of(model: Model) -> str:
+    """Return what a model predicts: its `prediction`, "eps" for a plain callable; ValueError for an unknown word."""
+    return _known(getattr(model, "prediction", "eps"))
+
+
+def guided(cond: Model, uncond: Model, scale: Any) -> Predicting:
+    """Return classifier-free guidance, uncond + scale (cond - uncond).
+
+    Parameters
+    ----------
+    cond, uncond
+        Models with the same prediction.
+    scale
+        The guidance scale: 0 is uncond, 1 is cond. A number of the states' system.
+
+    Raises
+    ------
+    ValueError
+        If the predictions differ.
+    """
+    kinds = prediction_of(cond), prediction_of(uncond)
+    if kinds[0] != kinds[1]:
+        raise ValueError(f"cond predicts {kinds[0]} and uncond {kinds[1]}: convert one with models.as_prediction")
+
+    def combined(z: Any, t: Any) -> Any:
+        base = uncond(z, t)
+        return base + scale * (cond(z, t) - base)
+
+    return Predicting(combined, kinds[0])
+
+
+@dataclass
+class Counted:
+    """A model that counts its evaluations in `nfe`."""
+
+    model: Model
+    nfe: int = 0
+
+    @property
+    def prediction(self) -> str:
+        """What the model predicts."""
+        return prediction_of(self.model)
+
+    def __call__(self, z: Any, t: Any) -> Any:
+        """Return the model's output at states z and time t, and count it."""
+        self.nfe += 1
+        return self.model(z, t)
+
+
+def counted(model: Model) -> Counted:
+    """Return the model with a counter of its evaluations, `nfe`."""
+    return Counted(model)
+
+
+def eps_form(prediction: str, point: Any) -> tuple[Scalar, Scalar]:
+    """Return (a, b) with eps = a z + b m at a point, for a model that predicts m.
+
+    Parameters
+    ----------
+    prediction
+        One of `PREDICTIONS`.
+    point
+        Has alpha and sigma, and for "velocity" alpha_dot and sigma_dot: scalars of any number system.
+
+    Raises
+    ------
+    ValueError
+        Where the conversion diverges, or a derivative is not known; for an unknown prediction.
+    """
+    return _form(_known(prediction), point, wants_eps=True)
+
+
+def x0_form(prediction: str, point: Any) -> tuple[Scalar, Scalar]:
+    """Return (a, b) with x0 = a z + b m at a point, for a model that predicts m; see `eps_form`."""
+    return _form(_known(prediction), point, wants_eps=False)
+
+
+def _form(prediction: str, point: Any, *, wants_eps: bool) -> tuple[Scalar, Scalar]:
+    alpha, sigma = _field(point.alpha), _field(point.sigma)
+    if prediction == ("eps" if wants_eps else "x0"):
+        return Fraction(0), Fraction(1)
+    if prediction == "x0":
+        return _over(1, sigma, prediction, "sigma"), _over(-alpha, sigma, prediction, "sigma")
+    if prediction == "eps":
+        return _over(1, alpha, prediction, "alpha"), _over(-sigma, alpha, prediction, "alpha")
+    if prediction == "score":
+        if wants_eps:
+            return Fraction(0), -sigma
+        return _over(1, alpha, prediction, "alpha"), _over(sigma * sigma, alpha, prediction, "alpha")
+    # v and velocity are combinations p x0 + q eps, solved together with z = alpha x0 + sigma eps.
+    p, q = (-sigma, alpha) if prediction == "v" else _derivatives(point)
+    determinant = alpha * q - sigma * p
+    name = "alpha*sigma_dot - sigma*alpha_dot" if prediction == "velocity" else "alpha^2 + sigma^2"
+    top = (-p, alpha) if wants_eps else (q, -sigma)
+    return _over(top[0], determinant, prediction, name), _over(top[1], determinant, prediction, name)
+
+
+def _derivatives(point: Any) -> tuple[Scalar, Scalar]:
+    if point.alpha_dot is None or point.sigma_dot is None:
+        raise ValueError(
+            f"velocity needs alpha_dot and sigma_dot at t={point.t}, which are unknown or diverge there: "
+            "use a grid with a schedule that ends before it"
+        )
+    return _field(point.alpha_dot), _field(point.sigma_dot)
+
+
+def _field(x: Scalar) -> Scalar:
+    # 1/c of an int is a float in Python, which would enter exact runs.
+    return Fraction(x) if isinstance(x, int) else x
+
+
+def _over(top: Scalar, bottom: Scalar, prediction: str, name: str) -> Scalar:
+    if bottom == 0:
+        remedy = {"alpha": "v, velocity or x0", "sigma": "eps, v or velocity"}.get(name, "eps or x0")
+        raise ValueError(
+            f"{name} = 0: a model of {prediction} leaves the state open there: predict {remedy}, or end the grid before it"
+        )
+    return _field(top) / bottom
+
+
+def _point(schedule: Schedule, t: Any, *, derivatives: bool) -> Point:
+    level = t, schedule.alpha(t), schedule.sigma(t)
+    return Point(*level, schedule.alpha_dot(t), schedule.sigma_dot(t)) if derivatives else Point(*level)
+
+
+def _plus(a: Scalar, z: Any, b: Scalar, m: Any) -> Any:
+    # A zero coefficient drops its term, and with it its dtype and a possible 0 * inf.
+    if _is(a, 0):
+        return m if _is(b, 1) else b * m
+    return a * z if _is(b, 0) else a * z + (m if _is(b, 1) else b * m)
+
+
+def _is(c: Scalar, number: int) -> bool:
+    return bool(c == number) if not hasattr(c, "shape") or c.shape == () else False
+
+
+def as_eps(model: Model, schedule: Schedule) -> Model:
+    """Return the noise prediction of a model of any prediction; ValueError at times where it is not determined."""
+    return as_prediction(model, schedule, "eps")
+
+
+def as_prediction(model: Model, schedule: Schedule, prediction: str) -> Predicting:
+    """Return a model converted to another prediction.
+
+    Parameters
+    ----------
+    model
+        Any model.
+    schedule
+        The noise levels at which it is asked.
+    prediction
+        What the result predicts, one of `PREDICTIONS`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown prediction; when called, at times where the result is not determined.
+    """
+    source, target = prediction_of(model), _known(prediction)
+    if source == target:
+        return Predicting(model, target)
+    derivatives = "velocity" in (source, target)
+
+    def converted(z: Any, t: Any) -> Any:
+        point = _point(schedule, t, derivatives=derivatives)
+        a, b = _conversion(source, target, point)
+        return _plus(a, z, b, model(z, t))
+
+    return Predicting(converted, target)
+
+
+def _conversion(source: str, target: str, point: Point) -> tuple[Scalar, Scalar]:
+    if target == "x0":
+        return x0_form(source, point)
+    eps = eps_form(source, point)
+    if target == "eps":
+        return eps
+    if target == "score":
+        return _over(-eps[0], point.sigma, "score", "sigma"), _over(-eps[1], point.sigma, "score", "sigma")
+    data = x0_form(source, point)
+    p, q = (-point.sigma, point.alpha) if target == "v" else _derivatives(point)
+    return p * data[0] + q * eps[0], p * data[1] + q * eps[1]

@@ -1,0 +1,188 @@
+"""The exact flow of a 1-D mixture in floats: it conserves the cumulative distribution function.
+
+With F = sum_k w_k Phi(x_k), x_k = (z - m_k) / s_k, the flow from one time to another solves F'(z') = F(z). F itself
+rounds to a sum of weights in gaps between modes and to 1 in the upper tail. So each component left of z enters by its
+survival function instead: with A the sum of w_k Phi(x_k) over the components right of z and B that of w_k Phi(-x_k)
+over those left of z, F = A - B + const, with the same constant at both times, and what is solved is
+
+    log(A' + B) = log(B' + A),
+
+sums of positive terms only, small where z is far from every mode.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import erfcx, ndtri_exp
+
+Array = np.ndarray[Any, Any]
+
+_BLOCK = 1 << 18
+_NODES = 512
+_LIMIT = 300
+_EPS = float(np.finfo(np.float64).eps)
+_SQRT_HALF = float(np.sqrt(0.5))
+_LOG_NORMAL = float(np.log(2 * np.pi) / 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Marginal:
+    """A 1-D mixture of N(mean, scale^2) at one time; arrays of shape (K, 1), float64, scales positive."""
+
+    weights: Array
+    means: Array
+    scales: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Logarithms of A, of B and of their slopes at n points; curvature bounds |h''/h'| for Newton's method."""
+
+    left: Array
+    log_a: Array
+    log_b: Array
+    log_slope_a: Array
+    log_slope_b: Array
+    curvature: Array
+
+
+def _sums(law: Marginal, z: Array, left: Array | None = None) -> _Sums:
+    """Evaluate at points of shape (n,); `left`, (K, n), says which components enter by their survival function."""
+    x = (z - law.means) / law.scales
+    curvature = ((np.abs(x) + 1) / law.scales).max(axis=0)
+    if left is None:
+        left = x > 0
+    x = np.where(left, -x, x)
+    beyond = x > 0
+    gauss = -x * x / 2
+    mills = erfcx(np.abs(x) * _SQRT_HALF) / 2
+    exponent = np.where(beyond, 0.0, gauss)
+    top_a, top_b = _top(exponent, ~left), _top(exponent, left)
+    scaled = law.weights * np.exp(exponent - np.where(left, top_b, top_a))
+    density = np.where(beyond, np.exp(gauss), 1.0)
+    terms = scaled * np.where(beyond, 1 - density * mills, mills)
+    slopes = scaled * density / law.scales
+    return _Sums(
+        left,
+        np.log((terms * ~left).sum(axis=0)) + top_a,
+        np.log((terms * left).sum(axis=0)) + top_b,
+        np.log((slopes * ~left).sum(axis=0)) + top_a - _LOG_NORMAL,
+        np.log((slopes * left).sum(axis=0)) + top_b - _LOG_NORMAL,
+        curvature,
+    )
+
+
+def _top(exponent: Array, side: Array) -> Array:
+    top: Array = np.where(side, exponent, -np.inf).max(axis=0)
+    return np.where(np.isfinite(top), top, 0.0)
+
+
+def log_density(law: Marginal, z: Array) -> Array:
+    """Return the logarithm of the density at points of shape (n,)."""
+    with np.errstate(divide="ignore"):
+        sums = _sums(law, z)
+    return np.logaddexp(sums.log_slope_a, sums.log_slope_b)
+
+
+def transport(z: Array, source: Marginal, target: Marginal) -> Array:
+    """Return the states z' with F_target(z') = F_source(z).
+
+    Parameters
+    ----------
+    z
+        Finite states, shape (n,), float64.
+    source, target
+        The law at the time of z and at the time of the result.
+
+    Notes
+    -----
+    A few hundred states are solved from brackets; a Hermite interpolant through them, whose slopes are density ratios,
+    starts Newton's method on the others. Each state is then solved on its own until its error is below rounding.
+    """
+    with np.errstate(all="ignore"):
+        if len(z) <= 2 * _NODES:
+            return _in_blocks(z, source, target)
+        order = np.argsort(z)
+        ordered = z[order]
+        nodes = np.unique(ordered[np.linspace(0, len(z) - 1, _NODES).astype(int)])
+        images = np.maximum.accumulate(_in_blocks(nodes, source, target))
+        slopes = np.exp(log_density(source, nodes) - log_density(target, images))
+        result = np.empty_like(z)
+        result[order] = _in_blocks(ordered, source, target, (nodes, images, slopes))
+    return result
+
+
+def _in_blocks(z: Array, source: Marginal, target: Marginal, nodes: tuple[Array, Array, Array] | None = None) -> Array:
+    result = np.empty_like(z)
+    size = max(1, _BLOCK // len(source.weights))
+    for start in range(0, len(z), size):
+        part = z[start : start + size]
+        known = _sums(source, part)
+        low, high = _bracket(source, target, known)
+        guess = (low + high) / 2
+        if nodes is not None:
+            guess = np.clip(_hermite(part, *nodes), low, high)
+        result[start : start + size] = _solve(target, known, guess, low, high)
+    return result
+
+
+def _bracket(source: Marginal, target: Marginal, known: _Sums) -> tuple[Array, Array]:
+    """Return bounds: the quantile of a mixture lies between those of its components at the same level."""
+    weight_left = (source.weights * known.left).sum(axis=0)
+    weight_right = source.weights.sum() - weight_left
+    log_total = np.log(source.weights.sum())
+    lower = np.logaddexp(known.log_a, np.log(weight_left - np.exp(known.log_b))) - log_total
+    upper = np.logaddexp(known.log_b, np.log(weight_right - np.exp(known.log_a))) - log_total
+    level = np.where(lower < upper, ndtri_exp(np.minimum(lower, -_EPS)), -ndtri_exp(np.minimum(upper, -_EPS)))
+    quantiles = target.means + target.scales * level
+    low, high = quantiles.min(axis=0), quantiles.max(axis=0)
+    # The level is rounded, the bounds with it.
+    slack = 1e-10 * (np.abs(low) + np.abs(high) + target.scales.max())
+    return low - slack, high + slack
+
+
+def _hermite(z: Array, nodes: Array, images: Array, slopes: Array) -> Array:
+    """Return the cubic Hermite interpolant, kept between the images of the neighbouring nodes."""
+    i = np.clip(np.searchsorted(nodes, z, side="right") - 1, 0, max(len(nodes) - 2, 0))
+    j = np.minimum(i + 1, len(nodes) - 1)
+    width = np.where(j > i, nodes[j] - nodes[i], 1.0)
+    u = (z - nodes[i]) / width
+    rise = images[j] - images[i]
+    cubic = images[i] + u * u * (3 - 2 * u) * rise + width * u * (1 - u) * ((1 - u) * slopes[i] - u * slopes[j])
+    return np.asarray(np.where(np.isfinite(cubic), np.clip(cubic, images[i], images[j]), images[i] + u * rise))
+
+
+def _solve(target: Marginal, known: _Sums, z: Array, low: Array, high: Array) -> Array:
+    """Newton's method on log(A' + B) - log(B' + A), with bisection where it leaves the bracket or is slow."""
+    result = z.copy()
+    active = np.arange(len(z))
+    left, log_a, log_b = known.left, known.log_a, known.log_b
+    last = high - low
+    reach = np.abs(target.means).max()
+    for _ in range(_LIMIT):
+        sums = _sums(target, z, left)
+        upward, downward = np.logaddexp(sums.log_a, log_b), np.logaddexp(sums.log_b, log_a)
+        gap = upward - downward
+        low, high = np.where(gap < 0, z, low), np.where(gap > 0, z, high)
+        step = gap / (np.exp(sums.log_slope_a - upward) + np.exp(sums.log_slope_b - downward))
+        newton = z - step
+        good = (newton >= low) & (newton <= high) & (2 * np.abs(step) <= last)
+        moved = np.where(good, newton, (low + high) / 2)
+        moved = np.where(gap == 0, z, moved)
+        last = np.abs(moved - z)
+        # Newton's error is below curvature * step^2 / 2: under rounding once curvature * step is under sqrt(eps).
+        quadratic = np.where(good, 1e-8 / sums.curvature, 0.0)
+        done = last <= np.maximum(quadratic, 2 * _EPS * np.maximum(np.abs(moved), reach))
+        z = moved
+        if not done.any():
+            continue
+        result[active[done]] = z[done]
+        keep = ~done
+        if not keep.any():
+            return result
+        active, z, low, high, last = active[keep], z[keep], low[keep], high[keep], last[keep]
+        left, log_a, log_b = left[:, keep], log_a[keep], log_b[keep]
+    raise ArithmeticError(f"the CDF flow did not settle for {len(active)} of {len(result)} states: use mpmath states")

@@ -1,0 +1,56 @@
+"""How exact a flow is, and the flow together with that statement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+Kind = Literal["closed form", "CDF transport", "enclosure", "reference"]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How a flow was computed and how far it can be from the exact solution.
+
+    Parameters
+    ----------
+    kind
+        "closed form" and "CDF transport" are exact up to rounding, "enclosure" has a proved radius, "reference" is a
+        numerical solution with an estimated error.
+    detail
+        The formula or the method, in words.
+    error
+        Largest absolute error of an element of z: a bound for an enclosure, an estimate for a reference solution, None
+        where only rounding in the number system of the states is left or where no solution has been computed yet.
+    """
+
+    kind: Kind
+    detail: str
+    error: float | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether rounding is the only error."""
+        return self.kind in ("closed form", "CDF transport")
+
+
+class CertifiedFlow(NamedTuple):
+    """States after a flow, shape (*batch, D), and the certificate of this very computation."""
+
+    z: Any
+    certificate: Certificate
+
+
+CLOSED_FORM = Certificate(
+    "closed form",
+    "z -> alpha' mu + (alpha'^2 S + sigma'^2)^(1/2) (alpha^2 S + sigma^2)^(-1/2) (z - alpha mu), "
+    "a few units of rounding in the states' number system",
+)
+CDF_TRANSPORT = Certificate(
+    "CDF transport",
+    "the 1-D flow conserves the cumulative distribution function; a few units of rounding in the states' number system",
+)
+REFERENCE = Certificate(
+    "reference",
+    "no closed form: DOP853 at two tolerances; flow_certified returns the error estimate of each computation",
+)

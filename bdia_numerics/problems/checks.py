@@ -1,0 +1,155 @@
+"""Parameters and states: what is accepted, and how it enters the number system of a run."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import spaces
+from bdia_numerics.problems.linear import positive_definite
+
+Array = np.ndarray[Any, Any]
+
+
+def parameter(name: str, value: object) -> Array:
+    """Return a parameter as a read-only array: float64, longdouble or integers, else objects (Fractions, mpf, mixed).
+
+    Raises
+    ------
+    TypeError
+        For complex values and for what is no real number.
+    ValueError
+        For ragged nesting, NaN and infinity.
+    """
+    try:
+        array = np.array(value)
+    except ValueError:
+        raise ValueError(f"{name}={value!r} is ragged: pass rows of equal length") from None
+    if array.dtype == object:
+        array = _objects(name, array)
+    elif array.dtype.kind not in "iuf":
+        raise TypeError(f"{name} has dtype {array.dtype}: pass real numbers")
+    elif array.dtype.kind == "f":
+        array = array.astype(np.longdouble if array.dtype == np.longdouble else np.float64)
+        if not np.all(np.isfinite(array)):
+            bad = array[~np.isfinite(array)].flat[0]
+            raise ValueError(f"{name} contains {bad}: pass finite numbers")
+    array.flags.writeable = False
+    return array
+
+
+def _objects(name: str, array: Array) -> Array:
+    result = np.empty(array.shape, dtype=object)
+    for index, x in np.ndenumerate(array):
+        if isinstance(x, complex | bool | str):
+            raise TypeError(f"{name} contains {x!r}: pass real numbers")
+        element = Fraction(x) if isinstance(x, int) else x
+        if not spaces.of(element).finite(element):
+            raise ValueError(f"{name} contains {x!r}: pass finite numbers")
+        result[index] = element
+    return result
+
+
+def embed(array: Array, space: spaces.Space) -> Array:
+    """Return a checked parameter in the number system of a run.
+
+    Floats enter mpmath and longdouble with their exact binary value, so the law is the same law there. In systems where
+    every digit counts (Fractions, symbols) a float raises TypeError.
+    """
+    if isinstance(space, spaces.Numpy):
+        work = working_dtype(space)
+        if array.dtype != object:
+            return array.astype(work)
+        values = [space.number(exact(x)) for x in array.flat]
+        return np.asarray(values, dtype=work).reshape(array.shape)
+    result = np.empty(array.shape, dtype=object)
+    with space.working():
+        for index, x in np.ndenumerate(array):
+            result[index] = space.number(x if space.exact else exact(x))
+    return result
+
+
+def exact(x: Any) -> Any:
+    """Return the exact value of a number of any system."""
+    return Fraction(int(x)) if isinstance(x, np.integer) else spaces.of(x).field(x)
+
+
+def working_dtype(space: spaces.Numpy) -> np.dtype[Any]:
+    """Return the dtype in which laws are evaluated: float64 for all shorter floats, so that they lose nothing."""
+    return np.dtype(np.longdouble if space.dtype == np.longdouble else np.float64)
+
+
+def states(z: object, dimension: int) -> tuple[Array, spaces.Space]:
+    """Return the states as an array of shape (*batch, D) and their number system.
+
+    Raises
+    ------
+    TypeError
+        For complex, integer and other arrays that are in no number system.
+    ValueError
+        If the last axis is not D.
+    """
+    array = z if isinstance(z, np.ndarray) else np.asarray(z)
+    space = spaces.of(array)
+    if array.ndim == 0 or array.shape[-1] != dimension:
+        raise ValueError(f"z has shape {array.shape}: the last axis must be D = {dimension}")
+    return array, space
+
+
+def finite_states(z: Array, space: spaces.Space) -> None:
+    """Refuse NaN and infinite states where a flow would have no meaning."""
+    if not space.finite(z):
+        raise ValueError("z contains NaN or infinity: the flow needs finite states")
+
+
+def marginal(schedule: Any, t: object, space: spaces.Space) -> tuple[Any, Any]:
+    """Return alpha(t) and sigma(t) in the number system of the states."""
+    time = space.number(t)
+    return space.number(schedule.alpha(time)), space.number(schedule.sigma(time))
+
+
+def weights_of(value: object) -> Array:
+    """Return checked mixture weights, shape (K,)."""
+    weights = parameter("weights", value)
+    if weights.ndim != 1 or weights.size == 0:
+        raise ValueError(f"weights has shape {weights.shape}: pass K >= 1 weights, shape (K,)")
+    if np.any(weights < 0):
+        raise ValueError(f"weights contains {min(weights)}: weights must be non-negative")
+    # Weights that were divided by their sum in the given dtype miss 1 by less than one rounding each.
+    source = np.asarray(value).dtype
+    rational = source.kind in "iu" or all(isinstance(w, Fraction) for w in weights)
+    rounding = 0.0 if rational else weights.size * float(np.finfo(source if source.kind == "f" else np.float64).eps)
+    total = sum(map(exact, weights), start=Fraction(0))
+    if abs(total - 1) > rounding:
+        raise ValueError(f"weights sums to {float(total):.17g}: divide the weights by their sum")
+    return weights
+
+
+def variances_of(name: str, value: object, shapes: tuple[tuple[int, ...], ...]) -> Array:
+    """Return checked variances or covariance matrices in one of the allowed shapes.
+
+    Zero variances (atoms) pass in the isotropic and diagonal shapes; matrices must be symmetric and positive definite.
+    """
+    array = parameter(name, value)
+    if array.shape not in shapes:
+        allowed = " or ".join(map(str, shapes))
+        raise ValueError(f"{name} has shape {array.shape}: the means ask for {allowed}")
+    if array.shape != shapes[-1]:
+        if np.any(array < 0):
+            raise ValueError(f"{name} contains {min(array.flat)}: variances must be non-negative")
+        return array
+    for k, matrix in enumerate(array.reshape(-1, *array.shape[-2:])):
+        label = f"{name}[{k}]" if array.ndim > 2 else name
+        if not np.all(matrix == matrix.T):
+            raise ValueError(f"{label} is not symmetric: pass (C + C.T)/2")
+        if not positive_definite(embed(matrix, spaces.FRACTION) if matrix.dtype.kind in "iu" else matrix):
+            raise ValueError(f"{label} is not positive definite: all eigenvalues must be positive")
+    return array
+
+
+def has_density(name: str, covs: Array, sigma: Any, t: object) -> None:
+    """Refuse a time at which atoms are not smeared by any noise."""
+    if sigma == 0 and np.any(covs == 0):
+        raise ValueError(f"{name} holds a variance 0 and sigma(t = {t}) is 0, so no density: use a time with sigma > 0")

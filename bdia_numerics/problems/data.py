@@ -1,0 +1,25 @@
+"""Data sets that come inside installed packages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def digits() -> np.ndarray[Any, Any]:
+    """Return the handwritten digits of scikit-learn, scaled to [-1, 1].
+
+    Returns
+    -------
+    array
+        1797 images of 8 x 8 pixels, shape (1797, 64), float64.
+
+    Notes
+    -----
+    Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI repository (1998), test part.
+    Pixels are integers 0 to 16, so that pixel / 8 - 1 is exact in every float.
+    """
+    from sklearn.datasets import load_digits
+
+    return np.asarray(load_digits().data, dtype=np.float64) / 8 - 1

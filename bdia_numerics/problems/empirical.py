@@ -1,0 +1,49 @@
+"""The exact law of a finite data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.problems.checks import parameter
+from bdia_numerics.problems.law import Law
+
+
+@dataclass(frozen=True, eq=False)
+class Empirical(Law):
+    """A data set as a law: equal atoms at its points, or Gaussians of one bandwidth around them.
+
+    Parameters
+    ----------
+    data
+        Shape (K, D), for instance `problems.digits()`.
+    bandwidth
+        Standard deviation around each point, 0 for atoms. With atoms the score exists only where sigma > 0.
+
+    Raises
+    ------
+    ValueError
+        For data that are not two-dimensional, are empty or contain NaN or infinity, and for a negative bandwidth.
+    TypeError
+        For complex numbers.
+    """
+
+    data: Any
+    bandwidth: Any = 0.0
+
+    def __post_init__(self) -> None:
+        data, bandwidth = parameter("data", self.data), parameter("bandwidth", self.bandwidth)
+        if data.ndim != 2 or data.size == 0:
+            raise ValueError(f"data has shape {data.shape}: pass K >= 1 points of length D, shape (K, D)")
+        if bandwidth.ndim != 0 or bandwidth[()] < 0:
+            raise ValueError(f"bandwidth={self.bandwidth!r}: pass one non-negative standard deviation")
+        object.__setattr__(self, "data", data)
+        count = len(data)
+        weights, variances = np.empty(count, dtype=object), np.empty(count, dtype=object)
+        weights[:] = Fraction(1, count)
+        # An exact zero lets atoms run in every number system.
+        variances[:] = Fraction(0) if bandwidth[()] == 0 else bandwidth[()] ** 2
+        self._prepare(weights, data, variances, "bandwidth")

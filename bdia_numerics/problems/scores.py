@@ -1,0 +1,206 @@
+"""Scores of Gaussian mixtures: one vectorised form for floats, one generic form for every other number system.
+
+At time t the law of z = alpha x + sigma noise, x from the mixture of N(m_k, C_k), is the mixture of
+N(alpha m_k, V_k), V_k = alpha^2 C_k + sigma^2 I, so that
+
+    score(z) = sum_k r_k V_k^-1 (alpha m_k - z),
+    r_k ~ w_k det(V_k)^(-1/2) exp(-(z - alpha m_k)^T V_k^-1 (z - alpha m_k) / 2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import spaces
+from bdia_numerics.problems.linear import eigen, ldl, ldl_solve
+
+Array = np.ndarray[Any, Any]
+
+_FEW = 8
+"""Dimensions up to which distances are summed coordinate by coordinate, free of cancellation and as fast."""
+_BLOCK = 1 << 22
+"""Elements of the largest (states, components) array: 32 MB in float64."""
+_NEGLIGIBLE = -600.0
+"""Log-weights below this are raised to it: exp(-600) = 1e-261 changes no digit, and no subnormal slows a product."""
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Arrays of a mixture in one float dtype, made ready for many evaluations.
+
+    Parameters
+    ----------
+    log_weights
+        Shape (K,).
+    centre
+        Weighted mean of the law, shape (D,), at which all coordinates are taken.
+    means
+        Means minus `centre`, shape (K, D).
+    squares
+        Squared norms of `means`, shape (K,).
+    covs
+        Variances, shape (K,) or (K, D), or eigenvalues of the covariance matrices, shape (K, D).
+    axes
+        Eigenvectors in columns, shape (K, D, D), or None.
+    """
+
+    log_weights: Array
+    centre: Array
+    means: Array
+    squares: Array
+    covs: Array
+    axes: Array | None
+
+
+def components(weights: Array, means: Array, covs: Array, space: spaces.Space) -> Components:
+    """Return the ready arrays of a mixture given in a float dtype."""
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(weights)
+    centre = weights @ means / weights.sum()
+    centred = means - centre
+    axes = None
+    if covs.ndim == 3:
+        pairs = [eigen(c, space) for c in covs]
+        covs, axes = np.array([values for values, _ in pairs]), np.array([vectors for _, vectors in pairs])
+    return Components(log_weights, centre, centred, np.einsum("kd,kd->k", centred, centred), covs, axes)
+
+
+def float_score(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:
+    """Return the score at states of shape (n, D), in the dtype of the components.
+
+    Memory is O(n K + K D); blocks of states keep it bounded. For isotropic covariances and D > 8 the work is two matrix
+    products. The exponents then carry an absolute error of a few eps (|z|^2 + alpha^2 max |m_k|^2) / min v_k,
+    coordinates taken at the centre of the law: as much as moving every mean by eps of the law's radius does. Up to
+    D = 8, and with covariance matrices, distances are formed from differences, and only the rounding of alpha m_k is
+    left.
+    """
+    centred = z - alpha * law.centre
+    result = np.empty_like(centred)
+    rows = max(1, _BLOCK // len(law.means))
+    with np.errstate(all="ignore"):
+        for start in range(0, len(z), rows):
+            block = slice(start, start + rows)
+            result[block] = _block_score(centred[block], alpha, sigma, law)
+    return result
+
+
+def _block_score(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:
+    v = alpha * alpha * law.covs + sigma * sigma
+    if law.axes is not None:
+        return _rotated(z, alpha, v, law, law.axes)
+    few = z.shape[1] <= _FEW or len(law.means) == 1
+    if law.covs.ndim == 1:
+        return (_isotropic_few if few else _isotropic)(z, alpha, v, law)
+    return (_diagonal_few if few else _diagonal)(z, alpha, v, law)
+
+
+def _softmax(exponents: Array) -> Array:
+    """Overwrite exponents, shape (n, K), by responsibilities."""
+    exponents -= exponents.max(axis=1, keepdims=True)
+    np.maximum(exponents, _NEGLIGIBLE, out=exponents)
+    np.exp(exponents, out=exponents)
+    exponents /= exponents.sum(axis=1, keepdims=True)
+    return exponents
+
+
+def _isotropic(z: Array, alpha: Any, v: Array, law: Components) -> Array:
+    r = z @ law.means.T
+    half = v.dtype.type(1) / 2
+    constant = law.log_weights - half * alpha * alpha * law.squares / v
+    if np.all(v == v[0]):
+        # |z|^2 and the determinants are common to all components and leave the responsibilities alone.
+        r *= alpha / v[0]
+        r += constant
+        return np.asarray((alpha * (_softmax(r) @ law.means) - z) / v[0])
+    r *= alpha / v
+    r += constant - half * z.shape[1] * np.log(v)
+    r -= np.multiply.outer(half * np.einsum("nd,nd->n", z, z), 1 / v)
+    r = _softmax(r)
+    r /= v
+    total = r.sum(axis=1, keepdims=True)
+    return np.asarray(alpha * (r @ law.means) - total * z)
+
+
+def _isotropic_few(z: Array, alpha: Any, v: Array, law: Components) -> Array:
+    r = np.zeros((len(z), len(v)), dtype=z.dtype)
+    for d in range(z.shape[1]):
+        r += (z[:, d, None] - alpha * law.means[:, d]) ** 2
+    r *= -1 / (2 * v)
+    r += law.log_weights - z.shape[1] * np.log(v) / 2
+    r = _softmax(r)
+    r /= v
+    return _weighted_differences(z, alpha, law.means, [r] * z.shape[1])
+
+
+def _diagonal(z: Array, alpha: Any, v: Array, law: Components) -> Array:
+    scaled = alpha * law.means / v
+    half = v.dtype.type(1) / 2
+    r = z @ scaled.T
+    r -= half * ((z * z) @ (1 / v).T)
+    r += law.log_weights - half * (np.einsum("kd,kd->k", scaled, alpha * law.means) + np.log(v).sum(axis=1))
+    r = _softmax(r)
+    return np.asarray(r @ scaled - z * (r @ (1 / v)))
+
+
+def _diagonal_few(z: Array, alpha: Any, v: Array, law: Components) -> Array:
+    r = np.zeros((len(z), len(v)), dtype=z.dtype)
+    for d in range(z.shape[1]):
+        r -= (z[:, d, None] - alpha * law.means[:, d]) ** 2 / (2 * v[:, d])
+    r += law.log_weights - np.log(v).sum(axis=1) / 2
+    r = _softmax(r)
+    return _weighted_differences(z, alpha, law.means, [r / v[:, d] for d in range(z.shape[1])])
+
+
+def _weighted_differences(z: Array, alpha: Any, means: Array, weights: list[Array]) -> Array:
+    """Return sum_k weights[d][:, k] (alpha m_kd - z_d), shape (n, D)."""
+    columns = [((alpha * means[:, d] - z[:, d, None]) * w).sum(axis=1) for d, w in enumerate(weights)]
+    return np.stack(columns, axis=1)
+
+
+def _rotated(z: Array, alpha: Any, v: Array, law: Components, axes: Array) -> Array:
+    r = np.empty((len(z), len(v)), dtype=z.dtype)
+    for k, (mean, u) in enumerate(zip(law.means, axes, strict=True)):
+        across = (z - alpha * mean) @ u
+        r[:, k] = law.log_weights[k] - np.log(v[k]).sum() / 2 - (across * across / (2 * v[k])).sum(axis=1)
+    r = _softmax(r)
+    result = np.zeros_like(z)
+    for k, (mean, u) in enumerate(zip(law.means, axes, strict=True)):
+        result -= r[:, k, None] * (((z - alpha * mean) @ u / v[k]) @ u.T)
+    return result
+
+
+def generic_score(
+    z: Array, alpha: Any, sigma: Any, weights: Array, means: Array, covs: Array, space: spaces.Space
+) -> Array:
+    """Return the score at states of shape (n, D), element by element with plain operators.
+
+    One component takes rational operations only, so Fractions and symbols pass; more take exp and sqrt of `space`.
+    """
+    size = means.shape[1]
+    factors = [_covariance(c, alpha, sigma, size) for c in covs]
+    result = np.empty_like(z)
+    for row, state in enumerate(z):
+        differences = [state - alpha * m for m in means]
+        pulls = [ldl_solve(f, d) for f, d in zip(factors, differences, strict=True)]
+        if len(pulls) == 1:
+            result[row] = -pulls[0]
+            continue
+        densities = [
+            w * space.exp(-(d @ p) / 2) / space.sqrt(np.prod(f[1]))
+            for w, d, p, f in zip(weights, differences, pulls, factors, strict=True)
+        ]
+        result[row] = -sum(r * p for r, p in zip(densities, pulls, strict=True)) / sum(densities)
+    return result
+
+
+def _covariance(c: Any, alpha: Any, sigma: Any, size: int) -> tuple[Array, Array]:
+    """Return the factors of alpha^2 C + sigma^2 I for a variance, a vector of variances or a matrix."""
+    noise = sigma * sigma
+    if np.ndim(c) == 2:
+        return ldl(alpha * alpha * c + noise * np.eye(size, dtype=int))
+    d = np.empty(size, dtype=object)
+    d[:] = alpha * alpha * c + noise
+    return np.eye(size, dtype=int).astype(object), d

@@ -1,0 +1,119 @@
+"""Exact flows of laws between two times, in the number system of the states."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import spaces
+from bdia_numerics.problems.cdf_exact import ExactMarginal, transport_exact
+from bdia_numerics.problems.cdf_flow import Marginal, log_density, transport
+from bdia_numerics.problems.checks import exact
+from bdia_numerics.problems.linear import eigen
+
+Array = np.ndarray[Any, Any]
+Times = tuple[Any, Any]
+Parts = tuple[Array, Array, Array]
+
+_LONGDOUBLE_DIGITS = 25
+
+
+def closed(z: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -> Array:
+    """Return the flow of one Gaussian, states (n, D); begin and end are (alpha, sigma)."""
+    mean, cov = parts[1][0], parts[2][0]
+    centred = _real(z, space) - begin[0] * mean
+    if np.ndim(cov) < 2:
+        return np.asarray(end[0] * mean + _stretch(cov, begin, end, space) * centred)
+    values, vectors = _eigen(cov, space)
+    return np.asarray(end[0] * mean + (centred @ vectors * _stretch(values, begin, end, space)) @ vectors.T)
+
+
+def closed_matrix(begin: Times, end: Times, parts: Parts, space: spaces.Space) -> Array:
+    """Return the derivative of the flow of one Gaussian, shape (D, D)."""
+    size, cov = parts[1].shape[1], parts[2][0]
+    if np.ndim(cov) < 2:
+        return np.asarray(np.eye(size, dtype=int) * _stretch(cov, begin, end, space))
+    values, vectors = _eigen(cov, space)
+    return np.asarray((vectors * _stretch(values, begin, end, space)) @ vectors.T)
+
+
+def _stretch(variance: Any, begin: Times, end: Times, space: spaces.Space) -> Any:
+    """Return the ratio of the standard deviations at the two times."""
+    (alpha, sigma), (new_alpha, new_sigma) = begin, end
+    old, new = alpha * alpha * variance + sigma * sigma, new_alpha * new_alpha * variance + new_sigma * new_sigma
+    return space.sqrt(new / old)
+
+
+def _eigen(cov: Array, space: spaces.Space) -> tuple[Array, Array]:
+    if space.exact:
+        raise TypeError(f"the square root of a covariance matrix is not rational: use MPMath, not {space.name}")
+    return eigen(cov, space)
+
+
+def _real(z: Array, space: spaces.Space) -> Array:
+    if isinstance(space, spaces.Numpy):
+        return z.astype(np.longdouble if space.dtype == np.longdouble else np.float64)
+    return z
+
+
+def cdf(z: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -> Array:
+    """Return the 1-D flow by conservation of the cumulative distribution function, states (n, 1).
+
+    float64 for all shorter floats; longdouble states go through mpmath, element by element.
+    """
+    if isinstance(space, spaces.Numpy) and space.dtype != np.longdouble:
+        return transport(z[:, 0].astype(np.float64), _marginal(parts, begin), _marginal(parts, end))[:, None]
+    digits = _digits(space)
+    wide, source, target = _widened(z, parts, begin, end, digits)
+    floats = (np.asarray(part, dtype=np.float64) for part in parts)
+    weights, means, covs = floats
+    rough = tuple(_marginal((weights, means, covs), (float(a), float(s))) for a, s in (begin, end))
+    guesses = transport(np.asarray(z[:, 0], dtype=np.float64), *rough)
+    moved = [
+        transport_exact(x, source, target, digits.number(exact(g)), digits.dps)
+        for x, g in zip(wide, guesses, strict=True)
+    ]
+    return space.array([x if space == digits else exact(x) for x in moved])[:, None]
+
+
+def density_ratio(z: Array, moved: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -> Array:
+    """Return p(z) / p'(z'), the derivative of the 1-D flow, shape (n, 1)."""
+    if isinstance(space, spaces.Numpy) and space.dtype != np.longdouble:
+        old = log_density(_marginal(parts, begin), z[:, 0].astype(np.float64))
+        new = log_density(_marginal(parts, end), moved[:, 0].astype(np.float64))
+        return np.asarray(np.exp(old - new))[:, None]
+    digits = _digits(space)
+    with digits.working():
+        wide, source, target = _widened(z, parts, begin, end, digits)
+        images = [digits.number(exact(x)) for x in moved[:, 0]]
+        ratios = [source.density(x) / target.density(y) for x, y in zip(wide, images, strict=True)]
+    return space.array([x if space == digits else exact(x) for x in ratios])[:, None]
+
+
+def _digits(space: spaces.Space) -> spaces.MPMath:
+    if isinstance(space, spaces.MPMath):
+        return space
+    if isinstance(space, spaces.Numpy):
+        return spaces.MPMath(_LONGDOUBLE_DIGITS)
+    raise TypeError(f"the normal distribution function is not rational: use MPMath or float states, not {space.name}")
+
+
+def _widened(
+    z: Array, parts: Parts, begin: Times, end: Times, digits: spaces.MPMath
+) -> tuple[list[Any], ExactMarginal, ExactMarginal]:
+    """Return the states and the two marginals in mpmath, all with their exact values."""
+    with digits.working():
+        weights, means, covs = ([digits.number(exact(x)) for x in part.flat] for part in parts)
+        laws = []
+        for alpha, sigma in ((digits.number(exact(a)), digits.number(exact(s))) for a, s in (begin, end)):
+            variances = [alpha * alpha * c + sigma * sigma for c in covs]
+            laws.append(ExactMarginal(weights, [alpha * m for m in means], variances))
+        return [digits.number(exact(x)) for x in z[:, 0]], laws[0], laws[1]
+
+
+def _marginal(parts: Parts, time: Times) -> Marginal:
+    weights, means, covs = parts
+    alpha, sigma = time
+    variances = alpha * alpha * covs.reshape(len(weights)) + sigma * sigma
+    return Marginal(weights[:, None], alpha * means, np.sqrt(variances)[:, None])

@@ -1,0 +1,44 @@
+"""Step programs: one text per solver, from which its inverse, its counts, its formulas and its runs are derived."""
+
+from __future__ import annotations
+
+from bdia_numerics.program.forms import Evaluation, Form, Register, Scratch, StaleFormError
+from bdia_numerics.program.inverse import NotInvertibleError, inverse_run
+from bdia_numerics.program.invertibility import Invertibility, invertibility, parameters, symbolised
+from bdia_numerics.program.latex import inverse_latex, step_latex
+from bdia_numerics.program.plan import Plan, execute, make_plan
+from bdia_numerics.program.record import Recorder, Trace
+from bdia_numerics.program.slots import Parameter, Slot
+from bdia_numerics.program.structure import Solver, Structure, structure
+from bdia_numerics.program.trace import Run, Segment, record_run, record_step, record_steps
+
+__all__ = [
+    "Evaluation",
+    "Form",
+    "Invertibility",
+    "NotInvertibleError",
+    "Parameter",
+    "Plan",
+    "Recorder",
+    "Register",
+    "Run",
+    "Scratch",
+    "Segment",
+    "Slot",
+    "Solver",
+    "StaleFormError",
+    "Structure",
+    "Trace",
+    "execute",
+    "inverse_latex",
+    "inverse_run",
+    "invertibility",
+    "make_plan",
+    "parameters",
+    "record_run",
+    "record_step",
+    "record_steps",
+    "step_latex",
+    "structure",
+    "symbolised",
+]

@@ -1,0 +1,113 @@
+r"""The step and its derived inverse as formulas, printed from the program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bdia_numerics import grids
+from bdia_numerics.program.inverse import inverse_run
+from bdia_numerics.program.invertibility import symbolised
+from bdia_numerics.program.record import Combine, Evaluate, Mix
+from bdia_numerics.program.structure import Solver, structure
+from bdia_numerics.program.trace import Run, Segment, record_steps
+
+_I = 3  # slots below the printed one, so that i - 1, i - 2 exist on the symbolic grid
+
+
+def step_latex(solver: Solver, *, symbols: bool = True) -> str:
+    r"""Return the step from t_i to t_{i-1} in LaTeX, one line per assignment.
+
+    Parameters
+    ----------
+    solver
+        Any object with `registers` and `step`.
+    symbols
+        Whether numerical parameters appear as symbols (True) or with their values.
+    """
+    run = _run(solver, symbols)
+    return _print(run, run.segments[0])
+
+
+def inverse_latex(solver: Solver, *, symbols: bool = True) -> str:
+    r"""Return the derived inverse of the step in LaTeX, one line per assignment.
+
+    Raises
+    ------
+    NotInvertibleError
+        If the solver is not exactly invertible.
+    """
+    inverse, _ = inverse_run(_run(solver, symbols))
+    return _print(inverse, inverse.segments[-1])
+
+
+def _run(solver: Solver, symbols: bool) -> Run:
+    return record_steps(symbolised(solver) if symbols else solver, grids.symbolic(_I + structure(solver).depth))
+
+
+def _print(run: Run, segment: Segment) -> str:
+    labels = _Labels(run, segment)
+    lines = []
+    for op in segment.ops:
+        if isinstance(op, Evaluate):
+            labels.evaluation(op)
+        elif isinstance(op, Combine):
+            lines.append(f"{labels.of(op.target)} &= {labels.sum(op.terms)}")
+        elif isinstance(op, Mix):
+            for target, row in zip(op.targets, op.matrix, strict=True):
+                lines.append(f"{labels.of(target)} &= {labels.sum(tuple(zip(row, op.olds, strict=True)))}")
+    return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"
+
+
+class _Labels:
+    """Names of values: the register's letter with its time, primed where two versions stand at one time."""
+
+    def __init__(self, run: Run, segment: Segment) -> None:
+        self.run = run
+        self.labels: dict[int, str] = {}
+        final = {h.number for h in (*segment.before.values(), *segment.after.values())}
+        for number in sorted(final):
+            self._name(number)
+
+    def of(self, number: int) -> str:
+        return self.labels[number] if number in self.labels else self._name(number)
+
+    def _name(self, number: int) -> str:
+        name, _, time = self.run.trace.names[number].partition(" at ")
+        letter = name.split("_")[0] if time else "w"
+        label = f"{letter}_{{{_index(time)}}}" if time else letter
+        while label in self.labels.values():
+            label = label.replace(letter, letter + "'", 1)
+        self.labels[number] = label
+        return label
+
+    def evaluation(self, op: Evaluate) -> None:
+        self.labels[op.target] = rf"\hat\epsilon({self.of(op.argument)}, {_index(str(op.time))})"
+
+    def sum(self, terms: tuple[tuple[Any, int], ...]) -> str:
+        import sympy
+
+        parts = []
+        for c, number in terms:
+            c = sympy.factor(c).subs({s: sympy.Symbol(_relabel(s.name)) for s in c.free_symbols}, simultaneous=True)
+            if c == 0:
+                continue
+            negative = c.could_extract_minus_sign()
+            body = sympy.latex(-c if negative else c)
+            body = rf"\left({body}\right)" if (-c if negative else c).is_Add else body
+            value = self.of(number)
+            parts.append(("-" if negative else "+") + (value if body == "1" else f"{body}\\, {value}"))
+        text = " ".join(parts)
+        return text.removeprefix("+") or "0"
+
+
+def _index(time: str) -> str:
+    if not time.isdigit():
+        return r"\tau"
+    offset = int(time) - _I
+    return "i" if offset == 0 else f"i{offset:+d}"
+
+
+def _relabel(name: str) -> str:
+    letter, _, index = name.partition("_")
+    known = letter in ("alpha", "sigma") and index.isdigit()
+    return rf"\{letter}_{{{_index(index)}}}" if known else name

@@ -1,0 +1,164 @@
+"""A run made ready for arrays: coefficients rounded once, lifetimes decided, buffers chosen; and its interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.program.record import Combine, Evaluate, Held, Mix
+from bdia_numerics.program.trace import Run
+from bdia_numerics.spaces import Space
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Ask for the model's output. `copy` where it must outlive a later call, since a model may reuse its buffer."""
+
+    target: int
+    argument: int
+    t: Any
+    copy: bool
+    dead: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """One linear combination, written into the buffer of `reuse`, a value that ends here, if the run owns it."""
+
+    target: int
+    coefficients: tuple[Any, ...]
+    sources: tuple[int, ...]
+    reuse: int | None
+    dead: tuple[int, ...]
+
+
+Instruction = Call | Sum
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Instructions of one slot (t_slot to t_{slot-1}), the index that they reach, what the registers hold then, and what ends there."""
+
+    slot: int
+    reached: int
+    instructions: tuple[Instruction, ...]
+    held: dict[str, Held]
+    dead: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run ready for arrays."""
+
+    inputs: dict[str, Held]
+    stages: tuple[Stage, ...]
+    final: dict[str, Held]
+
+    @property
+    def nfe(self) -> int:
+        """Number of model evaluations of the run."""
+        return sum(isinstance(x, Call) for stage in self.stages for x in stage.instructions)
+
+
+def make_plan(run: Run, space: Space) -> Plan:
+    """Round the coefficients of a run to a number system and decide every value's lifetime."""
+    drafts = [list(_drafts(segment.ops, run, space)) for segment in run.segments]
+    drafts = _without_unused(drafts, [segment.after for segment in run.segments])
+    last = _last_uses(drafts, run)
+    calls = [place for place, draft in _places(drafts) if isinstance(draft, Call)]
+    stages = []
+    for k, (segment, stage) in enumerate(zip(run.segments, drafts, strict=True)):
+        instructions: list[Instruction] = []
+        for m, draft in enumerate(stage):
+            dead = tuple(n for n in dict.fromkeys(_sources(draft)) if last[n] == (k, m))
+            if isinstance(draft, Call):
+                kept = any((k, m) < place < last[draft.target] for place in calls)
+                instructions.append(Call(draft.target, draft.argument, draft.t, kept, dead))
+            else:
+                reuse = next((n for n in draft.sources if n in dead), None)
+                instructions.append(Sum(draft.target, draft.coefficients, draft.sources, reuse, dead))
+        ended = tuple(n for n, place in last.items() if place == (k, len(stage)))
+        stages.append(Stage(segment.slot, segment.reached, tuple(instructions), segment.after, ended))
+    return Plan(run.inputs, tuple(stages), run.final)
+
+
+def _drafts(ops: Iterable[Any], run: Run, space: Space) -> Iterable[Instruction]:
+    for op in ops:
+        if isinstance(op, Evaluate):
+            yield Call(op.target, op.argument, run.trace.point(op.time).t, False, ())
+        elif isinstance(op, Combine):
+            yield _sum(op.target, op.terms, space)
+        elif isinstance(op, Mix):
+            for target, row in zip(op.targets, op.matrix, strict=True):
+                terms = list(zip(row, op.olds, strict=True))
+                yield _sum(target, [(c, old) for c, old in terms if not space.is_zero(c)] or terms[:1], space)
+
+
+def _sum(target: int, terms: Iterable[tuple[Any, int]], space: Space) -> Sum:
+    terms = tuple(terms)
+    return Sum(target, tuple(space.coefficient(c) for c, _ in terms), tuple(n for _, n in terms), None, ())
+
+
+def _sources(draft: Instruction) -> tuple[int, ...]:
+    return (draft.argument,) if isinstance(draft, Call) else draft.sources
+
+
+def _places(drafts: list[list[Instruction]]) -> Iterable[tuple[tuple[int, int], Instruction]]:
+    return (((k, m), draft) for k, stage in enumerate(drafts) for m, draft in enumerate(stage))
+
+
+def _without_unused(drafts: list[list[Instruction]], held: list[dict[str, Held]]) -> list[list[Instruction]]:
+    """Drop what no later instruction and no register uses, such as a conversion that a solver never asked for."""
+    used = {h.number for after in held for h in after.values()}
+    result = []
+    for stage in reversed(drafts):
+        kept = []
+        for draft in reversed(stage):
+            if draft.target in used:
+                kept.append(draft)
+                used.update(_sources(draft))
+        result.append(kept[::-1])
+    return result[::-1]
+
+
+def _last_uses(drafts: list[list[Instruction]], run: Run) -> dict[int, tuple[int, int]]:
+    last: dict[int, tuple[int, int]] = {h.number: (-1, 0) for h in run.inputs.values()}
+    for k, (segment, stage) in enumerate(zip(run.segments, drafts, strict=True)):
+        for m, draft in enumerate(stage):
+            last.update({n: (k, m) for n in (*_sources(draft), draft.target)})
+        # What a register holds at the end of a slot is shown to callbacks and trajectories.
+        last.update({h.number: (k, len(stage)) for h in segment.after.values()})
+    return {n: place for n, place in last.items() if n not in {h.number for h in run.final.values()}} | {
+        h.number: (len(drafts), 0) for h in run.final.values()
+    }
+
+
+def execute(
+    instructions: Iterable[Instruction], store: dict[int, Any], owned: set[int], space: Space
+) -> Generator[tuple[Any, Any], Any, None]:
+    """Run instructions on a store of values: yield (value, t) where the model is needed, receive its output.
+
+    Parameters
+    ----------
+    store
+        Values by number; changed in place.
+    owned
+        Numbers whose buffers this run made itself, and may write into; changed in place.
+    """
+    for x in instructions:
+        if isinstance(x, Call):
+            argument = store[x.argument]
+            output = yield argument, x.t
+            if isinstance(output, np.ndarray) and (x.copy or np.may_share_memory(output, argument)):
+                output = output.copy()
+            store[x.target] = output
+        else:
+            out = store[x.reuse] if x.reuse in owned else None
+            store[x.target] = space.combine(x.coefficients, [store[n] for n in x.sources], out)
+            owned.add(x.target)
+        for n in x.dead:
+            store.pop(n, None)
+            owned.discard(n)

@@ -1,0 +1,257 @@
+"""The recorder `s` that a solver's `step(s)` is written against: it collapses the step to coefficients, slot by slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from bdia_numerics import models
+from bdia_numerics.grids import Between, Grid, Point
+from bdia_numerics.program.forms import Evaluation, Form, Linear, Register, Scratch, StaleFormError
+from bdia_numerics.program.slots import Slot
+
+Time = int | Between
+Scalar = Any
+
+
+class Held(NamedTuple):
+    """What a register holds: the number of the value, and the time it stands at (an index of the grid)."""
+
+    number: int
+    time: Time
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate the model at a value."""
+
+    target: int
+    argument: int
+    time: Time
+
+
+@dataclass(frozen=True)
+class Combine:
+    """target = sum of coefficient * value. For an assignment, `old` is the version that it overwrites."""
+
+    target: int
+    terms: tuple[tuple[Scalar, int], ...]
+    register: str | None = None
+    old: int | None = None
+
+
+@dataclass(frozen=True)
+class Mix:
+    """targets = matrix @ olds, in one go."""
+
+    targets: tuple[int, ...]
+    olds: tuple[int, ...]
+    matrix: tuple[tuple[Scalar, ...], ...]
+    registers: tuple[str, ...]
+
+
+Op = Evaluate | Combine | Mix
+
+
+@dataclass
+class Trace:
+    """The straight-line program of a whole run: what every value is, and which evaluations are remembered."""
+
+    grid: Grid
+    prediction: str = "eps"
+    names: list[str] = field(default_factory=list)
+    evaluations: dict[tuple[int, Time], int] = field(default_factory=dict)
+    points: dict[Time, Point] = field(default_factory=dict)
+
+    def new(self, name: str) -> int:
+        """Number a new value; the name is for messages."""
+        self.names.append(name)
+        return len(self.names) - 1
+
+    def point(self, time: Time) -> Point:
+        """Return (t, alpha, sigma, alpha_dot, sigma_dot) at a time, exact in the field of the grid's system."""
+        if time not in self.points:
+            raw = self.grid.point(time)
+            exact = [None if x is None else self.grid.space.field(x) for x in raw[1:]]
+            self.points[time] = Point(raw[0], *exact)
+        return self.points[time]
+
+
+@dataclass
+class Recorder:
+    """What a step program may do. All scalars are exact: fractions, or symbolic expressions.
+
+    Attributes
+    ----------
+    i : int
+        Index of the slot's starting time: the step goes from t_i to t_{i-1}.
+    registers : tuple of Register
+        Handles in the order in which the solver names them.
+    """
+
+    trace: Trace
+    i: int
+    held: dict[str, Held]
+    ops: list[Op] = field(default_factory=list)
+    own: set[int] = field(default_factory=set)
+
+    @property
+    def registers(self) -> tuple[Register, ...]:
+        """Handles of the solver's registers, in the order in which it names them."""
+        return tuple(Register(self, name) for name in self.held)
+
+    @property
+    def one(self) -> Scalar:
+        """The exact number 1."""
+        return self.trace.grid.space.field(1)
+
+    def value(self, parameter: object) -> Scalar:
+        """Return a parameter, exact: a number, a symbol, or a function of the slot.
+
+        Raises
+        ------
+        TypeError
+            If it is a number of another system, for instance a float in an exact run.
+        """
+        if callable(parameter) and not hasattr(parameter, "free_symbols"):  # a sympy symbol is callable, too
+            parameter = parameter(self.slot)
+        return self.trace.grid.space.field(parameter)
+
+    @property
+    def slot(self) -> Slot:
+        """The slot from t_i to t_{i-1}."""
+        return Slot(self.trace.grid, self.i)
+
+    def alpha(self, time: Time) -> Scalar:
+        """Return alpha at a time."""
+        return self.trace.point(time).alpha
+
+    def sigma(self, time: Time) -> Scalar:
+        """Return sigma at a time."""
+        return self.trace.point(time).sigma
+
+    def between(self, i: int, j: int, theta: Any, variable: str = "sigma_bar") -> Between:
+        """Return the time at which `variable` is (1 - theta) of its value at t_i and theta of that at t_j."""
+        return Between(i, j, theta, variable)
+
+    def time(self, register: Register) -> Time:
+        """Return the time at which a register stands."""
+        return self.held[register.name].time
+
+    def eps(self, x: Linear, *, at: Time | None = None) -> Evaluation:
+        """Evaluate the model at a register, a scratch value or a form.
+
+        It is evaluated once for each (version, time): asking again costs nothing while the version stands.
+
+        Parameters
+        ----------
+        x
+            Where to evaluate.
+        at
+            The time to tell the model; by default the time at which `x` stands. A bare form has none.
+        """
+        if isinstance(x, Form):
+            x = self.scratch(x, at=at)
+        if isinstance(x, Register):
+            number, time = self.held[x.name]
+        elif isinstance(x, Scratch):
+            number, time = x.number, x.time
+        else:
+            raise TypeError(f"the model cannot be evaluated at {x!r}: pass a register, a scratch value or a form")
+        time = time if at is None else at
+        if time is None:
+            raise ValueError("a scratch value has no time of its own: pass at=")
+        self._check(Form(self, {number: self.one}), "the argument of the model")
+        key = (number, time)
+        if key not in self.trace.evaluations:
+            target = self.trace.evaluations[key] = self.trace.new(f"eps({self.trace.names[number]}, {time})")
+            self.ops.append(Evaluate(target, number, time))
+        self.own.add(self.trace.evaluations[key])
+        return Evaluation(self, self.trace.evaluations[key], number, time)
+
+    def eps_number(self, e: Evaluation) -> int:
+        """Return the number of the value eps; for other predictions it is computed where the model was evaluated."""
+        if self.trace.prediction == "eps":
+            return e.number
+        key = (e.number, e.time)
+        if key not in self.trace.evaluations:
+            of_state, of_output = models.eps_form(self.trace.prediction, self.trace.point(e.time))
+            target = self.trace.evaluations[key] = self.trace.new(self.trace.names[e.number])
+            terms = tuple((c, n) for c, n in ((of_state, e.argument), (of_output, e.number)) if c != 0)
+            place = next((k + 1 for k, op in enumerate(self.ops) if getattr(op, "target", None) == e.number), 0)
+            self.ops.insert(place, Combine(target, terms))
+        self.own.add(self.trace.evaluations[key])
+        return self.trace.evaluations[key]
+
+    def delta(self, i: Time, j: Time, z: Linear, e: Evaluation) -> Form:
+        """Return the DDIM approximation Delta(t_i -> t_j | z) of the integral, eq. (21) and (23).
+
+        Where `e` was taken at `z` and t_i, what the model predicts is used as it is, so that the increment stays finite
+        with alpha_i = 0 (x0, v, velocity) or sigma_i = 0 (eps, v, velocity).
+        """
+        start, end = self.trace.point(i), self.trace.point(j)
+        form = z.form()
+        if list(form.terms) == [e.argument] and e.time == i:
+            x0_z, x0_m = models.x0_form(self.trace.prediction, start)
+            eps_z, eps_m = models.eps_form(self.trace.prediction, start)
+            output = Form(self, {e.number: end.alpha * x0_m + end.sigma * eps_m})
+            return form.times(end.alpha * x0_z + end.sigma * eps_z - 1) + output
+        x0_z, x0_e = models.x0_form("eps", start)
+        return form.times(end.alpha * x0_z - 1) + (end.alpha * x0_e + end.sigma) * e
+
+    def assign(self, register: Register, value: Linear, *, at: Time | None = None) -> None:
+        """Give a register a new version, and move it to another time if `at` is given."""
+        form = value.form()
+        self._check(form, f"the assignment of {register.name}")
+        old, time = self.held[register.name]
+        target = self.trace.new(f"{register.name} at {time if at is None else at}")
+        self.ops.append(Combine(target, self._terms(form), register.name, old))
+        self.held[register.name] = Held(target, time if at is None else at)
+
+    def mix(self, values: dict[Register, Linear], *, at: Time | None = None) -> None:
+        """Replace several registers at once by linear combinations of themselves."""
+        names = tuple(r.name for r in values)
+        olds = tuple(self.held[name].number for name in names)
+        forms = [value.form() for value in values.values()]
+        for form in forms:
+            self._check(form, f"the mix of {', '.join(names)}")
+            if set(form.terms) - set(olds):
+                raise ValueError(f"the mix of {', '.join(names)} mentions other values: use assign for those")
+        zero = self.trace.grid.space.field(0)
+        matrix = tuple(tuple(form.terms.get(old, zero) for old in olds) for form in forms)
+        targets = []
+        for name in names:
+            time = self.held[name].time if at is None else at
+            targets.append(self.trace.new(f"{name} at {time}"))
+            self.held[name] = Held(targets[-1], time)
+        self.ops.append(Mix(tuple(targets), olds, matrix, names))
+
+    def swap(self, a: Register, b: Register) -> None:
+        """Exchange what two registers hold, times included; it costs nothing."""
+        self.held[a.name], self.held[b.name] = self.held[b.name], self.held[a.name]
+
+    def scratch(self, value: Linear, *, at: Time | None = None) -> Scratch:
+        """Compute a value that is dropped at the end of the step, and recomputed by the inverse."""
+        form = value.form()
+        self._check(form, "a scratch value")
+        target = self.trace.new("a scratch value")
+        self.ops.append(Combine(target, self._terms(form)))
+        self.own.add(target)
+        return Scratch(self, target, at)
+
+    def _terms(self, form: Form) -> tuple[tuple[Scalar, int], ...]:
+        terms = tuple((c, n) for n, c in form.terms.items())
+        return tuple((c, n) for c, n in terms if not self.trace.grid.space.is_zero(c)) or terms[:1]
+
+    def _check(self, form: Form, what: str) -> None:
+        standing = {held.number for held in self.held.values()} | self.own
+        for number in form.terms:
+            if number not in standing:
+                raise StaleFormError(
+                    f"{what} mentions {self.trace.names[number]}, a version that has been overwritten: "
+                    "form it again, or keep it with s.scratch"
+                )
+
+
+Program = Callable[[Recorder], None]

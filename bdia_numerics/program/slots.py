@@ -1,0 +1,57 @@
+"""What a parameter that varies along the run is told about a slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from bdia_numerics.grids import Grid
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The slot from t_i to t_{i-1}; numbers are in the grid's own system."""
+
+    grid: Grid
+    i: int
+
+    @property
+    def t(self) -> Any:
+        """Time t_i."""
+        return self.grid.point(self.i).t
+
+    @property
+    def alpha(self) -> Any:
+        """alpha_i."""
+        return self.grid.point(self.i).alpha
+
+    @property
+    def sigma(self) -> Any:
+        """sigma_i."""
+        return self.grid.point(self.i).sigma
+
+    @property
+    def sigma_bar(self) -> Any:
+        """sigma_i / alpha_i."""
+        return self.sigma / self.alpha
+
+    @property
+    def h(self) -> Any:
+        """Step sigma_bar_{i-1} - sigma_bar_i, negative in sampling."""
+        return self.next.sigma_bar - self.sigma_bar
+
+    @property
+    def next(self) -> Slot:
+        """The slot that starts at t_{i-1}."""
+        return Slot(self.grid, self.i - 1)
+
+    @property
+    def previous(self) -> Slot:
+        """The slot that starts at t_{i+1}; its step h ends at t_i."""
+        return Slot(self.grid, self.i + 1)
+
+
+Parameter = int | float | Fraction | Callable[[Slot], Any] | Any
+"""A solver's parameter: a number, a symbol, or a function of the slot."""

@@ -1,0 +1,151 @@
+"""What a step program is, whatever its numbers: registers, times, evaluations and linear combinations per step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any, Protocol, cast
+
+from bdia_numerics.grids import Grid, Point
+from bdia_numerics.program.forms import Linear
+from bdia_numerics.program.record import Evaluate, Held, Mix, Op, Recorder, Trace
+
+
+class Solver(Protocol):
+    """What any solver must have: the names of its registers, and one step.
+
+    Optional attributes: ``output``, the register that is the solution's `.z` ("z" by default); ``evaluations``, the
+    names of the registers that hold evaluations of the model instead of states.
+    """
+
+    @property
+    def registers(self) -> Sequence[str]: ...
+    def step(self, s: Any) -> None: ...
+
+
+class _Opaque:
+    """A scalar of which nothing is known: every operation gives another one."""
+
+    def _same(self, *others: object) -> _Opaque:
+        return NotImplemented if any(isinstance(x, Linear) for x in others) else self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = _same
+    __neg__ = _same
+
+
+_SCALAR = _Opaque()
+_SPACE = SimpleNamespace(field=lambda x: _SCALAR, is_zero=lambda x: False)
+_ANY_GRID = cast(Grid, SimpleNamespace(space=_SPACE, point=lambda time: Point(*[_SCALAR] * 5)))
+
+
+class _ShapeRecorder(Recorder):
+    def value(self, parameter: object) -> Any:
+        return _SCALAR
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Shape of a step program, once it has settled.
+
+    Attributes
+    ----------
+    registers
+        Names, as the solver gives them.
+    lags
+        For each register, the index at which it stands before a step from t_i, less i: 0 for the present state, 1 for
+        the state before it.
+    output
+        The register that is the solution's `.z`.
+    evaluations
+        Registers that hold evaluations.
+    nfe
+        Model evaluations per step.
+    combinations
+        Linear combinations per step, each one pass over memory.
+    """
+
+    registers: tuple[str, ...]
+    lags: tuple[int, ...]
+    output: str
+    evaluations: tuple[str, ...]
+    nfe: int
+    combinations: int
+
+    @property
+    def depth(self) -> int:
+        """Number of slots that the start takes."""
+        return max(self.lags)
+
+    def end_index(self, name: str) -> int:
+        """Index at which a register stands after the last step."""
+        return self.lags[self.registers.index(name)]
+
+
+def structure(solver: Solver) -> Structure:
+    """Read the shape of a solver off its step.
+
+    Raises
+    ------
+    TypeError
+        If the object has no `registers` or no `step`.
+    ValueError
+        If the registers' times do not settle, or `output` names no register.
+    """
+    if not (hasattr(solver, "registers") and callable(getattr(solver, "step", None))):
+        raise TypeError(f"solver={solver!r} is no solver: it needs an attribute registers and a method step(s)")
+    try:
+        return _structure(solver)
+    except TypeError as error:
+        if "unhashable" not in str(error):
+            raise
+        return _structure.__wrapped__(solver)
+
+
+@lru_cache(maxsize=256)
+def _structure(solver: Solver) -> Structure:
+    registers = tuple(solver.registers)
+    lags: tuple[Any, ...] = (0,) * len(registers)
+    for _ in range(len(registers) + 2):
+        after = tuple(held.time for held in _two_steps(solver, registers, lags)[0].values())
+        if after == lags:
+            break
+        lags = after
+    else:
+        raise ValueError(f"{solver!r}: the times of its registers do not settle: end each step with them moved by one slot")
+    if any(not isinstance(lag, int) or lag < 0 for lag in lags) or 0 not in lags:
+        raise ValueError(f"{solver!r}: after a step its registers stand at {lags} slots before the new time: move one to at=s.i - 1")
+    evaluations = tuple(getattr(solver, "evaluations", ()))
+    _, ops = _two_steps(solver, registers, lags)
+    return Structure(
+        registers=registers,
+        lags=lags,
+        output=_output(solver, registers, lags, evaluations),
+        evaluations=evaluations,
+        nfe=sum(isinstance(op, Evaluate) for op in ops),
+        combinations=sum(len(op.targets) if isinstance(op, Mix) else 1 for op in ops if not isinstance(op, Evaluate)),
+    )
+
+
+def _output(solver: Solver, registers: tuple[str, ...], lags: tuple[int, ...], evaluations: tuple[str, ...]) -> str:
+    current = [name for name, lag in zip(registers, lags, strict=True) if lag == 0 and name not in evaluations]
+    output = getattr(solver, "output", "z" if "z" in current else current[-1])
+    if output not in registers:
+        raise ValueError(f"{solver!r}: output={output!r} is none of its registers {registers}")
+    return str(output)
+
+
+def _two_steps(solver: Solver, registers: tuple[str, ...], lags: tuple[Any, ...]) -> tuple[dict[str, Held], list[Op]]:
+    """Record the steps from t_1 and t_0; return what is held at t_0, and the second step, which shows what is remembered."""
+    trace = Trace(_ANY_GRID)
+    held = {
+        name: Held(trace.new(name), 1 + lag if isinstance(lag, int) else lag)
+        for name, lag in zip(registers, lags, strict=True)
+    }
+    first = _ShapeRecorder(trace, 1, held)
+    solver.step(first)
+    settled = {name: first.held[name] for name in registers}
+    second = _ShapeRecorder(trace, 0, dict(settled))
+    solver.step(second)
+    return settled, second.ops

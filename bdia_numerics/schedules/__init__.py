@@ -1,0 +1,134 @@
+"""Schedules: alpha and sigma of eq. (1) as functions of t, with f and g^2 of eq. (3), in every number system.
+
+Decimal parameters are kept as the decimals that were written, and evaluated in the system of t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.schedules.base import VARIABLES, Schedule, probability_flow
+from bdia_numerics.schedules.discrete import Discrete, exact_table
+from bdia_numerics.schedules.functions import Functions
+from bdia_numerics.schedules.plain import EDM, VE, Flow
+from bdia_numerics.schedules.preserving import VPCosine, VPLinear
+from bdia_numerics.spaces.base import decimal
+
+__all__ = [
+    "EDM",
+    "VARIABLES",
+    "VE",
+    "Discrete",
+    "Flow",
+    "Functions",
+    "Schedule",
+    "VPCosine",
+    "VPLinear",
+    "ddpm_linear",
+    "edm",
+    "flow",
+    "from_alphas_cumprod",
+    "from_functions",
+    "probability_flow",
+    "stable_diffusion",
+    "ve",
+    "vp_cosine",
+    "vp_linear",
+]
+
+Real = float | int | str | Fraction
+
+
+def vp_linear(beta_min: Real = 0.1, beta_max: Real = 20.0) -> VPLinear:
+    """Return the variance-preserving schedule with beta linear in t, t in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        Unless 0 < beta_min <= beta_max.
+    """
+    return VPLinear(decimal(beta_min), decimal(beta_max))
+
+
+def vp_cosine(s: Real = 0.008) -> VPCosine:
+    """Return the cosine schedule on t in [0, 1]; ValueError unless 0 <= s < 1."""
+    return VPCosine(decimal(s))
+
+
+def edm() -> EDM:
+    """Return (alpha, sigma) = (1, t)."""
+    return EDM()
+
+
+def ve() -> VE:
+    """Return (alpha, sigma) = (1, sqrt(t))."""
+    return VE()
+
+
+def flow() -> Flow:
+    """Return (alpha, sigma) = (1-t, t)."""
+    return Flow()
+
+
+def from_functions(
+    alpha: Callable[[Any], Any],
+    sigma: Callable[[Any], Any],
+    *,
+    alpha_dot: Callable[[Any], Any] | None = None,
+    sigma_dot: Callable[[Any], Any] | None = None,
+    t_min: Real = 0,
+    t_max: Real = 1,
+    variance_preserving: bool = False,
+) -> Functions:
+    """Return the schedule of any two callables of t.
+
+    Parameters
+    ----------
+    alpha, sigma
+        Functions of t with sigma/alpha increasing. They work in a number system if they take and return its scalars
+        (and float arrays, if they are to be asked at arrays of times).
+    alpha_dot, sigma_dot
+        Their derivatives; see `Functions` for what is done without them.
+    t_min, t_max
+        The interval on which they are asked.
+    variance_preserving
+        Says that alpha^2 + sigma^2 = 1.
+
+    Raises
+    ------
+    TypeError
+        If one is not callable.
+    ValueError
+        Unless t_min < t_max.
+    """
+    return Functions(alpha, sigma, alpha_dot, sigma_dot, decimal(t_min), decimal(t_max), variance_preserving)
+
+
+def from_alphas_cumprod(alphas_cumprod: Sequence[Any] | np.ndarray[Any, Any]) -> Discrete:
+    """Return the discrete schedule of a table.
+
+    Parameters
+    ----------
+    alphas_cumprod
+        alpha^2 at t = 0..T-1, shape (T,): floats of any precision, mpf or Fractions, each taken as exact.
+
+    Raises
+    ------
+    ValueError
+        Unless the values fall strictly and lie in [0, 1]; for NaN.
+    """
+    return Discrete(table=exact_table(alphas_cumprod))
+
+
+def stable_diffusion() -> Discrete:
+    """Return the schedule of Stable Diffusion: 1000 steps, sqrt(beta) linear from sqrt(0.00085) to sqrt(0.012)."""
+    return Discrete(betas=("scaled_linear", 1000, Fraction(85, 100_000), Fraction(12, 1000)))
+
+
+def ddpm_linear() -> Discrete:
+    """Return the schedule of DDPM: 1000 steps, beta linear from 0.0001 to 0.02 (Ho et al. 2020)."""
+    return Discrete(betas=("linear", 1000, Fraction(1, 10_000), Fraction(2, 100)))

@@ -1,0 +1,173 @@
+"""What a schedule offers, how its formulas are lifted to every number system, and eq. (2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import wraps
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from bdia_numerics import spaces
+from bdia_numerics.spaces import Scalar, Space
+
+VARIABLES = ("t", "sigma_bar", "log_snr", "half_log_snr")
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """The noise level (alpha, sigma) of eq. (1) as functions of the time t, with the derivatives of eq. (3).
+
+    `t_min` and `t_max` are where grids end unless told otherwise; `domain` is where the schedule is defined, with None
+    for a side without end. Methods take a float, a float array of any shape, or a scalar or object array of another
+    number system, and answer in the same system; a value that diverges is inf for floats and a ValueError elsewhere.
+    """
+
+    @property
+    def t_min(self) -> Fraction: ...
+    @property
+    def t_max(self) -> Fraction: ...
+    @property
+    def domain(self) -> tuple[Fraction, Fraction | None]: ...
+    @property
+    def variance_preserving(self) -> bool: ...
+    def alpha(self, t: Any) -> Any: ...
+    def sigma(self, t: Any) -> Any: ...
+    def sigma_bar(self, t: Any) -> Any: ...
+    def log_snr(self, t: Any) -> Any: ...
+    def half_log_snr(self, t: Any) -> Any: ...
+    def drift(self, t: Any) -> Any: ...
+    def diffusion2(self, t: Any) -> Any: ...
+    def alpha_dot(self, t: Any) -> Any: ...
+    def sigma_dot(self, t: Any) -> Any: ...
+    def time(self, variable: str, value: Any) -> Any: ...
+
+
+def read(x: Any) -> tuple[Space, Any]:
+    """Return the number system of a scalar or float array, and the value in it, floats ready for IEEE arithmetic."""
+    if isinstance(x, np.ndarray) and x.ndim == 0:
+        x = x[()]
+    if isinstance(x, np.integer) or (isinstance(x, np.ndarray) and x.dtype.kind in "iu"):
+        x = x.astype(np.float64)
+    space = spaces.of(x)
+    value = space.number(x)
+    # Python floats raise where NumPy's give inf, and an array of times must not differ from its elements.
+    return space, np.float64(value) if isinstance(value, float) else value
+
+
+def write(space: Space, result: Any, like: Any) -> Any:
+    """Return a result in the shape and dtype of its argument; float64 scalars become Python floats."""
+    if isinstance(like, np.ndarray) and like.ndim:
+        dtype = like.dtype if like.dtype.kind == "f" else np.dtype(np.float64)
+        return np.array(np.broadcast_to(result, like.shape), dtype=dtype)
+    return float(result) if isinstance(result, np.float64) else result
+
+
+def timed(formula: Callable[[Any, Space, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Turn ``formula(self, space, t)`` into a method of t alone, for scalars and arrays of every number system."""
+
+    @wraps(formula)
+    def method(self: Any, t: Any) -> Any:
+        if isinstance(t, np.ndarray) and t.dtype == object:
+            return np.frompyfunc(lambda x: method(self, x), 1, 1)(t)
+        space, value = read(t)
+        try:
+            with space.working(), np.errstate(all="ignore"):
+                return write(space, formula(self, space, value), t)
+        except ZeroDivisionError:
+            raise ValueError(f"{formula.__name__} of {self} diverges at t={t}: keep t away from it") from None
+
+    return method
+
+
+def elementwise(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a method whose last argument is a scalar take arrays, element by element, with the dtype kept."""
+
+    @wraps(method)
+    def lifted(self: Any, *arguments: Any) -> Any:
+        *front, x = arguments
+        if not (isinstance(x, np.ndarray) and x.ndim):
+            return method(self, *arguments)
+        result = np.frompyfunc(lambda element: method(self, *front, element), 1, 1)(x)
+        return result if x.dtype == object else write(spaces.FLOAT64, result, x)
+
+    return lifted
+
+
+def rounding(space: Space) -> Scalar:
+    """Return the distance from 1 to the next number of a system, 0 where nothing is rounded."""
+    third = space.number(4) / space.number(3) - space.number(1)
+    return abs(third * 3 - 1)
+
+
+def known(variable: str) -> str:
+    """Return a time variable's name; ValueError if there is none of that name."""
+    if variable not in VARIABLES:
+        raise ValueError(f"variable={variable!r} is unknown: use one of {', '.join(VARIABLES)}")
+    return variable
+
+
+def sigma_bar_of(space: Space, variable: str, value: Scalar) -> Scalar:
+    """Return sigma/alpha, given it or one of the log signal-to-noise ratios."""
+    if variable == "sigma_bar":
+        return value
+    return space.exp(-value if variable == "half_log_snr" else -value / 2)
+
+
+class Derived:
+    """What follows from alpha, sigma and their derivatives; schedules replace what has a better form."""
+
+    variance_preserving = False
+
+    @timed
+    def sigma_bar(self, space: Space, t: Scalar) -> Scalar:
+        """Return sigma/alpha."""
+        return _ieee(self.sigma(t)) / self.alpha(t)  # type: ignore[attr-defined]
+
+    @timed
+    def half_log_snr(self, space: Space, t: Scalar) -> Scalar:
+        """Return log(alpha/sigma), DPM-Solver's lambda."""
+        return space.log(_ieee(self.alpha(t)) / self.sigma(t))  # type: ignore[attr-defined]
+
+    @timed
+    def log_snr(self, space: Space, t: Scalar) -> Scalar:
+        """Return log(alpha^2/sigma^2)."""
+        return 2 * self.half_log_snr(t)
+
+    @timed
+    def drift(self, space: Space, t: Scalar) -> Scalar:
+        """Return f = d log(alpha)/dt of eq. (3)."""
+        return _ieee(self.alpha_dot(t)) / self.alpha(t)  # type: ignore[attr-defined]
+
+    @timed
+    def diffusion2(self, space: Space, t: Scalar) -> Scalar:
+        """Return g^2 = d sigma^2/dt - 2 f sigma^2 of eq. (3)."""
+        sigma = _ieee(self.sigma(t))  # type: ignore[attr-defined]
+        return 2 * sigma * (self.sigma_dot(t) - self.drift(t) * sigma)  # type: ignore[attr-defined]
+
+
+def _ieee(x: Any) -> Any:
+    return np.float64(x) if isinstance(x, float) else x
+
+
+def probability_flow(schedule: Schedule, score: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return the right-hand side of the probability-flow ODE dz/dt = d(z, t), eq. (2).
+
+    Parameters
+    ----------
+    schedule
+        Gives f and g^2 of eq. (3).
+    score
+        ``score(z, t)``, the gradient of log q(z; alpha_t, sigma_t), of z's shape.
+
+    Returns
+    -------
+    callable
+        ``d(z, t) = f(t) z - g^2(t)/2 score(z, t)``, of z's shape and dtype, for a scalar t.
+    """
+
+    def gradient(z: Any, t: Any) -> Any:
+        return schedule.drift(t) * z - schedule.diffusion2(t) / 2 * score(z, t)
+
+    return gradient

@@ -1,0 +1,215 @@
+"""Schedules given by a table of T noise levels, t = 0..T-1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import spaces
+from bdia_numerics.schedules.base import Derived, elementwise, known, read, rounding, timed, write
+from bdia_numerics.schedules.preserving import damping_of
+from bdia_numerics.spaces import Scalar, Space
+
+
+@dataclass(frozen=True)
+class Level:
+    """A noise level in one number system: alpha, sigma and the damping -log(alpha^2), None where alpha = 0."""
+
+    alpha: Scalar
+    sigma: Scalar
+    damping: Scalar | None
+
+
+@dataclass(frozen=True)
+class Discrete(Derived):
+    """A table of alpha^2 = alphas_cumprod at the integers t = 0..T-1; sigma = sqrt(1 - alpha^2).
+
+    At an integer t the values are those of the table. In between log(alpha) is linear, that is beta is constant, so
+    that drift and diffusion2 are steps, read to the right of an integer (to the left at T-1); sigma/alpha increases
+    throughout and has a closed inverse. t = -1 is clean data, alpha = 1, unless the table begins with it. If
+    alphas_cumprod ends at 0, alpha itself is linear on the last interval.
+
+    `table` holds the exact values; a schedule given by its betas has `betas` = (rule, T, first, last) instead, from
+    which every number system takes its own table.
+    """
+
+    table: tuple[Fraction, ...] | None = None
+    betas: tuple[str, int, Fraction, Fraction] | None = None
+    _levels: dict[tuple[str, int], Level] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _tables: dict[int, tuple[Fraction, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    variance_preserving = True
+    t_min = Fraction(0)
+
+    def __repr__(self) -> str:
+        return f"Discrete({self.length} steps)" if self.betas is None else f"Discrete(betas={self.betas})"
+
+    @property
+    def length(self) -> int:
+        """The number T of training steps."""
+        return self.betas[1] if self.betas is not None else len(self.table or ())
+
+    @property
+    def t_max(self) -> Fraction:
+        """The last time of the table, T-1."""
+        return Fraction(self.length - 1)
+
+    @property
+    def domain(self) -> tuple[Fraction, Fraction | None]:
+        """From clean data to the last time of the table."""
+        return Fraction(0 if self._squares(40)[0] == 1 else -1), self.t_max
+
+    @property
+    def alphas_cumprod(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The table, shape (T,), float64."""
+        return np.array([float(a) for a in self._squares(40)])
+
+    @timed
+    def alpha(self, space: Space, t: Scalar) -> Scalar:
+        """Return alpha(t)."""
+        return self._each(space, t, lambda x: self._at(space, x).alpha)
+
+    @timed
+    def sigma(self, space: Space, t: Scalar) -> Scalar:
+        """Return sigma(t)."""
+        return self._each(space, t, lambda x: self._at(space, x).sigma)
+
+    @timed
+    def drift(self, space: Space, t: Scalar) -> Scalar:
+        """Return f of eq. (3), constant between integers."""
+        return self._each(space, t, lambda x: -self._rate(space, x) / 2)
+
+    @timed
+    def diffusion2(self, space: Space, t: Scalar) -> Scalar:
+        """Return g^2 = -2 f of eq. (3), constant between integers."""
+        return self._each(space, t, lambda x: self._rate(space, x))
+
+    @timed
+    def alpha_dot(self, space: Space, t: Scalar) -> Scalar:
+        """Return d alpha/dt, to the right of an integer."""
+        return self._each(space, t, lambda x: self._alpha_dot(space, x))
+
+    @timed
+    def sigma_dot(self, space: Space, t: Scalar) -> Scalar:
+        """Return d sigma/dt = -alpha alpha_dot/sigma, to the right of an integer."""
+        return self._each(
+            space, t, lambda x: -self._at(space, x).alpha * self._alpha_dot(space, x) / self._at(space, x).sigma
+        )
+
+    @elementwise
+    def time(self, variable: str, value: Any) -> Any:
+        """Return the t at which a variable has a value, in closed form; ValueError outside the table."""
+        if known(variable) == "t":
+            return value
+        space, number = read(value)
+        with space.working(), np.errstate(all="ignore"):
+            return write(space, self._time(space, damping_of(space, variable, number), f"{variable}={value}"), value)
+
+    def _each(self, space: Space, t: Any, function: Any) -> Any:
+        if not isinstance(t, np.ndarray):
+            return function(t)
+        return np.array([function(x) for x in t.flat], dtype=t.dtype).reshape(t.shape)
+
+    def _squares(self, digits: int) -> tuple[Fraction, ...]:
+        if self.betas is None:
+            return self.table or ()
+        if digits not in self._tables:
+            self._tables[digits] = products_of_alphas(*self.betas, digits=digits)
+        return self._tables[digits]
+
+    def _level(self, space: Space, k: int) -> Level:
+        key = (space.name, k)
+        if key not in self._levels:
+            if self.betas is not None and space.exact:
+                raise TypeError(f"{self!r} has no exact values in {space.name}: use floats or spaces.MPMath(digits)")
+            # Fifteen digits beyond those of mpmath, and as many beyond those of a longdouble.
+            square = self._squares(getattr(space, "dps", 25) + 15)[k] if k >= 0 else Fraction(1)
+            rest = 1 - square
+            damping = None
+            if square:
+                near_one = square > Fraction(1, 2)
+                damping = -(space.log1p(space.number(-rest)) if near_one else space.log(space.number(square)))
+            self._levels[key] = Level(space.sqrt(space.number(square)), space.sqrt(space.number(rest)), damping)
+        return self._levels[key]
+
+    def _place(self, t: Scalar) -> tuple[int, Scalar]:
+        low, high = int(self.domain[0]), self.length - 1
+        if not low <= t <= high:
+            raise ValueError(f"t={t} is outside the table: need {low} <= t <= {high}")
+        k = -1 if t < 0 else min(int(t), high - 1)
+        return k, t - k
+
+    def _at(self, space: Space, t: Scalar) -> Level:
+        k, part = self._place(t)
+        if part == 0 or part == 1:
+            return self._level(space, k + int(part))
+        first, last = self._level(space, k), self._level(space, k + 1)
+        if last.damping is None:
+            alpha = first.alpha * (1 - part)
+            return Level(alpha, space.sqrt((1 - alpha) * (1 + alpha)), -2 * space.log(alpha))
+        damping = first.damping + (last.damping - first.damping) * part
+        return Level(space.exp(-damping / 2), space.sqrt(-space.expm1(-damping)), damping)
+
+    def _rate(self, space: Space, t: Scalar) -> Scalar:
+        k, part = self._place(t)
+        first, last = self._level(space, k), self._level(space, k + 1)
+        return 2 / (1 - part) if last.damping is None else last.damping - first.damping
+
+    def _alpha_dot(self, space: Space, t: Scalar) -> Scalar:
+        k, _ = self._place(t)
+        if self._level(space, k + 1).damping is None:
+            return -self._level(space, k).alpha
+        return -self._at(space, t).alpha * self._rate(space, t) / 2
+
+    def _time(self, space: Space, damping: Scalar, name: str) -> Scalar:
+        first, last = int(self.domain[0]), self.length - 1
+        bottom, top = self._level(space, first).damping, self._level(space, last).damping
+        slack = 16 * rounding(space)
+        if not damping >= bottom * (1 - slack) or (top is not None and not damping <= top * (1 + slack)):
+            raise ValueError(f"{name} is outside the table: its noise levels are those of t from {first} to {last}")
+        low, high = first, last
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._level(space, middle).damping <= damping:
+                low = middle
+            else:
+                high = middle
+        below, above = self._level(space, low), self._level(space, high)
+        if above.damping is None:
+            return high - space.exp(-damping / 2) / below.alpha
+        part = (damping - below.damping) / (above.damping - below.damping)
+        return low + (part if part < 1 else part * 0 + 1) if part > 0 else part * 0 + low
+
+
+def products_of_alphas(rule: str, steps: int, first: Fraction, last: Fraction, *, digits: int) -> tuple[Fraction, ...]:
+    """Return prod_{j <= k} (1 - beta_j) for k = 0..steps-1, good to `digits` digits, each as a Fraction.
+
+    beta, or for ``rule="scaled_linear"`` its square root, is linear in j.
+    """
+    space = spaces.MPMath(digits + 10)
+    with space.working():
+        ends = [space.number(first), space.number(last)]
+        low, high = [space.sqrt(e) for e in ends] if rule == "scaled_linear" else ends
+        result, product = [], space.number(1)
+        for k in range(steps):
+            root = low + (high - low) * k / (steps - 1)
+            product = product * (1 - (root * root if rule == "scaled_linear" else root))
+            result.append(space.field(product))
+    return tuple(result)
+
+
+def exact_table(alphas_cumprod: Sequence[Any] | np.ndarray[Any, Any]) -> tuple[Fraction, ...]:
+    """Return the values of a table of alpha^2 as Fractions; ValueError unless they fall strictly within [0, 1]."""
+    values = np.asarray(alphas_cumprod) if not isinstance(alphas_cumprod, np.ndarray) else alphas_cumprod
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"alphas_cumprod has shape {values.shape}: pass a table of shape (T,), T >= 2")
+    table = tuple(spaces.of(a).field(a) for a in values)
+    for k, a in enumerate(table):
+        if not (0 <= a <= 1) or (k and not a < table[k - 1]):
+            raise ValueError(
+                f"alphas_cumprod[{k}]={float(a)!r}: the table must fall strictly and stay in [0, 1] (data end first)"
+            )
+    return table

@@ -1,0 +1,169 @@
+"""What a number system offers, and how it is read off a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from fractions import Fraction
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+Scalar = Any
+"""A number of some system: float, longdouble, mpf, Fraction, or a sympy expression."""
+
+
+@runtime_checkable
+class Space(Protocol):
+    """A number system: its scalars, its elementary functions, its linear combinations.
+
+    `number` and `field` are the two doors in: `number` gives a scalar in which schedules compute, `field` its exact
+    value (a Fraction, or an expression), in which step programs are collapsed. `coefficient` is the way back from the
+    field, with one rounding where the system rounds at all.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def exact(self) -> bool: ...
+    @property
+    def pi(self) -> Scalar: ...
+    def number(self, x: object) -> Scalar: ...
+    def field(self, x: object) -> Scalar: ...
+    def coefficient(self, x: Scalar) -> Scalar: ...
+    def is_zero(self, x: Scalar) -> bool: ...
+    def array(self, values: Sequence[Scalar]) -> np.ndarray[Any, Any]: ...
+    def combine(self, coefficients: Sequence[Scalar], values: Sequence[Any], out: Any = None) -> Any: ...
+    def finite(self, value: Any) -> bool: ...
+    def working(self) -> AbstractContextManager[object]: ...
+    def exp(self, x: Scalar) -> Scalar: ...
+    def expm1(self, x: Scalar) -> Scalar: ...
+    def log(self, x: Scalar) -> Scalar: ...
+    def log1p(self, x: Scalar) -> Scalar: ...
+    def sqrt(self, x: Scalar) -> Scalar: ...
+    def sin(self, x: Scalar) -> Scalar: ...
+    def cos(self, x: Scalar) -> Scalar: ...
+    def acos(self, x: Scalar) -> Scalar: ...
+    def sinh(self, x: Scalar) -> Scalar: ...
+    def asinh(self, x: Scalar) -> Scalar: ...
+
+
+class GenericArithmetic:
+    """Plain operators on scalars, object arrays and formal vectors: what every system but the NumPy floats uses."""
+
+    def array(self, values: Sequence[Scalar]) -> np.ndarray[Any, Any]:
+        """Return the scalars as a 1-D object array, shape (n,)."""
+        result = np.empty(len(values), dtype=object)
+        result[:] = [self.number(v) for v in values]
+        return result
+
+    def number(self, x: object) -> Scalar:
+        """Return `x` in this system; replaced by each system."""
+        raise NotImplementedError
+
+    def combine(self, coefficients: Sequence[Scalar], values: Sequence[Any], out: Any = None) -> Any:
+        """Return sum_k coefficients[k] * values[k]; `out` is ignored, since values are immutable here."""
+        total = None
+        for c, v in zip(coefficients, values, strict=True):
+            term = v if c == 1 else c * v
+            total = term if total is None else total + term
+        return total
+
+    def working(self) -> AbstractContextManager[object]:
+        """Return the context in which this system computes."""
+        return nullcontext()
+
+
+def float_in_exact_run(x: object, space_name: str) -> TypeError:
+    """Return the error for a float that would enter a run whose digits all count."""
+    try:
+        hint = f"Fraction('{float(x)!r}')"  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        hint = "a Fraction"
+    return TypeError(
+        f"{x!r} is a {type(x).__name__}, and this run is in {space_name}, where its binary rounding would stay: write {hint}"
+    )
+
+
+def lift(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a scalar function that also takes object arrays, element by element."""
+
+    def lifted(x: Any) -> Any:
+        if isinstance(x, np.ndarray):
+            return np.frompyfunc(function, 1, 1)(x)
+        return function(x)
+
+    return lifted
+
+
+def decimal(x: float | Fraction | int | str) -> Fraction:
+    """Return the number that was written: 0.1 is one tenth here, not the float nearest to it.
+
+    Named schedules keep their decimal parameters in this form, so that every number system reads the same schedule.
+    """
+    return Fraction(repr(float(x))) if isinstance(x, float) else Fraction(x)
+
+
+_REGISTERED: list[tuple[Callable[[object], bool], Callable[[Any], Space]]] = []
+
+
+def register(accepts: Callable[[object], bool], space_of: Callable[[Any], Space]) -> None:
+    """Let another number system be found by `of`.
+
+    Parameters
+    ----------
+    accepts
+        Says whether a value belongs to the system. It must not import anything heavy.
+    space_of
+        Gives the space of such a value.
+    """
+    _REGISTERED.append((accepts, space_of))
+
+
+def of(x: object) -> Space:
+    """Return the number system of a value.
+
+    Parameters
+    ----------
+    x
+        A scalar, an array of any shape, an object array of mpf, Fractions or symbols, or a formal vector. Python floats
+        and ints are read as float64.
+
+    Raises
+    ------
+    TypeError
+        For complex and integer arrays, and for types that no system claims.
+    """
+    probe = x
+    if isinstance(x, np.ndarray) and x.dtype == object:
+        if x.size == 0:
+            raise TypeError("an empty object array has no number system: pass at least one state")
+        probe = x.flat[0]
+    for accepts, space_of in _REGISTERED:
+        if accepts(probe):
+            return space_of(probe)
+    kind = f"an array of dtype {x.dtype}" if isinstance(x, np.ndarray | np.generic) else f"a {type(x).__name__}"
+    raise TypeError(f"{kind} is in no number system here: pass real floats (z.astype(float)), mpf, Fractions or symbols")
+
+
+def named(space: object) -> Space:
+    """Return a space, given itself, a NumPy float dtype, or the types `Fraction` and `float`.
+
+    Raises
+    ------
+    TypeError
+        If it names none.
+    """
+    from bdia_numerics.spaces.floats import Numpy
+    from bdia_numerics.spaces.rationals import FRACTION
+
+    if isinstance(space, Space):
+        return space
+    if space is Fraction:
+        return FRACTION
+    try:
+        return Numpy(np.dtype(space))  # type: ignore[call-overload]
+    except TypeError:
+        raise TypeError(
+            f"space={space!r} names no number system: use spaces.FLOAT64, spaces.MPMath(50), spaces.FRACTION or spaces.SYMBOLS"
+        ) from None

@@ -1,0 +1,131 @@
+"""NumPy floats: float16, float32, float64 and longdouble, with the dtype of the states kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.spaces.base import Scalar, register
+from bdia_numerics.spaces.kernel import linear_combination
+
+_PI = "3.14159265358979323846264338327950288"
+
+
+@dataclass(frozen=True)
+class Numpy:
+    """NumPy floats of one dtype.
+
+    Scalars are Python floats (float64) for every dtype but longdouble: NumPy then keeps the dtype of the states, and
+    schedules are computed in float64 even for float32 states.
+    """
+
+    dtype: np.dtype[Any]
+    exact = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dtype", np.dtype(self.dtype))
+        if self.dtype.kind != "f":
+            raise TypeError(f"dtype={self.dtype} is no real float: use float32, float64 or longdouble")
+
+    @property
+    def name(self) -> str:
+        """Name of the dtype."""
+        return "longdouble" if self.dtype == np.longdouble else str(self.dtype)
+
+    @property
+    def _extended(self) -> bool:
+        return self.dtype == np.longdouble and self.dtype != np.float64
+
+    @property
+    def pi(self) -> Scalar:
+        """The circle constant, rounded once."""
+        return np.longdouble(_PI) if self._extended else float(_PI)
+
+    def number(self, x: object) -> Scalar:
+        """Return `x` (int, float, NumPy float, Fraction, decimal string) rounded once to this system."""
+        if isinstance(x, np.ndarray | np.floating) and not self._extended:
+            return np.asarray(x, dtype=np.float64) if isinstance(x, np.ndarray) and x.ndim else float(x)
+        if isinstance(x, np.ndarray | np.floating):
+            return np.asarray(x, dtype=np.longdouble) if isinstance(x, np.ndarray) and x.ndim else np.longdouble(x)
+        return self.coefficient(self.field(x))
+
+    def field(self, x: object) -> Fraction:
+        """Return the exact value of a real number as a Fraction.
+
+        Raises
+        ------
+        TypeError
+            For anything but int, float, NumPy float, Fraction and decimal strings.
+        ValueError
+            For NaN and infinity.
+        """
+        if isinstance(x, int | Fraction | str):
+            return Fraction(x)
+        if isinstance(x, float | np.floating | np.integer):
+            if not np.isfinite(x):
+                raise ValueError(f"{x!r} is not finite: pass a finite number")
+            return Fraction(*x.as_integer_ratio()) if not isinstance(x, np.integer) else Fraction(int(x))
+        if isinstance(x, np.ndarray) and x.ndim == 0:
+            return self.field(x[()])
+        raise TypeError(f"{x!r} is a {type(x).__name__}, and this run is in {self.name}: pass an int, a float or a Fraction")
+
+    def coefficient(self, x: Scalar) -> Scalar:
+        """Return the float nearest to a Fraction."""
+        if not self._extended:
+            return float(x)
+        # A quotient of 80 or more bits is exact enough for the 64 of a longdouble to be rounded once.
+        shift = 80 - (abs(x.numerator).bit_length() - x.denominator.bit_length())
+        scaled = round(x * Fraction(2) ** shift)
+        high, low = divmod(abs(scaled), 1 << 40)
+        value = np.ldexp(np.ldexp(np.longdouble(high), 40) + np.longdouble(low), -shift)
+        return -value if scaled < 0 else value
+
+    def is_zero(self, x: Scalar) -> bool:
+        """Decide whether a Fraction is zero."""
+        return bool(x == 0)
+
+    def array(self, values: Sequence[Scalar]) -> np.ndarray[Any, Any]:
+        """Return the scalars as a 1-D array of this dtype, shape (n,)."""
+        return np.asarray([self.number(v) for v in values], dtype=self.dtype)
+
+    def combine(self, coefficients: Sequence[Scalar], values: Sequence[Any], out: Any = None) -> Any:
+        """Return sum_k coefficients[k] * values[k] in the states' dtype, written to `out` if given."""
+        return linear_combination(coefficients, values, out)
+
+    def finite(self, value: Any) -> bool:
+        """Say whether no element is NaN or infinite."""
+        with np.errstate(all="ignore"):
+            # One reading pass decides the usual case; an overflow of the sum alone is told apart below.
+            if np.isfinite(np.sum(value)):
+                return True
+        return bool(np.all(np.isfinite(value)))
+
+    def working(self) -> AbstractContextManager[object]:
+        """Return the context in which this system computes."""
+        return nullcontext()
+
+    exp, expm1, log, log1p, sqrt = map(staticmethod, (np.exp, np.expm1, np.log, np.log1p, np.sqrt))
+    sin, cos, acos, sinh, asinh = map(staticmethod, (np.sin, np.cos, np.arccos, np.sinh, np.arcsinh))
+
+
+FLOAT32 = Numpy(np.dtype(np.float32))
+FLOAT64 = Numpy(np.dtype(np.float64))
+LONGDOUBLE = Numpy(np.dtype(np.longdouble))
+
+
+def _space_of(x: Any) -> Numpy:
+    return Numpy(x.dtype) if isinstance(x, np.ndarray | np.generic) else FLOAT64
+
+
+def _accepts(x: object) -> bool:
+    if isinstance(x, np.ndarray | np.generic):
+        return x.dtype.kind == "f"
+    return isinstance(x, int | float) and not isinstance(x, bool)
+
+
+register(_accepts, _space_of)

@@ -1,0 +1,108 @@
+"""mpmath at any precision."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.spaces.base import GenericArithmetic, Scalar, float_in_exact_run, lift, register
+
+
+def _mp() -> Any:
+    import mpmath
+
+    return mpmath.mp
+
+
+def _function(name: str) -> Any:
+    def function(self: MPMath, x: Scalar) -> Scalar:
+        with self.working():
+            return lift(getattr(_mp(), name))(x)
+
+    return function
+
+
+@dataclass(frozen=True)
+class MPMath(GenericArithmetic):
+    """mpmath floats with `dps` decimal digits.
+
+    An mpf does not carry a precision, so a run sets mpmath's working precision to `dps` digits while it lasts.
+    """
+
+    dps: int = 50
+    exact = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.dps, int) or self.dps < 1:
+            raise ValueError(f"dps={self.dps!r} is no number of digits: use a positive integer, for instance 50")
+
+    @property
+    def name(self) -> str:
+        """Name with the number of digits."""
+        return f"mpmath ({self.dps} digits)"
+
+    @property
+    def pi(self) -> Scalar:
+        """The circle constant to `dps` digits."""
+        with self.working():
+            return +_mp().pi
+
+    def working(self) -> AbstractContextManager[object]:
+        """Return the context in which mpmath computes with `dps` digits."""
+        context: AbstractContextManager[object] = _mp().workdps(self.dps)
+        return context
+
+    def number(self, x: object) -> Scalar:
+        """Return `x` (int, Fraction, decimal string, mpf) rounded once; TypeError for floats."""
+        mp = _mp()
+        with self.working():
+            if isinstance(x, mp.mpf):
+                return +x
+            if isinstance(x, np.ndarray):
+                return lift(self.number)(x)
+            if isinstance(x, str):
+                x = Fraction(x)
+            if isinstance(x, Fraction):
+                return mp.mpf(x.numerator) / x.denominator
+            if isinstance(x, int | np.integer) and not isinstance(x, bool):
+                return mp.mpf(int(x))
+        raise float_in_exact_run(x, self.name)
+
+    def field(self, x: object) -> Fraction:
+        """Return the exact value as a Fraction; ValueError for NaN and infinity, TypeError for floats."""
+        if isinstance(x, int | Fraction | str):
+            return Fraction(x)
+        value = self.number(x)
+        if not _mp().isfinite(value):
+            raise ValueError(f"{x!r} is not finite: pass a finite number")
+        from mpmath.libmp import to_rational
+
+        return Fraction(*to_rational(value._mpf_))
+
+    def coefficient(self, x: Scalar) -> Scalar:
+        """Return the mpf nearest to a Fraction."""
+        return self.number(x)
+
+    def is_zero(self, x: Scalar) -> bool:
+        """Decide whether a Fraction is zero."""
+        return bool(x == 0)
+
+    def finite(self, value: Any) -> bool:
+        """Say whether no element is NaN or infinite."""
+        return all(bool(_mp().isfinite(v)) for v in np.ravel(np.asarray(value, dtype=object)))
+
+    exp, expm1, log, log1p, sqrt = map(_function, ("exp", "expm1", "log", "log1p", "sqrt"))
+    sin, cos, acos, sinh, asinh = map(_function, ("sin", "cos", "acos", "sinh", "asinh"))
+
+
+def _accepts(x: object) -> bool:
+    mpmath = sys.modules.get("mpmath")
+    return mpmath is not None and isinstance(x, mpmath.mpf)
+
+
+register(_accepts, lambda x: MPMath(_mp().dps))

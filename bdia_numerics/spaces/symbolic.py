@@ -1,0 +1,98 @@
+"""Symbols: sympy expressions, exact."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.spaces.base import GenericArithmetic, Scalar, float_in_exact_run, lift, register
+
+
+def _sympy() -> Any:
+    import sympy
+
+    return sympy
+
+
+def _function(name: str) -> Any:
+    def function(self: Symbols, x: Scalar) -> Scalar:
+        return lift(getattr(_sympy(), name))(x)
+
+    return function
+
+
+@dataclass(frozen=True)
+class Symbols(GenericArithmetic):
+    """sympy expressions over the rationals; floats raise TypeError, since they would make equal expressions differ."""
+
+    name = "symbols"
+    exact = True
+
+    @property
+    def pi(self) -> Scalar:
+        """The circle constant, exact."""
+        return _sympy().pi
+
+    def number(self, x: object) -> Scalar:
+        """Return `x` (int, Fraction, decimal string, expression) as an expression; TypeError for floats."""
+        sympy = _sympy()
+        if isinstance(x, np.ndarray):
+            return lift(self.number)(x)
+        if isinstance(x, str):
+            x = Fraction(x)
+        if isinstance(x, Fraction):
+            return sympy.Rational(x.numerator, x.denominator)
+        if isinstance(x, int | np.integer) and not isinstance(x, bool):
+            return sympy.Integer(int(x))
+        if isinstance(x, sympy.Expr) and not x.has(sympy.Float):
+            return x
+        raise float_in_exact_run(x, self.name)
+
+    field = number
+
+    def coefficient(self, x: Scalar) -> Scalar:
+        """Return the expression as a quotient of polynomials without common factor."""
+        return _sympy().cancel(x)
+
+    def is_zero(self, x: Scalar) -> bool:
+        """Decide whether a rational expression vanishes identically."""
+        return bool(_sympy().cancel(_sympy().together(x)) == 0)
+
+    def combine(self, coefficients: Sequence[Scalar], values: Sequence[Any], out: Any = None) -> Any:
+        """Return sum_k coefficients[k] * values[k]; expressions are brought to normal form."""
+        total = super().combine(coefficients, values)
+        sympy = _sympy()
+        if isinstance(total, sympy.Expr):
+            return sympy.cancel(total)
+        return lift(sympy.cancel)(total) if isinstance(total, np.ndarray) else total
+
+    def finite(self, value: Any) -> bool:
+        """Symbols are finite."""
+        return True
+
+    def expm1(self, x: Scalar) -> Scalar:
+        """Return exp(x) - 1."""
+        return self.exp(x) - 1
+
+    def log1p(self, x: Scalar) -> Scalar:
+        """Return log(1 + x)."""
+        return self.log(1 + x)
+
+    exp, log, sqrt = map(_function, ("exp", "log", "sqrt"))
+    sin, cos, acos, sinh, asinh = map(_function, ("sin", "cos", "acos", "sinh", "asinh"))
+
+
+SYMBOLS = Symbols()
+
+
+def _accepts(x: object) -> bool:
+    sympy = sys.modules.get("sympy")
+    return sympy is not None and isinstance(x, sympy.Expr)
+
+
+register(_accepts, lambda x: SYMBOLS)

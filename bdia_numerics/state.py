@@ -1,0 +1,131 @@
+"""What a run leaves behind, so that the opposite run starts exactly: the registers, with names and times."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.grids import Grid
+from bdia_numerics.program import Solver, structure
+from bdia_numerics.spaces import FRACTION, MPMath, Numpy, of
+
+
+@dataclass(frozen=True)
+class State:
+    """Registers of a solver at one end of a run.
+
+    Attributes
+    ----------
+    solver : str
+        Which solver it belongs to, with its parameters.
+    grid : str
+        Fingerprint of the grid (of the whole one, if the run was on a part).
+    registers : mapping of str to array
+        Values by register, each of shape (*batch, *data); read-only copies.
+    times : mapping of str to int
+        Index on the whole grid at which each register stands.
+    remainder : mapping of str to array
+        Digits kept by bit-exact arithmetic; empty in the other number systems.
+    """
+
+    solver: str
+    grid: str
+    registers: Mapping[str, Any]
+    times: Mapping[str, int]
+    remainder: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("registers", "times", "remainder"):
+            object.__setattr__(self, name, MappingProxyType({k: _frozen(v) for k, v in getattr(self, name).items()}))
+
+    def save(self, path: str | Path) -> None:
+        """Write the state to an .npz file, every digit kept, without pickles.
+
+        Raises
+        ------
+        TypeError
+            For symbols, which have no file form.
+        """
+        arrays, systems = {}, {}
+        for name, value in self.registers.items():
+            arrays[f"register:{name}"], systems[name] = _encode(value)
+        meta = {"solver": self.solver, "grid": self.grid, "times": dict(self.times), "systems": systems}
+        np.savez(Path(path), meta=np.asarray(json.dumps(meta)), **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> State:
+        """Read a state that `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file holds no state.
+        """
+        with np.load(Path(path), allow_pickle=False) as data:
+            if "meta" not in data:
+                raise ValueError(f"path={str(path)!r} holds no State: pass a file written by State.save")
+            meta = json.loads(str(data["meta"]))
+            registers = {name: _decode(data[f"register:{name}"], system) for name, system in meta["systems"].items()}
+        return cls(meta["solver"], meta["grid"], registers, meta["times"])
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        value = value.copy()
+        value.flags.writeable = False
+    return value
+
+
+def _encode(value: Any) -> tuple[np.ndarray[Any, Any], str]:
+    space = of(value)
+    if isinstance(space, Numpy):
+        return np.asarray(value), "numpy"
+    if space is FRACTION or isinstance(space, MPMath):
+        exact = np.frompyfunc(lambda x: str(space.field(x)), 1, 1)(np.asarray(value, dtype=object))
+        return np.asarray(exact, dtype=str), "fraction" if space is FRACTION else f"mpmath:{space.dps}"
+    raise TypeError(f"a state in {space.name} has no file form: save states of numbers")
+
+
+def _decode(array: np.ndarray[Any, Any], system: str) -> Any:
+    if system == "numpy":
+        return array if array.ndim else array[()]
+    if system == "fraction":
+        convert: Any = Fraction
+    else:
+        space = MPMath(int(system.partition(":")[2]))
+        convert = space.number
+    result = np.frompyfunc(convert, 1, 1)(array.astype(object))
+    return result
+
+
+def identity(solver: Solver) -> str:
+    """Return the name of a solver with its parameters; a function is named by its qualified name, not by its address."""
+    name = type(solver).__qualname__
+    if not dataclasses.is_dataclass(solver):
+        return name
+    values = ((f.name, getattr(solver, f.name)) for f in dataclasses.fields(solver))
+    return f"{name}({', '.join(f'{k}={_named(v)}' for k, v in values)})"
+
+
+def _named(value: object) -> str:
+    return str(getattr(value, "__qualname__", repr(value)))
+
+
+def check_state(state: State, solver: Solver, grid: Grid, first: int) -> None:
+    """Raise ValueError unless a state is of this solver and grid, and stands where a run from index `first` begins."""
+    if state.solver != identity(solver):
+        raise ValueError(f"state is of solver {state.solver}, not of {identity(solver)}: run the solver that made it")
+    if state.grid != grid.root:
+        raise ValueError("state belongs to another grid: pass the grid of the run that made it, or a part of that grid")
+    shape = structure(solver)
+    expected = {name: grid.offset + first + lag for name, lag in zip(shape.registers, shape.lags, strict=True)}
+    if dict(state.times) != expected:
+        raise ValueError(f"state stands at indices {dict(state.times)}, and this run begins at {expected}: pass the state of that end")

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Installs what pip cannot supply and Debian does: coq (kernel-checked proofs) and chromium (looking at report.html).
+# Both are optional. Without root or apt-get it changes nothing and says what is absent.
+set -euo pipefail
+
+declare -A package=([coqc]=coq [chromium]=chromium)
+absent=()
+for command in "${!package[@]}"; do
+  command -v "$command" >/dev/null || absent+=("${package[$command]}")
+done
+
+if [ "${#absent[@]}" -eq 0 ]; then
+  echo "coq and chromium are installed"
+elif [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+  echo "absent: ${absent[*]}; as root on Debian, run: apt-get install --no-install-recommends ${absent[*]}"
+else
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${absent[@]}"
+fi

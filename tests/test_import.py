@@ -1,0 +1,39 @@
+"""`import bdia_numerics` is quick and light, measured in fresh interpreters."""
+
+import json
+import subprocess
+import sys
+import time
+
+HEAVY = ("torch", "matplotlib", "sympy")
+LIMIT_S = 0.5
+REPEATS = 5  # the quickest of some runs is the one that other processes disturbed least
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+def best_seconds(code: str) -> float:
+    def once() -> float:
+        started = time.perf_counter()
+        run(code)
+        return time.perf_counter() - started
+
+    return min(once() for _ in range(REPEATS))
+
+
+def heavy_modules_after(code: str) -> list[str]:
+    return json.loads(run(f"import json, sys\n{code}\nprint(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"))
+
+
+def test_import_takes_under_half_a_second():
+    assert best_seconds("import bdia_numerics") - best_seconds("pass") < LIMIT_S
+
+
+def test_import_loads_nothing_heavy():
+    assert heavy_modules_after("import bdia_numerics") == []
+
+
+def test_a_heavy_import_is_seen():
+    assert heavy_modules_after("import sympy") == ["sympy"]

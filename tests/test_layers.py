@@ -1,0 +1,241 @@
+"""The architecture, read from the source: who imports whom, what a solver file may hold, how long a module may be."""
+
+import ast
+import graphlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "bdia_numerics"
+
+# Imports go downwards only. Rooms of one row may import one another, as long as no circle arises.
+ROWS = (
+    ("cli", "__main__"),
+    ("claims",),
+    ("studies", "plots"),
+    ("torch",),
+    ("testing",),
+    ("analysis",),
+    ("integrate",),
+    ("problems", "inversion"),
+    ("run",),
+    ("state",),
+    ("solvers",),
+    ("program",),
+    ("schedules", "grids", "models"),
+    ("spaces",),
+)
+ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
+FACADE = "__init__"  # `import bdia_numerics` re-exports names from everywhere; no module of the package may use them
+
+HOMES = {"matplotlib": {"plots", "studies"}, "torch": {"torch"}, "diffusers": {"torch"}, "safetensors": {"torch"}}
+SCRIPTS = ("experiments", "paper_figs", "notebooks")  # thin: drawing and tensors are in the package
+
+SOLVER_LINES, MODULE_LINES = 100, 300
+LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+INEXACT_MODULES = {"math", "cmath", "random", "decimal", "array"}
+ARRAY_WORDS = {"dtype", "astype", "device"}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+SOLVER_FILES = sorted(p for p in (PACKAGE / "solvers").glob("*.py") if p.name != "__init__.py")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported_names(tree: ast.AST, package: str = "bdia_numerics") -> Iterator[str]:
+    """Yield each import as a dotted name, `from a import b` as a.b, those inside functions included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package.split(".")[: len(package.split(".")) + 1 - node.level]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def rooms_imported(source: str, package: str = "bdia_numerics") -> set[str]:
+    """Return the rooms that a module's source imports from; a name that is no room comes from the facade."""
+    names = (name.split(".") for name in imported_names(ast.parse(source), package))
+    inside = [parts for parts in names if parts[0] == "bdia_numerics"]
+    return {parts[1] if len(parts) > 1 and parts[1] in ROW else FACADE for parts in inside}
+
+
+def upward_imports(room: str, source: str, package: str = "bdia_numerics") -> list[str]:
+    """Return what is imported from above `room`'s row, or from the facade."""
+    return sorted(r for r in rooms_imported(source, package) - {room} if r == FACADE or ROW[r] < ROW[room])
+
+
+def strangers(room: str, source: str) -> list[str]:
+    """Return the libraries that `room` imports although they have another home."""
+    tops = {name.split(".")[0] for name in imported_names(ast.parse(source))}
+    return sorted(top for top in tops if room not in HOMES.get(top, {room}))
+
+
+def solver_faults(source: str) -> list[str]:
+    """Return what a solver file may not hold: it is mathematics only."""
+    tree = ast.parse(source)
+    sums = {
+        id(node.args[0])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sum" and node.args
+    }
+    faults = []
+    for node in ast.walk(tree):
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, LOOPS) and not (isinstance(node, ast.GeneratorExp) and id(node) in sums):
+            faults.append(f"line {line}: a loop")
+        if isinstance(node, ast.Constant) and isinstance(node.value, float | complex):
+            faults.append(f"line {line}: the float {node.value}")
+        if {getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "arg", None)} & ARRAY_WORDS:
+            faults.append(f"line {line}: a dtype or a device")
+    tops = sorted({name.split(".")[0] for name in imported_names(tree)} - {"bdia_numerics"})
+    faults += [f"imports {top}" for top in tops if top not in sys.stdlib_module_names or top in INEXACT_MODULES]
+    if (lines := len(source.splitlines())) > SOLVER_LINES:
+        faults.append(f"{lines} lines, more than {SOLVER_LINES}")
+    return faults
+
+
+def package_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).parent.parts)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_go_down_only(path):
+    room = room_of(path)
+    if room == FACADE:
+        return
+    assert room in ROW, f"{room} is in no row: place it in ROWS of tests/test_layers.py"
+    assert upward_imports(room, path.read_text(), package_of(path)) == []
+
+
+def test_rooms_import_in_no_circle():
+    graph: dict[str, set[str]] = {}
+    for path in MODULES:
+        if (room := room_of(path)) != FACADE:
+            graph.setdefault(room, set()).update(rooms_imported(path.read_text(), package_of(path)) - {room, FACADE})
+    assert graph, "no modules found"
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_matplotlib_and_torch_stay_at_home(path):
+    assert strangers(room_of(path), path.read_text()) == []
+
+
+def test_scripts_leave_drawing_and_tensors_to_the_package():
+    paths = [path for folder in SCRIPTS for path in (ROOT / folder).rglob("*.py")]
+    found = {name_of(path): strangers(path.relative_to(ROOT).parts[0], path.read_text()) for path in paths}
+    assert {name: tops for name, tops in found.items() if tops} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_module_length(path):
+    lines = len(path.read_text().splitlines())
+    assert lines <= MODULE_LINES
+
+
+@pytest.mark.parametrize("path", SOLVER_FILES, ids=name_of)
+def test_solver_files_hold_mathematics_only(path):
+    assert solver_faults(path.read_text()) == []
+
+
+def test_solvers_is_a_literal_dict_of_names():
+    tree = ast.parse((PACKAGE / "solvers" / "__init__.py").read_text())
+    values = [
+        node.value
+        for node in tree.body
+        if (isinstance(node, ast.Assign) and [getattr(t, "id", "") for t in node.targets] == ["SOLVERS"])
+        or (isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "SOLVERS")
+    ]
+    assert len(values) == 1
+    (table,) = values
+    assert isinstance(table, ast.Dict)
+    assert table.keys
+    for key, value in zip(table.keys, table.values, strict=True):
+        assert isinstance(key, ast.Constant)
+        assert isinstance(value, ast.Name)
+        assert key.value == value.id
+
+
+# The checks themselves: each must see the defect it is there for.
+
+
+@pytest.mark.parametrize(
+    ("room", "source", "found"),
+    [
+        ("spaces", "from bdia_numerics import schedules", ["schedules"]),
+        ("program", "def f():\n    import bdia_numerics.solvers.ddim", ["solvers"]),
+        ("solvers", "from bdia_numerics.integrate import solve", ["integrate"]),
+        ("analysis", "from bdia_numerics import solve", [FACADE]),
+        ("analysis", "import bdia_numerics", [FACADE]),
+        ("program", "from .integrate import solve", ["integrate"]),
+        ("program", "from . import integrate, spaces", ["integrate"]),
+        ("integrate", "import numpy\nfrom bdia_numerics import program\nfrom bdia_numerics.integrate import x", []),
+    ],
+)
+def test_upward_imports_are_seen(room, source, found):
+    assert upward_imports(room, source) == found
+
+
+@pytest.mark.parametrize(
+    ("package", "source", "found"),
+    [
+        ("bdia_numerics.spaces", "from ..schedules import vp_linear", ["schedules"]),
+        ("bdia_numerics.spaces", "from . import base", []),
+    ],
+)
+def test_relative_imports_are_resolved(package, source, found):
+    assert upward_imports("spaces", source, package) == found
+
+
+@pytest.mark.parametrize(
+    ("room", "source", "found"),
+    [
+        ("claims", "from matplotlib import pyplot", ["matplotlib"]),
+        ("integrate", "def f():\n    import torch.nn as nn", ["torch"]),
+        ("claims", "import diffusers, safetensors.torch", ["diffusers", "safetensors"]),
+        ("plots", "import matplotlib.pyplot as plt", []),
+        ("torch", "import torch", []),
+        ("plots", "import torch", ["torch"]),
+    ],
+)
+def test_strangers_are_seen(room, source, found):
+    assert strangers(room, source) == found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = 0.5 * y",
+        "x = 1j",
+        "for i in y: pass",
+        "while y: pass",
+        "x = [c for c in y]",
+        "x = tuple(c for c in y)",
+        "import numpy as np",
+        "from scipy import linalg",
+        "import math",
+        "x = y.astype(z)",
+        "f(dtype=z)",
+        "x = z.device",
+        "x = 1\n" * (SOLVER_LINES + 1),
+    ],
+)
+def test_solver_faults_are_seen(source):
+    assert solver_faults(source) != []
+
+
+def test_a_plain_step_has_no_faults():
+    source = (
+        "from fractions import Fraction\nfrom bdia_numerics.program import Step\nx = sum(c * e for c, e in p) + y / 2"
+    )
+    assert solver_faults(source) == []

@@ -1,0 +1,94 @@
+"""The laid-out ledger of numbered statements: complete, in order, well formed."""
+
+from __future__ import annotations
+
+import importlib.resources
+import re
+import tomllib
+from typing import Any
+
+import pytest
+
+REQUIRED = {"id", "source", "title", "statement", "verdict", "note"}
+CORRECTION = {"printed", "right", "why"}
+VERDICTS = {"open", "definition", "needs-weights"}
+EXPECTED = {
+    *(f"eq-{n}" for n in range(1, 66)),
+    "definition-1",
+    *(f"prop-{n}" for n in (1, 2)),
+    *(f"lemma-{n}" for n in (1, 2)),
+    *(f"remark-{n}" for n in range(1, 5)),
+    "alg-1",
+    *(f"table-{n}" for n in range(1, 5)),
+    *(f"figure-{n}" for n in range(1, 7)),
+    *(f"fact-{n}" for n in range(1, 20)),
+}
+WORDS = {"eq": r"eq\. \({}\)", "prop": "proposition {}", "alg": "algorithm {}"}
+
+
+def _claims() -> list[dict[str, Any]]:
+    text = importlib.resources.files("bdia_numerics.claims").joinpath("statements.toml").read_text(encoding="utf-8")
+    claims: list[dict[str, Any]] = tomllib.loads(text)["claim"]
+    return claims
+
+
+CLAIMS = _claims()
+each = pytest.mark.parametrize("claim", CLAIMS, ids=[c["id"] for c in CLAIMS])
+
+
+def test_every_numbered_statement_stands_exactly_once() -> None:
+    ids = [c["id"] for c in CLAIMS]
+    assert sorted(ids) == sorted(EXPECTED)
+
+
+@pytest.mark.parametrize("kind", ["eq", "prop", "lemma", "remark", "table", "figure", "fact"])
+def test_numbers_ascend_within_a_kind(kind: str) -> None:
+    numbers = [int(c["id"].rsplit("-", 1)[1]) for c in CLAIMS if c["id"].startswith(f"{kind}-")]
+    assert numbers == sorted(numbers)
+
+
+def test_facts_come_last() -> None:
+    assert [c["id"] for c in CLAIMS[-19:]] == [f"fact-{n}" for n in range(1, 20)]
+
+
+@each
+def test_fields(claim: dict[str, Any]) -> None:
+    assert set(claim) >= REQUIRED
+    assert set(claim) <= REQUIRED | CORRECTION
+    assert claim["verdict"] in VERDICTS
+    for name, value in claim.items():
+        assert isinstance(value, str), name
+        assert value == value.strip() != "", name
+
+
+@each
+def test_corrections_are_whole_and_change_something(claim: dict[str, Any]) -> None:
+    present = CORRECTION & set(claim)
+    assert present in (set(), CORRECTION)
+    if present:
+        assert claim["printed"] != claim["right"]
+
+
+@each
+def test_formulas_are_delimited(claim: dict[str, Any]) -> None:
+    for name, value in claim.items():
+        assert value.count("$") % 2 == 0, name
+        for formula in value.split("$")[1::2]:
+            bare = re.sub(r"\\[{}]", "", formula)
+            assert bare.count("{") == bare.count("}"), (name, formula)
+        # outside $...$ a backslash would be a formula that lost its delimiters
+        assert not any("\\" in prose for prose in value.split("$")[0::2]), name
+
+
+@each
+def test_source_names_the_numbered_statement(claim: dict[str, Any]) -> None:
+    kind, number = claim["id"].rsplit("-", 1)
+    pattern = WORDS.get(kind, kind + " {}").format(number)
+    prefix = "" if kind == "fact" else "paper, "
+    assert re.match(rf"{prefix}{pattern}(,|$)", claim["source"]), claim["source"]
+
+
+@each
+def test_short_fields_are_one_line(claim: dict[str, Any]) -> None:
+    for name in ("title", "note", "why"):
+        assert "\n" not in claim.get(name, ""), name
