@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.grids import Grid
-from bdia_numerics.inversion import DDIMInversion, Method
+from bdia_numerics.inversion import DDIMInversion, Method, mirrored
 from bdia_numerics.models import as_eps, prediction_of
-from bdia_numerics.program import NotInvertibleError, Solver, structure
 from bdia_numerics.problems.reference import reference_flow
-from bdia_numerics.run import Model, Solution, Status, begin, inverse_plan, invert, solve
+from bdia_numerics.program import Solver, structure
+from bdia_numerics.run import Model, Solution, Status, begin, has_inverse, invert, prepared, solve
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import Space, of
+from bdia_numerics.spaces import Space
 from bdia_numerics.state import State, identity
 
 __all__ = ["RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", "solve"]
@@ -51,7 +51,10 @@ def encode(
     ValueError, TypeError
         As for `solve`.
     """
-    if method is None and _invertible(solver, model, grid, x_0):
+    space, grid = prepared("x_0", x_0, grid)
+    if not space.finite(x_0):
+        raise ValueError("x_0 holds NaN or infinite values: pass finite states")
+    if method is None and has_inverse(solver, grid, prediction_of(model), space):
         return _encode_exactly(solver, model, grid, x_0, return_trajectory)
     found = (method or DDIMInversion())(solver, model, grid, x_0)
     shape = structure(solver)
@@ -62,21 +65,15 @@ def encode(
     return replace(found, state=state, trajectory=trajectory)
 
 
-def _invertible(solver: Solver, model: Model, grid: Grid, x_0: Any) -> bool:
-    try:
-        inverse_plan(solver, grid, prediction_of(model), of(x_0))
-    except NotInvertibleError:
-        return False
-    return True
-
-
 def _encode_exactly(solver: Solver, model: Model, grid: Grid, x_0: Any, return_trajectory: bool) -> Solution:
     depth, chain, nfe = structure(solver).depth, {0: x_0}, 0
     if depth:
-        mirror = grid.reversed
+        mirror = grid.reversed()
         first = solve(DDIM(), model, mirror[grid.n - depth : grid.n], x_0, return_trajectory=True)
         chain = {k: first.trajectory[depth - k] for k in range(depth + 1)}
         nfe = first.nfe
+        if not first.status.ok:
+            return replace(first, state=None, status=mirrored(first.status, depth), trajectory=None)
     registers, more = begin(solver, model, grid, chain, 0)
     times = {name: grid.offset + lag for name, lag in zip(registers, structure(solver).lags, strict=True)}
     end = State(identity(solver), grid.root, registers, times)
@@ -100,7 +97,8 @@ class RoundTrip:
     nfe : int
         Model evaluations of the way there and back.
     far, returned : array
-        The state at the far end, and what came back; shape (*batch, *data).
+        The state at the far end, and what came back; shape (*batch, *data). If the way there went wrong there is no way
+        back: `returned` is None and the errors are NaN.
     status : Status
         Of the first run that went wrong, if any.
     """
@@ -147,14 +145,20 @@ def round_trip(
     """
     if start not in ("noise", "data"):
         raise ValueError(f"start={start!r} is neither 'noise' nor 'data'")
-    space = of(z)
+    space, grid = prepared("z", z, grid)
+    back = None
     if start == "data":
         there = encode(solver, model, grid, z, method)
-        back = solve(solver, model, grid, there.z if there.state is None else there.state)
+        if there.status.ok:
+            back = solve(solver, model, grid, there.z if there.state is None else there.state)
     else:
         there = solve(solver, model, grid, z)
-        exact = method is None and _invertible(solver, model, grid, z) and there.state is not None
-        back = invert(solver, model, grid, there.state) if exact else encode(solver, model, grid, there.z, method)  # type: ignore[arg-type]
+        if there.status.ok and method is None and has_inverse(solver, grid, prediction_of(model), space):
+            back = invert(solver, model, grid, there.state)  # type: ignore[arg-type]
+        elif there.status.ok:
+            back = encode(solver, model, grid, there.z, method)
+    if back is None:
+        return RoundTrip(math.nan, math.nan, math.nan, there.nfe, there.z, None, there.status)
     truth, uncertainty = _truth(model, grid, z, start, reference, space)
     return RoundTrip(
         error=_rms(back.z - z, space),
@@ -163,7 +167,7 @@ def round_trip(
         nfe=there.nfe + back.nfe,
         far=there.z,
         returned=back.z,
-        status=there.status if not there.status.ok else back.status,
+        status=back.status,
     )
 
 
@@ -173,14 +177,18 @@ def _truth(model: Model, grid: Grid, z: Any, start: str, reference: Any, space: 
         raise ValueError(f"reference={reference!r} is none: pass 'fine', a problem with a flow, or a state")
     if hasattr(reference, "flow") or isinstance(reference, str):
         if grid.schedule is None:
-            raise ValueError(f"reference={reference!r} needs the schedule, and this grid was made from values: pass the true state")
+            raise ValueError(
+                f"reference={reference!r} needs the schedule, and this grid was made from values: pass the true state"
+            )
     if hasattr(reference, "flow"):
         return reference.flow(z, *ends, grid.schedule), 0.0
     if isinstance(reference, str):
         fine = reference_flow(as_eps(model, grid.schedule), grid.schedule, z, *ends)  # type: ignore[arg-type]
-        return fine.z, fine.error
+        return fine.z, fine.rms
     if np.shape(reference) != np.shape(z):
-        raise ValueError(f"reference has shape {np.shape(reference)}, z has {np.shape(z)}: pass the true state at the far end")
+        raise ValueError(
+            f"reference has shape {np.shape(reference)}, z has {np.shape(z)}: pass the true state at the far end"
+        )
     return reference, 0.0
 
 

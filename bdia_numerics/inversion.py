@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Recorder, Solver
-from bdia_numerics.run import Solution, solve
+from bdia_numerics.run import Solution, Status, solve
 
 Method = Callable[[Solver, Any, Grid, Any], Solution]
 """method(solver, model, grid, x_0) returns a Solution whose `.z` is the latent, z_N."""
@@ -39,4 +39,10 @@ class DDIMInversion:
 
     def __call__(self, solver: Solver, model: Any, grid: Grid, x_0: Any) -> Solution:
         """Take data to noise; the solver is not used."""
-        return solve(self, model, grid.reversed, x_0, return_trajectory=True)
+        found = solve(self, model, grid.reversed(), x_0, return_trajectory=True)
+        return replace(found, status=mirrored(found.status, grid.n))
+
+
+def mirrored(status: Status, n: int) -> Status:
+    """Return the status of a run on the reversed grid of n slots with the slot counted as in sampling."""
+    return status if status.slot is None else replace(status, slot=n + 1 - status.slot)

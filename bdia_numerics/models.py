@@ -140,25 +140,27 @@ def eps_form(prediction: str, point: Any) -> tuple[Scalar, Scalar]:
     ValueError
         Where the conversion diverges, or a derivative is not known; for an unknown prediction.
     """
-    return _form(_known(prediction), point, wants_eps=True)
+    a, b = _form(_known(prediction), point, wants_eps=True)
+    return _field(a), _field(b)
 
 
 def x0_form(prediction: str, point: Any) -> tuple[Scalar, Scalar]:
     """Return (a, b) with x0 = a z + b m at a point, for a model that predicts m; see `eps_form`."""
-    return _form(_known(prediction), point, wants_eps=False)
+    a, b = _form(_known(prediction), point, wants_eps=False)
+    return _field(a), _field(b)
 
 
 def _form(prediction: str, point: Any, *, wants_eps: bool) -> tuple[Scalar, Scalar]:
     alpha, sigma = _field(point.alpha), _field(point.sigma)
     if prediction == ("eps" if wants_eps else "x0"):
-        return Fraction(0), Fraction(1)
+        return 0, 1
     if prediction == "x0":
         return _over(1, sigma, prediction, "sigma"), _over(-alpha, sigma, prediction, "sigma")
     if prediction == "eps":
         return _over(1, alpha, prediction, "alpha"), _over(-sigma, alpha, prediction, "alpha")
     if prediction == "score":
         if wants_eps:
-            return Fraction(0), -sigma
+            return 0, -sigma
         return _over(1, alpha, prediction, "alpha"), _over(sigma * sigma, alpha, prediction, "alpha")
     # v and velocity are combinations p x0 + q eps, solved together with z = alpha x0 + sigma eps.
     p, q = (-sigma, alpha) if prediction == "v" else _derivatives(point)
@@ -186,9 +188,9 @@ def _over(top: Scalar, bottom: Scalar, prediction: str, name: str) -> Scalar:
     if bottom == 0:
         remedy = {"alpha": "v, velocity or x0", "sigma": "eps, v or velocity"}.get(name, "eps or x0")
         raise ValueError(
-            f"{name} = 0: a model of {prediction} leaves the state open there: predict {remedy}, or end the grid before it"
+            f"{name} = 0: {prediction} leaves the state open there: predict {remedy}, or end the grid before it"
         )
-    return _field(top) / bottom
+    return top / bottom
 
 
 def _point(schedule: Schedule, t: Any, *, derivatives: bool) -> Point:
@@ -244,12 +246,12 @@ def as_prediction(model: Model, schedule: Schedule, prediction: str) -> Predicti
 
 def _conversion(source: str, target: str, point: Point) -> tuple[Scalar, Scalar]:
     if target == "x0":
-        return x0_form(source, point)
-    eps = eps_form(source, point)
+        return _form(source, point, wants_eps=False)
+    eps = _form(source, point, wants_eps=True)
     if target == "eps":
         return eps
     if target == "score":
         return _over(-eps[0], point.sigma, "score", "sigma"), _over(-eps[1], point.sigma, "score", "sigma")
-    data = x0_form(source, point)
+    data = _form(source, point, wants_eps=False)
     p, q = (-point.sigma, point.alpha) if target == "v" else _derivatives(point)
     return p * data[0] + q * eps[0], p * data[1] + q * eps[1]

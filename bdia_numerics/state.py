@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -58,7 +59,8 @@ class State:
         for name, value in self.registers.items():
             arrays[f"register:{name}"], systems[name] = _encode(value)
         meta = {"solver": self.solver, "grid": self.grid, "times": dict(self.times), "systems": systems}
-        np.savez(Path(path), meta=np.asarray(json.dumps(meta)), **arrays)
+        with Path(path).open("wb") as file:  # a bare name would be given another suffix
+            np.savez(file, meta=np.asarray(json.dumps(meta)), **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> State:
@@ -69,9 +71,13 @@ class State:
         ValueError
             If the file holds no state.
         """
+        nothing = f"path={str(path)!r} holds no State: pass a file written by State.save"
+        with Path(path).open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError(nothing)
         with np.load(Path(path), allow_pickle=False) as data:
             if "meta" not in data:
-                raise ValueError(f"path={str(path)!r} holds no State: pass a file written by State.save")
+                raise ValueError(nothing)
             meta = json.loads(str(data["meta"]))
             registers = {name: _decode(data[f"register:{name}"], system) for name, system in meta["systems"].items()}
         return cls(meta["solver"], meta["grid"], registers, meta["times"])
@@ -89,8 +95,11 @@ def _encode(value: Any) -> tuple[np.ndarray[Any, Any], str]:
     if isinstance(space, Numpy):
         return np.asarray(value), "numpy"
     if space is FRACTION or isinstance(space, MPMath):
-        exact = np.frompyfunc(lambda x: str(space.field(x)), 1, 1)(np.asarray(value, dtype=object))
-        return np.asarray(exact, dtype=str), "fraction" if space is FRACTION else f"mpmath:{space.dps}"
+        exact = np.asarray(np.frompyfunc(space.field, 1, 1)(np.asarray(value, dtype=object)), dtype=object)
+        text = np.asarray(np.frompyfunc(str, 1, 1)(exact), dtype=str)
+        # An mpf does not know the precision that it was made in: enough digits for the longest one here.
+        bits = max((x.numerator.bit_length() for x in exact.flat), default=1)
+        return text, "fraction" if space is FRACTION else f"mpmath:{bits * 3 // 10 + 2}"
     raise TypeError(f"a state in {space.name} has no file form: save states of numbers")
 
 
@@ -109,10 +118,11 @@ def _decode(array: np.ndarray[Any, Any], system: str) -> Any:
 def identity(solver: Solver) -> str:
     """Return the name of a solver with its parameters; a function is named by its qualified name, not by its address."""
     name = type(solver).__qualname__
-    if not dataclasses.is_dataclass(solver):
-        return name
-    values = ((f.name, getattr(solver, f.name)) for f in dataclasses.fields(solver))
-    return f"{name}({', '.join(f'{k}={_named(v)}' for k, v in values)})"
+    if dataclasses.is_dataclass(solver):
+        values = {f.name: getattr(solver, f.name) for f in dataclasses.fields(solver)}
+    else:
+        values = getattr(solver, "__dict__", {})
+    return f"{name}({', '.join(f'{k}={_named(v)}' for k, v in values.items())})"
 
 
 def _named(value: object) -> str:
@@ -128,4 +138,6 @@ def check_state(state: State, solver: Solver, grid: Grid, first: int) -> None:
     shape = structure(solver)
     expected = {name: grid.offset + first + lag for name, lag in zip(shape.registers, shape.lags, strict=True)}
     if dict(state.times) != expected:
-        raise ValueError(f"state stands at indices {dict(state.times)}, and this run begins at {expected}: pass the state of that end")
+        raise ValueError(
+            f"state stands at indices {dict(state.times)}, and this run begins at {expected}: pass the state of that end"
+        )

@@ -14,6 +14,7 @@ PACKAGE = ROOT / "bdia_numerics"
 # Imports go downwards only. Rooms of one row may import one another, as long as no circle arises.
 ROWS = (
     ("cli", "__main__"),
+    ("report",),
     ("claims",),
     ("studies", "plots"),
     ("torch",),
@@ -27,6 +28,7 @@ ROWS = (
     ("program",),
     ("schedules", "grids", "models"),
     ("spaces",),
+    ("formulas",),
 )
 ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
 FACADE = "__init__"  # `import bdia_numerics` re-exports names from everywhere; no module of the package may use them

@@ -22,7 +22,9 @@ EXPECTED = {
     *(f"table-{n}" for n in range(1, 5)),
     *(f"figure-{n}" for n in range(1, 7)),
     *(f"fact-{n}" for n in range(1, 20)),
+    "digits",
 }
+MEASUREMENTS = ["digits"]
 WORDS = {"eq": r"eq\. \({}\)", "prop": "proposition {}", "alg": "algorithm {}"}
 
 
@@ -47,8 +49,8 @@ def test_numbers_ascend_within_a_kind(kind: str) -> None:
     assert numbers == sorted(numbers)
 
 
-def test_facts_come_last() -> None:
-    assert [c["id"] for c in CLAIMS[-19:]] == [f"fact-{n}" for n in range(1, 20)]
+def test_facts_and_measurements_come_last() -> None:
+    assert [c["id"] for c in CLAIMS[-20:]] == [*(f"fact-{n}" for n in range(1, 20)), *MEASUREMENTS]
 
 
 @each
@@ -82,6 +84,9 @@ def test_formulas_are_delimited(claim: dict[str, Any]) -> None:
 
 @each
 def test_source_names_the_numbered_statement(claim: dict[str, Any]) -> None:
+    if claim["id"] in MEASUREMENTS:
+        assert claim["source"] == "measurement"
+        return
     kind, number = claim["id"].rsplit("-", 1)
     pattern = WORDS.get(kind, kind + " {}").format(number)
     prefix = "" if kind == "fact" else "paper, "

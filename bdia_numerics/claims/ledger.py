@@ -13,7 +13,7 @@ from typing import Any
 from bdia_numerics.program import NotInvertibleError
 
 VERDICTS = ("proved", "measured", "refuted", "misprint", "definition", "needs-weights", "skipped", "open", "failed")
-CHECK_MODULES = ("bdia", "definitions", "flows", "propositions")
+CHECK_MODULES = ("bdia", "definitions", "flows", "measured", "propositions")
 
 
 class CheckFailed(Exception):
@@ -92,7 +92,9 @@ def check(
         Whether it runs only with --full.
     """
     if verdict not in VERDICTS or not mutants:
-        raise ValueError(f"check of {ids}: verdict={verdict!r} must be one of {VERDICTS}, and a mutant must be declared")
+        raise ValueError(
+            f"check of {ids}: verdict={verdict!r} must be one of {VERDICTS}, and a mutant must be declared"
+        )
 
     def register(function: Callable[..., str]) -> Callable[..., str]:
         for name in ids:

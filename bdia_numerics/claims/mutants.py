@@ -27,7 +27,9 @@ def mutate(subject: Any, *replacements: tuple[str, str]) -> Any:
     source = textwrap.dedent(inspect.getsource(subject))
     for old, new in replacements:
         if source.count(old) != 1:
-            raise ValueError(f"mutant of {subject.__name__}: {old!r} occurs {source.count(old)} times in its source, not once")
+            raise ValueError(
+                f"mutant of {subject.__name__}: {old!r} occurs {source.count(old)} times in its source, not once"
+            )
         source = source.replace(old, new)
     namespace = dict(vars(sys.modules[subject.__module__]))
     exec(compile(source, f"<mutant of {subject.__name__}>", "exec"), namespace)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.grids.grid import Between, Grid, Point, Recipe, columns, decided, exact, system
-from bdia_numerics.grids.recipes import Listed, Mapped, Power, Symbolic, Values, clean_time, rounded
+from bdia_numerics.grids.grid import Between, Grid, Point, Recipe, columns, decided, exact, not_finite, system
+from bdia_numerics.grids.recipes import Listed, Mapped, Power, Symbolic, Values, rounded
 from bdia_numerics.schedules import Discrete, Schedule
 from bdia_numerics.spaces import Space
 
@@ -40,7 +40,7 @@ Time = Any
 
 
 def _build(recipe: Recipe, space: Any, schedule: Schedule | None) -> Grid:
-    target = system(space)
+    target = spaces.named(space)
     whole = columns(target, recipe)
     return Grid(whole, target, schedule, recipe, range(len(whole[0])))
 
@@ -188,9 +188,14 @@ def linspace(schedule: Schedule, n: int, *, final_alpha: Any = 1, space: Any = s
 
 
 def trailing(schedule: Schedule, n: int, *, final_alpha: Any = 1, space: Any = spaces.FLOAT64) -> Grid:
-    """Return diffusers' "trailing" grid: times k T/n - 1 for k = n..1, rounded, then the final point; see `leading`."""
+    """Return diffusers' "trailing" grid: n rounded times from T-1 down by T/n, then the final point; see `leading`.
+
+    They are counted in float64 as there, which decides ties; the superfluous time that this adds for some n (61, 103,
+    ...) is left out.
+    """
     steps = _training_steps(schedule, n, "trailing")
-    return _integers(schedule, [k - 1 for k in rounded(steps - np.arange(n) * (steps / n))][::-1], final_alpha, space)
+    counted = rounded(np.arange(steps, 0, -steps / n))[:n]
+    return _integers(schedule, [k - 1 for k in counted[::-1]], final_alpha, space)
 
 
 def _integers(schedule: Schedule, times: list[int], final_alpha: Any, space: Any) -> Grid:
@@ -214,9 +219,8 @@ def from_timesteps(
         N+1 times in sampling order, t_N first; or N of them, if final_alpha is given. Floats mean the decimals that
         they print as.
     final_alpha
-        alpha of one more point at the data end, as in diffusers. 1 stands at the schedule's time of clean data; another
-        alpha needs a variance-preserving schedule and stands at the time that has it, if the schedule has one above its
-        clean end, else there.
+        alpha of one more point at the data end, as in diffusers. 1 stands at the schedule's time of clean data (t = -1
+        for discrete schedules); another alpha needs a variance-preserving schedule and stands at the time that has it.
     space
         The number system.
 
@@ -239,14 +243,10 @@ def from_timesteps(
     return _build(Listed(schedule, tuple(times), final), space, schedule)
 
 
-def _final(schedule: Schedule, alpha: Fraction) -> tuple[Fraction, Fraction]:
+def _final(schedule: Schedule, alpha: Fraction) -> Fraction:
     if not 0 < alpha <= 1 or (alpha < 1 and not schedule.variance_preserving):
         raise ValueError(f"final_alpha={float(alpha):g} leaves sigma open: give 1, or the last time itself")
-    clean = clean_time(schedule)
-    if alpha == 1:
-        return clean, alpha
-    a = float(alpha)
-    return exact("t", schedule.time("sigma_bar", float(1 - alpha * alpha) ** 0.5 / a)), alpha
+    return alpha
 
 
 def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None) -> Grid:
@@ -258,7 +258,7 @@ def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None) -> Grid:
         N+1 values each: floats, mpf, Fractions or symbols, with ints among them. Data end first, as the arrays of a
         grid, or noise end first: the end with the smaller sigma/alpha becomes index 0.
     space
-        The number system, if it is not that of the values.
+        The number system, if it is not that of the values; for mpf it is otherwise of mpmath's present precision.
 
     Raises
     ------
@@ -273,15 +273,17 @@ def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None) -> Grid:
     if len(set(lengths)) > 1 or lengths[0] < 2:
         raise ValueError(f"t, alpha, sigma have {lengths} values: pass equally many of each, two at least")
     own = _common([x for column in lists for x in column])
-    lists = [[own.number(_plain(x)) for x in column] for column in lists]
+    for name, column in zip(("t", "alpha", "sigma"), lists, strict=True):
+        for i, x in enumerate(column):
+            if not own.finite(x):
+                raise ValueError(not_finite(f"{name}[{i}]", x))
+    target = own if space is None else system(space)
+    own = target if type(target) is type(own) else own
+    lists = [[own.number(x) for x in column] for column in lists]
     if decided(lists[2][0] * lists[1][-1] > lists[2][-1] * lists[1][0]):
         lists = [column[::-1] for column in lists]
     recipe = Values(tuple(lists[0]), tuple(lists[1]), tuple(lists[2]), own)
-    return _build(recipe, own if space is None else space, None)
-
-
-def _plain(x: Any) -> Any:
-    return int(x) if isinstance(x, np.integer) else x
+    return _build(recipe, target, None)
 
 
 def _common(values: list[Any]) -> Space:

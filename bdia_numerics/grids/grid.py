@@ -137,7 +137,7 @@ class Grid:
         TypeError
             If the grid has no faithful values there: given floats as fractions, an exponential as a fraction.
         """
-        target = system(space)
+        target = spaces.named(space)
         return self._with(self._span, columns(target, self.recipe), target)
 
     def point(self, time: int | Between) -> Point:
@@ -163,8 +163,9 @@ class Grid:
         if symbolic is not None:
             own: Point = symbolic(str(self._span[time]))
             return own
-        t, alpha, sigma = (self.space.number(column[time]) for column in (self.t, self.alpha, self.sigma))
-        return Point(t, alpha, sigma, *self._derivatives(t))
+        with self.space.working():
+            t, alpha, sigma = (self.space.number(column[time]) for column in (self.t, self.alpha, self.sigma))
+            return Point(t, alpha, sigma, *self._derivatives(t))
 
     def _between(self, time: Between) -> Point:
         theta = self.space.number(time.theta)
@@ -209,12 +210,6 @@ class Grid:
         return Grid(self.whole if whole is None else whole, space or self.space, self.schedule, self.recipe, span)
 
 
-def system(space: Any) -> Space:
-    """Return a number system, given itself or one of its names; TypeError for anything else."""
-    # isinstance would read every property, and the circle constant of the fractions raises.
-    return space if hasattr(type(space), "coefficient") else spaces.named(space)
-
-
 def columns(space: Space, recipe: Recipe) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return a recipe's points in a number system as three checked, read-only arrays of shape (N+1,)."""
     with space.working():
@@ -226,11 +221,11 @@ def columns(space: Space, recipe: Recipe) -> tuple[np.ndarray[Any, Any], np.ndar
 
 
 def check(space: Space, t: Any, alpha: Any, sigma: Any) -> None:
-    """Raise ValueError unless all is finite, alpha and sigma not negative, t strictly monotone and sigma/alpha rising."""
+    """Raise ValueError unless all is finite, alpha and sigma at least 0, t strictly monotone and sigma/alpha rising."""
     for name, column in (("t", t), ("alpha", alpha), ("sigma", sigma)):
         for i, value in enumerate(column):
             if not space.finite(value):
-                raise ValueError(f"{name}[{i}]={value!s} is not finite: pass finite numbers")
+                raise ValueError(not_finite(f"{name}[{i}]", value))
             if name != "t" and decided(value < 0):
                 raise ValueError(f"{name}[{i}]={value!s} is negative: noise levels are at least 0")
     for i in range(len(t) - 1):
@@ -244,6 +239,11 @@ def check(space: Space, t: Any, alpha: Any, sigma: Any) -> None:
                 f"sigma/alpha does not rise from point {i} (t={t[i]!s}) to point {i + 1} (t={t[i + 1]!s}): "
                 "each point needs more noise than the one before it"
             )
+
+
+def not_finite(name: str, x: Any) -> str:
+    """Return the message on a NaN or an infinity."""
+    return f"{name}={x!s} is not finite: pass finite numbers"
 
 
 def decided(relation: Any) -> bool:
@@ -262,7 +262,7 @@ def exact(name: str, x: Any) -> Fraction:
         return Fraction(x)
     space = spaces.of(x)
     if not space.finite(x):
-        raise ValueError(f"{name}={x} is not finite: pass a finite number")
+        raise ValueError(not_finite(name, x))
     try:
         return decimal(x) if isinstance(x, float) else Fraction(str(space.field(x)))
     except ValueError:

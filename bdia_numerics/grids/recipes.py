@@ -96,21 +96,22 @@ def power(space: Space, x: Scalar, exponent: Fraction) -> Scalar:
 
 @dataclass(frozen=True)
 class Listed:
-    """Given times, data end first; `final` is (t, alpha) of a point with more data than all of them."""
+    """Given times, data end first; `final` is alpha of a point with more data than all of them."""
 
     schedule: Schedule
     times: tuple[Fraction, ...]
-    final: tuple[Fraction, Fraction] | None = None
+    final: Fraction | None = None
 
     def points(self, space: Space) -> Columns:
         """Return t, alpha, sigma, data end first."""
         t, alpha, sigma = at_times(self.schedule, [space.number(x) for x in self.times])
         if self.final is not None:
-            label, level = self.final
-            rest = 1 - level * level
-            t.insert(0, space.number(label))
-            alpha.insert(0, space.number(level))
-            sigma.insert(0, space.sqrt(space.number(rest)) if rest else space.number(0))
+            rest = 1 - self.final * self.final
+            level = space.number(self.final), space.sqrt(space.number(rest)) if rest else space.number(0)
+            clean = space.number(clean_time(self.schedule))
+            t.insert(0, self.schedule.time("sigma_bar", write(space, level[1] / level[0], None)) if rest else clean)
+            alpha.insert(0, level[0])
+            sigma.insert(0, level[1])
         return t, alpha, sigma
 
 
@@ -165,5 +166,5 @@ class Symbolic:
 
 
 def rounded(values: Any) -> list[int]:
-    """Return times rounded to whole ones, ties to even, as NumPy rounds."""
-    return [int(v) for v in np.round(np.asarray(values, dtype=np.float64))]
+    """Return float64 times rounded to whole ones, ties to even."""
+    return [int(v) for v in np.round(values)]

@@ -85,8 +85,8 @@ def _increasing_root(gap: Any, x: Any, reach: Any, tolerance: Any) -> Any:
         else:
             high = x
         moved = x - value / slope if slope > 0 else low
+        if slope > 0 and abs(moved - x) <= tolerance * max(abs(x), tolerance):
+            return moved
         if not low < moved < high or 2 * abs(moved - x) > last:
             moved = (low + high) / 2
         last, x = abs(moved - x), moved
-        if value == 0 or last <= tolerance * abs(x) or last <= tolerance * tolerance:
-            return x

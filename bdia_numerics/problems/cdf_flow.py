@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import erfcx, ndtri_exp
 
 Array = np.ndarray[Any, Any]
 
@@ -51,6 +50,9 @@ class _Sums:
 
 def _sums(law: Marginal, z: Array, left: Array | None = None) -> _Sums:
     """Evaluate at points of shape (n,); `left`, (K, n), says which components enter by their survival function."""
+    # scipy.special takes half the time of importing the whole package: loaded where it is needed.
+    from scipy.special import erfcx
+
     x = (z - law.means) / law.scales
     curvature = ((np.abs(x) + 1) / law.scales).max(axis=0)
     if left is None:
@@ -131,6 +133,8 @@ def _in_blocks(z: Array, source: Marginal, target: Marginal, nodes: tuple[Array,
 
 def _bracket(source: Marginal, target: Marginal, known: _Sums) -> tuple[Array, Array]:
     """Return bounds: the quantile of a mixture lies between those of its components at the same level."""
+    from scipy.special import ndtri_exp
+
     weight_left = (source.weights * known.left).sum(axis=0)
     weight_right = source.weights.sum() - weight_left
     log_total = np.log(source.weights.sum())

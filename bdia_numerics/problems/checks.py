@@ -12,6 +12,8 @@ from bdia_numerics.problems.linear import positive_definite
 
 Array = np.ndarray[Any, Any]
 
+_ALL_DIGITS = spaces.MPMath(10_000)
+
 
 def parameter(name: str, value: object) -> Array:
     """Return a parameter as a read-only array: float64, longdouble or integers, else objects (Fractions, mpf, mixed).
@@ -73,7 +75,11 @@ def embed(array: Array, space: spaces.Space) -> Array:
 
 def exact(x: Any) -> Any:
     """Return the exact value of a number of any system."""
-    return Fraction(int(x)) if isinstance(x, np.integer) else spaces.of(x).field(x)
+    if isinstance(x, np.integer):
+        return Fraction(int(x))
+    space = spaces.of(x)
+    # An mpf may carry more digits than mpmath's working precision of the moment.
+    return (_ALL_DIGITS if isinstance(space, spaces.MPMath) else space).field(x)
 
 
 def working_dtype(space: spaces.Numpy) -> np.dtype[Any]:

@@ -68,7 +68,8 @@ def reference_flow(
 
     Notes
     -----
-    Dormand and Prince's method of order 8(5,3), scipy's DOP853. The form (y, s) is that of DDIM, eq. (7)-(9).
+    Dormand and Prince's method of order 8(5,3), scipy's DOP853. Eq. (2)-(3) in the
+    variables in which DDIM, eq. (6), is Euler's method.
     """
     array = np.asarray(z)
     space = spaces.of(array)

@@ -78,7 +78,7 @@ def float_score(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:
     left.
     """
     centred = z - alpha * law.centre
-    result = np.empty_like(centred)
+    result: Array = np.empty_like(centred)
     rows = max(1, _BLOCK // len(law.means))
     with np.errstate(all="ignore"):
         for start in range(0, len(z), rows):
@@ -93,8 +93,8 @@ def _block_score(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:
         return _rotated(z, alpha, v, law, law.axes)
     few = z.shape[1] <= _FEW or len(law.means) == 1
     if law.covs.ndim == 1:
-        return (_isotropic_few if few else _isotropic)(z, alpha, v, law)
-    return (_diagonal_few if few else _diagonal)(z, alpha, v, law)
+        return _isotropic_few(z, alpha, v, law) if few else _isotropic(z, alpha, v, law)
+    return _diagonal_few(z, alpha, v, law) if few else _diagonal(z, alpha, v, law)
 
 
 def _softmax(exponents: Array) -> Array:
@@ -136,13 +136,15 @@ def _isotropic_few(z: Array, alpha: Any, v: Array, law: Components) -> Array:
 
 
 def _diagonal(z: Array, alpha: Any, v: Array, law: Components) -> Array:
-    scaled = alpha * law.means / v
+    inverse = 1 / v
+    scaled = law.means * inverse
+    scaled *= alpha
     half = v.dtype.type(1) / 2
     r = z @ scaled.T
-    r -= half * ((z * z) @ (1 / v).T)
-    r += law.log_weights - half * (np.einsum("kd,kd->k", scaled, alpha * law.means) + np.log(v).sum(axis=1))
+    r -= half * ((z * z) @ inverse.T)
+    r += law.log_weights - half * (alpha * np.einsum("kd,kd->k", scaled, law.means) + np.log(v).sum(axis=1))
     r = _softmax(r)
-    return np.asarray(r @ scaled - z * (r @ (1 / v)))
+    return np.asarray(r @ scaled - z * (r @ inverse))
 
 
 def _diagonal_few(z: Array, alpha: Any, v: Array, law: Components) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bdia_numerics.program.forms import Evaluation, Form, Register, Scratch, StaleFormError
+from bdia_numerics.program.forms import Evaluation, Form, Linear, Register, Scratch, StaleFormError
 from bdia_numerics.program.inverse import NotInvertibleError, inverse_run
 from bdia_numerics.program.invertibility import Invertibility, invertibility, parameters, symbolised
 from bdia_numerics.program.latex import inverse_latex, step_latex
@@ -16,6 +16,7 @@ __all__ = [
     "Evaluation",
     "Form",
     "Invertibility",
+    "Linear",
     "NotInvertibleError",
     "Parameter",
     "Plan",

@@ -65,7 +65,11 @@ class _Undo:
         for _, number in others:
             self._need(number, number, slot, op, ops)
         self.divisors.append(own)
-        ops.append(Combine(op.old, ((1 / own, op.target), *((-c / own, number) for c, number in others)), op.register, op.target))
+        ops.append(
+            Combine(
+                op.old, ((1 / own, op.target), *((-c / own, number) for c, number in others)), op.register, op.target
+            )
+        )
         self.standing.add(op.old)
 
     def _mix(self, op: Mix, slot: int, ops: list[Op]) -> None:

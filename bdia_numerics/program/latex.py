@@ -54,6 +54,8 @@ def _print(run: Run, segment: Segment) -> str:
             lines.append(f"{labels.of(op.target)} &= {labels.sum(op.terms)}")
         elif isinstance(op, Mix):
             for target, row in zip(op.targets, op.matrix, strict=True):
+                if target in op.olds:
+                    continue
                 lines.append(f"{labels.of(target)} &= {labels.sum(tuple(zip(row, op.olds, strict=True)))}")
     return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"
 

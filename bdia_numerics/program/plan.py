@@ -68,19 +68,22 @@ def make_plan(run: Run, space: Space) -> Plan:
     drafts = [list(_drafts(segment.ops, run, space)) for segment in run.segments]
     drafts = _without_unused(drafts, [segment.after for segment in run.segments])
     last = _last_uses(drafts, run)
+    ending: dict[tuple[int, int], list[int]] = {}
+    for n, place in last.items():
+        ending.setdefault(place, []).append(n)
     calls = [place for place, draft in _places(drafts) if isinstance(draft, Call)]
     stages = []
     for k, (segment, stage) in enumerate(zip(run.segments, drafts, strict=True)):
         instructions: list[Instruction] = []
         for m, draft in enumerate(stage):
-            dead = tuple(n for n in dict.fromkeys(_sources(draft)) if last[n] == (k, m))
+            dead = tuple(ending.get((k, m), ()))
             if isinstance(draft, Call):
                 kept = any((k, m) < place < last[draft.target] for place in calls)
                 instructions.append(Call(draft.target, draft.argument, draft.t, kept, dead))
             else:
                 reuse = next((n for n in draft.sources if n in dead), None)
                 instructions.append(Sum(draft.target, draft.coefficients, draft.sources, reuse, dead))
-        ended = tuple(n for n, place in last.items() if place == (k, len(stage)))
+        ended = tuple(ending.get((k, len(stage)), ()))
         stages.append(Stage(segment.slot, segment.reached, tuple(instructions), segment.after, ended))
     return Plan(run.inputs, tuple(stages), run.final)
 
@@ -93,6 +96,8 @@ def _drafts(ops: Iterable[Any], run: Run, space: Space) -> Iterable[Instruction]
             yield _sum(op.target, op.terms, space)
         elif isinstance(op, Mix):
             for target, row in zip(op.targets, op.matrix, strict=True):
+                if target in op.olds:
+                    continue  # taken over as it is
                 terms = list(zip(row, op.olds, strict=True))
                 yield _sum(target, [(c, old) for c, old in terms if not space.is_zero(c)] or terms[:1], space)
 
@@ -128,7 +133,11 @@ def _last_uses(drafts: list[list[Instruction]], run: Run) -> dict[int, tuple[int
     last: dict[int, tuple[int, int]] = {h.number: (-1, 0) for h in run.inputs.values()}
     for k, (segment, stage) in enumerate(zip(run.segments, drafts, strict=True)):
         for m, draft in enumerate(stage):
-            last.update({n: (k, m) for n in (*_sources(draft), draft.target)})
+            last.update(dict.fromkeys((*_sources(draft), draft.target), (k, m)))
+        # A model that raises leaves the state that the slot began with.
+        asked = max((m for m, draft in enumerate(stage) if isinstance(draft, Call)), default=-1)
+        for h in segment.before.values():
+            last[h.number] = max(last[h.number], (k, asked))
         # What a register holds at the end of a slot is shown to callbacks and trajectories.
         last.update({h.number: (k, len(stage)) for h in segment.after.values()})
     return {n: place for n, place in last.items() if n not in {h.number for h in run.final.values()}} | {

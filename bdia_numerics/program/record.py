@@ -78,7 +78,7 @@ class Trace:
         return self.points[time]
 
 
-@dataclass
+@dataclass(eq=False)  # handles are keys of a mix, and are hashed with their recorder
 class Recorder:
     """What a step program may do. All scalars are exact: fractions, or symbolic expressions.
 
@@ -210,7 +210,10 @@ class Recorder:
         self.held[register.name] = Held(target, time if at is None else at)
 
     def mix(self, values: dict[Register, Linear], *, at: Time | None = None) -> None:
-        """Replace several registers at once by linear combinations of themselves."""
+        """Replace several registers at once by linear combinations of themselves.
+
+        A register that only takes over what another one held keeps its version, so evaluations at it are remembered.
+        """
         names = tuple(r.name for r in values)
         olds = tuple(self.held[name].number for name in names)
         forms = [value.form() for value in values.values()]
@@ -220,12 +223,19 @@ class Recorder:
                 raise ValueError(f"the mix of {', '.join(names)} mentions other values: use assign for those")
         zero = self.trace.grid.space.field(0)
         matrix = tuple(tuple(form.terms.get(old, zero) for old in olds) for form in forms)
-        targets = []
-        for name in names:
+        targets: list[int] = []
+        for name, row in zip(names, matrix, strict=True):
             time = self.held[name].time if at is None else at
-            targets.append(self.trace.new(f"{name} at {time}"))
+            kept = self._taken_over(row, olds)
+            targets.append(self.trace.new(f"{name} at {time}") if kept is None or kept in targets else kept)
             self.held[name] = Held(targets[-1], time)
         self.ops.append(Mix(tuple(targets), olds, matrix, names))
+
+    def _taken_over(self, row: tuple[Scalar, ...], olds: tuple[int, ...]) -> int | None:
+        """Return the value that a row of a mix hands on unchanged, if it does."""
+        is_zero = self.trace.grid.space.is_zero
+        ones = [old for c, old in zip(row, olds, strict=True) if not is_zero(c)]
+        return ones[0] if len(ones) == 1 and any(is_zero(c - self.one) for c in row) else None
 
     def swap(self, a: Register, b: Register) -> None:
         """Exchange what two registers hold, times included; it costs nothing."""

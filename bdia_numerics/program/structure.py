@@ -113,9 +113,13 @@ def _structure(solver: Solver) -> Structure:
             break
         lags = after
     else:
-        raise ValueError(f"{solver!r}: the times of its registers do not settle: end each step with them moved by one slot")
+        raise ValueError(
+            f"{solver!r}: the times of its registers do not settle: end each step with them moved by one slot"
+        )
     if any(not isinstance(lag, int) or lag < 0 for lag in lags) or 0 not in lags:
-        raise ValueError(f"{solver!r}: after a step its registers stand at {lags} slots before the new time: move one to at=s.i - 1")
+        raise ValueError(
+            f"{solver!r}: after a step its registers stand at {lags} slots before the new time: move one to at=s.i - 1"
+        )
     evaluations = tuple(getattr(solver, "evaluations", ()))
     _, ops = _two_steps(solver, registers, lags)
     return Structure(

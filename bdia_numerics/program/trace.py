@@ -35,7 +35,9 @@ class Run:
     def definitions(self) -> dict[int, Op]:
         """Return the operation that defines each evaluation and each scratch value."""
         ops = (op for segment in self.segments for op in segment.ops)
-        return {op.target: op for op in ops if isinstance(op, Evaluate) or (isinstance(op, Combine) and op.register is None)}
+        return {
+            op.target: op for op in ops if isinstance(op, Evaluate) or (isinstance(op, Combine) and op.register is None)
+        }
 
 
 def record_step(solver: Solver, trace: Trace, i: int, held: Mapping, recorder: type[Recorder] = Recorder) -> Segment:

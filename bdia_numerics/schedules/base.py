@@ -51,8 +51,8 @@ def read(x: Any) -> tuple[Space, Any]:
     if isinstance(x, np.integer) or (isinstance(x, np.ndarray) and x.dtype.kind in "iu"):
         x = x.astype(np.float64)
     space = spaces.of(x)
-    value = space.number(x)
     # Python floats raise where NumPy's give inf, and an array of times must not differ from its elements.
+    value = np.float64(x) if isinstance(x, float) else space.number(x)
     return space, np.float64(value) if isinstance(value, float) else value
 
 

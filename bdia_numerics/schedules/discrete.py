@@ -14,6 +14,8 @@ from bdia_numerics.schedules.base import Derived, elementwise, known, read, roun
 from bdia_numerics.schedules.preserving import damping_of
 from bdia_numerics.spaces import Scalar, Space
 
+_FLOAT_DIGITS = 50
+
 
 @dataclass(frozen=True)
 class Level:
@@ -60,12 +62,12 @@ class Discrete(Derived):
     @property
     def domain(self) -> tuple[Fraction, Fraction | None]:
         """From clean data to the last time of the table."""
-        return Fraction(0 if self._squares(40)[0] == 1 else -1), self.t_max
+        return Fraction(0 if self._squares(_FLOAT_DIGITS)[0] == 1 else -1), self.t_max
 
     @property
     def alphas_cumprod(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The table, shape (T,), float64."""
-        return np.array([float(a) for a in self._squares(40)])
+        return np.array([float(a) for a in self._squares(_FLOAT_DIGITS)])
 
     @timed
     def alpha(self, space: Space, t: Scalar) -> Scalar:
@@ -125,8 +127,7 @@ class Discrete(Derived):
         if key not in self._levels:
             if self.betas is not None and space.exact:
                 raise TypeError(f"{self!r} has no exact values in {space.name}: use floats or spaces.MPMath(digits)")
-            # Fifteen digits beyond those of mpmath, and as many beyond those of a longdouble.
-            square = self._squares(getattr(space, "dps", 25) + 15)[k] if k >= 0 else Fraction(1)
+            square = self._squares(_digits(space))[k] if k >= 0 else Fraction(1)
             rest = 1 - square
             damping = None
             if square:
@@ -155,8 +156,11 @@ class Discrete(Derived):
 
     def _rate(self, space: Space, t: Scalar) -> Scalar:
         k, part = self._place(t)
-        first, last = self._level(space, k), self._level(space, k + 1)
-        return 2 / (1 - part) if last.damping is None else last.damping - first.damping
+        if self._level(space, k + 1).damping is None:
+            return 2 / (1 - part)
+        squares = self._squares(_digits(space))
+        # Not the difference of the two dampings, which has fewer digits.
+        return -space.log1p(space.number(squares[k + 1] / (squares[k] if k >= 0 else 1) - 1))
 
     def _alpha_dot(self, space: Space, t: Scalar) -> Scalar:
         k, _ = self._place(t)
@@ -182,6 +186,11 @@ class Discrete(Derived):
             return high - space.exp(-damping / 2) / below.alpha
         part = (damping - below.damping) / (above.damping - below.damping)
         return low + (part if part < 1 else part * 0 + 1) if part > 0 else part * 0 + low
+
+
+def _digits(space: Space) -> int:
+    # Fifteen beyond those of mpmath, and as many beyond those of a quadruple-precision longdouble.
+    return int(getattr(space, "dps", _FLOAT_DIGITS - 15)) + 15
 
 
 def products_of_alphas(rule: str, steps: int, first: Fraction, last: Fraction, *, digits: int) -> tuple[Fraction, ...]:

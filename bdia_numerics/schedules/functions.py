@@ -21,7 +21,7 @@ class Functions(Derived):
     """A schedule given by alpha and sigma, callables of t, with sigma/alpha increasing on the domain.
 
     Derivatives are taken as given; without them they are exact on symbols, mpmath's on mpf, and for floats those of the
-    polynomial through nine points around t, good to about 1e-11 for functions smooth on a hundredth of the domain.
+    polynomial through eleven points around t, good to about 1e-11 for functions smooth on a 25th of the domain.
     """
 
     alpha_function: Function
@@ -122,9 +122,11 @@ def _mpmath_derivative(function: Function, t: Any, low: float, high: float) -> A
 def _float_derivative(function: Function, t: Any, low: float, high: float) -> Any:
     if isinstance(t, np.ndarray):
         return np.array([_float_derivative(function, x, low, high) for x in t.flat]).reshape(t.shape)
-    reach = (high - low) / 100
-    window = [max(low, t - reach), min(high, t + reach)]
-    sampled = np.polynomial.Chebyshev.interpolate(np.vectorize(function, otypes=[float]), 8, domain=window)
+    width = (high - low) / 25
+    start = min(max(low, t - width / 2), high - width)
+    sampled = np.polynomial.Chebyshev.interpolate(
+        np.vectorize(function, otypes=[float]), 10, domain=[start, start + width]
+    )
     return np.float64(sampled.deriv()(t))
 
 

@@ -24,7 +24,7 @@ def damping_of(space: Space, variable: str, value: Scalar) -> Scalar:
 
 
 class Damped(Derived):
-    """Variance-preserving schedules: all from the damping -log(alpha^2) and its rate, so that sigma keeps its digits."""
+    """Variance-preserving schedules, computed from the damping -log(alpha^2), so that a small sigma keeps its digits."""
 
     variance_preserving = True
 

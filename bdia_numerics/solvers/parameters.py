@@ -15,11 +15,17 @@ def in_unit_interval(name: str, value: object, allow_any: bool) -> None:
     ValueError
         For a number outside [0, 1] or NaN, unless `allow_any`.
     """
-    if isinstance(value, bool | str | bytes | None) or (isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)):
-        raise TypeError(f"{name}={value!r} is no real number: pass a number in [0, 1], a symbol, or a function of the slot")
+    if isinstance(value, bool | str | bytes | None) or (
+        isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
+    ):
+        raise TypeError(
+            f"{name}={value!r} is no real number: pass a number in [0, 1], a symbol, or a function of the slot"
+        )
     if callable(value) or hasattr(value, "free_symbols"):
         return
     if value != value:
         raise ValueError(f"{name}={value!r} is not a number: pass one in [0, 1]")
     if not allow_any and not 0 <= value <= 1:  # type: ignore[operator]
-        raise ValueError(f"{name}={value!r} lies outside [0, 1]: pass a number in [0, 1], or allow_any=True to go there on purpose")
+        raise ValueError(
+            f"{name}={value!r} lies outside [0, 1]: pass a number in [0, 1], or allow_any=True to go there on purpose"
+        )

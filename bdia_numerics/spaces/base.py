@@ -132,18 +132,29 @@ def of(x: object) -> Space:
     Raises
     ------
     TypeError
-        For complex and integer arrays, and for types that no system claims.
+        For complex and integer arrays, for types that no system claims, and for object arrays that mix systems.
     """
-    probe = x
     if isinstance(x, np.ndarray) and x.dtype == object:
         if x.size == 0:
             raise TypeError("an empty object array has no number system: pass at least one state")
-        probe = x.flat[0]
+        return _of_elements(x)
     for accepts, space_of in _REGISTERED:
-        if accepts(probe):
-            return space_of(probe)
+        if accepts(x):
+            return space_of(x)
     kind = f"an array of dtype {x.dtype}" if isinstance(x, np.ndarray | np.generic) else f"a {type(x).__name__}"
-    raise TypeError(f"{kind} is in no number system here: pass real floats (z.astype(float)), mpf, Fractions or symbols")
+    raise TypeError(
+        f"{kind} is in no number system here: pass real floats (z.astype(float)), mpf, Fractions or symbols"
+    )
+
+
+def _of_elements(x: np.ndarray[Any, Any]) -> Space:
+    """Read the system off one element of each type; ints belong to any system."""
+    kinds = {type(element): element for element in x.flat}
+    found = [of(element) for kind, element in kinds.items() if kind is not int] or [of(x.flat[0])]
+    for other in found[1:]:
+        if other != found[0]:
+            raise TypeError(f"an array mixes {found[0].name} with {other.name}: give all its elements in one system")
+    return found[0]
 
 
 def named(space: object) -> Space:
@@ -157,10 +168,10 @@ def named(space: object) -> Space:
     from bdia_numerics.spaces.floats import Numpy
     from bdia_numerics.spaces.rationals import FRACTION
 
-    if isinstance(space, Space):
-        return space
     if space is Fraction:
         return FRACTION
+    if hasattr(type(space), "coefficient"):  # isinstance would ask a property that some systems refuse, such as pi
+        return space  # type: ignore[return-value]
     try:
         return Numpy(np.dtype(space))  # type: ignore[call-overload]
     except TypeError:

@@ -72,7 +72,9 @@ class Numpy:
             return Fraction(*x.as_integer_ratio()) if not isinstance(x, np.integer) else Fraction(int(x))
         if isinstance(x, np.ndarray) and x.ndim == 0:
             return self.field(x[()])
-        raise TypeError(f"{x!r} is a {type(x).__name__}, and this run is in {self.name}: pass an int, a float or a Fraction")
+        raise TypeError(
+            f"{x!r} is a {type(x).__name__}, and this run is in {self.name}: pass an int, a float or a Fraction"
+        )
 
     def coefficient(self, x: Scalar) -> Scalar:
         """Return the float nearest to a Fraction."""

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 from bdia_numerics.spaces.base import Scalar, register
 from bdia_numerics.spaces.symbolic import SYMBOLS
+
+
+@lru_cache(maxsize=65536)
+def _normal(c: Scalar) -> Scalar:
+    return SYMBOLS.coefficient(c)
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class Vector:
     terms: Mapping[Any, Scalar]
 
     def __post_init__(self) -> None:
-        normal = {name: SYMBOLS.coefficient(SYMBOLS.number(c)) for name, c in self.terms.items()}
+        normal = {name: _normal(SYMBOLS.number(c)) for name, c in self.terms.items()}
         object.__setattr__(self, "terms", {name: c for name, c in normal.items() if c != 0})
 
     @classmethod
@@ -50,8 +56,12 @@ class Vector:
     def __truediv__(self, scalar: object) -> Vector:
         return self * (1 / SYMBOLS.number(scalar))
 
-    def __hash__(self) -> int:
+    @cached_property
+    def _hash(self) -> int:
         return hash(frozenset(self.terms.items()))
+
+    def __hash__(self) -> int:
+        return self._hash  # kept, since arguments nest as deep as the run is long
 
     def coefficient(self, name: Any) -> Scalar:
         """Return the coefficient of a basis element, 0 if it does not occur."""
@@ -77,8 +87,11 @@ def formal_model() -> Callable[[Vector, Any], Vector]:
         normalised in the field of fractions.
     """
 
+    known: dict[Evaluated, Evaluated] = {}
+
     def model(z: Vector, t: Any) -> Vector:
-        return Vector.basis(Evaluated(z, t))
+        element = Evaluated(z, t)
+        return Vector.basis(known.setdefault(element, element))  # equal elements are one object: compared at once
 
     return model
 

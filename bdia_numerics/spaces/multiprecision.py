@@ -19,6 +19,12 @@ def _mp() -> Any:
     return mpmath.mp
 
 
+def _libmp() -> Any:
+    from mpmath import libmp
+
+    return libmp
+
+
 def _function(name: str) -> Any:
     def function(self: MPMath, x: Scalar) -> Scalar:
         with self.working():
@@ -68,7 +74,7 @@ class MPMath(GenericArithmetic):
             if isinstance(x, str):
                 x = Fraction(x)
             if isinstance(x, Fraction):
-                return mp.mpf(x.numerator) / x.denominator
+                return mp.make_mpf(_libmp().from_rational(x.numerator, x.denominator, mp.prec, "n"))
             if isinstance(x, int | np.integer) and not isinstance(x, bool):
                 return mp.mpf(int(x))
         raise float_in_exact_run(x, self.name)
@@ -77,12 +83,11 @@ class MPMath(GenericArithmetic):
         """Return the exact value as a Fraction; ValueError for NaN and infinity, TypeError for floats."""
         if isinstance(x, int | Fraction | str):
             return Fraction(x)
-        value = self.number(x)
+        # The very value of an mpf, which may have more digits than this system works with.
+        value = x if isinstance(x, _mp().mpf) else self.number(x)
         if not _mp().isfinite(value):
             raise ValueError(f"{x!r} is not finite: pass a finite number")
-        from mpmath.libmp import to_rational
-
-        return Fraction(*to_rational(value._mpf_))
+        return Fraction(*_libmp().to_rational(value._mpf_))
 
     def coefficient(self, x: Scalar) -> Scalar:
         """Return the mpf nearest to a Fraction."""

@@ -1,0 +1,16 @@
+"""The ledger of claims: every numbered statement of the paper and of the toolkit's own facts, with its check."""
+
+from __future__ import annotations
+
+from bdia_numerics.claims.ledger import (
+    CheckFailed,
+    Decided,
+    Statement,
+    checks,
+    decide,
+    run_mutant,
+    statements,
+    unique_checks,
+)
+
+__all__ = ["CheckFailed", "Decided", "Statement", "checks", "decide", "run_mutant", "statements", "unique_checks"]

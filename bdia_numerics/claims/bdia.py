@@ -1,0 +1,226 @@
+"""DDIM and BDIA against the paper's equations (6)-(10), (19)-(28), (33), and facts 1 and 9."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bdia_numerics import grids
+from bdia_numerics.claims.formal import Formal, equal, increments, vectors
+from bdia_numerics.claims.ledger import CheckFailed, check, require
+from bdia_numerics.claims.mutants import mutant, mutate
+from bdia_numerics.inversion import DDIMInversion
+from bdia_numerics.program import NotInvertibleError, Recorder, inverse_latex
+from bdia_numerics.run import solve
+from bdia_numerics.solvers import BDIA, DDIM
+from bdia_numerics.spaces import Vector, formal_model
+
+_WRONG_DELTA = ("s.delta(s.i, s.i - 1, z, s.eps(z))", "s.delta(s.i - 1, s.i, z, s.eps(z))")
+_FLIPPED = ("- g * backward", "+ g * backward")
+_NEXT_ALPHA = ("s.delta(s.i, s.i + 1, z, e)", "s.delta(s.i + 1, s.i, z, e)")
+
+
+def _gamma() -> Any:
+    import sympy
+
+    return sympy.Symbol("gamma")
+
+
+@check("eq-6", "eq-7", verdict="proved", mutants={"ends of the slot exchanged": {"solver": mutant(DDIM, _WRONG_DELTA)}})
+def ddim_step(solver: Any = DDIM) -> str:
+    """(6) and (7) are the DDIM program."""
+    p, (z1,) = Formal(1), vectors("z_1")
+    got, e = p.step(solver(), {"z": z1})["z"], p.eps(z1, 1)
+    equal(got, p.alpha(0) * ((z1 - p.sigma(1) * e) / p.alpha(1)) + p.sigma(0) * e, "(6)")
+    equal(got, p.a(1) * z1 + p.b(1) * e, "(7)")
+    return "the DDIM program, run on symbols over one slot, equals (6) and (7) coefficient by coefficient, for any eps."
+
+
+@check("eq-9", verdict="proved", mutants={"ends of the slot exchanged": {"solver": mutant(DDIM, _WRONG_DELTA)}})
+def ddim_solved(solver: Any = DDIM) -> str:
+    """(9) is (6) solved for z_i."""
+    p, (z1,) = Formal(1), vectors("z_1")
+    z0, e = p.step(solver(), {"z": z1})["z"], p.eps(z1, 1)
+    equal(p.alpha(1) * ((z0 - p.sigma(0) * e) / p.alpha(0)) + p.sigma(1) * e, z1, "(9)")
+    return "putting the program's z_{i-1} into the right-hand side of (9) gives z_i back, identically."
+
+
+_WRONG_TIME = ("s.i - 1 if self.at_target else s.i", "s.i if self.at_target else s.i - 1")
+
+
+@check(
+    "eq-10", verdict="proved", mutants={"eps at the time of the state": {"method": mutant(DDIMInversion, _WRONG_TIME)}}
+)
+def ddim_inversion(method: Any = DDIMInversion) -> str:
+    """(10) is the program of DDIMInversion on the reversed grid."""
+    p, (z0,) = Formal(1), vectors("z_0")
+    got, e = solve(method(), p.model, p.grid.reversed(), z0).z, p.eps(z0, 1)
+    equal(got, p.alpha(1) * ((z0 - p.sigma(0) * e) / p.alpha(0)) + p.sigma(1) * e, "(10)")
+    return "DDIMInversion, run on symbols over one slot, equals (10): eps is taken at (z_{i-1}, t_i)."
+
+
+class _Increment:
+    """One increment as a program: z <- Delta(t_i -> t_{i-1} | z)."""
+
+    registers = ("z",)
+
+    def step(self, s: Recorder) -> None:
+        (z,) = s.registers
+        s.assign(z, s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
+
+
+_FULL_STEP = ("s.assign(z, s.delta(s.i, s.i - 1, z, s.eps(z))", "s.assign(z, z + s.delta(s.i, s.i - 1, z, s.eps(z))")
+
+
+@check(
+    "eq-21",
+    "eq-23",
+    "eq-24",
+    verdict="proved",
+    mutants={"z not subtracted": {"program": mutant(_Increment, _FULL_STEP)}},
+)
+def delta_forms(program: Any = _Increment) -> str:
+    """The increment that every program uses is (21) downwards, and (23) = (24) upwards."""
+    p, (z1, z0) = Formal(1), vectors("z_1", "z_0")
+    equal(p.step(program(), {"z": z1})["z"], p.forward(1, z1), "(21)")
+    up, e = solve(program(), p.model, p.grid.reversed(), z0).z, p.eps(z0, 0)
+    equal(up, p.alpha(1) * ((z0 - p.sigma(0) * e) / p.alpha(0)) + p.sigma(1) * e - z0, "(23)")
+    equal(up, p.backward(1, z0), "(24)")
+    return "s.delta, run on symbols in both directions over one slot, equals (21), and (23) and (24), for any eps."
+
+
+@check(
+    "eq-19", verdict="proved", mutants={"step doubled": {"solver": mutant(DDIM, ("z + s.delta", "z + 2 * s.delta"))}}
+)
+def ddim_sum(solver: Any = DDIM) -> str:
+    """(19) by induction: each step adds its increment."""
+    source = frozenset({("z", "z"): 1}.items())
+    got = increments(solver(), 1, {"z": 1})["z"]
+    require(got == {("z", "z"): 1, (1, 0, source): 1}, f"a DDIM step is not z_i plus its increment: {got}")
+    return (
+        "induction on i: for i = N the sum is the one increment of the first step; the program's step is z_{i-1} = z_i + "
+        "Delta(t_i -> t_{i-1} | z_i) with the increment left abstract, so it adds the next term of the sum."
+    )
+
+
+_NO_EPS = ("z + s.delta(s.i, s.i - 1, z, s.eps(z))", "s.alpha(s.i - 1) / s.alpha(s.i) * z")
+
+
+@check(
+    "eq-25",
+    verdict="proved",
+    mutants={"start without the noise prediction": {"start": lambda: mutate(DDIM, _NO_EPS)()}},
+)
+def bdia_start(start: Any = None) -> str:
+    """The start of BDIA is the DDIM step (25)."""
+    p, (zn,) = Formal(2), vectors("z_2")
+    first = solve(BDIA(_gamma()), p.model, p.grid, zn, start, return_trajectory=True).trajectory[1]
+    equal(first, p.a(2) * zn + p.b(2) * p.eps(zn, 2), "(25), first line")
+    equal(first, zn + p.forward(2, zn), "(25), second line")
+    return "the first state that a BDIA run makes from z_N, on symbols, equals both lines of (25)."
+
+
+_BDIA_MUTANTS = {
+    "sign of the backward increment flipped": {"solver": mutant(BDIA, _FLIPPED)},
+    "ends of the backward increment exchanged": {"solver": mutant(BDIA, _NEXT_ALPHA)},
+    "gamma and 1 - gamma exchanged": {"solver": mutant(BDIA, ("(1 - g) *", "g *"))},
+}
+
+
+@check("definition-1", "eq-26", "eq-27", "eq-28", verdict="proved", mutants=_BDIA_MUTANTS)
+def bdia_step(solver: Any = BDIA) -> str:
+    """(26) = (27) = the BDIA program; (28) is gamma = 1; gamma = 0 is DDIM."""
+    p, (z2, z1), g = Formal(2), vectors("z_2", "z_1"), _gamma()
+    got, e = p.step(solver(g), {"z_prev": z2, "z": z1})["z"], p.eps(z1, 1)
+    right_26 = g * (z2 - z1) - g * (z1 / p.a(2) - p.b(2) / p.a(2) * e - z1) + (p.a(1) * z1 + p.b(1) * e)
+    right_27 = z2 - (1 - g) * (z2 - z1) - g * p.backward(2, z1) + p.forward(1, z1)
+    equal(right_26, right_27, "(26) = (27)")
+    equal(got, right_27, "the program = (27)")
+    one = p.step(solver(1), {"z_prev": z2, "z": z1})["z"]
+    equal(one, z2 - p.backward(2, z1) + p.forward(1, z1), "(28)")
+    equal(p.step(solver(0), {"z_prev": z2, "z": z1})["z"], _ddim(p, z1), "gamma = 0")
+    return (
+        "the program, run on symbols (gamma, alpha and sigma of three free times, any eps), equals (26) and (27) coefficient by "
+        "coefficient; gamma = 1 gives (28); gamma = 0 gives the DDIM program's step, and with it every state of a run."
+    )
+
+
+def _ddim(p: Formal, z1: Vector) -> Vector:
+    return solve(DDIM(), p.model, p.grid[0:1], z1).z  # type: ignore[no-any-return]
+
+
+class _EvaluatesTooLate:
+    """A program whose structure must be refused: eps, taken at the old z, is used after z was overwritten."""
+
+    registers = ("z_prev", "z")
+
+    def __init__(self, gamma: Any = 1) -> None:
+        self.gamma = gamma
+
+    def step(self, s: Recorder) -> None:
+        z_prev, z = s.registers
+        e = s.eps(z)
+        s.assign(z, z + s.value(self.gamma) * z_prev, at=s.i - 1)
+        s.assign(z_prev, z_prev + e, at=s.i)
+
+
+@check(
+    "eq-33",
+    verdict="proved",
+    mutants={**_BDIA_MUTANTS, "eps used after its state is gone": {"solver": lambda: _EvaluatesTooLate}},
+)
+def bdia_inverse(solver: Any = BDIA) -> str:
+    """(33) is the derived inverse, and it undoes the step both ways."""
+    p, (z2, z1, z0), g = Formal(2), vectors("z_2", "z_1", "z_0"), _gamma()
+    before, after = {"z_prev": z2, "z": z1}, {"z_prev": z1, "z": z0}
+    found, e = p.undo(solver(g), after), p.eps(z1, 1)
+    printed = z0 / g - (p.a(1) * z1 + p.b(1) * e) / g + (z1 / p.a(2) - p.b(2) / p.a(2) * e)
+    equal(found["z_prev"], printed, "(33)")
+    equal(found["z"], z1, "z_i")
+    for name, value in p.undo(solver(g), p.step(solver(g), before)).items():
+        equal(value, before[name], f"undo after step, {name}")
+    for name, value in p.step(solver(g), found).items():
+        equal(value, after[name], f"step after undo, {name}")
+    try:
+        p.undo(solver(0), after)
+    except NotInvertibleError:
+        return (
+            "the inverse derived from the BDIA program equals (33) coefficient by coefficient, for any eps, and undoes the step on "
+            "both sides; its condition, read off the program, is gamma != 0 (the paper's range [0, 1] includes 0, which is refused). "
+            f"Derived: ${inverse_latex(BDIA())}$"
+        )
+    raise CheckFailed("gamma = 0 was not refused")
+
+
+@check("fact-1", verdict="proved", mutants=_BDIA_MUTANTS)
+def bdia_in_y(solver: Any = BDIA) -> str:
+    """The y-form of BDIA."""
+    p, (y2, y1), g = Formal(2), vectors("y_2", "y_1"), _gamma()
+    z2, z1 = p.alpha(2) * y2, p.alpha(1) * y1
+    y0, e = p.step(solver(g), {"z_prev": z2, "z": z1})["z"] / p.alpha(0), p.eps(z1, 1)
+    h1, h2 = p.s(0) - p.s(1), p.s(1) - p.s(2)
+    equal(p.alpha(0) * (y0 - y1 - h1 * e), g * p.alpha(2) * (y2 - y1 + h2 * e), "the y-form")
+    return (
+        "the program's step, with z = alpha y on symbols, satisfies the identity for any alpha, sigma, gamma and eps."
+    )
+
+
+@check(
+    "fact-9",
+    verdict="proved",
+    mutants={"sign of the backward increment flipped": _BDIA_MUTANTS["sign of the backward increment flipped"]},
+)
+def bdia_is_leapfrog(solver: Any = BDIA) -> str:
+    """Gamma = 1, alpha = 1, uniform s: leapfrog with an Euler start."""
+    import sympy
+
+    s0, h = sympy.Symbol("s_0", positive=True), sympy.Symbol("h", positive=True)
+    s = [s0 + k * h for k in range(5)]
+    grid, model, y = grids.from_values(s, [sympy.Integer(1)] * 5, s), formal_model(), Vector.basis("y_4")
+    path = solve(solver(1), model, grid, y, return_trajectory=True).trajectory
+    equal(path[3], y - h * model(y, s[4]), "the Euler start")
+    for i in (3, 2, 1):
+        equal(path[i - 1], path[i + 1] - 2 * h * model(path[i], s[i]), f"leapfrog to y_{i - 1}")
+    return (
+        "the program at gamma = 1 with alpha = 1 on a grid uniform in s gives y_{i-1} = y_{i+1} + 2 (s_{i-1} - s_i) eps_i, the explicit "
+        "midpoint rule, for any eps; the coefficients do not contain i, so the three steps run stand for all; its start is an Euler step."
+    )

@@ -1,0 +1,153 @@
+"""Tools of the proofs: solvers run on symbols, and the paper's formulas written once, as the thing to be proved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bdia_numerics import grids
+from bdia_numerics.claims.ledger import require
+from bdia_numerics.grids import Grid
+from bdia_numerics.program import Form, Linear, Recorder, Solver, Trace, structure
+from bdia_numerics.program.record import Combine, Evaluate, Held
+from bdia_numerics.run import invert, solve
+from bdia_numerics.spaces import Vector, formal_model
+from bdia_numerics.state import State, identity
+
+
+@dataclass(frozen=True)
+class Formal:
+    """A symbolic grid with the paper's abbreviations; eps is uninterpreted.
+
+    Indices are those of the grid: on three points, 2, 1, 0 stand for i+1, i, i-1.
+    """
+
+    n: int
+    grid: Grid = field(init=False)
+    model: Callable[[Any, Any], Any] = field(init=False, default_factory=lambda: formal_model())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "grid", grids.symbolic(self.n))
+
+    def alpha(self, i: int) -> Any:
+        """alpha_i."""
+        return self.grid.alpha[i]
+
+    def sigma(self, i: int) -> Any:
+        """sigma_i."""
+        return self.grid.sigma[i]
+
+    def s(self, i: int) -> Any:
+        """sigma_i / alpha_i."""
+        return self.sigma(i) / self.alpha(i)
+
+    def a(self, i: int) -> Any:
+        """a_i = alpha_{i-1}/alpha_i, below eq. (8)."""
+        return self.alpha(i - 1) / self.alpha(i)
+
+    def b(self, i: int) -> Any:
+        """b_i = sigma_{i-1} - sigma_i alpha_{i-1}/alpha_i, below eq. (8)."""
+        return self.sigma(i - 1) - self.sigma(i) * self.a(i)
+
+    def eps(self, z: Vector, i: int) -> Vector:
+        """eps(z, i)."""
+        return self.model(z, self.grid.t[i])  # type: ignore[no-any-return]
+
+    def forward(self, j: int, z: Vector) -> Vector:
+        """Delta(t_j -> t_{j-1} | z), eq. (21)."""
+        return self.a(j) * z + self.b(j) * self.eps(z, j) - z
+
+    def backward(self, j: int, z: Vector) -> Vector:
+        """Delta(t_{j-1} -> t_j | z), eq. (24)."""
+        return z / self.a(j) - self.b(j) / self.a(j) * self.eps(z, j - 1) - z
+
+    def step(self, solver: Solver, registers: Mapping[str, Vector]) -> dict[str, Vector]:
+        """Run the solver over the whole grid from given registers; return what they hold then."""
+        z = next(iter(registers.values()))
+        return dict(solve(solver, self.model, self.grid, z, start=dict(registers)).state.registers)  # type: ignore[union-attr]
+
+    def undo(self, solver: Solver, registers: Mapping[str, Vector]) -> dict[str, Vector]:
+        """Run the derived inverse over the whole grid from given registers."""
+        shape = structure(solver)
+        times = {name: shape.end_index(name) for name in shape.registers}
+        state = State(identity(solver), self.grid.root, registers, times)
+        return dict(invert(solver, self.model, self.grid, state).state.registers)  # type: ignore[union-attr]
+
+    def run(self, solver: Solver, z: Vector) -> list[Vector]:
+        """Solve from z_N; return z_0, ..., z_N."""
+        return list(solve(solver, self.model, self.grid, z, return_trajectory=True).trajectory)
+
+
+def vectors(*names: str) -> tuple[Vector, ...]:
+    """Return free vectors."""
+    return tuple(Vector.basis(name) for name in names)
+
+
+def equal(left: Vector, right: Vector, what: str) -> None:
+    """Require two vectors to be equal."""
+    difference = left - right
+    require(not difference.terms, f"{what}: the two sides differ by {dict(difference.terms)}")
+
+
+@dataclass
+class DeltaRecorder(Recorder):
+    """A recorder to which an increment Delta(t_i -> t_j | z) is a value of its own, whatever approximates the integral."""
+
+    deltas: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+
+    def delta(self, i: Any, j: Any, z: Linear, e: Any) -> Form:
+        """Return a new value for the increment; equal increments give the same one."""
+        (base,) = z.form().terms
+        key = (i, j, base)
+        number = next((n for n, known in self.deltas.items() if known == key), None)
+        if number is None:
+            number = self.trace.new(f"Delta({i} -> {j})")
+            self.deltas[number] = key
+            self.own.add(number)
+        return Form(self, {number: self.one})
+
+
+def increments(solver: Solver, i: int, times: Mapping[str, int]) -> dict[str, dict[Any, Any]]:
+    """Return a step as a linear relation between states and increments.
+
+    Parameters
+    ----------
+    solver
+        Its `step` is recorded once, from t_i to t_{i-1}.
+    times
+        Index at which each register stands before the step.
+
+    Returns
+    -------
+    dict
+        For each register, what it holds after the step: coefficients by ("z", register) for what a register held before,
+        and by (i, j, source) for Delta(t_i -> t_j | source), where source is such a coefficient dictionary itself, as a
+        frozenset of items.
+    """
+    trace = Trace(grids.symbolic(max(times.values()) + 1))
+    held = {name: Held(trace.new(name), time) for name, time in times.items()}
+    known: dict[int, dict[Any, Any]] = {h.number: {("z", name): trace.grid.space.field(1)} for name, h in held.items()}
+    s = DeltaRecorder(trace, i, dict(held))
+    solver.step(s)
+
+    def expand(terms: Any) -> dict[Any, Any]:
+        total: dict[Any, Any] = {}
+        for c, number in terms:
+            for key, value in content(number).items():
+                total[key] = trace.grid.space.coefficient(total.get(key, 0) + c * value)
+        return {key: value for key, value in total.items() if value != 0}
+
+    def content(number: int) -> dict[Any, Any]:
+        if number not in known:
+            start, end, base = s.deltas[number]
+            known[number] = {(start, end, frozenset(content(base).items())): trace.grid.space.field(1)}
+        return known[number]
+
+    for op in s.ops:
+        if isinstance(op, Combine):
+            known[op.target] = expand(op.terms)
+        elif not isinstance(op, Evaluate):
+            rows = zip(op.targets, op.matrix, strict=True)
+            known.update({target: expand(zip(row, op.olds, strict=True)) for target, row in rows})
+    return {name: content(h.number) for name, h in s.held.items()}

@@ -1,0 +1,167 @@
+"""The driver: a plan run against a model, with the state watched, shown and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.grids import Grid
+from bdia_numerics.program import Plan, Solver, execute, structure
+from bdia_numerics.program.record import Held
+from bdia_numerics.spaces import Numpy, Space, of
+from bdia_numerics.state import State, identity
+
+Model = Callable[[Any, Any], Any]
+Callback = Callable[[int, State], None]
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a run ended.
+
+    Attributes
+    ----------
+    ok : bool
+        Whether every state is finite.
+    slot : int or None
+        Index i of the slot (from t_i to t_{i-1} in sampling) in which a state first was not.
+    register : str or None
+        The register that was not.
+    """
+
+    ok: bool = True
+    slot: int | None = None
+    register: str | None = None
+
+    def __str__(self) -> str:
+        return "ok" if self.ok else f"register {self.register} is not finite after slot i={self.slot}"
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Result of a run.
+
+    Attributes
+    ----------
+    z : array, shape (*batch, *data)
+        State at the end of the run: the data end for `solve`, the noise end for `invert` and `encode`.
+    state : State or None
+        All registers, from which the opposite run starts exactly; None after an inexact `encode` of a multistep solver.
+    nfe : int
+        Model evaluations made.
+    status : Status
+        Whether all went well, or the slot and the register where it did not.
+    trajectory : array or None
+        Shape (N+1, *batch, *data), indexed as in the paper: 0 is the data end.
+    """
+
+    z: Any
+    state: State | None
+    nfe: int
+    status: Status = Status()
+    trajectory: Any = None
+
+
+@dataclass
+class Driver:
+    """One run of a plan: `go` to a Solution, or `go_on` to the registers alone."""
+
+    solver: Solver
+    model: Model
+    grid: Grid
+    space: Space
+    plan: Plan
+    return_trajectory: bool
+    callback: Callback | None
+    nfe: int = 0
+
+    def go(self, inputs: dict[str, Any], *, noise_end: bool) -> Solution:
+        status = self.go_on(inputs)
+        shape = structure(self.solver)
+        held = self.held
+        if set(held) != set(shape.registers):  # the start itself failed
+            return Solution(self.store[next(iter(held.values())).number], None, self.nfe, status, self.trajectory)
+        order = [shape.output, *(name for name in shape.registers if name not in (shape.output, *shape.evaluations))]
+        name = max(order, key=lambda r: held[r].time) if noise_end else shape.output
+        return Solution(self.store[held[name].number], self._state(held), self.nfe, status, self.trajectory)
+
+    def go_on(self, inputs: dict[str, Any]) -> Status:
+        self.store = {self.plan.inputs[name].number: value for name, value in inputs.items()}
+        self.held, self.trajectory = self.plan.inputs, None
+        self._keep()
+        owned: set[int] = set()
+        with self.space.working():
+            for stage in self.plan.stages:
+                try:
+                    self._drive(execute(stage.instructions, self.store, owned, self.space))
+                except Exception as error:
+                    if set(self.held) == set(structure(self.solver).registers):
+                        error.partial = self._state(self.held)  # type: ignore[attr-defined]
+                    raise
+                changed = [r for r, h in stage.held.items() if self.held.get(r) != h]
+                self.held = stage.held
+                for register in changed:
+                    if not self.space.finite(self.store[stage.held[register].number]):
+                        return Status(False, stage.slot, register)
+                self._keep()
+                if self.callback is not None and set(self.held) == set(structure(self.solver).registers):
+                    self.callback(stage.reached, self._state(stage.held))
+                for number in stage.dead:
+                    self.store.pop(number, None)
+                    owned.discard(number)
+        return Status()
+
+    def registers(self, held: Mapping[str, Held]) -> dict[str, Any]:
+        return {name: self.store[h.number] for name, h in held.items()}
+
+    def _state(self, held: Mapping[str, Held]) -> State:
+        times = {name: self.grid.offset + h.time for name, h in held.items()}
+        return State(identity(self.solver), self.grid.root, self.registers(held), times)
+
+    def _drive(self, requests: Generator[tuple[Any, Any], Any, None]) -> None:
+        try:
+            z, t = next(requests)
+            while True:
+                self.nfe += 1
+                z, t = requests.send(self._output(self.model(z, t), z, t))
+        except StopIteration:
+            return
+
+    def _output(self, output: Any, z: Any, t: Any) -> Any:
+        if np.shape(output) != np.shape(z):
+            raise ValueError(
+                f"model(z, t={t}) has shape {np.shape(output)}, z has {np.shape(z)}: return an array like z"
+            )
+        if isinstance(self.space, Numpy):
+            kind = output.dtype if isinstance(output, np.ndarray | np.generic) else np.result_type(type(output))
+            if kind != self.space.dtype:
+                raise TypeError(f"model(z, t={t}) has dtype {kind}, z has {self.space.dtype}: cast the output, or z")
+        else:
+            try:
+                found = of(output)
+            except TypeError as error:
+                raise TypeError(f"model(z, t={t}): {error}") from None
+            if type(found) is not type(self.space):
+                raise TypeError(f"model(z, t={t}) is in {found.name}, the run in {self.space.name}: compute it there")
+        return output
+
+    def _keep(self) -> None:
+        if not self.return_trajectory:
+            return
+        shape = structure(self.solver)
+        states = [
+            self.held[r] for r in (shape.output, *shape.registers) if r in self.held and r not in shape.evaluations
+        ]
+        for number, time in states or self.held.values():
+            if self.trajectory is None:
+                value = np.asarray(self.store[number])
+                self.trajectory = np.full(
+                    (self.grid.n + 1, *value.shape), None if value.dtype == object else np.nan, value.dtype
+                )
+                self._kept: set[int] = set()
+            if time not in self._kept:
+                self.trajectory[time] = self.store[number]
+                self._kept.add(time)

@@ -1,0 +1,27 @@
+"""Figures: functions take data and return matplotlib figures. The only place that imports matplotlib."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from io import BytesIO
+from typing import Any
+
+MISSING = "the figures are skipped, since matplotlib is not installed: pip install 'bdia_numerics[report]'"
+
+
+def available() -> bool:
+    """Say whether matplotlib is installed."""
+    return find_spec("matplotlib") is not None
+
+
+def image(figure: Any, *, format: str = "svg", dpi: int = 150) -> bytes:
+    """Return a figure as a file's content; the same figure gives the same bytes."""
+    import matplotlib as mpl
+
+    from bdia_numerics.plots.style import STYLE
+
+    buffer = BytesIO()
+    metadata = {"Date": None} if format == "svg" else None
+    with mpl.rc_context({**STYLE, "svg.hashsalt": "bdia_numerics"}):
+        figure.savefig(buffer, format=format, dpi=dpi, metadata=metadata)
+    return buffer.getvalue()

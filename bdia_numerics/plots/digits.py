@@ -1,0 +1,110 @@
+"""Figures of the study of handwritten digits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from bdia_numerics.formulas import number
+from bdia_numerics.plots.style import STYLE, looks
+from bdia_numerics.studies.digits import Digits, Portrait, Row
+
+_QUANTITIES = (
+    ("error", "x₀: distance to the true x₀"),
+    ("latent_distance", "latent: distance to the true latent"),
+    ("data_round_trip", "data to noise and back: error"),
+)
+_LATENT_LIMIT = 10.0
+"""Where the axis ends: latents further off than ten times the noise are of no use, and the numbers say how far they are."""
+
+
+def portraits(runs: Sequence[Portrait]) -> Figure:
+    """Draw one image through several solvers: original, latent, what came back, and both sides of the error."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 1.85 * len(runs) + 0.15), layout="constrained")
+        _draw_portraits(figure, runs)
+    return figure
+
+
+def errors(results: Digits, spacing: str = "trailing", dtype: str = "float64") -> Figure:
+    """Draw the error of samples, the distance of latents and the round-trip error against model evaluations."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 3.1), layout="constrained")
+        _draw_errors(figure, results, spacing, dtype)
+    return figure
+
+
+def overview(results: Digits, runs: Sequence[Portrait]) -> Figure:
+    """Draw both, one above the other."""
+    with mpl.rc_context(STYLE):
+        top = 1.85 * len(runs) + 0.15
+        figure = Figure(figsize=(7.6, top + 3.2), layout="constrained")
+        above, below = figure.subfigures(2, 1, height_ratios=[top, 3.2])
+        _draw_portraits(above, runs)
+        _draw_errors(below, results, "trailing", "float64")
+    return figure
+
+
+def _draw_portraits(figure: Any, runs: Sequence[Portrait]) -> None:
+    widest = max(float(np.abs(r.latent - r.true_latent).max()) for r in runs)
+    change = max(float(np.abs(r.returned - r.original).max()) for r in runs)
+    axes = figure.subplots(len(runs), 5, squeeze=False)
+    for k, (line, r) in enumerate(zip(axes, runs, strict=True)):
+        panels = (
+            (r.original, 1.0, "gray", "original", ""),
+            (r.latent, 3.0, "gray", "latent", f"std {np.std(r.latent):.2f}"),
+            (r.latent - r.true_latent, widest, "PuOr", "latent − true latent", f"RMS {number(r.latent_distance)}"),
+            (r.returned, 1.0, "gray", "reconstruction", ""),
+            (r.returned - r.original, change, "PuOr", "difference", f"RMS {number(r.round_trip)}"),
+        )
+        for ax, (image, limit, colours, title, below) in zip(line, panels, strict=True):
+            ax.imshow(image, cmap=colours, vmin=-limit, vmax=limit, interpolation="nearest")
+            ax.set(xticks=[], yticks=[])
+            ax.grid(visible=False)
+            ax.spines[:].set(visible=True, color="0.6", linewidth=0.6)
+            ax.set_xlabel(below)
+            if k == 0:
+                ax.set_title(title, fontsize=8)
+        line[0].set_ylabel(f"{r.solver}\n{r.steps} steps")
+
+
+def _draw_errors(figure: Any, results: Digits, spacing: str, dtype: str) -> None:
+    labels = [c.label for c in results.config.contenders]
+    style = looks(labels)
+    rows = [r for r in results.rows if (r.spacing, r.dtype) == (spacing, dtype)]
+    for ax, (name, title) in zip(figure.subplots(1, len(_QUANTITIES)), _QUANTITIES, strict=True):
+        limit = _LATENT_LIMIT if name == "latent_distance" else np.inf
+        for label in labels:
+            own = [r for r in rows if r.solver == label]
+            nfe = [r.nfe if name == "error" else r.encode_nfe for r in own]
+            ax.plot(nfe, [_drawable(r, name, limit) for r in own], label=label, **style[label])
+        ax.set(xscale="log", yscale="log", xlabel="model evaluations")
+        ax.set_title(title)
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xticks(results.config.budgets, [str(b) for b in results.config.budgets])
+        if name != "data_round_trip":
+            ax.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_locator(NullLocator())
+        if beyond := [r for r in rows if not getattr(r, name) <= limit]:
+            _say_beyond(ax, beyond, name, limit)
+    handles, names = ax.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(labels), handlelength=3)
+
+
+def _drawable(r: Row, name: str, limit: float) -> float:
+    value = float(getattr(r, name))
+    return value if np.isfinite(value) and 0 < value <= limit else np.nan
+
+
+def _say_beyond(ax: Any, beyond: Sequence[Row], name: str, limit: float) -> None:
+    if np.isfinite(limit):
+        ax.set_ylim(top=limit)
+    names = ", ".join(dict.fromkeys(r.solver for r in beyond))
+    low, high = (number(f(getattr(r, name) for r in beyond)) for f in (min, max))
+    ax.text(0.97, 0.97, f"↑ {names}:\n{low} to {high}", transform=ax.transAxes, ha="right", va="top", fontsize=8)

@@ -1,0 +1,46 @@
+"""EDICT, exact inversion by two coupled states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from bdia_numerics.program import Parameter, Recorder
+from bdia_numerics.solvers.parameters import in_unit_interval
+
+
+@dataclass(frozen=True)
+class EDICT:
+    """EDICT: two DDIM states that read eps off each other, then are mixed (coupled, exactly invertible).
+
+    z_inter = a_i z_i + b_i eps(y_i, i);        y_inter = a_i y_i + b_i eps(z_inter, i)
+    z_{i-1} = p z_inter + (1-p) y_inter;        y_{i-1} = p y_inter + (1-p) z_{i-1}
+
+    State     (z_i, y_i), each of shape (*batch, *data); both start as z_N; the solution is z
+    Order     1
+    NFE       2 per step, both ways
+    Requires  p != 0 to invert; a constant p in [0, 1] unless allow_any
+    Source    paper, eq. (11)-(14), inverse (15)-(18); Wallace, Gokul, Naik, CVPR 2023
+    Options   `shifted`: the second evaluation is told t_{i-1}, where z_inter stands, instead of t_i;
+              `exchange`: the two states change places after each step
+    """
+
+    p: Parameter = Fraction(93, 100)
+    shifted: bool = False
+    exchange: bool = False
+    allow_any: bool = False
+    registers = ("z", "y")
+
+    def __post_init__(self) -> None:
+        in_unit_interval("p", self.p, self.allow_any)
+
+    def step(self, s: Recorder) -> None:
+        """Record the step from t_i to t_{i-1}, eq. (11)-(14)."""
+        z, y = s.registers
+        p, end = s.value(self.p), s.i - 1
+        s.assign(z, z + s.delta(s.i, end, z, s.eps(y)), at=end)
+        s.assign(y, y + s.delta(s.i, end, y, s.eps(z, at=end if self.shifted else s.i)), at=end)
+        s.assign(z, p * z + (1 - p) * y)
+        s.assign(y, p * y + (1 - p) * z)
+        if self.exchange:
+            s.swap(z, y)

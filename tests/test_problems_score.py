@@ -1,0 +1,120 @@
+"""Scores: float forms and the generic form, each against differentiation of the log density."""
+
+from fractions import Fraction
+
+import numpy as np
+import problem_checks as checks
+import pytest
+import sympy
+
+from bdia_numerics import schedules
+from bdia_numerics.problems import Empirical, Gaussian, GaussianMixture, digits
+
+FLOW = schedules.flow()
+
+
+@pytest.mark.parametrize("size", [1, 2, 9])
+@pytest.mark.parametrize("shape", ["isotropic", "equal", "diagonal", "full"])
+def test_float_score_is_the_gradient_of_the_log_density(shape, size):
+    """D = 9 takes the matrix products, smaller D the sums of differences.
+
+    Kills: the log-determinant dropped, alpha not squared, a missing mean, eps without sigma."""
+    checks.check_float_score(shape, size)
+
+
+@pytest.mark.parametrize("shape", ["isotropic", "diagonal", "full"])
+def test_generic_score_is_the_gradient_to_thirty_digits(shape):
+    """Kills: the determinant dropped from the generic form."""
+    checks.check_generic_score(shape)
+
+
+def test_empirical_score():
+    """Kills: alpha dropped before the means in the two matrix products."""
+    checks.check_empirical()
+
+
+@pytest.mark.parametrize("shape", ["isotropic", "diagonal", "full"])
+def test_dtypes(shape):
+    law = checks.mixture(shape, 3)
+    z = np.random.default_rng(0).normal(size=(2, 4, 3))
+    for dtype, eps in ((np.float32, 2.0**-24), (np.longdouble, 2.0**-52)):
+        found = law.score(z.astype(dtype), 0.25, FLOW)
+        assert found.dtype == dtype
+        assert found.shape == z.shape
+        # float32 states: one rounding of the result. longdouble against float64: the float64's error of 100 eps.
+        expected = law.score(z.astype(dtype).astype(np.float64), 0.25, FLOW)
+        atol = (1 if dtype == np.float32 else 100) * eps * abs(expected).max()
+        np.testing.assert_allclose(found.astype(np.float64), expected, rtol=0, atol=atol)
+
+
+def test_longdouble_has_its_own_digits():
+    law = checks.mixture("full", 2)
+    z = np.random.default_rng(1).normal(size=(2, 2)) * 1.5
+    expected = checks.true_score(law, z, 0.25)
+    found = law.score(z.astype(np.longdouble), 0.25, FLOW)
+    values = [checks.Fraction(*f.as_integer_ratio()) for f in found.ravel()]
+    with checks.mp.workdps(30):
+        error = abs(checks.to_mp(values) - expected.ravel()).max()
+    assert error < 500 * float(np.finfo(np.longdouble).eps)  # as for float64, with scores up to 5
+
+
+def test_close_means_far_from_the_origin_keep_their_digits():
+    """Two clusters 1e-3 apart at 1e6: without centring the matrix products would lose every digit.
+
+    Kills: coordinates not centred."""
+    rng = np.random.default_rng(2)
+    offset, means = 2.0**20, np.round(rng.normal(size=(2, 12)) * 64) / 2**16
+    law = GaussianMixture([0.5, 0.5], means + offset, [2.0**-20, 2.0**-20])
+    near = GaussianMixture([0.5, 0.5], means, [2.0**-20, 2.0**-20])
+    z = np.round(rng.normal(size=(3, 12)) * 64) / 2**16
+    t = 2.0**-10
+    # Moving law and state by alpha times the offset, exactly, changes nothing.
+    moved = law.score(z + (1 - t) * offset, t, FLOW)
+    expected = near.score(z, t, FLOW)
+    # alpha m of size 1e6 is rounded to 1e-10, against distances of 1e-3.
+    np.testing.assert_allclose(moved, expected, rtol=0, atol=1e-5 * abs(expected).max())
+
+
+def test_stated_accuracy_of_the_matrix_products():
+    """The docstring's bound on the exponents, as a bound on the score, for small variances."""
+    rng = np.random.default_rng(3)
+    base = rng.normal(size=16)
+    means = base + rng.normal(size=(4, 16)) * 1e-3
+    law = GaussianMixture([0.25] * 4, np.vstack([means[:3], -means[3:]]), [0.0] * 4)
+    t = 2.0**-10
+    z = (1 - t) * means[:2] + t * rng.normal(size=(2, 16))
+    expected = checks.true_score(law, z, t).astype(float)
+    radius = (np.square(law.means).sum(1).max() + np.square(z).sum(1).max()) / t**2
+    spread = abs(means[:3, None] - means[:3]).max() / t**2
+    bound = 8 * checks.EPS * radius * spread + 100 * checks.EPS * abs(expected).max()
+    np.testing.assert_allclose(law.score(z, t, FLOW), expected, rtol=0, atol=bound)
+    assert bound < 1e-3 * abs(expected).max()
+
+
+def test_one_component_is_rational():
+    law = Gaussian([0, 1], [[2, 1], [1, 2]])
+    z = np.array([[Fraction(1, 3), Fraction(2)]], dtype=object)
+    # V = ([[2, 1], [1, 2]] + I) / 4, z - alpha m = (1/3, 3/2), by hand: -V^-1 (1/3, 3/2) = (1/4, -25/12).
+    assert law.score(z, Fraction(1, 2), FLOW).tolist() == [[Fraction(1, 4), Fraction(-25, 12)]]
+    x = sympy.Symbol("x")
+    symbolic = law.score(np.array([[x, sympy.Integer(2)]], dtype=object), sympy.Rational(1, 2), FLOW)
+    assert sympy.simplify(symbolic[0, 0].subs(x, sympy.Rational(1, 3)) - sympy.Rational(1, 4)) == 0
+
+
+def test_far_states_stay_finite():
+    law = checks.mixture("isotropic", 12)
+    z = np.full((1, 12), 1e100)
+    score = law.score(z, 0.25, FLOW)
+    v = 0.75**2 * law.covs.max() + 0.25**2
+    np.testing.assert_allclose(score, -z / v, rtol=1e-12)  # the widest component alone is left there
+
+
+def test_digits_are_the_embedded_data():
+    data = digits()
+    assert data.shape == (1797, 64)
+    assert data.min() == -1
+    assert data.max() == 1
+    near = data[:3] * 0.99 + 0.01 * np.random.default_rng(0).normal(size=(3, 64))
+    eps = Empirical(data).model(FLOW)(near, 0.01)
+    # At t = 0.01 the posterior is one image, and eps is the noise that was added.
+    np.testing.assert_allclose(eps, (near - 0.99 * data[:3]) / 0.01, rtol=0, atol=1e-12)

@@ -1,0 +1,246 @@
+"""Random step programs: what the package derives, against a plain interpreter that shares nothing with it."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
+from random_programs import Plain, Programmed, StaleError, Step, determinant, programs, record, refusal
+
+from bdia_numerics import NotInvertibleError, grids, invert, schedules, solve, spaces
+from bdia_numerics.program import Recorder, Run, Segment, StaleFormError, Trace, execute, inverse_run, make_plan, structure
+from bdia_numerics.program.record import Held
+
+# No database and no clock: the same programs on every machine.
+FIXED = settings(
+    derandomize=True, database=None, deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)  # fmt: skip
+SEARCH = settings(FIXED, max_examples=2000, phases=[Phase.generate])
+SLOTS = 3
+GRID = grids.uniform(schedules.flow(), SLOTS, t_min=Fraction(1, 10), t_max=Fraction(4, 5), space=spaces.FRACTION)
+FLOATS = GRID.to(np.float64)
+
+
+def polynomial(z: Any, t: Any) -> Any:
+    """Nonlinear, coupled between the elements, not autonomous, and exact in Fractions."""
+    return z[::-1] * z / 4 + t * z / 3 + t
+
+
+def begin(solver: Programmed, grid: Any, state: Callable[[int], Any]) -> tuple[dict[str, Any], dict[str, int], range]:
+    shape = structure(solver)
+    first = grid.n - shape.depth
+    times = {name: first + lag for name, lag in zip(shape.registers, shape.lags, strict=True)}
+    return {name: state(k) for k, name in enumerate(shape.registers)}, times, range(first, 0, -1)
+
+
+def fractions(k: int) -> Any:
+    return np.array([Fraction(2 * k + 1, 7), Fraction(3 - 2 * k, 5)])
+
+
+def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    return set(a) == set(b) and all(np.all(a[name] == b[name]) for name in a)
+
+
+def verdict(solver: Programmed) -> tuple[str, Step] | None:
+    values, times, slots = begin(solver, GRID, fractions)
+    return refusal(Plain.start(polynomial, GRID, values, times).run(solver, slots).steps)
+
+
+@settings(FIXED, max_examples=250)
+@given(programs())
+def test_the_interpreter_the_inverse_and_the_refusals(solver):
+    values, times, slots = begin(solver, GRID, fractions)
+    plain = Plain.start(polynomial, GRID, values, times).run(solver, slots)
+    there = solve(solver, polynomial, GRID, values[solver.output], start=values)
+    assert same(there.state.registers, plain.values())
+    assert dict(there.state.times) == {name: version.time for name, version in plain.registers.items()}
+    assert there.nfe <= len(plain.evaluated)
+
+    expected = refusal(plain.steps)
+    if expected is None:
+        back = invert(solver, polynomial, GRID, there.state)
+        assert same(back.state.registers, values)
+        assert dict(back.state.times) == times
+        return
+    kind, step = expected
+    with pytest.raises(NotInvertibleError) as caught:
+        invert(solver, polynomial, GRID, there.state)
+    assert (caught.value.kind, caught.value.slot) == (kind, step.slot)
+    if kind == "lost":
+        # The versions that stand after the instruction were simulated without the package; a needed one is not among them.
+        assert step.leaves - step.after
+    else:
+        assert_contraction(solver, step)
+
+
+def assert_contraction(solver: Programmed, step: Step) -> None:
+    """Show that the old value stands nowhere, and two states with one image unless the model read the old value."""
+    assert not step.old & step.after
+    if not step.leaves <= step.before - step.old:
+        return
+    values, times, _ = begin(solver, GRID, fractions)
+    shape = structure(solver)
+    times = {name: step.slot + lag for name, lag in zip(shape.registers, shape.lags, strict=True)}
+    plain = Plain.start(polynomial, GRID, values, times)
+    names = plain.slot(solver.program[: step.place], step.slot, {})
+    reached = plain.values()
+    moved = {**reached, **perturbed(solver.program[step.place], reached)}
+    twin = pulled_back(solver, step, values, times, moved)
+    if twin is not None:
+        assert not same(twin, values)
+        ends = [Plain.start(polynomial, GRID, v, times).run(solver, range(step.slot, step.slot - 1, -1)) for v in (values, twin)]
+        assert same(ends[0].values(), ends[1].values())
+        return
+    # An earlier instruction of the step cannot be undone either: the pair stands before this instruction.
+    images = []
+    for state in (reached, moved):
+        copy = Plain.start(polynomial, GRID, state, {n: v.time for n, v in plain.registers.items()})
+        # What was computed before belongs to both alike.
+        copy.origin = dict(plain.origin)
+        copy.slot(solver.program, step.slot, dict(names), first=step.place)
+        images.append(copy.values())
+    assert same(*images)
+
+
+def perturbed(instruction: Any, values: dict[str, Any]) -> dict[str, Any]:
+    if instruction[0] == "assign":
+        return {instruction[1]: values[instruction[1]] + 1}
+    registers, matrix = instruction[1], instruction[2]
+    return {r: values[r] + x for r, x in zip(registers, kernel(matrix), strict=True)}
+
+
+def kernel(matrix: Any) -> list[Fraction]:
+    """Return a null vector of a singular matrix: cofactors, or a vector orthogonal to the one row direction left."""
+    n = len(matrix)
+    if n == 2:
+        rows = [row for row in matrix if any(row)]
+        return [-rows[0][1], rows[0][0]] if rows else [Fraction(1), Fraction(0)]
+    for k in range(3):
+        others = [row for j, row in enumerate(matrix) if j != k]
+        vector = [(-1) ** c * determinant([[*row[:c], *row[c + 1 :]] for row in others]) for c in range(3)]
+        if any(vector):
+            return vector
+    row = next((row for row in matrix if any(row)), None)
+    if row is None:
+        return [Fraction(1), Fraction(0), Fraction(0)]
+    k = next(k for k in range(3) if row[k])
+    vector = [Fraction(0)] * 3
+    vector[k], vector[(k + 1) % 3] = -row[(k + 1) % 3] / row[k], Fraction(1)
+    return vector
+
+
+def pulled_back(solver: Programmed, step: Step, values: Any, times: dict[str, int], moved: Any) -> dict[str, Any] | None:
+    """Return the state before the step that the instructions before this one take to `moved`; None if they lose some."""
+    trace = Trace(GRID)
+    held = {name: Held(trace.new(name), times[name]) for name in values}
+    s = Recorder(trace, step.slot, dict(held))
+    record(solver, s, solver.program[: step.place])
+    prefix = Run(trace, held, (Segment(step.slot, step.slot - 1, held, tuple(s.ops), dict(s.held)),), dict(s.held))
+    try:
+        inverse, _ = inverse_run(prefix)
+    except NotInvertibleError:
+        return None
+    plan = make_plan(inverse, spaces.FRACTION)
+    store = {plan.inputs[name].number: value for name, value in moved.items()}
+    for stage in plan.stages:
+        requests = execute(stage.instructions, store, set(), spaces.FRACTION)
+        try:
+            z, t = next(requests)
+            while True:
+                z, t = requests.send(polynomial(z, t))
+        except StopIteration:
+            pass
+    return {name: store[h.number] for name, h in plan.final.items()}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        lambda solver: verdict(solver) is None and structure(solver).nfe > 0 and structure(solver).depth > 0,
+        lambda solver: verdict(solver) is None and any(line[0] == "scratch" for line in solver.program) and structure(solver).nfe > 1,
+        lambda solver: verdict(solver) is None and any(line[0] == "mix" for line in solver.program) and structure(solver).nfe > 0,
+        lambda solver: (found := verdict(solver)) is not None and found[0] == "lost" and len(solver.registers) > 1,
+        lambda solver: (found := verdict(solver)) is not None and solver.program[found[1].place][0] == "mix",
+        lambda solver: (found := verdict(solver)) is not None and found[0] == "contraction" and 0 < len(found[1].leaves - found[1].old) == len(found[1].leaves),
+    ],
+    ids=["two-step", "stages", "mixed", "lost", "singular mix", "contraction"],
+)  # fmt: skip
+def test_the_random_programs_reach_every_verdict(wanted):
+    find(programs(), wanted, settings=SEARCH)
+
+
+@settings(FIXED, max_examples=150)
+@given(programs(kept_forms=True))
+def test_a_kept_form_is_right_or_stale(solver):
+    shape = structure_or_none(solver)
+    plain = Plain.start(polynomial, GRID, {r: fractions(k) for k, r in enumerate(solver.registers)}, dict.fromkeys(solver.registers, 1))
+    try:
+        plain.slot(solver.program, 1, {})
+    except StaleError:
+        assert shape is None
+        with pytest.raises(StaleFormError, match="overwritten"):
+            structure(solver)
+        return
+    except IndexError:
+        pass
+    assert shape is not None
+    values, times, slots = begin(solver, GRID, fractions)
+    plain = Plain.start(polynomial, GRID, values, times).run(solver, slots)
+    assert same(solve(solver, polynomial, GRID, values[solver.output], start=values).state.registers, plain.values())
+
+
+def structure_or_none(solver: Programmed) -> Any:
+    try:
+        return structure(solver)
+    except StaleFormError:
+        return None
+
+
+def test_both_kinds_of_kept_forms_occur():
+    used = programs(kept_forms=True).filter(lambda p: any(line[0] == "form" for line in p.program))
+    find(used, lambda p: structure_or_none(p) is None, settings=SEARCH)
+    find(used, lambda p: structure_or_none(p) is not None and structure(p).nfe > 0, settings=SEARCH)
+
+
+# More than the 8 blocks above which arrays are worked on in place, and no whole number of blocks.
+LARGE = 8 * 32768 + 5
+
+
+def wave(z: Any, t: Any) -> Any:
+    return np.sin(z + t)
+
+
+def buffered() -> Any:
+    buffer = np.empty(LARGE)
+
+    def model(z: Any, t: Any) -> Any:
+        return np.sin(z + t, out=buffer)
+
+    return model
+
+
+MODELS = {
+    "new array": lambda: wave,
+    "its input": lambda: lambda z, t: z,
+    "a view of its input": lambda: lambda z, t: z[::-1],
+    "one buffer": buffered,
+}
+
+
+@settings(FIXED, max_examples=40)
+@given(programs(), st.sampled_from(sorted(MODELS)))
+def test_large_arrays_are_reused_and_never_mixed_up(solver, kind):
+    wide = np.random.default_rng(3).standard_normal((3, LARGE))
+    values, times, slots = begin(solver, FLOATS, lambda k: wide[k].copy())
+    plain = Plain.start(MODELS[kind](), FLOATS, values, times, number=float)
+    plain.run(solver, slots)
+    there = solve(solver, MODELS[kind](), FLOATS, values[solver.output], start=values)
+    for k, name in enumerate(values):
+        assert np.array_equal(values[name], wide[k]), "the caller's array was written to"
+        scale = np.max(np.abs(plain.largest))
+        # A few dozen operations, each rounded at the scale of the largest value met: far below one mixed-up value.
+        assert np.allclose(there.state.registers[name], plain.registers[name].value, rtol=0, atol=1e4 * np.finfo(float).eps * scale)
