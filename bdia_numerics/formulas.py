@@ -38,7 +38,7 @@ _FACES: dict[str, Callable[[str], str]] = {
     "underbrace": lambda x: f'<span class="under">{x}</span>',
     "overbrace": lambda x: f'<span class="over">{x}</span>',
 }
-_ESCAPED = {",": "\u2009", ";": " ", ":": " ", " ": " ", "!": "", "{": "{", "}": "}", "|": "‖", "\\": " ", "%": "%"}
+_ESCAPED = {",": "\u2009", ";": " ", ":": " ", " ": " ", "!": "", "{": "{", "}": "}", "|": "‖", "\\": "<br>", "%": "%"}
 _SPACED = {"=": " = ", "<": " &lt; ", ">": " &gt; ", "-": "−", "'": "′", "~": " ", "*": "*", "&": ""}
 
 
@@ -51,10 +51,13 @@ def html(text: str) -> str:
     'error <span class="math">&nbsp;≤ <i>γ</i><sup>2</sup></span> &amp; more'
     """
     parts = text.split("$")
+    if len(parts) % 2 == 0:  # a dollar sign without its partner delimits nothing
+        return escape(text)
     return "".join(escape(part) if k % 2 == 0 else _math(part) for k, part in enumerate(parts))
 
 
 def _math(source: str) -> str:
+    source = source.replace(r"\begin{aligned}", "").replace(r"\end{aligned}", "")
     body = _sequence(iter(_TOKEN.findall(source)), stop="").strip(" ")
     if body.startswith(("≤", "≥", "≈")):
         body = f"&nbsp;{body}"

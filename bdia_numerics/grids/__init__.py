@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.grids.grid import Between, Grid, Point, Recipe, columns, decided, exact, not_finite, system
+from bdia_numerics.grids.grid import Between, Grid, Point, Recipe, columns, decided, exact, not_finite
 from bdia_numerics.grids.recipes import Listed, Mapped, Power, Symbolic, Values, rounded
 from bdia_numerics.schedules import Discrete, Schedule
 from bdia_numerics.spaces import Space
@@ -277,7 +277,7 @@ def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None) -> Grid:
         for i, x in enumerate(column):
             if not own.finite(x):
                 raise ValueError(not_finite(f"{name}[{i}]", x))
-    target = own if space is None else system(space)
+    target = own if space is None else spaces.named(space)
     own = target if type(target) is type(own) else own
     lists = [[own.number(x) for x in column] for column in lists]
     if decided(lists[2][0] * lists[1][-1] > lists[2][-1] * lists[1][0]):

@@ -184,15 +184,16 @@ class Recorder:
         self.own.add(self.trace.evaluations[key])
         return self.trace.evaluations[key]
 
-    def delta(self, i: Time, j: Time, z: Linear, e: Evaluation) -> Form:
+    def delta(self, i: Time, j: Time, z: Linear, e: Linear) -> Form:
         """Return the DDIM approximation Delta(t_i -> t_j | z) of the integral, eq. (21) and (23).
 
         Where `e` was taken at `z` and t_i, what the model predicts is used as it is, so that the increment stays finite
-        with alpha_i = 0 (x0, v, velocity) or sigma_i = 0 (eps, v, velocity).
+        with alpha_i = 0 (x0, v, velocity) or sigma_i = 0 (eps, v, velocity). `e` may also be a combination of evaluations,
+        or a register that holds one.
         """
         start, end = self.trace.point(i), self.trace.point(j)
         form = z.form()
-        if list(form.terms) == [e.argument] and e.time == i:
+        if isinstance(e, Evaluation) and list(form.terms) == [e.argument] and e.time == i:
             x0_z, x0_m = models.x0_form(self.trace.prediction, start)
             eps_z, eps_m = models.eps_form(self.trace.prediction, start)
             output = Form(self, {e.number: end.alpha * x0_m + end.sigma * eps_m})
