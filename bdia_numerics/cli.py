@@ -14,7 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from bdia_numerics.claims.ledger import Decided, MutantResult
-    from bdia_numerics.studies.digits import Digits
+    from bdia_numerics.studies.results import Digits
 
 REPORT = Path("report.html")
 COLOURS = {"proved": "blue", "measured": "green", "misprint": "yellow", "refuted": "yellow", "failed": "bold red"}
@@ -37,15 +37,15 @@ def main() -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from bdia_numerics import __version__
-
-        typer.echo(f"bdia_numerics {__version__}")
+        typer.echo(f"bdia_numerics {sys.modules['bdia_numerics'].__version__}")
         raise typer.Exit
 
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -54,7 +54,9 @@ def _root(
 def verify(
     quick: Annotated[bool, typer.Option("--quick", help="Leave out the slow checks (the default).")] = False,
     full: Annotated[bool, typer.Option("--full", help="Run the slow checks too.")] = False,
-    only: Annotated[list[str] | None, typer.Option("--only", metavar="ID,ID", help="Decide these claims alone.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="ID,ID", help="Decide these claims alone.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
     html: Annotated[Path | None, typer.Option("--html", metavar="PATH", help="Where to write the report.")] = None,
     mutants: Annotated[bool, typer.Option("--mutants", help="Run each check on the errors it must notice.")] = False,
@@ -88,12 +90,14 @@ def verify(
 
 
 @app.command("list")
-def list_solvers(as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False) -> None:
+def list_solvers(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+) -> None:
     """List the solvers: evaluations, registers and linear combinations per step, and when they are exactly invertible."""
-    from bdia_numerics import SOLVERS
     from bdia_numerics.program import invertibility, structure
+    from bdia_numerics.solvers import SOLVERS
 
-    found = []
+    found: list[dict[str, Any]] = []
     for name, make in SOLVERS.items():
         shape, verdict = structure(make()), invertibility(make())
         found.append(
@@ -188,16 +192,19 @@ def _ledger(decided: Sequence[Decided], results: Digits | None) -> dict[str, Any
         }
         for d in decided
     ]
-    return {"claims": claims, "real_input": [asdict(r) for r in results.rows] if results else [], "versions": versions()}
+    rows = [asdict(r) for r in results.rows] if results else []
+    return {"claims": claims, "real_input": rows, "versions": versions()}
 
 
 def _write(path: Path, decided: Sequence[Decided], results: Digits | None) -> None:
     from bdia_numerics import plots, report
     from bdia_numerics.studies import digits
 
-    study = {"results": results, "runs": digits.portraits(), "choices": digits.choices()} if results else {}
+    study: dict[str, Any] = {}
+    if results:
+        study = {"results": results, "runs": digits.portraits(), "choices": digits.choices()}
     try:
-        path.write_text(report.render(decided, **study), encoding="utf-8")  # type: ignore[arg-type]
+        path.write_text(report.render(decided, **study), encoding="utf-8")
     except OSError as error:
         _usage(f"--html={path} cannot be written ({error.strerror}): give another path")
     if results and not plots.available():

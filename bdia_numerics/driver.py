@@ -90,7 +90,8 @@ class Driver:
 
     def go_on(self, inputs: dict[str, Any]) -> Status:
         self.store = {self.plan.inputs[name].number: value for name, value in inputs.items()}
-        self.held, self.trajectory = self.plan.inputs, None
+        self.held = self.plan.inputs
+        self.trajectory: Any = None
         self._keep()
         owned: set[int] = set()
         with self.space.working():

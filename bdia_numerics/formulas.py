@@ -8,14 +8,12 @@ from html import escape
 
 _TOKEN = re.compile(r"\\[a-zA-Z]+ ?|\\.|[\s\S]")
 
-_GREEK = dict(
-    zip(
-        "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau phi chi psi omega".split(),
-        "αβγδεζηθκλμνξπρστφχψω",
-        strict=True,
-    )
-)
-_CAPITALS = {"Gamma": "Γ", "Delta": "Δ", "Theta": "Θ", "Lambda": "Λ", "Sigma": "Σ", "Phi": "Φ", "Psi": "Ψ", "Omega": "Ω"}
+_GREEK = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ",
+    "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ",
+    "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω", "Gamma": "Γ", "Delta": "Δ", "Theta": "Θ", "Lambda": "Λ",
+    "Sigma": "Σ", "Phi": "Φ", "Psi": "Ψ", "Omega": "Ω",
+}  # fmt: skip
 _SIGNS = {
     "to": " → ", "mapsto": " ↦ ", "leftarrow": " ← ", "le": " ≤ ", "leq": " ≤ ", "ge": " ≥ ", "geq": " ≥ ", "gg": " ≫ ",
     "ll": " ≪ ", "neq": " ≠ ", "ne": " ≠ ", "approx": " ≈ ", "sim": " ∼ ", "in": " ∈ ", "cdot": "·", "times": " × ",
@@ -25,15 +23,21 @@ _SIGNS = {
 _WORDS = {"log", "exp", "sin", "cos", "min", "max", "det", "asinh", "sinh", "cosh", "mod"}
 _SIZES = {"big", "Big", "bigg", "Bigg", "left", "right", "bigl", "bigr", "Bigl", "Bigr", "displaystyle", "limits"}
 _ACCENTS = {"hat": "\u0302", "tilde": "\u0303", "bar": "\u0304", "dot": "\u0307", "widehat": "\u0302"}
+
+
+def _upright(x: str) -> str:
+    return x.replace("<i>", "").replace("</i>", "")
+
+
 _FACES: dict[str, Callable[[str], str]] = {
     "mathbf": lambda x: f"<b>{_upright(x)}</b>",
     "boldsymbol": lambda x: f"<b>{x}</b>",
     "mathbb": lambda x: f"<b>{_upright(x)}</b>",
     "mathcal": lambda x: f'<span class="cal">{x}</span>',
-    "mathrm": lambda x: _upright(x),
-    "mathsf": lambda x: _upright(x),
-    "operatorname": lambda x: _upright(x),
-    "text": lambda x: _upright(x),
+    "mathrm": _upright,
+    "mathsf": _upright,
+    "operatorname": _upright,
+    "text": _upright,
     "sqrt": lambda x: f"√({x})",
     "underbrace": lambda x: f'<span class="under">{x}</span>',
     "overbrace": lambda x: f'<span class="over">{x}</span>',
@@ -64,12 +68,8 @@ def _math(source: str) -> str:
     return f'<span class="math">{body}</span>'
 
 
-def _upright(x: str) -> str:
-    return x.replace("<i>", "").replace("</i>", "")
-
-
 def _sequence(tokens: Iterator[str], stop: str) -> str:
-    """Read atoms up to `stop`; a \\rm in a group sets the rest of it upright."""
+    r"""Read atoms up to `stop`; a \rm in a group sets the rest of it upright."""
     done = ""
     for token in tokens:
         if token == stop:
@@ -106,7 +106,7 @@ def _command(name: str, tokens: Iterator[str]) -> str:
     if name in _SIZES:
         return ""
     if name in _GREEK:
-        return f"<i>{_GREEK[name]}</i>"
+        return _GREEK[name] if name[0].isupper() else f"<i>{_GREEK[name]}</i>"
     if name in _WORDS:
         return f" {name} "
     if name in _ACCENTS:
@@ -118,7 +118,7 @@ def _command(name: str, tokens: Iterator[str]) -> str:
         return f'<span class="frac"><span>{top}</span><span>{bottom}</span></span>'
     if name in _FACES:
         return _FACES[name](_raw(tokens) if name in ("text", "operatorname", "mathrm") else _argument(tokens))
-    return _CAPITALS.get(name) or _SIGNS.get(name) or (_ESCAPED[name] if name in _ESCAPED else escape(f"\\{name} "))
+    return _SIGNS.get(name) or (_ESCAPED[name] if name in _ESCAPED else escape(f"\\{name} "))
 
 
 def _raw(tokens: Iterator[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import platform
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 
 from bdia_numerics import formulas, plots
 from bdia_numerics.claims.ledger import VERDICTS, Decided
-from bdia_numerics.studies.digits import Choice, Digits, Portrait
+from bdia_numerics.studies.results import Choice, Digits, Portrait
 
 PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "scikit-learn", "matplotlib")
 
@@ -30,7 +31,7 @@ class Figure:
 
 def versions() -> dict[str, str]:
     """Return the versions of what takes part, "absent" where a package is not installed."""
-    found = {"bdia_numerics": _version("bdia_numerics"), "Python": platform.python_version()}
+    found = {"bdia_numerics": sys.modules["bdia_numerics"].__version__, "Python": platform.python_version()}
     return found | {name: _version(name) for name in PACKAGES}
 
 
@@ -60,8 +61,9 @@ def figures(results: Digits, runs: Sequence[Portrait]) -> list[Figure]:
     first = f"One digit to noise and back in {runs[0].steps} steps, trailing grid, float64, same colour scale in both lines. {numbers}."
     found = [_figure(digits.portraits(runs), "One digit through DDIM inversion and through BDIA", first)]
     for spacing in results.config.spacings:
-        caption = f"Error against model evaluations, {spacing} grid, float64. The numbers are in the table below."
-        found.append(_figure(digits.errors(results, spacing), f"Error against model evaluations, {spacing} grid", caption))
+        title = f"Error against model evaluations, {spacing} grid"
+        caption = f"{title}, float64. The numbers are in the table below."
+        found.append(_figure(digits.errors(results, spacing), title, caption))
     return found
 
 

@@ -89,7 +89,9 @@ def solve(
         return Solution(solution.z, solution.state, solution.nfe + nfe, solution.status, solution.trajectory)
     starter, kind = DDIM() if start is None else start, prediction_of(model)
     plan = _cached(
-        grid, ("run", solver, identity(solver), starter, kind, space), lambda: make_plan(record_run(solver, starter, grid, kind), space)
+        grid,
+        ("run", solver, identity(solver), starter, kind, space),
+        lambda: make_plan(record_run(solver, starter, grid, kind), space),
     )
     return Driver(solver, model, grid, space, plan, return_trajectory, callback).go({"z": z}, noise_end=False)
 

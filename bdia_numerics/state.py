@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import zipfile
 from collections.abc import Mapping
@@ -60,7 +59,7 @@ class State:
             arrays[f"register:{name}"], systems[name] = _encode(value)
         meta = {"solver": self.solver, "grid": self.grid, "times": dict(self.times), "systems": systems}
         with Path(path).open("wb") as file:  # a bare name would be given another suffix
-            np.savez(file, meta=np.asarray(json.dumps(meta)), **arrays)
+            np.savez(file, meta=np.asarray(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | Path) -> State:
@@ -111,17 +110,14 @@ def _decode(array: np.ndarray[Any, Any], system: str) -> Any:
     else:
         space = MPMath(int(system.partition(":")[2]))
         convert = space.number
-    result = np.frompyfunc(convert, 1, 1)(array.astype(object))
-    return result
+    return np.frompyfunc(convert, 1, 1)(array.astype(object))
 
 
 def identity(solver: Solver) -> str:
     """Return the name of a solver with its parameters; a function is named by its qualified name, not by its address."""
     name = type(solver).__qualname__
-    if dataclasses.is_dataclass(solver):
-        values = {f.name: getattr(solver, f.name) for f in dataclasses.fields(solver)}
-    else:
-        values = getattr(solver, "__dict__", {})
+    fields: Any = getattr(solver, "__dataclass_fields__", None)
+    values = {k: getattr(solver, k) for k in fields} if fields is not None else getattr(solver, "__dict__", {})
     return f"{name}({', '.join(f'{k}={_named(v)}' for k, v in values.items())})"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from bdia_numerics import grids
 from bdia_numerics.claims.formal import Formal, equal, increments, vectors
 from bdia_numerics.claims.ledger import CheckFailed, check, require
-from bdia_numerics.claims.mutants import mutant, mutate
+from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.inversion import DDIMInversion
 from bdia_numerics.program import NotInvertibleError, Recorder, inverse_latex
 from bdia_numerics.run import solve
@@ -97,7 +97,8 @@ def ddim_sum(solver: Any = DDIM) -> str:
     got = increments(solver(), 1, {"z": 1})["z"]
     require(got == {("z", "z"): 1, (1, 0, source): 1}, f"a DDIM step is not z_i plus its increment: {got}")
     return (
-        "induction on i: for i = N the sum is the one increment of the first step; the program's step is z_{i-1} = z_i + "
+        "induction on i: for i = N the sum is the one increment of the first step; the program's step is z_{i-1} = "
+        "z_i + "
         "Delta(t_i -> t_{i-1} | z_i) with the increment left abstract, so it adds the next term of the sum."
     )
 
@@ -108,12 +109,12 @@ _NO_EPS = ("z + s.delta(s.i, s.i - 1, z, s.eps(z))", "s.alpha(s.i - 1) / s.alpha
 @check(
     "eq-25",
     verdict="proved",
-    mutants={"start without the noise prediction": {"start": lambda: mutate(DDIM, _NO_EPS)()}},
+    mutants={"start without the noise prediction": {"start": mutant(DDIM, _NO_EPS)}},
 )
-def bdia_start(start: Any = None) -> str:
+def bdia_start(start: Any = DDIM) -> str:
     """The start of BDIA is the DDIM step (25)."""
     p, (zn,) = Formal(2), vectors("z_2")
-    first = solve(BDIA(_gamma()), p.model, p.grid, zn, start, return_trajectory=True).trajectory[1]
+    first = solve(BDIA(_gamma()), p.model, p.grid, zn, start(), return_trajectory=True).trajectory[1]
     equal(first, p.a(2) * zn + p.b(2) * p.eps(zn, 2), "(25), first line")
     equal(first, zn + p.forward(2, zn), "(25), second line")
     return "the first state that a BDIA run makes from z_N, on symbols, equals both lines of (25)."
@@ -139,7 +140,8 @@ def bdia_step(solver: Any = BDIA) -> str:
     equal(one, z2 - p.backward(2, z1) + p.forward(1, z1), "(28)")
     equal(p.step(solver(0), {"z_prev": z2, "z": z1})["z"], _ddim(p, z1), "gamma = 0")
     return (
-        "the program, run on symbols (gamma, alpha and sigma of three free times, any eps), equals (26) and (27) coefficient by "
+        "the program, run on symbols (gamma, alpha and sigma of three free times, any eps), equals (26) and (27) "
+        "coefficient by "
         "coefficient; gamma = 1 gives (28); gamma = 0 gives the DDIM program's step, and with it every state of a run."
     )
 
@@ -184,8 +186,10 @@ def bdia_inverse(solver: Any = BDIA) -> str:
         p.undo(solver(0), after)
     except NotInvertibleError:
         return (
-            "the inverse derived from the BDIA program equals (33) coefficient by coefficient, for any eps, and undoes the step on "
-            "both sides; its condition, read off the program, is gamma != 0 (the paper's range [0, 1] includes 0, which is refused). "
+            "the inverse derived from the BDIA program equals (33) coefficient by coefficient, for any eps, and "
+            "undoes the step on "
+            "both sides; its condition, read off the program, is gamma != 0 (the paper's range [0, 1] includes 0, "
+            "which is refused). "
             f"Derived: ${inverse_latex(BDIA())}$"
         )
     raise CheckFailed("gamma = 0 was not refused")
@@ -221,6 +225,8 @@ def bdia_is_leapfrog(solver: Any = BDIA) -> str:
     for i in (3, 2, 1):
         equal(path[i - 1], path[i + 1] - 2 * h * model(path[i], s[i]), f"leapfrog to y_{i - 1}")
     return (
-        "the program at gamma = 1 with alpha = 1 on a grid uniform in s gives y_{i-1} = y_{i+1} + 2 (s_{i-1} - s_i) eps_i, the explicit "
-        "midpoint rule, for any eps; the coefficients do not contain i, so the three steps run stand for all; its start is an Euler step."
+        "the program at gamma = 1 with alpha = 1 on a grid uniform in s gives y_{i-1} = y_{i+1} + 2 (s_{i-1} - s_i) "
+        "eps_i, the explicit "
+        "midpoint rule, for any eps; the coefficients do not contain i, so the three steps run stand for all; its "
+        "start is an Euler step."
     )

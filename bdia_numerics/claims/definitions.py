@@ -51,9 +51,12 @@ def probability_flow_keeps_the_marginals(flow: Callable[..., Any] = probability_
     transported = sympy.diff(p, s) + sympy.diff(-s * sympy.diff(p, z), z)  # eps p = -s (log p)' p = -s p'
     require(sympy.simplify(transported / p) == 0, "in y and s the velocity is not eps")
     return (
-        "with alpha(t), sigma(t) arbitrary functions, the program of (2) transports the kernel N(alpha x, sigma^2): d_t q + d_z(d q) = 0. As d q = "
-        "f z q - g^2/2 dq/dz is linear in q, this holds for every mixture of kernels, that is for every data law, and coordinate by coordinate in any "
-        "dimension. In y = z/alpha, s = sigma/alpha the same computation has the velocity -s (log p)' = eps. The equation is right; the "
+        "with alpha(t), sigma(t) arbitrary functions, the program of (2) transports the kernel N(alpha x, sigma^2): "
+        "d_t q + d_z(d q) = 0. As d q = "
+        "f z q - g^2/2 dq/dz is linear in q, this holds for every mixture of kernels, that is for every data law, and "
+        "coordinate by coordinate in any "
+        "dimension. In y = z/alpha, s = sigma/alpha the same computation has the velocity -s (log p)' = eps. The "
+        "equation is right; the "
         "sentence below (3) on the direction of t is not."
     )
 
@@ -69,7 +72,8 @@ def drift_and_diffusion(derived: Any = Derived) -> str:
     require(sympy.simplify(g2 - (sympy.diff(sigma**2, t) - 2 * f * sigma**2)) == 0, f"g^2 = {g2}")
     require(sympy.simplify(g2 - alpha**2 * sympy.diff((sigma / alpha) ** 2, t)) == 0, "g^2 is not alpha^2 d(s^2)/dt")
     return (
-        "drift and diffusion2 of a schedule of two arbitrary functions equal (3) in symbols; g^2 = alpha^2 d(s^2)/dt. They need log alpha and sigma^2 differentiable, not bounded derivatives of alpha and sigma, which the "
+        "drift and diffusion2 of a schedule of two arbitrary functions equal (3) in symbols; g^2 = alpha^2 d(s^2)/dt. "
+        "They need log alpha and sigma^2 differentiable, not bounded derivatives of alpha and sigma, which the "
         "paper's own (1, sqrt t) does not have at t = 0."
     )
 
@@ -91,7 +95,8 @@ def noise_variance(variance: Callable[[Any], Any] = lambda sigma: 1) -> str:
     require(sympy.simplify(minimiser(variance(sigma)) - wanted) == 0, "the minimiser is not -sigma times the score")
     require(sympy.simplify(minimiser(sigma**2) - wanted) != 0, "the printed variance should fail")
     return (
-        "for data N(mu, c) the minimiser E[epsilon | z] is, with unit noise, -sigma times the score of N(alpha mu, alpha^2 c + sigma^2), in symbols, and with the "
+        "for data N(mu, c) the minimiser E[epsilon | z] is, with unit noise, -sigma times the score of N(alpha mu, "
+        "alpha^2 c + sigma^2), in symbols, and with the "
         "printed variance sigma^2 it is not unless sigma = 1: the noise of (4) is N(0, I)."
     )
 
@@ -116,12 +121,17 @@ def score_is_the_conditional_mean(law: Any = GaussianMixture) -> str:
     for t, point in ((0.25, 0.3), (0.5, -1.2), (0.75, 2.0)):
         exact = float(score.subs({z: sympy.Rational(point), alpha: 1 - sympy.Rational(t), sigma: sympy.Rational(t)}))
         got = float(found.score(_state(point), t, schedule)[0])
-        require(abs(got - exact) <= 1e-13 * (1 + abs(exact)), f"the library's score at z = {point}, t = {t} is {got}, not {exact}")
+        require(
+            abs(got - exact) <= 1e-13 * (1 + abs(exact)),
+            f"the library's score at z = {point}, t = {t} is {got}, not {exact}",
+        )
         noise = float(found.model(schedule)(_state(point), t)[0])
         require(abs(noise + t * got) <= 1e-15 * (1 + abs(noise)), f"eps = {noise} is not -sigma score = {-t * got}")
     return (
-        "for a law of two atoms, in symbols, the marginal score equals -(z - alpha E[x|z])/sigma^2, and not -(z - alpha x)/sigma^2 for one x as printed: the gradient of each "
-        "kernel is -(z - alpha x)/sigma^2 times it, and the mean over x is linear, so this holds for every law. The library's score and eps agree with the "
+        "for a law of two atoms, in symbols, the marginal score equals -(z - alpha E[x|z])/sigma^2, and not -(z - "
+        "alpha x)/sigma^2 for one x as printed: the gradient of each "
+        "kernel is -(z - alpha x)/sigma^2 times it, and the mean over x is linear, so this holds for every law. The "
+        "library's score and eps agree with the "
         "symbols to rounding, and eps = -sigma score."
     )
 
@@ -142,4 +152,3 @@ class _ConditionalScore(GaussianMixture):
         nearest = min(np.ravel(self.means), key=lambda x: abs(float(z[0]) - alpha * x))
         score = -(z - alpha * nearest) / sigma**2
         return -sigma * score if noise else score
-

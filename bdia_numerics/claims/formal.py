@@ -25,7 +25,7 @@ class Formal:
 
     n: int
     grid: Grid = field(init=False)
-    model: Callable[[Any, Any], Any] = field(init=False, default_factory=lambda: formal_model())
+    model: Callable[[Any, Any], Any] = field(init=False, default_factory=formal_model)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "grid", grids.symbolic(self.n))
@@ -56,11 +56,11 @@ class Formal:
 
     def forward(self, j: int, z: Vector) -> Vector:
         """Delta(t_j -> t_{j-1} | z), eq. (21)."""
-        return self.a(j) * z + self.b(j) * self.eps(z, j) - z
+        return z * self.a(j) + self.eps(z, j) * self.b(j) - z
 
     def backward(self, j: int, z: Vector) -> Vector:
         """Delta(t_{j-1} -> t_j | z), eq. (24)."""
-        return z / self.a(j) - self.b(j) / self.a(j) * self.eps(z, j - 1) - z
+        return z / self.a(j) - self.eps(z, j - 1) * (self.b(j) / self.a(j)) - z
 
     def step(self, solver: Solver, registers: Mapping[str, Vector]) -> dict[str, Vector]:
         """Run the solver over the whole grid from given registers; return what they hold then."""
@@ -90,7 +90,7 @@ def equal(left: Vector, right: Vector, what: str) -> None:
     require(not difference.terms, f"{what}: the two sides differ by {dict(difference.terms)}")
 
 
-@dataclass
+@dataclass(eq=False)
 class DeltaRecorder(Recorder):
     """A recorder to which an increment Delta(t_i -> t_j | z) is a value of its own, whatever approximates the integral."""
 

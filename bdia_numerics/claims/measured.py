@@ -12,7 +12,8 @@ from bdia_numerics import integrate
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant, mutate
 from bdia_numerics.solvers import BDIA
-from bdia_numerics.studies.digits import Config, Digits, Row, contenders, study
+from bdia_numerics.studies.digits import study
+from bdia_numerics.studies.results import Config, Digits, Row, contenders
 
 
 def encode_with_one_for_eps() -> Callable[..., integrate.Solution]:
@@ -69,7 +70,9 @@ def _grows_as_gamma_says(results: Digits, spacing: str, dtype: str) -> None:
     for r in _rows(results, "BDIA, gamma 0.5", spacing, dtype):
         expected = 2.0 ** (r.steps - 1) * float(np.finfo(dtype).eps)
         found = r.noise_round_trip / expected
-        require(0.01 < found < 100, f"{_place(r)}: a round trip of {r.noise_round_trip:.1e}, {found:.1e} of 2^(N-1) eps")
+        require(
+            0.01 < found < 100, f"{_place(r)}: a round trip of {r.noise_round_trip:.1e}, {found:.1e} of 2^(N-1) eps"
+        )
 
 
 def _nears_the_truth(results: Digits, spacing: str) -> None:

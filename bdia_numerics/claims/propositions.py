@@ -39,11 +39,13 @@ def backward_weight(m: Any, g: Any) -> Any:
 
 
 def bdia_relation(solver: Any, g: Any, k: int = 1) -> tuple[Any, Any, Any, Any]:
-    """Return the weights (z_{k+1}, z_k, Delta(t_k -> t_{k+1} | z_k), Delta(t_k -> t_{k-1} | z_k)) in the program's z_{k-1}."""
+    """Return the weights (z_{k+1}, z_k, Delta(t_k -> t_{k+1} | z_k), Delta(t_k -> t_{k-1} | z_k)) in its z_{k-1}."""
     got = increments(solver(g), k, {"z_prev": k + 1, "z": k})
     current = frozenset({("z", "z"): 1}.items())
     keys = (("z", "z_prev"), ("z", "z"), (k, k + 1, current), (k, k - 1, current))
-    require(set(got["z"]) <= set(keys), f"the step is no combination of z_(i+1), z_i and their two increments: {got['z']}")
+    require(
+        set(got["z"]) <= set(keys), f"the step is no combination of z_(i+1), z_i and their two increments: {got['z']}"
+    )
     require(got["z_prev"] == {("z", "z"): 1}, "the step does not hand z_i on")
     weights = [got["z"].get(key, 0) for key in keys]
     return weights[0], weights[1], weights[2], weights[3]
@@ -79,13 +81,20 @@ def proposition_1(solver: Any = BDIA) -> str:
 
 
 _ARGUMENT = (
-    "induction on i, downwards, with F_j = Delta(t_j -> t_{j-1} | z_j) and G_j = Delta(t_{j-1} -> t_j | z_{j-1}) abstract. "
-    "Claim P(i): z_i = z_N + sum over j = i+1..N of [A(j-i) F_j - B(j-i) G_j], A(m) = (1-(-g)^m)/(1+g), B(m) = (g+(-g)^m)/(1+g); "
-    "as A(1) = 1 and B(1) = 0 this is (30)-(31). Base: P(N) is z_N = z_N; P(N-1) is the program's start (25). Step: the program's own "
-    "step reads z_{k-1} = g z_{k+1} + (1-g) z_k - g G_{k+1} + F_k, which is (41). With P(k), (39), and P(k+1), (40): the weights of z_N "
-    "add to 1; for slots j >= k+2 and symbolic m = j-k-1, g A(m) + (1-g) A(m+1) = A(m+2) and the same for B; in slot k+1, "
-    "(1-g) A(1) = A(2) and -(1-g) B(1) - g = -B(2); in slot k, 1 = A(1). So P(k-1) holds, (42), for every N and any increments. "
-    "Cross-check: the runs for N = 2..8 expanded into abstract increments, and for N = 2..4 into DDIM increments with an uninterpreted "
+    "induction on i, downwards, with F_j = Delta(t_j -> t_{j-1} | z_j) and G_j = Delta(t_{j-1} -> t_j | z_{j-1}) "
+    "abstract. "
+    "Claim P(i): z_i = z_N + sum over j = i+1..N of [A(j-i) F_j - B(j-i) G_j], A(m) = (1-(-g)^m)/(1+g), B(m) = "
+    "(g+(-g)^m)/(1+g); "
+    "as A(1) = 1 and B(1) = 0 this is (30)-(31). Base: P(N) is z_N = z_N; P(N-1) is the program's start (25). Step: "
+    "the program's own "
+    "step reads z_{k-1} = g z_{k+1} + (1-g) z_k - g G_{k+1} + F_k, which is (41). With P(k), (39), and P(k+1), (40): "
+    "the weights of z_N "
+    "add to 1; for slots j >= k+2 and symbolic m = j-k-1, g A(m) + (1-g) A(m+1) = A(m+2) and the same for B; in slot "
+    "k+1, "
+    "(1-g) A(1) = A(2) and -(1-g) B(1) - g = -B(2); in slot k, 1 = A(1). So P(k-1) holds, (42), for every N and any "
+    "increments. "
+    "Cross-check: the runs for N = 2..8 expanded into abstract increments, and for N = 2..4 into DDIM increments with "
+    "an uninterpreted "
     "eps, agree term by term."
 )
 
@@ -137,7 +146,11 @@ def _expanded(solver: Any, g: Any) -> None:
             equal(z[i], total, f"(30)-(31) expanded, N = {n}, i = {i}")
 
 
-@check("eq-22", verdict="proved", mutants={"weight without gamma": {"weight": lambda: lambda m, g: (1 + (-g) ** m) / (1 + g)}})
+@check(
+    "eq-22",
+    verdict="proved",
+    mutants={"weight without gamma": {"weight": lambda: lambda m, g: (1 + (-g) ** m) / (1 + g)}},
+)
 def slot_averages(weight: Callable[[Any, Any], Any] = backward_weight) -> str:
     """The two weights of a slot add to 1 and lie in [0, 1]."""
     import sympy
@@ -151,9 +164,10 @@ def slot_averages(weight: Callable[[Any, Any], Any] = backward_weight) -> str:
             value = sympy.cancel(((g + sign * power) / (1 + g)).subs(power, end))
             slope = sympy.numer(sympy.cancel(sympy.together(sympy.diff(value, g))))
             require(slope >= 0, f"{value} is not monotone in gamma")
-            require(0 <= value.subs(g, 0) and value.subs(g, 1) <= 1, f"{value} leaves [0, 1]")
+            require(value.subs(g, 0) >= 0 and value.subs(g, 1) <= 1, f"{value} leaves [0, 1]")
     return (
-        "with the weights of Proposition 1: their sum is 1 for symbolic gamma and m; phi = (g + (-g)^m)/(1+g) is affine in g^m, which lies "
+        "with the weights of Proposition 1: their sum is 1 for symbolic gamma and m; phi = (g + (-g)^m)/(1+g) is "
+        "affine in g^m, which lies "
         "in [0, g], so it lies between 0, g/(1+g) and 2g/(1+g), all within [0, 1] for gamma in [0, 1]."
     )
 
@@ -175,8 +189,10 @@ def proposition_1_at_one(solver: Any = BDIA) -> str:
                 total = total + ((j - i) % 2) * (increment(j, j - 1) - increment(j, j + 1))
             equal(z[i], total, f"(32), N = {n}, i = {i}")
     return (
-        "the right form is proved: at gamma = 1 the weights of Proposition 1 (every N, by induction) are mod(m, 2) and 1 - mod(m, 2) for "
-        "symbolic m, and collecting the two increments at each z_j gives (32); the runs expanded for N = 2..8 agree term by term. As "
+        "the right form is proved: at gamma = 1 the weights of Proposition 1 (every N, by induction) are mod(m, 2) "
+        "and 1 - mod(m, 2) for "
+        "symbolic m, and collecting the two increments at each z_j gives (32); the runs expanded for N = 2..8 agree "
+        "term by term. As "
         "printed, Delta takes a difference of two times where every other line has an arrow."
     )
 
@@ -192,7 +208,9 @@ def first_difference(solver: Any = BDIA) -> str:
     return "the two states that the program makes from z_N, on symbols, differ by the right-hand side of (38)."
 
 
-@check("prop-2", verdict="proved", mutants={**_MUTANTS, "gamma = 1/2": {"solver": lambda: lambda gamma: BDIA(gamma / 2)}})
+@check(
+    "prop-2", verdict="proved", mutants={**_MUTANTS, "gamma = 1/2": {"solver": lambda: lambda gamma: BDIA(gamma / 2)}}
+)
 def proposition_2(solver: Any = BDIA) -> str:
     """Exchanging t_{i-1} and t_{i+1} in (28) gives the inverse, and the other way round; only at gamma = 1."""
     import sympy
@@ -211,8 +229,10 @@ def proposition_2(solver: Any = BDIA) -> str:
         f"for any gamma the two should differ by gamma - 1/gamma in z_(i-1), not by {defect.coefficient('z_0')}",
     )
     return (
-        "the program's step at gamma = 1, run on symbols, with (z, alpha, sigma) of t_{i-1} and t_{i+1} exchanged, equals the derived inverse "
-        "coefficient by coefficient, and the exchanged inverse equals the step. For symbolic gamma the weights of z_{i-1} "
+        "the program's step at gamma = 1, run on symbols, with (z, alpha, sigma) of t_{i-1} and t_{i+1} exchanged, "
+        "equals the derived inverse "
+        "coefficient by coefficient, and the exchanged inverse equals the step. For symbolic gamma the weights of "
+        "z_{i-1} "
         "differ by gamma - 1/gamma: within [0, 1] the symmetry holds at gamma = 1 alone."
     )
 

@@ -22,6 +22,6 @@ def image(figure: Any, *, format: str = "svg", dpi: int = 150) -> bytes:
 
     buffer = BytesIO()
     metadata = {"Date": None} if format == "svg" else None
-    with mpl.rc_context({**STYLE, "svg.hashsalt": "bdia_numerics"}):
+    with mpl.rc_context(STYLE):
         figure.savefig(buffer, format=format, dpi=dpi, metadata=metadata)
     return buffer.getvalue()

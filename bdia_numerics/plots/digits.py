@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from bdia_numerics.formulas import number
 from bdia_numerics.plots.style import STYLE, looks
-from bdia_numerics.studies.digits import Digits, Portrait, Row
+from bdia_numerics.studies.results import Digits, Portrait, Row
 
 _QUANTITIES = (
     ("error", "x₀: distance to the true x₀"),
@@ -44,9 +44,9 @@ def overview(results: Digits, runs: Sequence[Portrait]) -> Figure:
     with mpl.rc_context(STYLE):
         top = 1.85 * len(runs) + 0.15
         figure = Figure(figsize=(7.6, top + 3.2), layout="constrained")
-        above, below = figure.subfigures(2, 1, height_ratios=[top, 3.2])
-        _draw_portraits(above, runs)
-        _draw_errors(below, results, "trailing", "float64")
+        parts: Any = figure.subfigures(2, 1, height_ratios=[top, 3.2])
+        _draw_portraits(parts[0], runs)
+        _draw_errors(parts[1], results, "trailing", "float64")
     return figure
 
 

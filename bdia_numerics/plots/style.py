@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.labelsize": 9,
@@ -22,6 +22,7 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "figure.facecolor": "white",
     "svg.fonttype": "path",
+    "svg.hashsalt": "bdia_numerics",
 }
 
 # Okabe and Ito's colours, ordered so that neighbours differ in lightness too.

@@ -38,9 +38,8 @@ class Invertibility:
 
 def parameters(solver: Solver) -> dict[str, Any]:
     """Return the numerical parameters of a solver: the dataclass fields annotated as `Parameter`."""
-    if not dataclasses.is_dataclass(solver):
-        return {}
-    return {f.name: getattr(solver, f.name) for f in dataclasses.fields(solver) if "Parameter" in str(f.type)}
+    fields: Any = getattr(solver, "__dataclass_fields__", {})
+    return {name: getattr(solver, name) for name, field in fields.items() if "Parameter" in str(field.type)}
 
 
 def symbolised(solver: Solver) -> Solver:

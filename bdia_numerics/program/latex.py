@@ -66,50 +66,66 @@ class _Labels:
     def __init__(self, run: Run, segment: Segment) -> None:
         self.run = run
         self.labels: dict[int, str] = {}
+        self.definitions = run.definitions()
+        self.times = _times(run)
+        self.symbols = _symbols(run, self.times)
         final = {h.number for h in (*segment.before.values(), *segment.after.values())}
         for number in sorted(final):
             self._name(number)
 
     def of(self, number: int) -> str:
+        definition = self.definitions.get(number)
+        if number not in self.labels and isinstance(definition, Evaluate):  # remembered from another slot
+            self.evaluation(definition)
         return self.labels[number] if number in self.labels else self._name(number)
 
     def _name(self, number: int) -> str:
         name, _, time = self.run.trace.names[number].partition(" at ")
         letter = name.split("_")[0] if time else "w"
-        label = f"{letter}_{{{_index(time)}}}" if time else letter
+        label = f"{letter}_{{{self.times[time]}}}" if time else letter
         while label in self.labels.values():
             label = label.replace(letter, letter + "'", 1)
         self.labels[number] = label
         return label
 
     def evaluation(self, op: Evaluate) -> None:
-        self.labels[op.target] = rf"\hat\epsilon({self.of(op.argument)}, {_index(str(op.time))})"
+        self.labels[op.target] = rf"\hat\epsilon({self.of(op.argument)}, {self.times[str(op.time)]})"
 
     def sum(self, terms: tuple[tuple[Any, int], ...]) -> str:
         import sympy
 
         parts = []
         for c, number in terms:
-            c = sympy.factor(c).subs({s: sympy.Symbol(_relabel(s.name)) for s in c.free_symbols}, simultaneous=True)
-            if c == 0:
+            scalar = sympy.factor(c).subs(self.symbols, simultaneous=True)
+            if scalar == 0:
                 continue
-            negative = c.could_extract_minus_sign()
-            body = sympy.latex(-c if negative else c)
-            body = rf"\left({body}\right)" if (-c if negative else c).is_Add else body
+            negative = scalar.could_extract_minus_sign()
+            scalar = -scalar if negative else scalar
+            body = rf"\left({sympy.latex(scalar)}\right)" if scalar.is_Add else sympy.latex(scalar)
             value = self.of(number)
             parts.append(("-" if negative else "+") + (value if body == "1" else f"{body}\\, {value}"))
         text = " ".join(parts)
         return text.removeprefix("+") or "0"
 
 
-def _index(time: str) -> str:
-    if not time.isdigit():
-        return r"\tau"
-    offset = int(time) - _I
-    return "i" if offset == 0 else f"i{offset:+d}"
+def _times(run: Run) -> dict[str, str]:
+    r"""Return the label of each time: i with an offset for an index of the grid, \tau, \tau', ... for those in between."""
+    held = [h.time for segment in run.segments for h in (*segment.before.values(), *segment.after.values())]
+    labels: dict[str, str] = {}
+    between: dict[Any, str] = {}  # by the time itself, which may be reached from either side
+    for time in dict.fromkeys((*run.trace.points, *(key[1] for key in run.trace.evaluations), *held)):
+        if isinstance(time, int):
+            labels[str(time)] = "i" if time == _I else f"i{time - _I:+d}"
+        else:
+            labels[str(time)] = between.setdefault(run.trace.point(time).t, r"\tau" + "'" * len(between))
+    return labels
 
 
-def _relabel(name: str) -> str:
-    letter, _, index = name.partition("_")
-    known = letter in ("alpha", "sigma") and index.isdigit()
-    return rf"\{letter}_{{{_index(index)}}}" if known else name
+def _symbols(run: Run, times: dict[str, str]) -> dict[Any, Any]:
+    import sympy
+
+    return {
+        symbol: sympy.Symbol(rf"{letter}_{{{times[str(time)]}}}")
+        for time, point in run.trace.points.items()
+        for letter, symbol in (("\\alpha", point.alpha), ("\\sigma", point.sigma))
+    }

@@ -11,7 +11,8 @@ from bdia_numerics.grids import Between, Grid, Point
 from bdia_numerics.program.forms import Evaluation, Form, Linear, Register, Scratch, StaleFormError
 from bdia_numerics.program.slots import Slot
 
-Time = int | Between
+Time = Any
+"""An index of the grid (an int, at slot boundaries always), or a Between."""
 Scalar = Any
 
 
@@ -199,7 +200,7 @@ class Recorder:
             output = Form(self, {e.number: end.alpha * x0_m + end.sigma * eps_m})
             return form.times(end.alpha * x0_z + end.sigma * eps_z - 1) + output
         x0_z, x0_e = models.x0_form("eps", start)
-        return form.times(end.alpha * x0_z - 1) + (end.alpha * x0_e + end.sigma) * e
+        return form.times(end.alpha * x0_z - 1) + e.form().times(end.alpha * x0_e + end.sigma)
 
     def assign(self, register: Register, value: Linear, *, at: Time | None = None) -> None:
         """Give a register a new version, and move it to another time if `at` is given."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import SimpleNamespace
@@ -96,7 +96,7 @@ def structure(solver: Solver) -> Structure:
     if not (hasattr(solver, "registers") and callable(getattr(solver, "step", None))):
         raise TypeError(f"solver={solver!r} is no solver: it needs an attribute registers and a method step(s)")
     try:
-        return _structure(solver)
+        return _structure(cast(Hashable, solver))
     except TypeError as error:
         if "unhashable" not in str(error):
             raise
@@ -104,7 +104,7 @@ def structure(solver: Solver) -> Structure:
 
 
 @lru_cache(maxsize=256)
-def _structure(solver: Solver) -> Structure:
+def _structure(solver: Any) -> Structure:
     registers = tuple(solver.registers)
     lags: tuple[Any, ...] = (0,) * len(registers)
     for _ in range(len(registers) + 2):

@@ -45,7 +45,9 @@ class Vector:
         return -1 * self
 
     def __sub__(self, other: object) -> Vector:
-        return self + -other if isinstance(other, Vector) else NotImplemented
+        if not isinstance(other, Vector):
+            return NotImplemented
+        return self + -other
 
     def __mul__(self, scalar: object) -> Vector:
         number = SYMBOLS.number(scalar)
@@ -54,7 +56,7 @@ class Vector:
     __rmul__ = __mul__
 
     def __truediv__(self, scalar: object) -> Vector:
-        return self * (1 / SYMBOLS.number(scalar))
+        return self.__mul__(1 / SYMBOLS.number(scalar))
 
     @cached_property
     def _hash(self) -> int:
@@ -86,7 +88,6 @@ def formal_model() -> Callable[[Vector, Any], Vector]:
         proved with it holds for every network, componentwise or not. Arguments are compared by their coefficients,
         normalised in the field of fractions.
     """
-
     known: dict[Evaluated, Evaluated] = {}
 
     def model(z: Vector, t: Any) -> Vector:

@@ -44,7 +44,7 @@ class MPMath(GenericArithmetic):
     exact = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.dps, int) or self.dps < 1:
+        if self.dps != int(self.dps) or self.dps < 1:
             raise ValueError(f"dps={self.dps!r} is no number of digits: use a positive integer, for instance 50")
 
     @property

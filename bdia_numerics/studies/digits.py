@@ -12,13 +12,12 @@ They begin at different times; the runs begin at the states of one reference tra
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bdia_numerics import grids, problems, schedules
 from bdia_numerics.grids import Grid
@@ -26,171 +25,33 @@ from bdia_numerics.integrate import Solution, encode, invert, solve
 from bdia_numerics.problems import reference_flow
 from bdia_numerics.program import NotInvertibleError, Solver, structure
 from bdia_numerics.solvers import BDIA, DDIM
+from bdia_numerics.studies.results import (
+    Array,
+    Choice,
+    Config,
+    Contender,
+    Digits,
+    Portrait,
+    Reference,
+    Row,
+    Spacing,
+    rms,
+)
 
-Array = np.ndarray[Any, Any]
-Spacing = Literal["leading", "trailing"]
 Encode = Callable[..., Solution]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-@dataclass(frozen=True)
-class Contender:
-    """A solver with the name it has in tables and figures."""
+def _single_threaded(function: Callable[P, R]) -> Callable[P, R]:
+    """Return the function on one BLAS thread: products are small here, and on a busy machine a second one costs tenfold."""
 
-    label: str
-    solver: Solver
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        with threadpool_limits(limits=1):
+            return function(*args, **kwargs)
 
-
-def contenders(bdia: Callable[[float], Solver] = BDIA) -> tuple[Contender, ...]:
-    """Return the solvers compared; `bdia` makes BDIA from its gamma."""
-    return (
-        Contender("DDIM", DDIM()),
-        Contender("BDIA, gamma 0.5", bdia(0.5)),
-        Contender("BDIA, gamma 0.9", bdia(0.9)),
-        Contender("BDIA, gamma 1", bdia(1)),
-    )
-
-
-@dataclass(frozen=True)
-class Config:
-    """What the study runs.
-
-    Attributes
-    ----------
-    contenders
-        The solvers.
-    spacings
-        Of the grid: "leading" with one step of offset, "trailing".
-    budgets
-        Model evaluations allowed per sample; a solver with k evaluations a step takes budget // k steps.
-    dtypes
-        Floats of the states.
-    images
-        Size of the batch.
-    bandwidth
-        Standard deviation around each image of the data set.
-    seed
-        Of the noise and of the images encoded.
-    rtol
-        Tolerance of the reference.
-    """
-
-    contenders: tuple[Contender, ...] = contenders()
-    spacings: tuple[Spacing, ...] = ("leading", "trailing")
-    budgets: tuple[int, ...] = (10, 20, 40, 50)
-    dtypes: tuple[str, ...] = ("float32", "float64")
-    images: int = 16
-    bandwidth: float = 0.25
-    seed: int = 0
-    rtol: float = 1e-9
-
-
-@dataclass(frozen=True)
-class Row:
-    """One solver on one grid in one dtype. Errors and distances are root mean squares over all pixels of all images.
-
-    Attributes
-    ----------
-    solver, spacing, dtype, steps
-        What ran.
-    nfe
-        Model evaluations from noise to data.
-    error
-        x_0 less the reference x_0.
-    noise_round_trip
-        Noise to data and back; exact inversion where there is one, else DDIM inversion.
-    encode_nfe
-        Model evaluations from data to noise.
-    latent_distance
-        Latent of the images less their reference latent.
-    latent_std
-        Standard deviation of the latent; that of the noise is 1.
-    data_round_trip
-        Data to noise and back.
-    reference_error, latent_reference_error
-        Estimated errors of the two references.
-    status
-        "ok", or where a state first was not finite.
-    """
-
-    solver: str
-    spacing: str
-    dtype: str
-    steps: int
-    nfe: int
-    error: float
-    noise_round_trip: float
-    encode_nfe: int
-    latent_distance: float
-    latent_std: float
-    data_round_trip: float
-    reference_error: float
-    latent_reference_error: float
-    status: str
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Standard deviation of reference latents for another choice of law and images."""
-
-    law: str
-    images: str
-    latent_std: float
-
-
-@dataclass(frozen=True, eq=False)
-class Portrait:
-    """One image through one solver; arrays of shape (8, 8). Errors are root mean squares over its pixels."""
-
-    solver: str
-    steps: int
-    original: Array
-    latent: Array
-    true_latent: Array
-    returned: Array
-
-    @property
-    def latent_distance(self) -> float:
-        """Latent less the reference latent."""
-        return rms(self.latent - self.true_latent)
-
-    @property
-    def round_trip(self) -> float:
-        """What came back less the original."""
-        return rms(self.returned - self.original)
-
-
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """One trajectory of the ODE from noise, and one from the images; states of shape (images, 64) by time.
-
-    `noise_error` and `latent_error` estimate the root-mean-square error of x_0 and of the latents: summed over the
-    pieces of the trajectory, the difference between two tolerances.
-    """
-
-    noise: dict[float, Array]
-    noise_error: float
-    latents: dict[float, Array]
-    latent_error: float
-
-
-@dataclass(frozen=True, eq=False)
-class Digits:
-    """Results of the study."""
-
-    config: Config
-    rows: tuple[Row, ...]
-
-    def row(self, solver: str, spacing: str, dtype: str, budget: int) -> Row:
-        """Return one row; KeyError if it was not run."""
-        place = self.config.budgets.index(budget)
-        found = [r for r in self.rows if (r.solver, r.spacing, r.dtype) == (solver, spacing, dtype)]
-        return found[place]
-
-
-def rms(difference: Array) -> float:
-    """Return the root mean square over all elements, in float64."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.sqrt(np.mean(np.square(difference, dtype=np.float64))))
+    return wrapped
 
 
 def make_grid(spacing: Spacing, steps: int) -> Grid:
@@ -225,19 +86,18 @@ def study(config: Config | None = None, encode: Encode = encode) -> Digits:
     return _study(config or Config(), encode)
 
 
-# The products here are small: a second BLAS thread gains nothing, and on a busy machine it costs a factor of ten.
 @cache
-@threadpool_limits.wrap(limits=1)
+@_single_threaded
 def _study(config: Config, encode: Encode) -> Digits:
     model = law(config.bandwidth).model(schedules.stable_diffusion())
     grids_of = {(s, n): make_grid(s, n) for s in config.spacings for n in _steps(config)}
     truth = reference(config, tuple(sorted({float(g.t[g.n]) for g in grids_of.values()})))
     x = images(config)
     rows = [
-        _row(contender, model, spacing, grids_of[spacing, budget // structure(contender.solver).nfe], dtype, truth, x, encode)
+        _row(c, model, spacing, grids_of[spacing, budget // structure(c.solver).nfe], dtype, truth, x, encode)
         for spacing in config.spacings
         for dtype in config.dtypes
-        for contender in config.contenders
+        for c in config.contenders
         for budget in config.budgets
     ]
     return Digits(config, tuple(rows))
@@ -261,7 +121,9 @@ def _reference(count: int, bandwidth: float, seed: int, rtol: float, times: tupl
     return Reference(down, down_error, up, up_error)
 
 
-def _trajectory(bandwidth: float, start: Array, times: tuple[float, ...], rtol: float) -> tuple[dict[float, Array], float]:
+def _trajectory(
+    bandwidth: float, start: Array, times: tuple[float, ...], rtol: float
+) -> tuple[dict[float, Array], float]:
     schedule = schedules.stable_diffusion()
     states, error = {times[0]: start}, 0.0
     for begin, end in pairwise(times):
@@ -301,7 +163,9 @@ def _row(
 
 
 def _back(solver: Solver, model: Any, grid: Grid, latent: Solution) -> Solution:
-    return solve(solver, model, grid, latent.z if latent.state is None else latent.state) if latent.status.ok else latent
+    return (
+        solve(solver, model, grid, latent.z if latent.state is None else latent.state) if latent.status.ok else latent
+    )
 
 
 def _forth(solver: Solver, model: Any, grid: Grid, sampled: Solution) -> Solution:
@@ -313,7 +177,7 @@ def _forth(solver: Solver, model: Any, grid: Grid, sampled: Solution) -> Solutio
         return encode(solver, model, grid, sampled.z)
 
 
-@threadpool_limits.wrap(limits=1)
+@_single_threaded
 def portraits(config: Config | None = None, *, steps: int = 10, image: int = 0) -> tuple[Portrait, ...]:
     """Return one image through DDIM inversion and through BDIA with gamma 1, on the trailing grid in float64."""
     config = config or Config()
@@ -330,7 +194,7 @@ def portraits(config: Config | None = None, *, steps: int = 10, image: int = 0) 
     return tuple(found)
 
 
-@threadpool_limits.wrap(limits=1)
+@_single_threaded
 def choices(config: Config | None = None) -> tuple[Choice, ...]:
     """Measure what the choice of law and images does to the latents that the ODE itself gives at the last time."""
     config = config or Config()

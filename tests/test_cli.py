@@ -1,0 +1,185 @@
+"""The command `bdia`."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import bdia_numerics
+from bdia_numerics import SOLVERS, cli, plots
+from bdia_numerics.claims import ledger
+from bdia_numerics.studies import digits
+from bdia_numerics.studies.results import Choice, Config
+
+ROOT = Path(__file__).resolve().parent.parent
+runner = CliRunner()
+SMALL = Config(budgets=(10, 50), images=4, dtypes=("float64",), spacings=("trailing",))
+
+
+def run(*arguments: str):
+    result = runner.invoke(cli.app, arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def quick_ledger(monkeypatch) -> Iterator[None]:
+    """Stand two checks and the study of a few images in for the whole ledger."""
+
+    def holds(*, planted: bool = False) -> str:
+        ledger.require(not planted, "noticed")
+        return "found $x^2$ and [brackets]"
+
+    known = ("planted", {"planted": lambda: True})
+    good = ledger.Check(("eq-1",), "proved", holds, dict([known]), slow=False)
+    real = ledger.Check(("digits",), "measured", lambda: "measured it", {}, slow=False)
+    monkeypatch.setattr(ledger, "checks", lambda: {"eq-1": good, "digits": real})
+    results = digits.study(SMALL)
+    monkeypatch.setattr(digits, "study", lambda: results)
+    monkeypatch.setattr(digits, "portraits", lambda original=digits.portraits: original(SMALL))
+    monkeypatch.setattr(digits, "choices", lambda: (Choice("atoms", "some", 0.3),))
+
+
+def test_version_and_help():
+    assert run("--version").stdout == f"bdia_numerics {bdia_numerics.__version__}\n"
+    assert "verify" in run("--help").stdout
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['bdia', '--help']\n"
+        "from bdia_numerics.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('sympy', 'matplotlib', 'sklearn', 'torch', 'jinja2') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_proofs_of_the_paper_as_json(folder):
+    result = run("verify", "--only", "prop-1,eq-33,prop-2", "--json")
+    assert result.exit_code == 0
+    data = json.loads(result.stdout)
+    assert [c["id"] for c in data["claims"]] == ["prop-1", "eq-33", "prop-2"]
+    for claim in data["claims"]:
+        assert set(claim) == {"id", "statement", "verdict", "evidence", "seconds"}
+        assert claim["verdict"] == "proved"
+        assert claim["evidence"]
+        assert claim["seconds"] >= 0
+    assert data["real_input"] == []
+    assert data["versions"]["bdia_numerics"]
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.usefixtures("quick_ledger")
+def test_the_whole_ledger_writes_a_report(folder):
+    result = run("verify")
+    assert result.exit_code == 0
+    assert "1 proved, 1 measured" in result.stdout
+    assert "found $x^2$ and [brackets]" in result.stdout
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    for statement in ledger.statements():
+        assert f'id="{statement}"' in page
+    assert page.count("data:image/svg+xml;base64,") == 2
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert plots.MISSING not in page
+
+
+@pytest.mark.usefixtures("quick_ledger")
+def test_json_of_the_whole_ledger_has_the_real_input(folder):
+    result = run("verify", "--json", "--html", "page.html")
+    data = json.loads(result.stdout)
+    assert len(data["claims"]) == len(ledger.statements())
+    assert len(data["real_input"]) == len(digits.study().rows)
+    assert {"solver", "dtype", "steps", "nfe", "error", "latent_distance", "latent_std"} <= set(data["real_input"][0])
+    assert (folder / "page.html").exists()
+    assert not (folder / "report.html").exists()
+
+
+@pytest.mark.usefixtures("quick_ledger")
+def test_without_matplotlib_the_figures_are_skipped_and_it_is_said(monkeypatch, folder):
+    monkeypatch.setattr(plots, "available", lambda: False)
+    result = run("verify")
+    assert result.exit_code == 0
+    assert plots.MISSING in result.stderr
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "bdia_numerics[report]" in page
+    assert "data:image" not in page
+
+
+def test_the_study_runs_only_if_asked(monkeypatch):
+    monkeypatch.setattr(digits, "study", lambda: pytest.fail("the study ran"))
+    assert json.loads(run("verify", "--only", "eq-33", "--json").stdout)["real_input"] == []
+
+
+def test_a_broken_check_is_a_failed_claim(monkeypatch):
+    broken = ledger.Check(("eq-1",), "proved", lambda: 1 / 0, {}, slow=False)
+    monkeypatch.setattr(ledger, "checks", lambda: {"eq-1": broken})
+    result = run("verify", "--only", "eq-1", "--json")
+    assert result.exit_code == 1
+    (claim,) = json.loads(result.stdout)["claims"]
+    assert claim["verdict"] == "failed"
+    assert "ZeroDivisionError" in claim["evidence"]
+
+
+@pytest.mark.usefixtures("quick_ledger")
+def test_mutants_are_listed():
+    result = run("verify", "--mutants", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["mutants"] == [
+        {"claims": ["eq-1"], "mutant": "planted", "killed": True, "how": "noticed"}
+    ]
+    assert "1 of 1 mutants killed" in run("verify", "--mutants").stdout
+
+
+def test_a_surviving_mutant_is_an_error(monkeypatch):
+    blind = ledger.Check(("eq-1",), "proved", lambda **_: "fine", {"planted": {}}, slow=False)
+    monkeypatch.setattr(ledger, "checks", lambda: {"eq-1": blind})
+    result = run("verify", "--mutants")
+    assert result.exit_code == 1
+    assert "not noticed" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--only", "prop-11"], ["'prop-11'", "prop-1"]),
+        (["--only", "prop-11", "--mutants"], ["'prop-11'", "prop-1"]),
+        (["--only", ","], ["--only", "prop-1,eq-33"]),
+        (["--quick", "--full"], ["--quick", "--full"]),
+        (["--html", "nowhere/page.html"], ["--html=nowhere/page.html", "make it first"]),
+        (["--mutants", "--html", "page.html"], ["--mutants", "--html"]),
+    ],
+)
+def test_usage_errors_are_one_line(arguments, words):
+    result = run("verify", *arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert not [w for w in words if w not in result.stderr]
+
+
+def test_an_unknown_option_is_a_usage_error():
+    assert run("verify", "--slow").exit_code == 2
+
+
+def test_list_names_every_solver():
+    solvers = {s["name"]: s for s in json.loads(run("list", "--json").stdout)["solvers"]}
+    assert set(solvers) == set(SOLVERS)
+    assert solvers["BDIA"]["condition"] == "gamma != 0"
+    assert solvers["BDIA"]["nfe"] == 1
+    assert solvers["BDIA"]["registers"] == ["z_prev", "z"]
+    assert not solvers["DDIM"]["invertible"]
+    assert solvers["DDIM"]["reason"]
+    assert all(name in run("list").stdout for name in SOLVERS)

@@ -1,0 +1,371 @@
+"""Step programs: versions, times, counts, the derived inverse, and what is printed of it."""
+
+import re
+from fractions import Fraction
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import sympy
+from small_solvers import ALF, EDICT, INVERTIBLE, REFUSED, AdamsBashforth, AdamsBashforthAgain, Midpoint, StaleMutant
+
+from bdia_numerics import (
+    BDIA,
+    DDIM,
+    NotInvertibleError,
+    grids,
+    inverse_latex,
+    invert,
+    invertibility,
+    models,
+    schedules,
+    solve,
+    spaces,
+    step_latex,
+)
+from bdia_numerics.program import StaleFormError, record_steps, structure
+
+N = 5
+GRID = grids.uniform(schedules.flow(), N, t_min=Fraction(1, 10), t_max=Fraction(4, 5), space=spaces.FRACTION)
+Z = np.array([Fraction(1, 3), Fraction(-2, 5)])
+
+
+def model(z, t):
+    return z[::-1] * z / 4 - t * z / 3 + t
+
+
+def solver_of(step, registers=("y", "z"), **attributes):
+    return SimpleNamespace(registers=registers, step=step, **attributes)
+
+
+# Versions
+
+
+def use_assigned(s, y, z, form):
+    s.assign(z, z + y, at=s.i - 1)
+    s.assign(y, y + form, at=s.i - 1)
+
+
+def use_mixed(s, y, z, form):
+    s.mix({y: y + z, z: y - z}, at=s.i - 1)
+    s.scratch(form, at=s.i)
+
+
+def use_in_a_mix(s, y, z, form):
+    s.assign(z, z + y)
+    s.mix({y: y + form, z: z}, at=s.i - 1)
+
+
+def use_in_an_evaluation(s, y, z, form):
+    s.assign(z, z + y, at=s.i - 1)
+    s.eps(form, at=s.i)
+
+
+@pytest.mark.parametrize("use", [use_assigned, use_mixed, use_in_a_mix, use_in_an_evaluation])
+@pytest.mark.parametrize("make", [lambda s, z: 2 * z, lambda s, z: z - z, lambda s, z: s.delta(s.i, s.i - 1, z, s.eps(z))])
+def test_a_form_is_stale_once_a_version_that_it_mentions_is_overwritten(use, make):
+    def step(s):
+        y, z = s.registers
+        use(s, y, z, make(s, z))
+
+    with pytest.raises(StaleFormError, match=r"mentions z, a version that has been overwritten: form it again, or keep it"):
+        solve(solver_of(step), model, GRID, Z)
+
+
+def test_a_form_survives_a_swap_and_a_change_of_something_else():
+    def step(s):
+        y, z = s.registers
+        form = 2 * z
+        s.swap(y, z)
+        s.assign(z, z - form, at=s.i - 1)  # what y held
+        s.assign(y, y, at=s.i - 1)
+
+    start = {"y": Z, "z": 3 * Z}
+    end = solve(solver_of(step), model, GRID[0:1], Z, start=start).state.registers
+    assert np.all(end["z"] == Z - 6 * Z)
+    assert np.all(end["y"] == 3 * Z)
+
+
+def test_an_evaluation_outlives_its_argument_and_is_then_refused_by_invert():
+    solution = solve(StaleMutant(), model, GRID, Z)
+    with pytest.raises(NotInvertibleError, match=r"undoing the assignment of y needs eps\(z at 1, 1\), and z at 1 no longer stands"):
+        invert(StaleMutant(), model, GRID, solution.state)
+    assert not invertibility(StaleMutant()).invertible
+
+
+def test_the_same_lines_with_the_evaluation_taken_in_time_are_invertible():
+    def step(s):
+        y, z = s.registers
+        s.assign(y, y + s.eps(z), at=s.i - 1)
+        s.assign(z, z + s.delta(s.i, s.i - 1, z, s.eps(y)), at=s.i - 1)
+
+    solver = solver_of(step)
+    solution = solve(solver, model, GRID, Z)
+    assert np.all(invert(solver, model, GRID, solution.state).z == Z)
+
+
+def test_linear_forms_only():
+    def step(s):
+        (z,) = s.registers
+        s.assign(z, z + 1, at=s.i - 1)
+
+    with pytest.raises(TypeError, match="1 cannot be added to a linear form"):
+        solve(solver_of(step, ("z",)), model, GRID, Z)
+
+
+# Inverses of solvers that keep evaluations, evaluate at scratch values, and mix
+
+
+@pytest.mark.parametrize("name", INVERTIBLE)
+def test_derived_inverse_is_exact(name):
+    solver = INVERTIBLE[name]
+    assert invertibility(solver).invertible
+    there = solve(solver, model, GRID[0:3], Z)
+    back = invert(solver, model, GRID[0:3], there.state)
+    assert np.all(back.z == Z)
+    again = solve(solver, model, GRID[0:3], back.state)
+    assert all(np.all(again.state.registers[r] == there.state.registers[r]) for r in solver.registers)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_others_are_refused_with_the_remedy(name):
+    solver = REFUSED[name]
+    there = solve(solver, model, GRID, Z)
+    with pytest.raises(NotInvertibleError, match="is not exactly invertible here, .*; use encode with a method") as caught:
+        invert(solver, model, GRID, there.state)
+    assert "\n" not in str(caught.value)
+
+
+def test_conditions_are_stated_in_symbols():
+    gamma, p = sympy.symbols("gamma p")
+    assert invertibility(BDIA()).condition == (gamma,)
+    assert invertibility(EDICT()).condition == (p,)
+    assert invertibility(ALF()).condition == ()
+    assert str(invertibility(ALF())) == "always"
+    verdict = invertibility(DDIM())
+    assert not verdict.invertible and "no longer stands" in verdict.reason
+
+
+def test_zero_is_decided_exactly():
+    # In binary floats 1 - 3 (1/10) - 7/10 is not 0; exact parameters decide it on a float grid as well.
+    def step(s):
+        (z,) = s.registers
+        tenth = s.value(Fraction(1, 10))
+        s.assign(z, z - 3 * tenth * z - 7 * tenth * z, at=s.i - 1)
+
+    solver, grid = solver_of(step, ("z",)), GRID.to(np.float64)
+    solution = solve(solver, lambda z, t: z, grid, np.ones(2))
+    with pytest.raises(NotInvertibleError, match="own coefficient 0"):
+        invert(solver, lambda z, t: z, grid, solution.state)
+
+
+def test_a_mix_may_be_singular_in_one_slot_only():
+    class Turning:
+        registers = ("y", "z")
+
+        def step(self, s):
+            y, z = s.registers
+            s.mix({y: y + z, z: y + s.value(s.i - 2) * z}, at=s.i - 1)
+
+    there = solve(Turning(), model, GRID, Z)
+    with pytest.raises(NotInvertibleError, match=r"mix of y, z has determinant 0 \(slot from i=3 to 2\)") as caught:
+        invert(Turning(), model, GRID, there.state)
+    assert (caught.value.kind, caught.value.slot) == ("contraction", 3)
+
+
+def test_a_mix_mentions_its_own_registers_only():
+    def step(s):
+        y, z = s.registers
+        s.mix({y: y + s.eps(z), z: z}, at=s.i - 1)
+
+    with pytest.raises(ValueError, match="mix of y, z mentions other values: use assign"):
+        solve(solver_of(step), model, GRID, Z)
+
+
+# What is remembered, and what is counted
+
+
+@pytest.mark.parametrize(
+    ("solver", "nfe", "run", "registers", "combinations", "lags"),
+    [
+        (DDIM(), 1, N, 1, 1, (0,)),
+        (BDIA(), 1, N, 2, 1, (1, 0)),
+        (AdamsBashforth(), 1, N, 2, 2, (1, 0)),
+        (AdamsBashforthAgain(), 1, N, 2, 1, (1, 0)),
+        (INVERTIBLE["ReversibleHeun"], 1, N + 1, 2, 3, (0, 0)),
+        (ALF(), 1, N + 1, 2, 3, (0, 0)),
+        (EDICT(), 2, 2 * N, 2, 4, (0, 0)),
+        (INVERTIBLE["Coupled"], 4, 4 * N, 2, 4, (0, 0)),
+        (Midpoint(), 2, 2 * N, 1, 2, (0,)),
+    ],
+    ids=lambda x: type(x).__name__ if hasattr(x, "step") else None,
+)
+def test_counts(solver, nfe, run, registers, combinations, lags):
+    shape = structure(solver)
+    assert (shape.nfe, len(shape.registers), shape.combinations, shape.lags) == (nfe, registers, combinations, lags)
+    counted = models.counted(lambda z, t: z / 2)
+    solution = solve(solver, counted, GRID, Z)
+    assert solution.nfe == counted.nfe == run
+
+
+def test_a_kept_evaluation_and_asking_again_are_one_method():
+    kept, again = (solve(solver, model, GRID, Z) for solver in (AdamsBashforth(), AdamsBashforthAgain()))
+    assert np.all(kept.z == again.z)
+    assert kept.nfe == again.nfe == N
+
+
+def test_asking_twice_costs_nothing_and_another_time_costs_one():
+    def step(s):
+        (z,) = s.registers
+        e = s.eps(z) + s.eps(z, at=s.i) + s.eps(z, at=s.i - 1)
+        s.assign(z, z + e, at=s.i - 1)
+
+    assert structure(solver_of(step, ("z",))).nfe == 2
+
+
+def test_ab2_is_second_order_and_midpoint_too():
+    # dy/ds = eps with eps = s y (alpha = 1, t = s): y = exp(s^2 / 2), so an independent reference.
+    for solver, slope in ((DDIM(), 1), (AdamsBashforth(), 2), (Midpoint(), 2), (ALF(), 2)):
+        errors = []
+        for n in (40, 80):
+            grid = grids.uniform(schedules.edm(), n, t_min=0.5, t_max=1.5)
+            errors.append(abs(solve(solver, lambda z, t: z * t, grid, np.exp([1.125])).z[0] - np.exp(0.125)))
+        # Halving the step divides the error by 2^p; 10% is left for the next order.
+        assert np.log2(errors[0] / errors[1]) == pytest.approx(slope, rel=0.1)
+
+
+def test_the_program_is_collapsed_once_per_solver_and_grid():
+    steps = []
+
+    class Watched(DDIM):
+        def step(self, s):
+            steps.append(s.i)
+            super().step(s)
+
+    solver, grid = Watched(), GRID.to(np.float64)
+    first = solve(solver, lambda z, t: z, grid, np.ones(2))
+    count = len(steps)
+    second = solve(solver, lambda z, t: z, grid, np.ones(2))
+    assert len(steps) == count > 0
+    assert np.array_equal(first.z, second.z)
+
+
+def test_a_changed_attribute_is_a_changed_solver():
+    class Scaled:
+        registers = ("z",)
+
+        def __init__(self, c):
+            self.c = c
+
+        def step(self, s):
+            (z,) = s.registers
+            s.assign(z, s.value(self.c) * z, at=s.i - 1)
+
+    solver = Scaled(Fraction(1, 2))
+    half = solve(solver, model, GRID, Z)
+    solver.c = Fraction(1, 3)
+    assert np.all(half.z == Z / 2**N)
+    assert np.all(solve(solver, model, GRID, Z).z == Z / 3**N)
+    with pytest.raises(ValueError, match="state is of solver"):
+        invert(solver, model, GRID, half.state)
+
+
+def test_shapes_that_are_no_solver():
+    with pytest.raises(TypeError, match="needs an attribute registers and a method step"):
+        structure(object())
+    with pytest.raises(ValueError, match="do not settle"):
+        structure(solver_of(lambda s: s.assign(s.registers[0], s.registers[0]), ("z",)))
+    with pytest.raises(ValueError, match="output='x' is none of its registers"):
+        structure(solver_of(lambda s: s.assign(s.registers[0], s.registers[0], at=s.i - 1), ("z",), output="x"))
+
+
+# The collapsed coefficients and what is printed
+
+
+def printed(latex):
+    """Return the printed lines as {left side: right side}."""
+    body = latex.removeprefix(r"\begin{aligned}").removesuffix(r"\end{aligned}")
+    return dict(line.split(" &= ") for line in body.split(r" \\ "))
+
+
+def coefficients(line):
+    """Read a printed sum as {value: sympy expression}."""
+    value = r"(?:\\hat\\epsilon\([^()]*\)|z_\{[^}]*\})"
+    pattern = rf"(?P<sign>[+-]?)(?:(?P<c>(?:(?! [+-]\S).)*?)\\, )?(?P<value>{value})(?: (?=[+-])|$)"
+    return {m["value"]: parsed(m["sign"] + (m["c"] or "1")) for m in re.finditer(pattern, line)}
+
+
+def parsed(text):
+    text = text.replace(r"\left", "").replace(r"\right", "").replace("\\, ", " ")
+    text = re.sub(r"\\(alpha|sigma)_\{i([+-]1)?\}", lambda m: f"{m[1]}_{3 + int(m[2] or 0)}", text).replace(r"\gamma", "gamma")
+    while (new := re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"((\1)/(\2))", text)) != text:
+        text = new
+    text = re.sub(r"\^\{(\d)\}", r"**\1", text)
+    names = {f"{x}_{k}": sympy.Symbol(f"{x}_{k}", positive=True) for x in ("alpha", "sigma") for k in (2, 3, 4)}
+    return sympy.sympify(re.sub(r"(?<=[\w)]) (?=[\w(])", "*", text), {**names, "gamma": sympy.Symbol("gamma")})
+
+
+def test_printed_bdia_is_eq_27_and_its_inverse_eq_33():
+    g = sympy.Symbol("gamma")
+    a2, a3, a4 = (sympy.Symbol(f"alpha_{k}", positive=True) for k in (2, 3, 4))
+    s2, s3, s4 = (sympy.Symbol(f"sigma_{k}", positive=True) for k in (2, 3, 4))
+    # Delta(t_i -> t_j | z_i) = (alpha_j/alpha_i - 1) z_i + (sigma_j - alpha_j sigma_i/alpha_i) eps, eq. (21)
+    of_z = 1 - g - g * (a4 / a3 - 1) + (a2 / a3 - 1)
+    of_eps = -g * (s4 - a4 * s3 / a3) + (s2 - a2 * s3 / a3)
+    step = coefficients(printed(step_latex(BDIA()))["z_{i-1}"])
+    expected = {"z_{i+1}": g, "z_{i}": of_z, r"\hat\epsilon(z_{i}, i)": of_eps}
+    assert step.keys() == expected.keys()
+    assert all(sympy.simplify(step[k] - expected[k]) == 0 for k in expected)
+    # Eq. (33): z_{i+1} from z_{i-1} and z_i.
+    inverse = coefficients(printed(inverse_latex(BDIA()))["z_{i+1}"])
+    expected = {"z_{i-1}": 1 / g, "z_{i}": -of_z / g, r"\hat\epsilon(z_{i}, i)": -of_eps / g}
+    assert inverse.keys() == expected.keys()
+    assert all(sympy.simplify(inverse[k] - expected[k]) == 0 for k in expected)
+
+
+@pytest.mark.parametrize("solver", [*INVERTIBLE.values(), *REFUSED.values()], ids=lambda s: type(s).__name__)
+def test_every_printed_line_names_what_it_computes(solver):
+    lines = printed(step_latex(solver))
+    assert all(lines.values())
+    assert any("z_{i-1}" in left for left in lines)
+    texts = [step_latex(solver)]
+    if type(solver).__name__ in INVERTIBLE:
+        texts.append(text := inverse_latex(solver))
+        assert any("z_{i}" in left for left in printed(text))
+    else:
+        with pytest.raises(NotInvertibleError):
+            inverse_latex(solver)
+    for text in texts:
+        assert text.count("{") == text.count("}")
+        assert not re.search(r"(?<!\\)(alpha|sigma|eps|gamma|Between)", text)
+
+
+def test_a_numerical_parameter_is_printed_with_its_value_on_request():
+    assert r"\gamma" in step_latex(BDIA(Fraction(1, 2)))
+    assert r"\gamma" not in step_latex(BDIA(Fraction(1, 2)), symbols=False)
+    assert coefficients(printed(step_latex(BDIA(Fraction(1, 2)), symbols=False))["z_{i-1}"])["z_{i+1}"] == sympy.Rational(1, 2)
+
+
+def test_collapsed_ddim_is_eq_8():
+    # z_{i-1} = alpha_{i-1} (z_i - sigma_i eps)/alpha_i + sigma_{i-1} eps, eq. (6) and (8)
+    (segment, *_) = record_steps(DDIM(), GRID[2:4]).segments
+    a, s = GRID[2:4].alpha, GRID[2:4].sigma
+    (op,) = (op for op in segment.ops if getattr(op, "register", None))
+    assert [c for c, _ in op.terms] == [a[1] / a[2], s[1] - a[1] * s[2] / a[2]]
+
+
+def test_a_parameter_may_depend_on_the_slot():
+    seen = []
+
+    def gamma(slot):
+        seen.append(slot.i)
+        assert slot.alpha == GRID.alpha[slot.i] and slot.sigma == GRID.sigma[slot.i] and slot.t == GRID.t[slot.i]
+        ratio = [GRID.sigma[slot.i - k] / GRID.alpha[slot.i - k] for k in (0, 1)]
+        assert slot.h == ratio[1] - ratio[0]
+        assert slot.previous.h == ratio[0] - GRID.sigma[slot.i + 1] / GRID.alpha[slot.i + 1]
+        return Fraction(slot.i, 7)
+
+    varying = solve(BDIA(gamma), model, GRID, Z)
+    assert seen == list(range(N - 1, 0, -1))
+    assert np.all(invert(BDIA(gamma), model, GRID, varying.state).z == Z)
+    assert np.any(varying.z != solve(BDIA(Fraction(1, 7)), model, GRID, Z).z)

@@ -1,0 +1,70 @@
+"""The page and its formulas."""
+
+import doctest
+
+import pytest
+
+from bdia_numerics import formulas, plots, report
+from bdia_numerics.claims.ledger import Decided, statements
+from bdia_numerics.studies import digits
+from bdia_numerics.studies.results import Config
+
+SMALL = Config(budgets=(10, 50), images=4, dtypes=("float64",), spacings=("trailing",))
+
+
+def test_examples():
+    assert doctest.testmod(formulas).failed == 0
+
+
+@pytest.mark.parametrize("field", ["title", "statement", "note", "printed", "right", "why"])
+def test_every_formula_of_the_ledger_is_understood(field):
+    for statement in statements().values():
+        page = formulas.html(getattr(statement, field))
+        assert "\\" not in page, statement.id
+        assert page.count("<span") == page.count("</span>"), statement.id
+        assert page.count("<i>") == page.count("</i>"), statement.id
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (r"$\mathbf z_{i-1}$", "<b>z</b><sub><i>i</i>−1</sub>"),
+        (r"$\hat\epsilon_\theta$", "<i>ε\u0302</i><sub><i>θ</i></sub>"),
+        (r"$\mathbf y^{\rm inter}$", "<b>y</b><sup>inter</sup>"),
+        (r"$a<b$", "<i>a</i> &lt; <i>b</i>"),
+        (r"$\unknown$", "\\unknown"),
+    ],
+)
+def test_formulas(source, expected):
+    assert formulas.html(source) == f'<span class="math">{expected}</span>'
+
+
+@pytest.mark.parametrize("text", ["a < b & c", "costs 3$ only"])
+def test_text_is_escaped(text):
+    assert formulas.html(text) == text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def test_numbers():
+    assert formulas.number(0) == "0"
+    assert formulas.number(float("nan")) == "nan"
+    assert formulas.number(0.0999) == "0.10"
+    assert formulas.number(9.99e-5) == "1.0·10⁻⁴"
+    assert formulas.number(1234.5) == "1200"
+
+
+def test_corrections_are_shown():
+    statement = next(s for s in statements().values() if s.printed)
+    page = report.render([Decided(statement, "misprint", "by <algebra>", 0.5)])
+    assert all(word in page for word in ("Printed:", "Right:", "Why:", "1 misprint", "&lt;algebra&gt;", "0.50"))
+    assert "Stable Diffusion schedule</h2>" not in page
+
+
+def test_figures_are_drawn_the_same_each_time():
+    from bdia_numerics.plots import digits as drawn
+
+    results, runs = digits.study(SMALL), digits.portraits(SMALL)
+    for make in (lambda: drawn.portraits(runs), lambda: drawn.errors(results), lambda: drawn.overview(results, runs)):
+        first = plots.image(make())
+        assert first.startswith(b"<?xml")
+        assert first == plots.image(make())
+    assert plots.image(drawn.portraits(runs), format="png").startswith(b"\x89PNG")
