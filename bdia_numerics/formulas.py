@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from html import escape
 
+_BLANK = re.compile(r" (?![^<]*>)")  # outside of tags
 _TOKEN = re.compile(r"\\[a-zA-Z]+ ?|\\.|[\s\S]")
 
 _GREEK = {
@@ -92,7 +93,7 @@ def _atom(token: str, tokens: Iterator[str]) -> str:
         return _sequence(tokens, "}")
     if token in "^_":
         tag = "sup" if token == "^" else "sub"
-        return f"<{tag}>{_argument(tokens).replace(' ', '')}</{tag}>"
+        return f"<{tag}>{_BLANK.sub('', _argument(tokens))}</{tag}>"
     if token.startswith("\\"):
         return _command(token[1:].strip() or " ", tokens)
     if token.isspace():

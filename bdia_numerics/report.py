@@ -62,7 +62,7 @@ def figures(results: Digits, runs: Sequence[Portrait]) -> list[Figure]:
     found = [_figure(digits.portraits(runs), "One digit through DDIM inversion and through BDIA", first)]
     for spacing in results.config.spacings:
         title = f"Error against model evaluations, {spacing} grid"
-        caption = f"{title}, float64. The numbers are in the table below."
+        caption = f"{title}, float64; the numbers are in the tables below."
         found.append(_figure(digits.errors(results, spacing), title, caption))
     return found
 

@@ -23,6 +23,7 @@ ROWS = (
     ("integrate",),
     ("problems", "inversion"),
     ("run",),
+    ("driver",),
     ("state",),
     ("solvers",),
     ("program",),

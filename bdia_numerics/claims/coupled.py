@@ -110,7 +110,7 @@ def cbdia_misprints(solver: Any = CBDIA) -> str:
     got = f.step(solver(g1, g2), {"z": z1, "y": y1})
     equal(got["z"], g1 * w + (1 - g1) * v, "z with the right (61)")
     equal(got["y"], g2 * w + (1 - g2) * v, "y with the right (61)")
-    right, printed = (misprint_errors(program, _STEPS) for program in (solver(0, 1), MisprintedCBDIA(0, 1)))
+    right, printed = (misprint_errors(program, STEPS) for program in (solver(0, 1), MisprintedCBDIA(0, 1)))
     require(right[-1] < right[0] / 50, f"the right form should converge, errors {right}")
     require(printed[-1] > printed[-2] / 1.5, f"the printed form should stop converging, errors {printed}")
     return (
@@ -118,12 +118,12 @@ def cbdia_misprints(solver: Any = CBDIA) -> str:
         "Delta(t_{i-1} -> t_i|w_{i-1}), for any eps. "
         "As printed (perhaps a fault of extraction), (43) and (44) integrate the same unknown path forwards both "
         "times. (61) as printed, with alpha_{i-1} for "
-        f"alpha_i, run with (0, 1) on a Gaussian mixture at N = {', '.join(map(str, _STEPS))}: errors "
+        f"alpha_i, run with (0, 1) on a Gaussian mixture at N = {', '.join(map(str, STEPS))}: errors "
         f"{_show(printed)}; with alpha_i: {_show(right)}."
     )
 
 
-_STEPS = (10, 20, 40, 80, 160, 320)
+STEPS = (10, 20, 40, 80, 160, 320)
 
 
 def _show(errors: list[float]) -> str:

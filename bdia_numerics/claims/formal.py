@@ -56,11 +56,13 @@ class Formal:
 
     def forward(self, j: int, z: Vector) -> Vector:
         """Delta(t_j -> t_{j-1} | z), eq. (21)."""
-        return z * self.a(j) + self.eps(z, j) * self.b(j) - z
+        increment: Vector = z * self.a(j) + self.eps(z, j) * self.b(j) - z
+        return increment
 
     def backward(self, j: int, z: Vector) -> Vector:
         """Delta(t_{j-1} -> t_j | z), eq. (24)."""
-        return z / self.a(j) - self.eps(z, j - 1) * (self.b(j) / self.a(j)) - z
+        increment: Vector = z / self.a(j) - self.eps(z, j - 1) * (self.b(j) / self.a(j)) - z
+        return increment
 
     def step(self, solver: Solver, registers: Mapping[str, Vector]) -> dict[str, Vector]:
         """Run the solver over the whole grid from given registers; return what they hold then."""

@@ -1,0 +1,314 @@
+"""Every solver of SOLVERS, and a stranger's, in every number system: solve, invert or be refused, encode, save, go on."""
+
+import importlib.util
+import textwrap
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+import sympy
+from small_solvers import INVERTIBLE, REFUSED
+
+from bdia_numerics import (
+    SOLVERS,
+    NotInvertibleError,
+    State,
+    encode,
+    grids,
+    invert,
+    invertibility,
+    models,
+    round_trip,
+    schedules,
+    solve,
+    spaces,
+)
+from bdia_numerics.program import structure
+
+SOLVED = {
+    **{name: make() for name, make in SOLVERS.items()},
+    **{f"test:{k}": v for k, v in {**INVERTIBLE, **REFUSED}.items()},
+}
+N = 5
+EXACT = grids.uniform(schedules.flow(), N, t_min=Fraction(1, 10), t_max=Fraction(4, 5), space=spaces.FRACTION)
+PRIMES = ((2, 3), (-3, 5), (5, 7), (-7, 11), (1, 13), (0, 1))
+
+
+def numbers(make):
+    z = np.empty((3, 2), dtype=object)
+    z[...] = np.reshape([make(a, b) for a, b in PRIMES], (3, 2))
+    return z
+
+
+class Case:
+    """A number system: its grid, states of shape (3, 2), a nonlinear model, and the rounding unit (0: exact)."""
+
+    def __init__(self, space, states, unit):
+        self.space, self.unit = space, unit
+        self.grid = EXACT.to(space)
+        with self.grid.space.working():
+            self.z = states()
+
+    def model(self, z, t):
+        return (z * z[..., ::-1] - t * z) / 4 + t
+
+
+def floats(dtype):
+    return Case(dtype, lambda: numbers(lambda a, b: dtype(a) / dtype(b)).astype(dtype), float(np.finfo(dtype).eps))
+
+
+CASES = {
+    "float32": floats(np.float32),
+    "float64": floats(np.float64),
+    "longdouble": floats(np.longdouble),
+    "mpmath": Case(spaces.MPMath(30), lambda: numbers(lambda a, b: mpmath.mpf(a) / b), 1e-30),
+    "fractions": Case(spaces.FRACTION, lambda: numbers(Fraction), 0),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request):
+    return CASES[request.param]
+
+
+@pytest.fixture(params=SOLVED)
+def solver(request):
+    return SOLVED[request.param]
+
+
+def meaningful(solver, case):
+    """Skip a solver whose formulas leave the rationals, which it must say with a TypeError."""
+    try:
+        solve(solver, case.model, case.grid, case.z)
+    except TypeError as error:
+        assert case.space is spaces.FRACTION and "rational" in str(error)
+        pytest.skip(str(error))
+
+
+def largest(values):
+    return float(max(abs(x) for x in np.ravel(values)))
+
+
+def same(a, b):
+    return set(a) == set(b) and all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def same_kind(a, b):
+    return np.shape(a) == np.shape(b) and a.dtype == b.dtype and {type(x) for x in a.flat} == {type(x) for x in b.flat}
+
+
+def is_invertible(solver):
+    return invertibility(solver).invertible
+
+
+# Five steps on a smooth grid amplify a rounding by far less than this. A float32 run on a float64 grid included.
+ROUNDINGS = 4000
+
+
+def test_solve_keeps_the_system_and_agrees_with_fractions(solver, case):
+    meaningful(solver, case)
+    z = case.z.copy()
+    solution = solve(solver, case.model, case.grid, z, return_trajectory=True)
+    assert np.array_equal(z, case.z), "the caller's array was written to"
+    assert solution.status.ok and str(solution.status) == "ok"
+    assert same_kind(solution.z, case.z)
+    assert all(same_kind(value, case.z) for value in solution.state.registers.values())
+    reference = CASES["mpmath"]
+    exact = solve(solver, reference.model, reference.grid, reference.z).z
+    # mpmath is the reference of all the others, and Fractions are that of mpmath.
+    difference = [spaces.of(x).field(x) - spaces.FRACTION.field(0) - spaces.of(y).field(y) for x, y in zip(solution.z.flat, exact.flat, strict=True)]
+    assert largest(difference) <= ROUNDINGS * max(case.unit, reference.unit)
+
+
+def test_invert_returns_or_refuses(solver, case):
+    meaningful(solver, case)
+    there = solve(solver, case.model, case.grid, case.z)
+    if not is_invertible(solver):
+        with pytest.raises(NotInvertibleError, match="not exactly invertible"):
+            invert(solver, case.model, case.grid, there.state)
+        return
+    back = invert(solver, case.model, case.grid, there.state)
+    assert same_kind(back.z, case.z)
+    assert largest(back.z - case.z) <= ROUNDINGS * case.unit
+    assert {v.dtype for v in back.state.registers.values()} == {case.z.dtype}
+
+
+def test_round_trip_has_two_sides(solver, case):
+    meaningful(solver, case)
+    truth = case.z + 1  # any known state: the distance to it is checked against one made by hand
+    noise = round_trip(solver, case.model, case.grid, case.z, reference=truth)
+    there = solve(solver, case.model, case.grid, case.z)
+    gap = there.z - truth
+    expected = (sum(float(x) ** 2 for x in gap.flat) / gap.size) ** 0.5
+    assert float(noise.latent) == pytest.approx(expected, rel=max(10 * case.unit, 1e-12))
+    assert np.array_equal(noise.far, there.z)
+    assert noise.reference_error == 0 and noise.status.ok
+    data = round_trip(solver, case.model, case.grid, case.z, "data", truth)
+    if is_invertible(solver):
+        assert float(noise.error) <= ROUNDINGS * case.unit
+        assert float(data.error) <= ROUNDINGS * case.unit
+    else:
+        # (10) is no exact inverse of anything here: five steps leave an error far above any rounding.
+        assert float(noise.error) > 1e-5
+        assert float(data.error) > 1e-5
+
+
+def test_encode_and_solve_from_its_state(solver, case):
+    meaningful(solver, case)
+    there = encode(solver, case.model, case.grid, case.z, return_trajectory=True)
+    assert there.status.ok and same_kind(there.z, case.z)
+    assert there.trajectory.shape == (N + 1, 3, 2)
+    assert np.array_equal(there.trajectory[0], case.z)
+    assert np.array_equal(there.trajectory[N], there.z)
+    if is_invertible(solver):
+        back = solve(solver, case.model, case.grid, there.state)
+        assert largest(back.z - case.z) <= ROUNDINGS * case.unit
+    elif len(solver.registers) > 1:
+        assert there.state is None
+    else:
+        assert np.array_equal(solve(solver, case.model, case.grid, there.state).z, solve(solver, case.model, case.grid, there.z).z)
+
+
+def test_state_survives_a_file(solver, case, tmp_path):
+    meaningful(solver, case)
+    there = solve(solver, case.model, case.grid, case.z)
+    there.state.save(tmp_path / "state")
+    loaded = State.load(tmp_path / "state")
+    assert (loaded.solver, loaded.grid, dict(loaded.times)) == (there.state.solver, there.state.grid, dict(there.state.times))
+    assert same(loaded.registers, there.state.registers)
+    assert all(same_kind(loaded.registers[r], there.state.registers[r]) for r in loaded.registers)
+    if is_invertible(solver):
+        assert np.array_equal(
+            invert(solver, case.model, case.grid, loaded).z, invert(solver, case.model, case.grid, there.state).z
+        )
+
+
+def test_a_part_of_the_grid_and_going_on_from_its_state(solver, case):
+    meaningful(solver, case)
+    depth, cut = structure(solver).depth, 2
+    whole = solve(solver, case.model, case.grid, case.z)
+    first = solve(solver, case.model, case.grid[cut:N], case.z)
+    # The registers of a multistep solver reach back, so that the next part begins as many slots earlier.
+    second = solve(solver, case.model, case.grid[0 : cut + depth], first.state)
+    assert np.array_equal(second.z, whole.z)
+    assert dict(second.state.times) == dict(whole.state.times)
+    if is_invertible(solver):
+        middle = invert(solver, case.model, case.grid[0 : cut + depth], whole.state)
+        assert dict(middle.state.times) == dict(first.state.times)
+        assert largest(middle.z - (first.z if not depth else middle.state.registers[solver.registers[0]])) <= ROUNDINGS * case.unit
+        back = invert(solver, case.model, case.grid[cut:N], middle.state)
+        assert largest(back.z - case.z) <= ROUNDINGS * case.unit
+
+
+def test_trajectory_is_indexed_as_in_the_paper_and_callbacks_get_copies(solver, case):
+    meaningful(solver, case)
+    output, seen = structure(solver).output, []
+
+    def callback(i, state):
+        seen.append((i, state.registers[output].copy()))
+        assert state.times[output] == i
+        for value in state.registers.values():
+            with pytest.raises(ValueError, match="read-only"):
+                value[...] = 0
+
+    solution = solve(solver, case.model, case.grid, case.z, return_trajectory=True, callback=callback)
+    assert np.array_equal(solution.z, solve(solver, case.model, case.grid, case.z).z)
+    assert solution.trajectory.shape == (N + 1, 3, 2) and solution.trajectory.dtype == case.z.dtype
+    assert np.array_equal(solution.trajectory[N], case.z)
+    assert np.array_equal(solution.trajectory[0], solution.z)
+    depth = structure(solver).depth
+    assert [i for i, _ in seen] == list(range(N - depth, -1, -1))
+    assert all(np.array_equal(solution.trajectory[i], z) for i, z in seen)
+    # Index i is the state after N - i slots: a run on the upper part ends there.
+    for i in range(N - depth):
+        assert np.array_equal(solution.trajectory[i], solve(solver, case.model, case.grid[i:N], case.z).z)
+
+
+def test_in_symbols_with_the_formal_model(solver):
+    n = structure(solver).depth + 2
+    grid, z, model = grids.symbolic(n), spaces.Vector.basis("z"), spaces.formal_model()
+    there = solve(solver, model, grid, z)
+    assert isinstance(there.z, spaces.Vector)
+    # Every run starts at z_N, and eps(z_N, t_N) is the first unknown.
+    assert there.z.coefficient("z") != 0
+    assert any(name != "z" for name in there.z.terms)
+    if is_invertible(solver):
+        back = invert(solver, model, grid, there.state)
+        assert back.z == z
+        start = encode(solver, model, grid, z)
+        assert solve(solver, model, grid, start.state).z == z
+    else:
+        with pytest.raises(NotInvertibleError):
+            invert(solver, model, grid, there.state)
+    with pytest.raises(TypeError, match="no file form"):
+        there.state.save("nowhere")
+
+
+def test_in_symbols_with_numbers_substituted_it_is_the_fraction_run(solver):
+    symbols = sympy.symbols("x:2")
+    z = np.array(symbols, dtype=object)
+    depth = structure(solver).depth
+    part = EXACT[0 : depth + 1]
+    grid = grids.from_values(*([sympy.Rational(x.numerator, x.denominator) for x in c] for c in (part.t, part.alpha, part.sigma)))
+
+    def linear(z, t):
+        return z[::-1] * t / 3
+
+    try:
+        ran = solve(solver, linear, grid, z)
+    except ValueError as error:
+        assert "schedule" in str(error)
+        pytest.skip(f"times in between need a schedule: {error}")
+    values = [Fraction(2, 3), Fraction(-3, 5)]
+    exact = solve(solver, linear, part, np.array(values)).z
+    rational = [sympy.Rational(v.numerator, v.denominator) for v in values]
+    assert [x.subs(dict(zip(symbols, rational, strict=True))) for x in ran.z] == [sympy.Rational(v.numerator, v.denominator) for v in exact]
+
+
+def test_counted_nfe_is_that_of_the_program(solver):
+    counted = models.counted(CASES["float64"].model)
+    solution = solve(solver, counted, CASES["float64"].grid, CASES["float64"].z)
+    assert solution.nfe == counted.nfe
+    shape = structure(solver)
+    # The start takes at most one evaluation a slot and one that fills a register.
+    assert 0 <= counted.nfe - shape.nfe * (N - shape.depth) <= shape.depth + 1
+
+
+def test_scalars_and_big_batches(solver):
+    grid, model = CASES["float64"].grid, lambda z, t: z * t / 3
+    one = solve(solver, model, grid, np.float64(0.7))
+    batch = solve(solver, model, grid, np.full((2, 2, 3), 0.7))
+    assert np.shape(one.z) == () and isinstance(one.z, np.float64)
+    assert batch.z.shape == (2, 2, 3) and np.all(batch.z == one.z)
+
+
+STRANGER = """
+    class Leapfrog:
+        registers = ("older", "z")
+
+        def step(self, s):
+            older, z = s.registers
+            e = s.eps(z)
+            s.assign(older, older - s.delta(s.i, s.i + 1, z, e) + s.delta(s.i, s.i - 1, z, e), at=s.i - 1)
+            s.swap(older, z)
+"""
+
+
+def test_a_strangers_file_works_without_registration(tmp_path, case):
+    path = tmp_path / "mine.py"
+    path.write_text(textwrap.dedent(STRANGER))
+    spec = importlib.util.spec_from_file_location("mine", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    mine = module.Leapfrog()
+    # It is BDIA with gamma = 1, eq. (27), so that one has to give the same numbers.
+    there, known = (solve(s, case.model, case.grid, case.z) for s in (mine, SOLVERS["BDIA"](1)))
+    assert np.array_equal(there.z, known.z)
+    there.state.save(tmp_path / "s.npz")
+    back = invert(mine, case.model, case.grid, State.load(tmp_path / "s.npz"))
+    assert largest(back.z - case.z) <= ROUNDINGS * case.unit
+    trip = round_trip(mine, case.model, case.grid, case.z, "data", reference=case.z)
+    assert float(trip.error) <= ROUNDINGS * case.unit
+    assert encode(mine, case.model, case.grid, case.z).status.ok
+    assert [str(c) for c in invertibility(mine).condition] == []
