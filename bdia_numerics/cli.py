@@ -72,6 +72,8 @@ def verify(
         _usage("--html does not go with --mutants: leave one out")
     if html is not None and not html.absolute().parent.is_dir():
         _usage(f"--html={html}: there is no folder {html.absolute().parent}, make it first")
+    if html is not None and html.is_dir():
+        _usage(f"--html={html} is a folder: give the path of a file in it")
     ids = [name.strip() for part in only or () for name in part.split(",") if name.strip()]
     if only is not None and not ids:
         _usage("--only is empty: give ids like prop-1,eq-33")

@@ -13,8 +13,7 @@ from bdia_numerics.inversion import DDIMInversion, Method, mirrored
 from bdia_numerics.models import as_eps, prediction_of
 from bdia_numerics.problems.reference import reference_flow
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.run import Model, Solution, Status, begin, has_inverse, invert, prepared, solve
-from bdia_numerics.solvers import DDIM
+from bdia_numerics.run import Model, Solution, Status, begin, has_inverse, invert, prepared, solve, starter_of
 from bdia_numerics.spaces import Space
 from bdia_numerics.state import State, identity
 
@@ -69,7 +68,7 @@ def _encode_exactly(solver: Solver, model: Model, grid: Grid, x_0: Any, return_t
     depth, chain, nfe = structure(solver).depth, {0: x_0}, 0
     if depth:
         mirror = grid.reversed()
-        first = solve(DDIM(), model, mirror[grid.n - depth : grid.n], x_0, return_trajectory=True)
+        first = solve(starter_of(solver), model, mirror[grid.n - depth : grid.n], x_0, return_trajectory=True)
         chain = {k: first.trajectory[depth - k] for k in range(depth + 1)}
         nfe = first.nfe
         if not first.status.ok:

@@ -87,7 +87,7 @@ def solve(
         registers, nfe = begin(solver, model, grid, chain, grid.n - shape.depth)
         solution = _run_steps(solver, model, grid, registers, space, return_trajectory, callback)
         return Solution(solution.z, solution.state, solution.nfe + nfe, solution.status, solution.trajectory)
-    starter, kind = DDIM() if start is None else start, prediction_of(model)
+    starter, kind = starter_of(solver) if start is None else start, prediction_of(model)
     plan = _cached(
         grid,
         ("run", solver, identity(solver), starter, kind, space),
@@ -202,6 +202,12 @@ def _run_steps(
         )
     values = _alike(registers, space)
     return Driver(solver, model, grid, space, plan, *options).go(values, noise_end=False)
+
+
+def starter_of(solver: Solver) -> Solver:
+    """Return the solver that makes the first states of a multistep one: its own choice, or DDIM, eq. (25)."""
+    starter: Solver = getattr(solver, "starter", None) or DDIM()
+    return starter
 
 
 def _cached(grid: Grid, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:

@@ -159,6 +159,7 @@ def test_a_surviving_mutant_is_an_error(monkeypatch):
         (["--only", ","], ["--only", "prop-1,eq-33"]),
         (["--quick", "--full"], ["--quick", "--full"]),
         (["--html", "nowhere/page.html"], ["--html=nowhere/page.html", "make it first"]),
+        (["--html", "."], ["--html=.", "folder"]),
         (["--mutants", "--html", "page.html"], ["--mutants", "--html"]),
     ],
 )

@@ -19,7 +19,7 @@ from bdia_numerics.studies.results import Config, Digits, Row, contenders
 def encode_with_one_for_eps() -> Callable[..., integrate.Solution]:
     """Return `encode` with an error seen in the wild: the start's step adds its coefficient without `* eps`."""
     encode = mutate(integrate.encode)
-    start = ("solve(DDIM(), model, mirror", "solve(DDIM(), lambda z, t: 1 + 0 * z, mirror")
+    start = (", model, mirror", ", lambda z, t: 1 + 0 * z, mirror")
     encode.__globals__["_encode_exactly"] = mutate(integrate._encode_exactly, start)
     return encode  # type: ignore[no-any-return]
 

@@ -202,6 +202,27 @@ class Recorder:
         x0_z, x0_e = models.x0_form("eps", start)
         return form.times(end.alpha * x0_z - 1) + e.form().times(end.alpha * x0_e + end.sigma)
 
+    def x0(self, z: Linear, e: Linear) -> Form:
+        """Return the data prediction (z - sigma eps)/alpha; as the model gives it, where `e` was taken at `z`."""
+        form = z.form()
+        if isinstance(e, Evaluation) and list(form.terms) == [e.argument]:
+            of_state, of_output = models.x0_form(self.trace.prediction, self.trace.point(e.time))
+            return form.times(of_state) + Form(self, {e.number: of_output})
+        raise TypeError("x0 needs an evaluation and the value that it was taken at: pass z and s.eps(z)")
+
+    def half_log_snr(self, time: Time) -> Scalar:
+        """Return log(alpha/sigma), rounded in the grid's system; TypeError for fractions."""
+        return self.function("log", self.alpha(time) / self.sigma(time))
+
+    def function(self, name: str, x: Scalar) -> Scalar:
+        """Return exp, expm1, log, log1p or sqrt of a scalar, rounded in the grid's system; TypeError for fractions."""
+        space = self.trace.grid.space
+        return space.field(getattr(space, name)(space.coefficient(x)))
+
+    def is_zero(self, x: Scalar) -> bool:
+        """Decide exactly whether a scalar is zero, for a step that differs where sigma or alpha vanishes."""
+        return self.trace.grid.space.is_zero(x)
+
     def assign(self, register: Register, value: Linear, *, at: Time | None = None) -> None:
         """Give a register a new version, and move it to another time if `at` is given."""
         form = value.form()

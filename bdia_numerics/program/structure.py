@@ -17,7 +17,8 @@ class Solver(Protocol):
     """What any solver must have: the names of its registers, and one step.
 
     Optional attributes: ``output``, the register that is the solution's `.z` ("z" by default); ``evaluations``, the
-    names of the registers that hold evaluations of the model instead of states.
+    names of the registers that hold evaluations instead of states, or a dict from names to "eps" or "x0"; ``starter``,
+    the solver that makes the first states, DDIM by default.
     """
 
     @property
@@ -42,6 +43,9 @@ _ANY_GRID = cast(Grid, SimpleNamespace(space=_SPACE, point=lambda time: Point(*[
 
 class _ShapeRecorder(Recorder):
     def value(self, parameter: object) -> Any:
+        return _SCALAR
+
+    def function(self, name: str, x: Any) -> Any:
         return _SCALAR
 
 

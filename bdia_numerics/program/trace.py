@@ -98,18 +98,30 @@ def _steps(solver: Solver, trace: Trace, held: Mapping, indices: Iterable[int]) 
 
 
 def _chain(starter: Solver, trace: Trace, z: Held, depth: int) -> tuple[dict[int, int], list[Segment]]:
-    """Return the numbers of the states at z.time, z.time - 1, ..., made by a one-step solver."""
-    chain, segments = {z.time: z.number}, []
-    if depth:
-        shape = structure(starter)
-        if shape.depth:
-            raise ValueError(f"start={starter!r} is no one-step solver: use DDIM(), or pass states")
-        held, ops = _begin(starter, trace, chain, z.time)
-        segments.append(Segment(z.time, z.time, {}, ops, held))
-        for segment in _steps(starter, trace, held, range(z.time, z.time - depth, -1)):
-            chain[segment.reached] = segment.after[shape.output].number
-            segments.append(segment)
+    """Return the numbers of the states at z.time, z.time - 1, ..., made by a solver of fewer steps, and by its own starter."""
+    if not depth:
+        return {z.time: z.number}, []
+    shape, inner = structure(starter), getattr(starter, "starter", None)
+    if shape.depth and (inner is None or shape.depth > depth):
+        raise ValueError(f"start={starter!r} is no one-step solver: use DDIM(), or pass states")
+    chain, segments = _chain(inner or starter, trace, z, shape.depth)
+    first = z.time - shape.depth
+    held, ops = _begin(starter, trace, chain, first)
+    segments.append(Segment(first + 1, first, {}, ops, held))
+    for segment in _steps(starter, trace, held, range(first, z.time - depth, -1)):
+        chain[segment.reached] = segment.after[shape.output].number
+        segments.append(segment)
     return chain, segments
+
+
+def _prediction(solver: Solver, name: str, s: Recorder) -> int:
+    """Record what an evaluation register holds at its state: eps, or x0 where the solver says so."""
+    (z,) = s.registers
+    e = s.eps(z)
+    kinds = getattr(solver, "evaluations", ())
+    if isinstance(kinds, dict) and kinds[name] == "x0":
+        return s.scratch(s.x0(z, e)).number
+    return s.eps_number(e)
 
 
 def _begin(solver: Solver, trace: Trace, chain: dict[int, int], first: int) -> tuple[Mapping, tuple[Op, ...]]:
@@ -121,7 +133,7 @@ def _begin(solver: Solver, trace: Trace, chain: dict[int, int], first: int) -> t
         number, time = chain[first + lag], first + lag
         if name in shape.evaluations:
             s = Recorder(trace, first, {"z": Held(number, time)})
-            number = s.eps_number(s.eps(s.registers[0]))
+            number = _prediction(solver, name, s)
             ops.extend(s.ops)
         elif number in taken:
             copy = trace.new(f"{name} at {time}")
