@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bdia_numerics.claims import decide
-from bdia_numerics.claims.coupled import STEPS, MisprintedCBDIA, misprint_errors
+from bdia_numerics.claims.cbdia import STEPS, MisprintedCBDIA, misprint_errors
 from bdia_numerics.claims.misprints import page
 from bdia_numerics.plots import image
 from bdia_numerics.plots.misprints import convergence

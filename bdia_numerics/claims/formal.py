@@ -81,6 +81,13 @@ class Formal:
         return list(solve(solver, self.model, self.grid, z, return_trajectory=True).trajectory)
 
 
+def symbols(*names: str) -> tuple[Any, ...]:
+    """Return sympy symbols."""
+    import sympy
+
+    return tuple(sympy.Symbol(name) for name in names)
+
+
 def vectors(*names: str) -> tuple[Vector, ...]:
     """Return free vectors."""
     return tuple(Vector.basis(name) for name in names)

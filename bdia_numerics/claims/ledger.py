@@ -13,7 +13,7 @@ from typing import Any
 from bdia_numerics.program import NotInvertibleError
 
 VERDICTS = ("proved", "measured", "refuted", "misprint", "definition", "needs-weights", "skipped", "open", "failed")
-CHECK_MODULES = ("bdia", "coupled", "definitions", "flows", "measured", "propositions")
+CHECK_MODULES = ("bdia", "cbdia", "definitions", "edict", "flows", "lemmas", "measured", "propositions")
 
 
 class CheckFailed(Exception):
@@ -197,9 +197,8 @@ def unique_checks(only: Iterable[str] | None = None) -> list[Check]:
 
 def run_mutant(check: Check, name: str) -> MutantResult:
     """Run a check on a planted error. Only CheckFailed, or a refusal to invert, counts as noticing it."""
-    arguments = {key: make() for key, make in check.mutants[name].items()}
     try:
-        check.run(**arguments)
+        check.run(**{key: make() for key, make in check.mutants[name].items()})
     except (CheckFailed, NotInvertibleError) as error:
         return MutantResult(check.ids, name, True, str(error))
     except Exception as error:  # noqa: BLE001  a mutant that breaks the check is not noticed by it
