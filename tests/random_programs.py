@@ -45,7 +45,9 @@ def record(solver: Programmed, s: Recorder, program: tuple[tuple[Any, ...], ...]
     names: dict[str, Any] = dict(zip(solver.registers, s.registers, strict=True))
 
     def value(ref: Any) -> Any:
-        return s.delta(s.i + ref[1], s.i + ref[2], names[ref[3]], names[ref[4]]) if isinstance(ref, tuple) else names[ref]
+        return (
+            s.delta(s.i + ref[1], s.i + ref[2], names[ref[3]], names[ref[4]]) if isinstance(ref, tuple) else names[ref]
+        )
 
     def form(terms: Terms) -> Any:
         return sum(c * value(ref) for c, ref in terms)
@@ -64,7 +66,10 @@ def record(solver: Programmed, s: Recorder, program: tuple[tuple[Any, ...], ...]
             case "assign":
                 s.assign(names[target], form(rest[0]), at=at(rest[1]))
             case "mix":
-                rows = {names[r]: sum(c * names[q] for c, q in zip(row, target, strict=True)) for r, row in zip(target, rest[0], strict=True)}
+                rows = {
+                    names[r]: sum(c * names[q] for c, q in zip(row, target, strict=True))
+                    for r, row in zip(target, rest[0], strict=True)
+                }
                 s.mix(rows, at=at(rest[1]))
             case "swap":
                 s.swap(names[target], names[rest[0]])
@@ -130,7 +135,9 @@ class Plain:
             self.slot(solver.program, i, {})
         return self
 
-    def slot(self, program: tuple[tuple[Any, ...], ...], i: int, names: dict[str, Known], first: int = 0) -> dict[str, Known]:
+    def slot(
+        self, program: tuple[tuple[Any, ...], ...], i: int, names: dict[str, Known], first: int = 0
+    ) -> dict[str, Known]:
         for place, instruction in enumerate(program[first:], start=first):
             self._do(instruction, i, place, names)
         return names
@@ -246,10 +253,16 @@ def programs(draw: Any, kept_forms: bool = False) -> Programmed:
         refs = [*sure, *draw(st.lists(st.sampled_from(pool), min_size=0 if sure else 1, max_size=3))]
         if evaluations and draw(st.booleans()):
             ends = draw(st.sampled_from(((0, -1), (-1, 0))))
-            refs.append(("delta", *ends, draw(st.sampled_from([*registers, *scratches])), draw(st.sampled_from(evaluations))))
+            refs.append(
+                ("delta", *ends, draw(st.sampled_from([*registers, *scratches])), draw(st.sampled_from(evaluations)))
+            )
         return tuple((draw(coefficient), ref) for ref in refs)
 
-    kinds = ["eval", "eval", "assign", "assign", "scratch"] + ["mix", "swap"] * (len(registers) > 1 and not lagging) + ["form"] * kept_forms
+    kinds = (
+        ["eval", "eval", "assign", "assign", "scratch"]
+        + ["mix", "swap"] * (len(registers) > 1 and not lagging)
+        + ["form"] * kept_forms
+    )
     for kind in draw(st.lists(st.sampled_from(kinds), max_size=6)):
         register = draw(st.sampled_from(registers))
         name = f"{kind[0]}{len(lines)}"
@@ -277,4 +290,3 @@ def programs(draw: Any, kept_forms: bool = False) -> Programmed:
     else:
         lines += [("assign", r, terms(r), -1) for r in draw(st.permutations(registers))]
     return Programmed(registers, tuple(lines))
-

@@ -17,7 +17,7 @@ from bdia_numerics.studies.results import Choice, Config
 
 ROOT = Path(__file__).resolve().parent.parent
 runner = CliRunner()
-SMALL = Config(budgets=(10, 50), images=4, dtypes=("float64",), spacings=("trailing",))
+SMALL = Config(steps=(10, 50), images=4, dtypes=("float64",), spacings=("trailing",))
 
 
 def run(*arguments: str):

@@ -15,7 +15,8 @@ def without_evidence(text):
 def test_the_committed_page_is_the_ledgers():
     registered = checks()
     decided = [
-        Decided(s, registered[s.id].verdict if s.id in registered else s.verdict, "", 0.0) for s in statements().values()
+        Decided(s, registered[s.id].verdict if s.id in registered else s.verdict, "", 0.0)
+        for s in statements().values()
     ]
     assert without_evidence(PAGE.read_text(encoding="utf-8")) == without_evidence(page(decided))
 

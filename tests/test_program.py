@@ -62,13 +62,17 @@ def use_in_an_evaluation(s, y, z, form):
 
 
 @pytest.mark.parametrize("use", [use_assigned, use_mixed, use_in_a_mix, use_in_an_evaluation])
-@pytest.mark.parametrize("make", [lambda s, z: 2 * z, lambda s, z: z - z, lambda s, z: s.delta(s.i, s.i - 1, z, s.eps(z))])
+@pytest.mark.parametrize(
+    "make", [lambda s, z: 2 * z, lambda s, z: z - z, lambda s, z: s.delta(s.i, s.i - 1, z, s.eps(z))]
+)
 def test_a_form_is_stale_once_a_version_that_it_mentions_is_overwritten(use, make):
     def step(s):
         y, z = s.registers
         use(s, y, z, make(s, z))
 
-    with pytest.raises(StaleFormError, match=r"mentions z, a version that has been overwritten: form it again, or keep it"):
+    with pytest.raises(
+        StaleFormError, match=r"mentions z, a version that has been overwritten: form it again, or keep it"
+    ):
         solve(solver_of(step), model, GRID, Z)
 
 
@@ -88,7 +92,9 @@ def test_a_form_survives_a_swap_and_a_change_of_something_else():
 
 def test_an_evaluation_outlives_its_argument_and_is_then_refused_by_invert():
     solution = solve(StaleMutant(), model, GRID, Z)
-    with pytest.raises(NotInvertibleError, match=r"undoing the assignment of y needs eps\(z at 1, 1\), and z at 1 no longer stands"):
+    with pytest.raises(
+        NotInvertibleError, match=r"undoing the assignment of y needs eps\(z at 1, 1\), and z at 1 no longer stands"
+    ):
         invert(StaleMutant(), model, GRID, solution.state)
     assert not invertibility(StaleMutant()).invertible
 
@@ -131,7 +137,9 @@ def test_derived_inverse_is_exact(name):
 def test_others_are_refused_with_the_remedy(name):
     solver = REFUSED[name]
     there = solve(solver, model, GRID, Z)
-    with pytest.raises(NotInvertibleError, match="is not exactly invertible here, .*; use encode with a method") as caught:
+    with pytest.raises(
+        NotInvertibleError, match="is not exactly invertible here, .*; use encode with a method"
+    ) as caught:
         invert(solver, model, GRID, there.state)
     assert "\n" not in str(caught.value)
 
@@ -297,7 +305,9 @@ def coefficients(line):
 
 def parsed(text):
     text = text.replace(r"\left", "").replace(r"\right", "").replace("\\, ", " ")
-    text = re.sub(r"\\(alpha|sigma)_\{i([+-]1)?\}", lambda m: f"{m[1]}_{3 + int(m[2] or 0)}", text).replace(r"\gamma", "gamma")
+    text = re.sub(r"\\(alpha|sigma)_\{i([+-]1)?\}", lambda m: f"{m[1]}_{3 + int(m[2] or 0)}", text).replace(
+        r"\gamma", "gamma"
+    )
     while (new := re.sub(r"\\frac\{([^{}]*)\}\{([^{}]*)\}", r"((\1)/(\2))", text)) != text:
         text = new
     text = re.sub(r"\^\{(\d)\}", r"**\1", text)
@@ -343,7 +353,9 @@ def test_every_printed_line_names_what_it_computes(solver):
 def test_a_numerical_parameter_is_printed_with_its_value_on_request():
     assert r"\gamma" in step_latex(BDIA(Fraction(1, 2)))
     assert r"\gamma" not in step_latex(BDIA(Fraction(1, 2)), symbols=False)
-    assert coefficients(printed(step_latex(BDIA(Fraction(1, 2)), symbols=False))["z_{i-1}"])["z_{i+1}"] == sympy.Rational(1, 2)
+    assert coefficients(printed(step_latex(BDIA(Fraction(1, 2)), symbols=False))["z_{i-1}"])[
+        "z_{i+1}"
+    ] == sympy.Rational(1, 2)
 
 
 def test_collapsed_ddim_is_eq_8():

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from random_programs import Plain, Programmed, StaleError, Step, determinant, programs, record, refusal
 
 from bdia_numerics import NotInvertibleError, grids, invert, schedules, solve, spaces
-from bdia_numerics.program import Recorder, Run, Segment, StaleFormError, Trace, execute, inverse_run, make_plan, structure
+from bdia_numerics.program import (
+    Recorder,
+    Run,
+    Segment,
+    StaleFormError,
+    Trace,
+    execute,
+    inverse_run,
+    make_plan,
+    structure,
+)
 from bdia_numerics.program.record import Held
 
 # No database and no clock: the same programs on every machine.
@@ -92,7 +102,10 @@ def assert_contraction(solver: Programmed, step: Step) -> None:
     twin = pulled_back(solver, step, values, times, moved)
     if twin is not None:
         assert not same(twin, values)
-        ends = [Plain.start(polynomial, GRID, v, times).run(solver, range(step.slot, step.slot - 1, -1)) for v in (values, twin)]
+        ends = [
+            Plain.start(polynomial, GRID, v, times).run(solver, range(step.slot, step.slot - 1, -1))
+            for v in (values, twin)
+        ]
         assert same(ends[0].values(), ends[1].values())
         return
     # An earlier instruction of the step cannot be undone either: the pair stands before this instruction.
@@ -133,7 +146,9 @@ def kernel(matrix: Any) -> list[Fraction]:
     return vector
 
 
-def pulled_back(solver: Programmed, step: Step, values: Any, times: dict[str, int], moved: Any) -> dict[str, Any] | None:
+def pulled_back(
+    solver: Programmed, step: Step, values: Any, times: dict[str, int], moved: Any
+) -> dict[str, Any] | None:
     """Return the state before the step that the instructions before this one take to `moved`; None if they lose some."""
     trace = Trace(GRID)
     held = {name: Held(trace.new(name), times[name]) for name in values}
@@ -177,7 +192,9 @@ def test_the_random_programs_reach_every_verdict(wanted):
 @given(programs(kept_forms=True))
 def test_a_kept_form_is_right_or_stale(solver):
     shape = structure_or_none(solver)
-    plain = Plain.start(polynomial, GRID, {r: fractions(k) for k, r in enumerate(solver.registers)}, dict.fromkeys(solver.registers, 1))
+    plain = Plain.start(
+        polynomial, GRID, {r: fractions(k) for k, r in enumerate(solver.registers)}, dict.fromkeys(solver.registers, 1)
+    )
     try:
         plain.slot(solver.program, 1, {})
     except StaleError:
@@ -243,4 +260,6 @@ def test_large_arrays_are_reused_and_never_mixed_up(solver, kind):
         assert np.array_equal(values[name], wide[k]), "the caller's array was written to"
         scale = np.max(np.abs(plain.largest))
         # A few dozen operations, each rounded at the scale of the largest value met: far below one mixed-up value.
-        assert np.allclose(there.state.registers[name], plain.registers[name].value, rtol=0, atol=1e4 * np.finfo(float).eps * scale)
+        assert np.allclose(
+            there.state.registers[name], plain.registers[name].value, rtol=0, atol=1e4 * np.finfo(float).eps * scale
+        )

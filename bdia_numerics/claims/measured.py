@@ -38,7 +38,7 @@ def digits(bdia: Callable[[float], Any] = BDIA, encode: Callable[..., integrate.
     """Compare both sides of every round trip, at the smallest and the largest number of steps."""
     config = Config()
     if (bdia, encode) != (BDIA, integrate.encode):
-        config = replace(config, contenders=contenders(bdia), budgets=(config.budgets[0], config.budgets[-1]))
+        config = replace(config, contenders=contenders(bdia), steps=(config.steps[0], config.steps[-1]))
     results = study(config, encode)
     for spacing in config.spacings:
         for dtype in config.dtypes:
@@ -49,8 +49,8 @@ def digits(bdia: Callable[[float], Any] = BDIA, encode: Callable[..., integrate.
 
 
 def _rows(results: Digits, solver: str, spacing: str, dtype: str = "float64") -> list[Row]:
-    budgets = results.config.budgets
-    return [results.row(solver, spacing, dtype, b) for b in (budgets[0], budgets[-1])]
+    steps = results.config.steps
+    return [results.row(solver, spacing, dtype, n) for n in (steps[0], steps[-1])]
 
 
 def _returns(results: Digits, spacing: str, dtype: str) -> None:
@@ -106,7 +106,7 @@ def _evidence(results: Digits) -> str:
     _, ddim = _rows(results, "DDIM", "trailing")
     _, one = _rows(results, "BDIA, gamma 1", "trailing")
     _, half = _rows(results, "BDIA, gamma 0.5", "trailing")
-    single = results.row("BDIA, gamma 0.5", "trailing", "float32", results.config.budgets[-1])
+    single = results.row("BDIA, gamma 0.5", "trailing", "float32", results.config.steps[-1])
     return (
         f"{results.config.images} images of 64 pixels, {one.steps} steps, trailing grid, float64, root mean squares: "
         f"data to noise and back {one.data_round_trip:.1e} (gamma 1) against {ddim.data_round_trip:.1e} (DDIM inversion); "

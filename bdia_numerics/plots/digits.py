@@ -86,7 +86,7 @@ def _draw_errors(figure: Any, results: Digits, spacing: str, dtype: str) -> None
         ax.set(xscale="log", yscale="log", xlabel="model evaluations")
         ax.set_title(title)
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xticks(results.config.budgets, [str(b) for b in results.config.budgets])
+        ax.set_xticks(results.config.steps, [str(b) for b in results.config.steps])
         if name != "data_round_trip":
             ax.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
             ax.yaxis.set_major_formatter("{x:g}")

@@ -90,21 +90,23 @@ def study(config: Config | None = None, encode: Encode = encode) -> Digits:
 @_single_threaded
 def _study(config: Config, encode: Encode) -> Digits:
     model = law(config.bandwidth).model(schedules.stable_diffusion())
-    grids_of = {(s, n): make_grid(s, n) for s in config.spacings for n in _steps(config)}
+    grids_of = {(s, n): make_grid(s, n) for s in config.spacings for c in config.contenders for n in _steps(config, c)}
     truth = reference(config, tuple(sorted({float(g.t[g.n]) for g in grids_of.values()})))
     x = images(config)
     rows = [
-        _row(c, model, spacing, grids_of[spacing, budget // structure(c.solver).nfe], dtype, truth, x, encode)
+        _row(c, model, spacing, grids_of[spacing, n], dtype, truth, x, encode)
         for spacing in config.spacings
         for dtype in config.dtypes
         for c in config.contenders
-        for budget in config.budgets
+        for n in _steps(config, c)
     ]
     return Digits(config, tuple(rows))
 
 
-def _steps(config: Config) -> set[int]:
-    return {budget // structure(c.solver).nfe for budget in config.budgets for c in config.contenders}
+def _steps(config: Config, contender: Contender) -> list[int]:
+    """Return the steps that a solver takes: those of all, and those that cost as many evaluations."""
+    nfe = structure(contender.solver).nfe
+    return sorted({*config.steps, *(n // nfe for n in config.steps)})
 
 
 def reference(config: Config, times: tuple[float, ...]) -> Reference:

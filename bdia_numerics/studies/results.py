@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bdia_numerics.program import Solver
-from bdia_numerics.solvers import BDIA, DDIM
+from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT
 
 Array = np.ndarray[Any, Any]
 Spacing = Literal["leading", "trailing"]
@@ -30,6 +30,8 @@ def contenders(bdia: Callable[[float], Solver] = BDIA) -> tuple[Contender, ...]:
         Contender("BDIA, gamma 0.5", bdia(0.5)),
         Contender("BDIA, gamma 0.9", bdia(0.9)),
         Contender("BDIA, gamma 1", bdia(1)),
+        Contender("EDICT, p 0.93", EDICT()),
+        Contender("CBDIA, 0.95, 0.05", CBDIA()),
     )
 
 
@@ -43,8 +45,8 @@ class Config:
         The solvers.
     spacings
         Of the grid: "leading" with one step of offset, "trailing".
-    budgets
-        Model evaluations allowed per sample; a solver with k evaluations a step takes budget // k steps.
+    steps
+        Numbers of steps. A solver with k evaluations a step also takes steps // k, to meet the others at equal NFE.
     dtypes
         Floats of the states.
     images
@@ -59,7 +61,7 @@ class Config:
 
     contenders: tuple[Contender, ...] = contenders()
     spacings: tuple[Spacing, ...] = ("leading", "trailing")
-    budgets: tuple[int, ...] = (10, 20, 40, 50)
+    steps: tuple[int, ...] = (10, 20, 40, 50)
     dtypes: tuple[str, ...] = ("float32", "float64")
     images: int = 16
     bandwidth: float = 0.25
@@ -163,11 +165,9 @@ class Digits:
     config: Config
     rows: tuple[Row, ...]
 
-    def row(self, solver: str, spacing: str, dtype: str, budget: int) -> Row:
-        """Return one row; KeyError if it was not run."""
-        place = self.config.budgets.index(budget)
-        found = [r for r in self.rows if (r.solver, r.spacing, r.dtype) == (solver, spacing, dtype)]
-        return found[place]
+    def row(self, solver: str, spacing: str, dtype: str, steps: int) -> Row:
+        """Return one row; StopIteration if it was not run."""
+        return next(r for r in self.rows if (r.solver, r.spacing, r.dtype, r.steps) == (solver, spacing, dtype, steps))
 
 
 def rms(difference: Array) -> float:
