@@ -22,7 +22,9 @@ def _mathml(formula: str) -> str:
     from latex2mathml.converter import convert
 
     converted: str = convert(formula)
-    return converted
+    # Without a mathematical font, Chromium sets a lone subscript on the line, and no browser reads bold as a variant.
+    converted = converted.replace("<msub>", "<msubsup>").replace("</msub>", "<mrow></mrow></msubsup>")
+    return converted.replace('mathvariant="bold"', 'mathvariant="normal" style="font-weight: bold"')
 
 
 def number(x: float, digits: int = 2) -> str:

@@ -150,6 +150,12 @@ def x0_form(prediction: str, point: Any) -> tuple[Scalar, Scalar]:
     return _field(a), _field(b)
 
 
+def velocity_form(prediction: str, point: Any) -> tuple[Scalar, Scalar]:
+    """Return (a, b) with dz/dt = a z + b m, as `x0_form` does for x0; ValueError also where a derivative is unknown."""
+    a, b = _conversion(_known(prediction), "velocity", point)
+    return _field(a), _field(b)
+
+
 def _form(prediction: str, point: Any, *, wants_eps: bool) -> tuple[Scalar, Scalar]:
     alpha, sigma = _field(point.alpha), _field(point.sigma)
     if prediction == ("eps" if wants_eps else "x0"):

@@ -30,7 +30,7 @@ def test_a_formula_is_read_as_it_is_meant():
     fraction = ElementTree.fromstring(formulas.html(r"$\frac{a}{b_{i-1}}$"))
     names = [element.tag.rpartition("}")[2] for element in fraction.iter()]
     assert names.count("mfrac") == 1
-    assert names.count("msub") == 1
+    assert names.count("msubsup") == 1
     assert "".join(fraction.itertext()) == "abi\u22121"
 
 

@@ -34,7 +34,7 @@ def portraits(runs: Sequence[Portrait]) -> Figure:
 def errors(results: Digits, spacing: str = "trailing", dtype: str = "float64") -> Figure:
     """Draw the error of samples, the distance of latents and the round-trip error against model evaluations."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 3.1), layout="constrained")
+        figure = Figure(figsize=(7.6, 3.4), layout="constrained")
         _draw_errors(figure, results, spacing, dtype)
     return figure
 
@@ -43,8 +43,8 @@ def overview(results: Digits, runs: Sequence[Portrait]) -> Figure:
     """Draw both, one above the other."""
     with mpl.rc_context(STYLE):
         top = 1.85 * len(runs) + 0.15
-        figure = Figure(figsize=(7.6, top + 3.2), layout="constrained")
-        parts: Any = figure.subfigures(2, 1, height_ratios=[top, 3.2])
+        figure = Figure(figsize=(7.6, top + 3.5), layout="constrained")
+        parts: Any = figure.subfigures(2, 1, height_ratios=[top, 3.5])
         _draw_portraits(parts[0], runs)
         _draw_errors(parts[1], results, "trailing", "float64")
     return figure
@@ -85,16 +85,19 @@ def _draw_errors(figure: Any, results: Digits, spacing: str, dtype: str) -> None
             ax.plot(nfe, [_drawable(r, name, limit) for r in own], label=label, **style[label])
         ax.set(xscale="log", yscale="log", xlabel="model evaluations")
         ax.set_title(title)
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xticks(results.config.steps, [str(b) for b in results.config.steps])
+        _plain_ticks(ax.xaxis)
         if name != "data_round_trip":
-            ax.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
-            ax.yaxis.set_major_formatter("{x:g}")
-            ax.yaxis.set_minor_locator(NullLocator())
+            _plain_ticks(ax.yaxis)
         if beyond := [r for r in rows if not getattr(r, name) <= limit]:
             _say_beyond(ax, beyond, name, limit)
     handles, names = ax.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(labels), handlelength=3)
+    figure.legend(handles, names, loc="outside lower center", ncols=min(len(labels), 3), handlelength=3)
+
+
+def _plain_ticks(axis: Any) -> None:
+    axis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def _drawable(r: Row, name: str, limit: float) -> float:

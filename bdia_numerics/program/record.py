@@ -124,6 +124,10 @@ class Recorder:
         """The slot from t_i to t_{i-1}."""
         return Slot(self.trace.grid, self.i)
 
+    def t(self, time: Time) -> Scalar:
+        """Return t at a time."""
+        return self.trace.grid.space.field(self.trace.point(time).t)
+
     def alpha(self, time: Time) -> Scalar:
         """Return alpha at a time."""
         return self.trace.point(time).alpha
@@ -204,11 +208,17 @@ class Recorder:
 
     def x0(self, z: Linear, e: Linear) -> Form:
         """Return the data prediction (z - sigma eps)/alpha; as the model gives it, where `e` was taken at `z`."""
-        form = z.form()
-        if isinstance(e, Evaluation) and list(form.terms) == [e.argument]:
-            of_state, of_output = models.x0_form(self.trace.prediction, self.trace.point(e.time))
-            return form.times(of_state) + Form(self, {e.number: of_output})
-        raise TypeError("x0 needs an evaluation and the value that it was taken at: pass z and s.eps(z)")
+        return self._predicted(models.x0_form, z, e)
+
+    def velocity(self, z: Linear, e: Linear) -> Form:
+        """Return dz/dt = alpha_dot x0 + sigma_dot eps, eq. (2); as the model gives it, where `e` was taken at `z`."""
+        return self._predicted(models.velocity_form, z, e)
+
+    def _predicted(self, form_of: Callable[[str, Point], tuple[Scalar, Scalar]], z: Linear, e: Linear) -> Form:
+        if not isinstance(e, Evaluation) or list(z.form().terms) != [e.argument]:
+            raise TypeError("x0 and velocity need an evaluation and the value that it was taken at: z and s.eps(z)")
+        of_state, of_output = form_of(self.trace.prediction, self.trace.point(e.time))
+        return z.form().times(of_state) + Form(self, {e.number: of_output})
 
     def half_log_snr(self, time: Time) -> Scalar:
         """Return log(alpha/sigma), rounded in the grid's system; TypeError for fractions."""

@@ -17,7 +17,7 @@ class Solver(Protocol):
     """What any solver must have: the names of its registers, and one step.
 
     Optional attributes: ``output``, the register that is the solution's `.z` ("z" by default); ``evaluations``, the
-    names of the registers that hold evaluations instead of states, or a dict from names to "eps" or "x0"; ``starter``,
+    names of the registers that hold evaluations instead of states, or a dict from names to "eps", "x0" or "velocity"; ``starter``,
     the solver that makes the first states, DDIM by default.
     """
 

@@ -115,13 +115,12 @@ def _chain(starter: Solver, trace: Trace, z: Held, depth: int) -> tuple[dict[int
 
 
 def _prediction(solver: Solver, name: str, s: Recorder) -> int:
-    """Record what an evaluation register holds at its state: eps, or x0 where the solver says so."""
+    """Record what an evaluation register holds at its state: eps, or x0 or velocity where the solver says so."""
     (z,) = s.registers
     e = s.eps(z)
     kinds = getattr(solver, "evaluations", ())
-    if isinstance(kinds, dict) and kinds[name] == "x0":
-        return s.scratch(s.x0(z, e)).number
-    return s.eps_number(e)
+    kind = kinds[name] if isinstance(kinds, dict) else "eps"
+    return s.eps_number(e) if kind == "eps" else s.scratch(getattr(s, kind)(z, e)).number
 
 
 def _begin(solver: Solver, trace: Trace, chain: dict[int, int], first: int) -> tuple[Mapping, tuple[Op, ...]]:

@@ -1,0 +1,86 @@
+"""Explicit Runge-Kutta methods in (z/alpha, sigma/alpha), as solvers and as bases of others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+from bdia_numerics.program import Form, Linear, Recorder
+
+HALF = Fraction(1, 2)
+
+
+class Base(Protocol):
+    """A one-step method as a function: what it adds to a value, in either direction."""
+
+    def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form:
+        """Return what a step from t_i to t_j adds to the value `x` at t_i."""
+
+
+class OneStep:
+    """A solver whose step adds its increment."""
+
+    registers = ("z",)
+
+    def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form:
+        """Return what a step from t_i to t_j adds to the value `x` at t_i."""
+        raise NotImplementedError
+
+    def step(self, s: Recorder) -> None:
+        """Record the step from t_i to t_{i-1}."""
+        (z,) = s.registers
+        s.assign(z, z + self.increment(s, z, s.i, s.i - 1), at=s.i - 1)
+
+
+@dataclass(frozen=True)
+class Euler(OneStep):
+    """The explicit Euler method in (z/alpha, sigma/alpha), which is DDIM, as a base of other methods.
+
+    State     z_i, of shape (*batch, *data)
+    Order     1
+    NFE       1 per step
+    Requires  an approximate inversion: its step is not exactly invertible by its structure
+    Source    paper, eq. (6)-(8), (21)
+    """
+
+    def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form:
+        """Return Delta(t_i -> t_j | x), eq. (21) and (23)."""
+        return s.delta(i, j, x, s.eps(x, at=i))
+
+
+@dataclass(frozen=True)
+class Midpoint(OneStep):
+    """The explicit midpoint rule in (z/alpha, sigma/alpha).
+
+    State     z_i, of shape (*batch, *data)
+    Order     2
+    NFE       2 per step
+    Requires  an approximate inversion: its step is not exactly invertible by its structure; a grid with a schedule
+    Source    Runge, Math. Ann. 1895, in the variables of eq. (34)
+    """
+
+    def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form:
+        """Return the increment with the slope half-way in sigma/alpha."""
+        middle = s.between(i, j, HALF)
+        return s.delta(i, j, x, s.eps(x + s.delta(i, middle, x, s.eps(x, at=i)), at=middle))
+
+
+@dataclass(frozen=True)
+class RK4(OneStep):
+    """The classical Runge-Kutta method in (z/alpha, sigma/alpha).
+
+    State     z_i, of shape (*batch, *data)
+    Order     4
+    NFE       4 per step
+    Requires  an approximate inversion: its step is not exactly invertible by its structure; a grid with a schedule
+    Source    Kutta, Z. Math. Phys. 1901, in the variables of eq. (34)
+    """
+
+    def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form:
+        """Return the increment with slopes at both ends and two half-way in sigma/alpha."""
+        middle, e1 = s.between(i, j, HALF), s.eps(x, at=i)
+        e2 = s.eps(x + s.delta(i, middle, x, e1), at=middle)
+        e3 = s.eps(x + s.delta(i, middle, x, e2), at=middle)
+        e4 = s.eps(x + s.delta(i, j, x, e3), at=j)
+        return s.delta(i, j, x, (e1 + 2 * e2 + 2 * e3 + e4) / 6)

@@ -1,0 +1,149 @@
+"""States: copies that cannot be written to, files that keep every digit, and refusals of what does not fit."""
+
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+
+from bdia_numerics import BDIA, DDIM, State, grids, invert, schedules, solve, spaces
+
+N = 4
+GRID = grids.uniform(schedules.flow(), N, t_min=Fraction(1, 10), t_max=Fraction(4, 5), space=spaces.FRACTION)
+
+
+def model(z, t):
+    return z * t / 3
+
+
+def floats(gamma=1, z=(0.25, -1.5)):
+    return solve(BDIA(gamma), model, GRID.to(np.float64), np.array(z))
+
+
+def test_a_state_is_a_read_only_copy():
+    z = np.ones(2)
+    state = State("x", "y", {"z": z}, {"z": 0})
+    z[0] = 5
+    assert state.registers["z"][0] == 1
+    with pytest.raises(ValueError, match="read-only"):
+        state.registers["z"][0] = 2
+    with pytest.raises(TypeError):
+        state.registers["z"] = z
+    with pytest.raises(TypeError):
+        state.times["z"] = 3
+    with pytest.raises(AttributeError):
+        state.solver = "other"
+
+
+def test_what_a_state_says():
+    state = floats().state
+    assert dict(state.times) == {"z_prev": 1, "z": 0}
+    assert set(state.registers) == {"z_prev", "z"}
+    assert state.solver.startswith("BDIA(gamma=1")
+    assert dict(state.remainder) == {}
+    other = solve(BDIA(0.5), model, GRID.to(np.float64), np.array([0.25, -1.5])).state
+    assert other.solver != state.solver and other.grid == state.grid
+
+
+def test_a_solution_does_not_share_memory_with_its_state():
+    solution = floats()
+    kept = solution.state.registers["z"].copy()
+    solution.z[...] = 7
+    assert np.array_equal(solution.state.registers["z"], kept)
+
+
+@pytest.mark.parametrize("dps", [15, 30, 60])
+def test_every_digit_of_an_mpf_is_kept_whatever_the_precision_outside(tmp_path, dps):
+    grid = GRID.to(spaces.MPMath(dps))
+    with mpmath.workdps(dps):
+        z = np.array([mpmath.mpf(1) / 3, -mpmath.mpf(10) ** 40 / 7, mpmath.mpf(10) ** -40 / 7, mpmath.mpf(0)])
+    state = solve(BDIA(), model, grid, z).state
+    state.save(tmp_path / "s.npz")
+    with mpmath.workdps(5):
+        loaded = State.load(tmp_path / "s.npz")
+    for name, value in state.registers.items():
+        assert [x._mpf_ for x in loaded.registers[name]] == [x._mpf_ for x in value]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_every_bit_of_a_float_is_kept(tmp_path, dtype):
+    z = (np.arange(1, 7).reshape(2, 3) / dtype(7)).astype(dtype)
+    State("a", "b", {"z": z, "s": z[0, 0]}, {"z": 3, "s": 2}).save(tmp_path / "s")
+    loaded = State.load(tmp_path / "s")
+    assert loaded.registers["z"].tobytes() == z.tobytes() and loaded.registers["z"].dtype == dtype
+    assert loaded.registers["s"] == z[0, 0] and isinstance(loaded.registers["s"], dtype)
+    assert dict(loaded.times) == {"z": 3, "s": 2}
+
+
+def test_fractions_and_scalars_are_kept(tmp_path):
+    value = Fraction(-(3**200), 7**150)
+    State("a", "b", {"z": np.array([[value]]), "s": value}, {"z": 0, "s": 0}).save(str(tmp_path / "s.npz"))
+    loaded = State.load(str(tmp_path / "s.npz"))
+    assert loaded.registers["z"].shape == (1, 1) and loaded.registers["z"][0, 0] == value
+    assert loaded.registers["s"] == value and isinstance(loaded.registers["s"], Fraction)
+
+
+def test_a_file_holds_no_pickles(tmp_path):
+    floats().state.save(tmp_path / "s.npz")
+    with np.load(tmp_path / "s.npz", allow_pickle=False) as data:
+        assert all(data[name].dtype != object for name in data)
+
+
+@pytest.mark.parametrize("content", ["text", "npy", "npz", "empty"])
+def test_a_file_of_something_else(tmp_path, content):
+    path = tmp_path / "other.npz"
+    match content:
+        case "text":
+            path.write_text("no state\n")
+        case "npy":
+            with path.open("wb") as file:
+                np.save(file, np.ones(2))
+        case "npz":
+            np.savez(path, a=np.ones(2))
+        case "empty":
+            path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"path=.*other.npz' holds no State: pass a file written by State.save"):
+        State.load(path)
+    with pytest.raises(FileNotFoundError):
+        State.load(tmp_path / "none.npz")
+
+
+def line(caught):
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_a_state_of_another_solver_parameter_grid_or_end_is_refused():
+    grid, state = GRID.to(np.float64), floats().state
+    other = grids.uniform(schedules.flow(), N, t_min=0.1, t_max=0.7)
+    for solver, where, message in (
+        (BDIA(0.5), grid, "state is of solver BDIA"),
+        (DDIM(), grid, None),
+        (BDIA(), other, "another grid: pass the grid of the run that made it"),
+        (BDIA(), grid[1:N], "pass the state of that end"),
+    ):
+        with pytest.raises(ValueError, match=message) as caught:
+            invert(solver, model, where, state)
+        line(caught)
+    with pytest.raises(ValueError, match="stands at indices .* and this run begins at .*: pass the state of that end") as caught:
+        solve(BDIA(), model, grid, state)
+    line(caught)
+    noise_end = invert(BDIA(), model, grid, state).state
+    assert np.allclose(solve(BDIA(), model, grid, noise_end).z, floats().z, rtol=1e-12)
+    with pytest.raises(TypeError, match="state is a ndarray: pass the .state of a Solution; to start from data alone, use encode"):
+        invert(BDIA(), model, grid, state.registers["z"])
+
+
+def test_functions_of_the_slot_are_named_by_their_name():
+    def ramp(slot):
+        return 1 / slot.i
+
+    def flat(slot):
+        return 1
+
+    grid = GRID.to(np.float64)
+    state = solve(BDIA(ramp), model, grid, np.ones(2)).state
+    assert "ramp" in state.solver and " at 0x" not in state.solver
+    with pytest.raises(ValueError, match="state is of solver"):
+        invert(BDIA(flat), model, grid, state)
