@@ -295,6 +295,3 @@ class Recorder:
                     f"{what} mentions {self.trace.names[number]}, a version that has been overwritten: "
                     "form it again, or keep it with s.scratch"
                 )
-
-
-Program = Callable[[Recorder], None]

@@ -61,6 +61,6 @@ class BDIAHeun:
         """Return ^z_i, eq. (37)."""
         z_prev, z, *rest = s.registers
         start, i, g = s.i + 1, s.i, s.value(self.gamma)
-        older, newer = (slope(s, self.variable, x, s.eps(x)) for x in (z_prev, z))
-        from_there = rest[0] if rest else z_prev
-        return (1 - g) * z + g * moved(s, self.variable, from_there, start, i, (older + newer) / 2)
+        average = (slope(s, self.variable, z_prev, s.eps(z_prev)) + slope(s, self.variable, z, s.eps(z))) / 2
+        base = rest[0] if rest else z_prev
+        return (1 - g) * z + g * moved(s, self.variable, base, start, i, average)

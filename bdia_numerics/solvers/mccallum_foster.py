@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 from bdia_numerics.program import Parameter, Recorder
 from bdia_numerics.solvers.parameters import in_unit_interval
@@ -32,15 +31,12 @@ class McCallumFoster:
 
     def __post_init__(self) -> None:
         in_unit_interval("coupling", self.coupling, self.allow_any)
+        if not callable(getattr(self.base, "increment", None)):
+            raise TypeError(f"base={self.base!r} has no increment: use Euler(), Midpoint(), RK4() or DPMSolver()")
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}."""
         z, y = s.registers
         c, i, end = s.value(self.coupling), s.i, s.i - 1
-        s.assign(z, self._coupled(s, c) + self.base.increment(s, y, i, end), at=end)
+        s.assign(z, c * z + (1 - c) * y + self.base.increment(s, y, i, end), at=end)
         s.assign(y, y - self.base.increment(s, z, end, i), at=end)
-
-    def _coupled(self, s: Recorder, c: Any) -> Any:
-        """Return what the increment is added to."""
-        z, y = s.registers
-        return c * z + (1 - c) * y

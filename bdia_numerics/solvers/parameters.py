@@ -1,4 +1,4 @@
-"""Checks of parameters that are plain numbers; symbols and functions of the slot pass."""
+"""Checks of options, and of parameters that are plain numbers; symbols and functions of the slot pass."""
 
 from __future__ import annotations
 
@@ -29,3 +29,9 @@ def in_unit_interval(name: str, value: object, allow_any: bool) -> None:
         raise ValueError(
             f"{name}={value!r} lies outside [0, 1]: pass a number in [0, 1], or allow_any=True to go there on purpose"
         )
+
+
+def one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Raise ValueError unless an option is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is unknown: use {', '.join(map(repr, choices))}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from bdia_numerics.program import Recorder
 from bdia_numerics.solvers.mccallum_foster import McCallumFoster
@@ -28,8 +27,7 @@ class Rex(McCallumFoster):
         """Record the step from t_i to t_{i-1}."""
         z, y = s.registers
         c, i, end = s.value(self.coupling), s.i, s.i - 1
-        s.assign(z, self._scaled(s, i, end, c * (z - y)) + y + self.base.increment(s, y, i, end), at=end)
-        s.assign(y, self._scaled(s, i, end, y - z - self.base.increment(s, z, end, i)) + z, at=end)
-
-    def _scaled(self, s: Recorder, i: int, j: int, x: Any) -> Any:
-        return s.alpha(j) / s.alpha(i) * x
+        increment = self.base.increment(s, y, i, end)
+        scale = s.alpha(end) / s.alpha(i)
+        s.assign(z, scale * c * (z - y) + y + increment, at=end)
+        s.assign(y, z + scale * (y - z - self.base.increment(s, z, end, i)), at=end)

@@ -1,17 +1,18 @@
-"""The page of misprints, written from the ledger: what is printed, what is right, why, and how it was decided."""
+"""Pages written from the ledger: its head for the README, and the misprints with what is right and why."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
-from bdia_numerics.claims.ledger import Decided
+from bdia_numerics.claims.ledger import VERDICTS, Decided
 
 _HEAD = """# Misprints of the paper
 
 Every place where the print of *Exact Diffusion Inversion via Bi-directional Integration Approximation* needs a correction, with what
 is printed, what is right, and the argument. The verdict is that of the numbered statement in its right form: `misprint` where the
 formula itself is affected, `proved` where the formula is right and the words around it are not, `open` where the right form still waits for
-its check. This page is written by `python experiments/misprints.py` from the ledger that `bdia verify` prints.
+its check. This page is written by `python experiments/ledger_pages.py` from the ledger that `bdia verify` prints.
 """
 
 _PLOT = """![Error of CBDIA (0, 1) with (61) as printed and as it should be](../images/misprint-61.png)
@@ -19,6 +20,18 @@ _PLOT = """![Error of CBDIA (0, 1) with (61) as printed and as it should be](../
 Linear VP schedule, grid uniform in asinh(sigma/alpha), a mixture of two Gaussians, 200 states, against the exact flow. As printed, the
 error stops falling: the missing factor changes the equation that is solved.
 """
+
+
+HEAD_ROWS = ("eq-10", "eq-27", "prop-1", "eq-32", "eq-33", "prop-2", "lemma-1", "lemma-2", "eq-61", "fact-17", "digits", "table-2")
+
+
+def head(decided: Iterable[Decided]) -> str:
+    """Return a table of a few claims with their verdicts, and the number of all claims by verdict, in Markdown."""
+    all_of_them = list(decided)
+    counts = Counter(d.verdict for d in all_of_them)
+    rows = [f"| {d.statement.id} | {d.statement.title} | {d.verdict} |" for d in all_of_them if d.statement.id in HEAD_ROWS]
+    numbers = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
+    return "\n".join(["| claim | | verdict |", "|---|---|---|", *rows, "", f"{len(all_of_them)} claims: {numbers}."])
 
 
 def page(decided: Iterable[Decided]) -> str:

@@ -1,0 +1,35 @@
+"""Write what shows the ledger: ``python experiments/ledger_pages.py``.
+
+The head in README.md, docs/findings/misprints.md and its figure.
+"""
+
+from pathlib import Path
+
+from bdia_numerics.claims import decide
+from bdia_numerics.claims.cbdia import STEPS, MisprintedCBDIA, misprint_errors
+from bdia_numerics.claims.pages import head, page
+from bdia_numerics.plots import image
+from bdia_numerics.plots.misprints import convergence
+from bdia_numerics.solvers import CBDIA
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- ledger:begin -->", "<!-- ledger:end -->"
+
+
+def main() -> None:
+    """Decide the claims, then write the pages."""
+    errors = {
+        "(61) as printed": misprint_errors(MisprintedCBDIA(0, 1), STEPS),
+        "(61) right": misprint_errors(CBDIA(0, 1), STEPS),
+    }
+    decided = list(decide(full=True))
+    (ROOT / "docs/images/misprint-61.png").write_bytes(image(convergence(STEPS, errors), format="png"))
+    (ROOT / "docs/findings/misprints.md").write_text(page(decided), encoding="utf-8")
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    readme.write_text(f"{before}{BEGIN}\n{head(decided)}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
