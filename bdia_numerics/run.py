@@ -256,7 +256,7 @@ def _alike(registers: Mapping[str, Any], space: Space, prefix: str = "register")
     values = {name: _checked(f"{prefix} {name}", value, space) for name, value in registers.items()}
     shapes = {name: np.shape(value) for name, value in values.items()}
     if len(set(shapes.values())) > 1:
-        raise ValueError(f"the states have shapes {shapes}: pass states of one shape")
+        raise ValueError(f"{prefix} states have the shapes {shapes}: pass states of one shape")
     return values
 
 

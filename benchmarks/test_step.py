@@ -47,7 +47,10 @@ def test_arithmetic_of_a_step_on_8_million_float64(benchmark):
     few = slice(None, None, SIZE // 7)
     (combine,) = instructions[1:]
     values = dict(zip(combine.sources, combine.coefficients, strict=True))
-    plain = sum(c * {plan.inputs["z_prev"].number: before, plan.inputs["z"].number: z}.get(n, eps)[few] for n, c in values.items())
+    plain = sum(
+        c * {plan.inputs["z_prev"].number: before, plan.inputs["z"].number: z}.get(n, eps)[few]
+        for n, c in values.items()
+    )
     # Three products and two sums.
     assert np.allclose(result[few], plain, rtol=0, atol=8 * np.finfo(float).eps * np.max(np.abs(plain)))
     z_prev[...] = before
@@ -62,7 +65,9 @@ def test_arithmetic_of_a_step_on_8_million_float64(benchmark):
     floor(), step()
     pairs = [(clock(floor, 1)[0], clock(step, 1)[0]) for _ in range(15)]
     ratio = min(b for _, b in pairs) / min(a for a, _ in pairs)
-    benchmark.extra_info.update(ratio=ratio, floor_ms=1e3 * min(a for a, _ in pairs), step_ms=1e3 * min(b for _, b in pairs))
+    benchmark.extra_info.update(
+        ratio=ratio, floor_ms=1e3 * min(a for a, _ in pairs), step_ms=1e3 * min(b for _, b in pairs)
+    )
     print(f"BDIA step on 8M float64: {ratio:.2f} of the four-pass floor (at most {MOST}, aim {AIM})")
     benchmark.pedantic(step, rounds=5, warmup_rounds=1)
     assert ratio <= MOST

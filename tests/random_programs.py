@@ -14,6 +14,7 @@ Terms are (coefficient, reference); a reference is a name, or ("delta", i, j, re
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -286,7 +287,7 @@ def programs(draw: Any, kept_forms: bool = False) -> Programmed:
             lines.append((kind, *draw(st.permutations(registers))[:2]))
     if lagging:
         lines.append(("assign", registers[0], terms(registers[0]), -1))
-        lines += [("swap", a, b) for a, b in zip(registers, registers[1:], strict=False)]
+        lines += [("swap", a, b) for a, b in pairwise(registers)]
     else:
         lines += [("assign", r, terms(r), -1) for r in draw(st.permutations(registers))]
     return Programmed(registers, tuple(lines))

@@ -138,7 +138,7 @@ def test_others_are_refused_with_the_remedy(name):
     solver = REFUSED[name]
     there = solve(solver, model, GRID, Z)
     with pytest.raises(
-        NotInvertibleError, match="is not exactly invertible here, .*; use encode with a method"
+        NotInvertibleError, match=r"is not exactly invertible here, .*; use encode with a method"
     ) as caught:
         invert(solver, model, GRID, there.state)
     assert "\n" not in str(caught.value)

@@ -88,7 +88,8 @@ def meaningful(solver, case):
     try:
         solve(solver, case.model, case.grid, case.z)
     except TypeError as error:
-        assert case.space is spaces.FRACTION and "rational" in str(error)
+        if case.space is not spaces.FRACTION or "rational" not in str(error):
+            raise
         pytest.skip(str(error))
 
 
@@ -275,7 +276,8 @@ def test_in_symbols_with_numbers_substituted_it_is_the_fraction_run(solver):
     try:
         ran = solve(solver, linear, grid, z)
     except ValueError as error:
-        assert "schedule" in str(error)
+        if "schedule" not in str(error):
+            raise
         pytest.skip(f"times in between need a schedule: {error}")
     values = [Fraction(2, 3), Fraction(-3, 5)]
     exact = solve(solver, linear, part, np.array(values)).z

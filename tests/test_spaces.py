@@ -38,7 +38,6 @@ def test_a_value_says_its_system(space):
     array = space.array([1, Fraction(1, 3), "0.25"])
     assert array.shape == (3,)
     assert spaces.of(array) == (expected if space is MP else space)
-    assert isinstance(space, spaces.Space) or space is spaces.FRACTION  # pi of a Fraction raises
     assert spaces.named(space) is space
 
 
@@ -79,7 +78,9 @@ def test_floats_are_refused_where_every_digit_counts(space, x):
         assert "write Fraction('0.5')" in str(caught.value)
 
 
-@pytest.mark.parametrize("x", [1j, np.array([1, 2]), np.array([1j]), [1.0], "1", None, object(), np.array([], dtype=object), True])
+@pytest.mark.parametrize(
+    "x", [1j, np.array([1, 2]), np.array([1j]), [1.0], "1", None, object(), np.array([], dtype=object), True]
+)
 def test_what_is_in_no_system(x):
     with pytest.raises(TypeError, match="number system"):
         spaces.of(x)
@@ -87,7 +88,7 @@ def test_what_is_in_no_system(x):
 
 def test_an_array_that_mixes_systems_is_refused():
     for mixed in ([Fraction(1, 2), 0.5], [mpmath.mpf(1), Fraction(1)], [sympy.Symbol("x"), 0.5]):
-        with pytest.raises(TypeError, match="mixes .* with .*: give all its elements in one system"):
+        with pytest.raises(TypeError, match=r"mixes .* with .*: give all its elements in one system"):
             spaces.of(np.array(mixed, dtype=object))
     assert spaces.of(np.array([1, Fraction(1, 2)], dtype=object)) is spaces.FRACTION
     assert spaces.of(np.array([sympy.Symbol("x"), sympy.Symbol("x") + 1], dtype=object)) is spaces.SYMBOLS
@@ -103,7 +104,9 @@ def test_elementary_functions(name):
             with mpmath.workdps(40):
                 exact = space.field(value)
                 # A few units in the last place of a library function.
-                assert abs(mpmath.mpf(exact.numerator) / exact.denominator - expected) <= 4 * unit(space) * abs(expected)
+                assert abs(mpmath.mpf(exact.numerator) / exact.denominator - expected) <= 4 * unit(space) * abs(
+                    expected
+                )
     with pytest.raises(TypeError, match=f"{name} of a Fraction is not rational"):
         getattr(spaces.FRACTION, name)(Fraction(3, 8))
     x = sympy.Symbol("x")
@@ -166,9 +169,9 @@ def test_formal_vectors_are_equal_exactly_when_their_coefficients_are():
     # Nothing is assumed of eps: it is neither linear nor additive.
     assert model(2 * x, 1) != 2 * model(x, 1)
     with pytest.raises(TypeError, match="float"):
-        x * 0.5  # noqa: B018
+        x * 0.5
     with pytest.raises(TypeError):
-        x + 1  # noqa: B018
+        x + 1
 
 
 # The kernel
@@ -185,7 +188,7 @@ def test_the_kernel_does_not_depend_on_its_path(dtype, size, terms):
     for c, v in zip(coefficients[1:], values[1:], strict=True):
         plain = plain + c * v
     result = linear_combination(coefficients, values)
-    assert result.dtype == dtype and result.tobytes() == plain.tobytes()
+    assert result.dtype == dtype and np.array_equal(result, plain)
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

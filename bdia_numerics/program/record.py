@@ -136,6 +136,13 @@ class Recorder:
         """Return sigma at a time."""
         return self.trace.point(time).sigma
 
+    def sigma_bar(self, time: Time) -> Scalar:
+        """Return sigma/alpha at a time; ValueError where alpha = 0."""
+        alpha = self.alpha(time)
+        if self.is_zero(alpha):
+            raise ValueError(f"alpha = 0 at index {time}: sigma/alpha is infinite there; start at a time with alpha > 0")
+        return self.sigma(time) / alpha
+
     def between(self, i: int, j: int, theta: Any, variable: str = "sigma_bar") -> Between:
         """Return the time at which `variable` is (1 - theta) of its value at t_i and theta of that at t_j."""
         return Between(i, j, theta, variable)
@@ -203,6 +210,11 @@ class Recorder:
             eps_z, eps_m = models.eps_form(self.trace.prediction, start)
             output = Form(self, {e.number: end.alpha * x0_m + end.sigma * eps_m})
             return form.times(end.alpha * x0_z + end.sigma * eps_z - 1) + output
+        if self.is_zero(start.alpha):
+            raise ValueError(
+                f"alpha = 0 at index {i}: the step takes eps at another state or time than the one it moves, "
+                "and its coefficient diverges there: end the grid before it"
+            )
         x0_z, x0_e = models.x0_form("eps", start)
         return form.times(end.alpha * x0_z - 1) + e.form().times(end.alpha * x0_e + end.sigma)
 

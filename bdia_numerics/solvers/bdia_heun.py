@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bdia_numerics.program import Form, Parameter, Recorder
+from bdia_numerics.program import Form, Linear, Parameter, Recorder
 from bdia_numerics.solvers.heun import Heun, heun, moved, slope
 from bdia_numerics.solvers.parameters import in_unit_interval, one_of
 
@@ -50,17 +50,17 @@ class BDIAHeun:
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}, Alg. 1 with the else that its line 14 lacks."""
-        z_prev, z, *rest = s.registers
-        refined = s.scratch(self._refined(s), at=s.i)
+        z_prev, z, *hat = s.registers
+        refined = self._refined(s, hat[0] if hat else z_prev)
+        if hat:
+            s.assign(hat[0], refined, at=s.i)
+            refined = hat[0].form()
         s.assign(z_prev, heun(s, self.variable, z, refined), at=s.i - 1)
         s.swap(z_prev, z)
-        if rest:
-            s.assign(rest[0], refined, at=s.i)
 
-    def _refined(self, s: Recorder) -> Form:
+    def _refined(self, s: Recorder, base: Linear) -> Form:
         """Return ^z_i, eq. (37)."""
-        z_prev, z, *rest = s.registers
-        start, i, g = s.i + 1, s.i, s.value(self.gamma)
+        z_prev, z = s.registers[:2]
+        g = s.value(self.gamma)
         average = (slope(s, self.variable, z_prev, s.eps(z_prev)) + slope(s, self.variable, z, s.eps(z))) / 2
-        base = rest[0] if rest else z_prev
-        return (1 - g) * z + g * moved(s, self.variable, base, start, i, average)
+        return g * moved(s, self.variable, base, s.i + 1, s.i, average) + (1 - g) * z

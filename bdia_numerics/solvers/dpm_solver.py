@@ -49,7 +49,7 @@ class DPMSolver(OneStep):
         e1 = s.eps(x + s.delta(i, first, x, e), at=first)
         stage = x + s.delta(i, second, x, e) + 2 * _f(s, i, second, 2 * h / 3) * (e1 - e)
         e2 = s.eps(stage, at=second)
-        return ddim + 3 * _f(s, i, j, h) / 2 * (e2 - e)
+        return ddim + (e2 - e) * (3 * _f(s, i, j, h) / 2)
 
 
 def _f(s: Recorder, i: Any, j: Any, h: Any) -> Any:

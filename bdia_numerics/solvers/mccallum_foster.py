@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from bdia_numerics.program import Parameter, Recorder
@@ -25,7 +25,7 @@ class McCallumFoster:
     """
 
     coupling: Parameter = Fraction(999, 1000)
-    base: Base = Euler()
+    base: Base = field(default_factory=Euler)
     allow_any: bool = False
     registers = ("z", "y")
 

@@ -1,0 +1,50 @@
+"""BDIA of second order: two earlier slots, each integrated again with an interpolated noise prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bdia_numerics.program import Form, Linear, Parameter, Recorder
+from bdia_numerics.solvers.interpolation import VARIABLES, increment
+from bdia_numerics.solvers.parameters import in_unit_interval, one_of
+
+
+@dataclass(frozen=True)
+class BDIA2:
+    """Second-order BDIA over three slots (exactly invertible).
+
+    z_{i-1} = z_{i+2} + [-(1-g2)(z_{i+2} - z_{i+1}) - g2 Delta(t_{i+1} -> t_{i+2} | z_i, z_{i+1})]
+                      + [-(1-g1)(z_{i+1} - z_i) - g1 Delta(t_i -> t_{i+1} | z_i, z_{i+1})] + Delta(t_i -> t_{i-1} | z_i, z_{i+1})
+
+    State     (z_{i+2}, z_{i+1}, z_i), each of shape (*batch, *data); the start is two steps of DDIM
+    Order     2, where the step ratios are bounded
+    NFE       1 per step, both ways
+    Requires  gamma2 != 0 to invert; constants in [0, 1] unless allow_any; alpha != 0
+    Source    paper, eq. (29); its increments are left open there: here eps is linear in `variable`, "sigma_bar" (sigma/alpha)
+              or "log_snr", and integrated exactly
+    """
+
+    gamma1: Parameter = 1
+    gamma2: Parameter = 1
+    variable: str = "sigma_bar"
+    allow_any: bool = False
+    registers = ("z_2", "z_1", "z")
+
+    def __post_init__(self) -> None:
+        in_unit_interval("gamma1", self.gamma1, self.allow_any)
+        in_unit_interval("gamma2", self.gamma2, self.allow_any)
+        one_of("variable", self.variable, VARIABLES)
+
+    def step(self, s: Recorder) -> None:
+        """Record the step from t_i to t_{i-1}, eq. (29)."""
+        z_2, z_1, z = s.registers
+        g1, g2, i = s.value(self.gamma1), s.value(self.gamma2), s.i
+
+        def delta(start: int, end: int, base: Linear) -> Form:
+            return increment(s, self.variable, start, end, base, (i, i + 1), (s.eps(z), s.eps(z_1)))
+
+        older = -(1 - g2) * (z_2 - z_1) - g2 * delta(i + 1, i + 2, z_1)
+        newer = -(1 - g1) * (z_1 - z) - g1 * delta(i, i + 1, z)
+        s.assign(z_2, z_2 + older + newer + delta(i, i - 1, z), at=i - 1)
+        s.swap(z_2, z_1)
+        s.swap(z_1, z)

@@ -1,0 +1,56 @@
+"""BDIA of third order: three earlier slots, each integrated again with an interpolated noise prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bdia_numerics.program import Form, Linear, Parameter, Recorder
+from bdia_numerics.solvers.heun import Heun
+from bdia_numerics.solvers.interpolation import VARIABLES, increment
+from bdia_numerics.solvers.parameters import in_unit_interval, one_of
+
+
+@dataclass(frozen=True)
+class BDIA3:
+    """Third-order BDIA over four slots (exactly invertible), the continuation of eq. (29).
+
+    z_{i-1} = z_{i+3} + sum over k = 1..3 of [-(1-g_k)(z_{i+k} - z_{i+k-1}) - g_k Delta(t_{i+k-1} -> t_{i+k} | z_i, z_{i+1}, z_{i+2})]
+                      + Delta(t_i -> t_{i-1} | z_i, z_{i+1}, z_{i+2})
+
+    State     (z_{i+3}, ..., z_i), each of shape (*batch, *data); the start is three steps of Heun's method
+    Order     3, where the step ratios are bounded and z^3 + g1 z^2 + g2 z + g3 has its roots in the unit disc, those on the
+              circle simple: so for 1 >= g1 >= g2 >= g3 >= 0, but not in all of [0, 1]^3
+    NFE       1 per step, both ways
+    Requires  gamma3 != 0 to invert; constants in [0, 1] unless allow_any; alpha != 0
+    Source    announced in the paper's remark 1, without a formula; eps is quadratic in `variable`
+    """
+
+    gamma1: Parameter = 1
+    gamma2: Parameter = 1
+    gamma3: Parameter = 1
+    variable: str = "sigma_bar"
+    allow_any: bool = False
+    registers = ("z_3", "z_2", "z_1", "z")
+    starter = Heun()
+
+    def __post_init__(self) -> None:
+        in_unit_interval("gamma1", self.gamma1, self.allow_any)
+        in_unit_interval("gamma2", self.gamma2, self.allow_any)
+        in_unit_interval("gamma3", self.gamma3, self.allow_any)
+        one_of("variable", self.variable, VARIABLES)
+
+    def step(self, s: Recorder) -> None:
+        """Record the step from t_i to t_{i-1}."""
+        z_3, z_2, z_1, z = s.registers
+        i, m = s.i, (s.eps(z), s.eps(z_1), s.eps(z_2))
+
+        def again(gamma: Parameter, k: int, newer: Linear, older: Linear) -> Form:
+            g, past = s.value(gamma), increment(s, self.variable, i + k - 1, i + k, newer, (i, i + 1, i + 2), m)
+            return -(1 - g) * (older - newer) - g * past
+
+        slots = again(self.gamma1, 1, z, z_1) + again(self.gamma2, 2, z_1, z_2) + again(self.gamma3, 3, z_2, z_3)
+        forward = increment(s, self.variable, i, i - 1, z, (i, i + 1, i + 2), m)
+        s.assign(z_3, z_3 + slots + forward, at=i - 1)
+        s.swap(z_3, z_2)
+        s.swap(z_2, z_1)
+        s.swap(z_1, z)

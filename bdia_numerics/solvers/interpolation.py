@@ -1,0 +1,55 @@
+"""Increments whose noise prediction is interpolated through several times, the base of DEIS and of high-order BDIA."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bdia_numerics.program import Form, Linear, Recorder
+
+VARIABLES = ("sigma_bar", "log_snr")
+
+
+def divided(x: Sequence[Any], m: Sequence[Linear]) -> Linear:
+    """Return the divided difference of m over the places x, [x_0, ..., x_k] m."""
+    if len(m) == 1:
+        return m[0]
+    return (divided(x[:-1], m[:-1]) - divided(x[1:], m[1:])) / (x[0] - x[-1])
+
+
+def place(s: Recorder, variable: str, origin: int, time: int) -> Any:
+    """Return where a time lies, seen from `origin`: s - s_0, or log(s/s_0), with s = sigma/alpha."""
+    if variable == "sigma_bar":
+        return s.sigma_bar(time) - s.sigma_bar(origin)
+    return s.function("log", s.sigma_bar(time) / s.sigma_bar(origin))
+
+
+def primitive(s: Recorder, variable: str, origin: int, time: int, k: int) -> Any:
+    """Return a primitive of place^k with respect to sigma/alpha; for log_snr it is 0 at sigma = 0, its limit."""
+    if variable == "sigma_bar":
+        return place(s, variable, origin, time) ** (k + 1) / (k + 1)
+    top = s.sigma_bar(time)
+    if k == 0 or s.is_zero(top):
+        return top
+    return top * place(s, variable, origin, time) ** k - k * primitive(s, variable, origin, time, k - 1)
+
+
+def increment(
+    s: Recorder, variable: str, start: int, end: int, z: Linear, times: Sequence[int], m: Sequence[Linear]
+) -> Form:
+    """Return Delta(t_start -> t_end) from z at t_start: the integral of the interpolant of the evaluations, exact.
+
+    z (alpha_end/alpha_start - 1) + alpha_end int p ds, with the polynomial p in `variable` through up to three
+    evaluations `m` taken at `times`, in Newton's form m_0 + x [01] + x (x - x_1) [012]
+    """
+    if len(m) == 1:
+        return s.delta(start, end, z, m[0])
+    x = tuple(map(lambda time: place(s, variable, times[0], time), times))
+
+    def moment(k: int) -> Any:
+        return primitive(s, variable, times[0], end, k) - primitive(s, variable, times[0], start, k)
+
+    area = moment(0) * m[0] + moment(1) * divided(x[:2], m[:2])
+    if len(m) == 3:
+        area = area + (moment(2) - x[1] * moment(1)) * divided(x, m)
+    return (s.alpha(end) / s.alpha(start) - 1) * z + s.alpha(end) * area
