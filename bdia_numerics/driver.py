@@ -10,7 +10,7 @@ import numpy as np
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Plan, Solver, execute, structure
-from bdia_numerics.program.record import Held
+from bdia_numerics.program.ops import Held
 from bdia_numerics.spaces import Numpy, Space, of
 from bdia_numerics.state import State, identity
 

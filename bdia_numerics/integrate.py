@@ -174,11 +174,10 @@ def _truth(model: Model, grid: Grid, z: Any, start: str, reference: Any, space: 
     ends = (grid.t[grid.n], grid.t[0]) if start == "noise" else (grid.t[0], grid.t[grid.n])
     if isinstance(reference, str) and reference != "fine":
         raise ValueError(f"reference={reference!r} is none: pass 'fine', a problem with a flow, or a state")
-    if hasattr(reference, "flow") or isinstance(reference, str):
-        if grid.schedule is None:
-            raise ValueError(
-                f"reference={reference!r} needs the schedule, and this grid was made from values: pass the true state"
-            )
+    if (hasattr(reference, "flow") or isinstance(reference, str)) and grid.schedule is None:
+        raise ValueError(
+            f"reference={reference!r} needs the schedule, and this grid was made from values: pass the true state"
+        )
     if hasattr(reference, "flow"):
         return reference.flow(z, *ends, grid.schedule), 0.0
     if isinstance(reference, str):

@@ -17,7 +17,8 @@ def decided():
     """Every claim with the verdict that its check gives if it passes."""
     registered = checks()
     return [
-        Decided(s, registered[s.id].verdict if s.id in registered else s.verdict, "", 0.0) for s in statements().values()
+        Decided(s, registered[s.id].verdict if s.id in registered else s.verdict, "", 0.0)
+        for s in statements().values()
     ]
 
 

@@ -22,7 +22,7 @@ from bdia_numerics.program import (
     make_plan,
     structure,
 )
-from bdia_numerics.program.record import Held
+from bdia_numerics.program.ops import Held
 
 # No database and no clock: the same programs on every machine.
 FIXED = settings(

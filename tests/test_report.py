@@ -1,7 +1,7 @@
 """The page and its formulas."""
 
 import doctest
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_every_formula_of_the_ledger_is_understood(field):
 
 
 def test_a_formula_is_read_as_it_is_meant():
-    fraction = ElementTree.fromstring(formulas.html(r"$\frac{a}{b_{i-1}}$"))
+    fraction = ET.fromstring(formulas.html(r"$\frac{a}{b_{i-1}}$"))
     names = [element.tag.rpartition("}")[2] for element in fraction.iter()]
     assert names.count("mfrac") == 1
     assert names.count("msubsup") == 1

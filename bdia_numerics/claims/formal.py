@@ -10,7 +10,7 @@ from bdia_numerics import grids
 from bdia_numerics.claims.ledger import require
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Form, Linear, Recorder, Solver, Trace, structure
-from bdia_numerics.program.record import Combine, Evaluate, Held
+from bdia_numerics.program.ops import Combine, Evaluate, Held
 from bdia_numerics.run import invert, solve
 from bdia_numerics.spaces import Vector, formal_model
 from bdia_numerics.state import State, identity

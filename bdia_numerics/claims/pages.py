@@ -22,14 +22,29 @@ error stops falling: the missing factor changes the equation that is solved.
 """
 
 
-HEAD_ROWS = ("eq-10", "eq-27", "prop-1", "eq-32", "eq-33", "prop-2", "lemma-1", "lemma-2", "eq-61", "fact-17", "digits", "table-2")
+HEAD_ROWS = (
+    "eq-10",
+    "eq-27",
+    "prop-1",
+    "eq-32",
+    "eq-33",
+    "prop-2",
+    "lemma-1",
+    "lemma-2",
+    "eq-61",
+    "fact-17",
+    "digits",
+    "table-2",
+)
 
 
 def head(decided: Iterable[Decided]) -> str:
     """Return a table of a few claims with their verdicts, and the number of all claims by verdict, in Markdown."""
     all_of_them = list(decided)
     counts = Counter(d.verdict for d in all_of_them)
-    rows = [f"| {d.statement.id} | {d.statement.title} | {d.verdict} |" for d in all_of_them if d.statement.id in HEAD_ROWS]
+    rows = [
+        f"| {d.statement.id} | {d.statement.title} | {d.verdict} |" for d in all_of_them if d.statement.id in HEAD_ROWS
+    ]
     numbers = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
     return "\n".join(["| claim | | verdict |", "|---|---|---|", *rows, "", f"{len(all_of_them)} claims: {numbers}."])
 

@@ -6,8 +6,9 @@ from bdia_numerics.program.forms import Evaluation, Form, Linear, Register, Scra
 from bdia_numerics.program.inverse import NotInvertibleError, inverse_run
 from bdia_numerics.program.invertibility import Invertibility, invertibility, parameters, symbolised
 from bdia_numerics.program.latex import inverse_latex, step_latex
+from bdia_numerics.program.ops import Trace
 from bdia_numerics.program.plan import Plan, execute, make_plan
-from bdia_numerics.program.record import Recorder, Trace
+from bdia_numerics.program.record import Recorder
 from bdia_numerics.program.slots import Parameter, Slot
 from bdia_numerics.program.structure import Solver, Structure, structure
 from bdia_numerics.program.trace import Run, Segment, record_run, record_step, record_steps

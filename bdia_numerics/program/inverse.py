@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from bdia_numerics.program.record import Combine, Evaluate, Held, Mix, Op
+from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op
 from bdia_numerics.program.trace import Run, Segment
 
 Matrix = tuple[tuple[Any, ...], ...]

@@ -7,7 +7,7 @@ from typing import Any
 from bdia_numerics import grids
 from bdia_numerics.program.inverse import inverse_run
 from bdia_numerics.program.invertibility import symbolised
-from bdia_numerics.program.record import Combine, Evaluate, Mix
+from bdia_numerics.program.ops import Combine, Evaluate, Mix
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import Run, Segment, record_steps
 

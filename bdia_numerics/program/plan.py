@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.program.record import Combine, Evaluate, Held, Mix
+from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix
 from bdia_numerics.program.trace import Run
 from bdia_numerics.spaces import Space
 

@@ -10,7 +10,8 @@ from typing import Any, Protocol, cast
 
 from bdia_numerics.grids import Grid, Point
 from bdia_numerics.program.forms import Linear
-from bdia_numerics.program.record import Evaluate, Held, Mix, Op, Recorder, Trace
+from bdia_numerics.program.ops import Evaluate, Held, Mix, Op, Trace
+from bdia_numerics.program.record import Recorder
 
 
 class Solver(Protocol):

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bdia_numerics.grids import Grid
-from bdia_numerics.program.record import Combine, Evaluate, Held, Op, Recorder, Trace
+from bdia_numerics.program.ops import Combine, Evaluate, Held, Op, Trace
+from bdia_numerics.program.record import Recorder
 from bdia_numerics.program.structure import Solver, structure
 
 Mapping = dict[str, Held]

@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
+from bdia_numerics.solvers.alf import ALF
 from bdia_numerics.solvers.bdia import BDIA
+from bdia_numerics.solvers.bdia_heun import BDIAHeun
 from bdia_numerics.solvers.cbdia import CBDIA
 from bdia_numerics.solvers.ddim import DDIM
+from bdia_numerics.solvers.dpm_solver import DPMSolver
 from bdia_numerics.solvers.edict import EDICT
+from bdia_numerics.solvers.heun import Heun
+from bdia_numerics.solvers.leapfrog import Leapfrog
+from bdia_numerics.solvers.mccallum_foster import McCallumFoster
+from bdia_numerics.solvers.rectified_flow import FireFlow, RFSolver
+from bdia_numerics.solvers.reversible_heun import ReversibleHeun
+from bdia_numerics.solvers.rex import Rex
+from bdia_numerics.solvers.runge_kutta import RK4, Euler, Midpoint
 
 SOLVERS = {
     "DDIM": DDIM,
     "BDIA": BDIA,
     "EDICT": EDICT,
     "CBDIA": CBDIA,
+    "Heun": Heun,
+    "BDIAHeun": BDIAHeun,
+    "Midpoint": Midpoint,
+    "RK4": RK4,
+    "DPMSolver": DPMSolver,
+    "ReversibleHeun": ReversibleHeun,
+    "ALF": ALF,
+    "McCallumFoster": McCallumFoster,
+    "Rex": Rex,
+    "RFSolver": RFSolver,
+    "FireFlow": FireFlow,
+    "Leapfrog": Leapfrog,
 }
 
-__all__ = ["BDIA", "CBDIA", "DDIM", "EDICT", "SOLVERS"]
+__all__ = [
+    "ALF",
+    "BDIA",
+    "CBDIA",
+    "DDIM",
+    "EDICT",
+    "RK4",
+    "SOLVERS",
+    "BDIAHeun",
+    "DPMSolver",
+    "Euler",
+    "FireFlow",
+    "Heun",
+    "Leapfrog",
+    "McCallumFoster",
+    "Midpoint",
+    "RFSolver",
+    "ReversibleHeun",
+    "Rex",
+]

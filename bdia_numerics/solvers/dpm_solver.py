@@ -47,7 +47,7 @@ class DPMSolver(OneStep):
         first, second = s.between(i, j, THIRD, "log_snr"), s.between(i, j, 2 * THIRD, "log_snr")
         h = s.half_log_snr(j) - s.half_log_snr(i)
         e1 = s.eps(x + s.delta(i, first, x, e), at=first)
-        stage = x + s.delta(i, second, x, e) + 2 * _f(s, i, second, 2 * h / 3) * (e1 - e)
+        stage = x + s.delta(i, second, x, e) + (e1 - e) * (2 * _f(s, i, second, 2 * h / 3))
         e2 = s.eps(stage, at=second)
         return ddim + (e2 - e) * (3 * _f(s, i, j, h) / 2)
 

@@ -1,0 +1,75 @@
+"""What a recorded run consists of: numbered values, and the operations that define them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from bdia_numerics.grids import Grid, Point
+
+Time = Any
+"""An index of the grid (an int, at slot boundaries always), or a Between."""
+Scalar = Any
+
+
+class Held(NamedTuple):
+    """What a register holds: the number of the value, and the time it stands at (an index of the grid)."""
+
+    number: int
+    time: Time
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Evaluate the model at a value."""
+
+    target: int
+    argument: int
+    time: Time
+
+
+@dataclass(frozen=True)
+class Combine:
+    """target = sum of coefficient * value. For an assignment, `old` is the version that it overwrites."""
+
+    target: int
+    terms: tuple[tuple[Scalar, int], ...]
+    register: str | None = None
+    old: int | None = None
+
+
+@dataclass(frozen=True)
+class Mix:
+    """targets = matrix @ olds, in one go."""
+
+    targets: tuple[int, ...]
+    olds: tuple[int, ...]
+    matrix: tuple[tuple[Scalar, ...], ...]
+    registers: tuple[str, ...]
+
+
+Op = Evaluate | Combine | Mix
+
+
+@dataclass
+class Trace:
+    """The straight-line program of a whole run: what every value is, and which evaluations are remembered."""
+
+    grid: Grid
+    prediction: str = "eps"
+    names: list[str] = field(default_factory=list)
+    evaluations: dict[tuple[int, Time], int] = field(default_factory=dict)
+    points: dict[Time, Point] = field(default_factory=dict)
+
+    def new(self, name: str) -> int:
+        """Number a new value; the name is for messages."""
+        self.names.append(name)
+        return len(self.names) - 1
+
+    def point(self, time: Time) -> Point:
+        """Return (t, alpha, sigma, alpha_dot, sigma_dot) at a time, exact in the field of the grid's system."""
+        if time not in self.points:
+            raw = self.grid.point(time)
+            exact = [None if x is None else self.grid.space.field(x) for x in raw[1:]]
+            self.points[time] = Point(raw[0], *exact)
+        return self.points[time]

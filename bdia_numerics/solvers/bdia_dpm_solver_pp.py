@@ -1,0 +1,57 @@
+"""BDIA-DPM-Solver++: DPM-Solver++ ahead, BDIA's average behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bdia_numerics.program import Parameter, Recorder
+from bdia_numerics.solvers.dpm_solver_pp import ORDERS, DPMSolverPP, solution
+from bdia_numerics.solvers.history import over_previous_slot, renew
+from bdia_numerics.solvers.parameters import in_unit_interval, one_of
+
+
+@dataclass(frozen=True)
+class BDIADPMSolverPP:
+    """BDIA-DPM-Solver++: DPM-Solver++ for the slot ahead, BDIA's average for the slot behind.
+
+    z_{i-1} = z_{i+1} + [(1-g)(z_i - z_{i+1}) - g Delta(t_i -> t_{i+1} | z_i)] + (Gamma(z_i, x_i, x_{i+1}) - z_i)
+
+    State     (z_{i+1}, z_i, x_{i+2}), each of shape (*batch, *data)
+    Order     1 for g > 0, with g/(1+g) of DDIM's error constant, of the other sign; DPM-Solver++ for g = 0; BDIA for order 1
+    NFE       1 per step
+    Requires  an approximate inversion, but for order 1: eps was taken at z_{i+1}, which an inverse would have to find
+    Source    paper, eq. (64)-(65)
+    """
+
+    gamma: Parameter = 1
+    order: int = 2
+    exact: bool = False
+    allow_any: bool = False
+
+    def __post_init__(self) -> None:
+        in_unit_interval("gamma", self.gamma, self.allow_any)
+        one_of("order", self.order, ORDERS)
+
+    @property
+    def registers(self) -> tuple[str, ...]:
+        """The two states, and the data prediction before them."""
+        return ("z_prev", "z", "x_2")[: max(self.order, 2)]
+
+    @property
+    def evaluations(self) -> dict[str, str]:
+        """The registers that hold data predictions."""
+        return dict.fromkeys(self.registers[2:], "x0")
+
+    @property
+    def starter(self) -> DPMSolverPP | None:
+        """That of DPM-Solver++."""
+        return DPMSolverPP(self.order, self.exact).starter
+
+    def step(self, s: Recorder) -> None:
+        """Record the step from t_i to t_{i-1}, eq. (65)."""
+        z_prev, z, *older = s.registers
+        x, last = s.scratch(s.x0(z, s.eps(z))), s.scratch(s.x0(z_prev, s.eps(z_prev)))
+        forward = solution(s, z, (x, last, *older)[: self.order], self.exact) - z
+        s.assign(z_prev, over_previous_slot(s, self.gamma, z_prev, z, forward), at=s.i - 1)
+        renew(s, older, last, at=s.i + 1)
+        s.swap(z_prev, z)

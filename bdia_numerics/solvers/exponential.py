@@ -1,0 +1,34 @@
+"""The integrals of DPM-Solver's multistep forms: interpolants in half the log-SNR, under an exponential weight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bdia_numerics.program import Form, Linear, Recorder
+from bdia_numerics.solvers.history import reach
+from bdia_numerics.solvers.interpolation import divided
+
+
+def usable(s: Recorder, order: int) -> int:
+    """Return how many predictions a step can use: one to sigma = 0, where the log-SNR is infinite, is of order 1."""
+    return 1 if s.is_zero(s.sigma(s.i - 1)) else reach(s, order)
+
+
+def integral(s: Recorder, top: Any, first: Any, sign: int, m: Sequence[Linear], exact: bool) -> Form:
+    """Return M_0 m_0 + M_1 [01] + (M_2 + h_{i+1} M_1) [012], with the moments M_k = top h^k + sign k M_{k-1}.
+
+    m are the latest predictions, the newest first; [01] and [012] their divided differences over l = log(alpha/sigma);
+    h = l_{i-1} - l_i. Unless `exact`, the weights are those of the published programs: h M_0/2 for M_1 with two
+    predictions, M_2/2 for M_2 with three.
+    """
+    if len(m) == 1:
+        return first * m[0]
+    x = tuple(map(lambda k: s.function("log", s.sigma_bar(s.i) / s.sigma_bar(s.i + k)), range(len(m))))
+    h = s.function("log", s.sigma_bar(s.i) / s.sigma_bar(s.i - 1))
+    one = top * h + sign * first
+    if len(m) == 2:
+        return first * m[0] + (one if exact else h * first / 2) * divided(x, m)
+    two = top * h**2 + 2 * sign * one
+    curved = (two if exact else two / 2) - x[1] * one
+    return first * m[0] + one * divided(x[:2], m[:2]) + curved * divided(x, m)
