@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from bdia_numerics.grids import Grid
-from bdia_numerics.program import Plan, Solver, execute, structure
+from bdia_numerics.program import Plan, Solver, structure
 from bdia_numerics.program.ops import Held
 from bdia_numerics.spaces import Numpy, Space, of
 from bdia_numerics.state import State, identity
@@ -76,6 +77,7 @@ class Driver:
     plan: Plan
     return_trajectory: bool
     callback: Callback | None
+    remainder: Mapping[str, Any] = field(default_factory=dict)
     nfe: int = 0
 
     def go(self, inputs: dict[str, Any], *, noise_end: bool) -> Solution:
@@ -83,13 +85,15 @@ class Driver:
         shape = structure(self.solver)
         held = self.held
         if set(held) != set(shape.registers):  # the start itself failed
-            return Solution(self.store[next(iter(held.values())).number], None, self.nfe, status, self.trajectory)
+            first = next(iter(held.values()))
+            return Solution(self._shown(first), None, self.nfe, status, self.trajectory)
         order = [shape.output, *(name for name in shape.registers if name not in (shape.output, *shape.evaluations))]
         name = max(order, key=lambda r: held[r].time) if noise_end else shape.output
-        return Solution(self.store[held[name].number], self._state(held), self.nfe, status, self.trajectory)
+        return Solution(self._shown(held[name]), self._state(held), self.nfe, status, self.trajectory)
 
     def go_on(self, inputs: dict[str, Any]) -> Status:
         self.store = {self.plan.inputs[name].number: value for name, value in inputs.items()}
+        self.plan.arithmetic.enter(self.store, self.remainder)
         self.held = self.plan.inputs
         self.trajectory: Any = None
         self._keep()
@@ -97,7 +101,7 @@ class Driver:
         with self.space.working():
             for stage in self.plan.stages:
                 try:
-                    self._drive(execute(stage.instructions, self.store, owned, self.space))
+                    self._drive(self.plan.arithmetic.execute(stage.instructions, self.store, owned, self.space))
                 except Exception as error:
                     if set(self.held) == set(structure(self.solver).registers):
                         error.partial = self._state(self.held)  # type: ignore[attr-defined]
@@ -120,16 +124,21 @@ class Driver:
 
     def _state(self, held: Mapping[str, Held]) -> State:
         times = {name: self.grid.offset + h.time for name, h in held.items()}
-        return State(identity(self.solver), self.grid.root, self.registers(held), times)
+        remainder = self.plan.arithmetic.remainder(self.store)
+        return State(identity(self.solver), self.grid.root, self.registers(held), times, remainder)
+
+    def _shown(self, held: Held) -> Any:
+        return self.plan.arithmetic.shown(self.store[held.number])
 
     def _drive(self, requests: Generator[tuple[Any, Any], Any, None]) -> None:
-        try:
-            z, t = next(requests)
-            while True:
-                self.nfe += 1
-                z, t = requests.send(self._output(self.model(z, t), z, t))
-        except StopIteration:
-            return
+        with closing(requests):
+            try:
+                z, t = next(requests)
+                while True:
+                    self.nfe += 1
+                    z, t = requests.send(self._output(self.model(z, t), z, t))
+            except StopIteration:
+                return
 
     def _output(self, output: Any, z: Any, t: Any) -> Any:
         if np.shape(output) != np.shape(z):

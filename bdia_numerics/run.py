@@ -16,15 +16,16 @@ from bdia_numerics.program import (
     Solver,
     inverse_run,
     invertibility,
+    lattice_plan,
     make_plan,
     parameters,
     record_run,
     record_steps,
     structure,
 )
-from bdia_numerics.program.trace import record_begin
+from bdia_numerics.program.trace import Run, record_begin
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import Numpy, Space, of
+from bdia_numerics.spaces import LatticeSpace, Numpy, Space, of
 from bdia_numerics.state import State, check_state, identity
 
 Made = TypeVar("Made")
@@ -78,7 +79,7 @@ def solve(
     _check_parameters(solver, space)
     if isinstance(z, State):
         check_state(z, solver, grid, grid.n - shape.depth)
-        return _run_steps(solver, model, grid, dict(z.registers), space, return_trajectory, callback)
+        return _run_steps(solver, model, grid, dict(z.registers), space, return_trajectory, callback, z.remainder)
     z = _checked("z", z, space)
     if isinstance(start, Mapping):
         return _run_steps(solver, model, grid, {**start}, space, return_trajectory, callback)
@@ -91,7 +92,7 @@ def solve(
     plan = _cached(
         grid,
         ("run", solver, identity(solver), starter, kind, space),
-        lambda: make_plan(record_run(solver, starter, grid, kind), space),
+        lambda: _plan(solver, record_run(solver, starter, grid, kind), space, steps=grid.n - shape.depth),
     )
     return Driver(solver, model, grid, space, plan, return_trajectory, callback).go({"z": z}, noise_end=False)
 
@@ -134,7 +135,7 @@ def invert(
     _check_parameters(solver, space)
     plan = inverse_plan(solver, grid, prediction_of(model), space)
     check_state(state, solver, grid, 0)
-    driver = Driver(solver, model, grid, space, plan, return_trajectory, callback)
+    driver = Driver(solver, model, grid, space, plan, return_trajectory, callback, state.remainder)
     return driver.go(_alike(state.registers, space), noise_end=True)
 
 
@@ -166,11 +167,19 @@ def has_inverse(solver: Solver, grid: Grid, kind: str, space: Space) -> bool:
 
 
 def _inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
-    return _cached(
-        grid,
-        ("inverse", solver, identity(solver), kind, space),
-        lambda: make_plan(inverse_run(record_steps(solver, grid, kind))[0], space),
-    )
+    def make() -> Plan:
+        run = record_steps(solver, grid, kind)
+        return _plan(solver, inverse_run(run)[0], space, steps=grid.n, forward=run)
+
+    return _cached(grid, ("inverse", solver, identity(solver), kind, space), make)
+
+
+def _plan(solver: Solver, run: Run, space: Space, *, steps: int, forward: Run | None = None) -> Plan:
+    """Prepare a run whose last segments are `steps` steps, after those that make the first states."""
+    if isinstance(space, LatticeSpace):
+        starting = max(len(run.segments) - steps, 0)
+        return lattice_plan(run, space, structure(solver).evaluations, starting=starting, forward=forward)
+    return make_plan(run, space)
 
 
 def begin(solver: Solver, model: Model, grid: Grid, chain: Mapping[int, Any], first: int) -> tuple[dict[str, Any], int]:
@@ -179,7 +188,7 @@ def begin(solver: Solver, model: Model, grid: Grid, chain: Mapping[int, Any], fi
     if sorted(chain) != list(range(first, first + depth + 1)):
         raise ValueError(f"start gives {len(chain) - 1} states after z_N, and {type(solver).__name__} needs {depth}")
     space, grid = prepared("start", chain[first], grid)
-    plan = make_plan(record_begin(solver, grid, first, prediction_of(model)), space)
+    plan = _plan(solver, record_begin(solver, grid, first, prediction_of(model)), space, steps=0)
     values = _alike({f"z{i}": value for i, value in chain.items()}, space, "start")
     driver = Driver(solver, model, grid, space, plan, False, None)
     driver.go_on(values)
@@ -193,7 +202,7 @@ def _run_steps(
     plan = _cached(
         grid,
         ("steps", solver, identity(solver), kind, space),
-        lambda: make_plan(record_steps(solver, grid, kind), space),
+        lambda: _plan(solver, record_steps(solver, grid, kind), space, steps=grid.n),
     )
     missing = set(plan.inputs) ^ set(registers)
     if missing:

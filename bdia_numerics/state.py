@@ -15,7 +15,7 @@ import numpy as np
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.spaces import FRACTION, MPMath, Numpy, of
+from bdia_numerics.spaces import FRACTION, Lattice, MPMath, Numpy, of
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class State:
         arrays, systems = {}, {}
         for name, value in self.registers.items():
             arrays[f"register:{name}"], systems[name] = _encode(value)
+        arrays |= {f"remainder:{name}": value for name, value in self.remainder.items()}
         meta = {"solver": self.solver, "grid": self.grid, "times": dict(self.times), "systems": systems}
         with Path(path).open("wb") as file:  # a bare name would be given another suffix
             np.savez(file, meta=np.asarray(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
@@ -79,17 +80,21 @@ class State:
                 raise ValueError(nothing)
             meta = json.loads(str(data["meta"]))
             registers = {name: _decode(data[f"register:{name}"], system) for name, system in meta["systems"].items()}
-        return cls(meta["solver"], meta["grid"], registers, meta["times"])
+            kept = [name for name in data.files if name.startswith("remainder:")]
+            remainder = {name.partition(":")[2]: data[name] for name in kept}
+        return cls(meta["solver"], meta["grid"], registers, meta["times"], remainder)
 
 
 def _frozen(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         value = value.copy()
         value.flags.writeable = False
-    return value
+    return value.frozen() if isinstance(value, Lattice) else value
 
 
 def _encode(value: Any) -> tuple[np.ndarray[Any, Any], str]:
+    if isinstance(value, Lattice):
+        return value.integers, f"lattice:{value.bits}:{value.dtype}:{value.scale}"
     space = of(value)
     if isinstance(space, Numpy):
         return np.asarray(value), "numpy"
@@ -105,6 +110,9 @@ def _encode(value: Any) -> tuple[np.ndarray[Any, Any], str]:
 def _decode(array: np.ndarray[Any, Any], system: str) -> Any:
     if system == "numpy":
         return array if array.ndim else array[()]
+    if system.startswith("lattice:"):
+        bits, dtype, scale = system.split(":")[1:]
+        return Lattice(array, int(bits), np.dtype(dtype), Fraction(scale))
     if system == "fraction":
         convert: Any = Fraction
     else:

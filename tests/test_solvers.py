@@ -333,3 +333,24 @@ def test_a_strangers_file_works_without_registration(tmp_path, case):
     assert float(trip.error) <= ROUNDINGS * case.unit
     assert encode(mine, case.model, case.grid, case.z).status.ok
     assert [str(c) for c in invertibility(mine).condition] == []
+
+
+@pytest.mark.parametrize("size", [4, 8 * 32768 + 3])
+def test_a_model_may_reuse_its_buffer_and_return_its_input(solver, size):
+    grid, z = CASES["float64"].grid, np.random.default_rng(7).standard_normal(size)
+    buffer = np.empty(size)
+
+    def reusing(z, t):
+        return np.multiply(np.sin(z), t, out=buffer)
+
+    plain = solve(solver, lambda z, t: np.sin(z) * t, grid, z)
+    reused = solve(solver, reusing, grid, z)
+    assert np.array_equal(reused.z, plain.z)
+    assert all(np.array_equal(reused.state.registers[r], plain.state.registers[r]) for r in solver.registers)
+    buffer[...] = 0
+    assert np.array_equal(reused.z, plain.z), "the solution is the model's own buffer"
+    given = solve(solver, lambda z, t: z, grid, z)
+    assert np.array_equal(given.z, solve(solver, lambda z, t: z.copy(), grid, z).z)
+    if is_invertible(solver):
+        back = [invert(solver, model, grid, plain.state).z for model in (reusing, lambda z, t: np.sin(z) * t)]
+        assert np.array_equal(*back)

@@ -13,7 +13,18 @@ from typing import Any
 from bdia_numerics.program import NotInvertibleError
 
 VERDICTS = ("proved", "measured", "refuted", "misprint", "definition", "needs-weights", "skipped", "open", "failed")
-CHECK_MODULES = ("bdia", "cbdia", "definitions", "edict", "flows", "lemmas", "measured", "propositions")
+CHECK_MODULES = (
+    "bdia",
+    "cbdia",
+    "definitions",
+    "edict",
+    "edm_order",
+    "flows",
+    "lemmas",
+    "measured",
+    "propositions",
+    "runge_kutta",
+)
 
 
 class CheckFailed(Exception):

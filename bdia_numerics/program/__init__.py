@@ -6,6 +6,7 @@ from bdia_numerics.program.forms import Evaluation, Form, Linear, Register, Scra
 from bdia_numerics.program.inverse import NotInvertibleError, inverse_run
 from bdia_numerics.program.invertibility import Invertibility, invertibility, parameters, symbolised
 from bdia_numerics.program.latex import inverse_latex, step_latex
+from bdia_numerics.program.lattice import NotOnLatticeError, lattice_plan
 from bdia_numerics.program.ops import Trace
 from bdia_numerics.program.plan import Plan, execute, make_plan
 from bdia_numerics.program.record import Recorder
@@ -19,6 +20,7 @@ __all__ = [
     "Invertibility",
     "Linear",
     "NotInvertibleError",
+    "NotOnLatticeError",
     "Parameter",
     "Plan",
     "Recorder",
@@ -35,6 +37,7 @@ __all__ = [
     "inverse_latex",
     "inverse_run",
     "invertibility",
+    "lattice_plan",
     "make_plan",
     "parameters",
     "record_run",

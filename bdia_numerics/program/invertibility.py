@@ -65,10 +65,13 @@ def invertibility(solver: Solver) -> Invertibility:
         _, divisors = inverse_run(record_steps(symbolised(solver), grid))
     except NotInvertibleError as error:
         return Invertibility(False, reason=str(error))
+    # No two points of a grid have the same sigma/alpha.
+    noise = list(zip(grid.alpha, grid.sigma, strict=True))
+    distinct = {a * v - b * u for k, (a, u) in enumerate(noise) for b, v in noise[:k]}
     factors: dict[Any, None] = {}
     for divisor in divisors:
         numerator = sympy.numer(sympy.cancel(sympy.together(divisor)))
         for factor, _ in sympy.factor_list(numerator)[1]:
-            if not factor.is_nonzero:
+            if not (factor.is_nonzero or factor in distinct or -factor in distinct):
                 factors[factor] = None
     return Invertibility(True, tuple(factors))

@@ -60,10 +60,13 @@ class Trace:
     names: list[str] = field(default_factory=list)
     evaluations: dict[tuple[int, Time], int] = field(default_factory=dict)
     points: dict[Time, Point] = field(default_factory=dict)
+    times: dict[int, Time] = field(default_factory=dict)
 
-    def new(self, name: str) -> int:
-        """Number a new value; the name is for messages."""
+    def new(self, name: str, time: Time | None = None) -> int:
+        """Number a new value; the name is for messages, the time is that of a register's version."""
         self.names.append(name)
+        if time is not None:
+            self.times[len(self.names) - 1] = time
         return len(self.names) - 1
 
     def point(self, time: Time) -> Point:

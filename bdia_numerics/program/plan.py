@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import numpy as np
 
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix
-from bdia_numerics.program.trace import Run
+from bdia_numerics.program.trace import Run, Segment
 from bdia_numerics.spaces import Space
 
 
@@ -35,7 +35,40 @@ class Sum:
     dead: tuple[int, ...]
 
 
-Instruction = Call | Sum
+Instruction = Call | Sum | Any
+"""A number system with other operations adds instructions of its own: dataclasses with `target`, `sources` and `dead`."""
+
+
+class Arithmetic(Protocol):
+    """How the instructions of a plan are run, and what a run keeps besides its registers."""
+
+    def execute(
+        self, instructions: Iterable[Instruction], store: dict[int, Any], owned: set[int], space: Space
+    ) -> Generator[tuple[Any, Any], Any, None]: ...
+    def enter(self, store: dict[int, Any], remainder: Mapping[str, Any]) -> None: ...
+    def remainder(self, store: Mapping[int, Any]) -> Mapping[str, Any]: ...
+    def shown(self, value: Any) -> Any: ...
+
+
+class Plain:
+    """Numbers that are combined as they are; nothing is kept besides."""
+
+    def execute(
+        self, instructions: Iterable[Instruction], store: dict[int, Any], owned: set[int], space: Space
+    ) -> Generator[tuple[Any, Any], Any, None]:
+        """Run instructions, as `execute` does."""
+        return execute(instructions, store, owned, space)
+
+    def enter(self, store: MutableMapping[int, Any], remainder: Mapping[str, Any]) -> None:
+        """Take the inputs as they are."""
+
+    def remainder(self, store: Mapping[int, Any]) -> Mapping[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def shown(self, value: Any) -> Any:
+        """Return the value itself."""
+        return value
 
 
 @dataclass(frozen=True)
@@ -56,6 +89,7 @@ class Plan:
     inputs: dict[str, Held]
     stages: tuple[Stage, ...]
     final: dict[str, Held]
+    arithmetic: Arithmetic = field(default_factory=Plain)
 
     @property
     def nfe(self) -> int:
@@ -63,9 +97,12 @@ class Plan:
         return sum(isinstance(x, Call) for stage in self.stages for x in stage.instructions)
 
 
-def make_plan(run: Run, space: Space) -> Plan:
-    """Round the coefficients of a run to a number system and decide every value's lifetime."""
-    drafts = [list(_drafts(segment.ops, run, space)) for segment in run.segments]
+def make_plan(run: Run, space: Space, lower: Callable[[Segment], Iterable[Instruction]] | None = None) -> Plan:
+    """Round the coefficients of a run to a number system and decide every value's lifetime.
+
+    `lower` gives the instructions of a segment, where they are not those of `Plain`.
+    """
+    drafts = [list(lower(segment) if lower else _drafts(segment.ops, run, space)) for segment in run.segments]
     drafts = _without_unused(drafts, [segment.after for segment in run.segments])
     last = _last_uses(drafts, run)
     ending: dict[tuple[int, int], list[int]] = {}
@@ -80,9 +117,11 @@ def make_plan(run: Run, space: Space) -> Plan:
             if isinstance(draft, Call):
                 kept = any((k, m) < place < last[draft.target] for place in calls)
                 instructions.append(Call(draft.target, draft.argument, draft.t, kept, dead))
-            else:
+            elif isinstance(draft, Sum):
                 reuse = next((n for n in draft.sources if n in dead), None)
                 instructions.append(Sum(draft.target, draft.coefficients, draft.sources, reuse, dead))
+            else:
+                instructions.append(replace(draft, dead=dead))
         ended = tuple(ending.get((k, len(stage)), ()))
         stages.append(Stage(segment.slot, segment.reached, tuple(instructions), segment.after, ended))
     return Plan(run.inputs, tuple(stages), run.final)

@@ -186,9 +186,10 @@ class Recorder:
         form = value.form()
         self._check(form, f"the assignment of {register.name}")
         old, time = self.held[register.name]
-        target = self.trace.new(f"{register.name} at {time if at is None else at}")
+        time = time if at is None else at
+        target = self.trace.new(f"{register.name} at {time}", time)
         self.ops.append(Combine(target, self._terms(form), register.name, old))
-        self.held[register.name] = Held(target, time if at is None else at)
+        self.held[register.name] = Held(target, time)
 
     def mix(self, values: dict[Register, Linear], *, at: Time | None = None) -> None:
         """Replace several registers at once by linear combinations of themselves.
@@ -208,7 +209,7 @@ class Recorder:
         for name, row in zip(names, matrix, strict=True):
             time = self.held[name].time if at is None else at
             kept = self._taken_over(row, olds)
-            targets.append(self.trace.new(f"{name} at {time}") if kept is None or kept in targets else kept)
+            targets.append(self.trace.new(f"{name} at {time}", time) if kept is None or kept in targets else kept)
             self.held[name] = Held(targets[-1], time)
         self.ops.append(Mix(tuple(targets), olds, matrix, names))
 

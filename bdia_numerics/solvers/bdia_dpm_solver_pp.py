@@ -50,8 +50,9 @@ class BDIADPMSolverPP:
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}, eq. (65)."""
         z_prev, z, *older = s.registers
-        x, last = s.scratch(s.x0(z, s.eps(z))), s.scratch(s.x0(z_prev, s.eps(z_prev)))
-        forward = solution(s, z, (x, last, *older)[: self.order], self.exact) - z
+        x, last = s.x0(z, s.eps(z)), s.x0(z_prev, s.eps(z_prev))
+        kept = s.scratch(last) if older else last
+        forward = solution(s, z, (x, kept, *older)[: self.order], self.exact) - z
         s.assign(z_prev, over_previous_slot(s, self.gamma, z_prev, z, forward), at=s.i - 1)
-        renew(s, older, last, at=s.i + 1)
+        renew(s, older, kept, at=s.i + 1)
         s.swap(z_prev, z)

@@ -16,7 +16,8 @@ ORDERS = (1, 2, 3)
 def solution(s: Recorder, z: Linear, x: Sequence[Linear], exact: bool) -> Form:
     """Return z_{i-1} from the latest data predictions: the letter Gamma of the paper's eq. (64)."""
     top, kept = s.alpha(s.i - 1), s.sigma(s.i - 1) / s.sigma(s.i)
-    return kept * z + integral(s, top, top - kept * s.alpha(s.i), -1, x[: usable(s, len(x))], exact)
+    total: Form = kept * z + integral(s, top, top - kept * s.alpha(s.i), -1, x[: usable(s, len(x))], exact)
+    return total
 
 
 @dataclass(frozen=True)

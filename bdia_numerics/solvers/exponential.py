@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from bdia_numerics.program import Form, Linear, Recorder
@@ -15,6 +16,11 @@ def usable(s: Recorder, order: int) -> int:
     return 1 if s.is_zero(s.sigma(s.i - 1)) else reach(s, order)
 
 
+def half_log_snr(s: Recorder, time: int) -> Any:
+    """Return log(alpha/sigma) at a time, less that at t_i."""
+    return s.function("log", s.sigma_bar(s.i) / s.sigma_bar(time))
+
+
 def integral(s: Recorder, top: Any, first: Any, sign: int, m: Sequence[Linear], exact: bool) -> Form:
     """Return M_0 m_0 + M_1 [01] + (M_2 + h_{i+1} M_1) [012], with the moments M_k = top h^k + sign k M_{k-1}.
 
@@ -22,13 +28,14 @@ def integral(s: Recorder, top: Any, first: Any, sign: int, m: Sequence[Linear], 
     h = l_{i-1} - l_i. Unless `exact`, the weights are those of the published programs: h M_0/2 for M_1 with two
     predictions, M_2/2 for M_2 with three.
     """
+    total: Form = first * m[0].form()
     if len(m) == 1:
-        return first * m[0]
-    x = tuple(map(lambda k: s.function("log", s.sigma_bar(s.i) / s.sigma_bar(s.i + k)), range(len(m))))
-    h = s.function("log", s.sigma_bar(s.i) / s.sigma_bar(s.i - 1))
+        return total
+    x, h = tuple(map(partial(half_log_snr, s), range(s.i, s.i + len(m)))), half_log_snr(s, s.i - 1)
     one = top * h + sign * first
     if len(m) == 2:
-        return first * m[0] + (one if exact else h * first / 2) * divided(x, m)
+        total += (one if exact else h * first / 2) * divided(x, m)
+        return total
     two = top * h**2 + 2 * sign * one
-    curved = (two if exact else two / 2) - x[1] * one
-    return first * m[0] + one * divided(x[:2], m[:2]) + curved * divided(x, m)
+    total += one * divided(x[:2], m[:2]) + ((two if exact else two / 2) - x[1] * one) * divided(x, m)
+    return total

@@ -29,4 +29,5 @@ def _rotate(s: Recorder, history: Sequence[Register]) -> None:
 def over_previous_slot(s: Recorder, gamma: Any, z_prev: Register, z: Register, forward: Form) -> Form:
     """Return z_{i+1} + [(1-g)(z_i - z_{i+1}) - g Delta(t_i -> t_{i+1} | z_i)] + forward, eq. (65)."""
     g, e = s.value(gamma), s.eps(z)
-    return z_prev + ((1 - g) * (z - z_prev) - g * s.delta(s.i, s.i + 1, z, e)) + forward
+    behind: Form = (1 - g) * (z - z_prev) - g * s.delta(s.i, s.i + 1, z, e)
+    return z_prev + behind + forward

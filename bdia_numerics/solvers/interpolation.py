@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from bdia_numerics.program import Form, Linear, Recorder
@@ -14,7 +15,8 @@ def divided(x: Sequence[Any], m: Sequence[Linear]) -> Linear:
     """Return the divided difference of m over the places x, [x_0, ..., x_k] m."""
     if len(m) == 1:
         return m[0]
-    return (divided(x[:-1], m[:-1]) - divided(x[1:], m[1:])) / (x[0] - x[-1])
+    quotient: Form = (divided(x[:-1], m[:-1]) - divided(x[1:], m[1:])) / (x[0] - x[-1])
+    return quotient
 
 
 def place(s: Recorder, variable: str, origin: int, time: int) -> Any:
@@ -44,7 +46,7 @@ def increment(
     """
     if len(m) == 1:
         return s.delta(start, end, z, m[0])
-    x = tuple(map(lambda time: place(s, variable, times[0], time), times))
+    x = tuple(map(partial(place, s, variable, times[0]), times))
 
     def moment(k: int) -> Any:
         return primitive(s, variable, times[0], end, k) - primitive(s, variable, times[0], start, k)
@@ -52,4 +54,5 @@ def increment(
     area = moment(0) * m[0] + moment(1) * divided(x[:2], m[:2])
     if len(m) == 3:
         area = area + (moment(2) - x[1] * moment(1)) * divided(x, m)
-    return (s.alpha(end) / s.alpha(start) - 1) * z + s.alpha(end) * area
+    total: Form = (s.alpha(end) / s.alpha(start) - 1) * z + s.alpha(end) * area
+    return total

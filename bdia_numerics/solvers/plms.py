@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder
 from bdia_numerics.solvers.heun import Heun
@@ -21,7 +22,7 @@ def increment(s: Recorder, z: Linear, e: Evaluation, older: Sequence[Linear]) ->
     if not older:
         return s.delta(s.i, s.i - 1, z, e)
     weights = WEIGHTS[len(older)]
-    slope = sum(Fraction(w, sum(weights)) * m for w, m in zip(weights, (e, *older), strict=True))
+    slope: Any = sum(Fraction(w, sum(weights)) * m for w, m in zip(weights, (e, *older), strict=True))
     return s.delta(s.i, s.i - 1, z, slope)
 
 

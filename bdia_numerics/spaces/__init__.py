@@ -1,4 +1,4 @@
-"""Number systems: NumPy floats, mpmath, fractions, symbols, and the formal model of the proofs.
+"""Number systems: NumPy floats, integer lattices, mpmath, fractions, symbols, and the formal model of the proofs.
 
 The number system follows the data: `of` reads it off a value, and a run happens in the system of its states. What has no
 faithful meaning in a system (an exponential of a fraction, a float inside an exact run) raises `TypeError`; nothing is
@@ -10,6 +10,7 @@ from __future__ import annotations
 from bdia_numerics.spaces.base import Scalar, Space, named, of, register
 from bdia_numerics.spaces.floats import FLOAT32, FLOAT64, LONGDOUBLE, Numpy
 from bdia_numerics.spaces.formal import Vector, formal_model
+from bdia_numerics.spaces.lattice import Lattice, LatticeSpace
 from bdia_numerics.spaces.multiprecision import MPMath
 from bdia_numerics.spaces.rationals import FRACTION, Rationals
 from bdia_numerics.spaces.symbolic import SYMBOLS, Symbols
@@ -20,6 +21,8 @@ __all__ = [
     "FRACTION",
     "LONGDOUBLE",
     "SYMBOLS",
+    "Lattice",
+    "LatticeSpace",
     "MPMath",
     "Numpy",
     "Rationals",

@@ -1,0 +1,208 @@
+"""A run on the integer lattice: each assignment a contraction by a ratio and a rounded increment, undone bit by bit.
+
+An assignment x <- c x + sum_k c_k v_k is run as x <- contraction(c, x) + round(sum_k c_k v_k). The increment is a function of
+the other registers' integers and of the model's output alone, so the inverse finds the very same integers to subtract. A
+mix is lifted to such assignments (PLU: shears, and a contraction for each pivot). The inverse run tells which operation is
+undone when; its undoing is that of the forward operation, never an operation of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from bdia_numerics.program.lattice_run import Assign, Integers, Weigh
+from bdia_numerics.program.lifting import lifted
+from bdia_numerics.program.ops import Combine, Evaluate, Mix
+from bdia_numerics.program.plan import Call, Plan, make_plan
+from bdia_numerics.program.trace import Run, Segment
+from bdia_numerics.spaces import LatticeSpace
+
+LARGEST = 1 << 16
+"""Largest numerator and denominator of an own coefficient: the digits of one contraction fit a word of the buffer."""
+
+Term = tuple[Fraction, int]
+
+
+class NotOnLatticeError(ValueError):
+    """A solver's own coefficients are no ratios of small integers, in z or in z/alpha."""
+
+
+def lattice_plan(
+    run: Run, space: LatticeSpace, evaluations: Iterable[str], *, starting: int = 0, forward: Run | None = None
+) -> Plan:
+    """Prepare a run for the lattice.
+
+    Parameters
+    ----------
+    run
+        A run of steps, one with its start, or an inverse run.
+    space
+        Unit, and the model's dtype.
+    evaluations
+        Registers that hold evaluations; they have no coordinate alpha.
+    starting
+        Number of its first segments that make the first states. They are rounded, and no inverse passes them.
+    forward
+        For an inverse run, the run that it undoes.
+
+    Raises
+    ------
+    NotOnLatticeError
+        (a ValueError) with the register and the slot, if an own coefficient is no ratio of integers up to 2^16 in z, nor
+        in y = z/alpha.
+    """
+    try:
+        return _plan(run, space, frozenset(evaluations), starting, forward, in_y=False)
+    except NotOnLatticeError as error:
+        try:
+            return _plan(run, space, frozenset(evaluations), starting, forward, in_y=True)
+        except NotOnLatticeError as other:
+            raise NotOnLatticeError(
+                f"{error}; {other}; pass parameters as Fractions, such as Fraction(9, 10), or run the solver in float64"
+            ) from None
+
+
+def _plan(
+    run: Run, space: LatticeSpace, evaluations: frozenset[str], starting: int, forward: Run | None, *, in_y: bool
+) -> Plan:
+    lowering = _Lowering(run, space, forward, in_y, evaluations)
+    begun = {id(segment) for segment in run.segments[:starting]}
+    plan = make_plan(run, space, lambda s: lowering.start(s) if id(s) in begun else lowering.steps(s))
+    inputs = {h.number: lowering.scale(h.number) for h in run.inputs.values()}
+    instructions = [x for stage in plan.stages for x in stage.instructions]
+    read = {n for x in instructions for n in _floats_read(x)}
+    return Plan(plan.inputs, plan.stages, plan.final, Integers(space, inputs, frozenset(read)))
+
+
+def _floats_read(x: Any) -> tuple[int, ...]:
+    if isinstance(x, Call):
+        return (x.argument,)
+    return x.others if isinstance(x, Assign) else x.sources
+
+
+@dataclass
+class _Lowering:
+    run: Run
+    space: LatticeSpace
+    forward: Run | None
+    in_y: bool
+    evaluations: frozenset[str]
+    scales: dict[int, Fraction] = field(default_factory=dict)
+    states: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        source = self.forward or self.run
+        self.assignments: dict[Any, Combine | Mix] = {}
+        places: set[tuple[str, int, Any]] = set()
+        for segment in (*self.run.segments, *source.segments):
+            places |= {(r, h.number, h.time) for held in (segment.before, segment.after) for r, h in held.items()}
+        places |= {(r, h.number, h.time) for held in (self.run.inputs, self.run.final) for r, h in held.items()}
+        for op in (op for segment in source.segments for op in segment.ops):
+            if isinstance(op, Combine) and op.register is not None:
+                self.assignments[op.target] = op
+                places.add((op.register, op.target, self.run.trace.times[op.target]))
+            elif isinstance(op, Mix):
+                self.assignments[op.targets, op.olds] = op
+                places |= {(r, n, self.run.trace.times.get(n)) for r, n in zip(op.registers, op.targets, strict=True)}
+        for register, number, time in places:
+            self.states.add(number)
+            if self.in_y and time is not None:
+                self._place(register, number, time)
+
+    def _place(self, register: str, number: int, time: Any) -> None:
+        alpha = Fraction(1) if register in self.evaluations else self.run.trace.point(time).alpha / 2
+        if alpha == 0:
+            raise NotOnLatticeError(f"in z/alpha it cannot run, since alpha = 0 at index {time}")
+        if self.scales.setdefault(number, alpha) != alpha:
+            raise NotOnLatticeError(
+                f"in z/alpha it cannot run, since {self.run.trace.names[number]} stands at two times"
+            )
+
+    def scale(self, number: int) -> Fraction:
+        return self.scales.get(number, Fraction(1))
+
+    def start(self, segment: Segment) -> Iterator[Any]:
+        """Lower what makes the first states: every state is rounded to the lattice as it is."""
+        for op in segment.ops:
+            if isinstance(op, Mix):
+                for target, row in zip(op.targets, op.matrix, strict=True):
+                    if target not in op.olds:
+                        yield self._fresh(target, zip(row, op.olds, strict=True))
+            elif op.target not in self.states:
+                yield from self._floats(op)
+            elif isinstance(op, Combine):
+                yield self._fresh(op.target, op.terms)
+            else:
+                output = self.run.trace.new(self.run.trace.names[op.target])
+                yield from self._floats(Evaluate(output, op.argument, op.time))
+                yield self._fresh(op.target, [(Fraction(1), output)])
+
+    def steps(self, segment: Segment) -> Iterator[Any]:
+        """Lower steps, or their inverse."""
+        for op in segment.ops:
+            if isinstance(op, Evaluate) or (isinstance(op, Combine) and op.register is None):
+                yield from self._floats(op)
+                continue
+            made = list(self._assignments(self._forward(op)))
+            for x in made:
+                self._check(x, segment.slot)
+            yield from made if self.forward is None else (x.undone() for x in reversed(made))
+
+    def _forward(self, op: Combine | Mix) -> Combine | Mix:
+        """Return the operation that an inverse operation undoes: the one that made what it overwrites."""
+        if self.forward is None:
+            return op
+        return self.assignments[(op.olds, op.targets) if isinstance(op, Mix) else op.old]
+
+    def _assignments(self, op: Combine | Mix) -> Iterator[Assign]:
+        if isinstance(op, Combine):
+            assert op.old is not None
+            own = sum((c for c, n in op.terms if n == op.old), Fraction(0))
+            others = [(c, n) for c, n in op.terms if n != op.old]
+            yield self._assign(op.target, op.old, own * self.scale(op.old) / self.scale(op.target), others)
+            return
+        matrix = [
+            [c * self.scale(old) / self.scale(target) for c, old in zip(row, op.olds, strict=True)]
+            for target, row in zip(op.targets, op.matrix, strict=True)
+        ]
+        for target, old, own, others in lifted(op.targets, op.olds, matrix, self._between):
+            # The terms are in the integers' units; the executor has the sources in z.
+            in_z = [(c * self.scale(target) / self.scale(n), n) for c, n in others]
+            yield self._assign(target, old, own, in_z)
+
+    def _between(self, old: int) -> int:
+        """Number a value between the shears of a mix; it stands in the units of what it came from."""
+        number = self.run.trace.new(self.run.trace.names[old])
+        self.scales[number] = self.scale(old)
+        return number
+
+    def _assign(self, target: int, old: int, own: Fraction, others: list[Term]) -> Assign:
+        return Assign(target, old, own, *self._units(target, others), (self.scale(old), self.scale(target)))
+
+    def _units(self, target: int, terms: Iterable[Term]) -> tuple[tuple[float, ...], tuple[int, ...]]:
+        unit = self.scale(target) / 2**self.space.bits
+        terms = [(c, n) for c, n in terms if c]
+        return tuple(float(c / unit) for c, _ in terms), tuple(n for _, n in terms)
+
+    def _check(self, x: Assign, slot: int) -> None:
+        own = x.own
+        if own and max(abs(own.numerator), own.denominator) <= LARGEST:
+            return
+        name = self.run.trace.names[x.old]
+        raise NotOnLatticeError(
+            f"in {'z/alpha' if self.in_y else 'z'} the own coefficient of {name} is {float(own):.17g} (slot from i={slot} to "
+            f"{slot - 1}), {'no ratio of integers up to 2^16' if own else 'so that its bits are lost'}"
+        )
+
+    def _fresh(self, target: int, terms: Iterable[Term]) -> Weigh:
+        return Weigh(target, *self._units(target, terms), self.scale(target))
+
+    def _floats(self, op: Evaluate | Combine) -> Iterator[Any]:
+        if isinstance(op, Evaluate):
+            yield Call(op.target, op.argument, float(self.run.trace.point(op.time).t), False, ())
+            return
+        terms = [(c, n) for c, n in op.terms if c] or op.terms[:1]
+        yield Weigh(op.target, tuple(float(c) for c, _ in terms), tuple(n for _, n in terms), None)

@@ -1,0 +1,183 @@
+"""The interpreter of lattice plans: integers in the registers, floats for the model, one remainder buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.program.plan import Call
+from bdia_numerics.spaces import Lattice, LatticeSpace, Space
+from bdia_numerics.spaces import lattice_kernel as kernel
+from bdia_numerics.spaces.lattice import OVERFLOW
+from bdia_numerics.spaces.remainder import Remainder
+
+BUFFER, FLOATS, SPARE = -1, -2, -3
+"""Where a run's store keeps the remainder, the registers as floats by number, and arrays that may be used again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """target = own * old + round(sum of coefficient * other), in integers; `others` are floats, registers in z.
+
+    With `undo`, `old` is what that made and `target` is what it was made from.
+    """
+
+    target: int
+    old: int
+    own: Fraction
+    coefficients: tuple[float, ...]
+    others: tuple[int, ...]
+    scales: tuple[Fraction, Fraction]
+    undo: bool = False
+    dead: tuple[int, ...] = ()
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """Every value that it reads."""
+        return (self.old, *self.others)
+
+    def undone(self) -> Assign:
+        """Return what undoes it."""
+        return replace(self, target=self.old, old=self.target, scales=self.scales[::-1], undo=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Weigh:
+    """target = sum of coefficient * source: floats, or a first state, rounded to integers with a `scale`."""
+
+    target: int
+    coefficients: tuple[float, ...]
+    sources: tuple[int, ...]
+    scale: Fraction | None
+    dead: tuple[int, ...] = ()
+
+
+Instruction = Call | Assign | Weigh
+
+
+@dataclass(frozen=True)
+class Integers:
+    """Arithmetic of a lattice plan: what `Plain` is to numbers that are combined as they are.
+
+    Attributes
+    ----------
+    scales
+        Scales of the inputs, by number.
+    read
+        Registers' versions that something reads as floats.
+    """
+
+    space: LatticeSpace
+    scales: Mapping[int, Fraction]
+    read: frozenset[int]
+
+    def enter(self, store: dict[int, Any], remainder: Mapping[str, Any]) -> None:
+        """Bring the inputs to the units of the run, every bit kept, and take up the buffer."""
+        for number, scale in self.scales.items():
+            store[number] = store[number].embedded(scale)
+        store.update({BUFFER: Remainder(remainder), FLOATS: {}, SPARE: []})
+
+    def remainder(self, store: Mapping[int, Any]) -> Mapping[str, Any]:
+        """Return the buffer as arrays."""
+        buffer: Remainder = store[BUFFER]
+        return buffer.arrays()
+
+    def shown(self, value: Any) -> Any:
+        """Return a state in units of z, rounded where its own are finer."""
+        return value.rescaled(Fraction(1))
+
+    def execute(
+        self, instructions: Iterable[Any], store: dict[int, Any], owned: set[int], space: Space
+    ) -> Generator[tuple[Any, Any], Any, None]:
+        """Run the instructions of a slot; where the model fails, the buffer is left as it was before the slot."""
+        for number in [n for n in store[FLOATS] if n not in store]:
+            store[SPARE].append(store[FLOATS].pop(number))
+        before = store[BUFFER].copy() if _asks_after_a_contraction(instructions) else store[BUFFER]
+        try:
+            for x in instructions:
+                if isinstance(x, Call):
+                    argument = self._argument(store, x.argument)
+                    output = yield argument, x.t
+                    if isinstance(output, np.ndarray) and (x.copy or np.may_share_memory(output, argument)):
+                        output = output.copy()
+                    store[x.target] = output
+                elif isinstance(x, Assign):
+                    self._assign(x, store, owned)
+                else:
+                    self._weigh(x, store, owned)
+                for n in x.dead:
+                    self._forget(n, store, owned)
+        except GeneratorExit:
+            store[BUFFER] = before
+            raise
+
+    def _argument(self, store: dict[int, Any], number: int) -> Any:
+        return _in_z(store, number).astype(self.space.dtype, copy=False)
+
+    def _assign(self, x: Assign, store: dict[int, Any], owned: set[int]) -> None:
+        old: Lattice = store[x.old]
+        p, q = abs(x.own.numerator), x.own.denominator
+        exchanged = (q, p) if x.undo else (p, q)
+        head = None if p == q else store[BUFFER].opened(*exchanged, old.shape)
+        values = [_in_z(store, n) for n in x.others]
+        out = old.integers if x.old in x.dead and x.old in owned else np.empty(old.shape, dtype=np.int64)
+        made = Lattice(out, self.space.bits, self.space.dtype, x.scales[1])
+        floats = _spare(store, old.shape) if x.target in self.read else None
+        fits = old.valid and kernel.assign(
+            old.integers, out, (x.own.numerator, q), x.coefficients, values, head,
+            undo=x.undo, floats=floats, factor=made.factor,
+        )  # fmt: skip
+        if not fits:
+            out.fill(OVERFLOW)
+        elif floats is not None:
+            store[FLOATS][x.target] = floats
+        if head is not None:
+            store[BUFFER].closed(*exchanged)
+        store[x.target] = made
+        owned.add(x.target)
+
+    def _weigh(self, x: Weigh, store: dict[int, Any], owned: set[int]) -> None:
+        total = kernel.combination(x.coefficients, [_in_z(store, n) for n in x.sources])
+        if x.scale is None:
+            store[x.target] = total
+            return
+        out = np.empty(total.shape, dtype=np.int64)
+        if not kernel.rounded(total, out):
+            out.fill(OVERFLOW)
+        store[x.target] = Lattice(out, self.space.bits, self.space.dtype, x.scale)
+        owned.add(x.target)
+
+    def _forget(self, number: int, store: dict[int, Any], owned: set[int]) -> None:
+        floats = store[FLOATS].pop(number, None)
+        if floats is not None:
+            store[SPARE].append(floats)
+        store.pop(number, None)
+        owned.discard(number)
+
+
+def _in_z(store: dict[int, Any], number: int) -> Any:
+    """Return a value as floats in z; a register is converted once for each version."""
+    value = store[number]
+    if not isinstance(value, Lattice):
+        return value
+    floats = store[FLOATS]
+    if number not in floats:
+        floats[number] = kernel.dequantise(value.integers, value.factor, _spare(store, value.shape))
+    return floats[number]
+
+
+def _spare(store: dict[int, Any], shape: tuple[int, ...]) -> Any:
+    return store[SPARE].pop() if store[SPARE] else np.empty(shape)
+
+
+def _asks_after_a_contraction(instructions: Iterable[Any]) -> bool:
+    contracted = False
+    for x in instructions:
+        if contracted and isinstance(x, Call):
+            return True
+        contracted |= isinstance(x, Assign) and abs(x.own) != 1
+    return False
