@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from bdia_numerics.cli_roundtrip import roundtrip
+
 if TYPE_CHECKING:
     from bdia_numerics.claims.ledger import Decided, MutantResult
     from bdia_numerics.studies.results import Digits
@@ -121,6 +123,9 @@ def list_solvers(
         condition = s["condition"] if s["invertible"] else f"no: {s['reason']}"
         table.add_row(s["name"], str(s["nfe"]), ", ".join(s["registers"]), str(s["combinations"]), condition)
     _console().print(table)
+
+
+app.command()(roundtrip)
 
 
 def _usage(message: str) -> NoReturn:

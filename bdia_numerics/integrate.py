@@ -14,7 +14,7 @@ from bdia_numerics.models import as_eps, prediction_of
 from bdia_numerics.problems.reference import reference_flow
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.run import Model, Solution, Status, begin, has_inverse, invert, prepared, solve, starter_of
-from bdia_numerics.spaces import Space
+from bdia_numerics.spaces import Space, as_floats, like
 from bdia_numerics.state import State, identity
 
 __all__ = ["RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", "solve"]
@@ -68,8 +68,8 @@ def _encode_exactly(solver: Solver, model: Model, grid: Grid, x_0: Any, return_t
     depth, chain, nfe = structure(solver).depth, {0: x_0}, 0
     if depth:
         mirror = grid.reversed()
-        first = solve(starter_of(solver), model, mirror[grid.n - depth : grid.n], x_0, return_trajectory=True)
-        chain = {k: first.trajectory[depth - k] for k in range(depth + 1)}
+        first = solve(starter_of(solver), model, mirror[grid.n - depth : grid.n], as_floats(x_0), return_trajectory=True)
+        chain |= {k: like(x_0, first.trajectory[depth - k]) for k in range(1, depth + 1)}
         nfe = first.nfe
         if not first.status.ok:
             return replace(first, state=None, status=mirrored(first.status, depth), trajectory=None)
@@ -171,6 +171,7 @@ def round_trip(
 
 
 def _truth(model: Model, grid: Grid, z: Any, start: str, reference: Any, space: Space) -> tuple[Any, Any]:
+    z = as_floats(z)
     ends = (grid.t[grid.n], grid.t[0]) if start == "noise" else (grid.t[0], grid.t[grid.n])
     if isinstance(reference, str) and reference != "fine":
         raise ValueError(f"reference={reference!r} is none: pass 'fine', a problem with a flow, or a state")

@@ -7,7 +7,12 @@ import pytest
 
 from bdia_numerics import grids, problems, schedules, solve
 from bdia_numerics.models import as_prediction
-from bdia_numerics.solvers import DDIM, ALF, DPMSolver, Euler, Heun, Leapfrog, ReversibleHeun
+from bdia_numerics.solvers import ALF, DDIM, DPMSolver, Euler, Heun, Leapfrog, ReversibleHeun
+
+# torch's tensors have no `copy` keyword in __array__ yet, which NumPy says wherever diffusers makes an array of one.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
 
 EPS = float(np.finfo(np.float64).eps)
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.1, 0.2])
@@ -113,6 +118,7 @@ def _stages(grid, parts):
     return [p.t for p in points], [p.alpha for p in points], [p.sigma for p in points]
 
 
+@pytest.mark.filterwarnings("ignore:`algorithm_types=dpmsolver` is deprecated:FutureWarning")
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_dpm_solver_is_diffusers(diffusers, torch, order):
     """Singlestep of diffusers takes its stages at grid points: here those of ours, at parts of each slot in log_snr."""

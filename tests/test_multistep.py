@@ -5,7 +5,18 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from bdia_numerics import DDIM, NotInvertibleError, grids, invert, invertibility, models, problems, schedules, solve, spaces
+from bdia_numerics import (
+    DDIM,
+    NotInvertibleError,
+    grids,
+    invert,
+    invertibility,
+    models,
+    problems,
+    schedules,
+    solve,
+    spaces,
+)
 from bdia_numerics.program import structure
 from bdia_numerics.solvers.bdia import BDIA
 from bdia_numerics.solvers.bdia2 import BDIA2
@@ -135,11 +146,18 @@ def test_obelm_on_an_alternating_grid_needs_a_start_of_second_order():
 
 
 def test_own_starts():
-    """BDIA3 and PLMS start well enough for their order; DEIS(3) starts with a DDIM step, whose error stays: order 2."""
+    """BDIA3, PLMS(2) and PLMS(3) start well enough for their order; DEIS(3) starts with a DDIM step, whose error stays: order 2."""
     steps = (160, 320)
-    assert slope(errors(BDIA3(1, 1, Fraction(1, 2)), smooth, steps, BDIA3().starter), steps) == pytest.approx(3, abs=0.3)
-    for solver, order in ((PLMS(2), 2), (PLMS(4), 3), (DEIS(3), 2), (DPMSolverPP(3, exact=True), 2)):
-        found = slope(errors(solver, uniform_in_s, steps, solver.starter), steps)
+    assert slope(errors(BDIA3(1, 1, Fraction(1, 2)), smooth, steps, BDIA3().starter), steps) == pytest.approx(
+        3, abs=0.3
+    )
+    for solver, make, order in (
+        (PLMS(2), smooth, 2),
+        (PLMS(3), uniform_in_s, 3),
+        (DEIS(3), smooth, 2),
+        (DPMSolverPP(3, exact=True), smooth, 2),
+    ):
+        found = slope(errors(solver, make, steps, solver.starter), steps)
         assert found == pytest.approx(order, abs=0.3), solver
 
 
@@ -147,8 +165,8 @@ def test_not_every_third_order_bdia_is_zero_stable():
     """(0, 1, 1/2) and (1, 0, 1) lie in [0, 1]^3 and have a root outside the unit circle; their errors grow with N."""
     for gammas in ((0, 1, Fraction(1, 2)), (1, 0, 1)):
         largest = max(abs(np.roots([1, *map(float, gammas)])))
-        assert largest > 1.1
-        coarse, fine = errors(BDIA3(*gammas), smooth, (80, 160))
+        assert largest > 1.05
+        coarse, fine = errors(BDIA3(*gammas), smooth, (160, 320))
         assert fine > 100 * coarse
     assert max(abs(np.roots([1, 1, 1, 1]))) == pytest.approx(1, abs=1e-12)
 
@@ -167,7 +185,9 @@ VERDICTS = {
     DPMSolverMultistep(): "no: the step overwrites e_1 at 2 with own coefficient 0",
     BDIADPMSolverPP(): "no: undoing the assignment of z_prev needs eps(z_prev at 2, 2), and z_prev at 2 no longer stands",
     BDIADEIS(): "no: undoing the assignment of z_prev needs eps(z_prev at 2, 2), and z_prev at 2 no longer stands",
-    BDIAPLMS(order=2): "no: undoing the assignment of z_prev needs eps(z_prev at 2, 2), and z_prev at 2 no longer stands",
+    BDIAPLMS(
+        order=2
+    ): "no: undoing the assignment of z_prev needs eps(z_prev at 2, 2), and z_prev at 2 no longer stands",
     BDIAPLMS(): "no: the step overwrites e_3 at 4 with own coefficient 0",
 }
 
@@ -187,7 +207,9 @@ def test_one_evaluation_a_step(solver):
     assert counted.nfe in (20 + extra, 20)
 
 
-@pytest.mark.parametrize("solver", [BDIA2(), BDIA2(Fraction(1, 2), Fraction(9, 10)), BDIA3(), BELM(), OBELM()], ids=repr)
+@pytest.mark.parametrize(
+    "solver", [BDIA2(), BDIA2(Fraction(1, 2), Fraction(9, 10)), BDIA3(), BELM(), OBELM()], ids=repr
+)
 def test_round_trip(solver):
     grid, model = smooth(30), LAW.model(SCHEDULE)
     there = solve(solver, model, grid, STATES)
@@ -215,15 +237,33 @@ def test_zero_gammas_are_refused():
 
 def test_clean_data_and_pure_noise():
     """At sigma = 0 and alpha = 0 the limits are taken where there are any, and refused in words where there are none."""
-    flow = schedules.flow()
-    law = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
-    model = models.as_prediction(law.model(flow), flow, "v")
-    grid = grids.uniform(flow, 40, t_min=0, t_max=1)
-    truth = np.mean(solve(DPMSolverPP(1), model, grids.uniform(flow, 2000, t_min=0, t_max=1), STATES).z)
-    for solver in (DEIS(2), DEIS(3), DEIS(3, "sigma_bar"), DPMSolverPP(2), DPMSolverPP(3), DPMSolverMultistep(2), OBELM()):
+    mean, variance = 0.7, 0.3
+
+    def predict_v(z, t):
+        alpha, sigma = 1 - t, t
+        residue = (z - alpha * mean) / (alpha**2 * variance + sigma**2)
+        return alpha * sigma * residue - sigma * (mean + alpha * variance * residue)
+
+    model, grid = models.v(predict_v), grids.uniform(schedules.flow(), 40, t_min=0, t_max=1)
+    truth = mean + variance**0.5 * STATES  # the flow of a Gaussian, from z = noise
+
+    def error(solver):
         solution = solve(solver, model, grid, STATES)
         assert solution.status.ok
-        assert np.mean(solution.z) == pytest.approx(truth, abs=0.02)
+        return np.abs(solution.z - truth).max()
+
+    bound = error(DDIM())
+    assert 0.01 < bound < 0.1
+    for solver in (
+        DEIS(2),
+        DEIS(3),
+        DEIS(3, "sigma_bar"),
+        DPMSolverPP(2),
+        DPMSolverPP(3),
+        DPMSolverMultistep(2),
+        OBELM(),
+    ):
+        assert error(solver) < bound, solver
     for solver in (BDIA2(), BDIA3(), BELM()):
         with pytest.raises(ValueError, match="alpha"):
             solve(solver, model, grid, STATES)
@@ -265,3 +305,26 @@ def test_first_order_forms_are_ddim_and_bdia():
     bdia = solve(BDIA(Fraction(3, 4)), model, grid, STATES).z
     for solver in (BDIAPLMS(0.75, 1), BDIADEIS(1, 0.75), BDIADPMSolverPP(0.75, 1)):
         assert solve(solver, model, grid, STATES).z == pytest.approx(bdia, abs=1e-13)
+
+
+def test_at_equal_steps_and_alpha_one_they_are_the_open_rules():
+    """BDIA3 is Milne's open rule, BDIA2 the open trapezium, O-BELM and BDIA leapfrog, DEIS in sigma_bar Adams-Bashforth."""
+    s = [Fraction(k, 5) for k in range(5)]
+    grid = grids.from_values(s, [Fraction(1)] * 5, s)
+
+    def slope(y, t):
+        return y * y * t + t
+
+    y = [np.array([Fraction(k, 7)], dtype=object) for k in (1, -2, 3, 5, 4)]  # any states; index as in the grid
+    e, h = [slope(y[k], s[k]) for k in range(5)], Fraction(-1, 5)
+    rules = {
+        BDIA3(): y[4] + 4 * h / 3 * (2 * e[1] - e[2] + 2 * e[3]),
+        BDIA2(): y[3] + 3 * h / 2 * (e[1] + e[2]),
+        OBELM(): y[2] + 2 * h * e[1],
+        BELM(): y[2] + 2 * h * e[1],
+        DEIS(3, "sigma_bar"): y[1] + h * (23 * e[1] - 16 * e[2] + 5 * e[3]) / 12,
+        PLMS(4): y[1] + h * (55 * e[1] - 59 * e[2] + 37 * e[3] - 9 * e[4]) / 24,
+    }
+    for solver, expected in rules.items():
+        n = structure(solver).depth + 1
+        assert solve(solver, slope, grid[0:n], y[n], start=y[n - 1 : 0 : -1]).z == expected, solver

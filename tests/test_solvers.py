@@ -265,6 +265,7 @@ def test_in_symbols_with_the_formal_model(solver):
 
 
 def test_in_symbols_with_numbers_substituted_it_is_the_fraction_run(solver):
+    meaningful(solver, CASES["fractions"])
     symbols = sympy.symbols("x:2")
     z = np.array(symbols, dtype=object)
     depth = structure(solver).depth

@@ -18,6 +18,7 @@ CHECK_MODULES = (
     "cbdia",
     "definitions",
     "edict",
+    "equivalences",
     "edm_order",
     "flows",
     "lemmas",

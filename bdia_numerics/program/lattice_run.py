@@ -125,19 +125,20 @@ class Integers:
         head = None if p == q else store[BUFFER].opened(*exchanged, old.shape)
         values = [_in_z(store, n) for n in x.others]
         out = old.integers if x.old in x.dead and x.old in owned else np.empty(old.shape, dtype=np.int64)
-        made = Lattice(out, self.space.bits, self.space.dtype, x.scales[1])
         floats = _spare(store, old.shape) if x.target in self.read else None
-        fits = old.valid and kernel.assign(
+        bound = kernel.largest(old.integers) if old.bound is None else old.bound
+        made = Lattice(out, self.space.bits, self.space.dtype, x.scales[1])
+        bound = kernel.FAILED if bound >= kernel.LIMIT else kernel.assign(
             old.integers, out, (x.own.numerator, q), x.coefficients, values, head,
-            undo=x.undo, floats=floats, factor=made.factor,
+            bound=bound, undo=x.undo, floats=floats, factor=made.factor,
         )  # fmt: skip
-        if not fits:
+        if bound == kernel.FAILED:
             out.fill(OVERFLOW)
         elif floats is not None:
             store[FLOATS][x.target] = floats
         if head is not None:
             store[BUFFER].closed(*exchanged)
-        store[x.target] = made
+        store[x.target] = replace(made, bound=bound)
         owned.add(x.target)
 
     def _weigh(self, x: Weigh, store: dict[int, Any], owned: set[int]) -> None:
@@ -146,9 +147,10 @@ class Integers:
             store[x.target] = total
             return
         out = np.empty(total.shape, dtype=np.int64)
-        if not kernel.rounded(total, out):
+        bound = kernel.rounded(total, out)
+        if bound == kernel.FAILED:
             out.fill(OVERFLOW)
-        store[x.target] = Lattice(out, self.space.bits, self.space.dtype, x.scale)
+        store[x.target] = Lattice(out, self.space.bits, self.space.dtype, x.scale, bound)
         owned.add(x.target)
 
     def _forget(self, number: int, store: dict[int, Any], owned: set[int]) -> None:

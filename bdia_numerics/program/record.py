@@ -170,7 +170,10 @@ class Recorder:
 
     def half_log_snr(self, time: Time) -> Scalar:
         """Return log(alpha/sigma), rounded in the grid's system; TypeError for fractions."""
-        return self.function("log", self.alpha(time) / self.sigma(time))
+        alpha, sigma = self.alpha(time), self.sigma(time)
+        if self.is_zero(alpha) or self.is_zero(sigma):
+            raise ValueError(f"log_snr is infinite at t={self.trace.point(time).t}: end the grid before it")
+        return self.function("log", alpha / sigma)
 
     def function(self, name: str, x: Scalar) -> Scalar:
         """Return exp, expm1, log, log1p or sqrt of a scalar, rounded in the grid's system; TypeError for fractions."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bdia_numerics.spaces.base import Scalar, Space, named, of, register
 from bdia_numerics.spaces.floats import FLOAT32, FLOAT64, LONGDOUBLE, Numpy
 from bdia_numerics.spaces.formal import Vector, formal_model
-from bdia_numerics.spaces.lattice import Lattice, LatticeSpace
+from bdia_numerics.spaces.lattice import Lattice, LatticeSpace, as_floats, like
 from bdia_numerics.spaces.multiprecision import MPMath
 from bdia_numerics.spaces.rationals import FRACTION, Rationals
 from bdia_numerics.spaces.symbolic import SYMBOLS, Symbols
@@ -30,7 +30,9 @@ __all__ = [
     "Space",
     "Symbols",
     "Vector",
+    "as_floats",
     "formal_model",
+    "like",
     "named",
     "of",
     "register",

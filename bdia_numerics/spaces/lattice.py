@@ -30,12 +30,15 @@ class Lattice:
         What the model is given and gives back: float32 or float64.
     scale : Fraction
         1 for states in z; alpha_i/2 where a solver's own coefficients are rational in z/alpha alone.
+    bound : int or None
+        At least the largest absolute value, where that is known.
     """
 
     integers: np.ndarray[Any, Any]
     bits: int
     dtype: np.dtype[Any]
     scale: Fraction = Fraction(1)
+    bound: int | None = None
 
     @classmethod
     def from_float(cls, z: Any, *, bits: int = 40) -> Lattice:
@@ -101,8 +104,8 @@ class Lattice:
             return self
         moved = np.rint(self.integers * float(self.scale / scale))
         if not np.all(np.abs(moved) < LIMIT):
-            return replace(self, integers=np.full(self.shape, OVERFLOW), scale=scale)
-        return replace(self, integers=np.asarray(moved).astype(np.int64), scale=scale)
+            return replace(self, integers=np.full(self.shape, OVERFLOW), scale=scale, bound=None)
+        return replace(self, integers=np.asarray(moved).astype(np.int64), scale=scale, bound=None)
 
     def embedded(self, scale: Fraction) -> Lattice:
         """Return the state in the units of another scale, so that going back gives the same integers.
@@ -156,6 +159,16 @@ class LatticeSpace(Numpy):
     def finite(self, value: Any) -> bool:
         """Say whether a register stayed in range."""
         return value.valid if isinstance(value, Lattice) else super().finite(value)
+
+
+def as_floats(z: Any) -> Any:
+    """Return a lattice state as floats of the model's dtype, anything else as it is."""
+    return z.to_float() if isinstance(z, Lattice) else z
+
+
+def like(z: Any, value: Any) -> Any:
+    """Return a value rounded to the lattice of a state, or the value itself where that is on none."""
+    return Lattice.from_float(value, bits=z.bits) if isinstance(z, Lattice) else value
 
 
 register(lambda x: isinstance(x, Lattice), lambda x: LatticeSpace(x.dtype, x.bits))

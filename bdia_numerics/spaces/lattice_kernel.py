@@ -14,12 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.spaces.kernel import BLOCK as _B, _pool, threads
-import os
-BLOCK=int(os.environ.get('BL',_B))
+from bdia_numerics.spaces.kernel import _pool, threads
+
+BLOCK = 65536
 
 LIMIT = 1 << 60
 """Absolute values of the integers stay below it, so that one addition never wraps an int64."""
+
+FAILED = LIMIT
+"""Returned for the largest absolute value of what does not fit."""
 
 Array = np.ndarray[Any, Any]
 _LOCAL = threading.local()
@@ -30,9 +33,9 @@ def dequantise(integers: Array, factor: float, out: Array | None = None) -> Arra
     target = np.empty(integers.shape) if out is None else out
     flat, source = target.reshape(-1), integers.reshape(-1)
 
-    def part(k: slice, work: Array) -> bool:
+    def part(k: slice, work: Array) -> int:
         np.multiply(source[k], factor, out=flat[k])
-        return True
+        return 0
 
     _share(part, flat.size)
     return target
@@ -43,21 +46,27 @@ def combination(coefficients: Sequence[float], values: Sequence[Array]) -> Array
     total = np.empty(np.shape(values[0]))
     flat, sources = total.reshape(-1), [np.reshape(v, -1) for v in values]
 
-    def part(k: slice, work: Array) -> bool:
+    def part(k: slice, work: Array) -> int:
         _combine(coefficients, sources, k, flat[k], work[0].view(np.float64))
-        return True
+        return 0
 
     _share(part, flat.size)
     return total
 
 
-def rounded(values: Array, out: Array) -> bool:
-    """Round floats to integers; False, with `out` of no meaning, if one is NaN or reaches 2^60."""
+def largest(integers: Array) -> int:
+    """Return the largest absolute value."""
+    return max(int(integers.max(initial=0)), -int(integers.min(initial=0)))
+
+
+def rounded(values: Array, out: Array) -> int:
+    """Round floats to integers; return the largest absolute value, or FAILED if one is NaN or reaches 2^60."""
     np.rint(values, out=values)
-    if values.size and not (values.max() < LIMIT and values.min() > -LIMIT):
-        return False
+    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    if not (high < LIMIT and low > -LIMIT):
+        return FAILED
     np.copyto(out, values, casting="unsafe")
-    return True
+    return int(max(high, -low))
 
 
 def assign(
@@ -68,10 +77,11 @@ def assign(
     values: Sequence[Array],
     head: Array | None,
     *,
+    bound: int,
     undo: bool,
     floats: Array | None = None,
     factor: float = 1.0,
-) -> bool:
+) -> int:
     """Compute out = own * old + round(sum_k coefficients[k] * values[k]), or undo that.
 
     Parameters
@@ -84,6 +94,8 @@ def assign(
         The increment, in units of the lattice; values are float32 or float64.
     head
         int64 array of the same shape, changed in place; None where |p/q| = 1.
+    bound
+        At least the largest absolute value of `old`, below 2^60.
     undo
         Subtract the increment, then contract by q/p.
     floats, factor
@@ -91,67 +103,73 @@ def assign(
 
     Returns
     -------
-    bool
-        False if a value left the range; `out` then has no meaning.
+    int
+        At least the largest absolute value of `out`; FAILED if a value left the range, and `out` then has no meaning.
     """
     source, target, sources = old.reshape(-1), out.reshape(-1), [np.reshape(v, -1) for v in values]
     digits = None if head is None else head.reshape(-1)
     shown = None if floats is None else floats.reshape(-1)
     p, q = abs(own[0]), own[1]
 
-    def part(k: slice, work: Array) -> bool:
+    def part(k: slice, work: Array) -> int:
         increment, product, number = work
-        x, y, h = source[k], target[k], None if digits is None else digits[k]
+        x, y, h, size = source[k], target[k], None if digits is None else digits[k], 0
         if sources:
             total = increment.view(np.float64)
             _combine(coefficients, sources, k, total, product.view(np.float64))
-            if not rounded(total, product):
-                return False
+            size = rounded(total, product)
+            if size == FAILED:
+                return FAILED
             increment, product = product, increment
         if undo:
             x = np.subtract(x, increment, out=increment) if sources else x
-            if not _contract(x, y, q, p, h, product, number):
-                return False
+            grown = _contract(x, y, q, p, h, product, number, bound + size)
             if own[0] < 0:
                 np.negative(y, out=y)
         else:
-            if own[0] < 0:
-                x = np.negative(x, out=y)
-            if not _contract(x, y, p, q, h, product, number):
-                return False
+            x = np.negative(x, out=y) if own[0] < 0 else x
+            grown = _contract(x, y, p, q, h, product, number, bound) + size
             if sources:
                 np.add(y, increment, out=y)
         if shown is not None:
             np.multiply(y, factor, out=shown[k])
-        return bool(not y.size or (y.max() < LIMIT and y.min() > -LIMIT))
+        return grown if grown < LIMIT else min(largest(y), FAILED) if grown < 4 * LIMIT else FAILED
 
     return _share(part, target.size)
 
 
-def _contract(x: Array, out: Array, p: int, q: int, head: Array | None, quotient: Array, number: Array) -> bool:
-    """Take (x, head) to (p (x // q) + s, h) with q head + x mod q = p h + s, 0 <= s < p; p, q > 0, |x| below 2^61.
+def _contract(
+    x: Array, out: Array, p: int, q: int, head: Array | None, quotient: Array, number: Array, bound: int
+) -> int:
+    """Take (x, head) to (p (x // q) + s, h) with q head + x mod q = p h + s, 0 <= s < p; return a bound of the first.
 
-    Products may wrap here; the sums that they enter are in range, so these come out right.
+    Products may wrap here; the sums that they enter are in range, so these come out right. A bound of 2^62 or more says that
+    this cannot be promised.
     """
     if head is None:
         if out is not x:
             np.copyto(out, x)
-        return True
+        return bound
     np.floor_divide(x, q, out=quotient)
-    if p > q and x.size and max(quotient.max(), -quotient.min()) > LIMIT // p:
-        return False
+    bound = (bound // q + 2) * p
+    if bound >= LIMIT:  # only then is it worth a look at the array
+        bound = (largest(quotient) + 1) * p
+    if bound >= 2 * LIMIT:
+        return 4 * LIMIT
     np.subtract(head, quotient, out=number)
     np.multiply(number, q, out=number)
     np.add(number, x, out=number)
     if p == 1:
         np.copyto(head, number)
         np.copyto(out, quotient)
-        return True
-    np.floor_divide(number.view(np.uint64), np.uint64(p), out=head.view(np.uint64))  # never negative; unsigned is faster
+        return bound
+    np.floor_divide(
+        number.view(np.uint64), np.uint64(p), out=head.view(np.uint64)
+    )  # never negative; unsigned is faster
     np.subtract(quotient, head, out=quotient)
     np.multiply(quotient, p, out=quotient)
     np.add(quotient, number, out=out)
-    return True
+    return bound
 
 
 def _combine(coefficients: Sequence[float], values: Sequence[Array], k: slice, total: Array, product: Array) -> None:
@@ -161,27 +179,25 @@ def _combine(coefficients: Sequence[float], values: Sequence[Array], k: slice, t
         np.add(total, product, out=total)
 
 
-def _share(part: Callable[[slice, Array], bool], size: int) -> bool:
+def _share(part: Callable[[slice, Array], int], size: int) -> int:
     """Call `part` on blocks, each with room for three temporaries, from several threads if there are many.
 
     Returns
     -------
-    bool
-        Whether every call returned True. All are made, so that the outcome does not depend on the number of threads.
+    int
+        The largest of what the calls return. All are made, so that the outcome does not depend on the number of threads.
     """
     blocks = [slice(k, min(k + BLOCK, size)) for k in range(0, size, BLOCK)]
 
-    def several(mine: list[slice]) -> bool:
+    def several(mine: list[slice]) -> int:
         # Fresh pages for every block would cost as much as the arithmetic.
         if not hasattr(_LOCAL, "work") or _LOCAL.work.shape[1] < min(BLOCK, size):
             _LOCAL.work = np.empty((3, min(BLOCK, size)), dtype=np.int64)
         with np.errstate(all="ignore"):  # each thread has its own error state
-            outcomes = [part(k, _LOCAL.work[:, : k.stop - k.start]) for k in mine]
-        return all(outcomes)
+            return max((part(k, _LOCAL.work[:, : k.stop - k.start]) for k in mine), default=0)
 
-    if len(blocks) < 8:
+    if len(blocks) < 4:
         return several(blocks)
     share = -(-len(blocks) // threads())
     jobs = [_pool().submit(several, blocks[k : k + share]) for k in range(0, len(blocks), share)]
-    outcomes = [job.result() for job in jobs]
-    return all(outcomes)
+    return max(job.result() for job in jobs)

@@ -1,0 +1,106 @@
+"""A bit-exact round trip, and whether the model let it be one."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.driver import Model, Status
+from bdia_numerics.grids import Grid
+from bdia_numerics.models import prediction_of
+from bdia_numerics.program import Solver
+from bdia_numerics.run import invert, solve
+from bdia_numerics.spaces import Lattice, remainder
+
+
+@dataclass(frozen=True)
+class BitExact:
+    """Outcome of solve and invert on the lattice.
+
+    Attributes
+    ----------
+    differing_bits : int
+        Bits of the returned integers that are not those sent, over all elements; 0 unless the model is not deterministic.
+    unit : float
+        Unit of the lattice in z.
+    buffer_bits, bound_bits : float
+        Size of the remainder buffer at the data end in bits an element, and log2(1/|det|) summed over the run's steps.
+    distance : float
+        Largest difference of the data end from that of the run in floats of the model's dtype.
+    unsteady : str
+        Where the model gave two outputs for one input; empty if it did not.
+    status : Status
+        Of the first run that left the range, if any; the numbers have no meaning then.
+    nfe : int
+        Model evaluations on the lattice, there and back.
+    """
+
+    differing_bits: int
+    unit: float
+    buffer_bits: float
+    bound_bits: float
+    distance: float
+    unsteady: str
+    status: Status
+    nfe: int
+
+
+@dataclass
+class _Witness:
+    """A model that remembers a digest of what it gave for each input."""
+
+    model: Model
+    seen: dict[bytes, bytes] = field(default_factory=dict)
+    unsteady: str = ""
+
+    @property
+    def prediction(self) -> str:
+        return prediction_of(self.model)
+
+    def __call__(self, z: Any, t: Any) -> Any:
+        key = hashlib.blake2b(np.ascontiguousarray(z).tobytes() + repr(t).encode()).digest()
+        output = self.model(z, t)
+        value = hashlib.blake2b(np.ascontiguousarray(output).tobytes()).digest()
+        if self.seen.setdefault(key, value) != value and not self.unsteady:
+            self.unsteady = f"model(z, t={t}) gave two outputs for the same z: make it deterministic"
+        return output
+
+
+def bit_exact_round_trip(solver: Solver, model: Model, grid: Grid, z: Any, *, bits: int = 40) -> BitExact:
+    """Take z_N to the data end and back on the lattice, and compare every bit.
+
+    Parameters
+    ----------
+    solver, model, grid
+        As for `solve`.
+    z
+        A Lattice, or floats, which are rounded to one with unit 2^-bits.
+
+    Raises
+    ------
+    ValueError
+        For states that do not fit the lattice, a solver whose own coefficients are no ratios of small integers
+        (NotOnLatticeError), or one without an exact inverse (NotInvertibleError).
+    """
+    sent = z if isinstance(z, Lattice) else Lattice.from_float(z, bits=bits)
+    witness = _Witness(model)
+    there = solve(solver, witness, grid, sent)
+    if not there.status.ok or there.state is None:
+        return BitExact(0, sent.factor, 0.0, 0.0, np.nan, witness.unsteady, there.status, there.nfe)
+    back = invert(solver, witness, grid, there.state)
+    differing = back.z.differing_bits(sent) if back.status.ok else 0
+    plain = solve(solver, model, grid, sent.to_float())
+    size, bound = remainder.bits_per_element(there.state.remainder)
+    return BitExact(
+        differing_bits=differing,
+        unit=sent.factor,
+        buffer_bits=size,
+        bound_bits=bound,
+        distance=float(np.max(np.abs(there.z - plain.z), initial=0.0)),
+        unsteady=witness.unsteady,
+        status=back.status,
+        nfe=there.nfe + back.nfe,
+    )

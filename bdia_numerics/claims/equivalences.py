@@ -1,0 +1,225 @@
+"""Multistep solvers against the paper's (29), (64), (65) and remark 4, and facts 10 and 15."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import grids, schedules
+from bdia_numerics.claims.formal import Formal, equal, vectors
+from bdia_numerics.claims.ledger import CheckFailed, check, require
+from bdia_numerics.claims.mutants import mutant
+from bdia_numerics.problems import GaussianMixture
+from bdia_numerics.program import NotInvertibleError, Slot, invertibility, structure
+from bdia_numerics.run import solve
+from bdia_numerics.solvers.bdia import BDIA
+from bdia_numerics.solvers.bdia2 import BDIA2
+from bdia_numerics.solvers.bdia_deis import BDIADEIS
+from bdia_numerics.solvers.bdia_dpm_solver_pp import BDIADPMSolverPP
+from bdia_numerics.solvers.bdia_plms import BDIAPLMS
+from bdia_numerics.solvers.belm import OBELM
+from bdia_numerics.solvers.ddim import DDIM
+from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP
+from bdia_numerics.solvers.heun import Heun
+
+_STEPS = (80, 160, 320)
+
+
+def _errors(solver: Any, alternating: bool = False, start: Any = None) -> list[float]:
+    """Return errors against the exact flow, from exact starts unless one is given: linear VP, t from 0.5 to 0.15."""
+    schedule, z = schedules.vp_linear(), np.linspace(-2, 2, 5)[:, None]
+    law = GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
+    found = []
+    for n in _STEPS:
+        w = np.cumsum([0, *(1 + alternating * (k % 2) for k in range(n))])
+        low, high = (np.log(schedule.sigma_bar(t)) for t in (0.15, 0.5))
+        t = [schedule.time("sigma_bar", s) for s in np.exp(low + (high - low) * w / w[-1])]
+        grid = grids.from_values(t, [schedule.alpha(x) for x in t], [schedule.sigma(x) for x in t])
+        exact = [law.flow(z, t[-1], x, schedule) for x in t[-2 : -2 - structure(solver).depth : -1]]
+        got = solve(solver, law.model(schedule), grid, z, start or exact or None).z
+        found.append(float(np.sqrt(np.mean((got - law.flow(z, t[-1], t[0], schedule)) ** 2))))
+    return found
+
+
+def _order(errors: list[float]) -> float:
+    return float(np.log2(errors[-2] / errors[-1]))
+
+
+def _require_order(errors: list[float], order: int, what: str) -> None:
+    found = _order(errors)
+    require(abs(found - order) < 0.25, f"{what}: order {found:.2f}, not {order}")
+
+
+def _gamma(slot: Slot) -> Any:
+    """The gamma of O-BELM, fact 10."""
+    return slot.next.alpha * slot.h**2 / (slot.previous.alpha * slot.previous.h**2)
+
+
+@check(
+    "fact-10",
+    verdict="measured",
+    mutants={
+        "h not squared": {"solver": mutant(OBELM, ("(h / h_prev) ** 2", "h / h_prev"))},
+        "steps exchanged": {"solver": mutant(OBELM, ("(h / h_prev) ** 2", "(h_prev / h) ** 2"))},
+    },
+)
+def obelm_is_bdia(solver: Any = OBELM) -> str:
+    """O-BELM is BDIA with its gamma; its start on an alternating grid."""
+    p, (z2, z1) = Formal(2), vectors("z_2", "z_1")
+    before = {"z_prev": z2, "z": z1}
+    equal(p.step(solver(), before)["z"], p.step(BDIA(_gamma), before)["z"], "O-BELM and BDIA")
+    responses = [_response(solver(), n) for n in (20, 40, 80)]
+    require(responses[1] - responses[0] != 0, "a perturbed start does not grow")
+    require(responses[2] - responses[1] == 2 * (responses[1] - responses[0]), f"the growth {responses} is not linear")
+    _require_order(_errors(solver(), alternating=True, start=DDIM()), 1, "DDIM start")
+    _require_order(_errors(solver(), alternating=True, start=Heun()), 2, "Heun start")
+    return (
+        "the identity is proved: the two programs, run on symbols over two slots, agree coefficient by coefficient for "
+        "any eps. Measured on a 2:1 alternating grid: with eps = 0, alpha = 1, in fractions, a start perturbed by 1 is "
+        f"{', '.join(map(str, responses))} after 20, 40 and 80 steps, exactly linear; on a mixture, order 1 with a DDIM "
+        "start and 2 with a Heun start (80 to 320 steps)."
+    )
+
+
+def _response(solver: Any, n: int) -> Fraction:
+    s = [Fraction(0)]
+    for k in range(n):
+        s.append(s[-1] + 1 + k % 2)
+    grid = grids.from_values(s, [Fraction(1)] * (n + 1), s)
+    zero, one = (np.array([Fraction(k)], dtype=object) for k in (0, 1))
+    return solve(solver, lambda z, t: 0 * z, grid, zero, start=[one]).z[0]  # type: ignore[no-any-return]
+
+
+_BDIA2_MUTANTS = {
+    "sign of an increment flipped": {"solver": mutant(BDIA2, ("- g1 * delta", "+ g1 * delta"))},
+    "gammas exchanged": {"solver": mutant(BDIA2, ("-(1 - g2) *", "-(1 - g1) *"))},
+    "eps not interpolated": {"solver": mutant(BDIA2, ("(s.eps(z), s.eps(z_1))", "(s.eps(z), s.eps(z))"))},
+}
+
+
+@check("eq-29", verdict="misprint", mutants=_BDIA2_MUTANTS)
+def second_order_bdia(solver: Any = BDIA2) -> str:
+    """The program is (29), with the minus signs inside the braces."""
+    import sympy
+
+    p, (z3, z2, z1) = Formal(3), vectors("z_3", "z_2", "z_1")
+    g1, g2 = sympy.symbols("gamma_1 gamma_2")
+    got = p.step(solver(g1, g2), {"z_2": z3, "z_1": z2, "z": z1})["z"]
+    e1, e2 = p.eps(z1, 1), p.eps(z2, 2)
+
+    def delta(a: int, b: int, base: Any) -> Any:
+        weight = ((p.s(a) + p.s(b)) / 2 - p.s(1)) / (p.s(2) - p.s(1))
+        mean = (1 - weight) * e1 + weight * e2
+        return (p.alpha(b) / p.alpha(a) - 1) * base + p.alpha(b) * (p.s(b) - p.s(a)) * mean
+
+    older = -(1 - g2) * (z3 - z2) - g2 * delta(2, 3, z2)
+    newer = -(1 - g1) * (z2 - z1) - g1 * delta(1, 2, z1)
+    equal(got, z3 + older + newer + delta(1, 0, z1), "(29)")
+    return (
+        "the right form is proved: the program, run on symbols, equals (29) with increments that integrate the linear "
+        "interpolant of eps_i and eps_{i+1} in sigma/alpha exactly. Each added bracket approximates the integral over its "
+        "slot, as -Delta(t_{k-1} -> t_k) and z_{k-1} - z_k both do, so the minus sign belongs inside the brace; as printed "
+        "the braced term would be (2 gamma_k - 1) times the integral."
+    )
+
+
+@check("fact-15", verdict="measured", mutants=_BDIA2_MUTANTS)
+def second_order_bdia_properties(solver: Any = BDIA2) -> str:
+    """Polynomial, order, condition and growth of the inverse."""
+    import sympy
+
+    g1, g2, x = sympy.symbols("gamma_1 gamma_2 zeta")
+    s = sympy.symbols("s_0:4")
+    grid = grids.from_values(list(s), [sympy.Integer(1)] * 4, list(s))
+    z3, z2, z1 = vectors("z_3", "z_2", "z_1")
+    start = {"z_2": z3, "z_1": z2, "z": z1}
+    after = solve(solver(g1, g2), lambda z, t: 0 * z, grid, z1, start=start).z
+    weights = [after.coefficient(f"z_{k}") for k in (1, 2, 3)]
+    polynomial = x**3 - sum(c * x ** (2 - k) for k, c in enumerate(weights))
+    require(sympy.expand(polynomial - (x - 1) * (x**2 + g1 * x + g2)) == 0, f"the polynomial is {polynomial}")
+    require(str(invertibility(solver())) == "gamma2 != 0", f"condition {invertibility(solver())}")
+    for alternating in (False, True):
+        for gammas in ((1, 1), (Fraction(1, 2), Fraction(7, 10))):
+            _require_order(_errors(solver(*gammas), alternating), 2, f"{gammas}, alternating: {alternating}")
+    return (
+        "proved from the program: the polynomial (zeta-1)(zeta^2 + gamma_1 zeta + gamma_2), so the roots of the inverse are "
+        "those of gamma_2 zeta^2 + gamma_1 zeta + 1, as stated, and the condition gamma_2 != 0. Measured on a mixture "
+        "with exact starts: order 2 at (1, 1) and (1/2, 7/10), on a smooth and on a 2:1 alternating grid."
+    )
+
+
+@check(
+    "eq-64",
+    verdict="definition",
+    mutants={"history of the wrong state": {"solver": mutant(DPMSolverPP, ("(x, *older)", "(*older, x)"))}},
+)
+def dpm_solver_pp(solver: Any = DPMSolverPP) -> str:
+    """The 2M program is the published update."""
+    p, (z1, x2) = Formal(2), vectors("z_1", "x_2")
+    import sympy
+
+    got = p.step(solver(2), {"z": z1, "x_1": x2})["z"]
+    x1 = (z1 - p.sigma(1) * p.eps(z1, 1)) / p.alpha(1)
+    h, h_prev = sympy.log(p.s(1) / p.s(0)), sympy.log(p.s(2) / p.s(1))
+    data = x1 + h / (2 * h_prev) * (x1 - x2)
+    # e^{-h} = s_0/s_1
+    right = p.sigma(0) / p.sigma(1) * z1 - p.alpha(0) * (p.s(0) / p.s(1) - 1) * data
+    difference = got - right
+    for name, c in difference.terms.items():
+        require(sympy.simplify(sympy.expand_log(c, force=True)) == 0, f"2M: {name} differs by {c}")
+    return "defines the letter Gamma; the 2M program, run on symbols, equals the published update of DPM-Solver++(2M)."
+
+
+_PLUS = "over_previous_slot(s, self.gamma, z_prev, z, forward)"
+_BDIA_PLUS_MUTANTS = {
+    "forward increment negated": {"solver": mutant(BDIADPMSolverPP, (_PLUS, _PLUS.replace("forward", "-forward")))},
+    "z_i not subtracted": {"solver": mutant(BDIADPMSolverPP, ("self.exact) - z", "self.exact)"))},
+}
+
+
+@check("eq-65", verdict="proved", mutants=_BDIA_PLUS_MUTANTS)
+def bdia_dpm_solver_pp(solver: Any = BDIADPMSolverPP) -> str:
+    """The program is (65), and its inverse is refused."""
+    import sympy
+
+    p, (z2, z1), g = Formal(2), vectors("z_2", "z_1"), sympy.Symbol("gamma")
+    got = p.step(solver(g), {"z_prev": z2, "z": z1})["z"]
+    x2 = (z2 - p.sigma(2) * p.eps(z2, 2)) / p.alpha(2)
+    ahead = p.step(DPMSolverPP(2), {"z": z1, "x_1": x2})["z"]
+    equal(got, z2 + (1 - g) * (z1 - z2) - g * p.backward(2, z1) + (ahead - z1), "(65)")
+    try:
+        p.undo(solver(g), {"z_prev": z1, "z": got})
+    except NotInvertibleError as error:
+        require(error.kind == "lost", f"refused for another reason: {error}")
+        return (
+            "the program, run on symbols, equals (65), Gamma being the program of DPM-Solver++(2M), for any eps. Its inverse "
+            f"is refused from the structure: {str(error).split('; ')[0]}."
+        )
+    raise CheckFailed("the inverse was not refused")
+
+
+@check("remark-4", verdict="measured", mutants=_BDIA_PLUS_MUTANTS)
+def bdia_in_multistep_solvers(solver: Any = BDIADPMSolverPP) -> str:
+    """Order, error constant and verdict of the three families."""
+    ddim, lines = np.array(_errors(DDIM())), []
+    for name, make in (("BDIA-DPM-Solver++", solver), ("BDIA-PLMS", BDIAPLMS), ("BDIA-DEIS", _bdia_deis)):
+        require(not invertibility(make(Fraction(1, 2))).invertible, f"{name} should not be invertible")
+        for gamma in (Fraction(1, 2), Fraction(1)):
+            errors = _errors(make(gamma))
+            _require_order(errors, 1, f"{name}, gamma {gamma}")
+            ratio = np.array(errors) / ddim
+            limit = 2 * ratio[-1] - ratio[-2]
+            require(abs(limit - gamma / (1 + gamma)) < 0.01, f"{name}, gamma {gamma}: {limit:.3f} of DDIM's error")
+            lines.append(f"{name} gamma {gamma}: {limit:.3f}")
+    return (
+        "it can be put in, but it costs the order. The programs run and their inverses are refused; on a mixture with exact "
+        "starts each has order 1 for gamma > 0 (PLMS and DEIS, 2 and more, without it), with gamma/(1+gamma) of DDIM's error "
+        "constant: the slot ahead is accurate, so nothing cancels BDIA's first-order error in the slot behind. Errors over "
+        f"DDIM's, extrapolated: {'; '.join(lines)}."
+    )
+
+
+def _bdia_deis(gamma: Any) -> BDIADEIS:
+    return BDIADEIS(3, gamma)

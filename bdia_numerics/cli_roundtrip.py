@@ -1,0 +1,123 @@
+"""The command `bdia roundtrip`."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from fractions import Fraction
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+SHAPE = (64, 2)
+"""States, and the dimension of the law that the round trip runs on."""
+
+
+def roundtrip(
+    solver: Annotated[str, typer.Option(help="A solver of `bdia list`, in any case.")] = "BDIA",
+    exact: Annotated[bool, typer.Option("--exact", help="Run on the integer lattice and compare every bit.")] = False,
+    gamma: Annotated[str | None, typer.Option(help="gamma, such as 9/10.")] = None,
+    gamma1: Annotated[str | None, typer.Option(help="gamma1, such as 19/20.")] = None,
+    gamma2: Annotated[str | None, typer.Option(help="gamma2, such as 1/20.")] = None,
+    p: Annotated[str | None, typer.Option(help="p, such as 93/100.")] = None,
+    steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 50,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float64",
+    bits: Annotated[int, typer.Option(help="The lattice's unit is 2^-bits.")] = 40,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+) -> None:
+    """Go from noise to data and back, on a Gaussian mixture with its exact score.
+
+    Without --exact: how well floats return, and how far the data end is from the true ODE state. With --exact: the number of
+    differing bits and the size of the remainder buffer against its bound; the exit status is 1 if a bit differs.
+    """
+    given = {"gamma": gamma, "gamma1": gamma1, "gamma2": gamma2, "p": p}
+    try:
+        found = _run(
+            solver, {k: _rational(k, v) for k, v in given.items() if v is not None}, steps, dtype, bits, seed, exact
+        )
+    except (ValueError, TypeError, ArithmeticError) as error:
+        _usage(str(error))
+    if as_json:
+        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in found.items()}
+        typer.echo(json.dumps(finite, indent=2, allow_nan=False))
+    else:
+        for line in _lines(found):
+            typer.echo(line)
+    raise typer.Exit(int(found["status"] != "ok" or bool(found.get("differing_bits")) or bool(found.get("unsteady"))))
+
+
+def _run(
+    name: str, values: dict[str, Fraction], steps: int, dtype: str, bits: int, seed: int, exact: bool
+) -> dict[str, Any]:
+    import numpy as np
+
+    from bdia_numerics import grids, problems, schedules
+    from bdia_numerics.bitexact import bit_exact_round_trip
+    from bdia_numerics.integrate import round_trip
+    from bdia_numerics.program import parameters
+
+    solver = _solver(name, values)
+    if dtype not in ("float32", "float64"):
+        raise ValueError(f"--dtype={dtype}: pass float32 or float64")
+    schedule = schedules.vp_linear()
+    grid = grids.uniform(schedule, steps)
+    law = problems.GaussianMixture([0.4, 0.6], [[-1.0, 0.0], [1.0, 0.5]], [0.05, 0.1])
+    z = np.random.default_rng(seed).standard_normal(SHAPE).astype(dtype)
+    model = law.model(schedule)
+    shown = {k: str(v) for k, v in parameters(solver).items()}
+    head = {"solver": type(solver).__name__, "parameters": shown, "steps": steps, "dtype": dtype, "exact": exact}
+    if exact:
+        outcome = asdict(bit_exact_round_trip(solver, model, grid, z, bits=bits))
+        done = outcome.pop("status")
+        status = (
+            "ok" if done["ok"] else f"{done['register']} left the range 2^60 units in the slot from i={done['slot']}"
+        )
+        return {**head, "elements": z.size, "bits": bits, **outcome, "status": status}
+    trip = round_trip(solver, model, grid, z)
+    names = ("error", "latent", "reference_error", "nfe")
+    return {**head, **{k: getattr(trip, k) for k in names}, "status": str(trip.status)}
+
+
+def _solver(name: str, values: dict[str, Fraction]) -> Any:
+    from bdia_numerics.program import parameters
+    from bdia_numerics.solvers import SOLVERS
+
+    make: Any = {key.lower(): value for key, value in SOLVERS.items()}.get(name.lower())
+    if make is None:
+        raise ValueError(f"--solver={name} is none of {', '.join(SOLVERS)}")
+    known = parameters(make())
+    for key in values:
+        if key not in known:
+            raise ValueError(f"--{key} is no parameter of {make.__name__}, which takes {', '.join(known) or 'none'}")
+    return make(**values)
+
+
+def _rational(name: str, text: str) -> Fraction:
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"--{name}={text} is no ratio: write 9/10 or 0.9") from None
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    parameters = ", ".join(f"{k}={v}" for k, v in found["parameters"].items())
+    lines = [f"{found['solver']}({parameters}), {found['steps']} steps, {found['dtype']}: {found['status']}"]
+    if found["exact"]:
+        lines += [
+            f"{found['differing_bits']} differing bits in {found['elements']} integers of unit 2^-{found['bits']}",
+            f"remainder buffer {found['buffer_bits']:.2f} bits an element, bound {found['bound_bits']:.2f} (log2 1/|det| over the run)",
+            f"data end at most {found['distance']:.3g} from that of the run in {found['dtype']}",
+        ]
+        return [*lines, found["unsteady"]] if found["unsteady"] else lines
+    return [
+        *lines,
+        f"returns to {found['error']:.3g} (root mean square)",
+        f"data end {found['latent']:.3g} from the true ODE state, which is known to {found['reference_error']:.1g}",
+    ]
+
+
+def _usage(message: str) -> NoReturn:
+    typer.echo(f"bdia: {message}", err=True)
+    raise typer.Exit(2)

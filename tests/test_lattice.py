@@ -1,0 +1,479 @@
+"""Bit-exact inversion on the integer lattice."""
+
+import json
+import math
+import re
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from random_programs import Programmed, programs
+from small_solvers import INVERTIBLE
+from typer.testing import CliRunner
+
+from bdia_numerics import (
+    BDIA,
+    CBDIA,
+    EDICT,
+    SOLVERS,
+    NotInvertibleError,
+    State,
+    encode,
+    grids,
+    invert,
+    models,
+    round_trip,
+    schedules,
+    solve,
+)
+from bdia_numerics.bitexact import bit_exact_round_trip
+from bdia_numerics.cli import app
+from bdia_numerics.program import NotOnLatticeError, lattice_run
+from bdia_numerics.program.lifting import lifted
+from bdia_numerics.spaces import Lattice, lattice_kernel
+from bdia_numerics.spaces.remainder import Remainder, bits_per_element
+
+F = Fraction
+VP, FLOW = schedules.vp_linear(), schedules.flow()
+CASES = {
+    "BDIA 1": (BDIA(1), 0),
+    "BDIA 9/10": (BDIA(F(9, 10)), math.log2(10 / 9)),
+    "BDIA 1/2": (BDIA(F(1, 2)), 1),
+    "EDICT 93/100": (EDICT(F(93, 100)), 2 * math.log2(100 / 93)),
+    "CBDIA 19/20 1/20": (CBDIA(F(19, 20), F(1, 20)), math.log2(10 / 9)),
+    "CBDIA 0 1": (CBDIA(0, 1), 0),
+    "CBDIA 1/3 1": (CBDIA(F(1, 3), 1), math.log2(3 / 2)),
+}
+BIT_EXACT = {"BDIA", "EDICT", "CBDIA", "ReversibleHeun", "ALF", "McCallumFoster", "Leapfrog"}
+FIXED = settings(
+    derandomize=True, database=None, deadline=None, max_examples=250,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)  # fmt: skip
+
+
+def model(z: Any, t: Any) -> Any:
+    """Nonlinear, coupled between the elements, not autonomous; its dtype is that of z."""
+    return np.sin(z + z.dtype.type(t)) + np.cos(np.roll(z, 1, axis=-1)) / 4
+
+
+def noise(dtype: Any = np.float64, shape: Any = (16, 8), bits: int = 40) -> Lattice:
+    return Lattice.from_float(np.random.default_rng(7).standard_normal(shape).astype(dtype), bits=bits)
+
+
+def same(a: Lattice, b: Lattice) -> bool:
+    return a.differing_bits(b) == 0 and a.dtype == b.dtype
+
+
+def there_and_back(solver: Any, grid: Any, z: Lattice, f: Any = model) -> tuple[Any, Any]:
+    there = solve(solver, f, grid, z)
+    assert there.status.ok
+    return there, invert(solver, f, grid, there.state)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("n", [2, 10, 200])
+@pytest.mark.parametrize("name", CASES)
+def test_every_bit_returns(name, n, dtype):
+    solver, bits = CASES[name]
+    z, grid = noise(dtype), grids.uniform(VP, n)
+    there, back = there_and_back(solver, grid, z)
+    assert same(back.z, z)
+    assert not back.state.remainder, "the way back left something in the buffer"
+    again = solve(solver, model, grid, back.state)
+    assert all(same(again.state.registers[r], there.state.registers[r]) for r in solver.registers)
+    if bits == 0:
+        assert not there.state.remainder
+    # The way there did something: the two ends differ in about half of the bits that a number of order 1 has.
+    assert there.z.differing_bits(z) > 5 * z.size
+
+
+@pytest.mark.parametrize("prediction", ["x0", "v", "velocity", "score"])
+def test_other_predictions(prediction):
+    grid = grids.uniform(VP, 8, t_min=F(1, 10))
+    for solver, _ in CASES.values():
+        f = models.as_prediction(model, VP, prediction)
+        z = noise()
+        assert same(there_and_back(solver, grid, z, f)[1].z, z)
+
+
+@pytest.mark.parametrize("name", sorted(SOLVERS))
+def test_every_listed_solver_returns_every_bit_or_is_refused(name):
+    z, grid = noise(), grids.uniform(VP, 9, t_min=F(1, 100))
+    try:
+        _, back = there_and_back(SOLVERS[name](), grid, z)
+    except (NotInvertibleError, NotOnLatticeError) as error:
+        assert name not in BIT_EXACT, error
+        return
+    assert same(back.z, z)
+
+
+@pytest.mark.parametrize("name", ["ALF", "ReversibleHeun", "Coupled"])
+def test_other_peoples_solvers(name):
+    z, grid = noise(), grids.uniform(schedules.ve(), 20, t_min=F(1, 10))
+    assert same(there_and_back(INVERTIBLE[name], grid, z)[1].z, z)
+
+
+RUN = {"on the lattice": 0, "refused": 0}
+
+
+@FIXED
+@given(programs())
+def test_random_programs(solver: Programmed):
+    z, grid = noise(shape=(6,)), grids.uniform(FLOW, 4, t_min=F(1, 10), t_max=F(4, 5))
+    values = {r: noise(shape=(6,)) for r in solver.registers}
+    try:
+        there = solve(solver, lambda z, t: np.sin(z + t), grid, z, start=values)
+        back = invert(solver, lambda z, t: np.sin(z + t), grid, there.state)
+    except (NotOnLatticeError, NotInvertibleError):
+        RUN["refused"] += 1
+        return
+    RUN["on the lattice"] += 1
+    assert there.status.ok
+    assert all(
+        same(back.state.registers[r], State("", "", {r: values[r]}, {}).registers[r]) or in_y(back, values, r)
+        for r in values
+    )
+
+
+def in_y(back: Any, values: Any, r: str) -> bool:
+    returned = back.state.registers[r]
+    return returned.scale != 1 and same(returned.rescaled(F(1)), values[r])
+
+
+def test_enough_random_programs_run_on_the_lattice():
+    assert RUN["on the lattice"] > 40 and RUN["refused"] > 40
+
+
+# --- the buffer -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [10, 100, 1000])
+@pytest.mark.parametrize("name", [name for name, (_, bits) in CASES.items() if bits])
+def test_the_buffer_is_as_large_as_the_bound(name, n):
+    """Within 1% of log2(1/|det|) bits an element a step, plus 8 bits: the slack of a head that starts at zero."""
+    solver, per_step = CASES[name]
+    there = solve(
+        solver, lambda z, t: 0 * z, grids.uniform(FLOW, n, t_min=F(1, 10), t_max=F(9, 10)), noise(shape=(40,))
+    )
+    size, bound = bits_per_element(there.state.remainder)
+    exact = per_step * (n - (1 if isinstance(solver, BDIA) else 0))
+    assert bound == pytest.approx(exact, rel=1e-8, abs=1e-6)
+    assert 0.99 * exact - 8 <= size <= 1.01 * exact + 8
+
+
+def test_the_contraction_is_the_published_one():
+    """Against the same exchange of digits on Python's integers, with no limit to their length."""
+    rng, p, q = np.random.default_rng(1), 9, 10
+    x = rng.integers(-(2**40), 2**40, 50)
+    buffer, numbers, array = [0] * 50, [int(v) for v in x], x.copy()
+    ours = Remainder()
+    for _ in range(300):
+        bound = lattice_kernel.largest(array)
+        lattice_kernel.assign(array, array, (p, q), [], [], ours.opened(p, q, (50,)), bound=bound, undo=False)
+        ours.closed(p, q)
+        for k, number in enumerate(numbers):
+            stack = buffer[k] * q + number % q
+            numbers[k], buffer[k] = number // q * p + stack % p, stack // p
+        shift = rng.integers(-(2**36), 2**36, 50)
+        array += shift
+        numbers = [int(a + b) for a, b in zip(numbers, shift, strict=True)]
+        # Words are cut off the buffer's high end only when they are full, so the digits popped agree until then.
+        if not ours.words:
+            assert [int(v) for v in array] == numbers
+    assert ours.words
+
+
+@pytest.mark.parametrize(
+    ("p", "q"), [(1, 2), (2, 1), (9, 10), (-93, 100), (65535, 65536), (-65536, 65535), (1, 65536), (65536, 1)]
+)
+def test_a_contraction_and_its_inverse(p, q):
+    rng = np.random.default_rng(2)
+    start = rng.integers(-(2**42), 2**42, 1000)
+    array, buffer = start.copy(), Remainder()
+    increments = [rng.standard_normal(1000) for _ in range(3)]
+    for e in increments:
+        before = array.copy()
+        head = buffer.opened(abs(p), q, (1000,))
+        bound = lattice_kernel.largest(array)
+        found = lattice_kernel.assign(array, array, (p, q), [2.0**20], [e], head, bound=bound, undo=False)
+        buffer.closed(abs(p), q)
+        assert lattice_kernel.largest(array) <= found < lattice_kernel.LIMIT or abs(p) > 2**15
+        if found == lattice_kernel.FAILED:
+            return
+        error = array - np.rint(2.0**20 * e) - np.array([float(F(int(b)) * p / q) for b in before])
+        assert np.max(np.abs(error)) < max(abs(p), q) + 1
+    for e in reversed(increments):
+        head = buffer.opened(q, abs(p), (1000,))
+        bound = lattice_kernel.largest(array)
+        lattice_kernel.assign(array, array, (p, q), [2.0**20], [e], head, bound=bound, undo=True)
+        buffer.closed(q, abs(p))
+    assert np.array_equal(array, start)
+    assert buffer.arrays() == {}
+
+
+def test_the_buffer_is_saved_with_the_state(tmp_path):
+    solver, z, grid = BDIA(F(1, 2)), noise(np.float32), grids.uniform(VP, 60)
+    state = solve(solver, model, grid, z).state
+    state.save(tmp_path / "state.npz")
+    loaded = State.load(tmp_path / "state.npz")
+    assert set(loaded.remainder) == {"head", "fill", "levels", "words"}
+    assert all(np.array_equal(loaded.remainder[k], state.remainder[k]) for k in state.remainder)
+    assert same(invert(solver, model, grid, loaded).z, z)
+    lost = invert(solver, model, grid, replace(loaded, remainder={}))
+    assert lost.z.differing_bits(z) > z.size
+
+
+def test_states_on_parts_of_the_grid():
+    solver, z, grid = BDIA(F(9, 10)), noise(), grids.uniform(VP, 30)
+    middle = solve(solver, model, grid[12:30], z)
+    end = solve(solver, model, grid[0:13], middle.state)
+    assert same(end.z, solve(solver, model, grid, z).z)
+    assert same(invert(solver, model, grid, end.state).z, z)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_data_to_noise_and_back(name):
+    solver, _ = CASES[name]
+    # The inverse of gamma = 1/2 doubles the parasitic part every step: 25 steps from data alone would leave the range.
+    x, grid = noise(), grids.uniform(VP, 10)
+    latent = encode(solver, model, grid, x)
+    assert latent.status.ok
+    assert same(solve(solver, model, grid, latent.state).z, x)
+    trip = round_trip(solver, model, grid, x, "data", latent.z.to_float())
+    assert trip.error == 0.0 and trip.latent < 1e-9
+
+
+# --- accuracy and range -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_distance_to_the_float_run_is_a_multiple_of_the_unit(name):
+    """docs/findings/bit-exact.md: below N max(p, q) units times the amplification of one rounding, here less than 20."""
+    solver, _ = CASES[name]
+    grid, n = grids.uniform(VP, 20), 20
+    found = []
+    for bits in (20, 24, 28, 32, 36):
+        z = noise(bits=bits)
+        plain = solve(solver, model, grid, z.to_float())
+        found.append(float(np.max(np.abs(solve(solver, model, grid, z).z - plain.z))) * 2.0**bits)
+    assert min(found) > 0.4 and max(found) < 20 * n * 100
+    assert max(found) < 30 * min(found)
+
+
+def test_overflow_is_a_status_and_no_wrap():
+    z, grid = noise(bits=48), grids.uniform(VP, 5)
+    for f, solver in (
+        (lambda z, t: 0 * z + 1e4, BDIA(1)),
+        (lambda z, t: z * np.nan, EDICT()),
+        (lambda z, t: 1e300 + z, CBDIA()),
+    ):
+        there = solve(solver, f, grid, z)
+        assert not there.status.ok
+        assert there.status.register in solver.registers
+        assert np.all(np.isnan(there.z.to_float()))
+    grown = solve(BDIA(F(1, 2)), lambda z, t: 0 * z, grid, z)
+    assert grown.status.ok
+    with pytest.raises(ValueError, match="bits=59 reaches"):
+        Lattice.from_float(np.full(3, 2.0), bits=59)
+    with pytest.raises(ValueError, match="finite"):
+        Lattice.from_float(np.array([np.nan]))
+    with pytest.raises(TypeError, match="float16"):
+        Lattice.from_float(np.ones(2, np.float16))
+    with pytest.raises(ValueError, match="bits=60"):
+        Lattice.from_float(np.ones(2), bits=60)
+
+
+def test_the_inverse_detects_overflow_too():
+    z = Lattice.from_float(np.full(4, 3.0), bits=57)
+    head = np.zeros(4, dtype=np.int64)
+    out = np.empty(4, dtype=np.int64)
+    bound = lattice_kernel.largest(z.integers)
+    for own in ((1, 2), (1, 65536), (3, 65536)):
+        found = lattice_kernel.assign(z.integers, out, own, [], [], head.copy(), bound=bound, undo=True)
+        exact = 3 * 2**57 * own[1] // own[0]
+        assert (found == lattice_kernel.FAILED) == (exact >= 2**60)
+
+
+def test_coefficients_that_are_no_ratios_are_refused():
+    z, grid = noise(), grids.uniform(VP, 5)
+    with pytest.raises(NotOnLatticeError, match=r"z_prev at 3|z at 5.*0\.9.*Fraction\(9, 10\)"):
+        solve(BDIA(0.9), model, grid, z)
+    with pytest.raises(NotOnLatticeError, match="lost"):
+        solve(BDIA(0), model, grid, z)
+    with pytest.raises(NotInvertibleError):
+        bit_exact_round_trip(SOLVERS["DDIM"](), model, grid, z)
+
+
+def test_large_arrays_take_the_same_steps_as_small_ones():
+    size = 4 * lattice_kernel.BLOCK + 5
+    z = Lattice.from_float(np.random.default_rng(3).standard_normal(size).astype(np.float32))
+    part = Lattice(z.integers[-100:].copy(), z.bits, z.dtype)
+    grid = grids.uniform(VP, 6)
+    for solver in (BDIA(F(9, 10)), EDICT()):
+        there, back = there_and_back(solver, grid, z, lambda z, t: z * np.float32(t))
+        few = solve(solver, lambda z, t: z * np.float32(t), grid, part)
+        assert np.array_equal(there.z.integers[-100:], few.z.integers)
+        assert same(back.z, z)
+
+
+def test_a_failing_model_leaves_a_state_to_go_on_from():
+    for name, (solver, _) in CASES.items():
+        z, grid, calls = noise(), grids.uniform(VP, 10), []
+
+        def failing(z: Any, t: Any, calls: list[Any] = calls) -> Any:
+            calls.append(t)
+            if len(calls) == 8:
+                raise RuntimeError("no")
+            return model(z, t)
+
+        with pytest.raises(RuntimeError) as caught:
+            solve(solver, failing, grid, z)
+        partial = caught.value.partial
+        rest = solve(solver, model, grid[0 : max(partial.times.values())], partial)
+        assert same(rest.z, solve(solver, model, grid, z).z), name
+
+
+def test_models_that_return_their_input_or_one_buffer():
+    buffer, z, grid = np.empty((16, 8)), noise(), grids.uniform(VP, 10)
+    for f in (lambda z, t: z, lambda z, t: np.sin(z + t, out=buffer), lambda z, t: z.T.copy().T):
+        for solver, _ in CASES.values():
+            assert same(there_and_back(solver, grid, z, f)[1].z, z)
+
+
+# --- lifting ----------------------------------------------------------------------------------------------------------
+
+
+def test_lifting_computes_the_matrix():
+    rng = np.random.default_rng(5)
+    for _ in range(300):
+        n = int(rng.integers(2, 5))
+        matrix = [
+            [F(int(a), int(b)) for a, b in zip(rng.integers(-4, 5, n), rng.integers(1, 4, n), strict=True)]
+            for _ in range(n)
+        ]
+        olds, targets = list(range(n)), list(range(10, 10 + n))
+        if rng.random() < 0.5:  # one row hands a value on
+            matrix[0] = [F(int(k == n - 1)) for k in range(n)]
+            targets[0] = n - 1
+        counter = iter(range(100, 200))
+        values = {k: [F(int(j == k)) for j in range(n)] for k in olds}
+        made = list(lifted(targets, olds, matrix, lambda old, counter=counter: next(counter)))
+        for target, old, own, others in made:
+            row = [own * v for v in values.pop(old)]  # the old value is gone from here on
+            for c, other in others:
+                row = [a + c * b for a, b in zip(row, values[other], strict=True)]
+            values[target] = row
+        assert [values[t] for t in targets] == matrix
+
+
+# --- models that are not deterministic, and mutants -------------------------------------------------------------------
+
+
+def test_a_model_that_is_not_deterministic_is_found_out():
+    rng, grid = np.random.default_rng(9), grids.uniform(VP, 30)
+    z = noise()
+    found = bit_exact_round_trip(BDIA(F(9, 10)), model, grid, z)
+    assert (found.differing_bits, found.unsteady, found.nfe) == (0, "", 59)
+    assert 0 < found.distance < 1e-7
+    found = bit_exact_round_trip(BDIA(F(9, 10)), lambda z, t: model(z, t) * (1 + 1e-12 * rng.random()), grid, z)
+    assert found.differing_bits > 0
+    assert "two outputs" in found.unsteady
+
+
+def broken_contraction(x, out, p, q, head, quotient, number, bound):
+    np.copyto(out, x if head is None else x * p // q)
+    return bound * 2
+
+
+def fifo(self, p, q):
+    before, self.fill = self.fill, self.fill + round(math.log2(q) * 2**32) - round(math.log2(p) * 2**32)
+    for _ in range(self.fill >> 36, before >> 36):
+        self.head <<= 16
+        if self.words:
+            self.head |= self.words.pop(min(self.words))
+
+
+UNDONE = lattice_run.Assign.undone
+MUTANTS = {
+    "floor instead of the exact split": (lattice_kernel, "_contract", broken_contraction),
+    "words popped in the wrong order": (Remainder, "closed", fifo),
+    "increment at the version that it made": (
+        lattice_run.Assign, "undone", lambda self: replace(UNDONE(self), others=(self.target,) * len(self.others)),
+    ),
+    "increment added on the way back": (
+        lattice_run.Assign, "undone", lambda self: replace(UNDONE(self), coefficients=tuple(-c for c in self.coefficients)),
+    ),
+    "contraction not undone": (
+        lattice_run.Assign, "undone", lambda self: replace(UNDONE(self), own=1 / self.own),
+    ),
+    "rounded towards zero": (lattice_kernel, "_combine", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_mutants_lose_bits(name, monkeypatch):
+    where, what, mutant = MUTANTS[name]
+    if mutant is None:
+        # An increment that depends on more than its arguments, such as the way in which a sum was cut into blocks.
+        real, count = lattice_kernel._combine, []
+
+        def mutant(coefficients, values, k, total, product):
+            real(coefficients, values, k, total, product)
+            count.append(1)
+            total += len(count) % 2
+
+    monkeypatch.setattr(where, what, mutant)
+    solver, z, grid = BDIA(F(1, 2)), noise(), grids.uniform(VP, 100)
+    there = solve(solver, model, grid, z)
+    back = invert(solver, model, grid, there.state)
+    assert not back.status.ok or back.z.differing_bits(z) > 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("BDIA", "--gamma", "9/10", "--steps", "200"),
+        ("edict", "--dtype", "float32"),
+        ("cbdia", "--gamma1", "0", "--gamma2", "1"),
+    ],
+)
+def test_the_command(options):
+    run = CliRunner().invoke(app, ["roundtrip", "--exact", "--json", "--solver", *options])
+    assert run.exit_code == 0, run.output
+    found = json.loads(run.stdout)
+    assert found["differing_bits"] == 0
+    assert found["status"] == "ok"
+    assert found["buffer_bits"] <= 1.01 * found["bound_bits"] + 8
+    text = CliRunner().invoke(app, ["roundtrip", "--exact", "--solver", *options]).stdout
+    assert "0 differing bits" in text and f"bound {found['bound_bits']:.2f}" in text
+
+
+def test_the_command_in_floats_is_two_sided():
+    run = CliRunner().invoke(app, ["roundtrip", "--gamma", "1", "--steps", "20", "--json"])
+    found = json.loads(run.stdout)
+    assert 0 < found["error"] < 1e-12 < found["latent"] < 1
+    assert found["reference_error"] < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--solver", "none"), "is none of DDIM"),
+        (("--p", "1/2"), "--p is no parameter of BDIA, which takes gamma"),
+        (("--gamma", "x"), "--gamma=x is no ratio"),
+        (("--gamma", "3/2"), r"lies outside \[0, 1\]"),
+        (("--exact", "--gamma", "0"), "lost"),
+        (("--exact", "--solver", "ddim"), "not exactly invertible"),
+        (("--dtype", "float16"), "pass float32 or float64"),
+        (("--exact", "--bits", "70"), "bits=70"),
+        (("--steps", "0"), "n=0"),
+    ],
+)
+def test_the_command_refuses_in_one_line(options, message):
+    run = CliRunner().invoke(app, ["roundtrip", *options])
+    assert run.exit_code == 2
+    assert len(run.stderr.strip().splitlines()) == 1
+    assert re.search(message, run.stderr), run.stderr
