@@ -12,8 +12,19 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.inversion import DDIMInversion, Method, mirrored
 from bdia_numerics.models import as_eps, prediction_of
 from bdia_numerics.problems.reference import reference_flow
-from bdia_numerics.program import Solver, structure
-from bdia_numerics.run import Model, Solution, Status, begin, has_inverse, invert, prepared, solve, starter_of
+from bdia_numerics.program import Solver, invertibility, parameters, structure
+from bdia_numerics.run import (
+    Model,
+    Solution,
+    Status,
+    begin,
+    has_inverse,
+    inverse_plan,
+    invert,
+    prepared,
+    solve,
+    starter_of,
+)
 from bdia_numerics.spaces import Space, as_floats, like
 from bdia_numerics.state import State, identity
 
@@ -47,14 +58,19 @@ def encode(
 
     Raises
     ------
+    NotInvertibleError
+        (a ValueError) if the solver has an exact inverse, but not with these parameters, and no `method` is given.
     ValueError, TypeError
         As for `solve`.
     """
     space, grid = prepared("x_0", x_0, grid)
     if not space.finite(x_0):
         raise ValueError("x_0 holds NaN or infinite values: pass finite states")
-    if method is None and has_inverse(solver, grid, prediction_of(model), space):
-        return _encode_exactly(solver, model, grid, x_0, return_trajectory)
+    if method is None:
+        if has_inverse(solver, grid, prediction_of(model), space):
+            return _encode_exactly(solver, model, grid, x_0, return_trajectory)
+        if parameters(solver) and invertibility(solver).invertible:
+            inverse_plan(solver, grid, prediction_of(model), space)  # refuses these parameters, with the condition
     found = (method or DDIMInversion())(solver, model, grid, x_0)
     shape = structure(solver)
     state = None

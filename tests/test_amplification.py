@@ -299,7 +299,7 @@ def random_parts_forgotten(monkeypatch):
     right = precision.Trip.error
 
     def mutant(self, dtype, largest):
-        self.variance = 0.0
+        self.random = 0.0
         return right(self, dtype, largest)
 
     monkeypatch.setattr(precision.Trip, "error", mutant)
@@ -372,6 +372,7 @@ def test_digits_of_mpmath_do_what_they_promise():
         (lambda: round_trip_error(DDIM(), vp(5)), NotInvertibleError, "DDIM is not exactly invertible here"),
         (lambda: round_trip_error(BDIA(), vp(5), data_rms=-1), ValueError, "data_rms=-1"),
         (lambda: required_dtype(BDIA(), vp(5), 0), ValueError, "wanted_error=0"),
+        (lambda: required_dtype(BDIA(0.01), vp(300), 1), ValueError, "take fewer slots"),
     ],
 )
 def test_bad_input_is_told_in_one_line(call, error, words):

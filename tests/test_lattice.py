@@ -31,6 +31,7 @@ from bdia_numerics import (
 )
 from bdia_numerics.bitexact import bit_exact_round_trip
 from bdia_numerics.cli import app
+from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.program import NotOnLatticeError, lattice_run
 from bdia_numerics.program.lifting import lifted
 from bdia_numerics.spaces import Lattice, lattice_kernel
@@ -47,6 +48,7 @@ CASES = {
     "CBDIA 0 1": (CBDIA(0, 1), 0),
     "CBDIA 1/3 1": (CBDIA(F(1, 3), 1), math.log2(3 / 2)),
 }
+LAW = GaussianMixture([0.4, 0.6], [[-1.0, 0.0], [1.0, 0.5]], [0.05, 0.1])
 BIT_EXACT = {"BDIA", "EDICT", "CBDIA", "ReversibleHeun", "ALF", "McCallumFoster", "Leapfrog"}
 FIXED = settings(
     derandomize=True, database=None, deadline=None, max_examples=250,
@@ -102,10 +104,12 @@ def test_other_predictions(prediction):
 @pytest.mark.parametrize("name", sorted(SOLVERS))
 def test_every_listed_solver_returns_every_bit_or_is_refused(name):
     z, grid = noise(), grids.uniform(VP, 9, t_min=F(1, 100))
+    if name in BIT_EXACT:
+        assert same(there_and_back(SOLVERS[name](), grid, z)[1].z, z)
+        return
     try:
         _, back = there_and_back(SOLVERS[name](), grid, z)
-    except (NotInvertibleError, NotOnLatticeError) as error:
-        assert name not in BIT_EXACT, error
+    except (NotInvertibleError, NotOnLatticeError):
         return
     assert same(back.z, z)
 
@@ -251,15 +255,18 @@ def test_data_to_noise_and_back(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_distance_to_the_float_run_is_a_multiple_of_the_unit(name):
-    """docs/findings/bit-exact.md: below N max(p, q) units times the amplification of one rounding, here less than 20."""
+    """The contractions' errors, each below max(p, q) units, amplified as the float run amplifies its rounding.
+
+    20 steps of at most 100 units each would make 2000 without any amplification or cancellation; twice that is allowed.
+    """
     solver, _ = CASES[name]
-    grid, n = grids.uniform(VP, 20), 20
+    grid, f = grids.uniform(VP, 20), LAW.model(VP)
     found = []
-    for bits in (20, 24, 28, 32, 36):
-        z = noise(bits=bits)
-        plain = solve(solver, model, grid, z.to_float())
-        found.append(float(np.max(np.abs(solve(solver, model, grid, z).z - plain.z))) * 2.0**bits)
-    assert min(found) > 0.4 and max(found) < 20 * n * 100
+    for bits in (16, 24, 32, 40):
+        z = noise(shape=(64, 2), bits=bits)
+        plain = solve(solver, f, grid, z.to_float())
+        found.append(float(np.max(np.abs(solve(solver, f, grid, z).z - plain.z))) * 2.0**bits)
+    assert min(found) > 0.4 and max(found) < 4000
     assert max(found) < 30 * min(found)
 
 

@@ -139,7 +139,7 @@ def round_trip_error(
     trip = Trip(values)
     trip.go(there, back, sent, slopes_of(there, chosen), slopes_of(back, chosen))
     largest = max(map(abs, values.values()))
-    loss = math.sqrt(trip.variance + sum((w * float(c)) ** 2 for w, c in trip.coefficients)) * ROUNDING_RMS
+    loss = math.hypot(trip.random, *(w * float(c) for w, c in trip.coefficients)) * ROUNDING_RMS
     errors = {name: trip.error(name, largest) for name in DTYPES}
     finite = loss if math.isfinite(loss) else math.inf
     return RoundTripError(identity(solver), start, grid.n, finite, errors, largest, scale)

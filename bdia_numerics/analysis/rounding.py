@@ -30,14 +30,14 @@ class Trip:
     ----------
     values
         Size of every value of the trip, with its sign in the linear run that gave it.
-    variance
-        Sum of squares of the random roundings, in squared units of one of them.
+    random
+        Root of the sum of squares of the random roundings, in units of one of them.
     coefficients
         For each coefficient, what an error of 1 in it is at the end, and the exact coefficient.
     """
 
     values: Mapping[int, float]
-    variance: float = 0.0
+    random: float = 0.0
     coefficients: list[tuple[float, Any]] = field(default_factory=list)
 
     def go(self, there: Run, back: Run, sent: str, slopes_there: Slopes, slopes_back: Slopes) -> None:
@@ -67,20 +67,21 @@ class Trip:
     def add(self, row: Row, weight: float) -> None:
         """Count a row's own roundings."""
         if not row.exact:
-            self.variance += (weight * self.values[row.target]) ** 2
+            self.random = math.hypot(self.random, weight * self.values[row.target])
             return
         terms = [c * self.values[number] for c, number in row.terms]
-        products = sum(term**2 for term, (c, _) in zip(terms, row.terms, strict=True) if abs(math.frexp(c)[0]) != 0.5)
-        self.variance += weight**2 * (products + sum(total**2 for total in [*accumulate(terms)][1:]))
+        rounded = [term for term, (c, _) in zip(terms, row.terms, strict=True) if abs(math.frexp(c)[0]) != 0.5]
+        errors = [weight * x for x in [*rounded, *[*accumulate(terms)][1:]]]
+        self.random = math.hypot(self.random, *errors)
         self.coefficients += [(weight * self.values[n], c) for c, (_, n) in zip(row.exact, row.terms, strict=True)]
 
     def error(self, dtype: str, largest: float) -> float:
         """Return the root-mean-square error at the end in a format; infinite where values, or errors, overflow."""
         info = np.finfo(dtype)
         systematic = sum(weight * _deviation(c, info.dtype) for weight, c in self.coefficients)
-        error = math.hypot(ROUNDING_RMS * math.sqrt(self.variance) * float(info.eps) / 2, systematic)
+        error = math.hypot(ROUNDING_RMS * self.random * float(info.eps) / 2, systematic)
         # A normal variable exceeds six times its root mean square once in 10^9.
-        return error if 6 * max(largest, error) < float(info.max) else math.inf
+        return error if 6 * largest < float(info.max) > 6 * error else math.inf
 
 
 def _deviation(c: Any, dtype: np.dtype[Any]) -> float:

@@ -44,7 +44,7 @@ def ddim_solved(solver: Any = DDIM) -> str:
     return "putting the program's z_{i-1} into the right-hand side of (9) gives z_i back, identically."
 
 
-_WRONG_TIME = ("s.i - 1 if self.at_target else s.i", "s.i if self.at_target else s.i - 1")
+_WRONG_TIME = ("end if self.at_target else start", "start if self.at_target else end")
 
 
 @check(

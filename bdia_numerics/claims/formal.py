@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bdia_numerics import grids
-from bdia_numerics.claims.ledger import require
+from bdia_numerics.claims.ledger import CheckFailed, require
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Form, Linear, Recorder, Solver, Trace, structure
 from bdia_numerics.program.ops import Combine, Evaluate, Held
@@ -103,7 +103,7 @@ def equal(left: Vector, right: Vector, what: str) -> None:
 class DeltaRecorder(Recorder):
     """A recorder to which an increment Delta(t_i -> t_j | z) is a value of its own, whatever approximates the integral."""
 
-    deltas: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    deltas: dict[int, tuple[Any, Any, int]] = field(default_factory=dict)
 
     def delta(self, i: Any, j: Any, z: Linear, e: Any) -> Form:
         """Return a new value for the increment; equal increments give the same one."""
@@ -117,27 +117,60 @@ class DeltaRecorder(Recorder):
         return Form(self, {number: self.one})
 
 
+@dataclass(frozen=True)
+class Index:
+    """The index i of a slot, with an offset, of which nothing else is known: a step that looks at it is found out."""
+
+    offset: int = 0
+
+    def __add__(self, k: int) -> Index:
+        return Index(self.offset + k)
+
+    def __sub__(self, k: int) -> Index:
+        return Index(self.offset - k)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Index):
+            raise CheckFailed("the step compares its index with a number, so it is not one step for every i")
+        return self.offset == other.offset
+
+    def __hash__(self) -> int:
+        return hash(self.offset)
+
+    def _refuse(self, *_: object) -> Any:
+        raise CheckFailed("the step computes with its index, so it is not one step for every i")
+
+    __lt__ = __le__ = __gt__ = __ge__ = __mod__ = __mul__ = __floordiv__ = __int__ = __index__ = __bool__ = _refuse
+
+
 def increments(solver: Solver, i: int, times: Mapping[str, int]) -> dict[str, dict[Any, Any]]:
-    """Return a step as a linear relation between states and increments.
+    """Return a step, for any i, as a linear relation between states and increments.
 
     Parameters
     ----------
     solver
-        Its `step` is recorded once, from t_i to t_{i-1}.
+        Its `step` is recorded once, from t_i to t_{i-1}, with an opaque index: the relation holds for every slot.
+    i
+        What the index is called in the result.
     times
         Index at which each register stands before the step.
 
     Returns
     -------
     dict
-        For each register, what it holds after the step: coefficients by ("z", register) for what a register held before,
-        and by (i, j, source) for Delta(t_i -> t_j | source), where source is such a coefficient dictionary itself, as a
-        frozenset of items.
+        For each register, what it holds after the step: coefficients by ("z", register) for what a register held
+        before, and by (j, k, source) for Delta(t_j -> t_k | source), where source is such a coefficient dictionary
+        itself, as a frozenset of items.
+
+    Raises
+    ------
+    CheckFailed
+        If the step looks at its index.
     """
-    trace = Trace(grids.symbolic(max(times.values()) + 1))
-    held = {name: Held(trace.new(name), time) for name, time in times.items()}
+    trace = Trace(grids.symbolic(1))
+    held = {name: Held(trace.new(name), Index(time - i)) for name, time in times.items()}
     known: dict[int, dict[Any, Any]] = {h.number: {("z", name): trace.grid.space.field(1)} for name, h in held.items()}
-    s = DeltaRecorder(trace, i, dict(held))
+    s = DeltaRecorder(trace, Index(), dict(held))  # type: ignore[arg-type]
     solver.step(s)
 
     def expand(terms: Any) -> dict[Any, Any]:
@@ -150,7 +183,8 @@ def increments(solver: Solver, i: int, times: Mapping[str, int]) -> dict[str, di
     def content(number: int) -> dict[Any, Any]:
         if number not in known:
             start, end, base = s.deltas[number]
-            known[number] = {(start, end, frozenset(content(base).items())): trace.grid.space.field(1)}
+            source = frozenset(content(base).items())
+            known[number] = {(i + start.offset, i + end.offset, source): trace.grid.space.field(1)}
         return known[number]
 
     for op in s.ops:

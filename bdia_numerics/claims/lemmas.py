@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from bdia_numerics.claims.cbdia import CBDIA_MUTANTS
-from bdia_numerics.claims.formal import Formal, equal, increments, vectors
-from bdia_numerics.claims.ledger import check, require
+from bdia_numerics.claims.formal import Formal, equal, increments, symbols, vectors
+from bdia_numerics.claims.ledger import CheckFailed, check, require
+from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.claims.propositions import require_identity
+from bdia_numerics.program import NotInvertibleError, structure
 from bdia_numerics.run import solve
 from bdia_numerics.solvers import BDIA, CBDIA
 from bdia_numerics.spaces import Vector
@@ -59,13 +62,35 @@ def _delta(j: int, k: int, state: str) -> Vector:
     return Vector.basis(f"Delta({j} -> {k} | {state}_{j})")
 
 
-@check("eq-51", "eq-52", "eq-53", "remark-2", verdict="proved", mutants=CBDIA_MUTANTS)
-def cbdia_01_step(solver: Any = CBDIA) -> str:
-    """CBDIA (0, 1) is (51)-(53), and its y is BDIA with gamma = 1."""
+def _is_51_52(solver: Any) -> None:
+    """Require the step at (0, 1), for any i, to be (51) and (52)."""
     got = _relations(solver(0, 1), 1)
     y0 = {_Z: 1, (1, 0, _source({_Y: 1})): 1}
     require(got["y"] == y0, f"(51): y is {got['y']}")
     require(got["z"] == {_Y: 1, (0, 1, _source(y0)): -1}, f"(52): z is {got['z']}")
+
+
+_REMARK_MUTANTS = {
+    **CBDIA_MUTANTS,
+    "another method from i = 9 on": {"solver": mutant(CBDIA, ("s.eps(y)", "s.eps(y if s.i < 9 else z)"))},
+    "a mixing that can be undone for equal gammas": {
+        "solver": mutant(CBDIA, ("g2 * z + (1 - g2) * y", "(g1 + g2) * z + (1 - g1 - g2) * y"))
+    },
+}
+
+
+@check("eq-51", "eq-52", "eq-53", "remark-2", verdict="proved", mutants=_REMARK_MUTANTS)
+def cbdia_01_step(solver: Any = CBDIA) -> str:
+    """CBDIA (0, 1) is (51)-(53), and its y is BDIA with gamma = 1; remark 2."""
+    _is_51_52(solver)
+    g1, g2 = symbols("gamma_1", "gamma_2")
+    require(structure(solver(g1, g2)).nfe == 2, "CBDIA does not take two evaluations a step in general")
+    try:
+        Formal(1).undo(solver(g1, g1), dict(zip(("z", "y"), vectors("z_0", "y_0"), strict=True)))
+    except NotInvertibleError:
+        pass
+    else:
+        raise CheckFailed("gamma_1 = gamma_2 was not refused")
     for n in (2, 3, 4):
         f, (start,) = Formal(n), vectors("y_N")
         y = start
@@ -80,7 +105,7 @@ def cbdia_01_step(solver: Any = CBDIA) -> str:
         for i, state in enumerate(f.run(BDIA(1), start)):
             equal(path[i], state, f"y_{i} of CBDIA (0, 1) and z_{i} of BDIA, N = {n}")
     return (
-        "the program at (0, 1), with abstract increments, is (51)-(52), and z_N = y_N gives (53); putting (52) of one "
+        "the program at (0, 1), with abstract increments and an index of which nothing is known, is (51)-(52), and z_N = y_N gives (53); putting (52) of one "
         "slot into (51) of the next is (28), so "
         "y runs through the states of BDIA with gamma = 1 for every N (checked state by state for N = 2..4 with an "
         "uninterpreted eps). "
@@ -92,6 +117,7 @@ def cbdia_01_step(solver: Any = CBDIA) -> str:
 @check("eq-54", "eq-55", verdict="misprint", mutants=CBDIA_MUTANTS)
 def cbdia_01_two_step(solver: Any = CBDIA) -> str:
     """(54) and (55) hold on longer ranges than printed."""
+    _is_51_52(solver)
     for n in range(2, 9):
         states = {i: (z, y) for i, z, y in _coupled_run(solver(0, 1), n)}
         for i in range(1, n):
@@ -108,45 +134,95 @@ def cbdia_01_two_step(solver: Any = CBDIA) -> str:
     )
 
 
-def _odd(m: Any) -> Any:
+def odd(m: Any) -> Any:
+    """Return mod(m, 2) as an expression."""
     return (1 - (-1) ** m) / 2
 
 
-@check("lemma-1", verdict="proved", mutants=CBDIA_MUTANTS)
-def lemma_1(solver: Any = CBDIA) -> str:
+_LEMMA_1_MUTANTS = {
+    **CBDIA_MUTANTS,
+    "another method from i = 9 on": _REMARK_MUTANTS["another method from i = 9 on"],
+    "parity exchanged": {"weight": mutant(odd, ("(1 - (-1) ** m)", "(1 + (-1) ** m)"))},
+    "period of three": {"weight": mutant(odd, ("(-1) ** m", "(-1) ** (m * (m + 1) / 2)"))},
+}
+
+
+@check("lemma-1", verdict="proved", mutants=_LEMMA_1_MUTANTS)
+def lemma_1(solver: Any = CBDIA, weight: Callable[[Any], Any] = odd) -> str:
     """Lemma 1 for every N, by induction."""
-    _lemma_1_holds(solver)
+    _lemma_1_holds(solver, weight)
     return (
-        "induction on i, downwards, with F_j = Delta(t_j -> t_{j-1}|y_j), B_j = Delta(t_j -> t_{j+1}|y_j) abstract "
-        "and o(m) = mod(m, 2) = (1 - (-1)^m)/2. The "
-        "program's step at (0, 1) is y_{i-1} = z_i + F_i, z_{i-1} = y_i - B_{i-1}. Base i = N-1: y = y_N + F_N, z = "
-        "y_N - B_{N-1}, as (56), (57) say. Step: "
-        "y_{i-1} inherits from z_i the weights o(j-i-1) = o(j-i+1) for j >= i+2 and symbolic j-i, o(N-i-1) = o(N-i+1) "
-        "of F_N, none at j = i+1 as "
-        "o(2) = 0, and gets -B_i + F_i at j = i as o(1) = 1; z_{i-1} inherits those of y_i unchanged and gets "
-        "-B_{i-1}. So both hold for every N and any "
-        "increments. Cross-check: the runs for N = 2..8, expanded."
+        "induction on i, downwards, with F_j = Delta(t_j -> t_{j-1}|y_j), B_j = Delta(t_j -> t_{j+1}|y_j) abstract and "
+        "o(m) = mod(m, 2) = (1 - (-1)^m)/2. The program's step at (0, 1), recorded with an index of which nothing is known, is "
+        "y_{i-1} = z_i + F_i, z_{i-1} = y_i - B_{i-1}. Base, from z_N = y_N: the weights of F_N and B_{N-1} in (56), (57) at N-1. "
+        "Step: the weights of y_N, F_N, F_j and B_j with j > i (m = j-i symbolic), F_i, B_i and B_{i-1} in the two new states, formed "
+        "from the program's coefficients, equal those of (56) and (57) at i-1. In each slot the forward weight of z_i is the "
+        "backward one of y_i, o(m-1) and o(m), whose sum is 1: opposite directions. So it holds for every N and any increments. "
+        "Cross-check: the runs for N = 2..8, expanded."
     )
 
 
-@check("eq-56", "eq-57", verdict="misprint", mutants=CBDIA_MUTANTS)
-def lemma_1_formulas(solver: Any = CBDIA) -> str:
+@check("eq-56", "eq-57", verdict="misprint", mutants=_LEMMA_1_MUTANTS)
+def lemma_1_formulas(solver: Any = CBDIA, weight: Callable[[Any], Any] = odd) -> str:
     """(56) and (57) with arrows."""
-    _lemma_1_holds(solver)
+    _lemma_1_holds(solver, weight)
     return (
         "the right forms are proved with Lemma 1 (induction for every N, and runs for N = 2..8 expanded). As printed, "
-        "Delta takes the difference of two times "
-        "where it takes two times and an arrow."
+        "Delta takes the difference of two times where it takes two times and an arrow."
     )
 
 
-def _lemma_1_holds(solver: Any) -> None:
+@dataclass(frozen=True)
+class _Step:
+    """Coefficients of a new register in a step: of z_i, y_i, Delta(t_i -> t_{i-1}|y_i) and Delta(t_{i-1} -> t_i|w)."""
+
+    z: Any
+    y: Any
+    forward: Any
+    backward: Any
+
+
+def _steps(solver: Any) -> dict[str, _Step]:
+    got = _relations(solver, 1)
+    forward = (1, 0, _source({_Y: 1}))
+    backward = (0, 1, _source({_Z: 1, forward: 1}))
+    for name, terms in got.items():
+        strangers = set(terms) - {_Z, _Y, forward, backward}
+        require(not strangers, f"{name} is no combination of z, y and the two increments: {strangers}")
+    return {name: _Step(*(terms.get(key, 0) for key in (_Z, _Y, forward, backward))) for name, terms in got.items()}
+
+
+def _lemma_1_holds(solver: Any, weight: Callable[[Any], Any]) -> None:
     import sympy
 
-    cbdia_01_step(solver)
-    m = sympy.Symbol("m", integer=True, positive=True)
-    require_identity(_odd(m + 2), _odd(m), "o(m+2) = o(m)")
-    require(_odd(sympy.Integer(2)) == 0 and _odd(sympy.Integer(1)) == 1, "o(2) = 0, o(1) = 1")
+    _is_51_52(solver)
+    m, M = (sympy.Symbol(name, integer=True, positive=True) for name in ("m", "M"))  # j - i, and N - i
+    zero, one = sympy.Integer(0), sympy.Integer(1)
+
+    def same(left: Any, right: Any, what: str) -> None:
+        require_identity(sympy.sympify(left), sympy.sympify(right), what)
+
+    # Weights of F_j, j = i + k, in y_i and in z_i; those of B_j are the negatives, but for -1 at k = 0 in z_i.
+    in_y, in_z = weight, lambda k: weight(k - 1)
+    same(in_y(zero), 0, "y_i holds no increment from t_i")
+    same(in_z(one), 0, "z_i holds no increment of slot i+1 forwards")
+    for name, step in _steps(solver(0, 1)).items():
+        new = in_y if name == "y" else in_z
+        same(step.z + step.y, 1, f"y_N in {name}")
+        same(step.forward, new(one), f"F_N in {name} at i = N-1")
+        same(step.backward, 0 if name == "y" else -1, f"B_{{N-1}} in {name} at i = N-1")
+        same(step.z * in_z(M) + step.y * in_y(M), new(M + 1), f"F_N in {name}")
+        same(step.z * in_z(m) + step.y * in_y(m), new(m + 1), f"F_j and B_j, j > i, in {name}")
+        same(step.forward, new(one), f"F_i in {name}")
+        same(-step.z, -new(one), f"B_i in {name}")
+        same(step.backward, 0 if name == "y" else -1, f"B_{{i-1}} in {name}")
+    same(in_y(m) + in_z(m), 1, "forward weights of y_i and z_i in a slot")
+    _lemma_1_expanded(solver, weight)
+
+
+def _lemma_1_expanded(solver: Any, weight: Callable[[Any], Any]) -> None:
+    import sympy
+
     for n in range(2, 9):
         for i, z, y in _coupled_run(solver(0, 1), n):
             if i == n:
@@ -154,10 +230,11 @@ def _lemma_1_holds(solver: Any) -> None:
             first = _delta(n, n - 1, "y")
             terms = {j: _delta(j, j - 1, "y") - _delta(j, j + 1, "y") for j in range(i + 1, n)}
             (start,) = vectors("y_N")
-            right_y = _plus(start + ((n - i) % 2) * first, (((j - i) % 2) * t for j, t in terms.items()))
+            w = [weight(sympy.Integer(k)) for k in range(n + 1)]
+            right_y = _plus(start + w[n - i] * first, (w[j - i] * t for j, t in terms.items()))
             equal(y, right_y, f"(56), N = {n}, i = {i}")
-            rest = (((j - i - 1) % 2) * t for j, t in terms.items() if j >= i + 2)
-            right_z = _plus(start + ((n - i - 1) % 2) * first - _delta(i, i + 1, "y"), rest)
+            rest = (w[j - i - 1] * t for j, t in terms.items() if j >= i + 2)
+            right_z = _plus(start + w[n - i - 1] * first - _delta(i, i + 1, "y"), rest)
             equal(z, right_z, f"(57), N = {n}, i = {i}")
 
 
@@ -167,7 +244,16 @@ def _plus(total: Vector, terms: Iterator[Vector]) -> Vector:
     return total
 
 
-@check("eq-58", "eq-59", "lemma-2", verdict="proved", mutants=CBDIA_MUTANTS)
+_LEMMA_2_MUTANTS = {
+    **CBDIA_MUTANTS,
+    "another method from i = 9 on": _REMARK_MUTANTS["another method from i = 9 on"],
+    "mixing weights that do not sum to 1 inside": {
+        "solver": mutant(CBDIA, ("z: g1 * z + (1 - g1) * y", "z: g1 * z + (1 - g1) * (1 - g2) * y"))
+    },
+}
+
+
+@check("eq-58", "eq-59", "lemma-2", verdict="proved", mutants=_LEMMA_2_MUTANTS)
 def lemma_2(solver: Any = CBDIA) -> str:
     """CBDIA (1, 0) is (58)-(59), and Lemma 2 for every N."""
     got = _relations(solver(1, 0), 1)
@@ -181,9 +267,27 @@ def lemma_2(solver: Any = CBDIA) -> str:
             equal(
                 z, _plus(start, (_delta(j, j - 1, "y") for j in range(i + 1, n + 1))), f"Lemma 2, z, N = {n}, i = {i}"
             )
+    _slot_sums(solver)
     return (
-        "the program at (1, 0), with abstract increments, is (58)-(59). Induction on i, downwards: for i = N both "
+        "the program at (1, 0), with abstract increments and an index of which nothing is known, is (58)-(59). Induction on i, downwards: for i = N both "
         "sums are empty; (58) adds the term j = i of the "
         "second sum and (59) the term j = i-1 of the first, so the lemma holds for every N and any increments. "
-        "Cross-check: the runs for N = 2..8, expanded."
+        "Cross-check: the runs for N = 2..8, expanded. "
+        "For symbolic (gamma_1, gamma_2) each new state has weights of z_i and y_i that add to 1, and of the new slot's two "
+        "increments that differ by 1; so in every past slot, by induction, the forward weight less the backward weight is 1, and for "
+        "gammas in [0, 1] both are averages of numbers in [0, 1]: (phi, 1 - phi) averages each past slot, if phi != 1/2."
     )
+
+
+def _slot_sums(solver: Any) -> None:
+    """Require, for any gammas, what makes the two weights of every past slot differ by 1 and stay in [0, 1]."""
+    import sympy
+
+    g1, g2 = symbols("gamma_1", "gamma_2")
+    for (name, step), g in zip(_steps(solver(g1, g2)).items(), (g1, g2), strict=True):
+        require(sympy.cancel(step.z + step.y - 1) == 0, f"{name}: the weights of z_i and y_i do not add to 1")
+        require(
+            sympy.cancel(step.forward - step.backward - 1) == 0, f"{name}: the new slot's weights do not differ by 1"
+        )
+        for weight, wanted in ((step.z, g), (step.y, 1 - g), (step.forward, g), (-step.backward, 1 - g)):
+            require(sympy.cancel(weight - wanted) == 0, f"{name}: {weight} is not in [0, 1] with its gamma")

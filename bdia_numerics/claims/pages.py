@@ -18,7 +18,7 @@ its check. This page is written by `python experiments/ledger_pages.py` from the
 _PLOT = """![Error of CBDIA (0, 1) with (61) as printed and as it should be](../images/misprint-61.png)
 
 Linear VP schedule, grid uniform in asinh(sigma/alpha), a mixture of two Gaussians, 200 states, against the exact flow. As printed, the
-error stops falling: the missing factor changes the equation that is solved.
+error stops falling: where alpha varies, the print solves another equation (for constant alpha it is right).
 """
 
 

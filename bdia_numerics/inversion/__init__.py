@@ -5,7 +5,7 @@ from __future__ import annotations
 from bdia_numerics.inversion.ddim import DDIMInversion, Method, mirrored
 from bdia_numerics.inversion.defect_correction import CorrectedSolution, DefectCorrection
 from bdia_numerics.inversion.edit_friendly import EditFriendly, edit_friendly
-from bdia_numerics.inversion.fixed_point import Diverged
+from bdia_numerics.inversion.fixed_point import Unconverged
 from bdia_numerics.inversion.implicit import ImplicitInversion, ImplicitSolution
 from bdia_numerics.inversion.null_text import NullText, null_text
 
@@ -13,12 +13,12 @@ __all__ = [
     "CorrectedSolution",
     "DDIMInversion",
     "DefectCorrection",
-    "Diverged",
     "EditFriendly",
     "ImplicitInversion",
     "ImplicitSolution",
     "Method",
     "NullText",
+    "Unconverged",
     "edit_friendly",
     "mirrored",
     "null_text",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.inversion.ddim import DDIMInversion, Method
-from bdia_numerics.inversion.fixed_point import Array, Diverged, Iteration, fixed_point
+from bdia_numerics.inversion.fixed_point import Array, Iteration, fixed_point
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.run import Model, Solution, prepared, solve
 
@@ -23,7 +23,7 @@ class CorrectedSolution(Solution):
     residuals : array, shape (rows,)
         For each row of x_0, the largest element of |solve(z_N) - x_0|.
     converged : array of bool, shape (rows,)
-        Whether it is within the tolerance. Where a row ends no nearer than the inversion alone, the status is not ok.
+        Whether it is within the tolerance. If not in all, the status is an `Unconverged`.
     updates : int
         Updates made.
     """
@@ -31,11 +31,6 @@ class CorrectedSolution(Solution):
     residuals: Array = field(default_factory=lambda: np.zeros(0))
     converged: Array = field(default_factory=lambda: np.zeros(0, dtype=bool))
     updates: int = 0
-
-
-class _Failed(Exception):
-    def __init__(self, solution: Solution) -> None:
-        self.solution = solution
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class DefectCorrection(Iteration):
     to be near the inverse.
 
     Order     exact, to the tolerance, where it converges: plainly if S E is near the identity, as on fine grids
-    NFE       (updates + 1) (that of `base` and of a run)
+    NFE       (updates + 1) times that of `base` and of a run, and once more that of `base`
     Requires  numbers that compare: floats, mpf, and fractions with a tolerance; NumPy floats for memory > 0
     Source    Stetter, Numer. Math. 29 (1978) 425, method B, applied to the latent in place of a discretisation
 
@@ -85,29 +80,26 @@ class DefectCorrection(Iteration):
         target, relative = self.admitted("x_0", x_0, space)
         nfe = 0
 
-        def encoded(w: Array) -> Solution:
-            nonlocal nfe
-            found = self.base(solver, model, grid, w)
-            nfe += found.nfe
-            if not space.finite(found.z):
-                raise _Failed(replace(found, nfe=nfe, state=None, trajectory=None))
-            return found
-
         def defect(w: Array) -> Array:
             nonlocal nfe
-            back = solve(solver, model, grid, encoded(w).z)
-            nfe += back.nfe
-            return np.asarray(target - back.z)
+            there = self.base(solver, model, grid, w)
+            nfe += there.nfe
+            if space.finite(there.z):
+                back = solve(solver, model, grid, there.z)
+                nfe += back.nfe
+                if back.status.ok:
+                    return np.asarray(target - back.z)
+            return np.full_like(target, np.inf)
 
         with space.working():
-            try:
-                solved = fixed_point(defect, target, 1, relative=relative, target=target, options=self)
-                there = encoded(solved.z)
-            except _Failed as failure:
-                return failure.solution
-        status = there.status
-        if solved.diverged.any():
-            status = Diverged(False, grid.n, structure(solver).output, solved.worst)
+            solved = fixed_point(defect, target, 1, relative=relative, target=target, options=self)
+            there = self.base(solver, model, grid, solved.z)
         return CorrectedSolution(
-            there.z, None, nfe, status, None, solved.residual, solved.residual <= solved.enough, solved.evaluations - 1
+            z=there.z,
+            state=None,
+            nfe=nfe + there.nfe,
+            status=solved.status(grid.n, structure(solver).output) if space.finite(there.z) else there.status,
+            residuals=solved.residual,
+            converged=np.asarray(solved.residual <= solved.enough, dtype=bool),
+            updates=solved.evaluations - 1,
         )

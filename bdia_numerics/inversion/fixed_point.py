@@ -45,24 +45,26 @@ class Iteration:
             raise TypeError(f"memory={self.memory} needs NumPy floats, and {name} is in {space.name}: use memory=0")
         if self.tolerance is not None:
             return np.asarray(z), space.number(self.tolerance)
+        if isinstance(space, Numpy):
+            return np.asarray(z), 64 * float(np.finfo(space.dtype).eps)
         if isinstance(space, MPMath):
             return np.asarray(z), space.number(Fraction(64, 10**space.dps))
-        if not isinstance(space, Numpy):
-            raise ValueError("tolerance=None has no meaning in fractions, which are never rounded: pass a Fraction")
-        return np.asarray(z), 64 * float(np.finfo(space.dtype).eps)
+        never = "tolerance=None has no meaning in fractions, which are never rounded: pass a Fraction"
+        raise ValueError(never)
 
 
 @dataclass(frozen=True)
-class Diverged(Status):
-    """Status of a run in which iterations ended no nearer to a solution than they began; `slot` is N for a whole run."""
+class Unconverged(Status):
+    """Status of a run with iterations that missed the tolerance; `slot` is the first such one, N for whole runs.
+
+    It is ok if each row came nearer to a solution, and not ok if one ended no nearer than it began: it diverged.
+    """
 
     residual: float = float("nan")
 
     def __str__(self) -> str:
-        return (
-            f"the iterations at slot i={self.slot} do not converge: {self.register} misses by {self.residual:.1e}, "
-            "in some row no less than at the start; use memory > 0, or a finer grid"
-        )
+        how = "stop short of the tolerance" if self.ok else "diverge"
+        return f"the iterations at slot i={self.slot} {how}: {self.register} misses by {self.residual:.1e}"
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,13 @@ class Solved:
         return bool(np.all(self.residual <= self.enough))
 
     @property
-    def diverged(self) -> Array:
-        """The rows, shape (rows,), that are not within the tolerance and no nearer than at the start."""
-        return np.asarray((self.residual > self.enough) & (self.residual >= self.first), dtype=bool)
+    def diverged(self) -> bool:
+        """Whether a row is not within the tolerance and no nearer than at the start."""
+        return bool(np.any((self.residual > self.enough) & (self.residual >= self.first)))
+
+    def status(self, slot: int, register: str) -> Status:
+        """Return the status of the run, as far as these iterations decide it."""
+        return Status() if self.converged else Unconverged(not self.diverged, slot, register, self.worst)
 
 
 def fixed_point(

@@ -11,7 +11,6 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.inversion.ddim import DDIMInversion
 from bdia_numerics.inversion.fixed_point import (
     Array,
-    Diverged,
     Iteration,
     Solved,
     fixed_point,
@@ -25,7 +24,9 @@ from bdia_numerics.run import Model, Solution, Status, prepared, solve
 
 @dataclass(frozen=True)
 class ImplicitSolution(Solution):
-    """Solution of an implicit inversion. Where its status is not ok, a slot diverged; later slots go on from its best.
+    """Solution of an implicit inversion; its status is an `Unconverged` where a slot missed the tolerance.
+
+    The slots after such a one go on from the best that was found.
 
     Attributes
     ----------
@@ -125,10 +126,10 @@ class _Search:
                 chain.append(solved[-1].z)
         except _Failed as failure:
             return failure.solution
-        status = Status()
-        for i, slot in enumerate(solved, 1):
-            if status.ok and slot.diverged.any():
-                status = Diverged(False, i, structure(steps[i - 1].solver).output, slot.worst)
+        found = [
+            s.status(i, structure(step.solver).output) for i, (step, s) in enumerate(zip(steps, solved, strict=True), 1)
+        ]
+        failures = sorted((s for s in found if s != Status()), key=lambda s: s.ok)
         residuals = [
             self._residual(step, chain[i : i + step.depth + 2]) if step.depth else slot.worst
             for i, (step, slot) in enumerate(zip(steps, solved, strict=True))
@@ -137,7 +138,7 @@ class _Search:
             z=chain[-1][()],
             state=None,
             nfe=self.nfe,
-            status=status,
+            status=failures[0] if failures else Status(),
             trajectory=np.stack(chain[::-1]),
             residuals=np.asarray(residuals),
             converged=np.asarray([slot.converged for slot in solved]),

@@ -15,22 +15,27 @@ class Slot:
     """The slot from t_i to t_{i-1}; numbers are in the grid's own system."""
 
     grid: Grid
-    i: int
+    index: int
+
+    @property
+    def i(self) -> int:
+        """Index i on the whole grid, also in a run over a part of it."""
+        return self.index + self.grid.offset
 
     @property
     def t(self) -> Any:
         """Time t_i."""
-        return self.grid.point(self.i).t
+        return self.grid.point(self.index).t
 
     @property
     def alpha(self) -> Any:
         """alpha_i."""
-        return self.grid.point(self.i).alpha
+        return self.grid.point(self.index).alpha
 
     @property
     def sigma(self) -> Any:
         """sigma_i."""
-        return self.grid.point(self.i).sigma
+        return self.grid.point(self.index).sigma
 
     @property
     def sigma_bar(self) -> Any:
@@ -45,12 +50,12 @@ class Slot:
     @property
     def next(self) -> Slot:
         """The slot that starts at t_{i-1}."""
-        return Slot(self.grid, self.i - 1)
+        return Slot(self.grid, self.index - 1)
 
     @property
     def previous(self) -> Slot:
         """The slot that starts at t_{i+1}; its step h ends at t_i."""
-        return Slot(self.grid, self.i + 1)
+        return Slot(self.grid, self.index + 1)
 
 
 Parameter = int | float | Fraction | Callable[[Slot], Any] | Any

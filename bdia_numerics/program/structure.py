@@ -39,7 +39,7 @@ class _Opaque:
 
 _SCALAR = _Opaque()
 _SPACE = SimpleNamespace(field=lambda x: _SCALAR, is_zero=lambda x: False)
-_ANY_GRID = cast(Grid, SimpleNamespace(space=_SPACE, point=lambda time: Point(*[_SCALAR] * 5)))
+_ANY_GRID = cast(Grid, SimpleNamespace(space=_SPACE, offset=0, point=lambda time: Point(*[_SCALAR] * 5)))
 
 
 class _ShapeRecorder(Recorder):

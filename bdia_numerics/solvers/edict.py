@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from bdia_numerics.program import Parameter, Recorder
-from bdia_numerics.solvers.parameters import in_unit_interval
+from bdia_numerics.solvers.parameters import in_unit_interval, one_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class EDICT:
     Requires  p != 0 to invert; a constant p in [0, 1] unless allow_any
     Source    paper, eq. (11)-(14), inverse (15)-(18); Wallace, Gokul, Naik, CVPR 2023
     Options   `shifted`: the second evaluation is told t_{i-1}, where z_inter stands, instead of t_i;
-              `exchange`: the two states change places after each step
+              `exchange`: in steps with odd i, y takes the first half step; the mixing stays as it is. (The authors'
+              program alternates so, counted from the first step, and its paper does not say it)
     """
 
     p: Parameter = Fraction(93, 100)
@@ -33,14 +34,15 @@ class EDICT:
 
     def __post_init__(self) -> None:
         in_unit_interval("p", self.p, self.allow_any)
+        one_of("shifted", self.shifted, (False, True))
+        one_of("exchange", self.exchange, (False, True))
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}, eq. (11)-(14)."""
         z, y = s.registers
         p, end = s.value(self.p), s.i - 1
-        s.assign(z, z + s.delta(s.i, end, z, s.eps(y)), at=end)
-        s.assign(y, y + s.delta(s.i, end, y, s.eps(z, at=end if self.shifted else s.i)), at=end)
+        first, second = (y, z) if self.exchange and s.slot.i % 2 else (z, y)
+        s.assign(first, first + s.delta(s.i, end, first, s.eps(second)), at=end)
+        s.assign(second, second + s.delta(s.i, end, second, s.eps(first, at=end if self.shifted else s.i)), at=end)
         s.assign(z, p * z + (1 - p) * y)
         s.assign(y, p * y + (1 - p) * z)
-        if self.exchange:
-            s.swap(z, y)
