@@ -11,6 +11,9 @@ import sympy
 from small_solvers import INVERTIBLE, REFUSED
 
 from bdia_numerics import (
+    BDIA,
+    CBDIA,
+    EDICT,
     SOLVERS,
     NotInvertibleError,
     State,
@@ -25,9 +28,35 @@ from bdia_numerics import (
     spaces,
 )
 from bdia_numerics.program import structure
+from bdia_numerics.state import identity
 
+
+
+def varying(slot):
+    """A parameter that differs from slot to slot, on the whole grid's index."""
+    return Fraction(1, 2) + Fraction(slot.i, 20)
+
+
+def vanishing_at_two(slot):
+    return 0 if slot.i == 2 else 1
+
+
+VARIANTS = (
+    BDIA(Fraction(9, 10)),
+    BDIA(varying),
+    EDICT(1),
+    EDICT(varying),
+    EDICT(shifted=True),
+    EDICT(exchange=True),
+    EDICT(Fraction(1, 2), shifted=True, exchange=True),
+    CBDIA(0, 1),
+    CBDIA(1, 0),
+    CBDIA(Fraction(3, 10), 1),
+    CBDIA(varying, 0),
+)
 SOLVED = {
     **{name: make() for name, make in SOLVERS.items()},
+    **{identity(solver): solver for solver in VARIANTS},
     **{f"test:{k}": v for k, v in {**INVERTIBLE, **REFUSED}.items()},
 }
 N = 5
@@ -142,6 +171,26 @@ def test_invert_returns_or_refuses(solver, case):
     assert same_kind(back.z, case.z)
     assert largest(back.z - case.z) <= ROUNDINGS * case.unit
     assert {v.dtype for v in back.state.registers.values()} == {case.z.dtype}
+
+
+@pytest.mark.parametrize(
+    ("refused", "condition"),
+    [
+        (BDIA(0), "gamma != 0"),
+        (BDIA(vanishing_at_two), "gamma != 0"),
+        (EDICT(0), "p != 0"),
+        (EDICT(vanishing_at_two), "p != 0"),
+        (CBDIA(Fraction(2, 5), Fraction(2, 5)), "gamma1 - gamma2 != 0"),
+        (CBDIA(vanishing_at_two, 0), "gamma1 - gamma2 != 0"),
+    ],
+    ids=identity,
+)
+def test_parameters_that_cannot_be_undone_are_refused_with_the_condition(refused, condition, case):
+    there = solve(refused, case.model, case.grid, case.z)
+    with pytest.raises(NotInvertibleError, match=f"invert needs {condition}"):
+        invert(refused, case.model, case.grid, there.state)
+    with pytest.raises(NotInvertibleError, match=f"invert needs {condition}"):
+        encode(refused, case.model, case.grid, case.z)
 
 
 def test_round_trip_has_two_sides(solver, case):
@@ -293,8 +342,10 @@ def test_counted_nfe_is_that_of_the_program(solver):
     solution = solve(solver, counted, CASES["float64"].grid, CASES["float64"].z)
     assert solution.nfe == counted.nfe
     shape = structure(solver)
+    # CBDIA with gamma2 = 1 asks again at a state that it only handed on, which the shape, made without numbers, cannot know.
+    per_step = 1 if getattr(solver, "gamma2", None) == 1 and isinstance(solver, CBDIA) else shape.nfe
     # The start takes at most one evaluation a slot and one that fills a register.
-    assert 0 <= counted.nfe - shape.nfe * (N - shape.depth) <= shape.depth + 1
+    assert 0 <= counted.nfe - per_step * (N - shape.depth) <= shape.depth + 1
 
 
 def test_scalars_and_big_batches(solver):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bdia_numerics.inversion.ddim import DDIMInversion, Method, mirrored
+from bdia_numerics.inversion.ddpm import EditFriendly, edit_friendly
 from bdia_numerics.inversion.defect_correction import CorrectedSolution, DefectCorrection
-from bdia_numerics.inversion.edit_friendly import EditFriendly, edit_friendly
 from bdia_numerics.inversion.fixed_point import Unconverged
+from bdia_numerics.inversion.guided import NullText, null_text
 from bdia_numerics.inversion.implicit import ImplicitInversion, ImplicitSolution
-from bdia_numerics.inversion.null_text import NullText, null_text
 
 __all__ = [
     "CorrectedSolution",
