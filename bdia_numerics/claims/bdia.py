@@ -9,7 +9,7 @@ from bdia_numerics.claims.formal import Formal, equal, increments, vectors
 from bdia_numerics.claims.ledger import CheckFailed, check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.inversion import DDIMInversion
-from bdia_numerics.program import NotInvertibleError, Recorder, inverse_latex
+from bdia_numerics.program import NotInvertibleError, Recorder, inverse_latex, invertibility
 from bdia_numerics.run import solve
 from bdia_numerics.solvers import BDIA, DDIM
 from bdia_numerics.spaces import Vector, formal_model
@@ -165,10 +165,22 @@ class _EvaluatesTooLate:
         s.assign(z_prev, z_prev + e, at=s.i)
 
 
+_TWO_ASSIGNMENTS = (
+    (
+        "        s.swap(z_prev, z)",
+        "        s.assign(z_prev, (2 * g - 1) * z_prev)\n        s.assign(z_prev, z_prev / (2 * g - 1))\n        s.swap(z_prev, z)",
+    ),
+)
+
+
 @check(
     "eq-33",
     verdict="proved",
-    mutants={**_BDIA_MUTANTS, "eps used after its state is gone": {"solver": lambda: _EvaluatesTooLate}},
+    mutants={
+        **_BDIA_MUTANTS,
+        "eps used after its state is gone": {"solver": lambda: _EvaluatesTooLate},
+        "another condition": {"solver": mutant(BDIA, *_TWO_ASSIGNMENTS)},
+    },
 )
 def bdia_inverse(solver: Any = BDIA) -> str:
     """(33) is the derived inverse, and it undoes the step both ways."""
@@ -182,6 +194,8 @@ def bdia_inverse(solver: Any = BDIA) -> str:
         equal(value, before[name], f"undo after step, {name}")
     for name, value in p.step(solver(g), found).items():
         equal(value, after[name], f"step after undo, {name}")
+    conditions = invertibility(solver()).condition
+    require(conditions == (g,), f"the program's condition is that {conditions} do not vanish, not that gamma does not")
     try:
         p.undo(solver(0), after)
     except NotInvertibleError:
@@ -190,7 +204,7 @@ def bdia_inverse(solver: Any = BDIA) -> str:
             "undoes the step on "
             "both sides; its condition, read off the program, is gamma != 0 (the paper's range [0, 1] includes 0, "
             "which is refused). "
-            f"Derived: ${inverse_latex(BDIA())}$"
+            f"Derived: ${inverse_latex(solver())}$"
         )
     raise CheckFailed("gamma = 0 was not refused")
 

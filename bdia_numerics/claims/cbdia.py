@@ -33,7 +33,8 @@ def cbdia_lines(solver: Any = CBDIA) -> str:
     _is_cbdia(solver)
     return (
         "the right forms are proved: the program equals (43)-(46) with the increments Delta(t_i -> t_{i-1}|y_i) and "
-        "Delta(t_{i-1} -> t_i|w_{i-1}), for any eps. As printed, the same integral, over a path that is not known, stands in both."
+        "Delta(t_{i-1} -> t_i|w_{i-1}), for any eps. As printed, the same integral, over a path that is not known, "
+        "stands in both."
     )
 
 
@@ -79,9 +80,12 @@ def cbdia_backward_line(solver: Any = CBDIA, printed: Any = MisprintedCBDIA) -> 
         errors["print"][-1] > errors["print"][-2] / 1.5, f"the print should stop converging, errors {errors['print']}"
     )
     return (
-        "the right form is proved: the program equals (60)-(63) with alpha_i in (61), for any eps. As printed, alpha_{i-1} cancels and "
-        "v_{i-1} = y_i - (sigma_i - sigma_{i-1}) eps(w_{i-1}), proved too: harmless for constant alpha, another equation otherwise. Run with "
-        f"(0, 1) on a Gaussian mixture, linear VP, N = {', '.join(map(str, STEPS))}: errors {_show(errors['print'])}; with alpha_i: "
+        "the right form is proved: the program equals (60)-(63) with alpha_i in (61), for any eps. As printed, "
+        "alpha_{i-1} cancels and "
+        "v_{i-1} = y_i - (sigma_i - sigma_{i-1}) eps(w_{i-1}), proved too: harmless for constant alpha, another "
+        "equation otherwise. Run with "
+        f"(0, 1) on a Gaussian mixture, linear VP, N = {', '.join(map(str, STEPS))}: errors {_show(errors['print'])}; "
+        f"with alpha_i: "
         f"{_show(errors['right'])}."
     )
 

@@ -82,9 +82,12 @@ def edict_inverse_16(solver: Any = EDICT) -> str:
     require(right < 1e-12, f"(15)-(18) should return to rounding, not to {right:.1e}")
     require(printed > 1e-3, f"(16) as printed should miss, not by {printed:.1e}")
     return (
-        "the right form is proved: the inverse derived from the program gives z_i by (15)-(18) with y_i^inter in (16), for any eps (the "
-        "formula printed under (15) calls it y'_{i-1}, as it stands at t_{i-1}). Run on a Gaussian mixture with p = .93 and N = 10, "
-        f"(15)-(18) return to {right:.0e}; with (16) as printed, y^inter taken from the slot undone before, they miss by {printed:.2g}."
+        "the right form is proved: the inverse derived from the program gives z_i by (15)-(18) with y_i^inter in "
+        "(16), for any eps (the "
+        "formula printed under (15) calls it y'_{i-1}, as it stands at t_{i-1}). Run on a Gaussian mixture with p = "
+        ".93 and N = 10, "
+        f"(15)-(18) return to {right:.0e}; with (16) as printed, y^inter taken from the slot undone before, they miss "
+        f"by {printed:.2g}."
     )
 
 
@@ -117,6 +120,7 @@ def edict_inverse_18(solver: Any = EDICT) -> str:
     f, p, found, after = _edict_inverse(solver)
     equal(found["z"], _printed_edict_inverse(f, p, after)["z"], "(16) and (18)")
     return (
-        "the right form is proved: the inverse derived from the program gives z_i by (15)-(18), for any eps; x_i, which is printed on the "
+        "the right form is proved: the inverse derived from the program gives z_i by (15)-(18), for any eps; x_i, "
+        "which is printed on the "
         "left of (18), occurs nowhere else in EDICT."
     )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from bdia_numerics import grids
 from bdia_numerics.claims.ledger import CheckFailed, require
-from bdia_numerics.grids import Grid
+from bdia_numerics.grids import Grid, Point
 from bdia_numerics.program import Form, Linear, Recorder, Solver, Trace, structure
 from bdia_numerics.program.ops import Combine, Evaluate, Held
 from bdia_numerics.run import invert, solve
-from bdia_numerics.spaces import Vector, formal_model
+from bdia_numerics.spaces import SYMBOLS, Vector, formal_model
 from bdia_numerics.state import State, identity
 
 
@@ -65,12 +66,14 @@ class Formal:
         return increment
 
     def step(self, solver: Solver, registers: Mapping[str, Vector]) -> dict[str, Vector]:
-        """Run the solver over the whole grid from given registers; return what they hold then."""
+        """Run the solver, one step for every i, over the whole grid from given registers; return what they hold then."""
+        for_every_slot(solver)
         z = next(iter(registers.values()))
         return dict(solve(solver, self.model, self.grid, z, start=dict(registers)).state.registers)  # type: ignore[union-attr]
 
     def undo(self, solver: Solver, registers: Mapping[str, Vector]) -> dict[str, Vector]:
-        """Run the derived inverse over the whole grid from given registers."""
+        """Run the derived inverse of a step, one for every i, over the whole grid from given registers."""
+        for_every_slot(solver)
         shape = structure(solver)
         times = {name: shape.end_index(name) for name in shape.registers}
         state = State(identity(solver), self.grid.root, registers, times)
@@ -143,6 +146,21 @@ class Index:
     __lt__ = __le__ = __gt__ = __ge__ = __mod__ = __mul__ = __floordiv__ = __int__ = __index__ = __bool__ = _refuse
 
 
+def _any_slot() -> Grid:
+    """Return what a step sees of a grid whose indices are opaque: a symbol for each quantity at each offset."""
+
+    def point(time: Index) -> Point:
+        return Point(*symbols(*(f"{name}_{time.offset}" for name in Point._fields)))
+
+    return cast(Grid, SimpleNamespace(space=SYMBOLS, point=point))
+
+
+def for_every_slot(solver: Solver) -> None:
+    """Require the step not to look at its index, so that what holds in one slot holds in all."""
+    shape = structure(solver)
+    increments(solver, 0, dict(zip(shape.registers, shape.lags, strict=True)))
+
+
 def increments(solver: Solver, i: int, times: Mapping[str, int]) -> dict[str, dict[Any, Any]]:
     """Return a step, for any i, as a linear relation between states and increments.
 
@@ -167,7 +185,7 @@ def increments(solver: Solver, i: int, times: Mapping[str, int]) -> dict[str, di
     CheckFailed
         If the step looks at its index.
     """
-    trace = Trace(grids.symbolic(1))
+    trace = Trace(_any_slot())
     held = {name: Held(trace.new(name), Index(time - i)) for name, time in times.items()}
     known: dict[int, dict[Any, Any]] = {h.number: {("z", name): trace.grid.space.field(1)} for name, h in held.items()}
     s = DeltaRecorder(trace, Index(), dict(held))  # type: ignore[arg-type]
@@ -181,6 +199,8 @@ def increments(solver: Solver, i: int, times: Mapping[str, int]) -> dict[str, di
         return {key: value for key, value in total.items() if value != 0}
 
     def content(number: int) -> dict[Any, Any]:
+        if number not in known and number not in s.deltas:  # an evaluation outside of an increment
+            known[number] = {("eps", trace.names[number]): trace.grid.space.field(1)}
         if number not in known:
             start, end, base = s.deltas[number]
             source = frozenset(content(base).items())
@@ -194,3 +214,42 @@ def increments(solver: Solver, i: int, times: Mapping[str, int]) -> dict[str, di
             rows = zip(op.targets, op.matrix, strict=True)
             known.update({target: expand(zip(row, op.olds, strict=True)) for target, row in rows})
     return {name: content(h.number) for name, h in s.held.items()}
+
+
+Increment = Callable[[int, int], Vector]
+"""Increment(j, k): Delta(t_j -> t_k | z_j)."""
+
+
+def abstract_run(solver: Solver, starter: Solver, n: int) -> tuple[list[Vector], Increment]:
+    """Run the programs of a two-step solver and of its one-step starter over n slots, with abstract increments.
+
+    Returns
+    -------
+    states
+        z_0, ..., z_n in terms of z_N and increments.
+    increment
+        The basis element of an increment.
+    """
+    trace = Trace(grids.symbolic(n))
+    values: dict[int, Vector] = {trace.new("z"): Vector.basis("z_N")}
+    states = {n: 0}  # the number of the state at each index
+
+    def increment(j: int, k: int) -> Vector:
+        return Vector.basis(f"Delta({j} -> {k})")
+
+    def step(one: Solver, i: int, held: dict[str, Held]) -> None:
+        s = DeltaRecorder(trace, i, held)
+        one.step(s)
+        for number, (j, k, base) in s.deltas.items():
+            require(base == states.get(j), f"an increment from t_{j} is taken at a state of another time")
+            values[number] = increment(j, k)
+        for op in s.ops:
+            if isinstance(op, Combine):
+                terms = [values[number] * c for c, number in op.terms]
+                values[op.target] = sum(terms[1:], terms[0])
+        states[i - 1] = next(h.number for h in s.held.values() if h.time == i - 1)
+
+    step(starter, n, {"z": Held(0, n)})
+    for i in range(n - 1, 0, -1):
+        step(solver, i, {"z_prev": Held(states[i + 1], i + 1), "z": Held(states[i], i)})
+    return [values[states[i]] for i in range(n + 1)], increment

@@ -105,7 +105,8 @@ def cbdia_01_step(solver: Any = CBDIA) -> str:
         for i, state in enumerate(f.run(BDIA(1), start)):
             equal(path[i], state, f"y_{i} of CBDIA (0, 1) and z_{i} of BDIA, N = {n}")
     return (
-        "the program at (0, 1), with abstract increments and an index of which nothing is known, is (51)-(52), and z_N = y_N gives (53); putting (52) of one "
+        "the program at (0, 1), with abstract increments and an index of which nothing is known, is (51)-(52), and "
+        "z_N = y_N gives (53); putting (52) of one "
         "slot into (51) of the next is (28), so "
         "y runs through the states of BDIA with gamma = 1 for every N (checked state by state for N = 2..4 with an "
         "uninterpreted eps). "
@@ -153,11 +154,16 @@ def lemma_1(solver: Any = CBDIA, weight: Callable[[Any], Any] = odd) -> str:
     _lemma_1_holds(solver, weight)
     return (
         "induction on i, downwards, with F_j = Delta(t_j -> t_{j-1}|y_j), B_j = Delta(t_j -> t_{j+1}|y_j) abstract and "
-        "o(m) = mod(m, 2) = (1 - (-1)^m)/2. The program's step at (0, 1), recorded with an index of which nothing is known, is "
-        "y_{i-1} = z_i + F_i, z_{i-1} = y_i - B_{i-1}. Base, from z_N = y_N: the weights of F_N and B_{N-1} in (56), (57) at N-1. "
-        "Step: the weights of y_N, F_N, F_j and B_j with j > i (m = j-i symbolic), F_i, B_i and B_{i-1} in the two new states, formed "
-        "from the program's coefficients, equal those of (56) and (57) at i-1. In each slot the forward weight of z_i is the "
-        "backward one of y_i, o(m-1) and o(m), whose sum is 1: opposite directions. So it holds for every N and any increments. "
+        "o(m) = mod(m, 2) = (1 - (-1)^m)/2. The program's step at (0, 1), recorded with an index of which nothing is "
+        "known, is "
+        "y_{i-1} = z_i + F_i, z_{i-1} = y_i - B_{i-1}. Base, from z_N = y_N: the weights of F_N and B_{N-1} in (56), "
+        "(57) at N-1. "
+        "Step: the weights of y_N, F_N, F_j and B_j with j > i (m = j-i symbolic), F_i, B_i and B_{i-1} in the two "
+        "new states, formed "
+        "from the program's coefficients, equal those of (56) and (57) at i-1. In each slot the forward weight of z_i "
+        "is the "
+        "backward one of y_i, o(m-1) and o(m), whose sum is 1: opposite directions. So it holds for every N and any "
+        "increments. "
         "Cross-check: the runs for N = 2..8, expanded."
     )
 
@@ -269,13 +275,17 @@ def lemma_2(solver: Any = CBDIA) -> str:
             )
     _slot_sums(solver)
     return (
-        "the program at (1, 0), with abstract increments and an index of which nothing is known, is (58)-(59). Induction on i, downwards: for i = N both "
+        "the program at (1, 0), with abstract increments and an index of which nothing is known, is (58)-(59). "
+        "Induction on i, downwards: for i = N both "
         "sums are empty; (58) adds the term j = i of the "
         "second sum and (59) the term j = i-1 of the first, so the lemma holds for every N and any increments. "
         "Cross-check: the runs for N = 2..8, expanded. "
-        "For symbolic (gamma_1, gamma_2) each new state has weights of z_i and y_i that add to 1, and of the new slot's two "
-        "increments that differ by 1; so in every past slot, by induction, the forward weight less the backward weight is 1, and for "
-        "gammas in [0, 1] both are averages of numbers in [0, 1]: (phi, 1 - phi) averages each past slot, if phi != 1/2."
+        "For symbolic (gamma_1, gamma_2) each new state has weights of z_i and y_i that add to 1, and of the new "
+        "slot's two "
+        "increments that differ by 1; so in every past slot, by induction, the forward weight less the backward "
+        "weight is 1, and for "
+        "gammas in [0, 1] both are averages of numbers in [0, 1]: (phi, 1 - phi) averages each past slot, if phi != "
+        "1/2."
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bdia_numerics.claims.formal import Formal, equal, increments, vectors
+from bdia_numerics.claims.formal import Formal, Increment, abstract_run, equal, increments, vectors
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.solvers import BDIA, DDIM
@@ -19,6 +19,15 @@ _MUTANTS = {
     "sign of the backward increment flipped": {"solver": mutant(BDIA, ("- g * backward", "+ g * backward"))},
     "gamma and 1 - gamma exchanged": {"solver": mutant(BDIA, ("(1 - g) *", "g *"))},
     "forward increment dropped": {"solver": mutant(BDIA, (" + forward", ""))},
+}
+
+
+_PROP_1_MUTANTS = {
+    **_MUTANTS,
+    "another gamma from i = 9 on": {
+        "solver": mutant(BDIA, ("s.value(self.gamma)", "s.value(self.gamma) / (1 + (s.i > 8))"))
+    },
+    "start with half a step": {"starter": mutant(DDIM, ("z + s.delta", "z + s.value(s.one / 2) * s.delta"))},
 }
 
 
@@ -58,15 +67,15 @@ def require_identity(left: Any, right: Any, what: str) -> None:
     require(difference == 0, f"{what}: the sides differ by {difference}")
 
 
-@check("prop-1", "eq-30", "eq-31", "eq-39", "eq-40", "eq-41", "eq-42", verdict="proved", mutants=_MUTANTS)
-def proposition_1(solver: Any = BDIA) -> str:
+@check("prop-1", "eq-30", "eq-31", "eq-39", "eq-40", "eq-41", "eq-42", verdict="proved", mutants=_PROP_1_MUTANTS)
+def proposition_1(solver: Any = BDIA, starter: Any = DDIM) -> str:
     """z_i as a sum of averaged increments, for every N."""
     import sympy
 
     g, m, _ = _symbols()
     older, newer, back, forth = (sympy.sympify(w) for w in bdia_relation(solver, g))
     F, B = forward_weight, backward_weight
-    _start_adds_first_increment()
+    _start_adds_first_increment(starter)
     # The sum of (30) with the last term (31) is the sum over all j > i, since the weights at m = 1 are 1 and 0.
     require_identity(F(sympy.Integer(1), g), sympy.Integer(1), "weight of the newest forward increment")
     require_identity(B(sympy.Integer(1), g), sympy.Integer(0), "weight of the newest backward increment")
@@ -76,7 +85,7 @@ def proposition_1(solver: Any = BDIA) -> str:
     require_identity(newer * F(sympy.Integer(1), g), F(sympy.Integer(2), g), "forward increment of slot k+1")
     require_identity(-newer * B(sympy.Integer(1), g) + back, -B(sympy.Integer(2), g), "backward increment of slot k+1")
     require_identity(forth, F(sympy.Integer(1), g), "forward increment of slot k")
-    _expanded(solver, g)
+    _expanded(solver, starter, g)
     return _ARGUMENT
 
 
@@ -87,7 +96,8 @@ _ARGUMENT = (
     "(g+(-g)^m)/(1+g); "
     "as A(1) = 1 and B(1) = 0 this is (30)-(31). Base: P(N) is z_N = z_N; P(N-1) is the program's start (25). Step: "
     "the program's own "
-    "step reads z_{k-1} = g z_{k+1} + (1-g) z_k - g G_{k+1} + F_k, which is (41). With P(k), (39), and P(k+1), (40): "
+    "step with an index of which nothing is known, reads z_{k-1} = g z_{k+1} + (1-g) z_k - g G_{k+1} + F_k, which is "
+    "(41). With P(k), (39), and P(k+1), (40): "
     "the weights of z_N "
     "add to 1; for slots j >= k+2 and symbolic m = j-k-1, g A(m) + (1-g) A(m+1) = A(m+2) and the same for B; in slot "
     "k+1, "
@@ -99,28 +109,10 @@ _ARGUMENT = (
 )
 
 
-def _start_adds_first_increment() -> None:
+def _start_adds_first_increment(starter: Any) -> None:
     source = frozenset({("z", "z"): 1}.items())
-    got = increments(DDIM(), 1, {"z": 1})["z"]
+    got = increments(starter(), 1, {"z": 1})["z"]
     require(got == {("z", "z"): 1, (1, 0, source): 1}, "the start does not add the first increment")
-
-
-Increment = Callable[[int, int], Vector]
-"""Increment(j, k): Delta(t_j -> t_k | z_j)."""
-
-
-def _abstract_run(solver: Any, g: Any, n: int) -> tuple[list[Vector], Increment]:
-    """Expand the program's run over n slots into z_N and abstract increments."""
-
-    def increment(j: int, k: int) -> Vector:
-        return Vector.basis(f"Delta({j} -> {k})")
-
-    (zn,) = vectors("z_N")
-    z = {n: zn, n - 1: zn + increment(n, n - 1)}
-    for k in range(n - 1, 0, -1):
-        older, newer, back, forth = bdia_relation(solver, g, k)
-        z[k - 1] = older * z[k + 1] + newer * z[k] + back * increment(k, k + 1) + forth * increment(k, k - 1)
-    return [z[i] for i in range(n + 1)], increment
 
 
 def _concrete_run(solver: Any, g: Any, n: int) -> tuple[list[Vector], Increment]:
@@ -130,14 +122,14 @@ def _concrete_run(solver: Any, g: Any, n: int) -> tuple[list[Vector], Increment]
     return z, lambda j, k: p.forward(j, z[j]) if k < j else p.backward(k, z[j])
 
 
-def _runs(solver: Any, g: Any) -> Iterator[tuple[int, list[Vector], Increment]]:
+def _runs(solver: Any, starter: Any, g: Any) -> Iterator[tuple[int, list[Vector], Increment]]:
     # With eps uninterpreted the expressions grow exponentially with N, so these runs end at 4.
-    yield from ((n, *_abstract_run(solver, g, n)) for n in range(2, 9))
+    yield from ((n, *abstract_run(solver(g), starter(), n)) for n in range(2, 9))
     yield from ((n, *_concrete_run(solver, g, n)) for n in range(2, 5))
 
 
-def _expanded(solver: Any, g: Any) -> None:
-    for n, z, increment in _runs(solver, g):
+def _expanded(solver: Any, starter: Any, g: Any) -> None:
+    for n, z, increment in _runs(solver, starter, g):
         for i in range(n - 1):
             total = z[n] + increment(i + 1, i)
             for j in range(i + 2, n + 1):
@@ -146,10 +138,16 @@ def _expanded(solver: Any, g: Any) -> None:
             equal(z[i], total, f"(30)-(31) expanded, N = {n}, i = {i}")
 
 
+_WEIGHT_MUTANTS = {
+    "weight without gamma": {"weight": lambda: lambda m, g: (1 + (-g) ** m) / (1 + g)},
+    "weight of the other increment": {"weight": lambda: forward_weight},
+}
+
+
 @check(
     "eq-22",
     verdict="proved",
-    mutants={"weight without gamma": {"weight": lambda: lambda m, g: (1 + (-g) ** m) / (1 + g)}},
+    mutants=_WEIGHT_MUTANTS,
 )
 def slot_averages(weight: Callable[[Any, Any], Any] = backward_weight) -> str:
     """The two weights of a slot add to 1 and lie in [0, 1]."""
@@ -159,9 +157,11 @@ def slot_averages(weight: Callable[[Any, Any], Any] = backward_weight) -> str:
     require_identity(forward_weight(m, g) + weight(m, g), sympy.Integer(1), "the two weights of a slot")
     power = sympy.Symbol("p", nonnegative=True)  # g^m, which lies in [0, g] for m >= 1 and g in [0, 1]
     for sign in (1, -1):
+        phi = sympy.expand_power_base(weight(m, g)).subs({(-1) ** m: sign, g**m: power})
+        require(not phi.has(m) and sympy.diff(phi, power, 2) == 0, f"{phi} is not affine in gamma^m")
         # Affine in g^m: extreme at the ends 0 and g, where it is a quotient that is monotone on [0, 1].
         for end in (sympy.Integer(0), g):
-            value = sympy.cancel(((g + sign * power) / (1 + g)).subs(power, end))
+            value = sympy.cancel(phi.subs(power, end))
             slope = sympy.numer(sympy.cancel(sympy.together(sympy.diff(value, g))))
             require(slope >= 0, f"{value} is not monotone in gamma")
             require(value.subs(g, 0) >= 0 and value.subs(g, 1) <= 1, f"{value} leaves [0, 1]")
@@ -182,7 +182,7 @@ def proposition_1_at_one(solver: Any = BDIA) -> str:
     odd = (1 - (-1) ** m) / 2
     require_identity(forward_weight(m, one), odd, "forward weight = mod(m, 2)")
     require_identity(backward_weight(m, one), 1 - odd, "backward weight = 1 - mod(m, 2)")
-    for n, z, increment in _runs(solver, one):
+    for n, z, increment in _runs(solver, DDIM, one):
         for i in range(n + 1):
             total = z[n] + ((n - i) % 2) * increment(n, n - 1)
             for j in range(i + 1, n):
