@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from bdia_numerics.cli_list import list_solvers
 from bdia_numerics.cli_roundtrip import roundtrip
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.command("list")(list_solvers)
+app.command()(roundtrip)
 
 
 def main() -> None:
@@ -93,41 +97,6 @@ def verify(
     raise typer.Exit(int(any(d.verdict == "failed" for d in decided)))
 
 
-@app.command("list")
-def list_solvers(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
-) -> None:
-    """List the solvers: evaluations, registers and linear combinations per step, and when they are exactly invertible."""
-    from bdia_numerics.program import invertibility, structure
-    from bdia_numerics.solvers import SOLVERS
-
-    found: list[dict[str, Any]] = []
-    for name, make in SOLVERS.items():
-        shape, verdict = structure(make()), invertibility(make())
-        found.append(
-            {
-                "name": name,
-                "nfe": shape.nfe,
-                "registers": list(shape.registers),
-                "combinations": shape.combinations,
-                "invertible": verdict.invertible,
-                "condition": str(verdict) if verdict.invertible else "",
-                "reason": verdict.reason,
-            }
-        )
-    if as_json:
-        typer.echo(_json({"solvers": found}))
-        return
-    table = _table("solver", "NFE per step", "registers", "linear combinations", "exactly invertible")
-    for s in found:
-        condition = s["condition"] if s["invertible"] else f"no: {s['reason']}"
-        table.add_row(s["name"], str(s["nfe"]), ", ".join(s["registers"]), str(s["combinations"]), condition)
-    _console().print(table)
-
-
-app.command()(roundtrip)
-
-
 def _usage(message: str) -> NoReturn:
     typer.echo(f"bdia: {message}", err=True)
     raise typer.Exit(2)
@@ -173,7 +142,9 @@ def _mutants(only: Sequence[str] | None, *, as_json: bool) -> int:
             table.add_row(", ".join(r.ids), r.mutant, "yes" if r.killed else "[bold red]NO[/]", _plain(r.how))
         console = _console()
         console.print(table)
-        console.print(f"{sum(r.killed for r in found)} of {len(found)} mutants killed")
+        console.print(
+            f"{sum(r.killed for r in found)} of {len(found)} mutants killed" if found else "no check, so no mutants"
+        )
     return int(not all(r.killed for r in found))
 
 
@@ -233,13 +204,22 @@ def _print_ledger(decided: Sequence[Decided], results: Digits | None) -> None:
     console.print(table)
     if results:
         spacing = results.config.spacings[-1]
-        head = ("solver", "steps", "x_0 to truth", "latent to truth", "latent std", "noise and back", "data and back")
+        head = (
+            "solver",
+            "steps",
+            "NFE",
+            "x_0 to truth",
+            "latent to truth",
+            "latent std",
+            "noise and back",
+            "data and back",
+        )
         measured = _table(*head)
         measured.title = f"Digits, Stable Diffusion schedule, {spacing} grid, float64 (root mean squares)"
         for r in results.rows:
             if (r.spacing, r.dtype) == (spacing, "float64"):
                 values = (r.error, r.latent_distance, r.latent_std, r.noise_round_trip, r.data_round_trip)
-                measured.add_row(r.solver, str(r.steps), *(number(v) for v in values))
+                measured.add_row(r.solver, str(r.steps), str(r.nfe), *(number(v) for v in values))
         console.print(measured)
     console.print(", ".join(f"{n} {verdict}" for verdict, n in counts(decided)))
 

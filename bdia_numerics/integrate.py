@@ -84,7 +84,9 @@ def _encode_exactly(solver: Solver, model: Model, grid: Grid, x_0: Any, return_t
     depth, chain, nfe = structure(solver).depth, {0: x_0}, 0
     if depth:
         mirror = grid.reversed()
-        first = solve(starter_of(solver), model, mirror[grid.n - depth : grid.n], as_floats(x_0), return_trajectory=True)
+        first = solve(
+            starter_of(solver), model, mirror[grid.n - depth : grid.n], as_floats(x_0), return_trajectory=True
+        )
         chain |= {k: like(x_0, first.trajectory[depth - k]) for k in range(1, depth + 1)}
         nfe = first.nfe
         if not first.status.ok:

@@ -31,7 +31,6 @@ from bdia_numerics.program import structure
 from bdia_numerics.state import identity
 
 
-
 def varying(slot):
     """A parameter that differs from slot to slot, on the whole grid's index."""
     return Fraction(1, 2) + Fraction(slot.i, 20)

@@ -11,7 +11,7 @@ import numpy as np
 from bdia_numerics import integrate
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant, mutate
-from bdia_numerics.solvers import BDIA
+from bdia_numerics.solvers import BDIA, CBDIA, EDICT
 from bdia_numerics.studies.digits import study
 from bdia_numerics.studies.results import Config, Digits, Row, contenders
 
@@ -30,21 +30,30 @@ MUTANTS = {
         "bdia": mutant(BDIA, ("- g * backward", "+ g * backward")),
     },
     "the sign of BDIA's forward increment is flipped": {"bdia": mutant(BDIA, ("+ forward", "- forward"))},
+    "EDICT's second half step doubled": {"edict": mutant(EDICT, ("second + s.delta", "second + 2 * s.delta"))},
+    "CBDIA's backward increment added": {"cbdia": mutant(CBDIA, ("y - s.delta(end", "y + s.delta(end"))},
 }
 
 
 @check("digits", verdict="measured", mutants=MUTANTS)
-def digits(bdia: Callable[[float], Any] = BDIA, encode: Callable[..., integrate.Solution] = integrate.encode) -> str:
+def digits(
+    bdia: Callable[[float], Any] = BDIA,
+    edict: Callable[..., Any] = EDICT,
+    cbdia: Callable[[], Any] = CBDIA,
+    encode: Callable[..., integrate.Solution] = integrate.encode,
+) -> str:
     """Compare both sides of every round trip, at the smallest and the largest number of steps."""
     config = Config()
-    if (bdia, encode) != (BDIA, integrate.encode):
-        config = replace(config, contenders=contenders(bdia), steps=(config.steps[0], config.steps[-1]))
+    if (bdia, edict, cbdia, encode) != (BDIA, EDICT, CBDIA, integrate.encode):
+        config = replace(config, contenders=contenders(bdia, edict, cbdia), steps=(config.steps[0], config.steps[-1]))
     results = study(config, encode)
     for spacing in config.spacings:
         for dtype in config.dtypes:
             _returns(results, spacing, dtype)
             _grows_as_gamma_says(results, spacing, dtype)
+            _coupled_return(results, spacing, dtype)
         _nears_the_truth(results, spacing)
+        _coupled_converge(results, spacing)
     return _evidence(results)
 
 
@@ -73,6 +82,27 @@ def _grows_as_gamma_says(results: Digits, spacing: str, dtype: str) -> None:
         require(
             0.01 < found < 100, f"{_place(r)}: a round trip of {r.noise_round_trip:.1e}, {found:.1e} of 2^(N-1) eps"
         )
+
+
+AMPLIFICATION = {"EDICT, p 0.93": 0.93**-2, "EDICT, exchanging": 0.93**-2, "CBDIA, 0.95, 0.05": 1 / 0.9}
+"""By how much one slot of the inverse enlarges an error: p^-2, and 1/|gamma_1 - gamma_2|."""
+
+
+def _coupled_return(results: Digits, spacing: str, dtype: str) -> None:
+    """Require round trips of the coupled solvers at rounding, times what their inverses enlarge it by."""
+    for name, rate in AMPLIFICATION.items():
+        for r in _rows(results, name, spacing, dtype):
+            worst = max(r.data_round_trip, r.noise_round_trip)
+            most = 8 * r.steps * rate**r.steps * float(np.finfo(dtype).eps)
+            require(0 < worst < most, f"{_place(r)}: round trips of {worst:.1e}, not within (0, {most:.1e})")
+
+
+def _coupled_converge(results: Digits, spacing: str) -> None:
+    """Require samples to converge, with order 1 at least and the excess that few steps of EDICT show."""
+    for name in AMPLIFICATION:
+        rows = _rows(results, name, spacing)
+        order = _order([r.error for r in rows], rows)
+        require(0.6 < order < 3.5, f"{name}, {spacing}: samples converge with order {order:.2f}")
 
 
 def _nears_the_truth(results: Digits, spacing: str) -> None:
@@ -106,6 +136,8 @@ def _evidence(results: Digits) -> str:
     _, ddim = _rows(results, "DDIM", "trailing")
     _, one = _rows(results, "BDIA, gamma 1", "trailing")
     _, half = _rows(results, "BDIA, gamma 0.5", "trailing")
+    _, edict = _rows(results, "EDICT, p 0.93", "trailing")
+    _, cbdia = _rows(results, "CBDIA, 0.95, 0.05", "trailing")
     single = results.row("BDIA, gamma 0.5", "trailing", "float32", results.config.steps[-1])
     return (
         f"{results.config.images} images of 64 pixels, {one.steps} steps, trailing grid, float64, root mean squares: "
@@ -113,5 +145,7 @@ def _evidence(results: Digits) -> str:
         f"latent to the true latent {one.latent_distance:.1e} against {ddim.latent_distance:.1e}; "
         f"x_0 to the true x_0 {one.error:.1e} against {ddim.error:.1e}. With gamma 0.5 the latent is {half.latent_distance:.0e} "
         f"away, and noise to data and back misses by {half.noise_round_trip:.0e}, in float32 by {single.noise_round_trip:.0e}. "
+        f"EDICT and CBDIA return to {edict.data_round_trip:.0e} and {cbdia.data_round_trip:.0e}, with samples {edict.error:.1e} and "
+        f"{cbdia.error:.1e} from the truth at {edict.nfe} evaluations. "
         f"Reference: x_0 to {one.reference_error:.0e}, latents to {one.latent_reference_error:.0e}."
     )

@@ -15,7 +15,7 @@ def available() -> bool:
 
 
 def image(figure: Any, *, format: str = "svg", dpi: int = 150) -> bytes:
-    """Return a figure as a file's content; the same figure gives the same bytes."""
+    """Return a figure as a file's content; the same figure gives the same PNG."""
     import matplotlib as mpl
 
     from bdia_numerics.plots.style import STYLE

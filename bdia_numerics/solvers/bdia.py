@@ -16,7 +16,7 @@ class BDIA:
 
     State     (z_{i+1}, z_i), each of shape (*batch, *data); the start is a DDIM step, eq. (25)
     Order     2 for gamma = 1 on smooth grids, else 1 with (1-gamma)/(1+gamma) of DDIM's error constant
-    NFE       1 per step, both ways
+    NFE       1 per step, both ways (the start is the first of N; the inverse of N slots takes N - 1)
     Requires  gamma != 0 to invert; a constant gamma in [0, 1] unless allow_any
     Source    paper, eq. (25)-(28), inverse (33)
     """

@@ -17,7 +17,8 @@ class CBDIA:
     z_{i-1} = g1 w_{i-1} + (1-g1) v_{i-1};           y_{i-1} = g2 w_{i-1} + (1-g2) v_{i-1}
 
     State     (z_i, y_i), each of shape (*batch, *data); both start as z_N; the solution is z
-    Order     2 where g1 + g2 = 1 and |g1 - g2| < 1, else 1; (0, 1) is BDIA with gamma = 1, order 2 on smooth grids
+    Order     2 where g1 + g2 = 1 and |g1 - g2| < 1, but as of order 1 until N(1 - |g1 - g2|) is large; else 1; (0, 1) is BDIA
+              with gamma = 1, order 2 on smooth grids
     NFE       2 per step, both ways; 1 for g2 = 1, where y_{i-1} is w_{i-1}, whose evaluation is remembered
     Requires  gamma1 != gamma2 to invert; constants in [0, 1] unless allow_any
     Source    paper, eq. (43)-(46) and (60)-(63), inverse (47)-(50)

@@ -23,15 +23,20 @@ class Contender:
     solver: Solver
 
 
-def contenders(bdia: Callable[[float], Solver] = BDIA) -> tuple[Contender, ...]:
-    """Return the solvers compared; `bdia` makes BDIA from its gamma."""
+def contenders(
+    bdia: Callable[[float], Solver] = BDIA,
+    edict: Callable[..., Solver] = EDICT,
+    cbdia: Callable[[], Solver] = CBDIA,
+) -> tuple[Contender, ...]:
+    """Return the solvers compared, from what makes them."""
     return (
         Contender("DDIM", DDIM()),
         Contender("BDIA, gamma 0.5", bdia(0.5)),
         Contender("BDIA, gamma 0.9", bdia(0.9)),
         Contender("BDIA, gamma 1", bdia(1)),
-        Contender("EDICT, p 0.93", EDICT()),
-        Contender("CBDIA, 0.95, 0.05", CBDIA()),
+        Contender("EDICT, p 0.93", edict()),
+        Contender("EDICT, exchanging", edict(exchange=True)),
+        Contender("CBDIA, 0.95, 0.05", cbdia()),
     )
 
 

@@ -1,0 +1,82 @@
+"""`bdia list`: the table of solvers, read off their programs and their docstrings."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+from typing import Annotated, Any
+
+import typer
+
+
+def list_solvers(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+) -> None:
+    """List the solvers: order, evaluations and registers, when they are invertible, exactly and bit by bit, and the source."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from bdia_numerics.solvers import SOLVERS
+
+    found = [row(name, make) for name, make in SOLVERS.items()]
+    if as_json:
+        typer.echo(json.dumps({"solvers": found}, indent=2, ensure_ascii=False))
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_lines=False)
+    for name in ("solver", "order", "NFE", "registers", "passes", "exactly invertible", "bit-exact", "source"):
+        table.add_column(name, no_wrap=name == "solver", overflow="fold")
+    for s in found:
+        exact = s["condition"] if s["invertible"] else f"no: {s['reason']}"
+        cells = (s["name"], s["order"], str(s["nfe"]), ", ".join(s["registers"]), str(s["combinations"]), exact)
+        table.add_row(*cells, s["bit_exact"], s["source"])
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False).print(table)
+
+
+def row(name: str, make: Any) -> dict[str, Any]:
+    """Return what is known of a solver.
+
+    Order and source are those of its docstring; evaluations, registers, passes over memory (linear combinations) and the
+    condition of its exact inverse are read off its program, the last for symbolic parameters; "bit_exact" is tried on the
+    integer lattice with the parameters that it has by default.
+    """
+    from bdia_numerics.program import invertibility, structure
+
+    solver = make()
+    shape, verdict = structure(solver), invertibility(solver)
+    return {
+        "name": name,
+        "order": documented(make, "Order"),
+        "nfe": shape.nfe,
+        "registers": list(shape.registers),
+        "combinations": shape.combinations,
+        "invertible": verdict.invertible,
+        "condition": str(verdict) if verdict.invertible else "",
+        "reason": verdict.reason,
+        "bit_exact": _bit_exact(solver) if verdict.invertible else "no",
+        "source": documented(make, "Source"),
+    }
+
+
+def documented(make: Any, field: str) -> str:
+    """Return a field of a solver's docstring, with its continued lines."""
+    text = inspect.getdoc(make) or ""
+    match = re.search(rf"^{field} {{2,}}(.*(?:\n {{6,}}.*)*)", text, flags=re.MULTILINE)
+    return " ".join(match[1].split()) if match else ""
+
+
+def _bit_exact(solver: Any) -> str:
+    import numpy as np
+
+    from bdia_numerics import grids, schedules
+    from bdia_numerics.bitexact import bit_exact_round_trip
+    from bdia_numerics.program.lattice import NotOnLatticeError
+
+    grid = grids.uniform(schedules.vp_linear(), 6, t_min=0.1)
+    try:
+        found = bit_exact_round_trip(solver, lambda z, t: z / 2, grid, np.linspace(-1, 1, 5))
+    except (NotOnLatticeError, TypeError) as error:
+        return f"no: {error}"
+    return "yes" if found.differing_bits == 0 and found.status.ok else "no"
