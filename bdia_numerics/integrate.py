@@ -75,7 +75,7 @@ def encode(
     shape = structure(solver)
     state = None
     if len(shape.registers) == 1 and found.status.ok:
-        state = State(identity(solver), grid.root, {shape.output: found.z}, {shape.output: grid.offset + grid.n})
+        state = State(identity(solver, grid), grid.root, {shape.output: found.z}, {shape.output: grid.offset + grid.n})
     trajectory = found.trajectory[::-1] if return_trajectory and found.trajectory is not None else None
     return replace(found, state=state, trajectory=trajectory)
 
@@ -93,7 +93,7 @@ def _encode_exactly(solver: Solver, model: Model, grid: Grid, x_0: Any, return_t
             return replace(first, state=None, status=mirrored(first.status, depth), trajectory=None)
     registers, more = begin(solver, model, grid, chain, 0)
     times = {name: grid.offset + lag for name, lag in zip(registers, structure(solver).lags, strict=True)}
-    end = State(identity(solver), grid.root, registers, times)
+    end = State(identity(solver, grid), grid.root, registers, times)
     found = invert(solver, model, grid, end, return_trajectory=return_trajectory)
     return replace(found, nfe=found.nfe + nfe + more)
 
@@ -206,6 +206,12 @@ def _truth(model: Model, grid: Grid, z: Any, start: str, reference: Any, space: 
         raise ValueError(
             f"reference has shape {np.shape(reference)}, z has {np.shape(z)}: pass the true state at the far end"
         )
+    try:
+        known = space.finite(reference)
+    except TypeError:
+        known = False
+    if not known:
+        raise ValueError("reference holds NaN, infinite or no numbers: pass the finite true state at the far end")
     return reference, 0.0
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.grids import Grid
-from bdia_numerics.program import Solver, structure
+from bdia_numerics.program import Solver, identity, structure
 from bdia_numerics.spaces import FRACTION, Lattice, MPMath, Numpy, of
 
 
@@ -25,7 +25,7 @@ class State:
     Attributes
     ----------
     solver : str
-        Which solver it belongs to, with its parameters.
+        Which solver it belongs to, with its parameters; a function of the slot by its values on the grid.
     grid : str
         Fingerprint of the grid (of the whole one, if the run was on a part).
     registers : mapping of str to array
@@ -75,14 +75,16 @@ class State:
         with Path(path).open("rb") as file:
             if not zipfile.is_zipfile(file):
                 raise ValueError(nothing)
-        with np.load(Path(path), allow_pickle=False) as data:
-            if "meta" not in data:
-                raise ValueError(nothing)
-            meta = json.loads(str(data["meta"]))
-            registers = {name: _decode(data[f"register:{name}"], system) for name, system in meta["systems"].items()}
-            kept = [name for name in data.files if name.startswith("remainder:")]
-            remainder = {name.partition(":")[2]: data[name] for name in kept}
-        return cls(meta["solver"], meta["grid"], registers, meta["times"], remainder)
+        try:
+            with np.load(Path(path), allow_pickle=False) as data:
+                meta = json.loads(str(data["meta"]))
+                systems = meta["systems"].items()
+                registers = {name: _decode(data[f"register:{name}"], system) for name, system in systems}
+                kept = [name for name in data.files if name.startswith("remainder:")]
+                remainder = {name.partition(":")[2]: data[name] for name in kept}
+            return cls(str(meta["solver"]), str(meta["grid"]), registers, meta["times"], remainder)
+        except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
+            raise ValueError(nothing) from None
 
 
 def _frozen(value: Any) -> Any:
@@ -121,24 +123,13 @@ def _decode(array: np.ndarray[Any, Any], system: str) -> Any:
     return np.frompyfunc(convert, 1, 1)(array.astype(object))
 
 
-def identity(solver: Solver) -> str:
-    """Return the name of a solver with its parameters; a function is named by its qualified name, not by its address."""
-    name = type(solver).__qualname__
-    fields: Any = getattr(solver, "__dataclass_fields__", None)
-    values = {k: getattr(solver, k) for k in fields} if fields is not None else getattr(solver, "__dict__", {})
-    return f"{name}({', '.join(f'{k}={_named(v)}' for k, v in values.items())})"
-
-
-def _named(value: object) -> str:
-    return str(getattr(value, "__qualname__", repr(value)))
-
-
 def check_state(state: State, solver: Solver, grid: Grid, first: int) -> None:
     """Raise ValueError unless a state is of this solver and grid, and stands where a run from index `first` begins."""
-    if state.solver != identity(solver):
-        raise ValueError(f"state is of solver {state.solver}, not of {identity(solver)}: run the solver that made it")
     if state.grid != grid.root:
         raise ValueError("state belongs to another grid: pass the grid of the run that made it, or a part of that grid")
+    own = identity(solver, grid)
+    if state.solver != own:
+        raise ValueError(f"state is of solver {state.solver}, not of {own}: run the solver that made it")
     shape = structure(solver)
     expected = {name: grid.offset + first + lag for name, lag in zip(shape.registers, shape.lags, strict=True)}
     if dict(state.times) != expected:

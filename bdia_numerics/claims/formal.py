@@ -157,8 +157,9 @@ def _any_slot() -> Grid:
 
 def for_every_slot(solver: Solver) -> None:
     """Require the step not to look at its index, so that what holds in one slot holds in all."""
-    shape = structure(solver)
-    increments(solver, 0, dict(zip(shape.registers, shape.lags, strict=True)))
+    shape, trace = structure(solver), Trace(_any_slot())
+    held = {name: Held(trace.new(name), Index(lag)) for name, lag in zip(shape.registers, shape.lags, strict=True)}
+    solver.step(Recorder(trace, Index(), held))  # type: ignore[arg-type]
 
 
 def increments(solver: Solver, i: int, times: Mapping[str, int]) -> dict[str, dict[Any, Any]]:

@@ -110,6 +110,13 @@ class Grid:
         fingerprint = hashlib.sha256(f"{self.space.name}:{text}".encode()).hexdigest()
         return fingerprint if self._span.step > 0 else f"{fingerprint}-reversed"
 
+    @cached_property
+    def entire(self) -> Grid:
+        """The whole grid that this one is a part of, in the same direction."""
+        points = range(len(self.whole[0]))
+        span = points if self._span.step > 0 else points[::-1]
+        return self if span == self._span else self._with(span)
+
     def reversed(self) -> Grid:
         """The same points with index i and N-i exchanged, as encoding runs through them."""
         return self._with(self._span[::-1])
@@ -157,15 +164,21 @@ class Grid:
         """
         if isinstance(time, Between):
             return self._between(time)
-        if not 0 <= time <= self.n:
-            raise IndexError(f"index {time} is outside the grid: its points are 0..{self.n}")
+        level = self.level(time)
         symbolic = getattr(self.recipe, "symbols", None)
         if symbolic is not None:
             own: Point = symbolic(str(self._span[time]))
             return own
         with self.space.working():
-            t, alpha, sigma = (self.space.number(column[time]) for column in (self.t, self.alpha, self.sigma))
-            return Point(t, alpha, sigma, *self._derivatives(t))
+            return Point(*level, *self._derivatives(level[0]))
+
+    def level(self, index: int) -> tuple[Scalar, Scalar, Scalar]:
+        """Return (t, alpha, sigma) at an index as scalars; IndexError outside 0..N."""
+        if not 0 <= index <= self.n:
+            raise IndexError(f"index {index} is outside the grid: its points are 0..{self.n}")
+        with self.space.working():
+            t, alpha, sigma = (self.space.number(column[index]) for column in (self.t, self.alpha, self.sigma))
+            return t, alpha, sigma
 
     def _between(self, time: Between) -> Point:
         theta = self.space.number(time.theta)

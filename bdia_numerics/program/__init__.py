@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bdia_numerics.program.forms import Evaluation, Form, Linear, Register, Scratch, StaleFormError
+from bdia_numerics.program.identity import identity
 from bdia_numerics.program.inverse import NotInvertibleError, inverse_run
 from bdia_numerics.program.invertibility import Invertibility, invertibility, parameters, symbolised
 from bdia_numerics.program.latex import inverse_latex, step_latex
@@ -34,6 +35,7 @@ __all__ = [
     "Structure",
     "Trace",
     "execute",
+    "identity",
     "inverse_latex",
     "inverse_run",
     "invertibility",

@@ -25,17 +25,17 @@ class Slot:
     @property
     def t(self) -> Any:
         """Time t_i."""
-        return self.grid.point(self.index).t
+        return self.grid.level(self.index)[0]
 
     @property
     def alpha(self) -> Any:
         """alpha_i."""
-        return self.grid.point(self.index).alpha
+        return self.grid.level(self.index)[1]
 
     @property
     def sigma(self) -> Any:
         """sigma_i."""
-        return self.grid.point(self.index).sigma
+        return self.grid.level(self.index)[2]
 
     @property
     def sigma_bar(self) -> Any:

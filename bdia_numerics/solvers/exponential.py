@@ -21,6 +21,10 @@ def half_log_snr(s: Recorder, time: int) -> Any:
     return s.function("log", s.sigma_bar(s.i) / s.sigma_bar(time))
 
 
+def _earlier(s: Recorder, k: int) -> Any:
+    return half_log_snr(s, s.i + k)
+
+
 def integral(s: Recorder, top: Any, first: Any, sign: int, m: Sequence[Linear], exact: bool) -> Form:
     """Return M_0 m_0 + M_1 [01] + (M_2 + h_{i+1} M_1) [012], with the moments M_k = top h^k + sign k M_{k-1}.
 
@@ -31,7 +35,7 @@ def integral(s: Recorder, top: Any, first: Any, sign: int, m: Sequence[Linear], 
     total: Form = first * m[0].form()
     if len(m) == 1:
         return total
-    x, h = tuple(map(partial(half_log_snr, s), range(s.i, s.i + len(m)))), half_log_snr(s, s.i - 1)
+    x, h = tuple(map(partial(_earlier, s), range(len(m)))), half_log_snr(s, s.i - 1)
     one = top * h + sign * first
     if len(m) == 2:
         total += (one if exact else h * first / 2) * divided(x, m)

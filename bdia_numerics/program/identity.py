@@ -1,0 +1,93 @@
+"""Which solver this is: a text of its name and all its attributes, functions told apart by their values on a grid."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.grids import Grid
+from bdia_numerics.program.slots import Slot
+
+_DIGITS = 16
+
+
+def attributes(value: object) -> dict[str, Any]:
+    """Return the attributes of an object: dataclass fields, then `__dict__`, then `__slots__`; no cached properties."""
+    kind = type(value)
+    slots = (name for base in kind.__mro__ for name in _slots(base))
+    names = (*getattr(value, "__dataclass_fields__", ()), *getattr(value, "__dict__", ()), *slots)
+    return {
+        name: getattr(value, name)
+        for name in dict.fromkeys(names)
+        if hasattr(value, name) and not isinstance(getattr(kind, name, None), cached_property)
+    }
+
+
+def _slots(base: type) -> Iterator[str]:
+    slots = vars(base).get("__slots__", ())
+    for name in (slots,) if isinstance(slots, str) else slots:
+        if name not in ("__dict__", "__weakref__"):
+            private = name.startswith("__") and not name.endswith("__")
+            yield f"_{base.__name__.lstrip('_')}{name}" if private else name
+
+
+def identity(solver: object, grid: Grid | None = None) -> str:
+    """Return the name of a solver with its parameters.
+
+    Parameters
+    ----------
+    solver
+        Any object.
+    grid
+        Where given, a function among the parameters is followed by a digest of its values on every slot of the whole
+        grid (of the exception's name, where it raises one), so that parts of a grid agree and other functions of the
+        same name do not. Otherwise it is its qualified name alone.
+    """
+    return _described(solver, None if grid is None else grid.entire, ())
+
+
+def _described(value: object, grid: Grid | None, around: tuple[int, ...]) -> str:
+    if id(value) in around:
+        return "..."
+    inside = (*around, id(value))
+    values = attributes(value)
+    pairs = (f"{k}={v.__qualname__ if k == 'step' and callable(v) else _named(v, grid, inside)}" for k, v in values.items())
+    return f"{type(value).__qualname__}({', '.join(pairs)})"
+
+
+def _named(value: Any, grid: Grid | None, around: tuple[int, ...]) -> str:
+    if isinstance(value, type):
+        return value.__qualname__
+    if callable(value) and not hasattr(value, "free_symbols"):
+        name = str(getattr(value, "__qualname__", type(value).__qualname__))
+        return name if grid is None else f"{name}#{_digest(';'.join(_values(value, grid)))}"
+    if isinstance(value, np.ndarray):
+        content = repr(value.tolist()) if value.dtype == object else value.tobytes().hex()
+        return f"array(shape={value.shape}, dtype={value.dtype}, {_digest(content)})"
+    if isinstance(value, tuple | list | set | frozenset) and type(value).__repr__ in _PLAIN:
+        return f"{type(value).__name__}({', '.join(_named(x, grid, around) for x in value)})"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{k!r}: {_named(x, grid, around)}' for k, x in value.items())}}}"
+    if hasattr(value, "step") or type(value).__repr__ is object.__repr__:
+        return _described(value, grid, around)
+    return repr(value)
+
+
+_PLAIN = (tuple.__repr__, list.__repr__, set.__repr__, frozenset.__repr__)
+
+
+def _values(function: Any, grid: Grid) -> Iterator[str]:
+    for i in range(1, grid.n + 1):
+        try:
+            value = function(Slot(grid, i))
+            yield repr(value) if isinstance(value, float) else str(grid.space.field(value))
+        except Exception as error:
+            yield type(error).__name__
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
