@@ -82,11 +82,9 @@ def _run(
 
 def _solver(name: str, values: dict[str, Fraction]) -> Any:
     from bdia_numerics.program import parameters
-    from bdia_numerics.solvers import SOLVERS
+    from bdia_numerics.solvers import find
 
-    make: Any = {key.lower(): value for key, value in SOLVERS.items()}.get(name.lower())
-    if make is None:
-        raise ValueError(f"--solver={name} is none of {', '.join(SOLVERS)}")
+    make = find(name)
     known = parameters(make())
     for key in values:
         if key not in known:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from bdia_numerics.grids import Grid
-from bdia_numerics.program import Plan, Solver, structure
+from bdia_numerics.program import Plan, Solver, Structure, identity, structure
 from bdia_numerics.program.ops import Held
 from bdia_numerics.spaces import Numpy, Space, of
-from bdia_numerics.state import State, identity
+from bdia_numerics.state import State
 
 Model = Callable[[Any, Any], Any]
 Callback = Callable[[int, State], None]
@@ -79,10 +80,21 @@ class Driver:
     callback: Callback | None
     remainder: Mapping[str, Any] = field(default_factory=dict)
     nfe: int = 0
+    own: str = ""
+
+    @cached_property
+    def shape(self) -> Structure:
+        """Shape of the solver's step."""
+        return structure(self.solver)
+
+    @cached_property
+    def identity(self) -> str:
+        """Which solver the states belong to."""
+        return self.own or identity(self.solver, self.grid)
 
     def go(self, inputs: dict[str, Any], *, noise_end: bool) -> Solution:
         status = self.go_on(inputs)
-        shape = structure(self.solver)
+        shape = self.shape
         held = self.held
         if set(held) != set(shape.registers):  # the start itself failed
             first = next(iter(held.values()))
@@ -103,7 +115,7 @@ class Driver:
                 try:
                     self._drive(self.plan.arithmetic.execute(stage.instructions, self.store, owned, self.space))
                 except Exception as error:
-                    if set(self.held) == set(structure(self.solver).registers):
+                    if set(self.held) == set(self.shape.registers):
                         error.partial = self._state(self.held)  # type: ignore[attr-defined]
                     raise
                 changed = [r for r, h in stage.held.items() if self.held.get(r) != h]
@@ -112,7 +124,7 @@ class Driver:
                     if not self.space.finite(self.store[stage.held[register].number]):
                         return Status(False, stage.slot, register)
                 self._keep()
-                if self.callback is not None and set(self.held) == set(structure(self.solver).registers):
+                if self.callback is not None and set(self.held) == set(self.shape.registers):
                     self.callback(stage.reached, self._state(stage.held))
                 for number in stage.dead:
                     self.store.pop(number, None)
@@ -125,7 +137,7 @@ class Driver:
     def _state(self, held: Mapping[str, Held]) -> State:
         times = {name: self.grid.offset + h.time for name, h in held.items()}
         remainder = self.plan.arithmetic.remainder(self.store)
-        return State(identity(self.solver), self.grid.root, self.registers(held), times, remainder)
+        return State(self.identity, self.grid.root, self.registers(held), times, remainder)
 
     def _shown(self, held: Held) -> Any:
         return self.plan.arithmetic.shown(self.store[held.number])
@@ -136,7 +148,7 @@ class Driver:
                 z, t = next(requests)
                 while True:
                     self.nfe += 1
-                    z, t = requests.send(self._output(self.model(z, t), z, t))
+                    z, t = requests.send(self._output(self.model(_protected(z), t), z, t))
             except StopIteration:
                 return
 
@@ -161,7 +173,7 @@ class Driver:
     def _keep(self) -> None:
         if not self.return_trajectory:
             return
-        shape = structure(self.solver)
+        shape = self.shape
         states = [
             self.held[r] for r in (shape.output, *shape.registers) if r in self.held and r not in shape.evaluations
         ]
@@ -175,3 +187,12 @@ class Driver:
             if time not in self._kept:
                 self.trajectory[time] = self.store[number]
                 self._kept.add(time)
+
+
+def _protected(z: Any) -> Any:
+    """Return a view that a model cannot write to: z is a state that the run still needs, or the caller's own array."""
+    if not isinstance(z, np.ndarray):
+        return z
+    view = z.view()
+    view.setflags(write=False)
+    return view

@@ -12,12 +12,13 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.inversion import DDIMInversion, Method, mirrored
 from bdia_numerics.models import as_eps, prediction_of
 from bdia_numerics.problems.reference import reference_flow
-from bdia_numerics.program import Solver, invertibility, parameters, structure
+from bdia_numerics.program import Solver, condition_of, identity, parameters, structure
 from bdia_numerics.run import (
     Model,
     Solution,
     Status,
     begin,
+    check_arguments,
     has_inverse,
     inverse_plan,
     invert,
@@ -26,7 +27,7 @@ from bdia_numerics.run import (
     starter_of,
 )
 from bdia_numerics.spaces import Space, as_floats, like
-from bdia_numerics.state import State, identity
+from bdia_numerics.state import State
 
 __all__ = ["RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", "solve"]
 
@@ -63,13 +64,14 @@ def encode(
     ValueError, TypeError
         As for `solve`.
     """
+    check_arguments(solver, model, grid)
     space, grid = prepared("x_0", x_0, grid)
     if not space.finite(x_0):
         raise ValueError("x_0 holds NaN or infinite values: pass finite states")
     if method is None:
         if has_inverse(solver, grid, prediction_of(model), space):
             return _encode_exactly(solver, model, grid, x_0, return_trajectory)
-        if parameters(solver) and invertibility(solver).invertible:
+        if parameters(solver) and condition_of(solver) is not None:
             inverse_plan(solver, grid, prediction_of(model), space)  # refuses these parameters, with the condition
     found = (method or DDIMInversion())(solver, model, grid, x_0)
     shape = structure(solver)
@@ -162,6 +164,7 @@ def round_trip(
     """
     if start not in ("noise", "data"):
         raise ValueError(f"start={start!r} is neither 'noise' nor 'data'")
+    check_arguments(solver, model, grid)
     space, grid = prepared("z", z, grid)
     back = None
     if start == "data":

@@ -58,7 +58,10 @@ def figures(results: Digits, runs: Sequence[Portrait]) -> list[Figure]:
         f"{r.solver}: latent to the truth {formulas.number(r.latent_distance)}, round trip {formulas.number(r.round_trip)}"
         for r in runs
     )
-    first = f"One image, a draw of the law of digits with its bandwidth, to noise and back in {runs[0].steps} steps, trailing grid, float64, same colour scale in both lines. {numbers}."
+    first = (
+        f"One image, a draw of the law of digits with its bandwidth, to noise and back in {runs[0].steps} steps, "
+        f"trailing grid, float64, same colour scale in both lines. {numbers}."
+    )
     found = [_figure(digits.portraits(runs), "An image through DDIM inversion and through BDIA", first)]
     for spacing in results.config.spacings:
         title = f"Error against model evaluations, {spacing} grid"

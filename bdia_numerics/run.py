@@ -14,8 +14,9 @@ from bdia_numerics.program import (
     NotInvertibleError,
     Plan,
     Solver,
+    condition_of,
+    identity,
     inverse_run,
-    invertibility,
     lattice_plan,
     make_plan,
     parameters,
@@ -23,10 +24,11 @@ from bdia_numerics.program import (
     record_steps,
     structure,
 )
+from bdia_numerics.program.forms import short
 from bdia_numerics.program.trace import Run, record_begin
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import LatticeSpace, Numpy, Space, of
-from bdia_numerics.state import State, check_state, identity
+from bdia_numerics.state import State, check_state
 
 Made = TypeVar("Made")
 
@@ -50,7 +52,8 @@ def solve(
     solver
         Any object with `registers` and `step`.
     model
-        ``model(z, t)`` returns an array of z's shape and dtype; a plain callable predicts eps.
+        ``model(z, t)`` returns an array of z's shape and dtype; a plain callable predicts eps. A NumPy z is read-only to
+        it.
     grid
         Grid of N slots.
     z
@@ -74,6 +77,7 @@ def solve(
     TypeError
         For complex or integer states, and for floats in an exact run.
     """
+    check_arguments(solver, model, grid)
     space, grid = prepared("z", z, grid)
     shape = structure(solver)
     _check_parameters(solver, space)
@@ -91,10 +95,10 @@ def solve(
     starter, kind = starter_of(solver) if start is None else start, prediction_of(model)
     plan = _cached(
         grid,
-        ("run", solver, identity(solver), starter, kind, space),
+        ("run", solver, own := identity(solver, grid), starter, identity(starter, grid), kind, space),
         lambda: _plan(solver, record_run(solver, starter, grid, kind), space, steps=grid.n - shape.depth),
     )
-    return Driver(solver, model, grid, space, plan, return_trajectory, callback).go({"z": z}, noise_end=False)
+    return Driver(solver, model, grid, space, plan, return_trajectory, callback, own=own).go({"z": z}, noise_end=False)
 
 
 def invert(
@@ -131,6 +135,7 @@ def invert(
         raise TypeError(
             f"state is a {type(state).__name__}: pass the .state of a Solution; to start from data alone, use encode"
         )
+    check_arguments(solver, model, grid)
     space, grid = prepared("state", state, grid)
     _check_parameters(solver, space)
     plan = inverse_plan(solver, grid, prediction_of(model), space)
@@ -145,11 +150,11 @@ def inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
         return _inverse_plan(solver, grid, kind, space)
     except NotInvertibleError as error:
         values = "".join(f"{name}={value!r}: " for name, value in parameters(solver).items())
-        verdict = invertibility(solver)
+        condition = condition_of(solver)
         remedy = (
-            f"invert needs {verdict}"
-            if verdict.invertible
-            else "use encode with a method of bdia_numerics.inversion, or an invertible solver"
+            "use encode with a method of bdia_numerics.inversion, or an invertible solver"
+            if condition is None
+            else f"invert needs {condition}"
         )
         raise NotInvertibleError(
             f"{values}{type(solver).__name__} is not exactly invertible here, {error}; {remedy}",
@@ -171,7 +176,7 @@ def _inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
         run = record_steps(solver, grid, kind)
         return _plan(solver, inverse_run(run)[0], space, steps=grid.n, forward=run)
 
-    return _cached(grid, ("inverse", solver, identity(solver), kind, space), make)
+    return _cached(grid, ("inverse", solver, identity(solver, grid), kind, space), make)
 
 
 def _plan(solver: Solver, run: Run, space: Space, *, steps: int, forward: Run | None = None) -> Plan:
@@ -184,6 +189,7 @@ def _plan(solver: Solver, run: Run, space: Space, *, steps: int, forward: Run | 
 
 def begin(solver: Solver, model: Model, grid: Grid, chain: Mapping[int, Any], first: int) -> tuple[dict[str, Any], int]:
     """Fill the registers of a solver from states at indices first, first + 1, ...; return them and the NFE."""
+    check_arguments(solver, model, grid)
     depth = structure(solver).depth
     if sorted(chain) != list(range(first, first + depth + 1)):
         raise ValueError(f"start gives {len(chain) - 1} states after z_N, and {type(solver).__name__} needs {depth}")
@@ -201,7 +207,7 @@ def _run_steps(
     kind = prediction_of(model)
     plan = _cached(
         grid,
-        ("steps", solver, identity(solver), kind, space),
+        ("steps", solver, own := identity(solver, grid), kind, space),
         lambda: _plan(solver, record_steps(solver, grid, kind), space, steps=grid.n),
     )
     missing = set(plan.inputs) ^ set(registers)
@@ -210,7 +216,9 @@ def _run_steps(
             f"start={sorted(registers)} does not name the registers {sorted(plan.inputs)} of {type(solver).__name__}"
         )
     values = _alike(registers, space)
-    return Driver(solver, model, grid, space, plan, *options).go(values, noise_end=False)
+    driver = Driver(solver, model, grid, space, plan, *options)
+    driver.own = own
+    return driver.go(values, noise_end=False)
 
 
 def starter_of(solver: Solver) -> Solver:
@@ -230,6 +238,15 @@ def _cached(grid: Grid, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
         return make()
     made: Made = grid._plans[key]
     return made
+
+
+def check_arguments(solver: Any, model: Any, grid: Any) -> None:
+    """Raise TypeError unless the three are a solver, a model and a grid."""
+    if not isinstance(grid, Grid):
+        raise TypeError(f"grid={short(grid)} is no Grid: make one, for instance grids.uniform(schedule, 50)")
+    if not callable(model):
+        raise TypeError(f"model={short(model)} is not callable: pass a function of (z, t)")
+    structure(solver)
 
 
 def prepared(name: str, z: Any, grid: Grid) -> tuple[Space, Grid]:
@@ -270,8 +287,7 @@ def _alike(registers: Mapping[str, Any], space: Space, prefix: str = "register")
 
 
 def _checked(name: str, value: Any, space: Space) -> Any:
-    if isinstance(value, float):
-        value = np.float64(value)
+    value = np.float64(value) if isinstance(value, float) else value
     try:
         found = of(value)
     except TypeError as error:

@@ -17,6 +17,8 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, identity, structure
 from bdia_numerics.spaces import FRACTION, Lattice, MPMath, Numpy, of
 
+__all__ = ["State", "check_state", "identity"]
+
 
 @dataclass(frozen=True)
 class State:

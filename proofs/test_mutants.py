@@ -4,8 +4,9 @@ import pytest
 
 from bdia_numerics.claims.ledger import Check, run_mutant, unique_checks
 
+LONG = {"digits"}  # seconds for each mutant
 PAIRS = [
-    pytest.param(c, name, id=f"{c.ids[0]}: {name}", marks=[pytest.mark.slow] if c.slow else [])
+    pytest.param(c, name, id=f"{c.ids[0]}: {name}", marks=[pytest.mark.slow] if c.slow or LONG & set(c.ids) else [])
     for c in unique_checks()
     for name in c.mutants
 ]

@@ -1,6 +1,7 @@
 """Bad input: one clear line that names the argument and its value, and says what to do."""
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -21,6 +22,7 @@ from bdia_numerics import (
     solve,
     spaces,
 )
+from bdia_numerics.solvers import find
 
 GRID = grids.uniform(schedules.vp_cosine(), 4, t_max=0.9, t_min=0.1)
 EXACT = grids.uniform(schedules.flow(), 4, t_max=Fraction(9, 10), t_min=Fraction(1, 10), space=spaces.FRACTION)
@@ -80,7 +82,121 @@ def test_gamma_of_a_slot_may_go_anywhere_and_must_be_a_number():
     )
 
 
-# Grids
+def test_gamma_that_is_an_array():
+    refused(TypeError, ["gamma=[0.5]", "function of the slot"], lambda: BDIA([0.5]))
+    refused(TypeError, ["gamma=array(0.5)", "number"], lambda: BDIA(np.array(0.5)))
+    refused(TypeError, ["gamma=array(", "..."], lambda: BDIA(np.zeros((50, 50))))
+    assert solve(BDIA(np.float32(0.5)), model, GRID, Z).status.ok
+
+
+def test_gamma_of_a_slot_is_named_with_the_slot():
+    for value, kind in ((float("nan"), ValueError), (float("inf"), ValueError), ("x", ValueError), (None, TypeError)):
+
+        def gamma(slot, value=value):
+            return value if slot.i == 2 else 1
+
+        words = [f"gamma={value!r}", "slot from i=2 to 1", "return a finite number"]
+        refused(kind, words, lambda gamma=gamma: solve(BDIA(gamma), model, GRID, Z))
+        refused(kind, words, lambda gamma=gamma: encode(BDIA(gamma), model, GRID, Z))
+
+
+# What is no solver, no model, no grid
+
+
+RUNS = {
+    "solve": lambda solver, model, grid: solve(solver, model, grid, Z),
+    "invert": lambda solver, model, grid: invert(solver, model, grid, solve(BDIA(), lambda z, t: z, GRID, Z).state),
+    "encode": lambda solver, model, grid: encode(solver, model, grid, Z),
+    "round_trip": lambda solver, model, grid: round_trip(solver, model, grid, Z),
+}
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_arguments_of_another_kind(run):
+    for grid in (None, [0.9, 0.5, 0.1], list(range(10_000)), np.zeros((9, 9))):
+        refused(TypeError, ["grid=", "is no Grid", "grids.uniform"], lambda grid=grid: run(BDIA(), model, grid))
+    for other in (None, Z, 3):
+        refused(TypeError, ["model=", "not callable", "(z, t)"], lambda other=other: run(BDIA(), other, GRID))
+    refused(TypeError, ["solver=BDIA is a class", "instance", "BDIA()"], lambda: run(BDIA, model, GRID))
+    refused(TypeError, ["solver='Heun' is text", "instance", "Heun()"], lambda: run("Heun", model, GRID))
+
+
+def test_names_of_solvers():
+    assert find("BDIA") is find("bdia") is BDIA and find("edict") is SOLVERS["EDICT"]
+    refused(ValueError, ["name='BDA'", "none of the solvers", "use BDIA"], lambda: find("BDA"))
+    assert "Rex" not in refused(ValueError, ["Heun"], lambda: find("huen"))
+    refused(ValueError, ["name='zzzz'", *SOLVERS], lambda: find("zzzz"))
+    refused(TypeError, ["name=3", "no text"], lambda: find(3))
+
+
+@pytest.mark.parametrize("names", [(), ("z", "z"), "z", ("z", ""), ("z", 1)])
+def test_registers_that_are_no_names(names):
+    solver = SimpleNamespace(registers=names, step=lambda s: None)
+    refused(ValueError, [f"registers={names!r}", "distinct names"], lambda: solve(solver, model, GRID, Z))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (lambda z, e: z * z, ["product", "name='z'", "linear", "model"]),
+        (lambda z, e: e * (2 * z), ["product", "Form(z)", "linear"]),
+        (lambda z, e: z / e, ["quotient", "linear"]),
+        (lambda z, e: z if z > 0 else e, ["name='z'", "recorded once", "s.i"]),
+        (lambda z, e: z if e - z else e, ["Form(", "recorded once"]),
+        (lambda z, e: z + np.zeros((9, 9)), ["array(", "linear"]),
+    ],
+)
+def test_steps_that_are_not_linear(line, words):
+    def step(s):
+        (z,) = s.registers
+        s.assign(z, line(z, s.eps(z)), at=s.i - 1)
+
+    solver = SimpleNamespace(registers=("z",), step=step)
+    assert "Grid" not in refused(TypeError, words, lambda: solve(solver, model, GRID, Z))
+
+
+def test_handles_print_in_a_few_words():
+    seen = []
+
+    def step(s):
+        (z,) = s.registers
+        e = s.eps(z)
+        seen.extend([z, e, z + e, s.scratch(z, at=s.i)])
+        s.assign(z, z + e, at=s.i - 1)
+
+    solve(SimpleNamespace(registers=("z",), step=step), model, GRID, Z)
+    assert len(seen) >= 4 and all(len(repr(x)) < 100 and "Grid" not in repr(x) for x in seen)
+
+
+# Grids and schedules
+
+
+def test_parameters_and_times_of_schedules():
+    nan = float("nan")
+    refused(ValueError, ["beta_min=nan", "finite"], lambda: schedules.vp_linear(beta_min=nan))
+    refused(ValueError, ["beta_max='x'", "number"], lambda: schedules.vp_linear(beta_max="x"))
+    refused(ValueError, ["s=inf", "finite"], lambda: schedules.vp_cosine(float("inf")))
+    refused(ValueError, ["t_max=None", "number"], lambda: schedules.from_functions(abs, abs, t_max=None))
+    table = schedules.from_alphas_cumprod([0.9, 0.5, 0.1])
+    for schedule in (VP, schedules.vp_cosine(), schedules.edm(), schedules.ve(), schedules.flow(), table):
+        for t in (nan, np.float32(nan), np.array([0.5, nan]), mpmath.mpf("nan")):
+            with pytest.raises(ValueError, match=r"not a number|NaN|outside") as caught:
+                schedule.alpha(t)
+            assert "\n" not in str(caught.value)
+    # Outside the domain the formulas go on; grids refuse.
+    assert VP.alpha(1.5) == pytest.approx(np.exp(-(1.5 * 0.1 + 1.5**2 * 19.9 / 2) / 2), rel=1e-14)
+    refused(ValueError, ["1.5", "outside"], lambda: grids.from_timesteps(VP, [1.5, 0.5]))
+
+
+def test_a_negative_level_is_named_as_it_was_given():
+    refused(ValueError, ["alpha[0]=-1", "negative"], lambda: grids.from_values([0, 1], [-1, 1], [0, 1]))
+    refused(ValueError, ["sigma[1]=-2", "negative"], lambda: grids.from_values([0, 1], [1, 1], [0, -2]))
+
+
+def test_scores_at_nan():
+    law = problems.Gaussian([0.0, 0.0], 1.0)
+    refused(ValueError, ["t=nan", "finite"], lambda: law.score(Z, float("nan"), VP))
+    assert np.all(np.isnan(law.score(np.array([np.nan, np.nan]), 0.5, VP)))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +241,9 @@ def test_a_grid_too_short_for_the_start():
 
 def test_coefficients_that_diverge():
     whole = grids.uniform(schedules.flow(), 4)
-    refused(ValueError, ["alpha = 0", "predict v, velocity or x0"], lambda: solve(DDIM(), model, whole, Z))
+    refused(
+        ValueError, ["i=4, t=1.0", "alpha = 0", "predict v, velocity or x0"], lambda: solve(DDIM(), model, whole, Z)
+    )
     refused(
         ValueError, ["sigma = 0", "predict eps, v or velocity"], lambda: encode(BDIA(), models.x0(model), whole[0:3], Z)
     )
@@ -178,6 +296,40 @@ def test_states_of_different_shapes_or_systems():
 
 
 # Models
+
+
+@pytest.mark.parametrize("run", ["solve", "encode", "invert", "exact"])
+def test_a_model_that_works_in_place(run):
+    def greedy(z, t):
+        z *= 2
+        return z
+
+    z, state = Z.copy(), solve(BDIA(), model, GRID, Z).state
+    before = state.registers["z"].copy()
+    calls = {
+        "solve": lambda: solve(BDIA(), greedy, GRID, z),
+        "encode": lambda: encode(BDIA(), greedy, GRID, z),
+        "invert": lambda: invert(BDIA(), greedy, GRID, state),
+        "exact": lambda: solve(BDIA(), greedy, EXACT, HALVES),
+    }
+    with pytest.raises(ValueError, match="read-only"):
+        calls[run]()
+    assert np.array_equal(z, Z) and np.array_equal(state.registers["z"], before) and HALVES[0] == Fraction(1, 2)
+
+
+def test_a_model_that_returns_its_argument_or_its_own_buffer():
+    buffer = np.empty_like(Z)
+
+    def reused(z, t):
+        np.divide(z, 3, out=buffer)
+        return buffer
+
+    for solver in (BDIA(), SOLVERS["EDICT"](), SOLVERS["PLMS"]()):
+        assert np.array_equal(solve(solver, reused, GRID, Z).z, solve(solver, model, GRID, Z).z)
+        own = solve(solver, lambda z, t: z, GRID, Z).z
+        assert np.array_equal(own, solve(solver, lambda z, t: z.copy(), GRID, Z).z)
+        half = solve(solver, lambda z, t: z[::-1], GRID, Z).z
+        assert np.array_equal(half, solve(solver, lambda z, t: z[::-1].copy(), GRID, Z).z)
 
 
 def test_a_model_of_another_shape():
@@ -268,9 +420,15 @@ def test_names_that_are_none():
     refused(
         ValueError, ["reference", "(3,)", "(2,)"], lambda: round_trip(BDIA(), model, GRID, Z, reference=np.zeros(3))
     )
+    for bad in (np.array([np.nan, 1.0]), np.array([1.0, np.inf])):
+        refused(
+            ValueError,
+            ["reference", "NaN", "finite"],
+            lambda bad=bad: round_trip(BDIA(), model, GRID, Z, reference=bad),
+        )
     values = grids.from_values([0.0, 1.0, 2.0], [1.0, 1.0, 1.0], [0.1, 1.0, 2.0])
     refused(ValueError, ["schedule", "true state"], lambda: round_trip(BDIA(), model, values, Z))
-    refused(TypeError, ["solver=", "registers", "step"], lambda: solve("BDIA", model, GRID, Z))
+    refused(TypeError, ["solver='BDIA' is text", "BDIA()"], lambda: solve("BDIA", model, GRID, Z))
     refused(TypeError, ["solver=", "registers", "step"], lambda: solve(object(), model, GRID, Z))
 
 

@@ -1,9 +1,12 @@
 """Step programs: versions, times, counts, the derived inverse, and what is printed of it."""
 
+import dataclasses
+import math
 import re
 from fractions import Fraction
 from types import SimpleNamespace
 
+import mpmath
 import numpy as np
 import pytest
 import sympy
@@ -13,6 +16,7 @@ from bdia_numerics import (
     BDIA,
     DDIM,
     NotInvertibleError,
+    encode,
     grids,
     inverse_latex,
     invert,
@@ -23,7 +27,7 @@ from bdia_numerics import (
     spaces,
     step_latex,
 )
-from bdia_numerics.program import StaleFormError, record_steps, structure
+from bdia_numerics.program import Parameter, StaleFormError, parameters, record_steps, structure
 
 N = 5
 GRID = grids.uniform(schedules.flow(), N, t_min=Fraction(1, 10), t_max=Fraction(4, 5), space=spaces.FRACTION)
@@ -278,6 +282,153 @@ def test_a_changed_attribute_is_a_changed_solver():
         invert(solver, model, GRID, half.state)
 
 
+class Slotted:
+    """One register times c, kept in a slot; no inverse is asked of it with symbols."""
+
+    __slots__ = ("c", "registers")
+
+    def __init__(self, c, registers=("z",)):
+        self.c, self.registers = c, registers
+
+    def step(self, s):
+        s.assign(s.registers[-1], s.value(self.c) * s.registers[-1], at=s.i - 1)
+        for other in s.registers[:-1]:
+            s.assign(other, other, at=s.i - 1)
+
+
+def test_a_changed_slot_is_a_changed_solver():
+    solver = Slotted(Fraction(1, 2))
+    half = solve(solver, model, GRID, Z)
+    solver.c = Fraction(1, 3)
+    assert np.all(half.z == Z / 2**N)
+    assert np.all(solve(solver, model, GRID, Z).z == Z / 3**N)
+    with pytest.raises(ValueError, match="state is of solver"):
+        invert(solver, model, GRID, half.state)
+    solver.registers = ("y", "z")
+    assert set(solve(solver, model, GRID, Z).state.registers) == {"y", "z"}
+
+
+def test_a_closure_whose_result_changes_is_collapsed_again():
+    box = [Fraction(1, 2)]
+    solver = BDIA(lambda slot: box[0])
+    half = solve(solver, model, GRID, Z)
+    assert np.all(half.z == solve(BDIA(Fraction(1, 2)), model, GRID, Z).z)
+    box[0] = Fraction(1, 3)
+    assert np.all(solve(solver, model, GRID, Z).z == solve(BDIA(Fraction(1, 3)), model, GRID, Z).z)
+    with pytest.raises(ValueError, match="state is of solver"):
+        invert(solver, model, GRID, half.state)
+
+
+def test_a_closure_of_the_starter_is_collapsed_again_too():
+    box = [Fraction(1, 2)]
+
+    @dataclasses.dataclass(frozen=True)
+    class Scaled:
+        c: Parameter
+        registers = ("z",)
+
+        def step(self, s):
+            (z,) = s.registers
+            s.assign(z, s.value(self.c) * z, at=s.i - 1)
+
+    starter = Scaled(lambda slot: box[0])
+    first = solve(BDIA(), model, GRID, Z, start=starter).z
+    box[0] = Fraction(1, 3)
+    second = solve(BDIA(), model, GRID, Z, start=starter).z
+    assert np.all(first == solve(BDIA(), model, GRID, Z, start=[Z / 2]).z)
+    assert np.all(second == solve(BDIA(), model, GRID, Z, start=[Z / 3]).z)
+
+
+# Solvers of others: their floats
+
+
+class Halving:
+    """A float literal, and a step that has no inverse."""
+
+    registers = ("z",)
+
+    def step(self, s):
+        (z,) = s.registers
+        s.assign(z, 0.5 * z + s.eps(z), at=s.i - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixing:
+    """A field that is a float, with a check of its own; the own coefficient is gamma."""
+
+    gamma: float = 0.5
+    registers = ("y", "z")
+
+    def __post_init__(self):
+        if not 0 <= self.gamma <= 1:
+            raise ValueError("gamma")
+
+    def step(self, s):
+        y, z = s.registers
+        s.assign(y, self.gamma * y + s.eps(z), at=s.i - 1)
+        s.assign(z, z + 0.5 * s.eps(y), at=s.i - 1)
+
+
+def test_floats_of_others_keep_the_refusal_and_the_verdict():
+    grid = GRID.to(np.float64)
+    state = solve(Halving(), lambda z, t: z, grid, np.ones(2)).state
+    with pytest.raises(NotInvertibleError, match=r"Halving is not exactly invertible here, .*; use encode") as caught:
+        invert(Halving(), lambda z, t: z, grid, state)
+    assert "\n" not in str(caught.value)
+    assert encode(Halving(), lambda z, t: z, grid, np.ones(2)).status.ok
+    verdict = invertibility(Halving())
+    assert not verdict.invertible and "no longer stands" in verdict.reason
+    # Checked values cannot become symbols: then the verdict is that of the numbers.
+    assert parameters(Mixing()) == {"gamma": 0.5}
+    assert invertibility(Mixing()).condition == () and invertibility(Mixing(0.0)).invertible is False
+    state = solve(Mixing(0.0), lambda z, t: z, grid, np.ones(2)).state
+    with pytest.raises(NotInvertibleError, match=r"gamma=0.0: Mixing is not exactly invertible here, .*coefficient 0"):
+        invert(Mixing(0.0), lambda z, t: z, grid, state)
+
+
+def test_fields_that_are_floats_or_fractions_become_symbols():
+    @dataclasses.dataclass(frozen=True)
+    class Free(Mixing):
+        gamma: Fraction | float = 0.5
+        other: float = 2.0
+        count: int = 1
+
+        def __post_init__(self):
+            pass
+
+    assert set(parameters(Free())) == {"gamma", "other"}
+    assert invertibility(Free()).condition == (sympy.Symbol("gamma"),)
+    state = solve(Free(0.0), lambda z, t: z, GRID.to(np.float64), np.ones(2)).state
+    with pytest.raises(NotInvertibleError, match=r"gamma=0.0: other=2.0: Free .*; invert needs gamma != 0"):
+        invert(Free(0.0), lambda z, t: z, GRID.to(np.float64), state)
+
+
+def test_a_step_that_takes_no_symbols():
+    @dataclasses.dataclass(frozen=True)
+    class Growing:
+        c: float = 0.5
+        registers = ("z",)
+
+        def step(self, s):
+            (z,) = s.registers
+            s.assign(z, math.exp(self.c) * z, at=s.i - 1)
+
+    assert str(invertibility(Growing())) == "always"
+
+    class Foreign(Growing):
+        def step(self, s):
+            (z,) = s.registers
+            s.assign(z, s.value(mpmath.mpf(1) / 3) * z + s.eps(z), at=s.i - 1)
+
+    with pytest.raises(TypeError, match=r"Foreign has no verdict in symbols, .*: give it ints") as caught:
+        invertibility(Foreign())
+    assert "\n" not in str(caught.value)
+    grid = GRID.to(spaces.MPMath(20))
+    solver, z = Foreign(Fraction(1, 2)), np.array([mpmath.mpf(1)])
+    with pytest.raises(NotInvertibleError, match=r"Foreign is not exactly invertible here, .*; use encode"):
+        invert(solver, model, grid, solve(solver, model, grid, z).state)
+
+
 def test_shapes_that_are_no_solver():
     with pytest.raises(TypeError, match="needs an attribute registers and a method step"):
         structure(object())
@@ -377,7 +528,8 @@ def test_a_parameter_may_depend_on_the_slot():
         assert slot.previous.h == ratio[0] - GRID.sigma[slot.i + 1] / GRID.alpha[slot.i + 1]
         return Fraction(slot.i, 7)
 
-    varying = solve(BDIA(gamma), model, GRID, Z)
+    record_steps(BDIA(gamma), GRID)
     assert seen == list(range(N - 1, 0, -1))
+    varying = solve(BDIA(gamma), model, GRID, Z)
     assert np.all(invert(BDIA(gamma), model, GRID, varying.state).z == Z)
     assert np.any(varying.z != solve(BDIA(Fraction(1, 7)), model, GRID, Z).z)

@@ -6,7 +6,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from bdia_numerics import BDIA, DDIM, State, grids, invert, schedules, solve, spaces
+from bdia_numerics import BDIA, DDIM, State, encode, grids, invert, schedules, solve, spaces
+from bdia_numerics.state import identity
 
 N = 4
 GRID = grids.uniform(schedules.flow(), N, t_min=Fraction(1, 10), t_max=Fraction(4, 5), space=spaces.FRACTION)
@@ -151,3 +152,64 @@ def test_functions_of_the_slot_are_named_by_their_name():
     assert "ramp" in state.solver and " at 0x" not in state.solver
     with pytest.raises(ValueError, match="state is of solver"):
         invert(BDIA(flat), model, grid, state)
+
+
+def test_a_state_knows_a_function_by_its_values_on_the_whole_grid():
+    grid = GRID.to(np.float64)
+
+    def constant(c):
+        return lambda slot: c
+
+    def rising(slot):
+        if slot.i == N:
+            raise ArithmeticError("asked at the end")
+        return slot.t
+
+    state = solve(BDIA(constant(0.5)), model, grid, np.ones(2)).state
+    # Another function of the same name, and the same function made again.
+    with pytest.raises(ValueError, match="state is of solver") as caught:
+        invert(BDIA(constant(0.25)), model, grid, state)
+    line(caught)
+    assert np.allclose(invert(BDIA(constant(0.5)), model, grid, state).z, 1, rtol=1e-12)
+    # Parts of one grid agree, also where the function fails on a slot that the steps do not ask for.
+    for gamma in (constant(0.5), rising):
+        middle = solve(BDIA(gamma), model, grid[2:N], np.ones(2)).state
+        end = solve(BDIA(gamma), model, grid[0:3], middle).state
+        assert end.solver == middle.solver
+        assert np.allclose(invert(BDIA(gamma), model, grid[0:3], end).z, middle.registers["z_prev"], rtol=1e-12)
+    encoded = encode(BDIA(rising), model, grid, np.ones(2))
+    assert np.allclose(solve(BDIA(rising), model, grid, encoded.state).z, 1, rtol=1e-12)
+
+
+def test_what_an_identity_reads():
+    class Sloped:
+        __slots__ = ("__hidden", "c", "unset")
+
+        def __init__(self, c):
+            self.c, self.__hidden = c, c
+
+    class Kept(BDIA):
+        """A dataclass with an attribute that is no field."""
+
+    kept, other = Kept(), Kept()
+    object.__setattr__(kept, "table", np.zeros(2000))
+    object.__setattr__(other, "table", np.eye(2000)[1000])
+    sloped = "test_what_an_identity_reads.<locals>.Sloped"
+    assert identity(Sloped(3)).endswith(f"{sloped}(_Sloped__hidden=3, c=3)")
+    assert identity(kept) != identity(other) and identity(kept) == identity(kept)
+    nested = Kept()
+    object.__setattr__(nested, "itself", nested)
+    object.__setattr__(nested, "parts", ((lambda slot: 1), {"a": Sloped(1)}))
+    assert "itself=..." in identity(nested) and " at 0x" not in identity(nested)
+
+
+@pytest.mark.parametrize(
+    "meta", ["{}", "[1]", "7", "no json", '{"solver": "BDIA()", "grid": "", "times": {}, "systems": {"z": "numpy"}}']
+)
+def test_a_foreign_file_that_has_a_meta(tmp_path, meta):
+    path = tmp_path / "other.npz"
+    for value in (np.asarray(meta), np.arange(3), np.array([None])):
+        np.savez(path, meta=value, a=np.ones(2))
+        with pytest.raises(ValueError, match=r"other.npz' holds no State: pass a file written by State.save") as caught:
+            State.load(path)
+        line(caught)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from bdia_numerics import grids
 from bdia_numerics.claims.ledger import CheckFailed, require
-from bdia_numerics.grids import Grid, Point
+from bdia_numerics.grids import Between, Grid, Point
 from bdia_numerics.program import Form, Linear, Recorder, Solver, Trace, structure
 from bdia_numerics.program.ops import Combine, Evaluate, Held
 from bdia_numerics.run import invert, solve
@@ -149,10 +149,11 @@ class Index:
 def _any_slot() -> Grid:
     """Return what a step sees of a grid whose indices are opaque: a symbol for each quantity at each offset."""
 
-    def point(time: Index) -> Point:
-        return Point(*symbols(*(f"{name}_{time.offset}" for name in Point._fields)))
+    def point(time: Index | Between) -> Point:
+        place = time.offset if isinstance(time, Index) else abs(hash(time))
+        return Point(*symbols(*(f"{name}_{place}" for name in Point._fields)))
 
-    return cast(Grid, SimpleNamespace(space=SYMBOLS, point=point))
+    return cast(Grid, SimpleNamespace(space=SYMBOLS, offset=0, point=point, level=lambda time: point(time)[:3]))
 
 
 def for_every_slot(solver: Solver) -> None:

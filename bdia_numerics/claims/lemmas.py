@@ -2,72 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from bdia_numerics.claims.cbdia import CBDIA_MUTANTS
-from bdia_numerics.claims.formal import Formal, equal, increments, symbols, vectors
+from bdia_numerics.claims.coupling import Y, Z, coupled_run, coupled_steps, delta, plus, relations, source
+from bdia_numerics.claims.formal import Formal, equal, symbols, vectors
 from bdia_numerics.claims.ledger import CheckFailed, check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.claims.propositions import require_identity
 from bdia_numerics.program import NotInvertibleError, structure
 from bdia_numerics.run import solve
 from bdia_numerics.solvers import BDIA, CBDIA
-from bdia_numerics.spaces import Vector
-
-
-def _relations(solver: Any, i: int) -> dict[str, dict[Any, Any]]:
-    return increments(solver, i, {"z": i, "y": i})
-
-
-_Z, _Y = ("z", "z"), ("z", "y")
-
-
-def _source(terms: dict[Any, Any]) -> frozenset[Any]:
-    return frozenset(terms.items())
-
-
-def _coupled_run(solver: Any, n: int) -> Iterator[tuple[int, Vector, Vector]]:
-    """Expand a CBDIA run from z_N = y_N into abstract increments; yield (i, z_i, y_i) from N down.
-
-    An increment's basis element is named by its two ends and by the state it is taken at, as a combination of the old
-    ones that equals a new register: "y_i" or "z_i".
-    """
-    (start,) = vectors("y_N")
-    z = y = start
-    yield n, z, y
-    for i in range(n, 0, -1):
-        relation = _relations(solver, i)
-        named = {_source({_Z: 1}): f"z_{i}", _source({_Y: 1}): f"y_{i}"}
-        named |= {_source(relation[name]): f"{name}_{i - 1}" for name in ("z", "y")}
-        basis = {_Z: z, _Y: y}
-        for terms in list(relation.values()):
-            for key in terms:
-                if key not in basis:
-                    require(key[2] in named, f"an increment is taken at {dict(key[2])}, which is no state of the run")
-                    basis[key] = Vector.basis(f"Delta({key[0]} -> {key[1]} | {named[key[2]]})")
-        z, y = (_combined(relation[name], basis) for name in ("z", "y"))
-        yield i - 1, z, y
-
-
-def _combined(terms: dict[Any, Any], basis: dict[Any, Vector]) -> Vector:
-    total = Vector({})
-    for key, c in terms.items():
-        total = total + c * basis[key]
-    return total
-
-
-def _delta(j: int, k: int, state: str) -> Vector:
-    return Vector.basis(f"Delta({j} -> {k} | {state}_{j})")
 
 
 def _is_51_52(solver: Any) -> None:
     """Require the step at (0, 1), for any i, to be (51) and (52)."""
-    got = _relations(solver(0, 1), 1)
-    y0 = {_Z: 1, (1, 0, _source({_Y: 1})): 1}
+    got = relations(solver(0, 1), 1)
+    y0 = {Z: 1, (1, 0, source({Y: 1})): 1}
     require(got["y"] == y0, f"(51): y is {got['y']}")
-    require(got["z"] == {_Y: 1, (0, 1, _source(y0)): -1}, f"(52): z is {got['z']}")
+    require(got["z"] == {Y: 1, (0, 1, source(y0)): -1}, f"(52): z is {got['z']}")
 
 
 _REMARK_MUTANTS = {
@@ -92,18 +46,7 @@ def cbdia_01_step(solver: Any = CBDIA) -> str:
     else:
         raise CheckFailed("gamma_1 = gamma_2 was not refused")
     for n in (2, 3, 4):
-        f, (start,) = Formal(n), vectors("y_N")
-        y = start
-        path = {n: y}
-
-        def keep(i: int, state: Any, path: dict[int, Vector] = path) -> None:
-            path[i] = state.registers["y"]
-
-        run = solve(solver(0, 1), f.model, f.grid, start, callback=keep)
-        require(run.nfe == n + 1, f"(0, 1) took {run.nfe} evaluations for N = {n}")
-        equal(path[n - 1], start + f.forward(n, start), f"(53), N = {n}")
-        for i, state in enumerate(f.run(BDIA(1), start)):
-            equal(path[i], state, f"y_{i} of CBDIA (0, 1) and z_{i} of BDIA, N = {n}")
+        _is_bdia(solver(0, 1), n)
     return (
         "the program at (0, 1), with abstract increments and an index of which nothing is known, is (51)-(52), and "
         "z_N = y_N gives (53); putting (52) of one "
@@ -115,17 +58,28 @@ def cbdia_01_step(solver: Any = CBDIA) -> str:
     )
 
 
+def _is_bdia(solver: Any, n: int) -> None:
+    """Require y to run through the states of BDIA with gamma = 1, at n + 1 evaluations."""
+    f, (start,) = Formal(n), vectors("y_N")
+    path = {n: start}
+    run = solve(solver, f.model, f.grid, start, callback=lambda i, state: path.update({i: state.registers["y"]}))
+    require(run.nfe == n + 1, f"(0, 1) took {run.nfe} evaluations for N = {n}")
+    equal(path[n - 1], start + f.forward(n, start), f"(53), N = {n}")
+    for i, state in enumerate(f.run(BDIA(1), start)):
+        equal(path[i], state, f"y_{i} of CBDIA (0, 1) and z_{i} of BDIA, N = {n}")
+
+
 @check("eq-54", "eq-55", verdict="misprint", mutants=CBDIA_MUTANTS)
 def cbdia_01_two_step(solver: Any = CBDIA) -> str:
     """(54) and (55) hold on longer ranges than printed."""
     _is_51_52(solver)
     for n in range(2, 9):
-        states = {i: (z, y) for i, z, y in _coupled_run(solver(0, 1), n)}
+        states = {i: (z, y) for i, z, y in coupled_run(solver(0, 1), n)}
         for i in range(1, n):
-            right = states[i + 1][1] - _delta(i, i + 1, "y") + _delta(i, i - 1, "y")
+            right = states[i + 1][1] - delta(i, i + 1, "y") + delta(i, i - 1, "y")
             equal(states[i - 1][1], right, f"(54), N = {n}, i = {i}")
         for i in range(1, n + 1):
-            equal(states[i - 1][0], states[i][1] - _delta(i - 1, i, "y"), f"(55), N = {n}, i = {i}")
+            equal(states[i - 1][0], states[i][1] - delta(i - 1, i, "y"), f"(55), N = {n}, i = {i}")
     return (
         "the right ranges are proved: (54) is (52) of slot i+1 put into (51) of slot i, so it holds for all i <= N-1, "
         "and (55) is (52), for all i <= N; the "
@@ -178,26 +132,6 @@ def lemma_1_formulas(solver: Any = CBDIA, weight: Callable[[Any], Any] = odd) ->
     )
 
 
-@dataclass(frozen=True)
-class _Step:
-    """Coefficients of a new register in a step: of z_i, y_i, Delta(t_i -> t_{i-1}|y_i) and Delta(t_{i-1} -> t_i|w)."""
-
-    z: Any
-    y: Any
-    forward: Any
-    backward: Any
-
-
-def _steps(solver: Any) -> dict[str, _Step]:
-    got = _relations(solver, 1)
-    forward = (1, 0, _source({_Y: 1}))
-    backward = (0, 1, _source({_Z: 1, forward: 1}))
-    for name, terms in got.items():
-        strangers = set(terms) - {_Z, _Y, forward, backward}
-        require(not strangers, f"{name} is no combination of z, y and the two increments: {strangers}")
-    return {name: _Step(*(terms.get(key, 0) for key in (_Z, _Y, forward, backward))) for name, terms in got.items()}
-
-
 def _lemma_1_holds(solver: Any, weight: Callable[[Any], Any]) -> None:
     import sympy
 
@@ -208,11 +142,14 @@ def _lemma_1_holds(solver: Any, weight: Callable[[Any], Any]) -> None:
     def same(left: Any, right: Any, what: str) -> None:
         require_identity(sympy.sympify(left), sympy.sympify(right), what)
 
+    def in_z(k: Any) -> Any:
+        return weight(k - 1)
+
     # Weights of F_j, j = i + k, in y_i and in z_i; those of B_j are the negatives, but for -1 at k = 0 in z_i.
-    in_y, in_z = weight, lambda k: weight(k - 1)
+    in_y = weight
     same(in_y(zero), 0, "y_i holds no increment from t_i")
     same(in_z(one), 0, "z_i holds no increment of slot i+1 forwards")
-    for name, step in _steps(solver(0, 1)).items():
+    for name, step in coupled_steps(solver(0, 1)).items():
         new = in_y if name == "y" else in_z
         same(step.z + step.y, 1, f"y_N in {name}")
         same(step.forward, new(one), f"F_N in {name} at i = N-1")
@@ -230,24 +167,18 @@ def _lemma_1_expanded(solver: Any, weight: Callable[[Any], Any]) -> None:
     import sympy
 
     for n in range(2, 9):
-        for i, z, y in _coupled_run(solver(0, 1), n):
+        for i, z, y in coupled_run(solver(0, 1), n):
             if i == n:
                 continue
-            first = _delta(n, n - 1, "y")
-            terms = {j: _delta(j, j - 1, "y") - _delta(j, j + 1, "y") for j in range(i + 1, n)}
+            first = delta(n, n - 1, "y")
+            terms = {j: delta(j, j - 1, "y") - delta(j, j + 1, "y") for j in range(i + 1, n)}
             (start,) = vectors("y_N")
             w = [weight(sympy.Integer(k)) for k in range(n + 1)]
-            right_y = _plus(start + w[n - i] * first, (w[j - i] * t for j, t in terms.items()))
+            right_y = plus(start + w[n - i] * first, (w[j - i] * t for j, t in terms.items()))
             equal(y, right_y, f"(56), N = {n}, i = {i}")
             rest = (w[j - i - 1] * t for j, t in terms.items() if j >= i + 2)
-            right_z = _plus(start + w[n - i - 1] * first - _delta(i, i + 1, "y"), rest)
+            right_z = plus(start + w[n - i - 1] * first - delta(i, i + 1, "y"), rest)
             equal(z, right_z, f"(57), N = {n}, i = {i}")
-
-
-def _plus(total: Vector, terms: Iterator[Vector]) -> Vector:
-    for term in terms:
-        total = total + term
-    return total
 
 
 _LEMMA_2_MUTANTS = {
@@ -262,17 +193,15 @@ _LEMMA_2_MUTANTS = {
 @check("eq-58", "eq-59", "lemma-2", verdict="proved", mutants=_LEMMA_2_MUTANTS)
 def lemma_2(solver: Any = CBDIA) -> str:
     """CBDIA (1, 0) is (58)-(59), and Lemma 2 for every N."""
-    got = _relations(solver(1, 0), 1)
-    z0 = {_Z: 1, (1, 0, _source({_Y: 1})): 1}
+    got = relations(solver(1, 0), 1)
+    z0 = {Z: 1, (1, 0, source({Y: 1})): 1}
     require(got["z"] == z0, f"(58): z is {got['z']}")
-    require(got["y"] == {_Y: 1, (0, 1, _source(z0)): -1}, f"(59): y is {got['y']}")
+    require(got["y"] == {Y: 1, (0, 1, source(z0)): -1}, f"(59): y is {got['y']}")
     for n in range(2, 9):
-        for i, z, y in _coupled_run(solver(1, 0), n):
+        for i, z, y in coupled_run(solver(1, 0), n):
             (start,) = vectors("y_N")
-            equal(y, _plus(start, (-1 * _delta(j, j + 1, "z") for j in range(i, n))), f"Lemma 2, y, N = {n}, i = {i}")
-            equal(
-                z, _plus(start, (_delta(j, j - 1, "y") for j in range(i + 1, n + 1))), f"Lemma 2, z, N = {n}, i = {i}"
-            )
+            equal(y, plus(start, (-1 * delta(j, j + 1, "z") for j in range(i, n))), f"Lemma 2, y, N = {n}, i = {i}")
+            equal(z, plus(start, (delta(j, j - 1, "y") for j in range(i + 1, n + 1))), f"Lemma 2, z, N = {n}, i = {i}")
     _slot_sums(solver)
     return (
         "the program at (1, 0), with abstract increments and an index of which nothing is known, is (58)-(59). "
@@ -294,7 +223,7 @@ def _slot_sums(solver: Any) -> None:
     import sympy
 
     g1, g2 = symbols("gamma_1", "gamma_2")
-    for (name, step), g in zip(_steps(solver(g1, g2)).items(), (g1, g2), strict=True):
+    for (name, step), g in zip(coupled_steps(solver(g1, g2)).items(), (g1, g2), strict=True):
         require(sympy.cancel(step.z + step.y - 1) == 0, f"{name}: the weights of z_i and y_i do not add to 1")
         require(
             sympy.cancel(step.forward - step.backward - 1) == 0, f"{name}: the new slot's weights do not differ by 1"

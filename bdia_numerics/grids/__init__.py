@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.grids.grid import Between, Grid, Point, Recipe, columns, decided, exact, not_finite
+from bdia_numerics.grids.grid import Between, Grid, Point, Recipe, check_value, columns, decided, exact
 from bdia_numerics.grids.recipes import Listed, Mapped, Power, Symbolic, Values, rounded
 from bdia_numerics.schedules import Discrete, Schedule
 from bdia_numerics.spaces import Space
@@ -275,8 +275,7 @@ def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None) -> Grid:
     own = _common([x for column in lists for x in column])
     for name, column in zip(("t", "alpha", "sigma"), lists, strict=True):
         for i, x in enumerate(column):
-            if not own.finite(x):
-                raise ValueError(not_finite(f"{name}[{i}]", x))
+            check_value(own, name, i, x)
     target = own if space is None else spaces.named(space)
     own = target if type(target) is type(own) else own
     lists = [[own.number(x) for x in column] for column in lists]

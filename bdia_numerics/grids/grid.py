@@ -237,10 +237,7 @@ def check(space: Space, t: Any, alpha: Any, sigma: Any) -> None:
     """Raise ValueError unless all is finite, alpha and sigma at least 0, t strictly monotone and sigma/alpha rising."""
     for name, column in (("t", t), ("alpha", alpha), ("sigma", sigma)):
         for i, value in enumerate(column):
-            if not space.finite(value):
-                raise ValueError(not_finite(f"{name}[{i}]", value))
-            if name != "t" and decided(value < 0):
-                raise ValueError(f"{name}[{i}]={value!s} is negative: noise levels are at least 0")
+            check_value(space, name, i, value)
     for i in range(len(t) - 1):
         if decided(t[i] == t[i + 1]):
             raise ValueError(f"t={t[i]!s} occurs twice (points {i} and {i + 1}): leave one out")
@@ -252,6 +249,14 @@ def check(space: Space, t: Any, alpha: Any, sigma: Any) -> None:
                 f"sigma/alpha does not rise from point {i} (t={t[i]!s}) to point {i + 1} (t={t[i + 1]!s}): "
                 "each point needs more noise than the one before it"
             )
+
+
+def check_value(space: Space, name: str, i: int, value: Any) -> None:
+    """Raise ValueError unless point i's t, alpha or sigma is finite, and a noise level at least 0."""
+    if not space.finite(value):
+        raise ValueError(not_finite(f"{name}[{i}]", value))
+    if name != "t" and decided(value < 0):
+        raise ValueError(f"{name}[{i}]={value!s} is negative: noise levels are at least 0")
 
 
 def not_finite(name: str, x: Any) -> str:

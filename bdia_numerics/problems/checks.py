@@ -90,6 +90,8 @@ def working_dtype(space: spaces.Numpy) -> np.dtype[Any]:
 def states(z: object, dimension: int) -> tuple[Array, spaces.Space]:
     """Return the states as an array of shape (*batch, D) and their number system.
 
+    NaN and infinite states pass: a score gives NaN there, so that a run that diverges ends with its `Status`.
+
     Raises
     ------
     TypeError
@@ -112,6 +114,8 @@ def finite_states(z: Array, space: spaces.Space) -> None:
 
 def marginal(schedule: Any, t: object, space: spaces.Space) -> tuple[Any, Any]:
     """Return alpha(t) and sigma(t) in the number system of the states."""
+    if isinstance(t, float | np.floating) and t != t:
+        raise ValueError(f"t={t} is not a number: pass a finite time")
     time = space.number(t)
     return space.number(schedule.alpha(time)), space.number(schedule.sigma(time))
 

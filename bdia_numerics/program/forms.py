@@ -7,12 +7,18 @@ it mentions, and a form that outlives one of them is found out when it is used.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bdia_numerics.program.record import Recorder
+
+
+def short(value: object) -> str:
+    """Return how a value prints, on one line and not longer than a few words."""
+    return " ".join(reprlib.repr(value).split())
 
 
 class StaleFormError(ValueError):
@@ -44,20 +50,45 @@ class Linear:
         return self.form().times(self.recorder.value(-1))
 
     def __mul__(self, scalar: object) -> Form:
+        if isinstance(scalar, Linear):
+            raise TypeError(
+                f"the product of {self} and {scalar} is not linear: a step program is linear in its registers, "
+                "so multiply states in the model"
+            )
         return self.form().times(self.recorder.value(scalar))
 
     __rmul__ = __mul__
 
     def __truediv__(self, scalar: object) -> Form:
+        if isinstance(scalar, Linear):
+            raise TypeError(
+                f"the quotient of {self} by {scalar} is not linear: a step program is linear in its registers, "
+                "so divide states in the model"
+            )
         return self.form().times(1 / self.recorder.value(scalar))
 
+    def __bool__(self) -> bool:
+        raise TypeError(
+            f"a step does not know the value of {self}: it is recorded once for all states, so branch on s.i, s.slot "
+            "or a parameter"
+        )
 
-@dataclass(frozen=True)
+    def __gt__(self, other: object) -> bool:
+        return bool(self)
+
+    __lt__ = __ge__ = __le__ = __gt__
+
+
+@dataclass(frozen=True, repr=False)
 class Form(Linear):
     """A linear combination of values: coefficients by the number of the value."""
 
     recorder: Recorder
     terms: Mapping[int, Any]
+
+    def __repr__(self) -> str:
+        names = [self.recorder.trace.names[number] for number in self.terms]
+        return f"Form({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
 
     def form(self) -> Form:
         """Return itself."""
@@ -72,7 +103,7 @@ class Form(Linear):
             return Form(self.recorder, terms)
         if isinstance(other, int) and other == 0:
             return self
-        raise TypeError(f"{other!r} cannot be added to a linear form: a step program is linear in its registers")
+        raise TypeError(f"{short(other)} cannot be added to a linear form: a step program is linear in its registers")
 
     def times(self, scalar: Any) -> Form:
         """Return the multiple by a scalar of the field."""
@@ -83,7 +114,7 @@ class Form(Linear):
 class Register(Linear):
     """A named register; as a form it stands for the version that it holds when it is mentioned."""
 
-    recorder: Recorder
+    recorder: Recorder = field(repr=False)
     name: str
 
     def form(self) -> Form:
@@ -95,7 +126,7 @@ class Register(Linear):
 class Scratch(Linear):
     """A value computed within the step and dropped at its end."""
 
-    recorder: Recorder
+    recorder: Recorder = field(repr=False)
     number: int
     time: Any
 
@@ -108,7 +139,7 @@ class Scratch(Linear):
 class Evaluation(Linear):
     """One evaluation of the model, at one version and one time; in algebra it stands for eps."""
 
-    recorder: Recorder
+    recorder: Recorder = field(repr=False)
     number: int
     argument: int
     time: Any

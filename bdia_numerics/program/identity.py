@@ -55,7 +55,9 @@ def _described(value: object, grid: Grid | None, around: tuple[int, ...]) -> str
         return "..."
     inside = (*around, id(value))
     values = attributes(value)
-    pairs = (f"{k}={v.__qualname__ if k == 'step' and callable(v) else _named(v, grid, inside)}" for k, v in values.items())
+    pairs = (
+        f"{k}={v.__qualname__ if k == 'step' and callable(v) else _named(v, grid, inside)}" for k, v in values.items()
+    )
     return f"{type(value).__qualname__}({', '.join(pairs)})"
 
 
@@ -72,12 +74,13 @@ def _named(value: Any, grid: Grid | None, around: tuple[int, ...]) -> str:
         return f"{type(value).__name__}({', '.join(_named(x, grid, around) for x in value)})"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{k!r}: {_named(x, grid, around)}' for k, x in value.items())}}}"
-    if hasattr(value, "step") or type(value).__repr__ is object.__repr__:
+    if hasattr(value, "__dataclass_fields__") or type(value).__repr__ is _UNSAID:
         return _described(value, grid, around)
     return repr(value)
 
 
-_PLAIN = (tuple.__repr__, list.__repr__, set.__repr__, frozenset.__repr__)
+_UNSAID: Any = object.__repr__
+_PLAIN: tuple[Any, ...] = (tuple.__repr__, list.__repr__, set.__repr__, frozenset.__repr__)
 
 
 def _values(function: Any, grid: Grid) -> Iterator[str]:
@@ -85,7 +88,7 @@ def _values(function: Any, grid: Grid) -> Iterator[str]:
         try:
             value = function(Slot(grid, i))
             yield repr(value) if isinstance(value, float) else str(grid.space.field(value))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a function of the slot may fail at ends that no step asks for
             yield type(error).__name__
 
 

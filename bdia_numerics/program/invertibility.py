@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from bdia_numerics import grids
+from bdia_numerics.grids import Grid
 from bdia_numerics.program.inverse import NotInvertibleError, inverse_run
+from bdia_numerics.program.slots import Parameter
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import record_steps
+from bdia_numerics.spaces.symbolic import Symbols
 
 
 @dataclass(frozen=True)
@@ -37,17 +44,42 @@ class Invertibility:
 
 
 def parameters(solver: Solver) -> dict[str, Any]:
-    """Return the numerical parameters of a solver: the dataclass fields annotated as `Parameter`."""
+    """Return the numerical parameters of a solver: the dataclass fields annotated `Parameter`, `float` or `Fraction`."""
     fields: Any = getattr(solver, "__dataclass_fields__", {})
-    return {name: getattr(solver, name) for name, field in fields.items() if "Parameter" in str(field.type)}
+    return {name: getattr(solver, name) for name, field in fields.items() if _numerical(field.type)}
+
+
+def _numerical(annotation: Any) -> bool:
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    words = set(re.findall(r"\w+", text))
+    return (
+        annotation == Parameter or "Parameter" in words or (bool(words) and words <= {"float", "Fraction", "fractions"})
+    )
 
 
 def symbolised(solver: Solver) -> Solver:
-    """Return the solver with a symbol in place of each numerical parameter."""
+    """Return the solver with a symbol in place of each numerical parameter; itself, if it is made of numbers only."""
     import sympy
 
-    names = parameters(solver)
-    return dataclasses.replace(solver, **{name: sympy.Symbol(name) for name in names}) if names else solver  # type: ignore[type-var]
+    fields: Any = getattr(solver, "__dataclass_fields__", {})
+    names = [name for name in parameters(solver) if fields[name].init]
+    if not names:
+        return solver
+    try:
+        return dataclasses.replace(solver, **{name: sympy.Symbol(name) for name in names})  # type: ignore[type-var]
+    except (TypeError, ValueError):  # a check of its own that compares them with numbers
+        return solver
+
+
+class _Written(Symbols):
+    """Symbols, with the floats of a step taken as the very numbers that they are."""
+
+    def number(self, x: object) -> Any:
+        if isinstance(x, float | np.floating):
+            return super().number(Fraction(*x.as_integer_ratio()))
+        return super().number(x)
+
+    field = number
 
 
 def invertibility(solver: Solver) -> Invertibility:
@@ -56,13 +88,19 @@ def invertibility(solver: Solver) -> Invertibility:
     Parameters
     ----------
     solver
-        Any object with `registers` and `step`. Dataclass fields annotated `Parameter` become symbols.
+        Any object with `registers` and `step`. Dataclass fields annotated `Parameter`, `float` or `Fraction` become
+        symbols; other floats are taken as the exact numbers that they are.
+
+    Raises
+    ------
+    TypeError
+        If the step computes what cannot be done with symbols on the grid.
     """
     import sympy
 
-    grid = grids.symbolic(structure(solver).depth + 3)
+    grid = replace(grids.symbolic(structure(solver).depth + 3), space=_Written())
     try:
-        _, divisors = inverse_run(record_steps(symbolised(solver), grid))
+        divisors = _divisors(solver, grid)
     except NotInvertibleError as error:
         return Invertibility(False, reason=str(error))
     # No two points of a grid have the same sigma/alpha.
@@ -75,3 +113,26 @@ def invertibility(solver: Solver) -> Invertibility:
             if not (factor.is_nonzero or factor in distinct or -factor in distinct):
                 factors[factor] = None
     return Invertibility(True, tuple(factors))
+
+
+def _divisors(solver: Solver, grid: Grid) -> list[Any]:
+    try:
+        return inverse_run(record_steps(symbolised(solver), grid))[1]
+    except TypeError:  # functions such as math.exp take its numbers and no symbols
+        pass
+    try:
+        return inverse_run(record_steps(solver, grid))[1]
+    except TypeError as error:
+        raise TypeError(
+            f"{type(solver).__name__} has no verdict in symbols, {error}: "
+            "give it ints, floats or Fractions, or try invert on a grid of numbers"
+        ) from None
+
+
+def condition_of(solver: Solver) -> str | None:
+    """Return under which condition a solver is invertible; None if it never is, or its step takes numbers only."""
+    try:
+        verdict = invertibility(solver)
+    except (ArithmeticError, AttributeError, TypeError, ValueError):  # a step of others, on a grid of symbols
+        return None
+    return str(verdict) if verdict.invertible else None

@@ -9,6 +9,7 @@ from typing import Any
 from bdia_numerics import models
 from bdia_numerics.grids import Between, Point
 from bdia_numerics.program.forms import Evaluation, Form, Linear, Register, Scratch, StaleFormError
+from bdia_numerics.program.identity import attributes
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Scalar, Time, Trace
 from bdia_numerics.program.slots import Slot
 
@@ -30,6 +31,7 @@ class Recorder:
     held: dict[str, Held]
     ops: list[Op] = field(default_factory=list)
     own: set[int] = field(default_factory=set)
+    solver: object = None
 
     @property
     def registers(self) -> tuple[Register, ...]:
@@ -50,8 +52,26 @@ class Recorder:
             If it is a number of another system, for instance a float in an exact run.
         """
         if callable(parameter) and not hasattr(parameter, "free_symbols"):  # a sympy symbol is callable, too
-            parameter = parameter(self.slot)
+            return self._of_slot(parameter)
         return self.trace.grid.space.field(parameter)
+
+    def _of_slot(self, function: Callable[[Slot], object]) -> Scalar:
+        value = function(self.slot)
+        try:
+            return self.trace.grid.space.field(value)
+        except (TypeError, ValueError) as error:
+            names = (k for k, v in attributes(self.solver).items() if v is function)
+            name = next(names, getattr(function, "__qualname__", "a parameter"))
+            where = f"{name}={value!r} in the slot from i={self.i} to {self.i - 1}"
+            raise type(error)(f"{where}: {error}; return a finite number of the run") from None
+
+    def _converted(self, form_of: Callable[[str, Point], tuple[Scalar, Scalar]], time: Time) -> tuple[Scalar, Scalar]:
+        """Return the form of the model's prediction at a time; an error names the point where it diverges."""
+        point = self.trace.point(time)
+        try:
+            return form_of(self.trace.prediction, point)
+        except ValueError as error:
+            raise ValueError(f"at i={time}, t={point.t}: {error}") from None
 
     @property
     def slot(self) -> Slot:
@@ -124,7 +144,7 @@ class Recorder:
             return e.number
         key = (e.number, e.time)
         if key not in self.trace.evaluations:
-            of_state, of_output = models.eps_form(self.trace.prediction, self.trace.point(e.time))
+            of_state, of_output = self._converted(models.eps_form, e.time)
             target = self.trace.evaluations[key] = self.trace.new(self.trace.names[e.number])
             terms = tuple((c, n) for c, n in ((of_state, e.argument), (of_output, e.number)) if c != 0)
             place = next((k + 1 for k, op in enumerate(self.ops) if getattr(op, "target", None) == e.number), 0)
@@ -142,8 +162,8 @@ class Recorder:
         start, end = self.trace.point(i), self.trace.point(j)
         form = z.form()
         if isinstance(e, Evaluation) and list(form.terms) == [e.argument] and e.time == i:
-            x0_z, x0_m = models.x0_form(self.trace.prediction, start)
-            eps_z, eps_m = models.eps_form(self.trace.prediction, start)
+            x0_z, x0_m = self._converted(models.x0_form, i)
+            eps_z, eps_m = self._converted(models.eps_form, i)
             output = Form(self, {e.number: end.alpha * x0_m + end.sigma * eps_m})
             return form.times(end.alpha * x0_z + end.sigma * eps_z - 1) + output
         if self.is_zero(start.alpha):
@@ -165,7 +185,7 @@ class Recorder:
     def _predicted(self, form_of: Callable[[str, Point], tuple[Scalar, Scalar]], z: Linear, e: Linear) -> Form:
         if not isinstance(e, Evaluation) or list(z.form().terms) != [e.argument]:
             raise TypeError("x0 and velocity need an evaluation and the value that it was taken at: z and s.eps(z)")
-        of_state, of_output = form_of(self.trace.prediction, self.trace.point(e.time))
+        of_state, of_output = self._converted(form_of, e.time)
         return z.form().times(of_state) + Form(self, {e.number: of_output})
 
     def half_log_snr(self, time: Time) -> Scalar:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 
 from bdia_numerics.grids import Grid, Point
 from bdia_numerics.program.forms import Linear
+from bdia_numerics.program.identity import identity
 from bdia_numerics.program.ops import Evaluate, Held, Mix, Op, Trace
 from bdia_numerics.program.record import Recorder
 
@@ -39,7 +40,12 @@ class _Opaque:
 
 _SCALAR = _Opaque()
 _SPACE = SimpleNamespace(field=lambda x: _SCALAR, is_zero=lambda x: False)
-_ANY_GRID = cast(Grid, SimpleNamespace(space=_SPACE, offset=0, point=lambda time: Point(*[_SCALAR] * 5)))
+_ANY_GRID = cast(
+    Grid,
+    SimpleNamespace(
+        space=_SPACE, offset=0, point=lambda time: Point(*[_SCALAR] * 5), level=lambda index: (_SCALAR,) * 3
+    ),
+)
 
 
 class _ShapeRecorder(Recorder):
@@ -98,19 +104,27 @@ def structure(solver: Solver) -> Structure:
     ValueError
         If the registers' times do not settle, or `output` names no register.
     """
+    if isinstance(solver, str):
+        raise TypeError(f"solver={solver!r} is text: pass an instance, for instance {solver}()")
+    if isinstance(solver, type):
+        name = solver.__name__
+        raise TypeError(
+            f"solver={name} is a class, which needs registers and a step of its own: pass an instance, for instance {name}()"
+        )
     if not (hasattr(solver, "registers") and callable(getattr(solver, "step", None))):
         raise TypeError(f"solver={solver!r} is no solver: it needs an attribute registers and a method step(s)")
     try:
-        return _structure(cast(Hashable, solver))
+        return _structure(cast(Hashable, solver), identity(solver))
     except TypeError as error:
         if "unhashable" not in str(error):
             raise
-        return _structure.__wrapped__(solver)
+        return _structure.__wrapped__(solver, "")
 
 
 @lru_cache(maxsize=256)
-def _structure(solver: Any) -> Structure:
-    registers = tuple(solver.registers)
+def _structure(solver: Any, attributes: str) -> Structure:
+    """Read a structure; `attributes` is the text of what may change in one and the same solver."""
+    registers = _names(solver)
     lags: tuple[Any, ...] = (0,) * len(registers)
     for _ in range(len(registers) + 2):
         after = tuple(held.time for held in _two_steps(solver, registers, lags)[0].values())
@@ -135,6 +149,17 @@ def _structure(solver: Any) -> Structure:
         nfe=sum(isinstance(op, Evaluate) for op in ops),
         combinations=sum(len(op.targets) if isinstance(op, Mix) else 1 for op in ops if not isinstance(op, Evaluate)),
     )
+
+
+def _names(solver: Any) -> tuple[str, ...]:
+    given = solver.registers
+    names = () if isinstance(given, str) else tuple(given)
+    if not names or len(set(names)) < len(names) or not all(isinstance(name, str) and name for name in names):
+        kind = type(solver).__name__
+        raise ValueError(
+            f"registers={given!r} of {kind} are no distinct names: give a tuple, for instance ('z_prev', 'z')"
+        )
+    return names
 
 
 def _output(solver: Solver, registers: tuple[str, ...], lags: tuple[int, ...], evaluations: tuple[str, ...]) -> str:

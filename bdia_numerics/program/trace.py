@@ -43,7 +43,7 @@ class Run:
 
 def record_step(solver: Solver, trace: Trace, i: int, held: Mapping, recorder: type[Recorder] = Recorder) -> Segment:
     """Record the step from t_i to t_{i-1}."""
-    s = recorder(trace, i, dict(held))
+    s = recorder(trace, i, dict(held), solver=solver)
     solver.step(s)
     return Segment(i, i - 1, dict(held), tuple(s.ops), dict(s.held))
 

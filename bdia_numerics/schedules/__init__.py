@@ -43,6 +43,13 @@ __all__ = [
 Real = float | int | str | Fraction
 
 
+def _real(name: str, value: Real) -> Fraction:
+    try:
+        return decimal(value)
+    except (TypeError, ValueError, ArithmeticError):
+        raise ValueError(f"{name}={value!r} is no finite number: pass an int, a float or a Fraction") from None
+
+
 def vp_linear(beta_min: Real = 0.1, beta_max: Real = 20.0) -> VPLinear:
     """Return the variance-preserving schedule with beta linear in t, t in [0, 1].
 
@@ -51,12 +58,12 @@ def vp_linear(beta_min: Real = 0.1, beta_max: Real = 20.0) -> VPLinear:
     ValueError
         Unless 0 < beta_min <= beta_max.
     """
-    return VPLinear(decimal(beta_min), decimal(beta_max))
+    return VPLinear(_real("beta_min", beta_min), _real("beta_max", beta_max))
 
 
 def vp_cosine(s: Real = 0.008) -> VPCosine:
     """Return the cosine schedule on t in [0, 1]; ValueError unless 0 <= s < 1."""
-    return VPCosine(decimal(s))
+    return VPCosine(_real("s", s))
 
 
 def edm() -> EDM:
@@ -105,7 +112,9 @@ def from_functions(
     ValueError
         Unless t_min < t_max.
     """
-    return Functions(alpha, sigma, alpha_dot, sigma_dot, decimal(t_min), decimal(t_max), variance_preserving)
+    return Functions(
+        alpha, sigma, alpha_dot, sigma_dot, _real("t_min", t_min), _real("t_max", t_max), variance_preserving
+    )
 
 
 def from_alphas_cumprod(alphas_cumprod: Sequence[Any] | np.ndarray[Any, Any]) -> Discrete:

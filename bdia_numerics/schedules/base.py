@@ -12,6 +12,7 @@ import numpy as np
 from bdia_numerics import spaces
 from bdia_numerics.spaces import Scalar, Space
 
+_NAN_TIMES = "t holds NaN: pass finite times"
 VARIABLES = ("t", "sigma_bar", "log_snr", "half_log_snr")
 
 
@@ -20,8 +21,10 @@ class Schedule(Protocol):
     """The noise level (alpha, sigma) of eq. (1) as functions of the time t, with the derivatives of eq. (3).
 
     `t_min` and `t_max` are where grids end unless told otherwise; `domain` is where the schedule is defined, with None
-    for a side without end. Methods take a float, a float array of any shape, or a scalar or object array of another
+    for a side without end. Outside it the formulas are evaluated as they stand (a table raises ValueError): it is grids
+    that refuse such times. Methods take a float, a float array of any shape, or a scalar or object array of another
     number system, and answer in the same system; a value that diverges is inf for floats and a ValueError elsewhere.
+    NaN raises ValueError.
     """
 
     @property
@@ -74,7 +77,10 @@ def timed(formula: Callable[[Any, Space, Any], Any]) -> Callable[[Any, Any], Any
         space, value = read(t)
         try:
             with space.working(), np.errstate(all="ignore"):
-                return write(space, formula(self, space, value), t)
+                result = formula(self, space, value)
+                if np.any(value != value) if isinstance(value, np.ndarray) else value != value:
+                    raise ValueError(f"t={t} is not a number: pass finite times" if np.ndim(t) == 0 else _NAN_TIMES)
+                return write(space, result, t)
         except ZeroDivisionError:
             raise ValueError(f"{formula.__name__} of {self} diverges at t={t}: keep t away from it") from None
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from typing import Any
+
 from bdia_numerics.solvers.alf import ALF
 from bdia_numerics.solvers.bdia import BDIA
 from bdia_numerics.solvers.bdia2 import BDIA2
@@ -56,6 +59,22 @@ SOLVERS = {
     "DPMSolverMultistep": DPMSolverMultistep,
 }
 
+
+def find(name: str) -> Any:
+    """Return the class of `SOLVERS` of a name, in any case; ValueError, with the nearest names, if there is none."""
+    if not isinstance(name, str):
+        raise TypeError(f"name={name!r} is no text: pass a name of SOLVERS, for instance 'BDIA'")
+    lowered = {key.lower(): key for key in SOLVERS}
+    if name.lower() in lowered:
+        return SOLVERS[lowered[name.lower()]]
+    near = [lowered[key] for key in get_close_matches(name.lower(), lowered)]
+    raise ValueError(
+        f"name={name!r} is none of the solvers: use {' or '.join(near)}"
+        if near
+        else f"name={name!r} is none of {', '.join(SOLVERS)}"
+    )
+
+
 __all__ = [
     "ALF",
     "BDIA",
@@ -86,4 +105,5 @@ __all__ = [
     "RFSolver",
     "ReversibleHeun",
     "Rex",
+    "find",
 ]

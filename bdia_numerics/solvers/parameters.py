@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numbers
 
+from bdia_numerics.program.forms import short
+
 
 def in_unit_interval(name: str, value: object, allow_any: bool) -> None:
     """Raise unless a constant lies in [0, 1].
@@ -11,18 +13,16 @@ def in_unit_interval(name: str, value: object, allow_any: bool) -> None:
     Raises
     ------
     TypeError
-        For a complex number, a bool, text, or None.
+        For an array, a list, a complex number, a bool, text, or None.
     ValueError
         For a number outside [0, 1] or NaN, unless `allow_any`.
     """
-    if isinstance(value, bool | str | bytes | None) or (
-        isinstance(value, numbers.Complex) and not isinstance(value, numbers.Real)
-    ):
-        raise TypeError(
-            f"{name}={value!r} is no real number: pass a number in [0, 1], a symbol, or a function of the slot"
-        )
-    if callable(value) or hasattr(value, "free_symbols"):
+    if not isinstance(value, type) and (callable(value) or hasattr(value, "free_symbols")):
         return
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(
+            f"{name}={short(value)} is no real number: pass a number in [0, 1], a symbol, or a function of the slot"
+        )
     if value != value:
         raise ValueError(f"{name}={value!r} is not a number: pass one in [0, 1]")
     if not allow_any and not 0 <= value <= 1:  # type: ignore[operator]
