@@ -23,7 +23,7 @@ html_theme = "furo"
 exclude_patterns = ["_build"]
 
 PACKAGE = Path(__file__).resolve().parent.parent / "bdia_numerics"
-DATASHEET_LINE = re.compile(r"^(State|Order|NFE|Requires|Source) {2,}(?=\S)")
+DATASHEET_LINE = re.compile(r"^(State|Order|NFE|Requires|Source|Options|Start|Same as) {2,}(?=\S)")
 FORMULA_MARK = re.compile(r"(?<![\w*`\\])\*(?=(?:batch|data|shape)\b)|(?<![\\`])\|(?=\S)")
 
 
@@ -41,8 +41,10 @@ def expand_modules(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def house_style(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Read a solver's `Order     2` lines as fields, and the marks of (*batch, D), |z| and p(x|y) as themselves."""
+    """Read a solver's `Order     2` lines as fields, its formulas line by line, and (*batch, D), |z|, p(x|y) as themselves."""
+    first = next((k for k, line in enumerate(lines) if DATASHEET_LINE.match(line)), 0)
     lines[:] = [FORMULA_MARK.sub(r"\\\g<0>", DATASHEET_LINE.sub(r":\1: ", line)) for line in lines]
+    lines[1:first] = [f"| {line.strip()}" if line.strip() else line for line in lines[1:first]]
 
 
 def setup(app: Sphinx) -> None:
