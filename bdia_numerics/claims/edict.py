@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -73,24 +74,6 @@ def edict_inverse(solver: Any = EDICT) -> str:
     )
 
 
-@check("eq-16", verdict="misprint", mutants=EDICT_MUTANTS)
-def edict_inverse_16(solver: Any = EDICT) -> str:
-    """(16), with the right subscript, is the derived inverse; as printed it does not undo the step."""
-    f, p, found, after = _edict_inverse(solver)
-    equal(found["z"], _printed_edict_inverse(f, p, after)["z"], "(16) and (18)")
-    right, printed = (round_trip_error(as_printed=as_printed) for as_printed in (False, True))
-    require(right < 1e-12, f"(15)-(18) should return to rounding, not to {right:.1e}")
-    require(printed > 1e-3, f"(16) as printed should miss, not by {printed:.1e}")
-    return (
-        "the right form is proved: the inverse derived from the program gives z_i by (15)-(18) with y_i^inter in "
-        "(16), for any eps (the "
-        "formula printed under (15) calls it y'_{i-1}, as it stands at t_{i-1}). Run on a Gaussian mixture with p = "
-        ".93 and N = 10, "
-        f"(15)-(18) return to {right:.0e}; with (16) as printed, y^inter taken from the slot undone before, they miss "
-        f"by {printed:.2g}."
-    )
-
-
 def round_trip_error(*, as_printed: bool, n: int = 10) -> float:
     """Return the largest error of z_N after EDICT and (15)-(18), with (16) right or as printed.
 
@@ -112,6 +95,33 @@ def round_trip_error(*, as_printed: bool, n: int = 10) -> float:
         y = (y_inter - b * model(z_inter, grid.t[i])) / a
         z, before = (z_inter - b * model(y, grid.t[i])) / a, y_inter
     return float(np.abs(z - start).max())
+
+
+_PRINT_MUTANTS = {
+    **EDICT_MUTANTS,
+    "the print corrected": {
+        "trip": mutant(round_trip_error, ("y_inter if before is None or not as_printed else before", "y_inter"))
+    },
+    "the right form spoilt": {"trip": mutant(round_trip_error, ("before is None or not as_printed", "before is None"))},
+}
+
+
+@check("eq-16", verdict="misprint", mutants=_PRINT_MUTANTS)
+def edict_inverse_16(solver: Any = EDICT, trip: Callable[..., float] = round_trip_error) -> str:
+    """(16), with the right subscript, is the derived inverse; as printed it does not undo the step."""
+    f, p, found, after = _edict_inverse(solver)
+    equal(found["z"], _printed_edict_inverse(f, p, after)["z"], "(16) and (18)")
+    right, printed = (trip(as_printed=as_printed) for as_printed in (False, True))
+    require(right < 1e-12, f"(15)-(18) should return to rounding, not to {right:.1e}")
+    require(printed > 1e-3, f"(16) as printed should miss, not by {printed:.1e}")
+    return (
+        "the right form is proved: the inverse derived from the program gives z_i by (15)-(18) with y_i^inter in "
+        "(16), for any eps (the "
+        "formula printed under (15) calls it y'_{i-1}, as it stands at t_{i-1}). Run on a Gaussian mixture with p = "
+        ".93 and N = 10, "
+        f"(15)-(18) return to {right:.0e}; with (16) as printed, y^inter taken from the slot undone before, they miss "
+        f"by {printed:.2g}."
+    )
 
 
 @check("eq-18", verdict="misprint", mutants=EDICT_MUTANTS)

@@ -155,7 +155,7 @@ def variances_of(name: str, value: object, shapes: tuple[tuple[int, ...], ...]) 
         if not np.all(matrix == matrix.T):
             raise ValueError(f"{label} is not symmetric: pass (C + C.T)/2")
         if not positive_definite(embed(matrix, spaces.FRACTION) if matrix.dtype.kind in "iu" else matrix):
-            raise ValueError(f"{label} is not positive definite: all eigenvalues must be positive")
+            raise ValueError(f"{label} is not positive definite, {matrix.tolist()}: pass one with positive eigenvalues")
     return array
 
 
