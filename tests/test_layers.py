@@ -13,7 +13,7 @@ PACKAGE = ROOT / "bdia_numerics"
 
 # Imports go downwards only. Rooms of one row may import one another, as long as no circle arises.
 ROWS = (
-    ("cli", "cli_list", "cli_roundtrip", "__main__"),
+    ("cli", "__main__"),
     ("report",),
     ("claims",),
     ("studies", "plots"),

@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
-import sys
 from typing import Annotated, Any
 
 import typer
+
+from bdia_numerics.cli.show import as_text, console, plain, table
 
 
 def list_solvers(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
 ) -> None:
     """List the solvers: order, evaluations and registers, when they are invertible, exactly and bit by bit, and the source."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     from bdia_numerics.solvers import SOLVERS
 
     found = [row(name, make) for name, make in SOLVERS.items()]
     if as_json:
-        typer.echo(json.dumps({"solvers": found}, indent=2, ensure_ascii=False))
+        typer.echo(as_text({"solvers": found}))
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_lines=False)
-    for name in ("solver", "order", "NFE", "registers", "passes", "exactly invertible", "bit-exact", "source"):
-        table.add_column(name, no_wrap=name == "solver", overflow="fold")
+    rows = table("solver", "order", "NFE", "registers", "passes", "exactly invertible", "bit-exact", "source")
     for s in found:
         exact = s["condition"] if s["invertible"] else f"no: {s['reason']}"
         cells = (s["name"], s["order"], str(s["nfe"]), ", ".join(s["registers"]), str(s["combinations"]), exact)
-        table.add_row(*cells, s["bit_exact"], s["source"])
-    Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False).print(table)
+        rows.add_row(*map(plain, (*cells, s["bit_exact"], s["source"])))
+    console(200).print(rows)
 
 
 def row(name: str, make: Any) -> dict[str, Any]:

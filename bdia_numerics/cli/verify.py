@@ -1,19 +1,15 @@
-"""The command `bdia`."""
+"""The command `bdia verify`, the main job."""
 
 from __future__ import annotations
 
-import json
-import math
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli_list import list_solvers
-from bdia_numerics.cli_roundtrip import roundtrip
+from bdia_numerics.cli.show import as_text, console, plain, progress, table, usage
 
 if TYPE_CHECKING:
     from bdia_numerics.claims.ledger import Decided, MutantResult
@@ -22,41 +18,7 @@ if TYPE_CHECKING:
 REPORT = Path("report.html")
 COLOURS = {"proved": "blue", "measured": "green", "misprint": "yellow", "refuted": "yellow", "failed": "bold red"}
 
-app = typer.Typer(
-    name="bdia",
-    help="Exactly invertible diffusion ODE solvers: verified, measured, listed.",
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
-app.command("list")(list_solvers)
-app.command()(roundtrip)
-
-
-def main() -> None:
-    """Run the command line."""
-    app()
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"bdia_numerics {sys.modules['bdia_numerics'].__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    pass
-
-
-@app.command()
 def verify(
     quick: Annotated[bool, typer.Option("--quick", help="Leave out the slow checks (the default).")] = False,
     full: Annotated[bool, typer.Option("--full", help="Run the slow checks too.")] = False,
@@ -73,33 +35,28 @@ def verify(
     --mutants, if one did not notice an error.
     """
     if quick and full:
-        _usage("--quick and --full exclude each other: give one")
+        usage("--quick and --full exclude each other: give one")
     if mutants and html:
-        _usage("--html does not go with --mutants: leave one out")
+        usage("--html does not go with --mutants: leave one out")
     if html is not None and not html.absolute().parent.is_dir():
-        _usage(f"--html={html}: there is no folder {html.absolute().parent}, make it first")
+        usage(f"--html={html}: there is no folder {html.absolute().parent}, make it first")
     if html is not None and html.is_dir():
-        _usage(f"--html={html} is a folder: give the path of a file in it")
+        usage(f"--html={html} is a folder: give the path of a file in it")
     ids = [name.strip() for part in only or () for name in part.split(",") if name.strip()]
     if only is not None and not ids:
-        _usage("--only is empty: give ids like prop-1,eq-33")
+        usage("--only is empty: give ids like prop-1,eq-33")
     if mutants:
         raise typer.Exit(_mutants(ids or None, as_json=as_json))
     decided = _decide(ids or None, full=full)
     results = _real_input(decided)
     path = html or (None if ids or as_json else REPORT)
     if as_json:
-        typer.echo(_json(_ledger(decided, results)))
+        typer.echo(as_text(_ledger(decided, results)))
     else:
         _print_ledger(decided, results)
     if path:
         _write(path, decided, results)
     raise typer.Exit(int(any(d.verdict == "failed" for d in decided)))
-
-
-def _usage(message: str) -> NoReturn:
-    typer.echo(f"bdia: {message}", err=True)
-    raise typer.Exit(2)
 
 
 def _decide(only: Sequence[str] | None, *, full: bool) -> list[Decided]:
@@ -108,8 +65,8 @@ def _decide(only: Sequence[str] | None, *, full: bool) -> list[Decided]:
     try:
         total = len(ledger.select(only))
     except ValueError as error:
-        _usage(str(error))
-    with _progress() as bar:
+        usage(str(error))
+    with progress() as bar:
         task = bar.add_task("deciding", total=total)
         decided = []
         for d in ledger.decide(only, full=full):
@@ -124,25 +81,25 @@ def _mutants(only: Sequence[str] | None, *, as_json: bool) -> int:
     try:
         checks = ledger.unique_checks(only)
     except ValueError as error:
-        _usage(str(error))
+        usage(str(error))
     pairs = [(check, name) for check in checks for name in check.mutants]
     found: list[MutantResult] = []
-    with _progress() as bar:
+    with progress() as bar:
         task = bar.add_task("mutants", total=len(pairs))
         for check, name in pairs:
             bar.update(task, description=check.ids[0])
             found.append(ledger.run_mutant(check, name))
             bar.update(task, advance=1)
     if as_json:
-        rows = [{"claims": list(r.ids), "mutant": r.mutant, "killed": r.killed, "how": r.how} for r in found]
-        typer.echo(_json({"mutants": rows}))
+        listed = [{"claims": list(r.ids), "mutant": r.mutant, "killed": r.killed, "how": r.how} for r in found]
+        typer.echo(as_text({"mutants": listed}))
     else:
-        table = _table("check", "mutant", "killed", "how")
+        rows = table("check", "mutant", "killed", "how")
         for r in found:
-            table.add_row(", ".join(r.ids), r.mutant, "yes" if r.killed else "[bold red]NO[/]", _plain(r.how))
-        console = _console()
-        console.print(table)
-        console.print(
+            rows.add_row(", ".join(r.ids), r.mutant, "yes" if r.killed else "[bold red]NO[/]", plain(r.how))
+        screen = console()
+        screen.print(rows)
+        screen.print(
             f"{sum(r.killed for r in found)} of {len(found)} mutants killed" if found else "no check, so no mutants"
         )
     return int(not all(r.killed for r in found))
@@ -184,7 +141,7 @@ def _write(path: Path, decided: Sequence[Decided], results: Digits | None) -> No
     try:
         path.write_text(report.render(decided, **study), encoding="utf-8")
     except OSError as error:
-        _usage(f"--html={path} cannot be written ({error.strerror}): give another path")
+        usage(f"--html={path} cannot be written ({error.strerror}): give another path")
     if results and not plots.available():
         typer.echo(plots.MISSING, err=True)
     typer.echo(f"report: {path}", err=True)
@@ -194,14 +151,14 @@ def _print_ledger(decided: Sequence[Decided], results: Digits | None) -> None:
     from bdia_numerics.formulas import number
     from bdia_numerics.report import counts
 
-    console = _console()
-    table = _table("claim", "title", "verdict", "evidence", "seconds")
+    screen = console()
+    rows = table("claim", "title", "verdict", "evidence", "seconds")
     for d in decided:
         colour = COLOURS.get(d.verdict, "default")
         seconds = f"{d.seconds:.2f}" if d.seconds else ""
         verdict = f"[{colour}]{d.verdict}[/]"
-        table.add_row(d.statement.id, _plain(d.statement.title), verdict, _plain(d.evidence), seconds)
-    console.print(table)
+        rows.add_row(d.statement.id, plain(d.statement.title), verdict, plain(d.evidence), seconds)
+    screen.print(rows)
     if results:
         spacing = results.config.spacings[-1]
         head = (
@@ -214,56 +171,11 @@ def _print_ledger(decided: Sequence[Decided], results: Digits | None) -> None:
             "noise and back",
             "data and back",
         )
-        measured = _table(*head)
+        measured = table(*head)
         measured.title = f"Digits, Stable Diffusion schedule, {spacing} grid, float64 (root mean squares)"
         for r in results.rows:
             if (r.spacing, r.dtype) == (spacing, "float64"):
                 values = (r.error, r.latent_distance, r.latent_std, r.noise_round_trip, r.data_round_trip)
                 measured.add_row(r.solver, str(r.steps), str(r.nfe), *(number(v) for v in values))
-        console.print(measured)
-    console.print(", ".join(f"{n} {verdict}" for verdict, n in counts(decided)))
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    # Where the output is no terminal there is no width to fit into; 80 columns would cut words.
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-
-
-def _table(*columns: str) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in columns:
-        table.add_column(name, no_wrap=name in ("claim", "verdict", "solver", "killed"), overflow="fold")
-    return table
-
-
-def _progress() -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-def _json(data: dict[str, Any]) -> str:
-    return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
-
-
-def _finite(x: Any) -> Any:
-    """Return data in which numbers that JSON lacks are null."""
-    if isinstance(x, dict):
-        return {k: _finite(v) for k, v in x.items()}
-    if isinstance(x, list):
-        return [_finite(v) for v in x]
-    return None if isinstance(x, float) and not math.isfinite(x) else x
+        screen.print(measured)
+    screen.print(", ".join(f"{n} {verdict}" for verdict, n in counts(decided)))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import asdict
 from fractions import Fraction
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
+
+from bdia_numerics.cli.show import as_text, usage
 
 SHAPE = (64, 2)
 """States, and the dimension of the law that the round trip runs on."""
@@ -38,10 +38,9 @@ def roundtrip(
             solver, {k: _rational(k, v) for k, v in given.items() if v is not None}, steps, dtype, bits, seed, exact
         )
     except (ValueError, TypeError, ArithmeticError) as error:
-        _usage(str(error))
+        usage(str(error))
     if as_json:
-        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in found.items()}
-        typer.echo(json.dumps(finite, indent=2, allow_nan=False))
+        typer.echo(as_text(found))
     else:
         for line in _lines(found):
             typer.echo(line)
@@ -114,8 +113,3 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"returns to {found['error']:.3g} (root mean square)",
         f"data end {found['latent']:.3g} from the true ODE state, which is known to {found['reference_error']:.1g}",
     ]
-
-
-def _usage(message: str) -> NoReturn:
-    typer.echo(f"bdia: {message}", err=True)
-    raise typer.Exit(2)

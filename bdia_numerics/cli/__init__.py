@@ -1,0 +1,46 @@
+"""The command `bdia`: one module a command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from bdia_numerics.cli.roundtrip import roundtrip
+from bdia_numerics.cli.solvers import list_solvers
+from bdia_numerics.cli.verify import verify
+
+app = typer.Typer(
+    name="bdia",
+    help="Exactly invertible diffusion ODE solvers: verified, measured, listed.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command()(verify)
+app.command("list")(list_solvers)
+app.command()(roundtrip)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bdia_numerics {sys.modules['bdia_numerics'].__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass

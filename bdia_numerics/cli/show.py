@@ -1,0 +1,64 @@
+"""What the commands share: one-line errors, tables, progress bars, JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from typing import Any, NoReturn
+
+import typer
+
+
+def usage(message: str) -> NoReturn:
+    """Print one line to standard error and end with status 2."""
+    typer.echo(f"bdia: {message}", err=True)
+    raise typer.Exit(2)
+
+
+def plain(text: str) -> str:
+    """Return text in which brackets are no markup."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def console(width: int = 160) -> Any:
+    """Return a console; `width` holds where the output is no terminal, since 80 columns would cut words."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else width, highlight=False)
+
+
+def table(*columns: str, whole: tuple[str, ...] = ("claim", "verdict", "solver", "killed")) -> Any:
+    """Return a table with these columns; those in `whole` are not wrapped."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in columns:
+        made.add_column(name, no_wrap=name in whole, overflow="fold")
+    return made
+
+
+def progress() -> Any:
+    """Return a progress bar on standard error, silent where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    error = Console(stderr=True)
+    columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=error, transient=True, disable=not error.is_terminal)
+
+
+def as_text(data: dict[str, Any]) -> str:
+    """Return data as JSON; numbers that JSON lacks are null."""
+    return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(x: Any) -> Any:
+    if isinstance(x, dict):
+        return {k: _finite(v) for k, v in x.items()}
+    if isinstance(x, list | tuple):
+        return [_finite(v) for v in x]
+    return None if isinstance(x, float) and not math.isfinite(x) else x
