@@ -157,6 +157,43 @@ def test_zero_of_symbols_is_decided_and_not_guessed():
     assert spaces.SYMBOLS.coefficient((a**2 - b**2) / (a - b)) == a + b
 
 
+def test_a_normal_form_of_symbols_is_one_and_that_of_sympy():
+    a, b, c = sympy.symbols("a b c", positive=True)
+    forms = [
+        (1 / (a - b) + 1 / (b - a) + c, c),
+        ((a / b - c / b) / (a / c - 1), c / b),
+        ((a + b) / 6 + (a - b) / 3, (3 * a - b) / 6),
+        (1 / (1 / (a - b) - 1 / (a + b)), (a**2 - b**2) / (2 * b)),
+    ]
+    for x, y in forms:
+        assert spaces.SYMBOLS.coefficient(x) == spaces.SYMBOLS.coefficient(y)
+        assert sympy.cancel(spaces.SYMBOLS.coefficient(x) - sympy.cancel(y)) == 0
+        assert spaces.SYMBOLS.is_zero(x - y) and not spaces.SYMBOLS.is_zero(x - y + 1)
+        assert spaces.SYMBOLS.combine([x, -1], [a, a * y]) == 0
+    # The sign goes to the numerator's side whichever way the quotient is written, also where a variable drops out.
+    assert spaces.SYMBOLS.coefficient((c - c + a) / (b - a)) == spaces.SYMBOLS.coefficient(c * a / (c * b - c * a))
+    # What is not rational in its symbols is brought to a quotient as well.
+    assert spaces.SYMBOLS.is_zero((sympy.log(a) ** 2 - 1) / (sympy.log(a) - 1) - sympy.log(a) - 1)
+    assert spaces.SYMBOLS.coefficient(sympy.pi * a / (sympy.pi * b)) == a / b
+
+
+def test_nested_divided_differences_have_a_short_normal_form():
+    """Sums over many denominators, as interpolants give: one greatest common divisor for all of it takes minutes."""
+    a, s = sympy.symbols("a:4", positive=True), sympy.symbols("s:4", positive=True)
+    x = [q / p for p, q in zip(a, s, strict=True)]
+    first = [1 / (x[k] - x[k + 1]) for k in range(3)]
+    second = [(first[k] - first[k + 1]) / (x[k] - x[k + 2]) for k in range(2)]
+    found = spaces.SYMBOLS.coefficient((second[0] - second[1]) / (x[0] - x[3]) * x[1] ** 3)
+    values = dict(zip((*a, *s), (3, 5, 7, 2, 11, 13, 4, 9), strict=True))
+    x = [Fraction(q, p) for p, q in zip((3, 5, 7, 2), (11, 13, 4, 9), strict=True)]
+    f = [1 / (x[k] - x[k + 1]) for k in range(3)]
+    g = [(f[k] - f[k + 1]) / (x[k] - x[k + 2]) for k in range(2)]
+    expected = (g[0] - g[1]) / (x[0] - x[3]) * x[1] ** 3
+    assert found.subs(values) == sympy.Rational(expected.numerator, expected.denominator)
+    top, bottom = sympy.fraction(found)
+    assert sympy.gcd(top, bottom) in (1, -1)
+
+
 def test_formal_vectors_are_equal_exactly_when_their_coefficients_are():
     a, b = sympy.symbols("a b")
     x, y = spaces.Vector.basis("x"), spaces.Vector.basis("y")

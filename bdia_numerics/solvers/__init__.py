@@ -48,6 +48,7 @@ SOLVERS = {
     "FireFlow": FireFlow,
     "Leapfrog": Leapfrog,
     "BDIA2": BDIA2,
+    "BDIA3": BDIA3,
     "BELM": BELM,
     "OBELM": OBELM,
     "PLMS": PLMS,

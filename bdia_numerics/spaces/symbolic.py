@@ -19,6 +19,26 @@ def _sympy() -> Any:
     return sympy
 
 
+def _normal(x: Scalar) -> Scalar:
+    """Return an expression as a quotient of two polynomials without common factor.
+
+    The expression is rebuilt from its leaves in the field of fractions, which divides common factors out of every sum and
+    product. `sympy.cancel` first expands all over one common denominator, whose degree is the sum of the degrees of all the
+    denominators in it, and the one greatest common divisor that is left then takes minutes for a quadratic interpolant.
+    """
+    sympy = _sympy()
+    from sympy.core.sorting import default_sort_key
+    from sympy.polys.fields import FracField
+
+    symbols = sorted(x.free_symbols, key=default_sort_key) if isinstance(x, sympy.Expr) else []
+    if not symbols:
+        return sympy.cancel(x)
+    try:
+        return FracField(symbols, sympy.ZZ).from_expr(x).as_expr()
+    except ValueError:  # not rational in its symbols
+        return sympy.cancel(sympy.together(x))
+
+
 def _function(name: str) -> Any:
     def function(self: Symbols, x: Scalar) -> Scalar:
         return lift(getattr(_sympy(), name))(x)
@@ -57,19 +77,18 @@ class Symbols(GenericArithmetic):
 
     def coefficient(self, x: Scalar) -> Scalar:
         """Return the expression as a quotient of polynomials without common factor."""
-        return _sympy().cancel(x)
+        return _normal(x)
 
     def is_zero(self, x: Scalar) -> bool:
         """Decide whether a rational expression vanishes identically."""
-        return bool(_sympy().cancel(_sympy().together(x)) == 0)
+        return bool(_normal(x) == 0)
 
     def combine(self, coefficients: Sequence[Scalar], values: Sequence[Any], out: Any = None) -> Any:
         """Return sum_k coefficients[k] * values[k]; expressions are brought to normal form."""
         total = super().combine(coefficients, values)
-        sympy = _sympy()
-        if isinstance(total, sympy.Expr):
-            return sympy.cancel(total)
-        return lift(sympy.cancel)(total) if isinstance(total, np.ndarray) else total
+        if isinstance(total, _sympy().Expr):
+            return _normal(total)
+        return lift(_normal)(total) if isinstance(total, np.ndarray) else total
 
     def finite(self, value: Any) -> bool:
         """Symbols are finite."""
