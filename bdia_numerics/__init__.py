@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bdia_numerics import analysis, grids, inversion, models, problems, program, schedules, spaces
+from bdia_numerics.fitting import fit
 from bdia_numerics.integrate import RoundTrip, Solution, Status, encode, invert, round_trip, solve
 from bdia_numerics.program import NotInvertibleError, inverse_latex, invertibility, step_latex
 from bdia_numerics.solvers import (
@@ -17,6 +18,8 @@ from bdia_numerics.solvers import (
     DDIM,
     DEIS,
     EDICT,
+    IIADDIM,
+    IIAEDM,
     OBELM,
     PLMS,
     RK4,
@@ -52,6 +55,8 @@ __all__ = [
     "DDIM",
     "DEIS",
     "EDICT",
+    "IIADDIM",
+    "IIAEDM",
     "OBELM",
     "PLMS",
     "RK4",
@@ -77,6 +82,7 @@ __all__ = [
     "Status",
     "analysis",
     "encode",
+    "fit",
     "grids",
     "inverse_latex",
     "inversion",

@@ -22,7 +22,7 @@ ROWS = (
     ("analysis",),
     ("bitexact",),
     ("integrate",),
-    ("problems", "inversion"),
+    ("problems", "inversion", "fitting"),
     ("run",),
     ("driver",),
     ("state",),

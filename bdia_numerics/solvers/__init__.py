@@ -22,6 +22,7 @@ from bdia_numerics.solvers.dpm_solver_multistep import DPMSolverMultistep
 from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP
 from bdia_numerics.solvers.edict import EDICT
 from bdia_numerics.solvers.heun import Heun
+from bdia_numerics.solvers.iia import IIADDIM, IIAEDM
 from bdia_numerics.solvers.leapfrog import Leapfrog
 from bdia_numerics.solvers.mccallum_foster import McCallumFoster
 from bdia_numerics.solvers.plms import PLMS
@@ -37,6 +38,8 @@ SOLVERS = {
     "CBDIA": CBDIA,
     "Heun": Heun,
     "BDIAHeun": BDIAHeun,
+    "IIADDIM": IIADDIM,
+    "IIAEDM": IIAEDM,
     "Midpoint": Midpoint,
     "RK4": RK4,
     "DPMSolver": DPMSolver,
@@ -88,6 +91,8 @@ __all__ = [
     "DDIM",
     "DEIS",
     "EDICT",
+    "IIADDIM",
+    "IIAEDM",
     "OBELM",
     "PLMS",
     "RK4",
