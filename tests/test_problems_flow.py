@@ -146,7 +146,7 @@ def test_the_reference_knows_its_error():
 
 
 def test_certificates():
-    plane = GaussianMixture([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.5]], [0.25, 0.25])
+    plane = GaussianMixture([0.5, 0.25, 0.25], [[-1.0, 0.0], [1.0, 0.5], [0.0, 1.0]], [0.25, 0.25, 0.25])
     z = np.array([[0.3, -0.2], [1.0, 2.0]])
     assert plane.flow_certificate.kind == "reference"
     assert plane.flow_certificate.error is None

@@ -6,9 +6,13 @@ from bdia_numerics.problems.certificate import Certificate, CertifiedFlow
 from bdia_numerics.problems.data import digits
 from bdia_numerics.problems.empirical import Empirical
 from bdia_numerics.problems.gaussian import Gaussian
-from bdia_numerics.problems.law import Law, NoisePrediction
+from bdia_numerics.problems.guided import GuidedGaussians
+from bdia_numerics.problems.law import Law
 from bdia_numerics.problems.mixture import GaussianMixture
+from bdia_numerics.problems.problem import NoisePrediction, Problem
+from bdia_numerics.problems.product import Product
 from bdia_numerics.problems.reference import ReferenceFlow, reference_flow
+from bdia_numerics.problems.uniform import Uniform
 
 __all__ = [
     "Certificate",
@@ -16,9 +20,13 @@ __all__ = [
     "Empirical",
     "Gaussian",
     "GaussianMixture",
+    "GuidedGaussians",
     "Law",
     "NoisePrediction",
+    "Problem",
+    "Product",
     "ReferenceFlow",
+    "Uniform",
     "digits",
     "reference_flow",
 ]

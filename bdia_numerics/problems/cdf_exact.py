@@ -63,13 +63,16 @@ def transport_exact(z: Any, source: ExactMarginal, target: ExactMarginal, guess:
             up, down = new_a + b, new_b + a
             return mp.log(up / down), slope_a / up + slope_b / down
 
-        root = _increasing_root(gap, guess, mp.sqrt(max(target.variances)) / 1024, mp.mpf(10) ** (-dps - _GUARD // 2))
+        root = increasing_root(gap, guess, mp.sqrt(max(target.variances)) / 1024, mp.mpf(10) ** (-dps - _GUARD // 2))
     with mp.workdps(dps):
         return +root
 
 
-def _increasing_root(gap: Any, x: Any, reach: Any, tolerance: Any) -> Any:
-    """Newton's method inside a bracket that is first grown around x."""
+def increasing_root(gap: Any, x: Any, reach: Any, tolerance: Any) -> Any:
+    """Return the root of an increasing function, gap(x) = (value, slope), in mpmath.
+
+    Newton's method inside a bracket that is first grown around x, beginning with `reach` on each side.
+    """
     low, high = x - reach, x + reach
     while gap(low)[0] > 0:
         reach *= 2

@@ -50,6 +50,35 @@ CDF_TRANSPORT = Certificate(
     "CDF transport",
     "the 1-D flow conserves the cumulative distribution function; a few units of rounding in the states' number system",
 )
+LINE_TRANSPORT = Certificate(
+    "CDF transport",
+    "means on a line along an eigenvector of every covariance, the covariance across common: conservation of the CDF along "
+    "the line, closed form across it; a few units of rounding in the states' number system",
+)
+RADIAL_TRANSPORT = Certificate(
+    "CDF transport",
+    "one centre, isotropic covariances: directions stay and the distribution function of the radius is conserved; a few "
+    "units of rounding in the states' number system",
+)
+UNIFORM_TRANSPORT = Certificate(
+    "CDF transport",
+    "conservation of the distribution function of a uniform law with noise in each coordinate; a few units of rounding in the "
+    "states' number system",
+)
+PRODUCT_TRANSPORT = Certificate(
+    "CDF transport",
+    "independent factors in an orthonormal basis, each moved by its own exact flow; a few units of rounding in the states' "
+    "number system",
+)
+SHIFTED_MEAN = Certificate(
+    "closed form",
+    "guidance of equal covariances: the flow of N(m_u + w (m_c - m_u), C); a few units of rounding in the states' number system",
+)
+POWER_LAW = Certificate(
+    "closed form",
+    "guidance of equal means and commuting covariances: z - alpha m goes like V_u^((1-w)/2) V_c^(w/2), V = alpha^2 C + sigma^2; "
+    "a few units of rounding in the states' number system",
+)
 REFERENCE = Certificate(
     "reference",
     "no closed form: DOP853 at two tolerances; flow_certified returns the error estimate of each computation",

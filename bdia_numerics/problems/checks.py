@@ -82,6 +82,11 @@ def exact(x: Any) -> Any:
     return (_ALL_DIGITS if isinstance(space, spaces.MPMath) else space).field(x)
 
 
+def exact_values(array: Array) -> Array:
+    """Return an array of the exact values of numbers of any system."""
+    return np.asarray(np.frompyfunc(exact, 1, 1)(array), dtype=object)
+
+
 def working_dtype(space: spaces.Numpy) -> np.dtype[Any]:
     """Return the dtype in which laws are evaluated: float64 for all shorter floats, so that they lose nothing."""
     return np.dtype(np.longdouble if space.dtype == np.longdouble else np.float64)

@@ -1,48 +1,44 @@
-"""What all laws here share: each is a mixture of Gaussians, atoms included, and is known by its components."""
+"""What all mixtures here share: each is known by its components, atoms included."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.problems import transports
-from bdia_numerics.problems.certificate import CDF_TRANSPORT, CLOSED_FORM, REFERENCE, Certificate, CertifiedFlow
-from bdia_numerics.problems.checks import embed, finite_states, has_density, marginal, states, working_dtype
-from bdia_numerics.problems.reference import reference_flow
+from bdia_numerics.problems.certificate import (
+    CDF_TRANSPORT,
+    CLOSED_FORM,
+    LINE_TRANSPORT,
+    RADIAL_TRANSPORT,
+    REFERENCE,
+    Certificate,
+)
+from bdia_numerics.problems.checks import embed, exact_values, has_density, working_dtype
+from bdia_numerics.problems.problem import Problem, Times
+from bdia_numerics.problems.radial_flow import radial, radial_derivative
 from bdia_numerics.problems.scores import Components, components, float_score, generic_score
+from bdia_numerics.problems.symmetry import Symmetry, symmetry
 
 Array = np.ndarray[Any, Any]
 
-
-class Schedule(Protocol):
-    """What a law asks of a schedule."""
-
-    def alpha(self, t: Any, /) -> Any: ...
-    def sigma(self, t: Any, /) -> Any: ...
-
-
-@dataclass(frozen=True)
-class NoisePrediction:
-    """The exact eps of a law under a schedule: eps = -sigma score."""
-
-    law: Law
-    schedule: Any
-    prediction = "eps"
-
-    def __call__(self, z: Any, t: Any) -> Array:
-        """Return eps(z, t), shape and dtype of z."""
-        return self.law._scaled_score(z, t, self.schedule, noise=True)
+_CERTIFICATES = {
+    "one": CLOSED_FORM,
+    "1-D": CDF_TRANSPORT,
+    "line": LINE_TRANSPORT,
+    "radial": RADIAL_TRANSPORT,
+    "none": REFERENCE,
+}
 
 
-class Law:
+class Law(Problem):
     """Score, exact flow and samples of a law with components (weights, means, covs).
 
-    States have shape (*batch, D). Times are scalars of the schedule. Everything is computed in the number system of the
-    states: float16 to float64 in float64 and rounded once at the end, longdouble, mpmath, and, where nothing but
-    rational operations occurs (one component), Fractions and symbols.
+    Rational systems take one component; more need exp. Whether the flow is exact follows from the components' symmetry:
+    one Gaussian, one dimension, all means on a line with a common covariance across it, or one centre with isotropic
+    covariances.
     """
 
     _parts: tuple[Array, Array, Array]
@@ -74,55 +70,32 @@ class Law:
         found: Components = self._cache[key]
         return found
 
-    def model(self, schedule: Schedule) -> NoisePrediction:
-        """Return the exact noise prediction ``eps(z, t)`` under a schedule; the dtype of z is kept."""
-        return NoisePrediction(self, schedule)
+    def _symmetry(self, space: spaces.Space) -> Symmetry:
+        """Return what makes the flow exact: to a rounding of the parameters for floats, exactly in every other system."""
+        if len(self._parts[0]) == 1:
+            return Symmetry("one", [0])
+        rounded = isinstance(space, spaces.Numpy)
+        key = ("symmetry", rounded)
+        if key not in self._cache:
+            parts = self._in(spaces.FLOAT64) if rounded else tuple(map(exact_values, self._parts))
+            self._cache[key] = symmetry(*parts, slack=4 * float(np.finfo(np.float64).eps) if rounded else 0)
+        found: Symmetry = self._cache[key]
+        return found
 
-    def score(self, z: Any, t: Any, schedule: Schedule) -> Array:
-        """Return the gradient of the log density of the law at time t.
+    def _check_density(self, sigma: Any, t: object) -> None:
+        has_density(self._cov_name, self._parts[2], sigma, t)
 
-        Parameters
-        ----------
-        z
-            States, shape (*batch, D).
-        t
-            Time, a scalar.
-        schedule
-            Gives alpha(t) and sigma(t).
+    def _check_flow(self, begin: Times, end: Times, t_from: object, t_to: object, certificate: Certificate) -> None:
+        self._check_density(begin[1], t_from)
+        if certificate is not CLOSED_FORM:
+            self._check_density(end[1], t_to)
 
-        Returns
-        -------
-        array
-            Shape and dtype of z.
+    def _score_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
+        if isinstance(space, spaces.Numpy):
+            return float_score(z, alpha, sigma, self._components(space))
+        return generic_score(z, alpha, sigma, *self._in(space), space)
 
-        Raises
-        ------
-        ValueError
-            If the last axis of z is not D, or for atoms at sigma = 0.
-        TypeError
-            For complex or integer states, and for several components in a system without exp.
-        """
-        return self._scaled_score(z, t, schedule, noise=False)
-
-    def _scaled_score(self, z: Any, t: Any, schedule: Schedule, *, noise: bool) -> Array:
-        array, space = states(z, self.dimension)
-        with space.working():
-            alpha, sigma = marginal(schedule, t, space)
-            has_density(self._cov_name, self._parts[2], sigma, t)
-            flat = array.reshape(-1, self.dimension)
-            if isinstance(space, spaces.Numpy):
-                work = working_dtype(space)
-                score = float_score(flat.astype(work), work.type(alpha), work.type(sigma), self._components(space))
-            else:
-                score = generic_score(flat, alpha, sigma, *self._in(space), space)
-            with np.errstate(all="ignore"):
-                result = -sigma * score if noise else score
-                return result.astype(array.dtype).reshape(array.shape)
-
-    def sample(self, n: int, rng: np.random.Generator, t: Any = None, schedule: Schedule | None = None) -> Array:
-        """Return n independent draws, shape (n, D), float64: clean data, or z at time t when a schedule is given."""
-        if (t is None) != (schedule is None):
-            raise ValueError("sample takes t and schedule together: give both for noisy states, neither for clean data")
+    def _draw(self, n: int, rng: np.random.Generator) -> Array:
         law, weights = self._components(spaces.FLOAT64), self._in(spaces.FLOAT64)[0]
         k = rng.choice(len(weights), size=n, p=weights / weights.sum())
         noise = rng.standard_normal((n, self.dimension))
@@ -132,92 +105,37 @@ class Law:
             for j in np.unique(k):
                 x[k == j] = x[k == j] @ law.axes[j].T
         x += law.means[k] + law.centre
-        if schedule is None:
-            return x
-        alpha, sigma = marginal(schedule, t, spaces.FLOAT64)
-        return np.asarray(alpha * x + sigma * rng.standard_normal(x.shape))
+        return np.asarray(x)
 
     @property
     def flow_certificate(self) -> Certificate:
-        """How exact `flow` is; for a numerical reference the estimate comes with each `flow_certified`."""
-        if len(self._parts[0]) == 1:
-            return CLOSED_FORM
-        return CDF_TRANSPORT if self.dimension == 1 else REFERENCE
+        """How exact `flow` is on floats; for a numerical reference the estimate comes with each `flow_certified`."""
+        return self._certificate_in(spaces.FLOAT64)
 
-    def flow(self, z: Any, t_from: Any, t_to: Any, schedule: Schedule) -> Array:
-        """Return the states at t_to that the probability-flow ODE reaches from z at t_from.
+    def _certificate_in(self, space: spaces.Space) -> Certificate:
+        return _CERTIFICATES[self._symmetry(space).kind]
 
-        Parameters
-        ----------
-        z
-            Finite states at t_from, shape (*batch, D).
-        t_from, t_to
-            Times, in either order.
-        schedule
-            Gives alpha and sigma, and for a numerical reference also sigma_bar and time.
+    def _kind(self) -> str:
+        return f"D = {self.dimension} and K = {len(self._parts[0])} without a symmetry"
 
-        Returns
-        -------
-        array
-            Shape and dtype of z. `flow_certificate` says how exact it is.
+    def _moved(self, z: Array, begin: Times, end: Times, space: spaces.Space) -> Array:
+        found = self._symmetry(space)
+        parts = found.of(self._in(space))
+        if found.kind == "one":
+            return transports.closed(z, begin, end, parts, space)
+        if found.kind == "1-D":
+            return transports.cdf(z, begin, end, parts, space)
+        if found.kind == "radial":
+            return radial(z, begin, end, parts, space)
+        return transports.along_line(z, begin, end, parts, found.axis(space), space)
 
-        Raises
-        ------
-        ValueError
-            For NaN states, a last axis that is not D, and atoms at a time where sigma = 0.
-        TypeError
-            Where the number system has no square root or no cumulative distribution function.
-
-        Notes
-        -----
-        One component: mu + (S + s^2)^(1/2) (S + s_T^2)^(-1/2) (y - mu) in y = z/alpha, s = sigma/alpha, written in z so
-        that alpha = 0 is allowed. One dimension: conservation of the cumulative distribution function.
-        """
-        return np.asarray(self.flow_certified(z, t_from, t_to, schedule).z)
-
-    def flow_certified(
-        self, z: Any, t_from: Any, t_to: Any, schedule: Schedule, *, rtol: float = 1e-11
-    ) -> CertifiedFlow:
-        """Return the flow and the certificate of this computation; `rtol` concerns a numerical reference alone."""
-        array, space = states(z, self.dimension)
-        finite_states(array, space)
-        certificate = self.flow_certificate
-        if not certificate.exact:
-            for t in (t_from, t_to):
-                has_density(self._cov_name, self._parts[2], marginal(schedule, t, space)[1], t)
-            run = reference_flow(self.model(schedule), schedule, array, t_from, t_to, rtol=rtol)
-            return CertifiedFlow(run.z, Certificate("reference", f"{run.method}, {run.nfe} evaluations", run.error))
-        with space.working():
-            flat = array.reshape(-1, self.dimension)
-            begin, end = marginal(schedule, t_from, space), marginal(schedule, t_to, space)
-            has_density(self._cov_name, self._parts[2], begin[1], t_from)
-            if certificate is CDF_TRANSPORT:
-                has_density(self._cov_name, self._parts[2], end[1], t_to)
-                moved = transports.cdf(flat, begin, end, self._in(space), space)
-            else:
-                moved = transports.closed(flat, begin, end, self._in(space), space)
-            return CertifiedFlow(moved.astype(array.dtype).reshape(array.shape), certificate)
-
-    def flow_jacobian(self, z: Any, t_from: Any, t_to: Any, schedule: Schedule) -> Array:
-        """Return the derivative of `flow` by z, shape (*batch, D, D), where it has a closed form.
-
-        One component: the matrix of the closed form. One dimension: the ratio of the densities p(z) / p'(z').
-
-        Raises
-        ------
-        ValueError
-            For several components in several dimensions.
-        """
-        array, space = states(z, self.dimension)
-        if not self.flow_certificate.exact:
-            raise ValueError(f"D = {self.dimension} and K = {len(self._parts[0])}: no closed form, use D = 1 or K = 1")
-        moved = self.flow(array, t_from, t_to, schedule)
-        with space.working():
-            begin, end = marginal(schedule, t_from, space), marginal(schedule, t_to, space)
-            shape = (*array.shape, self.dimension)
-            if self.flow_certificate is CLOSED_FORM:
-                matrix = transports.closed_matrix(begin, end, self._in(space), space)
-                return np.broadcast_to(matrix, shape).astype(array.dtype)
-            old, new = array.reshape(-1, 1), moved.reshape(-1, 1)
-            ratio = transports.density_ratio(old, new, begin, end, self._in(space), space)
-            return ratio.astype(array.dtype).reshape(shape)
+    def _derivative(self, z: Array, moved: Array, begin: Times, end: Times, space: spaces.Space) -> Array:
+        found = self._symmetry(space)
+        parts = found.of(self._in(space))
+        if found.kind == "one":
+            return transports.closed_matrix(begin, end, parts, space)
+        if found.kind == "1-D":
+            return transports.density_ratio(z, moved, begin, end, parts, space)[:, :, None]
+        if found.kind == "radial":
+            return radial_derivative(z, begin, end, parts, space)
+        return transports.along_line_derivative(z, moved, begin, end, parts, found.axis(space), space)

@@ -11,7 +11,11 @@ from bdia_numerics.problems.law import Law
 
 @dataclass(frozen=True, eq=False)
 class GaussianMixture(Law):
-    """The mixture sum_k weights[k] N(means[k], covs[k]), with exact score, and exact flow in one dimension.
+    """The mixture sum_k weights[k] N(means[k], covs[k]), with exact score.
+
+    The flow is exact in one dimension, and in several if the means lie on a line along an eigenvector of every covariance
+    and the covariance across that line is common, or if all means are equal and the covariances isotropic. This is found
+    from the components, to a rounding of the parameters for floats and exactly in mpmath; `flow_certificate` says which.
 
     Parameters
     ----------

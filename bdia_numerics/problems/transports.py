@@ -22,11 +22,14 @@ _LONGDOUBLE_DIGITS = 25
 def closed(z: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -> Array:
     """Return the flow of one Gaussian, states (n, D); begin and end are (alpha, sigma)."""
     mean, cov = parts[1][0], parts[2][0]
-    centred = _real(z, space) - begin[0] * mean
+    return np.asarray(end[0] * mean + _stretched(z - begin[0] * mean, cov, begin, end, space))
+
+
+def _stretched(centred: Array, cov: Array, begin: Times, end: Times, space: spaces.Space) -> Array:
     if np.ndim(cov) < 2:
-        return np.asarray(end[0] * mean + _stretch(cov, begin, end, space) * centred)
-    values, vectors = _eigen(cov, space)
-    return np.asarray(end[0] * mean + (centred @ vectors * _stretch(values, begin, end, space)) @ vectors.T)
+        return np.asarray(_stretch(cov, begin, end, space) * centred)
+    values, vectors = root_vectors(cov, space)
+    return np.asarray((centred @ vectors * _stretch(values, begin, end, space)) @ vectors.T)
 
 
 def closed_matrix(begin: Times, end: Times, parts: Parts, space: spaces.Space) -> Array:
@@ -34,8 +37,37 @@ def closed_matrix(begin: Times, end: Times, parts: Parts, space: spaces.Space) -
     size, cov = parts[1].shape[1], parts[2][0]
     if np.ndim(cov) < 2:
         return np.asarray(np.eye(size, dtype=int) * _stretch(cov, begin, end, space))
-    values, vectors = _eigen(cov, space)
+    values, vectors = root_vectors(cov, space)
     return np.asarray((vectors * _stretch(values, begin, end, space)) @ vectors.T)
+
+
+def along_line(z: Array, begin: Times, end: Times, parts: Parts, axis: Array, space: spaces.Space) -> Array:
+    """Return the flow of a mixture whose means lie on a line along `axis`, a unit vector and a common eigenvector."""
+    centre, inner = parts[1][0], _along(parts, axis)
+    centred = z - begin[0] * centre
+    along = centred @ axis
+    across = centred - np.multiply.outer(along, axis)
+    moved = cdf(along[:, None], begin, end, inner, space)
+    return np.asarray(end[0] * centre + moved * axis + _stretched(across, parts[2][0], begin, end, space))
+
+
+def along_line_derivative(
+    z: Array, moved: Array, begin: Times, end: Times, parts: Parts, axis: Array, space: spaces.Space
+) -> Array:
+    """Return the derivative of `along_line`, shape (n, D, D), at states z that it moved."""
+    centre, inner = parts[1][0], _along(parts, axis)
+    old, new = (z - begin[0] * centre) @ axis, (moved - end[0] * centre) @ axis
+    ratio = density_ratio(old[:, None], new[:, None], begin, end, inner, space)
+    projector = np.multiply.outer(axis, axis)
+    across = closed_matrix(begin, end, parts, space) @ (np.eye(len(axis), dtype=int) - projector)
+    return np.asarray(ratio[:, :, None] * projector + across)
+
+
+def _along(parts: Parts, axis: Array) -> Parts:
+    """Return the 1-D mixture along an axis, positions taken from the first mean."""
+    weights, means, covs = parts
+    variances = covs @ axis @ axis if covs.ndim == 3 else covs @ (axis * axis) if covs.ndim == 2 else covs
+    return weights, ((means - means[0]) @ axis)[:, None], variances
 
 
 def _stretch(variance: Any, begin: Times, end: Times, space: spaces.Space) -> Any:
@@ -45,16 +77,11 @@ def _stretch(variance: Any, begin: Times, end: Times, space: spaces.Space) -> An
     return space.sqrt(new / old)
 
 
-def _eigen(cov: Array, space: spaces.Space) -> tuple[Array, Array]:
+def root_vectors(cov: Array, space: spaces.Space) -> tuple[Array, Array]:
+    """Return eigenvalues and eigenvectors for a root of a covariance matrix; TypeError in exact systems."""
     if space.exact:
         raise TypeError(f"the square root of a covariance matrix is not rational: use MPMath, not {space.name}")
     return eigen(cov, space)
-
-
-def _real(z: Array, space: spaces.Space) -> Array:
-    if isinstance(space, spaces.Numpy):
-        return z.astype(np.longdouble if space.dtype == np.longdouble else np.float64)
-    return z
 
 
 def cdf(z: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -> Array:
@@ -64,7 +91,7 @@ def cdf(z: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -
     """
     if isinstance(space, spaces.Numpy) and space.dtype != np.longdouble:
         return transport(z[:, 0].astype(np.float64), _marginal(parts, begin), _marginal(parts, end))[:, None]
-    digits = _digits(space)
+    digits = digits_of(space)
     wide, source, target = _widened(z, parts, begin, end, digits)
     floats = (np.asarray(part, dtype=np.float64) for part in parts)
     weights, means, covs = floats
@@ -83,7 +110,7 @@ def density_ratio(z: Array, moved: Array, begin: Times, end: Times, parts: Parts
         old = log_density(_marginal(parts, begin), z[:, 0].astype(np.float64))
         new = log_density(_marginal(parts, end), moved[:, 0].astype(np.float64))
         return np.asarray(np.exp(old - new))[:, None]
-    digits = _digits(space)
+    digits = digits_of(space)
     with digits.working():
         wide, source, target = _widened(z, parts, begin, end, digits)
         images = [digits.number(exact(x)) for x in moved[:, 0]]
@@ -91,7 +118,8 @@ def density_ratio(z: Array, moved: Array, begin: Times, end: Times, parts: Parts
     return space.array([x if space == digits else exact(x) for x in ratios])[:, None]
 
 
-def _digits(space: spaces.Space) -> spaces.MPMath:
+def digits_of(space: spaces.Space) -> spaces.MPMath:
+    """Return the mpmath precision in which states beyond float64 are moved; TypeError for exact systems."""
     if isinstance(space, spaces.MPMath):
         return space
     if isinstance(space, spaces.Numpy):

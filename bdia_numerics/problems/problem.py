@@ -1,0 +1,205 @@
+"""What every law here offers: score, noise prediction, draws, exact flow, its derivative and its certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from bdia_numerics import spaces
+from bdia_numerics.problems.certificate import Certificate, CertifiedFlow
+from bdia_numerics.problems.checks import finite_states, marginal, states, working_dtype
+from bdia_numerics.problems.reference import reference_flow
+
+Array = np.ndarray[Any, Any]
+Times = tuple[Any, Any]
+
+
+class Schedule(Protocol):
+    """What a law asks of a schedule."""
+
+    def alpha(self, t: Any, /) -> Any: ...
+    def sigma(self, t: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class NoisePrediction:
+    """The exact eps of a law under a schedule: eps = -sigma score."""
+
+    law: Problem
+    schedule: Any
+    prediction = "eps"
+
+    def __call__(self, z: Any, t: Any) -> Array:
+        """Return eps(z, t), shape and dtype of z."""
+        return self.law._scaled_score(z, t, self.schedule, noise=True)
+
+
+class Problem:
+    """A law with exact score, and with its exact flow where `flow_certificate` says so.
+
+    States have shape (*batch, D). Times are scalars of the schedule. Everything is computed in the number system of the
+    states: float16 to float64 in float64 and rounded once at the end, longdouble, mpmath, and Fractions and symbols where
+    nothing but rational operations occurs.
+
+    A law says what it is by `dimension`, `flow_certificate`, `_score_at`, `_draw`, and, if its flow is exact, `_moved`
+    and `_derivative`; these see flat states (n, D) and the noise levels (alpha, sigma).
+    """
+
+    @property
+    def dimension(self) -> int:
+        """D, the length of a state."""
+        raise NotImplementedError
+
+    @property
+    def flow_certificate(self) -> Certificate:
+        """How exact `flow` is; for a numerical reference the estimate comes with each `flow_certified`."""
+        raise NotImplementedError
+
+    def model(self, schedule: Schedule) -> NoisePrediction:
+        """Return the exact noise prediction ``eps(z, t)`` under a schedule; the dtype of z is kept."""
+        return NoisePrediction(self, schedule)
+
+    def score(self, z: Any, t: Any, schedule: Schedule) -> Array:
+        """Return the gradient of the log density of the law at time t.
+
+        Parameters
+        ----------
+        z
+            States, shape (*batch, D).
+        t
+            Time, a scalar.
+        schedule
+            Gives alpha(t) and sigma(t).
+
+        Returns
+        -------
+        array
+            Shape and dtype of z.
+
+        Raises
+        ------
+        ValueError
+            If the last axis of z is not D, or where there is no density (atoms at sigma = 0).
+        TypeError
+            For complex or integer states, and in a system without the functions that the score needs.
+        """
+        return self._scaled_score(z, t, schedule, noise=False)
+
+    def _scaled_score(self, z: Any, t: Any, schedule: Schedule, *, noise: bool) -> Array:
+        array, space = states(z, self.dimension)
+        with space.working():
+            alpha, sigma = marginal(schedule, t, space)
+            self._check_density(sigma, t)
+            flat = array.reshape(-1, self.dimension)
+            if isinstance(space, spaces.Numpy):
+                work = working_dtype(space)
+                score = self._score_at(flat.astype(work), work.type(alpha), work.type(sigma), space)
+            else:
+                score = self._score_at(flat, alpha, sigma, space)
+            with np.errstate(all="ignore"):
+                result = -sigma * score if noise else score
+                return result.astype(array.dtype).reshape(array.shape)
+
+    def sample(self, n: int, rng: np.random.Generator, t: Any = None, schedule: Schedule | None = None) -> Array:
+        """Return n independent draws, shape (n, D), float64: clean data, or z at time t when a schedule is given."""
+        if (t is None) != (schedule is None):
+            raise ValueError("sample takes t and schedule together: give both for noisy states, neither for clean data")
+        x = self._draw(n, rng)
+        if schedule is None:
+            return x
+        alpha, sigma = marginal(schedule, t, spaces.FLOAT64)
+        return np.asarray(alpha * x + sigma * rng.standard_normal(x.shape))
+
+    def flow(self, z: Any, t_from: Any, t_to: Any, schedule: Schedule) -> Array:
+        """Return the states at t_to that the probability-flow ODE reaches from z at t_from.
+
+        Parameters
+        ----------
+        z
+            Finite states at t_from, shape (*batch, D).
+        t_from, t_to
+            Times, in either order.
+        schedule
+            Gives alpha and sigma, and for a numerical reference also sigma_bar and time.
+
+        Returns
+        -------
+        array
+            Shape and dtype of z. `flow_certificate` says how exact it is.
+
+        Raises
+        ------
+        ValueError
+            For NaN states, a last axis that is not D, and times without a density (atoms at sigma = 0).
+        TypeError
+            Where the number system lacks the functions of the flow.
+        """
+        return np.asarray(self.flow_certified(z, t_from, t_to, schedule).z)
+
+    def flow_certified(
+        self, z: Any, t_from: Any, t_to: Any, schedule: Schedule, *, rtol: float = 1e-11
+    ) -> CertifiedFlow:
+        """Return the flow and the certificate of this computation; `rtol` concerns a numerical reference alone."""
+        array, space = states(z, self.dimension)
+        finite_states(array, space)
+        certificate = self._certificate_in(space)
+        with space.working():
+            begin, end = marginal(schedule, t_from, space), marginal(schedule, t_to, space)
+            self._check_flow(begin, end, t_from, t_to, certificate)
+            if certificate.exact:
+                moved = self._moved(_wide(array.reshape(-1, self.dimension), space), begin, end, space)
+                return CertifiedFlow(moved.astype(array.dtype).reshape(array.shape), certificate)
+        run = reference_flow(self.model(schedule), schedule, array, t_from, t_to, rtol=rtol)
+        return CertifiedFlow(run.z, Certificate("reference", f"{run.method}, {run.nfe} evaluations", run.error))
+
+    def flow_jacobian(self, z: Any, t_from: Any, t_to: Any, schedule: Schedule) -> Array:
+        """Return the derivative of `flow` by z, shape (*batch, D, D), where it has a closed form.
+
+        Raises
+        ------
+        ValueError
+            Where the flow is no closed form and no transport of a distribution function.
+        """
+        array, space = states(z, self.dimension)
+        finite_states(array, space)
+        certificate = self._certificate_in(space)
+        if not certificate.exact:
+            raise ValueError(f"{self._kind()}: the flow has no closed form, so its derivative has none either")
+        with space.working():
+            begin, end = marginal(schedule, t_from, space), marginal(schedule, t_to, space)
+            self._check_flow(begin, end, t_from, t_to, certificate)
+            flat = _wide(array.reshape(-1, self.dimension), space)
+            slopes = self._derivative(flat, self._moved(flat, begin, end, space), begin, end, space)
+            return np.broadcast_to(slopes, (*flat.shape, self.dimension)).astype(array.dtype).reshape(*array.shape, -1)
+
+    def _kind(self) -> str:
+        return f"{type(self).__name__} with D = {self.dimension}"
+
+    def _certificate_in(self, space: spaces.Space) -> Certificate:
+        return self.flow_certificate
+
+    def _check_density(self, sigma: Any, t: object) -> None:
+        """Raise ValueError at a time without a score."""
+
+    def _check_flow(self, begin: Times, end: Times, t_from: object, t_to: object, certificate: Certificate) -> None:
+        """Raise ValueError at times between which there is no flow."""
+        for (_, sigma), t in ((begin, t_from), (end, t_to)):
+            self._check_density(sigma, t)
+
+    def _score_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
+        raise NotImplementedError
+
+    def _draw(self, n: int, rng: np.random.Generator) -> Array:
+        raise NotImplementedError
+
+    def _moved(self, z: Array, begin: Times, end: Times, space: spaces.Space) -> Array:
+        raise NotImplementedError
+
+    def _derivative(self, z: Array, moved: Array, begin: Times, end: Times, space: spaces.Space) -> Array:
+        raise NotImplementedError
+
+
+def _wide(z: Array, space: spaces.Space) -> Array:
+    return z.astype(working_dtype(space)) if isinstance(space, spaces.Numpy) else z

@@ -1,0 +1,187 @@
+"""The exact flow of a mixture of isotropic Gaussians with one centre.
+
+Directions from the centre stay. The radius is that of a mixture of chi distributions, F(r) = sum_k w_k P(D/2, r^2/(2 v_k))
+with the regularised lower incomplete gamma function P, and the flow solves F'(r') = F(r); on the upper half the survival
+function takes the place of F. Both enter by their logarithms.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import spaces
+from bdia_numerics.problems.cdf_exact import increasing_root
+from bdia_numerics.problems.checks import exact
+from bdia_numerics.problems.monotone import solve_increasing
+from bdia_numerics.problems.transports import digits_of
+
+Array = np.ndarray[Any, Any]
+Times = tuple[Any, Any]
+Parts = tuple[Array, Array, Array]
+
+_TINY = 1e-280
+_TERMS = 400
+_GUARD = 15
+
+
+def radial(z: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -> Array:
+    """Return the flow of a mixture with one centre and isotropic covariances, states (n, D)."""
+    weights, centre, old, new = _levels(begin, end, parts)
+    centred = z - begin[0] * centre
+    scales = _scales(centred, weights, old, new, space)
+    return np.asarray(end[0] * centre + scales[:, None] * centred)
+
+
+def radial_derivative(z: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -> Array:
+    """Return the derivative of `radial`, shape (n, D, D).
+
+    It is r'/r across the radius and, along it, the ratio of the densities of z over (r'/r)^(D-1).
+    """
+    weights, centre, old, new = _levels(begin, end, parts)
+    centred, size = z - begin[0] * centre, z.shape[1]
+    scales, squares = _scales(centred, weights, old, new, space), (centred * centred).sum(axis=1)
+    logs = _log_density(squares, weights, old, size, space) - _log_density(
+        squares * scales**2, weights, new, size, space
+    )
+    lengthwise = space.exp(logs - (size - 1) * space.log(scales)) - scales
+    # At the centre both are equal, and any direction will do.
+    lengths = squares + (squares == 0)
+    along = np.einsum("ni,nj->nij", centred, centred) * (lengthwise / lengths)[:, None, None]
+    return np.asarray(scales[:, None, None] * np.eye(size, dtype=int) + along)
+
+
+def _levels(begin: Times, end: Times, parts: Parts) -> tuple[Array, Array, Array, Array]:
+    """Return weights, centre, and the variances at both times."""
+    weights, means, covs = parts
+    variances = covs.reshape(len(weights), -1)[:, 0]
+    old, new = (alpha * alpha * variances + sigma * sigma for alpha, sigma in (begin, end))
+    return weights, means[0], old, new
+
+
+def _log_density(squares: Array, weights: Array, v: Array, size: int, space: spaces.Space) -> Array:
+    """Return the logarithm of the density of z, but for a constant, at squared radii (n,)."""
+    half = space.number(size) / 2
+    exponents = space.log(weights) - half * space.log(v) - np.multiply.outer(squares, 1 / (2 * v))
+    top = exponents.max(axis=1)
+    return np.asarray(top + space.log(space.exp(exponents - top[:, None]).sum(axis=1)))
+
+
+def _scales(centred: Array, weights: Array, old: Array, new: Array, space: spaces.Space) -> Array:
+    """Return r'/r for states (n, D)."""
+    size = centred.shape[1]
+    if not (isinstance(space, spaces.Numpy) and space.dtype != np.longdouble):
+        return _exact_scales(centred, weights, old, new, digits_of(space), space)
+    radius = np.sqrt((centred * centred).sum(axis=1))
+    # At the centre F(r) ~ r^D sum_k w_k v_k^(-D/2).
+    result = np.full(len(radius), np.exp((_log_power(weights, old, size) - _log_power(weights, new, size)) / size))
+    away = radius > 0
+    radius = radius[away]
+    lower, upper = _log_tails(radius, weights, old, size)
+    below = lower <= upper
+    level = np.where(below, lower, upper)
+
+    def gap(log_radius: Array, level: Array, below: Array) -> Array:
+        lower, upper = _log_tails(np.exp(log_radius), weights, new, size)
+        return np.where(below, lower - level, level - upper)
+
+    # A component alone would move r to r (v'/v)^(1/2); the mixture moves it to between the extremes.
+    stretches = np.log(new / old) / 2
+    start = np.log(radius)
+    found = solve_increasing(gap, start + stretches.min(), start + stretches.max(), level, below)
+    result[away] = np.exp(found - start)
+    return result
+
+
+def _log_power(weights: Array, v: Array, size: int) -> Any:
+    logs = np.log(weights) - size / 2 * np.log(v)
+    return logs.max() + np.log(np.exp(logs - logs.max()).sum())
+
+
+def _log_tails(radius: Array, weights: Array, v: Array, size: int) -> tuple[Array, Array]:
+    """Return log F and log(1 - F) of the radius, shape (n,)."""
+    lower, upper = _log_gamma_tails(size / 2, (radius * radius)[:, None] / (2 * v))
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(weights)
+    return np.logaddexp.reduce(log_weights + lower, axis=1), np.logaddexp.reduce(log_weights + upper, axis=1)
+
+
+def _log_gamma_tails(a: float, x: Array) -> tuple[Array, Array]:
+    """Return the logarithms of both regularised incomplete gamma functions, where they underflow, too."""
+    from scipy.special import gammainc, gammaincc, gammaln
+
+    with np.errstate(all="ignore"):
+        logs = [np.log(gammainc(a, x)), np.log(gammaincc(a, x))]
+        shape = a * np.log(x) - x - gammaln(a)
+    for k, (tail, rest) in enumerate(((gammainc, _series), (gammaincc, _fraction))):
+        small = (tail(a, x) < _TINY) & (x > 0)
+        if small.any():
+            logs[k][small] = shape[small] + np.log(rest(a, x[small]))
+    return logs[0], logs[1]
+
+
+def _series(a: float, x: Array) -> Array:
+    """Return P(a, x) Gamma(a) exp(x) / x^a for x well below a, a sum of positive terms."""
+    term = np.full_like(x, 1 / a)
+    total = term.copy()
+    for n in range(1, _TERMS):
+        term = term * x / (a + n)
+        total += term
+    return total
+
+
+def _fraction(a: float, x: Array) -> Array:
+    """Return Q(a, x) Gamma(a) exp(x) / x^a for x well above a, by the continued fraction from its far end."""
+    rest = np.zeros_like(x)
+    for n in range(_TERMS, 0, -1):
+        rest = n * (a - n) / (x + 2 * n + 1 - a + rest)
+    return np.asarray(1 / (x + 1 - a + rest))
+
+
+def _exact_scales(
+    centred: Array, weights: Array, old: Array, new: Array, digits: spaces.MPMath, space: spaces.Space
+) -> Array:
+    size = centred.shape[1]
+    result = []
+    with spaces.MPMath(digits.dps + _GUARD).working():
+        wide = [[digits.number(exact(x)) for x in row] for row in (weights, old, new)]
+        for state in centred:
+            numbers = [digits.number(exact(x)) for x in state]
+            scale = _exact_scale(sum(x * x for x in numbers), wide, size, digits.dps)
+            result.append(scale)
+    with digits.working():
+        return space.array([x if space == digits else exact(+x) for x in result])
+
+
+def _exact_scale(square: Any, levels: list[list[Any]], size: int, dps: int) -> Any:
+    from mpmath import mp
+
+    weights, old, new = levels
+    a = mp.mpf(size) / 2
+    if square == 0:
+        powers = [sum(w / v**a for w, v in zip(weights, level, strict=True)) for level in (old, new)]
+        return mp.root(powers[0] / powers[1], size)
+
+    def tails(square: Any, level: list[Any]) -> tuple[Any, Any, Any]:
+        """Return F, 1 - F and r dF/dr."""
+        x = [square / (2 * v) for v in level]
+        lower, upper = (
+            sum(w * mp.gammainc(a, *ends(y), regularized=True) for w, y in zip(weights, x, strict=True))
+            for ends in (lambda y: (0, y), lambda y: (y,))
+        )
+        return lower, upper, sum(2 * w * y**a * mp.exp(-y) for w, y in zip(weights, x, strict=True)) / mp.gamma(a)
+
+    lower, upper, _ = tails(square, old)
+
+    def gap(radius: Any) -> tuple[Any, Any]:
+        new_lower, new_upper, density = tails(radius * radius, new)
+        if lower < upper:
+            return mp.log(new_lower / lower), density / (radius * new_lower)
+        return mp.log(upper / new_upper), density / (radius * new_upper)
+
+    radius = mp.sqrt(square)
+    stretches = [mp.sqrt(n / o) for n, o in zip(new, old, strict=True)]
+    low, high = radius * min(stretches), radius * max(stretches)
+    reach = (high - low) / 2 + high / 10**9
+    return increasing_root(gap, (low + high) / 2, reach, mp.mpf(10) ** (-dps - _GUARD // 2)) / radius

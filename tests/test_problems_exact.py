@@ -1,0 +1,271 @@
+"""Laws with exact flows: lines, one centre, uniform, products, guided Gaussians; in floats, longdouble and mpmath."""
+
+from fractions import Fraction
+
+import exact_checks as checks
+import mpmath
+import numpy as np
+import pytest
+from problem_checks import EPS, FLOW, plant
+from scipy import stats
+
+from bdia_numerics.problems import Empirical, Gaussian, GaussianMixture, GuidedGaussians, Product, Uniform
+
+
+@pytest.mark.parametrize("name", checks.LAWS)
+def test_flow_solves_the_ode(name):
+    law = checks.LAWS[name]
+    assert law.flow_certificate.exact
+    checks.check_flow(law, 0.875, 0.125)
+
+
+@pytest.mark.parametrize("name", checks.LAWS)
+def test_jacobian_is_the_derivative(name):
+    checks.check_jacobian(checks.LAWS[name], 0.25, 0.75)
+
+
+@pytest.mark.parametrize("name", checks.LAWS)
+def test_flows_compose(name):
+    """From s to r and from r to t is from s to t; there and back is the identity."""
+    law = checks.LAWS[name]
+    z = checks.states(law)
+    through = law.flow(law.flow(z, 0.875, 0.5, FLOW), 0.5, 0.125, FLOW)
+    np.testing.assert_allclose(through, law.flow(z, 0.875, 0.125, FLOW), rtol=0, atol=60 * EPS * abs(through).max())
+    back = law.flow(through, 0.125, 0.875, FLOW)
+    # Ratios of standard deviations up to 7 (its 7.5-fold power for guidance) enlarge roundings on the way back.
+    np.testing.assert_allclose(back, z, rtol=0, atol=2000 * EPS)
+
+
+@pytest.mark.parametrize("z", [0.0, 1e-9, 0.3, 1.0, 3.0, 20.0, 39.0])
+@pytest.mark.parametrize("t", [1 - 2.0**-30, 1 - 2.0**-8, 0.75, 0.25, 2.0**-6, 2.0**-12])
+def test_uniform_score(z, t):
+    """Narrow and wide against the noise, inside, at the edge and 40 sigma out. Kills: no Gauss's rule, no scaled erfc."""
+    checks.check_uniform_score(Uniform([-1.0], [1.0]), np.array([[z], [-z]]), t)
+
+
+@pytest.mark.parametrize("times", [(0.875, 0.0625), (0.0625, 0.75), (1 - 2.0**-20, 0.5), (1.0, 0.125), (0.5, 1.0)])
+def test_uniform_digits(times):
+    inside = np.linspace(-0.9, 1.2, 8) if times[0] < 0.1 else np.linspace(-30, 30, 8)
+    # Thirty sigma out the exponents are 450 to 1800, each with some roundings.
+    checks.check_digits(Uniform([-1.0], [1.5]), *times, inside[:, None], most=16, slope=8000)
+
+
+def test_uniform_flow_from_and_to_the_data():
+    law = Uniform([-1.0, 0.0], [1.0, 4.0])
+    x = np.array([[-0.999, 1.0], [0.0, 3.5], [0.25, 2.0]])
+    z = law.flow(x, 0.0, 0.5, FLOW)
+    np.testing.assert_allclose(law.flow(z, 0.5, 0.0, FLOW), x, rtol=0, atol=8 * EPS)
+    far = law.flow(np.array([[50.0, -50.0]]), 0.5, 0.0, FLOW)
+    np.testing.assert_array_equal(far, [[1.0, 0.0]])
+    # At alpha = 0 the law is unit noise, so x is the centre plus a length times Phi - 1/2.
+    noise = np.array([[0.5, -1.25]])
+    expected = np.array([0.0, 2.0]) + np.array([2.0, 4.0]) * (stats.norm.cdf(noise) - 0.5)
+    np.testing.assert_allclose(law.flow(noise, 1.0, 0.0, FLOW), expected, rtol=0, atol=8 * EPS)
+
+
+def test_radial_digits():
+    law = GaussianMixture([0.25, 0.75], [[1.0, 2.0, 3.0]] * 2, [0.0625, 1.0])
+    z = np.array([[1.0, 0.5, 0.25], [0.125, 0.25, 0.375], [4.0, -3.0, 1.0]])
+    checks.check_digits(law, 0.875, 0.0625, z, most=60)
+
+
+def test_radial_tails():
+    """Kills: incomplete gamma functions that underflow."""
+    checks.check_radial_tails()
+
+
+def test_line_digits():
+    tilted = [[Fraction(52, 100), Fraction(36, 100)], [Fraction(36, 100), Fraction(73, 100)]]
+    law = GaussianMixture([0.25, 0.75], [[0, 0], [4, -3]], [tilted, tilted])
+    assert law.flow_certificate.kind == "CDF transport"
+    z = np.array([[1.0, 0.5], [-0.25, 2.0]])
+    checks.check_digits(law, 0.875, 0.125, z, most=40)
+
+
+def test_product_and_guidance_in_mpmath():
+    turn = [[Fraction(3, 5), Fraction(-4, 5)], [Fraction(4, 5), Fraction(3, 5)]]
+    z = np.array([[1.0, 0.5], [-0.25, 2.0]])
+    checks.check_digits(Product([Uniform([0], [1]), Gaussian([2], 1)], turn), 0.875, 0.125, z, most=40)
+    for cond, uncond in (((1, 2), (0, 1)), ((1, 2), (1, 2))):
+        covs = ([2, 3], [2, 3]) if cond != uncond else ([2, 3], [1, 4])
+        law = GuidedGaussians(Gaussian(cond, covs[0]), Gaussian(uncond, covs[1]), Fraction(5, 2))
+        checks.check_digits(law, 0.875, 0.125, z, most=40)
+
+
+def test_float32_and_longdouble():
+    for law in (checks.LAWS["radial"], checks.LAWS["box"]):
+        z = checks.states(law).astype(np.float32)
+        found = law.flow(z, 0.875, 0.125, FLOW)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, law.flow(z.astype(float), 0.875, 0.125, FLOW).astype(np.float32))
+        wide = law.flow(z[:2].astype(np.longdouble), 0.875, 0.125, FLOW)
+        assert wide.dtype == np.longdouble
+        np.testing.assert_allclose(wide, found[:2], rtol=1e-6)
+
+
+def test_semigroup():
+    checks.check_semigroup()
+
+
+def test_guided_model():
+    checks.check_guided_model()
+
+
+def test_guided_law_is_that_of_pushed_noise():
+    law = checks.LAWS["guided, equal means, negative scale"]
+    x = law.sample(40000, np.random.default_rng(11))
+    variances = np.array([0.3, 2.0]) ** -1.5 * 0.5**2.5
+    # Standard errors of variances and means are below 1.5 percent and 0.02 here; four of them.
+    np.testing.assert_allclose(x.var(axis=0), variances, rtol=0.03)
+    np.testing.assert_allclose(x.mean(axis=0), [1, 2], atol=0.04)
+
+
+@pytest.mark.parametrize("name", ["line, matrices", "radial", "box", "product"])
+def test_pushed_noise_has_the_law(name):
+    """Draws at a time and noise pushed there agree in each coordinate and in the radius (Kolmogorov and Smirnov)."""
+    law = checks.LAWS[name]
+    rng = np.random.default_rng(12)
+    drawn = law.sample(4000, rng, 0.125, FLOW)
+    pushed = law.flow(rng.standard_normal((4000, law.dimension)), 1.0, 0.125, FLOW)
+    for a, b in [*zip(drawn.T, pushed.T, strict=True), (np.linalg.norm(drawn, axis=1), np.linalg.norm(pushed, axis=1))]:
+        # 1e-4: one seed in a thousand fails by chance; this one passes.
+        assert stats.ks_2samp(a, b).pvalue > 1e-4
+
+
+def test_symmetry_is_exact_in_mpmath():
+    """0.1, 0.2 and 0.3 are on a line up to their rounding, which counts in mpmath."""
+    law = checks.LAWS["line, rounded literals"]
+    with mpmath.workdps(30), pytest.raises(TypeError, match="float states"):
+        law.flow(checks.to_mp(np.zeros((1, 2))), Fraction(1, 2), Fraction(1, 4), FLOW)
+
+
+@pytest.mark.parametrize(
+    ("weights", "means", "covs"),
+    [
+        ([0.5, 0.25, 0.25], [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [0.25] * 3),
+        ([0.5, 0.5], [[0.0, 0.0], [1.0, 0.0]], [0.25, 0.5]),
+        ([0.5, 0.5], [[0.0, 0.0], [1.0, 1.0]], [[0.25, 0.5]] * 2),
+        ([0.5, 0.5], [[0.0, 0.0], [1.0, 1.0]], [[0.25, 0.25], [0.5, 0.25]]),
+        ([0.5, 0.5], [[0.0, 0.0], [0.0, 0.0]], [[0.25, 0.5], [0.5, 1.0]]),
+        ([0.5, 0.5], [[0.0, 0.0], [1.0, 0.0]], [[[1.0, 0.5], [0.5, 1.0]]] * 2),
+        ([0.5, 0.5], [[0.0, 0.0], [1.0, 1.0]], [[[1.0, 0.5], [0.5, 1.0]], [[1.0, 0.25], [0.25, 1.0]]]),
+    ],
+)
+def test_what_has_no_symmetry_is_a_reference(weights, means, covs):
+    """Not on a line, no common covariance across it, no eigenvector; nearly so is not so."""
+    law = GaussianMixture(weights, means, covs)
+    assert law.flow_certificate.kind == "reference"
+    tilted = GuidedGaussians(Gaussian([0.0, 0.0], [1.0, 2.0]), Gaussian([0.0, 0.0], [[1.0, 0.5], [0.5, 1.0]]), 2)
+    assert tilted.flow_certificate.kind == "reference"
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "call"),
+    [
+        (ValueError, "low=1.0 is not below high=1.0", lambda: Uniform([0.0, 1.0], [1.0, 1.0])),
+        (ValueError, r"low has shape \(\)", lambda: Uniform(0.0, 1.0)),
+        (ValueError, "high contains inf", lambda: Uniform([0.0], [np.inf])),
+        (ValueError, "sigma.* is 0", lambda: Uniform([0.0], [1.0]).score(np.zeros((1, 1)), 0.0, FLOW)),
+        (ValueError, "outside the open box", lambda: Uniform([0.0], [1.0]).flow(np.full((1, 1), 2.0), 0.0, 0.5, FLOW)),
+        (TypeError, "not rational", lambda: Uniform([0], [1]).score(np.array([[Fraction(1)]]), Fraction(1, 2), FLOW)),
+        (TypeError, r"factors\[0\] is a float", lambda: Product([1.0])),
+        (ValueError, "factors is empty", lambda: Product([])),
+        (ValueError, "basis has shape", lambda: Product([Gaussian([0.0])], [[1.0, 0.0]])),
+        (ValueError, "misses orthonormality", lambda: Product([Gaussian([0.0])], [[1.001]])),
+        (TypeError, "cond is a Uniform", lambda: GuidedGaussians(Uniform([0.0], [1.0]), Gaussian([0.0]))),
+        (ValueError, "cond has D = 1", lambda: GuidedGaussians(Gaussian([0.0]), Gaussian([0.0, 1.0]))),
+        (ValueError, "scale=", lambda: GuidedGaussians(Gaussian([0.0]), Gaussian([1.0]), [1.0, 2.0])),
+        (ValueError, "scale contains nan", lambda: GuidedGaussians(Gaussian([0.0]), Gaussian([1.0]), np.nan)),
+        (
+            ValueError,
+            "no known law",
+            lambda: GuidedGaussians(Gaussian([0.0]), Gaussian([1.0], 2)).sample(3, np.random.default_rng(0)),
+        ),
+        (
+            ValueError,
+            "no closed form",
+            lambda: GuidedGaussians(Gaussian([0.0]), Gaussian([1.0], 2)).flow_jacobian(
+                np.zeros((1, 1)), 0.5, 0.25, FLOW
+            ),
+        ),
+        (ValueError, "variance 0", lambda: Product([Empirical([[0.0]])]).score(np.zeros((1, 1)), 0.0, FLOW)),
+    ],
+)
+def test_bad_input_is_one_clear_line(error, words, call):
+    with pytest.raises(error, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_float_rotation_is_refused_in_mpmath():
+    with mpmath.workdps(30), pytest.raises(ValueError, match="Fractions for runs in mpmath"):
+        checks.LAWS["product"].score(checks.to_mp(np.zeros((1, 4))), Fraction(1, 2), FLOW)
+
+
+def narrow():
+    checks.check_uniform_score(Uniform([-1.0], [1.0]), np.array([[0.3], [3.0]]), 1 - 2.0**-30)
+
+
+# (module, text, planted error, check that must fail)
+MUTANTS = {
+    "no Gauss's rule": ("uniform_flow", "narrow = (h < 1) & (x * h < 4)", "narrow = h < 0", narrow),
+    "chi of a wrong number of freedoms": (
+        "radial_flow",
+        "_log_gamma_tails(size / 2,",
+        "_log_gamma_tails((size + 1) / 2,",
+        lambda: checks.check_flow(checks.LAWS["radial"], 0.875, 0.125),
+    ),
+    "no series": ("radial_flow", "_TINY = 1e-280", "_TINY = 0.0", checks.check_radial_tails),
+    "centre moved at the old alpha": (
+        "radial_flow",
+        "end[0] * centre",
+        "begin[0] * centre",
+        lambda: checks.check_flow(checks.LAWS["radial"], 0.875, 0.125),
+    ),
+    "density ratio without the volume": (
+        "radial_flow",
+        "(size - 1) * space.log(scales)",
+        "0 * space.log(scales)",
+        lambda: checks.check_jacobian(checks.LAWS["radial"], 0.25, 0.75),
+    ),
+    "variances across along the line": (
+        "transports",
+        "covs @ axis @ axis if",
+        "covs[:, 0, 0] if",
+        lambda: checks.check_flow(checks.LAWS["line, matrices"], 0.875, 0.125),
+    ),
+    "basis transposed": (
+        "product",
+        "z if axes is None else z @ axes\n",
+        "z if axes is None else z @ axes.T\n",
+        lambda: checks.check_flow(checks.LAWS["product"], 0.875, 0.125),
+    ),
+    "guidance without 1 - w": (
+        "guided",
+        "(self.uncond, 1 - w)",
+        "(self.uncond, w)",
+        lambda: checks.check_flow(checks.LAWS["guided, equal means"], 0.875, 0.125),
+    ),
+    "guided mean from the wrong law": (
+        "guided",
+        "base + self._value(space) * (other - base)",
+        "other + self._value(space) * (base - other)",
+        checks.check_guided_model,
+    ),
+    "covariances across not compared": (
+        "symmetry",
+        "return common or _small",
+        "return True or _small",
+        lambda: test_what_has_no_symmetry_is_a_reference(
+            [0.5, 0.5], [[0.0, 0.0], [0.0, 0.0]], [[0.25, 0.5], [0.5, 1.0]]
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_planted_errors_are_caught(mutant, monkeypatch):
+    module, text, error, check = MUTANTS[mutant]
+    plant(monkeypatch, module, text, error)
+    with pytest.raises((AssertionError, ArithmeticError)):
+        check()
