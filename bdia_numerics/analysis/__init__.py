@@ -1,4 +1,5 @@
-"""Analysis of solvers on a grid: how perturbations grow, and which number system a round trip needs."""
+"""Analysis of solvers on a grid: how perturbations grow, which number system a round trip needs, and the
+symplectic structure of its steps."""
 
 from __future__ import annotations
 
@@ -9,16 +10,24 @@ from bdia_numerics.analysis.amplification import (
     gaussian_jacobian,
     worst_amplification,
 )
+from bdia_numerics.analysis.gradient_field import Asymmetry, asymmetry, model_jacobian
 from bdia_numerics.analysis.precision import Requirement, RoundTripError, required_dtype, round_trip_error
+from bdia_numerics.analysis.symplectic import SymplecticDefect, step_determinants, symplectic_defect
 
 __all__ = [
     "Amplification",
+    "Asymmetry",
     "Requirement",
     "RoundTripError",
+    "SymplecticDefect",
     "WorstCase",
     "amplification",
+    "asymmetry",
     "gaussian_jacobian",
+    "model_jacobian",
     "required_dtype",
     "round_trip_error",
+    "step_determinants",
+    "symplectic_defect",
     "worst_amplification",
 ]

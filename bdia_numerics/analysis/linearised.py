@@ -85,11 +85,11 @@ class Row:
     """
 
     target: int
-    terms: tuple[tuple[float, int], ...]
+    terms: tuple[tuple[Any, int], ...]
     exact: tuple[Any, ...] = ()
 
 
-def rows(ops: Iterable[Op], slopes: Mapping[int, float]) -> Iterator[Row]:
+def rows(ops: Iterable[Op], slopes: Mapping[int, Any]) -> Iterator[Row]:
     """Yield operations as rows of numbers; what a mix takes over as it is has none."""
     for op in ops:
         if isinstance(op, Evaluate):
@@ -108,22 +108,33 @@ def _row(target: int, terms: Iterable[tuple[Any, int]]) -> Row:
 
 
 def advance(
-    ops: Iterable[Op], values: dict[int, Any], slopes: Mapping[int, float], definitions: Mapping[int, Op]
+    ops: Iterable[Op], values: dict[int, Any], slopes: Mapping[int, Any], definitions: Mapping[int, Op]
 ) -> None:
-    """Run operations on linear forms or numbers; a value remembered from an earlier slot is made again."""
+    """Run operations on linear forms or numbers, slopes being numbers or matrices; a value remembered from an earlier slot is made again."""
     for row in rows(ops, slopes):
         for _, number in row.terms:
             if number not in values:
                 advance((definitions[number],), values, slopes, definitions)
-        values[row.target] = sum(c * values[number] for c, number in row.terms)
+        values[row.target] = sum(c @ values[n] if np.ndim(c) else c * values[n] for c, n in row.terms)
 
 
-def slot_matrix(segment: Segment, slopes: Mapping[int, float], definitions: Mapping[int, Op]) -> Array:
-    """Return the registers after a slot from those before it, shape (r, r)."""
-    unit = np.eye(len(segment.before))
+def slot_matrix(
+    segment: Segment, slopes: Mapping[int, Any], definitions: Mapping[int, Op], block: tuple[int, ...] = ()
+) -> Array:
+    """Return the registers after a slot from those before it, shape (r, r).
+
+    With `block` = (*batch, d) the slopes are matrices of shape (*batch, d, d), and the result has (*batch, r d, r d).
+    """
+    count = len(segment.before)
+    unit = np.eye(count)
+    if block:
+        *batch, d = block
+        unit = np.broadcast_to(np.eye(count * d), (*batch, count * d, count * d))
+        unit = np.stack(np.split(unit, count, axis=-2))
     values: dict[int, Any] = {h.number: unit[k] for k, h in enumerate(segment.before.values())}
     advance(segment.ops, values, slopes, definitions)
-    return np.array([values[segment.after[name].number] for name in segment.before])
+    after = [values[segment.after[name].number] for name in segment.before]
+    return np.concatenate(after, axis=-2) if block else np.array(after)
 
 
 def output_of(solver: Solver, run: Run, direction: str) -> str:

@@ -25,6 +25,7 @@ CHECK_MODULES = (
     "measured",
     "propositions",
     "runge_kutta",
+    "symplectic",
 )
 
 
