@@ -24,7 +24,7 @@ _STALE = ("s.delta(s.i, s.i - 1, z, s.eps(z))", "s.delta(s.i, s.i - 1, z, s.eps(
     verdict="measured",
     mutants={
         "eps at the wrong time": {"solver": mutant(DDIM, _STALE)},
-        "a second-order step": {"solver": lambda: _Midpoint},
+        "a second-order step": {"solver": lambda: Midpoint},
     },
 )
 def ddim_local_error(solver: Any = DDIM) -> str:
@@ -62,7 +62,7 @@ def ddim_local_error(solver: Any = DDIM) -> str:
     )
 
 
-class _Midpoint:
+class Midpoint:
     """A second-order step, which the two-sided check must tell from DDIM."""
 
     registers = ("z",)

@@ -15,6 +15,7 @@ from bdia_numerics.program import NotInvertibleError
 VERDICTS = ("proved", "measured", "refuted", "misprint", "definition", "needs-weights", "skipped", "open", "failed")
 CHECK_MODULES = (
     "bdia",
+    "bdia_order",
     "cbdia",
     "definitions",
     "edict",
