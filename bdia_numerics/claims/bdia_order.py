@@ -60,7 +60,7 @@ def ddim_order(solver: Any = DDIM) -> str:
     # The defect h^2 y''/2 of a slot, summed: per unit of s the mean of h^2 over that of h, 1 or (1 + 4)/(1 + 2) * 2/3.
     for name, steps, weight in (("uniform", np.ones, 1.0), ("alternating h, 2h", alternating, 10 / 9)):
         coarse, middle, fine = (
-            n * errors(law(), schedule, solver(), Z, in_sigma_bar(schedule, steps(n), 0.5, 0.15)) for n in (60, 120, 240)
+            n * errors(law(), schedule, solver(), Z, in_sigma_bar(schedule, steps(n), 0.5, 0.15)) for n in (30, 60, 120)
         )
         limit = schedule.alpha(0.15) * weight * carried / 2
         found = (8 * fine - 6 * middle + coarse) / 3  # N times the error has an expansion in 1/N
@@ -70,7 +70,7 @@ def ddim_order(solver: Any = DDIM) -> str:
     return (
         "(20) is (19) with each increment's integral; that the integrals add up is the additivity of the integral. The sum of "
         "increments misses it by an error of order 1 in each state with its sign: N times the error of DDIM, linear VP, mixture of "
-        "two Gaussians, N = 60, 120, 240 extrapolated, equals the quadrature of alpha h y''/2 carried by the exact flow, but for "
+        "two Gaussians, N = 30, 60, 120 extrapolated, equals the quadrature of alpha h y''/2 carried by the exact flow, but for "
         f"{', '.join(lines)}; it does not vanish, so the order is exactly 1."
     )
 
@@ -129,7 +129,7 @@ def local_error(
         "(alpha_{i-1} h_i^2 - gamma alpha_{i+1} h_{i+1}^2) y''/2 + (alpha_{i-1} h_i^3 + gamma alpha_{i+1} h_{i+1}^3) y'''/6 + ..., "
         "and at gamma = 1 alpha_i times the first term is (q_i - q_{i+1}) y''/2: it telescopes where q has bounded variation. "
         "For VP and steps delta in asinh(sigma/alpha), q_i lies between 1 and 1/cosh^2(delta/2) of its supremum: "
-        f"{spread:.2%} at 20 steps. Measured at gamma = 1, linear VP, exact starts, 160 to 320 steps, orders: "
+        f"{spread:.2%} at 20 steps. Measured at gamma = 1, linear VP, exact starts, 80 to 160 steps, orders: "
         f"{', '.join(f'{name} {order:.2f}' for name, order in orders.items())}."
     )
 
@@ -148,9 +148,10 @@ def _orders_at_one(solver: Any) -> dict[str, float]:
     }
     found = {}
     for name, (make, order) in makers.items():
-        coarse, fine = (rms(_from_exact(solver(1), schedule, make(n))) for n in (160, 320))
+        coarse, fine = (rms(_from_exact(solver(1), schedule, make(n))) for n in (80, 160))
         found[name] = float(np.log2(coarse / fine))
-        require(abs(found[name] - order) < 0.2, f"{name}: order {found[name]:.2f}, not {order}")
+        # A slope between two numbers of steps comes with their next order; 3/2 would be the nearest other one.
+        require(abs(found[name] - order) < 0.3, f"{name}: order {found[name]:.2f}, not {order}")
     return found
 
 
@@ -178,19 +179,19 @@ def below_one(solver: Any = BDIA) -> str:
         ("VE", "alternating", alternating, 0.5),
     )
     for name, kind, steps, g in cases:
-        coarse, fine = (_share(solver(g), name, steps(n)) for n in (80, 160))
+        coarse, fine = (_share(solver(g), name, steps(n)) for n in (60, 120))
         limit = 2 * fine - coarse  # the ratio differs from its limit by a series in 1/N
         require(abs(limit - (1 - g) / (1 + g)) < 0.006, f"{name}, {kind}, gamma = {g}: {limit:.4f} of DDIM's error")
         lines.append(f"{name}, {kind}, gamma {g}: {limit:.3f} ({(1 - g) / (1 + g):.3f})")
-    ratios = [_share(solver(0.5), "VP", random_steps(160, seed)) for seed in range(3)]
-    require(all(abs(r - 1 / 3) < 0.03 for r in ratios), f"on random grids at 160 steps {ratios} of DDIM's error")
-    early, late = (_share(solver(0.98), "VP", alternating(n)) for n in (10, 640))
-    require(early > 0.5 > 0.2 > late, f"gamma = .98 should be far from 0.01 at 10 steps, nearer at 640: {early}, {late}")
+    ratios = [_share(solver(0.5), "VP", random_steps(120, seed)) for seed in range(2)]
+    require(all(abs(r - 1 / 3) < 0.03 for r in ratios), f"on random grids at 120 steps {ratios} of DDIM's error")
+    early, late = (_share(solver(0.98), "VP", alternating(n)) for n in (10, 320))
+    require(early > 0.5 > 0.2 > late, f"gamma = .98 should be far from 0.01 at 10 steps, nearer at 320: {early}, {late}")
     return (
-        "errors of BDIA projected on those of DDIM (so with sign), steps in asinh(sigma/alpha), five states of a mixture, 80 and 160 "
-        f"steps extrapolated, against (1-gamma)/(1+gamma): {'; '.join(lines)}. On random grids (three seeds, steps within a factor "
-        f"of 3, VP, gamma 0.5, 160 steps): {', '.join(f'{r:.3f}' for r in ratios)}. Before N(1-gamma) is large it is another: "
-        f"alternating grid, gamma .98, limit .010: {early:.2f} at 10 steps, {late:.2f} at 640."
+        "errors of BDIA projected on those of DDIM (so with sign), steps in asinh(sigma/alpha), five states of a mixture, 60 and 120 "
+        f"steps extrapolated, against (1-gamma)/(1+gamma): {'; '.join(lines)}. On random grids (two seeds, steps within a factor "
+        f"of 3, VP, gamma 0.5, 120 steps): {', '.join(f'{r:.3f}' for r in ratios)}. Before N(1-gamma) is large it is another: "
+        f"alternating grid, gamma .98, limit .010: {early:.2f} at 10 steps, {late:.2f} at 320."
     )
 
 
@@ -215,7 +216,7 @@ def rough_grids(solver: Any = BDIA, steps: Callable[[int], Array] = alternating)
     """At gamma = 1: order 1 on h, 2h, with a constant by quadrature whose ratio to DDIM's has no bound; 3/2 on random grids."""
     schedule, begin, end, z = schedules.edm(), 3.0, 0.05, np.linspace(-3.0, 3.0, 8)[:, None]
     lines, ratios = [], []
-    for c, n in ((0.1, 300), (0.01, 300)):
+    for c, n in ((0.1, 200), (0.01, 200)):
         tight = GaussianMixture([0.5, 0.5], [[-1.0], [1.0]], [c, c])
         paths = Paths(tight, schedule, z, begin, end, 120)
         length = 2 * (begin - end) / n  # of two slots
@@ -235,9 +236,9 @@ def rough_grids(solver: Any = BDIA, steps: Callable[[int], Array] = alternating)
     return (
         "the corrected statement is measured. On steps h, 2h with alpha = 1 the local errors alternate with the parasitic mode and add "
         "up: the error is (H/6) times the integral of y''/g, H = 3h, g the flow's derivative from s to the end, where DDIM has (5H/18) "
-        f"times that of g y''. At 300 steps it is this quadrature to 5%, state by state, with order {order:.2f}. Two Gaussians at "
+        f"times that of g y''. At 200 steps it is this quadrature to 5%, state by state, with order {order:.2f}. Two Gaussians at "
         f"-1, 1 with variances .1 and .01: {' and '.join(lines)} times DDIM's error (by quadrature), so 14 is no bound, and as the "
-        f"variance falls the ratio grows without end. Random grids (16 seeds, steps uniform in [h/2, 3h/2], 64 to 256 steps): root "
+        f"variance falls the ratio grows without end. Random grids (16 seeds, steps uniform in [h/2, 3h/2], 32 to 128 steps): root "
         f"mean square of order {slope:.2f} (3/2, within .4), {constant:.2f} of the value that independent steps give."
     )
 
@@ -246,7 +247,7 @@ def _on_random_grids(solver: Any) -> tuple[float, float]:
     """Return the order of the root mean square error over seeds, and its size over the predicted one."""
     schedule, begin, end, seeds = schedules.edm(), 3.0, 0.3, 16
     paths, found = Paths(law(), schedule, Z, begin, end), []
-    for n in (64, 256):
+    for n in (32, 128):
         made = [in_sigma_bar(schedule, random_steps(n, seed), begin, end) for seed in range(seeds)]
         found.append(rms([_from_exact(solver(1), schedule, grid) for grid in made]))
     # Half the alternating sum of h^2 y''/g, h = w (begin - end)/n: E w^4 - (E w^2)^2 = 121/80 - (13/12)^2 for w in [1/2, 3/2].

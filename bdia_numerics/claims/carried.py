@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev
-from numpy.polynomial.legendre import leggauss
 
 from bdia_numerics import grids
 from bdia_numerics.grids import Grid
@@ -25,14 +24,13 @@ class Paths:
 
     def __init__(self, law: GaussianMixture, schedule: Any, z: Array, begin: float, end: float, degree: int = 80) -> None:
         self.far, self.near = float(schedule.sigma_bar(begin)), float(schedule.sigma_bar(end))
-        x = np.cos(np.pi * np.arange(degree + 1) / degree)
-        nodes = self._s(x)
+        nodes = self._s(_points(degree))
         times = [begin, *(schedule.time("sigma_bar", s) for s in nodes[1:-1]), end]
         model, self._degree = law.model(schedule), degree
         states = [law.flow(z, begin, t, schedule) for t in times]
-        self._slope = chebyshev.chebfit(x, np.array([model(y, t)[:, 0] for y, t in zip(states, times, strict=True)]), degree)
+        self._slope = _coefficients([model(y, t)[:, 0] for y, t in zip(states, times, strict=True)])
         moved = [law.flow_jacobian(z, begin, t, schedule)[:, 0, 0] / schedule.alpha(t) for t in times]
-        self._growth = chebyshev.chebfit(x, np.array(moved), degree)
+        self._growth = _coefficients(moved)
 
     def _s(self, x: Any) -> Any:
         return (self.far + self.near) / 2 + (self.far - self.near) / 2 * x
@@ -60,9 +58,24 @@ class Paths:
 
     def integral(self, function: Callable[[Any], Array]) -> Array:
         """Return the integral of a function of s, with values of shape (*s, B), from the far end to the near one."""
-        x, w = leggauss(2 * self._degree)
-        total: Array = -(self.far - self.near) / 2 * (w @ function(self._s(x)))
+        values = function(self._s(_points(2 * self._degree)))
+        ends = chebyshev.chebval([1.0, -1.0], chebyshev.chebint(_coefficients(values)))
+        total: Array = (self.far - self.near) / 2 * (ends[..., 1] - ends[..., 0])
         return total
+
+
+def _points(degree: int) -> Array:
+    points: Array = np.cos(np.pi * np.arange(degree + 1) / degree)
+    return points
+
+
+def _coefficients(values: Any) -> Array:
+    """Return the coefficients of the Chebyshev interpolant of values in `_points`."""
+    from scipy.fft import dct
+
+    found: Array = dct(np.asarray(values), type=1, axis=0) / (len(values) - 1)
+    found[[0, -1]] /= 2
+    return found
 
 
 def errors(law: GaussianMixture, schedule: Any, solver: Any, z: Array, grid: Grid, start: Any = None) -> Array:

@@ -25,7 +25,9 @@ CHECK_MODULES = (
     "lemmas",
     "measured",
     "propositions",
+    "remarks",
     "runge_kutta",
+    "starts",
     "symplectic",
 )
 
