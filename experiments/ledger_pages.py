@@ -1,13 +1,13 @@
 """Write what shows the ledger: ``python experiments/ledger_pages.py``.
 
-The head in README.md, docs/findings/misprints.md and its figure.
+The head in README.md, docs/findings/misprints.md with its figure, and docs/findings/facts.md.
 """
 
 from pathlib import Path
 
 from bdia_numerics.claims import decide
 from bdia_numerics.claims.cbdia import STEPS, MisprintedCBDIA, misprint_errors
-from bdia_numerics.claims.pages import head, page
+from bdia_numerics.claims.pages import facts, head, page
 from bdia_numerics.plots import image
 from bdia_numerics.plots.misprints import convergence
 from bdia_numerics.solvers import CBDIA
@@ -25,6 +25,7 @@ def main() -> None:
     decided = list(decide(full=True))
     (ROOT / "docs/images/misprint-61.png").write_bytes(image(convergence(STEPS, errors), format="png"))
     (ROOT / "docs/findings/misprints.md").write_text(page(decided), encoding="utf-8")
+    (ROOT / "docs/findings/facts.md").write_text(facts(decided), encoding="utf-8")
     readme = ROOT / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)

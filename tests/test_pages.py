@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from bdia_numerics.claims.ledger import Decided, checks, statements
-from bdia_numerics.claims.pages import HEAD_ROWS, head, page
+from bdia_numerics.claims.pages import HEAD_ROWS, facts, head, page
 
 ROOT = Path(__file__).resolve().parent.parent
 MISPRINTS = ROOT / "docs" / "findings" / "misprints.md"
+FACTS = ROOT / "docs" / "findings" / "facts.md"
 README = ROOT / "README.md"
 
 
@@ -30,8 +31,12 @@ def test_the_page_of_misprints_is_the_ledgers(decided):
     assert without_evidence(MISPRINTS.read_text(encoding="utf-8")) == without_evidence(page(decided))
 
 
+def test_the_page_of_facts_is_the_ledgers(decided):
+    assert without_evidence(FACTS.read_text(encoding="utf-8")) == without_evidence(facts(decided))
+
+
 def test_every_correction_has_its_section():
-    text = MISPRINTS.read_text(encoding="utf-8")
+    text = MISPRINTS.read_text(encoding="utf-8") + FACTS.read_text(encoding="utf-8")
     corrected = [s for s in statements().values() if s.printed]
     assert len(corrected) >= 25
     assert all(f"## {s.id}: {s.title}" in text and s.right in text for s in corrected)

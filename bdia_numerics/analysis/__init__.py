@@ -1,5 +1,4 @@
-"""Analysis of solvers on a grid: how perturbations grow, which number system a round trip needs, and the
-symplectic structure of its steps."""
+"""Analysis of solvers on a grid: growth of perturbations, number systems for round trips, symplectic structure."""
 
 from __future__ import annotations
 

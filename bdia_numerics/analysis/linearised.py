@@ -110,7 +110,7 @@ def _row(target: int, terms: Iterable[tuple[Any, int]]) -> Row:
 def advance(
     ops: Iterable[Op], values: dict[int, Any], slopes: Mapping[int, Any], definitions: Mapping[int, Op]
 ) -> None:
-    """Run operations on linear forms or numbers, slopes being numbers or matrices; a value remembered from an earlier slot is made again."""
+    """Run operations on linear forms or numbers, slopes being numbers or matrices; a value of an earlier slot is made again."""
     for row in rows(ops, slopes):
         for _, number in row.terms:
             if number not in values:

@@ -89,7 +89,8 @@ def _determinant(segment: Segment, run: Run) -> Any:
         if not isinstance(op, Evaluate):
             values |= {target: _combination(terms, values, nothing) for target, terms in _rows(op)}
     matrix = tuple(tuple(values[segment.after[name].number]) for name in registers)
-    return space.coefficient(invert_matrix(matrix, space)[1])
+    determinant = invert_matrix(matrix, space)[1]
+    return space.coefficient(determinant) if space.exact else determinant
 
 
 def _rows(op: Op) -> list[tuple[int, Any]]:

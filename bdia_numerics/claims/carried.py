@@ -22,7 +22,9 @@ class Paths:
     Interpolated in Chebyshev points; arrays have the shape (*s, B) for B states.
     """
 
-    def __init__(self, law: GaussianMixture, schedule: Any, z: Array, begin: float, end: float, degree: int = 80) -> None:
+    def __init__(
+        self, law: GaussianMixture, schedule: Any, z: Array, begin: float, end: float, degree: int = 80
+    ) -> None:
         self.far, self.near = float(schedule.sigma_bar(begin)), float(schedule.sigma_bar(end))
         nodes = self._s(_points(degree))
         times = [begin, *(schedule.time("sigma_bar", s) for s in nodes[1:-1]), end]

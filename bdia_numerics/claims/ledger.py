@@ -54,6 +54,11 @@ class Statement:
     right: str = ""
     why: str = ""
 
+    @property
+    def of_paper(self) -> bool:
+        """Whether the paper says it, and not the toolkit's own list."""
+        return self.source.startswith("paper")
+
 
 @dataclass(frozen=True)
 class Check:

@@ -92,9 +92,7 @@ def any_increments(solver: Any = BDIA, general: Any = AnyBDIA, second: Any = BDI
         "parity exchanged": {"forward": lambda: lambda m: m % 2 == 0},
     },
 )
-def interlaced(
-    solver: Any = BDIA, starter: Any = DDIM, forward: Callable[[int], bool] = lambda m: m % 2 == 1
-) -> str:
+def interlaced(solver: Any = BDIA, starter: Any = DDIM, forward: Callable[[int], bool] = lambda m: m % 2 == 1) -> str:
     """At gamma = 1 every slot enters a state once, forwards and backwards in turn."""
     (one,) = symbols("gamma")
     weights = bdia_relation(solver, one / one)

@@ -60,7 +60,7 @@ def travelled(growth: Any, alpha: Any) -> Any:
 def start_modes(solver: Any = BDIA, start: Any = DDIM, factor: Callable[..., Any] = travelled) -> str:
     """Both modes after a DDIM start, against the exact flow, on a grid that damps and on one that amplifies."""
     vp, ve = schedules.vp_linear(), schedules.edm()
-    cases = {
+    cases: dict[str, tuple[Any, Callable[[int], Grid]]] = {
         "VP, asinh grid": (vp, lambda n: grids.asinh(vp, n, t_max=0.7, t_min=0.05)),
         "alpha = 1, uniform in sigma": (ve, lambda n: grids.uniform(ve, n, t_max=3.0, t_min=0.3)),
     }
@@ -95,4 +95,8 @@ def _over_predicted(solver: Any, start: Any, schedule: Any, grid: Grid, factor: 
     growth = paths.growth(paths.far) / paths.growth(s[indices])
     amplitude = (s[n - 1] - s[n]) ** 2 / 4 * paths.second(paths.far)
     carried = factor(growth, (grid.alpha[n] / grid.alpha[indices])[:, None])
-    return found.smooth[indices - 1] / (-amplitude * growth), found.parasitic[indices - 1] / (amplitude * carried), carried[-1]
+    return (
+        found.smooth[indices - 1] / (-amplitude * growth),
+        found.parasitic[indices - 1] / (amplitude * carried),
+        carried[-1],
+    )
