@@ -100,6 +100,8 @@ ORDERS = [
     (DEIS(3), 3, 3, 3),
     (DEIS(2, "sigma_bar"), 2, 2, 2),
     (DEIS(3, "sigma_bar"), 3, 3, 3),
+    (DEIS(4), 4, 4, 4),
+    (DEIS(4, "sigma_bar"), 4, 4, 4),
     (BDIADEIS(), 1, 1, 1),
     (BDIADEIS(3, Fraction(1, 2)), 1, 1, 1),
     (BDIADEIS(3, 0), 3, 3, 3),
@@ -282,7 +284,7 @@ def test_log_snr_steps_need_more_than_fractions():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: DEIS(4), "order=4"),
+        (lambda: DEIS(5), "order=5"),
         (lambda: DEIS(2, "rho"), "variable='rho'"),
         (lambda: PLMS(0), "order=0"),
         (lambda: DPMSolverPP(4), "order=4"),
@@ -322,6 +324,7 @@ def test_at_equal_steps_and_alpha_one_they_are_the_open_rules():
         BDIA2(): y[3] + 3 * h / 2 * (e[1] + e[2]),
         OBELM(): y[2] + 2 * h * e[1],
         BELM(): y[2] + 2 * h * e[1],
+        DEIS(4, "sigma_bar"): y[1] + h * (55 * e[1] - 59 * e[2] + 37 * e[3] - 9 * e[4]) / 24,
         DEIS(3, "sigma_bar"): y[1] + h * (23 * e[1] - 16 * e[2] + 5 * e[3]) / 12,
         PLMS(4): y[1] + h * (55 * e[1] - 59 * e[2] + 37 * e[3] - 9 * e[4]) / 24,
     }

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Parameter, Recorder
-from bdia_numerics.solvers.deis import DEIS, ORDERS
+from bdia_numerics.solvers.deis import DEIS
 from bdia_numerics.solvers.history import over_previous_slot, reach, renew
 from bdia_numerics.solvers.interpolation import VARIABLES, increment
 from bdia_numerics.solvers.parameters import in_unit_interval, one_of
+
+ORDERS = (1, 2, 3)
 
 
 @dataclass(frozen=True)

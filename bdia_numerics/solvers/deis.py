@@ -9,7 +9,7 @@ from bdia_numerics.solvers.history import reach, renew
 from bdia_numerics.solvers.interpolation import VARIABLES, increment
 from bdia_numerics.solvers.parameters import one_of
 
-ORDERS = (1, 2, 3)
+ORDERS = (1, 2, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,12 @@ class DEIS:
     z_{i-1} = (alpha_{i-1}/alpha_i) z_i + alpha_{i-1} int p(s) ds over [s_i, s_{i-1}], s = sigma/alpha,
     p the polynomial through e_i, ..., e_{i+order-1}: in log s ("log_snr") or in s ("sigma_bar", Adams-Bashforth)
 
-    State     (z_i, e_{i+1}, e_{i+2}), each of shape (*batch, *data)
-    Order     `order`, where the step ratios are bounded, with a start that is as good; with its own start 2 for order 3
+    State     (z_i, e_{i+1}, e_{i+2}, e_{i+3}), each of shape (*batch, *data)
+    Order     `order`, where the step ratios are bounded, with a start that is as good; with its own start 2 for orders 3, 4
     NFE       1 per step
     Requires  an approximate inversion: each step drops its oldest evaluation
     Source    Zhang, Chen, ICLR 2023: rho-AB-DEIS ("sigma_bar"), and the log-rho form of diffusers ("log_snr")
+    Same as   the linear multistep method (LMS) of k-diffusion and diffusers, in "sigma_bar"
     Start     order by order
     """
 
@@ -37,7 +38,7 @@ class DEIS:
     @property
     def registers(self) -> tuple[str, ...]:
         """z_i, and the evaluations before it."""
-        return ("z", "e_1", "e_2")[: self.order]
+        return ("z", "e_1", "e_2", "e_3")[: self.order]
 
     @property
     def evaluations(self) -> tuple[str, ...]:
@@ -53,5 +54,6 @@ class DEIS:
         """Record the step from t_i to t_{i-1}."""
         z, *older = s.registers
         e, i, n = s.eps(z), s.i, reach(s, self.order)
-        s.assign(z, z + increment(s, self.variable, i, i - 1, z, (i, i + 1, i + 2)[:n], (e, *older)[:n]), at=i - 1)
+        times = (i, i + 1, i + 2, i + 3)[:n]
+        s.assign(z, z + increment(s, self.variable, i, i - 1, z, times, (e, *older)[:n]), at=i - 1)
         renew(s, older, e, at=i)

@@ -41,8 +41,8 @@ def increment(
 ) -> Form:
     """Return Delta(t_start -> t_end) from z at t_start: the integral of the interpolant of the evaluations, exact.
 
-    z (alpha_end/alpha_start - 1) + alpha_end int p ds, with the polynomial p in `variable` through up to three
-    evaluations `m` taken at `times`, in Newton's form m_0 + x [01] + x (x - x_1) [012]
+    z (alpha_end/alpha_start - 1) + alpha_end int p ds, with the polynomial p in `variable` through up to four evaluations
+    `m` taken at `times`, in Newton's form m_0 + x [01] + x (x - x_1) [012] + x (x - x_1) (x - x_2) [0123]
     """
     if len(m) == 1:
         return s.delta(start, end, z, m[0])
@@ -52,7 +52,9 @@ def increment(
         return primitive(s, variable, times[0], end, k) - primitive(s, variable, times[0], start, k)
 
     area = moment(0) * m[0] + moment(1) * divided(x[:2], m[:2])
-    if len(m) == 3:
-        area = area + (moment(2) - x[1] * moment(1)) * divided(x, m)
+    if len(m) > 2:
+        area = area + (moment(2) - x[1] * moment(1)) * divided(x[:3], m[:3])
+    if len(m) > 3:
+        area = area + (moment(3) - (x[1] + x[2]) * moment(2) + x[1] * x[2] * moment(1)) * divided(x, m)
     total: Form = (s.alpha(end) / s.alpha(start) - 1) * z + s.alpha(end) * area
     return total
