@@ -13,7 +13,7 @@ import numpy as np
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Plan, Solver, Structure, identity, structure
 from bdia_numerics.program.ops import Held
-from bdia_numerics.spaces import Numpy, Space, of
+from bdia_numerics.spaces import Numpy, Space, of, same_system
 from bdia_numerics.state import State
 
 Model = Callable[[Any, Any], Any]
@@ -110,6 +110,7 @@ class Driver:
         self.trajectory: Any = None
         self._keep()
         owned: set[int] = set()
+        unread: list[tuple[Any, int, str]] = []
         with self.space.working():
             for stage in self.plan.stages:
                 try:
@@ -121,7 +122,10 @@ class Driver:
                 changed = [r for r, h in stage.held.items() if self.held.get(r) != h]
                 self.held = stage.held
                 for register in changed:
-                    if not self.space.finite(self.store[stage.held[register].number]):
+                    finite = self.space.finite(self.store[stage.held[register].number])
+                    if self.space.deferred:
+                        unread.append((finite, stage.slot, register))
+                    elif not finite:
                         return Status(False, stage.slot, register)
                 self._keep()
                 if self.callback is not None and set(self.held) == set(self.shape.registers):
@@ -129,6 +133,9 @@ class Driver:
                 for number in stage.dead:
                     self.store.pop(number, None)
                     owned.discard(number)
+        for finite, (_, slot, register) in zip(self.space.read([flag for flag, *_ in unread]), unread, strict=True):
+            if not finite:
+                return Status(False, slot, register)
         return Status()
 
     def registers(self, held: Mapping[str, Held]) -> dict[str, Any]:
@@ -148,7 +155,13 @@ class Driver:
                 z, t = next(requests)
                 while True:
                     self.nfe += 1
-                    z, t = requests.send(self._output(self.model(_protected(z), t), z, t))
+                    version = self.space.version(z)
+                    output = self.model(_protected(z), t)
+                    if self.space.version(z) != version:
+                        raise ValueError(
+                            f"model(z, t={t}) wrote into z, which the run still needs: let it work on a copy"
+                        )
+                    z, t = requests.send(self._output(output, z, t))
             except StopIteration:
                 return
 
@@ -166,7 +179,7 @@ class Driver:
                 found = of(output)
             except TypeError as error:
                 raise TypeError(f"model(z, t={t}): {error}") from None
-            if type(found) is not type(self.space):
+            if not same_system(found, self.space):
                 raise TypeError(f"model(z, t={t}) is in {found.name}, the run in {self.space.name}: compute it there")
         return output
 
@@ -179,10 +192,7 @@ class Driver:
         ]
         for number, time in states or self.held.values():
             if self.trajectory is None:
-                value = np.asarray(self.store[number])
-                self.trajectory = np.full(
-                    (self.grid.n + 1, *value.shape), None if value.dtype == object else np.nan, value.dtype
-                )
+                self.trajectory = self.space.history(self.grid.n + 1, self.store[number])
                 self._kept: set[int] = set()
             if time not in self._kept:
                 self.trajectory[time] = self.store[number]

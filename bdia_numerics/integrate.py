@@ -78,7 +78,9 @@ def encode(
     state = None
     if len(shape.registers) == 1 and found.status.ok:
         state = State(identity(solver, grid), grid.root, {shape.output: found.z}, {shape.output: grid.offset + grid.n})
-    trajectory = found.trajectory[::-1] if return_trajectory and found.trajectory is not None else None
+    trajectory = (
+        found.trajectory[list(range(grid.n, -1, -1))] if return_trajectory and found.trajectory is not None else None
+    )
     return replace(found, state=state, trajectory=trajectory)
 
 
@@ -181,8 +183,8 @@ def round_trip(
         return RoundTrip(math.nan, math.nan, math.nan, there.nfe, there.z, None, there.status)
     truth, uncertainty = _truth(model, grid, z, start, reference, space)
     return RoundTrip(
-        error=_rms(back.z - z, space),
-        latent=_rms(there.z - truth, space),
+        error=space.rms(back.z - z),
+        latent=space.rms(there.z - truth),
         reference_error=uncertainty,
         nfe=there.nfe + back.nfe,
         far=there.z,
@@ -216,12 +218,3 @@ def _truth(model: Model, grid: Grid, z: Any, start: str, reference: Any, space: 
     if not known:
         raise ValueError("reference holds NaN, infinite or no numbers: pass the finite true state at the far end")
     return reference, 0.0
-
-
-def _rms(difference: Any, space: Space) -> Any:
-    """Return the root mean square over all elements; in exact systems the root is taken in float64."""
-    if isinstance(difference, np.ndarray | np.generic) and difference.dtype != object:
-        return float(np.sqrt(np.mean(np.square(difference, dtype=np.result_type(difference, np.float64)))))
-    elements = np.ravel(np.asarray(difference, dtype=object))
-    mean = sum(d * d for d in elements) / space.number(len(elements))
-    return math.sqrt(mean) if space.exact else space.sqrt(mean)

@@ -27,7 +27,7 @@ from bdia_numerics.program import (
 from bdia_numerics.program.forms import short
 from bdia_numerics.program.trace import Run, record_begin
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import LatticeSpace, Numpy, Space, of
+from bdia_numerics.spaces import LatticeSpace, Numpy, Space, of, same_system
 from bdia_numerics.state import State, check_state
 
 Made = TypeVar("Made")
@@ -255,11 +255,12 @@ def prepared(name: str, z: Any, grid: Grid) -> tuple[Space, Grid]:
         space = of(next(iter(z.registers.values())) if isinstance(z, State) else z)
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from None
-    if type(space) is type(grid.space) and not isinstance(space, Numpy):
+    scalars = space.scalars
+    if type(scalars) is type(grid.space) and not isinstance(scalars, Numpy):
         return grid.space, grid
-    if isinstance(space, Numpy) and isinstance(grid.space, Numpy):
-        extended = space.dtype == np.longdouble and grid.space != space
-        return space, _cached(grid, ("grid", space), lambda: grid.to(space)) if extended else grid
+    if isinstance(scalars, Numpy) and isinstance(grid.space, Numpy):
+        extended = scalars.dtype == np.longdouble and grid.space != scalars
+        return space, _cached(grid, ("grid", scalars), lambda: grid.to(scalars)) if extended else grid
     if space != grid.space:
         raise TypeError(
             f"{name} is in {space.name} and the grid in {grid.space.name}: "
@@ -292,7 +293,7 @@ def _checked(name: str, value: Any, space: Space) -> Any:
         found = of(value)
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from None
-    if found != space if isinstance(space, Numpy) else type(found) is not type(space):
+    if not same_system(found, space):
         raise TypeError(f"{name} is in {found.name}, the other states in {space.name}: convert it")
     if not space.finite(value):
         raise ValueError(f"{name} holds NaN or infinite values: pass finite states")

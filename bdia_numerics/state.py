@@ -15,7 +15,7 @@ import numpy as np
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, identity, structure
-from bdia_numerics.spaces import FRACTION, Lattice, MPMath, Numpy, of
+from bdia_numerics.spaces import FRACTION, Lattice, Memory, MPMath, Numpy, of, read_stored
 
 __all__ = ["State", "check_state", "identity"]
 
@@ -46,7 +46,12 @@ class State:
 
     def __post_init__(self) -> None:
         for name in ("registers", "times", "remainder"):
-            object.__setattr__(self, name, MappingProxyType({k: _frozen(v) for k, v in getattr(self, name).items()}))
+            values = {k: self._frozen(name, v) for k, v in getattr(self, name).items()}
+            object.__setattr__(self, name, MappingProxyType(values))
+
+    @staticmethod
+    def _frozen(name: str, value: Any) -> Any:
+        return of(value).frozen(value) if name == "registers" else Memory().frozen(value)
 
     def save(self, path: str | Path) -> None:
         """Write the state to an .npz file, every digit kept, without pickles.
@@ -85,21 +90,22 @@ class State:
                 kept = [name for name in data.files if name.startswith("remainder:")]
                 remainder = {name.partition(":")[2]: data[name] for name in kept}
             return cls(str(meta["solver"]), str(meta["grid"]), registers, meta["times"], remainder)
-        except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
+        except LookupError as error:
+            if isinstance(error, KeyError | IndexError):
+                raise ValueError(nothing) from None
+            raise ValueError(
+                f"path={str(path)!r} holds states of {error}: import bdia_numerics.{error} first"
+            ) from None
+        except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
             raise ValueError(nothing) from None
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        value = value.copy()
-        value.flags.writeable = False
-    return value.frozen() if isinstance(value, Lattice) else value
 
 
 def _encode(value: Any) -> tuple[np.ndarray[Any, Any], str]:
     if isinstance(value, Lattice):
         return value.integers, f"lattice:{value.bits}:{value.dtype}:{value.scale}"
     space = of(value)
+    if (kept := space.stored(value)) is not None:
+        return kept
     if isinstance(space, Numpy):
         return np.asarray(value), "numpy"
     if space is FRACTION or isinstance(space, MPMath):
@@ -117,6 +123,8 @@ def _decode(array: np.ndarray[Any, Any], system: str) -> Any:
     if system.startswith("lattice:"):
         bits, dtype, scale = system.split(":")[1:]
         return Lattice(array, int(bits), np.dtype(dtype), Fraction(scale))
+    if system != "fraction" and not system.startswith("mpmath:"):
+        return read_stored(array, system)
     if system == "fraction":
         convert: Any = Fraction
     else:

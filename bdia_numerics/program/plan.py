@@ -6,8 +6,6 @@ from collections.abc import Callable, Generator, Iterable, Mapping, MutableMappi
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import numpy as np
-
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix
 from bdia_numerics.program.trace import Run, Segment
 from bdia_numerics.spaces import Space
@@ -199,10 +197,7 @@ def execute(
     for x in instructions:
         if isinstance(x, Call):
             argument = store[x.argument]
-            output = yield argument, x.t
-            if isinstance(output, np.ndarray) and (x.copy or np.may_share_memory(output, argument)):
-                output = output.copy()
-            store[x.target] = output
+            store[x.target] = space.received((yield argument, x.t), argument, x.copy)
         else:
             out = store[x.reuse] if x.reuse in owned else None
             store[x.target] = space.combine(x.coefficients, [store[n] for n in x.sources], out)

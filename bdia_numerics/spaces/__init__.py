@@ -7,10 +7,11 @@ approximated silently.
 
 from __future__ import annotations
 
-from bdia_numerics.spaces.base import Scalar, Space, named, of, register
+from bdia_numerics.spaces.base import Scalar, Space, named, of, register, same_system
 from bdia_numerics.spaces.floats import FLOAT32, FLOAT64, LONGDOUBLE, Numpy
 from bdia_numerics.spaces.formal import Vector, formal_model
 from bdia_numerics.spaces.lattice import Lattice, LatticeSpace, as_floats, like
+from bdia_numerics.spaces.memory import Memory, read_stored, register_reader
 from bdia_numerics.spaces.multiprecision import MPMath
 from bdia_numerics.spaces.rationals import FRACTION, Rationals
 from bdia_numerics.spaces.symbolic import SYMBOLS, Symbols
@@ -24,6 +25,7 @@ __all__ = [
     "Lattice",
     "LatticeSpace",
     "MPMath",
+    "Memory",
     "Numpy",
     "Rationals",
     "Scalar",
@@ -35,5 +37,8 @@ __all__ = [
     "like",
     "named",
     "of",
+    "read_stored",
     "register",
+    "register_reader",
+    "same_system",
 ]

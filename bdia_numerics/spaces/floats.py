@@ -12,12 +12,13 @@ import numpy as np
 
 from bdia_numerics.spaces.base import Scalar, register
 from bdia_numerics.spaces.kernel import linear_combination
+from bdia_numerics.spaces.memory import Memory
 
 _PI = "3.14159265358979323846264338327950288"
 
 
 @dataclass(frozen=True)
-class Numpy:
+class Numpy(Memory):
     """NumPy floats of one dtype.
 
     Scalars are Python floats (float64) for every dtype but longdouble: NumPy then keeps the dtype of the states, and

@@ -160,6 +160,10 @@ class LatticeSpace(Numpy):
         """Say whether a register stayed in range."""
         return value.valid if isinstance(value, Lattice) else super().finite(value)
 
+    def frozen(self, value: Any) -> Any:
+        """Return a read-only copy."""
+        return value.frozen() if isinstance(value, Lattice) else super().frozen(value)
+
 
 def as_floats(z: Any) -> Any:
     """Return a lattice state as floats of the model's dtype, anything else as it is."""

@@ -1,0 +1,77 @@
+"""What a run does with states besides arithmetic: keep them, copy them, measure them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+class Memory:
+    """The ways of NumPy arrays, and of scalars that nothing can change.
+
+    `deferred` says that what `finite` returns is read once, at the end of a run, because each reading would halt a device.
+    """
+
+    deferred = False
+
+    @property
+    def scalars(self) -> Any:
+        """The system in which the schedules, grids and coefficients of such states are computed: this one."""
+        return self
+
+    def read(self, flags: list[Any]) -> list[bool]:
+        """Return as booleans what `finite` gave in the course of a run."""
+        return [bool(flag) for flag in flags]
+
+    def version(self, value: Any) -> int:
+        """Return a number that writing to a value changes, where the system counts such writes, else 0."""
+        return 0
+
+    def received(self, output: Any, argument: Any, lasts: bool) -> Any:
+        """Return a model's output as a run may keep it: a copy if it lasts over a later call, or shares the state's memory."""
+        if isinstance(output, np.ndarray) and (lasts or np.may_share_memory(output, argument)):
+            return output.copy()
+        return output
+
+    def frozen(self, value: Any) -> Any:
+        """Return a copy that cannot be written to, or is nobody else's."""
+        if isinstance(value, np.ndarray):
+            value = value.copy()
+            value.flags.writeable = False
+        return value
+
+    def history(self, n: int, value: Any) -> Any:
+        """Return room for n states like a value, shape (n, *shape), filled with NaN or None."""
+        value = np.asarray(value)
+        return np.full((n, *value.shape), None if value.dtype == object else np.nan, value.dtype)
+
+    def rms(self, difference: Any) -> Any:
+        """Return the root mean square over all elements; in exact systems the root is taken in float64."""
+        if isinstance(difference, np.ndarray | np.generic) and difference.dtype != object:
+            return float(np.sqrt(np.mean(np.square(difference, dtype=np.result_type(difference, np.float64)))))
+        elements = np.ravel(np.asarray(difference, dtype=object))
+        mean = sum(d * d for d in elements) / self.number(len(elements))  # type: ignore[attr-defined]
+        return math.sqrt(mean) if self.exact else self.sqrt(mean)  # type: ignore[attr-defined]
+
+    def stored(self, value: Any) -> tuple[np.ndarray[Any, Any], str] | None:
+        """Return a value as an array and a word that says how to read it; None where `State.save` knows itself."""
+        return None
+
+
+_READERS: dict[str, Callable[[np.ndarray[Any, Any], str], Any]] = {}
+
+
+def register_reader(prefix: str, read: Callable[[np.ndarray[Any, Any], str], Any]) -> None:
+    """Let states whose `stored` word begins with "prefix:" be read: ``read(array, rest of the word)``."""
+    _READERS[prefix] = read
+
+
+def read_stored(array: np.ndarray[Any, Any], word: str) -> Any:
+    """Return a value from what `stored` gave; LookupError if nothing registered its prefix."""
+    prefix, _, rest = word.partition(":")
+    if prefix not in _READERS:
+        raise LookupError(prefix)
+    return _READERS[prefix](array, rest)

@@ -1,0 +1,57 @@
+"""What experiments/train_mnist.py runs: train the two networks of MNIST in a folder and write their weights there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from bdia_numerics import schedules
+from bdia_numerics.torch import mnist
+from bdia_numerics.torch.networks import Classifier, mnist_unet
+from bdia_numerics.torch.training import Training, batches, train, train_classifier
+
+Watch = Callable[[str, int, int, float], None]
+
+
+def prepare_classifier(
+    data: Path, folder: Path, *, seed: int = 0, threads: int = 2, watch: Watch | None = None
+) -> float:
+    """Train the classifier unless the folder holds it, write classifier.safetensors, and return its test accuracy."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    network, path = Classifier(), folder / "classifier.safetensors"
+    digits = mnist.load(data)
+    if path.is_file():
+        return float("nan")
+    total = 2 * (len(digits.labels) // 128)
+    train_classifier(network, digits, seed=seed, watch=watch and (lambda k, loss: watch("classifier", k, total, loss)))
+    accuracy = test_accuracy(network, mnist.load(data, "test"))
+    save_file(network.state_dict(), path, metadata={"test_accuracy": f"{accuracy:.4f}", "seed": str(seed)})
+    return accuracy
+
+
+def test_accuracy(network: torch.nn.Module, digits: mnist.Digits) -> float:
+    """Return the part of images that are given their label."""
+    images, labels = torch.from_numpy(digits.scaled()), torch.from_numpy(digits.labels.astype(np.int64))
+    with torch.inference_mode():
+        right = [int((network(images[s]).argmax(1) == labels[s]).sum()) for s in batches(len(labels), 500)]
+    return sum(right) / len(labels)
+
+
+def prepare_unet(
+    data: Path, folder: Path, *, steps: int = 9000, seed: int = 0, threads: int = 2, watch: Watch | None = None
+) -> None:
+    """Train the U-Net from its last checkpoint to the end, and write average.safetensors and loss.csv."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    config = Training(steps=steps, seed=seed)
+    table = torch.from_numpy(schedules.ddpm_linear().alphas_cumprod)
+    told = watch and (lambda k, loss: watch("U-Net", k, steps, loss))
+    average, losses = train(mnist_unet(), mnist.load(data), table, folder, config, watch=told)
+    save_file(average, folder / "average.safetensors", metadata={"steps": str(steps), "seed": str(seed)})
+    lines = [f"{k + 1},{loss:.6f}" for k, loss in enumerate(losses)]
+    (folder / "loss.csv").write_text("\n".join(["step,loss", *lines]) + "\n")

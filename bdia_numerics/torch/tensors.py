@@ -1,0 +1,163 @@
+"""Tensors as a number system: float16, bfloat16, float32 and float64, on any device and in any layout.
+
+States stay where they are, in the dtype and memory format that they have. A step reads no value on the host: coefficients are numbers
+of the plan, and what `finite` finds on a device is read once, at the end of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from bdia_numerics.spaces import FLOAT64, Memory, Scalar, Space, register, register_reader
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_HALF = (torch.float16, torch.bfloat16)
+_BITS = {torch.bfloat16: torch.int16}
+"""NumPy has no bfloat16: such states are stored as the integers of the same bits."""
+
+
+@dataclass(frozen=True)
+class Tensors(Memory):
+    """Float tensors of one dtype on one device.
+
+    Schedules and coefficients are float64 numbers, rounded once more where a kernel meets a narrower tensor. Linear combinations of
+    float16 and bfloat16 states are summed in float32 and rounded once.
+
+    On a CPU a run ends at the first state that is not finite. On another device it goes on to its end, since to look would halt the
+    device; its status then names the first such state.
+    """
+
+    dtype: torch.dtype
+    device: torch.device
+    exact = False
+    encloses = False
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise TypeError(
+                f"dtype={self.dtype} is no real float: use float16, bfloat16, float32 or float64 (z.float())"
+            )
+
+    @property
+    def name(self) -> str:
+        """The dtype and the device."""
+        return f"{_word(self.dtype)} tensors on {self.device}"
+
+    @property
+    def deferred(self) -> bool:  # type: ignore[override]
+        """Whether finiteness is read at the end of a run only."""
+        return self.device.type != "cpu"
+
+    @property
+    def scalars(self) -> Space:
+        """float64 numbers."""
+        return FLOAT64
+
+    def combine(self, coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], out: Any = None) -> torch.Tensor:
+        """Return sum_k coefficients[k] * values[k], added from the left.
+
+        It is written into `out` if that is the first of the values, and no gradient is recorded. The bits of the result do not depend on it.
+        """
+        if torch.is_grad_enabled() and any(v.requires_grad for v in values):
+            out = None
+        if self.dtype in _HALF:
+            total = _left_sum(coefficients, [values[0].float(), *values[1:]], None)
+            return total.to(self.dtype) if out is None else out.copy_(total)
+        return _left_sum(coefficients, values, out if out is values[0] else None)
+
+    def finite(self, value: torch.Tensor) -> torch.Tensor | bool:
+        """Say, in a boolean tensor of no axes, whether no element is NaN or infinite; nothing is known of meta tensors."""
+        if value.numel() == 0 or value.is_meta:
+            return True
+        # The largest absolute value is one reading pass, and NaN and infinity come through it.
+        return torch.linalg.vector_norm(value.detach(), float("inf")).isfinite()
+
+    def read(self, flags: list[Any]) -> list[bool]:
+        """Return the flags of a run, in one transfer."""
+        if any(isinstance(flag, bool) for flag in flags) or not flags:
+            return [bool(flag) for flag in flags]
+        found: list[bool] = torch.stack(flags).tolist()
+        return found
+
+    def version(self, value: torch.Tensor) -> int:
+        """Return torch's counter of writes; inference tensors have none."""
+        return 0 if value.is_inference() else value._version
+
+    def received(self, output: torch.Tensor, argument: torch.Tensor, lasts: bool) -> torch.Tensor:
+        """Return a model's output as a run may keep it: a copy if it lasts over a later call, or shares the state's memory."""
+        same = output.untyped_storage()._cdata == argument.untyped_storage()._cdata
+        return output.clone() if lasts or same else output
+
+    def frozen(self, value: torch.Tensor) -> torch.Tensor:
+        """Return a copy on the same device, in the same layout."""
+        return value.clone()
+
+    def history(self, n: int, value: torch.Tensor) -> torch.Tensor:
+        """Return room for n states like a value, shape (n, *shape), filled with NaN."""
+        return value.new_full((n, *value.shape), float("nan"))
+
+    def rms(self, difference: torch.Tensor) -> float:
+        """Return the root mean square over all elements."""
+        if difference.is_meta:
+            return float("nan")
+        norm = torch.linalg.vector_norm(difference.detach(), dtype=torch.float64)
+        return float(norm) / max(difference.numel(), 1) ** 0.5
+
+    def stored(self, value: torch.Tensor) -> tuple[np.ndarray[Any, Any], str]:
+        """Return the state's array and a word on dtype and layout."""
+        host = value.detach().cpu()
+        array: np.ndarray[Any, Any] = host.contiguous().view(_BITS.get(self.dtype, self.dtype)).numpy()
+        return array, f"torch:{_word(self.dtype)}:{'channels_last' if _channels_last(value) else 'contiguous'}"
+
+    def working(self) -> AbstractContextManager[object]:
+        """Return the context in which this system computes."""
+        return nullcontext()
+
+    number, field, coefficient, is_zero, array = (
+        staticmethod(f) for f in (FLOAT64.number, FLOAT64.field, FLOAT64.coefficient, FLOAT64.is_zero, FLOAT64.array)
+    )
+    exp, expm1, log, log1p, sqrt = map(staticmethod, (np.exp, np.expm1, np.log, np.log1p, np.sqrt))
+    sin, cos, acos, sinh, asinh = map(staticmethod, (np.sin, np.cos, np.arccos, np.sinh, np.arcsinh))
+    pi = FLOAT64.pi
+
+
+def _left_sum(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], out: Any) -> torch.Tensor:
+    first, c, rest = values[0], coefficients[0], list(zip(values[1:], coefficients[1:], strict=True))
+    if c == 1 and rest:  # one kernel less, and the same bits
+        (second, d), *rest = rest
+        total = torch.add(first, second, alpha=d, out=out) if out is not None else torch.add(first, second, alpha=d)
+    else:
+        total = torch.mul(first, c, out=out) if out is not None else torch.mul(first, c)
+    for value, factor in rest:
+        # Out of place where a gradient is recorded: the sum so far may be needed again.
+        total = total.add(value, alpha=factor) if total.requires_grad else total.add_(value, alpha=factor)
+    return total
+
+
+def _word(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _channels_last(value: torch.Tensor) -> bool:
+    return value.ndim == 4 and value.is_contiguous(memory_format=torch.channels_last) and not value.is_contiguous()
+
+
+def _read(array: np.ndarray[Any, Any], word: str) -> torch.Tensor:
+    name, layout = word.split(":")
+    tensor = torch.from_numpy(array.copy()).view(getattr(torch, name))
+    return tensor.contiguous(memory_format=torch.channels_last) if layout == "channels_last" else tensor
+
+
+def space_of(x: torch.Tensor) -> Tensors:
+    """Return the number system of a tensor; TypeError unless it holds real floats."""
+    return Tensors(x.dtype, x.device)
+
+
+register(lambda x: isinstance(x, torch.Tensor), space_of)
+register_reader("torch", _read)

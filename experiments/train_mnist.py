@@ -1,0 +1,51 @@
+"""Train the class-conditional U-Net of MNIST, and the classifier, in a folder outside the repository.
+
+    python experiments/train_mnist.py --data package/data --folder ../train_mnist
+
+Stopped, it goes on where its last checkpoint stands; a finished run writes average.safetensors, classifier.safetensors and loss.csv there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bdia_numerics.cli.show import progress
+from bdia_numerics.torch.jobs import prepare_classifier, prepare_unet
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the four IDX files")
+    parser.add_argument("--folder", type=Path, required=True, help="where checkpoints and results are written")
+    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    with progress() as bar:
+        tasks = {}
+
+        def watch(name: str, done: int, total: int, loss: float) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=total)
+            bar.update(tasks[name], completed=done, description=f"{name} {loss:.4f}")
+            if done % 100 == 0:
+                with (arguments.folder / "log.txt").open("a") as log:
+                    log.write(f"{name} {done}/{total} loss {loss:.4f}\n")
+
+        arguments.folder.mkdir(parents=True, exist_ok=True)
+        prepare_classifier(
+            arguments.data, arguments.folder, seed=arguments.seed, threads=arguments.threads, watch=watch
+        )
+        prepare_unet(
+            arguments.data,
+            arguments.folder,
+            steps=arguments.steps,
+            seed=arguments.seed,
+            threads=arguments.threads,
+            watch=watch,
+        )
+
+
+if __name__ == "__main__":
+    main()
