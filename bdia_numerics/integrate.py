@@ -203,10 +203,12 @@ def _truth(model: Model, grid: Grid, z: Any, start: str, reference: Any, space: 
             f"reference={reference!r} needs the schedule, and this grid was made from values: pass the true state"
         )
     if hasattr(reference, "flow"):
-        return reference.flow(z, *ends, grid.schedule), 0.0
+        return space.placed(reference.flow(space.host(z), *ends, grid.schedule)), 0.0
     if isinstance(reference, str):
-        fine = reference_flow(as_eps(model, grid.schedule), grid.schedule, z, *ends)  # type: ignore[arg-type]
-        return fine.z, fine.rms
+        schedule: Any = grid.schedule
+        eps = space.on_arrays(as_eps(model, schedule))
+        fine = reference_flow(eps, schedule, space.host(z), *ends, rtol=space.reference_rtol)
+        return space.placed(fine.z), fine.rms
     if np.shape(reference) != np.shape(z):
         raise ValueError(
             f"reference has shape {np.shape(reference)}, z has {np.shape(z)}: pass the true state at the far end"

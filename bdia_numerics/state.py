@@ -77,6 +77,8 @@ class State:
         ------
         ValueError
             If the file holds no state.
+        ImportError
+            If it holds tensors, and bdia_numerics.torch was not imported.
         """
         nothing = f"path={str(path)!r} holds no State: pass a file written by State.save"
         with Path(path).open("rb") as file:
@@ -90,13 +92,7 @@ class State:
                 kept = [name for name in data.files if name.startswith("remainder:")]
                 remainder = {name.partition(":")[2]: data[name] for name in kept}
             return cls(str(meta["solver"]), str(meta["grid"]), registers, meta["times"], remainder)
-        except LookupError as error:
-            if isinstance(error, KeyError | IndexError):
-                raise ValueError(nothing) from None
-            raise ValueError(
-                f"path={str(path)!r} holds states of {error}: import bdia_numerics.{error} first"
-            ) from None
-        except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
+        except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
             raise ValueError(nothing) from None
 
 

@@ -174,9 +174,9 @@ def test_round_trip(start):
 
 def test_a_part_of_a_run_and_the_whole_have_the_same_bits():
     z = torch.from_numpy(Z).float()
-    whole = solve(BDIA(), model, GRID, z)
-    middle = solve(BDIA(), model, GRID[4:8], z)
-    assert torch.equal(solve(BDIA(), model, GRID[0:4], middle.state).z, whole.z)
+    whole = solve(EDICT(), model, GRID, z)
+    middle = solve(EDICT(), model, GRID[4:8], z)
+    assert torch.equal(solve(EDICT(), model, GRID[0:4], middle.state).z, whole.z)
 
 
 def test_plain_back_propagation_runs_through():
@@ -253,7 +253,7 @@ def test_bad_states_are_refused(z, kind, words):
 
 def test_states_of_two_dtypes_are_refused():
     z = torch.from_numpy(Z)
-    with pytest.raises(TypeError, match="float32 tensors on cpu, the other states in float64 tensors on cpu"):
+    with pytest.raises(TypeError, match="float64 tensors on cpu, the other states in float32 tensors on cpu"):
         solve(BDIA(), model, GRID, z, start=[z.float()])
 
 

@@ -16,6 +16,7 @@ class Memory:
     """
 
     deferred = False
+    reference_rtol = 1e-11  # of a numerical reference solution, where the model's rounding allows it
 
     @property
     def scalars(self) -> Any:
@@ -56,6 +57,18 @@ class Memory:
         mean = sum(d * d for d in elements) / self.number(len(elements))  # type: ignore[attr-defined]
         return math.sqrt(mean) if self.exact else self.sqrt(mean)  # type: ignore[attr-defined]
 
+    def host(self, value: Any) -> Any:
+        """Return a value in the memory of NumPy."""
+        return value
+
+    def placed(self, array: Any) -> Any:
+        """Return a NumPy array where the states of this system are, in the array's own precision."""
+        return array
+
+    def on_arrays(self, model: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """Return a model of this system's states as one of NumPy arrays, for what is measured on the host."""
+        return model
+
     def stored(self, value: Any) -> tuple[np.ndarray[Any, Any], str] | None:
         """Return a value as an array and a word that says how to read it; None where `State.save` knows itself."""
         return None
@@ -70,8 +83,8 @@ def register_reader(prefix: str, read: Callable[[np.ndarray[Any, Any], str], Any
 
 
 def read_stored(array: np.ndarray[Any, Any], word: str) -> Any:
-    """Return a value from what `stored` gave; LookupError if nothing registered its prefix."""
+    """Return a value from what `stored` gave; ImportError if nothing registered its prefix."""
     prefix, _, rest = word.partition(":")
     if prefix not in _READERS:
-        raise LookupError(prefix)
+        raise ImportError(f"the file holds states of {prefix}: import bdia_numerics.{prefix} first")
     return _READERS[prefix](array, rest)

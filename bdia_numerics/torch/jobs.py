@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,8 @@ def prepare_classifier(
     if path.is_file():
         return float("nan")
     total = 2 * (len(digits.labels) // 128)
-    train_classifier(network, digits, seed=seed, watch=watch and (lambda k, loss: watch("classifier", k, total, loss)))
+    told = None if watch is None else partial(_named, watch, "classifier", total)
+    train_classifier(network, digits, seed=seed, watch=told)
     accuracy = test_accuracy(network, mnist.load(data, "test"))
     save_file(network.state_dict(), path, metadata={"test_accuracy": f"{accuracy:.4f}", "seed": str(seed)})
     return accuracy
@@ -50,8 +52,12 @@ def prepare_unet(
     torch.manual_seed(seed)
     config = Training(steps=steps, seed=seed)
     table = torch.from_numpy(schedules.ddpm_linear().alphas_cumprod)
-    told = watch and (lambda k, loss: watch("U-Net", k, steps, loss))
+    told = None if watch is None else partial(_named, watch, "U-Net", steps)
     average, losses = train(mnist_unet(), mnist.load(data), table, folder, config, watch=told)
     save_file(average, folder / "average.safetensors", metadata={"steps": str(steps), "seed": str(seed)})
     lines = [f"{k + 1},{loss:.6f}" for k, loss in enumerate(losses)]
     (folder / "loss.csv").write_text("\n".join(["step,loss", *lines]) + "\n")
+
+
+def _named(watch: Watch, name: str, total: int, done: int, loss: float) -> None:
+    watch(name, done, total, loss)

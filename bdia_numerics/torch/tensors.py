@@ -6,7 +6,8 @@ of the plan, and what `finite` finds on a device is read once, at the end of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +63,7 @@ class Tensors(Memory):
     def combine(self, coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], out: Any = None) -> torch.Tensor:
         """Return sum_k coefficients[k] * values[k], added from the left.
 
-        It is written into `out` if that is the first of the values, and no gradient is recorded. The bits of the result do not depend on it.
+        It is written into `out` if that is the first of the values and no gradient is recorded; its bits do not depend on that.
         """
         if torch.is_grad_enabled() and any(v.requires_grad for v in values):
             out = None
@@ -76,7 +77,8 @@ class Tensors(Memory):
         if value.numel() == 0 or value.is_meta:
             return True
         # The largest absolute value is one reading pass, and NaN and infinity come through it.
-        return torch.linalg.vector_norm(value.detach(), float("inf")).isfinite()
+        largest: torch.Tensor = torch.linalg.vector_norm(value.detach(), float("inf"))
+        return largest.isfinite()
 
     def read(self, flags: list[Any]) -> list[bool]:
         """Return the flags of a run, in one transfer."""
@@ -106,14 +108,32 @@ class Tensors(Memory):
         """Return the root mean square over all elements."""
         if difference.is_meta:
             return float("nan")
-        norm = torch.linalg.vector_norm(difference.detach(), dtype=torch.float64)
-        return float(norm) / max(difference.numel(), 1) ** 0.5
+        norm = float(torch.linalg.vector_norm(difference.detach(), dtype=torch.float64))
+        return norm / math.sqrt(max(difference.numel(), 1))
 
     def stored(self, value: torch.Tensor) -> tuple[np.ndarray[Any, Any], str]:
         """Return the state's array and a word on dtype and layout."""
         host = value.detach().cpu()
         array: np.ndarray[Any, Any] = host.contiguous().view(_BITS.get(self.dtype, self.dtype)).numpy()
         return array, f"torch:{_word(self.dtype)}:{'channels_last' if _channels_last(value) else 'contiguous'}"
+
+    @property
+    def reference_rtol(self) -> float:  # type: ignore[override]
+        """What the rounding of a network allows: its levels between training steps are not smooth either."""
+        return max(1e-7, 100 * torch.finfo(self.dtype).eps)
+
+    def host(self, value: torch.Tensor) -> np.ndarray[Any, Any]:
+        """Return a float64 array of the values."""
+        array: np.ndarray[Any, Any] = value.detach().double().cpu().numpy()
+        return array
+
+    def placed(self, array: np.ndarray[Any, Any]) -> torch.Tensor:
+        """Return a tensor of an array's values on this device."""
+        return torch.from_numpy(array).to(self.device)
+
+    def on_arrays(self, model: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """Return a model of tensors as one of arrays."""
+        return lambda z, t: self.host(model(self.placed(z).to(self.dtype), t))
 
     def working(self) -> AbstractContextManager[object]:
         """Return the context in which this system computes."""
@@ -159,5 +179,5 @@ def space_of(x: torch.Tensor) -> Tensors:
     return Tensors(x.dtype, x.device)
 
 
-register(lambda x: isinstance(x, torch.Tensor), space_of)
+register(lambda x: isinstance(x, torch.Tensor), space_of)  # type: ignore[arg-type]  # a property where the protocol has one
 register_reader("torch", _read)
