@@ -1,4 +1,4 @@
-"""Analysis of solvers on a grid: growth of perturbations, number systems for round trips, symplectic structure."""
+"""Analysis of solvers: order and stability from their programs; on a grid, growth of perturbations and symplectic structure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from bdia_numerics.analysis.amplification import (
     worst_amplification,
 )
 from bdia_numerics.analysis.gradient_field import Asymmetry, asymmetry, model_jacobian
+from bdia_numerics.analysis.order import SymbolicOrder, symbolic_order
 from bdia_numerics.analysis.precision import Requirement, RoundTripError, required_dtype, round_trip_error
 from bdia_numerics.analysis.symplectic import SymplecticDefect, step_determinants, symplectic_defect
 
@@ -18,6 +19,7 @@ __all__ = [
     "Asymmetry",
     "Requirement",
     "RoundTripError",
+    "SymbolicOrder",
     "SymplecticDefect",
     "WorstCase",
     "amplification",
@@ -27,6 +29,7 @@ __all__ = [
     "required_dtype",
     "round_trip_error",
     "step_determinants",
+    "symbolic_order",
     "symplectic_defect",
     "worst_amplification",
 ]

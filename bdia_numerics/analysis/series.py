@@ -1,0 +1,297 @@
+"""A number system for step programs: truncated power series in the step h, over a field of rational functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from dataclasses import field as made
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.spaces.base import GenericArithmetic, Scalar
+
+EXACT = 1 << 30
+"""The precision of a series that is not truncated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """sum_k coefficients[k] h^(valuation + k) + O(h^precision); the first coefficient is not zero."""
+
+    space: SeriesSpace
+    valuation: int
+    coefficients: tuple[Any, ...]
+    precision: int
+
+    def coefficient(self, k: int) -> Any:
+        """Return the coefficient of h^k; ValueError beyond the precision."""
+        if k >= self.precision:
+            raise ValueError(f"a series known to O(h^{self.precision}) has no known coefficient of h^{k}")
+        place = k - self.valuation
+        return self.coefficients[place] if 0 <= place < len(self.coefficients) else self.space.base.zero
+
+    def truncated(self, precision: int) -> Series:
+        """Return the series to O(h^precision)."""
+        return self if precision >= self.precision else self.space.series(self.valuation, self.coefficients, precision)
+
+    def __bool__(self) -> bool:
+        return bool(self.coefficients)
+
+    def __eq__(self, other: object) -> bool:
+        try:
+            return not self - self.space.field(other)
+        except TypeError:
+            return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __add__(self, other: object) -> Series:
+        right = self.space.lifted(other)
+        if right is None:
+            return NotImplemented
+        precision = min(self.precision, right.precision)
+        low = min(self.valuation, right.valuation)
+        high = max((s.valuation + len(s.coefficients) for s in (self, right) if s.coefficients), default=low)
+        zero = self.space.base.zero
+        total = [zero] * max(min(high, precision) - low, 0)
+        for s in (self, right):
+            for k, c in enumerate(s.coefficients[: max(precision - s.valuation, 0)], s.valuation - low):
+                total[k] = total[k] + c
+        return self.space.series(low, total, precision)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Series:
+        return Series(self.space, self.valuation, tuple(-c for c in self.coefficients), self.precision)
+
+    def __sub__(self, other: object) -> Series:
+        right = self.space.lifted(other)
+        return NotImplemented if right is None else self + -right
+
+    def __rsub__(self, other: object) -> Series:
+        return -self + other
+
+    def __mul__(self, other: object) -> Series:
+        right = self.space.lifted(other)
+        if right is None:
+            return NotImplemented
+        low = self.valuation + right.valuation
+        precision = min(self.precision + right.valuation, right.precision + self.valuation, EXACT)
+        if self.precision < EXACT or right.precision < EXACT:
+            precision = min(precision, low + self.space.terms)
+        zero = self.space.base.zero
+        total = [zero] * max(min(precision - low, len(self.coefficients) + len(right.coefficients) - 1), 0)
+        for i, a in enumerate(self.coefficients[: len(total)]):
+            for j, b in enumerate(right.coefficients[: len(total) - i]):
+                total[i + j] = total[i + j] + a * b
+        return self.space.series(low, total, precision)
+
+    __rmul__ = __mul__
+
+    def inverse(self) -> Series:
+        """Return 1/self; ZeroDivisionError for 0."""
+        if not self.coefficients:
+            raise ZeroDivisionError("division by a series that is 0 as far as it is known")
+        first = 1 / self.coefficients[0]
+        exact = self.precision == EXACT and len(self.coefficients) == 1
+        n = 1 if exact else min(self.precision - self.valuation, self.space.terms)
+        result = [first]
+        for k in range(1, n):
+            known = self.coefficients[1 : k + 1]
+            rest = sum((c * result[k - j] for j, c in enumerate(known, 1)), self.space.base.zero)
+            result.append(-first * rest)
+        return self.space.series(-self.valuation, result, EXACT if exact else n - self.valuation)
+
+    def __truediv__(self, other: object) -> Series:
+        right = self.space.lifted(other)
+        return NotImplemented if right is None else self * right.inverse()
+
+    def __rtruediv__(self, other: object) -> Series:
+        return self.inverse() * other
+
+    def __pow__(self, k: int) -> Series:
+        if not isinstance(k, int):
+            return NotImplemented
+        if k < 0:
+            return self.inverse() ** -k
+        result = self.space.one
+        for _ in range(k):
+            result = result * self
+        return result
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesSpace(GenericArithmetic):
+    """Power series in h over sympy's field of rational functions in `names`.
+
+    Constants that are not rational, such as the logarithm of a symbol, become symbols of their own: `constants` says
+    which; only as many as there are symbols ``~_0``, ``~_1``, ... of the field.
+    """
+
+    base: Any
+    terms: int
+    constants: dict[str, Any] = made(default_factory=dict)
+    name = "series"
+    exact = True
+
+    def series(self, valuation: int, coefficients: Iterable[Any], precision: int = EXACT) -> Series:
+        """Return a series without leading and trailing zeros."""
+        kept = list(coefficients)[: max(precision - valuation, 0)]
+        while kept and not kept[-1]:
+            kept.pop()
+        lead = next((k for k, c in enumerate(kept) if c), len(kept))
+        if not kept:
+            return Series(self, min(precision, EXACT), (), precision)
+        return Series(self, valuation + lead, tuple(kept[lead:]), precision)
+
+    @property
+    def one(self) -> Series:
+        """The number 1."""
+        return self.field(1)
+
+    @property
+    def h(self) -> Series:
+        """The step h."""
+        return Series(self, 1, (self.base.one,), EXACT)
+
+    def symbol(self, name: str) -> Series:
+        """Return a symbol of the analysis, as a constant."""
+        place = [str(s) for s in self.base.symbols].index(f"~{name}")
+        return self.series(0, [self.base.gens[place]])
+
+    def lifted(self, x: object) -> Series | None:
+        """Return a number as a series, None for what is none."""
+        if isinstance(x, Series):
+            return x
+        try:
+            return self.field(x)
+        except TypeError:
+            return None
+
+    def number(self, x: object) -> Series:
+        """Return a number, an expression in the symbols, or an element of the field, as a series; TypeError for others."""
+        if isinstance(x, Series):
+            return x
+        if isinstance(x, bool) or x is None:
+            raise TypeError(f"{x!r} is no number: pass an int, a Fraction or an expression")
+        if isinstance(x, int | np.integer):
+            return self.series(0, [self.base(int(x))])
+        if isinstance(x, float | np.floating):
+            x = Fraction(*float(x).as_integer_ratio())
+        if isinstance(x, Fraction):
+            return self.series(0, [self.base(x.numerator) / x.denominator])
+        if hasattr(x, "free_symbols"):
+            return self.series(0, [element(self.base, x)])
+        if getattr(type(x), "__name__", "") == "FracElement":
+            return self.series(0, [x])
+        raise TypeError(f"{x!r} is in another number system than the series of the analysis: pass an int or a Fraction")
+
+    field = number
+
+    def coefficient(self, x: Scalar) -> Scalar:
+        """Return the series itself."""
+        return x
+
+    def is_zero(self, x: Scalar) -> bool:
+        """Decide whether all known coefficients vanish."""
+        return not self.field(x)
+
+    def finite(self, value: Any) -> bool:
+        """Series are finite."""
+        return True
+
+    def _constant(self, function: str, x: Any) -> Any:
+        """Return a symbol for a function of a constant: log(1/x) is -log(x), exp(-x) is 1/exp(x)."""
+        keys = ((x, 1), (1 / x if function == "log" else -x, -1))
+        for key, sign in keys:
+            if (known := self.constants.get(f"{function}({key.as_expr()})")) is not None:
+                return known if sign == 1 else (-known if function == "log" else 1 / known)
+        spare = [
+            g for g, s in zip(self.base.gens, self.base.symbols, strict=True) if str(s) == f"~_{len(self.constants)}"
+        ]
+        if not spare:
+            raise TypeError(
+                f"{function} of {x.as_expr()}: the step mentions more constants than the analysis has room for"
+            )
+        self.constants[f"{function}({x.as_expr()})"] = spare[0]
+        return spare[0]
+
+    def _split(self, x: Any) -> tuple[Any, Series]:
+        x = self.field(x)
+        constant = x.coefficient(0) if x.valuation >= 0 else None
+        if constant is None:
+            raise TypeError("a function of a series that grows without bound as h falls has no expansion")
+        return constant, x
+
+    def log(self, x: Scalar) -> Series:
+        """Return log(x)."""
+        constant, x = self._split(x)
+        if not constant:
+            raise TypeError("log of a series that vanishes with h has no expansion")
+        u = x / constant - 1
+        start = self.field(0) if constant == 1 else self.series(0, [self._constant("log", constant)])
+        return start + self._sum_of(
+            u, [Fraction((-1) ** (k + 1), k) if k else Fraction(0) for k in range(self.terms + 1)]
+        )
+
+    def exp(self, x: Scalar) -> Series:
+        """Return exp(x)."""
+        constant, x = self._split(x)
+        factorial, weights = 1, [Fraction(1)]
+        for k in range(1, self.terms + 1):
+            factorial *= k
+            weights.append(Fraction(1, factorial))
+        total = self._sum_of(x - self.series(0, [constant]), weights)
+        return total * self.series(0, [self._constant("exp", constant)]) if constant else total
+
+    def expm1(self, x: Scalar) -> Series:
+        """Return exp(x) - 1."""
+        return self.exp(x) - 1
+
+    def log1p(self, x: Scalar) -> Series:
+        """Return log(1 + x)."""
+        return self.log(self.field(x) + 1)
+
+    def sqrt(self, x: Scalar) -> Series:
+        """Return the square root of a series that is a square of a rational function at h = 0, or else of a new symbol."""
+        constant, x = self._split(x)
+        if not constant:
+            raise TypeError("sqrt of a series that vanishes with h has no expansion")
+        weights, c = [Fraction(1)], Fraction(1)
+        for k in range(self.terms):
+            c = c * (Fraction(1, 2) - k) / (k + 1)
+            weights.append(c)
+        start = constant if constant == 1 else self._constant("sqrt", constant)
+        return self._sum_of(x / constant - 1, weights) * self.series(0, [start])
+
+    def _sum_of(self, u: Series, weights: Sequence[Fraction]) -> Series:
+        """Return sum_k weights[k] u^k of a u that vanishes with h."""
+        if not u:
+            return self.field(weights[0]).truncated(u.precision)
+        total, power = self.field(weights[0]), self.one
+        for weight in weights[1:]:
+            power = (power * u).truncated(self.terms)
+            total = total + power * weight
+        return total.truncated(self.terms)
+
+
+def element(base: Any, x: Any) -> Any:
+    """Return an expression as an element of a field of rational functions; TypeError if it is none."""
+    import sympy
+
+    x = sympy.nsimplify(x) if x.has(sympy.Float) else sympy.sympify(x)
+    try:
+        top, bottom = sympy.fraction(sympy.together(x))
+        return base.from_expr(sympy.expand(top)) / base.from_expr(sympy.expand(bottom))
+    except (ValueError, sympy.CoercionFailed):
+        raise TypeError(f"{x} is no rational function of {', '.join(map(str, base.symbols))}") from None
+
+
+def rational_functions(names: Sequence[Any]) -> Any:
+    """Return sympy's field of rational functions in symbols; over the integers, which it computes with fastest."""
+    from sympy import ZZ
+    from sympy.polys.fields import FracField
+
+    return FracField(list(names), ZZ)
