@@ -382,3 +382,45 @@ def test_symbolic():
     assert grid.reversed().point(0) == grid.point(3)
     a, b = sympy.symbols("a b", positive=True)
     assert grids.from_values([0, 1], [a, b], [b, a]).space == spaces.SYMBOLS
+
+
+@pytest.mark.parametrize("variable", ["asinh", "sigma_bar", "log_snr", "t"])
+def test_alternating_and_random_steps(variable):
+    schedule, ends = schedules.vp_linear(), {"t_max": 0.6, "t_min": 0.1}
+
+    def of(grid):
+        s = grid.sigma / grid.alpha
+        return np.abs(np.diff({"asinh": np.arcsinh(s), "sigma_bar": s, "log_snr": np.log(s), "t": grid.t}[variable]))
+
+    h = of(grids.alternating(schedule, 7, ratio=3, variable=variable, **ends))
+    assert h / h[0] == pytest.approx([1, 3, 1, 3, 1, 3, 1], rel=1e-10)
+    equal = grids.alternating(schedule, 7, ratio=1, variable="asinh", **ends)
+    assert equal.t == pytest.approx(grids.asinh(schedule, 7, **ends).t, rel=1e-13)
+    irregular = grids.random(schedule, 200, seed=3, ratio=4, variable=variable, **ends)
+    h = of(irregular)
+    assert 1 < h.max() / h.min() <= 4 and h.max() / h.min() > 3.5
+    # Uniform between 1 and 4: mean 2.5, standard deviation 3/sqrt(12), of 200 draws.
+    assert h.mean() / h.min() == pytest.approx(2.5, abs=4 * 3 / np.sqrt(12 * 200))
+    assert (irregular.t[0], irregular.t[-1]) == pytest.approx((0.1, 0.6), abs=0)
+    again = grids.random(schedule, 200, seed=3, ratio=4, variable=variable, **ends)
+    assert np.array_equal(again.t, irregular.t)
+    assert not np.array_equal(grids.random(schedule, 200, seed=4, ratio=4, variable=variable, **ends).t, irregular.t)
+    precise = grids.random(schedule, 9, seed=3, variable=variable, space=spaces.MPMath(30), **ends)
+    assert [float(t) for t in precise.t] == pytest.approx(
+        grids.random(schedule, 9, seed=3, variable=variable, **ends).t
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda s: grids.alternating(s, 4, ratio=0), "ratio=0"),
+        (lambda s: grids.alternating(s, 4, variable="rho"), "variable='rho'"),
+        (lambda s: grids.random(s, 4, seed=1, ratio=0.5), "ratio=0.5"),
+        (lambda s: grids.random(s, 4, seed=-1), "seed=-1"),
+        (lambda s: grids.random(s, 0, seed=1), "n=0"),
+    ],
+)
+def test_irregular_grids_name_bad_input(make, message):
+    with pytest.raises(ValueError, match=message):
+        make(schedules.vp_linear())

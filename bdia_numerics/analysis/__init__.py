@@ -1,4 +1,4 @@
-"""Analysis of solvers: order and stability from their programs; on a grid, growth of perturbations and symplectic structure."""
+"""Analysis of solvers: orders proved and measured, stability, errors and their budget, growth of perturbations, structure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from bdia_numerics.analysis.amplification import (
     gaussian_jacobian,
     worst_amplification,
 )
+from bdia_numerics.analysis.budget import ErrorBudget, error_budget
+from bdia_numerics.analysis.errors import GlobalError, LocalErrors, global_error, local_truncation_error
+from bdia_numerics.analysis.families import GridFamily
 from bdia_numerics.analysis.gradient_field import Asymmetry, asymmetry, model_jacobian
+from bdia_numerics.analysis.observed import Level, ObservedOrder, observed_order
 from bdia_numerics.analysis.order import SymbolicOrder, symbolic_order
 from bdia_numerics.analysis.precision import Requirement, RoundTripError, required_dtype, round_trip_error
 from bdia_numerics.analysis.symplectic import SymplecticDefect, step_determinants, symplectic_defect
@@ -17,6 +21,12 @@ from bdia_numerics.analysis.symplectic import SymplecticDefect, step_determinant
 __all__ = [
     "Amplification",
     "Asymmetry",
+    "ErrorBudget",
+    "GlobalError",
+    "GridFamily",
+    "Level",
+    "LocalErrors",
+    "ObservedOrder",
     "Requirement",
     "RoundTripError",
     "SymbolicOrder",
@@ -24,8 +34,12 @@ __all__ = [
     "WorstCase",
     "amplification",
     "asymmetry",
+    "error_budget",
     "gaussian_jacobian",
+    "global_error",
+    "local_truncation_error",
     "model_jacobian",
+    "observed_order",
     "required_dtype",
     "round_trip_error",
     "step_determinants",

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.grids.grid import Between, Grid, Point, Recipe, check_value, columns, decided, exact
+from bdia_numerics.grids.build import Time, build, ends_of, inside, slots_of
+from bdia_numerics.grids.grid import Between, Grid, Point, check_value, decided, exact
+from bdia_numerics.grids.irregular import alternating, random
 from bdia_numerics.grids.recipes import Listed, Mapped, Power, Symbolic, Values, rounded
 from bdia_numerics.schedules import Discrete, Schedule
 from bdia_numerics.spaces import Space
@@ -23,6 +25,7 @@ __all__ = [
     "Between",
     "Grid",
     "Point",
+    "alternating",
     "asinh",
     "from_timesteps",
     "from_values",
@@ -31,42 +34,11 @@ __all__ = [
     "linspace",
     "log_snr",
     "quadratic",
+    "random",
     "symbolic",
     "trailing",
     "uniform",
 ]
-
-Time = Any
-
-
-def _build(recipe: Recipe, space: Any, schedule: Schedule | None) -> Grid:
-    target = spaces.named(space)
-    whole = columns(target, recipe)
-    return Grid(whole, target, schedule, recipe, range(len(whole[0])))
-
-
-def _slots(n: Any, least: int = 1) -> int:
-    if isinstance(n, bool) or not isinstance(n, int | np.integer):
-        raise TypeError(f"n={n!r} is no number of slots: pass an int")
-    if n < least:
-        raise ValueError(f"n={n}: a grid needs at least {least} slot{'s' if least > 1 else ''}")
-    return int(n)
-
-
-def _inside(schedule: Schedule, name: str, t: Fraction) -> Fraction:
-    low, high = schedule.domain
-    if t < low or (high is not None and t > high):
-        upper = "" if high is None else f" <= {float(high):g}"
-        raise ValueError(f"{name}={float(t):g} is outside the schedule: need {float(low):g} <= t{upper}")
-    return t
-
-
-def _ends(schedule: Schedule, t_max: Time | None, t_min: Time | None) -> tuple[Fraction, Fraction]:
-    top = _inside(schedule, "t_max", schedule.t_max if t_max is None else exact("t_max", t_max))
-    bottom = _inside(schedule, "t_min", schedule.t_min if t_min is None else exact("t_min", t_min))
-    if not bottom < top:
-        raise ValueError(f"t_min={float(bottom):g}, t_max={float(top):g}: need t_min < t_max")
-    return top, bottom
 
 
 def uniform(
@@ -90,28 +62,28 @@ def uniform(
     ValueError
         For n < 1 and for ends outside the schedule's domain or in the wrong order.
     """
-    return _build(Power(schedule, _slots(n), *_ends(schedule, t_max, t_min), 1), space, schedule)
+    return build(Power(schedule, slots_of(n), *ends_of(schedule, t_max, t_min), 1), space, schedule)
 
 
 def quadratic(
     schedule: Schedule, n: int, *, t_max: Time | None = None, t_min: Time | None = None, space: Any = spaces.FLOAT64
 ) -> Grid:
     """Return the grid with t_i = t_min + (t_max - t_min)(i/n)^2; parameters and errors as in `uniform`."""
-    return _build(Power(schedule, _slots(n), *_ends(schedule, t_max, t_min), 2), space, schedule)
+    return build(Power(schedule, slots_of(n), *ends_of(schedule, t_max, t_min), 2), space, schedule)
 
 
 def log_snr(
     schedule: Schedule, n: int, *, t_max: Time | None = None, t_min: Time | None = None, space: Any = spaces.FLOAT64
 ) -> Grid:
     """Return the grid with equal steps of log(alpha^2/sigma^2); ValueError where it is infinite, else as `uniform`."""
-    return _build(Mapped(schedule, _slots(n), *_ends(schedule, t_max, t_min), "log_snr"), space, schedule)
+    return build(Mapped(schedule, slots_of(n), *ends_of(schedule, t_max, t_min), "log_snr"), space, schedule)
 
 
 def asinh(
     schedule: Schedule, n: int, *, t_max: Time | None = None, t_min: Time | None = None, space: Any = spaces.FLOAT64
 ) -> Grid:
     """Return the grid with equal steps of asinh(sigma/alpha); ValueError where alpha = 0, else as in `uniform`."""
-    return _build(Mapped(schedule, _slots(n), *_ends(schedule, t_max, t_min), "asinh"), space, schedule)
+    return build(Mapped(schedule, slots_of(n), *ends_of(schedule, t_max, t_min), "asinh"), space, schedule)
 
 
 def karras(
@@ -138,15 +110,15 @@ def karras(
     exponent = exact("rho", rho)
     if exponent < 1:
         raise ValueError(f"rho={rho}: need rho >= 1, for instance rho=7")
-    ends = _ends(schedule, t_max, t_min)
-    slots = _slots(n, 2 if append_zero else 1)
-    return _build(Mapped(schedule, slots, *ends, "karras", exponent, append_zero), space, schedule)
+    ends = ends_of(schedule, t_max, t_min)
+    slots = slots_of(n, 2 if append_zero else 1)
+    return build(Mapped(schedule, slots, *ends, "karras", exponent, append_zero), space, schedule)
 
 
 def _training_steps(schedule: Schedule, n: int, name: str) -> int:
     if not isinstance(schedule, Discrete):
         raise TypeError(f"{name} spacing counts training steps, and {schedule} has none: use grids.uniform")
-    if _slots(n) > schedule.length:
+    if slots_of(n) > schedule.length:
         raise ValueError(f"n={n} exceeds the {schedule.length} training steps: take fewer slots, or grids.uniform")
     return schedule.length
 
@@ -234,13 +206,13 @@ def from_timesteps(
     if len(times) + (final_alpha is not None) < 2:
         raise ValueError(f"ts has {len(times)} times: a grid needs two points at least, or one and final_alpha")
     for t in times:
-        _inside(schedule, "t", t)
+        inside(schedule, "t", t)
     for later, earlier in pairwise(times):
         if not later < earlier:
             what = "occurs twice" if later == earlier else f"comes after {float(earlier):g}"
             raise ValueError(f"ts must fall strictly, and {float(later):g} {what}: sort it, noise end first")
     final = None if final_alpha is None else _final(schedule, exact("final_alpha", final_alpha))
-    return _build(Listed(schedule, tuple(times), final), space, schedule)
+    return build(Listed(schedule, tuple(times), final), space, schedule)
 
 
 def _final(schedule: Schedule, alpha: Fraction) -> Fraction:
@@ -282,7 +254,7 @@ def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None) -> Grid:
     if decided(lists[2][0] * lists[1][-1] > lists[2][-1] * lists[1][0]):
         lists = [column[::-1] for column in lists]
     recipe = Values(tuple(lists[0]), tuple(lists[1]), tuple(lists[2]), own)
-    return _build(recipe, target, None)
+    return build(recipe, target, None)
 
 
 def _common(values: list[Any]) -> Space:
@@ -295,4 +267,4 @@ def _common(values: list[Any]) -> Space:
 
 def symbolic(n: int) -> Grid:
     """Return a grid of n slots whose t_i (real), alpha_i and sigma_i (positive) are symbols; ValueError for n < 1."""
-    return _build(Symbolic(_slots(n)), spaces.SYMBOLS, None)
+    return build(Symbolic(slots_of(n)), spaces.SYMBOLS, None)

@@ -46,7 +46,10 @@ class Power:
 
 @dataclass(frozen=True)
 class Mapped:
-    """A function of sigma/alpha is equally spaced: its logarithm, asinh, or its power 1/rho."""
+    """A function of sigma/alpha is equally spaced: its logarithm, asinh, or its power 1/rho; or t itself is.
+
+    `parts` are the inner points as parts of the whole where they are not equally spaced.
+    """
 
     schedule: Schedule
     n: int
@@ -55,30 +58,37 @@ class Mapped:
     rule: str
     rho: Fraction = Fraction(1)
     append_zero: bool = False
+    parts: tuple[Fraction, ...] = ()
 
     def points(self, space: Space) -> Columns:
         """Return t, alpha, sigma, data end first."""
         slots = self.n - 1 if self.append_zero else self.n
         times = [space.number(self.t_min), space.number(self.t_max)]
         for t in times:
-            if self.schedule.alpha(t) == 0:
+            if self.rule != "t" and self.schedule.alpha(t) == 0:
                 raise ValueError(f"t_max={t}: alpha = 0 there and sigma/alpha is infinite: give a smaller t_max")
             if self.rule == "log_snr" and self.schedule.sigma(t) == 0:
                 raise ValueError(f"t_min={t}: sigma = 0 there and log_snr is infinite: give a larger t_min, say 0.001")
         low, high = (self._forward(space, t) for t in times)
         inner = [low + (high - low) * i / slots for i in range(1, slots)]
+        if self.parts:
+            inner = [low + (high - low) * space.number(part) for part in self.parts]
         t = [times[0], *(self._backward(space, v) for v in inner), times[1]]
         if self.append_zero:
             t.insert(0, space.number(clean_time(self.schedule)))
         return at_times(self.schedule, t)
 
     def _forward(self, space: Space, t: Scalar) -> Scalar:
+        if self.rule == "t":
+            return t
         if self.rule == "log_snr":
             return self.schedule.half_log_snr(t)
         s = self.schedule.sigma_bar(t)
         return space.asinh(s) if self.rule == "asinh" else power(space, s, 1 / self.rho)
 
     def _backward(self, space: Space, v: Scalar) -> Scalar:
+        if self.rule == "t":
+            return write(space, v, None)
         if self.rule == "log_snr":
             return self.schedule.time("half_log_snr", v)
         s = space.sinh(v) if self.rule == "asinh" else power(space, v, self.rho)

@@ -1,0 +1,100 @@
+"""Grids that are not smooth, on which an order has to be proved anew: steps that alternate, and random ones."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import spaces
+from bdia_numerics.grids.build import Time, build, ends_of, slots_of
+from bdia_numerics.grids.grid import Grid, exact
+from bdia_numerics.grids.recipes import Mapped
+from bdia_numerics.schedules import Schedule
+
+_RULES = {"t": "t", "sigma_bar": "power", "log_snr": "log_snr", "asinh": "asinh"}
+_RESOLUTION = 2**20
+
+
+def alternating(
+    schedule: Schedule,
+    n: int,
+    *,
+    ratio: float | int | Fraction = 2,
+    variable: str = "asinh",
+    t_max: Time | None = None,
+    t_min: Time | None = None,
+    space: Any = spaces.FLOAT64,
+) -> Grid:
+    """Return the grid whose steps alternate h, ratio h, h, ..., from the data end.
+
+    Parameters
+    ----------
+    schedule, n, t_max, t_min, space
+        As in `uniform`.
+    ratio
+        Of neighbouring steps, positive; 1 gives equal steps.
+    variable : {"asinh", "sigma_bar", "log_snr", "t"}
+        What is spaced so: asinh(sigma/alpha), sigma/alpha, log(alpha^2/sigma^2) or t. The others' steps then have ratios
+        that tend to the same.
+
+    Raises
+    ------
+    ValueError
+        For a ratio that is not positive, another variable, a variable that is infinite at an end; else as in `uniform`.
+    """
+    second = exact("ratio", ratio)
+    if second <= 0:
+        raise ValueError(f"ratio={ratio} is not positive: pass a ratio of two steps, for instance 2")
+    steps = [second if k % 2 else Fraction(1) for k in range(slots_of(n))]
+    return _spaced(schedule, steps, variable, t_max, t_min, space)
+
+
+def random(
+    schedule: Schedule,
+    n: int,
+    *,
+    seed: Any,
+    ratio: float | int | Fraction = 2,
+    variable: str = "asinh",
+    t_max: Time | None = None,
+    t_min: Time | None = None,
+    space: Any = spaces.FLOAT64,
+) -> Grid:
+    """Return a grid whose steps are independent, uniformly distributed between h and ratio h.
+
+    Parameters
+    ----------
+    schedule, n, t_max, t_min, space
+        As in `uniform`.
+    seed
+        Of the steps, together with n; the same in every number system.
+    ratio
+        Of the largest step possible to the smallest, at least 1.
+    variable
+        As in `alternating`.
+
+    Raises
+    ------
+    ValueError
+        For a ratio below 1, a negative seed; else as in `alternating`.
+    """
+    largest = exact("ratio", ratio)
+    if largest < 1:
+        raise ValueError(f"ratio={ratio} is below 1: pass the largest step over the smallest, for instance 2")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed={seed!r} is no seed: pass an int of at least 0")
+    drawn = np.random.default_rng((int(seed), slots_of(n))).integers(0, _RESOLUTION, n)
+    steps = [1 + (largest - 1) * Fraction(int(k), _RESOLUTION) for k in drawn]
+    return _spaced(schedule, steps, variable, t_max, t_min, space)
+
+
+def _spaced(schedule: Schedule, steps: list[Fraction], variable: str, t_max: Any, t_min: Any, space: Any) -> Grid:
+    if variable not in _RULES:
+        raise ValueError(f"variable={variable!r} is unknown: use {', '.join(map(repr, _RULES))}")
+    *inner, whole = accumulate(steps)
+    parts = tuple(end / whole for end in inner)
+    recipe = Mapped(schedule, len(steps), *ends_of(schedule, t_max, t_min), _RULES[variable], parts=parts)
+    return build(recipe, space, schedule)
