@@ -38,6 +38,7 @@ from bdia_numerics.solvers import (
     ReversibleHeun,
     Rex,
     RFSolver,
+    StormerVerlet,
 )
 from bdia_numerics.state import State
 
@@ -80,6 +81,7 @@ __all__ = [
     "Solution",
     "State",
     "Status",
+    "StormerVerlet",
     "analysis",
     "encode",
     "fit",

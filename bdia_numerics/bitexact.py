@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +70,9 @@ class _Witness:
         return output
 
 
-def bit_exact_round_trip(solver: Solver, model: Model, grid: Grid, z: Any, *, bits: int = 40) -> BitExact:
+def bit_exact_round_trip(
+    solver: Solver, model: Model, grid: Grid, z: Any, *, bits: int = 40, start: Mapping[str, Any] | None = None
+) -> BitExact:
     """Take z_N to the data end and back on the lattice, and compare every bit.
 
     Parameters
@@ -78,6 +81,8 @@ def bit_exact_round_trip(solver: Solver, model: Model, grid: Grid, z: Any, *, bi
         As for `solve`.
     z
         A Lattice, or floats, which are rounded to one with unit 2^-bits.
+    start
+        A value for every register, in place of the start from z, rounded like z; then the bits of all are compared.
 
     Raises
     ------
@@ -85,14 +90,16 @@ def bit_exact_round_trip(solver: Solver, model: Model, grid: Grid, z: Any, *, bi
         For states that do not fit the lattice, a solver whose own coefficients are no ratios of small integers
         (NotOnLatticeError), or one without an exact inverse (NotInvertibleError).
     """
-    sent = z if isinstance(z, Lattice) else Lattice.from_float(z, bits=bits)
+    sent = _lattice(z, bits)
+    first = None if start is None else {name: _lattice(value, bits) for name, value in start.items()}
     witness = _Witness(model)
-    there = solve(solver, witness, grid, sent)
+    there = solve(solver, witness, grid, sent, first)
     if not there.status.ok or there.state is None:
         return BitExact(0, sent.factor, 0.0, 0.0, np.nan, witness.unsteady, there.status, there.nfe)
     back = invert(solver, witness, grid, there.state)
-    differing = back.z.differing_bits(sent) if back.status.ok else 0
-    plain = solve(solver, model, grid, sent.to_float())
+    pairs = [(back.z, sent)] if first is None else [(back.state.registers[r], first[r]) for r in first]  # type: ignore[union-attr]
+    differing = sum(returned.differing_bits(given) for returned, given in pairs) if back.status.ok else 0
+    plain = solve(solver, model, grid, sent.to_float(), first and {name: x.to_float() for name, x in first.items()})
     size, bound = remainder.bits_per_element(there.state.remainder)
     return BitExact(
         differing_bits=differing,
@@ -104,3 +111,7 @@ def bit_exact_round_trip(solver: Solver, model: Model, grid: Grid, z: Any, *, bi
         status=back.status,
         nfe=there.nfe + back.nfe,
     )
+
+
+def _lattice(z: Any, bits: int) -> Lattice:
+    return z if isinstance(z, Lattice) else Lattice.from_float(z, bits=bits)

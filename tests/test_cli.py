@@ -177,10 +177,16 @@ def test_an_unknown_option_is_a_usage_error():
 
 def test_list_names_every_solver():
     solvers = {s["name"]: s for s in json.loads(run("list", "--json").stdout)["solvers"]}
-    assert set(solvers) == set(SOLVERS)
+    assert set(solvers) == {*SOLVERS, "StormerVerlet"}
+    assert solvers["StormerVerlet"]["bit_exact"] == "yes" and "z''" in solvers["StormerVerlet"]["order"]
     assert solvers["BDIA"]["condition"] == "gamma != 0"
     assert solvers["BDIA"]["nfe"] == 1
     assert solvers["BDIA"]["registers"] == ["z_prev", "z"]
     assert not solvers["DDIM"]["invertible"]
     assert solvers["DDIM"]["reason"]
-    assert all(name in run("list").stdout for name in SOLVERS)
+    shown = run("list").stdout
+    assert "StormerVerlet solves z'' = a(z, t): its model gives a" in shown
+    assert all(name in shown for name in SOLVERS)
+    # No row is left to do: each says its order, its source, and why it is not exact, where it is not.
+    for row in solvers.values():
+        assert row["order"] and row["source"] and (row["condition"] or row["reason"]) and row["bit_exact"]

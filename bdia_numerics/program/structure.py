@@ -20,7 +20,7 @@ class Solver(Protocol):
 
     Optional attributes: ``output``, the register that is the solution's `.z` ("z" by default); ``evaluations``, the
     names of the registers that hold evaluations instead of states, or a dict from names to "eps", "x0" or "velocity"; ``starter``,
-    the solver that makes the first states, DDIM by default.
+    the solver that makes the first states, DDIM by default; ``given``, the registers that only the caller's start can fill.
     """
 
     @property

@@ -126,6 +126,9 @@ def _prediction(solver: Solver, name: str, s: Recorder) -> int:
 
 def _begin(solver: Solver, trace: Trace, chain: dict[int, int], first: int) -> tuple[Mapping, tuple[Op, ...]]:
     """Fill the registers from a chain of states: equal times give equal states, evaluations are taken at the output."""
+    if given := getattr(solver, "given", ()):
+        name, both = type(solver).__name__, ", ".join(f"{r!r}: ..." for r in solver.registers)
+        raise ValueError(f"{name} cannot make {', '.join(given)} from a state: pass start={{{both}}} to solve")
     shape, held, ops, one = structure(solver), {}, list[Op](), trace.grid.space.field(1)
     order = sorted(zip(shape.registers, shape.lags, strict=True), key=lambda pair: pair[0] != shape.output)
     taken: set[int] = set()

@@ -30,6 +30,7 @@ from bdia_numerics.solvers.rectified_flow import FireFlow, RFSolver
 from bdia_numerics.solvers.reversible_heun import ReversibleHeun
 from bdia_numerics.solvers.rex import Rex
 from bdia_numerics.solvers.runge_kutta import RK4, Euler, Midpoint
+from bdia_numerics.solvers.stormer_verlet import StormerVerlet
 
 SOLVERS = {
     "DDIM": DDIM,
@@ -63,6 +64,9 @@ SOLVERS = {
     "DPMSolverMultistep": DPMSolverMultistep,
 }
 
+SECOND_ORDER = {"StormerVerlet": StormerVerlet}
+"""Solvers of z'' = a(z, t): the model gives a, and a start the first velocity, so that nothing asks them for samples."""
+
 
 def find(name: str) -> Any:
     """Return the class of `SOLVERS` of a name, in any case; ValueError, with the nearest names, if there is none."""
@@ -71,6 +75,10 @@ def find(name: str) -> Any:
     lowered = {key.lower(): key for key in SOLVERS}
     if name.lower() in lowered:
         return SOLVERS[lowered[name.lower()]]
+    if name.lower() in map(str.lower, SECOND_ORDER):
+        raise ValueError(
+            f"name={name!r} solves z'' = a(z, t), not the ODE of diffusion: import it, and pass a as the model"
+        )
     near = [lowered[key] for key in get_close_matches(name.lower(), lowered)]
     raise ValueError(
         f"name={name!r} is none of the solvers: use {' or '.join(near)}"
@@ -96,6 +104,7 @@ __all__ = [
     "OBELM",
     "PLMS",
     "RK4",
+    "SECOND_ORDER",
     "SOLVERS",
     "BDIADPMSolverPP",
     "BDIAHeun",
@@ -111,5 +120,6 @@ __all__ = [
     "RFSolver",
     "ReversibleHeun",
     "Rex",
+    "StormerVerlet",
     "find",
 ]
