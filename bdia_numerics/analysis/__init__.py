@@ -14,6 +14,7 @@ from bdia_numerics.analysis.errors import GlobalError, LocalErrors, global_error
 from bdia_numerics.analysis.families import GridFamily
 from bdia_numerics.analysis.gradient_field import Asymmetry, asymmetry, model_jacobian
 from bdia_numerics.analysis.observed import Level, ObservedOrder, observed_order
+from bdia_numerics.analysis.lint import Cost, Finding, lint
 from bdia_numerics.analysis.order import SymbolicOrder, symbolic_order
 from bdia_numerics.analysis.precision import Requirement, RoundTripError, required_dtype, round_trip_error
 from bdia_numerics.analysis.symplectic import SymplecticDefect, step_determinants, symplectic_defect
@@ -27,6 +28,8 @@ __all__ = [
     "Level",
     "LocalErrors",
     "ObservedOrder",
+    "Cost",
+    "Finding",
     "Requirement",
     "RoundTripError",
     "SymbolicOrder",
@@ -38,6 +41,7 @@ __all__ = [
     "gaussian_jacobian",
     "global_error",
     "local_truncation_error",
+    "lint",
     "model_jacobian",
     "observed_order",
     "required_dtype",

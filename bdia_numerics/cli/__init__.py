@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bdia_numerics.cli.lint import lint
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers
 from bdia_numerics.cli.verify import verify
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(verify)
 app.command("list")(list_solvers)
 app.command()(roundtrip)
+app.command()(lint)
 
 
 def main() -> None:

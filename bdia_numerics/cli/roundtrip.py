@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from fractions import Fraction
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +14,10 @@ SHAPE = (64, 2)
 
 
 def roundtrip(
-    solver: Annotated[str, typer.Option(help="A solver of `bdia list`, in any case.")] = "BDIA",
+    solver: Annotated[
+        str,
+        typer.Option(help="A solver of `bdia list`, or module:object, such as bdia:gamma=9/10."),
+    ] = "BDIA",
     exact: Annotated[bool, typer.Option("--exact", help="Run on the integer lattice and compare every bit.")] = False,
     gamma: Annotated[str | None, typer.Option(help="gamma, such as 9/10.")] = None,
     gamma1: Annotated[str | None, typer.Option(help="gamma1, such as 19/20.")] = None,
@@ -34,9 +36,7 @@ def roundtrip(
     """
     given = {"gamma": gamma, "gamma1": gamma1, "gamma2": gamma2, "p": p}
     try:
-        found = _run(
-            solver, {k: _rational(k, v) for k, v in given.items() if v is not None}, steps, dtype, bits, seed, exact
-        )
+        found = _run(solver, {k: v for k, v in given.items() if v is not None}, steps, dtype, bits, seed, exact)
     except (ValueError, TypeError, ArithmeticError) as error:
         usage(str(error))
     if as_json:
@@ -48,16 +48,16 @@ def roundtrip(
 
 
 def _run(
-    name: str, values: dict[str, Fraction], steps: int, dtype: str, bits: int, seed: int, exact: bool
+    name: str, values: dict[str, str], steps: int, dtype: str, bits: int, seed: int, exact: bool
 ) -> dict[str, Any]:
     import numpy as np
 
-    from bdia_numerics import grids, problems, schedules
+    from bdia_numerics import grids, problems, schedules, spec
     from bdia_numerics.bitexact import bit_exact_round_trip
     from bdia_numerics.integrate import round_trip
     from bdia_numerics.program import parameters
 
-    solver = _solver(name, values)
+    solver = spec.solver(name, **values)
     if dtype not in ("float32", "float64"):
         raise ValueError(f"--dtype={dtype}: pass float32 or float64")
     schedule = schedules.vp_linear()
@@ -77,25 +77,6 @@ def _run(
     trip = round_trip(solver, model, grid, z)
     names = ("error", "latent", "reference_error", "nfe")
     return {**head, **{k: getattr(trip, k) for k in names}, "status": str(trip.status)}
-
-
-def _solver(name: str, values: dict[str, Fraction]) -> Any:
-    from bdia_numerics.program import parameters
-    from bdia_numerics.solvers import find
-
-    make = find(name)
-    known = parameters(make())
-    for key in values:
-        if key not in known:
-            raise ValueError(f"--{key} is no parameter of {make.__name__}, which takes {', '.join(known) or 'none'}")
-    return make(**values)
-
-
-def _rational(name: str, text: str) -> Fraction:
-    try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"--{name}={text} is no ratio: write 9/10 or 0.9") from None
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

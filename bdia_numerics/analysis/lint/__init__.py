@@ -1,0 +1,97 @@
+"""Find the defects of a scheduler's configuration, or of a grid, before they cost a week."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bdia_numerics.analysis.lint import value_rules, walk_rules
+from bdia_numerics.analysis.lint.case import Case
+from bdia_numerics.analysis.lint.findings import SEVERITIES, Cost, Finding
+from bdia_numerics.analysis.lint.grid_rules import GRID_RULES, Run
+from bdia_numerics.analysis.precision import DTYPES
+from bdia_numerics.configs import SchedulerConfig, from_mapping, layout, read
+from bdia_numerics.grids import Grid
+from bdia_numerics.models import PREDICTIONS
+from bdia_numerics.program import Solver
+from bdia_numerics.solvers import BDIA
+
+__all__ = ["Cost", "Finding", "lint"]
+
+
+def lint(
+    target: Grid | SchedulerConfig | Mapping[str, Any] | str | Path,
+    *,
+    steps: int = 50,
+    solver: Solver | None = None,
+    dtype: str = "float32",
+    prediction: str | None = None,
+    wanted_error: float = 1e-4,
+) -> tuple[Finding, ...]:
+    """Return what is wrong with a configuration or a grid, with what it costs and the remedy.
+
+    Costs are measured on a mixture on the line of mean 0 and variance 1, against its exact flow.
+
+    Parameters
+    ----------
+    target
+        A path of a scheduler_config.json, of a pipeline's folder or of a CompVis YAML; the same as a mapping or as
+        `configs.SchedulerConfig`; or a grid with a schedule, for which only the rules on solver and grid apply.
+    steps
+        Number of steps asked of the scheduler; of a grid it is the grid's own.
+    solver
+        The sampler that is to run on these times; BDIA() by default.
+    dtype
+        What it runs in: "float16", "float32", "float64" or "longdouble".
+    prediction
+        What the code reads the network's output as ("eps", "x0", "v", "velocity"); None if it is not known.
+    wanted_error
+        Root mean square, in standard deviations of the data, that a round trip may come back wrong.
+
+    Returns
+    -------
+    tuple of Finding
+        The worst first; empty if nothing was found.
+
+    Raises
+    ------
+    ValueError
+        For arguments that are none of these, and as `configs.from_mapping` and `configs.layout`.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype={dtype!r} is none of {', '.join(DTYPES)}")
+    if prediction is not None and prediction not in PREDICTIONS:
+        raise ValueError(f"prediction={prediction!r} is none of {', '.join(PREDICTIONS)}")
+    sampler = BDIA() if solver is None else solver
+    found: list[Finding] = []
+    if isinstance(target, Grid):
+        if target.schedule is None:
+            raise ValueError(
+                "this grid was made from values and has no schedule: make it by a named constructor of grids"
+            )
+        run = Run(sampler, target, target.schedule, dtype, wanted_error)
+    else:
+        config = _config(target)
+        walk = layout(config, steps)
+        case = Case(config, steps, walk, prediction)
+        found += [finding for rule in (*walk_rules.RULES, *value_rules.RULES) for finding in rule(case)]
+        try:
+            grid = walk.grid()
+        except ValueError:  # a level is infinite or out of order, which a rule has said
+            return _sorted(found)
+        run = Run(sampler, grid, walk.levels, dtype, wanted_error)
+    found += [finding for rule in GRID_RULES for finding in rule(run)]
+    return _sorted(found)
+
+
+def _config(target: Any) -> SchedulerConfig:
+    if isinstance(target, SchedulerConfig):
+        return target
+    if isinstance(target, str | Path):
+        return read(target)
+    return from_mapping(target)
+
+
+def _sorted(found: list[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))

@@ -1,0 +1,156 @@
+"""Rules for a solver on a grid: whether it returns in this dtype, and whether the spacing suits it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import grids
+from bdia_numerics.analysis.lint import measure
+from bdia_numerics.analysis.lint.findings import Cost, Finding
+from bdia_numerics.analysis.precision import DTYPES, required_dtype
+from bdia_numerics.configs.layout import Levels
+from bdia_numerics.program import Solver, identity, invertibility, parameters
+from bdia_numerics.run import has_inverse
+from bdia_numerics.solvers import OBELM
+
+GAMMAS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)
+JUMP = 4.0
+"""A slot is rough where alpha h^2, whose terms cancel at gamma = 1, changes by more than this factor from one slot to the next."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A solver on a grid of a schedule, the dtype, and the round-trip error that is wanted."""
+
+    solver: Solver
+    grid: grids.Grid
+    schedule: Any
+    dtype: str
+    wanted: float
+
+    @property
+    def gamma(self) -> float | None:
+        """gamma, if the solver has a constant one."""
+        value = parameters(self.solver).get("gamma")
+        return None if value is None or callable(value) else float(value)
+
+
+GridRule = Callable[[Run], Iterator[Finding]]
+
+
+def not_invertible(run: Run) -> Iterator[Finding]:
+    """Find solvers without an exact inverse."""
+    if has_inverse(run.solver, run.grid, "eps", run.grid.space):
+        return
+    verdict = invertibility(run.solver)
+    why = f"needs {verdict}" if verdict.invertible else verdict.reason
+    yield Finding(
+        "not-invertible",
+        "warning",
+        f"solver={identity(run.solver)}",
+        f"no exact inverse: {why}",
+        "use BDIA with gamma != 0, EDICT or CBDIA, or an iterative inversion",
+    )
+
+
+def small_dtype(run: Run) -> Iterator[Finding]:
+    """Find a dtype in which the round trip loses more than is wanted."""
+    if not has_inverse(run.solver, run.grid, "eps", run.grid.space):
+        return
+    need = required_dtype(run.solver, run.grid, run.wanted, start="data")
+    order = [*DTYPES, "mpmath"]
+    if order.index(need.dtype) <= order.index(run.dtype):
+        return
+    remedied = (
+        measure.return_error(run.solver, run.grid, run.schedule, need.dtype) if need.dtype in DTYPES else math.nan
+    )
+    yield Finding(
+        "small-dtype",
+        "error" if need.errors[run.dtype] > 1 else "warning",
+        f"dtype={run.dtype}",
+        need.summary,
+        f"run in {need.dtype}"
+        + (", or exactly: spaces.Lattice" if need.dtype == "mpmath" else ", or take gamma nearer to 1"),
+        Cost(
+            "rms error of a round trip from the data, in standard deviations",
+            measure.return_error(run.solver, run.grid, run.schedule, run.dtype),
+            remedied,
+        ),
+    )
+
+
+def rough_grid(run: Run) -> Iterator[Finding]:
+    """Find slots at which gamma near 1 loses its second order: alpha h^2 jumps there."""
+    if run.gamma is None or run.gamma < 0.95 or run.grid.n < 3:
+        return
+    q = _cancelling(run.grid)
+    k = int(np.argmax(np.abs(np.log(q))))
+    own = measure.solver_error(run.solver, run.grid, run.schedule)
+    ways = {
+        "space the times evenly in asinh(sigma/alpha)": _smooth(run),
+        "use O-BELM, whose gamma follows the steps": measure.solver_error(OBELM(), run.grid, run.schedule),
+    }
+    remedy = min(ways, key=lambda way: ways[way])
+    if not 1 / JUMP <= q[k] <= JUMP and ways[remedy] < own / 2:
+        i = k + 1
+        yield Finding(
+            "rough-grid",
+            "warning",
+            f"t={run.grid.t[i + 1]:.4g} to {run.grid.t[i]:.4g} to {run.grid.t[i - 1]:.4g}, slots {i + 1} and {i}",
+            f"alpha h^2 changes by the factor {q[k]:.2g} there, "
+            f"so the first-order terms of the two slots do not cancel at gamma={run.gamma:g}",
+            remedy,
+            Cost(measure.ERROR, own, ways[remedy]),
+        )
+
+
+def _cancelling(grid: grids.Grid) -> Any:
+    """Return alpha_{i-1} h_i^2 / (alpha_{i+1} h_{i+1}^2) for i = 1..N-1, whose distance from 1 is BDIA's error at gamma = 1."""
+    alpha = np.asarray(grid.alpha, float)
+    h = np.diff(_sigma_bar(grid))
+    return alpha[:-2] * h[:-1] ** 2 / (alpha[2:] * h[1:] ** 2)
+
+
+def _sigma_bar(grid: grids.Grid) -> Any:
+    return np.asarray(grid.sigma, float) / np.asarray(grid.alpha, float)
+
+
+def _smooth(run: Run) -> float:
+    """Return the error on the grid with the same ends, uniform in asinh(sigma/alpha)."""
+    s = _sigma_bar(run.grid)
+    even = np.sinh(np.linspace(np.arcsinh(s[0]), np.arcsinh(s[-1]), run.grid.n + 1))
+    even[0], even[-1] = s[0], s[-1]
+    levels = Levels("one" if np.allclose(np.asarray(run.grid.alpha, float), 1) else "vp")
+    made = grids.from_values(even, levels.alpha(even), levels.sigma(even))
+    return measure.solver_error(run.solver, made, levels)
+
+
+def gamma_for_grid(run: Run) -> Iterator[Finding]:
+    """Find a gamma that does clearly worse than another one on this grid."""
+    if run.gamma is None or "gamma" not in parameters(run.solver):
+        return
+    errors = {g: measure.solver_error(_with(run.solver, g), run.grid, run.schedule) for g in GAMMAS}
+    own = measure.solver_error(run.solver, run.grid, run.schedule)
+    best = min(errors, key=lambda g: errors[g])
+    if errors[best] < own / 2:
+        ddim = " DDIM itself (gamma = 0) does better." if errors[0.0] < own else ""
+        yield Finding(
+            "gamma-for-grid",
+            "warning",
+            f"gamma={run.gamma:g}, {run.grid.n} steps",
+            f"on this grid gamma={best:g} comes nearest to the exact flow.{ddim}".rstrip("."),
+            f"take gamma={best:g}, or a smoother grid",
+            Cost(measure.ERROR, own, errors[best]),
+        )
+
+
+def _with(solver: Any, gamma: float) -> Any:
+    return replace(solver, gamma=gamma)
+
+
+GRID_RULES: tuple[GridRule, ...] = (not_invertible, small_dtype, rough_grid, gamma_for_grid)

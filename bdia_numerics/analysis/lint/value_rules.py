@@ -1,0 +1,158 @@
+"""Rules on single entries: what a scheduler does to predictions, and what it takes them for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.analysis.lint import measure
+from bdia_numerics.analysis.lint.case import Case, Rule
+from bdia_numerics.analysis.lint.findings import Cost, Finding
+
+PREDICTIONS = {"epsilon": "eps", "v_prediction": "v", "sample": "x0", "flow_prediction": "velocity"}
+
+
+def unknown_class(case: Case) -> Iterator[Finding]:
+    """Warn where the class is not known, so that its walk is a guess."""
+    if not case.config.known:
+        yield Finding(
+            "unknown-class",
+            "note",
+            f"_class_name={case.config.name!r}",
+            "this class is not known here, and is taken to walk like DDIMScheduler",
+            "compare its timesteps with the grid that is shown",
+        )
+
+
+def clip_sample(case: Case) -> Iterator[Finding]:
+    """Find clipping of the predicted data, which is no linear step any more."""
+    if not case.config["clip_sample"]:
+        return
+    limit = float(case.config["clip_sample_range"] or 1.0)
+    change = measure.clipped(limit)
+    keeps = not case.config["use_clipped_model_output"]
+    yield Finding(
+        "clip-sample",
+        "error",
+        f"clip_sample=True, clip_sample_range={limit:g}",
+        "x0 is clipped in every step, which inverses do not undo, and for data beyond "
+        f"[-{limit:g}, {limit:g}] (latents) another ODE",
+        "set clip_sample=False",
+        Cost(measure.ERROR, _clipping_error(case, change, keeps), _plain_error(case)),
+    )
+
+
+def thresholding(case: Case) -> Iterator[Finding]:
+    """Find dynamic thresholding, which mixes the elements of a sample."""
+    if not case.config["thresholding"]:
+        return
+    ratio = float(case.config["dynamic_thresholding_ratio"] or 0.995)
+    limit = float(case.config["sample_max_value"] or 1.0)
+
+    def change(z: Any, eps: Any, alpha: float, sigma: float) -> Any:
+        x0 = (z - sigma * eps) / alpha
+        bound = np.clip(np.quantile(np.abs(x0), ratio), 1.0, limit)
+        return (z - alpha * np.clip(x0, -bound, bound) / bound) / sigma
+
+    yield Finding(
+        "thresholding",
+        "error",
+        f"thresholding=True, dynamic_thresholding_ratio={ratio:g}",
+        "x0 is scaled by a quantile of the whole sample in every step: not invertible, and only meant for pixels",
+        "set thresholding=False",
+        Cost(measure.ERROR, _clipping_error(case, change, True), _plain_error(case)),
+    )
+
+
+def _plain_error(case: Case) -> float:
+    return measure.error(case.walk)
+
+
+def _clipping_error(case: Case, change: measure.Change, keeps: bool) -> float:
+    return measure.error(case.walk, change=change, keeps_eps=keeps)
+
+
+def stochastic(case: Case) -> Iterator[Finding]:
+    """Find samplers that add noise: no inverse, only an edit-friendly one."""
+    if not case.config.stochastic:
+        return
+    entry = f"_class_name={case.config.name!r}"
+    if "sde" in str(case.config["algorithm_type"]):
+        entry = case.entry("algorithm_type")
+    yield Finding(
+        "stochastic",
+        "error",
+        entry,
+        "fresh noise is added in every step: two runs from one state end apart, and no inverse exists",
+        "use the ODE form (DDIMScheduler with eta=0, algorithm_type='dpmsolver++'), or edit-friendly DDPM inversion",
+        Cost("rms distance of two runs from one state, in standard deviations", measure.spread(case.walk), 0.0),
+    )
+
+
+def prediction_type(case: Case) -> Iterator[Finding]:
+    """Find a network that is read as another prediction than it makes."""
+    makes = PREDICTIONS.get(str(case.config["prediction_type"]))
+    if makes is None:
+        yield Finding(
+            "prediction-type",
+            "error",
+            case.entry("prediction_type"),
+            "this prediction is not known",
+            f"use one of {', '.join(PREDICTIONS)}",
+        )
+        return
+    if case.prediction is None:
+        if makes != "eps":
+            yield Finding(
+                "prediction-type",
+                "note",
+                case.entry("prediction_type"),
+                f"the network predicts {makes}: a plain callable is read as eps",
+                f"wrap it: models.{makes}(network)",
+                _misread(case, makes, "eps"),
+            )
+    elif case.prediction != makes:
+        yield Finding(
+            "prediction-type",
+            "error",
+            case.entry("prediction_type"),
+            f"the network predicts {makes} and is read as {case.prediction}",
+            f"wrap it: models.{makes}(network)" if makes != "eps" else "pass it as it is",
+            _misread(case, makes, case.prediction),
+        )
+
+
+def _misread(case: Case, makes: str, used: str) -> Cost | None:
+    try:
+        return Cost(measure.ERROR, measure.error(case.walk, change=measure.read_as(makes, used)), _plain_error(case))
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def zero_snr(case: Case) -> Iterator[Finding]:
+    """Find alpha = 0 with a prediction that diverges there, and a table of it that is never reached."""
+    if not case.tabled or not case.config["rescale_betas_zero_snr"]:
+        return
+    first = case.walk.steps[0]
+    if not math.isfinite(first.s) and case.config["prediction_type"] == "epsilon":
+        yield Finding(
+            "zero-snr",
+            "error",
+            case.entry("rescale_betas_zero_snr", "prediction_type"),
+            "alpha = 0 at the first time, where x0 = (z - sigma eps)/alpha is 0/0",
+            "use a network that predicts v, or end the grid before it",
+        )
+    elif math.isfinite(first.s):
+        yield Finding(
+            "zero-snr",
+            "warning",
+            case.entry("rescale_betas_zero_snr", "timestep_spacing"),
+            f"the table ends at alpha = 0, but the first time is t={first.t:g}",
+            "use trailing spacing, which begins at the last time",
+        )
+
+
+RULES: tuple[Rule, ...] = (unknown_class, clip_sample, thresholding, stochastic, prediction_type, zero_snr)

@@ -1,0 +1,9 @@
+"""Scheduler configurations of other libraries: what they say, and which slots a run with them takes."""
+
+from __future__ import annotations
+
+from bdia_numerics.configs.config import SchedulerConfig, from_mapping, read
+from bdia_numerics.configs.layout import Layout, Step, layout
+from bdia_numerics.configs.tables import alphas_cumprod
+
+__all__ = ["Layout", "SchedulerConfig", "Step", "alphas_cumprod", "from_mapping", "layout", "read"]

@@ -1,0 +1,157 @@
+"""The linter: each defect is found where it was planted, and nowhere else; its cost is what diffusers itself pays."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from bdia_numerics import BDIA, DDIM, analysis, cli, configs, grids, schedules
+from bdia_numerics.analysis.lint import measure
+
+CONFIGS = Path(__file__).parent / "configs"
+CLEAN = {
+    "_class_name": "DDIMScheduler",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+    "timestep_spacing": "trailing",
+}
+
+
+def rules(target, **options):
+    return {finding.rule for finding in analysis.lint(target, **options)}
+
+
+def finding(name, target, **options):
+    return next(f for f in analysis.lint(target, **options) if f.rule == name)
+
+
+def test_the_law_has_mean_0_and_variance_1():
+    w, m, v = (np.asarray(x).ravel() for x in (measure.LAW.weights, measure.LAW.means, measure.LAW.covs))
+    assert abs(w @ m) < 1e-15
+    assert w @ (m**2 + v) == pytest.approx(1, abs=1e-15)
+
+
+PLANTED = [
+    ("steps-not-dividing", {"timestep_spacing": "linspace"}, {}),
+    ("steps-not-dividing", {}, {"steps": 30}),
+    ("out-of-table", {}, {"steps": 61}),
+    ("zero-length-slot", {"timestep_spacing": "leading", "set_alpha_to_one": False}, {}),
+    ("start-below-noise", {"timestep_spacing": "leading", "steps_offset": 1}, {}),
+    ("final-alpha", {"set_alpha_to_one": False}, {}),
+    ("clip-sample", {"clip_sample": True}, {}),
+    ("thresholding", {"thresholding": True}, {}),
+    ("stochastic", {"_class_name": "DDPMScheduler"}, {}),
+    ("stochastic", {"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver++"}, {}),
+    ("prediction-type", {"prediction_type": "v_prediction"}, {}),
+    ("prediction-type", {}, {"prediction": "v"}),
+    ("zero-snr", {"rescale_betas_zero_snr": True}, {}),
+    ("unknown-class", {"_class_name": "NoSuchScheduler"}, {}),
+    ("small-dtype", {}, {"dtype": "float16"}),
+    ("small-dtype", {}, {"solver": BDIA(0.5), "dtype": "float64"}),
+    ("not-invertible", {}, {"solver": DDIM()}),
+    ("gamma-for-grid", {"timestep_spacing": "leading"}, {"steps": 20}),
+    ("rough-grid", {"timestep_spacing": "leading", "set_alpha_to_one": False, "steps_offset": 1}, {}),
+]
+
+
+@pytest.mark.parametrize(("rule", "entries", "options"), PLANTED, ids=lambda x: x if isinstance(x, str) else "")
+def test_a_planted_defect_is_found(rule, entries, options):
+    options = {"steps": 50} | options
+    assert rule in rules(CLEAN | entries, **options)
+
+
+def test_nothing_else_is_found_where_nothing_is_wrong():
+    # The table of Stable Diffusion itself ends at alpha = 0.068, which is noted.
+    found = analysis.lint(CLEAN, steps=20, dtype="float64", prediction="eps")
+    assert [(f.rule, f.severity) for f in found] == [("start-below-noise", "note")]
+
+
+@pytest.mark.parametrize(
+    "entries", [{}, {"clip_sample": True}, {"timestep_spacing": "linspace"}, {"set_alpha_to_one": False}]
+)
+@pytest.mark.parametrize("steps", [10, 30])
+def test_the_walk_is_that_of_diffusers(entries, steps):
+    torch = pytest.importorskip("torch", reason="the extra torch is missing")
+    from diffusers import DDIMScheduler
+
+    config = configs.from_mapping(CLEAN | entries)
+    walk = configs.layout(config, steps)
+    values = {k: v for k, v in (CLEAN | entries).items() if k != "_class_name"}
+    scheduler = DDIMScheduler(**values)
+    scheduler.alphas_cumprod = torch.from_numpy(configs.alphas_cumprod(config))  # float64, where diffusers has float32
+    scheduler.final_alpha_cumprod = scheduler.alphas_cumprod[0] if not config["set_alpha_to_one"] else torch.tensor(1.0)
+    scheduler.set_timesteps(steps)
+    z = torch.from_numpy(measure.states(walk.steps[0].s, walk.levels))
+    for step, t in zip(walk.steps, scheduler.timesteps, strict=True):
+        eps = torch.from_numpy(np.asarray(measure.LAW.model(walk.levels)(z.numpy(), step.s)))
+        z = scheduler.step(eps, t, z).prev_sample
+    theirs = measure.rms(z.numpy() - measure.truth(walk))
+    change = measure.clipped(1.0) if config["clip_sample"] else None
+    assert measure.error(walk, change=change, keeps_eps=True) == pytest.approx(theirs, rel=1e-10)
+
+
+def test_costs_are_lower_with_the_remedy():
+    for rule, entries, options in PLANTED:
+        cost = finding(rule, CLEAN | entries, **({"steps": 50} | options)).cost
+        if cost is not None and not np.isnan(cost.remedied):
+            assert abs(cost.remedied) < abs(cost.configured), rule
+
+
+def test_mean_that_pure_noise_lacks():
+    # For N(1, 1) the flow is y -> 1 + (y - 1)/sqrt(1 + s^2), so a start of mean 0 ends 1/sqrt(1 + s^2) = alpha short.
+    walk = configs.layout(configs.from_mapping(CLEAN), 50)
+    alpha = np.sqrt(configs.alphas_cumprod(configs.from_mapping(CLEAN))[-1])
+    assert measure.shift(walk.steps[0].s, 0.0, walk.levels) == pytest.approx(-alpha, rel=1e-9)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.iterdir()), ids=lambda path: path.stem)
+def test_real_configurations(path):
+    expected = {
+        "stable-diffusion-v1-5": {"start-below-noise", "final-alpha", "rough-grid"},
+        "stable-diffusion-2-1": {"prediction-type", "start-below-noise", "final-alpha"},
+        "stable-diffusion-xl-base-1.0": {"start-below-noise"},
+        "ddpm-cifar10-32": {"stochastic", "clip-sample"},
+        "stable-diffusion-3-medium": {"prediction-type"},
+        "playground-v2.5": {"small-dtype", "gamma-for-grid"},
+        "if-i-xl": {"stochastic", "clip-sample", "thresholding"},
+        "v2-inference-v": {"prediction-type", "final-alpha"},
+    }
+    assert expected[path.stem] <= rules(path)
+
+
+def test_a_grid():
+    rough = grids.from_timesteps(schedules.vp_linear(), [1.0, 0.8, 0.6, 0.4, 0.2, 0.199, 0.05, 0.01])
+    assert "gamma-for-grid" in rules(rough, dtype="float64")
+    assert not rules(grids.asinh(schedules.vp_linear(), 20, t_min=0.001), dtype="float64")
+    with pytest.raises(ValueError, match="has no schedule"):
+        analysis.lint(grids.from_values([0.0, 1.0], [1.0, 0.5], [0.1, 0.9]))
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="dtype='half'"):
+        analysis.lint(CLEAN, dtype="half")
+    with pytest.raises(ValueError, match="prediction='epsilon'"):
+        analysis.lint(CLEAN, prediction="epsilon")
+
+
+def test_the_command():
+    runner, path = CliRunner(), str(CONFIGS / "ddpm-cifar10-32.json")
+    done = runner.invoke(cli.app, ["lint", path, "--json", "--steps", "10"])
+    assert done.exit_code == 1
+    assert {"clip-sample", "stochastic"} <= {f["rule"] for f in json.loads(done.stdout)["findings"]}
+    fixed = [
+        *("lint", path, "--set", "_class_name=DDIMScheduler", "--set", "clip_sample=false"),
+        *("--set", "timestep_spacing=trailing", "--steps", "10", "--dtype", "float64"),
+    ]
+    done = runner.invoke(cli.app, fixed)
+    assert done.exit_code == 0, done.stdout
+    assert "clip-sample" not in done.stdout
+    done = runner.invoke(cli.app, ["lint", "none.json"])
+    assert done.exit_code == 2
+    assert len(done.stderr.splitlines()) == 1
+    done = runner.invoke(cli.app, ["lint", "--set", "steps_offset"])
+    assert done.exit_code == 2
