@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from bdia_numerics import grids, models
 from bdia_numerics.configs import Layout
@@ -36,6 +35,8 @@ TOP = 1e8
 
 def noise() -> Array:
     """Return states of N(0, 1), at the midpoints of equal parts of its probability, shape (STATES, 1)."""
+    from scipy.special import ndtri
+
     return np.asarray(ndtri((np.arange(STATES) + 0.5) / STATES))[:, None]
 
 
