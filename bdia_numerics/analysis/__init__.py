@@ -13,8 +13,8 @@ from bdia_numerics.analysis.budget import ErrorBudget, error_budget
 from bdia_numerics.analysis.errors import GlobalError, LocalErrors, global_error, local_truncation_error
 from bdia_numerics.analysis.families import GridFamily
 from bdia_numerics.analysis.gradient_field import Asymmetry, asymmetry, model_jacobian
-from bdia_numerics.analysis.observed import Level, ObservedOrder, observed_order
 from bdia_numerics.analysis.lint import Cost, Finding, lint
+from bdia_numerics.analysis.observed import Level, ObservedOrder, observed_order
 from bdia_numerics.analysis.order import SymbolicOrder, symbolic_order
 from bdia_numerics.analysis.precision import Requirement, RoundTripError, required_dtype, round_trip_error
 from bdia_numerics.analysis.symplectic import SymplecticDefect, step_determinants, symplectic_defect
@@ -22,14 +22,14 @@ from bdia_numerics.analysis.symplectic import SymplecticDefect, step_determinant
 __all__ = [
     "Amplification",
     "Asymmetry",
+    "Cost",
     "ErrorBudget",
+    "Finding",
     "GlobalError",
     "GridFamily",
     "Level",
     "LocalErrors",
     "ObservedOrder",
-    "Cost",
-    "Finding",
     "Requirement",
     "RoundTripError",
     "SymbolicOrder",
@@ -40,8 +40,8 @@ __all__ = [
     "error_budget",
     "gaussian_jacobian",
     "global_error",
-    "local_truncation_error",
     "lint",
+    "local_truncation_error",
     "model_jacobian",
     "observed_order",
     "required_dtype",
