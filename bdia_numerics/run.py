@@ -194,7 +194,8 @@ def begin(solver: Solver, model: Model, grid: Grid, chain: Mapping[int, Any], fi
     if sorted(chain) != list(range(first, first + depth + 1)):
         raise ValueError(f"start gives {len(chain) - 1} states after z_N, and {type(solver).__name__} needs {depth}")
     space, grid = prepared("start", chain[first], grid)
-    plan = _plan(solver, record_begin(solver, grid, first, prediction_of(model)), space, steps=0)
+    with space.working():
+        plan = _plan(solver, record_begin(solver, grid, first, prediction_of(model)), space, steps=0)
     values = _alike({f"z{i}": value for i, value in chain.items()}, space, "start")
     driver = Driver(solver, model, grid, space, plan, False, None)
     driver.go_on(values)
@@ -231,7 +232,8 @@ def _cached(grid: Grid, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
     """Collapse once per (solver, grid); a solver that cannot be hashed is collapsed each time."""
     try:
         if key not in grid._plans:
-            grid._plans[key] = make()
+            with grid.space.working():  # balls collapse a step in the precision of the run
+                grid._plans[key] = make()
     except TypeError as error:
         if "unhashable" not in str(error):
             raise

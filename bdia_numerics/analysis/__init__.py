@@ -10,6 +10,7 @@ from bdia_numerics.analysis.amplification import (
     worst_amplification,
 )
 from bdia_numerics.analysis.budget import ErrorBudget, error_budget
+from bdia_numerics.analysis.enclosures import Comparison, ErrorEnclosure, Witness, certify_better, enclose_error
 from bdia_numerics.analysis.errors import GlobalError, LocalErrors, global_error, local_truncation_error
 from bdia_numerics.analysis.families import GridFamily
 from bdia_numerics.analysis.gradient_field import Asymmetry, asymmetry, model_jacobian
@@ -25,6 +26,9 @@ __all__ = [
     "Cost",
     "ErrorBudget",
     "Finding",
+    "Comparison",
+    "ErrorBudget",
+    "ErrorEnclosure",
     "GlobalError",
     "GridFamily",
     "Level",
@@ -34,9 +38,12 @@ __all__ = [
     "RoundTripError",
     "SymbolicOrder",
     "SymplecticDefect",
+    "Witness",
     "WorstCase",
     "amplification",
     "asymmetry",
+    "certify_better",
+    "enclose_error",
     "error_budget",
     "gaussian_jacobian",
     "global_error",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
+
+from bdia_numerics.spaces import MeanValue, Space
 
 Kind = Literal["closed form", "CDF transport", "enclosure", "reference"]
 
@@ -39,6 +42,14 @@ class CertifiedFlow(NamedTuple):
 
     z: Any
     certificate: Certificate
+
+
+def enclosure(z: Any, certificate: Certificate, space: Space) -> Certificate:
+    """Return the certificate of a flow on balls: how it was computed, and its largest radius."""
+    radii = [float((x.value if isinstance(x, MeanValue) else x).rad()) for x in z.flat]
+    # A radius has 30 bits, and a float holds it; the next float covers one that is subnormal.
+    bound = max((r and math.nextafter(r, math.inf) for r in radii), default=0.0)
+    return Certificate("enclosure", f"{certificate.kind} on {space.name}", bound)
 
 
 CLOSED_FORM = Certificate(

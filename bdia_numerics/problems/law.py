@@ -17,6 +17,7 @@ from bdia_numerics.problems.certificate import (
     Certificate,
 )
 from bdia_numerics.problems.checks import embed, exact_values, has_density, working_dtype
+from bdia_numerics.problems.enclosed_scores import enclosed_score
 from bdia_numerics.problems.problem import Problem, Times
 from bdia_numerics.problems.radial_flow import radial, radial_derivative
 from bdia_numerics.problems.scores import Components, components, float_score, generic_score
@@ -93,6 +94,8 @@ class Law(Problem):
     def _score_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
         if isinstance(space, spaces.Numpy):
             return float_score(z, alpha, sigma, self._components(space))
+        if isinstance(space, spaces.Balls):
+            return enclosed_score(z, alpha, sigma, self._in(space), space)
         return generic_score(z, alpha, sigma, *self._in(space), space)
 
     def _draw(self, n: int, rng: np.random.Generator) -> Array:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.certificate import Certificate, CertifiedFlow
+from bdia_numerics.problems.certificate import Certificate, CertifiedFlow, enclosure
 from bdia_numerics.problems.checks import finite_states, marginal, states, working_dtype
 from bdia_numerics.problems.reference import reference_flow
 
@@ -150,7 +150,10 @@ class Problem:
             self._check_flow(begin, end, t_from, t_to, certificate)
             if certificate.exact:
                 moved = self._moved(_wide(array.reshape(-1, self.dimension), space), begin, end, space)
-                return CertifiedFlow(moved.astype(array.dtype).reshape(array.shape), certificate)
+                moved = moved.astype(array.dtype).reshape(array.shape)
+                return CertifiedFlow(moved, enclosure(moved, certificate, space) if space.encloses else certificate)
+        if space.encloses:
+            raise TypeError(f"{self._kind()}: no exact flow on balls: use problems.certified_flow")
         run = reference_flow(self.model(schedule), schedule, array, t_from, t_to, rtol=rtol)
         return CertifiedFlow(run.z, Certificate("reference", f"{run.method}, {run.nfe} evaluations", run.error))
 

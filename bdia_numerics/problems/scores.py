@@ -182,7 +182,7 @@ def generic_score(
     One component takes rational operations only, so Fractions and symbols pass; more take exp and sqrt of `space`.
     """
     size = means.shape[1]
-    factors = [_covariance(c, alpha, sigma, size) for c in covs]
+    factors = [covariance(c, alpha, sigma, size) for c in covs]
     result = np.empty_like(z)
     for row, state in enumerate(z):
         differences = [state - alpha * m for m in means]
@@ -198,7 +198,7 @@ def generic_score(
     return result
 
 
-def _covariance(c: Any, alpha: Any, sigma: Any, size: int) -> tuple[Array, Array]:
+def covariance(c: Any, alpha: Any, sigma: Any, size: int) -> tuple[Array, Array]:
     """Return the factors of alpha^2 C + sigma^2 I for a variance, a vector of variances or a matrix."""
     noise = sigma * sigma
     if np.ndim(c) == 2:

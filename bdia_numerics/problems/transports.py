@@ -10,6 +10,7 @@ from bdia_numerics import spaces
 from bdia_numerics.problems.cdf_exact import ExactMarginal, transport_exact
 from bdia_numerics.problems.cdf_flow import Marginal, log_density, transport
 from bdia_numerics.problems.checks import exact
+from bdia_numerics.problems.enclosed_flows import slopes, transported
 from bdia_numerics.problems.linear import eigen
 
 Array = np.ndarray[Any, Any]
@@ -89,6 +90,8 @@ def cdf(z: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -
 
     float64 for all shorter floats; longdouble states go through mpmath, element by element.
     """
+    if isinstance(space, spaces.Balls):
+        return transported(z, begin, end, parts, space)
     if isinstance(space, spaces.Numpy) and space.dtype != np.longdouble:
         return transport(z[:, 0].astype(np.float64), _marginal(parts, begin), _marginal(parts, end))[:, None]
     digits = digits_of(space)
@@ -106,6 +109,8 @@ def cdf(z: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -
 
 def density_ratio(z: Array, moved: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -> Array:
     """Return p(z) / p'(z'), the derivative of the 1-D flow, shape (n, 1)."""
+    if isinstance(space, spaces.Balls):
+        return slopes(z, moved, begin, end, parts, space)
     if isinstance(space, spaces.Numpy) and space.dtype != np.longdouble:
         old = log_density(_marginal(parts, begin), z[:, 0].astype(np.float64))
         new = log_density(_marginal(parts, end), moved[:, 0].astype(np.float64))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix
 from bdia_numerics.program.trace import Run, Segment
-from bdia_numerics.spaces import Space
+from bdia_numerics.spaces import Space, vanishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def _drafts(ops: Iterable[Any], run: Run, space: Space) -> Iterable[Instruction]
                 if target in op.olds:
                     continue  # taken over as it is
                 terms = list(zip(row, op.olds, strict=True))
-                yield _sum(target, [(c, old) for c, old in terms if not space.is_zero(c)] or terms[:1], space)
+                yield _sum(target, [(c, old) for c, old in terms if not vanishes(space, c)] or terms[:1], space)
 
 
 def _sum(target: int, terms: Iterable[tuple[Any, int]], space: Space) -> Sum:

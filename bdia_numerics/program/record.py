@@ -12,6 +12,7 @@ from bdia_numerics.program.forms import Evaluation, Form, Linear, Register, Scra
 from bdia_numerics.program.identity import attributes
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Scalar, Time, Trace
 from bdia_numerics.program.slots import Slot
+from bdia_numerics.spaces import vanishes
 
 
 @dataclass(eq=False)  # handles are keys of a mix, and are hashed with their recorder
@@ -238,9 +239,9 @@ class Recorder:
 
     def _taken_over(self, row: tuple[Scalar, ...], olds: tuple[int, ...]) -> int | None:
         """Return the value that a row of a mix hands on unchanged, if it does."""
-        is_zero = self.trace.grid.space.is_zero
-        ones = [old for c, old in zip(row, olds, strict=True) if not is_zero(c)]
-        return ones[0] if len(ones) == 1 and any(is_zero(c - self.one) for c in row) else None
+        space = self.trace.grid.space
+        ones = [old for c, old in zip(row, olds, strict=True) if not vanishes(space, c)]
+        return ones[0] if len(ones) == 1 and any(vanishes(space, c - self.one) for c in row) else None
 
     def swap(self, a: Register, b: Register) -> None:
         """Exchange what two registers hold, times included; it costs nothing."""
@@ -257,7 +258,7 @@ class Recorder:
 
     def _terms(self, form: Form) -> tuple[tuple[Scalar, int], ...]:
         terms = tuple((c, n) for n, c in form.terms.items())
-        return tuple((c, n) for c, n in terms if not self.trace.grid.space.is_zero(c)) or terms[:1]
+        return tuple((c, n) for c, n in terms if not vanishes(self.trace.grid.space, c)) or terms[:1]
 
     def _check(self, form: Form, what: str) -> None:
         standing = {held.number for held in self.held.values()} | self.own

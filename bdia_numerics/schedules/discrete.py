@@ -42,7 +42,7 @@ class Discrete(Derived):
     table: tuple[Fraction, ...] | None = None
     betas: tuple[str, int, Fraction, Fraction] | None = None
     _levels: dict[tuple[str, int], Level] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _tables: dict[int, tuple[Fraction, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _tables: dict[Space, tuple[Scalar, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
     variance_preserving = True
     t_min = Fraction(0)
 
@@ -62,12 +62,12 @@ class Discrete(Derived):
     @property
     def domain(self) -> tuple[Fraction, Fraction | None]:
         """From clean data to the last time of the table."""
-        return Fraction(0 if self._squares(_FLOAT_DIGITS)[0] == 1 else -1), self.t_max
+        return Fraction(0 if self._squares(spaces.FLOAT64)[0] == 1 else -1), self.t_max
 
     @property
     def alphas_cumprod(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The table, shape (T,), float64."""
-        return np.array([float(a) for a in self._squares(_FLOAT_DIGITS)])
+        return np.array([float(a) for a in self._squares(spaces.FLOAT64)])
 
     @timed
     def alpha(self, space: Space, t: Scalar) -> Scalar:
@@ -115,19 +115,20 @@ class Discrete(Derived):
             return function(t)
         return np.array([function(x) for x in t.flat], dtype=t.dtype).reshape(t.shape)
 
-    def _squares(self, digits: int) -> tuple[Fraction, ...]:
+    def _squares(self, space: Space) -> tuple[Scalar, ...]:
         if self.betas is None:
             return self.table or ()
-        if digits not in self._tables:
-            self._tables[digits] = products_of_alphas(*self.betas, digits=digits)
-        return self._tables[digits]
+        wide = space.guarded() if isinstance(space, spaces.Balls) else spaces.MPMath(_digits(space) + 10)
+        if wide not in self._tables:
+            self._tables[wide] = products_of_alphas(*self.betas, space=wide)
+        return self._tables[wide]
 
     def _level(self, space: Space, k: int) -> Level:
         key = (space.name, k)
         if key not in self._levels:
             if self.betas is not None and space.exact:
                 raise TypeError(f"{self!r} has no exact values in {space.name}: use floats or spaces.MPMath(digits)")
-            square = self._squares(_digits(space))[k] if k >= 0 else Fraction(1)
+            square = self._squares(space)[k] if k >= 0 else Fraction(1)
             rest = 1 - square
             damping = None
             if square:
@@ -158,7 +159,7 @@ class Discrete(Derived):
         k, part = self._place(t)
         if self._level(space, k + 1).damping is None:
             return 2 / (1 - part)
-        squares = self._squares(_digits(space))
+        squares = self._squares(space)
         # Not the difference of the two dampings, which has fewer digits.
         return -space.log1p(space.number(squares[k + 1] / (squares[k] if k >= 0 else 1) - 1))
 
@@ -189,16 +190,15 @@ class Discrete(Derived):
 
 
 def _digits(space: Space) -> int:
-    # Fifteen beyond those of mpmath, and as many beyond those of a quadruple-precision longdouble.
+    # Fifteen beyond those of mpmath, and as many beyond those of a quadruple-precision longdouble; ten more in the products.
     return int(getattr(space, "dps", _FLOAT_DIGITS - 15)) + 15
 
 
-def products_of_alphas(rule: str, steps: int, first: Fraction, last: Fraction, *, digits: int) -> tuple[Fraction, ...]:
-    """Return prod_{j <= k} (1 - beta_j) for k = 0..steps-1, good to `digits` digits, each as a Fraction.
+def products_of_alphas(rule: str, steps: int, first: Fraction, last: Fraction, *, space: Space) -> tuple[Scalar, ...]:
+    """Return prod_{j <= k} (1 - beta_j) for k = 0..steps-1, computed in a number system, each as an element of its field.
 
     beta, or for ``rule="scaled_linear"`` its square root, is linear in j.
     """
-    space = spaces.MPMath(digits + 10)
     with space.working():
         ends = [space.number(first), space.number(last)]
         low, high = [space.sqrt(e) for e in ends] if rule == "scaled_linear" else ends

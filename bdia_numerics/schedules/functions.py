@@ -78,8 +78,11 @@ class Functions(Derived):
         if known(variable) == "t":
             return value
         space, number = read(value)
-        if space.exact:
-            raise TypeError(f"{variable}={value}: no exact inverse of a schedule from functions: use floats or mpmath")
+        if space.exact or space.encloses:
+            raise TypeError(
+                f"{variable}={value}: the inverse of a schedule from functions is not known in {space.name}: "
+                "use floats or mpmath, or a grid of given times"
+            )
         with space.working(), np.errstate(all="ignore"):
             target = sigma_bar_of(space, variable, number)
             low, high = space.number(self.t_min), space.number(self.t_max)

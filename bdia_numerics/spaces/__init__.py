@@ -1,4 +1,4 @@
-"""Number systems: NumPy floats, integer lattices, mpmath, fractions, symbols, and the formal model of the proofs.
+"""Number systems: NumPy floats, integer lattices, mpmath, balls, fractions, symbols, and the formal model of the proofs.
 
 The number system follows the data: `of` reads it off a value, and a run happens in the system of its states. What has no
 faithful meaning in a system (an exponential of a fraction, a float inside an exact run) raises `TypeError`; nothing is
@@ -7,10 +7,12 @@ approximated silently.
 
 from __future__ import annotations
 
-from bdia_numerics.spaces.base import Scalar, Space, named, of, register, same_system
+from bdia_numerics.spaces.balls import Balls
+from bdia_numerics.spaces.base import Scalar, Space, UndecidedError, named, of, register, same_system, vanishes
 from bdia_numerics.spaces.floats import FLOAT32, FLOAT64, LONGDOUBLE, Numpy
 from bdia_numerics.spaces.formal import Vector, formal_model
 from bdia_numerics.spaces.lattice import Lattice, LatticeSpace, as_floats, like
+from bdia_numerics.spaces.mean_value import MeanValue
 from bdia_numerics.spaces.memory import Memory, read_stored, register_reader
 from bdia_numerics.spaces.multiprecision import MPMath
 from bdia_numerics.spaces.rationals import FRACTION, Rationals
@@ -22,15 +24,18 @@ __all__ = [
     "FRACTION",
     "LONGDOUBLE",
     "SYMBOLS",
+    "Balls",
     "Lattice",
     "LatticeSpace",
     "MPMath",
+    "MeanValue",
     "Memory",
     "Numpy",
     "Rationals",
     "Scalar",
     "Space",
     "Symbols",
+    "UndecidedError",
     "Vector",
     "as_floats",
     "formal_model",
@@ -41,4 +46,5 @@ __all__ = [
     "register",
     "register_reader",
     "same_system",
+    "vanishes",
 ]

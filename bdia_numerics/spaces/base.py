@@ -12,7 +12,19 @@ import numpy as np
 from bdia_numerics.spaces.memory import Memory
 
 Scalar = Any
-"""A number of some system: float, longdouble, mpf, Fraction, or a sympy expression."""
+"""A number of some system: float, longdouble, mpf, Fraction, ball, or a sympy expression."""
+
+
+class UndecidedError(ValueError):
+    """A comparison that the radii of balls leave open."""
+
+
+def vanishes(space: Space, x: Scalar) -> bool:
+    """Say whether a coefficient is certainly zero, so that its term may be dropped; an undecided one is kept."""
+    try:
+        return space.is_zero(x)
+    except UndecidedError:
+        return False
 
 
 @runtime_checkable
@@ -21,13 +33,16 @@ class Space(Protocol):
 
     `number` and `field` are the two doors in: `number` gives a scalar in which schedules compute, `field` its exact
     value (a Fraction, or an expression), in which step programs are collapsed. `coefficient` is the way back from the
-    field, with one rounding where the system rounds at all.
+    field, with one rounding where the system rounds at all. `exact` says that nothing is rounded, `encloses` that
+    every result holds the true value within a known radius.
     """
 
     @property
     def name(self) -> str: ...
     @property
     def exact(self) -> bool: ...
+    @property
+    def encloses(self) -> bool: ...
     @property
     def pi(self) -> Scalar: ...
     @property
@@ -149,7 +164,7 @@ def of(x: object) -> Space:
     Parameters
     ----------
     x
-        A scalar, an array of any shape, an object array of mpf, Fractions or symbols, or a formal vector. Python floats
+        A scalar, an array of any shape, an object array of mpf, Fractions, balls or symbols, or a formal vector. Python floats
         and ints are read as float64.
 
     Raises
@@ -170,7 +185,7 @@ def of(x: object) -> Space:
             "a Tensor is in no number system yet: import bdia_numerics.torch, which registers float tensors"
         )
     raise TypeError(
-        f"{kind} is in no number system here: pass real floats (z.astype(float)), mpf, Fractions or symbols"
+        f"{kind} is in no number system here: pass real floats (z.astype(float)), mpf, Fractions, balls or symbols"
     )
 
 
@@ -203,5 +218,6 @@ def named(space: object) -> Space:
         return Numpy(np.dtype(space))  # type: ignore[call-overload]
     except TypeError:
         raise TypeError(
-            f"space={space!r} names no number system: use spaces.FLOAT64, spaces.MPMath(50), spaces.FRACTION or spaces.SYMBOLS"
+            f"space={space!r} names no number system: use spaces.FLOAT64, "
+            "spaces.MPMath(50), spaces.Balls(128), spaces.FRACTION or spaces.SYMBOLS"
         ) from None

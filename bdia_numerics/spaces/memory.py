@@ -16,6 +16,7 @@ class Memory:
     """
 
     deferred = False
+    encloses = False  # whether every result holds the true value within a known radius
     reference_rtol = 1e-11  # of a numerical reference solution, where the model's rounding allows it
 
     @property

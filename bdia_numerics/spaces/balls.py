@@ -1,0 +1,164 @@
+"""Balls: every number a midpoint with a radius that certainly holds the true value (Arb, by python-flint)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.spaces.base import GenericArithmetic, Scalar, lift, register
+from bdia_numerics.spaces.mean_value import MeanValue
+
+MISSING = "python-flint is not installed: pip install 'bdia_numerics[balls]'"
+
+
+def _flint() -> Any:
+    try:
+        import flint
+    except ImportError:
+        raise ImportError(MISSING) from None
+    return flint
+
+
+def _ball() -> Any:
+    _flint()
+    from bdia_numerics.spaces import ball
+
+    return ball
+
+
+def _function(name: str, *, partial: bool = False) -> Any:
+    def one(x: Any) -> Any:
+        balls = _ball()
+        argument = balls.as_arb(x)
+        value = getattr(argument.nonnegative_part() if name == "sqrt" else argument, name)()
+        if partial and argument.is_finite() and not value.is_finite():
+            if argument.is_zero() or (name == "log1p" and (argument + 1).is_zero()):
+                raise ZeroDivisionError(f"{name} diverges at {x}")
+            raise ValueError(f"{name} is not defined on all of {x}: use a smaller ball or more bits")
+        return balls.ball(value)
+
+    def function(self: Balls, x: Scalar) -> Scalar:
+        with self.working():
+            return lift(one)(x)
+
+    return function
+
+
+@dataclass(frozen=True)
+class Balls(GenericArithmetic):
+    """Arb balls with midpoints of `prec` bits: enclosures of the results in real arithmetic.
+
+    A run sets flint's working precision to `prec` while it lasts. Decimals and Fractions are kept exactly, a float means
+    its binary value; zero is decided only where it is certain. `sqrt` takes the part of a ball that is not negative.
+
+    Parameters
+    ----------
+    prec
+        Bits of the midpoints; 128 by default.
+
+    Raises
+    ------
+    ImportError
+        If python-flint is not installed; the message names the extra.
+    """
+
+    prec: int = 128
+    exact = False
+    encloses = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.prec, bool) or not hasattr(self.prec, "bit_length") or self.prec < 2:
+            raise ValueError(f"prec={self.prec!r} is no number of bits: use an integer from 2 on, for instance 128")
+        _flint()
+
+    @property
+    def name(self) -> str:
+        """Name with the number of bits."""
+        return f"balls ({self.prec} bits)"
+
+    @property
+    def pi(self) -> Scalar:
+        """The circle constant."""
+        with self.working():
+            return _ball().ball(_flint().arb.pi())
+
+    def guarded(self) -> Balls:
+        """Return the system with 32 bits more, for long products that are to keep all digits of this one."""
+        return Balls(self.prec + 32)
+
+    def working(self) -> AbstractContextManager[object]:
+        """Return the context in which flint computes with `prec` bits; the precision before is given back."""
+        context: AbstractContextManager[object] = _flint().ctx.workprec(self.prec)
+        return context
+
+    def number(self, x: object) -> Scalar:
+        """Return `x` (int, float, Fraction, decimal string, arb) as a ball; TypeError for anything else."""
+        if isinstance(x, np.ndarray):
+            return lift(self.number)(x)
+        if isinstance(x, MeanValue):
+            return x
+        balls = _ball()
+        if isinstance(x, _flint().arb) and getattr(x, "rational", None) is None:
+            return x if isinstance(x, balls.Ball) else balls.ball(x)
+        with self.working():
+            return balls.rounded(self._rational(x))
+
+    def field(self, x: object) -> Scalar:
+        """Return the exact value as a Fraction where it is rational, else the ball; ValueError for NaN and infinity."""
+        if isinstance(x, _flint().arb):
+            value = self.number(x)
+            if not value.is_finite():
+                raise ValueError(f"{x} is not finite: pass a finite number")
+            return value if value.rational is None else value.rational
+        return self._rational(x)
+
+    def _rational(self, x: object) -> Fraction:
+        if isinstance(x, float | np.floating) and not np.isfinite(x):
+            raise ValueError(f"{x!r} is not finite: pass a finite number")
+        if isinstance(x, str):
+            return Fraction(x)
+        found = Fraction(*x.as_integer_ratio()) if isinstance(x, np.floating) else _ball().rational_of(x)
+        if found is None:
+            raise TypeError(
+                f"{x!r} is a {type(x).__name__}, which is no ball: pass an int, a float, a Fraction or an arb"
+            )
+        return Fraction(found)
+
+    def coefficient(self, x: Scalar) -> Scalar:
+        """Return a Fraction or a ball as a plain arb."""
+        with self.working():
+            return _ball().as_arb(x)
+
+    def is_zero(self, x: Scalar) -> bool:
+        """Decide whether a number is zero; UndecidedError for a ball that contains 0 and more."""
+        return bool(x == 0)
+
+    def combine(self, coefficients: Sequence[Scalar], values: Sequence[Any], out: Any = None) -> Any:
+        """Return sum_k coefficients[k] * values[k]."""
+        total = None
+        for c, v in zip(coefficients, values, strict=True):
+            term = v * c
+            total = term if total is None else total + term
+        return total
+
+    def finite(self, value: Any) -> bool:
+        """Say whether no element is NaN, and no ball reaches infinity."""
+        return all(bool(v.is_finite()) for v in np.ravel(np.asarray(value, dtype=object)) if hasattr(v, "is_finite"))
+
+    exp, expm1, sinh, asinh, sin, cos = map(_function, ("exp", "expm1", "sinh", "asinh", "sin", "cos"))
+    log, log1p = _function("log", partial=True), _function("log1p", partial=True)
+    sqrt, acos = _function("sqrt", partial=True), _function("acos", partial=True)
+
+
+def _accepts(x: object) -> bool:
+    flint = sys.modules.get("flint")
+    return isinstance(x, MeanValue) or (flint is not None and isinstance(x, flint.arb))
+
+
+register(_accepts, lambda x: Balls(_flint().ctx.prec))

@@ -1,0 +1,331 @@
+"""Runs on balls: they hold what 60 digits give, nothing is decided by chance, and no precision leaks."""
+
+from fractions import Fraction
+from itertools import pairwise
+
+import mpmath
+import numpy as np
+import pytest
+
+flint = pytest.importorskip("flint")
+
+from bdia_numerics import (  # noqa: E402
+    BDIA,
+    CBDIA,
+    DDIM,
+    OBELM,
+    SOLVERS,
+    NotInvertibleError,
+    analysis,
+    grids,
+    invert,
+    models,
+    problems,
+    schedules,
+    solve,
+    spaces,
+)
+
+arb = flint.arb
+BALLS, DIGITS = spaces.Balls(160), spaces.MPMath(70)
+SCHEDULES = {
+    "vp_linear": (schedules.vp_linear(), {"t_max": Fraction(9, 10), "t_min": Fraction(1, 50)}),
+    "vp_cosine": (schedules.vp_cosine(), {"t_max": Fraction(9, 10), "t_min": Fraction(1, 50)}),
+    "edm": (schedules.edm(), {"t_max": 5, "t_min": Fraction(1, 10)}),
+    "ve": (schedules.ve(), {"t_max": 9, "t_min": Fraction(1, 10)}),
+    "flow": (schedules.flow(), {"t_max": Fraction(4, 5), "t_min": Fraction(1, 10)}),
+    "stable_diffusion": (schedules.stable_diffusion(), {"t_max": 900, "t_min": 20}),
+    "ddpm_linear": (schedules.ddpm_linear(), {"t_max": 900, "t_min": 20}),
+}
+LAW = problems.GaussianMixture([0.25, 0.5, 0.25], [[-1.5], [0.5], [2.0]], [0.25, 0.125, 0.5])
+
+
+def holds(ball, number, digits=60):
+    """Say whether a ball and a number of so many right digits agree: the ball meets the number's own uncertainty."""
+    with flint.ctx.workprec(600), mpmath.workdps(digits + 10):
+        width = mpmath.mpf(10) ** -digits * max(1, abs(number))
+        around = arb(mpmath.nstr(number, digits + 10, strip_zeros=False), mpmath.nstr(width, 5))
+        return arb(ball).overlaps(around)
+
+
+def state(space, *values):
+    z = np.empty(len(values), dtype=object)
+    z[:] = [space.number(v) for v in values]
+    return z
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("kind", ["uniform", "quadratic", "asinh", "log_snr", "karras"])
+def test_grids_hold_those_of_sixty_digits(name, kind):
+    schedule, ends = SCHEDULES[name]
+    make = getattr(grids, kind)
+    balls, digits = make(schedule, 5, space=BALLS, **ends), make(schedule, 5, space=DIGITS, **ends)
+    for column in ("t", "alpha", "sigma"):
+        for ball, number in zip(getattr(balls, column), getattr(digits, column), strict=True):
+            assert holds(ball, number)
+            # A few roundings of 160 bits; powers and logarithms of the named grids cost up to 30 bits.
+            assert ball.rad() <= abs(ball) * arb(2) ** -125
+
+
+def test_other_grids_and_conversions():
+    schedule = schedules.stable_diffusion()
+    for make in (grids.trailing, grids.leading, grids.linspace):
+        grid = make(schedule, 10)
+        for ball, number in zip(grid.to(BALLS).alpha, grid.to(DIGITS).alpha, strict=True):
+            assert holds(ball, number)
+    given = grids.from_values([0.0, 0.5], [1.0, 0.75], [0.1, 0.5]).to(BALLS)
+    assert given.sigma[0].rational == Fraction(0.1)  # a float means its binary value
+    assert grids.uniform(schedules.edm(), 3, t_max=0.3, space=BALLS).t[1].rational == Fraction(1, 10)
+    functions = schedules.from_functions(lambda t: 1 - t, lambda t: t)
+    assert grids.uniform(functions, 4, t_max=0.9, space=BALLS).alpha[0].rational == 1
+    with pytest.raises(TypeError, match="inverse of a schedule from functions is not known in balls"):
+        grids.log_snr(functions, 4, t_max=0.9, t_min=0.1, space=BALLS)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("schedule", ["vp_linear", "flow"])
+def test_every_solver_holds_the_run_of_sixty_digits(name, schedule):
+    solver = SOLVERS[name]()
+    kind, ends = SCHEDULES[schedule]
+    grid = grids.uniform(kind, 6, space=BALLS, **ends)
+    values = Fraction(2, 3), Fraction(-3, 5)
+    runs = {}
+    for space in (BALLS, DIGITS):
+        z = state(space, *values).reshape(2, 1)
+        with space.working():
+            runs[space] = solve(solver, LAW.model(kind), grid.to(space), z, return_trajectory=True)
+    for ball, number in zip(runs[BALLS].trajectory.flat, runs[DIGITS].trajectory.flat, strict=True):
+        if number is not None:
+            assert holds(ball, number)
+            assert ball.rad() < 1e-25
+    try:
+        back = invert(solver, LAW.model(kind), grid, runs[BALLS].state)
+    except NotInvertibleError:
+        return
+    for ball, number in zip(back.z.flat, values, strict=True):
+        assert ball.contains(BALLS.number(number))
+        assert ball.rad() < 1e-15
+
+
+def test_radii_answer_to_the_precision_and_precision_does_not_leak():
+    radii = []
+    before = flint.ctx.prec
+    for bits in (60, 120, 180):
+        space = spaces.Balls(bits)
+        grid = grids.uniform(schedules.vp_linear(), 8, t_min=Fraction(1, 100), space=space)
+        z = solve(BDIA(), LAW.model(schedules.vp_linear()), grid, state(space, Fraction(1, 3))).z
+        radii.append(float(z[0].rad()))
+        assert flint.ctx.prec == before
+    # 60 bits more make the radius smaller by 2^60, up to the few bits by which single roundings differ.
+    for wide, narrow in pairwise(radii):
+        assert 2.0**55 < wide / narrow < 2.0**65
+    with pytest.raises(ZeroDivisionError), spaces.Balls(200).working():
+        1 / spaces.Balls(200).number(0)
+    assert flint.ctx.prec == before
+
+
+def test_a_ball_of_states_holds_the_images_of_its_points():
+    schedule, ends = SCHEDULES["vp_linear"]
+    grid = grids.uniform(schedule, 5, space=BALLS, **ends)
+    wide = np.array([arb(1, "0.01")], dtype=object)
+    carried = np.array([spaces.MeanValue(arb(1), (arb(1),), (arb(0, "0.01"),))], dtype=object)
+    points = np.linspace(0.9901, 1.0099, 33)[:, None]
+    for solver in (DDIM(), BDIA(), CBDIA()):
+        images = solve(solver, LAW.model(schedule), grid.to(np.float64), points).z
+        plain = solve(solver, LAW.model(schedule), grid, wide).z[0]
+        mean_value = solve(solver, LAW.model(schedule), grid, carried).z[0]
+        for ball in (plain, mean_value.value):
+            assert float(ball.lower()) < images.min() and images.max() < float(ball.upper())
+        slopes = np.diff(images[:, 0]) / np.diff(points[:, 0])
+        assert float(mean_value.slopes[0].lower()) < slopes.min() and slopes.max() < float(mean_value.slopes[0].upper())
+        # The derivative keeps the excess of second order: at this width a few percent, where balls alone lose more.
+        true = (images.max() - images.min()) / 2
+        assert float(mean_value.value.rad()) < 1.2 * true < float(plain.rad())
+
+
+LAWS = {
+    "one": problems.Gaussian([0.5], 0.25),
+    "three": LAW,
+    "plane, isotropic": problems.GaussianMixture([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.5]], [0.25, 0.5]),
+    "plane, diagonal": problems.GaussianMixture([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.5]], [[0.25, 0.5], [0.125, 1.0]]),
+    "plane, full": problems.GaussianMixture(
+        [0.5, 0.5], [[-1.0, 0.0], [1.0, 0.5]], [[[0.5, 0.25], [0.25, 1.0]], [[0.75, -0.25], [-0.25, 0.5]]]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("radius", [0, 1e-3, 0.1, 2.0])
+def test_scores_on_balls_hold_scores_of_points(name, radius):
+    law, schedule, t = LAWS[name], schedules.vp_linear(), Fraction(3, 10)
+    size = law.dimension
+    rng = np.random.default_rng(0)
+    for centre in (0.0, 1.25, -7.0, 300.0):
+        z = np.array([arb(centre, radius) for _ in range(size)], dtype=object)
+        with BALLS.working():
+            balls = law.score(z, BALLS.number(t), schedule)
+        inside = np.concatenate([rng.uniform(-1, 1, (12, size)), [[1.0] * size], [[-1.0] * size]])
+        with DIGITS.working():
+            for offset in inside if radius else inside[:1] * 0:
+                point = state(DIGITS, *(Fraction(centre) + Fraction(radius) * Fraction(x) for x in offset))
+                for ball, number in zip(balls, law.score(point, DIGITS.number(t), schedule), strict=True):
+                    assert holds(ball, number, 50)
+        if not radius:
+            assert all(ball.rad() < 1e-40 for ball in balls)
+
+
+@pytest.mark.parametrize("times", [(Fraction(9, 10), Fraction(1, 100)), (Fraction(1, 100), Fraction(9, 10))])
+@pytest.mark.parametrize("name", ["one", "three"])
+def test_the_flow_on_balls_has_a_proved_radius(name, times):
+    law, schedule = LAWS[name], schedules.vp_linear()
+    # The last is 200 deviations out, where the distribution function is below 1e-8000.
+    for z in (0, Fraction(1, 3), -3, 12, -200):
+        with BALLS.working():
+            found = law.flow_certified(state(BALLS, z), *map(BALLS.number, times), schedule)
+        with DIGITS.working():
+            exact = law.flow(state(DIGITS, z), *map(DIGITS.number, times), schedule)[0]
+        assert holds(found.z[0], exact)
+        assert found.certificate.kind == "enclosure" and "160 bits" in found.certificate.detail
+        assert float(found.z[0].rad()) <= found.certificate.error < 1e-44 * max(1.0, abs(float(exact)))
+
+
+def test_the_flow_of_a_wide_ball_is_that_of_its_ends():
+    times = [BALLS.number(t) for t in (Fraction(9, 10), Fraction(1, 100))]
+    with BALLS.working():
+        wide = LAW.flow(np.array([arb(1, "0.25")], dtype=object), *times, schedules.vp_linear())[0]
+        ends = LAW.flow(state(BALLS, Fraction(3, 4), Fraction(5, 4)).reshape(2, 1), *times, schedules.vp_linear())[:, 0]
+    assert wide.contains(ends[0]) and wide.contains(ends[1])
+    assert wide.rad() < 1.0001 * arb((ends[1] - ends[0]) / 2)
+
+
+def test_what_the_radii_leave_open_is_an_error():
+    third = spaces.Balls(64).number(Fraction(1, 3))
+    assert third * 3 == 1 and third - third == 0  # rational values are kept, so these are certain
+    root = spaces.Balls(64).sqrt(spaces.Balls(64).number(2))
+    for open_question in (
+        lambda: root * root == 2,
+        lambda: root - root == 0,
+        lambda: bool(root - root),
+        lambda: root < root + 0 * root,
+    ):
+        with pytest.raises(spaces.UndecidedError, match="more bits"):
+            open_question()
+    with pytest.raises(spaces.UndecidedError, match="may be zero"):
+        1 / (root - root)
+    assert root != 1 and root > 1 and not root < 1 and int(root) == 1
+    assert spaces.Balls(64).is_zero(Fraction(0)) and not spaces.Balls(64).is_zero(root)
+    with pytest.raises(TypeError, match="would lose its radius"):
+        float(root)
+    for nonsense in (None, 1j, True, "x", mpmath.mpf(1), np.ones(1, dtype=complex)[0]):
+        with pytest.raises((TypeError, ValueError)):
+            spaces.Balls(64).number(nonsense)
+    with pytest.raises(ValueError, match="not defined on all of"):
+        spaces.Balls(64).log(root - 2 * root)
+    with pytest.raises(ValueError, match="no number of bits"):
+        spaces.Balls(1.5)
+
+
+def test_a_ratio_of_steps_that_is_one_is_decided_on_rational_grids():
+    grid = grids.uniform(schedules.edm(), 6, t_max=3, t_min=Fraction(1, 10), space=BALLS)
+    run = solve(OBELM(), LAW.model(schedules.edm()), grid, state(BALLS, 1))
+    same = solve(BDIA(1), LAW.model(schedules.edm()), grid, state(BALLS, 1))
+    assert run.z[0].overlaps(same.z[0]) and run.z[0].rad() < 1e-40  # (h_i/h_{i+1})^2 = 1 is BDIA with gamma = 1
+
+
+def test_models_of_another_prediction_and_other_systems():
+    schedule, ends = SCHEDULES["flow"]
+    grid = grids.uniform(schedule, 4, space=BALLS, **ends)
+    eps = solve(BDIA(), LAW.model(schedule), grid, state(BALLS, 1)).z[0]
+    for kind in ("x0", "v", "velocity"):
+        model = models.as_prediction(LAW.model(schedule), schedule, kind)
+        assert solve(BDIA(), model, grid, state(BALLS, 1)).z[0].overlaps(eps)
+    with pytest.raises(TypeError, match="balls"):
+        solve(BDIA(), LAW.model(schedule), grid.to(np.float64), state(BALLS, 1))
+    with pytest.raises(TypeError, match=r"no exact flow on balls: use problems\.certified_flow"):
+        LAWS["plane, full"].flow(state(BALLS, 1, 1), *grid.t[[4, 0]], schedule)
+
+
+def test_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "flint", None)
+    with pytest.raises(ImportError, match=r"pip install 'bdia_numerics\[balls\]'"):
+        spaces.Balls(64)
+
+
+# Boxes
+
+GRID = grids.uniform(schedules.vp_linear(), 10, t_max=1, t_min=Fraction(1, 100))
+TWO = problems.GaussianMixture([0.25, 0.75], [[-1.0], [1.0]], [0.25, 0.25])
+
+
+def test_an_enclosed_error_holds_errors_of_points():
+    whole = analysis.enclose_error(BDIA(1), TWO, GRID, (0.5, 1))
+    fine = analysis.enclose_error(BDIA(1), TWO, GRID, (0.5, 1), radius=0.01)
+    z = np.linspace(0.5, 1, 41)[:, None]
+    errors = solve(BDIA(1), TWO.model(GRID.schedule), GRID, z).z - TWO.flow(z, 1.0, 0.01, GRID.schedule)
+    for found in (whole, fine):
+        assert float(found.error[0].lower()) < errors.min() and errors.max() < float(found.error[0].upper())
+    assert fine.complete and fine.radius <= 0.01 and len(fine.pieces) > 1 == len(whole.pieces)
+    assert fine.error[0].rad() < whole.error[0].rad()
+    assert sum(high - low for ((low, high),), _ in fine.pieces) == Fraction(1, 2)
+    short = analysis.enclose_error(BDIA(1), TWO, GRID, (0.5, 1), radius=1e-9, budget=5)
+    assert not short.complete and short.evaluated <= 5
+    assert float(short.error[0].lower()) < errors.min() and errors.max() < float(short.error[0].upper())
+
+
+def test_a_comparison_is_proved_refuted_or_left_open():
+    told = []
+    proof = analysis.certify_better(
+        BDIA(1), DDIM(), TWO, GRID, (0.5, 1), progress=lambda part, count: told.append((part, count))
+    )
+    assert proof.verdict == "proved" and proof.witness is None and not proof.open and proof.ratio < 1
+    assert sum(high - low for ((low, high),) in proof.pieces) == Fraction(1, 2)
+    assert told[-1] == (1.0, proof.evaluated) and proof.nfe == proof.evaluated * 20
+    z = np.linspace(0.5, 1, 41)[:, None]
+    truth = TWO.flow(z, 1.0, 0.01, GRID.schedule)
+    a, b = (np.abs(solve(s, TWO.model(GRID.schedule), GRID, z).z - truth) for s in (BDIA(1), DDIM()))
+    assert (a / b).max() < proof.ratio
+    swapped = analysis.certify_better(DDIM(), BDIA(1), TWO, GRID, (0.5, 1))
+    assert swapped.verdict == "refuted" and swapped.witness.error_a > swapped.witness.error_b
+    same = analysis.certify_better(DDIM(), DDIM(), TWO, GRID, (0.5, 1), budget=9)
+    assert (same.verdict in ("undecided", "refuted") and "undecided" in str(same)) or same.witness is not None
+    half = analysis.certify_better(BDIA(1), DDIM(), TWO, GRID, (0.5, 0.6), factor=Fraction(1, 2))
+    assert half.verdict == "proved" and half.ratio < 0.5
+    poor = analysis.certify_better(BDIA(1), DDIM(), TWO, GRID, (0.5, 1), form="natural", budget=7)
+    assert poor.verdict == "undecided" and poor.open and poor.evaluated == 7
+
+
+def test_a_comparison_in_the_plane():
+    law = problems.Gaussian([0.5, -0.5], [0.25, 1.0])
+    box = ((1, Fraction(5, 4)), (-1, Fraction(-3, 4)))
+    proof = analysis.certify_better(BDIA(1), DDIM(), law, GRID, box)
+    assert proof.verdict == "proved"
+    corners = np.array([[a, b] for a in (1, 1.25) for b in (-1, -0.75)])
+    truth = law.flow(corners, 1.0, 0.01, GRID.schedule)
+    a, b = (
+        np.linalg.norm(solve(s, law.model(GRID.schedule), GRID, corners).z - truth, axis=1) for s in (BDIA(1), DDIM())
+    )
+    assert (a / b).max() <= proof.ratio < 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"box": (1, 0)}, "wrong order"),
+        ({"box": (1, 2, 3)}, "is no box"),
+        ({"box": 5}, "is no box"),
+        ({"box": (0, None)}, "no exact number"),
+        ({"box": (0, float("nan"))}, "no exact number"),
+        ({"budget": 0}, "no number of boxes"),
+        ({"form": "affine"}, "form='affine' is unknown"),
+        ({"prec": 0}, "no number of bits"),
+        ({"factor": 0}, "factor=0 is not positive"),
+        ({"problem": None}, "no flow_certified"),
+        ({"grid": 3}, "is no Grid"),
+        ({"grid": grids.from_values([0.0, 1.0], [1.0, 0.5], [0.1, 0.5])}, "needs its schedule"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    arguments = {"problem": TWO, "grid": GRID, "box": (0, 1)} | change
+    front = [arguments.pop(name) for name in ("problem", "grid", "box")]
+    with pytest.raises((ValueError, TypeError), match=message):
+        analysis.certify_better(BDIA(1), DDIM(), *front, **arguments)
