@@ -238,8 +238,7 @@ def _cached(grid: Grid, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
         if "unhashable" not in str(error):
             raise
         return make()
-    made: Made = grid._plans[key]
-    return made
+    return grid._plans[key]  # type: ignore[no-any-return]
 
 
 def check_arguments(solver: Any, model: Any, grid: Any) -> None:
