@@ -217,7 +217,7 @@ def _run_steps(
             f"start={sorted(registers)} does not name the registers {sorted(plan.inputs)} of {type(solver).__name__}"
         )
     values = _alike(registers, space)
-    driver = Driver(solver, model, grid, space, plan, *options, own=own)
+    driver = Driver(solver, model, grid, space, plan, *options, own=own)  # type: ignore[misc]
     return driver.go(values, noise_end=False)
 
 
