@@ -13,12 +13,20 @@ from bdia_numerics.analysis.budget import ErrorBudget, error_budget
 from bdia_numerics.analysis.enclosures import Comparison, ErrorEnclosure, Witness, certify_better, enclose_error
 from bdia_numerics.analysis.errors import GlobalError, LocalErrors, global_error, local_truncation_error
 from bdia_numerics.analysis.families import GridFamily
+from bdia_numerics.analysis.characteristic import characteristic_polynomial, stability_polynomial
 from bdia_numerics.analysis.gradient_field import Asymmetry, asymmetry, model_jacobian
 from bdia_numerics.analysis.lint import Cost, Finding, lint
 from bdia_numerics.analysis.observed import Level, ObservedOrder, observed_order
 from bdia_numerics.analysis.order import SymbolicOrder, symbolic_order
 from bdia_numerics.analysis.precision import Requirement, RoundTripError, required_dtype, round_trip_error
+from bdia_numerics.analysis.stability_interval import (
+    StabilityInterval,
+    StabilityRegion,
+    stability_interval,
+    stability_region,
+)
 from bdia_numerics.analysis.symplectic import SymplecticDefect, step_determinants, symplectic_defect
+from bdia_numerics.analysis.zero_stability import ZeroStability, zero_stability
 
 __all__ = [
     "Amplification",
@@ -35,15 +43,19 @@ __all__ = [
     "ObservedOrder",
     "Requirement",
     "RoundTripError",
+    "StabilityInterval",
+    "StabilityRegion",
     "SymbolicOrder",
     "SymplecticDefect",
     "Witness",
     "WorstCase",
+    "ZeroStability",
     "amplification",
     "asymmetry",
     "certify_better",
     "enclose_error",
     "error_budget",
+    "characteristic_polynomial",
     "gaussian_jacobian",
     "global_error",
     "lint",
@@ -52,8 +64,12 @@ __all__ = [
     "observed_order",
     "required_dtype",
     "round_trip_error",
+    "stability_interval",
+    "stability_polynomial",
+    "stability_region",
     "step_determinants",
     "symbolic_order",
     "symplectic_defect",
     "worst_amplification",
+    "zero_stability",
 ]

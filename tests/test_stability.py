@@ -1,0 +1,208 @@
+"""Characteristic polynomials, root conditions and intervals, against brute force and classical tables."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy
+
+from bdia_numerics import (
+    ALF,
+    BDIA,
+    BDIA2,
+    BDIA3,
+    BELM,
+    CBDIA,
+    DDIM,
+    DEIS,
+    EDICT,
+    OBELM,
+    PLMS,
+    RK4,
+    SOLVERS,
+    Heun,
+    Leapfrog,
+    McCallumFoster,
+    NotInvertibleError,
+    ReversibleHeun,
+    Rex,
+    analysis,
+    program,
+)
+from bdia_numerics.claims.mutants import mutate
+
+g, g1, g2, p = sympy.symbols("gamma gamma1 gamma2 p")
+zeta = sympy.Symbol("zeta")
+before, after, here = sympy.symbols("alpha_{i+1} alpha_{i-1} alpha_i")
+
+
+@pytest.mark.parametrize(
+    ("solver", "options", "expected"),
+    [
+        (DDIM(), {}, zeta - 1),
+        (BDIA(g), {}, (zeta - 1) * (zeta + g)),
+        (BDIA(g), {"alphas": True}, (zeta - 1) * (zeta + g * before / after)),
+        (BDIA(g), {"direction": "invert"}, (zeta - 1) * (zeta + 1 / g)),
+        (BDIA2(g1, g2), {}, (zeta - 1) * (zeta**2 + g1 * zeta + g2)),
+        (EDICT(p), {}, (zeta - 1) * (zeta - p**2)),
+        (EDICT(p), {"direction": "invert"}, (zeta - 1) * (zeta - 1 / p**2)),
+        (CBDIA(g1, g2), {}, (zeta - 1) * (zeta - g1 + g2)),
+        (CBDIA(g1, g2), {"alphas": True}, (zeta - 1) * (zeta - (g1 - g2) * here**2 / after**2)),
+        (OBELM(), {"ratios": True}, (zeta - 1) * (zeta + 1 / sympy.Symbol("w_1") ** 2)),
+        (PLMS(3), {}, zeta**2 * (zeta - 1)),
+        (ALF(), {}, (zeta - 1) * (zeta + 1)),
+        (ReversibleHeun(), {}, (zeta - 1) * (zeta + 1)),
+    ],
+    ids=str,
+)
+def test_characteristic_polynomials(solver, options, expected):
+    assert sympy.simplify(analysis.characteristic_polynomial(solver, **options) - expected) == 0
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_directions_have_reciprocal_roots(name):
+    solver = SOLVERS[name]()
+    if not program.invertibility(solver).invertible:
+        with pytest.raises(NotInvertibleError, match="no derived inverse"):
+            analysis.characteristic_polynomial(solver, direction="invert")
+        return
+    there, back = (analysis.characteristic_polynomial(solver, direction=d) for d in ("sample", "invert"))
+    n = sympy.degree(there, zeta)
+    reciprocal = sympy.expand(zeta**n * there.subs(zeta, 1 / zeta))
+    assert sympy.expand(reciprocal - back * reciprocal.coeff(zeta, n)) == 0
+
+
+CONDITIONS = [
+    (BDIA(g), "sample", lambda x: -1 < x <= 1),
+    (BDIA(g), "invert", lambda x: x >= 1 or x < -1),
+    (BELM(g), "sample", lambda x: -1 < x <= 1),
+    (EDICT(g), "sample", lambda x: -1 < x <= 1),
+    (CBDIA(g, 0), "sample", lambda x: -1 <= x <= 1),
+    (McCallumFoster(g), "sample", lambda x: -1 <= x <= 1),
+    (Rex(g), "invert", lambda x: abs(x) >= 1),
+    (BDIA2(g, 1), "sample", lambda x: -2 < x < 2),
+    (BDIA3(g, g, 1), "sample", lambda x: -1 < x < 3),
+]
+
+
+@pytest.mark.parametrize(("solver", "direction", "holds"), CONDITIONS, ids=str)
+def test_the_region_in_one_parameter(solver, direction, holds):
+    found = analysis.zero_stability(solver, direction)
+    assert found.stable is None
+    for x in [Fraction(k, 4) for k in range(-14, 15)]:
+        assert bool(found.condition.subs(g, sympy.Rational(x.numerator, x.denominator))) == holds(x), x
+
+
+def bounded(V, powers=4000):
+    """Say by brute force whether powers of a matrix stay bounded."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.linalg.matrix_power(V, powers)
+    return bool(np.isfinite(total).all() and np.abs(total).max() < 1e3)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_three_step_methods_against_powers_of_their_companion_matrix(seed):
+    rng = np.random.default_rng(seed)
+    a = [Fraction(int(k), 8) for k in rng.integers(-10, 11, size=2)]
+    a = [1 - sum(a), *a]
+
+    class Method:
+        registers = ("z_2", "z_1", "z")
+
+        def step(self, s):
+            z_2, z_1, z = s.registers
+            value = a[0] * z + a[1] * z_1 + a[2] * z_2 + s.delta(s.i, s.i - 1, z, s.eps(z))
+            s.assign(z_2, value, at=s.i - 1)
+            s.swap(z_2, z_1)
+            s.swap(z_1, z)
+
+    companion = np.array([[0, 1, 0], [0, 0, 1], [a[2], a[1], a[0]]], dtype=float)
+    found = analysis.zero_stability(Method())
+    assert found.stable == bounded(companion)
+    coefficients = [float(c) for c in sympy.Poly(found.polynomial, zeta).all_coeffs()]
+    np.testing.assert_allclose(coefficients, np.poly(companion), atol=1e-12)  # a few roundings of numbers below 5
+
+
+def test_a_double_root_with_two_eigenvectors_is_stable_and_one_with_one_is_not():
+    assert analysis.zero_stability(CBDIA(1, 0)).stable
+    assert not analysis.zero_stability(BELM(-1)).stable
+
+
+def test_patterns_of_steps():
+    assert analysis.zero_stability(BDIA(1), steps=(1, 2)).stable
+    for direction in ("sample", "invert"):
+        assert analysis.zero_stability(OBELM(), direction).stable
+        assert not analysis.zero_stability(OBELM(), direction, steps=(1, 2)).stable
+    with pytest.raises(ValueError, match="positive"):
+        analysis.zero_stability(OBELM(), steps=(1, 0))
+
+
+def test_the_pattern_of_o_belm_grows_linearly_by_brute_force():
+    V = [np.array([[0, 1], [r, 1 - r]]) for r in (1 / 4, 4.0)]
+    growth = [np.abs(np.linalg.matrix_power(V[1] @ V[0], n)).max() for n in (100, 200, 400)]
+    np.testing.assert_allclose(growth[1:], [2 * growth[0], 4 * growth[0]], rtol=0.05)  # affine in n: not quite doubled
+
+
+def test_a_region_in_two_parameters():
+    found = analysis.zero_stability(BDIA2(g1, g2))
+    for x, y in [(0.5, 0.5), (1, 0.3), (0.2, 0.9), (1.5, 0.2), (0.5, -0.9), (-1, 0.2), (0.3, 1.2)]:
+        inside = np.abs(np.roots([1, x, y])).max() < 1
+        assert bool(found.condition.subs({g1: sympy.Rational(str(x)), g2: sympy.Rational(str(y))})) == inside
+    assert "gamma2 = 1 with -2 < gamma1 and gamma1 < 2" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("solver", "axis", "length"),
+    [
+        (DDIM(), "real", 2),
+        (DDIM(), "imaginary", 0),
+        (BDIA(Fraction(1, 2)), "real", sympy.Rational(2, 3)),
+        (BDIA(1), "real", 0),
+        (Leapfrog(), "imaginary", 1),
+        (Heun(), "real", 2),
+        (RK4(), "imaginary", 2 * sympy.sqrt(2)),
+        (DEIS(2), "real", 1),
+        (PLMS(3), "real", sympy.Rational(6, 11)),
+        (PLMS(4), "real", sympy.Rational(3, 10)),
+        (PLMS(3), "imaginary", 12 * sympy.sqrt(11) / 55),
+    ],
+    ids=str,
+)
+def test_intervals_of_the_tables(solver, axis, length):
+    assert sympy.simplify(analysis.stability_interval(solver, axis).length - length) == 0
+
+
+def test_rk4_on_the_real_axis():
+    assert abs(float(analysis.stability_interval(RK4()).length) - 2.785293563405282) < 1e-14  # Hairer, Wanner, IV.2
+
+
+def test_bdia_for_every_gamma():
+    found = analysis.stability_interval(BDIA(g))
+    assert sympy.simplify(found.length - 2 * (1 - g) / (1 + g)) == 0
+    assert found.valid == sympy.And(g > 0, g < 1)
+
+
+def test_the_region_agrees_with_the_interval():
+    region = analysis.stability_region(BDIA(Fraction(1, 2)), real=(-1.0, 0.5), imaginary=(0.0, 1.0), resolution=31)
+    stable = region.real[region.radius[0] <= 1 + 1e-12]  # rounding of one 2x2 eigenvalue
+    assert stable.min() > -2 / 3 > stable.min() - 0.05
+    assert stable.max() < 1e-12
+
+
+MUTANTS = {
+    "sign of the backward increment": ("- g * backward", "+ g * backward"),
+    "older state kept": ("- (1 - g) * (z_prev - z)", "- (1 + g) * (z_prev - z)"),
+    "forward from the older time": ("s.delta(s.i, s.i - 1, z, e)", "s.delta(s.i + 1, s.i - 1, z, e)"),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_of_bdia_is_told_apart(name):
+    wrong = mutate(BDIA, MUTANTS[name])(g)
+    try:
+        found = analysis.symbolic_order(wrong)
+    except ValueError as error:
+        assert "consistent" in str(error)
+        return
+    right = analysis.symbolic_order(BDIA(g))
+    assert (found.order_smooth, found.local) != (right.order_smooth, right.local)
