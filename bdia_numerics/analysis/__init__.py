@@ -10,10 +10,10 @@ from bdia_numerics.analysis.amplification import (
     worst_amplification,
 )
 from bdia_numerics.analysis.budget import ErrorBudget, error_budget
+from bdia_numerics.analysis.characteristic import characteristic_polynomial, stability_polynomial
 from bdia_numerics.analysis.enclosures import Comparison, ErrorEnclosure, Witness, certify_better, enclose_error
 from bdia_numerics.analysis.errors import GlobalError, LocalErrors, global_error, local_truncation_error
 from bdia_numerics.analysis.families import GridFamily
-from bdia_numerics.analysis.characteristic import characteristic_polynomial, stability_polynomial
 from bdia_numerics.analysis.gradient_field import Asymmetry, asymmetry, model_jacobian
 from bdia_numerics.analysis.lint import Cost, Finding, lint
 from bdia_numerics.analysis.observed import Level, ObservedOrder, observed_order
@@ -53,9 +53,9 @@ __all__ = [
     "amplification",
     "asymmetry",
     "certify_better",
+    "characteristic_polynomial",
     "enclose_error",
     "error_budget",
-    "characteristic_polynomial",
     "gaussian_jacobian",
     "global_error",
     "lint",
