@@ -17,6 +17,7 @@ CHECK_MODULES = (
     "bdia",
     "bdia_order",
     "cbdia",
+    "coupled_order",
     "definitions",
     "edict",
     "equivalences",
@@ -27,6 +28,7 @@ CHECK_MODULES = (
     "propositions",
     "remarks",
     "runge_kutta",
+    "stability",
     "starts",
     "symplectic",
 )
