@@ -74,10 +74,14 @@ def any_increments(solver: Any = BDIA, general: Any = AnyBDIA, second: Any = BDI
             continue
         raise CheckFailed(f"{refused!r} was not refused")
     return (
-        "the program's step with abstract increments and an index of which nothing is known is z_{i-1} = gamma z_{i+1} + (1-gamma) z_i "
-        "- gamma Delta(t_i -> t_{i+1}|z_i) + Delta(t_i -> t_{i-1}|z_i): both increments are values at z_i, which stands after the "
-        "step, so for gamma != 0 it is solved for z_{i+1}. With the increments of the midpoint rule instead of DDIM's the library "
-        "derives the inverse under gamma != 0; for (29) under gamma_2 != 0, for its third-order form under gamma_3 != 0; zeros "
+        "the program's step with abstract increments and an index of which nothing is known is z_{i-1} = gamma "
+        "z_{i+1} + (1-gamma) z_i "
+        "- gamma Delta(t_i -> t_{i+1}|z_i) + Delta(t_i -> t_{i-1}|z_i): both increments are values at z_i, which "
+        "stands after the "
+        "step, so for gamma != 0 it is solved for z_{i+1}. With the increments of the midpoint rule instead of "
+        "DDIM's the library "
+        "derives the inverse under gamma != 0; for (29) under gamma_2 != 0, for its third-order form under gamma_3 "
+        "!= 0; zeros "
         "are refused, and so are increments of z_{i+1}."
     )
 
@@ -106,9 +110,13 @@ def interlaced(solver: Any = BDIA, starter: Any = DDIM, forward: Callable[[int],
                 chain = chain + (increment(j, j - 1) if ahead else -1 * increment(j - 1, j))
             equal(states[i], chain, f"the chain of z_{i}, N = {n}")
     return (
-        "induction on i, downwards, with abstract increments. Claim C(i): z_i = z_N + one increment for each slot [t_j, t_{j-1}], j = "
-        "i+1..N, forwards for odd j-i, backwards (with a minus) for even. C(N) is empty, C(N-1) the start. The program's step at "
-        "gamma = 1, for every index, is z_{k-1} = z_{k+1} - Delta(t_k -> t_{k+1}|z_k) + Delta(t_k -> t_{k-1}|z_k): it puts slot k+1 "
-        "backwards and slot k forwards in front of the chain of z_{k+1}, whose newest slot, k+2, is forwards, so C(k+1) gives C(k-1). "
+        "induction on i, downwards, with abstract increments. Claim C(i): z_i = z_N + one increment for each slot "
+        "[t_j, t_{j-1}], j = "
+        "i+1..N, forwards for odd j-i, backwards (with a minus) for even. C(N) is empty, C(N-1) the start. The "
+        "program's step at "
+        "gamma = 1, for every index, is z_{k-1} = z_{k+1} - Delta(t_k -> t_{k+1}|z_k) + Delta(t_k -> t_{k-1}|z_k): "
+        "it puts slot k+1 "
+        "backwards and slot k forwards in front of the chain of z_{k+1}, whose newest slot, k+2, is forwards, so "
+        "C(k+1) gives C(k-1). "
         "Slot N is forwards iff N-i is odd. The program's runs for N = 2..8, expanded, are these chains."
     )

@@ -92,18 +92,23 @@ def zero_stability(solver: Any = BDIA, predicted: Callable[..., float] = growth)
             limit = 2 * fine - coarse
             require(abs(limit - 1) < 0.01, f"{name}, gamma {gamma}: z_0 reaches z_N with {limit:.4f} of the formula")
             lines.append(f"{limit:.3f}")
-        coarse, fine = (_response(solver, make(n), 1.0, predicted) for n in (60, 120))
-        limit, both = 2 * fine[0] - coarse[0], 2 * fine[1] - coarse[1]
+        at_one = [_response(solver, make(n), 1.0, predicted) for n in (60, 120)]
+        limit, both = (2 * late - early for early, late in zip(*at_one, strict=True))
         require(abs(both - 1) < 0.01, f"{name}, gamma 1: z_0 reaches z_N with {both:.4f} of the sum of both modes")
         require(abs(limit) > 2, f"{name}, gamma 1: {limit:.3f} of the formula, which should miss a mode")
         lines[-1] += f", and {limit:.1f} times it at gamma 1"
     return (
-        "the corrected statement is proved and measured. Proved, from the program and its derived inverse with eps = 0: (zeta-1)(zeta+gamma) "
-        "in sampling, roots 1 and -gamma, so zero-stable for 0 <= gamma <= 1, and (zeta-1)(zeta+1/gamma) backwards, zero-unstable for gamma "
-        "< 1; for any alpha the difference y_{i+1} - y_i of the inverse is -alpha_{i-1}/(gamma alpha_{i+1}) times the one before it, whose "
-        "product gives gamma^-(N-1) and alpha_1/alpha_{N-1}. Measured, product of companion matrices with the J of a Gaussian, 60 and 120 "
+        "the corrected statement is proved and measured. Proved, from the program and its derived inverse with eps = "
+        "0: "
+        "(zeta-1)(zeta+gamma) in sampling, roots 1 and -gamma, so zero-stable for 0 <= gamma <= 1, and "
+        "(zeta-1)(zeta+1/gamma) backwards, "
+        "zero-unstable for gamma < 1; for any alpha the difference y_{i+1} - y_i of the inverse is "
+        "-alpha_{i-1}/(gamma alpha_{i+1}) times the one before it, whose "
+        "product gives gamma^-(N-1) and alpha_1/alpha_{N-1}. Measured, product of companion matrices with the J of a "
+        "Gaussian, 60 and 120 "
         "steps extrapolated: the response of z_N to z_0 over the formula on VP and on alpha = 1, gamma 0.5 and 0.8: "
-        f"{'; '.join(lines)}. There the smooth mode, exp(+integral of J) alpha_N/alpha_0 / 2, is as strong, and the sum of both is met."
+        f"{'; '.join(lines)}. There the smooth mode, exp(+integral of J) alpha_N/alpha_0 / 2, is as strong, and the "
+        f"sum of both is met."
     )
 
 
@@ -162,12 +167,18 @@ def real_stability(
     older, newer = weights(solver(g), _even(2, h, lambda i: r**i), J)
     _interval(older, newer, g * r**2, -h * J)
     return (
-        "the program with eps = J y, x = h_i J < 0, equal steps: zeta^2 - (1 - gamma + (1+gamma) x) zeta - gamma, from alpha = 1. By "
-        "Schur-Cohn its roots lie in the unit disc iff gamma < 1 and |1 - gamma + (1+gamma) x| < 1 - gamma; the left side is "
-        "affine in x, and 1 - gamma at 0 and at -2(1-gamma)/(1+gamma), where a root is -1. For any alpha the step in y is that with gamma "
-        "alpha_{i+1}/alpha_{i-1} for gamma, coefficient by coefficient; where alpha grows by a constant factor a step and the steps are equal, so "
-        "that the coefficients are constant, this is exact: at gamma = 1 the interval has the length 2 (alpha_{i-1} - alpha_{i+1})/(alpha_{i-1} + "
-        "alpha_{i+1}), which is positive in sampling on VP, where alpha grows towards the data."
+        "the program with eps = J y, x = h_i J < 0, equal steps: zeta^2 - (1 - gamma + (1+gamma) x) zeta - gamma, "
+        "from alpha = 1. By "
+        "Schur-Cohn its roots lie in the unit disc iff gamma < 1 and |1 - gamma + (1+gamma) x| < 1 - gamma; the left "
+        "side is "
+        "affine in x, and 1 - gamma at 0 and at -2(1-gamma)/(1+gamma), where a root is -1. For any alpha the step in "
+        "y is that with gamma "
+        "alpha_{i+1}/alpha_{i-1} for gamma, coefficient by coefficient; where alpha grows by a constant factor a "
+        "step and the steps are "
+        "equal, so that the coefficients are constant, this is exact: at gamma = 1 the interval has the length 2 "
+        "(alpha_{i-1} - "
+        "alpha_{i+1})/(alpha_{i-1} + alpha_{i+1}), which is positive in sampling on VP, where alpha grows towards "
+        "the data."
     )
 
 
