@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from bdia_numerics import grids, schedules
-from bdia_numerics.claims.formal import Formal, equal, vectors
+from bdia_numerics.analysis import symbolic_order
+from bdia_numerics.claims.formal import Formal, equal, for_every_slot, vectors
 from bdia_numerics.claims.ledger import CheckFailed, check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.problems import GaussianMixture
@@ -24,7 +26,7 @@ from bdia_numerics.solvers.ddim import DDIM
 from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP
 from bdia_numerics.solvers.heun import Heun
 
-_STEPS = (80, 160, 320)
+_STEPS = (40, 80, 160)
 
 
 def _errors(solver: Any, alternating: bool = False, start: Any = None) -> list[float]:
@@ -67,19 +69,42 @@ def _gamma(slot: Slot) -> Any:
 )
 def obelm_is_bdia(solver: Any = OBELM) -> str:
     """O-BELM is BDIA with its gamma; its start on an alternating grid."""
+    import sympy
+
     p, (z2, z1) = Formal(2), vectors("z_2", "z_1")
-    before = {"z_prev": z2, "z": z1}
-    equal(p.step(solver(), before)["z"], p.step(BDIA(_gamma), before)["z"], "O-BELM and BDIA")
+    for_every_slot(solver())
+    before = {"z_prev": p.alpha(2) * z2, "z": p.alpha(1) * z1}
+    got = p.step(solver(), before)["z"] / p.alpha(0)
+    equal(got, p.step(BDIA(_gamma), before)["z"] / p.alpha(0), "O-BELM and BDIA")
+    h, older = p.s(0) - p.s(1), p.s(1) - p.s(2)
+    ratio = (h / older) ** 2
+    for name, wanted in (("z_2", ratio), ("z_1", 1 - ratio)):
+        miss = sympy.cancel(got.coefficient(name) - wanted)
+        require(miss == 0, f"in y the weight of {name} is off by {miss}")
+    (e,) = p.eps(p.alpha(1) * z1, 1).terms
+    require(sympy.cancel(got.coefficient(e) - (h + ratio * older)) == 0, "in y the weight of eps contains alpha")
+    found = symbolic_order(solver())
+    require((found.order, found.order_rough, found.bounded_products) == (2, 2, True), f"orders {found}")
+    # On steps h, 2h the differences of y are multiplied by -4 and -1/4 in turn: they come back after two steps.
     responses = [_response(solver(), n) for n in (20, 40, 80)]
     require(responses[1] - responses[0] != 0, "a perturbed start does not grow")
     require(responses[2] - responses[1] == 2 * (responses[1] - responses[0]), f"the growth {responses} is not linear")
-    _require_order(_errors(solver(), alternating=True, start=DDIM()), 1, "DDIM start")
-    _require_order(_errors(solver(), alternating=True, start=Heun()), 2, "Heun start")
+    orders = [_errors(solver(), alternating=True, start=start) for start in (DDIM(), Heun())]
+    for errors, order, name in zip(orders, (1, 2), ("DDIM", "Heun"), strict=True):
+        _require_order(errors, order, f"{name} start")
     return (
-        "the identity is proved: the two programs, run on symbols over two slots, agree coefficient by coefficient for "
-        "any eps. Measured on a 2:1 alternating grid: with eps = 0, alpha = 1, in fractions, a start perturbed by 1 is "
-        f"{', '.join(map(str, responses))} after 20, 40 and 80 steps, exactly linear; on a mixture, order 1 with a DDIM "
-        "start and 2 with a Heun start (80 to 320 steps)."
+        "proved: the two programs, run on symbols over two slots, agree coefficient by coefficient for any eps; in y "
+        "the step is y_{i-1} "
+        "= r y_{i+1} + (1-r) y_i + (h_i + r h_{i+1}) eps_i with r = (h_i/h_{i+1})^2, without alpha, and r is 4 after "
+        "a step of half the length. "
+        "Its local error is of third order on any grid, so it has order 2 where products of its matrices stay "
+        "bounded. On steps h, 2h "
+        "with eps = 0 the difference y_{i-1} - y_i is -r times the one before, -4 and -1/4 in turn, so it recurs, "
+        "and the "
+        f"response to a start perturbed by 1 grows linearly: {', '.join(map(str, responses))} after 20, 40 and 80 "
+        f"steps, in "
+        f"fractions. Measured there on a mixture (40 to 160 steps): order {_order(orders[0]):.2f} with a DDIM start, "
+        f"{_order(orders[1]):.2f} with a Heun start."
     )
 
 
@@ -119,34 +144,66 @@ def second_order_bdia(solver: Any = BDIA2) -> str:
     equal(got, z3 + older + newer + delta(1, 0, z1), "(29)")
     return (
         "the right form is proved: the program, run on symbols, equals (29) with increments that integrate the linear "
-        "interpolant of eps_i and eps_{i+1} in sigma/alpha exactly. Each added bracket approximates the integral over its "
-        "slot, as -Delta(t_{k-1} -> t_k) and z_{k-1} - z_k both do, so the minus sign belongs inside the brace; as printed "
+        "interpolant of eps_i and eps_{i+1} in sigma/alpha exactly. Each added bracket approximates the integral "
+        "over its "
+        "slot, as -Delta(t_{k-1} -> t_k) and z_{k-1} - z_k both do, so the minus sign belongs inside the brace; as "
+        "printed "
         "the braced term would be (2 gamma_k - 1) times the integral."
     )
 
 
-@check("fact-15", verdict="measured", mutants=_BDIA2_MUTANTS)
-def second_order_bdia_properties(solver: Any = BDIA2) -> str:
+@check(
+    "fact-15",
+    verdict="proved",
+    mutants={
+        **_BDIA2_MUTANTS,
+        "gamma_2 dropped": {"solver": mutant(BDIA2, ("- g2 * delta", "- delta"))},
+        "the larger root": {"rate": lambda: lambda a, root: 2 / (a + root)},
+    },
+)
+def second_order_bdia_properties(
+    solver: Any = BDIA2, rate: Callable[[Any, Any], Any] = lambda a, root: 2 / (a - root)
+) -> str:
     """Polynomial, order, condition and growth of the inverse."""
     import sympy
 
-    g1, g2, x = sympy.symbols("gamma_1 gamma_2 zeta")
+    g1, g2 = sympy.symbols("gamma_1 gamma_2", positive=True)
+    x = sympy.Symbol("zeta")
     s = sympy.symbols("s_0:4")
     grid = grids.from_values(list(s), [sympy.Integer(1)] * 4, list(s))
     z3, z2, z1 = vectors("z_3", "z_2", "z_1")
-    start = {"z_2": z3, "z_1": z2, "z": z1}
-    after = solve(solver(g1, g2), lambda z, t: 0 * z, grid, z1, start=start).z
+    for_every_slot(solver(g1, g2))
+    after = solve(solver(g1, g2), lambda z, t: 0 * z, grid, z1, start={"z_2": z3, "z_1": z2, "z": z1}).z
     weights = [after.coefficient(f"z_{k}") for k in (1, 2, 3)]
     polynomial = x**3 - sum(c * x ** (2 - k) for k, c in enumerate(weights))
     require(sympy.expand(polynomial - (x - 1) * (x**2 + g1 * x + g2)) == 0, f"the polynomial is {polynomial}")
     require(str(invertibility(solver())) == "gamma2 != 0", f"condition {invertibility(solver())}")
-    for alternating in (False, True):
-        for gammas in ((1, 1), (Fraction(1, 2), Fraction(7, 10))):
-            _require_order(_errors(solver(*gammas), alternating), 2, f"{gammas}, alternating: {alternating}")
+    backwards = sympy.cancel(polynomial.subs(x, 1 / x) * x**3 / -g2)
+    require(sympy.cancel(backwards - (x - 1) * (x**2 + g1 / g2 * x + 1 / g2)) == 0, f"backwards it is {backwards}")
+    root = sympy.Symbol("D", positive=True)  # sqrt(gamma_1^2 - 4 gamma_2), below gamma_1
+    found = rate(g1, root)
+    for end in (-found, -2 / (g1 + root)):
+        miss = sympy.cancel((end**2 + g1 / g2 * end + 1 / g2).subs(g2, (g1**2 - root**2) / 4))
+        require(miss == 0, f"{end} is no root of the inverse, but for {miss}")
+    difference = sympy.cancel((found - 2 / (g1 + root)) * (g1 - root) * (g1 + root))
+    require(difference == 4 * root, f"{found} is not the larger of the two")
+    orders = symbolic_order(solver(g1, g2))
+    require((orders.order_rough, orders.order, orders.local_condition != ()) == (2, 2, True), f"orders {orders}")
+    measured = _errors(solver(Fraction(1, 2), Fraction(7, 10)), alternating=True)
+    _require_order(measured, 2, "(1/2, 7/10) on alternating steps")
     return (
-        "proved from the program: the polynomial (zeta-1)(zeta^2 + gamma_1 zeta + gamma_2), so the roots of the inverse are "
-        "those of gamma_2 zeta^2 + gamma_1 zeta + 1, as stated, and the condition gamma_2 != 0. Measured on a mixture "
-        "with exact starts: order 2 at (1, 1) and (1/2, 7/10), on a smooth and on a 2:1 alternating grid."
+        "proved from the program: the polynomial (zeta-1)(zeta^2 + gamma_1 zeta + gamma_2); the condition gamma_2 != "
+        "0; and, "
+        "by Taylor expansion with free step ratios and alpha, local errors of third order for every gamma_1, gamma_2 "
+        "and no "
+        "more, so order 2 where the polynomial is stable. The roots of the inverse are 1 and those of zeta^2 + "
+        "(gamma_1/gamma_2) zeta + "
+        "1/gamma_2: for gamma_1^2 < 4 gamma_2 a conjugate pair with the product 1/gamma_2, so of modulus "
+        "gamma_2^(-1/2) a step, N-2 "
+        "steps; else both are real, and the larger in modulus is 2/(gamma_1 - sqrt(gamma_1^2 - 4 gamma_2)). "
+        "Cross-check: on a mixture "
+        f"with exact starts and steps h, 2h, (1/2, 7/10) has order {_order(measured):.2f}. Three starting states go "
+        f"in, and (29) names none."
     )
 
 
@@ -194,7 +251,8 @@ def bdia_dpm_solver_pp(solver: Any = BDIADPMSolverPP) -> str:
     except NotInvertibleError as error:
         require(error.kind == "lost", f"refused for another reason: {error}")
         return (
-            "the program, run on symbols, equals (65), Gamma being the program of DPM-Solver++(2M), for any eps. Its inverse "
+            "the program, run on symbols, equals (65), Gamma being the program of DPM-Solver++(2M), for any eps. Its "
+            "inverse "
             f"is refused from the structure: {str(error).split('; ')[0]}."
         )
     raise CheckFailed("the inverse was not refused")
@@ -214,9 +272,12 @@ def bdia_in_multistep_solvers(solver: Any = BDIADPMSolverPP) -> str:
             require(abs(limit - gamma / (1 + gamma)) < 0.01, f"{name}, gamma {gamma}: {limit:.3f} of DDIM's error")
             lines.append(f"{name} gamma {gamma}: {limit:.3f}")
     return (
-        "it can be put in, but it costs the order. The programs run and their inverses are refused; on a mixture with exact "
-        "starts each has order 1 for gamma > 0 (PLMS and DEIS, 2 and more, without it), with gamma/(1+gamma) of DDIM's error "
-        "constant: the slot ahead is accurate, so nothing cancels BDIA's first-order error in the slot behind. Errors over "
+        "it can be put in, but it costs the order. The programs run and their inverses are refused; on a mixture "
+        "with exact "
+        "starts each has order 1 for gamma > 0 (PLMS and DEIS, 2 and more, without it), with gamma/(1+gamma) of "
+        "DDIM's error "
+        "constant: the slot ahead is accurate, so nothing cancels BDIA's first-order error in the slot behind. "
+        "Errors over "
         f"DDIM's, extrapolated: {'; '.join(lines)}."
     )
 
