@@ -24,6 +24,7 @@ from bdia_numerics import (
     encode,
     grids,
     invert,
+    invertibility,
     models,
     round_trip,
     schedules,
@@ -49,7 +50,6 @@ CASES = {
     "CBDIA 1/3 1": (CBDIA(F(1, 3), 1), math.log2(3 / 2)),
 }
 LAW = GaussianMixture([0.4, 0.6], [[-1.0, 0.0], [1.0, 0.5]], [0.05, 0.1])
-BIT_EXACT = {"BDIA", "EDICT", "CBDIA", "ReversibleHeun", "ALF", "McCallumFoster", "Leapfrog"}
 FIXED = settings(
     derandomize=True, database=None, deadline=None, max_examples=250,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
@@ -103,15 +103,23 @@ def test_other_predictions(prediction):
 
 @pytest.mark.parametrize("name", sorted(SOLVERS))
 def test_every_listed_solver_returns_every_bit_or_is_refused(name):
-    z, grid = noise(), grids.uniform(VP, 9, t_min=F(1, 100))
-    if name in BIT_EXACT:
-        assert same(there_and_back(SOLVERS[name](), grid, z)[1].z, z)
+    solver, z, grid = SOLVERS[name](), noise(), grids.uniform(VP, 9, t_min=F(1, 100))
+    if name == "OBELM":  # its own coefficient is a ratio of steps, squared
+        with pytest.raises(NotOnLatticeError, match="no ratio of integers"):
+            there_and_back(solver, grid, z)
         return
-    try:
-        _, back = there_and_back(SOLVERS[name](), grid, z)
-    except (NotInvertibleError, NotOnLatticeError):
+    if not invertibility(solver).invertible:
+        with pytest.raises((NotInvertibleError, NotOnLatticeError)):
+            there_and_back(solver, grid, z)
         return
+    there, back = there_and_back(solver, grid, z)
     assert same(back.z, z)
+    truth = there.z.to_float() + 0.5
+    trip = round_trip(solver, model, grid, z, reference=truth)
+    assert trip.error == 0 and same(trip.returned, z)
+    assert trip.latent == pytest.approx(0.5, rel=1e-12)
+    data = encode(solver, model, grid, z)
+    assert same(solve(solver, model, grid, data.state).z, z)
 
 
 @pytest.mark.parametrize("name", ["ALF", "ReversibleHeun", "Coupled"])
@@ -445,6 +453,8 @@ def test_mutants_lose_bits(name, monkeypatch):
         ("BDIA", "--gamma", "9/10", "--steps", "200"),
         ("edict", "--dtype", "float32"),
         ("cbdia", "--gamma1", "0", "--gamma2", "1"),
+        ("bdia3:gamma1=9/10,gamma3=3/4", "--steps", "20"),
+        ("mccallumfoster:coupling=19/20", "--steps", "20"),
     ],
 )
 def test_the_command(options):
@@ -469,10 +479,11 @@ def test_the_command_in_floats_is_two_sided():
     ("options", "message"),
     [
         (("--solver", "none"), "is none of DDIM"),
-        (("--p", "1/2"), "--p is no parameter of BDIA, which takes gamma"),
-        (("--gamma", "x"), "--gamma=x is no ratio"),
+        (("--p", "1/2"), "p is no parameter of BDIA, which takes gamma"),
+        (("--gamma", "x"), "gamma='x' is no real number"),
+        (("--gamma", "1/x"), "gamma=1/x is no ratio"),
         (("--gamma", "3/2"), r"lies outside \[0, 1\]"),
-        (("--exact", "--gamma", "0"), "lost"),
+        (("--exact", "--gamma", "0"), "lost.*pass parameters for which it is not 0"),
         (("--exact", "--solver", "ddim"), "not exactly invertible"),
         (("--dtype", "float16"), "pass float32 or float64"),
         (("--exact", "--bits", "70"), "bits=70"),

@@ -40,6 +40,8 @@ CASES = [
     (Rex(HALF), 1, 1, 2, 0, "coupling != 0"),
     (Rex(HALF, Midpoint()), 2, 2, 4, 0, "coupling != 0"),
     (Rex(HALF, RK4()), 4, 4, 8, 0, "coupling != 0"),
+    (Rex(HALF, prediction="x0"), 1, 1, 2, 0, "coupling != 0"),
+    (Rex(HALF, Midpoint(), prediction="x0"), 2, 2, 4, 0, "coupling != 0"),
 ]
 NAMES = [f"{c[0]!r}" for c in CASES]
 each = pytest.mark.parametrize("case", CASES, ids=NAMES)
@@ -109,6 +111,22 @@ def test_rex_is_mccallum_foster_in_the_scaled_variable_on_symbols():
     newer = c * z / a1 + (1 - c) * y / a1 + h * p.eps(y, 1)
     equal(got["z"] / a0, newer, "z/alpha")
     equal(got["y"] / a0, y / a1 + h * p.eps(newer * a0, 0), "y/alpha")
+
+
+def test_rex_for_data_predictions_is_mccallum_foster_on_z_over_sigma_on_symbols():
+    """The authors' form: Euler's method for d(z/sigma)/d(alpha/sigma) = x0, written with x0 = (z - sigma eps)/alpha."""
+    p, (z, y), c = Formal(1), vectors("z", "y"), sympy.Symbol("c")
+    got = p.step(Rex(c, Euler(), prediction="x0"), {"z": z, "y": y})
+    (s1, s0), h = (p.sigma(1), p.sigma(0)), p.alpha(0) / p.sigma(0) - p.alpha(1) / p.sigma(1)
+
+    def x0(x, i):
+        return (x - p.sigma(i) * p.eps(x, i)) / p.alpha(i)
+
+    newer = c * z / s1 + (1 - c) * y / s1 + h * x0(y, 1)
+    equal(got["z"] / s0, newer, "z/sigma")
+    equal(got["y"] / s0, y / s1 + h * x0(newer * s0, 0), "y/sigma")
+    with pytest.raises(ValueError, match="prediction='v' is unknown: use 'eps', 'x0'"):
+        Rex(prediction="v")
 
 
 def test_leapfrog_is_bdia_with_gamma_1_where_alpha_is_1():

@@ -27,7 +27,11 @@ Term = tuple[Fraction, int]
 
 
 class NotOnLatticeError(ValueError):
-    """A solver's own coefficients are no ratios of small integers, in z or in z/alpha."""
+    """A solver's own coefficients are no ratios of small integers, in z or in z/alpha; `lost` says that one is 0."""
+
+    def __init__(self, message: str, *, lost: bool = False) -> None:
+        super().__init__(message)
+        self.lost = lost
 
 
 def lattice_plan(
@@ -60,9 +64,12 @@ def lattice_plan(
         try:
             return _plan(run, space, frozenset(evaluations), starting, forward, in_y=True)
         except NotOnLatticeError as other:
-            raise NotOnLatticeError(
-                f"{error}; {other}; pass parameters as Fractions, such as Fraction(9, 10), or run the solver in float64"
-            ) from None
+            remedy = (
+                "pass parameters for which it is not 0"
+                if error.lost and other.lost
+                else "pass parameters as Fractions, such as Fraction(9, 10), or run the solver in float64"
+            )
+            raise NotOnLatticeError(f"{error}; {other}; {remedy}", lost=error.lost and other.lost) from None
 
 
 def _plan(
@@ -194,7 +201,8 @@ class _Lowering:
         name = self.run.trace.names[x.old]
         raise NotOnLatticeError(
             f"in {'z/alpha' if self.in_y else 'z'} the own coefficient of {name} is {float(own):.17g} (slot from i={slot} to "
-            f"{slot - 1}), {'no ratio of integers up to 2^16' if own else 'so that its bits are lost'}"
+            f"{slot - 1}), {'no ratio of integers up to 2^16' if own else 'so that its bits are lost'}",
+            lost=not own,
         )
 
     def _fresh(self, target: int, terms: Iterable[Term]) -> Weigh:

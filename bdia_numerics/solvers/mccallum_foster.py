@@ -21,7 +21,7 @@ class McCallumFoster:
     Order     that of the base for c < 1; for c = 1 over Euler z is of order 1 and (z + y)/2 of order 2
     NFE       twice that of the base per step, both ways
     Requires  coupling != 0 to invert; a constant coupling in [0, 1] unless allow_any
-    Source    McCallum, Foster, arXiv:2410.11648; c = 1 over Euler is CBDIA (1, 0), eq. (58)-(59)
+    Source    McCallum, Foster, arXiv:2410.11648, Algorithm 1, where c is lambda; c = 1 over Euler is CBDIA (1, 0), eq. (58)-(59)
     """
 
     coupling: Parameter = Fraction(999, 1000)

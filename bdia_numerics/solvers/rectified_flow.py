@@ -20,7 +20,8 @@ class RFSolver:
     Order     2
     NFE       2 per step
     Requires  an approximate inversion: its step is not exactly invertible by its structure; a grid with a schedule
-    Source    Wang, Pu, Qi, Guo, Ma, Huang, Chen, Li, Shan, arXiv:2411.04746; it is the explicit midpoint rule in t
+    Source    Wang, Pu, Qi, Guo, Ma, Huang, Chen, Li, Shan, ICML 2025, arXiv:2411.04746, checked against the authors' program;
+              it is the explicit midpoint rule in t
     """
 
     registers = ("z",)
@@ -45,7 +46,7 @@ class FireFlow:
     Order     2
     NFE       1 per step, and 1 for the start
     Requires  an approximate inversion: its step is not exactly invertible by its structure; a grid with a schedule
-    Source    Deng, He, Mei, Wang, Tang, arXiv:2412.07517
+    Source    Deng, He, Mei, Wang, Tang, arXiv:2412.07517, checked against a copy of the authors' program
     """
 
     registers = ("v", "z")

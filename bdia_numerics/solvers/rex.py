@@ -1,4 +1,4 @@
-"""Rex: the coupling of McCallum and Foster on z/alpha."""
+"""Rex: the coupling of McCallum and Foster on z/alpha, or on z/sigma."""
 
 from __future__ import annotations
 
@@ -6,28 +6,38 @@ from dataclasses import dataclass
 
 from bdia_numerics.program import Recorder
 from bdia_numerics.solvers.mccallum_foster import McCallumFoster
+from bdia_numerics.solvers.parameters import one_of
 
 
 @dataclass(frozen=True)
 class Rex(McCallumFoster):
-    """Rex for a noise prediction: McCallum-Foster on the exponential variable z/alpha (coupled, exactly invertible).
+    """Rex: McCallum-Foster on the exponential variable z/k (coupled, exactly invertible).
 
-    With phi(t_i -> t_j | x) the increment of the base in z/alpha:
-    z_{i-1}/alpha_{i-1} = (c z_i + (1-c) y_i)/alpha_i + phi(t_i -> t_{i-1} | y_i)
-    y_{i-1}/alpha_{i-1} = y_i/alpha_i - phi(t_{i-1} -> t_i | z_{i-1})
+    With phi(t_i -> t_j | x) the increment of the base in z/k, k = alpha for noise predictions, sigma for data predictions:
+    z_{i-1}/k_{i-1} = (c z_i + (1-c) y_i)/k_i + phi(t_i -> t_{i-1} | y_i)
+    y_{i-1}/k_{i-1} = y_i/k_i - phi(t_{i-1} -> t_i | z_{i-1})
 
     State     (z_i, y_i), each of shape (*batch, *data); both start as z_N; the solution is z
     Order     that of the base for c < 1
     NFE       twice that of the base per step, both ways
-    Requires  coupling != 0 to invert; a constant coupling in [0, 1] unless allow_any
-    Source    Blasingame, Liu, arXiv:2502.08834, Rex (ODE) with noise prediction; it is McCallumFoster where alpha = 1
+    Requires  coupling != 0 to invert; a constant coupling in [0, 1] unless allow_any; sigma_0 != 0 for "x0"
+    Source    Blasingame, Liu, ICML 2026, arXiv:2502.08834, Rex for ODEs, checked against the authors' program. Their bases
+              are Runge-Kutta methods in sigma/alpha for "eps", as ours, and in alpha/sigma for "x0", where only Euler is
+              the same: DDIM in both
+    Options   `prediction`: "eps", where it is McCallumFoster if alpha = 1, or "x0"; whatever the model predicts
     """
+
+    prediction: str = "eps"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("prediction", self.prediction, ("eps", "x0"))
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}."""
         z, y = s.registers
         c, i, end = s.value(self.coupling), s.i, s.i - 1
         increment = self.base.increment(s, y, i, end)
-        scale = s.alpha(end) / s.alpha(i)
+        scale = s.alpha(end) / s.alpha(i) if self.prediction == "eps" else s.sigma(end) / s.sigma(i)
         s.assign(z, scale * c * (z - y) + y + increment, at=end)
         s.assign(y, z + scale * (y - z - self.base.increment(s, z, end, i)), at=end)
