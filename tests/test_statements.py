@@ -22,6 +22,7 @@ EXPECTED = {
     *(f"table-{n}" for n in range(1, 5)),
     *(f"figure-{n}" for n in range(1, 7)),
     *(f"fact-{n}" for n in range(1, 20)),
+    *(f"enclosure-{n}" for n in (1, 2)),
     "digits",
 }
 MEASUREMENTS = ["digits"]
@@ -43,14 +44,15 @@ def test_every_numbered_statement_stands_exactly_once() -> None:
     assert sorted(ids) == sorted(EXPECTED)
 
 
-@pytest.mark.parametrize("kind", ["eq", "prop", "lemma", "remark", "table", "figure", "fact"])
+@pytest.mark.parametrize("kind", ["eq", "prop", "lemma", "remark", "table", "figure", "fact", "enclosure"])
 def test_numbers_ascend_within_a_kind(kind: str) -> None:
     numbers = [int(c["id"].rsplit("-", 1)[1]) for c in CLAIMS if c["id"].startswith(f"{kind}-")]
     assert numbers == sorted(numbers)
 
 
 def test_facts_and_measurements_come_last() -> None:
-    assert [c["id"] for c in CLAIMS[-20:]] == [*(f"fact-{n}" for n in range(1, 20)), *MEASUREMENTS]
+    last = [*(f"fact-{n}" for n in range(1, 20)), *(f"enclosure-{n}" for n in (1, 2)), *MEASUREMENTS]
+    assert [c["id"] for c in CLAIMS[-len(last) :]] == last
 
 
 @each
@@ -89,7 +91,7 @@ def test_source_names_the_numbered_statement(claim: dict[str, Any]) -> None:
         return
     kind, number = claim["id"].rsplit("-", 1)
     pattern = WORDS.get(kind, kind + " {}").format(number)
-    prefix = "" if kind == "fact" else "paper, "
+    prefix = "" if kind in ("fact", "enclosure") else "paper, "
     assert re.match(rf"{prefix}{pattern}(,|$)", claim["source"]), claim["source"]
 
 

@@ -22,6 +22,7 @@ CHECK_MODULES = (
     "edict",
     "equivalences",
     "edm_order",
+    "enclosures",
     "flows",
     "lemmas",
     "measured",
