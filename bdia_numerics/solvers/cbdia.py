@@ -22,6 +22,7 @@ class CBDIA:
     NFE       2 per step, both ways; 1 for g2 = 1, where y_{i-1} is w_{i-1}, whose evaluation is remembered
     Requires  gamma1 != gamma2 to invert; constants in [0, 1] unless allow_any
     Source    paper, eq. (43)-(46) and (60)-(63), inverse (47)-(50)
+    Same as   McCallumFoster with coupling 1 over Euler for (1, 0); its y, not its z, is BDIA gamma for (1-gamma, 1)
     """
 
     gamma1: Parameter = Fraction(19, 20)

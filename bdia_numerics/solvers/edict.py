@@ -21,6 +21,7 @@ class EDICT:
     NFE       2 per step, both ways
     Requires  p != 0 to invert; a constant p in [0, 1] unless allow_any
     Source    paper, eq. (11)-(14), inverse (15)-(18); Wallace, Gokul, Naik, CVPR 2023
+    Same as   Rex with coupling 1 over Euler, for p = 1 and `shifted`
     Options   `shifted`: the second evaluation is told t_{i-1}, where z_inter stands, instead of t_i;
               `exchange`: in steps with odd i, y takes the first half step; the mixing stays as it is. (The authors'
               program alternates so, counted from the first step, and its paper does not say it)
