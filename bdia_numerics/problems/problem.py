@@ -165,6 +165,10 @@ class Problem:
         ValueError
             Where the flow is no closed form and no transport of a distribution function.
         """
+        return self.flow_and_jacobian(z, t_from, t_to, schedule)[1]
+
+    def flow_and_jacobian(self, z: Any, t_from: Any, t_to: Any, schedule: Schedule) -> tuple[Array, Array]:
+        """Return `flow` and `flow_jacobian`, for little more than the price of the flow; errors as theirs."""
         array, space = states(z, self.dimension)
         finite_states(array, space)
         certificate = self._certificate_in(space)
@@ -174,8 +178,9 @@ class Problem:
             begin, end = marginal(schedule, t_from, space), marginal(schedule, t_to, space)
             self._check_flow(begin, end, t_from, t_to, certificate)
             flat = _wide(array.reshape(-1, self.dimension), space)
-            slopes = self._derivative(flat, self._moved(flat, begin, end, space), begin, end, space)
-            return np.broadcast_to(slopes, (*flat.shape, self.dimension)).astype(array.dtype).reshape(*array.shape, -1)
+            moved = self._moved(flat, begin, end, space)
+            slopes = np.broadcast_to(self._derivative(flat, moved, begin, end, space), (*flat.shape, self.dimension))
+            return moved.astype(array.dtype).reshape(array.shape), slopes.astype(array.dtype).reshape(*array.shape, -1)
 
     def _kind(self) -> str:
         return f"{type(self).__name__} with D = {self.dimension}"
