@@ -15,6 +15,7 @@ from bdia_numerics.analysis.enclosures import Comparison, ErrorEnclosure, Witnes
 from bdia_numerics.analysis.errors import GlobalError, LocalErrors, global_error, local_truncation_error
 from bdia_numerics.analysis.families import GridFamily
 from bdia_numerics.analysis.gradient_field import Asymmetry, asymmetry, model_jacobian
+from bdia_numerics.analysis.leading_error import LeadingError, leading_error
 from bdia_numerics.analysis.lint import Cost, Finding, lint
 from bdia_numerics.analysis.observed import Level, ObservedOrder, observed_order
 from bdia_numerics.analysis.order import SymbolicOrder, symbolic_order
@@ -38,6 +39,7 @@ __all__ = [
     "Finding",
     "GlobalError",
     "GridFamily",
+    "LeadingError",
     "Level",
     "LocalErrors",
     "ObservedOrder",
@@ -58,6 +60,7 @@ __all__ = [
     "error_budget",
     "gaussian_jacobian",
     "global_error",
+    "leading_error",
     "lint",
     "local_truncation_error",
     "model_jacobian",

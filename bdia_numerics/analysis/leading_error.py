@@ -110,6 +110,8 @@ def leading_error(
         high, low = (space.number(exact(t)) for t in (t_max, t_min))
         state = space.number(exact(np.ravel(np.asarray(z, dtype=object))[0]))
         where = _grid_map(spacing, schedule, low, high, space)
+        if high <= low:
+            raise ValueError(f"t_max={t_max} is not above t_min={t_min}: exchange them")
         windows = [Window(solver, problem, schedule, where, high, state, step) for step in EPSILONS]
         return _assembled(windows, rtol)
 
