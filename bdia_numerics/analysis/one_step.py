@@ -11,7 +11,7 @@ import numpy as np
 
 from bdia_numerics import grids, spaces
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.run import begin, solve
+from bdia_numerics.run import Solution, begin, solve
 
 Array = np.ndarray[Any, Any]
 
@@ -142,7 +142,7 @@ class Window:
             for j, name in enumerate(names)
         }
         run = solve(self.solver, self.problem.model(self.schedule), part, start[names[0]], start)
-        found = [run.state.registers[name] for name in names]
+        found = [_kept(run)[name] for name in names]
         matrix = mp.matrix(size, size)
         for i in range(size):
             for j in range(size):
@@ -184,7 +184,7 @@ class Window:
         grid = self.grid(1 - self.depth * self.epsilon, self.depth)
         run = solve(self.solver, self.problem.model(self.schedule), grid, np.array([[self.state]], dtype=object))
         exact = self._vectors(self._registers(grid, self._chain(grid), 0))[0]
-        return exact - mp.matrix([run.state.registers[name][0, 0] for name in structure(self.solver).registers])
+        return exact - mp.matrix([_kept(run)[name][0, 0] for name in structure(self.solver).registers])
 
     @cached_property
     def swings(self) -> bool:
@@ -225,6 +225,12 @@ class Window:
         first, second = self.steps(u)
         right, left = self._swing(first.matrix, output)[1], self._swing(second.matrix, output)[0]
         return -((left * first.matrix * right)[0] + 1) / self.epsilon
+
+
+def _kept(run: Solution) -> Mapping[str, Any]:
+    if run.state is None:
+        raise ArithmeticError(f"a step of the expansion failed: {run.status}")
+    return run.state.registers
 
 
 def _displaced(step: Local) -> Any:
