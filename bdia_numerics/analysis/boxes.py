@@ -20,7 +20,7 @@ Box = tuple[tuple[Fraction, Fraction], ...]
 Ball = Any
 """A flint.arb."""
 Form = Literal["mean value", "natural"]
-FORMS = ("mean value", "natural")
+FORMS: tuple[Form, ...] = ("mean value", "natural")
 
 _SMALLEST = Fraction(1, 2**60)
 """Sides are not halved below this part of their own length and size."""

@@ -6,33 +6,21 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from bdia_numerics import grids, problems, schedules
 from bdia_numerics.analysis import Comparison, certify_better, enclose_error
 from bdia_numerics.claims.ledger import Skipped, check, require
 from bdia_numerics.claims.mutants import mutant, mutate
-from bdia_numerics.grids import Grid
 from bdia_numerics.solvers import BDIA, DDIM
+from bdia_numerics.studies.enclosures import grid, law
 
 SLOTS = 10
 BOX = (Fraction(1, 2), Fraction(3))
 CROSSING = (Fraction(-2), Fraction(2))
 
 
-def law() -> problems.GaussianMixture:
-    """Return the law of the claims: 1/4 N(-1, 1/4) + 3/4 N(1, 1/4)."""
-    quarter = Fraction(1, 4)
-    return problems.GaussianMixture([quarter, 3 * quarter], [[-1], [1]], [quarter, quarter])
-
-
-def grid(n: int = SLOTS) -> Grid:
-    """Return the grid of the claims: n equal steps of t from 1 to 1/100, linear VP schedule."""
-    return grids.uniform(schedules.vp_linear(), n, t_max=1, t_min=Fraction(1, 100))
-
-
 def compared(a: Any, b: Any, box: Any, **options: Any) -> Comparison:
     """Return the comparison of two solvers on the law and the grid of the claims."""
     try:
-        return certify_better(a, b, law(), grid(), box, **options)
+        return certify_better(a, b, law(), grid(SLOTS), box, **options)
     except ImportError as error:
         raise Skipped(str(error)) from None
 
@@ -105,7 +93,7 @@ def ddim_is_nearer_somewhere(
 
 def signed_error(solver: Any, state: Fraction) -> Any:
     """Return a ball that holds the error of a solver from one state."""
-    return enclose_error(solver, law(), grid(), (state, state)).error[0]
+    return enclose_error(solver, law(), grid(SLOTS), (state, state)).error[0]
 
 
 def _failure(found: Comparison) -> str:
