@@ -6,11 +6,10 @@ The head in README.md, docs/findings/misprints.md with its figure, and docs/find
 from pathlib import Path
 
 from bdia_numerics.claims import decide
-from bdia_numerics.claims.cbdia import STEPS, MisprintedCBDIA, misprint_errors
+from bdia_numerics.claims.as_printed import AS_PRINTED
 from bdia_numerics.claims.pages import facts, head, page
 from bdia_numerics.plots import image
-from bdia_numerics.plots.misprints import convergence
-from bdia_numerics.solvers import CBDIA
+from bdia_numerics.plots.misprints import Panel, panels
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- ledger:begin -->", "<!-- ledger:end -->"
@@ -18,12 +17,12 @@ BEGIN, END = "<!-- ledger:begin -->", "<!-- ledger:end -->"
 
 def main() -> None:
     """Decide the claims, then write the pages."""
-    errors = {
-        "(61) as printed": misprint_errors(MisprintedCBDIA(0, 1), STEPS),
-        "(61) right": misprint_errors(CBDIA(0, 1), STEPS),
-    }
     decided = list(decide(full=True))
-    (ROOT / "docs/images/misprint-61.png").write_bytes(image(convergence(STEPS, errors), format="png"))
+    drawn = []
+    for run in AS_PRINTED.values():
+        errors = run.errors()
+        drawn.append(Panel(run.label, run.what, run.steps, {"as printed": errors[True], "right": errors[False]}))
+    (ROOT / "docs/images/misprints.png").write_bytes(image(panels(drawn), format="png"))
     (ROOT / "docs/findings/misprints.md").write_text(page(decided), encoding="utf-8")
     (ROOT / "docs/findings/facts.md").write_text(facts(decided), encoding="utf-8")
     readme = ROOT / "README.md"

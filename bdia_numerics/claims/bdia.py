@@ -73,19 +73,43 @@ _FULL_STEP = ("s.assign(z, s.delta(s.i, s.i - 1, z, s.eps(z))", "s.assign(z, z +
 
 @check(
     "eq-21",
+    verdict="proved",
+    mutants={
+        "z not subtracted": {"program": mutant(_Increment, _FULL_STEP)},
+        "step doubled": {"solver": mutant(DDIM, ("z + s.delta", "z + 2 * s.delta"))},
+        "BDIA without its correction": {"bdia": lambda: lambda g: BDIA(0)},
+    },
+)
+def forward_increment(program: Any = _Increment, solver: Any = DDIM, bdia: Any = BDIA) -> str:
+    """(21): its second line always, its first line for a DDIM successor and not for BDIA's states."""
+    p, (z2, z1), g = Formal(2), vectors("z_2", "z_1"), _gamma()
+    one = Formal(1)
+    increment = one.step(program(), {"z": z1})["z"]
+    equal(increment, one.forward(1, z1), "(21), second line")
+    equal(increment, one.step(solver(), {"z": z1})["z"] - z1, "(21), first line, for DDIM")
+    after = p.step(bdia(g), {"z_prev": z2, "z": z1})["z"] - z1
+    require(after - p.forward(1, z1) != Vector({}), "the first line holds for BDIA as well")
+    equal(after - p.forward(1, z1), g * (z2 - z1 - p.backward(2, z1)), "what the first line lacks for BDIA")
+    return (
+        "s.delta, run on symbols over one slot, equals the second line for any eps. The first line holds where z_{j-1} is the "
+        "DDIM successor, as in (19); for the next state of BDIA z_{j-1} - z_j is larger by gamma (z_{j+1} - z_j - Delta(t_j -> "
+        "t_{j+1}|z_j)), from the program, which is not zero."
+    )
+
+
+@check(
     "eq-23",
     "eq-24",
     verdict="proved",
     mutants={"z not subtracted": {"program": mutant(_Increment, _FULL_STEP)}},
 )
 def delta_forms(program: Any = _Increment) -> str:
-    """The increment that every program uses is (21) downwards, and (23) = (24) upwards."""
-    p, (z1, z0) = Formal(1), vectors("z_1", "z_0")
-    equal(p.step(program(), {"z": z1})["z"], p.forward(1, z1), "(21)")
+    """The increment that every program uses is (23) = (24) upwards."""
+    p, (z0,) = Formal(1), vectors("z_0")
     up, e = solve(program(), p.model, p.grid.reversed(), z0).z, p.eps(z0, 0)
     equal(up, p.alpha(1) * ((z0 - p.sigma(0) * e) / p.alpha(0)) + p.sigma(1) * e - z0, "(23)")
     equal(up, p.backward(1, z0), "(24)")
-    return "s.delta, run on symbols in both directions over one slot, equals (21), and (23) and (24), for any eps."
+    return "s.delta, run on symbols upwards over one slot, equals (23) and (24), for any eps."
 
 
 @check(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bdia_numerics import schedules
+from bdia_numerics.claims.as_printed import AS_PRINTED, AsPrinted
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.problems import GaussianMixture
@@ -78,8 +79,15 @@ def drift_and_diffusion(derived: Any = Derived) -> str:
     )
 
 
-@check("eq-4", verdict="misprint", mutants={"variance as printed": {"variance": lambda: lambda sigma: sigma**2}})
-def noise_variance(variance: Callable[[Any], Any] = lambda sigma: 1) -> str:
+@check(
+    "eq-4",
+    verdict="misprint",
+    mutants={
+        "variance as printed": {"variance": lambda: lambda sigma: sigma**2},
+        "the print corrected": {"reading": AS_PRINTED["eq-4"].corrected},
+    },
+)
+def noise_variance(variance: Callable[[Any], Any] = lambda sigma: 1, reading: AsPrinted = AS_PRINTED["eq-4"]) -> str:
     """The minimiser of (4) is -sigma times the score only for unit noise."""
     import sympy
 
@@ -97,12 +105,19 @@ def noise_variance(variance: Callable[[Any], Any] = lambda sigma: 1) -> str:
     return (
         "for data N(mu, c) the minimiser E[epsilon | z] is, with unit noise, -sigma times the score of N(alpha mu, "
         "alpha^2 c + sigma^2), in symbols, and with the "
-        "printed variance sigma^2 it is not unless sigma = 1: the noise of (4) is N(0, I)."
+        f"printed variance sigma^2 it is not unless sigma = 1: the noise of (4) is N(0, I). {reading.seen()}"
     )
 
 
-@check("eq-5", verdict="misprint", mutants={"conditional score, as printed": {"law": lambda: _ConditionalScore}})
-def score_is_the_conditional_mean(law: Any = GaussianMixture) -> str:
+@check(
+    "eq-5",
+    verdict="misprint",
+    mutants={
+        "conditional score, as printed": {"law": lambda: _ConditionalScore},
+        "the print corrected": {"reading": AS_PRINTED["eq-5"].corrected},
+    },
+)
+def score_is_the_conditional_mean(law: Any = GaussianMixture, reading: AsPrinted = AS_PRINTED["eq-5"]) -> str:
     """The marginal score is the posterior mean of the conditional one, and the library's is that."""
     import sympy
 
@@ -132,7 +147,7 @@ def score_is_the_conditional_mean(law: Any = GaussianMixture) -> str:
         "alpha x)/sigma^2 for one x as printed: the gradient of each "
         "kernel is -(z - alpha x)/sigma^2 times it, and the mean over x is linear, so this holds for every law. The "
         "library's score and eps agree with the "
-        "symbols to rounding, and eps = -sigma score."
+        f"symbols to rounding, and eps = -sigma score. {reading.seen()}"
     )
 
 

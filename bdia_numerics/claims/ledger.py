@@ -14,6 +14,7 @@ from bdia_numerics.program import NotInvertibleError
 
 VERDICTS = ("proved", "measured", "refuted", "misprint", "definition", "needs-weights", "skipped", "open", "failed")
 CHECK_MODULES = (
+    "appendix_a",
     "bdia",
     "bdia_order",
     "cbdia",

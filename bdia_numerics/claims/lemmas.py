@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from bdia_numerics.claims.as_printed import AS_PRINTED, AsPrinted
 from bdia_numerics.claims.cbdia import CBDIA_MUTANTS
 from bdia_numerics.claims.coupling import Y, Z, coupled_run, coupled_steps, delta, plus, relations, source
 from bdia_numerics.claims.formal import Formal, equal, symbols, vectors
@@ -69,8 +70,13 @@ def _is_bdia(solver: Any, n: int) -> None:
         equal(path[i], state, f"y_{i} of CBDIA (0, 1) and z_{i} of BDIA, N = {n}")
 
 
-@check("eq-54", "eq-55", verdict="misprint", mutants=CBDIA_MUTANTS)
-def cbdia_01_two_step(solver: Any = CBDIA) -> str:
+@check(
+    "eq-54",
+    "eq-55",
+    verdict="misprint",
+    mutants={**CBDIA_MUTANTS, "the print corrected": {"reading": AS_PRINTED["eq-54"].corrected}},
+)
+def cbdia_01_two_step(solver: Any = CBDIA, reading: AsPrinted = AS_PRINTED["eq-54"]) -> str:
     """(54) and (55) hold on longer ranges than printed."""
     _is_51_52(solver)
     for n in range(2, 9):
@@ -85,7 +91,7 @@ def cbdia_01_two_step(solver: Any = CBDIA) -> str:
         "and (55) is (52), for all i <= N; the "
         "program's runs for N = 2..8, expanded into abstract increments, agree at every i. As printed, (54) leaves "
         "out i = N-1, without which y_{N-2} is "
-        "not defined, and (55) leaves out i = N, without which z_{N-1} is not."
+        f"not defined, and (55) leaves out i = N, without which z_{{N-1}} is not. {reading.seen()}"
     )
 
 
@@ -128,7 +134,7 @@ def lemma_1_formulas(solver: Any = CBDIA, weight: Callable[[Any], Any] = odd) ->
     _lemma_1_holds(solver, weight)
     return (
         "the right forms are proved with Lemma 1 (induction for every N, and runs for N = 2..8 expanded). As printed, "
-        "Delta takes the difference of two times where it takes two times and an arrow."
+        "Delta takes the difference of two times where it takes two times and an arrow (what that does, run: (32))."
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from bdia_numerics.claims.as_printed import AS_PRINTED, AsPrinted
 from bdia_numerics.claims.formal import Formal, Increment, abstract_run, equal, increments, vectors
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
@@ -67,7 +68,7 @@ def require_identity(left: Any, right: Any, what: str) -> None:
     require(difference == 0, f"{what}: the sides differ by {difference}")
 
 
-@check("prop-1", "eq-30", "eq-31", "eq-39", "eq-40", "eq-41", "eq-42", verdict="proved", mutants=_PROP_1_MUTANTS)
+@check("prop-1", "eq-30", "eq-31", "eq-39", "eq-40", "eq-41", verdict="proved", mutants=_PROP_1_MUTANTS)
 def proposition_1(solver: Any = BDIA, starter: Any = DDIM) -> str:
     """z_i as a sum of averaged increments, for every N."""
     import sympy
@@ -172,8 +173,12 @@ def slot_averages(weight: Callable[[Any, Any], Any] = backward_weight) -> str:
     )
 
 
-@check("eq-32", verdict="misprint", mutants=_MUTANTS)
-def proposition_1_at_one(solver: Any = BDIA) -> str:
+@check(
+    "eq-32",
+    verdict="misprint",
+    mutants={**_MUTANTS, "the print corrected": {"reading": AS_PRINTED["eq-32"].corrected}},
+)
+def proposition_1_at_one(solver: Any = BDIA, reading: AsPrinted = AS_PRINTED["eq-32"]) -> str:
     """(32) is Proposition 1 at gamma = 1."""
     import sympy
 
@@ -193,19 +198,8 @@ def proposition_1_at_one(solver: Any = BDIA) -> str:
         "and 1 - mod(m, 2) for "
         "symbolic m, and collecting the two increments at each z_j gives (32); the runs expanded for N = 2..8 agree "
         "term by term. As "
-        "printed, Delta takes a difference of two times where every other line has an arrow."
+        f"printed, Delta takes a difference of two times where every other line has an arrow. {reading.seen()}"
     )
-
-
-@check("eq-38", verdict="proved", mutants=_MUTANTS)
-def first_difference(solver: Any = BDIA) -> str:
-    """(38): the first difference of states."""
-    p, (zn,) = Formal(2), vectors("z_N")
-    g, _, _ = _symbols()
-    z = p.run(solver(g), zn)
-    right = g * p.forward(2, zn) + g * p.backward(2, z[1]) - p.forward(1, z[1])
-    equal(z[1] - z[0], right, "(38)")
-    return "the two states that the program makes from z_N, on symbols, differ by the right-hand side of (38)."
 
 
 @check(

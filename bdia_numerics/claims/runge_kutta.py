@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bdia_numerics import grids
+from bdia_numerics.claims.as_printed import AS_PRINTED, AsPrinted
 from bdia_numerics.claims.formal import Formal, equal, vectors
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant, mutate
@@ -158,9 +159,10 @@ def algorithm_1(
         **{name: BDIA_MUTANTS[name] for name in ("one slope alone", "older slope alone in (37)")},
         "two evaluations in the step to sigma = 0": {"solver": _with_heun(BDIAHeun, _NO_LAST_STEP)},
         "refined base": {"solver": lambda: lambda gamma: BDIAHeun(gamma, "z_hat")},
+        "the print corrected": {"reading": AS_PRINTED["alg-1"].corrected},
     },
 )
-def bdia_edm(solver: Any = BDIAHeun) -> str:
+def bdia_edm(solver: Any = BDIAHeun, reading: AsPrinted = AS_PRINTED["alg-1"]) -> str:
     """Algorithm 1 with the missing else is the BDIA-EDM program, at the cost of Heun."""
     import sympy
 
@@ -185,5 +187,5 @@ def bdia_edm(solver: Any = BDIAHeun) -> str:
         "line, equals that of the program, on "
         "symbols with alpha = 1, t = sigma and sigma_0 = 0, for any gamma and eps, N = 1..3, which meet all its "
         "branches. As printed z_0 is never "
-        "set there. It costs 2N - 1 evaluations, as Heun does."
+        f"set there. It costs 2N - 1 evaluations, as Heun does. {reading.seen()}"
     )

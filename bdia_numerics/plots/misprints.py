@@ -1,8 +1,9 @@
-"""What a misprint does when it is run as printed."""
+"""What misprints do when they are run as printed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -10,16 +11,35 @@ from matplotlib.figure import Figure
 
 from bdia_numerics.plots.style import STYLE, looks
 
+COLUMNS = 3
 
-def convergence(steps: Sequence[int], errors: Mapping[str, Sequence[float]]) -> Figure:
-    """Draw root-mean-square errors against the number of steps, one line a label, both axes logarithmic."""
+
+@dataclass(frozen=True)
+class Panel:
+    """Errors of one misprint: `curves` by label, each with an error for every number of steps."""
+
+    title: str
+    quantity: str
+    steps: Sequence[int]
+    curves: Mapping[str, Sequence[float]]
+
+
+def panels(drawn: Sequence[Panel]) -> Figure:
+    """Draw one panel a misprint, errors against steps, both axes logarithmic, with one legend."""
+    rows = -(-len(drawn) // COLUMNS)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.6, 3.2), layout="constrained")
-        ax: Any = figure.subplots()
-        for label, look in looks(list(errors)).items():
-            ax.plot(steps, errors[label], label=label, **look)
-        ax.set(xscale="log", yscale="log", xlabel="steps N", ylabel="root-mean-square error of x₀")
-        ax.set_xticks(steps, labels=[str(n) for n in steps])
-        ax.minorticks_off()
-        ax.legend()
+        figure = Figure(figsize=(8.4, 2.5 * rows + 0.3), layout="constrained")
+        axes: Any = figure.subplots(rows, COLUMNS, squeeze=False)
+        for ax, panel in zip(axes.flat, drawn, strict=False):
+            for label, look in looks(list(panel.curves)).items():
+                ax.plot(panel.steps, panel.curves[label], label=label, **look)
+            ax.set(xscale="log", yscale="log", title=f"{panel.title}: {panel.quantity}")
+            ax.set_xticks(panel.steps, labels=[str(n) for n in panel.steps])
+            ax.minorticks_off()
+        for ax in list(axes.flat)[len(drawn) :]:
+            ax.set_axis_off()
+        for ax in axes[-1]:
+            ax.set_xlabel("steps N")
+        handles, labels = axes.flat[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure
