@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="diffusers' schedulers need torch")
 diffusers = pytest.importorskip("diffusers", reason="the reference is diffusers")
 
-from bdia_numerics import DDIM, encode, grids, inversion, problems, schedules, solve  # noqa: E402
+from bdia_numerics import DDIM, RK4, encode, grids, inversion, problems, schedules, solve  # noqa: E402
 from bdia_numerics.models import as_prediction  # noqa: E402
 from bdia_numerics.solvers.deis import DEIS  # noqa: E402
 from bdia_numerics.solvers.dpm_solver_multistep import DPMSolverMultistep  # noqa: E402
@@ -142,6 +142,18 @@ def test_plms_without_runge_kutta_steps(offset, double):
     assert found.nfe == len(times) == N + 1
     assert np.abs(found.z - expected).max() < TOLERANCE
     assert np.abs(solve(PLMS(3), LAW.model(schedule), grid, STATES).z - expected).max() > 1e-4
+
+
+def test_pndm_begins_with_runge_kutta_steps_whose_middle_is_in_t(double):
+    """The scheduler as it comes: three steps of four evaluations, at timesteps half-way, then PLMS of order 4."""
+    scheduler = diffusers.PNDMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
+    expected, schedule = reference(scheduler)
+    grid = grids.from_timesteps(schedule, range(950, -1, -50), final_alpha=float(schedule.alpha(0.0)))
+    model = LAW.model(schedule)
+    found = solve(PLMS(4), model, grid, STATES, start=RK4("t"))
+    assert found.nfe == len(scheduler.timesteps) == 3 * 4 + N - 3
+    assert np.abs(found.z - expected).max() < TOLERANCE
+    assert np.abs(solve(PLMS(4), model, grid, STATES, start=RK4()).z - expected).max() > 1e-6
 
 
 @QUIET

@@ -21,6 +21,7 @@ ORDERS = [
     (Euler(), 1, 1),
     (Midpoint(), 2, 2),
     (RK4(), 4, 4),
+    (RK4("t"), 2, 4),
     (Heun(), 2, 2),
     (Heun("t"), 2, 2),
     (DPMSolver(1), 1, 1),
@@ -150,6 +151,7 @@ def test_bad_options_are_named():
         (lambda: BDIAHeun(base="y"), "base='y'"),
         (lambda: BDIAHeun(2), "gamma=2"),
         (lambda: DPMSolver(4), "order=4"),
+        (lambda: RK4("log_snr"), "middle='log_snr'"),
     ):
         with pytest.raises(ValueError, match=word):
             make()

@@ -39,7 +39,8 @@ class PLMS:
     NFE       1 per step; the start takes one more
     Requires  an approximate inversion: each step drops its oldest evaluation
     Source    Liu, Ren, Lin, Zhao, ICLR 2022, eq. (9) and (12) (S-PNDM: order 2, F-PNDM: order 4)
-    Start     order by order, the first step by Heun's method, as in PLMS without the Runge-Kutta steps of PNDM
+    Start     order by order, the first step by Heun's method, as in PLMS without the Runge-Kutta steps of PNDM; these are
+              start=RK4("t")
     """
 
     order: int = 4

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from bdia_numerics.program import Form, Linear, Recorder
+from bdia_numerics.solvers.parameters import one_of
 
 HALF = Fraction(1, 2)
 
@@ -71,15 +72,22 @@ class RK4(OneStep):
     """The classical Runge-Kutta method in (z/alpha, sigma/alpha).
 
     State     z_i, of shape (*batch, *data)
-    Order     4
+    Order     4 with the middle in sigma/alpha; 2 with it in t
     NFE       4 per step
     Requires  an approximate inversion: its step is not exactly invertible by its structure; a grid with a schedule
-    Source    Kutta, Z. Math. Phys. 1901, in the variables of eq. (34)
+    Source    Kutta, Z. Math. Phys. 1901, in the variables of eq. (34); Liu, Ren, Lin, Zhao, ICLR 2022, eq. (13), for "t"
+    Options   `middle`: where the second and third slope are taken, half-way in "sigma_bar" or in "t". The latter is the
+              pseudo Runge-Kutta step of PNDM, whose first three it makes: PLMS(4) with start=RK4("t")
     """
 
+    middle: str = "sigma_bar"
+
+    def __post_init__(self) -> None:
+        one_of("middle", self.middle, ("sigma_bar", "t"))
+
     def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form:
-        """Return the increment with slopes at both ends and two half-way in sigma/alpha."""
-        middle, e1 = s.between(i, j, HALF), s.eps(x, at=i)
+        """Return the increment with slopes at both ends and two half-way."""
+        middle, e1 = s.between(i, j, HALF, self.middle), s.eps(x, at=i)
         e2 = s.eps(x + s.delta(i, middle, x, e1), at=middle)
         e3 = s.eps(x + s.delta(i, middle, x, e2), at=middle)
         e4 = s.eps(x + s.delta(i, j, x, e3), at=j)
