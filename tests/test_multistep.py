@@ -331,3 +331,37 @@ def test_at_equal_steps_and_alpha_one_they_are_the_open_rules():
     for solver, expected in rules.items():
         n = structure(solver).depth + 1
         assert solve(solver, slope, grid[0:n], y[n], start=y[n - 1 : 0 : -1]).z == expected, solver
+
+
+def newest(s, start, end, z, times, m):
+    """Each slot by the newest evaluation, from wherever it was taken."""
+    return s.delta(start, end, z, m[0])
+
+
+def at_the_slots_start(s, start, end, z, times, m):
+    """DDIM in each slot, with the evaluation that was taken where it starts."""
+    return s.delta(start, end, z, m[times.index(start)])
+
+
+def linear_in_s(s, start, end, z, times, m):
+    """The interpolant in sigma/alpha at the middle of the slot, which is its mean."""
+    a, b = (s.sigma_bar(t) for t in times[:2])
+    theta = ((s.sigma_bar(start) + s.sigma_bar(end)) / 2 - a) / (b - a)
+    return s.delta(start, end, z, (1 - theta) * m[0] + theta * m[1])
+
+
+def test_other_integration_formulas_can_be_plugged_in():
+    grid, model, steps = smooth(20), LAW.model(SCHEDULE), (160, 320)
+    ours = solve(BDIA2(variable=linear_in_s), model, grid, STATES)
+    assert np.abs(ours.z - solve(BDIA2(), model, grid, STATES).z).max() < 1000 * np.finfo(float).eps
+    # With gamma1 = 0 = gamma2 the slots behind are not integrated again: DDIM, whatever the formula of the slot ahead takes.
+    plain = solve(BDIA2(0, 0, at_the_slots_start), model, grid, STATES).z
+    assert np.abs(plain - solve(DDIM(), model, grid, STATES).z).max() < 1000 * np.finfo(float).eps
+    for formula in (newest, at_the_slots_start):
+        solver = BDIA2(Fraction(9, 10), Fraction(1, 2), formula)
+        assert slope(errors(solver, smooth, steps), steps) == pytest.approx(1, abs=0.25)
+        assert str(invertibility(solver)) == "gamma2 != 0"
+        there = solve(solver, model, grid, STATES)
+        assert np.abs(invert(solver, model, grid, there.state).z - STATES).max() < 1e-9
+        with pytest.raises(ValueError, match="not of"):
+            invert(BDIA2(Fraction(9, 10), Fraction(1, 2)), model, grid, there.state)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Form, Linear, Parameter, Recorder
-from bdia_numerics.solvers.interpolation import VARIABLES, increment
-from bdia_numerics.solvers.parameters import in_unit_interval, one_of
+from bdia_numerics.solvers.interpolation import Formula, increment, known
+from bdia_numerics.solvers.parameters import in_unit_interval
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,20 @@ class BDIA2:
     Requires  gamma2 != 0 to invert; constants in [0, 1] unless allow_any; alpha != 0
     Source    paper, eq. (29); its increments are left open there: here eps is linear in `variable`, "sigma_bar" (sigma/alpha)
               or "log_snr", and integrated exactly
+    Options   `variable`: as above, or a formula (s, start, end, z, times, evaluations) -> increment of another integration,
+              remark 1
     """
 
     gamma1: Parameter = 1
     gamma2: Parameter = 1
-    variable: str = "sigma_bar"
+    variable: str | Formula = "sigma_bar"
     allow_any: bool = False
     registers = ("z_2", "z_1", "z")
 
     def __post_init__(self) -> None:
         in_unit_interval("gamma1", self.gamma1, self.allow_any)
         in_unit_interval("gamma2", self.gamma2, self.allow_any)
-        one_of("variable", self.variable, VARIABLES)
+        known(self.variable)
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}, eq. (29)."""

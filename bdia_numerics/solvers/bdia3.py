@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from bdia_numerics.program import Form, Linear, Parameter, Recorder
 from bdia_numerics.solvers.heun import Heun
-from bdia_numerics.solvers.interpolation import VARIABLES, increment
-from bdia_numerics.solvers.parameters import in_unit_interval, one_of
+from bdia_numerics.solvers.interpolation import Formula, increment, known
+from bdia_numerics.solvers.parameters import in_unit_interval
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,13 @@ class BDIA3:
     NFE       1 per step, both ways
     Requires  gamma3 != 0 to invert; constants in [0, 1] unless allow_any; alpha != 0
     Source    announced in the paper's remark 1, without a formula; eps is quadratic in `variable`
+    Options   `variable`: as of BDIA2
     """
 
     gamma1: Parameter = 1
     gamma2: Parameter = 1
     gamma3: Parameter = 1
-    variable: str = "sigma_bar"
+    variable: str | Formula = "sigma_bar"
     allow_any: bool = False
     registers = ("z_3", "z_2", "z_1", "z")
     starter = Heun()
@@ -37,7 +38,7 @@ class BDIA3:
         in_unit_interval("gamma1", self.gamma1, self.allow_any)
         in_unit_interval("gamma2", self.gamma2, self.allow_any)
         in_unit_interval("gamma3", self.gamma3, self.allow_any)
-        one_of("variable", self.variable, VARIABLES)
+        known(self.variable)
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}."""

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from bdia_numerics.program import Form, Linear, Recorder
+from bdia_numerics.solvers.parameters import one_of
 
 VARIABLES = ("sigma_bar", "log_snr")
+Formula = Callable[[Recorder, int, int, Linear, Sequence[int], Sequence[Linear]], Form]
+"""formula(s, start, end, z, times, m): the increment from z at t_start to t_end, by evaluations m taken at times."""
+
+
+def known(variable: str | Formula) -> None:
+    """Raise ValueError unless this is a formula, or a variable of the interpolant."""
+    if not callable(variable):
+        one_of("variable", variable, VARIABLES)
 
 
 def divided(x: Sequence[Any], m: Sequence[Linear]) -> Linear:
@@ -37,13 +46,15 @@ def primitive(s: Recorder, variable: str, origin: int, time: int, k: int) -> Any
 
 
 def increment(
-    s: Recorder, variable: str, start: int, end: int, z: Linear, times: Sequence[int], m: Sequence[Linear]
+    s: Recorder, variable: str | Formula, start: int, end: int, z: Linear, times: Sequence[int], m: Sequence[Linear]
 ) -> Form:
     """Return Delta(t_start -> t_end) from z at t_start: the integral of the interpolant of the evaluations, exact.
 
     z (alpha_end/alpha_start - 1) + alpha_end int p ds, with the polynomial p in `variable` through up to four evaluations
     `m` taken at `times`, in Newton's form m_0 + x [01] + x (x - x_1) [012] + x (x - x_1) (x - x_2) [0123]
     """
+    if callable(variable):
+        return variable(s, start, end, z, times, m)
     if len(m) == 1:
         return s.delta(start, end, z, m[0])
     x = tuple(map(partial(place, s, variable, times[0]), times))
