@@ -14,6 +14,7 @@ from bdia_numerics.analysis.characteristic import characteristic_polynomial, sta
 from bdia_numerics.analysis.enclosures import Comparison, ErrorEnclosure, Witness, certify_better, enclose_error
 from bdia_numerics.analysis.errors import GlobalError, LocalErrors, global_error, local_truncation_error
 from bdia_numerics.analysis.families import GridFamily
+from bdia_numerics.analysis.gamma import BestGamma, best_gamma
 from bdia_numerics.analysis.gradient_field import Asymmetry, asymmetry, model_jacobian
 from bdia_numerics.analysis.leading_error import LeadingError, leading_error
 from bdia_numerics.analysis.lint import Cost, Finding, lint
@@ -28,12 +29,14 @@ from bdia_numerics.analysis.stability_interval import (
 )
 from bdia_numerics.analysis.symplectic import SymplecticDefect, step_determinants, symplectic_defect
 from bdia_numerics.analysis.zero_stability import ZeroStability, zero_stability
+from bdia_numerics.analysis.work_precision import Work, WorkPrecision, work_precision
 
 __all__ = [
     "Amplification",
     "Asymmetry",
     "Comparison",
     "Cost",
+    "BestGamma",
     "ErrorBudget",
     "ErrorEnclosure",
     "Finding",
@@ -50,6 +53,8 @@ __all__ = [
     "SymbolicOrder",
     "SymplecticDefect",
     "Witness",
+    "Work",
+    "WorkPrecision",
     "WorstCase",
     "ZeroStability",
     "amplification",
@@ -57,6 +62,7 @@ __all__ = [
     "certify_better",
     "characteristic_polynomial",
     "enclose_error",
+    "best_gamma",
     "error_budget",
     "gaussian_jacobian",
     "global_error",
@@ -73,6 +79,7 @@ __all__ = [
     "step_determinants",
     "symbolic_order",
     "symplectic_defect",
+    "work_precision",
     "worst_amplification",
     "zero_stability",
 ]

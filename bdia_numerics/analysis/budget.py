@@ -130,7 +130,7 @@ def error_budget(
         errors = local_errors(history, i)
         contributions.append(contract(row, errors))
         row = contract_matrix(row, step_jacobian(history, i))
-    first = contract(row, _start_errors(history, start))
+    first = contract(row, start_errors(history, start))
     return ErrorBudget(
         identity(solver), np.array(history.slots), np.array(contributions[::-1]), first, as_floats64(run.z - truth[0])
     )
@@ -193,7 +193,8 @@ def _moved(before: Mapping[str, Array], scale: float) -> Iterator[tuple[tuple[in
                 yield (register, element, sign), {**before, name: changed}
 
 
-def _start_errors(history: Exact, start: Any) -> Array:
+def start_errors(history: Exact, start: Any) -> Array:
+    """Return what the starting registers err by, shape (r, *batch, D)."""
     grid, depth, n = history.grid, history.depth, history.grid.n
     exact = history.registers(n - depth)
     zero = np.zeros((len(exact), *history.truth[0].shape))

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from bdia_numerics.cli.lint import lint
+from bdia_numerics.cli.converge import converge
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers
 from bdia_numerics.cli.verify import verify
+from bdia_numerics.cli.work_precision import work_precision
 
 app = typer.Typer(
     name="bdia",
@@ -26,6 +28,8 @@ app.command()(verify)
 app.command("list")(list_solvers)
 app.command()(roundtrip)
 app.command()(lint)
+app.command()(converge)
+app.command("work-precision")(work_precision)
 
 
 def main() -> None:

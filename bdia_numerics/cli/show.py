@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -62,3 +64,17 @@ def _finite(x: Any) -> Any:
     if isinstance(x, list | tuple):
         return [_finite(v) for v in x]
     return None if isinstance(x, float) and not math.isfinite(x) else x
+
+
+def save_figure(path: Path, draw: Callable[[], Any]) -> None:
+    """Draw a figure and write it; ValueError for another kind of file, a missing folder, or without matplotlib."""
+    from bdia_numerics.plots import MISSING, available, image
+
+    kind = path.suffix.lstrip(".").lower()
+    if kind not in ("png", "pdf", "svg"):
+        raise ValueError(f"--figure={path}: end its name in .png, .pdf or .svg")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"--figure={path}: there is no folder {path.absolute().parent}, make it first")
+    if not available():
+        raise ValueError(MISSING)
+    path.write_bytes(image(draw(), format=kind))

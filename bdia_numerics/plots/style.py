@@ -35,8 +35,12 @@ _LOOKS: Sequence[dict[str, Any]] = (
     {"color": "#CC79A7", "marker": "P", "linestyle": "-."},
     {"color": "#009E73", "marker": "X", "linestyle": "-"},
 )
+_MORE = ("<", ">", "*", "h", "p", "d", "8")
 
 
 def looks(labels: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return colour, marker and dashes by label, in the order given."""
-    return {label: dict(_LOOKS[k % len(_LOOKS)]) for k, label in enumerate(labels)}
+    """Return colour, marker and dashes by label, in the order given; beyond seven, colours come again with other markers."""
+    return {
+        label: _LOOKS[k % len(_LOOKS)] | ({"marker": _MORE[k % len(_MORE)]} if k >= len(_LOOKS) else {})
+        for k, label in enumerate(labels)
+    }

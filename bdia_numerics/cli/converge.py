@@ -1,0 +1,101 @@
+"""The command `bdia converge`: observed orders against exact flows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bdia_numerics.cli import choose
+from bdia_numerics.cli.show import as_text, console, plain, progress, save_figure, table, usage
+
+if TYPE_CHECKING:
+    from bdia_numerics.analysis import ObservedOrder
+
+STUDY = (
+    "DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "CBDIA", "OBELM", "BDIA2", "Heun", "BDIAHeun", "ReversibleHeun", "ALF", "DPMSolverPP",
+)  # fmt: skip
+"""The solvers of the study without --solver."""
+
+
+def converge(
+    solver: Annotated[
+        list[str] | None,
+        typer.Option(help="BDIA, 'BDIA(gamma=9/10)', module:name; give it again for more. Twelve by default."),
+    ] = None,
+    grid: Annotated[str, typer.Option(help="smooth, alternating, random: several with commas.")] = "smooth,alternating",
+    problem: Annotated[str, typer.Option(help="mixture, tight, plane, gaussian or gaussian:0.5.")] = "mixture",
+    schedule: Annotated[str, typer.Option(help="vp_linear, vp_cosine, edm, ve or flow.")] = "vp_linear",
+    variable: Annotated[str, typer.Option(help="What the steps are of: asinh, sigma_bar, log_snr or t.")] = "asinh",
+    t_max: Annotated[str, typer.Option(help="Noise end of the grids.")] = "0.6",
+    t_min: Annotated[str, typer.Option(help="Data end of the grids.")] = "0.1",
+    start: Annotated[str, typer.Option(help="exact (first states on the flow) or own.")] = "exact",
+    steps: Annotated[str | None, typer.Option(help="Numbers of steps, like 16,24,32,48,64; found by default.")] = None,
+    max_steps: Annotated[int, typer.Option(help="Where numbers of steps that are found end.")] = 512,
+    states: Annotated[int, typer.Option(help="States drawn at the noise end.")] = 32,
+    seeds: Annotated[int, typer.Option(help="Random grids at each number of steps.")] = 16,
+    arithmetic: Annotated[str, typer.Option(help="auto, float64 or mpmath.")] = "auto",
+    proved: Annotated[bool, typer.Option("--proved", help="Beside them the orders that the programs prove.")] = False,
+    figure: Annotated[Path | None, typer.Option(metavar="PATH", help="Draw the errors: .png, .pdf or .svg.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+) -> None:
+    """Measure orders of convergence on exact flows, with intervals and signs, in the asymptotic range."""
+    from bdia_numerics.analysis import GridFamily, observed_order
+
+    try:
+        named = {text: choose.solver(text) for text in solver or STUDY}
+        law, times = choose.law(problem), choose.schedule(schedule)
+        kinds = [kind.strip() for kind in grid.split(",") if kind.strip()]
+        families = [
+            GridFamily(kind, times, choose.ratio("t-max", t_max), choose.ratio("t-min", t_min), variable)
+            for kind in kinds
+        ]
+        counts = choose.numbers("steps", steps) if steps else None
+        rows: list[dict[str, Any]] = []
+        found: list[tuple[str, ObservedOrder]] = []
+        with progress() as bar:
+            task = bar.add_task("measuring", total=len(named) * len(families))
+            for label, chosen in named.items():
+                bar.update(task, description=label[:14])
+                for family in families:
+                    order = observed_order(
+                        chosen, law, family, steps=counts, states=states, start=start, seeds=seeds,
+                        arithmetic=arithmetic, max_steps=max_steps,
+                    )  # fmt: skip
+                    found.append((label, order))
+                    rows.append(
+                        {"label": label, **asdict(order), **(_proved(chosen, family.kind, order) if proved else {})}
+                    )
+                    bar.advance(task)
+        if figure is not None:
+            from bdia_numerics.plots.orders import convergence
+
+            save_figure(figure, lambda: convergence(found))
+    except (ValueError, TypeError, ArithmeticError) as error:
+        usage(str(error))
+    if as_json:
+        typer.echo(as_text({"problem": problem, "schedule": schedule, "orders": rows}))
+        return
+    shown = table("solver", "grid", "order", "interval", *(("proved",) if proved else ()), "rests on")
+    for row in rows:
+        value = f"{row['order']:.2f}" + ("" if row["asymptotic"] else " ?")
+        cells = [row["label"], row["family"], value, f"[{row['low']:.2f}, {row['high']:.2f}]"]
+        cells += [f"{row['proved']}{'' if row['agrees'] else ' differs'}"] if proved else []
+        where = f"{row['seeds']} seeds, " if row["seeds"] else ""
+        where += "mpmath, " if row["arithmetic"] == "mpmath" else ""
+        shown.add_row(*map(plain, (*cells, where + row["reason"])))
+    console().print(shown)
+
+
+def _proved(solver: Any, kind: str, order: ObservedOrder) -> dict[str, Any]:
+    from bdia_numerics.analysis import symbolic_order
+
+    derived = symbolic_order(solver)
+    exponent = derived.order_smooth if kind == "smooth" else derived.order_rough
+    if kind != "random" or derived.order_rough == derived.order_smooth:
+        return {"proved": exponent, "agrees": order.agrees(exponent)}
+    # On random grids the order lies between that for any bounded ratios and that for smooth ones.
+    inside = order.high >= derived.order_rough and order.low <= derived.order_smooth
+    return {"proved": f"{derived.order_rough} to {derived.order_smooth}", "agrees": inside}
