@@ -28,15 +28,15 @@ from bdia_numerics.analysis.stability_interval import (
     stability_region,
 )
 from bdia_numerics.analysis.symplectic import SymplecticDefect, step_determinants, symplectic_defect
-from bdia_numerics.analysis.zero_stability import ZeroStability, zero_stability
 from bdia_numerics.analysis.work_precision import Work, WorkPrecision, work_precision
+from bdia_numerics.analysis.zero_stability import ZeroStability, zero_stability
 
 __all__ = [
     "Amplification",
     "Asymmetry",
+    "BestGamma",
     "Comparison",
     "Cost",
-    "BestGamma",
     "ErrorBudget",
     "ErrorEnclosure",
     "Finding",
@@ -59,10 +59,10 @@ __all__ = [
     "ZeroStability",
     "amplification",
     "asymmetry",
+    "best_gamma",
     "certify_better",
     "characteristic_polynomial",
     "enclose_error",
-    "best_gamma",
     "error_budget",
     "gaussian_jacobian",
     "global_error",

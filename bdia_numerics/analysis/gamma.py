@@ -18,11 +18,12 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.problems import Gaussian
 from bdia_numerics.program import structure
 from bdia_numerics.solvers import BDIA
+from bdia_numerics.spaces import Numpy
 
 TARGETS = ("sample", "round_trip", "both")
 NODES = 129
 RUNS = 8
-_TRIP_NODES = 17
+_TRIP_NODES = 13
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +113,8 @@ def best_gamma(
     ):
         if value not in choices:
             raise ValueError(f"{name}={value!r} is unknown: use {', '.join(map(repr, choices))}")
+    if not isinstance(grid.space, Numpy):
+        raise TypeError(f"grid is in {grid.space.name}: gamma is chosen in floats, pass grid.to(spaces.FLOAT64)")
     law: Problem
     if isinstance(problem, int | float | np.number):
         if not 0 < problem < math.inf:
@@ -215,8 +218,11 @@ class SampleError:
 
 
 def _round_trips(grid: Grid, gammas: Array, data_rms: float, dtype: str, trip: str) -> Array:
-    """Return the loss by rounding at each gamma, its logarithm interpolated in log gamma; infinite at 0."""
-    nodes = np.geomspace(gammas[1], 1, _TRIP_NODES)
+    """Return the loss by rounding at each gamma, its logarithm interpolated in log gamma; infinite at 0.
+
+    It is nearly a power of gamma, but near 1, where the nodes are dense.
+    """
+    nodes = 1 - (1 - gammas[1]) * np.linspace(1, 0, _TRIP_NODES) ** 2
     found = [round_trip_error(BDIA(g), grid, start=trip, data_rms=data_rms).errors[dtype] for g in nodes]
     largest = np.finfo(np.float64).max
     logs = np.log(np.minimum(found, largest))

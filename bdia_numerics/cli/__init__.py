@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bdia_numerics.cli.lint import lint
 from bdia_numerics.cli.converge import converge
+from bdia_numerics.cli.lint import lint
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers
 from bdia_numerics.cli.verify import verify

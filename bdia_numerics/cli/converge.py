@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bdia_numerics.cli import choose
-from bdia_numerics.cli.show import as_text, console, plain, progress, save_figure, table, usage
+from bdia_numerics.cli.show import as_text, console, figure_path, plain, progress, save_figure, table, usage
 
 if TYPE_CHECKING:
     from bdia_numerics.analysis import ObservedOrder
@@ -45,6 +45,7 @@ def converge(
     from bdia_numerics.analysis import GridFamily, observed_order
 
     try:
+        figure_path(figure)
         named = {text: choose.solver(text) for text in solver or STUDY}
         law, times = choose.law(problem), choose.schedule(schedule)
         kinds = [kind.strip() for kind in grid.split(",") if kind.strip()]
@@ -72,7 +73,7 @@ def converge(
         if figure is not None:
             from bdia_numerics.plots.orders import convergence
 
-            save_figure(figure, lambda: convergence(found))
+            save_figure(figure, convergence(found))
     except (ValueError, TypeError, ArithmeticError) as error:
         usage(str(error))
     if as_json:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -66,15 +65,22 @@ def _finite(x: Any) -> Any:
     return None if isinstance(x, float) and not math.isfinite(x) else x
 
 
-def save_figure(path: Path, draw: Callable[[], Any]) -> None:
-    """Draw a figure and write it; ValueError for another kind of file, a missing folder, or without matplotlib."""
-    from bdia_numerics.plots import MISSING, available, image
+def figure_path(path: Path | None) -> None:
+    """Raise ValueError, before anything is measured, for another kind of file, a missing folder, or without matplotlib."""
+    from bdia_numerics.plots import MISSING, available
 
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in ("png", "pdf", "svg"):
+    if path is None:
+        return
+    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise ValueError(f"--figure={path}: end its name in .png, .pdf or .svg")
     if not path.absolute().parent.is_dir():
         raise ValueError(f"--figure={path}: there is no folder {path.absolute().parent}, make it first")
     if not available():
         raise ValueError(MISSING)
-    path.write_bytes(image(draw(), format=kind))
+
+
+def save_figure(path: Path, figure: Any) -> None:
+    """Write a figure in the format of its suffix."""
+    from bdia_numerics.plots import image
+
+    path.write_bytes(image(figure, format=path.suffix.lstrip(".").lower()))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bdia_numerics.cli import choose
-from bdia_numerics.cli.show import as_text, console, plain, progress, save_figure, table, usage
+from bdia_numerics.cli.show import as_text, console, figure_path, plain, progress, save_figure, table, usage
 
 STUDY = ("DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "OBELM", "Heun", "DPMSolverPP")
 
@@ -37,6 +37,7 @@ def work_precision(
     from bdia_numerics.analysis import work_precision as measure
 
     try:
+        figure_path(figure)
         named = {text: choose.solver(text) for text in solver or STUDY}
         laws = {text: choose.law(text) for text in problem.split(",")}
         ends = choose.ratio("t-max", t_max), choose.ratio("t-min", t_min)
@@ -55,7 +56,7 @@ def work_precision(
         if figure is not None:
             from bdia_numerics.plots.orders import work_precision as draw
 
-            save_figure(figure, lambda: draw(found))
+            save_figure(figure, draw(found))
     except (ValueError, TypeError, ArithmeticError) as error:
         usage(str(error))
     if as_json:

@@ -67,8 +67,8 @@ def work_precision(found: WorkPrecision) -> Figure:
                     ax.plot(x, [r.error if r.error > 0 else np.nan for r in rows], label=label, **style[label])
             for ax, name in zip(axes, ("model evaluations", "milliseconds, model left out"), strict=True):
                 ax.set(xscale="log", yscale="log", xlabel=name)
-            axes[0].set(ylabel="root-mean-square error", title=f"{problem}, {grid} grid")
                 _plain_ticks(ax)
+            axes[0].set(ylabel="root-mean-square error", title=f"{problem}, {grid} grid")
         handles, names = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=min(len(labels), 4), handlelength=3)
     return figure

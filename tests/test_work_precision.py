@@ -1,0 +1,174 @@
+"""Work-precision tables: equal evaluations, errors that are those of plain runs, times apart; the commands and the figures."""
+
+import json
+import math
+import time
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from bdia_numerics import BDIA, DDIM, EDICT, Heun, problems
+from bdia_numerics.analysis import GridFamily, global_error, work_precision
+from bdia_numerics.cli import app, choose
+from bdia_numerics.models import Predicting
+from bdia_numerics.plots import orders as drawing
+
+LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
+RUN = CliRunner()
+FAMILY = GridFamily()
+
+
+def test_equal_evaluations():
+    found = work_precision([DDIM(), BDIA(1), EDICT(), Heun()], {"law": LAW}, {"smooth": FAMILY}, (1, 10, 21), repeats=1)
+    by_solver = {name: [(r.steps, r.nfe) for r in found.select(solver=name)] for name in found.labels("solver")}
+    ddim, bdia, edict, heun = by_solver.values()
+    assert ddim == [(1, 1), (10, 10), (21, 21)]
+    assert bdia == [(10, 10), (21, 21)]  # one slot is DDIM's, not its own
+    assert edict == heun == [(5, 10), (10, 20)]  # two a step: half as many, and never more than is paid for
+    for row in found.rows:
+        solver = {r.solver: s for r, s in zip(found.select(steps=10), (DDIM(), BDIA(1), EDICT(), Heun()), strict=False)}
+        if row.steps == 10:
+            expected = global_error(solver[row.solver], LAW, FAMILY(10), start="own").error
+            assert row.error == pytest.approx(expected, rel=1e-12)
+        assert row.status == "ok" and row.seconds > 0 and row.setup >= 0
+
+
+def test_the_models_time_is_told_apart():
+    class Slow:
+        sample, flow = LAW.sample, LAW.flow
+
+        def model(self, schedule):
+            own = LAW.model(schedule)
+
+            def model(z, t):
+                time.sleep(0.002)
+                return own(z, t)
+
+            return Predicting(model, "eps")
+
+    (row,) = work_precision({"DDIM": DDIM()}, {"slow": Slow()}, {"smooth": FAMILY}, (10,), repeats=3).rows
+    assert row.model_seconds >= 0.02  # ten evaluations that sleep for 2 ms
+    assert row.seconds >= row.model_seconds > row.own_seconds > 0
+
+
+def test_interpolation_and_labels():
+    found = work_precision({"a": DDIM()}, {"p": LAW}, {"g": FAMILY}, (10, 40), by="steps", repeats=1)
+    low, high = (r.error for r in found.rows)
+    where = {"solver": "a", "problem": "p", "grid": "g"}
+    assert found.error_at(20, **where) == pytest.approx(math.sqrt(low * high), rel=1e-12)
+    assert math.isnan(found.error_at(9, **where)) and math.isnan(found.error_at(41, **where))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"by": "time"}, "by='time'"),
+        ({"repeats": 0}, "repeats=0"),
+        ({"steps": ()}, "steps=()"),
+        ({"problems": {}}, "problems is empty"),
+    ],
+)
+def test_bad_input_is_named(options, message):
+    given = {"problems": {"p": LAW}, "grids": {"g": FAMILY}, "steps": (4,), **options}
+    with pytest.raises(ValueError, match=message.replace("(", r"\(").replace(")", r"\)")):
+        work_precision([DDIM()], **given)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("bdia", "BDIA(gamma=1, allow_any=False)"),
+        ("BDIA(gamma=9/10)", "BDIA(gamma=Fraction(9, 10), allow_any=False)"),
+        ("BDIA(0.9)", "BDIA(gamma=Fraction(9, 10), allow_any=False)"),
+        ("McCallumFoster(1/2, base=RK4())", "McCallumFoster(coupling=Fraction(1, 2), base=RK4(), allow_any=False)"),
+        ("Heun('t')", "Heun(variable='t')"),
+        ("small_solvers:EDICT(p=1/2)", "EDICT(p=Fraction(1, 2))"),
+    ],
+)
+def test_solvers_by_text(text, shown):
+    assert repr(choose.solver(text)) == shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--solver", "BDA"], "name='BDA' is none of the solvers"),
+        (["--solver", "BDIA("], "is no solver"),
+        (["--solver", "BDIA(gama=1)"], "unexpected keyword argument 'gama'"),
+        (["--solver", "nowhere_at_all:X"], "there is no module"),
+        (["--grid", "rough"], "kind='rough'"),
+        (["--problem", "cat"], "problem='cat'"),
+        (["--schedule", "cat"], "schedule='cat'"),
+        (["--t-max", "far"], "--t-max=far"),
+        (["--steps", "8,x"], "--steps=8,x"),
+        (["--solver", "DDIM", "--grid", "smooth", "--figure", "nowhere/x.png"], "there is no folder"),
+        (["--solver", "DDIM", "--grid", "smooth", "--figure", "x.gif"], "end its name in .png"),
+    ],
+)
+def test_converge_says_what_is_wrong_in_one_line(arguments, message):
+    result = RUN.invoke(app, ["converge", *arguments])
+    assert result.exit_code == 2
+    assert message in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_converge(tmp_path):
+    path = tmp_path / "orders.pdf"
+    arguments = [
+        "converge",
+        "--solver",
+        "BDIA",
+        "--solver",
+        "OBELM",
+        "--states",
+        "4",
+        "--proved",
+        "--figure",
+        str(path),
+    ]
+    result = RUN.invoke(app, [*arguments, "--json"])
+    assert result.exit_code == 0, result.stderr
+    rows = json.loads(result.stdout)["orders"]
+    assert [(r["label"], round(r["order"]), r["proved"], r["agrees"]) for r in rows] == [
+        ("BDIA", 2, 2, True), ("BDIA", 1, 1, True), ("OBELM", 2, 2, True), ("OBELM", 2, 2, True),
+    ]  # fmt: skip
+    assert path.read_bytes().startswith(b"%PDF")
+    shown = RUN.invoke(app, ["converge", "--solver", "DDIM", "--grid", "smooth", "--states", "4"])
+    assert "1.00" in shown.stdout and "n = " in shown.stdout
+
+
+def test_work_precision_command(tmp_path):
+    path = tmp_path / "work.png"
+    arguments = [
+        "work-precision",
+        "--solver",
+        "BDIA",
+        "--solver",
+        "EDICT",
+        "--nfe",
+        "10,20",
+        "--repeats",
+        "1",
+        "--figure",
+        str(path),
+    ]
+    result = RUN.invoke(app, [*arguments, "--json"])
+    assert result.exit_code == 0, result.stderr
+    assert [(r["solver"], r["nfe"]) for r in json.loads(result.stdout)["rows"]] == [
+        ("BDIA", 10), ("BDIA", 20), ("EDICT", 10), ("EDICT", 20),
+    ]  # fmt: skip
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert RUN.invoke(app, ["work-precision", "--nfe", "ten"]).exit_code == 2
+    assert "EDICT" in RUN.invoke(app, arguments[:-2]).stdout
+
+
+def test_the_figure_shows_what_counts_and_what_does_not():
+    from bdia_numerics.analysis import observed_order
+
+    order = observed_order(DDIM(), LAW, steps=(4, 8, 16, 24, 32, 48), states=4)
+    figure = drawing.convergence([("DDIM", order)])
+    (ax,) = figure.axes
+    every, counted = ax.get_lines()
+    assert list(every.get_xdata()) == [level.steps for level in order.levels]
+    assert list(counted.get_xdata()) == list(order.steps_used)
+    assert np.allclose(every.get_ydata(), [level.error for level in order.levels])
