@@ -9,6 +9,7 @@ import typer
 
 from bdia_numerics.cli.converge import converge
 from bdia_numerics.cli.lint import lint
+from bdia_numerics.cli.map import gamma_map
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers
 from bdia_numerics.cli.verify import verify
@@ -30,6 +31,7 @@ app.command()(roundtrip)
 app.command()(lint)
 app.command()(converge)
 app.command("work-precision")(work_precision)
+app.command("map")(gamma_map)
 
 
 def main() -> None:

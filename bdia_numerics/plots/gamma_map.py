@@ -1,0 +1,69 @@
+"""Figures of the map of error over gamma, grid and steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from bdia_numerics.plots.style import STYLE, looks
+from bdia_numerics.studies.gamma_map import GammaMap
+
+LABELS = {
+    "error": "rms distance to the exact flow",
+    "frechet": "Frechet distance of moments",
+    "sliced_wasserstein": "sliced Wasserstein distance",
+    "energy": "energy distance",
+}
+
+
+def curves(found: GammaMap, what: str, *, title: str = "") -> Figure:
+    """Draw a measure against gamma, one panel a number of steps, one line a grid; dots at the left margin are O-BELM."""
+    config = found.config
+    styles = looks(config.grids)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 2.9 if len(config.steps) < 4 else 3.0), layout="constrained")
+        axes: Any = figure.subplots(1, len(config.steps), sharey=True, squeeze=False)[0]
+        for panel, steps in zip(axes, config.steps, strict=True):
+            for name in config.grids:
+                cells = [c for c in found.at(name, steps) if c.gamma is not None]
+                values = [c.value(what) for c in cells]
+                panel.plot([c.gamma for c in cells], values, label=name, **styles[name])
+                best = int(np.argmin(values))
+                panel.plot(cells[best].gamma, values[best], "o", ms=11, mfc="none", mec=styles[name]["color"], mew=1.2)
+            panel.set(yscale="log", xlabel="gamma", title=f"{steps} steps", xticks=[0, 0.5, 1])
+        axes[0].set_ylabel(LABELS[what])
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(config.grids))
+        if title:
+            figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def table(found: GammaMap, what: str) -> Figure:
+    """Draw the best gamma of each grid and number of steps, with DDIM's measure over its own; in colour by that ratio."""
+    config = found.config
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(0.9 * len(config.steps) + 2.4, 0.42 * len(config.grids) + 1.2), layout="constrained")
+        axes: Any = figure.subplots()
+        gains = np.array([[_gain(found, g, n, what) for n in config.steps] for g in config.grids])
+        image = axes.imshow(np.log10(gains), cmap="cividis", aspect="auto")
+        for row, name in enumerate(config.grids):
+            for column, steps in enumerate(config.steps):
+                best = found.best(name, steps, what)
+                light = np.log10(gains[row, column]) > np.log10(gains).max() / 2
+                text = f"{best.gamma:g}\n{gains[row, column]:.1f}x"
+                axes.text(column, row, text, ha="center", va="center", color="black" if light else "white", fontsize=8)
+        axes.set_xticks(range(len(config.steps)), [str(n) for n in config.steps])
+        axes.set_yticks(range(len(config.grids)), list(config.grids))
+        axes.set(xlabel="steps", title="best gamma, and how much better than DDIM")
+        axes.grid(visible=False)
+        figure.colorbar(image, ax=axes, label="log10 of the gain")
+    return figure
+
+
+def _gain(found: GammaMap, grid: str, steps: int, what: str) -> float:
+    ddim = next((c for c in found.at(grid, steps) if c.gamma == 0), None)
+    best = found.best(grid, steps, what)
+    return (ddim or best).value(what) / best.value(what)

@@ -1,0 +1,211 @@
+"""The map: error over gamma, grid and steps, for BDIA with DDIM, O-BELM and EDICT beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from bdia_numerics import grids, problems, schedules
+from bdia_numerics.grids import Grid
+from bdia_numerics.integrate import solve
+from bdia_numerics.program import Solver, structure
+from bdia_numerics.solvers import BDIA, EDICT, OBELM
+from bdia_numerics.studies.quality import DISTANCES
+
+Array = np.ndarray[Any, Any]
+GAMMAS = (0.0, 0.1, 0.5, 0.9, 1.0)
+STEPS = (10, 20, 40, 80)
+CLEAN = -1
+"""Time of clean data in a discrete schedule."""
+
+
+def _quad(schedule: Any, n: int) -> Grid:
+    """Return the quadratic grid of the DDIM paper: squares of n even numbers up to the root of 0.8 T, then clean data."""
+    times = {int(t) for t in np.linspace(0, np.sqrt(0.8 * schedule.length), n) ** 2}
+    return grids.from_timesteps(schedule, sorted(times, reverse=True), 1)
+
+
+GRIDS: dict[str, Callable[[Any, int], Grid]] = {
+    "leading": grids.leading,
+    "leading+1": lambda schedule, n: grids.leading(schedule, n, steps_offset=1, final_alpha=None),
+    "trailing": grids.trailing,
+    "quad": _quad,
+    "quadratic": lambda schedule, n: grids.quadratic(schedule, n, t_min=CLEAN),
+    "asinh": lambda schedule, n: grids.asinh(schedule, n, t_min=CLEAN),
+}
+"""By name. "leading" is "uniform" of the DDIM paper: times 0, T/n, 2T/n, ..., then clean data; its last slot is tiny."""
+
+SCHEDULES: dict[str, Callable[[], Any]] = {"ddpm": schedules.ddpm_linear, "sd": schedules.stable_diffusion}
+_MODES = [[-1.3], [-0.1], [1.05]]
+
+
+def _mixture(variance: float, scale: float = 1.0) -> problems.GaussianMixture:
+    means = (scale * np.array(_MODES)).tolist()
+    return problems.GaussianMixture([0.3, 0.3, 0.4], means, [scale**2 * variance] * 3)
+
+
+LAWS: dict[str, Callable[[], Any]] = {
+    "mixture": lambda: _mixture(0.049),
+    "broad": lambda: problems.GaussianMixture([0.5, 0.5], [[-0.5], [0.5]], [0.75, 0.75]),
+    "small": lambda: _mixture(0.049, 0.25),
+    "tight": lambda: _mixture(1e-5),
+    "digits": lambda: problems.Empirical(problems.digits(), bandwidth=0.05),
+}
+"""By name: three modes with variance 1 in all; two wide ones; the first at a quarter of its size; the first with modes of width
+0.003; scikit-learn's digits, sharp (64 dimensions)."""
+
+
+@dataclass(frozen=True)
+class MapConfig:
+    """What to run.
+
+    Attributes
+    ----------
+    law, schedule, grids
+        Names of `LAWS`, `SCHEDULES`, `GRIDS`.
+    gammas, steps
+        Of BDIA, and of all solvers.
+    states
+        How many; on the line they are spread evenly over the probability of N(0, 1), else drawn.
+    quality
+        Whether samples are also compared with draws of the law.
+    seed
+        Of the draws.
+    """
+
+    law: str = "mixture"
+    schedule: str = "ddpm"
+    grids: tuple[str, ...] = tuple(GRIDS)
+    gammas: tuple[float, ...] = GAMMAS
+    steps: tuple[int, ...] = STEPS
+    states: int = 1000
+    quality: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        known: dict[str, dict[str, Any]] = {"law": LAWS, "schedule": SCHEDULES, "grids": GRIDS}
+        for key, table in known.items():
+            value = getattr(self, key)
+            for name in value if isinstance(value, tuple) else (value,):
+                if name not in table:
+                    raise ValueError(f"{key}={name!r} is none of {', '.join(table)}")
+        if not self.gammas or any(not 0 <= g <= 1 for g in self.gammas):
+            raise ValueError(f"gammas={self.gammas}: give numbers from 0 to 1")
+        if not self.steps or any(n < 2 for n in self.steps):
+            raise ValueError(f"steps={self.steps}: give numbers of 2 or more")
+        if self.states < 2:
+            raise ValueError(f"states={self.states}: give 2 or more")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One solver on one grid.
+
+    Attributes
+    ----------
+    grid, steps, solver, gamma, nfe
+        gamma is None for a solver without it.
+    error : float
+        Root mean square of the data end less the exact flow of the same state; NaN where the law has no exact flow.
+    quality : dict
+        Distances of the outputs to draws of the law, by name; empty if not wanted.
+    """
+
+    grid: str
+    steps: int
+    solver: str
+    gamma: float | None
+    nfe: int
+    error: float
+    quality: dict[str, float]
+
+    def value(self, what: str) -> float:
+        """Return the error, or a distance by name."""
+        return self.error if what == "error" else self.quality[what]
+
+
+@dataclass(frozen=True)
+class GammaMap:
+    """The cells of a map, and what draws of the law themselves are apart (the floor of the distances)."""
+
+    config: MapConfig
+    cells: tuple[Cell, ...]
+    floor: dict[str, float]
+
+    def at(self, grid: str, steps: int) -> tuple[Cell, ...]:
+        """Return the cells of one grid and number of steps."""
+        return tuple(c for c in self.cells if c.grid == grid and c.steps == steps)
+
+    def best(self, grid: str, steps: int, what: str = "error") -> Cell:
+        """Return BDIA's best cell there, DDIM (gamma = 0) among them."""
+        return min((c for c in self.at(grid, steps) if c.gamma is not None), key=lambda c: c.value(what))
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What the cells hold: "error" where the flow is exact, and the names of distances."""
+        exact = () if np.isnan(self.cells[0].error) else ("error",)
+        return (*exact, *self.cells[0].quality)
+
+
+def contenders(config: MapConfig) -> Iterator[tuple[str, float | None, Solver]]:
+    """Yield name, gamma and solver; BDIA with gamma = 0 is DDIM."""
+    for gamma in config.gammas:
+        yield "DDIM" if gamma == 0 else "BDIA", gamma, BDIA(gamma)
+    yield "O-BELM", None, OBELM()
+    yield "EDICT", None, EDICT()
+
+
+def size(config: MapConfig) -> int:
+    """Return the number of cells of a map."""
+    return len(config.grids) * len(config.steps) * len(list(contenders(config)))
+
+
+def gamma_map(config: MapConfig | None = None, *, advance: Callable[[], None] = lambda: None) -> GammaMap:
+    """Run the map.
+
+    Parameters
+    ----------
+    config
+        `MapConfig()` by default: five gammas, six grids, four numbers of steps, 1,000 states on the line.
+    advance
+        Called after each cell.
+    """
+    config = config or MapConfig()
+    law, schedule = LAWS[config.law](), SCHEDULES[config.schedule]()
+    z, model = _noise(config, law.dimension), law.model(schedule)
+    draws = [law.sample(config.states, np.random.default_rng([config.seed, k])) for k in (1, 2)]
+    wanted = DISTANCES if config.quality or law.dimension > 1 else {}
+
+    @cache
+    def truth(first: float, last: float) -> Array:
+        return np.asarray(law.flow(z, first, last, schedule))
+
+    cells = []
+    with threadpool_limits(limits=1):  # the products are small, and a second thread of BLAS costs more than it gives
+        for name in config.grids:
+            for steps in config.steps:
+                grid = GRIDS[name](schedule, steps)
+                for label, gamma, solver in contenders(config):
+                    end = solve(solver, model, grid, z)
+                    error = np.nan
+                    if law.dimension == 1:
+                        away = end.z - truth(float(grid.t[grid.n]), float(grid.t[0]))
+                        error = float(np.sqrt(np.mean(away**2))) if end.status.ok else np.inf
+                    quality = {k: f(end.z, draws[0]) if end.status.ok else np.inf for k, f in wanted.items()}
+                    nfe = structure(solver).nfe * steps
+                    cells.append(Cell(name, steps, label, gamma, nfe, error, quality))
+                    advance()
+    return GammaMap(config, tuple(cells), {k: f(*draws) for k, f in wanted.items()})
+
+
+def _noise(config: MapConfig, dimension: int) -> Array:
+    if dimension > 1:
+        return np.random.default_rng(config.seed).standard_normal((config.states, dimension))
+    from scipy.special import ndtri
+
+    return np.asarray(ndtri((np.arange(config.states) + 0.5) / config.states))[:, None]
