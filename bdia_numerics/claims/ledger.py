@@ -25,6 +25,7 @@ CHECK_MODULES = (
     "edm_order",
     "enclosures",
     "flows",
+    "gamma_choice",
     "lemmas",
     "measured",
     "propositions",

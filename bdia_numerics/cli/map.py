@@ -15,7 +15,8 @@ def gamma_map(
     law: Annotated[str, typer.Option(help="mixture, broad, small, tight (on the line), or digits.")] = "mixture",
     schedule: Annotated[str, typer.Option(help="ddpm or sd.")] = "ddpm",
     grids: Annotated[
-        str | None, typer.Option(help="Some of leading,leading+1,trailing,quad,quadratic,asinh; all by default.")
+        str | None,
+        typer.Option(help="Some of leading,cut,leading+1,trailing,quad,quadratic,asinh; all but cut by default."),
     ] = None,
     gammas: Annotated[str | None, typer.Option(help="Such as 0,0.5,1.")] = None,
     steps: Annotated[str | None, typer.Option(help="Such as 10,20,40.")] = None,

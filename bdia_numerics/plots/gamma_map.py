@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.plots.style import STYLE, looks
-from bdia_numerics.studies.gamma_map import GammaMap
+from bdia_numerics.studies.gamma_map import GRIDS, GammaMap
 
 LABELS = {
     "error": "rms distance to the exact flow",
@@ -22,7 +22,7 @@ LABELS = {
 def curves(found: GammaMap, what: str, *, title: str = "") -> Figure:
     """Draw a measure against gamma, one panel a number of steps, one line a grid; dots at the left margin are O-BELM."""
     config = found.config
-    styles = looks(config.grids)
+    styles = looks(tuple(GRIDS))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.6, 2.9 if len(config.steps) < 4 else 3.0), layout="constrained")
         axes: Any = figure.subplots(1, len(config.steps), sharey=True, squeeze=False)[0]
@@ -38,6 +38,26 @@ def curves(found: GammaMap, what: str, *, title: str = "") -> Figure:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(config.grids))
         if title:
             figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def last_slot(digits: GammaMap, tight: GammaMap) -> Figure:
+    """Draw two maps at their first number of steps against gamma: sample quality of digits, and the error of tight modes."""
+    styles = looks(tuple(GRIDS))
+    steps = digits.config.steps[0]
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 3.3), layout="constrained")
+        axes: Any = figure.subplots(1, 2)
+        for panel, found, what, title in (
+            (axes[0], digits, "frechet", f"handwritten digits, {steps} steps"),
+            (axes[1], tight, "error", f"modes of width 0.003 on the line, {steps} steps"),
+        ):
+            for name in found.config.grids:
+                cells = [c for c in found.at(name, steps) if c.gamma is not None]
+                label = "leading without its last slot" if name == "cut" else name
+                panel.plot([c.gamma for c in cells], [c.value(what) for c in cells], label=label, **styles[name])
+            panel.set(yscale="log", xlabel="gamma (0 is DDIM)", ylabel=LABELS[what], title=title)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 

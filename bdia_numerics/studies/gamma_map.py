@@ -30,15 +30,25 @@ def _quad(schedule: Any, n: int) -> Grid:
     return grids.from_timesteps(schedule, sorted(times, reverse=True), 1)
 
 
+def _cut(schedule: Any, n: int) -> Grid:
+    """Return "leading" without its last slot: it ends at t = 0, and has n-1 slots."""
+    ratio = schedule.length // n
+    return grids.from_timesteps(schedule, [k * ratio for k in reversed(range(n))])
+
+
 GRIDS: dict[str, Callable[[Any, int], Grid]] = {
     "leading": grids.leading,
+    "cut": _cut,
     "leading+1": lambda schedule, n: grids.leading(schedule, n, steps_offset=1, final_alpha=None),
     "trailing": grids.trailing,
     "quad": _quad,
     "quadratic": lambda schedule, n: grids.quadratic(schedule, n, t_min=CLEAN),
     "asinh": lambda schedule, n: grids.asinh(schedule, n, t_min=CLEAN),
 }
-"""By name. "leading" is "uniform" of the DDIM paper: times 0, T/n, 2T/n, ..., then clean data; its last slot is tiny."""
+"""By name. "leading" is "uniform" of the DDIM paper: times 0, T/n, 2T/n, ..., then clean data. Its last slot is tiny, and "cut"
+leaves it out."""
+
+STANDARD = ("leading", "leading+1", "trailing", "quad", "quadratic", "asinh")
 
 SCHEDULES: dict[str, Callable[[], Any]] = {"ddpm": schedules.ddpm_linear, "sd": schedules.stable_diffusion}
 _MODES = [[-1.3], [-0.1], [1.05]]
@@ -80,7 +90,7 @@ class MapConfig:
 
     law: str = "mixture"
     schedule: str = "ddpm"
-    grids: tuple[str, ...] = tuple(GRIDS)
+    grids: tuple[str, ...] = STANDARD
     gammas: tuple[float, ...] = GAMMAS
     steps: tuple[int, ...] = STEPS
     states: int = 1000
@@ -96,8 +106,8 @@ class MapConfig:
                     raise ValueError(f"{key}={name!r} is none of {', '.join(table)}")
         if not self.gammas or any(not 0 <= g <= 1 for g in self.gammas):
             raise ValueError(f"gammas={self.gammas}: give numbers from 0 to 1")
-        if not self.steps or any(n < 2 for n in self.steps):
-            raise ValueError(f"steps={self.steps}: give numbers of 2 or more")
+        if not self.steps or any(n < 3 for n in self.steps):
+            raise ValueError(f"steps={self.steps}: give numbers of 3 or more")
         if self.states < 2:
             raise ValueError(f"states={self.states}: give 2 or more")
 
@@ -157,7 +167,7 @@ def contenders(config: MapConfig) -> Iterator[tuple[str, float | None, Solver]]:
     for gamma in config.gammas:
         yield "DDIM" if gamma == 0 else "BDIA", gamma, BDIA(gamma)
     yield "O-BELM", None, OBELM()
-    yield "EDICT", None, EDICT()
+    yield "EDICT", None, EDICT(exchange=True)
 
 
 def size(config: MapConfig) -> int:
@@ -197,7 +207,7 @@ def gamma_map(config: MapConfig | None = None, *, advance: Callable[[], None] = 
                         away = end.z - truth(float(grid.t[grid.n]), float(grid.t[0]))
                         error = float(np.sqrt(np.mean(away**2))) if end.status.ok else np.inf
                     quality = {k: f(end.z, draws[0]) if end.status.ok else np.inf for k, f in wanted.items()}
-                    nfe = structure(solver).nfe * steps
+                    nfe = structure(solver).nfe * grid.n
                     cells.append(Cell(name, steps, label, gamma, nfe, error, quality))
                     advance()
     return GammaMap(config, tuple(cells), {k: f(*draws) for k, f in wanted.items()})
@@ -206,6 +216,11 @@ def gamma_map(config: MapConfig | None = None, *, advance: Callable[[], None] = 
 def _noise(config: MapConfig, dimension: int) -> Array:
     if dimension > 1:
         return np.random.default_rng(config.seed).standard_normal((config.states, dimension))
+    return noise(config.states)
+
+
+def noise(states: int) -> Array:
+    """Return states on the line at the midpoints of equal parts of the probability of N(0, 1), shape (states, 1)."""
     from scipy.special import ndtri
 
-    return np.asarray(ndtri((np.arange(config.states) + 0.5) / config.states))[:, None]
+    return np.asarray(ndtri((np.arange(states) + 0.5) / states))[:, None]

@@ -1,0 +1,15 @@
+"""The standard map: 5 gammas, 6 grids, 4 numbers of steps, 1,000 states on the line, O-BELM and EDICT beside it."""
+
+import pytest
+
+from bdia_numerics.studies.gamma_map import MapConfig, gamma_map
+
+AT_MOST = 20.0
+
+
+@pytest.mark.benchmark(group="map")
+def test_standard_map(benchmark):
+    found = benchmark.pedantic(gamma_map, (MapConfig(),), rounds=1, iterations=1)
+    seconds = benchmark.stats.stats.mean
+    benchmark.extra_info.update(seconds=seconds, at_most=AT_MOST, cells=len(found.cells))
+    assert seconds < AT_MOST
