@@ -66,7 +66,7 @@ def test_distances_of_shifted_samples():
     assert quality.energy(np.zeros((3, 2)), np.full((2, 2), 3.0)) == pytest.approx(2 * np.sqrt(18))
     # In many dimensions a shift of length 1 has the mean |cos| of a random direction, 2/pi in the plane.
     y = np.random.default_rng(1).standard_normal((200, 2))
-    assert quality.sliced_wasserstein(y, y + [1.0, 0.0]) == pytest.approx(2 / np.pi, rel=0.1)
+    assert quality.sliced_wasserstein(y, y + np.array([1.0, 0.0])) == pytest.approx(2 / np.pi, rel=0.1)
 
 
 @pytest.mark.parametrize(
