@@ -12,6 +12,7 @@ from bdia_numerics.cli.lint import lint
 from bdia_numerics.cli.map import gamma_map
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers
+from bdia_numerics.cli.unet import unet
 from bdia_numerics.cli.verify import verify
 from bdia_numerics.cli.work_precision import work_precision
 
@@ -32,6 +33,7 @@ app.command()(lint)
 app.command()(converge)
 app.command("work-precision")(work_precision)
 app.command("map")(gamma_map)
+app.command()(unet)
 
 
 def main() -> None:

@@ -160,6 +160,14 @@ def _left_sum(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], ou
     return total
 
 
+def dtype_named(name: str) -> torch.dtype:
+    """Return the dtype of a name; ValueError unless states can have it."""
+    found = {_word(dtype): dtype for dtype in DTYPES}
+    if name not in found:
+        raise ValueError(f"dtype={name!r} is none of {', '.join(found)}")
+    return found[name]
+
+
 def _word(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 

@@ -1,0 +1,154 @@
+"""The command `bdia unet`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bdia_numerics.cli.show import as_text, progress, usage
+
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+
+
+def unet(
+    path: Annotated[
+        str | None,
+        typer.Argument(help="A diffusers folder, a hub name or an EDM pickle; the shipped network of MNIST digits by default."),
+    ] = None,
+    solver: Annotated[str, typer.Option(help="A solver of `bdia list`, with parameters: bdia:gamma=9/10.")] = "BDIA",
+    steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 20,
+    spacing: Annotated[
+        str | None,
+        typer.Option(help="leading, linspace, trailing, uniform, quadratic, log_snr, asinh or karras; the configuration's by default."),
+    ] = None,
+    count: Annotated[int, typer.Option(help="Images.")] = 20,
+    labels: Annotated[
+        str | None, typer.Option(help="Class labels, such as 3,1,4; repeated up to the number of images. 0 to 9 by default.")
+    ] = None,
+    guidance: Annotated[float, typer.Option(help="Scale of classifier-free guidance; 1 is none.")] = 1.0,
+    dtype: Annotated[str, typer.Option(help=f"Of the states: {', '.join(DTYPES)}.")] = "float32",
+    device: Annotated[str, typer.Option(help="Of the network and the states.")] = "cpu",
+    fine: Annotated[int, typer.Option(help="Slots of the reference solution (four evaluations each); 0 leaves it out.")] = 60,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    output: Annotated[Path, typer.Option(help="Where the sheet of samples is written.")] = Path("samples.png"),
+    trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Open a pickle, which runs the code in it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+) -> None:
+    """Sample from a network, go back to the noise, and compare both ends with a fine solution of the network's own ODE."""
+    try:
+        import bdia_numerics.torch
+    except ImportError as error:
+        usage(f"unet needs {error.name}: pip install 'bdia_numerics[torch]'")
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: typer.echo(f"bdia: {message}", err=True)  # type: ignore[assignment]
+            found, images = _run(
+                path, solver, steps, spacing, count, labels, guidance, dtype, device, fine, seed, trust_pickle=trust_pickle
+            )
+        _draw(images, found, output)
+    except (ValueError, TypeError, ArithmeticError, OSError, RuntimeError) as error:
+        usage(" ".join(str(error).split()))
+    if as_json:
+        typer.echo(as_text(found))
+    else:
+        for line in _lines(found):
+            typer.echo(line)
+    raise typer.Exit(int(found["status"] != "ok"))
+
+
+def _run(
+    path: str | None,
+    name: str,
+    steps: int,
+    spacing: str | None,
+    count: int,
+    labels: str | None,
+    guidance: float,
+    dtype: str,
+    device: str,
+    fine: int,
+    seed: int,
+    *,
+    trust_pickle: bool,
+) -> tuple[dict[str, Any], Any]:
+    from dataclasses import asdict
+
+    from bdia_numerics import spec
+    from bdia_numerics.torch.loading import load
+    from bdia_numerics.torch.sampling import noise, sample
+    from bdia_numerics.torch.tensors import dtype_named
+
+    if count < 1 or fine < 0:
+        raise ValueError(f"--count={count} --fine={fine}: pass at least one image, and no negative number of slots")
+    chosen, kind = spec.solver(name), dtype_named(dtype)
+    loaded = load(path, trust_pickle=trust_pickle, device=device, dtype=kind)
+    if loaded.shape is None:
+        raise ValueError(f"path={path!r}: the network's configuration says no size of its images (sample_size)")
+    grid = loaded.grid(steps, spacing)
+    given = _labels(labels, count, needed=loaded.null_label is not None)
+    model = loaded.model(given, guidance=guidance)
+    z = noise((count, *loaded.shape), grid, seed, dtype=kind, device=device)
+    with progress() as bar:
+        task = bar.add_task("", total=4 if fine else 2)
+
+        def tell(what: str) -> None:
+            bar.update(task, description=what, completed=bar.tasks[0].completed + (what != "sampling"))
+
+        result = sample(chosen, model, grid, z, fine=fine, watch=tell)
+    numbers = asdict(result)
+    images = numbers.pop("images")
+    head = {
+        "network": path or "mnist", "solver": repr(chosen), "steps": steps, "spacing": spacing, "dtype": dtype, "device": device,
+        "guidance": guidance, "labels": given, "seed": seed,
+    }  # fmt: skip
+    right = loaded.recognised(images, given)
+    return {**head, **numbers, "recognised": right, "notes": list(loaded.notes)}, images
+
+
+def _labels(text: str | None, count: int, *, needed: bool) -> list[int] | None:
+    if text is None:
+        return [k % 10 for k in range(count)] if needed else None
+    try:
+        some = [int(word) for word in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--labels={text} is no list of ints: write 3,1,4") from None
+    return [some[k % len(some)] for k in range(count)]
+
+
+def _draw(images: Any, found: dict[str, Any], output: Path) -> None:
+    from bdia_numerics import plots
+
+    if not plots.available():
+        found["notes"].append(plots.MISSING)
+        return
+    from bdia_numerics.plots.sheet import sheet
+
+    columns = min(10, len(images))
+    titles = [str(k) for k in found["labels"][:columns]] if found["labels"] else ()
+    caption = f"{found['solver'].partition('(')[0]}, {found['steps']} steps, {found['nfe']} evaluations"
+    figure = sheet(images, columns=columns, titles=titles, caption=caption)
+    output.write_bytes(plots.image(figure, format="png"))
+    found["sheet"] = str(output)
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    way = "derived inverse" if found["exact"] else "DDIM inversion"
+    lines = [
+        f"{found['solver']} on {found['network']}, {found['steps']} steps, {found['dtype']}: {found['status']}",
+        f"{found['nfe']} model evaluations there, {found['back_nfe']} back; {found['seconds']:.2f} s there",
+        f"noise comes back to {found['round_trip']:.3g} (root mean square), by the {way}",
+    ]
+    if found["distance"] == found["distance"]:
+        lines.append(
+            f"samples {found['distance']:.3g} and latents {found['latent_distance']:.3g} from the network's own ODE, "
+            f"which is known to {found['reference_error']:.1g}"
+        )
+    if found["recognised"] is not None:
+        lines.append(f"{found['recognised']} of {len(found['labels'])} samples are read as their label by the classifier")
+    if "sheet" in found:
+        lines.append(f"sheet of samples: {found['sheet']}")
+    return [*lines, *(f"note: {note}" for note in found["notes"])]

@@ -1,0 +1,55 @@
+"""A sheet of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from bdia_numerics.plots.style import STYLE
+
+Array = np.ndarray[Any, Any]
+
+
+def sheet(images: Array, *, columns: int, titles: Sequence[str] = (), caption: str = "", low: float = -1, high: float = 1) -> Figure:
+    """Draw images in rows, without space between their pixels and the figure's.
+
+    Parameters
+    ----------
+    images
+        Shape (n, channels, height, width), of one channel or three; other channels are averaged.
+    columns
+        Images in a row.
+    titles
+        Words above the columns of the first row.
+    caption
+        A line below.
+    low, high
+        The values of black and white; those beyond are cut off.
+    """
+    n, channels, height, width = images.shape
+    rows = -(-n // columns)
+    pixels = np.ones((rows, columns, height + 2, width + 2, 3))
+    scaled = np.clip((np.nan_to_num(images, nan=low) - low) / (high - low), 0, 1)
+    coloured = scaled if channels == 3 else np.repeat(scaled.mean(1, keepdims=True), 3, axis=1)
+    for k, image in enumerate(coloured):
+        pixels[k // columns, k % columns, 1:-1, 1:-1] = image.transpose(1, 2, 0)
+    whole = pixels.transpose(0, 2, 1, 3, 4).reshape(rows * (height + 2), columns * (width + 2), 3)
+    inches = 0.62 * columns, 0.62 * columns * whole.shape[0] / whole.shape[1]
+    with mpl.rc_context(STYLE):
+        extra = 0.28 * (bool(titles) + bool(caption))
+        figure = Figure(figsize=(inches[0], inches[1] + extra), layout="constrained")
+        ax = figure.subplots()
+        ax.imshow(whole, interpolation="nearest")
+        ax.grid(visible=False)
+        ax.spines[:].set_visible(False)
+        ax.set(yticks=[], xticks=[])
+        if titles:
+            ax.set_xticks([(k + 0.5) * (width + 2) - 0.5 for k in range(columns)], titles[:columns])
+            ax.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
+        if caption:
+            ax.set_xlabel(caption)
+    return figure

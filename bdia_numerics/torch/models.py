@@ -1,0 +1,251 @@
+"""Networks as models: what `solve` calls as model(z, t), made of diffusers U-Nets, transformers, EDM denoisers and plain callables."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from bdia_numerics.models import PREDICTIONS
+from bdia_numerics.schedules import Schedule
+
+Control = Callable[[torch.Tensor, torch.Tensor, Mapping[str, Any]], Mapping[str, Any]]
+"""control(z, time, conditions) gives more keyword arguments of the network, such as the residuals of a ControlNet."""
+
+
+@dataclass(frozen=True)
+class NetworkModel:
+    """A network as a model of states (batch, *data).
+
+    Attributes
+    ----------
+    network
+        Called as ``network(z, time, **conditions)``; a diffusers transformer by its own argument names. It returns a tensor, a tuple that
+        begins with it, or an object with `.sample`. Of twice as many channels as z has, the second half is a variance and is dropped.
+    prediction : str
+        What it predicts, one of `bdia_numerics.models.PREDICTIONS`.
+    conditions : mapping
+        Keyword arguments: class_labels, encoder_hidden_states, added_cond_kwargs, pooled_projections, ...
+    unconditional : mapping or None
+        The same arguments without the condition, for classifier-free guidance.
+    guidance : float
+        unconditional + guidance (conditional - unconditional); 1 asks the network once, for the conditional output.
+    time_scale : float or None
+        What the network is told is time_scale * t, a float (1000 for flow-matching transformers); None tells it t itself, the number of a
+        training step, as an integer where it is one.
+    levels : Schedule or None
+        The network is asked at z/alpha and told sigma/alpha, of this schedule, as EDM's denoisers are.
+    state_dtype : dtype or None
+        In which the output is returned and guidance is computed: that of z by default.
+    network_dtype : dtype or None
+        In which the network is called: that of its weights by default.
+    autocast : dtype or None
+        Runs the network under torch.autocast.
+    control
+        See `Control`; `controlled` makes one of a ControlNet.
+    gradients : bool
+        Whether gradients are recorded.
+    """
+
+    network: Any
+    prediction: str = "eps"
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    unconditional: Mapping[str, Any] | None = None
+    guidance: float = 1.0
+    time_scale: float | None = None
+    levels: Schedule | None = None
+    state_dtype: torch.dtype | None = None
+    network_dtype: torch.dtype | None = None
+    autocast: torch.dtype | None = None
+    control: Control | None = None
+    gradients: bool = False
+
+    def __post_init__(self) -> None:
+        if not callable(self.network):
+            raise TypeError(f"network={self.network!r} is not callable: pass a module or a function of (z, t)")
+        if self.prediction not in PREDICTIONS:
+            raise ValueError(f"prediction={self.prediction!r} is unknown: use one of {', '.join(PREDICTIONS)}")
+        if self.guidance != 1 and self.unconditional is None:
+            raise ValueError(
+                f"guidance={self.guidance} needs the unconditional branch: pass unconditional=, such as the null label's class_labels"
+            )
+
+    def __call__(self, z: torch.Tensor, t: Any) -> torch.Tensor:
+        """Return the network's prediction at states z and time t."""
+        self._check(z)
+        try:
+            with self._contexts(z):
+                if self.guidance == 1:
+                    return self._asked(z, t, self.conditions).to(self.state_dtype or z.dtype)
+                assert self.unconditional is not None
+                if self.guidance == 0:
+                    return self._asked(z, t, self.unconditional).to(self.state_dtype or z.dtype)
+                both = _joined(self.unconditional, self.conditions)
+                output = self._asked(torch.cat([z, z]), t, both).to(self.state_dtype or z.dtype)
+                without, with_it = output.chunk(2)
+                return torch.lerp(without, with_it, self.guidance)
+        except torch.OutOfMemoryError as error:
+            raise torch.OutOfMemoryError(
+                f"out of memory at a batch of {len(z)}: pass fewer states at a time ({str(error).partition(chr(10))[0]})"
+            ) from None
+
+    def _asked(self, z: torch.Tensor, t: Any, conditions: Mapping[str, Any]) -> torch.Tensor:
+        if self.levels is not None:
+            z, t = z / float(self.levels.alpha(t)), self.levels.sigma_bar(t)
+        x = z if self._dtype is None else z.to(self._dtype)
+        time = as_time(t, x, self.time_scale)
+        if self.control is not None:
+            conditions = {**conditions, **self.control(x, time, conditions)}
+        output = self._call(x, time, conditions)
+        output = getattr(output, "sample", output)
+        tensor: torch.Tensor = output[0] if isinstance(output, tuple | list) else output
+        if tensor.ndim == z.ndim > 1 and tensor.shape[1] == 2 * z.shape[1]:
+            tensor = tensor[:, : z.shape[1]]
+        return tensor
+
+    def _call(self, x: torch.Tensor, time: torch.Tensor, conditions: Mapping[str, Any]) -> Any:
+        if "timestep" not in self._names:
+            return self.network(x, time, **conditions)
+        return self.network(**{self._names[0]: x, "timestep": time}, **conditions)
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        # A compiled module keeps the one that it was made of.
+        module = getattr(self.network, "_orig_mod", self.network)
+        function = module.forward if isinstance(module, torch.nn.Module) else module
+        try:
+            return tuple(inspect.signature(function).parameters)
+        except (TypeError, ValueError):
+            return ()
+
+    @cached_property
+    def _weight(self) -> torch.Tensor | None:
+        parameters = getattr(self.network, "parameters", None)
+        return next(parameters(), None) if callable(parameters) else None
+
+    @cached_property
+    def _dtype(self) -> torch.dtype | None:
+        return self.network_dtype or (None if self._weight is None else self._weight.dtype)
+
+    def _contexts(self, z: torch.Tensor) -> AbstractContextManager[object]:
+        stack = ExitStack()
+        stack.enter_context(nullcontext() if self.gradients else torch.no_grad())
+        if self.autocast is not None:
+            stack.enter_context(torch.autocast(z.device.type, self.autocast))
+        return stack
+
+    def _check(self, z: torch.Tensor) -> None:
+        if self._weight is not None and self._weight.device != z.device:
+            raise ValueError(
+                f"z is on {z.device}, the network on {self._weight.device}: move one, such as z.to(device)"
+            )
+        channels = getattr(getattr(self.network, "config", None), "in_channels", None)
+        if isinstance(channels, int) and (z.ndim != 4 or z.shape[1] != channels):
+            raise ValueError(f"z has shape {tuple(z.shape)}, the network takes (batch, {channels}, height, width)")
+
+
+def as_time(t: Any, x: torch.Tensor, scale: float | None = None) -> torch.Tensor:
+    """Return the time as a network takes it, shape (batch,), on the device of x, without a transfer.
+
+    Parameters
+    ----------
+    t
+        A number.
+    x
+        States, shape (batch, *data).
+    scale
+        Tells scale * t as a float; None tells t, as an integer where it is one.
+    """
+    t = float(t)
+    if scale is None and t.is_integer():
+        return torch.full(x.shape[:1], int(t), dtype=torch.int64, device=x.device)
+    kind = torch.float64 if x.dtype == torch.float64 else torch.float32
+    return torch.full(x.shape[:1], t if scale is None else scale * t, dtype=kind, device=x.device)
+
+
+def _joined(first: Any, second: Any, name: str = "conditions") -> Any:
+    """Return the arguments of two branches as those of one batch."""
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        if first.keys() != second.keys():
+            raise ValueError(
+                f"{name}: one branch has {sorted(second)}, the unconditional one {sorted(first)}: give both the same"
+            )
+        return {key: _joined(first[key], second[key], key) for key in second}
+    if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
+        if first.shape[1:] != second.shape[1:]:
+            raise ValueError(f"{name} has shape {tuple(second.shape)}, unconditionally {tuple(first.shape)}: pad one")
+        return torch.cat([first, second])
+    if first is second or first == second:
+        return second
+    raise ValueError(
+        f"{name}={second!r} differs from the unconditional {first!r}, and only tensors may: give both the same"
+    )
+
+
+def controlled(controlnet: Any, image: torch.Tensor, *, scale: float = 1.0, **arguments: Any) -> Control:
+    """Return the residuals of a diffusers ControlNet as a `Control` of the U-Net that it steers.
+
+    Parameters
+    ----------
+    controlnet
+        A ControlNetModel.
+    image
+        What it looks at, shape (batch, channels, height, width).
+    scale
+        Multiplies the residuals.
+    arguments
+        More keyword arguments of the ControlNet.
+    """
+    taken = tuple(inspect.signature(controlnet.forward).parameters)
+
+    def control(z: torch.Tensor, time: torch.Tensor, conditions: Mapping[str, Any]) -> Mapping[str, Any]:
+        shown = image.to(z.dtype) if len(image) == len(z) else image.to(z.dtype).repeat(len(z) // len(image), 1, 1, 1)
+        own = {key: value for key, value in conditions.items() if key in taken}
+        down, middle = controlnet(
+            z, time, controlnet_cond=shown, conditioning_scale=scale, return_dict=False, **own, **arguments
+        )
+        return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+
+    return control
+
+
+def denoiser(D: Any, schedule: Schedule | None = None, **options: Any) -> NetworkModel:
+    """Return an EDM-style denoiser D(x, sigma) as a model of clean data, for states of any schedule.
+
+    Parameters
+    ----------
+    D
+        Takes x = data + sigma noise and sigma of shape (batch,), and keyword arguments; gives the data.
+    schedule
+        Of the states z = alpha data + sigma noise: D is asked at z/alpha and sigma/alpha. EDM's own, (1, t), by default.
+    options
+        Of `NetworkModel`: conditions, unconditional, guidance, state_dtype, ...
+    """
+    return NetworkModel(D, prediction="x0", levels=schedule, time_scale=1.0, **options)
+
+
+@dataclass(frozen=True)
+class Preconditioned:
+    """EDM's denoiser of a raw network F: D = c_skip x + c_out F(c_in x, c_noise).
+
+    Karras et al. 2022, eq. (7) and table 1: c_skip = s^2/(sigma^2 + s^2), c_out = sigma s/sqrt(sigma^2 + s^2),
+    c_in = 1/sqrt(sigma^2 + s^2), c_noise = log(sigma)/4, with s = sigma_data.
+    """
+
+    network: Any
+    sigma_data: float = 0.5
+
+    def __call__(self, x: torch.Tensor, sigma: torch.Tensor, **conditions: Any) -> torch.Tensor:
+        """Return the denoised x at noise levels of shape (batch,)."""
+        level = sigma.reshape(-1, *[1] * (x.ndim - 1))
+        total = (level.square() + self.sigma_data**2).sqrt()
+        weight = next(self.network.parameters(), x) if isinstance(self.network, torch.nn.Module) else x
+        output = self.network((x / total).to(weight.dtype), (sigma.log() / 4).to(weight.dtype), **conditions)
+        output = getattr(output, "sample", output)
+        kept: torch.Tensor = (self.sigma_data / total).square() * x + level * self.sigma_data / total * output
+        return kept.to(x.dtype)

@@ -1,0 +1,134 @@
+"""One sampling run of a network, with everything that says how good it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from bdia_numerics.grids import Grid
+from bdia_numerics.integrate import encode, invert, solve
+from bdia_numerics.models import Model
+from bdia_numerics.program import NotInvertibleError, Solver
+from bdia_numerics.solvers import RK4
+
+Watch = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A run from noise to data, back, and against the network's own ODE.
+
+    Attributes
+    ----------
+    images : array
+        The data end, shape (batch, channels, height, width), float64.
+    status : str
+        "ok", or the slot and the register where the run first was not finite.
+    nfe, back_nfe : int
+        Model evaluations of the way there and of the way back.
+    exact : bool
+        Whether the way back was the derived inverse; else it was DDIM inversion, eq. (10).
+    round_trip : float
+        Root mean square of the noise that came back less the noise that was sent.
+    distance : float
+        Root mean square of the data end less that of the reference.
+    latent_distance : float
+        Root mean square of the noise that `encode` finds for the reference's data end, less the noise that it came from.
+    reference_error : float
+        Estimated root-mean-square error of the reference: its difference from one with half as many slots.
+    seconds : float
+        Wall-clock time of the way there.
+    """
+
+    images: np.ndarray[Any, Any]
+    status: str
+    nfe: int
+    back_nfe: int
+    exact: bool
+    round_trip: float
+    distance: float
+    latent_distance: float
+    reference_error: float
+    seconds: float
+
+
+def noise(shape: tuple[int, ...], grid: Grid, seed: int, *, dtype: torch.dtype, device: Any = "cpu") -> torch.Tensor:
+    """Return z_N of a grid: normal noise of variance alpha_N^2 + sigma_N^2 where alpha_N is small, the same on every device and in every dtype."""
+    drawn = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    alpha, sigma = float(grid.alpha[grid.n]), float(grid.sigma[grid.n])
+    return (drawn * (1.0 if alpha * alpha + sigma * sigma < 2 else sigma)).to(device=device, dtype=dtype)
+
+
+def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int) -> tuple[torch.Tensor, float]:
+    """Return the data end of the network's ODE from z, and an estimate of its error.
+
+    RK4 on a uniform refinement of the grid's ends, in t, against itself with half as many slots.
+
+    Raises
+    ------
+    ValueError
+        For a grid without a schedule.
+    """
+    if grid.schedule is None:
+        raise ValueError("the reference needs the schedule, and this grid was made from values")
+    fine, half = (solve(RK4(variable="t"), model, refined(grid, n), z).z for n in (slots, max(slots // 2, 1)))
+    return fine, rms(fine - half)
+
+
+def refined(grid: Grid, slots: int) -> Grid:
+    """Return a grid between the same ends whose slots are equal in asinh(sigma/alpha)."""
+    from bdia_numerics import grids
+
+    schedule: Any = grid.schedule
+    return grids.asinh(schedule, slots, t_max=float(grid.t[grid.n]), t_min=float(grid.t[0]))
+
+
+def sample(
+    solver: Solver, model: Model, grid: Grid, z: torch.Tensor, *, fine: int = 60, watch: Watch | None = None
+) -> Sampled:
+    """Run a solver from noise to data and back, and compare both ends with a fine solution of the same network's ODE.
+
+    Parameters
+    ----------
+    solver, model, grid
+        As for `bdia_numerics.solve`.
+    z
+        z_N, shape (batch, channels, height, width).
+    fine
+        Slots of the reference, each of four evaluations; 0 leaves it out.
+    watch
+        Called with the name of what is done next.
+    """
+    tell = watch or (lambda _: None)
+    tell("sampling")
+    begun = time.perf_counter()
+    there = solve(solver, model, grid, z)
+    seconds = time.perf_counter() - begun
+    nan = float("nan")
+    found = {"images": there.z.detach().double().cpu().numpy(), "nfe": there.nfe, "seconds": seconds, "status": str(there.status)}
+    if not there.status.ok:
+        return Sampled(**found, back_nfe=0, exact=False, round_trip=nan, distance=nan, latent_distance=nan, reference_error=nan)
+    tell("going back")
+    try:
+        assert there.state is not None
+        back, exact = invert(solver, model, grid, there.state), True
+    except NotInvertibleError:
+        back, exact = encode(solver, model, grid, there.z), False
+    found |= {"back_nfe": back.nfe, "exact": exact, "round_trip": rms(back.z - z)}
+    if not fine:
+        return Sampled(**found, distance=nan, latent_distance=nan, reference_error=nan)
+    tell("reference")
+    truth, uncertainty = reference(model, grid, z, fine)
+    tell("encoding")
+    latent = encode(solver, model, grid, truth)
+    return Sampled(**found, distance=rms(there.z - truth), latent_distance=rms(latent.z - z), reference_error=uncertainty)
+
+
+def rms(difference: torch.Tensor) -> float:
+    """Return the root mean square over all elements, in float64."""
+    return float(difference.detach().double().square().mean().sqrt())
