@@ -18,6 +18,7 @@ from bdia_numerics.torch import Tensors  # noqa: E402
 
 GRID = grids.asinh(schedules.vp_linear(), 8, t_max=1.0, t_min=0.05)
 Z = np.random.default_rng(0).standard_normal((2, 3, 4, 4))
+torch.set_num_threads(1)  # the tensors are small: on a busy machine a second thread costs more than it saves
 UNIT = {t: torch.finfo(t).eps for t in (torch.float64, torch.float32, torch.bfloat16, torch.float16)}
 
 

@@ -15,39 +15,60 @@ DTYPES = ("float16", "bfloat16", "float32", "float64")
 def unet(
     path: Annotated[
         str | None,
-        typer.Argument(help="A diffusers folder, a hub name or an EDM pickle; the shipped network of MNIST digits by default."),
+        typer.Argument(
+            help="A diffusers folder, a hub name or an EDM pickle; the shipped network of MNIST digits by default."
+        ),
     ] = None,
     solver: Annotated[str, typer.Option(help="A solver of `bdia list`, with parameters: bdia:gamma=9/10.")] = "BDIA",
     steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 20,
     spacing: Annotated[
         str | None,
-        typer.Option(help="leading, linspace, trailing, uniform, quadratic, log_snr, asinh or karras; the configuration's by default."),
+        typer.Option(
+            help="leading, linspace, trailing, uniform, quadratic, log_snr, asinh or karras; the configuration's by default."
+        ),
     ] = None,
     count: Annotated[int, typer.Option(help="Images.")] = 20,
     labels: Annotated[
-        str | None, typer.Option(help="Class labels, such as 3,1,4; repeated up to the number of images. 0 to 9 by default.")
+        str | None,
+        typer.Option(help="Class labels, such as 3,1,4; repeated up to the number of images. 0 to 9 by default."),
     ] = None,
     guidance: Annotated[float, typer.Option(help="Scale of classifier-free guidance; 1 is none.")] = 1.0,
     dtype: Annotated[str, typer.Option(help=f"Of the states: {', '.join(DTYPES)}.")] = "float32",
     device: Annotated[str, typer.Option(help="Of the network and the states.")] = "cpu",
-    fine: Annotated[int, typer.Option(help="Slots of the reference solution (four evaluations each); 0 leaves it out.")] = 60,
+    fine: Annotated[
+        int, typer.Option(help="Slots of the reference solution (four evaluations each); 0 leaves it out.")
+    ] = 60,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     output: Annotated[Path, typer.Option(help="Where the sheet of samples is written.")] = Path("samples.png"),
-    trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Open a pickle, which runs the code in it.")] = False,
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Open a pickle, which runs the code in it.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
 ) -> None:
     """Sample from a network, go back to the noise, and compare both ends with a fine solution of the network's own ODE."""
-    try:
-        import bdia_numerics.torch
-    except ImportError as error:
-        usage(f"unet needs {error.name}: pip install 'bdia_numerics[torch]'")
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "diffusers", "safetensors") if find_spec(name) is None]
+    if missing:
+        usage(f"unet needs {', '.join(missing)}: pip install 'bdia_numerics[torch]'")
     import warnings
 
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: typer.echo(f"bdia: {message}", err=True)  # type: ignore[assignment]
+            warnings.showwarning = lambda message, *_: typer.echo(f"bdia: {message}", err=True)
             found, images = _run(
-                path, solver, steps, spacing, count, labels, guidance, dtype, device, fine, seed, trust_pickle=trust_pickle
+                path,
+                solver,
+                steps,
+                spacing,
+                count,
+                labels,
+                guidance,
+                dtype,
+                device,
+                fine,
+                seed,
+                trust_pickle=trust_pickle,
             )
         _draw(images, found, output)
     except (ValueError, TypeError, ArithmeticError, OSError, RuntimeError) as error:
@@ -148,7 +169,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
             f"which is known to {found['reference_error']:.1g}"
         )
     if found["recognised"] is not None:
-        lines.append(f"{found['recognised']} of {len(found['labels'])} samples are read as their label by the classifier")
+        lines.append(
+            f"{found['recognised']} of {len(found['labels'])} samples are read as their label by the classifier"
+        )
     if "sheet" in found:
         lines.append(f"sheet of samples: {found['sheet']}")
     return [*lines, *(f"note: {note}" for note in found["notes"])]

@@ -14,7 +14,9 @@ from bdia_numerics.plots.style import STYLE
 Array = np.ndarray[Any, Any]
 
 
-def sheet(images: Array, *, columns: int, titles: Sequence[str] = (), caption: str = "", low: float = -1, high: float = 1) -> Figure:
+def sheet(
+    images: Array, *, columns: int, titles: Sequence[str] = (), caption: str = "", low: float = -1, high: float = 1
+) -> Figure:
     """Draw images in rows, without space between their pixels and the figure's.
 
     Parameters

@@ -14,12 +14,13 @@ import torch
 from bdia_numerics import configs, schedules
 from bdia_numerics.grids import Grid
 from bdia_numerics.schedules import Schedule
+from bdia_numerics.torch.features import verdicts
+from bdia_numerics.torch.files import UNET
 from bdia_numerics.torch.models import NetworkModel
 from bdia_numerics.torch.networks import NULL
 from bdia_numerics.torch.pickles import edm_network
 from bdia_numerics.torch.scheduling import make_grid, schedule_of
 
-WEIGHTS = Path(__file__).parent / "weights"
 PREDICTIONS = {"epsilon": "eps", "sample": "x0", "v_prediction": "v", "flow_prediction": "velocity"}
 _PARTS = ("unet", "transformer")
 
@@ -148,26 +149,28 @@ def load(
         If there is no such network, its weights are missing or corrupt, its prediction is unknown, or a pickle is not trusted.
     """
     if source is None:
-        if not (WEIGHTS / "mnist" / "config.json").is_file():
+        if not (UNET / "config.json").is_file():
             raise ValueError(
                 "source=None: the shipped network is missing from this installation, pass a folder or a hub name"
             )
-        return replace(load(WEIGHTS / "mnist", device=device, dtype=dtype), null_label=NULL)
+        return replace(load(UNET, device=device, dtype=dtype), null_label=NULL)
     if Path(source).suffix in (".pkl", ".pickle"):
         network = edm_network(Path(source), trust=trust_pickle)
         channels, size = (getattr(network, name, None) for name in ("img_channels", "img_resolution"))
         shape = (int(channels), int(size), int(size)) if channels and size else None
-        return Loaded(network, schedules.edm(), "x0", shape, options={"time_scale": 1.0}).to(device, dtype)
+        return Loaded(network, schedules.edm(), "x0", shape, options={"time_scale": 1.0}).to(
+            device, dtype or torch.float32
+        )
     index = _json(source, "model_index.json")
     if index is None:
-        return _model(source, None, _json(source, "config.json"), _scheduler(source)).to(device, dtype)
+        return _model(source, None, _json(source, "config.json"), dtype).to(device)
     found = [name for name in ((part,) if part else _PARTS) if index.get(name)]
     if not found:
         raise ValueError(
             f"source={str(source)!r} has no {' or '.join((part,) if part else _PARTS)}: pass the folder of a model"
         )
     entries = {"_class_name": index[found[0]][1]}
-    return _model(source, found[0], entries, _scheduler(source)).to(device, dtype)
+    return _model(source, found[0], entries, dtype).to(device)
 
 
 def _json(source: str | Path, name: str) -> dict[str, Any] | None:
@@ -208,9 +211,7 @@ def _scheduler(source: str | Path) -> configs.SchedulerConfig | None:
     return None
 
 
-def _model(
-    source: str | Path, part: str | None, entries: dict[str, Any] | None, config: configs.SchedulerConfig | None
-) -> Loaded:
+def _model(source: str | Path, part: str | None, entries: dict[str, Any] | None, dtype: torch.dtype | None) -> Loaded:
     import diffusers
 
     name = (entries or {}).get("_class_name")
@@ -220,10 +221,17 @@ def _model(
             f"source={str(source)!r} holds no diffusers model: it needs config.json with _class_name, or model_index.json"
         )
     try:
-        network: Any = make.from_pretrained(str(source), subfolder=part, use_safetensors=True, low_cpu_mem_usage=False)  # type: ignore[union-attr]
+        network: Any = make.from_pretrained(  # type: ignore[union-attr]
+            str(source),
+            subfolder=part,
+            use_safetensors=True,
+            low_cpu_mem_usage=False,
+            torch_dtype=dtype or torch.float32,
+        )
     except Exception as error:  # noqa: BLE001  diffusers, safetensors and torch each raise their own for a file that is missing or broken
         said = " ".join(str(error).split())[:200]
         raise ValueError(f"source={str(source)!r}: its safetensors weights are missing or corrupt ({said})") from None
+    config = _scheduler(source)
     if config is None:
         raise ValueError(
             f"source={str(source)!r} has no scheduler/scheduler_config.json, which says what the network was trained for: add it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bdia_numerics import grids
 from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import encode, invert, solve
 from bdia_numerics.models import Model
@@ -58,16 +60,15 @@ class Sampled:
 
 
 def noise(shape: tuple[int, ...], grid: Grid, seed: int, *, dtype: torch.dtype, device: Any = "cpu") -> torch.Tensor:
-    """Return z_N of a grid: normal noise of variance alpha_N^2 + sigma_N^2 where alpha_N is small, the same on every device and in every dtype."""
+    """Return normal noise of standard deviation sqrt(alpha_N^2 + sigma_N^2), the same on every device and in every dtype."""
     drawn = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    alpha, sigma = float(grid.alpha[grid.n]), float(grid.sigma[grid.n])
-    return (drawn * (1.0 if alpha * alpha + sigma * sigma < 2 else sigma)).to(device=device, dtype=dtype)
+    return (drawn * math.hypot(grid.alpha[grid.n], grid.sigma[grid.n])).to(device=device, dtype=dtype)
 
 
 def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int) -> tuple[torch.Tensor, float]:
     """Return the data end of the network's ODE from z, and an estimate of its error.
 
-    RK4 on a uniform refinement of the grid's ends, in t, against itself with half as many slots.
+    RK4 on slots equal in asinh(sigma/alpha) between the ends of the grid, against itself with half as many slots.
 
     Raises
     ------
@@ -76,14 +77,12 @@ def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int) -> tuple[to
     """
     if grid.schedule is None:
         raise ValueError("the reference needs the schedule, and this grid was made from values")
-    fine, half = (solve(RK4(variable="t"), model, refined(grid, n), z).z for n in (slots, max(slots // 2, 1)))
+    fine, half = (solve(RK4(), model, refined(grid, n), z).z for n in (slots, max(slots // 2, 1)))
     return fine, rms(fine - half)
 
 
 def refined(grid: Grid, slots: int) -> Grid:
     """Return a grid between the same ends whose slots are equal in asinh(sigma/alpha)."""
-    from bdia_numerics import grids
-
     schedule: Any = grid.schedule
     return grids.asinh(schedule, slots, t_max=float(grid.t[grid.n]), t_min=float(grid.t[0]))
 
@@ -110,9 +109,16 @@ def sample(
     there = solve(solver, model, grid, z)
     seconds = time.perf_counter() - begun
     nan = float("nan")
-    found = {"images": there.z.detach().double().cpu().numpy(), "nfe": there.nfe, "seconds": seconds, "status": str(there.status)}
+    found = {
+        "images": there.z.detach().double().cpu().numpy(),
+        "nfe": there.nfe,
+        "seconds": seconds,
+        "status": str(there.status),
+    }
     if not there.status.ok:
-        return Sampled(**found, back_nfe=0, exact=False, round_trip=nan, distance=nan, latent_distance=nan, reference_error=nan)
+        return Sampled(
+            **found, back_nfe=0, exact=False, round_trip=nan, distance=nan, latent_distance=nan, reference_error=nan
+        )
     tell("going back")
     try:
         assert there.state is not None
@@ -126,7 +132,9 @@ def sample(
     truth, uncertainty = reference(model, grid, z, fine)
     tell("encoding")
     latent = encode(solver, model, grid, truth)
-    return Sampled(**found, distance=rms(there.z - truth), latent_distance=rms(latent.z - z), reference_error=uncertainty)
+    return Sampled(
+        **found, distance=rms(there.z - truth), latent_distance=rms(latent.z - z), reference_error=uncertainty
+    )
 
 
 def rms(difference: torch.Tensor) -> float:

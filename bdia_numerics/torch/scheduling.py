@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from functools import cache
+
 from bdia_numerics import configs, grids, schedules
 from bdia_numerics.grids import Grid
 from bdia_numerics.schedules import Schedule
@@ -17,8 +20,14 @@ def schedule_of(config: configs.SchedulerConfig) -> Schedule:
     rule = str(config["beta_schedule"])
     if rule in ("linear", "scaled_linear") and config["trained_betas"] is None and not config["rescale_betas_zero_snr"]:
         first, last = (decimal(config[key]) for key in ("beta_start", "beta_end"))
-        return schedules.Discrete(betas=(rule, config["num_train_timesteps"], first, last))
+        return _tabled(rule, config["num_train_timesteps"], first, last)
     return schedules.from_alphas_cumprod(configs.alphas_cumprod(config))
+
+
+@cache
+def _tabled(rule: str, steps: int, first: Fraction, last: Fraction) -> Schedule:
+    """Return the schedule of a rule, once: its table of 50 digits takes a while."""
+    return schedules.Discrete(betas=(rule, steps, first, last))
 
 
 def make_grid(schedule: Schedule, config: configs.SchedulerConfig | None, n: int, spacing: str | None = None) -> Grid:

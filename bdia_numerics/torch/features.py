@@ -1,0 +1,82 @@
+"""The shipped classifier of MNIST digits: verdicts on samples, and the Frechet distance between sets of images in its features."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from bdia_numerics.torch.files import CLASSIFIER
+from bdia_numerics.torch.networks import Classifier
+
+Array = np.ndarray[Any, Any]
+_BATCH = 500
+
+
+@cache
+def classifier() -> Classifier:
+    """Return the shipped classifier, in evaluation mode; ValueError if its weights are missing or corrupt."""
+    network = Classifier()
+    try:
+        network.load_state_dict(load_file(CLASSIFIER))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ValueError(
+            f"{CLASSIFIER} is missing or corrupt ({' '.join(str(error).split())[:120]}): install again"
+        ) from None
+    return network.eval()
+
+
+def predicted(images: Any) -> Array:
+    """Return the digit that the classifier reads in each image (n, 1, 28, 28) in [-1, 1], shape (n,), int64."""
+    return _passed(images, lambda x: classifier()(x).argmax(1))
+
+
+def features(images: Any) -> Array:
+    """Return the classifier's last 64 activations for images (n, 1, 28, 28) in [-1, 1], shape (n, 64), float64."""
+    return _passed(images, lambda x: classifier().features(x).double())
+
+
+def verdicts(images: Any, labels: Any) -> int:
+    """Return how many images are read as their labels."""
+    return int((predicted(images) == np.asarray(labels)).sum())
+
+
+def _passed(images: Any, function: Any) -> Array:
+    given: Any = torch.as_tensor(images, dtype=torch.float32, device="cpu").clamp(-1, 1)
+    if given.ndim != 4 or given.shape[1:] != (1, 28, 28):
+        raise ValueError(f"images have shape {tuple(given.shape)}: the classifier takes (n, 1, 28, 28)")
+    with torch.inference_mode():
+        found: Array = torch.cat([function(part) for part in given.split(_BATCH)]).numpy()
+    return found
+
+
+def frechet_distance(first: Array, second: Array) -> float:
+    """Return the squared Frechet distance of the normal laws with the moments of two sets of features.
+
+    |m_1 - m_2|^2 + tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2)), as Heusel et al. 2017 take it in the features of another network.
+
+    Parameters
+    ----------
+    first, second
+        Features, shapes (n, d) and (m, d).
+
+    Raises
+    ------
+    ValueError
+        For fewer than two rows, features that are not finite, or of different widths.
+    """
+    for name, x in (("first", first), ("second", second)):
+        if x.ndim != 2 or len(x) < 2 or not np.all(np.isfinite(x)):
+            raise ValueError(f"{name} has shape {x.shape}: pass finite features of two images or more")
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(f"first has {first.shape[1]} features, second {second.shape[1]}: take both from one network")
+    (m, S), (k, R) = ((x.mean(0), np.cov(x, rowvar=False)) for x in (first, second))
+    # The eigenvalues of S R are those of a symmetric product, so no root of a general matrix is needed.
+    values, vectors = np.linalg.eigh(np.atleast_2d(S))
+    root = vectors * np.sqrt(np.clip(values, 0, None)) @ vectors.T
+    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ np.atleast_2d(R) @ root), 0, None)).sum()
+    return float(np.sum((m - k) ** 2) + np.trace(np.atleast_2d(S)) + np.trace(np.atleast_2d(R)) - 2 * cross)

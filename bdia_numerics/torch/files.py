@@ -1,0 +1,9 @@
+"""Where the shipped weights are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+WEIGHTS = Path(__file__).parent / "weights"
+UNET = WEIGHTS / "mnist"
+CLASSIFIER = WEIGHTS / "mnist_classifier.safetensors"

@@ -1,0 +1,78 @@
+"""From a training folder to what is shipped: weights, and the model card with its figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from bdia_numerics import schedules
+from bdia_numerics.integrate import solve
+from bdia_numerics.solvers import DPMSolverPP
+from bdia_numerics.torch import features, mnist
+from bdia_numerics.torch.files import CLASSIFIER, UNET
+from bdia_numerics.torch.loading import Loaded, load
+from bdia_numerics.torch.networks import mnist_unet
+from bdia_numerics.torch.sampling import noise
+from bdia_numerics.torch.training import CHECKPOINT, Training
+
+SCHEDULER = {
+    "_class_name": "DDIMScheduler", "num_train_timesteps": 1000, "beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear",
+    "prediction_type": "epsilon", "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1, "timestep_spacing": "leading",
+}  # fmt: skip
+
+
+def ship(folder: Path, target: Path = UNET, classifier: Path = CLASSIFIER) -> int:
+    """Write the averaged weights of a training folder's checkpoint as a diffusers folder, the classifier beside; return the steps."""
+    kept = torch.load(folder / CHECKPOINT, weights_only=True)
+    network = mnist_unet()
+    network.load_state_dict(kept["average"])
+    network.save_pretrained(str(target), safe_serialization=True)
+    (target / "scheduler").mkdir(exist_ok=True)
+    (target / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2) + "\n")
+    weights = load_file(folder / "classifier.safetensors")
+    save_file(weights, classifier)
+    return len(kept["losses"])
+
+
+def losses(folder: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the loss of every step, shape (steps,)."""
+    found: np.ndarray[Any, np.dtype[np.float64]] = torch.load(folder / CHECKPOINT, weights_only=True)["losses"].numpy()
+    return found
+
+
+def samples(
+    network: Loaded, labels: Any, *, guidance: float = 1.0, steps: int = 20, seed: int = 0, batch: int = 250
+) -> Any:
+    """Return images of labels, shape (n, 1, 28, 28), by DPM-Solver++ 2M on slots equal in log-SNR."""
+    grid = network.grid(steps, "log_snr")
+    z = noise((len(labels), *(network.shape or ())), grid, seed, dtype=torch.float32)
+    parts = zip(z.split(batch), torch.as_tensor(labels).split(batch), strict=True)
+    return torch.cat(
+        [solve(DPMSolverPP(), network.model(y, guidance=guidance), grid, part).z for part, y in parts]
+    ).numpy()
+
+
+def measured(data: Path, *, count: int = 2000, steps: int = 20, seed: int = 0) -> dict[str, Any]:
+    """Return the Frechet distance and the verdicts of the shipped network's samples, and of real images, against the 10,000 test images."""
+    network, test, train = load(), mnist.load(data, "test"), mnist.load(data)
+    reference = features.features(test.scaled())
+    labels = np.arange(count) % 10
+    real = np.random.default_rng(seed).permutation(len(train.labels))[:count]
+    found: dict[str, Any] = {"count": count, "steps": steps, "seed": seed}
+    found["classifier_accuracy"] = float((features.predicted(test.scaled()) == test.labels).mean())
+    found["real"] = features.frechet_distance(features.features(train.scaled()[real]), reference)
+    for guidance in (1.0, 2.0):
+        made = samples(network, labels, guidance=guidance, steps=steps, seed=seed)
+        distance = features.frechet_distance(features.features(made), reference)
+        found[f"guidance_{guidance:g}"] = {
+            "frechet": distance,
+            "read_as_label": features.verdicts(made, labels) / count,
+        }
+    return found

@@ -1,0 +1,417 @@
+"""Networks as models: adapters against the loops of diffusers and of EDM, loaders on folders that the test writes."""
+
+import json
+import pickle
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra torch")
+diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
+
+from bdia_numerics import BDIA, DDIM, Euler, configs, grids, invert, schedules, solve  # noqa: E402
+from bdia_numerics.torch.loading import Loaded, load  # noqa: E402
+from bdia_numerics.torch.models import NetworkModel, Preconditioned, as_time, controlled, denoiser  # noqa: E402
+from bdia_numerics.torch.scheduling import make_grid, schedule_of  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
+    "ignore:.*is a pickle. its code is run:UserWarning",
+)
+
+torch.set_num_threads(1)  # the tensors are small: on a busy machine a second thread costs more than it saves
+UNIT = torch.finfo(torch.float32).eps
+
+
+def seeded(make, *arguments, **options):
+    torch.manual_seed(0)
+    return make(*arguments, **options).eval()
+
+
+def tiny_unet(**options):
+    return seeded(
+        diffusers.UNet2DModel, sample_size=8, in_channels=1, out_channels=1, layers_per_block=1, block_out_channels=(8, 16),
+        down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2, norm_num_groups=4, attention_head_dim=8, **options,
+    )  # fmt: skip
+
+
+def tiny_conditional():
+    return seeded(
+        diffusers.UNet2DConditionModel, sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(8, 16),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=6, norm_num_groups=4, attention_head_dim=2,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def unet():
+    return tiny_unet()
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    return tiny_conditional()
+
+
+def draw(*shape, seed=0, dtype=torch.float32):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def size(x):
+    return float(x.detach().abs().max())
+
+
+def by_diffusers(scheduler, steps, z, network):
+    """Return the end of diffusers' own loop."""
+    scheduler.set_timesteps(steps)
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            z = scheduler.step(network(z, t), t, z).prev_sample
+    return z
+
+
+@pytest.mark.parametrize("spacing", ["leading", "trailing"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("to_one", [True, False])
+def test_ddim_on_a_scheduler_config_is_diffusers(unet, spacing, prediction, to_one):
+    config = {
+        "_class_name": "DDIMScheduler", "timestep_spacing": spacing, "prediction_type": prediction, "set_alpha_to_one": to_one,
+        "clip_sample": False, "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
+        "steps_offset": int(spacing == "leading"),
+    }  # fmt: skip
+    read = configs.from_mapping(config)
+    kind = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}[prediction]
+    z = draw(2, 1, 8, 8)
+    grid = make_grid(schedule_of(read), read, 5)
+    found = solve(DDIM(), NetworkModel(unet, kind), grid, z)
+    scheduler = diffusers.DDIMScheduler.from_config({k: v for k, v in config.items() if k != "_class_name"})
+    scheduler.set_timesteps(5)
+    assert [float(t) for t in scheduler.timesteps] == grid.timesteps[:5].tolist()
+    theirs = by_diffusers(scheduler, 5, z, lambda z, t: unet(z, t).sample)
+    # float32 tables there; alpha is 0.07 at the noise end, which magnifies what eps loses.
+    assert size(found.z - theirs) < 2000 * UNIT * size(theirs)
+    assert size(solve(DDIM(), NetworkModel(unet, "x0" if kind == "eps" else "eps"), grid, z).z - theirs) > 1e-2
+
+
+def test_linspace_times_are_diffusers():
+    read = configs.from_mapping({"timestep_spacing": "linspace"})
+    scheduler = diffusers.DDIMScheduler(timestep_spacing="linspace")
+    scheduler.set_timesteps(7)
+    # Its step goes to t - T//S whatever the next time is, so only the times are compared.
+    assert make_grid(schedule_of(read), read, 7).timesteps[:7].tolist() == [float(t) for t in scheduler.timesteps]
+
+
+def test_flow_matching_is_diffusers():
+    network = seeded(
+        diffusers.SD3Transformer2DModel, sample_size=8, patch_size=2, in_channels=4, num_layers=1, attention_head_dim=8,
+        num_attention_heads=2, joint_attention_dim=16, caption_projection_dim=16, pooled_projection_dim=16, out_channels=4,
+    )  # fmt: skip
+    words = {"encoder_hidden_states": draw(2, 3, 16, seed=1), "pooled_projections": draw(2, 16, seed=2)}
+    read = configs.from_mapping({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0})
+    scheduler, z = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0), draw(2, 4, 8, 8)
+    scheduler.set_timesteps(6)
+    levels = scheduler.sigmas.double().numpy()
+    grid = grids.from_timesteps(schedules.flow(), levels)
+    model = NetworkModel(network, "velocity", words, time_scale=1000.0)
+    found = solve(DDIM(), model, grid, z)
+    theirs = by_diffusers(scheduler, 6, z, lambda z, t: network(z, timestep=t.expand(2), **words).sample)
+    assert size(found.z - theirs) < 500 * UNIT * size(theirs) and size(theirs - z) > 0.1
+    ours = make_grid(schedule_of(read), read, 6)
+    assert ours.t[6] == 1 and ours.t[0] == 0 and np.all(np.diff(np.diff(ours.t)) < 0)
+
+
+def test_a_transformer_that_predicts_a_variance():
+    network = seeded(
+        diffusers.DiTTransformer2DModel, num_attention_heads=2, attention_head_dim=4, in_channels=4, out_channels=8, num_layers=1,
+        sample_size=8, patch_size=2, num_embeds_ada_norm=10, norm_num_groups=4,
+    )  # fmt: skip
+    z, y = draw(2, 4, 8, 8), torch.tensor([1, 2])
+    found = NetworkModel(network, conditions={"class_labels": y})(z, 10)
+    expected = network(z, timestep=torch.tensor([10, 10]), class_labels=y).sample
+    assert found.shape == z.shape and torch.equal(found, expected[:, :4])
+
+
+def test_guidance_is_what_two_calls_give(conditional):
+    words, nothing, z = draw(2, 3, 6, seed=1), draw(2, 3, 6, seed=2), draw(2, 4, 8, 8)
+    calls = []
+    handle = conditional.register_forward_pre_hook(lambda module, arguments: calls.append(1))
+    model = NetworkModel(
+        conditional,
+        conditions={"encoder_hidden_states": words},
+        unconditional={"encoder_hidden_states": nothing},
+        guidance=3.0,
+    )
+    found = model(z, 500)
+    handle.remove()
+    with torch.no_grad():
+        one, two = (conditional(z, 500, encoder_hidden_states=e).sample for e in (words, nothing))
+    assert len(calls) == 1
+    # One batch of four and two of two round differently.
+    assert size(found - (two + 3 * (one - two))) < 100 * UNIT * size(found) and size(found - one) > 1e-3
+    for scale, expected in ((1.0, one), (0.0, two)):
+        plain = NetworkModel(
+            conditional, conditions=model.conditions, unconditional=model.unconditional, guidance=scale
+        )
+        assert torch.equal(plain(z, 500), expected)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_residuals_of_a_controlnet(conditional, guidance):
+    net = seeded(diffusers.ControlNetModel.from_unet, conditional, conditioning_embedding_out_channels=(4, 8))
+    torch.manual_seed(1)
+    for block in (
+        *net.controlnet_down_blocks,
+        net.controlnet_mid_block,
+    ):  # which begin at zero, where they would do nothing
+        torch.nn.init.normal_(block.weight)
+    words, image, z = {"encoder_hidden_states": draw(2, 3, 6, seed=1)}, draw(2, 3, 16, 16, seed=3), draw(2, 4, 8, 8)
+    nothing = {"encoder_hidden_states": torch.zeros(2, 3, 6)}
+
+    def asked(words):
+        down, mid = net(z, 500, controlnet_cond=image, conditioning_scale=0.5, return_dict=False, **words)
+        return conditional(
+            z, 500, **words, down_block_additional_residuals=down, mid_block_additional_residual=mid
+        ).sample
+
+    with torch.no_grad():
+        one, two = asked(words), asked(nothing)
+    control = controlled(net, image, scale=0.5)
+    found = NetworkModel(conditional, conditions=words, unconditional=nothing, guidance=guidance, control=control)(
+        z, 500
+    )
+    assert size(found - (two + guidance * (one - two))) < 100 * UNIT * size(found)
+    assert size(found - NetworkModel(conditional, conditions=words)(z, 500)) > 1e-3
+
+
+def test_edm_denoiser_against_its_own_loop(unet):
+    """Karras et al., algorithm 1 without its correction and noise: x += (sigma' - sigma) (x - D)/sigma."""
+    D = Preconditioned(unet, sigma_data=0.5)
+    levels = [80.0, 9.0, 1.5, 0.3, 0.05, 0.0]
+    z = 80 * draw(2, 1, 8, 8, dtype=torch.float64)
+    x = z
+    with torch.no_grad():
+        for now, then in pairwise(levels):
+            sigma = torch.full((2,), now, dtype=torch.float64)
+            skip, out, scale = 0.25 / (now**2 + 0.25), now * 0.5 / (now**2 + 0.25) ** 0.5, 1 / (now**2 + 0.25) ** 0.5
+            raw = unet((scale * x).float(), (sigma.log() / 4).float()).sample
+            x = x + (then - now) * (x - (skip * x + out * raw)) / now
+    grid = grids.from_timesteps(schedules.edm(), levels)
+    found = solve(Euler(), denoiser(D), grid, z)
+    # The network's own rounding, in float32, of inputs that differ in the last digits of float64.
+    assert size(found.z - x) < 100 * UNIT * size(x)
+    vp = schedules.ddpm_linear()
+    on_vp, alpha, ratio = denoiser(D, vp), float(vp.alpha(300)), float(vp.sigma_bar(300))
+    with torch.no_grad():
+        expected = D(x / alpha, torch.full((2,), ratio, dtype=torch.float64))
+    assert size(on_vp(x, 300) - expected) < 100 * UNIT * size(expected)
+
+
+def test_times_are_told_as_networks_take_them():
+    x = draw(3, 1, 2, 2)
+    assert (
+        torch.equal(as_time(np.float64(999.0), x), torch.tensor([999, 999, 999])) and as_time(7, x).dtype == torch.int64
+    )
+    assert as_time(0.5, x).dtype == torch.float32 and as_time(1, x, 1000.0).tolist() == [1000.0] * 3
+    assert as_time(0.1, x.double(), 1.0).dtype == torch.float64
+    assert as_time(3, x.half(), 2.0).dtype == torch.float32
+
+
+@pytest.mark.parametrize("state_dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_states_keep_their_dtype_whatever_the_network_has(unet, state_dtype):
+    z = draw(2, 1, 8, 8).to(state_dtype)
+    grid = grids.uniform(schedules.ddpm_linear(), 4, t_min=1)
+    found = solve(BDIA(), NetworkModel(unet), grid, z)
+    assert found.z.dtype == state_dtype
+    back = invert(BDIA(), NetworkModel(unet), grid, found.state)
+    if state_dtype == torch.float64:  # the inverse is exact in float64 although the network is not
+        assert size(back.z - z) < 1e6 * torch.finfo(torch.float64).eps * size(z)
+
+
+def test_autocast_and_memory_format(unet):
+    z = draw(2, 1, 8, 8)
+    plain = NetworkModel(unet)(z, 10)
+    cast = NetworkModel(unet, autocast=torch.bfloat16)(z, 10)
+    assert cast.dtype == torch.float32 and 0 < size(cast - plain) < 0.1 * size(plain)
+    last = tiny_unet().to(memory_format=torch.channels_last)
+    found = NetworkModel(last)(z.to(memory_format=torch.channels_last), 10)
+    assert size(found - plain) < 100 * UNIT * size(plain)
+
+
+def test_gradients_only_on_request(unet):
+    z = draw(2, 1, 8, 8).requires_grad_()
+    assert not NetworkModel(unet)(z, 10).requires_grad and NetworkModel(unet, gradients=True)(z, 10).requires_grad
+
+
+class Compiled(torch.nn.Module):
+    """What torch.compile gives: arguments by any name, and the module that it was made of."""
+
+    def __init__(self, module):
+        super().__init__()
+        self._orig_mod = module
+
+    def forward(self, *arguments, **options):
+        return self._orig_mod(*arguments, **options)
+
+
+def test_a_compiled_module_is_called_as_its_own(unet):
+    z = draw(2, 1, 8, 8)
+    assert torch.equal(NetworkModel(Compiled(unet))(z, 10), NetworkModel(unet)(z, 10))
+
+
+def folder_of(path, network, **config):
+    network.save_pretrained(path)
+    (path / "scheduler").mkdir()
+    entries = {
+        "_class_name": "DDIMScheduler",
+        "clip_sample": False,
+        "set_alpha_to_one": False,
+        "steps_offset": 1,
+    } | config
+    (path / "scheduler" / "scheduler_config.json").write_text(json.dumps(entries))
+    return path
+
+
+def test_a_folder_of_a_model(tmp_path, unet):
+    loaded = load(folder_of(tmp_path / "model", unet), dtype=torch.float64)
+    z = draw(2, 1, 8, 8, dtype=torch.float64)
+    assert loaded.shape == (1, 8, 8) and loaded.prediction == "eps" and loaded.notes == ()
+    assert size(loaded.model()(z, 5) - tiny_unet().double()(z, 5).sample) < 1e-10
+    assert loaded.grid(10).timesteps.tolist() == [*range(901, 0, -100), 0]
+
+
+@pytest.mark.parametrize("part", ["unet", "transformer"])
+def test_a_folder_of_a_pipeline(tmp_path, unet, part):
+    unet.save_pretrained(tmp_path / part)
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "X", part: ["diffusers", "UNet2DModel"]}))
+    (tmp_path / "scheduler").mkdir()
+    scheduler = diffusers.DDPMScheduler(prediction_type="v_prediction")
+    scheduler.save_pretrained(tmp_path / "scheduler")
+    loaded = load(tmp_path)
+    assert loaded.prediction == "v" and len(loaded.notes) == 2 and "clip_sample" in loaded.notes[0]
+    with pytest.raises(ValueError, match="has no other"):
+        load(tmp_path, part="other")
+
+
+class Denoiser(torch.nn.Module):
+    """As EDM's: D(x, sigma, class_labels)."""
+
+    img_channels, img_resolution = 1, 8
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x, sigma, class_labels=None):
+        return self.scale * x / (1 + sigma.reshape(-1, 1, 1, 1) ** 2)
+
+
+def test_pickles_are_opened_only_on_request(tmp_path):
+    path = tmp_path / "edm.pkl"
+    path.write_bytes(pickle.dumps({"ema": Denoiser()}))
+    with pytest.raises(ValueError, match="--trust-pickle"):
+        load(path)
+    with pytest.warns(UserWarning, match=r"edm.pkl is a pickle: its code is run"):
+        loaded = load(path, trust_pickle=True)
+    assert loaded.shape == (1, 8, 8) and isinstance(loaded.schedule, schedules.EDM)
+    z = draw(2, 1, 8, 8)
+    assert torch.equal(loaded.model()(z, 1.0), 0.25 * z)
+    # D = z/(2(1 + t^2)): its ODE dz/dt = (z - D)/t has the closed form z ~ t^(1/2) (1 + t^2)^(1/4).
+    grid = grids.karras(schedules.edm(), 400, t_max=80, t_min=0.01)
+    found = solve(DDIM(), loaded.model(), grid, z.double())
+    exact = z.double() * (0.01 / 80) ** 0.5 * ((1 + 1e-4) / (1 + 6400)) ** 0.25
+    assert size(found.z - exact) < 0.02 * size(exact)
+
+
+def broken(path, unet, how):
+    if how == "nothing":
+        return path / "none"
+    if how == "empty":
+        (path / "x").mkdir()
+        return path / "x"
+    folder = folder_of(path / "model", unet)
+    weights = folder / "diffusion_pytorch_model.safetensors"
+    if how == "missing":
+        weights.unlink()
+    elif how == "corrupt":
+        weights.write_bytes(b"no weights")
+    elif how == "short":
+        weights.write_bytes(weights.read_bytes()[:-1000])
+    elif how == "pickle":
+        weights.unlink()
+        torch.save(unet.state_dict(), folder / "diffusion_pytorch_model.bin")
+    elif how == "no json":
+        (folder / "config.json").write_text("{")
+    elif how == "no scheduler":
+        (folder / "scheduler" / "scheduler_config.json").unlink()
+    elif how == "prediction":
+        (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps({"prediction_type": "magic"}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("nothing", "neither a folder here nor a repository|hub cannot be reached"),
+        ("empty", "holds no diffusers model"),
+        ("missing", "missing or corrupt"),
+        ("corrupt", "missing or corrupt"),
+        ("short", "missing or corrupt"),
+        ("pickle", "missing or corrupt"),
+        ("no json", "is no JSON"),
+        ("no scheduler", "what the network was trained for"),
+        ("prediction", "prediction_type='magic'"),
+    ],
+)
+def test_what_cannot_be_loaded_is_said_in_one_line(tmp_path, unet, how, words):
+    with pytest.raises(ValueError, match=words) as error:
+        load(broken(tmp_path, unet, how))
+    assert "\n" not in str(error.value)
+
+
+def conditioned(**options):
+    return NetworkModel(tiny_unet(num_class_embeds=3), conditions={"class_labels": torch.tensor([0, 1])}, **options)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "words"),
+    [
+        (lambda u: NetworkModel(None), TypeError, "not callable"),
+        (lambda u: NetworkModel(u, "epsilon"), ValueError, "use one of eps"),
+        (lambda u: NetworkModel(u, guidance=2.0), ValueError, "needs the unconditional branch"),
+        (lambda u: NetworkModel(u)(draw(2, 3, 8, 8), 1), ValueError, r"takes \(batch, 1, height, width\)"),
+        (lambda u: NetworkModel(u)(draw(2, 1, 8, 8).to("meta"), 1), ValueError, "z is on meta, the network on cpu"),
+        (lambda u: conditioned(guidance=2.0, unconditional={})(draw(2, 1, 8, 8), 1), ValueError, "give both the same"),
+        (
+            lambda u: NetworkModel(u, guidance=2.0, conditions={"a": 1}, unconditional={"a": 2})(draw(2, 1, 8, 8), 1),
+            ValueError,
+            "only tensors may",
+        ),
+        (lambda u: Loaded(u, schedules.edm(), "eps", null_label=3).model(), ValueError, "3 for none"),
+        (
+            lambda u: Loaded(tiny_unet(num_class_embeds=3), schedules.edm(), "eps").model([0, 3]),
+            ValueError,
+            "labels 0 to 2",
+        ),
+        (lambda u: make_grid(schedules.ddpm_linear(), None, 5, "odd"), ValueError, "is none of"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line(unet, call, kind, words):
+    with pytest.raises(kind, match=words) as error:
+        call(unet)
+    assert "\n" not in str(error.value)
+
+
+def test_out_of_memory_advises(unet):
+    def hungry(z, t):
+        raise torch.OutOfMemoryError("Tried to allocate 2.00 GiB.\nmore")
+
+    with pytest.raises(torch.OutOfMemoryError, match="batch of 2: pass fewer states at a time") as error:
+        NetworkModel(hungry)(draw(2, 1, 8, 8), 1)
+    assert "\n" not in str(error.value)
+
+
+def test_not_a_number_in_half_precision_names_slot_and_register(unet):
+    grid = grids.uniform(schedules.ddpm_linear(), 4, t_min=1)
+    found = solve(BDIA(), NetworkModel(lambda z, t: z * 1e4), grid, draw(2, 1, 8, 8).half())
+    assert not found.status.ok and str(found.status).startswith("register z")
