@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from bdia_numerics import schedules
 from bdia_numerics.integrate import solve
 from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.torch import features, mnist
@@ -20,7 +17,7 @@ from bdia_numerics.torch.files import CLASSIFIER, UNET
 from bdia_numerics.torch.loading import Loaded, load
 from bdia_numerics.torch.networks import mnist_unet
 from bdia_numerics.torch.sampling import noise
-from bdia_numerics.torch.training import CHECKPOINT, Training
+from bdia_numerics.torch.training import CHECKPOINT
 
 SCHEDULER = {
     "_class_name": "DDIMScheduler", "num_train_timesteps": 1000, "beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear",
@@ -53,7 +50,7 @@ def samples(
     """Return images of labels, shape (n, 1, 28, 28), by DPM-Solver++ 2M on slots equal in log-SNR."""
     grid = network.grid(steps, "log_snr")
     z = noise((len(labels), *(network.shape or ())), grid, seed, dtype=torch.float32)
-    parts = zip(z.split(batch), torch.as_tensor(labels).split(batch), strict=True)
+    parts = zip(torch.split(z, batch), torch.split(torch.as_tensor(labels), batch), strict=True)  # type: ignore[no-untyped-call]
     return torch.cat(
         [solve(DPMSolverPP(), network.model(y, guidance=guidance), grid, part).z for part, y in parts]
     ).numpy()
