@@ -50,7 +50,7 @@ def samples(
     """Return images of labels, shape (n, 1, 28, 28), by DPM-Solver++ 2M on slots equal in log-SNR."""
     grid = network.grid(steps, "log_snr")
     z = noise((len(labels), *(network.shape or ())), grid, seed, dtype=torch.float32)
-    parts = zip(torch.split(z, batch), torch.split(torch.as_tensor(labels), batch), strict=True)  # type: ignore[no-untyped-call]
+    parts = zip(torch.split(z, batch), torch.split(torch.as_tensor(labels), batch), strict=True)
     return torch.cat(
         [solve(DPMSolverPP(), network.model(y, guidance=guidance), grid, part).z for part, y in parts]
     ).numpy()
