@@ -198,6 +198,56 @@ def test_the_flow_of_a_wide_ball_is_that_of_its_ends():
     assert wide.rad() < 1.0001 * arb((ends[1] - ends[0]) / 2)
 
 
+SHORT = Fraction(1, 2), Fraction(2, 5)
+
+
+def test_a_certified_flow_meets_the_exact_one():
+    schedule = schedules.vp_linear()
+    # Means on a line along an axis, common variance across it: the flow is exact.
+    law = problems.GaussianMixture([0.25, 0.75], [[-1.0, 0.5], [1.0, 0.5]], [[0.25, 0.5], [0.125, 0.5]])
+    found = problems.certified_flow(law, [arb(0.25, 1e-6), arb(-0.75, 1e-6)], *SHORT, schedule, prec=53)
+    with BALLS.working():
+        for corner in ((1, 1), (1, -1), (0, 0)):
+            ends = (Fraction(c) + Fraction(k, 10**6) for c, k in zip(("1/4", "-3/4"), corner, strict=True))
+            exact = law.flow(state(BALLS, *ends), *map(BALLS.number, SHORT), schedule)
+            assert all(ball.contains(x) for ball, x in zip(found.z, exact, strict=True))
+    assert found.certificate.kind == "enclosure" and "Taylor steps of order 13" in found.certificate.detail
+    assert all(float(ball.rad()) <= found.certificate.error for ball in found.z)
+    # 1e-6 sqrt(2), carried along by at most the growth of the flow, which here is a contraction.
+    assert 1e-7 < found.certificate.error < 1.5e-6
+
+
+@pytest.mark.parametrize(
+    "times", [SHORT, pytest.param((Fraction(1, 10), Fraction(1, 2)), marks=pytest.mark.slow)], ids=["down", "up"]
+)
+def test_a_certified_flow_without_a_closed_form(times):
+    schedule, law = schedules.vp_linear(), LAWS["plane, full"]
+    found = problems.certified_flow(law, [0.3, -0.7], *times, schedule, prec=53)
+    fine = problems.reference_flow(law.model(schedule), schedule, np.array([0.3, -0.7]), *map(float, times))
+    for ball, number in zip(found.z, fine.z, strict=True):
+        assert ball.overlaps(arb(number, fine.error))
+    assert found.certificate.error < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"law": None}, "is no mixture"),
+        ({"z": [1, 2, 3]}, "last axis must be D = 2"),
+        ({"z": [1, float("inf")]}, "not finite"),
+        ({"z": [1, 1j]}, "no ball"),
+        ({"max_steps": 1}, "max_steps=1 are used up"),
+        ({"schedule": schedules.flow(), "t_from": 1}, "alpha = 0 at t=1"),
+    ],
+)
+def test_bad_input_of_a_certified_flow(change, message):
+    arguments = {
+        "law": LAWS["plane, full"], "z": [0, 1], "t_from": Fraction(1, 2), "t_to": Fraction(1, 10), "schedule": schedules.vp_linear(),
+    } | change  # fmt: skip
+    with pytest.raises((ValueError, TypeError), match=message):
+        problems.certified_flow(**arguments, prec=53)
+
+
 def test_what_the_radii_leave_open_is_an_error():
     third = spaces.Balls(64).number(Fraction(1, 3))
     assert third * 3 == 1 and third - third == 0  # rational values are kept, so these are certain

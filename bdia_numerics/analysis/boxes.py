@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bdia_numerics.grids import Grid
+from bdia_numerics.problems.enclosed_scores import square
 from bdia_numerics.program import Solver
 from bdia_numerics.run import solve
 from bdia_numerics.spaces import Balls, MeanValue
@@ -74,7 +75,7 @@ class Setting:
     def norm(self, errors: Sequence[Ball]) -> Ball:
         """Return the Euclidean norm."""
         with self.space.working():
-            squares = [(abs(e).lower().max(0 * e) ** 2).union(abs(e).upper() ** 2) for e in errors]
+            squares = [square(e) for e in errors]
             return sum(squares[1:], start=squares[0]).nonnegative_part().sqrt()
 
 

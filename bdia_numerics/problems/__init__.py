@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bdia_numerics.problems.certificate import Certificate, CertifiedFlow
+from bdia_numerics.problems.certified_ode import certified_flow
 from bdia_numerics.problems.data import digits
 from bdia_numerics.problems.empirical import Empirical
 from bdia_numerics.problems.gaussian import Gaussian
@@ -27,6 +28,7 @@ __all__ = [
     "Product",
     "ReferenceFlow",
     "Uniform",
+    "certified_flow",
     "digits",
     "reference_flow",
 ]

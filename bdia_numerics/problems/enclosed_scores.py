@@ -47,6 +47,12 @@ def minus(a: Vector, b: Vector) -> Vector:
     return [x - y for x, y in zip(a, b, strict=True)]
 
 
+def square(x: Ball) -> Ball:
+    """Return x^2, not negative but for rounding; Arb's own power of a ball around 0 is NaN."""
+    low, high = x.abs_lower(), x.abs_upper()
+    return (low * low).union(high * high)
+
+
 @dataclass(frozen=True)
 class BallMixture:
     """A mixture at one time: w_k and log w_k - log det(V_k)/2, shape (K,); alpha m_k, (K, D); V_k^-1, (K, D, D)."""
@@ -124,7 +130,7 @@ class BallMixture:
             weight = (r[j] * r[k]).intersection(_quarter(r[j]))
             for a in size:
                 for b in size:
-                    spread = abs(gap[a]) ** 2 if a == b else gap[a] * gap[b]
+                    spread = square(gap[a]) if a == b else gap[a] * gap[b]
                     jacobian[a][b] = jacobian[a][b] + weight * spread
         return jacobian
 
