@@ -21,7 +21,7 @@ __all__ = ["Fit", "PerSlot", "fit", "fit_slots"]
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PerSlot:
     """A parameter with a value for every slot of a grid: values[i-1] from t_i to t_{i-1}.
 
@@ -32,6 +32,9 @@ class PerSlot:
     """
 
     values: tuple[Fraction, ...]
+
+    def __repr__(self) -> str:
+        return f"PerSlot({len(self.values)} values, {float(min(self.values)):.3g} to {float(max(self.values)):.3g})"
 
     def __call__(self, slot: Slot) -> Fraction:
         """Return the value of a slot."""

@@ -156,6 +156,7 @@ def test_a_fitted_solver_is_frozen_known_by_its_values_and_runs_in_every_system(
     model = LAW.model(VP)
     one, other = (fit(IIADDIM(), model, TEN, z) for z in (BATCH, HELD_BACK))
     assert hash(one) != hash(other)
+    assert len(str(one)) < 150 and "PerSlot(10 values, " in str(one)
     assert identity(one, TEN) != identity(other, TEN)
     assert one == fit(IIADDIM(), model, TEN, BATCH)
     assert "own coefficient 0" in invertibility(one).reason

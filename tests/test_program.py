@@ -15,7 +15,10 @@ from small_solvers import ALF, EDICT, INVERTIBLE, REFUSED, AdamsBashforth, Adams
 from bdia_numerics import (
     BDIA,
     DDIM,
+    Heun,
     NotInvertibleError,
+    RFSolver,
+    StormerVerlet,
     encode,
     grids,
     inverse_latex,
@@ -499,6 +502,15 @@ def test_every_printed_line_names_what_it_computes(solver):
     for text in texts:
         assert text.count("{") == text.count("}")
         assert not re.search(r"(?<!\\)(alpha|sigma|eps|gamma|Between)", text)
+
+
+@pytest.mark.parametrize("solver", [StormerVerlet(), RFSolver(), Heun("t")], ids=lambda s: type(s).__name__)
+def test_times_and_derivatives_are_printed_by_their_index(solver):
+    text = step_latex(solver)
+    assert "t_{i-1}" in text and "t_{i}" in text
+    # No symbol of the grid that the step was recorded on is left.
+    assert not re.search(r"_\{?\d|dot\{", text), text
+    assert (r"\dot\sigma_{i}" in text) == (not isinstance(solver, StormerVerlet))
 
 
 def test_a_numerical_parameter_is_printed_with_its_value_on_request():

@@ -11,6 +11,7 @@ from bdia_numerics.program.ops import Combine, Evaluate, Mix
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import Run, Segment, record_steps
 
+_LETTERS = ("t", r"\alpha", r"\sigma", r"\dot\alpha", r"\dot\sigma")  # of a point's values
 _I = 3  # slots below the printed one, so that i - 1, i - 2 exist on the symbolic grid
 
 
@@ -127,5 +128,6 @@ def _symbols(run: Run, times: dict[str, str]) -> dict[Any, Any]:
     return {
         symbol: sympy.Symbol(rf"{letter}_{{{times[str(time)]}}}")
         for time, point in run.trace.points.items()
-        for letter, symbol in (("\\alpha", point.alpha), ("\\sigma", point.sigma))
+        for letter, symbol in zip(_LETTERS, point, strict=True)
+        if symbol is not None
     }
