@@ -138,7 +138,7 @@ def test_mutants_are_listed():
     result = run("verify", "--mutants", "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["mutants"] == [
-        {"claims": ["eq-1"], "mutant": "planted", "killed": True, "how": "noticed"}
+        {"claims": ["eq-1"], "mutant": "planted", "killed": True, "skipped": False, "how": "noticed"}
     ]
     assert "1 of 1 mutants killed" in run("verify", "--mutants").stdout
 
@@ -149,6 +149,17 @@ def test_a_surviving_mutant_is_an_error(monkeypatch):
     result = run("verify", "--mutants")
     assert result.exit_code == 1
     assert "not noticed" in result.stdout
+
+
+def test_a_skipped_mutant_is_no_error_and_not_killed(monkeypatch):
+    def absent(**_):
+        raise ledger.Skipped("a program is absent")
+
+    check = ledger.Check(("eq-1",), "proved", absent, {"planted": {}}, slow=False)
+    monkeypatch.setattr(ledger, "checks", lambda: {"eq-1": check})
+    result = run("verify", "--mutants")
+    assert result.exit_code == 0
+    assert "0 of 1 mutants killed, 1 skipped" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 REQUIRED = {"id", "source", "title", "statement", "verdict", "note"}
 CORRECTION = {"printed", "right", "why"}
 VERDICTS = {"open", "definition", "needs-weights"}
+KERNEL = ("prop-1", "prop-2", "lemma-1", "lemma-2", "bdia-inverse", "edict-inverse", "cbdia-inverse", "witness")
 EXPECTED = {
     *(f"eq-{n}" for n in range(1, 66)),
     "definition-1",
@@ -24,6 +25,7 @@ EXPECTED = {
     *(f"fact-{n}" for n in range(1, 20)),
     *(f"enclosure-{n}" for n in (1, 2)),
     "digits",
+    *(f"coq-{name}" for name in KERNEL),
 }
 MEASUREMENTS = ["digits"]
 WORDS = {"eq": r"eq\. \({}\)", "prop": "proposition {}", "alg": "algorithm {}"}
@@ -51,7 +53,8 @@ def test_numbers_ascend_within_a_kind(kind: str) -> None:
 
 
 def test_facts_and_measurements_come_last() -> None:
-    last = [*(f"fact-{n}" for n in range(1, 20)), *(f"enclosure-{n}" for n in (1, 2)), *MEASUREMENTS]
+    enclosures, kernel = (f"enclosure-{n}" for n in (1, 2)), (f"coq-{name}" for name in KERNEL)
+    last = [*(f"fact-{n}" for n in range(1, 20)), *enclosures, *MEASUREMENTS, *kernel]
     assert [c["id"] for c in CLAIMS[-len(last) :]] == last
 
 
@@ -88,6 +91,9 @@ def test_formulas_are_delimited(claim: dict[str, Any]) -> None:
 def test_source_names_the_numbered_statement(claim: dict[str, Any]) -> None:
     if claim["id"] in MEASUREMENTS:
         assert claim["source"] == "measurement"
+        return
+    if claim["id"].startswith("coq-"):
+        assert claim["source"] == "kernel"
         return
     kind, number = claim["id"].rsplit("-", 1)
     pattern = WORDS.get(kind, kind + " {}").format(number)

@@ -146,7 +146,7 @@ class Index:
     __lt__ = __le__ = __gt__ = __ge__ = __mod__ = __mul__ = __floordiv__ = __int__ = __index__ = __bool__ = _refuse
 
 
-def _any_slot() -> Grid:
+def any_slot() -> Grid:
     """Return what a step sees of a grid whose indices are opaque: a symbol for each quantity at each offset."""
 
     def point(time: Index | Between) -> Point:
@@ -158,7 +158,7 @@ def _any_slot() -> Grid:
 
 def for_every_slot(solver: Solver) -> None:
     """Require the step not to look at its index, so that what holds in one slot holds in all."""
-    shape, trace = structure(solver), Trace(_any_slot())
+    shape, trace = structure(solver), Trace(any_slot())
     held = {name: Held(trace.new(name), Index(lag)) for name, lag in zip(shape.registers, shape.lags, strict=True)}
     solver.step(Recorder(trace, Index(), held))  # type: ignore[arg-type]
 
@@ -187,7 +187,7 @@ def increments(solver: Solver, i: int, times: Mapping[str, int]) -> dict[str, di
     CheckFailed
         If the step looks at its index.
     """
-    trace = Trace(_any_slot())
+    trace = Trace(any_slot())
     held = {name: Held(trace.new(name), Index(time - i)) for name, time in times.items()}
     known: dict[int, dict[Any, Any]] = {h.number: {("z", name): trace.grid.space.field(1)} for name, h in held.items()}
     s = DeltaRecorder(trace, Index(), dict(held))  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ CHECK_MODULES = (
     "bdia",
     "bdia_order",
     "cbdia",
+    "coq.theorems",
     "coupled_order",
     "definitions",
     "edict",
@@ -42,7 +43,7 @@ class CheckFailed(Exception):
 
 
 class Skipped(Exception):
-    """A check needs an extra that is not installed."""
+    """A check needs an extra, or a program, that is not installed."""
 
 
 @dataclass(frozen=True)
@@ -206,12 +207,13 @@ def _run(check: Check) -> tuple[str, str, float]:
 
 @dataclass(frozen=True)
 class MutantResult:
-    """What became of a planted error."""
+    """What became of a planted error; `skipped` where what the check needs is not installed."""
 
     ids: tuple[str, ...]
     mutant: str
     killed: bool
     how: str
+    skipped: bool = False
 
 
 def unique_checks(only: Iterable[str] | None = None) -> list[Check]:
@@ -227,6 +229,8 @@ def run_mutant(check: Check, name: str) -> MutantResult:
         check.run(**{key: make() for key, make in check.mutants[name].items()})
     except (CheckFailed, NotInvertibleError) as error:
         return MutantResult(check.ids, name, True, str(error))
+    except Skipped as error:
+        return MutantResult(check.ids, name, False, f"skipped: {error}", skipped=True)
     except Exception as error:  # noqa: BLE001  a mutant that breaks the check is not noticed by it
         return MutantResult(check.ids, name, False, f"broke: {type(error).__name__}: {error}")
     return MutantResult(check.ids, name, False, "not noticed")

@@ -91,18 +91,22 @@ def _mutants(only: Sequence[str] | None, *, as_json: bool) -> int:
             found.append(ledger.run_mutant(check, name))
             bar.update(task, advance=1)
     if as_json:
-        listed = [{"claims": list(r.ids), "mutant": r.mutant, "killed": r.killed, "how": r.how} for r in found]
+        listed = [
+            {"claims": list(r.ids), "mutant": r.mutant, "killed": r.killed, "skipped": r.skipped, "how": r.how}
+            for r in found
+        ]
         typer.echo(as_text({"mutants": listed}))
     else:
         rows = table("check", "mutant", "killed", "how")
         for r in found:
-            rows.add_row(", ".join(r.ids), r.mutant, "yes" if r.killed else "[bold red]NO[/]", plain(r.how))
+            killed = "yes" if r.killed else "skipped" if r.skipped else "[bold red]NO[/]"
+            rows.add_row(", ".join(r.ids), r.mutant, killed, plain(r.how))
         screen = console()
         screen.print(rows)
-        screen.print(
-            f"{sum(r.killed for r in found)} of {len(found)} mutants killed" if found else "no check, so no mutants"
-        )
-    return int(not all(r.killed for r in found))
+        skipped = f", {n} skipped" if (n := sum(r.skipped for r in found)) else ""
+        killed = f"{sum(r.killed for r in found)} of {len(found)} mutants killed{skipped}"
+        screen.print(killed if found else "no check, so no mutants")
+    return int(not all(r.killed or r.skipped for r in found))
 
 
 def _real_input(decided: Sequence[Decided]) -> Digits | None:
