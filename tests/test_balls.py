@@ -248,6 +248,18 @@ def test_bad_input_of_a_certified_flow(change, message):
         problems.certified_flow(**arguments, prec=53)
 
 
+def test_a_state_of_balls_is_saved_with_every_bit(tmp_path):
+    schedule, ends = SCHEDULES["vp_linear"]
+    grid = grids.uniform(schedule, 4, space=BALLS, **ends)
+    left = solve(BDIA(), LAW.model(schedule), grid, state(BALLS, Fraction(1, 3))).state
+    left.save(tmp_path / "state.npz")
+    read = type(left).load(tmp_path / "state.npz")
+    for name, balls in left.registers.items():
+        for old, new in zip(balls, read.registers[name], strict=True):
+            assert old.mid().man_exp() == new.mid().man_exp() and old.rad().man_exp() == new.rad().man_exp()
+    assert invert(BDIA(), LAW.model(schedule), grid, read).z[0].contains(BALLS.number(Fraction(1, 3)))
+
+
 def test_what_the_radii_leave_open_is_an_error():
     third = spaces.Balls(64).number(Fraction(1, 3))
     assert third * 3 == 1 and third - third == 0  # rational values are kept, so these are certain

@@ -13,7 +13,9 @@ import numpy as np
 
 from bdia_numerics.spaces.base import GenericArithmetic, Scalar, lift, register
 from bdia_numerics.spaces.mean_value import MeanValue
+from bdia_numerics.spaces.memory import register_reader
 
+_WORD = "balls"
 MISSING = "python-flint is not installed: pip install 'bdia_numerics[balls]'"
 
 
@@ -151,9 +153,31 @@ class Balls(GenericArithmetic):
         """Say whether no element is NaN, and no ball reaches infinity."""
         return all(bool(v.is_finite()) for v in np.ravel(np.asarray(value, dtype=object)) if hasattr(v, "is_finite"))
 
+    def stored(self, value: Any) -> tuple[np.ndarray[Any, Any], str]:
+        """Return balls as text, mantissas and exponents of midpoint and radius; TypeError for values with derivatives."""
+        if any(isinstance(x, MeanValue) for x in np.ravel(value)):
+            raise TypeError("a state with derivatives has no file form: save balls")
+        text = np.frompyfunc(_text, 1, 1)(np.asarray(value, dtype=object))
+        return np.asarray(text, dtype=str), f"{_WORD}:{max(x.mid().bits() for x in np.ravel(value))}"
+
     exp, expm1, sinh, asinh, sin, cos = map(_function, ("exp", "expm1", "sinh", "asinh", "sin", "cos"))
     log, log1p = _function("log", partial=True), _function("log1p", partial=True)
     sqrt, acos = _function("sqrt", partial=True), _function("acos", partial=True)
+
+
+def _text(x: Any) -> str:
+    return " ".join(str(int(n)) for part in (x.mid(), x.rad()) for n in part.man_exp())
+
+
+def _read(array: np.ndarray[Any, Any], bits: str) -> Any:
+    balls = _ball()
+
+    def one(text: str) -> Any:
+        numbers = list(map(int, text.split()))
+        return balls.ball(_flint().arb(tuple(numbers[:2]), tuple(numbers[2:])))
+
+    with Balls(int(bits) + 2).working():
+        return np.frompyfunc(one, 1, 1)(array.astype(object))
 
 
 def _accepts(x: object) -> bool:
@@ -161,4 +185,5 @@ def _accepts(x: object) -> bool:
     return isinstance(x, MeanValue) or (flint is not None and isinstance(x, flint.arb))
 
 
+register_reader(_WORD, _read)
 register(_accepts, lambda x: Balls(_flint().ctx.prec))
