@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bdia_numerics import analysis, grids, inversion, models, problems, program, schedules, spaces
+from bdia_numerics.analysis import Datasheet, datasheet
 from bdia_numerics.fitting import fit
 from bdia_numerics.integrate import RoundTrip, Solution, Status, encode, invert, round_trip, solve
 from bdia_numerics.program import NotInvertibleError, inverse_latex, invertibility, step_latex
@@ -67,6 +68,7 @@ __all__ = [
     "DPMSolver",
     "DPMSolverMultistep",
     "DPMSolverPP",
+    "Datasheet",
     "Euler",
     "FireFlow",
     "Heun",
@@ -83,6 +85,7 @@ __all__ = [
     "Status",
     "StormerVerlet",
     "analysis",
+    "datasheet",
     "encode",
     "fit",
     "grids",

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from bdia_numerics.program import Solver, parameters, structure
+from bdia_numerics.program import Solver, structure
 from bdia_numerics.solvers import find
 
 
@@ -37,7 +37,8 @@ def solver(text: str, **values: Any) -> Solver:
             raise ValueError(f"solver={text!r} names an instance, which has its parameters: name the class to set them")
         structure(made)
         return made  # type: ignore[no-any-return]
-    known = parameters(_default(made, text))
+    fields: Any = getattr(_default(made, text), "__dataclass_fields__", {})
+    known = [key for key, field in fields.items() if field.init]
     for key in given:
         if key not in known:
             raise ValueError(f"{key} is no parameter of {made.__name__}, which takes {', '.join(known) or 'none'}")

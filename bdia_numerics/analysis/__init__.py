@@ -11,6 +11,7 @@ from bdia_numerics.analysis.amplification import (
 )
 from bdia_numerics.analysis.budget import ErrorBudget, error_budget
 from bdia_numerics.analysis.characteristic import characteristic_polynomial, stability_polynomial
+from bdia_numerics.analysis.datasheet import Datasheet, Proved, datasheet
 from bdia_numerics.analysis.enclosures import Comparison, ErrorEnclosure, Witness, certify_better, enclose_error
 from bdia_numerics.analysis.errors import GlobalError, LocalErrors, global_error, local_truncation_error
 from bdia_numerics.analysis.families import GridFamily
@@ -37,6 +38,7 @@ __all__ = [
     "BestGamma",
     "Comparison",
     "Cost",
+    "Datasheet",
     "ErrorBudget",
     "ErrorEnclosure",
     "Finding",
@@ -46,6 +48,7 @@ __all__ = [
     "Level",
     "LocalErrors",
     "ObservedOrder",
+    "Proved",
     "Requirement",
     "RoundTripError",
     "StabilityInterval",
@@ -62,6 +65,7 @@ __all__ = [
     "best_gamma",
     "certify_better",
     "characteristic_polynomial",
+    "datasheet",
     "enclose_error",
     "error_budget",
     "gaussian_jacobian",

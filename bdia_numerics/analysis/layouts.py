@@ -58,6 +58,7 @@ class Layout:
 
     def place(self, time: Any) -> Series:
         """Return s - s_i, or t - t_i, at a time."""
+        time = plain(time)
         if time not in self.places:
             self.places[time] = self._between(time) if isinstance(time, Between) else self._place(time)
         return self.places[time]
@@ -98,6 +99,7 @@ class Layout:
 
     def point(self, time: Any) -> Point:
         """Return a time with its noise level."""
+        time = plain(time)
         x = self.place(time)
         if self.in_time:
             alpha, sigma = self._taylor("a", x), self._taylor("b", x)
@@ -133,6 +135,13 @@ class _Level(tuple[Any, ...]):
         if k == 0 and value is None:
             raise NeedsTime("t")
         return value
+
+
+def plain(time: Any) -> Any:
+    """Return a time with ordinary ints as indices, which can be compared."""
+    if isinstance(time, Between):
+        return Between(int(time.i), int(time.j), time.theta, time.variable)
+    return int(time)
 
 
 def alpha_name(time: Any) -> str:

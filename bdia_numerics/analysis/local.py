@@ -35,12 +35,30 @@ class SeriesRecorder(Recorder):
             raise NeedsTime(what)
 
 
+class _Index(int):
+    """The index of the slot: it may be moved, and not be looked at, so that what is found holds in every slot."""
+
+    def __add__(self, k: int) -> _Index:
+        return _Index(int(self) + int(k))
+
+    __radd__ = __add__
+
+    def __sub__(self, k: int) -> _Index:
+        return _Index(int(self) - int(k))
+
+    def _refuse(self, *_: object) -> Any:
+        raise TypeError("the step depends on its index i: what is proved of one slot would not hold for all")
+
+    __mod__ = __floordiv__ = __truediv__ = __mul__ = __rmul__ = __rtruediv__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __pow__ = __rsub__ = _refuse
+
+
 def recorded(solver: Solver, layout: Layout) -> Run:
     """Record the step from t_0 to t_{-1} of a layout, as a run of one slot."""
     shape = structure(solver)
     trace = Trace(cast(Any, layout), "velocity" if layout.in_time else "eps")
     inputs = {n: Held(trace.new(f"{n} at {lag}"), lag) for n, lag in zip(shape.registers, shape.lags, strict=True)}
-    s = SeriesRecorder(trace, 0, dict(inputs), solver=solver)
+    s = SeriesRecorder(trace, _Index(0), dict(inputs), solver=solver)
     solver.step(s)
     return Run(trace, inputs, (Segment(0, -1, inputs, tuple(s.ops), dict(s.held)),), dict(s.held))
 

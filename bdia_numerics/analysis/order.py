@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -123,7 +124,8 @@ class SymbolicOrder:
         """The leading term in LaTeX."""
         import sympy
 
-        return str(sympy.latex(self.leading_term))
+        names = {s: re.sub(r"^(alpha|gamma|kappa)", r"\\\1", str(s)) for s in self.leading_term.free_symbols}
+        return str(sympy.latex(self.leading_term, symbol_names=names))
 
 
 def symbolic_order(solver: Solver) -> SymbolicOrder:
@@ -207,7 +209,7 @@ def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
     simple = uniform.modes.multiplicity == 1
     constant = principal[first].as_expr() if first in principal else sympy.Integer(0)
     ratio = 2 * constant if order == 1 else 0
-    comparable = simple and not uniform.layout.in_time and (order > 1 or set(principal) == {first})
+    comparable = simple and not uniform.layout.in_time and (order > 1 or (order == 1 and set(principal) == {first}))
     variables = ("z", "t") if uniform.layout.in_time else ("y", "s")
 
     def written(terms: Mapping[Element, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bdia_numerics.cli.converge import converge
+from bdia_numerics.cli.datasheet import show_datasheet
 from bdia_numerics.cli.lint import lint
 from bdia_numerics.cli.map import gamma_map
 from bdia_numerics.cli.roundtrip import roundtrip
@@ -34,6 +35,7 @@ app.command()(converge)
 app.command("work-precision")(work_precision)
 app.command("map")(gamma_map)
 app.command()(unet)
+app.command("datasheet")(show_datasheet)
 
 
 def main() -> None:

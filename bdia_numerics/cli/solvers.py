@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from typing import Annotated, Any
 
 import typer
 
+from bdia_numerics.analysis.datasheet import documented
 from bdia_numerics.cli.show import as_text, console, plain, table
 
 
@@ -56,13 +55,6 @@ def row(name: str, make: Any) -> dict[str, Any]:
         "bit_exact": _bit_exact(solver) if verdict.invertible else "no",
         "source": documented(make, "Source"),
     }
-
-
-def documented(make: Any, field: str) -> str:
-    """Return a field of a solver's docstring, with its continued lines."""
-    text = inspect.getdoc(make) or ""
-    match = re.search(rf"^{field} {{2,}}(.*(?:\n {{6,}}.*)*)", text, flags=re.MULTILINE)
-    return " ".join(match[1].split()) if match else ""
 
 
 def _bit_exact(solver: Any) -> str:
