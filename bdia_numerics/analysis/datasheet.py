@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from bdia_numerics.analysis.characteristic import characteristic_polynomial
 from bdia_numerics.analysis.order import SymbolicOrder, symbolic_order
 from bdia_numerics.analysis.stability_interval import StabilityInterval, stability_interval
+from bdia_numerics.analysis.wording import equations, orders, quotient, terms_text
 from bdia_numerics.analysis.zero_stability import ZeroStability, written, zero_stability
 from bdia_numerics.program import (
     Invertibility,
@@ -59,35 +60,35 @@ class Proved:
         order = self.order
         if order is not None:
             y, s = order.variables
-            yield "order", _orders(order)
-            yield "local error", "; ".join(f"{_terms(terms)} in {name}" for name, terms in order.local.items())
+            yield "order", orders(order)
+            yield "local error", "; ".join(f"{terms_text(terms)} in {name}" for name, terms in order.local.items())
             if set(order.local) == {order.output}:
-                yield "next local order where", _equations(order.local_condition)
-            yield "error a step adds", _terms(order.principal, lambda name: f"h^{order.order_uniform + 1} {name}")
-            yield "next order, equal steps", _equations(order.condition)
+                yield "next local order where", equations(order.local_condition)
+            yield "error a step adds", terms_text(order.principal, lambda name: f"h^{order.order_uniform + 1} {name}")
+            yield "next order, equal steps", equations(order.condition)
             if order.ddim_ratio is not None:
                 yield (
                     "error over DDIM's",
-                    _wrapped(order.ddim_ratio) + (" (a higher order)" if order.ddim_ratio == 0 else ""),
+                    quotient(order.ddim_ratio) + (" (a higher order)" if order.ddim_ratio == 0 else ""),
                 )
             power = order.order_uniform + 1
             yield (
                 "error constant",
-                f"{_wrapped(order.error_constant)} (times {y}^({power}) h^{power}, in {s}; of DDIM 1/2)",
+                f"{quotient(order.error_constant)} (times {y}^({power}) h^{power}, in {s}; of DDIM 1/2)",
             )
         for label, polynomial, verdict in (
             ("sampling", self.polynomial, self.zero_stability),
             ("inverting", self.inverse_polynomial, self.inverse_zero_stability),
         ):
             if polynomial is not None:
-                yield f"polynomial, {label}", _wrapped(polynomial)
+                yield f"polynomial, {label}", quotient(polynomial)
             if verdict is not None:
                 yield f"stability, {label}", str(verdict)
         for label, interval in (("real", self.real_interval), ("imaginary", self.imaginary_interval)):
             if interval is not None:
                 where = "" if interval.valid in (True, _true()) else f" for {written(interval.valid)}"
                 ends = (
-                    f"0 < -h J < {_wrapped(interval.length)}"
+                    f"0 < -h J < {quotient(interval.length)}"
                     if label == "real"
                     else f"|h J| < {interval.length}, h J imaginary"
                 )
@@ -266,50 +267,6 @@ def _plain_order(order: SymbolicOrder) -> dict[str, Any]:
         "local_condition": [str(e.lhs) for e in order.local_condition],
         "latex": order.latex,
     }
-
-
-def _orders(order: SymbolicOrder) -> str:
-    text = f"{order.order_smooth} on smooth grids, {order.order_rough} where the step ratios are bounded"
-    if order.order_uniform > order.order_smooth:
-        text += f", {order.order_uniform} on equal steps in {order.variables[1]}"
-    if order.bounded_products:
-        text += " and the products of its matrices, too"
-    if order.order_with_start < order.order_smooth:
-        text += f"; {order.order_with_start} with its own start"
-    if order.zero_stable is False:
-        text += "; of consistency only, since it is not zero-stable"
-    return text
-
-
-def _terms(terms: Mapping[str, Any], name: Callable[[str], str] = str) -> str:
-    return " + ".join(f"{_factor(c)} {name(element)}" for element, c in terms.items())
-
-
-def _factor(c: Any) -> str:
-    text = _wrapped(c)
-    return f"({text})" if " " in text or text.startswith("-") else text
-
-
-def _wrapped(c: Any) -> str:
-    """Return a coefficient as text, as a quotient, and without a minus sign before a difference."""
-    import sympy
-
-    top, bottom = sympy.fraction(sympy.factor(c))
-    number, rest = top.as_coeff_Mul()
-    some = [] if rest == 1 else list(sympy.Mul.make_args(rest))
-    last = max((k for k, f in enumerate(some) if isinstance(f, sympy.Add)), default=None)
-    if number < 0 and last is not None:
-        number, some[last] = -number, sympy.expand(-some[last])
-    if number != 1 or not some:
-        some.insert(0, number)
-    several = len(some) > 1 or bottom != 1
-    text = "*".join(f"({f})" if isinstance(f, sympy.Add) and several else str(f) for f in some).replace("-1*", "-")
-    below = str(bottom) if bottom.is_Symbol or bottom.is_Integer else f"({bottom})"
-    return text if bottom == 1 else f"{text}/{below}"
-
-
-def _equations(equations: tuple[Any, ...]) -> str:
-    return " and ".join(f"{e.lhs} = 0" for e in equations) or "never"
 
 
 def _text(x: Any) -> str | None:
