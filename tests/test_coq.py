@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import random
 import re
+import tomllib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,13 @@ def test_the_project_file_lists_every_file_after_those_it_requires():
     development = Development({**sources(), GENERATED: steps()})
     for k, name in enumerate(names):
         assert set(development.needs(name)) <= set(names[: k + 1])
+
+
+def test_the_wheel_takes_every_file_along():
+    text = (FOLDER.parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+    taken = tomllib.loads(text)["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    inside = "bdia_numerics/claims/coq/development"
+    assert taken == {f"proofs/coq/{path.name}": f"{inside}/{path.name}" for path in FILES}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
