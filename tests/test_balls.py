@@ -305,6 +305,13 @@ def test_models_of_another_prediction_and_other_systems():
         solve(BDIA(), LAW.model(schedule), grid.to(np.float64), state(BALLS, 1))
     with pytest.raises(TypeError, match=r"no exact flow on balls: use problems\.certified_flow"):
         LAWS["plane, full"].flow(state(BALLS, 1, 1), *grid.t[[4, 0]], schedule)
+    full, radial = (
+        problems.Gaussian([1.0, 0.0], [[0.5, 0.25], [0.25, 1.0]]),
+        problems.GaussianMixture([0.5, 0.5], [[0, 0], [0, 0]], [0.5, 1.0]),
+    )
+    for law, what in ((full, "no root"), (radial, "no distribution function of the radius")):
+        with pytest.raises(TypeError, match=rf"{what}.*use problems\.certified_flow"):
+            law.flow(state(BALLS, 1, 1), *grid.t[[4, 0]], schedule)
 
 
 def test_the_extra_is_named(monkeypatch):

@@ -80,6 +80,8 @@ def _stretch(variance: Any, begin: Times, end: Times, space: spaces.Space) -> An
 
 def root_vectors(cov: Array, space: spaces.Space) -> tuple[Array, Array]:
     """Return eigenvalues and eigenvectors for a root of a covariance matrix; TypeError in exact systems."""
+    if space.encloses:
+        raise TypeError(f"no root of a covariance matrix in {space.name}: use problems.certified_flow")
     if space.exact:
         raise TypeError(f"the square root of a covariance matrix is not rational: use MPMath, not {space.name}")
     return eigen(cov, space)
@@ -129,6 +131,8 @@ def digits_of(space: spaces.Space) -> spaces.MPMath:
         return space
     if isinstance(space, spaces.Numpy):
         return spaces.MPMath(_LONGDOUBLE_DIGITS)
+    if space.encloses:
+        raise TypeError(f"no distribution function of the radius in {space.name}: use problems.certified_flow")
     raise TypeError(f"the normal distribution function is not rational: use MPMath or float states, not {space.name}")
 
 
