@@ -1,8 +1,7 @@
-"""Multistep solvers against the paper's (29), (64), (65) and remark 4, and facts 10 and 15."""
+"""Multistep solvers against the paper's (64), (65) and remark 4, and fact 10."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -17,7 +16,6 @@ from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.program import NotInvertibleError, Slot, invertibility, structure
 from bdia_numerics.run import solve
 from bdia_numerics.solvers.bdia import BDIA
-from bdia_numerics.solvers.bdia2 import BDIA2
 from bdia_numerics.solvers.bdia_deis import BDIADEIS
 from bdia_numerics.solvers.bdia_dpm_solver_pp import BDIADPMSolverPP
 from bdia_numerics.solvers.bdia_plms import BDIAPLMS
@@ -29,7 +27,7 @@ from bdia_numerics.solvers.heun import Heun
 _STEPS = (40, 80, 160)
 
 
-def _errors(solver: Any, alternating: bool = False, start: Any = None) -> list[float]:
+def vp_errors(solver: Any, alternating: bool = False, start: Any = None) -> list[float]:
     """Return errors against the exact flow, from exact starts unless one is given: linear VP, t from 0.5 to 0.15."""
     schedule, z = schedules.vp_linear(), np.linspace(-2, 2, 5)[:, None]
     law = GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
@@ -45,12 +43,12 @@ def _errors(solver: Any, alternating: bool = False, start: Any = None) -> list[f
     return found
 
 
-def _order(errors: list[float]) -> float:
+def order_of(errors: list[float]) -> float:
     return float(np.log2(errors[-2] / errors[-1]))
 
 
-def _require_order(errors: list[float], order: int, what: str) -> None:
-    found = _order(errors)
+def require_order(errors: list[float], order: int, what: str) -> None:
+    found = order_of(errors)
     require(abs(found - order) < 0.25, f"{what}: order {found:.2f}, not {order}")
 
 
@@ -84,14 +82,17 @@ def obelm_is_bdia(solver: Any = OBELM) -> str:
     (e,) = p.eps(p.alpha(1) * z1, 1).terms
     require(sympy.cancel(got.coefficient(e) - (h + ratio * older)) == 0, "in y the weight of eps contains alpha")
     found = symbolic_order(solver())
-    require((found.order, found.order_rough, found.bounded_products) == (2, 2, True), f"orders {found}")
+    require(
+        (found.order, found.order_rough, found.bounded_products) == (2, 2, True),
+        f"orders {found.order_rough}, {found.order}",
+    )
     # On steps h, 2h the differences of y are multiplied by -4 and -1/4 in turn: they come back after two steps.
     responses = [_response(solver(), n) for n in (20, 40, 80)]
     require(responses[1] - responses[0] != 0, "a perturbed start does not grow")
     require(responses[2] - responses[1] == 2 * (responses[1] - responses[0]), f"the growth {responses} is not linear")
-    orders = [_errors(solver(), alternating=True, start=start) for start in (DDIM(), Heun())]
+    orders = [vp_errors(solver(), alternating=True, start=start) for start in (DDIM(), Heun())]
     for errors, order, name in zip(orders, (1, 2), ("DDIM", "Heun"), strict=True):
-        _require_order(errors, order, f"{name} start")
+        require_order(errors, order, f"{name} start")
     return (
         "proved: the two programs, run on symbols over two slots, agree coefficient by coefficient for any eps; in y "
         "the step is y_{i-1} "
@@ -103,8 +104,8 @@ def obelm_is_bdia(solver: Any = OBELM) -> str:
         "and the "
         f"response to a start perturbed by 1 grows linearly: {', '.join(map(str, responses))} after 20, 40 and 80 "
         f"steps, in "
-        f"fractions. Measured there on a mixture (40 to 160 steps): order {_order(orders[0]):.2f} with a DDIM start, "
-        f"{_order(orders[1]):.2f} with a Heun start."
+        f"fractions. Measured there on a mixture (40 to 160 steps): order {order_of(orders[0]):.2f} with a DDIM start, "
+        f"{order_of(orders[1]):.2f} with a Heun start."
     )
 
 
@@ -115,96 +116,6 @@ def _response(solver: Any, n: int) -> Fraction:
     grid = grids.from_values(s, [Fraction(1)] * (n + 1), s)
     zero, one = (np.array([Fraction(k)], dtype=object) for k in (0, 1))
     return solve(solver, lambda z, t: 0 * z, grid, zero, start=[one]).z[0]  # type: ignore[no-any-return]
-
-
-_BDIA2_MUTANTS = {
-    "sign of an increment flipped": {"solver": mutant(BDIA2, ("- g1 * delta", "+ g1 * delta"))},
-    "gammas exchanged": {"solver": mutant(BDIA2, ("-(1 - g2) *", "-(1 - g1) *"))},
-    "eps not interpolated": {"solver": mutant(BDIA2, ("(s.eps(z), s.eps(z_1))", "(s.eps(z), s.eps(z))"))},
-}
-
-
-@check("eq-29", verdict="misprint", mutants=_BDIA2_MUTANTS)
-def second_order_bdia(solver: Any = BDIA2) -> str:
-    """The program is (29), with the minus signs inside the braces."""
-    import sympy
-
-    p, (z3, z2, z1) = Formal(3), vectors("z_3", "z_2", "z_1")
-    g1, g2 = sympy.symbols("gamma_1 gamma_2")
-    got = p.step(solver(g1, g2), {"z_2": z3, "z_1": z2, "z": z1})["z"]
-    e1, e2 = p.eps(z1, 1), p.eps(z2, 2)
-
-    def delta(a: int, b: int, base: Any) -> Any:
-        weight = ((p.s(a) + p.s(b)) / 2 - p.s(1)) / (p.s(2) - p.s(1))
-        mean = (1 - weight) * e1 + weight * e2
-        return (p.alpha(b) / p.alpha(a) - 1) * base + p.alpha(b) * (p.s(b) - p.s(a)) * mean
-
-    older = -(1 - g2) * (z3 - z2) - g2 * delta(2, 3, z2)
-    newer = -(1 - g1) * (z2 - z1) - g1 * delta(1, 2, z1)
-    equal(got, z3 + older + newer + delta(1, 0, z1), "(29)")
-    return (
-        "the right form is proved: the program, run on symbols, equals (29) with increments that integrate the linear "
-        "interpolant of eps_i and eps_{i+1} in sigma/alpha exactly. Each added bracket approximates the integral "
-        "over its "
-        "slot, as -Delta(t_{k-1} -> t_k) and z_{k-1} - z_k both do, so the minus sign belongs inside the brace; as "
-        "printed "
-        "the braced term would be (2 gamma_k - 1) times the integral."
-    )
-
-
-@check(
-    "fact-15",
-    verdict="proved",
-    mutants={
-        **_BDIA2_MUTANTS,
-        "gamma_2 dropped": {"solver": mutant(BDIA2, ("- g2 * delta", "- delta"))},
-        "the larger root": {"rate": lambda: lambda a, root: 2 / (a + root)},
-    },
-)
-def second_order_bdia_properties(
-    solver: Any = BDIA2, rate: Callable[[Any, Any], Any] = lambda a, root: 2 / (a - root)
-) -> str:
-    """Polynomial, order, condition and growth of the inverse."""
-    import sympy
-
-    g1, g2 = sympy.symbols("gamma_1 gamma_2", positive=True)
-    x = sympy.Symbol("zeta")
-    s = sympy.symbols("s_0:4")
-    grid = grids.from_values(list(s), [sympy.Integer(1)] * 4, list(s))
-    z3, z2, z1 = vectors("z_3", "z_2", "z_1")
-    for_every_slot(solver(g1, g2))
-    after = solve(solver(g1, g2), lambda z, t: 0 * z, grid, z1, start={"z_2": z3, "z_1": z2, "z": z1}).z
-    weights = [after.coefficient(f"z_{k}") for k in (1, 2, 3)]
-    polynomial = x**3 - sum(c * x ** (2 - k) for k, c in enumerate(weights))
-    require(sympy.expand(polynomial - (x - 1) * (x**2 + g1 * x + g2)) == 0, f"the polynomial is {polynomial}")
-    require(str(invertibility(solver())) == "gamma2 != 0", f"condition {invertibility(solver())}")
-    backwards = sympy.cancel(polynomial.subs(x, 1 / x) * x**3 / -g2)
-    require(sympy.cancel(backwards - (x - 1) * (x**2 + g1 / g2 * x + 1 / g2)) == 0, f"backwards it is {backwards}")
-    root = sympy.Symbol("D", positive=True)  # sqrt(gamma_1^2 - 4 gamma_2), below gamma_1
-    found = rate(g1, root)
-    for end in (-found, -2 / (g1 + root)):
-        miss = sympy.cancel((end**2 + g1 / g2 * end + 1 / g2).subs(g2, (g1**2 - root**2) / 4))
-        require(miss == 0, f"{end} is no root of the inverse, but for {miss}")
-    difference = sympy.cancel((found - 2 / (g1 + root)) * (g1 - root) * (g1 + root))
-    require(difference == 4 * root, f"{found} is not the larger of the two")
-    orders = symbolic_order(solver(g1, g2))
-    require((orders.order_rough, orders.order, orders.local_condition != ()) == (2, 2, True), f"orders {orders}")
-    measured = _errors(solver(Fraction(1, 2), Fraction(7, 10)), alternating=True)
-    _require_order(measured, 2, "(1/2, 7/10) on alternating steps")
-    return (
-        "proved from the program: the polynomial (zeta-1)(zeta^2 + gamma_1 zeta + gamma_2); the condition gamma_2 != "
-        "0; and, "
-        "by Taylor expansion with free step ratios and alpha, local errors of third order for every gamma_1, gamma_2 "
-        "and no "
-        "more, so order 2 where the polynomial is stable. The roots of the inverse are 1 and those of zeta^2 + "
-        "(gamma_1/gamma_2) zeta + "
-        "1/gamma_2: for gamma_1^2 < 4 gamma_2 a conjugate pair with the product 1/gamma_2, so of modulus "
-        "gamma_2^(-1/2) a step, N-2 "
-        "steps; else both are real, and the larger in modulus is 2/(gamma_1 - sqrt(gamma_1^2 - 4 gamma_2)). "
-        "Cross-check: on a mixture "
-        f"with exact starts and steps h, 2h, (1/2, 7/10) has order {_order(measured):.2f}. Three starting states go "
-        f"in, and (29) names none."
-    )
 
 
 @check(
@@ -261,12 +172,12 @@ def bdia_dpm_solver_pp(solver: Any = BDIADPMSolverPP) -> str:
 @check("remark-4", verdict="measured", mutants=_BDIA_PLUS_MUTANTS)
 def bdia_in_multistep_solvers(solver: Any = BDIADPMSolverPP) -> str:
     """Order, error constant and verdict of the three families."""
-    ddim, lines = np.array(_errors(DDIM())), []
+    ddim, lines = np.array(vp_errors(DDIM())), []
     for name, make in (("BDIA-DPM-Solver++", solver), ("BDIA-PLMS", BDIAPLMS), ("BDIA-DEIS", _bdia_deis)):
         require(not invertibility(make(Fraction(1, 2))).invertible, f"{name} should not be invertible")
         for gamma in (Fraction(1, 2), Fraction(1)):
-            errors = _errors(make(gamma))
-            _require_order(errors, 1, f"{name}, gamma {gamma}")
+            errors = vp_errors(make(gamma))
+            require_order(errors, 1, f"{name}, gamma {gamma}")
             ratio = np.array(errors) / ddim
             limit = 2 * ratio[-1] - ratio[-2]
             require(abs(limit - gamma / (1 + gamma)) < 0.01, f"{name}, gamma {gamma}: {limit:.3f} of DDIM's error")

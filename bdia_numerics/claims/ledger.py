@@ -32,6 +32,7 @@ CHECK_MODULES = (
     "propositions",
     "remarks",
     "runge_kutta",
+    "second_order",
     "stability",
     "starts",
     "symplectic",

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import grids, schedules
-from bdia_numerics.analysis import amplification, gaussian_jacobian
+from bdia_numerics.analysis import amplification, gaussian_jacobian, stability_interval, zero_stability
 from bdia_numerics.claims.formal import Formal, for_every_slot, symbols, vectors
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.grids import Grid
-from bdia_numerics.run import invert, solve
+from bdia_numerics.run import solve
 from bdia_numerics.solvers import BDIA
-from bdia_numerics.state import State, identity
 
 _MUTANTS = {
     "sign of the backward increment flipped": {"solver": mutant(BDIA, ("- g * backward", "+ g * backward"))},
@@ -47,14 +46,6 @@ def _linear(grid: Grid, J: Any) -> Callable[[Any, Any], Any]:
     return lambda z, t: J / grid.alpha[times.index(t)] * z
 
 
-def backward_weights(solver: Any, grid: Grid) -> tuple[Any, Any]:
-    """Return the weights of z_{i-1} and z_i in z_{i+1} by the derived inverse, with eps = 0."""
-    z1, z0 = vectors("z_1", "z_0")
-    state = State(identity(solver), grid.root, {"z_prev": z1, "z": z0}, {"z_prev": 1, "z": 0})
-    after = invert(solver, lambda z, t: 0 * z, grid, state).z
-    return after.coefficient("z_0"), after.coefficient("z_1")
-
-
 def growth(g: float, n: int, alpha: Any, integral: float) -> float:
     """Return the response of z_N to z_0 in the inverse: gamma^-(N-1) (alpha_1/alpha_{N-1}) exp(-integral of J)/(1+gamma)."""
     sign = (-1) ** n
@@ -71,19 +62,21 @@ def growth(g: float, n: int, alpha: Any, integral: float) -> float:
         "J with the other sign": {"predicted": mutant(growth, ("np.exp(-integral)", "np.exp(integral)"))},
     },
 )
-def zero_stability(solver: Any = BDIA, predicted: Callable[..., float] = growth) -> str:
+def both_ways(solver: Any = BDIA, predicted: Callable[..., float] = growth) -> str:
     """Both characteristic polynomials from the program; the growth of the inverse for gamma < 1 and at gamma = 1."""
     import sympy
 
     (g,), zeta = symbols("gamma"), sympy.Symbol("zeta")
     for_every_slot(solver(g))
-    grid = _even(2, sympy.Symbol("h", positive=True))
-    older, newer = weights(solver(g), grid, 0)
-    sampling = sympy.factor(zeta**2 - newer * zeta - older)
-    require(sympy.expand(sampling - (zeta - 1) * (zeta + g)) == 0, f"the polynomial of sampling is {sampling}")
-    older, newer = backward_weights(solver(g), grid)
-    inverse = zeta**2 - newer * zeta - older
-    require(sympy.cancel(inverse - (zeta - 1) * (zeta + 1 / g)) == 0, f"that of the inverse is {inverse}")
+    cases = {"sample": ((zeta - 1) * (zeta + g), (0, 0.5, 1)), "invert": ((zeta - 1) * (zeta + 1 / g), (1, 2))}
+    for direction, (polynomial, stable) in cases.items():
+        found = zero_stability(solver(g), direction)
+        require(
+            sympy.cancel(found.polynomial - polynomial) == 0, f"the polynomial of {direction} is {found.polynomial}"
+        )
+        for value in (0, 0.5, 1, 2):
+            holds = bool(found.condition.subs(g, sympy.nsimplify(value)))
+            require(holds == (value in stable), f"{direction}: zero-stable at gamma = {value}: {holds}")
     _differences(solver, g)
     lines = []
     for name, make in _grids().items():
@@ -156,6 +149,8 @@ def real_stability(
     for_every_slot(solver(g))
     older, newer = weights(solver(g), _even(2, h), J)
     _interval(older, newer, g, -h * J)
+    length = stability_interval(solver(g)).length
+    require(sympy.cancel(length - 2 * (1 - g) / (1 + g)) == 0, f"the library's interval has the length {length}")
     p, (y2, y1) = Formal(2), vectors("y_2", "y_1")
     after = p.step(solver(g), {"z_prev": p.alpha(2) * y2, "z": p.alpha(1) * y1})["z"] / p.alpha(0)
     eff, steps = effective(p, g), (p.s(0) - p.s(1), p.s(1) - p.s(2))

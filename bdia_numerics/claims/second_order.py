@@ -1,0 +1,118 @@
+"""Second-order BDIA: eq. (29) and fact 15."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import product
+from typing import Any
+
+from bdia_numerics import grids
+from bdia_numerics.analysis import symbolic_order, zero_stability
+from bdia_numerics.claims.equivalences import order_of, require_order, vp_errors
+from bdia_numerics.claims.formal import Formal, equal, for_every_slot, vectors
+from bdia_numerics.claims.ledger import check, require
+from bdia_numerics.claims.mutants import mutant
+from bdia_numerics.program import invertibility
+from bdia_numerics.run import solve
+from bdia_numerics.solvers import BDIA2
+
+_BDIA2_MUTANTS = {
+    "sign of an increment flipped": {"solver": mutant(BDIA2, ("- g1 * delta", "+ g1 * delta"))},
+    "gammas exchanged": {"solver": mutant(BDIA2, ("-(1 - g2) *", "-(1 - g1) *"))},
+    "eps not interpolated": {"solver": mutant(BDIA2, ("(s.eps(z), s.eps(z_1))", "(s.eps(z), s.eps(z))"))},
+}
+
+
+@check("eq-29", verdict="misprint", mutants=_BDIA2_MUTANTS)
+def second_order_bdia(solver: Any = BDIA2) -> str:
+    """The program is (29), with the minus signs inside the braces."""
+    import sympy
+
+    p, (z3, z2, z1) = Formal(3), vectors("z_3", "z_2", "z_1")
+    g1, g2 = sympy.symbols("gamma_1 gamma_2")
+    got = p.step(solver(g1, g2), {"z_2": z3, "z_1": z2, "z": z1})["z"]
+    e1, e2 = p.eps(z1, 1), p.eps(z2, 2)
+
+    def delta(a: int, b: int, base: Any) -> Any:
+        weight = ((p.s(a) + p.s(b)) / 2 - p.s(1)) / (p.s(2) - p.s(1))
+        mean = (1 - weight) * e1 + weight * e2
+        return (p.alpha(b) / p.alpha(a) - 1) * base + p.alpha(b) * (p.s(b) - p.s(a)) * mean
+
+    older = -(1 - g2) * (z3 - z2) - g2 * delta(2, 3, z2)
+    newer = -(1 - g1) * (z2 - z1) - g1 * delta(1, 2, z1)
+    equal(got, z3 + older + newer + delta(1, 0, z1), "(29)")
+    return (
+        "the right form is proved: the program, run on symbols, equals (29) with increments that integrate the linear "
+        "interpolant of eps_i and eps_{i+1} in sigma/alpha exactly. Each added bracket approximates the integral "
+        "over its "
+        "slot, as -Delta(t_{k-1} -> t_k) and z_{k-1} - z_k both do, so the minus sign belongs inside the brace; as "
+        "printed "
+        "the braced term would be (2 gamma_k - 1) times the integral."
+    )
+
+
+@check(
+    "fact-15",
+    verdict="proved",
+    mutants={
+        **_BDIA2_MUTANTS,
+        "gamma_2 dropped": {"solver": mutant(BDIA2, ("- g2 * delta", "- delta"))},
+        "the larger root": {"rate": lambda: lambda a, root: 2 / (a + root)},
+    },
+)
+def second_order_bdia_properties(
+    solver: Any = BDIA2, rate: Callable[[Any, Any], Any] = lambda a, root: 2 / (a - root)
+) -> str:
+    """Polynomial, order, condition and growth of the inverse."""
+    import sympy
+
+    g1, g2 = sympy.symbols("gamma_1 gamma_2", positive=True)
+    x = sympy.Symbol("zeta")
+    s = sympy.symbols("s_0:4")
+    grid = grids.from_values(list(s), [sympy.Integer(1)] * 4, list(s))
+    z3, z2, z1 = vectors("z_3", "z_2", "z_1")
+    for_every_slot(solver(g1, g2))
+    after = solve(solver(g1, g2), lambda z, t: 0 * z, grid, z1, start={"z_2": z3, "z_1": z2, "z": z1}).z
+    weights = [after.coefficient(f"z_{k}") for k in (1, 2, 3)]
+    polynomial = x**3 - sum(c * x ** (2 - k) for k, c in enumerate(weights))
+    require(sympy.expand(polynomial - (x - 1) * (x**2 + g1 * x + g2)) == 0, f"the polynomial is {polynomial}")
+    require(str(invertibility(solver())) == "gamma2 != 0", f"condition {invertibility(solver())}")
+    backwards = sympy.cancel(polynomial.subs(x, 1 / x) * x**3 / -g2)
+    require(sympy.cancel(backwards - (x - 1) * (x**2 + g1 / g2 * x + 1 / g2)) == 0, f"backwards it is {backwards}")
+    root = sympy.Symbol("D", positive=True)  # sqrt(gamma_1^2 - 4 gamma_2), below gamma_1
+    found = rate(g1, root)
+    for end in (-found, -2 / (g1 + root)):
+        miss = sympy.cancel((end**2 + g1 / g2 * end + 1 / g2).subs(g2, (g1**2 - root**2) / 4))
+        require(miss == 0, f"{end} is no root of the inverse, but for {miss}")
+    difference = sympy.cancel((found - 2 / (g1 + root)) * (g1 - root) * (g1 + root))
+    require(difference == 4 * root, f"{found} is not the larger of the two")
+    region = zero_stability(solver(g1, g2))
+    for at in product((0, 1), repeat=2):
+        require(zero_stability(solver(*at)).stable, f"not zero-stable at {at}")
+    inside = sympy.And(g1 < 1 + g2, g2 < 1)  # the rest of Schur-Cohn's conditions holds for positive gammas
+    for point in ((0.9, 0.2), (1.4, 0.3), (0.5, 1.1)):
+        place = dict(zip((g1, g2), map(sympy.nsimplify, point), strict=True))
+        require(bool(region.condition.subs(place)) == bool(inside.subs(place)), f"the region is wrong at {point}")
+    orders = symbolic_order(solver(g1, g2))
+    require(
+        (orders.order_rough, orders.order, orders.local_condition != ()) == (2, 2, True),
+        f"orders {orders.order_rough}, {orders.order}",
+    )
+    measured = vp_errors(solver(Fraction(1, 2), Fraction(7, 10)), alternating=True)
+    require_order(measured, 2, "(1/2, 7/10) on alternating steps")
+    return (
+        "proved from the program: the polynomial (zeta-1)(zeta^2 + gamma_1 zeta + gamma_2); the condition gamma_2 != "
+        "0; and, "
+        "by Taylor expansion with free step ratios and alpha, local errors of third order for every gamma_1, gamma_2 "
+        "and no "
+        "more, so order 2, as the polynomial is stable for all gammas in [0, 1]. The roots of the inverse are 1 and "
+        "those of zeta^2 + "
+        "(gamma_1/gamma_2) zeta + "
+        "1/gamma_2: for gamma_1^2 < 4 gamma_2 a conjugate pair with the product 1/gamma_2, so of modulus "
+        "gamma_2^(-1/2) a step, N-2 "
+        "steps; else both are real, and the larger in modulus is 2/(gamma_1 - sqrt(gamma_1^2 - 4 gamma_2)). "
+        "Cross-check: on a mixture "
+        f"with exact starts and steps h, 2h, (1/2, 7/10) has order {order_of(measured):.2f}. Three starting states go "
+        f"in, and (29) names none."
+    )
