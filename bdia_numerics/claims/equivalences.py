@@ -44,10 +44,12 @@ def vp_errors(solver: Any, alternating: bool = False, start: Any = None) -> list
 
 
 def order_of(errors: list[float]) -> float:
+    """Return the slope between the last two numbers of steps."""
     return float(np.log2(errors[-2] / errors[-1]))
 
 
 def require_order(errors: list[float], order: int, what: str) -> None:
+    """Require the slope to lie around an order, 1/4 to both sides."""
     found = order_of(errors)
     require(abs(found - order) < 0.25, f"{what}: order {found:.2f}, not {order}")
 
