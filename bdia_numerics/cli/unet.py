@@ -16,7 +16,7 @@ def unet(
     path: Annotated[
         str | None,
         typer.Argument(
-            help="A diffusers folder, a hub name or an EDM pickle; the shipped network of MNIST digits by default."
+            help="A diffusers folder, a hub name, an EDM pickle or galaxy:NAME; the shipped network of MNIST digits by default."
         ),
     ] = None,
     solver: Annotated[str, typer.Option(help="A solver of `bdia list`, with parameters: bdia:gamma=9/10.")] = "BDIA",
@@ -106,7 +106,12 @@ def _run(
     if count < 1 or fine < 0:
         raise ValueError(f"--count={count} --fine={fine}: pass at least one image, and no negative number of slots")
     chosen, kind = spec.solver(name), dtype_named(dtype)
-    loaded = load(path, trust_pickle=trust_pickle, device=device, dtype=kind)
+    if path is not None and path.startswith("galaxy:"):
+        from bdia_numerics.torch.galaxies import load_galaxy
+
+        loaded = load_galaxy(path.partition(":")[2]).to(device, kind)
+    else:
+        loaded = load(path, trust_pickle=trust_pickle, device=device, dtype=kind)
     if loaded.shape is None:
         raise ValueError(f"path={path!r}: the network's configuration says no size of its images (sample_size)")
     grid = loaded.grid(steps, spacing)

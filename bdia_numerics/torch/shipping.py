@@ -15,7 +15,7 @@ from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.torch import features, mnist
 from bdia_numerics.torch.files import CLASSIFIER, UNET
 from bdia_numerics.torch.loading import Loaded, load
-from bdia_numerics.torch.networks import mnist_unet
+from bdia_numerics.torch.networks import NULL, Classifier, mnist_unet
 from bdia_numerics.torch.sampling import noise
 from bdia_numerics.torch.training import CHECKPOINT
 
@@ -73,3 +73,27 @@ def measured(data: Path, *, count: int = 2000, steps: int = 20, seed: int = 0) -
             "read_as_label": features.verdicts(made, labels) / count,
         }
     return found
+
+
+def card(folder: Path, found: dict[str, Any]) -> str:
+    """Return the model card, in Markdown, from a training folder and what `measured` found."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    kept = torch.load(folder / CHECKPOINT, weights_only=True)
+    config, curve = kept["config"], kept["losses"]
+    page = Environment(loader=PackageLoader("bdia_numerics"), undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701  Markdown
+    return page.get_template("model-card.md.j2").render(
+        parameters=f"{sum(p.numel() for p in mnist_unet().parameters()):,}",
+        classifier_parameters=f"{sum(p.numel() for p in Classifier().parameters()):,}",
+        null=NULL,
+        steps=len(curve),
+        planned=config["steps"],
+        batch=config["batch"],
+        rate=config["learning_rate"],
+        drop=config["drop"],
+        seed=config["seed"],
+        average=config["average"],
+        size=f"{sum(path.stat().st_size for path in UNET.glob('*.safetensors')) / 1e6:.1f}",
+        loss=float(curve[-500:].mean()),
+        measured=found,
+    )
