@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sympy
 
-from bdia_numerics import grids, models, schedules, spaces
+from bdia_numerics import Heun, grids, models, problems, schedules, solve, spaces
 
 POINT = grids.Point(*(Fraction(x) for x in ("2/5", "3/7", "5/11", "-3/2", "7/3")))
 X0, EPS = Fraction(13, 3), Fraction(-17, 19)
@@ -157,3 +157,17 @@ def test_counted():
     assert (model.nfe, models.prediction_of(model)) == (3, "x0")
     assert models.counted(lambda z, t: z).prediction == "eps"
     assert spaces.of(model(np.float32(1), 0)).name == "float32"
+
+
+def test_a_prediction_that_says_nothing_is_zero():
+    """Eps of a score is 0 times it where sigma = 0, at which the last stage of Heun's method asks."""
+    grid = grids.asinh(schedules.vp_linear(), 6, t_max=1, t_min=0)
+    law = problems.Gaussian([0.0], 0.5)
+    eps = law.model(grid.schedule)
+
+    def score(z, t):
+        return np.full_like(z, 7.0) if t == 0 else -eps(z, t) / grid.schedule.sigma(t)
+
+    z = np.array([[1.0]])
+    found = solve(Heun(), models.score(score), grid, z).z
+    assert np.allclose(found, solve(Heun(), eps, grid, z).z, rtol=1e-13, atol=0)

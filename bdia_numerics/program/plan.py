@@ -126,11 +126,14 @@ def make_plan(run: Run, space: Space, lower: Callable[[Segment], Iterable[Instru
 
 
 def _drafts(ops: Iterable[Any], run: Run, space: Space) -> Iterable[Instruction]:
+    asked = 0
     for op in ops:
         if isinstance(op, Evaluate):
+            asked = op.target
             yield Call(op.target, op.argument, run.trace.point(op.time).t, False, ())
         elif isinstance(op, Combine):
-            yield _sum(op.target, op.terms, space)
+            # A prediction without a coefficient, such as eps of a score where sigma = 0, is a zero of the output's shape.
+            yield _sum(op.target, tuple(op.terms) or ((space.field(0), asked),), space)
         elif isinstance(op, Mix):
             for target, row in zip(op.targets, op.matrix, strict=True):
                 if target in op.olds:

@@ -81,7 +81,7 @@ def card(folder: Path, found: dict[str, Any]) -> str:
 
     kept = torch.load(folder / CHECKPOINT, weights_only=True)
     config, curve = kept["config"], kept["losses"]
-    page = Environment(loader=PackageLoader("bdia_numerics"), undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701  Markdown
+    page = Environment(loader=PackageLoader("bdia_numerics"), undefined=StrictUndefined, keep_trailing_newline=True)
     return page.get_template("model-card.md.j2").render(
         parameters=f"{sum(p.numel() for p in mnist_unet().parameters()):,}",
         classifier_parameters=f"{sum(p.numel() for p in Classifier().parameters()):,}",

