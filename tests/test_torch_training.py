@@ -12,6 +12,7 @@ diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
 from typer.testing import CliRunner  # noqa: E402
 
 from bdia_numerics import DDIM, grids, problems, schedules  # noqa: E402
+from bdia_numerics.analysis.frechet import frechet_distance  # noqa: E402
 from bdia_numerics.cli import app  # noqa: E402
 from bdia_numerics.torch import features, files, mnist  # noqa: E402
 from bdia_numerics.torch.loading import load  # noqa: E402
@@ -91,16 +92,16 @@ def test_frechet_distance_of_normal_laws():
     """Against the closed form for commuting covariances: |m - k|^2 + sum (s - r)^2."""
     rng = np.random.default_rng(0)
     n, m, s, r = 400_000, np.array([1.0, -2.0]), np.array([1.0, 3.0]), np.array([2.0, 0.5])
-    found = features.frechet_distance(m + s * rng.standard_normal((n, 2)), r * rng.standard_normal((n, 2)))
+    found = frechet_distance(m + s * rng.standard_normal((n, 2)), r * rng.standard_normal((n, 2)))
     assert found == pytest.approx(
         np.sum(m**2) + np.sum((s - r) ** 2), rel=0.02
     )  # a few standard errors, 1/sqrt(n) each
     x = rng.standard_normal((50, 3)) @ rng.standard_normal((3, 3))
-    assert abs(features.frechet_distance(x, x)) < 1e-9
+    assert abs(frechet_distance(x, x)) < 1e-9
     with pytest.raises(ValueError, match="finite features"):
-        features.frechet_distance(x[:1], x)
+        frechet_distance(x[:1], x)
     with pytest.raises(ValueError, match="from one network"):
-        features.frechet_distance(x, x[:, :2])
+        frechet_distance(x, x[:, :2])
 
 
 def test_the_shipped_classifier(monkeypatch, tmp_path):

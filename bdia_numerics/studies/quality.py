@@ -6,24 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
 from scipy.stats import wasserstein_distance
 
+from bdia_numerics.analysis.frechet import frechet_distance
+
 Array = np.ndarray[Any, Any]
 PROJECTIONS = 64
-
-
-def frechet(a: Array, b: Array) -> float:
-    """Return the squared Frechet distance of the Gaussians with the moments of two samples, shapes (n, D) and (m, D).
-
-    |mean(a) - mean(b)|^2 + tr(A + B - 2 (AB)^(1/2)). On the features of an Inception network this is FID; here it is taken on
-    the states themselves.
-    """
-    difference = a.mean(axis=0) - b.mean(axis=0)
-    covariances = [np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b)]
-    root = np.real(sqrtm(covariances[0] @ covariances[1]))
-    return float(difference @ difference + np.trace(covariances[0] + covariances[1] - 2 * root))
 
 
 def sliced_wasserstein(a: Array, b: Array, seed: int = 0) -> float:
@@ -44,7 +33,7 @@ def energy(a: Array, b: Array) -> float:
 
 
 DISTANCES: dict[str, Callable[[Array, Array], float]] = {
-    "frechet": frechet,
+    "frechet": frechet_distance,
     "sliced_wasserstein": sliced_wasserstein,
     "energy": energy,
 }

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from bdia_numerics.analysis.frechet import frechet_distance
 from bdia_numerics.integrate import solve
 from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.torch import features, mnist
@@ -64,10 +65,10 @@ def measured(data: Path, *, count: int = 2000, steps: int = 20, seed: int = 0) -
     real = np.random.default_rng(seed).permutation(len(train.labels))[:count]
     found: dict[str, Any] = {"count": count, "steps": steps, "seed": seed}
     found["classifier_accuracy"] = float((features.predicted(test.scaled()) == test.labels).mean())
-    found["real"] = features.frechet_distance(features.features(train.scaled()[real]), reference)
+    found["real"] = frechet_distance(features.features(train.scaled()[real]), reference)
     for guidance in (1.0, 2.0):
         made = samples(network, labels, guidance=guidance, steps=steps, seed=seed)
-        distance = features.frechet_distance(features.features(made), reference)
+        distance = frechet_distance(features.features(made), reference)
         found[f"guidance_{guidance:g}"] = {
             "frechet": distance,
             "read_as_label": features.verdicts(made, labels) / count,
