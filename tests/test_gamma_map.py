@@ -54,8 +54,8 @@ def test_grids_end_where_they_say():
 def test_frechet_distance_of_gaussians():
     # N(0, 1) and N(3, 4) in one dimension: 9 + (2 - 1)^2.
     x = norm.ppf((np.arange(4000) + 0.5) / 4000)[:, None]
-    assert quality.frechet(x, 3 + 2 * x) == pytest.approx(10, rel=1e-2)
-    assert quality.frechet(x, x) == pytest.approx(0, abs=1e-6)
+    assert quality.frechet_distance(x, 3 + 2 * x) == pytest.approx(10, rel=1e-2)
+    assert quality.frechet_distance(x, x) == pytest.approx(0, abs=1e-6)
 
 
 def test_distances_of_shifted_samples():

@@ -1,7 +1,35 @@
-"""Tensors as a number system, adapters for networks, and a trained network. Importing it lets `solve` and its like take tensors."""
+"""Tensors as a number system, adapters for networks, loaders, a trained network. Importing it lets `solve` and its like take tensors.
+
+import torch
+from bdia_numerics import BDIA, invert, solve
+from bdia_numerics.torch import load, noise
+
+network = load("path/to/a/diffusers/folder")
+grid = network.grid(20)
+z = noise((4, *network.shape), grid, 0, dtype=torch.float32)
+found = solve(BDIA(), network.model(), grid, z)
+back = invert(BDIA(), network.model(), grid, found.state)
+"""
 
 from __future__ import annotations
 
+from bdia_numerics.torch.loading import Loaded, load
+from bdia_numerics.torch.models import NetworkModel, Preconditioned, controlled, denoiser
+from bdia_numerics.torch.sampling import Sampled, noise, sample
+from bdia_numerics.torch.scheduling import make_grid, schedule_of
 from bdia_numerics.torch.tensors import Tensors
 
-__all__ = ["Tensors"]
+__all__ = [
+    "Loaded",
+    "NetworkModel",
+    "Preconditioned",
+    "Sampled",
+    "Tensors",
+    "controlled",
+    "denoiser",
+    "load",
+    "make_grid",
+    "noise",
+    "sample",
+    "schedule_of",
+]
