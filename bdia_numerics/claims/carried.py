@@ -65,6 +65,10 @@ class Paths:
         total: Array = (self.far - self.near) / 2 * (ends[..., 1] - ends[..., 0])
         return total
 
+    def carried(self, sign: int) -> Array:
+        """Return the integral of y'' times the flow's derivative to the end (1), or over it, for the parasitic mode (-1)."""
+        return self.integral(lambda s: self.second(s) * self.growth(s) ** sign)
+
 
 def _points(degree: int) -> Array:
     points: Array = np.cos(np.pi * np.arange(degree + 1) / degree)

@@ -31,6 +31,7 @@ CHECK_MODULES = (
     "measured",
     "propositions",
     "remarks",
+    "rough_grids",
     "runge_kutta",
     "second_order",
     "stability",
