@@ -119,24 +119,23 @@ def fit_random(steps: Sequence[int], errors: Array, confidence: float = 0.95) ->
     errors
         Root mean square on each grid, shape (seeds, levels).
     confidence
-        Of the Student quantile; half of the interval is it times the standard error, plus |c/n| at the finest level.
+        Of the Student quantile; half of the interval is it times the standard error, plus what a correction would change, or, where
+        there is one, |c/n| at the finest level.
     """
     from scipy.stats import t
 
     quantile = float(t.ppf((1 + confidence) / 2, len(errors) - 1))
     for first in range(len(steps) - 2):
         n, e = np.asarray(steps[first:], dtype=float), errors[:, first:]
-        why = "all levels" if first == 0 else "coarser ones left out: the first correction is not small there"
         (order, _), deviation = _jackknife(n, e, 0)
-        unseen = 0.0
-        if len(n) > 3:
-            (corrected, correction), other = _jackknife(n, e, 1)
-            unseen = abs(correction) / n[-1]
-            if abs(corrected - order) > 2 * other:
-                if abs(correction) / n[0] > PERTURBATION:
-                    continue
-                order, deviation = corrected, other
-        return Fit(float(order), quantile * deviation + float(unseen), first, True, why)
+        (corrected, correction), other = _jackknife(n, e, 1)
+        systematic = abs(corrected - order)
+        if len(n) > LEAST_RANDOM and systematic > 2 * other:
+            if abs(correction) / n[0] > PERTURBATION:
+                continue
+            order, deviation, systematic = corrected, other, abs(correction) / n[-1]
+        why = "all levels" if first == 0 else "coarser ones left out: the first correction is not small there"
+        return Fit(float(order), quantile * deviation + float(systematic), first, True, why)
     raise AssertionError("three levels are fitted without a correction")
 
 

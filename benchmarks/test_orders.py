@@ -1,0 +1,44 @@
+"""An order study of twelve solvers on smooth and alternating grids, and what one gamma costs."""
+
+import time
+
+from bdia_numerics import grids, schedules
+from bdia_numerics.analysis import GridFamily, best_gamma, observed_order
+from bdia_numerics.cli import choose
+from bdia_numerics.cli.converge import STUDY
+
+MOST = 20.0
+MOST_GAMMA = 1.0
+
+
+def test_order_study_of_twelve_solvers(benchmark):
+    law = choose.law("mixture")
+
+    def study():
+        begin = time.process_time()
+        found = [
+            observed_order(choose.solver(text), law, GridFamily(kind))
+            for text in STUDY
+            for kind in ("smooth", "alternating")
+        ]
+        return time.process_time() - begin, found
+
+    seconds, found = benchmark.pedantic(study, rounds=1)
+    benchmark.extra_info.update(processor_seconds=seconds)
+    print(f"orders of {len(STUDY)} solvers on two families of grids: {seconds:.1f} s of one core (at most {MOST:g})")
+    assert len(STUDY) == 12
+    assert all(order.asymptotic for order in found)
+    assert seconds <= MOST
+
+
+def test_best_gamma_on_20_slots(benchmark):
+    grid, law = grids.quadratic(schedules.vp_linear(), 20, t_max=1, t_min=0.01), choose.law("mixture")
+
+    def choice():
+        begin = time.process_time()
+        best_gamma(grid, law)
+        return time.process_time() - begin
+
+    seconds = benchmark.pedantic(choice, rounds=3, warmup_rounds=1)
+    benchmark.extra_info.update(processor_seconds=seconds)
+    assert seconds <= MOST_GAMMA
