@@ -12,6 +12,7 @@ from bdia_numerics.analysis.amplification import (
 from bdia_numerics.analysis.budget import ErrorBudget, error_budget
 from bdia_numerics.analysis.characteristic import characteristic_polynomial, stability_polynomial
 from bdia_numerics.analysis.datasheet import Datasheet, Proved, datasheet
+from bdia_numerics.analysis.elementary import OrderCondition, order_conditions
 from bdia_numerics.analysis.enclosures import Comparison, ErrorEnclosure, Witness, certify_better, enclose_error
 from bdia_numerics.analysis.errors import GlobalError, LocalErrors, global_error, local_truncation_error
 from bdia_numerics.analysis.families import GridFamily
@@ -48,6 +49,7 @@ __all__ = [
     "Level",
     "LocalErrors",
     "ObservedOrder",
+    "OrderCondition",
     "Proved",
     "Requirement",
     "RoundTripError",
@@ -75,6 +77,7 @@ __all__ = [
     "local_truncation_error",
     "model_jacobian",
     "observed_order",
+    "order_conditions",
     "required_dtype",
     "round_trip_error",
     "stability_interval",
