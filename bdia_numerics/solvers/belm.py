@@ -28,7 +28,7 @@ class BELM:
     State     (z_{i+1}, z_i), each of shape (*batch, *data); the start is a DDIM step
     Order     1; 2 where a = h_i^2/h_{i+1}^2, or, as a = 1, on grids smooth in sigma/alpha
     NFE       1 per step, both ways
-    Requires  a != 0 to invert; alpha != 0. Zero-stable for a in [-1, 1)
+    Requires  a != 0 to invert; alpha != 0. Zero-stable for a in (-1, 1]
     Source    Wang, Yin, Dong, Zhu, Zhang, Zhao, Qian, Li, NeurIPS 2024, the 2-step case of their linear multistep form
     Same as   BDIA with gamma_i = a alpha_{i-1}/alpha_{i+1}
     """
