@@ -1,4 +1,4 @@
-"""Solvers named in text, as a command line or a file of experiments does: `bdia`, `bdia:gamma=9/10`, `my_module:MySolver`."""
+"""Solvers named in text, on a command line or in a file: `bdia`, `bdia:gamma=9/10`, `mccallumfoster:base=RK4`, `my_module:MySolver`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from bdia_numerics import solvers
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.solvers import find
 
@@ -37,14 +38,27 @@ def solver(text: str, **values: Any) -> Solver:
             raise ValueError(f"solver={text!r} names an instance, which has its parameters: name the class to set them")
         structure(made)
         return made  # type: ignore[no-any-return]
-    fields: Any = getattr(_default(made, text), "__dataclass_fields__", {})
-    known = [key for key, field in fields.items() if field.init]
+    default = _default(made, text)
+    fields: Any = getattr(default, "__dataclass_fields__", {})
+    known = {key: getattr(default, key) for key, field in fields.items() if field.init}
     for key in given:
         if key not in known:
             raise ValueError(f"{key} is no parameter of {made.__name__}, which takes {', '.join(known) or 'none'}")
-    found = made(**{key: number(key, value) if isinstance(value, str) else value for key, value in given.items()})
+    found = made(**{key: _value(key, value, known[key]) for key, value in given.items()})
     structure(found)
     return found  # type: ignore[no-any-return]
+
+
+def _value(name: str, given: Any, default: Any) -> Any:
+    """Return a parameter; where the default is a scheme of `solvers`, such as the base of McCallumFoster, a name is that of another."""
+    if not isinstance(given, str):
+        return given
+    if not hasattr(default, "__dataclass_fields__"):
+        return number(name, given)
+    known = {key.lower(): key for key in solvers.__all__}
+    if given.lower() not in known:
+        raise ValueError(f"{name}={given} is none of the solvers: give one such as {type(default).__name__}")
+    return getattr(solvers, known[given.lower()])()
 
 
 def number(name: str, text: str) -> Any:
