@@ -25,6 +25,7 @@ CHECK_MODULES = (
     "equivalences",
     "edm_order",
     "enclosures",
+    "exact_laws",
     "flows",
     "gamma_choice",
     "lemmas",
