@@ -138,8 +138,8 @@ def laws_with_exact_flows(
         require(miss <= run.error + 1e-12, f"{name}: flow and reference differ by {miss:.1e}, error {run.error:.1e}")
         worst = max(worst, miss)
     atoms, wide = (Empirical([[0.0, 1.0], [1.0, 3.0], [-1.0, -1.0]], width) for width in (0.0, 0.75))
-    ends = [float(np.hypot(0.75, s)) for s in (3.0, 0.25)]
-    miss = float(np.abs(atoms.flow(z, *ends, schedule) - wide.flow(z, 3.0, 0.25, schedule)).max())
+    far, near = (float(np.hypot(0.75, s)) for s in (3.0, 0.25))
+    miss = float(np.abs(atoms.flow(z, far, near, schedule) - wide.flow(z, 3.0, 0.25, schedule)).max())
     require(miss < 1e-13, f"atoms at the shifted level leave the Gaussians by {miss:.1e}")
     return (
         "in symbols, for every dimension D and any number of components (each identity is linear in the density): for the radius "

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from bdia_numerics import grids, schedules, spaces
+from bdia_numerics.analysis import LeadingError, leading_error
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.problems import Gaussian, GaussianMixture, reference_flow
@@ -128,14 +130,14 @@ def _distribution(z: Any, t: float, schedule: Any, law: GaussianMixture) -> Any:
     return sum(w * norm.cdf(z, alpha * m, np.sqrt(alpha**2 * c + sigma**2)) for w, m, c in parts)
 
 
-def leading_error(solver: Any, law: GaussianMixture, schedule: Any, z: Any, times: tuple[float, float], n: int) -> Any:
+def scaled_error(solver: Any, law: GaussianMixture, schedule: Any, z: Any, times: tuple[float, float], n: int) -> Any:
     """Return n (exact - numerical) at the data end of a grid uniform in s, for alpha = 1."""
     grid = grids.uniform(schedule, n, t_max=times[0], t_min=times[1])
     return n * (law.flow(z, *times, schedule) - solve(solver, law.model(schedule), grid, z).z)
 
 
-def leading_error_by_quadrature(law: GaussianMixture, schedule: Any, z: Any, times: tuple[float, float]) -> Any:
-    """Return the limit of `leading_error` for DDIM, without an ODE solve.
+def ddim_limit(law: GaussianMixture, schedule: Any, z: Any, times: tuple[float, float]) -> Any:
+    """Return the limit of `scaled_error` for DDIM, without an ODE solve.
 
     The error obeys e' = J e + h y''/2 to leading order; the exponential of the integral of J is the derivative of the
     flow, p_s(y_s)/p_0(y_0), so the limit is the integral of (p_s/p_0) y'' ds, times the span over 2.
@@ -163,10 +165,17 @@ def leading_error_by_quadrature(law: GaussianMixture, schedule: Any, z: Any, tim
         "weights swapped in the flow": {"flow_law": lambda: _swapped},
         "a solver of another order": {"solver": lambda: BDIA},
         "a step that stops short": {"solver": mutant(DDIM, _SHORT)},
+        "the oscillating mode left out": {"term": lambda: _smooth_term},
+        "another gamma in the runs": {"two_step": lambda: lambda: BDIA(Fraction(9, 10))},
     },
 )
-def cdf_flow(flow_law: Callable[[GaussianMixture], Any] = lambda law: law, solver: Any = DDIM) -> str:
-    """The flow conserves the distribution function; the leading error of DDIM is a quadrature."""
+def cdf_flow(
+    flow_law: Callable[[GaussianMixture], Any] = lambda law: law,
+    solver: Any = DDIM,
+    term: Callable[[LeadingError, int], float] = LeadingError.at,
+    two_step: Callable[[], Any] = BDIA,
+) -> str:
+    """The flow conserves the distribution function; leading errors of DDIM and BDIA are quadratures."""
     import sympy
 
     y, x = sympy.symbols("y x", real=True)
@@ -184,13 +193,20 @@ def cdf_flow(flow_law: Callable[[GaussianMixture], Any] = lambda law: law, solve
     require(kept < 1e-13, f"F moves by {kept}")
     require(miss < max(10 * reference.error, 1e-10), f"flow and reference differ by {miss}, error {reference.error}")
     point = np.array([4.0])
-    limit = leading_error_by_quadrature(law, schedule, point, (5.0, 0.5))
-    found = [float(leading_error(solver(), law, schedule, point, (5.0, 0.5), n)[0]) for n in (500, 1000, 2000)]
+    limit = ddim_limit(law, schedule, point, (5.0, 0.5))
+    found = [float(scaled_error(solver(), law, schedule, point, (5.0, 0.5), n)[0]) for n in (500, 1000, 2000)]
     extrapolated = 2 * found[2] - found[1]
     require(
         abs(extrapolated / limit - 1) < 2e-3,
         f"n times the error tends to {extrapolated:.6g}, the quadrature is {limit:.6g}",
     )
+    pair = GaussianMixture([0.25, 0.75], [[-1.0], [1.0]], [0.25, 0.0625])
+    second = leading_error(BDIA(1), pair, schedule, 1.5, t_max=2, t_min=Fraction(1, 2), rtol=1e-2)
+    shares = [
+        float(scaled_error(two_step(), pair, schedule, np.array([1.5]), (2.0, 0.5), n)[0]) / n / term(second, n)
+        for n in (400, 401)
+    ]
+    require(max(abs(r - 1) for r in shares) < 2e-3, f"BDIA's errors are {shares} of their leading terms")
     return (
         "proved: for one kernel dF/ds = s p', so along dy/ds = eps = -s p'/p the total derivative of F is s p' + p "
         "eps = 0, and both sides are linear in the "
@@ -198,8 +214,14 @@ def cdf_flow(flow_law: Callable[[GaussianMixture], Any] = lambda law: law, solve
         "to 0.05, 29 states to 35: F is kept to "
         f"{kept:.0e}, DOP853 (error estimate {reference.error:.0e}) is met to {miss:.0e}. N times DDIM's error at N = "
         f"500, 1000, 2000: "
-        f"{', '.join(f'{v:.5g}' for v in found)}, extrapolated {extrapolated:.6g}; the quadrature gives {limit:.6g}."
+        f"{', '.join(f'{v:.5g}' for v in found)}, extrapolated {extrapolated:.6g}; the quadrature gives {limit:.6g}. "
+        f"BDIA, gamma = 1, from its own program: the limit of N^2 times the error is {second.coefficient:.5g} + (-1)^N "
+        f"{second.oscillating:.3g}; runs of 400 and 401 steps have {shares[0]:.5f} and {shares[1]:.5f} of it."
     )
+
+
+def _smooth_term(found: LeadingError, n: int) -> float:
+    return found.coefficient / n**found.order
 
 
 def _swapped(law: GaussianMixture) -> GaussianMixture:
