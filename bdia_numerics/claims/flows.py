@@ -221,7 +221,7 @@ def cdf_flow(
 
 
 def _smooth_term(found: LeadingError, n: int) -> float:
-    return found.coefficient / n**found.order
+    return float(found.coefficient / n**found.order)
 
 
 def _swapped(law: GaussianMixture) -> GaussianMixture:
