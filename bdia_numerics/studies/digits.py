@@ -98,7 +98,7 @@ def _study(config: Config, encode: Encode) -> Digits:
         for spacing in config.spacings
         for dtype in config.dtypes
         for c in config.contenders
-        for n in _steps(config, c)
+        for n in (_steps(config, c) if dtype == config.dtypes[-1] else sorted({config.steps[0], config.steps[-1]}))
     ]
     return Digits(config, tuple(rows))
 

@@ -53,7 +53,7 @@ class Config:
     steps
         Numbers of steps. A solver with k evaluations a step also takes steps // k, to meet the others at equal NFE.
     dtypes
-        Floats of the states.
+        Floats of the states; all but the last run only with the smallest and the largest number of steps.
     images
         Size of the batch.
     bandwidth
