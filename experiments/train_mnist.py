@@ -2,7 +2,7 @@
 
     python experiments/train_mnist.py --data package/data --folder ../train_mnist
 
-Stopped, it goes on where its last checkpoint stands; a finished run writes average.safetensors, classifier.safetensors and loss.csv there.
+Stopped, it goes on where its last checkpoint stands; experiments/ship_mnist.py takes the weights from there.
 """
 
 from __future__ import annotations

@@ -388,6 +388,7 @@ def conditioned(**options):
             "only tensors may",
         ),
         (lambda u: Loaded(u, schedules.edm(), "eps", null_label=3).model(), ValueError, "3 for none"),
+        (lambda u: Loaded(u, schedules.edm(), "v").model(prediction="eps"), ValueError, "trained to predict v"),
         (
             lambda u: Loaded(tiny_unet(num_class_embeds=3), schedules.edm(), "eps").model([0, 3]),
             ValueError,

@@ -191,6 +191,17 @@ def test_the_command(folder, tmp_path, solver):
     assert "model evaluations" in invoked(folder, "--steps", 2, "--count", 1, "--fine", 0, "--output", output).output
 
 
+def test_the_command_says_what_to_change(folder, tmp_path, monkeypatch):
+    """A network whose output float16 cannot hold: exit status 1, the slot and the register, and the remedy."""
+    monkeypatch.setattr(diffusers.UNet2DModel, "forward", lambda self, sample, timestep: (sample * 1e5,))
+    found = invoked(
+        folder, "--steps", 4, "--count", 1, "--fine", 0, "--dtype", "float16", "--output", tmp_path / "x.png"
+    )
+    assert (
+        found.exit_code == 1 and "register z is not finite after slot i=" in found.output and "bfloat16" in found.output
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

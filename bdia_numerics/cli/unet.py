@@ -163,8 +163,16 @@ def _draw(images: Any, found: dict[str, Any], output: Path) -> None:
 
 def _lines(found: dict[str, Any]) -> list[str]:
     way = "derived inverse" if found["exact"] else "DDIM inversion"
+    head = f"{found['solver']} on {found['network']}, {found['steps']} steps, {found['dtype']}: {found['status']}"
+    if found["status"] != "ok":
+        wider = "bfloat16 or float32" if found["dtype"] == "float16" else "float64"
+        return [
+            head,
+            f"try --dtype {wider}, more steps, or another spacing",
+            *(f"note: {note}" for note in found["notes"]),
+        ]
     lines = [
-        f"{found['solver']} on {found['network']}, {found['steps']} steps, {found['dtype']}: {found['status']}",
+        head,
         f"{found['nfe']} model evaluations there, {found['back_nfe']} back; {found['seconds']:.2f} s there",
         f"noise comes back to {found['round_trip']:.3g} (root mean square), by the {way}",
     ]

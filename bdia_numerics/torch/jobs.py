@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from bdia_numerics import schedules
 from bdia_numerics.torch import mnist
@@ -25,9 +25,10 @@ def prepare_classifier(
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     network, path = Classifier(), folder / "classifier.safetensors"
-    digits = mnist.load(data)
     if path.is_file():
-        return float("nan")
+        network.load_state_dict(load_file(path))
+        return test_accuracy(network.eval(), mnist.load(data, "test"))
+    digits = mnist.load(data)
     total = 2 * (len(digits.labels) // 128)
     told = None if watch is None else partial(_named, watch, "classifier", total)
     train_classifier(network, digits, seed=seed, watch=told)
@@ -47,14 +48,13 @@ def test_accuracy(network: torch.nn.Module, digits: mnist.Digits) -> float:
 def prepare_unet(
     data: Path, folder: Path, *, steps: int = 9000, seed: int = 0, threads: int = 2, watch: Watch | None = None
 ) -> None:
-    """Train the U-Net from its last checkpoint to the end, and write average.safetensors and loss.csv."""
+    """Train the U-Net from its last checkpoint to the end, and write loss.csv."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     config = Training(steps=steps, seed=seed)
     table = torch.from_numpy(schedules.ddpm_linear().alphas_cumprod)
     told = None if watch is None else partial(_named, watch, "U-Net", steps)
-    average, losses = train(mnist_unet(), mnist.load(data), table, folder, config, watch=told)
-    save_file(average, folder / "average.safetensors", metadata={"steps": str(steps), "seed": str(seed)})
+    _, losses = train(mnist_unet(), mnist.load(data), table, folder, config, watch=told)
     lines = [f"{k + 1},{loss:.6f}" for k, loss in enumerate(losses)]
     (folder / "loss.csv").write_text("\n".join(["step,loss", *lines]) + "\n")
 

@@ -68,8 +68,12 @@ class Loaded:
         Raises
         ------
         ValueError
-            For labels that the network does not have.
+            For labels that the network does not have, and a prediction that it was not trained for.
         """
+        if options.get("prediction", self.prediction) != self.prediction:
+            raise ValueError(
+                f"prediction={options['prediction']!r}: this network was trained to predict {self.prediction}, leave it out"
+            )
         options = {"prediction": self.prediction, **self.options, **options}
         if labels is None and self.null_label is not None and not options.get("conditions"):
             raise ValueError(
