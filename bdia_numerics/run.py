@@ -95,8 +95,8 @@ def solve(
     starter, kind = starter_of(solver) if start is None else start, prediction_of(model)
     plan = _cached(
         grid,
-        ("run", solver, own := identity(solver, grid), starter, identity(starter, grid), kind, space),
-        lambda: _plan(solver, record_run(solver, starter, grid, kind), space, steps=grid.n - shape.depth),
+        ("run", solver, own := identity(solver, grid), starter, identity(starter, grid), kind, space.scalars),
+        lambda: _plan(solver, record_run(solver, starter, grid, kind), space.scalars, steps=grid.n - shape.depth),
     )
     return Driver(solver, model, grid, space, plan, return_trajectory, callback, own=own).go({"z": z}, noise_end=False)
 
@@ -174,9 +174,9 @@ def has_inverse(solver: Solver, grid: Grid, kind: str, space: Space) -> bool:
 def _inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
     def make() -> Plan:
         run = record_steps(solver, grid, kind)
-        return _plan(solver, inverse_run(run)[0], space, steps=grid.n, forward=run)
+        return _plan(solver, inverse_run(run)[0], space.scalars, steps=grid.n, forward=run)
 
-    return _cached(grid, ("inverse", solver, identity(solver, grid), kind, space), make)
+    return _cached(grid, ("inverse", solver, identity(solver, grid), kind, space.scalars), make)
 
 
 def _plan(solver: Solver, run: Run, space: Space, *, steps: int, forward: Run | None = None) -> Plan:
@@ -195,7 +195,7 @@ def begin(solver: Solver, model: Model, grid: Grid, chain: Mapping[int, Any], fi
         raise ValueError(f"start gives {len(chain) - 1} states after z_N, and {type(solver).__name__} needs {depth}")
     space, grid = prepared("start", chain[first], grid)
     with space.working():
-        plan = _plan(solver, record_begin(solver, grid, first, prediction_of(model)), space, steps=0)
+        plan = _plan(solver, record_begin(solver, grid, first, prediction_of(model)), space.scalars, steps=0)
     values = _alike({f"z{i}": value for i, value in chain.items()}, space, "start")
     driver = Driver(solver, model, grid, space, plan, False, None)
     driver.go_on(values)
@@ -208,8 +208,8 @@ def _run_steps(
     kind = prediction_of(model)
     plan = _cached(
         grid,
-        ("steps", solver, own := identity(solver, grid), kind, space),
-        lambda: _plan(solver, record_steps(solver, grid, kind), space, steps=grid.n),
+        ("steps", solver, own := identity(solver, grid), kind, space.scalars),
+        lambda: _plan(solver, record_steps(solver, grid, kind), space.scalars, steps=grid.n),
     )
     missing = set(plan.inputs) ^ set(registers)
     if missing:

@@ -51,6 +51,15 @@ def test_a_run_on_tensors_is_the_run_on_arrays(name, dtype):
         assert size((back.z - z).double()) < 1e5 * UNIT[dtype] * size(Z)
 
 
+def test_tensors_share_the_plan_of_arrays():
+    grid = grids.uniform(schedules.vp_linear(), 4, t_min=0.1)
+    solve(BDIA(), model, grid, Z)
+    known = dict(grid._plans)
+    for dtype in (torch.float64, torch.float16):
+        solve(BDIA(), model, grid, torch.from_numpy(Z).to(dtype))
+    assert grid._plans == known and known
+
+
 def test_half_precision_sums_are_rounded_once():
     space = Tensors(torch.float16, torch.device("cpu"))
     values = [torch.tensor([1.0], dtype=torch.float16), torch.tensor([2048.0], dtype=torch.float16)]
