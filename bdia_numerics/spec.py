@@ -1,8 +1,14 @@
-"""Solvers named in text, on a command line or in a file: `bdia`, `bdia:gamma=9/10`, `mccallumfoster:base=RK4`, `my_module:MySolver`."""
+"""Solvers named in text, on a command line or in a file of experiments.
+
+`bdia`, `BDIA(gamma=9/10)`, `bdia:gamma=9/10`, `McCallumFoster(1/2, base=RK4)`, `my_module:MySolver(weight=3)`. Numbers are exact: 9/10
+and 0.9 are the same Fraction.
+"""
 
 from __future__ import annotations
 
+import ast
 import importlib
+import re
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +16,9 @@ from typing import Any
 
 from bdia_numerics import solvers
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.solvers import find
+
+_WORDS = {"true": True, "false": False, "none": None}
+_SHORT = re.compile(r"(?P<head>.*?):(?P<pairs>\w+=.*)")
 
 
 def solver(text: str, **values: Any) -> Solver:
@@ -19,8 +27,8 @@ def solver(text: str, **values: Any) -> Solver:
     Parameters
     ----------
     text
-        A name of SOLVERS in any case, or `module:object` (a class or an instance; the folder where the program was started is
-        searched too), each with `:key=value,...` behind it if parameters are to be set.
+        A name of `solvers`, in any case, or `module:object` (a class or an instance; the present folder is searched too), with parameters
+        behind it as a call, `(1/2, base=RK4)`, or as `:key=value,...`. A word that names no solver is a text.
     values
         Further parameters, texts or values; they override those of the text.
 
@@ -30,77 +38,80 @@ def solver(text: str, **values: Any) -> Solver:
         For a name that is not known, a module or object that is not there, a parameter that the solver does not have, or a value
         that it refuses.
     """
-    head, given = _parts(text)
-    made = _object(head) if ":" in head else find(head)
-    given |= values
-    if not isinstance(made, type):
-        if given:
-            raise ValueError(f"solver={text!r} names an instance, which has its parameters: name the class to set them")
-        structure(made)
-        return made  # type: ignore[no-any-return]
-    default = _default(made, text)
-    fields: Any = getattr(default, "__dataclass_fields__", {})
-    known = {key: getattr(default, key) for key, field in fields.items() if field.init}
-    for key in given:
-        if key not in known:
-            raise ValueError(f"{key} is no parameter of {made.__name__}, which takes {', '.join(known) or 'none'}")
-    found = made(**{key: _value(key, value, known[key]) for key, value in given.items()})
+    short = _SHORT.fullmatch(text)
+    source = f"{short['head']}({short['pairs']})" if short else text
+    place, colon, call = source.partition(":")
+    module = _module(place) if colon else None
+    written = (call if colon else source).strip()
+    try:
+        node = ast.parse(written, mode="eval").body
+    except SyntaxError:
+        raise ValueError(f"solver={text!r} is no solver: write BDIA, 'BDIA(gamma=9/10)' or module:name") from None
+    given = {name: number(name, value) if isinstance(value, str) else value for name, value in values.items()}
+    found = _made(node, written, module, given)
     structure(found)
     return found  # type: ignore[no-any-return]
 
 
-def _value(name: str, given: Any, default: Any) -> Any:
-    """Return a parameter; where the default is a scheme of `solvers`, such as the base of McCallumFoster, a name is that of another."""
-    if not isinstance(given, str):
-        return given
-    if not hasattr(default, "__dataclass_fields__"):
-        return number(name, given)
-    known = {key.lower(): key for key in solvers.__all__}
-    if given.lower() not in known:
-        raise ValueError(f"{name}={given} is none of the solvers: give one such as {type(default).__name__}")
-    return getattr(solvers, known[given.lower()])()
-
-
 def number(name: str, text: str) -> Any:
-    """Return 9/10 and 0.9 as exact fractions, true and false as such, and any other word as it is."""
-    words = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
+    """Return 9/10 and 0.9 as exact fractions, true, false and none as such, and any other word as it is."""
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
     try:
-        value = Fraction(text)
-    except ZeroDivisionError:
+        value = Fraction(text.replace(" ", ""))
+    except (ValueError, ZeroDivisionError):
+        if text.isidentifier():
+            return text
         raise ValueError(f"{name}={text} is no ratio: write 9/10 or 0.9") from None
-    except ValueError:
-        if not text.isidentifier():
-            raise ValueError(f"{name}={text} is no ratio: write 9/10 or 0.9") from None
-        return text
     return int(value) if value.denominator == 1 else value
 
 
-def _parts(text: str) -> tuple[str, dict[str, Any]]:
-    head, _, tail = text.rpartition(":")
-    if "=" not in tail:
-        return text, {}
-    pairs = [pair.partition("=") for pair in tail.split(",")]
-    return head, {key.strip(): value.strip() for key, _, value in pairs}
-
-
-def _object(text: str) -> Any:
-    module, _, name = text.partition(":")
+def _module(place: str) -> Any:
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        found = importlib.import_module(module)
+        return importlib.import_module(place)
     except ImportError as error:
-        raise ValueError(f"solver={text!r}: the module {module} cannot be imported ({error})") from None
-    if not hasattr(found, name):
-        raise ValueError(f"solver={text!r}: {module} has no {name}")
-    return getattr(found, name)
+        raise ValueError(f"solver={place}: the module {place} cannot be imported ({error})") from None
 
 
-def _default(made: type, text: str) -> Any:
+def _made(node: ast.expr, source: str, module: Any, values: dict[str, Any]) -> Any:
+    call = node if isinstance(node, ast.Call) else None
+    name = call.func if call else node
+    if not isinstance(name, ast.Name):
+        raise ValueError(f"solver={source!r} is no solver: write BDIA, 'BDIA(gamma=9/10)' or module:name")  # noqa: TRY004
+    make = _listed(name.id) if module is None else getattr(module, name.id, None)
+    if make is None:
+        if module is not None:
+            raise ValueError(f"solver={source!r}: {module.__name__} has no {name.id}")
+        make = solvers.find(name.id)  # refuses, with the nearest names
+    named = {str(k.arg): _value(str(k.arg), k.value, source) for k in call.keywords} | values if call else values
+    if not isinstance(make, type):
+        if call or named:
+            raise ValueError(
+                f"solver={source!r} names an instance, which has its parameters: name the class to set them"
+            )
+        return make
+    fields = [key for key, field in getattr(make, "__dataclass_fields__", {}).items() if field.init]
+    for key in named:
+        if key not in fields:
+            raise ValueError(f"{key} is no parameter of {make.__name__}, which takes {', '.join(fields) or 'none'}")
     try:
-        return made()
+        return make(*(_value("a parameter", a, source) for a in call.args) if call else (), **named)
     except TypeError as error:
-        raise ValueError(f"solver={text!r} cannot be made without arguments ({error}): name an instance") from None
+        raise ValueError(f"solver={source!r} cannot be made so ({error})") from None
+
+
+def _listed(name: str) -> Any:
+    known = {key.lower(): key for key in solvers.__all__ if isinstance(getattr(solvers, key), type)}
+    return getattr(solvers, known[name.lower()]) if name.lower() in known else None
+
+
+def _value(name: str, node: ast.expr, source: str) -> Any:
+    text = ast.get_source_segment(source, node) or ""
+    if isinstance(node, ast.Call) or (isinstance(node, ast.Name) and _listed(node.id) is not None):
+        return _made(node, source, None, {})
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    return number(name, text)

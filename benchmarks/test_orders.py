@@ -2,7 +2,7 @@
 
 import time
 
-from bdia_numerics import grids, schedules
+from bdia_numerics import grids, schedules, spec
 from bdia_numerics.analysis import GridFamily, best_gamma, observed_order
 from bdia_numerics.cli import choose
 from bdia_numerics.cli.converge import STUDY
@@ -17,7 +17,7 @@ def test_order_study_of_twelve_solvers(benchmark):
     def study():
         begin = time.process_time()
         found = [
-            observed_order(choose.solver(text), law, GridFamily(kind))
+            observed_order(spec.solver(text), law, GridFamily(kind))
             for text in STUDY
             for kind in ("smooth", "alternating")
         ]

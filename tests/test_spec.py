@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from bdia_numerics import BDIA, BDIA2, DEIS, EDICT, McCallumFoster, spec
+from bdia_numerics import BDIA, BDIA2, DEIS, EDICT, Heun, McCallumFoster, spec
 from bdia_numerics.solvers import RK4
 
 MODULE = """
@@ -40,7 +40,14 @@ def module(tmp_path, monkeypatch):
         ("deis:order=3", DEIS(3)),
         ("edict:p=0.93,exchange=true", EDICT(Fraction(93, 100), exchange=True)),
         ("bdia2:variable=log_snr", BDIA2(variable="log_snr")),
+        ("BDIA(gamma = 9/10)", BDIA(Fraction(9, 10))),
+        ("BDIA2(1, 1/2, variable='log_snr')", BDIA2(1, Fraction(1, 2), variable="log_snr")),
+        ("McCallumFoster(1/2, base=RK4())", McCallumFoster(Fraction(1, 2), base=RK4())),
         ("mccallumfoster:base=RK4", McCallumFoster(base=RK4())),
+        ("BDIA( gamma = 9 / 10 )", BDIA(Fraction(9, 10))),
+        ("BDIA2(1, 1/2, variable='log_snr')", BDIA2(1, Fraction(1, 2), variable="log_snr")),
+        ("McCallumFoster(1/2, base=RK4())", McCallumFoster(Fraction(1, 2), base=RK4())),
+        ("Heun('t')", Heun("t")),
     ],
 )
 def test_a_solver_of_the_table(text, solver):
@@ -62,12 +69,14 @@ def test_a_solver_of_a_module(module):
     [
         ("bdai", "use BDIA"),
         ("bdia:gama=1", "gama is no parameter of BDIA, which takes gamma, allow_any"),
+        ("BDIA(", "is no solver"),
+        ("BDIA(", "is no solver"),
         ("bdia:gamma=1/0", "gamma=1/0 is no ratio"),
-        ("bdia:gamma=a b", "gamma=a b is no ratio"),
+        ("bdia:gamma=a b", "is no solver"),
         ("no_such_module:Solver", "cannot be imported"),
         ("solver_of_a_user:None_such", "has no None_such"),
         ("solver_of_a_user:READY:gamma=1", "names an instance"),
-        ("solver_of_a_user:Needs", "cannot be made without arguments"),
+        ("solver_of_a_user:Needs", "cannot be made so"),
     ],
 )
 def test_bad_text(module, text, says):

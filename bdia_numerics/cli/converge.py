@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bdia_numerics import spec
 from bdia_numerics.cli import choose
 from bdia_numerics.cli.show import as_text, console, figure_path, plain, progress, save_figure, table, usage
 
@@ -46,7 +47,7 @@ def converge(
 
     try:
         figure_path(figure)
-        named = {text: choose.solver(text) for text in solver or STUDY}
+        named = {text: spec.solver(text) for text in solver or STUDY}
         law, times = choose.law(problem), choose.schedule(schedule)
         kinds = [kind.strip() for kind in grid.split(",") if kind.strip()]
         families = [

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bdia_numerics import spec
 from bdia_numerics.cli import choose
 from bdia_numerics.cli.show import as_text, console, figure_path, plain, progress, save_figure, table, usage
 
@@ -38,7 +39,7 @@ def work_precision(
 
     try:
         figure_path(figure)
-        named = {text: choose.solver(text) for text in solver or STUDY}
+        named = {text: spec.solver(text) for text in solver or STUDY}
         laws = {text: choose.law(text) for text in problem.split(",")}
         ends = choose.ratio("t-max", t_max), choose.ratio("t-min", t_min)
         families = {kind: GridFamily(kind, choose.schedule(schedule), *ends, variable) for kind in grid.split(",")}
