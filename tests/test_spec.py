@@ -45,8 +45,6 @@ def module(tmp_path, monkeypatch):
         ("McCallumFoster(1/2, base=RK4())", McCallumFoster(Fraction(1, 2), base=RK4())),
         ("mccallumfoster:base=RK4", McCallumFoster(base=RK4())),
         ("BDIA( gamma = 9 / 10 )", BDIA(Fraction(9, 10))),
-        ("BDIA2(1, 1/2, variable='log_snr')", BDIA2(1, Fraction(1, 2), variable="log_snr")),
-        ("McCallumFoster(1/2, base=RK4())", McCallumFoster(Fraction(1, 2), base=RK4())),
         ("Heun('t')", Heun("t")),
     ],
 )
@@ -69,7 +67,6 @@ def test_a_solver_of_a_module(module):
     [
         ("bdai", "use BDIA"),
         ("bdia:gama=1", "gama is no parameter of BDIA, which takes gamma, allow_any"),
-        ("BDIA(", "is no solver"),
         ("BDIA(", "is no solver"),
         ("bdia:gamma=1/0", "gamma=1/0 is no ratio"),
         ("bdia:gamma=a b", "is no solver"),
