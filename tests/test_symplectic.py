@@ -50,6 +50,34 @@ def test_exact_scores_make_conformally_symplectic_steps(solver):
     assert found.worst < DIFFERENCES
 
 
+def exact_jvp(z, t, v):
+    """Derivative of the mixture's eps along v, from the Hessian of its log density."""
+    alpha, sigma = VP.alpha(t), VP.sigma(t)
+    variances = alpha**2 * np.array(LAW.covs) + sigma**2
+    pulls = (alpha * np.array(LAW.means) - z[..., None, :]) / variances[:, None]  # gradient of each log density
+    exponents = np.log(LAW.weights) - 1.5 * np.log(variances) - np.sum(pulls**2, -1) * variances / 2
+    r = np.exp(exponents - exponents.max(-1, keepdims=True))
+    r /= r.sum(-1, keepdims=True)
+    along = np.einsum("...kd,...d->...k", pulls, v)
+    mean = np.einsum("...k,...kd->...d", r, pulls)
+    spread = (
+        np.einsum("...k,...k,...kd->...d", r, along, pulls) - np.einsum("...k,...k->...", r, along)[..., None] * mean
+    )
+    return -sigma * (spread - np.sum(r / variances, -1)[..., None] * v)
+
+
+@pytest.mark.parametrize("solver", TWO_REGISTERS, ids=lambda s: type(s).__name__)
+def test_with_exact_derivatives_the_defect_of_a_mixture_is_at_rounding(solver):
+    found = analysis.symplectic_defect(solver, EXACT, GRID, Z, jvp=exact_jvp)
+    # A dozen products and sums of 6 x 6 matrices; the size of M^T Omega M is at most that of M squared.
+    size = max(1, np.abs(found.factors).max()) ** 2
+    assert found.defects.max() < 100 * np.finfo(float).eps * size
+    assert found.worst < 100 * np.finfo(float).eps
+    assert analysis.model_jacobian(EXACT, Z, 0.5) == pytest.approx(
+        analysis.model_jacobian(EXACT, Z, 0.5, jvp=exact_jvp), abs=DIFFERENCES
+    )
+
+
 @pytest.mark.parametrize("gamma", [1, Fraction(1, 2)])
 def test_a_planted_curl_is_measured_by_the_closed_form(gamma):
     found = analysis.symplectic_defect(BDIA(gamma), curled, GRID, Z)
