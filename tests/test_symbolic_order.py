@@ -1,6 +1,7 @@
 """Orders and error constants derived from programs, against classical tables, closed forms and brute force."""
 
 from fractions import Fraction
+from functools import cache
 
 import pytest
 import sympy
@@ -39,6 +40,13 @@ from bdia_numerics import (
 g, g1, g2, g3, p, c = sympy.symbols("gamma gamma1 gamma2 gamma3 p c")
 h, h1 = sympy.symbols("h_i h_{i+1}")
 before, after = sympy.symbols("alpha_{i+1} alpha_{i-1}")
+derived = cache(analysis.symbolic_order)
+
+
+def heavy(*case):
+    """A case that takes more than half a second, and whose family has a lighter one."""
+    return pytest.param(*case, marks=pytest.mark.slow)
+
 
 # rough, smooth, uniform in s with alpha = 1, with the solver's own start on smooth grids
 ORDERS = [
@@ -51,22 +59,22 @@ ORDERS = [
     (PLMS(1), (1, 1, 1, 1)),
     (PLMS(2), (1, 2, 2, 2)),
     (PLMS(3), (1, 2, 3, 2)),
-    (PLMS(4), (1, 2, 4, 2)),
+    heavy(PLMS(4), (1, 2, 4, 2)),
     (DEIS(2), (2, 2, 2, 2)),
-    (DEIS(3), (3, 3, 3, 2)),
+    heavy(DEIS(3), (3, 3, 3, 2)),
     (DEIS(3, "sigma_bar"), (3, 3, 3, 2)),
     (DPMSolverPP(2), (2, 2, 2, 2)),
-    (DPMSolverPP(3), (2, 2, 2, 2)),
-    (DPMSolverPP(3, exact=True), (3, 3, 3, 2)),
+    heavy(DPMSolverPP(3), (2, 2, 2, 2)),
+    heavy(DPMSolverPP(3, exact=True), (3, 3, 3, 2)),
     (DPMSolverMultistep(2), (2, 2, 2, 2)),
-    (DPMSolverMultistep(3), (2, 2, 2, 2)),
+    heavy(DPMSolverMultistep(3), (2, 2, 2, 2)),
     (BDIA2(g1, g2), (2, 2, 2, 2)),
-    (BDIA3(g1, g2, g3), (3, 3, 3, 3)),
+    heavy(BDIA3(g1, g2, g3), (3, 3, 3, 3)),
     (BDIADEIS(2, g), (1, 1, 1, 1)),
     (BDIADPMSolverPP(g), (1, 1, 1, 1)),
     (BDIAPLMS(g, 3), (1, 1, 1, 1)),
     (EDICT(p), (1, 1, 1, 1)),
-    (EDICT(p, shifted=True), (1, 1, 1, 1)),
+    heavy(EDICT(p, shifted=True), (1, 1, 1, 1)),
     (CBDIA(g1, g2), (1, 1, 1, 1)),
     (CBDIA(g1, 1 - g1), (2, 2, 2, 2)),
     (CBDIA(0, 1), (1, 2, 2, 2)),
@@ -79,7 +87,7 @@ ORDERS = [
     (RK4(), (4, 4, 4, 4)),
     (DPMSolver(1), (1, 1, 1, 1)),
     (DPMSolver(2), (2, 2, 2, 2)),
-    (DPMSolver(3), (3, 3, 3, 3)),
+    heavy(DPMSolver(3), (3, 3, 3, 3)),
     (ALF(), (2, 2, 2, 2)),
     (ReversibleHeun(), (2, 2, 2, 2)),
     (McCallumFoster(c), (1, 1, 1, 1)),
@@ -93,7 +101,7 @@ ORDERS = [
 
 @pytest.mark.parametrize(("solver", "orders"), ORDERS, ids=lambda x: repr(x)[:60])
 def test_orders(solver, orders):
-    found = analysis.symbolic_order(solver)
+    found = derived(solver)
     assert (found.order_rough, found.order_smooth, found.order_uniform, found.order_with_start) == orders
 
 
@@ -103,7 +111,7 @@ def test_orders(solver, orders):
         (DDIM(), "1/2"),
         (DEIS(2, "sigma_bar"), "5/12"),  # Adams and Bashforth
         (DEIS(3, "sigma_bar"), "3/8"),
-        (PLMS(4), "251/720"),
+        heavy(PLMS(4), "251/720"),
         (Leapfrog(), "1/6"),  # 1/3 over rho'(1) = 2
         (Midpoint(), "1/24"),
         (Heun(), "-1/12"),
@@ -111,7 +119,7 @@ def test_orders(solver, orders):
     ids=str,
 )
 def test_error_constants_of_the_tables(solver, constant):
-    assert analysis.symbolic_order(solver).error_constant == sympy.Rational(constant)
+    assert derived(solver).error_constant == sympy.Rational(constant)
 
 
 @pytest.mark.parametrize(
@@ -123,18 +131,18 @@ def test_error_constants_of_the_tables(solver, constant):
         (EDICT(p, shifted=True), -(1 - p) / (1 + p)),
         (BDIADEIS(2, g), -g / (1 + g)),
         (BDIADPMSolverPP(g), -g / (1 + g)),
-        (BDIAPLMS(g), -g / (1 + g)),
+        heavy(BDIAPLMS(g), -g / (1 + g)),
         (BDIA(1), 0),
         (OBELM(), 0),
     ],
     ids=str,
 )
 def test_ratio_to_ddim(solver, ratio):
-    assert sympy.simplify(analysis.symbolic_order(solver).ddim_ratio - ratio) == 0
+    assert sympy.simplify(derived(solver).ddim_ratio - ratio) == 0
 
 
 def test_the_local_error_of_bdia_with_every_alpha():
-    found = analysis.symbolic_order(BDIA(g))
+    found = derived(BDIA(g))
     assert found.alpha_exact
     assert sympy.expand(found.local["z"]["y''"] - (after * h**2 - g * before * h1**2) / 2) == 0
     (equation,) = found.local_condition
@@ -143,14 +151,14 @@ def test_the_local_error_of_bdia_with_every_alpha():
 
 
 def test_the_leading_term_of_bdia_edm():
-    z, z_hat = (analysis.symbolic_order(BDIAHeun(g, base)).principal for base in ("z", "z_hat"))
+    z, z_hat = (derived(BDIAHeun(g, base)).principal for base in ("z", "z_hat"))
     assert z["y'''"] == z_hat["y'''"] == sympy.Rational(-1, 12)
     assert sympy.simplify(z["J y''"] - 1 / (4 * (1 + g))) == 0
     assert sympy.simplify(z_hat["J y''"] - (1 - g) / 4) == 0
 
 
 def test_what_edict_conserves():
-    found = analysis.symbolic_order(EDICT(p))
+    found = derived(EDICT(p))
     assert sympy.simplify(found.mean["z"] - p / (1 + p)) == 0
     assert sympy.simplify(found.mean["y"] - 1 / (1 + p)) == 0
 

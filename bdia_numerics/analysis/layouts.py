@@ -47,6 +47,7 @@ class Layout:
     n: int = field(init=False)
     offset: int = 0
     places: dict[Any, Series] = field(default_factory=dict)
+    _points: dict[Any, Point] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n", self.depth)
@@ -100,6 +101,18 @@ class Layout:
     def point(self, time: Any) -> Point:
         """Return a time with its noise level."""
         time = plain(time)
+        if time not in self._points:
+            self._points[time] = self._point(time)
+        return self._points[time]
+
+    def sigma_bar(self, time: Any) -> Any:
+        """Return sigma/alpha at a time; where it is the independent variable, without the series of alpha."""
+        if not self.in_time:
+            return self.place(time) + self.space.symbol("s")
+        point = self.point(time)
+        return point.sigma / point.alpha
+
+    def _point(self, time: Any) -> Point:
         x = self.place(time)
         if self.in_time:
             alpha, sigma = self._taylor("a", x), self._taylor("b", x)

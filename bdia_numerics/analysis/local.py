@@ -23,6 +23,10 @@ class SeriesRecorder(Recorder):
         self._timed("t")
         return super().t(time)
 
+    def sigma_bar(self, time: Any) -> Any:
+        """Return sigma/alpha at a time."""
+        return cast(Layout, self.trace.grid).sigma_bar(time)
+
     def velocity(self, z: Linear, e: Linear) -> Form:
         """Return dz/dt; NeedsTime in the variable s."""
         self._timed("velocity")
@@ -97,9 +101,14 @@ def exact_value(layout: Layout, kind: str, time: Any, profile: Profile | None = 
     return total
 
 
-def residual(solver: Solver, layout: Layout, profiles: Mapping[str, Profile] | None = None) -> dict[str, Expansion]:
-    """Return, register by register, the exact value after a step less what the step makes of the exact values before it."""
-    run = recorded(solver, layout)
+def residual(
+    solver: Solver, layout: Layout, profiles: Mapping[str, Profile] | None = None, run: Run | None = None
+) -> dict[str, Expansion]:
+    """Return, register by register, the exact value after a step less what the step makes of the exact values before it.
+
+    The step is recorded unless `run` is given.
+    """
+    run = run or recorded(solver, layout)
     (segment,), kind, profiles = run.segments, kinds(solver), profiles or {}
     values: dict[int, Expansion] = {}
 

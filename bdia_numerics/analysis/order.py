@@ -190,14 +190,15 @@ def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
 
     shape = structure(solver)
     row = _output(solver)
-    rough, uniform = Setting.of(solver, terms, "rough"), Setting.of(solver, terms, "uniform", "one")
+    uniform = Setting.of(solver, terms, "uniform", "one")
+    order, principal, displacement = principal_term(uniform, row)  # first: the cheapest to find the series too short
+    rough = Setting.of(solver, terms, "rough")
     raw, varying = rough.residual(), varies(rough)
     order_rough = (
         min(map(known_order, raw)) - 1
         if varying
         else order_seen(rough, mode_orders(rough, raw, ROUGH, telescoping=True), row)
     )
-    order, principal, displacement = principal_term(uniform, row)
     smooth, orders = uniform, mode_orders(uniform, uniform.residual(), SMOOTH)
     if order_seen(uniform, orders, row) > order_rough:  # smooth grids lie between rough and uniform ones
         smooth = Setting.of(solver, terms, "smooth")

@@ -11,7 +11,7 @@ from bdia_numerics.analysis.differentials import Element, Expansion
 from bdia_numerics.analysis.layouts import Layout, NeedsTime, layout
 from bdia_numerics.analysis.local import Matrix, Profile, recorded, residual, step_matrix
 from bdia_numerics.analysis.modes import Modes, coefficient_of, modes
-from bdia_numerics.program import Solver, structure
+from bdia_numerics.program import Run, Solver, structure
 from bdia_numerics.program.identity import attributes
 
 T = TypeVar("T")
@@ -49,10 +49,11 @@ def in_its_variable(make: Callable[..., T]) -> T:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """A solver on one layout."""
+    """A solver on one layout, with its step there."""
 
     solver: Solver
     layout: Layout
+    run: Run
 
     @classmethod
     def of(cls, solver: Solver, terms: int, spacing: str, alphas: str = "smooth") -> Setting:
@@ -68,8 +69,7 @@ class Setting:
                 alphas=alphas,
                 in_time=in_time,
             )
-            recorded(solver, where)
-            return cls(solver, where)
+            return cls(solver, where, recorded(solver, where))
 
         return in_its_variable(make)
 
@@ -84,7 +84,7 @@ class Setting:
 
     @cached_property
     def _matrix(self) -> Matrix:
-        return step_matrix(self.solver, self.layout, self.layout.space.symbol("J"))
+        return step_matrix(self.solver, self.layout, self.layout.space.symbol("J"), self.run)
 
     @property
     def registers(self) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ class Setting:
 
     def residual(self, profiles: Mapping[str, Profile] | None = None) -> list[Expansion]:
         """Return the residual of the exact solution, register by register."""
-        found = residual(self.solver, self.layout, profiles)
+        found = residual(self.solver, self.layout, profiles, self.run)
         return [found[name] for name in self.registers]
 
     def applied(self, P: Any, values: Sequence[Expansion]) -> list[Expansion]:
