@@ -188,7 +188,10 @@ def test_the_command(folder, tmp_path, solver):
     assert said["round_trip"] < 1e-9 if solver == "BDIA" else said["round_trip"] > 1e-6
     assert said["distance"] > 0 and said["latent_distance"] > 0 and said["reference_error"] > 0
     assert output.read_bytes().startswith(b"\x89PNG")
-    assert "model evaluations" in invoked(folder, "--steps", 2, "--count", 1, "--fine", 0, "--output", output).output
+    small = folder, "--steps", 2, "--count", 1, "--fine", 0, "--output", output
+    short, full = (invoked(*words, *small, "--json") for words in ((), ("sample",)))
+    assert json.loads(short.stdout)["round_trip"] == json.loads(full.stdout)["round_trip"]
+    assert "model evaluations" in invoked(*small).output and "sample" in invoked("--help").output
 
 
 def test_the_command_says_what_to_change(folder, tmp_path, monkeypatch):

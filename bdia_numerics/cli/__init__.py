@@ -34,7 +34,7 @@ app.command()(lint)
 app.command()(converge)
 app.command("work-precision")(work_precision)
 app.command("map")(gamma_map)
-app.command()(unet)
+app.add_typer(unet, name="unet")
 app.command("datasheet")(show_datasheet)
 
 

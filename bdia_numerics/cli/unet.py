@@ -1,4 +1,4 @@
-"""The command `bdia unet`."""
+"""The command `bdia unet`: samples of a network, and subcommands that study it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,40 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from bdia_numerics.cli.show import as_text, progress, usage
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
-def unet(
+class Sampling(TyperGroup):
+    """Subcommands of which `sample` is meant where none is named: `bdia unet`, `bdia unet PATH --steps 10`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        asks = args[:1] in (["-h"], ["--help"])
+        return super().parse_args(ctx, args if asks or set(args[:1]) & set(self.commands) else ["sample", *args])
+
+
+unet = typer.Typer(
+    cls=Sampling,
+    help="Samples of a network (`bdia unet [PATH]`, short for `bdia unet sample`), and studies of it.",
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+
+def require_torch() -> None:
+    """End with status 2 and the extra's name unless the extra torch is installed."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "diffusers", "safetensors") if find_spec(name) is None]
+    if missing:
+        usage(f"unet needs {', '.join(missing)}: pip install 'bdia_numerics[torch]'")
+
+
+@unet.command("sample")
+def draw_samples(
     path: Annotated[
         str | None,
         typer.Argument(
@@ -46,11 +73,7 @@ def unet(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
 ) -> None:
     """Sample from a network, go back to the noise, and compare both ends with a fine solution of the network's own ODE."""
-    from importlib.util import find_spec
-
-    missing = [name for name in ("torch", "diffusers", "safetensors") if find_spec(name) is None]
-    if missing:
-        usage(f"unet needs {', '.join(missing)}: pip install 'bdia_numerics[torch]'")
+    require_torch()
     import warnings
 
     try:
