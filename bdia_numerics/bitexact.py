@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bdia_numerics.driver import Model, Status
 from bdia_numerics.grids import Grid
-from bdia_numerics.models import prediction_of
+from bdia_numerics.models import witnessed
 from bdia_numerics.program import Solver
 from bdia_numerics.run import invert, solve
 from bdia_numerics.spaces import Lattice, remainder
@@ -49,27 +48,6 @@ class BitExact:
     nfe: int
 
 
-@dataclass
-class _Witness:
-    """A model that remembers a digest of what it gave for each input."""
-
-    model: Model
-    seen: dict[bytes, bytes] = field(default_factory=dict)
-    unsteady: str = ""
-
-    @property
-    def prediction(self) -> str:
-        return prediction_of(self.model)
-
-    def __call__(self, z: Any, t: Any) -> Any:
-        key = hashlib.blake2b(np.ascontiguousarray(z).tobytes() + repr(t).encode()).digest()
-        output = self.model(z, t)
-        value = hashlib.blake2b(np.ascontiguousarray(output).tobytes()).digest()
-        if self.seen.setdefault(key, value) != value and not self.unsteady:
-            self.unsteady = f"model(z, t={t}) gave two outputs for the same z: make it deterministic"
-        return output
-
-
 def bit_exact_round_trip(
     solver: Solver, model: Model, grid: Grid, z: Any, *, bits: int = 40, start: Mapping[str, Any] | None = None
 ) -> BitExact:
@@ -87,12 +65,12 @@ def bit_exact_round_trip(
     Raises
     ------
     ValueError
-        For states that do not fit the lattice, a solver whose own coefficients are no ratios of small integers
-        (NotOnLatticeError), or one without an exact inverse (NotInvertibleError).
+        For states that do not fit the lattice, a solver that loses bits (NotOnLatticeError), or one without an exact inverse
+        (NotInvertibleError).
     """
     sent = _lattice(z, bits)
     first = None if start is None else {name: _lattice(value, bits) for name, value in start.items()}
-    witness = _Witness(model)
+    witness = witnessed(model)
     there = solve(solver, witness, grid, sent, first)
     if not there.status.ok or there.state is None:
         return BitExact(0, sent.factor, 0.0, 0.0, np.nan, witness.unsteady, there.status, there.nfe)

@@ -10,7 +10,7 @@ import numpy as np
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.inversion import DDIMInversion, Method, mirrored
-from bdia_numerics.models import as_eps, prediction_of
+from bdia_numerics.models import as_eps, prediction_of, witnessed
 from bdia_numerics.problems.reference import reference_flow
 from bdia_numerics.program import Solver, condition_of, identity, parameters, structure
 from bdia_numerics.run import (
@@ -26,7 +26,7 @@ from bdia_numerics.run import (
     solve,
     starter_of,
 )
-from bdia_numerics.spaces import Space, as_floats, like
+from bdia_numerics.spaces import LatticeSpace, Space, as_floats, like
 from bdia_numerics.state import State
 
 __all__ = ["RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", "solve"]
@@ -122,6 +122,9 @@ class RoundTrip:
         back: `returned` is None and the errors are NaN.
     status : Status
         Of the first run that went wrong, if any.
+    unsteady : str
+        On a lattice: where the model gave two outputs for one input, so that bits are lost; empty if it did not. Floats do
+        not ask a model twice for the same input, so there this says nothing.
     """
 
     error: Any
@@ -131,6 +134,7 @@ class RoundTrip:
     far: Any
     returned: Any
     status: Status
+    unsteady: str = ""
 
 
 def round_trip(
@@ -168,6 +172,8 @@ def round_trip(
         raise ValueError(f"start={start!r} is neither 'noise' nor 'data'")
     check_arguments(solver, model, grid)
     space, grid = prepared("z", z, grid)
+    witness, unwatched = witnessed(model), model
+    model = witness if isinstance(space, LatticeSpace) else model
     back = None
     if start == "data":
         there = encode(solver, model, grid, z, method)
@@ -181,7 +187,7 @@ def round_trip(
             back = encode(solver, model, grid, there.z, method)
     if back is None:
         return RoundTrip(math.nan, math.nan, math.nan, there.nfe, there.z, None, there.status)
-    truth, uncertainty = _truth(model, grid, z, start, reference, space)
+    truth, uncertainty = _truth(unwatched, grid, z, start, reference, space)
     return RoundTrip(
         error=space.rms(back.z - z),
         latent=space.rms(there.z - truth),
@@ -190,6 +196,7 @@ def round_trip(
         far=there.z,
         returned=back.z,
         status=back.status,
+        unsteady=witness.unsteady,
     )
 
 

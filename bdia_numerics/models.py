@@ -13,10 +13,13 @@ score    m = -eps / sigma, eq. (5)
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
+
+import numpy as np
 
 from bdia_numerics.grids import Point
 from bdia_numerics.schedules import Schedule
@@ -123,6 +126,34 @@ class Counted:
 def counted(model: Model) -> Counted:
     """Return the model with a counter of its evaluations, `nfe`."""
     return Counted(model)
+
+
+@dataclass
+class Witness:
+    """A model that remembers a digest of what it gave for each input; `unsteady` says where one input gave two outputs."""
+
+    model: Model
+    unsteady: str = ""
+    _seen: dict[bytes, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def prediction(self) -> str:
+        """That of the model."""
+        return prediction_of(self.model)
+
+    def __call__(self, z: Any, t: Any) -> Any:
+        """Return the model's output at states z and time t, and compare it with what it was before."""
+        key = hashlib.blake2b(np.ascontiguousarray(z).tobytes() + repr(t).encode()).digest()
+        output = self.model(z, t)
+        value = hashlib.blake2b(np.ascontiguousarray(output).tobytes()).digest()
+        if self._seen.setdefault(key, value) != value and not self.unsteady:
+            self.unsteady = f"model(z, t={t}) gave two outputs for the same z: make it deterministic"
+        return output
+
+
+def witnessed(model: Model) -> Witness:
+    """Return the model with a memory of what it gave, for arrays: `unsteady` is empty as long as it repeats itself."""
+    return Witness(model)
 
 
 def eps_form(prediction: str, point: Any) -> tuple[Scalar, Scalar]:

@@ -183,7 +183,7 @@ def _plan(solver: Solver, run: Run, space: Space, *, steps: int, forward: Run | 
     """Prepare a run whose last segments are `steps` steps, after those that make the first states."""
     if isinstance(space, LatticeSpace):
         starting = max(len(run.segments) - steps, 0)
-        return lattice_plan(run, space, structure(solver).evaluations, starting=starting, forward=forward)
+        return lattice_plan(run, space, solver, starting=starting, forward=forward)
     return make_plan(run, space)
 
 

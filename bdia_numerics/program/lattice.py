@@ -8,8 +8,9 @@ undone when; its undoing is that of the forward operation, never an operation of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -17,7 +18,8 @@ from bdia_numerics.program.lattice_run import Assign, Integers, Weigh
 from bdia_numerics.program.lifting import lifted
 from bdia_numerics.program.ops import Combine, Evaluate, Mix
 from bdia_numerics.program.plan import Call, Plan, make_plan
-from bdia_numerics.program.trace import Run, Segment
+from bdia_numerics.program.structure import Solver, structure
+from bdia_numerics.program.trace import Run, Segment, record_steps
 from bdia_numerics.spaces import LatticeSpace
 
 LARGEST = 1 << 16
@@ -27,17 +29,16 @@ Term = tuple[Fraction, int]
 
 
 class NotOnLatticeError(ValueError):
-    """A solver's own coefficients are no ratios of small integers, in z or in z/alpha; `lost` says that one is 0."""
-
-    def __init__(self, message: str, *, lost: bool = False) -> None:
-        super().__init__(message)
-        self.lost = lost
+    """An own coefficient is 0, or too far from 1 for the words of the buffer."""
 
 
 def lattice_plan(
-    run: Run, space: LatticeSpace, evaluations: Iterable[str], *, starting: int = 0, forward: Run | None = None
+    run: Run, space: LatticeSpace, solver: Solver, *, starting: int = 0, forward: Run | None = None
 ) -> Plan:
-    """Prepare a run for the lattice.
+    """Prepare a run for the lattice, in the first of three coordinates that it can have.
+
+    z and y = z/alpha need own coefficients that are ratios of integers up to 2^16. Else z/k, with a unit k in (1/2, 1] for every
+    version of a register: k_target = |c| k_old / 2^e, so that the own coefficient c of an assignment is the power 2^e there.
 
     Parameters
     ----------
@@ -45,8 +46,9 @@ def lattice_plan(
         A run of steps, one with its start, or an inverse run.
     space
         Unit, and the model's dtype.
-    evaluations
-        Registers that hold evaluations; they have no coordinate alpha.
+    solver
+        Its registers that hold evaluations have no coordinate alpha; and its steps on the whole grid give the units k that a
+        run on a part of it begins with.
     starting
         Number of its first segments that make the first states. They are rounded, and no inverse passes them.
     forward
@@ -55,28 +57,19 @@ def lattice_plan(
     Raises
     ------
     NotOnLatticeError
-        (a ValueError) with the register and the slot, if an own coefficient is no ratio of integers up to 2^16 in z, nor
-        in y = z/alpha.
+        (a ValueError) with the register and the slot, if an own coefficient is 0, or further from 1 than 2^16.
     """
-    try:
-        return _plan(run, space, frozenset(evaluations), starting, forward, in_y=False)
-    except NotOnLatticeError as error:
+    for coordinate in ("z", "y"):
         try:
-            return _plan(run, space, frozenset(evaluations), starting, forward, in_y=True)
-        except NotOnLatticeError as other:
-            remedy = (
-                "pass parameters for which it is not 0"
-                if error.lost and other.lost
-                else "pass parameters as Fractions, such as Fraction(9, 10), or run the solver in float64"
-            )
-            raise NotOnLatticeError(f"{error}; {other}; {remedy}", lost=error.lost and other.lost) from None
+            return _plan(_Lowering(run, space, solver, starting, forward, coordinate))
+        except NotOnLatticeError:
+            continue
+    return _plan(_Lowering(run, space, solver, starting, forward, "z/k"))
 
 
-def _plan(
-    run: Run, space: LatticeSpace, evaluations: frozenset[str], starting: int, forward: Run | None, *, in_y: bool
-) -> Plan:
-    lowering = _Lowering(run, space, forward, in_y, evaluations)
-    begun = {id(segment) for segment in run.segments[:starting]}
+def _plan(lowering: _Lowering) -> Plan:
+    run, space = lowering.run, lowering.space
+    begun = {id(segment) for segment in run.segments[: lowering.starting]}
     plan = make_plan(run, space, lambda s: lowering.start(s) if id(s) in begun else lowering.steps(s))
     inputs = {h.number: lowering.scale(h.number) for h in run.inputs.values()}
     instructions = [x for stage in plan.stages for x in stage.instructions]
@@ -94,9 +87,10 @@ def _floats_read(x: Any) -> tuple[int, ...]:
 class _Lowering:
     run: Run
     space: LatticeSpace
+    solver: Solver
+    starting: int
     forward: Run | None
-    in_y: bool
-    evaluations: frozenset[str]
+    coordinate: str
     scales: dict[int, Fraction] = field(default_factory=dict)
     states: set[int] = field(default_factory=set)
 
@@ -116,11 +110,34 @@ class _Lowering:
                 places |= {(r, n, self.run.trace.times.get(n)) for r, n in zip(op.registers, op.targets, strict=True)}
         for register, number, time in places:
             self.states.add(number)
-            if self.in_y and time is not None:
+            if self.coordinate == "y" and time is not None:
                 self._place(register, number, time)
+        if self.coordinate == "z/k":
+            segments = source.segments[self.starting :]
+            self._follow(segments, self._units_before(segments[0]) if segments else {})
+
+    def _units_before(self, first: Segment) -> Mapping[str, Fraction]:
+        """Return the units k of the registers before a step; 1 at the noise end of the whole grid."""
+        grid = self.run.trace.grid
+        earlier = range(grid.entire.n - structure(self.solver).depth, first.slot + grid.offset, -1)
+        if not earlier:
+            return {}
+        whole = record_steps(self.solver, grid.entire, self.run.trace.prediction)
+        whole = replace(whole, segments=whole.segments[: len(earlier)])
+        lowering = _Lowering(whole, self.space, self.solver, 0, None, "z/k")
+        return {name: lowering.scale(h.number) for name, h in whole.segments[-1].after.items()}
+
+    def _follow(self, segments: Iterable[Segment], units: Mapping[str, Fraction]) -> None:
+        """Find the units of all versions, from those of the registers before the first step."""
+        for segment in segments:
+            self.scales |= {segment.before[name].number: unit for name, unit in units.items()}
+            units = {}
+            for op in segment.ops:
+                if isinstance(op, Mix) or (isinstance(op, Combine) and op.register is not None):
+                    list(self._assignments(op))
 
     def _place(self, register: str, number: int, time: Any) -> None:
-        alpha = Fraction(1) if register in self.evaluations else self.run.trace.point(time).alpha / 2
+        alpha = Fraction(1) if register in structure(self.solver).evaluations else self.run.trace.point(time).alpha / 2
         if alpha == 0:
             raise NotOnLatticeError(f"in z/alpha it cannot run, since alpha = 0 at index {time}")
         if self.scales.setdefault(number, alpha) != alpha:
@@ -169,7 +186,11 @@ class _Lowering:
             assert op.old is not None
             own = sum((c for c, n in op.terms if n == op.old), Fraction(0))
             others = [(c, n) for c, n in op.terms if n != op.old]
-            yield self._assign(op.target, op.old, own * self.scale(op.old) / self.scale(op.target), others)
+            yield self._assign(op.target, op.old, self._own(op.target, op.old, own), others)
+            return
+        if self.coordinate == "z/k":
+            for target, old, own, others in lifted(op.targets, op.olds, list(map(list, op.matrix)), self._between):
+                yield self._assign(target, old, self._own(target, old, own), others)
             return
         matrix = [
             [c * self.scale(old) / self.scale(target) for c, old in zip(row, op.olds, strict=True)]
@@ -179,6 +200,15 @@ class _Lowering:
             # The terms are in the integers' units; the executor has the sources in z.
             in_z = [(c * self.scale(target) / self.scale(n), n) for c, n in others]
             yield self._assign(target, old, own, in_z)
+
+    def _own(self, target: int, old: int, own: Fraction) -> Fraction:
+        """Return an own coefficient in the coordinate of the run."""
+        if self.coordinate == "z/k" and own:
+            unit, exponent = math.frexp(float(abs(own)) * float(self.scale(old)))
+            unit, exponent = (1.0, exponent - 1) if unit == 0.5 else (unit, exponent)
+            self.scales[target] = Fraction(unit)
+            return (1 if own > 0 else -1) * Fraction(2) ** exponent
+        return own * self.scale(old) / self.scale(target)
 
     def _between(self, old: int) -> int:
         """Number a value between the shears of a mix; it stands in the units of what it came from."""
@@ -198,12 +228,10 @@ class _Lowering:
         own = x.own
         if own and max(abs(own.numerator), own.denominator) <= LARGEST:
             return
-        name = self.run.trace.names[x.old]
-        raise NotOnLatticeError(
-            f"in {'z/alpha' if self.in_y else 'z'} the own coefficient of {name} is {float(own):.17g} (slot from i={slot} to "
-            f"{slot - 1}), {'no ratio of integers up to 2^16' if own else 'so that its bits are lost'}",
-            lost=not own,
-        )
+        what = f"the own coefficient of {self.run.trace.names[x.old]} (slot from i={slot} to {slot - 1})"
+        if not own:
+            raise NotOnLatticeError(f"{what} is 0, so that its bits are lost: pass parameters for which it is not 0")
+        raise NotOnLatticeError(f"{what} is {float(own):.17g}, beyond 2^16: run the solver in float64")
 
     def _fresh(self, target: int, terms: Iterable[Term]) -> Weigh:
         return Weigh(target, *self._units(target, terms), self.scale(target))
