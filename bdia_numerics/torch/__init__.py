@@ -13,6 +13,7 @@ back = invert(BDIA(), network.model(), grid, found.state)
 
 from __future__ import annotations
 
+from bdia_numerics.torch import gradients
 from bdia_numerics.torch.loading import Loaded, load
 from bdia_numerics.torch.models import NetworkModel, Preconditioned, controlled, denoiser
 from bdia_numerics.torch.sampling import Sampled, noise, sample
@@ -27,6 +28,7 @@ __all__ = [
     "Tensors",
     "controlled",
     "denoiser",
+    "gradients",
     "load",
     "make_grid",
     "noise",
