@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 class Paths:
     """Exact paths of a law on the line in y = z/alpha over s = sigma/alpha, from time `begin` to time `end`.
 
-    Interpolated in Chebyshev points; arrays have the shape (*s, B) for B states.
+    Interpolated in Chebyshev points; arrays have the shape ``(*s, B)`` for B states.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Paths:
         return self._at(self._growth, s, 1) / self._at(self._growth, s)
 
     def integral(self, function: Callable[[Any], Array]) -> Array:
-        """Return the integral of a function of s, with values of shape (*s, B), from the far end to the near one."""
+        """Return the integral of a function of s, with values of shape ``(*s, B)``, from the far end to the near one."""
         values = function(self._s(_points(2 * self._degree)))
         ends = chebyshev.chebval([1.0, -1.0], chebyshev.chebint(_coefficients(values)))
         total: Array = (self.far - self.near) / 2 * (ends[..., 1] - ends[..., 0])

@@ -11,7 +11,7 @@ Array = np.ndarray[Any, Any]
 
 
 def solve_increasing(function: Callable[..., Array], low: Array, high: Array, *known: Array) -> Array:
-    """Return x with function(x, *known) = 0, element by element, to the last digits.
+    """Return x with ``function(x, *known) = 0``, element by element, to the last digits.
 
     Parameters
     ----------

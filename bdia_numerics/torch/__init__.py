@@ -1,14 +1,13 @@
 """Tensors as a number system, adapters for networks, loaders, a trained network. Importing it lets `solve` and its like take tensors.
 
-import torch
-from bdia_numerics import BDIA, invert, solve
-from bdia_numerics.torch import load, noise
-
-network = load("path/to/a/diffusers/folder")
-grid = network.grid(20)
-z = noise((4, *network.shape), grid, 0, dtype=torch.float32)
-found = solve(BDIA(), network.model(), grid, z)
-back = invert(BDIA(), network.model(), grid, found.state)
+>>> import torch
+>>> from bdia_numerics import BDIA, invert, solve
+>>> from bdia_numerics.torch import load, noise
+>>> network = load("path/to/a/diffusers/folder")
+>>> grid = network.grid(20)
+>>> z = noise((4, *network.shape), grid, 0, dtype=torch.float32)
+>>> found = solve(BDIA(), network.model(), grid, z)
+>>> back = invert(BDIA(), network.model(), grid, found.state)
 """
 
 from __future__ import annotations
