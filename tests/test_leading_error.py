@@ -113,7 +113,8 @@ def test_symbolic_principal_terms_give_the_same(solver):
         integral, rel=1e-5
     )  # a slot is 1e-7 of the grid
     if found.displacement:
-        assert numeric.displacement == pytest.approx(step * float(value(found.displacement)(s_0)), rel=1e-4)
+        # There it is the register minus the trajectory, here a part of exact - numerical.
+        assert numeric.displacement == pytest.approx(-step * float(value(found.displacement)(s_0)), rel=1e-4)
     # The density adds up to the integral: an error budget over the grid.
     assert np.all(np.diff(numeric.u) > 0)
     assert np.trapezoid(numeric.density, numeric.u) == pytest.approx(integral, rel=0.2)

@@ -65,8 +65,8 @@ class SymbolicOrder:
     principal
         Leading term of what a step adds to the global error on a uniform grid with alpha = 1, in powers of h.
     displacement
-        The leading term, in powers of h, by which `output` stays off the trajectory on which that error grows: it is of the
-        same order, and does not grow.
+        The leading term, in powers of h, of `output` minus the trajectory on which that error grows: it is of the same
+        order, and does not grow.
     error_constant
         The coefficient of y^(p+1) h^(p+1) in it; of DDIM 1/2.
     ddim_ratio

@@ -133,7 +133,7 @@ def laws_with_exact_flows(
     worst = 0.0
     for name, law in _laws().items():
         require(law.flow_certificate.exact, f"{name}: the library knows no exact flow")
-        run = reference_flow(law.model(schedule), schedule, z, 3.0, 0.25, rtol=1e-10)
+        run = reference_flow(law.model(schedule), schedule, z, 3.0, 0.25, rtol=1e-10, method="DOP853")
         miss = float(np.abs(flow_law(law).flow(z, 3.0, 0.25, schedule) - run.z).max())
         require(miss <= run.error + 1e-12, f"{name}: flow and reference differ by {miss:.1e}, error {run.error:.1e}")
         worst = max(worst, miss)
@@ -188,9 +188,9 @@ def flows_elsewhere(
     )
     z, ratios = np.array([[1.5, -2.0], [-0.25, 3.0], [2.0, 2.5]]), []
     model = law.model(schedule)
-    tight = reference_flow(model, schedule, z, 3.0, 0.25, rtol=3e-14)
+    tight = reference_flow(model, schedule, z, 3.0, 0.25, rtol=3e-14, method="DOP853")
     for rtol in (1e-6, 1e-8, 1e-10):
-        run = reference(model, schedule, z, 3.0, 0.25, rtol=rtol)
+        run = reference(model, schedule, z, 3.0, 0.25, rtol=rtol, method="DOP853")
         miss = float(np.abs(run.z - tight.z).max())
         require(0 < miss <= run.error, f"rtol {rtol:.0e}: error {miss:.1e}, estimate {run.error:.1e}")
         require(run.error < 1e5 * rtol, f"rtol {rtol:.0e}: the estimate {run.error:.1e} is idle")

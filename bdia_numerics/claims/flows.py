@@ -106,7 +106,7 @@ def gaussian_flow(flow: Callable[..., Any] = _closed_form) -> str:
     root = rng.standard_normal((3, 3))
     law, schedule = Gaussian(rng.standard_normal(3), root @ root.T + np.eye(3) / 10), schedules.vp_linear()
     z = rng.standard_normal((5, 3))
-    reference = reference_flow(law.model(schedule), schedule, z, 0.9, 0.01)
+    reference = reference_flow(law.model(schedule), schedule, z, 0.9, 0.01, method="DOP853")
     miss = np.abs(law.flow(z, 0.9, 0.01, schedule) - reference.z).max()
     require(
         miss <= max(10 * reference.error, 1e-12),
@@ -185,16 +185,16 @@ def cdf_flow(
     require(sympy.simplify(sympy.diff(F, s) - s * sympy.diff(p, y)) == 0, "dF/ds is not s p'")
     law = GaussianMixture([0.3, 0.5, 0.2], [[-2.0], [0.5], [3.0]], [0.04, 0.25, 0.09])
     schedule, start, end = schedules.edm(), 10.0, 0.05
-    z = np.linspace(-35, 35, 29)[:, None]
+    z = np.linspace(-35, 35, 15)[:, None]
     moved = flow_law(law).flow(z, start, end, schedule)
-    reference = reference_flow(law.model(schedule), schedule, z, start, end)
+    reference = reference_flow(law.model(schedule), schedule, z, start, end, rtol=1e-10, method="DOP853")
     miss = float(np.abs(moved - reference.z).max())
     kept = np.abs(_distribution(moved, end, schedule, law) - _distribution(z, start, schedule, law)).max()
     require(kept < 1e-13, f"F moves by {kept}")
-    require(miss < max(10 * reference.error, 1e-10), f"flow and reference differ by {miss}, error {reference.error}")
+    require(miss < reference.error, f"flow and reference differ by {miss}, error {reference.error}")
     point = np.array([4.0])
     limit = ddim_limit(law, schedule, point, (5.0, 0.5))
-    found = [float(scaled_error(solver(), law, schedule, point, (5.0, 0.5), n)[0]) for n in (500, 1000, 2000)]
+    found = [float(scaled_error(solver(), law, schedule, point, (5.0, 0.5), n)[0]) for n in (250, 500, 1000)]
     extrapolated = 2 * found[2] - found[1]
     require(
         abs(extrapolated / limit - 1) < 2e-3,
@@ -211,9 +211,9 @@ def cdf_flow(
         "proved: for one kernel dF/ds = s p', so along dy/ds = eps = -s p'/p the total derivative of F is s p' + p "
         "eps = 0, and both sides are linear in the "
         "law; differentiating F_s(y_s) = F_T(y_T) gives the derivative p_T/p_s. Measured, three Gaussians, s from 10 "
-        "to 0.05, 29 states to 35: F is kept to "
+        "to 0.05, 15 states to 35: F is kept to "
         f"{kept:.0e}, DOP853 (error estimate {reference.error:.0e}) is met to {miss:.0e}. N times DDIM's error at N = "
-        f"500, 1000, 2000: "
+        f"250, 500, 1000: "
         f"{', '.join(f'{v:.5g}' for v in found)}, extrapolated {extrapolated:.6g}; the quadrature gives {limit:.6g}. "
         f"BDIA, gamma = 1, from its own program: the limit of N^2 times the error is {second.coefficient:.5g} + (-1)^N "
         f"{second.oscillating:.3g}; runs of 400 and 401 steps have {shares[0]:.5f} and {shares[1]:.5f} of it."

@@ -92,5 +92,9 @@ POWER_LAW = Certificate(
 )
 REFERENCE = Certificate(
     "reference",
-    "no closed form: DOP853 at two tolerances; flow_certified returns the error estimate of each computation",
+    "no closed form: Taylor steps (heyoka) or DOP853 at two tolerances; flow_certified says which ran and returns its error "
+    "estimate",
+)
+ENCLOSABLE = Certificate(
+    "reference", f"{REFERENCE.detail}; problems.certified_flow encloses this flow with a proved radius"
 )

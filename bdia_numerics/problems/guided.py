@@ -94,6 +94,9 @@ class GuidedGaussians(Problem):
         for law in (self.cond, self.uncond):
             law._check_density(sigma, t)
 
+    def _terms(self) -> int:
+        return self.cond._terms() + self.uncond._terms()
+
     def _value(self, space: spaces.Space) -> Any:
         return embed(self._scale.reshape(1), space)[0]  # type: ignore[attr-defined]
 

@@ -11,9 +11,9 @@ from bdia_numerics.problems import transports
 from bdia_numerics.problems.certificate import (
     CDF_TRANSPORT,
     CLOSED_FORM,
+    ENCLOSABLE,
     LINE_TRANSPORT,
     RADIAL_TRANSPORT,
-    REFERENCE,
     Certificate,
 )
 from bdia_numerics.problems.checks import embed, exact_values, has_density, working_dtype
@@ -22,6 +22,7 @@ from bdia_numerics.problems.problem import Problem, Times
 from bdia_numerics.problems.radial_flow import radial, radial_derivative
 from bdia_numerics.problems.scores import Components, components, float_score, generic_score
 from bdia_numerics.problems.symmetry import Symmetry, symmetry
+from bdia_numerics.problems.taylor import Expressions
 
 Array = np.ndarray[Any, Any]
 
@@ -30,7 +31,7 @@ _CERTIFICATES = {
     "1-D": CDF_TRANSPORT,
     "line": LINE_TRANSPORT,
     "radial": RADIAL_TRANSPORT,
-    "none": REFERENCE,
+    "none": ENCLOSABLE,
 }
 
 
@@ -96,7 +97,14 @@ class Law(Problem):
             return float_score(z, alpha, sigma, self._components(space))
         if isinstance(space, spaces.Balls):
             return enclosed_score(z, alpha, sigma, self._in(space), space)
+        if isinstance(space, Expressions):
+            # The largest exponent must belong to a component that is there.
+            weights, means, covs = (p[np.asarray(self._parts[0] > 0, dtype=bool)] for p in self._in(space))
+            return generic_score(z, alpha, sigma, weights, means, covs, space, space.largest)
         return generic_score(z, alpha, sigma, *self._in(space), space)
+
+    def _terms(self) -> int:
+        return sum(part.size for part in self._parts)
 
     def _draw(self, n: int, rng: np.random.Generator) -> Array:
         law, weights = self._components(spaces.FLOAT64), self._in(spaces.FLOAT64)[0]

@@ -13,6 +13,7 @@ from bdia_numerics import spaces
 from bdia_numerics.problems.certificate import CLOSED_FORM, PRODUCT_TRANSPORT, REFERENCE, Certificate
 from bdia_numerics.problems.checks import embed, exact_values, parameter, working_dtype
 from bdia_numerics.problems.problem import Problem, Times
+from bdia_numerics.problems.taylor import Expressions
 
 Array = np.ndarray[Any, Any]
 
@@ -74,7 +75,7 @@ class Product(Problem):
         basis = embed(self.basis, space)
         if isinstance(space, spaces.Numpy):
             self._orthonormal(basis, self.dimension * np.finfo(working_dtype(space)).eps)
-        else:
+        elif not isinstance(space, Expressions):  # these stand for floats, which were checked
             most = spaces.FRACTION.number(10) ** -space.dps if isinstance(space, spaces.MPMath) else 0
             self._orthonormal(exact_values(basis), self.dimension * most)
         return basis
@@ -114,6 +115,10 @@ class Product(Problem):
         parts = zip(self.factors, self._parts(), strict=True)
         found = np.concatenate([getattr(f, method)(coordinates[:, p], *arguments, space) for f, p in parts], axis=1)
         return np.asarray(found if axes is None else found @ axes.T)
+
+    def _terms(self) -> int | None:
+        found = [f._terms() for f in self.factors]
+        return None if None in found else sum(n for n in found if n is not None) + np.size(self.basis)
 
     def _score_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
         return self._along("_score_at", z, space, alpha, sigma)

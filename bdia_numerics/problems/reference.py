@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from bdia_numerics import spaces
+from bdia_numerics.problems import taylor
 
 Array = np.ndarray[Any, Any]
+Method = Literal["auto", "taylor", "DOP853"]
 
 _COARSER = 100.0
-_FINEST = 100 * float(np.finfo(np.float64).eps)
+_DEFAULT = {"taylor": taylor.FINEST, "DOP853": 1e-11}
+_FINEST = {"taylor": taylor.FINEST, "DOP853": 100 * taylor.FINEST}
 
 
 class ReferenceFlow(NamedTuple):
@@ -27,9 +30,9 @@ class ReferenceFlow(NamedTuple):
     rms
         Root mean square of that difference.
     nfe
-        Model evaluations of both runs, each of the whole batch.
+        Model evaluations of both runs, each of the whole batch; 0 for Taylor steps, which evaluate the law's formula.
     method
-        What was run.
+        What was run, with its tolerances and its work.
     """
 
     z: Array
@@ -40,9 +43,9 @@ class ReferenceFlow(NamedTuple):
 
 
 def reference_flow(
-    model: Any, schedule: Any, z: Array, t_from: Any, t_to: Any, *, rtol: float = 1e-11
+    model: Any, schedule: Any, z: Array, t_from: Any, t_to: Any, *, rtol: float | None = None, method: Method = "auto"
 ) -> ReferenceFlow:
-    """Solve dy/ds = eps(alpha y, t(s)), y = z/alpha, s = sigma/alpha, with the whole batch coupled.
+    """Solve dy/ds = eps(alpha y, t(s)), y = z/alpha, s = sigma/alpha, twice, and say how far the two runs are apart.
 
     Parameters
     ----------
@@ -55,21 +58,27 @@ def reference_flow(
     t_from, t_to
         Times; alpha must be positive at both.
     rtol
-        Relative tolerance of the finer run; the coarser has 100 times as much.
+        Relative tolerance of the finer run; the coarser has 100 times as much. By default 1e-11 for DOP853, and the
+        rounding of float64 for Taylor steps, which cost hardly more for it.
+    method
+        "taylor": heyoka's Taylor integrator, every state by itself; for models ``law.model(schedule)`` of a law given by
+        its components. "DOP853": Dormand and Prince's method of order 8(5,3), by scipy, the whole batch coupled; for any
+        model. "auto": Taylor steps for such a model of at most 600 numbers, if heyoka is installed, else DOP853.
 
     Raises
     ------
     ValueError
-        For alpha = 0 at either time, NaN states, and tolerances that float64 cannot keep.
+        For alpha = 0 at either time, NaN states, unknown methods and tolerances that float64 cannot keep.
     TypeError
-        For states that are no floats.
+        For states that are no floats, and Taylor steps on a model that is no law's.
+    ImportError
+        For Taylor steps without heyoka; the message names the extra.
     ArithmeticError
         If the integrator gives up.
 
     Notes
     -----
-    Dormand and Prince's method of order 8(5,3), scipy's DOP853. Eq. (2)-(3) in the
-    variables in which DDIM, eq. (6), is Euler's method.
+    Eq. (2)-(3) in the variables in which DDIM, eq. (6), is Euler's method.
     """
     array = np.asarray(z)
     space = spaces.of(array)
@@ -77,24 +86,57 @@ def reference_flow(
         raise TypeError(f"z is in {space.name}, and the reference is computed in float64: pass float states")
     if not space.finite(array):
         raise ValueError("z contains NaN or infinity: the reference needs finite states")
-    if not _FINEST <= rtol < 1e-2:
-        raise ValueError(f"rtol={rtol!r}: use a tolerance between {_FINEST:.1e} and 1e-2")
+    chosen = _chosen(method, model, schedule)
+    rtol = _DEFAULT[chosen] if rtol is None else rtol
+    if not _FINEST[chosen] <= rtol < 1e-2:
+        raise ValueError(f"rtol={rtol!r}: use a tolerance between {_FINEST[chosen]:.1e} and 1e-2")
     begin, end = spaces.FLOAT64.number(t_from), spaces.FLOAT64.number(t_to)
     for name, t in (("t_from", begin), ("t_to", end)):
         if schedule.alpha(t) == 0:
             raise ValueError(f"{name}={t}: alpha is 0 there, so y = z/alpha has no value; use a time with alpha > 0")
     if begin == end or array.size == 0:
         return ReferenceFlow(array.copy(), 0.0, 0.0, 0, "identity")
-    coarse, nfe_coarse = _dop853(model, schedule, array, begin, end, min(_COARSER * rtol, 1e-2))
-    fine, nfe_fine = _dop853(model, schedule, array, begin, end, rtol)
-    difference = np.abs(fine - coarse)
+    solve = {"taylor": _taylor, "DOP853": _dop853}[chosen]
+    rougher = min(_COARSER * rtol, 1e-2)
+    coarse, work_coarse = solve(model, schedule, array, begin, end, rougher)
+    fine, work_fine = solve(model, schedule, array, begin, end, rtol)
+    difference, work = np.abs(fine - coarse), work_coarse + work_fine
+    name, unit = {"taylor": ("Taylor steps (heyoka)", "steps"), "DOP853": ("DOP853", "evaluations")}[chosen]
     return ReferenceFlow(
         fine.astype(array.dtype),
         float(difference.max()),
         float(np.sqrt(np.mean(difference**2))),
-        nfe_coarse + nfe_fine,
-        f"DOP853 in (z/alpha, sigma/alpha), rtol {rtol:.1e} against {min(_COARSER * rtol, 1e-2):.1e}",
+        0 if chosen == "taylor" else work,
+        f"{name} in (z/alpha, sigma/alpha), rtol {rtol:.1e} against {rougher:.1e}, {work} {unit}",
     )
+
+
+def _chosen(method: str, model: Any, schedule: Any) -> Literal["taylor", "DOP853"]:
+    from bdia_numerics.problems.problem import NoisePrediction
+
+    if method not in ("auto", "taylor", "DOP853"):
+        raise ValueError(f"method={method!r} is unknown: use 'auto', 'taylor' or 'DOP853'")
+    # Under another schedule a law's prediction belongs to another law.
+    known = isinstance(model, NoisePrediction) and model.schedule is schedule and model.law._terms() is not None
+    if method == "taylor":
+        if not known:
+            raise TypeError(
+                f"model is a {type(model).__name__}: Taylor steps need law.model(schedule) of a law given by components, with the "
+                "schedule of the flow; use method='DOP853'"
+            )
+        taylor.heyoka()
+        return "taylor"
+    small = known and taylor.moderate(model.law)
+    return "taylor" if method == "auto" and small and taylor.installed() else "DOP853"
+
+
+def _taylor(model: Any, schedule: Any, z: Array, begin: float, end: float, rtol: float) -> tuple[Array, int]:
+    for t in (begin, end):
+        model.law._check_density(schedule.sigma(t), t)
+    y = z.astype(np.float64).reshape(-1, model.law.dimension) / schedule.alpha(begin)
+    span = (float(schedule.sigma_bar(begin)), float(schedule.sigma_bar(end)))
+    moved, steps = taylor.taylor_flow(model.law, y, *span, rtol=rtol)
+    return schedule.alpha(end) * moved.reshape(z.shape), steps
 
 
 def _dop853(model: Any, schedule: Any, z: Array, begin: float, end: float, rtol: float) -> tuple[Array, int]:

@@ -9,6 +9,7 @@ N(alpha m_k, V_k), V_k = alpha^2 C_k + sigma^2 I, so that
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,11 +176,19 @@ def _rotated(z: Array, alpha: Any, v: Array, law: Components, axes: Array) -> Ar
 
 
 def generic_score(
-    z: Array, alpha: Any, sigma: Any, weights: Array, means: Array, covs: Array, space: spaces.Space
+    z: Array,
+    alpha: Any,
+    sigma: Any,
+    weights: Array,
+    means: Array,
+    covs: Array,
+    space: Any,
+    largest: Callable[[Sequence[Any]], Any] | None = None,
 ) -> Array:
     """Return the score at states of shape (n, D), element by element with plain operators.
 
     One component takes rational operations only, so Fractions and symbols pass; more take exp and sqrt of `space`.
+    Where exp underflows, `largest` says which exponent is subtracted from all.
     """
     size = means.shape[1]
     factors = [covariance(c, alpha, sigma, size) for c in covs]
@@ -190,9 +199,12 @@ def generic_score(
         if len(pulls) == 1:
             result[row] = -pulls[0]
             continue
+        exponents = [-(d @ p) / 2 for d, p in zip(differences, pulls, strict=True)]
+        if largest is not None:
+            top = largest(exponents)
+            exponents = [e - top for e in exponents]
         densities = [
-            w * space.exp(-(d @ p) / 2) / space.sqrt(np.prod(f[1]))
-            for w, d, p, f in zip(weights, differences, pulls, factors, strict=True)
+            w * space.exp(e) / space.sqrt(np.prod(f[1])) for w, e, f in zip(weights, exponents, factors, strict=True)
         ]
         result[row] = -sum(r * p for r, p in zip(densities, pulls, strict=True)) / sum(densities)
     return result
