@@ -9,6 +9,7 @@ from bdia_numerics import schedules
 from bdia_numerics.problems import GaussianMixture, reference_flow
 
 STATES, AT_LEAST = 100_000, 50.0
+MANY, AT_MOST = 1_000_000, 5.0
 FLOW = schedules.flow()
 LAW = GaussianMixture([0.25, 0.5, 0.25], [[-2.0], [0.5], [1.5]], [0.0625, 0.25, 0.015625])
 T_FROM, T_TO, RTOL = 0.9375, 0.0625, 1e-13
@@ -40,6 +41,17 @@ def test_cdf_flow(benchmark, states):
     )
     assert abs(solved - exact).max() < 1e-10
     assert ratio > AT_LEAST
+
+
+@pytest.mark.benchmark(group="1-D flow of 1e6 states")
+def test_a_million_states(benchmark):
+    """Processor time, all threads together: an upper bound for the clock on a quiet machine."""
+    z = np.random.default_rng(1).standard_normal((MANY, 1))
+    start = time.process_time()
+    benchmark.pedantic(LAW.flow, (z, T_FROM, T_TO, FLOW), rounds=1, iterations=1)
+    seconds = time.process_time() - start
+    benchmark.extra_info.update(cpu_seconds=seconds, at_most=AT_MOST)
+    assert seconds < AT_MOST
 
 
 @pytest.mark.benchmark(group="1-D flow of 1e5 states")

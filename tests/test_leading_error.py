@@ -42,7 +42,7 @@ def ratios(solver, schedule, law, z, times, found, counts):
     ("solver", "order", "rate"),
     [
         (DDIM(), 1, 2),
-        (BDIA(HALF), 1, 2),
+        pytest.param(BDIA(HALF), 1, 2, marks=pytest.mark.slow),
         (BDIA(1), 2, 4),
         pytest.param(OBELM(), 2, 4, marks=pytest.mark.slow),
         pytest.param(Heun(), 2, 2, marks=pytest.mark.slow),
@@ -72,9 +72,9 @@ def test_runs_tend_to_the_leading_term(solver, order, rate):
     "solver",
     [
         DDIM(),
-        BDIA(HALF),
+        pytest.param(BDIA(HALF), marks=pytest.mark.slow),
         BDIA(1),
-        Heun(variable="sigma_bar"),
+        pytest.param(Heun(variable="sigma_bar"), marks=pytest.mark.slow),
         pytest.param(CBDIA(Fraction(7, 10), Fraction(3, 10)), marks=pytest.mark.slow),
         pytest.param(EDICT(HALF), marks=pytest.mark.slow),
     ],

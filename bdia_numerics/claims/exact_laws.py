@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import schedules
-from bdia_numerics.claims.ledger import check, require
+from bdia_numerics.claims.ledger import Skipped, check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.problems import (
     Empirical,
@@ -17,6 +17,7 @@ from bdia_numerics.problems import (
     GuidedGaussians,
     Product,
     Uniform,
+    certified_flow,
     reference_flow,
 )
 
@@ -198,6 +199,14 @@ def flows_elsewhere(
     certificate = law.flow_certified(z, 3.0, 0.25, schedule).certificate
     require(certificate.kind == "reference" and certificate.error, f"the flow's own certificate is {certificate}")
     try:
+        enclosed = certified_flow(law, z[:1], 3.0, 2.0, schedule, prec=64)
+    except ImportError as error:
+        raise Skipped(str(error)) from None
+    near = reference(model, schedule, z[:1], 3.0, 2.0, method="DOP853")
+    gap = max(abs(float(a.mid()) - b) for a, b in zip(enclosed.z[0], near.z[0], strict=True))
+    radius = float(enclosed.certificate.error or 0)
+    require(gap <= radius + near.error and radius < 1e-9, f"the enclosure, radius {radius:.0e}, is {gap:.0e} away")
+    try:
         law.flow_jacobian(z, 3.0, 0.25, schedule)
     except ValueError:
         pass
@@ -206,6 +215,7 @@ def flows_elsewhere(
     return (
         "three Gaussians in the plane, not on a line: certificate 'reference', with the method, its evaluations and an error "
         f"estimate for each computation. At tolerances 1e-6, 1e-8, 1e-10 the estimate is {', '.join(f'{r:.0f}' for r in ratios)} "
-        "times the distance to a solution at 3e-14, never below it. No derivative is offered there. Laws of facts 16 to 18 say "
+        "times the distance to a solution at 3e-14, never below it. An enclosure (problems.certified_flow) from s = 3 to 2 has a proved radius of "
+        f"{radius:.0e} and meets the reference to {gap:.0e}. No derivative is offered there. Laws of facts 16 to 18 say "
         f"'{kinds['guided, equal means']}' or '{kinds['line']}'; on Arb balls an exact flow comes as an enclosure with its radius."
     )
