@@ -215,7 +215,8 @@ def flows_elsewhere(
     return (
         "three Gaussians in the plane, not on a line: certificate 'reference', with the method, its evaluations and an error "
         f"estimate for each computation. At tolerances 1e-6, 1e-8, 1e-10 the estimate is {', '.join(f'{r:.0f}' for r in ratios)} "
-        "times the distance to a solution at 3e-14, never below it. An enclosure (problems.certified_flow) from s = 3 to 2.5 has a proved radius of "
+        "times the distance to a solution at 3e-14, never below it. "
+        "An enclosure (problems.certified_flow) from s = 3 to 2.5 has a proved radius of "
         f"{radius:.0e} and meets the reference to {gap:.0e}. No derivative is offered there. "
         f"Laws of facts 16 to 18 say "
         f"'{kinds['guided, equal means']}' or '{kinds['line']}'; on Arb balls an exact flow comes as an enclosure with its radius."
