@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from bdia_numerics import BDIA, CBDIA, EDICT, grids, invert, schedules, solve
+from bdia_numerics import BDIA, CBDIA, EDICT, OBELM, grids, invert, schedules, solve
 from bdia_numerics.spaces import Lattice
 
 ELEMENTS, STEPS, AT_MOST = 1_000_000, 20, 3.0
@@ -16,6 +16,7 @@ SOLVERS = {
     "BDIA 1/2": BDIA(Fraction(1, 2)),
     "EDICT 93/100": EDICT(Fraction(93, 100)),
     "CBDIA 19/20 1/20": CBDIA(Fraction(19, 20), Fraction(1, 20)),
+    "O-BELM": OBELM(),
 }
 GRID = grids.uniform(schedules.vp_linear(), STEPS)
 

@@ -3,6 +3,8 @@
 Each proof is one step from free states; where the states must be related, the step hands that relation on, which is the induction.
 """
 
+from types import SimpleNamespace
+
 import pytest
 import sympy
 
@@ -19,6 +21,7 @@ from bdia_numerics import (
     DPMSolverPP,
     Heun,
     Leapfrog,
+    grids,
     solve,
 )
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, vectors
@@ -104,3 +107,15 @@ def test_edict_without_mixing_is_rex_with_coupling_1(prediction):
     edict, rex = (step(p, s, before) for s in (EDICT(1, shifted=True), Rex(1, Euler(), prediction=prediction)))
     assert (edict == rex) == (prediction == "eps")
     assert step(p, EDICT(1), before)["z"] == edict["z"] and step(p, EDICT(1), before)["y"] != edict["y"]
+
+
+def test_rex_is_the_coupling_of_mccallum_and_foster_where_alpha_is_1():
+    """Over Euler; a grid of free values has no times in between, at which other bases ask."""
+    base, c = Euler(), sympy.Symbol("c")
+    symbols, (z, y) = Formal(1), vectors("z", "y")
+    before, one = {"z": z, "y": y}, sympy.Integer(1)
+    p = SimpleNamespace(grid=grids.from_values(symbols.grid.t, [one, one], symbols.grid.sigma), model=symbols.model)
+    left, right = step(p, Rex(c, base), before), step(p, McCallumFoster(c, base), before)
+    for name in before:
+        equal(left[name], right[name], name)
+    assert step(symbols, Rex(c, base), before) != step(symbols, McCallumFoster(c, base), before)
