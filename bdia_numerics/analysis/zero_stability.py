@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import combinations
 from typing import Any
 
 from bdia_numerics.analysis.characteristic import directed_matrix
@@ -26,8 +27,9 @@ class ZeroStability:
     stable : bool or None
         None if it depends on symbols.
     condition : sympy Boolean
-        For which real values of the symbols it is stable: exact in one symbol. With more of them it is that all
-        parasitic roots lie inside the unit circle, and `boundary` has the rest.
+        For which real values of the symbols it is stable: exact in one symbol, but for irrational ends, which are left
+        out. With more of them it is that all parasitic roots that can leave the unit circle lie inside it, and those that
+        stay on it are apart; `boundary` has the rest.
     boundary : tuple of (sympy.Eq, ZeroStability)
         What holds on the pieces of the region's boundary on which one symbol can be eliminated.
     roots : tuple of (sympy.Expr, int, str)
@@ -64,7 +66,8 @@ def written(condition: Any) -> str:
     if isinstance(condition, sympy.And | sympy.Or):
         joint = " and " if isinstance(condition, sympy.And) else " or "
         return joint.join(sorted(written(x) for x in condition.args))
-    return f"{condition.lhs} = {condition.rhs}" if isinstance(condition, sympy.Eq) else str(condition)
+    sign = {sympy.Eq: "=", sympy.Ne: "!="}.get(type(condition))
+    return f"{condition.lhs} {sign} {condition.rhs}" if sign else str(condition)
 
 
 def zero_stability(
@@ -136,13 +139,16 @@ def _decided(V: Any, direction: str) -> ZeroStability:
     roots = tuple((f.as_expr(), m, where) for f, m, where in found)
     if any(where == OUTSIDE for *_, where in found):
         return ZeroStability(direction, polynomial, False, sympy.false, (), roots)
-    defects = _defects(matrix, found)
+    held = [f for f, _, where in found if where == CIRCLE or (where == OPEN and _own_reciprocal(f))]
+    defects = _defects(matrix, found, held)
     wanted = [_wanted(f.all_coeffs()) for f, _, where in found if where == OPEN]
     determinants = [d for positive, _ in wanted for d in positive]
     equations = [e for _, vanishing in wanted for e in vanishing]
-    inside = sympy.false if defects else sympy.And(*(sympy.sympify(d) > 0 for d in determinants))
+    meeting = _meeting(held, determinants)
+    apart = [sympy.Ne(e, 0) for e in meeting]
+    inside = sympy.false if defects else sympy.And(*(sympy.sympify(d) > 0 for d in determinants), *apart)
     boundary = []
-    for equation in _boundaries([*determinants, *defects, *equations]):
+    for equation in _boundaries([*determinants, *defects, *meeting, *equations]):
         reduced = V.subs(equation.lhs, equation.rhs).applyfunc(sympy.cancel)
         if not reduced.has(sympy.zoo, sympy.nan):
             boundary.append((equation, _decided(reduced, direction)))
@@ -150,14 +156,35 @@ def _decided(V: Any, direction: str) -> ZeroStability:
     return ZeroStability(direction, polynomial, stable, condition, tuple(boundary), roots)
 
 
-def _defects(matrix: Any, found: Sequence[tuple[Any, int, str]]) -> list[Any]:
+def _own_reciprocal(factor: Any) -> bool:
+    """Say whether a factor is its own reciprocal, up to its sign, for all parameters: its roots can stay on the circle."""
+    import sympy
+
+    row = [sympy.expand(c) for c in factor.all_coeffs()]
+    return any(all(sympy.expand(c - sign * d) == 0 for c, d in zip(row, row[::-1], strict=True)) for sign in (1, -1))
+
+
+def _meeting(held: Sequence[Any], positive: Sequence[Any]) -> list[Any]:
+    """Return what vanishes where roots of two factors that stay on the circle meet, without factors of what is positive."""
+    import sympy
+
+    known = {sign * f for d in positive for f, _ in sympy.factor_list(d)[1] for sign in (1, -1)}
+    found: dict[Any, None] = {}
+    for f, g in combinations(held, 2):
+        for part, _ in sympy.factor_list(sympy.resultant(f.as_expr(), g.as_expr(), f.gen))[1]:
+            if part not in known:
+                found[part] = None
+    return list(found)
+
+
+def _defects(matrix: Any, found: Sequence[tuple[Any, int, str]], held: Sequence[Any]) -> list[Any]:
     """Return the entries that must vanish for the repeated roots on the circle to have enough eigenvectors."""
     import sympy
 
-    if not any(m > 1 and where == CIRCLE for _, m, where in found):
+    if not any(m > 1 and f in held for f, m, _ in found):
         return []
     zeta = found[0][0].gen
-    once = sympy.prod([f.as_expr() if where == CIRCLE else f.as_expr() ** m for f, m, where in found])
+    once = sympy.prod([f.as_expr() if f in held else f.as_expr() ** m for f, m, _ in found])
     entries = value(sympy.Poly(once, zeta), matrix).to_Matrix()
     return [x for x in map(sympy.cancel, entries) if x != 0]
 
