@@ -138,6 +138,58 @@ def test_patterns_of_steps():
         analysis.zero_stability(OBELM(), steps=(1, 0))
 
 
+def multistep(polynomial):
+    """Return a method whose characteristic polynomial, monic in zeta, is the given one."""
+    weights = [-c for c in sympy.Poly(sympy.expand(polynomial), zeta).all_coeffs()[1:]]
+
+    class Method:
+        registers = tuple(f"z_{k}" for k in reversed(range(len(weights))))
+
+        def __init__(self):
+            self.weights = weights  # where the analysis finds the symbols
+
+        def step(self, s):
+            newest, *older = reversed(s.registers)
+            slope = 1 + sum(k * s.value(c) for k, c in enumerate(weights))
+            value = slope * s.delta(s.i, s.i - 1, newest, s.eps(newest))
+            for k, c in enumerate(weights):
+                value = value + s.value(c) * (newest, *older)[k]
+            oldest = (newest, *older)[-1]
+            s.assign(oldest, value, at=s.i - 1)
+            for a, b in zip(s.registers, s.registers[1:], strict=False):
+                s.swap(a, b)
+
+    return Method()
+
+
+@pytest.mark.parametrize(
+    ("parasitic", "holds"),
+    [
+        (zeta**2 - g * zeta + 1, lambda x: abs(x) < 2),
+        ((zeta**2 - g * zeta + 1) ** 2, lambda x: False),  # double roots on the circle, wherever they are
+        ((zeta**2 - g * zeta + 1) * (zeta**2 + 1), lambda x: 0 < abs(x) < 2),
+        ((zeta**2 - g * zeta + 1) * (zeta**2 + g * zeta + 1), lambda x: 0 < abs(x) < 2),
+        ((zeta - g) ** 2, lambda x: abs(x) < 1),
+    ],
+    ids=str,
+)
+def test_roots_that_stay_on_the_circle_must_be_apart(parasitic, holds):
+    found = analysis.zero_stability(multistep((zeta - 1) * parasitic))
+    for x in [Fraction(k, 4) for k in range(-10, 11)]:
+        here = sympy.Rational(x.numerator, x.denominator)
+        assert bool(sympy.sympify(found.condition).subs(g, here)) == holds(x), x
+        given = analysis.zero_stability(multistep((zeta - 1) * parasitic.subs(g, here))) if x in (0, 1, 2) else None
+        assert given is None or given.stable == holds(x), x
+
+
+def test_two_pairs_on_the_circle_in_two_parameters():
+    found = analysis.zero_stability(multistep((zeta - 1) * (zeta**2 - g1 * zeta + 1) * (zeta**2 - g2 * zeta + 1)))
+    half = sympy.Rational(1, 2)
+    for x, y, holds in [(half, 1, True), (1, 1, False), (half, 3, False), (-half, half, True)]:
+        assert bool(found.condition.subs({g1: x, g2: y})) == holds
+    assert "gamma1 - gamma2 != 0" in str(found)
+
+
 def test_the_pattern_of_o_belm_grows_linearly_by_brute_force():
     V = [np.array([[0, 1], [r, 1 - r]]) for r in (1 / 4, 4.0)]
     growth = [np.abs(np.linalg.matrix_power(V[1] @ V[0], n)).max() for n in (100, 200, 400)]

@@ -10,7 +10,7 @@ from typing import Any, cast
 from bdia_numerics import grids
 from bdia_numerics.claims.ledger import CheckFailed, require
 from bdia_numerics.grids import Between, Grid, Point
-from bdia_numerics.program import Form, Linear, Recorder, Solver, Trace, structure
+from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Solver, Trace, structure
 from bdia_numerics.program.ops import Combine, Evaluate, Held
 from bdia_numerics.run import invert, solve
 from bdia_numerics.spaces import SYMBOLS, Vector, formal_model
@@ -109,8 +109,16 @@ class DeltaRecorder(Recorder):
     deltas: dict[int, tuple[Any, Any, int]] = field(default_factory=dict)
 
     def delta(self, i: Any, j: Any, z: Linear, e: Any) -> Form:
-        """Return a new value for the increment; equal increments give the same one."""
+        """Return a new value for the increment; equal increments give the same one.
+
+        Raises
+        ------
+        CheckFailed
+            If the prediction is not that of the model at `z` and t_i: then it is no increment given z at t_i.
+        """
         (base,) = z.form().terms
+        own = isinstance(e, Evaluation) and e.argument == base and e.time == i
+        require(own, f"Delta({i} -> {j}) takes a noise prediction from elsewhere than the state at t_{i}")
         key = (i, j, base)
         number = next((n for n, known in self.deltas.items() if known == key), None)
         if number is None:
@@ -249,7 +257,8 @@ def abstract_run(solver: Solver, starter: Solver, n: int) -> tuple[list[Vector],
             if isinstance(op, Combine):
                 terms = [values[number] * c for c, number in op.terms]
                 values[op.target] = sum(terms[1:], terms[0])
-        states[i - 1] = next(h.number for h in s.held.values() if h.time == i - 1)
+        states[i - 1] = s.held["z"].number
+        require(s.held["z"].time == i - 1, f"the step from t_{i} leaves its z at t_{s.held['z'].time}")
 
     step(starter, n, {"z": Held(0, n)})
     for i in range(n - 1, 0, -1):

@@ -20,6 +20,7 @@ _MUTANTS = {
     "sign of the backward increment flipped": {"solver": mutant(BDIA, ("- g * backward", "+ g * backward"))},
     "gamma and 1 - gamma exchanged": {"solver": mutant(BDIA, ("(1 - g) *", "g *"))},
     "forward increment dropped": {"solver": mutant(BDIA, (" + forward", ""))},
+    "eps of the state before": {"solver": mutant(BDIA, ("s.eps(z)", "s.eps(z_prev)"))},
 }
 
 
@@ -203,7 +204,13 @@ def proposition_1_at_one(solver: Any = BDIA, reading: AsPrinted = AS_PRINTED["eq
 
 
 @check(
-    "prop-2", verdict="proved", mutants={**_MUTANTS, "gamma = 1/2": {"solver": lambda: lambda gamma: BDIA(gamma / 2)}}
+    "prop-2",
+    verdict="proved",
+    mutants={
+        **_MUTANTS,
+        "gamma = 1/2": {"solver": lambda: lambda gamma: BDIA(gamma / 2)},
+        "eps told the time of the end": {"solver": mutant(BDIA, ("s.eps(z)", "s.eps(z, at=s.i - 1)"))},
+    },
 )
 def proposition_2(solver: Any = BDIA) -> str:
     """Exchanging t_{i-1} and t_{i+1} in (28) gives the inverse, and the other way round; only at gamma = 1."""
@@ -232,7 +239,10 @@ def proposition_2(solver: Any = BDIA) -> str:
 
 
 def _exchanged(vector: Vector, p: Formal) -> Vector:
-    """Exchange the two outer times and the states that stand at them; eps is taken at the middle one."""
+    """Exchange the two outer times and the states that stand at them; eps stands still, at the state and time between."""
+    middle = p.eps(Vector.basis("z_1"), 1).terms
+    outside = {name for name in vector.terms if not isinstance(name, str)} - set(middle)
+    require(not outside, f"the step uses {outside}, not eps(z_i, t_i) alone, which the exchange leaves alone")
     pairs = [(p.alpha(0), p.alpha(2)), (p.sigma(0), p.sigma(2))]
     swap = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
     names = {"z_0": "z_2", "z_2": "z_0"}
