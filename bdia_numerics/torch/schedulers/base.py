@@ -1,0 +1,267 @@
+"""What all schedulers for diffusers share: a run of a step program, fed by a pipeline's `step` one model output at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOutput
+
+from bdia_numerics import grids, schedules
+from bdia_numerics.grids import Grid, Point
+from bdia_numerics.program import Solver, structure
+from bdia_numerics.solvers import BDIA, DDIM
+from bdia_numerics.state import State, check_state
+from bdia_numerics.torch.schedulers.configuration import KINDS, check, initialiser
+from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, added_noise
+from bdia_numerics.torch.schedulers.feed import Feed
+from bdia_numerics.torch.schedulers.stepwise import Course, encoding, inverting, resumed, sampling
+
+
+class ProgramScheduler(DDIMScheduler):  # type: ignore[misc]  # diffusers has no annotations
+    """A scheduler that runs a step program; its subclasses say which, and in which direction.
+
+    The configuration is that of DDIMScheduler, whose tables, time spacings and `add_noise` are used, the solver's own parameters, and:
+
+    clip_sample : bool or None
+        None, the default, clips as DDIMScheduler does where the solver is DDIM (gamma = 0), and not elsewhere.
+    walk : {None, "grid", "ddim"}
+        "grid": each step ends where the next begins. "ddim": a step ends at t - T//S, as DDIMScheduler's does, for gamma = 0 only. None:
+        the latter for gamma = 0, else the former.
+    state_dtype : {None, "float16", "bfloat16", "float32", "float64"}
+        In which the registers are kept between steps; that of the latents by default.
+    """
+
+    own: ClassVar[dict[str, Any]] = {}
+    noise_end: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Give the class its __init__."""
+        super().__init_subclass__(**options)
+        cls.__init__ = initialiser(cls.own, cls._prepare)  # type: ignore[method-assign]
+
+    def make_solver(self) -> Solver:
+        """Return the solver of the configuration."""
+        raise NotImplementedError
+
+    def _prepare(self) -> None:
+        self.solver = self.make_solver()
+        ddim = isinstance(self.solver, DDIM) or (isinstance(self.solver, BDIA) and self.solver.gamma == 0)
+        self._is_ddim = ddim and not self.noise_end
+        check(self.config, is_ddim=self._is_ddim)
+        self._kind = KINDS[self.config.prediction_type]
+        self._cache: dict[Any, Any] = {}
+        self._given: State | None = None
+        self._feed: Feed | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy takes along: all but the run under way."""
+        return self.__dict__ | {"_feed": None, "_cache": {}} | ({} if self._is_ddim else {"num_inference_steps": None})
+
+    @property
+    def order(self) -> int:
+        """Model outputs per slot, by which pipelines count; no order of accuracy."""
+        return 1 if self._is_ddim else structure(self.solver).nfe
+
+    @property
+    def step_index(self) -> int | None:
+        """Index in `timesteps` of the output that is awaited; None before the first step."""
+        return None if self._feed is None else self._feed.index
+
+    @property
+    def begin_index(self) -> int | None:
+        """Index in `timesteps` at which the run begins, once it is known."""
+        return None if self._feed is None else self._feed.begin
+
+    def set_begin_index(self, begin_index: int = 0) -> None:
+        """Let the run begin at an entry of `timesteps`, as image-to-image pipelines do."""
+        if self._feed is not None:
+            self._feed.begin = begin_index
+
+    @property
+    def state(self) -> State:
+        """Registers at the end of the run, from which the opposite scheduler starts exactly."""
+        run = None if self._feed is None else self._feed.run
+        if run is None or not run.done:
+            raise ValueError("state is known at the end of a run: make all steps first (gamma = 0 has none)")
+        return run.state
+
+    def start_from(self, state: State | None) -> None:
+        """Let the next run begin from a State instead of from latents alone; it holds for one run.
+
+        Parameters
+        ----------
+        state
+            The `.state` of the opposite scheduler, or of `solve`, `invert` or `encode` on the same grid; None takes it back. The pipeline
+            is given the latents that the opposite run returned, and called after this.
+        """
+        if state is not None and not isinstance(state, State):
+            raise TypeError(f"state is a {type(state).__name__}: pass the .state of the opposite scheduler")
+        if state is not None and self._is_ddim:
+            raise ValueError("gamma = 0 is DDIM, which starts from latents alone: leave start_from out")
+        self._given, self.num_inference_steps, self._feed = state, None, None
+
+    def set_timesteps(
+        self,
+        num_inference_steps: int | None = None,
+        device: str | torch.device | None = None,
+        timesteps: Sequence[int] | None = None,
+    ) -> None:
+        """Set the times of the run, one for each model output, and forget the run before.
+
+        Parameters
+        ----------
+        num_inference_steps
+            Number of slots. A slot without length is left out; gamma = 0 keeps it, as DDIMScheduler does.
+        device
+            Of `timesteps`.
+        timesteps
+            Falling times instead of the configuration's spacing; the data end is added to them.
+
+        Raises
+        ------
+        ValueError
+            For no or too many steps, times that do not fall, a State of another grid, a solver that cannot run on these noise levels
+            (NotInvertibleError where it has no exact inverse).
+        """
+        times = self._times(num_inference_steps, timesteps)
+        if self._is_ddim:
+            self._ends = dict(zip(times, [*times[1:], -1], strict=True)) if self.config.walk == "grid" else {}
+            self.timesteps = torch.tensor(times, dtype=torch.int64, device=device)
+            return
+        grid: Grid = self._cached(("grid", *times), lambda: self._make_grid(times))
+        if self._given is not None:
+            check_state(self._given, self.solver, grid, 0 if self.noise_end else grid.n - structure(self.solver).depth)
+        self._feed = Feed(grid, self._course, self._given, self.config.state_dtype, device)
+        self.timesteps = self._feed.timesteps
+
+    def _times(self, number: Any, given: Sequence[int] | None) -> list[int]:
+        if given is not None:
+            times = [int(t) for t in given]
+            if not times or times[-1] < 0 or any(a <= b for a, b in pairwise(times)):
+                raise ValueError(f"timesteps={times} must fall strictly, to 0 at the least: sort them, noise end first")
+            if times[0] >= self.config.num_train_timesteps:
+                raise ValueError(f"timesteps begins with {times[0]}, after the last training step: leave it out")
+            self.num_inference_steps = len(times)
+            return times
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+            raise ValueError(f"num_inference_steps={number!r}: pass a number of steps, 1 or more")
+        super().set_timesteps(int(number))
+        times = self.timesteps.tolist()
+        if self._is_ddim and self.config.walk != "grid":
+            return times
+        # Trailing spacing counts a time -1 for some numbers of steps; and t = 0 may be the data end itself.
+        return [t for t in times if t >= (0 if self.config.set_alpha_to_one else 1)]
+
+    def _make_grid(self, times: list[int]) -> Grid:
+        table = self.alphas_cumprod.double().cpu().numpy()
+        schedule = self._cached("schedule", lambda: schedules.from_alphas_cumprod(table))
+        if self.config.set_alpha_to_one:
+            return grids.from_timesteps(schedule, times, final_alpha=1)
+        return grids.from_timesteps(schedule, [*times, 0])
+
+    def _course(self, grid: Grid) -> Course:
+        given = self._given is not None
+        make = (inverting if given else encoding) if self.noise_end else (resumed if given else sampling)
+        found: Course = self._cached((make, grid.root, grid.n), lambda: make(self.solver, grid, self._kind))
+        return found
+
+    def _cached(self, key: Any, make: Callable[[], Any]) -> Any:
+        if key not in self._cache:
+            self._cache[key] = make()
+        return self._cache[key]
+
+    def scale_model_input(self, sample: torch.Tensor, timestep: Any = None) -> torch.Tensor:
+        """Return the sample; at the beginning of a run from a State the register at which the model is to be asked.
+
+        It is repeated where the pipeline repeats its batch, as for classifier-free guidance.
+        """
+        self._check_ready()
+        return sample if self._feed is None else self._feed.input(sample)
+
+    def step(
+        self,
+        model_output: torch.Tensor,
+        timestep: int | torch.Tensor,
+        sample: torch.Tensor,
+        eta: float = 0.0,
+        use_clipped_model_output: bool = False,
+        generator: torch.Generator | None = None,
+        variance_noise: torch.Tensor | None = None,
+        return_dict: bool = True,
+    ) -> DDIMSchedulerOutput | tuple[torch.Tensor, torch.Tensor | None]:
+        """Take the model's output and return the states at which it is to be asked next, in the end the solution.
+
+        Parameters
+        ----------
+        model_output
+            Of the sample's shape.
+        timestep
+            The entry of `timesteps` at which the model was asked; for gamma = 0 any training step, in any order.
+        sample
+            What the last step returned. Other states, such as those of an inpainting pipeline that blends them, take its place.
+        eta, use_clipped_model_output, generator, variance_noise
+            As for DDIMScheduler; eta > 0 for gamma = 0 only, and without clipping the second changes nothing.
+        return_dict
+            Whether to return an object instead of a tuple.
+
+        Returns
+        -------
+        prev_sample, pred_original_sample
+            The second, the data prediction, is None where it is not determined (alpha = 0).
+
+        Raises
+        ------
+        ValueError
+            Before set_timesteps, after the last step, for another timestep than the next, another shape, or eta > 0.
+        """
+        self._check_ready()
+        if model_output.shape != sample.shape:
+            raise ValueError(
+                f"model_output has shape {tuple(model_output.shape)}, sample {tuple(sample.shape)}: pass the output of its shape"
+            )
+        x0: torch.Tensor | None
+        if self._is_ddim:
+            prev, x0 = self._ddim(
+                model_output, int(timestep), sample, eta, bool(use_clipped_model_output), generator, variance_noise
+            )
+        elif eta:
+            raise ValueError(f"eta={eta} adds noise, which is not invertible: eta > 0 is allowed for gamma = 0 only")
+        else:
+            assert self._feed is not None
+            prev, x0 = self._feed.take(model_output, timestep, sample)
+            self._given = None
+        return DDIMSchedulerOutput(prev_sample=prev, pred_original_sample=x0) if return_dict else (prev, x0)
+
+    def _check_ready(self) -> None:
+        if self.num_inference_steps is None:
+            raise ValueError("no times are set: call set_timesteps before the first step, and after start_from")
+
+    def _ddim(
+        self, output: torch.Tensor, t: int, z: torch.Tensor, eta: float, clipped_output: bool, *noise: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        end = self._ends.get(t, t - self.config.num_train_timesteps // self.num_inference_steps)
+        deviation = eta * float(self._get_variance(t, end)) ** 0.5 if eta else 0.0
+        make = lambda: DDIMStep(self._kind, self._level(t), self._level(end), deviation)  # noqa: E731
+        step: DDIMStep = self._cached((t, end, deviation), make)
+        prev, x0 = step(output.to(z.dtype), z, self._clip(), clipped_output=clipped_output)
+        return (added_noise(prev, deviation, *noise) if deviation else prev), x0
+
+    def _level(self, t: int) -> Point:
+        length = self.config.num_train_timesteps
+        if t >= length:
+            raise ValueError(f"timestep={t} is no training step: they are 0 to {length - 1}")
+        square = float(self.alphas_cumprod[t] if t >= 0 else self.final_alpha_cumprod)
+        return Point(float(t), square**0.5, (1 - square) ** 0.5)
+
+    def _clip(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
+        config = self.config
+        if config.thresholding:
+            threshold: Callable[[torch.Tensor], torch.Tensor] = self._threshold_sample
+            return threshold
+        if config.clip_sample or config.clip_sample is None:
+            return lambda x0: x0.clamp(-config.clip_sample_range, config.clip_sample_range)
+        return None

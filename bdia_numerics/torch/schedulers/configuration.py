@@ -1,0 +1,68 @@
+"""Configurations of the schedulers: that of DDIMScheduler, and what each solver adds."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+from bdia_numerics.torch.tensors import dtype_named
+
+KINDS = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
+WALKS = (None, "grid", "ddim")
+SHARED = {"walk": None, "state_dtype": None}
+
+
+def initialiser(own: Mapping[str, Any], prepare: Callable[[Any], None]) -> Callable[..., None]:
+    """Return an ``__init__`` with DDIMScheduler's parameters and others, since diffusers reads a configuration off its signature.
+
+    Parameters
+    ----------
+    own
+        Defaults of the other parameters, by name.
+    prepare
+        Called with the scheduler when its configuration is known.
+    """
+    added = {**SHARED, **own}
+    inherited = inspect.signature(DDIMScheduler.__init__).parameters.values()
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [p.replace(default=None) if p.name == "clip_sample" else p for p in inherited]
+    signature = inspect.Signature(
+        [*parameters, *(inspect.Parameter(name, kind, default=value) for name, value in added.items())]
+    )
+
+    def initialise(self: Any, *args: Any, **kwargs: Any) -> None:
+        # An underscore marks what only configurations hold.
+        bound = signature.bind(self, *args, **{k: v for k, v in kwargs.items() if not k.startswith("_")})
+        given = set(bound.arguments)
+        bound.apply_defaults()
+        values = {name: value for name, value in bound.arguments.items() if name != "self"}
+        mine = {name: values.pop(name) for name in added}
+        DDIMScheduler.__init__(self, **values)
+        unsaid = [name for name in (*values, *mine) if name not in given]
+        self.register_to_config(**mine, _use_default_values=unsaid)
+        prepare(self)
+
+    initialise.__signature__ = signature  # type: ignore[attr-defined]
+    return initialise
+
+
+def check(config: Any, *, is_ddim: bool) -> None:
+    """Raise ValueError for a configuration that cannot be run, or not be undone."""
+    if config.prediction_type not in KINDS:
+        raise ValueError(f"prediction_type={config.prediction_type!r} is unknown: use one of {', '.join(KINDS)}")
+    for name in ("clip_sample", "thresholding"):
+        if config[name] and not is_ddim:
+            raise ValueError(
+                f"{name}=True is not invertible, and allowed for gamma = 0 (DDIM) only: pass {name}=False to from_config"
+            )
+    if config.walk not in WALKS:
+        raise ValueError(f"walk={config.walk!r} is none of {', '.join(map(repr, WALKS))}")
+    if config.walk == "ddim" and not is_ddim:
+        raise ValueError(
+            "walk='ddim' ends steps where the next does not begin, which only gamma = 0 can: leave walk out, or pass 'grid'"
+        )
+    if config.state_dtype is not None:
+        dtype_named(config.state_dtype)

@@ -1,0 +1,97 @@
+"""Steps of DDIMScheduler: from any timestep, in any order, with its clipping, thresholding and eta. The step itself is our DDIM program."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+
+from bdia_numerics import grids
+from bdia_numerics.grids import Point
+from bdia_numerics.models import eps_form, x0_form
+from bdia_numerics.solvers import DDIM
+from bdia_numerics.torch.schedulers.stepwise import Course, Stepwise, resumed
+from bdia_numerics.torch.tensors import space_of
+
+Clip = Callable[[torch.Tensor], torch.Tensor]
+
+
+def predicted(form: tuple[Any, Any], z: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+    """Return a z + b output for a form (a, b) of `models`."""
+    terms = [(float(c), value) for c, value in zip(form, (z, output), strict=True) if c != 0]
+    found: torch.Tensor = space_of(z).combine([c for c, _ in terms], [value for _, value in terms])
+    return found
+
+
+@dataclass(frozen=True)
+class DDIMStep:
+    """One step between two noise levels.
+
+    Attributes
+    ----------
+    kind : str
+        What the model predicts.
+    start, end : Point
+        The levels; of equal ones there is nothing to do.
+    noise : float
+        Standard deviation of the fresh noise that the caller adds afterwards (eta > 0); the step then ends at sigma^2 - noise^2.
+    """
+
+    kind: str
+    start: Point
+    end: Point
+    noise: float = 0.0
+
+    @cached_property
+    def course(self) -> Course | None:
+        """The run of one slot."""
+        if self.noise == 0 and self.start[1:3] == self.end[1:3]:
+            return None
+        sigma = math.sqrt(max(self.end.sigma**2 - self.noise**2, 0.0))
+        grid = grids.from_values((0.0, 1.0), (self.end.alpha, self.start.alpha), (sigma, self.start.sigma))
+        return resumed(DDIM(), grid, self.kind)
+
+    def __call__(
+        self, output: torch.Tensor, z: torch.Tensor, clip: Clip | None = None, *, clipped_output: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the state at the end of the step and the data prediction.
+
+        Parameters
+        ----------
+        output
+            Of the model at z.
+        z
+            State at the start, of shape (batch, *data).
+        clip
+            Applied to the data prediction.
+        clipped_output
+            Whether eps is computed anew from the clipped prediction; as the model gave it otherwise.
+        """
+        space = space_of(z)
+        x0 = predicted(x0_form(self.kind, self.start), z, output)
+        if clip is not None:
+            eps = predicted(eps_form(self.kind, self.start), z, output)
+            x0 = clip(x0)
+            if clipped_output:
+                eps = (z - self.start.alpha * x0) / self.start.sigma
+            # The step is taken from the state, and with the output, that belong to the clipped prediction.
+            z = space.combine((self.start.alpha, self.start.sigma), (x0, eps))
+            output = {"eps": eps, "x0": x0, "v": self.start.alpha * eps - self.start.sigma * x0}[self.kind]
+        if self.course is None:
+            return z, x0
+        return Stepwise(self.course, {"z": z}, space).feed(output), x0
+
+
+def added_noise(
+    z: torch.Tensor, deviation: float, generator: torch.Generator | None, given: torch.Tensor | None
+) -> torch.Tensor:
+    """Return the state with fresh noise of a standard deviation; ValueError if both a generator and the noise are given."""
+    if given is not None and generator is not None:
+        raise ValueError("generator and variance_noise are both given: pass one of them")
+    noise = randn_tensor(z.shape, generator=generator, device=z.device, dtype=z.dtype) if given is None else given
+    return z + deviation * noise
