@@ -15,6 +15,7 @@ from bdia_numerics.solvers.deis import DEIS  # noqa: E402
 from bdia_numerics.solvers.dpm_solver_multistep import DPMSolverMultistep  # noqa: E402
 from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP  # noqa: E402
 from bdia_numerics.solvers.plms import PLMS  # noqa: E402
+from double_torch import Double  # noqa: E402
 
 N = 20  # from 15 steps on diffusers takes the full order to the end
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0, 0.5], [1.5, -0.2]], [0.3, 0.4])
@@ -23,15 +24,6 @@ STATES = np.random.default_rng(0).standard_normal((4, 2))
 TOLERANCE = 2000 * np.finfo(np.float64).eps
 
 QUIET = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # of NumPy on tensors
-
-
-class Double:
-    """torch whose float32 is float64, since the schedulers write float32 into their tables and states."""
-
-    float32 = torch.float64
-
-    def __getattr__(self, name):
-        return getattr(torch, name)
 
 
 @pytest.fixture

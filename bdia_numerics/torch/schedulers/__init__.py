@@ -40,7 +40,7 @@ class BDIAScheduler(ProgramScheduler):
 
     def make_solver(self) -> Solver:
         """Return BDIA."""
-        return BDIA(self.config.gamma)
+        return BDIA(self.config["gamma"])
 
 
 class BDIAInverseScheduler(BDIAScheduler):
@@ -62,7 +62,7 @@ class EDICTScheduler(ProgramScheduler):
 
     def make_solver(self) -> Solver:
         """Return EDICT."""
-        return EDICT(self.config.p, self.config.shifted, self.config.exchange)
+        return EDICT(self.config["p"], self.config["shifted"], self.config["exchange"])
 
 
 class EDICTInverseScheduler(EDICTScheduler):
@@ -82,7 +82,7 @@ class CBDIAScheduler(ProgramScheduler):
 
     def make_solver(self) -> Solver:
         """Return CBDIA."""
-        return CBDIA(self.config.gamma1, self.config.gamma2)
+        return CBDIA(self.config["gamma1"], self.config["gamma2"])
 
 
 class CBDIAInverseScheduler(CBDIAScheduler):
@@ -116,7 +116,7 @@ class SolverScheduler(ProgramScheduler):
 
     def make_solver(self) -> Solver:
         """Return the solver that `solver_spec` names."""
-        return spec.solver(self.config.solver_spec)
+        return spec.solver(self.config["solver_spec"])
 
 
 class SolverInverseScheduler(SolverScheduler):

@@ -21,7 +21,7 @@ from bdia_numerics.torch.schedulers.feed import Feed
 from bdia_numerics.torch.schedulers.stepwise import Course, encoding, inverting, resumed, sampling
 
 
-class ProgramScheduler(DDIMScheduler):  # type: ignore[misc]  # diffusers has no annotations
+class ProgramScheduler(DDIMScheduler):
     """A scheduler that runs a step program; its subclasses say which, and in which direction.
 
     The configuration is that of DDIMScheduler, whose tables, time spacings and `add_noise` are used, the solver's own parameters, and:
@@ -51,8 +51,10 @@ class ProgramScheduler(DDIMScheduler):  # type: ignore[misc]  # diffusers has no
         self.solver = self.make_solver()
         ddim = isinstance(self.solver, DDIM) or (isinstance(self.solver, BDIA) and self.solver.gamma == 0)
         self._is_ddim = ddim and not self.noise_end
+        # Pipelines count by it: model outputs per slot, and no order of accuracy.
+        self.order = 1 if self._is_ddim else structure(self.solver).nfe
         check(self.config, is_ddim=self._is_ddim)
-        self._kind = KINDS[self.config.prediction_type]
+        self._kind = KINDS[self.config["prediction_type"]]
         self._cache: dict[Any, Any] = {}
         self._given: State | None = None
         self._feed: Feed | None = None
@@ -60,11 +62,6 @@ class ProgramScheduler(DDIMScheduler):  # type: ignore[misc]  # diffusers has no
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy takes along: all but the run under way."""
         return self.__dict__ | {"_feed": None, "_cache": {}} | ({} if self._is_ddim else {"num_inference_steps": None})
-
-    @property
-    def order(self) -> int:
-        """Model outputs per slot, by which pipelines count; no order of accuracy."""
-        return 1 if self._is_ddim else structure(self.solver).nfe
 
     @property
     def step_index(self) -> int | None:
@@ -127,15 +124,17 @@ class ProgramScheduler(DDIMScheduler):  # type: ignore[misc]  # diffusers has no
             For no or too many steps, times that do not fall, a State of another grid, a solver that cannot run on these noise levels
             (NotInvertibleError where it has no exact inverse).
         """
-        times = self._times(num_inference_steps, timesteps)
+        slots: Any = num_inference_steps if timesteps is None else len(timesteps)
+        times = self._times(slots, timesteps)
+        self._ratio = self.config["num_train_timesteps"] // slots
         if self._is_ddim:
-            self._ends = dict(zip(times, [*times[1:], -1], strict=True)) if self.config.walk == "grid" else {}
+            self._ends = dict(zip(times, [*times[1:], -1], strict=True)) if self.config["walk"] == "grid" else {}
             self.timesteps = torch.tensor(times, dtype=torch.int64, device=device)
             return
         grid: Grid = self._cached(("grid", *times), lambda: self._make_grid(times))
         if self._given is not None:
             check_state(self._given, self.solver, grid, 0 if self.noise_end else grid.n - structure(self.solver).depth)
-        self._feed = Feed(grid, self._course, self._given, self.config.state_dtype, device)
+        self._feed = Feed(grid, self._course, self._given, self.config["state_dtype"], device)
         self.timesteps = self._feed.timesteps
 
     def _times(self, number: Any, given: Sequence[int] | None) -> list[int]:
@@ -143,23 +142,23 @@ class ProgramScheduler(DDIMScheduler):  # type: ignore[misc]  # diffusers has no
             times = [int(t) for t in given]
             if not times or times[-1] < 0 or any(a <= b for a, b in pairwise(times)):
                 raise ValueError(f"timesteps={times} must fall strictly, to 0 at the least: sort them, noise end first")
-            if times[0] >= self.config.num_train_timesteps:
+            if times[0] >= self.config["num_train_timesteps"]:
                 raise ValueError(f"timesteps begins with {times[0]}, after the last training step: leave it out")
-            self.num_inference_steps = len(times)
+            super().set_timesteps(number)
             return times
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
             raise ValueError(f"num_inference_steps={number!r}: pass a number of steps, 1 or more")
         super().set_timesteps(int(number))
         times = self.timesteps.tolist()
-        if self._is_ddim and self.config.walk != "grid":
+        if self._is_ddim and self.config["walk"] != "grid":
             return times
         # Trailing spacing counts a time -1 for some numbers of steps; and t = 0 may be the data end itself.
-        return [t for t in times if t >= (0 if self.config.set_alpha_to_one else 1)]
+        return [t for t in times if t >= (0 if self.config["set_alpha_to_one"] else 1)]
 
     def _make_grid(self, times: list[int]) -> Grid:
         table = self.alphas_cumprod.double().cpu().numpy()
         schedule = self._cached("schedule", lambda: schedules.from_alphas_cumprod(table))
-        if self.config.set_alpha_to_one:
+        if self.config["set_alpha_to_one"]:
             return grids.from_timesteps(schedule, times, final_alpha=1)
         return grids.from_timesteps(schedule, [*times, 0])
 
@@ -243,25 +242,26 @@ class ProgramScheduler(DDIMScheduler):  # type: ignore[misc]  # diffusers has no
     def _ddim(
         self, output: torch.Tensor, t: int, z: torch.Tensor, eta: float, clipped_output: bool, *noise: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        end = self._ends.get(t, t - self.config.num_train_timesteps // self.num_inference_steps)
+        end = self._ends.get(t, t - self._ratio)
         deviation = eta * float(self._get_variance(t, end)) ** 0.5 if eta else 0.0
-        make = lambda: DDIMStep(self._kind, self._level(t), self._level(end), deviation)  # noqa: E731
+        make = lambda: DDIMStep(self._kind, self._level(t), self._level(end, last=end < 0), deviation)  # noqa: E731
         step: DDIMStep = self._cached((t, end, deviation), make)
         prev, x0 = step(output.to(z.dtype), z, self._clip(), clipped_output=clipped_output)
         return (added_noise(prev, deviation, *noise) if deviation else prev), x0
 
-    def _level(self, t: int) -> Point:
-        length = self.config.num_train_timesteps
+    def _level(self, t: int, *, last: bool = False) -> Point:
+        length = self.config["num_train_timesteps"]
         if t >= length:
             raise ValueError(f"timestep={t} is no training step: they are 0 to {length - 1}")
-        square = float(self.alphas_cumprod[t] if t >= 0 else self.final_alpha_cumprod)
+        # Trailing spacing makes a time -1 for some numbers of steps, at which DDIMScheduler reads the last entry of the table.
+        square = float(self.final_alpha_cumprod if last else self.alphas_cumprod[t])
         return Point(float(t), square**0.5, (1 - square) ** 0.5)
 
     def _clip(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
         config = self.config
-        if config.thresholding:
+        if config["thresholding"]:
             threshold: Callable[[torch.Tensor], torch.Tensor] = self._threshold_sample
             return threshold
-        if config.clip_sample or config.clip_sample is None:
-            return lambda x0: x0.clamp(-config.clip_sample_range, config.clip_sample_range)
+        if config["clip_sample"] or config["clip_sample"] is None:
+            return lambda x0: x0.clamp(-config["clip_sample_range"], config["clip_sample_range"])
         return None

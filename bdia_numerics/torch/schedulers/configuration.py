@@ -49,20 +49,20 @@ def initialiser(own: Mapping[str, Any], prepare: Callable[[Any], None]) -> Calla
     return initialise
 
 
-def check(config: Any, *, is_ddim: bool) -> None:
+def check(config: Mapping[str, Any], *, is_ddim: bool) -> None:
     """Raise ValueError for a configuration that cannot be run, or not be undone."""
-    if config.prediction_type not in KINDS:
-        raise ValueError(f"prediction_type={config.prediction_type!r} is unknown: use one of {', '.join(KINDS)}")
+    if config["prediction_type"] not in KINDS:
+        raise ValueError(f"prediction_type={config['prediction_type']!r} is unknown: use one of {', '.join(KINDS)}")
     for name in ("clip_sample", "thresholding"):
         if config[name] and not is_ddim:
             raise ValueError(
                 f"{name}=True is not invertible, and allowed for gamma = 0 (DDIM) only: pass {name}=False to from_config"
             )
-    if config.walk not in WALKS:
-        raise ValueError(f"walk={config.walk!r} is none of {', '.join(map(repr, WALKS))}")
-    if config.walk == "ddim" and not is_ddim:
+    if config["walk"] not in WALKS:
+        raise ValueError(f"walk={config['walk']!r} is none of {', '.join(map(repr, WALKS))}")
+    if config["walk"] == "ddim" and not is_ddim:
         raise ValueError(
             "walk='ddim' ends steps where the next does not begin, which only gamma = 0 can: leave walk out, or pass 'grid'"
         )
-    if config.state_dtype is not None:
-        dtype_named(config.state_dtype)
+    if config["state_dtype"] is not None:
+        dtype_named(config["state_dtype"])

@@ -16,7 +16,7 @@ from bdia_numerics.program import Plan, Solver, execute, identity, make_plan, re
 from bdia_numerics.program.plan import Call, Sum
 from bdia_numerics.program.trace import Run, record_begin
 from bdia_numerics.run import inverse_plan, starter_of
-from bdia_numerics.spaces import FLOAT64, Space
+from bdia_numerics.spaces import FLOAT64
 from bdia_numerics.state import State
 
 
@@ -144,7 +144,7 @@ class Stepwise:
 
     course: Course
     values: Mapping[str, Any]
-    space: Space
+    space: Any
     value: Any = field(init=False)
     place: int = field(init=False, default=0)
     done: bool = field(init=False, default=False)
