@@ -9,13 +9,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="diffusers' schedulers need torch")
 diffusers = pytest.importorskip("diffusers", reason="the reference is diffusers")
 
+from double_torch import Double  # noqa: E402
+
 from bdia_numerics import DDIM, RK4, encode, grids, inversion, problems, schedules, solve  # noqa: E402
 from bdia_numerics.models import as_prediction  # noqa: E402
 from bdia_numerics.solvers.deis import DEIS  # noqa: E402
 from bdia_numerics.solvers.dpm_solver_multistep import DPMSolverMultistep  # noqa: E402
 from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP  # noqa: E402
 from bdia_numerics.solvers.plms import PLMS  # noqa: E402
-from double_torch import Double  # noqa: E402
 
 N = 20  # from 15 steps on diffusers takes the full order to the end
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0, 0.5], [1.5, -0.2]], [0.3, 0.4])

@@ -14,10 +14,10 @@ diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
 
 from diffusers import DDIMScheduler, EulerDiscreteScheduler, PNDMScheduler  # noqa: E402
 from diffusers.schedulers import scheduling_ddim  # noqa: E402
+from double_torch import Double  # noqa: E402
 
 from bdia_numerics import DDIM, State, grids, schedules, solve  # noqa: E402
 from bdia_numerics.torch.schedulers import BDIAScheduler, SolverScheduler  # noqa: E402
-from double_torch import Double  # noqa: E402
 
 torch.set_num_threads(1)
 SAMPLE = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -244,9 +245,9 @@ class ProgramScheduler(DDIMScheduler):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         end = self._ends.get(t, t - self._ratio)
         deviation = eta * float(self._get_variance(t, end)) ** 0.5 if eta else 0.0
-        make = lambda: DDIMStep(self._kind, self._level(t), self._level(end, last=end < 0), deviation)  # noqa: E731
+        make = lambda: DDIMStep(self._kind, self._level(t), self._level(end, last=end < 0), deviation, self._clip)  # noqa: E731
         step: DDIMStep = self._cached((t, end, deviation), make)
-        prev, x0 = step(output.to(z.dtype), z, self._clip(), clipped_output=clipped_output)
+        prev, x0 = step(output.to(z.dtype), z, clipped_output=clipped_output)
         return (added_noise(prev, deviation, *noise) if deviation else prev), x0
 
     def _level(self, t: int, *, last: bool = False) -> Point:
@@ -257,6 +258,7 @@ class ProgramScheduler(DDIMScheduler):
         square = float(self.final_alpha_cumprod if last else self.alphas_cumprod[t])
         return Point(float(t), square**0.5, (1 - square) ** 0.5)
 
+    @cached_property
     def _clip(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
         config = self.config
         if config["thresholding"]:

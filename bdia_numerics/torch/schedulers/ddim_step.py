@@ -40,12 +40,15 @@ class DDIMStep:
         The levels; of equal ones there is nothing to do.
     noise : float
         Standard deviation of the fresh noise that the caller adds afterwards (eta > 0); the step then ends at sigma^2 - noise^2.
+    clip
+        Applied to the data prediction. The program is then given v = alpha eps - sigma x0, whose conversions divide by nothing small.
     """
 
     kind: str
     start: Point
     end: Point
     noise: float = 0.0
+    clip: Clip | None = None
 
     @cached_property
     def course(self) -> Course | None:
@@ -54,10 +57,10 @@ class DDIMStep:
             return None
         sigma = math.sqrt(max(self.end.sigma**2 - self.noise**2, 0.0))
         grid = grids.from_values((0.0, 1.0), (self.end.alpha, self.start.alpha), (sigma, self.start.sigma))
-        return resumed(DDIM(), grid, self.kind)
+        return resumed(DDIM(), grid, self.kind if self.clip is None else "v")
 
     def __call__(
-        self, output: torch.Tensor, z: torch.Tensor, clip: Clip | None = None, *, clipped_output: bool = False
+        self, output: torch.Tensor, z: torch.Tensor, *, clipped_output: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the state at the end of the step and the data prediction.
 
@@ -67,24 +70,21 @@ class DDIMStep:
             Of the model at z.
         z
             State at the start, of shape (batch, *data).
-        clip
-            Applied to the data prediction.
         clipped_output
             Whether eps is computed anew from the clipped prediction; as the model gave it otherwise.
         """
-        space = space_of(z)
+        alpha, sigma = self.start.alpha, self.start.sigma
         x0 = predicted(x0_form(self.kind, self.start), z, output)
-        if clip is not None:
+        if self.clip is not None:
             eps = predicted(eps_form(self.kind, self.start), z, output)
-            x0 = clip(x0)
+            x0 = self.clip(x0)
             if clipped_output:
-                eps = (z - self.start.alpha * x0) / self.start.sigma
-            # The step is taken from the state, and with the output, that belong to the clipped prediction.
-            z = space.combine((self.start.alpha, self.start.sigma), (x0, eps))
-            output = {"eps": eps, "x0": x0, "v": self.start.alpha * eps - self.start.sigma * x0}[self.kind]
+                eps = (z - alpha * x0) / sigma
+            # The step is taken from the state that belongs to the clipped prediction.
+            z, output = alpha * x0 + sigma * eps, alpha * eps - sigma * x0
         if self.course is None:
             return z, x0
-        return Stepwise(self.course, {"z": z}, space).feed(output), x0
+        return Stepwise(self.course, {"z": z}, space_of(z)).feed(output), x0
 
 
 def added_noise(
