@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -137,6 +136,8 @@ class ProgramScheduler(DDIMScheduler):
             check_state(self._given, self.solver, grid, 0 if self.noise_end else grid.n - structure(self.solver).depth)
         self._feed = Feed(grid, self._course, self._given, self.config["state_dtype"], device)
         self.timesteps = self._feed.timesteps
+        # Fewer than the step names where it asks again at a state that stands, as CBDIA does for gamma2 = 1.
+        self.order = max(len(self.timesteps) // grid.n, 1)
 
     def _times(self, number: Any, given: Sequence[int] | None) -> list[int]:
         if given is not None:
@@ -246,7 +247,7 @@ class ProgramScheduler(DDIMScheduler):
         end = self._ends.get(t, t - self._ratio)
         deviation = eta * float(self._get_variance(t, end)) ** 0.5 if eta else 0.0
         make = lambda: DDIMStep(self._kind, self._level(t), self._level(end, last=end < 0), deviation, self._clip)  # noqa: E731
-        step: DDIMStep = self._cached((t, end, deviation), make)
+        step: DDIMStep = self._cached((t, end, deviation, self.config["clip_sample"]), make)
         prev, x0 = step(output.to(z.dtype), z, clipped_output=clipped_output)
         return (added_noise(prev, deviation, *noise) if deviation else prev), x0
 
@@ -258,7 +259,7 @@ class ProgramScheduler(DDIMScheduler):
         square = float(self.final_alpha_cumprod if last else self.alphas_cumprod[t])
         return Point(float(t), square**0.5, (1 - square) ** 0.5)
 
-    @cached_property
+    @property
     def _clip(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
         config = self.config
         if config["thresholding"]:
