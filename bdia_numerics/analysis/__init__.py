@@ -11,7 +11,7 @@ from bdia_numerics.analysis.amplification import (
 )
 from bdia_numerics.analysis.budget import ErrorBudget, error_budget
 from bdia_numerics.analysis.characteristic import characteristic_polynomial, stability_polynomial
-from bdia_numerics.analysis.datasheet import Datasheet, Proved, datasheet
+from bdia_numerics.analysis.datasheet import Datasheet, datasheet
 from bdia_numerics.analysis.elementary import OrderCondition, order_conditions
 from bdia_numerics.analysis.enclosures import Comparison, ErrorEnclosure, Witness, certify_better, enclose_error
 from bdia_numerics.analysis.errors import GlobalError, LocalErrors, global_error, local_truncation_error
@@ -23,6 +23,7 @@ from bdia_numerics.analysis.lint import Cost, Finding, lint
 from bdia_numerics.analysis.observed import Level, ObservedOrder, observed_order
 from bdia_numerics.analysis.order import SymbolicOrder, symbolic_order
 from bdia_numerics.analysis.precision import Requirement, RoundTripError, required_dtype, round_trip_error
+from bdia_numerics.analysis.proved import Proved
 from bdia_numerics.analysis.stability_interval import (
     StabilityInterval,
     StabilityRegion,

@@ -93,11 +93,7 @@ def converge(
 
 def _proved(solver: Any, kind: str, order: ObservedOrder) -> dict[str, Any]:
     from bdia_numerics.analysis import symbolic_order
+    from bdia_numerics.analysis.compared import proved_order
 
-    derived = symbolic_order(solver)
-    exponent = derived.order_smooth if kind == "smooth" else derived.order_rough
-    if kind != "random" or derived.order_rough == derived.order_smooth:
-        return {"proved": exponent, "agrees": order.agrees(exponent)}
-    # On random grids the order lies between that for any bounded ratios and that for smooth ones.
-    inside = order.high >= derived.order_rough and order.low <= derived.order_smooth
-    return {"proved": f"{derived.order_rough} to {derived.order_smooth}", "agrees": inside}
+    text, agrees = proved_order(symbolic_order(solver), order, kind)
+    return {"proved": text, "agrees": agrees}

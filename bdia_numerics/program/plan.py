@@ -94,6 +94,23 @@ class Plan:
         """Number of model evaluations of the run."""
         return sum(isinstance(x, Call) for stage in self.stages for x in stage.instructions)
 
+    @property
+    def peak(self) -> int:
+        """Largest number of arrays of the state's size that stand at once: the caller's and the model's outputs counted."""
+        live, owned = {h.number for h in self.inputs.values()}, set[int]()
+        most = len(live)
+        for stage in self.stages:
+            for x in stage.instructions:
+                if isinstance(x, Sum):
+                    live -= {x.reuse} if x.reuse in owned else set()
+                    owned.add(x.target)
+                live.add(x.target)
+                most = max(most, len(live))
+                live -= set(x.dead)
+                owned -= set(x.dead)
+            live -= set(stage.dead)
+        return most
+
 
 def make_plan(run: Run, space: Space, lower: Callable[[Segment], Iterable[Instruction]] | None = None) -> Plan:
     """Round the coefficients of a run to a number system and decide every value's lifetime.
