@@ -186,8 +186,18 @@ def test_what_cannot_be_printed_is_refused():
         step_definition("step", EDICT(exchange=True))
     with pytest.raises(CheckFailed, match="no rational expression"):
         step_definition("step", DEIS())
-    with pytest.raises(CheckFailed, match="told nothing"):
+    with pytest.raises(CheckFailed, match="from elsewhere than the state"):
         increments_definition("step", ReversibleHeun())
+
+    class Bare:
+        registers = ("z",)
+
+        def step(self, s):
+            (z,) = s.registers
+            s.assign(z, z + s.delta(s.i, s.i - 1, z, s.eps(z)) + s.eps(z), at=s.i - 1)
+
+    with pytest.raises(CheckFailed, match="told nothing"):
+        increments_definition("step", Bare())
 
 
 def test_names_of_registers_do_not_hide_others():

@@ -118,7 +118,9 @@ class DeltaRecorder(Recorder):
         """
         (base,) = z.form().terms
         own = isinstance(e, Evaluation) and e.argument == base and e.time == i
-        require(own, f"Delta({i} -> {j}) takes a noise prediction from elsewhere than the state at t_{i}")
+        require(
+            own, "an increment takes its noise prediction from elsewhere than the state and time that it starts from"
+        )
         key = (i, j, base)
         number = next((n for n, known in self.deltas.items() if known == key), None)
         if number is None:
