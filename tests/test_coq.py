@@ -189,15 +189,15 @@ def test_what_cannot_be_printed_is_refused():
     with pytest.raises(CheckFailed, match="from elsewhere than the state"):
         increments_definition("step", ReversibleHeun())
 
-    class Bare:
+    class Scaled:
         registers = ("z",)
 
         def step(self, s):
             (z,) = s.registers
-            s.assign(z, z + s.delta(s.i, s.i - 1, z, s.eps(z)) + s.eps(z), at=s.i - 1)
+            s.assign(z, z + s.alpha(s.i) * s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
 
     with pytest.raises(CheckFailed, match="told nothing"):
-        increments_definition("step", Bare())
+        increments_definition("step", Scaled())
 
 
 def test_names_of_registers_do_not_hide_others():
