@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from bdia_numerics import analysis, grids, inversion, models, problems, program, schedules, spaces
-from bdia_numerics.analysis import Datasheet, datasheet
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from bdia_numerics import grids, inversion, models, problems, program, schedules, spaces
 from bdia_numerics.fitting import fit
 from bdia_numerics.integrate import RoundTrip, Solution, Status, encode, invert, round_trip, solve
 from bdia_numerics.program import NotInvertibleError, inverse_latex, invertibility, step_latex
@@ -42,6 +44,10 @@ from bdia_numerics.solvers import (
     StormerVerlet,
 )
 from bdia_numerics.state import State
+
+if TYPE_CHECKING:
+    from bdia_numerics import analysis
+    from bdia_numerics.analysis import Datasheet, datasheet
 
 __version__ = "0.1.0"
 
@@ -102,3 +108,17 @@ __all__ = [
     "spaces",
     "step_latex",
 ]
+
+# Half of the package's import time, and not needed to sample: loaded when it is first asked for.
+_ANALYSIS = {"Datasheet", "analysis", "datasheet"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ANALYSIS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module("bdia_numerics.analysis")
+    return module if name == "analysis" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ANALYSIS})
