@@ -46,9 +46,9 @@ def mixture(shape, size, *, count=3, seed=0):
     return GaussianMixture(weights, means, (covs + np.swapaxes(covs, -1, -2)) / 2 if shape == "full" else covs)
 
 
-def log_density(z, weights, means, covs, alpha, sigma):
-    """log sum_k w_k N(z; alpha m_k, alpha^2 C_k + sigma^2 I), by determinants and inverses."""
-    total = mp.mpf(0)
+def log_density(weights, means, covs, alpha, sigma):
+    """z -> log sum_k w_k N(z; alpha m_k, alpha^2 C_k + sigma^2 I), by determinants and inverses."""
+    parts = []
     for w, m, c in zip(weights, means, covs, strict=True):
         size = len(m)
         v = mp.matrix(size, size)
@@ -56,24 +56,32 @@ def log_density(z, weights, means, covs, alpha, sigma):
             for j in range(size):
                 entry = c[i, j] if np.ndim(c) == 2 else (c[i] if np.ndim(c) == 1 else c) * (i == j)
                 v[i, j] = alpha**2 * mp.mpf(entry) + sigma**2 * (i == j)
-        d = mp.matrix([x - alpha * mu for x, mu in zip(z, to_mp(m), strict=True)])
-        quadratic = (d.T * mp.lu_solve(v, d))[0]
-        total += mp.mpf(w) * mp.exp(-quadratic / 2) / mp.sqrt((2 * mp.pi) ** size * mp.det(v))
-    return mp.log(total)
+        height = mp.mpf(w) / mp.sqrt((2 * mp.pi) ** size * mp.det(v))
+        parts.append((height, alpha * to_mp(m), np.array(mp.inverse(v).tolist(), dtype=object)))
+
+    def at(z):
+        total = mp.mpf(0)
+        for height, centre, inverse in parts:
+            d = np.asarray(z, dtype=object) - centre
+            total += height * mp.exp(-(d @ (inverse @ d)) / 2)
+        return mp.log(total)
+
+    return at
 
 
 def true_score(law, z, t, dps=30):
     """The gradient of log_density by mpmath's differentiation, states (n, D)."""
     with mp.workdps(dps):
-        alpha, sigma = 1 - mp.mpf(t), mp.mpf(t)
-        parts = law.weights, law.means, law.covs
+        # mp.diff works with more digits than are asked for: the constants get as many.
+        with mp.workdps(3 * dps):
+            density = log_density(law.weights, law.means, law.covs, 1 - mp.mpf(t), mp.mpf(t))
         rows = []
         for state in to_mp(z):
             row = []
             for d in range(len(state)):
 
                 def along(x, d=d, state=state):
-                    return log_density([*state[:d], x, *state[d + 1 :]], *parts, alpha, sigma)
+                    return density([*state[:d], x, *state[d + 1 :]])
 
                 row.append(mp.diff(along, state[d]))
             rows.append(row)

@@ -75,7 +75,6 @@ def test_close_means_far_from_the_origin_keep_their_digits():
     np.testing.assert_allclose(moved, expected, rtol=0, atol=1e-5 * abs(expected).max())
 
 
-@pytest.mark.slow
 def test_stated_accuracy_of_the_matrix_products():
     """The docstring's bound on the exponents, as a bound on the score, for small variances."""
     rng = np.random.default_rng(3)
