@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -35,36 +35,46 @@ HALF_WIDTH = 0.04
 _FLOAT32_TO_64 = 2.0**-29
 
 
-@dataclass
-class Ladder:
-    """A solver's errors by number of steps; `measure` adds levels, `fit` reads the order off them."""
+class Trial(Protocol):
+    """Something whose error is measured on one grid after another, with what to call it."""
+
+    label: str
+    family_label: str
+    start_label: str
+    space: Any
+
+    def __call__(self, n: int, seed: int | None, /) -> tuple[float, float]:
+        """Return the error of a run in n slots (on one random grid, for a seed), and what rounding does to it."""
+
+    def precise(self) -> Trial:
+        """Return the same trial in mpmath, with the first few states; TypeError where it has no meaning there."""
+
+
+@dataclass(frozen=True)
+class SolverTrial:
+    """A solver on a family of grids, against the exact flow."""
 
     solver: Solver
     problem: Problem
     family: Callable[..., Grid]
     states: Any
     start: Any
-    seeds: range
-    confidence: float
     space: Any = FLOAT64
 
-    steps: list[int] = field(default_factory=list)
-    errors: list[list[float]] = field(default_factory=list)  # by level, then by seed
-    roundings: list[float] = field(default_factory=list)
+    @property
+    def label(self) -> str:
+        return identity(self.solver)
 
     @property
-    def random(self) -> bool:
-        return len(self.seeds) > 1
+    def family_label(self) -> str:
+        return label_of(self.family)
 
-    def measure(self, steps: Sequence[int]) -> None:
-        for n in steps:
-            found = [self._run(n, seed) for seed in self.seeds]
-            self.steps.append(n)
-            self.errors.append([error for error, _ in found])
-            self.roundings.append(max(rounding for _, rounding in found))
+    @property
+    def start_label(self) -> str:
+        return self.start if isinstance(self.start, str) else identity(self.start)
 
-    def _run(self, n: int, seed: int) -> tuple[float, float]:
-        options = {"seed": seed} if self.random else {}
+    def __call__(self, n: int, seed: int | None) -> tuple[float, float]:
+        options = {} if seed is None else {"seed": seed}
         grid = self.family(n, space=self.space, **options)
         z, depth = noisy_states(self.problem, grid, self.states), structure(self.solver).depth
         if n <= depth:
@@ -79,10 +89,46 @@ class Ladder:
             return error, 0.0
         coarse = run_from(self.solver, self.problem, grid, truth.astype(np.float32), self.start).z
         own = root_mean_square(as_floats64(coarse) - run.z) * _FLOAT32_TO_64
-        certificate = getattr(self.problem, "flow_certificate", None)
-        # A flow that is exact up to rounding is so to a few units; a reference says how far off it is.
-        flow = 4 * np.finfo(float).eps * size if getattr(certificate, "exact", True) else 1e-10 * size
-        return error, math.hypot(own, float(flow))
+        return error, math.hypot(own, flow_rounding(self.problem, size))
+
+    def precise(self) -> SolverTrial:
+        states = min(self.states, FEW) if np.ndim(self.states) == 0 else np.asarray(self.states)[:FEW]
+        return replace(self, solver=exactly(self.solver), states=states, space=MPMath(DIGITS))
+
+
+def flow_rounding(problem: Problem, size: float) -> float:
+    """Return what a flow of states of this size is off by: a few units, or for a reference what it says."""
+    certificate = getattr(problem, "flow_certificate", None)
+    return float(4 * np.finfo(float).eps * size if getattr(certificate, "exact", True) else 1e-10 * size)
+
+
+def label_of(family: Callable[..., Grid]) -> str:
+    """Return what a family of grids is called."""
+    return str(getattr(family, "label", getattr(family, "__name__", repr(family))))
+
+
+@dataclass
+class Ladder:
+    """The errors of a trial by number of steps; `measure` adds levels, `fit` reads the order off them."""
+
+    trial: Trial
+    seeds: range
+    confidence: float
+
+    steps: list[int] = field(default_factory=list)
+    errors: list[list[float]] = field(default_factory=list)  # by level, then by seed
+    roundings: list[float] = field(default_factory=list)
+
+    @property
+    def random(self) -> bool:
+        return len(self.seeds) > 1
+
+    def measure(self, steps: Sequence[int]) -> None:
+        for n in steps:
+            found = [self.trial(n, seed if self.random else None) for seed in self.seeds]
+            self.steps.append(n)
+            self.errors.append([error for error, _ in found])
+            self.roundings.append(max(rounding for _, rounding in found))
 
     def usable(self) -> list[int]:
         means = self.means()
@@ -114,9 +160,7 @@ class Ladder:
 
     def precise(self) -> Ladder:
         """Return an empty ladder of the same study in mpmath, with the first few states."""
-        states = min(self.states, FEW) if np.ndim(self.states) == 0 else np.asarray(self.states)[:FEW]
-        exact, space = exactly(self.solver), MPMath(DIGITS)
-        return Ladder(exact, self.problem, self.family, states, self.start, self.seeds, self.confidence, space)
+        return Ladder(self.trial.precise(), self.seeds, self.confidence)
 
 
 def exactly(solver: Any) -> Any:

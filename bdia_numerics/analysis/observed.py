@@ -11,11 +11,10 @@ from typing import Any
 from bdia_numerics.analysis.errors import STATES, Problem
 from bdia_numerics.analysis.families import GridFamily
 from bdia_numerics.analysis.fit import LEAST, LEAST_RANDOM, Fit
-from bdia_numerics.analysis.ladder import Ladder
+from bdia_numerics.analysis.ladder import Ladder, SolverTrial
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver
 from bdia_numerics.spaces import MPMath
-from bdia_numerics.state import identity
 
 FIRST = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 RANDOM = (16, 32, 64, 128, 256)
@@ -164,12 +163,19 @@ def observed_order(
     family = GridFamily() if family is None else family
     is_random = getattr(family, "kind", "") == "random"
     _check(steps, arithmetic, confidence, seeds, is_random)
-    ladder = Ladder(solver, problem, family, states, start, range(seeds) if is_random else range(1), confidence)
-    wanted = [*(steps or (RANDOM if is_random else FIRST))]
+    trial = SolverTrial(solver, problem, family, states, start)
+    return climb(Ladder(trial, range(seeds) if is_random else range(1), confidence), steps, arithmetic, max_steps)
+
+
+def climb(
+    ladder: Ladder, steps: Sequence[int] | None = None, arithmetic: str = "auto", max_steps: int = 512
+) -> ObservedOrder:
+    """Measure levels until the order is known; arguments as for `observed_order`."""
+    wanted = [*(steps or (RANDOM if ladder.random else FIRST))]
     if arithmetic == "mpmath":
         return _precise(ladder, steps)
     ladder.measure(wanted)
-    while steps is None and not is_random and not ladder.settled() and wanted[-1] * 2 <= max_steps:
+    while steps is None and not ladder.random and not ladder.settled() and wanted[-1] * 2 <= max_steps:
         wanted += [wanted[-2] * 2, wanted[-1] * 2]
         ladder.measure(wanted[-2:])
     if arithmetic == "auto" and ladder.hidden():
@@ -224,9 +230,9 @@ def _result(ladder: Ladder) -> ObservedOrder:
     )
     used = f"n = {', '.join(str(ladder.steps[k]) for k in window)}" if window else "none"
     return ObservedOrder(
-        solver=identity(ladder.solver),
-        family=getattr(ladder.family, "label", getattr(ladder.family, "__name__", repr(ladder.family))),
-        start=ladder.start if isinstance(ladder.start, str) else identity(ladder.start),
+        solver=ladder.trial.label,
+        family=ladder.trial.family_label,
+        start=ladder.trial.start_label,
         order=fit.order,
         low=fit.order - fit.half_width,
         high=fit.order + fit.half_width,
@@ -234,6 +240,6 @@ def _result(ladder: Ladder) -> ObservedOrder:
         asymptotic=fit.asymptotic,
         levels=levels,
         seeds=len(ladder.seeds) if ladder.random else 0,
-        arithmetic="mpmath" if isinstance(ladder.space, MPMath) else "float64",
+        arithmetic="mpmath" if isinstance(ladder.trial.space, MPMath) else "float64",
         reason=f"{used} ({fit.reason})",
     )
