@@ -38,10 +38,14 @@ _FLOAT32_TO_64 = 2.0**-29
 class Trial(Protocol):
     """Something whose error is measured on one grid after another, with what to call it."""
 
-    label: str
-    family_label: str
-    start_label: str
-    space: Any
+    @property
+    def label(self) -> str: ...
+    @property
+    def family_label(self) -> str: ...
+    @property
+    def start_label(self) -> str: ...
+    @property
+    def space(self) -> Any: ...
 
     def __call__(self, n: int, seed: int | None, /) -> tuple[float, float]:
         """Return the error of a run in n slots (on one random grid, for a seed), and what rounding does to it."""

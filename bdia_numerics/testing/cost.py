@@ -1,0 +1,61 @@
+"""assert_nfe: how often a sampler asks the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bdia_numerics.analysis.errors import Problem
+from bdia_numerics.testing.samplers import DIRECTIONS, LAW, as_sampler
+
+SLOTS = (12, 24)
+
+
+def assert_nfe(
+    subject: Any,
+    per_step: int,
+    *,
+    extra: int = 0,
+    direction: str = "sample",
+    invert: Any = None,
+    problem: Problem = LAW,
+) -> tuple[int, int]:
+    """Assert that a run in n slots takes ``per_step * n + extra`` evaluations of the model.
+
+    Evaluations are counted at the model, in runs of two lengths.
+
+    Parameters
+    ----------
+    subject, invert
+        See `as_sampler`.
+    per_step
+        Evaluations of each slot.
+    extra
+        Those of a whole run beside them, as of a start; negative where the start or the end saves some.
+    direction : {"sample", "invert"}
+        Which way.
+    problem
+        A law with `model`, `sample` and `flow`.
+
+    Returns
+    -------
+    tuple of int
+        Evaluations in 12 and in 24 slots.
+
+    Raises
+    ------
+    AssertionError
+        With the numbers counted.
+    """
+    if direction not in DIRECTIONS:
+        raise ValueError(f"direction={direction!r} is unknown: use 'sample' or 'invert'")
+    sampler = as_sampler(subject, invert)
+    short, long = (sampler.run(problem, sampler.place(n), direction, 2).nfe for n in SLOTS)
+    if (short, long) != (per_step * SLOTS[0] + extra, per_step * SLOTS[1] + extra):
+        slope = (long - short) / (SLOTS[1] - SLOTS[0])
+        rest = short - slope * SLOTS[0]
+        raise AssertionError(
+            f"assert_nfe: {sampler.label}: claimed {per_step} a step and {extra} beside, counted {short} in {SLOTS[0]} slots and {long} in "
+            f"{SLOTS[1]}: {slope:g} a step and {rest:g} beside. "
+            + ("Keep an evaluation of a state that has not changed" if slope > per_step else "Correct the claim")
+        )
+    return short, long

@@ -1,0 +1,218 @@
+"""What can be certified: solvers, plain functions and diffusers' schedulers, brought into one form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from bdia_numerics.analysis import GridFamily
+from bdia_numerics.analysis.errors import Problem
+from bdia_numerics.grids import Grid
+from bdia_numerics.integrate import encode
+from bdia_numerics.models import counted
+from bdia_numerics.problems import GaussianMixture
+from bdia_numerics.program import Solver
+from bdia_numerics.run import Solution, invert, solve
+from bdia_numerics.state import State, identity
+
+Array = np.ndarray[Any, Any]
+Function = Callable[[Any, Grid, Any], Any]
+"""(eps, grid, z) to the state at the other end, or to a tuple with it in front, which the opposite function takes as its z."""
+
+DIRECTIONS = ("sample", "invert")
+SLOTS, STATES = 24, 32
+LAW = GaussianMixture([0.4, 0.6], [[-1.0], [1.2]], [0.1, 0.2])
+"""The default law: two modes on the line, so that eps is not linear, the flow is exact, and states leave [-1, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run from exact states, with what it should have come to.
+
+    Attributes
+    ----------
+    start, end, truth : array, shape (*batch, *data)
+        States before and after it; the exact flow of `start`.
+    nfe : int
+        Model evaluations.
+    slots : int
+        Of the grid.
+    carry
+        What the opposite run goes on from: `end`, or more of it.
+    """
+
+    start: Array
+    end: Array
+    truth: Array
+    nfe: int
+    slots: int
+    carry: Any
+
+
+class Sampler(Protocol):
+    """A method under test; `place` is its grid, or the number of steps of a scheduler."""
+
+    @property
+    def label(self) -> str:
+        """What it is called."""
+
+    def place(self, grid: Any) -> Any:
+        """Return where to run for a grid, a number of slots, or None for the default."""
+
+    def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
+        """Return what a family of grids is called, and the function from (n, seed) to a place on it."""
+
+    def grid(self, place: Any) -> tuple[Grid, Any]:
+        """Return the grid of a place, and the schedule in whose times it counts."""
+
+    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> Run:
+        """Run from exact states at one end, or from what the opposite run left."""
+
+
+def as_sampler(subject: Any, invert: Any = None) -> Sampler:
+    """Return a solver, a function or a scheduler as a sampler.
+
+    Parameters
+    ----------
+    subject
+        A solver (`registers` and `step`), a function ``sample(eps, grid, z)``, or an object with diffusers'
+        `set_timesteps` and `step`.
+    invert
+        What takes data to noise: a function ``invert(eps, grid, x)``, or an inverse scheduler. Solvers need none: theirs is derived.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    is_class = isinstance(subject, type)
+    if not is_class and hasattr(subject, "set_timesteps") and hasattr(subject, "step"):
+        from bdia_numerics.testing.schedulers import SchedulerSampler
+
+        return SchedulerSampler(subject, invert)
+    if not is_class and hasattr(subject, "registers") and hasattr(subject, "step"):
+        if invert is not None:
+            raise TypeError(f"invert={invert!r}: the inverse of a solver is derived from its step: leave it out")
+        return SolverSampler(subject)
+    if callable(subject) and not is_class:
+        return FunctionSampler(subject, invert)
+    raise TypeError(
+        f"{subject!r} is no sampler: pass an object with registers and step, a function sample(eps, grid, z), "
+        "or a scheduler with set_timesteps and step; of a class, an instance"
+    )
+
+
+class OnGrids:
+    """What solvers and functions share: they run on a `Grid` with a schedule."""
+
+    def place(self, grid: Any) -> Any:
+        """Return the grid, or the default family's of so many slots."""
+        if grid is None or isinstance(grid, int):
+            return GridFamily()(SLOTS if grid is None else grid)
+        if not isinstance(grid, Grid) or grid.schedule is None:
+            raise TypeError(f"grid={grid!r}: pass a grid with a schedule, as grids.uniform makes, or a number of slots")
+        return grid
+
+    def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
+        """Return the label and the grids of a family, the smooth one by default."""
+        chosen = GridFamily() if family is None else family
+        label = str(getattr(chosen, "label", getattr(chosen, "__name__", "given")))
+        return label, lambda n, seed: chosen(n) if seed is None else chosen(n, seed=seed)
+
+    def grid(self, place: Any) -> tuple[Grid, Any]:
+        """Return the grid and its schedule."""
+        return place, place.schedule
+
+
+@dataclass(frozen=True, eq=False)
+class SolverSampler(OnGrids):
+    """A solver, run by `solve` and `invert`; from the data it starts as `encode` does."""
+
+    solver: Solver
+
+    @property
+    def label(self) -> str:
+        """The solver with its parameters."""
+        return identity(self.solver)
+
+    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> Run:
+        """Run the solver, or its derived inverse."""
+        return run_on_grid(partial(self._go, direction), problem, place, direction, states, carry)
+
+    def _go(self, direction: str, eps: Any, grid: Grid, given: Any) -> tuple[Array, Any]:
+        found = self._solution(direction, eps, grid, given)
+        return found.z, found.z if found.state is None else found.state
+
+    def _solution(self, direction: str, eps: Any, grid: Grid, given: Any) -> Solution:
+        if direction == "sample":
+            return solve(self.solver, eps, grid, given)
+        return (
+            invert(self.solver, eps, grid, given) if isinstance(given, State) else encode(self.solver, eps, grid, given)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionSampler(OnGrids):
+    """A plain function, and the one that inverts it."""
+
+    sample: Function
+    inverse: Function | None = None
+
+    @property
+    def label(self) -> str:
+        """The function's name."""
+        return str(getattr(self.sample, "__name__", repr(self.sample)))
+
+    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> Run:
+        """Call the function of a direction."""
+        function = self.sample if direction == "sample" else self.inverse
+        if function is None:
+            raise TypeError(f"{self.label} has no inverse: pass invert=, a function of (eps, grid, x)")
+        return run_on_grid(partial(self._go, function), problem, place, direction, states, carry)
+
+    def _go(self, function: Function, eps: Any, grid: Grid, given: Any) -> tuple[Array, Any]:
+        found = function(eps, grid, given)
+        end = found[0] if isinstance(found, tuple) else found
+        if np.shape(end) != np.shape(given[0] if isinstance(given, tuple) else given):
+            raise TypeError(
+                f"{getattr(function, '__name__', function)} returned shape {np.shape(end)} for states of shape "
+                f"{np.shape(given[0] if isinstance(given, tuple) else given)}: return the state at the other end"
+            )
+        return np.asarray(end), found
+
+
+def run_on_grid(go: Any, problem: Problem, grid: Grid, direction: str, states: Any, carry: Any) -> Run:
+    """Run `go(eps, grid, given)`, which returns an end and what to carry on, from exact states."""
+    begin, finish = (grid.n, 0) if direction == "sample" else (0, grid.n)
+    start = law_states(problem, float(grid.alpha[begin]), float(grid.sigma[begin]), states)
+    eps = counted(problem.model(grid.schedule))
+    with np.errstate(all="ignore"):
+        end, further = go(eps, grid, start.copy() if carry is None else carry)
+    truth = np.asarray(problem.flow(start, grid.t[begin], grid.t[finish], grid.schedule))
+    return Run(start, end, truth, eps.nfe, grid.n, further)
+
+
+def law_states(problem: Problem, alpha: float, sigma: float, states: Any, seed: int = 0) -> Array:
+    """Return given states, or that many draws of the law at a noise level, shape (states, D)."""
+    if np.ndim(states):
+        return np.asarray(states, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    x = np.asarray(problem.sample(int(states), rng), dtype=np.float64)
+    return np.asarray(alpha * x + sigma * rng.standard_normal(x.shape))
+
+
+def disturbed(carry: Any, size: float, seed: int = 1) -> Any:
+    """Return what a run goes on from with independent disturbances of that root mean square in every register."""
+    rng = np.random.default_rng(seed)
+
+    def one(z: Any) -> Any:
+        floating = isinstance(z, np.ndarray) and z.dtype.kind == "f"
+        return z + size * rng.standard_normal(z.shape) if floating else z
+
+    if isinstance(carry, State):
+        return replace(carry, registers={name: one(z) for name, z in carry.registers.items()})
+    return tuple(one(z) for z in carry) if isinstance(carry, tuple) else one(carry)

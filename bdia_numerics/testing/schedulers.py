@@ -1,0 +1,78 @@
+"""Schedulers of diffusers as samplers; torch is imported when one runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import grids
+from bdia_numerics.analysis.errors import Problem
+from bdia_numerics.grids import Grid
+from bdia_numerics.models import counted
+from bdia_numerics.testing.samplers import SLOTS, STATES, Run, law_states
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """A place of a scheduler: a number of steps, on its own times or on smooth ones."""
+
+    n: int
+    smooth: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class SchedulerSampler:
+    """A scheduler, and the one that inverts it."""
+
+    scheduler: Any
+    inverse: Any = None
+
+    @property
+    def label(self) -> str:
+        """The class of the scheduler."""
+        return type(self.scheduler).__name__
+
+    def place(self, grid: Any) -> Any:
+        """Return the steps."""
+        if grid is None or isinstance(grid, int):
+            return Steps(SLOTS if grid is None else grid)
+        raise TypeError(f"grid={grid!r}: a scheduler makes its own times: pass a number of steps")
+
+    def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
+        """Return smooth times, or with "own" those of the configuration."""
+        if family not in (None, "smooth", "own"):
+            raise TypeError(f"family={family!r}: a scheduler makes its own times: pass None or 'own'")
+        return ("own times" if family == "own" else "smooth"), lambda n, _: Steps(n, family != "own")
+
+    def grid(self, place: Steps) -> tuple[Grid, Any]:
+        """Return the grid of the levels at which the scheduler asks the model, with both ends, in times s = sigma/alpha."""
+        from bdia_numerics.torch.scheduler_runs import drive
+
+        found = drive(self.scheduler, place.n, lambda _: lambda z, s: 0 * z, lambda a, b: np.zeros((1, 1)))
+        s = np.array(sorted({*found.told, found.s_from, found.s_to}))
+        return grids.from_values(s, found.levels.alpha(s), found.levels.sigma(s)), found.levels
+
+    def run(self, problem: Problem, place: Steps, direction: str, states: Any = STATES, carry: Any = None) -> Run:
+        """Drive the scheduler of a direction by `set_timesteps` and `step`."""
+        from bdia_numerics.torch.scheduler_runs import drive
+        from bdia_numerics.torch.scheduler_tables import refined
+
+        scheduler = self.scheduler if direction == "sample" else self.inverse
+        if scheduler is None:
+            raise TypeError(f"{self.label} has no inverse: pass invert=, a scheduler that takes data to noise")
+        chosen = refined(scheduler, place.n) if place.smooth else scheduler
+        made = partial(law_states, problem, states=states)
+        model = counted(lambda z, s: None)
+
+        def model_of(levels: Any) -> Any:
+            model.model = problem.model(levels)
+            return model
+
+        given = None if carry is None else np.asarray(carry)
+        found = drive(chosen, place.n, model_of, lambda a, b: made(a, b) if given is None else given)
+        truth = np.asarray(problem.flow(found.start, found.s_from, found.s_to, found.levels))
+        return Run(found.start, found.end, truth, model.nfe, place.n, found.end)
