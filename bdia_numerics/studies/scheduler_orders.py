@@ -148,8 +148,10 @@ def measured(case: Case, max_steps: int | None = None) -> ObservedOrder:
 
 _HEAD = """# Orders of diffusers' schedulers
 
-Every scheduler is driven as a pipeline drives it, by `set_timesteps` and `step`, on the exact prediction of a mixture of two Gaussians on the line,
-and compared with the exact flow. It is made anew with its own options on tables that are uniform in asinh(sigma/alpha), from 6 to 0.35 (to 0 where
+Every scheduler is driven as a pipeline drives it, by `set_timesteps` and `step`, on the exact prediction of a
+mixture of two Gaussians on the line,
+and compared with the exact flow. It is made anew with its own options on tables that are uniform in
+asinh(sigma/alpha), from 6 to 0.35 (to 0 where
 it cannot end elsewhere), in float64; flow matching and EDM keep their rules. The order is that of a whole run, start and end included.
 An order in parentheses is the last slope seen, where no asymptotic range or no narrow interval was found. diffusers VERSION. Written by
 `python experiments/diffusers_orders.py`; `bdia_numerics.testing.assert_order` measures yours.
@@ -159,7 +161,8 @@ _FOOT = """
 
 What the table says:
 
-- **The methods with an option for the order have it, where nothing else is of lower order.** UniPC of order 2 and 3 and single-step DPM-Solver of order 3
+- **The methods with an option for the order have it, where nothing else is of lower order.** UniPC of order 2
+  and 3 and single-step DPM-Solver of order 3
   lose it to one step: `lower_order_final=True`, the default, makes the last step first-order, and its error of O(h²) is the whole run's. With
   `lower_order_final=False` they have order 3, 4 and 3.
 - **Multistep methods of order 3 and 4 (DPM-Solver, LMS, PNDM) run at order 2**, because their first states come from steps of
