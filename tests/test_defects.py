@@ -1,0 +1,17 @@
+"""Every planted defect is exposed by the assertion that the page names, and the plain round trip says what the page says."""
+
+import pytest
+
+from bdia_numerics.studies.defects import defects
+
+NAMES = [defect.name for defect in defects()]
+
+
+@pytest.mark.parametrize("k", range(len(NAMES)), ids=NAMES)
+def test_a_defect_is_exposed_and_the_right_method_passes(k):
+    defect = defects()[k]
+    if defect.returns is not None:
+        assert defect.round_trip() == defect.returns
+    assert defect.exposed().startswith(defect.shown.split("(")[0])
+    sample, invert = defect.right
+    defect.check(sample, invert=invert)
