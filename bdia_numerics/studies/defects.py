@@ -87,7 +87,7 @@ def runge_kutta(weights: tuple[Any, ...], scaled: bool = True) -> Callable[..., 
     def sample(eps: Any, grid: Any, z: Any) -> Any:
         s, schedule = grid.sigma / grid.alpha, grid.schedule
         for i in range(grid.n, 0, -1):
-            h, y, k = s[i - 1] - s[i], z / grid.alpha[i], []
+            h, y, k = s[i - 1] - s[i], z / grid.alpha[i], list[Any]()
             for c, reads in zip((0.0, 0.5, 0.5, 1.0), weights, strict=True):
                 t = grid.t[i] if c == 0 else schedule.time("sigma_bar", float(s[i] + c * h))
                 moved = y if reads is None else y + c * h * k[reads]
