@@ -13,19 +13,21 @@ solver stands here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from bdia_numerics import run
-from bdia_numerics.driver import Callback, Model, Solution, Status
+from bdia_numerics.driver import Callback, Model, Solution
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
-from bdia_numerics.program import NotInvertibleError, Solver, inverse_run, make_plan, record_steps, structure
+from bdia_numerics.program import NotInvertibleError, Solver, inverse_run, make_plan, record_steps
 from bdia_numerics.spaces import of
 from bdia_numerics.state import State
+from bdia_numerics.torch.jacobians import recording
 from bdia_numerics.torch.reversal import Job
+from bdia_numerics.torch.starting import begun
 
 __all__ = ["invert", "solve"]
 
@@ -76,18 +78,13 @@ def solve(
     evaluated again, which takes BDIA2 one more and BDIA3 two. The gradient has no
     derivative of its own.
     """
-    model = _recording(model)
-    depth = structure(solver).depth
+    model = recording(model)
     if isinstance(z, State):
-        registers, nfe, status = dict(z.registers), 0, Status()
-    elif isinstance(start, Mapping):
-        registers, nfe, status = {**start}, 0, Status()
+        registers, nfe = dict(z.registers), 0
     else:
-        chain, nfe, status = _chain(solver, model, grid, z, start, depth)
+        registers, nfe, status = begun(solver, model, grid, z, start)
         if not status.ok:
-            return run.solve(solver, model, grid, z, start)
-        registers, more = run.begin(solver, model, grid, chain, grid.n - depth)
-        nfe += more
+            return run.solve(solver, model, grid, z.detach(), start)
 
     def go(values: dict[str, torch.Tensor], callback: Callback | None) -> Solution:
         if isinstance(z, State):
@@ -128,7 +125,7 @@ def invert(
     NotInvertibleError, ValueError
         As `solve` and `bdia_numerics.invert`.
     """
-    model = _recording(model)
+    model = recording(model)
 
     def go(values: dict[str, torch.Tensor], callback: Callback | None) -> Solution:
         return run.invert(solver, model, grid, replace(state, registers=values), callback=callback)
@@ -168,26 +165,6 @@ def _job(
     places = {round(k * count / (checkpoints + 1)) for k in range(1, checkpoints + 1)} - {0, count}
     kept_at = frozenset(there.stages[k - 1].reached for k in places)
     return Job(there, back, model, space, go, wanted, kept_at, tolerance)
-
-
-def _chain(
-    solver: Solver, model: Model, grid: Grid, z: torch.Tensor, start: Any, depth: int
-) -> tuple[dict[int, Any], int, Status]:
-    """Return the first states by index: given, or made by the starter with its graph."""
-    if start is not None and not hasattr(start, "step"):
-        return {grid.n: z, **{grid.n - 1 - k: state for k, state in enumerate(start)}}, 0, Status()
-    if not depth:
-        return {grid.n: z}, 0, Status()
-    first = grid.n - depth
-    part = run.solve(start or run.starter_of(solver), model, grid[first : grid.n], z, return_trajectory=True)
-    return {grid.n: z, **{first + k: part.trajectory[k] for k in range(depth)}}, part.nfe, part.status
-
-
-def _recording(model: Any) -> Any:
-    """Return the model with its gradients recorded, where it has a field that says so."""
-    if is_dataclass(model) and not isinstance(model, type) and hasattr(model, "gradients"):
-        return replace(model, gradients=True)
-    return model
 
 
 def _trainable(model: Any) -> Iterable[torch.Tensor]:

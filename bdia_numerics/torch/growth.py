@@ -1,0 +1,230 @@
+"""How perturbations grow on a network: singular values of steps and runs, against companion matrices of the network's own slopes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from bdia_numerics.analysis.amplification import amplification, running_products
+from bdia_numerics.analysis.linearised import directed_run, slot_matrix
+from bdia_numerics.grids import Grid
+from bdia_numerics.models import prediction_of
+from bdia_numerics.program import Run, Solver, make_plan
+from bdia_numerics.program.plan import Call, Instruction, Plan
+from bdia_numerics.run import invert, solve
+from bdia_numerics.spaces import of
+from bdia_numerics.state import State
+from bdia_numerics.torch.jacobians import Linearised, linearised
+from bdia_numerics.torch.linear import Store, pull, push
+from bdia_numerics.torch.starting import begun
+
+Array = np.ndarray[Any, Any]
+Map = tuple[Callable[[Store], Store], Callable[[Store], Store]]
+
+
+@dataclass(frozen=True, eq=False)
+class Growth:
+    """Amplification of perturbations by a run on a network, at the states of the run, for each state of the batch.
+
+    Attributes
+    ----------
+    direction : str
+        "sample" or "invert".
+    slots : array, shape (K,)
+        Index i of each slot, in run order.
+    steps : array, shape (K, batch)
+        Leading singular value of each step, registers after it from registers before it.
+    total : array, shape (batch,)
+        Leading singular value of the whole run of steps, by power iteration: converged from below.
+    change : float
+        Largest relative change of `total` in the last iteration.
+    predicted : array, shape (batch,)
+        Spectral norm of the product of companion matrices whose slopes are the Rayleigh quotients `slopes`.
+    bare : float
+        The same with slope 0: zero-stability alone.
+    slopes : array, shape (E, batch)
+        v^T E v / v^T v of the model's Jacobian E at each evaluation, v the tangent there of the perturbation that grows most.
+    """
+
+    direction: str
+    slots: Array
+    steps: Array
+    total: Array
+    change: float
+    predicted: Array
+    bare: float
+    slopes: Array
+
+
+def growth(
+    solver: Solver, model: Any, grid: Grid, z: torch.Tensor, *, direction: str = "sample", iterations: int = 12, seed: int = 0
+) -> Growth:
+    """Measure how a run amplifies perturbations of the registers that its steps begin with.
+
+    Parameters
+    ----------
+    solver, model, grid
+        As for `bdia_numerics.solve`; the model must treat the states of a batch independently and be differentiable twice.
+    z
+        z_N, shape (batch, *data), float32 or float64. "invert" is taken at the states of the way back from where z leads.
+    direction : {"sample", "invert"}
+        The steps, or their derived inverse.
+    iterations
+        Power iterations for the whole run; half as many for each step.
+    seed
+        Of the random perturbations.
+
+    Returns
+    -------
+    Growth
+
+    Raises
+    ------
+    NotInvertibleError
+        (a ValueError) for "invert" of a solver without derived inverse.
+    ValueError
+        For iterations below 2 and runs that are not finite.
+    """
+    if iterations < 2:
+        raise ValueError(f"iterations={iterations}: take 2 or more")
+    run = directed_run(solver, grid, direction, prediction_of(model))
+    space, places = of(z), list[tuple[torch.Tensor, Any]]()
+    plan = make_plan(run, space.scalars)
+    _visit(solver, model, grid, z, direction, places)
+    calls = [x for stage in plan.stages for x in stage.instructions if isinstance(x, Call)]
+    at = {x.target: linearised(model, *place) for x, place in zip(calls, places[len(places) - len(calls) :], strict=True)}
+    draw = torch.Generator().manual_seed(seed)
+
+    def random(numbers: list[int]) -> Store:
+        return {n: torch.randn(z.shape, generator=draw, dtype=torch.float64).to(z) for n in numbers}
+
+    steps = []
+    for k, stage in enumerate(plan.stages):
+        before = [h.number for h in (plan.stages[k - 1].held if k else plan.inputs).values()]
+        after = [h.number for h in stage.held.values()]
+        step = _map(_whole(plan, k, before), after, at, space)
+        steps.append(_leading(step, random(before), max(iterations // 2, 2))[0][-1])
+    first = [h.number for h in plan.inputs.values()]
+    whole = [x for stage in plan.stages for x in stage.instructions]
+    values, v = _leading(_map(whole, [h.number for h in plan.final.values()], at, space), random(first), iterations)
+    slopes = _slopes(whole, v, calls, at, space)
+    total = values[-1].numpy()
+    return Growth(
+        direction=direction,
+        slots=np.array([stage.slot for stage in plan.stages]),
+        steps=torch.stack(steps).numpy(),
+        total=total,
+        change=float(np.max(np.abs(total / values[-2].numpy() - 1))),
+        predicted=_predicted(run, calls, slopes),
+        bare=amplification(solver, grid, direction, J=0.0).total,
+        slopes=slopes,
+    )
+
+
+def _visit(solver: Solver, model: Any, grid: Grid, z: torch.Tensor, direction: str, places: list[Any]) -> None:
+    """Run the steps in one direction, noting where the model is asked."""
+
+    class Listening:
+        prediction = prediction_of(model)
+
+        def __call__(self, x: torch.Tensor, t: Any) -> torch.Tensor:
+            places.append((x.detach().clone(), t))
+            output: torch.Tensor = model(x, t)
+            return output
+
+    with torch.no_grad():
+        registers, _, status = begun(solver, model, grid, z)
+        listening = Listening()
+        found = solve(solver, listening if direction == "sample" else model, grid, z, registers) if status.ok else None
+        if found is not None and found.status.ok and direction == "invert":
+            assert isinstance(found.state, State)
+            found = invert(solver, listening, grid, found.state)
+    if found is None or not found.status.ok:
+        raise ValueError(f"the run is not finite ({status if found is None else found.status}): take more steps or a wider dtype")
+
+
+def _map(instructions: list[Instruction], ends: list[int], at: dict[int, Linearised], space: Any) -> Map:
+    def forwards(tangents: Store) -> Store:
+        store = dict(tangents)
+        push(instructions, store, lambda n, v: at[n].push(v), space)
+        return {n: store[n] for n in ends}
+
+    def backwards(adjoints: Store) -> Store:
+        store = dict(adjoints)
+        pull(instructions, store, lambda n, u: at[n].pull(u), space)
+        return store
+
+    return forwards, backwards
+
+
+def _whole(plan: Plan, k: int, before: list[int]) -> list[Instruction]:
+    """Return the instructions of a slot, after those of earlier slots whose results it remembers."""
+    made = {x.target: x for stage in plan.stages[:k] for x in stage.instructions}
+    own = list(plan.stages[k].instructions)
+    known, first = {*before, *(x.target for x in own)}, list[Instruction]()
+
+    def need(n: int) -> None:
+        if n in known or n not in made:
+            return
+        known.add(n)
+        for source in (made[n].argument,) if isinstance(made[n], Call) else made[n].sources:
+            need(source)
+        first.append(made[n])
+
+    for x in own:
+        for n in (x.argument,) if isinstance(x, Call) else x.sources:
+            need(n)
+    return [*first, *own]
+
+
+def _leading(step: Map, v: Store, iterations: int) -> tuple[list[torch.Tensor], Store]:
+    """Return the estimates of the leading singular value, shape (batch,) each, and the perturbation that grows most."""
+    forwards, backwards = step
+    names, values = list(v), []
+    v = _scaled(v, 1 / _size(v))
+    for _ in range(iterations):
+        w = forwards(v)
+        values.append(_size(w))
+        u = backwards(w)
+        u = {n: u.get(n, torch.zeros_like(v[n])) for n in names}
+        v = _scaled(u, 1 / _size(u))
+    values.append(_size(forwards(v)))
+    return values, v
+
+
+def _size(v: Store) -> torch.Tensor:
+    return torch.stack([x.flatten(1).double().square().sum(1) for x in v.values()]).sum(0).sqrt().cpu()
+
+
+def _scaled(v: Store, factors: torch.Tensor) -> Store:
+    return {n: x * factors.to(x).reshape(-1, *[1] * (x.ndim - 1)) for n, x in v.items()}
+
+
+def _slopes(whole: list[Instruction], v: Store, calls: list[Call], at: dict[int, Linearised], space: Any) -> Array:
+    found: dict[int, torch.Tensor] = {}
+
+    def slope(number: int, tangent: torch.Tensor) -> torch.Tensor:
+        pushed = at[number].push(tangent)
+        rows, images = tangent.flatten(1).double(), pushed.flatten(1).double()
+        found[number] = ((rows * images).sum(1) / rows.square().sum(1)).cpu()
+        return pushed
+
+    push(whole, dict(v), slope, space)
+    return torch.stack([found[x.target] for x in calls]).numpy()
+
+
+def _predicted(run: Run, calls: list[Call], slopes: Array) -> Array:
+    """Return the norm of the product of companion matrices, one for each state of the batch."""
+    definitions = run.definitions()
+    sizes = []
+    for column in slopes.T:
+        numbers = {x.target: float(J) for x, J in zip(calls, column, strict=True)}
+        matrices = np.array([slot_matrix(segment, numbers, definitions) for segment in run.segments])
+        sizes.append(np.linalg.norm(running_products(matrices)[-1], 2))
+    return np.array(sizes)
+
+
