@@ -14,6 +14,7 @@ from bdia_numerics.cli.map import gamma_map
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers
 from bdia_numerics.cli.unet import unet
+from bdia_numerics.cli.unet_growth import show_growth
 from bdia_numerics.cli.verify import verify
 from bdia_numerics.cli.work_precision import work_precision
 
@@ -34,6 +35,7 @@ app.command()(lint)
 app.command()(converge)
 app.command("work-precision")(work_precision)
 app.command("map")(gamma_map)
+unet.command("growth")(show_growth)
 app.add_typer(unet, name="unet")
 app.command("datasheet")(show_datasheet)
 

@@ -122,23 +122,15 @@ def _run(
     from dataclasses import asdict
 
     from bdia_numerics import spec
-    from bdia_numerics.torch.loading import load
     from bdia_numerics.torch.sampling import noise, sample
     from bdia_numerics.torch.tensors import dtype_named
 
     if count < 1 or fine < 0:
         raise ValueError(f"--count={count} --fine={fine}: pass at least one image, and no negative number of slots")
     chosen, kind = spec.solver(name), dtype_named(dtype)
-    if path is not None and path.startswith("galaxy:"):
-        from bdia_numerics.torch.galaxies import load_galaxy
-
-        loaded = load_galaxy(path.partition(":")[2]).to(device, kind)
-    else:
-        loaded = load(path, trust_pickle=trust_pickle, device=device, dtype=kind)
-    if loaded.shape is None:
-        raise ValueError(f"path={path!r}: the network's configuration says no size of its images (sample_size)")
+    loaded = load_network(path, device, kind, trust_pickle=trust_pickle)
     grid = loaded.grid(steps, spacing)
-    given = _labels(labels, count, needed=loaded.null_label is not None)
+    given = labels_of(labels, count, needed=loaded.null_label is not None)
     model = loaded.model(given, guidance=guidance)
     z = noise((count, *loaded.shape), grid, seed, dtype=kind, device=device)
     with progress() as bar:
@@ -158,7 +150,23 @@ def _run(
     return {**head, **numbers, "recognised": right, "notes": list(loaded.notes)}, images
 
 
-def _labels(text: str | None, count: int, *, needed: bool) -> list[int] | None:
+def load_network(path: str | None, device: str, kind: Any, *, trust_pickle: bool) -> Any:
+    """Return what a path names, loaded; ValueError unless its images have a size."""
+    if path is not None and path.startswith("galaxy:"):
+        from bdia_numerics.torch.galaxies import load_galaxy
+
+        loaded = load_galaxy(path.partition(":")[2]).to(device, kind)
+    else:
+        from bdia_numerics.torch.loading import load
+
+        loaded = load(path, trust_pickle=trust_pickle, device=device, dtype=kind)
+    if loaded.shape is None:
+        raise ValueError(f"path={path!r}: the network's configuration says no size of its images (sample_size)")
+    return loaded
+
+
+def labels_of(text: str | None, count: int, *, needed: bool) -> list[int] | None:
+    """Return one label an image, read from text; None for a network that takes none."""
     if text is None:
         return [k % 10 for k in range(count)] if needed else None
     try:

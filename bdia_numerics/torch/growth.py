@@ -37,7 +37,7 @@ class Growth:
     slots : array, shape (K,)
         Index i of each slot, in run order.
     steps : array, shape (K, batch)
-        Leading singular value of each step, registers after it from registers before it.
+        Leading singular value of each step, registers after it from registers before it, by power iteration: converged from below.
     total : array, shape (batch,)
         Leading singular value of the whole run of steps, by power iteration: converged from below.
     change : float
@@ -61,7 +61,14 @@ class Growth:
 
 
 def growth(
-    solver: Solver, model: Any, grid: Grid, z: torch.Tensor, *, direction: str = "sample", iterations: int = 12, seed: int = 0
+    solver: Solver,
+    model: Any,
+    grid: Grid,
+    z: torch.Tensor,
+    *,
+    direction: str = "sample",
+    iterations: int = 12,
+    seed: int = 0,
 ) -> Growth:
     """Measure how a run amplifies perturbations of the registers that its steps begin with.
 
@@ -96,7 +103,9 @@ def growth(
     plan = make_plan(run, space.scalars)
     _visit(solver, model, grid, z, direction, places)
     calls = [x for stage in plan.stages for x in stage.instructions if isinstance(x, Call)]
-    at = {x.target: linearised(model, *place) for x, place in zip(calls, places[len(places) - len(calls) :], strict=True)}
+    at = {
+        x.target: linearised(model, *place) for x, place in zip(calls, places[len(places) - len(calls) :], strict=True)
+    }
     draw = torch.Generator().manual_seed(seed)
 
     def random(numbers: list[int]) -> Store:
@@ -144,7 +153,9 @@ def _visit(solver: Solver, model: Any, grid: Grid, z: torch.Tensor, direction: s
             assert isinstance(found.state, State)
             found = invert(solver, listening, grid, found.state)
     if found is None or not found.status.ok:
-        raise ValueError(f"the run is not finite ({status if found is None else found.status}): take more steps or a wider dtype")
+        raise ValueError(
+            f"the run is not finite ({status if found is None else found.status}): take more steps or a wider dtype"
+        )
 
 
 def _map(instructions: list[Instruction], ends: list[int], at: dict[int, Linearised], space: Any) -> Map:
@@ -171,14 +182,18 @@ def _whole(plan: Plan, k: int, before: list[int]) -> list[Instruction]:
         if n in known or n not in made:
             return
         known.add(n)
-        for source in (made[n].argument,) if isinstance(made[n], Call) else made[n].sources:
+        for source in _sources(made[n]):
             need(source)
         first.append(made[n])
 
     for x in own:
-        for n in (x.argument,) if isinstance(x, Call) else x.sources:
+        for n in _sources(x):
             need(n)
     return [*first, *own]
+
+
+def _sources(x: Instruction) -> tuple[int, ...]:
+    return (x.argument,) if isinstance(x, Call) else x.sources
 
 
 def _leading(step: Map, v: Store, iterations: int) -> tuple[list[torch.Tensor], Store]:
@@ -226,5 +241,3 @@ def _predicted(run: Run, calls: list[Call], slopes: Array) -> Array:
         matrices = np.array([slot_matrix(segment, numbers, definitions) for segment in run.segments])
         sizes.append(np.linalg.norm(running_products(matrices)[-1], 2))
     return np.array(sizes)
-
-

@@ -70,7 +70,9 @@ def linearised(model: Any, z: torch.Tensor, t: Any) -> Linearised:
         leaf = z.detach().requires_grad_()
         output = recording(model)(leaf, t)
         if not output.requires_grad:
-            raise ValueError(f"model(z, t={t}) records no gradient: let it compute outside torch.no_grad and inference_mode")
+            raise ValueError(
+                f"model(z, t={t}) records no gradient: let it compute outside torch.no_grad and inference_mode"
+            )
         dummy = torch.zeros_like(output, requires_grad=True)
         (transposed,) = torch.autograd.grad(output, leaf, dummy, create_graph=True, materialize_grads=True)
         if not transposed.requires_grad:  # a constant model
@@ -78,7 +80,9 @@ def linearised(model: Any, z: torch.Tensor, t: Any) -> Linearised:
     return Linearised(output.detach(), leaf, output, dummy, transposed)
 
 
-def array_jvp(model: Any, dtype: torch.dtype = torch.float64, device: Any = "cpu") -> Callable[[Array, Any, Array], Array]:
+def array_jvp(
+    model: Any, dtype: torch.dtype = torch.float64, device: Any = "cpu"
+) -> Callable[[Array, Any, Array], Array]:
     """Return ``jvp(z, t, v)`` of NumPy arrays, as `analysis.asymmetry` and `analysis.symplectic_defect` take it.
 
     States one after another at one point share one graph.

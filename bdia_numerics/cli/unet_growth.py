@@ -1,0 +1,140 @@
+"""The command `bdia unet growth`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bdia_numerics.cli.show import as_text, progress, usage
+from bdia_numerics.cli.unet import labels_of, load_network, require_torch
+
+
+def show_growth(
+    path: Annotated[
+        str | None, typer.Argument(help="A network, as for `bdia unet`; the shipped one of MNIST digits by default.")
+    ] = None,
+    solver: Annotated[str, typer.Option(help="An exactly invertible solver of `bdia list`.")] = "BDIA",
+    steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 10,
+    spacing: Annotated[str | None, typer.Option(help="As for `bdia unet`.")] = None,
+    count: Annotated[int, typer.Option(help="States, 2 or more.")] = 2,
+    labels: Annotated[str | None, typer.Option(help="Class labels, such as 3,1,4.")] = None,
+    guidance: Annotated[float, typer.Option(help="Scale of classifier-free guidance; 1 is none.")] = 1.0,
+    iterations: Annotated[int, typer.Option(help="Power iterations for the whole run.")] = 6,
+    seed: Annotated[int, typer.Option(help="Seed of the noise and of the perturbations.")] = 0,
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Open a pickle, which runs the code in it.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+) -> None:
+    """Measure how perturbations grow in a network, both ways, and what rounding and batches do to its round trips."""
+    require_torch()
+    try:
+        found = _measured(
+            path, solver, steps, spacing, count, labels, guidance, iterations, seed, trust_pickle=trust_pickle
+        )
+    except (ValueError, TypeError, ArithmeticError, OSError, RuntimeError) as error:
+        usage(" ".join(str(error).split()))
+    if as_json:
+        typer.echo(as_text(found))
+    else:
+        for line in _lines(found):
+            typer.echo(line)
+
+
+def _measured(
+    path: str | None,
+    name: str,
+    steps: int,
+    spacing: str | None,
+    count: int,
+    labels: str | None,
+    guidance: float,
+    iterations: int,
+    seed: int,
+    *,
+    trust_pickle: bool,
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    import numpy as np
+    import torch
+
+    from bdia_numerics import analysis, spec
+    from bdia_numerics.torch.growth import growth
+    from bdia_numerics.torch.jacobians import array_jvp, array_model
+    from bdia_numerics.torch.sampling import noise
+    from bdia_numerics.torch.steadiness import bits, steadiness, trips
+
+    if count < 2:
+        raise ValueError(f"--count={count}: pass 2 states or more, since batches are compared")
+    chosen = spec.solver(name)
+    loaded = load_network(path, "cpu", torch.float64, trust_pickle=trust_pickle)
+    given = labels_of(labels, count, needed=loaded.null_label is not None)
+    grid = loaded.grid(steps, spacing)
+    z = noise((count, *loaded.shape), grid, seed, dtype=torch.float64)
+    model = loaded.model(given, guidance=guidance)
+    one = loaded.model(given and given[:1], guidance=guidance)
+    found: dict[str, Any] = {
+        "network": path or "mnist", "solver": repr(chosen), "steps": steps, "spacing": spacing,
+        "guidance": guidance, "labels": given, "seed": seed,
+    }  # fmt: skip
+    with progress() as bar:
+        task = bar.add_task("", total=6)
+
+        def tell(what: str) -> None:
+            bar.update(task, description=what, advance=1)
+
+        for direction in ("sample", "invert"):
+            tell(f"growth, {direction}")
+            grown = asdict(growth(chosen, model, grid, z, direction=direction, iterations=iterations, seed=seed))
+            found[direction] = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in grown.items()}
+        tell("curl")
+        found["asymmetry"] = []
+        for i in (grid.n, grid.n // 2, 1):
+            t, at = grid.t[i], z[:1].numpy()
+            curl = analysis.asymmetry(array_model(one), at, t, axes=z.ndim - 1, jvp=array_jvp(one), probes=8)
+            found["asymmetry"].append({"index": i, "relative": curl.relative})
+        tell("bits")
+        found["bits"] = asdict(bits(chosen, one, grid, z[:1]))
+        # From here on the network is narrower than float64: loading anew would read the file again for each dtype.
+        tell("batches")
+        loaded = loaded.to(torch.float32)
+        narrow = asdict(
+            steadiness(lambda n: loaded.model(given and given[:n], guidance=guidance), z.float(), grid.t[grid.n // 2])
+        )
+        found["batches"] = narrow
+        tell("dtypes")
+
+        def make(dtype: torch.dtype, scale: float) -> Any:
+            return loaded.to(dtype).model(given, guidance=scale)
+
+        found["trips"] = [asdict(row) for row in trips(make, [chosen], [grid], z, guidances=(guidance,))]
+    return found
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    lines = [f"{found['solver']} on {found['network']}, {found['steps']} steps, guidance {found['guidance']:g}"]
+    for direction in ("sample", "invert"):
+        grown = found[direction]
+        lines.append(
+            f"{direction}: a perturbation grows up to {max(grown['total']):.3g} times (companion matrices with the network's slopes: "
+            f"{max(grown['predicted']):.3g}, with slope 0: {grown['bare']:.3g}); one step {max(map(max, grown['steps'])):.3g} at most"
+        )
+    curls = ", ".join(f"{row['relative']:.2g} at i={row['index']}" for row in found["asymmetry"])
+    lines.append(f"part of the Jacobian that is no gradient: {curls}")
+    bits = found["bits"]
+    lines.append(
+        f"bits that differ on the lattice: {bits['from_noise']} from noise and back, {bits['from_data']} from data and back"
+    )
+    batches = found["batches"]
+    if any(batches["differing"].values()) or batches["repeated"]:
+        worst = max(batches["differing"].values())
+        lines.append(
+            f"float32 outputs depend on the batch: up to {worst} elements differ, by {batches['largest']:.1e} at most: invert in the batch "
+            "in which you sampled"
+        )
+    else:
+        lines.append("float32 outputs do not depend on the batch or the call")
+    lines += [f"round trip in {r['dtype']}: {r['error']:.2g} ({r['status']})" for r in found["trips"]]
+    return lines

@@ -1,0 +1,45 @@
+"""BDIA's error on a network along two grids, and what is left of it when one cause is taken away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def network_growth(grids: dict[str, dict[str, Any]]) -> Any:
+    """Draw, for each grid, the error along the run by gamma, and bars of the error at the data end by variant.
+
+    Parameters
+    ----------
+    grids
+        By the grid's name the fields of a `bdia_numerics.torch.deviation.Deviation`, as a mapping.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.4 * len(grids)), layout="constrained")
+    axes = figure.subplots(len(grids), 2, squeeze=False)
+    for (left, right), (name, found) in zip(axes, grids.items(), strict=True):
+        gammas = found["gammas"]
+        for gamma, path in zip(gammas, found["paths"], strict=True):
+            left.loglog(found["sigma_bar"][:-1], path[:-1], marker=".", label=f"$\\gamma={gamma:g}$")
+        left.invert_xaxis()
+        left.set(xlabel=r"$\sigma/\alpha$ (the data end is right)", ylabel="error of $z_i$", title=f"{name} grid")
+        left.legend(frameon=False)
+        places = np.arange(len(gammas))
+        rows = {
+            "as it is": np.array(found["paths"])[:, 0],
+            "exact second state": found["exact_start"],
+            r"$\gamma=0$ in the last slot": found["damped_end"],
+        }
+        for k, (label, values) in enumerate(rows.items()):
+            right.bar(places + (k - 1) / 4, values, 1 / 4, label=label)
+        right.set(
+            xticks=places, xticklabels=[f"$\\gamma={g:g}$" for g in gammas], title=f"{name} grid: error at the data end"
+        )
+        right.legend(frameon=False)
+    return figure

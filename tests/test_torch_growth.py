@@ -1,0 +1,192 @@
+"""Growth of perturbations on networks: products with Jacobians, singular values, the deviation from the ODE, bits."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra torch")
+pytest.importorskip("bdia_numerics.torch")
+
+from bdia_numerics import BDIA, DDIM, EDICT, analysis, grids, problems, schedules, solve  # noqa: E402
+from bdia_numerics.program import NotInvertibleError  # noqa: E402
+from bdia_numerics.torch.deviation import deviation  # noqa: E402
+from bdia_numerics.torch.growth import growth  # noqa: E402
+from bdia_numerics.torch.jacobians import array_jvp, array_model, linearised  # noqa: E402
+from bdia_numerics.torch.steadiness import bits, steadiness, trips  # noqa: E402
+
+torch.set_num_threads(1)
+SCHEDULE = schedules.vp_linear()
+GRID = grids.asinh(SCHEDULE, 6, t_max=1.0, t_min=0.05)
+WEIGHT = torch.tensor([[0.3, 0.5, 0.0], [-0.2, 0.4, 0.1], [0.0, 0.3, 0.6]], dtype=torch.float64)
+Z = torch.randn(2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def curved(z, t):
+    return torch.tanh(z @ WEIGHT.T.to(z)) * (1 + float(t)) / 2
+
+
+def test_products_with_the_jacobian():
+    at = linearised(curved, Z, 0.5)
+    v, u = torch.randn(2, *Z.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    # tanh' = 1 - tanh^2, by hand.
+    slope = 0.75 * (1 - torch.tanh(Z @ WEIGHT.T) ** 2)
+    assert torch.allclose(at.push(v), slope * (v @ WEIGHT.T), rtol=1e-13, atol=0)
+    assert torch.allclose(at.pull(u), (slope * u) @ WEIGHT, rtol=1e-13, atol=0)
+    assert torch.equal(at.output, curved(Z, 0.5))
+
+
+def test_the_asymmetry_of_a_network_by_exact_derivatives():
+    found = analysis.asymmetry(array_model(curved), Z.numpy(), 0.5, jvp=array_jvp(curved))
+    expected = analysis.asymmetry(array_model(curved), Z.numpy(), 0.5)
+    assert found.relative > 0.2 and abs(found.relative - expected.relative) < 1e-11
+    defect = analysis.symplectic_defect(BDIA(), array_model(curved), GRID, Z.numpy(), jvp=array_jvp(curved))
+    plain = analysis.symplectic_defect(BDIA(), array_model(curved), GRID, Z.numpy())
+    assert np.allclose(defect.defects, plain.defects, rtol=1e-9, atol=1e-11) and defect.worst > 0.2
+
+
+@pytest.mark.parametrize("direction", ["sample", "invert"])
+@pytest.mark.parametrize("solver", [BDIA(), BDIA(gamma=Fraction(1, 2)), EDICT()], ids=repr)
+def test_singular_values_of_a_linear_model_are_those_of_the_whole_matrix(solver, direction):
+    J = 0.7
+    found = growth(solver, lambda z, t: J * z, GRID, Z, direction=direction, iterations=60)
+    theory = analysis.amplification(solver, GRID, direction, J=J)
+    assert np.allclose(found.total, theory.total, rtol=1e-8)
+    assert np.allclose(found.predicted, theory.total, rtol=1e-12)
+    assert np.allclose(found.slopes, J, rtol=1e-13)
+    assert found.bare == analysis.amplification(solver, GRID, direction).total != found.total[0]
+    sizes = [np.linalg.norm(m, 2) for m in theory.matrices]
+    # Of a single step the two largest may lie close together: the iteration comes from below.
+    sizes = np.array(sizes)[:, None]
+    assert np.all(found.steps <= sizes * (1 + 1e-12)) and np.all(found.steps > 0.99 * sizes)
+
+
+def test_singular_values_of_a_curved_model_are_those_of_differences():
+    found = growth(BDIA(), curved, GRID, Z[:1], iterations=60)
+    begin = {}
+    solve(BDIA(), curved, GRID, Z[:1], callback=begin.setdefault)
+    first = begin[GRID.n - 1].registers
+    flat = torch.cat([first["z_prev"], first["z"]], 1)
+
+    def run(x):
+        given = {"z_prev": x[:, :3].contiguous(), "z": x[:, 3:].contiguous()}
+        end = solve(BDIA(), curved, GRID, Z[:1], given).state.registers
+        return torch.cat([end["z_prev"], end["z"]], 1)
+
+    h = 1e-6
+    columns = [(run(flat + h * e) - run(flat - h * e)) / (2 * h) for e in torch.eye(6, dtype=torch.float64)]
+    largest = float(torch.linalg.matrix_norm(torch.cat(columns), 2))
+    assert abs(found.total[0] / largest - 1) < 1e-6
+
+
+def test_what_growth_refuses():
+    assert growth(DDIM(), curved, GRID, Z, iterations=2).total.shape == (2,)
+    with pytest.raises(NotInvertibleError):
+        growth(DDIM(), curved, GRID, Z, direction="invert")
+    with pytest.raises(ValueError, match="iterations=1"):
+        growth(BDIA(), curved, GRID, Z, iterations=1)
+    with pytest.raises(ValueError, match="not finite"):
+        growth(BDIA(), lambda z, t: z * 1e200, GRID, Z)
+
+
+def tight(z, t):
+    """Exact eps of a law of which one coordinate hardly varies."""
+    a, s = float(SCHEDULE.alpha(t)), float(SCHEDULE.sigma(t))
+    spread = torch.tensor([1.0, 0.5, 0.01], dtype=z.dtype)
+    return z * s / (a**2 * spread**2 + s**2)
+
+
+def test_the_error_is_the_sum_of_its_shares():
+    grid = grids.uniform(SCHEDULE, 40, t_max=1.0, t_min=0.05)
+    found = deviation(tight, grid, Z, substeps=2)
+    exact = problems.Gaussian(np.zeros(3), np.array([1.0, 0.25, 1e-4])).flow(Z.numpy(), 1.0, 0.05, SCHEDULE)
+    plain = float(np.sqrt(np.mean((solve(BDIA(), tight, grid, Z).z.numpy() - exact) ** 2)))
+    assert abs(found.actual - plain) < 20 * found.reference + 1e-9
+    # The model is linear with a symmetric Jacobian: carried defects are the whole error, and curl there is none.
+    assert abs(found.linear / found.actual - 1) < 1e-9 and abs(found.symmetric / found.linear - 1) < 1e-9
+    assert found.asymmetry.max() < 1e-12 and set(found.shares) == {"start", "first half", "second half", "last slot"}
+    before = problems.Gaussian(np.zeros(3), np.array([1.0, 0.25, 1e-4])).flow(Z.numpy(), 1.0, grid.t[1], SCHEDULE)
+    e = solve(BDIA(), tight, grid, Z, return_trajectory=True).trajectory[1].numpy() - before
+    slope = tight(torch.ones(3, dtype=torch.float64), grid.t[1]).numpy()
+    assert abs(found.tightness[0] / (grid.sigma[1] * np.sum(e * e * slope) / np.sum(e * e)) - 1) < 1e-3
+    assert found.paths.shape == (4, 41) and np.all(found.paths[:, -1] == 0)
+
+
+def test_a_model_that_looks_at_its_batch_is_found():
+    assert steadiness(lambda n: curved, torch.cat([Z, Z, Z]), 0.5).steady
+    found = steadiness(lambda n: lambda z, t: z + 1e-9 * z.mean(0), torch.cat([Z, Z, Z]), 0.5)
+    assert not found.steady and found.differing[1] and not found.repeated and 0 < found.largest < 1e-8
+    calls = []
+
+    def moody(z, t):
+        calls.append(1)
+        return z + len(calls)
+
+    assert steadiness(lambda n: moody, Z, 0.5).repeated == Z.numel()
+
+
+def test_round_trips_in_four_dtypes():
+    rows = trips(lambda dtype, g: lambda z, t: curved(z, t) * g, [BDIA(), EDICT()], [GRID], Z, guidances=(1.0, 2.0))
+    assert len(rows) == 2 * 2 * 4 and all(row.status == "ok" for row in rows)
+    errors = {(row.dtype, row.guidance): row.error for row in rows if row.solver.startswith("BDIA")}
+    for g in (1.0, 2.0):
+        assert errors["bfloat16", g] > errors["float16", g] > errors["float32", g] > errors["float64", g] > 0
+        assert errors["float64", g] < 1e-6 * errors["float32", g]  # their unit roundoffs are 2^29 = 5e8 apart
+    bad = trips(lambda dtype, g: lambda z, t: z * 1e30, [BDIA()], [GRID], Z, dtypes=[torch.float32])
+    assert bad[0].status != "ok" and np.isnan(bad[0].error)
+
+
+@pytest.mark.parametrize("solver", [BDIA(), BDIA(gamma=Fraction(9, 10)), EDICT(p=Fraction(93, 100))], ids=repr)
+def test_not_a_bit_differs_both_ways(solver):
+    found = bits(solver, curved, GRID, Z)
+    assert found.from_noise == found.from_data == 0 and not found.unsteady and found.distance < 1e-9
+
+
+@pytest.mark.slow
+def test_a_real_u_net():
+    pytest.importorskip("diffusers")
+    from bdia_numerics.torch import NetworkModel
+    from bdia_numerics.torch.networks import mnist_unet
+
+    torch.manual_seed(0)
+    network = mnist_unet().eval().double()
+    z = torch.randn(1, 1, 28, 28, dtype=torch.float64)
+    model = NetworkModel(network, conditions={"class_labels": torch.tensor([3])})
+    v, h = torch.randn_like(z), 1e-4
+    at = linearised(model, z, 500)
+    with torch.no_grad():
+        one, two = (model(z + k * h * v, 500) - model(z - k * h * v, 500) for k in (1, 2))
+    assert torch.allclose(at.push(v), (8 * one - two) / (12 * h), rtol=0, atol=1e-8)
+    grid = grids.uniform(schedules.ddpm_linear(), 4)
+    found = bits(BDIA(), model, grid, z)
+    assert found.from_noise == found.from_data == 0
+    grown = growth(BDIA(), model, grid, z, iterations=3)
+    assert np.all(np.isfinite(grown.total)) and np.all(grown.total > 0)
+
+
+def test_the_command(tmp_path):
+    diffusers = pytest.importorskip("diffusers")
+    import json
+
+    from typer.testing import CliRunner
+
+    from bdia_numerics.cli import app
+
+    torch.manual_seed(0)
+    network = diffusers.UNet2DModel(
+        sample_size=8, in_channels=1, out_channels=1, layers_per_block=1, block_out_channels=(8,), norm_num_groups=4,
+        down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",), attention_head_dim=8,
+    )  # fmt: skip
+    network.save_pretrained(tmp_path)
+    diffusers.DDIMScheduler(clip_sample=False).save_pretrained(tmp_path / "scheduler")
+    arguments = ["unet", "growth", str(tmp_path), "--steps", "4", "--iterations", "2"]
+    found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert found["bits"]["from_noise"] == found["bits"]["from_data"] == 0
+    assert len(found["trips"]) == 4 and found["sample"]["total"][0] > 1 and found["asymmetry"][0]["relative"] > 0
+    text = CliRunner().invoke(app, arguments).stdout
+    assert (
+        "bits that differ on the lattice: 0 from noise and back, 0 from data and back" in text
+        and "invert: a per" in text
+    )
+    wrong = CliRunner().invoke(app, [*arguments, "--count", "1"])
+    assert wrong.exit_code == 2 and "--count=1" in wrong.output
