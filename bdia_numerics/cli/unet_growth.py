@@ -58,21 +58,21 @@ def _measured(
     from dataclasses import asdict
 
     import numpy as np
-    import torch
 
     from bdia_numerics import analysis, spec
     from bdia_numerics.torch.growth import growth
     from bdia_numerics.torch.jacobians import array_jvp, array_model
     from bdia_numerics.torch.sampling import noise
     from bdia_numerics.torch.steadiness import bits, steadiness, trips
+    from bdia_numerics.torch.tensors import dtype_named
 
     if count < 2:
         raise ValueError(f"--count={count}: pass 2 states or more, since batches are compared")
-    chosen = spec.solver(name)
-    loaded = load_network(path, "cpu", torch.float64, trust_pickle=trust_pickle)
+    chosen, double, single = spec.solver(name), dtype_named("float64"), dtype_named("float32")
+    loaded = load_network(path, "cpu", double, trust_pickle=trust_pickle)
     given = labels_of(labels, count, needed=loaded.null_label is not None)
     grid = loaded.grid(steps, spacing)
-    z = noise((count, *loaded.shape), grid, seed, dtype=torch.float64)
+    z = noise((count, *loaded.shape), grid, seed, dtype=double)
     model = loaded.model(given, guidance=guidance)
     one = loaded.model(given and given[:1], guidance=guidance)
     found: dict[str, Any] = {
@@ -99,14 +99,16 @@ def _measured(
         found["bits"] = asdict(bits(chosen, one, grid, z[:1]))
         # From here on the network is narrower than float64: loading anew would read the file again for each dtype.
         tell("batches")
-        loaded = loaded.to(torch.float32)
+        loaded = loaded.to(single)
         narrow = asdict(
-            steadiness(lambda n: loaded.model(given and given[:n], guidance=guidance), z.float(), grid.t[grid.n // 2])
+            steadiness(
+                lambda n: loaded.model(given and given[:n], guidance=guidance), z.to(single), grid.t[grid.n // 2]
+            )
         )
         found["batches"] = narrow
         tell("dtypes")
 
-        def make(dtype: torch.dtype, scale: float) -> Any:
+        def make(dtype: Any, scale: float) -> Any:
             return loaded.to(dtype).model(given, guidance=scale)
 
         found["trips"] = [asdict(row) for row in trips(make, [chosen], [grid], z, guidances=(guidance,))]
