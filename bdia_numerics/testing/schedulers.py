@@ -15,7 +15,6 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import counted
 from bdia_numerics.testing.samplers import SLOTS, STATES, Run, law_states
 
-
 NEAR = 1e-9
 
 
