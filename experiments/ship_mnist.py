@@ -14,7 +14,7 @@ from bdia_numerics import plots
 from bdia_numerics.plots.loss import loss_curve
 from bdia_numerics.plots.sheet import sheet
 from bdia_numerics.torch.loading import load
-from bdia_numerics.torch.shipping import card, losses, measured, samples, ship
+from bdia_numerics.torch.shipping import card, losses, measured, samples, ship, ship_features
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, default=DOCS, help="where the card is written")
     arguments = parser.parse_args()
     print(f"shipped after {ship(arguments.folder)} steps")
+    ship_features(arguments.data)
     labels = np.arange(100) % 10
     (arguments.docs / "images").mkdir(parents=True, exist_ok=True)
     for name, figure in (

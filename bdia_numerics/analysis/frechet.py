@@ -29,9 +29,22 @@ def frechet_distance(first: Array, second: Array) -> float:
             raise ValueError(f"{name} has shape {x.shape}: pass finite features of two images or more")
     if first.shape[1] != second.shape[1]:
         raise ValueError(f"first has {first.shape[1]} features, second {second.shape[1]}: take both from one network")
-    (m, S), (k, R) = ((x.mean(0), np.cov(x, rowvar=False)) for x in (first, second))
+    return frechet_of_moments(moments(first), moments(second))
+
+
+Moments = tuple[Array, Array]
+
+
+def moments(x: Array) -> Moments:
+    """Return the mean, shape (d,), and the covariance, shape (d, d), of features of shape (n, d)."""
+    return x.mean(0), np.atleast_2d(np.cov(x, rowvar=False))
+
+
+def frechet_of_moments(first: Moments, second: Moments) -> float:
+    """Return the squared Frechet distance of the normal laws with these moments."""
+    (m, S), (k, R) = first, second
     # The eigenvalues of S R are those of a symmetric product, so no root of a general matrix is needed.
-    values, vectors = np.linalg.eigh(np.atleast_2d(S))
+    values, vectors = np.linalg.eigh(S)
     root = vectors * np.sqrt(np.clip(values, 0, None)) @ vectors.T
-    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ np.atleast_2d(R) @ root), 0, None)).sum()
-    return float(np.sum((m - k) ** 2) + np.trace(np.atleast_2d(S)) + np.trace(np.atleast_2d(R)) - 2 * cross)
+    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ R @ root), 0, None)).sum()
+    return float(np.sum((m - k) ** 2) + np.trace(S) + np.trace(R) - 2 * cross)

@@ -15,6 +15,8 @@ from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers
 from bdia_numerics.cli.unet import unet
 from bdia_numerics.cli.unet_growth import show_growth
+from bdia_numerics.cli.unet_edit import edit
+from bdia_numerics.cli.unet_table import show_table
 from bdia_numerics.cli.verify import verify
 from bdia_numerics.cli.work_precision import work_precision
 
@@ -36,6 +38,8 @@ app.command()(converge)
 app.command("work-precision")(work_precision)
 app.command("map")(gamma_map)
 unet.command("growth")(show_growth)
+unet.command("table")(show_table)
+unet.command("edit")(edit)
 app.add_typer(unet, name="unet")
 app.command("datasheet")(show_datasheet)
 

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from bdia_numerics.torch.files import CLASSIFIER
+from bdia_numerics.torch.files import CLASSIFIER, REAL
 from bdia_numerics.torch.networks import Classifier
 
 Array = np.ndarray[Any, Any]
@@ -28,6 +28,24 @@ def classifier() -> Classifier:
             f"{CLASSIFIER} is missing or corrupt ({' '.join(str(error).split())[:120]}): install again"
         ) from None
     return network.eval()
+
+
+@cache
+def real() -> tuple[tuple[Array, Array], Array]:
+    """Return the moments of the features of MNIST's 10,000 test images, and the features of 1,000 training images, shape (1000, 64).
+
+    Raises
+    ------
+    ValueError
+        If the file that is shipped is missing or corrupt.
+    """
+    try:
+        found = {name: value.double().numpy() for name, value in load_file(REAL).items()}
+    except (OSError, SafetensorError) as error:
+        raise ValueError(
+            f"{REAL} is missing or corrupt ({' '.join(str(error).split())[:120]}): install again"
+        ) from None
+    return (found["mean"], found["covariance"]), found["training"]
 
 
 def predicted(images: Any) -> Array:

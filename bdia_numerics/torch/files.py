@@ -7,3 +7,5 @@ from pathlib import Path
 WEIGHTS = Path(__file__).parent / "weights"
 UNET = WEIGHTS / "mnist"
 CLASSIFIER = WEIGHTS / "mnist_classifier.safetensors"
+REAL = WEIGHTS / "mnist_features.safetensors"
+"""Moments of the features of the test images, and the features of 1,000 training images."""

@@ -16,7 +16,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import encode, invert, solve
 from bdia_numerics.models import Model
 from bdia_numerics.program import NotInvertibleError, Solver
-from bdia_numerics.solvers import RK4
+from bdia_numerics.solvers import DDIM, RK4
 
 Watch = Callable[[str], None]
 
@@ -68,7 +68,8 @@ def noise(shape: tuple[int, ...], grid: Grid, seed: int, *, dtype: torch.dtype, 
 def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int) -> tuple[torch.Tensor, float]:
     """Return the data end of the network's ODE from z, and an estimate of its error.
 
-    RK4 on slots equal in asinh(sigma/alpha) between the ends of the grid, against itself with half as many slots.
+    RK4 on slots equal in asinh(sigma/alpha) between the ends of the grid, against itself with half as many slots. To clean data it takes
+    a DDIM step from the least noise of the network's training, since beyond that the network cannot be asked.
 
     Raises
     ------
@@ -78,13 +79,18 @@ def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int) -> tuple[to
     if grid.schedule is None:
         raise ValueError("the reference needs the schedule, and this grid was made from values")
     fine, half = (solve(RK4(), model, refined(grid, n), z).z for n in (slots, max(slots // 2, 1)))
+    least, last = refined(grid, 1).t[0], grid.t[0]
+    if last < least:
+        final = grids.from_timesteps(grid.schedule, [float(least), float(last)])
+        fine, half = (solve(DDIM(), model, final, end).z for end in (fine, half))
     return fine, rms(fine - half)
 
 
 def refined(grid: Grid, slots: int) -> Grid:
-    """Return a grid between the same ends whose slots are equal in asinh(sigma/alpha)."""
+    """Return a grid between the same ends whose slots are equal in asinh(sigma/alpha); it ends where the network's training did."""
     schedule: Any = grid.schedule
-    return grids.asinh(schedule, slots, t_max=float(grid.t[grid.n]), t_min=float(grid.t[0]))
+    last = max(float(grid.t[0]), float(schedule.t_min))
+    return grids.asinh(schedule, slots, t_max=float(grid.t[grid.n]), t_min=last)
 
 
 def sample(

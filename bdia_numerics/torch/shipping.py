@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
-from bdia_numerics.analysis.frechet import frechet_distance
+from bdia_numerics.analysis.frechet import frechet_distance, moments
 from bdia_numerics.integrate import solve
 from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.torch import features, mnist
-from bdia_numerics.torch.files import CLASSIFIER, UNET
+from bdia_numerics.torch.files import CLASSIFIER, REAL, UNET
 from bdia_numerics.torch.loading import Loaded, load
 from bdia_numerics.torch.networks import NULL, Classifier, mnist_unet
 from bdia_numerics.torch.sampling import noise
@@ -35,6 +36,16 @@ def ship(folder: Path, target: Path = UNET, classifier: Path = CLASSIFIER) -> in
     (target / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2) + "\n")
     classifier.write_bytes((folder / "classifier.safetensors").read_bytes())
     return len(kept["losses"])
+
+
+def ship_features(data: Path, target: Path = REAL, *, seed: int = 0) -> None:
+    """Write what samples are compared with: moments of the test images' features, and the features of 1,000 training images."""
+    train = mnist.load(data)
+    chosen = np.random.default_rng(seed).permutation(len(train.labels))[:1000]
+    mean, covariance = moments(features.features(mnist.load(data, "test").scaled()))
+    own = torch.from_numpy(features.features(train.scaled()[chosen])).half()
+    content = {"mean": torch.from_numpy(mean), "covariance": torch.from_numpy(covariance), "training": own}
+    save_file(content, target)
 
 
 def losses(folder: Path) -> np.ndarray[Any, np.dtype[np.float64]]:

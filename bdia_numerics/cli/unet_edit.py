@@ -1,0 +1,63 @@
+"""The command `bdia unet edit`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bdia_numerics.cli.show import as_text, console, figure_path, progress, save_figure, table, usage
+from bdia_numerics.cli.unet import require_torch
+
+
+def edit(
+    solvers: Annotated[
+        str | None, typer.Option(help="Such as 'BDIA(gamma=1);EDICT'; DDIM, BDIA by gamma and EDICT by p by default.")
+    ] = None,
+    guidance: Annotated[str, typer.Option(help="Scales of classifier-free guidance, there and back.")] = "1,3,5",
+    steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 40,
+    grid: Annotated[str, typer.Option(help="leading, cut, leading+1, trailing, quad, quadratic or asinh.")] = "cut",
+    images: Annotated[int, typer.Option(help="Samples of the network that are edited.")] = 10,
+    seed: Annotated[int, typer.Option(help="Seed of their noise.")] = 0,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Write a contact sheet as PNG, PDF or SVG.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+) -> None:
+    """Encode digits under their label and decode them under another, with the shipped network (the paper's figures 4 and 6)."""
+    require_torch()
+    from bdia_numerics.studies import network_editing as study
+
+    try:
+        figure_path(figure)
+        scales = tuple(float(word) for word in guidance.split(","))
+        chosen = study.SOLVERS if solvers is None else tuple(word.strip() for word in solvers.split(";"))
+        config = study.EditConfig(chosen, scales, steps, grid, images, seed)
+        with progress() as bar:
+            task = bar.add_task("edit", total=len(chosen) * len(scales))
+            found = study.editing(config, advance=lambda: bar.advance(task))
+    except (ValueError, TypeError, RuntimeError) as error:
+        usage(" ".join(str(error).split()))
+    if figure is not None:
+        from bdia_numerics.plots.network import contact_sheet
+
+        save_figure(figure, contact_sheet(found))
+    if as_json:
+        edits = [{k: v for k, v in vars(e).items() if k != "images"} for e in found.edits]
+        typer.echo(as_text({"config": asdict(config), "targets": found.targets.tolist(), "edits": edits}))
+        return
+    _print(found)
+
+
+def _print(found: Any) -> None:
+    rows = table(
+        "solver", "guidance", "evaluations", "comes back to", "from source", "read as wanted", "as before", "latent std",
+        whole=("solver",),
+    )  # fmt: skip
+    for e in found.edits:
+        numbers = (f"{e.returned:.2g}", f"{e.distance:.3f}", str(e.as_target), str(e.as_source), f"{e.latent_std:.2f}")
+        rows.add_row(e.solver, f"{e.guidance:g}", str(e.nfe), *(numbers if e.status == "ok" else (e.status,)))
+    rows.title = f"{found.config.images} images, {found.config.steps} steps, grid {found.config.grid}"
+    console().print(rows)

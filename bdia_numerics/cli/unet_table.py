@@ -1,0 +1,82 @@
+"""The command `bdia unet table`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bdia_numerics.cli.show import as_text, console, figure_path, progress, save_figure, table, usage
+from bdia_numerics.cli.unet import require_torch
+
+
+def show_table(
+    solvers: Annotated[
+        str | None, typer.Option(help="Solvers of `bdia list`, such as 'DDIM;BDIA(gamma=1/2)'; those of the paper.")
+    ] = None,
+    grids: Annotated[str, typer.Option(help="Some of leading,cut,leading+1,trailing,quad,quadratic,asinh.")] = (
+        "leading,cut,trailing,quad"
+    ),
+    evaluations: Annotated[str, typer.Option(help="Of the model, in a run.")] = "10,20,40",
+    images: Annotated[int, typer.Option(help="Samples.")] = 256,
+    paired: Annotated[int, typer.Option(help="How many are compared with the network's own ODE; 0 for none.")] = 32,
+    guidance: Annotated[float, typer.Option(help="Scale of classifier-free guidance; 1 is none.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    figure: Annotated[Path | None, typer.Option(metavar="PATH", help="Write a figure as PNG, PDF or SVG.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+) -> None:
+    """Compare solvers on the shipped network at equal numbers of evaluations, as the paper's table 2 does.
+
+    Samples are compared with the test images of MNIST by the Frechet distance in the shipped classifier's features (no FID), and with
+    the network's own ODE.
+    """
+    require_torch()
+    from bdia_numerics.studies import network_table as study
+
+    try:
+        figure_path(figure)
+        chosen = {} if solvers is None else {"solvers": tuple(word.strip() for word in solvers.split(";"))}
+        config = study.TableConfig(
+            grids=tuple(grids.split(",")), evaluations=_ints(evaluations), images=images, paired=paired, guidance=guidance,
+            seed=seed, **chosen,
+        )  # fmt: skip
+        with progress() as bar:
+            task = bar.add_task("table", total=study.size(config))
+            found = study.table(config, advance=lambda: bar.advance(task))
+    except (ValueError, TypeError, RuntimeError) as error:
+        usage(" ".join(str(error).split()))
+    if figure is not None:
+        from bdia_numerics.plots.network import bars
+
+        save_figure(figure, bars(found))
+    if as_json:
+        cells = [asdict(cell) for cell in found.cells]
+        typer.echo(as_text({"config": asdict(config), "floor": found.floor, "cells": cells}))
+        return
+    _print(found)
+
+
+def _ints(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise ValueError(f"--evaluations={text} is no list of ints: write 10,20,40") from None
+
+
+def _print(found: Any) -> None:
+    rows = table(
+        "grid", "solver", "steps", "evaluations", "Frechet", "95%", "DDIM less it", "95%", "from own ODE", "read", whole=("solver",)
+    )  # fmt: skip
+    for c in found.cells:
+        if c.status != "ok":
+            rows.add_row(c.grid, c.solver, str(c.steps), str(c.nfe), c.status)
+            continue
+        own = f"{c.distance:.3f} ({c.uncertainty:.1g})" if c.distance == c.distance else ""
+        rows.add_row(
+            c.grid, c.solver, str(c.steps), str(c.nfe), f"{c.frechet:.2f}", f"{c.low:.2f} to {c.high:.2f}", f"{c.gain:+.2f}",
+            f"{c.gain_low:+.2f} to {c.gain_high:+.2f}", own, str(c.recognised),
+        )  # fmt: skip
+    rows.title = f"{found.config.images} samples; as many training images are {found.floor:.2f} from the test images"
+    console().print(rows)

@@ -1,0 +1,54 @@
+"""Figures of the studies of the shipped network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from bdia_numerics.plots.style import STYLE, looks
+from bdia_numerics.studies.network_editing import Editing
+from bdia_numerics.studies.network_table import Table
+
+
+def bars(found: Table) -> Figure:
+    """Draw the Frechet distance of every solver with its interval, a panel a grid, a colour a number of evaluations."""
+    config = found.config
+    styles = looks([str(n) for n in config.evaluations])
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(2.1 * len(config.grids) + 1.4, 0.3 * len(config.solvers) + 1.2), layout="constrained")
+        axes: Any = figure.subplots(1, len(config.grids), sharey=True, sharex=True, squeeze=False)[0]
+        rows = np.arange(len(config.solvers))
+        for panel, name in zip(axes, config.grids, strict=True):
+            for k, budget in enumerate(config.evaluations):
+                cells = found.at(name, budget)
+                middle = np.array([c.frechet for c in cells])
+                ends = np.abs(np.array([[c.low, c.high] for c in cells]).T - middle)
+                style = {**styles[str(budget)], "linestyle": "none", "markersize": 4}
+                panel.errorbar(middle, rows + 0.2 * (k - 1), xerr=ends, label=f"{budget} evaluations", **style)
+            panel.axvline(found.floor, color="0.6", linewidth=0.8)
+            panel.set(xscale="log", xlabel="Frechet distance", title=name)
+        axes[0].set_yticks(rows, config.solvers)
+        axes[0].invert_yaxis()
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(config.evaluations))
+    return figure
+
+
+def contact_sheet(found: Editing) -> Figure:
+    """Draw the sources in the first row, and below them the edits, a row a solver and scale."""
+    runs = [("source", found.sources), *((f"{e.solver}, {e.guidance:g}", e.images) for e in found.edits)]
+    n = len(found.labels)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(0.55 * n + 1.7, 0.55 * len(runs) + 0.3), layout="constrained")
+        axes: Any = figure.subplots(len(runs), n, squeeze=False)
+        for row, (name, images) in zip(axes, runs, strict=True):
+            for ax, image in zip(row, images, strict=True):
+                ax.imshow(np.nan_to_num(image[0], nan=-1), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
+                ax.set(xticks=[], yticks=[])
+                ax.grid(visible=False)
+            row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+        for ax, label, target in zip(axes[0], found.labels, found.targets, strict=True):
+            ax.set_title(f"{label} → {target}", fontsize=8)
+    return figure

@@ -1,0 +1,85 @@
+"""Studies of the shipped network: the table of solvers, and round-trip editing."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra torch")
+pytest.importorskip("diffusers", reason="needs the extra torch")
+
+from typer.testing import CliRunner
+
+from bdia_numerics.analysis.frechet import frechet_distance, frechet_of_moments, moments
+from bdia_numerics.cli import app
+from bdia_numerics.studies.network_editing import EditConfig, editing
+from bdia_numerics.studies.network_table import TableConfig, table
+from bdia_numerics.torch import features
+
+
+def test_moments_say_what_the_samples_say():
+    x, y = np.random.default_rng(0).standard_normal((2, 50, 3))
+    assert frechet_of_moments(moments(x), moments(y)) == frechet_distance(x, y)
+
+
+def test_the_reference_set_is_of_digits():
+    """Real images are near to it, noise is far."""
+    reference, training = features.real()
+    assert training.shape == (1000, 64)
+    noise = features.features(np.random.default_rng(0).uniform(-1, 1, (200, 1, 28, 28)))
+    near, far = (frechet_of_moments(moments(x), reference) for x in (training[:200], noise))
+    assert far > 10 * near
+
+
+def test_a_table_at_equal_evaluations():
+    solvers = ("DDIM", "BDIA(gamma=0)", "EDICT")
+    config = TableConfig(solvers, ("cut",), (6,), images=10, batch=10, paired=2, fine=4, resamples=10)
+    ddim, same, edict = table(config).cells
+    # "cut" has one slot less than it is asked for.
+    assert (ddim.steps, ddim.nfe, edict.steps, edict.nfe) == (5, 5, 2, 4)
+    assert same.gain == pytest.approx(0, abs=1e-3 * ddim.frechet) and ddim.gain == 0
+    assert same.distance == pytest.approx(ddim.distance, rel=1e-3)
+    assert ddim.low < ddim.frechet < ddim.high and ddim.distance > 0 and ddim.status == "ok"
+
+
+def test_edits_return_and_change():
+    """Under its own label an image comes back, but for rounding; under another it does not."""
+    found = editing(EditConfig(("BDIA(gamma=1)", "DDIM"), (1.0,), steps=8, images=4))
+    exact, inexact = found.edits
+    # float32, and a network that magnifies what it is given.
+    assert exact.returned < 1e-3 < inexact.returned and exact.distance > 0.05
+    assert exact.images.shape == (4, 1, 28, 28) and found.targets.tolist() == [6, 7, 3, 8]
+
+
+def invoked(*words):
+    return CliRunner().invoke(app, ["unet", *map(str, words)])
+
+
+def test_the_commands(tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra report")
+    small = "--grids", "cut", "--evaluations", 6, "--images", 4, "--paired", 0
+    found = invoked("table", "--solvers", "DDIM;BDIA", *small, "--json", "--figure", tmp_path / "t.png")
+    assert found.exit_code == 0, found.output
+    assert [c["solver"] for c in json.loads(found.stdout)["cells"]] == ["DDIM", "BDIA"]
+    small = "--solvers", "EDICT(p=1)", "--guidance", 1, "--steps", 4, "--images", 2, "--figure", tmp_path / "e.png"
+    found = invoked("edit", *small)
+    assert found.exit_code == 0 and "EDICT(p=1)" in found.stdout, found.output
+    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in ("t.png", "e.png"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["table", "--grids", "odd"], "grids='odd' is none of"),
+        (["table", "--evaluations", "a"], "no list of ints"),
+        (["table", "--evaluations", "2"], "6 or more"),
+        (["table", "--images", "1"], "two images or more"),
+        (["table", "--solvers", "bdai"], "BDIA"),
+        (["edit", "--grid", "odd"], "grid='odd' is none of"),
+        (["edit", "--images", "0"], "an image or more"),
+        (["edit", "--figure", "x.gif"], "end its name"),
+    ],
+)
+def test_the_commands_refuse_in_one_line(words, said):
+    found = invoked(*words)
+    assert found.exit_code == 2 and said in found.stderr and found.stderr.count("\n") == 1, found.output
