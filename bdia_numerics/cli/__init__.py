@@ -14,8 +14,8 @@ from bdia_numerics.cli.map import gamma_map
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers
 from bdia_numerics.cli.unet import unet
-from bdia_numerics.cli.unet_growth import show_growth
 from bdia_numerics.cli.unet_edit import edit
+from bdia_numerics.cli.unet_growth import show_growth
 from bdia_numerics.cli.unet_table import show_table
 from bdia_numerics.cli.verify import verify
 from bdia_numerics.cli.work_precision import work_precision
