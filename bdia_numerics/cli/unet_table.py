@@ -37,10 +37,9 @@ def show_table(
 
     try:
         figure_path(figure)
-        chosen = {} if solvers is None else {"solvers": tuple(word.strip() for word in solvers.split(";"))}
+        chosen = study.SOLVERS if solvers is None else tuple(word.strip() for word in solvers.split(";"))
         config = study.TableConfig(
-            grids=tuple(grids.split(",")), evaluations=_ints(evaluations), images=images, paired=paired, guidance=guidance,
-            seed=seed, **chosen,
+            chosen, tuple(grids.split(",")), evaluations=_ints(evaluations), images=images, paired=paired, guidance=guidance, seed=seed,
         )  # fmt: skip
         with progress() as bar:
             task = bar.add_task("table", total=study.size(config))

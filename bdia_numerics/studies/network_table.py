@@ -168,8 +168,22 @@ def table(config: TableConfig, *, advance: Callable[[], None] = lambda: None) ->
                 base = own if base is None else base
                 away = _away(network, grid, images, truths, config)
                 right = verdicts(images, np.arange(count) % 10) if status == "ok" else 0
-                found = (own[0], *_interval(own), base[0] - own[0], *_interval(base - own), *away)
-                cells.append(Cell(text, name, budget, grid.n, nfe, *map(float, found), right, status))
+                cells.append(
+                    Cell(
+                        text,
+                        name,
+                        budget,
+                        grid.n,
+                        nfe,
+                        float(own[0]),
+                        *_interval(own),
+                        float(base[0] - own[0]),
+                        *_interval(base - own),
+                        *away,
+                        right,
+                        status,
+                    )
+                )
                 advance()
     return Table(config, tuple(cells), floor)
 
@@ -212,5 +226,5 @@ def _distances(images: Array, real: Moments, draws: Array) -> Array:
 
 def _interval(values: Array) -> tuple[float, float]:
     """Return the 95% normal interval with the bootstrap's standard error; quantiles would mislead, since resampling adds a bias."""
-    half = 1.96 * float(values[1:].std(ddof=1))
-    return values[0] - half, values[0] + half
+    middle, half = float(values[0]), 1.96 * float(values[1:].std(ddof=1))
+    return middle - half, middle + half
