@@ -6,11 +6,10 @@ from bdia_numerics.studies.defects import table
 
 HEAD = """# Defects that a round trip does not see
 
-Defects that samplers were shipped with, planted again in plain functions and run through
-`bdia_numerics.testing`, on its default law and grids.
-"Plain round trip" is data to noise and back in 24 slots, within 1e-6. Of each the right method passes the same assertion
-(`tests/test_defects.py`). Defects of a configuration (steps that do not divide, a slot of no length, `set_alpha_to_one`,
-clipping) are found by [`bdia lint`](../lint.md). Written by `python experiments/defects.py`.
+Defects that samplers were shipped with, planted again (`bdia_numerics/studies/planted.py`) and run through
+`bdia_numerics.testing`, on its default law and grids. "Plain round trip" is data to noise and back in 24 slots, within 1e-6. Of
+each the right method passes the same assertion (`tests/test_defects.py`). Where a configuration shows the defect, the last
+column names the rule of [`bdia lint`](../lint.md) that finds it. Written by `python experiments/defects.py`.
 
 """
 

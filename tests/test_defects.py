@@ -1,5 +1,7 @@
 """Every planted defect is exposed by the assertion that the page names, and the plain round trip says what the page says."""
 
+from pathlib import Path
+
 import pytest
 
 from bdia_numerics.studies.defects import defects
@@ -15,3 +17,10 @@ def test_a_defect_is_exposed_and_the_right_method_passes(k):
     assert defect.exposed().startswith(defect.shown.split("(")[0])
     sample, invert = defect.right
     defect.check(sample, invert=invert)
+
+
+def test_rules_of_the_linter_are_its_own():
+    page = (Path(__file__).resolve().parent.parent / "docs/lint.md").read_text(encoding="utf-8")
+    rules = {defect.lint for defect in defects()} - {""}
+    assert rules == {"steps-not-dividing", "zero-length-slot", "final-alpha", "clip-sample"}
+    assert all(rule in page for rule in rules)
