@@ -24,6 +24,8 @@ from bdia_numerics.program import Recorder
 
 Terms = tuple[tuple[Fraction, Any], ...]
 QUARTERS = tuple(Fraction(k, 4) for k in (0, 0, 1, 2, 3, 4, 4, 6, -1, -2, -4, -5))
+# What a register keeps of itself: with as many zeros as elsewhere, hardly a program of several lines could be undone.
+OWN = (Fraction(0), *(2 * tuple(c for c in QUARTERS if c)))
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,7 @@ def programs(draw: Any, kept_forms: bool = False) -> Programmed:
     lagging = len(registers) > 1 and draw(st.booleans())
     lines: list[tuple[Any, ...]] = []
     scratches, evaluations, forms = list[str](), list[str](), list[str]()
-    coefficient = st.sampled_from(QUARTERS)
+    coefficient, own = st.sampled_from(QUARTERS), st.sampled_from(OWN)
     moves = st.just(None) if lagging else st.sampled_from((None, None, -1))
 
     def terms(*sure: Any) -> Terms:
@@ -257,11 +259,11 @@ def programs(draw: Any, kept_forms: bool = False) -> Programmed:
             refs.append(
                 ("delta", *ends, draw(st.sampled_from([*registers, *scratches])), draw(st.sampled_from(evaluations)))
             )
-        return tuple((draw(coefficient), ref) for ref in refs)
+        return tuple((draw(own if k < len(sure) else coefficient), ref) for k, ref in enumerate(refs))
 
     kinds = (
         ["eval", "eval", "assign", "assign", "scratch"]
-        + ["mix", "swap"] * (len(registers) > 1 and not lagging)
+        + ["mix", "mix", "swap"] * (len(registers) > 1 and not lagging)
         + ["form"] * kept_forms
     )
     for kind in draw(st.lists(st.sampled_from(kinds), max_size=6)):
@@ -281,7 +283,9 @@ def programs(draw: Any, kept_forms: bool = False) -> Programmed:
             lines.append((kind, name, terms()))
             forms.append(name)
         elif kind == "mix":
-            matrix = tuple(tuple(draw(coefficient) for _ in registers) for _ in registers)
+            matrix = tuple(tuple(draw(own if r == q else coefficient) for q in registers) for r in registers)
+            if draw(st.integers(0, 3)) == 0:
+                matrix = (*matrix[:-1], matrix[0])
             lines.append((kind, registers, matrix, draw(moves)))
         elif kind == "swap":
             lines.append((kind, *draw(st.permutations(registers))[:2]))

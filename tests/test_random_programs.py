@@ -29,6 +29,17 @@ FIXED = settings(
     derandomize=True, database=None, deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )  # fmt: skip
+
+
+def few_or_many(few: int, many: int) -> Any:
+    """Run a test on few programs by default, on many with the slow tests."""
+    return pytest.mark.parametrize("count", [few, pytest.param(many, marks=pytest.mark.slow)])
+
+
+def on_examples(check: Callable[..., None], count: int, *strategies: Any) -> None:
+    settings(FIXED, max_examples=count)(given(*strategies)(check))()
+
+
 SEARCH = settings(FIXED, max_examples=2000, phases=[Phase.generate])
 SLOTS = 3
 GRID = grids.uniform(schedules.flow(), SLOTS, t_min=Fraction(1, 10), t_max=Fraction(4, 5), space=spaces.FRACTION)
@@ -60,9 +71,12 @@ def verdict(solver: Programmed) -> tuple[str, Step] | None:
     return refusal(Plain.start(polynomial, GRID, values, times).run(solver, slots).steps)
 
 
-@settings(FIXED, max_examples=250)
-@given(programs())
-def test_the_interpreter_the_inverse_and_the_refusals(solver):
+@few_or_many(80, 250)
+def test_the_interpreter_the_inverse_and_the_refusals(count):
+    on_examples(interpreter_inverse_and_refusal, count, programs())
+
+
+def interpreter_inverse_and_refusal(solver: Programmed) -> None:
     values, times, slots = begin(solver, GRID, fractions)
     plain = Plain.start(polynomial, GRID, values, times).run(solver, slots)
     there = solve(solver, polynomial, GRID, values[solver.output], start=values)
@@ -177,14 +191,19 @@ def shown(step: Step) -> bool:
     return bool(step.leaves) and step.leaves <= step.before - step.old
 
 
+def kinds(solver: Programmed, *wanted: str) -> bool:
+    """Say whether a program holds instructions of all these kinds, before it is run at greater cost."""
+    return set(wanted) <= {line[0] for line in solver.program}
+
+
 @pytest.mark.parametrize(
     "wanted",
     [
-        lambda solver: verdict(solver) is None and structure(solver).nfe > 0 and structure(solver).depth > 0,
-        lambda solver: verdict(solver) is None and any(line[0] == "scratch" for line in solver.program) and structure(solver).nfe > 1,
-        lambda solver: verdict(solver) is None and any(line[0] == "mix" for line in solver.program) and structure(solver).nfe > 0,
-        lambda solver: (found := verdict(solver)) is not None and found[0] == "lost" and len(solver.registers) > 1,
-        lambda solver: (found := verdict(solver)) is not None and solver.program[found[1].place][0] == "mix",
+        lambda solver: kinds(solver, "eval") and verdict(solver) is None and structure(solver).nfe > 0 and structure(solver).depth > 0,
+        lambda solver: kinds(solver, "eval", "scratch") and verdict(solver) is None and structure(solver).nfe > 1,
+        lambda solver: kinds(solver, "eval", "mix") and verdict(solver) is None and structure(solver).nfe > 0,
+        lambda solver: len(solver.registers) > 1 and (found := verdict(solver)) is not None and found[0] == "lost",
+        lambda solver: kinds(solver, "mix") and (found := verdict(solver)) is not None and solver.program[found[1].place][0] == "mix",
         lambda solver: (found := verdict(solver)) is not None and found[0] == "contraction" and shown(found[1]),
     ],
     ids=["two-step", "stages", "mixed", "lost", "singular mix", "contraction"],
@@ -193,9 +212,12 @@ def test_the_random_programs_reach_every_verdict(wanted):
     find(programs(), wanted, settings=SEARCH)
 
 
-@settings(FIXED, max_examples=150)
-@given(programs(kept_forms=True))
-def test_a_kept_form_is_right_or_stale(solver):
+@few_or_many(50, 150)
+def test_a_kept_form_is_right_or_stale(count):
+    on_examples(kept_form, count, programs(kept_forms=True))
+
+
+def kept_form(solver: Programmed) -> None:
     shape = structure_or_none(solver)
     plain = Plain.start(
         polynomial, GRID, {r: fractions(k) for k, r in enumerate(solver.registers)}, dict.fromkeys(solver.registers, 1)
@@ -253,9 +275,12 @@ MODELS = {
 }
 
 
-@settings(FIXED, max_examples=40)
-@given(programs(), st.sampled_from(sorted(MODELS)))
-def test_large_arrays_are_reused_and_never_mixed_up(solver, kind):
+@few_or_many(15, 40)
+def test_large_arrays_are_reused_and_never_mixed_up(count):
+    on_examples(large_arrays, count, programs(), st.sampled_from(sorted(MODELS)))
+
+
+def large_arrays(solver: Programmed, kind: str) -> None:
     wide = np.random.default_rng(3).standard_normal((3, LARGE))
     values, times, slots = begin(solver, FLOATS, lambda k: wide[k].copy())
     plain = Plain.start(MODELS[kind](), FLOATS, values, times, number=float)

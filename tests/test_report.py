@@ -10,7 +10,7 @@ from bdia_numerics.claims.ledger import Decided, statements
 from bdia_numerics.studies import digits
 from bdia_numerics.studies.results import Config
 
-SMALL = Config(steps=(10, 50), images=4, dtypes=("float64",), spacings=("trailing",))
+SMALL = Config(steps=(5, 10), images=2, dtypes=("float64",), spacings=("trailing",))
 
 
 def test_examples():
