@@ -151,3 +151,8 @@ def test_bad_input_is_one_clear_line(words, solver, law, options):
     with pytest.raises(ValueError, match=words) as caught:
         leading_error(solver, law, VP, 1, t_max=0.875, t_min=0.125, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_several_states_are_refused():
+    with pytest.raises(ValueError, match=r"z has shape \(2, 1\): pass one state"):
+        leading_error(DDIM(), problems.Gaussian([0], 1), VP, np.zeros((2, 1)), t_max=0.875, t_min=0.125)

@@ -132,6 +132,13 @@ def test_bad_arguments():
         analysis.lint(CLEAN, prediction="epsilon")
 
 
+def test_an_entry_that_nothing_reads_is_refused():
+    done = CliRunner().invoke(cli.app, ["lint", "--set", "timestep_spcing=trailing"])
+    assert done.exit_code == 2 and "timestep_spcing='trailing' is an entry that nothing reads" in done.output
+    own = configs.from_mapping({"solver_order": 2})  # a file may have it, and then it may be changed
+    assert own.changed(solver_order=3)["solver_order"] == 3
+
+
 def test_the_command():
     runner, path = CliRunner(), str(CONFIGS / "ddpm-cifar10-32.json")
     done = runner.invoke(cli.app, ["lint", path, "--json", "--steps", "10"])

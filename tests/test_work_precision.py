@@ -157,3 +157,8 @@ def test_the_figure_shows_what_counts_and_what_does_not():
     assert list(every.get_xdata()) == [level.steps for level in order.levels]
     assert list(counted.get_xdata()) == list(order.steps_used)
     assert np.allclose(every.get_ydata(), [level.error for level in order.levels])
+
+
+def test_budgets_that_pay_for_no_step_are_named():
+    with pytest.raises(ValueError, match=r"steps=\(1,\): as evaluations they pay for no step"):
+        work_precision([EDICT()], {"p": LAW}, {"g": FAMILY}, (1,))

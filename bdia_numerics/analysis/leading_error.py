@@ -91,8 +91,8 @@ def leading_error(
     Raises
     ------
     ValueError
-        For more dimensions, no exact flow, and solvers that are not zero-stable, that have a multiple root 1 or a root of
-        modulus 1 other than 1 and -1.
+        For more dimensions or states than one, no exact flow, and solvers that are not zero-stable, that have a multiple root
+        1 or a root of modulus 1 other than 1 and -1.
     TypeError
         For times or states that are no numbers.
 
@@ -105,6 +105,8 @@ def leading_error(
     """
     if problem.dimension != 1 or not problem.flow_certificate.exact:
         raise ValueError(f"problem={problem!r}: the leading error needs D = 1 and an exact flow")
+    if np.size(z) != 1:
+        raise ValueError(f"z has shape {np.shape(z)}: pass one state, a number or shape (1,)")
     space = spaces.MPMath(_DIGITS)
     with space.working():
         high, low = (space.number(exact(t)) for t in (t_max, t_min))

@@ -138,7 +138,7 @@ def work_precision(
     Raises
     ------
     ValueError
-        For another `by`, no solvers, problems, grids or steps, steps or repeats below 1.
+        For another `by`, no solvers, problems, grids or steps, steps or repeats below 1, budgets that pay for no step at all.
     """
     if by not in BY:
         raise ValueError(f"by={by!r} is unknown: use 'nfe' or 'steps'")
@@ -158,6 +158,8 @@ def work_precision(
             rows.append(row)
             if progress is not None:
                 progress(row)
+    if not rows:
+        raise ValueError(f"steps={tuple(steps)}: as evaluations they pay for no step of any solver: allow more")
     count = int(states) if np.ndim(states) == 0 else len(states)
     return WorkPrecision(tuple(rows), by, count)
 

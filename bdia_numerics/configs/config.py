@@ -71,6 +71,14 @@ _COMMON = {
     "algorithm_type": "",
 }
 
+KEYS = (
+    frozenset(_COMMON)
+    | {key for family in FAMILIES.values() for key in family.defaults}
+    | {"_class_name", "clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value", "sigma_schedule"}
+    | {"use_clipped_model_output", "use_karras_sigmas"}
+)
+"""The entries that have a meaning here; a file may have others."""
+
 
 @dataclass(frozen=True)
 class SchedulerConfig:
@@ -107,7 +115,11 @@ class SchedulerConfig:
         return (self.known and FAMILIES[self.name].stochastic) or "sde" in str(self["algorithm_type"])
 
     def changed(self, **values: Any) -> SchedulerConfig:
-        """Return the configuration with other entries."""
+        """Return the configuration with other entries; ValueError for those that nothing reads."""
+        for key in values.keys() - self.given - KEYS:
+            raise ValueError(
+                f"{key}={values[key]!r} is an entry that nothing reads: use one of {', '.join(sorted(KEYS))}"
+            )
         return from_mapping({"_class_name": self.name} | dict(self.values) | values)
 
 
