@@ -96,4 +96,4 @@ def _proved(solver: Any, kind: str, order: ObservedOrder) -> dict[str, Any]:
     from bdia_numerics.analysis.compared import proved_order
 
     text, agrees = proved_order(symbolic_order(solver), order, kind)
-    return {"proved": text, "agrees": agrees}
+    return {"proved": int(text) if text.isdigit() else text, "agrees": agrees}
