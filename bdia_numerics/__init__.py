@@ -47,7 +47,7 @@ from bdia_numerics.state import State
 
 if TYPE_CHECKING:
     from bdia_numerics import analysis
-    from bdia_numerics.analysis.datasheet import Datasheet, datasheet
+    from bdia_numerics.analysis.sheet.datasheet import Datasheet, datasheet
 
 __version__ = "0.1.0"
 

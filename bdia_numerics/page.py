@@ -8,8 +8,8 @@ from importlib import resources
 from typing import Any
 
 from bdia_numerics import formulas, plots
-from bdia_numerics.analysis.datasheet import Datasheet
-from bdia_numerics.analysis.proved import REFUSALS, Proved
+from bdia_numerics.analysis.sheet.datasheet import Datasheet
+from bdia_numerics.analysis.sheet.proved import REFUSALS, Proved
 from bdia_numerics.program import inverse_latex, step_latex
 
 GREEK = ("alpha", "gamma", "zeta", "kappa")

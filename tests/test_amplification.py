@@ -37,7 +37,9 @@ from bdia_numerics.program import structure
 from bdia_numerics.program.ops import Combine
 from bdia_numerics.state import identity
 
-module = importlib.import_module("bdia_numerics.analysis.amplification")  # the package's name for it is the function
+module = importlib.import_module(
+    "bdia_numerics.analysis.perturbation.amplification"
+)  # the package's name for it is the function
 
 VP = schedules.vp_linear()
 SD = schedules.stable_diffusion()

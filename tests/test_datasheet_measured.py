@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 
 from bdia_numerics import BDIA, DDIM, EDICT, SOLVERS, datasheet, grids, program, schedules, spaces
 from bdia_numerics.analysis import GridFamily
-from bdia_numerics.analysis.compared import claimed, compared_order, compared_ratio
-from bdia_numerics.analysis.measured import law, measure
-from bdia_numerics.analysis.over_ddim import error_over_ddim
+from bdia_numerics.analysis.measurement.over_ddim import error_over_ddim
+from bdia_numerics.analysis.sheet.compared import claimed, compared_order, compared_ratio
+from bdia_numerics.analysis.sheet.measured import law, measure
 from bdia_numerics.cli import app
 from bdia_numerics.page import render
 from bdia_numerics.program.trace import record_run

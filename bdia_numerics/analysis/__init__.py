@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-from bdia_numerics.analysis.amplification import (
+from bdia_numerics.analysis.certified.enclosures import (
+    Comparison,
+    ErrorEnclosure,
+    Witness,
+    certify_better,
+    enclose_error,
+)
+from bdia_numerics.analysis.expansion.elementary import OrderCondition, order_conditions
+from bdia_numerics.analysis.expansion.order import SymbolicOrder, symbolic_order
+from bdia_numerics.analysis.geometry.gradient_field import Asymmetry, asymmetry, model_jacobian
+from bdia_numerics.analysis.geometry.symplectic import SymplecticDefect, step_determinants, symplectic_defect
+from bdia_numerics.analysis.lint import Cost, Finding, lint
+from bdia_numerics.analysis.measurement.budget import ErrorBudget, error_budget
+from bdia_numerics.analysis.measurement.errors import GlobalError, LocalErrors, global_error, local_truncation_error
+from bdia_numerics.analysis.measurement.families import GridFamily
+from bdia_numerics.analysis.measurement.gamma import BestGamma, best_gamma
+from bdia_numerics.analysis.measurement.leading_error import LeadingError, leading_error
+from bdia_numerics.analysis.measurement.observed import Level, ObservedOrder, observed_order
+from bdia_numerics.analysis.measurement.work_precision import Work, WorkPrecision, work_precision
+from bdia_numerics.analysis.perturbation.amplification import (
     Amplification,
     WorstCase,
     amplification,
     gaussian_jacobian,
     worst_amplification,
 )
-from bdia_numerics.analysis.budget import ErrorBudget, error_budget
-from bdia_numerics.analysis.characteristic import characteristic_polynomial, stability_polynomial
-from bdia_numerics.analysis.datasheet import Datasheet, datasheet
-from bdia_numerics.analysis.elementary import OrderCondition, order_conditions
-from bdia_numerics.analysis.enclosures import Comparison, ErrorEnclosure, Witness, certify_better, enclose_error
-from bdia_numerics.analysis.errors import GlobalError, LocalErrors, global_error, local_truncation_error
-from bdia_numerics.analysis.families import GridFamily
-from bdia_numerics.analysis.gamma import BestGamma, best_gamma
-from bdia_numerics.analysis.gradient_field import Asymmetry, asymmetry, model_jacobian
-from bdia_numerics.analysis.leading_error import LeadingError, leading_error
-from bdia_numerics.analysis.lint import Cost, Finding, lint
-from bdia_numerics.analysis.observed import Level, ObservedOrder, observed_order
-from bdia_numerics.analysis.order import SymbolicOrder, symbolic_order
-from bdia_numerics.analysis.precision import Requirement, RoundTripError, required_dtype, round_trip_error
-from bdia_numerics.analysis.proved import Proved
-from bdia_numerics.analysis.stability_interval import (
+from bdia_numerics.analysis.perturbation.precision import Requirement, RoundTripError, required_dtype, round_trip_error
+from bdia_numerics.analysis.sheet.datasheet import Datasheet, datasheet
+from bdia_numerics.analysis.sheet.proved import Proved
+from bdia_numerics.analysis.stability.characteristic import characteristic_polynomial, stability_polynomial
+from bdia_numerics.analysis.stability.stability_interval import (
     StabilityInterval,
     StabilityRegion,
     stability_interval,
     stability_region,
 )
-from bdia_numerics.analysis.symplectic import SymplecticDefect, step_determinants, symplectic_defect
-from bdia_numerics.analysis.work_precision import Work, WorkPrecision, work_precision
-from bdia_numerics.analysis.zero_stability import ZeroStability, zero_stability
+from bdia_numerics.analysis.stability.zero_stability import ZeroStability, zero_stability
 
 __all__ = [
     "Amplification",

@@ -93,7 +93,7 @@ def converge(
 
 def _proved(solver: Any, kind: str, order: ObservedOrder) -> dict[str, Any]:
     from bdia_numerics.analysis import symbolic_order
-    from bdia_numerics.analysis.compared import proved_order
+    from bdia_numerics.analysis.sheet.compared import proved_order
 
     text, agrees = proved_order(symbolic_order(solver), order, kind)
     return {"proved": int(text) if text.isdigit() else text, "agrees": agrees}

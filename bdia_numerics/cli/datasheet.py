@@ -27,8 +27,8 @@ def show_datasheet(
 ) -> None:
     """Print what is proved of a solver, what its runs show (a few seconds), and where the two differ."""
     from bdia_numerics import spec
-    from bdia_numerics.analysis.datasheet import datasheet
-    from bdia_numerics.analysis.measured import PARTS
+    from bdia_numerics.analysis.sheet.datasheet import datasheet
+    from bdia_numerics.analysis.sheet.measured import PARTS
 
     given = {"gamma": gamma, "gamma1": gamma1, "gamma2": gamma2, "p": p}
     try:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics.analysis.datasheet import documented
+from bdia_numerics.analysis.sheet.datasheet import documented
 from bdia_numerics.cli.show import as_text, console, plain, table
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bdia_numerics import grids, problems, schedules
 from bdia_numerics.analysis import Comparison, certify_better, enclose_error
-from bdia_numerics.analysis.boxes import FORMS, Form
+from bdia_numerics.analysis.certified.boxes import FORMS, Form
 from bdia_numerics.grids import Grid
 from bdia_numerics.run import solve
 from bdia_numerics.solvers import BDIA, DDIM

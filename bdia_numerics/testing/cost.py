@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bdia_numerics.analysis.errors import Problem
+from bdia_numerics.analysis.measurement.errors import Problem
 from bdia_numerics.testing.samplers import DIRECTIONS, LAW, as_sampler
 
 SLOTS = (12, 24)

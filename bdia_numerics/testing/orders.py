@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.analysis import GridFamily, ObservedOrder, observed_order
-from bdia_numerics.analysis.errors import Problem, root_mean_square
-from bdia_numerics.analysis.ladder import Ladder, flow_rounding
-from bdia_numerics.analysis.observed import climb
+from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
+from bdia_numerics.analysis.measurement.ladder import Ladder, flow_rounding
+from bdia_numerics.analysis.measurement.observed import climb
 from bdia_numerics.spaces import FLOAT64
 from bdia_numerics.testing.samplers import DIRECTIONS, LAW, STATES, Sampler, SolverSampler, as_sampler
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.analysis.errors import Problem, root_mean_square
+from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
 from bdia_numerics.inversion import DDIMInversion
 from bdia_numerics.program import invertibility, structure
 from bdia_numerics.solvers import DDIM

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bdia_numerics.analysis import GridFamily
-from bdia_numerics.analysis.errors import Problem
+from bdia_numerics.analysis.measurement.errors import Problem
 from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import encode
 from bdia_numerics.models import counted

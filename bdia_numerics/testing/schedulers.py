@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import grids
-from bdia_numerics.analysis.errors import Problem
+from bdia_numerics.analysis.measurement.errors import Problem
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import counted
 from bdia_numerics.testing.samplers import SLOTS, STATES, Run, law_states

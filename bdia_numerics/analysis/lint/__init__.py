@@ -10,7 +10,7 @@ from bdia_numerics.analysis.lint import value_rules, walk_rules
 from bdia_numerics.analysis.lint.case import Case
 from bdia_numerics.analysis.lint.findings import SEVERITIES, Cost, Finding
 from bdia_numerics.analysis.lint.grid_rules import GRID_RULES, Run
-from bdia_numerics.analysis.precision import DTYPES
+from bdia_numerics.analysis.perturbation.precision import DTYPES
 from bdia_numerics.configs import SchedulerConfig, from_mapping, layout, read
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import PREDICTIONS

@@ -12,7 +12,7 @@ import numpy as np
 from bdia_numerics import grids
 from bdia_numerics.analysis.lint import measure
 from bdia_numerics.analysis.lint.findings import Cost, Finding
-from bdia_numerics.analysis.precision import DTYPES, required_dtype
+from bdia_numerics.analysis.perturbation.precision import DTYPES, required_dtype
 from bdia_numerics.configs.layout import Levels
 from bdia_numerics.program import Solver, identity, invertibility, parameters
 from bdia_numerics.run import has_inverse

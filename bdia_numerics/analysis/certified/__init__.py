@@ -1,0 +1,1 @@
+"""Enclosures over boxes of initial states, and what they prove."""

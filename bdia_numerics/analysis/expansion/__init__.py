@@ -1,0 +1,1 @@
+"""Taylor expansion of step programs: series, elementary differentials and weights, modes, and the order that follows."""

@@ -1,0 +1,206 @@
+"""Grids of series: where the points around t_i lie when the step h falls, and how alpha goes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import factorial
+from typing import Any
+
+from bdia_numerics.analysis.expansion.series import Series, SeriesSpace, rational_functions
+from bdia_numerics.grids import Between, Point
+
+SPACINGS = ("rough", "smooth", "uniform")
+
+
+class NeedsTime(Exception):
+    """A step that asks for t, or for a derivative in t: it is analysed in (z, t)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """What a step program sees of a grid near t_i, index 0 being t_i, -1 the end of the slot and 1, 2, ... the points before.
+
+    Attributes
+    ----------
+    space
+        Its numbers, series in h.
+    depth
+        How many points before t_i there are.
+    spacing
+        "rough": s_{-1} = s + h, and the earlier steps are h w_1, h w_2, ... for independent ratios w.
+        "smooth": s_k is a smooth function of k h, s - k h + k_2 (k h)^2/2 - ..., with h its slope at t_i.
+        "uniform": equal steps h.
+    alphas
+        "smooth": alpha is a smooth function of s, alpha (1 + a_1 x + a_2 x^2/2 + ...); "free": a symbol at each point;
+        "one": alpha = 1.
+    in_time
+        Whether the independent variable is t, not s = sigma/alpha; then alpha and sigma are smooth functions of t.
+    """
+
+    space: SeriesSpace
+    depth: int
+    spacing: str = "rough"
+    alphas: str = "smooth"
+    in_time: bool = False
+    n: int = field(init=False)
+    offset: int = 0
+    places: dict[Any, Series] = field(default_factory=dict)
+    _points: dict[Any, Point] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n", self.depth)
+
+    @property
+    def entire(self) -> Layout:
+        """Itself."""
+        return self
+
+    def place(self, time: Any) -> Series:
+        """Return s - s_i, or t - t_i, at a time."""
+        time = plain(time)
+        if time not in self.places:
+            self.places[time] = self._between(time) if isinstance(time, Between) else self._place(time)
+        return self.places[time]
+
+    def _place(self, index: int) -> Series:
+        if not -1 <= index <= self.depth:
+            raise IndexError(
+                f"the step mentions t_{{i{index:+d}}}, beyond the {self.depth} points before t_i that it keeps"
+            )
+        h, zero = self.space.h, self.space.field(0)
+        if self.spacing == "rough":
+            ratios = [self.space.symbol(f"w{k}") for k in range(1, index + 1)]
+            return h if index == -1 else sum((-h * w for w in ratios), zero)
+        total = -index * h
+        if self.spacing == "smooth" and index:
+            for k in range(2, self.space.terms):
+                total = total + self.space.symbol(f"k{k}") * (-h * index) ** k * Fraction(1, factorial(k))
+        return total
+
+    def _between(self, time: Between) -> Series:
+        ends = [self.place(time.i), self.place(time.j)]
+        theta = self.space.field(time.theta)
+        if time.variable == ("t" if self.in_time else "sigma_bar"):
+            return ends[0] + (ends[1] - ends[0]) * theta
+        if self.in_time or time.variable == "t":
+            raise NeedsTime(f"{time.variable} half-way")
+        s = self.space.symbol("s")
+        logs = [self.space.log(1 + x / s) for x in ends]
+        return s * (self.space.exp(logs[0] + (logs[1] - logs[0]) * theta) - 1)
+
+    def scale(self, time: Any) -> Series:
+        """Return the factor between the state and the dependent variable: alpha, or 1 in (z, t)."""
+        return self.space.one if self.in_time else self.point(time).alpha
+
+    def level(self, index: Any) -> Any:
+        """Return (t, alpha, sigma) at an index."""
+        return _Level(self.point(index)[:3])
+
+    def point(self, time: Any) -> Point:
+        """Return a time with its noise level."""
+        time = plain(time)
+        if time not in self._points:
+            self._points[time] = self._point(time)
+        return self._points[time]
+
+    def sigma_bar(self, time: Any) -> Any:
+        """Return sigma/alpha at a time; where it is the independent variable, without the series of alpha."""
+        if not self.in_time:
+            return self.place(time) + self.space.symbol("s")
+        point = self.point(time)
+        return point.sigma / point.alpha
+
+    def _point(self, time: Any) -> Point:
+        x = self.place(time)
+        if self.in_time:
+            alpha, sigma = self._taylor("a", x), self._taylor("b", x)
+            return Point(x + self.space.symbol("t"), alpha, sigma, self._taylor("a", x, 1), self._taylor("b", x, 1))
+        alpha = self._alpha(time, x)
+        return Point(None, alpha, alpha * (x + self.space.symbol("s")))
+
+    def _alpha(self, time: Any, x: Series) -> Series:
+        if self.alphas == "one":
+            return self.space.one
+        if self.alphas == "free":
+            return self.space.symbol(alpha_name(time))
+        return self.space.symbol("a0") * self._taylor("a", x, relative=True)
+
+    def _taylor(self, letter: str, x: Series, derivatives: int = 0, relative: bool = False) -> Series:
+        total, power = self.space.field(0), self.space.one
+        for k in range(self.space.terms):
+            value = 1 if relative and not k else self.space.symbol(f"{letter}{k + derivatives}")
+            total = total + value * power * Fraction(1, factorial(k))
+            power = (power * x).truncated(self.space.terms)
+            if not power:
+                return total
+        return total.truncated(self.space.terms)
+
+
+class _Level(tuple[Any, ...]):
+    """A level whose t may be unknown as a function of s."""
+
+    __slots__ = ()
+
+    def __getitem__(self, k: Any) -> Any:
+        value = super().__getitem__(k)
+        if k == 0 and value is None:
+            raise NeedsTime("t")
+        return value
+
+
+def plain(time: Any) -> Any:
+    """Return a time with ordinary ints as indices, which can be compared."""
+    if isinstance(time, Between):
+        return Between(int(time.i), int(time.j), time.theta, time.variable)
+    return int(time)
+
+
+def alpha_name(time: Any) -> str:
+    """Return the name of the symbol alpha at a time."""
+    return f"alpha[{time}]"
+
+
+def own(name: str) -> Any:
+    """Return the symbol that the analysis calls `name`, which is none of a solver's."""
+    import sympy
+
+    return sympy.Symbol(f"~{name}")
+
+
+def layout(
+    parameters: Sequence[Any],
+    terms: int,
+    depth: int,
+    *,
+    times: Sequence[Any] = (),
+    extra: Sequence[str] = (),
+    **options: Any,
+) -> Layout:
+    """Return a layout of series to O(h^terms) with a field of the symbols that it uses.
+
+    Parameters
+    ----------
+    parameters, extra
+        Symbols of the solver, and others that the analysis brings.
+    terms, depth
+        Length of the series, and points before t_i.
+    times
+        Those that have an alpha of their own, for alphas="free".
+    options
+        `spacing`, `alphas` and `in_time` of `Layout`.
+    """
+    names = ["s", *extra]
+    if options.get("spacing", "rough") == "rough":
+        names += [f"w{k}" for k in range(1, depth + 1)]
+    elif options["spacing"] == "smooth":
+        names += [f"k{k}" for k in range(2, terms)]
+    if options.get("in_time"):
+        names += ["t", *(f"{letter}{k}" for letter in "ab" for k in range(terms + 1))]
+    elif options.get("alphas", "smooth") == "smooth":
+        names += [f"a{k}" for k in range(terms)]
+    names += [alpha_name(time) for time in times]
+    return Layout(
+        SeriesSpace(rational_functions([*parameters, *map(own, [*names, "_0", "_1"])]), terms), depth, **options
+    )

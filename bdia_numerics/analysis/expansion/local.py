@@ -1,0 +1,182 @@
+"""One step of a solver on series: the residual of the exact solution, and the step made linear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from bdia_numerics import models
+from bdia_numerics.analysis.expansion.differentials import SOLUTION, Element, Expansion, evaluated, moved
+from bdia_numerics.analysis.expansion.layouts import Layout, NeedsTime
+from bdia_numerics.analysis.expansion.series import Series
+from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Run, Segment, Solver, Trace, structure
+from bdia_numerics.program.ops import Combine, Evaluate, Held, Op
+
+
+@dataclass(eq=False)
+class SeriesRecorder(Recorder):
+    """A recorder on a layout: velocity is what the model predicts where t is the independent variable."""
+
+    def t(self, time: Any) -> Any:
+        """Return t at a time; NeedsTime in the variable s."""
+        self._timed("t")
+        return super().t(time)
+
+    def sigma_bar(self, time: Any) -> Any:
+        """Return sigma/alpha at a time."""
+        return cast(Layout, self.trace.grid).sigma_bar(time)
+
+    def velocity(self, z: Linear, e: Linear) -> Form:
+        """Return dz/dt; NeedsTime in the variable s."""
+        self._timed("velocity")
+        if not isinstance(e, Evaluation):
+            return super().velocity(z, e)
+        return Form(self, {e.number: self.one})
+
+    def _timed(self, what: str) -> None:
+        if not cast(Layout, self.trace.grid).in_time:
+            raise NeedsTime(what)
+
+
+class _Index(int):
+    """The index of the slot: it may be moved, and not be looked at, so that what is found holds in every slot."""
+
+    def __add__(self, k: int) -> _Index:
+        return _Index(int(self) + int(k))
+
+    __radd__ = __add__
+
+    def __sub__(self, k: int) -> _Index:
+        return _Index(int(self) - int(k))
+
+    def _refuse(self, *_: object) -> Any:
+        raise TypeError("the step depends on its index i: what is proved of one slot would not hold for all")
+
+    __mod__ = __floordiv__ = __truediv__ = __mul__ = __rmul__ = __rtruediv__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __pow__ = __rsub__ = _refuse
+
+
+def recorded(solver: Solver, layout: Layout) -> Run:
+    """Record the step from t_0 to t_{-1} of a layout, as a run of one slot."""
+    shape = structure(solver)
+    trace = Trace(cast(Any, layout), "velocity" if layout.in_time else "eps")
+    inputs = {n: Held(trace.new(f"{n} at {lag}"), lag) for n, lag in zip(shape.registers, shape.lags, strict=True)}
+    s = SeriesRecorder(trace, _Index(0), dict(inputs), solver=solver)
+    solver.step(s)
+    return Run(trace, inputs, (Segment(0, -1, inputs, tuple(s.ops), dict(s.held)),), dict(s.held))
+
+
+def kinds(solver: Solver) -> dict[str, str]:
+    """Return what each register holds: "state", "eps", "x0" or "velocity"."""
+    names = structure(solver).evaluations
+    given: Any = getattr(solver, "evaluations", ())
+    return {
+        r: (given[r] if isinstance(given, Mapping) else "eps") if r in names else "state"
+        for r in structure(solver).registers
+    }
+
+
+Profile = Mapping[Element, Series]
+"""What a register adds to the value that it stands for: coefficients by basis element, for uniform steps."""
+
+
+def exact_value(layout: Layout, kind: str, time: Any, profile: Profile | None = None) -> Expansion:
+    """Return the value on the exact solution of what a register holds: of a state, divided by alpha."""
+    x = layout.place(time)
+    value, slope = moved(layout.space, SOLUTION, x), moved(layout.space, (0, 1), x)
+    prediction = "velocity" if layout.in_time else "eps"
+    if kind == prediction:
+        total = slope
+    elif kind == "state":
+        total = value
+    elif kind == "velocity":
+        raise NeedsTime(kind)
+    else:
+        form = models.eps_form if kind == "eps" else models.x0_form
+        of_state, of_output = map(layout.space.field, form(prediction, layout.point(time)))
+        total = value.times(of_state * layout.scale(time)) + slope.times(of_output)
+    for element, c in (profile or {}).items():
+        total = total + moved(layout.space, element, x).times(c)
+    return total
+
+
+def residual(
+    solver: Solver, layout: Layout, profiles: Mapping[str, Profile] | None = None, run: Run | None = None
+) -> dict[str, Expansion]:
+    """Return, register by register, the exact value after a step less what the step makes of the exact values before it.
+
+    The step is recorded unless `run` is given.
+    """
+    run = run or recorded(solver, layout)
+    (segment,), kind, profiles = run.segments, kinds(solver), profiles or {}
+    values: dict[int, Expansion] = {}
+
+    def scale(name: str, time: Any) -> Series:
+        return layout.scale(time) if kind[name] == "state" else layout.space.one
+
+    for name, held in segment.before.items():
+        exact = exact_value(layout, kind[name], held.time, profiles.get(name))
+        values[held.number] = exact.times(scale(name, held.time))
+    for op in segment.ops:
+        if isinstance(op, Evaluate):
+            argument = values[op.argument].times(layout.scale(op.time).inverse())
+            values[op.target] = evaluated(argument, layout.place(op.time))
+        else:
+            values |= {target: _combined(layout, terms, values) for target, terms in _rows(op)}
+    result = {}
+    for name, held in segment.after.items():
+        exact = exact_value(layout, kind[name], held.time, profiles.get(name))
+        result[name] = exact - values[held.number].times(scale(name, held.time).inverse())
+    return result
+
+
+def _rows(op: Op) -> Sequence[tuple[int, Sequence[tuple[Any, int]]]]:
+    if isinstance(op, Combine):
+        return [(op.target, op.terms)]
+    rows = zip(op.targets, op.matrix, strict=True)  # type: ignore[union-attr]
+    return [(t, [(c, n) for c, n in zip(row, op.olds, strict=True) if c]) for t, row in rows if t not in op.olds]  # type: ignore[union-attr]
+
+
+def _combined(layout: Layout, terms: Sequence[tuple[Any, int]], values: Mapping[int, Expansion]) -> Expansion:
+    total = Expansion.of(layout.space, {}, layout.space.terms)
+    for c, number in terms:
+        total = total + values[number].times(layout.space.field(c))
+    return total
+
+
+Matrix = list[list[Series]]
+
+
+def step_matrix(solver: Solver, layout: Layout, jacobian: Any, run: Run | None = None) -> Matrix:
+    """Return the registers after a step from those before it for eps = J y: states over alpha.
+
+    Parameters
+    ----------
+    solver, layout
+        The solver, and where its step is recorded.
+    jacobian
+        J, a number of the layout, or 0.
+    run
+        The step, or its inverse; recorded by default.
+    """
+    run = run or recorded(solver, layout)
+    (segment,), kind, space = run.segments, kinds(solver), layout.space
+    zero, slope = space.field(0), space.field(jacobian)
+
+    def scale(name: str, time: Any) -> Series:
+        return layout.scale(time) if kind[name] == "state" else space.one
+
+    width = len(segment.before)
+    values: dict[int, list[Series]] = {}
+    for k, (name, held) in enumerate(segment.before.items()):
+        values[held.number] = [scale(name, held.time) if j == k else zero for j in range(width)]
+    for op in segment.ops:
+        if isinstance(op, Evaluate):
+            ratio = slope / layout.scale(op.time)
+            values[op.target] = [ratio * x for x in values[op.argument]]
+        else:
+            for target, terms in _rows(op):
+                values[target] = [sum((c * values[n][j] for c, n in terms), zero) for j in range(width)]
+    after = [(held, 1 / scale(name, held.time)) for name, held in segment.after.items()]
+    return [[x * factor for x in values[held.number]] for held, factor in after]

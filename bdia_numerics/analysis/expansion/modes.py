@@ -1,0 +1,130 @@
+"""The modes of a step: what stays, what decays and what oscillates, and how they feed each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bdia_numerics.analysis.expansion.local import Matrix
+from bdia_numerics.analysis.stability.roots import CIRCLE, factors, location
+
+ONE = "one"
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Spectral groups of the matrix V of a step at h = 0: projectors by group.
+
+    Attributes
+    ----------
+    V
+        Matrix over sympy's field of rational functions.
+    groups
+        "one" (eigenvalue 1), "circle" (modulus 1), "inside", "open" (depends on symbols), "outside": projectors.
+    multiplicity
+        That of the eigenvalue 1.
+    semisimple
+        Whether the eigenvalues of modulus 1 have as many eigenvectors as their multiplicity.
+    """
+
+    V: Any
+    groups: Mapping[str, Any]
+    multiplicity: int
+    semisimple: bool
+
+    @property
+    def principal(self) -> Any:
+        """The projector of the eigenvalue 1."""
+        return self.groups[ONE]
+
+
+def coefficient_of(matrix: Matrix, k: int) -> Any:
+    """Return the coefficient of h^k in a matrix, over the field of its coefficients."""
+    from sympy.polys.matrices import DomainMatrix
+
+    domain = matrix[0][0].space.base.to_domain()
+    rows = [[x.coefficient(k) for x in row] for row in matrix]
+    return DomainMatrix(rows, (len(rows), len(rows)), domain)
+
+
+def characteristic(V: Any, zeta: Any) -> Any:
+    """Return det(zeta - V) as an expression."""
+    coefficients = [V.domain.to_sympy(c) for c in V.charpoly()]
+    return sum(c * zeta ** (len(coefficients) - 1 - k) for k, c in enumerate(coefficients))
+
+
+def modes(V: Any) -> Modes:
+    """Return the modes of a matrix; ValueError if 1 is no eigenvalue of it."""
+    import sympy
+
+    zeta = sympy.Dummy("zeta")
+    grouped: dict[str, list[tuple[Any, int]]] = {}
+    for factor, m in factors(characteristic(V, zeta), zeta):
+        one = factor.degree() == 1 and sympy.cancel(factor.eval(1)) == 0
+        grouped.setdefault(ONE if one else location(factor), []).append((factor, m))
+    if ONE not in grouped:
+        raise ValueError("the step does not keep a constant solution of dy/ds = 0: it is not consistent")
+    whole = {name: sympy.prod([f.as_expr() ** m for f, m in some]) for name, some in grouped.items()}
+    projectors = {name: _projector(V, zeta, g, whole, name) for name, g in whole.items()}
+    bounded = all(_semisimple(V, f) for f, m in grouped[ONE] + grouped.get(CIRCLE, []) if m > 1)
+    return Modes(V, projectors, sum(m for _, m in grouped[ONE]), bounded)
+
+
+def _projector(V: Any, zeta: Any, g: Any, whole: Mapping[str, Any], name: str) -> Any:
+    """Return b(V) q(V), with q the product of the other groups and b q = 1 modulo g."""
+    import sympy
+
+    q = sympy.prod([other for key, other in whole.items() if key != name])
+    if q == 1:
+        return _unit(V)
+    symbols = sorted((g * q).free_symbols - {zeta}, key=str)
+    domain = sympy.QQ.frac_field(*symbols) if symbols else sympy.QQ
+    q_poly = sympy.Poly(q, zeta, domain=domain)
+    product = sympy.invert(q_poly, sympy.Poly(g, zeta, domain=domain)) * q_poly
+    return value(product, V)
+
+
+def value(polynomial: Any, V: Any) -> Any:
+    """Return a polynomial at a matrix."""
+    total = _unit(V) * V.domain.zero
+    for c in polynomial.all_coeffs():
+        total = total * V + _unit(V) * V.domain.from_sympy(c)
+    return total
+
+
+def _unit(V: Any) -> Any:
+    return type(V).eye(V.shape[0], V.domain).to_dense() if V.rep.fmt == "dense" else type(V).eye(V.shape[0], V.domain)
+
+
+def _semisimple(V: Any, factor: Any) -> bool:
+    at = value(factor, V)
+    return bool(at.rank() == (at * at).rank())
+
+
+def error_orders(
+    sources: Mapping[str, int], found: Modes, coefficient: Callable[[int], Any], accumulating: Collection[str]
+) -> dict[str, int]:
+    """Return the order of the error in each mode.
+
+    Parameters
+    ----------
+    sources
+        Order of what each mode receives from the residuals, after their sum over the run.
+    found
+        The modes.
+    coefficient
+        The coefficient of h^k in the step for eps = J y, as a matrix: with it modes feed each other.
+    accumulating
+        Modes in which what is fed at each step adds up over the run, which costs one power.
+    """
+    orders = dict(sources)
+    pairs = [(target, source) for target in orders for source in orders if target != source]
+    for _ in orders:
+        for target, source in pairs:
+            lost = int(target in accumulating)
+            for k in range(1, orders[target] - orders[source] + lost):
+                if not (found.groups[target] * coefficient(k) * found.groups[source]).is_zero_matrix:
+                    orders[target] = orders[source] + k - lost
+                    break
+    return orders

@@ -1,0 +1,264 @@
+"""Order and error constants of a solver, derived from its program by Taylor expansion."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from bdia_numerics.analysis.expansion.differentials import Element, text
+from bdia_numerics.analysis.expansion.exact_alpha import exact_local_error, readable
+from bdia_numerics.analysis.expansion.modes import ONE
+from bdia_numerics.analysis.expansion.propagation import (
+    ROUGH,
+    SMOOTH,
+    TooShort,
+    conserved,
+    known_order,
+    mode_orders,
+    order_seen,
+    principal_term,
+    stable,
+    varies,
+)
+from bdia_numerics.analysis.expansion.setting import Setting
+from bdia_numerics.program import Solver, structure
+from bdia_numerics.program.identity import identity
+from bdia_numerics.solvers import DDIM
+
+T = TypeVar("T")
+LONGEST = 11
+"""Series are made longer up to O(h^LONGEST) until they show the residual."""
+
+
+@dataclass(frozen=True)
+class SymbolicOrder:
+    """What the Taylor expansion of a solver's step says.
+
+    Errors are exact minus numerical, in y = z/alpha with s = sigma/alpha, dy/ds = eps; in z with t where the step asks for
+    t. Elementary differentials are written y'', J y'', f_yy(y'', y''), with J = d eps/dy and primes for total derivatives in s.
+
+    Attributes
+    ----------
+    solver, output, variables
+        What was analysed; the register that is its z; ("y", "s") or ("z", "t").
+    order_rough
+        Order of the global error of `output` where the step ratios are bounded, and no more.
+    order_smooth
+        The same where they vary smoothly; both for a zero-stable method, symbols within the stable region, and a start that
+        is as good.
+    order_uniform
+        The same where the steps are equal in s, and alpha = 1.
+    zero_stable
+        False if an eigenvalue of the step at h = 0 has modulus above 1, or modulus 1 and too few eigenvectors: there is no
+        convergence then, and the orders are those of consistency. None if it depends on symbols.
+    order_with_start
+        The order on smooth grids with the solver's own start.
+    register_orders
+        Order of each register's error, on smooth grids.
+    local
+        Leading term of the local error on rough grids, register by register: coefficients by elementary differential. In z,
+        with h_i = s_{i-1} - s_i, where they hold for every alpha (`alpha_exact`), else in y.
+    alpha_exact
+        Whether the terms before vanish for every alpha, not only for one smooth in s.
+    principal
+        Leading term of what a step adds to the global error on a uniform grid with alpha = 1, in powers of h.
+    displacement
+        The leading term, in powers of h, of `output` minus the trajectory on which that error grows: it is of the same
+        order, and does not grow.
+    error_constant
+        The coefficient of y^(p+1) h^(p+1) in it; of DDIM 1/2.
+    ddim_ratio
+        Global error over DDIM's, as h falls: 0 for order 2 and more; None where the leading term is no multiple of y'',
+        and where 1 is a double eigenvalue.
+    condition
+        Equations for the next order on uniform grids; what has to vanish for every y.
+    local_condition
+        Equations for the next order of the local error on any grid.
+    mean
+        Weights of the combination of registers that the step conserves for eps = 0.
+    mean_order
+        The order of that combination, which may exceed that of each register.
+    bounded_products
+        Whether the order on rough grids holds only where the products of the step's matrices, which depend on the step
+        ratios, stay bounded.
+    """
+
+    solver: str
+    output: str
+    variables: tuple[str, str]
+    order_rough: int
+    order_smooth: int
+    order_uniform: int
+    zero_stable: bool | None
+    order_with_start: int
+    register_orders: Mapping[str, int]
+    local: Mapping[str, Mapping[str, Any]]
+    alpha_exact: bool
+    principal: Mapping[str, Any]
+    displacement: Mapping[str, Any]
+    error_constant: Any
+    ddim_ratio: Any
+    condition: tuple[Any, ...]
+    local_condition: tuple[Any, ...]
+    mean: Mapping[str, Any]
+    mean_order: int
+    bounded_products: bool
+
+    @property
+    def order(self) -> int:
+        """The order on smooth grids."""
+        return self.order_smooth
+
+    @property
+    def leading_term(self) -> Any:
+        """The leading term of the local error of the output, as an expression; of the worst register, if it is 0 there."""
+        import sympy
+
+        terms = self.local.get(self.output) or next(iter(self.local.values()))
+        return sympy.Add(*(c * sympy.Symbol(name) for name, c in terms.items()))
+
+    @property
+    def latex(self) -> str:
+        """The leading term in LaTeX."""
+        import sympy
+
+        names = {s: re.sub(r"^(alpha|gamma|kappa)", r"\\\1", str(s)) for s in self.leading_term.free_symbols}
+        return str(sympy.latex(self.leading_term, symbol_names=names))
+
+
+def symbolic_order(solver: Solver) -> SymbolicOrder:
+    """Derive order, leading error term and error constant from a solver's program.
+
+    Parameters
+    ----------
+    solver
+        Any object with `registers` and `step`. Its parameters may be numbers, sympy symbols (then the result holds for
+        all values that no condition excludes), or functions of the slot. `program.symbolised` puts a symbol for each.
+
+    Returns
+    -------
+    SymbolicOrder
+
+    Raises
+    ------
+    ValueError
+        If the step is not consistent, or its residual vanishes to every order that was tried.
+    TypeError
+        If the step needs what has no expansion in the step.
+
+    Notes
+    -----
+    Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, sec. II.2 and III.8 (general linear methods).
+    """
+    start = _start_error(solver)
+    return _resolved(solver, lambda terms: _at(solver, terms, start))
+
+
+def _start_error(solver: Solver) -> int | None:
+    """Return the power of h in the errors of the first states, which stay in all later ones; None without a start."""
+    if not structure(solver).depth:
+        return None
+    starter: Solver = getattr(solver, "starter", None) or DDIM()
+
+    def order(terms: int) -> int:
+        uniform = Setting.of(starter, terms, "uniform", "one")
+        return order_seen(uniform, mode_orders(uniform, uniform.residual(), SMOOTH), _output(starter))
+
+    own, inner = _resolved(starter, order) + 1, _start_error(starter)
+    return own if inner is None else min(own, inner)
+
+
+def _output(solver: Solver) -> int:
+    shape = structure(solver)
+    return shape.registers.index(shape.output)
+
+
+def _resolved(solver: Solver, found: Callable[[int], T]) -> T:
+    """Return what series of the least sufficient length give."""
+    for terms in range(5, LONGEST + 1, 2):
+        try:
+            return found(terms)
+        except TooShort:
+            continue
+    raise ValueError(f"the residual of {solver!r} vanishes to O(h^{LONGEST}): its order is beyond what is tried")
+
+
+def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
+    import sympy
+
+    shape = structure(solver)
+    row = _output(solver)
+    uniform = Setting.of(solver, terms, "uniform", "one")
+    order, principal, displacement = principal_term(uniform, row)  # first: the cheapest to find the series too short
+    rough = Setting.of(solver, terms, "rough")
+    raw, varying = rough.residual(), varies(rough)
+    order_rough = (
+        min(map(known_order, raw)) - 1
+        if varying
+        else order_seen(rough, mode_orders(rough, raw, ROUGH, telescoping=True), row)
+    )
+    smooth, orders = uniform, mode_orders(uniform, uniform.residual(), SMOOTH)
+    if order_seen(uniform, orders, row) > order_rough:  # smooth grids lie between rough and uniform ones
+        smooth = Setting.of(solver, terms, "smooth")
+        orders = mode_orders(smooth, smooth.residual(), SMOOTH)
+    registers = {name: order_seen(smooth, orders, k) for k, name in enumerate(shape.registers)}
+    order_smooth = registers[shape.output]
+    exact, local = exact_local_error(solver, rough, raw)
+    first, names = (0, order + 1), readable(uniform.layout)
+    simple = uniform.modes.multiplicity == 1
+    constant = principal[first].as_expr() if first in principal else sympy.Integer(0)
+    ratio = 2 * constant if order == 1 else 0
+    comparable = simple and not uniform.layout.in_time and (order > 1 or (order == 1 and set(principal) == {first}))
+    variables = ("z", "t") if uniform.layout.in_time else ("y", "s")
+
+    def written(terms: Mapping[Element, Any]) -> dict[str, Any]:
+        return {text(e, variables[0]): sympy.factor(c.as_expr().subs(names)) for e, c in terms.items()}
+
+    return SymbolicOrder(
+        solver=identity(solver),
+        output=shape.output,
+        variables=variables,
+        order_rough=min(order_rough, order_smooth),
+        order_smooth=order_smooth,
+        order_uniform=max(order, order_smooth),
+        zero_stable=stable(uniform.modes),
+        order_with_start=order_smooth if start is None else min(order_smooth, start),
+        register_orders=registers,
+        local=local,
+        alpha_exact=exact,
+        principal=written(principal),
+        displacement=written(displacement),
+        error_constant=sympy.factor(constant),
+        ddim_ratio=sympy.factor(ratio) if comparable else None,
+        condition=_equations(written(principal).values()),
+        local_condition=_equations([c for terms in local.values() for c in terms.values()]),
+        mean=conserved(uniform) if simple else {},
+        mean_order=orders[ONE],
+        bounded_products=varying,
+    )
+
+
+def _equations(coefficients: Iterable[Any]) -> tuple[Any, ...]:
+    """Return what must vanish, without factors that cannot; empty if something cannot vanish."""
+    import sympy
+
+    found: dict[Any, None] = {}
+    for c in coefficients:
+        some = [f for f, _ in sympy.factor_list(sympy.numer(c))[1] if not _positive(f)]
+        if not some:
+            return ()
+        found[sympy.Eq(sympy.Mul(*some), 0, evaluate=False)] = None
+    return tuple(found)
+
+
+def _positive(factor: Any) -> bool:
+    """Say whether a factor cannot vanish: steps have one sign, and so have all its terms; noise levels are positive."""
+    import sympy
+
+    own = all(str(s).startswith(("h_", "alpha_", "s_")) and "'" not in str(s) for s in factor.free_symbols)
+    return own and len({c > 0 for c in sympy.Poly(factor).coeffs()}) == 1
+
+
+__all__ = ["SymbolicOrder", "symbolic_order"]

@@ -1,0 +1,1 @@
+"""Determinants, symplectic structure, and gradient fields."""

@@ -1,0 +1,296 @@
+"""Errors against the exact flow of a problem: of a whole run, and of single steps from exact history."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from bdia_numerics.analysis.perturbation.linearised import Array
+from bdia_numerics.grids import Grid
+from bdia_numerics.program import Solver, structure
+from bdia_numerics.run import Solution, begin, solve
+from bdia_numerics.spaces import Numpy, Space
+from bdia_numerics.state import identity
+
+STATES = 32
+
+
+class Problem(Protocol):
+    """What is measured against: a law with exact eps and the solution of its probability-flow ODE."""
+
+    def model(self, schedule: Any, /) -> Any: ...
+    def sample(self, n: int, rng: Any, /) -> Any: ...
+    def flow(self, z: Any, t_from: Any, t_to: Any, schedule: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalError:
+    """How far a run is from the exact solution, at every point of the grid.
+
+    Attributes
+    ----------
+    solver, start
+        What ran, and how its first states were made.
+    t, rms, largest : array, shape (N+1,)
+        Times; root mean square and largest absolute value of the error over all states and elements; index 0 is the data end.
+        A norm, so that errors of different states or of different sign cannot cancel.
+    end : array, shape (*batch, *data)
+        Numerical less exact state at the data end.
+    nfe : int
+        Model evaluations of the run; those of an exact start are not counted, but for filling registers that hold evaluations.
+    """
+
+    solver: str
+    start: str
+    t: Array
+    rms: Array
+    largest: Array
+    end: Array
+    nfe: int
+
+    @property
+    def error(self) -> float:
+        """Root mean square at the data end."""
+        return float(self.rms[0])
+
+
+@dataclass(frozen=True, eq=False)
+class LocalErrors:
+    """What single steps from exact history err by.
+
+    Attributes
+    ----------
+    solver
+        What was analysed.
+    slots : array, shape (K,)
+        Index i of each slot, from t_i to t_{i-1}, in sampling order; K is N less the slots that the start takes.
+    registers
+        Names, in the order of the second axis of `errors`.
+    output
+        The register that is the solution's `.z`.
+    errors : array, shape (K, r, *batch, *data)
+        Numerical less exact registers after the step.
+    h : array, shape (K,)
+        Step in sigma/alpha, negative in sampling; NaN where it is infinite.
+    """
+
+    solver: str
+    slots: Array
+    registers: tuple[str, ...]
+    output: str
+    errors: Array
+    h: Array
+
+    @property
+    def of_output(self) -> Array:
+        """Error of the state that the step computes, shape (K, *batch, *data)."""
+        chosen: Array = self.errors[:, self.registers.index(self.output)]
+        return chosen
+
+    @property
+    def rms(self) -> Array:
+        """Root mean square of `of_output` over states and elements, shape (K,)."""
+        return np.array([root_mean_square(e) for e in self.of_output])
+
+
+def global_error(
+    solver: Solver, problem: Problem, grid: Grid, *, states: Any = STATES, start: Any = "exact", seed: int = 0
+) -> GlobalError:
+    """Return the error of a run along the whole grid.
+
+    Parameters
+    ----------
+    solver
+        Any solver.
+    problem
+        A law with `model`, `sample` and `flow`.
+    grid
+        A grid with a schedule, in floats or mpmath.
+    states
+        A number of states to draw at t_N, or the states, shape (*batch, *data).
+    start
+        "exact": the first states of a multistep solver lie on the problem's flow; "own": as the solver makes them; or a
+        one-step solver that makes them.
+    seed
+        Of the states that are drawn.
+
+    Raises
+    ------
+    ValueError
+        For a grid without a schedule, another start, a number of states below 1.
+    """
+    z = noisy_states(problem, grid, states, seed)
+    truth = exact_states(problem, grid, z)
+    run = run_from(solver, problem, grid, truth, start, return_trajectory=True)
+    # States of an exact start are given, and the run does not show them.
+    given = grid.n - structure(solver).depth if isinstance(start, str) and start == "exact" else grid.n
+    gaps = [as_floats64((truth[i] if i > given else run.trajectory[i]) - truth[i]) for i in range(grid.n + 1)]
+    return GlobalError(
+        solver=identity(solver),
+        start=start if isinstance(start, str) else identity(start),
+        t=np.array([float(t) for t in grid.t]),
+        rms=np.array([root_mean_square(g) for g in gaps]),
+        largest=np.array([float(np.max(np.abs(g))) for g in gaps]),
+        end=gaps[0],
+        nfe=run.nfe,
+    )
+
+
+def local_truncation_error(
+    solver: Solver, problem: Problem, grid: Grid, *, states: Any = STATES, seed: int = 0
+) -> LocalErrors:
+    """Return what each step errs by when all its registers are exact before it.
+
+    Registers that hold states are put on the problem's flow at the time at which they stand, those that hold evaluations are
+    evaluated there.
+
+    Parameters
+    ----------
+    solver, problem, grid, states, seed
+        As for `global_error`.
+
+    Raises
+    ------
+    ValueError
+        As for `global_error`, and for a grid too short for the start.
+    """
+    z = noisy_states(problem, grid, states, seed)
+    truth = exact_states(problem, grid, z)
+    shape, model = structure(solver), problem.model(grid.schedule)
+    history = Exact(solver, model, grid, truth)
+    slots = history.slots
+    errors = []
+    for i in slots:
+        after, exact = history.step(i, history.registers(i)), history.registers(i - 1)
+        errors.append([as_floats64(after[name] - exact[name]) for name in shape.registers])
+    return LocalErrors(
+        identity(solver), np.array(slots), shape.registers, shape.output, np.array(errors), steps_of(grid, slots)
+    )
+
+
+@dataclass
+class Exact:
+    """Registers of a solver filled from exact states, and single steps from them."""
+
+    solver: Solver
+    model: Any
+    grid: Grid
+    truth: Array
+
+    def __post_init__(self) -> None:
+        self.depth = structure(self.solver).depth
+        if self.grid.n <= self.depth:
+            raise ValueError(
+                f"grid of n={self.grid.n} slots leaves no step after the start of {identity(self.solver)}: take more slots"
+            )
+        self._filled: dict[int, Mapping[str, Any]] = {}
+
+    @property
+    def slots(self) -> list[int]:
+        """Indices i of the slots that steps take, in sampling order."""
+        return list(range(self.grid.n - self.depth, 0, -1))
+
+    def registers(self, i: int) -> Mapping[str, Any]:
+        """Return the exact registers before the step from t_i."""
+        if i not in self._filled:
+            chain = {k: self.truth[k] for k in range(i, i + self.depth + 1)}
+            self._filled[i] = begin(self.solver, self.model, self.grid, chain, i)[0]
+        return self._filled[i]
+
+    def step(self, i: int, registers: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the registers after the step from t_i to t_{i-1}."""
+        part = self.grid[i - 1 : i + self.depth]
+        first = next(iter(registers.values()))
+        solution = solve(self.solver, self.model, part, first, start=dict(registers))
+        if solution.state is None or not solution.status.ok:
+            raise ArithmeticError(f"the step of {identity(self.solver)} from i={i} failed: {solution.status}")
+        return solution.state.registers
+
+
+def run_from(
+    solver: Solver, problem: Problem, grid: Grid, truth: Array, start: Any, *, return_trajectory: bool = False
+) -> Solution:
+    """Run a solver from exact states at the noise end; `start` as for `global_error`."""
+    if isinstance(start, str) and start not in ("exact", "own"):
+        raise ValueError(f"start={start!r} is unknown: use 'exact', 'own' or a one-step solver")
+    how: Any = start
+    if isinstance(start, str):
+        depth = structure(solver).depth
+        how = [truth[k] for k in range(grid.n - 1, grid.n - depth - 1, -1)] if start == "exact" else None
+    return solve(
+        solver, problem.model(grid.schedule), grid, truth[grid.n], start=how, return_trajectory=return_trajectory
+    )
+
+
+def noisy_states(problem: Problem, grid: Grid, states: Any, seed: int = 0) -> Any:
+    """Return states at t_N in the grid's number system: given ones, or that many draws of the law at its noise level."""
+    if grid.schedule is None:
+        raise ValueError(
+            "grid has no schedule, and the exact flow needs one: make it with a named grid or from_timesteps"
+        )
+    with grid.space.working():
+        if np.ndim(states) or not isinstance(states, int | np.integer) or isinstance(states, bool):
+            array = np.asarray(states)
+            return array if array.dtype.kind != "O" and isinstance(grid.space, Numpy) else lifted(array, grid.space)
+        if states < 1:
+            raise ValueError(f"states={states}: draw at least 1, or pass an array of states")
+        rng = np.random.default_rng(seed)
+        x = np.asarray(problem.sample(int(states), rng), dtype=np.float64)
+        alpha, sigma = float(grid.alpha[grid.n]), float(grid.sigma[grid.n])
+        return lifted(alpha * x + sigma * rng.standard_normal(x.shape), grid.space)
+
+
+def lifted(array: Array, space: Space) -> Array:
+    """Return an array in a number system, floats at their exact value."""
+    if isinstance(space, Numpy):
+        return array.astype(space.dtype)
+    if array.dtype == object:
+        return array
+    from fractions import Fraction
+
+    return np.asarray(np.frompyfunc(lambda x: space.number(Fraction(float(x))), 1, 1)(array), dtype=object)
+
+
+def exact_states(problem: Problem, grid: Grid, z: Array, indices: Iterable[int] | None = None) -> Array:
+    """Return the exact states at all indices of the grid, shape (N+1, *batch, *data), or at some (the others are z)."""
+    n, t = grid.n, grid.t
+    exact = getattr(getattr(problem, "flow_certificate", None), "exact", True)
+    truth = [z] * (n + 1)
+    with grid.space.working():
+        latest = n
+        for i in sorted(range(n) if indices is None else indices, reverse=True):
+            if i < n:
+                # A numerical reference goes on from the last point; what is exact starts anew, so that no rounding adds up.
+                origin = n if exact else latest
+                truth[i] = problem.flow(truth[origin], t[origin], t[i], grid.schedule)
+                latest = i
+    return np.array(truth, dtype=z.dtype)
+
+
+def steps_of(grid: Grid, slots: list[int]) -> Array:
+    """Return the steps in sigma/alpha of slots."""
+    with np.errstate(all="ignore"):
+        s = np.array([float(x) for x in grid.sigma]) / np.array([float(x) for x in grid.alpha])
+        h = s[np.array(slots) - 1] - s[slots]
+    return np.where(np.isfinite(h), h, np.nan)
+
+
+def as_floats64(array: Any) -> Array:
+    """Return an array of any real number system as float64."""
+    found = np.asarray(array)
+    if found.dtype != object:
+        return found.astype(np.float64)
+    return np.asarray(np.frompyfunc(float, 1, 1)(found), dtype=np.float64)
+
+
+def root_mean_square(array: Array) -> float:
+    """Return the root mean square over all elements; infinite where it is not finite."""
+    with np.errstate(all="ignore"):
+        scale = float(np.max(np.abs(array)))
+        if scale == 0 or not math.isfinite(scale):
+            return 0.0 if scale == 0 else math.inf
+        return scale * float(np.sqrt(np.mean((array / scale) ** 2)))

@@ -1,0 +1,259 @@
+"""Which gamma: the error of BDIA's samples and of its round trips as functions of gamma, from the theory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.analysis.measurement.budget import functional, local_errors, start_errors, step_jacobian
+from bdia_numerics.analysis.measurement.errors import (
+    STATES,
+    Exact,
+    Problem,
+    exact_states,
+    noisy_states,
+    root_mean_square,
+    run_from,
+)
+from bdia_numerics.analysis.perturbation.linearised import Array
+from bdia_numerics.analysis.perturbation.precision import DTYPES, round_trip_error
+from bdia_numerics.formulas import number
+from bdia_numerics.grids import Grid
+from bdia_numerics.problems import Gaussian
+from bdia_numerics.program import structure
+from bdia_numerics.solvers import BDIA
+from bdia_numerics.spaces import Numpy
+
+TARGETS = ("sample", "round_trip", "both")
+NODES = 129
+RUNS = 8
+_TRIP_NODES = 13
+
+
+@dataclass(frozen=True, eq=False)
+class BestGamma:
+    """A constant gamma for BDIA on one grid, and what it trades.
+
+    Attributes
+    ----------
+    gamma : float
+        In [0, 1]; above 0 where round trips count.
+    target : str
+        What was made small: "sample", "round_trip" or "both" (root of the sum of squares).
+    predicted_error : float
+        Of the target at this gamma, root mean square of an element of z.
+    first_order_error : float
+        Of samples at this gamma, by the local errors alone.
+    gammas, sample, round_trip : array, shape (G,)
+        The trade-off: predicted errors at the data end, and of a round trip by rounding (infinite at gamma = 0).
+    dtype : str
+        Of the round trips.
+    costliest : int
+        Index i of the slot whose local error is the largest part of the sample's error.
+    why : str
+        The answer in a sentence.
+    """
+
+    gamma: float
+    target: str
+    predicted_error: float
+    first_order_error: float
+    gammas: Array
+    sample: Array
+    round_trip: Array
+    dtype: str
+    costliest: int
+    why: str
+
+    def __str__(self) -> str:
+        return self.why
+
+
+def best_gamma(
+    grid: Grid,
+    problem: Problem | float,
+    *,
+    target: str = "sample",
+    dtype: str = "float32",
+    states: Any = STATES,
+    start: Any = "own",
+    trip: str = "noise",
+    seed: int = 0,
+) -> BestGamma:
+    """Return the constant gamma with the smallest predicted error of BDIA on this grid.
+
+    BDIA's step is affine in gamma, so its local errors and its Jacobians at two values of gamma give them at all: one pass along
+    exact trajectories gives the first-order error at the data end as a polynomial in gamma. What it leaves out is measured by runs at
+    0, 1 and the minimum, interpolated, and the minimum sought again, until it stays; this takes three to eight runs. The
+    round trip's loss is that of `round_trip_error`.
+
+    Parameters
+    ----------
+    grid
+        A grid with a schedule, in floats.
+    problem
+        A law with `model`, `sample` and `flow`; or a number, the root mean square of an element of the data, for a Gaussian prior.
+    target : {"sample", "round_trip", "both"}
+        The distance of samples from the exact solution; the loss of a round trip by rounding; the root of the sum of their squares.
+    dtype : {"float16", "float32", "float64", "longdouble"}
+        Of the round trip.
+    states, start, seed
+        As for `error_budget`; "own" starts with a DDIM step.
+    trip : {"noise", "data"}
+        The round trip from noise, or from data; as `start` of `round_trip_error`.
+
+    Raises
+    ------
+    ValueError
+        For another target, dtype or trip, a prior that is not positive, a grid without a schedule.
+    TypeError
+        For a grid that is not in floats.
+
+    """
+    for name, value, choices in (
+        ("target", target, TARGETS),
+        ("dtype", dtype, DTYPES),
+        ("trip", trip, ("noise", "data")),
+    ):
+        if value not in choices:
+            raise ValueError(f"{name}={value!r} is unknown: use {', '.join(map(repr, choices))}")
+    if not isinstance(grid.space, Numpy):
+        raise TypeError(f"grid is in {grid.space.name}: gamma is chosen in floats, pass grid.to(spaces.FLOAT64)")
+    law: Problem
+    if isinstance(problem, int | float | np.number):
+        if not 0 < problem < math.inf:
+            raise ValueError(
+                f"problem={problem!r} is no prior: pass the data's root mean square, a positive number, or a law"
+            )
+        law, data_rms = Gaussian([0], float(problem) ** 2), float(problem)
+    else:
+        law, data_rms = problem, root_mean_square(np.asarray(problem.sample(4096, np.random.default_rng(seed))))
+    theory = SampleError.of(grid, law, states, start, seed)
+    gammas = np.linspace(0, 1, NODES)
+    back = _round_trips(grid, gammas, data_rms, dtype, trip)
+    first_order = np.array([theory.end(g) for g in gammas])
+    defects: dict[int, Array] = {}
+
+    def sample() -> Array:
+        missing = _between(gammas, defects) if defects else np.zeros_like(first_order)
+        return np.array([root_mean_square(e) for e in first_order + missing])
+
+    def values() -> Array:
+        return {"sample": sample(), "round_trip": back, "both": np.hypot(sample(), back)}[target]
+
+    k = int(np.argmin(values()))
+    for j in (0, NODES - 1, k):
+        defects[j] = theory.measured(gammas[j]) - first_order[j]
+    while (k := int(np.argmin(values()))) not in defects and len(defects) < RUNS:
+        defects[k] = theory.measured(gammas[k]) - first_order[k]
+    k = min(defects, key=lambda j: values()[j])
+    curve, at = sample(), (float(gammas[k]), target, float(values()[k]), root_mean_square(first_order[k]))
+    found = BestGamma(*at, gammas, curve, back, dtype, theory.costliest(gammas[k]), "")
+    return replace(found, why=_sentence(found, k))
+
+
+def _between(gammas: Array, known: dict[int, Array]) -> Array:
+    """Return arrays at all gammas, linear between those that are known."""
+    nodes = sorted(known)
+    flat = np.array([known[j].ravel() for j in nodes])
+    places = gammas[nodes]
+    columns = np.array([np.interp(gammas, places, column) for column in flat.T]).T
+    return columns.reshape(len(gammas), *known[nodes[0]].shape)
+
+
+@dataclass(frozen=True, eq=False)
+class SampleError:
+    """The first-order error at the data end as a function of gamma.
+
+    Attributes
+    ----------
+    errors, slopes : array, shape (K, r, *batch, D)
+        Local errors at gamma = 0, data end first, and their derivatives by gamma.
+    jacobians, turns : array, shape (K, *batch, r, D, r, D)
+        Jacobians of the steps at gamma = 0, and their derivatives by gamma.
+    start : array, shape (r, *batch, D)
+        Errors of the starting registers.
+    measured
+        The error at the data end of a run with a gamma, shape (*batch, D).
+    """
+
+    errors: Array
+    slopes: Array
+    jacobians: Array
+    turns: Array
+    start: Array
+    measured: Callable[[float], Array]
+
+    @classmethod
+    def of(cls, grid: Grid, problem: Problem, states: Any, start: Any, seed: int) -> SampleError:
+        """Measure local errors and Jacobians at gamma = 0 and 1 along exact trajectories."""
+        truth = exact_states(problem, grid, noisy_states(problem, grid, states, seed))
+        ends = [Exact(BDIA(g), problem.model(grid.schedule), grid, truth) for g in (0, 1)]
+        slots = ends[0].slots[::-1]
+        errors = [np.array([local_errors(end, i) for i in slots]) for end in ends]
+        jacobians = [np.array([step_jacobian(end, i) for i in slots]) for end in ends]
+        first = start_errors(ends[1], start)
+
+        def measured(gamma: float) -> Array:
+            gap: Array = run_from(BDIA(gamma), problem, grid, truth, start).z - truth[0]
+            return gap
+
+        return cls(errors[0], errors[1] - errors[0], jacobians[0], jacobians[1] - jacobians[0], first, measured)
+
+    def at(self, gamma: float) -> tuple[Array, Array]:
+        """Return the slots' contributions, shape (K, *batch, D), data end first, and the start's."""
+        shape, solver = structure(BDIA()), self.errors.shape[2:]
+        row = functional(shape.registers, shape.output, solver)
+        parts = []
+        for error, slope, jacobian, turn in zip(self.errors, self.slopes, self.jacobians, self.turns, strict=True):
+            parts.append(np.einsum("...drk,r...k->...d", row, error + gamma * slope))
+            row = np.einsum("...drk,...rkqj->...dqj", row, jacobian + gamma * turn)
+        return np.array(parts), np.einsum("...drk,r...k->...d", row, self.start)
+
+    def end(self, gamma: float) -> Array:
+        """Return the first-order error at the data end, shape (*batch, D)."""
+        parts, first = self.at(gamma)
+        total: Array = parts.sum(axis=0) + first
+        return total
+
+    def costliest(self, gamma: float) -> int:
+        """Return the index i of the slot with the largest contribution."""
+        return 1 + int(np.argmax([root_mean_square(part) for part in self.at(gamma)[0]]))
+
+
+def _round_trips(grid: Grid, gammas: Array, data_rms: float, dtype: str, trip: str) -> Array:
+    """Return the loss by rounding at each gamma, its logarithm interpolated in log gamma; infinite at 0.
+
+    It is nearly a power of gamma, but near 1, where the nodes are dense.
+    """
+    nodes = 1 - (1 - gammas[1]) * np.linspace(1, 0, _TRIP_NODES) ** 2
+    found = [round_trip_error(BDIA(g), grid, start=trip, data_rms=data_rms).errors[dtype] for g in nodes]
+    largest = np.finfo(np.float64).max
+    logs = np.log(np.minimum(found, largest))
+    values = np.exp(np.interp(np.log(gammas[1:]), np.log(nodes), logs))
+    return np.array([math.inf, *np.where(values >= 0.99 * largest, math.inf, values)])
+
+
+def _sentence(found: BestGamma, k: int) -> str:
+    own, back = found.sample[k], found.round_trip[k]
+    ends = f"{number(found.sample[0])} at gamma = 0, {number(found.sample[-1])} at 1"
+    if found.target == "round_trip":
+        how = "a round trip's roundings grow like gamma^-N, least at 1"
+    elif k == 0:
+        how = "what the previous slot takes away is worse than what it leaves"
+    elif k == len(found.gammas) - 1:
+        how = "each slot's error takes away the one before it"
+    else:
+        how = "errors of neighbouring slots cancel best there"
+        if found.target == "both":
+            how += ", as far as the round trip allows"
+    lost = (
+        f"a round trip in {found.dtype} loses {number(back)}"
+        if math.isfinite(back)
+        else f"no round trip in {found.dtype}"
+    )
+    return f"gamma = {found.gamma:.3g}: {how}; samples err by {number(own)} ({ends}), most of it from slot {found.costliest}; {lost}"

@@ -1,0 +1,178 @@
+"""Errors on a family of grids, from coarse to fine, and what rounding does to them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+
+from bdia_numerics.analysis.measurement.errors import (
+    Problem,
+    as_floats64,
+    exact_states,
+    noisy_states,
+    root_mean_square,
+    run_from,
+)
+from bdia_numerics.analysis.measurement.fit import LEAST, LEAST_RANDOM, Fit, fit_order, fit_random
+from bdia_numerics.grids import Grid
+from bdia_numerics.program import Solver, structure
+from bdia_numerics.spaces import FLOAT64, MPMath
+from bdia_numerics.state import identity
+
+DIGITS, FEW = 50, 4
+"""Of mpmath, and how many states it takes."""
+CLEAR = 300.0
+"""A level counts if its error is this many times what rounding does to it."""
+NEAR = 1e-7
+"""Relative errors above this are beyond the reach of float64's rounding, and it is not measured there."""
+HALF_WIDTH = 0.04
+"""A narrower interval is not asked for."""
+_FLOAT32_TO_64 = 2.0**-29
+
+
+class Trial(Protocol):
+    """Something whose error is measured on one grid after another, with what to call it."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def family_label(self) -> str: ...
+    @property
+    def start_label(self) -> str: ...
+    @property
+    def space(self) -> Any: ...
+
+    def __call__(self, n: int, seed: int | None, /) -> tuple[float, float]:
+        """Return the error of a run in n slots (on one random grid, for a seed), and what rounding does to it."""
+
+    def precise(self) -> Trial:
+        """Return the same trial in mpmath, with the first few states; TypeError where it has no meaning there."""
+
+
+@dataclass(frozen=True)
+class SolverTrial:
+    """A solver on a family of grids, against the exact flow."""
+
+    solver: Solver
+    problem: Problem
+    family: Callable[..., Grid]
+    states: Any
+    start: Any
+    space: Any = FLOAT64
+
+    @property
+    def label(self) -> str:
+        return identity(self.solver)
+
+    @property
+    def family_label(self) -> str:
+        return label_of(self.family)
+
+    @property
+    def start_label(self) -> str:
+        return self.start if isinstance(self.start, str) else identity(self.start)
+
+    def __call__(self, n: int, seed: int | None) -> tuple[float, float]:
+        options = {} if seed is None else {"seed": seed}
+        grid = self.family(n, space=self.space, **options)
+        z, depth = noisy_states(self.problem, grid, self.states), structure(self.solver).depth
+        if n <= depth:
+            raise ValueError(f"steps={n}: {identity(self.solver)} takes {depth} slots to start, use more steps")
+        truth = exact_states(self.problem, grid, z, [0, *range(n - depth, n)])
+        with np.errstate(all="ignore"):
+            run = run_from(self.solver, self.problem, grid, truth, self.start)
+        if not run.status.ok:
+            return math.inf, 0.0
+        error, size = root_mean_square(as_floats64(run.z - truth[0])), root_mean_square(as_floats64(truth[0]))
+        if isinstance(self.space, MPMath) or error > NEAR * size:
+            return error, 0.0
+        coarse = run_from(self.solver, self.problem, grid, truth.astype(np.float32), self.start).z
+        own = root_mean_square(as_floats64(coarse) - run.z) * _FLOAT32_TO_64
+        return error, math.hypot(own, flow_rounding(self.problem, size))
+
+    def precise(self) -> SolverTrial:
+        states = min(self.states, FEW) if np.ndim(self.states) == 0 else np.asarray(self.states)[:FEW]
+        return replace(self, solver=exactly(self.solver), states=states, space=MPMath(DIGITS))
+
+
+def flow_rounding(problem: Problem, size: float) -> float:
+    """Return what a flow of states of this size is off by: a few units, or for a reference what it says."""
+    certificate = getattr(problem, "flow_certificate", None)
+    return float(4 * np.finfo(float).eps * size if getattr(certificate, "exact", True) else 1e-10 * size)
+
+
+def label_of(family: Callable[..., Grid]) -> str:
+    """Return what a family of grids is called."""
+    return str(getattr(family, "label", getattr(family, "__name__", repr(family))))
+
+
+@dataclass
+class Ladder:
+    """The errors of a trial by number of steps; `measure` adds levels, `fit` reads the order off them."""
+
+    trial: Trial
+    seeds: range
+    confidence: float
+
+    steps: list[int] = field(default_factory=list)
+    errors: list[list[float]] = field(default_factory=list)  # by level, then by seed
+    roundings: list[float] = field(default_factory=list)
+
+    @property
+    def random(self) -> bool:
+        return len(self.seeds) > 1
+
+    def measure(self, steps: Sequence[int]) -> None:
+        for n in steps:
+            found = [self.trial(n, seed if self.random else None) for seed in self.seeds]
+            self.steps.append(n)
+            self.errors.append([error for error, _ in found])
+            self.roundings.append(max(rounding for _, rounding in found))
+
+    def usable(self) -> list[int]:
+        means = self.means()
+        return [
+            k for k, (e, r) in enumerate(zip(means, self.roundings, strict=True)) if 0 < e < math.inf and e > CLEAR * r
+        ]
+
+    def means(self) -> list[float]:
+        return [root_mean_square(np.array(errors)) for errors in self.errors]
+
+    def fit(self) -> tuple[Fit, list[int]] | None:
+        kept, means = self.usable(), self.means()
+        if len(kept) < (LEAST_RANDOM if self.random else LEAST):
+            return None
+        steps = [self.steps[k] for k in kept]
+        if self.random:
+            return fit_random(steps, np.array([self.errors[k] for k in kept]).T, self.confidence), kept
+        return fit_order(steps, [means[k] for k in kept], self.confidence), kept
+
+    def settled(self) -> bool:
+        found = self.fit()
+        return self.hidden() or (found is not None and found[0].asymptotic and found[0].half_width <= HALF_WIDTH)
+
+    def hidden(self) -> bool:
+        """Say whether rounding, and nothing else, leaves too few levels."""
+        drowned = any(0 < e < math.inf and e <= CLEAR * r for e, r in zip(self.means(), self.roundings, strict=True))
+        found = self.fit()
+        return drowned and (found is None or not found[0].asymptotic or found[0].half_width > HALF_WIDTH)
+
+    def precise(self) -> Ladder:
+        """Return an empty ladder of the same study in mpmath, with the first few states."""
+        return Ladder(self.trial.precise(), self.seeds, self.confidence)
+
+
+def exactly(solver: Any) -> Any:
+    """Return a solver whose float parameters are Fractions of the same value, which exact runs take."""
+    if isinstance(solver, type) or not is_dataclass(solver):
+        return solver
+    own = {f.name: getattr(solver, f.name) for f in fields(solver) if f.init}
+    changed = {k: Fraction(v) if isinstance(v, float) else exactly(v) for k, v in own.items()}
+    different = {k: v for k, v in changed.items() if v is not own[k]}
+    made: Any = solver
+    return replace(made, **different) if different else solver

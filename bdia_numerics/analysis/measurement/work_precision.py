@@ -1,0 +1,236 @@
+"""Work and precision: error against model evaluations and against time, for any solvers, problems and grids."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.analysis.measurement.errors import (
+    STATES,
+    Problem,
+    exact_states,
+    noisy_states,
+    root_mean_square,
+    run_from,
+)
+from bdia_numerics.grids import Grid
+from bdia_numerics.models import Predicting, prediction_of
+from bdia_numerics.program import Solver, structure
+from bdia_numerics.state import identity
+
+BY = ("steps", "nfe")
+_TRIALS = (8, 9)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run of one solver.
+
+    Attributes
+    ----------
+    solver, problem, grid : str
+        Labels.
+    steps, nfe : int
+        Slots, and model evaluations of the whole run.
+    error : float
+        Root mean square of an element at the data end less the exact solution; NaN if the run went wrong.
+    setup : float
+        Seconds of the first run less those of a later one: collapsing the program on this grid, once.
+    seconds : float
+        Median seconds of a later run.
+    model_seconds, own_seconds : float
+        Medians of the part in the model and of the rest, which is the solver's.
+    status : str
+        "ok", or what went wrong.
+    """
+
+    solver: str
+    problem: str
+    grid: str
+    steps: int
+    nfe: int
+    error: float
+    setup: float
+    seconds: float
+    model_seconds: float
+    own_seconds: float
+    status: str
+
+
+@dataclass(frozen=True)
+class WorkPrecision:
+    """A table of runs.
+
+    Attributes
+    ----------
+    rows : tuple of Work
+        In the order of problems, grids, solvers, steps.
+    by : str
+        "steps" or "nfe": what was the same for all solvers.
+    states : int
+        States of each run.
+    """
+
+    rows: tuple[Work, ...]
+    by: str
+    states: int
+
+    def select(self, **values: Any) -> tuple[Work, ...]:
+        """Return the rows with these values of their attributes, for instance solver="BDIA(gamma=1)"."""
+        return tuple(row for row in self.rows if all(getattr(row, k) == v for k, v in values.items()))
+
+    def labels(self, attribute: str) -> tuple[str, ...]:
+        """Return the values of an attribute, in order of appearance."""
+        return tuple(dict.fromkeys(getattr(row, attribute) for row in self.rows))
+
+    def error_at(self, nfe: float, *, solver: str, problem: str, grid: str) -> float:
+        """Return the error at a number of evaluations, interpolated in logarithms; NaN outside what was run."""
+        rows = [r for r in self.select(solver=solver, problem=problem, grid=grid) if 0 < r.error < math.inf]
+        rows.sort(key=lambda r: r.nfe)
+        if not rows or not rows[0].nfe <= nfe <= rows[-1].nfe:
+            return math.nan
+        x, y = [math.log(r.nfe) for r in rows], [math.log(r.error) for r in rows]
+        return float(np.exp(np.interp(math.log(nfe), x, y)))
+
+
+def work_precision(
+    solvers: Iterable[Solver] | Mapping[str, Solver],
+    problems: Mapping[str, Problem],
+    grids: Mapping[str, Callable[[int], Grid]],
+    steps: Sequence[int],
+    *,
+    by: str = "nfe",
+    states: Any = STATES,
+    repeats: int = 5,
+    start: Any = "own",
+    seed: int = 0,
+    progress: Callable[[Work], None] | None = None,
+) -> WorkPrecision:
+    """Run every solver on every problem and every kind of grid, and note error, evaluations and time.
+
+    Parameters
+    ----------
+    solvers
+        Solvers, or solvers by label.
+    problems
+        Laws with `model`, `sample` and `flow`, by label.
+    grids
+        Functions of the number of slots, for instance a `GridFamily`, by label.
+    steps
+        Numbers of slots; with by="nfe" numbers of evaluations, of which each solver takes as many steps as they pay for (EDICT,
+        with two a step, half as many as BDIA).
+    by : {"nfe", "steps"}
+        What is the same for all solvers.
+    states
+        A number of states to draw at t_N, or an array (*batch, *data).
+    repeats
+        Timed runs after the first; their median counts.
+    start, seed
+        As for `global_error`.
+    progress
+        Called with each row.
+
+    Returns
+    -------
+    WorkPrecision
+        Rows whose budget pays for no step are left out.
+
+    Raises
+    ------
+    ValueError
+        For another `by`, no solvers, problems, grids or steps, steps or repeats below 1, budgets that pay for no step at all.
+    """
+    if by not in BY:
+        raise ValueError(f"by={by!r} is unknown: use 'nfe' or 'steps'")
+    if repeats < 1:
+        raise ValueError(f"repeats={repeats}: time at least 1 run")
+    if not steps or min(steps) < 1:
+        raise ValueError(f"steps={tuple(steps)}: pass numbers of at least 1")
+    named = dict(solvers) if isinstance(solvers, Mapping) else {identity(s): s for s in solvers}
+    for name, given in (("solvers", named), ("problems", problems), ("grids", grids)):
+        if not given:
+            raise ValueError(f"{name} is empty: pass at least one")
+    rows = []
+    for (p, problem), (g, make), (label, solver) in product(problems.items(), grids.items(), named.items()):
+        counts = list(steps) if by == "steps" else _affordable(solver, problem, make, steps, start)
+        for n in counts:
+            row = _work(label, p, g, solver, problem, make(n), states, start, repeats, seed)
+            rows.append(row)
+            if progress is not None:
+                progress(row)
+    if not rows:
+        raise ValueError(f"steps={tuple(steps)}: as evaluations they pay for no step of any solver: allow more")
+    count = int(states) if np.ndim(states) == 0 else len(states)
+    return WorkPrecision(tuple(rows), by, count)
+
+
+def _affordable(
+    solver: Solver, problem: Problem, make: Callable[[int], Grid], budgets: Sequence[int], start: Any
+) -> list[int]:
+    """Return the most steps that each budget pays for: evaluations are affine in the steps, beyond the start."""
+    depth = structure(solver).depth
+    used = []
+    for n in _TRIALS:
+        grid = make(n + depth)
+        used.append(
+            run_from(solver, problem, grid, exact_states(problem, grid, noisy_states(problem, grid, 1)), start).nfe
+        )
+    each, first = used[1] - used[0], used[0] - (used[1] - used[0]) * (_TRIALS[0] + depth)
+    counts = [(budget - first) // max(each, 1) for budget in budgets]
+    return [n for n in dict.fromkeys(counts) if n > depth]
+
+
+def _work(
+    label: str,
+    p: str,
+    g: str,
+    solver: Solver,
+    problem: Problem,
+    grid: Grid,
+    states: Any,
+    start: Any,
+    repeats: int,
+    seed: int,
+) -> Work:
+    z = noisy_states(problem, grid, states, seed)
+    depth = structure(solver).depth
+    truth = exact_states(problem, grid, z, [0, *range(grid.n - depth, grid.n)])
+    timed = _Timed(problem)
+    spent, inside = [], []
+    for _ in range(repeats + 1):
+        timed.seconds, begin = 0.0, time.perf_counter()
+        with np.errstate(all="ignore"):
+            run = run_from(solver, timed, grid, truth, start)
+        spent.append(time.perf_counter() - begin)
+        inside.append(timed.seconds)
+    seconds = median(spent[1:])
+    error = root_mean_square(np.asarray(run.z - truth[0], dtype=float)) if run.status.ok else math.nan
+    setup = max(spent[0] - seconds, 0.0)
+    own = median(whole - part for whole, part in zip(spent[1:], inside[1:], strict=True))
+    return Work(label, p, g, grid.n, run.nfe, error, setup, seconds, median(inside[1:]), own, str(run.status))
+
+
+class _Timed:
+    """A problem whose models keep their seconds."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.seconds = problem, 0.0
+        self.sample, self.flow = problem.sample, problem.flow
+
+    def model(self, schedule: Any) -> Any:
+        own = self.problem.model(schedule)
+
+        def model(z: Any, t: Any) -> Any:
+            begin = time.perf_counter()
+            result = own(z, t)
+            self.seconds += time.perf_counter() - begin
+            return result
+
+        return Predicting(model, prediction_of(own))

@@ -1,0 +1,1 @@
+"""How perturbations and roundings grow on a grid."""

@@ -1,0 +1,283 @@
+"""Amplification of perturbations on one grid: the product of the companion matrices of the recorded step program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from bdia_numerics.analysis.perturbation.linearised import (
+    Array,
+    Jacobian,
+    directed_run,
+    evaluations,
+    jacobian_at,
+    output_of,
+    slopes_of,
+    slot_matrix,
+)
+from bdia_numerics.grids import Grid, Point
+from bdia_numerics.program import Segment, Solver, structure
+from bdia_numerics.program.ops import Op
+from bdia_numerics.state import identity
+
+Sides = dict[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Amplification:
+    """How perturbations grow over a run, linearised: eps answers a perturbation dz with J dz.
+
+    Attributes
+    ----------
+    solver, direction, registers
+        What was analysed; "sample" runs from noise to data. Rows and columns of the matrices follow `registers`.
+    output
+        The register that is the run's `.z`.
+    slots : array, shape (K,)
+        Index i of each slot (between t_i and t_{i-1}) in run order; K is N less the slots that the start takes.
+    J : array, shape (E,)
+        d eps/dz at each model evaluation, in run order.
+    matrices : array, shape (K, r, r)
+        Companion matrix of each slot: registers after it from registers before it.
+    norms : array, shape (K,)
+        Spectral norm of the product of the matrices so far; the last is `total`.
+    injected : array, shape (K,)
+        Spectral norm of what unit perturbations of the registers that the slot computes are at the end of the run.
+    """
+
+    solver: str
+    direction: str
+    registers: tuple[str, ...]
+    output: str
+    slots: Array
+    J: Array
+    matrices: Array
+    norms: Array
+    injected: Array
+
+    @property
+    def product(self) -> Array:
+        """Registers at the end from registers at the beginning, shape (r, r)."""
+        whole: Array = running_products(self.matrices)[-1]
+        return whole
+
+    @property
+    def response(self) -> Array:
+        """The run's `.z` from the registers at the beginning, shape (r,)."""
+        row: Array = self.product[self.registers.index(self.output)]
+        return row
+
+    @property
+    def total(self) -> float:
+        """Largest growth of a perturbation of the registers at the beginning (spectral norm of `product`)."""
+        return float(self.norms[-1])
+
+    @property
+    def rounding(self) -> float:
+        """Sum over slots of the propagated unit roundings: a bound when each slot errs by at most one unit."""
+        return float(self.injected.sum())
+
+    @property
+    def rounding_rms(self) -> float:
+        """Root of the sum of their squares: the size to expect when the slots err independently."""
+        return float(np.hypot.reduce(self.injected))
+
+
+@dataclass(frozen=True, eq=False)
+class WorstCase:
+    """Largest total amplification when J lies anywhere between two limits, at each evaluation on its own.
+
+    Attributes
+    ----------
+    found : float
+        The largest that a search over the corners of the box met: attained, hence a lower bound.
+    bound : float
+        The spectral norm of the product of the entrywise largest |matrix| of each slot: an upper bound, in real
+        arithmetic, evaluated in float64.
+    J : array, shape (E,)
+        Where `found` is attained, one number an evaluation, in run order.
+    """
+
+    found: float
+    bound: float
+    J: Array
+
+
+def amplification(
+    solver: Solver, grid: Grid, direction: str = "sample", *, J: Jacobian = 0.0, prediction: str = "eps"
+) -> Amplification:
+    """Return the amplification of perturbations by a run of steps on this grid.
+
+    The matrices are read off the recorded step program, or its derived inverse, with every model evaluation replaced by
+    J times its argument. Only the steps count: the starting registers are given, not made.
+
+    Parameters
+    ----------
+    solver, grid
+        Any solver; any grid of numbers.
+    direction : {"sample", "invert"}
+        From noise to data by the steps, or back by their derived inverse.
+    J
+        d eps/dz, in z (not y = z/alpha), taken as a multiple of the identity: a number, an array of shape (N+1,) over
+        the indices of the grid (an evaluation at a `Between` takes (1-theta) J_i + theta J_j), or a function of the Point
+        (t, alpha, sigma as floats) of the evaluation. 0 is eps = 0, the zero-stability of the bare recursion. For a Jacobian that
+        is not a multiple of the identity but keeps its eigenvectors, take its eigenvalues one by one.
+    prediction
+        What the model predicts; J is that of eps in any case.
+
+    Raises
+    ------
+    NotInvertibleError
+        (a ValueError) for "invert" of a solver without derived inverse, with the reason.
+    ValueError
+        For another direction, a J that is not finite or of another shape, a grid too short for the start.
+    TypeError
+        For a symbolic grid.
+
+    Notes
+    -----
+    Zero-stability: paper, sec. 4; Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, sec. III.3.
+    """
+    run = directed_run(solver, grid, direction, prediction)
+    slopes = slopes_of(run, J)
+    definitions = run.definitions()
+    matrices = np.array([slot_matrix(segment, slopes, definitions) for segment in run.segments])
+    registers = structure(solver).registers
+    return Amplification(
+        solver=identity(solver),
+        direction=direction,
+        registers=registers,
+        output=output_of(solver, run, direction),
+        slots=np.array([segment.slot for segment in run.segments]),
+        J=np.array([jacobian_at(run, op, J) for op in evaluations(run)]),
+        matrices=matrices,
+        norms=np.array([_norm(p) for p in running_products(matrices)]),
+        injected=np.array(_injected(run.segments, matrices)),
+    )
+
+
+def worst_amplification(
+    solver: Solver,
+    grid: Grid,
+    direction: str = "sample",
+    *,
+    J_min: Jacobian,
+    J_max: Jacobian,
+    prediction: str = "eps",
+    sweeps: int = 3,
+) -> WorstCase:
+    """Return the worst total amplification over all J between two limits, from below and from above.
+
+    Parameters
+    ----------
+    solver, grid, direction, prediction
+        As for `amplification`.
+    J_min, J_max
+        Limits of d eps/dz, each as J there.
+    sweeps
+        Passes of the search over the slots, from each of two beginnings (all low, all high).
+
+    Returns
+    -------
+    WorstCase
+
+    Raises
+    ------
+    ValueError
+        If J_min > J_max somewhere; else as `amplification`.
+
+    Notes
+    -----
+    The product is affine in the J of each single evaluation, and a norm is convex, so the maximum over the box is attained at a corner.
+    """
+    run = directed_run(solver, grid, direction, prediction)
+    low, high = slopes_of(run, J_min), slopes_of(run, J_max)
+    ends = {op.target: (jacobian_at(run, op, J_min), jacobian_at(run, op, J_max)) for op in evaluations(run)}
+    if wrong := [pair for pair in ends.values() if pair[0] > pair[1]]:
+        raise ValueError(f"J_min={wrong[0][0]:g} exceeds J_max={wrong[0][1]:g}: exchange them")
+    definitions = run.definitions()
+    used = [_evaluations_used(segment, definitions) for segment in run.segments]
+
+    def table(segment: Segment, names: Sequence[int]) -> dict[tuple[int, ...], Array]:
+        corners = product((0, 1), repeat=len(names))
+        slopes = [(c, {n: (low, high)[side][n] for n, side in zip(names, c, strict=True)}) for c in corners]
+        return {c: slot_matrix(segment, chosen, definitions) for c, chosen in slopes}
+
+    tables = [table(segment, names) for segment, names in zip(run.segments, used, strict=True)]
+    largest = np.array([np.abs(list(matrices.values())).max(axis=0) for matrices in tables])
+
+    def total(sides: Sides) -> float:
+        chosen = [matrices[tuple(sides[n] for n in names)] for matrices, names in zip(tables, used, strict=True)]
+        return _norm(running_products(np.array(chosen))[-1])
+
+    climbs = [_climb(dict.fromkeys(ends, side), total, sweeps) for side in (0, 1)]
+    found, sides = max(climbs, key=lambda climb: climb[0])
+    corner = np.array([pair[sides[n]] for n, pair in ends.items()])
+    return WorstCase(found, _norm(running_products(largest)[-1]), corner)
+
+
+def gaussian_jacobian(variance: float) -> Callable[[Point], float]:
+    """Return J of the exact eps of a Gaussian of this variance: sigma/(alpha^2 variance + sigma^2) at each Point.
+
+    Raises
+    ------
+    ValueError
+        For a variance that is not a positive number.
+    """
+    if not 0 < variance < np.inf:
+        raise ValueError(f"variance={variance!r} is no positive number")
+    return lambda point: float(point.sigma / (point.alpha**2 * variance + point.sigma**2))
+
+
+def running_products(matrices: Array) -> Array:
+    """Return M_k ... M_1 for each k, shape (K, r, r); infinite where they overflow."""
+    products = [matrices[0]]
+    with np.errstate(all="ignore"):
+        for m in matrices[1:]:
+            products.append(m @ products[-1])
+    return np.array(products)
+
+
+def _norm(matrix: Array) -> float:
+    return float(np.linalg.norm(matrix, 2)) if np.all(np.isfinite(matrix)) else float("inf")
+
+
+def _injected(segments: Sequence[Segment], matrices: Array) -> list[float]:
+    """Propagate a unit perturbation of what each slot computes, as opposed to moves, to the end."""
+    sizes, to_end = [], np.eye(matrices.shape[1])
+    for segment, matrix in zip(reversed(segments), matrices[::-1], strict=True):
+        before = {h.number for h in segment.before.values()}
+        computed = [h.number not in before for h in segment.after.values()]
+        sizes.append(_norm(to_end[:, computed]))
+        with np.errstate(all="ignore"):
+            to_end = to_end @ matrix
+    return sizes[::-1]
+
+
+def _evaluations_used(segment: Segment, definitions: Mapping[int, Op]) -> tuple[int, ...]:
+    """Return the evaluations that a slot's matrix depends on, those remembered from earlier slots included."""
+
+    class Asked(dict[int, float]):
+        def __missing__(self, number: int) -> float:
+            return self.setdefault(number, 0.0)
+
+    asked = Asked()
+    slot_matrix(segment, asked, definitions)
+    return tuple(asked)
+
+
+def _climb(sides: Sides, total: Callable[[Sides], float], sweeps: int) -> tuple[float, Sides]:
+    """Flip one J at a time to its other limit as long as the total grows."""
+    best = total(sides)
+    for _ in range(sweeps):
+        before = best
+        for n in sides:
+            trial = {**sides, n: 1 - sides[n]}
+            if (value := total(trial)) > best:
+                best, sides = value, trial
+        if best == before:
+            break
+    return best, sides

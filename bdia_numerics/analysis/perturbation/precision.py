@@ -1,0 +1,243 @@
+"""Finite precision: what a round trip loses in each floating-point format, and which format a wanted error needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bdia_numerics.analysis.perturbation.amplification import gaussian_jacobian
+from bdia_numerics.analysis.perturbation.linearised import Jacobian, advance, directed_run, output_of, slopes_of
+from bdia_numerics.analysis.perturbation.rounding import ROUNDING_RMS, Trip
+from bdia_numerics.grids import Grid
+from bdia_numerics.program import Run, Segment, Solver, record_run, structure
+from bdia_numerics.program.trace import record_begin
+from bdia_numerics.run import starter_of
+from bdia_numerics.state import identity
+
+DTYPES = ("float16", "float32", "float64", "longdouble")
+
+
+@dataclass(frozen=True)
+class RoundTripError:
+    """What a round trip is expected to lose, before a floating-point format is chosen.
+
+    Attributes
+    ----------
+    solver, start
+        What was analysed; "noise" is solve then invert, "data" encode then solve.
+    steps
+        Slots of the grid.
+    per_unit_roundoff : float
+        Root-mean-square error of what comes back, over the unit roundoff, were all coefficients rounded at random.
+    errors : mapping of str to float
+        Root-mean-square error in each of `DTYPES`, with the coefficients as that format rounds them; infinite where
+        values overflow.
+    largest : float
+        Largest root mean square of any value in the run; a format that cannot hold it overflows.
+    scale : float
+        Root mean square of what is sent.
+    """
+
+    solver: str
+    start: str
+    steps: int
+    per_unit_roundoff: float
+    errors: Mapping[str, float]
+    largest: float
+    scale: float
+
+    @property
+    def digits_lost(self) -> float:
+        """Decimal digits of the format that do not come back: log10 of the loss over that of one rounding of what is sent."""
+        return math.log10(max(self.per_unit_roundoff / (ROUNDING_RMS * self.scale), 1.0))
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """The arithmetic that a round trip needs for a wanted error.
+
+    Attributes
+    ----------
+    dtype : str
+        "float16", "float32", "float64", "longdouble" or "mpmath".
+    digits : int
+        Decimal digits that would do: of mpmath, where that is the answer.
+    errors : mapping of str to float
+        Expected root-mean-square error by dtype.
+    wanted_error : float
+        What was asked for.
+    summary : str
+        The answer in a sentence.
+    """
+
+    dtype: str
+    digits: int
+    errors: Mapping[str, float]
+    wanted_error: float
+    summary: str
+
+    def __str__(self) -> str:
+        return self.summary
+
+
+def round_trip_error(
+    solver: Solver,
+    grid: Grid,
+    *,
+    start: str = "noise",
+    J: Jacobian | None = None,
+    data_rms: float = 1.0,
+    prediction: str = "eps",
+) -> RoundTripError:
+    """Predict the error of `round_trip` by rounding.
+
+    Each linear combination sum_k c_k v_k errs by one rounding of each of its partial sums and, unless c_k is a power of
+    two, of each product c_k v_k; each model output by one. These are taken as independent, of root mean square
+    `ROUNDING_RMS` unit roundoffs. A coefficient errs by what its format makes of it, the same for all states and often
+    for all slots (p and 1-p of EDICT): these errors are added up with their signs. What is wrong at a slot reaches
+    the end by the way back alone, since the way back undoes the way there.
+
+    Parameters
+    ----------
+    solver, grid
+        An exactly invertible solver, any grid of numbers.
+    start : {"noise", "data"}
+        "noise": solve, then invert. "data": encode, then solve.
+    J
+        d eps/dz along the run, as for `amplification`; by default that of a Gaussian of variance data_rms^2.
+    data_rms
+        Root mean square of an element of the data; the sizes of all values are those of a Gaussian of this spread, taken
+        through the same program, from alpha and sigma of the end where the trip starts.
+    prediction
+        What the model predicts.
+
+    Raises
+    ------
+    ValueError
+        For another start, data_rms not positive, a solver without derived inverse (NotInvertibleError, with the reason), a J as in
+        `amplification`.
+
+    Notes
+    -----
+    First order in the unit roundoff: an error beyond the size of the states themselves is only known to be that large.
+    Rounding to nearest as independent random numbers: Higham, Accuracy and Stability of Numerical Algorithms, sec. 2.8.
+    """
+    if start not in ("noise", "data"):
+        raise ValueError(f"start={start!r} is neither 'noise' nor 'data'")
+    law = gaussian_jacobian(_positive("data_rms", data_rms) ** 2)
+    # The inverse is derived first, so that a solver without one is refused with the reason.
+    runs = {d: directed_run(solver, grid, d, prediction) for d in ("invert", "sample")}
+    noise = start == "noise"
+    there, back = (runs["sample"], runs["invert"]) if noise else (runs["invert"], runs["sample"])
+    end = grid.n if noise else 0
+    scale = math.hypot(float(grid.alpha[end]) * data_rms, float(grid.sigma[end]))
+    first = (_from_noise if noise else _from_data)(solver, grid, scale, law, prediction)
+    values = _values(there, back, first, law)
+    chosen = law if J is None else J
+    sent = output_of(solver, back, "invert" if noise else "sample")
+    trip = Trip(values)
+    trip.go(there, back, sent, slopes_of(there, chosen), slopes_of(back, chosen))
+    largest = max(map(abs, values.values()))
+    loss = math.hypot(trip.random, *(w * float(c) for w, c in trip.coefficients)) * ROUNDING_RMS
+    errors = {name: trip.error(name, largest) for name in DTYPES}
+    finite = loss if math.isfinite(loss) else math.inf
+    return RoundTripError(identity(solver), start, grid.n, finite, errors, largest, scale)
+
+
+def required_dtype(
+    solver: Solver,
+    grid: Grid,
+    wanted_error: float,
+    *,
+    start: str = "noise",
+    J: Jacobian | None = None,
+    data_rms: float = 1.0,
+    prediction: str = "eps",
+    margin: float = 4.0,
+) -> Requirement:
+    """Return the smallest floating-point format in which a round trip returns to within a wanted error.
+
+    Parameters
+    ----------
+    solver, grid, start, J, data_rms, prediction
+        As for `round_trip_error`.
+    wanted_error
+        Root mean square, over all elements, of what may come back wrong.
+    margin
+        The predicted error times this must not exceed the wanted one; 4 is the factor that the prediction is good for.
+
+    Returns
+    -------
+    Requirement
+        ``str()`` of it is the answer in a sentence.
+
+    Raises
+    ------
+    ValueError
+        For a wanted_error or margin that is not positive; where the loss is too large for a float to hold; else as
+        `round_trip_error`.
+    """
+    wanted, factor = _positive("wanted_error", wanted_error), _positive("margin", margin)
+    loss = round_trip_error(solver, grid, start=start, J=J, data_rms=data_rms, prediction=prediction)
+    if not math.isfinite(loss.per_unit_roundoff):
+        raise ValueError(f"{loss.solver} on {grid.n} slots loses more than 10^308 unit roundoffs: take fewer slots")
+    # A decimal arithmetic of d digits has unit roundoff 10^-d.
+    digits = max(math.ceil(math.log10(max(factor * loss.per_unit_roundoff / wanted, 1.0))), 1)
+    errors = loss.errors
+    dtype = next((name for name, error in errors.items() if factor * error <= wanted), "mpmath")
+    return Requirement(dtype, digits, errors, wanted, _sentence(loss, dtype, digits, errors, wanted))
+
+
+def _sentence(loss: RoundTripError, dtype: str, digits: int, errors: Mapping[str, float], wanted: float) -> str:
+    needs = f"mpmath with {digits} digits" if dtype == "mpmath" else dtype
+    parts = [f"{loss.solver} at {loss.steps} steps needs {needs} to return to {wanted:.1e}"]
+    place = DTYPES.index(dtype) if dtype in DTYPES else len(DTYPES)
+    if place:
+        below = DTYPES[place - 1]
+        parts.append(f"{below} overflows" if math.isinf(errors[below]) else f"{below} returns to {errors[below]:.1e}")
+    return "; ".join([*parts, f"the trip loses {loss.digits_lost:.1f} digits"])
+
+
+def _positive(name: str, value: float) -> float:
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name}={value!r} is no positive number")
+    return float(value)
+
+
+def _from_noise(solver: Solver, grid: Grid, z: float, law: Jacobian, prediction: str) -> dict[str, float]:
+    """Return what the registers hold before the first step of `solve`, for a linear eps."""
+    run = record_run(solver, starter_of(solver), grid, prediction)
+    begin = len(run.segments) - (grid.n - structure(solver).depth)
+    values = _run_on(run, {"z": z}, run.segments[:begin], law)
+    return {name: values[h.number] for name, h in run.segments[begin - 1].after.items()}
+
+
+def _from_data(solver: Solver, grid: Grid, z: float, law: Jacobian, prediction: str) -> dict[str, float]:
+    """Return what the registers hold before the first slot of `encode`, for a linear eps."""
+    depth, chain = structure(solver).depth, {0: z}
+    if depth:
+        starter, mirror = starter_of(solver), grid.reversed()[grid.n - depth : grid.n]
+        run = record_run(starter, starter_of(starter), mirror, prediction)
+        values = _run_on(run, {"z": z}, run.segments, law)
+        states = [segment.after[structure(starter).output] for segment in run.segments if segment.after]
+        chain |= {depth - h.time: values[h.number] for h in states}
+    run = record_begin(solver, grid, 0, prediction)
+    values = _run_on(run, {f"z{k}": value for k, value in chain.items()}, run.segments, law)
+    return {name: values[h.number] for name, h in run.final.items()}
+
+
+def _run_on(run: Run, inputs: Mapping[str, float], segments: Iterable[Segment], law: Jacobian) -> dict[int, float]:
+    values = {run.inputs[name].number: value for name, value in inputs.items()}
+    ops = [op for segment in segments for op in segment.ops]
+    advance(ops, values, slopes_of(run, law), run.definitions())
+    return values
+
+
+def _values(there: Run, back: Run, first: Mapping[str, float], law: Jacobian) -> dict[int, float]:
+    """Return every value of the trip by its number; the way back takes the same ones, which it would reach unrounded."""
+    values = _run_on(there, first, there.segments, law)
+    slopes, definitions = slopes_of(back, law), back.definitions()
+    for number in definitions.keys() - values.keys():
+        advance((definitions[number],), values, slopes, definitions)
+    return values

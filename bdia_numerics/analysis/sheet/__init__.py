@@ -1,0 +1,1 @@
+"""The datasheet of a solver: proved, measured, compared."""

@@ -1,0 +1,152 @@
+"""The datasheet: what is known of a solver, on one page."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bdia_numerics.analysis.sheet.measured import Measured, Progress, measure
+from bdia_numerics.analysis.sheet.proved import REFUSALS, Proved, Rows, prove
+from bdia_numerics.program import (
+    Invertibility,
+    Solver,
+    Structure,
+    identity,
+    invertibility,
+    parameters,
+    structure,
+    symbolised,
+)
+
+
+@dataclass(frozen=True)
+class Datasheet:
+    """What is known of a solver.
+
+    Attributes
+    ----------
+    name, solver
+        Its class, and with its parameters.
+    structure
+        Registers, model evaluations and passes over memory per step, read off the program.
+    invertibility
+        Whether the exact inverse exists, and under which condition.
+    documented
+        What its docstring says: "Order", "NFE", "Requires", "Source", ..., where it does.
+    general
+        What is proved with symbols for its parameters; None if it has none that can be symbols.
+    given
+        What is proved for its own parameters.
+    measured
+        What its runs show, and where that differs; None if it was not asked for.
+    """
+
+    name: str
+    solver: str
+    structure: Structure
+    invertibility: Invertibility | None
+    documented: Mapping[str, str]
+    general: Proved | None
+    given: Proved
+    measured: Measured | None = None
+
+    def sections(self) -> Iterator[tuple[str, Rows]]:
+        """Yield the page: titles, each with rows of (label, text)."""
+        yield self.solver, self._program()
+        if self.general is not None:
+            yield "Proved for all parameters", self.general.rows()
+        values = ", ".join(f"{k} = {v}" for k, v in self.given.parameters.items())
+        yield f"Proved for {values}" if values else "Proved", self.given.rows()
+        if self.measured is not None:
+            yield "Proved and measured", ((row.quantity, str(row)) for row in self.measured.compared)
+            yield "Measured", self.measured.rows()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the page as text, numbers, lists and dicts."""
+        shape, inverse = self.structure, self.invertibility
+        return {
+            "name": self.name,
+            "solver": self.solver,
+            "registers": list(shape.registers),
+            "nfe": shape.nfe,
+            "passes": shape.combinations,
+            "invertible": None if inverse is None else inverse.invertible,
+            "condition": "" if inverse is None or not inverse.invertible else str(inverse),
+            "reason": "" if inverse is None else inverse.reason,
+            "documented": dict(self.documented),
+            "general": None if self.general is None else self.general.as_dict(),
+            "given": self.given.as_dict(),
+            "measured": None if self.measured is None else self.measured.as_dict(),
+        }
+
+    def _program(self) -> Rows:
+        shape = self.structure
+        yield (
+            "registers",
+            ", ".join(
+                f"{name} ({'evaluation' if name in shape.evaluations else 'state'}, {lag} {'slot' if lag == 1 else 'slots'} behind)"
+                if lag
+                else name
+                for name, lag in zip(shape.registers, shape.lags, strict=True)
+            ),
+        )
+        yield "NFE per step", str(shape.nfe)
+        yield "passes per step", str(shape.combinations)
+        if self.invertibility is not None:
+            yield "exactly invertible", str(self.invertibility)
+        yield from ((f"docs: {key}", text) for key, text in self.documented.items())
+
+
+def datasheet(solver: Solver, *, measured: bool = True, progress: Progress | None = None) -> Datasheet:
+    """Return the datasheet of a solver: what follows from its program, what its runs show, and where the two differ.
+
+    Parameters
+    ----------
+    solver
+        Any object with `registers` and `step`.
+    measured
+        Whether to run it, on a law with an exact flow; that takes a few seconds.
+    progress
+        Called with the name of each part that is measured, before it is.
+
+    Returns
+    -------
+    Datasheet
+        What a part has no result for is named in `refused`, with the reason.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the object is no solver, as `program.structure` says.
+    """
+    shape, general = structure(solver), symbolised(solver)
+    given = {name: str(value) for name, value in parameters(solver).items()}
+    try:
+        verdict = invertibility(solver)
+    except REFUSALS:  # a step that takes numbers only
+        verdict = None
+    fields = {key: text for key in FIELDS if (text := documented(type(solver), key))}
+    proved = prove(solver, given)
+    return Datasheet(
+        name=type(solver).__name__,
+        solver=identity(solver),
+        structure=shape,
+        invertibility=verdict,
+        documented=fields,
+        general=None if general is solver else prove(general, {}),
+        given=proved,
+        measured=measure(solver, proved, fields, progress=progress) if measured else None,
+    )
+
+
+FIELDS = ("Order", "NFE", "Requires", "Source", "Same as")
+
+
+def documented(make: Any, field: str) -> str:
+    """Return a field of a solver's docstring, with its continued lines."""
+    text = inspect.getdoc(make) or ""
+    match = re.search(rf"^{field} {{2,}}(.*(?:\n {{6,}}.*)*)", text, flags=re.MULTILINE)
+    return " ".join(match[1].split()) if match else ""

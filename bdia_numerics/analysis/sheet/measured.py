@@ -1,0 +1,267 @@
+"""The measured part of a datasheet: runs of the solver on a law with an exact flow, a few seconds of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any, TypeVar
+
+import numpy as np
+
+from bdia_numerics import models, schedules
+from bdia_numerics.analysis.measurement.families import GridFamily
+from bdia_numerics.analysis.measurement.observed import ObservedOrder, observed_order
+from bdia_numerics.analysis.measurement.over_ddim import ErrorRatio, error_over_ddim
+from bdia_numerics.analysis.measurement.work_precision import WorkPrecision, work_precision
+from bdia_numerics.analysis.perturbation.amplification import amplification, gaussian_jacobian
+from bdia_numerics.analysis.perturbation.precision import required_dtype, round_trip_error
+from bdia_numerics.analysis.sheet.compared import Compared, compared_claims, compared_order, compared_ratio
+from bdia_numerics.analysis.sheet.proved import REFUSALS, Proved, Rows
+from bdia_numerics.analysis.stability.stability_interval import StabilityRegion, stability_region
+from bdia_numerics.bitexact import BitExact, bit_exact_round_trip
+from bdia_numerics.grids import Grid, uniform
+from bdia_numerics.integrate import round_trip, solve
+from bdia_numerics.problems import GaussianMixture
+from bdia_numerics.program import Solver, inverse_run, make_plan, record_run, record_steps, structure
+from bdia_numerics.run import starter_of
+from bdia_numerics.solvers import DDIM
+from bdia_numerics.spaces import FLOAT64
+
+T = TypeVar("T")
+Progress = Callable[[str], None]
+
+SCHEDULE = schedules.vp_linear()
+STEPS, BUDGETS, STATES, SEED = 50, (10, 20, 40, 80), 64, 0
+KINDS = ("smooth", "alternating", "random", "own start")
+ORDER_OPTIONS: Mapping[str, Mapping[str, Any]] = {"random": {"steps": (16, 32, 64, 128), "seeds": 6}}
+WANTED = 1e-3
+"""The error of a round trip for which a dtype is named."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Arrays of the state's size: registers between steps, and the most that stand at once, in sampling and inverting."""
+
+    registers: int
+    peak: int
+    peak_inverse: int | None
+
+
+@dataclass(frozen=True)
+class Trip:
+    """A round trip over `STEPS` slots, from noise.
+
+    Attributes
+    ----------
+    predicted, returned : mapping of str to float
+        Root-mean-square error by dtype: expected for Gaussian data, and measured.
+    amplified : mapping of str to float
+        Growth of perturbations, "sample" and "invert", for Gaussian data.
+    needed : str
+        The dtype for an error of `WANTED`.
+    """
+
+    predicted: Mapping[str, float]
+    returned: Mapping[str, float]
+    amplified: Mapping[str, float]
+    needed: str
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What runs of a solver show; what could not be measured is named in `refused`, with the reason, and None.
+
+    Attributes
+    ----------
+    orders : mapping of str to ObservedOrder
+        By kind of grid, from exact first states, and "own start" for multistep solvers.
+    ratio : ErrorRatio or None
+        The error over DDIM's.
+    regions : mapping of str to StabilityRegion
+        "sample" and, where there is an inverse, "invert".
+    work : WorkPrecision or None
+        Beside DDIM, on grids uniform in t.
+    trip, bit_exact, memory
+        The round trip in floats, on the lattice, and what it holds.
+    nfe_counted : mapping of str to int
+        Evaluations that the model saw: "run" of `STEPS` slots, "step" one slot more.
+    compared : tuple of Compared
+        Proved and measured, side by side.
+    refused : mapping of str to str
+    """
+
+    orders: Mapping[str, ObservedOrder]
+    ratio: ErrorRatio | None
+    regions: Mapping[str, StabilityRegion]
+    work: WorkPrecision | None
+    trip: Trip | None
+    bit_exact: BitExact | None
+    memory: Memory | None
+    nfe_counted: Mapping[str, int] | None
+    compared: tuple[Compared, ...]
+    refused: Mapping[str, str]
+
+    @property
+    def differences(self) -> tuple[Compared, ...]:
+        """Where proved and measured differ."""
+        return tuple(row for row in self.compared if row.agrees is False)
+
+    def rows(self) -> Rows:
+        """Yield what was measured and nothing is proved of, as (label, text)."""
+        if self.nfe_counted:
+            yield "NFE, counted", f"{self.nfe_counted['step']} per step, {self.nfe_counted['run']} in {STEPS} steps"
+        if self.memory:
+            back = f", {self.memory.peak_inverse} inverting" if self.memory.peak_inverse else ""
+            yield "memory", f"registers {self.memory.registers}, at most {self.memory.peak} arrays sampling{back}"
+        if self.work:
+            yield from (("error at equal NFE", line) for line in _beside_ddim(self.work))
+        if self.trip:
+            yield (
+                "growth of errors",
+                ", ".join(f"{x:.3g} ({d})" for d, x in self.trip.amplified.items()) + f", {STEPS} steps",
+            )
+            for name, error in self.trip.predicted.items():
+                seen = f", measured {self.trip.returned[name]:.1e}" if name in self.trip.returned else ""
+                yield f"round trip, {name}", f"predicted {error:.1e}{seen}"
+            yield f"for {WANTED:g}", self.trip.needed
+        if self.bit_exact:
+            b = self.bit_exact
+            lattice = f"{b.differing_bits} bits differ; remainder {b.buffer_bits:.2f} bits an element"
+            yield "bit-exact", lattice if b.status.ok else str(b.status)
+        yield from ((f"no {name}", reason) for name, reason in self.refused.items())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as text, numbers, lists and dicts."""
+        regions = {
+            name: {"real": r.real.tolist(), "imaginary": r.imaginary.tolist(), "radius": r.radius.round(4).tolist()}
+            for name, r in self.regions.items()
+        }
+        plain = {
+            name: None if (x := getattr(self, name)) is None else asdict(x)
+            for name in ("ratio", "work", "trip", "bit_exact", "memory")
+        }
+        return {
+            "orders": {kind: asdict(order) for kind, order in self.orders.items()},
+            **plain,
+            "stability_region": regions,
+            "nfe_counted": self.nfe_counted,
+            "compared": [asdict(row) for row in self.compared],
+            "refused": dict(self.refused),
+        }
+
+
+def _beside_ddim(work: WorkPrecision) -> Iterator[str]:
+    other = {row.nfe: row.error for row in work.select(solver="DDIM")}
+    for row in work.select(solver="solver"):
+        beside = f", DDIM {other[row.nfe]:.2e}" if row.nfe in other else ""
+        yield f"NFE {row.nfe}: {row.error:.2e}{beside}"
+
+
+def law() -> GaussianMixture:
+    """Return the law on the line that datasheets measure on: two peaks, exact flow by transport of its distribution."""
+    return GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
+
+
+def measure(
+    solver: Solver, proved: Proved, documented: Mapping[str, str], *, progress: Progress | None = None
+) -> Measured:
+    """Run a solver, and hold what shows against what is proved of it and what its docstring says.
+
+    Parameters
+    ----------
+    solver, proved, documented
+        The solver, what follows from its program, and the fields of its docstring.
+    progress
+        Called with the name of each part before it is measured.
+    """
+    refused: dict[str, str] = {}
+
+    def attempt(name: str, make: Callable[[], T]) -> T | None:
+        if progress is not None:
+            progress(name)
+        try:
+            return make()
+        except REFUSALS as error:
+            refused[name] = str(error)
+            return None
+
+    kinds = KINDS if structure(solver).depth else KINDS[:-1]
+    seen = {kind: attempt(f"order, {kind}", lambda k=kind: _order(solver, k)) for kind in kinds}  # type: ignore[misc]
+    orders = {kind: order for kind, order in seen.items() if order is not None}
+    ratio = attempt("error over DDIM's", lambda: error_over_ddim(solver, law(), GridFamily()))
+    nfe = attempt("NFE", lambda: _counted(solver))
+    both = {d: attempt(f"region, {d}", lambda d=d: stability_region(solver, direction=d)) for d in ("sample", "invert")}  # type: ignore[misc]
+    compared = [compared_order(proved, order, kind) for kind, order in orders.items()]
+    compared += [compared_ratio(proved, ratio)] if ratio is not None else []
+    if nfe is not None:
+        per_step = structure(solver).nfe
+        compared.append(Compared("NFE per step", str(per_step), str(nfe["step"]), nfe["step"] == per_step))
+        compared += compared_claims(documented, orders["smooth"], nfe["step"]) if "smooth" in orders else []
+    grid = uniform(SCHEDULE, STEPS)
+    return Measured(
+        orders=orders,
+        ratio=ratio,
+        regions={name: region for name, region in both.items() if region is not None},
+        work=attempt("work-precision", lambda: _work(solver)),
+        trip=attempt("round trip", lambda: _trip(solver, grid)),
+        bit_exact=attempt("bit-exact run", lambda: _bit_exact(solver, grid)),
+        memory=attempt("memory", lambda: _memory(solver, grid)),
+        nfe_counted=nfe,
+        compared=tuple(compared),
+        refused=refused,
+    )
+
+
+PARTS = len(KINDS) + 8
+"""How often `measure` calls its progress, at most."""
+
+
+def _order(solver: Solver, kind: str) -> ObservedOrder:
+    own = kind == "own start"
+    options: dict[str, Any] = {"states": 16, "max_steps": 256, **ORDER_OPTIONS.get(kind, {})}
+    family = GridFamily("smooth" if own else kind)
+    return observed_order(solver, law(), family, start="own" if own else "exact", **options)
+
+
+def _noise(grid: Grid) -> Any:
+    return np.random.default_rng(SEED).standard_normal((STATES, 1)) * float(grid.sigma[grid.n])
+
+
+def _counted(solver: Solver) -> dict[str, int]:
+    counts = []
+    for n in (STEPS, STEPS + 1):
+        grid = uniform(SCHEDULE, n)
+        model = models.counted(law().model(SCHEDULE))
+        solve(solver, model, grid, _noise(grid)[:1])
+        counts.append(model.nfe)
+    return {"run": counts[0], "step": counts[1] - counts[0]}
+
+
+def _work(solver: Solver) -> WorkPrecision:
+    family = GridFamily("smooth", variable="t", t_max=1, t_min=Fraction(1, 100))
+    named = {"DDIM": DDIM(), "solver": solver}
+    return work_precision(named, {"mixture": law()}, {"uniform in t": family}, BUDGETS, states=STATES, repeats=3)
+
+
+def _trip(solver: Solver, grid: Grid) -> Trip:
+    predicted = round_trip_error(solver, grid).errors
+    J, model, z = gaussian_jacobian(1.0), law().model(SCHEDULE), _noise(grid)
+    returned = {
+        d: float(round_trip(solver, model, grid, z.astype(d), reference=law()).error) for d in ("float32", "float64")
+    }
+    growth = {d: amplification(solver, grid, d, J=J).total for d in ("sample", "invert")}
+    return Trip(dict(predicted), returned, growth, str(required_dtype(solver, grid, WANTED)))
+
+
+def _bit_exact(solver: Solver, grid: Grid) -> BitExact:
+    return bit_exact_round_trip(solver, law().model(SCHEDULE), grid, _noise(grid))
+
+
+def _memory(solver: Solver, grid: Grid) -> Memory:
+    peak = make_plan(record_run(solver, starter_of(solver), grid), FLOAT64).peak
+    try:
+        back: int | None = make_plan(inverse_run(record_steps(solver, grid))[0], FLOAT64).peak
+    except ValueError:  # no inverse
+        back = None
+    return Memory(len(structure(solver).registers), peak, back)

@@ -1,0 +1,155 @@
+"""What follows from a solver's program: orders, polynomials and stability, with the reasons where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from bdia_numerics.analysis.expansion.order import SymbolicOrder, symbolic_order
+from bdia_numerics.analysis.sheet.wording import equations, orders, quotient, terms_text
+from bdia_numerics.analysis.stability.characteristic import characteristic_polynomial
+from bdia_numerics.analysis.stability.stability_interval import StabilityInterval, stability_interval
+from bdia_numerics.analysis.stability.zero_stability import ZeroStability, written, zero_stability
+from bdia_numerics.program import Solver
+
+T = TypeVar("T")
+Rows = Iterator[tuple[str, str]]
+REFUSALS = (ArithmeticError, AttributeError, IndexError, TypeError, ValueError)
+"""What an analysis raises for a solver that it does not fit."""
+
+
+@dataclass(frozen=True)
+class Proved:
+    """What follows from a solver's program, for given parameters or for all.
+
+    Attributes
+    ----------
+    parameters
+        Values as text, by name; empty if they are symbols.
+    order, polynomial, zero_stability, real_interval, imaginary_interval
+        Results of `symbolic_order`, `characteristic_polynomial`, `zero_stability` and `stability_interval`; None where there
+        is none.
+    inverse_polynomial, inverse_zero_stability
+        Those of the derived inverse; None without one.
+    refused
+        Why there is none, by name of the attribute.
+    """
+
+    parameters: Mapping[str, str]
+    order: SymbolicOrder | None
+    polynomial: Any
+    zero_stability: ZeroStability | None
+    inverse_polynomial: Any
+    inverse_zero_stability: ZeroStability | None
+    real_interval: StabilityInterval | None
+    imaginary_interval: StabilityInterval | None
+    refused: Mapping[str, str]
+
+    def rows(self) -> Rows:
+        """Yield what it says, as (label, text)."""
+        order = self.order
+        if order is not None:
+            y, s = order.variables
+            yield "order", orders(order)
+            yield "local error", "; ".join(f"{terms_text(terms)} in {name}" for name, terms in order.local.items())
+            if set(order.local) == {order.output}:
+                yield "next local order where", equations(order.local_condition)
+            yield "error a step adds", terms_text(order.principal, lambda name: f"h^{order.order_uniform + 1} {name}")
+            yield "next order, equal steps", equations(order.condition)
+            if order.ddim_ratio is not None:
+                yield (
+                    "error over DDIM's",
+                    quotient(order.ddim_ratio) + (" (a higher order)" if order.ddim_ratio == 0 else ""),
+                )
+            power = order.order_uniform + 1
+            yield (
+                "error constant",
+                f"{quotient(order.error_constant)} (times {y}^({power}) h^{power}, in {s}; of DDIM 1/2)",
+            )
+        for label, polynomial, verdict in (
+            ("sampling", self.polynomial, self.zero_stability),
+            ("inverting", self.inverse_polynomial, self.inverse_zero_stability),
+        ):
+            if polynomial is not None:
+                yield f"polynomial, {label}", quotient(polynomial)
+            if verdict is not None:
+                yield f"stability, {label}", str(verdict)
+        for label, interval in (("real", self.real_interval), ("imaginary", self.imaginary_interval)):
+            if interval is not None:
+                where = "" if interval.valid in (True, _true()) else f" for {written(interval.valid)}"
+                ends = (
+                    f"0 < -h J < {quotient(interval.length)}"
+                    if label == "real"
+                    else f"|h J| < {interval.length}, h J imaginary"
+                )
+                yield f"stable, {label}", ("none" if interval.length == 0 else ends) + where
+        yield from ((f"no {name.replace('_', ' ')}", reason) for name, reason in self.refused.items())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as text, numbers, lists and dicts."""
+        order, stable = self.order, (self.zero_stability, self.inverse_zero_stability)
+        return {
+            "parameters": dict(self.parameters),
+            "order": None if order is None else _plain_order(order),
+            "polynomial": _text(self.polynomial),
+            "inverse_polynomial": _text(self.inverse_polynomial),
+            "zero_stability": [None if x is None else {"stable": x.stable, "condition": str(x)} for x in stable],
+            "real_interval": _text(self.real_interval and self.real_interval.length),
+            "imaginary_interval": _text(self.imaginary_interval and self.imaginary_interval.length),
+            "refused": dict(self.refused),
+        }
+
+
+def prove(solver: Solver, given: Mapping[str, str]) -> Proved:
+    """Return what is proved of a solver; `given` says the values of its parameters, where they are no symbols."""
+    refused: dict[str, str] = {}
+
+    def attempt(name: str, make: Callable[[], T]) -> T | None:
+        try:
+            return make()
+        except REFUSALS as error:
+            refused[name] = str(error)
+            return None
+
+    found = Proved(
+        parameters=given,
+        order=attempt("order", lambda: symbolic_order(solver)),
+        polynomial=attempt("polynomial", lambda: characteristic_polynomial(solver)),
+        zero_stability=attempt("zero_stability", lambda: zero_stability(solver)),
+        inverse_polynomial=attempt("inverse", lambda: characteristic_polynomial(solver, direction="invert")),
+        inverse_zero_stability=attempt("inverse_zero_stability", lambda: zero_stability(solver, "invert")),
+        real_interval=attempt("real_interval", lambda: stability_interval(solver)),
+        imaginary_interval=attempt("imaginary_interval", lambda: stability_interval(solver, "imaginary")),
+        refused=refused,
+    )
+    if "inverse" in refused:
+        refused.pop("inverse_zero_stability", None)
+    return found
+
+
+def _plain_order(order: SymbolicOrder) -> dict[str, Any]:
+    return {
+        "rough": order.order_rough,
+        "smooth": order.order_smooth,
+        "uniform": order.order_uniform,
+        "with_start": order.order_with_start,
+        "registers": dict(order.register_orders),
+        "local_error": {name: {e: str(c) for e, c in terms.items()} for name, terms in order.local.items()},
+        "principal_error": {e: str(c) for e, c in order.principal.items()},
+        "error_constant": str(order.error_constant),
+        "ddim_ratio": _text(order.ddim_ratio),
+        "condition": [str(e.lhs) for e in order.condition],
+        "local_condition": [str(e.lhs) for e in order.local_condition],
+        "latex": order.latex,
+    }
+
+
+def _text(x: Any) -> str | None:
+    return None if x is None else str(x)
+
+
+def _true() -> Any:
+    import sympy
+
+    return sympy.true

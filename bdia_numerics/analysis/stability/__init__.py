@@ -1,0 +1,1 @@
+"""Characteristic polynomials, root conditions and stability intervals, decided exactly."""
