@@ -1,6 +1,5 @@
 """Amplification and rounding: against runs of the solvers themselves, closed forms, and measured round trips."""
 
-import importlib
 from dataclasses import replace
 from itertools import product
 
@@ -27,19 +26,15 @@ from bdia_numerics import (
 from bdia_numerics.analysis import (
     amplification,
     gaussian_jacobian,
-    linearised,
-    precision,
     required_dtype,
     round_trip_error,
     worst_amplification,
 )
+from bdia_numerics.analysis.perturbation import amplification as module
+from bdia_numerics.analysis.perturbation import linearised, precision
 from bdia_numerics.program import structure
 from bdia_numerics.program.ops import Combine
 from bdia_numerics.state import identity
-
-module = importlib.import_module(
-    "bdia_numerics.analysis.perturbation.amplification"
-)  # the package's name for it is the function
 
 VP = schedules.vp_linear()
 SD = schedules.stable_diffusion()

@@ -49,6 +49,6 @@ def test_analysis_is_loaded_when_it_is_first_asked_for():
     names = (
         "import json, sys, bdia_numerics\nbefore = 'bdia_numerics.analysis' in sys.modules\n"
         "print(json.dumps([before, 'analysis' in dir(bdia_numerics), bdia_numerics.analysis.__name__, "
-        "bdia_numerics.datasheet is bdia_numerics.analysis.sheet.datasheet, hasattr(bdia_numerics, 'nothing')]))"
+        "bdia_numerics.datasheet is bdia_numerics.analysis.datasheet, hasattr(bdia_numerics, 'nothing')]))"
     )
     assert json.loads(run(names)) == [False, True, "bdia_numerics.analysis", True, False]
