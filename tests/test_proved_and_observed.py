@@ -16,6 +16,10 @@ LISTED = {name: INSTEAD.get(name) or make() for name, make in SOLVERS.items()}
 QUICK = ("DDIM", "BDIA", "ALF", "OBELM", "IIADDIM", "DEIS")
 
 SEEDS = 8
+STEPS, FINER = (12, 24, 48, 96), (48, 96, 192, 384)
+SLOWLY = ("RFSolver", "FireFlow", "EDICT")
+"""Solvers that are not asymptotic yet at the smaller numbers of steps: their intervals there end 0.006 to 0.07 below the proved order."""
+
 # The order on random grids where the proved ones for smooth and for arbitrary grids differ. The local errors of BDIA with gamma = 1,
 # of leapfrog and of BELM are differences of neighbouring slots: a random walk, order 3/2. Those of PLMS have a mean that is not 0.
 BETWEEN = {"BDIA": 1.5, "Leapfrog": 1.5, "BELM": 1.5}
@@ -50,7 +54,8 @@ def test_observed_order_of_the_others_is_the_proved_one(name, kind):
 @pytest.mark.parametrize("name", LISTED)
 def test_proved_order_lies_in_the_interval_on_random_grids(name):
     """Eight seeds, steps between h and 2h; a 95 per cent interval over the seeds, with its systematic part."""
-    found = observed_order(LISTED[name], LAW, GridFamily("random"), steps=(12, 24, 48, 96), seeds=SEEDS, states=8)
+    steps = FINER if name in SLOWLY else STEPS
+    found = observed_order(LISTED[name], LAW, GridFamily("random"), steps=steps, seeds=SEEDS, states=8)
     smooth, rough = proved(name).order_smooth, proved(name).order_rough
     assert found.seeds == SEEDS
     if smooth == rough:
