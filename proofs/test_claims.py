@@ -4,7 +4,13 @@ import pytest
 
 from bdia_numerics.claims.ledger import Check, Skipped, unique_checks
 
-CHECKS = [pytest.param(c, id=c.ids[0], marks=[pytest.mark.slow] if c.slow else []) for c in unique_checks()]
+
+def marks(check: Check) -> list[pytest.MarkDecorator]:
+    """Return the marks of a check: the digits take ten seconds, and are decided by each run of `bdia verify` besides."""
+    return [pytest.mark.slow] if check.slow or "digits" in check.ids else []
+
+
+CHECKS = [pytest.param(c, id=c.ids[0], marks=marks(c)) for c in unique_checks()]
 
 
 @pytest.mark.parametrize("check", CHECKS)

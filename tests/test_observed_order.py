@@ -80,6 +80,7 @@ def test_orders_on_smooth_and_alternating_grids(solver, on_smooth, on_alternatin
         assert len(found.steps_used) >= 5 and found.arithmetic == "float64"
 
 
+@pytest.mark.slow
 def test_alternating_in_sigma_bar():
     family = GridFamily("alternating", variable="sigma_bar")
     assert observed_order(BDIA(1), LAW, family).agrees(1)
@@ -136,6 +137,7 @@ def test_float_parameters_are_taken_exactly_in_mpmath():
     assert [x.error for x in found.levels] == pytest.approx([x.error for x in floats.levels], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_coupling_close_to_1_shows_no_asymptotic_range():
     """The default 999/1000 needs N far above 1000; what is seen below it is no order, and it is said."""
     found = observed_order(McCallumFoster(), LAW)

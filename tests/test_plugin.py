@@ -49,7 +49,10 @@ def run(pytester, *options):
     return pytester.runpytest_subprocess(*plugin, "--strict-markers", "--claims-json", "claims.json", *options)
 
 
-@pytest.mark.parametrize("options", [("-p", "no:xdist"), ("-n", "2")], ids=["one process", "xdist"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(("-p", "no:xdist"), id="one process", marks=pytest.mark.slow), pytest.param(("-n", "2"), id="xdist")],
+)
 def test_the_ledger_lists_every_claim(pytester, options):
     pytest.importorskip("xdist")
     result = run(pytester, *options)

@@ -12,7 +12,9 @@ from bdia_numerics.testing.schedulers import SchedulerSampler  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of NumPy on tensors, and of deprecated options
 DECIDED = [case for case in CASES if case.decided]
-MARKED = [pytest.param(c, id=c.id, marks=[] if c.quick else [pytest.mark.slow]) for c in DECIDED]
+MARKED = [
+    pytest.param(c, id=c.id, marks=[] if c.quick and "UniPC" not in c.id else [pytest.mark.slow]) for c in DECIDED
+]
 
 
 @pytest.mark.parametrize("case", MARKED)

@@ -70,6 +70,7 @@ def compared(path, size):
     assert np.max(np.abs(ours[0] - theirs[1])) > 1e-2
 
 
+@pytest.mark.slow
 def test_a_mixer_is_that_of_equinox(tmp_path):
     mixer_file(tmp_path / "eqx_small.eqx")
     compared(tmp_path / "eqx_small.eqx", 8)
