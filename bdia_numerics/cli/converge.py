@@ -10,6 +10,7 @@ import typer
 
 from bdia_numerics import spec
 from bdia_numerics.cli import choose
+from bdia_numerics.cli.options import AsJson, DataEnd, Grids, NoiseEnd, ScheduleName, Variable
 from bdia_numerics.cli.show import as_text, console, figure_path, plain, progress, save_figure, table, usage
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ def converge(
         list[str] | None,
         typer.Option(help="BDIA, 'BDIA(gamma=9/10)', module:name; give it again for more. Twelve by default."),
     ] = None,
-    grid: Annotated[str, typer.Option(help="smooth, alternating, random: several with commas.")] = "smooth,alternating",
+    grid: Grids = "smooth,alternating",
     problem: Annotated[str, typer.Option(help="mixture, tight, plane, gaussian or gaussian:0.5.")] = "mixture",
-    schedule: Annotated[str, typer.Option(help="vp_linear, vp_cosine, edm, ve or flow.")] = "vp_linear",
-    variable: Annotated[str, typer.Option(help="What the steps are of: asinh, sigma_bar, log_snr or t.")] = "asinh",
-    t_max: Annotated[str, typer.Option(help="Noise end of the grids.")] = "0.6",
-    t_min: Annotated[str, typer.Option(help="Data end of the grids.")] = "0.1",
+    schedule: ScheduleName = "vp_linear",
+    variable: Variable = "asinh",
+    t_max: NoiseEnd = "0.6",
+    t_min: DataEnd = "0.1",
     start: Annotated[str, typer.Option(help="exact (first states on the flow) or own.")] = "exact",
     steps: Annotated[str | None, typer.Option(help="Numbers of steps, like 16,24,32,48,64; found by default.")] = None,
     max_steps: Annotated[int, typer.Option(help="Where numbers of steps that are found end.")] = 512,
@@ -40,7 +41,7 @@ def converge(
     arithmetic: Annotated[str, typer.Option(help="auto, float64 or mpmath.")] = "auto",
     proved: Annotated[bool, typer.Option("--proved", help="Beside them the orders that the programs prove.")] = False,
     figure: Annotated[Path | None, typer.Option(metavar="PATH", help="Draw the errors: .png, .pdf or .svg.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure orders of convergence on exact flows, with intervals and signs, in the asymptotic range."""
     from bdia_numerics.analysis import GridFamily, observed_order

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bdia_numerics.cli.options import AsJson
 from bdia_numerics.cli.show import as_text, console, plain, progress, usage
 
 
@@ -23,7 +24,7 @@ def show_datasheet(
     html: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Write the page, with figures, to this file.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print what is proved of a solver, what its runs show (a few seconds), and where the two differ."""
     from bdia_numerics import spec

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bdia_numerics.cli.options import AsJson
 from bdia_numerics.cli.show import as_text, console, plain, table, usage
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "default"}
@@ -32,7 +33,7 @@ def lint(
     wanted_error: Annotated[
         float, typer.Option(help="What a round trip may come back wrong, in standard deviations of the data.")
     ] = 1e-4,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find the defects of a scheduler's configuration, what each costs, and its remedy.
 

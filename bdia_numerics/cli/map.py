@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bdia_numerics.cli.options import AsJson
 from bdia_numerics.cli.show import as_text, console, progress, table, usage
 
 
@@ -24,7 +25,7 @@ def gamma_map(
     quality: Annotated[bool, typer.Option("--quality", help="Compare samples with draws of the law, too.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     figure: Annotated[Path | None, typer.Option(metavar="PATH", help="Write curves as PNG, PDF or SVG.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Map the error of BDIA over gamma, grid and steps, with DDIM, O-BELM and EDICT beside it.
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bdia_numerics.cli.options import AsJson
 from bdia_numerics.cli.show import as_text, usage
 
 SHAPE = (64, 2)
@@ -27,7 +28,7 @@ def roundtrip(
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float64",
     bits: Annotated[int, typer.Option(help="The lattice's unit is 2^-bits.")] = 40,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Go from noise to data and back, on a Gaussian mixture with its exact score.
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from bdia_numerics.analysis.sheet.datasheet import documented
+from bdia_numerics.cli.options import AsJson
 from bdia_numerics.cli.show import as_text, console, plain, table
 
 
 def list_solvers(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the solvers: order, evaluations and registers, when they are invertible, exactly and bit by bit, and the source."""
     from bdia_numerics.solvers import SECOND_ORDER, SOLVERS

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from bdia_numerics.cli.options import AsJson, Guidance, TrustPickle
 from bdia_numerics.cli.show import as_text, progress, usage
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -59,7 +60,7 @@ def draw_samples(
         str | None,
         typer.Option(help="Class labels, such as 3,1,4; repeated up to the number of images. 0 to 9 by default."),
     ] = None,
-    guidance: Annotated[float, typer.Option(help="Scale of classifier-free guidance; 1 is none.")] = 1.0,
+    guidance: Guidance = 1.0,
     dtype: Annotated[str, typer.Option(help=f"Of the states: {', '.join(DTYPES)}.")] = "float32",
     device: Annotated[str, typer.Option(help="Of the network and the states.")] = "cpu",
     fine: Annotated[
@@ -67,10 +68,8 @@ def draw_samples(
     ] = 60,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     output: Annotated[Path, typer.Option(help="Where the sheet of samples is written.")] = Path("samples.png"),
-    trust_pickle: Annotated[
-        bool, typer.Option("--trust-pickle", help="Open a pickle, which runs the code in it.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+    trust_pickle: TrustPickle = False,
+    as_json: AsJson = False,
 ) -> None:
     """Sample from a network, go back to the noise, and compare both ends with a fine solution of the network's own ODE."""
     require_torch()

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bdia_numerics.cli.options import AsJson
 from bdia_numerics.cli.show import as_text, console, figure_path, progress, save_figure, table, usage
 from bdia_numerics.cli.unet import require_torch
 
@@ -24,7 +25,7 @@ def edit(
     figure: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Write a contact sheet as PNG, PDF or SVG.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Encode digits under their label and decode them under another, with the shipped network (the paper's figures 4 and 6)."""
     require_torch()

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bdia_numerics.cli.options import AsJson, Guidance, TrustPickle
 from bdia_numerics.cli.show import as_text, progress, usage
 from bdia_numerics.cli.unet import labels_of, load_network, require_torch
 
@@ -19,13 +20,11 @@ def show_growth(
     spacing: Annotated[str | None, typer.Option(help="As for `bdia unet`.")] = None,
     count: Annotated[int, typer.Option(help="States, 2 or more.")] = 2,
     labels: Annotated[str | None, typer.Option(help="Class labels, such as 3,1,4.")] = None,
-    guidance: Annotated[float, typer.Option(help="Scale of classifier-free guidance; 1 is none.")] = 1.0,
+    guidance: Guidance = 1.0,
     iterations: Annotated[int, typer.Option(help="Power iterations for the whole run.")] = 6,
     seed: Annotated[int, typer.Option(help="Seed of the noise and of the perturbations.")] = 0,
-    trust_pickle: Annotated[
-        bool, typer.Option("--trust-pickle", help="Open a pickle, which runs the code in it.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+    trust_pickle: TrustPickle = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure how perturbations grow in a network, both ways, and what rounding and batches do to its round trips."""
     require_torch()

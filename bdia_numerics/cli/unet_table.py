@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bdia_numerics.cli.options import AsJson, Guidance
 from bdia_numerics.cli.show import as_text, console, figure_path, progress, save_figure, table, usage
 from bdia_numerics.cli.unet import require_torch
 
@@ -22,10 +23,10 @@ def show_table(
     evaluations: Annotated[str, typer.Option(help="Of the model, in a run.")] = "10,20,40",
     images: Annotated[int, typer.Option(help="Samples.")] = 256,
     paired: Annotated[int, typer.Option(help="How many are compared with the network's own ODE; 0 for none.")] = 32,
-    guidance: Annotated[float, typer.Option(help="Scale of classifier-free guidance; 1 is none.")] = 1.0,
+    guidance: Guidance = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     figure: Annotated[Path | None, typer.Option(metavar="PATH", help="Write a figure as PNG, PDF or SVG.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare solvers on the shipped network at equal numbers of evaluations, as the paper's table 2 does.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bdia_numerics.cli.options import AsJson
 from bdia_numerics.cli.show import as_text, console, plain, progress, table, usage
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def verify(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="ID,ID", help="Decide these claims alone.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+    as_json: AsJson = False,
     html: Annotated[Path | None, typer.Option("--html", metavar="PATH", help="Where to write the report.")] = None,
     mutants: Annotated[bool, typer.Option("--mutants", help="Run each check on the errors it must notice.")] = False,
 ) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from bdia_numerics import spec
 from bdia_numerics.cli import choose
+from bdia_numerics.cli.options import AsJson, DataEnd, Grids, NoiseEnd, ScheduleName, Variable
 from bdia_numerics.cli.show import as_text, console, figure_path, plain, progress, save_figure, table, usage
 
 STUDY = ("DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "OBELM", "Heun", "DPMSolverPP")
@@ -20,18 +21,18 @@ def work_precision(
         list[str] | None, typer.Option(help="BDIA, 'BDIA(gamma=9/10)', module:name; give it again for more.")
     ] = None,
     problem: Annotated[str, typer.Option(help="mixture, tight, plane, gaussian:0.5: several with commas.")] = "mixture",
-    grid: Annotated[str, typer.Option(help="smooth, alternating, random: several with commas.")] = "smooth",
-    schedule: Annotated[str, typer.Option(help="vp_linear, vp_cosine, edm, ve or flow.")] = "vp_linear",
-    variable: Annotated[str, typer.Option(help="What the steps are of: asinh, sigma_bar, log_snr or t.")] = "t",
-    t_max: Annotated[str, typer.Option(help="Noise end of the grids.")] = "1",
-    t_min: Annotated[str, typer.Option(help="Data end of the grids.")] = "0.01",
+    grid: Grids = "smooth",
+    schedule: ScheduleName = "vp_linear",
+    variable: Variable = "t",
+    t_max: NoiseEnd = "1",
+    t_min: DataEnd = "0.01",
     nfe: Annotated[str, typer.Option(help="Model evaluations that each solver may make.")] = "10,20,40,80",
     steps: Annotated[str | None, typer.Option(help="Numbers of steps instead, the same for all.")] = None,
     states: Annotated[int, typer.Option(help="States of a run.")] = 256,
     repeats: Annotated[int, typer.Option(help="Timed runs, of which the median counts.")] = 5,
     start: Annotated[str, typer.Option(help="own or exact.")] = "own",
     figure: Annotated[Path | None, typer.Option(metavar="PATH", help="Draw it: .png, .pdf or .svg.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare solvers by error at equal numbers of model evaluations, and by time apart from the model's."""
     from bdia_numerics.analysis import GridFamily, Work

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.figure import Figure
+
+from bdia_numerics.plots.style import STYLE, looks
 
 
 def network_growth(grids: dict[str, dict[str, Any]]) -> Any:
@@ -19,27 +23,40 @@ def network_growth(grids: dict[str, dict[str, Any]]) -> Any:
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 2.9 * len(grids)), layout="constrained")
+        _draw(figure, grids)
+    return figure
 
-    figure = Figure(figsize=(10, 3.4 * len(grids)), layout="constrained")
-    axes = figure.subplots(len(grids), 2, squeeze=False)
+
+def _draw(figure: Figure, grids: dict[str, dict[str, Any]]) -> None:
+    axes: Any = figure.subplots(len(grids), 2, squeeze=False)
     for (left, right), (name, found) in zip(axes, grids.items(), strict=True):
         gammas = found["gammas"]
+        lines = looks([f"$\\gamma={g:g}$" for g in gammas])
         for gamma, path in zip(gammas, found["paths"], strict=True):
-            left.loglog(found["sigma_bar"][:-1], path[:-1], marker=".", label=f"$\\gamma={gamma:g}$")
+            label = f"$\\gamma={gamma:g}$"
+            left.loglog(found["sigma_bar"][:-1], path[:-1], label=label, **(lines[label] | {"markersize": 3}))
         left.invert_xaxis()
         left.set(xlabel=r"$\sigma/\alpha$ (the data end is right)", ylabel="error of $z_i$", title=f"{name} grid")
-        left.legend(frameon=False)
+        left.legend()
         places = np.arange(len(gammas))
         rows = {
             "as it is": np.array(found["paths"])[:, 0],
             "exact second state": found["exact_start"],
             r"$\gamma=0$ in the last slot": found["damped_end"],
         }
-        for k, (label, values) in enumerate(rows.items()):
-            right.bar(places + (k - 1) / 4, values, 1 / 4, label=label)
+        for k, ((label, values), look) in enumerate(zip(rows.items(), looks(list(rows)).values(), strict=True)):
+            right.bar(
+                places + (k - 1) / 4,
+                values,
+                1 / 4,
+                label=label,
+                color=look["color"],
+                hatch=("", "//", "..")[k],
+                edgecolor="white",
+            )
         right.set(
             xticks=places, xticklabels=[f"$\\gamma={g:g}$" for g in gammas], title=f"{name} grid: error at the data end"
         )
-        right.legend(frameon=False)
-    return figure
+        right.legend()
