@@ -21,7 +21,8 @@ def html(text: str) -> str:
 def _mathml(formula: str) -> str:
     from latex2mathml.converter import convert
 
-    converted: str = convert(formula)
+    # The converter sets the lines of `split`, and takes those of `aligned`, which is the same, for one line.
+    converted: str = convert(formula.replace("{aligned}", "{split}"))
     # Without a mathematical font, Chromium sets a lone subscript on the line, and no browser reads bold as a variant.
     converted = converted.replace("<msub>", "<msubsup>").replace("</msub>", "<mrow></mrow></msubsup>")
     return converted.replace('mathvariant="bold"', 'mathvariant="normal" style="font-weight: bold"')

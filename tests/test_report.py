@@ -63,3 +63,11 @@ def test_figures_are_drawn_the_same_each_time():
         assert first.startswith(b"\x89PNG")
         assert first == plots.image(make(), format="png")
     assert plots.image(drawn.portraits(runs)).startswith(b"<?xml")
+
+
+def test_aligned_formulas_are_set_in_lines():
+    from bdia_numerics import EDICT, formulas, inverse_latex
+
+    html = formulas.html(f"${inverse_latex(EDICT())}$")
+    assert html.count("<mtr>") == 4  # four assignments
+    assert ">&<" not in html
