@@ -68,6 +68,9 @@ def work_precision(found: WorkPrecision) -> Figure:
             for ax, name in zip(axes, ("model evaluations", "milliseconds, model left out"), strict=True):
                 ax.set(xscale="log", yscale="log", xlabel=name)
                 _plain_ticks(ax)
+            counts = sorted({r.nfe for r in found.select(problem=problem, grid=grid)})
+            if len(counts) <= 8:  # each number of evaluations that was run, where they fit
+                axes[0].set_xticks(counts)
             axes[0].set(ylabel="root-mean-square error", title=f"{problem}, {grid} grid")
         handles, names = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=min(len(labels), 4), handlelength=3)
