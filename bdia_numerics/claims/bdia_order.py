@@ -9,6 +9,7 @@ import numpy as np
 
 from bdia_numerics import grids, schedules
 from bdia_numerics.analysis import symbolic_order
+from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
 from bdia_numerics.claims.carried import (
     Array,
     Paths,
@@ -17,7 +18,6 @@ from bdia_numerics.claims.carried import (
     in_asinh,
     in_sigma_bar,
     random_steps,
-    rms,
 )
 from bdia_numerics.claims.flows import Midpoint
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, symbols, vectors

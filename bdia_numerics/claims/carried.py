@@ -91,11 +91,6 @@ def errors(law: GaussianMixture, schedule: Any, solver: Any, z: Array, grid: Gri
     return found
 
 
-def rms(x: Any) -> float:
-    """Return the root mean square."""
-    return float(np.sqrt(np.mean(np.square(x))))
-
-
 def in_sigma_bar(schedule: Any, steps: Array, begin: float, end: float) -> Grid:
     """Return a grid whose steps in sigma/alpha, in sampling order, have given ratios."""
     return _with_steps(schedule, steps, begin, end, lambda x: x, lambda x: x)

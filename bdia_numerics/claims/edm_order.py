@@ -9,7 +9,8 @@ import numpy as np
 
 from bdia_numerics import grids, schedules
 from bdia_numerics.analysis import symbolic_order
-from bdia_numerics.claims.carried import Array, Paths, alternating, errors, in_sigma_bar, rms
+from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
+from bdia_numerics.claims.carried import Array, Paths, alternating, errors, in_sigma_bar
 from bdia_numerics.claims.formal import symbols
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant

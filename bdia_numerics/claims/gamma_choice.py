@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import solve
+from bdia_numerics.problems import normal_quantiles
 from bdia_numerics.schedules import ddpm_linear
 from bdia_numerics.solvers import BDIA
 from bdia_numerics.studies import gamma_map as study
@@ -24,10 +24,10 @@ def errors(solver: Callable[[float], Any], law: str, make: Callable[[Any, int], 
     """Return the error by gamma, from noise that is spread evenly over the probability of N(0, 1)."""
     schedule, problem = ddpm_linear(), study.LAWS[law]()
     grid = make(schedule, STEPS)
-    z = study.noise(STATES)
+    z = normal_quantiles(STATES)
     exact = problem.flow(z, grid.t[grid.n], grid.t[0], schedule)
     ends = {g: solve(solver(g), problem.model(schedule), grid, z).z for g in GAMMAS}
-    return {g: float(np.sqrt(np.mean((end - exact) ** 2))) for g, end in ends.items()}
+    return {g: root_mean_square(end - exact) for g, end in ends.items()}
 
 
 def best(found: dict[float, float]) -> float:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import schedules
+from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
 from bdia_numerics.claims.bdia_order import Z, from_exact, law
-from bdia_numerics.claims.carried import Array, Paths, alternating, errors, in_sigma_bar, random_steps, rms
+from bdia_numerics.claims.carried import Array, Paths, alternating, errors, in_sigma_bar, random_steps
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.problems import GaussianMixture
@@ -77,7 +78,7 @@ def _on_random_grids(solver: Any) -> tuple[float, float]:
     paths, found = Paths(law(), schedule, Z, begin, end), []
     for n in (32, 128):
         made = [in_sigma_bar(schedule, random_steps(n, seed), begin, end) for seed in range(seeds)]
-        found.append(rms([from_exact(solver(1), schedule, grid) for grid in made]))
+        found.append(rms(np.array([from_exact(solver(1), schedule, grid) for grid in made])))
     # Half the alternating sum of h^2 y''/g, h = w (begin - end)/n: E w^4 - (E w^2)^2 = 121/80 - (13/12)^2 for w in [1/2, 3/2].
     variance = 121 / 80 - (13 / 12) ** 2
     squares = -paths.integral(lambda s: (paths.second(s) / paths.growth(s)) ** 2) / (begin - end)

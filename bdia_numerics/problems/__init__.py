@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bdia_numerics.problems.certificate import Certificate, CertifiedFlow
 from bdia_numerics.problems.certified_ode import certified_flow
-from bdia_numerics.problems.data import digits
+from bdia_numerics.problems.data import digits, normal_quantiles
 from bdia_numerics.problems.empirical import Empirical
 from bdia_numerics.problems.gaussian import Gaussian
 from bdia_numerics.problems.guided import GuidedGaussians
@@ -30,5 +30,6 @@ __all__ = [
     "Uniform",
     "certified_flow",
     "digits",
+    "normal_quantiles",
     "reference_flow",
 ]

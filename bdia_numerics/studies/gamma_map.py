@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bdia_numerics import grids, problems, schedules
+from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import solve
 from bdia_numerics.program import Solver, structure
@@ -205,7 +206,7 @@ def gamma_map(config: MapConfig | None = None, *, advance: Callable[[], None] = 
                     error = np.nan
                     if law.dimension == 1:
                         away = end.z - truth(float(grid.t[grid.n]), float(grid.t[0]))
-                        error = float(np.sqrt(np.mean(away**2))) if end.status.ok else np.inf
+                        error = root_mean_square(away) if end.status.ok else np.inf
                     quality = {k: f(end.z, draws[0]) if end.status.ok else np.inf for k, f in wanted.items()}
                     nfe = structure(solver).nfe * grid.n
                     cells.append(Cell(name, steps, label, gamma, nfe, error, quality))
@@ -216,11 +217,4 @@ def gamma_map(config: MapConfig | None = None, *, advance: Callable[[], None] = 
 def _noise(config: MapConfig, dimension: int) -> Array:
     if dimension > 1:
         return np.random.default_rng(config.seed).standard_normal((config.states, dimension))
-    return noise(config.states)
-
-
-def noise(states: int) -> Array:
-    """Return states on the line at the midpoints of equal parts of the probability of N(0, 1), shape (states, 1)."""
-    from scipy.special import ndtri
-
-    return np.asarray(ndtri((np.arange(states) + 0.5) / states))[:, None]
+    return problems.normal_quantiles(config.states)

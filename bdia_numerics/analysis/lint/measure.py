@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import grids, models
+from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.configs import Layout
 from bdia_numerics.configs.layout import Levels
 from bdia_numerics.integrate import round_trip
-from bdia_numerics.problems import Gaussian, GaussianMixture
+from bdia_numerics.problems import Gaussian, GaussianMixture, normal_quantiles
 from bdia_numerics.program import Solver
 from bdia_numerics.run import solve
 from bdia_numerics.solvers import DDIM
@@ -33,23 +34,16 @@ TOP = 1e8
 """sigma/alpha that stands for infinity: pure noise."""
 
 
-def noise() -> Array:
-    """Return states of N(0, 1), at the midpoints of equal parts of its probability, shape (STATES, 1)."""
-    from scipy.special import ndtri
-
-    return np.asarray(ndtri((np.arange(STATES) + 0.5) / STATES))[:, None]
-
-
 def shift(s: float, end: float, levels: Levels) -> float:
     """Return how far off the mean of N(1, 1) comes out where its run starts from N(0, 1) at the level s."""
     law = Gaussian([1.0], 1.0)
-    z = float(levels.sigma(s)) * np.hypot(1, 1 / s) * noise()
+    z = float(levels.sigma(s)) * np.hypot(1, 1 / s) * normal_quantiles(STATES)
     return float(np.mean(law.flow(z, s, end, levels)) / levels.alpha(end) - 1)
 
 
 def states(s: float, levels: Levels) -> Array:
     """Return states of the law at the level s: where its exact flow takes those of pure noise, shape (STATES, 1)."""
-    top = levels.sigma(TOP) * noise()
+    top = levels.sigma(TOP) * normal_quantiles(STATES)
     return np.asarray(LAW.flow(top, TOP, min(s, TOP), levels)) if s < TOP else top
 
 
@@ -80,7 +74,7 @@ def error(
     z = states(layout.steps[0].s, levels) if start is None else start
     for step in layout.steps:
         z = _step(z, min(step.s, TOP), min(step.s_end, TOP), levels, change, keeps_eps)
-    return rms(z - truth(layout))
+    return root_mean_square(z - truth(layout))
 
 
 def _step(z: Array, s: float, end: float, levels: Levels, change: Change | None, keeps_eps: bool) -> Array:
@@ -101,14 +95,14 @@ def solver_error(solver: Solver, grid: grids.Grid, schedule: Any) -> float:
     top, bottom = float(grid.t[grid.n]), float(grid.t[0])
     z = states_at(top, schedule)
     found = solve(solver, LAW.model(schedule), grid, z)
-    return rms(found.z - LAW.flow(z, top, bottom, schedule)) if found.status.ok else float("inf")
+    return root_mean_square(found.z - LAW.flow(z, top, bottom, schedule)) if found.status.ok else float("inf")
 
 
 def states_at(t: float, schedule: Any) -> Array:
     """Return states of the law at a time of a schedule, shape (STATES, 1)."""
     alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
     if alpha == 0:
-        return sigma * noise()
+        return sigma * normal_quantiles(STATES)
     return alpha * states(sigma / alpha, Levels("one"))
 
 
@@ -141,11 +135,6 @@ def clipped(limit: float) -> Change:
     return change
 
 
-def rms(x: Any) -> float:
-    """Return the root mean square."""
-    return float(np.sqrt(np.mean(np.square(x))))
-
-
 def spread(layout: Layout, seeds: tuple[int, int] = (0, 1)) -> float:
     """Return the distance between two runs of DDPM, with other noise, from the same states."""
     from bdia_numerics.inversion.ddpm import DDPMMean
@@ -163,4 +152,4 @@ def spread(layout: Layout, seeds: tuple[int, int] = (0, 1)) -> float:
             z = np.asarray(solve(DDPMMean(), LAW.model(levels), grid, z).z)
             z = z + float(levels.sigma(end)) * np.sqrt(1 - (end / s) ** 2) * rng.standard_normal(z.shape)
         ends.append(z)
-    return rms(ends[1] - ends[0])
+    return root_mean_square(ends[1] - ends[0])

@@ -10,6 +10,7 @@ from typing import Any
 from bdia_numerics.analysis.lint import measure
 from bdia_numerics.analysis.lint.case import Case, Rule
 from bdia_numerics.analysis.lint.findings import Cost, Finding
+from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.configs import Layout
 
 
@@ -147,7 +148,7 @@ def final_alpha(case: Case) -> Iterator[Finding]:
     if end == 0:
         return
     z = measure.states(end, case.walk.levels)
-    left = measure.rms(z - measure.LAW.flow(z, end, 0.0, case.walk.levels))
+    left = root_mean_square(z - measure.LAW.flow(z, end, 0.0, case.walk.levels))
     where = "final_sigmas_type" if case.config["final_sigmas_type"] == "sigma_min" else "set_alpha_to_one"
     yield Finding(
         "final-alpha",
