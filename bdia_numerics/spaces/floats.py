@@ -100,6 +100,10 @@ class Numpy(Memory):
         """Return sum_k coefficients[k] * values[k] in the states' dtype, written to `out` if given."""
         return linear_combination(coefficients, values, out)
 
+    def holds(self, value: Any) -> bool:
+        """Say whether it is an array of this dtype."""
+        return isinstance(value, np.ndarray) and value.dtype == self.dtype
+
     def finite(self, value: Any) -> bool:
         """Say whether no element is NaN or infinite."""
         with np.errstate(all="ignore"):

@@ -28,6 +28,10 @@ class Memory:
         """Return as booleans what `finite` gave in the course of a run."""
         return [bool(flag) for flag in flags]
 
+    def holds(self, value: Any) -> bool:
+        """Say at a glance whether a value is one of this system's; where this says no, `of` still has to look."""
+        return False
+
     def version(self, value: Any) -> int:
         """Return a number that writing to a value changes, where the system counts such writes, else 0."""
         return 0

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ class Tensors(Memory):
         """The dtype and the device."""
         return f"{_word(self.dtype)} tensors on {self.device}"
 
-    @property
+    @cached_property
     def deferred(self) -> bool:  # type: ignore[override]
         """Whether finiteness is read at the end of a run only."""
         return self.device.type != "cpu"
@@ -65,18 +66,26 @@ class Tensors(Memory):
 
         It is written into `out` if that is the first of the values and no gradient is recorded; its bits do not depend on that.
         """
-        if torch.is_grad_enabled() and any(v.requires_grad for v in values):
+        if out is not None and torch.is_grad_enabled() and any(v.requires_grad for v in values):
             out = None
         if self.dtype in _HALF:
             total = _left_sum(coefficients, [values[0].float(), *values[1:]], None)
             return total.to(self.dtype) if out is None else out.copy_(total)
         return _left_sum(coefficients, values, out if out is values[0] else None)
 
+    def holds(self, value: Any) -> bool:
+        """Say whether it is a tensor of this dtype on this device."""
+        return isinstance(value, torch.Tensor) and value.dtype == self.dtype and value.device == self.device
+
     def finite(self, value: torch.Tensor) -> torch.Tensor | bool:
-        """Say, in a boolean tensor of no axes, whether no element is NaN or infinite; nothing is known of meta tensors."""
+        """Say whether no element is NaN or infinite, on a device in a boolean tensor of no axes; nothing is known of meta tensors."""
         if value.numel() == 0 or value.is_meta:
             return True
-        # The largest absolute value is one reading pass, and NaN and infinity come through it.
+        # One reading pass, through which NaN and infinity come.
+        if not self.deferred:
+            # The sum decides the usual case; an overflow of the sum alone is told apart by the ends.
+            value = value.detach()
+            return math.isfinite(value.sum().item()) or all(math.isfinite(end.item()) for end in torch.aminmax(value))
         largest: torch.Tensor = torch.linalg.vector_norm(value.detach(), float("inf"))
         return largest.isfinite()
 
@@ -93,8 +102,7 @@ class Tensors(Memory):
 
     def received(self, output: torch.Tensor, argument: torch.Tensor, lasts: bool) -> torch.Tensor:
         """Return a model's output as a run may keep it: a copy if it lasts over a later call, or shares the state's memory."""
-        same = output.untyped_storage()._cdata == argument.untyped_storage()._cdata
-        return output.clone() if lasts or same else output
+        return output.clone() if lasts or torch._C._is_alias_of(output, argument) else output
 
     def frozen(self, value: torch.Tensor) -> torch.Tensor:
         """Return a copy on the same device, in the same layout."""
@@ -148,13 +156,12 @@ class Tensors(Memory):
 
 
 def _left_sum(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], out: Any) -> torch.Tensor:
-    first, c, rest = values[0], coefficients[0], list(zip(values[1:], coefficients[1:], strict=True))
-    if c == 1 and rest:  # one kernel less, and the same bits
-        (second, d), *rest = rest
-        total = torch.add(first, second, alpha=d, out=out) if out is not None else torch.add(first, second, alpha=d)
+    bare = coefficients[0] == 1 and len(values) > 1  # one kernel less, and the same bits
+    if bare:
+        total = torch.add(values[0], values[1], alpha=coefficients[1], out=out)
     else:
-        total = torch.mul(first, c, out=out) if out is not None else torch.mul(first, c)
-    for value, factor in rest:
+        total = torch.mul(values[0], coefficients[0], out=out)
+    for value, factor in zip(values[1 + bare :], coefficients[1 + bare :], strict=True):
         # Out of place where a gradient is recorded: the sum so far may be needed again.
         total = total.add(value, alpha=factor) if total.requires_grad else total.add_(value, alpha=factor)
     return total

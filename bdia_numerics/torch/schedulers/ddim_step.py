@@ -16,16 +16,17 @@ from bdia_numerics.grids import Point
 from bdia_numerics.models import eps_form, x0_form
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.torch.schedulers.stepwise import Course, Stepwise, resumed
-from bdia_numerics.torch.tensors import space_of
+from bdia_numerics.torch.tensors import Tensors, space_of
 
 Clip = Callable[[torch.Tensor], torch.Tensor]
 
 
-def predicted(form: tuple[Any, Any], z: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+def predicted(form: tuple[Any, Any], z: torch.Tensor, output: torch.Tensor, space: Tensors) -> torch.Tensor:
     """Return a z + b output for a form (a, b) of `models`."""
-    terms = [(float(c), value) for c, value in zip(form, (z, output), strict=True) if c != 0]
-    found: torch.Tensor = space_of(z).combine([c for c, _ in terms], [value for _, value in terms])
-    return found
+    a, b = float(form[0]), float(form[1])
+    if a != 0 != b:
+        return space.combine((a, b), (z, output))
+    return space.combine((a,), (z,)) if a != 0 else space.combine((b,), (output,))
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,10 @@ class DDIMStep:
             Whether eps is computed anew from the clipped prediction; as the model gave it otherwise.
         """
         alpha, sigma = self.start.alpha, self.start.sigma
-        x0 = predicted(x0_form(self.kind, self.start), z, output)
+        space = space_of(z)
+        x0 = predicted(x0_form(self.kind, self.start), z, output, space)
         if self.clip is not None:
-            eps = predicted(eps_form(self.kind, self.start), z, output)
+            eps = predicted(eps_form(self.kind, self.start), z, output, space)
             x0 = self.clip(x0)
             if clipped_output:
                 eps = (z - alpha * x0) / sigma
@@ -84,7 +86,7 @@ class DDIMStep:
             z, output = alpha * x0 + sigma * eps, alpha * eps - sigma * x0
         if self.course is None:
             return z, x0
-        return Stepwise(self.course, {"z": z}, space_of(z)).feed(output), x0
+        return Stepwise(self.course, {"z": z}, space).feed(output), x0
 
 
 def added_noise(

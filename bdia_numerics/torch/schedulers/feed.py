@@ -90,19 +90,19 @@ class Feed:
         z, form = run.value, run.course.previews[run.place]
         replaced = None if self._is_handed(sample) else sample.to(z.dtype)
         output = output.to(z.dtype)
-        x0 = None if form is None else predicted(form, z if replaced is None else replaced, output)
+        x0 = None if form is None else predicted(form, z if replaced is None else replaced, output, run.space)
         handed: torch.Tensor = run.feed(output, replaced).to(sample.dtype)
-        self._handed, self._written = handed, space_of(handed).version(handed)
+        self._handed, self._written = handed, run.space.version(handed)
         return handed, x0
 
     def _is_handed(self, sample: torch.Tensor) -> bool:
         """Say whether a sample is what was handed out, unchanged."""
-        if self._handed is None:
+        if self._handed is None or self.run is None:
             return True
         if sample is self._handed:
-            return space_of(sample).version(sample) == self._written
+            return bool(self.run.space.version(sample) == self._written)
         # A rounded copy stands for the register itself.
-        return self.run is not None and self.run.value.dtype != sample.dtype and torch.equal(sample, self._handed)
+        return self.run.value.dtype != sample.dtype and torch.equal(sample, self._handed)
 
     def _started(self, timestep: int | torch.Tensor, sample: torch.Tensor) -> Stepwise:
         if self.given is not None:
