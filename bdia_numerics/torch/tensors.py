@@ -156,11 +156,9 @@ class Tensors(Memory):
 
 
 def _left_sum(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], out: Any) -> torch.Tensor:
-    bare = coefficients[0] == 1 and len(values) > 1  # one kernel less, and the same bits
-    if bare:
-        total = torch.add(values[0], values[1], alpha=coefficients[1], out=out)
-    else:
-        total = torch.mul(values[0], coefficients[0], out=out)
+    first, c = values[0], coefficients[0]
+    bare = c == 1 and len(values) > 1  # one kernel less, and the same bits
+    total = torch.add(first, values[1], alpha=coefficients[1], out=out) if bare else torch.mul(first, c, out=out)
     for value, factor in zip(values[1 + bare :], coefficients[1 + bare :], strict=True):
         # Out of place where a gradient is recorded: the sum so far may be needed again.
         total = total.add(value, alpha=factor) if total.requires_grad else total.add_(value, alpha=factor)
