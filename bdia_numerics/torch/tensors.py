@@ -102,7 +102,8 @@ class Tensors(Memory):
 
     def received(self, output: torch.Tensor, argument: torch.Tensor, lasts: bool) -> torch.Tensor:
         """Return a model's output as a run may keep it: a copy if it lasts over a later call, or shares the state's memory."""
-        return output.clone() if lasts or torch._C._is_alias_of(output, argument) else output
+        same = output.untyped_storage()._cdata == argument.untyped_storage()._cdata
+        return output.clone() if lasts or same else output
 
     def frozen(self, value: torch.Tensor) -> torch.Tensor:
         """Return a copy on the same device, in the same layout."""
