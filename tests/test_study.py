@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from bdia_numerics.studies.study import Study, Variable, assemble, cells, run
+from bdia_numerics.studies import Study, Variable, run
+from bdia_numerics.studies.study import assemble, cells
 
 
 @dataclass(frozen=True)

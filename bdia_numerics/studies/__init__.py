@@ -1,1 +1,14 @@
 """Studies: functions of a frozen configuration that return results as data; nothing is drawn or printed here."""
+
+from __future__ import annotations
+
+from bdia_numerics.studies.engine.journal import Task
+from bdia_numerics.studies.engine.running import run, tasks
+from bdia_numerics.studies.engine.saving import data_hash, load, save
+from bdia_numerics.studies.engine.task import Outcome, serial
+from bdia_numerics.studies.study import Study, Variable
+
+STUDIES: dict[str, Study] = {}
+"""By name: what `bdia sweep --study NAME` runs."""
+
+__all__ = ["STUDIES", "Outcome", "Study", "Task", "Variable", "data_hash", "load", "run", "save", "serial", "tasks"]

@@ -77,75 +77,62 @@ class Study:
 
 
 def cells(study: Study, config: Any) -> Iterator[Cell]:
-    """Yield the cells that are run, the last dimension fastest."""
+    """Yield the cells that are run, the last dimension fastest; ValueError if a dimension names a coordinate twice."""
     dims = study.dims(config)
+    for name, values in dims.items():
+        if len(set(values)) < len(values):
+            twice = next(v for k, v in enumerate(values) if v in values[:k])
+            raise ValueError(f"study {study.name}: {name}={twice!r} occurs twice: list it once")
     for values in itertools.product(*dims.values()):
         cell = dict(zip(dims, values, strict=True))
         if study.wanted(config, cell):
             yield cell
 
 
-def run(study: Study, config: Any = None, *, advance: Callable[[], None] = lambda: None) -> Dataset:
-    """Run a study in this process, and keep nothing.
+def assemble(
+    study: Study,
+    config: Any,
+    results: Iterable[tuple[Cell, Mapping[str, Any]]],
+    *,
+    made_by: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """Return the dataset of results, which may come in any order and be incomplete.
 
-    Parameters
-    ----------
-    study, config
-        What to run; the study's defaults without `config`.
-    advance
-        Called after each cell.
-
-    Returns
-    -------
-    xarray.Dataset
-        A variable of dimensions `dims` and its own for each result, with `long_name` and `units`; provenance in `attrs`.
-
-    Raises
-    ------
-    ImportError
-        Without xarray; the message names the extra.
+    A variable has the common dtype of its values, and the numbers of cells that are missing are NaN; it is left out if no cell has
+    it and a dimension of its own has no coordinates. `made_by` takes the place of the provenance of now. ValueError for a value that the
+    study does not list.
     """
-    config = study.config() if config is None else config
-
-    def computed() -> Iterator[tuple[Cell, Mapping[str, Any]]]:
-        for cell in cells(study, config):
-            yield cell, study.compute(config, cell)
-            advance()
-
-    return assemble(study, config, computed())
-
-
-def assemble(study: Study, config: Any, results: Iterable[tuple[Cell, Mapping[str, Any]]]) -> Dataset:
-    """Return the dataset of results, which may come in any order and be incomplete."""
     try:
         from xarray import Dataset
     except ImportError:
         raise ImportError("a dataset needs xarray: pip install 'bdia_numerics[sweep]'") from None
     dims, inner = study.dims(config), study.inner(config)
     place = {name: {value: k for k, value in enumerate(values)} for name, values in dims.items()}
-    shape = [len(values) for values in dims.values()]
-    arrays: dict[str, Any] = {}
+    found: dict[str, list[tuple[tuple[int, ...], Any]]] = {name: [] for name in study.variables}
     for cell, values in results:
         at = tuple(place[name][cell[name]] for name in dims)
         for name, value in values.items():
-            new = np.asarray(value)
-            if name not in arrays:
-                arrays[name] = _blank((*shape, *new.shape), new.dtype)
-            arrays[name][at] = new
-    data = {
-        name: ((*dims, *v.dims), arrays[name], {"long_name": v.long_name, "units": v.units})
-        for name, v in study.variables.items()
-        if name in arrays
-    }
+            if name not in found:
+                raise ValueError(f"study {study.name} computes {name!r}: list it in its variables")
+            found[name].append((at, np.asarray(value)))
+    data = {}
+    for name, v in study.variables.items():
+        if found[name] or all(dim in inner for dim in v.dims):
+            own = found[name][0][1].shape if found[name] else tuple(len(inner[dim]) for dim in v.dims)
+            blank = _blank((*map(len, dims.values()), *own), {value.dtype for _, value in found[name]})
+            for at, value in found[name]:
+                blank[at] = value if value.ndim else value.item()
+            data[name] = ((*dims, *v.dims), blank, {"long_name": v.long_name, "units": v.units})
     coords = {name: list(values) for name, values in {**dims, **inner}.items()}
     made: Dataset = study.finish(Dataset(data, coords))
-    return made.assign_attrs(provenance(study, config))
+    return made.assign_attrs(provenance(study, config) if made_by is None else made_by)
 
 
-def _blank(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
-    if dtype.kind in "US":
+def _blank(shape: tuple[int, ...], dtypes: set[Any]) -> np.ndarray[Any, Any]:
+    if any(dtype.kind in "US" for dtype in dtypes):
         return np.full(shape, "", dtype=object)
-    return np.full(shape, np.nan, dtype=np.result_type(dtype, np.float32) if dtype.kind in "iub" else dtype)
+    common = np.result_type(*dtypes) if dtypes else np.dtype(float)
+    return np.full(shape, np.nan, dtype=np.result_type(common, np.float32) if common.kind in "iub" else common)
 
 
 def provenance(study: Study, config: Any) -> dict[str, Any]:

@@ -1,0 +1,201 @@
+"""The journal of a run: one row a cell, in a file that is whole whenever the process that writes it is killed."""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.studies.engine.task import Outcome
+from bdia_numerics.studies.study import Cell
+
+_SECONDS_BETWEEN_COMMITS = 0.2
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS made_by (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cells (
+    cell TEXT PRIMARY KEY, scalars TEXT NOT NULL, arrays BLOB NOT NULL, failure TEXT NOT NULL, seconds REAL NOT NULL,
+    worker TEXT NOT NULL, finished REAL NOT NULL, attempts INTEGER NOT NULL
+);
+"""
+_ADD = """
+INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, 1)
+ON CONFLICT (cell) DO UPDATE SET
+    scalars = excluded.scalars, arrays = excluded.arrays, failure = excluded.failure, seconds = excluded.seconds,
+    worker = excluded.worker, finished = excluded.finished, attempts = attempts + 1
+WHERE failure <> ''
+"""
+
+
+def key(cell: Cell) -> str:
+    """Return the one text of a cell: JSON, its names sorted; TypeError for a coordinate that is no plain value."""
+    return json.dumps(dict(cell), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A row of the journal: a cell, how often and where it ran, and its failure in one line, if any."""
+
+    cell: Cell
+    failure: str
+    seconds: float
+    worker: str
+    attempts: int
+
+
+class Journal:
+    """The finished cells of one run, in an SQLite file with one writer.
+
+    Parameters
+    ----------
+    path
+        The file, or None to keep it in memory.
+    identity
+        What the run is; all of it must be the same for a run to go on.
+    provenance
+        Of the run's dataset; that of the run that began the file is kept.
+
+    Raises
+    ------
+    ValueError
+        If the file is no journal, belongs to another run, or another process is writing it.
+    """
+
+    def __init__(self, path: Path | None, identity: Mapping[str, str], provenance: Mapping[str, Any]) -> None:
+        self.path = path
+        self._committed = time.monotonic()
+        self._lock = None if path is None else _locked(path)
+        try:
+            self._rows = sqlite3.connect(":memory:" if path is None else path)
+            try:
+                self._begin(identity, provenance)
+            except BaseException:
+                self._rows.close()
+                raise
+        except sqlite3.DatabaseError as error:
+            self._unlock()
+            raise ValueError(f"{path} is no journal of a study ({error}): take another folder, or delete it") from None
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _begin(self, identity: Mapping[str, str], provenance: Mapping[str, Any]) -> None:
+        self._rows.execute("PRAGMA journal_mode = WAL")
+        self._rows.execute("PRAGMA synchronous = NORMAL")
+        self._rows.executescript(_TABLES)
+        with self._rows:  # one transaction: a journal has all of its head or none
+            self._rows.execute("BEGIN IMMEDIATE")
+            found = dict(self._rows.execute("SELECT name, value FROM made_by"))
+            if not found:
+                rows = {**identity, "provenance": json.dumps(dict(provenance))}
+                self._rows.executemany("INSERT INTO made_by VALUES (?, ?)", rows.items())
+        for name, value in identity.items() if found else ():
+            if found.get(name) != value:
+                raise ValueError(
+                    f"{self.path} was made with another {name}, {_difference(found.get(name), value)}: "
+                    "take another folder, or delete it to begin anew"
+                )
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What began the journal."""
+        ((text,),) = self._rows.execute("SELECT value FROM made_by WHERE name = 'provenance'")
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+    def holds(self, cell: Cell, *, failures: bool) -> bool:
+        """Return whether the cell is here and need not run; failed ones count where `failures`."""
+        row = self._rows.execute("SELECT failure FROM cells WHERE cell = ?", (key(cell),)).fetchone()
+        return row is not None and (failures or not row[0])
+
+    def add(self, outcome: Outcome) -> None:
+        """Keep an outcome; a cell that succeeded stays as it is."""
+        scalars, arrays = _packed(outcome.values)
+        rest = (outcome.failure, outcome.seconds, outcome.worker, time.time())
+        self._rows.execute(_ADD, (key(outcome.cell), scalars, arrays, *rest))
+        if time.monotonic() - self._committed > _SECONDS_BETWEEN_COMMITS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Write what was added."""
+        self._rows.commit()
+        self._committed = time.monotonic()
+
+    def outcome(self, cell: Cell) -> tuple[dict[str, Any], str] | None:
+        """Return values and failure of a cell; None if it is not here."""
+        row = self._rows.execute("SELECT scalars, arrays, failure FROM cells WHERE cell = ?", (key(cell),)).fetchone()
+        return None if row is None else (_unpacked(row[0], row[1]), row[2])
+
+    def close(self) -> None:
+        """Write, and let other processes in."""
+        self.commit()
+        self._rows.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+
+
+def tasks(path: Path) -> Iterator[Task]:
+    """Yield the rows of a journal in the order in which they came in, also while it is written.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist: give the folder of a run")
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as rows:
+        for cell, *rest in rows.execute("SELECT cell, failure, seconds, worker, attempts FROM cells ORDER BY rowid"):
+            yield Task(json.loads(cell), *rest)
+
+
+def _locked(path: Path) -> sqlite3.Connection:
+    """Return a hold on a file beside the journal, which the system lets go when the process ends, however it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = sqlite3.connect(path.with_suffix(".lock"), timeout=0, isolation_level=None)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        lock.close()
+        raise ValueError(f"{path} is being written by another process: wait for it, or take another folder") from None
+    return lock
+
+
+def _difference(there: str | None, here: str) -> str:
+    """Say in which of its parts a text of JSON differs, or that it does."""
+    try:
+        old, new = json.loads(there or ""), json.loads(here)
+        name = next(n for n in sorted({*old, *new}) if old.get(n) != new.get(n))
+        return f"{name}={json.dumps(old.get(name))}, here {json.dumps(new.get(name))}"
+    except (ValueError, AttributeError, StopIteration, TypeError):
+        return f"{(there or 'none')[:12]}, here {here[:12]}"
+
+
+def _packed(values: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Return Python's scalars as JSON, which keeps them exactly, and the rest as npy, one after the other."""
+    plain: dict[str, Any] = {}
+    names, arrays = [], io.BytesIO()
+    for name, value in values.items():
+        if type(value) in (str, bool, float) or (type(value) is int and abs(value) < 2**63):
+            plain[name] = value
+        else:
+            names.append(name)
+            np.lib.format.write_array(arrays, np.asarray(value), allow_pickle=False)
+    return json.dumps([plain, names], ensure_ascii=False), arrays.getvalue()
+
+
+def _unpacked(scalars: str, arrays: bytes) -> dict[str, Any]:
+    plain, names = json.loads(scalars)
+    stream = io.BytesIO(arrays)
+    return {**plain, **{name: np.lib.format.read_array(stream, allow_pickle=False) for name in names}}

@@ -1,0 +1,124 @@
+"""A study run into a folder: what is finished there stays, what is missing is run, and all of it becomes one dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bdia_numerics.studies.engine.journal import Journal, Task
+from bdia_numerics.studies.engine.journal import tasks as tasks_of
+from bdia_numerics.studies.engine.saving import load, save
+from bdia_numerics.studies.engine.task import Job, Outcome, Pool, direct, serial, source
+from bdia_numerics.studies.study import Cell, Study, assemble, cells, provenance
+
+if TYPE_CHECKING:
+    from xarray import Dataset
+
+FORMAT = "1"
+
+
+def run(
+    study: Study,
+    config: Any = None,
+    *,
+    folder: str | Path | None = None,
+    pool: Pool | None = None,
+    retry: bool = False,
+    advance: Callable[[], None] = lambda: None,
+    watch: Callable[[Outcome], None] = lambda outcome: None,
+) -> Dataset:
+    """Run a study: in this process or in others, and again from where it was killed.
+
+    Each finished cell is kept in `folder/NAME.sqlite`, which is whole at any moment; at the end all of them become
+    `folder/NAME.nc`. Run again, a study that was killed computes what is missing, and its dataset is the same to the bit.
+
+    Parameters
+    ----------
+    study, config
+        What to run; the study's defaults without `config`.
+    folder
+        Where to keep it; None keeps nothing.
+    pool
+        Where cells are computed: `serial`, in this process, by default; `processes(...)` or `cluster(...)`.
+    retry
+        Whether cells that failed before are run again.
+    advance
+        Called after each cell, also for those that were finished before.
+    watch
+        Called with each outcome of this run.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `study.assemble` makes it, its attribute `failed` the number of cells that failed. Their numbers are NaN, and their
+        variable `status`, where the study has one, is the failure in one line.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds this study with another configuration, other versions or other source, or is in use.
+    Exception
+        Of a cell that fails where no folder keeps the failure; RuntimeError with its text, from another process.
+    ImportError
+        Without an extra that is needed; the message names it.
+    """
+    config = study.config() if config is None else config
+    job = Job(study, config, source(study))
+    made_by = provenance(study, config)
+    identity = {"format": FORMAT, "study": study.name, "config": made_by["config"], "versions": made_by["versions"]}
+    path = None if folder is None else journal_path(folder, study)
+    journal = Journal(path, {**identity, "source": job.source}, made_by)
+    try:
+        for outcome in (pool or (direct if path is None else serial))(
+            job, _pending(study, config, journal, retry, advance)
+        ):
+            if outcome.failure and path is None:
+                raise RuntimeError(f"{dict(outcome.cell)}: {outcome.failure}")
+            journal.add(outcome)
+            watch(outcome)
+            advance()
+        made = _dataset(study, config, journal)
+        return made if folder is None else load(save(made, dataset_path(folder, study)))
+    finally:
+        journal.close()
+
+
+def _pending(study: Study, config: Any, journal: Journal, retry: bool, advance: Callable[[], None]) -> Iterator[Cell]:
+    for cell in cells(study, config):
+        if journal.holds(cell, failures=not retry):
+            advance()
+        else:
+            yield cell
+
+
+def _dataset(study: Study, config: Any, journal: Journal) -> Dataset:
+    failed = 0
+
+    def results() -> Iterator[tuple[Cell, dict[str, Any]]]:
+        nonlocal failed
+        for cell in cells(study, config):  # in their own order, whatever that of the journal is
+            found = journal.outcome(cell)
+            if found is None:
+                raise RuntimeError(f"{dict(cell)} was lost: run the study again")
+            values, failure = found
+            failed += bool(failure)
+            yield cell, ({"status": failure} if "status" in study.variables else {}) if failure else values
+
+    made = assemble(study, config, results(), made_by=journal.provenance)
+    return made.assign_attrs(failed=failed)
+
+
+def journal_path(folder: str | Path, study: Study) -> Path:
+    """Return where a study's journal is in a folder."""
+    return Path(folder) / f"{study.name}.sqlite"
+
+
+def dataset_path(folder: str | Path, study: Study) -> Path:
+    """Return where a study's dataset is in a folder."""
+    return Path(folder) / f"{study.name}.nc"
+
+
+def tasks(folder: str | Path, study: Study) -> list[Task]:
+    """Return what the journal in a folder says of each cell: seconds, worker, attempts, failure; ValueError if there is none."""
+    return list(tasks_of(journal_path(folder, study)))

@@ -1,0 +1,96 @@
+"""Datasets in files: netCDF, written whole or not at all, and the hash of what is in one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from xarray import Dataset
+
+MISSING = "saved datasets need xarray and h5netcdf: pip install 'bdia_numerics[sweep]'"
+
+
+def save(dataset: Dataset, path: str | Path) -> Path:
+    """Write a dataset as netCDF, under another name first, so that a reader sees the old file or the new one.
+
+    Returns
+    -------
+    Path
+        Where it is.
+
+    Raises
+    ------
+    ImportError
+        Without h5netcdf; the message names the extra.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        import h5netcdf as _  # noqa: F401
+
+        dataset.to_netcdf(beside, engine="h5netcdf")
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except ImportError:
+        raise ImportError(MISSING) from None
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+def load(path: str | Path) -> Dataset:
+    """Read a dataset that `save` wrote, all of it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or it is no netCDF.
+    ImportError
+        Without xarray or h5netcdf; the message names the extra.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist: run the study first, or give the path of its .nc file")
+    try:
+        import h5netcdf as _  # noqa: F401
+        from xarray import load_dataset
+    except ImportError:
+        raise ImportError(MISSING) from None
+    try:
+        return load_dataset(path, engine="h5netcdf")
+    except OSError as error:
+        raise ValueError(f"{path} is no netCDF file ({str(error).splitlines()[0]}): run the study again") from None
+
+
+def data_hash(dataset: Dataset) -> str:
+    """Return the SHA-256 of a dataset's values and coordinates, with names and dimensions; attributes do not count.
+
+    The same before it was saved and after it was loaded.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(map(str, dataset.variables)):
+        values = np.asarray(dataset[name].values)
+        text = values.dtype.kind in "OUST"
+        kind = "text" if text else values.dtype.newbyteorder("<").str
+        head = f"{name}|{','.join(map(str, dataset[name].dims))}|{values.shape}|{kind}|"
+        digest.update(head.encode() + (_texts(values) if text else _numbers(values)))
+    return digest.hexdigest()
+
+
+def _texts(values: np.ndarray[Any, Any]) -> bytes:
+    encoded = [str(value).encode() for value in values.ravel()]
+    return b"".join(len(e).to_bytes(8, "little") + e for e in encoded)
+
+
+def _numbers(values: np.ndarray[Any, Any]) -> bytes:
+    values = values.astype(values.dtype.newbyteorder("<"))
+    if values.dtype.kind == "f":
+        values[np.isnan(values)] = np.nan  # one of the many that there are
+    return values.tobytes()

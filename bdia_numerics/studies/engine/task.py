@@ -1,0 +1,144 @@
+"""What runs in a worker: cells of a study, one by one, each with its outcome."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from bdia_numerics.studies.study import Cell, Study
+
+NO_RESULTS = frozenset(
+    {"cli", "__main__.py", "report.py", "page.py", "plots", "templates", "claims", "testing", "__pycache__"}
+)
+"""Rooms of the package that no study computes with."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell.
+
+    Attributes
+    ----------
+    cell
+        Which.
+    values
+        By variable; empty if it failed.
+    failure
+        The exception in one line, with where it was raised; empty if there was none.
+    seconds
+        On the worker's clock.
+    worker
+        Host and process, or a Dask worker's address.
+    """
+
+    cell: Cell
+    values: Mapping[str, Any]
+    failure: str
+    seconds: float
+    worker: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """A study with its configuration, and the source that both were made from."""
+
+    study: Study
+    config: Any
+    source: str
+
+
+Pool = Callable[[Job, Iterator[Cell]], Iterator[Outcome]]
+"""Runs cells somewhere, and yields each outcome once, in any order."""
+
+
+def serial(job: Job, pending: Iterator[Cell]) -> Iterator[Outcome]:
+    """Run cells in this process, one after the other."""
+    with threadpool_limits(limits=1):
+        for cell in pending:
+            yield attempt(job, cell)
+
+
+def direct(job: Job, pending: Iterator[Cell]) -> Iterator[Outcome]:
+    """Run cells in this process, and let their exceptions pass."""
+    with threadpool_limits(limits=1):
+        for cell in pending:
+            yield Outcome(cell, job.study.compute(job.config, cell), "", 0.0, _here())
+
+
+def attempt(job: Job, cell: Cell) -> Outcome:
+    """Run one cell; an exception becomes its failure."""
+    started, values, failure = time.perf_counter(), {}, ""
+    try:
+        values = dict(job.study.compute(job.config, cell))
+    except Exception as error:  # noqa: BLE001 - whatever a cell raises is its result, and the other cells go on
+        failure = in_one_line(error)
+    return Outcome(cell, values, failure, time.perf_counter() - started, _here())
+
+
+def work(packed: bytes, chunk: Sequence[Cell]) -> list[Outcome]:
+    """Run cells in a worker, with one thread of BLAS: as many as elsewhere, so that sums are rounded alike.
+
+    Raises
+    ------
+    RuntimeError
+        If the worker's source is not the driver's.
+    """
+    job = _unpacked(packed)
+    if (found := source(job.study)) != job.source:
+        raise RuntimeError(
+            f"worker {_here()} has other source ({found[:12]}, not {job.source[:12]}): install the same there"
+        )
+    with threadpool_limits(limits=1):
+        return [attempt(job, cell) for cell in chunk]
+
+
+@lru_cache(maxsize=4)
+def _unpacked(packed: bytes) -> Job:
+    import cloudpickle
+
+    job: Job = cloudpickle.loads(packed)
+    return job
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return kind and message of an exception, and the file and line that raised it."""
+    lines = str(error).splitlines() or [""]
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {lines[0]}{where}"
+
+
+@cache
+def _here() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def source(study: Study) -> str:
+    """Return a hash of the source that a study computes with: the package's, and the file of `compute` if that is elsewhere."""
+    package = Path(__file__).resolve().parents[2]
+    own = inspect.getsourcefile(inspect.unwrap(study.compute)) if inspect.isfunction(study.compute) else None
+    outside = () if own is None or Path(own).resolve().is_relative_to(package) else (own,)
+    return _hashed(package, outside)
+
+
+@cache
+def _hashed(package: Path, outside: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    inside = (path for path in package.rglob("*") if path.is_file() and not path.name.startswith("."))
+    for path in sorted(path for path in inside if not NO_RESULTS & set(path.relative_to(package).parts)):
+        digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    for name in outside:
+        if Path(name).is_file():  # a notebook's cell has no file
+            digest.update(Path(name).read_bytes())
+    return digest.hexdigest()

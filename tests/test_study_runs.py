@@ -1,0 +1,213 @@
+"""Studies that are kept in a folder: what is there is not run again, nothing is lost or doubled, and the dataset is the same."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from bdia_numerics.studies import Study, Variable, data_hash, load, run, save, tasks
+from bdia_numerics.studies.engine import task
+from bdia_numerics.studies.engine.journal import key
+
+ran: list[dict] = []
+broken: set[int] = set()
+
+
+@dataclass(frozen=True)
+class Config:
+    steps: tuple[int, ...] = (10, 20, 40)
+    weights: tuple[float, ...] = (0.1, 1 / 3)
+    seed: int = 3
+
+
+def compute(config, cell):
+    ran.append(dict(cell))
+    if cell["steps"] in broken:
+        raise ArithmeticError(f"{cell['steps']} steps overflow\nin detail")
+    rng = np.random.default_rng([config.seed, cell["steps"]])
+    return {
+        "error": cell["weight"] / cell["steps"],
+        "half": np.float32(cell["weight"]),
+        "nfe": cell["steps"] if cell["solver"] == "DDIM" else np.inf,
+        "image": rng.standard_normal((2, 3)).astype(np.float32),
+        "status": "ok: σ ≠ 0",
+    }
+
+
+STUDY = Study(
+    "toy",
+    "A toy",
+    Config,
+    dims=lambda config: {"solver": ("DDIM", "BDIA(gamma=9/10)"), "steps": config.steps, "weight": config.weights},
+    compute=compute,
+    variables={
+        "error": Variable("error"),
+        "half": Variable("half"),
+        "nfe": Variable("evaluations"),
+        "image": Variable("image", dims=("y", "x")),
+        "status": Variable("status"),
+        "never": Variable("never computed"),
+    },
+    inner=lambda config: {"y": (0, 1), "x": ("a", "b", "c")},
+    wanted=lambda config, cell: cell["steps"] != 40 or cell["solver"] == "DDIM",
+)
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    ran.clear()
+    broken.clear()
+
+
+def only_once(cells):
+    return len({key(cell) for cell in cells}) == len(cells)
+
+
+def test_a_dataset_in_a_file_is_the_one_in_memory(tmp_path):
+    kept, made = run(STUDY, folder=tmp_path), run(STUDY)
+    assert kept.identical(load(tmp_path / "toy.nc"))
+    assert kept.drop_attrs(deep=False).identical(made.drop_attrs(deep=False))
+    assert data_hash(kept) == data_hash(made)
+    assert kept["half"].dtype == kept["image"].dtype == np.float32
+    assert np.isnan(kept["never"]).all()
+
+
+def test_finished_cells_are_not_run_again(tmp_path):
+    steps = []
+    first = run(STUDY, folder=tmp_path, advance=lambda: steps.append(1))
+    assert len(ran) == len(steps) == 10 and only_once(ran)
+    saved = (tmp_path / "toy.nc").read_bytes()
+    again = run(STUDY, folder=tmp_path, advance=lambda: steps.append(1))
+    assert len(ran) == 10 and len(steps) == 20
+    assert first.identical(again)
+    assert (tmp_path / "toy.nc").read_bytes() == saved
+
+
+@pytest.mark.parametrize("after", range(0, 10, 3))
+def test_a_run_that_is_broken_off_goes_on(tmp_path, after):
+    def stop(outcome):
+        if len(ran) > after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(STUDY, folder=tmp_path / "broken", watch=stop)
+    resumed = run(STUDY, folder=tmp_path / "broken")
+    assert len(ran) == 10 and only_once(ran)
+    whole = run(STUDY, folder=tmp_path / "whole")
+    assert resumed.identical(whole)
+    assert (tmp_path / "broken" / "toy.nc").read_bytes() == (tmp_path / "whole" / "toy.nc").read_bytes()
+
+
+def test_failed_cells_are_data_and_the_others_go_on(tmp_path):
+    broken.add(20)
+    found = run(STUDY, folder=tmp_path)
+    assert len(ran) == 10 and found.attrs["failed"] == 4
+    assert np.isnan(found["error"].sel(steps=20)).all() and not np.isnan(found["error"].sel(steps=10)).any()
+    status = found["status"].sel(steps=20, solver="DDIM", weight=0.1).item()
+    assert status.startswith("ArithmeticError: 20 steps overflow (test_study_runs.py:")
+    assert sum(bool(t.failure) for t in tasks(tmp_path, STUDY)) == 4
+    run(STUDY, folder=tmp_path)
+    assert len(ran) == 10
+    broken.clear()
+    mended = run(STUDY, folder=tmp_path, retry=True)
+    assert len(ran) == 14 and mended.attrs["failed"] == 0
+    assert [t.attempts for t in tasks(tmp_path, STUDY) if t.cell["steps"] == 20] == [2] * 4
+    assert mended.identical(run(STUDY, folder=tmp_path / "other"))
+
+
+def test_without_a_folder_an_exception_passes():
+    broken.add(20)
+    with pytest.raises(ArithmeticError, match="20 steps"):
+        run(STUDY)
+
+
+def test_another_run_is_refused(tmp_path, monkeypatch):
+    run(STUDY, folder=tmp_path)
+    with pytest.raises(
+        ValueError, match=r"toy.sqlite was made with another config, seed=3, here 4: take another folder"
+    ):
+        run(STUDY, Config(seed=4), folder=tmp_path)
+    monkeypatch.setattr(task, "_hashed", lambda *_: "0" * 64)
+    with pytest.raises(ValueError, match=r"another source, [0-9a-f]{12}, here 000000000000: .*delete it"):
+        run(STUDY, folder=tmp_path)
+
+
+def test_two_writers_are_refused_and_a_reader_is_not(tmp_path):
+    def look(outcome):
+        with pytest.raises(ValueError, match=r"toy.sqlite is being written by another process"):
+            run(STUDY, folder=tmp_path)
+        seen.append(len(tasks(tmp_path, STUDY)))
+
+    seen: list[int] = []
+    run(STUDY, folder=tmp_path, watch=look)
+    assert len(seen) == 10
+
+
+def test_what_is_no_journal_is_refused(tmp_path):
+    (tmp_path / "toy.sqlite").write_bytes(b"something else" * 100)
+    with pytest.raises(ValueError, match=r"toy.sqlite is no journal of a study \(file is not a database\)"):
+        run(STUDY, folder=tmp_path)
+    (tmp_path / "toy.nc").write_bytes(b"something else")
+    with pytest.raises(ValueError, match=r"toy.nc is no netCDF file"):
+        load(tmp_path / "toy.nc")
+    with pytest.raises(ValueError, match=r"none.nc does not exist"):
+        load(tmp_path / "none.nc")
+
+
+def test_a_journal_has_one_row_a_cell(tmp_path):
+    run(STUDY, folder=tmp_path)
+    with sqlite3.connect(tmp_path / "toy.sqlite") as rows:
+        (row,) = rows.execute("SELECT * FROM cells LIMIT 1")
+        with pytest.raises(sqlite3.IntegrityError):
+            rows.execute("INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    rows.close()
+
+
+def test_keys_tell_cells_apart():
+    cells = [
+        {"a": "1"},
+        {"a": 1},
+        {"a": 1.0},
+        {"a": True},
+        {"a": 0.1 + 0.2},
+        {"a": 0.3},
+        {"b": 1},
+        {"a": "x\n"},
+        {"a": "x"},
+    ]
+    assert len({key(cell) for cell in cells}) == len(cells)
+    assert key({"a": 1, "b": 2}) == key({"b": 2, "a": 1})
+
+
+def test_a_coordinate_twice_is_refused():
+    with pytest.raises(ValueError, match="steps=10 occurs twice: list it once"):
+        run(STUDY, Config(steps=(10, 20, 10)))
+
+
+def test_a_value_that_is_not_listed_is_refused():
+    with pytest.raises(ValueError, match="'error': list it in its variables"):
+        run(replace(STUDY, variables={"status": Variable("status")}))
+
+
+def test_hash_of_data(tmp_path):
+    made = run(STUDY)
+    assert data_hash(made) == data_hash(made.assign_attrs(seed=4)) == data_hash(load(save(made, tmp_path / "a.nc")))
+    other = made.copy(deep=True)
+    other["image"][0, 0, 0, 0, 0] += 1e-7
+    assert data_hash(other) != data_hash(made)
+    assert data_hash(made.assign_coords(x=["a", "b", "d"])) != data_hash(made)
+    assert data_hash(made.rename(error="errors")) != data_hash(made)
+    other["status"][0, 0, 0] = "okay"
+    assert len({data_hash(d) for d in (made, other, made.assign(status=other["status"]))}) == 3
+
+
+def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    made = run(STUDY)
+    save(made, tmp_path / "a.nc")
+    before = (tmp_path / "a.nc").read_bytes()
+    with pytest.raises((TypeError, ValueError)):
+        save(made.assign(error=((), object())), tmp_path / "a.nc")
+    assert (tmp_path / "a.nc").read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["a.nc"]
