@@ -1,6 +1,7 @@
 """Sphinx configuration: MyST pages, and an API page written from the modules that exist."""
 
 import re
+import runpy
 from pathlib import Path
 
 from jinja2 import Template
@@ -13,7 +14,9 @@ copyright = "2026, bdia_numerics contributors"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-nb_execution_mode = "off"
+nb_execution_mode = "off"  # chapters come executed, see `execute_chapters`
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 autodoc_member_order = "bysource"
@@ -22,7 +25,8 @@ suppress_warnings = ["ref.python"]
 html_theme = "furo"
 exclude_patterns = ["_build"]
 
-PACKAGE = Path(__file__).resolve().parent.parent / "bdia_numerics"
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "bdia_numerics"
 DATASHEET_LINE = re.compile(r"^(State|Order|NFE|Requires|Source|Options|Start|Same as) {2,}(?=\S)")
 FORMULA_MARK = re.compile(r"(?<![\w*`\\])\*(?=(?:batch|data|shape)\b)|(?<![\\`])\|(?=\S)")
 
@@ -47,7 +51,13 @@ def house_style(app: Sphinx, what: str, name: str, obj: object, options: object,
     lines[1:first] = [f"| {line.strip()}" if line.strip() else line for line in lines[1:first]]
 
 
+def execute_chapters(app: Sphinx) -> None:
+    """Execute those chapters of notebooks/ that scripts/run_notebooks.py has not executed as they stand."""
+    runpy.run_path(str(ROOT / "scripts" / "run_notebooks.py"))["refresh"]()
+
+
 def setup(app: Sphinx) -> None:
-    """Connect both to the build."""
+    """Connect all of it to the build."""
+    app.connect("builder-inited", execute_chapters)
     app.connect("source-read", expand_modules)
     app.connect("autodoc-process-docstring", house_style, priority=400)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from bdia_numerics.claims.ledger import VERDICTS, Decided
+from bdia_numerics.claims.ledger import VERDICTS, Decided, decide
 
 _HEAD = """# Misprints of the paper
 
@@ -86,6 +86,19 @@ def page(decided: Iterable[Decided]) -> str:
 def facts(decided: Iterable[Decided]) -> str:
     """Return the page of the toolkit's own facts in Markdown, one section each."""
     return "\n".join([_FACTS, *(_fact(d) for d in decided if d.statement.source.startswith("fact"))])
+
+
+def verdicts(*ids: str) -> str:
+    """Decide claims and return them in Markdown, a paragraph each: verdict, statement, and what it corrects."""
+    return "\n\n".join(_verdict(d) for d in decide(ids))
+
+
+def _verdict(d: Decided) -> str:
+    s = d.statement
+    lines = [f"**{s.id}, {d.verdict}: {s.title}.** {s.statement}"]
+    if s.printed:
+        lines += [f"*{'Printed' if s.of_paper else 'As conjectured'}:* {s.printed}", f"*Why it is wrong:* {s.why}"]
+    return "\n\n".join(f"> {line}" if k else line for k, line in enumerate(lines))
 
 
 def _fact(d: Decided) -> str:

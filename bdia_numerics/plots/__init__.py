@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
 from typing import Any
@@ -25,3 +26,25 @@ def image(figure: Any, *, format: str = "svg", dpi: int = 150) -> bytes:
     with mpl.rc_context(STYLE):
         figure.savefig(buffer, format=format, dpi=dpi, metadata=metadata)
     return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as a notebook shows it, with the words for those who do not see it.
+
+    Attributes
+    ----------
+    figure
+        A matplotlib figure.
+    alt
+        What it shows.
+    """
+
+    figure: Any
+    alt: str
+
+    def __repr__(self) -> str:
+        return self.alt
+
+    def _repr_svg_(self) -> str:
+        return image(self.figure).decode()

@@ -1,0 +1,90 @@
+"""Curves over one or several pairs of axes, as the chapters draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from bdia_numerics.plots.style import STYLE, looks
+
+Curve = tuple[Any, Any]
+SPARSE = 24  # curves of more points than this are lines without markers
+GREY = "0.55"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes.
+
+    Attributes
+    ----------
+    x, y
+        What the axes show.
+    curves
+        By label the two coordinates, arrays of one shape; markers stand at the points of curves of few points.
+    references
+        By label what they are held against: thin grey lines.
+    title
+        Above the axes.
+    log
+        Which axes are logarithmic: "", "x", "y" or "xy".
+    limits
+        Of the vertical axis, None where the curves decide.
+    ticks
+        Of the horizontal axis.
+    """
+
+    x: str
+    y: str
+    curves: Mapping[str, Curve]
+    references: Mapping[str, Curve] = field(default_factory=dict)
+    title: str = ""
+    log: str = ""
+    limits: tuple[float | None, float | None] | None = None
+    ticks: Sequence[float] = ()
+
+
+def draw(*panels: Panel, columns: int = 2, height: float = 3.0) -> Figure:
+    """Draw panels in rows, each with its own legend; a label has one look in all of them."""
+    across = min(columns, len(panels))
+    down = -(-len(panels) // across)
+    style = looks(list(dict.fromkeys(label for panel in panels for label in panel.curves)))
+    with mpl.rc_context(STYLE):
+        width = 5.4 if across == 1 else 3.8 * across
+        figure = Figure(figsize=(width, height * down), layout="constrained")
+        axes: Any = figure.subplots(down, across, squeeze=False)
+        for ax, panel in zip(axes.flat, panels, strict=False):
+            fill(ax, panel, style)
+        for ax in list(axes.flat)[len(panels) :]:
+            ax.set_axis_off()
+    return figure
+
+
+def fill(ax: Any, panel: Panel, style: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    """Draw one panel's curves into given axes."""
+    style = style or looks(list(panel.curves))
+    for k, (label, (x, y)) in enumerate(panel.references.items()):
+        ax.plot(x, y, color=GREY, linewidth=1, linestyle=("-", "--", ":", "-.")[k % 4], label=label)
+    for label, (x, y) in panel.curves.items():
+        marker = {"marker": ""} if len(x) > SPARSE else {"markersize": 4}
+        ax.plot(x, y, label=label, **{**style[label], **marker})
+    ax.set(xlabel=panel.x, ylabel=panel.y, title=panel.title)
+    if "x" in panel.log:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_locator(NullLocator())
+    if "y" in panel.log:
+        ax.set_yscale("log")
+    if panel.limits:
+        ax.set_ylim(*panel.limits)
+    if len(panel.ticks):
+        ax.set_xticks(panel.ticks, [f"{tick:g}" for tick in panel.ticks])
+    shown = [label for label in (*panel.references, *panel.curves) if not label.startswith("_")]
+    if len(shown) > 1 or panel.references:
+        ax.legend(fontsize=7.5)
