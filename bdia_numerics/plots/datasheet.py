@@ -29,7 +29,7 @@ def order_plot(orders: dict[str, ObservedOrder]) -> Figure:
             ax.plot([x.steps for x in used], [x.error for x in used], **{**style[kind], "linestyle": "none"})
         ax.set(xscale="log", yscale="log", xlabel="steps N", ylabel="root-mean-square error")
         _ticks(ax)
-        ax.legend(fontsize=8)
+        ax.legend()
     return figure
 
 
@@ -51,7 +51,7 @@ def region_plot(regions: dict[str, StabilityRegion]) -> Figure:
         ax.axhline(0, color="0.6", linewidth=0.6)
         ax.axvline(0, color="0.6", linewidth=0.6)
         ax.set(xlabel="real part of h J", ylabel="imaginary part of h J")
-        ax.legend(fontsize=8, loc="upper left")
+        ax.legend(loc="upper left")
     return figure
 
 
@@ -70,7 +70,7 @@ def work_plot(work: WorkPrecision, name: str) -> Figure:
             )
         ax.set(xscale="log", yscale="log", xlabel="model evaluations", ylabel="root-mean-square error")
         _ticks(ax)
-        ax.legend(fontsize=8)
+        ax.legend()
     return figure
 
 

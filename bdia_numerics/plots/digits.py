@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from bdia_numerics.formulas import number
-from bdia_numerics.plots.style import STYLE, looks
+from bdia_numerics.plots.style import PAGE, STYLE, looks
 from bdia_numerics.studies.results import Digits, Portrait, Row
 
 _QUANTITIES = (
@@ -26,7 +26,7 @@ _LATENT_LIMIT = 10.0
 def portraits(runs: Sequence[Portrait]) -> Figure:
     """Draw one image through several solvers: original, latent, what came back, and both sides of the error."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 1.85 * len(runs) + 0.15), layout="constrained")
+        figure = Figure(figsize=(PAGE, 1.85 * len(runs) + 0.15), layout="constrained")
         _draw_portraits(figure, runs)
     return figure
 
@@ -34,7 +34,7 @@ def portraits(runs: Sequence[Portrait]) -> Figure:
 def errors(results: Digits, spacing: str = "trailing", dtype: str = "float64") -> Figure:
     """Draw the error of samples, the distance of latents and the round-trip error against model evaluations."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 3.4), layout="constrained")
+        figure = Figure(figsize=(PAGE, 3.4), layout="constrained")
         _draw_errors(figure, results, spacing, dtype)
     return figure
 
@@ -43,7 +43,7 @@ def overview(results: Digits, runs: Sequence[Portrait]) -> Figure:
     """Draw both, one above the other."""
     with mpl.rc_context(STYLE):
         top = 1.85 * len(runs) + 0.15
-        figure = Figure(figsize=(7.6, top + 3.5), layout="constrained")
+        figure = Figure(figsize=(PAGE, top + 3.5), layout="constrained")
         parts: Any = figure.subfigures(2, 1, height_ratios=[top, 3.5])
         _draw_portraits(parts[0], runs)
         _draw_errors(parts[1], results, "trailing", "float64")
@@ -69,7 +69,7 @@ def _draw_portraits(figure: Any, runs: Sequence[Portrait]) -> None:
             ax.spines[:].set(visible=True, color="0.6", linewidth=0.6)
             ax.set_xlabel(below)
             if k == 0:
-                ax.set_title(title, fontsize=8)
+                ax.set_title(title)
         line[0].set_ylabel(f"{r.solver}\n{r.steps} steps")
 
 
@@ -91,7 +91,7 @@ def _draw_errors(figure: Any, results: Digits, spacing: str, dtype: str) -> None
         if beyond := [r for r in rows if not getattr(r, name) <= limit]:
             _say_beyond(ax, beyond, name, limit)
     handles, names = ax.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=min(len(labels), 3), handlelength=3)
+    figure.legend(handles, names, loc="outside lower center", ncols=min(len(labels), 3))
 
 
 def _plain_ticks(axis: Any) -> None:
@@ -110,4 +110,4 @@ def _say_beyond(ax: Any, beyond: Sequence[Row], name: str, limit: float) -> None
         ax.set_ylim(top=limit)
     names = ", ".join(dict.fromkeys(r.solver for r in beyond))
     low, high = (number(f(getattr(r, name) for r in beyond)) for f in (min, max))
-    ax.text(0.97, 0.97, f"↑ {names}:\n{low} to {high}", transform=ax.transAxes, ha="right", va="top", fontsize=8)
+    ax.text(0.97, 0.97, f"↑ {names}:\n{low} to {high}", transform=ax.transAxes, ha="right", va="top")

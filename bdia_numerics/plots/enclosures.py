@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from bdia_numerics.plots.style import STYLE, looks
+from bdia_numerics.plots.style import PAGE, STYLE, looks
 
 _LABELS = {"natural": "balls alone", "mean value": "mean-value form"}
 
@@ -23,7 +23,7 @@ def growth(panels: Sequence[Any]) -> Figure:
         Each has `slots`, `widths`, `radii` (by form) and `sampled`.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+        figure = Figure(figsize=(PAGE, 3.2), layout="constrained")
         axes: Any = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         styles = looks(["sampled spread", *_LABELS.values()])
         for ax, panel in zip(axes, panels, strict=True):

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from bdia_numerics.plots.style import STYLE, looks
+from bdia_numerics.plots.style import PAGE, STYLE, looks
 from bdia_numerics.studies.gamma_map import GRIDS, GammaMap
 
 LABELS = {
@@ -24,7 +24,7 @@ def curves(found: GammaMap, what: str, *, title: str = "") -> Figure:
     config = found.config
     styles = looks(tuple(GRIDS))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 2.9 if len(config.steps) < 4 else 3.0), layout="constrained")
+        figure = Figure(figsize=(PAGE, 2.9 if len(config.steps) < 4 else 3.0), layout="constrained")
         axes: Any = figure.subplots(1, len(config.steps), sharey=True, squeeze=False)[0]
         for panel, steps in zip(axes, config.steps, strict=True):
             for name in config.grids:
@@ -37,7 +37,7 @@ def curves(found: GammaMap, what: str, *, title: str = "") -> Figure:
         axes[0].set_ylabel(LABELS[what])
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(config.grids))
         if title:
-            figure.suptitle(title, fontsize=9)
+            figure.suptitle(title)
     return figure
 
 
@@ -46,7 +46,7 @@ def last_slot(digits: GammaMap, tight: GammaMap) -> Figure:
     styles = looks(tuple(GRIDS))
     steps = digits.config.steps[0]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 3.3), layout="constrained")
+        figure = Figure(figsize=(PAGE, 3.3), layout="constrained")
         axes: Any = figure.subplots(1, 2)
         for panel, found, what, title in (
             (axes[0], digits, "frechet", f"handwritten digits, {steps} steps"),
@@ -74,7 +74,7 @@ def table(found: GammaMap, what: str) -> Figure:
                 best = found.best(name, steps, what)
                 light = np.log10(gains[row, column]) > np.log10(gains).max() / 2
                 text = f"{best.gamma:g}\n{gains[row, column]:.1f}x"
-                axes.text(column, row, text, ha="center", va="center", color="black" if light else "white", fontsize=8)
+                axes.text(column, row, text, ha="center", va="center", color="black" if light else "white")
         axes.set_xticks(range(len(config.steps)), [str(n) for n in config.steps])
         axes.set_yticks(range(len(config.grids)), list(config.grids))
         axes.set(xlabel="steps", title="best gamma, and how much better than DDIM")

@@ -17,10 +17,10 @@ def loss_curve(losses: np.ndarray[Any, Any], *, window: int = 100) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.0, 2.8), layout="constrained")
         ax = figure.subplots()
-        ax.plot(steps, losses, color="0.75", linewidth=0.5, label="one step")
+        ax.plot(steps, losses, color="0.75", linestyle="-", linewidth=0.5, label="one step")
         if len(losses) >= window:
             means = np.convolve(losses, np.full(window, 1 / window), mode="valid")
-            ax.plot(steps[window - 1 :], means, color="#0072B2", label=f"mean of {window} steps")
+            ax.plot(steps[window - 1 :], means, color="#0072B2", linestyle="-", label=f"mean of {window} steps")
         ax.set(yscale="log", xlabel="step", ylabel="mean squared error of eps")
         ax.legend()
     return figure

@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from bdia_numerics.plots.style import STYLE, looks
+from bdia_numerics.plots.style import PAGE, STYLE, looks
 
 COLUMNS = 3
 
@@ -28,7 +28,7 @@ def panels(drawn: Sequence[Panel]) -> Figure:
     """Draw one panel a misprint, errors against steps, both axes logarithmic, with one legend."""
     rows = -(-len(drawn) // COLUMNS)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 2.5 * rows + 0.3), layout="constrained")
+        figure = Figure(figsize=(PAGE, 2.5 * rows + 0.3), layout="constrained")
         axes: Any = figure.subplots(rows, COLUMNS, squeeze=False)
         for ax, panel in zip(axes.flat, drawn, strict=False):
             for label, look in looks(list(panel.curves)).items():

@@ -26,7 +26,7 @@ def bars(found: Table) -> Figure:
                 cells = found.at(name, budget)
                 middle = np.array([c.frechet for c in cells])
                 ends = np.abs(np.array([[c.low, c.high] for c in cells]).T - middle)
-                style = {**styles[str(budget)], "linestyle": "none", "markersize": 4}
+                style = {**styles[str(budget)], "linestyle": "none"}
                 panel.errorbar(middle, rows + 0.2 * (k - 1), xerr=ends, label=f"{budget} evaluations", **style)
             panel.axvline(found.floor, color="0.6", linewidth=0.8)
             panel.set(xscale="log", xlabel="Frechet distance", title=name)
@@ -48,7 +48,7 @@ def contact_sheet(found: Editing) -> Figure:
                 ax.imshow(np.nan_to_num(image[0], nan=-1), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
                 ax.set(xticks=[], yticks=[])
                 ax.grid(visible=False)
-            row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+            row[0].set_ylabel(name, rotation=0, ha="right", va="center")
         for ax, label, target in zip(axes[0], found.labels, found.targets, strict=True):
-            ax.set_title(f"{label} → {target}", fontsize=8)
+            ax.set_title(f"{label} → {target}")
     return figure

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from bdia_numerics.plots.style import STYLE, looks
+from bdia_numerics.plots.style import PAGE, STYLE, looks
 
 
 def network_growth(grids: dict[str, dict[str, Any]]) -> Any:
@@ -24,7 +24,7 @@ def network_growth(grids: dict[str, dict[str, Any]]) -> Any:
     matplotlib.figure.Figure
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 2.9 * len(grids)), layout="constrained")
+        figure = Figure(figsize=(PAGE, 2.9 * len(grids)), layout="constrained")
         _draw(figure, grids)
     return figure
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from bdia_numerics.analysis import ObservedOrder, Work, WorkPrecision
-from bdia_numerics.plots.style import STYLE, looks
+from bdia_numerics.plots.style import PAGE, STYLE, looks
 
 
 def convergence(orders: Sequence[tuple[str, ObservedOrder]]) -> Figure:
@@ -39,7 +39,7 @@ def convergence(orders: Sequence[tuple[str, ObservedOrder]]) -> Figure:
             )
             _plain_ticks(ax)
             columns = 2 if len(labels) > 6 else 1
-            ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, fontsize=7, handlelength=3)
+            ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns)
         figure.axes[0].set_ylabel("root-mean-square error at the data end")
     return figure
 
@@ -48,9 +48,9 @@ def _line(ax: Any, label: str, order: ObservedOrder, look: dict[str, Any]) -> No
     levels = [level for level in order.levels if 0 < level.error < math.inf]
     n, e = [level.steps for level in levels], [level.error for level in levels]
     doubt = "" if order.asymptotic else " ?"
-    ax.plot(n, e, label=f"{label}: {order.order:.2f}{doubt}", **{**look, "markerfacecolor": "white", "markersize": 4})
+    ax.plot(n, e, label=f"{label}: {order.order:.2f}{doubt}", **{**look, "markerfacecolor": "white"})
     used = [level for level in levels if level.used and order.asymptotic]
-    ax.plot([x.steps for x in used], [x.error for x in used], **{**look, "linestyle": "none", "markersize": 4})
+    ax.plot([x.steps for x in used], [x.error for x in used], **{**look, "linestyle": "none"})
 
 
 def work_precision(found: WorkPrecision) -> Figure:
@@ -59,7 +59,7 @@ def work_precision(found: WorkPrecision) -> Figure:
     labels = found.labels("solver")
     style = looks(labels)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 2.9 * len(pairs) + 0.6), layout="constrained")
+        figure = Figure(figsize=(PAGE, 2.9 * len(pairs) + 0.6), layout="constrained")
         for axes, (problem, grid) in zip(figure.subplots(len(pairs), 2, squeeze=False), pairs, strict=True):
             for label in labels:
                 rows = found.select(solver=label, problem=problem, grid=grid)
@@ -73,7 +73,7 @@ def work_precision(found: WorkPrecision) -> Figure:
                 axes[0].set_xticks(counts)
             axes[0].set(ylabel="root-mean-square error", title=f"{problem}, {grid} grid")
         handles, names = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=min(len(labels), 4), handlelength=3)
+        figure.legend(handles, names, loc="outside lower center", ncols=min(len(labels), 4))
     return figure
 
 

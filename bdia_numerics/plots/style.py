@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-STYLE: Any = {
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.labelsize": 9,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "0.9",
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.5,
-    "lines.markersize": 6,
-    "legend.frameon": False,
-    "figure.facecolor": "white",
-    "svg.fonttype": "path",
-    "svg.hashsalt": "bdia_numerics",
-}
+import matplotlib as mpl
 
-# Okabe and Ito's colours, ordered so that neighbours differ in lightness too.
-_LOOKS: Sequence[dict[str, Any]] = (
-    {"color": "#000000", "marker": "o", "linestyle": "--"},
-    {"color": "#E69F00", "marker": "^", "linestyle": ":"},
-    {"color": "#56B4E9", "marker": "s", "linestyle": "-."},
-    {"color": "#0072B2", "marker": "D", "linestyle": "-"},
-    {"color": "#D55E00", "marker": "v", "linestyle": "--"},
-    {"color": "#CC79A7", "marker": "P", "linestyle": "-."},
-    {"color": "#009E73", "marker": "X", "linestyle": "-"},
-)
+STYLE: Any = mpl.rc_params_from_file(Path(__file__).with_name("bdia.mplstyle"), use_default_template=False)
+"""What the style sheet sets; users have it by ``matplotlib.pyplot.style.use("bdia_numerics.plots.bdia")``."""
+
+COLUMN, PAGE = 3.3, 6.9
+"""Widths in inches of a column and of the page of a two-column paper: at these the sizes of the fonts are right."""
+
+_MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 _MORE = ("<", ">", "*", "h", "p", "d", "8")
+_LOOKS: Sequence[dict[str, Any]] = [
+    {**look, "color": "#" + look["color"].lstrip("#"), "marker": marker}
+    for look, marker in zip(STYLE["axes.prop_cycle"], _MARKERS, strict=True)
+]
 
 
 def looks(labels: Sequence[str]) -> dict[str, dict[str, Any]]:
