@@ -4,35 +4,35 @@ import time
 
 from bdia_numerics import grids, schedules, spec
 from bdia_numerics.analysis import GridFamily, best_gamma, observed_order
-from bdia_numerics.cli import choose
-from bdia_numerics.cli.converge import STUDY
+from bdia_numerics.studies.convergence import SOLVERS
+from bdia_numerics.studies.named import law as named
 
 MOST = 20.0
 MOST_GAMMA = 1.0
 
 
 def test_order_study_of_twelve_solvers(benchmark):
-    law = choose.law("mixture")
+    law = named("mixture")
 
     def study():
         begin = time.process_time()
         found = [
             observed_order(spec.solver(text), law, GridFamily(kind))
-            for text in STUDY
+            for text in SOLVERS
             for kind in ("smooth", "alternating")
         ]
         return time.process_time() - begin, found
 
     seconds, found = benchmark.pedantic(study, rounds=1)
     benchmark.extra_info.update(processor_seconds=seconds)
-    print(f"orders of {len(STUDY)} solvers on two families of grids: {seconds:.1f} s of one core (at most {MOST:g})")
-    assert len(STUDY) == 12
+    print(f"orders of {len(SOLVERS)} solvers on two families of grids: {seconds:.1f} s of one core (at most {MOST:g})")
+    assert len(SOLVERS) == 12
     assert all(order.asymptotic for order in found)
     assert seconds <= MOST
 
 
 def test_best_gamma_on_20_slots(benchmark):
-    grid, law = grids.quadratic(schedules.vp_linear(), 20, t_max=1, t_min=0.01), choose.law("mixture")
+    grid, law = grids.quadratic(schedules.vp_linear(), 20, t_max=1, t_min=0.01), named("mixture")
 
     def choice():
         begin = time.process_time()

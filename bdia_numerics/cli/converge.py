@@ -16,11 +16,6 @@ from bdia_numerics.cli.show import as_text, console, figure_path, plain, progres
 if TYPE_CHECKING:
     from bdia_numerics.analysis import ObservedOrder
 
-STUDY = (
-    "DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "CBDIA", "OBELM", "BDIA2", "Heun", "BDIAHeun", "ReversibleHeun", "ALF", "DPMSolverPP",
-)  # fmt: skip
-"""The solvers of the study without --solver."""
-
 
 def converge(
     solver: Annotated[
@@ -44,34 +39,33 @@ def converge(
     as_json: AsJson = False,
 ) -> None:
     """Measure orders of convergence on exact flows, with intervals and signs, in the asymptotic range."""
-    from bdia_numerics.analysis import GridFamily, observed_order
+    from bdia_numerics.studies.convergence import CONVERGENCE, SOLVERS, ConvergenceConfig, measured
+    from bdia_numerics.studies.named import ratio
+    from bdia_numerics.studies.study import cells
 
     try:
         figure_path(figure)
-        named = {text: spec.solver(text) for text in solver or STUDY}
-        law, times = choose.law(problem), choose.schedule(schedule)
-        kinds = [kind.strip() for kind in grid.split(",") if kind.strip()]
-        families = [
-            GridFamily(kind, times, choose.ratio("t-max", t_max), choose.ratio("t-min", t_min), variable)
-            for kind in kinds
-        ]
-        counts = choose.numbers("steps", steps) if steps else None
+        config = ConvergenceConfig(
+            solvers=tuple(dict.fromkeys(solver or SOLVERS)),
+            grids=tuple(kind.strip() for kind in grid.split(",") if kind.strip()),
+            problem=problem, schedule=schedule, variable=variable,
+            t_max=str(ratio("--t-max", t_max)), t_min=str(ratio("--t-min", t_min)), start=start,
+            steps=choose.numbers("steps", steps) if steps else (),
+            max_steps=max_steps, states=states, seeds=seeds, arithmetic=arithmetic,
+        )  # fmt: skip
+        wanted = list(cells(CONVERGENCE, config))
         rows: list[dict[str, Any]] = []
         found: list[tuple[str, ObservedOrder]] = []
         with progress() as bar:
-            task = bar.add_task("measuring", total=len(named) * len(families))
-            for label, chosen in named.items():
+            task = bar.add_task("measuring", total=len(wanted))
+            for cell in wanted:
+                label, kind = str(cell["solver"]), str(cell["grid"])
                 bar.update(task, description=label[:14])
-                for family in families:
-                    order = observed_order(
-                        chosen, law, family, steps=counts, states=states, start=start, seeds=seeds,
-                        arithmetic=arithmetic, max_steps=max_steps,
-                    )  # fmt: skip
-                    found.append((label, order))
-                    rows.append(
-                        {"label": label, **asdict(order), **(_proved(chosen, family.kind, order) if proved else {})}
-                    )
-                    bar.advance(task)
+                order = measured(config, cell)
+                found.append((label, order))
+                beside = _proved(spec.solver(label), kind, order) if proved else {}
+                rows.append({"label": label, **asdict(order), **beside})
+                bar.advance(task)
         if figure is not None:
             from bdia_numerics.plots.orders import convergence
 
@@ -84,11 +78,11 @@ def converge(
     shown = table("solver", "grid", "order", "interval", *(("proved",) if proved else ()), "rests on")
     for row in rows:
         value = f"{row['order']:.2f}" + ("" if row["asymptotic"] else " ?")
-        cells = [row["label"], row["family"], value, f"[{row['low']:.2f}, {row['high']:.2f}]"]
-        cells += [f"{row['proved']}{'' if row['agrees'] else ' differs'}"] if proved else []
+        texts = [row["label"], row["family"], value, f"[{row['low']:.2f}, {row['high']:.2f}]"]
+        texts += [f"{row['proved']}{'' if row['agrees'] else ' differs'}"] if proved else []
         where = f"{row['seeds']} seeds, " if row["seeds"] else ""
         where += "mpmath, " if row["arithmetic"] == "mpmath" else ""
-        shown.add_row(*map(plain, (*cells, where + row["reason"])))
+        shown.add_row(*map(plain, (*texts, where + row["reason"])))
     console().print(shown)
 
 

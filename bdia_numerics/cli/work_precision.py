@@ -13,8 +13,6 @@ from bdia_numerics.cli import choose
 from bdia_numerics.cli.options import AsJson, DataEnd, Grids, NoiseEnd, ScheduleName, Variable
 from bdia_numerics.cli.show import as_text, console, figure_path, plain, progress, save_figure, table, usage
 
-STUDY = ("DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "OBELM", "Heun", "DPMSolverPP")
-
 
 def work_precision(
     solver: Annotated[
@@ -37,13 +35,15 @@ def work_precision(
     """Compare solvers by error at equal numbers of model evaluations, and by time apart from the model's."""
     from bdia_numerics.analysis import GridFamily, Work
     from bdia_numerics.analysis import work_precision as measure
+    from bdia_numerics.studies import named as known
+    from bdia_numerics.studies.work_precision import SOLVERS
 
     try:
         figure_path(figure)
-        named = {text: spec.solver(text) for text in solver or STUDY}
-        laws = {text: choose.law(text) for text in problem.split(",")}
-        ends = choose.ratio("t-max", t_max), choose.ratio("t-min", t_min)
-        families = {kind: GridFamily(kind, choose.schedule(schedule), *ends, variable) for kind in grid.split(",")}
+        named = {text: spec.solver(text) for text in solver or SOLVERS}
+        laws = {text: known.law(text) for text in problem.split(",")}
+        ends = known.ratio("--t-max", t_max), known.ratio("--t-min", t_min)
+        families = {kind: GridFamily(kind, known.schedule(schedule), *ends, variable) for kind in grid.split(",")}
         counts = choose.numbers("steps", steps) if steps else choose.numbers("nfe", nfe)
         with progress() as bar:
             task = bar.add_task("running", total=len(named) * len(laws) * len(families) * len(counts))

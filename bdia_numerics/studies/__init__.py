@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from bdia_numerics.studies.convergence import CONVERGENCE
 from bdia_numerics.studies.engine.journal import Task
 from bdia_numerics.studies.engine.running import run, tasks
 from bdia_numerics.studies.engine.saving import data_hash, load, save
 from bdia_numerics.studies.engine.task import Outcome, serial
+from bdia_numerics.studies.gamma_map import MAP
 from bdia_numerics.studies.study import Study, Variable
+from bdia_numerics.studies.work_precision import WORK_PRECISION
 
-STUDIES: dict[str, Study] = {}
+STUDIES: dict[str, Study] = {
+    "convergence": CONVERGENCE,
+    "map": MAP,
+    "work_precision": WORK_PRECISION,
+}
 """By name: what `bdia sweep --study NAME` runs."""
 
 __all__ = ["STUDIES", "Outcome", "Study", "Task", "Variable", "data_hash", "load", "run", "save", "serial", "tasks"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,16 @@ from bdia_numerics import grids, problems, schedules
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import solve
-from bdia_numerics.program import Solver, structure
-from bdia_numerics.solvers import BDIA, EDICT, OBELM
+from bdia_numerics.program import structure
 from bdia_numerics.studies.quality import DISTANCES
+from bdia_numerics.studies.shaping import contender, once, over_gammas, shared, takes_gamma
+from bdia_numerics.studies.study import Cell, Study, Variable, cells
 
 Array = np.ndarray[Any, Any]
 GAMMAS = (0.0, 0.1, 0.5, 0.9, 1.0)
 STEPS = (10, 20, 40, 80)
+SOLVERS = {"BDIA": "BDIA", "OBELM": "O-BELM", "EDICT(exchange=true)": "EDICT"}
+"""With the names that they have in tables."""
 CLEAN = -1
 """Time of clean data in a discrete schedule."""
 
@@ -114,13 +117,13 @@ class MapConfig:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Point:
     """One solver on one grid.
 
     Attributes
     ----------
     grid, steps, solver, gamma, nfe
-        gamma is None for a solver without it.
+        BDIA with gamma = 0 is called DDIM; gamma is None for a solver without it.
     error : float
         Root mean square of the data end less the exact flow of the same state; NaN where the law has no exact flow.
     quality : dict
@@ -145,14 +148,14 @@ class GammaMap:
     """The cells of a map, and what draws of the law themselves are apart (the floor of the distances)."""
 
     config: MapConfig
-    cells: tuple[Cell, ...]
+    cells: tuple[Point, ...]
     floor: dict[str, float]
 
-    def at(self, grid: str, steps: int) -> tuple[Cell, ...]:
+    def at(self, grid: str, steps: int) -> tuple[Point, ...]:
         """Return the cells of one grid and number of steps."""
         return tuple(c for c in self.cells if c.grid == grid and c.steps == steps)
 
-    def best(self, grid: str, steps: int, what: str = "error") -> Cell:
+    def best(self, grid: str, steps: int, what: str = "error") -> Point:
         """Return BDIA's best cell there, DDIM (gamma = 0) among them."""
         return min((c for c in self.at(grid, steps) if c.gamma is not None), key=lambda c: c.value(what))
 
@@ -163,17 +166,9 @@ class GammaMap:
         return (*exact, *self.cells[0].quality)
 
 
-def contenders(config: MapConfig) -> Iterator[tuple[str, float | None, Solver]]:
-    """Yield name, gamma and solver; BDIA with gamma = 0 is DDIM."""
-    for gamma in config.gammas:
-        yield "DDIM" if gamma == 0 else "BDIA", gamma, BDIA(gamma)
-    yield "O-BELM", None, OBELM()
-    yield "EDICT", None, EDICT(exchange=True)
-
-
 def size(config: MapConfig) -> int:
     """Return the number of cells of a map."""
-    return len(config.grids) * len(config.steps) * len(list(contenders(config)))
+    return sum(1 for _ in cells(MAP, config))
 
 
 def gamma_map(config: MapConfig | None = None, *, advance: Callable[[], None] = lambda: None) -> GammaMap:
@@ -187,34 +182,90 @@ def gamma_map(config: MapConfig | None = None, *, advance: Callable[[], None] = 
         Called after each cell.
     """
     config = config or MapConfig()
+    points = []
+    for cell in cells(MAP, config):
+        points.append(_point(cell, compute(config, cell)))
+        advance()
+    return GammaMap(config, tuple(points), _setting(config).floor)
+
+
+def _point(cell: Cell, found: Mapping[str, Any]) -> Point:
+    gamma = float(cell["gamma"]) if takes_gamma(str(cell["solver"])) else None
+    name = "DDIM" if gamma == 0 else SOLVERS[str(cell["solver"])]
+    quality = {k: found[k] for k in DISTANCES if k in found}
+    return Point(str(cell["grid"]), int(cell["steps"]), name, gamma, found["nfe"], found["error"], quality)
+
+
+@dataclass(frozen=True, eq=False)
+class _Setting:
+    """What all cells of a map share."""
+
+    law: Any
+    schedule: Any
+    z: Array
+    draws: Array
+    floor: dict[str, float]
+    wanted: dict[str, Callable[[Array, Array], float]]
+
+
+@lru_cache(maxsize=4)
+def _setting(config: MapConfig) -> _Setting:
     law, schedule = LAWS[config.law](), SCHEDULES[config.schedule]()
-    z, model = _noise(config, law.dimension), law.model(schedule)
+    if law.dimension > 1:
+        z = np.random.default_rng(config.seed).standard_normal((config.states, law.dimension))
+    else:
+        z = problems.normal_quantiles(config.states)
     draws = [law.sample(config.states, np.random.default_rng([config.seed, k])) for k in (1, 2)]
     wanted = DISTANCES if config.quality or law.dimension > 1 else {}
+    return _Setting(law, schedule, z, draws[0], {k: f(*draws) for k, f in wanted.items()}, wanted)
 
-    @cache
-    def truth(first: float, last: float) -> Array:
-        return np.asarray(law.flow(z, first, last, schedule))
 
-    cells = []
+@lru_cache(maxsize=64)
+def _truth(config: MapConfig, first: float, last: float) -> Array:
+    common = _setting(config)
+    return np.asarray(common.law.flow(common.z, first, last, common.schedule))
+
+
+def compute(config: MapConfig, cell: Cell) -> Mapping[str, Any]:
+    """Return the error, the distances and their floors of one solver on one grid."""
+    common = _setting(config)
+    grid = GRIDS[str(cell["grid"])](common.schedule, int(cell["steps"]))
+    solver = contender(cell)
     with threadpool_limits(limits=1):  # the products are small, and a second thread of BLAS costs more than it gives
-        for name in config.grids:
-            for steps in config.steps:
-                grid = GRIDS[name](schedule, steps)
-                for label, gamma, solver in contenders(config):
-                    end = solve(solver, model, grid, z)
-                    error = np.nan
-                    if law.dimension == 1:
-                        away = end.z - truth(float(grid.t[grid.n]), float(grid.t[0]))
-                        error = root_mean_square(away) if end.status.ok else np.inf
-                    quality = {k: f(end.z, draws[0]) if end.status.ok else np.inf for k, f in wanted.items()}
-                    nfe = structure(solver).nfe * grid.n
-                    cells.append(Cell(name, steps, label, gamma, nfe, error, quality))
-                    advance()
-    return GammaMap(config, tuple(cells), {k: f(*draws) for k, f in wanted.items()})
+        end = solve(solver, common.law.model(common.schedule), grid, common.z)
+        error = np.nan
+        if common.law.dimension == 1:
+            away = end.z - _truth(config, float(grid.t[grid.n]), float(grid.t[0]))
+            error = root_mean_square(away) if end.status.ok else np.inf
+        quality = {k: f(end.z, common.draws) if end.status.ok else np.inf for k, f in common.wanted.items()}
+    floors = {f"{k}_floor": value for k, value in common.floor.items()}
+    return {"error": error, "nfe": structure(solver).nfe * grid.n, "status": str(end.status), **quality, **floors}
 
 
-def _noise(config: MapConfig, dimension: int) -> Array:
-    if dimension > 1:
-        return np.random.default_rng(config.seed).standard_normal((config.states, dimension))
-    return problems.normal_quantiles(config.states)
+def _finish(dataset: Any) -> Any:
+    return shared(over_gammas(dataset), ("grid", "steps", "solver", "gamma"), [f"{k}_floor" for k in DISTANCES])
+
+
+MAP = Study(
+    "map",
+    "Error over grid, steps and gamma",
+    MapConfig,
+    dims=lambda config: {
+        "grid": config.grids,
+        "steps": config.steps,
+        "solver": tuple(SOLVERS),
+        "gamma": config.gammas,
+    },
+    wanted=once,
+    compute=compute,
+    variables={
+        "error": Variable("rms distance to the exact flow"),
+        "nfe": Variable("model evaluations"),
+        "status": Variable("status"),
+        "frechet": Variable("Frechet distance of moments to draws of the law"),
+        "sliced_wasserstein": Variable("sliced Wasserstein distance to draws of the law"),
+        "energy": Variable("energy distance to draws of the law"),
+        **{f"{k}_floor": Variable(f"{k.replace('_', ' ')} distance between draws of the law") for k in DISTANCES},
+    },
+    finish=_finish,
+)

@@ -1,0 +1,125 @@
+"""Convergence: errors against exact flows by the number of steps, and the order that they show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import spec
+from bdia_numerics.analysis import GridFamily, ObservedOrder, observed_order
+from bdia_numerics.analysis.measurement.observed import FIRST, PRECISE, RANDOM
+from bdia_numerics.studies import named
+from bdia_numerics.studies.shaping import check
+from bdia_numerics.studies.study import Cell, Study, Variable
+
+SOLVERS = (
+    "DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "CBDIA", "OBELM", "BDIA2", "Heun", "BDIAHeun", "ReversibleHeun", "ALF", "DPMSolverPP",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ConvergenceConfig:
+    """What to run.
+
+    Attributes
+    ----------
+    solvers
+        As `bdia_numerics.spec` reads them.
+    grids
+        Kinds of `analysis.GridFamily`: "smooth", "alternating", "random".
+    problem, schedule
+        Names of `studies.named`.
+    variable, t_max, t_min
+        What the steps are of, and the span; numbers like 9/10 or 0.9.
+    start
+        "exact", the first states of a multistep solver on the flow, or "own".
+    steps
+        Numbers of steps; found if none are given, up to `max_steps`.
+    states, seeds
+        States drawn at the noise end; random grids at each number of steps.
+    arithmetic
+        "auto", "float64" or "mpmath".
+    """
+
+    solvers: tuple[str, ...] = SOLVERS
+    grids: tuple[str, ...] = ("smooth", "alternating")
+    problem: str = "mixture"
+    schedule: str = "vp_linear"
+    variable: str = "asinh"
+    t_max: str = "0.6"
+    t_min: str = "0.1"
+    start: str = "exact"
+    steps: tuple[int, ...] = ()
+    max_steps: int = 512
+    states: int = 32
+    seeds: int = 16
+    arithmetic: str = "auto"
+
+    def __post_init__(self) -> None:
+        check(self, "solvers", "grids")
+        named.law(self.problem)
+        for kind in self.grids:
+            family(self, kind)
+
+
+def family(config: ConvergenceConfig, kind: str) -> GridFamily:
+    """Return the grids of a kind."""
+    ends = named.ratio("t_max", config.t_max), named.ratio("t_min", config.t_min)
+    return GridFamily(kind, named.schedule(config.schedule), *ends, config.variable)
+
+
+def measured(config: ConvergenceConfig, cell: Cell) -> ObservedOrder:
+    """Return the observed order of a solver on a kind of grids."""
+    return observed_order(
+        spec.solver(str(cell["solver"])), named.law(config.problem), family(config, str(cell["grid"])),
+        steps=config.steps or None, states=config.states, start=config.start, seeds=config.seeds,
+        arithmetic=config.arithmetic, max_steps=config.max_steps,
+    )  # fmt: skip
+
+
+def ladder(config: ConvergenceConfig) -> tuple[int, ...]:
+    """Return the numbers of steps that may be taken."""
+    if config.steps:
+        return config.steps
+    chosen, pair = {*FIRST, *RANDOM, *PRECISE}, FIRST[-2:]
+    while pair[-1] * 2 <= config.max_steps:
+        pair = (pair[0] * 2, pair[1] * 2)
+        chosen |= set(pair)
+    return tuple(sorted(chosen))
+
+
+def compute(config: ConvergenceConfig, cell: Cell) -> Mapping[str, Any]:
+    """Return an order with its interval, and the errors that it rests on."""
+    found = measured(config, cell)
+    levels = {level.steps: level for level in found.levels}
+    places = [levels.get(n) for n in ladder(config)]
+    columns = {
+        name: np.array([np.nan if level is None else float(getattr(level, name)) for level in places])
+        for name in ("error", "rounding", "used")
+    }
+    words = ("order", "low", "high", "asymptotic", "arithmetic", "reason")
+    return columns | {name: getattr(found, name) for name in words}
+
+
+CONVERGENCE = Study(
+    "convergence",
+    "Errors against exact flows by the number of steps, and observed orders",
+    ConvergenceConfig,
+    dims=lambda config: {"solver": config.solvers, "grid": config.grids},
+    inner=lambda config: {"steps": ladder(config)},
+    compute=compute,
+    variables={
+        "error": Variable("rms error at the data end", dims=("steps",)),
+        "rounding": Variable("rms of what rounding does to the error", dims=("steps",)),
+        "used": Variable("whether the order rests on it", dims=("steps",)),
+        "order": Variable("observed order"),
+        "low": Variable("lower end of the order's interval"),
+        "high": Variable("upper end of the order's interval"),
+        "asymptotic": Variable("whether an asymptotic range was found"),
+        "arithmetic": Variable("arithmetic"),
+        "reason": Variable("what the order rests on"),
+    },
+)
