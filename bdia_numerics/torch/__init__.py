@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from bdia_numerics.torch import gradients
+from bdia_numerics.torch.kernels import fused
 from bdia_numerics.torch.loading import Loaded, load
 from bdia_numerics.torch.models import NetworkModel, Preconditioned, controlled, denoiser
 from bdia_numerics.torch.sampling import Sampled, noise, sample
@@ -27,6 +28,7 @@ __all__ = [
     "Tensors",
     "controlled",
     "denoiser",
+    "fused",
     "gradients",
     "load",
     "make_grid",

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from bdia_numerics.spaces import FLOAT64, Memory, Scalar, Space, register, register_reader
+from bdia_numerics.torch import kernels
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _HALF = (torch.float16, torch.bfloat16)
@@ -66,6 +67,8 @@ class Tensors(Memory):
 
         It is written into `out` if that is the first of the values and no gradient is recorded; its bits do not depend on that.
         """
+        if kernels.active.get():
+            return kernels.combined(coefficients, values, self.dtype in _HALF)
         if out is not None and torch.is_grad_enabled() and any(v.requires_grad for v in values):
             out = None
         if self.dtype in _HALF:
