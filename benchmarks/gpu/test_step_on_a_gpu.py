@@ -16,7 +16,9 @@ from bdia_numerics.torch.tensors import space_of  # noqa: E402
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-    pytest.mark.filterwarnings("ignore:`torch.jit.script_method:DeprecationWarning"),  # what torch.compile itself imports
+    pytest.mark.filterwarnings(
+        "ignore:`torch.jit.script_method:DeprecationWarning"
+    ),  # what torch.compile itself imports
 ]
 
 SHAPE = (32, 4, 512, 512)  # 33.6M elements: more than a cache holds
@@ -47,7 +49,8 @@ def kernels(function):
         torch.cuda.synchronize()
     events = [e for e in found.events() if e.device_type == torch.autograd.DeviceType.CUDA]
     return sum(
-        not e.name.startswith(("Memcpy", "Memset", "Torch-Compiled", "##")) and not getattr(e, "is_user_annotation", False)
+        not e.name.startswith(("Memcpy", "Memset", "Torch-Compiled", "##"))
+        and not getattr(e, "is_user_annotation", False)
         for e in events
     )
 
