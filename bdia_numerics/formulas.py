@@ -1,8 +1,9 @@
-"""Formulas and numbers for pages without scripts: the LaTeX of the ledger as MathML, and powers of ten."""
+"""Formulas, numbers and tables for pages: the LaTeX of the ledger as MathML, powers of ten, rows in Markdown."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from html import escape
 
 _FORMULA = re.compile(r"\$([^$]+)\$")
@@ -40,6 +41,18 @@ def number(x: float, digits: int = 2) -> str:
     if -3 <= int(power) < 4:
         return f"{float(f'{mantissa}e{power}'):.{max(digits - 1 - int(power), 0)}f}"
     return f"{mantissa}·10{str(int(power)).translate(_SUPERSCRIPTS)}"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    r"""Return rows as a table in Markdown; bars inside of formulas are set as \mid, which does not end a cell.
+
+    >>> print(table(["solver", "order"], [("BDIA", 2)]))
+    | solver | order |
+    | --- | --- |
+    | BDIA | 2 |
+    """
+    lines = [heads, ["---"] * len(heads), *([str(x).replace("|", r"\mid ") for x in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -26,10 +26,11 @@ class Panel:
 
 def panels(drawn: Sequence[Panel]) -> Figure:
     """Draw one panel a misprint, errors against steps, both axes logarithmic, with one legend."""
-    rows = -(-len(drawn) // COLUMNS)
+    columns = min(COLUMNS, len(drawn))
+    rows = -(-len(drawn) // columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 2.5 * rows + 0.3), layout="constrained")
-        axes: Any = figure.subplots(rows, COLUMNS, squeeze=False)
+        figure = Figure(figsize=(PAGE * columns / COLUMNS, 2.5 * rows + 0.3), layout="constrained")
+        axes: Any = figure.subplots(rows, columns, squeeze=False)
         for ax, panel in zip(axes.flat, drawn, strict=False):
             for label, look in looks(list(panel.curves)).items():
                 ax.plot(panel.steps, panel.curves[label], label=label, **look)
