@@ -15,7 +15,7 @@ _LETTERS = ("t", r"\alpha", r"\sigma", r"\dot\alpha", r"\dot\sigma")  # of a poi
 _I = 3  # slots below the printed one, so that i - 1, i - 2 exist on the symbolic grid
 
 
-def step_latex(solver: Solver, *, symbols: bool = True) -> str:
+def step_latex(solver: Solver, *, symbols: bool = True, exploding: bool = False) -> str:
     r"""Return the step from t_i to t_{i-1} in LaTeX, one line per assignment.
 
     Parameters
@@ -24,25 +24,30 @@ def step_latex(solver: Solver, *, symbols: bool = True) -> str:
         Any object with `registers` and `step`.
     symbols
         Whether numerical parameters appear as symbols (True) or with their values.
+    exploding
+        Whether alpha is 1, as in EDM, which makes the coefficients short.
     """
-    run = _run(solver, symbols)
+    run = _run(solver, symbols, exploding)
     return _print(run, run.segments[0])
 
 
-def inverse_latex(solver: Solver, *, symbols: bool = True) -> str:
-    r"""Return the derived inverse of the step in LaTeX, one line per assignment.
+def inverse_latex(solver: Solver, *, symbols: bool = True, exploding: bool = False) -> str:
+    r"""Return the derived inverse of the step in LaTeX, one line per assignment; arguments as for `step_latex`.
 
     Raises
     ------
     NotInvertibleError
         If the solver is not exactly invertible.
     """
-    inverse, _ = inverse_run(_run(solver, symbols))
+    inverse, _ = inverse_run(_run(solver, symbols, exploding))
     return _print(inverse, inverse.segments[-1])
 
 
-def _run(solver: Solver, symbols: bool) -> Run:
-    return record_steps(symbolised(solver) if symbols else solver, grids.symbolic(_I + structure(solver).depth))
+def _run(solver: Solver, symbols: bool, exploding: bool) -> Run:
+    grid = grids.symbolic(_I + structure(solver).depth)
+    if exploding:
+        grid = grids.from_values(grid.t, [1] * (grid.n + 1), grid.sigma)
+    return record_steps(symbolised(solver) if symbols else solver, grid)
 
 
 def _print(run: Run, segment: Segment) -> str:
@@ -129,5 +134,5 @@ def _symbols(run: Run, times: dict[str, str]) -> dict[Any, Any]:
         symbol: sympy.Symbol(rf"{letter}_{{{times[str(time)]}}}")
         for time, point in run.trace.points.items()
         for letter, symbol in zip(_LETTERS, point, strict=True)
-        if symbol is not None
+        if isinstance(symbol, sympy.Symbol)
     }
