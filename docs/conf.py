@@ -15,6 +15,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ex
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # chapters come executed, see `execute_chapters`
+nb_render_markdown_format = "myst"  # tables and formulas in what cells show
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 napoleon_google_docstring = False

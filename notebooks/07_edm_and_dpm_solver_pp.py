@@ -1,27 +1,15 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
-# # 7 EDM and DPM-Solver++ with BDIA
+# # 7. EDM and DPM-Solver++ with BDIA
 #
 # ## Question
 #
-# BDIA replaces the part of a run that lies behind by an average with a second estimate of the same integral. For DDIM this
-# gains an order and an exact inverse. The paper puts the same average into two solvers that are of second order already: Heun's
-# method as EDM uses it (Algorithm 1), and DPM-Solver++ 2M (eq. (65)). What does it gain there? What does it cost? Is there
-# still an inverse?
+# BDIA replaces the part of a run that lies behind by an average with a second estimate of the same integral. For DDIM
+# this gains an order and an exact inverse. The paper puts the same average into two solvers that are of second order
+# already: Heun's method as EDM uses it (Algorithm 1), and DPM-Solver++ 2M (eq. (65)). What does it gain there? What
+# does it cost? Is there still an inverse?
 #
-# The paper answers with FID scores: BDIA-EDM is "consistently better". Scores of images rank samplers on one network. Here the
-# same programs are expanded into Taylor series, and run against exact flows.
+# The paper answers with FID scores: BDIA-EDM is "consistently better". Scores of images rank samplers on one network.
+# Here the same programs are expanded into Taylor series, and run against exact flows.
 
 # %% tags=["hide-input"]
 import inspect
@@ -68,18 +56,19 @@ def error(solver, law, grid, z):
 #
 # ### Heun, and Algorithm 1
 #
-# EDM takes $\alpha=1$, $\sigma=t$. Then $\mathbf z$ is its own $\mathbf y$, and the slope of the ODE is $\hat\epsilon$. Heun's
-# method is a trapezoidal rule with an Euler step in place of the unknown end, eq. (35)-(36). Printed from the program:
+# EDM takes $\alpha=1$, $\sigma=t$. Then $\mathbf z$ is its own $\mathbf y$, and the slope of the ODE is $\hat\epsilon$.
+# Heun's method is a trapezoidal rule with an Euler step in place of the unknown end, eq. (35)-(36). Printed from the
+# program:
 
 # %%
 Math(step_latex(Heun(), exploding=True))
 
 # %% [markdown]
-# Once the slope at $\mathbf z_i$ is known, the slot behind can be integrated a second time, now with true slopes at both ends.
-# Algorithm 1 starts its step from the average $\hat{\mathbf z}_i$ of both estimates, eq. (37), and keeps the slope from
-# $\mathbf z_i$: it costs no evaluation. Eq. (37) adds the second estimate to $\mathbf z_{i+1}$, as printed. But the step that
-# led to $\mathbf z_i$ began at $\hat{\mathbf z}_{i+1}$. The library has both readings, `base="z"` and `base="z_hat"`. The
-# second is shorter to print; $z'$ is $\hat{\mathbf z}$:
+# Once the slope at $\mathbf z_i$ is known, the slot behind can be integrated a second time, now with true slopes at
+# both ends. Algorithm 1 starts its step from the average $\hat{\mathbf z}_i$ of both estimates, eq. (37), and keeps the
+# slope from $\mathbf z_i$: it costs no evaluation. Eq. (37) adds the second estimate to $\mathbf z_{i+1}$, as printed.
+# But the step that led to $\mathbf z_i$ began at $\hat{\mathbf z}_{i+1}$. The library has both readings, `base="z"` and
+# `base="z_hat"`. The second is shorter to print; $z'$ is $\hat{\mathbf z}$:
 
 # %%
 Math(step_latex(BDIAHeun(base="z_hat"), exploding=True))
@@ -88,8 +77,8 @@ Math(step_latex(BDIAHeun(base="z_hat"), exploding=True))
 # ### What the average does to the error
 #
 # Expand one step along the exact solution and solve for what it adds to the error on a uniform grid. With
-# $\mathbf J=\partial\hat\epsilon/\partial\mathbf y$ and primes for total derivatives, the library finds from the three programs
-# the coefficients of $h^3$, exact minus numerical:
+# $\mathbf J=\partial\hat\epsilon/\partial\mathbf y$ and primes for total derivatives, the library finds from the three
+# programs the coefficients of $h^3$, exact minus numerical:
 
 # %%
 names = {
@@ -106,12 +95,12 @@ terms = [
 Markdown(table(["solver", "order", f"of ${curved}$", f"of ${coupled}$"], terms))
 
 # %% [markdown]
-# All three are of order 2, on rough grids too. The average leaves the quadrature error $-\frac1{12}y'''$ of the trapezoidal
-# rule alone and reduces the other term, which comes from the Euler predictor: to a half at $\gamma=1$ as printed, to nothing
-# with $\hat{\mathbf z}$ as base.
+# All three are of order 2, on rough grids too. The average leaves the quadrature error $-\frac1{12}y'''$ of the
+# trapezoidal rule alone and reduces the other term, which comes from the Euler predictor: to a half at $\gamma=1$ as
+# printed, to nothing with $\hat{\mathbf z}$ as base.
 #
-# On one Gaussian of variance $c$ the exact flow is $y=K\sqrt{c+s^2}$. There both terms are multiples of each other, and the
-# ratio of BDIA-EDM's error to Heun's is a number:
+# On one Gaussian of variance $c$ the exact flow is $y=K\sqrt{c+s^2}$. There both terms are multiples of each other, and
+# the ratio of BDIA-EDM's error to Heun's is a number:
 
 # %%
 s, c = sympy.symbols("s c", positive=True)
@@ -132,29 +121,30 @@ assert ratios["BDIA-EDM, base z_hat"].equals((2 - g) / 2)
 Markdown(table(["solver", "error over Heun's"], [(name, f"${sympy.latex(r)}$") for name, r in ratios.items()]))
 
 # %% [markdown]
-# On a mixture $\mathbf J y''$ and $y'''$ have no fixed ratio, and they may have the same sign or not. Where the predictor's
-# error *cancels* against that of the quadrature, to remove it makes things worse. So there can be no theorem that BDIA-EDM is
-# better.
+# On a mixture $\mathbf J y''$ and $y'''$ have no fixed ratio, and they may have the same sign or not. Where the
+# predictor's error *cancels* against that of the quadrature, to remove it makes things worse. So there can be no
+# theorem that BDIA-EDM is better.
 #
 # ### DPM-Solver++, and equation (65)
 #
-# DPM-Solver++ 2M extrapolates the data prediction $x=\mathbf z-\sigma\hat\epsilon$ linearly in $\log\sigma$; here $w$ is the
-# prediction at $\mathbf z_i$:
+# DPM-Solver++ 2M extrapolates the data prediction $x=\mathbf z-\sigma\hat\epsilon$ linearly in $\log\sigma$; here $w$
+# is the prediction at $\mathbf z_i$:
 
 # %%
 Math(step_latex(DPMSolverPP(), exploding=True))
 
 # %% [markdown]
-# Equation (65) takes that as the increment over the slot ahead, and BDIA's average of DDIM increments for the slot behind:
+# Equation (65) takes that as the increment over the slot ahead, and BDIA's average of DDIM increments for the slot
+# behind:
 
 # %%
 print(inspect.getsource(BDIADPMSolverPP.step))
 print(inspect.getsource(history.over_previous_slot))
 
 # %% [markdown]
-# In BDIA-DDIM the two increments of a slot are explicit and implicit Euler. Their errors, $\pm\frac12h^2y''$, have opposite
-# signs, and at $\gamma=1$ they cancel: that is where the order comes from. In (65) the slot ahead is already right to second
-# order. The error of the backward DDIM increment finds nothing to cancel against:
+# In BDIA-DDIM the two increments of a slot are explicit and implicit Euler. Their errors, $\pm\frac12h^2y''$, have
+# opposite signs, and at $\gamma=1$ they cancel: that is where the order comes from. In (65) the slot ahead is already
+# right to second order. The error of the backward DDIM increment finds nothing to cancel against:
 
 # %%
 series = {
@@ -166,40 +156,39 @@ series = {
 }
 assert [o.order for o in series.values()] == [1, 1, 2, 2, 1]
 assert series["(65)"].ddim_ratio.equals(-g / (1 + g))
-Markdown(
-    table(
-        ["solver", "order", "leading error of a step"],
-        [
-            (name, o.order, ", ".join(f"${sympy.latex(c)}\\;{d}$" for d, c in o.principal.items()))
-            for name, o in series.items()
-        ],
-    )
-)
+leading = {name: [f"${sympy.latex(c)}\\;{d}$" for d, c in o.principal.items()] for name, o in series.items()}
+lines = [(name, o.order, ", ".join(leading[name])) for name, o in series.items()]
+Markdown(table(["solver", "order", "leading error of a step"], lines))
 
 # %% [markdown]
-# For every $\gamma>0$ equation (65) is of order **one**, with $-\gamma/(1+\gamma)$ of DDIM's error. It spends an order that
-# DPM-Solver++ had.
+# For every $\gamma>0$ equation (65) is of order **one**, with $-\gamma/(1+\gamma)$ of DDIM's error. It spends an order
+# that DPM-Solver++ had.
 #
 # ### Is there an inverse?
 #
-# The paper says that BDIA-EDM and (65) are "designed to improve the sampling quality instead of enabling inversion". Whether
-# they are invertible is a property of the program: an assignment can be undone if the register that it overwrote had a non-zero
-# coefficient and every evaluation that it used can be repeated. The library walks backwards through the step and says where it
-# stops:
+# The paper says that BDIA-EDM and (65) are "designed to improve the sampling quality instead of enabling inversion".
+# Whether they are invertible is a property of the program: an assignment can be undone if the register that it
+# overwrote had a non-zero coefficient and every evaluation that it used can be repeated. The library walks backwards
+# through the step and says where it stops:
 
 # %%
-for solver in (Heun(), BDIAHeun(), BDIAHeun(base="z_hat"), DPMSolverPP(), BDIADPMSolverPP(), BDIADPMSolverPP(order=1)):
-    verdict = invertibility(solver)
-    name = type(solver).__name__ + f"({getattr(solver, 'base', '')}{getattr(solver, 'order', '')})"
-    print(f"{name}:\n    {verdict}")
+programs = {
+    "Heun": Heun(),
+    "BDIA-EDM, base z": BDIAHeun(),
+    "BDIA-EDM, base z_hat": BDIAHeun(base="z_hat"),
+    "DPM-Solver++ 2M": DPMSolverPP(),
+    "(65)": BDIADPMSolverPP(),
+    "(65) with order 1": BDIADPMSolverPP(order=1),
+}
 assert not invertibility(BDIADPMSolverPP()).invertible
 assert str(invertibility(BDIADPMSolverPP(order=1))) == "gamma != 0"
+Markdown(table(["solver", "exactly invertible"], [(name, invertibility(solver)) for name, solver in programs.items()]))
 
 # %% [markdown]
-# In (65) the step to $\mathbf z_{i-1}$ overwrites $\mathbf z_{i+1}$, with a coefficient that is not zero. But it also used
-# $\hat x(\mathbf z_{i+1})$: to undo it one needs the network at the very state that one is looking for. That is an implicit
-# equation, solvable by iteration to a tolerance, not an exact inverse. With order 1 that prediction is not used, the scheme is
-# BDIA-DDIM, and the condition is $\gamma\ne0$.
+# In (65) the step to $\mathbf z_{i-1}$ overwrites $\mathbf z_{i+1}$, with a coefficient that is not zero. But it also
+# used $\hat x(\mathbf z_{i+1})$: to undo it one needs the network at the very state that one is looking for. That is an
+# implicit equation, solvable by iteration to a tolerance, not an exact inverse. With order 1 that prediction is not
+# used, the scheme is BDIA-DDIM, and the condition is $\gamma\ne0$.
 #
 # ## Experiment
 #
@@ -234,13 +223,13 @@ distant = problems.GaussianMixture([0.28, 0.72], [[-2.0], [3.9]], [0.07, 0.54])
 grid = grids.asinh(edm, 192, t_max=10, t_min=0.02)
 found = {name: error(solver, distant, grid, noise) for name, solver in {"Heun": Heun(), **contenders}.items()}
 over_heun = {name: root_mean_square(e) / root_mean_square(found["Heun"]) for name, e in found.items()}
-print({name: round(float(x), 2) for name, x in over_heun.items()})
+print("error over Heun's:", ", ".join(f"{name}: {x:.2f}" for name, x in over_heun.items()))
 assert over_heun["base z"] > 1.9 and over_heun["base z_hat"] > 2.9
 
 # %% [markdown]
-# On the same grid and from the same noise, BDIA-EDM ends twice as far from the exact solution as Heun; the more thorough base
-# is the worse one. This does not contradict the paper's table, which is about four networks. It contradicts "consistently" as a
-# property of the method.
+# On the same grid and from the same noise, BDIA-EDM ends twice as far from the exact solution as Heun; the more
+# thorough base is the worse one. This does not contradict the paper's table, which is about four networks. It
+# contradicts "consistently" as a property of the method.
 #
 # ### Equation (65) loses its order
 #
@@ -262,7 +251,7 @@ errors = {
 }
 sizes = {name: [root_mean_square(e) for e in found] for name, found in errors.items()}
 slopes = {name: np.log2(found[-2] / found[-1]) for name, found in sizes.items()}
-print("slopes between 320 and 640 steps:", {name: round(float(x), 2) for name, x in slopes.items()})
+print("slopes between 320 and 640 steps:", ", ".join(f"{name}: {x:.2f}" for name, x in slopes.items()))
 assert slopes["2M"] > 1.9 and slopes["(65), gamma 1"] < 1.15
 reference = {"slope 1": (steps, 1.2 / np.array(steps)), "slope 2": (steps, 20 / np.array(steps) ** 2)}
 panel = Panel(
@@ -284,8 +273,8 @@ for name, gamma in (("(65), gamma 1/2", 0.5), ("(65), gamma 1", 1.0)):
 # %% [markdown]
 # ### At equal evaluations
 #
-# Steps are not cost: Heun's take two evaluations. Error against evaluations, from the same states, on the grids that each
-# schedule is used with:
+# Steps are not cost: Heun's take two evaluations. Error against evaluations, from the same states, on the grids that
+# each schedule is used with:
 
 # %%
 field = {
@@ -317,16 +306,15 @@ best = {
     for kind in kinds
     for row in work.select(grid=kind, solver="DDIM")
 }
-print(best)
 Picture(
     draw(*map(against_evaluations, kinds)),
     "Errors against model evaluations for six solvers: 2M is best on the Karras grid, BDIA-DDIM on the linear VP schedule.",
 )
 
 # %% [markdown]
-# The winner depends on the schedule, and neither BDIA-EDM nor (65) is it. On the Karras grid it is 2M; on the VP grid that is
-# smooth in asinh it is BDIA-DDIM with $\gamma=1$, at one evaluation a step and with an exact inverse. (65) is behind the 2M
-# that it extends at every budget and on both grids.
+# The winner depends on the schedule, and neither BDIA-EDM nor (65) is it. On the Karras grid it is 2M; on the VP grid
+# that is smooth in asinh it is BDIA-DDIM with $\gamma=1$, at one evaluation a step and with an exact inverse. (65) is
+# behind the 2M that it extends at every budget and on both grids.
 
 # %%
 assert {name for (kind, _), name in best.items() if kind.startswith("EDM")} == {"2M"}
@@ -340,28 +328,29 @@ for kind in kinds:
 # ## What we found
 #
 # - BDIA-EDM keeps order 2 and removes a part of Heun's predictor error. On one Gaussian this is a gain of a quarter at
-#   $\gamma=1$ (a half with the consistent base), and a theorem. On a mixture it can be a loss: twofold (threefold) here. The
-#   paper's "consistently better" is a measurement on four networks, not a property of the method.
-# - Equation (65) is of order 1 for every $\gamma>0$. The error that BDIA cancels in DDIM does not exist in DPM-Solver++.
-# - None of them has an exact inverse, and the library says where each fails. Of the paper's schemes in this chapter only
-#   BDIA-DDIM has one.
+#   $\gamma=1$ (a half with the consistent base), and a theorem. On a mixture it can be a loss: twofold (threefold)
+#   here. The paper's "consistently better" is a measurement on four networks, not a property of the method.
+# - Equation (65) is of order 1 for every $\gamma>0$. The error that BDIA cancels in DDIM does not exist in
+#   DPM-Solver++.
+# - None of them has an exact inverse, and the library says where each fails. Of the paper's schemes in this chapter
+#   only BDIA-DDIM has one.
 # - An average helps where the two averaged errors have opposite signs. To know them, expand the program.
 #
 # ## Exercises
 #
-# 1. **The last line of Algorithm 1.** It sets $\mathbf z_{i-1}$ only if $\sigma_{i-1}\ne0$; EDM itself ends at $\sigma_0=0$.
-#    What is missing, and how many evaluations does a run of $N$ steps take?
-# 2. **Repair (65).** Replace the backward DDIM increment by one of second order that costs nothing. What order results, how
-#    does its constant compare with 2M's, and is it invertible?
-# 3. **Which solvers have everything?** List the solvers of the library that are invertible, of order 2 or more, and zero-stable
-#    with their default parameters. Which of them evaluates once a step?
+# 1. **The last line of Algorithm 1.** It sets $\mathbf z_{i-1}$ only if $\sigma_{i-1}\ne0$; EDM itself ends at
+#    $\sigma_0=0$. What is missing, and how many evaluations does a run of $N$ steps take?
+# 2. **Repair (65).** Replace the backward DDIM increment by one of second order that costs nothing. What order results,
+#    how does its constant compare with 2M's, and is it invertible?
+# 3. **Which solvers have everything?** List the solvers of the library that are invertible, of order 2 or more, and
+#    zero-stable with their default parameters. Which of them evaluates once a step?
 #
 # ## Solutions
 #
-# **1.** The `else` is missing: without it the output $\mathbf z_0$ is never set. With it, the last step is an Euler step of one
-# evaluation, $2N-1$ in all, the same as Heun.
+# **1.** The `else` is missing: without it the output $\mathbf z_0$ is never set. With it, the last step is an Euler
+# step of one evaluation, $2N-1$ in all, the same as Heun.
 
-# %%
+# %% tags=["hide-cell"]
 to_zero = grids.uniform(edm, 10, t_max=10, t_min=0)
 taken = [solve(solver, mixture.model(edm), to_zero, noise).nfe for solver in (Heun(), BDIAHeun(1))]
 assert taken == [2 * to_zero.n - 1] * 2
@@ -372,7 +361,7 @@ print("evaluations:", taken)
 # $\hat\epsilon$, with both ends:
 
 
-# %%
+# %% tags=["hide-cell"]
 class Repaired(BDIADPMSolverPP):
     """Equation (65) with the trapezoidal rule over the slot behind."""
 
@@ -395,10 +384,11 @@ comparison = [
 Markdown(table(["leading error", "2M", "repaired"], comparison))
 
 # %% [markdown]
-# Order 2 is back. At $\gamma=1$ the coefficient of $y''$ is half of 2M's, that of $y'''$ two fifths, for one evaluation a step.
-# So the idea behind (65) was sound, and the DDIM increment in it was not. The inverse stays refused, for the same reason.
+# Order 2 is back. At $\gamma=1$ the coefficient of $y''$ is half of 2M's, that of $y'''$ two fifths, for one evaluation
+# a step. So the idea behind (65) was sound, and the DDIM increment in it was not. The inverse stays refused, for the
+# same reason.
 
-# %%
+# %% tags=["hide-cell"]
 shares = {name: (c / original.principal[name]).subs(g, 1) for name, c in repaired.principal.items()}
 assert {name: sympy.nsimplify(x) for name, x in shares.items()} == {
     "y''": sympy.Rational(1, 2),
@@ -412,7 +402,7 @@ assert gain < 0.7
 # %% [markdown]
 # **3.** Ask every program.
 
-# %%
+# %% tags=["hide-cell"]
 everything = []
 for name, make in SOLVERS.items():
     solver = make()

@@ -521,6 +521,15 @@ def test_a_numerical_parameter_is_printed_with_its_value_on_request():
     ] == sympy.Rational(1, 2)
 
 
+def test_formulas_for_alpha_1_are_short():
+    end, start = sympy.symbols("sigma_2 sigma_3", positive=True)
+    (line,) = printed(step_latex(DDIM(), exploding=True)).items()
+    assert line[0] == "z_{i-1}"
+    # With alpha = 1 eq. (8) is Euler's method in sigma.
+    assert coefficients(line[1]) == {"z_{i}": 1, r"\hat\epsilon(z_{i}, i)": end - start}
+    assert r"\alpha" not in step_latex(Heun(), exploding=True) + inverse_latex(BDIA(), exploding=True)
+
+
 def test_collapsed_ddim_is_eq_8():
     # z_{i-1} = alpha_{i-1} (z_i - sigma_i eps)/alpha_i + sigma_{i-1} eps, eq. (6) and (8)
     (segment, *_) = record_steps(DDIM(), GRID[2:4]).segments

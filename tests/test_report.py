@@ -47,6 +47,12 @@ def test_numbers():
     assert formulas.number(1234.5) == "1200"
 
 
+def test_a_bar_in_a_formula_ends_no_cell_of_a_table():
+    lines = formulas.table(["a", "b"], [("$x|y$", 2)]).splitlines()
+    assert lines[:2] == ["| a | b |", "| --- | --- |"]
+    assert [cell.strip() for cell in lines[2].split("|")] == ["", r"$x\mid y$", "2", ""]
+
+
 def test_corrections_are_shown():
     statement = next(s for s in statements().values() if s.printed)
     page = report.render([Decided(statement, "misprint", "by <algebra>", 0.5)])
