@@ -16,6 +16,7 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # chapters come executed, see `execute_chapters`
 nb_render_markdown_format = "myst"  # tables and formulas in what cells show
+nb_merge_streams = True
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 napoleon_google_docstring = False

@@ -7,7 +7,7 @@
 # needs the exact solution: a comparison with "a very fine run" trusts the very thing that is on trial. For which laws
 # of the data do we know the equation exactly, for which the solution, and how do we know that we do?
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 import sympy as sp
 from IPython.display import Markdown, Math
@@ -52,12 +52,16 @@ Math(rf"f(t)={sp.latex(f)},\qquad g^2(t)={sp.latex(sp.expand(g2))}")
 # Everything that belongs to the schedule then drops out:
 
 # %%
-slope_of_z = probability_flow(any_schedule, lambda z, t: -eps / any_schedule.sigma(t))(z, t)
+slope_of_z = probability_flow(
+    any_schedule, lambda z, t: -eps / any_schedule.sigma(t)
+)(z, t)
 slope_of_y = slope_of_z / alpha(t) - z * alpha(t).diff(t) / alpha(t) ** 2
 slope_of_s = any_schedule.sigma_bar(t).diff(t)
 right_hand_side = sp.simplify(slope_of_y / slope_of_s)
 assert right_hand_side == eps
-Math(rf"\frac{{d\mathbf y}}{{ds}}=\frac{{d\mathbf y/dt}}{{ds/dt}}={sp.latex(right_hand_side)}")
+Math(
+    rf"\frac{{d\mathbf y}}{{ds}}=\frac{{d\mathbf y/dt}}{{ds/dt}}={sp.latex(right_hand_side)}"
+)
 
 # %% [markdown]
 # This is the one equation of the whole field. $s$ runs from $\sigma_T/\alpha_T$ down to the data end, and the noise
@@ -71,7 +75,11 @@ Math(rf"\frac{{d\mathbf y}}{{ds}}=\frac{{d\mathbf y/dt}}{{ds/dt}}={sp.latex(righ
 # it; we write the density ourselves, to have something to hold it against.
 
 # %%
-weights, means, variances = np.array([0.3, 0.7]), np.array([-1.0, 1.0]), np.array([0.04, 0.09])
+weights, means, variances = (
+    np.array([0.3, 0.7]),
+    np.array([-1.0, 1.0]),
+    np.array([0.04, 0.09]),
+)
 law = problems.GaussianMixture(weights, means[:, None], variances)
 schedule = schedules.vp_linear()
 
@@ -94,9 +102,15 @@ def cdf(z, t):
 
 states, time, step = np.linspace(-2.5, 2.5, 11), 0.4, 1e-5
 score = law.score(states[:, None], time, schedule)[:, 0]
-by_differences = (np.log(density(states + step, time)) - np.log(density(states - step, time))) / (2 * step)
-print(f"largest difference between score and difference quotient: {np.abs(score - by_differences).max():.1e}")
-assert np.allclose(score, by_differences, rtol=1e-8, atol=1e-8)  # step^2 and eps/step are both near 1e-10
+by_differences = (
+    np.log(density(states + step, time)) - np.log(density(states - step, time))
+) / (2 * step)
+print(
+    f"largest difference between score and difference quotient: {np.abs(score - by_differences).max():.1e}"
+)
+assert np.allclose(
+    score, by_differences, rtol=1e-8, atol=1e-8
+)  # step^2 and eps/step are both near 1e-10
 
 # %% [markdown]
 # ### The flow of any law on the line
@@ -150,12 +164,25 @@ Picture(
 # %%
 end = law.flow(noise[:, None], 1.0, 0.005, schedule)
 conserved = np.abs(cdf(end[:, 0], 0.005) - cdf(noise, 1.0)).max()
-ode = probability_flow(schedule, lambda z, t: law.score(z[:, None], t, schedule)[:, 0])
-integrated = solve_ivp(lambda t, z: ode(z, t), (1.0, 0.005), noise, method="DOP853", rtol=1e-11, atol=1e-12).y[:, -1]
-reference = problems.reference_flow(law.model(schedule), schedule, noise[:, None], 1.0, 0.005)
+ode = probability_flow(
+    schedule, lambda z, t: law.score(z[:, None], t, schedule)[:, 0]
+)
+integrated = solve_ivp(
+    lambda t, z: ode(z, t),
+    (1.0, 0.005),
+    noise,
+    method="DOP853",
+    rtol=1e-11,
+    atol=1e-12,
+).y[:, -1]
+reference = problems.reference_flow(
+    law.model(schedule), schedule, noise[:, None], 1.0, 0.005
+)
 print(f"F(end) - F(noise)              {conserved:.1e}")
 print(f"scipy's solution in t          {np.abs(integrated - end[:, 0]).max():.1e}")
-print(f"reference solution in (y, s)   {np.abs(reference.z - end).max():.1e}, its own estimate {reference.error:.1e}")
+print(
+    f"reference solution in (y, s)   {np.abs(reference.z - end).max():.1e}, its own estimate {reference.error:.1e}"
+)
 assert conserved < 1e-14
 assert np.abs(integrated - end[:, 0]).max() < 1e-8
 assert np.abs(reference.z - end).max() < reference.error
@@ -166,13 +193,17 @@ assert np.abs(reference.z - end).max() < reference.error
 # with an estimate, or an *enclosure*: an interval with a proved radius, by Taylor steps in ball arithmetic.
 
 # %%
-triangle = problems.GaussianMixture([0.2, 0.3, 0.5], [[-1.0, 0.0], [1.0, 0.0], [0.0, 1.5]], [0.05, 0.1, 0.2])
+triangle = problems.GaussianMixture(
+    [0.2, 0.3, 0.5], [[-1.0, 0.0], [1.0, 0.0], [0.0, 1.5]], [0.05, 0.1, 0.2]
+)
 start = np.array([[0.3, -0.4]])
 estimated = triangle.flow_certified(start, 0.6, 0.5, schedule)
 enclosed = problems.certified_flow(triangle, start, 0.6, 0.5, schedule)
 middle = np.array([[float(x.mid()) for x in row] for row in enclosed.z])
 for found in (estimated, enclosed):
-    print(f"{found.certificate.kind}: {found.certificate.detail}, error {np.max(found.certificate.error):.1e}")
+    print(
+        f"{found.certificate.kind}: {found.certificate.detail}, error {np.max(found.certificate.error):.1e}"
+    )
 print(f"distance of the two: {np.abs(middle - estimated.z).max():.1e}")
 assert np.abs(middle - estimated.z).max() < np.max(estimated.certificate.error)
 
@@ -210,7 +241,9 @@ Markdown(verdicts("eq-5"))
 mu, c = 0.4, 0.25
 s_from, s_to = schedule.sigma_bar(0.8), schedule.sigma_bar(0.1)
 y = noise / schedule.alpha(0.8)
-by_hand = schedule.alpha(0.1) * (mu + np.sqrt((c + s_to**2) / (c + s_from**2)) * (y - mu))
+by_hand = schedule.alpha(0.1) * (
+    mu + np.sqrt((c + s_to**2) / (c + s_from**2)) * (y - mu)
+)
 found = problems.Gaussian([mu], c).flow(noise[:, None], 0.8, 0.1, schedule)[:, 0]
 print(f"largest difference: {np.abs(by_hand - found).max():.1e}")
 assert np.allclose(by_hand, found, rtol=1e-13, atol=1e-13)
@@ -221,11 +254,16 @@ assert np.allclose(by_hand, found, rtol=1e-13, atol=1e-13)
 
 # %% tags=["hide-cell"]
 ends_between = law.flow(np.array([[-0.25]]), 0.005, 1.0, schedule)
-for where, state in (("between the modes", ends_between), ("in the right mode", np.array([[0.8]]))):
+for where, state in (
+    ("between the modes", ends_between),
+    ("in the right mode", np.array([[0.8]])),
+):
     landed = law.flow(state, 1.0, 0.005, schedule)
     ratio = density(state[0, 0], 1.0) / density(landed[0, 0], 0.005)
     print(f"{where}: ends at {landed[0, 0]:+.3f}, derivative {ratio:.3g}")
-    assert np.isclose(law.flow_jacobian(state, 1.0, 0.005, schedule)[0, 0, 0], ratio, rtol=1e-9)
+    assert np.isclose(
+        law.flow_jacobian(state, 1.0, 0.005, schedule)[0, 0, 0], ratio, rtol=1e-9
+    )
 
 # %% [markdown]
 # **3.** The flow is an increasing map, and increasing maps do not change the Kolmogorov-Smirnov distance. So it is the
@@ -236,6 +274,12 @@ for where, state in (("between the modes", ends_between), ("in the right mode", 
 fine = np.linspace(-5, 5, 4001)
 at_noise = np.abs(norm.cdf(fine, scale=schedule.sigma(1.0)) - cdf(fine, 1.0)).max()
 back = law.flow(fine[:, None] / 2, 0.005, 1.0, schedule)[:, 0]
-at_data = np.abs(norm.cdf(back, scale=schedule.sigma(1.0)) - cdf(fine / 2, 0.005)).max()
-print(f"distance at t = 1: {at_noise:.2e}; at the data end: {at_data:.2e}; alpha at t = 1: {schedule.alpha(1.0):.2e}")
-assert np.isclose(at_noise, at_data, rtol=0.02)  # both are maxima over finite lists of points
+at_data = np.abs(
+    norm.cdf(back, scale=schedule.sigma(1.0)) - cdf(fine / 2, 0.005)
+).max()
+print(
+    f"distance at t = 1: {at_noise:.2e}; at the data end: {at_data:.2e}; alpha at t = 1: {schedule.alpha(1.0):.2e}"
+)
+assert np.isclose(
+    at_noise, at_data, rtol=0.02
+)  # both are maxima over finite lists of points

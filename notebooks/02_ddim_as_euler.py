@@ -7,7 +7,7 @@
 # method is it, exactly? How large is its error, and how much of that is the choice of the time grid? And what does
 # "DDIM inversion" lose?
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 from IPython.display import Markdown, Math
 from scipy.integrate import quad
@@ -79,7 +79,7 @@ assert order.order == 1
 #
 # ## Experiment
 #
-# The law is that of chapter 1. First a picture of what Euler does, in the variables in which it does it.
+# The law is that of chapter 1. First a picture of what Euler does.
 
 # %%
 law = problems.GaussianMixture([0.3, 0.7], [[-1.0], [1.0]], [0.04, 0.09])
@@ -89,35 +89,31 @@ ends = {"t_max": 1, "t_min": 0.01}
 start = np.array([[-0.45]])
 
 
-def in_y(grid, states):
-    """asinh(s) and y of states along a grid; asinh is like s near 0 and like log(s) far away."""
-    return np.arcsinh(grid.sigma / grid.alpha), states[:, 0, 0] / grid.alpha
-
-
 def path_of(n):
     grid = grids.asinh(schedule, n, **ends)
-    return in_y(grid, solve(DDIM(), model, grid, start, return_trajectory=True).trajectory)
+    run = solve(DDIM(), model, grid, start, return_trajectory=True)
+    return np.arcsinh(grid.sigma / grid.alpha), run.trajectory[:, 0, 0]
 
 
 fine = grids.asinh(schedule, 200, **ends)
-exact = in_y(fine, np.array([law.flow(start, 1, t, schedule) for t in fine.t]))
-polygons = {f"DDIM, {n} steps": path_of(n) for n in (4, 8, 16)}
+exact = np.array([law.flow(start, 1, t, schedule)[0, 0] for t in fine.t])
 Picture(
     draw(
         Panel(
             "asinh(σ/α), data end left",
-            "y = z/α",
-            polygons,
-            {"exact trajectory": exact},
+            "z",
+            {f"DDIM, {n} steps": path_of(n) for n in (4, 8, 16)},
+            {"exact trajectory": (np.arcsinh(fine.sigma / fine.alpha), exact)},
         ),
         height=3.4,
     ),
-    "Polygons of DDIM with 4, 8 and 16 steps beside the exact trajectory, which they leave where it bends",
+    "DDIM with 4, 8 and 16 steps beside the exact trajectory, which they leave early",
 )
 
 # %% [markdown]
 # *Figure 2.1. DDIM's states and the exact trajectory. Each step follows the slope at its noisy end, so it leaves the
-# trajectory where that bends. (A step is straight in $s$, not on this axis; points are what counts.)*
+# trajectory where that bends. (A step is straight in $(s,y)$, not on these axes, of which asinh is like $s$ near 0 and
+# like its logarithm far away: the points are what counts.)*
 #
 # ### Is it first order, and is the constant right?
 #
@@ -126,20 +122,37 @@ Picture(
 # %%
 state, counts = -0.45, (10, 20, 40, 80, 160, 320)
 truth = law.flow(start, 1, 0.01, schedule)
-spacings = {"uniform in t": ("t", grids.uniform), "uniform in log SNR": ("log_snr", grids.log_snr)}
+spacings = {
+    "uniform in t": ("t", grids.uniform),
+    "uniform in log SNR": ("log_snr", grids.log_snr),
+}
 scaled, limits = {}, {}
 for name, (variable, make) in spacings.items():
-    errors = [(truth - solve(DDIM(), model, make(schedule, n, **ends), start).z)[0, 0] for n in counts]
+    errors = [
+        (truth - solve(DDIM(), model, make(schedule, n, **ends), start).z)[0, 0]
+        for n in counts
+    ]
     scaled[name] = counts, np.array(counts) * errors
-    found = analysis.leading_error(DDIM(), law, schedule, state, spacing=variable, **ends)
-    limits[f"_{name}"] = (counts[0], counts[-1]), (found.coefficient, found.coefficient)
-    print(f"{name}: N times the error at N = 320: {scaled[name][1][-1]:.4f}; quadrature: {found.coefficient:.4f}")
-    assert np.isclose(scaled[name][1][-1], found.coefficient, rtol=0.03)  # the next term is of size 1/N relative to it
+    found = analysis.leading_error(
+        DDIM(), law, schedule, state, spacing=variable, **ends
+    )
+    limits[f"_{name}"] = (
+        (counts[0], counts[-1]),
+        (found.coefficient, found.coefficient),
+    )
+    print(
+        f"{name}: N times the error at N = 320: {scaled[name][1][-1]:.4f}; quadrature: {found.coefficient:.4f}"
+    )
+    assert np.isclose(
+        scaled[name][1][-1], found.coefficient, rtol=0.03
+    )  # the next term is of size 1/N relative to it
 measured = analysis.observed_order(DDIM(), law)
 print(measured)
 assert measured.agrees(1)
 Picture(
-    draw(Panel("steps N", "N · (exact − DDIM)", scaled, limits, log="x", ticks=counts)),
+    draw(
+        Panel("steps N", "N · (exact − DDIM)", scaled, limits, log="x", ticks=counts)
+    ),
     "N times DDIM's error against N for two spacings, tending to two grey lines from the quadrature",
 )
 
@@ -168,31 +181,49 @@ def rms(x):
 
 
 by_spacing = {
-    name: (counts, [rms(solve(DDIM(), model, make(schedule, n, **ends), states).z - targets) for n in counts])
+    name: (
+        counts,
+        [
+            rms(solve(DDIM(), model, make(schedule, n, **ends), states).z - targets)
+            for n in counts
+        ],
+    )
     for name, make in makers.items()
 }
 for k in (1, 4):
     at = {name: values[k] for name, (_, values) in by_spacing.items()}
     best, worst = min(at, key=at.get), max(at, key=at.get)
-    print(f"{counts[k]} steps: best is {best}, worst is {worst}, with {at[worst] / at[best]:.1f} times the error")
+    print(
+        f"{counts[k]} steps: best is {best}, worst is {worst}, with {at[worst] / at[best]:.1f} times the error"
+    )
 ended = solve(DDIM(), model, grids.uniform(schedule, 20, **ends), states).z
 misses = (ended - targets)[:, 0] ** 2
 worst_four = np.argsort(misses)[-4:]
-share, strayed = misses[worst_four].sum() / misses.sum(), ended[worst_four, 0] * targets[worst_four, 0] < 0
-print(f"20 steps, uniform in t: {share:.0%} of the mean square comes from 4 of the 200 states;")
+share, strayed = (
+    misses[worst_four].sum() / misses.sum(),
+    ended[worst_four, 0] * targets[worst_four, 0] < 0,
+)
+print(
+    f"20 steps, uniform in t: {share:.0%} of the mean square comes from 4 of the 200 states;"
+)
 print(
     f"they are the states {np.round(np.sort(states[worst_four, 0]), 2)}, of which {strayed.sum()} end in the wrong mode"
 )
 assert share > 0.5
 Picture(
-    draw(Panel("steps N", "root-mean-square error", by_spacing, log="xy", ticks=counts), height=3.4),
+    draw(
+        Panel(
+            "steps N", "root-mean-square error", by_spacing, log="xy", ticks=counts
+        ),
+        height=3.4,
+    ),
     "Root-mean-square error of DDIM against steps for five spacings, parallel lines of slope minus one",
 )
 
 # %% [markdown]
 # *Figure 2.3. One method, five spacings. On the right the lines are parallel: the order does not change, the constant
 # does. On the left they are flat: most of the mean square is due to a few states that begin next to the watershed
-# between the modes and end in the wrong one.*
+# between the modes, most of which end in the wrong one.*
 #
 # ### DDIM inversion
 #
@@ -222,10 +253,17 @@ rows = [
 trips = {}
 for n in (10, 20, 40, 80):
     grid = grids.asinh(schedule, n, **ends)
-    for name, method in (("eq. (10)", None), ("eq. (9), iterated", inversion.ImplicitInversion(memory=1))):
-        trip = round_trip(DDIM(), model, grid, data, start="data", reference=law, method=method)
+    for name, method in (
+        ("eq. (10)", None),
+        ("eq. (9), iterated", inversion.ImplicitInversion(memory=1)),
+    ):
+        trip = round_trip(
+            DDIM(), model, grid, data, start="data", reference=law, method=method
+        )
         trips[name, n] = trip
-        rows.append(f"| {n} | {name} | {trip.error:.1e} | {trip.latent:.2f} | {trip.nfe} |")
+        rows.append(
+            f"| {n} | {name} | {trip.error:.1e} | {trip.latent:.2f} | {trip.nfe} |"
+        )
 Markdown("\n".join(rows))
 
 # %% [markdown]
@@ -235,7 +273,12 @@ Markdown("\n".join(rows))
 
 # %%
 for n in (10, 20, 40, 80):
-    assert trips["eq. (9), iterated", n].error < 1e-10 < 1e-3 < trips["eq. (10)", n].error
+    assert (
+        trips["eq. (9), iterated", n].error
+        < 1e-10
+        < 1e-3
+        < trips["eq. (10)", n].error
+    )
     assert trips["eq. (9), iterated", n].latent > 0.5 * trips["eq. (10)", n].latent
 halving = trips["eq. (10)", 40].error / trips["eq. (10)", 80].error
 print(f"from 40 to 80 steps the error of (10)'s return falls by {halving:.2f}")
@@ -278,9 +321,13 @@ point, points = (
     problems.GaussianMixture([0.5, 0.5], [[-1.0], [1.0]], [0.0, 0.0]),
 )
 for name, atoms in (("one point", point), ("two points", points)):
-    missed = solve(DDIM(), atoms.model(schedule), one_step, states).z - atoms.flow(states, 1, 0.01, schedule)
+    missed = solve(DDIM(), atoms.model(schedule), one_step, states).z - atoms.flow(
+        states, 1, 0.01, schedule
+    )
     print(f"{name}: root-mean-square error of one step {rms(missed):.1e}")
-    assert (rms(missed) < 1e-12) == (name == "one point")  # s begins at 152, where y has lost two digits
+    assert (rms(missed) < 1e-12) == (
+        name == "one point"
+    )  # s begins at 152, where y has lost two digits
 
 # %% [markdown]
 # **2.** $y=K\sqrt{c+s^2}$, so $y''=Kc\,(c+s^2)^{-3/2}$ and $g(s)=\sqrt{(c+s_0^2)/(c+s^2)}$. With $h=-H/N$, $H=s_N-s_0$,
@@ -292,11 +339,25 @@ for name, atoms in (("one point", point), ("two points", points)):
 c, z_end = 0.25, 0.8
 s_first, s_last = schedule.sigma_bar(0.01), schedule.sigma_bar(1)
 K = z_end / schedule.alpha(1) / np.sqrt(c + s_last**2)
-integral = quad(lambda s: (c + s**2) ** -2, s_first, s_last, epsabs=0, epsrel=1e-12, limit=500)[0]
-by_hand = schedule.alpha(0.01) * (s_last - s_first) / 2 * K * c * np.sqrt(c + s_first**2) * integral
-found = analysis.leading_error(DDIM(), problems.Gaussian([0], c), schedule, z_end, spacing="sigma_bar", **ends)
+integral = quad(
+    lambda s: (c + s**2) ** -2, s_first, s_last, epsabs=0, epsrel=1e-12, limit=500
+)[0]
+by_hand = (
+    schedule.alpha(0.01)
+    * (s_last - s_first)
+    / 2
+    * K
+    * c
+    * np.sqrt(c + s_first**2)
+    * integral
+)
+found = analysis.leading_error(
+    DDIM(), problems.Gaussian([0], c), schedule, z_end, spacing="sigma_bar", **ends
+)
 print(f"by hand {by_hand:.6f}, from the program {found.coefficient:.6f}")
-assert np.isclose(by_hand, found.coefficient, rtol=1e-4)  # the tolerance of its quadrature
+assert np.isclose(
+    by_hand, found.coefficient, rtol=1e-4
+)  # the tolerance of its quadrature
 
 # %% [markdown]
 # **3.** The local error is of second order in the step. A grid with step density $\rho(u)$, $\int\rho\,du=1$, has its
@@ -309,15 +370,25 @@ assert np.isclose(by_hand, found.coefficient, rtol=1e-4)  # the tolerance of its
 before = analysis.leading_error(DDIM(), law, schedule, state, spacing="t", **ends)
 u = np.linspace(0, 1, 4001)
 root = np.sqrt(np.abs(np.interp(u, before.u, before.density)))
-rho = root + 0.02 * root.max()  # a floor keeps the steps finite where d changes its sign
+rho = (
+    root + 0.02 * root.max()
+)  # a floor keeps the steps finite where d changes its sign
 cumulative = np.concatenate([[0], np.cumsum((rho[1:] + rho[:-1]) / 2)])
 total, cumulative = cumulative[-1] / 4000, cumulative / cumulative[-1]
 d, density = np.interp(u, before.u, before.density), rho / total
-predicted, bound_before, bound_after = (np.mean(x) for x in (d / density, np.abs(d), np.abs(d) / density))
+predicted, bound_before, bound_after = (
+    np.mean(x) for x in (d / density, np.abs(d), np.abs(d) / density)
+)
 n = 1280
 times = np.interp(np.linspace(1, 0, n + 1), cumulative, 0.01 + u * 0.99)
-error = (truth - solve(DDIM(), model, grids.from_timesteps(schedule, times), start).z)[0, 0]
-print(f"integral of |d|: {bound_before:.3f} uniform in t, {bound_after:.3f} on the new grid")
-print(f"N times the error on the new grid, N = {n}: {n * error:.4f}; predicted {predicted:.4f}")
+error = (
+    truth - solve(DDIM(), model, grids.from_timesteps(schedule, times), start).z
+)[0, 0]
+print(
+    f"integral of |d|: {bound_before:.3f} uniform in t, {bound_after:.3f} on the new grid"
+)
+print(
+    f"N times the error on the new grid, N = {n}: {n * error:.4f}; predicted {predicted:.4f}"
+)
 assert bound_after < bound_before
 assert np.isclose(n * error, predicted, atol=0.02 * bound_after)

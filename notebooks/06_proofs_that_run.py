@@ -30,7 +30,15 @@ from bdia_numerics import (
     schedules,
     step_latex,
 )
-from bdia_numerics.claims import as_printed, checks, decide, formal, propositions, run_mutant, statements
+from bdia_numerics.claims import (
+    as_printed,
+    checks,
+    decide,
+    formal,
+    propositions,
+    run_mutant,
+    statements,
+)
 from bdia_numerics.claims.mutants import mutate
 from bdia_numerics.formulas import number, table
 from bdia_numerics.plots import Picture, enclosures, misprints
@@ -49,13 +57,25 @@ def both_sides(solver, n):
 
 
 steps = (10, 20, 40, 80)
-trips = {(name, n): both_sides(s(1), n) for name, s in (("BDIA", BDIA), ("sign flipped", Flipped)) for n in steps}
+trips = {
+    (name, n): both_sides(s(1), n)
+    for name, s in (("BDIA", BDIA), ("sign flipped", Flipped))
+    for n in steps
+}
 assert all(trip.error < 1e-14 for trip in trips.values())
 assert trips["BDIA", 80].latent < 0.01 < 0.5 < trips["sign flipped", 80].latent
 Markdown(
     table(
-        ["solver", "steps", "comes back to", "distance of its samples to the exact flow"],
-        [(name, n, number(trip.error), number(trip.latent)) for (name, n), trip in trips.items()],
+        [
+            "solver",
+            "steps",
+            "comes back to",
+            "distance of its samples to the exact flow",
+        ],
+        [
+            (name, n, number(trip.error), number(trip.latent))
+            for (name, n), trip in trips.items()
+        ],
     )
 )
 
@@ -115,14 +135,21 @@ states, increment = formal.abstract_run(BDIA(g), DDIM(), 4)
 
 def combination(left, terms):
     """Return LaTeX of a linear combination, a line a term."""
-    factors = {name: "" if c == 1 else rf"\left({sympy.latex(sympy.expand(c))}\right)\," for name, c in terms.items()}
+    factors = {
+        name: "" if c == 1 else rf"\left({sympy.latex(sympy.expand(c))}\right)\,"
+        for name, c in terms.items()
+    }
     lines = r"\\&+".join(factor + name for name, factor in factors.items())
     return Math(rf"\begin{{aligned}}{left}={{}}&{lines}\end{{aligned}}")
 
 
 def arrow(name):
     """Return LaTeX of a basis element: the increments have arrows."""
-    return name.replace("Delta(", r"\Delta(t_").replace(" -> ", r"\to t_").replace("z_N", r"\mathbf z_4")
+    return (
+        name.replace("Delta(", r"\Delta(t_")
+        .replace(" -> ", r"\to t_")
+        .replace("z_N", r"\mathbf z_4")
+    )
 
 
 combination(r"\mathbf z_0", {arrow(name): c for name, c in states[0].terms.items()})
@@ -147,7 +174,9 @@ names = (
     r"\Delta(t_k\to t_{k+1}|\mathbf z_k)",
     r"\Delta(t_k\to t_{k-1}|\mathbf z_k)",
 )
-combination(r"\mathbf z_{k-1}", dict(zip(names, (older, newer, back, forth), strict=True)))
+combination(
+    r"\mathbf z_{k-1}", dict(zip(names, (older, newer, back, forth), strict=True))
+)
 
 # %% [markdown]
 # Proposition 1 is the claim $P(i)$ that
@@ -179,12 +208,17 @@ Math(rf"A(m)={sympy.latex(A(m, g))},\qquad B(m)={sympy.latex(B(m, g))}")
 conditions = {
     r"\mathbf z_N": sympy.Add(older, newer, -1, evaluate=False),
     r"\text{forward, old slots}": older * A(m, g) + newer * A(m + 1, g) - A(m + 2, g),
-    r"\text{backward, old slots}": older * B(m, g) + newer * B(m + 1, g) - B(m + 2, g),
+    r"\text{backward, old slots}": older * B(m, g)
+    + newer * B(m + 1, g)
+    - B(m + 2, g),
     r"\text{forward, slot }k+1": newer * A(one, g) - A(two, g),
     r"\text{backward, slot }k+1": -newer * B(one, g) + back + B(two, g),
     r"\text{forward, slot }k": forth - A(one, g),
 }
-decided = {name: sympy.simplify(sympy.expand(c, power_exp=True)) for name, c in conditions.items()}
+decided = {
+    name: sympy.simplify(sympy.expand(c, power_exp=True))
+    for name, c in conditions.items()
+}
 assert set(decided.values()) == {0}
 rows = (rf"{name}:\\\quad {sympy.latex(c)}=0" for name, c in conditions.items())
 Math(r"\begin{array}{l}" + r"\\[1ex]".join(rows) + r"\end{array}")
@@ -227,14 +261,20 @@ def exchanged(vector):
     names = {"z_0": "z_2", "z_2": "z_0"}
     pairs = [(p.alpha(0), p.alpha(2)), (p.sigma(0), p.sigma(2))]
     swap = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
-    return {names.get(name, name): c.subs(swap, simultaneous=True) for name, c in vector.terms.items()}
+    return {
+        names.get(name, name): c.subs(swap, simultaneous=True)
+        for name, c in vector.terms.items()
+    }
 
 
 def asymmetry(solver):
     """Return what the exchanged step and the derived inverse differ by, coefficient by coefficient."""
     step = exchanged(p.step(solver, {"z_prev": z2, "z": z1})["z"])
     undo = p.undo(solver, {"z_prev": z1, "z": z0})["z_prev"].terms
-    return {str(name): sympy.factor(step.get(name, 0) - undo.get(name, 0)) for name in {**step, **undo}}
+    return {
+        str(name): sympy.factor(step.get(name, 0) - undo.get(name, 0))
+        for name in {**step, **undo}
+    }
 
 
 at_one, at_any = asymmetry(BDIA(one)), asymmetry(BDIA(g))
@@ -263,8 +303,19 @@ Math(r"\begin{aligned}" + r"\\".join(differences) + r"\end{aligned}")
 
 # %%
 some = list(decide(["prop-1", "prop-2", "eq-33", "eq-32", "eq-61"]))
-assert [d.verdict for d in some] == ["proved", "proved", "proved", "misprint", "misprint"]
-Markdown(table(["claim", "title", "verdict"], [(d.statement.id, d.statement.title, d.verdict) for d in some]))
+assert [d.verdict for d in some] == [
+    "proved",
+    "proved",
+    "proved",
+    "misprint",
+    "misprint",
+]
+Markdown(
+    table(
+        ["claim", "title", "verdict"],
+        [(d.statement.id, d.statement.title, d.verdict) for d in some],
+    )
+)
 
 # %%
 Markdown("> **Evidence of Proposition 2:** " + some[1].evidence)
@@ -294,7 +345,12 @@ Markdown(table(["mutant", "killed by"], [(r.mutant, f"`{r.how}`") for r in resul
 
 # %%
 misprinted = [statements()[key] for key in ("eq-32", "eq-61")]
-Markdown(table(["", "printed", "right"], [(s.source.split(",")[1], s.printed, s.right) for s in misprinted]))
+Markdown(
+    table(
+        ["", "printed", "right"],
+        [(s.source.split(",")[1], s.printed, s.right) for s in misprinted],
+    )
+)
 
 # %% [markdown]
 # Equation (61) is the backward line of CBDIA. As printed, $\alpha_{i-1}$ cancels and the state $\mathbf w_{i-1}$, here
@@ -317,12 +373,19 @@ print("both are invertible where", invertibility(right))
 shown = {key: as_printed.AS_PRINTED[key] for key in ("eq-32", "eq-61")}
 errors = {key: reading.errors() for key, reading in shown.items()}
 trip = both_sides(as_printed.MisprintedCBDIA(0, 1), 80)
-print(f"(61) as printed, 80 steps: comes back to {trip.error:.1e}, and ends {trip.latent:.2f} from the exact flow")
+print(
+    f"(61) as printed, 80 steps: comes back to {trip.error:.1e}, and ends {trip.latent:.2f} from the exact flow"
+)
 assert trip.error < 1e-14 and trip.latent > 0.3
 
 # %%
 panels = [
-    misprints.Panel(r.label, r.what, r.steps, {"as printed": errors[key][True], "right": errors[key][False]})
+    misprints.Panel(
+        r.label,
+        r.what,
+        r.steps,
+        {"as printed": errors[key][True], "right": errors[key][False]},
+    )
     for key, r in shown.items()
 ]
 Picture(
@@ -337,7 +400,9 @@ Picture(
 # %%
 floor, fallen = errors["eq-61"][True][-1], errors["eq-61"][False]
 order = np.log2(fallen[-2] / fallen[-1])
-print(f"(61) as printed stalls at {floor:.2f}; right: {fallen[-1]:.1e} at 320 steps, with order {order:.2f}")
+print(
+    f"(61) as printed stalls at {floor:.2f}; right: {fallen[-1]:.1e} at 320 steps, with order {order:.2f}"
+)
 assert floor > 0.3 and abs(order - 2) < 0.05
 assert max(errors["eq-32"][False]) < 1e-14 and min(errors["eq-32"][True]) > 0.5
 
@@ -374,12 +439,18 @@ Markdown(f"> **{second.verdict}:** {second.evidence}")
 # %%
 mixture, ten = setting.law(), setting.grid(10)
 better, ddim = BDIA(Fraction(1)), DDIM()
-proved = analysis.certify_better(better, ddim, mixture, ten, (Fraction(1, 2), 3), factor=Fraction(1, 2))
+proved = analysis.certify_better(
+    better, ddim, mixture, ten, (Fraction(1, 2), 3), factor=Fraction(1, 2)
+)
 refuted = analysis.certify_better(better, ddim, mixture, ten, (Fraction(-2), 2))
 assert (proved.verdict, refuted.verdict) == ("proved", "refuted")
-print(f"on [1/2, 3]: {proved.verdict} in {len(proved.pieces)} pieces: at most {proved.ratio:.3f} of DDIM's error")
+print(
+    f"on [1/2, 3]: {proved.verdict} in {len(proved.pieces)} pieces: at most {proved.ratio:.3f} of DDIM's error"
+)
 where = refuted.witness
-print(f"on [-2, 2]: {refuted.verdict} at z_N = {where.state[0]}, where the errors are")
+print(
+    f"on [-2, 2]: {refuted.verdict} at z_N = {where.state[0]}, where the errors are"
+)
 print(f"    BDIA {where.error_a.str(8)}, DDIM {where.error_b.str(8)}")
 
 # %% [markdown]
@@ -461,11 +532,15 @@ print("gamma = -1 is symmetric in time, and", verdict)
 
 # %% tags=["hide-cell"]
 decay = sympy.Symbol("p")
-limits = [sympy.simplify(w(m, g).subs((-g) ** m, decay).subs(decay, 0)) for w in (A, B)]
+limits = [
+    sympy.simplify(w(m, g).subs((-g) ** m, decay).subs(decay, 0)) for w in (A, B)
+]
 constant = analysis.symbolic_order(BDIA(g)).error_constant
 assert sympy.simplify(limits[0] + limits[1] - 1) == 0
 assert sympy.simplify(constant - (sympy.Rational(1, 2) - limits[1])) == 0
-Math(rf"A\to{sympy.latex(limits[0])},\quad B\to{sympy.latex(limits[1])},\quad \tfrac12-\lim B={sympy.latex(constant)}")
+Math(
+    rf"A\to{sympy.latex(limits[0])},\quad B\to{sympy.latex(limits[1])},\quad \tfrac12-\lim B={sympy.latex(constant)}"
+)
 
 # %% [markdown]
 # **4.** A third is true, at the price of more pieces: the nearer a statement is to the truth's edge, the finer the
@@ -473,11 +548,22 @@ Math(rf"A\to{sympy.latex(limits[0])},\quad B\to{sympy.latex(limits[1])},\quad \t
 
 # %% tags=["hide-cell"]
 sharper = {
-    f: analysis.certify_better(better, ddim, mixture, ten, (Fraction(1, 2), 3), factor=f)
+    f: analysis.certify_better(
+        better, ddim, mixture, ten, (Fraction(1, 2), 3), factor=f
+    )
     for f in (Fraction(1, 3), Fraction(1, 4))
 }
 for factor, found in sharper.items():
-    print(f"{factor} of DDIM's error: {found.verdict}, {found.evaluated} pieces looked at")
+    print(
+        f"{factor} of DDIM's error: {found.verdict}, {found.evaluated} pieces looked at"
+    )
 third, quarter = sharper.values()
-assert third.verdict == "proved" and third.ratio < 1 / 3 and third.evaluated > proved.evaluated
-assert quarter.verdict == "refuted" and quarter.witness.error_a > quarter.witness.error_b / 4
+assert (
+    third.verdict == "proved"
+    and third.ratio < 1 / 3
+    and third.evaluated > proved.evaluated
+)
+assert (
+    quarter.verdict == "refuted"
+    and quarter.witness.error_a > quarter.witness.error_b / 4
+)

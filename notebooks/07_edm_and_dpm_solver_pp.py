@@ -87,10 +87,15 @@ names = {
     "BDIA-EDM, base z_hat": BDIAHeun(g, base="z_hat"),
 }
 orders = {name: analysis.symbolic_order(solver) for name, solver in names.items()}
-assert {o.order for o in orders.values()} == {2} == {o.order_rough for o in orders.values()}
+assert (
+    {o.order for o in orders.values()}
+    == {2}
+    == {o.order_rough for o in orders.values()}
+)
 curved, coupled = "y'''", "J y''"
 terms = [
-    (name, o.order, *(f"${sympy.latex(o.principal[d])}$" for d in (curved, coupled))) for name, o in orders.items()
+    (name, o.order, *(f"${sympy.latex(o.principal[d])}$" for d in (curved, coupled)))
+    for name, o in orders.items()
 ]
 Markdown(table(["solver", "order", f"of ${curved}$", f"of ${coupled}$"], terms))
 
@@ -105,20 +110,31 @@ Markdown(table(["solver", "order", f"of ${curved}$", f"of ${coupled}$"], terms))
 # %%
 s, c = sympy.symbols("s c", positive=True)
 y = sympy.sqrt(c + s**2)
-values = {curved: sympy.diff(y, s, 3), coupled: sympy.diff(y, s) / y * sympy.diff(y, s, 2)}
+values = {
+    curved: sympy.diff(y, s, 3),
+    coupled: sympy.diff(y, s) / y * sympy.diff(y, s, 2),
+}
 
 
 def on_gaussian(order):
     """Return the leading term along the flow of a Gaussian."""
-    return sum(coefficient * values[name] for name, coefficient in order.principal.items())
+    return sum(
+        coefficient * values[name] for name, coefficient in order.principal.items()
+    )
 
 
 ratios = {
-    name: sympy.factor(sympy.simplify(on_gaussian(o) / on_gaussian(orders["Heun"]))) for name, o in orders.items()
+    name: sympy.factor(sympy.simplify(on_gaussian(o) / on_gaussian(orders["Heun"])))
+    for name, o in orders.items()
 }
 assert ratios["BDIA-EDM, base z"].equals((2 + g) / (2 + 2 * g))
 assert ratios["BDIA-EDM, base z_hat"].equals((2 - g) / 2)
-Markdown(table(["solver", "error over Heun's"], [(name, f"${sympy.latex(r)}$") for name, r in ratios.items()]))
+Markdown(
+    table(
+        ["solver", "error over Heun's"],
+        [(name, f"${sympy.latex(r)}$") for name, r in ratios.items()],
+    )
+)
 
 # %% [markdown]
 # On a mixture $\mathbf J y''$ and $y'''$ have no fixed ratio, and they may have the same sign or not. Where the
@@ -156,7 +172,10 @@ series = {
 }
 assert [o.order for o in series.values()] == [1, 1, 2, 2, 1]
 assert series["(65)"].ddim_ratio.equals(-g / (1 + g))
-leading = {name: [f"${sympy.latex(c)}\\;{d}$" for d, c in o.principal.items()] for name, o in series.items()}
+leading = {
+    name: [f"${sympy.latex(c)}\\;{d}$" for d, c in o.principal.items()]
+    for name, o in series.items()
+}
 lines = [(name, o.order, ", ".join(leading[name])) for name, o in series.items()]
 Markdown(table(["solver", "order", "leading error of a step"], lines))
 
@@ -182,7 +201,12 @@ programs = {
 }
 assert not invertibility(BDIADPMSolverPP()).invertible
 assert str(invertibility(BDIADPMSolverPP(order=1))) == "gamma != 0"
-Markdown(table(["solver", "exactly invertible"], [(name, invertibility(solver)) for name, solver in programs.items()]))
+Markdown(
+    table(
+        ["solver", "exactly invertible"],
+        [(name, invertibility(solver)) for name, solver in programs.items()],
+    )
+)
 
 # %% [markdown]
 # In (65) the step to $\mathbf z_{i-1}$ overwrites $\mathbf z_{i+1}$, with a coefficient that is not zero. But it also
@@ -202,16 +226,27 @@ contenders = {
     "base z_hat": BDIAHeun(1, base="z_hat"),
     "base z, gamma 1/2": BDIAHeun(Fraction(1, 2)),
 }
-predicted = [ratios["BDIA-EDM, base z"].subs(g, 1), ratios["BDIA-EDM, base z_hat"].subs(g, 1)]
+predicted = [
+    ratios["BDIA-EDM, base z"].subs(g, 1),
+    ratios["BDIA-EDM, base z_hat"].subs(g, 1),
+]
 predicted.append(ratios["BDIA-EDM, base z"].subs(g, sympy.Rational(1, 2)))
 measured = {}
 for n in (48, 96, 192):
     grid = grids.uniform(edm, n, t_max=10, t_min=0.02)
     heun = root_mean_square(error(Heun(), single, grid, noise))
-    measured[n] = [root_mean_square(error(solver, single, grid, noise)) / heun for solver in contenders.values()]
+    measured[n] = [
+        root_mean_square(error(solver, single, grid, noise)) / heun
+        for solver in contenders.values()
+    ]
 assert np.allclose(measured[192], [float(x) for x in predicted], atol=0.01)
 rows = [(f"{n} steps", *(f"{x:.3f}" for x in found)) for n, found in measured.items()]
-Markdown(table(["error over Heun's", *contenders], [*rows, ("predicted", *(f"${sympy.latex(x)}$" for x in predicted))]))
+Markdown(
+    table(
+        ["error over Heun's", *contenders],
+        [*rows, ("predicted", *(f"${sympy.latex(x)}$" for x in predicted))],
+    )
+)
 
 # %% [markdown]
 # ### A mixture on which BDIA-EDM is worse
@@ -221,9 +256,18 @@ Markdown(table(["error over Heun's", *contenders], [*rows, ("predicted", *(f"${s
 # %%
 distant = problems.GaussianMixture([0.28, 0.72], [[-2.0], [3.9]], [0.07, 0.54])
 grid = grids.asinh(edm, 192, t_max=10, t_min=0.02)
-found = {name: error(solver, distant, grid, noise) for name, solver in {"Heun": Heun(), **contenders}.items()}
-over_heun = {name: root_mean_square(e) / root_mean_square(found["Heun"]) for name, e in found.items()}
-print("error over Heun's:", ", ".join(f"{name}: {x:.2f}" for name, x in over_heun.items()))
+found = {
+    name: error(solver, distant, grid, noise)
+    for name, solver in {"Heun": Heun(), **contenders}.items()
+}
+over_heun = {
+    name: root_mean_square(e) / root_mean_square(found["Heun"])
+    for name, e in found.items()
+}
+print(
+    "error over Heun's:",
+    ", ".join(f"{name}: {x:.2f}" for name, x in over_heun.items()),
+)
 assert over_heun["base z"] > 1.9 and over_heun["base z_hat"] > 2.9
 
 # %% [markdown]
@@ -246,18 +290,37 @@ solvers = {
 }
 spread = 10 * np.linspace(-2, 2, 9)[:, None]
 errors = {
-    name: [error(solver, mixture, grids.asinh(edm, n, t_max=10, t_min=0.02), spread)[:, 0] for n in steps]
+    name: [
+        error(solver, mixture, grids.asinh(edm, n, t_max=10, t_min=0.02), spread)[
+            :, 0
+        ]
+        for n in steps
+    ]
     for name, solver in solvers.items()
 }
 sizes = {name: [root_mean_square(e) for e in found] for name, found in errors.items()}
 slopes = {name: np.log2(found[-2] / found[-1]) for name, found in sizes.items()}
-print("slopes between 320 and 640 steps:", ", ".join(f"{name}: {x:.2f}" for name, x in slopes.items()))
-assert slopes["2M"] > 1.9 and slopes["(65), gamma 1"] < 1.15
-reference = {"slope 1": (steps, 1.2 / np.array(steps)), "slope 2": (steps, 20 / np.array(steps) ** 2)}
-panel = Panel(
-    "steps N", "root-mean-square error", {n: (steps, e) for n, e in sizes.items()}, reference, log="xy", ticks=steps
+print(
+    "slopes between 320 and 640 steps:",
+    ", ".join(f"{name}: {x:.2f}" for name, x in slopes.items()),
 )
-Picture(draw(panel), "Errors against steps: 2M falls with slope 2, DDIM and equation (65) with slope 1.")
+assert slopes["2M"] > 1.9 and slopes["(65), gamma 1"] < 1.15
+reference = {
+    "slope 1": (steps, 1.2 / np.array(steps)),
+    "slope 2": (steps, 20 / np.array(steps) ** 2),
+}
+panel = Panel(
+    "steps N",
+    "root-mean-square error",
+    {n: (steps, e) for n, e in sizes.items()},
+    reference,
+    log="xy",
+    ticks=steps,
+)
+Picture(
+    draw(panel),
+    "Errors against steps: 2M falls with slope 2, DDIM and equation (65) with slope 1.",
+)
 
 # %% [markdown]
 # The theory says more than the slope: state by state, the error of (65) tends to $-\gamma/(1+\gamma)$ times DDIM's. The
@@ -265,9 +328,14 @@ Picture(draw(panel), "Errors against steps: 2M falls with slope 2, DDIM and equa
 
 # %%
 for name, gamma in (("(65), gamma 1/2", 0.5), ("(65), gamma 1", 1.0)):
-    fits = [float(e @ d / (d @ d)) for e, d in zip(errors[name], errors["DDIM"], strict=True)]
+    fits = [
+        float(e @ d / (d @ d))
+        for e, d in zip(errors[name], errors["DDIM"], strict=True)
+    ]
     limit = 2 * fits[-1] - fits[-2]
-    print(f"gamma {gamma}: {', '.join(f'{x:.2f}' for x in fits)} -> {limit:.2f}; theory {-gamma / (1 + gamma):.2f}")
+    print(
+        f"gamma {gamma}: {', '.join(f'{x:.2f}' for x in fits)} -> {limit:.2f}; theory {-gamma / (1 + gamma):.2f}"
+    )
     assert abs(limit + gamma / (1 + gamma)) < 0.04
 
 # %% [markdown]
@@ -289,7 +357,9 @@ kinds = {
     "EDM, Karras grid": lambda n: grids.karras(edm, n, t_max=10, t_min=0.02),
     "linear VP, asinh grid": lambda n: grids.asinh(vp, n, t_min=0.001),
 }
-work = analysis.work_precision(field, {"mixture": mixture}, kinds, [12, 24, 48, 96], repeats=1, states=100)
+work = analysis.work_precision(
+    field, {"mixture": mixture}, kinds, [12, 24, 48, 96], repeats=1, states=100
+)
 
 
 def against_evaluations(kind):
@@ -298,11 +368,20 @@ def against_evaluations(kind):
     for name in field:
         rows = work.select(grid=kind, solver=name)
         curves[name] = ([r.nfe for r in rows], [r.error for r in rows])
-    return Panel("model evaluations", "root-mean-square error", curves, title=kind, log="xy", ticks=(12, 24, 48, 96))
+    return Panel(
+        "model evaluations",
+        "root-mean-square error",
+        curves,
+        title=kind,
+        log="xy",
+        ticks=(12, 24, 48, 96),
+    )
 
 
 best = {
-    (kind, row.nfe): min(work.select(grid=kind, nfe=row.nfe), key=lambda r: r.error).solver
+    (kind, row.nfe): min(
+        work.select(grid=kind, nfe=row.nfe), key=lambda r: r.error
+    ).solver
     for kind in kinds
     for row in work.select(grid=kind, solver="DDIM")
 }
@@ -318,7 +397,9 @@ Picture(
 
 # %%
 assert {name for (kind, _), name in best.items() if kind.startswith("EDM")} == {"2M"}
-assert {name for (kind, _), name in best.items() if kind.startswith("linear")} == {"BDIA-DDIM"}
+assert {name for (kind, _), name in best.items() if kind.startswith("linear")} == {
+    "BDIA-DDIM"
+}
 for kind in kinds:
     for extended in work.select(grid=kind, solver="(65)"):
         (plain,) = work.select(grid=kind, solver="2M", nfe=extended.nfe)
@@ -352,7 +433,10 @@ for kind in kinds:
 
 # %% tags=["hide-cell"]
 to_zero = grids.uniform(edm, 10, t_max=10, t_min=0)
-taken = [solve(solver, mixture.model(edm), to_zero, noise).nfe for solver in (Heun(), BDIAHeun(1))]
+taken = [
+    solve(solver, mixture.model(edm), to_zero, noise).nfe
+    for solver in (Heun(), BDIAHeun(1))
+]
 assert taken == [2 * to_zero.n - 1] * 2
 print("evaluations:", taken)
 
@@ -369,8 +453,13 @@ class Repaired(BDIADPMSolverPP):
         """Record the step from t_i to t_{i-1}."""
         z_prev, z = s.registers
         e, last, gamma = s.eps(z), s.eps(z_prev), s.value(self.gamma)
-        ahead = dpm_solver_pp.solution(s, z, (s.x0(z, e), s.x0(z_prev, last)), self.exact) - z
-        behind = (1 - gamma) * (z - z_prev) - gamma * s.delta(s.i, s.i + 1, z, (e + last) / 2)
+        ahead = (
+            dpm_solver_pp.solution(s, z, (s.x0(z, e), s.x0(z_prev, last)), self.exact)
+            - z
+        )
+        behind = (1 - gamma) * (z - z_prev) - gamma * s.delta(
+            s.i, s.i + 1, z, (e + last) / 2
+        )
         s.assign(z_prev, z_prev + behind + ahead, at=s.i - 1)
         s.swap(z_prev, z)
 
@@ -378,7 +467,11 @@ class Repaired(BDIADPMSolverPP):
 repaired, original = analysis.symbolic_order(Repaired(g)), series["DPM-Solver++ 2M"]
 assert repaired.order == 2 and not invertibility(Repaired()).invertible
 comparison = [
-    (f"${name}$", f"${sympy.latex(original.principal[name])}$", f"${sympy.latex(sympy.factor(c))}$")
+    (
+        f"${name}$",
+        f"${sympy.latex(original.principal[name])}$",
+        f"${sympy.latex(sympy.factor(c))}$",
+    )
     for name, c in repaired.principal.items()
 ]
 Markdown(table(["leading error", "2M", "repaired"], comparison))
@@ -389,7 +482,10 @@ Markdown(table(["leading error", "2M", "repaired"], comparison))
 # same reason.
 
 # %% tags=["hide-cell"]
-shares = {name: (c / original.principal[name]).subs(g, 1) for name, c in repaired.principal.items()}
+shares = {
+    name: (c / original.principal[name]).subs(g, 1)
+    for name, c in repaired.principal.items()
+}
 assert {name: sympy.nsimplify(x) for name, x in shares.items()} == {
     "y''": sympy.Rational(1, 2),
     "y'''": sympy.Rational(2, 5),
@@ -410,8 +506,14 @@ for name, make in SOLVERS.items():
     if verdict.invertible:
         order = analysis.symbolic_order(solver)
         if order.order >= 2 and order.zero_stable:
-            each = solve(solver, mixture.model(vp), grids.asinh(vp, 12, t_min=0.001), noise).nfe
+            each = solve(
+                solver, mixture.model(vp), grids.asinh(vp, 12, t_min=0.001), noise
+            ).nfe
             everything.append((name, order.order, each, verdict))
 assert {"BDIA", "OBELM"} <= {name for name, *_ in everything}
-assert not {"Heun", "BDIAHeun", "DPMSolverPP", "BDIADPMSolverPP"} & {name for name, *_ in everything}
-Markdown(table(["solver", "order", "evaluations of 12 steps", "invertible"], everything))
+assert not {"Heun", "BDIAHeun", "DPMSolverPP", "BDIADPMSolverPP"} & {
+    name for name, *_ in everything
+}
+Markdown(
+    table(["solver", "order", "evaluations of 12 steps", "invertible"], everything)
+)

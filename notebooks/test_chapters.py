@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "run_notebooks.py"))
+SCRIPT = runpy.run_path(
+    str(Path(__file__).parent.parent / "scripts" / "run_notebooks.py")
+)
 
 
 @pytest.mark.parametrize("path", SCRIPT["chapters"](), ids=lambda path: path.stem)

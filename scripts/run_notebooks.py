@@ -19,8 +19,8 @@ from tempfile import TemporaryDirectory
 
 import jupytext
 import nbformat
-from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = ROOT / "notebooks"
@@ -51,8 +51,14 @@ def execute(path: Path) -> str:
     key, notebook = digest(path), jupytext.read(path)
     with TemporaryDirectory() as sockets:  # a kernel behind a TCP port could be spoken to by anyone on the machine
         private = {"transport": "ipc", "ip": f"{sockets}/kernel"} if os.name == "posix" else {}
-        manager, resources = AsyncKernelManager(**private), {"metadata": {"path": str(path.parent)}}
-        NotebookClient(notebook, km=manager, timeout=CELL_LIMIT_S, resources=resources).execute()
+        client = NotebookClient(
+            notebook,
+            timeout=CELL_LIMIT_S,
+            kernel_name="python3",
+            resources={"metadata": {"path": str(path.parent)}},
+            config=Config(KernelManager=private),
+        )
+        client.execute()
     notebook.metadata["digest"] = key
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # the hours at which cells ran
