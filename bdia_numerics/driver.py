@@ -32,14 +32,18 @@ class Status:
         Index i of the slot (from t_i to t_{i-1} in sampling) in which a state first was not.
     register : str or None
         The register that was not.
+    remedy : str
+        What to change, where the number system is to blame.
     """
 
     ok: bool = True
     slot: int | None = None
     register: str | None = None
+    remedy: str = field(default="", kw_only=True)
 
     def __str__(self) -> str:
-        return "ok" if self.ok else f"register {self.register} is not finite after slot i={self.slot}"
+        what = f"register {self.register} is not finite after slot i={self.slot}"
+        return "ok" if self.ok else ": ".join(filter(None, (what, self.remedy)))
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class Driver:
                     if deferred:
                         unread.append((finite, stage.slot, register))
                     elif not finite:
-                        return Status(False, stage.slot, register)
+                        return Status(False, stage.slot, register, remedy=self.space.remedy)
                 self._keep()
                 if self.callback is not None and set(self.held) == set(self.shape.registers):
                     self.callback(stage.reached, self._state(stage.held))
@@ -138,7 +142,7 @@ class Driver:
                     owned.discard(number)
         for finite, (_, slot, register) in zip(self.space.read([flag for flag, *_ in unread]), unread, strict=True):
             if not finite:
-                return Status(False, slot, register)
+                return Status(False, slot, register, remedy=self.space.remedy)
         return Status()
 
     def registers(self, held: Mapping[str, Held]) -> dict[str, Any]:
@@ -171,6 +175,10 @@ class Driver:
     def _output(self, output: Any, z: Any, t: Any) -> Any:
         if self.space.holds(output) and output.shape == z.shape:
             return output
+        if hasattr(output, "sample") and not hasattr(output, "shape"):
+            raise TypeError(
+                f"model(z, t={t}) is a {type(output).__name__}: wrap the network in bdia_numerics.torch.NetworkModel"
+            )
         if np.shape(output) != np.shape(z):
             raise ValueError(
                 f"model(z, t={t}) has shape {np.shape(output)}, z has {np.shape(z)}: return an array like z"

@@ -362,7 +362,7 @@ def test_bad_steps():
     scheduler = EDICTScheduler(**STABLE)
     with pytest.raises(ValueError, match="call set_timesteps before the first step"):
         scheduler.step(SAMPLE, 1, SAMPLE)
-    with pytest.raises(ValueError, match="state is known at the end"):
+    with pytest.raises(ValueError, match="state is known after whole slots"):
         _ = scheduler.state
     scheduler.set_timesteps(4)
     with pytest.raises(ValueError, match="timestep=2 is none of timesteps"):

@@ -65,16 +65,16 @@ def _finite(x: Any) -> Any:
     return None if isinstance(x, float) and not math.isfinite(x) else x
 
 
-def figure_path(path: Path | None) -> None:
+def figure_path(path: Path | None, option: str = "--figure") -> None:
     """Raise ValueError, before anything is measured, for another kind of file, a missing folder, or without matplotlib."""
     from bdia_numerics.plots import MISSING, available
 
     if path is None:
         return
     if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise ValueError(f"--figure={path}: end its name in .png, .pdf or .svg")
+        raise ValueError(f"{option}={path}: end its name in .png, .pdf or .svg")
     if not path.absolute().parent.is_dir():
-        raise ValueError(f"--figure={path}: there is no folder {path.absolute().parent}, make it first")
+        raise ValueError(f"{option}={path}: there is no folder {path.absolute().parent}, make it first")
     if not available():
         raise ValueError(MISSING)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from bdia_numerics.cli.options import AsJson, Guidance, TrustPickle
-from bdia_numerics.cli.show import as_text, progress, usage
+from bdia_numerics.cli.show import as_text, figure_path, progress, save_figure, usage
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 
@@ -28,6 +31,21 @@ unet = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """End with status 2 and one line where something cannot be done; say each warning in one line, too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_: typer.echo(f"bdia: warning: {message}", err=True)
+        try:
+            yield
+        except MemoryError:
+            usage("out of memory: pass a smaller number of images")
+        except (ValueError, TypeError, ArithmeticError, OSError, RuntimeError) as error:
+            said = " ".join(str(error).split())
+            usage(said.replace("pass fewer states at a time", "pass a smaller --count, or narrower --dtype"))
 
 
 def require_torch() -> None:
@@ -52,7 +70,8 @@ def draw_samples(
     spacing: Annotated[
         str | None,
         typer.Option(
-            help="leading, linspace, trailing, uniform, quadratic, log_snr, asinh or karras; the configuration's by default."
+            help="leading, linspace, trailing, uniform, quadratic, log_snr, asinh or karras; trailing by default where training steps "
+            "are numbered, on which gamma = 1 does best."
         ),
     ] = None,
     count: Annotated[int, typer.Option(help="Images.")] = 20,
@@ -73,28 +92,10 @@ def draw_samples(
 ) -> None:
     """Sample from a network, go back to the noise, and compare both ends with a fine solution of the network's own ODE."""
     require_torch()
-    import warnings
-
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: typer.echo(f"bdia: {message}", err=True)
-            found, images = _run(
-                path,
-                solver,
-                steps,
-                spacing,
-                count,
-                labels,
-                guidance,
-                dtype,
-                device,
-                fine,
-                seed,
-                trust_pickle=trust_pickle,
-            )
-        _draw(images, found, output)
-    except (ValueError, TypeError, ArithmeticError, OSError, RuntimeError) as error:
-        usage(" ".join(str(error).split()))
+    with refusals():
+        found = _run(
+            path, solver, steps, spacing, count, labels, guidance, dtype, device, fine, seed, output, trust_pickle=trust_pickle
+        )  # fmt: skip
     if as_json:
         typer.echo(as_text(found))
     else:
@@ -115,23 +116,29 @@ def _run(
     device: str,
     fine: int,
     seed: int,
+    output: Path,
     *,
     trust_pickle: bool,
-) -> tuple[dict[str, Any], Any]:
+) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from bdia_numerics import spec
+    from bdia_numerics import plots, spec
+    from bdia_numerics.torch.checking import doubt
     from bdia_numerics.torch.sampling import noise, sample
     from bdia_numerics.torch.tensors import dtype_named
 
     if count < 1 or fine < 0:
         raise ValueError(f"--count={count} --fine={fine}: pass at least one image, and no negative number of slots")
+    if plots.available():
+        figure_path(output, "--output")
     chosen, kind = spec.solver(name), dtype_named(dtype)
     loaded = load_network(path, device, kind, trust_pickle=trust_pickle)
+    spacing = loaded.best_spacing if spacing is None else spacing
     grid = loaded.grid(steps, spacing)
-    given = labels_of(labels, count, needed=loaded.null_label is not None)
+    given = labels_of(labels, count, loaded.labels)
     model = loaded.model(given, guidance=guidance)
     z = noise((count, *loaded.shape), grid, seed, dtype=kind, device=device)
+    doubts = [said] if (said := doubt(model, grid, z)) else []
     with progress() as bar:
         task = bar.add_task("", total=4 if fine else 2)
 
@@ -139,14 +146,20 @@ def _run(
             bar.update(task, description=what, completed=bar.tasks[0].completed + (what != "sampling"))
 
         result = sample(chosen, model, grid, z, fine=fine, watch=tell)
+    for said in doubts:
+        warnings.warn(said, stacklevel=2)
     numbers = asdict(result)
     images = numbers.pop("images")
     head = {
         "network": path or "mnist", "solver": repr(chosen), "steps": steps, "spacing": spacing, "dtype": dtype, "device": device,
         "guidance": guidance, "labels": given, "seed": seed,
     }  # fmt: skip
-    right = loaded.recognised(images, given)
-    return {**head, **numbers, "recognised": right, "notes": list(loaded.notes)}, images
+    notes = [note for note in loaded.notes if note not in loaded.altered]
+    found = {**head, **numbers, "recognised": loaded.recognised(images, given), "warnings": [*loaded.altered, *doubts]}
+    found["notes"] = notes if plots.available() else [*notes, plots.MISSING]
+    if found["status"] == "ok" and plots.available():
+        _draw(images, found, output)
+    return found
 
 
 def load_network(path: str | None, device: str, kind: Any, *, trust_pickle: bool) -> Any:
@@ -164,10 +177,10 @@ def load_network(path: str | None, device: str, kind: Any, *, trust_pickle: bool
     return loaded
 
 
-def labels_of(text: str | None, count: int, *, needed: bool) -> list[int] | None:
-    """Return one label an image, read from text; None for a network that takes none."""
+def labels_of(text: str | None, count: int, labels: int) -> list[int] | None:
+    """Return one label an image, read from text, or all that a network has in turn; None for a network that takes none."""
     if text is None:
-        return [k % 10 for k in range(count)] if needed else None
+        return [k % labels for k in range(count)] if labels else None
     try:
         some = [int(word) for word in text.split(",")]
     except ValueError:
@@ -176,18 +189,12 @@ def labels_of(text: str | None, count: int, *, needed: bool) -> list[int] | None
 
 
 def _draw(images: Any, found: dict[str, Any], output: Path) -> None:
-    from bdia_numerics import plots
-
-    if not plots.available():
-        found["notes"].append(plots.MISSING)
-        return
     from bdia_numerics.plots.sheet import sheet
 
     columns = min(10, len(images))
     titles = [str(k) for k in found["labels"][:columns]] if found["labels"] else ()
     caption = f"{found['solver'].partition('(')[0]}, {found['steps']} steps, {found['nfe']} evaluations"
-    figure = sheet(images, columns=columns, titles=titles, caption=caption)
-    output.write_bytes(plots.image(figure, format="png"))
+    save_figure(output, sheet(images, columns=columns, titles=titles, caption=caption))
     found["sheet"] = str(output)
 
 
@@ -195,12 +202,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
     way = "derived inverse" if found["exact"] else "DDIM inversion"
     head = f"{found['solver']} on {found['network']}, {found['steps']} steps, {found['dtype']}: {found['status']}"
     if found["status"] != "ok":
-        wider = "bfloat16 or float32" if found["dtype"] == "float16" else "float64"
-        return [
-            head,
-            f"try --dtype {wider}, more steps, or another spacing",
-            *(f"note: {note}" for note in found["notes"]),
-        ]
+        wider = "" if found["dtype"] == "float64" else "another --dtype, "
+        return [f"{head}; try {wider}more --steps, or another --spacing"]
     lines = [
         head,
         f"{found['nfe']} model evaluations there, {found['back_nfe']} back; {found['seconds']:.2f} s there",

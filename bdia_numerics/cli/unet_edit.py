@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, console, figure_path, progress, save_figure, table, usage
-from bdia_numerics.cli.unet import require_torch
+from bdia_numerics.cli.show import as_text, console, figure_path, progress, save_figure, table
+from bdia_numerics.cli.unet import refusals, require_torch
 
 
 def edit(
@@ -31,7 +31,7 @@ def edit(
     require_torch()
     from bdia_numerics.studies import network_editing as study
 
-    try:
+    with refusals():
         figure_path(figure)
         scales = tuple(float(word) for word in guidance.split(","))
         chosen = study.SOLVERS if solvers is None else tuple(word.strip() for word in solvers.split(";"))
@@ -39,8 +39,6 @@ def edit(
         with progress() as bar:
             task = bar.add_task("edit", total=len(chosen) * len(scales))
             found = study.editing(config, advance=lambda: bar.advance(task))
-    except (ValueError, TypeError, RuntimeError) as error:
-        usage(" ".join(str(error).split()))
     if figure is not None:
         from bdia_numerics.plots.network import contact_sheet
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson, Guidance, TrustPickle
-from bdia_numerics.cli.show import as_text, progress, usage
-from bdia_numerics.cli.unet import labels_of, load_network, require_torch
+from bdia_numerics.cli.show import as_text, progress
+from bdia_numerics.cli.unet import labels_of, load_network, refusals, require_torch
 
 
 def show_growth(
@@ -28,12 +28,10 @@ def show_growth(
 ) -> None:
     """Measure how perturbations grow in a network, both ways, and what rounding and batches do to its round trips."""
     require_torch()
-    try:
+    with refusals():
         found = _measured(
             path, solver, steps, spacing, count, labels, guidance, iterations, seed, trust_pickle=trust_pickle
         )
-    except (ValueError, TypeError, ArithmeticError, OSError, RuntimeError) as error:
-        usage(" ".join(str(error).split()))
     if as_json:
         typer.echo(as_text(found))
     else:
@@ -69,7 +67,8 @@ def _measured(
         raise ValueError(f"--count={count}: pass 2 states or more, since batches are compared")
     chosen, double, single = spec.solver(name), dtype_named("float64"), dtype_named("float32")
     loaded = load_network(path, "cpu", double, trust_pickle=trust_pickle)
-    given = labels_of(labels, count, needed=loaded.null_label is not None)
+    given = labels_of(labels, count, loaded.labels)
+    spacing = loaded.best_spacing if spacing is None else spacing
     grid = loaded.grid(steps, spacing)
     z = noise((count, *loaded.shape), grid, seed, dtype=double)
     model = loaded.model(given, guidance=guidance)

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson, Guidance
-from bdia_numerics.cli.show import as_text, console, figure_path, progress, save_figure, table, usage
-from bdia_numerics.cli.unet import require_torch
+from bdia_numerics.cli.show import as_text, console, figure_path, progress, save_figure, table
+from bdia_numerics.cli.unet import refusals, require_torch
 
 
 def show_table(
@@ -36,7 +36,7 @@ def show_table(
     require_torch()
     from bdia_numerics.studies import network_table as study
 
-    try:
+    with refusals():
         figure_path(figure)
         chosen = study.SOLVERS if solvers is None else tuple(word.strip() for word in solvers.split(";"))
         config = study.TableConfig(
@@ -45,8 +45,6 @@ def show_table(
         with progress() as bar:
             task = bar.add_task("table", total=study.size(config))
             found = study.table(config, advance=lambda: bar.advance(task))
-    except (ValueError, TypeError, RuntimeError) as error:
-        usage(" ".join(str(error).split()))
     if figure is not None:
         from bdia_numerics.plots.network import bars
 

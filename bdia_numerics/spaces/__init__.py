@@ -13,7 +13,7 @@ from bdia_numerics.spaces.floats import FLOAT32, FLOAT64, LONGDOUBLE, Numpy
 from bdia_numerics.spaces.formal import Vector, formal_model
 from bdia_numerics.spaces.lattice import Lattice, LatticeSpace, as_floats, like
 from bdia_numerics.spaces.mean_value import MeanValue
-from bdia_numerics.spaces.memory import Memory, read_stored, register_reader
+from bdia_numerics.spaces.memory import HALF, Memory, read_stored, register_reader
 from bdia_numerics.spaces.multiprecision import MPMath
 from bdia_numerics.spaces.rationals import FRACTION, Rationals
 from bdia_numerics.spaces.symbolic import SYMBOLS, Symbols
@@ -22,6 +22,7 @@ __all__ = [
     "FLOAT32",
     "FLOAT64",
     "FRACTION",
+    "HALF",
     "LONGDOUBLE",
     "SYMBOLS",
     "Balls",

@@ -12,7 +12,7 @@ import numpy as np
 
 from bdia_numerics.spaces.base import Scalar, register
 from bdia_numerics.spaces.kernel import linear_combination
-from bdia_numerics.spaces.memory import Memory
+from bdia_numerics.spaces.memory import HALF, Memory
 
 _PI = "3.14159265358979323846264338327950288"
 
@@ -37,6 +37,11 @@ class Numpy(Memory):
     def name(self) -> str:
         """Name of the dtype."""
         return "longdouble" if self.dtype == np.longdouble else str(self.dtype)
+
+    @property
+    def remedy(self) -> str:  # type: ignore[override]
+        """A wider dtype for float16, which ends early; NumPy has no bfloat16."""
+        return HALF.replace("bfloat16 or ", "") if self.dtype == np.float16 else ""
 
     @property
     def _extended(self) -> bool:

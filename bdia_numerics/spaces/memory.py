@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+HALF = "float16 ends at 65504, use bfloat16 or float32 states"
+"""The remedy for states that float16 cannot hold."""
+
 
 class Memory:
     """The ways of NumPy arrays, and of scalars that nothing can change.
@@ -18,6 +21,7 @@ class Memory:
     deferred = False
     encloses = False  # whether every result holds the true value within a known radius
     reference_rtol = 1e-11  # of a numerical reference solution, where the model's rounding allows it
+    remedy = ""  # what to change where a state of this system is not finite
 
     @property
     def scalars(self) -> Any:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,12 @@ from bdia_numerics import configs, schedules
 from bdia_numerics.grids import Grid
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.torch.features import verdicts
-from bdia_numerics.torch.files import UNET
+from bdia_numerics.torch.files import CARD, UNET
+from bdia_numerics.torch.folders import local, network_of, quiet, read_json
 from bdia_numerics.torch.models import NetworkModel
-from bdia_numerics.torch.networks import NULL
 from bdia_numerics.torch.pickles import edm_network
 from bdia_numerics.torch.scheduling import make_grid, schedule_of
+from bdia_numerics.torch.tensors import DTYPES
 
 PREDICTIONS = {"epsilon": "eps", "sample": "x0", "v_prediction": "v", "flow_prediction": "velocity"}
 _PARTS = ("unet", "transformer")
@@ -45,6 +45,8 @@ class Loaded:
         The label that stands for none.
     options : mapping
         Arguments that `NetworkModel` needs for this network.
+    data : str or None
+        What it was trained on, where that is recorded; "mnist" is what the shipped classifier reads.
     """
 
     network: Any
@@ -54,6 +56,7 @@ class Loaded:
     config: configs.SchedulerConfig | None = None
     null_label: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    data: str | None = None
 
     def model(self, labels: Any = None, **options: Any) -> NetworkModel:
         """Return the network as a model.
@@ -75,46 +78,81 @@ class Loaded:
                 f"prediction={options['prediction']!r}: this network was trained to predict {self.prediction}, leave it out"
             )
         options = {"prediction": self.prediction, **self.options, **options}
-        if labels is None and self.null_label is not None and not options.get("conditions"):
-            raise ValueError(
-                f"labels=None: this network is conditional, pass one label an image, {self.null_label} for none"
-            )
         if labels is not None:
-            given = torch.as_tensor(labels, dtype=torch.int64, device=next(self.network.parameters()).device)
-            count = self._classes
-            if count and not bool(((given >= 0) & (given < count)).all()):
-                raise ValueError(f"labels={given.tolist()}: this network has the labels 0 to {count - 1}")
-            options["conditions"] = {"class_labels": given, **options.get("conditions", {})}
-            if self.null_label is not None and options.get("unconditional") is None:
-                options["unconditional"] = {
-                    **options["conditions"],
-                    "class_labels": torch.full_like(given, self.null_label),
-                }
+            options |= self._conditions(labels, options)
+        elif self.labels and not options.get("conditions"):
+            none = "" if self.null_label is None else f", {self.null_label} for none"
+            raise ValueError(f"labels=None: this network is conditional, pass one label an image{none}")
+        if options.get("guidance", 1) != 1 and options.get("unconditional") is None:
+            reason, remedy = (
+                ("no null label is known of this network", f"record null_label in {CARD} beside its config.json")
+                if self.labels
+                else ("this network takes no labels", "pass conditions= and unconditional=")
+            )
+            raise ValueError(
+                f"guidance={options['guidance']} needs an unconditional branch, and {reason}: leave guidance at 1, or {remedy}"
+            )
         return NetworkModel(self.network, **options)
+
+    def _conditions(self, labels: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the conditions of both branches with the labels in them."""
+        count, onehot = classes(self.network), int(getattr(self.network, "label_dim", 0) or 0)
+        try:
+            given = torch.as_tensor(labels, device=next(self.network.parameters()).device)
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError(f"labels={labels!r} are no ints: pass one class label an image, such as [3, 1]") from None
+        if given.ndim != 1 or given.dtype.is_floating_point or given.dtype.is_complex:
+            raise TypeError(
+                f"labels={given.tolist()} are no list of ints: pass one class label an image, such as [3, 1]"
+            )
+        if not self.labels:
+            raise ValueError(f"labels={given.tolist()}: this network takes no labels, leave them out")
+        top = count or onehot
+        if top and not bool(((given >= 0) & (given < top)).all()):
+            raise ValueError(f"labels={given.tolist()}: this network has the labels 0 to {top - 1}")
+        given = given.to(torch.int64)
+        none = None if self.null_label is None else torch.full_like(given, self.null_label)
+        if onehot:  # as EDM's networks take them; all zeros are no label
+            given = torch.nn.functional.one_hot(given, onehot).to(torch.float32)
+            none = torch.zeros_like(given)
+        found = {"conditions": {"class_labels": given, **options.get("conditions", {})}}
+        if none is not None and options.get("unconditional") is None:
+            found["unconditional"] = {**found["conditions"], "class_labels": none}
+        return found
+
+    @property
+    def labels(self) -> int:
+        """How many labels there are, without that for none; 0 for a network that takes none."""
+        count = classes(self.network) or int(getattr(self.network, "label_dim", 0) or 0)
+        return count - (self.null_label is not None and self.null_label == count - 1)
 
     def recognised(self, images: Any, labels: Any) -> int | None:
         """Return how many images the shipped classifier reads as their labels; None for networks of other images."""
-        return None if labels is None or self.null_label is None else verdicts(images, labels)
+        return None if labels is None or self.data != "mnist" else verdicts(images, labels)
 
-    @cached_property
-    def _classes(self) -> int:
-        return int(getattr(getattr(self.network, "config", None), "num_class_embeds", None) or 0)
+    @property
+    def altered(self) -> tuple[str, ...]:
+        """What the scheduler's configuration asks of each step, and cannot be inverted."""
+        asked = () if self.config is None else (key for key in ("clip_sample", "thresholding") if self.config[key])
+        return tuple(
+            f"{key}=True in scheduler_config.json is not applied, since a clipped step cannot be inverted: set it to false"
+            for key in asked
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the scheduler would do and an exact solver does not."""
-        if self.config is None:
-            return ()
-        said = [
-            f"{key}=True is not applied: a clipped step cannot be inverted"
-            for key in ("clip_sample", "thresholding")
-            if self.config[key]
-        ]
-        return (
-            (*said, "the scheduler adds noise in each step; here its ODE is solved")
-            if self.config.stochastic
-            else tuple(said)
-        )
+        noisy = self.config is not None and self.config.stochastic
+        return (*self.altered, *(["the scheduler adds noise in each step; here its ODE is solved"] if noisy else []))
+
+    @property
+    def best_spacing(self) -> str | None:
+        """The spacing of `grid` on which gamma = 1 does best, where training steps are numbered; None for EDM and flows, with their own.
+
+        Leading spacing, which most configurations name, ends with a slot much shorter than the one before it, and there gamma = 1 magnifies
+        errors (docs/findings/best-gamma.md).
+        """
+        return None if self.config is None or self.config.rule in ("edm", "flow") else "trailing"
 
     def grid(self, n: int, spacing: str | None = None) -> Grid:
         """Return the grid of n slots that the scheduler's configuration describes; see `scheduling.make_grid`."""
@@ -122,7 +160,14 @@ class Loaded:
 
     def to(self, *arguments: Any) -> Loaded:
         """Return it with the network moved to a device or dtype, in place as torch moves modules."""
-        return replace(self, network=self.network.to(*arguments))
+        try:
+            with quiet():  # diffusers logs a warning at each change of the dtype
+                return replace(self, network=self.network.to(*arguments))
+        except (AssertionError, RuntimeError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise ValueError(
+                f"device={str(arguments[0])!r}: the network cannot be put there ({said}): pass a device that is here, such as 'cpu'"
+            ) from None
 
 
 def load(
@@ -150,92 +195,48 @@ def load(
     Raises
     ------
     ValueError
-        If there is no such network, its weights are missing or corrupt, its prediction is unknown, or a pickle is not trusted.
+        If there is no such network, its weights are missing, corrupt or of another network, its prediction is unknown, or a pickle is
+        not trusted.
+    TypeError
+        For a dtype that is none of torch's floats.
+
+    Warns
+    -----
+    UserWarning
+        Where the scheduler's configuration asks for clipping or thresholding, which is not applied, and before a pickle is opened.
     """
+    if dtype is not None and dtype not in DTYPES:
+        raise TypeError(f"dtype={dtype!r} is no float dtype of torch: pass one such as torch.float32")
     if source is None:
         if not (UNET / "config.json").is_file():
             raise ValueError(
                 "source=None: the shipped network is missing from this installation, pass a folder or a hub name"
             )
-        return replace(load(UNET, device=device, dtype=dtype), null_label=NULL)
+        source = UNET
     if Path(source).suffix in (".pkl", ".pickle"):
         network = edm_network(Path(source), trust=trust_pickle)
         channels, size = (getattr(network, name, None) for name in ("img_channels", "img_resolution"))
         shape = (int(channels), int(size), int(size)) if channels and size else None
-        return Loaded(network, schedules.edm(), "x0", shape, options={"time_scale": 1.0}).to(
-            device, dtype or torch.float32
-        )
-    index = _json(source, "model_index.json")
-    if index is None:
-        return _model(source, None, _json(source, "config.json"), dtype).to(device)
-    found = [name for name in ((part,) if part else _PARTS) if index.get(name)]
-    if not found:
-        raise ValueError(
-            f"source={str(source)!r} has no {' or '.join((part,) if part else _PARTS)}: pass the folder of a model"
-        )
-    entries = {"_class_name": index[found[0]][1]}
-    return _model(source, found[0], entries, dtype).to(device)
+        found = Loaded(network, schedules.edm(), "x0", shape, options={"time_scale": 1.0})
+        return found.to(device, dtype or torch.float32)
+    found = _from_folder(source, part, dtype or torch.float32).to(device)
+    for note in found.altered:
+        warnings.warn(note, stacklevel=2)
+    return found
 
 
-def _json(source: str | Path, name: str) -> dict[str, Any] | None:
-    """Read a JSON file of a folder or a hub repository; None where it has none."""
-    path = Path(source) / name
-    if not Path(source).exists():
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import (
-            EntryNotFoundError,
-            HfHubHTTPError,
-            HFValidationError,
-            LocalEntryNotFoundError,
-        )
-
-        try:
-            path = Path(hf_hub_download(str(source), name))
-        except LocalEntryNotFoundError:
-            raise ValueError(
-                f"source={str(source)!r} is no folder here, and the hub cannot be reached: pass a local folder"
-            ) from None
-        except EntryNotFoundError:
-            return None
-        except (HfHubHTTPError, HFValidationError, OSError):
-            raise ValueError(f"source={str(source)!r} is neither a folder here nor a repository of the hub") from None
-    if not path.is_file():
-        return None
-    try:
-        read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise ValueError(f"{path} is no JSON: download the network again") from None
-    return read
-
-
-def _scheduler(source: str | Path) -> configs.SchedulerConfig | None:
-    for name in ("scheduler/scheduler_config.json", "scheduler_config.json"):
-        if (entries := _json(source, name)) is not None:
-            return configs.from_mapping(entries)
-    return None
-
-
-def _model(source: str | Path, part: str | None, entries: dict[str, Any] | None, dtype: torch.dtype | None) -> Loaded:
-    import diffusers
-
-    name = (entries or {}).get("_class_name")
-    make = getattr(diffusers, str(name), None)
-    if entries is None or not hasattr(make, "from_pretrained"):
-        raise ValueError(
-            f"source={str(source)!r} holds no diffusers model: it needs config.json with _class_name, or model_index.json"
-        )
-    try:
-        network: Any = make.from_pretrained(  # type: ignore[union-attr]
-            str(source),
-            subfolder=part,
-            use_safetensors=True,
-            low_cpu_mem_usage=False,
-            torch_dtype=dtype or torch.float32,
-        )
-    except Exception as error:  # noqa: BLE001  diffusers, safetensors and torch each raise their own for a file that is missing or broken
-        said = " ".join(str(error).split())[:200]
-        raise ValueError(f"source={str(source)!r}: its safetensors weights are missing or corrupt ({said})") from None
-    config = _scheduler(source)
+def _from_folder(source: str | Path, part: str | None, dtype: torch.dtype) -> Loaded:
+    wanted = (part,) if part else _PARTS
+    folder = local(source, wanted)
+    index, entries, part = read_json(folder / "model_index.json"), read_json(folder / "config.json") or {}, None
+    if index is not None:
+        named = [name for name in wanted if index.get(name)]
+        if not named:
+            raise ValueError(f"source={str(source)!r} has no {' or '.join(wanted)}: pass the folder of a model")
+        part = named[0]
+        entries = {"_class_name": index[part][1]}
+    network = network_of(folder, part, entries.get("_class_name"), dtype)
+    config = _scheduler(folder)
     if config is None:
         raise ValueError(
             f"source={str(source)!r} has no scheduler/scheduler_config.json, which says what the network was trained for: add it"
@@ -248,5 +249,39 @@ def _model(source: str | Path, part: str | None, entries: dict[str, Any] | None,
     height, width = size if isinstance(size, tuple | list) else (size, size)
     shape = (int(own.in_channels), int(height), int(width)) if height and own.get("in_channels") else None
     options = {"time_scale": float(config["num_train_timesteps"])} if config.rule == "flow" else {}
-    network.eval()
-    return Loaded(network, schedule_of(config), PREDICTIONS[kind], shape, config, options=options)
+    card = read_json(folder / CARD) or {}
+    null = _null_label(network, (card, index or {}, own))
+    return Loaded(
+        network, schedule_of(config), PREDICTIONS[kind], shape, config, null, options=options, data=card.get("data")
+    )
+
+
+def _null_label(network: Any, places: tuple[Mapping[str, Any], ...]) -> int | None:
+    """Return the label for none that a model card, an index or a configuration records; DiT has it after its classes."""
+    recorded = [place["null_label"] for place in places if place.get("null_label") is not None]
+    if not recorded:
+        return classes(network) - 1 if _is_dit(network) else None
+    count = classes(network)
+    if type(recorded[0]) is not int or not 0 <= recorded[0] < count:
+        raise ValueError(
+            f"null_label={recorded[0]!r}, as {CARD} or config.json records it, is no label of this network, which has {count}: correct it"
+        )
+    return recorded[0]
+
+
+def classes(network: Any) -> int:
+    """Return how many labels a network has, that for none included; 0 where it takes none or does not say."""
+    config = getattr(network, "config", None) or {}
+    dit = config.get("num_embeds_ada_norm") if _is_dit(network) else None
+    return int(config.get("num_class_embeds") or 0) if dit is None else int(dit) + 1
+
+
+def _is_dit(network: Any) -> bool:
+    return type(network).__name__ == "DiTTransformer2DModel"
+
+
+def _scheduler(folder: Path) -> configs.SchedulerConfig | None:
+    for name in ("scheduler/scheduler_config.json", "scheduler_config.json"):
+        if (entries := read_json(folder / name)) is not None:
+            return configs.from_mapping(entries)
+    return None

@@ -13,6 +13,7 @@ import torch
 
 from bdia_numerics.models import PREDICTIONS
 from bdia_numerics.schedules import Schedule
+from bdia_numerics.torch.checking import check_conditions, check_options, check_states, in_one_line
 
 Control = Callable[[torch.Tensor, torch.Tensor, Mapping[str, Any]], Mapping[str, Any]]
 """control(z, time, conditions) gives more keyword arguments of the network, such as the residuals of a ControlNet."""
@@ -70,29 +71,39 @@ class NetworkModel:
             raise TypeError(f"network={self.network!r} is not callable: pass a module or a function of (z, t)")
         if self.prediction not in PREDICTIONS:
             raise ValueError(f"prediction={self.prediction!r} is unknown: use one of {', '.join(PREDICTIONS)}")
+        check_options(
+            self.guidance, state_dtype=self.state_dtype, network_dtype=self.network_dtype, autocast=self.autocast
+        )
         if self.guidance != 1 and self.unconditional is None:
             raise ValueError(
                 f"guidance={self.guidance} needs the unconditional branch: pass unconditional=, such as the null label's class_labels"
             )
 
     def __call__(self, z: torch.Tensor, t: Any) -> torch.Tensor:
-        """Return the network's prediction at states z and time t."""
-        self._check(z)
-        try:
-            with self._contexts(z):
-                if self.guidance == 1:
-                    return self._asked(z, t, self.conditions).to(self.state_dtype or z.dtype)
-                assert self.unconditional is not None
-                if self.guidance == 0:
-                    return self._asked(z, t, self.unconditional).to(self.state_dtype or z.dtype)
-                both = _joined(self.unconditional, self.conditions)
-                output = self._asked(torch.cat([z, z]), t, both).to(self.state_dtype or z.dtype)
-                without, with_it = output.chunk(2)
-                return torch.lerp(without, with_it, self.guidance)
-        except torch.OutOfMemoryError as error:
-            raise torch.OutOfMemoryError(
-                f"out of memory at a batch of {len(z)}: pass fewer states at a time ({str(error).partition(chr(10))[0]})"
-            ) from None
+        """Return the network's prediction at states z and time t.
+
+        Raises
+        ------
+        ValueError
+            For states and conditions that the network cannot take: their shape, number, device or dtype.
+        TypeError
+            For states that are no tensors.
+        torch.OutOfMemoryError
+            With the batch that was too large.
+        """
+        check_states(self.network, self._weight, z)
+        check_conditions(self.conditions, z)
+        with self._contexts(z):
+            if self.guidance == 1:
+                return self._asked(z, t, self.conditions).to(self.state_dtype or z.dtype)
+            assert self.unconditional is not None
+            check_conditions(self.unconditional, z)
+            if self.guidance == 0:
+                return self._asked(z, t, self.unconditional).to(self.state_dtype or z.dtype)
+            both = _joined(self.unconditional, self.conditions)
+            output = self._asked(torch.cat([z, z]), t, both).to(self.state_dtype or z.dtype)
+            without, with_it = output.chunk(2)
+            return torch.lerp(without, with_it, self.guidance)
 
     def _asked(self, z: torch.Tensor, t: Any, conditions: Mapping[str, Any]) -> torch.Tensor:
         if self.levels is not None:
@@ -101,7 +112,10 @@ class NetworkModel:
         time = as_time(t, x, self.time_scale)
         if self.control is not None:
             conditions = {**conditions, **self.control(x, time, conditions)}
-        output = self._call(x, time, conditions)
+        try:
+            output = self._call(x, time, conditions)
+        except (RuntimeError, MemoryError, ValueError, TypeError, LookupError) as error:
+            raise in_one_line(error, self.network, x, tuple(conditions)) from error
         output = getattr(output, "sample", output)
         tensor: torch.Tensor = output[0] if isinstance(output, tuple | list) else output
         if tensor.ndim == z.ndim > 1 and tensor.shape[1] == 2 * z.shape[1]:
@@ -138,15 +152,6 @@ class NetworkModel:
         if self.autocast is not None:
             stack.enter_context(torch.autocast(z.device.type, self.autocast))
         return stack
-
-    def _check(self, z: torch.Tensor) -> None:
-        if self._weight is not None and self._weight.device != z.device:
-            raise ValueError(
-                f"z is on {z.device}, the network on {self._weight.device}: move one, such as z.to(device)"
-            )
-        channels = getattr(getattr(self.network, "config", None), "in_channels", None)
-        if isinstance(channels, int) and (z.ndim != 4 or z.shape[1] != channels):
-            raise ValueError(f"z has shape {tuple(z.shape)}, the network takes (batch, {channels}, height, width)")
 
 
 def as_time(t: Any, x: torch.Tensor, scale: float | None = None) -> torch.Tensor:

@@ -14,7 +14,7 @@ from bdia_numerics.analysis.frechet import frechet_distance, moments
 from bdia_numerics.integrate import solve
 from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.torch import features, mnist
-from bdia_numerics.torch.files import CLASSIFIER, REAL, UNET
+from bdia_numerics.torch.files import CARD, CLASSIFIER, REAL, UNET
 from bdia_numerics.torch.loading import Loaded, load
 from bdia_numerics.torch.networks import NULL, Classifier, mnist_unet
 from bdia_numerics.torch.sampling import noise
@@ -32,6 +32,7 @@ def ship(folder: Path, target: Path = UNET, classifier: Path = CLASSIFIER) -> in
     network = mnist_unet()
     network.load_state_dict(kept["average"])
     network.save_pretrained(str(target), safe_serialization=True)
+    (target / CARD).write_text(json.dumps({"data": "mnist", "null_label": NULL}, indent=2) + "\n")
     (target / "scheduler").mkdir(exist_ok=True)
     (target / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2) + "\n")
     classifier.write_bytes((folder / "classifier.safetensors").read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -11,14 +12,17 @@ import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOutput
 
 from bdia_numerics import grids, schedules
+from bdia_numerics.driver import Status
 from bdia_numerics.grids import Grid, Point
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.solvers import BDIA, DDIM
 from bdia_numerics.state import State, check_state
-from bdia_numerics.torch.schedulers.configuration import KINDS, check, initialiser
-from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, added_noise
-from bdia_numerics.torch.schedulers.feed import Feed
+from bdia_numerics.torch.schedulers.configuration import KINDS, check, check_family, initialiser
+from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, added_noise, clip_of
+from bdia_numerics.torch.schedulers.feed import Feed, before
 from bdia_numerics.torch.schedulers.stepwise import Course, encoding, inverting, resumed, sampling
+from bdia_numerics.torch.schedulers.warning import warn_not_finite, warn_of_contradiction
+from bdia_numerics.torch.tensors import space_of
 
 
 class ProgramScheduler(DDIMScheduler):
@@ -42,6 +46,12 @@ class ProgramScheduler(DDIMScheduler):
         """Give the class its __init__."""
         super().__init_subclass__(**options)
         cls.__init__ = initialiser(cls.own, cls._prepare)  # type: ignore[method-assign]
+
+    @classmethod
+    def from_config(cls, config: Any = None, return_unused_kwargs: bool = False, **options: Any) -> Any:
+        """Make a scheduler from another one's configuration; ValueError where that has no table of noise levels."""
+        check_family(config)
+        return super().from_config(config, return_unused_kwargs, **options)
 
     def make_solver(self) -> Solver:
         """Return the solver of the configuration."""
@@ -80,11 +90,23 @@ class ProgramScheduler(DDIMScheduler):
 
     @property
     def state(self) -> State:
-        """Registers at the end of the run, from which the opposite scheduler starts exactly."""
+        """Registers after a whole slot or at the end of the run, from which the opposite scheduler starts exactly.
+
+        A run may stop early, as one of less strength does: the opposite one then begins there, with a part of its timesteps.
+        """
         run = None if self._feed is None else self._feed.run
-        if run is None or not run.done:
-            raise ValueError("state is known at the end of a run: make all steps first (gamma = 0 has none)")
-        return run.state
+        state = None if run is None else run.state
+        if state is None:
+            raise ValueError(
+                "state is known after whole slots: make all their steps first (`order` outputs a slot; gamma = 0 has none)"
+            )
+        return state
+
+    @property
+    def status(self) -> Status:
+        """Whether the registers of this run are finite; on a device it is known after its last step."""
+        run = None if self._feed is None else self._feed.run
+        return Status() if run is None else run.status
 
     def start_from(self, state: State | None) -> None:
         """Let the next run begin from a State instead of from latents alone; it holds for one run.
@@ -133,6 +155,7 @@ class ProgramScheduler(DDIMScheduler):
             return
         grid: Grid = self._cached(("grid", *times), lambda: self._make_grid(times))
         if self._given is not None:
+            grid = before(self._given, self.solver, grid, noise_end=self.noise_end)
             check_state(self._given, self.solver, grid, 0 if self.noise_end else grid.n - structure(self.solver).depth)
         self._feed = Feed(grid, self._course, self._given, self.config["state_dtype"], device)
         self.timesteps = self._feed.timesteps
@@ -167,7 +190,9 @@ class ProgramScheduler(DDIMScheduler):
     def _course(self, grid: Grid) -> Course:
         given = self._given is not None
         make = (inverting if given else encoding) if self.noise_end else (resumed if given else sampling)
-        found: Course = self._cached((make, grid.root, grid.n), lambda: make(self.solver, grid, self._kind))
+        found: Course = self._cached(
+            (make, grid.root, grid.offset, grid.n), lambda: make(self.solver, grid, self._kind)
+        )
         return found
 
     def _cached(self, key: Any, make: Callable[[], Any]) -> Any:
@@ -224,17 +249,27 @@ class ProgramScheduler(DDIMScheduler):
             raise ValueError(
                 f"model_output has shape {tuple(model_output.shape)}, sample {tuple(sample.shape)}: pass the output of its shape"
             )
+        if model_output.device != sample.device:
+            raise ValueError(f"model_output is on {model_output.device}, sample on {sample.device}: move one")
         x0: torch.Tensor | None
         if self._is_ddim:
             prev, x0 = self._ddim(
                 model_output, int(timestep), sample, eta, bool(use_clipped_model_output), generator, variance_noise
             )
+            if not bool(space_of(prev).finite(prev)):
+                warn_not_finite("prev_sample is not finite", timestep, model_output, None)
         elif eta:
             raise ValueError(f"eta={eta} adds noise, which is not invertible: eta > 0 is allowed for gamma = 0 only")
         else:
             assert self._feed is not None
+            was_ok = self.status.ok
             prev, x0 = self._feed.take(model_output, timestep, sample)
             self._given = None
+            if was_ok and not self.status.ok:
+                what = str(replace(self.status, remedy=""))
+                warn_not_finite(what, timestep, model_output, self._feed.dtype(sample))
+            if self.step_index == 1 and not self.noise_end:
+                warn_of_contradiction(self._kind, self._feed.start, sample, model_output)
         return DDIMSchedulerOutput(prev_sample=prev, pred_original_sample=x0) if return_dict else (prev, x0)
 
     def _check_ready(self) -> None:
@@ -246,7 +281,8 @@ class ProgramScheduler(DDIMScheduler):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         end = self._ends.get(t, t - self._ratio)
         deviation = eta * float(self._get_variance(t, end)) ** 0.5 if eta else 0.0
-        make = lambda: DDIMStep(self._kind, self._level(t), self._level(end, last=end < 0), deviation, self._clip)  # noqa: E731
+        clip = clip_of(self.config, self._threshold_sample)
+        make = lambda: DDIMStep(self._kind, self._level(t), self._level(end, last=end < 0), deviation, clip)  # noqa: E731
         step: DDIMStep = self._cached((t, end, deviation, self.config["clip_sample"]), make)
         prev, x0 = step(output.to(z.dtype), z, clipped_output=clipped_output)
         return (added_noise(prev, deviation, *noise) if deviation else prev), x0
@@ -258,13 +294,3 @@ class ProgramScheduler(DDIMScheduler):
         # Trailing spacing makes a time -1 for some numbers of steps, at which DDIMScheduler reads the last entry of the table.
         square = float(self.final_alpha_cumprod if last else self.alphas_cumprod[t])
         return Point(float(t), square**0.5, (1 - square) ** 0.5)
-
-    @property
-    def _clip(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
-        config = self.config
-        if config["thresholding"]:
-            threshold: Callable[[torch.Tensor], torch.Tensor] = self._threshold_sample
-            return threshold
-        if config["clip_sample"] or config["clip_sample"] is None:
-            return lambda x0: x0.clamp(-config["clip_sample_range"], config["clip_sample_range"])
-        return None

@@ -66,3 +66,14 @@ def check(config: Mapping[str, Any], *, is_ddim: bool) -> None:
         )
     if config["state_dtype"] is not None:
         dtype_named(config["state_dtype"])
+
+
+def check_family(config: Any) -> None:
+    """Raise ValueError for a configuration of a scheduler that has no table of noise levels, and so no beta to begin with."""
+    marks = {"shift": "flow matching", "sigma_data": "EDM", "sigma_min": "continuous noise levels"}
+    found = [key for key in marks if isinstance(config, Mapping) and key in config and "beta_start" not in config]
+    if found:
+        raise ValueError(
+            f"config has {found[0]}={config[found[0]]!r} and no beta_start, it is one of {marks[found[0]]}: use `solve` with the grid that "
+            "bdia_numerics.torch.load(...).grid gives"
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -87,6 +87,15 @@ class DDIMStep:
         if self.course is None:
             return z, x0
         return Stepwise(self.course, {"z": z}, space).feed(output), x0
+
+
+def clip_of(config: Mapping[str, Any], threshold: Clip) -> Clip | None:
+    """Return what a configuration does to the data prediction; None where it leaves it alone."""
+    if config["thresholding"]:
+        return threshold
+    if config["clip_sample"] or config["clip_sample"] is None:
+        return lambda x0: x0.clamp(-config["clip_sample_range"], config["clip_sample_range"])
+    return None
 
 
 def added_noise(

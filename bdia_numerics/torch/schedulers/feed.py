@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from bdia_numerics.grids import Grid
+from bdia_numerics.grids import Grid, Point
+from bdia_numerics.program import Solver, structure
 from bdia_numerics.state import State
 from bdia_numerics.torch.schedulers.ddim_step import predicted
 from bdia_numerics.torch.schedulers.stepwise import Course, Stepwise
@@ -25,7 +26,7 @@ class Feed:
     grid
         The whole grid.
     course_of
-        Gives the run over a part of the grid that ends at the data.
+        Gives the run over a part of the grid.
     given
         The State that the run begins from, if it does not begin from a sample.
     state_dtype
@@ -58,6 +59,11 @@ class Feed:
     def index(self) -> int | None:
         """Index in `timesteps` of the output that is awaited; None before the first."""
         return None if self.run is None else (self.begin or 0) + self.run.place
+
+    @property
+    def start(self) -> Point:
+        """The level of the noise end."""
+        return Point(*self.grid.level(self.grid.n))
 
     def input(self, sample: torch.Tensor) -> torch.Tensor:
         """Return where the model is to be asked: the sample, or at the beginning from a State the register, repeated to the batch."""
@@ -117,21 +123,22 @@ class Feed:
         course, first = self._whole, self._expected[self.begin]
         if self.begin:
             found = np.flatnonzero(self.grid.t == first)
-            if not course.noise_end and len(found) and found[0]:
-                course = self.course_of(self.grid[: int(found[0])])
+            if len(found) and 0 < (at := int(found[0])) < self.grid.n + (not course.noise_end):
+                course = self.course_of(self.grid[at:] if course.noise_end else self.grid[:at])
             if _told(course).tolist() != self._expected[self.begin :]:
                 raise ValueError(f"timestep={first:g} begins no run, which is at entry {self.begin}: begin at another")
-        z = sample.to(self._dtype(sample))
+        z = sample.to(self.dtype(sample))
         self.run = Stepwise(course, {course.entry or "z": z}, space_of(z))
         return self.run
 
     def _resume(self, sample: torch.Tensor) -> Stepwise:
         assert self.given is not None
-        registers = {r: z.to(sample.device, self._dtype(sample)) for r, z in self.given.registers.items()}
+        registers = {r: z.to(sample.device, self.dtype(sample)) for r, z in self.given.registers.items()}
         self.run = Stepwise(self._whole, registers, space_of(next(iter(registers.values()))))
         return self.run
 
-    def _dtype(self, sample: torch.Tensor) -> torch.dtype:
+    def dtype(self, sample: torch.Tensor) -> torch.dtype:
+        """Return the dtype of the registers of a run from a sample."""
         return sample.dtype if self.state_dtype is None else dtype_named(self.state_dtype)
 
     @cached_property
@@ -144,6 +151,14 @@ class Feed:
             own = timestep.untyped_storage().data_ptr() == self._place
             return self._expected[timestep.storage_offset()] if own else float(timestep)
         return float(timestep)
+
+
+def before(state: State, solver: Solver, grid: Grid, *, noise_end: bool) -> Grid:
+    """Return the part of a grid that a run from a State has before it; the whole one, in which it is refused, where nothing is."""
+    depth, times = structure(solver).depth, state.times.values()
+    if noise_end:
+        return grid[min(times) :] if 0 < min(times) < grid.n - depth else grid
+    return grid[: max(times)] if depth < max(times) < grid.n else grid
 
 
 def _told(course: Course) -> torch.Tensor:

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from bdia_numerics.driver import Status
 from bdia_numerics.grids import Grid, Point
 from bdia_numerics.models import x0_form
 from bdia_numerics.program import Plan, Solver, execute, identity, make_plan, record_run, record_steps, structure
-from bdia_numerics.program.plan import Call, Sum
+from bdia_numerics.program.ops import Held
+from bdia_numerics.program.plan import Call, Stage, Sum
 from bdia_numerics.program.trace import Run, record_begin
 from bdia_numerics.run import inverse_plan, starter_of
 from bdia_numerics.spaces import FLOAT64
@@ -140,6 +142,11 @@ class Stepwise:
         Its inputs by name: the entry, or all registers.
     space
         The number system of the states.
+
+    Attributes
+    ----------
+    status : Status
+        Whether the registers so far are finite. On a device it is known at the end of the run only, since to look would halt it.
     """
 
     course: Course
@@ -148,8 +155,12 @@ class Stepwise:
     value: Any = field(init=False)
     place: int = field(init=False, default=0)
     done: bool = field(init=False, default=False)
+    status: Status = field(init=False, default=Status())
 
     def __post_init__(self) -> None:
+        self._whole: tuple[int, dict[str, int], dict[str, Any]] | None = None
+        self._held: dict[str, Held] = {}
+        self._unread: list[tuple[Any, Status]] = []
         self._requests = self._run()
         self._advance(None)
 
@@ -165,17 +176,20 @@ class Stepwise:
         return self.value
 
     @property
-    def state(self) -> State:
-        """The registers at the end of the run, from which the opposite run starts exactly."""
-        grid = self.course.grid
-        times = {name: grid.offset + h.time for name, h in self.course.legs[-1].plan.final.items()}
-        return State(identity(self.course.solver, grid), grid.root, self.values, times)
+    def state(self) -> State | None:
+        """The registers after a whole slot or at the end of the run, from which the opposite run starts exactly; None between."""
+        if self._whole is None or self._whole[0] != self.place:
+            return None
+        _, times, values = self._whole
+        return State(identity(self.course.solver, self.course.grid), self.course.grid.root, values, times)
 
     def _advance(self, output: Any) -> None:
         try:
             self.value, _ = next(self._requests) if self.place == 0 else self._requests.send(output)
         except StopIteration:
             self.done, self.value = True, self.values[self.course.result]
+            for finite, (_, bad) in zip(self.space.read([flag for flag, _ in self._unread]), self._unread, strict=True):
+                self.status = self.status if finite or not self.status.ok else bad
 
     def _run(self) -> Generator[tuple[Any, Any], Any, None]:
         for leg in self.course.legs:
@@ -184,6 +198,7 @@ class Stepwise:
             chain = {0: self.values["z"]} if leg.chained else {}
             for stage in plan.stages:
                 yield from execute(stage.instructions, self._store, set(), self.space)
+                self._look(stage, leg)
                 if leg.chained in stage.held:
                     # The index on the reversed part counts from its other end.
                     chain[structure(self.course.solver).depth - stage.reached] = self._store[
@@ -192,4 +207,29 @@ class Stepwise:
                 for number in stage.dead:
                     self._store.pop(number, None)
             held = {name: self._store[h.number] for name, h in plan.final.items()}
+            if leg is self.course.legs[-1]:
+                self._keep(plan.final)
             self.values = {f"z{k}": value for k, value in chain.items()} if leg.chained else held
+
+    def _look(self, stage: Stage, leg: Leg) -> None:
+        """Look at the registers that a stage has changed, and keep them all where the step is a whole one."""
+        depth = structure(self.course.solver).depth
+        # The index on the reversed part counts from its other end.
+        slot = depth + 1 - stage.slot if leg.chained else stage.slot
+        seen = {held.number for held in self._held.values()}
+        for register, held in stage.held.items():
+            if held.number in seen:  # handed on from another register
+                continue
+            finite = self.space.finite(self._store[held.number])
+            bad = Status(False, slot, register, remedy=self.space.remedy)
+            if self.space.deferred:
+                self._unread.append((finite, bad))
+            elif not finite and self.status.ok:
+                self.status = bad
+        self._held = stage.held
+        if leg is self.course.legs[-1] and set(stage.held) == set(structure(self.course.solver).registers):
+            self._keep(stage.held)
+
+    def _keep(self, held: Mapping[str, Held]) -> None:
+        times = {name: self.course.grid.offset + h.time for name, h in held.items()}
+        self._whole = self.place, times, {name: self._store[h.number] for name, h in held.items()}
