@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bdia_numerics.studies.convergence import CONVERGENCE
+from bdia_numerics.studies.engine.cluster import cluster
 from bdia_numerics.studies.engine.journal import Task
+from bdia_numerics.studies.engine.local import processes
 from bdia_numerics.studies.engine.running import run, tasks
 from bdia_numerics.studies.engine.saving import data_hash, load, save
 from bdia_numerics.studies.engine.task import Outcome, serial
@@ -18,4 +20,18 @@ STUDIES: dict[str, Study] = {
 }
 """By name: what `bdia sweep --study NAME` runs."""
 
-__all__ = ["STUDIES", "Outcome", "Study", "Task", "Variable", "data_hash", "load", "run", "save", "serial", "tasks"]
+__all__ = [
+    "STUDIES",
+    "Outcome",
+    "Study",
+    "Task",
+    "Variable",
+    "cluster",
+    "data_hash",
+    "load",
+    "processes",
+    "run",
+    "save",
+    "serial",
+    "tasks",
+]

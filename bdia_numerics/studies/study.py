@@ -137,15 +137,25 @@ def _blank(shape: tuple[int, ...], dtypes: set[Any]) -> np.ndarray[Any, Any]:
 
 def provenance(study: Study, config: Any) -> dict[str, Any]:
     """Return what made a dataset: study, configuration, seed, versions, and the commit where the package is a checkout."""
-    packages = {name: version(name) for name in ("bdia_numerics", "numpy", "scipy", "xarray")}
     return {
         "study": study.name,
         "title": study.title,
-        "config": json.dumps(asdict(config), sort_keys=True),
+        "config": as_text(config),
         "seed": getattr(config, "seed", "none"),
         "commit": _commit(),
-        "versions": json.dumps(packages | {"python": platform.python_version()}, sort_keys=True),
+        "versions": versions(),
     }
+
+
+def as_text(config: Any) -> str:
+    """Return a configuration as JSON, its fields sorted."""
+    return json.dumps(asdict(config), sort_keys=True)
+
+
+def versions() -> str:
+    """Return the versions of Python and of the packages that results depend on, as JSON."""
+    packages = {name: version(name) for name in ("bdia_numerics", "numpy", "scipy", "xarray")}
+    return json.dumps(packages | {"python": platform.python_version()}, sort_keys=True)
 
 
 def _commit() -> str:

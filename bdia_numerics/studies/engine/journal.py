@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ _SECONDS_BETWEEN_COMMITS = 0.2
 _TABLES = """
 CREATE TABLE IF NOT EXISTS made_by (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cells (
-    cell TEXT PRIMARY KEY, scalars TEXT NOT NULL, arrays BLOB NOT NULL, failure TEXT NOT NULL, seconds REAL NOT NULL,
+    cell TEXT PRIMARY KEY, scalars TEXT NOT NULL, arrays BLOB NOT NULL, failure TEXT NOT NULL, seconds REAL,
     worker TEXT NOT NULL, finished REAL NOT NULL, attempts INTEGER NOT NULL
 );
 """
@@ -42,7 +43,7 @@ def key(cell: Cell) -> str:
 
 @dataclass(frozen=True)
 class Task:
-    """A row of the journal: a cell, how often and where it ran, and its failure in one line, if any."""
+    """A row of the journal: a cell, its failure in one line, if any, where and how often it ran; NaN seconds if its process died."""
 
     cell: Cell
     failure: str
@@ -61,7 +62,7 @@ class Journal:
     identity
         What the run is; all of it must be the same for a run to go on.
     provenance
-        Of the run's dataset; that of the run that began the file is kept.
+        Makes that of the run's dataset; asked by the run that begins the file.
 
     Raises
     ------
@@ -69,9 +70,11 @@ class Journal:
         If the file is no journal, belongs to another run, or another process is writing it.
     """
 
-    def __init__(self, path: Path | None, identity: Mapping[str, str], provenance: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path | None, identity: Mapping[str, str], provenance: Callable[[], Mapping[str, Any]]
+    ) -> None:
         self.path = path
-        self._committed = time.monotonic()
+        self._committed = 0.0
         self._lock = None if path is None else _locked(path)
         try:
             self._rows = sqlite3.connect(":memory:" if path is None else path)
@@ -87,7 +90,7 @@ class Journal:
             self._unlock()
             raise
 
-    def _begin(self, identity: Mapping[str, str], provenance: Mapping[str, Any]) -> None:
+    def _begin(self, identity: Mapping[str, str], provenance: Callable[[], Mapping[str, Any]]) -> None:
         self._rows.execute("PRAGMA journal_mode = WAL")
         self._rows.execute("PRAGMA synchronous = NORMAL")
         self._rows.executescript(_TABLES)
@@ -95,7 +98,7 @@ class Journal:
             self._rows.execute("BEGIN IMMEDIATE")
             found = dict(self._rows.execute("SELECT name, value FROM made_by"))
             if not found:
-                rows = {**identity, "provenance": json.dumps(dict(provenance))}
+                rows = {**identity, "provenance": json.dumps(dict(provenance()))}
                 self._rows.executemany("INSERT INTO made_by VALUES (?, ?)", rows.items())
         for name, value in identity.items() if found else ():
             if found.get(name) != value:
@@ -137,6 +140,10 @@ class Journal:
     def close(self) -> None:
         """Write, and let other processes in."""
         self.commit()
+        with suppress(sqlite3.OperationalError):  # somebody reads it just now
+            self._rows.execute(
+                "PRAGMA journal_mode = DELETE"
+            )  # one plain file, which can be read where nothing can be written
         self._rows.close()
         self._unlock()
 
@@ -156,8 +163,10 @@ def tasks(path: Path) -> Iterator[Task]:
     if not path.is_file():
         raise ValueError(f"{path} does not exist: give the folder of a run")
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as rows:
-        for cell, *rest in rows.execute("SELECT cell, failure, seconds, worker, attempts FROM cells ORDER BY rowid"):
-            yield Task(json.loads(cell), *rest)
+        for cell, failure, seconds, *rest in rows.execute(
+            "SELECT cell, failure, seconds, worker, attempts FROM cells ORDER BY rowid"
+        ):
+            yield Task(json.loads(cell), failure, math.nan if seconds is None else seconds, *rest)
 
 
 def _locked(path: Path) -> sqlite3.Connection:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ from bdia_numerics.studies.engine.journal import Journal, Task
 from bdia_numerics.studies.engine.journal import tasks as tasks_of
 from bdia_numerics.studies.engine.saving import load, save
 from bdia_numerics.studies.engine.task import Job, Outcome, Pool, direct, serial, source
-from bdia_numerics.studies.study import Cell, Study, assemble, cells, provenance
+from bdia_numerics.studies.study import Cell, Study, as_text, assemble, cells, provenance, versions
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -65,19 +67,26 @@ def run(
     """
     config = study.config() if config is None else config
     job = Job(study, config, source(study))
-    made_by = provenance(study, config)
-    identity = {"format": FORMAT, "study": study.name, "config": made_by["config"], "versions": made_by["versions"]}
+    identity = {
+        "format": FORMAT,
+        "study": study.name,
+        "config": as_text(config),
+        "versions": versions(),
+        "source": job.source,
+    }
     path = None if folder is None else journal_path(folder, study)
-    journal = Journal(path, {**identity, "source": job.source}, made_by)
+    journal = Journal(path, identity, lambda: provenance(study, config))
     try:
-        for outcome in (pool or (direct if path is None else serial))(
-            job, _pending(study, config, journal, retry, advance)
-        ):
-            if outcome.failure and path is None:
-                raise RuntimeError(f"{dict(outcome.cell)}: {outcome.failure}")
-            journal.add(outcome)
-            watch(outcome)
-            advance()
+        pending = _pending(study, config, journal, retry, advance)
+        if (first := next(pending, None)) is not None:
+            chosen = pool or (direct if path is None else serial)
+            with closing(chosen(job, itertools.chain([first], pending))) as outcomes:
+                for outcome in outcomes:
+                    if outcome.failure and path is None:
+                        raise RuntimeError(f"{dict(outcome.cell)}: {outcome.failure}")
+                    journal.add(outcome)
+                    watch(outcome)
+                    advance()
         made = _dataset(study, config, journal)
         return made if folder is None else load(save(made, dataset_path(folder, study)))
     finally:

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -58,18 +58,19 @@ class Job:
     source: str
 
 
-Pool = Callable[[Job, Iterator[Cell]], Iterator[Outcome]]
+Outcomes = Generator[Outcome, None, None]
+Pool = Callable[[Job, Iterator[Cell]], Outcomes]
 """Runs cells somewhere, and yields each outcome once, in any order."""
 
 
-def serial(job: Job, pending: Iterator[Cell]) -> Iterator[Outcome]:
+def serial(job: Job, pending: Iterator[Cell]) -> Outcomes:
     """Run cells in this process, one after the other."""
     with threadpool_limits(limits=1):
         for cell in pending:
             yield attempt(job, cell)
 
 
-def direct(job: Job, pending: Iterator[Cell]) -> Iterator[Outcome]:
+def direct(job: Job, pending: Iterator[Cell]) -> Outcomes:
     """Run cells in this process, and let their exceptions pass."""
     with threadpool_limits(limits=1):
         for cell in pending:
@@ -86,7 +87,7 @@ def attempt(job: Job, cell: Cell) -> Outcome:
     return Outcome(cell, values, failure, time.perf_counter() - started, _here())
 
 
-def work(packed: bytes, chunk: Sequence[Cell]) -> list[Outcome]:
+def work(packed_job: bytes, chunk: Sequence[Cell]) -> list[Outcome]:
     """Run cells in a worker, with one thread of BLAS: as many as elsewhere, so that sums are rounded alike.
 
     Raises
@@ -94,7 +95,7 @@ def work(packed: bytes, chunk: Sequence[Cell]) -> list[Outcome]:
     RuntimeError
         If the worker's source is not the driver's.
     """
-    job = _unpacked(packed)
+    job = _unpacked(packed_job)
     if (found := source(job.study)) != job.source:
         raise RuntimeError(
             f"worker {_here()} has other source ({found[:12]}, not {job.source[:12]}): install the same there"
@@ -103,11 +104,21 @@ def work(packed: bytes, chunk: Sequence[Cell]) -> list[Outcome]:
         return [attempt(job, cell) for cell in chunk]
 
 
+def packed(job: Job) -> bytes:
+    """Return a job as bytes; functions that a worker cannot import, such as those of a notebook, go with it."""
+    try:
+        import cloudpickle
+    except ImportError:
+        raise ImportError("other processes need cloudpickle: pip install 'bdia_numerics[sweep]'") from None
+    made: bytes = cloudpickle.dumps(job)
+    return made
+
+
 @lru_cache(maxsize=4)
-def _unpacked(packed: bytes) -> Job:
+def _unpacked(packed_job: bytes) -> Job:
     import cloudpickle
 
-    job: Job = cloudpickle.loads(packed)
+    job: Job = cloudpickle.loads(packed_job)
     return job
 
 

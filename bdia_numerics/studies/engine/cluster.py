@@ -1,0 +1,84 @@
+"""Cells on a Dask cluster that runs already."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from typing import Any
+
+from bdia_numerics.studies.engine.chunks import Chunks, killed
+from bdia_numerics.studies.engine.task import Job, Outcome, Outcomes, Pool, packed, work
+from bdia_numerics.studies.study import Cell
+
+CHUNK_SECONDS = 1.0
+AHEAD = 2
+"""Chunks that wait at the scheduler for each thread, so that no worker waits for the driver."""
+
+
+def cluster(address: str, *, timeout: float = 10.0) -> Pool:
+    """Return a pool of the workers of a Dask scheduler, which may come and go.
+
+    A chunk whose worker died is run elsewhere by the scheduler, as often as its `distributed.scheduler.allowed-failures` says, then
+    cell by cell; a cell that goes on killing is a recorded failure.
+
+    Parameters
+    ----------
+    address
+        Such as tcp://host:8786.
+    timeout
+        Seconds to wait for the scheduler.
+
+    Raises
+    ------
+    ImportError
+        Without distributed; the message names the extra.
+    """
+    try:
+        dask: Any = importlib.import_module("distributed")
+    except ImportError:
+        raise ImportError(f"scheduler={address} needs distributed: pip install 'bdia_numerics[sweep]'") from None
+
+    def pool(job: Job, pending: Iterator[Cell]) -> Outcomes:
+        try:
+            client = dask.Client(address, timeout=timeout, set_as_default=False, name="bdia")
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"scheduler={address} does not answer ({str(error).splitlines()[0]}): start one by `dask scheduler`, "
+                "or leave it out for processes of this machine"
+            ) from None
+        with client:
+            try:
+                yield from _outcomes(dask, client, packed(job), Chunks(pending, seconds=CHUNK_SECONDS), address)
+            except (CancelledError, dask.comm.CommClosedError) as error:
+                lost = f"scheduler={address} is gone ({type(error).__name__}): start it, and run this again to go on"
+                raise RuntimeError(lost) from None
+
+    return pool
+
+
+def _outcomes(dask: Any, client: Any, job: bytes, chunks: Chunks, address: str) -> Iterator[Outcome]:
+    waiting, room, looked = dask.as_completed([], loop=client.loop), 0, 0.0
+    cells: dict[str, list[Cell]] = {}
+    while True:
+        if time.monotonic() - looked > 1:
+            room, looked = AHEAD * max(1, sum(client.nthreads().values())), time.monotonic()
+        while len(cells) < room and (chunk := chunks.take()):
+            future = client.submit(work, job, chunk, pure=False)
+            cells[future.key] = chunk
+            waiting.add(future)
+        if not cells:
+            return
+        future = next(waiting)
+        chunk = cells.pop(future.key)
+        try:
+            found = future.result()
+        except dask.KilledWorker as error:
+            if len(chunk) > 1:
+                yield from chunks.died(chunk, address)
+            else:
+                yield killed(chunk[0], error.allowed_failures + 1, address)
+            continue
+        chunks.returned(found)
+        yield from found

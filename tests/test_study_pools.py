@@ -1,0 +1,222 @@
+"""Studies on other processes, some of which are killed: nothing is lost, nothing is doubled, the dataset is the same."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import busy_study
+import numpy as np
+import psutil
+import pytest
+from busy_study import STUDY, Config, executions
+
+from bdia_numerics.studies import cluster, load, processes, run, serial, tasks
+
+HERE = Path(__file__).resolve().parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
+
+
+def once_each(folder, cells):
+    """Whether the journal has each cell, once, without failures."""
+    found = tasks(folder, STUDY)
+    return sorted(t.cell["k"] for t in found) == list(range(cells)) and not any(t.failure for t in found)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a run that nothing broke off, in one process."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(STUDY, Config(note=str(folder / "note")), folder=folder)
+    return folder
+
+
+def same(folder, whole):
+    """Whether two runs have the same dataset, but for where they noted their executions."""
+    one, other = load(folder / "busy.nc"), load(whole / "busy.nc")
+    return one.assign_attrs(config="").identical(other.assign_attrs(config=""))
+
+
+def wait_for(what, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_two_processes_make_the_same_dataset(tmp_path, whole):
+    note = tmp_path / "note"
+    run(STUDY, Config(note=str(note)), folder=tmp_path, pool=processes(2))
+    assert same(tmp_path, whole)
+    assert Counter(k for k, _ in executions(note)) == dict.fromkeys(range(60), 1)
+    assert os.getpid() not in {pid for _, pid in executions(note)}
+
+
+def test_a_number_of_processes_below_one_is_refused():
+    with pytest.raises(ValueError, match="workers=0: give a number of processes"):
+        processes(0)
+
+
+def test_a_scheduler_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match=r"scheduler=tcp://127.0.0.1:9 does not answer \(.*\): start one"):
+        run(STUDY, pool=cluster("tcp://127.0.0.1:9", timeout=1))
+
+
+@pytest.mark.slow
+def test_killed_workers_lose_nothing(tmp_path, whole):
+    note, moments = tmp_path / "note", {5, 20, 41}
+    came: list[int] = []
+
+    def kill(outcome):
+        came.append(1)
+        if len(came) in moments:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(executions(note)[-1][1], signal.SIGKILL)
+
+    run(STUDY, Config(note=str(note)), folder=tmp_path, pool=processes(2), watch=kill)
+    assert same(tmp_path, whole) and once_each(tmp_path, 60) and len(came) == 60
+    assert len({pid for _, pid in executions(note)}) > 2, "no process took the place of a killed one"
+
+
+@pytest.mark.slow
+def test_a_cell_that_kills_its_process_is_a_failure(tmp_path):
+    note = tmp_path / "note"
+    found = run(STUDY, Config(note=str(note), kills=30), folder=tmp_path, pool=processes(2))
+    assert found.attrs["failed"] == 1
+    assert found["status"].item(30).startswith("KilledWorker: the process that ran it died 2 times")
+    assert np.flatnonzero(np.isnan(found["sum"])).tolist() == [30]
+    assert 2 <= Counter(k for k, _ in executions(note))[30] <= 3
+
+
+def _drive(folder, note):
+    run(STUDY, Config(milliseconds=5, note=str(note)), folder=folder, pool=serial)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_a_driver_that_is_killed_at_any_moment_goes_on(tmp_path, seed):
+    """Killed again and again, while it begins, computes and saves; a file that is there is whole each time."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["busy_study", "bdia_numerics.studies", "h5netcdf", "xarray"])
+    rng, folder, note, kills = random.Random(seed), tmp_path / "killed", tmp_path / "note", 0
+    target = tmp_path / "whole"
+    _drive(target, note)
+    note.write_text("")
+
+    def killed(moment):
+        driver = context.Process(target=_drive, args=(folder, note))
+        begun = len(executions(note))
+        driver.start()
+        if moment > 0.1:  # else while it begins, or saves
+            wait_for(lambda: len(executions(note)) > begun or driver.exitcode is not None)
+        driver.join(moment)
+        driver.kill()
+        driver.join()
+        if (folder / "busy.nc").exists():
+            assert load(folder / "busy.nc").identical(load(target / "busy.nc"))
+        return driver.exitcode == -signal.SIGKILL
+
+    while killed(rng.uniform(0, 0.4)):
+        kills += 1
+        assert kills < 60
+    assert kills > 2
+    assert (folder / "busy.nc").read_bytes() == (target / "busy.nc").read_bytes()
+    assert once_each(folder, 60)
+    assert sorted(path.name for path in folder.iterdir()) == ["busy.lock", "busy.nc", "busy.sqlite"]
+    counts = Counter(k for k, _ in executions(note))
+    assert counts.keys() == set(range(60))
+    assert sum(counts.values()) - 60 <= kills * 45, "more was run again than comes between two commits"
+    for moment in range(12):
+        killed(moment / 100)
+    _drive(folder, note)
+    assert (folder / "busy.nc").read_bytes() == (target / "busy.nc").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_driver_of_processes_is_killed_and_leaves_none_behind(tmp_path, whole):
+    folder, note = tmp_path / "killed", tmp_path / "note"
+    for finished in (5, 30):
+        driver = subprocess.Popen([sys.executable, busy_study.__file__, str(folder)], env=ENVIRONMENT)
+        wait_for(lambda: note.exists() and len(executions(note)) > finished)  # noqa: B023 - called in this turn
+        driver.kill()
+        driver.wait()
+        workers = {pid for _, pid in executions(note)}
+        wait_for(lambda: not any(map(psutil.pid_exists, workers)))  # noqa: B023
+    subprocess.run([sys.executable, busy_study.__file__, str(folder)], env=ENVIRONMENT, check=True)
+    assert same(folder, whole) and once_each(folder, 60)
+
+
+@pytest.fixture
+def dask(tmp_path, request):
+    """A real scheduler with two worker processes: its address, and the processes."""
+    file, started = tmp_path / "scheduler.json", []
+
+    def start(*words):
+        with (tmp_path / f"{len(started)}.log").open("w") as log:
+            command = [sys.executable, "-m", "dask", *words, "--no-dashboard", "--scheduler-file", str(file)]
+            environment = ENVIRONMENT | {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+            started.append(subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=log, stderr=log))
+
+    start("scheduler", "--host", "127.0.0.1", "--port", "0")
+    wait_for(lambda: file.exists() and file.stat().st_size)
+    for _ in range(2):
+        start("worker", "--nthreads", "1", request.param, "--local-directory", str(tmp_path / "dask"))
+    yield json.loads(file.read_text())["address"], started
+    for process in reversed(started):
+        process.terminate()  # a nanny takes its worker along
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dask", ["--no-nanny"], indirect=True)
+def test_a_killed_dask_worker_loses_nothing(tmp_path, whole, dask):
+    (address, (_, victim, _)), note, folder = dask, tmp_path / "note", tmp_path / "run"
+    came: list[int] = []
+
+    def kill(outcome):
+        came.append(1)
+        if len(came) >= 10 and victim.pid in {pid for _, pid in executions(note)} and victim.poll() is None:
+            victim.kill()
+
+    run(STUDY, Config(milliseconds=30, note=str(note)), folder=folder, pool=cluster(address), watch=kill)
+    assert victim.wait(5) == -signal.SIGKILL, "the worker was not killed in mid-run"
+    assert same(folder, whole) and once_each(folder, 60) and len(came) == 60
+    counts = Counter(k for k, _ in executions(note))
+    assert counts.keys() == set(range(60)) and max(counts.values()) <= 2
+    assert len({pid for _, pid in executions(note)}) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dask", ["--nanny"], indirect=True)
+def test_a_cell_that_kills_dask_workers_is_a_failure(tmp_path, dask):
+    address, _ = dask
+    found = run(STUDY, Config(cells=12, kills=9), folder=tmp_path / "run", pool=cluster(address))
+    assert found.attrs["failed"] == 1 and np.flatnonzero(np.isnan(found["sum"])).tolist() == [9]
+    assert found["status"].item(9).startswith("KilledWorker: the process that ran it died 2 times")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dask", ["--no-nanny"], indirect=True)
+def test_a_lost_scheduler_is_said_and_the_run_goes_on_elsewhere(tmp_path, whole, dask):
+    address, (scheduler, *_) = dask
+    note, folder = tmp_path / "note", tmp_path / "run"
+
+    def kill(outcome):
+        scheduler.kill()
+
+    with pytest.raises(RuntimeError, match=f"scheduler={address} is gone"):
+        run(STUDY, Config(milliseconds=30, note=str(note)), folder=folder, pool=cluster(address), watch=kill)
+    run(STUDY, Config(milliseconds=30, note=str(note)), folder=folder)
+    assert same(folder, whole) and once_each(folder, 60)
