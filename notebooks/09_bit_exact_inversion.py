@@ -56,12 +56,19 @@ def grid(n):
 
 # %%
 steps = (10, 25, 50, 100, 200)
-floats = {"gamma 1": BDIA(1), "gamma 9/10": BDIA(Fraction(9, 10)), "gamma 1/2": BDIA(Fraction(1, 2))}
+floats = {
+    "gamma 1": BDIA(1),
+    "gamma 9/10": BDIA(Fraction(9, 10)),
+    "gamma 1/2": BDIA(Fraction(1, 2)),
+}
 errors, untouched = {}, {}
 for (name, solver), dtype in product(floats.items(), (np.float64, np.float32)):
     z = noise.astype(dtype)
     with np.errstate(over="ignore", invalid="ignore"):
-        back = [invert(solver, model, grid(n), solve(solver, model, grid(n), z).state).z for n in steps]
+        back = [
+            invert(solver, model, grid(n), solve(solver, model, grid(n), z).state).z
+            for n in steps
+        ]
     label = f"{name}, {np.dtype(dtype).name}"
     errors[label] = [float(np.abs(b - z).max()) for b in back]
     untouched[label] = float(np.mean(back[-1] == z))
@@ -69,10 +76,22 @@ print("elements that come back with every bit after 200 steps:")
 for label in list(errors)[::2]:
     print(f"    {label}: {untouched[label]:.1%}")
 in_float64 = {label: e for label, e in errors.items() if "float64" in label}
-assert max(in_float64["gamma 1, float64"]) < 1e-13 and in_float64["gamma 1/2, float64"][-1] > 1e6
+assert (
+    max(in_float64["gamma 1, float64"]) < 1e-13
+    and in_float64["gamma 1/2, float64"][-1] > 1e6
+)
 assert untouched["gamma 1, float64"] < 0.2
-shown = {label: (steps, np.where(np.isfinite(e), e, np.nan)) for label, e in errors.items()}
-panel = Panel("steps N", "largest error of the noise", shown, log="y", limits=(1e-16, 1e14), ticks=steps)
+shown = {
+    label: (steps, np.where(np.isfinite(e), e, np.nan)) for label, e in errors.items()
+}
+panel = Panel(
+    "steps N",
+    "largest error of the noise",
+    shown,
+    log="y",
+    limits=(1e-16, 1e14),
+    ticks=steps,
+)
 Picture(
     draw(panel),
     "Round-trip error against steps, logarithmic: flat near rounding for gamma 1, growing geometrically for smaller gamma, faster for 1/2.",
@@ -132,8 +151,15 @@ Math(step_latex(BDIA(), exploding=True))
 # %%
 symbolic = grids.symbolic(3)
 gamma, p = sympy.symbols("gamma p", positive=True)
-found = {"BDIA": BDIA(gamma), "EDICT": EDICT(p), "CBDIA": CBDIA(*sympy.symbols("gamma_1 gamma_2"))}
-rows = [(name, f"${sympy.latex(sympy.factor(step_determinants(s, symbolic)[-1]))}$") for name, s in found.items()]
+found = {
+    "BDIA": BDIA(gamma),
+    "EDICT": EDICT(p),
+    "CBDIA": CBDIA(*sympy.symbols("gamma_1 gamma_2")),
+}
+rows = [
+    (name, f"${sympy.latex(sympy.factor(step_determinants(s, symbolic)[-1]))}$")
+    for name, s in found.items()
+]
 assert step_determinants(BDIA(gamma), symbolic)[-1] == -gamma
 Markdown(table(["solver", "determinant of the last step"], rows))
 
@@ -165,9 +191,13 @@ def contract(x, b, p, q):
 pairs = [(x, b) for x in range(-60, 60) for b in range(40)]
 images = {contract(x, b, 9, 10) for x, b in pairs}
 assert len(images) == len(pairs)  # no two pairs meet
-assert all(contract(*contract(x, b, 9, 10), 10, 9) == (x, b) for x, b in pairs)  # q/p undoes p/q
+assert all(
+    contract(*contract(x, b, 9, 10), 10, 9) == (x, b) for x, b in pairs
+)  # q/p undoes p/q
 x, b = contract(1234, 5, 9, 10)
-print(f"contract(1234, 5) by 9/10 = {(x, b)}; undone: {contract(x, b, 10, 9)}; 1234 * 9/10 = {1234 * 9 / 10}")
+print(
+    f"contract(1234, 5) by 9/10 = {(x, b)}; undone: {contract(x, b, 10, 9)}; 1234 * 9/10 = {1234 * 9 / 10}"
+)
 
 # %% [markdown]
 # The contraction by $q/p$ is its inverse, and $X$ is moved by less than $\max(p,q)$ units from $\gamma X$. The
@@ -201,11 +231,16 @@ trips = {
     for name, solver in solvers.items()
     for n in (10, 50, 200)
 }
-assert all(t.status.ok and t.differing_bits == 0 and not t.unsteady for t in trips.values())
+assert all(
+    t.status.ok and t.differing_bits == 0 and not t.unsteady for t in trips.values()
+)
 Markdown(
     table(
         ["solver", "steps", "bits that differ", "buffer, bits an element", "bound"],
-        [(name, n, t.differing_bits, f"{t.buffer_bits:.0f}", f"{t.bound_bits:.2f}") for (name, n), t in trips.items()],
+        [
+            (name, n, t.differing_bits, f"{t.buffer_bits:.0f}", f"{t.bound_bits:.2f}")
+            for (name, n), t in trips.items()
+        ],
     )
 )
 
@@ -223,8 +258,13 @@ for name in ("BDIA, 9/10", "BDIA, 1/2", "EDICT, 93/100"):
     assert all(bound <= size <= 1.01 * bound + 8 for size, bound in sizes[name])
 half = [bound for _, bound in sizes["BDIA, 1/2"]]
 assert np.allclose(half, [n - 1 for n in longer])  # the start contracts nothing
-curves = {name: (longer, [size for size, _ in found]) for name, found in sizes.items()}
-bounds = {f"bound of {name}": (longer, [bound for _, bound in found]) for name, found in sizes.items()}
+curves = {
+    name: (longer, [size for size, _ in found]) for name, found in sizes.items()
+}
+bounds = {
+    f"bound of {name}": (longer, [bound for _, bound in found])
+    for name, found in sizes.items()
+}
 Picture(
     draw(Panel("steps N", "bits an element", curves, bounds)),
     "Size of the remainder buffer against steps for three solvers, each along its bound, a straight line.",
@@ -259,11 +299,15 @@ for name in ("BDIA, 1", "BDIA, 9/10", "BDIA, 1/2"):
         largest = differing = "-"
         if latent.status.ok:
             largest = number(float(np.abs(latent.z.to_float()).max()))
-            differing = solve(solvers[name], model, grid(n), latent.state).z.differing_bits(images)
+            differing = solve(
+                solvers[name], model, grid(n), latent.state
+            ).z.differing_bits(images)
             assert differing == 0
         rows.append((name, n, str(latent.status), largest, differing))
 assert [row[2] for row in rows].count("ok") == 5
-Markdown(table(["solver", "steps", "status", "largest latent", "bits that differ"], rows))
+Markdown(
+    table(["solver", "steps", "status", "largest latent", "bits that differ"], rows)
+)
 
 # %% [markdown]
 # A latent of size 260 is no noise, and exact as it may be, it is of no use for editing. Bit-exactness says that a run
@@ -276,11 +320,19 @@ Markdown(table(["solver", "steps", "status", "largest latent", "bits that differ
 
 # %%
 fineness = (16, 24, 32, 40)
-moved = {b: bit_exact_round_trip(solvers["BDIA, 9/10"], model, grid(50), noise, bits=b) for b in fineness}
+moved = {
+    b: bit_exact_round_trip(solvers["BDIA, 9/10"], model, grid(50), noise, bits=b)
+    for b in fineness
+}
 in_units = [t.distance / t.unit for t in moved.values()]
-rows = [(b, number(t.unit), number(t.distance), f"{u:.0f}") for (b, t), u in zip(moved.items(), in_units, strict=True)]
+rows = [
+    (b, number(t.unit), number(t.distance), f"{u:.0f}")
+    for (b, t), u in zip(moved.items(), in_units, strict=True)
+]
 assert max(in_units) < 2000 and moved[40].distance < 1e-8
-Markdown(table(["bits b", "unit", "largest distance from the float run", "in units"], rows))
+Markdown(
+    table(["bits b", "unit", "largest distance from the float run", "in units"], rows)
+)
 
 # %% [markdown]
 # ### The price in time and memory
@@ -318,7 +370,9 @@ with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.npz"
         solve(solver, model, grid(200), start).state.save(path)
         kept[name] = path.stat().st_size
-print(f"gamma 9/10, 200 steps: {kept['floats']:,} bytes in floats, {kept['lattice']:,} on the lattice")
+print(
+    f"gamma 9/10, 200 steps: {kept['floats']:,} bytes in floats, {kept['lattice']:,} on the lattice"
+)
 assert kept["floats"] < kept["lattice"] < 2 * kept["floats"]
 
 # %% [markdown]
@@ -381,18 +435,27 @@ twins = 2 * np.sum(multiplicity == 2) / count
 print(
     f"{twins:.3f} of the integers have a twin; {np.log2(count / multiplicity.size):.4f} bits, log2(10/9) = {np.log2(10 / 9):.4f}"
 )
-assert abs(twins - 0.2) < 1e-3 and abs(np.log2(count / multiplicity.size) - np.log2(10 / 9)) < 1e-4
+assert (
+    abs(twins - 0.2) < 1e-3
+    and abs(np.log2(count / multiplicity.size) - np.log2(10 / 9)) < 1e-4
+)
 
 # %% [markdown]
 # **2.** The determinants are $\pm(\gamma_1-\gamma_2)$ and, in $\mathbf y$, $p^2$: modulus 1 for $(0,1)$, $(1,0)$ and
 # $p=1$.
 
 # %% tags=["hide-cell"]
-free = {"CBDIA (0, 1)": CBDIA(0, 1), "CBDIA (1, 0)": CBDIA(1, 0), "EDICT, p = 1": EDICT(1)}
+free = {
+    "CBDIA (0, 1)": CBDIA(0, 1),
+    "CBDIA (1, 0)": CBDIA(1, 0),
+    "EDICT, p = 1": EDICT(1),
+}
 costly = {"CBDIA (3/4, 1/4)": CBDIA(Fraction(3, 4), Fraction(1, 4))}
 for name, candidate in {**free, **costly}.items():
     trip = bit_exact_round_trip(candidate, model, grid(30), noise)
-    print(f"{name}: {trip.differing_bits} bits differ, buffer {trip.buffer_bits:.0f}, bound {trip.bound_bits:.1f}")
+    print(
+        f"{name}: {trip.differing_bits} bits differ, buffer {trip.buffer_bits:.0f}, bound {trip.bound_bits:.1f}"
+    )
     assert trip.differing_bits == 0 and (trip.buffer_bits == 0) == (name in free)
 
 # %% [markdown]
@@ -400,6 +463,10 @@ for name, candidate in {**free, **costly}.items():
 # every bit of the noise returns.
 
 # %% tags=["hide-cell"]
-coarse = bit_exact_round_trip(solvers["BDIA, 9/10"], model, grid(100), noise.astype(np.float32), bits=40)
-print(f"bits that differ: {coarse.differing_bits}; distance from the run in float32: {coarse.distance:.1e}")
+coarse = bit_exact_round_trip(
+    solvers["BDIA, 9/10"], model, grid(100), noise.astype(np.float32), bits=40
+)
+print(
+    f"bits that differ: {coarse.differing_bits}; distance from the run in float32: {coarse.distance:.1e}"
+)
 assert coarse.differing_bits == 0
