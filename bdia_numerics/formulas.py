@@ -16,14 +16,19 @@ def html(text: str) -> str:
     'for <math ...><mrow><mi>N</mi>...</mrow></math> &amp; on'
     """
     pieces = _FORMULA.split(text)
-    return "".join(_mathml(piece) if k % 2 else escape(piece, quote=False) for k, piece in enumerate(pieces))
+    return "".join(mathml(piece) if k % 2 else escape(piece, quote=False) for k, piece in enumerate(pieces))
 
 
-def _mathml(formula: str) -> str:
+def mathml(formula: str, *, display: bool = False) -> str:
+    r"""Return a formula in LaTeX as MathML, in a line or, with `display`, as a block of its own.
+
+    >>> mathml(r"\gamma")
+    '<math xmlns="http://www.w3.org/1998/Math/MathML" display="inline"><mrow><mi>&#x003B3;</mi></mrow></math>'
+    """
     from latex2mathml.converter import convert
 
     # The converter sets the lines of `split`, and takes those of `aligned`, which is the same, for one line.
-    converted: str = convert(formula.replace("{aligned}", "{split}"))
+    converted: str = convert(formula.replace("{aligned}", "{split}"), display="block" if display else "inline")
     # Without a mathematical font, Chromium sets a lone subscript on the line, and no browser reads bold as a variant.
     converted = converted.replace("<msub>", "<msubsup>").replace("</msub>", "<mrow></mrow></msubsup>")
     return converted.replace('mathvariant="bold"', 'mathvariant="normal" style="font-weight: bold"')

@@ -1,17 +1,26 @@
-"""Sphinx configuration: MyST pages, and an API page written from the modules that exist."""
+"""Sphinx configuration: MyST pages, formulas as MathML, and API pages written from the modules that exist."""
 
 import re
 import runpy
 from pathlib import Path
+from typing import Any
 
+from docutils import nodes
 from jinja2 import Template
 from sphinx.application import Sphinx
+from sphinx.util import logging
+
+import bdia_numerics
+from bdia_numerics import formulas
 
 project = "bdia_numerics"
 author = "bdia_numerics contributors"
 copyright = "2026, bdia_numerics contributors"
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinxcontrib.bibtex"]
+bibtex_bibfiles = ["references.bib"]
+bibtex_reference_style = "author_year"
+bibtex_default_style = "plain"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # chapters come executed, see `execute_chapters`
@@ -22,15 +31,29 @@ nb_code_prompt_hide = "Hide the code"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 autodoc_member_order = "bysource"
+add_module_names = False
 # A docstring's `t` or `alpha` is a quantity, not any one class's attribute of that name.
 suppress_warnings = ["ref.python"]
 html_theme = "furo"
+html_title = "bdia_numerics"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_math_renderer = "mathml"
 exclude_patterns = ["_build"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "bdia_numerics"
+# The modules of an API page: those of the room that it is named after, and these.
+BESIDES = {
+    "api/runs": ("integrate", "run", "driver", "state", "bitexact", "fitting", "spec"),
+    "api/grids": ("schedules", "models", "configs"),
+    "api/claims": ("report", "page", "formulas"),
+    "api/studies": ("plots",),
+}
 DATASHEET_LINE = re.compile(r"^(State|Order|NFE|Requires|Source|Options|Start|Same as) {2,}(?=\S)")
 FORMULA_MARK = re.compile(r"(?<![\w*`\\])\*(?=(?:batch|data|shape)\b)|(?<![\\`])\|(?=\S)")
+
+logger = logging.getLogger(__name__)
 
 
 def public_modules() -> list[str]:
@@ -40,10 +63,49 @@ def public_modules() -> list[str]:
     return sorted(".".join(parts) for parts in names if not any(part.startswith("_") for part in parts))
 
 
-def expand_modules(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Fill the list of modules into the API page."""
-    if docname == "api":
-        source[0] = Template(source[0]).render(modules=public_modules())
+def modules_by_page(pages: set[str]) -> dict[str, list[str]]:
+    """Return the modules of each API page; what has no page of its own is on the first one."""
+    home = {room: page for page, rooms in BESIDES.items() for room in rooms}
+    found: dict[str, list[str]] = {page: [] for page in pages}
+    for name in public_modules():
+        room = name.partition(".")[2].partition(".")[0]
+        page = home.get(room, f"api/{room}")
+        found[page if page in pages else "api/index"].append(name)
+    found["api/index"].remove("bdia_numerics")
+    return found
+
+
+def exported() -> list[dict[str, str]]:
+    """Return the names of the package with where they are documented, and the first line of what is said there."""
+    rows = []
+    for name in sorted(bdia_numerics.__all__, key=str.lower):
+        thing: Any = getattr(bdia_numerics, name)
+        is_module = hasattr(thing, "__path__") or hasattr(thing, "__file__")
+        target = (
+            thing.__name__
+            if is_module
+            else f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', name)}"
+        )
+        if isinstance(thing, dict):
+            target, about = "bdia_numerics.solvers", "The solvers by name."
+        else:
+            about = (thing.__doc__ or "").strip().splitlines()[0]
+        rows.append(
+            {
+                "name": name,
+                "target": target,
+                "role": "mod" if is_module or isinstance(thing, dict) else "obj",
+                "about": about,
+            }
+        )
+    return rows
+
+
+def fill_api(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Fill the names, and the modules of a room, into its API page."""
+    if docname.startswith("api/"):
+        pages = {name for name in app.env.found_docs if name.startswith("api/")}
+        source[0] = Template(source[0]).render(modules=modules_by_page(pages)[docname], exported=exported)
 
 
 def house_style(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
@@ -51,6 +113,28 @@ def house_style(app: Sphinx, what: str, name: str, obj: object, options: object,
     first = next((k for k, line in enumerate(lines) if DATASHEET_LINE.match(line)), 0)
     lines[:] = [FORMULA_MARK.sub(r"\\\g<0>", DATASHEET_LINE.sub(r":\1: ", line)) for line in lines]
     lines[1:first] = [f"| {line.strip()}" if line.strip() else line for line in lines[1:first]]
+
+
+def mathml(node: nodes.Element, *, display: bool) -> str:
+    """Return a formula as MathML, and warn where LaTeX is left over in it."""
+    converted = formulas.mathml(node.astext(), display=display)
+    if "\\" in re.sub(r'alttext="[^"]*"', "", converted):
+        logger.warning("the formula %r was not understood", node.astext(), location=node)
+    return converted
+
+
+def inline_formula(translator: Any, node: nodes.Element) -> None:
+    """Write a formula in a line."""
+    translator.body.append(mathml(node, display=False))
+    raise nodes.SkipNode
+
+
+def block_formula(translator: Any, node: nodes.Element) -> None:
+    """Write a formula of its own, with its number if it has one."""
+    anchor = f' id="{node["ids"][0]}"' if node["ids"] else ""
+    number = f'<span class="eqno">({node["number"]})</span>' if node.get("number") else ""
+    translator.body.append(f'<div class="math"{anchor}>{number}{mathml(node, display=True)}</div>\n')
+    raise nodes.SkipNode
 
 
 def execute_chapters(app: Sphinx) -> None:
@@ -61,5 +145,6 @@ def execute_chapters(app: Sphinx) -> None:
 def setup(app: Sphinx) -> None:
     """Connect all of it to the build."""
     app.connect("builder-inited", execute_chapters)
-    app.connect("source-read", expand_modules)
+    app.connect("source-read", fill_api)
     app.connect("autodoc-process-docstring", house_style, priority=400)
+    app.add_html_math_renderer("mathml", (inline_formula, None), (block_formula, None))

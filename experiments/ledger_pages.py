@@ -1,13 +1,14 @@
 """Write what shows the ledger: ``python experiments/ledger_pages.py``.
 
-The head in README.md, docs/findings/misprints.md with its figure, and docs/findings/facts.md.
+The head in README.md, docs/findings/misprints.md with its figure, and docs/ledger.md, which `bdia verify --full
+--markdown docs/ledger.md` writes as well.
 """
 
 from pathlib import Path
 
 from bdia_numerics.claims import decide
 from bdia_numerics.claims.as_printed import AS_PRINTED
-from bdia_numerics.claims.pages import facts, head, page
+from bdia_numerics.claims.pages import head, ledger, page
 from bdia_numerics.plots import image
 from bdia_numerics.plots.misprints import Panel, panels
 
@@ -24,7 +25,7 @@ def main() -> None:
         drawn.append(Panel(run.label, run.what, run.steps, {"as printed": errors[True], "right": errors[False]}))
     (ROOT / "docs/images/misprints.png").write_bytes(image(panels(drawn), format="png"))
     (ROOT / "docs/findings/misprints.md").write_text(page(decided), encoding="utf-8")
-    (ROOT / "docs/findings/facts.md").write_text(facts(decided), encoding="utf-8")
+    (ROOT / "docs/ledger.md").write_text(ledger(decided), encoding="utf-8")
     readme = ROOT / "README.md"
     before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)

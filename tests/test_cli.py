@@ -1,6 +1,7 @@
 """The command `bdia`."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -107,6 +108,14 @@ def test_json_of_the_whole_ledger_has_the_real_input(folder):
     assert not (folder / "report.html").exists()
 
 
+def test_the_ledger_is_written_as_a_page_in_markdown(folder):
+    assert run("verify", "--only", "eq-33", "--markdown", "page.md").exit_code == 0
+    page = (folder / "page.md").read_text(encoding="utf-8")
+    assert "\n(eq-33)=\n### eq-33:" in page
+    assert re.search(r"^Evidence: \S", page, re.MULTILINE)
+    assert not (folder / "report.html").exists()
+
+
 @pytest.mark.usefixtures("quick_ledger")
 def test_without_matplotlib_the_figures_are_skipped_and_it_is_said(monkeypatch, folder):
     monkeypatch.setattr(plots, "available", lambda: False)
@@ -172,6 +181,8 @@ def test_a_skipped_mutant_is_no_error_and_not_killed(monkeypatch):
         (["--html", "nowhere/page.html"], ["--html=nowhere/page.html", "make it first"]),
         (["--html", "."], ["--html=.", "folder"]),
         (["--mutants", "--html", "page.html"], ["--mutants", "--html"]),
+        (["--markdown", "nowhere/page.md"], ["--markdown=nowhere/page.md", "make it first"]),
+        (["--mutants", "--markdown", "page.md"], ["--mutants", "--markdown"]),
     ],
 )
 def test_usage_errors_are_one_line(arguments, words):

@@ -1,15 +1,16 @@
 """The pages that show the ledger say what the ledger says."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from bdia_numerics.claims.ledger import Decided, checks, statements
-from bdia_numerics.claims.pages import HEAD_ROWS, facts, head, page
+from bdia_numerics.claims.pages import HEAD_ROWS, head, ledger, page
 
 ROOT = Path(__file__).resolve().parent.parent
 MISPRINTS = ROOT / "docs" / "findings" / "misprints.md"
-FACTS = ROOT / "docs" / "findings" / "facts.md"
+LEDGER = ROOT / "docs" / "ledger.md"
 README = ROOT / "README.md"
 
 
@@ -24,22 +25,31 @@ def decided():
 
 
 def without_evidence(text):
-    return [line for line in text.splitlines() if not line.startswith("Evidence:")]
+    return [line for line in text.splitlines() if line and not line.startswith("Evidence:")]
 
 
 def test_the_page_of_misprints_is_the_ledgers(decided):
     assert without_evidence(MISPRINTS.read_text(encoding="utf-8")) == without_evidence(page(decided))
 
 
-def test_the_page_of_facts_is_the_ledgers(decided):
-    assert without_evidence(FACTS.read_text(encoding="utf-8")) == without_evidence(facts(decided))
+def test_the_page_of_the_ledger_is_the_ledgers(decided):
+    assert without_evidence(LEDGER.read_text(encoding="utf-8")) == without_evidence(ledger(decided))
+
+
+def test_every_claim_has_its_anchor_and_its_evidence():
+    sections = re.split(r"^\((.+)\)=$", LEDGER.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    found = dict(zip(sections[1::2], sections[2::2], strict=True))
+    assert list(found) == list(statements())
+    lacking = {name for name, section in found.items() if not re.search(r"^Evidence: \S", section, re.MULTILINE)}
+    assert lacking == {name for name, s in statements().items() if s.verdict == "definition" and not s.note}
+    assert not re.search(r"\*\*(skipped|failed)\*\*", "".join(sections)), "written where something was missing"
 
 
 def test_every_correction_has_its_section():
-    text = MISPRINTS.read_text(encoding="utf-8") + FACTS.read_text(encoding="utf-8")
+    text = MISPRINTS.read_text(encoding="utf-8") + LEDGER.read_text(encoding="utf-8")
     corrected = [s for s in statements().values() if s.printed]
     assert len(corrected) >= 25
-    assert all(f"## {s.id}: {s.title}" in text and s.right in text for s in corrected)
+    assert all(f"# {s.id}: {s.title}" in text and s.right in text for s in corrected)
 
 
 def test_the_head_in_the_readme_is_the_ledgers(decided):

@@ -1,7 +1,8 @@
-"""Pages written from the ledger: its head for the README, the misprints, and the toolkit's own list of facts."""
+"""Pages written from the ledger: all of it, its head for the README, and the misprints."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -15,14 +16,41 @@ formula itself is affected, `proved` where the formula is right and the words ar
 its check. This page is written by `python experiments/ledger_pages.py` from the ledger that `bdia verify` prints.
 """
 
-_FACTS = """# Facts
+_LEDGER = """# The ledger
 
-The mathematics of these solvers that the toolkit establishes by itself, as `bdia verify --full` decides it. Each fact was first a
-conjecture on a list. `proved`: all of it follows from symbols on the running programs. `measured`: a part rests on runs against exact
-solutions; the evidence says which part is proved. `refuted`: a sentence of the list is false as it stood there; the statement below is
-the right one, which the evidence proves or measures, and the sentence stands under *As conjectured*. This page is written by
-`python experiments/ledger_pages.py`.
+Every numbered statement of *Exact Diffusion Inversion via Bi-directional Integration Approximation*, and the mathematics that this toolkit
+establishes by itself, each with a verdict and the evidence for it. This page is written by `bdia verify --full --markdown docs/ledger.md`;
+`bdia verify --only prop-1` decides one of them where you are.
+
+| verdict | means | claims |
+|---|---|---|
 """
+
+_MEANING = {
+    "proved": "follows from symbols on the programs that run, or is accepted by a proof kernel; nothing else is called so",
+    "measured": "at least a part rests on runs against exact solutions; the evidence says which part is proved",
+    "refuted": "false as it stood; the statement given is the right one, which the evidence proves or measures",
+    "misprint": "right once the print is corrected; what is printed and what is right stand there",
+    "definition": "nothing to decide",
+    "needs-weights": "speaks of networks or data sets that are not here",
+    "skipped": "an extra or a program is missing: which one, the evidence says",
+    "open": "not decided yet",
+    "failed": "a check of this toolkit broke",
+}
+
+_PARTS = {
+    "paper": ("The paper", "In the order of the paper; ids are its own numbers."),
+    "fact": (
+        "Facts",
+        "Mathematics of these solvers beyond the paper. Where a sentence was false as first conjectured, that is shown.",
+    ),
+    "enclosure": (
+        "Enclosures",
+        "Theorems over whole intervals of initial states: [enclosures](findings/enclosures.md).",
+    ),
+    "measurement": ("Real input", "A data set in place of a law that was made up."),
+    "kernel": ("Proofs checked by a kernel", "By Coq: [what is proved, and what has to be trusted](findings/coq.md)."),
+}
 
 _PLOT = """## What the misprints do when they are run
 
@@ -83,9 +111,17 @@ def page(decided: Iterable[Decided]) -> str:
     return "\n".join([_HEAD, _PLOT, *sections, _SLIPS])
 
 
-def facts(decided: Iterable[Decided]) -> str:
-    """Return the page of the toolkit's own facts in Markdown, one section each."""
-    return "\n".join([_FACTS, *(_fact(d) for d in decided if d.statement.source.startswith("fact"))])
+def ledger(decided: Iterable[Decided]) -> str:
+    """Return the whole ledger in Markdown: verdicts, a list of all claims, and one section each with its id as anchor."""
+    all_of_them = list(decided)
+    counts = Counter(d.verdict for d in all_of_them)
+    verdicts = [f"| {verdict} | {_MEANING[verdict]} | {counts[verdict]} |" for verdict in VERDICTS if counts[verdict]]
+    rows = [f"| [{d.statement.id}](#{d.statement.id}) | {d.statement.title} | {d.verdict} |" for d in all_of_them]
+    lines = [_LEDGER + "\n".join(verdicts), "\n## All claims\n", "| claim | | verdict |", "|---|---|---|", *rows]
+    for begins, (title, about) in _PARTS.items():
+        claims = [_claim(d) for d in all_of_them if d.statement.source.startswith(begins)]
+        lines += [f"\n## {title}\n\n{about}", *claims] if claims else []
+    return "\n".join(lines) + "\n"
 
 
 def verdicts(*ids: str) -> str:
@@ -101,12 +137,12 @@ def _verdict(d: Decided) -> str:
     return "\n\n".join(f"> {line}" if k else line for k, line in enumerate(lines))
 
 
-def _fact(d: Decided) -> str:
+def _claim(d: Decided) -> str:
     s = d.statement
-    lines = [f"## {s.id}: {s.title}", f"Verdict: **{d.verdict}**", s.statement]
+    lines = [f"\n({s.id})=\n### {s.id}: {s.title}", f"**{d.verdict}**, {s.source}", s.statement]
     if s.printed:
-        lines += [f"As conjectured: {s.printed}", f"Right: {s.right}", f"Why: {s.why}"]
-    return "\n\n".join([*lines, f"Evidence: {d.evidence}"]) + "\n"
+        lines += [f"{'Printed' if s.of_paper else 'As conjectured'}: {s.printed}", f"Right: {s.right}", f"Why: {s.why}"]
+    return "\n\n".join([*lines, *([f"Evidence: {_words(d.evidence)}"] if d.evidence else [])])
 
 
 def _section(d: Decided) -> str:
@@ -117,6 +153,12 @@ def _section(d: Decided) -> str:
         f"Printed: {s.printed}",
         f"Right: {s.right}",
         f"Why: {s.why}",
-        f"Evidence: {d.evidence}",
+        f"Evidence: {_words(d.evidence)}",
     ]
     return "\n\n".join(lines) + "\n"
+
+
+def _words(evidence: str) -> str:
+    """Return evidence, which is plain words, so that Markdown leaves z_{i-1} and its like alone; formulas stay."""
+    pieces = re.split(r"(\$[^$]+\$)", evidence)
+    return "".join(piece if k % 2 else re.sub(r"[_*`<\[]", r"\\\g<0>", piece) for k, piece in enumerate(pieces))

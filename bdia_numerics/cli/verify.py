@@ -28,6 +28,9 @@ def verify(
     ] = None,
     as_json: AsJson = False,
     html: Annotated[Path | None, typer.Option("--html", metavar="PATH", help="Where to write the report.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="PATH", help="Where to write the ledger as a page in Markdown.")
+    ] = None,
     mutants: Annotated[bool, typer.Option("--mutants", help="Run each check on the errors it must notice.")] = False,
 ) -> None:
     """Decide the claims of the paper, print the ledger and write report.html.
@@ -37,12 +40,9 @@ def verify(
     """
     if quick and full:
         usage("--quick and --full exclude each other: give one")
-    if mutants and html:
-        usage("--html does not go with --mutants: leave one out")
-    if html is not None and not html.absolute().parent.is_dir():
-        usage(f"--html={html}: there is no folder {html.absolute().parent}, make it first")
-    if html is not None and html.is_dir():
-        usage(f"--html={html} is a folder: give the path of a file in it")
+    for option, given in (("--html", html), ("--markdown", markdown)):
+        if given is not None:
+            _writable(option, given, mutants=mutants)
     ids = [name.strip() for part in only or () for name in part.split(",") if name.strip()]
     if only is not None and not ids:
         usage("--only is empty: give ids like prop-1,eq-33")
@@ -57,7 +57,27 @@ def verify(
         _print_ledger(decided, results)
     if path:
         _write(path, decided, results)
+    if markdown:
+        from bdia_numerics.claims.pages import ledger
+
+        _save("--markdown", markdown, ledger(decided))
     raise typer.Exit(int(any(d.verdict == "failed" for d in decided)))
+
+
+def _writable(option: str, path: Path, *, mutants: bool) -> None:
+    if mutants:
+        usage(f"{option} does not go with --mutants: leave one out")
+    if not path.absolute().parent.is_dir():
+        usage(f"{option}={path}: there is no folder {path.absolute().parent}, make it first")
+    if path.is_dir():
+        usage(f"{option}={path} is a folder: give the path of a file in it")
+
+
+def _save(option: str, path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        usage(f"{option}={path} cannot be written ({error.strerror}): give another path")
 
 
 def _decide(only: Sequence[str] | None, *, full: bool) -> list[Decided]:
@@ -143,10 +163,7 @@ def _write(path: Path, decided: Sequence[Decided], results: Digits | None) -> No
     study: dict[str, Any] = {}
     if results:
         study = {"results": results, "runs": digits.portraits(), "choices": digits.choices()}
-    try:
-        path.write_text(report.render(decided, **study), encoding="utf-8")
-    except OSError as error:
-        usage(f"--html={path} cannot be written ({error.strerror}): give another path")
+    _save("--html", path, report.render(decided, **study))
     if results and not plots.available():
         typer.echo(plots.MISSING, err=True)
     typer.echo(f"report: {path}", err=True)

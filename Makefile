@@ -1,0 +1,21 @@
+# Thin names for what CI runs; everything is written to docs/_build or where the command itself says.
+SPHINXBUILD ?= sphinx-build
+
+.PHONY: docs test notebooks figures lint
+
+docs:  ## the pages, warnings as errors, into docs/_build/html
+	$(SPHINXBUILD) -q -N -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+
+test:
+	pytest
+
+notebooks:
+	python scripts/run_notebooks.py notebooks/*.py
+
+figures:
+	bdia figures
+
+lint:
+	ruff check .
+	ruff format --check .
+	mypy
