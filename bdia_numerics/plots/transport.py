@@ -39,7 +39,7 @@ def transport(
         figure = Figure(figsize=(7.6, 3.4), layout="constrained")
         axes: Any = figure.subplots(1, 2, width_ratios=[3, 1], sharey=True)
         axes[0].pcolormesh(x, z, relative.T, cmap="Blues", vmax=1.4, shading="gouraud", rasterized=True)
-        axes[0].plot(x, paths, color="black", linewidth=0.8)
+        axes[0].plot(x, paths, color="black", linestyle="-", linewidth=0.8)
         axes[0].grid(visible=False)
         axes[0].set(xlabel=xlabel, ylabel=ylabel, xlim=(x.min(), x.max()), ylim=(z.min(), z.max()))
         for (name, values), dashes in zip(ends.items(), ("-", "--"), strict=False):
