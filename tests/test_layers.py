@@ -14,7 +14,7 @@ PACKAGE = ROOT / "bdia_numerics"
 # Imports go downwards only. Rooms of one row may import one another, as long as no circle arises.
 ROWS = (
     ("cli", "__main__"),
-    ("report", "page"),
+    ("report", "page", "gallery"),
     ("claims",),
     ("studies", "plots"),
     ("testing",),

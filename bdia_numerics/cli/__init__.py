@@ -9,6 +9,7 @@ import typer
 
 from bdia_numerics.cli.converge import converge
 from bdia_numerics.cli.datasheet import show_datasheet
+from bdia_numerics.cli.figures import figures
 from bdia_numerics.cli.lint import lint
 from bdia_numerics.cli.map import gamma_map
 from bdia_numerics.cli.roundtrip import roundtrip
@@ -42,6 +43,7 @@ unet.command("table")(show_table)
 unet.command("edit")(edit)
 app.add_typer(unet, name="unet")
 app.command("datasheet")(show_datasheet)
+app.command()(figures)
 
 
 def main() -> None:

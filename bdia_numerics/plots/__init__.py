@@ -16,13 +16,13 @@ def available() -> bool:
 
 
 def image(figure: Any, *, format: str = "svg", dpi: int = 150) -> bytes:
-    """Return a figure as a file's content; the same figure gives the same PNG."""
+    """Return a figure as a file's content; the same figure gives the same bytes."""
     import matplotlib as mpl
 
     from bdia_numerics.plots.style import STYLE
 
     buffer = BytesIO()
-    metadata = {"Date": None} if format == "svg" else None
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(format)
     with mpl.rc_context(STYLE):
         figure.savefig(buffer, format=format, dpi=dpi, metadata=metadata)
     return buffer.getvalue()

@@ -16,12 +16,12 @@ COLUMNS = 3
 
 @dataclass(frozen=True)
 class Panel:
-    """Errors of one misprint: `curves` by label, each with an error for every number of steps."""
+    """Errors of one misprint: numbers of steps, shape (n,), and `curves` by label, each with as many errors."""
 
     title: str
     quantity: str
-    steps: Sequence[int]
-    curves: Mapping[str, Sequence[float]]
+    steps: Any
+    curves: Mapping[str, Any]
 
 
 def panels(drawn: Sequence[Panel]) -> Figure:

@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from bdia_numerics.plots.pictures import Sheet, sheets
 from bdia_numerics.plots.style import STYLE, looks
 from bdia_numerics.studies.network_editing import Editing
 from bdia_numerics.studies.network_table import Table
@@ -39,16 +40,12 @@ def bars(found: Table) -> Figure:
 def contact_sheet(found: Editing) -> Figure:
     """Draw the sources in the first row, and below them the edits, a row a solver and scale."""
     runs = [("source", found.sources), *((f"{e.solver}, {e.guidance:g}", e.images) for e in found.edits)]
-    n = len(found.labels)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(0.55 * n + 1.7, 0.55 * len(runs) + 0.3), layout="constrained")
-        axes: Any = figure.subplots(len(runs), n, squeeze=False)
-        for row, (name, images) in zip(axes, runs, strict=True):
-            for ax, image in zip(row, images, strict=True):
-                ax.imshow(np.nan_to_num(image[0], nan=-1), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
-                ax.set(xticks=[], yticks=[])
-                ax.grid(visible=False)
-            row[0].set_ylabel(name, rotation=0, ha="right", va="center")
-        for ax, label, target in zip(axes[0], found.labels, found.targets, strict=True):
-            ax.set_title(f"{label} → {target}")
-    return figure
+    pairs = zip(found.labels, found.targets, strict=True)
+    sheet = Sheet(
+        np.array([images[:, 0] for _, images in runs]),
+        [name for name, _ in runs],
+        [f"{a} → {b}" for a, b in pairs],
+        low=-1,
+        high=1,
+    )
+    return sheets([sheet])

@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from bdia_numerics.plots.pictures import mosaic
 from bdia_numerics.plots.style import STYLE
 
 Array = np.ndarray[Any, Any]
@@ -34,12 +35,11 @@ def sheet(
     """
     n, channels, height, width = images.shape
     rows = -(-n // columns)
-    pixels = np.ones((rows, columns, height + 2, width + 2, 3))
+    padded = np.ones((rows * columns, height, width, 3))
     scaled = np.clip((np.nan_to_num(images, nan=low) - low) / (high - low), 0, 1)
     coloured = scaled if channels == 3 else np.repeat(scaled.mean(1, keepdims=True), 3, axis=1)
-    for k, image in enumerate(coloured):
-        pixels[k // columns, k % columns, 1:-1, 1:-1] = image.transpose(1, 2, 0)
-    whole = pixels.transpose(0, 2, 1, 3, 4).reshape(rows * (height + 2), columns * (width + 2), 3)
+    padded[:n] = coloured.transpose(0, 2, 3, 1)
+    whole = mosaic(padded.reshape(rows, columns, height, width, 3))
     inches = 0.62 * columns, 0.62 * columns * whole.shape[0] / whole.shape[1]
     with mpl.rc_context(STYLE):
         extra = 0.28 * (bool(titles) + bool(caption))

@@ -1,0 +1,108 @@
+"""The command `bdia figures`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bdia_numerics.cli.options import AsJson
+from bdia_numerics.cli.show import as_text, console, plain, progress, table, usage
+
+
+def figures(
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the figures go.")] = Path("figures"),
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A figure of --list, several with commas or again; all by default."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The saved data; those that come with the package by default.")
+    ] = None,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Run the studies anew, into --data or FOLDER/data of --out.")
+    ] = False,
+    formats: Annotated[str, typer.Option(help="Some of pdf, png, svg.")] = "pdf,png",
+    as_list: Annotated[bool, typer.Option("--list", help="List the figures and their data, and stop.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draw the paper's figures from saved data, as PDF and PNG, with a manifest of what each rests on."""
+    from bdia_numerics import gallery, plots
+
+    if not plots.available():
+        usage(plots.MISSING)
+    from bdia_numerics.plots.figures import FIGURES
+
+    names = _names(only, list(FIGURES))
+    kinds = tuple(kind.strip() for kind in formats.split(","))
+    if unknown := [kind for kind in kinds if kind not in ("pdf", "png", "svg")]:
+        usage(f"--formats={unknown[0]} is none of pdf, png, svg")
+    if as_list:
+        _list(names, FIGURES, gallery, as_json)
+        return
+    try:
+        folder = _recomputed(names, FIGURES, data or out / "data") if recompute else _folder(data, gallery)
+        with progress() as bar:
+            task = bar.add_task("figures", total=len(names))
+            manifest, missing = gallery.draw(names, folder, out, formats=kinds, advance=lambda: bar.advance(task))
+    except (ValueError, ImportError, OSError) as error:
+        usage(" ".join(str(error).split()))
+    if as_json:
+        typer.echo(as_text(manifest | {"missing": {m.name: m.reason for m in missing}}))
+    else:
+        _print(names, manifest, out, folder)
+    for one in missing:
+        typer.echo(f"bdia: {one.name} is not drawn: {one.reason}", err=True)
+    if missing:
+        raise typer.Exit(1)
+
+
+def _names(only: list[str] | None, known: list[str]) -> list[str]:
+    wanted = [word.strip() for text in only or [] for word in text.split(",") if word.strip()] or known
+    if unknown := [name for name in wanted if name not in known]:
+        usage(f"--only={unknown[0]} is none of {', '.join(known)}")
+    return [name for name in known if name in wanted]
+
+
+def _folder(data: Path | None, gallery: Any) -> Path:
+    folder: Path = data or gallery.shipped()
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder} of saved data: give --data FOLDER, or --recompute")
+    return folder
+
+
+def _recomputed(names: list[str], known: Any, folder: Path) -> Path:
+    from bdia_numerics import gallery
+    from bdia_numerics.studies.study import cells
+
+    for key in dict.fromkeys(key for name in names for key in known[name].data):
+        recipe = gallery.DATA[key]
+        typer.echo(f"{key}: study {recipe.study}, about {recipe.minutes:g} min of one core", err=True)
+        with progress() as bar:
+            task = bar.add_task(key, total=sum(1 for _ in cells(*gallery.study_of(recipe))))
+            gallery.recompute(key, folder, advance=lambda: bar.advance(task))  # noqa: B023 - called in this turn alone
+    return folder
+
+
+def _list(names: list[str], known: Any, gallery: Any, as_json: bool) -> None:
+    if as_json:
+        typer.echo(as_text({name: {"caption": known[name].caption, "data": list(known[name].data)} for name in names}))
+        return
+    rows = table("figure", "shows", "data", "minutes to recompute", whole=("figure",))
+    for name in names:
+        keys = known[name].data
+        minutes = sum(gallery.DATA[key].minutes for key in keys)
+        rows.add_row(name, plain(known[name].title), ", ".join(keys) or "none", f"{minutes:g}" if keys else "")
+    console().print(rows)
+
+
+def _print(names: list[str], manifest: Any, out: Path, folder: Path) -> None:
+    rows = table("figure", "files", "kB", "hash of the data", whole=("figure",))
+    for name in names:
+        if entry := manifest["figures"].get(name):
+            kilo = " ".join(f"{about['bytes'] / 1000:.0f}" for about in entry["files"].values())
+            hashes = ", ".join(f"{key} {about['hash'][:12]}" for key, about in entry["data"].items())
+            rows.add_row(name, " ".join(entry["files"]), kilo, hashes)
+    console().print(rows)
+    typer.echo(f"from the data in {folder}; see {out / 'index.html'}", err=True)

@@ -1,0 +1,220 @@
+"""The paper's figures: drawn from saved data into a folder, with a manifest of what each rests on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bdia_numerics import plots, studies
+
+if TYPE_CHECKING:
+    from xarray import Dataset
+
+FORMATS = ("pdf", "png")
+DPI = 200
+DRAWN_WITH = ("bdia_numerics", "matplotlib", "numpy", "xarray")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a file of data is made.
+
+    Attributes
+    ----------
+    study
+        Its name.
+    changes
+        Fields of its configuration that differ from the defaults.
+    minutes
+        Of one core.
+    """
+
+    study: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    minutes: float = 1.0
+
+
+DATA: dict[str, Recipe] = {
+    "samples": Recipe("samples"),
+    "returns": Recipe("returns"),
+    "misprints": Recipe("misprints", minutes=0.1),
+}
+"""By the name of the file, without .nc."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A figure that was not drawn, and why."""
+
+    name: str
+    reason: str
+
+
+def study_of(recipe: Recipe) -> tuple[studies.Study, Any]:
+    """Return the study of a recipe, and its configuration."""
+    from bdia_numerics.claims.misprint_study import MISPRINTS
+    from bdia_numerics.studies.network_images import RETURNS, SAMPLES
+
+    known = studies.STUDIES | {one.name: one for one in (MISPRINTS, RETURNS, SAMPLES)}
+    study = known[recipe.study]
+    return study, replace(study.config(), **recipe.changes)
+
+
+def shipped() -> Path:
+    """Return the folder of the data that come with the package: that of the checkout, or the wheel's."""
+    package = Path(str(resources.files("bdia_numerics")))
+    checkout = package.parent / "paper_figs" / "data"
+    return checkout if checkout.is_dir() else package / "plots" / "data"
+
+
+def recompute(name: str, folder: Path, *, advance: Callable[[], None] = lambda: None) -> Dataset:
+    """Run the study behind a file of data anew and write `folder/NAME.nc`; killed and called again, it goes on.
+
+    Parameters
+    ----------
+    name
+        Of `DATA`.
+    folder
+        Where the file goes; what is finished of a run is kept in `folder/NAME.run` until all of it is.
+    advance
+        Called after each cell.
+    """
+    study, config = study_of(DATA[name])
+    running = folder / f"{name}.run"
+    found = studies.run(study, config, folder=running, advance=advance)
+    for variable in found.variables.values():
+        if variable.dtype.kind in "fiub":
+            variable.encoding |= {"zlib": True, "complevel": 9}
+    studies.save(found, folder / f"{name}.nc")
+    shutil.rmtree(running)
+    return found
+
+
+def draw(
+    names: Sequence[str],
+    data: Path,
+    out: Path,
+    *,
+    formats: Sequence[str] = FORMATS,
+    advance: Callable[[], None] = lambda: None,
+) -> tuple[dict[str, Any], list[Missing]]:
+    """Draw figures from saved data into a folder, and write manifest.json and index.html there.
+
+    Parameters
+    ----------
+    names
+        Of `bdia_numerics.plots.figures.FIGURES`.
+    data
+        The folder of the .nc files.
+    out
+        Is made where it is missing. A manifest there keeps the entries of other figures.
+    formats
+        Of the files: "pdf", "png" or "svg".
+    advance
+        Called after each figure.
+
+    Returns
+    -------
+    dict
+        The manifest.
+    list of Missing
+        Figures whose data are not there or cannot be read.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib; the message names the extra.
+    """
+    if not plots.available():
+        raise ImportError(plots.MISSING)
+    from bdia_numerics.plots.figures import FIGURES
+
+    out.mkdir(parents=True, exist_ok=True)
+    entries, missing = _kept(out / "manifest.json", set(FIGURES)), []
+    for name in names:
+        spec = FIGURES[name]
+        try:
+            found = {key: studies.load(data / f"{key}.nc") for key in spec.data}
+        except (ValueError, ImportError) as error:
+            minutes = sum(DATA[key].minutes for key in spec.data)
+            missing.append(Missing(name, f"{error}; or --recompute --only {name} (about {minutes:g} min of one core)"))
+        else:
+            figure = spec.draw(*found.values())
+            files = {f"{name}.{kind}": plots.image(figure, format=kind, dpi=DPI) for kind in formats}
+            for file, content in files.items():
+                (out / file).write_bytes(content)
+            entries[name] = _entry(name, spec, found, figure, files)
+        advance()
+    ordered = {name: entries[name] for name in FIGURES if name in entries}
+    manifest = {
+        "drawn_with": {"python": platform.python_version()} | {n: version(n) for n in DRAWN_WITH},
+        "figures": ordered,
+    }
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / "index.html").write_text(index(manifest), encoding="utf-8")
+    return manifest, missing
+
+
+def _kept(path: Path, known: set[str]) -> dict[str, Any]:
+    """Return the entries of a manifest that stands there, if it is one."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["figures"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {name: entry for name, entry in entries.items() if name in known}
+
+
+def _entry(
+    name: str, spec: Any, found: Mapping[str, Dataset], figure: Any, files: Mapping[str, bytes]
+) -> dict[str, Any]:
+    width, height = (round(float(x), 2) for x in figure.get_size_inches())
+    return {
+        "caption": spec.caption,
+        "command": f"bdia figures --only {name}",
+        "recompute": f"bdia figures --recompute --only {name}" if found else None,
+        "inches": [width, height],
+        "files": {file: {"bytes": len(c), "sha256": hashlib.sha256(c).hexdigest()} for file, c in files.items()},
+        "data": {key: _provenance(dataset) for key, dataset in found.items()},
+    }
+
+
+def _provenance(dataset: Dataset) -> dict[str, Any]:
+    kept = {name: str(dataset.attrs.get(name, "")) for name in ("study", "title", "commit", "seed")}
+    texts = {name: json.loads(dataset.attrs.get(name, "{}")) for name in ("config", "versions")}
+    return {"hash": studies.data_hash(dataset), **kept, **texts}
+
+
+def index(manifest: Mapping[str, Any]) -> str:
+    """Return the page of a manifest, which shows the figures beside it."""
+    from jinja2 import Environment
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    text = resources.files("bdia_numerics").joinpath("templates/figures.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(text).render(manifest=manifest, compact=lambda x: json.dumps(x, ensure_ascii=False))
+
+
+def page(pictures: str) -> str:
+    """Return the page of the documentation, in Markdown: every figure with its caption, from PNG files in `pictures`."""
+    from bdia_numerics.plots.figures import FIGURES
+
+    lines = [
+        "# Figures", "",
+        "The paper's figures and tables on this toolkit's own data, and what it adds to them. `bdia figures` draws all of them from",
+        "saved data, as PDF and PNG, with a manifest of what each rests on: the command, the data with their hash, the configuration",
+        "of the study, versions. `bdia figures --list` names them, `--only NAME` draws some, and `--recompute` runs the studies behind",
+        "them anew. For figures of your own in the same style: `matplotlib.pyplot.style.use(\"bdia_numerics.plots.bdia\")`.", "",
+    ]  # fmt: skip
+    for name, spec in FIGURES.items():
+        lines += [f"## {name}", "", f"![{spec.title}]({pictures}/{name}.png)", "", spec.caption, ""]
+        if spec.data:
+            made = ", ".join(f"`{key}.nc` (study `{DATA[key].study}`)" for key in spec.data)
+            lines += [f"Data: {made}.", ""]
+    return "\n".join(lines)

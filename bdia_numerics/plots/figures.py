@@ -1,0 +1,101 @@
+"""The paper's figures by name: what draws each, from which saved data, and what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from bdia_numerics.analysis.scheme import interlacing, scheme
+from bdia_numerics.plots import drawn
+from bdia_numerics.plots.scheme import interlaced, programs
+from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, OBELM
+
+
+@dataclass(frozen=True)
+class PaperFigure:
+    """A figure of the paper, or what stands in its place here.
+
+    Attributes
+    ----------
+    title
+        A line.
+    draw
+        Takes the datasets in the order of `data`.
+    data
+        Names of files, without .nc.
+    caption
+        What it shows, in sentences.
+    """
+
+    title: str
+    draw: Callable[..., Figure]
+    data: tuple[str, ...]
+    caption: str
+
+
+_HALF = Fraction(1, 2)
+
+
+def _interlaced() -> Figure:
+    solvers: dict[str, Any] = {"DDIM": DDIM(), r"BDIA, $\gamma=1$": BDIA(1), r"BDIA, $\gamma=1/2$": BDIA(_HALF)}
+    return interlaced([(label, interlacing(solver, slots=5)) for label, solver in solvers.items()])
+
+
+def _programs() -> Figure:
+    solvers: dict[str, Any] = {
+        "DDIM": DDIM(), "BDIA\n$\\gamma=1$": BDIA(1), "BDIA\n$\\gamma=1/2$": BDIA(_HALF), "EDICT\n$p=0.93$": EDICT(),
+        "CBDIA\n(0.95, 0.05)": CBDIA(), "O-BELM": OBELM(),
+    }  # fmt: skip
+    return programs([(label, scheme(solver)) for label, solver in solvers.items()])
+
+
+FIGURES: dict[str, PaperFigure] = {
+    "fig1-samples": PaperFigure(
+        "Samples at ten time steps, by solver",
+        drawn.samples,
+        ("samples",),
+        "Analogue of Fig. 1: samples at 10 time steps from the same noise, on the shipped network of MNIST digits "
+        "(the paper: Stable Diffusion V2), on two grids. First row: the network's own ODE, solved finely. Behind "
+        "each row: root-mean-square distance of its samples to those, in units in which black to white is 2. EDICT "
+        "makes two evaluations a step, the others one.",
+    ),
+    "fig2-returns": PaperFigure(
+        "Images that went to noise and back",
+        drawn.returns,
+        ("returns",),
+        "Analogue of Fig. 2: images of the shipped network that were sent to noise and back, without guidance. "
+        "Left: what came back; right: how far it is from the source, white for 0, black for a quarter of black to "
+        "white. Behind each row: root-mean-square distance, black to white being 2. BDIA and EDICT return by their "
+        "derived inverse, DDIM by (10), which is not its inverse.",
+    ),
+    "fig3-interlaced": PaperFigure(
+        "Forward and backward updates, interlaced",
+        _interlaced,
+        (),
+        "Fig. 3, drawn from the program: which update stands for the integral over which slot, in each state. To "
+        "the right: forward, taken at the slot's noise end; to the left: backward, taken at its data end; numbers "
+        "are weights other than 1. At gamma = 1 neighbouring slots have opposite directions, as (32) says; for "
+        "gamma < 1 each slot has the weighted mean of both, as (31) says.",
+    ),
+    "fig3-programs": PaperFigure(
+        "Steps of six solvers, by the same function",
+        _programs,
+        (),
+        "The recorded programs of six solvers, drawn by one function: one slot in full, the others faint. Dots are "
+        "states (open: overwritten within the slot), diamonds evaluations of the model, full arrows states that "
+        "enter, dashed ones evaluations. Numbers: weights of states other than 1, for alpha = 1; those of O-BELM "
+        "depend on the steps. EDICT's second evaluation is told the time of the slot's beginning, as (12) has it.",
+    ),
+    "misprints": PaperFigure(
+        "Misprints of the paper, run as printed and right",
+        drawn.misprints,
+        ("misprints",),
+        "Misprints of the paper that can be run, as printed and in their right form: errors against steps. (61) as "
+        "printed stops converging; (54)'s does no harm, since both forms of the second step differ by higher order.",
+    ),
+}
+"""In the order in which they are shown."""
