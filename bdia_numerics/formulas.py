@@ -48,6 +48,25 @@ def number(x: float, digits: int = 2) -> str:
     return f"{mantissa}·10{str(int(power)).translate(_SUPERSCRIPTS)}"
 
 
+def solver_name(text: str) -> str:
+    """Return a solver's text as figures have it.
+
+    >>> solver_name("BDIA(gamma=1/2)"), solver_name("EDICT(p=93/100)"), solver_name("OBELM")
+    ('BDIA, γ = 1/2', 'EDICT, p = 0.93', 'O-BELM')
+    """
+    name, _, rest = text.rstrip(")").partition("(")
+    name = _NAMES.get(name, name)
+    words = []
+    for word in filter(None, rest.split(",")):
+        key, _, value = word.strip().partition("=")
+        words.append(f"{key.replace('gamma', 'γ')} = {_HUNDREDTHS.sub(_decimal, value)}" if value else key)
+    return ", ".join([name, *words])
+
+
+def _decimal(found: re.Match[str]) -> str:
+    return f"{int(found[1]) / int(found[2]):g}"
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     r"""Return rows as a table in Markdown; bars inside of formulas are set as \mid, which does not end a cell.
 
@@ -60,4 +79,9 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+_NAMES = {
+    "OBELM": "O-BELM", "DPMSolver": "DPM-Solver", "DPMSolverPP": "DPM-Solver++", "BDIAHeun": "BDIA-EDM",
+    "BDIADPMSolverPP": "BDIA-DPM-Solver++", "McCallumFoster": "McCallum-Foster", "ReversibleHeun": "reversible Heun",
+}  # fmt: skip
+_HUNDREDTHS = re.compile(r"^(\d+)/(10|20|50|100)$")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

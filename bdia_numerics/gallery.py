@@ -42,10 +42,19 @@ class Recipe:
     minutes: float = 1.0
 
 
+SHOWN = ("DDIM", "BDIA(gamma=1/2)", "BDIA(gamma=1)", "EDICT", "CBDIA", "OBELM", "BDIAHeun")
+_GRIDS = ("leading", "cut", "trailing", "quad")
+_GAMMAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
 DATA: dict[str, Recipe] = {
     "samples": Recipe("samples"),
     "returns": Recipe("returns"),
     "misprints": Recipe("misprints", minutes=0.1),
+    "convergence": Recipe("convergence", {"solvers": SHOWN}),
+    "work-precision": Recipe("work_precision"),
+    "map": Recipe("map"),
+    "map-digits": Recipe("map", {"law": "digits", "grids": _GRIDS, "gammas": _GAMMAS, "steps": (10,)}),
+    "map-tight": Recipe("map", {"law": "tight", "grids": _GRIDS, "gammas": _GAMMAS, "steps": (10,)}),
 }
 """By the name of the file, without .nc."""
 

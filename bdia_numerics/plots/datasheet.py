@@ -9,10 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.analysis import ObservedOrder, StabilityRegion, WorkPrecision
+from bdia_numerics.plots.axes import plain_ticks
+from bdia_numerics.plots.stability import NAMES, region
 from bdia_numerics.plots.style import STYLE, looks
 
 SIZE = 4.4, 3.4
-NAMES = {"sample": "sampling", "invert": "inverting"}
 
 
 def order_plot(orders: dict[str, ObservedOrder]) -> Figure:
@@ -28,7 +29,7 @@ def order_plot(orders: dict[str, ObservedOrder]) -> Figure:
             used = [level for level in shown if level.used]
             ax.plot([x.steps for x in used], [x.error for x in used], **{**style[kind], "linestyle": "none"})
         ax.set(xscale="log", yscale="log", xlabel="steps N", ylabel="root-mean-square error")
-        _ticks(ax)
+        plain_ticks(ax.xaxis)
         ax.legend()
     return figure
 
@@ -39,14 +40,9 @@ def region_plot(regions: dict[str, StabilityRegion]) -> Figure:
     with mpl.rc_context(STYLE):
         figure, ax = _axes()
         for name, found in regions.items():
-            # The exact value 1 on the boundary is blurred by rounding: the region is where no root exceeds 1 + 1e-6.
-            inside = (found.radius <= 1 + 1e-6).astype(float)
             colour, dashes = style[name]["color"], style[name]["linestyle"]
-            if inside.any():
-                ax.contourf(found.real, found.imaginary, inside, levels=[0.5, 1.5], colors=[colour], alpha=0.25)
-            if 0 < inside.mean() < 1:
-                ax.contour(found.real, found.imaginary, inside, levels=[0.5], colors=[colour], linestyles=[dashes])
-            empty = "" if inside.any() else ": empty, or a line"
+            inside = region(ax, found.real, found.imaginary, found.radius, colour, dashes)
+            empty = "" if inside else ": empty, or a line"
             ax.plot([], [], color=colour, linestyle=dashes, label=NAMES.get(name, name) + empty)
         ax.axhline(0, color="0.6", linewidth=0.6)
         ax.axvline(0, color="0.6", linewidth=0.6)
@@ -69,7 +65,7 @@ def work_plot(work: WorkPrecision, name: str) -> Figure:
                 **style[label],
             )
         ax.set(xscale="log", yscale="log", xlabel="model evaluations", ylabel="root-mean-square error")
-        _ticks(ax)
+        plain_ticks(ax.xaxis)
         ax.legend()
     return figure
 
@@ -77,11 +73,3 @@ def work_plot(work: WorkPrecision, name: str) -> Figure:
 def _axes() -> tuple[Figure, Any]:
     figure = Figure(figsize=SIZE, layout="constrained")
     return figure, figure.subplots()
-
-
-def _ticks(ax: Any) -> None:
-    from matplotlib.ticker import LogLocator, NullLocator
-
-    ax.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_locator(NullLocator())

@@ -8,9 +8,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 
 from bdia_numerics.formulas import number
+from bdia_numerics.plots.axes import plain_ticks
 from bdia_numerics.plots.style import PAGE, STYLE, looks
 from bdia_numerics.studies.results import Digits, Portrait, Row
 
@@ -85,19 +85,13 @@ def _draw_errors(figure: Any, results: Digits, spacing: str, dtype: str) -> None
             ax.plot(nfe, [_drawable(r, name, limit) for r in own], label=label, **style[label])
         ax.set(xscale="log", yscale="log", xlabel="model evaluations")
         ax.set_title(title)
-        _plain_ticks(ax.xaxis)
+        plain_ticks(ax.xaxis)
         if name != "data_round_trip":
-            _plain_ticks(ax.yaxis)
+            plain_ticks(ax.yaxis)
         if beyond := [r for r in rows if not getattr(r, name) <= limit]:
             _say_beyond(ax, beyond, name, limit)
     handles, names = ax.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=min(len(labels), 3))
-
-
-def _plain_ticks(axis: Any) -> None:
-    axis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_locator(NullLocator())
 
 
 def _drawable(r: Row, name: str, limit: float) -> float:

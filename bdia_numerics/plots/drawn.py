@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from bdia_numerics.formulas import number
+from bdia_numerics.formulas import number, solver_name
+from bdia_numerics.plots import gamma_map, orders, saved
 from bdia_numerics.plots.misprints import Panel, panels
 from bdia_numerics.plots.pictures import Sheet, sheets
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 def samples(found: Dataset) -> Figure:
     """Draw the samples of each solver, a sheet a grid, at the first number of steps."""
     found = found.isel(steps=0)
-    rows = [name_of(text) for text in found["solver"].values]
+    rows = [solver_name(str(text)) for text in found["solver"].values]
     return sheets(
         [
             Sheet(
@@ -39,15 +41,46 @@ def returns(found: Dataset) -> Figure:
     kinds = [str(text) for text in found["solver"].values[1:]]
     images = [found["images"].sel(solver=kind, steps=n).values for n in found["steps"].values for kind in kinds]
     rms = [found["distance"].sel(solver=kind, steps=n).item() for n in found["steps"].values for kind in kinds]
-    rows = [f"{name_of(kind)}, {n} steps" for n in found["steps"].values for kind in kinds]
+    rows = [f"{solver_name(kind)}, {n} steps" for n in found["steps"].values for kind in kinds]
     away = np.abs(np.array(images) - source)
     return sheets(
         [
-            Sheet(np.array([source, *images]), ["source", *rows]),
-            Sheet(np.array([0 * source, *away]), right=["", *_distances(rms)], low=0.25 * 255, high=0),
+            Sheet(np.array([source, *images]), ["source", *rows], title="what came back"),
+            Sheet(
+                np.array([0 * source, *away]),
+                right=["", *_distances(rms)],
+                title="how far it is off",
+                low=0.25 * 255,
+                high=0,
+            ),
         ],
         margin=1.6,
     )
+
+
+def convergence(found: Dataset) -> Figure:
+    """Draw errors against steps, with the orders they show."""
+    return orders.convergence(saved.orders(found))
+
+
+def work_precision(found: Dataset) -> Figure:
+    """Draw errors against evaluations and processor time."""
+    return orders.work_precision(saved.work(found))
+
+
+def map_curves(found: Dataset) -> Figure:
+    """Draw errors against gamma, a panel a number of steps."""
+    return gamma_map.curves(saved.gamma_map(found), "error")
+
+
+def map_best(found: Dataset) -> Figure:
+    """Draw the best gamma of each grid and number of steps."""
+    return gamma_map.table(saved.gamma_map(found), "error")
+
+
+def last_slot(digits: Dataset, tight: Dataset) -> Figure:
+    """Draw both maps at ten steps."""
+    return gamma_map.last_slot(saved.gamma_map(digits), saved.gamma_map(tight))
 
 
 def misprints(found: Dataset) -> Figure:
@@ -62,13 +95,28 @@ def misprints(found: Dataset) -> Figure:
     return panels(made)
 
 
-def name_of(text: Any) -> str:
-    """Return a solver's text as a figure has it: BDIA(gamma=1/2) as BDIA, γ = 1/2."""
-    name, _, rest = str(text).rstrip(")").partition("(")
-    if not rest:
-        return name
-    words = [word.strip().replace("gamma=", "γ = ").replace("p=", "p = ") for word in rest.split(",")]
-    return f"{name}, {', '.join(words)}"
+def edits(found: Dataset, solvers: Sequence[str], guidances: Sequence[float]) -> Figure:
+    """Draw edited images of the study "editing", a row a solver, a sheet a scale of guidance.
+
+    Behind each row: how many the classifier reads as the digit that was wanted, and the rms distance to the source.
+    """
+    pairs = [f"{int(a)}→{int(b)}" for a, b in zip(found["labels"], found["targets"], strict=True)]
+    made = []
+    for k, guidance in enumerate(guidances):
+        part = found.sel(guidance=guidance, solver=list(solvers))
+        behind = [f"{int(n)}, {number(float(d))}" for n, d in zip(part["as_target"], part["distance"], strict=True)]
+        made.append(
+            Sheet(
+                np.array([found["sources"].values, *part["images"].values]),
+                ["source", *(solver_name(s) for s in solvers)] if k == 0 else (),
+                pairs,
+                ["", *behind],
+                f"guidance {guidance:g}",
+                low=-1,
+                high=1,
+            )
+        )
+    return sheets(made, margin=1.7)
 
 
 def _distances(values: Any) -> list[str]:

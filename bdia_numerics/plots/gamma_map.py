@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from bdia_numerics.plots.axes import error_ticks, line
 from bdia_numerics.plots.style import PAGE, STYLE, looks
 from bdia_numerics.studies.gamma_map import GRIDS, GammaMap
 
@@ -30,11 +31,12 @@ def curves(found: GammaMap, what: str, *, title: str = "") -> Figure:
             for name in config.grids:
                 cells = [c for c in found.at(name, steps) if c.gamma is not None]
                 values = [c.value(what) for c in cells]
-                panel.plot([c.gamma for c in cells], values, label=name, **styles[name])
-                best = int(np.argmin(values))
-                panel.plot(cells[best].gamma, values[best], "o", ms=11, mfc="none", mec=styles[name]["color"], mew=1.2)
-            panel.set(yscale="log", xlabel="gamma", title=f"{steps} steps", xticks=[0, 0.5, 1])
+                line(panel, [c.gamma for c in cells], values, label=name, **styles[name])
+                best = int(np.argmin(np.nan_to_num(values, nan=np.inf)))
+                panel.plot(cells[best].gamma, values[best], "o", ms=8, mfc="none", mec=styles[name]["color"], mew=1)
+            panel.set(yscale="log", xlabel="gamma", title=f"{steps} steps", xticks=[0, 0.5, 1], xlim=(-0.09, 1.09))
         axes[0].set_ylabel(LABELS[what])
+        error_ticks(axes[0])
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(config.grids))
         if title:
             figure.suptitle(title)
@@ -55,8 +57,9 @@ def last_slot(digits: GammaMap, tight: GammaMap) -> Figure:
             for name in found.config.grids:
                 cells = [c for c in found.at(name, steps) if c.gamma is not None]
                 label = "leading without its last slot" if name == "cut" else name
-                panel.plot([c.gamma for c in cells], [c.value(what) for c in cells], label=label, **styles[name])
+                line(panel, [c.gamma for c in cells], [c.value(what) for c in cells], label=label, **styles[name])
             panel.set(yscale="log", xlabel="gamma (0 is DDIM)", ylabel=LABELS[what], title=title)
+            error_ticks(panel)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
@@ -65,15 +68,16 @@ def table(found: GammaMap, what: str) -> Figure:
     """Draw the best gamma of each grid and number of steps, with DDIM's measure over its own; in colour by that ratio."""
     config = found.config
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(0.9 * len(config.steps) + 2.4, 0.42 * len(config.grids) + 1.2), layout="constrained")
+        figure = Figure(figsize=(0.8 * len(config.steps) + 1.9, 0.34 * len(config.grids) + 0.9), layout="constrained")
         axes: Any = figure.subplots()
         gains = np.array([[_gain(found, g, n, what) for n in config.steps] for g in config.grids])
         image = axes.imshow(np.log10(gains), cmap="cividis", aspect="auto")
         for row, name in enumerate(config.grids):
             for column, steps in enumerate(config.steps):
                 best = found.best(name, steps, what)
-                light = np.log10(gains[row, column]) > np.log10(gains).max() / 2
-                text = f"{best.gamma:g}\n{gains[row, column]:.1f}x"
+                light = np.log10(gains[row, column]) > np.nanmax(np.log10(gains)) / 2
+                failed = not np.isfinite(gains[row, column])
+                text = "failed" if failed else f"{best.gamma:g}\n{gains[row, column]:.1f}x"
                 axes.text(column, row, text, ha="center", va="center", color="black" if light else "white")
         axes.set_xticks(range(len(config.steps)), [str(n) for n in config.steps])
         axes.set_yticks(range(len(config.grids)), list(config.grids))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from bdia_numerics.plots.axes import error_ticks, line
 from bdia_numerics.plots.style import PAGE, STYLE, looks
 
 COLUMNS = 3
@@ -29,14 +31,16 @@ def panels(drawn: Sequence[Panel]) -> Figure:
     columns = min(COLUMNS, len(drawn))
     rows = -(-len(drawn) // columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE * columns / COLUMNS, 2.5 * rows + 0.3), layout="constrained")
+        figure = Figure(figsize=(PAGE * columns / COLUMNS, 1.75 * rows + 0.3), layout="constrained")
         axes: Any = figure.subplots(rows, columns, squeeze=False)
         for ax, panel in zip(axes.flat, drawn, strict=False):
             for label, look in looks(list(panel.curves)).items():
-                ax.plot(panel.steps, panel.curves[label], label=label, **look)
-            ax.set(xscale="log", yscale="log", title=f"{panel.title}: {panel.quantity}")
+                line(ax, panel.steps, panel.curves[label], label=label, **look)
+            words = re.sub(r"\b([a-z])_(\w)\b", r"$\1_\2$", panel.quantity)
+            ax.set(xscale="log", yscale="log", title=f"{panel.title}: {words}")
             ax.set_xticks(panel.steps, labels=[str(n) for n in panel.steps])
             ax.minorticks_off()
+            error_ticks(ax)
         for ax in list(axes.flat)[len(drawn) :]:
             ax.set_axis_off()
         for ax in axes[-1]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 
 from bdia_numerics.analysis import ObservedOrder, Work, WorkPrecision
-from bdia_numerics.plots.style import PAGE, STYLE, looks
+from bdia_numerics.plots.axes import error_ticks, line, plain_ticks
+from bdia_numerics.plots.style import COLUMN, PAGE, STYLE, looks
 
 
 def convergence(orders: Sequence[tuple[str, ObservedOrder]]) -> Figure:
@@ -27,8 +25,9 @@ def convergence(orders: Sequence[tuple[str, ObservedOrder]]) -> Figure:
     labels = list(dict.fromkeys(label for label, _ in orders))
     style = looks(labels)
     with mpl.rc_context(STYLE):
-        height = max(3.6, 0.19 * len(labels) + 2.9)
-        figure = Figure(figsize=(4.6 * len(families), height), layout="constrained")
+        columns = 2 if len(labels) > 6 else 1
+        height = 2.7 + 0.16 * -(-len(labels) // columns)
+        figure = Figure(figsize=(max(PAGE / 2 * len(families), 1.2 * COLUMN), height), layout="constrained")
         for ax, family in zip(figure.subplots(1, len(families), squeeze=False)[0], families, strict=True):
             for label, order in orders:
                 if order.family == family:
@@ -37,19 +36,18 @@ def convergence(orders: Sequence[tuple[str, ObservedOrder]]) -> Figure:
             ax.set(
                 xscale="log", yscale="log", xlabel="steps N", title=family + " (mpmath)" * (arithmetics == {"mpmath"})
             )
-            _plain_ticks(ax)
-            columns = 2 if len(labels) > 6 else 1
-            ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns)
+            plain_ticks(ax.xaxis)
+            error_ticks(ax)
+            ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=columns, columnspacing=1)
         figure.axes[0].set_ylabel("root-mean-square error at the data end")
     return figure
 
 
 def _line(ax: Any, label: str, order: ObservedOrder, look: dict[str, Any]) -> None:
-    levels = [level for level in order.levels if 0 < level.error < math.inf]
-    n, e = [level.steps for level in levels], [level.error for level in levels]
+    n, e = [level.steps for level in order.levels], [level.error for level in order.levels]
     doubt = "" if order.asymptotic else " ?"
-    ax.plot(n, e, label=f"{label}: {order.order:.2f}{doubt}", **{**look, "markerfacecolor": "white"})
-    used = [level for level in levels if level.used and order.asymptotic]
+    line(ax, n, e, label=f"{label}: {order.order:.2f}{doubt}", **{**look, "markerfacecolor": "white"})
+    used = [level for level in order.levels if level.used and order.asymptotic]
     ax.plot([x.steps for x in used], [x.error for x in used], **{**look, "linestyle": "none"})
 
 
@@ -59,29 +57,25 @@ def work_precision(found: WorkPrecision) -> Figure:
     labels = found.labels("solver")
     style = looks(labels)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 2.9 * len(pairs) + 0.6), layout="constrained")
+        figure = Figure(figsize=(PAGE, 2.5 * len(pairs) + 0.5), layout="constrained")
         for axes, (problem, grid) in zip(figure.subplots(len(pairs), 2, squeeze=False), pairs, strict=True):
             for label in labels:
                 rows = found.select(solver=label, problem=problem, grid=grid)
-                for ax, x in zip(axes, ([r.nfe for r in rows], [_ms(r) for r in rows]), strict=True):
-                    ax.plot(x, [r.error if r.error > 0 else np.nan for r in rows], label=label, **style[label])
+                error = [r.error for r in rows]
+                line(axes[0], [r.nfe for r in rows], error, label=label, **style[label])
+                line(axes[1], [_ms(r) for r in rows], error, label=label, **style[label])
             for ax, name in zip(axes, ("model evaluations", "milliseconds, model left out"), strict=True):
                 ax.set(xscale="log", yscale="log", xlabel=name)
-                _plain_ticks(ax)
+                plain_ticks(ax.xaxis)
+                error_ticks(ax)
             counts = sorted({r.nfe for r in found.select(problem=problem, grid=grid)})
             if len(counts) <= 8:  # each number of evaluations that was run, where they fit
                 axes[0].set_xticks(counts)
             axes[0].set(ylabel="root-mean-square error", title=f"{problem}, {grid} grid")
         handles, names = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=min(len(labels), 4))
+        figure.legend(handles, names, loc="outside lower center", ncols=4)
     return figure
 
 
 def _ms(row: Work) -> float:
     return max(1e3 * row.own_seconds, 1e-3)
-
-
-def _plain_ticks(ax: Any) -> None:
-    ax.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_locator(NullLocator())

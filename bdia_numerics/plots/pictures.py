@@ -60,9 +60,10 @@ def sheets(drawn: Sequence[Sheet], *, width: float = PAGE, margin: float = 1.2) 
     """
     columns = sum(one.images.shape[1] for one in drawn)
     rows = drawn[0].images.shape[0]
-    height = (width - margin) / columns * rows + 0.2 * any(s.title for s in drawn) + 0.2 * any(s.columns for s in drawn)
+    words = [any(s.title for s in drawn), any(s.columns for s in drawn)]
+    height = (width - margin) / columns * rows + 0.17 * sum(words)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height + 0.1), layout="constrained")
+        figure = Figure(figsize=(width, height + 0.04), layout="constrained")
         ratios = [one.images.shape[1] for one in drawn]
         axes: Any = figure.subplots(1, len(drawn), squeeze=False, width_ratios=ratios)[0]
         for ax, one in zip(axes, drawn, strict=True):
@@ -91,4 +92,4 @@ def _draw(ax: Any, one: Sheet) -> None:
         behind.tick_params(length=0, pad=1)
         behind.spines[:].set_visible(False)
     ax.grid(visible=False)
-    ax.spines[:].set_visible(False)
+    ax.spines[:].set(visible=True, color="0.8")

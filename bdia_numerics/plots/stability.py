@@ -1,0 +1,76 @@
+"""Where numerical solutions of dy/ds = J y stay bounded, by solver, direction and gamma."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from bdia_numerics.formulas import solver_name
+from bdia_numerics.plots.style import PAGE, STYLE, looks
+
+if TYPE_CHECKING:
+    from xarray import Dataset
+
+NAMES = {"sample": "sampling", "invert": "inverting"}
+BOUNDARY = 1 + 1e-6
+"""The exact value 1 on the boundary is blurred by rounding: the region is where no root exceeds this."""
+
+
+def region(ax: Any, real: Any, imaginary: Any, radius: Any, colour: str, dashes: Any, *, alpha: float = 0.25) -> bool:
+    """Draw one region into axes, and return whether it has an inside at all.
+
+    Parameters
+    ----------
+    real, imaginary, radius
+        Points of the plane of h J along each axis, and the largest modulus of a root, shape (imaginary, real).
+    colour, dashes, alpha
+        Of the boundary; opacity of the inside.
+    """
+    inside = (radius <= BOUNDARY).astype(float)
+    if inside.any() and alpha:
+        ax.contourf(real, imaginary, inside, levels=[0.5, 1.5], colors=[colour], alpha=alpha)
+    if 0 < inside.mean() < 1:
+        ax.contour(real, imaginary, inside, levels=[0.5], colors=[colour], linestyles=[dashes])
+    return bool(inside.any())
+
+
+def regions(found: Dataset) -> Figure:
+    """Draw the regions of a dataset of the study "stability", a row a direction, a column a solver, a line a gamma."""
+    solvers, directions = found["solver"].values, found["direction"].values
+    gammas = [float(g) for g in found["gamma"].values]
+    styles = looks([f"γ = {g:g}" for g in gammas])
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE, 1.45 * len(directions) + 0.75), layout="constrained")
+        axes: Any = figure.subplots(len(directions), len(solvers), squeeze=False, sharex=True, sharey=True)
+        for row, direction in zip(axes, directions, strict=True):
+            for ax, solver in zip(row, solvers, strict=True):
+                _panel(ax, found.sel(direction=direction, solver=solver), list(styles.values()))
+            row[0].set_ylabel(f"{NAMES.get(str(direction), direction)}\nIm $h\\,J$")
+        for ax, solver in zip(axes[0], solvers, strict=True):
+            ax.set_title(solver_name(str(solver)))
+        for ax in axes[-1]:
+            ax.set_xlabel("Re $h\\,J$")
+        for label, look in styles.items():
+            axes[0, 0].plot([], [], label=label, color=look["color"], linestyle=look["linestyle"])
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(gammas))
+    return figure
+
+
+def _panel(ax: Any, part: Dataset, styles: list[dict[str, Any]]) -> None:
+    real, imaginary, radius = (part[name].values for name in ("real", "imaginary", "radius"))
+    drawn: list[bool] = []
+    same = all(np.array_equal(radius[0], one, equal_nan=True) for one in radius)  # gamma is none of its parameters
+    for one, look in zip(radius[:1] if same else radius, styles, strict=False):
+        if np.isfinite(one).any():
+            colour, dashes = ("0.4", "-") if same else (look["color"], look["linestyle"])
+            drawn.append(region(ax, real, imaginary, one, colour, dashes, alpha=0.25 if same else 0.0))
+    ax.axhline(0, color="0.6", linewidth=0.6)
+    ax.axvline(0, color="0.6", linewidth=0.6)
+    ax.set(xlim=(real[0], real[-1]), ylim=(imaginary[0], imaginary[-1]), aspect="equal")
+    if not drawn:
+        ax.text(0.5, 0.5, "no inverse", transform=ax.transAxes, ha="center", va="center", gid="missing")
+    elif not any(drawn):
+        ax.text(0.03, 0.96, "empty, or a line", transform=ax.transAxes, ha="left", va="top")

@@ -1,0 +1,174 @@
+"""The paper's tables of FID beside what this toolkit measures on its own network: side by side, never in one column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from bdia_numerics.plots.style import PAGE, STYLE
+from bdia_numerics.studies.network_table import Cell as Row
+from bdia_numerics.studies.network_table import Table
+
+
+@dataclass(frozen=True)
+class Block:
+    """One table: rows of a head and its cells, of which the first `published` are the paper's and the rest are measured here.
+
+    A cell is a number, with the half-width of its 95% interval or None, or None where there is none.
+    """
+
+    title: str
+    heads: tuple[str, ...]
+    published: int
+    rows: tuple[tuple[str, tuple[tuple[float, float | None] | None, ...]], ...]
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A row: its head, the paper's numbers, and what is its like here."""
+
+    head: str
+    fid: tuple[float, ...]
+    solver: str
+    evaluations: int
+
+
+_TABLES: tuple[tuple[str, tuple[str, ...], tuple[_Line, ...]], ...] = (
+    (
+        "Table 1: 10 time steps",
+        ("COCO 2014, SD V2",),
+        (
+            _Line("BDIA, γ = 0.5", (12.62,), "BDIA(gamma=1/2)", 10),
+            _Line("DDIM", (15.04,), "DDIM", 10),
+            _Line("DPM-Solver", (16.06,), "DPMSolverPP", 10),
+        ),
+    ),
+    (
+        "Table 2: DDIM and BDIA, γ = 1",
+        ("CIFAR10", "CelebA"),
+        (
+            _Line("DDIM, 10", (14.38, 13.41), "DDIM", 10),
+            _Line("BDIA, 10", (10.03, 10.86), "BDIA(gamma=1)", 10),
+            _Line("DDIM, 20", (7.51, 9.45), "DDIM", 20),
+            _Line("BDIA, 20", (6.29, 8.86), "BDIA(gamma=1)", 20),
+            _Line("DDIM, 40", (4.95, 6.93), "DDIM", 40),
+            _Line("BDIA, 40", (4.63, 6.50), "BDIA(gamma=1)", 40),
+        ),
+    ),
+    (
+        "Table 3: EDM (Heun) and BDIA-EDM; 35 (CIFAR10) or 39 evaluations, here 40",
+        ("CIFAR10", "FFHQ", "AFHQV2", "ImageNet64"),
+        (
+            _Line("EDM", (1.85, 2.64, 2.08, 2.51), "Heun", 40),
+            _Line("BDIA-EDM", (1.79, 2.54, 2.02, 2.38), "BDIAHeun", 40),
+        ),
+    ),
+)
+"""Titles, columns and FIDs as published; table 3 at its first numbers of evaluations."""
+
+
+def blocks(found: Table) -> tuple[Block, ...]:
+    """Return the tables, with the columns of a measured grid each behind the published ones."""
+    grids = found.config.grids
+    made = []
+    for title, columns, lines in _TABLES:
+        rows = []
+        for one in lines:
+            own = [next((c for c in found.at(g, one.evaluations) if c.solver == one.solver), None) for g in grids]
+            rows.append((one.head, (*((fid, None) for fid in one.fid), *map(_cell, own))))
+        made.append(Block(title, (*columns, *grids), len(columns), tuple(rows)))
+    return tuple(made)
+
+
+def _cell(row: Row | None) -> tuple[float, float | None] | None:
+    if row is None or not np.isfinite(row.frechet):
+        return None
+    return row.frechet, (row.high - row.low) / 2
+
+
+def texts(cell: tuple[float, float | None] | None) -> str:
+    """Return a cell's text."""
+    if cell is None:
+        return "failed"
+    value, half = cell
+    return f"{value:.2f}" if half is None else f"{value:.2f} ± {half:.2f}"
+
+
+def draw(found: Table) -> Figure:
+    """Draw the tables one below the other; the smallest number of a column's rows that are compared is bold."""
+    made = blocks(found)
+    lines = sum(len(block.rows) + 3 for block in made)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE, 0.165 * lines + 0.2))
+        ax = figure.add_axes((0, 0, 1, 1))
+        ax.set(xlim=(0, 1), ylim=(lines + 0.3, -0.6))
+        ax.set_axis_off()
+        top = 0.0
+        for block in made:
+            top = _block(ax, block, top)
+    return figure
+
+
+def _block(ax: Any, block: Block, top: float) -> float:
+    places = _places(block)
+    split = (places[block.published - 1] + places[block.published]) / 2
+    ax.text(0.01, top, block.title, fontweight="bold", va="center")
+    ax.text(
+        np.mean(places[: block.published]),
+        top + 1,
+        "published: FID",
+        ha="center",
+        va="center",
+        style="italic",
+        fontsize=7,
+    )
+    words = "measured here, MNIST network: Frechet distance of features"
+    ax.text(np.mean(places[block.published :]), top + 1, words, ha="center", va="center", style="italic", fontsize=7)
+    for x, head in zip(places, block.heads, strict=True):
+        ax.text(x, top + 2, head, ha="center", va="center", fontsize=7)
+    ax.plot((0.01, 0.99), (top + 2.5, top + 2.5), color="0.3", linestyle="-", linewidth=0.6)
+    ax.plot((split, split), (top + 0.6, top + len(block.rows) + 2.4), color="0.3", linestyle="-", linewidth=0.6)
+    best = best_rows(block)
+    for k, (head, cells) in enumerate(block.rows):
+        y = top + 3 + k
+        ax.text(0.01, y, head, va="center", fontsize=7)
+        for column, (x, cell) in enumerate(zip(places, cells, strict=True)):
+            weight = "bold" if (k, column) in best else "normal"
+            mark = {"color": "#D55E00", "gid": "missing"} if cell is None else {}
+            ax.text(x, y, texts(cell), ha="center", va="center", fontsize=7, fontweight=weight, **mark)
+    return top + len(block.rows) + 3
+
+
+def _places(block: Block) -> list[float]:
+    return [float(x) for x in np.linspace(0.2, 0.93, len(block.heads))]
+
+
+def best_rows(block: Block) -> set[tuple[int, int]]:
+    """Return the places (row, column) of the smallest numbers among rows that are compared: those of one number of steps."""
+    groups: dict[str, list[int]] = {}
+    for k, (head, _) in enumerate(block.rows):
+        groups.setdefault(head.partition(", ")[2] if head.split(", ")[-1].isdigit() else "", []).append(k)
+    found = set()
+    for rows in groups.values():
+        for column in range(len(block.heads)):
+            values = [(cell[0], k) for k in rows if (cell := block.rows[k][1][column]) is not None]
+            if values:
+                found.add((min(values)[1], column))
+    return found
+
+
+def markdown(found: Table) -> str:
+    """Return the tables in Markdown."""
+    from bdia_numerics.formulas import table
+
+    parts: list[str] = []
+    for block in blocks(found):
+        kinds = ["published: FID"] * block.published + ["measured: Frechet"] * (len(block.heads) - block.published)
+        heads: Sequence[str] = ["", *(f"{head} ({kind})" for head, kind in zip(block.heads, kinds, strict=True))]
+        parts += [f"**{block.title}**", table(heads, [(head, *map(texts, cells)) for head, cells in block.rows])]
+    return "\n\n".join(parts)
