@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("pdf", "png")
 DPI = 200
+PAGE_DPI, PAGE_COLOURS = 120, 48
 DRAWN_WITH = ("bdia_numerics", "matplotlib", "numpy", "xarray")
 
 
@@ -210,7 +212,28 @@ def index(manifest: Mapping[str, Any]) -> str:
     return environment.from_string(text).render(manifest=manifest, compact=lambda x: json.dumps(x, ensure_ascii=False))
 
 
-def page(pictures: str) -> str:
+def write_page(docs: Path, data: Path) -> None:
+    """Write the page of the documentation, `docs/figures.md`, and its pictures, `docs/images/figures/NAME.png`."""
+    from bdia_numerics.plots.figures import FIGURES
+
+    pictures = docs / "images" / "figures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    for name, spec in FIGURES.items():
+        figure = spec.draw(*(studies.load(data / f"{key}.nc") for key in spec.data))
+        (pictures / f"{name}.png").write_bytes(_small(plots.image(figure, format="png", dpi=PAGE_DPI)))
+    (docs / "figures.md").write_text(page(), encoding="utf-8")
+
+
+def _small(png: bytes) -> bytes:
+    """Return a picture with a palette of few colours, which takes a third of the space."""
+    from PIL import Image
+
+    buffer = BytesIO()
+    Image.open(BytesIO(png)).convert("RGB").quantize(PAGE_COLOURS).save(buffer, "png", optimize=True)
+    return buffer.getvalue()
+
+
+def page(pictures: str = "images/figures") -> str:
     """Return the page of the documentation, in Markdown: every figure with its caption, from PNG files in `pictures`."""
     from bdia_numerics.plots.figures import FIGURES
 

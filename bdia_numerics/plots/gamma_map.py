@@ -78,7 +78,15 @@ def table(found: GammaMap, what: str) -> Figure:
                 light = np.log10(gains[row, column]) > np.nanmax(np.log10(gains)) / 2
                 failed = not np.isfinite(gains[row, column])
                 text = "failed" if failed else f"{best.gamma:g}\n{gains[row, column]:.1f}x"
-                axes.text(column, row, text, ha="center", va="center", color="black" if light else "white")
+                axes.text(
+                    column,
+                    row,
+                    text,
+                    ha="center",
+                    va="center",
+                    color="black" if light or failed else "white",
+                    gid="missing" if failed else None,
+                )
         axes.set_xticks(range(len(config.steps)), [str(n) for n in config.steps])
         axes.set_yticks(range(len(config.grids)), list(config.grids))
         axes.set(xlabel="steps", title="best gamma, and how much better than DDIM")

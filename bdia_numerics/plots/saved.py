@@ -67,6 +67,9 @@ def gamma_map(found: Dataset) -> GammaMap:
     config = config_of(found, MapConfig)
     (solver,) = (s for s in found["solver"].values if str(s).startswith("BDIA"))
     measures = [k for k in DISTANCES if k in found]
+    error = found["error"].sel(solver=solver)
+    if np.isfinite(error).any():  # NaN is a cell that failed, and not a law without an exact flow
+        error = error.fillna(np.inf)
     points = []
     for grid in config.grids:
         for steps in config.steps:
@@ -74,7 +77,8 @@ def gamma_map(found: Dataset) -> GammaMap:
                 cell = found.sel(solver=solver, grid=grid, steps=steps, gamma=gamma)
                 quality = {k: float(cell[k]) for k in measures}
                 name = "BDIA" if gamma else "DDIM"
-                points.append(Point(grid, steps, name, gamma, int(cell["nfe"]), float(cell["error"]), quality))
+                value = float(error.sel(grid=grid, steps=steps, gamma=gamma))
+                points.append(Point(grid, steps, name, gamma, int(np.nan_to_num(cell["nfe"])), value, quality))
     return GammaMap(config, tuple(points), {k: float(found[f"{k}_floor"]) for k in measures})
 
 

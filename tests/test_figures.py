@@ -1,0 +1,219 @@
+"""The paper's figures: drawn from saved data, alike each time, with a manifest that says what they rest on."""
+
+import hashlib
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib", reason="needs the extra report")
+pytest.importorskip("h5netcdf", reason="needs the extra sweep")
+
+from figure_checks import cut, overlaps
+from typer.testing import CliRunner
+
+from bdia_numerics import gallery, plots, studies
+from bdia_numerics.cli import app
+from bdia_numerics.plots.axes import line
+from bdia_numerics.plots.figures import FIGURES
+from bdia_numerics.plots.pictures import Sheet, mosaic, sheets
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = gallery.shipped()
+QUICK = ("fig2-returns", "gamma-best")
+
+
+def marks(figure):
+    """Return what in a figure says that something is missing."""
+    return figure.findobj(lambda artist: artist.get_gid() == "missing")
+
+
+def loaded(name):
+    return [studies.load(DATA / f"{key}.nc") for key in FIGURES[name].data]
+
+
+def invoked(*words):
+    return CliRunner().invoke(app, ["figures", *map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures")
+    manifest, missing = gallery.draw(QUICK, DATA, folder)
+    assert missing == []
+    return folder, manifest
+
+
+def test_the_files_are_what_they_are_called(out):
+    folder, manifest = out
+    assert list(manifest["figures"]) == list(QUICK)
+    for name in QUICK:
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        pdf = (folder / f"{name}.pdf").read_bytes()
+        assert (
+            pdf.startswith(b"%PDF") and b"/CreationDate" not in pdf and b"/Type3" not in pdf and b"/Type42" not in pdf
+        )
+        assert b"/CIDFontType2" in pdf or b"/TrueType" in pdf
+
+
+def test_the_manifest_is_true(out):
+    folder, manifest = out
+    assert json.loads((folder / "manifest.json").read_text()) == manifest
+    for name, entry in manifest["figures"].items():
+        for file, about in entry["files"].items():
+            content = (folder / file).read_bytes()
+            assert about == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        assert list(entry["data"]) == list(FIGURES[name].data)
+        for key, about in entry["data"].items():
+            dataset = studies.load(DATA / f"{key}.nc")
+            assert about["hash"] == studies.data_hash(dataset)
+            assert about["config"] == json.loads(dataset.attrs["config"]) and about["versions"]["numpy"]
+        assert entry["command"] == f"bdia figures --only {name}"
+
+
+def test_the_index_shows_every_figure(out):
+    folder, manifest = out
+    text = (folder / "index.html").read_text()
+    assert re.findall(r'<img src="([^"]+)"', text) == [f"{name}.png" for name in QUICK]
+    assert all(entry["data"][key]["hash"] in text for entry in manifest["figures"].values() for key in entry["data"])
+
+
+def test_a_second_run_gives_the_same_bytes_and_keeps_the_others(out):
+    folder, manifest = out
+    again, _ = gallery.draw(["gamma-best"], DATA, folder)
+    assert again == manifest
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_words_are_clear(name):
+    figure = FIGURES[name].draw(*loaded(name))
+    assert overlaps(figure) == [] and cut(figure) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure(name, tmp_path):
+    """Of a width that a paper has, in every format alike each time, with words that can be read."""
+    figure = FIGURES[name].draw(*loaded(name))
+    assert 3 < figure.get_size_inches()[0] <= 7 and figure.get_size_inches()[1] < 9
+    assert overlaps(figure) == [] and cut(figure) == []
+    again = FIGURES[name].draw(*loaded(name))
+    for kind in ("png", "pdf", "svg"):
+        assert plots.image(figure, format=kind) == plots.image(again, format=kind)
+    sizes = {
+        text.get_fontsize()
+        for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize"))
+        if text.get_text()
+    }
+    assert min(sizes) >= 6 and max(sizes) <= 9
+
+
+def test_every_figure_has_its_data():
+    used = {key for spec in FIGURES.values() for key in spec.data}
+    assert used == set(gallery.DATA)
+    assert {path.stem for path in DATA.iterdir()} == used
+    for key in used:
+        path, recipe = DATA / f"{key}.nc", gallery.DATA[key]
+        study, config = gallery.study_of(recipe)
+        assert path.stat().st_size < 400_000
+        attributes = studies.load(path).attrs
+        assert attributes["study"] == study.name
+        assert json.loads(attributes["config"]) == json.loads(json.dumps(vars(config)))
+
+
+def test_the_wheel_carries_the_data():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert carried["paper_figs/data"] == "bdia_numerics/plots/data"
+
+
+def test_the_page_lists_every_figure():
+    assert (ROOT / "docs/figures.md").read_text(encoding="utf-8") == gallery.page()
+    pictures = {path.stem: path.stat().st_size for path in (ROOT / "docs/images/figures").iterdir()}
+    assert set(pictures) == set(FIGURES) and sum(pictures.values()) < 1_500_000
+
+
+def test_users_have_the_style():
+    import matplotlib.pyplot as plt
+
+    with plt.style.context("bdia_numerics.plots.bdia"):
+        assert plt.rcParams["pdf.fonttype"] == 42 and plt.rcParams["font.size"] == 8
+
+
+def test_a_number_that_is_missing_is_seen():
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    line(ax, [1, 2, 3, 4], [1e-2, np.nan, np.inf, 0.0], color="k")
+    (cross,) = marks(ax.figure)
+    assert list(cross.get_xdata()) == [2, 3]
+    assert np.isnan(ax.lines[0].get_ydata()).tolist() == [False, True, True, True]
+
+
+def test_an_image_that_is_missing_is_seen():
+    images = np.zeros((2, 3, 4, 4))
+    images[1, 2] = np.nan
+    assert len(marks(sheets([Sheet(images)]))) == 2  # a cross
+    assert mosaic(images).shape == (2 * 6, 3 * 6)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gamma-best", *(pytest.param(k, marks=pytest.mark.slow) for k in ("convergence", "work-precision", "misprints"))],
+)
+def test_a_cell_that_failed_is_seen(name):
+    (found,) = loaded(name)
+    assert marks(FIGURES[name].draw(found)) == []
+    broken = found.copy(deep=True)
+    places = np.argwhere(np.isfinite(broken["error"].values))
+    broken["error"].values[tuple(places[0])] = np.inf
+    if name == "gamma-best":
+        broken["error"].values[:1] = np.nan
+    assert marks(FIGURES[name].draw(broken))
+
+
+def test_the_command_lists():
+    found = json.loads(invoked("--list", "--json").stdout)
+    assert list(found) == list(FIGURES) and found["gamma-best"]["data"] == ["map"]
+
+
+def test_the_command_draws(tmp_path):
+    found = invoked("--only", "fig3-interlaced", "--out", tmp_path / "x", "--formats", "svg", "--json")
+    assert found.exit_code == 0, found.output
+    assert list(json.loads(found.stdout)["figures"]) == ["fig3-interlaced"]
+    assert (tmp_path / "x" / "fig3-interlaced.svg").read_text().startswith("<?xml")
+
+
+def test_a_figure_without_its_data_is_named(tmp_path):
+    found = invoked(
+        "--only", "fig3-interlaced,misprints", "--data", tmp_path, "--out", tmp_path / "x", "--formats", "svg"
+    )
+    assert found.exit_code == 1
+    line = next(text for text in found.stderr.splitlines() if text.startswith("bdia:"))
+    assert "misprints is not drawn" in line and "--recompute --only misprints" in line
+    assert (tmp_path / "x" / "fig3-interlaced.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--only", "fig9"], "--only=fig9 is none of"),
+        (["--formats", "gif"], "--formats=gif is none of pdf, png, svg"),
+        (["--data", "/nowhere"], "there is no folder /nowhere of saved data"),
+    ],
+)
+def test_the_command_refuses_in_one_line(words, said):
+    found = invoked(*words)
+    assert found.exit_code == 2 and said in found.stderr and found.stderr.count("\n") == 1, found.output
+
+
+@pytest.mark.slow
+def test_data_anew_are_the_same(tmp_path):
+    found = invoked("--recompute", "--only", "misprints", "--out", tmp_path, "--formats", "svg")
+    assert found.exit_code == 0, found.output
+    anew, kept = (studies.load(folder / "misprints.nc") for folder in (tmp_path / "data", DATA))
+    np.testing.assert_allclose(anew["error"], kept["error"], rtol=1e-6, atol=1e-13)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["misprints.nc"]
