@@ -10,13 +10,25 @@ from bdia_numerics.studies.engine.running import run, tasks
 from bdia_numerics.studies.engine.saving import data_hash, load, save
 from bdia_numerics.studies.engine.task import Outcome, serial
 from bdia_numerics.studies.gamma_map import MAP
+from bdia_numerics.studies.growth import GROWTH
+from bdia_numerics.studies.network_editing import EDITING
+from bdia_numerics.studies.network_table import NETWORK_TABLE
+from bdia_numerics.studies.precision import PRECISION
+from bdia_numerics.studies.roundtrip import ROUNDTRIP
+from bdia_numerics.studies.stability import STABILITY
 from bdia_numerics.studies.study import Study, Variable
 from bdia_numerics.studies.work_precision import WORK_PRECISION
 
 STUDIES: dict[str, Study] = {
     "convergence": CONVERGENCE,
+    "roundtrip": ROUNDTRIP,
+    "stability": STABILITY,
     "map": MAP,
     "work_precision": WORK_PRECISION,
+    "growth": GROWTH,
+    "editing": EDITING,
+    "network_table": NETWORK_TABLE,
+    "precision": PRECISION,
 }
 """By name: what `bdia sweep --study NAME` runs."""
 

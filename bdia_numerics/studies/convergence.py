@@ -101,7 +101,7 @@ def compute(config: ConvergenceConfig, cell: Cell) -> Mapping[str, Any]:
         for name in ("error", "rounding", "used")
     }
     words = ("order", "low", "high", "asymptotic", "arithmetic", "reason")
-    return columns | {name: getattr(found, name) for name in words}
+    return columns | {name: getattr(found, name) for name in words} | {"status": "ok"}
 
 
 CONVERGENCE = Study(
@@ -121,5 +121,6 @@ CONVERGENCE = Study(
         "asymptotic": Variable("whether an asymptotic range was found"),
         "arithmetic": Variable("arithmetic"),
         "reason": Variable("what the order rests on"),
+        "status": Variable("status"),
     },
 )

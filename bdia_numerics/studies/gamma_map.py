@@ -16,7 +16,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import solve
 from bdia_numerics.program import structure
 from bdia_numerics.studies.quality import DISTANCES
-from bdia_numerics.studies.shaping import contender, once, over_gammas, shared, takes_gamma
+from bdia_numerics.studies.shaping import among, contender, once, over_gammas, shared, takes_gamma
 from bdia_numerics.studies.study import Cell, Study, Variable, cells
 
 Array = np.ndarray[Any, Any]
@@ -102,12 +102,7 @@ class MapConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        known: dict[str, dict[str, Any]] = {"law": LAWS, "schedule": SCHEDULES, "grids": GRIDS}
-        for key, table in known.items():
-            value = getattr(self, key)
-            for name in value if isinstance(value, tuple) else (value,):
-                if name not in table:
-                    raise ValueError(f"{key}={name!r} is none of {', '.join(table)}")
+        among(self, law=LAWS, schedule=SCHEDULES, grids=GRIDS)
         if not self.gammas or any(not 0 <= g <= 1 for g in self.gammas):
             raise ValueError(f"gammas={self.gammas}: give numbers from 0 to 1")
         if not self.steps or any(n < 3 for n in self.steps):
@@ -243,7 +238,9 @@ def compute(config: MapConfig, cell: Cell) -> Mapping[str, Any]:
 
 
 def _finish(dataset: Any) -> Any:
-    return shared(over_gammas(dataset), ("grid", "steps", "solver", "gamma"), [f"{k}_floor" for k in DISTANCES])
+    dims = ("grid", "steps", "solver", "gamma")
+    dataset = shared(over_gammas(dataset), dims, [f"{k}_floor" for k in DISTANCES])
+    return dataset.drop_vars([k for k in dataset if str(k).startswith(tuple(DISTANCES)) and dataset[k].isnull().all()])
 
 
 MAP = Study(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,8 @@ from bdia_numerics import spec
 from bdia_numerics.integrate import encode, solve
 from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.studies.gamma_map import GRIDS
-from bdia_numerics.torch.features import predicted
-from bdia_numerics.torch.loading import load
-from bdia_numerics.torch.sampling import noise, rms
+from bdia_numerics.studies.shaping import check, shared
+from bdia_numerics.studies.study import Cell, Study, Variable, cells
 
 Array = np.ndarray[Any, Any]
 SOLVERS = (
@@ -24,11 +24,13 @@ SOLVERS = (
 )
 TARGETS = (6, 7, 3, 8, 9, 6, 0, 9, 3, 4)
 """For each digit another that resembles it."""
+SIZE = 28
+"""Rows and columns of an image."""
 
 
 @dataclass(frozen=True)
 class EditConfig:
-    """What to run.
+    """What to run; by default three minutes of one core.
 
     Attributes
     ----------
@@ -50,6 +52,7 @@ class EditConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check(self, "solvers", "guidances")
         if self.grid not in GRIDS:
             raise ValueError(f"grid={self.grid!r} is none of {', '.join(GRIDS)}")
         if self.images < 1 or self.steps < 3:
@@ -115,40 +118,96 @@ def editing(config: EditConfig, *, advance: Callable[[], None] = lambda: None) -
     advance
         Called after each solver at each scale.
     """
-    network = load()
-    labels = np.arange(config.images) % 10
-    targets = np.array(TARGETS)[labels]
+    common, edits = _setting(config), []
+    for cell in cells(EDITING, config):
+        found = dict(measured(config, cell))
+        edits.append(Edit(str(cell["solver"]), float(cell["guidance"]), **found))
+        advance()
+    return Editing(config, common.x.double().numpy(), common.labels, common.targets, tuple(edits))
+
+
+@dataclass(frozen=True, eq=False)
+class _Setting:
+    """What all edits share."""
+
+    network: Any
+    x: Any
+    labels: Array
+    targets: Array
+
+
+@lru_cache(maxsize=2)
+def _setting(config: EditConfig) -> _Setting:
+    from bdia_numerics.torch.loading import load
+    from bdia_numerics.torch.sampling import noise
+
+    network, labels = load(), np.arange(config.images) % 10
     fine = network.grid(40, "log_snr")
     dtype = next(network.network.parameters()).dtype
     z = noise((config.images, *(network.shape or ())), fine, config.seed, dtype=dtype)
     x = solve(DPMSolverPP(), network.model(labels), fine, z).z
-    grid, edits = GRIDS[config.grid](network.schedule, config.steps), []
-    for guidance in config.guidances:
-        own, other = (network.model(y, guidance=guidance) for y in (labels, targets))
-        for text in config.solvers:
-            edits.append(_edit(text, guidance, own, other, grid, x, labels, targets))
-            advance()
-    return Editing(config, x.double().numpy(), labels, targets, tuple(edits))
+    return _Setting(network, x, labels, np.array(TARGETS)[labels])
 
 
-def _edit(text: str, guidance: float, own: Any, other: Any, grid: Any, x: Any, labels: Array, targets: Array) -> Edit:
-    solver, nan = spec.solver(text), float("nan")
+def measured(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
+    """Return the fields of an `Edit`."""
+    from bdia_numerics.torch.features import predicted
+    from bdia_numerics.torch.sampling import rms
+
+    common, guidance, solver = _setting(config), float(cell["guidance"]), spec.solver(str(cell["solver"]))
+    own, other = (common.network.model(y, guidance=guidance) for y in (common.labels, common.targets))
+    grid, x = GRIDS[config.grid](common.network.schedule, config.steps), common.x
     there = encode(solver, own, grid, x)
     if not there.status.ok:
-        return Edit(text, guidance, there.nfe, nan, nan, 0, 0, nan, np.full(x.shape, nan), str(there.status))
+        nan = dict.fromkeys(("returned", "distance", "latent_std"), float("nan"))
+        counts = {"nfe": there.nfe, "as_target": 0, "as_source": 0}
+        return {**nan, **counts, "images": np.full(x.shape, np.nan), "status": str(there.status)}
     begin = there.z if there.state is None else there.state
     back, edited = (solve(solver, model, grid, begin) for model in (own, other))
     images = edited.z.double().numpy()
-    read = predicted(images) if edited.status.ok else np.full(len(labels), -1)
-    return Edit(
-        solver=text,
-        guidance=guidance,
-        nfe=there.nfe + edited.nfe,
-        returned=rms(back.z - x),
-        distance=rms(edited.z - x),
-        as_target=int((read == targets).sum()),
-        as_source=int((read == labels).sum()),
-        latent_std=float(there.z.double().std()),
-        images=images,
-        status=str(edited.status),
-    )
+    read = predicted(images) if edited.status.ok else np.full(len(common.labels), -1)
+    return {
+        "nfe": there.nfe + edited.nfe,
+        "returned": rms(back.z - x),
+        "distance": rms(edited.z - x),
+        "as_target": int((read == common.targets).sum()),
+        "as_source": int((read == common.labels).sum()),
+        "latent_std": float(there.z.double().std()),
+        "images": images,
+        "status": str(edited.status),
+    }
+
+
+def compute(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
+    """Return what `measured` does, computed with one thread, with the sources and the labels beside it."""
+    from bdia_numerics.torch.threads import one_thread
+
+    with one_thread():
+        common, found = _setting(config), measured(config, cell)
+        pictures = {"images": found["images"], "sources": common.x.numpy()}
+    columns = {name: value[:, 0].astype(np.float32) for name, value in pictures.items()}
+    return {**found, **columns, "labels": common.labels, "targets": common.targets}
+
+
+EDITING = Study(
+    "editing",
+    "Round-trip editing on the shipped network of digits",
+    EditConfig,
+    dims=lambda config: {"guidance": config.guidances, "solver": config.solvers},
+    inner=lambda config: {"image": tuple(range(config.images)), "y": tuple(range(SIZE)), "x": tuple(range(SIZE))},
+    compute=compute,
+    variables={
+        "images": Variable("edited image", dims=("image", "y", "x")),
+        "sources": Variable("image before it was edited", dims=("image", "y", "x")),
+        "labels": Variable("digit that is edited", dims=("image",)),
+        "targets": Variable("digit that is wanted", dims=("image",)),
+        "returned": Variable("rms of the images decoded under their own label less the sources"),
+        "distance": Variable("rms of the edited images less the sources"),
+        "as_target": Variable("images that the classifier reads as the wanted digit"),
+        "as_source": Variable("images that the classifier reads as the digit before"),
+        "latent_std": Variable("standard deviation of the latents"),
+        "nfe": Variable("model evaluations there and back"),
+        "status": Variable("status"),
+    },
+    finish=lambda dataset: shared(dataset, ("guidance", "solver"), ("sources", "labels", "targets")),
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,26 +15,25 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import solve
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.studies.gamma_map import GRIDS
-from bdia_numerics.torch.features import features, real, verdicts
-from bdia_numerics.torch.loading import Loaded, load
-from bdia_numerics.torch.sampling import noise, reference, rms
+from bdia_numerics.studies.shaping import among, check, shared
+from bdia_numerics.studies.study import Cell, Study, Variable, cells
 
 Array = np.ndarray[Any, Any]
-GAMMAS = ("1/10", "1/2", "9/10", "1")
 SOLVERS = (
-    "DDIM", *(f"BDIA(gamma={g})" for g in GAMMAS), "EDICT", "OBELM", "Heun", "BDIAHeun", "DPMSolverPP", "BDIADPMSolverPP",
+    "DDIM", *(f"BDIA(gamma={g})" for g in ("1/10", "1/2", "9/10", "1")), "EDICT", "OBELM", "Heun", "BDIAHeun", "DPMSolverPP",
+    "BDIADPMSolverPP",
 )  # fmt: skip
 """Those of the paper's tables 2 and 3 and of its appendix C, and O-BELM."""
 
 
 @dataclass(frozen=True)
 class TableConfig:
-    """What to run.
+    """What to run; by default half an hour of one core.
 
     Attributes
     ----------
     solvers
-        As `bdia_numerics.spec` reads them.
+        As `bdia_numerics.spec` reads them; the gain is over the first one.
     grids
         Names of `studies.gamma_map.GRIDS`: "leading" ends with a tiny slot to clean data, "cut" is without it.
     evaluations
@@ -62,21 +62,18 @@ class TableConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in self.grids:
-            if name not in GRIDS:
-                raise ValueError(f"grids={name!r} is none of {', '.join(GRIDS)}")
-        if not self.evaluations or min(self.evaluations) < 6:
-            raise ValueError(f"evaluations={self.evaluations}: give numbers of 6 or more")
+        among(self, grids=GRIDS)
+        check(self, "solvers", "grids", "evaluations", evaluations=6, resamples=10)
         if self.images < 2 or self.batch < 1 or not 0 <= self.paired <= self.images:
             raise ValueError(
                 f"images={self.images}, batch={self.batch}, paired={self.paired}: give two images or more, and pair no more of them"
             )
-        if self.resamples < 10 or (self.paired and self.fine < 2):
-            raise ValueError(f"resamples={self.resamples}, fine={self.fine}: give 10 or more, and 2 or more")
+        if self.paired and self.fine < 2:
+            raise ValueError(f"fine={self.fine}: give 2 or more")
 
 
 @dataclass(frozen=True)
-class Cell:
+class Row:
     """One solver on one grid.
 
     Attributes
@@ -88,7 +85,7 @@ class Cell:
     frechet, low, high : float
         Squared Frechet distance of features to the other samples' source, with a 95% interval (normal, bootstrap over the images).
     gain, gain_low, gain_high : float
-        Of DDIM's distance less this one, on the same resamples; positive is better than DDIM.
+        Of the first solver's distance (DDIM's) less this one, on the same resamples; positive is better than it.
     distance, uncertainty : float
         Root mean square of the first `paired` images less the network's own ODE, and the error of that.
     recognised : int
@@ -116,25 +113,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """The cells, and the distance of as many training images (1,000 at most) to the reference set."""
+    """The rows, and the distance of as many training images (1,000 at most) to the reference set."""
 
     config: TableConfig
-    cells: tuple[Cell, ...]
+    cells: tuple[Row, ...]
     floor: float
 
-    def at(self, grid: str, evaluations: int) -> tuple[Cell, ...]:
-        """Return the cells of one grid and number of evaluations."""
+    def at(self, grid: str, evaluations: int) -> tuple[Row, ...]:
+        """Return the rows of one grid and number of evaluations."""
         return tuple(c for c in self.cells if (c.grid, c.evaluations) == (grid, evaluations))
-
-    def best(self, grid: str, evaluations: int, what: str = "frechet") -> Cell:
-        """Return the best of DDIM (gamma = 0) and BDIA there."""
-        own = [c for c in self.at(grid, evaluations) if c.solver == "DDIM" or c.solver.startswith("BDIA(")]
-        return min(own, key=lambda c: np.nan_to_num(getattr(c, what), nan=np.inf))
 
 
 def size(config: TableConfig) -> int:
-    """Return the number of cells."""
-    return len(config.solvers) * len(config.grids) * len(config.evaluations)
+    """Return the number of rows."""
+    return sum(1 for _ in cells(NETWORK_TABLE, config))
 
 
 def table(config: TableConfig, *, advance: Callable[[], None] = lambda: None) -> Table:
@@ -145,52 +137,85 @@ def table(config: TableConfig, *, advance: Callable[[], None] = lambda: None) ->
     config
         What to run.
     advance
-        Called after each cell.
+        Called after each row.
     """
-    network, count = load(), config.images
+    rows, base = [], dict[str, Any]()
+    for cell in cells(NETWORK_TABLE, config):
+        found = dict(measured(config, cell))
+        own, resampled = found["frechet"], found.pop("resampled")
+        if cell["solver"] == config.solvers[0]:
+            base = {"frechet": own, "resampled": resampled}
+        gain = base["frechet"] - own
+        ends = (*interval(own, resampled), gain, *interval(gain, base["resampled"] - resampled))
+        found |= {name: float(end) for name, end in zip(_DERIVED, ends, strict=True)}
+        del found["floor"]
+        rows.append(Row(str(cell["solver"]), str(cell["grid"]), int(cell["evaluations"]), **found))
+        advance()
+    return Table(config, tuple(rows), _setting(config).floor)
+
+
+def interval(middle: Any, resampled: Any) -> tuple[Any, Any]:
+    """Return the 95% normal interval by resamples along the last axis; quantiles would mislead, since resampling adds a bias."""
+    half = 1.96 * resampled.std(axis=-1, ddof=1)
+    return middle - half, middle + half
+
+
+@dataclass(frozen=True, eq=False)
+class _Setting:
+    """What all cells of a table share."""
+
+    network: Any
+    reference_set: Moments
+    floor: float
+    draws: Array
+    truths: dict[tuple[float, float], tuple[Any, float]] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=2)
+def _setting(config: TableConfig) -> _Setting:
+    from bdia_numerics.torch.features import real
+    from bdia_numerics.torch.loading import load
+
     reference_set, training = real()
-    floor = frechet_of_moments(moments(training[:count]), reference_set)
-    draws = np.random.default_rng([config.seed, 1]).integers(count, size=(config.resamples, count))
-    cells = []
-    for name in config.grids:
-        for budget in config.evaluations:
-            base: Array | None = None
-            truths: dict[float, tuple[Any, float]] = {}
-            for text in config.solvers:
-                solver = spec.solver(text)
-                grid = GRIDS[name](network.schedule, budget // structure(solver).nfe)
-                images, nfe, status = _sampled(network, solver, grid, config)
-                own = (
-                    _distances(images, reference_set, draws)
-                    if status == "ok"
-                    else np.full(config.resamples + 1, np.nan)
-                )
-                base = own if base is None else base
-                away = _away(network, grid, images, truths, config)
-                right = verdicts(images, np.arange(count) % 10) if status == "ok" else 0
-                cells.append(
-                    Cell(
-                        text,
-                        name,
-                        budget,
-                        grid.n,
-                        nfe,
-                        float(own[0]),
-                        *_interval(own),
-                        float(base[0] - own[0]),
-                        *_interval(base - own),
-                        *away,
-                        right,
-                        status,
-                    )
-                )
-                advance()
-    return Table(config, tuple(cells), floor)
+    floor = frechet_of_moments(moments(training[: config.images]), reference_set)
+    draws = np.random.default_rng([config.seed, 1]).integers(config.images, size=(config.resamples, config.images))
+    return _Setting(load(), reference_set, floor, draws)
 
 
-def _sampled(network: Loaded, solver: Solver, grid: Grid, config: TableConfig) -> tuple[Array, int, str]:
-    z = noise((config.images, *(network.shape or ())), grid, config.seed, dtype=_dtype(network))
-    labels, made, nfe, status = np.arange(config.images) % 10, [], 0, "ok"
+def measured(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
+    """Return the distance of one solver's samples, and of their resamples, to real images and to the network's own ODE."""
+    from bdia_numerics.torch.features import verdicts
+
+    common, solver = _setting(config), spec.solver(str(cell["solver"]))
+    grid = GRIDS[str(cell["grid"])](common.network.schedule, int(cell["evaluations"]) // structure(solver).nfe)
+    images, nfe, status = _sampled(common.network, solver, grid, config)
+    own = np.full(config.resamples + 1, np.nan)
+    if status == "ok":
+        own = _distances(images, common.reference_set, common.draws)
+    distance, uncertainty = _away(common, grid, images, config)
+    return {
+        "steps": grid.n,
+        "nfe": nfe,
+        "frechet": float(own[0]),
+        "resampled": own[1:],
+        "floor": common.floor,
+        "distance": distance,
+        "uncertainty": uncertainty,
+        "recognised": verdicts(images, np.arange(config.images) % 10) if status == "ok" else 0,
+        "status": status,
+    }
+
+
+def compute(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
+    """Return what `measured` does, computed with one thread."""
+    from bdia_numerics.torch.threads import one_thread
+
+    with one_thread():
+        return measured(config, cell)
+
+
+def _sampled(network: Any, solver: Solver, grid: Grid, config: TableConfig) -> tuple[Array, int, str]:
+    z, labels, made, nfe, status = _noise(network, grid, config), np.arange(config.images) % 10, [], 0, "ok"
     for start in range(0, config.images, config.batch):
         part = slice(start, start + config.batch)
         run = solve(solver, network.model(labels[part], guidance=config.guidance), grid, z[part])
@@ -199,32 +224,75 @@ def _sampled(network: Loaded, solver: Solver, grid: Grid, config: TableConfig) -
     return np.concatenate(made), nfe, status
 
 
-def _away(
-    network: Loaded, grid: Grid, images: Array, truths: dict[float, tuple[Any, float]], config: TableConfig
-) -> tuple[float, float]:
-    """Return the distance to the network's own ODE from the same noise at the same first time, and that solution's error."""
+def _away(common: _Setting, grid: Grid, images: Array, config: TableConfig) -> tuple[float, float]:
+    """Return the distance to the network's own ODE between the same ends from the same noise, and that solution's error."""
+    from bdia_numerics.torch.sampling import reference, rms
+
     if not config.paired:
         return float("nan"), float("nan")
-    first = float(grid.t[grid.n])
-    if first not in truths:
-        z = noise((config.images, *(network.shape or ())), grid, config.seed, dtype=_dtype(network))[: config.paired]
-        model = network.model(np.arange(config.paired) % 10, guidance=config.guidance)
-        truths[first] = reference(model, grid, z, config.fine)
-    truth, uncertainty = truths[first]
+    ends = float(grid.t[grid.n]), float(grid.t[0])
+    if ends not in common.truths:
+        z = _noise(common.network, grid, config)[: config.paired]
+        model = common.network.model(np.arange(config.paired) % 10, guidance=config.guidance)
+        common.truths[ends] = reference(model, grid, z, config.fine)
+    truth, uncertainty = common.truths[ends]
     return rms(truth - truth.new_tensor(images[: config.paired])), uncertainty
 
 
-def _dtype(network: Loaded) -> Any:
-    return next(network.network.parameters()).dtype
+def _noise(network: Any, grid: Grid, config: TableConfig) -> Any:
+    from bdia_numerics.torch.sampling import noise
+
+    dtype = next(network.network.parameters()).dtype
+    return noise((config.images, *(network.shape or ())), grid, config.seed, dtype=dtype)
 
 
 def _distances(images: Array, real: Moments, draws: Array) -> Array:
     """Return the Frechet distance of the images, then of each resample, shape (1 + resamples,)."""
+    from bdia_numerics.torch.features import features
+
     own = features(images)
     return np.array([frechet_of_moments(moments(x), real) for x in (own, *(own[rows] for rows in draws))])
 
 
-def _interval(values: Array) -> tuple[float, float]:
-    """Return the 95% normal interval with the bootstrap's standard error; quantiles would mislead, since resampling adds a bias."""
-    middle, half = float(values[0]), 1.96 * float(values[1:].std(ddof=1))
-    return middle - half, middle + half
+def _finish(dataset: Any) -> Any:
+    """Derive the intervals, and the gain over the first solver on the same resamples."""
+    dataset = shared(dataset, ("grid", "evaluations", "solver"), ("floor",))
+    own, resampled = dataset["frechet"], dataset["resampled"]
+    gain, gains = ((x.isel(solver=0, drop=True) - x).transpose(*x.dims) for x in (own, resampled))
+    ends = (*interval(own.values, resampled.values), gain.values, *interval(gain.values, gains.values))
+    return dataset.assign(
+        {
+            name: (own.dims, values, {"long_name": variable.long_name, "units": variable.units})
+            for (name, variable), values in zip(_DERIVED.items(), ends, strict=True)
+        }
+    )
+
+
+_DERIVED = {
+    "low": Variable("lower end of the 95% interval of the Frechet distance"),
+    "high": Variable("upper end of the 95% interval of the Frechet distance"),
+    "gain": Variable("Frechet distance of the first solver less this one's"),
+    "gain_low": Variable("lower end of the 95% interval of the gain"),
+    "gain_high": Variable("upper end of the 95% interval of the gain"),
+}
+
+NETWORK_TABLE = Study(
+    "network_table",
+    "Solvers at equal numbers of evaluations on the shipped network of digits",
+    TableConfig,
+    dims=lambda config: {"grid": config.grids, "evaluations": config.evaluations, "solver": config.solvers},
+    inner=lambda config: {"resample": tuple(range(config.resamples))},
+    compute=compute,
+    variables={
+        "frechet": Variable("squared Frechet distance of features to those of real digits"),
+        "resampled": Variable("the same of a resample of the images", dims=("resample",)),
+        "floor": Variable("squared Frechet distance of as many training images"),
+        "distance": Variable("rms of the images less the network's own ODE"),
+        "uncertainty": Variable("rms error of the network's own ODE"),
+        "recognised": Variable("images that the classifier reads as their label"),
+        "steps": Variable("slots of the grid"),
+        "nfe": Variable("model evaluations"),
+        "status": Variable("status"),
+    },
+    finish=_finish,
+)

@@ -1,0 +1,134 @@
+"""Growth of errors on the shipped network: amplification of perturbations, and round trips by the format of the states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import spec
+from bdia_numerics.studies.gamma_map import GRIDS
+from bdia_numerics.studies.shaping import among, check, with_parameters
+from bdia_numerics.studies.study import Cell, Study, Variable
+
+DTYPES = ("float16", "bfloat16", "float32", "float64")
+DIRECTIONS = ("sample", "invert")
+WIDE = ("float32", "float64")
+"""Formats in which derivatives of the network are taken."""
+
+
+@dataclass(frozen=True)
+class GrowthConfig:
+    """What to run; by default four minutes of one core.
+
+    Attributes
+    ----------
+    solvers
+        Exactly invertible ones, as `bdia_numerics.spec` reads them.
+    steps, grid
+        Of the run; a name of `studies.gamma_map.GRIDS`.
+    dtypes
+        Floats of the states; those of 16 bits ask the network in float32, and their amplification is not measured.
+    images
+        States, of the labels 0 to 9 in turn, two or more.
+    iterations
+        Power iterations for the whole run, two or more.
+    guidance, seed
+        Scale of classifier-free guidance; seed of noise and perturbations.
+    """
+
+    solvers: tuple[str, ...] = (
+        *(f"BDIA(gamma={g})" for g in ("1/2", "9/10", "1")),
+        *(f"EDICT(p={p})" for p in ("9/10", "93/100", "1")),
+    )
+    steps: tuple[int, ...] = (10,)
+    dtypes: tuple[str, ...] = DTYPES
+    grid: str = "cut"
+    images: int = 2
+    iterations: int = 4
+    guidance: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check(self, "solvers", "steps", "dtypes", steps=4, images=2, iterations=2)
+        among(self, dtypes=DTYPES, grid=GRIDS)
+
+
+@lru_cache(maxsize=4)
+def _network(double: bool) -> Any:
+    from bdia_numerics.torch.loading import load
+    from bdia_numerics.torch.tensors import dtype_named
+
+    return load(dtype=dtype_named("float64" if double else "float32"))
+
+
+def compute(config: GrowthConfig, cell: Cell) -> Mapping[str, Any]:
+    """Return the amplification in both directions, and the error of a round trip, in one format."""
+    from bdia_numerics.torch.growth import growth
+    from bdia_numerics.torch.sampling import noise
+    from bdia_numerics.torch.steadiness import steadiness, trips
+    from bdia_numerics.torch.tensors import dtype_named
+    from bdia_numerics.torch.threads import one_thread
+
+    solver, word, steps = spec.solver(str(cell["solver"])), str(cell["dtype"]), int(cell["steps"])
+    network, labels, dtype = _network(word == "float64"), np.arange(config.images) % 10, dtype_named(word)
+    grid = GRIDS[config.grid](network.schedule, steps)
+    wide = noise((config.images, *(network.shape or ())), grid, config.seed, dtype=dtype_named("float64"))
+
+    def make(count: int) -> Any:
+        return network.model(labels[:count], guidance=config.guidance)
+
+    with one_thread():
+        model = make(config.images)
+        (trip,) = trips(lambda *_: model, [solver], [grid], wide, dtypes=(dtype,), guidances=(config.guidance,))
+        found = {"error": trip.error, "status": trip.status}
+        if word not in WIDE:
+            return found
+        z = wide.to(dtype)
+        steady = steadiness(make, z, grid.t[grid.n // 2])
+        grown = {
+            direction: growth(
+                solver, model, grid, z, direction=direction, iterations=config.iterations, seed=config.seed
+            )
+            for direction in DIRECTIONS
+        }
+    slots = np.full((len(DIRECTIONS), max(config.steps), config.images), np.nan)
+    for k, one in enumerate(grown.values()):
+        slots[k, one.slots - 1] = one.steps
+    return {
+        **found,
+        "amplification": np.array([one.total for one in grown.values()], dtype=float),
+        "predicted": np.array([one.predicted for one in grown.values()], dtype=float),
+        "bare": np.array([one.bare for one in grown.values()]),
+        "change": np.array([one.change for one in grown.values()]),
+        "slot_amplification": slots,
+        "batch_difference": steady.largest,
+    }
+
+
+GROWTH = Study(
+    "growth",
+    "Growth of errors on the shipped network of digits",
+    GrowthConfig,
+    dims=lambda config: {"solver": config.solvers, "steps": config.steps, "dtype": config.dtypes},
+    inner=lambda config: {
+        "direction": DIRECTIONS,
+        "image": tuple(range(config.images)),
+        "slot": tuple(range(1, max(config.steps) + 1)),
+    },
+    compute=compute,
+    variables={
+        "amplification": Variable("largest growth of a perturbation in the run", dims=("direction", "image")),
+        "predicted": Variable("the same by companion matrices with the network's slopes", dims=("direction", "image")),
+        "bare": Variable("the same by companion matrices with slope 0", dims=("direction",)),
+        "change": Variable("relative change of the growth in the last iteration", dims=("direction",)),
+        "slot_amplification": Variable("largest growth in one slot", dims=("direction", "slot", "image")),
+        "batch_difference": Variable("largest change of an output by the batch that its state is in, over its rms"),
+        "error": Variable("rms of the noise that came back less the noise that was sent"),
+        "status": Variable("status"),
+    },
+    finish=lambda dataset: with_parameters(dataset, "gamma", "p"),
+)

@@ -1,0 +1,118 @@
+"""Round trips, seen from both sides: how well they return, and how far their other end is from the true state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from bdia_numerics import grids
+from bdia_numerics.integrate import round_trip
+from bdia_numerics.studies import named
+from bdia_numerics.studies.shaping import among, check, contender, once, over_gammas
+from bdia_numerics.studies.study import Cell, Study, Variable
+
+DTYPES = ("float16", "float32", "float64")
+STARTS = ("noise", "data")
+
+
+@dataclass(frozen=True)
+class RoundtripConfig:
+    """What to run.
+
+    Attributes
+    ----------
+    solvers
+        As `bdia_numerics.spec` reads them; one that leaves its gamma open is run with each of `gammas`, and one without an exact
+        inverse returns by DDIM inversion.
+    gammas
+        Above 0, where there is no inverse.
+    steps, dtypes
+        Slots of the grid, and floats of the states: "float16", "float32", "float64".
+    starts
+        "noise": sample, then invert. "data": encode, then sample.
+    problem, schedule
+        Names of `studies.named`.
+    t_max, t_min
+        Ends of the grid, which is uniform in t; numbers like 9/10 or 0.9.
+    states, seed
+        How many states, and the seed that they are drawn from.
+    """
+
+    solvers: tuple[str, ...] = ("DDIM", "BDIA", "EDICT(p=93/100)", "EDICT(p=1)", "CBDIA", "OBELM")
+    gammas: tuple[float, ...] = (0.5, 0.9, 1.0)
+    steps: tuple[int, ...] = (10, 20, 40, 80)
+    dtypes: tuple[str, ...] = ("float32", "float64")
+    starts: tuple[str, ...] = STARTS
+    problem: str = "mixture"
+    schedule: str = "vp_linear"
+    t_max: str = "1"
+    t_min: str = "0.01"
+    states: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check(self, "solvers", "gammas", "steps", "dtypes", "starts", steps=3, states=1)
+        among(self, dtypes=DTYPES, starts=STARTS)
+        named.law(self.problem)
+        grid(self, 3)
+        if any(not 0 < g <= 1 for g in self.gammas):
+            raise ValueError(f"gammas={self.gammas}: give numbers above 0, up to 1")
+
+
+def grid(config: RoundtripConfig, steps: int) -> grids.Grid:
+    """Return the grid of a number of steps."""
+    ends = {"t_max": named.ratio("t_max", config.t_max), "t_min": named.ratio("t_min", config.t_min)}
+    return grids.uniform(named.schedule(config.schedule), steps, **ends)
+
+
+def states(config: RoundtripConfig, start: str, steps: int) -> np.ndarray[Any, Any]:
+    """Return the states of one end, shape (states, D): clean data with the noise of that end."""
+    law, made, rng = named.law(config.problem), grid(config, steps), np.random.default_rng(config.seed)
+    x = np.asarray(law.sample(config.states, rng), dtype=float)
+    i = made.n if start == "noise" else 0
+    return float(made.alpha[i]) * x + float(made.sigma[i]) * rng.standard_normal(x.shape)
+
+
+def compute(config: RoundtripConfig, cell: Cell) -> Mapping[str, Any]:
+    """Return both sides of one round trip."""
+    steps, start = int(cell["steps"]), str(cell["start"])
+    law, made = named.law(config.problem), grid(config, steps)
+    z = states(config, start, steps).astype(str(cell["dtype"]))
+    # What overflows is told by the status; the numbers are then infinite or none.
+    with threadpool_limits(limits=1), np.errstate(all="ignore"):
+        trip = round_trip(contender(cell), law.model(made.schedule), made, z, start=start, reference=law)
+    return {
+        "error": float(trip.error),
+        "distance": float(trip.latent),
+        "reference_error": float(trip.reference_error),
+        "nfe": trip.nfe,
+        "status": str(trip.status),
+    }
+
+
+ROUNDTRIP = Study(
+    "roundtrip",
+    "Round trips: what comes back, and how far the other end is from the exact flow",
+    RoundtripConfig,
+    dims=lambda config: {
+        "start": config.starts,
+        "solver": config.solvers,
+        "gamma": config.gammas,
+        "steps": config.steps,
+        "dtype": config.dtypes,
+    },
+    wanted=once,
+    compute=compute,
+    variables={
+        "error": Variable("rms of what came back less what was sent"),
+        "distance": Variable("rms of the other end less the exact flow"),
+        "reference_error": Variable("rms error of the exact flow"),
+        "nfe": Variable("model evaluations there and back"),
+        "status": Variable("status"),
+    },
+    finish=over_gammas,
+)
