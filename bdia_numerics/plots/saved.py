@@ -12,8 +12,7 @@ from bdia_numerics.analysis.measurement.observed import Level
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.studies.convergence import ConvergenceConfig, family
 from bdia_numerics.studies.gamma_map import GammaMap, MapConfig, Point
-from bdia_numerics.studies.network_table import Cell as Row
-from bdia_numerics.studies.network_table import Table, TableConfig
+from bdia_numerics.studies.network_table import Row, Table, TableConfig
 from bdia_numerics.studies.quality import DISTANCES
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.plots.style import PAGE, STYLE
-from bdia_numerics.studies.network_table import Cell as Row
-from bdia_numerics.studies.network_table import Table
+from bdia_numerics.studies.network_table import Row, Table
 
 
 @dataclass(frozen=True)

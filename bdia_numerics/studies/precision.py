@@ -71,13 +71,14 @@ class PrecisionConfig:
 def compute(config: PrecisionConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the error of one round trip beside its prediction, both also in unit roundoffs of what is sent."""
     start, dtype, solver = str(cell["start"]), np.dtype(str(cell["dtype"])), contender(cell)
-    grid = GRIDS[str(cell["grid"])](schedules.vp_linear(), int(cell["steps"]), t_min=0.01)
+    schedule = schedules.vp_linear()
+    grid = GRIDS[str(cell["grid"])](schedule, int(cell["steps"]), t_min=0.01)
     variance, end = config.data_rms**2, grid.n if start == "noise" else 0
     law = problems.Gaussian([0], variance)
     scale = math.hypot(float(grid.alpha[end]) * config.data_rms, float(grid.sigma[end]))
     z = (scale * np.random.default_rng(config.seed).standard_normal((config.states, 1))).astype(dtype)
     with threadpool_limits(limits=1), np.errstate(all="ignore"):
-        trip = round_trip(solver, law.model(grid.schedule), grid, z, start=start, reference=law)
+        trip = round_trip(solver, law.model(schedule), grid, z, start=start, reference=law)
     predicted = round_trip_error(solver, grid, start=start, data_rms=config.data_rms).errors[dtype.name]
     back = "invert" if start == "noise" else "sample"
     unit = scale * float(np.finfo(dtype).eps) / 2

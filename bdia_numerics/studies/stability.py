@@ -44,8 +44,8 @@ class StabilityConfig:
     solvers: tuple[str, ...] = ("DDIM", "BDIA", "EDICT", "CBDIA", "ReversibleHeun")
     gammas: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
     directions: tuple[str, ...] = DIRECTIONS
-    real: tuple[float, ...] = (-3.0, 1.0)
-    imaginary: tuple[float, ...] = (-2.0, 2.0)
+    real: tuple[float, float] = (-3.0, 1.0)
+    imaginary: tuple[float, float] = (-2.0, 2.0)
     resolution: int = 81
 
     def __post_init__(self) -> None:
@@ -59,7 +59,8 @@ class StabilityConfig:
 
 def axes(config: StabilityConfig) -> dict[str, np.ndarray[Any, Any]]:
     """Return the points along each axis of the plane."""
-    return {name: np.linspace(*getattr(config, name), config.resolution) for name in ("imaginary", "real")}
+    ends = {"imaginary": config.imaginary, "real": config.real}
+    return {name: np.linspace(low, high, config.resolution) for name, (low, high) in ends.items()}
 
 
 def _inner(config: StabilityConfig) -> dict[str, tuple[Any, ...]]:
@@ -83,8 +84,8 @@ def compute(config: StabilityConfig, cell: Cell) -> Mapping[str, Any]:
     region = stability_region(
         solver,
         direction=direction,
-        real=(real[0], real[-1]),
-        imaginary=tuple(config.imaginary),
+        real=config.real,
+        imaginary=config.imaginary,
         resolution=config.resolution,
     )
     intervals = {axis: stability_interval(solver, axis, direction=direction).length for axis in ("real", "imaginary")}
