@@ -89,7 +89,7 @@ def test_finished_cells_are_not_run_again(tmp_path):
     assert (tmp_path / "toy.nc").read_bytes() == saved
 
 
-@pytest.mark.parametrize("after", range(0, 10, 3))
+@pytest.mark.parametrize("after", [0, 7])
 def test_a_run_that_is_broken_off_goes_on(tmp_path, after):
     def stop(outcome):
         if len(ran) > after:
@@ -130,11 +130,11 @@ def test_without_a_folder_an_exception_passes():
 def test_another_run_is_refused(tmp_path, monkeypatch):
     run(STUDY, folder=tmp_path)
     with pytest.raises(
-        ValueError, match=r"toy.sqlite was made with another config, seed=3, here 4: take another folder"
+        ValueError, match=r"toy.sqlite was made with another config, seed=3, but 4 here: take another folder"
     ):
         run(STUDY, Config(seed=4), folder=tmp_path)
     monkeypatch.setattr(task, "_hashed", lambda *_: "0" * 64)
-    with pytest.raises(ValueError, match=r"another source, [0-9a-f]{12}, here 000000000000: .*delete it"):
+    with pytest.raises(ValueError, match=r"another source, [0-9a-f]{12}, but 000000000000 here: .*delete it"):
         run(STUDY, folder=tmp_path)
 
 

@@ -14,6 +14,7 @@ from bdia_numerics.cli.lint import lint
 from bdia_numerics.cli.map import gamma_map
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers
+from bdia_numerics.cli.sweep import sweep
 from bdia_numerics.cli.unet import unet
 from bdia_numerics.cli.unet_edit import edit
 from bdia_numerics.cli.unet_growth import show_growth
@@ -38,6 +39,7 @@ app.command()(lint)
 app.command()(converge)
 app.command("work-precision")(work_precision)
 app.command("map")(gamma_map)
+app.command()(sweep)
 unet.command("growth")(show_growth)
 unet.command("table")(show_table)
 unet.command("edit")(edit)

@@ -45,10 +45,18 @@ def table(*columns: str, whole: tuple[str, ...] = ("claim", "verdict", "solver",
 def progress() -> Any:
     """Return a progress bar on standard error, silent where that is no terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     error = Console(stderr=True)
-    columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    counted = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn())
+    columns = (*counted, TimeElapsedColumn(), TextColumn("so far,"), TimeRemainingColumn(), TextColumn("to go"))
     return Progress(*columns, console=error, transient=True, disable=not error.is_terminal)
 
 

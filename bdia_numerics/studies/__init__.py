@@ -8,7 +8,7 @@ from bdia_numerics.studies.engine.journal import Task
 from bdia_numerics.studies.engine.local import processes
 from bdia_numerics.studies.engine.running import run, tasks
 from bdia_numerics.studies.engine.saving import data_hash, load, save
-from bdia_numerics.studies.engine.task import Outcome, serial
+from bdia_numerics.studies.engine.task import Outcome, Pool, serial
 from bdia_numerics.studies.gamma_map import MAP
 from bdia_numerics.studies.growth import GROWTH
 from bdia_numerics.studies.network_editing import EDITING
@@ -17,6 +17,7 @@ from bdia_numerics.studies.precision import PRECISION
 from bdia_numerics.studies.roundtrip import ROUNDTRIP
 from bdia_numerics.studies.stability import STABILITY
 from bdia_numerics.studies.study import Study, Variable
+from bdia_numerics.studies.sweep import SWEEP
 from bdia_numerics.studies.work_precision import WORK_PRECISION
 
 STUDIES: dict[str, Study] = {
@@ -24,6 +25,7 @@ STUDIES: dict[str, Study] = {
     "roundtrip": ROUNDTRIP,
     "stability": STABILITY,
     "map": MAP,
+    "sweep": SWEEP,
     "work_precision": WORK_PRECISION,
     "growth": GROWTH,
     "editing": EDITING,
@@ -35,6 +37,7 @@ STUDIES: dict[str, Study] = {
 __all__ = [
     "STUDIES",
     "Outcome",
+    "Pool",
     "Study",
     "Task",
     "Variable",

@@ -7,8 +7,10 @@ import json
 import platform
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,13 +78,19 @@ class Study:
     finish: Callable[[Any], Any] = field(default=lambda dataset: dataset)
 
 
-def cells(study: Study, config: Any) -> Iterator[Cell]:
-    """Yield the cells that are run, the last dimension fastest; ValueError if a dimension names a coordinate twice."""
+def coordinates(study: Study, config: Any) -> Mapping[str, Sequence[Scalar]]:
+    """Return the coordinates of the cells by dimension; ValueError if a dimension has one of them twice."""
     dims = study.dims(config)
     for name, values in dims.items():
         if len(set(values)) < len(values):
             twice = next(v for k, v in enumerate(values) if v in values[:k])
-            raise ValueError(f"study {study.name}: {name}={twice!r} occurs twice: list it once")
+            raise ValueError(f"{name}={twice!r} occurs twice: list it once")
+    return dims
+
+
+def cells(study: Study, config: Any) -> Iterator[Cell]:
+    """Yield the cells that are run, the last dimension fastest; ValueError as `coordinates`."""
+    dims = coordinates(study, config)
     for values in itertools.product(*dims.values()):
         cell = dict(zip(dims, values, strict=True))
         if study.wanted(config, cell):
@@ -153,9 +161,17 @@ def as_text(config: Any) -> str:
 
 
 def versions() -> str:
-    """Return the versions of Python and of the packages that results depend on, as JSON."""
-    packages = {name: version(name) for name in ("bdia_numerics", "numpy", "scipy", "xarray")}
-    return json.dumps(packages | {"python": platform.python_version()}, sort_keys=True)
+    """Return the versions of Python and of the packages that results can depend on, of those that are installed, as JSON."""
+    return json.dumps({"python": platform.python_version(), **_installed()}, sort_keys=True)
+
+
+@cache
+def _installed() -> dict[str, str]:
+    found = {}
+    for name in ("bdia_numerics", "heyoka", "mpmath", "numpy", "python-flint", "scipy", "torch", "xarray"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _commit() -> str:

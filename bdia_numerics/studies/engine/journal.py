@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.studies.engine.task import Outcome
+from bdia_numerics.studies.engine.task import Outcome, difference
 from bdia_numerics.studies.study import Cell
 
 _SECONDS_BETWEEN_COMMITS = 0.2
@@ -43,9 +43,22 @@ def key(cell: Cell) -> str:
 
 @dataclass(frozen=True)
 class Task:
-    """A row of the journal: a cell, its failure in one line, if any, where and how often it ran; NaN seconds if its process died."""
+    """A row of the journal.
+
+    Attributes
+    ----------
+    cell, values
+        Which, and those of its values that are no arrays.
+    failure
+        In one line; empty if there was none.
+    seconds
+        On the worker's clock; NaN if its process died.
+    worker, attempts
+        Where it ran, and how many of its outcomes came in.
+    """
 
     cell: Cell
+    values: Mapping[str, Any]
     failure: str
     seconds: float
     worker: str
@@ -103,7 +116,7 @@ class Journal:
         for name, value in identity.items() if found else ():
             if found.get(name) != value:
                 raise ValueError(
-                    f"{self.path} was made with another {name}, {_difference(found.get(name), value)}: "
+                    f"{self.path} was made with another {name}, {difference(found.get(name, ''), value)} here: "
                     "take another folder, or delete it to begin anew"
                 )
 
@@ -163,10 +176,12 @@ def tasks(path: Path) -> Iterator[Task]:
     if not path.is_file():
         raise ValueError(f"{path} does not exist: give the folder of a run")
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as rows:
-        for cell, failure, seconds, *rest in rows.execute(
-            "SELECT cell, failure, seconds, worker, attempts FROM cells ORDER BY rowid"
+        for cell, scalars, failure, seconds, *rest in rows.execute(
+            "SELECT cell, scalars, failure, seconds, worker, attempts FROM cells ORDER BY rowid"
         ):
-            yield Task(json.loads(cell), failure, math.nan if seconds is None else seconds, *rest)
+            yield Task(
+                json.loads(cell), json.loads(scalars)[0], failure, math.nan if seconds is None else seconds, *rest
+            )
 
 
 def _locked(path: Path) -> sqlite3.Connection:
@@ -179,16 +194,6 @@ def _locked(path: Path) -> sqlite3.Connection:
         lock.close()
         raise ValueError(f"{path} is being written by another process: wait for it, or take another folder") from None
     return lock
-
-
-def _difference(there: str | None, here: str) -> str:
-    """Say in which of its parts a text of JSON differs, or that it does."""
-    try:
-        old, new = json.loads(there or ""), json.loads(here)
-        name = next(n for n in sorted({*old, *new}) if old.get(n) != new.get(n))
-        return f"{name}={json.dumps(old.get(name))}, here {json.dumps(new.get(name))}"
-    except (ValueError, AttributeError, StopIteration, TypeError):
-        return f"{(there or 'none')[:12]}, here {here[:12]}"
 
 
 def _packed(values: Mapping[str, Any]) -> tuple[str, bytes]:

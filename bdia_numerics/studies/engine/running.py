@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bdia_numerics.studies.engine.journal import Journal, Task
+from bdia_numerics.studies.engine.journal import Journal, Task, key
 from bdia_numerics.studies.engine.journal import tasks as tasks_of
 from bdia_numerics.studies.engine.saving import load, save
 from bdia_numerics.studies.engine.task import Job, Outcome, Pool, direct, serial, source
@@ -66,7 +66,7 @@ def run(
         Without an extra that is needed; the message names it.
     """
     config = study.config() if config is None else config
-    job = Job(study, config, source(study))
+    job = Job(study, config, source(study), versions())
     identity = {
         "format": FORMAT,
         "study": study.name,
@@ -131,3 +131,9 @@ def dataset_path(folder: str | Path, study: Study) -> Path:
 def tasks(folder: str | Path, study: Study) -> list[Task]:
     """Return what the journal in a folder says of each cell: seconds, worker, attempts, failure; ValueError if there is none."""
     return list(tasks_of(journal_path(folder, study)))
+
+
+def finished(folder: str | Path, study: Study) -> set[str]:
+    """Return the keys of the cells that a folder holds, without those that failed."""
+    path = journal_path(folder, study)
+    return {key(task.cell) for task in tasks_of(path) if not task.failure} if path.exists() else set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import os
 import socket
 import time
@@ -16,7 +17,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from bdia_numerics.studies.study import Cell, Study
+from bdia_numerics.studies.study import Cell, Study, versions
 
 NO_RESULTS = frozenset(
     {"cli", "__main__.py", "report.py", "page.py", "plots", "templates", "claims", "testing", "__pycache__"}
@@ -51,11 +52,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Job:
-    """A study with its configuration, and the source that both were made from."""
+    """A study with its configuration, the source that it computes with, and the versions of packages."""
 
     study: Study
     config: Any
     source: str
+    versions: str
 
 
 Outcomes = Generator[Outcome, None, None]
@@ -93,13 +95,9 @@ def work(packed_job: bytes, chunk: Sequence[Cell]) -> list[Outcome]:
     Raises
     ------
     RuntimeError
-        If the worker's source is not the driver's.
+        If the worker's source or versions are not the driver's.
     """
     job = _unpacked(packed_job)
-    if (found := source(job.study)) != job.source:
-        raise RuntimeError(
-            f"worker {_here()} has other source ({found[:12]}, not {job.source[:12]}): install the same there"
-        )
     with threadpool_limits(limits=1):
         return [attempt(job, cell) for cell in chunk]
 
@@ -119,7 +117,22 @@ def _unpacked(packed_job: bytes) -> Job:
     import cloudpickle
 
     job: Job = cloudpickle.loads(packed_job)
+    for name, wanted, found in (("source", job.source, source(job.study)), ("versions", job.versions, versions())):
+        if found != wanted:
+            raise RuntimeError(
+                f"worker {_here()} has other {name}, {difference(wanted, found)} there: install the same"
+            )
     return job
+
+
+def difference(old: str, new: str) -> str:
+    """Say in which of their parts two texts of JSON differ, or that they do."""
+    try:
+        one, other = json.loads(old), json.loads(new)
+        name = next(n for n in sorted({*one, *other}) if one.get(n) != other.get(n))
+        return f"{name}={json.dumps(one.get(name))}, but {json.dumps(other.get(name))}"
+    except (ValueError, AttributeError, StopIteration, TypeError):
+        return f"{old[:12]}, but {new[:12]}"
 
 
 def in_one_line(error: BaseException) -> str:

@@ -1,0 +1,232 @@
+"""The command `bdia sweep`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bdia_numerics.cli.options import AsJson
+from bdia_numerics.cli.show import as_text, console, plain, progress, table, usage
+
+if TYPE_CHECKING:
+    from bdia_numerics.studies import Outcome, Pool, Study, Task
+
+SHOWN, ROWS, COLUMNS = 10, 40, 12
+"""Failures, rows and columns that are printed."""
+SAMPLES = 4
+"""Cells that a dry run times."""
+
+
+def sweep(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="CONFIG.toml", help="What to run, as in examples/sweep.toml.")
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option(help="A study by name, instead of the file's, or of any product.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where journal and dataset are kept; results/ with the file's name."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes on this machine; one for each core by default.")
+    ] = None,
+    scheduler: Annotated[str | None, typer.Option(help="A Dask cluster instead, such as tcp://host:8786.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Run cells again that failed before.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how many cells there are, and how long they take.")
+    ] = False,
+    tasks: Annotated[
+        bool, typer.Option("--tasks", help="Show the cells that were run, the slowest first; run none.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run any product of solvers, parameters, grids, problems, steps, dtypes and seeds, or a study.
+
+    Each finished cell is kept at once: stopped or killed, the same command goes on, and the dataset is the same. The exit status is 1 if a
+    cell failed.
+    """
+    from bdia_numerics import studies
+
+    try:
+        chosen, settings, folder = _chosen(config, study, out)
+        if tasks:
+            status = _show_tasks(studies.tasks(folder, chosen), as_json)
+        elif dry_run:
+            status = _show_plan(chosen, settings, folder, workers, as_json)
+        else:
+            status = _go(chosen, settings, folder, _pool(workers, scheduler), retry, as_json)
+    except (ValueError, TypeError, ArithmeticError, RuntimeError, ImportError) as error:
+        usage(str(error))
+    except KeyboardInterrupt:
+        typer.echo("bdia: stopped; the same command goes on from here", err=True)
+        status = 130
+    raise typer.Exit(status)
+
+
+def _chosen(path: Path | None, name: str | None, out: Path | None) -> tuple[Study, Any, Path]:
+    """Return study, configuration and folder; ValueError says in which file what is wrong."""
+    from bdia_numerics.studies import STUDIES
+    from bdia_numerics.studies.engine.files import chosen, configured, read
+    from bdia_numerics.studies.study import coordinates
+
+    if path is None and name is None:
+        raise ValueError(f"nothing to run: give a CONFIG.toml, or --study with one of {', '.join(STUDIES)}")
+    given = {} if path is None else read(path)
+    try:
+        said = given.pop("study", None)
+        if name and said and name != said:
+            raise ValueError(f"study={said!r}, but --study={name}: give one of the two")
+        study = chosen(STUDIES, name or said or "sweep")
+        settings = configured(study, given)
+        coordinates(study, settings)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}" if path else str(error)) from None
+    return study, settings, out or Path("results") / (path.stem if path else study.name)
+
+
+def _pool(workers: int | None, scheduler: str | None) -> Pool:
+    from bdia_numerics.studies import cluster, processes, serial
+
+    if scheduler is not None:
+        if workers is not None:
+            raise ValueError(
+                f"--workers={workers} and --scheduler={scheduler}: a cluster has its own workers, give one of the two"
+            )
+        return cluster(scheduler)
+    return serial if workers == 1 else processes(workers)
+
+
+def _go(study: Study, settings: Any, folder: Path, pool: Pool, retry: bool, as_json: bool) -> int:
+    from bdia_numerics.studies import data_hash, run, tasks
+    from bdia_numerics.studies.engine.running import dataset_path
+    from bdia_numerics.studies.study import cells
+
+    failed = 0
+
+    def watch(outcome: Outcome) -> None:
+        nonlocal failed
+        failed += bool(outcome.failure)
+        if failed:
+            bar.update(task, description=f"{study.name}, {failed} failed")
+
+    with progress() as bar:
+        task = bar.add_task(study.name[:14], total=sum(1 for _ in cells(study, settings)))
+        dataset = run(
+            study, settings, folder=folder, pool=pool, retry=retry, advance=lambda: bar.advance(task), watch=watch
+        )
+    path, done = dataset_path(folder, study), tasks(folder, study)
+    failures = [t for t in done if t.failure]
+    if as_json:
+        head = {"study": study.name, "dataset": str(path), "data_hash": data_hash(dataset), "failed": len(failures)}
+        typer.echo(as_text({**head, "cells": [asdict(t) for t in done]}))
+        return int(bool(failures))
+    _show_values(study, dataset)
+    seconds = sorted(t.seconds for t in done if t.seconds == t.seconds) or [0.0]
+    times = f"{_time(sum(seconds))} in all, a median of {_time(seconds[len(seconds) // 2])} each, at most {_time(seconds[-1])}"
+    typer.echo(f"{len(done)} cells, {times}: {path}")
+    _show_failures([(t.cell, t.failure) for t in failures])
+    return int(bool(failures))
+
+
+def _show_failures(failures: Sequence[tuple[Mapping[str, Any], str]]) -> None:
+    """Print each kind of failure once, with the first cell."""
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for cell, failure in failures:
+        kinds.setdefault(failure, []).append(cell)
+    for failure, cells in list(kinds.items())[:SHOWN]:
+        typer.echo(f"{len(cells)} failed: {failure}; the first: {_words(cells[0])}")
+    if len(kinds) > SHOWN:
+        typer.echo(f"and {len(kinds) - SHOWN} more kinds of failures: --tasks lists them")
+
+
+def _show_values(study: Study, dataset: Any) -> None:
+    """Print the study's first number, a column for each coordinate of its last numeric dimension, the median over seeds."""
+    from bdia_numerics.formulas import number
+
+    name = next((n for n in study.variables if n in dataset and dataset[n].dtype.kind == "f" and dataset[n].ndim), None)
+    if name is None:
+        return
+    values, title = dataset[name], study.variables[name].long_name
+    if "seed" in values.dims:
+        values, title = values.median("seed"), f"{title}, median over {values.sizes['seed']} seeds"
+    fits = [
+        d for d in values.dims if d in values.coords and values[d].dtype.kind in "if" and values.sizes[d] <= COLUMNS
+    ]
+    across = fits[-1] if fits else None
+    rest = [d for d in values.dims if d != across]
+    varying = [d for d in rest if values.sizes[d] > 1]
+    title = ", ".join([title, *(f"{d} {values[d].item()}" for d in rest if d not in varying)])
+    heads = [f"{across} {c}" for c in values[across].values] if fits else [name]
+    numbers = values.transpose(*rest, *fits[-1:]).values.reshape(-1, len(heads))
+    shown = table(*map(str, varying), *heads, whole=("solver", "grid"))
+    places = itertools.product(*(values[d].values for d in varying))
+    rows = [(at, row) for at, row in zip(places, numbers.tolist(), strict=True) if any(x == x for x in row)]
+    for at, row in rows[:ROWS]:
+        shown.add_row(*(plain(str(c)) for c in at), *map(number, row))
+    typer.echo(title)
+    console().print(shown)
+    if len(rows) > ROWS:
+        typer.echo(f"{len(rows) - ROWS} more rows are in the dataset")
+
+
+def _show_tasks(done: list[Task], as_json: bool) -> int:
+    if as_json:
+        typer.echo(as_text({"cells": [asdict(t) for t in done]}))
+    else:
+        shown = table("cell", "seconds", "attempts", "worker", "failure", whole=("seconds", "attempts"))
+        for t in sorted(done, key=lambda t: (not t.failure, -t.seconds))[:ROWS]:
+            shown.add_row(*map(plain, (_words(t.cell), f"{t.seconds:.3g}", str(t.attempts), t.worker, t.failure)))
+        console().print(shown)
+        typer.echo(f"{len(done)} cells, {sum(bool(t.failure) for t in done)} failed; --json lists all of them")
+    return 0
+
+
+def _show_plan(study: Study, settings: Any, folder: Path, workers: int | None, as_json: bool) -> int:
+    from bdia_numerics.studies.engine.journal import key
+    from bdia_numerics.studies.engine.local import cores
+    from bdia_numerics.studies.engine.running import finished
+    from bdia_numerics.studies.engine.task import Job, attempt
+    from bdia_numerics.studies.study import cells
+
+    kept = finished(folder, study)
+    missing = [cell for cell in cells(study, settings) if key(cell) not in kept]
+    apart, job = max(1, len(missing) // SAMPLES), Job(study, settings, "", "")
+    tried = [attempt(job, cell) for cell in [*missing[:1], *missing[apart // 2 :: apart][:SAMPLES]]]
+    sample = tried[1:]  # the first one imports what all need
+    each = sum(outcome.seconds for outcome in sample) / max(1, len(sample))
+    count = workers or cores()
+    found = {
+        "study": study.name,
+        "cells": len(missing),
+        "finished": len(kept),
+        "seconds_a_cell": each,
+        "workers": count,
+    }
+    if as_json:
+        typer.echo(as_text({**found, "seconds": each * len(missing) / count}))
+        return 0
+    typer.echo(f"study {study.name}: {len(missing)} cells to run, {len(kept)} finished in {folder}")
+    typer.echo(
+        f"about {_time(each)} a cell ({len(sample)} were tried): {_time(each * len(missing))} of one core, "
+        f"{_time(each * len(missing) / count)} on {count}"
+    )
+    _show_failures([(outcome.cell, outcome.failure) for outcome in sample if outcome.failure])
+    return 0
+
+
+def _words(cell: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in cell.items())
+
+
+def _time(seconds: float) -> str:
+    """Return a duration in the unit that suits it."""
+    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
+        if seconds >= 2 * size or (unit == "s" and seconds >= 1):
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1000:.3g} ms"

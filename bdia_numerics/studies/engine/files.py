@@ -1,0 +1,105 @@
+"""A configuration in a TOML file: checked against the fields of the study's own, which say what can stand there."""
+
+from __future__ import annotations
+
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from bdia_numerics.studies.study import Study
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Return the table of a TOML file.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or it is no TOML, with the line.
+    """
+    path = Path(path)
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}): give the path of a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no TOML: {str(error).splitlines()[0]}") from None
+
+
+def chosen(studies: Mapping[str, Study], name: Any) -> Study:
+    """Return a study by name; ValueError, with the nearest names, for another."""
+    if not isinstance(name, str) or name not in studies:
+        raise ValueError(f"study={name!r} is unknown: {_instead(str(name), studies)}")
+    return studies[name]
+
+
+def configured(study: Study, table: Mapping[str, Any]) -> Any:
+    """Return a study's configuration with the values of a table; its defaults where the table is silent.
+
+    Parameters
+    ----------
+    study
+        Its `config` has fields of texts, numbers, booleans, tuples of them, and pairs of a name and a tuple, which are a table.
+    table
+        Values by name. Texts may be numbers, a tuple a list, or one value that stands for a list of one.
+
+    Raises
+    ------
+    ValueError
+        For a name that is no field, with the nearest; a value of another kind, with what it should be; and what the study refuses.
+    """
+    hints = typing.get_type_hints(study.config)
+    known = {field.name for field in fields(study.config) if field.init}
+    for name in table:
+        if name not in known:
+            raise ValueError(f"{name}={table[name]!r} is no key of study {study.name}: {_instead(name, known)}")
+    return study.config(**{name: _typed(name, hints[name], value) for name, value in table.items()})
+
+
+def _instead(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), n=2)
+    return f"use {' or '.join(near)}" if near else f"use one of {', '.join(sorted(known))}"
+
+
+_EXAMPLES = {
+    str: 'a text, like "BDIA"',
+    int: "a whole number, like 40",
+    float: "a number, like 0.5",
+    bool: "true or false",
+}
+
+
+def _typed(name: str, hint: Any, value: Any) -> Any:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple and isinstance(value, dict) and typing.get_origin(inner[0]) is tuple:
+        kind = typing.get_args(inner[0])[1]
+        return tuple((key, _typed(f"{name}.{key}", kind, each)) for key, each in value.items())
+    if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis:
+        if typing.get_origin(inner[0]) is tuple:
+            raise ValueError(f"{name}={value!r}: give a table, [{name}] with lines like gamma = [0.5, 1]")
+        return tuple(_typed(name, inner[0], each) for each in (value if isinstance(value, list) else [value]))
+    if origin in (types.UnionType, typing.Union):
+        for kind in inner:
+            if kind is not type(None):
+                try:
+                    return _typed(name, kind, value)
+                except ValueError:
+                    continue
+        raise ValueError(f"{name}={value!r}: give {' or '.join(_EXAMPLES.get(kind, str(kind)) for kind in inner)}")
+    if origin is typing.Literal:
+        if value not in inner:
+            raise ValueError(f"{name}={value!r}: {_instead(str(value), map(str, inner))}")
+        return value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is str and (number or isinstance(value, str)):
+        return str(value)
+    if hint is float and number:
+        return float(value)
+    if hint in (int, bool) and type(value) is hint:
+        return value
+    raise ValueError(f"{name}={value!r}: give {_EXAMPLES.get(hint, 'nothing, since no file can say it')}")

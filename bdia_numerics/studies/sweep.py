@@ -1,0 +1,255 @@
+"""Any product of solvers, parameters, grids, schedules, problems, steps, dtypes and seeds: error, latent, round trip, evaluations."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import spec
+from bdia_numerics.analysis.measurement.errors import root_mean_square
+from bdia_numerics.grids import Grid
+from bdia_numerics.integrate import encode, invert, solve
+from bdia_numerics.program import NotInvertibleError, Solver, parameters, structure
+from bdia_numerics.studies import named
+from bdia_numerics.studies.shaping import among, check, with_parameters
+from bdia_numerics.studies.study import Cell, Study, Variable
+
+Array = np.ndarray[Any, Any]
+STEPS = (10, 20, 40)
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """What to run.
+
+    Attributes
+    ----------
+    solvers
+        As `bdia_numerics.spec` reads them: BDIA, 'McCallumFoster(base=RK4)', my_module:MySolver.
+    parameters
+        Values by name; each solver is run at all values of those that it has and that its text leaves open.
+    problems, schedules, grids
+        Names of `studies.named`. Grids that count training steps are run on discrete schedules alone.
+    steps, nfe
+        Slots of a grid; or, in their place, model evaluations of a run, for which each solver takes as many steps as they pay for.
+    dtypes
+        Of the states: float16, float32, float64.
+    seeds
+        Of the states, and of random grids.
+    states
+        How many, drawn from the law at the noise end; so many others at the data end, for latents.
+    t_max, t_min
+        Ends of the grids that have them, as 9/10 or 0.9; empty for the schedule's own.
+    """
+
+    solvers: tuple[str, ...] = ("DDIM", "BDIA", "EDICT")
+    parameters: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    problems: tuple[str, ...] = ("mixture",)
+    schedules: tuple[str, ...] = ("vp_linear",)
+    grids: tuple[str, ...] = ("uniform",)
+    steps: tuple[int, ...] = STEPS
+    nfe: tuple[int, ...] = ()
+    dtypes: tuple[str, ...] = ("float64",)
+    seeds: tuple[int, ...] = (0,)
+    states: int = 64
+    t_max: str = ""
+    t_min: str = ""
+
+    def __post_init__(self) -> None:
+        if self.nfe and self.steps != STEPS:
+            raise ValueError(f"nfe={self.nfe} and steps={self.steps}: give one of the two")
+        check(
+            self,
+            "solvers",
+            "problems",
+            "schedules",
+            "grids",
+            "steps",
+            "dtypes",
+            "seeds",
+            steps=1,
+            nfe=1,
+            seeds=0,
+            states=1,
+        )
+        among(self, schedules=named.SCHEDULES, dtypes=("float16", "float32", "float64"))
+        for text in self.problems:
+            named.law(text)
+        for text in self.grids:
+            named.grid(text)
+            if not any(named.fits(text, schedule) for schedule in self.schedules):
+                raise ValueError(
+                    f"grids={text!r} counts training steps: add one of {', '.join(named.DISCRETE)} to schedules"
+                )
+        span(self)
+        labels(self)
+
+
+def span(config: SweepConfig) -> dict[str, Fraction]:
+    """Return the ends that are given."""
+    ends = {"t_max": config.t_max, "t_min": config.t_min}
+    return {name: named.ratio(name, text) for name, text in ends.items() if text}
+
+
+@cache
+def labels(config: SweepConfig) -> tuple[str, ...]:
+    """Return the solvers with their parameters, as texts; ValueError for a parameter or a value that no solver takes."""
+    found: dict[str, None] = {}
+    taken: set[str] = set()
+    for text in config.solvers:
+        has = parameters(spec.solver(text))
+        free = [(name, values) for name, values in config.parameters if name in has and not _says(text, name)]
+        taken |= {name for name, _ in free}
+        for values in itertools.product(*(values for _, values in free)):
+            label = _with(text, [f"{name}={value}" for (name, _), value in zip(free, values, strict=True)])
+            spec.solver(label)
+            found[label] = None
+    for name, values in config.parameters:
+        if name not in taken:
+            raise ValueError(
+                f"parameters.{name}={list(values)}: none of {', '.join(config.solvers)} leaves it open, remove it"
+            )
+        if not values:
+            raise ValueError(f"parameters.{name} is empty: give one value or more")
+    return tuple(found)
+
+
+def _says(text: str, name: str) -> bool:
+    return re.search(rf"\b{name}\s*=", text) is not None
+
+
+def _with(text: str, pairs: list[str]) -> str:
+    if not pairs:
+        return text
+    if text.endswith(")"):
+        return text[:-1] + ("" if text.endswith("()") else ", ") + ", ".join(pairs) + ")"
+    return ",".join([text, *pairs]) if re.search(r":\w+=", text) else f"{text}({', '.join(pairs)})"
+
+
+def slots(cell: Cell) -> int:
+    """Return the number of slots of a cell's grid; 0 if its evaluations pay for none."""
+    return (
+        int(cell["steps"])
+        if "steps" in cell
+        else int(cell["budget"]) // structure(spec.solver(str(cell["solver"]))).nfe
+    )
+
+
+def wanted(config: SweepConfig, cell: Cell) -> bool:
+    """Return whether a cell's grid can be made."""
+    return named.fits(str(cell["grid"]), str(cell["schedule"])) and slots(cell) > 0
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """States at both ends of a grid, shape (states, D), and where the exact flow takes them.
+
+    `uncertain` is the largest error of an element of these where the flow is a numerical solution, as that estimates it, else 0.
+    """
+
+    noise: Array
+    its_data: Array
+    data: Array
+    its_noise: Array
+    uncertain: float
+
+
+@lru_cache(maxsize=64)
+def ends(problem: str, schedule: str, far: float, near: float, dtype: str, seed: int, states: int) -> Ends:
+    """Return states in a dtype between two times, drawn from the law at each."""
+    law, times, rng = named.law(problem), named.schedule(schedule), np.random.default_rng(seed)
+
+    def drawn(t: float) -> Array:
+        clean, noise = law.sample(states, rng), rng.standard_normal((states, law.dimension))
+        return np.asarray(float(times.alpha(t)) * clean + float(times.sigma(t)) * noise, dtype)
+
+    z, x = drawn(far), drawn(near)
+    flows = [law.flow_certified(np.asarray(v, float), *way, times) for v, way in ((z, (far, near)), (x, (near, far)))]
+    uncertain = max(0.0 if f.certificate.exact else float(f.certificate.error or 0.0) for f in flows)
+    return Ends(z, flows[0].z, x, flows[1].z, uncertain)
+
+
+def _grid(text: str, schedule: str, n: int, seed: int, given: tuple[tuple[str, Fraction], ...]) -> Grid:
+    return _made(text, schedule, n, seed if text.startswith("random") else 0, given)
+
+
+@lru_cache(maxsize=16)
+def _made(text: str, schedule: str, n: int, seed: int, given: tuple[tuple[str, Fraction], ...]) -> Grid:
+    """Return a grid; the same for all seeds and dtypes, since it keeps the solvers' collapsed steps."""
+    return named.grid(text)(named.schedule(schedule), n, seed=seed, **dict(given))
+
+
+def compute(config: SweepConfig, cell: Cell) -> Mapping[str, Any]:
+    """Sample from the noise end, go back, and encode from the data end."""
+    solver = spec.solver(str(cell["solver"]))
+    law, schedule, seed = named.law(str(cell["problem"])), named.schedule(str(cell["schedule"])), int(cell["seed"])
+    grid = _grid(str(cell["grid"]), str(cell["schedule"]), slots(cell), seed, tuple(span(config).items()))
+    model, far, near = law.model(schedule), float(grid.t[grid.n]), float(grid.t[0])
+    true = ends(str(cell["problem"]), str(cell["schedule"]), far, near, str(cell["dtype"]), seed, config.states)
+    there = solve(solver, model, grid, true.noise)
+    found = {"error": _distance(there, true.its_data), "nfe": there.nfe, "reference_error": true.uncertain}
+    status, trips = str(there.status), {"round_trip": np.nan, "latent_distance": np.nan}
+    if there.status.ok:
+        try:
+            back = _back(solver, model, grid, there)
+            latent = encode(solver, model, grid, true.data)
+        except NotInvertibleError as refused:
+            status = f"ok, no way back: {str(refused).splitlines()[0]}"
+        else:
+            trips = {"round_trip": _distance(back, true.noise), "latent_distance": _distance(latent, true.its_noise)}
+            status = next((str(run.status) for run in (back, latent) if not run.status.ok), status)
+    return {**found, **trips, "slots": grid.n, "status": status}
+
+
+def _back(solver: Solver, model: Any, grid: Grid, there: Any) -> Any:
+    """Return the exact inverse of a run, or of a solver without one the inversion that `encode` takes."""
+    try:
+        return invert(solver, model, grid, there.state)
+    except NotInvertibleError:
+        return encode(solver, model, grid, there.z)
+
+
+def _distance(run: Any, truth: Array) -> float:
+    return root_mean_square(np.asarray(run.z, float) - truth) if run.status.ok else float("nan")
+
+
+def _finished(dataset: Any) -> Any:
+    """Return the dataset with the numeric parameters of its solvers as coordinates beside their texts."""
+    found = [parameters(spec.solver(str(text))) for text in dataset["solver"].values]
+    names = {name for given in found for name, value in given.items() if isinstance(value, int | float | Fraction)}
+    return with_parameters(dataset, *sorted(names))
+
+
+SWEEP = Study(
+    "sweep",
+    "Error, latent, round trip and evaluations over any product",
+    SweepConfig,
+    dims=lambda config: {
+        "problem": config.problems,
+        "schedule": config.schedules,
+        "grid": config.grids,
+        "solver": labels(config),
+        **({"budget": config.nfe} if config.nfe else {"steps": config.steps}),
+        "dtype": config.dtypes,
+        "seed": config.seeds,
+    },
+    compute=compute,
+    variables={
+        "error": Variable("rms distance of the data end to the exact flow"),
+        "latent_distance": Variable("rms distance of the latent to the exact flow"),
+        "round_trip": Variable("rms of what returns from the data end, less what was sent"),
+        "nfe": Variable("model evaluations from noise to data"),
+        "slots": Variable("slots of the grid"),
+        "reference_error": Variable("largest estimated error of the flow, 0 where it is exact"),
+        "status": Variable("status"),
+    },
+    wanted=wanted,
+    finish=_finished,
+)

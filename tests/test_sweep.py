@@ -1,0 +1,207 @@
+"""Sweeps: any product, against quantities known otherwise, and the command, whose errors are one line."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from bdia_numerics import BDIA, grids, problems, round_trip, schedules, solve
+from bdia_numerics.cli import app
+from bdia_numerics.studies import STUDIES, Study, load, run
+from bdia_numerics.studies.engine.files import configured, read
+from bdia_numerics.studies.named import GRIDS, grid
+from bdia_numerics.studies.sweep import SWEEP, SweepConfig, ends, labels
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "sweep.toml"
+SMALL = """
+solvers = ["DDIM", "BDIA"]
+problems = ["gaussian:0.5"]
+steps = [4, 8]
+states = 8
+t_min = 0.1
+[parameters]
+gamma = [0.5, 1]
+"""
+
+
+def bdia(*words):
+    return CliRunner().invoke(app, ["sweep", *map(str, words)])
+
+
+@pytest.fixture
+def small(tmp_path):
+    (tmp_path / "small.toml").write_text(SMALL)
+    return tmp_path / "small.toml"
+
+
+def test_measured_as_by_hand():
+    config = SweepConfig(
+        solvers=("BDIA",), parameters=(("gamma", ("0.9",)),), steps=(12,), states=16, t_min="0.1", seeds=(5,)
+    )
+    found = run(SWEEP, config).squeeze()
+    schedule, law = schedules.vp_linear(), problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
+    times = grids.uniform(schedule, 12, t_min=0.1)
+    states, solver = ends("mixture", "vp_linear", 1.0, 0.1, "float64", 5, 16), BDIA(0.9)
+    there = solve(solver, law.model(schedule), times, states.noise)
+    away = there.z - law.flow(states.noise, 1.0, 0.1, schedule)
+    assert found["error"] == pytest.approx(np.sqrt(np.mean(away**2)), rel=1e-12)
+    trip = round_trip(solver, law.model(schedule), times, states.noise, reference=law)
+    assert found["round_trip"] == pytest.approx(trip.error, rel=1e-12) and found["nfe"] == there.nfe == 12
+    data = round_trip(solver, law.model(schedule), times, states.data, start="data", reference=law)
+    assert found["latent_distance"] == pytest.approx(data.latent, rel=1e-12)
+    assert found["reference_error"] == 0 and found["status"] == "ok" and found["gamma"] == 0.9
+
+
+def test_draws_are_from_the_law_at_their_time():
+    drawn, schedule = ends("gaussian:0.5", "flow", 0.9, 0.2, "float64", 0, 40_000), schedules.flow()
+    for z, t in ((drawn.noise, 0.9), (drawn.data, 0.2)):
+        variance = schedule.alpha(t) ** 2 / 4 + schedule.sigma(t) ** 2
+        assert z.var() == pytest.approx(variance, rel=5 * math.sqrt(2 / 40_000))  # five standard deviations
+
+
+def test_errors_of_float32_are_those_of_float64_but_for_rounding():
+    config = SweepConfig(solvers=("DDIM",), steps=(10,), states=16, dtypes=("float32", "float64"))
+    error, trip = (run(SWEEP, config)[name].squeeze() for name in ("error", "round_trip"))
+    assert 0 < abs(error[0] - error[1]) < 1e-4 * error[1]
+    assert trip[1] > 1e-3, "DDIM inversion is inexact"
+
+
+def test_solvers_meet_the_parameters_that_they_have():
+    config = SweepConfig(
+        solvers=("DDIM", "bdia:gamma=1", "BDIA", "EDICT()", "CBDIA(gamma1=0.9)"),
+        parameters=(("gamma", ("0.5", "1")), ("p", ("93/100",)), ("gamma2", ("0.1",))),
+    )
+    assert labels(config) == (
+        "DDIM", "bdia:gamma=1", "BDIA(gamma=0.5)", "BDIA(gamma=1)", "EDICT(p=93/100)", "CBDIA(gamma1=0.9, gamma2=0.1)",
+    )  # fmt: skip
+
+
+def test_evaluations_in_place_of_steps():
+    found = run(SWEEP, SweepConfig(solvers=("DDIM", "EDICT", "Heun"), nfe=(1, 8), states=4, t_min="0.1"))
+    assert found["slots"].sel(budget=8).squeeze().values.tolist() == [8, 4, 4]
+    assert np.isnan(found["nfe"].sel(budget=1, solver="EDICT")).all(), "one evaluation pays for no step"
+    assert (found["nfe"].sel(budget=8) <= 8).all()
+
+
+def test_what_has_no_way_back_says_so_and_keeps_its_error():
+    config = SweepConfig(solvers=("BDIA",), parameters=(("gamma", ("0",)),), steps=(8,), states=4)
+    found = run(SWEEP, config).squeeze()
+    assert found["status"].item().startswith("ok, no way back: gamma=0: BDIA is not exactly invertible")
+    assert found["error"] > 0 and np.isnan(found["round_trip"])
+    assert found["error"] == run(SWEEP, SweepConfig(solvers=("DDIM",), steps=(8,), states=4))["error"].item()
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_grids_by_name(name):
+    discrete = "t_max" not in GRIDS[name][1]
+    schedule = schedules.ddpm_linear() if discrete else schedules.vp_linear()
+    made = grid(name)(schedule, 6, seed=1, t_max=0.8, t_min=0.1)
+    assert made.n == 6
+    assert discrete or (float(made.t[0]), float(made.t[6])) == (0.1, 0.8)
+
+
+def test_options_of_grids():
+    schedule = schedules.vp_linear()
+    one, other = grid("karras:rho=5")(schedule, 6, t_min=0.1), grids.karras(schedule, 6, rho=5, t_min=0.1)
+    assert (one.t == other.t).all()
+    made = grid("alternating:ratio=3")(schedule, 4, t_min=0.1, t_max=0.9)
+    steps = np.diff(np.arcsinh(made.sigma / made.alpha))
+    assert steps[1::2] / steps[::2] == pytest.approx([3, 3])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("stpes = [3]", "stpes=[3] is no key of study sweep: use steps"),
+        ("steps = ['ten']", "steps='ten': give a whole number, like 40"),
+        ("steps = [10, 10]", "steps=10 occurs twice: list it once"),
+        ("steps = []", "steps is empty: give one or more"),
+        ("steps = [0]", "give 1 or more"),
+        ("steps = [3]\nnfe = [3]", "nfe=(3,) and steps=(3,): give one of the two"),
+        ("states = 2.5", "states=2.5: give a whole number, like 40"),
+        ("solvers = ['BDIAA']", "name='BDIAA' is none of the solvers: use BDIA"),
+        ("solvers = 'BDIA(gamma=2)'", "gamma=2"),
+        ("grids = ['unform']", "grid='unform' is unknown: use uniform"),
+        ("grids = ['karras:roh=3']", "roh=3 is no option of karras, which takes t_max, t_min, rho"),
+        ("grids = ['trailing']", "grids='trailing' counts training steps: add one of ddpm_linear, stable_diffusion"),
+        ("problems = ['plain']", "problem='plain' is unknown"),
+        ("schedules = ['vp']", "schedules='vp' is none of vp_linear"),
+        ("dtypes = ['float8']", "dtypes='float8' is none of float16, float32, float64"),
+        ("t_max = 'late'", "t_max=late is no number"),
+        ("parameters = [3]", "parameters=[3]: give a table, [parameters] with lines like gamma = [0.5, 1]"),
+        ("[parameters]\ngama = [1]", "parameters.gama=['1']: none of DDIM, BDIA, EDICT leaves it open"),
+        ("study = 'maps'", "study='maps' is unknown: use map"),
+        ("steps = [", "is no TOML: "),
+    ],
+)  # fmt: skip
+def test_an_error_is_one_line(tmp_path, text, says):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    found = bdia(path, "--out", tmp_path / "out", "--workers", 1)
+    assert found.exit_code == 2 and says in found.stderr and "bad.toml" in found.stderr
+    assert found.stderr.count("\n") == 1 and found.stdout == ""
+    assert not list(tmp_path.glob("out/*.nc"))
+
+
+def test_wrong_options_are_one_line(small, tmp_path):
+    for words, says in {
+        (): "nothing to run: give a CONFIG.toml, or --study with one of",
+        (tmp_path / "none.toml",): "none.toml cannot be read (No such file or directory)",
+        (small, "--workers", "0"): "workers=0: give a number of processes",
+        (small, "--workers", "1", "--scheduler", "tcp://x:1"): "give one of the two",
+        (small, "--tasks", "--out", tmp_path / "no"): "sweep.sqlite does not exist: give the folder of a run",
+    }.items():
+        found = bdia(*words)
+        assert found.exit_code == 2 and says in found.stderr and found.stderr.count("\n") == 1
+
+
+def test_every_study_can_be_configured():
+    assert STUDIES["sweep"] is SWEEP
+    for name, study in STUDIES.items():
+        assert isinstance(study, Study) and study.name == name
+        assert configured(study, {}) == study.config()
+
+
+def test_a_sweep_and_what_it_keeps(small, tmp_path):
+    plan = json.loads(bdia(small, "--dry-run", "--json", "--out", tmp_path / "out").stdout)
+    assert plan["cells"] == 6 and plan["finished"] == 0 and not (tmp_path / "out").exists()
+    first = bdia(small, "--workers", 1, "--out", tmp_path / "out")
+    assert first.exit_code == 0 and "BDIA(gamma=0.5)" in first.stdout and "steps 8" in first.stdout
+    again = bdia(small, "--workers", 1, "--out", tmp_path / "out", "--json")
+    found = json.loads(again.stdout)
+    assert len(found["cells"]) == 6 and {c["attempts"] for c in found["cells"]} == {1}
+    kept = load(found["dataset"])
+    assert kept.sizes["solver"] == 3
+    assert bdia(small, "--dry-run", "--out", tmp_path / "out").stdout.startswith(
+        "study sweep: 0 cells to run, 6 finished"
+    )
+    assert "6 cells, 0 failed" in bdia(small, "--tasks", "--out", tmp_path / "out").stdout
+    small.write_text(SMALL.replace("states = 8", "states = 9"))
+    refused = bdia(small, "--workers", 1, "--out", tmp_path / "out")
+    assert refused.exit_code == 2 and "was made with another config, states=8, but 9 here" in refused.stderr
+
+
+def test_failed_cells_are_listed_and_the_status_says_so(small, tmp_path):
+
+    small.write_text(SMALL.replace("t_min = 0.1", "grids = ['log_snr', 'uniform']"))
+    found = bdia(small, "--workers", 1, "--out", tmp_path / "out")
+    assert found.exit_code == 1
+    assert "6 failed: ValueError: t_min=0.0: sigma = 0 there and log_snr is infinite" in found.stdout
+    assert "BDIA(gamma=1)" in found.stdout
+
+
+@pytest.mark.slow
+def test_the_example(tmp_path):
+    config = configured(SWEEP, read(EXAMPLE))
+    assert len(labels(config)) == 6
+    found = bdia(EXAMPLE, "--out", tmp_path)
+    assert found.exit_code == 0, found.stderr
+    made = load(tmp_path / "sweep.nc")
+    assert (made["status"] == "ok").all()
+    error = made["error"].sel(grid="trailing", budget=40).mean("seed").squeeze()
+    assert error.sel(solver="BDIA(gamma=1)") < error.sel(solver="BDIA(gamma=0.5)") < error.sel(solver="DDIM")
