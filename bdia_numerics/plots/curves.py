@@ -55,7 +55,7 @@ def draw(*panels: Panel, columns: int = 2, height: float = 3.0) -> Figure:
     down = -(-len(panels) // across)
     style = looks(list(dict.fromkeys(label for panel in panels for label in panel.curves)))
     with mpl.rc_context(STYLE):
-        width = 5.4 if across == 1 else 3.8 * across
+        width = {1: 5.4, 2: 7.6}.get(across, 2.9 * across)
         figure = Figure(figsize=(width, height * down), layout="constrained")
         axes: Any = figure.subplots(down, across, squeeze=False)
         for ax, panel in zip(axes.flat, panels, strict=False):
