@@ -296,7 +296,7 @@ Markdown(table(["variance", "DDIM", "BDIA, γ = 1", "O-BELM", "BDIA over DDIM"],
 #
 # Orders are statements about $N\to\infty$. At ten steps of DDPM's schedule three things decide: the spacing, the last
 # slot, and the scale of the data. "Leading" takes the times $900,800,\dots,0$ and then steps to clean data: its last
-# slot is 33 times shorter than the one before. "Cut" is the same without it.
+# slot is far shorter than the one before. "Cut" is the same without it.
 
 # %%
 ddpm = schedules.ddpm_linear()

@@ -8,9 +8,9 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 
-from bdia_numerics.plots.style import STYLE, looks
+from bdia_numerics.plots.axes import error_ticks, plain_ticks
+from bdia_numerics.plots.style import PAGE, STYLE, looks
 
 Curve = tuple[Any, Any]
 SPARSE = 24  # curves of more points than this are lines without markers
@@ -55,7 +55,7 @@ def draw(*panels: Panel, columns: int = 2, height: float = 3.0) -> Figure:
     down = -(-len(panels) // across)
     style = looks(list(dict.fromkeys(label for panel in panels for label in panel.curves)))
     with mpl.rc_context(STYLE):
-        width = {1: 5.4, 2: 7.6}.get(across, 2.9 * across)
+        width = {1: 4.8, 2: PAGE}.get(across, 2.7 * across)
         figure = Figure(figsize=(width, height * down), layout="constrained")
         axes: Any = figure.subplots(down, across, squeeze=False)
         for ax, panel in zip(axes.flat, panels, strict=False):
@@ -76,15 +76,14 @@ def fill(ax: Any, panel: Panel, style: Mapping[str, Mapping[str, Any]] | None = 
     ax.set(xlabel=panel.x, ylabel=panel.y, title=panel.title)
     if "x" in panel.log:
         ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_locator(NullLocator())
+        plain_ticks(ax.xaxis)
     if "y" in panel.log:
         ax.set_yscale("log")
+        error_ticks(ax)
     if panel.limits:
         ax.set_ylim(*panel.limits)
     if len(panel.ticks):
         ax.set_xticks(panel.ticks, [f"{tick:g}" for tick in panel.ticks])
     shown = [label for label in (*panel.references, *panel.curves) if not label.startswith("_")]
     if len(shown) > 1 or panel.references:
-        ax.legend(fontsize=7.5)
+        ax.legend()

@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from bdia_numerics.plots.style import STYLE
+from bdia_numerics.plots.style import PAGE, STYLE
 
 Array = np.ndarray[Any, Any]
 
@@ -36,7 +36,7 @@ def transport(
     """
     relative = density / density.max(axis=1, keepdims=True)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 3.4), layout="constrained")
+        figure = Figure(figsize=(PAGE, 3.1), layout="constrained")
         axes: Any = figure.subplots(1, 2, width_ratios=[3, 1], sharey=True)
         axes[0].pcolormesh(x, z, relative.T, cmap="Blues", vmax=1.4, shading="gouraud", rasterized=True)
         axes[0].plot(x, paths, color="black", linestyle="-", linewidth=0.8)
@@ -45,5 +45,5 @@ def transport(
         for (name, values), dashes in zip(ends.items(), ("-", "--"), strict=False):
             axes[1].plot(values, z, color="black", linestyle=dashes, label=name)
         axes[1].set(xlabel="density")
-        axes[1].legend(fontsize=7.5)
+        axes[1].legend()
     return figure
