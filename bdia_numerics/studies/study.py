@@ -116,31 +116,42 @@ def assemble(
         raise ImportError("a dataset needs xarray: pip install 'bdia_numerics[sweep]'") from None
     dims, inner = study.dims(config), study.inner(config)
     place = {name: {value: k for k, value in enumerate(values)} for name, values in dims.items()}
-    found: dict[str, list[tuple[tuple[int, ...], Any]]] = {name: [] for name in study.variables}
+    shape = tuple(map(len, dims.values()))
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
     for cell, values in results:
         at = tuple(place[name][cell[name]] for name in dims)
         for name, value in values.items():
-            if name not in found:
-                raise ValueError(f"study {study.name} computes {name!r}: list it in its variables")
-            found[name].append((at, np.asarray(value)))
-    data = {}
+            new = np.asarray(value)
+            if name not in arrays:
+                if name not in study.variables:
+                    raise ValueError(f"study {study.name} computes {name!r}: list it in its variables")
+                arrays[name] = _blank((*shape, *new.shape), new.dtype)
+            elif (common := np.result_type(arrays[name], _with_nan(new.dtype))) != arrays[name].dtype:
+                arrays[name] = arrays[name].astype(common)
+            arrays[name][at] = new if new.ndim else new.item()
     for name, v in study.variables.items():
-        if found[name] or all(dim in inner for dim in v.dims):
-            own = found[name][0][1].shape if found[name] else tuple(len(inner[dim]) for dim in v.dims)
-            blank = _blank((*map(len, dims.values()), *own), {value.dtype for _, value in found[name]})
-            for at, value in found[name]:
-                blank[at] = value if value.ndim else value.item()
-            data[name] = ((*dims, *v.dims), blank, {"long_name": v.long_name, "units": v.units})
+        if name not in arrays and all(dim in inner for dim in v.dims):
+            arrays[name] = _blank((*shape, *(len(inner[dim]) for dim in v.dims)), np.dtype(float))
+    data = {
+        name: ((*dims, *v.dims), arrays[name], {"long_name": v.long_name, "units": v.units})
+        for name, v in study.variables.items()
+        if name in arrays
+    }
     coords = {name: list(values) for name, values in {**dims, **inner}.items()}
     made: Dataset = study.finish(Dataset(data, coords))
     return made.assign_attrs(provenance(study, config) if made_by is None else made_by)
 
 
-def _blank(shape: tuple[int, ...], dtypes: set[Any]) -> np.ndarray[Any, Any]:
-    if any(dtype.kind in "US" for dtype in dtypes):
-        return np.full(shape, "", dtype=object)
-    common = np.result_type(*dtypes) if dtypes else np.dtype(float)
-    return np.full(shape, np.nan, dtype=np.result_type(common, np.float32) if common.kind in "iub" else common)
+def _blank(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+    kept = _with_nan(dtype)
+    return np.full(shape, "" if kept.kind == "O" else np.nan, dtype=kept)
+
+
+def _with_nan(dtype: Any) -> np.dtype[Any]:
+    """Return a dtype for values and NaN; that of Python's objects for texts, which are of any length."""
+    if dtype.kind in "US":
+        return np.dtype(object)
+    return np.result_type(dtype, np.float32) if dtype.kind in "iub" else np.dtype(dtype)
 
 
 def provenance(study: Study, config: Any) -> dict[str, Any]:
