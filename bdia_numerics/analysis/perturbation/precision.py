@@ -16,6 +16,9 @@ from bdia_numerics.run import starter_of
 from bdia_numerics.state import identity
 
 DTYPES = ("float16", "float32", "float64", "longdouble")
+_HALVES = {"float16": (2.0**-10, 65504.0), "bfloat16": (2.0**-7, 3.39e38)}
+"""Spacing at 1, and largest number."""
+TENSORS = (*_HALVES, "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class RoundTripError:
     errors : mapping of str to float
         Root-mean-square error in each of `DTYPES`, with the coefficients as that format rounds them; infinite where
         values overflow.
+    tensors : mapping of str to float
+        The same for tensors of each of `TENSORS`: those of 16 bits are summed in float32, with its coefficients, and rounded once.
     largest : float
         Largest root mean square of any value in the run; a format that cannot hold it overflows.
     scale : float
@@ -44,6 +49,7 @@ class RoundTripError:
     steps: int
     per_unit_roundoff: float
     errors: Mapping[str, float]
+    tensors: Mapping[str, float]
     largest: float
     scale: float
 
@@ -141,8 +147,10 @@ def round_trip_error(
     largest = max(map(abs, values.values()))
     loss = math.hypot(trip.random, *(w * float(c) for w, c in trip.coefficients)) * ROUNDING_RMS
     errors = {name: trip.error(name, largest) for name in DTYPES}
+    halves = {name: trip.rounded_once(*limits, largest) for name, limits in _HALVES.items()}
+    tensors = halves | {name: errors[name] for name in TENSORS if name not in halves}
     finite = loss if math.isfinite(loss) else math.inf
-    return RoundTripError(identity(solver), start, grid.n, finite, errors, largest, scale)
+    return RoundTripError(identity(solver), start, grid.n, finite, errors, tensors, largest, scale)
 
 
 def required_dtype(

@@ -32,12 +32,15 @@ class Trip:
         Size of every value of the trip, with its sign in the linear run that gave it.
     random
         Root of the sum of squares of the random roundings, in units of one of them.
+    results
+        The same where the result of a combination is rounded, and its products and partial sums are not.
     coefficients
         For each coefficient, what an error of 1 in it is at the end, and the exact coefficient.
     """
 
     values: Mapping[int, float]
     random: float = 0.0
+    results: float = 0.0
     coefficients: list[tuple[float, Any]] = field(default_factory=list)
 
     def go(self, there: Run, back: Run, sent: str, slopes_there: Slopes, slopes_back: Slopes) -> None:
@@ -66,8 +69,10 @@ class Trip:
 
     def add(self, row: Row, weight: float) -> None:
         """Count a row's own roundings."""
+        result = weight * self.values[row.target]
+        self.results = math.hypot(self.results, result)
         if not row.exact:
-            self.random = math.hypot(self.random, weight * self.values[row.target])
+            self.random = math.hypot(self.random, result)
             return
         terms = [c * self.values[number] for c, number in row.terms]
         rounded = [term for term, (c, _) in zip(terms, row.terms, strict=True) if abs(math.frexp(c)[0]) != 0.5]
@@ -78,10 +83,21 @@ class Trip:
     def error(self, dtype: str, largest: float) -> float:
         """Return the root-mean-square error at the end in a format; infinite where values, or errors, overflow."""
         info = np.finfo(dtype)
+        return _in_range(self._within(dtype), largest, float(info.max))
+
+    def rounded_once(self, eps: float, most: float, largest: float) -> float:
+        """Return the error of a narrow format, of a given spacing at 1 and largest number, whose sums are taken in float32."""
+        return _in_range(math.hypot(ROUNDING_RMS * self.results * eps / 2, self._within("float32")), largest, most)
+
+    def _within(self, dtype: str) -> float:
+        info = np.finfo(dtype)
         systematic = sum(weight * _deviation(c, info.dtype) for weight, c in self.coefficients)
-        error = math.hypot(ROUNDING_RMS * self.random * float(info.eps) / 2, systematic)
-        # A normal variable exceeds six times its root mean square once in 10^9.
-        return error if 6 * largest < float(info.max) > 6 * error else math.inf
+        return math.hypot(ROUNDING_RMS * self.random * float(info.eps) / 2, systematic)
+
+
+def _in_range(error: float, largest: float, most: float) -> float:
+    # A normal variable exceeds six times its root mean square once in 10^9.
+    return error if 6 * largest < most > 6 * error else math.inf
 
 
 def _deviation(c: Any, dtype: np.dtype[Any]) -> float:
