@@ -60,6 +60,14 @@ def progress() -> Any:
     return Progress(*columns, console=error, transient=True, disable=not error.is_terminal)
 
 
+def ints(name: str, text: str) -> tuple[int, ...]:
+    """Return the integers that an option lists, such as 10,20,40; ValueError names the option."""
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise ValueError(f"{name}={text} is no list of ints: write 10,20,40") from None
+
+
 def as_text(data: dict[str, Any]) -> str:
     """Return data as JSON; numbers that JSON lacks are null."""
     return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)

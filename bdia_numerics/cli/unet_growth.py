@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson, Guidance, TrustPickle
-from bdia_numerics.cli.show import as_text, progress
+from bdia_numerics.cli.show import as_text, console, ints, progress, table
 from bdia_numerics.cli.unet import labels_of, load_network, refusals, require_torch
 
 
@@ -23,6 +23,12 @@ def show_growth(
     guidance: Guidance = 1.0,
     iterations: Annotated[int, typer.Option(help="Power iterations for the whole run.")] = 6,
     seed: Annotated[int, typer.Option(help="Seed of the noise and of the perturbations.")] = 0,
+    round_trips: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STEPS", help="Add round trips by dtype, gamma, p and guidance at these steps, such as 10,20,40."
+        ),
+    ] = None,
     trust_pickle: TrustPickle = False,
     as_json: AsJson = False,
 ) -> None:
@@ -30,13 +36,25 @@ def show_growth(
     require_torch()
     with refusals():
         found = _measured(
-            path, solver, steps, spacing, count, labels, guidance, iterations, seed, trust_pickle=trust_pickle
+            path,
+            solver,
+            steps,
+            spacing,
+            count,
+            labels,
+            guidance,
+            iterations,
+            seed,
+            round_trips,
+            trust_pickle=trust_pickle,
         )
     if as_json:
         typer.echo(as_text(found))
     else:
         for line in _lines(found):
             typer.echo(line)
+        if round_trips is not None:
+            _print(found["round_trips"])
 
 
 def _measured(
@@ -49,6 +67,7 @@ def _measured(
     guidance: float,
     iterations: int,
     seed: int,
+    round_trips: str | None,
     *,
     trust_pickle: bool,
 ) -> dict[str, Any]:
@@ -59,12 +78,14 @@ def _measured(
     from bdia_numerics import analysis, spec
     from bdia_numerics.torch.growth import growth
     from bdia_numerics.torch.jacobians import array_jvp, array_model
+    from bdia_numerics.torch.round_trips import SOLVERS, network_of, trips
     from bdia_numerics.torch.sampling import noise
-    from bdia_numerics.torch.steadiness import bits, steadiness, trips
-    from bdia_numerics.torch.tensors import dtype_named
+    from bdia_numerics.torch.steadiness import bits, steadiness
+    from bdia_numerics.torch.tensors import DTYPES, dtype_named
 
     if count < 2:
         raise ValueError(f"--count={count}: pass 2 states or more, since batches are compared")
+    tabled = [] if round_trips is None else ints("--round-trips", round_trips)
     chosen, double, single = spec.solver(name), dtype_named("float64"), dtype_named("float32")
     loaded = load_network(path, "cpu", double, trust_pickle=trust_pickle)
     given = labels_of(labels, count, loaded.labels)
@@ -78,7 +99,8 @@ def _measured(
         "guidance": guidance, "labels": given, "seed": seed,
     }  # fmt: skip
     with progress() as bar:
-        task = bar.add_task("", total=6)
+        scales = (1.0, 3.0) if loaded.null_label is not None else (1.0,)
+        task = bar.add_task("", total=6 + len(tabled) * len(scales) * len(DTYPES) * len(SOLVERS))
 
         def tell(what: str) -> None:
             bar.update(task, description=what, advance=1)
@@ -104,12 +126,12 @@ def _measured(
         )
         found["batches"] = narrow
         tell("dtypes")
-
-        def make(dtype: Any, scale: float) -> Any:
-            # States of 16 bits ask the network in float32, so that one network is compared, and weights are never narrowed.
-            return loaded.to(double if dtype == double else single).model(given, guidance=scale)
-
-        found["trips"] = [asdict(row) for row in trips(make, [chosen], [grid], z, guidances=(guidance,))]
+        ask = network_of(loaded, given)
+        found["trips"] = [asdict(row) for row in trips(ask, {repr(chosen): chosen}, [grid], z, guidances=(guidance,))]
+        if tabled:
+            ask, run = network_of(loaded, given and given[:1]), [loaded.grid(n, spacing) for n in tabled]
+            rows = trips(ask, SOLVERS, run, z[:1], guidances=scales, watch=tell)
+            found["round_trips"] = [asdict(row) for row in rows]
     return found
 
 
@@ -128,13 +150,31 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"bits that differ on the lattice: {bits['from_noise']} from noise and back, {bits['from_data']} from data and back"
     )
     batches = found["batches"]
-    if any(batches["differing"].values()) or batches["repeated"]:
-        worst = max(batches["differing"].values())
+    counts = {
+        "the call": batches["repeated"], "the batch": max(batches["differing"].values()),
+        **{f"the kernels ({name})": count for name, count in batches["kernels"].items()},
+    }  # fmt: skip
+    found_in = ", ".join(f"{name} in {count} elements" for name, count in counts.items() if count)
+    same = ", ".join(name for name, count in counts.items() if not count)
+    if found_in:
         lines.append(
-            f"float32 outputs depend on the batch: up to {worst} elements differ, by {batches['largest']:.1e} at most: invert in the batch "
-            "in which you sampled"
+            f"float32 outputs depend on {found_in}, by {batches['largest']:.1e} of their size at most: invert in the batch, and as you sampled"
         )
-    else:
-        lines.append("float32 outputs do not depend on the batch or the call")
-    lines += [f"round trip in {r['dtype']}: {r['error']:.2g} ({r['status']})" for r in found["trips"]]
+    if same:
+        lines.append(f"float32 outputs do not depend on {same}")
+    for row in found["trips"]:
+        expected = f", {row['predicted']:.2g} expected on a unit Gaussian" if row["guidance"] == 1 else ""
+        lines.append(f"round trip in {row['dtype']}: {row['error']:.2g}{expected} ({row['status']})")
     return lines
+
+
+def _print(trips: list[dict[str, Any]]) -> None:
+    from bdia_numerics.torch.round_trips import cells
+
+    rows = cells(trips)
+    names = list(next(iter(rows.values())))
+    shown = table("steps", "solver", "guidance", *names)
+    for (steps, solver, guidance), texts in rows.items():
+        shown.add_row(str(steps), solver, f"{guidance:g}", *map(texts.__getitem__, names))
+    shown.title = "round trips of one state, in brackets what rounding is expected to cost on a unit Gaussian"
+    console().print(shown)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson, Guidance
-from bdia_numerics.cli.show import as_text, console, figure_path, progress, save_figure, table
+from bdia_numerics.cli.show import as_text, console, figure_path, ints, progress, save_figure, table
 from bdia_numerics.cli.unet import refusals, require_torch
 
 
@@ -40,7 +40,7 @@ def show_table(
         figure_path(figure)
         chosen = study.SOLVERS if solvers is None else tuple(word.strip() for word in solvers.split(";"))
         config = study.TableConfig(
-            chosen, tuple(grids.split(",")), evaluations=_ints(evaluations), images=images, paired=paired, guidance=guidance, seed=seed,
+            chosen, tuple(grids.split(",")), ints("--evaluations", evaluations), images, paired=paired, guidance=guidance, seed=seed,
         )  # fmt: skip
         with progress() as bar:
             task = bar.add_task("table", total=study.size(config))
@@ -54,13 +54,6 @@ def show_table(
         typer.echo(as_text({"config": asdict(config), "floor": found.floor, "cells": cells}))
         return
     _print(found)
-
-
-def _ints(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(word) for word in text.split(","))
-    except ValueError:
-        raise ValueError(f"--evaluations={text} is no list of ints: write 10,20,40") from None
 
 
 def _print(found: Any) -> None:

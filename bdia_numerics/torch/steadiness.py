@@ -1,8 +1,8 @@
-"""What of a network's output depends on the company that a state is in, and what that and each dtype cost a round trip."""
+"""What of a network's output depends on the company that a state is in, and whether every bit comes back all the same."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,11 @@ import torch
 
 from bdia_numerics.bitexact import bit_exact_round_trip
 from bdia_numerics.grids import Grid
-from bdia_numerics.integrate import encode, invert, solve
+from bdia_numerics.integrate import encode, solve
 from bdia_numerics.program import Solver
 from bdia_numerics.spaces import Lattice
 from bdia_numerics.torch.jacobians import array_model
 from bdia_numerics.torch.sampling import rms
-from bdia_numerics.torch.tensors import DTYPES
 
 
 @dataclass(frozen=True)
@@ -29,22 +28,25 @@ class Steadiness:
         Elements of the output that differ between two calls with the same batch.
     differing : dict of int to int
         Elements of the first state's output that differ from those in the whole batch, by the size of the batch that it is in.
+    kernels : dict of str to int
+        Elements of the output that differ where the same batch is computed by other kernels, by what was changed.
     largest : float
-        Largest of these differences, over the root mean square of the output.
+        Largest of all these differences, over the root mean square of the output.
     """
 
     repeated: int
     differing: dict[int, int]
+    kernels: dict[str, int]
     largest: float
 
     @property
     def steady(self) -> bool:
-        """Whether no bit depends on the call or the batch."""
-        return not self.repeated and not any(self.differing.values())
+        """Whether no bit depends on the call, the batch or the kernels."""
+        return not self.repeated and not any((*self.differing.values(), *self.kernels.values()))
 
 
 def steadiness(make: Callable[[int], Any], z: torch.Tensor, t: Any) -> Steadiness:
-    """Compare the output at a state in batches of 1, 2, 4, ... with that in the whole batch, bit by bit.
+    """Compare the output at a state in batches of 1, 2, 4, ... with that in the whole batch, and that of other kernels, bit by bit.
 
     Parameters
     ----------
@@ -61,7 +63,9 @@ def steadiness(make: Callable[[int], Any], z: torch.Tensor, t: Any) -> Steadines
     if len(z) < 2:
         raise ValueError(f"z has a batch of {len(z)}: pass 2 states or more")
     with torch.no_grad():
-        whole, again = (make(len(z))(z.clone(), t) for _ in range(2))
+        model = make(len(z))
+        whole, again = (model(z.clone(), t) for _ in range(2))
+        others = {name: model(x, t) - whole for name, x in _by_other_kernels(z)}
         parts, n = dict[int, torch.Tensor](), 1
         while n < len(z):
             parts[n] = make(n)(z[:n].clone(), t)[0] - whole[0]
@@ -70,74 +74,33 @@ def steadiness(make: Callable[[int], Any], z: torch.Tensor, t: Any) -> Steadines
     return Steadiness(
         repeated=int((whole != again).sum()),
         differing={k: int((d != 0).sum()) for k, d in parts.items()},
-        largest=max(float(d.abs().max()) for d in parts.values()) / size,
+        kernels={name: int((d != 0).sum()) for name, d in others.items()},
+        largest=max(float(d.abs().max()) for d in (*parts.values(), *others.values(), whole - again)) / size,
     )
 
 
-@dataclass(frozen=True)
-class Trip:
-    """A round trip from noise in one dtype.
-
-    Attributes
-    ----------
-    solver, dtype : str
-    steps : int
-    guidance : float
-    error : float
-        Root mean square of the noise that came back less the noise that was sent; NaN if a run was not finite.
-    status : str
-        "ok", or where it went wrong.
-    """
-
-    solver: str
-    dtype: str
-    steps: int
-    guidance: float
-    error: float
-    status: str
-
-
-def trips(
-    make: Callable[[torch.dtype, float], Any],
-    solvers: Sequence[Solver],
-    grids: Iterable[Grid],
-    z: torch.Tensor,
-    *,
-    guidances: Sequence[float] = (1.0,),
-    dtypes: Sequence[torch.dtype] = DTYPES,
-) -> list[Trip]:
-    """Take noise to data and back with each solver, grid, guidance scale and dtype of the states.
-
-    Parameters
-    ----------
-    make
-        ``make(dtype, guidance)`` is the model for states of a dtype.
-    solvers
-        Exactly invertible ones.
-    grids, guidances, dtypes
-        All of their combinations are run.
-    z
-        z_N in the widest dtype, shape (batch, *data).
-
-    Raises
-    ------
-    NotInvertibleError
-        (a ValueError) for a solver without derived inverse.
-    """
-    rows = []
-    for grid in grids:
-        for guidance in guidances:
-            for dtype in dtypes:
-                model, sent = make(dtype, guidance), z.to(dtype)
-                for solver in solvers:
-                    there = solve(solver, model, grid, sent)
-                    found, error = there, float("nan")
-                    if there.status.ok and there.state is not None:
-                        found = invert(solver, model, grid, there.state)
-                        error = rms(found.z.double() - sent.double()) if found.status.ok else error
-                    word = str(dtype).removeprefix("torch.")
-                    rows.append(Trip(repr(solver), word, grid.n, guidance, error, str(found.status)))
-    return rows
+def _by_other_kernels(z: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield names and states, each while what it names is changed, as far as this machine has another way."""
+    if z.ndim == 4:
+        yield "channels_last", z.clone(memory_format=torch.channels_last)
+    if z.device.type == "cuda":
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield "deterministic cuDNN without TF32", z.clone()
+        return
+    threads = torch.get_num_threads()
+    if threads > 1:
+        torch.set_num_threads(1)
+        try:
+            yield "one thread", z.clone()
+        finally:
+            torch.set_num_threads(threads)
+    onednn: Any = torch.backends.mkldnn
+    if onednn.enabled:
+        onednn.enabled = False
+        try:
+            yield "without oneDNN", z.clone()
+        finally:
+            onednn.enabled = True
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,10 @@ def round_trip_error(
     Notes
     -----
     First order in the unit roundoff: an error beyond the size of the states themselves is only known to be that large.
+
+    Where a sum is rounded once and the assigned register has the coefficient 1 (BDIA with gamma = 1, tensors of 16 bits), the way back
+    rounds to the very state that the way there left, unless the two lie on either side of a power of two: there the expectation is
+    too high, by any factor. A model that rounds more than its output, as a network in the states' own dtype does, makes it too low.
     Rounding to nearest as independent random numbers: Higham, Accuracy and Stability of Numerical Algorithms, sec. 2.8.
     """
     if start not in ("noise", "data"):
