@@ -216,7 +216,9 @@ def test_the_command(tmp_path):
     found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert found["bits"]["from_noise"] == found["bits"]["from_data"] == 0
     assert len(found["trips"]) == 4 and found["sample"]["total"][0] > 1 and found["asymmetry"][0]["relative"] > 0
-    text = CliRunner().invoke(app, [*arguments, "--round-trips", "3"]).stdout
+    figure = tmp_path / "growth.svg"
+    text = CliRunner().invoke(app, [*arguments, "--round-trips", "3", "--figure", str(figure)]).stdout
+    assert figure.read_text().startswith("<?xml")
     assert (
         "bits that differ on the lattice: 0 from noise and back, 0 from data and back" in text
         and "invert: a per" in text

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bdia_numerics.cli.options import AsJson, Guidance, TrustPickle
-from bdia_numerics.cli.show import as_text, console, ints, progress, table
+from bdia_numerics.cli.show import as_text, console, figure_path, ints, progress, save_figure, table
 from bdia_numerics.cli.unet import labels_of, load_network, refusals, require_torch
 
 
@@ -29,12 +30,14 @@ def show_growth(
             metavar="STEPS", help="Add round trips by dtype, gamma, p and guidance at these steps, such as 10,20,40."
         ),
     ] = None,
+    figure: Annotated[Path | None, typer.Option(metavar="PATH", help="Write a figure as PNG, PDF or SVG.")] = None,
     trust_pickle: TrustPickle = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure how perturbations grow in a network, both ways, and what rounding and batches do to its round trips."""
     require_torch()
     with refusals():
+        figure_path(figure)
         found = _measured(
             path,
             solver,
@@ -48,6 +51,10 @@ def show_growth(
             round_trips,
             trust_pickle=trust_pickle,
         )
+    if figure is not None:
+        from bdia_numerics.plots.perturbations import perturbations
+
+        save_figure(figure, perturbations(found))
     if as_json:
         typer.echo(as_text(found))
     else:
@@ -158,7 +165,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
     same = ", ".join(name for name, count in counts.items() if not count)
     if found_in:
         lines.append(
-            f"float32 outputs depend on {found_in}, by {batches['largest']:.1e} of their size at most: invert in the batch, and as you sampled"
+            f"float32 outputs depend on {found_in}, by {batches['largest']:.1e} of their size at most: "
+            "invert as you sampled, in the same batch"
         )
     if same:
         lines.append(f"float32 outputs do not depend on {same}")
