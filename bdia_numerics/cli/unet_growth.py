@@ -161,11 +161,12 @@ def _lines(found: dict[str, Any]) -> list[str]:
         "the call": batches["repeated"], "the batch": max(batches["differing"].values()),
         **{f"the kernels ({name})": count for name, count in batches["kernels"].items()},
     }  # fmt: skip
+    largest = max(batches["largest"], batches["largest_by_kernels"])
     found_in = ", ".join(f"{name} in {count} elements" for name, count in counts.items() if count)
     same = ", ".join(name for name, count in counts.items() if not count)
     if found_in:
         lines.append(
-            f"float32 outputs depend on {found_in}, by {batches['largest']:.1e} of their size at most: "
+            f"float32 outputs depend on {found_in}, by {largest:.1e} of their size at most: "
             "invert as you sampled, in the same batch"
         )
     if same:

@@ -68,8 +68,9 @@ def _network(double: bool) -> Any:
 def compute(config: GrowthConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the amplification in both directions, and the error of a round trip, in one format."""
     from bdia_numerics.torch.growth import growth
+    from bdia_numerics.torch.round_trips import trips
     from bdia_numerics.torch.sampling import noise
-    from bdia_numerics.torch.steadiness import steadiness, trips
+    from bdia_numerics.torch.steadiness import steadiness
     from bdia_numerics.torch.tensors import dtype_named
     from bdia_numerics.torch.threads import one_thread
 
@@ -83,7 +84,9 @@ def compute(config: GrowthConfig, cell: Cell) -> Mapping[str, Any]:
 
     with one_thread():
         model = make(config.images)
-        (trip,) = trips(lambda *_: model, [solver], [grid], wide, dtypes=(dtype,), guidances=(config.guidance,))
+        (trip,) = trips(
+            lambda *_: model, {repr(solver): solver}, [grid], wide, dtypes=(dtype,), guidances=(config.guidance,)
+        )
         found = {"error": trip.error, "status": trip.status}
         if word not in WIDE:
             return found

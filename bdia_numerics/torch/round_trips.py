@@ -19,6 +19,7 @@ from bdia_numerics.solvers import BDIA, EDICT
 from bdia_numerics.torch.loading import Loaded, load
 from bdia_numerics.torch.sampling import noise, rms
 from bdia_numerics.torch.tensors import DTYPES
+from bdia_numerics.torch.threads import one_thread
 
 SOLVERS: Mapping[str, Solver] = {
     "BDIA(gamma=1)": BDIA(),
@@ -138,11 +139,11 @@ def shipped_trips(
     watch
         As for `trips`.
     """
-    torch.set_num_threads(1)
     network = load(dtype=torch.float64)
     runs = [grids.uniform(network.schedule, n) for n in slots]
     z = noise((len(labels), *(network.shape or ())), runs[0], 0, dtype=torch.float64)
-    rows = trips(network_of(network, labels), SOLVERS, runs, z, guidances=(1.0, 3.0), watch=watch)
+    with one_thread():
+        rows = trips(network_of(network, labels), SOLVERS, runs, z, guidances=(1.0, 3.0), watch=watch)
     return {"grid": "uniform", "labels": list(labels), "seed": 0, "round_trips": [asdict(row) for row in rows]}
 
 

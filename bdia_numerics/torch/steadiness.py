@@ -30,14 +30,15 @@ class Steadiness:
         Elements of the first state's output that differ from those in the whole batch, by the size of the batch that it is in.
     kernels : dict of str to int
         Elements of the output that differ where the same batch is computed by other kernels, by what was changed.
-    largest : float
-        Largest of all these differences, over the root mean square of the output.
+    largest, largest_by_kernels : float
+        Largest of the differences by batch, and of those by kernels, over the root mean square of the output.
     """
 
     repeated: int
     differing: dict[int, int]
     kernels: dict[str, int]
     largest: float
+    largest_by_kernels: float
 
     @property
     def steady(self) -> bool:
@@ -75,7 +76,8 @@ def steadiness(make: Callable[[int], Any], z: torch.Tensor, t: Any) -> Steadines
         repeated=int((whole != again).sum()),
         differing={k: int((d != 0).sum()) for k, d in parts.items()},
         kernels={name: int((d != 0).sum()) for name, d in others.items()},
-        largest=max(float(d.abs().max()) for d in (*parts.values(), *others.values(), whole - again)) / size,
+        largest=max(float(d.abs().max()) for d in parts.values()) / size,
+        largest_by_kernels=max((float(d.abs().max()) for d in others.values()), default=0.0) / size,
     )
 
 
