@@ -113,23 +113,33 @@ class Feed:
     def _started(self, timestep: int | torch.Tensor, sample: torch.Tensor) -> Stepwise:
         if self.given is not None:
             if not any(torch.equal(sample, z.to(sample)) for z in self.given.registers.values()):
-                raise ValueError("sample is no register of the state: pass the latents that the opposite run returned")
+                raise ValueError(
+                    "sample is no register of the state: pass the latents that the opposite run returned, or, where it stopped early, "
+                    "one of state.registers"
+                )
             return self.run or self._resume(sample)
-        if self.begin is None:
-            t = self._number(timestep)
-            if t not in self._expected:
-                raise ValueError(f"timestep={t:g} is none of timesteps: step through those that set_timesteps made")
-            self.begin = self._expected.index(t)
-        course, first = self._whole, self._expected[self.begin]
-        if self.begin:
-            found = np.flatnonzero(self.grid.t == first)
-            if len(found) and 0 < (at := int(found[0])) < self.grid.n + (not course.noise_end):
-                course = self.course_of(self.grid[at:] if course.noise_end else self.grid[:at])
-            if _told(course).tolist() != self._expected[self.begin :]:
-                raise ValueError(f"timestep={first:g} begins no run, which is at entry {self.begin}: begin at another")
+        t = self._number(timestep) if self.begin is None else self._expected[self.begin]
+        entries = [k for k, told in enumerate(self._expected) if told == t] if self.begin is None else [self.begin]
+        if not entries:
+            raise ValueError(f"timestep={t:g} is none of timesteps: step through those that set_timesteps made")
+        self.begin, course = self._part(entries)
         z = sample.to(self.dtype(sample))
         self.run = Stepwise(course, {course.entry or "z": z}, space_of(z))
         return self.run
+
+    def _part(self, entries: list[int]) -> tuple[int, Course]:
+        """Return the first of some entries of `timesteps` at which a run over a part of the grid begins, and that run."""
+        t, noise_end = self._expected[entries[0]], self._whole.noise_end
+        at = [int(i) for i in np.flatnonzero(np.maximum(self.grid.t, 0) == t)]
+        for entry in entries:
+            if entry == 0:
+                return 0, self._whole
+            # An inverse that asks at the noisier end of its slots, as EDICT's does, begins one index before that time.
+            for i in [i for k in at for i in (k, k - noise_end) if 0 < i < self.grid.n + (not noise_end)]:
+                course = self.course_of(self.grid[i:] if noise_end else self.grid[:i])
+                if _told(course).tolist() == self._expected[entry:]:
+                    return entry, course
+        raise ValueError(f"timestep={t:g} begins no run, which is at entry {entries[0]}: begin at another")
 
     def _resume(self, sample: torch.Tensor) -> Stepwise:
         assert self.given is not None
