@@ -136,7 +136,7 @@ def guided(stable):
 def test_both_ends_come_to_the_ode_of_the_network(guided, name, record_property):
     """A round trip is exact with a wrong start, too: so images and latents are held against the network's own ODE, and come to it.
 
-    Four times as many steps, at order 1 or better: to less than half of the distance. BDIA's latents come nearer, but not by half: its start
+    Four times as many steps, at order 1 or better: to less than half of the distance. BDIA's latents come nearer, not by half: its start
     over the long first slot excites the oscillation that gamma = 1 does not damp.
     """
     pipe, given, z, truth, uncertainty = guided
