@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bdia_numerics.cli.options import AsJson, Guidance, TrustPickle
+from bdia_numerics.cli.options import AsJson, TrustPickle
 from bdia_numerics.cli.show import as_text, figure_path, progress, save_figure, usage
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -71,7 +71,7 @@ def draw_samples(
         str | None,
         typer.Option(
             help="leading, linspace, trailing, uniform, quadratic, log_snr, asinh or karras; trailing by default where training steps "
-            "are numbered, on which gamma = 1 does best."
+            "are numbered: leading ends with a short slot, in which gamma = 1 magnifies errors."
         ),
     ] = None,
     count: Annotated[int, typer.Option(help="Images.")] = 20,
@@ -79,12 +79,15 @@ def draw_samples(
         str | None,
         typer.Option(help="Class labels, such as 3,1,4; repeated up to the number of images. 0 to 9 by default."),
     ] = None,
-    guidance: Guidance = 1.0,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="Scale of classifier-free guidance; 1 is none. 2 by default where a null label is known."),
+    ] = None,
     dtype: Annotated[str, typer.Option(help=f"Of the states: {', '.join(DTYPES)}.")] = "float32",
     device: Annotated[str, typer.Option(help="Of the network and the states.")] = "cpu",
     fine: Annotated[
         int, typer.Option(help="Slots of the reference solution (four evaluations each); 0 leaves it out.")
-    ] = 60,
+    ] = 40,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     output: Annotated[Path, typer.Option(help="Where the sheet of samples is written.")] = Path("samples.png"),
     trust_pickle: TrustPickle = False,
@@ -111,7 +114,7 @@ def _run(
     spacing: str | None,
     count: int,
     labels: str | None,
-    guidance: float,
+    guidance: float | None,
     dtype: str,
     device: str,
     fine: int,
@@ -136,6 +139,7 @@ def _run(
     spacing = loaded.best_spacing if spacing is None else spacing
     grid = loaded.grid(steps, spacing)
     given = labels_of(labels, count, loaded.labels)
+    guidance = (1.0 if loaded.null_label is None else 2.0) if guidance is None else guidance
     model = loaded.model(given, guidance=guidance)
     z = noise((count, *loaded.shape), grid, seed, dtype=kind, device=device)
     doubts = [said] if (said := doubt(model, grid, z)) else []
@@ -151,7 +155,7 @@ def _run(
     numbers = asdict(result)
     images = numbers.pop("images")
     head = {
-        "network": path or "mnist", "solver": repr(chosen), "steps": steps, "spacing": spacing, "dtype": dtype, "device": device,
+        "network": path or "mnist", "solver": written(chosen), "steps": steps, "spacing": spacing, "dtype": dtype, "device": device,
         "guidance": guidance, "labels": given, "seed": seed,
     }  # fmt: skip
     notes = [note for note in loaded.notes if note not in loaded.altered]
@@ -177,6 +181,13 @@ def load_network(path: str | None, device: str, kind: Any, *, trust_pickle: bool
     return loaded
 
 
+def written(solver: Any) -> str:
+    """Return a solver as the command line takes it, such as BDIA(gamma=9/10)."""
+    from bdia_numerics.program import parameters
+
+    return f"{type(solver).__name__}({', '.join(f'{name}={value}' for name, value in parameters(solver).items())})"
+
+
 def labels_of(text: str | None, count: int, labels: int) -> list[int] | None:
     """Return one label an image, read from text, or all that a network has in turn; None for a network that takes none."""
     if text is None:
@@ -193,14 +204,16 @@ def _draw(images: Any, found: dict[str, Any], output: Path) -> None:
 
     columns = min(10, len(images))
     titles = [str(k) for k in found["labels"][:columns]] if found["labels"] else ()
-    caption = f"{found['solver'].partition('(')[0]}, {found['steps']} steps, {found['nfe']} evaluations"
+    caption = f"{found['solver']}, {found['steps']} steps, guidance {found['guidance']:g}"
+    caption += f", {found['spacing']} times" if found["spacing"] else ""
     save_figure(output, sheet(images, columns=columns, titles=titles, caption=caption))
     found["sheet"] = str(output)
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
     way = "derived inverse" if found["exact"] else "DDIM inversion"
-    head = f"{found['solver']} on {found['network']}, {found['steps']} steps, {found['dtype']}: {found['status']}"
+    head = f"{found['solver']} on {found['network']}, {found['steps']} steps, guidance {found['guidance']:g}, {found['dtype']}"
+    head += f": {found['status']}"
     if found["status"] != "ok":
         wider = "" if found["dtype"] == "float64" else "another --dtype, "
         return [f"{head}; try {wider}more --steps, or another --spacing"]

@@ -9,7 +9,7 @@ import typer
 
 from bdia_numerics.cli.options import AsJson, Guidance, TrustPickle
 from bdia_numerics.cli.show import as_text, console, figure_path, ints, progress, save_figure, table
-from bdia_numerics.cli.unet import labels_of, load_network, refusals, require_torch
+from bdia_numerics.cli.unet import labels_of, load_network, refusals, require_torch, written
 
 
 def show_growth(
@@ -102,7 +102,7 @@ def _measured(
     model = loaded.model(given, guidance=guidance)
     one = loaded.model(given and given[:1], guidance=guidance)
     found: dict[str, Any] = {
-        "network": path or "mnist", "solver": repr(chosen), "steps": steps, "spacing": spacing,
+        "network": path or "mnist", "solver": written(chosen), "steps": steps, "spacing": spacing,
         "guidance": guidance, "labels": given, "seed": seed,
     }  # fmt: skip
     with progress() as bar:

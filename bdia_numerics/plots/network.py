@@ -28,24 +28,29 @@ def bars(found: Table) -> Figure:
                 middle = np.array([c.frechet for c in cells])
                 ends = np.abs(np.array([[c.low, c.high] for c in cells]).T - middle)
                 style = {**styles[str(budget)], "linestyle": "none"}
-                panel.errorbar(middle, rows + 0.2 * (k - 1), xerr=ends, label=f"{budget} evaluations", **style)
-            panel.axvline(found.floor, color="0.6", linewidth=0.8)
+                offset = 0.2 * (k - (len(config.evaluations) - 1) / 2)
+                panel.errorbar(middle, rows + offset, xerr=ends, label=f"{budget} evaluations", **style)
+            panel.axvline(found.floor, color="0.6", linewidth=0.8, label="training images")
             panel.set(xscale="log", xlabel="Frechet distance", title=name)
+        # An interval of few images reaches to 0, which a logarithmic axis would follow without end.
+        axes[0].set_xlim(left=min([found.floor, *(c.frechet for c in found.cells if c.status == "ok")]) / 2)
         axes[0].set_yticks(rows, config.solvers)
         axes[0].invert_yaxis()
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(config.evaluations))
+        figure.legend(
+            *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(config.evaluations) + 1
+        )
     return figure
 
 
 def contact_sheet(found: Editing) -> Figure:
     """Draw the sources in the first row, and below them the edits, a row a solver and scale."""
-    runs = [("source", found.sources), *((f"{e.solver}, {e.guidance:g}", e.images) for e in found.edits)]
     pairs = zip(found.labels, found.targets, strict=True)
     sheet = Sheet(
-        np.array([images[:, 0] for _, images in runs]),
-        [name for name, _ in runs],
-        [f"{a} → {b}" for a, b in pairs],
+        np.array([found.sources[:, 0], *(e.images[:, 0] for e in found.edits)]),
+        rows=["source", *(e.solver for e in found.edits)],
+        columns=[f"{a} → {b}" for a, b in pairs],
+        right=["", *(f"guidance {e.guidance:g}" for e in found.edits)],
         low=-1,
         high=1,
     )
-    return sheets([sheet])
+    return sheets([sheet], margin=2)

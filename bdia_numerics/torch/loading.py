@@ -147,7 +147,7 @@ class Loaded:
 
     @property
     def best_spacing(self) -> str | None:
-        """The spacing of `grid` on which gamma = 1 does best, where training steps are numbered; None for EDM and flows, with their own.
+        """The spacing of `grid` that suits gamma = 1, where training steps are numbered; None for EDM and flows, with their own.
 
         Leading spacing, which most configurations name, ends with a slot much shorter than the one before it, and there gamma = 1 magnifies
         errors (docs/findings/best-gamma.md).
