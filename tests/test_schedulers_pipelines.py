@@ -180,4 +180,4 @@ def test_the_page_runs():
     names = {}
     for block in blocks:
         exec(compile(block, PAGE.name, "exec"), names)
-    assert names["error"] < 1e-4
+    assert names["error"] < 1e-4 and names["part_of_the_way"] < 1e-4 and len(names["sampler"].timesteps) == 4

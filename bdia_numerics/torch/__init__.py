@@ -4,7 +4,7 @@
 >>> from bdia_numerics import BDIA, invert, solve
 >>> from bdia_numerics.torch import load, noise
 >>> network = load("path/to/a/diffusers/folder")
->>> grid = network.grid(20)
+>>> grid = network.grid(20, "trailing")
 >>> z = noise((4, *network.shape), grid, 0, dtype=torch.float32)
 >>> found = solve(BDIA(), network.model(), grid, z)
 >>> back = invert(BDIA(), network.model(), grid, found.state)
