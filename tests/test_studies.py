@@ -23,6 +23,7 @@ from bdia_numerics.studies.precision import PrecisionConfig
 from bdia_numerics.studies.roundtrip import RoundtripConfig
 from bdia_numerics.studies.shaping import takes_gamma
 from bdia_numerics.studies.stability import StabilityConfig
+from bdia_numerics.studies.straying import StrayingConfig
 from bdia_numerics.studies.study import assemble, cells
 from bdia_numerics.studies.work_precision import TIMES, WorkConfig
 
@@ -38,8 +39,9 @@ TINY = {
     "growth": GrowthConfig(("BDIA(gamma=1)",), steps=(5,), dtypes=("float16", "float32"), iterations=2),
     "editing": EditConfig(("BDIA", "EDICT(p=1)"), (1.0,), steps=4, images=2),
     "network_table": TableConfig(("DDIM", "BDIA"), ("cut",), (6,), images=4, batch=4, paired=2, fine=4, resamples=10),
+    "straying": StrayingConfig(("uniform",), gammas=(0.0, 1.0), slots=6, iterations=2),
 }
-ON_NETWORKS = ("growth", "editing", "network_table")
+ON_NETWORKS = ("growth", "editing", "network_table", "straying")
 CASES = [pytest.param(name, marks=[pytest.mark.slow] * (name in ON_NETWORKS)) for name in TINY]
 _FOUND = {}
 
@@ -77,7 +79,7 @@ def test_names_units_and_provenance(name):
     assert dataset.attrs["commit"] and "numpy" in json.loads(dataset.attrs["versions"])
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CASES[:-1])  # the last one has a single cell
 def test_cells_do_not_depend_on_one_another(name):
     """Computed in the reverse order, each without what the ones before it left in memory, they make the same dataset."""
     study, config, results = STUDIES[name], TINY[name], []
@@ -243,6 +245,27 @@ def test_a_network_table_is_distances_of_samples():
     assert float(bdia["gain_high"] - bdia["gain_low"]) == pytest.approx(2 * 1.96 * float(gains.std(ddof=1)))
     assert float(bdia["gain"]) == pytest.approx(float(ddim["frechet"] - bdia["frechet"])) and ddim["gain"] == 0
     assert dataset["floor"].dims == ()
+
+
+@pytest.mark.slow
+def test_straying_is_a_deviation():
+    dataset = found("straying").isel(grid=0)
+    import torch
+
+    from bdia_numerics.plots import image
+    from bdia_numerics.plots.network_growth import network_growth
+    from bdia_numerics.torch.deviation import deviation
+    from bdia_numerics.torch.loading import load
+    from bdia_numerics.torch.sampling import noise
+
+    network = load(dtype=torch.float64)
+    grid = grids.uniform(network.schedule, 6)
+    z = noise((2, 1, 28, 28), grid, 0, dtype=torch.float64)
+    direct = deviation(network.model([3, 1]), grid, z, gammas=(0, 1))
+    assert dataset["error"].values == pytest.approx(direct.paths, rel=1e-6)
+    assert dataset["tightness"].sel(index=slice(1, 5)).values == pytest.approx(direct.tightness, rel=1e-6)
+    assert float(dataset["share"].sel(cause="last slot")) == pytest.approx(direct.shares["last slot"], rel=1e-6)
+    assert image(network_growth(found("straying")), format="png").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

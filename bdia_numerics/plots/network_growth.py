@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -10,31 +10,35 @@ from matplotlib.figure import Figure
 
 from bdia_numerics.plots.style import PAGE, STYLE, looks
 
+if TYPE_CHECKING:
+    from xarray import Dataset
 
-def network_growth(grids: dict[str, dict[str, Any]]) -> Any:
+
+def network_growth(found: Dataset) -> Any:
     """Draw, for each grid, the error along the run by gamma, and bars of the error at the data end by variant.
 
     Parameters
     ----------
-    grids
-        By the grid's name the fields of a `bdia_numerics.torch.deviation.Deviation`, as a mapping.
+    found
+        The dataset of the study "straying".
 
     Returns
     -------
     matplotlib.figure.Figure
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 2.9 * len(grids)), layout="constrained")
-        _draw(figure, grids)
+        figure = Figure(figsize=(PAGE, 2.9 * found.sizes["grid"]), layout="constrained")
+        _draw(figure, found)
     return figure
 
 
-def _draw(figure: Figure, grids: dict[str, dict[str, Any]]) -> None:
-    axes: Any = figure.subplots(len(grids), 2, squeeze=False)
-    for (left, right), (name, found) in zip(axes, grids.items(), strict=True):
-        gammas = found["gammas"]
+def _draw(figure: Figure, dataset: Dataset) -> None:
+    axes: Any = figure.subplots(dataset.sizes["grid"], 2, squeeze=False)
+    gammas = dataset["gamma"].values
+    for (left, right), name in zip(axes, dataset["grid"].values, strict=True):
+        found = {str(key): values.values for key, values in dataset.sel(grid=name).items()}
         lines = looks([f"$\\gamma={g:g}$" for g in gammas])
-        for gamma, path in zip(gammas, found["paths"], strict=True):
+        for gamma, path in zip(gammas, found["error"], strict=True):
             label = f"$\\gamma={gamma:g}$"
             left.loglog(found["sigma_bar"][:-1], path[:-1], label=label, **(lines[label] | {"markersize": 3}))
         left.invert_xaxis()
@@ -42,7 +46,7 @@ def _draw(figure: Figure, grids: dict[str, dict[str, Any]]) -> None:
         left.legend()
         places = np.arange(len(gammas))
         rows = {
-            "as it is": np.array(found["paths"])[:, 0],
+            "as it is": found["error"][:, 0],
             "exact second state": found["exact_start"],
             r"$\gamma=0$ in the last slot": found["damped_end"],
         }

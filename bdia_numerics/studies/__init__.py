@@ -16,6 +16,7 @@ from bdia_numerics.studies.network_table import NETWORK_TABLE
 from bdia_numerics.studies.precision import PRECISION
 from bdia_numerics.studies.roundtrip import ROUNDTRIP
 from bdia_numerics.studies.stability import STABILITY
+from bdia_numerics.studies.straying import STRAYING
 from bdia_numerics.studies.study import Study, Variable
 from bdia_numerics.studies.sweep import SWEEP
 from bdia_numerics.studies.work_precision import WORK_PRECISION
@@ -31,6 +32,7 @@ STUDIES: dict[str, Study] = {
     "editing": EDITING,
     "network_table": NETWORK_TABLE,
     "precision": PRECISION,
+    "straying": STRAYING,
 }
 """By name: what `bdia sweep --study NAME` runs."""
 

@@ -38,7 +38,7 @@ class Deviation:
         Error of z_i for each gamma.
     exact_start, damped_end : array, shape (G,)
         Error at the data end with the exact second state, and with gamma 0 in the last slot.
-    smooth, rough : array, shape (G, 2)
+    smooth, rough : array, shape (G,)
         At index 1, of y = z/alpha: error of (y_2 + 2 y_1 + y_0)/4, against the same mean of the exact states, and that of
         (y_2 - 2 y_1 + y_0)/4: what a mode of alternating sign is made of.
     reference : float
@@ -48,10 +48,10 @@ class Deviation:
         parts.
     shares : dict of str to float
         The linear error that the defects of the start, of the first half, of the second half and of the last slot leave.
-    tightness : array, shape (N,)
-        sigma times the Rayleigh quotient of the linear error at each evaluation, index 1 to N: 1 in a direction in which the
+    tightness : array, shape (N-1,)
+        sigma times the Rayleigh quotient of the linear error at each evaluation, index 1 to N-1: 1 in a direction in which the
         data do not vary.
-    asymmetry : array, shape (N,)
+    asymmetry : array, shape (N-1,)
         |E e - E^T e| / (2 |E e|) there, for that error e.
     """
 
