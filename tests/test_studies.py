@@ -61,8 +61,10 @@ def rms(x):
 
 
 def test_every_study_is_tried():
-    assert set(STUDIES) == set(TINY)
-    assert all(name == study.name and type(TINY[name]) is study.config for name, study in STUDIES.items())
+    assert set(STUDIES) == set(TINY) | {"sweep"}, "and tests/test_sweep.py tries that one"
+    assert all(
+        name == study.name and type(TINY[name]) is study.config for name, study in STUDIES.items() if name in TINY
+    )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -296,3 +298,29 @@ def test_which_solvers_have_a_gamma_to_choose():
     assert [takes_gamma(text) for text in ("BDIA", "BDIAHeun", "BDIA(gamma=1/2)", "bdia:gamma=1", "DDIM")] == [
         True, True, False, False, False,
     ]  # fmt: skip
+
+
+def test_a_script_runs_a_study_and_goes_on(tmp_path, monkeypatch):
+    from bdia_numerics.cli.experiment import main
+
+    config = tmp_path / "small.toml"
+    config.write_text('solvers = ["DDIM", "BDIA"]\nevaluations = [10]\nstates = 4\nrepeats = 1\n')
+    used = []
+    for _ in range(2):
+        monkeypatch.setattr("sys.argv", ["x.py", "--out", str(tmp_path), "--workers", "1", str(config)])
+        with pytest.raises(SystemExit) as ended:
+            main("work_precision", used.append)
+        assert not ended.value.code
+    assert used[0].identical(used[1]), "times too: finished cells are kept"
+    assert used[0].sizes["solver"] == 2
+    monkeypatch.setattr("sys.argv", ["x.py", "--out", str(tmp_path), str(tmp_path / "none.toml")])
+    with pytest.raises(SystemExit) as ended:
+        main("work_precision", used.append)
+    assert ended.value.code == 2 and len(used) == 2
+
+
+def test_every_study_has_a_script():
+    from pathlib import Path
+
+    texts = [path.read_text() for path in (Path(__file__).resolve().parent.parent / "experiments").glob("*.py")]
+    assert all(any(f'main("{name}"' in text for text in texts) for name in TINY)

@@ -28,7 +28,7 @@ SOLVERS = (
 
 @dataclass(frozen=True)
 class TableConfig:
-    """What to run; by default half an hour of one core.
+    """What to run; by default forty minutes of one core.
 
     Attributes
     ----------
