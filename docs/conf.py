@@ -50,6 +50,7 @@ BESIDES = {
     "api/claims": ("report", "page", "formulas"),
     "api/studies": ("plots",),
 }
+LONG = 48  # characters of LaTeX, with their backslashes
 DATASHEET_LINE = re.compile(r"^(State|Order|NFE|Requires|Source|Options|Start|Same as) {2,}(?=\S)")
 FORMULA_MARK = re.compile(r"(?<![\w*`\\])\*(?=(?:batch|data|shape)\b)|(?<![\\`])\|(?=\S)")
 
@@ -124,8 +125,9 @@ def mathml(node: nodes.Element, *, display: bool) -> str:
 
 
 def inline_formula(translator: Any, node: nodes.Element) -> None:
-    """Write a formula in a line."""
-    translator.body.append(mathml(node, display=False))
+    """Write a formula in a line; one that may be wider than a phone can scroll by itself."""
+    name = "math long" if len(node.astext()) > LONG else "math"
+    translator.body.append(f'<span class="{name}">{mathml(node, display=False)}</span>')
     raise nodes.SkipNode
 
 
