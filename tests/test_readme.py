@@ -51,9 +51,3 @@ def test_the_ledger_has_its_place():
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#:]+)\)", README))
 def test_links_lead_somewhere(target):
     assert (ROOT / target).exists()
-
-
-def test_the_python_lines_run(capsys):
-    (block,) = fenced("python")
-    exec(compile(block, "README.md", "exec"), {})
-    assert capsys.readouterr().out

@@ -64,7 +64,7 @@ def test_figures_are_drawn_the_same_each_time():
     from bdia_numerics.plots import digits as drawn
 
     results, runs = digits.study(SMALL), digits.portraits(SMALL)
-    for make in (lambda: drawn.portraits(runs), lambda: drawn.errors(results), lambda: drawn.overview(results, runs)):
+    for make in (lambda: drawn.portraits(runs), lambda: drawn.errors(results), lambda: drawn.overview(results)):
         first = plots.image(make(), format="png")
         assert first.startswith(b"\x89PNG")
         assert first == plots.image(make(), format="png")

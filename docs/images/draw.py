@@ -7,5 +7,5 @@ from bdia_numerics.plots import image
 from bdia_numerics.studies import digits
 
 if __name__ == "__main__":
-    picture = drawn.overview(digits.study(), digits.portraits())
+    picture = drawn.overview(digits.study())
     Path(__file__).with_name("digits.png").write_bytes(image(picture, format="png", dpi=130))
