@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ import pytest
 
 from bdia_numerics.studies import Study, Variable, data_hash, load, run, save, tasks
 from bdia_numerics.studies.engine import task
-from bdia_numerics.studies.engine.journal import key
+from bdia_numerics.studies.engine.journal import Journal, key
 from bdia_numerics.studies.study import assemble, cells
 
 ran: list[dict] = []
@@ -147,6 +148,35 @@ def test_two_writers_are_refused_and_a_reader_is_not(tmp_path):
     seen: list[int] = []
     run(STUDY, folder=tmp_path, watch=look)
     assert len(seen) == 10
+
+
+def test_a_folder_that_cannot_be_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"folder=.*file cannot be written \(.*exists.*\): give another"):
+        run(STUDY, folder=tmp_path / "file")
+
+
+def test_a_full_disk_is_said_and_what_was_written_stays(tmp_path):
+    """SQLite's limit of pages stands in for the disk's."""
+
+    def fill(outcome):
+        if len(ran) == 4:
+            journal = next(o for o in gc.get_objects() if isinstance(o, Journal))
+            journal.commit()
+            journal._rows.execute("PRAGMA max_page_count = 1")
+
+    big = replace(
+        STUDY,
+        compute=lambda config, cell: {**compute(config, cell), "image": np.ones((2, 4000))},
+        inner=lambda config: {},
+    )
+    with pytest.raises(
+        OSError, match=r"toy.sqlite cannot be written \(database or disk is full\): make room, and run this again"
+    ):
+        run(big, folder=tmp_path, watch=fill)
+    assert len(tasks(tmp_path, big)) == 4
+    run(big, folder=tmp_path)
+    assert len(tasks(tmp_path, big)) == 10
 
 
 def test_what_is_no_journal_is_refused(tmp_path):

@@ -61,7 +61,7 @@ def sweep(
             status = _show_plan(chosen, settings, folder, workers, as_json)
         else:
             status = _go(chosen, settings, folder, _pool(workers, scheduler), retry, as_json)
-    except (ValueError, TypeError, ArithmeticError, RuntimeError, ImportError) as error:
+    except (ValueError, TypeError, ArithmeticError, RuntimeError, ImportError, OSError) as error:
         usage(str(error))
     except KeyboardInterrupt:
         typer.echo("bdia: stopped; the same command goes on from here", err=True)
@@ -153,7 +153,7 @@ def _show_values(study: Study, dataset: Any) -> None:
     if name is None:
         return
     values, title = dataset[name], study.variables[name].long_name
-    if "seed" in values.dims:
+    if "seed" in values.dims and values.sizes["seed"] > 1:
         values, title = values.median("seed"), f"{title}, median over {values.sizes['seed']} seeds"
     fits = [
         d for d in values.dims if d in values.coords and values[d].dtype.kind in "if" and values.sizes[d] <= COLUMNS

@@ -8,7 +8,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,14 +136,23 @@ class Journal:
         """Keep an outcome; a cell that succeeded stays as it is."""
         scalars, arrays = _packed(outcome.values)
         rest = (outcome.failure, outcome.seconds, outcome.worker, time.time())
-        self._rows.execute(_ADD, (key(outcome.cell), scalars, arrays, *rest))
+        with self._writing():
+            self._rows.execute(_ADD, (key(outcome.cell), scalars, arrays, *rest))
         if time.monotonic() - self._committed > _SECONDS_BETWEEN_COMMITS:
             self.commit()
 
     def commit(self) -> None:
-        """Write what was added."""
-        self._rows.commit()
+        """Write what was added; OSError if that cannot be, as on a full disk."""
+        with self._writing():
+            self._rows.commit()
         self._committed = time.monotonic()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise OSError(f"{self.path} cannot be written ({error}): make room, and run this again") from None
 
     def outcome(self, cell: Cell) -> tuple[dict[str, Any], str] | None:
         """Return values and failure of a cell; None if it is not here."""
@@ -186,13 +195,20 @@ def tasks(path: Path) -> Iterator[Task]:
 
 def _locked(path: Path) -> sqlite3.Connection:
     """Return a hold on a file beside the journal, which the system lets go when the process ends, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = sqlite3.connect(path.with_suffix(".lock"), timeout=0, isolation_level=None)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = sqlite3.connect(path.with_suffix(".lock"), timeout=0, isolation_level=None)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise ValueError(f"folder={path.parent} cannot be written ({error}): give another") from None
     try:
         lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         lock.close()
-        raise ValueError(f"{path} is being written by another process: wait for it, or take another folder") from None
+        if "locked" in str(error):
+            raise ValueError(
+                f"{path} is being written by another process: wait for it, or take another folder"
+            ) from None
+        raise ValueError(f"folder={path.parent} cannot be written ({error}): give another") from None
     return lock
 
 
