@@ -1,6 +1,8 @@
 """The map of gamma, grid and steps, and the distances between samples."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -104,3 +106,22 @@ def test_the_command(tmp_path):
     assert len(json.loads(done.stdout)["cells"]) == 2 * 4
     done = CliRunner().invoke(cli.app, ["map", "--gammas", "0,x"])
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+
+
+def test_the_commands_need_neither_xarray_nor_torch():
+    """Extras that are not installed cannot be imported: so it is here, in a fresh interpreter."""
+    code = (
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('xarray', 'dask', 'cloudpickle', 'h5netcdf', 'torch', 'matplotlib'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "from bdia_numerics.cli import app\n"
+        "app(['map', '--grids', 'quad', '--gammas', '0,1', '--steps', '10', '--states', '8'], standalone_mode=False)\n"
+        "app(['converge', '--solver', 'DDIM', '--grid', 'smooth', '--steps', '8,12,16,24,32', '--states', '2'], "
+        "standalone_mode=False)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "best gamma" in done.stdout and "interval" in done.stdout
