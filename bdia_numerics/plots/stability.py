@@ -29,11 +29,12 @@ def region(ax: Any, real: Any, imaginary: Any, radius: Any, colour: str, dashes:
     colour, dashes, alpha
         Of the boundary; opacity of the inside.
     """
-    inside = (radius <= BOUNDARY).astype(float)
+    shown = np.where(np.isfinite(radius), radius, 1e3)
+    inside = shown <= BOUNDARY
     if inside.any() and alpha:
-        ax.contourf(real, imaginary, inside, levels=[0.5, 1.5], colors=[colour], alpha=alpha)
+        ax.contourf(real, imaginary, shown, levels=[0, BOUNDARY], colors=[colour], alpha=alpha)
     if 0 < inside.mean() < 1:
-        ax.contour(real, imaginary, inside, levels=[0.5], colors=[colour], linestyles=[dashes])
+        ax.contour(real, imaginary, shown, levels=[BOUNDARY], colors=[colour], linestyles=[dashes])
     return bool(inside.any())
 
 
