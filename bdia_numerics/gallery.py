@@ -37,26 +37,44 @@ class Recipe:
         Fields of its configuration that differ from the defaults.
     minutes
         Of one core.
+    pixels : tuple of str
+        Variables that are pictures, which are kept to two decimals, since a printed grey level needs no more.
     """
 
     study: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     minutes: float = 1.0
+    pixels: tuple[str, ...] = ()
 
 
-SHOWN = ("DDIM", "BDIA(gamma=1/2)", "BDIA(gamma=1)", "EDICT", "CBDIA", "OBELM", "BDIAHeun")
+_SHOWN = ("DDIM", "BDIA(gamma=1/2)", "BDIA(gamma=1)", "EDICT", "CBDIA", "OBELM", "BDIAHeun")
+_TRIPS = ("DDIM", "BDIA", "EDICT(p=93/100)", "CBDIA", "OBELM")
+_PAIR = ("DDIM", "BDIA(gamma=1/2)")
 _GRIDS = ("leading", "cut", "trailing", "quad")
 _GAMMAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_PIXELS = ("images", "sources")
+_PLANE = {"real": (-2.5, 0.5), "imaginary": (-2.0, 2.0), "resolution": 49}
 
 DATA: dict[str, Recipe] = {
-    "samples": Recipe("samples"),
-    "returns": Recipe("returns"),
+    "samples": Recipe("samples", minutes=0.5),
+    "returns": Recipe("returns", minutes=0.6),
+    "editing": Recipe("editing", {"guidances": (1.0, 4.0)}, minutes=2, pixels=_PIXELS),
+    "editing-ten-steps": Recipe(
+        "editing", {"solvers": _PAIR, "guidances": (1.0, 4.0), "steps": 10}, minutes=0.2, pixels=_PIXELS
+    ),
+    "convergence": Recipe("convergence", {"solvers": _SHOWN}, minutes=0.2),
+    "work-precision": Recipe("work_precision", minutes=0.1),
+    "roundtrip": Recipe("roundtrip", {"solvers": _TRIPS, "starts": ("data",), "dtypes": ("float64",)}, minutes=0.1),
+    "stability": Recipe(
+        "stability",
+        {"solvers": ("DDIM", "BDIA", "EDICT", "CBDIA"), "gammas": (0.0, 0.5, 0.9, 1.0), **_PLANE},
+        minutes=0.1,
+    ),
+    "precision": Recipe("precision", {"solvers": ("BDIA",), "starts": ("noise",)}, minutes=0.2),
+    "map": Recipe("map", minutes=0.1),
+    "map-digits": Recipe("map", {"law": "digits", "grids": _GRIDS, "gammas": _GAMMAS, "steps": (10,)}, minutes=0.3),
+    "map-tight": Recipe("map", {"law": "tight", "grids": _GRIDS, "gammas": _GAMMAS, "steps": (10,)}, minutes=0.1),
     "misprints": Recipe("misprints", minutes=0.1),
-    "convergence": Recipe("convergence", {"solvers": SHOWN}),
-    "work-precision": Recipe("work_precision"),
-    "map": Recipe("map"),
-    "map-digits": Recipe("map", {"law": "digits", "grids": _GRIDS, "gammas": _GAMMAS, "steps": (10,)}),
-    "map-tight": Recipe("map", {"law": "tight", "grids": _GRIDS, "gammas": _GAMMAS, "steps": (10,)}),
 }
 """By the name of the file, without .nc."""
 
@@ -86,25 +104,27 @@ def shipped() -> Path:
     return checkout if checkout.is_dir() else package / "plots" / "data"
 
 
-def recompute(name: str, folder: Path, *, advance: Callable[[], None] = lambda: None) -> Dataset:
-    """Run the study behind a file of data anew and write `folder/NAME.nc`; killed and called again, it goes on.
+def recompute(key: str, folder: Path, *, advance: Callable[[], None] = lambda: None) -> Dataset:
+    """Run the study behind a file of data anew and write `folder/KEY.nc`; killed and called again, it goes on.
 
     Parameters
     ----------
-    name
+    key
         Of `DATA`.
     folder
-        Where the file goes; what is finished of a run is kept in `folder/NAME.run` until all of it is.
+        Where the file goes; what is finished of a run is kept in `folder/KEY.run` until all of it is.
     advance
         Called after each cell.
     """
-    study, config = study_of(DATA[name])
-    running = folder / f"{name}.run"
+    study, config = study_of(DATA[key])
+    running = folder / f"{key}.run"
     found = studies.run(study, config, folder=running, advance=advance)
+    for name in DATA[key].pixels:
+        found[name] = found[name].round(2).assign_attrs(found[name].attrs | {"rounded": "to two decimals"})
     for variable in found.variables.values():
         if variable.dtype.kind in "fiub":
             variable.encoding |= {"zlib": True, "complevel": 9}
-    studies.save(found, folder / f"{name}.nc")
+    studies.save(found, folder / f"{key}.nc")
     shutil.rmtree(running)
     return found
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.formulas import number, solver_name
-from bdia_numerics.plots import gamma_map, orders, saved
+from bdia_numerics.plots import gamma_map, network, orders, saved, tables
 from bdia_numerics.plots.misprints import Panel, panels
 from bdia_numerics.plots.pictures import Sheet, sheets
 
@@ -95,7 +95,33 @@ def misprints(found: Dataset) -> Figure:
     return panels(made)
 
 
-def edits(found: Dataset, solvers: Sequence[str], guidances: Sequence[float]) -> Figure:
+def gamma_and_p(found: Dataset) -> Figure:
+    """Draw the edits of BDIA by gamma and of EDICT by p, with strong guidance."""
+    return edits(found, [s for s in found["solver"].values if str(s) != "DDIM"], found["guidance"].values.tolist())
+
+
+def ten_steps(found: Dataset) -> Figure:
+    """Draw the edits of all solvers at all scales."""
+    return edits(found, found["solver"].values.tolist(), found["guidance"].values.tolist())
+
+
+def editing(found: Dataset) -> Figure:
+    """Draw the edits of DDIM, of BDIA at three gammas, and of EDICT with its own p, with strong guidance."""
+    kept = ("DDIM", "BDIA(gamma=1)", "BDIA(gamma=19/20)", "BDIA(gamma=9/10)", "EDICT(p=93/100)")
+    return edits(found, kept, found["guidance"].values.tolist()[-1:])
+
+
+def paper_tables(found: Dataset) -> Figure:
+    """Draw tables 1 to 3 beside what is measured here."""
+    return tables.draw(saved.network_table(found))
+
+
+def network_table(found: Dataset) -> Figure:
+    """Draw the Frechet distance of every solver on every grid."""
+    return network.bars(saved.network_table(found))
+
+
+def edits(found: Dataset, solvers: Sequence[Any], guidances: Sequence[Any]) -> Figure:
     """Draw edited images of the study "editing", a row a solver, a sheet a scale of guidance.
 
     Behind each row: how many the classifier reads as the digit that was wanted, and the rms distance to the source.

@@ -68,8 +68,8 @@ def _panel(ax: Any, part: Dataset, styles: list[dict[str, Any]]) -> None:
         if np.isfinite(one).any():
             colour, dashes = ("0.4", "-") if same else (look["color"], look["linestyle"])
             drawn.append(region(ax, real, imaginary, one, colour, dashes, alpha=0.25 if same else 0.0))
-    ax.axhline(0, color="0.6", linewidth=0.6)
-    ax.axvline(0, color="0.6", linewidth=0.6)
+    ax.axhline(0, color="0.6", linewidth=0.6, zorder=0.5)
+    ax.axvline(0, color="0.6", linewidth=0.6, zorder=0.5)
     ax.set(xlim=(real[0], real[-1]), ylim=(imaginary[0], imaginary[-1]), aspect="equal")
     if not drawn:
         ax.text(0.5, 0.5, "no inverse", transform=ax.transAxes, ha="center", va="center", gid="missing")
