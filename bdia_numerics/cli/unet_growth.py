@@ -92,12 +92,17 @@ def _measured(
 
     if count < 2:
         raise ValueError(f"--count={count}: pass 2 states or more, since batches are compared")
-    tabled = [] if round_trips is None else ints("--round-trips", round_trips)
+    tabled = () if round_trips is None else ints("--round-trips", round_trips)
+    if tabled and min(tabled) < 2:
+        raise ValueError(f"--round-trips={round_trips}: take 2 steps or more")
     chosen, double, single = spec.solver(name), dtype_named("float64"), dtype_named("float32")
     loaded = load_network(path, "cpu", double, trust_pickle=trust_pickle)
     given = labels_of(labels, count, loaded.labels)
     spacing = loaded.best_spacing if spacing is None else spacing
     grid = loaded.grid(steps, spacing)
+    analysis.amplification(
+        chosen, grid, "invert"
+    )  # refuses a solver without derived inverse before anything is measured
     z = noise((count, *loaded.shape), grid, seed, dtype=double)
     model = loaded.model(given, guidance=guidance)
     one = loaded.model(given and given[:1], guidance=guidance)
