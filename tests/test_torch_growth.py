@@ -199,11 +199,12 @@ def test_a_real_u_net():
     assert np.all(np.isfinite(grown.total)) and np.all(grown.total > 0)
 
 
-def test_the_command(tmp_path):
+def test_the_command(tmp_path, capsys):
     diffusers = pytest.importorskip("diffusers")
     from typer.testing import CliRunner
 
     from bdia_numerics.cli import app
+    from bdia_numerics.cli.unet_growth import as_lines
 
     torch.manual_seed(0)
     network = diffusers.UNet2DModel(
@@ -213,17 +214,16 @@ def test_the_command(tmp_path):
     network.save_pretrained(tmp_path)
     diffusers.DDIMScheduler(clip_sample=False).save_pretrained(tmp_path / "scheduler")
     arguments = ["unet", "growth", str(tmp_path), "--steps", "3", "--iterations", "2"]
-    found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    figure = tmp_path / "growth.svg"
+    printed = CliRunner().invoke(app, [*arguments, "--round-trips", "2", "--figure", str(figure), "--json"]).stdout
+    found = json.loads(printed)
     assert found["bits"]["from_noise"] == found["bits"]["from_data"] == 0
     assert len(found["trips"]) == 4 and found["sample"]["total"][0] > 1 and found["asymmetry"][0]["relative"] > 0
-    figure = tmp_path / "growth.svg"
-    text = CliRunner().invoke(app, [*arguments, "--round-trips", "2", "--figure", str(figure)]).stdout
-    assert figure.read_text().startswith("<?xml")
-    assert (
-        "bits that differ on the lattice: 0 from noise and back, 0 from data and back" in text
-        and "invert: a per" in text
-    )
-    assert "EDICT(p=93/100)" in text and "bfloat16" in text
+    assert len(found["round_trips"]) == 4 * len(SOLVERS) and figure.read_text().startswith("<?xml")
+    as_lines(found, tabled=True)  # what is printed without --json
+    text = capsys.readouterr().out
+    assert "bits that differ on the lattice: 0 from noise and back, 0 from data and back" in text
+    assert "invert: a per" in text and "EDICT(p=93/100)" in text and "bfloat16" in text
     for given in ("ten", "10,1"):
         wrong = CliRunner().invoke(app, [*arguments, "--round-trips", given])
         assert wrong.exit_code == 2 and f"--round-trips={given}" in wrong.output

@@ -58,10 +58,15 @@ def show_growth(
     if as_json:
         typer.echo(as_text(found))
     else:
-        for line in _lines(found):
-            typer.echo(line)
-        if round_trips is not None:
-            _print(found["round_trips"])
+        as_lines(found, tabled=round_trips is not None)
+
+
+def as_lines(found: dict[str, Any], *, tabled: bool) -> None:
+    """Print what was found, with a table where round trips were asked for."""
+    for line in _lines(found):
+        typer.echo(line)
+    if tabled:
+        _print(found["round_trips"])
 
 
 def _measured(
