@@ -120,8 +120,8 @@ assert np.allclose(
 #
 # $$F_t(\mathbf z_t)=F_T(\mathbf z_T),\qquad\text{hence}\qquad\mathbf z_t=F_t^{-1}\big(F_T(\mathbf z_T)\big).$$
 #
-# That is the exact solution, for every law on the line, without a single integration step. The ledger proves it from
-# $\partial F/\partial s=s\,p'$:
+# That is the exact solution, for every law on the line, without a single integration step. The ledger proves the
+# conservation from $\partial F/\partial s=s\,p'$ and calls the whole `measured`, since it also compares numbers:
 
 # %%
 Markdown(verdicts("fact-17"))
