@@ -285,15 +285,8 @@ assert (
     and split["uniform"][1] > split["uniform"][0]
 )
 assert all(split[spacing][0] < errors[spacing, "DDIM"][0] for spacing in spacings)
-heads = [
-    "spacing",
-    "gamma 1",
-    "exact second state",
-    "gamma 0 in the last slot",
-    "smooth part",
-    "alternating part",
-]
-Markdown(table(heads, rows))
+heads = "spacing | gamma 1 | exact second state | gamma 0 in the last slot | smooth part | alternating part"
+Markdown(table(heads.split(" | "), rows))
 
 # %% [markdown]
 # The start is not it. The last slot matters on the uniform grid only. On both grids the larger part *alternates*: it is
@@ -324,27 +317,18 @@ edited = editing(config)
 assert edited.edits[0].returned > 0.1 and all(
     e.returned < 0.01 for e in edited.edits[1:]
 )
-Markdown(
-    table(
-        [
-            "solver",
-            "evaluations",
-            "returned",
-            "read as the new digit",
-            "deviation of the latent",
-        ],
-        [
-            (
-                e.solver,
-                e.nfe,
-                number(e.returned),
-                f"{e.as_target} of 6",
-                f"{e.latent_std:.2f}",
-            )
-            for e in edited.edits
-        ],
+heads = "solver | evaluations | returned | read as the new digit | deviation of the latent"
+rows = [
+    (
+        e.solver,
+        e.nfe,
+        number(e.returned),
+        f"{e.as_target} of 6",
+        f"{e.latent_std:.2f}",
     )
-)
+    for e in edited.edits
+]
+Markdown(table(heads.split(" | "), rows))
 
 # %%
 Picture(
