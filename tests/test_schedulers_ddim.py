@@ -1,12 +1,14 @@
 """gamma = 0 is DDIMScheduler, to rounding: spacings, offsets, predictions, betas, ends, clipping, eta, any order of steps, save and load.
 
 The checks of diffusers' own test suite of DDIMScheduler are here in other words: what they compare with stored numbers is compared
-with a DDIMScheduler that runs beside.
+with a DDIMScheduler that runs beside, and the sums of its full loops with those numbers, too.
 """
 
+import inspect
 import itertools
 import json
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra torch")
@@ -235,3 +237,64 @@ def test_no_training_step():
         ours.step(SAMPLE, 1000, SAMPLE)
     with pytest.raises(ValueError, match="gamma = 0 is DDIM, which starts from latents alone"):
         ours.start_from(State("BDIA", "a grid", {"z": SAMPLE}, {"z": 0}))
+
+
+PUBLIC = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.0001,
+    "beta_end": 0.02,
+    "beta_schedule": "linear",
+    "clip_sample": True,
+}
+"""The configuration of diffusers' own suite."""
+NUMBERS = torch.arange(4 * 3 * 8 * 8).reshape(3, 8, 8, 4) / (4 * 3 * 8 * 8)
+
+
+@pytest.mark.parametrize(
+    ("config", "start", "total"),
+    [
+        ({}, 0, 172.0067),
+        ({"prediction_type": "v_prediction"}, 0, 52.5302),
+        ({"set_alpha_to_one": True, "beta_start": 0.01}, 0, 149.8295),
+        ({"set_alpha_to_one": False, "beta_start": 0.01}, 0, 149.0784),
+        ({}, 8, 354.5418),
+    ],
+)
+def test_the_numbers_that_diffusers_has_stored(config, start, total):
+    """Sums of absolute values after ten steps on its stand-in of a model, z t/(t + 1); the last case begins at entry 8 with noised data."""
+    ours = BDIAScheduler(**PUBLIC | config, gamma=0.0)
+    ours.set_timesteps(10)
+    z = NUMBERS.permute(3, 0, 1, 2)
+    if start:
+        z = ours.add_noise(z, NUMBERS.flip(-1).permute(3, 0, 1, 2), ours.timesteps[start:][:1])
+    for t in ours.timesteps[start:]:
+        z = ours.step(z * t / (t + 1), t, z, 0.0).prev_sample
+    assert abs(float(z.abs().sum()) - total) < 1e-2
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of NumPy 2, in other schedulers
+def test_configurations_pass_through_every_compatible_scheduler(tmp_path):
+    ours = BDIAScheduler(**PUBLIC, gamma=0.0)
+    assert all(ours.compatibles)
+    for kind in ours.compatibles:
+        other = kind.from_config(ours.config)
+        again = BDIAScheduler.from_config(other.config)
+        known = {key: value for key, value in again.config.items() if key in ours.config}
+        assert known == dict(ours.config) and again.solver == ours.solver
+    ours.save_pretrained(tmp_path)
+    assert BDIAScheduler.from_pretrained(tmp_path).config == {
+        k: v for k, v in ours.config.items() if k != "_use_default_values"
+    }
+
+
+def test_attributes_and_tables(tmp_path):
+    ours = BDIAScheduler(**PUBLIC, gamma=0.0, trained_betas=np.array([0.1, 0.3]))
+    ours.save_pretrained(tmp_path)
+    assert ours.betas.tolist() == BDIAScheduler.from_pretrained(tmp_path).betas.tolist()
+    ours.own = 5
+    ours.register_to_config(told=5)
+    with pytest.warns(FutureWarning):
+        assert ours.own == ours.told == 5
+    with pytest.raises(AttributeError, match="'BDIAScheduler' object has no attribute 'nothing'"):
+        _ = ours.nothing
+    assert not BDIAScheduler._deprecated_kwargs and "kwargs" not in inspect.signature(BDIAScheduler.__init__).parameters

@@ -261,6 +261,22 @@ def test_a_compiled_module_is_called_as_its_own(unet):
     assert torch.equal(NetworkModel(Compiled(unet))(z, 10), NetworkModel(unet)(z, 10))
 
 
+@pytest.mark.slow
+def test_a_network_under_torch_compile(unet):
+    """Dynamo and the autograd tracer on a whole U-Net, in one graph, whose kernels are then torch's own: no bit differs.
+
+    inductor, which compiles them to C++, is left out: on a CPU that takes minutes for this network.
+    """
+    torch._dynamo.reset()
+    compiled = NetworkModel(torch.compile(tiny_unet(), backend="aot_eager", fullgraph=True))
+    z, grid = draw(2, 1, 8, 8), grids.from_timesteps(schedules.ddpm_linear(), [999, 700, 400, 100, 1])
+    found, plain = (solve(BDIA(), model, grid, z) for model in (compiled, NetworkModel(unet)))
+    assert torch.equal(found.z, plain.z)
+    there = invert(BDIA(), compiled, grid, found.state).z
+    assert torch.equal(there, invert(BDIA(), NetworkModel(unet), grid, plain.state).z)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
 def folder_of(path, network, **config):
     network.save_pretrained(path)
     (path / "scheduler").mkdir()
