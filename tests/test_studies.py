@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from dataclasses import asdict
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from bdia_numerics import BDIA, EDICT, OBELM, encode, grids, invert, problems, s
 from bdia_numerics.analysis import GridFamily, global_error
 from bdia_numerics.studies import STUDIES, run
 from bdia_numerics.studies.convergence import ConvergenceConfig
+from bdia_numerics.studies.enclosures import EnclosuresConfig
 from bdia_numerics.studies.gamma_map import GRIDS, LAWS, MapConfig
 from bdia_numerics.studies.growth import GrowthConfig
 from bdia_numerics.studies.named import law
@@ -39,6 +41,7 @@ TINY = {
     "growth": GrowthConfig(("BDIA(gamma=1)",), steps=(5,), dtypes=("float16", "float32"), iterations=2),
     "editing": EditConfig(("BDIA", "EDICT(p=1)"), (1.0,), steps=4, images=2),
     "network_table": TableConfig(("DDIM", "BDIA"), ("cut",), (6,), images=4, batch=4, paired=2, fine=4, resamples=10),
+    "enclosures": EnclosuresConfig(slots=(4,), halvings=(3, 12)),
     "straying": StrayingConfig(("uniform",), gammas=(0.0, 1.0), slots=6, iterations=2),
 }
 ON_NETWORKS = ("growth", "editing", "network_table", "straying")
@@ -48,6 +51,8 @@ _FOUND = {}
 
 def found(name):
     """Return the dataset of a study, made once."""
+    if name == "enclosures":
+        pytest.importorskip("flint", reason="needs the extra balls")
     if name in ON_NETWORKS:
         pytest.importorskip("torch", reason="needs the extra torch")
         pytest.importorskip("diffusers", reason="needs the extra torch")
@@ -183,6 +188,18 @@ def test_precision_is_measured_and_predicted():
     assert companion.sel(gamma=0.9) > 2 > companion.sel(gamma=1.0)
 
 
+def test_enclosures_hold_the_spread():
+    dataset = found("enclosures").isel(slots=0)
+    from bdia_numerics.analysis import enclose_error
+    from bdia_numerics.studies.enclosures import grid, law
+
+    direct = enclose_error(BDIA(1), law(), grid(4), (1 - Fraction(1, 8), 1 + Fraction(1, 8)), form="natural")
+    wide = dataset.sel(halvings=3)
+    assert float(wide["width"]) == 1 / 8
+    assert float(wide["radius"].sel(form="natural")) == pytest.approx(float(direct.radius))
+    assert (dataset["spread"] > 0).all() and (dataset["radius"] >= dataset["spread"]).all()
+
+
 @pytest.mark.slow
 def test_growth_is_that_of_a_run():
     dataset = found("growth").isel(solver=0, steps=0)
@@ -284,6 +301,7 @@ def test_straying_is_a_deviation():
         (WorkConfig, {"evaluations": (0,)}, "evaluations=.*give 1 or more"),
         (PrecisionConfig, {"grids": ("odd",)}, "grids='odd' is none of"),
         (PrecisionConfig, {"data_rms": 0.0}, "data_rms=0.0"),
+        (EnclosuresConfig, {"slots": ()}, "two or more of each"),
         (GrowthConfig, {"images": 1}, "images=1: give 2 or more"),
         (EditConfig, {"solvers": ()}, "solvers is empty"),
         (TableConfig, {"evaluations": (2,)}, "give 6 or more"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bdia_numerics.studies.convergence import CONVERGENCE
+from bdia_numerics.studies.enclosures import ENCLOSURES
 from bdia_numerics.studies.engine.cluster import cluster
 from bdia_numerics.studies.engine.journal import Task
 from bdia_numerics.studies.engine.local import processes
@@ -33,6 +34,7 @@ STUDIES: dict[str, Study] = {
     "network_table": NETWORK_TABLE,
     "precision": PRECISION,
     "straying": STRAYING,
+    "enclosures": ENCLOSURES,
 }
 """By name: what `bdia sweep --study NAME` runs."""
 

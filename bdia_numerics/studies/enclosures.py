@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from bdia_numerics import grids, problems, schedules
+from bdia_numerics import grids, problems, schedules, spec
 from bdia_numerics.analysis import Comparison, certify_better, enclose_error
 from bdia_numerics.analysis.certified.boxes import FORMS, Form
 from bdia_numerics.grids import Grid
 from bdia_numerics.run import solve
 from bdia_numerics.solvers import BDIA, DDIM
+from bdia_numerics.studies import named
+from bdia_numerics.studies.study import Cell, Study, Variable
 
 
 def law() -> problems.GaussianMixture:
@@ -29,32 +31,69 @@ def grid(n: int) -> Grid:
 
 
 @dataclass(frozen=True)
-class Growth:
-    """Radii of the enclosed error of a solver over [centre - w, centre + w], by form; `sampled` is half its spread there."""
+class EnclosuresConfig:
+    """What to run; by default ten seconds of one core. Needs the extra `balls`.
 
-    slots: int
-    widths: tuple[float, ...]
-    radii: dict[str, tuple[float, ...]]
-    sampled: tuple[float, ...]
+    Attributes
+    ----------
+    solver
+        As `bdia_numerics.spec` reads it.
+    slots
+        Of the grid.
+    halvings
+        k for an interval of half-width 2^-k.
+    centre
+        Of the intervals of z_N; a number like 9/10 or 0.9.
+    states
+        How many sample the interval.
+    """
+
+    solver: str = "BDIA"
+    slots: tuple[int, ...] = (10, 40)
+    halvings: tuple[int, ...] = tuple(range(1, 21))
+    centre: str = "1"
+    states: int = 65
+
+    def __post_init__(self) -> None:
+        spec.solver(self.solver)
+        named.ratio("centre", self.centre)
+        if not self.slots or min(self.slots) < 2 or not self.halvings or self.states < 2:
+            raise ValueError(
+                f"slots={self.slots}, halvings={self.halvings}, states={self.states}: give two or more of each"
+            )
 
 
-def growth(n: int, widths: Sequence[Fraction], *, centre: Fraction = Fraction(1), solver: Any = None) -> Growth:
-    """Enclose a solver's error (BDIA's by default) over ever smaller intervals, and sample it there."""
-    solver = BDIA(1) if solver is None else solver
-    radii: dict[str, tuple[float, ...]] = {}
-    form: Form
-    for form in FORMS:
-        found = [enclose_error(solver, law(), grid(n), (centre - w, centre + w), form=form).radius for w in widths]
-        radii[form] = tuple(found)
-    return Growth(n, tuple(map(float, widths)), radii, tuple(_spread(n, centre, w, solver) for w in widths))
+def compute(config: EnclosuresConfig, cell: Cell) -> Mapping[str, Any]:
+    """Return the radius of the enclosed error over one interval in each form, and half the spread of errors sampled there."""
+    solver, times = spec.solver(config.solver), grid(int(cell["slots"]))
+    centre, width = named.ratio("centre", config.centre), Fraction(1, 2 ** int(cell["halvings"]))
+    ends = centre - width, centre + width
+    z = float(centre) + np.linspace(-1, 1, config.states)[:, None] * float(width)
+    schedule = schedules.vp_linear()
+    truth = law().flow(z, float(times.t[times.n]), float(times.t[0]), schedule)
+    errors = solve(solver, law().model(schedule), times, z).z - truth
+    return {
+        "width": float(width),
+        "radius": np.array([float(enclose_error(solver, law(), times, ends, form=form).radius) for form in FORMS]),
+        "spread": float(np.ptp(errors) / 2),
+        "status": "ok",
+    }
 
 
-def _spread(n: int, centre: Fraction, width: Fraction, solver: Any) -> float:
-    z = float(centre) + np.linspace(-1, 1, 65)[:, None] * float(width)
-    steps, schedule = grid(n), schedules.vp_linear()
-    truth = law().flow(z, float(steps.t[n]), float(steps.t[0]), schedule)
-    errors = solve(solver, law().model(schedule), steps, z).z - truth
-    return float(np.ptp(errors) / 2)
+ENCLOSURES = Study(
+    "enclosures",
+    "Radii of enclosed errors against the width of the interval of initial states",
+    EnclosuresConfig,
+    dims=lambda config: {"slots": config.slots, "halvings": config.halvings},
+    inner=lambda config: {"form": FORMS},
+    compute=compute,
+    variables={
+        "radius": Variable("radius of the enclosed error at the data end", dims=("form",)),
+        "spread": Variable("half the spread of sampled errors at the data end"),
+        "width": Variable("half-width of the interval of z_N"),
+        "status": Variable("status"),
+    },
+)
 
 
 def cost(
