@@ -111,6 +111,8 @@ def fill_api(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def house_style(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Read a solver's `Order     2` lines as fields, its formulas line by line, and (*batch, D), |z|, p(x|y) as themselves."""
+    if what in {"data", "attribute", "property"} and lines and ":" in lines[0]:
+        lines.insert(0, "")  # else napoleon takes what stands before the colon for a type
     first = next((k for k, line in enumerate(lines) if DATASHEET_LINE.match(line)), 0)
     lines[:] = [FORMULA_MARK.sub(r"\\\g<0>", DATASHEET_LINE.sub(r":\1: ", line)) for line in lines]
     lines[1:first] = [f"| {line.strip()}" if line.strip() else line for line in lines[1:first]]

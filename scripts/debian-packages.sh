@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what pip cannot supply and Debian does: coq (kernel-checked proofs) and chromium (looking at report.html).
-# Both are optional; `debian-packages.sh coqc` installs the first alone. Without root or apt-get it changes nothing and says what is
+# Installs what pip cannot supply and Debian does: coq (kernel-checked proofs), chromium (opening the report and the documentation
+# as a reader does) and make (`make docs`). All are optional; `debian-packages.sh coqc` installs the first alone. Without root or apt-get it changes nothing and says what is
 # absent.
 set -euo pipefail
 
-declare -A package=([coqc]=coq [chromium]=chromium)
+declare -A package=([coqc]=coq [chromium]=chromium [make]=make)
 absent=()
 [ $# -gt 0 ] || set -- "${!package[@]}"
 for command; do

@@ -7,6 +7,7 @@ import pytest
 
 from bdia_numerics.claims.ledger import Decided, checks, statements
 from bdia_numerics.claims.pages import HEAD_ROWS, head, ledger, page
+from bdia_numerics.solvers import SECOND_ORDER, SOLVERS
 
 ROOT = Path(__file__).resolve().parent.parent
 MISPRINTS = ROOT / "docs" / "findings" / "misprints.md"
@@ -55,3 +56,18 @@ def test_every_correction_has_its_section():
 def test_the_head_in_the_readme_is_the_ledgers(decided):
     assert head(decided) in README.read_text(encoding="utf-8")
     assert set(HEAD_ROWS) <= set(statements())
+
+
+def test_the_bibliography_has_the_source_of_every_solver():
+    references = (ROOT / "docs" / "references.bib").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "bibliography.md").read_text(encoding="utf-8")
+    solvers = {solver.__name__ for solver in (*SOLVERS.values(), *SECOND_ORDER.values())}
+    named = set(re.findall(r"\w+", page.partition("## Where each inversion")[0]))
+    assert solvers - named == set()
+    sources = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "bdia_numerics").rglob("*.py"))
+    numbers = set(re.findall(r"arXiv:(\d{4}\.\d{4,5})", sources))
+    assert len(numbers) >= 5
+    assert numbers - set(re.findall(r"arXiv:(\d{4}\.\d{4,5})", references)) == set()
+    keys = set(re.findall(r"^@\w+\{(\w+),", references, re.MULTILINE))
+    cited = {key for group in re.findall(r"\{cite:\w\}`([^`]+)`", page) for key in group.split(",")}
+    assert keys == cited, "the page says of each reference what it is for"
