@@ -37,6 +37,8 @@ class Panel:
         Of the vertical axis, None where the curves decide.
     ticks
         Of the horizontal axis.
+    legend
+        Whether it has a legend of its own; where no panel has one, there is one for all of them below.
     """
 
     x: str
@@ -47,10 +49,11 @@ class Panel:
     log: str = ""
     limits: tuple[float | None, float | None] | None = None
     ticks: Sequence[float] = ()
+    legend: bool = True
 
 
 def draw(*panels: Panel, columns: int = 2, height: float = 3.0) -> Figure:
-    """Draw panels in rows, each with its own legend; a label has one look in all of them."""
+    """Draw panels in rows; a label has one look in all of them."""
     across = min(columns, len(panels))
     down = -(-len(panels) // across)
     style = looks(list(dict.fromkeys(label for panel in panels for label in panel.curves)))
@@ -62,6 +65,9 @@ def draw(*panels: Panel, columns: int = 2, height: float = 3.0) -> Figure:
             fill(ax, panel, style)
         for ax in list(axes.flat)[len(panels) :]:
             ax.set_axis_off()
+        if not any(panel.legend for panel in panels):
+            handles = {label: h for ax in axes.flat for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+            figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -85,5 +91,5 @@ def fill(ax: Any, panel: Panel, style: Mapping[str, Mapping[str, Any]] | None = 
     if len(panel.ticks):
         ax.set_xticks(panel.ticks, [f"{tick:g}" for tick in panel.ticks])
     shown = [label for label in (*panel.references, *panel.curves) if not label.startswith("_")]
-    if len(shown) > 1 or panel.references:
+    if panel.legend and (len(shown) > 1 or panel.references):
         ax.legend()
