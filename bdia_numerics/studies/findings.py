@@ -44,9 +44,10 @@ _LINE = GaussianMixture([0.3, 0.7], [[-1.0], [0.8]], [0.04, 0.09])
 def buffers(steps: Sequence[int] = (10, 25, 50, 100, 200)) -> dict[str, list[BitExact]]:
     """Return bit-exact round trips from noise, by solver, one for each number of steps."""
     z = np.random.default_rng(0).normal(size=(16, 2))
-    made = [grids.uniform(schedules.vp_linear(), n, t_max=1.0, t_min=0.01) for n in steps]
+    schedule = schedules.vp_linear()
+    made = [grids.uniform(schedule, n, t_max=1.0, t_min=0.01) for n in steps]
     return {
-        label: [bit_exact_round_trip(solver, _PLANE.model(grid.schedule), grid, z) for grid in made]
+        label: [bit_exact_round_trip(solver, _PLANE.model(schedule), grid, z) for grid in made]
         for label, solver in LATTICE.items()
     }
 
