@@ -21,6 +21,7 @@ import pytest
 from busy_study import STUDY, Config, executions
 
 from bdia_numerics.studies import cluster, load, processes, run, serial, tasks
+from bdia_numerics.studies.engine import journal, running
 
 HERE = Path(__file__).resolve().parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
@@ -104,7 +105,7 @@ def _drive(folder, note):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_a_driver_that_is_killed_at_any_moment_goes_on(tmp_path, seed):
-    """Killed again and again, while it begins, computes and saves; a file that is there is whole each time."""
+    """Killed again and again, while it begins and computes, as often as it takes."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["busy_study", "bdia_numerics.studies", "h5netcdf", "xarray"])
     rng, folder, note, kills = random.Random(seed), tmp_path / "killed", tmp_path / "note", 0
@@ -121,8 +122,6 @@ def test_a_driver_that_is_killed_at_any_moment_goes_on(tmp_path, seed):
         driver.join(moment)
         driver.kill()
         driver.join()
-        if (folder / "busy.nc").exists():
-            assert load(folder / "busy.nc").identical(load(target / "busy.nc"))
         return driver.exitcode == -signal.SIGKILL
 
     while killed(rng.uniform(0, 0.4)):
@@ -135,10 +134,73 @@ def test_a_driver_that_is_killed_at_any_moment_goes_on(tmp_path, seed):
     counts = Counter(k for k, _ in executions(note))
     assert counts.keys() == set(range(60))
     assert sum(counts.values()) - 60 <= kills * 45, "more was run again than comes between two commits"
-    for moment in range(12):
-        killed(moment / 100)
-    _drive(folder, note)
-    assert (folder / "busy.nc").read_bytes() == (target / "busy.nc").read_bytes()
+
+
+SMALL = Config(cells=4, milliseconds=0)
+
+
+def _killed_at_line(number, folder):
+    """Run, and die before a line of the journal, counted over the whole run; each cell is written at once."""
+    left = number
+
+    def trace(frame, event, argument):
+        nonlocal left
+        if frame.f_code.co_filename != journal.__file__:
+            return None if frame.f_code.co_filename != running.__file__ else trace
+        left -= event == "line"
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    journal._SECONDS_BETWEEN_COMMITS = 0.0
+    sys.settrace(trace)
+    run(STUDY, SMALL, folder=folder)
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_killed_before_any_line_of_its_journal_goes_on(tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["busy_study", "bdia_numerics.studies", "h5netcdf", "xarray"])
+    run(STUDY, SMALL, folder=tmp_path / "whole")
+    whole, kills = (tmp_path / "whole" / "busy.nc").read_bytes(), 0
+    for number in range(0, 1000, 7):
+        driver = context.Process(target=_killed_at_line, args=(number, tmp_path / str(number)))
+        driver.start()
+        driver.join()
+        if driver.exitcode == 0:
+            break
+        kills += 1
+        assert driver.exitcode == -signal.SIGKILL
+        run(STUDY, SMALL, folder=tmp_path / str(number))
+        assert (tmp_path / str(number) / "busy.nc").read_bytes() == whole
+        assert once_each(tmp_path / str(number), 4)
+    assert driver.exitcode == 0 and kills > 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("there", [False, True])
+def test_a_driver_that_is_killed_while_it_saves_leaves_the_old_file_or_the_new(tmp_path, there):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["busy_study", "bdia_numerics.studies", "h5netcdf", "xarray"])
+    note, target = tmp_path / "note", tmp_path / "busy.nc"
+    _drive(tmp_path, note)
+    whole = target.read_bytes()
+    for moment in (0, 0.002, 0.005, 0.01, 0.02, 0.05):
+        target.write_bytes(b"the old file")
+        if not there:
+            target.unlink()
+        driver = context.Process(target=_drive, args=(tmp_path, note))
+        driver.start()
+        while driver.exitcode is None and not (
+            (tmp_path / ".busy.nc.part").exists() or (target.exists() and target.read_bytes() != b"the old file")
+        ):
+            time.sleep(0.0005)
+        time.sleep(moment)
+        driver.kill()
+        driver.join()
+        assert (target.read_bytes() if target.exists() else None) in (b"the old file" if there else None, whole)
+    _drive(tmp_path, note)
+    assert target.read_bytes() == whole and not (tmp_path / ".busy.nc.part").exists()
 
 
 @pytest.mark.slow

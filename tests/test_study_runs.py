@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from bdia_numerics.studies import Study, Variable, data_hash, load, run, save, tasks
+from bdia_numerics.studies import Study, Variable, data_hash, load, run, save, study, tasks
 from bdia_numerics.studies.engine import task
 from bdia_numerics.studies.engine.journal import Journal, key
 from bdia_numerics.studies.study import assemble, cells
@@ -137,6 +137,12 @@ def test_another_run_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(task, "_hashed", lambda *_: "0" * 64)
     with pytest.raises(ValueError, match=r"another source, [0-9a-f]{12}, but 000000000000 here: .*delete it"):
         run(STUDY, folder=tmp_path)
+
+
+def test_a_resumed_run_keeps_the_provenance_of_the_run_that_began(tmp_path, monkeypatch):
+    first = run(STUDY, folder=tmp_path)
+    monkeypatch.setattr(study, "_commit", lambda: "a later one")
+    assert run(STUDY, folder=tmp_path).identical(first)
 
 
 def test_two_writers_are_refused_and_a_reader_is_not(tmp_path):

@@ -205,3 +205,13 @@ def test_the_example(tmp_path):
     assert (made["status"] == "ok").all()
     error = made["error"].sel(grid="trailing", budget=40).mean("seed").squeeze()
     assert error.sel(solver="BDIA(gamma=1)") < error.sel(solver="BDIA(gamma=0.5)") < error.sel(solver="DDIM")
+
+
+@pytest.mark.slow
+def test_a_named_study_by_the_same_command(tmp_path):
+    path = tmp_path / "map.toml"
+    path.write_text("study = 'map'\ngrids = ['trailing', 'asinh']\ngammas = [0, 1]\nsteps = [10]\nstates = 20\n")
+    found = [bdia(path, "--out", tmp_path / name, "--workers", n) for name, n in (("one", 1), ("two", 2))]
+    assert [f.exit_code for f in found] == [0, 0], found[0].stderr + found[1].stderr
+    assert (tmp_path / "one" / "map.nc").read_bytes() == (tmp_path / "two" / "map.nc").read_bytes()
+    assert "asinh" in found[0].stdout and load(tmp_path / "one" / "map.nc").attrs["study"] == "map"
