@@ -276,7 +276,11 @@ def test_the_numbers_that_diffusers_has_stored(config, start, total):
 def test_configurations_pass_through_every_compatible_scheduler(tmp_path):
     ours = BDIAScheduler(**PUBLIC, gamma=0.0)
     assert all(ours.compatibles)
-    for kind in ours.compatibles:
+    present = [
+        kind for kind in ours.compatibles if not hasattr(kind, "_backends")
+    ]  # the others need a library that is not here
+    assert len(present) > 10
+    for kind in present:
         other = kind.from_config(ours.config)
         again = BDIAScheduler.from_config(other.config)
         known = {key: value for key, value in again.config.items() if key in ours.config}

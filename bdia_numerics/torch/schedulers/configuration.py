@@ -42,7 +42,8 @@ def initialiser(own: Mapping[str, Any], prepare: Callable[[Any], None]) -> Calla
         mine = {name: values.pop(name) for name in added}
         DDIMScheduler.__init__(self, **values)
         unsaid = [name for name in (*values, *mine) if name not in given]
-        self.register_to_config(**mine, _use_default_values=unsaid)
+        # As diffusers has it: absent where all was given, such as in a configuration that was saved.
+        self.register_to_config(**mine, **({"_use_default_values": unsaid} if unsaid else {}))
         prepare(self)
 
     initialise.__signature__ = signature  # type: ignore[attr-defined]
