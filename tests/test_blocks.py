@@ -31,6 +31,21 @@ NOT_RUN = {
     ("CONTRIBUTING.md", 'pip install -c constraints.txt -e ".[all]" && pre-commit install'): "installs packages",
     ("docs/start.md", 'pip install -c constraints.txt ".[report]"'): "installs packages",
 }
+# Blocks of plain text, which nothing runs, by their first line.
+TEXT = {
+    ("docs/certify-your-sampler.md", '@pytest.mark.claim("order", "second order on smooth grids")'): "a test of yours",
+    ("docs/certify-your-sampler.md", "================ claims ================"): "output",
+    ("docs/scale-out.md", "# the driver's job: scheduler and bdia sweep on one core each"): "needs SLURM",
+    (
+        "docs/scale-out.md",
+        "# python cluster.py, in a terminal that stays open; then bdia sweep big.toml --scheduler ADDRESS",
+    ): "needs SLURM",
+    (
+        "docs/scale-out.md",
+        "helm install --repo https://helm.dask.org --create-namespace -n dask-operator --generate-name dask-kubernetes-operator",
+    ): ("needs Kubernetes"),
+    ("docs/scale-out.md", "from dask_kubernetes.operator import KubeCluster"): "needs Kubernetes",
+}
 QUICK = {"README.md", "docs/add-a-problem.md"}
 
 RUNNER = """
@@ -96,6 +111,7 @@ def test_what_is_not_run_is_exactly_what_says_so():
     assert shown == set(NOT_RUN), "in the list and in no page"
     marked = {(b.page, b.command): b.mark for b in ALL if b.mark}
     assert marked == {key: why for key, why in NOT_RUN.items() if why != "run by .ci/run"}
+    assert {(b.page, b.command) for b in ALL if b.language == "text"} == set(TEXT)
     assert set(TO_RUN) >= QUICK
 
 
