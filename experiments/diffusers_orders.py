@@ -1,14 +1,11 @@
-"""Measure diffusers' schedulers and write docs/findings/diffusers-orders.md: ``python experiments/diffusers_orders.py`` (two minutes).
+"""Orders of diffusers' schedulers: ``python experiments/diffusers_orders.py [--out FOLDER]`` (two minutes of one core).
 
-With ``--figure`` only the page's figure, docs/images/diffusers-orders.png, is made (half a minute).
+From FOLDER/scheduler_orders.nc it writes docs/findings/diffusers-orders.md and docs/images/diffusers-orders.png.
 """
 
-import sys
 from pathlib import Path
 
-from bdia_numerics.plots import image
-from bdia_numerics.plots.orders import convergence
-from bdia_numerics.studies.scheduler_orders import CASES, measured, page
+from bdia_numerics.cli.experiment import main
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 DRAWN = {
@@ -20,16 +17,17 @@ DRAWN = {
 }
 
 
-def figure() -> None:
-    """Draw five of the cases, up to 256 steps."""
+def written(found):
+    """Write the page and its figure."""
+    from bdia_numerics.plots import image
+    from bdia_numerics.plots.orders import convergence
+    from bdia_numerics.studies.scheduler_orders import CASES, page, saved
+
     cases = {case.id: case for case in CASES}
-    found = [(label, measured(cases[name], 256)) for name, label in DRAWN.items()]
-    (DOCS / "images/diffusers-orders.png").write_bytes(image(convergence(found), format="png"))
+    drawn = [(label, saved(found, cases[name])) for name, label in DRAWN.items()]
+    (DOCS / "images/diffusers-orders.png").write_bytes(image(convergence(drawn), format="png"))
+    (DOCS / "findings/diffusers-orders.md").write_text(page(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    figure()
-    if "--figure" not in sys.argv[1:]:
-        path = DOCS / "findings/diffusers-orders.md"
-        path.write_text(page(), encoding="utf-8")
-        print(path)
+    main("scheduler_orders", written)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bdia_numerics.analysis import ObservedOrder, Work, WorkPrecision
-from bdia_numerics.analysis.measurement.observed import Level
 from bdia_numerics.formulas import solver_name
-from bdia_numerics.studies.convergence import ConvergenceConfig, family
+from bdia_numerics.studies.convergence import ConvergenceConfig, family, observed
 from bdia_numerics.studies.gamma_map import GammaMap, MapConfig, Point
 from bdia_numerics.studies.network_table import Row, Table, TableConfig
 from bdia_numerics.studies.quality import DISTANCES
@@ -28,21 +27,17 @@ def config_of(found: Dataset, kind: type[Any]) -> Any:
 def orders(found: Dataset) -> list[tuple[str, ObservedOrder]]:
     """Return the observed orders of a dataset of the study "convergence", each with its solver's name."""
     config = config_of(found, ConvergenceConfig)
-    made = []
-    for solver in found["solver"].values:
-        for grid in found["grid"].values:
-            cell = found.sel(solver=solver, grid=grid)
-            run = np.isfinite(cell["used"].values)  # numbers of steps that were not run have none
-            columns = (cell[name].values[run] for name in ("steps", "error", "rounding", "used"))
-            levels = tuple(Level(int(n), float(e), float(r), bool(u), "") for n, e, r, u in zip(*columns, strict=True))
-            fields: dict[str, Any] = {name: float(cell[name]) for name in ("order", "low", "high")}
-            fields |= {name: cell[name].item() for name in ("arithmetic", "reason")}
-            order = ObservedOrder(
-                solver=str(solver), family=family(config, str(grid)).label, start=config.start, confidence=float("nan"),
-                asymptotic=bool(cell["asymptotic"]), levels=levels, seeds=config.seeds, **fields,
-            )  # fmt: skip
-            made.append((solver_name(str(solver)), order))
-    return made
+    return [
+        (
+            solver_name(str(solver)),
+            observed(
+                found.sel(solver=solver, grid=grid),
+                solver=str(solver), family=family(config, str(grid)).label, start=config.start, seeds=config.seeds,
+            ),
+        )
+        for solver in found["solver"].values
+        for grid in found["grid"].values
+    ]  # fmt: skip
 
 
 def work(found: Dataset) -> WorkPrecision:

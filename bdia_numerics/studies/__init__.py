@@ -16,6 +16,7 @@ from bdia_numerics.studies.network_editing import EDITING
 from bdia_numerics.studies.network_table import NETWORK_TABLE
 from bdia_numerics.studies.precision import PRECISION
 from bdia_numerics.studies.roundtrip import ROUNDTRIP
+from bdia_numerics.studies.scheduler_orders import SCHEDULERS
 from bdia_numerics.studies.stability import STABILITY
 from bdia_numerics.studies.straying import STRAYING
 from bdia_numerics.studies.study import Study, Variable
@@ -35,6 +36,7 @@ STUDIES: dict[str, Study] = {
     "precision": PRECISION,
     "straying": STRAYING,
     "enclosures": ENCLOSURES,
+    "scheduler_orders": SCHEDULERS,
 }
 """By name: what `bdia sweep --study NAME` runs."""
 

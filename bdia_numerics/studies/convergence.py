@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from bdia_numerics import spec
 from bdia_numerics.analysis import GridFamily, ObservedOrder, observed_order
-from bdia_numerics.analysis.measurement.observed import FIRST, PRECISE, RANDOM
+from bdia_numerics.analysis.measurement.observed import FIRST, PRECISE, RANDOM, Level
 from bdia_numerics.studies import named
 from bdia_numerics.studies.shaping import check
 from bdia_numerics.studies.study import Cell, Study, Variable
@@ -80,28 +80,61 @@ def measured(config: ConvergenceConfig, cell: Cell) -> ObservedOrder:
     )  # fmt: skip
 
 
-def ladder(config: ConvergenceConfig) -> tuple[int, ...]:
-    """Return the numbers of steps that may be taken."""
-    if config.steps:
-        return config.steps
+def ladder(steps: Sequence[int], max_steps: int) -> tuple[int, ...]:
+    """Return the numbers of steps that a measurement may take: those given, or all that are tried where none are."""
+    if steps:
+        return tuple(steps)
     chosen, pair = {*FIRST, *RANDOM, *PRECISE}, FIRST[-2:]
-    while pair[-1] * 2 <= config.max_steps:
+    while pair[-1] * 2 <= max_steps:
         pair = (pair[0] * 2, pair[1] * 2)
         chosen |= set(pair)
     return tuple(sorted(chosen))
 
 
-def compute(config: ConvergenceConfig, cell: Cell) -> Mapping[str, Any]:
-    """Return an order with its interval, and the errors that it rests on."""
-    found = measured(config, cell)
+def columns(found: ObservedOrder, steps: Sequence[int]) -> dict[str, Any]:
+    """Return the values of `VARIABLES`, errors at each number of steps; NaN where one was not taken."""
     levels = {level.steps: level for level in found.levels}
-    places = [levels.get(n) for n in ladder(config)]
-    columns = {
+    if strange := levels.keys() - set(steps):
+        raise ValueError(f"steps={sorted(strange)} were taken, which the dataset has no place for")
+    places = [levels.get(n) for n in steps]
+    made = {
         name: np.array([np.nan if level is None else float(getattr(level, name)) for level in places])
         for name in ("error", "rounding", "used")
     }
     words = ("order", "low", "high", "asymptotic", "arithmetic", "reason")
-    return columns | {name: getattr(found, name) for name in words} | {"status": "ok"}
+    return made | {name: getattr(found, name) for name in words} | {"status": "ok"}
+
+
+def observed(cell: Any, *, solver: str, family: str, start: str = "own", seeds: int = 0) -> ObservedOrder:
+    """Return the order that one cell of a dataset holds; what it does not hold are NaN and empty."""
+    taken = np.isfinite(cell["used"].values)
+    rows = zip(*(cell[name].values[taken] for name in ("steps", "error", "rounding", "used")), strict=True)
+    fields: dict[str, Any] = {name: float(cell[name]) for name in ("order", "low", "high")}
+    fields |= {name: cell[name].item() for name in ("arithmetic", "reason")}
+    return ObservedOrder(
+        solver=solver, family=family, start=start, confidence=float("nan"), asymptotic=bool(cell["asymptotic"] == 1),
+        levels=tuple(Level(int(n), float(e), float(r), bool(u), "") for n, e, r, u in rows), seeds=seeds, **fields,
+    )  # fmt: skip
+
+
+VARIABLES = {
+    "error": Variable("rms error at the data end", dims=("steps",)),
+    "rounding": Variable("rms of what rounding does to the error", dims=("steps",)),
+    "used": Variable("whether the order rests on it", dims=("steps",)),
+    "order": Variable("observed order"),
+    "low": Variable("lower end of the order's interval"),
+    "high": Variable("upper end of the order's interval"),
+    "asymptotic": Variable("whether an asymptotic range was found"),
+    "arithmetic": Variable("arithmetic"),
+    "reason": Variable("what the order rests on"),
+    "status": Variable("status"),
+}
+"""Of an observed order."""
+
+
+def compute(config: ConvergenceConfig, cell: Cell) -> Mapping[str, Any]:
+    """Return an order with its interval, and the errors that it rests on."""
+    return columns(measured(config, cell), ladder(config.steps, config.max_steps))
 
 
 CONVERGENCE = Study(
@@ -109,18 +142,7 @@ CONVERGENCE = Study(
     "Errors against exact flows by the number of steps, and observed orders",
     ConvergenceConfig,
     dims=lambda config: {"solver": config.solvers, "grid": config.grids},
-    inner=lambda config: {"steps": ladder(config)},
+    inner=lambda config: {"steps": ladder(config.steps, config.max_steps)},
     compute=compute,
-    variables={
-        "error": Variable("rms error at the data end", dims=("steps",)),
-        "rounding": Variable("rms of what rounding does to the error", dims=("steps",)),
-        "used": Variable("whether the order rests on it", dims=("steps",)),
-        "order": Variable("observed order"),
-        "low": Variable("lower end of the order's interval"),
-        "high": Variable("upper end of the order's interval"),
-        "asymptotic": Variable("whether an asymptotic range was found"),
-        "arithmetic": Variable("arithmetic"),
-        "reason": Variable("what the order rests on"),
-        "status": Variable("status"),
-    },
+    variables=VARIABLES,
 )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bdia_numerics.analysis import ObservedOrder
+from bdia_numerics.studies.convergence import VARIABLES, columns, ladder, observed
+from bdia_numerics.studies.shaping import among
+from bdia_numerics.studies.study import Cell, Study, Variable
 from bdia_numerics.testing import order_of
+
+if TYPE_CHECKING:
+    from xarray import Dataset
 
 STATES = 8
 THIRDS = (12, 18, 24, 36, 48, 72, 96, 144, 192, 288, 384, 576, 768)
@@ -127,6 +133,7 @@ def _cases() -> Iterator[Case]:
 
 
 CASES = tuple(_cases())
+_BY_ID = {case.id: case for case in CASES}
 
 
 def made(case: Case) -> Any:
@@ -181,11 +188,11 @@ What the table says:
 """
 
 
-def page() -> str:
-    """Measure all cases, and return the page in Markdown."""
+def page(found: Dataset) -> str:
+    """Return the page in Markdown, from the dataset of the study."""
     from importlib.metadata import version
 
-    rows = [(case, measured(case)) for case in CASES]
+    rows = [(case, saved(found, case)) for case in CASES]
     return _HEAD.replace("VERSION", version("diffusers")) + table(rows) + _FOOT
 
 
@@ -201,3 +208,50 @@ def table(rows: Iterable[tuple[Case, ObservedOrder]]) -> str:
             f"| {case.name.removesuffix('Scheduler')} | {options} | {claimed} | {order} | {interval} | {case.remark} |"
         )
     return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class SchedulersConfig:
+    """What to run; by default two minutes of one core. Needs the extra `torch`.
+
+    Attributes
+    ----------
+    schedulers
+        Ids of `CASES`: a class and its options.
+    max_steps
+        Where numbers of steps end; 0 for what each case has.
+    """
+
+    schedulers: tuple[str, ...] = tuple(case.id for case in CASES)
+    max_steps: int = 0
+
+    def __post_init__(self) -> None:
+        among(self, schedulers=_BY_ID)
+
+
+def _steps(config: SchedulersConfig) -> tuple[int, ...]:
+    chosen = [_BY_ID[name] for name in config.schedulers]
+    return tuple(sorted({n for case in chosen for n in ladder(case.steps or (), config.max_steps or case.max_steps)}))
+
+
+def compute(config: SchedulersConfig, cell: Cell) -> Mapping[str, Any]:
+    """Return the observed order of a scheduler beside the claimed one."""
+    case = _BY_ID[str(cell["scheduler"])]
+    claimed = float("nan") if case.claimed is None else float(case.claimed)
+    return columns(measured(case, config.max_steps or None), _steps(config)) | {"claimed": claimed}
+
+
+def saved(found: Dataset, case: Case) -> ObservedOrder:
+    """Return the observed order of a case from the dataset of the study."""
+    return observed(found.sel(scheduler=case.id), solver=case.name, family="smooth in asinh")
+
+
+SCHEDULERS = Study(
+    "scheduler_orders",
+    "Observed orders of diffusers' schedulers",
+    SchedulersConfig,
+    dims=lambda config: {"scheduler": config.schedulers},
+    inner=lambda config: {"steps": _steps(config)},
+    compute=compute,
+    variables={**VARIABLES, "claimed": Variable("order that its documentation or publication gives it")},
+)

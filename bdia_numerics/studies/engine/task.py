@@ -19,9 +19,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bdia_numerics.studies.study import Cell, Study, versions
 
-NO_RESULTS = frozenset(
-    {"cli", "__main__.py", "report.py", "page.py", "plots", "templates", "claims", "testing", "__pycache__"}
-)
+NO_RESULTS = frozenset({"cli", "__main__.py", "report.py", "page.py", "plots", "templates", "claims", "__pycache__"})
 """Rooms of the package that no study computes with."""
 
 
