@@ -155,9 +155,9 @@ def _show_values(study: Study, dataset: Any) -> None:
     values, title = dataset[name], study.variables[name].long_name
     if "seed" in values.dims and values.sizes["seed"] > 1:
         values, title = values.median("seed"), f"{title}, median over {values.sizes['seed']} seeds"
-    fits = [
-        d for d in values.dims if d in values.coords and values[d].dtype.kind in "if" and values.sizes[d] <= COLUMNS
-    ]
+    numeric = [d for d in values.dims if d in values.coords and values[d].dtype.kind in "if"]
+    fits = [d for d in numeric if values.sizes[d] <= COLUMNS]
+    fits.sort(key=lambda d: values.sizes[d] > 1)  # the last one that varies, if any does
     across = fits[-1] if fits else None
     rest = [d for d in values.dims if d != across]
     varying = [d for d in rest if values.sizes[d] > 1]

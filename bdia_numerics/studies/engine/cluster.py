@@ -21,7 +21,8 @@ def cluster(address: str, *, timeout: float = 10.0) -> Pool:
     """Return a pool of the workers of a Dask scheduler, which may come and go.
 
     A chunk whose worker died is run elsewhere by the scheduler, as often as its `distributed.scheduler.allowed-failures` says, then
-    cell by cell; a cell that goes on killing is a recorded failure.
+    cell by cell. The scheduler blames all that its dead worker had, so a cell that is blamed is run once more with nothing beside it;
+    if its workers die again, it is a recorded failure.
 
     Parameters
     ----------
@@ -61,15 +62,24 @@ def cluster(address: str, *, timeout: float = 10.0) -> Pool:
 def _outcomes(dask: Any, client: Any, job: bytes, chunks: Chunks, address: str) -> Iterator[Outcome]:
     waiting, room, looked = dask.as_completed([], loop=client.loop), 0, 0.0
     cells: dict[str, list[Cell]] = {}
+    blamed: list[Cell] = []
+    alone = False
+
+    def submit(chunk: list[Cell]) -> None:
+        future = client.submit(work, job, chunk, pure=False)
+        cells[future.key] = chunk
+        waiting.add(future)
+
     while True:
         if time.monotonic() - looked > 1:
             room, looked = AHEAD * max(1, sum(client.nthreads().values())), time.monotonic()
-        while len(cells) < room and (chunk := chunks.take()):
-            future = client.submit(work, job, chunk, pure=False)
-            cells[future.key] = chunk
-            waiting.add(future)
+        while not blamed and len(cells) < room and (chunk := chunks.take()):
+            submit(chunk)
         if not cells:
-            return
+            if not blamed:
+                return
+            submit([blamed.pop()])
+            alone = True
         future = next(waiting)
         chunk = cells.pop(future.key)
         try:
@@ -77,8 +87,11 @@ def _outcomes(dask: Any, client: Any, job: bytes, chunks: Chunks, address: str) 
         except dask.KilledWorker as error:
             if len(chunk) > 1:
                 yield from chunks.died(chunk, address)
+            elif not alone:
+                blamed += chunk
             else:
                 yield killed(chunk[0], error.allowed_failures + 1, address)
-            continue
-        chunks.returned(found)
-        yield from found
+        else:
+            chunks.returned(found)
+            yield from found
+        alone = False
