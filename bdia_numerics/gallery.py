@@ -62,6 +62,7 @@ DATA: dict[str, Recipe] = {
     "editing-ten-steps": Recipe(
         "editing", {"solvers": _PAIR, "guidances": (1.0, 4.0), "steps": 10}, minutes=0.2, pixels=_PIXELS
     ),
+    "network-table": Recipe("network_table", minutes=60),
     "convergence": Recipe("convergence", {"solvers": _SHOWN}, minutes=0.2),
     "work-precision": Recipe("work_precision", minutes=0.1),
     "roundtrip": Recipe("roundtrip", {"solvers": _TRIPS, "starts": ("data",), "dtypes": ("float64",)}, minutes=0.1),
@@ -71,6 +72,11 @@ DATA: dict[str, Recipe] = {
         minutes=0.1,
     ),
     "precision": Recipe("precision", {"solvers": ("BDIA",), "starts": ("noise",)}, minutes=0.2),
+    "growth": Recipe(
+        "growth",
+        {"solvers": ("BDIA(gamma=1/2)", "BDIA(gamma=9/10)", "BDIA(gamma=1)", "EDICT(p=93/100)"), "iterations": 3},
+        minutes=3,
+    ),
     "map": Recipe("map", minutes=0.1),
     "map-digits": Recipe("map", {"law": "digits", "grids": _GRIDS, "gammas": _GAMMAS, "steps": (10,)}, minutes=0.3),
     "map-tight": Recipe("map", {"law": "tight", "grids": _GRIDS, "gammas": _GAMMAS, "steps": (10,)}, minutes=0.1),
@@ -173,10 +179,9 @@ def draw(
     for name in names:
         spec = FIGURES[name]
         try:
-            found = {key: studies.load(data / f"{key}.nc") for key in spec.data}
+            found = _saved(name, spec, data)
         except (ValueError, ImportError) as error:
-            minutes = sum(DATA[key].minutes for key in spec.data)
-            missing.append(Missing(name, f"{error}; or --recompute --only {name} (about {minutes:g} min of one core)"))
+            missing.append(Missing(name, str(error)))
         else:
             figure = spec.draw(*found.values())
             files = {f"{name}.{kind}": plots.image(figure, format=kind, dpi=DPI) for kind in formats}
@@ -192,6 +197,15 @@ def draw(
     (out / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (out / "index.html").write_text(index(manifest), encoding="utf-8")
     return manifest, missing
+
+
+def _saved(name: str, spec: Any, folder: Path) -> dict[str, Dataset]:
+    absent = [key for key in spec.data if not (folder / f"{key}.nc").is_file()]
+    if absent:
+        minutes = sum(DATA[key].minutes for key in absent)
+        remedy = f"give --data FOLDER, or --recompute --only {name} (about {minutes:g} min of one core)"
+        raise ValueError(f"there is no {absent[0]}.nc in {folder}: {remedy}")
+    return {key: studies.load(folder / f"{key}.nc") for key in spec.data}
 
 
 def _kept(path: Path, known: set[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import itertools
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
@@ -14,24 +15,23 @@ def words(figure):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
+    hidden = {text for axes in figure.findobj(Axes) for text in _hidden(axes)}
     for text in figure.findobj(Text):
-        if text.get_text().strip() and text.get_visible() and _shown(text):
+        if text.get_text().strip() and text.get_visible() and text not in hidden:
             yield text, text.get_window_extent(renderer)
 
 
-def _shown(text):
-    """Labels of ticks beyond the axis exist, and are not drawn."""
-    axes = text.axes
-    if axes is None:
-        return True
-    if not (axes.get_visible() and axes.axison):
-        return text not in {*axes.get_xticklabels(), *axes.get_yticklabels(), axes.xaxis.label, axes.yaxis.label}
-    for axis, k in ((axes.xaxis, 0), (axes.yaxis, 1)):
+def _hidden(axes):
+    """Yield words that exist and are not drawn: all of axes that are switched off, and labels of ticks beyond their ends."""
+    for axis in (axes.xaxis, axes.yaxis):
+        if not (axes.get_visible() and axes.axison):
+            yield from axis.findobj(Text)
+            continue
         low, high = sorted(axis.get_view_interval())
+        slack = 1e-9 * (high - low)
         for tick in itertools.chain(axis.get_major_ticks(), axis.get_minor_ticks()):
-            if text in (tick.label1, tick.label2):
-                return low <= text.get_position()[k] <= high
-    return True
+            if not low - slack <= tick.get_loc() <= high + slack:
+                yield from (tick.label1, tick.label2)
 
 
 def overlaps(figure):

@@ -18,14 +18,14 @@ def plain_ticks(axis: Any) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def error_ticks(ax: Any) -> None:
-    """Label the logarithmic y axis with plain numbers where it spans so few decades that powers of ten would leave it bare."""
-    low, high = ax.get_ylim()
+def error_ticks(axis: Any) -> None:
+    """Label a logarithmic axis with powers of ten, or with plain numbers where it spans too few decades for them."""
+    low, high = sorted(axis.get_view_interval())
     if np.log10(high / low) < _FEW_DECADES:
-        plain_ticks(ax.yaxis)
+        plain_ticks(axis)
     else:
-        ax.yaxis.set_major_locator(LogLocator(10, numticks=7))
-        ax.yaxis.set_minor_locator(NullLocator())
+        axis.set_major_locator(LogLocator(10, numticks=7))
+        axis.set_minor_locator(NullLocator())
 
 
 def line(ax: Any, x: Iterable[Any], y: Iterable[Any], **look: Any) -> None:

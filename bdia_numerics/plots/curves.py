@@ -85,7 +85,7 @@ def fill(ax: Any, panel: Panel, style: Mapping[str, Mapping[str, Any]] | None = 
         plain_ticks(ax.xaxis)
     if "y" in panel.log:
         ax.set_yscale("log")
-        error_ticks(ax)
+        error_ticks(ax.yaxis)
     if panel.limits:
         ax.set_ylim(*panel.limits)
     if len(panel.ticks):

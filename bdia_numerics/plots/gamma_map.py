@@ -36,7 +36,7 @@ def curves(found: GammaMap, what: str, *, title: str = "") -> Figure:
                 panel.plot(cells[best].gamma, values[best], "o", ms=8, mfc="none", mec=styles[name]["color"], mew=1)
             panel.set(yscale="log", xlabel="gamma", title=f"{steps} steps", xticks=[0, 0.5, 1], xlim=(-0.09, 1.09))
         axes[0].set_ylabel(LABELS[what])
-        error_ticks(axes[0])
+        error_ticks(axes[0].yaxis)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(config.grids))
         if title:
             figure.suptitle(title)
@@ -59,7 +59,7 @@ def last_slot(digits: GammaMap, tight: GammaMap) -> Figure:
                 label = "leading without its last slot" if name == "cut" else name
                 line(panel, [c.gamma for c in cells], [c.value(what) for c in cells], label=label, **styles[name])
             panel.set(yscale="log", xlabel="gamma (0 is DDIM)", ylabel=LABELS[what], title=title)
-            error_ticks(panel)
+            error_ticks(panel.yaxis)
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 

@@ -40,7 +40,7 @@ def panels(drawn: Sequence[Panel]) -> Figure:
             ax.set(xscale="log", yscale="log", title=f"{panel.title}: {words}")
             ax.set_xticks(panel.steps, labels=[str(n) for n in panel.steps])
             ax.minorticks_off()
-            error_ticks(ax)
+            error_ticks(ax.yaxis)
         for ax in list(axes.flat)[len(drawn) :]:
             ax.set_axis_off()
         for ax in axes[-1]:

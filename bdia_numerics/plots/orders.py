@@ -37,7 +37,7 @@ def convergence(orders: Sequence[tuple[str, ObservedOrder]]) -> Figure:
                 xscale="log", yscale="log", xlabel="steps N", title=family + " (mpmath)" * (arithmetics == {"mpmath"})
             )
             plain_ticks(ax.xaxis)
-            error_ticks(ax)
+            error_ticks(ax.yaxis)
             ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=columns, columnspacing=1)
         figure.axes[0].set_ylabel("root-mean-square error at the data end")
     return figure
@@ -67,7 +67,7 @@ def work_precision(found: WorkPrecision) -> Figure:
             for ax, name in zip(axes, ("model evaluations", "milliseconds, model left out"), strict=True):
                 ax.set(xscale="log", yscale="log", xlabel=name)
                 plain_ticks(ax.xaxis)
-                error_ticks(ax)
+                error_ticks(ax.yaxis)
             counts = sorted({r.nfe for r in found.select(problem=problem, grid=grid)})
             if len(counts) <= 8:  # each number of evaluations that was run, where they fit
                 axes[0].set_xticks(counts)

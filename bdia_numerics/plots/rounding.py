@@ -40,7 +40,7 @@ def by_gamma(found: Dataset, *, solver: str = "BDIA", start: str = "noise") -> F
             ax.axhline(_UNIT, color="0.6", linewidth=0.8)
             ax.set(yscale="log", xlabel="γ", title=f"{grid}, {steps} steps")
         axes[0].set_ylabel("rms error of what comes back")
-        error_ticks(axes[0])
+        error_ticks(axes[0].yaxis)
         handles = [mpl.lines.Line2D([], [], label=name, **look) for name, look in styles.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(dtypes))
     return figure
@@ -67,7 +67,7 @@ def both_sides(found: Dataset, *, start: str = "data", dtype: str = "float64") -
             ax.set(xscale="log", yscale="log", xlabel="steps", title=title, xticks=found["steps"].values)
             plain_ticks(ax.xaxis)
             ax.set_xticks(found["steps"].values)
-            error_ticks(ax)
+            error_ticks(ax.yaxis)
         axes[0].set_ylabel("root mean square")
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
@@ -81,6 +81,9 @@ def on_network(found: Dataset) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE, 0.3 * len(solvers) + 1.1), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
+        figure.set_layout_engine(
+            "constrained", w_pad=0.12
+        )  # the last label of one axis is beside the first of the next
         wide = found.sel(dtype="float64" if "float64" in dtypes else dtypes[-1])
         kinds = {
             "measured": "amplification",
@@ -94,7 +97,7 @@ def on_network(found: Dataset) -> Figure:
                 face = look["color"] if direction == "invert" else "white"
                 mark: dict[str, Any] = look | {"linestyle": "none", "markerfacecolor": face}
                 left.plot(shown, rows + over, label=kind if direction == "invert" else None, **mark)
-        left.set(xscale="log", xlabel="growth of a perturbation (open: sampling, full: inverting)")
+        left.set(xscale="log", xlabel="growth (open: sampling, full: inverting)")
         for (dtype, look), over in zip(looks(dtypes).items(), np.linspace(-0.24, 0.24, len(dtypes)), strict=True):
             errors = found["error"].sel(dtype=dtype).values
             right.plot(
@@ -112,5 +115,6 @@ def on_network(found: Dataset) -> Figure:
         left.set_yticks(rows, [solver_name(s) for s in solvers])
         left.invert_yaxis()
         for ax in (left, right):
+            error_ticks(ax.xaxis)
             ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1 if ax is left else 2)
     return figure

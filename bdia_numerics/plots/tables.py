@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -14,17 +14,25 @@ from bdia_numerics.plots.style import PAGE, STYLE
 from bdia_numerics.studies.network_table import Row, Table
 
 
+class Cell(NamedTuple):
+    """A number, the half-width of its 95% interval, and "+" or "−" where it is better or worse than DDIM's on the same resamples."""
+
+    value: float
+    half: float | None = None
+    mark: str = ""
+
+
 @dataclass(frozen=True)
 class Block:
     """One table: rows of a head and its cells, of which the first `published` are the paper's and the rest are measured here.
 
-    A cell is a number, with the half-width of its 95% interval or None, or None where there is none.
+    A cell is None where there is no number.
     """
 
     title: str
     heads: tuple[str, ...]
     published: int
-    rows: tuple[tuple[str, tuple[tuple[float, float | None] | None, ...]], ...]
+    rows: tuple[tuple[str, tuple[Cell | None, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -77,35 +85,37 @@ def blocks(found: Table) -> tuple[Block, ...]:
     made = []
     for title, columns, lines in _TABLES:
         rows = []
+        beside_ddim = any(one.solver == "DDIM" for one in lines)
         for one in lines:
             own = [next((c for c in found.at(g, one.evaluations) if c.solver == one.solver), None) for g in grids]
-            rows.append((one.head, (*((fid, None) for fid in one.fid), *map(_cell, own))))
+            rows.append((one.head, (*map(Cell, one.fid), *(_cell(c, beside_ddim) for c in own))))
         made.append(Block(title, (*columns, *grids), len(columns), tuple(rows)))
     return tuple(made)
 
 
-def _cell(row: Row | None) -> tuple[float, float | None] | None:
+def _cell(row: Row | None, beside_ddim: bool) -> Cell | None:
     if row is None or not np.isfinite(row.frechet):
         return None
-    return row.frechet, (row.high - row.low) / 2
+    mark = "+" if row.gain_low > 0 else "−" if row.gain_high < 0 else ""
+    return Cell(row.frechet, (row.high - row.low) / 2, mark if beside_ddim else "")
 
 
-def texts(cell: tuple[float, float | None] | None) -> str:
+def texts(cell: Cell | None) -> str:
     """Return a cell's text."""
     if cell is None:
         return "failed"
-    value, half = cell
-    return f"{value:.2f}" if half is None else f"{value:.2f} ± {half:.2f}"
+    return f"{cell.value:.2f}" if cell.half is None else f"{cell.value:.1f} ± {cell.half:.1f} {cell.mark}".rstrip()
 
 
 def draw(found: Table) -> Figure:
     """Draw the tables one below the other; the smallest number of a column's rows that are compared is bold."""
     made = blocks(found)
-    lines = sum(len(block.rows) + 3 for block in made)
+    lines = sum(len(block.rows) + 3.4 for block in made)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 0.165 * lines + 0.2))
+        figure = Figure(figsize=(PAGE, 0.165 * lines))
+        figure.set_layout_engine("none")
         ax = figure.add_axes((0, 0, 1, 1))
-        ax.set(xlim=(0, 1), ylim=(lines + 0.3, -0.6))
+        ax.set(xlim=(0, 1), ylim=(lines - 0.1, -0.7))
         ax.set_axis_off()
         top = 0.0
         for block in made:
@@ -140,11 +150,15 @@ def _block(ax: Any, block: Block, top: float) -> float:
             weight = "bold" if (k, column) in best else "normal"
             mark = {"color": "#D55E00", "gid": "missing"} if cell is None else {}
             ax.text(x, y, texts(cell), ha="center", va="center", fontsize=7, fontweight=weight, **mark)
-    return top + len(block.rows) + 3
+    return top + len(block.rows) + 3.4
 
 
 def _places(block: Block) -> list[float]:
-    return [float(x) for x in np.linspace(0.2, 0.93, len(block.heads))]
+    """Return the middles of the columns: the paper's are narrow, since they have no interval."""
+    first = 0.2 if block.published == 1 else 0.17
+    published = [first + 0.09 * k for k in range(block.published)]
+    measured = np.linspace(published[-1] + 0.16, 0.93, len(block.heads) - block.published)
+    return [*published, *map(float, measured)]
 
 
 def best_rows(block: Block) -> set[tuple[int, int]]:
@@ -155,7 +169,7 @@ def best_rows(block: Block) -> set[tuple[int, int]]:
     found = set()
     for rows in groups.values():
         for column in range(len(block.heads)):
-            values = [(cell[0], k) for k in rows if (cell := block.rows[k][1][column]) is not None]
+            values = [(cell.value, k) for k in rows if (cell := block.rows[k][1][column]) is not None]
             if values:
                 found.add((min(values)[1], column))
     return found
