@@ -78,7 +78,7 @@ as a lemma; "When gamma = 1, (31) can be simplified" means (30)-(31), of which (
 """
 
 
-HEAD_ROWS = ("eq-27", "prop-1", "eq-33", "prop-2", "lemma-1", "eq-61", "fact-5", "fact-17", "table-2")
+HEAD_ROWS = ("eq-27", "prop-1", "eq-33", "eq-61", "fact-5", "fact-17", "table-2")
 
 
 def head(decided: Iterable[Decided]) -> str:

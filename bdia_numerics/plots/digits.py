@@ -43,7 +43,7 @@ def errors(results: Digits, spacing: str = "trailing", dtype: str = "float64") -
 def overview(results: Digits) -> Figure:
     """Draw the same three errors for DDIM, BDIA and EDICT alone."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 2.9), layout="constrained")
+        figure = Figure(figsize=(PAGE, 2.45), layout="constrained")
         _draw_errors(figure, results, "trailing", "float64", _STORY)
     return figure
 
