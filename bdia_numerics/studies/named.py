@@ -85,7 +85,7 @@ def grid(text: str) -> Callable[..., Grid]:
     Returns
     -------
     callable
-        (schedule, n, **options) -> Grid; options that this kind of grid has not, such as a seed, are left out, and those of the text
+        ``(schedule, n, **options) -> Grid``; options that this kind of grid has not, such as a seed, are left out, and those of the text
         come first.
 
     Raises
