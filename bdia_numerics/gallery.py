@@ -121,10 +121,19 @@ def recompute(key: str, folder: Path, *, advance: Callable[[], None] = lambda: N
         Where the file goes; what is finished of a run is kept in `folder/KEY.run` until all of it is.
     advance
         Called after each cell.
+
+    Raises
+    ------
+    ValueError
+        If a cell failed; the file is then left as it was.
     """
     study, config = study_of(DATA[key])
     running = folder / f"{key}.run"
-    found = studies.run(study, config, folder=running, advance=advance)
+    found = studies.run(study, config, folder=running, retry=True, advance=advance)
+    if failures := [task.failure for task in studies.tasks(running, study) if task.failure]:
+        raise ValueError(
+            f"{key}: {len(failures)} cells failed ({failures[0]}); mend that and call again, the others are kept"
+        )
     for name in DATA[key].pixels:
         found[name] = found[name].round(2).assign_attrs(found[name].attrs | {"rounded": "to two decimals"})
     for variable in found.variables.values():

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -276,6 +277,24 @@ def test_a_figure_without_its_data_is_named(tmp_path):
 def test_the_command_refuses_in_one_line(words, said):
     found = invoked(*words)
     assert found.exit_code == 2 and said in found.stderr and found.stderr.count("\n") == 1, found.output
+
+
+def test_a_study_that_fails_leaves_the_file(tmp_path, monkeypatch):
+    def broken(config, cell):
+        raise RuntimeError("no network")
+
+    study = replace(gallery.study_of(gallery.DATA["misprints"])[0], compute=broken)
+    monkeypatch.setattr(gallery, "study_of", lambda recipe: (study, study.config(claims=("eq-61",))))
+    (tmp_path / "misprints.nc").write_text("as it was")
+    found = invoked("--recompute", "--only", "misprints", "--data", tmp_path, "--out", tmp_path / "x")
+    assert found.exit_code == 2 and "misprints: 2 cells failed" in found.stderr and "no network" in found.stderr
+    assert (tmp_path / "misprints.nc").read_text() == "as it was"
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path):
+    (tmp_path / "x").write_text("")
+    found = invoked("--only", "gamma-best", "--out", tmp_path / "x")
+    assert found.exit_code == 2 and "--out=" in found.stderr and "another folder" in found.stderr
 
 
 @pytest.mark.slow

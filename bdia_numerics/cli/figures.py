@@ -46,7 +46,9 @@ def figures(
         with progress() as bar:
             task = bar.add_task("figures", total=len(names))
             manifest, missing = gallery.draw(names, folder, out, formats=kinds, advance=lambda: bar.advance(task))
-    except (ValueError, ImportError, OSError) as error:
+    except OSError as error:
+        usage(f"--out={out} cannot be written ({error.strerror}): give another folder")
+    except (ValueError, ImportError) as error:
         usage(" ".join(str(error).split()))
     if as_json:
         typer.echo(as_text(manifest | {"missing": {m.name: m.reason for m in missing}}))

@@ -59,9 +59,9 @@ FIGURES: dict[str, PaperFigure] = {
         drawn.samples,
         ("samples",),
         "Analogue of Fig. 1: samples at 10 time steps from the same noise, on the shipped network of MNIST digits "
-        "(the paper: Stable Diffusion V2), on two grids. First row: the network's own ODE, solved finely. Behind "
-        "each row: root-mean-square distance of its samples to those, in units in which black to white is 2. EDICT "
-        "makes two evaluations a step, the others one.",
+        "(the paper: Stable Diffusion V2), on two grids. First row: the network's own ODE, solved finely, with the "
+        "error of that behind it. Behind the others: root-mean-square distance to those, in units in which black to "
+        "white is 2. EDICT makes two evaluations a step, the others one.",
     ),
     "fig2-returns": PaperFigure(
         "Images that went to noise and back",
