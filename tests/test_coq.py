@@ -46,7 +46,8 @@ def test_the_wheel_takes_every_file_along():
     text = (FOLDER.parent.parent / "pyproject.toml").read_text(encoding="utf-8")
     taken = tomllib.loads(text)["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     inside = "bdia_numerics/claims/coq/development"
-    assert taken == {f"proofs/coq/{path.name}": f"{inside}/{path.name}" for path in FILES}
+    found = {source: target for source, target in taken.items() if source.startswith("proofs/coq")}
+    assert found == {f"proofs/coq/{path.name}": f"{inside}/{path.name}" for path in FILES}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

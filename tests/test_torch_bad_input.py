@@ -295,8 +295,9 @@ def test_the_command_out_of_memory(monkeypatch, tmp_path):
 
     monkeypatch.setattr(diffusers.UNet2DModel, "forward", hungry)
     found = invoked("--output", tmp_path / "x.png")
+    # Guidance, the default, asks for both images twice: under their labels and under none.
     assert (
-        found.exit_code == 2 and "batch of 2: pass a smaller --count" in found.stderr and found.stderr.count("\n") == 1
+        found.exit_code == 2 and "batch of 4: pass a smaller --count" in found.stderr and found.stderr.count("\n") == 1
     )
 
 

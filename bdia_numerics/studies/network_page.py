@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from bdia_numerics.formulas import table
+from bdia_numerics.studies.engine.saving import load
 
 BEGIN, END = "<!-- {} begin -->", "<!-- {} end -->"
 FAMILY = {
@@ -48,7 +50,9 @@ def by_edit(found: Any) -> str:
         row = [f"`{solver}`"]
         for guidance in guidances:
             here = found.sel(solver=solver, guidance=guidance)
-            row.append(f"{int(here['as_target'])} of {count}; {float(here['distance']):.2f}; {float(here['latent_std']):.2f}")
+            row.append(
+                f"{int(here['as_target'])} of {count}; {float(here['distance']):.2f}; {float(here['latent_std']):.2f}"
+            )
         rows.append(row)
     return table(["solver", *(f"guidance {g:g}" for g in guidances)], rows)
 
@@ -67,6 +71,14 @@ def written(page: str, **tables: str) -> str:
             raise ValueError(f"the page has no single {begin} ... {end}: put both where the table goes")
         page = f"{page.partition(begin)[0]}{begin}\n{text}\n{end}{page.partition(end)[2]}"
     return page
+
+
+def rewrite(page: Path, data: Path) -> None:
+    """Write a page's tables anew from network-table.nc and editing.nc in the folder `data`."""
+    found, edits = load(data / "network-table.nc"), load(data / "editing.nc")
+    text = page.read_text(encoding="utf-8")
+    tables = {"gammas": by_gamma(found), "solvers": by_solver(found, "trailing"), "edits": by_edit(edits)}
+    page.write_text(written(text, **tables), encoding="utf-8")
 
 
 def _cell(here: Any, best: bool) -> str:
