@@ -34,23 +34,19 @@ def _hidden(axes):
                 yield from (tick.label1, tick.label2)
 
 
-def overlaps(figure):
-    """Return pairs of words whose boxes overlap."""
+def faults(figure):
+    """Return pairs of words whose boxes overlap, and words that leave the figure."""
     found = list(words(figure))
-    return [
+    width, height = figure.bbox.width, figure.bbox.height
+    over = [
         (a.get_text(), b.get_text())
         for (a, first), (b, second) in itertools.combinations(found, 2)
         if min(first.x1, second.x1) - max(first.x0, second.x0) > SLACK
         and min(first.y1, second.y1) - max(first.y0, second.y0) > SLACK
     ]
-
-
-def cut(figure):
-    """Return words that leave the figure."""
-    found = list(words(figure))
-    width, height = figure.bbox.width, figure.bbox.height
-    return [
+    beyond = [
         text.get_text()
         for text, box in found
         if box.x0 < -SLACK or box.y0 < -SLACK or box.x1 > width + SLACK or box.y1 > height + SLACK
     ]
+    return over + beyond
