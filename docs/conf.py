@@ -52,6 +52,7 @@ BESIDES = {
 }
 LONG = 48  # characters of LaTeX, with their backslashes
 DATASHEET_LINE = re.compile(r"^(State|Order|NFE|Requires|Source|Options|Start|Same as) {2,}(?=\S)")
+JOINT = re.compile(r"^:ivar (?:\w+, )+\w+:")
 FORMULA_MARK = re.compile(r"(?<![\w*`\\])\*(?=(?:batch|data|shape)\b)|(?<![\\`])\|(?=\S)")
 
 logger = logging.getLogger(__name__)
@@ -141,6 +142,11 @@ def block_formula(translator: Any, node: nodes.Element) -> None:
     raise nodes.SkipNode
 
 
+def joint_attributes(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Read what napoleon made of the attributes `x, y` as two names, not as a name with a type."""
+    lines[:] = [JOINT.sub(lambda m: m[0].replace(", ", ","), line) for line in lines]
+
+
 def execute_chapters(app: Sphinx) -> None:
     """Execute those chapters of notebooks/ that scripts/run_notebooks.py has not executed as they stand."""
     runpy.run_path(str(ROOT / "scripts" / "run_notebooks.py"))["refresh"]()
@@ -151,4 +157,5 @@ def setup(app: Sphinx) -> None:
     app.connect("builder-inited", execute_chapters)
     app.connect("source-read", fill_api)
     app.connect("autodoc-process-docstring", house_style, priority=400)
+    app.connect("autodoc-process-docstring", joint_attributes, priority=600)
     app.add_html_math_renderer("mathml", (inline_formula, None), (block_formula, None))
