@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from bdia_numerics.analysis.frechet import frechet_distance, frechet_of_moments, moments
 from bdia_numerics.cli import app
 from bdia_numerics.studies.network_editing import EditConfig, editing
-from bdia_numerics.studies.network_table import TableConfig, table
+from bdia_numerics.studies.network_table import Row, Table, TableConfig, table
 from bdia_numerics.torch import features
 
 
@@ -51,6 +51,31 @@ def test_edits_return_and_change():
     assert exact.images.shape == (4, 1, 28, 28) and found.targets.tolist() == [6, 7, 3, 8]
 
 
+def test_words_of_the_figures_lie_apart():
+    """On axes of less than a decade, where matplotlib's own ticks overlap, and below a single image."""
+    pytest.importorskip("matplotlib", reason="needs the extra report")
+    from figure_checks import faults
+
+    from bdia_numerics.plots.network import bars
+    from bdia_numerics.plots.perturbations import perturbations
+    from bdia_numerics.plots.sheet import sheet
+
+    config = TableConfig(("DDIM", "BDIA(gamma=1/2)"), ("cut", "quad"), (6, 10), images=4, paired=0)
+    names = [(g, s, n) for g in config.grids for n in config.evaluations for s in config.solvers]
+    cells = tuple(
+        Row(s, g, n, n, n, 600.0 + 100 * k, 400.0, 1700.0, *[0.0] * 5, 4, "ok") for k, (g, s, n) in enumerate(names)
+    )
+    grown = {"slots": [3, 2, 1], "steps": [[2.3], [4.0], [5.9]], "total": [9.0]}
+    trips = [{"dtype": name, "error": 1e-3, "predicted": 2e-3} for name in ("float16", "float32")]
+    one = sheet(np.zeros((1, 1, 28, 28)), columns=1, caption="BDIA(gamma=1), 20 steps, guidance 2, trailing times")
+    for figure in (
+        bars(Table(config, cells, 750.0)),
+        perturbations({"sample": grown, "invert": grown, "trips": trips}),
+        one,
+    ):
+        assert not faults(figure)
+
+
 def invoked(*words):
     return CliRunner().invoke(app, ["unet", *map(str, words)])
 
@@ -77,6 +102,7 @@ def test_the_commands(tmp_path):
         (["table", "--solvers", "bdai"], "BDIA"),
         (["edit", "--grid", "odd"], "grid='odd' is none of"),
         (["edit", "--images", "0"], "an image or more"),
+        (["edit", "--guidance", "x"], "--guidance=x is no list of numbers"),
         (["edit", "--figure", "x.gif"], "end its name"),
     ],
 )

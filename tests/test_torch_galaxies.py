@@ -101,6 +101,14 @@ def test_files_that_are_none(tmp_path, monkeypatch):
         (galaxies.cache() / "eqx_x.eqx").write_bytes(content)
         with pytest.raises(ValueError, match="fetch again"):
             galaxies.load_galaxy("x")
+    mixer_file(galaxies.cache() / "eqx_x.eqx")
+    galaxies.load_galaxy("x")
+    found = galaxies.arrays(galaxies.cache() / "eqx_x.eqx")
+    with (galaxies.cache() / "eqx_x.eqx").open("wb") as file:
+        for array in [*found[:4], found[4][:3], *found[5:]]:
+            np.save(file, array)
+    with pytest.raises(ValueError, match="other shapes than a mixer's: fetch again"):
+        galaxies.load_galaxy("x")
     (tmp_path / "odd.whl").write_bytes(b"other")
     with pytest.raises(ValueError, match="SHA-256"):
         galaxies.unpack(tmp_path / "odd.whl")

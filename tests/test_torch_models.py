@@ -342,6 +342,19 @@ def test_pickles_are_opened_only_on_request(tmp_path):
     assert size(found.z - exact) < 0.02 * size(exact)
 
 
+class Raising:
+    """What raises as it is unpickled."""
+
+    def __reduce__(self):
+        return dict.__getitem__, ({}, "part")
+
+
+def test_a_pickle_whose_code_fails(tmp_path):
+    (tmp_path / "edm.pkl").write_bytes(pickle.dumps(Raising()))
+    with pytest.raises(ValueError, match=r"edm.pkl' is no readable pickle \(KeyError: 'part'\): download it again$"):
+        load(tmp_path / "edm.pkl", trust_pickle=True)
+
+
 def broken(path, unet, how):
     if how == "nothing":
         return path / "none"

@@ -206,9 +206,25 @@ def test_the_command_says_what_to_change(folder, tmp_path, monkeypatch):
     )
 
 
+def test_the_command_says_that_the_noise_does_not_come_back(folder, tmp_path, monkeypatch):
+    """gamma = 1/100 multiplies a rounding by 100 in every slot of the way back; the way there is good all the same."""
+    monkeypatch.setattr(diffusers.UNet2DModel, "forward", lambda self, sample, timestep: (sample,))
+    words = folder, "--solver", "BDIA(gamma=1/100)", "--steps", 12, "--count", 1, "--fine", 4, "--dtype", "float16"
+    found = invoked(*words, "--output", tmp_path / "x.png")
+    assert found.exit_code == 1 and ": ok\n" in found.stdout and (tmp_path / "x.png").exists()
+    assert (
+        "noise does not come back by the derived inverse: register z_prev is not finite after slot i=" in found.stdout
+    )
+    assert "use bfloat16 or float32 states; try another --dtype, fewer --steps, or a larger gamma" in found.stdout
+    assert "latents, which are not finite, from the network's own ODE" in found.stdout
+    said = json.loads(invoked(*words, "--output", tmp_path / "x.png", "--json").stdout)
+    assert said["status"] == "ok" and "not finite" in said["back_status"] and said["round_trip"] is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--seed", 2**70], "seed=1180591620717411303424 has more than 64 bits"),
         (["--solver", "bdai"], "BDIA"),
         (["--steps", 0], "at least 1 slot"),
         (["--dtype", "int8"], "none of float16"),

@@ -68,6 +68,14 @@ def ints(name: str, text: str) -> tuple[int, ...]:
         raise ValueError(f"{name}={text} is no list of ints: write 10,20,40") from None
 
 
+def floats(name: str, text: str) -> tuple[float, ...]:
+    """Return the numbers that an option lists, such as 1,2.5; ValueError names the option."""
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise ValueError(f"{name}={text} is no list of numbers: write 1,2.5") from None
+
+
 def as_text(data: dict[str, Any]) -> str:
     """Return data as JSON; numbers that JSON lacks are null."""
     return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)

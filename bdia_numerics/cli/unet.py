@@ -104,7 +104,7 @@ def draw_samples(
     else:
         for line in _lines(found):
             typer.echo(line)
-    raise typer.Exit(int(found["status"] != "ok"))
+    raise typer.Exit(int(not found["status"] == found["back_status"] == "ok"))
 
 
 def _run(
@@ -214,18 +214,23 @@ def _lines(found: dict[str, Any]) -> list[str]:
     way = "derived inverse" if found["exact"] else "DDIM inversion"
     head = f"{found['solver']} on {found['network']}, {found['steps']} steps, guidance {found['guidance']:g}, {found['dtype']}"
     head += f": {found['status']}"
+    wider = "" if found["dtype"] == "float64" else "another --dtype, "
     if found["status"] != "ok":
-        wider = "" if found["dtype"] == "float64" else "another --dtype, "
         return [f"{head}; try {wider}more --steps, or another --spacing"]
     lines = [
         head,
         f"{found['nfe']} model evaluations there, {found['back_nfe']} back; {found['seconds']:.2f} s there",
         f"noise comes back to {found['round_trip']:.3g} (root mean square), by the {way}",
     ]
+    if found["back_status"] != "ok":
+        lines[-1] = (
+            f"noise does not come back by the {way}: {found['back_status']}; try {wider}fewer --steps, or a larger gamma or p"
+        )
     if found["distance"] == found["distance"]:
+        latent = found["latent_distance"]
+        latents = f"latents {latent:.3g} from" if latent == latent else "latents, which are not finite, from"
         lines.append(
-            f"samples {found['distance']:.3g} and latents {found['latent_distance']:.3g} from the network's own ODE, "
-            f"which is known to {found['reference_error']:.1g}"
+            f"samples {found['distance']:.3g} and {latents} the network's own ODE, which is known to {found['reference_error']:.1g}"
         )
     if found["recognised"] is not None:
         lines.append(

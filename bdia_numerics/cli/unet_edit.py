@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, console, figure_path, progress, save_figure, table
+from bdia_numerics.cli.show import as_text, console, figure_path, floats, progress, save_figure, table
 from bdia_numerics.cli.unet import refusals, require_torch
 
 
@@ -33,7 +33,7 @@ def edit(
 
     with refusals():
         figure_path(figure)
-        scales = tuple(float(word) for word in guidance.split(","))
+        scales = floats("--guidance", guidance)
         chosen = study.SOLVERS if solvers is None else tuple(word.strip() for word in solvers.split(";"))
         config = study.EditConfig(chosen, scales, steps, grid, images, seed)
         with progress() as bar:

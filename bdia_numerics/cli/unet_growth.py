@@ -128,7 +128,7 @@ def _measured(
             found[direction] = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in grown.items()}
         tell("curl")
         found["asymmetry"] = []
-        for i in (grid.n, grid.n // 2, 1):
+        for i in dict.fromkeys((grid.n, max(grid.n // 2, 1), 1)):
             t, at = grid.t[i], z[:1].numpy()
             curl = analysis.asymmetry(array_model(one), at, t, axes=z.ndim - 1, jvp=array_jvp(one), probes=8)
             found["asymmetry"].append({"index": i, "relative": curl.relative})

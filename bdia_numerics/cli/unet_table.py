@@ -31,7 +31,7 @@ def show_table(
     """Compare solvers on the shipped network at equal numbers of evaluations, as the paper's table 2 does.
 
     Samples are compared with the test images of MNIST by the Frechet distance in the shipped classifier's features (no FID), and with
-    the network's own ODE.
+    the network's own ODE. What is chosen here takes forty minutes of one core; `--grids cut --images 64 --evaluations 10` takes one or two.
     """
     require_torch()
     from bdia_numerics.studies import network_table as study

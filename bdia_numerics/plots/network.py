@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.formulas import solver_name
+from bdia_numerics.plots.axes import error_ticks
 from bdia_numerics.plots.pictures import Sheet, sheets
 from bdia_numerics.plots.style import PAGE, STYLE, looks
 from bdia_numerics.studies.network_editing import Editing
@@ -38,6 +39,8 @@ def bars(found: Table) -> Figure:
             panel.set(xscale="log", xlabel="Frechet distance", title=name)
         # An interval of few images reaches to 0, which a logarithmic axis would follow without end.
         axes[0].set_xlim(left=min([found.floor, *(c.frechet for c in found.cells if c.status == "ok")]) / 2)
+        for panel in axes:
+            error_ticks(panel.xaxis)
         axes[0].set_yticks(rows, [solver_name(text) for text in config.solvers])
         axes[0].invert_yaxis()
         figure.legend(

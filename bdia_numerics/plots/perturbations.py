@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from bdia_numerics.plots.axes import error_ticks
 from bdia_numerics.plots.style import PAGE, STYLE, looks
 
 NAMES = {"sample": "solve", "invert": "invert"}
@@ -39,6 +40,7 @@ def perturbations(found: Mapping[str, Any]) -> Figure:
         left.set(
             xlabel="slot $i$ (the data end is right)", ylabel="singular value", title="growth in a step, and in the run"
         )
+        error_ticks(left.yaxis)
         left.legend()
         _trips(right, found["trips"])
     return figure

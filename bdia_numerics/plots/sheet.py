@@ -13,6 +13,8 @@ from bdia_numerics.plots.pictures import mosaic
 from bdia_numerics.plots.style import STYLE
 
 Array = np.ndarray[Any, Any]
+_LETTER = 0.07
+"""Inches that a letter of a caption takes at most, on average."""
 
 
 def sheet(
@@ -43,7 +45,8 @@ def sheet(
     inches = 0.62 * columns, 0.62 * columns * whole.shape[0] / whole.shape[1]
     with mpl.rc_context(STYLE):
         extra = 0.28 * (bool(titles) + bool(caption))
-        figure = Figure(figsize=(inches[0], inches[1] + extra), layout="constrained")
+        # A caption is longer than a row of few images.
+        figure = Figure(figsize=(max(inches[0], _LETTER * len(caption)), inches[1] + extra), layout="constrained")
         ax = figure.subplots()
         ax.imshow(whole, interpolation="nearest")
         ax.grid(visible=False)

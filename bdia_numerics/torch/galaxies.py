@@ -88,7 +88,10 @@ def load_galaxy(name: str) -> Loaded:
         raise ValueError(
             f"name={name!r} is none of the cache ({', '.join(names()) or 'which is empty'}): fetch with `{COMMAND}`"
         )
-    network = Mixer.of(arrays(path))
+    try:
+        network = Mixer.of(arrays(path))
+    except RuntimeError:
+        raise ValueError(f"{path} holds arrays of other shapes than a mixer's: fetch again with `{COMMAND}`") from None
     size = network.size
     return Loaded(network.eval(), schedules.vp_linear(10, 10), "score", (1, size, size), options={"time_scale": 1.0})
 

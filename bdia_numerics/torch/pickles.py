@@ -33,8 +33,9 @@ def edm_network(path: Path, *, trust: bool) -> torch.nn.Module:
         raise ValueError(
             f"source={str(path)!r} needs the module {error.name}: put the checkout of EDM on PYTHONPATH"
         ) from None
-    except (pickle.UnpicklingError, EOFError, AttributeError, ValueError) as error:
-        raise ValueError(f"source={str(path)!r} is no readable pickle ({error})") from None
+    except Exception as error:  # noqa: BLE001  the code in it may raise anything
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ValueError(f"source={str(path)!r} is no readable pickle ({said}): download it again") from None
     network = content.get("ema") if isinstance(content, Mapping) else content
     if not isinstance(network, torch.nn.Module):
         kind = type(network).__name__

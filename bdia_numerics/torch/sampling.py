@@ -31,6 +31,8 @@ class Sampled:
         The data end, shape (batch, channels, height, width), float64.
     status : str
         "ok", or the slot and the register where the run first was not finite.
+    back_status : str
+        The same of the way back; empty where the way there failed.
     nfe, back_nfe : int
         Model evaluations of the way there and of the way back.
     exact : bool
@@ -49,6 +51,7 @@ class Sampled:
 
     images: np.ndarray[Any, Any]
     status: str
+    back_status: str
     nfe: int
     back_nfe: int
     exact: bool
@@ -60,7 +63,15 @@ class Sampled:
 
 
 def noise(shape: tuple[int, ...], grid: Grid, seed: int, *, dtype: torch.dtype, device: Any = "cpu") -> torch.Tensor:
-    """Return normal noise of standard deviation sqrt(alpha_N^2 + sigma_N^2), the same on every device and in every dtype."""
+    """Return normal noise of standard deviation sqrt(alpha_N^2 + sigma_N^2), the same on every device and in every dtype.
+
+    Raises
+    ------
+    ValueError
+        For a seed that torch cannot take.
+    """
+    if not -(2**63) <= seed < 2**64:
+        raise ValueError(f"seed={seed} has more than 64 bits: pass a smaller one")
     drawn = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return (drawn * math.hypot(grid.alpha[grid.n], grid.sigma[grid.n])).to(device=device, dtype=dtype)
 
@@ -122,25 +133,24 @@ def sample(
         "status": str(there.status),
     }
     if not there.status.ok:
-        return Sampled(
-            **found, back_nfe=0, exact=False, round_trip=nan, distance=nan, latent_distance=nan, reference_error=nan
-        )
+        ends = dict.fromkeys(("round_trip", "distance", "latent_distance", "reference_error"), nan)
+        return Sampled(**found, **ends, back_status="", back_nfe=0, exact=False)
     tell("going back")
     try:
         assert there.state is not None
         back, exact = invert(solver, model, grid, there.state), True
     except NotInvertibleError:
         back, exact = encode(solver, model, grid, there.z), False
-    found |= {"back_nfe": back.nfe, "exact": exact, "round_trip": rms(back.z - z)}
+    error = rms(back.z - z) if back.status.ok else nan
+    found |= {"back_status": str(back.status), "back_nfe": back.nfe, "exact": exact, "round_trip": error}
     if not fine:
         return Sampled(**found, distance=nan, latent_distance=nan, reference_error=nan)
     tell("reference")
     truth, uncertainty = reference(model, grid, z, fine)
     tell("encoding")
     latent = encode(solver, model, grid, truth)
-    return Sampled(
-        **found, distance=rms(there.z - truth), latent_distance=rms(latent.z - z), reference_error=uncertainty
-    )
+    apart = rms(latent.z - z) if latent.status.ok else nan
+    return Sampled(**found, distance=rms(there.z - truth), latent_distance=apart, reference_error=uncertainty)
 
 
 def rms(difference: torch.Tensor) -> float:
