@@ -133,7 +133,7 @@ def sample(
         "status": str(there.status),
     }
     if not there.status.ok:
-        ends = dict.fromkeys(("round_trip", "distance", "latent_distance", "reference_error"), nan)
+        ends: dict[str, Any] = dict.fromkeys(("round_trip", "distance", "latent_distance", "reference_error"), nan)
         return Sampled(**found, **ends, back_status="", back_nfe=0, exact=False)
     tell("going back")
     try:
