@@ -126,3 +126,9 @@ def test_bad_files(tmp_path):
         configs.read(tmp_path / "broken.yaml")
     with pytest.raises(ValueError, match="steps=2000"):
         configs.layout(configs.from_mapping({}), 2000)
+
+
+@pytest.mark.parametrize("betas", ["abc", [0.1, "x"], [0.1], [0.1, 2.0], [[0.1], [0.2, 0.3]]], ids=str)
+def test_tables_that_are_none(betas):
+    with pytest.raises(ValueError, match=r"^trained_betas.*: give 2 .*in .0, 1.$"):
+        configs.alphas_cumprod(configs.from_mapping({"trained_betas": betas, "num_train_timesteps": 2}))

@@ -380,6 +380,8 @@ def broken(path, unet, how):
         (folder / "config.json").write_text(json.dumps(written | other))
     elif how == "list":
         (folder / "config.json").write_text("[]")
+    elif how == "index":
+        (folder / "model_index.json").write_text('{"unet": ["diffusers"]}')
     elif how == "file":
         return folder / "config.json"
     elif how == "torch file":
@@ -418,6 +420,7 @@ def broken(path, unet, how):
         ("configuration", "make no UNet2DModel .*block_out_channels"),
         ("class", "_class_name='Nothing' in .* is no model of diffusers"),
         ("list", "holds no object of JSON"),
+        ("index", r"model_index.json has unet=\['diffusers'\], no pair of a library and a class: download it again"),
         ("file", "is a file: pass the folder"),
         ("torch file", "is a pickle of weights alone: pass a diffusers folder"),
         ("null label", "null_label=9, as model_card.json or config.json records it, is no label .* has 3"),

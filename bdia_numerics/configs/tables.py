@@ -22,7 +22,10 @@ def alphas_cumprod(config: SchedulerConfig) -> Array:
     steps, first, last = config["num_train_timesteps"], config["beta_start"], config["beta_end"]
     rule, trained = config["beta_schedule"], config["trained_betas"]
     if trained is not None:
-        betas = np.asarray(trained, dtype=np.float64)
+        try:
+            betas = np.asarray(trained, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(f"trained_betas={str(trained)[:40]!r} are no numbers: give {steps} in (0, 1)") from None
         if betas.shape != (steps,) or not np.all((betas > 0) & (betas < 1)):
             raise ValueError(f"trained_betas has shape {betas.shape}: give {steps} numbers in (0, 1)")
     elif rule == "linear":

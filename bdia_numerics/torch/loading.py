@@ -234,7 +234,12 @@ def _from_folder(source: str | Path, part: str | None, dtype: torch.dtype) -> Lo
         if not named:
             raise ValueError(f"source={str(source)!r} has no {' or '.join(wanted)}: pass the folder of a model")
         part = named[0]
-        entries = {"_class_name": index[part][1]}
+        kind = index[part]
+        if not (isinstance(kind, list) and len(kind) == 2):
+            raise ValueError(
+                f"{folder / 'model_index.json'} has {part}={kind!r}, no pair of a library and a class: download it again"
+            )
+        entries = {"_class_name": kind[1]}
     network = network_of(folder, part, entries.get("_class_name"), dtype)
     config = _scheduler(folder)
     if config is None:
