@@ -350,10 +350,11 @@ def test_a_script_runs_a_study_and_goes_on(tmp_path, monkeypatch):
         assert not ended.value.code
     assert used[0].identical(used[1]), "times too: finished cells are kept"
     assert used[0].sizes["solver"] == 2
-    monkeypatch.setattr("sys.argv", ["x.py", "--out", str(tmp_path), str(tmp_path / "none.toml")])
-    with pytest.raises(SystemExit) as ended:
-        main("work_precision", used.append)
-    assert ended.value.code == 2 and len(used) == 2
+    for wrong in (str(tmp_path / "none.toml"), "--steps=x"):
+        monkeypatch.setattr("sys.argv", ["x.py", "--out", str(tmp_path), wrong])
+        with pytest.raises(SystemExit) as ended:
+            main("work_precision", used.append)
+        assert ended.value.code == 2 and len(used) == 2
 
 
 def test_every_study_has_a_script():

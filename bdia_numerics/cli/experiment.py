@@ -24,7 +24,11 @@ def main(name: str, use: Callable[[Dataset], None] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("results") / name)
     given, others = parser.parse_known_args()
     found = given.out / f"{name}.nc"
-    status = app(["sweep", "--study", name, "--out", str(given.out), *others], standalone_mode=False)
-    if use and not status and found.is_file() and not {"--dry-run", "--tasks", "--help"} & set(others):
+    try:
+        app(["sweep", "--study", name, "--out", str(given.out), *others])
+        status: int | str | None = 0
+    except SystemExit as ended:  # as a command does: an option that it has not is said in words
+        status = ended.code
+    if use and not status and found.is_file() and not {"--dry-run", "--tasks", "--help", "-h"} & set(others):
         use(load(found))
     sys.exit(status)

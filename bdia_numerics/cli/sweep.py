@@ -167,6 +167,8 @@ def _show_values(study: Study, dataset: Any) -> None:
     shown = table(*map(str, varying), *heads, whole=("solver", "grid"))
     places = itertools.product(*(values[d].values for d in varying))
     rows = [(at, row) for at, row in zip(places, numbers.tolist(), strict=True) if any(x == x for x in row)]
+    if not rows:
+        return
     for at, row in rows[:ROWS]:
         shown.add_row(*(plain(str(c)) for c in at), *map(number, row))
     typer.echo(title)

@@ -32,9 +32,12 @@ def law(text: str) -> Any:
         return problems.GaussianMixture([0.4, 0.6], [[-1.0, 0.0], [1.0, 0.5]], [0.3, 0.4])
     if name == "gaussian":
         try:
-            return problems.Gaussian([0], Fraction(size or "1") ** 2)
+            deviation = Fraction(size or "1")
         except (ValueError, ZeroDivisionError):
-            raise ValueError(f"problem={text!r}: {size!r} is no standard deviation, write gaussian:0.5") from None
+            deviation = Fraction(0)
+        if deviation <= 0:
+            raise ValueError(f"problem={text!r}: {size!r} is no standard deviation, write gaussian:0.5")
+        return problems.Gaussian([0], deviation**2)
     raise ValueError(f"problem={text!r} is unknown: use {', '.join(LAWS)}, or gaussian:0.5 with a standard deviation")
 
 

@@ -83,13 +83,23 @@ class SweepConfig:
         for text in self.problems:
             named.law(text)
         for text in self.grids:
-            named.grid(text)
-            if not any(named.fits(text, schedule) for schedule in self.schedules):
-                raise ValueError(
-                    f"grids={text!r} counts training steps: add one of {', '.join(named.DISCRETE)} to schedules"
-                )
-        span(self)
+            _can_be_made(self, text)
         labels(self)
+
+
+def _can_be_made(config: SweepConfig, text: str) -> None:
+    """Raise ValueError for a grid that none of the schedules has, before any cell is run."""
+    make, ends, why = named.grid(text), span(config), ""
+    fitting = [schedule for schedule in config.schedules if named.fits(text, schedule)]
+    if not fitting:
+        raise ValueError(f"grids={text!r} counts training steps: add one of {', '.join(named.DISCRETE)} to schedules")
+    for schedule in fitting:
+        try:
+            make(named.schedule(schedule), 4, seed=0, **ends)
+            return
+        except (ValueError, TypeError, ArithmeticError) as error:
+            why = why or str(error)
+    raise ValueError(f"grids={text!r} cannot be made on {', '.join(fitting)} ({why}): change its options or ends")
 
 
 def span(config: SweepConfig) -> dict[str, Fraction]:
