@@ -214,7 +214,13 @@ def _saved(name: str, spec: Any, folder: Path) -> dict[str, Dataset]:
         minutes = sum(DATA[key].minutes for key in absent)
         remedy = f"give --data FOLDER, or --recompute --only {name} (about {minutes:g} min of one core)"
         raise ValueError(f"there is no {absent[0]}.nc in {folder}: {remedy}")
-    return {key: studies.load(folder / f"{key}.nc") for key in spec.data}
+    found = {key: studies.load(folder / f"{key}.nc") for key in spec.data}
+    for key, dataset in found.items():
+        if (study := dataset.attrs.get("study")) != DATA[key].study:
+            raise ValueError(
+                f"{folder / key}.nc holds study {study}, but the figure draws {DATA[key].study}: give --data FOLDER"
+            )
+    return found
 
 
 def _kept(path: Path, known: set[str]) -> dict[str, Any]:

@@ -253,6 +253,11 @@ def test_a_figure_without_its_data_is_named(tmp_path):
     line = next(text for text in found.stderr.splitlines() if text.startswith("bdia:"))
     assert "misprints is not drawn" in line and "--recompute --only misprints" in line
     assert (tmp_path / "x" / "fig3-interlaced.svg").read_text().startswith("<?xml")
+    (tmp_path / "misprints.nc").write_bytes(
+        (Path(__file__).resolve().parent.parent / "paper_figs" / "data" / "map.nc").read_bytes()
+    )
+    other = invoked("--only", "misprints", "--data", tmp_path, "--out", tmp_path / "x", "--formats", "svg")
+    assert other.exit_code == 1 and "holds study map, but the figure draws misprints" in other.stderr
 
 
 @pytest.mark.parametrize(
