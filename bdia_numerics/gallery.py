@@ -96,9 +96,8 @@ class Missing:
 def study_of(recipe: Recipe) -> tuple[studies.Study, Any]:
     """Return the study of a recipe, and its configuration."""
     from bdia_numerics.claims.misprint_study import MISPRINTS
-    from bdia_numerics.studies.network_images import RETURNS, SAMPLES
 
-    known = studies.STUDIES | {one.name: one for one in (MISPRINTS, RETURNS, SAMPLES)}
+    known = studies.STUDIES | {MISPRINTS.name: MISPRINTS}
     study = known[recipe.study]
     return study, replace(study.config(), **recipe.changes)
 

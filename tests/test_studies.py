@@ -20,6 +20,7 @@ from bdia_numerics.studies.gamma_map import GRIDS, LAWS, MapConfig
 from bdia_numerics.studies.growth import GrowthConfig
 from bdia_numerics.studies.named import law
 from bdia_numerics.studies.network_editing import EditConfig
+from bdia_numerics.studies.network_images import ImagesConfig, ReturnsConfig
 from bdia_numerics.studies.network_table import TableConfig
 from bdia_numerics.studies.precision import PrecisionConfig
 from bdia_numerics.studies.roundtrip import RoundtripConfig
@@ -42,11 +43,13 @@ TINY = {
     "growth": GrowthConfig(("BDIA(gamma=1)",), steps=(5,), dtypes=("float16", "float32"), iterations=2),
     "editing": EditConfig(("BDIA", "EDICT(p=1)"), (1.0,), steps=4, images=2),
     "network_table": TableConfig(("DDIM", "BDIA"), ("cut",), (6,), images=4, batch=4, paired=2, fine=4, resamples=10),
+    "samples": ImagesConfig(("DDIM",), ("trailing",), (4,), images=2, fine=4),
+    "returns": ReturnsConfig(("DDIM", "BDIA(gamma=1)"), steps=(5,), images=2),
     "enclosures": EnclosuresConfig(slots=(4,), halvings=(3, 12)),
     "scheduler_orders": SchedulersConfig(("DDIMScheduler clip_sample=False",), max_steps=64),
     "straying": StrayingConfig(("uniform",), gammas=(0.0, 1.0), slots=6, iterations=2),
 }
-ON_NETWORKS = ("growth", "editing", "network_table", "scheduler_orders", "straying")
+ON_NETWORKS = ("growth", "editing", "network_table", "samples", "returns", "scheduler_orders", "straying")
 CASES = [pytest.param(name, marks=[pytest.mark.slow] * (name in ON_NETWORKS)) for name in TINY]
 _FOUND = {}
 

@@ -13,6 +13,7 @@ from bdia_numerics.studies.engine.task import Outcome, Pool, serial
 from bdia_numerics.studies.gamma_map import MAP
 from bdia_numerics.studies.growth import GROWTH
 from bdia_numerics.studies.network_editing import EDITING
+from bdia_numerics.studies.network_images import RETURNS, SAMPLES
 from bdia_numerics.studies.network_table import NETWORK_TABLE
 from bdia_numerics.studies.precision import PRECISION
 from bdia_numerics.studies.roundtrip import ROUNDTRIP
@@ -33,6 +34,8 @@ STUDIES: dict[str, Study] = {
     "growth": GROWTH,
     "editing": EDITING,
     "network_table": NETWORK_TABLE,
+    "samples": SAMPLES,
+    "returns": RETURNS,
     "precision": PRECISION,
     "straying": STRAYING,
     "enclosures": ENCLOSURES,

@@ -72,7 +72,14 @@ def grey(images: Any) -> Array:
 
 
 def sampled(config: ImagesConfig, cell: Cell) -> Mapping[str, Any]:
-    """Return the images of one solver, and their distance to the network's own ODE from the same noise."""
+    """Return the images of one solver, and their distance to the network's own ODE from the same noise, with one thread."""
+    from bdia_numerics.torch.threads import one_thread
+
+    with one_thread():
+        return _sampled(config, cell)
+
+
+def _sampled(config: ImagesConfig, cell: Cell) -> Mapping[str, Any]:
     network, labels = _network(), np.arange(config.images) % 10
     grid = GRIDS[str(cell["grid"])](network.schedule, int(cell["steps"]))
     model, z = network.model(labels), _noise(config, grid)
@@ -85,7 +92,14 @@ def sampled(config: ImagesConfig, cell: Cell) -> Mapping[str, Any]:
 
 
 def returned(config: ReturnsConfig, cell: Cell) -> Mapping[str, Any]:
-    """Return images that one solver sent to noise and back, and how far they are from where they were."""
+    """Return images that one solver sent to noise and back, and how far they are from where they were, with one thread."""
+    from bdia_numerics.torch.threads import one_thread
+
+    with one_thread():
+        return _returned(config, cell)
+
+
+def _returned(config: ReturnsConfig, cell: Cell) -> Mapping[str, Any]:
     network, labels = _network(), np.arange(config.images) % 10
     fine = network.grid(40, "log_snr")
     x = solve(DPMSolverPP(), network.model(labels), fine, _noise(config, fine)).z
