@@ -28,6 +28,7 @@ def samples(found: Dataset) -> Figure:
                 rows if k == 0 else (),
                 right=_distances(part["distance"].values),
                 title=f"{part['grid'].item()} grid",
+                heading="distance",
             )
             for k, part in enumerate(found.isel(grid=k) for k in range(found.sizes["grid"]))
         ]
@@ -50,6 +51,7 @@ def returns(found: Dataset) -> Figure:
                 np.array([0 * source, *away]),
                 right=["", *_distances(rms)],
                 title="how far it is off",
+                heading="distance",
                 low=0.25 * 255,
                 high=0,
             ),
@@ -138,6 +140,7 @@ def edits(found: Dataset, solvers: Sequence[Any], guidances: Sequence[Any]) -> F
                 pairs,
                 ["", *behind],
                 f"guidance {guidance:g}",
+                "read,\ndistance",
                 low=-1,
                 high=1,
             )

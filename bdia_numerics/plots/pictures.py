@@ -27,6 +27,8 @@ class Sheet:
         Shape (rows, columns, height, width), black at `low` and white at `high`; an image with NaN is shown as missing.
     rows, columns, right
         Words before the rows, above the columns and behind the rows; () for none.
+    heading
+        Above the words behind the rows.
     title
         Above all of them.
     """
@@ -36,6 +38,7 @@ class Sheet:
     columns: Sequence[str] = ()
     right: Sequence[str] = ()
     title: str = ""
+    heading: str = ""
     low: float = 0.0
     high: float = 255.0
 
@@ -91,5 +94,7 @@ def _draw(ax: Any, one: Sheet) -> None:
         behind.set_yticks(middles[0], one.right)
         behind.tick_params(length=0, pad=1)
         behind.spines[:].set_visible(False)
+        size = mpl.rcParams["ytick.labelsize"]
+        ax.annotate(one.heading, (1, 1), (1, 2), xycoords="axes fraction", textcoords="offset points", fontsize=size)
     ax.grid(visible=False)
     ax.spines[:].set(visible=True, color="0.8")
