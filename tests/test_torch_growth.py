@@ -10,13 +10,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 pytest.importorskip("bdia_numerics.torch")
 
-from bdia_numerics import BDIA, DDIM, EDICT, analysis, grids, problems, schedules, solve  # noqa: E402
+from bdia_numerics import BDIA, BDIA2, DDIM, EDICT, OBELM, analysis, grids, problems, schedules, solve  # noqa: E402
 from bdia_numerics.program import NotInvertibleError  # noqa: E402
 from bdia_numerics.torch.deviation import deviation  # noqa: E402
 from bdia_numerics.torch.growth import growth  # noqa: E402
 from bdia_numerics.torch.jacobians import array_jvp, array_model, linearised  # noqa: E402
 from bdia_numerics.torch.round_trips import SOLVERS, markdown, trips  # noqa: E402
 from bdia_numerics.torch.steadiness import bits, steadiness  # noqa: E402
+from bdia_numerics.torch.symplectic import probed_defect  # noqa: E402
 
 torch.set_num_threads(1)
 SCHEDULE = schedules.vp_linear()
@@ -80,6 +81,75 @@ def test_singular_values_of_a_curved_model_are_those_of_differences():
     columns = [(run(flat + h * e) - run(flat - h * e)) / (2 * h) for e in torch.eye(6, dtype=torch.float64)]
     largest = float(torch.linalg.matrix_norm(torch.cat(columns), 2))
     assert abs(found.total[0] / largest - 1) < 1e-6
+
+
+def mean_square(values):
+    """Root of the mean square over the states of the batch, which here are one state with its own probes each."""
+    return np.sqrt(np.mean(np.square(values), -1))
+
+
+@pytest.mark.parametrize("solver", [BDIA(), BDIA(gamma=Fraction(1, 2)), OBELM(), EDICT()], ids=repr)
+def test_probes_estimate_the_symplectic_defect(solver):
+    """The steps against whole Jacobians, made of products with the Jacobian alone; the run against differences of the run."""
+    one = Z[:1]
+    whole = analysis.symplectic_defect(solver, array_model(curved), GRID, one.numpy(), jvp=array_jvp(curved))
+    found = probed_defect(solver, curved, GRID, one.expand(400, 3).contiguous(), probes=4)
+    size = np.sqrt(6) * np.abs(found.factors)  # of c Omega
+    assert found.factors == pytest.approx(whole.factors) and list(found.slots) == list(whole.slots)
+    # |A v|^2 has at most the relative variance 2, its root a quarter of that: 1600 probes spread by 0.018.
+    assert np.all(np.abs(mean_square(found.steps) * size / whole.defects[:, 0] - 1) < 4 * 0.018)
+    # The standard error is that of 4 probes, underestimated on average where they are few and skew.
+    spread = np.std(found.steps[0])
+    assert 0.6 < mean_square(found.step_errors[0]) / spread < 1.5
+
+    begin, names, h = {}, solver.registers, 1e-6
+    solve(solver, curved, GRID, one, callback=begin.setdefault)
+    first = begin[found.slots[0]].registers
+    flat = torch.cat([first[name] for name in names], 1)
+
+    def run(x):
+        given = {name: part.contiguous() for name, part in zip(names, x.split(3, 1), strict=True)}
+        end = solve(solver, curved, GRID, one, given).state.registers
+        return torch.cat([end[name] for name in names], 1)
+
+    columns = [(run(flat + h * e) - run(flat - h * e)) / (2 * h) for e in torch.eye(6, dtype=torch.float64)]
+    M, form = torch.cat(columns).numpy().T, np.kron([[0, 1], [-1, 0]], np.eye(3))
+    c = np.prod(found.factors)
+    defect = np.linalg.norm(M.T @ form @ M - c * form)
+    assert abs(mean_square(found.run) * abs(c) * np.sqrt(6) / defect - 1) < 4 * 0.018
+
+
+@pytest.mark.parametrize("solver", [BDIA(), OBELM()], ids=repr)
+def test_probes_of_a_gradient_field_find_rounding_and_a_planted_curl_its_closed_form(solver):
+    curl = torch.zeros(3, 3, dtype=torch.float64)
+    curl[0, 1], curl[1, 0] = 0.1, -0.1
+    mixing = (WEIGHT + WEIGHT.T) / 2
+    grid = grids.uniform(SCHEDULE, 6, t_max=1.0, t_min=0.05)
+
+    def gradient(z, t):  # that of sum(log cosh(W z)), W symmetric
+        return torch.tanh(z @ mixing) @ mixing
+
+    flat = probed_defect(solver, gradient, grid, Z)
+    # Products of 2 x 3 numbers of size 1 a step; the run's are as large as what it amplifies, squared.
+    amplified = growth(solver, gradient, grid, Z, iterations=20).total.max() ** 2
+    eps = np.finfo(float).eps
+    assert flat.steps.max() < 30 * eps and flat.run.max() < 30 * eps * amplified
+    probes = Z[:1].expand(400, 3).contiguous()
+    bent = probed_defect(solver, lambda z, t: gradient(z, t) + z @ curl.T, grid, probes, probes=4)
+    a = grid.alpha[:-1] / grid.alpha[1:]
+    b = grid.sigma[:-1] - grid.sigma[1:] * a  # slot i is entry i - 1
+    i = bent.slots
+    closed = np.abs(b[i - 1] / bent.factors - b[i] / a[i]) * np.linalg.norm(2 * curl) / np.sqrt(6)  # c = -gamma
+    assert np.all(np.abs(mean_square(bent.steps) / closed - 1) < 4 * 0.018)
+
+
+def test_what_probed_defects_refuse():
+    with pytest.raises(ValueError, match="probes=1"):
+        probed_defect(BDIA(), curved, GRID, Z, probes=1)
+    with pytest.raises(ValueError, match="3 registers"):
+        probed_defect(BDIA2(), curved, GRID, Z)
+    with pytest.raises(NotInvertibleError):
+        probed_defect(BDIA(0), curved, GRID, Z)
 
 
 def test_what_growth_refuses():
@@ -195,6 +265,14 @@ def test_a_real_u_net():
     grid = grids.uniform(schedules.ddpm_linear(), 4)
     found = bits(BDIA(), model, grid, z)
     assert found.from_noise == found.from_data == 0
+    defect, (t, at) = probed_defect(BDIA(), model, grid, z, probes=4), (grid.t[grid.n - 1], [])
+    solve(BDIA(), model, grid, z, callback=lambda i, state: at.append((i, state.registers["z"].clone())))
+    (place,) = [x for i, x in at if i == grid.n - 1]
+    curl = analysis.asymmetry(array_model(model), place.numpy(), t, axes=3, jvp=array_jvp(model), probes=32)
+    a, b = (grid.alpha[:-1] / grid.alpha[1:], grid.sigma[:-1] - grid.sigma[1:] * grid.alpha[:-1] / grid.alpha[1:])
+    factor = abs(b[grid.n - 2] + b[grid.n - 1] / a[grid.n - 1]) * 2 / np.sqrt(2 * z.numel())
+    errors = np.hypot(defect.step_errors[0, 0], curl.standard_error * factor)
+    assert abs(defect.steps[0, 0] - curl.norm * factor) < 4 * errors < defect.steps[0, 0]
     grown = growth(BDIA(), model, grid, z, iterations=3)
     assert np.all(np.isfinite(grown.total)) and np.all(grown.total > 0)
 
@@ -219,11 +297,17 @@ def test_the_command(tmp_path, capsys):
     found = json.loads(printed)
     assert found["bits"]["from_noise"] == found["bits"]["from_data"] == 0
     assert len(found["trips"]) == 4 and found["sample"]["total"][0] > 1 and found["asymmetry"][0]["relative"] > 0
+    assert len(found["symplectic"]["steps"]) == 2 and found["symplectic"]["run"][0] > 0
     assert len(found["round_trips"]) == 4 * len(SOLVERS) and figure.read_text().startswith("<?xml")
     as_lines(found, tabled=True)  # what is printed without --json
     text = capsys.readouterr().out
     assert "bits that differ on the lattice: 0 from noise and back, 0 from data and back" in text
-    assert "invert: a per" in text and "EDICT(p=93/100)" in text and "bfloat16" in text
+    assert (
+        "symplectic defect, relative to" in text
+        and "invert: a per" in text
+        and "EDICT(p=93/100)" in text
+        and "bfloat16" in text
+    )
     for given in ("ten", "10,1"):
         wrong = CliRunner().invoke(app, [*arguments, "--round-trips", given])
         assert wrong.exit_code == 2 and f"--round-trips={given}" in wrong.output

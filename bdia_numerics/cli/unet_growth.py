@@ -88,11 +88,13 @@ def _measured(
     import numpy as np
 
     from bdia_numerics import analysis, spec
+    from bdia_numerics.program import structure
     from bdia_numerics.torch.growth import growth
     from bdia_numerics.torch.jacobians import array_jvp, array_model
     from bdia_numerics.torch.round_trips import SOLVERS, network_of, trips
     from bdia_numerics.torch.sampling import noise
     from bdia_numerics.torch.steadiness import bits, steadiness
+    from bdia_numerics.torch.symplectic import probed_defect
     from bdia_numerics.torch.tensors import DTYPES, dtype_named
 
     if count < 2:
@@ -117,21 +119,29 @@ def _measured(
     }  # fmt: skip
     with progress() as bar:
         scales = (1.0, 3.0) if loaded.null_label is not None else (1.0,)
-        task = bar.add_task("", total=6 + len(tabled) * len(scales) * len(DTYPES) * len(SOLVERS))
+        task = bar.add_task("", total=7 + len(tabled) * len(scales) * len(DTYPES) * len(SOLVERS))
 
         def tell(what: str) -> None:
             bar.update(task, description=what, advance=1)
 
+        def listed(values: dict[str, Any]) -> dict[str, Any]:
+            return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
+
         for direction in ("sample", "invert"):
             tell(f"growth, {direction}")
             grown = asdict(growth(chosen, model, grid, z, direction=direction, iterations=iterations, seed=seed))
-            found[direction] = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in grown.items()}
+            found[direction] = listed(grown)
         tell("curl")
         found["asymmetry"] = []
         for i in dict.fromkeys((grid.n, max(grid.n // 2, 1), 1)):
             t, at = grid.t[i], z[:1].numpy()
             curl = analysis.asymmetry(array_model(one), at, t, axes=z.ndim - 1, jvp=array_jvp(one), probes=8)
             found["asymmetry"].append({"index": i, "relative": curl.relative})
+        tell("symplectic defect")
+        two = len(structure(chosen).registers) == 2  # which the symplectic form pairs
+        found["symplectic"] = (
+            listed(asdict(probed_defect(chosen, one, grid, z[:1], probes=4, seed=seed))) if two else None
+        )
         tell("bits")
         found["bits"] = asdict(bits(chosen, one, grid, z[:1]))
         tell("batches")
@@ -162,6 +172,14 @@ def _lines(found: dict[str, Any]) -> list[str]:
         )
     curls = ", ".join(f"{row['relative']:.2g} at i={row['index']}" for row in found["asymmetry"])
     lines.append(f"part of the Jacobian that is no gradient: {curls}")
+    if (defect := found["symplectic"]) is not None:
+        largest, error, i = max(
+            zip((x[0] for x in defect["steps"]), (x[0] for x in defect["step_errors"]), defect["slots"], strict=True)
+        )
+        lines.append(
+            "symplectic defect, relative to the form that a gradient field keeps: "
+            f"{largest:.2g} ± {error:.1g} in a step at most (i={i}), {defect['run'][0]:.2g} ± {defect['run_errors'][0]:.1g} in the run"
+        )
     bits = found["bits"]
     lines.append(
         f"bits that differ on the lattice: {bits['from_noise']} from noise and back, {bits['from_data']} from data and back"

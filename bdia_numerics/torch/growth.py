@@ -98,14 +98,8 @@ def growth(
     """
     if iterations < 2:
         raise ValueError(f"iterations={iterations}: take 2 or more")
-    run = directed_run(solver, grid, direction, prediction_of(model))
-    space, places = of(z), list[tuple[torch.Tensor, Any]]()
-    plan = make_plan(run, space.scalars)
-    _visit(solver, model, grid, z, direction, places)
-    calls = [x for stage in plan.stages for x in stage.instructions if isinstance(x, Call)]
-    at = {
-        x.target: linearised(model, *place) for x, place in zip(calls, places[len(places) - len(calls) :], strict=True)
-    }
+    run, plan, at = linearised_run(solver, model, grid, z, direction)
+    space, calls = of(z), calls_of(plan)
     draw = torch.Generator().manual_seed(seed)
 
     def random(numbers: list[int]) -> Store:
@@ -115,11 +109,12 @@ def growth(
     for k, stage in enumerate(plan.stages):
         before = [h.number for h in (plan.stages[k - 1].held if k else plan.inputs).values()]
         after = [h.number for h in stage.held.values()]
-        step = _map(_whole(plan, k, before), after, at, space)
+        step = tangent_map(slot_instructions(plan, k, before), after, at, space)
         steps.append(_leading(step, random(before), max(iterations // 2, 2))[0][-1])
     first = [h.number for h in plan.inputs.values()]
     whole = [x for stage in plan.stages for x in stage.instructions]
-    values, v = _leading(_map(whole, [h.number for h in plan.final.values()], at, space), random(first), iterations)
+    ends = [h.number for h in plan.final.values()]
+    values, v = _leading(tangent_map(whole, ends, at, space), random(first), iterations)
     slopes = _slopes(whole, v, calls, at, space)
     total = values[-1].numpy()
     return Growth(
@@ -132,6 +127,24 @@ def growth(
         bare=amplification(solver, grid, direction, J=0.0).total,
         slopes=slopes,
     )
+
+
+def calls_of(plan: Plan) -> list[Call]:
+    """Return the evaluations of a plan, in run order."""
+    return [x for stage in plan.stages for x in stage.instructions if isinstance(x, Call)]
+
+
+def linearised_run(
+    solver: Solver, model: Any, grid: Grid, z: torch.Tensor, direction: str
+) -> tuple[Run, Plan, dict[int, Linearised]]:
+    """Return the steps of a run in one direction, ready for tensors, and the model at each evaluation, by its number."""
+    run = directed_run(solver, grid, direction, prediction_of(model))
+    places: list[tuple[torch.Tensor, Any]] = []
+    plan = make_plan(run, of(z).scalars)
+    _visit(solver, model, grid, z, direction, places)
+    calls = calls_of(plan)
+    asked = places[len(places) - len(calls) :]
+    return run, plan, {x.target: linearised(model, *place) for x, place in zip(calls, asked, strict=True)}
 
 
 def _visit(solver: Solver, model: Any, grid: Grid, z: torch.Tensor, direction: str, places: list[Any]) -> None:
@@ -158,7 +171,9 @@ def _visit(solver: Solver, model: Any, grid: Grid, z: torch.Tensor, direction: s
         )
 
 
-def _map(instructions: list[Instruction], ends: list[int], at: dict[int, Linearised], space: Any) -> Map:
+def tangent_map(instructions: list[Instruction], ends: list[int], at: dict[int, Linearised], space: Any) -> Map:
+    """Return the products with the Jacobian of instructions, by the values `ends` that they lead to, and with its transpose."""
+
     def forwards(tangents: Store) -> Store:
         store = dict(tangents)
         push(instructions, store, lambda n, v: at[n].push(v), space)
@@ -172,7 +187,7 @@ def _map(instructions: list[Instruction], ends: list[int], at: dict[int, Lineari
     return forwards, backwards
 
 
-def _whole(plan: Plan, k: int, before: list[int]) -> list[Instruction]:
+def slot_instructions(plan: Plan, k: int, before: list[int]) -> list[Instruction]:
     """Return the instructions of a slot, after those of earlier slots whose results it remembers."""
     made = {x.target: x for stage in plan.stages[:k] for x in stage.instructions}
     own = list(plan.stages[k].instructions)
