@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from bdia_numerics import gallery, plots, studies
 from bdia_numerics.cli import app
-from bdia_numerics.plots import rounding, saved, tables
+from bdia_numerics.plots import rounding, saved, stability, tables
 from bdia_numerics.plots.axes import line
 from bdia_numerics.plots.figures import FIGURES
 from bdia_numerics.plots.pictures import Sheet, mosaic, sheets
@@ -172,6 +172,13 @@ def test_a_cell_that_failed_is_seen(name):
     if name == "gamma-best":
         broken["error"].values[:1] = np.nan
     assert marks(FIGURES[name].draw(broken))
+
+
+def test_a_region_is_called_empty_only_where_that_is_proved():
+    (found,) = loaded("stability")
+    beside = found.sel(direction=["invert"], solver=["BDIA", "EDICT"], real=slice(None, -0.1))  # not the line itself
+    words = [[text.get_text() for text in ax.texts] for ax in stability.regions(beside).axes]
+    assert words == [["empty, or a line"], ["empty"]]
 
 
 def table_of(broken=()):

@@ -31,6 +31,7 @@ from bdia_numerics import (
     analysis,
     program,
 )
+from bdia_numerics.analysis.stability.characteristic import nowhere_stable
 from bdia_numerics.claims.mutants import mutate
 
 g, g1, g2, p = sympy.symbols("gamma gamma1 gamma2 p")
@@ -246,6 +247,26 @@ def test_the_region_agrees_with_the_interval():
     stable = region.real[region.radius[0] <= 1 + 1e-12]  # rounding of one 2x2 eigenvalue
     assert stable.min() > -2 / 3 > stable.min() - 0.05
     assert stable.max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("solver", "direction", "empty"),
+    [
+        (EDICT(), "invert", True),  # the product is 1/p^2
+        (CBDIA(), "invert", True),  # 1/(gamma_1 - gamma_2)
+        (BDIA(Fraction(1, 2)), "invert", True),
+        (BDIA(1), "invert", False),  # a line is left
+        (BDIA(1), "sample", False),
+        (EDICT(), "sample", False),
+        (DDIM(), "sample", False),
+    ],
+)
+def test_where_the_product_of_roots_leaves_no_region(solver, direction, empty):
+    assert nowhere_stable(solver, direction=direction) is empty
+    region = analysis.stability_region(
+        solver, direction=direction, real=(-1.0, 1.0), imaginary=(-1.0, 1.0), resolution=21
+    )
+    assert bool(region.radius.min() > 1 + 1e-9) is empty
 
 
 MUTANTS = {

@@ -165,7 +165,8 @@ FIGURES: dict[str, PaperFigure] = {
         ("stability",),
         "Where numerical solutions of dy/ds = J y stay bounded, on equal steps h with alpha = 1, from the "
         "characteristic polynomial of the recorded program. BDIA's region shrinks with gamma from DDIM's disc to a "
-        "line at gamma = 1; of the inverses, BDIA's at gamma = 1 alone is left, on that line.",
+        "line at gamma = 1; of the inverses, BDIA's at gamma = 1 alone is left, on that line. EDICT's and CBDIA's are "
+        "unstable everywhere: the product of their roots is constant and larger than 1.",
     ),
     "amplification": PaperFigure(
         "Rounding on a round trip, by gamma and dtype",

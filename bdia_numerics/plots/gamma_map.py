@@ -20,6 +20,10 @@ LABELS = {
 }
 
 
+_UNDER = {"linewidth": 2.4, "markersize": 6, "zorder": 1.9}
+"""Of the line of "leading", which "leading+1" covers: it lies below and is broader."""
+
+
 def curves(found: GammaMap, what: str, *, title: str = "") -> Figure:
     """Draw a measure against gamma, one panel a number of steps, one line a grid; dots at the left margin are O-BELM."""
     config = found.config
@@ -31,7 +35,8 @@ def curves(found: GammaMap, what: str, *, title: str = "") -> Figure:
             for name in config.grids:
                 cells = [c for c in found.at(name, steps) if c.gamma is not None]
                 values = [c.value(what) for c in cells]
-                line(panel, [c.gamma for c in cells], values, label=name, **styles[name])
+                look = styles[name] | (_UNDER if name == "leading" else {})
+                line(panel, [c.gamma for c in cells], values, label=name, **look)
                 best = int(np.argmin(np.nan_to_num(values, nan=np.inf)))
                 panel.plot(cells[best].gamma, values[best], "o", ms=8, mfc="none", mec=styles[name]["color"], mew=1)
             panel.set(yscale="log", xlabel="gamma", title=f"{steps} steps", xticks=[0, 0.5, 1], xlim=(-0.09, 1.09))

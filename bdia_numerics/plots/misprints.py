@@ -14,6 +14,8 @@ from bdia_numerics.plots.axes import error_ticks, line
 from bdia_numerics.plots.style import PAGE, STYLE, looks
 
 COLUMNS = 3
+_AROUND: dict[str, Any] = {"markersize": 7, "markerfacecolor": "none", "markeredgewidth": 1.1, "zorder": 2.5}
+"""Of the second curve: its marks are open and larger, so that the first is seen where both are one."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ def panels(drawn: Sequence[Panel]) -> Figure:
         figure = Figure(figsize=(PAGE * columns / COLUMNS, 1.75 * rows + 0.3), layout="constrained")
         axes: Any = figure.subplots(rows, columns, squeeze=False)
         for ax, panel in zip(axes.flat, drawn, strict=False):
-            for label, look in looks(list(panel.curves)).items():
-                line(ax, panel.steps, panel.curves[label], label=label, **look)
+            for k, (label, look) in enumerate(looks(list(panel.curves)).items()):
+                line(ax, panel.steps, panel.curves[label], label=label, **look, **(_AROUND if k else {}))
             words = re.sub(r"\b([a-z])_(\w)\b", r"$\1_\2$", panel.quantity)
             ax.set(xscale="log", yscale="log", title=f"{panel.title}: {words}")
             ax.set_xticks(panel.steps, labels=[str(n) for n in panel.steps])

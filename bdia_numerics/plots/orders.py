@@ -71,7 +71,9 @@ def work_precision(found: WorkPrecision) -> Figure:
             counts = sorted({r.nfe for r in found.select(problem=problem, grid=grid)})
             if len(counts) <= 8:  # each number of evaluations that was run, where they fit
                 axes[0].set_xticks(counts)
-            axes[0].set(ylabel="root-mean-square error", title=f"{problem}, {grid} grid")
+            axes[0].set_ylabel("root-mean-square error")
+            for ax, name in zip(axes, ("evaluations", "processor time"), strict=True):
+                ax.set_title(f"{problem}, {grid} grid: {name}")
         handles, names = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=4)
     return figure

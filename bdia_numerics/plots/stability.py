@@ -8,8 +8,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from bdia_numerics.analysis.stability.characteristic import nowhere_stable
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.plots.style import PAGE, STYLE, looks
+from bdia_numerics.studies.shaping import contender
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -44,7 +46,10 @@ def regions(found: Dataset) -> Figure:
     gammas = [float(g) for g in found["gamma"].values]
     styles = looks([f"γ = {g:g}" for g in gammas])
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 1.45 * len(directions) + 0.75), layout="constrained")
+        # Axes of equal scales fill their places only where these have the shape of the plane.
+        width = min((PAGE - 0.6) / len(solvers) - 0.1, 1.6)
+        shape = np.ptp(found["imaginary"].values) / np.ptp(found["real"].values)
+        figure = Figure(figsize=(PAGE, width * shape * len(directions) + 0.95), layout="compressed")
         axes: Any = figure.subplots(len(directions), len(solvers), squeeze=False, sharex=True, sharey=True)
         for row, direction in zip(axes, directions, strict=True):
             for ax, solver in zip(row, solvers, strict=True):
@@ -62,16 +67,20 @@ def regions(found: Dataset) -> Figure:
 
 def _panel(ax: Any, part: Dataset, styles: list[dict[str, Any]]) -> None:
     real, imaginary, radius = (part[name].values for name in ("real", "imaginary", "radius"))
-    drawn: list[bool] = []
+    drawn: dict[float, bool] = {}
     same = all(np.array_equal(radius[0], one, equal_nan=True) for one in radius)  # gamma is none of its parameters
-    for one, look in zip(radius[:1] if same else radius, styles, strict=False):
+    for one, gamma, look in zip(radius[:1] if same else radius, part["gamma"].values, styles, strict=False):
         if np.isfinite(one).any():
             colour, dashes = ("0.4", "-") if same else (look["color"], look["linestyle"])
-            drawn.append(region(ax, real, imaginary, one, colour, dashes, alpha=0.25 if same else 0.0))
+            drawn[float(gamma)] = region(ax, real, imaginary, one, colour, dashes, alpha=0.25 if same else 0.0)
     ax.axhline(0, color="0.6", linewidth=0.6, zorder=0.5)
     ax.axvline(0, color="0.6", linewidth=0.6, zorder=0.5)
     ax.set(xlim=(real[0], real[-1]), ylim=(imaginary[0], imaginary[-1]), aspect="equal")
     if not drawn:
         ax.text(0.5, 0.5, "no inverse", transform=ax.transAxes, ha="center", va="center", gid="missing")
-    elif not any(drawn):
-        ax.text(0.03, 0.96, "empty, or a line", transform=ax.transAxes, ha="left", va="top")
+    elif not any(drawn.values()):
+        solver, direction = str(part["solver"].item()), str(part["direction"].item())
+        solvers = [contender({"solver": solver, "gamma": gamma}) for gamma in drawn]
+        empty = all(nowhere_stable(one, direction=direction) for one in solvers)
+        words = "empty" if empty else "empty, or a line"  # which may pass between the points of the plane
+        ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center")

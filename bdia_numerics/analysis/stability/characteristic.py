@@ -76,6 +76,29 @@ def stability_polynomial(solver: Solver, *, direction: str = "sample", zeta: Any
     return sympy.factor(polynomial_of(matrix, zeta).subs(sympy.Symbol("~x"), x))
 
 
+def nowhere_stable(solver: Solver, *, direction: str = "sample") -> bool:
+    """Return whether the region of linear stability is empty for the reason that the product of all roots exceeds 1.
+
+    It decides one way: where that product depends on x = h J, or is at most 1 in modulus, nothing is said.
+
+    Parameters
+    ----------
+    solver, direction
+        As for `stability_polynomial`; parameters are numbers.
+
+    Raises
+    ------
+    NotInvertibleError
+        For "invert", if there is no derived inverse.
+    """
+    import sympy
+
+    zeta = sympy.Symbol("zeta")
+    polynomial = sympy.Poly(stability_polynomial(solver, direction=direction, zeta=zeta), zeta)
+    product = sympy.cancel(polynomial.TC() / polynomial.LC())  # of all roots, but for its sign
+    return bool(product.is_number and abs(product) > 1)
+
+
 def directed_matrix(
     solver: Solver, direction: str, jacobian: Any, *, alphas: bool = False, ratios: bool = False
 ) -> tuple[Layout, Matrix]:
