@@ -190,8 +190,9 @@ def test_a_sweep_and_what_it_keeps(small, tmp_path):
 
 
 def test_failed_cells_are_listed_and_the_status_says_so(small, tmp_path):
-
-    small.write_text(SMALL.replace("t_min = 0.1", "grids = ['log_snr', 'uniform']"))
+    """A grid in log_snr to clean data is made on a table, which begins at some noise, and not on a schedule that begins at none."""
+    chosen = "grids = ['log_snr', 'uniform']\nschedules = ['vp_linear', 'ddpm_linear']"
+    small.write_text(SMALL.replace("t_min = 0.1", chosen))
     found = bdia(small, "--workers", 1, "--out", tmp_path / "out")
     assert found.exit_code == 1
     assert "6 failed: ValueError: t_min=0.0: sigma = 0 there and log_snr is infinite" in found.stdout
