@@ -13,6 +13,7 @@ from bdia_numerics import spec
 from bdia_numerics.integrate import encode, solve
 from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.studies.gamma_map import GRIDS
+from bdia_numerics.studies.results import rms
 from bdia_numerics.studies.study import Cell, Study, Variable
 
 Array = np.ndarray[Any, Any]
@@ -88,7 +89,7 @@ def _sampled(config: ImagesConfig, cell: Cell) -> Mapping[str, Any]:
         return _found(truth, uncertainty, 4 * config.fine, "ok")
     end = solve(spec.solver(str(cell["solver"])), model, grid, z)
     images = end.z.double().numpy()
-    return _found(images, float(np.sqrt(np.mean((images - truth) ** 2))), end.nfe, str(end.status))
+    return _found(images, rms(images - truth), end.nfe, str(end.status))
 
 
 def returned(config: ReturnsConfig, cell: Cell) -> Mapping[str, Any]:
@@ -111,7 +112,7 @@ def _returned(config: ReturnsConfig, cell: Cell) -> Mapping[str, Any]:
     there = encode(solver, model, grid, x)
     back = solve(solver, model, grid, there.z if there.state is None else there.state)
     images = back.z.double().numpy()
-    return _found(images, float(np.sqrt(np.mean((images - sources) ** 2))), there.nfe + back.nfe, str(back.status))
+    return _found(images, rms(images - sources), there.nfe + back.nfe, str(back.status))
 
 
 def _found(images: Array, distance: float, nfe: int, status: str) -> Mapping[str, Any]:

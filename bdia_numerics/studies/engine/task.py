@@ -101,7 +101,7 @@ def work(packed_job: bytes, chunk: Sequence[Cell]) -> list[Outcome]:
 
 
 def packed(job: Job) -> bytes:
-    """Return a job as bytes; functions that a worker cannot import, such as those of a notebook, go with it."""
+    """Return a job as bytes, with functions that a worker cannot import, such as those of a notebook; ImportError without the extra."""
     try:
         import cloudpickle
     except ImportError:
