@@ -2,7 +2,11 @@
 
     python experiments/train_mnist.py --data package/data --folder ../train_mnist
 
-Stopped, it goes on where its last checkpoint stands; experiments/ship_mnist.py takes the weights from there.
+Stopped, it goes on where its last checkpoint stands; experiments/ship_mnist.py takes the weights from there. The shipped network was
+trained twice, the second time from the weights of the first:
+
+    python experiments/train_mnist.py --data package/data --folder ../second --start ../first/network.safetensors \
+        --steps 14000 --batch 64 --learning-rate 1e-3 --average 0.9995 --seed 1 --float32
 """
 
 from __future__ import annotations
@@ -12,15 +16,23 @@ from pathlib import Path
 
 from bdia_numerics.cli.show import progress
 from bdia_numerics.torch.jobs import prepare_classifier, prepare_unet
+from bdia_numerics.torch.training import Training
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the four IDX files")
     parser.add_argument("--folder", type=Path, required=True, help="where checkpoints and results are written")
+    parser.add_argument(
+        "--start", type=Path, help="weights to begin with (safetensors); without it the seed draws them"
+    )
     parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
+    parser.add_argument("--average", type=float, default=0.999)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--float32", action="store_true", help="compute convolutions in float32, not in bfloat16")
     arguments = parser.parse_args()
     with progress() as bar:
         tasks = {}
@@ -37,14 +49,16 @@ def main() -> None:
         prepare_classifier(
             arguments.data, arguments.folder, seed=arguments.seed, threads=arguments.threads, watch=watch
         )
-        prepare_unet(
-            arguments.data,
-            arguments.folder,
+        config = Training(
             steps=arguments.steps,
+            batch=arguments.batch,
+            parts=arguments.threads,
+            learning_rate=arguments.learning_rate,
+            average=arguments.average,
             seed=arguments.seed,
-            threads=arguments.threads,
-            watch=watch,
+            bfloat16=not arguments.float32,
         )
+        prepare_unet(arguments.data, arguments.folder, config, start=arguments.start, watch=watch)
 
 
 if __name__ == "__main__":

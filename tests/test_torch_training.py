@@ -11,7 +11,7 @@ diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
 
 from typer.testing import CliRunner  # noqa: E402
 
-from bdia_numerics import DDIM, DPMSolverPP, grids, problems, schedules, solve  # noqa: E402
+from bdia_numerics import ALF, DDIM, DPMSolverPP, encode, grids, problems, schedules, solve  # noqa: E402
 from bdia_numerics.analysis.frechet import frechet_distance  # noqa: E402
 from bdia_numerics.cli import app  # noqa: E402
 from bdia_numerics.torch import features, files, mnist  # noqa: E402
@@ -151,12 +151,33 @@ def test_what_a_run_is_compared_with():
     z = noise((3, 1, 2, 2), grid, 0, dtype=torch.float64)
     assert z.std() < 2 and torch.equal(z.float(), noise((3, 1, 2, 2), grid, 0, dtype=torch.float32))
     exact = torch.from_numpy(law.flow(z.numpy().reshape(-1, 1), 1.0, 0.02, schedule).reshape(z.shape))
-    fine, error = reference(model, grid, z, 40)
-    assert rms(fine - exact) < error < 1e-3
+    fine = reference(model, grid, z, 40, back=True)
+    assert rms(fine.z - exact) < fine.error < 1e-3 and 0 < fine.latent_error < 1e-3
     found = sample(DDIM(), model, grid, z, fine=40)
     assert found.status == "ok" and not found.exact and found.nfe == 20
     assert found.distance == pytest.approx(rms(torch.from_numpy(found.images) - exact), rel=1e-2)
-    assert found.distance > 10 * error and found.round_trip > 1e-3
+    assert found.distance > 10 * fine.error and found.round_trip > 1e-3
+
+
+@pytest.mark.parametrize("variance", [1e-2, 1e-3, 1e-4])
+def test_the_reference_follows_a_network_that_is_steep_at_the_data_end(variance):
+    """The schedule of the shipped network ends at sigma = 0.01, where eps of tight data changes on the scale of sigma."""
+    schedule = schedules.ddpm_linear()
+    law = problems.GaussianMixture([0.5, 0.5], [[-1], [1]], [variance, variance])
+    grid, eps = grids.log_snr(schedule, 20), law.model(schedule)
+
+    def model(z, t):
+        return torch.from_numpy(eps(z.numpy().reshape(-1, 1), t).reshape(z.shape))
+
+    z = noise((16, 1, 2, 2), grid, 0, dtype=torch.float64)
+    exact = torch.from_numpy(law.flow(z.numpy().reshape(-1, 1), grid.t[20], grid.t[0], schedule).reshape(z.shape))
+    found = reference(model, grid, z, 60, back=True)
+    assert rms(found.z - exact) < 2 * found.error < 2e-3
+    # What a solver's latent is away from the noise is known to latent_error: against its latent of the exact data end.
+    latent = rms(encode(ALF(), model, grid, exact).z - z)
+    run = sample(ALF(), model, grid, z, fine=60)
+    assert run.reference_latent_error == found.latent_error
+    assert abs(run.latent_distance - latent) < 2 * found.latent_error < latent
 
 
 def invoked(*arguments):
@@ -175,7 +196,7 @@ def test_the_command(folder, tmp_path, solver):
         "--count",
         2,
         "--fine",
-        4,
+        32,
         "--dtype",
         "float64",
         "--output",

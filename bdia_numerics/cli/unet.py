@@ -86,7 +86,7 @@ def draw_samples(
     dtype: Annotated[str, typer.Option(help=f"Of the states: {', '.join(DTYPES)}.")] = "float32",
     device: Annotated[str, typer.Option(help="Of the network and the states.")] = "cpu",
     fine: Annotated[
-        int, typer.Option(help="Slots of the reference solution (four evaluations each); 0 leaves it out.")
+        int, typer.Option(help="Slots of the reference solution, 4 or more (11 evaluations for each); 0 leaves it out.")
     ] = 40,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     output: Annotated[Path, typer.Option(help="Where the sheet of samples is written.")] = Path("samples.png"),
@@ -130,8 +130,8 @@ def _run(
     from bdia_numerics.torch.sampling import noise, sample
     from bdia_numerics.torch.tensors import dtype_named
 
-    if count < 1 or fine < 0:
-        raise ValueError(f"--count={count} --fine={fine}: pass at least one image, and no negative number of slots")
+    if count < 1 or fine < 0 or 0 < fine < 4:
+        raise ValueError(f"--count={count} --fine={fine}: pass at least one image, and 0 or at least 4 slots")
     if plots.available():
         figure_path(output, "--output")
     chosen, kind = spec.solver(name), dtype_named(dtype)
@@ -230,7 +230,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         latent = found["latent_distance"]
         latents = f"latents {latent:.3g} from" if latent == latent else "latents, which are not finite, from"
         lines.append(
-            f"samples {found['distance']:.3g} and {latents} the network's own ODE, which is known to {found['reference_error']:.1g}"
+            f"samples {found['distance']:.3g} (known to {found['reference_error']:.1g}) and {latents} the network's own ODE "
+            f"(known to {found['reference_latent_error']:.1g})"
         )
     if found["recognised"] is not None:
         lines.append(

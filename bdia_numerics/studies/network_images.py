@@ -51,9 +51,9 @@ class ImagesConfig:
                 raise ValueError(f"grids={name!r} is none of {', '.join(GRIDS)}")
         for text in self.solvers:
             spec.solver(text)
-        if self.images < 1 or min(self.steps, default=0) < 3 or self.fine < 2:
+        if self.images < 1 or min(self.steps, default=0) < 3 or self.fine < 4:
             raise ValueError(
-                f"images={self.images}, steps={self.steps}, fine={self.fine}: give an image, three steps and two slots, or more"
+                f"images={self.images}, steps={self.steps}, fine={self.fine}: give an image, three steps and four slots, or more"
             )
 
 
@@ -142,10 +142,8 @@ def _truth(config: ImagesConfig, name: str, steps: int) -> tuple[Array, float]:
     from bdia_numerics.torch.sampling import reference
 
     grid = GRIDS[name](_network().schedule, steps)
-    truth, uncertainty = reference(
-        _network().model(np.arange(config.images) % 10), grid, _noise(config, grid), config.fine
-    )
-    return truth.double().numpy(), uncertainty
+    truth = reference(_network().model(np.arange(config.images) % 10), grid, _noise(config, grid), config.fine)
+    return truth.z.double().numpy(), truth.error
 
 
 def _dims(beside: str) -> Any:

@@ -68,8 +68,8 @@ class TableConfig:
             raise ValueError(
                 f"images={self.images}, batch={self.batch}, paired={self.paired}: give two images or more, and pair no more of them"
             )
-        if self.paired and self.fine < 2:
-            raise ValueError(f"fine={self.fine}: give 2 or more")
+        if self.paired and self.fine < 4:
+            raise ValueError(f"fine={self.fine}: give 4 or more")
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class _Setting:
     reference_set: Moments
     floor: float
     draws: Array
-    truths: dict[tuple[float, float], tuple[Any, float]] = field(default_factory=dict)
+    truths: dict[tuple[float, float], Any] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=2)
@@ -235,8 +235,8 @@ def _away(common: _Setting, grid: Grid, images: Array, config: TableConfig) -> t
         z = _noise(common.network, grid, config)[: config.paired]
         model = common.network.model(np.arange(config.paired) % 10, guidance=config.guidance)
         common.truths[ends] = reference(model, grid, z, config.fine)
-    truth, uncertainty = common.truths[ends]
-    return rms(truth - truth.new_tensor(images[: config.paired])), uncertainty
+    truth = common.truths[ends]
+    return rms(truth.z - truth.z.new_tensor(images[: config.paired])), truth.error
 
 
 def _noise(network: Any, grid: Grid, config: TableConfig) -> Any:

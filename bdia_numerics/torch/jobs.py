@@ -46,15 +46,19 @@ def test_accuracy(network: torch.nn.Module, digits: mnist.Digits) -> float:
 
 
 def prepare_unet(
-    data: Path, folder: Path, *, steps: int = 9000, seed: int = 0, threads: int = 2, watch: Watch | None = None
+    data: Path, folder: Path, config: Training, *, start: Path | None = None, watch: Watch | None = None
 ) -> None:
-    """Train the U-Net from its last checkpoint to the end, and write loss.csv."""
-    torch.set_num_threads(threads)
-    torch.manual_seed(seed)
-    config = Training(steps=steps, seed=seed)
+    """Train the U-Net from its last checkpoint to the end, and write loss.csv.
+
+    Without a checkpoint the weights are `start`'s, the safetensors file of an earlier training, or else drawn by the seed.
+    """
+    torch.manual_seed(config.seed)
+    network = mnist_unet()
+    if start is not None:
+        network.load_state_dict(load_file(start))
     table = torch.from_numpy(schedules.ddpm_linear().alphas_cumprod)
-    told = None if watch is None else partial(_named, watch, "U-Net", steps)
-    _, losses = train(mnist_unet(), mnist.load(data), table, folder, config, watch=told)
+    told = None if watch is None else partial(_named, watch, "U-Net", config.steps)
+    _, losses = train(network, mnist.load(data), table, folder, config, watch=told)
     lines = [f"{k + 1},{loss:.6f}" for k, loss in enumerate(losses)]
     (folder / "loss.csv").write_text("\n".join(["step,loss", *lines]) + "\n")
 

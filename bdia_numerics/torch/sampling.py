@@ -19,6 +19,7 @@ from bdia_numerics.program import NotInvertibleError, Solver
 from bdia_numerics.solvers import DDIM, RK4
 
 Watch = Callable[[str], None]
+_AGAINST = ("distance", "latent_distance", "reference_error", "reference_latent_error")
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Sampled:
         Root mean square of the data end less that of the reference.
     latent_distance : float
         Root mean square of the noise that `encode` finds for the reference's data end, less the noise that it came from.
-    reference_error : float
-        Estimated root-mean-square error of the reference: its difference from one with half as many slots.
+    reference_error, reference_latent_error : float
+        Estimated root-mean-square errors of the reference at the data end and at the noise end (`Reference`).
     seconds : float
         Wall-clock time of the way there.
     """
@@ -59,6 +60,7 @@ class Sampled:
     distance: float
     latent_distance: float
     reference_error: float
+    reference_latent_error: float
     seconds: float
 
 
@@ -76,32 +78,85 @@ def noise(shape: tuple[int, ...], grid: Grid, seed: int, *, dtype: torch.dtype, 
     return (drawn * math.hypot(grid.alpha[grid.n], grid.sigma[grid.n])).to(device=device, dtype=dtype)
 
 
-def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int) -> tuple[torch.Tensor, float]:
-    """Return the data end of the network's ODE from z, and an estimate of its error.
+@dataclass(frozen=True)
+class Reference:
+    """The data end of a network's own ODE from given noise.
 
-    RK4 on slots equal in asinh(sigma/alpha) between the ends of the grid, against itself with half as many slots. To clean data it takes
-    a DDIM step from the least noise of the network's training, since beyond that the network cannot be asked.
+    Let d be its difference from a run with half as many slots, and r the ratio of d to the difference between a half and a quarter as many.
+    An error is then d r/(1 - r): what all further halvings change if each changes r times as much as the one before. r counts as
+    1/4 at least, and the error is infinite for r of 1 or more, where the runs do not settle.
+
+    Attributes
+    ----------
+    z : tensor
+        The data end, shape (batch, *data).
+    error : float
+        Estimated root-mean-square error of `z`.
+    latent_error : float
+        Estimated root-mean-square error at the noise end, where d is by how much the fine integrator, sent back from the end that half as
+        many slots reach, misses the noise. (From its own end it would miss by far less than its error, since the leading errors of
+        the two ways cancel.) NaN where it was not asked for.
+    """
+
+    z: torch.Tensor
+    error: float
+    latent_error: float
+
+
+def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int, *, back: bool = False) -> Reference:
+    """Return the data end of the network's ODE from z, and estimates of its error.
+
+    RK4 runs between the ends of the grid on slots equal in log-SNR, and again on a half and a quarter as many. Near the data end a
+    network's output changes on the scale of sigma itself, which such slots follow all the way down. Where the log-SNR is infinite
+    at an end, slots are equal in t. The way to clean data ends with a DDIM step from the least noise of the network's training,
+    since beyond that the network cannot be asked.
+
+    Parameters
+    ----------
+    model, grid
+        As for `bdia_numerics.solve`; the grid's own slots play no part.
+    z
+        z_N, shape (batch, *data).
+    slots
+        Slots of the integrator, each of four evaluations.
+    back
+        Whether to estimate the error at the noise end, which takes `4 slots` more evaluations.
 
     Raises
     ------
     ValueError
-        For a grid without a schedule.
+        For a grid without a schedule, or fewer than four slots.
     """
     if grid.schedule is None:
         raise ValueError("the reference needs the schedule, and this grid was made from values")
-    fine, half = (solve(RK4(), model, refined(grid, n), z).z for n in (slots, max(slots // 2, 1)))
-    least, last = refined(grid, 1).t[0], grid.t[0]
+    if slots < 4:
+        raise ValueError(
+            f"slots={slots}: pass 4 or more, since the error is estimated from a half and a quarter as many"
+        )
+    levels = refined(grid, slots)
+    ends = [solve(RK4(), model, refined(grid, slots // k), z).z for k in (1, 2, 4)]
+    missed = rms(solve(RK4(), model, levels.reversed(), ends[1]).z - z) if back else math.nan
+    least, last = levels.t[0], grid.t[0]
     if last < least:
         final = grids.from_timesteps(grid.schedule, [float(least), float(last)])
-        fine, half = (solve(DDIM(), model, final, end).z for end in (fine, half))
-    return fine, rms(fine - half)
+        ends = [solve(DDIM(), model, final, end).z for end in ends]
+    fine, half, quarter = ends
+    apart, before = rms(fine - half), rms(half - quarter)
+    ratio = max(apart / before, 0.25) if before else 0.25
+    further = ratio / (1 - ratio) if ratio < 1 else math.inf
+    return Reference(fine, apart * further, missed * further)
 
 
 def refined(grid: Grid, slots: int) -> Grid:
-    """Return a grid between the same ends whose slots are equal in asinh(sigma/alpha); it ends where the network's training did."""
+    """Return a grid between the same ends whose slots are equal in log-SNR, or in t where that is infinite at an end.
+
+    It ends where the network's training did.
+    """
     schedule: Any = grid.schedule
-    last = max(float(grid.t[0]), float(schedule.t_min))
-    return grids.asinh(schedule, slots, t_max=float(grid.t[grid.n]), t_min=last)
+    first, last = float(grid.t[grid.n]), max(float(grid.t[0]), float(schedule.t_min))
+    finite = float(schedule.sigma(last)) > 0 and float(schedule.alpha(first)) > 0
+    make = grids.log_snr if finite else grids.uniform
+    return make(schedule, slots, t_max=first, t_min=last)
 
 
 def sample(
@@ -116,7 +171,7 @@ def sample(
     z
         z_N, shape (batch, channels, height, width).
     fine
-        Slots of the reference, each of four evaluations; 0 leaves it out.
+        Slots of the reference, 4 or more, each of four evaluations; it runs there with n, n/2 and n/4, and back; 0 leaves it out.
     watch
         Called with the name of what is done next.
     """
@@ -133,7 +188,7 @@ def sample(
         "status": str(there.status),
     }
     if not there.status.ok:
-        ends: dict[str, Any] = dict.fromkeys(("round_trip", "distance", "latent_distance", "reference_error"), nan)
+        ends: dict[str, Any] = dict.fromkeys(("round_trip", *_AGAINST), nan)
         return Sampled(**found, **ends, back_status="", back_nfe=0, exact=False)
     tell("going back")
     try:
@@ -144,13 +199,19 @@ def sample(
     error = rms(back.z - z) if back.status.ok else nan
     found |= {"back_status": str(back.status), "back_nfe": back.nfe, "exact": exact, "round_trip": error}
     if not fine:
-        return Sampled(**found, distance=nan, latent_distance=nan, reference_error=nan)
+        return Sampled(**found, **dict.fromkeys(_AGAINST, nan))
     tell("reference")
-    truth, uncertainty = reference(model, grid, z, fine)
+    truth = reference(model, grid, z, fine, back=True)
     tell("encoding")
-    latent = encode(solver, model, grid, truth)
+    latent = encode(solver, model, grid, truth.z)
     apart = rms(latent.z - z) if latent.status.ok else nan
-    return Sampled(**found, distance=rms(there.z - truth), latent_distance=apart, reference_error=uncertainty)
+    return Sampled(
+        **found,
+        distance=rms(there.z - truth.z),
+        latent_distance=apart,
+        reference_error=truth.error,
+        reference_latent_error=truth.latent_error,
+    )
 
 
 def rms(difference: torch.Tensor) -> float:
