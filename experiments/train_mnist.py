@@ -32,6 +32,10 @@ def main() -> None:
     parser.add_argument("--average", type=float, default=0.999)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--heaviest", type=float, default=1.0, help="largest weight of the error at high noise; 1 is the objective (4)"
+    )
+    parser.add_argument("--until", type=int, help="stop after that many steps")
     parser.add_argument("--float32", action="store_true", help="compute convolutions in float32, not in bfloat16")
     arguments = parser.parse_args()
     with progress() as bar:
@@ -57,8 +61,11 @@ def main() -> None:
             average=arguments.average,
             seed=arguments.seed,
             bfloat16=not arguments.float32,
+            heaviest=arguments.heaviest,
         )
-        prepare_unet(arguments.data, arguments.folder, config, start=arguments.start, watch=watch)
+        prepare_unet(
+            arguments.data, arguments.folder, config, start=arguments.start, until=arguments.until, watch=watch
+        )
 
 
 if __name__ == "__main__":

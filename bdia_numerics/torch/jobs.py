@@ -46,9 +46,15 @@ def test_accuracy(network: torch.nn.Module, digits: mnist.Digits) -> float:
 
 
 def prepare_unet(
-    data: Path, folder: Path, config: Training, *, start: Path | None = None, watch: Watch | None = None
+    data: Path,
+    folder: Path,
+    config: Training,
+    *,
+    start: Path | None = None,
+    until: int | None = None,
+    watch: Watch | None = None,
 ) -> None:
-    """Train the U-Net from its last checkpoint to the end, and write loss.csv.
+    """Train the U-Net from its last checkpoint to the end, and write loss.csv and average.safetensors.
 
     Without a checkpoint the weights are `start`'s, the safetensors file of an earlier training, or else drawn by the seed.
     """
@@ -58,8 +64,9 @@ def prepare_unet(
         network.load_state_dict(load_file(start))
     table = torch.from_numpy(schedules.ddpm_linear().alphas_cumprod)
     told = None if watch is None else partial(_named, watch, "U-Net", config.steps)
-    _, losses = train(network, mnist.load(data), table, folder, config, watch=told)
+    average, losses = train(network, mnist.load(data), table, folder, config, watch=told, until=until)
     lines = [f"{k + 1},{loss:.6f}" for k, loss in enumerate(losses)]
+    save_file({name: value.contiguous() for name, value in average.items()}, folder / "average.safetensors")
     (folder / "loss.csv").write_text("\n".join(["step,loss", *lines]) + "\n")
 
 
