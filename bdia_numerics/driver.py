@@ -15,6 +15,7 @@ from bdia_numerics.program import Plan, Solver, Structure, identity, structure
 from bdia_numerics.program.ops import Held
 from bdia_numerics.spaces import Numpy, Space, of, same_system
 from bdia_numerics.state import State
+from bdia_numerics.values import share
 
 Model = Callable[[Any, Any], Any]
 Callback = Callable[[int, State], None]
@@ -69,6 +70,9 @@ class Solution:
     nfe: int
     status: Status = Status()
     trajectory: Any = None
+
+
+share(Status, Solution)
 
 
 @dataclass

@@ -28,6 +28,7 @@ from bdia_numerics.run import (
 )
 from bdia_numerics.spaces import LatticeSpace, Space, as_floats, like
 from bdia_numerics.state import State
+from bdia_numerics.values import share
 
 __all__ = ["RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", "solve"]
 
@@ -135,6 +136,9 @@ class RoundTrip:
     returned: Any
     status: Status
     unsteady: str = ""
+
+
+share(RoundTrip)
 
 
 def round_trip(

@@ -20,6 +20,7 @@ from bdia_numerics.grids.irregular import alternating, random
 from bdia_numerics.grids.recipes import Listed, Mapped, Power, Symbolic, Values, rounded
 from bdia_numerics.schedules import Discrete, Schedule
 from bdia_numerics.spaces import Space
+from bdia_numerics.values import share
 
 __all__ = [
     "Between",
@@ -39,6 +40,8 @@ __all__ = [
     "trailing",
     "uniform",
 ]
+
+share(Between, Grid, Point)
 
 
 def uniform(

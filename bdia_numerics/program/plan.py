@@ -49,6 +49,7 @@ class Arithmetic(Protocol):
     def shown(self, value: Any) -> Any: ...
 
 
+@dataclass(frozen=True)
 class Plain:
     """Numbers that are combined as they are; nothing is kept besides."""
 

@@ -17,6 +17,7 @@ from bdia_numerics.spaces.memory import HALF, Memory, read_stored, register_read
 from bdia_numerics.spaces.multiprecision import MPMath
 from bdia_numerics.spaces.rationals import FRACTION, Rationals
 from bdia_numerics.spaces.symbolic import SYMBOLS, Symbols
+from bdia_numerics.values import share
 
 __all__ = [
     "FLOAT32",
@@ -49,3 +50,5 @@ __all__ = [
     "same_system",
     "vanishes",
 ]
+
+share(Balls, Lattice, LatticeSpace, MPMath, Numpy, Rationals, Symbols)  # the others are numbers, compared as such
