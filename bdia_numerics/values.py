@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import copyreg
 import pickle
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
 from itertools import takewhile
-from types import MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,16 @@ def _functions(value: object) -> Iterator[Any]:
         yield value
 
 
+def _by_value() -> bool:
+    """Say whether the pickler that is at work is one that writes functions down, as a pool of processes uses."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] in ("cloudpickle", "dill"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _reduced(self: Any) -> tuple[Any, ...]:
     arguments = _arguments(self)
     for name, argument in arguments.items():
@@ -145,6 +156,8 @@ def _reduced(self: Any) -> tuple[Any, ...]:
             try:
                 pickle.dumps(function)
             except Exception:  # noqa: BLE001 - each kind of function fails in its own way
+                if _by_value():
+                    continue
                 what = getattr(function, "__qualname__", type(function).__qualname__)
                 raise pickle.PicklingError(
                     f"{name} of {type(self).__name__} is {what}, which cannot be pickled: "

@@ -229,6 +229,8 @@ def test_a_function_that_no_pickle_holds_is_named():
             pickle.dumps(value)
         assert "\n" not in str(raised.value)
         assert copy.deepcopy(value) == value
+        written = pytest.importorskip("cloudpickle", reason="needs the extra sweep").dumps(value)
+        assert type(pickle.loads(written)) is type(value)
 
 
 def test_copies_carry_no_plans():
