@@ -13,7 +13,7 @@ import numpy as np
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Plan, Solver, Structure, identity, structure
 from bdia_numerics.program.ops import Held
-from bdia_numerics.spaces import Numpy, Space, of, same_system
+from bdia_numerics.spaces import Numpy, Space, of, plain, same_system
 from bdia_numerics.state import State
 from bdia_numerics.values import share
 
@@ -187,6 +187,7 @@ class Driver:
             raise ValueError(
                 f"model(z, t={t}) has shape {np.shape(output)}, z has {np.shape(z)}: return an array like z"
             )
+        plain(f"model(z, t={t})", output)
         if isinstance(self.space, Numpy):
             kind = output.dtype if isinstance(output, np.ndarray | np.generic) else np.result_type(type(output))
             if kind != self.space.dtype:

@@ -27,7 +27,7 @@ from bdia_numerics.program import (
 from bdia_numerics.program.forms import short
 from bdia_numerics.program.trace import Run, record_begin
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import LatticeSpace, Numpy, Space, of, same_system
+from bdia_numerics.spaces import LatticeSpace, Numpy, Space, of, plain, same_system
 from bdia_numerics.state import State, check_state
 
 Made = TypeVar("Made")
@@ -261,7 +261,7 @@ def check_arguments(solver: Any, model: Any, grid: Any) -> None:
 def prepared(name: str, z: Any, grid: Grid) -> tuple[Space, Grid]:
     """Return the system of the states and the grid in it; of different systems only NumPy floats mix."""
     try:
-        space = of(next(iter(z.registers.values())) if isinstance(z, State) else z)
+        space = of(next(iter(z.registers.values())) if isinstance(z, State) else plain(name, z))
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from None
     scalars = space.scalars
@@ -297,7 +297,7 @@ def _alike(registers: Mapping[str, Any], space: Space, prefix: str = "register")
 
 
 def _checked(name: str, value: Any, space: Space) -> Any:
-    value = np.float64(value) if isinstance(value, float) else value
+    value = np.float64(value) if isinstance(value, float) else plain(name, value)
     try:
         found = of(value)
     except TypeError as error:

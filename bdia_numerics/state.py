@@ -15,7 +15,7 @@ import numpy as np
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, identity, structure
-from bdia_numerics.spaces import Lattice, Memory, MPMath, Numpy, Rationals, of, read_stored
+from bdia_numerics.spaces import Lattice, Memory, MPMath, Numpy, Rationals, of, plain, read_stored
 from bdia_numerics.values import share
 
 __all__ = ["State", "check_state", "identity"]
@@ -47,7 +47,7 @@ class State:
 
     def __post_init__(self) -> None:
         for name in ("registers", "times", "remainder"):
-            values = {k: self._frozen(name, v) for k, v in getattr(self, name).items()}
+            values = {k: self._frozen(name, plain(k, v)) for k, v in getattr(self, name).items()}
             object.__setattr__(self, name, MappingProxyType(values))
 
     @staticmethod
