@@ -13,8 +13,9 @@ import numpy as np
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Plan, Solver, Structure, identity, structure
 from bdia_numerics.program.ops import Held
-from bdia_numerics.spaces import Numpy, Space, of, same_system
+from bdia_numerics.spaces import Numpy, Space, of, plain, same_system
 from bdia_numerics.state import State
+from bdia_numerics.values import share
 
 Model = Callable[[Any, Any], Any]
 Callback = Callable[[int, State], None]
@@ -69,6 +70,9 @@ class Solution:
     nfe: int
     status: Status = Status()
     trajectory: Any = None
+
+
+share(Status, Solution)
 
 
 @dataclass
@@ -183,6 +187,7 @@ class Driver:
             raise ValueError(
                 f"model(z, t={t}) has shape {np.shape(output)}, z has {np.shape(z)}: return an array like z"
             )
+        plain(f"model(z, t={t})", output)
         if isinstance(self.space, Numpy):
             kind = output.dtype if isinstance(output, np.ndarray | np.generic) else np.result_type(type(output))
             if kind != self.space.dtype:

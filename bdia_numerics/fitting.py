@@ -15,6 +15,7 @@ from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Slot
 from bdia_numerics.run import Model, Solution, begin, check_arguments, prepared, solve
 from bdia_numerics.spaces import Numpy
+from bdia_numerics.values import share
 
 __all__ = ["Fit", "PerSlot", "fit", "fit_slots"]
 
@@ -226,3 +227,6 @@ def _least_squares(directions: Sequence[Array], residual: Array, rounding: float
         goal = np.ravel(residual).astype(np.float64)
         moves[used] = np.linalg.lstsq(columns[:, used] / scale, goal, rcond=rounding / scale.min())[0] / scale
     return moves
+
+
+share(Fit, PerSlot)

@@ -26,8 +26,9 @@ from bdia_numerics.run import (
     solve,
     starter_of,
 )
-from bdia_numerics.spaces import LatticeSpace, Space, as_floats, like
+from bdia_numerics.spaces import LatticeSpace, Space, as_floats, like, plain
 from bdia_numerics.state import State
+from bdia_numerics.values import share
 
 __all__ = ["RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", "solve"]
 
@@ -137,6 +138,9 @@ class RoundTrip:
     unsteady: str = ""
 
 
+share(RoundTrip)
+
+
 def round_trip(
     solver: Solver,
     model: Model,
@@ -216,7 +220,7 @@ def _truth(model: Model, grid: Grid, z: Any, start: str, reference: Any, space: 
         eps = space.on_arrays(as_eps(model, schedule))
         fine = reference_flow(eps, schedule, space.host(z), *ends, rtol=space.reference_rtol)
         return space.placed(fine.z), fine.rms
-    if np.shape(reference) != np.shape(z):
+    if np.shape(plain("reference", reference)) != np.shape(z):
         raise ValueError(
             f"reference has shape {np.shape(reference)}, z has {np.shape(z)}: pass the true state at the far end"
         )

@@ -24,6 +24,7 @@ import numpy as np
 from bdia_numerics.grids import Point
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import Scalar
+from bdia_numerics.values import share
 
 PREDICTIONS = ("eps", "x0", "v", "velocity", "score")
 
@@ -98,11 +99,18 @@ def guided(cond: Model, uncond: Model, scale: Any) -> Predicting:
     if kinds[0] != kinds[1]:
         raise ValueError(f"cond predicts {kinds[0]} and uncond {kinds[1]}: convert one with models.as_prediction")
 
-    def combined(z: Any, t: Any) -> Any:
-        base = uncond(z, t)
-        return base + scale * (cond(z, t) - base)
+    return Predicting(_Guided(cond, uncond, scale), kinds[0])
 
-    return Predicting(combined, kinds[0])
+
+@dataclass(frozen=True)
+class _Guided:
+    cond: Model
+    uncond: Model
+    scale: Any
+
+    def __call__(self, z: Any, t: Any) -> Any:
+        base = self.uncond(z, t)
+        return base + self.scale * (self.cond(z, t) - base)
 
 
 @dataclass
@@ -271,14 +279,20 @@ def as_prediction(model: Model, schedule: Schedule, prediction: str) -> Predicti
     source, target = prediction_of(model), _known(prediction)
     if source == target:
         return Predicting(model, target)
-    derivatives = "velocity" in (source, target)
+    return Predicting(_Converted(model, schedule, source, target), target)
 
-    def converted(z: Any, t: Any) -> Any:
-        point = _point(schedule, t, derivatives=derivatives)
-        a, b = _conversion(source, target, point)
-        return _plus(a, z, b, model(z, t))
 
-    return Predicting(converted, target)
+@dataclass(frozen=True)
+class _Converted:
+    model: Model
+    schedule: Schedule
+    source: str
+    target: str
+
+    def __call__(self, z: Any, t: Any) -> Any:
+        point = _point(self.schedule, t, derivatives="velocity" in (self.source, self.target))
+        a, b = _conversion(self.source, self.target, point)
+        return _plus(a, z, b, self.model(z, t))
 
 
 def _conversion(source: str, target: str, point: Point) -> tuple[Scalar, Scalar]:
@@ -292,3 +306,6 @@ def _conversion(source: str, target: str, point: Point) -> tuple[Scalar, Scalar]
     data = _form(source, point, wants_eps=False)
     p, q = (-point.sigma, point.alpha) if target == "v" else _derivatives(point)
     return p * data[0] + q * eps[0], p * data[1] + q * eps[1]
+
+
+share(Predicting, Counted, Witness, _Guided, _Converted)

@@ -27,10 +27,13 @@ from bdia_numerics.program import (
 from bdia_numerics.program.forms import short
 from bdia_numerics.program.trace import Run, record_begin
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import LatticeSpace, Numpy, Space, of, same_system
+from bdia_numerics.spaces import LatticeSpace, Numpy, Space, of, plain, same_system
 from bdia_numerics.state import State, check_state
 
 Made = TypeVar("Made")
+
+PLANNED_SLOTS = 1 << 14
+"""A slot of a plan takes about half a kilobyte."""
 
 __all__ = ["Model", "Solution", "Status", "begin", "inverse_plan", "invert", "solve"]
 
@@ -228,16 +231,22 @@ def starter_of(solver: Solver) -> Solver:
 
 
 def _cached(grid: Grid, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
-    """Collapse once per (solver, grid); a solver that cannot be hashed is collapsed each time."""
+    """Collapse once per (solver, grid); a solver that cannot be hashed is collapsed each time.
+
+    A grid keeps the plans that were used last, so many that together they have `PLANNED_SLOTS` slots, but eight at least.
+    """
     try:
-        if key not in grid._plans:
-            with grid.space.working():  # balls collapse a step in the precision of the run
-                grid._plans[key] = make()
-    except TypeError as error:
-        if "unhashable" not in str(error):
-            raise
+        hash(key)
+    except TypeError:
         return make()
-    return grid._plans[key]  # type: ignore[no-any-return]
+    plan = grid._plans.pop(key, None)
+    if plan is None:
+        with grid.space.working():  # balls collapse a step in the precision of the run
+            plan = make()
+    grid._plans[key] = plan  # the last one of the dict is the one that was used last
+    for old in list(grid._plans)[: -max(8, PLANNED_SLOTS // grid.n)]:
+        grid._plans.pop(old, None)
+    return plan  # type: ignore[no-any-return]
 
 
 def check_arguments(solver: Any, model: Any, grid: Any) -> None:
@@ -252,7 +261,7 @@ def check_arguments(solver: Any, model: Any, grid: Any) -> None:
 def prepared(name: str, z: Any, grid: Grid) -> tuple[Space, Grid]:
     """Return the system of the states and the grid in it; of different systems only NumPy floats mix."""
     try:
-        space = of(next(iter(z.registers.values())) if isinstance(z, State) else z)
+        space = of(next(iter(z.registers.values())) if isinstance(z, State) else plain(name, z))
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from None
     scalars = space.scalars
@@ -288,7 +297,7 @@ def _alike(registers: Mapping[str, Any], space: Space, prefix: str = "register")
 
 
 def _checked(name: str, value: Any, space: Space) -> Any:
-    value = np.float64(value) if isinstance(value, float) else value
+    value = np.float64(value) if isinstance(value, float) else plain(name, value)
     try:
         found = of(value)
     except TypeError as error:

@@ -15,7 +15,8 @@ import numpy as np
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, identity, structure
-from bdia_numerics.spaces import FRACTION, Lattice, Memory, MPMath, Numpy, of, read_stored
+from bdia_numerics.spaces import Lattice, Memory, MPMath, Numpy, Rationals, of, plain, read_stored
+from bdia_numerics.values import share
 
 __all__ = ["State", "check_state", "identity"]
 
@@ -46,7 +47,7 @@ class State:
 
     def __post_init__(self) -> None:
         for name in ("registers", "times", "remainder"):
-            values = {k: self._frozen(name, v) for k, v in getattr(self, name).items()}
+            values = {k: self._frozen(name, plain(k, v)) for k, v in getattr(self, name).items()}
             object.__setattr__(self, name, MappingProxyType(values))
 
     @staticmethod
@@ -96,6 +97,9 @@ class State:
             raise ValueError(nothing) from None
 
 
+share(State)
+
+
 def _encode(value: Any) -> tuple[np.ndarray[Any, Any], str]:
     if isinstance(value, Lattice):
         return value.integers, f"lattice:{value.bits}:{value.dtype}:{value.scale}"
@@ -104,12 +108,12 @@ def _encode(value: Any) -> tuple[np.ndarray[Any, Any], str]:
         return kept
     if isinstance(space, Numpy):
         return np.asarray(value), "numpy"
-    if space is FRACTION or isinstance(space, MPMath):
+    if isinstance(space, Rationals | MPMath):
         exact = np.asarray(np.frompyfunc(space.field, 1, 1)(np.asarray(value, dtype=object)), dtype=object)
         text = np.asarray(np.frompyfunc(str, 1, 1)(exact), dtype=str)
         # An mpf does not know the precision that it was made in: enough digits for the longest one here.
         bits = max((x.numerator.bit_length() for x in exact.flat), default=1)
-        return text, "fraction" if space is FRACTION else f"mpmath:{bits * 3 // 10 + 2}"
+        return text, "fraction" if isinstance(space, Rationals) else f"mpmath:{bits * 3 // 10 + 2}"
     raise TypeError(f"a state in {space.name} has no file form: save states of numbers")
 
 

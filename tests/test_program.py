@@ -1,5 +1,6 @@
 """Step programs: versions, times, counts, the derived inverse, and what is printed of it."""
 
+import cProfile
 import dataclasses
 import math
 import re
@@ -25,12 +26,13 @@ from bdia_numerics import (
     invert,
     invertibility,
     models,
+    program,
     schedules,
     solve,
     spaces,
     step_latex,
 )
-from bdia_numerics.program import Parameter, StaleFormError, parameters, record_steps, structure
+from bdia_numerics.program import Parameter, StaleFormError, parameters, record_run, record_steps, structure
 
 N = 5
 GRID = grids.uniform(schedules.flow(), N, t_min=Fraction(1, 10), t_max=Fraction(4, 5), space=spaces.FRACTION)
@@ -554,3 +556,15 @@ def test_a_parameter_may_depend_on_the_slot():
     varying = solve(BDIA(gamma), model, GRID, Z)
     assert np.all(invert(BDIA(gamma), model, GRID, varying.state).z == Z)
     assert np.any(varying.z != solve(BDIA(Fraction(1, 7)), model, GRID, Z).z)
+
+
+def test_the_work_of_a_plan_grows_with_its_slots():
+    """Counted, not timed: calls of Python functions while a plan is made."""
+
+    def calls(n: int) -> int:
+        run = record_run(EDICT(), DDIM(), grids.uniform(schedules.vp_cosine(), n, t_max=0.9, t_min=0.1))
+        profile = cProfile.Profile()
+        profile.runcall(program.make_plan, run, spaces.FLOAT64)
+        return sum(entry.callcount for entry in profile.getstats())
+
+    assert calls(200) < 2.05 * calls(100)

@@ -347,3 +347,13 @@ def test_what_is_downloaded_of_a_pipeline(monkeypatch, tmp_path):
     ]
     other += ["vae/diffusion_pytorch_model.safetensors", "model.ckpt"]
     assert name == "someone/pipeline" and list(filter_repo_objects(there + other, allow_patterns=patterns)) == there
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of MaskedTensors")
+def test_masked_tensors_are_refused():
+    masked = torch.masked.masked_tensor(torch.ones(2, 2), torch.tensor([[True, False], [True, True]]))
+    grid = grids.uniform(schedules.vp_linear(), 4)
+    with pytest.raises(TypeError, match="z is a MaskedTensor, whose mask a run would lose"):
+        solve(BDIA(), lambda z, t: z, grid, masked)
+    with pytest.raises(TypeError, match="MaskedTensor"):
+        solve(BDIA(), lambda z, t: masked, grid, torch.ones(2, 2))

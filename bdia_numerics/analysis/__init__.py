@@ -39,6 +39,7 @@ from bdia_numerics.analysis.stability.stability_interval import (
     stability_region,
 )
 from bdia_numerics.analysis.stability.zero_stability import ZeroStability, zero_stability
+from bdia_numerics.values import share
 
 __all__ = [
     "Amplification",
@@ -97,3 +98,5 @@ __all__ = [
     "worst_amplification",
     "zero_stability",
 ]
+
+share(*map(globals().get, __all__))

@@ -12,5 +12,8 @@ from bdia_numerics.claims.ledger import (
     statements,
     unique_checks,
 )
+from bdia_numerics.values import share
 
 __all__ = ["CheckFailed", "Decided", "Statement", "checks", "decide", "run_mutant", "statements", "unique_checks"]
+
+share(*map(globals().get, __all__))

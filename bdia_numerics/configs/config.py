@@ -101,6 +101,9 @@ class SchedulerConfig:
     given: frozenset[str]
     known: bool = True
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
+
     def __getitem__(self, key: str) -> Any:
         return self.values.get(key)
 
@@ -147,7 +150,7 @@ def from_mapping(entries: Mapping[str, Any]) -> SchedulerConfig:
     defaults = FAMILIES[name].defaults if name in FAMILIES else {}
     values = _COMMON | dict(defaults) | entries
     _check(values)
-    return SchedulerConfig(name, MappingProxyType(values), frozenset(entries), name in FAMILIES)
+    return SchedulerConfig(name, values, frozenset(entries), name in FAMILIES)
 
 
 def read(path: str | Path) -> SchedulerConfig:

@@ -20,6 +20,7 @@ from bdia_numerics.grids.irregular import alternating, random
 from bdia_numerics.grids.recipes import Listed, Mapped, Power, Symbolic, Values, rounded
 from bdia_numerics.schedules import Discrete, Schedule
 from bdia_numerics.spaces import Space
+from bdia_numerics.values import share
 
 __all__ = [
     "Between",
@@ -39,6 +40,8 @@ __all__ = [
     "trailing",
     "uniform",
 ]
+
+share(Between, Grid, Point)
 
 
 def uniform(
@@ -202,7 +205,7 @@ def from_timesteps(
         For fewer than two points, times that are not strictly decreasing, NaN, or outside the schedule's domain, and
         for a final_alpha that is not above alpha at the last time.
     """
-    times = [exact("ts", t) for t in ts][::-1]
+    times = [exact("ts", t) for t in spaces.plain("ts", ts)][::-1]
     if len(times) + (final_alpha is not None) < 2:
         raise ValueError(f"ts has {len(times)} times: a grid needs two points at least, or one and final_alpha")
     for t in times:
@@ -240,7 +243,7 @@ def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None) -> Grid:
     TypeError
         If values of two number systems are mixed.
     """
-    lists = [list(x) for x in (t, alpha, sigma)]
+    lists = [list(spaces.plain(name, x)) for name, x in (("t", t), ("alpha", alpha), ("sigma", sigma))]
     lengths = [len(x) for x in lists]
     if len(set(lengths)) > 1 or lengths[0] < 2:
         raise ValueError(f"t, alpha, sigma have {lengths} values: pass equally many of each, two at least")

@@ -80,9 +80,13 @@ class Grid:
 
     def __post_init__(self) -> None:
         for name, column in zip(("t", "alpha", "sigma"), self.whole, strict=True):
+            column.setflags(write=False)
             values = column[list(self._span)]
             values.setflags(write=False)
             object.__setattr__(self, name, values)
+
+    def __hash__(self) -> int:
+        return hash((self.root, self._span))
 
     def __len__(self) -> int:
         return self.n
@@ -106,6 +110,8 @@ class Grid:
     @cached_property
     def root(self) -> str:
         """The fingerprint of the whole grid: SHA-256 of number system and values, and "-reversed" if it is reversed."""
+        if self.entire is not self:
+            return self.entire.root
         text = ";".join(",".join(str(self.space.field(v)) for v in column) for column in self.whole)
         fingerprint = hashlib.sha256(f"{self.space.name}:{text}".encode()).hexdigest()
         return fingerprint if self._span.step > 0 else f"{fingerprint}-reversed"
@@ -115,7 +121,7 @@ class Grid:
         """The whole grid that this one is a part of, in the same direction."""
         points = range(len(self.whole[0]))
         span = points if self._span.step > 0 else points[::-1]
-        return self if span == self._span else self._with(span)
+        return self if span == self._span else Grid(self.whole, self.space, self.schedule, self.recipe, span)
 
     def reversed(self) -> Grid:
         """The same points with index i and N-i exchanged, as encoding runs through them."""
@@ -220,16 +226,17 @@ class Grid:
         return found[0], found[1]
 
     def _with(self, span: range, whole: Any = None, space: Space | None = None) -> Grid:
-        return Grid(self.whole if whole is None else whole, space or self.space, self.schedule, self.recipe, span)
+        made = Grid(self.whole if whole is None else whole, space or self.space, self.schedule, self.recipe, span)
+        if whole is None and (span.step > 0) == (self._span.step > 0):
+            vars(made)["entire"] = self.entire  # parts share its fingerprint, which takes a pass over all points
+        return made
 
 
 def columns(space: Space, recipe: Recipe) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Return a recipe's points in a number system as three checked, read-only arrays of shape (N+1,)."""
+    """Return a recipe's points in a number system as three checked arrays of shape (N+1,)."""
     with space.working():
         t, alpha, sigma = (space.array(column) for column in recipe.points(space))
     check(space, t, alpha, sigma)
-    for column in (t, alpha, sigma):
-        column.setflags(write=False)
     return t, alpha, sigma
 
 

@@ -8,6 +8,7 @@ from bdia_numerics.inversion.defect_correction import CorrectedSolution, DefectC
 from bdia_numerics.inversion.fixed_point import Unconverged
 from bdia_numerics.inversion.guided import NullText, null_text
 from bdia_numerics.inversion.implicit import ImplicitInversion, ImplicitSolution
+from bdia_numerics.values import share
 
 __all__ = [
     "CorrectedSolution",
@@ -23,3 +24,5 @@ __all__ = [
     "mirrored",
     "null_text",
 ]
+
+share(*map(globals().get, __all__))

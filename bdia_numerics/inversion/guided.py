@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bdia_numerics import spaces
 from bdia_numerics.grids import Grid
 from bdia_numerics.inversion.ddim import DDIMInversion, Method
 from bdia_numerics.inversion.steps import dependence
@@ -159,5 +160,6 @@ class _Once:
 
     def __call__(self, z: Any, t: Any) -> Any:
         if self.output is None:
-            self.output = np.array(self.model(z, t)) if isinstance(z, np.ndarray) else self.model(z, t)
+            output = spaces.plain(f"model(z, t={t})", self.model(z, t))
+            self.output = np.array(output) if isinstance(z, np.ndarray) else output
         return self.output

@@ -14,6 +14,7 @@ from bdia_numerics.problems.problem import NoisePrediction, Problem
 from bdia_numerics.problems.product import Product
 from bdia_numerics.problems.reference import ReferenceFlow, reference_flow
 from bdia_numerics.problems.uniform import Uniform
+from bdia_numerics.values import share
 
 __all__ = [
     "Certificate",
@@ -33,3 +34,5 @@ __all__ = [
     "normal_quantiles",
     "reference_flow",
 ]
+
+share(*map(globals().get, __all__))

@@ -69,7 +69,7 @@ def certified_flow(
     if not isinstance(law, Law):
         raise TypeError(f"law={law!r} is no mixture: pass a Gaussian or a GaussianMixture")
     space = spaces.Balls(prec)
-    given = np.asarray(z, dtype=object) if not isinstance(z, np.ndarray) else z
+    given = np.asarray(spaces.plain("z", z), dtype=None if isinstance(z, np.ndarray) else object)
     array = np.asarray(np.frompyfunc(space.number, 1, 1)(given.astype(object)), dtype=object)
     states(array, law.dimension)
     finite_states(array, space)

@@ -26,7 +26,7 @@ def parameter(name: str, value: object) -> Array:
         For ragged nesting, NaN and infinity.
     """
     try:
-        array = np.array(value)
+        array = np.array(spaces.plain(name, value))
     except ValueError:
         raise ValueError(f"{name}={value!r} is ragged: pass rows of equal length") from None
     if array.dtype == object:
@@ -104,7 +104,7 @@ def states(z: object, dimension: int) -> tuple[Array, spaces.Space]:
     ValueError
         If the last axis is not D.
     """
-    array = z if isinstance(z, np.ndarray) else np.asarray(z)
+    array = np.asarray(spaces.plain("z", z))
     space = spaces.of(array)
     if array.ndim == 0 or array.shape[-1] != dimension:
         raise ValueError(f"z has shape {array.shape}: the last axis must be D = {dimension}")

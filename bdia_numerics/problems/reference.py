@@ -80,7 +80,7 @@ def reference_flow(
     -----
     Eq. (2)-(3) in the variables in which DDIM, eq. (6), is Euler's method.
     """
-    array = np.asarray(z)
+    array = np.asarray(spaces.plain("z", z))
     space = spaces.of(array)
     if not isinstance(space, spaces.Numpy):
         raise TypeError(f"z is in {space.name}, and the reference is computed in float64: pass float states")
@@ -117,7 +117,7 @@ def _chosen(method: str, model: Any, schedule: Any) -> Literal["taylor", "DOP853
     if method not in ("auto", "taylor", "DOP853"):
         raise ValueError(f"method={method!r} is unknown: use 'auto', 'taylor' or 'DOP853'")
     # Under another schedule a law's prediction belongs to another law.
-    known = isinstance(model, NoisePrediction) and model.schedule is schedule and model.law._terms() is not None
+    known = isinstance(model, NoisePrediction) and model.schedule == schedule and model.law._terms() is not None
     if method == "taylor":
         if not known:
             raise TypeError(
@@ -147,7 +147,8 @@ def _dop853(model: Any, schedule: Any, z: Array, begin: float, end: float, rtol:
     def slope(s: float, y: Array) -> Array:
         # A root found for s may miss the ends of the schedule's domain by a rounding.
         t = min(max(float(schedule.time("sigma_bar", s)), earliest), latest)
-        return np.ravel(np.asarray(model(schedule.alpha(t) * y.reshape(z.shape), t), dtype=np.float64))
+        output = spaces.plain(f"model(z, t={t})", model(schedule.alpha(t) * y.reshape(z.shape), t))
+        return np.ravel(np.asarray(output, dtype=np.float64))
 
     start = np.ravel(z.astype(np.float64)) / schedule.alpha(begin)
     size = float(np.sqrt(np.mean(start**2)))

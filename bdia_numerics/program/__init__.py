@@ -14,6 +14,7 @@ from bdia_numerics.program.record import Recorder
 from bdia_numerics.program.slots import Parameter, Slot
 from bdia_numerics.program.structure import Solver, Structure, structure
 from bdia_numerics.program.trace import Run, Segment, record_run, record_step, record_steps
+from bdia_numerics.values import share
 
 __all__ = [
     "Evaluation",
@@ -50,3 +51,5 @@ __all__ = [
     "structure",
     "symbolised",
 ]
+
+share(Invertibility, Plan, Run, Segment, Slot, Structure)  # the handles of a recording are no values

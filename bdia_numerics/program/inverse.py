@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op
@@ -30,6 +31,9 @@ class NotInvertibleError(ValueError):
     def __init__(self, message: str, *, kind: str, slot: int, operation: Op, missing: int) -> None:
         super().__init__(message)
         self.kind, self.slot, self.operation, self.missing = kind, slot, operation, missing
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), **vars(self)), self.args
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Protocol
 
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix
@@ -48,6 +49,7 @@ class Arithmetic(Protocol):
     def shown(self, value: Any) -> Any: ...
 
 
+@dataclass(frozen=True)
 class Plain:
     """Numbers that are combined as they are; nothing is kept besides."""
 
@@ -124,13 +126,15 @@ def make_plan(run: Run, space: Space, lower: Callable[[Segment], Iterable[Instru
     for n, place in last.items():
         ending.setdefault(place, []).append(n)
     calls = [place for place, draft in _places(drafts) if isinstance(draft, Call)]
+    following = dict(pairwise(calls))
     stages = []
     for k, (segment, stage) in enumerate(zip(run.segments, drafts, strict=True)):
         instructions: list[Instruction] = []
         for m, draft in enumerate(stage):
             dead = tuple(ending.get((k, m), ()))
             if isinstance(draft, Call):
-                kept = any((k, m) < place < last[draft.target] for place in calls)
+                end = last[draft.target]
+                kept = following.get((k, m), end) < end
                 instructions.append(Call(draft.target, draft.argument, draft.t, kept, dead))
             elif isinstance(draft, Sum):
                 reuse = next((n for n in draft.sources if n in dead), None)
@@ -197,9 +201,7 @@ def _last_uses(drafts: list[list[Instruction]], run: Run) -> dict[int, tuple[int
             last[h.number] = max(last[h.number], (k, asked))
         # What a register holds at the end of a slot is shown to callbacks and trajectories.
         last.update({h.number: (k, len(stage)) for h in segment.after.values()})
-    return {n: place for n, place in last.items() if n not in {h.number for h in run.final.values()}} | {
-        h.number: (len(drafts), 0) for h in run.final.values()
-    }
+    return last | {h.number: (len(drafts), 0) for h in run.final.values()}
 
 
 def execute(

@@ -17,6 +17,7 @@ from bdia_numerics.schedules.functions import Functions
 from bdia_numerics.schedules.plain import EDM, VE, Flow
 from bdia_numerics.schedules.preserving import VPCosine, VPLinear
 from bdia_numerics.spaces.base import decimal
+from bdia_numerics.values import share
 
 __all__ = [
     "EDM",
@@ -39,6 +40,8 @@ __all__ = [
     "vp_cosine",
     "vp_linear",
 ]
+
+share(*map(globals().get, __all__))
 
 Real = float | int | str | Fraction
 

@@ -72,7 +72,7 @@ def timed(formula: Callable[[Any, Space, Any], Any]) -> Callable[[Any, Any], Any
 
     @wraps(formula)
     def method(self: Any, t: Any) -> Any:
-        if isinstance(t, np.ndarray) and t.dtype == object:
+        if isinstance(spaces.plain("t", t), np.ndarray) and t.dtype == object:
             return np.frompyfunc(lambda x: method(self, x), 1, 1)(t)
         space, value = read(t)
         try:
@@ -93,7 +93,7 @@ def elementwise(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def lifted(self: Any, *arguments: Any) -> Any:
         *front, x = arguments
-        if not (isinstance(x, np.ndarray) and x.ndim):
+        if not (isinstance(spaces.plain("value", x), np.ndarray) and x.ndim):
             return method(self, *arguments)
         result = np.frompyfunc(lambda element: method(self, *front, element), 1, 1)(x)
         return result if x.dtype == object else write(spaces.FLOAT64, result, x)

@@ -212,7 +212,7 @@ def products_of_alphas(rule: str, steps: int, first: Fraction, last: Fraction, *
 
 def exact_table(alphas_cumprod: Sequence[Any] | np.ndarray[Any, Any]) -> tuple[Fraction, ...]:
     """Return the values of a table of alpha^2 as Fractions; ValueError unless they fall strictly within [0, 1]."""
-    values = np.asarray(alphas_cumprod) if not isinstance(alphas_cumprod, np.ndarray) else alphas_cumprod
+    values = np.asarray(spaces.plain("alphas_cumprod", alphas_cumprod))
     if values.ndim != 1 or len(values) < 2:
         raise ValueError(f"alphas_cumprod has shape {values.shape}: pass a table of shape (T,), T >= 2")
     table = tuple(spaces.of(a).field(a) for a in values)

@@ -31,6 +31,7 @@ from bdia_numerics.solvers.reversible_heun import ReversibleHeun
 from bdia_numerics.solvers.rex import Rex
 from bdia_numerics.solvers.runge_kutta import RK4, Euler, Midpoint
 from bdia_numerics.solvers.stormer_verlet import StormerVerlet
+from bdia_numerics.values import share
 
 SOLVERS = {
     "DDIM": DDIM,
@@ -123,3 +124,5 @@ __all__ = [
     "StormerVerlet",
     "find",
 ]
+
+share(*map(globals().get, __all__))

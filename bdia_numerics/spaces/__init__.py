@@ -8,7 +8,7 @@ approximated silently.
 from __future__ import annotations
 
 from bdia_numerics.spaces.balls import Balls
-from bdia_numerics.spaces.base import Scalar, Space, UndecidedError, named, of, register, same_system, vanishes
+from bdia_numerics.spaces.base import Scalar, Space, UndecidedError, named, of, plain, register, same_system, vanishes
 from bdia_numerics.spaces.floats import FLOAT32, FLOAT64, LONGDOUBLE, Numpy
 from bdia_numerics.spaces.formal import Vector, formal_model
 from bdia_numerics.spaces.lattice import Lattice, LatticeSpace, as_floats, like
@@ -17,6 +17,7 @@ from bdia_numerics.spaces.memory import HALF, Memory, read_stored, register_read
 from bdia_numerics.spaces.multiprecision import MPMath
 from bdia_numerics.spaces.rationals import FRACTION, Rationals
 from bdia_numerics.spaces.symbolic import SYMBOLS, Symbols
+from bdia_numerics.values import share
 
 __all__ = [
     "FLOAT32",
@@ -43,9 +44,12 @@ __all__ = [
     "like",
     "named",
     "of",
+    "plain",
     "read_stored",
     "register",
     "register_reader",
     "same_system",
     "vanishes",
 ]
+
+share(Balls, Lattice, LatticeSpace, MPMath, Numpy, Rationals, Symbols)  # the others are numbers, compared as such

@@ -5,6 +5,7 @@ Imports python-flint: nothing but `spaces.balls` imports this module, and only w
 
 from __future__ import annotations
 
+import copyreg
 import operator
 from collections.abc import Callable
 from fractions import Fraction
@@ -12,7 +13,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from flint import arb, fmpq
+from flint import arb, ctx, fmpq
 
 from bdia_numerics.spaces.base import UndecidedError
 
@@ -165,6 +166,29 @@ def _comparison(op: Callable[[Any, Any], Any], opposite: Callable[[Any, Any], An
     return method
 
 
+def parts(x: arb) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return mantissas and exponents of midpoint and radius; ValueError for a ball that is not finite."""
+    (mid, mid_exponent), (rad, rad_exponent) = x.mid().man_exp(), x.rad().man_exp()
+    return (int(mid), int(mid_exponent)), (int(rad), int(rad_exponent))
+
+
+def restored(kind: type, mid: tuple[int, int], rad: tuple[int, int], rational: Fraction | None = None) -> Any:
+    """Return the arb or Ball of given parts, exactly."""
+    with ctx.workprec(abs(mid[0]).bit_length() + 2):
+        # A radius of 30 bits is rounded up to the next one when it is set; from just below, to itself.
+        below = 2 * rad[0] - 1, rad[1] - 1
+        value = arb(mid, rad)
+        if parts(value) != (mid, rad) and rad[0]:
+            value = arb(mid, below)
+        made = kind(value)
+    if rational is not None:
+        made.rational = rational
+    return made
+
+
+for _kind in (arb, Ball):
+    # Arb offers no pickles of its own.
+    copyreg.pickle(_kind, lambda x: (restored, (type(x), *parts(x), getattr(x, "rational", None))))
 _ORDERS = {"eq": "ne", "ne": "eq", "lt": "ge", "ge": "lt", "gt": "le", "le": "gt"}
 for _name in ("add", "sub", "mul", "truediv"):
     _op = getattr(operator, _name)

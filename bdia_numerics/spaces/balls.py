@@ -166,18 +166,17 @@ class Balls(GenericArithmetic):
 
 
 def _text(x: Any) -> str:
-    return " ".join(str(int(n)) for part in (x.mid(), x.rad()) for n in part.man_exp())
+    return " ".join(str(n) for part in _ball().parts(x) for n in part)
 
 
 def _read(array: np.ndarray[Any, Any], bits: str) -> Any:
     balls = _ball()
 
     def one(text: str) -> Any:
-        numbers = list(map(int, text.split()))
-        return balls.ball(_flint().arb(tuple(numbers[:2]), tuple(numbers[2:])))
+        numbers = tuple(map(int, text.split()))
+        return balls.ball(balls.restored(_flint().arb, numbers[:2], numbers[2:]))
 
-    with Balls(int(bits) + 2).working():
-        return np.frompyfunc(one, 1, 1)(array.astype(object))
+    return np.frompyfunc(one, 1, 1)(array.astype(object))
 
 
 def _accepts(x: object) -> bool:

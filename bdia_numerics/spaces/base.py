@@ -161,6 +161,30 @@ def register(accepts: Callable[[object], bool], space_of: Callable[[Any], Space]
     _REGISTERED.append((accepts, space_of))
 
 
+def plain(name: str, x: Any) -> Any:
+    """Return what a caller gave, a number, an array or nested lists of them, unless one of the arrays is of a class of its own.
+
+    Masked arrays and matrices redefine sums, means and products, so that a run would lose a mask without a word; what another
+    class redefines is not known. Arrays in a file, `numpy.memmap`, are plain.
+
+    Raises
+    ------
+    TypeError
+        For an instance of a subclass of `numpy.ndarray`, with what to pass instead.
+    """
+    if isinstance(x, np.ndarray):
+        if type(x) is not np.ndarray and type(x) is not np.memmap:
+            filled = f", or {name}.filled(...)" if hasattr(x, "filled") else ""
+            raise TypeError(
+                f"{name} is a {type(x).__name__}, and arrays of this class may redefine sums and products: "
+                f"pass numpy.asarray({name}){filled}"
+            )
+    elif isinstance(x, list | tuple):
+        for part in x:
+            plain(name, part)
+    return x
+
+
 def of(x: object) -> Space:
     """Return the number system of a value.
 
@@ -175,7 +199,7 @@ def of(x: object) -> Space:
     TypeError
         For complex and integer arrays, for types that no system claims, and for object arrays that mix systems.
     """
-    if isinstance(x, np.ndarray) and x.dtype == object:
+    if isinstance(plain("z", x), np.ndarray) and x.dtype == object:  # type: ignore[attr-defined]
         if x.size == 0:
             raise TypeError("an empty object array has no number system: pass at least one state")
         return _of_elements(x)

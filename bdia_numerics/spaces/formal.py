@@ -65,6 +65,9 @@ class Vector:
     def __hash__(self) -> int:
         return self._hash  # kept, since arguments nest as deep as the run is long
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Vector, (self.terms,)  # without the hash, which differs from process to process
+
     def coefficient(self, name: Any) -> Scalar:
         """Return the coefficient of a basis element, 0 if it does not occur."""
         return self.terms.get(name, SYMBOLS.number(0))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.spaces.base import register
+from bdia_numerics.spaces.base import plain, register
 from bdia_numerics.spaces.floats import Numpy
 from bdia_numerics.spaces.lattice_kernel import LIMIT, dequantise
 
@@ -58,7 +58,7 @@ class Lattice:
         ValueError
             For NaN, infinity, values of 2^(60 - bits) or more, and bits outside the range.
         """
-        z = np.asarray(z)
+        z = np.asarray(plain("z", z))
         if z.dtype not in (np.float32, np.float64):
             raise TypeError(f"z has dtype {z.dtype}: a lattice is made of float32 or float64 states")
         if bits not in range(60):

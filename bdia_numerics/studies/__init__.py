@@ -23,6 +23,7 @@ from bdia_numerics.studies.straying import STRAYING
 from bdia_numerics.studies.study import Study, Variable
 from bdia_numerics.studies.sweep import SWEEP
 from bdia_numerics.studies.work_precision import WORK_PRECISION
+from bdia_numerics.values import share
 
 STUDIES: dict[str, Study] = {
     "convergence": CONVERGENCE,
@@ -59,3 +60,5 @@ __all__ = [
     "serial",
     "tasks",
 ]
+
+share(*map(globals().get, __all__))

@@ -16,6 +16,7 @@ from bdia_numerics.testing.returns import (
     assert_round_trip,
     returned,
 )
+from bdia_numerics.values import share
 
 __all__ = [
     "Returned",
@@ -27,3 +28,5 @@ __all__ = [
     "order_of",
     "returned",
 ]
+
+share(*map(globals().get, __all__))

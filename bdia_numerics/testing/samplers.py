@@ -17,6 +17,7 @@ from bdia_numerics.models import counted
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.program import Solver
 from bdia_numerics.run import Solution, invert, solve
+from bdia_numerics.spaces import plain
 from bdia_numerics.state import State, identity
 
 Array = np.ndarray[Any, Any]
@@ -182,7 +183,7 @@ class FunctionSampler(OnGrids):
                 f"{getattr(function, '__name__', function)} returned shape {np.shape(end)} for states of shape "
                 f"{np.shape(given[0] if isinstance(given, tuple) else given)}: return the state at the other end"
             )
-        return np.asarray(end), found
+        return np.asarray(plain("the returned state", end)), found
 
 
 def run_on_grid(go: Any, problem: Problem, grid: Grid, direction: str, states: Any, carry: Any) -> Run:
@@ -199,7 +200,7 @@ def run_on_grid(go: Any, problem: Problem, grid: Grid, direction: str, states: A
 def law_states(problem: Problem, alpha: float, sigma: float, states: Any, seed: int = 0) -> Array:
     """Return given states, or that many draws of the law at a noise level, shape (states, D)."""
     if np.ndim(states):
-        return np.asarray(states, dtype=np.float64)
+        return np.asarray(plain("states", states), dtype=np.float64)
     rng = np.random.default_rng(seed)
     x = np.asarray(problem.sample(int(states), rng), dtype=np.float64)
     return np.asarray(alpha * x + sigma * rng.standard_normal(x.shape))

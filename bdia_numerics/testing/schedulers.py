@@ -13,6 +13,7 @@ from bdia_numerics import grids
 from bdia_numerics.analysis.measurement.errors import Problem
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import counted
+from bdia_numerics.spaces import plain
 from bdia_numerics.testing.samplers import SLOTS, STATES, Run, law_states
 
 NEAR = 1e-9
@@ -76,7 +77,7 @@ class SchedulerSampler:
             model.model = problem.model(levels)
             return model
 
-        given = None if carry is None else np.asarray(carry)
+        given = None if carry is None else np.asarray(plain("carry", carry))
         found = drive(chosen, place.n, model_of, lambda a, b: made(a, b) if given is None else given)
         truth = np.asarray(problem.flow(found.start, found.s_from, found.s_to, found.levels))
         return Run(found.start, found.end, truth, model.nfe, place.n, found.end)

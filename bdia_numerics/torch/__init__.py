@@ -12,6 +12,10 @@
 
 from __future__ import annotations
 
+import torch
+
+from bdia_numerics.driver import Solution, Status
+from bdia_numerics.state import State
 from bdia_numerics.torch import gradients
 from bdia_numerics.torch.kernels import fused
 from bdia_numerics.torch.loading import Loaded, load
@@ -19,6 +23,7 @@ from bdia_numerics.torch.models import NetworkModel, Preconditioned, controlled,
 from bdia_numerics.torch.sampling import Sampled, noise, sample
 from bdia_numerics.torch.scheduling import make_grid, schedule_of
 from bdia_numerics.torch.tensors import Tensors
+from bdia_numerics.values import made, share
 
 __all__ = [
     "Loaded",
@@ -36,3 +41,8 @@ __all__ = [
     "sample",
     "schedule_of",
 ]
+
+share(*map(globals().get, __all__))
+torch.serialization.add_safe_globals(
+    [made, State, Solution, Status]
+)  # what torch.load makes without weights_only=False

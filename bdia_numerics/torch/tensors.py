@@ -83,7 +83,7 @@ class Tensors(Memory):
 
     def holds(self, value: Any) -> bool:
         """Say whether it is a tensor of this dtype on this device."""
-        return isinstance(value, torch.Tensor) and value.dtype == self.dtype and value.device == self.device
+        return type(value) is torch.Tensor and value.dtype == self.dtype and value.device == self.device
 
     def finite(self, value: torch.Tensor) -> torch.Tensor | bool:
         """Say whether no element is NaN or infinite, on a device in a boolean tensor of no axes; nothing is known of meta tensors."""
@@ -197,7 +197,9 @@ def _read(array: np.ndarray[Any, Any], word: str) -> torch.Tensor:
 
 
 def space_of(x: torch.Tensor) -> Tensors:
-    """Return the number system of a tensor; TypeError unless it holds real floats."""
+    """Return the number system of a tensor; TypeError unless it holds real floats, all of them."""
+    if hasattr(x, "get_mask"):
+        raise TypeError("z is a MaskedTensor, whose mask a run would lose: pass z.get_data(), or z.to_tensor(value)")
     return Tensors(x.dtype, x.device)
 
 

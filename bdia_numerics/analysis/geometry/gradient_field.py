@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from bdia_numerics.spaces import plain
+
 Array = np.ndarray[Any, Any]
 Model = Callable[[Any, Any], Any]
 JVP = Callable[[Any, Any, Any], Any]
@@ -48,7 +50,7 @@ def difference(model: Model, z: Array, t: Any, v: Array, scale: float) -> Array:
 
 def states_of(z: Any, axes: int) -> Array:
     """Return finite real float states with at least `axes` axes."""
-    array = np.asarray(z)
+    array = np.asarray(plain("z", z))
     if array.dtype.kind != "f":
         raise TypeError(f"z has dtype {array.dtype}: pass real floats")
     if isinstance(axes, bool) or not 1 <= axes <= array.ndim:

@@ -13,7 +13,7 @@ from bdia_numerics.analysis.perturbation.linearised import Array
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.run import Solution, begin, solve
-from bdia_numerics.spaces import Numpy, Space
+from bdia_numerics.spaces import Numpy, Space, plain
 from bdia_numerics.state import identity
 
 STATES = 32
@@ -234,7 +234,7 @@ def noisy_states(problem: Problem, grid: Grid, states: Any, seed: int = 0) -> An
         )
     with grid.space.working():
         if np.ndim(states) or not isinstance(states, int | np.integer) or isinstance(states, bool):
-            array = np.asarray(states)
+            array = np.asarray(plain("states", states))
             return array if array.dtype.kind != "O" and isinstance(grid.space, Numpy) else lifted(array, grid.space)
         if states < 1:
             raise ValueError(f"states={states}: draw at least 1, or pass an array of states")

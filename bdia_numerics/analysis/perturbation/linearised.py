@@ -13,6 +13,7 @@ from bdia_numerics.models import eps_form
 from bdia_numerics.program import NotInvertibleError, Run, Segment, Solver, inverse_run, record_steps, structure
 from bdia_numerics.program.ops import Combine, Evaluate, Op
 from bdia_numerics.run import inverse_plan
+from bdia_numerics.spaces import plain
 
 Array = np.ndarray[Any, Any]
 Jacobian = float | Array | Callable[[Point], float]
@@ -50,7 +51,7 @@ def jacobian_at(run: Run, op: Evaluate, J: Jacobian) -> float:
     """Return d eps/dz at an evaluation."""
     at = op.time
     value: Any
-    if callable(J):
+    if callable(plain("J", J)):
         value = J(Point(*(None if x is None else float(x) for x in run.trace.point(at))))
     elif np.ndim(J) == 0:
         value = J

@@ -1,0 +1,174 @@
+"""What all public values share, whatever they hold: a safe ``==``, a hash, copies and pickles, each by their arguments."""
+
+from __future__ import annotations
+
+import copy
+import copyreg
+import pickle
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from fractions import Fraction
+from itertools import takewhile
+from types import FrameType, MappingProxyType
+from typing import Any
+
+import numpy as np
+
+
+def share(*objects: object) -> None:
+    """Give ``==``, hash, copies and pickles by their arguments to the dataclasses and named tuples among some objects.
+
+    A package hands over all that it exports. A value equals another one of its class whose arguments are equal, arrays by dtype,
+    shape and elements, with NaN equal to NaN; the answer is always a bool. Copies and pickles are made by the constructor, so
+    that they are read-only where the original is, and carry no caches.
+    """
+    for kind in objects:
+        if isinstance(kind, type) and is_dataclass(kind):
+            _compared(kind, tuple(f.name for f in fields(kind) if f.init and f.compare))
+            kind.__reduce__, kind.__copy__, kind.__deepcopy__ = _reduced, _copied, _deep  # type: ignore[attr-defined, method-assign]
+        elif isinstance(kind, type) and issubclass(kind, tuple):
+            _compared(kind, getattr(kind, "_fields", ()))
+
+
+def _compared(kind: Any, names: tuple[str, ...]) -> None:
+    parameters = getattr(kind, "__dataclass_params__", None)
+
+    def equal(self: Any, other: object) -> Any:
+        if type(other) is not type(self):
+            return NotImplemented
+        return same(_values(self, names), _values(other, names))
+
+    def hashed(self: Any) -> int:
+        return hash((kind, _key(_values(self, names))))
+
+    kind.__eq__ = equal
+    if parameters is None:
+        kind.__ne__, kind.__hash__ = object.__ne__, hashed
+    elif parameters.frozen and (parameters.eq or "__hash__" not in vars(kind)):
+        kind.__hash__ = hashed
+
+
+def _values(value: object, names: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(getattr(value, name) for name in names)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Say whether two arguments are equal: arrays by dtype and elements, containers and dataclasses part by part."""
+    if a is b:
+        return True
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(same(value, b[key]) for key, value in a.items())
+    if isinstance(a, tuple | list):
+        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
+    try:
+        if type(a) is type(b) and type(a) in copyreg.dispatch_table:  # balls: equal enclosures, not equal numbers
+            return bool(copyreg.dispatch_table[type(a)](a) == copyreg.dispatch_table[type(b)](b))
+        if hasattr(a, "identical"):  # labelled arrays
+            return bool(a.identical(b))
+        if hasattr(a, "__array__") and hasattr(a, "shape") and not is_dataclass(a):
+            return _same_arrays(a, b)
+        if bool(a == b) or bool(a != a and b != b):
+            return True
+        if hasattr(a, "free_symbols"):  # sympy multiplies out some products when it copies them
+            return bool((a - b).expand() == 0)
+    except Exception:  # noqa: BLE001 - a comparison that fails finds no equality
+        pass
+    if not is_dataclass(a) or type(a) is not type(b):
+        return False
+    return all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a) if f.init and f.compare)
+
+
+def _same_arrays(a: Any, b: Any) -> bool:
+    if isinstance(a, np.generic):
+        return bool(a == b or (a != a and b != b))
+    if type(a) is not type(b) or a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    if a.dtype == object:
+        return all(map(same, a.flat, b.flat))
+    return bool(((a == b) | ((a != a) & (b != b))).all())
+
+
+def _key(value: Any) -> int:
+    """Return a hash of a part of a value, equal for equal parts."""
+    if isinstance(value, Mapping):
+        return hash(frozenset((key, _key(x)) for key, x in value.items()))
+    if isinstance(value, tuple | list):
+        return hash(tuple(map(_key, value)))
+    if isinstance(value, np.ndarray):
+        content = tuple(map(_key, value.flat)) if value.dtype == object else (value + 0).tobytes()  # +0 for -0.0
+        return hash((value.shape, content))
+    if value is None or isinstance(value, str | int | Fraction | type):
+        return hash(value)
+    ours = getattr(type(value).__eq__, "__module__", None) == __name__
+    unlike = any(hasattr(value, name) for name in ("__array__", "free_symbols")) and not isinstance(value, np.generic)
+    coarse = not ours and (is_dataclass(value) or unlike or value != value)
+    try:
+        return 0 if coarse else hash(value)
+    except (TypeError, ValueError):  # of what can change, and of a ball that is not exact
+        return 0
+
+
+def _own_constructor(kind: Any) -> bool:
+    """Say whether a class inherits from a dataclass and makes its instances in a way of its own."""
+    after = takewhile(lambda base: "__dataclass_fields__" not in vars(base), kind.__mro__)
+    return any("__init__" in vars(base) for base in after)
+
+
+def _arguments(value: Any) -> dict[str, Any]:
+    found = {f.name: getattr(value, f.name) for f in fields(value) if f.init}
+    if _own_constructor(type(value)):
+        found = dict(vars(value))
+    return {name: dict(x) if isinstance(x, MappingProxyType) else x for name, x in found.items()}
+
+
+def made(kind: Any, arguments: Mapping[str, Any]) -> Any:
+    """Return the value of a class and its arguments, as unpickling does."""
+    if not _own_constructor(kind):
+        return kind(**arguments)
+    value = object.__new__(kind)
+    vars(value).update(arguments)
+    return value
+
+
+def _functions(value: object) -> Iterator[Any]:
+    if isinstance(value, tuple | list | Mapping):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _functions(part)
+    elif callable(value) and not is_dataclass(value):
+        yield value
+
+
+def _by_value() -> bool:
+    """Say whether the pickler that is at work is one that writes functions down, as a pool of processes uses."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] in ("cloudpickle", "dill"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _reduced(self: Any) -> tuple[Any, ...]:
+    arguments = _arguments(self)
+    for name, argument in arguments.items():
+        for function in _functions(argument):
+            try:
+                pickle.dumps(function)
+            except Exception:  # noqa: BLE001 - each kind of function fails in its own way
+                if _by_value():
+                    continue
+                what = getattr(function, "__qualname__", type(function).__qualname__)
+                raise pickle.PicklingError(
+                    f"{name} of {type(self).__name__} is {what}, which cannot be pickled: "
+                    "define it at the top level of a module"
+                ) from None
+    return made, (type(self), arguments)
+
+
+def _copied(self: Any) -> Any:
+    return made(type(self), _arguments(self))
+
+
+def _deep(self: Any, memo: dict[int, Any]) -> Any:
+    return made(type(self), copy.deepcopy(_arguments(self), memo))
