@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from mpmath import libmp, mp
-from problem_checks import EPS, to_mp
+from problem_checks import EPS, cdf_miss, number, to_mp
 
 from bdia_numerics import schedules, spaces
 from bdia_numerics.problems import Empirical, GaussianMixture, Uniform, reference_flow
@@ -16,40 +16,11 @@ from bdia_numerics.problems import Empirical, GaussianMixture, Uniform, referenc
 EDM = schedules.edm()
 
 
-def number(x):
-    return mp.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else mp.mpf(float(x))
-
-
-def miss(law, z, t_from, t_to, image, dps=40):
-    """Return how far `image` is from the solution of F'(z') = F(z), and the slope p(z)/p'(z') of the flow there.
-
-    The difference of the distribution functions is summed over components, each as a difference of small tails.
-    """
-    with mp.workdps(dps):
-        weights, means, covs = (list(map(number, np.ravel(part))) for part in (law.weights, law.means, law.covs))
-        z, image = (x if isinstance(x, mp.mpf) else number(x) for x in (z, image))
-
-        def places(x, t):
-            return [(x - m) / mp.sqrt(c + number(t) ** 2) for m, c in zip(means, covs, strict=True)]
-
-        def density(x, t):
-            scales = [mp.sqrt(c + number(t) ** 2) for c in covs]
-            return mp.fsum(w * mp.npdf(v) / s for w, v, s in zip(weights, places(x, t), scales, strict=True))
-
-        old, new = places(z, t_from), places(image, t_to)
-        gap = mp.fsum(
-            w * (mp.ncdf(b) - mp.ncdf(a) if a < 0 else mp.ncdf(-a) - mp.ncdf(-b))
-            for w, a, b in zip(weights, old, new, strict=True)
-        )
-        after = density(image, t_to)
-        return abs(gap / after), density(z, t_from) / after
-
-
 def check(law, z, t_from, t_to, found, unit=EPS):
     """Forty roundings of the coordinates at both ends, those of z carried by the slope of the flow."""
     reach = float(abs(np.asarray(law.means, dtype=float)).max())
     for state, image in zip(np.ravel(z), np.ravel(found), strict=True):
-        error, slope = miss(law, state, t_from, t_to, image, 40 if unit == EPS else 60)
+        error, slope = cdf_miss(law, state, t_from, t_to, image, 40 if unit == EPS else 60)
         allowed = 40 * unit * (max(abs(float(image)), reach) + slope * max(abs(float(state)), reach))
         assert error <= allowed, (state, image, error)
 
@@ -197,3 +168,14 @@ def test_between_two_shells():
     with mp.workdps(30):
         wide = law.flow(to_mp(z[:1]), Fraction(1, 1000), Fraction(1, 10), EDM)
     np.testing.assert_allclose(wide.astype(float), found[:1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("times", [(1e-10, 1e-13), (1.0, 1e-12), (1e-13, 1e-10)])
+def test_a_narrow_component_far_from_another(times):
+    """Kills: iterations that end at a rounding of the farthest mean, which is wide against a deviation of 1e-12."""
+    law = GaussianMixture([0.5, 0.5], [[0.0], [1e6]], [1e-24, 1.0])
+    z = times[0] * np.array([[0.3], [-2.5]])
+    with mp.workdps(60):
+        for state, image in zip(z.ravel(), law.flow(z, *times, EDM).ravel(), strict=True):
+            error, slope = cdf_miss(law, state, *times, image, 60)
+            assert error <= 40 * EPS * (abs(image) + slope * abs(state))

@@ -176,7 +176,6 @@ def _solve(target: Marginal, known: _Sums, z: Array, low: Array, high: Array) ->
     active = np.arange(len(z))
     left, log_a, log_b = known.left, known.log_a, known.log_b
     last = high - low
-    reach = np.abs(target.means).max()
     for _ in range(_LIMIT):
         sums = _sums(target, z, left)
         upward, downward = np.logaddexp(sums.log_a, log_b), np.logaddexp(sums.log_b, log_a)
@@ -190,7 +189,9 @@ def _solve(target: Marginal, known: _Sums, z: Array, low: Array, high: Array) ->
         last = np.abs(moved - z)
         # Newton's error is below curvature * step^2 / 2: under rounding once curvature * step is under sqrt(eps).
         quadratic = np.where(good, 1e-8 / sums.curvature, 0.0)
-        done = (last <= np.maximum(quadratic, 2 * _EPS * np.maximum(np.abs(moved), reach))) & ~np.isnan(gap)
+        # Steps end at the last digit of z or, where scales are wide, at the rounding of the logarithms.
+        level = np.abs(gap) <= 2 * _EPS * (1 + np.abs(upward))
+        done = (level | (last <= np.maximum(quadratic, 2 * _EPS * np.abs(moved)))) & ~np.isnan(gap)
         z = moved
         if not done.any():
             continue
