@@ -8,12 +8,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import scipy.integrate
 from problem_checks import EPS, cdf_miss
-from scipy.integrate import solve_ivp
 
-from bdia_numerics import schedules, spaces
-from bdia_numerics.problems import Gaussian, GaussianMixture, GuidedGaussians, Product
+from bdia_numerics import BDIA, grids, round_trip, schedules, spaces
+from bdia_numerics.problems import Gaussian, GaussianMixture, GuidedGaussians, Product, reference_flow
 from bdia_numerics.problems.linear import eigen
+from bdia_numerics.problems.reference import right_hand_side
+from bdia_numerics.studies.sweep import ends
 
 EDM = schedules.edm()
 TURN = np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0]
@@ -84,7 +86,7 @@ def test_a_reference_instead_of_the_false_certificate():
         r = np.exp(logs - logs.max())
         return s * (r / r.sum()) @ pulls
 
-    run = solve_ivp(slope, times, z[0], method="Radau", rtol=1e-11, atol=1e-18)
+    run = scipy.integrate.solve_ivp(slope, times, z[0], method="Radau", rtol=1e-11, atol=1e-18)
     found = law.flow_certified(z, *times, EDM)
     assert found.certificate.error < 1e-12
     # Radau's error is some hundred times its tolerance.
@@ -124,3 +126,67 @@ def test_small_eigenvalues_of_a_graded_matrix():
     # Down to 1e-13 the short axis, in which z lies but for an angle of 1e-11, shrinks to its own deviation.
     small = float(a * c - b * b)
     assert found[0, 1] == pytest.approx(1e-6 * np.sqrt((small + 1e-26) / (small + 1e-12)), rel=1e-9)
+
+
+MIXTURE = GaussianMixture([0.3, 0.7], [[-2.0, 0.0], [1.0, 1.0]], [0.1, 0.2])
+
+
+class Foreign:
+    """A problem of somebody else: a flow, and no word on its error."""
+
+    def flow(self, *arguments):
+        return MIXTURE.flow(*arguments)
+
+
+def test_a_round_trip_says_how_well_its_truth_is_known():
+    """Kills: a literal 0 in place of the certificate's error."""
+    grid, z = grids.uniform(schedules.vp_linear(), 4, t_max=0.9, t_min=0.01), np.array([[0.3, -1.0], [2.0, 0.5]])
+    stated = MIXTURE.flow_certified(z, grid.t[grid.n], grid.t[0], grid.schedule).certificate
+    assert stated.kind == "reference" and stated.error > 0
+
+    def known(reference):
+        return round_trip(BDIA(), MIXTURE.model(grid.schedule), grid, z, reference=reference).reference_error
+
+    assert known(MIXTURE) == stated.error
+    assert np.isnan(known(Foreign()))
+    assert known(Gaussian([0.0, 0.0], 1.0)) == 0  # a closed form: rounding alone
+    assert known(z) == 0  # given
+
+
+def test_a_sweep_says_how_well_its_truth_is_known():
+    assert ends("plane", "vp_linear", 0.9, 0.1, "float64", 0, 3).uncertain > 0
+    assert ends("mixture", "vp_linear", 0.9, 0.1, "float64", 0, 3).uncertain == 0
+
+
+def test_the_uncertainty_of_a_certificate():
+    assert np.isnan(MIXTURE.flow_certificate.uncertainty)  # nothing has been computed
+    assert Gaussian([0.0], 1.0).flow_certificate.uncertainty == 0
+
+
+@pytest.mark.parametrize("schedule", [schedules.stable_diffusion(), schedules.vp_cosine(), schedules.flow()])
+def test_the_right_hand_side_is_total(schedule):
+    """Far outside the interval, at negative sigma/alpha and beyond a table, it stands as at the nearer end."""
+    first, last = float(schedule.t_min), float(schedule.t_max)
+    times = (first + 0.9 * (last - first), first + 0.1 * (last - first))
+    y = np.array([0.5, -1.0])
+    slope = right_hand_side(MIXTURE.model(schedule), schedule, (1, 2), *times)
+    inner, outer = sorted(float(schedule.sigma_bar(t)) for t in times)
+    for s, end in ((-1.0, inner), (0.0, inner), (0.5 * inner, inner), (1.5 * outer, outer), (1e9, outer)):
+        np.testing.assert_array_equal(slope(s, y), slope(end, y))
+    t, alpha = times[1], float(schedule.alpha(times[1]))
+    np.testing.assert_allclose(slope(inner, y), MIXTURE.model(schedule)(alpha * y[None], t)[0], rtol=1e-9)
+
+
+def test_a_trial_step_beyond_the_table_ends_no_run(monkeypatch):
+    """As some releases of scipy do: the right-hand side is asked for outside the span before the run begins."""
+    original = scipy.integrate.solve_ivp
+
+    def straying(f, span, start, **options):
+        for s in (min(span) - 1, 1.2 * max(span)):
+            assert np.all(np.isfinite(f(s, start)))
+        return original(f, span, start, **options)
+
+    monkeypatch.setattr(scipy.integrate, "solve_ivp", straying)
+    schedule = schedules.stable_diffusion()
+    run = reference_flow(MIXTURE.model(schedule), schedule, np.ones((1, 2)), 999, 10, method="DOP853")
+    assert run.error < 1e-6
