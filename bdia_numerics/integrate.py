@@ -115,7 +115,9 @@ class RoundTrip:
         Root mean square of the state at the far end less the true ODE state there. A round trip can be perfect with a
         wrong start, so it says nothing without this.
     reference_error : float
-        Estimated root-mean-square error of the true state; 0 for a closed form or a state that was given.
+        Estimated error of the true state. For reference="fine" it is a root mean square; for a problem, the largest error of
+        an element that its certificate states, 0 if only rounding is left (closed form, CDF transport) and NaN for a flow
+        without a certificate. A state that was given is the truth by definition: 0.
     nfe : int
         Model evaluations of the way there and back.
     far, returned : array
@@ -214,7 +216,11 @@ def _truth(model: Model, grid: Grid, z: Any, start: str, reference: Any, space: 
             f"reference={reference!r} needs the schedule, and this grid was made from values: pass the true state"
         )
     if hasattr(reference, "flow"):
-        return space.placed(reference.flow(space.host(z), *ends, grid.schedule)), 0.0
+        certified = getattr(reference, "flow_certified", None)
+        if certified is None:
+            return space.placed(reference.flow(space.host(z), *ends, grid.schedule)), math.nan
+        moved, certificate = certified(space.host(z), *ends, grid.schedule)
+        return space.placed(moved), certificate.uncertainty
     if isinstance(reference, str):
         schedule: Any = grid.schedule
         eps = space.on_arrays(as_eps(model, schedule))

@@ -139,6 +139,35 @@ def check_cdf_flow(t_from, t_to, *, relative=40 * EPS):
             assert below * above < 0, (start, image)
 
 
+def number(x):
+    return mp.mpf(x.numerator) / x.denominator if isinstance(x, Fraction) else mp.mpf(float(x))
+
+
+def cdf_miss(law, z, t_from, t_to, image, dps=40):
+    """Return how far, for the schedule (1, t), `image` is from the solution of F'(z') = F(z), and the slope p(z)/p'(z') of the flow there.
+
+    The difference of the distribution functions is summed over components, each as a difference of small tails.
+    """
+    with mp.workdps(dps):
+        weights, means, covs = (list(map(number, np.ravel(part))) for part in (law.weights, law.means, law.covs))
+        z, image = (x if isinstance(x, mp.mpf) else number(x) for x in (z, image))
+
+        def places(x, t):
+            return [(x - m) / mp.sqrt(c + number(t) ** 2) for m, c in zip(means, covs, strict=True)]
+
+        def density(x, t):
+            scales = [mp.sqrt(c + number(t) ** 2) for c in covs]
+            return mp.fsum(w * mp.npdf(v) / s for w, v, s in zip(weights, places(x, t), scales, strict=True))
+
+        old, new = places(z, t_from), places(image, t_to)
+        gap = mp.fsum(
+            w * (mp.ncdf(b) - mp.ncdf(a) if a < 0 else mp.ncdf(-a) - mp.ncdf(-b))
+            for w, a, b in zip(weights, old, new, strict=True)
+        )
+        after = density(image, t_to)
+        return abs(gap / after), density(z, t_from) / after
+
+
 def check_gap():
     """Between two modes 60 standard deviations apart, where the CDF is 1/2 to hundreds of digits."""
     law = GaussianMixture([0.5, 0.5], [[-1.0], [1.0]], [2.0**-12, 2.0**-10])

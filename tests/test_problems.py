@@ -146,8 +146,8 @@ MUTANTS = {
     ),
     "weights dropped from the sums": (
         "cdf_flow",
-        "law.weights * np.exp(exponent",
-        "np.exp(exponent",
+        "np.log(law.weights) + np.where",
+        "np.where",
         lambda: checks.check_cdf_flow(0.75, 0.0625),
     ),
     "Newton's method stopped early": (

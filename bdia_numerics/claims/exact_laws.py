@@ -204,7 +204,7 @@ def flows_elsewhere(
         raise Skipped(str(error)) from None
     near = reference(model, schedule, z[:1], 3.0, 2.5, method="DOP853")
     gap = max(abs(float(a.mid()) - b) for a, b in zip(enclosed.z[0], near.z[0], strict=True))
-    radius = float(enclosed.certificate.error or 0)
+    radius = enclosed.certificate.uncertainty
     require(gap <= radius + near.error and radius < 1e-9, f"the enclosure, radius {radius:.0e}, is {gap:.0e} away")
     try:
         law.flow_jacobian(z, 3.0, 0.25, schedule)

@@ -50,11 +50,25 @@ def transport_exact(z: Any, source: ExactMarginal, target: ExactMarginal, guess:
     z
         One finite mpf.
     guess
-        A start for Newton's method; any finite number will do.
+        A start for Newton's method, None for the middle of the bounds.
+
+    Notes
+    -----
+    The image lies between the images under each component's own flow.
     """
     from mpmath import mp
 
-    with mp.workdps(dps + _GUARD):
+    def beyond(law: ExactMarginal, *points: Any) -> int:
+        """Return the digits that exponents of size x^2 lose at some points."""
+        pairs = zip(law.means, law.variances, strict=True)
+        return 2 * int(mp.log10(1 + max(abs(x - m) / mp.sqrt(v) for m, v in pairs for x in points)))
+
+    parts = zip(source.means, source.variances, target.means, target.variances, strict=True)
+    with mp.workdps(dps + _GUARD + beyond(source, z)):
+        images = [new_m + mp.sqrt(new_v / v) * (z - m) for m, v, new_m, new_v in parts]
+        low, high = min(images), max(images)
+    with mp.workdps(dps + _GUARD + max(beyond(source, z), beyond(target, low, high))):
+        guess = (low + high) / 2 if guess is None else min(max(guess, low), high)
         left = [z > m for m in source.means]
         a, b, _, _ = source.sums(z, left)
 

@@ -61,9 +61,10 @@ def _sums(law: Marginal, z: Array, left: Array | None = None) -> _Sums:
     beyond = x > 0
     gauss = -x * x / 2
     mills = erfcx(np.abs(x) * _SQRT_HALF) / 2
-    exponent = np.where(beyond, 0.0, gauss)
+    # A weight enters by its logarithm, so that a negligible component alone on one side does not underflow.
+    exponent = np.log(law.weights) + np.where(beyond, 0.0, gauss)
     top_a, top_b = _top(exponent, ~left), _top(exponent, left)
-    scaled = law.weights * np.exp(exponent - np.where(left, top_b, top_a))
+    scaled = np.exp(exponent - np.where(left, top_b, top_a))
     density = np.where(beyond, np.exp(gauss), 1.0)
     terms = scaled * np.where(beyond, 1 - density * mills, mills)
     slopes = scaled * density / law.scales
@@ -99,11 +100,29 @@ def transport(z: Array, source: Marginal, target: Marginal) -> Array:
     source, target
         The law at the time of z and at the time of the result.
 
+    Raises
+    ------
+    ArithmeticError
+        Where squares of states overflow.
+
     Notes
     -----
     A few hundred states are solved from brackets; a Hermite interpolant through them, whose slopes are density ratios,
     starts Newton's method on the others. Each state is then solved on its own until its error is below rounding.
     """
+    moved = attempt(z, source, target)
+    lost = np.isnan(moved)
+    if lost.any():
+        raise ArithmeticError(
+            f"the CDF flow did not settle for {np.count_nonzero(lost)} of {len(z)} states, z={z[lost][0]} among them: "
+            "use mpmath states"
+        )
+    return moved
+
+
+def attempt(z: Array, source: Marginal, target: Marginal) -> Array:
+    """Return `transport`, NaN for states that do not settle: squares of z that overflow, scales that vanish in floats."""
+    # Logarithms of empty sums are -inf; no other operation on finite states is invalid unless squares overflow.
     with np.errstate(all="ignore"):
         if len(z) <= 2 * _NODES:
             return _in_blocks(z, source, target)
@@ -123,7 +142,7 @@ def _in_blocks(z: Array, source: Marginal, target: Marginal, nodes: tuple[Array,
     for start in range(0, len(z), size):
         part = z[start : start + size]
         known = _sums(source, part)
-        low, high = _bracket(source, target, known)
+        low, high = _bracket(source, target, part)
         guess = (low + high) / 2
         if nodes is not None:
             guess = np.clip(_hermite(part, *nodes), low, high)
@@ -131,19 +150,11 @@ def _in_blocks(z: Array, source: Marginal, target: Marginal, nodes: tuple[Array,
     return result
 
 
-def _bracket(source: Marginal, target: Marginal, known: _Sums) -> tuple[Array, Array]:
-    """Return bounds: the quantile of a mixture lies between those of its components at the same level."""
-    from scipy.special import ndtri_exp
-
-    weight_left = (source.weights * known.left).sum(axis=0)
-    weight_right = source.weights.sum() - weight_left
-    log_total = np.log(source.weights.sum())
-    lower = np.logaddexp(known.log_a, np.log(weight_left - np.exp(known.log_b))) - log_total
-    upper = np.logaddexp(known.log_b, np.log(weight_right - np.exp(known.log_a))) - log_total
-    level = np.where(lower < upper, ndtri_exp(np.minimum(lower, -_EPS)), -ndtri_exp(np.minimum(upper, -_EPS)))
-    quantiles = target.means + target.scales * level
-    low, high = quantiles.min(axis=0), quantiles.max(axis=0)
-    # The level is rounded, the bounds with it.
+def _bracket(source: Marginal, target: Marginal, z: Array) -> tuple[Array, Array]:
+    """Return bounds of the image: it lies between the images under each component's own flow."""
+    images = target.means + target.scales * ((z - source.means) / source.scales)
+    low, high = images.min(axis=0), images.max(axis=0)
+    # The images are rounded.
     slack = 1e-10 * (np.abs(low) + np.abs(high) + target.scales.max())
     return low - slack, high + slack
 
@@ -160,12 +171,11 @@ def _hermite(z: Array, nodes: Array, images: Array, slopes: Array) -> Array:
 
 
 def _solve(target: Marginal, known: _Sums, z: Array, low: Array, high: Array) -> Array:
-    """Newton's method on log(A' + B) - log(B' + A), with bisection where it leaves the bracket or is slow."""
-    result = z.copy()
+    """Newton's method on log(A' + B) - log(B' + A), with bisection where it leaves the bracket or is slow; NaN if lost."""
+    result = np.full_like(z, np.nan)
     active = np.arange(len(z))
     left, log_a, log_b = known.left, known.log_a, known.log_b
     last = high - low
-    reach = np.abs(target.means).max()
     for _ in range(_LIMIT):
         sums = _sums(target, z, left)
         upward, downward = np.logaddexp(sums.log_a, log_b), np.logaddexp(sums.log_b, log_a)
@@ -179,7 +189,9 @@ def _solve(target: Marginal, known: _Sums, z: Array, low: Array, high: Array) ->
         last = np.abs(moved - z)
         # Newton's error is below curvature * step^2 / 2: under rounding once curvature * step is under sqrt(eps).
         quadratic = np.where(good, 1e-8 / sums.curvature, 0.0)
-        done = last <= np.maximum(quadratic, 2 * _EPS * np.maximum(np.abs(moved), reach))
+        # Steps end at the last digit of z or, where scales are wide, at the rounding of the logarithms.
+        level = np.abs(gap) <= 2 * _EPS * (1 + np.abs(upward))
+        done = (level | (last <= np.maximum(quadratic, 2 * _EPS * np.abs(moved)))) & ~np.isnan(gap)
         z = moved
         if not done.any():
             continue
@@ -189,4 +201,4 @@ def _solve(target: Marginal, known: _Sums, z: Array, low: Array, high: Array) ->
             return result
         active, z, low, high, last = active[keep], z[keep], low[keep], high[keep], last[keep]
         left, log_a, log_b = left[:, keep], log_a[keep], log_b[keep]
-    raise ArithmeticError(f"the CDF flow did not settle for {len(active)} of {len(result)} states: use mpmath states")
+    return result

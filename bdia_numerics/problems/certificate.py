@@ -36,6 +36,13 @@ class Certificate:
         """Whether rounding is the only error."""
         return self.kind in ("closed form", "CDF transport")
 
+    @property
+    def uncertainty(self) -> float:
+        """The error as a number: 0 where rounding alone is left, NaN where no solution has been computed yet."""
+        if self.exact:
+            return 0.0
+        return math.nan if self.error is None else self.error
+
 
 class CertifiedFlow(NamedTuple):
     """States after a flow, shape (*batch, D), and the certificate of this very computation."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.cdf_flow import Marginal, transport
+from bdia_numerics.problems.cdf_flow import Marginal, attempt
 from bdia_numerics.problems.enclosed_scores import Array, Ball, BallMixture, Parts, ball_mixture
 from bdia_numerics.spaces import MeanValue
 
@@ -83,7 +83,7 @@ def _point_moved(z: Ball, source: BallMixture, target: BallMixture, space: space
         up, down = new_a + b, new_b + a
         return up, down, slope_a / up + slope_b / down
 
-    y = type(z)(_guess(z, source, target))
+    y = _guess(z, source, target)
     unit = type(z)(2) ** (-space.prec)
     step = abs(y) * unit
     for _ in range(_NEWTON):
@@ -104,10 +104,14 @@ def _point_moved(z: Ball, source: BallMixture, target: BallMixture, space: space
     raise ValueError(f"no radius was proved for the flow from z={z}: use more bits than prec={space.prec}")
 
 
-def _guess(z: Ball, source: BallMixture, target: BallMixture) -> float:
-    """Return the flow in float64, any finite number where that fails."""
-    found = float(transport(np.array([float(z)]), *map(_float_marginal, (source, target)))[0])
-    return found if np.isfinite(found) else 0.0
+def _guess(z: Ball, source: BallMixture, target: BallMixture) -> Ball:
+    """Return the flow in float64, where that fails the middle of the images under each component's own flow."""
+    found = attempt(np.array([float(z)]), *map(_float_marginal, (source, target)))[0]
+    if np.isfinite(found):
+        return type(z)(float(found))
+    parts = zip(source.means, source.inverses, target.means, target.inverses, strict=True)
+    images = [(new[0] + (z - m[0]) * (p[0][0] / q[0][0]).sqrt()).mid() for m, p, new, q in parts]
+    return ((min(images) + max(images)) / 2).mid()
 
 
 def _float_marginal(law: BallMixture) -> Marginal:

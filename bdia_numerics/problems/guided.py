@@ -11,6 +11,7 @@ from bdia_numerics import spaces
 from bdia_numerics.problems.certificate import POWER_LAW, REFERENCE, SHIFTED_MEAN, Certificate
 from bdia_numerics.problems.checks import embed, exact_values, parameter
 from bdia_numerics.problems.gaussian import Gaussian
+from bdia_numerics.problems.linear import alike, commuting, narrowest
 from bdia_numerics.problems.problem import Problem, Times
 from bdia_numerics.problems.transports import closed, closed_matrix, root_vectors
 
@@ -73,19 +74,20 @@ class GuidedGaussians(Problem):
 
     def _certificate_in(self, space: spaces.Space) -> Certificate:
         slack: Any = 0
-        (m_c, c_c), (m_u, c_u) = (
-            (exact_values(law.mean), exact_values(_full(law))) for law in (self.cond, self.uncond)
-        )
+        matrices = max(np.ndim(self.cond.cov), np.ndim(self.uncond.cov)) == 2
+        parts = [exact_values(x) for law in (self.cond, self.uncond) for x in (law.mean, _covariance(law, matrices))]
         if isinstance(space, spaces.Numpy):
             # Float literals are rounded, and covariances in a common rotated basis commute up to rounding.
-            slack = 8 * self.dimension * float(np.finfo(np.float64).eps)
-            m_c, c_c, m_u, c_u = (x.astype(np.float64) for x in (m_c, c_c, m_u, c_u))
-        if np.all(abs(c_c - c_u) <= slack * abs(c_u).max() / (8 * self.dimension)):
+            slack = 4 * float(np.finfo(np.float64).eps)
+            parts = [x.astype(np.float64) for x in parts]
+        m_c, c_c, m_u, c_u = parts
+        if alike(c_c, c_u, slack, matrices=matrices):
             return SHIFTED_MEAN
-        product = c_c @ c_u
-        commute = np.all(abs(product - product.T) <= slack * abs(c_c).max() * abs(c_u).max())
-        same_mean = np.all(abs(m_c - m_u) <= slack / (8 * self.dimension) * abs(m_u).max())
-        return POWER_LAW if commute and same_mean else REFERENCE
+        same_mean = np.all(m_c == m_u)
+        if slack and not same_mean:
+            widths = np.minimum(*(narrowest(c, matrices=matrices) for c in (c_c, c_u)))
+            same_mean = np.all(abs(m_c - m_u) <= slack * widths)
+        return POWER_LAW if same_mean and (not matrices or commuting(c_c, c_u, slack)) else REFERENCE
 
     def _kind(self) -> str:
         return "two Gaussians with neither equal covariances nor equal means and commuting covariances"
@@ -143,7 +145,9 @@ class GuidedGaussians(Problem):
         return self._moved(noise, (0.0, 1.0), (1.0, 0.0), space)
 
 
-def _full(law: Gaussian) -> Array:
-    """Return the covariance as a matrix, shape (D, D)."""
-    cov = law.cov
-    return np.asarray(cov if np.ndim(cov) == 2 else np.eye(law.dimension, dtype=int) * exact_values(np.asarray(cov)))
+def _covariance(law: Gaussian, matrix: bool) -> Array:
+    """Return the variances, shape (D,), or the covariance as a matrix, shape (D, D)."""
+    cov = exact_values(np.asarray(law.cov))
+    if np.ndim(cov) == 2:
+        return cov
+    return np.asarray(np.eye(law.dimension, dtype=int) * cov if matrix else np.broadcast_to(cov, (law.dimension,)))

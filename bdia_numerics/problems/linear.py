@@ -10,6 +10,12 @@ from bdia_numerics import spaces
 
 Array = np.ndarray[Any, Any]
 
+SEEN = 2.0**-36
+"""Relative difference of variances in some direction from which on two matrices differ, whatever their entries say."""
+_GRADED = 1e4
+"""How much more spread covariances may have than their correlations for LAPACK to serve."""
+_SWEEPS = 100
+
 
 def ldl(a: Array) -> tuple[Array, Array]:
     """Return L (unit lower triangular) and d with a = L diag(d) L^T, by rational operations only.
@@ -42,6 +48,65 @@ def ldl_solve(factors: tuple[Array, Array], b: Array) -> Array:
     return x
 
 
+def alike(a: Array, b: Array, slack: Any, *, matrices: bool) -> bool:
+    """Say whether covariances are equal up to a rounding of each entry, and no direction tells them apart.
+
+    Parameters
+    ----------
+    a, b
+        Variances, or matrices in the last two axes; shapes that broadcast, float64 or Fractions.
+    slack
+        Largest difference of two variances, relative to either; for entries of matrices D times as much, relative to
+        sqrt(c_ii c_jj). 0 asks for equality.
+    matrices
+        Whether the last two axes are a matrix.
+
+    Notes
+    -----
+    A rounding of large entries can hide a small eigenvalue. So the variances of two matrices may differ by 2^-36 at most
+    in any direction, too, which is a relative error of 1e-11 in the flow.
+    """
+    if np.all(a == b) or not slack:
+        return bool(np.all(a == b))
+    if not matrices:
+        return bool(np.all(abs(a - b) <= slack * np.minimum(a, b)))
+    size, deviations = b.shape[-1], np.sqrt(np.einsum("...dd->...d", b))
+    if not np.all(abs(a - b) <= slack * size * deviations[..., :, None] * deviations[..., None, :]):
+        return False
+    return bool(np.all(abs(_whitened(a - b, b)) <= SEEN))
+
+
+def _whitened(a: Array, b: Array) -> Array:
+    """Return L^-1 a L^-T, b = L L^T; infinite where b is positive definite in no floats."""
+    try:
+        lower = np.linalg.cholesky(b)
+    except np.linalg.LinAlgError:
+        return np.full_like(a, np.inf)
+    return np.asarray(np.linalg.solve(lower, np.swapaxes(np.linalg.solve(lower, a), -1, -2)))
+
+
+def commuting(a: Array, b: Array, slack: Any) -> bool:
+    """Say whether two covariance matrices commute up to a rounding of their entries, as `alike` understands it."""
+    difference = a @ b - b @ a
+    if not slack:
+        return bool(np.all(difference == 0))
+    bound = slack * len(a) * (abs(a) @ abs(b) + abs(b) @ abs(a))
+    if not np.all(abs(difference) <= bound):
+        return False
+    return bool(np.all(difference == 0) or np.all(abs(_whitened(_whitened(difference, a), b)) <= SEEN))
+
+
+def narrowest(covs: Array, *, matrices: bool) -> Array:
+    """Return the deviation of each coordinate while the others stand, shape of the variances."""
+    if not matrices:
+        return np.asarray(np.sqrt(covs))
+    try:
+        precisions = np.einsum("...dd->...d", np.linalg.inv(covs))
+    except np.linalg.LinAlgError:
+        return np.zeros(covs.shape[:-1])
+    return np.asarray(np.where(precisions > 0, 1 / np.sqrt(abs(precisions)), 0.0))
+
+
 def positive_definite(a: Array) -> bool:
     """Decide by the signs of the pivots; exact for Fractions."""
     try:
@@ -54,11 +119,15 @@ def positive_definite(a: Array) -> bool:
 def eigen(a: Array, space: spaces.Space) -> tuple[Array, Array]:
     """Return eigenvalues (D,) and orthonormal eigenvectors in columns (D, D) of a symmetric matrix.
 
-    LAPACK in float64, cyclic Jacobi rotations in every other system that has square roots.
+    LAPACK in float64, which knows small eigenvalues to eps of the largest. Where the matrix of the correlations has far
+    less spread, so that the entries say more, and in every other system that has square roots: cyclic Jacobi rotations.
     """
     if a.dtype == np.float64:
         values, vectors = np.linalg.eigh(a)
-        return values, vectors
+        deviations = np.sqrt(a.diagonal())
+        correlations = np.linalg.eigvalsh(a / np.multiply.outer(deviations, deviations))
+        if correlations[0] * values[-1] <= _GRADED * values[0] * correlations[-1]:
+            return values, vectors
     return _jacobi(a, space)
 
 
@@ -68,8 +137,7 @@ def _jacobi(a: Array, space: spaces.Space) -> tuple[Array, Array]:
     vectors = np.full_like(a, space.number(0))
     for j in range(size):
         vectors[j, j] = space.number(1)
-    rotated = True
-    while rotated:
+    for _ in range(_SWEEPS):
         rotated = False
         for p in range(size):
             for q in range(p + 1, size):
@@ -87,6 +155,8 @@ def _jacobi(a: Array, space: spaces.Space) -> tuple[Array, Array]:
                 _rotate(a.T, p, q, cosine, sine)
                 _rotate(vectors, p, q, cosine, sine)
                 a[p, q] = a[q, p] = 0 * off
+        if not rotated:
+            break
     return a.diagonal().copy(), vectors
 
 

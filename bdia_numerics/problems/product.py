@@ -39,7 +39,9 @@ class Product(Problem):
 
     Notes
     -----
-    The noise is isotropic, so score and flow act on each factor's coordinates alone; the flow is exact if each is.
+    The noise is isotropic, so score and flow act on each factor's coordinates alone; the flow is exact if each is. It
+    is a numerical reference if two columns are orthogonal only next to 1, [1, 0] and [1e-17, 1] for instance, and not
+    next to the terms of their own product.
     """
 
     factors: Sequence[Problem]
@@ -62,23 +64,31 @@ class Product(Problem):
         floats = embed(basis, spaces.FLOAT64)
         self._orthonormal(floats, self.dimension * float(np.finfo(np.float64).eps))
 
-    def _orthonormal(self, basis: Array, most: Any) -> None:
-        miss = abs(basis.T @ basis - np.eye(self.dimension, dtype=int)).max()
-        if miss > 4 * most:
+    def _orthonormal(self, basis: Array, most: Any) -> bool:
+        """Refuse a basis that is not orthonormal to `most`; say whether each product is as small as its own terms ask.
+
+        What a column has of another one, however small, is large for a narrow factor beside a wide one.
+        """
+        misses = abs(basis.T @ basis - np.eye(self.dimension, dtype=int))
+        if (miss := misses.max()) > 4 * most:
             raise ValueError(
                 f"basis misses orthonormality by {float(miss):.1e}: pass numpy.linalg.qr(basis)[0], or Fractions for runs in mpmath"
             )
+        return bool(np.all(misses <= 4 * most * (abs(basis).T @ abs(basis))))
 
     def _axes(self, space: spaces.Space) -> Array | None:
         if self.basis is None:
             return None
         basis = embed(self.basis, space)
-        if isinstance(space, spaces.Numpy):
-            self._orthonormal(basis, self.dimension * np.finfo(working_dtype(space)).eps)
-        elif not isinstance(space, Expressions):  # these stand for floats, which were checked
-            most = spaces.FRACTION.number(10) ** -space.dps if isinstance(space, spaces.MPMath) else 0
-            self._orthonormal(exact_values(basis), self.dimension * most)
+        if not isinstance(space, Expressions):  # these stand for floats, which were checked
+            self._separates(basis, space)
         return basis
+
+    def _separates(self, basis: Array, space: spaces.Space) -> bool:
+        if isinstance(space, spaces.Numpy):
+            return self._orthonormal(basis, self.dimension * np.finfo(working_dtype(space)).eps)
+        most = spaces.FRACTION.number(10) ** -space.dps if isinstance(space, spaces.MPMath) else 0
+        return self._orthonormal(exact_values(basis), self.dimension * most)
 
     @property
     def dimension(self) -> int:
@@ -87,12 +97,13 @@ class Product(Problem):
 
     @property
     def flow_certificate(self) -> Certificate:
-        """Exact if the flow of every factor is."""
+        """Exact if the flow of every factor is, and the basis separates them entry by entry."""
         return self._certificate_in(spaces.FLOAT64)
 
     def _certificate_in(self, space: spaces.Space) -> Certificate:
         found = [f._certificate_in(space) for f in self.factors]
-        if not all(c.exact for c in found):
+        apart = self.basis is None or self._separates(embed(self.basis, space), space)
+        if not apart or not all(c.exact for c in found):
             return REFERENCE
         return CLOSED_FORM if all(c is CLOSED_FORM for c in found) else PRODUCT_TRANSPORT
 

@@ -1,8 +1,9 @@
 """The exact flow of a mixture of isotropic Gaussians with one centre.
 
 Directions from the centre stay. The radius is that of a mixture of chi distributions, F(r) = sum_k w_k P(D/2, r^2/(2 v_k))
-with the regularised lower incomplete gamma function P, and the flow solves F'(r') = F(r); on the upper half the survival
-function takes the place of F. Both enter by their logarithms.
+with the regularised lower incomplete gamma function P, and the flow solves F'(r') = F(r). Between two shells F rounds to a sum
+of weights, so the components whose shell lies inside r enter by their survival function, as in `cdf_flow`: with A the sum of
+w_k P over the others and B that of w_k (1 - P) over these, log(A' + B) = log(B' + A) is solved.
 """
 
 from __future__ import annotations
@@ -78,18 +79,16 @@ def _scales(centred: Array, weights: Array, old: Array, new: Array, space: space
     result = np.full(len(radius), np.exp((_log_power(weights, old, size) - _log_power(weights, new, size)) / size))
     away = radius > 0
     radius = radius[away]
-    lower, upper = _log_tails(radius, weights, old, size)
-    below = lower <= upper
-    level = np.where(below, lower, upper)
+    log_a, log_b = _log_sides(radius, weights, old, size, _inside(radius, old, size))
 
-    def gap(log_radius: Array, level: Array, below: Array) -> Array:
-        lower, upper = _log_tails(np.exp(log_radius), weights, new, size)
-        return np.where(below, lower - level, level - upper)
+    def gap(log_radius: Array, log_a: Array, log_b: Array, radius: Array) -> Array:
+        new_a, new_b = _log_sides(np.exp(log_radius), weights, new, size, _inside(radius, old, size))
+        return np.asarray(np.logaddexp(new_a, log_b) - np.logaddexp(new_b, log_a))
 
     # A component alone would move r to r (v'/v)^(1/2); the mixture moves it to between the extremes.
     stretches = np.log(new / old) / 2
     start = np.log(radius)
-    found = solve_increasing(gap, start + stretches.min(), start + stretches.max(), level, below)
+    found = solve_increasing(gap, start + stretches.min(), start + stretches.max(), log_a, log_b, radius)
     result[away] = np.exp(found - start)
     return result
 
@@ -99,12 +98,19 @@ def _log_power(weights: Array, v: Array, size: int) -> Any:
     return logs.max() + np.log(np.exp(logs - logs.max()).sum())
 
 
-def _log_tails(radius: Array, weights: Array, v: Array, size: int) -> tuple[Array, Array]:
-    """Return log F and log(1 - F) of the radius, shape (n,)."""
+def _inside(radius: Array, v: Array, size: int) -> Array:
+    """Say which shells, of mean squared radius D v_k, lie inside each radius; shape (n, K)."""
+    return np.asarray((radius * radius)[:, None] > size * v)
+
+
+def _log_sides(radius: Array, weights: Array, v: Array, size: int, inside: Array) -> tuple[Array, Array]:
+    """Return log A and log B of the radius, shape (n,)."""
     lower, upper = _log_gamma_tails(size / 2, (radius * radius)[:, None] / (2 * v))
     with np.errstate(divide="ignore"):
         log_weights = np.log(weights)
-    return np.logaddexp.reduce(log_weights + lower, axis=1), np.logaddexp.reduce(log_weights + upper, axis=1)
+    sides = ((lower, ~inside), (upper, inside))
+    log_a, log_b = (np.logaddexp.reduce(np.where(side, log_weights + log, -np.inf), axis=1) for log, side in sides)
+    return log_a, log_b
 
 
 def _log_gamma_tails(a: float, x: Array) -> tuple[Array, Array]:
@@ -163,22 +169,27 @@ def _exact_scale(square: Any, levels: list[list[Any]], size: int, dps: int) -> A
         powers = [sum(w / v**a for w, v in zip(weights, level, strict=True)) for level in (old, new)]
         return mp.root(powers[0] / powers[1], size)
 
-    def tails(square: Any, level: list[Any]) -> tuple[Any, Any, Any]:
-        """Return F, 1 - F and r dF/dr."""
-        x = [square / (2 * v) for v in level]
-        lower, upper = (
-            sum(w * mp.gammainc(a, *ends(y), regularized=True) for w, y in zip(weights, x, strict=True))
-            for ends in (lambda y: (0, y), lambda y: (y,))
-        )
-        return lower, upper, sum(2 * w * y**a * mp.exp(-y) for w, y in zip(weights, x, strict=True)) / mp.gamma(a)
+    inside = [square > size * v for v in old]
 
-    lower, upper, _ = tails(square, old)
+    def sides(square: Any, level: list[Any]) -> tuple[Any, Any, Any, Any]:
+        """Return A, B and what they add to r dF/dr."""
+        below = above = slope_below = slope_above = mp.mpf(0)
+        for w, v, is_inside in zip(weights, level, inside, strict=True):
+            y = square / (2 * v)
+            ends, slope = ((y,) if is_inside else (0, y)), 2 * w * y**a * mp.exp(-y) / mp.gamma(a)
+            part = w * mp.gammainc(a, *ends, regularized=True)
+            if is_inside:
+                above, slope_above = above + part, slope_above + slope
+            else:
+                below, slope_below = below + part, slope_below + slope
+        return below, above, slope_below, slope_above
+
+    below, above, *_ = sides(square, old)
 
     def gap(radius: Any) -> tuple[Any, Any]:
-        new_lower, new_upper, density = tails(radius * radius, new)
-        if lower < upper:
-            return mp.log(new_lower / lower), density / (radius * new_lower)
-        return mp.log(upper / new_upper), density / (radius * new_upper)
+        new_below, new_above, slope_below, slope_above = sides(radius * radius, new)
+        up, down = new_below + above, new_above + below
+        return mp.log(up / down), (slope_below / up + slope_above / down) / radius
 
     radius = mp.sqrt(square)
     stretches = [mp.sqrt(n / o) for n, o in zip(new, old, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -139,20 +140,33 @@ def _taylor(model: Any, schedule: Any, z: Array, begin: float, end: float, rtol:
     return schedule.alpha(end) * moved.reshape(z.shape), steps
 
 
-def _dop853(model: Any, schedule: Any, z: Array, begin: float, end: float, rtol: float) -> tuple[Array, int]:
-    from scipy.integrate import solve_ivp
+def right_hand_side(
+    model: Any, schedule: Any, shape: tuple[int, ...], begin: float, end: float
+) -> Callable[[float, Array], Array]:
+    """Return f(s, y) = eps(alpha y, t(s)) on flat states y of a shape, for every real s.
 
+    Some releases of scipy choose trial steps that leave the interval between the two times, where a schedule may end. There
+    f stands as it does at the nearer end: such a step only serves to choose its length, and no result comes from it.
+    """
     earliest, latest = min(begin, end), max(begin, end)
+    least, most = sorted((float(schedule.sigma_bar(begin)), float(schedule.sigma_bar(end))))
 
     def slope(s: float, y: Array) -> Array:
         # A root found for s may miss the ends of the schedule's domain by a rounding.
-        t = min(max(float(schedule.time("sigma_bar", s)), earliest), latest)
-        output = spaces.plain(f"model(z, t={t})", model(schedule.alpha(t) * y.reshape(z.shape), t))
+        t = min(max(float(schedule.time("sigma_bar", min(max(s, least), most))), earliest), latest)
+        output = spaces.plain(f"model(z, t={t})", model(schedule.alpha(t) * y.reshape(shape), t))
         return np.ravel(np.asarray(output, dtype=np.float64))
+
+    return slope
+
+
+def _dop853(model: Any, schedule: Any, z: Array, begin: float, end: float, rtol: float) -> tuple[Array, int]:
+    from scipy.integrate import solve_ivp
 
     start = np.ravel(z.astype(np.float64)) / schedule.alpha(begin)
     size = float(np.sqrt(np.mean(start**2)))
     span = (float(schedule.sigma_bar(begin)), float(schedule.sigma_bar(end)))
+    slope = right_hand_side(model, schedule, z.shape, begin, end)
     with np.errstate(all="ignore"):
         solution = solve_ivp(slope, span, start, method="DOP853", rtol=rtol, atol=rtol * min(size, 1.0))
     if not solution.success:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bdia_numerics import spaces
+from bdia_numerics.problems.linear import alike, narrowest
 
 Array = np.ndarray[Any, Any]
 Parts = tuple[Array, Array, Array]
@@ -47,17 +48,19 @@ def symmetry(weights: Array, means: Array, covs: Array, *, slack: Any) -> Symmet
     weights, means, covs
         Shapes (K,), (K, D), and (K,), (K, D) or (K, D, D); float64 or Fractions.
     slack
-        Relative differences up to which numbers count as equal: 0 for Fractions, some eps for floats, whose literals
-        are themselves rounded (0.1, 0.2 and 0.3 are collinear points).
+        Differences up to which numbers count as equal: 0 for Fractions, some eps for floats, whose literals are
+        themselves rounded (0.1, 0.2 and 0.3 are collinear points). Variances are compared each with itself, covariances
+        with sqrt(c_ii c_jj), means with the deviations of the components or with that coordinate of the means: never with
+        the largest entry, which says nothing of small ones.
     """
     every = range(len(weights))
     if means.shape[1] == 1:
         return Symmetry("1-D", every)
     keep = [k for k in every if weights[k] > 0]
-    means, covs = means[keep], covs[keep]
-    offsets, reach = means - means[0], slack * abs(means).max()
-    common = _small(covs - covs[:1], slack * means.shape[1] * abs(covs).max())
-    if _small(offsets, reach):
+    means, covs, matrices = means[keep], covs[keep], covs.ndim == 3
+    offsets = _offsets(means, covs, slack)
+    common = alike(covs, covs[:1], slack, matrices=matrices)
+    if not offsets.any():
         if common:
             return Symmetry("one", keep[:1])
         if _all_isotropic(covs):
@@ -65,16 +68,24 @@ def symmetry(weights: Array, means: Array, covs: Array, *, slack: Any) -> Symmet
         direction = _odd_direction(covs)
     else:
         direction = offsets[np.argmax((offsets * offsets).sum(axis=1))]
-        shares = offsets @ direction / (direction @ direction)
-        if not _small(offsets - np.multiply.outer(shares, direction), reach):
+        lead = np.argmax(abs(direction))
+        shares = offsets[:, lead] / direction[lead]
+        # A mean may miss the line by a rounding of that coordinate of the means.
+        if not np.all(abs(offsets - np.multiply.outer(shares, direction)) <= slack * abs(means).max(axis=0)):
             return Symmetry("none", keep)
-    if not _common_across(covs, direction, slack, common):
+    if not direction.any() or not _common_across(covs, direction, slack, common):
         return Symmetry("none", keep)
     return Symmetry("line", keep, direction)
 
 
-def _small(values: Array, most: Any) -> bool:
-    return bool(np.all(abs(values) <= most))
+def _offsets(means: Array, covs: Array, slack: Any) -> Array:
+    """Return the means less the first, without coordinates in which no component can tell them apart."""
+    offsets = means - means[0]
+    if not slack:
+        return offsets
+    widths = narrowest(covs, matrices=covs.ndim == 3)
+    smallest = widths.min(axis=0) if widths.ndim == 2 else np.full(means.shape[1], widths.min())
+    return np.asarray(np.where(np.all(abs(offsets) <= slack * smallest, axis=0), 0.0, offsets))
 
 
 def _all_isotropic(covs: Array) -> bool:
@@ -87,29 +98,25 @@ def _all_isotropic(covs: Array) -> bool:
 
 def _odd_direction(covs: Array) -> Array:
     """Return the direction in which covariances that differ by rank one do; anything if they differ by more."""
-    differences = covs - covs[0]
+    variances = covs if covs.ndim == 2 else np.einsum("kdd->kd", covs)
+    apart, larger = abs(variances - variances[0]), np.maximum(variances, variances[0])
+    k, j = np.unravel_index(np.argmax(apart / (larger + (larger == 0))), apart.shape)
     if covs.ndim == 2:
-        k, j = np.unravel_index(np.argmax(abs(differences)), differences.shape)
         return np.asarray(np.eye(covs.shape[1], dtype=int)[j] * (covs[k, j] - covs[k, j] + 1))
-    diagonals = np.einsum("kdd->kd", differences)
-    k, j = np.unravel_index(np.argmax(abs(diagonals)), diagonals.shape)
-    return np.asarray(differences[k, j])
+    return np.asarray(covs[k, j] - covs[0, j])
 
 
 def _common_across(covs: Array, direction: Array, slack: Any, common: bool) -> bool:
     """Say whether a direction is an eigenvector of every covariance, and the covariances agree across it."""
-    length, most = direction @ direction, slack * len(direction) * abs(covs).max()
     if covs.ndim == 1:
         return common
     if covs.ndim == 2:
-        images = covs * direction
-        if not common and np.count_nonzero(direction) > 1:
-            return False
-        projector = direction * direction / length
-    else:
-        images = covs @ direction
-        projector = np.multiply.outer(direction, direction) / length
-    values = images @ direction / length
-    if not _small(images - np.multiply.outer(values, direction), most * abs(direction).max()):
-        return False
-    return common or _small(covs - covs[0] - np.multiply.outer(values - values[0], projector), most)
+        on = np.asarray(direction != 0, dtype=bool)
+        if np.count_nonzero(on) > 1:
+            return common and alike(covs[:, on], covs[:, on][:, :1], slack, matrices=False)
+        return alike(covs[:, ~on], covs[:1, ~on], slack, matrices=False)
+    # The covariances that would have this symmetry.
+    along = np.multiply.outer(direction, direction) / (direction @ direction)
+    across = np.eye(len(direction), dtype=int) - along
+    lengths = covs @ direction @ direction / (direction @ direction)
+    return alike(covs, np.multiply.outer(lengths, along) + across @ covs[0] @ across, slack, matrices=True)

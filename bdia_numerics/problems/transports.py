@@ -8,7 +8,7 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.problems.cdf_exact import ExactMarginal, transport_exact
-from bdia_numerics.problems.cdf_flow import Marginal, log_density, transport
+from bdia_numerics.problems.cdf_flow import Marginal, attempt, log_density, transport
 from bdia_numerics.problems.checks import exact
 from bdia_numerics.problems.enclosed_flows import slopes, transported
 from bdia_numerics.problems.linear import eigen
@@ -101,9 +101,9 @@ def cdf(z: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -
     floats = (np.asarray(part, dtype=np.float64) for part in parts)
     weights, means, covs = floats
     rough = tuple(_marginal((weights, means, covs), (float(a), float(s))) for a, s in (begin, end))
-    guesses = transport(np.asarray(z[:, 0], dtype=np.float64), *rough)
+    guesses = attempt(np.asarray(z[:, 0], dtype=np.float64), *rough)
     moved = [
-        transport_exact(x, source, target, digits.number(exact(g)), digits.dps)
+        transport_exact(x, source, target, digits.number(exact(g)) if np.isfinite(g) else None, digits.dps)
         for x, g in zip(wide, guesses, strict=True)
     ]
     return space.array([x if space == digits else exact(x) for x in moved])[:, None]

@@ -14,6 +14,9 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
+_FAR = 8.0
+_FRACTIONS = 30
+"""Terms of the continued fraction: from v = 8 on the next ones change no digit."""
 _SQRT_HALF = float(np.sqrt(0.5))
 _LOG_NORMAL = float(np.log(2 * np.pi) / 2)
 
@@ -28,6 +31,14 @@ def _mills(v: Array) -> Array:
     from scipy.special import erfcx
 
     return np.asarray(np.sqrt(np.pi / 2) * erfcx(v * _SQRT_HALF))
+
+
+def _excess(v: Array) -> Array:
+    """Return 1 - v (1 - Phi(v)) / phi(v), v >= 0: far out by the continued fraction of Mills' ratio, 1/(v + rest)."""
+    far, rest = np.maximum(v, _FAR), np.zeros_like(v)
+    for n in range(_FRACTIONS, 0, -1):
+        rest = n / (far + rest)
+    return np.asarray(np.where(v < _FAR, 1 - v * _mills(v), rest / (far + rest)))
 
 
 def _mass(x: Array, h: Array) -> Array:
@@ -85,9 +96,9 @@ def log_tail(x: Array, h: Array) -> Array:
         result[narrow] = np.log((erfcx((a - b * _NODES) * _SQRT_HALF) * np.exp(rest)) @ _WEIGHTS / 4)
         result[narrow] -= (a[:, 0] - b[:, 0]) ** 2 / 2
         a, b = x[outside], h[outside]
-        near, far = (1 - v * _mills(v) for v in (a - b, a + b))
+        near, far = (_excess(v) for v in (a - b, a + b))
         result[outside] = np.log((near - np.exp(-2 * a * b) * far) / (2 * b)) - (a - b) ** 2 / 2 - _LOG_NORMAL
         a, b = x[within], h[within]
-        near, far = ((1 - v * _mills(v)) * np.exp(-v * v / 2 - _LOG_NORMAL) for v in (b - a, a + b))
+        near, far = (_excess(v) * np.exp(-v * v / 2 - _LOG_NORMAL) for v in (b - a, a + b))
         result[within] = np.log((b - a + near - far) / (2 * b))
     return result

@@ -110,7 +110,9 @@ ROUNDTRIP = Study(
     variables={
         "error": Variable("rms of what came back less what was sent"),
         "distance": Variable("rms of the other end less the exact flow"),
-        "reference_error": Variable("rms error of the exact flow"),
+        "reference_error": Variable(
+            "largest error of the flow that its certificate states, 0 where rounding alone is left"
+        ),
         "nfe": Variable("model evaluations there and back"),
         "status": Variable("status"),
     },
