@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bdia_numerics.grids import Grid
+from bdia_numerics.program.kinds import OTHER
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Op, Trace
 from bdia_numerics.program.record import Recorder
-from bdia_numerics.program.structure import Solver, structure
+from bdia_numerics.program.structure import Solver, structure, unfilled
 
 Mapping = dict[str, Held]
 
@@ -119,8 +120,9 @@ def _prediction(solver: Solver, name: str, s: Recorder) -> int:
     """Record what an evaluation register holds at its state: eps, or x0 or velocity where the solver says so."""
     (z,) = s.registers
     e = s.eps(z)
-    kinds = getattr(solver, "evaluations", ())
-    kind = kinds[name] if isinstance(kinds, dict) else "eps"
+    kind = structure(solver).kind(name)
+    if kind == OTHER:
+        raise unfilled(solver, name)
     return s.eps_number(e) if kind == "eps" else s.scratch(getattr(s, kind)(z, e)).number
 
 

@@ -11,7 +11,9 @@ from bdia_numerics.analysis.expansion.differentials import SOLUTION, Element, Ex
 from bdia_numerics.analysis.expansion.layouts import Layout, NeedsTime
 from bdia_numerics.analysis.expansion.series import Series
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Run, Segment, Solver, Trace, structure
+from bdia_numerics.program.kinds import OTHER
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Op
+from bdia_numerics.program.structure import unfilled
 
 
 @dataclass(eq=False)
@@ -69,12 +71,8 @@ def recorded(solver: Solver, layout: Layout) -> Run:
 
 def kinds(solver: Solver) -> dict[str, str]:
     """Return what each register holds: "state", "eps", "x0" or "velocity"."""
-    names = structure(solver).evaluations
-    given: Any = getattr(solver, "evaluations", ())
-    return {
-        r: (given[r] if isinstance(given, Mapping) else "eps") if r in names else "state"
-        for r in structure(solver).registers
-    }
+    shape = structure(solver)
+    return dict(zip(shape.registers, shape.kinds, strict=True))
 
 
 Profile = Mapping[Element, Series]
@@ -111,6 +109,9 @@ def residual(
     run = run or recorded(solver, layout)
     (segment,), kind, profiles = run.segments, kinds(solver), profiles or {}
     values: dict[int, Expansion] = {}
+    for name in kind:
+        if kind[name] == OTHER:
+            raise unfilled(solver, name)
 
     def scale(name: str, time: Any) -> Series:
         return layout.scale(time) if kind[name] == "state" else layout.space.one

@@ -22,6 +22,11 @@ from bdia_numerics.program import (
 )
 
 
+HOLDS = {
+    "state": "state", "eps": "evaluation", "x0": "data prediction", "velocity": "velocity", "other": "neither state nor prediction",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Datasheet:
     """What is known of a solver.
@@ -87,9 +92,7 @@ class Datasheet:
         yield (
             "registers",
             ", ".join(
-                f"{name} ({'evaluation' if name in shape.evaluations else 'state'}, {lag} {'slot' if lag == 1 else 'slots'} behind)"
-                if lag
-                else name
+                f"{name} ({HOLDS[shape.kind(name)]}, {lag} {'slot' if lag == 1 else 'slots'} behind)" if lag else name
                 for name, lag in zip(shape.registers, shape.lags, strict=True)
             ),
         )
