@@ -27,6 +27,7 @@ from bdia_numerics.program.kinds import (
 )
 from bdia_numerics.program.ops import Evaluate, Held, Mix, Time, Trace
 from bdia_numerics.program.record import Recorder
+from bdia_numerics.program.refusal import theirs
 
 
 class Solver(Protocol):
@@ -54,6 +55,9 @@ class _ShapeRecorder(Recorder):
 
     def value(self, parameter: object) -> Any:
         return limit(parameter)
+
+    def scalar(self, x: object) -> Any:
+        return limit(x)
 
     def function(self, name: str, x: Any) -> Any:
         return Limit()
@@ -131,11 +135,10 @@ def structure(solver: Solver) -> Structure:
     if not (hasattr(solver, "registers") and callable(getattr(solver, "step", None))):
         raise TypeError(f"solver={solver!r} is no solver: it needs an attribute registers and a method step(s)")
     try:
-        return _structure(cast(Hashable, solver), identity(solver))
-    except TypeError as error:
-        if "unhashable" not in str(error):
-            raise
+        hash(solver)
+    except TypeError:
         return _structure.__wrapped__(solver, "")
+    return _structure(cast(Hashable, solver), identity(solver))
 
 
 @lru_cache(maxsize=256)
@@ -269,8 +272,8 @@ def _two_steps(
         for name, lag in zip(registers, lags, strict=True)
     }
     first = _ShapeRecorder(trace, 1, held)
-    solver.step(first)
+    theirs(solver.step, first)
     settled = {name: first.held[name] for name in registers}
     second = _ShapeRecorder(trace, 0, dict(settled), before={name: x.number for name, x in settled.items()})
-    solver.step(second)
+    theirs(solver.step, second)
     return settled, second

@@ -8,7 +8,17 @@ approximated silently.
 from __future__ import annotations
 
 from bdia_numerics.spaces.balls import Balls
-from bdia_numerics.spaces.base import Scalar, Space, UndecidedError, named, of, register, same_system, vanishes
+from bdia_numerics.spaces.base import (
+    Scalar,
+    Space,
+    UndecidedError,
+    named,
+    of,
+    parameter,
+    register,
+    same_system,
+    vanishes,
+)
 from bdia_numerics.spaces.floats import FLOAT32, FLOAT64, LONGDOUBLE, Numpy
 from bdia_numerics.spaces.formal import Vector, formal_model
 from bdia_numerics.spaces.lattice import Lattice, LatticeSpace, as_floats, like
@@ -43,6 +53,7 @@ __all__ = [
     "like",
     "named",
     "of",
+    "parameter",
     "read_stored",
     "register",
     "register_reader",

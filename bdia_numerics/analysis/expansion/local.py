@@ -13,6 +13,7 @@ from bdia_numerics.analysis.expansion.series import Series
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Run, Segment, Solver, Trace, structure
 from bdia_numerics.program.kinds import OTHER
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Op
+from bdia_numerics.program.refusal import theirs
 from bdia_numerics.program.structure import unfilled
 
 
@@ -65,7 +66,7 @@ def recorded(solver: Solver, layout: Layout) -> Run:
     trace = Trace(cast(Any, layout), "velocity" if layout.in_time else "eps")
     inputs = {n: Held(trace.new(f"{n} at {lag}"), lag) for n, lag in zip(shape.registers, shape.lags, strict=True)}
     s = SeriesRecorder(trace, _Index(0), dict(inputs), solver=solver)
-    solver.step(s)
+    theirs(solver.step, s)
     return Run(trace, inputs, (Segment(0, -1, inputs, tuple(s.ops), dict(s.held)),), dict(s.held))
 
 
