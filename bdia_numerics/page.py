@@ -9,8 +9,8 @@ from typing import Any
 
 from bdia_numerics import formulas, plots
 from bdia_numerics.analysis.sheet.datasheet import Datasheet
-from bdia_numerics.analysis.sheet.proved import REFUSALS, Proved
-from bdia_numerics.program import inverse_latex, step_latex
+from bdia_numerics.analysis.sheet.proved import Proved
+from bdia_numerics.program import inverse_latex, refusal, step_latex
 
 GREEK = ("alpha", "gamma", "zeta", "kappa")
 
@@ -51,8 +51,8 @@ def step_formulas(solver: Any) -> Iterator[tuple[str, str]]:
     for title, make in (("Step", step_latex), ("Derived inverse", inverse_latex)):
         try:
             yield title, make(solver)
-        except REFUSALS:
-            continue
+        except Exception as error:  # noqa: BLE001  faults are raised again
+            refusal(error)
 
 
 def latex_of(proved: Proved) -> dict[str, str]:

@@ -27,7 +27,7 @@ from bdia_numerics.program import (
 from bdia_numerics.program.forms import short
 from bdia_numerics.program.trace import Run, record_begin
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import LatticeSpace, Numpy, Space, of, plain, same_system
+from bdia_numerics.spaces import LatticeSpace, Numpy, Space, of, parameter, plain, same_system
 from bdia_numerics.state import State, check_state
 
 Made = TypeVar("Made")
@@ -99,7 +99,7 @@ def solve(
     plan = _cached(
         grid,
         ("run", solver, own := identity(solver, grid), starter, identity(starter, grid), kind, space.scalars),
-        lambda: _plan(solver, record_run(solver, starter, grid, kind), space.scalars, steps=grid.n - shape.depth),
+        lambda: _plan(solver, record_run(solver, starter, grid, kind, space.written), space, grid.n - shape.depth),
     )
     return Driver(solver, model, grid, space, plan, return_trajectory, callback, own=own).go({"z": z}, noise_end=False)
 
@@ -176,18 +176,18 @@ def has_inverse(solver: Solver, grid: Grid, kind: str, space: Space) -> bool:
 
 def _inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
     def make() -> Plan:
-        run = record_steps(solver, grid, kind)
-        return _plan(solver, inverse_run(run)[0], space.scalars, steps=grid.n, forward=run)
+        run = record_steps(solver, grid, kind, space.written)
+        return _plan(solver, inverse_run(run)[0], space, grid.n, forward=run)
 
     return _cached(grid, ("inverse", solver, identity(solver, grid), kind, space.scalars), make)
 
 
-def _plan(solver: Solver, run: Run, space: Space, *, steps: int, forward: Run | None = None) -> Plan:
+def _plan(solver: Solver, run: Run, space: Space, steps: int, *, forward: Run | None = None) -> Plan:
     """Prepare a run whose last segments are `steps` steps, after those that make the first states."""
     if isinstance(space, LatticeSpace):
         starting = max(len(run.segments) - steps, 0)
         return lattice_plan(run, space, solver, starting=starting, forward=forward)
-    return make_plan(run, space)
+    return make_plan(run, space.scalars)
 
 
 def begin(solver: Solver, model: Model, grid: Grid, chain: Mapping[int, Any], first: int) -> tuple[dict[str, Any], int]:
@@ -198,7 +198,7 @@ def begin(solver: Solver, model: Model, grid: Grid, chain: Mapping[int, Any], fi
         raise ValueError(f"start gives {len(chain) - 1} states after z_N, and {type(solver).__name__} needs {depth}")
     space, grid = prepared("start", chain[first], grid)
     with space.working():
-        plan = _plan(solver, record_begin(solver, grid, first, prediction_of(model)), space.scalars, steps=0)
+        plan = _plan(solver, record_begin(solver, grid, first, prediction_of(model), space.written), space, 0)
     values = _alike({f"z{i}": value for i, value in chain.items()}, space, "start")
     driver = Driver(solver, model, grid, space, plan, False, None)
     driver.go_on(values)
@@ -212,7 +212,7 @@ def _run_steps(
     plan = _cached(
         grid,
         ("steps", solver, own := identity(solver, grid), kind, space.scalars),
-        lambda: _plan(solver, record_steps(solver, grid, kind), space.scalars, steps=grid.n),
+        lambda: _plan(solver, record_steps(solver, grid, kind, space.written), space, grid.n),
     )
     missing = set(plan.inputs) ^ set(registers)
     if missing:
@@ -283,7 +283,7 @@ def _check_parameters(solver: Solver, space: Space) -> None:
         if callable(value) and not hasattr(value, "free_symbols"):
             continue
         try:
-            space.field(value)
+            parameter(space, value)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name}={value!r}: {error}") from None
 

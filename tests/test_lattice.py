@@ -228,9 +228,9 @@ def test_a_contraction_and_its_inverse(p, q):
 
 UNITS = {
     "O-BELM": OBELM(),
-    "BDIA 0.9": BDIA(0.9),
-    "EDICT 0.93": EDICT(0.93),
-    "CBDIA 0.95 0.05": CBDIA(0.95, 0.05),
+    "BDIA 0.9": BDIA(F(0.9)),
+    "EDICT 0.93": EDICT(F(0.93)),
+    "CBDIA 0.95 0.05": CBDIA(F(0.95), F(0.05)),
     "gamma of the slot": BDIA(lambda slot: 1 / (1 + slot.h**2)),
 }
 STEPS = np.cumsum([0.02, *([0.02, 0.04] * 15)])

@@ -63,7 +63,7 @@ def _bit_exact(solver: Any) -> str:
 
     from bdia_numerics import grids, schedules
     from bdia_numerics.bitexact import bit_exact_round_trip
-    from bdia_numerics.program.lattice import NotOnLatticeError
+    from bdia_numerics.program import NotOnLatticeError, refusal
 
     grid = grids.uniform(schedules.vp_linear(), 6, t_min=0.1)
     z = np.linspace(-1, 1, 5)
@@ -71,5 +71,5 @@ def _bit_exact(solver: Any) -> str:
     try:
         found = bit_exact_round_trip(solver, lambda z, t: z / 2, grid, z, start=start)
     except (NotOnLatticeError, TypeError) as error:
-        return f"no: {error}"
+        return f"no: {refusal(error)}"
     return "yes" if found.differing_bits == 0 and found.status.ok else "no"

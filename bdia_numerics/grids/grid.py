@@ -289,6 +289,6 @@ def exact(name: str, x: Any) -> Fraction:
     if not space.finite(x):
         raise ValueError(not_finite(name, x))
     try:
-        return decimal(x) if isinstance(x, float) else Fraction(str(space.field(x)))
+        return decimal(x) if isinstance(x, float | np.floating) else Fraction(str(space.field(x)))
     except ValueError:
         raise TypeError(f"{name}={x} is no number: pass an int, a float or a Fraction") from None

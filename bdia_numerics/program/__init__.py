@@ -11,6 +11,7 @@ from bdia_numerics.program.lattice import NotOnLatticeError, lattice_plan
 from bdia_numerics.program.ops import Trace
 from bdia_numerics.program.plan import Plan, execute, make_plan
 from bdia_numerics.program.record import Recorder
+from bdia_numerics.program.refusal import refusal
 from bdia_numerics.program.slots import Parameter, Slot
 from bdia_numerics.program.structure import Solver, Structure, structure
 from bdia_numerics.program.trace import Run, Segment, record_run, record_step, record_steps
@@ -47,6 +48,7 @@ __all__ = [
     "record_run",
     "record_step",
     "record_steps",
+    "refusal",
     "step_latex",
     "structure",
     "symbolised",

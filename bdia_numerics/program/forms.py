@@ -47,7 +47,7 @@ class Linear:
         return (-self).plus(other, 1)
 
     def __neg__(self) -> Form:
-        return self.form().times(self.recorder.value(-1))
+        return self.form().times(self.recorder.scalar(-1))
 
     def __mul__(self, scalar: object) -> Form:
         if isinstance(scalar, Linear):
@@ -55,7 +55,7 @@ class Linear:
                 f"the product of {self} and {scalar} is not linear: a step program is linear in its registers, "
                 "so multiply states in the model"
             )
-        return self.form().times(self.recorder.value(scalar))
+        return self.form().times(self.recorder.scalar(scalar))
 
     __rmul__ = __mul__
 
@@ -65,7 +65,7 @@ class Linear:
                 f"the quotient of {self} by {scalar} is not linear: a step program is linear in its registers, "
                 "so divide states in the model"
             )
-        return self.form().times(1 / self.recorder.value(scalar))
+        return self.form().times(1 / self.recorder.scalar(scalar))
 
     def __bool__(self) -> bool:
         raise TypeError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,11 @@ import numpy as np
 from bdia_numerics import grids
 from bdia_numerics.grids import Grid
 from bdia_numerics.program.inverse import NotInvertibleError, inverse_run
+from bdia_numerics.program.refusal import refusal
 from bdia_numerics.program.slots import Parameter
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import record_steps
+from bdia_numerics.spaces.base import decimal
 from bdia_numerics.spaces.symbolic import Symbols
 
 
@@ -72,11 +73,11 @@ def symbolised(solver: Solver) -> Solver:
 
 
 class _Written(Symbols):
-    """Symbols, with the floats of a step taken as the very numbers that they are."""
+    """Symbols, with the floats of a step taken as the decimals that they print as."""
 
     def number(self, x: object) -> Any:
         if isinstance(x, float | np.floating):
-            return super().number(Fraction(*x.as_integer_ratio()))
+            return super().number(decimal(x))
         return super().number(x)
 
     field = number
@@ -89,7 +90,7 @@ def invertibility(solver: Solver) -> Invertibility:
     ----------
     solver
         Any object with `registers` and `step`. Dataclass fields annotated `Parameter`, `float` or `Fraction` become
-        symbols; other floats are taken as the exact numbers that they are.
+        symbols; other floats are taken as the decimals that they print as.
 
     Raises
     ------
@@ -118,13 +119,13 @@ def invertibility(solver: Solver) -> Invertibility:
 def _divisors(solver: Solver, grid: Grid) -> list[Any]:
     try:
         return inverse_run(record_steps(symbolised(solver), grid))[1]
-    except TypeError:  # functions such as math.exp take its numbers and no symbols
-        pass
+    except TypeError as error:  # functions such as math.exp take its numbers and no symbols
+        refusal(error)
     try:
         return inverse_run(record_steps(solver, grid))[1]
     except TypeError as error:
         raise TypeError(
-            f"{type(solver).__name__} has no verdict in symbols, {error}: "
+            f"{type(solver).__name__} has no verdict in symbols, {refusal(error)}: "
             "give it ints, floats or Fractions, or try invert on a grid of numbers"
         ) from None
 
@@ -133,6 +134,7 @@ def condition_of(solver: Solver) -> str | None:
     """Return under which condition a solver is invertible; None if it never is, or its step takes numbers only."""
     try:
         verdict = invertibility(solver)
-    except (ArithmeticError, AttributeError, TypeError, ValueError):  # a step of others, on a grid of symbols
+    except Exception as error:  # noqa: BLE001  a step of others, on a grid of symbols; faults are raised again
+        refusal(error)
         return None
     return str(verdict) if verdict.invertible else None

@@ -122,7 +122,7 @@ class _Lowering:
         earlier = range(grid.entire.n - structure(self.solver).depth, first.slot + grid.offset, -1)
         if not earlier:
             return {}
-        whole = record_steps(self.solver, grid.entire, self.run.trace.prediction)
+        whole = record_steps(self.solver, grid.entire, self.run.trace.prediction, written=self.run.trace.written)
         whole = replace(whole, segments=whole.segments[: len(earlier)])
         lowering = _Lowering(whole, self.space, self.solver, 0, None, "z/k")
         return {name: lowering.scale(h.number) for name, h in whole.segments[-1].after.items()}

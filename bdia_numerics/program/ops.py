@@ -53,10 +53,14 @@ Op = Evaluate | Combine | Mix
 
 @dataclass
 class Trace:
-    """The straight-line program of a whole run: what every value is, and which evaluations are remembered."""
+    """The straight-line program of a whole run: what every value is, and which evaluations are remembered.
+
+    `written` says that a float parameter is the decimal that it prints as on a grid of floats, too, as a lattice needs it.
+    """
 
     grid: Grid
     prediction: str = "eps"
+    written: bool = False
     names: list[str] = field(default_factory=list)
     evaluations: dict[tuple[int, Time], int] = field(default_factory=dict)
     points: dict[Time, Point] = field(default_factory=dict)

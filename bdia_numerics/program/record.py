@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bdia_numerics import models
+from bdia_numerics import models, spaces
 from bdia_numerics.grids import Between, Point
 from bdia_numerics.program.forms import Evaluation, Form, Linear, Register, Scratch, StaleFormError
 from bdia_numerics.program.identity import attributes
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Scalar, Time, Trace
+from bdia_numerics.program.refusal import theirs
 from bdia_numerics.program.slots import Slot
 from bdia_numerics.spaces import vanishes
 
@@ -47,19 +48,28 @@ class Recorder:
     def value(self, parameter: object) -> Scalar:
         """Return a parameter, exact: a number, a symbol, or a function of the slot.
 
+        A float is the decimal that it prints as, but in runs on arrays of floats, which take it as it is.
+
         Raises
         ------
         TypeError
-            If it is a number of another system, for instance a float in an exact run.
+            If it is a number of another system.
         """
         if callable(parameter) and not hasattr(parameter, "free_symbols"):  # a sympy symbol is callable, too
             return self._of_slot(parameter)
-        return self.trace.grid.space.field(parameter)
+        return self._parameter(parameter)
+
+    def scalar(self, x: object) -> Scalar:
+        """Return a factor in a form, exact; TypeError for a number of another system."""
+        return self.trace.grid.space.field(x)
+
+    def _parameter(self, x: object) -> Scalar:
+        return spaces.parameter(self.trace.grid.space, x, written=self.trace.written)
 
     def _of_slot(self, function: Callable[[Slot], object]) -> Scalar:
-        value = function(self.slot)
+        value = theirs(function, self.slot)
         try:
-            return self.trace.grid.space.field(value)
+            return self._parameter(value)
         except (TypeError, ValueError) as error:
             names = (k for k, v in attributes(self.solver).items() if v is function)
             name = next(names, getattr(function, "__qualname__", "a parameter"))
@@ -101,8 +111,8 @@ class Recorder:
         return self.sigma(time) / alpha
 
     def between(self, i: int, j: int, theta: Any, variable: str = "sigma_bar") -> Between:
-        """Return the time at which `variable` is (1 - theta) of its value at t_i and theta of that at t_j."""
-        return Between(i, j, theta, variable)
+        """Return the time at which `variable` is (1 - theta) of its value at t_i and theta, a parameter, of that at t_j."""
+        return Between(i, j, self.value(theta), variable)
 
     def time(self, register: Register) -> Time:
         """Return the time at which a register stands."""

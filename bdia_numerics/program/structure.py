@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, Protocol, cast
 
-from bdia_numerics.grids import Grid, Point
-from bdia_numerics.program.forms import Linear
+from bdia_numerics.grids import Grid
+from bdia_numerics.program.forms import Form, Linear
 from bdia_numerics.program.identity import identity
-from bdia_numerics.program.ops import Evaluate, Held, Mix, Op, Trace
+from bdia_numerics.program.kinds import (
+    EPS,
+    LEVEL,
+    OTHER,
+    STATE,
+    VALUES,
+    Limit,
+    Weights,
+    combined,
+    held,
+    inferred,
+    limit,
+    weights,
+)
+from bdia_numerics.program.ops import Evaluate, Held, Mix, Time, Trace
 from bdia_numerics.program.record import Recorder
+from bdia_numerics.program.refusal import theirs
 
 
 class Solver(Protocol):
     """What any solver must have: the names of its registers, and one step.
 
     Optional attributes: ``output``, the register that is the solution's `.z` ("z" by default); ``evaluations``, the
-    names of the registers that hold evaluations instead of states, or a dict from names to "eps", "x0" or "velocity"; ``starter``,
-    the solver that makes the first states, DDIM by default; ``given``, the registers that only the caller's start can fill.
+    names of the registers that hold evaluations instead of states, or a dict from names to "eps", "x0" or "velocity", where
+    what the step assigns to them does not say it; ``starter``, the solver that makes the first states, DDIM by default;
+    ``given``, the registers that only the caller's start can fill.
     """
 
     @property
@@ -28,32 +44,27 @@ class Solver(Protocol):
     def step(self, s: Any) -> None: ...
 
 
-class _Opaque:
-    """A scalar of which nothing is known: every operation gives another one."""
-
-    def _same(self, *others: object) -> _Opaque:
-        return NotImplemented if any(isinstance(x, Linear) for x in others) else self
-
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = _same
-    __neg__ = _same
+_SPACE = SimpleNamespace(field=limit, is_zero=lambda x: False)
+_ANY_GRID = cast(Grid, SimpleNamespace(space=_SPACE, offset=0, point=lambda time: LEVEL, level=lambda index: LEVEL[:3]))
 
 
-_SCALAR = _Opaque()
-_SPACE = SimpleNamespace(field=lambda x: _SCALAR, is_zero=lambda x: False)
-_ANY_GRID = cast(
-    Grid,
-    SimpleNamespace(
-        space=_SPACE, offset=0, point=lambda time: Point(*[_SCALAR] * 5), level=lambda index: (_SCALAR,) * 3
-    ),
-)
-
-
+@dataclass(eq=False)
 class _ShapeRecorder(Recorder):
+    before: Mapping[str, int] = field(default_factory=dict)
+    asked: list[tuple[Form, Form]] = field(default_factory=list)
+
     def value(self, parameter: object) -> Any:
-        return _SCALAR
+        return limit(parameter)
+
+    def scalar(self, x: object) -> Any:
+        return limit(x)
 
     def function(self, name: str, x: Any) -> Any:
-        return _SCALAR
+        return Limit()
+
+    def delta(self, i: Time, j: Time, z: Linear, e: Linear) -> Form:
+        self.asked.append((z.form(), e.form()))
+        return super().delta(i, j, z, e)
 
 
 @dataclass(frozen=True)
@@ -69,8 +80,9 @@ class Structure:
         the state before it.
     output
         The register that is the solution's `.z`.
-    evaluations
-        Registers that hold evaluations.
+    kinds
+        What each register holds: "state", "eps", "x0" or "velocity", as the solver says or as the step assigns it; "other"
+        for what is none of them, such as an increment, with which no start can fill it.
     nfe
         Model evaluations per step.
     combinations
@@ -80,9 +92,18 @@ class Structure:
     registers: tuple[str, ...]
     lags: tuple[int, ...]
     output: str
-    evaluations: tuple[str, ...]
+    kinds: tuple[str, ...]
     nfe: int
     combinations: int
+
+    @property
+    def evaluations(self) -> tuple[str, ...]:
+        """Registers that hold predictions, not states."""
+        return tuple(name for name, kind in zip(self.registers, self.kinds, strict=True) if kind != STATE)
+
+    def kind(self, name: str) -> str:
+        """What a register holds."""
+        return self.kinds[self.registers.index(name)]
 
     @property
     def depth(self) -> int:
@@ -102,7 +123,7 @@ def structure(solver: Solver) -> Structure:
     TypeError
         If the object has no `registers` or no `step`.
     ValueError
-        If the registers' times do not settle, or `output` names no register.
+        If the registers' times do not settle, `output` names no register, or `evaluations` says other than the step.
     """
     if isinstance(solver, str):
         raise TypeError(f"solver={solver!r} is text: pass an instance, for instance {solver}()")
@@ -114,11 +135,10 @@ def structure(solver: Solver) -> Structure:
     if not (hasattr(solver, "registers") and callable(getattr(solver, "step", None))):
         raise TypeError(f"solver={solver!r} is no solver: it needs an attribute registers and a method step(s)")
     try:
-        return _structure(cast(Hashable, solver), identity(solver))
-    except TypeError as error:
-        if "unhashable" not in str(error):
-            raise
+        hash(solver)
+    except TypeError:
         return _structure.__wrapped__(solver, "")
+    return _structure(cast(Hashable, solver), identity(solver))
 
 
 @lru_cache(maxsize=256)
@@ -139,13 +159,13 @@ def _structure(solver: Any, attributes: str) -> Structure:
         raise ValueError(
             f"{solver!r}: after a step its registers stand at {lags} slots before the new time: move one to at=s.i - 1"
         )
-    evaluations = tuple(getattr(solver, "evaluations", ()))
-    _, ops = _two_steps(solver, registers, lags)
+    _, step = _two_steps(solver, registers, lags)
+    ops, kinds = step.ops, _kinds(solver, registers, lags, step)
     return Structure(
         registers=registers,
         lags=lags,
-        output=_output(solver, registers, lags, evaluations),
-        evaluations=evaluations,
+        output=_output(solver, registers, lags, kinds),
+        kinds=tuple(kinds.values()),
         nfe=sum(isinstance(op, Evaluate) for op in ops),
         combinations=sum(len(op.targets) if isinstance(op, Mix) else 1 for op in ops if not isinstance(op, Evaluate)),
     )
@@ -162,15 +182,89 @@ def _names(solver: Any) -> tuple[str, ...]:
     return names
 
 
-def _output(solver: Solver, registers: tuple[str, ...], lags: tuple[int, ...], evaluations: tuple[str, ...]) -> str:
-    current = [name for name, lag in zip(registers, lags, strict=True) if lag == 0 and name not in evaluations]
+def _declared(solver: Solver, registers: tuple[str, ...]) -> dict[str, str]:
+    """Return the kinds that a solver says itself; ValueError for names and kinds that there are not."""
+    given: Any = getattr(solver, "evaluations", ())
+    given = dict(given) if isinstance(given, Mapping) else given
+    known = isinstance(given, Mapping | tuple | list | set | frozenset) and set(given) <= set(registers)
+    kinds = (dict(given) if isinstance(given, Mapping) else dict.fromkeys(given, EPS)) if known else {}
+    if not known or not set(kinds.values()) <= set(VALUES) - {STATE}:
+        raise ValueError(
+            f"evaluations={given!r} of {type(solver).__name__}: give a tuple of names among its registers {registers}, "
+            "or a dict from them to 'eps', 'x0' or 'velocity'"
+        )
+    return kinds
+
+
+def _kinds(solver: Solver, registers: tuple[str, ...], lags: tuple[Any, ...], step: _ShapeRecorder) -> dict[str, str]:
+    """Return what each register holds; ValueError where it contradicts what the step does with it."""
+    name, before = type(solver).__name__, step.before
+    values = weights(step.ops, before)
+    after = {r: combined(((1, step.held[r].number),), values) for r in registers}
+    declared = _declared(solver, registers)
+    asked = {op.argument for op in step.ops if isinstance(op, Evaluate)}
+    states = {r for r in registers if before[r] in asked or r in ("z", getattr(solver, "output", "z"))} - set(declared)
+    kinds = inferred(after, {**dict.fromkeys(states, STATE), **declared})
+    for r, kind in kinds.items():
+        found = held(after[r], kinds)
+        if not isinstance(found, tuple) or found == VALUES[kind]:
+            continue
+        other = next((k for k, value in VALUES.items() if value == found), None)
+        if r in declared and other is not None:
+            says = f"evaluations of {name} says that {r} holds {kind}, and the step assigns it {_WORDS[other]}"
+            raise ValueError(f"{says}: {_remedy(r, other)}")
+        if r not in {*declared, *states} and not found[0]:
+            kinds[r] = OTHER
+    for forms in step.asked:
+        z, e = (combined(tuple((c, number) for number, c in form.terms.items()), values) for form in forms)
+        _check_asked(name, kinds, z, e)
+    return kinds
+
+
+_WORDS = {STATE: "a state", EPS: "an evaluation, eps", "x0": "a prediction of the data, x0", "velocity": "a velocity"}
+
+
+def unfilled(solver: Solver, register: str) -> ValueError:
+    """Return the error for a register of kind "other", of which a state alone does not say what it holds."""
+    return ValueError(
+        f"{type(solver).__name__}: the step assigns {register} neither a state nor a prediction, so that no start fills it: keep "
+        f"the evaluations themselves, or name it in an attribute given = ({register!r},) and pass its first value as start="
+    )
+
+
+def _remedy(register: str, kind: str) -> str:
+    if kind == STATE:
+        return f"leave {register} out of evaluations"
+    return f"set evaluations = {{{register!r}: {kind!r}}}" if kind != EPS else f"set evaluations = ({register!r},)"
+
+
+def _check_asked(solver: str, kinds: Mapping[str, str], z: Weights, e: Weights) -> None:
+    """Refuse s.delta(i, j, z, e) where e is no evaluation: a state can enter it only with z itself, as in (z - alpha x0)/sigma."""
+    found = held(e, kinds)
+    for name in sorted(filter(None, e)):
+        wrong = found != VALUES[EPS] if set(e) == {name} else kinds[name] == STATE and name not in z
+        if kinds[name] in _WORDS and kinds[name] != EPS and (bool(found[0]) if isinstance(found, tuple) else wrong):
+            raise ValueError(
+                f"{solver}: s.delta(i, j, z, e) takes register {name} for an evaluation, and it holds {_WORDS[kinds[name]]}: "
+                f"assign it what s.eps returns, or set evaluations = ({name!r},)"
+            )
+
+
+def _output(solver: Solver, registers: tuple[str, ...], lags: tuple[int, ...], kinds: Mapping[str, str]) -> str:
+    current = [name for name, lag in zip(registers, lags, strict=True) if lag == 0 and kinds[name] == STATE]
+    if not current:
+        raise ValueError(
+            f"{type(solver).__name__}: after a step no register holds the state at the new time: assign one, at=s.i - 1"
+        )
     output = getattr(solver, "output", "z" if "z" in current else current[-1])
     if output not in registers:
         raise ValueError(f"{solver!r}: output={output!r} is none of its registers {registers}")
     return str(output)
 
 
-def _two_steps(solver: Solver, registers: tuple[str, ...], lags: tuple[Any, ...]) -> tuple[dict[str, Held], list[Op]]:
+def _two_steps(
+    solver: Solver, registers: tuple[str, ...], lags: tuple[Any, ...]
+) -> tuple[dict[str, Held], _ShapeRecorder]:
     """Record the steps from t_1 and t_0; return what is held at t_0, and the second step, which shows what is remembered."""
     trace = Trace(_ANY_GRID)
     held = {
@@ -178,8 +272,8 @@ def _two_steps(solver: Solver, registers: tuple[str, ...], lags: tuple[Any, ...]
         for name, lag in zip(registers, lags, strict=True)
     }
     first = _ShapeRecorder(trace, 1, held)
-    solver.step(first)
+    theirs(solver.step, first)
     settled = {name: first.held[name] for name in registers}
-    second = _ShapeRecorder(trace, 0, dict(settled))
-    solver.step(second)
-    return settled, second.ops
+    second = _ShapeRecorder(trace, 0, dict(settled), before={name: x.number for name, x in settled.items()})
+    theirs(solver.step, second)
+    return settled, second

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bdia_numerics.grids import Grid
+from bdia_numerics.program.kinds import OTHER
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Op, Trace
 from bdia_numerics.program.record import Recorder
-from bdia_numerics.program.structure import Solver, structure
+from bdia_numerics.program.refusal import theirs
+from bdia_numerics.program.structure import Solver, structure, unfilled
 
 Mapping = dict[str, Held]
 
@@ -44,14 +46,14 @@ class Run:
 def record_step(solver: Solver, trace: Trace, i: int, held: Mapping, recorder: type[Recorder] = Recorder) -> Segment:
     """Record the step from t_i to t_{i-1}."""
     s = recorder(trace, i, dict(held), solver=solver)
-    solver.step(s)
+    theirs(solver.step, s)
     return Segment(i, i - 1, dict(held), tuple(s.ops), dict(s.held))
 
 
-def record_steps(solver: Solver, grid: Grid, prediction: str = "eps") -> Run:
+def record_steps(solver: Solver, grid: Grid, prediction: str = "eps", written: bool = False) -> Run:
     """Record the steps alone, from registers that are given."""
     shape = structure(solver)
-    trace = Trace(grid, prediction)
+    trace = Trace(grid, prediction, written)
     first = check_length(solver, grid)
     inputs = {
         name: Held(trace.new(f"{name} at {first + lag}"), first + lag)
@@ -61,9 +63,9 @@ def record_steps(solver: Solver, grid: Grid, prediction: str = "eps") -> Run:
     return Run(trace, inputs, segments, segments[-1].after if segments else inputs)
 
 
-def record_run(solver: Solver, starter: Solver, grid: Grid, prediction: str = "eps") -> Run:
+def record_run(solver: Solver, starter: Solver, grid: Grid, prediction: str = "eps", written: bool = False) -> Run:
     """Record a run from the one state z_N: the first states by steps of `starter`, eq. (25), then the steps."""
-    trace = Trace(grid, prediction)
+    trace = Trace(grid, prediction, written)
     first = check_length(solver, grid)
     z = Held(trace.new(f"z at {grid.n}"), grid.n)
     chain, start = _chain(starter, trace, z, structure(solver).depth)
@@ -73,9 +75,9 @@ def record_run(solver: Solver, starter: Solver, grid: Grid, prediction: str = "e
     return Run(trace, {"z": z}, segments, segments[-1].after)
 
 
-def record_begin(solver: Solver, grid: Grid, first: int, prediction: str = "eps") -> Run:
+def record_begin(solver: Solver, grid: Grid, first: int, prediction: str = "eps", written: bool = False) -> Run:
     """Record how the registers before the step from t_first are filled from states at first, first + 1, ..."""
-    trace = Trace(grid, prediction)
+    trace = Trace(grid, prediction, written)
     times = range(first, first + structure(solver).depth + 1)
     inputs = {f"z{i}": Held(trace.new(f"z at {i}"), i) for i in times}
     held, ops = _begin(solver, trace, {h.time: h.number for h in inputs.values()}, first)
@@ -119,8 +121,9 @@ def _prediction(solver: Solver, name: str, s: Recorder) -> int:
     """Record what an evaluation register holds at its state: eps, or x0 or velocity where the solver says so."""
     (z,) = s.registers
     e = s.eps(z)
-    kinds = getattr(solver, "evaluations", ())
-    kind = kinds[name] if isinstance(kinds, dict) else "eps"
+    kind = structure(solver).kind(name)
+    if kind == OTHER:
+        raise unfilled(solver, name)
     return s.eps_number(e) if kind == "eps" else s.scratch(getattr(s, kind)(z, e)).number
 
 

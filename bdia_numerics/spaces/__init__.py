@@ -8,7 +8,18 @@ approximated silently.
 from __future__ import annotations
 
 from bdia_numerics.spaces.balls import Balls
-from bdia_numerics.spaces.base import Scalar, Space, UndecidedError, named, of, plain, register, same_system, vanishes
+from bdia_numerics.spaces.base import (
+    Scalar,
+    Space,
+    UndecidedError,
+    named,
+    of,
+    parameter,
+    plain,
+    register,
+    same_system,
+    vanishes,
+)
 from bdia_numerics.spaces.floats import FLOAT32, FLOAT64, LONGDOUBLE, Numpy
 from bdia_numerics.spaces.formal import Vector, formal_model
 from bdia_numerics.spaces.lattice import Lattice, LatticeSpace, as_floats, like
@@ -44,6 +55,7 @@ __all__ = [
     "like",
     "named",
     "of",
+    "parameter",
     "plain",
     "read_stored",
     "register",

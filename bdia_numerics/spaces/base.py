@@ -34,7 +34,8 @@ class Space(Protocol):
     `number` and `field` are the two doors in: `number` gives a scalar in which schedules compute, `field` its exact
     value (a Fraction, or an expression), in which step programs are collapsed. `coefficient` is the way back from the
     field, with one rounding where the system rounds at all. `exact` says that nothing is rounded, `encloses` that
-    every result holds the true value within a known radius.
+    every result holds the true value within a known radius;
+    `written` that a float among a solver's parameters means the decimal that it prints as.
     """
 
     @property
@@ -45,6 +46,8 @@ class Space(Protocol):
     def encloses(self) -> bool: ...
     @property
     def pi(self) -> Scalar: ...
+    @property
+    def written(self) -> bool: ...
     @property
     def deferred(self) -> bool: ...
     @property
@@ -86,6 +89,8 @@ class Space(Protocol):
 
 class GenericArithmetic(Memory):
     """Plain operators on scalars, object arrays and formal vectors: what every system but the NumPy floats uses."""
+
+    written = True
 
     def array(self, values: Sequence[Scalar]) -> np.ndarray[Any, Any]:
         """Return the scalars as a 1-D object array, shape (n,)."""
@@ -132,12 +137,31 @@ def lift(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lifted
 
 
-def decimal(x: float | Fraction | int | str) -> Fraction:
+def decimal(x: Any) -> Fraction:
     """Return the number that was written: 0.1 is one tenth here, not the float nearest to it.
 
     Named schedules keep their decimal parameters in this form, so that every number system reads the same schedule.
+
+    Raises
+    ------
+    ValueError
+        For NaN and infinity.
     """
-    return Fraction(repr(float(x))) if isinstance(x, float) else Fraction(x)
+    if not isinstance(x, float | np.floating):
+        return Fraction(x.item() if isinstance(x, np.integer) else x)
+    if not np.isfinite(x):
+        raise ValueError(f"{x!r} is not finite: pass a finite number")
+    return Fraction(str(x))
+
+
+def parameter(space: Space, x: object, *, written: bool = False) -> Scalar:
+    """Return a solver's parameter in the field of a system; a float is the decimal that it prints as: 0.9 is 9/10.
+
+    In runs on arrays of floats, whose space is not `written`, it is that float itself.
+    """
+    if isinstance(x, float | np.floating) and (written or space.written):
+        x = decimal(x)
+    return space.field(x)
 
 
 def same_system(found: Space, space: Space) -> bool:

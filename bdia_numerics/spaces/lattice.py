@@ -150,6 +150,7 @@ class LatticeSpace(Numpy):
     """States on a lattice, coefficients in float64; `dtype` is the model's."""
 
     bits: int = 40
+    written = True
 
     @property
     def name(self) -> str:

@@ -19,6 +19,7 @@ class Memory:
     """
 
     deferred = False
+    written = False  # whether a float among a solver's parameters means the decimal that it prints as
     encloses = False  # whether every result holds the true value within a known radius
     reference_rtol = 1e-11  # of a numerical reference solution, where the model's rounding allows it
     remedy = ""  # what to change where a state of this system is not finite

@@ -14,7 +14,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.problems.enclosed_scores import square
 from bdia_numerics.program import Solver
 from bdia_numerics.run import solve
-from bdia_numerics.spaces import Balls, MeanValue
+from bdia_numerics.spaces import Balls, MeanValue, parameter
 
 Box = tuple[tuple[Fraction, Fraction], ...]
 """For each coordinate its two ends."""
@@ -105,9 +105,9 @@ def share(box: Box, whole: Box) -> float:
 
 
 def exact(name: str, x: Any, space: Balls) -> Fraction:
-    """Return a parameter's exact value; a float means its binary value."""
+    """Return a parameter's exact value; a float means the decimal that it prints as."""
     try:
-        value = space.field(x)
+        value = parameter(space, x)
     except (TypeError, ValueError):
         value = None
     if not isinstance(value, Fraction):

@@ -10,7 +10,7 @@ from bdia_numerics.analysis.expansion.layouts import Layout, alpha_name, layout
 from bdia_numerics.analysis.expansion.local import kinds, residual
 from bdia_numerics.analysis.expansion.setting import Setting, symbols_of
 from bdia_numerics.grids import Between
-from bdia_numerics.program import Solver, structure
+from bdia_numerics.program import Solver, refusal, structure
 
 Local = dict[str, dict[str, Any]]
 
@@ -26,7 +26,8 @@ def exact_local_error(solver: Solver, rough: Setting, raw: Sequence[Expansion]) 
         free = _with_free_alphas(solver, rough.layout)
         try:
             found = residual(solver, free)
-        except ValueError:  # a state that is told another time than its own
+        except ValueError as error:  # a state that is told another time than its own
+            refusal(error)
             found = {}
         if found and all(x.order >= lowest for x in found.values()):
             kind, shape = kinds(solver), structure(solver)

@@ -11,7 +11,10 @@ from bdia_numerics.analysis.expansion.differentials import SOLUTION, Element, Ex
 from bdia_numerics.analysis.expansion.layouts import Layout, NeedsTime
 from bdia_numerics.analysis.expansion.series import Series
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Run, Segment, Solver, Trace, structure
+from bdia_numerics.program.kinds import OTHER
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Op
+from bdia_numerics.program.refusal import theirs
+from bdia_numerics.program.structure import unfilled
 
 
 @dataclass(eq=False)
@@ -63,18 +66,14 @@ def recorded(solver: Solver, layout: Layout) -> Run:
     trace = Trace(cast(Any, layout), "velocity" if layout.in_time else "eps")
     inputs = {n: Held(trace.new(f"{n} at {lag}"), lag) for n, lag in zip(shape.registers, shape.lags, strict=True)}
     s = SeriesRecorder(trace, _Index(0), dict(inputs), solver=solver)
-    solver.step(s)
+    theirs(solver.step, s)
     return Run(trace, inputs, (Segment(0, -1, inputs, tuple(s.ops), dict(s.held)),), dict(s.held))
 
 
 def kinds(solver: Solver) -> dict[str, str]:
     """Return what each register holds: "state", "eps", "x0" or "velocity"."""
-    names = structure(solver).evaluations
-    given: Any = getattr(solver, "evaluations", ())
-    return {
-        r: (given[r] if isinstance(given, Mapping) else "eps") if r in names else "state"
-        for r in structure(solver).registers
-    }
+    shape = structure(solver)
+    return dict(zip(shape.registers, shape.kinds, strict=True))
 
 
 Profile = Mapping[Element, Series]
@@ -111,6 +110,9 @@ def residual(
     run = run or recorded(solver, layout)
     (segment,), kind, profiles = run.segments, kinds(solver), profiles or {}
     values: dict[int, Expansion] = {}
+    for name in kind:
+        if kind[name] == OTHER:
+            raise unfilled(solver, name)
 
     def scale(name: str, time: Any) -> Series:
         return layout.scale(time) if kind[name] == "state" else layout.space.one

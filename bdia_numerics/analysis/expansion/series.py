@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.spaces.base import GenericArithmetic, Scalar
+from bdia_numerics.spaces.base import GenericArithmetic, Scalar, decimal
 
 EXACT = 1 << 30
 """The precision of a series that is not truncated."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Series:
     """sum_k coefficients[k] h^(valuation + k) + O(h^precision); the first coefficient is not zero."""
 
@@ -45,7 +45,13 @@ class Series:
         except TypeError:
             return NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        """Return one number for all: series of other precision may be equal, as far as both are known."""
+        return hash(Series)
+
+    def __repr__(self) -> str:
+        terms = [str(c) if not k else f"({c})*h^{k}" for k, c in enumerate(self.coefficients, self.valuation) if c]
+        return " + ".join(terms) or "0"
 
     def __add__(self, other: object) -> Series:
         right = self.space.lifted(other)
@@ -176,11 +182,8 @@ class SeriesSpace(GenericArithmetic):
             return x
         if isinstance(x, bool) or x is None:
             raise TypeError(f"{x!r} is no number: pass an int, a Fraction or an expression")
-        if isinstance(x, int | np.integer):
-            return self.series(0, [self.base(int(x))])
-        if isinstance(x, float | np.floating):
-            x = Fraction(*float(x).as_integer_ratio())
-        if isinstance(x, Fraction):
+        if isinstance(x, int | float | Fraction | np.integer | np.floating):
+            x = decimal(x)
             return self.series(0, [self.base(x.numerator) / x.denominator])
         if hasattr(x, "free_symbols"):
             return self.series(0, [element(self.base, x)])
@@ -281,7 +284,7 @@ def element(base: Any, x: Any) -> Any:
     """Return an expression as an element of a field of rational functions; TypeError if it is none."""
     import sympy
 
-    x = sympy.nsimplify(x) if x.has(sympy.Float) else sympy.sympify(x)
+    x = x.xreplace({number: sympy.Rational(str(number)) for number in x.atoms(sympy.Float)})
     try:
         top, bottom = sympy.fraction(sympy.together(x))
         return base.from_expr(sympy.expand(top)) / base.from_expr(sympy.expand(bottom))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +21,7 @@ from bdia_numerics.analysis.measurement.fit import LEAST, LEAST_RANDOM, Fit, fit
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.spaces import FLOAT64, MPMath
+from bdia_numerics.spaces.base import decimal
 from bdia_numerics.state import identity
 
 DIGITS, FEW = 50, 4
@@ -168,11 +168,11 @@ class Ladder:
 
 
 def exactly(solver: Any) -> Any:
-    """Return a solver whose float parameters are Fractions of the same value, which exact runs take."""
+    """Return a solver whose float parameters are the Fractions that they print as, which exact runs take."""
     if isinstance(solver, type) or not is_dataclass(solver):
         return solver
     own = {f.name: getattr(solver, f.name) for f in fields(solver) if f.init}
-    changed = {k: Fraction(v) if isinstance(v, float) else exactly(v) for k, v in own.items()}
+    changed = {k: decimal(v) if isinstance(v, float) else exactly(v) for k, v in own.items()}
     different = {k: v for k, v in changed.items() if v is not own[k]}
     made: Any = solver
     return replace(made, **different) if different else solver

@@ -13,7 +13,7 @@ from bdia_numerics.analysis.measurement.families import GridFamily
 from bdia_numerics.analysis.measurement.fit import LEAST, LEAST_RANDOM, Fit
 from bdia_numerics.analysis.measurement.ladder import Ladder, SolverTrial
 from bdia_numerics.grids import Grid
-from bdia_numerics.program import Solver
+from bdia_numerics.program import Solver, refusal
 from bdia_numerics.spaces import MPMath
 
 FIRST = (8, 12, 16, 24, 32, 48, 64, 96, 128)
@@ -183,7 +183,7 @@ def climb(
             return _precise(ladder, steps)
         except TypeError as error:  # what has no meaning in mpmath, as a numerical reference
             found = _result(ladder)
-            return replace(found, reason=f"{found.reason}; no run in mpmath: {error}")
+            return replace(found, reason=f"{found.reason}; no run in mpmath: {refusal(error)}")
     return _result(ladder)
 
 

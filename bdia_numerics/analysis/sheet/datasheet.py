@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bdia_numerics.analysis.sheet.measured import Measured, Progress, measure
-from bdia_numerics.analysis.sheet.proved import REFUSALS, Proved, Rows, prove
+from bdia_numerics.analysis.sheet.proved import Proved, Rows, prove
 from bdia_numerics.program import (
     Invertibility,
     Solver,
@@ -17,9 +17,14 @@ from bdia_numerics.program import (
     identity,
     invertibility,
     parameters,
+    refusal,
     structure,
     symbolised,
 )
+
+HOLDS = {
+    "state": "state", "eps": "evaluation", "x0": "data prediction", "velocity": "velocity", "other": "neither state nor prediction",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -87,9 +92,7 @@ class Datasheet:
         yield (
             "registers",
             ", ".join(
-                f"{name} ({'evaluation' if name in shape.evaluations else 'state'}, {lag} {'slot' if lag == 1 else 'slots'} behind)"
-                if lag
-                else name
+                f"{name} ({HOLDS[shape.kind(name)]}, {lag} {'slot' if lag == 1 else 'slots'} behind)" if lag else name
                 for name, lag in zip(shape.registers, shape.lags, strict=True)
             ),
         )
@@ -126,7 +129,8 @@ def datasheet(solver: Solver, *, measured: bool = True, progress: Progress | Non
     given = {name: str(value) for name, value in parameters(solver).items()}
     try:
         verdict = invertibility(solver)
-    except REFUSALS:  # a step that takes numbers only
+    except Exception as error:  # noqa: BLE001  a step that takes numbers only; faults are raised again
+        refusal(error)
         verdict = None
     fields = {key: text for key in FIELDS if (text := documented(type(solver), key))}
     proved = prove(solver, given)

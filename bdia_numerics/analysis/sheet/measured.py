@@ -17,13 +17,13 @@ from bdia_numerics.analysis.measurement.work_precision import WorkPrecision, wor
 from bdia_numerics.analysis.perturbation.amplification import amplification, gaussian_jacobian
 from bdia_numerics.analysis.perturbation.precision import required_dtype, round_trip_error
 from bdia_numerics.analysis.sheet.compared import Compared, compared_claims, compared_order, compared_ratio
-from bdia_numerics.analysis.sheet.proved import REFUSALS, Proved, Rows
+from bdia_numerics.analysis.sheet.proved import Proved, Rows
 from bdia_numerics.analysis.stability.stability_interval import StabilityRegion, stability_region
 from bdia_numerics.bitexact import BitExact, bit_exact_round_trip
 from bdia_numerics.grids import Grid, uniform
 from bdia_numerics.integrate import round_trip, solve
 from bdia_numerics.problems import GaussianMixture
-from bdia_numerics.program import Solver, inverse_run, make_plan, record_run, record_steps, structure
+from bdia_numerics.program import Solver, inverse_run, make_plan, record_run, record_steps, refusal, structure
 from bdia_numerics.run import starter_of
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import FLOAT64
@@ -182,8 +182,8 @@ def measure(
             progress(name)
         try:
             return make()
-        except REFUSALS as error:
-            refused[name] = str(error)
+        except Exception as error:  # noqa: BLE001  faults are raised again
+            refused[name] = refusal(error)
             return None
 
     kinds = KINDS if structure(solver).depth else KINDS[:-1]

@@ -11,12 +11,10 @@ from bdia_numerics.analysis.sheet.wording import equations, orders, quotient, te
 from bdia_numerics.analysis.stability.characteristic import characteristic_polynomial
 from bdia_numerics.analysis.stability.stability_interval import StabilityInterval, stability_interval
 from bdia_numerics.analysis.stability.zero_stability import ZeroStability, written, zero_stability
-from bdia_numerics.program import Solver
+from bdia_numerics.program import Solver, refusal
 
 T = TypeVar("T")
 Rows = Iterator[tuple[str, str]]
-REFUSALS = (ArithmeticError, AttributeError, IndexError, TypeError, ValueError)
-"""What an analysis raises for a solver that it does not fit."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +106,8 @@ def prove(solver: Solver, given: Mapping[str, str]) -> Proved:
     def attempt(name: str, make: Callable[[], T]) -> T | None:
         try:
             return make()
-        except REFUSALS as error:
-            refused[name] = str(error)
+        except Exception as error:  # noqa: BLE001  faults are raised again
+            refused[name] = refusal(error)
             return None
 
     found = Proved(
