@@ -8,7 +8,7 @@ one line that gives the numbers and where to look. `bdia_numerics.testing.plugin
 from __future__ import annotations
 
 from bdia_numerics.testing.cost import assert_nfe
-from bdia_numerics.testing.orders import assert_order, order_of
+from bdia_numerics.testing.orders import Undecided, assert_order, order_of
 from bdia_numerics.testing.returns import (
     Returned,
     assert_exactly_invertible,
@@ -19,6 +19,7 @@ from bdia_numerics.testing.returns import (
 
 __all__ = [
     "Returned",
+    "Undecided",
     "assert_exactly_invertible",
     "assert_latent_valid",
     "assert_nfe",
