@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any
 
 from bdia_numerics import formulas, plots
+from bdia_numerics.analysis.sheet.compared import summary
 from bdia_numerics.analysis.sheet.datasheet import Datasheet
 from bdia_numerics.analysis.sheet.proved import Proved
 from bdia_numerics.program import inverse_latex, refusal, step_latex
@@ -30,7 +31,7 @@ def render(found: Datasheet, solver: Any) -> str:
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     text = resources.files("bdia_numerics").joinpath("templates/datasheet.html.j2").read_text(encoding="utf-8")
-    titles = [(title, list(rows)) for title, rows in found.sections() if title != "Proved and measured"]
+    titles = [(title, list(rows)) for title, rows in found.sections() if not title.startswith("Proved and measured")]
     proved = [p for p in (found.general, found.given) if p is not None]
     shown = {k + 1: latex_of(p) for k, p in enumerate(proved)}
     measured = found.measured
@@ -39,7 +40,8 @@ def render(found: Datasheet, solver: Any) -> str:
         steps=list(step_formulas(solver)),
         sections=[(title, rows, shown.get(k, {})) for k, (title, rows) in enumerate(titles)],
         compared=measured.compared if measured else (),
-        differing=len(measured.differences) if measured else 0,
+        differing=bool(measured and measured.differences),
+        summary=summary(measured.compared) if measured else "",
         figures=list(figures(found)),
         notes=[plots.MISSING] if measured and not plots.available() else [],
         math=lambda x: Markup(formulas.html(x)),

@@ -107,6 +107,8 @@ def test_converge(tmp_path):
         "OBELM",
         "--states",
         "4",
+        "--max-steps",
+        "128",
         "--proved",
         "--figure",
         str(path),
@@ -118,7 +120,7 @@ def test_converge(tmp_path):
         ("BDIA", 2, 2, True), ("BDIA", 1, 1, True), ("OBELM", 2, 2, True), ("OBELM", 2, 2, True),
     ]  # fmt: skip
     assert path.read_bytes().startswith(b"%PDF")
-    shown = RUN.invoke(app, ["converge", "--solver", "DDIM", "--grid", "smooth", "--states", "4"])
+    shown = RUN.invoke(app, ["converge", "--solver", "DDIM", "--grid", "smooth", "--states", "4", "--max-steps", "128"])
     assert "1.00" in shown.stdout and "n = " in shown.stdout
 
 

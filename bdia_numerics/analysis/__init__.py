@@ -11,6 +11,7 @@ from bdia_numerics.analysis.certified.enclosures import (
 )
 from bdia_numerics.analysis.expansion.elementary import OrderCondition, order_conditions
 from bdia_numerics.analysis.expansion.order import SymbolicOrder, symbolic_order
+from bdia_numerics.analysis.expansion.pattern import PatternOrder, order_on_pattern
 from bdia_numerics.analysis.geometry.gradient_field import Asymmetry, asymmetry, model_jacobian
 from bdia_numerics.analysis.geometry.symplectic import SymplecticDefect, step_determinants, symplectic_defect
 from bdia_numerics.analysis.lint import Cost, Finding, lint
@@ -58,6 +59,7 @@ __all__ = [
     "LocalErrors",
     "ObservedOrder",
     "OrderCondition",
+    "PatternOrder",
     "Proved",
     "Requirement",
     "RoundTripError",
@@ -86,6 +88,7 @@ __all__ = [
     "model_jacobian",
     "observed_order",
     "order_conditions",
+    "order_on_pattern",
     "required_dtype",
     "round_trip_error",
     "stability_interval",

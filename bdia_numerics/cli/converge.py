@@ -16,6 +16,8 @@ from bdia_numerics.cli.show import as_text, console, figure_path, plain, progres
 if TYPE_CHECKING:
     from bdia_numerics.analysis import ObservedOrder
 
+_VERDICTS = {True: "", False: " differs", None: " undecided"}
+
 
 def converge(
     solver: Annotated[
@@ -38,7 +40,7 @@ def converge(
     figure: Annotated[Path | None, typer.Option(metavar="PATH", help="Draw the errors: .png, .pdf or .svg.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure orders of convergence on exact flows, with intervals and signs, in the asymptotic range."""
+    """Measure orders of convergence on exact flows, with uncertainty bands and signs; what is not consistent is undecided."""
     from bdia_numerics.studies.convergence import CONVERGENCE, SOLVERS, ConvergenceConfig, measured
     from bdia_numerics.studies.named import ratio
     from bdia_numerics.studies.study import cells
@@ -64,7 +66,7 @@ def converge(
                 order = measured(config, cell)
                 found.append((label, order))
                 beside = _proved(spec.solver(label), kind, order) if proved else {}
-                rows.append({"label": label, **asdict(order), **beside})
+                rows.append({"label": label, **asdict(order), "decided": order.decided, "up_to": order.up_to, **beside})
                 bar.advance(task)
         if figure is not None:
             from bdia_numerics.plots.orders import convergence
@@ -75,11 +77,11 @@ def converge(
     if as_json:
         typer.echo(as_text({"problem": problem, "schedule": schedule, "orders": rows}))
         return
-    shown = table("solver", "grid", "order", "interval", *(("proved",) if proved else ()), "rests on")
+    shown = table("solver", "grid", "order", "band", *(("proved",) if proved else ()), "rests on")
     for row in rows:
-        value = f"{row['order']:.2f}" + ("" if row["asymptotic"] else " ?")
+        value = f"{row['order']:.2f}" + ("" if row["decided"] else " undecided")
         texts = [row["label"], row["family"], value, f"[{row['low']:.2f}, {row['high']:.2f}]"]
-        texts += [f"{row['proved']}{'' if row['agrees'] else ' differs'}"] if proved else []
+        texts += [f"{row['proved']}{_VERDICTS[row['agrees']]}"] if proved else []
         where = f"{row['seeds']} seeds, " if row["seeds"] else ""
         where += "mpmath, " if row["arithmetic"] == "mpmath" else ""
         shown.add_row(*map(plain, (*texts, where + row["reason"])))
@@ -87,8 +89,9 @@ def converge(
 
 
 def _proved(solver: Any, kind: str, order: ObservedOrder) -> dict[str, Any]:
-    from bdia_numerics.analysis import symbolic_order
+    from bdia_numerics.analysis import order_on_pattern, symbolic_order
     from bdia_numerics.analysis.sheet.compared import proved_order
 
-    text, agrees = proved_order(symbolic_order(solver), order, kind)
+    alternating = order_on_pattern(solver, (1, 2)).order if kind == "alternating" else None
+    text, agrees = proved_order(symbolic_order(solver), alternating, order, kind)
     return {"proved": int(text) if text.isdigit() else text, "agrees": agrees}

@@ -16,7 +16,7 @@ import numpy as np
 from bdia_numerics import spaces
 from bdia_numerics.grids.build import Time, build, ends_of, inside, slots_of
 from bdia_numerics.grids.grid import Between, Grid, Point, check_value, decided, exact
-from bdia_numerics.grids.irregular import alternating, random
+from bdia_numerics.grids.irregular import alternating, pattern_of, periodic, random
 from bdia_numerics.grids.recipes import Listed, Mapped, Power, Symbolic, Values, rounded
 from bdia_numerics.schedules import Discrete, Schedule
 from bdia_numerics.spaces import Space
@@ -34,6 +34,8 @@ __all__ = [
     "leading",
     "linspace",
     "log_snr",
+    "pattern_of",
+    "periodic",
     "quadratic",
     "random",
     "symbolic",

@@ -1,7 +1,8 @@
-"""Grids that are not smooth, on which an order has to be proved anew: steps that alternate, and random ones."""
+"""Grids that are not smooth, on which an order has to be proved anew: steps in a pattern that repeats, and random ones."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import accumulate
 from typing import Any
@@ -45,11 +46,56 @@ def alternating(
     ValueError
         For a ratio that is not positive, another variable, a variable that is infinite at an end; else as in `uniform`.
     """
-    second = exact("ratio", ratio)
-    if second <= 0:
+    if exact("ratio", ratio) <= 0:
         raise ValueError(f"ratio={ratio} is not positive: pass a ratio of two steps, for instance 2")
-    steps = [second if k % 2 else Fraction(1) for k in range(slots_of(n))]
-    return _spaced(schedule, steps, variable, t_max, t_min, space)
+    return periodic(schedule, n, pattern=(1, ratio), variable=variable, t_max=t_max, t_min=t_min, space=space)
+
+
+def periodic(
+    schedule: Schedule,
+    n: int,
+    *,
+    pattern: Iterable[float | int | Fraction],
+    variable: str = "asinh",
+    t_max: Time | None = None,
+    t_min: Time | None = None,
+    space: Any = spaces.FLOAT64,
+) -> Grid:
+    """Return the grid whose steps repeat a pattern, h p_1, h p_2, ..., from the data end.
+
+    Parameters
+    ----------
+    schedule, n, t_max, t_min, space
+        As in `uniform`.
+    pattern
+        Relative steps, positive; (1, 2, 3) for h, 2h, 3h, h, ...
+    variable
+        As in `alternating`.
+
+    Raises
+    ------
+    ValueError
+        For an empty pattern or a step that is not positive; else as in `alternating`.
+
+    Examples
+    --------
+    >>> from bdia_numerics import grids, schedules
+    >>> grid = grids.periodic(schedules.ve(), 3, pattern=(1, 2, 3), variable="sigma_bar", t_max=6, t_min=0)
+    >>> grid.t.tolist()
+    [0.0, 1.0, 3.0, 6.0]
+    """
+    chosen = pattern_of(pattern)
+    return _spaced(schedule, [chosen[k % len(chosen)] for k in range(slots_of(n))], variable, t_max, t_min, space)
+
+
+def pattern_of(pattern: Iterable[float | int | Fraction]) -> tuple[Fraction, ...]:
+    """Return relative steps as fractions, decimals as they print; ValueError if there is none, or one is not positive."""
+    steps = tuple(exact("pattern", step) for step in pattern)
+    if not steps or min(steps) <= 0:
+        raise ValueError(
+            f"pattern=({', '.join(map(str, steps))}): pass positive relative steps, for instance (1, 2, 3)"
+        )
+    return steps
 
 
 def random(

@@ -101,7 +101,7 @@ def columns(found: ObservedOrder, steps: Sequence[int]) -> dict[str, Any]:
         name: np.array([np.nan if level is None else float(getattr(level, name)) for level in places])
         for name in ("error", "rounding", "used")
     }
-    words = ("order", "low", "high", "asymptotic", "arithmetic", "reason")
+    words = ("order", "low", "high", "asymptotic", "decided", "arithmetic", "reason")
     return made | {name: getattr(found, name) for name in words} | {"status": "ok"}
 
 
@@ -112,7 +112,7 @@ def observed(cell: Any, *, solver: str, family: str, start: str = "own", seeds: 
     fields: dict[str, Any] = {name: float(cell[name]) for name in ("order", "low", "high")}
     fields |= {name: cell[name].item() for name in ("arithmetic", "reason")}
     return ObservedOrder(
-        solver=solver, family=family, start=start, confidence=float("nan"), asymptotic=bool(cell["asymptotic"] == 1),
+        solver=solver, family=family, start=start, asymptotic=bool(cell["asymptotic"] == 1),
         levels=tuple(Level(int(n), float(e), float(r), bool(u), "") for n, e, r, u in rows), seeds=seeds, **fields,
     )  # fmt: skip
 
@@ -122,9 +122,10 @@ VARIABLES = {
     "rounding": Variable("rms of what rounding does to the error", dims=("steps",)),
     "used": Variable("whether the order rests on it", dims=("steps",)),
     "order": Variable("observed order"),
-    "low": Variable("lower end of the order's interval"),
-    "high": Variable("upper end of the order's interval"),
-    "asymptotic": Variable("whether an asymptotic range was found"),
+    "low": Variable("lower end of the order's uncertainty band"),
+    "high": Variable("upper end of the order's uncertainty band"),
+    "asymptotic": Variable("whether the errors are consistent with one order"),
+    "decided": Variable("whether they are, and the band is no wider than a half"),
     "arithmetic": Variable("arithmetic"),
     "reason": Variable("what the order rests on"),
     "status": Variable("status"),
@@ -133,7 +134,7 @@ VARIABLES = {
 
 
 def compute(config: ConvergenceConfig, cell: Cell) -> Mapping[str, Any]:
-    """Return an order with its interval, and the errors that it rests on."""
+    """Return an order with its band, and the errors that it rests on."""
     return columns(measured(config, cell), ladder(config.steps, config.max_steps))
 
 

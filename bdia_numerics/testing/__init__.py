@@ -8,7 +8,7 @@ one line that gives the numbers and where to look. `bdia_numerics.testing.plugin
 from __future__ import annotations
 
 from bdia_numerics.testing.cost import assert_nfe
-from bdia_numerics.testing.orders import assert_order, order_of
+from bdia_numerics.testing.orders import Undecided, assert_order, order_of
 from bdia_numerics.testing.returns import (
     Returned,
     assert_exactly_invertible,
@@ -20,6 +20,7 @@ from bdia_numerics.values import share
 
 __all__ = [
     "Returned",
+    "Undecided",
     "assert_exactly_invertible",
     "assert_latent_valid",
     "assert_nfe",

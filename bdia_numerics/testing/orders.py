@@ -1,23 +1,25 @@
-"""assert_order: the order that a sampler shows is the one claimed, no less and no more."""
+"""assert_order: the order that a sampler shows is the one claimed, no less and no more, or it is said to be undecided."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from bdia_numerics.analysis import GridFamily, ObservedOrder, observed_order
+from bdia_numerics.analysis import GridFamily, ObservedOrder
 from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
-from bdia_numerics.analysis.measurement.ladder import Ladder, flow_rounding
-from bdia_numerics.analysis.measurement.observed import climb
+from bdia_numerics.analysis.measurement.ladder import Ladder, SolverTrial, flow_rounding
+from bdia_numerics.analysis.measurement.observed import STALLED, check, climb, first_steps
+from bdia_numerics.analysis.sheet.proved import proved_on
 from bdia_numerics.spaces import FLOAT64
-from bdia_numerics.testing.samplers import DIRECTIONS, LAW, STATES, Sampler, SolverSampler, as_sampler
+from bdia_numerics.testing.samplers import DIRECTIONS, LAW, STATES, OnGrids, Sampler, SolverSampler, as_sampler
 
-WIDEST = 0.45
-"""Half of the widest interval that still tells an order from its neighbours."""
+LEVELS, LIMIT, BESIDE = 512, 4096, 256
+"""Where chosen numbers of steps end: of every order, of one that is undecided at the first, and of what is only reported."""
 UNITS = 8
 """Roundings of a slot, in units of the last place of its states: a sum of a few terms, each rounded."""
 
@@ -54,6 +56,10 @@ class SamplerTrial:
         raise TypeError(f"{self.sampler.label} runs in float64 alone")
 
 
+class Undecided(AssertionError):
+    """Neither the claim nor its contrary was shown, up to the number of steps that the message names."""
+
+
 def order_of(
     subject: Any,
     *,
@@ -65,29 +71,48 @@ def order_of(
     steps: Sequence[int] | None = None,
     states: Any = STATES,
     seeds: int = 16,
-    max_steps: int = 512,
+    max_steps: int | None = None,
 ) -> ObservedOrder:
-    """Measure the order of a solver, a function or a scheduler; parameters as for `assert_order`."""
+    """Measure the order of a solver, a function or a scheduler; parameters as for `assert_order`, but for family="any"."""
+    sampler = as_sampler(subject, invert)
+    if family is None and isinstance(sampler, OnGrids):
+        family = GridFamily()
+    return _measured(sampler, family, problem, direction, start, steps, states, seeds, max_steps)
+
+
+def _measured(
+    sampler: Sampler,
+    family: Any,
+    problem: Problem,
+    direction: str,
+    start: Any,
+    steps: Sequence[int] | None,
+    states: Any,
+    seeds: int,
+    max_steps: int | None,
+    levels: int = LEVELS,
+) -> ObservedOrder:
+    """Measure up to `levels` where the program proves nothing, or else as far as it takes, and to the limit while undecided."""
     if direction not in DIRECTIONS:
         raise ValueError(f"direction={direction!r} is unknown: use 'sample' or 'invert'")
-    sampler = as_sampler(subject, invert)
-    if isinstance(sampler, SolverSampler) and direction == "sample":
-        return observed_order(
-            sampler.solver,
-            problem,
-            GridFamily() if family is None else family,
-            steps=steps,
-            states=states,
-            start="exact" if start is None else start,
-            seeds=seeds,
-            max_steps=max_steps,
-        )
-    if start not in (None, "own"):
-        raise ValueError(f"start={start!r}: only a solver that samples takes other first states, use 'own'")
-    label, place = sampler.family(family)
-    trial = SamplerTrial(sampler, problem, place, label, direction, states)
     is_random = getattr(family, "kind", "") == "random"
-    return climb(Ladder(trial, range(seeds) if is_random else range(1), 0.95), steps, "auto", max_steps)
+    check(steps, "auto", seeds, is_random)
+    trial: Any
+    proved = None
+    if isinstance(sampler, SolverSampler) and direction == "sample":
+        trial = SolverTrial(sampler.solver, problem, family, states, "exact" if start is None else start)
+        if start in (None, "exact", "own"):
+            proved = proved_on(sampler.solver, family, own=start == "own")
+    elif start not in (None, "own"):
+        raise ValueError(f"start={start!r}: only a solver that samples takes other first states, use 'own'")
+    else:
+        label, place = sampler.family(family)
+        trial = SamplerTrial(sampler, problem, place, label, direction, states)
+    ladder = Ladder(trial, range(seeds) if is_random else range(1))
+    most = levels if levels < LEVELS or proved is not None else LIMIT
+    ends = (0 if proved is not None else levels, most) if max_steps is None else (min(levels, max_steps), max_steps)
+    found = climb(ladder, steps, max_steps=ends[0], further=ends[1], first=first_steps(family))
+    return replace(found, proved=proved)
 
 
 def assert_order(
@@ -103,9 +128,16 @@ def assert_order(
     steps: Sequence[int] | None = None,
     states: Any = STATES,
     seeds: int = 16,
-    max_steps: int = 512,
+    max_steps: int | None = None,
 ) -> ObservedOrder:
     """Assert that errors against the exact flow fall with n^-order: a lower order fails, and so does a higher one.
+
+    What is measured holds up to the finest number of steps that was run, and the verdict says which: an error of order 2 with a small
+    part of order 1 looks like order 2 until that part leads. Where the slopes drift, or the uncertainty band is wider than a half, finer
+    levels are run, and in the end the answer is "undecided". Of a solver the program is there: the order that follows from it decides
+    such a case, and a claim that it contradicts fails.
+
+    A method that takes steps as equal shows it on unequal ones only: the order on alternating grids is measured, too, and reported.
 
     Parameters
     ----------
@@ -115,41 +147,51 @@ def assert_order(
     order
         The claimed order; negative for errors that grow.
     within
-        How far the fitted order may be from it, where its interval is narrower.
+        How far the observed order may be from it, where its band is narrower.
     problem
         A law with `model`, `sample` and an exact `flow`.
     family
-        An `analysis.GridFamily` or a function of n that returns a grid with a schedule. Smooth grids by default; take "alternating" ones to
-        see a method that assumes equal steps. For a scheduler None or "own".
+        An `analysis.GridFamily` or a function of n that returns a grid with a schedule. Smooth grids by default, where the order on
+        alternating ones (h, 2h) is reported and not required; "any" requires it on both. For a scheduler None or "own".
     direction : {"sample", "invert"}
         From noise to data, or from data to noise by the inverse.
     start
-        First states of a multistep solver that samples: "exact" by default, "own", or a one-step solver. Functions, schedulers and
-        inverses make their own.
+        First states of a multistep solver that samples: "exact" by default, which is the order of its step; "own", what a user gets; or
+        a one-step solver. Functions, schedulers and inverses make their own, and "own" is their default.
     steps
         Numbers of steps, at least five; chosen by default.
     states
         A number of states, or an array (*batch, D).
-    seeds, max_steps
+    seeds
         As for `analysis.observed_order`.
+    max_steps
+        Where chosen numbers of steps end. By default at 512, and at 4096 while the order is undecided; where a program proves the
+        order, as soon as it is decided, and at 512.
 
     Returns
     -------
     ObservedOrder
-        With its interval and the error at each number of steps.
+        With its band and the error at each number of steps; `.alternating` is the order on alternating grids, up to 256 steps, and
+        `.proved` the order that follows from the program of a solver.
 
     Raises
     ------
+    Undecided
+        An AssertionError: if the errors show neither this order nor another one.
     AssertionError
-        If the order is another one, or the errors show none.
+        If the order is another one.
     TypeError, ValueError
         For arguments that are no sampler, family or direction.
     """
-    found = order_of(
-        subject,
-        invert=invert,
+    both = isinstance(family, str) and family == "any"
+    sampler = as_sampler(subject, invert)
+    if both and not isinstance(sampler, OnGrids):
+        raise TypeError(f"family='any': {sampler.label} makes its own times: pass None or 'own'")
+    main = GridFamily() if both or (family is None and isinstance(sampler, OnGrids)) else family
+    run = partial(
+        _measured,
+        sampler,
         problem=problem,
-        family=family,
         direction=direction,
         start=start,
         steps=steps,
@@ -157,29 +199,52 @@ def assert_order(
         seeds=seeds,
         max_steps=max_steps,
     )
-    half = found.high - found.order
-    off = abs(found.order - order)
-    if found.asymptotic and half <= WIDEST and off <= max(within, half):
-        return found
-    raise AssertionError(f"assert_order: {found.solver}: claimed {order:g}, {shown(found)}. {_advice(found, order)}")
+    found = run(main)
+    beside = ""
+    if isinstance(main, GridFamily) and main.kind == "smooth":
+        other = run(replace(main, kind="alternating"), levels=LEVELS if both else BESIDE)
+        found, beside = replace(found, alternating=other), f"; on alternating grids {other.value}"
+    _judge(found, order, within, beside)
+    if both and found.alternating is not None:
+        _judge(found.alternating, order, within, "")
+    return found
+
+
+def _judge(found: ObservedOrder, order: float, within: float, beside: str) -> None:
+    """Raise if an order does not hold: by what was measured, by the proof where that is undecided, and never against either."""
+    agrees, proved = found.agrees(order, within), found.proved
+    if (proved is None and agrees) or (proved == order and agrees is not False):
+        return
+    said = f"assert_order: {found.solver}: claimed {order:g}, {shown(found)}"
+    said += beside
+    if proved is not None and (proved == order or (found.decided and not found.agrees(proved, within))):
+        raise Undecided(
+            f"{said}. Undecided up to n = {found.up_to}: its program proves order {proved} as n grows, and the errors show another one. "
+            "Take more steps, or look for a defect"
+        )
+    if proved is not None and proved != order:
+        advice = f" {_advice(found, order)}," if agrees is False else ""
+        raise AssertionError(f"{said}.{advice} Its program proves order {proved} as n grows: claim {proved}")
+    raise (Undecided if agrees is None else AssertionError)(f"{said}. {_advice(found, order)}")
 
 
 def shown(found: ObservedOrder) -> str:
-    """Return an observed order with its interval, its grids and its errors in words."""
+    """Return an observed order with its band, its grids and its errors in words."""
     levels = [level for level in found.levels if math.isfinite(level.error)]
     ends = ", ".join(f"{level.error:.2g} at n={level.steps}" for level in (levels[:1] + levels[-1:]))
-    kind = "observed" if found.asymptotic else "no asymptotic range, last slope"
-    interval = f"[{found.low:.2f}, {found.high:.2f}]"
-    return f"{kind} {found.order:.2f} {interval} on {found.family} grids (errors {ends or 'not finite'})"
+    starts = " from exact first states" if found.start == "exact" else ""
+    observed = f"observed {found.value}" if found.decided else found.value
+    return f"{observed} on {found.family} grids{starts} (errors {ends or 'not finite'})"
 
 
 def _advice(found: ObservedOrder, claimed: float) -> str:
     if math.isnan(found.order):
         return "Rounding hides the errors: take fewer steps, or a law with sharper modes"
-    if not found.asymptotic and abs(found.order) > 0.3:
-        return f"Fix what makes the errors irregular, or pass other steps ({found.reason})"
-    if found.order <= 0.3:
+    if found.agrees(claimed) is None:
+        return f"Fix what makes the errors irregular, or take more steps: {found.reason}"
+    if found.order <= STALLED:
         return "It does not converge to the ODE: look for a time, a coefficient, a step size, clipping or an end that is wrong"
     if found.order < claimed:
         return "Look for a stage, a history or a start of lower order, or for steps that are taken as equal"
-    return f"Claim {found.order:.0f}, or take rougher grids (family=GridFamily('alternating')) if it holds on smooth ones alone"
+    rougher = "" if found.alternating is None else ", or take family='any' if it holds on smooth grids alone"
+    return f"Claim {found.order:.0f}{rougher}"

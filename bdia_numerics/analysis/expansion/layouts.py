@@ -37,6 +37,9 @@ class Layout:
         "one": alpha = 1.
     in_time
         Whether the independent variable is t, not s = sigma/alpha; then alpha and sigma are smooth functions of t.
+    pattern
+        Relative steps that repeat, from the data end, of "smooth" and "uniform" spacing: (1,) for equal ones. As many steps as it has
+        are taken, to the index minus its length.
     """
 
     space: SeriesSpace
@@ -44,6 +47,7 @@ class Layout:
     spacing: str = "rough"
     alphas: str = "smooth"
     in_time: bool = False
+    pattern: tuple[Any, ...] = (1,)
     n: int = field(init=False)
     offset: int = 0
     places: dict[Any, Series] = field(default_factory=dict)
@@ -65,7 +69,7 @@ class Layout:
         return self.places[time]
 
     def _place(self, index: int) -> Series:
-        if not -1 <= index <= self.depth:
+        if not -len(self.pattern) <= index <= self.depth:
             raise IndexError(
                 f"the step mentions t_{{i{index:+d}}}, beyond the {self.depth} points before t_i that it keeps"
             )
@@ -73,10 +77,11 @@ class Layout:
         if self.spacing == "rough":
             ratios = [self.space.symbol(f"w{k}") for k in range(1, index + 1)]
             return h if index == -1 else sum((-h * w for w in ratios), zero)
-        total = -index * h
+        steps = [self.pattern[k % len(self.pattern)] for k in range(min(index, 0), max(index, 0))]
+        total = even = h * sum(steps) * (-1 if index > 0 else 1)
         if self.spacing == "smooth" and index:
             for k in range(2, self.space.terms):
-                total = total + self.space.symbol(f"k{k}") * (-h * index) ** k * Fraction(1, factorial(k))
+                total = total + self.space.symbol(f"k{k}") * even**k * Fraction(1, factorial(k))
         return total
 
     def _between(self, time: Between) -> Series:
@@ -189,7 +194,7 @@ def layout(
     times
         Those that have an alpha of their own, for alphas="free".
     options
-        `spacing`, `alphas` and `in_time` of `Layout`.
+        `spacing`, `alphas`, `in_time` and `pattern` of `Layout`.
     """
     names = ["s", *extra]
     if options.get("spacing", "rough") == "rough":

@@ -61,13 +61,17 @@ class _Index(int):
 
 
 def recorded(solver: Solver, layout: Layout) -> Run:
-    """Record the step from t_0 to t_{-1} of a layout, as a run of one slot."""
+    """Record the step from t_0 to t_{-1} of a layout, as a run of one slot; of as many as its pattern has."""
     shape = structure(solver)
     trace = Trace(cast(Any, layout), "velocity" if layout.in_time else "eps")
     inputs = {n: Held(trace.new(f"{n} at {lag}"), lag) for n, lag in zip(shape.registers, shape.lags, strict=True)}
-    s = SeriesRecorder(trace, _Index(0), dict(inputs), solver=solver)
-    theirs(solver.step, s)
-    return Run(trace, inputs, (Segment(0, -1, inputs, tuple(s.ops), dict(s.held)),), dict(s.held))
+    held, segments = inputs, []
+    for k in range(len(layout.pattern)):
+        s = SeriesRecorder(trace, _Index(-k), dict(held), solver=solver)
+        theirs(solver.step, s)
+        segments.append(Segment(-k, -k - 1, held, tuple(s.ops), dict(s.held)))
+        held = segments[-1].after
+    return Run(trace, inputs, tuple(segments), held)
 
 
 def kinds(solver: Solver) -> dict[str, str]:
@@ -108,7 +112,7 @@ def residual(
     The step is recorded unless `run` is given.
     """
     run = run or recorded(solver, layout)
-    (segment,), kind, profiles = run.segments, kinds(solver), profiles or {}
+    kind, profiles = kinds(solver), profiles or {}
     values: dict[int, Expansion] = {}
     for name in kind:
         if kind[name] == OTHER:
@@ -117,17 +121,17 @@ def residual(
     def scale(name: str, time: Any) -> Series:
         return layout.scale(time) if kind[name] == "state" else layout.space.one
 
-    for name, held in segment.before.items():
+    for name, held in run.segments[0].before.items():
         exact = exact_value(layout, kind[name], held.time, profiles.get(name))
         values[held.number] = exact.times(scale(name, held.time))
-    for op in segment.ops:
+    for op in (op for segment in run.segments for op in segment.ops):
         if isinstance(op, Evaluate):
             argument = values[op.argument].times(layout.scale(op.time).inverse())
             values[op.target] = evaluated(argument, layout.place(op.time))
         else:
             values |= {target: _combined(layout, terms, values) for target, terms in _rows(op)}
     result = {}
-    for name, held in segment.after.items():
+    for name, held in run.segments[-1].after.items():
         exact = exact_value(layout, kind[name], held.time, profiles.get(name))
         result[name] = exact - values[held.number].times(scale(name, held.time).inverse())
     return result
@@ -163,22 +167,22 @@ def step_matrix(solver: Solver, layout: Layout, jacobian: Any, run: Run | None =
         The step, or its inverse; recorded by default.
     """
     run = run or recorded(solver, layout)
-    (segment,), kind, space = run.segments, kinds(solver), layout.space
+    kind, space, before = kinds(solver), layout.space, run.segments[0].before
     zero, slope = space.field(0), space.field(jacobian)
 
     def scale(name: str, time: Any) -> Series:
         return layout.scale(time) if kind[name] == "state" else space.one
 
-    width = len(segment.before)
+    width = len(before)
     values: dict[int, list[Series]] = {}
-    for k, (name, held) in enumerate(segment.before.items()):
+    for k, (name, held) in enumerate(before.items()):
         values[held.number] = [scale(name, held.time) if j == k else zero for j in range(width)]
-    for op in segment.ops:
+    for op in (op for segment in run.segments for op in segment.ops):
         if isinstance(op, Evaluate):
             ratio = slope / layout.scale(op.time)
             values[op.target] = [ratio * x for x in values[op.argument]]
         else:
             for target, terms in _rows(op):
                 values[target] = [sum((c * values[n][j] for c, n in terms), zero) for j in range(width)]
-    after = [(held, 1 / scale(name, held.time)) for name, held in segment.after.items()]
+    after = [(held, 1 / scale(name, held.time)) for name, held in run.segments[-1].after.items()]
     return [[x * factor for x in values[held.number]] for held, factor in after]

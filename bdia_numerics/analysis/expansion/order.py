@@ -152,11 +152,11 @@ def symbolic_order(solver: Solver) -> SymbolicOrder:
     -----
     Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, sec. II.2 and III.8 (general linear methods).
     """
-    start = _start_error(solver)
-    return _resolved(solver, lambda terms: _at(solver, terms, start))
+    start = start_error(solver)
+    return resolved(solver, lambda terms: _at(solver, terms, start))
 
 
-def _start_error(solver: Solver) -> int | None:
+def start_error(solver: Solver) -> int | None:
     """Return the power of h in the errors of the first states, which stay in all later ones; None without a start."""
     if not structure(solver).depth:
         return None
@@ -164,18 +164,18 @@ def _start_error(solver: Solver) -> int | None:
 
     def order(terms: int) -> int:
         uniform = Setting.of(starter, terms, "uniform", "one")
-        return order_seen(uniform, mode_orders(uniform, uniform.residual(), SMOOTH), _output(starter))
+        return order_seen(uniform, mode_orders(uniform, uniform.residual(), SMOOTH), output_row(starter))
 
-    own, inner = _resolved(starter, order) + 1, _start_error(starter)
+    own, inner = resolved(starter, order) + 1, start_error(starter)
     return own if inner is None else min(own, inner)
 
 
-def _output(solver: Solver) -> int:
+def output_row(solver: Solver) -> int:
     shape = structure(solver)
     return shape.registers.index(shape.output)
 
 
-def _resolved(solver: Solver, found: Callable[[int], T]) -> T:
+def resolved(solver: Solver, found: Callable[[int], T]) -> T:
     """Return what series of the least sufficient length give."""
     for terms in range(5, LONGEST + 1, 2):
         try:
@@ -189,7 +189,7 @@ def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
     import sympy
 
     shape = structure(solver)
-    row = _output(solver)
+    row = output_row(solver)
     uniform = Setting.of(solver, terms, "uniform", "one")
     order, principal, displacement = principal_term(uniform, row)  # first: the cheapest to find the series too short
     rough = Setting.of(solver, terms, "rough")

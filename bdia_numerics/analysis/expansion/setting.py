@@ -56,8 +56,10 @@ class Setting:
     run: Run
 
     @classmethod
-    def of(cls, solver: Solver, terms: int, spacing: str, alphas: str = "smooth") -> Setting:
-        """Take a solver on series to O(h^terms)."""
+    def of(
+        cls, solver: Solver, terms: int, spacing: str, alphas: str = "smooth", pattern: Sequence[Any] = (1,)
+    ) -> Setting:
+        """Take a solver on series to O(h^terms); with a pattern, as many of its steps at once."""
 
         def make(*, in_time: bool) -> Setting:
             where = layout(
@@ -68,6 +70,7 @@ class Setting:
                 spacing=spacing,
                 alphas=alphas,
                 in_time=in_time,
+                pattern=tuple(pattern),
             )
             return cls(solver, where, recorded(solver, where))
 

@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any
 
 from bdia_numerics import schedules
-from bdia_numerics.grids import Grid, alternating, random
+from bdia_numerics.grids import Grid, pattern_of, periodic, random
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import FLOAT64
 
-KINDS = ("smooth", "alternating", "random")
+KINDS = ("smooth", "alternating", "random", "periodic")
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,9 @@ class GridFamily:
 
     Attributes
     ----------
-    kind : {"smooth", "alternating", "random"}
-        Equal steps of `variable`; steps that alternate h, ratio h; independent steps, uniform between h and ratio h.
+    kind : {"smooth", "alternating", "random", "periodic"}
+        Equal steps of `variable`; steps that alternate h, ratio h; independent steps, uniform between h and ratio h; steps in the
+        proportions of `pattern`, over and over.
     schedule
         Gives alpha and sigma.
     t_max, t_min
@@ -31,12 +32,20 @@ class GridFamily:
     variable : {"asinh", "sigma_bar", "log_snr", "t"}
         What the steps are of, see `grids.alternating`.
     ratio
-        Of the steps of the kinds that are not smooth.
+        Of the steps of alternating and random grids.
+    pattern
+        Relative steps from the data end, of the kind "periodic": (1, 2, 3) for h, 2h, 3h, h, 2h, ...
 
     Raises
     ------
     ValueError
-        For another kind.
+        For another kind, and for a pattern that is missing, empty, not positive, or of a kind that has its own.
+
+    Examples
+    --------
+    >>> from bdia_numerics.analysis import GridFamily
+    >>> GridFamily(pattern=(1, 2, 3)).label
+    'periodic 1:2:3 in asinh'
     """
 
     kind: str = "smooth"
@@ -45,26 +54,38 @@ class GridFamily:
     t_min: Any = Fraction(1, 10)
     variable: str = "asinh"
     ratio: Any = 2
+    pattern: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        kind = "periodic" if self.pattern and self.kind == "smooth" else self.kind
+        if kind not in KINDS:
             raise ValueError(f"kind={self.kind!r} is unknown: use {', '.join(map(repr, KINDS))}")
+        if (kind == "periodic") != bool(self.pattern):
+            raise ValueError(
+                f"kind={kind!r} with pattern={self.pattern!r}: pass GridFamily(pattern=(1, 2, 3)), and no other kind"
+            )
+        object.__setattr__(self, "kind", kind)
+        object.__setattr__(self, "pattern", pattern_of(self.pattern) if self.pattern else ())
+
+    @property
+    def repeats(self) -> tuple[Fraction, ...]:
+        """The relative steps that repeat, from the data end: (1,), (1, ratio), the pattern, nothing on random grids."""
+        return (
+            ()
+            if self.kind == "random"
+            else self.pattern or pattern_of((1, self.ratio if self.kind == "alternating" else 1))
+        )
 
     @property
     def label(self) -> str:
         """The kind with its variable, in words."""
-        return f"{self.kind} in {self.variable}"
+        steps = f" {':'.join(map(str, self.pattern))}" if self.kind == "periodic" else ""
+        return f"{self.kind}{steps} in {self.variable}"
 
     def __call__(self, n: int, *, seed: int = 0, space: Any = FLOAT64) -> Grid:
         """Return the grid of n slots; `seed` concerns random ones alone."""
-        make: Callable[..., Grid] = partial(random, seed=seed) if self.kind == "random" else alternating
-        ratio = 1 if self.kind == "smooth" else self.ratio
-        return make(
-            self.schedule,
-            n,
-            ratio=ratio,
-            variable=self.variable,
-            t_max=self.t_max,
-            t_min=self.t_min,
-            space=space,
-        )
+        make: Callable[..., Grid] = partial(periodic, pattern=self.repeats)
+        if self.kind == "random":
+            make = partial(random, seed=seed, ratio=self.ratio)
+        ends = {"t_max": self.t_max, "t_min": self.t_min, "space": space}
+        return make(self.schedule, n, variable=self.variable, **ends)

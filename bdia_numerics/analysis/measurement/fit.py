@@ -1,10 +1,10 @@
-"""Orders from errors: straight lines in logarithms, where the data are in the asymptotic range, with intervals."""
+"""Orders from errors: straight lines in logarithms through the finest levels, with uncertainty bands."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,14 +12,20 @@ import numpy as np
 from bdia_numerics.analysis.perturbation.linearised import Array
 
 LEAST = 5
-"""Levels in a window: three parameters and two to judge them by."""
+"""Levels that an order rests on, the finest ones: three parameters and two to judge them by."""
 LEAST_RANDOM = 3
 """Levels on random grids, where the seeds give the deviations."""
-HELD_OUT = 2
-"""Levels of the finest octave."""
+OCTAVE = 2
+"""Levels between n and 2n."""
 PERTURBATION = 0.5
-"""Largest first correction, c/n, at the coarsest level of a window: beyond it the leading term does not lead."""
-DRIFT, SETTLED = 0.75, 0.004
+"""Largest first correction, c/n, at the coarsest level of a window of random grids: beyond it the leading term does not lead."""
+DRIFT, SETTLED = 0.75, 0.01
+"""How much of the change of slopes in one octave the next one may show: 1/2 is expected. A change below SETTLED is at rest."""
+DEVIATIONS, TO_COME = 2.0, 2.0
+"""In half of the band: standard errors of the fit, and what the finest octave has changed. A change that falls by a third in each octave is
+still to come twice."""
+WIDEST = 0.5
+"""The widest band, end to end, that decides an order: a wider one holds more than one multiple of a half."""
 
 
 class Line(NamedTuple):
@@ -32,18 +38,18 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Fit:
-    """An order with its interval, and the levels that it rests on.
+    """An order with its uncertainty band, and the levels that it rests on.
 
     Attributes
     ----------
     order, half_width : float
-        The interval is order plus or minus half_width.
+        The band is order plus or minus half_width.
     first : int
         Index of the coarsest level used; all finer ones are used too.
     asymptotic : bool
-        Whether a window was found in which the leading term leads.
+        Whether the ratios of the errors at these levels are consistent with one order.
     reason : str
-        Why the levels before it are left out, or why there is no such window.
+        Why they are not.
     """
 
     order: float
@@ -52,61 +58,45 @@ class Fit:
     asymptotic: bool
     reason: str
 
+    @property
+    def decided(self) -> bool:
+        """Whether the ratios are consistent, and the band is no wider than `WIDEST`."""
+        return self.asymptotic and 2 * self.half_width <= WIDEST
 
-def slopes(steps: Sequence[int], errors: Sequence[float]) -> Array:
-    """Return the local orders between neighbouring levels, shape (K-1,)."""
-    found: Array = -np.diff(np.log(errors)) / np.diff(np.log(steps))
-    return found
 
-
-def fit_order(steps: Sequence[int], errors: Sequence[float], confidence: float = 0.95) -> Fit:
+def fit_order(steps: Sequence[int], errors: Sequence[float]) -> Fit:
     """Return the order of errors that follow C n^-p (1 + c/n + ...) on one family of grids.
 
-    Every window of at least five levels that ends at the finest is fitted by log C - p log n + c/n. A window is asymptotic if
-    |c/n| is below a half at its coarsest level, and if its local slopes settle: they must not go on drifting to one side at an undiminished
-    rate. Of these the one with the narrowest interval is taken. Half of the interval is the Student quantile times the standard
-    error, plus what changes with the finest five levels alone or with a second
-    correction, plus |c/n| at the finest level (all that is extrapolated beyond the slopes seen), plus what the finest octave has
-    changed (Richardson's consistency: the order is also found without it).
+    The rule is fixed before the errors are seen: the finest five levels are fitted by log C - p log n + c/n. Half of the band is
+    `DEVIATIONS` standard errors, plus |c/n| at the finest level (all that is extrapolated beyond the slopes seen), plus `TO_COME` times
+    what the finest octave has changed (Richardson's consistency: the order is also found without it).
+
+    The ratios of these errors are inconsistent if their slopes change as fast in the finest octave as in the one before: the change
+    halves where the leading term leads, and doubles where a term of lower order comes up. What has not come up by the finest level cannot
+    be seen, so that every order holds up to that level.
 
     Parameters
     ----------
     steps, errors
-        At least five levels, coarsest first; positive errors.
-    confidence
-        Of the Student quantile.
+        At least five levels, coarsest first, two to an octave; positive errors.
     """
-    found = _best(steps, errors, confidence)
-    if not found.asymptotic:
-        return found
-    # The same without the finest octave: an order that the finest levels have changed may change again.
-    before = _best(steps[:-HELD_OUT], errors[:-HELD_OUT], confidence) if len(steps) >= LEAST + HELD_OUT else None
-    known = before.order if before is not None and before.asymptotic else float(slopes(steps, errors)[-1])
-    return replace(found, half_width=found.half_width + abs(found.order - known))
+    n, e = np.asarray(steps, dtype=float), np.asarray(errors, dtype=float)
+    first, now = len(n) - LEAST, _line(n[-LEAST:], e[-LEAST:])
+    noise = DEVIATIONS * now.deviation
+    local = -np.log(e[OCTAVE:] / e[:-OCTAVE]) / np.log(n[OCTAVE:] / n[:-OCTAVE])
+    lag = OCTAVE if first >= OCTAVE else 1
+    drift, earlier = abs(local[-1] - local[-1 - lag]), abs(local[-1 - lag] - local[-1 - 2 * lag])
+    if drift > max(DRIFT ** (lag / OCTAVE) * earlier, SETTLED, noise):
+        seen = [float(x) for x in (*local[-LEAST + OCTAVE :], now.order)]
+        half = max(abs(x - seen[-2]) for x in seen)
+        why = f"the slopes drift on, from {seen[0]:.2f} to {seen[-2]:.2f}"
+        return Fit(seen[-2], half, first, False, why)
+    known = _line(n[-LEAST - OCTAVE : -OCTAVE], e[-LEAST - OCTAVE : -OCTAVE]).order if first >= OCTAVE else local[-1]
+    half = float(noise + abs(now.correction) / n[-1] + TO_COME * abs(now.order - known))
+    return Fit(now.order, half, first, True, "" if 2 * half <= WIDEST else "the band is too wide to decide")
 
 
-def _best(steps: Sequence[int], errors: Sequence[float], confidence: float) -> Fit:
-    best: Fit | None = None
-    reasons = []
-    for first in range(len(steps) - LEAST + 1):
-        n, e = np.asarray(steps[first:], dtype=float), np.asarray(errors[first:], dtype=float)
-        line = _line(n, e)
-        if reason := _not_asymptotic(n, e, line):
-            reasons.append(reason)
-            continue
-        half = _half_width(n, e, line, confidence)
-        if best is None or half < best.half_width:
-            why = reasons[-1] if reasons else "the interval is wider with them"
-            best = Fit(line.order, half, first, True, f"coarser ones left out: {why}" if first else "all levels")
-    if best is not None:
-        return best
-    n, e = np.asarray(steps[-LEAST:], dtype=float), np.asarray(errors[-LEAST:], dtype=float)
-    local = slopes(steps[-LEAST:], errors[-LEAST:])
-    spread = float(local.max() - local.min()) + abs(_line(n, e).order - float(local[-1]))
-    return Fit(float(local[-1]), spread, len(steps) - LEAST, False, f"no asymptotic range: {reasons[-1]}")
-
-
-def fit_random(steps: Sequence[int], errors: Array, confidence: float = 0.95) -> Fit:
+def fit_random(steps: Sequence[int], errors: Array) -> Fit:
     """Return the order of the root mean square over random grids.
 
     log C - p log n, with a correction c/n where it is significant: where it moves the order by more than two of its standard errors.
@@ -118,13 +108,12 @@ def fit_random(steps: Sequence[int], errors: Array, confidence: float = 0.95) ->
         At least three levels, coarsest first.
     errors
         Root mean square on each grid, shape (seeds, levels).
-    confidence
-        Of the Student quantile; half of the interval is it times the standard error, plus what a correction would change, or, where
-        there is one, |c/n| at the finest level.
-    """
-    from scipy.stats import t
 
-    quantile = float(t.ppf((1 + confidence) / 2, len(errors) - 1))
+    Notes
+    -----
+    Half of the band is `DEVIATIONS` standard errors, plus what a correction would change, or, where there is one, |c/n| at the
+    finest level.
+    """
     for first in range(len(steps) - 2):
         n, e = np.asarray(steps[first:], dtype=float), errors[:, first:]
         (order, _), deviation = _jackknife(n, e, 0)
@@ -134,8 +123,8 @@ def fit_random(steps: Sequence[int], errors: Array, confidence: float = 0.95) ->
             if abs(correction) / n[0] > PERTURBATION:
                 continue
             order, deviation, systematic = corrected, other, abs(correction) / n[-1]
-        why = "all levels" if first == 0 else "coarser ones left out: the first correction is not small there"
-        return Fit(float(order), quantile * deviation + float(systematic), first, True, why)
+        half = DEVIATIONS * deviation + float(systematic)
+        return Fit(float(order), half, first, True, "" if 2 * half <= WIDEST else "the band is too wide to decide")
     raise AssertionError("three levels are fitted without a correction")
 
 
@@ -167,23 +156,3 @@ def _line(n: Array, e: Array, terms: int = 1) -> Line:
     variance = float(residual @ residual) / (len(n) - design.shape[1])
     covariance = np.linalg.inv(design.T @ design)
     return Line(float(solution[1]), float(solution[2] * n[0]), math.sqrt(variance * covariance[1, 1]))
-
-
-def _half_width(n: Array, e: Array, line: Line, confidence: float) -> float:
-    from scipy.stats import t
-
-    finest = slice(1, None) if len(n) == LEAST else slice(-LEAST, None)
-    shift = max(abs(_line(n[finest], e[finest]).order - line.order), abs(_line(n, e, 2).order - line.order))
-    unseen = abs(line.correction) / n[-1]
-    return float(float(t.ppf((1 + confidence) / 2, len(n) - 3)) * line.deviation + shift + unseen)
-
-
-def _not_asymptotic(n: Array, e: Array, line: Line) -> str:
-    if abs(line.correction) / n[0] > PERTURBATION:
-        return f"the first correction is {abs(line.correction) / n[0]:.1f} of the leading term at n={n[0]:g}"
-    local = -np.diff(np.log(e)) / np.diff(np.log(n))
-    steps = np.diff(local)
-    one_sided = bool(np.all(steps > 0) or np.all(steps < 0))
-    if one_sided and abs(steps[-1]) > max(DRIFT * abs(steps[0]), SETTLED):
-        return f"the local slopes drift on, from {local[0]:.2f} to {local[-1]:.2f}"
-    return ""

@@ -30,8 +30,6 @@ CLEAR = 300.0
 """A level counts if its error is this many times what rounding does to it."""
 NEAR = 1e-7
 """Relative errors above this are beyond the reach of float64's rounding, and it is not measured there."""
-HALF_WIDTH = 0.04
-"""A narrower interval is not asked for."""
 _FLOAT32_TO_64 = 2.0**-29
 
 
@@ -117,7 +115,6 @@ class Ladder:
 
     trial: Trial
     seeds: range
-    confidence: float
 
     steps: list[int] = field(default_factory=list)
     errors: list[list[float]] = field(default_factory=list)  # by level, then by seed
@@ -149,22 +146,21 @@ class Ladder:
             return None
         steps = [self.steps[k] for k in kept]
         if self.random:
-            return fit_random(steps, np.array([self.errors[k] for k in kept]).T, self.confidence), kept
-        return fit_order(steps, [means[k] for k in kept], self.confidence), kept
+            return fit_random(steps, np.array([self.errors[k] for k in kept]).T), kept
+        return fit_order(steps, [means[k] for k in kept]), kept
 
-    def settled(self) -> bool:
+    def decided(self) -> bool:
+        """Say whether the levels show one order."""
         found = self.fit()
-        return self.hidden() or (found is not None and found[0].asymptotic and found[0].half_width <= HALF_WIDTH)
+        return found is not None and found[0].decided
 
-    def hidden(self) -> bool:
-        """Say whether rounding, and nothing else, leaves too few levels."""
-        drowned = any(0 < e < math.inf and e <= CLEAR * r for e, r in zip(self.means(), self.roundings, strict=True))
-        found = self.fit()
-        return drowned and (found is None or not found[0].asymptotic or found[0].half_width > HALF_WIDTH)
+    def drowned(self) -> bool:
+        """Say whether rounding hides the errors of the finest levels."""
+        return any(0 < e < math.inf and e <= CLEAR * r for e, r in zip(self.means(), self.roundings, strict=True))
 
     def precise(self) -> Ladder:
         """Return an empty ladder of the same study in mpmath, with the first few states."""
-        return Ladder(self.trial.precise(), self.seeds, self.confidence)
+        return Ladder(self.trial.precise(), self.seeds)
 
 
 def exactly(solver: Any) -> Any:

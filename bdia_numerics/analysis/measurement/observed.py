@@ -10,7 +10,7 @@ from typing import Any
 
 from bdia_numerics.analysis.measurement.errors import STATES, Problem
 from bdia_numerics.analysis.measurement.families import GridFamily
-from bdia_numerics.analysis.measurement.fit import LEAST, LEAST_RANDOM, Fit
+from bdia_numerics.analysis.measurement.fit import LEAST, LEAST_RANDOM, WIDEST, Fit
 from bdia_numerics.analysis.measurement.ladder import Ladder, SolverTrial
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, refusal
@@ -19,6 +19,8 @@ from bdia_numerics.spaces import MPMath
 FIRST = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 RANDOM = (16, 32, 64, 128, 256)
 PRECISE = (16, 24, 32, 48, 64)
+STALLED = 0.3
+"""Errors whose slopes stay below it do not converge, however irregular they are."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Level:
     used : bool
         Whether the order rests on it.
     note : str
-        Why not: "pre-asymptotic", "rounding", "not finite".
+        Why not: "coarser" than those it rests on, "rounding", "not finite".
     """
 
     steps: int
@@ -50,16 +52,18 @@ class Level:
 class ObservedOrder:
     """An observed order: positive where errors fall with the number of steps, negative where they grow.
 
+    It holds up to the finest number of steps that was run, and it is undecided where the errors are not consistent with one order, or
+    the band is wide.
+
     Attributes
     ----------
     solver, family, start : str
         What was measured; the family of grids in words.
     order, low, high : float
-        The fitted order and its interval.
-    confidence : float
-        Of the interval's statistical part.
+        The order and its uncertainty band, see `analysis.measurement.fit.fit_order`.
     asymptotic : bool
-        Whether an asymptotic range was found. If not, `order` is the last local slope and the interval holds what was seen.
+        Whether the errors are consistent with one order. If not, `order` is the slope of the finest octave, and the band holds the
+        slopes seen.
     levels : tuple of Level
         Coarsest first.
     seeds : int
@@ -67,7 +71,11 @@ class ObservedOrder:
     arithmetic : str
         "float64" or "mpmath".
     reason : str
-        Which levels the order rests on, and why.
+        Which levels the order rests on, and why it is undecided.
+    proved : int or None
+        The order that follows from the program, where that was asked for.
+    alternating : ObservedOrder or None
+        The same on alternating grids, where that was asked for.
     """
 
     solver: str
@@ -76,12 +84,13 @@ class ObservedOrder:
     order: float
     low: float
     high: float
-    confidence: float
     asymptotic: bool
     levels: tuple[Level, ...]
     seeds: int
     arithmetic: str
     reason: str
+    proved: int | None = None
+    alternating: ObservedOrder | None = None
 
     @property
     def steps_used(self) -> tuple[int, ...]:
@@ -99,16 +108,41 @@ class ObservedOrder:
             for a, b in pairs
         )
 
-    def agrees(self, order: float, within: float = 0.1) -> bool:
-        """Say whether an order lies in the interval, or within `within` of the fitted one on families that are not random."""
-        return self.low <= order <= self.high or (
-            not self.seeds and self.asymptotic and abs(self.order - order) <= within
-        )
+    @property
+    def up_to(self) -> int:
+        """The finest number of steps that was run: what is said of the order is said up to there."""
+        return max((level.steps for level in self.levels if level.used), default=self.levels[-1].steps)
+
+    @property
+    def decided(self) -> bool:
+        """Whether there is one order: consistent errors and a band no wider than `fit.WIDEST`, end to end."""
+        return self.asymptotic and self.high - self.low <= WIDEST * (1 + 1e-9)  # ends that were rounded
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the errors do not fall at all: no slope of the finest levels exceeds `STALLED`, or they overflow."""
+        slopes = [x for x in self.local_slopes[1 - LEAST :] if not math.isnan(x)]
+        return self.order == -math.inf or bool(slopes and max(slopes) <= STALLED and self.order <= STALLED)
+
+    def agrees(self, order: float, within: float = 0.1) -> bool | None:
+        """Say whether an order lies in the band, or within `within` of the observed one on families that are not random.
+
+        None where that is undecided. Errors that do not fall contradict every positive order, undecided or not.
+        """
+        if not self.decided:
+            return False if self.stalled and order > STALLED else None
+        return self.low <= order <= self.high or (not self.seeds and abs(self.order - order) <= within)
 
     def __str__(self) -> str:
-        return (
-            f"{self.solver} on {self.family} grids: {self.order:.2f} [{self.low:.2f}, {self.high:.2f}]; {self.reason}"
-        )
+        proved = "" if self.proved is None else f", proved {self.proved}"
+        beside = "" if self.alternating is None else f"; on alternating grids {self.alternating.value}"
+        return f"{self.solver} on {self.family} grids: {self.value}{proved}; {self.reason}{beside}"
+
+    @property
+    def value(self) -> str:
+        """The order and its band, or that it is undecided, and up to which number of steps."""
+        found = f"{self.order:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        return f"{found} up to n = {self.up_to}" if self.decided else f"undecided up to n = {self.up_to} ({found})"
 
 
 def observed_order(
@@ -121,15 +155,14 @@ def observed_order(
     start: Any = "exact",
     seeds: int = 16,
     arithmetic: str = "auto",
-    confidence: float = 0.95,
     max_steps: int = 512,
 ) -> ObservedOrder:
     """Measure the order of a solver against the exact flow of a problem.
 
-    The error is the root mean square over states and elements at the data end: a norm, so that nothing cancels. Levels at which
-    rounding matters are left out (float64's is measured there by a run in float32, whose rounding is 2^29 times as large), and
-    so are those before the asymptotic range, which is found (see `analysis.fit.fit_order`): levels are added until it is, and the
-    interval is narrow, or `max_steps` is reached. Where rounding leaves too few levels the study is made again in mpmath.
+    The error is the root mean square over states and elements at the data end: a norm, so that nothing cancels. The order rests on the
+    finest five levels, by a fixed rule (see `analysis.measurement.fit.fit_order`); where these are not consistent with one order, or the
+    uncertainty band is wider than a half, it is undecided. Levels at which rounding matters are left out (float64's is measured there by
+    a run in float32, whose rounding is 2^29 times as large); where too few are left the study is made again in mpmath.
 
     Parameters
     ----------
@@ -141,7 +174,8 @@ def observed_order(
         A `GridFamily`, or any function of n that returns a grid with a schedule and takes `space=` (and `seed=` if its attribute
         `kind` is "random"); by default smooth grids in asinh(sigma/alpha).
     steps
-        Numbers of steps to take, as they are; by default they are chosen. At least five, three for random grids.
+        Numbers of steps to take, as they are, two to an octave; by default they are chosen, whole repeats of the family's pattern. At
+        least five, three for random grids.
     states
         A number of states to draw at t_N, or an array (*batch, *data).
     start
@@ -150,35 +184,50 @@ def observed_order(
         Random grids at each number of steps, at least 4.
     arithmetic : {"auto", "float64", "mpmath"}
         What to compute in; mpmath takes the first four states.
-    confidence
-        Of the interval, in (0, 1).
     max_steps
-        Where chosen numbers of steps end.
+        Where chosen numbers of steps end: an order of 2 whose error has a small part of order 1 shows it only there.
 
     Raises
     ------
     ValueError
-        For steps that are too few or not rising, another arithmetic, a confidence outside (0, 1), fewer than 4 seeds.
+        For steps that are too few or not rising, another arithmetic, fewer than 4 seeds.
     """
     family = GridFamily() if family is None else family
     is_random = getattr(family, "kind", "") == "random"
-    _check(steps, arithmetic, confidence, seeds, is_random)
+    check(steps, arithmetic, seeds, is_random)
     trial = SolverTrial(solver, problem, family, states, start)
-    return climb(Ladder(trial, range(seeds) if is_random else range(1), confidence), steps, arithmetic, max_steps)
+    ladder = Ladder(trial, range(seeds) if is_random else range(1))
+    return climb(ladder, steps, arithmetic, max_steps, first=first_steps(family))
+
+
+def first_steps(family: Any) -> tuple[int, ...]:
+    """Return the numbers of steps to begin with: even, two to an octave, and whole repeats of the family's pattern."""
+    repeats = len(getattr(family, "repeats", None) or (1,))
+    unit = repeats * (4 if repeats % 2 else 2)
+    unit *= -(-FIRST[0] // unit)
+    return tuple(n * unit // FIRST[0] for n in FIRST if n * unit // FIRST[0] <= 2 * FIRST[-1])
 
 
 def climb(
-    ladder: Ladder, steps: Sequence[int] | None = None, arithmetic: str = "auto", max_steps: int = 512
+    ladder: Ladder,
+    steps: Sequence[int] | None = None,
+    arithmetic: str = "auto",
+    max_steps: int = 512,
+    *,
+    further: int = 0,
+    first: Sequence[int] = FIRST,
 ) -> ObservedOrder:
-    """Measure levels until the order is known; arguments as for `observed_order`."""
-    wanted = [*(steps or (RANDOM if ladder.random else FIRST))]
+    """Measure levels up to `max_steps`, and while the order is undecided up to `further`; other arguments as for `observed_order`."""
+    wanted = [*(steps or (RANDOM if ladder.random else first))]
     if arithmetic == "mpmath":
         return _precise(ladder, steps)
     ladder.measure(wanted)
-    while steps is None and not ladder.random and not ladder.settled() and wanted[-1] * 2 <= max_steps:
+    while steps is None and not ladder.random and not ladder.drowned():
+        if wanted[-1] * 2 > (max_steps if ladder.decided() else max(max_steps, further)):
+            break
         wanted += [wanted[-2] * 2, wanted[-1] * 2]
         ladder.measure(wanted[-2:])
-    if arithmetic == "auto" and ladder.hidden():
+    if arithmetic == "auto" and ladder.drowned() and not ladder.decided():
         try:
             return _precise(ladder, steps)
         except TypeError as error:  # what has no meaning in mpmath, as a numerical reference
@@ -193,7 +242,8 @@ def _precise(ladder: Ladder, steps: Sequence[int] | None) -> ObservedOrder:
     return _result(precise)
 
 
-def _check(steps: Sequence[int] | None, arithmetic: str, confidence: float, seeds: int, is_random: bool) -> None:
+def check(steps: Sequence[int] | None, arithmetic: str, seeds: int, is_random: bool) -> None:
+    """Raise ValueError for options that `observed_order` does not take."""
     least = LEAST_RANDOM if is_random else LEAST
     if steps is not None and (len(steps) < least or any(a >= b for a, b in pairwise(steps)) or steps[0] < 1):
         raise ValueError(
@@ -201,10 +251,8 @@ def _check(steps: Sequence[int] | None, arithmetic: str, confidence: float, seed
         )
     if arithmetic not in ("auto", "float64", "mpmath"):
         raise ValueError(f"arithmetic={arithmetic!r} is unknown: use 'auto', 'float64' or 'mpmath'")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence={confidence!r} lies outside (0, 1): pass for instance 0.95")
     if is_random and seeds < 4:
-        raise ValueError(f"seeds={seeds}: an interval over random grids needs at least 4")
+        raise ValueError(f"seeds={seeds}: a band over random grids needs at least 4")
 
 
 def _result(ladder: Ladder) -> ObservedOrder:
@@ -217,7 +265,7 @@ def _result(ladder: Ladder) -> ObservedOrder:
         fit = Fit(-math.inf, 0.0, 0, False, f"overflows from n={ladder.steps[means.index(math.inf)]} on")
     else:
         fit = Fit(math.nan, math.inf, 0, False, "too few levels are clear of rounding")
-    notes = {k: "" if k in window else "pre-asymptotic" for k in kept}
+    notes = {k: "" if k in window else "coarser" for k in kept}
     levels = tuple(
         Level(
             n,
@@ -236,10 +284,9 @@ def _result(ladder: Ladder) -> ObservedOrder:
         order=fit.order,
         low=fit.order - fit.half_width,
         high=fit.order + fit.half_width,
-        confidence=ladder.confidence,
         asymptotic=fit.asymptotic,
         levels=levels,
         seeds=len(ladder.seeds) if ladder.random else 0,
         arithmetic="mpmath" if isinstance(ladder.trial.space, MPMath) else "float64",
-        reason=f"{used} ({fit.reason})",
+        reason=f"{used} ({fit.reason})" if fit.reason else used,
     )

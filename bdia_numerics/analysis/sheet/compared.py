@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bdia_numerics.analysis.expansion.order import SymbolicOrder
+from bdia_numerics.analysis.measurement.fit import WIDEST
 from bdia_numerics.analysis.measurement.observed import ObservedOrder
 from bdia_numerics.analysis.measurement.over_ddim import ErrorRatio
 from bdia_numerics.analysis.sheet.proved import Proved
@@ -18,8 +19,6 @@ SLOW = 0.85
 """A root of larger modulus is felt over more than 20 steps."""
 NEAR = 0.01
 """How near to the proved ratio the measured one has to be, if its interval is narrower: errors of a hundredth of DDIM's."""
-WIDE = 1.5
-"""An interval of orders that is wider decides nothing."""
 UNKNOWN = "no reason known: look for a defect of the solver, of the proof or of the measurement"
 
 
@@ -32,9 +31,9 @@ class Compared:
     quantity, proved, measured : str
         What it is, and the values; `proved` is empty where nothing is, and says "docs: ..." for a docstring's claim.
     agrees : bool or None
-        Whether they agree; None where there is nothing to hold it against.
+        Whether they agree; None where that is undecided: by the measurement, or since there is nothing to hold it against.
     reason : str
-        Why they differ, or why nothing was proved.
+        Why they differ, why it is undecided, or why nothing was proved.
     """
 
     quantity: str
@@ -44,39 +43,53 @@ class Compared:
     reason: str = ""
 
     def __str__(self) -> str:
-        verdict = "" if self.agrees is None else ("agrees" if self.agrees else "differs")
-        parts = [f"measured {self.measured}", f"proved {self.proved}" if self.proved else "", verdict, self.reason]
+        parts = [f"measured {self.measured}", f"proved {self.proved}" if self.proved else "", self.verdict, self.reason]
         return "; ".join(part for part in parts if part)
 
+    @property
+    def verdict(self) -> str:
+        """The word for it: "agrees", "differs" or "undecided"."""
+        return "undecided" if self.agrees is None else "agrees" if self.agrees else "differs"
 
-def proved_order(derived: SymbolicOrder, observed: ObservedOrder, kind: str) -> tuple[str, bool]:
-    """Return the proved order on grids of a kind, and whether an observed one agrees with it.
 
-    On random grids the order lies between that for any bounded ratios and that for smooth ones.
+def summary(rows: Iterable[Compared]) -> str:
+    """Return how many rows differ, and how many are undecided."""
+    verdicts = [row.verdict for row in rows]
+    differ, unknown = verdicts.count("differs"), verdicts.count("undecided")
+    text = f"{differ or 'no'} difference{'' if differ == 1 else 's'}"
+    return f"{text}, {unknown} of {len(verdicts)} rows undecided" if unknown else text
+
+
+def proved_order(
+    derived: SymbolicOrder, alternating: int | None, observed: ObservedOrder, kind: str
+) -> tuple[str, bool | None]:
+    """Return the proved order on grids of a kind, and whether an observed one agrees with it; None if it is undecided.
+
+    On alternating grids it is that with their ratios in the step, `alternating`, and else the worst case of bounded ratios. On random grids
+    it lies between that and the order on smooth ones.
     """
-    exponent = derived.order_smooth if kind == "smooth" else derived.order_rough
-    if kind != "random" or derived.order_rough == derived.order_smooth:
-        return str(exponent), observed.agrees(exponent)
-    inside = observed.high >= derived.order_rough and observed.low <= derived.order_smooth
-    return f"{derived.order_rough} to {derived.order_smooth}", inside
+    low = derived.order_smooth if kind == "smooth" else derived.order_rough
+    if kind == "alternating" and alternating is not None:
+        low = alternating
+    if kind != "random" or low == derived.order_smooth:
+        return str(low), observed.agrees(low)
+    inside = observed.high >= low and observed.low <= derived.order_smooth
+    return f"{low} to {derived.order_smooth}", inside if observed.decided else None
 
 
 def compared_order(proved: Proved, observed: ObservedOrder, kind: str) -> Compared:
     """Hold an observed order against the proved one; kind "own start" is a smooth grid with the solver's own start."""
     quantity = "order, own start" if kind == "own start" else f"order on {kind} grids"
-    value = f"{observed.order:.2f} [{observed.low:.2f}, {observed.high:.2f}]"
-    value += "" if observed.asymptotic else ", not asymptotic"
     derived = proved.order
     if derived is None:
-        return Compared(quantity, "", value, None, proved.refused.get("order", ""))
+        return Compared(quantity, "", observed.value, None, proved.refused.get("order", ""))
     if kind == "own start":
         text, agrees = str(derived.order_with_start), observed.agrees(derived.order_with_start)
     else:
-        text, agrees = proved_order(derived, observed, kind)
-    if agrees and observed.high - observed.low > WIDE:
-        return Compared(quantity, text, value, None, _why(proved, observed) or "the interval is too wide to decide")
-    reason = "" if agrees and observed.asymptotic else _why(proved, observed)
-    return Compared(quantity, text, value, agrees, reason or ("" if agrees else UNKNOWN))
+        alternating = None if proved.alternating is None else proved.alternating.order
+        text, agrees = proved_order(derived, alternating, observed, kind)
+    reason = "" if agrees else _why(proved, observed) or (UNKNOWN if agrees is False else observed.reason)
+    return Compared(quantity, text, observed.value, agrees, reason)
 
 
 def compared_ratio(proved: Proved, found: ErrorRatio) -> Compared:
@@ -91,9 +104,11 @@ def compared_ratio(proved: Proved, found: ErrorRatio) -> Compared:
     if derived.ddim_ratio.free_symbols:
         return Compared("error over DDIM's", str(derived.ddim_ratio), value, None)
     exact = float(derived.ddim_ratio)
+    text = str(derived.ddim_ratio) + (" (a higher order)" if exact == 0 else "")
+    if found.half_width > WIDEST / 2:
+        return Compared("error over DDIM's", text, value, None, _slow(proved) or "the band is too wide to decide")
     agrees = abs(found.limit - exact) <= max(found.half_width, NEAR)
     reason = "" if agrees else (_slow(proved) or UNKNOWN)
-    text = str(derived.ddim_ratio) + (" (a higher order)" if exact == 0 else "")
     return Compared("error over DDIM's", text, value, agrees, reason)
 
 
@@ -109,12 +124,11 @@ def claimed(documented: str) -> set[int]:
 def compared_claims(documented: Any, observed: ObservedOrder, nfe: int) -> Iterator[Compared]:
     """Hold what a docstring says of order and evaluations against what was measured: a number that it names must be near."""
     orders, counts = claimed(documented.get("Order", "")), claimed(documented.get("NFE", ""))
-    if orders and observed.asymptotic:
-        agrees = any(observed.agrees(order) for order in orders)
-        found = f"{observed.order:.2f} on smooth grids"
-        yield Compared(
-            "order, docstring", f"docs: {documented['Order']}", found, agrees, "" if agrees else "the docstring"
-        )
+    if orders:
+        agrees = any(observed.agrees(order) for order in orders) if observed.decided else None
+        why = "" if agrees else observed.reason if agrees is None else "the docstring"
+        found = f"{observed.value} on smooth grids"
+        yield Compared("order, docstring", f"docs: {documented['Order']}", found, agrees, why)
     if counts:
         agrees = nfe in counts
         why = "" if agrees else "the docstring"
@@ -125,10 +139,7 @@ def _why(proved: Proved, observed: ObservedOrder) -> str:
     derived = proved.order
     if derived is not None and derived.zero_stable is False:
         return "not zero-stable: the proved order is of consistency alone"
-    slow = _slow(proved)
-    if slow or not observed.asymptotic:
-        return slow or f"no asymptotic range up to N = {observed.levels[-1].steps}"
-    return ""
+    return _slow(proved)
 
 
 def _slow(proved: Proved) -> str:

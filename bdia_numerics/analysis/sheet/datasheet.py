@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bdia_numerics.analysis.sheet.compared import summary
 from bdia_numerics.analysis.sheet.measured import Measured, Progress, measure
 from bdia_numerics.analysis.sheet.proved import Proved, Rows, prove
 from bdia_numerics.program import (
@@ -66,7 +67,8 @@ class Datasheet:
         values = ", ".join(f"{k} = {v}" for k, v in self.given.parameters.items())
         yield f"Proved for {values}" if values else "Proved", self.given.rows()
         if self.measured is not None:
-            yield "Proved and measured", ((row.quantity, str(row)) for row in self.measured.compared)
+            rows = self.measured.compared
+            yield f"Proved and measured: {summary(rows)}", ((row.quantity, str(row)) for row in rows)
             yield "Measured", self.measured.rows()
 
     def as_dict(self) -> dict[str, Any]:

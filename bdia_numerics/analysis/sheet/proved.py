@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bdia_numerics.analysis.expansion.order import SymbolicOrder, symbolic_order
+from bdia_numerics.analysis.expansion.pattern import PatternOrder, order_on_pattern
+from bdia_numerics.analysis.expansion.setting import symbols_of
+from bdia_numerics.analysis.measurement.families import GridFamily
 from bdia_numerics.analysis.sheet.wording import equations, orders, quotient, terms_text
 from bdia_numerics.analysis.stability.characteristic import characteristic_polynomial
 from bdia_numerics.analysis.stability.stability_interval import StabilityInterval, stability_interval
@@ -15,6 +18,23 @@ from bdia_numerics.program import Solver, refusal
 
 T = TypeVar("T")
 Rows = Iterator[tuple[str, str]]
+
+
+def proved_on(solver: Solver, family: Any, *, own: bool = False) -> int | None:
+    """Return the order that follows from a solver's program on a family of grids, from exact first states or from its own.
+
+    None on random grids and on grids that are no `GridFamily`; where sigma = 0 and the steps are those of t, in which sigma/alpha may
+    not be smooth; where the products of the step's matrices may grow without bound; and where the program does not decide.
+    """
+    if not isinstance(family, GridFamily) or not family.repeats:
+        return None
+    if family.variable == "t" and not family(1).sigma[0] > 0:
+        return None
+    try:
+        found = order_on_pattern(solver, family.repeats)
+    except REFUSALS:
+        return None
+    return None if not found.zero_stable else found.order_with_start if own else found.order
 
 
 @dataclass(frozen=True)
@@ -28,6 +48,8 @@ class Proved:
     order, polynomial, zero_stability, real_interval, imaginary_interval
         Results of `symbolic_order`, `characteristic_polynomial`, `zero_stability` and `stability_interval`; None where there
         is none.
+    alternating
+        Result of `order_on_pattern` for alternating steps h, 2h; None where parameters are symbols.
     inverse_polynomial, inverse_zero_stability
         Those of the derived inverse; None without one.
     refused
@@ -36,6 +58,7 @@ class Proved:
 
     parameters: Mapping[str, str]
     order: SymbolicOrder | None
+    alternating: PatternOrder | None
     polynomial: Any
     zero_stability: ZeroStability | None
     inverse_polynomial: Any
@@ -50,6 +73,8 @@ class Proved:
         if order is not None:
             y, s = order.variables
             yield "order", orders(order)
+            if self.alternating is not None and self.alternating.order != order.order_rough:
+                yield "order, steps h, 2h", str(self.alternating.order)
             yield "local error", "; ".join(f"{terms_text(terms)} in {name}" for name, terms in order.local.items())
             if set(order.local) == {order.output}:
                 yield "next local order where", equations(order.local_condition)
@@ -89,7 +114,7 @@ class Proved:
         order, stable = self.order, (self.zero_stability, self.inverse_zero_stability)
         return {
             "parameters": dict(self.parameters),
-            "order": None if order is None else _plain_order(order),
+            "order": None if order is None else _plain_order(order, self.alternating),
             "polynomial": _text(self.polynomial),
             "inverse_polynomial": _text(self.inverse_polynomial),
             "zero_stability": [None if x is None else {"stable": x.stable, "condition": str(x)} for x in stable],
@@ -113,6 +138,7 @@ def prove(solver: Solver, given: Mapping[str, str]) -> Proved:
     found = Proved(
         parameters=given,
         order=attempt("order", lambda: symbolic_order(solver)),
+        alternating=None if symbols_of(solver) else attempt("alternating", lambda: order_on_pattern(solver, (1, 2))),
         polynomial=attempt("polynomial", lambda: characteristic_polynomial(solver)),
         zero_stability=attempt("zero_stability", lambda: zero_stability(solver)),
         inverse_polynomial=attempt("inverse", lambda: characteristic_polynomial(solver, direction="invert")),
@@ -121,14 +147,17 @@ def prove(solver: Solver, given: Mapping[str, str]) -> Proved:
         imaginary_interval=attempt("imaginary_interval", lambda: stability_interval(solver, "imaginary")),
         refused=refused,
     )
+    if "order" in refused:
+        refused.pop("alternating", None)
     if "inverse" in refused:
         refused.pop("inverse_zero_stability", None)
     return found
 
 
-def _plain_order(order: SymbolicOrder) -> dict[str, Any]:
+def _plain_order(order: SymbolicOrder, alternating: PatternOrder | None) -> dict[str, Any]:
     return {
         "rough": order.order_rough,
+        "alternating": None if alternating is None else alternating.order,
         "smooth": order.order_smooth,
         "uniform": order.order_uniform,
         "with_start": order.order_with_start,
