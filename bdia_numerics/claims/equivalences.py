@@ -178,8 +178,10 @@ def bdia_dpm_solver_pp(solver: Any = BDIADPMSolverPP) -> str:
 @check("remark-4", verdict="measured", mutants=_BDIA_PLUS_MUTANTS)
 def bdia_in_multistep_solvers(solver: Any = BDIADPMSolverPP) -> str:
     """Order, error constant and verdict of the three families."""
-    ddim, lines = np.array(vp_errors(DDIM())), []
+    ddim, lines, alone = np.array(vp_errors(DDIM())), [], []
     for name, make in (("BDIA-DPM-Solver++", solver), ("BDIA-PLMS", BDIAPLMS), ("BDIA-DEIS", _bdia_deis)):
+        alone.append(order_of(vp_errors(make(Fraction(0)))))
+        require(alone[-1] > 1.75, f"{name}, gamma 0: order {alone[-1]:.2f}")
         require(not invertibility(make(Fraction(1, 2))).invertible, f"{name} should not be invertible")
         for gamma in (Fraction(1, 2), Fraction(1)):
             errors = vp_errors(make(gamma))
@@ -191,8 +193,8 @@ def bdia_in_multistep_solvers(solver: Any = BDIADPMSolverPP) -> str:
     return (
         "it can be put in, but it costs the order. The programs run and their inverses are refused; on a mixture "
         "with exact "
-        "starts each has order 1 for gamma > 0 (PLMS and DEIS, 2 and more, without it), with gamma/(1+gamma) of "
-        "DDIM's error "
+        f"starts each has order 1 for gamma > 0 (and {', '.join(f'{order:.2f}' for order in alone)} at gamma = 0, in this order), "
+        "with gamma/(1+gamma) of DDIM's error "
         "constant: the slot ahead is accurate, so nothing cancels BDIA's first-order error in the slot behind. "
         "Errors over "
         f"DDIM's, extrapolated: {'; '.join(lines)}."
