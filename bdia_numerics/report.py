@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import platform
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from bdia_numerics import formulas, plots
-from bdia_numerics.claims.ledger import VERDICTS, Decided
+from bdia_numerics.claims.ledger import Decided, counts
+from bdia_numerics.claims.pages import COPY, texts
 from bdia_numerics.studies.results import Choice, Digits, Portrait
 
 PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "scikit-learn", "matplotlib")
@@ -40,12 +40,6 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "absent"
-
-
-def counts(decided: Sequence[Decided]) -> list[tuple[str, int]]:
-    """Return how many claims have each verdict, in the order of the verdicts."""
-    found = Counter(d.verdict for d in decided)
-    return [(verdict, found[verdict]) for verdict in VERDICTS if found[verdict]]
 
 
 def figures(results: Digits, runs: Sequence[Portrait]) -> list[Figure]:
@@ -101,6 +95,8 @@ def render(
     return environment.from_string(text).render(
         decided=decided,
         counts=counts(decided),
+        texts=texts,
+        copy=COPY,
         failed=[d for d in decided if d.verdict == "failed"],
         corrections=[d for d in decided if d.statement.printed],
         notes=[] if plots.available() or results is None else [plots.MISSING],

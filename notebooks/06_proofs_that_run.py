@@ -299,17 +299,17 @@ Math(r"\begin{aligned}" + r"\\".join(differences) + r"\end{aligned}")
 
 # %%
 some = list(decide(["prop-1", "prop-2", "eq-33", "eq-32", "eq-61"]))
-assert [d.verdict for d in some] == [
+assert [d.kind for d in some] == [
     "proved",
-    "proved",
-    "proved",
-    "misprint",
+    "formula right, text wrong",
+    "formula right, text wrong",
+    "unclear in our copy",
     "misprint",
 ]
 Markdown(
     table(
-        ["claim", "title", "verdict"],
-        [(d.statement.id, d.statement.title, d.verdict) for d in some],
+        ["claim", "title", "what happened"],
+        [(d.statement.id, d.statement.title, d.kind) for d in some],
     )
 )
 
@@ -473,8 +473,8 @@ Picture(
 #   do not converge.
 # - Propositions 1 and 2 hold, and are proved for every $N$ and every $\hat\epsilon$ on the class that samples. The
 #   paper's conclusion (section 7) claims the symmetry of Proposition 2 without its condition; it needs $\gamma^2=1$.
-# - (32) and (61) are misprinted. The first is harmless to a reader and exact when read right; the second gives a scheme
-#   that is exactly invertible, costs the same and does not solve the ODE.
+# - (61) is misprinted: as printed it gives a scheme that is exactly invertible, costs the same and does not solve the ODE.
+#   (32) has a minus sign for an arrow in our copy of the paper, which is harmless to a reader and exact when read right.
 # - "BDIA beats DDIM" is a theorem on an interval of states, and false on a wider one. Without the interval it is no
 #   statement.
 #

@@ -74,10 +74,11 @@ def test_proofs_of_the_paper_as_json(folder):
     data = json.loads(result.stdout)
     assert [c["id"] for c in data["claims"]] == ["prop-1", "eq-33", "prop-2"]
     for claim in data["claims"]:
-        assert set(claim) == {"id", "statement", "verdict", "evidence", "seconds"}
+        assert set(claim) == {"id", "statement", "verdict", "kind", "evidence", "seconds"}
         assert claim["verdict"] == "proved"
         assert claim["evidence"]
         assert claim["seconds"] >= 0
+    assert [c["kind"] for c in data["claims"]] == ["proved", *["formula right, text wrong"] * 2]
     assert data["real_input"] == []
     assert data["versions"]["bdia_numerics"]
     assert list(folder.iterdir()) == []
@@ -87,7 +88,8 @@ def test_proofs_of_the_paper_as_json(folder):
 def test_the_whole_ledger_writes_a_report(folder):
     result = run("verify")
     assert result.exit_code == 0
-    assert "1 proved, 1 measured" in result.stdout
+    words = " ".join(result.stdout.split())
+    assert re.search(r"The paper: 1 proved; .*Our own: 1 measured; ", words)
     assert "found $x^2$ and [brackets]" in result.stdout
     page = (folder / "report.html").read_text(encoding="utf-8")
     for statement in ledger.statements():
@@ -212,3 +214,27 @@ def test_list_names_every_solver():
     # No row is left to do: each says its order, its source, and why it is not exact, where it is not.
     for row in solvers.values():
         assert row["order"] and row["source"] and (row["condition"] or row["reason"]) and row["bit_exact"]
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict", "kind"),
+    [
+        (None, "proved", "formula right, text wrong"),
+        (ledger.CheckFailed("no"), "failed", "check failed"),
+        (ledger.Skipped("flint is missing"), "skipped", "skipped"),
+        (ledger.Undecided("in [-1.51, 4.60]"), "open", "undecided"),
+        (ledger.Undecided("16.1, not 15.04", protocol="A"), "open", "not reproduced under protocol A"),
+    ],
+)
+def test_the_kind_says_what_happened(error, verdict, kind, monkeypatch):
+    def found():
+        if error is not None:
+            raise error
+        return "so it is"
+
+    monkeypatch.setattr(ledger, "checks", lambda: {"eq-33": ledger.Check(("eq-33",), "proved", found, {}, slow=False)})
+    (claim,) = json.loads(run("verify", "--only", "eq-33", "--json").stdout)["claims"]
+    assert (claim["verdict"], claim["kind"]) == (verdict, kind)
+    shown = run("verify", "--only", "eq-33")
+    assert f"The paper: 1 {kind}" in " ".join(shown.stdout.split())
+    assert shown.exit_code == (verdict == "failed")

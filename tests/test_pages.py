@@ -1,11 +1,15 @@
 """The pages that show the ledger say what the ledger says."""
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from bdia_numerics.claims.ledger import Decided, checks, statements
+from bdia_numerics import report
+from bdia_numerics.claims.ledger import Decided, checks, counts, decide, statements
 from bdia_numerics.claims.pages import HEAD_ROWS, head, ledger, page
 from bdia_numerics.solvers import SECOND_ORDER, SOLVERS
 
@@ -20,7 +24,7 @@ def decided():
     """Every claim with the verdict that its check gives if it passes."""
     registered = checks()
     return [
-        Decided(s, registered[s.id].verdict if s.id in registered else s.verdict, "", 0.0)
+        Decided(s, registered[s.id].verdict if s.id in registered else s.verdict, "", 0.0, registered.get(s.id))
         for s in statements().values()
     ]
 
@@ -43,7 +47,9 @@ def test_every_claim_has_its_anchor_and_its_evidence():
     assert list(found) == list(statements())
     lacking = {name for name, section in found.items() if not re.search(r"^Evidence: \S", section, re.MULTILINE)}
     assert lacking == {name for name, s in statements().items() if s.verdict == "definition" and not s.note}
-    assert not re.search(r"\*\*(skipped|failed)\*\*", "".join(sections)), "written where something was missing"
+    assert not re.search(r"\*\*(skipped|check failed|undecided)\*\*", "".join(sections)), (
+        "written where something was missing"
+    )
 
 
 def test_every_correction_has_its_section():
@@ -56,6 +62,73 @@ def test_every_correction_has_its_section():
 def test_the_head_in_the_readme_is_the_ledgers(decided):
     assert head(decided) in README.read_text(encoding="utf-8")
     assert set(HEAD_ROWS) <= set(statements())
+
+
+def test_the_readme_counts_the_paper_and_our_own_apart_as_its_first_command_finds_them(decided):
+    block = head(decided)
+    counted = {
+        whose: (int(n), kinds) for whose, n, kinds in re.findall(r"^- (.+), (\d+) claims: (.+)\.$", block, re.MULTILINE)
+    }
+    paper = [d for d in decided if d.statement.of_paper]
+    assert {whose: n for whose, (n, _) in counted.items()} == {
+        "The paper": len(paper),
+        "Our own": len(decided) - len(paper),
+    }
+    assert all(sum(map(int, re.findall(r"(\d+) [a-z]", kinds))) == n for n, kinds in counted.values())
+    (skipped,) = re.findall(r"^Skipped .+: (.+)\. `bdia", block, re.MULTILINE)
+    more = [d.statement.id for d in decided if d.check and (d.check.slow or d.check.extra)]
+    assert skipped.split(", ") == more and f"{len(more)} skipped" in counted["Our own"][1]
+    assert "skipped" not in counted["The paper"][1] and "conjecture" not in counted["The paper"][1]
+    assert not re.search(
+        r"every numbered statement[^.]*\bis decided", README.read_text(encoding="utf-8"), re.IGNORECASE
+    )
+
+
+def test_no_extra_is_needed_but_where_it_is_declared(monkeypatch):
+    monkeypatch.setitem(sys.modules, "flint", None)
+    declared = {name for name, c in checks().items() if c.extra}
+    assert declared == {"enclosure-1", "enclosure-2", "fact-19"}
+    assert {d.statement.id: d.kind for d in decide(sorted(declared))} == dict.fromkeys(declared, "skipped")
+
+
+@pytest.mark.slow
+def test_the_first_command_finds_what_the_readme_says(tmp_path):
+    code = (
+        "import sys; sys.modules['flint'] = None\n"
+        "sys.argv = ['bdia', 'verify', '--json']\n"
+        "from bdia_numerics.cli import main; main()"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    known = statements()
+    found = [Decided(known[c["id"]], c["verdict"], "", 0.0, kind=c["kind"]) for c in json.loads(run.stdout)["claims"]]
+    text = README.read_text(encoding="utf-8")
+    for whose, kinds in counts(found).items():
+        assert (
+            f"- {whose}, {sum(kinds.values())} claims: {'; '.join(f'{n} {kind}' for kind, n in kinds.items())}." in text
+        )
+
+
+def test_both_texts_of_a_corrected_conjecture_are_shown(decided):
+    corrected = [d for d in decided if d.kind == "conjecture corrected"]
+    assert [d.statement.id for d in corrected] == ["fact-8", "fact-11", "fact-14"]
+    whole, report_page = ledger(decided), report.render(decided)
+    for d in corrected:
+        assert f"Conjectured: {d.statement.printed}" in whole and f"Right: {d.statement.right}" in whole
+    assert report_page.count("<b>Conjectured:</b>") == 2 * len(corrected)
+    assert "refuted" not in whole + report_page
+
+
+def test_the_page_of_misprints_has_a_part_for_each_kind(decided):
+    parts = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", page(decided), re.MULTILINE | re.DOTALL))
+    names = {title: re.findall(r"^### ([a-z0-9-]+):", part, re.MULTILINE) for title, part in parts.items()}
+    assert names["Misprints"] == ["eq-4", "eq-5", "eq-16", "eq-18", "alg-1", "eq-54", "eq-55", "eq-61"]
+    assert names["Unclear in our copy"] == ["definition-1", "eq-32", "eq-43", "eq-44", "eq-56", "eq-57"]
+    assert {"eq-27", "eq-29", "eq-60"} < set(names["The formula is right, the text beside it is not"])
+    assert (
+        "arXiv:2307.10829" in page(decided)
+        and "volume 6" in parts["Slips of the text"]
+        and "Aila" in parts["Slips of the text"]
+    )
 
 
 def test_the_bibliography_has_the_source_of_every_solver():

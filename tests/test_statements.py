@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from bdia_numerics.claims.ledger import TEXT_WRONG, UNCLEAR, checks
+
 REQUIRED = {"id", "source", "title", "statement", "verdict", "note"}
 CORRECTION = {"printed", "right", "why"}
 VERDICTS = {"open", "definition", "needs-weights"}
@@ -61,7 +63,7 @@ def test_facts_and_measurements_come_last() -> None:
 @each
 def test_fields(claim: dict[str, Any]) -> None:
     assert set(claim) >= REQUIRED
-    assert set(claim) <= REQUIRED | CORRECTION
+    assert set(claim) <= REQUIRED | CORRECTION | {"kind"}
     assert claim["verdict"] in VERDICTS
     for name, value in claim.items():
         assert isinstance(value, str), name
@@ -74,6 +76,21 @@ def test_corrections_are_whole_and_change_something(claim: dict[str, Any]) -> No
     assert present in (set(), CORRECTION)
     if present:
         assert claim["printed"] != claim["right"]
+    assert claim.get("kind") in (None, TEXT_WRONG, UNCLEAR)
+    assert present or "kind" not in claim
+
+
+def test_what_rests_on_one_copy_of_the_paper_is_called_so():
+    unclear = {c["id"] for c in CLAIMS if c.get("kind") == UNCLEAR}
+    assert unclear == {"definition-1", "eq-32", "eq-43", "eq-44", "eq-56", "eq-57"}
+    assert all("copy" in c["why"] for c in CLAIMS if c["id"] in unclear)
+
+
+def test_braces_are_judged_by_one_rule():
+    braces = [c for c in CLAIMS if re.search("(under|over)brace", c.get("printed", "")) and c.get("kind") != UNCLEAR]
+    assert [c["id"] for c in braces] == ["eq-27", "eq-29", "eq-60"]
+    assert {c["kind"] for c in braces} == {TEXT_WRONG}
+    assert {checks()[c["id"]].verdict for c in braces} == {"proved"}
 
 
 @each

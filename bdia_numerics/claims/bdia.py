@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from bdia_numerics import grids
@@ -151,8 +152,31 @@ _BDIA_MUTANTS = {
 }
 
 
-@check("definition-1", "eq-26", "eq-27", "eq-28", verdict="proved", mutants=_BDIA_MUTANTS)
-def bdia_step(solver: Any = BDIA) -> str:
+def braced(gamma: Any, integral: Any, *, minus_inside: bool = True) -> Any:
+    """Return what stands over a brace of (27) or (29) where both approximations of the slot's integral are exact."""
+    difference, backward = -integral, -integral  # z_{i+1} - z_i, and Delta(t_i -> t_{i+1} | z_i)
+    return (-1 if minus_inside else 1) * (1 - gamma) * difference - gamma * backward
+
+
+def require_brace(brace: Callable[..., Any]) -> None:
+    """Require the braced term to be the integral with the minus sign inside it, and (2 gamma - 1) times that without."""
+    import sympy
+
+    g, integral = sympy.symbols("gamma I")
+    require(sympy.expand(brace(g, integral) - integral) == 0, "the braced term is not the integral")
+    outside = brace(g, integral, minus_inside=False)
+    require(sympy.expand(outside - (2 * g - 1) * integral) == 0, f"without the minus sign the braced term is {outside}")
+
+
+BRACE_MUTANT = {
+    "the brace as it is printed": {
+        "brace": lambda: lambda g, i, minus_inside=False: braced(g, i, minus_inside=minus_inside)
+    }
+}
+
+
+@check("definition-1", "eq-26", "eq-27", "eq-28", verdict="proved", mutants={**_BDIA_MUTANTS, **BRACE_MUTANT})
+def bdia_step(solver: Any = BDIA, brace: Callable[..., Any] = braced) -> str:
     """(26) = (27) = the BDIA program; (28) is gamma = 1; gamma = 0 is DDIM."""
     p, (z2, z1), g = Formal(2), vectors("z_2", "z_1"), _gamma()
     got, e = p.step(solver(g), {"z_prev": z2, "z": z1})["z"], p.eps(z1, 1)
@@ -163,10 +187,13 @@ def bdia_step(solver: Any = BDIA) -> str:
     one = p.step(solver(1), {"z_prev": z2, "z": z1})["z"]
     equal(one, z2 - p.backward(2, z1) + p.forward(1, z1), "(28)")
     equal(p.step(solver(0), {"z_prev": z2, "z": z1})["z"], _ddim(p, z1), "gamma = 0")
+    require_brace(brace)
     return (
         "the program, run on symbols (gamma, alpha and sigma of three free times, any eps), equals (26) and (27) "
         "coefficient by "
-        "coefficient; gamma = 1 gives (28); gamma = 0 gives the DDIM program's step, and with it every state of a run."
+        "coefficient; gamma = 1 gives (28); gamma = 0 gives the DDIM program's step, and with it every state of a run. "
+        "With exact integrals in it, the brace of (27) holds the slot's integral if the minus sign belongs to it, and (2 gamma "
+        "- 1) times that if not."
     )
 
 

@@ -26,15 +26,15 @@ CBDIA_MUTANTS = {
 @check(
     "eq-43",
     "eq-44",
-    verdict="misprint",
+    verdict="proved",
     mutants={**CBDIA_MUTANTS, "the print corrected": {"reading": AS_PRINTED["eq-43"].corrected}},
 )
 def cbdia_lines(solver: Any = CBDIA, reading: AsPrinted = AS_PRINTED["eq-43"]) -> str:
     """(43) and (44) in their right form are the CBDIA program."""
     _is_cbdia(solver)
     return (
-        "the right forms are proved: the program equals (43)-(46) with the increments Delta(t_i -> t_{i-1}|y_i) and "
-        "Delta(t_{i-1} -> t_i|w_{i-1}), for any eps. As printed, the same integral, over a path that is not known, "
+        "the program equals (43)-(46) with the increments Delta(t_i -> t_{i-1}|y_i) and "
+        "Delta(t_{i-1} -> t_i|w_{i-1}), for any eps. In our copy the same integral, over a path that is not known, "
         f"stands in both. {reading.seen()}"
     )
 

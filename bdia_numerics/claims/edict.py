@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bdia_numerics.claims.as_printed import AS_PRINTED, AsPrinted
+from bdia_numerics.claims.as_printed import AS_PRINTED, MIXED, AsPrinted
 from bdia_numerics.claims.formal import Formal, equal, symbols, vectors
 from bdia_numerics.claims.ledger import CheckFailed, check
 from bdia_numerics.claims.mutants import mutant
@@ -86,7 +86,7 @@ def edict_inverse_16(solver: Any = EDICT, reading: AsPrinted = AS_PRINTED["eq-16
     return (
         "the right form is proved: the inverse derived from the program gives z_i by (15)-(18) with y_i^inter in "
         "(16), for any eps (the formula printed under (15) calls it y'_{i-1}, as it stands at t_{i-1}). On a Gaussian "
-        f"mixture with p = .93: {reading.seen()}"
+        f"mixture with p = {MIXED:g}: {reading.seen()}"
     )
 
 

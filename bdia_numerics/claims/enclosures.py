@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from bdia_numerics.analysis import Comparison, certify_better, enclose_error
-from bdia_numerics.claims.ledger import Skipped, check, require
+from bdia_numerics.claims.ledger import Skipped, Undecided, check, require
 from bdia_numerics.claims.mutants import mutant, mutate
 from bdia_numerics.solvers import BDIA, DDIM
 from bdia_numerics.studies.enclosures import grid, law
@@ -33,6 +33,7 @@ def _without_eps() -> Any:
 @check(
     "enclosure-1",
     verdict="proved",
+    extra="balls",
     mutants={
         "sign of the backward increment": {"better": mutant(BDIA, ("- g * backward", "+ g * backward"))},
         "start without eps": {"better": _without_eps},
@@ -49,6 +50,8 @@ def _without_eps() -> Any:
 def bdia_is_nearer(better: Callable[..., Any] = BDIA, worse: Callable[[], Any] = DDIM) -> str:
     """From every state of an interval BDIA ends nearer to the exact flow than half of DDIM's distance."""
     found = compared(better(Fraction(1)), worse(), BOX, factor=Fraction(1, 2), budget=200)
+    if found.verdict == "undecided":
+        raise Undecided(_failure(found))
     require(found.verdict == "proved", _failure(found))
     covered = sum(high - low for ((low, high),) in found.pieces)
     require(covered == BOX[1] - BOX[0], f"the pieces cover {covered} of {BOX[1] - BOX[0]}")
@@ -68,6 +71,7 @@ def bdia_is_nearer(better: Callable[..., Any] = BDIA, worse: Callable[[], Any] =
 @check(
     "enclosure-2",
     verdict="proved",
+    extra="balls",
     mutants={
         "the interval to the left of it": {"box": lambda: (Fraction(-2), Fraction(-1))},
         "gamma = 0, which is DDIM": {"better": lambda: lambda: BDIA(0)},
@@ -80,6 +84,8 @@ def ddim_is_nearer_somewhere(
     """There is a state from which DDIM ends nearer."""
     found = compared(better(), worse(), box, budget=40)
     witness = found.witness
+    if found.verdict == "undecided":
+        raise Undecided(_failure(found))
     require(found.verdict == "refuted" and witness is not None and witness.error_a > witness.error_b, _failure(found))
     assert witness is not None
     zero = [signed_error(worse(), state) for state in box]

@@ -163,6 +163,7 @@ _PLANE = (
 @check(
     "fact-19",
     verdict="measured",
+    extra="balls",
     mutants={
         "an estimate of nothing": {
             "reference": mutant(reference_flow, ("np.abs(fine - coarse)", "np.abs(fine - fine)"))

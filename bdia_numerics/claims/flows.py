@@ -35,9 +35,8 @@ def ddim_local_error(solver: Any = DDIM) -> str:
 
     space, schedule = spaces.MPMath(40), schedules.vp_linear()
     with space.working():
-        law, ratios = Gaussian([1], space.number(1) / 4), []
-        for k in (4, 5, 6, 7):
-            step = space.number(1) / 10**k
+        law, ratios, spans = Gaussian([1], space.number(1) / 4), [], ("1e-4", "1e-5", "1e-6", "1e-7")
+        for step in map(space.number, spans):
             t = [space.number(1) / 2, space.number(1) / 2 - step]
             grid = grids.from_values(t, [schedule.alpha(x) for x in t], [schedule.sigma(x) for x in t])
             z = np.array([space.number(2)], dtype=object)
@@ -56,7 +55,8 @@ def ddim_local_error(solver: Any = DDIM) -> str:
         )
         require(all(9 < a / b < 11 for a, b in pairwise(misses)), "the rest is not of third order")
     return (
-        "one step on the exact flow of a Gaussian, linear VP, 40 digits, dt = 1e-4 to 1e-7: (exact - numerical) / "
+        "one step on the exact flow of a Gaussian, linear VP, 40 digits, dt = "
+        f"{', '.join(spans)}: (exact - numerical) / "
         "(alpha_{i-1} h^2 y''/2) = "
         f"{', '.join(mpmath.nstr(r, 8) for r in ratios)}, tending to 1 in first order: the local error is of exactly "
         f"second order. "

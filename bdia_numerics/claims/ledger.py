@@ -6,13 +6,58 @@ import difflib
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module, resources
 from typing import Any
 
+from bdia_numerics.claims.entries import (
+    KINDS,
+    NOT_REPRODUCED,
+    NUMBER,
+    TEXT_WRONG,
+    UNCLEAR,
+    VERDICTS,
+    Check,
+    CheckFailed,
+    Decided,
+    MutantResult,
+    Skipped,
+    Statement,
+    Undecided,
+    counted,
+    counts,
+    printed,
+    require,
+)
 from bdia_numerics.program import NotInvertibleError
 
-VERDICTS = ("proved", "measured", "refuted", "misprint", "definition", "needs-weights", "skipped", "open", "failed")
+__all__ = [
+    "CHECK_MODULES",
+    "KINDS",
+    "NOT_REPRODUCED",
+    "NUMBER",
+    "TEXT_WRONG",
+    "UNCLEAR",
+    "VERDICTS",
+    "Check",
+    "CheckFailed",
+    "Decided",
+    "MutantResult",
+    "Skipped",
+    "Statement",
+    "Undecided",
+    "check",
+    "checks",
+    "counted",
+    "counts",
+    "decide",
+    "printed",
+    "require",
+    "run_mutant",
+    "select",
+    "statements",
+    "unique_checks",
+]
+
 CHECK_MODULES = (
     "appendix_a",
     "bdia",
@@ -41,72 +86,15 @@ CHECK_MODULES = (
 )
 
 
-class CheckFailed(Exception):
-    """A check did not find what the claim says."""
-
-
-class Skipped(Exception):
-    """A check needs an extra, or a program, that is not installed."""
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A numbered statement of the paper or of the toolkit's own list of facts."""
-
-    id: str
-    source: str
-    title: str
-    statement: str
-    verdict: str
-    note: str
-    printed: str = ""
-    right: str = ""
-    why: str = ""
-
-    @property
-    def of_paper(self) -> bool:
-        """Whether the paper says it, and not the toolkit's own list."""
-        return self.source.startswith("paper")
-
-
-@dataclass(frozen=True)
-class Check:
-    """A check that decides claims.
-
-    Attributes
-    ----------
-    run
-        Called with no arguments for the claim, or with the keywords of a mutant; returns the evidence in words, or
-        raises CheckFailed.
-    mutants
-        By name, the keyword arguments (made when wanted) with which `run` must fail.
-    slow
-        Whether it runs only with --full.
-    """
-
-    ids: tuple[str, ...]
-    verdict: str
-    run: Callable[..., str]
-    mutants: Mapping[str, Mapping[str, Callable[[], Any]]]
-    slow: bool
-
-
-@dataclass(frozen=True)
-class Decided:
-    """A statement with its verdict."""
-
-    statement: Statement
-    verdict: str
-    evidence: str
-    seconds: float
-    check: Check | None = field(default=None, compare=False)
-
-
 _CHECKS: dict[str, Check] = {}
 
 
 def check(
-    *ids: str, verdict: str, mutants: Mapping[str, Mapping[str, Callable[[], Any]]], slow: bool = False
+    *ids: str,
+    verdict: str,
+    mutants: Mapping[str, Mapping[str, Callable[[], Any]]],
+    slow: bool = False,
+    extra: str = "",
 ) -> Callable[[Callable[..., str]], Callable[..., str]]:
     """Register a function as the check of claims.
 
@@ -120,6 +108,8 @@ def check(
         Planted errors that it must notice, at least one.
     slow
         Whether it runs only with --full.
+    extra
+        The extra without which it is skipped.
     """
     if verdict not in VERDICTS or not mutants:
         raise ValueError(
@@ -130,16 +120,10 @@ def check(
         for name in ids:
             if name in _CHECKS:
                 raise ValueError(f"claim {name!r} has two checks")
-            _CHECKS[name] = Check(ids, verdict, function, mutants, slow)
+            _CHECKS[name] = Check(ids, verdict, function, mutants, slow, extra)
         return function
 
     return register
-
-
-def require(condition: object, message: str) -> None:
-    """Raise CheckFailed with the message unless the condition holds."""
-    if not condition:
-        raise CheckFailed(message)
 
 
 def statements() -> dict[str, Statement]:
@@ -181,7 +165,7 @@ def decide(only: Sequence[str] | None = None, *, full: bool = False) -> Iterator
     full
         Whether to run the slow checks; without it their claims say so.
     """
-    done: dict[int, tuple[str, str, float]] = {}
+    done: dict[int, tuple[str, str, float, str]] = {}
     registered = checks()
     for statement in select(only):
         check = registered.get(statement.id)
@@ -193,30 +177,21 @@ def decide(only: Sequence[str] | None = None, *, full: bool = False) -> Iterator
             fresh = id(check.run) not in done
             if fresh:
                 done[id(check.run)] = _run(check)
-            verdict, evidence, seconds = done[id(check.run)]
-            yield Decided(statement, verdict, evidence, seconds if fresh else 0.0, check)
+            verdict, evidence, seconds, kind = done[id(check.run)]
+            yield Decided(statement, verdict, evidence, seconds if fresh else 0.0, check, kind)
 
 
-def _run(check: Check) -> tuple[str, str, float]:
-    begin = time.perf_counter()
+def _run(check: Check) -> tuple[str, str, float, str]:
+    begin, kind = time.perf_counter(), ""
     try:
         verdict, evidence = check.verdict, check.run()
     except Skipped as error:
         verdict, evidence = "skipped", str(error)
+    except Undecided as error:
+        verdict, evidence, kind = "open", str(error), error.kind
     except Exception as error:  # noqa: BLE001  a broken check is a line of the ledger, not the end of the others
         verdict, evidence = "failed", f"{type(error).__name__}: {error}"
-    return verdict, evidence, time.perf_counter() - begin
-
-
-@dataclass(frozen=True)
-class MutantResult:
-    """What became of a planted error; `skipped` where what the check needs is not installed."""
-
-    ids: tuple[str, ...]
-    mutant: str
-    killed: bool
-    how: str
-    skipped: bool = False
+    return verdict, evidence, time.perf_counter() - begin, kind
 
 
 def unique_checks(only: Iterable[str] | None = None) -> list[Check]:
@@ -227,10 +202,10 @@ def unique_checks(only: Iterable[str] | None = None) -> list[Check]:
 
 
 def run_mutant(check: Check, name: str) -> MutantResult:
-    """Run a check on a planted error. Only CheckFailed, or a refusal to invert, counts as noticing it."""
+    """Run a check on a planted error. Only CheckFailed, no decision, or a refusal to invert, counts as noticing it."""
     try:
         check.run(**{key: make() for key, make in check.mutants[name].items()})
-    except (CheckFailed, NotInvertibleError) as error:
+    except (CheckFailed, Undecided, NotInvertibleError) as error:
         return MutantResult(check.ids, name, True, str(error))
     except Skipped as error:
         return MutantResult(check.ids, name, False, f"skipped: {error}", skipped=True)

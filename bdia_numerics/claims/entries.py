@@ -1,0 +1,219 @@
+"""What the ledger is made of: statements, checks, verdicts, and the kinds in which readers are told of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+VERDICTS = ("proved", "measured", "refuted", "misprint", "definition", "needs-weights", "skipped", "open", "failed")
+TEXT_WRONG, UNCLEAR, NOT_REPRODUCED = (
+    "formula right, text wrong",
+    "unclear in our copy",
+    "not reproduced under protocol",
+)
+_KIND_OF = {
+    "refuted": "conjecture corrected",
+    "needs-weights": "needs weights",
+    "open": "undecided",
+    "failed": "check failed",
+}
+KINDS = (
+    "proved",
+    TEXT_WRONG,
+    "misprint",
+    UNCLEAR,
+    "measured",
+    "conjecture corrected",
+    "definition",
+    "needs weights",
+    "undecided",
+    NOT_REPRODUCED,
+    "skipped",
+    "check failed",
+)
+"""What readers are told of a claim; the verdict, for programs, does not tell a wrong formula from a wrong word beside it."""
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?")
+"""A number as it is printed in a text."""
+
+
+class CheckFailed(Exception):
+    """A check did not find what the claim says."""
+
+
+class Skipped(Exception):
+    """A check needs an extra, or a program, that is not installed."""
+
+
+class Undecided(Exception):
+    """A check ran, and what it found decides neither way: the verdict is "open".
+
+    Parameters
+    ----------
+    reason
+        What was found, which is the evidence.
+    protocol
+        Under which a published number was not met, if that is what happened; it becomes part of the kind.
+    """
+
+    def __init__(self, reason: str, protocol: str = "") -> None:
+        super().__init__(reason)
+        self.kind = f"{NOT_REPRODUCED} {protocol}" if protocol else "undecided"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A numbered statement of the paper or of the toolkit's own list of facts.
+
+    Attributes
+    ----------
+    id, source, title
+        Its name, where it stands, and what it is about.
+    statement
+        What is right, in our own words.
+    verdict, note
+        What holds where no check decides it, and why.
+    printed, right, why
+        Only where a text needs correction: the paper's, or the conjecture of the list of facts.
+    kind
+        Of that correction, where the formula is right (`TEXT_WRONG`) or nothing is sure (`UNCLEAR`).
+    """
+
+    id: str
+    source: str
+    title: str
+    statement: str
+    verdict: str
+    note: str
+    printed: str = ""
+    right: str = ""
+    why: str = ""
+    kind: str = ""
+
+    @property
+    def of_paper(self) -> bool:
+        """Whether the paper says it, and not the toolkit's own list."""
+        return self.source.startswith("paper")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check that decides claims.
+
+    Attributes
+    ----------
+    run
+        Called with no arguments for the claim, or with the keywords of a mutant; returns the evidence in words, or
+        raises CheckFailed.
+    mutants
+        By name, the keyword arguments (made when wanted) with which `run` must fail.
+    slow
+        Whether it runs only with --full.
+    extra
+        The extra without which it is skipped, "" for none.
+    """
+
+    ids: tuple[str, ...]
+    verdict: str
+    run: Callable[..., str]
+    mutants: Mapping[str, Mapping[str, Callable[[], Any]]]
+    slow: bool
+    extra: str = ""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A statement with its verdict.
+
+    Attributes
+    ----------
+    statement
+        What was decided.
+    verdict
+        One of `VERDICTS`.
+    evidence
+        In words.
+    seconds
+        Time of its check.
+    check
+        What decided it; None without one.
+    kind
+        What happened, for readers: one of `KINDS`, by the verdict and the kind of the correction unless it is given.
+    """
+
+    statement: Statement
+    verdict: str
+    evidence: str
+    seconds: float
+    check: Check | None = field(default=None, compare=False)
+    kind: str = ""
+
+    def __post_init__(self) -> None:
+        own = self.statement.kind if self.verdict in ("proved", "measured", "open") else ""
+        kind = self.kind or own or _KIND_OF.get(self.verdict, self.verdict)
+        object.__setattr__(self, "kind", kind)
+
+
+@dataclass(frozen=True)
+class MutantResult:
+    """What became of a planted error; `skipped` where what the check needs is not installed."""
+
+    ids: tuple[str, ...]
+    mutant: str
+    killed: bool
+    how: str
+    skipped: bool = False
+
+
+def require(condition: object, message: str) -> None:
+    """Raise CheckFailed with the message unless the condition holds."""
+    if not condition:
+        raise CheckFailed(message)
+
+
+def printed(value: Any, text: str) -> str:
+    """Return a number as it stands in a text, having required that the value rounds to all of its digits.
+
+    Parameters
+    ----------
+    value
+        What a run has found.
+    text
+        As it is printed, like "17.1" or "1e-3"; what stands before and after the number is kept.
+
+    Raises
+    ------
+    CheckFailed
+        If the value, rounded to those digits, is another number.
+
+    Examples
+    --------
+    >>> printed(17.13, "17.1 times")
+    '17.1 times'
+    """
+    found = NUMBER.search(text)
+    if found is None:
+        raise ValueError(f"text={text!r} has no number: give the digits that are printed")
+    shown = Decimal(found.group())
+    half = Decimal(1).scaleb(int(shown.as_tuple().exponent)) / 2
+    require(abs(Decimal(float(value)) - shown) <= half, f"the text has {text!r}, the run {float(value):.6g}")
+    return text
+
+
+def counts(decided: Iterable[Decided]) -> dict[str, dict[str, int]]:
+    """Return how many claims there are of each kind, of the paper's statements and of our own facts apart."""
+    found: dict[str, list[str]] = {"The paper": [], "Our own": []}
+    for d in decided:
+        found["The paper" if d.statement.of_paper else "Our own"].append(d.kind)
+    order = {kind: at for at, kind in enumerate(KINDS)}
+    return {
+        whose: {kind: kinds.count(kind) for kind in sorted(set(kinds), key=lambda k: (order.get(k, len(order)), k))}
+        for whose, kinds in found.items()
+    }
+
+
+def counted(kinds: Mapping[str, int]) -> str:
+    """Return numbers by kind in words."""
+    return "; ".join(f"{number} {kind}" for kind, number in kinds.items())
