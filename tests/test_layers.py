@@ -39,7 +39,7 @@ FACADE = "__init__"  # `import bdia_numerics` re-exports names from everywhere; 
 HOMES = {"matplotlib": {"plots", "studies"}, "torch": {"torch"}, "diffusers": {"torch"}, "safetensors": {"torch"}}
 SCRIPTS = ("experiments", "paper_figs", "notebooks")  # thin: drawing and tensors are in the package
 
-SOLVER_LINES, MODULE_LINES = 100, 300
+SOLVER_LINES, MODULE_LINES = 100, 500
 LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 INEXACT_MODULES = {"math", "cmath", "random", "decimal", "array"}
 ARRAY_WORDS = {"dtype", "astype", "device"}

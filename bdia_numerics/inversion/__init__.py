@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from bdia_numerics.inversion.ddim import DDIMInversion, Method, mirrored
+from bdia_numerics.inversion.choice import INVERSIONS, default_for, named, split
+from bdia_numerics.inversion.ddim import DDIMInversion, Method, mirrored, name_of
 from bdia_numerics.inversion.ddpm import EditFriendly, edit_friendly
 from bdia_numerics.inversion.defect_correction import CorrectedSolution, DefectCorrection
 from bdia_numerics.inversion.fixed_point import Unconverged
 from bdia_numerics.inversion.guided import NullText, null_text
 from bdia_numerics.inversion.implicit import ImplicitInversion, ImplicitSolution
+from bdia_numerics.inversion.reversed import Reversed
 
 __all__ = [
+    "INVERSIONS",
     "CorrectedSolution",
     "DDIMInversion",
     "DefectCorrection",
@@ -18,8 +21,13 @@ __all__ = [
     "ImplicitSolution",
     "Method",
     "NullText",
+    "Reversed",
     "Unconverged",
+    "default_for",
     "edit_friendly",
     "mirrored",
+    "name_of",
+    "named",
     "null_text",
+    "split",
 ]
