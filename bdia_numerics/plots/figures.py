@@ -105,8 +105,8 @@ FIGURES: dict[str, PaperFigure] = {
         drawn.ten_steps,
         ("editing-ten-steps",),
         "In place of Fig. 5: editing at 10 time steps with DDIM, encoded by (10) and by (23), and with BDIA, gamma = 0.5. "
-        "The paper guides Stable Diffusion by a ControlNet; there is none for this network, so its label alone says what is wanted, and the "
-        "numbers behind the rows are those of the figure before.",
+        "The paper guides Stable Diffusion by a ControlNet; there is none for this network, so its label alone says what "
+        "is wanted, and the numbers behind the rows are those of the figure before.",
     ),
     "fig6-editing": PaperFigure(
         "Round-trip editing by solver",
