@@ -63,6 +63,8 @@ class Solution:
         Whether all went well, or the slot and the register where it did not.
     trajectory : array or None
         Shape (N+1, *batch, *data), indexed as in the paper: 0 is the data end.
+    inversion : str
+        Of a run from data to noise: what took it there, such as "derived inverse" or "DDIM inversion (10)".
     """
 
     z: Any
@@ -70,6 +72,7 @@ class Solution:
     nfe: int
     status: Status = Status()
     trajectory: Any = None
+    inversion: str = field(default="", kw_only=True)
 
 
 share(Status, Solution)

@@ -51,9 +51,12 @@ def number(x: float, digits: int = 2) -> str:
 def solver_name(text: str) -> str:
     """Return a solver's text as figures have it.
 
-    >>> solver_name("BDIA(gamma=1/2)"), solver_name("EDICT(p=93/100)"), solver_name("OBELM")
-    ('BDIA, γ = 1/2', 'EDICT, p = 0.93', 'O-BELM')
+    >>> solver_name("BDIA(gamma=1/2)"), solver_name("EDICT(p=93/100)"), solver_name("OBELM"), solver_name("DDIM by (23)")
+    ('BDIA, γ = 1/2', 'EDICT, p = 0.93', 'O-BELM', 'DDIM by (23)')
     """
+    text, by, way = text.partition(" by ")
+    if by:
+        return f"{solver_name(text)} by {way}"
     name, _, rest = text.rstrip(")").partition("(")
     name = _NAMES.get(name, name)
     words = []

@@ -48,8 +48,8 @@ class Recipe:
 
 
 _SHOWN = ("DDIM", "BDIA(gamma=1/2)", "BDIA(gamma=1)", "EDICT", "CBDIA", "OBELM", "BDIAHeun")
-_TRIPS = ("DDIM", "BDIA", "EDICT(p=93/100)", "CBDIA", "OBELM")
-_PAIR = ("DDIM", "BDIA(gamma=1/2)")
+_TRIPS = ("DDIM", "DDIM by (23)", "BDIA", "EDICT(p=93/100)", "CBDIA", "OBELM")
+_PAIR = ("DDIM", "DDIM by (23)", "BDIA(gamma=1/2)")
 _GRIDS = ("leading", "cut", "trailing", "quad")
 _GAMMAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _PIXELS = ("images", "sources")

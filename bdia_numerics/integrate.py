@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.grids import Grid
-from bdia_numerics.inversion import DDIMInversion, Method, mirrored
+from bdia_numerics.inversion import Method, default_for, mirrored, name_of
 from bdia_numerics.models import as_eps, prediction_of, witnessed
 from bdia_numerics.problems.reference import reference_flow
 from bdia_numerics.program import Solver, condition_of, identity, parameters, structure
 from bdia_numerics.run import (
+    DERIVED,
     Model,
     Solution,
     Status,
@@ -40,7 +41,7 @@ def encode(
 
     An exactly invertible solver makes its further states at the data end by DDIM steps on the reversed grid, then runs
     its derived inverse; `solve` from the resulting State returns x_0 exactly, but for rounding. Any other solver needs
-    an approximate inversion.
+    an approximate inversion, by default itself on the reversed grid, and eq. (10) for DDIM. The Solution names what ran.
 
     Parameters
     ----------
@@ -49,21 +50,23 @@ def encode(
     x_0
         State at t_0, of shape (*batch, *data).
     method
-        An inversion of `bdia_numerics.inversion`; DDIMInversion() by default where the solver has no exact inverse.
+        An inversion of `bdia_numerics.inversion`. By default the derived inverse; where there is none, `Reversed()`, the solver
+        itself on the reversed grid, or `DDIMInversion()`, eq. (10), for DDIM.
     return_trajectory
         Whether to keep all N+1 states, indexed as in the paper.
 
     Returns
     -------
     Solution
-        Its `.z` is the latent z_N.
+        Its `.z` is the latent z_N, its `.inversion` the name of the inversion that ran.
 
     Raises
     ------
     NotInvertibleError
-        (a ValueError) if the solver has an exact inverse, but not with these parameters, and no `method` is given.
+        (a ValueError) if the solver has an exact inverse, but not with these parameters or ends of the grid, and no `method` is
+        given.
     ValueError, TypeError
-        As for `solve`.
+        As for `solve`; ValueError where the inversion has no step from the data end, as for solvers that divide by sigma_0 = 0.
     """
     check_arguments(solver, model, grid)
     space, grid = prepared("x_0", x_0, grid)
@@ -74,7 +77,8 @@ def encode(
             return _encode_exactly(solver, model, grid, x_0, return_trajectory)
         if parameters(solver) and condition_of(solver) is not None:
             inverse_plan(solver, grid, prediction_of(model), space)  # refuses these parameters, with the condition
-    found = (method or DDIMInversion())(solver, model, grid, x_0)
+    method = default_for(solver) if method is None else method
+    found = method(solver, model, grid, x_0)
     shape = structure(solver)
     state = None
     if len(shape.registers) == 1 and found.status.ok:
@@ -82,7 +86,7 @@ def encode(
     trajectory = (
         found.trajectory[list(range(grid.n, -1, -1))] if return_trajectory and found.trajectory is not None else None
     )
-    return replace(found, state=state, trajectory=trajectory)
+    return replace(found, state=state, trajectory=trajectory, inversion=found.inversion or name_of(method))
 
 
 def _encode_exactly(solver: Solver, model: Model, grid: Grid, x_0: Any, return_trajectory: bool) -> Solution:
@@ -95,7 +99,7 @@ def _encode_exactly(solver: Solver, model: Model, grid: Grid, x_0: Any, return_t
         chain |= {k: like(x_0, first.trajectory[depth - k]) for k in range(1, depth + 1)}
         nfe = first.nfe
         if not first.status.ok:
-            return replace(first, state=None, status=mirrored(first.status, depth), trajectory=None)
+            return replace(first, state=None, status=mirrored(first.status, depth), trajectory=None, inversion=DERIVED)
     registers, more = begin(solver, model, grid, chain, 0)
     times = {name: grid.offset + lag for name, lag in zip(registers, structure(solver).lags, strict=True)}
     end = State(identity(solver, grid), grid.root, registers, times)
@@ -125,6 +129,8 @@ class RoundTrip:
         back: `returned` is None and the errors are NaN.
     status : Status
         Of the first run that went wrong, if any.
+    inversion : str
+        What ran from data to noise, such as "derived inverse" or "DDIM inversion (10)"; empty if the way there went wrong first.
     unsteady : str
         On a lattice: where the model gave two outputs for one input, so that bits are lost; empty if it did not. Floats do
         not ask a model twice for the same input, so there this says nothing.
@@ -137,6 +143,7 @@ class RoundTrip:
     far: Any
     returned: Any
     status: Status
+    inversion: str = ""
     unsteady: str = ""
 
 
@@ -192,7 +199,7 @@ def round_trip(
         elif there.status.ok:
             back = encode(solver, model, grid, there.z, method)
     if back is None:
-        return RoundTrip(math.nan, math.nan, math.nan, there.nfe, there.z, None, there.status)
+        return RoundTrip(math.nan, math.nan, math.nan, there.nfe, there.z, None, there.status, there.inversion)
     truth, uncertainty = _truth(unwatched, grid, z, start, reference, space)
     return RoundTrip(
         error=space.rms(back.z - z),
@@ -202,6 +209,7 @@ def round_trip(
         far=there.z,
         returned=back.z,
         status=back.status,
+        inversion=there.inversion or back.inversion,
         unsteady=witness.unsteady,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from bdia_numerics.program import (
     Plan,
     Solver,
     condition_of,
+    end_without_inverse,
     identity,
     inverse_run,
     lattice_plan,
@@ -31,6 +33,8 @@ from bdia_numerics.spaces import LatticeSpace, Numpy, Space, of, parameter, plai
 from bdia_numerics.state import State, check_state
 
 Made = TypeVar("Made")
+DERIVED = "derived inverse"
+"""What results call the exact inverse that is derived from the step program."""
 
 PLANNED_SLOTS = 1 << 14
 """A slot of a plan takes about half a kilobyte."""
@@ -144,7 +148,7 @@ def invert(
     plan = inverse_plan(solver, grid, prediction_of(model), space)
     check_state(state, solver, grid, 0)
     driver = Driver(solver, model, grid, space, plan, return_trajectory, callback, state.remainder)
-    return driver.go(_alike(state.registers, space), noise_end=True)
+    return replace(driver.go(_alike(state.registers, space), noise_end=True), inversion=DERIVED)
 
 
 def inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
@@ -154,11 +158,12 @@ def inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
     except NotInvertibleError as error:
         values = "".join(f"{name}={value!r}: " for name, value in parameters(solver).items())
         condition = condition_of(solver)
-        remedy = (
-            "use encode with a method of bdia_numerics.inversion, or an invertible solver"
-            if condition is None
-            else f"invert needs {condition}"
-        )
+        remedy = "use encode with a method of bdia_numerics.inversion, or an invertible solver"
+        if condition is not None:
+            end = end_without_inverse(
+                grid, structure(solver).depth, lambda part: has_inverse(solver, part, kind, space)
+            )
+            values, remedy = ("", end) if end else (values, f"invert needs {condition}")
         raise NotInvertibleError(
             f"{values}{type(solver).__name__} is not exactly invertible here, {error}; {remedy}",
             kind=error.kind, slot=error.slot, operation=error.operation, missing=error.missing,

@@ -47,7 +47,10 @@ def test_proved_and_measured_agree(sheet):
     assert {"order on smooth grids", "order on alternating grids", "order on random grids", "NFE per step"} <= set(rows)
     assert rows["order on smooth grids"].agrees
     assert ("order, own start" in rows) == isinstance(solver, BDIA)
-    assert found.measured.trip is None or found.measured.trip.returned["float64"] < 1e-9
+    trip = found.measured.trip
+    exact = trip.inversion == "derived inverse"
+    assert exact == found.invertibility.invertible == bool(trip.predicted) == bool(trip.needed)
+    assert (trip.returned["float64"] < 1e-9) == exact and trip.inversion in dict(found.measured.rows())["inversion"]
     json.dumps(found.as_dict()["measured"]["compared"])
 
 

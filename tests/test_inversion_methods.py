@@ -88,7 +88,7 @@ def test_one_step_solvers_return_to_rounding_where_the_naive_inversion_does_not(
     assert found.converged.all() and found.status.ok
     assert np.max(found.residuals) <= 64 * EPS * max(1, np.max(np.abs(found.trajectory)))
     assert error < EXACT
-    assert returned(solver, GRID, None)[1] > 1e-2
+    assert returned(solver, GRID, inversion.DDIMInversion())[1] > 1e-2
 
 
 def hand_ddim(z, part, model):

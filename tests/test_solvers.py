@@ -208,9 +208,10 @@ def test_round_trip_has_two_sides(solver, case):
         assert float(noise.error) <= ROUNDINGS * case.unit
         assert float(data.error) <= ROUNDINGS * case.unit
     else:
-        # (10) is no exact inverse of anything here: five steps leave an error far above any rounding.
-        assert float(noise.error) > 1e-5
-        assert float(data.error) > 1e-5
+        # No run on the reversed grid, and not (10), undoes five steps: even RK4's error is far above any rounding of 16 digits.
+        least = 1e-5 if type(solver).__name__ != "RK4" else 1e-8
+        assert float(noise.error) > least
+        assert float(data.error) > least
 
 
 def test_encode_and_solve_from_its_state(solver, case):

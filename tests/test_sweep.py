@@ -137,7 +137,7 @@ def test_options_of_grids():
         ("dtypes = ['float8']", "dtypes='float8' is none of float16, float32, float64"),
         ("t_max = 'late'", "t_max=late is no number"),
         ("parameters = [3]", "parameters=[3]: give a table, [parameters] with lines like gamma = [0.5, 1]"),
-        ("[parameters]\ngama = [1]", "parameters.gama=['1']: none of DDIM, BDIA, EDICT leaves it open"),
+        ("[parameters]\ngama = [1]", "parameters.gama=['1']: none of DDIM, DDIM by (23), BDIA, EDICT leaves it open"),
         ("study = 'maps'", "study='maps' is unknown: use map"),
         ("steps = [", "is no TOML: "),
     ],

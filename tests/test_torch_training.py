@@ -154,7 +154,7 @@ def test_what_a_run_is_compared_with():
     fine = reference(model, grid, z, 40, back=True)
     assert rms(fine.z - exact) < fine.error < 1e-3 and 0 < fine.latent_error < 1e-3
     found = sample(DDIM(), model, grid, z, fine=40)
-    assert found.status == "ok" and not found.exact and found.nfe == 20
+    assert found.status == "ok" and found.inversion == "DDIM inversion (10)" and found.nfe == 20
     assert found.distance == pytest.approx(rms(torch.from_numpy(found.images) - exact), rel=1e-2)
     assert found.distance > 10 * fine.error and found.round_trip > 1e-3
 

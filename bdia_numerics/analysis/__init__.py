@@ -29,6 +29,7 @@ from bdia_numerics.analysis.perturbation.amplification import (
     gaussian_jacobian,
     worst_amplification,
 )
+from bdia_numerics.analysis.perturbation.practical import PRACTICAL, inverse_growth, inverse_growths
 from bdia_numerics.analysis.perturbation.precision import Requirement, RoundTripError, required_dtype, round_trip_error
 from bdia_numerics.analysis.sheet.datasheet import Datasheet, datasheet
 from bdia_numerics.analysis.sheet.proved import Proved
@@ -43,6 +44,7 @@ from bdia_numerics.analysis.stability.zero_stability import ZeroStability, zero_
 from bdia_numerics.values import share
 
 __all__ = [
+    "PRACTICAL",
     "Amplification",
     "Asymmetry",
     "BestGamma",
@@ -82,6 +84,8 @@ __all__ = [
     "error_budget",
     "gaussian_jacobian",
     "global_error",
+    "inverse_growth",
+    "inverse_growths",
     "leading_error",
     "lint",
     "local_truncation_error",

@@ -8,6 +8,13 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 
+Inversion = Annotated[
+    str,
+    typer.Option(
+        help="From data to noise: default, (10) or (23), DDIM inversion told the time of its target or its own, or reversed, the solver "
+        "on the reversed grid."
+    ),
+]
 Grids = Annotated[str, typer.Option(help="smooth, alternating, random: several with commas.")]
 ScheduleName = Annotated[str, typer.Option(help="vp_linear, vp_cosine, edm, ve or flow.")]
 Variable = Annotated[str, typer.Option(help="What the steps are of: asinh, sigma_bar, log_snr or t.")]

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bdia_numerics.cli.options import AsJson, TrustPickle
+from bdia_numerics.cli.options import AsJson, Inversion, TrustPickle
 from bdia_numerics.cli.show import as_text, figure_path, progress, save_figure, usage
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -85,6 +85,7 @@ def draw_samples(
     ] = None,
     dtype: Annotated[str, typer.Option(help=f"Of the states: {', '.join(DTYPES)}.")] = "float32",
     device: Annotated[str, typer.Option(help="Of the network and the states.")] = "cpu",
+    inversion: Inversion = "default",
     fine: Annotated[
         int, typer.Option(help="Slots of the reference solution, 4 or more (11 evaluations for each); 0 leaves it out.")
     ] = 40,
@@ -97,7 +98,8 @@ def draw_samples(
     require_torch()
     with refusals():
         found = _run(
-            path, solver, steps, spacing, count, labels, guidance, dtype, device, fine, seed, output, trust_pickle=trust_pickle
+            path, solver, steps, spacing, count, labels, guidance, dtype, device, fine, seed, output,
+            inversion=inversion, trust_pickle=trust_pickle,
         )  # fmt: skip
     if as_json:
         typer.echo(as_text(found))
@@ -121,11 +123,13 @@ def _run(
     seed: int,
     output: Path,
     *,
+    inversion: str,
     trust_pickle: bool,
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
     from bdia_numerics import plots, spec
+    from bdia_numerics.inversion import named
     from bdia_numerics.torch.checking import doubt
     from bdia_numerics.torch.sampling import noise, sample
     from bdia_numerics.torch.tensors import dtype_named
@@ -134,7 +138,7 @@ def _run(
         raise ValueError(f"--count={count} --fine={fine}: pass at least one image, and 0 or at least 4 slots")
     if plots.available():
         figure_path(output, "--output")
-    chosen, kind = spec.solver(name), dtype_named(dtype)
+    chosen, kind, method = spec.solver(name), dtype_named(dtype), named(inversion)
     loaded = load_network(path, device, kind, trust_pickle=trust_pickle)
     spacing = loaded.best_spacing if spacing is None else spacing
     grid = loaded.grid(steps, spacing)
@@ -149,7 +153,7 @@ def _run(
         def tell(what: str) -> None:
             bar.update(task, description=what, completed=bar.tasks[0].completed + (what != "sampling"))
 
-        result = sample(chosen, model, grid, z, fine=fine, watch=tell)
+        result = sample(chosen, model, grid, z, fine=fine, method=method, watch=tell)
     for said in doubts:
         warnings.warn(said, stacklevel=2)
     numbers = asdict(result)
@@ -211,7 +215,7 @@ def _draw(images: Any, found: dict[str, Any], output: Path) -> None:
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
-    way = "derived inverse" if found["exact"] else "DDIM inversion"
+    way = found["inversion"]
     head = f"{found['solver']} on {found['network']}, {found['steps']} steps, guidance {found['guidance']:g}, {found['dtype']}"
     head += f": {found['status']}"
     wider = "" if found["dtype"] == "float64" else "another --dtype, "
@@ -220,11 +224,11 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines = [
         head,
         f"{found['nfe']} model evaluations there, {found['back_nfe']} back; {found['seconds']:.2f} s there",
-        f"noise comes back to {found['round_trip']:.3g} (root mean square), by the {way}",
+        f"noise comes back to {found['round_trip']:.3g} (root mean square), inversion: {way}",
     ]
     if found["back_status"] != "ok":
         lines[-1] = (
-            f"noise does not come back by the {way}: {found['back_status']}; try {wider}fewer --steps, or a larger gamma or p"
+            f"noise does not come back, inversion: {way}: {found['back_status']}; try {wider}fewer --steps, or a larger gamma or p"
         )
     if found["distance"] == found["distance"]:
         latent = found["latent_distance"]

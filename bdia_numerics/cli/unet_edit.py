@@ -15,7 +15,10 @@ from bdia_numerics.cli.unet import refusals, require_torch
 
 def edit(
     solvers: Annotated[
-        str | None, typer.Option(help="Such as 'BDIA(gamma=1);EDICT'; DDIM, BDIA by gamma and EDICT by p by default.")
+        str | None,
+        typer.Option(
+            help="Such as 'BDIA(gamma=1);EDICT;DDIM by (23)'; DDIM by (10) and (23), BDIA and EDICT by default."
+        ),
     ] = None,
     guidance: Annotated[str, typer.Option(help="Scales of classifier-free guidance, there and back.")] = "1,3,5",
     steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 40,
@@ -53,10 +56,17 @@ def edit(
 def _print(found: Any) -> None:
     rows = table(
         "solver", "guidance", "evaluations", "comes back to", "from source", "read as wanted", "as before", "latent std",
-        whole=("solver",),
+        "inversion", whole=("solver",),
     )  # fmt: skip
     for e in found.edits:
-        numbers = (f"{e.returned:.2g}", f"{e.distance:.3f}", str(e.as_target), str(e.as_source), f"{e.latent_std:.2f}")
+        numbers = (
+            f"{e.returned:.2g}",
+            f"{e.distance:.3f}",
+            str(e.as_target),
+            str(e.as_source),
+            f"{e.latent_std:.2f}",
+            e.inversion,
+        )
         rows.add_row(e.solver, f"{e.guidance:g}", str(e.nfe), *(numbers if e.status == "ok" else (e.status,)))
     rows.title = f"{found.config.images} images, {found.config.steps} steps, grid {found.config.grid}"
     console().print(rows)

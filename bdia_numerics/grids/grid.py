@@ -102,6 +102,11 @@ class Grid:
         return self.t[::-1]
 
     @property
+    def is_reversed(self) -> bool:
+        """Whether point 0 is the noise end, as in `reversed`."""
+        return self._span.step < 0
+
+    @property
     def offset(self) -> int:
         """The index of point 0 in the whole grid (in the whole reversed one, for a reversed grid)."""
         start = self._span[0]
@@ -207,9 +212,13 @@ class Grid:
             return Point(t, self.schedule.alpha(t), self.schedule.sigma(t), *self._derivatives(t))
 
     def _value(self, variable: str, point: Point) -> Scalar:
-        below = point.alpha if variable == "sigma_bar" else point.sigma
-        if point.alpha == 0 or below == 0:
-            raise ValueError(f"{variable} is infinite at t={point.t}: end the grid before it, or take variable='t'")
+        zero = next(
+            (name for name in ("alpha", "sigma")[: 1 + (variable == "log_snr")] if getattr(point, name) == 0), None
+        )
+        if zero is not None:
+            raise ValueError(
+                f"{zero} = 0 at t={point.t}: {variable} is infinite there: end the grid before it, or take variable='t'"
+            )
         ratio = point.sigma / point.alpha
         return ratio if variable == "sigma_bar" else write(self.space, -2 * self.space.log(ratio), None)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from bdia_numerics.inversion.ddim import DDIMInversion, Method, mirrored
+from bdia_numerics.inversion.choice import INVERSIONS, default_for, named, split
+from bdia_numerics.inversion.ddim import DDIMInversion, Method, mirrored, name_of
 from bdia_numerics.inversion.ddpm import EditFriendly, edit_friendly
 from bdia_numerics.inversion.defect_correction import CorrectedSolution, DefectCorrection
 from bdia_numerics.inversion.fixed_point import Unconverged
 from bdia_numerics.inversion.guided import NullText, null_text
 from bdia_numerics.inversion.implicit import ImplicitInversion, ImplicitSolution
+from bdia_numerics.inversion.reversed import Reversed
 from bdia_numerics.values import share
 
 __all__ = [
+    "INVERSIONS",
     "CorrectedSolution",
     "DDIMInversion",
     "DefectCorrection",
@@ -19,10 +22,15 @@ __all__ = [
     "ImplicitSolution",
     "Method",
     "NullText",
+    "Reversed",
     "Unconverged",
+    "default_for",
     "edit_friendly",
     "mirrored",
+    "name_of",
+    "named",
     "null_text",
+    "split",
 ]
 
 share(*map(globals().get, __all__))

@@ -36,6 +36,12 @@ class DDIMInversion:
     substeps: int = 1
     registers = ("z",)
 
+    @property
+    def label(self) -> str:
+        """Its name in results."""
+        parts = f", {self.substeps} parts a slot" if self.substeps > 1 else ""
+        return f"DDIM inversion ({10 if self.at_target else 23}){parts}"
+
     def __post_init__(self) -> None:
         if self.substeps != int(self.substeps) or self.substeps < 1:
             raise ValueError(f"substeps={self.substeps!r}: a slot has at least 1 part, pass an int")
@@ -53,7 +59,12 @@ class DDIMInversion:
     def __call__(self, solver: Solver, model: Any, grid: Grid, x_0: Any) -> Solution:
         """Take data to noise; the solver is not used."""
         found = solve(self, model, grid.reversed(), x_0, return_trajectory=True)
-        return replace(found, status=mirrored(found.status, grid.n))
+        return replace(found, status=mirrored(found.status, grid.n), inversion=self.label)
+
+
+def name_of(method: Method) -> str:
+    """Return what results call an inversion: its `label`, or the name of a function."""
+    return str(getattr(method, "label", None) or getattr(method, "__name__", None) or repr(method))
 
 
 def mirrored(status: Status, n: int) -> Status:

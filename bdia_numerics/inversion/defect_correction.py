@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.grids import Grid
-from bdia_numerics.inversion.ddim import DDIMInversion, Method
+from bdia_numerics.inversion.ddim import DDIMInversion, Method, name_of
 from bdia_numerics.inversion.fixed_point import Array, Iteration, fixed_point
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.run import Model, Solution, prepared, solve
@@ -74,6 +74,11 @@ class DefectCorrection(Iteration):
 
     base: Method = field(default_factory=DDIMInversion)
 
+    @property
+    def label(self) -> str:
+        """Its name in results."""
+        return f"defect correction of {name_of(self.base)}"
+
     def __call__(self, solver: Solver, model: Model, grid: Grid, x_0: Any) -> Solution:
         """Take data to noise; returns a `CorrectedSolution`, without a trajectory."""
         space, grid = prepared("x_0", x_0, grid)
@@ -102,4 +107,5 @@ class DefectCorrection(Iteration):
             residuals=solved.residual,
             converged=np.asarray(solved.residual <= solved.enough, dtype=bool),
             updates=solved.evaluations - 1,
+            inversion=self.label,
         )

@@ -94,13 +94,15 @@ class ImplicitInversion(Iteration):
     """
 
     start: DDIMInversion = field(default_factory=DDIMInversion)
+    label = "implicit inversion"
 
     def __call__(self, solver: Solver, model: Model, grid: Grid, x_0: Any) -> Solution:
         """Take data to noise; returns an `ImplicitSolution`."""
         space, grid = prepared("x_0", x_0, grid)
         x_0, relative = self.admitted("x_0", x_0, space)
         with space.working():
-            return _Search(self, model, relative).run([step_at(solver, model, grid, i + 1) for i in range(grid.n)], x_0)
+            steps = [step_at(solver, model, grid, i + 1) for i in range(grid.n)]
+            return replace(_Search(self, model, relative).run(steps, x_0), inversion=self.label)
 
 
 class _Failed(Exception):

@@ -70,7 +70,7 @@ FIGURES: dict[str, PaperFigure] = {
         "Analogue of Fig. 2: images of the shipped network that were sent to noise and back, without guidance. "
         "Left: what came back; right: how far it is from the source, white for 0, black for a quarter of black to "
         "white. Behind each row: root-mean-square distance, black to white being 2. BDIA and EDICT return by their "
-        "derived inverse, DDIM by (10), which is not its inverse.",
+        "derived inverse; DDIM by (10), and by (23), which tells the network the time of its state: neither is its inverse.",
     ),
     "fig3-interlaced": PaperFigure(
         "Forward and backward updates, interlaced",
@@ -104,9 +104,9 @@ FIGURES: dict[str, PaperFigure] = {
         "Editing at ten time steps",
         drawn.ten_steps,
         ("editing-ten-steps",),
-        "In place of Fig. 5: editing at 10 time steps with DDIM and with BDIA, gamma = 0.5. The paper guides Stable "
-        "Diffusion by a ControlNet; there is none for this network, so its label alone says what is wanted, and the "
-        "numbers behind the rows are those of the figure before.",
+        "In place of Fig. 5: editing at 10 time steps with DDIM, encoded by (10) and by (23), and with BDIA, gamma = 0.5. "
+        "The paper guides Stable Diffusion by a ControlNet; there is none for this network, so its label alone says what "
+        "is wanted, and the numbers behind the rows are those of the figure before.",
     ),
     "fig6-editing": PaperFigure(
         "Round-trip editing by solver",
@@ -156,8 +156,8 @@ FIGURES: dict[str, PaperFigure] = {
         ("roundtrip",),
         "Data to noise and back in float64 on a grid uniform in t: what comes back (left), and how far the noise "
         "end is from the true state (right), which a round trip alone does not show. BDIA with gamma = 0.5 "
-        "amplifies rounding by about 2 a step on the way to noise. DDIM returns by (10), the others by their "
-        "derived inverse.",
+        "amplifies rounding by about 2 a step on the way to noise. DDIM goes to noise by (10), and by (23), which "
+        "tells the network the time of its state; the others by their derived inverse.",
     ),
     "stability": PaperFigure(
         "Regions of stability",

@@ -5,7 +5,14 @@ from __future__ import annotations
 from bdia_numerics.program.forms import Evaluation, Form, Linear, Register, Scratch, StaleFormError
 from bdia_numerics.program.identity import identity
 from bdia_numerics.program.inverse import NotInvertibleError, inverse_run
-from bdia_numerics.program.invertibility import Invertibility, condition_of, invertibility, parameters, symbolised
+from bdia_numerics.program.invertibility import (
+    Invertibility,
+    condition_of,
+    end_without_inverse,
+    invertibility,
+    parameters,
+    symbolised,
+)
 from bdia_numerics.program.latex import inverse_latex, step_latex
 from bdia_numerics.program.lattice import NotOnLatticeError, lattice_plan
 from bdia_numerics.program.ops import Trace
@@ -37,6 +44,7 @@ __all__ = [
     "Structure",
     "Trace",
     "condition_of",
+    "end_without_inverse",
     "execute",
     "identity",
     "inverse_latex",

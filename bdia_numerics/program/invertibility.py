@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from bdia_numerics.program.refusal import refusal
 from bdia_numerics.program.slots import Parameter
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import record_steps
+from bdia_numerics.spaces import vanishes
 from bdia_numerics.spaces.base import decimal
 from bdia_numerics.spaces.symbolic import Symbols
 
@@ -128,6 +130,28 @@ def _divisors(solver: Solver, grid: Grid) -> list[Any]:
             f"{type(solver).__name__} has no verdict in symbols, {refusal(error)}: "
             "give it ints, floats or Fractions, or try invert on a grid of numbers"
         ) from None
+
+
+def end_without_inverse(grid: Grid, depth: int, has_inverse: Callable[[Grid], bool]) -> str:
+    """Return the condition and the remedy if an end with sigma = 0 or alpha = 0 is what has no inverse; else nothing.
+
+    Parameters
+    ----------
+    grid, depth
+        The grid, and the slots that the solver takes for its start.
+    has_inverse
+        Says so of a part of the grid.
+    """
+    if grid.n - 1 <= depth:
+        return ""
+    ends = (
+        ("sigma_0", grid.sigma[0], grid[1:], "end the grid above it (t_min > 0)"),
+        ("alpha_N", grid.alpha[grid.n], grid[: grid.n - 1], "begin the grid below it"),
+    )
+    for name, level, rest, remedy in ends:
+        if vanishes(grid.space, grid.space.field(level)) and has_inverse(rest):
+            return f"invert needs {name} != 0: {remedy}"
+    return ""
 
 
 def condition_of(solver: Solver) -> str | None:

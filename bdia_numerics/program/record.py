@@ -82,7 +82,7 @@ class Recorder:
         try:
             return form_of(self.trace.prediction, point)
         except ValueError as error:
-            raise ValueError(f"at i={time}, t={point.t}: {error}") from None
+            raise ValueError(f"at t={point.t}: {error}") from None
 
     @property
     def slot(self) -> Slot:
@@ -157,7 +157,11 @@ class Recorder:
         if key not in self.trace.evaluations:
             of_state, of_output = self._converted(models.eps_form, e.time)
             target = self.trace.evaluations[key] = self.trace.new(self.trace.names[e.number])
-            terms = tuple((c, n) for c, n in ((of_state, e.argument), (of_output, e.number)) if c != 0)
+            output = (
+                of_output,
+                e.number,
+            )  # kept where all vanishes, as eps = -sigma score at sigma = 0: an empty sum is no state
+            terms = tuple((c, n) for c, n in ((of_state, e.argument), output) if c != 0) or (output,)
             place = next((k + 1 for k, op in enumerate(self.ops) if getattr(op, "target", None) == e.number), 0)
             self.ops.insert(place, Combine(target, terms))
         self.own.add(self.trace.evaluations[key])
@@ -202,13 +206,21 @@ class Recorder:
     def half_log_snr(self, time: Time) -> Scalar:
         """Return log(alpha/sigma), rounded in the grid's system; TypeError for fractions."""
         alpha, sigma = self.alpha(time), self.sigma(time)
-        if self.is_zero(alpha) or self.is_zero(sigma):
-            raise ValueError(f"log_snr is infinite at t={self.trace.point(time).t}: end the grid before it")
+        if (zero := self.is_zero(alpha)) or self.is_zero(sigma):
+            t = self.trace.point(time).t
+            raise ValueError(
+                f"{'alpha' if zero else 'sigma'} = 0 at t={t}: log_snr is infinite there: end the grid before it"
+            )
         return self.function("log", alpha / sigma)
 
     def function(self, name: str, x: Scalar) -> Scalar:
-        """Return exp, expm1, log, log1p or sqrt of a scalar, rounded in the grid's system; TypeError for fractions."""
+        """Return exp, expm1, log, log1p or sqrt of a scalar, rounded in the grid's system.
+
+        TypeError for fractions, ZeroDivisionError for the logarithm of 0.
+        """
         space = self.trace.grid.space
+        if name == "log" and vanishes(space, x):
+            raise ZeroDivisionError
         return space.field(getattr(space, name)(space.coefficient(x)))
 
     def is_zero(self, x: Scalar) -> bool:

@@ -46,7 +46,13 @@ class Run:
 def record_step(solver: Solver, trace: Trace, i: int, held: Mapping, recorder: type[Recorder] = Recorder) -> Segment:
     """Record the step from t_i to t_{i-1}."""
     s = recorder(trace, i, dict(held), solver=solver)
-    theirs(solver.step, s)
+    try:
+        theirs(solver.step, s)
+    except ZeroDivisionError:
+        message = _open_end(solver, trace)
+        if not message:
+            raise
+        raise ValueError(message) from None
     return Segment(i, i - 1, dict(held), tuple(s.ops), dict(s.held))
 
 
@@ -61,6 +67,19 @@ def record_steps(solver: Solver, grid: Grid, prediction: str = "eps", written: b
     }
     segments = _steps(solver, trace, inputs, range(first, 0, -1))
     return Run(trace, inputs, segments, segments[-1].after if segments else inputs)
+
+
+def _open_end(solver: Solver, trace: Trace) -> str:
+    """Say which end of the grid a step divides by, one of sigma = 0 or alpha = 0; nothing if neither is."""
+    for name, remedy in (("sigma", "end the grid above it (t_min > 0)"), ("alpha", "begin the grid below it")):
+        for point in trace.points.values():
+            if getattr(point, name) == 0:
+                back = trace.grid.is_reversed
+                way = " from data to noise" if back else " in sampling"
+                other = ", or encode by another method, such as inversion.DDIMInversion()" if back else ""
+                where = f"{name} = 0 at t={point.t}: {type(solver).__name__} divides by it, or takes its logarithm,"
+                return f"{where}{way}: {remedy}{other}"
+    return ""
 
 
 def record_run(solver: Solver, starter: Solver, grid: Grid, prediction: str = "eps", written: bool = False) -> Run:

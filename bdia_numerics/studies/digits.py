@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from bdia_numerics import grids, problems, schedules
 from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import Solution, encode, invert, solve
+from bdia_numerics.inversion import Method
 from bdia_numerics.problems import reference_flow
 from bdia_numerics.program import NotInvertibleError, Solver, structure
 from bdia_numerics.solvers import BDIA, DDIM
@@ -142,9 +143,10 @@ def _row(
     # An unstable inverse may overflow; the status says so, and the numbers are then infinite or not a number.
     with np.errstate(all="ignore"):
         sampled = solve(solver, model, grid, z)
-        latent = encode(solver, model, grid, x)
+        latent = encode(solver, model, grid, x, contender.method)
         returned = _back(solver, model, grid, latent)
-        noise = _forth(solver, model, grid, sampled)
+        noise = _forth(solver, model, grid, sampled, contender.method)
+        latent_std = float(np.std(latent.z, dtype=np.float64))
     runs = [run for run in (sampled, latent, returned, noise) if not run.status.ok]
     return Row(
         solver=contender.label,
@@ -156,10 +158,11 @@ def _row(
         noise_round_trip=rms(noise.z - z),
         encode_nfe=latent.nfe,
         latent_distance=rms(latent.z - truth.latents[last]),
-        latent_std=float(np.std(latent.z, dtype=np.float64)),
+        latent_std=latent_std,
         data_round_trip=rms(returned.z - x),
         reference_error=truth.noise_error,
         latent_reference_error=truth.latent_error,
+        inversion=latent.inversion,
         status=str(runs[0].status) if runs else "ok",
     )
 
@@ -170,13 +173,15 @@ def _back(solver: Solver, model: Any, grid: Grid, latent: Solution) -> Solution:
     )
 
 
-def _forth(solver: Solver, model: Any, grid: Grid, sampled: Solution) -> Solution:
+def _forth(solver: Solver, model: Any, grid: Grid, sampled: Solution, method: Method | None) -> Solution:
     if not sampled.status.ok or sampled.state is None:
         return sampled
-    try:
-        return invert(solver, model, grid, sampled.state)
-    except NotInvertibleError:
-        return encode(solver, model, grid, sampled.z)
+    if method is None:
+        try:
+            return invert(solver, model, grid, sampled.state)
+        except NotInvertibleError:
+            pass
+    return encode(solver, model, grid, sampled.z, method)
 
 
 @_single_threaded

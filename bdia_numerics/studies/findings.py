@@ -26,6 +26,7 @@ LATTICE: Mapping[str, Any] = {
 }
 METHODS: Mapping[str, tuple[Any, Any]] = {
     "DDIM, (10)": (DDIM(), DDIMInversion()),
+    "DDIM, (23)": (DDIM(), DDIMInversion(at_target=False)),
     "DDIM, (9), 3 updates": (DDIM(), ImplicitInversion(iterations=3)),
     "DDIM, (9), accelerated": (DDIM(), ImplicitInversion(memory=1)),
     "DDIM, defect correction": (DDIM(), DefectCorrection(memory=1)),

@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import spec
 from bdia_numerics.integrate import encode, solve
+from bdia_numerics.inversion import split
 from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.studies.gamma_map import GRIDS
-from bdia_numerics.studies.shaping import check, shared
+from bdia_numerics.studies.shaping import check, shared, solver_of
 from bdia_numerics.studies.study import Cell, Study, Variable, cells
 
 Array = np.ndarray[Any, Any]
 SOLVERS = (
     "DDIM",
+    "DDIM by (23)",
     *(f"BDIA(gamma={g})" for g in ("1", "49/50", "19/20", "9/10")),
     *(f"EDICT(p={p})" for p in ("1", "93/100", "9/10")),
 )
@@ -35,7 +36,7 @@ class EditConfig:
     Attributes
     ----------
     solvers
-        As `bdia_numerics.spec` reads them; one without an exact inverse is encoded by DDIM inversion.
+        As `bdia_numerics.spec` reads them, with an inversion behind them if it is not the default of `encode`: "DDIM by (23)".
     guidances
         Scales of classifier-free guidance, there and back.
     steps, grid
@@ -52,7 +53,7 @@ class EditConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check(self, "solvers", "guidances")
+        check(self, "solvers", "guidances", encodes=True)
         if self.grid not in GRIDS:
             raise ValueError(f"grid={self.grid!r} is none of {', '.join(GRIDS)}")
         if self.images < 1 or self.steps < 3:
@@ -79,6 +80,8 @@ class Edit:
         Images that the classifier reads as the other label, and as their own.
     latent_std : float
         Standard deviation of the latents; that of the noise is 1.
+    inversion : str
+        What took the images to noise.
     images : array
         The edited images, shape (n, 1, 28, 28).
     status : str
@@ -93,6 +96,7 @@ class Edit:
     as_target: int
     as_source: int
     latent_std: float
+    inversion: str
     images: Array
     status: str
 
@@ -154,13 +158,14 @@ def measured(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
     from bdia_numerics.torch.features import predicted
     from bdia_numerics.torch.sampling import rms
 
-    common, guidance, solver = _setting(config), float(cell["guidance"]), spec.solver(str(cell["solver"]))
+    common, guidance, text = _setting(config), float(cell["guidance"]), str(cell["solver"])
+    solver, method = solver_of(text), split(text)[1]
     own, other = (common.network.model(y, guidance=guidance) for y in (common.labels, common.targets))
     grid, x = GRIDS[config.grid](common.network.schedule, config.steps), common.x
-    there = encode(solver, own, grid, x)
+    there = encode(solver, own, grid, x, method)
     if not there.status.ok:
         nan = dict.fromkeys(("returned", "distance", "latent_std"), float("nan"))
-        counts = {"nfe": there.nfe, "as_target": 0, "as_source": 0}
+        counts = {"nfe": there.nfe, "as_target": 0, "as_source": 0, "inversion": there.inversion}
         return {**nan, **counts, "images": np.full(x.shape, np.nan), "status": str(there.status)}
     begin = there.z if there.state is None else there.state
     back, edited = (solve(solver, model, grid, begin) for model in (own, other))
@@ -173,6 +178,7 @@ def measured(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
         "as_target": int((read == common.targets).sum()),
         "as_source": int((read == common.labels).sum()),
         "latent_std": float(there.z.double().std()),
+        "inversion": there.inversion,
         "images": images,
         "status": str(edited.status),
     }
@@ -207,6 +213,7 @@ EDITING = Study(
         "as_source": Variable("images that the classifier reads as the digit before"),
         "latent_std": Variable("standard deviation of the latents"),
         "nfe": Variable("model evaluations there and back"),
+        "inversion": Variable("what took the images to noise"),
         "status": Variable("status"),
     },
     finish=lambda dataset: shared(dataset, ("guidance", "solver"), ("sources", "labels", "targets")),

@@ -11,9 +11,11 @@ import numpy as np
 
 from bdia_numerics import spec
 from bdia_numerics.integrate import encode, solve
+from bdia_numerics.inversion import split
 from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.studies.gamma_map import GRIDS
 from bdia_numerics.studies.results import rms
+from bdia_numerics.studies.shaping import solver_of
 from bdia_numerics.studies.study import Cell, Study, Variable
 
 Array = np.ndarray[Any, Any]
@@ -29,7 +31,7 @@ class ImagesConfig:
     Attributes
     ----------
     solvers
-        As `bdia_numerics.spec` reads them.
+        As `bdia_numerics.spec` reads them; images that go to noise take an inversion behind them, too, such as "DDIM by (23)".
     grids, steps
         Names of `studies.gamma_map.GRIDS`; time steps.
     images, seed
@@ -50,7 +52,7 @@ class ImagesConfig:
             if name not in GRIDS:
                 raise ValueError(f"grids={name!r} is none of {', '.join(GRIDS)}")
         for text in self.solvers:
-            spec.solver(text)
+            (solver_of if isinstance(self, ReturnsConfig) else spec.solver)(text)
         if self.images < 1 or min(self.steps, default=0) < 3 or self.fine < 4:
             raise ValueError(
                 f"images={self.images}, steps={self.steps}, fine={self.fine}: give an image, three steps and four slots, or more"
@@ -61,7 +63,7 @@ class ImagesConfig:
 class ReturnsConfig(ImagesConfig):
     """The same for images that are sent to noise and back."""
 
-    solvers: tuple[str, ...] = ("DDIM", "BDIA(gamma=1)", "EDICT")
+    solvers: tuple[str, ...] = ("DDIM", "DDIM by (23)", "BDIA(gamma=1)", "EDICT")
     grids: tuple[str, ...] = ("cut",)
     steps: tuple[int, ...] = (10, 20, 40)
 
@@ -106,13 +108,15 @@ def _returned(config: ReturnsConfig, cell: Cell) -> Mapping[str, Any]:
     x = solve(DPMSolverPP(), network.model(labels), fine, _noise(config, fine)).z
     sources = x.double().numpy()
     if cell["solver"] == SOURCE:
-        return _found(sources, 0.0, 0, "ok")
+        return {**_found(sources, 0.0, 0, "ok"), "inversion": ""}
     grid = GRIDS[str(cell["grid"])](network.schedule, int(cell["steps"]))
-    solver, model = spec.solver(str(cell["solver"])), network.model(labels)
-    there = encode(solver, model, grid, x)
+    text, model = str(cell["solver"]), network.model(labels)
+    solver = solver_of(text)
+    there = encode(solver, model, grid, x, split(text)[1])
     back = solve(solver, model, grid, there.z if there.state is None else there.state)
     images = back.z.double().numpy()
-    return _found(images, rms(images - sources), there.nfe + back.nfe, str(back.status))
+    found = _found(images, rms(images - sources), there.nfe + back.nfe, str(back.status))
+    return {**found, "inversion": there.inversion}
 
 
 def _found(images: Array, distance: float, nfe: int, status: str) -> Mapping[str, Any]:
@@ -176,5 +180,6 @@ RETURNS = Study(
     dims=_dims(SOURCE),
     inner=_inner,
     compute=returned,
-    variables=_VARIABLES | {"distance": Variable("rms distance to the source")},
+    variables=_VARIABLES
+    | {"distance": Variable("rms distance to the source"), "inversion": Variable("what took the images to noise")},
 )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bdia_numerics.inversion import INVERSIONS, Method
 from bdia_numerics.program import Solver
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT
 
@@ -17,10 +18,11 @@ Spacing = Literal["leading", "trailing"]
 
 @dataclass(frozen=True)
 class Contender:
-    """A solver with the name it has in tables and figures."""
+    """A solver with the name it has in tables and figures, and its inversion, the default of `encode` if None."""
 
     label: str
     solver: Solver
+    method: Method | None = None
 
 
 def contenders(
@@ -31,6 +33,7 @@ def contenders(
     """Return the solvers compared, from what makes them."""
     return (
         Contender("DDIM", DDIM()),
+        Contender("DDIM by (23)", DDIM(), INVERSIONS["(23)"]),
         Contender("BDIA, gamma 0.5", bdia(0.5)),
         Contender("BDIA, gamma 0.9", bdia(0.9)),
         Contender("BDIA, gamma 1", bdia(1)),
@@ -87,7 +90,7 @@ class Row:
     error
         x_0 less the reference x_0.
     noise_round_trip
-        Noise to data and back; exact inversion where there is one, else DDIM inversion.
+        Noise to data and back, by `inversion`.
     encode_nfe
         Model evaluations from data to noise.
     latent_distance
@@ -98,6 +101,8 @@ class Row:
         Data to noise and back.
     reference_error, latent_reference_error
         Estimated errors of the two references.
+    inversion
+        What ran from data to noise.
     status
         "ok", or where a state first was not finite.
     """
@@ -115,6 +120,7 @@ class Row:
     data_round_trip: float
     reference_error: float
     latent_reference_error: float
+    inversion: str
     status: str
 
 

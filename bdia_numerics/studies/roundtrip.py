@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bdia_numerics import grids
 from bdia_numerics.integrate import round_trip
+from bdia_numerics.inversion import split
 from bdia_numerics.studies import named
 from bdia_numerics.studies.shaping import among, check, contender, once, over_gammas
 from bdia_numerics.studies.study import Cell, Study, Variable
@@ -26,8 +27,8 @@ class RoundtripConfig:
     Attributes
     ----------
     solvers
-        As `bdia_numerics.spec` reads them; one that leaves its gamma open is run with each of `gammas`, and one without an exact
-        inverse returns by DDIM inversion.
+        As `bdia_numerics.spec` reads them, with an inversion behind them if it is not the default of `encode`, such as "DDIM by (23)";
+        one that leaves its gamma open is run with each of `gammas`.
     gammas
         Above 0, where there is no inverse.
     steps, dtypes
@@ -42,7 +43,7 @@ class RoundtripConfig:
         How many states, and the seed that they are drawn from.
     """
 
-    solvers: tuple[str, ...] = ("DDIM", "BDIA", "EDICT(p=93/100)", "EDICT(p=1)", "CBDIA", "OBELM")
+    solvers: tuple[str, ...] = ("DDIM", "DDIM by (23)", "BDIA", "EDICT(p=93/100)", "EDICT(p=1)", "CBDIA", "OBELM")
     gammas: tuple[float, ...] = (0.5, 0.9, 1.0)
     steps: tuple[int, ...] = (10, 20, 40, 80)
     dtypes: tuple[str, ...] = ("float32", "float64")
@@ -55,7 +56,7 @@ class RoundtripConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check(self, "solvers", "gammas", "steps", "dtypes", "starts", steps=3, states=1)
+        check(self, "solvers", "gammas", "steps", "dtypes", "starts", encodes=True, steps=3, states=1)
         among(self, dtypes=DTYPES, starts=STARTS)
         named.law(self.problem)
         grid(self, 3)
@@ -84,12 +85,14 @@ def compute(config: RoundtripConfig, cell: Cell) -> Mapping[str, Any]:
     z = states(config, start, steps).astype(str(cell["dtype"]))
     # What overflows is told by the status; the numbers are then infinite or none.
     with threadpool_limits(limits=1), np.errstate(all="ignore"):
-        trip = round_trip(contender(cell), law.model(made.schedule), made, z, start=start, reference=law)
+        method = split(str(cell["solver"]))[1]
+        trip = round_trip(contender(cell), law.model(made.schedule), made, z, start=start, reference=law, method=method)
     return {
         "error": float(trip.error),
         "distance": float(trip.latent),
         "reference_error": float(trip.reference_error),
         "nfe": trip.nfe,
+        "inversion": trip.inversion,
         "status": str(trip.status),
     }
 
@@ -114,6 +117,7 @@ ROUNDTRIP = Study(
             "largest error of the flow that its certificate states, 0 where rounding alone is left"
         ),
         "nfe": Variable("model evaluations there and back"),
+        "inversion": Variable("what ran from data to noise"),
         "status": Variable("status"),
     },
     finish=over_gammas,

@@ -9,19 +9,25 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spec
+from bdia_numerics.inversion import split
 from bdia_numerics.program import Solver, parameters
 from bdia_numerics.studies.study import Cell
 
 
+def solver_of(text: str) -> Solver:
+    """Return the solver of a text, without the inversion that "DDIM by (23)" names behind it."""
+    return spec.solver(split(text)[0])
+
+
 def takes_gamma(text: str) -> bool:
     """Return whether a solver has a gamma that its text leaves open."""
-    return "gamma" not in text and "gamma" in parameters(spec.solver(text))
+    return "gamma" not in text and "gamma" in parameters(solver_of(text))
 
 
 def contender(cell: Cell) -> Solver:
     """Return the solver of a cell, with the cell's gamma if it takes one; decimals mean what they print as."""
     text = str(cell["solver"])
-    return spec.solver(text, gamma=Fraction(str(cell["gamma"]))) if takes_gamma(text) else spec.solver(text)
+    return spec.solver(split(text)[0], gamma=Fraction(str(cell["gamma"]))) if takes_gamma(text) else solver_of(text)
 
 
 def once(config: Any, cell: Cell) -> bool:
@@ -51,18 +57,21 @@ def shared(dataset: Any, dims: Iterable[str], names: Iterable[str]) -> Any:
 
 def with_parameters(dataset: Any, *names: str) -> Any:
     """Return the dataset with parameters of its solvers as coordinates beside their texts; NaN for a solver without."""
-    found = [parameters(spec.solver(str(text))) for text in dataset["solver"].values]
+    found = [parameters(solver_of(str(text))) for text in dataset["solver"].values]
     columns = {name: ("solver", [float(given.get(name, np.nan)) for given in found]) for name in names}
     return dataset.assign_coords(columns)
 
 
-def check(config: Any, *lists: str, **least: float) -> None:
-    """Raise ValueError for a solver that is none, an empty one of `lists`, and a number, or one in a list, below its least."""
+def check(config: Any, *lists: str, encodes: bool = False, **least: float) -> None:
+    """Raise ValueError for a solver that is none, an empty one of `lists`, and a number, or one in a list, below its least.
+
+    A study that `encodes` takes solvers with an inversion behind them, "DDIM by (23)", too.
+    """
     for name in lists:
         if not getattr(config, name):
             raise ValueError(f"{name} is empty: give one or more")
     for text in config.solvers:
-        spec.solver(text)
+        (solver_of if encodes else spec.solver)(text)
     for name, bound in least.items():
         value = getattr(config, name)
         if any(x < bound for x in (value if isinstance(value, tuple) else (value,))):

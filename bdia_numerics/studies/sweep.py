@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import spec
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import encode, invert, solve
+from bdia_numerics.inversion import Method, split
 from bdia_numerics.program import NotInvertibleError, Solver, parameters, structure
 from bdia_numerics.studies import named
-from bdia_numerics.studies.shaping import among, check, with_parameters
+from bdia_numerics.studies.shaping import among, check, solver_of, with_parameters
 from bdia_numerics.studies.study import Cell, Study, Variable
 
 Array = np.ndarray[Any, Any]
@@ -32,7 +32,8 @@ class SweepConfig:
     Attributes
     ----------
     solvers
-        As `bdia_numerics.spec` reads them: BDIA, 'McCallumFoster(base=RK4)', my_module:MySolver.
+        As `bdia_numerics.spec` reads them: BDIA, 'McCallumFoster(base=RK4)', my_module:MySolver; with an inversion behind them if it is
+        not the default of `encode`, such as 'DDIM by (23)'.
     parameters
         Values by name; each solver is run at all values of those that it has and that its text leaves open.
     problems, schedules, grids
@@ -49,7 +50,7 @@ class SweepConfig:
         Ends of the grids that have them, as 9/10 or 0.9; empty for the schedule's own.
     """
 
-    solvers: tuple[str, ...] = ("DDIM", "BDIA", "EDICT")
+    solvers: tuple[str, ...] = ("DDIM", "DDIM by (23)", "BDIA", "EDICT")
     parameters: tuple[tuple[str, tuple[str, ...]], ...] = ()
     problems: tuple[str, ...] = ("mixture",)
     schedules: tuple[str, ...] = ("vp_linear",)
@@ -74,6 +75,7 @@ class SweepConfig:
             "steps",
             "dtypes",
             "seeds",
+            encodes=True,
             steps=1,
             nfe=1,
             seeds=0,
@@ -114,12 +116,12 @@ def labels(config: SweepConfig) -> tuple[str, ...]:
     found: dict[str, None] = {}
     taken: set[str] = set()
     for text in config.solvers:
-        has = parameters(spec.solver(text))
+        has = parameters(solver_of(text))
         free = [(name, values) for name, values in config.parameters if name in has and not _says(text, name)]
         taken |= {name for name, _ in free}
         for values in itertools.product(*(values for _, values in free)):
             label = _with(text, [f"{name}={value}" for (name, _), value in zip(free, values, strict=True)])
-            spec.solver(label)
+            solver_of(label)
             found[label] = None
     for name, values in config.parameters:
         if name not in taken:
@@ -138,6 +140,9 @@ def _says(text: str, name: str) -> bool:
 def _with(text: str, pairs: list[str]) -> str:
     if not pairs:
         return text
+    text, by, way = text.partition(" by ")
+    if by:
+        return f"{_with(text, pairs)} by {way}"
     if text.endswith(")"):
         return text[:-1] + ("" if text.endswith("()") else ", ") + ", ".join(pairs) + ")"
     return ",".join([text, *pairs]) if re.search(r":\w+=", text) else f"{text}({', '.join(pairs)})"
@@ -146,9 +151,7 @@ def _with(text: str, pairs: list[str]) -> str:
 def slots(cell: Cell) -> int:
     """Return the number of slots of a cell's grid; 0 if its evaluations pay for none."""
     return (
-        int(cell["steps"])
-        if "steps" in cell
-        else int(cell["budget"]) // structure(spec.solver(str(cell["solver"]))).nfe
+        int(cell["steps"]) if "steps" in cell else int(cell["budget"]) // structure(solver_of(str(cell["solver"]))).nfe
     )
 
 
@@ -198,32 +201,36 @@ def _made(text: str, schedule: str, n: int, seed: int, given: tuple[tuple[str, F
 
 def compute(config: SweepConfig, cell: Cell) -> Mapping[str, Any]:
     """Sample from the noise end, go back, and encode from the data end."""
-    solver = spec.solver(str(cell["solver"]))
+    solver, method = solver_of(str(cell["solver"])), split(str(cell["solver"]))[1]
     law, schedule, seed = named.law(str(cell["problem"])), named.schedule(str(cell["schedule"])), int(cell["seed"])
     grid = _grid(str(cell["grid"]), str(cell["schedule"]), slots(cell), seed, tuple(span(config).items()))
     model, far, near = law.model(schedule), float(grid.t[grid.n]), float(grid.t[0])
     true = ends(str(cell["problem"]), str(cell["schedule"]), far, near, str(cell["dtype"]), seed, config.states)
     there = solve(solver, model, grid, true.noise)
     found = {"error": _distance(there, true.its_data), "nfe": there.nfe, "reference_error": true.uncertain}
-    status, trips = str(there.status), {"round_trip": np.nan, "latent_distance": np.nan}
+    status = str(there.status)
+    trips: dict[str, Any] = {"round_trip": np.nan, "latent_distance": np.nan, "inversion": ""}
     if there.status.ok:
         try:
-            back = _back(solver, model, grid, there)
-            latent = encode(solver, model, grid, true.data)
+            back = _back(solver, model, grid, there, method)
+            latent = encode(solver, model, grid, true.data, method)
         except NotInvertibleError as refused:
             status = f"ok, no way back: {str(refused).splitlines()[0]}"
         else:
             trips = {"round_trip": _distance(back, true.noise), "latent_distance": _distance(latent, true.its_noise)}
+            trips["inversion"] = latent.inversion
             status = next((str(run.status) for run in (back, latent) if not run.status.ok), status)
     return {**found, **trips, "slots": grid.n, "status": status}
 
 
-def _back(solver: Solver, model: Any, grid: Grid, there: Any) -> Any:
-    """Return the exact inverse of a run, or of a solver without one the inversion that `encode` takes."""
-    try:
-        return invert(solver, model, grid, there.state)
-    except NotInvertibleError:
-        return encode(solver, model, grid, there.z)
+def _back(solver: Solver, model: Any, grid: Grid, there: Any, method: Method | None) -> Any:
+    """Return the exact inverse of a run, or by the inversion that is named, or of a solver without inverse that of `encode`."""
+    if method is None:
+        try:
+            return invert(solver, model, grid, there.state)
+        except NotInvertibleError:
+            pass
+    return encode(solver, model, grid, there.z, method)
 
 
 def _distance(run: Any, truth: Array) -> float:
@@ -232,7 +239,7 @@ def _distance(run: Any, truth: Array) -> float:
 
 def _finished(dataset: Any) -> Any:
     """Return the dataset with the numeric parameters of its solvers as coordinates beside their texts."""
-    found = [parameters(spec.solver(str(text))) for text in dataset["solver"].values]
+    found = [parameters(solver_of(str(text))) for text in dataset["solver"].values]
     names = {name for given in found for name, value in given.items() if isinstance(value, int | float | Fraction)}
     return with_parameters(dataset, *sorted(names))
 
@@ -256,6 +263,7 @@ SWEEP = Study(
         "latent_distance": Variable("rms distance of the latent to the exact flow"),
         "round_trip": Variable("rms of what returns from the data end, less what was sent"),
         "nfe": Variable("model evaluations from noise to data"),
+        "inversion": Variable("what ran from data to noise"),
         "slots": Variable("slots of the grid"),
         "reference_error": Variable(
             "largest error of the flow that its certificate states, 0 where rounding alone is left"

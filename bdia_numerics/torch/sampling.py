@@ -14,6 +14,7 @@ import torch
 from bdia_numerics import grids
 from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import encode, invert, solve
+from bdia_numerics.inversion import Method
 from bdia_numerics.models import Model
 from bdia_numerics.program import NotInvertibleError, Solver
 from bdia_numerics.solvers import DDIM, RK4
@@ -36,8 +37,8 @@ class Sampled:
         The same of the way back; empty where the way there failed.
     nfe, back_nfe : int
         Model evaluations of the way there and of the way back.
-    exact : bool
-        Whether the way back was the derived inverse; else it was DDIM inversion, eq. (10).
+    inversion : str
+        What ran on the way back, and to the latent of the reference's data end.
     round_trip : float
         Root mean square of the noise that came back less the noise that was sent.
     distance : float
@@ -55,7 +56,7 @@ class Sampled:
     back_status: str
     nfe: int
     back_nfe: int
-    exact: bool
+    inversion: str
     round_trip: float
     distance: float
     latent_distance: float
@@ -160,7 +161,14 @@ def refined(grid: Grid, slots: int) -> Grid:
 
 
 def sample(
-    solver: Solver, model: Model, grid: Grid, z: torch.Tensor, *, fine: int = 60, watch: Watch | None = None
+    solver: Solver,
+    model: Model,
+    grid: Grid,
+    z: torch.Tensor,
+    *,
+    fine: int = 60,
+    method: Method | None = None,
+    watch: Watch | None = None,
 ) -> Sampled:
     """Run a solver from noise to data and back, and compare both ends with a fine solution of the same network's ODE.
 
@@ -172,6 +180,8 @@ def sample(
         z_N, shape (batch, channels, height, width).
     fine
         Slots of the reference, 4 or more, each of four evaluations; it runs there with n, n/2 and n/4, and back; 0 leaves it out.
+    method
+        An inversion in place of the derived inverse, or of the default of `encode`.
     watch
         Called with the name of what is done next.
     """
@@ -189,21 +199,22 @@ def sample(
     }
     if not there.status.ok:
         ends: dict[str, Any] = dict.fromkeys(("round_trip", *_AGAINST), nan)
-        return Sampled(**found, **ends, back_status="", back_nfe=0, exact=False)
+        return Sampled(**found, **ends, back_status="", back_nfe=0, inversion="")
     tell("going back")
     try:
         assert there.state is not None
-        back, exact = invert(solver, model, grid, there.state), True
+        back = encode(solver, model, grid, there.z, method) if method else invert(solver, model, grid, there.state)
     except NotInvertibleError:
-        back, exact = encode(solver, model, grid, there.z), False
+        back = encode(solver, model, grid, there.z)
     error = rms(back.z - z) if back.status.ok else nan
-    found |= {"back_status": str(back.status), "back_nfe": back.nfe, "exact": exact, "round_trip": error}
+    found |= {"back_status": str(back.status), "back_nfe": back.nfe, "inversion": back.inversion}
+    found["round_trip"] = error
     if not fine:
         return Sampled(**found, **dict.fromkeys(_AGAINST, nan))
     tell("reference")
     truth = reference(model, grid, z, fine, back=True)
     tell("encoding")
-    latent = encode(solver, model, grid, truth.z)
+    latent = encode(solver, model, grid, truth.z, method)
     apart = rms(latent.z - z) if latent.status.ok else nan
     return Sampled(
         **found,

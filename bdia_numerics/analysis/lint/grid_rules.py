@@ -12,11 +12,13 @@ import numpy as np
 from bdia_numerics import grids
 from bdia_numerics.analysis.lint import measure
 from bdia_numerics.analysis.lint.findings import Cost, Finding
+from bdia_numerics.analysis.perturbation.practical import LIMIT, inverse_growth, inverse_growths, listed
 from bdia_numerics.analysis.perturbation.precision import DTYPES, required_dtype
 from bdia_numerics.configs.layout import Levels
+from bdia_numerics.formulas import number
 from bdia_numerics.program import Solver, identity, invertibility, parameters
 from bdia_numerics.run import has_inverse
-from bdia_numerics.solvers import OBELM
+from bdia_numerics.solvers import ALF, BDIA, DDIM, OBELM
 
 GAMMAS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)
 JUMP = 4.0
@@ -54,7 +56,7 @@ def not_invertible(run: Run) -> Iterator[Finding]:
         "warning",
         f"solver={identity(run.solver)}",
         f"no exact inverse: {why}",
-        "use BDIA with gamma != 0, EDICT or CBDIA, or an iterative inversion",
+        "use a solver with one, such as BDIA or ALF, or take data to noise by inversion.Reversed or an iterative inversion",
     )
 
 
@@ -75,12 +77,46 @@ def small_dtype(run: Run) -> Iterator[Finding]:
         f"dtype={run.dtype}",
         need.summary,
         f"run in {need.dtype}"
-        + (", or exactly: spaces.Lattice" if need.dtype == "mpmath" else ", or take gamma nearer to 1"),
+        + (", or exactly: spaces.Lattice" if need.dtype == "mpmath" else "")
+        + (", or take gamma nearer to 1" if run.gamma is not None and run.gamma < 1 else ""),
         Cost(
             "rms error of a round trip from the data, in standard deviations",
             measure.return_error(run.solver, run.grid, run.schedule, run.dtype),
             remedied,
         ),
+    )
+
+
+def inverse_amplification(run: Run) -> Iterator[Finding]:
+    """Find solvers whose inverse enlarges errors on this grid, so that latents are far from those of the ODE; else on grids in use."""
+    here = inverse_growth(run.solver, run.grid)
+    if here is None:
+        return
+    elsewhere = {k: v for k, v in inverse_growths(run.solver, run.grid.n).items() if v > LIMIT}
+    where, ways = f"solver={identity(run.solver)}, {run.grid.n} steps", "encode by a solver whose inverse does not"
+    if here <= LIMIT:
+        if elsewhere:
+            yield Finding(
+                "inverse-amplification",
+                "note",
+                where,
+                f"the inverse enlarges errors {number(here)} times here, and on other grids in use: {listed(elsewhere)}",
+                f"{ways}, if the grid is to be changed",
+            )
+        return
+    latents = {
+        name: measure.latent_error(solver, run.grid, run.schedule)
+        for name, solver in {"ALF": ALF(), "BDIA with gamma = 1": BDIA(1), "DDIM inversion (10)": DDIM()}.items()
+    }
+    own, best = measure.latent_error(run.solver, run.grid, run.schedule), min(latents, key=lambda name: latents[name])
+    yield Finding(
+        "inverse-amplification",
+        "error" if own > 1 else "warning",
+        where,
+        f"the inverse enlarges errors {number(here)} times on this grid, those of its own steps included: latents are far from the ODE's, "
+        "however exactly they return",
+        f"{ways}, such as {best}",
+        Cost("rms error of latents, in standard deviations of the noise", own, latents[best]),
     )
 
 
@@ -93,7 +129,9 @@ def rough_grid(run: Run) -> Iterator[Finding]:
     own = measure.solver_error(run.solver, run.grid, run.schedule)
     ways = {
         "space the times evenly in asinh(sigma/alpha)": _smooth(run),
-        "use O-BELM, whose gamma follows the steps": measure.solver_error(OBELM(), run.grid, run.schedule),
+        f"use O-BELM, whose gamma follows the steps{_for_samples(run)}": measure.solver_error(
+            OBELM(), run.grid, run.schedule
+        ),
     }
     remedy = min(ways, key=lambda way: ways[way])
     if not 1 / JUMP <= q[k] <= JUMP and ways[remedy] < own / 2:
@@ -107,6 +145,16 @@ def rough_grid(run: Run) -> Iterator[Finding]:
             remedy,
             Cost(measure.ERROR, own, ways[remedy]),
         )
+
+
+def _for_samples(run: Run) -> str:
+    """Say what O-BELM's inverse costs on this grid, where it costs something."""
+    growth = inverse_growth(OBELM(), run.grid)
+    return (
+        f", for samples alone: its inverse enlarges errors {number(growth)} times here"
+        if growth and growth > LIMIT
+        else ""
+    )
 
 
 def _cancelling(grid: grids.Grid) -> Any:
@@ -153,4 +201,4 @@ def _with(solver: Any, gamma: float) -> Any:
     return replace(solver, gamma=gamma)
 
 
-GRID_RULES: tuple[GridRule, ...] = (not_invertible, small_dtype, rough_grid, gamma_for_grid)
+GRID_RULES: tuple[GridRule, ...] = (not_invertible, inverse_amplification, small_dtype, rough_grid, gamma_for_grid)

@@ -15,7 +15,7 @@ from bdia_numerics import grids, models
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.configs import Layout
 from bdia_numerics.configs.layout import Levels
-from bdia_numerics.integrate import round_trip
+from bdia_numerics.integrate import encode, round_trip
 from bdia_numerics.problems import Gaussian, GaussianMixture, normal_quantiles
 from bdia_numerics.program import Solver
 from bdia_numerics.run import solve
@@ -96,6 +96,18 @@ def solver_error(solver: Solver, grid: grids.Grid, schedule: Any) -> float:
     z = states_at(top, schedule)
     found = solve(solver, LAW.model(schedule), grid, z)
     return root_mean_square(found.z - LAW.flow(z, top, bottom, schedule)) if found.status.ok else float("inf")
+
+
+def latent_error(solver: Solver, grid: grids.Grid, schedule: Any) -> float:
+    """Return how far the latents of `encode` are from the exact flow's; infinite if the run fails or does not exist."""
+    top, bottom = float(grid.t[grid.n]), float(grid.t[0])
+    x = states_at(bottom, schedule)
+    try:
+        with np.errstate(all="ignore"):  # the status says what overflows
+            found = encode(solver, LAW.model(schedule), grid, x)
+    except ValueError:
+        return float("inf")
+    return root_mean_square(found.z - LAW.flow(x, bottom, top, schedule)) if found.status.ok else float("inf")
 
 
 def states_at(t: float, schedule: Any) -> Array:

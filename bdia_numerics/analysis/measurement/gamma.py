@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from bdia_numerics.analysis.measurement.errors import (
     run_from,
 )
 from bdia_numerics.analysis.perturbation.linearised import Array
+from bdia_numerics.analysis.perturbation.practical import inverse_growth, inverse_growths, listed
 from bdia_numerics.analysis.perturbation.precision import DTYPES, round_trip_error
 from bdia_numerics.formulas import number
 from bdia_numerics.grids import Grid
@@ -54,6 +55,10 @@ class BestGamma:
         Of the round trips.
     costliest : int
         Index i of the slot whose local error is the largest part of the sample's error.
+    inverse_growth : float
+        How many times the inverse at this gamma enlarges errors on this grid; infinite at 0.
+    elsewhere : mapping of str to float
+        The same on the grids of `analysis.PRACTICAL` with as many slots.
     why : str
         The answer in a sentence.
     """
@@ -67,6 +72,8 @@ class BestGamma:
     round_trip: Array
     dtype: str
     costliest: int
+    inverse_growth: float
+    elsewhere: Mapping[str, float]
     why: str
 
     def __str__(self) -> str:
@@ -152,7 +159,9 @@ def best_gamma(
         defects[k] = theory.measured(gammas[k]) - first_order[k]
     k = min(defects, key=lambda j: values()[j])
     curve, at = sample(), (float(gammas[k]), target, float(values()[k]), root_mean_square(first_order[k]))
-    found = BestGamma(*at, gammas, curve, back, dtype, theory.costliest(gammas[k]), "")
+    here = inverse_growth(BDIA(float(gammas[k])), grid)
+    growths = math.inf if here is None else here, inverse_growths(BDIA(float(gammas[k])), grid.n)
+    found = BestGamma(*at, gammas, curve, back, dtype, theory.costliest(gammas[k]), *growths, "")
     return replace(found, why=_sentence(found, k))
 
 
@@ -256,4 +265,14 @@ def _sentence(found: BestGamma, k: int) -> str:
         if math.isfinite(back)
         else f"no round trip in {found.dtype}"
     )
-    return f"gamma = {found.gamma:.3g}: {how}; samples err by {number(own)} ({ends}), most of it from slot {found.costliest}; {lost}"
+    return (
+        f"gamma = {found.gamma:.3g}: {how}; samples err by {number(own)} ({ends}), most of it from slot {found.costliest}; "
+        f"{lost}{_grown(found)}"
+    )
+
+
+def _grown(found: BestGamma) -> str:
+    """Say how the inverse enlarges errors, here and on the grids in use, if there is one."""
+    if not found.elsewhere:
+        return ""
+    return f"; its inverse enlarges errors {number(found.inverse_growth)} times (on other grids: {listed(found.elsewhere)})"

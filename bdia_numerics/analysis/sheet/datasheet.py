@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from bdia_numerics.analysis.perturbation.practical import LIMIT, inverse_growths, listed
 from bdia_numerics.analysis.sheet.compared import summary
 from bdia_numerics.analysis.sheet.measured import Measured, Progress, measure
 from bdia_numerics.analysis.sheet.proved import Proved, Rows, prove
@@ -26,6 +27,7 @@ from bdia_numerics.program import (
 HOLDS = {
     "state": "state", "eps": "evaluation", "x0": "data prediction", "velocity": "velocity", "other": "neither state nor prediction",
 }  # fmt: skip
+GROWTH_STEPS = (10, 50)
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class Datasheet:
         What is proved for its own parameters.
     measured
         What its runs show, and where that differs; None if it was not asked for.
+    inverse_growth
+        By number of steps and name of a grid in use (`analysis.PRACTICAL`): how many times the inverse enlarges errors there; empty
+        without an inverse.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Datasheet:
     general: Proved | None
     given: Proved
     measured: Measured | None = None
+    inverse_growth: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
     def sections(self) -> Iterator[tuple[str, Rows]]:
         """Yield the page: titles, each with rows of (label, text)."""
@@ -66,6 +72,8 @@ class Datasheet:
             yield "Proved for all parameters", self.general.rows()
         values = ", ".join(f"{k} = {v}" for k, v in self.given.parameters.items())
         yield f"Proved for {values}" if values else "Proved", self.given.rows()
+        if self.inverse_growth:
+            yield "The inverse on grids in use", self._growth()
         if self.measured is not None:
             rows = self.measured.compared
             yield f"Proved and measured: {summary(rows)}", ((row.quantity, str(row)) for row in rows)
@@ -86,8 +94,18 @@ class Datasheet:
             "documented": dict(self.documented),
             "general": None if self.general is None else self.general.as_dict(),
             "given": self.given.as_dict(),
+            "inverse_growth": {steps: dict(found) for steps, found in self.inverse_growth.items()},
             "measured": None if self.measured is None else self.measured.as_dict(),
         }
+
+    def _growth(self) -> Rows:
+        for steps, found in self.inverse_growth.items():
+            yield f"errors grow, {steps} steps", listed(found)
+        if any(value > LIMIT for found in self.inverse_growth.values() for value in found.values()):
+            yield (
+                "beware",
+                f"latents are far from the ODE's where errors grow more than {LIMIT:g} times: see `bdia lint`",
+            )
 
     def _program(self) -> Rows:
         shape = self.structure
@@ -144,6 +162,7 @@ def datasheet(solver: Solver, *, measured: bool = True, progress: Progress | Non
         documented=fields,
         general=None if general is solver else prove(general, {}),
         given=proved,
+        inverse_growth={n: found for n in GROWTH_STEPS if (found := inverse_growths(solver, n))},
         measured=measure(solver, proved, fields, progress=progress) if measured else None,
     )
 

@@ -24,7 +24,7 @@ from bdia_numerics.grids import Grid, uniform
 from bdia_numerics.integrate import round_trip, solve
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.program import Solver, inverse_run, make_plan, record_run, record_steps, refusal, structure
-from bdia_numerics.run import starter_of
+from bdia_numerics.run import DERIVED, starter_of
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import FLOAT64
 
@@ -54,14 +54,17 @@ class Trip:
 
     Attributes
     ----------
+    inversion : str
+        What ran on the way back.
     predicted, returned : mapping of str to float
-        Root-mean-square error by dtype: expected for Gaussian data, and measured.
+        Root-mean-square error by dtype: expected for Gaussian data, where the way back is the derived inverse, and measured.
     amplified : mapping of str to float
         Growth of perturbations, "sample" and "invert", for Gaussian data.
     needed : str
-        The dtype for an error of `WANTED`.
+        The dtype for an error of `WANTED`; empty without an exact inverse, which no dtype makes up for.
     """
 
+    inversion: str
     predicted: Mapping[str, float]
     returned: Mapping[str, float]
     amplified: Mapping[str, float]
@@ -115,16 +118,21 @@ class Measured:
             back = f", {self.memory.peak_inverse} inverting" if self.memory.peak_inverse else ""
             yield "memory", f"registers {self.memory.registers}, at most {self.memory.peak} arrays sampling{back}"
         if self.work:
-            yield from (("error at equal NFE", line) for line in _beside_ddim(self.work))
+            yield from (("error, uniform in t", line) for line in _beside_ddim(self.work))
         if self.trip:
             yield (
                 "growth of errors",
-                ", ".join(f"{x:.3g} ({d})" for d, x in self.trip.amplified.items()) + f", {STEPS} steps",
+                ", ".join(f"{x:.3g} ({d})" for d, x in self.trip.amplified.items()) + f", {STEPS} steps uniform in t",
             )
-            for name, error in self.trip.predicted.items():
-                seen = f", measured {self.trip.returned[name]:.1e}" if name in self.trip.returned else ""
-                yield f"round trip, {name}", f"predicted {error:.1e}{seen}"
-            yield f"for {WANTED:g}", self.trip.needed
+            yield "inversion", self.trip.inversion
+            for name in self.trip.predicted or self.trip.returned:
+                parts = {"predicted": self.trip.predicted, "measured": self.trip.returned}
+                yield (
+                    f"round trip, {name}",
+                    ", ".join(f"{word} {errors[name]:.1e}" for word, errors in parts.items() if name in errors),
+                )
+            if self.trip.needed:
+                yield f"for {WANTED:g}", self.trip.needed
         if self.bit_exact:
             b = self.bit_exact
             lattice = f"{b.differing_bits} bits differ; remainder {b.buffer_bits:.2f} bits an element"
@@ -245,13 +253,13 @@ def _work(solver: Solver) -> WorkPrecision:
 
 
 def _trip(solver: Solver, grid: Grid) -> Trip:
-    predicted = round_trip_error(solver, grid).errors
     J, model, z = gaussian_jacobian(1.0), law().model(SCHEDULE), _noise(grid)
-    returned = {
-        d: float(round_trip(solver, model, grid, z.astype(d), reference=law()).error) for d in ("float32", "float64")
-    }
-    growth = {d: amplification(solver, grid, d, J=J).total for d in ("sample", "invert")}
-    return Trip(dict(predicted), returned, growth, str(required_dtype(solver, grid, WANTED)))
+    trips = {d: round_trip(solver, model, grid, z.astype(d), reference=law()) for d in ("float32", "float64")}
+    returned, ran = {d: float(trip.error) for d, trip in trips.items()}, trips["float64"].inversion
+    exact = ran == DERIVED
+    growth = {d: amplification(solver, grid, d, J=J).total for d in ("sample", "invert")[: 1 + exact]}
+    predicted = dict(round_trip_error(solver, grid).errors) if exact else {}
+    return Trip(ran, predicted, returned, growth, str(required_dtype(solver, grid, WANTED)) if exact else "")
 
 
 def _bit_exact(solver: Solver, grid: Grid) -> BitExact:

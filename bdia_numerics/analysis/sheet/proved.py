@@ -32,7 +32,8 @@ def proved_on(solver: Solver, family: Any, *, own: bool = False) -> int | None:
         return None
     try:
         found = order_on_pattern(solver, family.repeats)
-    except REFUSALS:
+    except Exception as error:  # noqa: BLE001  a fault is raised again
+        refusal(error)
         return None
     return None if not found.zero_stable else found.order_with_start if own else found.order
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations
 from typing import Any
@@ -34,6 +34,8 @@ class ZeroStability:
         What holds on the pieces of the region's boundary on which one symbol can be eliminated.
     roots : tuple of (sympy.Expr, int, str)
         Factors in zeta, multiplicities, and where their roots are: "inside", "circle", "outside", "open".
+    steps : str
+        The pattern of steps that was decided, where the coefficients depend on it: then other steps have other roots.
     """
 
     direction: str
@@ -42,8 +44,13 @@ class ZeroStability:
     condition: Any
     boundary: tuple[tuple[Any, ZeroStability], ...] = ()
     roots: tuple[tuple[Any, int, str], ...] = ()
+    steps: str = ""
 
     def __str__(self) -> str:
+        said = self._said()
+        return f"{said}, on {self.steps} alone: the coefficients depend on the ratios of steps" if self.steps else said
+
+    def _said(self) -> str:
         if self.stable is not None:
             return "zero-stable" if self.stable else "not zero-stable"
         import sympy
@@ -112,7 +119,11 @@ def zero_stability(
     order = range(len(lengths)) if direction == "sample" else range(len(lengths) - 1, -1, -1)
     for j in order:
         product = _at(V, lengths, j) * product
-    return _decided(product.applyfunc(sympy.cancel), direction)
+    decided = _decided(product.applyfunc(sympy.cancel), direction)
+    if not any(str(symbol).startswith("~w") for symbol in V.free_symbols):
+        return decided
+    pattern = "equal steps" if len(set(lengths)) == 1 else f"steps {', '.join(map(str, lengths))} in turn"
+    return replace(decided, steps=pattern)
 
 
 def _at(V: Any, lengths: Sequence[Fraction], j: int) -> Any:
