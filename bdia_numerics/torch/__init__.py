@@ -18,12 +18,14 @@ from bdia_numerics.torch.loading import Loaded, load
 from bdia_numerics.torch.models import NetworkModel, Preconditioned, controlled, denoiser
 from bdia_numerics.torch.sampling import Sampled, noise, sample
 from bdia_numerics.torch.scheduling import make_grid, schedule_of
+from bdia_numerics.torch.steadiness import Repeatability, repeatability
 from bdia_numerics.torch.tensors import Tensors
 
 __all__ = [
     "Loaded",
     "NetworkModel",
     "Preconditioned",
+    "Repeatability",
     "Sampled",
     "Tensors",
     "controlled",
@@ -33,6 +35,7 @@ __all__ = [
     "load",
     "make_grid",
     "noise",
+    "repeatability",
     "sample",
     "schedule_of",
 ]
