@@ -15,6 +15,8 @@ from bdia_numerics.program import NotInvertibleError  # noqa: E402
 from bdia_numerics.torch import schedulers  # noqa: E402
 from bdia_numerics.torch.schedulers import BDIAScheduler, EDICTScheduler, SolverScheduler  # noqa: E402
 
+# The steps of leading times are so uneven that O-BELM's inverse is warned of; tests/test_schedulers_exact.py looks at such warnings.
+pytestmark = pytest.mark.filterwarnings(r"ignore:OBELM\(\) on these 8 slots multiplies errors by")
 torch.set_num_threads(1)
 SAMPLE = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 UNIT = {t: torch.finfo(t).eps for t in (torch.float64, torch.float32)}
@@ -108,6 +110,7 @@ def test_round_trips(case, dtype):
     sampler.set_timesteps(8)
     assert float(abs(loop(sampler, z) - x).max()) < 300 * UNIT[dtype]
     # From the latents alone the start is another one, and the trip is not exact.
+    sampler.start_from(None)
     sampler.set_timesteps(8)
     assert float(abs(loop(sampler, z) - x).max()) > 1e-5
 
@@ -197,7 +200,8 @@ def test_the_state_is_forgotten_between_runs():
     assert torch.equal(loop(scheduler, SAMPLE), first)
 
 
-def test_a_state_holds_for_one_run():
+def test_a_state_holds_until_it_is_cleared():
+    """A second decoding is the first one again, not another run from the latents alone."""
     sampler, inverse = made("bdia", **STABLE)
     inverse.set_timesteps(8)
     z = loop(inverse, SAMPLE)
@@ -205,16 +209,16 @@ def test_a_state_holds_for_one_run():
     plain.set_timesteps(8)
     expected = loop(plain, z)
     sampler.start_from(inverse.state)
+    for _ in range(2):
+        sampler.set_timesteps(8)
+        assert len(sampler.timesteps) == 7
+        assert float(abs(loop(sampler, z) - SAMPLE).max()) < 300 * UNIT[torch.float64]
     sampler.set_timesteps(8)
-    sampler.set_timesteps(8)  # asked twice before the first step, it is still there
-    assert len(sampler.timesteps) == 7
-    loop(sampler, z)
-    sampler.set_timesteps(8)
-    assert len(sampler.timesteps) == 8 and torch.equal(loop(sampler, z), expected)
-    sampler.start_from(inverse.state)
+    with pytest.raises(ValueError, match=r"from latents alone call start_from\(None\)"):
+        sampler.step(SAMPLE, sampler.timesteps[0], SAMPLE)
     sampler.start_from(None)
     sampler.set_timesteps(8)
-    assert len(sampler.timesteps) == 8
+    assert len(sampler.timesteps) == 8 and torch.equal(loop(sampler, z), expected)
 
 
 def test_what_is_handed_out_is_not_written_over():
@@ -243,21 +247,6 @@ def test_samples_that_a_pipeline_changes():
     plain, new = run(lambda z: z), run(lambda z: z * 0.9)
     assert torch.equal(run(lambda z: z.clone()), plain)
     assert torch.equal(run(lambda z: z.mul_(0.9)), new) and float(abs(new - plain).max()) > 1e-2
-
-
-def test_registers_wider_than_the_latents():
-    def run(dtype, **config):
-        sampler, inverse = made("bdia 9/10", **STABLE, **config)
-        inverse.set_timesteps(20)
-        x = SAMPLE.to(dtype)
-        z = loop(inverse, x)
-        assert z.dtype == dtype
-        sampler.start_from(inverse.state)
-        sampler.set_timesteps(20)
-        return float(abs(loop(sampler, z) - x).max())
-
-    half, wide = run(torch.float16), run(torch.float16, state_dtype="float32")
-    assert wide < half / 10
 
 
 def test_guidance_gets_the_register_twice():

@@ -9,6 +9,7 @@ from test_schedulers import CASES, SAMPLE, STABLE, UNIT, grid_of, loop, made, mo
 
 from bdia_numerics import encode, invert, solve  # noqa: E402
 
+pytestmark = pytest.mark.filterwarnings(r"ignore:OBELM\(\) on these [3-8] slots multiplies errors by")
 SLOTS = 8
 
 
@@ -39,6 +40,7 @@ def test_an_inverse_of_less_strength_and_the_way_back(case, strength):
     back = loop(sampler, z)
     assert torch.equal(back, there.z) and float(abs(back - SAMPLE).max()) < 300 * UNIT[torch.float64]
     # From other states at that level it comes elsewhere.
+    sampler.start_from(None)
     sampler.set_timesteps(SLOTS)
     assert float(abs(loop(sampler, z) - SAMPLE).max()) > 1e-3
 

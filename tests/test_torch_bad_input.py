@@ -159,11 +159,22 @@ def test_schedulers_say_where_a_run_is_not_finite(name):
     with pytest.warns(UserWarning, match=words + "run it in bfloat16 or float32"):
         looped(scheduler, empty, Z.half())
     if name == "BDIA":
-        with pytest.warns(
-            UserWarning, match=r"timestep=600: .* i=4, float16 ends at 65504: pass state_dtype='float32'"
-        ) as said:
-            looped(scheduler, lambda z, t: torch.full_like(z, 2e4 if t > 700 else -2e4), Z.half())
+
+        def large(z, t):
+            return torch.full_like(z, 2e4 if t > 700 else -2e4)
+
+        # Registers in float64 hold it; rounded to the latents it is too large.
+        words = (
+            "timestep=600: prev_sample is not finite, float16 ends at 65504: run the pipeline in bfloat16 or float32"
+        )
+        with pytest.warns(UserWarning, match=words) as said:
+            looped(scheduler, large, Z.half())
         assert len(said) == 1
+        narrow = schedulers.BDIAScheduler(state_dtype="float16")
+        words = r"timestep=600: .* i=4, float16 ends at 65504: pass state_dtype='float64'"
+        with pytest.warns(UserWarning, match=words) as said:
+            looped(narrow, large, Z.half())
+        assert len(said) == 1 and not narrow.status.ok
     looped(scheduler, lambda z, t: 0 * z, Z)  # it is forgotten with the run
     assert scheduler.status.ok
 

@@ -15,8 +15,9 @@ from bdia_numerics.program import NotInvertibleError  # noqa: E402
 from bdia_numerics.torch.deviation import deviation  # noqa: E402
 from bdia_numerics.torch.growth import growth  # noqa: E402
 from bdia_numerics.torch.jacobians import array_jvp, array_model, linearised  # noqa: E402
+from bdia_numerics.torch.models import NetworkModel  # noqa: E402
 from bdia_numerics.torch.round_trips import SOLVERS, markdown, trips  # noqa: E402
-from bdia_numerics.torch.steadiness import bits, steadiness  # noqa: E402
+from bdia_numerics.torch.steadiness import bits, repeatability  # noqa: E402
 from bdia_numerics.torch.symplectic import probed_defect  # noqa: E402
 
 torch.set_num_threads(1)
@@ -186,25 +187,48 @@ def test_the_error_is_the_sum_of_its_shares():
 
 
 def test_a_model_that_looks_at_its_batch_is_found():
-    assert steadiness(lambda n: curved, torch.cat([Z, Z, Z]), 0.5).steady
-    found = steadiness(lambda n: lambda z, t: z + 1e-9 * z.mean(0), torch.cat([Z, Z, Z]), 0.5)
-    assert not found.steady and found.differing[1] and not found.repeated and 0 < found.largest < 1e-8
+    assert repeatability(curved, torch.cat([Z, Z, Z]), 0.5).exact
+    found = repeatability(lambda z, t: z + 1e-9 * z.mean(0), torch.cat([Z, Z, Z]), 0.5)
+    assert not found.exact and found.differing[1] and not found.repeated and 0 < found.largest < 1e-8
     calls = []
 
     def moody(z, t):
         calls.append(1)
         return z + len(calls)
 
-    assert steadiness(lambda n: moody, Z, 0.5).repeated == Z.numel()
+    assert repeatability(moody, Z).repeated == Z.numel()
 
 
 def test_a_model_that_looks_at_its_kernels_is_found():
     def bent(z, t):
         return z + 1e-9 * z.is_contiguous() + 1e-8 * torch.backends.mkldnn.enabled
 
-    found = steadiness(lambda n: bent, torch.randn(2, 3, 4, 4, dtype=torch.float64), 0.5)
-    assert found.kernels["channels_last"] == found.kernels["without oneDNN"] == 96 and not found.steady
+    z = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    found = repeatability(bent, z, others={"another": lambda z, t: bent(z, t) + (z == z[0, 0, 0, 0])})
+    assert found.kernels["channels_last"] == found.kernels["without oneDNN"] == 96 and not found.exact
+    assert found.kernels["another"] == 1
     assert not found.repeated and not found.differing[1] and torch.backends.mkldnn.enabled
+
+
+class Labelled(torch.nn.Module):
+    def forward(self, z, t, class_labels, added=None):
+        assert len(z) == len(class_labels) and (added is None or added["shared"].shape == (7,))
+        return torch.tanh(z) * class_labels[:, None] + (0 if added is None else added["ids"])
+
+
+def test_conditions_are_divided_with_the_batch():
+    """Of a network with one label a state, some of them by name, in both branches of guidance; and of a bare module."""
+    z, labels = torch.randn(4, 3), {"class_labels": torch.arange(4.0)}
+    model = NetworkModel(Labelled(), conditions=labels | {"added": {"ids": torch.ones(4, 3), "shared": torch.ones(7)}})
+    for one in (model, NetworkModel(Labelled(), conditions=labels, unconditional=labels, guidance=2.0)):
+        found = repeatability(one, z)
+        assert found.exact and set(found.differing) == {1, 2}
+
+    class Looking(torch.nn.Module):
+        def forward(self, z, t):
+            return z + z.mean()
+
+    assert repeatability(Looking(), z).differing == {1: 3, 2: 3}
 
 
 def test_round_trips_in_four_dtypes():

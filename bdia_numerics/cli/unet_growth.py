@@ -93,7 +93,7 @@ def _measured(
     from bdia_numerics.torch.jacobians import array_jvp, array_model
     from bdia_numerics.torch.round_trips import SOLVERS, network_of, trips
     from bdia_numerics.torch.sampling import noise
-    from bdia_numerics.torch.steadiness import bits, steadiness
+    from bdia_numerics.torch.steadiness import bits, repeatability
     from bdia_numerics.torch.symplectic import probed_defect
     from bdia_numerics.torch.tensors import DTYPES, dtype_named
 
@@ -146,12 +146,8 @@ def _measured(
         found["bits"] = asdict(bits(chosen, one, grid, z[:1]))
         tell("batches")
         loaded = loaded.to(single)
-        narrow = asdict(
-            steadiness(
-                lambda n: loaded.model(given and given[:n], guidance=guidance), z.to(single), grid.t[grid.n // 2]
-            )
-        )
-        found["batches"] = narrow
+        several = loaded.model(given, guidance=guidance)
+        found["batches"] = asdict(repeatability(several, z.to(single), grid.t[grid.n // 2]))
         tell("dtypes")
         ask = network_of(loaded, given)
         found["trips"] = [asdict(row) for row in trips(ask, {repr(chosen): chosen}, [grid], z, guidances=(guidance,))]

@@ -70,7 +70,7 @@ def compute(config: GrowthConfig, cell: Cell) -> Mapping[str, Any]:
     from bdia_numerics.torch.growth import growth
     from bdia_numerics.torch.round_trips import trips
     from bdia_numerics.torch.sampling import noise
-    from bdia_numerics.torch.steadiness import steadiness
+    from bdia_numerics.torch.steadiness import repeatability
     from bdia_numerics.torch.tensors import dtype_named
     from bdia_numerics.torch.threads import one_thread
 
@@ -79,11 +79,8 @@ def compute(config: GrowthConfig, cell: Cell) -> Mapping[str, Any]:
     grid = GRIDS[config.grid](network.schedule, steps)
     wide = noise((config.images, *(network.shape or ())), grid, config.seed, dtype=dtype_named("float64"))
 
-    def make(count: int) -> Any:
-        return network.model(labels[:count], guidance=config.guidance)
-
+    model = network.model(labels, guidance=config.guidance)
     with one_thread():
-        model = make(config.images)
         (trip,) = trips(
             lambda *_: model, {repr(solver): solver}, [grid], wide, dtypes=(dtype,), guidances=(config.guidance,)
         )
@@ -91,7 +88,7 @@ def compute(config: GrowthConfig, cell: Cell) -> Mapping[str, Any]:
         if word not in WIDE:
             return found
         z = wide.to(dtype)
-        steady = steadiness(make, z, grid.t[grid.n // 2])
+        steady = repeatability(model, z, grid.t[grid.n // 2])
         grown = {
             direction: growth(
                 solver, model, grid, z, direction=direction, iterations=config.iterations, seed=config.seed

@@ -22,6 +22,7 @@ from bdia_numerics.torch.loading import Loaded, load
 from bdia_numerics.torch.models import NetworkModel, Preconditioned, controlled, denoiser
 from bdia_numerics.torch.sampling import Sampled, noise, sample
 from bdia_numerics.torch.scheduling import make_grid, schedule_of
+from bdia_numerics.torch.steadiness import Repeatability, repeatability
 from bdia_numerics.torch.tensors import Tensors
 from bdia_numerics.values import made, share
 
@@ -29,6 +30,7 @@ __all__ = [
     "Loaded",
     "NetworkModel",
     "Preconditioned",
+    "Repeatability",
     "Sampled",
     "Tensors",
     "controlled",
@@ -38,6 +40,7 @@ __all__ = [
     "load",
     "make_grid",
     "noise",
+    "repeatability",
     "sample",
     "schedule_of",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,21 +15,22 @@ from bdia_numerics.integrate import encode, solve
 from bdia_numerics.program import Solver
 from bdia_numerics.spaces import Lattice
 from bdia_numerics.torch.jacobians import array_model
+from bdia_numerics.torch.models import NetworkModel
 from bdia_numerics.torch.sampling import rms
 
 
 @dataclass(frozen=True)
-class Steadiness:
-    """Whether one state has one output.
+class Repeatability:
+    """Whether one state has one output, in elements of the output that differ.
 
     Attributes
     ----------
     repeated : int
-        Elements of the output that differ between two calls with the same batch.
+        Between two calls with the same batch.
     differing : dict of int to int
-        Elements of the first state's output that differ from those in the whole batch, by the size of the batch that it is in.
+        Of the first state's output, from that in the whole batch, by the size of the batch that it is in.
     kernels : dict of str to int
-        Elements of the output that differ where the same batch is computed by other kernels, by what was changed.
+        Where the same batch is computed by other kernels or by another model, by what was changed.
     largest, largest_by_kernels : float
         Largest of the differences by batch, and of those by kernels, over the root mean square of the output.
     """
@@ -41,44 +42,70 @@ class Steadiness:
     largest_by_kernels: float
 
     @property
-    def steady(self) -> bool:
+    def exact(self) -> bool:
         """Whether no bit depends on the call, the batch or the kernels."""
         return not self.repeated and not any((*self.differing.values(), *self.kernels.values()))
 
 
-def steadiness(make: Callable[[int], Any], z: torch.Tensor, t: Any) -> Steadiness:
+def repeatability(
+    model: Any, z: torch.Tensor, t: Any = 0.5, *, others: Mapping[str, Any] | None = None
+) -> Repeatability:
     """Compare the output at a state in batches of 1, 2, 4, ... with that in the whole batch, and that of other kernels, bit by bit.
 
     Parameters
     ----------
-    make
-        ``make(n)`` is the model for the first n states: it holds n labels.
+    model
+        A `NetworkModel`, whose conditions of as many entries as z are divided with the batch; a module, which is asked for
+        ``module(z, t)``; or a function of (z, t) that takes any batch.
     z, t
-        States, shape (batch, *data), and time.
+        States, shape (batch, *data), of a batch of 2 or more, and time.
+    others
+        More models of the same states by name, such as the same network on another device; their outputs may be on that one.
 
     Raises
     ------
     ValueError
         For a batch of less than 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from bdia_numerics.torch import repeatability
+    >>> repeatability(lambda z, t: torch.tanh(z), torch.zeros(3, 2)).exact
+    True
     """
     if len(z) < 2:
         raise ValueError(f"z has a batch of {len(z)}: pass 2 states or more")
+    model = NetworkModel(model) if isinstance(model, torch.nn.Module) else model
     with torch.no_grad():
-        model = make(len(z))
         whole, again = (model(z.clone(), t) for _ in range(2))
-        others = {name: model(x, t) - whole for name, x in _by_other_kernels(z)}
+        kernels = {name: model(x, t) - whole for name, x in _by_other_kernels(z)}
+        kernels |= {name: other(z.clone(), t).to(whole) - whole for name, other in (others or {}).items()}
         parts, n = dict[int, torch.Tensor](), 1
         while n < len(z):
-            parts[n] = make(n)(z[:n].clone(), t)[0] - whole[0]
+            parts[n] = _first(model, n, len(z))(z[:n].clone(), t)[0] - whole[0]
             n *= 2
     size = max(rms(whole), float(torch.finfo(z.dtype).tiny))
-    return Steadiness(
+    return Repeatability(
         repeated=int((whole != again).sum()),
         differing={k: int((d != 0).sum()) for k, d in parts.items()},
-        kernels={name: int((d != 0).sum()) for name, d in others.items()},
+        kernels={name: int((d != 0).sum()) for name, d in kernels.items()},
         largest=max(float(d.abs().max()) for d in parts.values()) / size,
-        largest_by_kernels=max((float(d.abs().max()) for d in others.values()), default=0.0) / size,
+        largest_by_kernels=max((float(d.abs().max()) for d in kernels.values()), default=0.0) / size,
     )
+
+
+def _first(model: Any, n: int, count: int) -> Any:
+    """Return the model of the first n of some states."""
+
+    def cut(given: Any) -> Any:
+        if isinstance(given, Mapping):
+            return {name: cut(value) for name, value in given.items()}
+        return given[:n] if isinstance(given, torch.Tensor) and given.ndim and len(given) == count else given
+
+    if not isinstance(model, NetworkModel):
+        return model
+    return replace(model, conditions=cut(model.conditions), unconditional=cut(model.unconditional))
 
 
 def _by_other_kernels(z: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:

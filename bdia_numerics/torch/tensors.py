@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -194,6 +194,16 @@ def _read(array: np.ndarray[Any, Any], word: str) -> torch.Tensor:
     name, layout = word.split(":")
     tensor = torch.from_numpy(array.copy()).view(getattr(torch, name))
     return tensor.contiguous(memory_format=torch.channels_last) if layout == "channels_last" else tensor
+
+
+@cache
+def has_float64(device: torch.device) -> bool:
+    """Say whether a device computes in float64; Apple's mps does not."""
+    try:
+        torch.ones((), dtype=torch.float64, device=device)
+    except (TypeError, RuntimeError):
+        return False
+    return True
 
 
 def space_of(x: torch.Tensor) -> Tensors:

@@ -2,12 +2,15 @@
 
 pipe.scheduler = BDIAScheduler.from_config(pipe.scheduler.config, gamma=1.0)
 
+A pipeline that was saved with one of them is loaded by `DiffusionPipeline.from_pretrained` once this module is imported.
 `docs/diffusers.md` shows sampling, encoding and exact round trips through pipelines.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
+
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
 from bdia_numerics import spec
 from bdia_numerics.program import Solver
@@ -24,6 +27,7 @@ __all__ = [
     "OBELMInverseScheduler",
     "OBELMScheduler",
     "ProgramScheduler",
+    "SchedulerMixin",  # diffusers looks for it here to tell that a saved part of a pipeline is a scheduler
     "SolverInverseScheduler",
     "SolverScheduler",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,15 +13,15 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOut
 
 from bdia_numerics import grids, schedules
 from bdia_numerics.driver import Status
-from bdia_numerics.grids import Grid, Point
+from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.solvers import BDIA, DDIM
 from bdia_numerics.state import State, check_state
-from bdia_numerics.torch.schedulers.configuration import KINDS, check, check_family, initialiser
-from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, added_noise, clip_of
+from bdia_numerics.torch.schedulers.configuration import KINDS, check, check_family, initialiser, listed, whole_number
+from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, added_noise, clip_of, level
 from bdia_numerics.torch.schedulers.feed import Feed, before
 from bdia_numerics.torch.schedulers.stepwise import Course, encoding, inverting, resumed, sampling
-from bdia_numerics.torch.schedulers.warning import warn_not_finite, warn_of_contradiction
+from bdia_numerics.torch.schedulers.warning import foreseen, warn_not_finite, warn_of_contradiction
 from bdia_numerics.torch.tensors import space_of
 
 
@@ -35,8 +35,9 @@ class ProgramScheduler(DDIMScheduler):
     walk : {None, "grid", "ddim"}
         "grid": each step ends where the next begins. "ddim": a step ends at t - T//S, as DDIMScheduler's does, for gamma = 0 only. None:
         the latter for gamma = 0, else the former.
-    state_dtype : {None, "float16", "bfloat16", "float32", "float64"}
-        In which the registers are kept between steps; that of the latents by default.
+    state_dtype : {"float64", "float32", "bfloat16", "float16", None}
+        In which the registers are kept between steps; "float64" is float32 on a device that has none, None the dtype of the latents.
+        The model is asked at registers rounded to the dtype of the latents: float64 ones are rounded alike both ways.
     """
 
     own: ClassVar[dict[str, Any]] = {}
@@ -86,7 +87,7 @@ class ProgramScheduler(DDIMScheduler):
     def set_begin_index(self, begin_index: int = 0) -> None:
         """Let the run begin at an entry of `timesteps`, as image-to-image pipelines do."""
         if self._feed is not None:
-            self._feed.begin = begin_index
+            self._feed.begin_at(begin_index)
 
     @property
     def state(self) -> State:
@@ -109,13 +110,13 @@ class ProgramScheduler(DDIMScheduler):
         return Status() if run is None else run.status
 
     def start_from(self, state: State | None) -> None:
-        """Let the next run begin from a State instead of from latents alone; it holds for one run.
+        """Let every run from now on begin from a State instead of from latents alone, until another is given.
 
         Parameters
         ----------
         state
             The `.state` of the opposite scheduler, or of `solve`, `invert` or `encode` on the same grid; None takes it back. The pipeline
-            is given the latents that the opposite run returned, and called after this.
+            is given the latents that the opposite run returned, repeated for a larger batch, and called after this.
         """
         if state is not None and not isinstance(state, State):
             raise TypeError(f"state is a {type(state).__name__}: pass the .state of the opposite scheduler")
@@ -138,54 +139,47 @@ class ProgramScheduler(DDIMScheduler):
         device
             Of `timesteps`.
         timesteps
-            Falling times instead of the configuration's spacing; the data end is added to them.
+            Falling training steps instead of the configuration's spacing; the data end is added to them.
 
         Raises
         ------
         ValueError
-            For no or too many steps, times that do not fall, a State of another grid, a solver that cannot run on these noise levels
-            (NotInvertibleError where it has no exact inverse).
+            For no or too many steps, times that do not fall or are no training steps, another number of times than num_inference_steps,
+            a State of another grid, a solver that cannot run on these noise levels (NotInvertibleError where it has no exact inverse).
         """
-        slots: Any = num_inference_steps if timesteps is None else len(timesteps)
-        times = self._times(slots, timesteps)
-        self._ratio = self.config["num_train_timesteps"] // slots
+        left = None if self._feed is None or self._feed.done else self._feed.handed
+        self._feed = None
+        times = self._times(num_inference_steps, timesteps)
+        self._ratio = self.config["num_train_timesteps"] // self.num_inference_steps
         if self._is_ddim:
-            self._ends = dict(zip(times, [*times[1:], -1], strict=True)) if self.config["walk"] == "grid" else {}
+            meet = (self.config["walk"] or (timesteps is not None and "grid")) == "grid"
+            self._ends = dict(zip(times, [*times[1:], -1], strict=True)) if meet else {}
             self.timesteps = torch.tensor(times, dtype=torch.int64, device=device)
             return
-        grid: Grid = self._cached(("grid", *times), lambda: self._make_grid(times))
+        table = self.alphas_cumprod.double().cpu().numpy()
+        schedule = self._cached(table.tobytes(), lambda: schedules.from_alphas_cumprod(table))
+        ends: Any = (times, 1) if self.config["set_alpha_to_one"] else ([*times, 0], None)
+        grid: Grid = self._cached((table.tobytes(), *times), lambda: grids.from_timesteps(schedule, *ends))
         if self._given is not None:
             grid = before(self._given, self.solver, grid, noise_end=self.noise_end)
             check_state(self._given, self.solver, grid, 0 if self.noise_end else grid.n - structure(self.solver).depth)
-        self._feed = Feed(grid, self._course, self._given, self.config["state_dtype"], device)
+        self._feed = Feed(grid, self._course, self._given, self.config["state_dtype"], device, left)
         self.timesteps = self._feed.timesteps
         # Fewer than the step names where it asks again at a state that stands, as CBDIA does for gamma2 = 1.
         self.order = max(len(self.timesteps) // grid.n, 1)
 
     def _times(self, number: Any, given: Sequence[int] | None) -> list[int]:
+        # Trailing spacing counts a time -1 for some numbers of steps; and t = 0 may be the data end itself.
+        least = 0 if self.config["set_alpha_to_one"] else 1
         if given is not None:
-            times = [int(t) for t in given]
-            if not times or times[-1] < 0 or any(a <= b for a, b in pairwise(times)):
-                raise ValueError(f"timesteps={times} must fall strictly, to 0 at the least: sort them, noise end first")
-            if times[0] >= self.config["num_train_timesteps"]:
-                raise ValueError(f"timesteps begins with {times[0]}, after the last training step: leave it out")
-            super().set_timesteps(number)
-            return times
+            times = listed(given, number, self.config["num_train_timesteps"], least)
+            super().set_timesteps(len(times))
+            return times if self._is_ddim else [t for t in times if t >= least]
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
             raise ValueError(f"num_inference_steps={number!r}: pass a number of steps, 1 or more")
         super().set_timesteps(int(number))
         times = self.timesteps.tolist()
-        if self._is_ddim and self.config["walk"] != "grid":
-            return times
-        # Trailing spacing counts a time -1 for some numbers of steps; and t = 0 may be the data end itself.
-        return [t for t in times if t >= (0 if self.config["set_alpha_to_one"] else 1)]
-
-    def _make_grid(self, times: list[int]) -> Grid:
-        table = self.alphas_cumprod.double().cpu().numpy()
-        schedule = self._cached("schedule", lambda: schedules.from_alphas_cumprod(table))
-        if self.config["set_alpha_to_one"]:
-            return grids.from_timesteps(schedule, times, final_alpha=1)
-        return grids.from_timesteps(schedule, [*times, 0])
+        return times if self._is_ddim and self.config["walk"] != "grid" else [t for t in times if t >= least]
 
     def _course(self, grid: Grid) -> Course:
         given = self._given is not None
@@ -254,7 +248,13 @@ class ProgramScheduler(DDIMScheduler):
         x0: torch.Tensor | None
         if self._is_ddim:
             prev, x0 = self._ddim(
-                model_output, int(timestep), sample, eta, bool(use_clipped_model_output), generator, variance_noise
+                model_output,
+                whole_number(timestep),
+                sample,
+                eta,
+                bool(use_clipped_model_output),
+                generator,
+                variance_noise,
             )
             if not bool(space_of(prev).finite(prev)):
                 warn_not_finite("prev_sample is not finite", timestep, model_output, None)
@@ -264,16 +264,26 @@ class ProgramScheduler(DDIMScheduler):
             assert self._feed is not None
             was_ok = self.status.ok
             prev, x0 = self._feed.take(model_output, timestep, sample)
-            self._given = None
+            run = self._feed.run
+            if run is not None and run.place == 1:
+                self._warn_first(self._feed, run.course, sample, model_output)
             if was_ok and not self.status.ok:
                 what = str(replace(self.status, remedy=""))
                 warn_not_finite(what, timestep, model_output, self._feed.dtype(sample))
-            if self.step_index == 1 and not self.noise_end:
-                warn_of_contradiction(self._kind, self._feed.start, sample, model_output)
+            elif self._feed.overflows(prev):
+                warn_not_finite("prev_sample is not finite", timestep, model_output, None)
         return DDIMSchedulerOutput(prev_sample=prev, pred_original_sample=x0) if return_dict else (prev, x0)
 
+    def _warn_first(self, feed: Feed, course: Course, sample: torch.Tensor, output: torch.Tensor) -> None:
+        """Say at the first step of a run what is known of it before the others."""
+        kept, batch = feed.kept(sample), None if feed.given is None else len(next(iter(feed.given.registers.values())))
+        if said := foreseen(course, sample, kept, batch):
+            warnings.warn(said, stacklevel=3)
+        if not self.noise_end and course is feed.whole:
+            warn_of_contradiction(self._kind, feed.start, sample, output)
+
     def _check_ready(self) -> None:
-        if self.num_inference_steps is None:
+        if self.num_inference_steps is None or not (self._is_ddim or self._feed):
             raise ValueError("no times are set: call set_timesteps before the first step, and after start_from")
 
     def _ddim(
@@ -282,15 +292,8 @@ class ProgramScheduler(DDIMScheduler):
         end = self._ends.get(t, t - self._ratio)
         deviation = eta * float(self._get_variance(t, end)) ** 0.5 if eta else 0.0
         clip = clip_of(self.config, self._threshold_sample)
-        make = lambda: DDIMStep(self._kind, self._level(t), self._level(end, last=end < 0), deviation, clip)  # noqa: E731
+        table, last = self.alphas_cumprod, self.final_alpha_cumprod if end < 0 else None
+        make = lambda: DDIMStep(self._kind, level(table, t), level(table, end, last), deviation, clip)  # noqa: E731
         step: DDIMStep = self._cached((t, end, deviation, self.config["clip_sample"]), make)
         prev, x0 = step(output.to(z.dtype), z, clipped_output=clipped_output)
         return (added_noise(prev, deviation, *noise) if deviation else prev), x0
-
-    def _level(self, t: int, *, last: bool = False) -> Point:
-        length = self.config["num_train_timesteps"]
-        if t >= length:
-            raise ValueError(f"timestep={t} is no training step: they are 0 to {length - 1}")
-        # Trailing spacing makes a time -1 for some numbers of steps, at which DDIMScheduler reads the last entry of the table.
-        square = float(self.final_alpha_cumprod if last else self.alphas_cumprod[t])
-        return Point(float(t), square**0.5, (1 - square) ** 0.5)

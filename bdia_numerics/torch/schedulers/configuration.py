@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
@@ -12,7 +13,7 @@ from bdia_numerics.torch.tensors import dtype_named
 
 KINDS = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
 WALKS = (None, "grid", "ddim")
-SHARED = {"walk": None, "state_dtype": None}
+SHARED = {"walk": None, "state_dtype": "float64"}
 
 
 def initialiser(own: Mapping[str, Any], prepare: Callable[[Any], None]) -> Callable[..., None]:
@@ -78,3 +79,32 @@ def check_family(config: Any) -> None:
             f"config has {found[0]}={config[found[0]]!r} and no beta_start, it is one of {marks[found[0]]}: use `solve` with the grid that "
             "bdia_numerics.torch.load(...).grid gives"
         )
+
+
+def whole_number(timestep: Any) -> int:
+    """Return the training step that a timestep is; ValueError for one between two."""
+    t = float(timestep)
+    if not t.is_integer():
+        raise ValueError(f"timestep={t:g} is no training step: pass a whole number, such as round(t)")
+    return int(t)
+
+
+def listed(given: Sequence[Any], number: int | None, length: int, end: int) -> list[int]:
+    """Return a user's list of times as training steps; ValueError unless they fall from below `length`, and one is not before `end`."""
+    fractions = [float(t) for t in given if not float(t).is_integer()]
+    if fractions:
+        raise ValueError(
+            f"timesteps has {fractions[0]:g}, which is no training step: pass whole numbers, such as round(t)"
+        )
+    times = [int(t) for t in given]
+    if not times or times[-1] < 0 or any(a <= b for a, b in pairwise(times)):
+        raise ValueError(f"timesteps={times} must fall strictly, to 0 at the least: sort them, noise end first")
+    if times[0] >= length:
+        raise ValueError(f"timesteps begins with {times[0]}, after the last training step: leave it out")
+    if times[0] < end:
+        raise ValueError(
+            f"timesteps={times} has no slot, since set_alpha_to_one=False ends at t = 0: add a time before it"
+        )
+    if number not in (None, len(times)):
+        raise ValueError(f"num_inference_steps={number}, but timesteps has {len(times)}: leave num_inference_steps out")
+    return times

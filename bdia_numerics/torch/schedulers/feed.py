@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +16,7 @@ from bdia_numerics.program import Solver, structure
 from bdia_numerics.state import State
 from bdia_numerics.torch.schedulers.ddim_step import predicted
 from bdia_numerics.torch.schedulers.stepwise import Course, Stepwise
-from bdia_numerics.torch.tensors import dtype_named, space_of
+from bdia_numerics.torch.tensors import dtype_named, has_float64, space_of
 
 
 @dataclass
@@ -30,9 +32,11 @@ class Feed:
     given
         The State that the run begins from, if it does not begin from a sample.
     state_dtype
-        Name of the dtype of the registers; that of the samples by default.
+        Name of the dtype of the registers; None is that of the samples.
     device
         Of `timesteps`.
+    left
+        What a run handed out last that ended before its last step, if it lives.
     begin
         Index in `timesteps` at which the run begins, once it is known.
     run
@@ -44,16 +48,21 @@ class Feed:
     given: State | None
     state_dtype: str | None
     device: str | torch.device | None
+    left: weakref.ref[torch.Tensor] | None = None
     begin: int | None = None
     run: Stepwise | None = field(init=False, default=None)
     timesteps: torch.Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self._whole = self.course_of(self.grid)
-        self.timesteps = _told(self._whole).to(self.device)
+        self.whole = self.course_of(self.grid)
+        # Of one slot a State holds the end already. A loop makes one step all the same, which hands it out and ignores the output.
+        times = self.whole.times or [float(self.grid.t[-1])]
+        self.timesteps = _told(times).to(self.device)
         self._expected: list[float] = self.timesteps.tolist()
-        self._handed: torch.Tensor | None = None
-        self._written = 0
+        self._made = _version(self.timesteps)
+        self._asked = self._overflowed = False
+        self._taken: tuple[torch.Tensor | None, int] = None, 0
+        self.handed: weakref.ref[torch.Tensor] | None = None
 
     @property
     def index(self) -> int | None:
@@ -65,91 +74,141 @@ class Feed:
         """The level of the noise end."""
         return Point(*self.grid.level(self.grid.n))
 
+    @property
+    def done(self) -> bool:
+        """Whether the last step is made."""
+        return self.run is not None and (self.begin or 0) + self.run.place >= len(self._expected)
+
+    def begin_at(self, entry: int) -> None:
+        """Let the run begin at an entry of `timesteps`; ValueError once it has begun, or where there is none."""
+        if self.run is not None:
+            raise ValueError(f"begin_index={entry}: the run has begun: call set_timesteps, then set_begin_index")
+        if not 0 <= entry < len(self._expected) or (entry and self.given is not None):
+            least = (
+                "0: a run from a State has its own beginning"
+                if self.given is not None
+                else f"0 to {len(self._expected) - 1}"
+            )
+            raise ValueError(f"begin_index={entry} is no entry of timesteps to begin at: pass {least}")
+        self.begin = entry
+
     def input(self, sample: torch.Tensor) -> torch.Tensor:
         """Return where the model is to be asked: the sample, or at the beginning from a State the register, repeated to the batch."""
         if self.given is None or self.index:
             return sample
-        value: torch.Tensor = (self.run or self._resume(sample)).value.to(sample.dtype)
-        if sample.shape[1:] != value.shape[1:] or len(sample) % len(value):
-            raise ValueError(
-                f"sample has shape {tuple(sample.shape)}, the state {tuple(value.shape)}: pass its latents"
-            )
-        return value.repeat(len(sample) // len(value), *[1] * (value.ndim - 1))
+        asked: torch.Tensor = self._resumed(sample).value.to(sample.dtype)
+        self._asked = True
+        return asked
 
     def take(
         self, output: torch.Tensor, timestep: int | torch.Tensor, sample: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Take a model output; return where the model is to be asked next, in the end the result, and the data prediction."""
-        run = self.run if self.index else self._started(timestep, sample)
-        assert run is not None
-        if run.done:
+        begin, run = self._started(timestep, sample) if self.run is None else (self.begin or 0, self.run)
+        if self.done:
             raise ValueError(f"all {run.place} steps are made: call set_timesteps to begin another run")
         if sample.shape != run.value.shape:
             raise ValueError(
                 f"sample has shape {tuple(sample.shape)}, the run {tuple(run.value.shape)}: call set_timesteps to begin another run"
             )
-        expected = self._expected[(self.begin or 0) + run.place]
+        expected = self._expected[begin + run.place]
         if (t := self._number(timestep)) != expected:
             raise ValueError(
                 f"timestep={t:g} is out of order, {expected:g} comes next: step through timesteps from the first to the last"
             )
-        z, form = run.value, run.course.previews[run.place]
-        replaced = None if self._is_handed(sample) else sample.to(z.dtype)
-        output = output.to(z.dtype)
-        x0 = None if form is None else predicted(form, z if replaced is None else replaced, output, run.space)
-        handed: torch.Tensor = run.feed(output, replaced).to(sample.dtype)
-        self._handed, self._written = handed, run.space.version(handed)
+        taken = sample, _version(sample)
+        if sample is self._taken[0] and taken[1] == self._taken[1] and not sample.is_inference():
+            raise ValueError("sample is the one of the step before: pass what that step returned")
+        self.begin, self.run, self._taken = begin, run, taken
+        z, x0 = run.value, None
+        if run.done:
+            run.place += 1
+        else:
+            if run.place:
+                # Where the sample is what was handed out, rounded, the register itself stands; what was changed takes its place.
+                z = torch.where(sample == z.to(sample.dtype), z, sample.to(z.dtype))
+            form, output = run.course.previews[run.place], output.to(z.dtype)
+            x0 = None if form is None else predicted(form, z, output, run.space).to(sample.dtype)
+            run.feed(output, z)
+        # A copy, since the caller may write over it.
+        handed: torch.Tensor = run.value.to(sample.dtype, copy=True)
+        self.handed = weakref.ref(handed)
         return handed, x0
 
-    def _is_handed(self, sample: torch.Tensor) -> bool:
-        """Say whether a sample is what was handed out, unchanged."""
-        if self._handed is None or self.run is None:
-            return True
-        if sample is self._handed:
-            return bool(self.run.space.version(sample) == self._written)
-        # A rounded copy stands for the register itself.
-        return self.run.value.dtype != sample.dtype and torch.equal(sample, self._handed)
-
-    def _started(self, timestep: int | torch.Tensor, sample: torch.Tensor) -> Stepwise:
+    def _started(self, timestep: int | torch.Tensor, sample: torch.Tensor) -> tuple[int, Stepwise]:
         if self.given is not None:
-            if not any(torch.equal(sample, z.to(sample)) for z in self.given.registers.values()):
+            run = self._resumed(sample)
+            if not any(torch.equal(sample, z.to(sample.dtype)) for z in run.values.values()):
                 raise ValueError(
                     "sample is no register of the state: pass the latents that the opposite run returned, or, where it stopped early, "
-                    "one of state.registers"
+                    "what its last step returned; for a run from latents alone call start_from(None) and set_timesteps"
                 )
-            return self.run or self._resume(sample)
+            if not (self._asked or run.done or torch.equal(sample, run.value.to(sample.dtype))):
+                raise ValueError(
+                    "the model was asked at the sample, but a run from a State begins at another register: ask it at "
+                    "scheduler.scale_model_input(sample, t)"
+                )
+            return 0, run
+        if self.left is not None and self.left() is sample:
+            warnings.warn(
+                "sample was handed out by a run that set_timesteps has ended before its last step, and another begins from it alone: "
+                "make all steps of a run before the next, and give each pipeline a scheduler of its own",
+                stacklevel=4,
+            )
         t = self._number(timestep) if self.begin is None else self._expected[self.begin]
         entries = [k for k, told in enumerate(self._expected) if told == t] if self.begin is None else [self.begin]
         if not entries:
             raise ValueError(f"timestep={t:g} is none of timesteps: step through those that set_timesteps made")
-        self.begin, course = self._part(entries)
-        z = sample.to(self.dtype(sample))
-        self.run = Stepwise(course, {course.entry or "z": z}, space_of(z))
-        return self.run
+        begin, course = self._part(entries)
+        z = sample.to(self.dtype(sample), copy=True)  # which the caller may write over
+        return begin, Stepwise(course, {course.entry or "z": z}, space_of(z))
 
     def _part(self, entries: list[int]) -> tuple[int, Course]:
         """Return the first of some entries of `timesteps` at which a run over a part of the grid begins, and that run."""
-        t, noise_end = self._expected[entries[0]], self._whole.noise_end
+        t, noise_end = self._expected[entries[0]], self.whole.noise_end
         at = [int(i) for i in np.flatnonzero(np.maximum(self.grid.t, 0) == t)]
         for entry in entries:
             if entry == 0:
-                return 0, self._whole
+                return 0, self.whole
             # An inverse that asks at the noisier end of its slots, as EDICT's does, begins one index before that time.
             for i in [i for k in at for i in (k, k - noise_end) if 0 < i < self.grid.n + (not noise_end)]:
                 course = self.course_of(self.grid[i:] if noise_end else self.grid[:i])
-                if _told(course).tolist() == self._expected[entry:]:
+                if _told(course.times).tolist() == self._expected[entry:]:
                     return entry, course
         raise ValueError(f"timestep={t:g} begins no run, which is at entry {entries[0]}: begin at another")
 
-    def _resume(self, sample: torch.Tensor) -> Stepwise:
+    def _resumed(self, sample: torch.Tensor) -> Stepwise:
+        """Return a run from the State, of the sample's batch."""
         assert self.given is not None
-        registers = {r: z.to(sample.device, self.dtype(sample)) for r, z in self.given.registers.items()}
-        self.run = Stepwise(self._whole, registers, space_of(next(iter(registers.values()))))
-        return self.run
+        registers = {}
+        for name, z in self.given.registers.items():
+            if sample.shape[1:] != z.shape[1:] or len(sample) % len(z):
+                raise ValueError(
+                    f"sample has shape {tuple(sample.shape)}, the state {tuple(z.shape)}: pass its latents"
+                )
+            repeated = z.repeat(len(sample) // len(z), *[1] * (z.ndim - 1))
+            registers[name] = repeated.to(sample.device, self.dtype(sample))
+        return Stepwise(self.whole, registers, space_of(next(iter(registers.values()))))
 
     def dtype(self, sample: torch.Tensor) -> torch.dtype:
-        """Return the dtype of the registers of a run from a sample."""
-        return sample.dtype if self.state_dtype is None else dtype_named(self.state_dtype)
+        """Return the dtype of the registers of a run from a sample: float32 for float64 where the device has none."""
+        if self.state_dtype is None:
+            return sample.dtype
+        if self.state_dtype == "float64" and not has_float64(sample.device):
+            return torch.float32
+        return dtype_named(self.state_dtype)
+
+    def kept(self, sample: torch.Tensor) -> torch.dtype:
+        """Return the narrowest dtype in which registers are or were kept, those of the State included."""
+        given = () if self.given is None else self.given.registers.values()
+        return max((self.dtype(sample), *(z.dtype for z in given)), key=lambda dtype: torch.finfo(dtype).eps)
+
+    def overflows(self, handed: torch.Tensor) -> bool:
+        """Say, once a run and on a CPU, whether only the rounding of a register to the latents' dtype is not finite."""
+        if self._overflowed or self.run is None or handed.device.type != "cpu" or handed.dtype == self.run.value.dtype:
+            return False
+        self._overflowed = not bool(space_of(handed).finite(handed)) and bool(self.run.space.finite(self.run.value))
+        return self._overflowed
 
     @cached_property
     def _place(self) -> int:
@@ -158,7 +217,7 @@ class Feed:
     def _number(self, timestep: int | torch.Tensor) -> float:
         if isinstance(timestep, torch.Tensor) and timestep.device.type != "cpu":
             # A view of our own times is known by its place in them: to read it would halt the device.
-            own = timestep.untyped_storage().data_ptr() == self._place
+            own = timestep.untyped_storage().data_ptr() == self._place and _version(timestep) == self._made
             return self._expected[timestep.storage_offset()] if own else float(timestep)
         return float(timestep)
 
@@ -171,7 +230,12 @@ def before(state: State, solver: Solver, grid: Grid, *, noise_end: bool) -> Grid
     return grid[: max(times)] if depth < max(times) < grid.n else grid
 
 
-def _told(course: Course) -> torch.Tensor:
+def _told(given: list[float]) -> torch.Tensor:
     """Return the times that the model is told: t = -1, clean data, was not among those of its training, so it is told the nearest."""
-    times = [max(t, 0.0) for t in course.times]
+    times = [max(t, 0.0) for t in given]
     return torch.tensor(times, dtype=torch.int64 if all(t.is_integer() for t in times) else torch.float32)
+
+
+def _version(x: torch.Tensor) -> int:
+    """Return torch's counter of writes; inference tensors have none."""
+    return 0 if x.is_inference() else x._version

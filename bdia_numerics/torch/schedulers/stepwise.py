@@ -178,7 +178,7 @@ class Stepwise:
     @property
     def state(self) -> State | None:
         """The registers after a whole slot or at the end of the run, from which the opposite run starts exactly; None between."""
-        if self._whole is None or self._whole[0] != self.place:
+        if self._whole is None or not (self.done or self._whole[0] == self.place):
             return None
         _, times, values = self._whole
         return State(identity(self.course.solver, self.course.grid), self.course.grid.root, values, times)

@@ -1,0 +1,116 @@
+"""Round trips whose model is asked at rounded registers: whether it is asked at the same states both ways, and what comes back if not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bdia_numerics.analysis.perturbation.amplification import amplification, gaussian_jacobian
+from bdia_numerics.grids import Grid
+from bdia_numerics.integrate import encode
+from bdia_numerics.program import Solver
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """What is expected of the way back.
+
+    Attributes
+    ----------
+    differing : float
+        Elements of the registers that are rounded to another number than on the way there, over all slots. Far below 1 the model is asked
+        at the same states, and every element comes back.
+    error : float
+        Root mean square of what comes back wrong, for states of size 1.
+    """
+
+    differing: float
+    error: float
+
+
+def repeated(
+    solver: Solver,
+    grid: Grid,
+    direction: str = "invert",
+    *,
+    registers: float,
+    asked: float,
+    elements: int,
+    other: bool = False,
+) -> Repeated:
+    """Predict how a trip returns whose model is asked at registers that were rounded to another format.
+
+    A difference d between the registers of the two ways lies across a rounding boundary in one element of asked/d, which the model
+    then sees differ by its unit roundoff: by sqrt(asked d) in the root mean square. Each slot multiplies d by its growth and adds what
+    that changes.
+
+    Parameters
+    ----------
+    solver, grid
+        An exactly invertible solver, any grid of numbers on which alpha is positive.
+    direction : {"invert", "sample"}
+        The way back.
+    registers, asked
+        Unit roundoffs of the registers, and of the format to which they are rounded for the model.
+    elements
+        Of the state.
+    other
+        Whether another model answers on the way back, one unit roundoff of `asked` away: another batch, kernel or device.
+
+    Raises
+    ------
+    ValueError
+        As `amplification`.
+
+    Notes
+    -----
+    The model is that of Gaussian data of variance 1. A network whose slopes are larger loses more: guided ones up to a hundred times.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, grids, schedules
+    >>> grid = grids.leading(schedules.stable_diffusion(), 50, steps_offset=1)
+    >>> repeated(BDIA(), grid, registers=2.0**-53, asked=2.0**-24, elements=4096).differing < 0.01
+    True
+    """
+    law = gaussian_jacobian(1.0)
+    found = amplification(solver, grid, direction, J=law)
+    shifted = amplification(solver, grid, direction, J=lambda point: law(point) + 1)
+    # The matrices are affine in the slope of an evaluation, so this is what a change of the model's output does to the registers.
+    share = np.linalg.norm(shifted.matrices - found.matrices, 2, axis=(1, 2))
+    growth = np.append(found.injected[:-1] / found.injected[1:], 1.0)
+    difference, differing = registers, 0.0
+    with np.errstate(over="ignore"):
+        for g, c in zip(growth, share, strict=True):
+            differing += elements * min(difference / asked, 1.0)
+            seen = max(np.sqrt(asked * difference), difference) if differing > 1 else 0.0
+            difference = float(np.linalg.norm([g * difference, registers, c * max(seen, asked * other)]))
+    return Repeated(differing, difference)
+
+
+def latent_error(solver: Solver, grid: Grid, spreads: tuple[float, ...] = (1.0, 0.3, 0.1)) -> float:
+    """Return how far `encode` ends from the exact latents of Gaussian data, at most over standard deviations of the data.
+
+    Parameters
+    ----------
+    solver, grid
+        An exactly invertible solver, any grid of floats on which alpha is positive.
+    spreads
+        Standard deviations.
+
+    Returns
+    -------
+    float
+        For data at one standard deviation; the latents' own size is about 1. Infinite where the run overflows.
+    """
+    spread, schedule = np.array(spreads), grid.schedule
+
+    def eps(z: np.ndarray, t: float) -> np.ndarray:  # type: ignore[type-arg]
+        alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
+        return z * sigma / ((alpha * spread) ** 2 + sigma**2)
+
+    data, noise = (np.hypot(float(grid.alpha[k]) * spread, float(grid.sigma[k])) for k in (0, -1))
+    found = encode(solver, eps, grid, data)
+    error = float(np.abs(found.z - noise).max())
+    return error if found.status.ok and np.isfinite(error) else float("inf")
