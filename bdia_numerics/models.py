@@ -99,8 +99,9 @@ def guided(cond: Model, uncond: Model, scale: Any) -> Predicting:
         raise ValueError(f"cond predicts {kinds[0]} and uncond {kinds[1]}: convert one with models.as_prediction")
 
     def combined(z: Any, t: Any) -> Any:
-        base = uncond(z, t)
-        return base + scale * (cond(z, t) - base)
+        # A network may write every output into one array: the first one is kept, as its negative, which rounds nothing.
+        less = -uncond(z, t)
+        return scale * (cond(z, t) + less) - less
 
     return Predicting(combined, kinds[0])
 

@@ -196,6 +196,8 @@ def test_a_model_that_looks_at_its_batch_is_found():
         return z + len(calls)
 
     assert steadiness(lambda n: moody, Z, 0.5).repeated == Z.numel()
+    kept = torch.empty_like(Z)
+    assert steadiness(lambda n: lambda z, t: kept[: len(z)].copy_(moody(z, t)), Z, 0.5).repeated == Z.numel()
 
 
 def test_a_model_that_looks_at_its_kernels_is_found():

@@ -147,7 +147,8 @@ def _dop853(model: Any, schedule: Any, z: Array, begin: float, end: float, rtol:
     def slope(s: float, y: Array) -> Array:
         # A root found for s may miss the ends of the schedule's domain by a rounding.
         t = min(max(float(schedule.time("sigma_bar", s)), earliest), latest)
-        return np.ravel(np.asarray(model(schedule.alpha(t) * y.reshape(z.shape), t), dtype=np.float64))
+        # A copy: the integrator keeps slopes, and a model may write every output into one array.
+        return np.array(model(schedule.alpha(t) * y.reshape(z.shape), t), dtype=np.float64).ravel()
 
     start = np.ravel(z.astype(np.float64)) / schedule.alpha(begin)
     size = float(np.sqrt(np.mean(start**2)))

@@ -65,7 +65,8 @@ def steadiness(make: Callable[[int], Any], z: torch.Tensor, t: Any) -> Steadines
         raise ValueError(f"z has a batch of {len(z)}: pass 2 states or more")
     with torch.no_grad():
         model = make(len(z))
-        whole, again = (model(z.clone(), t) for _ in range(2))
+        # Clones: a model that writes every output into one tensor would agree with itself.
+        whole, again = (model(z.clone(), t).clone() for _ in range(2))
         others = {name: model(x, t) - whole for name, x in _by_other_kernels(z)}
         parts, n = dict[int, torch.Tensor](), 1
         while n < len(z):
