@@ -234,7 +234,7 @@ def test_latents_fall_at_the_order_of_the_samples():
     def larger(eps, grid, x):
         return 1.05 * ddim_inversion(eps, grid, x)
 
-    with pytest.raises(AssertionError, match="the distance does not vanish"):
+    with pytest.raises(AssertionError, match=r"the distance does not vanish, it tends to about 0\.05"):
         assert_latent_valid(ddim, invert=larger)
     with pytest.raises(
         AssertionError, match=r"falls at order 0\.97, and the samples' error at order 2\.00\. Check the first step"

@@ -196,6 +196,12 @@ def _rates(far: list[float]) -> list[float]:
     return [math.log2(a / b) if 0 < a < math.inf > b > 0 else -math.inf for a, b in pairwise(far)]
 
 
+def _limit(far: list[float]) -> float:
+    """Return what the last three distances tend to (Aitken), or the last one where they do not tell."""
+    first, second = far[-2] - far[-3], far[-1] - far[-2]
+    return far[-1] - second * second / (second - first) if abs(second) < abs(first) else far[-1]
+
+
 def _paces(own: list[float]) -> list[float]:
     """Return the orders that are due: the samples' own ones, and 1 where their errors are not finite, rounding's or do not fall."""
     return [max(1.0, math.log2(a / b)) if FLOOR < b < a < math.inf else 1.0 for a, b in pairwise(own)]
@@ -229,7 +235,9 @@ class Trial:
                 f"the inverse is slowly unstable: it amplifies a disturbance {growths[0]:.2g} times in {slots[0]} slots and "
                 f"{growths[1]:.2g} in {slots[-1]}. From {late} slots on {falls}. {FEWER}."
             )
-        return f"{'the distance does not vanish' if kind == 'flat' else falls}. {CHECK}."
+        limit = _limit(far)
+        stays = kind == "flat" or limit > far[-1] / 2
+        return f"{f'the distance does not vanish, it tends to about {limit:.2g}' if stays else falls}. {CHECK}."
 
     def _turn(self, slots: list[int], far: list[float]) -> str:
         """Return the number of slots after the one with the least distance."""
