@@ -1,15 +1,15 @@
 """Each assertion passes on a right method and fails on a planted wrong one."""
 
 import re
-from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from plain_samplers import RIGHT, WRONG, both, corrected_in_place, leap_in_place
+from plain_samplers import FOUR, RIGHT, WRONG, adams, both, corrected_in_place, edict, leap_in_place, o_belm
 from plain_samplers import ddim as any_ddim
+from plain_samplers import leap as leap_of_two
 
-from bdia_numerics import ALF, BDIA, BDIA2, DDIM, EDICT, OBELM, RK4, McCallumFoster, grids, problems, schedules
+from bdia_numerics import ALF, BDIA, BDIA2, DDIM, EDICT, OBELM, RK4, McCallumFoster, Rex, grids, problems, schedules
 from bdia_numerics.analysis import GridFamily
 from bdia_numerics.claims.mutants import mutate
 from bdia_numerics.testing import (
@@ -228,8 +228,9 @@ def test_a_latent_is_held_to_a_number_where_one_is_claimed():
 
 
 def test_latents_fall_at_the_order_of_the_samples():
-    assert_latent_valid(DDIM())
-    assert_latent_valid(ALF(), grid=grids.log_snr(schedules.vp_cosine(), 16, t_max=0.9, t_min=0.1))
+    assert_latent_valid(ddim, invert=ddim_inversion)
+    down, up = both(adams, weights=FOUR, order=4)
+    assert_latent_valid(down, invert=up, grid=grids.asinh(schedules.vp_cosine(), 16, t_max=0.9, t_min=0.1))
 
     def larger(eps, grid, x):
         return 1.05 * ddim_inversion(eps, grid, x)
@@ -242,33 +243,34 @@ def test_latents_fall_at_the_order_of_the_samples():
         assert_latent_valid(sample, invert=without_eps)
 
 
-@pytest.mark.parametrize(("solver", "least", "most"), [(EDICT(), 30, 48), (BDIA(Fraction(1, 2)), 5, 6)])
-def test_the_number_of_slots_from_which_an_inverse_is_unstable(solver, least, most):
+ONSETS = [(both(edict), 30, 48), (both(leap_of_two, g=0.5), 5, 6)]
+
+
+@pytest.mark.parametrize(("functions", "least", "most"), ONSETS, ids=["EDICT", "BDIA"])
+def test_the_number_of_slots_from_which_an_inverse_is_unstable(functions, least, most):
     """EDICT's distance is .035 in 24 slots and 75 in 100; an inverse that halves each slot is of no use in any number."""
+    down, up = functions
     with pytest.raises(AssertionError, match="the inverse is unstable from") as caught:
-        assert_latent_valid(solver)
+        assert_latent_valid(down, invert=up)
     assert least <= int(re.search(r"from (\d+) slots on", str(caught.value))[1]) <= most
     grid = grids.uniform(schedules.vp_linear(), 24, t_max=0.6, t_min=0.1)
     with pytest.raises(AssertionError, match="the inverse is unstable from"):
-        assert_latent_valid(solver, grid=grid)
-
-
-def test_an_inverse_that_is_slowly_unstable_is_called_so():
-    with pytest.raises(
-        AssertionError, match=r"slowly unstable: it amplifies a disturbance 1 times in 24 slots and 1\.6 in 384"
-    ):
-        assert_latent_valid(McCallumFoster())
+        assert_latent_valid(down, invert=up, grid=grid)
 
 
 def test_latents_on_grids_in_use():
     """O-BELM multiplies by the ratios of the squared steps: of use on smooth grids, of none on those in use."""
-    with pytest.warns(
-        UserWarning, match=r"10 slots of Stable Diffusion's leading grid .* amplifies .* 2\.7e\+03 times"
-    ):
-        assert_latent_valid(OBELM())
-    with pytest.raises(AssertionError, match="Stable Diffusion's leading grid"):
-        assert_latent_valid(OBELM(), family="any")
-    assert_latent_valid(BDIA(1), family="any")
+    down, up = both(o_belm)
+    number = r"10 slots of Stable Diffusion's leading grid .* amplifies .* 2\.7e\+03 times"
+    with pytest.warns(UserWarning, match=number):
+        assert_latent_valid(down, invert=up)
+    with pytest.raises(AssertionError, match=number):
+        assert_latent_valid(down, invert=up, family="any")
+    assert_latent_valid(sample, invert=invert, family="any")
+    leading = grids.leading(schedules.stable_diffusion(), 10, steps_offset=1, final_alpha=None)
+    with pytest.raises(AssertionError, match=r"in 10 slots of the given grids the noise end is 0\.72 .* amplifies"):
+        assert_latent_valid(down, invert=up, grid=leading)
+    assert_latent_valid(sample, invert=invert, grid=leading)
 
     def on_few_slots(eps, grid, x):
         if grid.t[-1] > 1:
@@ -279,6 +281,20 @@ def test_latents_on_grids_in_use():
         assert_latent_valid(sample, invert=on_few_slots)
     with pytest.raises(ValueError, match="pass one of them"):
         assert_latent_valid(sample, invert=invert, grid=GridFamily()(12), family=GridFamily())
+
+
+@pytest.mark.slow
+def test_latents_of_solvers():
+    for solver in (DDIM(), ALF(), BDIA(1), BDIA(0.999), Rex()):
+        assert_latent_valid(solver)
+    with pytest.warns(UserWarning, match="leading grid"):
+        assert_latent_valid(OBELM())
+    for solver in (EDICT(), BDIA(0.96)):
+        with pytest.raises(AssertionError, match="the inverse is unstable from"):
+            assert_latent_valid(solver)
+    slowly = r"slowly unstable: it amplifies a disturbance 1\.3 times in 192 slots and 1\.6 in 384"
+    with pytest.raises(AssertionError, match=slowly):
+        assert_latent_valid(McCallumFoster())
 
 
 # Errors of latents 4^-k, of samples 4^-k but where said.
@@ -294,6 +310,8 @@ def test_latents_on_grids_in_use():
         ([1, 1 / 4, 1, 4], None, "unstable", "unstable"),
         ([1, 1 / 4, float("inf"), float("inf")], None, "unstable", "unstable"),
         ([1e-13, 1e-13, 2e-13, 3e-13], None, "holds", "holds"),
+        ([0.008, 0.006, 0.0045, 0.0034], [1, 1 / 2, 1 / 4, 1 / 8], "holds", "holds"),
+        ([0.008, 0.006, 0.0045, 0.0034], [1, 1, 1, 1], "behind", "behind"),
     ],
 )
 def test_verdicts_on_distances(far, own, kind, at_last):

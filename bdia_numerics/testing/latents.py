@@ -26,8 +26,8 @@ BEHIND = 0.3
 """How far the order of the latents may stay below that of the samples: orders differ by whole numbers."""
 WATCHED, DRIFT = 0.15, 0.05
 """A smaller gap that still grows by this much from one octave to the next is looked at once more."""
-RISES = 1.2
-"""An amplification that rises by this from the fewest slots to the most is an instability, not a matter of the number of slots."""
+RISES = 1.1
+"""An amplification that still rises by this in the last octave is an instability; a stable one settles."""
 FEWEST, PER_OCTAVE, FAR_ABOVE = 4, 4, 10.0
 """Where the distance begins to rise is looked for among four numbers of slots an octave, until it is ten times the least one."""
 FEWER = "For the reason see analysis.amplification(..., direction='invert'); to claim a number of slots pass it as grid= with within="
@@ -119,7 +119,7 @@ def assert_latent_valid(
     True
     """
     sampler = as_sampler(subject, invert)
-    label, place = sampler.divided(grid, None if family == "any" else family)
+    label, place = sampler.divided(grid, family)
     head = f"assert_latent_valid: {sampler.label}"
     first = sampler.run(problem, place(1), "invert", states)
     if within is not None:
@@ -140,6 +140,8 @@ def assert_latent_valid(
         own.append(distance(sampler.run(problem, place(factor), "sample", states)))
         if factor >= FACTORS[-1]:
             kind = judged(far, own, last=factor == FURTHER[-1])
+    if kind not in ("unstable", "flat") and (fault := _far_off(sampler, place(1), problem, states, first)):
+        raise AssertionError(f"{head}: in {slots[0]} slots of {label} grids {fault}")
     if kind != "holds":
         trial = Trial(sampler, problem, place, grid, family, states)
         shown = ", ".join(f"{d:.2g} ({o:.2g})" for d, o in zip(far, own, strict=True))
@@ -183,7 +185,9 @@ def judged(far: list[float], own: list[float], *, last: bool) -> str:
     gaps = [pace - rate for pace, rate in zip(paces, rates, strict=True)]
     if rates[-1] < -BEHIND / 2:
         return "unstable"
-    if gaps[-1] <= BEHIND:
+    if far[-1] <= own[-1] <= own[-2] * 2 ** -(1 - BEHIND) and rates[-1] > 0:
+        return "holds"  # better latents than samples, which do converge
+    if sum(gaps[-2:]) / 2 <= BEHIND:
         drifts = gaps[-1] > WATCHED and gaps[-1] > gaps[-2] + DRIFT
         return "climb" if drifts and not last else "holds"
     closing = gaps[-1] < gaps[-2] - DRIFT
@@ -226,13 +230,11 @@ class Trial:
         falls = f"the distance falls at order {rates[-1]:.2f}, and the samples' error at order {paces[-1]:.2f}"
         if kind == "undecided":
             return f"{falls}, which still draws nearer: begin with more slots, grid=."
-        growths = [
-            growth_of(self.sampler, self.place(n // slots[0]), self.problem, self.states) for n in (slots[0], slots[-1])
-        ]
+        growths = [growth_of(self.sampler, self.place(n // slots[0]), self.problem, self.states) for n in slots[-2:]]
         if growths[1] > RISES * growths[0]:
             late = next(n for n, pace, rate in zip(slots[1:], paces, rates, strict=True) if pace - rate > BEHIND)
             return (
-                f"the inverse is slowly unstable: it amplifies a disturbance {growths[0]:.2g} times in {slots[0]} slots and "
+                f"the inverse is slowly unstable: it amplifies a disturbance {growths[0]:.2g} times in {slots[-2]} slots and "
                 f"{growths[1]:.2g} in {slots[-1]}. From {late} slots on {falls}. {FEWER}."
             )
         limit = _limit(far)
@@ -243,7 +245,7 @@ class Trial:
         """Return the number of slots after the one with the least distance."""
         tried = dict(zip(slots, far, strict=True))
         if self.sampler.takes_grids and not isinstance(self.grid, Grid):
-            _, place = self.sampler.divided(1, None if self.family == "any" else self.family)
+            _, place = self.sampler.divided(1, self.family)
             for n in (round(FEWEST * 2 ** (k / PER_OCTAVE)) for k in range(PER_OCTAVE * 8)):
                 if n > slots[-1] or tried.get(n, 0.0) > FAR_ABOVE * min(tried.values()):
                     break
@@ -255,28 +257,29 @@ class Trial:
 
 
 def _in_use(sampler: Sampler, problem: Problem, states: Any) -> Iterator[str]:
-    """Yield where latents are far off on grids in use, in words."""
-    if not sampler.takes_grids:
-        return
-    for name, make in PRACTICAL.items():
-        worst = 0.0
-        said = ""
+    """Yield where latents are far off on grids in use, in words: of each kind of grid the fewest slots where they are."""
+    for name, make in PRACTICAL.items() if sampler.takes_grids else ():
         for n in PRACTICAL_SLOTS:
             grid = make(n)
             try:
-                run = sampler.run(problem, grid, "invert", states)
-                off, plain = distance(run), _plain(sampler, grid, problem, run)
-                if off > max(worst, WORSE * plain):
-                    worst, growth = off, growth_of(sampler, grid, problem, states)
-                    said = (
-                        f"in {n} slots of {name} grid the noise end is {off:.2g} from the ODE's state (DDIM inversion: "
-                        f"{plain:.2g}), and the inverse amplifies a disturbance of its registers {growth:.2g} times"
-                    )
+                said = _far_off(sampler, grid, problem, states, sampler.run(problem, grid, "invert", states))
             except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
-                said = f"in {n} slots of {name} grid it raises {type(error).__name__}: {error}"
+                said = f"it raises {type(error).__name__}: {error}"
+            if said:
+                yield f"in {n} slots of {name} grid {said}"
                 break
-        if said:
-            yield said
+
+
+def _far_off(sampler: Sampler, place: Any, problem: Problem, states: Any, run: Run) -> str:
+    """Say how far off latents are, if much farther than DDIM inversion's, and how much the inverse amplifies."""
+    off, plain = distance(run), _plain(sampler, place, problem, run)
+    if off <= max(FLOOR, WORSE * plain):
+        return ""
+    growth = growth_of(sampler, place, problem, states)
+    return (
+        f"the noise end is {off:.2g} from the ODE's state (DDIM inversion: {plain:.2g}), and the inverse amplifies a disturbance of its "
+        f"registers {growth:.2g} times"
+    )
 
 
 def _plain(sampler: Sampler, place: Any, problem: Problem, run: Run) -> float:

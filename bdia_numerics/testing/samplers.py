@@ -139,6 +139,7 @@ class OnGrids:
 
     def divided(self, grid: Any, family: Any) -> tuple[str, Callable[[int], Any]]:
         """Return the label and the grids of a family, or a grid with its slots divided."""
+        family = None if family == "any" else family
         if isinstance(grid, Grid):
             if family is not None:
                 raise ValueError(f"grid={grid!r} and family={family!r}: pass one of them")
