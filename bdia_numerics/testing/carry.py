@@ -49,6 +49,18 @@ def disturbed(carry: Any, size: float, part: int, seed: int = 1) -> Any:
     return _mapped(carry, one)
 
 
+def has_integers(carry: Any, part: int) -> bool:
+    """Say whether a carry holds integers of a state's size, as bit-exact methods do."""
+    found = list[bool]()
+
+    def look(z: Any) -> Any:
+        found.append("int" in str(z.dtype) and np.ndim(z) > 0 and math.prod(np.shape(z)) % part == 0)
+        return z
+
+    _mapped(carry, look)
+    return any(found)
+
+
 def _copy(z: Any) -> Any:
     return np.array(z) if isinstance(z, np.ndarray) else z.detach().clone()
 

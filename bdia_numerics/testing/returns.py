@@ -10,8 +10,8 @@ import numpy as np
 
 from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
 from bdia_numerics.program import invertibility
-from bdia_numerics.testing.carry import disturbed
-from bdia_numerics.testing.samplers import LAW, STATES, Sampler, SolverSampler, as_sampler
+from bdia_numerics.testing.carry import disturbed, has_integers
+from bdia_numerics.testing.samplers import LAW, STATES, Run, Sampler, SolverSampler, as_sampler
 
 UNITS = 64
 """Roundings of a slot and its inverse, in units of the last place: some twenty operations each, and a margin."""
@@ -104,6 +104,8 @@ def _trip(sampler: Sampler, place: Any, problem: Problem, start: str, states: An
         fault = f"The way from the {start} gives the same end for other states: it ignores its input"
     elif steps[0] == 0:
         fault = "The way back does not react to a disturbance of what it is given: it returns what it kept of an earlier run"
+    elif _is_unread(sampler, place, problem, back, out, home.end):
+        fault = "The way back does not react to a disturbance of the state alone: it returns what the way there handed on beside the state"
     elif steps[1] < JUMP * steps[0]:
         fault = (
             f"The way back jumps: a disturbance of {DISTURBANCE:.0e} moves its end by {steps[0]:.2g}, and twice the disturbance by hardly "
@@ -118,6 +120,15 @@ def _trip(sampler: Sampler, place: Any, problem: Problem, start: str, states: An
                 "what it is given"
             )
     return Returned(start, error, latent, growth, rounding, out.nfe + home.nfe, fault)
+
+
+def _is_unread(sampler: Sampler, place: Any, problem: Problem, back: str, out: Run, end: Any) -> bool:
+    """Say whether the way back leaves the state itself unread, in floats: an integer state may stand for it."""
+    if not isinstance(out.carry, tuple) or has_integers(out.carry[1:], out.end.size):
+        return False
+    delta = DISTURBANCE * root_mean_square(out.end)
+    moved = disturbed(out.carry[0], delta, out.end.size), *out.carry[1:]
+    return np.array_equal(sampler.run(problem, place, back, out.start, moved).end, end)
 
 
 def growth_of(sampler: Sampler, place: Any, problem: Problem, states: Any) -> float:
