@@ -109,8 +109,9 @@ class _Guided:
     scale: Any
 
     def __call__(self, z: Any, t: Any) -> Any:
-        base = self.uncond(z, t)
-        return base + self.scale * (self.cond(z, t) - base)
+        # A network may write every output into one array: the first one is kept, as its negative, which rounds nothing.
+        less = -self.uncond(z, t)
+        return self.scale * (self.cond(z, t) + less) - less
 
 
 @dataclass

@@ -140,6 +140,17 @@ def test_wrappers_return_the_native_output():
         models.as_prediction(lambda z, t: z, schedules.flow(), "noise")
 
 
+def test_guidance_of_two_models_that_write_into_one_array():
+    """As one network does whose output stays where it is: the second prediction overwrites the first."""
+    shared = np.empty(3)
+
+    def writing(factor):
+        return lambda z, t: np.multiply(factor, z, out=shared)
+
+    z = np.array([1.0, -2.0, 0.5])
+    assert np.array_equal(models.guided(writing(3.0), writing(1.0), 7.5)(z, 0.0), z + 7.5 * (3 * z - z))
+
+
 def test_guided():
     model = models.guided(models.v(lambda z, t: 3 * z), models.v(lambda z, t: z), Fraction(5, 2))
     assert models.prediction_of(model) == "v"

@@ -122,6 +122,15 @@ def test_there_and_back(method):
     assert abs(back.z - Z).max() <= back.error + 10 * there.error
 
 
+def test_a_model_that_writes_every_output_into_one_array():
+    kept = np.empty((4, 1))
+    z = np.linspace(-1, 1, 4)[:, None]
+    run = schedules.vp_cosine(), z, 0.9, 0.1
+    assert np.array_equal(
+        reference(lambda z, t: np.sin(2 * z, out=kept), *run).z, reference(lambda z, t: np.sin(2 * z), *run).z
+    )
+
+
 def test_batches_of_any_size():
     """The last lanes, optimised code for many states, and shapes (*batch, D), in the dtype of the states."""
     pytest.importorskip("heyoka", reason="needs the extra reference")

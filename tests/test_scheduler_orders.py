@@ -69,3 +69,33 @@ def test_what_has_no_known_levels_is_refused():
         returned(made(CASES[0]), grid="leading")
     with pytest.raises(TypeError, match="pass None or 'own'"):
         assert_order(made(CASES[0]), 1, family="rough")
+
+
+def test_rows_of_a_foreign_scheduler_are_counted():
+    """From its first step on it keeps two states in one tensor, and the model is asked for both."""
+    import torch
+
+    class Doubled(diffusers.DDIMScheduler):
+        def step(self, output, t, sample, **options):
+            found = super().step(output, t, sample, **options)
+            if t == self.timesteps[0]:
+                found.prev_sample = torch.cat([found.prev_sample, found.prev_sample])
+            return found
+
+    assert assert_nfe(Doubled(clip_sample=False), 2, extra=-1) == (23, 47)
+    with pytest.raises(AssertionError, match="2 a step and -1 beside"):
+        assert_nfe(Doubled(clip_sample=False), 1)
+
+
+def test_latents_of_a_scheduler_that_scales_them():
+    class Scaled(diffusers.DDIMInverseScheduler):
+        def step(self, output, t, sample, **options):
+            found = super().step(output, t, sample, **options)
+            if t == self.timesteps[-1]:
+                found.prev_sample = 1.05 * found.prev_sample
+            return found
+
+    with pytest.raises(AssertionError, match=r"does not vanish, it tends to about 0\.049.*25, 50, 100, 200"):
+        assert_latent_valid(diffusers.DDIMScheduler(clip_sample=False), invert=Scaled(clip_sample=False))
+    with pytest.raises(TypeError, match="pass None or 'own'"):
+        assert_latent_valid(diffusers.DDIMScheduler(), invert=Scaled(), family="any")

@@ -197,6 +197,8 @@ def test_a_model_that_looks_at_its_batch_is_found():
         return z + len(calls)
 
     assert repeatability(moody, Z).repeated == Z.numel()
+    kept = torch.empty_like(Z)
+    assert repeatability(lambda z, t: kept[: len(z)].copy_(moody(z, t)), Z).repeated == Z.numel()
 
 
 def test_a_model_that_looks_at_its_kernels_is_found():

@@ -155,7 +155,8 @@ def right_hand_side(
         # A root found for s may miss the ends of the schedule's domain by a rounding.
         t = min(max(float(schedule.time("sigma_bar", min(max(s, least), most))), earliest), latest)
         output = spaces.plain(f"model(z, t={t})", model(schedule.alpha(t) * y.reshape(shape), t))
-        return np.ravel(np.asarray(output, dtype=np.float64))
+        # A copy: the integrator keeps slopes, and a model may write every output into one array.
+        return np.array(output, dtype=np.float64).ravel()
 
     return slope
 

@@ -8,11 +8,11 @@ one line that gives the numbers and where to look. `bdia_numerics.testing.plugin
 from __future__ import annotations
 
 from bdia_numerics.testing.cost import assert_nfe
+from bdia_numerics.testing.latents import assert_latent_valid
 from bdia_numerics.testing.orders import Undecided, assert_order, order_of
 from bdia_numerics.testing.returns import (
     Returned,
     assert_exactly_invertible,
-    assert_latent_valid,
     assert_round_trip,
     returned,
 )

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 
+from bdia_numerics import grids
 from bdia_numerics.analysis import GridFamily
 from bdia_numerics.analysis.measurement.errors import Problem
 from bdia_numerics.grids import Grid
+from bdia_numerics.grids.build import build, slots_of
 from bdia_numerics.integrate import encode
-from bdia_numerics.models import counted
+from bdia_numerics.models import prediction_of
 from bdia_numerics.problems import GaussianMixture
-from bdia_numerics.program import Solver
+from bdia_numerics.program import Solver, invertibility, structure
 from bdia_numerics.run import Solution, invert, solve
 from bdia_numerics.spaces import plain
 from bdia_numerics.state import State, identity
+from bdia_numerics.testing.carry import copied
 
 Array = np.ndarray[Any, Any]
 Function = Callable[[Any, Grid, Any], Any]
@@ -38,8 +43,8 @@ class Run:
     ----------
     start, end, truth : array, shape (*batch, *data)
         States before and after it; the exact flow of `start`.
-    nfe : int
-        Model evaluations.
+    nfe : int or float
+        Evaluations of the model, each of one state with its batch; see `Asked`.
     slots : int
         Of the grid.
     carry
@@ -49,7 +54,7 @@ class Run:
     start: Array
     end: Array
     truth: Array
-    nfe: int
+    nfe: float
     slots: int
     carry: Any
 
@@ -66,6 +71,13 @@ class Sampler(Protocol):
 
     def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
         """Return what a family of grids is called, and the function from (n, seed) to a place on it."""
+
+    def divided(self, grid: Any, family: Any) -> tuple[str, Callable[[int], Any]]:
+        """Return what grids are called, and the function from k to a place with k times as many slots as the first one."""
+
+    @property
+    def takes_grids(self) -> bool:
+        """Whether it runs on any grid."""
 
     def grid(self, place: Any) -> tuple[Grid, Any]:
         """Return the grid of a place, and the schedule in whose times it counts."""
@@ -124,6 +136,19 @@ class OnGrids:
         label = str(getattr(chosen, "label", getattr(chosen, "__name__", "given")))
         return label, lambda n, seed: chosen(n) if seed is None else chosen(n, seed=seed)
 
+    takes_grids = True
+
+    def divided(self, grid: Any, family: Any) -> tuple[str, Callable[[int], Any]]:
+        """Return the label and the grids of a family, or a grid with its slots divided."""
+        family = None if family == "any" else family
+        if isinstance(grid, Grid):
+            if family is not None:
+                raise ValueError(f"grid={grid!r} and family={family!r}: pass one of them")
+            return "the given", partial(divided, self.place(grid))
+        label, chosen = self.family(family)
+        n = slots_of(SLOTS if grid is None else grid)
+        return label, lambda k: chosen(k * n, None)
+
     def grid(self, place: Any) -> tuple[Grid, Any]:
         """Return the grid and its schedule."""
         return place, place.schedule
@@ -151,8 +176,13 @@ class SolverSampler(OnGrids):
     def _solution(self, direction: str, eps: Any, grid: Grid, given: Any) -> Solution:
         if direction == "sample":
             return solve(self.solver, eps, grid, given)
-        return (
-            invert(self.solver, eps, grid, given) if isinstance(given, State) else encode(self.solver, eps, grid, given)
+        if isinstance(given, State) and invertibility(self.solver).invertible:
+            return invert(self.solver, eps, grid, given)
+        return encode(
+            self.solver,
+            eps,
+            grid,
+            given.registers[structure(self.solver).output] if isinstance(given, State) else given,
         )
 
 
@@ -166,7 +196,8 @@ class FunctionSampler(OnGrids):
     @property
     def label(self) -> str:
         """The function's name."""
-        return str(getattr(self.sample, "__name__", repr(self.sample)))
+        whole = getattr(self.sample, "func", self.sample)  # of a partial
+        return str(getattr(whole, "__name__", repr(self.sample)))
 
     def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> Run:
         """Call the function of a direction."""
@@ -190,11 +221,59 @@ def run_on_grid(go: Any, problem: Problem, grid: Grid, direction: str, states: A
     """Run `go(eps, grid, given)`, which returns an end and what to carry on, from exact states."""
     begin, finish = (grid.n, 0) if direction == "sample" else (0, grid.n)
     start = law_states(problem, float(grid.alpha[begin]), float(grid.sigma[begin]), states)
-    eps = counted(problem.model(grid.schedule))
+    eps = Asked(problem.model(grid.schedule), start.size)
     with np.errstate(all="ignore"):
-        end, further = go(eps, grid, start.copy() if carry is None else carry)
-    truth = np.asarray(problem.flow(start, grid.t[begin], grid.t[finish], grid.schedule))
+        end, further = copied(go(eps, grid, copied(start if carry is None else carry)))
+    truth = np.asarray(problem.flow(start.copy(), grid.t[begin], grid.t[finish], grid.schedule))
     return Run(start, end, truth, eps.nfe, grid.n, further)
+
+
+@dataclass
+class Asked:
+    """A model that counts what it is asked in states: a call on two states stacked into one array is two evaluations.
+
+    Attributes
+    ----------
+    model
+        The model.
+    part : int
+        Elements of a state with its batch.
+    elements : int
+        Elements of all inputs so far, or of the outputs where these are more.
+    """
+
+    model: Any
+    part: int = 1
+    elements: int = 0
+
+    @property
+    def prediction(self) -> str:
+        """What the model predicts."""
+        return prediction_of(self.model)
+
+    @property
+    def nfe(self) -> float:
+        """Evaluations so far: a fraction where only a part of the batch was asked for."""
+        whole, rest = divmod(self.elements, self.part)
+        return whole + rest / self.part if rest else whole
+
+    def __call__(self, z: Any, t: Any) -> Any:
+        """Return the model's output at states z and time t, and count its rows."""
+        output = self.model(z, t)
+        self.elements += max(math.prod(np.shape(z)), math.prod(np.shape(output)))
+        return output
+
+
+def divided(grid: Grid, k: int) -> Grid:
+    """Return a grid with k slots for each: by its own rule where this has a number of slots, else by equal parts of t."""
+    if k == 1:
+        return grid
+    rule: Any = grid.recipe
+    if len(grid) == len(grid.entire) and "n" in getattr(rule, "__dict__", ()) and not getattr(rule, "parts", ()):
+        return build(replace(rule, n=k * rule.n), grid.space, grid.schedule)
+    t = [float(x) for x in grid.t]
+    inner = [a + (b - a) * j / k for a, b in pairwise(t) for j in range(k)]
+    return grids.from_timesteps(grid.schedule, [*inner, t[-1]][::-1])  # type: ignore[arg-type]
 
 
 def law_states(problem: Problem, alpha: float, sigma: float, states: Any, seed: int = 0) -> Array:
@@ -204,16 +283,3 @@ def law_states(problem: Problem, alpha: float, sigma: float, states: Any, seed: 
     rng = np.random.default_rng(seed)
     x = np.asarray(problem.sample(int(states), rng), dtype=np.float64)
     return np.asarray(alpha * x + sigma * rng.standard_normal(x.shape))
-
-
-def disturbed(carry: Any, size: float, seed: int = 1) -> Any:
-    """Return what a run goes on from with independent disturbances of that root mean square in every register."""
-    rng = np.random.default_rng(seed)
-
-    def one(z: Any) -> Any:
-        floating = isinstance(z, np.ndarray) and z.dtype.kind == "f"
-        return z + size * rng.standard_normal(z.shape) if floating else z
-
-    if isinstance(carry, State):
-        return replace(carry, registers={name: one(z) for name, z in carry.registers.items()})
-    return tuple(one(z) for z in carry) if isinstance(carry, tuple) else one(carry)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,12 @@ import numpy as np
 from bdia_numerics import grids
 from bdia_numerics.analysis.measurement.errors import Problem
 from bdia_numerics.grids import Grid
-from bdia_numerics.models import counted
 from bdia_numerics.spaces import plain
-from bdia_numerics.testing.samplers import SLOTS, STATES, Run, law_states
+from bdia_numerics.testing.samplers import SLOTS, STATES, Asked, Run, law_states
 
 NEAR = 1e-9
+OWN_STEPS = 25
+"""Divides 1000, also doubled and redoubled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +51,15 @@ class SchedulerSampler:
             raise TypeError(f"family={family!r}: a scheduler makes its own times: pass None or 'own'")
         return ("own times" if family == "own" else "smooth"), lambda n, _: Steps(n, family != "own")
 
+    takes_grids = False
+
+    def divided(self, grid: Any, family: Any) -> tuple[str, Callable[[int], Any]]:
+        """Return its own times, k times as many."""
+        if family not in (None, "own"):
+            raise TypeError(f"family={family!r}: a scheduler makes its own times: pass None or 'own'")
+        n = self.place(OWN_STEPS if grid is None else grid).n
+        return "own", lambda k: Steps(k * n)
+
     def grid(self, place: Steps) -> tuple[Grid, Any]:
         """Return the grid of the levels at which the scheduler asks the model, with both ends, in times s = sigma/alpha."""
         from bdia_numerics.torch.scheduler_runs import drive
@@ -70,14 +79,19 @@ class SchedulerSampler:
         if scheduler is None:
             raise TypeError(f"{self.label} has no inverse: pass invert=, a scheduler that takes data to noise")
         chosen = refined(scheduler, place.n) if place.smooth else scheduler
-        made = partial(law_states, problem, states=states)
-        model = counted(lambda z, s: None)
+        model = Asked(None)
 
         def model_of(levels: Any) -> Any:
             model.model = problem.model(levels)
             return model
 
-        given = None if carry is None else np.asarray(plain("carry", carry))
-        found = drive(chosen, place.n, model_of, lambda a, b: made(a, b) if given is None else given)
+        given = None if carry is None else np.array(plain("carry", carry))
+
+        def made(alpha: float, sigma: float) -> Any:
+            start = law_states(problem, alpha, sigma, states) if given is None else given
+            model.part = start.size
+            return start
+
+        found = drive(chosen, place.n, model_of, made)
         truth = np.asarray(problem.flow(found.start, found.s_from, found.s_to, found.levels))
         return Run(found.start, found.end, truth, model.nfe, place.n, found.end)

@@ -78,7 +78,8 @@ def repeatability(
         raise ValueError(f"z has a batch of {len(z)}: pass 2 states or more")
     model = NetworkModel(model) if isinstance(model, torch.nn.Module) else model
     with torch.no_grad():
-        whole, again = (model(z.clone(), t) for _ in range(2))
+        # Clones: a model that writes every output into one tensor would agree with itself.
+        whole, again = (model(z.clone(), t).clone() for _ in range(2))
         kernels = {name: model(x, t) - whole for name, x in _by_other_kernels(z)}
         kernels |= {name: other(z.clone(), t).to(whole) - whole for name, other in (others or {}).items()}
         parts, n = dict[int, torch.Tensor](), 1

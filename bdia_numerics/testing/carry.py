@@ -1,0 +1,86 @@
+"""What a run leaves for the opposite one: copied before user code gets it, and disturbed to see how that one reacts."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics.state import State
+
+
+def copied(value: Any) -> Any:
+    """Return a copy of all arrays in what a function was given or gave: it may write into them later."""
+    return _mapped(value, _copy)
+
+
+def disturbed(carry: Any, size: float, part: int, seed: int = 1) -> Any:
+    """Return what a run goes on from with independent disturbances in every register.
+
+    Parameters
+    ----------
+    carry
+        A State, an array, a tensor, or tuples, lists, dicts and objects of them.
+    size
+        Root mean square of the disturbance of floats. Integers get it relative to their own root mean square, rounded.
+    part
+        Elements of a state: arrays of another size than a multiple of it (times, steps, counters) stay as they are.
+    seed
+        Of the direction: sizes of one seed are multiples of one disturbance.
+    """
+    rng = np.random.default_rng(seed)
+
+    def one(z: Any) -> Any:
+        count = math.prod(np.shape(z))
+        if np.ndim(z) == 0 or count == 0 or count % part:
+            return _copy(z)
+        noise = rng.standard_normal(tuple(np.shape(z)))
+        kind = z.dtype.kind if isinstance(z, np.ndarray) else "f" if z.dtype.is_floating_point else "b"
+        if kind in "fc":
+            return z + (size * noise if isinstance(z, np.ndarray) else z.new_tensor(size * noise))
+        if kind == "i":
+            return z + np.rint(size * float(np.sqrt(np.mean(np.square(z, dtype=float)))) * noise).astype(z.dtype)
+        return _copy(z)
+
+    return _mapped(carry, one)
+
+
+def has_integers(carry: Any, part: int) -> bool:
+    """Say whether a carry holds integers of a state's size, as bit-exact methods do."""
+    found = list[bool]()
+
+    def look(z: Any) -> Any:
+        found.append("int" in str(z.dtype) and np.ndim(z) > 0 and math.prod(np.shape(z)) % part == 0)
+        return z
+
+    _mapped(carry, look)
+    return any(found)
+
+
+def _copy(z: Any) -> Any:
+    return np.array(z) if isinstance(z, np.ndarray) else z.detach().clone()
+
+
+def _mapped(value: Any, f: Callable[[Any], Any]) -> Any:
+    """Return a value with a function of each array or tensor in it."""
+    if isinstance(value, np.ndarray) or (hasattr(value, "detach") and hasattr(value, "clone")):
+        return f(value)
+    if isinstance(value, State):
+        return replace(value, registers={name: _mapped(z, f) for name, z in value.registers.items()})
+    if isinstance(value, dict):
+        return {key: _mapped(x, f) for key, x in value.items()}
+    if isinstance(value, list | tuple):
+        parts = [_mapped(x, f) for x in value]
+        if isinstance(value, list):
+            return parts
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    if hasattr(value, "__dict__") and not callable(value):
+        made = copy.copy(value)
+        for name, x in vars(value).items():
+            object.__setattr__(made, name, _mapped(x, f))
+        return made
+    return value

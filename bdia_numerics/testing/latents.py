@@ -1,0 +1,290 @@
+"""assert_latent_valid: the noise end that is made from data tends to the state of the ODE, as fast as the sampler's own error falls."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import grids, schedules
+from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
+from bdia_numerics.grids import Grid
+from bdia_numerics.inversion import DDIMInversion
+from bdia_numerics.solvers import DDIM
+from bdia_numerics.testing.returns import growth_of
+from bdia_numerics.testing.samplers import LAW, STATES, Run, Sampler, as_sampler
+
+FACTORS, FURTHER = (1, 2, 4, 8), (16,)
+"""Numbers of slots, in units of the fewest; further ones where these do not decide."""
+BEHIND = 0.3
+"""How far the order of the latents may stay below that of the samples: orders differ by whole numbers."""
+WATCHED, DRIFT = 0.15, 0.05
+"""A smaller gap that still grows by this much from one octave to the next is looked at once more."""
+RISES = 1.1
+"""An amplification that still rises by this in the last octave is an instability; a stable one settles."""
+FEWEST, PER_OCTAVE, FAR_ABOVE = 4, 4, 10.0
+"""Where the distance begins to rise is looked for among four numbers of slots an octave, until it is ten times the least one."""
+FEWER = "For the reason see analysis.amplification(..., direction='invert'); to claim a number of slots pass it as grid= with within="
+CHECK = (
+    "Check the first step from the data (noise prediction, alpha, time), the start of a second register, and the scale of what is "
+    "returned; a round trip does not see it"
+)
+FLOOR = 1e-12
+"""Distances below are rounding's."""
+PRACTICAL_SLOTS, WORSE = (10, 20, 50), 2.0
+"""On grids in use a latent is of no use if it is this many times as far off as DDIM inversion's."""
+
+
+@cache
+def _leading(n: int) -> Grid:
+    return grids.leading(schedules.stable_diffusion(), n, steps_offset=1, final_alpha=None)
+
+
+@cache
+def _trailing(n: int) -> Grid:
+    return grids.trailing(schedules.stable_diffusion(), n, final_alpha=None)
+
+
+@cache
+def _flow(n: int) -> Grid:
+    return grids.uniform(schedules.flow(), n, t_max="0.99", t_min="0.01")
+
+
+PRACTICAL: dict[str, Callable[[int], Grid]] = {
+    "Stable Diffusion's leading": _leading,
+    "Stable Diffusion's trailing": _trailing,
+    "the uniform flow": _flow,
+}
+
+
+def assert_latent_valid(
+    subject: Any,
+    *,
+    within: float | None = None,
+    invert: Any = None,
+    problem: Problem = LAW,
+    family: Any = None,
+    grid: Any = None,
+    states: Any = STATES,
+) -> float:
+    """Assert that the noise end, made from data, tends to the state of the probability-flow ODE there.
+
+    The distance is measured in n, 2n, 4n and 8n slots, and in 16n where these do not decide. It must fall at the order at
+    which the sampler's own error falls on the same grids, and at least at order 1. An unstable inverse is refused, with the number of
+    slots from which it is unstable.
+
+    Parameters
+    ----------
+    subject, invert, problem, states
+        As for `assert_round_trip`.
+    within
+        If given, only the distance at n slots is looked at, and it must not be more than this: root mean square, relative
+        to that of the exact state.
+    family
+        An `analysis.GridFamily` or a function of n that returns a grid with a schedule; smooth grids by default. "any" also
+        requires that the latents on grids in use (Stable Diffusion's leading and trailing ones, and a uniform flow, in 10, 20 and 50
+        slots) are not twice as far off as DDIM inversion's, eq. (10). By default that is looked at, too, and a warning says where
+        it is not so, with the amplification of a disturbance there.
+    grid
+        The number n, 24 by default; or a grid with a schedule, whose slots are then divided: by its own rule, or, where it was made
+        from single times, into equal parts of t. For a scheduler the number of its steps, 25 by default, on its own times.
+
+    Returns
+    -------
+    float
+        The distance at n slots.
+
+    Raises
+    ------
+    AssertionError
+        If the distance does not fall so; "undecided" where the runs cannot tell.
+    TypeError, ValueError
+        For arguments that are no sampler, family or grid.
+
+    Warns
+    -----
+    UserWarning
+        Where the latents are far off on a grid in use.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA
+    >>> assert_latent_valid(BDIA(gamma=1)) < 0.01
+    True
+    """
+    sampler = as_sampler(subject, invert)
+    label, place = sampler.divided(grid, family)
+    head = f"assert_latent_valid: {sampler.label}"
+    first = sampler.run(problem, place(1), "invert", states)
+    if within is not None:
+        if not distance(first) <= within:
+            raise AssertionError(
+                f"{head}: the noise end is {distance(first):.2g} from the ODE's state, claimed within {within:.2g} ({first.slots} slots). "
+                f"DDIM inversion errs by {_plain(sampler, place(1), problem, first):.2g}"
+            )
+        return distance(first)
+    slots, far, own = list[int](), list[float](), list[float]()
+    kind = "climb"
+    for factor in (*FACTORS, *FURTHER):
+        if factor in FURTHER and kind != "climb":
+            break
+        run = first if factor == 1 else sampler.run(problem, place(factor), "invert", states)
+        slots.append(run.slots)
+        far.append(distance(run))
+        own.append(distance(sampler.run(problem, place(factor), "sample", states)))
+        if factor >= FACTORS[-1]:
+            kind = judged(far, own, last=factor == FURTHER[-1])
+    if kind not in ("unstable", "flat") and (fault := _far_off(sampler, place(1), problem, states, first)):
+        raise AssertionError(f"{head}: in {slots[0]} slots of {label} grids {fault}")
+    if kind != "holds":
+        trial = Trial(sampler, problem, place, grid, family, states)
+        shown = ", ".join(f"{d:.2g} ({o:.2g})" for d, o in zip(far, own, strict=True))
+        raise AssertionError(
+            f"{f'undecided up to n = {slots[-1]}: ' if kind == 'undecided' else ''}{head}: {trial.reason(kind, slots, far, own)} In "
+            f"{', '.join(map(str, slots))} slots of {label} grids the distances from the ODE's state (errors of the samples) are {shown}"
+        )
+    if family == "any" or (family is None and not isinstance(grid, Grid)):
+        fault = "; ".join(_in_use(sampler, problem, states))
+        if fault and family == "any":
+            raise AssertionError(f"{head}: holds on {label} grids, but {fault}")
+        if fault:
+            warnings.warn(f"{head}: holds on {label} grids, but {fault}", stacklevel=2)
+    return far[0]
+
+
+def distance(run: Run) -> float:
+    """Return how far a run ends from the ODE's state, relative to it; infinite where it is not finite."""
+    return root_mean_square(run.end - run.truth) / root_mean_square(run.truth)
+
+
+def judged(far: list[float], own: list[float], *, last: bool) -> str:
+    """Judge distances of latents by the errors of samples, at three or more numbers of slots that double, coarsest first.
+
+    Parameters
+    ----------
+    far, own
+        The distances and the errors.
+    last
+        Whether no further number can be looked at.
+
+    Returns
+    -------
+    str
+        "holds"; "unstable" where distances rise, "flat" where they stay, "behind" where they fall at a lower order; "climb" where
+        more slots may tell, and "undecided" where there are no more.
+    """
+    if far[-1] <= FLOOR:
+        return "holds"
+    rates, paces = _rates(far), _paces(own)
+    gaps = [pace - rate for pace, rate in zip(paces, rates, strict=True)]
+    if rates[-1] < -BEHIND / 2:
+        return "unstable"
+    if far[-1] <= own[-1] <= own[-2] * 2 ** -(1 - BEHIND) and rates[-1] > 0:
+        return "holds"  # better latents than samples, which do converge
+    if sum(gaps[-2:]) / 2 <= BEHIND:
+        drifts = gaps[-1] > WATCHED and gaps[-1] > gaps[-2] + DRIFT
+        return "climb" if drifts and not last else "holds"
+    closing = gaps[-1] < gaps[-2] - DRIFT
+    if closing and not last:
+        return "climb"
+    return "flat" if rates[-1] <= BEHIND else "undecided" if closing else "behind"
+
+
+def _rates(far: list[float]) -> list[float]:
+    return [math.log2(a / b) if 0 < a < math.inf > b > 0 else -math.inf for a, b in pairwise(far)]
+
+
+def _limit(far: list[float]) -> float:
+    """Return what the last three distances tend to (Aitken), or the last one where they do not tell."""
+    first, second = far[-2] - far[-3], far[-1] - far[-2]
+    return far[-1] - second * second / (second - first) if abs(second) < abs(first) else far[-1]
+
+
+def _paces(own: list[float]) -> list[float]:
+    """Return the orders that are due: the samples' own ones, and 1 where their errors are not finite, rounding's or do not fall."""
+    return [max(1.0, math.log2(a / b)) if FLOOR < b < a < math.inf else 1.0 for a, b in pairwise(own)]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A sampler on grids with more and more slots, and why its latents were refused there."""
+
+    sampler: Sampler
+    problem: Problem
+    place: Callable[[int], Any]
+    grid: Any
+    family: Any
+    states: Any
+
+    def reason(self, kind: str, slots: list[int], far: list[float], own: list[float]) -> str:
+        """Return in words why, and where to look."""
+        rates, paces = _rates(far), _paces(own)
+        if kind == "unstable":
+            return f"the inverse is unstable from {self._turn(slots, far)}. {FEWER}."
+        falls = f"the distance falls at order {rates[-1]:.2f}, and the samples' error at order {paces[-1]:.2f}"
+        if kind == "undecided":
+            return f"{falls}, which still draws nearer: begin with more slots, grid=."
+        growths = [growth_of(self.sampler, self.place(n // slots[0]), self.problem, self.states) for n in slots[-2:]]
+        if growths[1] > RISES * growths[0]:
+            late = next(n for n, pace, rate in zip(slots[1:], paces, rates, strict=True) if pace - rate > BEHIND)
+            return (
+                f"the inverse is slowly unstable: it amplifies a disturbance {growths[0]:.2g} times in {slots[-2]} slots and "
+                f"{growths[1]:.2g} in {slots[-1]}. From {late} slots on {falls}. {FEWER}."
+            )
+        limit = _limit(far)
+        stays = kind == "flat" or limit > far[-1] / 2
+        return f"{f'the distance does not vanish, it tends to about {limit:.2g}' if stays else falls}. {CHECK}."
+
+    def _turn(self, slots: list[int], far: list[float]) -> str:
+        """Return the number of slots after the one with the least distance."""
+        tried = dict(zip(slots, far, strict=True))
+        if self.sampler.takes_grids and not isinstance(self.grid, Grid):
+            _, place = self.sampler.divided(1, self.family)
+            for n in (round(FEWEST * 2 ** (k / PER_OCTAVE)) for k in range(PER_OCTAVE * 8)):
+                if n > slots[-1] or tried.get(n, 0.0) > FAR_ABOVE * min(tried.values()):
+                    break
+                if n not in tried:
+                    tried[n] = distance(self.sampler.run(self.problem, place(n), "invert", self.states))
+        least = min(tried, key=lambda n: tried[n])
+        first = min((n for n in tried if n > least), default=least)
+        return f"{first} slots on (least distance: {tried[least]:.2g} in {least})"
+
+
+def _in_use(sampler: Sampler, problem: Problem, states: Any) -> Iterator[str]:
+    """Yield where latents are far off on grids in use, in words: of each kind of grid the fewest slots where they are."""
+    for name, make in PRACTICAL.items() if sampler.takes_grids else ():
+        for n in PRACTICAL_SLOTS:
+            grid = make(n)
+            try:
+                said = _far_off(sampler, grid, problem, states, sampler.run(problem, grid, "invert", states))
+            except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+                said = f"it raises {type(error).__name__}: {error}"
+            if said:
+                yield f"in {n} slots of {name} grid {said}"
+                break
+
+
+def _far_off(sampler: Sampler, place: Any, problem: Problem, states: Any, run: Run) -> str:
+    """Say how far off latents are, if much farther than DDIM inversion's, and how much the inverse amplifies."""
+    off, plain = distance(run), _plain(sampler, place, problem, run)
+    if off <= max(FLOOR, WORSE * plain):
+        return ""
+    growth = growth_of(sampler, place, problem, states)
+    return (
+        f"the noise end is {off:.2g} from the ODE's state (DDIM inversion: {plain:.2g}), and the inverse amplifies a disturbance of its "
+        f"registers {growth:.2g} times"
+    )
+
+
+def _plain(sampler: Sampler, place: Any, problem: Problem, run: Run) -> float:
+    """Return how far DDIM inversion, eq. (10), is off from the same data on the same grid."""
+    points, schedule = sampler.grid(place)
+    with np.errstate(all="ignore"):
+        end = DDIMInversion()(DDIM(), problem.model(schedule), points, run.start).z
+    return root_mean_square(end - run.truth) / root_mean_square(run.truth)
