@@ -80,6 +80,14 @@ def prediction_of(model: Model) -> str:
     return _known(getattr(model, "prediction", "eps"))
 
 
+def schedule_of(model: Any) -> Any:
+    """Return the schedule that a model was made for: its own or that of the models in it; None if it does not say."""
+    inner = getattr(model, "schedule", None)
+    if inner is not None or not isinstance(model, Predicting | Counted | Witness | _Guided):
+        return inner if hasattr(inner, "alpha") and hasattr(inner, "sigma") else None
+    return schedule_of(model.cond if isinstance(model, _Guided) else model.model)
+
+
 def guided(cond: Model, uncond: Model, scale: Any) -> Predicting:
     """Return classifier-free guidance, uncond + scale (cond - uncond).
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bdia_numerics.driver import Callback, Driver, Model, Solution, Status
 from bdia_numerics.grids import Grid
-from bdia_numerics.models import prediction_of
+from bdia_numerics.models import prediction_of, schedule_of
 from bdia_numerics.program import (
     NotInvertibleError,
     Plan,
@@ -38,6 +38,8 @@ DERIVED = "derived inverse"
 
 PLANNED_SLOTS = 1 << 14
 """A slot of a plan takes about half a kilobyte."""
+_SAME_LEVEL = 1e-5
+"""Relative difference of noise levels up to which they are the same: tables are often given in float32, and accumulated there."""
 
 __all__ = ["Model", "Solution", "Status", "begin", "inverse_plan", "invert", "solve"]
 
@@ -261,6 +263,30 @@ def check_arguments(solver: Any, model: Any, grid: Any) -> None:
     if not callable(model):
         raise TypeError(f"model={short(model)} is not callable: pass a function of (z, t)")
     structure(solver)
+    schedule = schedule_of(model)
+    if (
+        schedule is not None
+        and schedule != grid.schedule
+        and (other := _cached(grid, ("levels", schedule), lambda: _differs(schedule, grid)))
+    ):
+        raise ValueError(other)
+
+
+def _differs(schedule: Any, grid: Grid) -> str:
+    """Say where a schedule has other noise levels than a grid, beyond float32's rounding; nothing where it has the same."""
+    for t, *levels in zip(grid.t, grid.alpha, grid.sigma, strict=True):
+        try:
+            asked, found = [float(schedule.alpha(t)), float(schedule.sigma(t))], [float(x) for x in levels]
+        except TypeError:  # symbols, and functions that the grid's system does not have
+            continue
+        except ValueError as error:
+            return f"model is of {schedule} and grid of other times ({error}): make both with one schedule"
+        if not np.allclose(asked, found, rtol=0, atol=_SAME_LEVEL * sum(found)):
+            return (
+                f"model is of {schedule}, where (alpha, sigma) = ({asked[0]:.6g}, {asked[1]:.6g}) at t={float(t):g}, and the grid has "
+                f"({found[0]:.6g}, {found[1]:.6g}) there: make both with one schedule"
+            )
+    return ""
 
 
 def prepared(name: str, z: Any, grid: Grid) -> tuple[Space, Grid]:

@@ -53,6 +53,15 @@ def solver(text: str, **values: Any) -> Solver:
     return found  # type: ignore[no-any-return]
 
 
+def module_of(text: str) -> str | None:
+    """Return the module of a text `module:object`, which can be imported from here on; None if it names none."""
+    place, colon, _ = ("", "", "") if _SHORT.fullmatch(text) and text.count(":") == 1 else text.partition(":")
+    if not colon or not all(map(str.isidentifier, place.split("."))):
+        return None
+    _search_here()
+    return place
+
+
 def number(name: str, text: str) -> Any:
     """Return 9/10 and 0.9 as exact fractions, true, false and none as such, and any other word as it is."""
     if text.lower() in _WORDS:
@@ -66,10 +75,14 @@ def number(name: str, text: str) -> Any:
     return int(value) if value.denominator == 1 else value
 
 
-def _module(place: str) -> Any:
+def _search_here() -> None:
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
+
+
+def _module(place: str) -> Any:
+    _search_here()
     try:
         return importlib.import_module(place)
     except ImportError as error:

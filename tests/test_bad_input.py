@@ -434,3 +434,74 @@ def test_no_solver_of_the_table_takes_a_stray_argument():
     for make in SOLVERS.values():
         with pytest.raises(TypeError):
             make(unheard_of=1)
+
+
+# Parts that do not belong together
+
+COSINE = schedules.vp_cosine()
+OF_COSINE = problems.Gaussian([0.0, 1.0]).model(COSINE)
+VALUES = grids.from_values(GRID.t, GRID.alpha, GRID.sigma)
+WRAPPED = {
+    "itself": OF_COSINE,
+    "counted": models.counted(OF_COSINE),
+    "witnessed": models.witnessed(OF_COSINE),
+    "guided": models.guided(OF_COSINE, OF_COSINE, 2),
+    "converted": models.as_prediction(OF_COSINE, COSINE, "x0"),
+    "converted alone": models.as_prediction(model, COSINE, "v"),
+    "said": models.score(OF_COSINE),
+}
+
+
+@pytest.mark.parametrize(
+    ("run", "name"),
+    [*(("solve", name) for name in WRAPPED), *((r, "itself") for r in ("invert", "encode", "round_trip"))],
+)
+def test_a_model_of_one_schedule_on_a_grid_of_another(run, name):
+    other = grids.uniform(VP, 4, t_max=0.9, t_min=0.1)
+    runs = {
+        "solve": lambda grid: solve(DDIM(), WRAPPED[name], grid, Z),
+        "invert": lambda grid: invert(BDIA(), WRAPPED[name], grid, solve(BDIA(), model, grid, Z).state),
+        "encode": lambda grid: encode(DDIM(), WRAPPED[name], grid, Z),
+        "round_trip": lambda grid: round_trip(BDIA(), WRAPPED[name], grid, Z, reference=Z),
+    }
+    words = [
+        "model is of VPCosine",
+        "(0.985948, 0.167055) at t=0.1",
+        "the grid has (0.946722, 0.322053)",
+        "one schedule",
+    ]
+    for grid in (other, grids.from_values(other.t, other.alpha, other.sigma), other.reversed()):
+        expected = words if grid.t[0] < grid.t[-1] else [words[0], words[-1]]
+        refused(ValueError, expected, lambda grid=grid: runs[run](grid))
+    for grid in (GRID, VALUES, GRID[1:3]):
+        runs[run](grid)
+
+
+def test_levels_are_compared_where_schedules_differ():
+    same = schedules.from_functions(COSINE.alpha, COSINE.sigma)
+    assert solve(DDIM(), OF_COSINE, grids.uniform(same, 4, t_max=0.9, t_min=0.1), Z).status.ok
+    single = [np.float32(x).astype(float) for x in (GRID.t, GRID.alpha, GRID.sigma)]
+    assert solve(DDIM(), OF_COSINE, grids.from_values(*single), Z).status.ok
+    table = problems.Gaussian([0.0, 1.0]).model(schedules.stable_diffusion())
+    refused(
+        ValueError,
+        ["model is of Discrete", "of other times", "one schedule"],
+        lambda: solve(DDIM(), table, grids.from_values([2000, 3000], [0.9, 0.1], [0.3, 0.9]), Z),
+    )
+    leading = grids.leading(schedules.stable_diffusion(), 5, steps_offset=1)
+    assert solve(DDIM(), table, leading, Z).status.ok
+    refused(ValueError, ["one schedule"], lambda: solve(DDIM(), table, grids.leading(schedules.ddpm_linear(), 5), Z))
+
+
+@pytest.mark.parametrize("extra", [{}, {"evaluations": ("e",)}], ids=["another name", "an evaluation"])
+def test_a_solver_whose_only_register_is_no_state(extra):
+    def step(s):
+        (e,) = s.registers
+        s.assign(e, e * 2, at=s.i - 1)
+
+    solver = SimpleNamespace(registers=("e",), step=step, **extra)
+    refused(
+        ValueError,
+        ["registers=('e',) of SimpleNamespace", "no state z", "output="],
+        lambda: solve(solver, model, GRID, Z),
+    )

@@ -156,3 +156,17 @@ def test_the_command():
     assert len(done.stderr.splitlines()) == 1
     done = runner.invoke(cli.app, ["lint", "--set", "steps_offset"])
     assert done.exit_code == 2
+
+
+def test_a_misspelt_entry_of_a_mapping_is_refused():
+    for entries, words in (
+        ({"beta_schedul": "linear"}, "beta_schedul='linear' is an entry that nothing reads: write beta_schedule"),
+        (CLEAN | {"timestep_spcing": "trailing"}, "timestep_spcing='trailing' .*: write timestep_spacing"),
+        ({"zzz": 1}, "zzz=1 is an entry that nothing reads: use one of"),
+    ):
+        with pytest.raises(ValueError, match=words) as raised:
+            analysis.lint(entries)
+        assert "\n" not in str(raised.value)
+    analysis.lint(CLEAN | {"skip_prk_steps": True, "solver_order": 2})
+    analysis.lint(CLEAN | {"entry_of_a_later_release": 1, "_diffusers_version": "9.9"})
+    assert any(f.rule == "unknown-class" for f in analysis.lint({"_class_name": "Mine", "own": 1}))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bdia_numerics.studies import Study, Variable, data_hash, load, run, save, study, tasks
-from bdia_numerics.studies.engine import task
+from bdia_numerics.studies.engine import sources
 from bdia_numerics.studies.engine.journal import Journal, key
 from bdia_numerics.studies.study import assemble, cells
 
@@ -134,8 +134,10 @@ def test_another_run_is_refused(tmp_path, monkeypatch):
         ValueError, match=r"toy.sqlite was made with another config, seed=3, but 4 here: take another folder"
     ):
         run(STUDY, Config(seed=4), folder=tmp_path)
-    monkeypatch.setattr(task, "_hashed", lambda *_: "0" * 64)
-    with pytest.raises(ValueError, match=r"another source, [0-9a-f]{12}, but 000000000000 here: .*delete it"):
+    monkeypatch.setattr(sources, "_package", lambda: "0" * 16)
+    with pytest.raises(
+        ValueError, match=r'another source, bdia_numerics="[0-9a-f]{16}", but "0{16}" here: .*delete it'
+    ):
         run(STUDY, folder=tmp_path)
 
 

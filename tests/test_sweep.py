@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bdia_numerics import BDIA, grids, problems, round_trip, schedules, solve
+from bdia_numerics import BDIA, grids, problems, round_trip, schedules, solve, spec
 from bdia_numerics.cli import app
 from bdia_numerics.studies import STUDIES, Study, load, run
+from bdia_numerics.studies import study as common
+from bdia_numerics.studies.engine import sources, task
 from bdia_numerics.studies.engine.files import configured, read
+from bdia_numerics.studies.engine.task import Job
 from bdia_numerics.studies.named import GRIDS, grid
 from bdia_numerics.studies.sweep import SWEEP, SweepConfig, ends, labels
 
@@ -219,3 +224,103 @@ def test_a_named_study_by_the_same_command(tmp_path):
     assert [f.exit_code for f in found] == [0, 0], found[0].stderr + found[1].stderr
     assert (tmp_path / "one" / "map.nc").read_bytes() == (tmp_path / "two" / "map.nc").read_bytes()
     assert "asinh" in found[0].stdout and load(tmp_path / "one" / "map.nc").attrs["study"] == "map"
+
+
+# Own solvers
+
+OWN = """
+from fractions import Fraction
+
+import numpy
+import own_tools.weights
+from bdia_numerics import DDIM
+
+
+class Own(DDIM):
+    def step(self, s):
+        from own_tools import scale
+
+        (z,) = s.registers
+        s.assign(z, z + own_tools.weights.W * scale.S * s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
+"""
+FILES = {
+    "own_solver.py": OWN,
+    "own_tools/__init__.py": "from . import common\n",
+    "own_tools/common.py": "C = 1\n",
+    "own_tools/weights.py": "from .common import C\nW = C\n",
+    "own_tools/scale.py": "S = 1\n",
+    "bystander.py": "",
+}
+
+
+def forget():
+    for name in [n for n in sys.modules if n.partition(".")[0] in ("own_solver", "own_tools")]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sources, "_SEEN", {})
+    (tmp_path / "own_tools").mkdir()
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    labels.cache_clear()
+    yield SweepConfig(solvers=("own_solver:Own",), problems=("gaussian:0.5",), steps=(4,), states=4, t_min="0.1")
+    forget()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_edited_solver_is_another_run(own, tmp_path, name):
+    found = run(SWEEP, own, folder=tmp_path / "results")
+    modules = {"bdia_numerics", "own_solver", "own_tools", "own_tools.common", "own_tools.weights", "own_tools.scale"}
+    assert json.loads(found.attrs["source"]).keys() == modules
+    forget()
+    assert run(SWEEP, own, folder=tmp_path / "results").identical(found)
+    forget()
+    (tmp_path / name).write_text(f"{FILES[name]}\nEDITED = True\n")
+    if name == "bystander.py":
+        assert run(SWEEP, own, folder=tmp_path / "results").identical(found)
+        return
+    module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    with pytest.raises(ValueError, match=rf"sweep.sqlite was made with another source, {module}=.*take another folder"):
+        run(SWEEP, own, folder=tmp_path / "results")
+
+
+def test_the_command_refuses_an_edited_solver(own, tmp_path):
+    (tmp_path / "own.toml").write_text(
+        'solvers = ["own_solver:Own"]\nproblems = ["gaussian:0.5"]\nsteps = [4]\nstates = 4\nt_min = 0.1\n'
+    )
+    assert bdia("own.toml", "--workers", 1).exit_code == 0
+    forget()
+    (tmp_path / "own_tools" / "scale.py").write_text("S = 2\n")
+    again = bdia("own.toml", "--workers", 1)
+    assert again.exit_code == 2
+    assert "another source, own_tools.scale=" in again.output.replace("\n", " ")
+
+
+def test_a_worker_with_another_source_is_refused(own, tmp_path):
+    spec.solver("own_solver:Own")
+    job = Job(SWEEP, own, sources.source(SWEEP, own), common.versions())
+    (cell,) = common.cells(SWEEP, own)
+    (outcome,) = task.work(task.packed(job), [cell])
+    assert not outcome.failure
+    (tmp_path / "own_tools" / "weights.py").write_text("W = 2\n")
+    task._unpacked.cache_clear()
+    (outcome,) = task.work(task.packed(job), [cell])  # it still runs what it has imported
+    assert not outcome.failure
+    edited = Job(SWEEP, own, job.source.replace(json.loads(job.source)["own_tools.weights"], "0" * 16), job.versions)
+    with pytest.raises(RuntimeError, match=r'has other source, own_tools.weights="0{16}", but "[0-9a-f]{16}" there'):
+        task.work(task.packed(edited), [cell])
+    forget()
+    task._unpacked.cache_clear()
+    with pytest.raises(RuntimeError, match=r"has other source, own_tools\.weights="):
+        task.work(task.packed(job), [cell])
+    (tmp_path / "own_solver.py").unlink()
+    forget()
+    task._unpacked.cache_clear()
+    with pytest.raises(RuntimeError, match=r'has other source, own_solver="[0-9a-f]{16}", but null there'):
+        task.work(task.packed(job), [cell])

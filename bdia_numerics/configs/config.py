@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -77,7 +78,58 @@ KEYS = (
     | {"_class_name", "clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value", "sigma_schedule"}
     | {"use_clipped_model_output", "use_karras_sigmas"}
 )
-"""The entries that have a meaning here; a file may have others."""
+"""The entries that have a meaning here."""
+UNREAD = frozenset(
+    [
+        "base_image_seq_len",
+        "base_shift",
+        "corrector_order",
+        "disable_corrector",
+        "eta",
+        "euler_at_final",
+        "final_step_size_scale",
+        "flow_shift",
+        "interpolation_type",
+        "invert_sigmas",
+        "lambda_min_clipped",
+        "lower_order_final",
+        "max_image_seq_len",
+        "max_shift",
+        "original_inference_steps",
+        "predict_x0",
+        "predictor_order",
+        "s_churn",
+        "s_max",
+        "s_min",
+        "s_noise",
+        "sampling_eps",
+        "scale_factors",
+        "scaler",
+        "shift_terminal",
+        "skip_prk_steps",
+        "snr",
+        "solver_order",
+        "solver_p",
+        "solver_type",
+        "stage_range",
+        "stages",
+        "stochastic_sampling",
+        "t_max",
+        "t_min",
+        "tau_func",
+        "time_shift_type",
+        "timestep_scaling",
+        "timestep_type",
+        "upscale_mode",
+        "use_beta_sigmas",
+        "use_dynamic_shifting",
+        "use_exponential_sigmas",
+        "use_flow_sigmas",
+        "use_lu_lambdas",
+        "variance_type",
+    ]
+)
+"""Further entries of diffusers' schedulers, to which no rule looks."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +190,9 @@ def from_mapping(entries: Mapping[str, Any]) -> SchedulerConfig:
     Raises
     ------
     ValueError
-        For entries of which a run could not be made: no number of training steps, betas outside (0, 1), an unknown
-        spacing.
+        For entries that nothing reads, such as a misspelt one, unless diffusers wrote them (`_diffusers_version`) or the class is
+        none of its own; and for those of which a run could not be made: no number of training steps, betas outside (0, 1), an
+        unknown spacing.
     TypeError
         If it is no mapping, or steps_offset no int.
     """
@@ -148,6 +201,8 @@ def from_mapping(entries: Mapping[str, Any]) -> SchedulerConfig:
     entries = _from_ldm(entries) if "model" in entries or "linear_start" in entries else dict(entries)
     name = str(entries.pop("_class_name", "DDIMScheduler"))
     defaults = FAMILIES[name].defaults if name in FAMILIES else {}
+    if "_diffusers_version" not in entries and name in FAMILIES:  # what diffusers writes may be newer than this list
+        _check_names(entries)
     values = _COMMON | dict(defaults) | entries
     _check(values)
     return SchedulerConfig(name, values, frozenset(entries), name in FAMILIES)
@@ -205,6 +260,14 @@ def _from_ldm(entries: Mapping[str, Any]) -> dict[str, Any]:
         "prediction_type": predictions.get(str(params.get("parameterization", "eps")), "epsilon"),
         "clip_sample": bool(params.get("clip_denoised", False)),
     }
+
+
+def _check_names(entries: Mapping[str, Any]) -> None:
+    for key in entries:
+        if key not in KEYS | UNREAD and not str(key).startswith("_"):
+            near = get_close_matches(str(key), sorted(KEYS | UNREAD))
+            remedy = f"write {' or '.join(near)}" if near else f"use one of {', '.join(sorted(KEYS))}"
+            raise ValueError(f"{key}={entries[key]!r} is an entry that nothing reads: {remedy}")
 
 
 def _check(values: Mapping[str, Any]) -> None:

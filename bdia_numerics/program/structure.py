@@ -252,11 +252,14 @@ def _check_asked(solver: str, kinds: Mapping[str, str], z: Weights, e: Weights) 
 
 def _output(solver: Solver, registers: tuple[str, ...], lags: tuple[int, ...], kinds: Mapping[str, str]) -> str:
     current = [name for name, lag in zip(registers, lags, strict=True) if lag == 0 and kinds[name] == STATE]
-    if not current:
-        raise ValueError(
-            f"{type(solver).__name__}: after a step no register holds the state at the new time: assign one, at=s.i - 1"
-        )
-    output = getattr(solver, "output", "z" if "z" in current else current[-1])
+    output = getattr(solver, "output", "z" if "z" in current else None)
+    if output is None:
+        if not current or len(registers) == 1:
+            raise ValueError(
+                f"registers={registers} of {type(solver).__name__} hold no state z, which would be the solution: "
+                "name a register 'z', or say which one it is by output="
+            )
+        output = current[-1]
     if output not in registers:
         raise ValueError(f"{solver!r}: output={output!r} is none of its registers {registers}")
     return str(output)

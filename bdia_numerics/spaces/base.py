@@ -223,7 +223,8 @@ def of(x: object) -> Space:
     TypeError
         For complex and integer arrays, for types that no system claims, and for object arrays that mix systems.
     """
-    if isinstance(plain("z", x), np.ndarray) and x.dtype == object:  # type: ignore[attr-defined]
+    plain("z", x)
+    if isinstance(x, np.ndarray) and x.dtype == object:
         if x.size == 0:
             raise TypeError("an empty object array has no number system: pass at least one state")
         return _of_elements(x)

@@ -51,7 +51,8 @@ def jacobian_at(run: Run, op: Evaluate, J: Jacobian) -> float:
     """Return d eps/dz at an evaluation."""
     at = op.time
     value: Any
-    if callable(plain("J", J)):
+    plain("J", J)
+    if callable(J):
         value = J(Point(*(None if x is None else float(x) for x in run.trace.point(at))))
     elif np.ndim(J) == 0:
         value = J

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from bdia_numerics.studies.engine.journal import Journal, Task, key
 from bdia_numerics.studies.engine.journal import tasks as tasks_of
 from bdia_numerics.studies.engine.saving import load, save
-from bdia_numerics.studies.engine.task import Job, Outcome, Pool, direct, serial, source
+from bdia_numerics.studies.engine.sources import source
+from bdia_numerics.studies.engine.task import Job, Outcome, Pool, direct, serial
 from bdia_numerics.studies.study import Cell, Study, as_text, assemble, cells, provenance, versions
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def run(
         Without an extra that is needed; the message names it.
     """
     config = study.config() if config is None else config
-    job = Job(study, config, source(study), versions())
+    job = Job(study, config, source(study, config), versions())
     identity = {
         "format": FORMAT,
         "study": study.name,
@@ -75,7 +76,7 @@ def run(
         "source": job.source,
     }
     path = None if folder is None else journal_path(folder, study)
-    journal = Journal(path, identity, lambda: provenance(study, config))
+    journal = Journal(path, identity, lambda: provenance(study, config) | {"source": job.source})
     try:
         pending = _pending(study, config, journal, retry, advance)
         if (first := next(pending, None)) is not None:

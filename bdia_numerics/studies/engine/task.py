@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import json
 import os
 import socket
@@ -17,10 +15,8 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from bdia_numerics.studies.engine.sources import source
 from bdia_numerics.studies.study import Cell, Study, versions
-
-NO_RESULTS = frozenset({"cli", "__main__.py", "report.py", "page.py", "plots", "templates", "claims", "__pycache__"})
-"""Rooms of the package that no study computes with."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +111,8 @@ def _unpacked(packed_job: bytes) -> Job:
     import cloudpickle
 
     job: Job = cloudpickle.loads(packed_job)
-    for name, wanted, found in (("source", job.source, source(job.study)), ("versions", job.versions, versions())):
+    own = source(job.study, job.config)
+    for name, wanted, found in (("source", job.source, own), ("versions", job.versions, versions())):
         if found != wanted:
             raise RuntimeError(
                 f"worker {_here()} has other {name}, {difference(wanted, found)} there: install the same"
@@ -144,23 +141,3 @@ def in_one_line(error: BaseException) -> str:
 @cache
 def _here() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
-
-
-def source(study: Study) -> str:
-    """Return a hash of the source that a study computes with: the package's, and the file of `compute` if that is elsewhere."""
-    package = Path(__file__).resolve().parents[2]
-    own = inspect.getsourcefile(inspect.unwrap(study.compute)) if inspect.isfunction(study.compute) else None
-    outside = () if own is None or Path(own).resolve().is_relative_to(package) else (own,)
-    return _hashed(package, outside)
-
-
-@cache
-def _hashed(package: Path, outside: tuple[str, ...]) -> str:
-    digest = hashlib.sha256()
-    inside = (path for path in package.rglob("*") if path.is_file() and not path.name.startswith("."))
-    for path in sorted(path for path in inside if not NO_RESULTS & set(path.relative_to(package).parts)):
-        digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes() + b"\0")
-    for name in outside:
-        if Path(name).is_file():  # a notebook's cell has no file
-            digest.update(Path(name).read_bytes())
-    return digest.hexdigest()
