@@ -143,7 +143,8 @@ class Driver:
                         return Status(False, stage.slot, register, remedy=self.space.remedy)
                 self._keep()
                 if self.callback is not None and set(self.held) == set(self.shape.registers):
-                    self.callback(stage.reached, self._state(stage.held))
+                    with self.space.working():
+                        self.callback(stage.reached, self._state(stage.held))
                 for number in stage.dead:
                     self.store.pop(number, None)
                     owned.discard(number)
@@ -170,7 +171,8 @@ class Driver:
                 while True:
                     self.nfe += 1
                     version = self.space.version(z)
-                    output = self.model(_protected(z), t)
+                    with self.space.working():  # whatever precision the model leaves
+                        output = self.model(_protected(z), t)
                     if self.space.version(z) != version:
                         raise ValueError(
                             f"model(z, t={t}) wrote into z, which the run still needs: let it work on a copy"

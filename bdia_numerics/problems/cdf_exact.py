@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bdia_numerics import spaces
+
 _GUARD = 15
 
 
@@ -64,10 +66,10 @@ def transport_exact(z: Any, source: ExactMarginal, target: ExactMarginal, guess:
         return 2 * int(mp.log10(1 + max(abs(x - m) / mp.sqrt(v) for m, v in pairs for x in points)))
 
     parts = zip(source.means, source.variances, target.means, target.variances, strict=True)
-    with mp.workdps(dps + _GUARD + beyond(source, z)):
+    with spaces.MPMath(dps + _GUARD + beyond(source, z)).working():
         images = [new_m + mp.sqrt(new_v / v) * (z - m) for m, v, new_m, new_v in parts]
         low, high = min(images), max(images)
-    with mp.workdps(dps + _GUARD + max(beyond(source, z), beyond(target, low, high))):
+    with spaces.MPMath(dps + _GUARD + max(beyond(source, z), beyond(target, low, high))).working():
         guess = (low + high) / 2 if guess is None else min(max(guess, low), high)
         left = [z > m for m in source.means]
         a, b, _, _ = source.sums(z, left)
@@ -78,7 +80,7 @@ def transport_exact(z: Any, source: ExactMarginal, target: ExactMarginal, guess:
             return mp.log(up / down), slope_a / up + slope_b / down
 
         root = increasing_root(gap, guess, mp.sqrt(max(target.variances)) / 1024, mp.mpf(10) ** (-dps - _GUARD // 2))
-    with mp.workdps(dps):
+    with spaces.MPMath(dps).working():
         return +root
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,12 +23,23 @@ from bdia_numerics.problems.enclosed_scores import Ball, Parts, Vector, ball_mix
 from bdia_numerics.problems.law import Law
 from bdia_numerics.problems.scores import generic_score
 from bdia_numerics.spaces import MeanValue
+from bdia_numerics.spaces.precision import Shared
 
 _STEP = 1 / 16
 """First trial of a step, in units of the smallest deviation of the law with its noise."""
 _GROW = 2.0
 _SERIES: Any = SimpleNamespace(exp=lambda x: x.exp(), sqrt=lambda x: x.sqrt())
 """What a score asks of a number system, for Taylor series."""
+
+
+def _context() -> Any:
+    from flint import ctx
+
+    return ctx
+
+
+_CAP = Shared(lambda: int(_context().cap), lambda terms: setattr(_context(), "cap", terms))
+"""Terms after which flint cuts power series; a series made with fewer is cut after these, whatever other threads ask for."""
 
 
 def certified_flow(
@@ -147,7 +157,7 @@ class _Field:
 
         rows = [[x] for x in y]
         for k in range(order):
-            with _cap(k + 1):
+            with _CAP.at_least(k + 1):
                 state = np.empty((1, len(y)), dtype=object)
                 state[0] = [_Taylor(arb_series(row, k + 1)) for row in rows]
                 time = _Taylor(arb_series([s, 1], k + 1))
@@ -160,18 +170,6 @@ class _Field:
         """Return eps and its Jacobian over a box and an interval of s."""
         score, jacobian = ball_mixture(1, s, self.parts, self.space).over(y)
         return [-s * x for x in score], [[-s * x for x in row] for row in jacobian]
-
-
-@contextmanager
-def _cap(terms: int) -> Iterator[None]:
-    """Cut flint's power series after so many terms; what held before is given back."""
-    from flint import ctx
-
-    before, ctx.cap = ctx.cap, terms
-    try:
-        yield
-    finally:
-        ctx.cap = before
 
 
 def _march(field: _Field, y: Vector, start: Ball, end: Ball, max_steps: int) -> tuple[Vector, int]:

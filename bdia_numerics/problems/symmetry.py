@@ -80,7 +80,7 @@ def symmetry(weights: Array, means: Array, covs: Array, *, slack: Any) -> Symmet
 
 def _offsets(means: Array, covs: Array, slack: Any) -> Array:
     """Return the means less the first, without coordinates in which no component can tell them apart."""
-    offsets = means - means[0]
+    offsets: Array = means - means[0]
     if not slack:
         return offsets
     widths = narrowest(covs, matrices=covs.ndim == 3)

@@ -44,7 +44,7 @@ def pull(x: Any, h: Any, dps: int) -> Any:
 
     if h == 0:
         return x
-    with mp.workdps(_digits(dps, h)):
+    with spaces.MPMath(_digits(dps, h)).working():
         return (mp.npdf(x - h) - mp.npdf(x + h)) / (2 * h * density(x, h, dps))
 
 
@@ -54,7 +54,7 @@ def density(x: Any, h: Any, dps: int) -> Any:
 
     if h == 0:
         return mp.npdf(x)
-    with mp.workdps(_digits(dps, h)):
+    with spaces.MPMath(_digits(dps, h)).working():
         root = mp.sqrt(2)
         return (mp.erfc((x - h) / root) - mp.erfc((x + h) / root)) / (4 * h)
 
@@ -65,7 +65,7 @@ def tail(x: Any, h: Any) -> Any:
 
     if h == 0:
         return mp.erfc(x / mp.sqrt(2)) / 2
-    with mp.workdps(_digits(mp.dps, h, 1 + x)):
+    with spaces.MPMath(_digits(mp.dps, h, 1 + x)).working():
         near, far = (mp.npdf(v) - v * mp.erfc(v / mp.sqrt(2)) / 2 for v in (x - h, x + h))
         return (near - far) / (2 * h)
 
@@ -74,7 +74,7 @@ def distance(offset: Any, half: Any, new_half: Any, sigma: Any, new_sigma: Any, 
     """Return the distance from the centre after the flow from that before."""
     from mpmath import mp
 
-    with mp.workdps(dps + _GUARD):
+    with spaces.MPMath(dps + _GUARD).working():
         level = (half - offset) / (2 * half) if sigma == 0 else tail(offset / sigma, half / sigma)
         if new_sigma == 0:
             return new_half * (1 - 2 * level)

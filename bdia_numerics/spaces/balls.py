@@ -14,8 +14,10 @@ import numpy as np
 from bdia_numerics.spaces.base import GenericArithmetic, Scalar, lift, register
 from bdia_numerics.spaces.mean_value import MeanValue
 from bdia_numerics.spaces.memory import register_reader
+from bdia_numerics.spaces.precision import Shared
 
 _WORD = "balls"
+_PRECISION = Shared(lambda: int(_flint().ctx.prec), lambda bits: setattr(_flint().ctx, "prec", bits))
 MISSING = "python-flint is not installed: pip install 'bdia_numerics[balls]'"
 
 
@@ -56,7 +58,8 @@ def _function(name: str, *, partial: bool = False) -> Any:
 class Balls(GenericArithmetic):
     """Arb balls with midpoints of `prec` bits: enclosures of the results in real arithmetic.
 
-    A run sets flint's working precision to `prec` while it lasts. Decimals and Fractions are kept exactly, a float means
+    A run sets flint's working precision to `prec` while it lasts, or to more if a run in another thread asks for more: it is
+    one for the process, and a ball of more bits is an enclosure, too. Decimals and Fractions are kept exactly, a float means
     its binary value; zero is decided only where it is certain. `sqrt` takes the part of a ball that is not negative.
 
     Parameters
@@ -95,9 +98,8 @@ class Balls(GenericArithmetic):
         return Balls(self.prec + 32)
 
     def working(self) -> AbstractContextManager[object]:
-        """Return the context in which flint computes with `prec` bits; the precision before is given back."""
-        context: AbstractContextManager[object] = _flint().ctx.workprec(self.prec)
-        return context
+        """Return the context in which flint computes with at least `prec` bits; the precision before is given back."""
+        return _PRECISION.at_least(self.prec)
 
     def number(self, x: object) -> Scalar:
         """Return `x` (int, float, Fraction, decimal string, arb) as a ball; TypeError for anything else."""
@@ -185,4 +187,4 @@ def _accepts(x: object) -> bool:
 
 
 register_reader(_WORD, _read)
-register(_accepts, lambda x: Balls(_flint().ctx.prec))
+register(_accepts, lambda x: Balls(_PRECISION.own))

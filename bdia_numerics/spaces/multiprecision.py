@@ -11,12 +11,8 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.spaces.base import GenericArithmetic, Scalar, float_in_exact_run, lift, register
-
-
-def _mp() -> Any:
-    import mpmath
-
-    return mpmath.mp
+from bdia_numerics.spaces.precision import digits
+from bdia_numerics.spaces.precision import of_mpmath as _mp
 
 
 def _libmp() -> Any:
@@ -37,7 +33,8 @@ def _function(name: str) -> Any:
 class MPMath(GenericArithmetic):
     """mpmath floats with `dps` decimal digits.
 
-    An mpf does not carry a precision, so a run sets mpmath's working precision to `dps` digits while it lasts.
+    An mpf does not carry a precision, so a run sets mpmath's working precision to `dps` digits while it lasts, for its thread
+    alone: neither does it reach other threads, nor does a change of `mpmath.mp.dps` there reach the run.
     """
 
     dps: int = 50
@@ -59,9 +56,8 @@ class MPMath(GenericArithmetic):
             return +_mp().pi
 
     def working(self) -> AbstractContextManager[object]:
-        """Return the context in which mpmath computes with `dps` digits."""
-        context: AbstractContextManager[object] = _mp().workdps(self.dps)
-        return context
+        """Return the context in which mpmath computes with `dps` digits, in this thread."""
+        return digits(self.dps)
 
     def number(self, x: object) -> Scalar:
         """Return `x` (int, Fraction, decimal string, mpf) rounded once; TypeError for floats."""
@@ -87,7 +83,7 @@ class MPMath(GenericArithmetic):
         value = x if isinstance(x, _mp().mpf) else self.number(x)
         if not _mp().isfinite(value):
             raise ValueError(f"{x!r} is not finite: pass a finite number")
-        return Fraction(*_libmp().to_rational(value._mpf_))
+        return Fraction(*map(int, _libmp().to_rational(value._mpf_)))
 
     def coefficient(self, x: Scalar) -> Scalar:
         """Return the mpf nearest to a Fraction."""
