@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bdia_numerics import BDIA, DDIM, analysis, cli, configs, grids, schedules
+from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, OBELM, analysis, cli, configs, grids, schedules
 from bdia_numerics.analysis.lint import measure
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -156,3 +156,15 @@ def test_the_command():
     assert len(done.stderr.splitlines()) == 1
     done = runner.invoke(cli.app, ["lint", "--set", "steps_offset"])
     assert done.exit_code == 2
+
+
+@pytest.mark.parametrize("solver", [BDIA(0.5), BDIA(0.9), OBELM(), EDICT(0.5), CBDIA(0.6, 0.3)])
+def test_what_users_of_torch_are_told_is_there_for_them(solver):
+    """A configuration of a scheduler is for tensors, which have no longdouble, and few solvers have a gamma."""
+    for wanted in (1e-12, 1e-7):
+        found = analysis.lint(CLEAN, steps=60, solver=solver, dtype="float32", prediction="eps", wanted_error=wanted)
+        said = [f"{f.message} {f.remedy}" for f in found if f.rule == "small-dtype"]
+        assert len(said) == 1
+        assert "longdouble" not in said[0] and "mpmath" not in said[0]
+        assert ("gamma nearer to 1" in said[0]) == isinstance(solver, BDIA)
+        assert ("p nearer to 1" in said[0]) == isinstance(solver, EDICT)

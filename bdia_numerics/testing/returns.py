@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
+from bdia_numerics.analysis.perturbation.precision import damping
 from bdia_numerics.inversion import DDIMInversion
 from bdia_numerics.program import invertibility, structure
 from bdia_numerics.solvers import DDIM
@@ -235,5 +236,6 @@ def assert_latent_valid(
 
 def _advice(sampler: Sampler) -> str:
     if isinstance(sampler, SolverSampler) and structure(sampler.solver).depth:
-        return "Look at analysis.amplification(..., direction='invert'): an unstable inverse needs fewer slots or gamma nearer 1"
+        less = f" or {damping(sampler.solver)}" if damping(sampler.solver) else ""
+        return f"Look at analysis.amplification(..., direction='invert'): an unstable inverse needs fewer slots{less}"
     return "Check the first step from the data (noise prediction, alpha, time); a round trip does not see it"

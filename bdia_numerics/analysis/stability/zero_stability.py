@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations
 from typing import Any
 
 from bdia_numerics.analysis.expansion.modes import characteristic, coefficient_of, value
+from bdia_numerics.analysis.expansion.order import consistent
 from bdia_numerics.analysis.stability.characteristic import directed_matrix
 from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE, factors, location
 from bdia_numerics.program import Solver
@@ -34,6 +35,9 @@ class ZeroStability:
         What holds on the pieces of the region's boundary on which one symbol can be eliminated.
     roots : tuple of (sympy.Expr, int, str)
         Factors in zeta, multiplicities, and where their roots are: "inside", "circle", "outside", "open".
+    consistent : bool or None
+        Whether the solver is of order 1 at least, without which a zero-stable method does not converge either; None if that
+        depends on symbols.
     """
 
     direction: str
@@ -42,8 +46,12 @@ class ZeroStability:
     condition: Any
     boundary: tuple[tuple[Any, ZeroStability], ...] = ()
     roots: tuple[tuple[Any, int, str], ...] = ()
+    consistent: bool | None = None
 
     def __str__(self) -> str:
+        return self._region() + ("; inconsistent, so that it does not converge" if self.consistent is False else "")
+
+    def _region(self) -> str:
         if self.stable is not None:
             return "zero-stable" if self.stable else "not zero-stable"
         import sympy
@@ -112,7 +120,7 @@ def zero_stability(
     order = range(len(lengths)) if direction == "sample" else range(len(lengths) - 1, -1, -1)
     for j in order:
         product = _at(V, lengths, j) * product
-    return _decided(product.applyfunc(sympy.cancel), direction)
+    return replace(_decided(product.applyfunc(sympy.cancel), direction), consistent=consistent(solver))
 
 
 def _at(V: Any, lengths: Sequence[Fraction], j: int) -> Any:
