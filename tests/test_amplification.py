@@ -1,6 +1,8 @@
 """Amplification and rounding: against runs of the solvers themselves, closed forms, and measured round trips."""
 
+import re
 from dataclasses import replace
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -32,6 +34,7 @@ from bdia_numerics.analysis import (
 )
 from bdia_numerics.analysis.perturbation import amplification as module
 from bdia_numerics.analysis.perturbation import linearised, precision
+from bdia_numerics.analysis.perturbation.precision import MARGIN, damping
 from bdia_numerics.program import structure
 from bdia_numerics.program.ops import Combine
 from bdia_numerics.state import identity
@@ -39,7 +42,8 @@ from bdia_numerics.state import identity
 VP = schedules.vp_linear()
 SD = schedules.stable_diffusion()
 EPS = float(np.finfo(np.float64).eps)
-FACTOR = 4.0
+WITHIN = {"float16": (0.4, 2.0), "float32": (0.5, 1.2), "float64": (0.5, 1.2)}
+"""Measured over predicted errors. In float16 the coefficients' own errors are large, and few values are rounded at random."""
 INVERTIBLE = [name for name in SOLVERS if invertibility(SOLVERS[name]()).invertible]
 
 
@@ -253,9 +257,10 @@ def check_measured(solver, grid, schedule, start):
         found = measured(solver, GAUSSIAN, schedule, grid, dtype, start)
         if error < predicted.scale / 10:
             compared += 1
-            assert error / FACTOR < found < error * FACTOR
+            low, high = WITHIN[dtype.__name__]
+            assert low * error < found < high * error, (identity(solver), dtype.__name__)
         else:  # beyond the first order in the unit roundoff: nothing comes back, and the prediction says so
-            assert found > predicted.scale / 10 / FACTOR
+            assert found > predicted.scale / 40
     return compared
 
 
@@ -281,8 +286,8 @@ def test_measured_round_trips_of_a_mixture_with_slopes_along_each_path(solver, s
     each = [round_trip_error(solver, grid, start=start, J=J, data_rms=MIXTURE_RMS) for J in np.array(slopes).T]
     for dtype in (np.float32, np.float64):
         error = float(np.sqrt(np.mean([e.errors[dtype.__name__] ** 2 for e in each])))
-        if error < 0.1:
-            assert error / FACTOR < measured(solver, MIXTURE, VP, grid, dtype, start) < error * FACTOR
+        if error < 0.1:  # a factor of 4: the sizes of all values are predicted by those of a Gaussian of this spread
+            assert error / 4 < measured(solver, MIXTURE, VP, grid, dtype, start) < error * 4
 
 
 def backwards(monkeypatch):
@@ -333,9 +338,37 @@ def test_the_format_that_a_run_needs():
     need = required_dtype(BDIA(0.9), grid, 1e-6)
     assert need.dtype == "float64"
     assert "BDIA(gamma=0.9" in str(need) and "at 50 steps needs float64" in str(need) and "float32 returns" in str(need)
-    assert need.errors["float64"] * FACTOR <= 1e-6 < need.errors["float32"] * FACTOR
+    assert need.errors["float64"] * MARGIN <= 1e-6 < need.errors["float32"] * MARGIN
     assert required_dtype(BDIA(1), grid, 1e-5).dtype == "float32"
     assert required_dtype(BDIA(1), grid, 0.1).dtype == "float16"
+
+
+@pytest.mark.parametrize("wanted", [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6])
+@pytest.mark.parametrize("tensors", [False, True])
+def test_no_sentence_names_a_format_that_already_does(wanted, tensors):
+    """ "needs float64 to return to 1e-4; float32 returns to 3e-5": a margin stands behind it, and is said."""
+    for solver in (BDIA(1), BDIA(0.9), EDICT(0.93), CBDIA(0.95, 0.05)):
+        need = required_dtype(solver, grids.trailing(SD, 50), wanted, tensors=tensors)
+        found = re.search(
+            r"(\w+) returns to ([\d.e+-]+)(, which a prediction good to a factor of 3 does not promise)?", str(need)
+        )
+        if found:
+            assert (float(found[2]) <= wanted) == bool(found[3]), str(need)
+        assert need.errors.get(need.dtype, 0) * MARGIN <= wanted
+
+
+def test_tensors_are_not_told_to_take_what_they_have_not():
+    grid = grids.trailing(SD, 50)
+    assert required_dtype(BDIA(0.7), grid, 1e-10).dtype == "longdouble"
+    for wanted in (1e-10, 1e-14):
+        need = required_dtype(BDIA(0.7), grid, wanted, tensors=True)
+        assert need.dtype == "mpmath" and "longdouble" not in need.errors
+        assert "more than any of these formats has" in str(need) and "longdouble" not in str(need)
+
+
+def test_what_damps_an_inverse():
+    assert [damping(s) for s in (BDIA(0.9), EDICT(0.93))] == ["gamma nearer to 1", "p nearer to 1"]
+    assert not any(map(damping, (BDIA(1), SOLVERS["OBELM"](), CBDIA(0.9, 0.1), BDIA(lambda slot: Fraction(9, 10)))))
 
 
 def test_digits_of_mpmath_do_what_they_promise():

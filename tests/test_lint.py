@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bdia_numerics import BDIA, DDIM, analysis, cli, configs, grids, schedules
+from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, OBELM, analysis, cli, configs, grids, schedules
 from bdia_numerics.analysis.lint import measure
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -170,3 +170,15 @@ def test_a_misspelt_entry_of_a_mapping_is_refused():
     analysis.lint(CLEAN | {"skip_prk_steps": True, "solver_order": 2})
     analysis.lint(CLEAN | {"entry_of_a_later_release": 1, "_diffusers_version": "9.9"})
     assert any(f.rule == "unknown-class" for f in analysis.lint({"_class_name": "Mine", "own": 1}))
+
+
+@pytest.mark.parametrize("solver", [BDIA(0.5), BDIA(0.9), OBELM(), EDICT(0.5), CBDIA(0.6, 0.3)])
+def test_what_users_of_torch_are_told_is_there_for_them(solver):
+    """A configuration of a scheduler is for tensors, which have no longdouble, and few solvers have a gamma."""
+    for wanted in (1e-12, 1e-7):
+        found = analysis.lint(CLEAN, steps=60, solver=solver, dtype="float32", prediction="eps", wanted_error=wanted)
+        said = [f"{f.message} {f.remedy}" for f in found if f.rule == "small-dtype"]
+        assert len(said) == 1
+        assert "longdouble" not in said[0] and "mpmath" not in said[0]
+        assert ("gamma nearer to 1" in said[0]) == isinstance(solver, BDIA)
+        assert ("p nearer to 1" in said[0]) == isinstance(solver, EDICT)

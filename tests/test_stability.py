@@ -18,10 +18,12 @@ from bdia_numerics import (
     DDIM,
     DEIS,
     EDICT,
+    IIAEDM,
     OBELM,
     PLMS,
     RK4,
     SOLVERS,
+    DPMSolver,
     Heun,
     Leapfrog,
     McCallumFoster,
@@ -29,8 +31,10 @@ from bdia_numerics import (
     ReversibleHeun,
     Rex,
     analysis,
+    datasheet,
     program,
 )
+from bdia_numerics.analysis.expansion.order import _equations
 from bdia_numerics.analysis.stability.characteristic import nowhere_stable
 from bdia_numerics.claims.mutants import mutate
 
@@ -283,3 +287,86 @@ def test_a_mutant_of_bdia_is_told_apart(name):
     with contextlib.suppress(ValueError):  # a mutant that is not consistent
         found = analysis.symbolic_order(wrong)
         assert (found.order_smooth, found.local) != (right.order_smooth, right.local)
+
+
+class Doubled:
+    """DDIM with twice its increment: bounded, and wrong."""
+
+    registers = ("z",)
+
+    def step(self, s):
+        (z,) = s.registers
+        s.assign(z, z + 2 * s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
+
+
+class HalfLeapfrog:
+    """Leapfrog with one of its two increments: invertible bit by bit, zero-stable both ways, and wrong."""
+
+    registers = ("z_prev", "z")
+
+    def step(self, s):
+        z_prev, z = s.registers
+        s.assign(z_prev, z_prev + s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
+        s.swap(z_prev, z)
+
+
+class Shrunk:
+    """A step that does not keep a constant solution."""
+
+    registers = ("z",)
+
+    def step(self, s):
+        (z,) = s.registers
+        s.assign(z, 9 * z / 10 + s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
+
+
+@pytest.mark.parametrize("make", [Doubled, HalfLeapfrog, Shrunk])
+def test_an_inconsistent_method_is_called_so(make):
+    verdict = analysis.zero_stability(make())
+    assert verdict.stable and verdict.consistent is False
+    assert str(verdict) == "zero-stable; inconsistent, so that it does not converge"
+    rows = dict(datasheet(make(), measured=False).given.rows())
+    assert "inconsistent" in rows.get("order", rows.get("no order"))
+    assert "inconsistent" in rows["stability, sampling"]
+    if make is HalfLeapfrog:
+        assert "inconsistent" in rows["stability, inverting"]
+
+
+@pytest.mark.parametrize("solver", [BDIA(0), BDIA(1), EDICT(0.5), ALF(), IIAEDM(), IIAEDM(a0=2, b0=-1)])
+def test_a_consistent_method_is_not(solver):
+    assert analysis.zero_stability(solver).consistent and analysis.symbolic_order(solver).consistent
+
+
+def test_consistency_that_depends_on_symbols():
+    """a0 + b0 = 1 is the condition of IIA-EDM, as its docstring has it."""
+    rows = dict(datasheet(IIAEDM(), measured=False).general.rows())
+    assert rows["order"] == "0, inconsistent: the error does not fall with the steps, unless a0 + b0 - 1 = 0"
+    assert analysis.zero_stability(program.symbolised(IIAEDM())).consistent is None
+    assert analysis.zero_stability(IIAEDM(a0=2)).consistent is False
+
+
+def test_equations_without_a_common_solution_are_never_satisfied():
+    """Two stages with the second at c: error terms c - 1, 3 c - 2 and c; no c is a zero of two of them."""
+    c = sympy.Symbol("c")
+    assert _equations([c - 1, 3 * c - 2, c]) == ()
+    assert _equations([c**2 + 1]) == ()  # no real one
+    assert [str(e.lhs) for e in _equations([c - 1, (c - 1) * (c + 2)])] == ["c - 1", "(c - 1)*(c + 2)"]
+    a, b, h, alpha = sympy.symbols("a b h_i alpha_i")
+    assert _equations([a + b - 1, a + b - 2]) == ()
+    assert _equations([a - h, a - 2 * h]) == ()  # it would take a step of length 0
+    assert len(_equations([a - h, b - alpha])) == 2
+
+
+def test_an_algebraic_end_of_an_interval_is_a_number():
+    """That of the classical method of order 4: -2.785293563405282 (Hairer and Wanner, Solving ODEs II, sec. IV.2)."""
+    rows = dict(datasheet(RK4(), measured=False).given.rows())
+    assert rows["stable, real"] == "0 < -h J < 2.78529 (a root of x**3 - 4*x**2 + 12*x - 24)"
+    for solver in (RK4(), DPMSolver(3), PLMS(4), DEIS(4)):
+        sheet = datasheet(solver, measured=False)
+        assert "CRootOf" not in str([*sheet.given.rows()]) + str(sheet.as_dict())
+
+
+def test_what_a_refusal_of_an_interval_asks_for_is_possible():
+    for axis, wanted in (("real", "numbers to all but one"), ("imaginary", "numbers to all")):
+        with pytest.raises(ValueError, match=f"on the {axis} axis .* give {wanted}$"):
+            analysis.stability_interval(program.symbolised(CBDIA()), axis)

@@ -193,7 +193,7 @@ def test_two_step_methods_have_the_constants_of_their_order_conditions(a0, b1):
 
 
 def test_an_inconsistent_step_is_refused():
-    with pytest.raises(ValueError, match="not consistent"):
+    with pytest.raises(ValueError, match="inconsistent"):
         analysis.symbolic_order(_scaled())
 
 

@@ -12,6 +12,10 @@ from bdia_numerics.analysis.stability.roots import CIRCLE, factors, location
 ONE = "one"
 
 
+class InconsistentError(ValueError):
+    """A step that does not keep a constant solution."""
+
+
 @dataclass(frozen=True)
 class Modes:
     """Spectral groups of the matrix V of a step at h = 0: projectors by group.
@@ -55,7 +59,7 @@ def characteristic(V: Any, zeta: Any) -> Any:
 
 
 def modes(V: Any) -> Modes:
-    """Return the modes of a matrix; ValueError if 1 is no eigenvalue of it."""
+    """Return the modes of a matrix; InconsistentError (a ValueError) if 1 is no eigenvalue of it."""
     import sympy
 
     zeta = sympy.Dummy("zeta")
@@ -64,7 +68,7 @@ def modes(V: Any) -> Modes:
         one = factor.degree() == 1 and sympy.cancel(factor.eval(1)) == 0
         grouped.setdefault(ONE if one else location(factor), []).append((factor, m))
     if ONE not in grouped:
-        raise ValueError("the step does not keep a constant solution of dy/ds = 0: it is not consistent")
+        raise InconsistentError("inconsistent: the step does not keep a constant solution of dy/ds = 0")
     whole = {name: sympy.prod([f.as_expr() ** m for f, m in some]) for name, some in grouped.items()}
     projectors = {name: _projector(V, zeta, g, whole, name) for name, g in whole.items()}
     bounded = all(_semisimple(V, f) for f, m in grouped[ONE] + grouped.get(CIRCLE, []) if m > 1)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from bdia_numerics.analysis.expansion.differentials import Element, text
 from bdia_numerics.analysis.expansion.exact_alpha import exact_local_error, readable
-from bdia_numerics.analysis.expansion.modes import ONE
+from bdia_numerics.analysis.expansion.modes import ONE, InconsistentError
 from bdia_numerics.analysis.expansion.propagation import (
     ROUGH,
     SMOOTH,
@@ -22,7 +22,7 @@ from bdia_numerics.analysis.expansion.propagation import (
     stable,
     varies,
 )
-from bdia_numerics.analysis.expansion.setting import Setting
+from bdia_numerics.analysis.expansion.setting import Setting, symbols_of
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.program.identity import identity
 from bdia_numerics.solvers import DDIM
@@ -73,7 +73,7 @@ class SymbolicOrder:
         Global error over DDIM's, as h falls: 0 for order 2 and more; None where the leading term is no multiple of y'',
         and where 1 is a double eigenvalue.
     condition
-        Equations for the next order on uniform grids; what has to vanish for every y.
+        Equations for the next order on uniform grids; what has to vanish for every y. Empty where no values solve them all.
     local_condition
         Equations for the next order of the local error on any grid.
     mean
@@ -112,6 +112,11 @@ class SymbolicOrder:
         return self.order_smooth
 
     @property
+    def consistent(self) -> bool:
+        """Whether the error falls with the steps at all: order 0 is that of an inconsistent method."""
+        return self.order_smooth > 0
+
+    @property
     def leading_term(self) -> Any:
         """The leading term of the local error of the output, as an expression; of the worst register, if it is 0 there."""
         import sympy
@@ -144,7 +149,7 @@ def symbolic_order(solver: Solver) -> SymbolicOrder:
     Raises
     ------
     ValueError
-        If the step is not consistent, or its residual vanishes to every order that was tried.
+        If the step keeps no constant solution (InconsistentError), or its residual vanishes to every order that was tried.
     TypeError
         If the step needs what has no expansion in the step.
 
@@ -154,6 +159,18 @@ def symbolic_order(solver: Solver) -> SymbolicOrder:
     """
     start = start_error(solver)
     return resolved(solver, lambda terms: _at(solver, terms, start))
+
+
+def consistent(solver: Solver) -> bool | None:
+    """Say whether a solver is of order 1 at least on equal steps; None if that depends on its symbols."""
+    try:
+        uniform = Setting.of(solver, 3, "uniform", "one")
+        found = order_seen(uniform, mode_orders(uniform, uniform.residual(), SMOOTH), output_row(solver)) > 0
+    except TooShort:
+        return True
+    except InconsistentError:
+        found = False
+    return found or (None if symbols_of(solver) else False)
 
 
 def start_error(solver: Solver) -> int | None:
@@ -241,7 +258,7 @@ def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
 
 
 def _equations(coefficients: Iterable[Any]) -> tuple[Any, ...]:
-    """Return what must vanish, without factors that cannot; empty if something cannot vanish."""
+    """Return what must vanish, without factors that cannot; empty if something cannot, or all together have no solution."""
     import sympy
 
     found: dict[Any, None] = {}
@@ -250,7 +267,24 @@ def _equations(coefficients: Iterable[Any]) -> tuple[Any, ...]:
         if not some:
             return ()
         found[sympy.Eq(sympy.Mul(*some), 0, evaluate=False)] = None
-    return tuple(found)
+    return tuple(found) if _solvable([e.lhs for e in found]) else ()
+
+
+def _solvable(polynomials: Sequence[Any]) -> bool:
+    """Say whether polynomials have a common zero: a real one, in one symbol; else none if 1 is in their ideal (Hilbert).
+
+    Steps and noise levels do not vanish: with one symbol more, their product has an inverse.
+    """
+    import sympy
+
+    symbols = sorted(set().union(*(p.free_symbols for p in polynomials)), key=str)
+    if len(symbols) == 1:
+        return bool(sympy.Poly(sympy.gcd_list(polynomials), *symbols).count_roots() > 0)
+    if len(polynomials) < 2:
+        return True
+    levels = [x for x in symbols if _positive(x)]
+    inverse = [1 - sympy.Dummy() * sympy.Mul(*levels)] if levels else []
+    return bool(sympy.groebner([*polynomials, *inverse], order="grevlex").exprs != [1])
 
 
 def _positive(factor: Any) -> bool:
@@ -261,4 +295,4 @@ def _positive(factor: Any) -> bool:
     return own and len({c > 0 for c in sympy.Poly(factor).coeffs()}) == 1
 
 
-__all__ = ["SymbolicOrder", "symbolic_order"]
+__all__ = ["SymbolicOrder", "consistent", "symbolic_order"]

@@ -80,7 +80,7 @@ def lint(
             grid = walk.grid()
         except ValueError:  # a level is infinite or out of order, which a rule has said
             return _sorted(found)
-        run = Run(sampler, grid, walk.levels, dtype, wanted_error)
+        run = Run(sampler, grid, walk.levels, dtype, wanted_error, tensors=True)
     found += [finding for rule in GRID_RULES for finding in rule(run)]
     return _sorted(found)
 

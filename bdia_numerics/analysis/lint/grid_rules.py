@@ -13,7 +13,7 @@ from bdia_numerics import grids
 from bdia_numerics.analysis.lint import measure
 from bdia_numerics.analysis.lint.findings import Cost, Finding
 from bdia_numerics.analysis.perturbation.practical import LIMIT, inverse_growth, inverse_growths, listed
-from bdia_numerics.analysis.perturbation.precision import DTYPES, required_dtype
+from bdia_numerics.analysis.perturbation.precision import DTYPES, TENSORS, damping, required_dtype
 from bdia_numerics.configs.layout import Levels
 from bdia_numerics.formulas import number
 from bdia_numerics.program import Solver, identity, invertibility, parameters
@@ -27,13 +27,14 @@ JUMP = 4.0
 
 @dataclass(frozen=True)
 class Run:
-    """A solver on a grid of a schedule, the dtype, and the round-trip error that is wanted."""
+    """A solver on a grid of a schedule, the dtype, of tensors or not, and the round-trip error that is wanted."""
 
     solver: Solver
     grid: grids.Grid
     schedule: Any
     dtype: str
     wanted: float
+    tensors: bool = False
 
     @property
     def gamma(self) -> float | None:
@@ -64,10 +65,14 @@ def small_dtype(run: Run) -> Iterator[Finding]:
     """Find a dtype in which the round trip loses more than is wanted."""
     if not has_inverse(run.solver, run.grid, "eps", run.grid.space):
         return
-    need = required_dtype(run.solver, run.grid, run.wanted, start="data")
-    order = [*DTYPES, "mpmath"]
+    tensors = run.tensors and run.dtype in TENSORS
+    need = required_dtype(run.solver, run.grid, run.wanted, start="data", tensors=tensors)
+    order = [*need.errors, "mpmath"]
     if order.index(need.dtype) <= order.index(run.dtype):
         return
+    ways = [f"run in {need.dtype}"] if need.dtype in DTYPES else [] if tensors else ["run in mpmath"]
+    ways += ["run exactly, on spaces.Lattice"] if need.dtype not in DTYPES else []
+    ways += [f"take {damping(run.solver)}" if damping(run.solver) else "take fewer steps"]
     remedied = (
         measure.return_error(run.solver, run.grid, run.schedule, need.dtype) if need.dtype in DTYPES else math.nan
     )
@@ -76,9 +81,7 @@ def small_dtype(run: Run) -> Iterator[Finding]:
         "error" if need.errors[run.dtype] > 1 else "warning",
         f"dtype={run.dtype}",
         need.summary,
-        f"run in {need.dtype}"
-        + (", or exactly: spaces.Lattice" if need.dtype == "mpmath" else "")
-        + (", or take gamma nearer to 1" if run.gamma is not None and run.gamma < 1 else ""),
+        ", or ".join(ways),
         Cost(
             "rms error of a round trip from the data, in standard deviations",
             measure.return_error(run.solver, run.grid, run.schedule, run.dtype),

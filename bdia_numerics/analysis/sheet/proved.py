@@ -10,7 +10,7 @@ from bdia_numerics.analysis.expansion.order import SymbolicOrder, symbolic_order
 from bdia_numerics.analysis.expansion.pattern import PatternOrder, order_on_pattern
 from bdia_numerics.analysis.expansion.setting import symbols_of
 from bdia_numerics.analysis.measurement.families import GridFamily
-from bdia_numerics.analysis.sheet.wording import equations, orders, quotient, terms_text
+from bdia_numerics.analysis.sheet.wording import equations, exact, orders, quotient, terms_text
 from bdia_numerics.analysis.stability.characteristic import characteristic_polynomial
 from bdia_numerics.analysis.stability.stability_interval import StabilityInterval, stability_interval
 from bdia_numerics.analysis.stability.zero_stability import ZeroStability, written, zero_stability
@@ -103,9 +103,9 @@ class Proved:
             if interval is not None:
                 where = "" if interval.valid in (True, _true()) else f" for {written(interval.valid)}"
                 ends = (
-                    f"0 < -h J < {quotient(interval.length)}"
+                    f"0 < -h J < {exact(interval.length)}"
                     if label == "real"
-                    else f"|h J| < {interval.length}, h J imaginary"
+                    else f"|h J| < {exact(interval.length)}, h J imaginary"
                 )
                 yield f"stable, {label}", ("none" if interval.length == 0 else ends) + where
         yield from ((f"no {name.replace('_', ' ')}", reason) for name, reason in self.refused.items())
@@ -119,8 +119,8 @@ class Proved:
             "polynomial": _text(self.polynomial),
             "inverse_polynomial": _text(self.inverse_polynomial),
             "zero_stability": [None if x is None else {"stable": x.stable, "condition": str(x)} for x in stable],
-            "real_interval": _text(self.real_interval and self.real_interval.length),
-            "imaginary_interval": _text(self.imaginary_interval and self.imaginary_interval.length),
+            "real_interval": self.real_interval and exact(self.real_interval.length),
+            "imaginary_interval": self.imaginary_interval and exact(self.imaginary_interval.length),
             "refused": dict(self.refused),
         }
 
@@ -160,6 +160,7 @@ def _plain_order(order: SymbolicOrder, alternating: PatternOrder | None) -> dict
         "rough": order.order_rough,
         "alternating": None if alternating is None else alternating.order,
         "smooth": order.order_smooth,
+        "consistent": order.consistent,
         "uniform": order.order_uniform,
         "with_start": order.order_with_start,
         "registers": dict(order.register_orders),

@@ -10,6 +10,9 @@ from bdia_numerics.analysis.expansion.order import SymbolicOrder
 
 def orders(order: SymbolicOrder) -> str:
     """Return the orders on the kinds of grids."""
+    if not order.consistent:
+        unless = f", unless {equations(order.condition)}" if order.condition else ""
+        return f"0, inconsistent: the error does not fall with the steps{unless}"
     text = f"{order.order_smooth} on smooth grids, {order.order_rough} where the step ratios are bounded"
     if order.order_uniform > order.order_smooth:
         text += f", {order.order_uniform} on equal steps in {order.variables[1]}"
@@ -20,6 +23,16 @@ def orders(order: SymbolicOrder) -> str:
     if order.zero_stable is False:
         text += "; of consistency only, since it is not zero-stable"
     return text
+
+
+def exact(x: Any) -> str:
+    """Return an exact number; an algebraic one without a closed form as a decimal, with the polynomial that it is a root of."""
+    import sympy
+
+    if not x.has(sympy.CRootOf):
+        return quotient(x)
+    polynomial = sympy.minimal_polynomial(x, sympy.Symbol("x"))
+    return f"{sympy.N(x, 6)} (a root of {polynomial})"
 
 
 def terms_text(terms: Mapping[str, Any], name: Callable[[str], str] = str) -> str:
@@ -51,5 +64,5 @@ def quotient(c: Any) -> str:
 
 
 def equations(found: tuple[Any, ...]) -> str:
-    """Return what must vanish."""
-    return " and ".join(f"{e.lhs} = 0" for e in found) or "never"
+    """Return what must vanish; "never" where nothing can be done, or no values solve all equations."""
+    return " and ".join(f"{e.lhs} = 0" for e in found if e.lhs != 0) or "never"

@@ -75,8 +75,9 @@ def stability_interval(solver: Solver, axis: str = "real", *, direction: str = "
     if not symbols:
         return StabilityInterval(axis, _length(on_axis, zeta, r), sympy.true)
     if len(symbols) > 1 or axis == "imaginary":
+        wanted = f"numbers to all{' but one' if axis == 'real' else ''}"
         raise ValueError(
-            f"an interval with symbols {', '.join(map(str, symbols))}: give numbers to all, or to all but one"
+            f"an interval on the {axis} axis with {', '.join(map(str, symbols))} as symbols: give {wanted}"
         )
     return _in_symbol(on_axis, zeta, r, symbols[0])
 

@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import Any
 
 from bdia_numerics.analysis.expansion.modes import characteristic, coefficient_of, value
+from bdia_numerics.analysis.expansion.order import consistent
 from bdia_numerics.analysis.stability.characteristic import directed_matrix
 from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE, factors, location
 from bdia_numerics.program import Solver
@@ -36,6 +37,9 @@ class ZeroStability:
         Factors in zeta, multiplicities, and where their roots are: "inside", "circle", "outside", "open".
     steps : str
         The pattern of steps that was decided, where the coefficients depend on it: then other steps have other roots.
+    consistent : bool or None
+        Whether the solver is of order 1 at least, without which a zero-stable method does not converge either; None if that
+        depends on symbols.
     """
 
     direction: str
@@ -45,9 +49,10 @@ class ZeroStability:
     boundary: tuple[tuple[Any, ZeroStability], ...] = ()
     roots: tuple[tuple[Any, int, str], ...] = ()
     steps: str = ""
+    consistent: bool | None = None
 
     def __str__(self) -> str:
-        said = self._said()
+        said = self._said() + ("; inconsistent, so that it does not converge" if self.consistent is False else "")
         return f"{said}, on {self.steps} alone: the coefficients depend on the ratios of steps" if self.steps else said
 
     def _said(self) -> str:
@@ -119,7 +124,7 @@ def zero_stability(
     order = range(len(lengths)) if direction == "sample" else range(len(lengths) - 1, -1, -1)
     for j in order:
         product = _at(V, lengths, j) * product
-    decided = _decided(product.applyfunc(sympy.cancel), direction)
+    decided = replace(_decided(product.applyfunc(sympy.cancel), direction), consistent=consistent(solver))
     if not any(str(symbol).startswith("~w") for symbol in V.free_symbols):
         return decided
     pattern = "equal steps" if len(set(lengths)) == 1 else f"steps {', '.join(map(str, lengths))} in turn"
