@@ -25,6 +25,12 @@ def test_nfe():
 def test_latent():
     pytest.skip("no weights")
 
+@pytest.mark.claim("slow")
+def test_slow():
+    from bdia_numerics.testing import Undecided
+
+    raise Undecided("undecided up to n = 512")
+
 @pytest.fixture
 def broken():
     raise RuntimeError
@@ -59,7 +65,7 @@ def test_the_ledger_lists_every_claim(pytester, options):
     result.stdout.fnmatch_lines(
         ["*= claims =*", "cost *failed *one a step*", "latent *skipped*", "order *measured *(second order)"]
     )
-    result.stdout.fnmatch_lines(["3 failed, 2 measured, 2 skipped"])
+    result.stdout.fnmatch_lines(["3 failed, 1 undecided, 2 measured, 2 skipped"])
     claims = json.loads((pytester.path / "claims.json").read_text())["claims"]
     verdicts = [(c["id"], c["verdict"]) for c in claims]
     assert verdicts == [
@@ -70,6 +76,7 @@ def test_the_ledger_lists_every_claim(pytester, options):
         ("order", "measured"),
         ("order", "measured"),
         ("setup", "failed"),
+        ("slow", "undecided"),
     ]
     assert all(c["seconds"] >= 0 and "::test_" in c["test"] for c in claims)
     assert "test_other" not in {c["test"].split("::")[1] for c in claims}

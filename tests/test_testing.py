@@ -1,6 +1,7 @@
 """Each assertion passes on a right method and fails on a planted wrong one."""
 
 import re
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from bdia_numerics import ALF, BDIA, BDIA2, DDIM, EDICT, OBELM, RK4, McCallumFos
 from bdia_numerics.analysis import GridFamily
 from bdia_numerics.claims.mutants import mutate
 from bdia_numerics.testing import (
+    Undecided,
     assert_exactly_invertible,
     assert_latent_valid,
     assert_nfe,
@@ -98,6 +100,103 @@ def test_an_order_is_held_from_both_sides():
     with pytest.raises(AssertionError, match="steps that are taken as equal"):
         assert_order(BDIA(1), 2, family=ALTERNATING)
     assert_order(OBELM(), 2, family=ALTERNATING)
+
+
+def euler_started(eps, grid, z):
+    """Three-step Adams-Bashforth on variable steps; its first two steps are Euler's, whose error, once, is O(h^2)."""
+    s, y, slopes = grid.sigma / grid.alpha, z / grid.alpha[grid.n], []
+    for i in range(grid.n, 0, -1):
+        slopes.append(eps(grid.alpha[i] * y, grid.t[i]))
+        h, known = s[i - 1] - s[i], s[i : i + 3] - s[i]
+        weights = [h]
+        if len(slopes) > 2:
+            weights = np.linalg.solve(np.vander(known, increasing=True).T, [h, h**2 / 2, h**3 / 3])
+        y = y + sum(w * e for w, e in zip(weights, reversed(slopes), strict=False))
+    return grid.alpha[0] * y
+
+
+def multistep(extrapolation=0.5, equal=False):
+    """DPM-Solver++(2M) of data predictions, with its coefficient 1/2 and its ratio of steps to be spoiled."""
+
+    def sample(eps, grid, z):
+        lam, old = np.log(grid.alpha / grid.sigma), None
+        for i in range(grid.n, 0, -1):
+            h = lam[i - 1] - lam[i]
+            x0 = (z - grid.sigma[i] * eps(z, grid.t[i])) / grid.alpha[i]
+            ratio = 1 if equal or old is None else (lam[i] - lam[i + 1]) / h
+            data = x0 if old is None else x0 + extrapolation / ratio * (x0 - old)
+            z, old = grid.sigma[i - 1] / grid.sigma[i] * z - grid.alpha[i - 1] * np.expm1(-h) * data, x0
+        return z
+
+    return sample
+
+
+def nearly(gamma):
+    """BDIA with a gamma: of order 1 with (1-gamma)/(1+gamma) of DDIM's error, and up to there like 2."""
+
+    def sample(eps, grid, z):
+        before, z = z, step(eps, grid, z, grid.n, grid.n - 1)
+        for i in range(grid.n - 1, 0, -1):
+            e = eps(z, grid.t[i])
+            ahead, back = (step(lambda *_, e=e: e, grid, z, i, j) - z for j in (i - 1, i + 1))
+            before, z = z, before - (1 - gamma) * (before - z) - gamma * back + ahead
+        return z
+
+    return sample
+
+
+@pytest.mark.parametrize(
+    ("make", "claims"),
+    [(lambda: multistep(0.501), (1, 2)), (lambda: nearly(0.999), (1, 2))],
+    ids=["2M with .501", "BDIA .999"],
+)
+def test_an_order_that_a_lower_one_will_replace_is_undecided(make, claims):
+    for claimed in claims:
+        with pytest.raises(Undecided, match=r"undecided up to n = 1024 .*the slopes drift on"):
+            assert_order(make(), claimed, max_steps=1024, states=8)
+
+
+def test_a_start_of_lower_order_is_never_certified():
+    """The slopes fall from 2.8 at 64 steps to 2.0 at 4096: undecided, and the finest levels decide for 2."""
+    for claimed in (2, 3):
+        with pytest.raises(Undecided, match="undecided up to n = 512"):
+            assert_order(euler_started, claimed, max_steps=512, states=8)
+    assert assert_order(euler_started, 2, states=4).up_to in (2048, 4096)
+
+
+def test_of_a_solver_the_program_decides_what_its_runs_do_not():
+    slow = McCallumFoster(Fraction(95, 100))
+    found = assert_order(slow, 1, states=2, max_steps=128)
+    assert found.proved == 1 and not found.decided
+    for claimed in (1.5, 2):
+        with pytest.raises(AssertionError, match=r"undecided up to n = 128.*Its program proves order 1") as raised:
+            assert_order(slow, claimed, states=2, max_steps=128)
+        assert "look for a stage" not in str(raised.value).lower()
+    # What is measured as 2, and proved to be 1, holds for neither.
+    with pytest.raises(AssertionError, match="Its program proves order 1"):
+        assert_order(BDIA(0.9999), 2, states=2, max_steps=256)
+    with pytest.raises(Undecided, match=r"observed 1\.\d\d .*Undecided up to n = 256: its program proves order 1"):
+        assert_order(BDIA(0.9999), 1, states=2, max_steps=256)
+
+
+def test_steps_taken_as_equal_show_on_alternating_grids():
+    found = assert_order(multistep(equal=True), 2, states=8)
+    assert found.alternating.agrees(1) and re.search(r"on alternating grids (0\.9|1\.0)", str(found))
+    with pytest.raises(AssertionError, match=r"claimed 2, observed [01]\.\d\d .*steps that are taken as equal"):
+        assert_order(multistep(equal=True), 2, family="any", states=8)
+    both = assert_order(multistep(), 2, family="any", states=8)
+    assert both.agrees(2) and both.alternating.agrees(2) and both.alternating.up_to == 512
+    with pytest.raises(AssertionError, match=r"claimed 2, observed [01]"):
+        assert_order(sample, 2, family="any", states=4, max_steps=256)
+
+
+def test_errors_that_do_not_fall_are_refuted_however_irregular():
+    def irregular(eps, grid, z):
+        return ddim(eps, grid, z) + 0.5 + 0.02 * np.sin(grid.n)
+
+    with pytest.raises(AssertionError, match="does not converge") as raised:
+        assert_order(irregular, 2, states=4, max_steps=256)
+    assert not isinstance(raised.value, Undecided)
 
 
 def test_starts_and_directions_are_told_apart():

@@ -217,12 +217,12 @@ def _judge(found: ObservedOrder, order: float, within: float, beside: str) -> No
         return
     said = f"assert_order: {found.solver}: claimed {order:g}, {shown(found)}"
     said += beside
-    if proved is not None and (proved == order or (found.decided and not found.agrees(proved, within))):
+    if proved == order:
         raise Undecided(
             f"{said}. Undecided up to n = {found.up_to}: its program proves order {proved} as n grows, and the errors show another one. "
             "Take more steps, or look for a defect"
         )
-    if proved is not None and proved != order:
+    if proved is not None:
         advice = f" {_advice(found, order)}," if agrees is False else ""
         raise AssertionError(f"{said}.{advice} Its program proves order {proved} as n grows: claim {proved}")
     raise (Undecided if agrees is None else AssertionError)(f"{said}. {_advice(found, order)}")

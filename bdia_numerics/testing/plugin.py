@@ -7,14 +7,17 @@ ledger to a file. It works under pytest-xdist: what the ledger needs travels wit
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-KEY = "bdia_claim"
-_ORDER = ("skipped", "measured", "failed")
+from bdia_numerics.testing.orders import Undecided
+
+KEY, OPEN = "bdia_claim", "bdia_undecided"
+_ORDER = ("skipped", "measured", "undecided", "failed")
 
 
 @dataclass
@@ -26,7 +29,7 @@ class Entry:
     id, statement
         Of the claim.
     verdict
-        "measured" (the test passed), "failed", or "skipped".
+        "measured" (the test passed), "undecided" (an assertion could not tell), "failed", or "skipped".
     test
         Its node id.
     seconds
@@ -64,6 +67,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.user_properties.append((KEY, json.dumps([given["id"], str(given.get("statement", ""))])))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Mark the report of a test that failed since an assertion was undecided."""
+    report = yield
+    if call.excinfo is not None and isinstance(call.excinfo.value, Undecided):
+        report.user_properties.append((OPEN, ""))
+    return report
+
+
 def ledger(stats: dict[str, list[Any]]) -> list[Entry]:
     """Return the ledger of a run's reports, by id."""
     found: dict[tuple[str, str], Entry] = {}
@@ -83,7 +95,7 @@ def ledger(stats: dict[str, list[Any]]) -> list[Entry]:
 
 def _verdict(report: pytest.TestReport) -> str:
     if report.failed:
-        return "failed"
+        return "undecided" if any(key == OPEN for key, _ in report.user_properties) else "failed"
     return "measured" if report.when == "call" and report.passed else "skipped"
 
 

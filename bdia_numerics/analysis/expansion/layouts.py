@@ -78,7 +78,8 @@ class Layout:
             ratios = [self.space.symbol(f"w{k}") for k in range(1, index + 1)]
             return h if index == -1 else sum((-h * w for w in ratios), zero)
         steps = [self.pattern[k % len(self.pattern)] for k in range(min(index, 0), max(index, 0))]
-        total = even = h * sum(steps) * (-1 if index > 0 else 1)
+        even: Series = h * sum(steps) * (-1 if index > 0 else 1)
+        total = even
         if self.spacing == "smooth" and index:
             for k in range(2, self.space.terms):
                 total = total + self.space.symbol(f"k{k}") * even**k * Fraction(1, factorial(k))

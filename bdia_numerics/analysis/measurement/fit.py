@@ -19,8 +19,9 @@ OCTAVE = 2
 """Levels between n and 2n."""
 PERTURBATION = 0.5
 """Largest first correction, c/n, at the coarsest level of a window of random grids: beyond it the leading term does not lead."""
-DRIFT, SETTLED = 0.75, 0.01
-"""How much of the change of slopes in one octave the next one may show: 1/2 is expected. A change below SETTLED is at rest."""
+DRIFT, SETTLED, TOWARDS = 0.75, 0.01, 0.05
+"""How much of the change of slopes in one octave the next one may show: 1/2 is expected. A change below SETTLED is at rest, and so is one
+below TOWARDS that leads to a multiple of a half, as orders are: a term of lower order leads away from it."""
 DEVIATIONS, TO_COME = 2.0, 2.0
 """In half of the band: standard errors of the fit, and what the finest octave has changed. A change that falls by a third in each octave is
 still to come twice."""
@@ -72,8 +73,8 @@ def fit_order(steps: Sequence[int], errors: Sequence[float]) -> Fit:
     what the finest octave has changed (Richardson's consistency: the order is also found without it).
 
     The ratios of these errors are inconsistent if their slopes change as fast in the finest octave as in the one before: the change
-    halves where the leading term leads, and doubles where a term of lower order comes up. What has not come up by the finest level cannot
-    be seen, so that every order holds up to that level.
+    halves where the leading term leads, and doubles where a term of lower order comes up. Small changes are at rest. What has not come
+    up by the finest level cannot be seen, so that every order holds up to that level.
 
     Parameters
     ----------
@@ -86,7 +87,9 @@ def fit_order(steps: Sequence[int], errors: Sequence[float]) -> Fit:
     local = -np.log(e[OCTAVE:] / e[:-OCTAVE]) / np.log(n[OCTAVE:] / n[:-OCTAVE])
     lag = OCTAVE if first >= OCTAVE else 1
     drift, earlier = abs(local[-1] - local[-1 - lag]), abs(local[-1 - lag] - local[-1 - 2 * lag])
-    if drift > max(DRIFT ** (lag / OCTAVE) * earlier, SETTLED, noise):
+    near = round(2 * local[-1]) / 2
+    rest = TOWARDS if abs(local[-1] - near) < abs(local[-1 - lag] - near) else SETTLED
+    if drift > max(DRIFT ** (lag / OCTAVE) * earlier, rest, noise):
         seen = [float(x) for x in (*local[-LEAST + OCTAVE :], now.order)]
         half = max(abs(x - seen[-2]) for x in seen)
         why = f"the slopes drift on, from {seen[0]:.2f} to {seen[-2]:.2f}"
