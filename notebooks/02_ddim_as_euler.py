@@ -240,8 +240,9 @@ else:
     raise AssertionError("DDIM's step cannot be undone from its structure")
 
 # %% [markdown]
-# The usual way out, eq. (10), takes $\hat\epsilon$ at $\mathbf z_{i-1}$ instead. The other is to solve (9) by
-# iteration. Two errors have to be kept apart: does the round trip return to the data, and is the noise in the middle
+# The usual way out, eq. (10), takes $\hat\epsilon$ at $\mathbf z_{i-1}$ instead, and tells it the time of the unknown
+# state; eq. (23) tells it the time of $\mathbf z_{i-1}$, which is the DDIM step on the reversed grid. The other is to
+# solve (9) by iteration. Two errors have to be kept apart: does the round trip return to the data, and is the noise in the middle
 # the true one?
 
 # %%
@@ -255,6 +256,7 @@ for n in (10, 20, 40, 80):
     grid = grids.asinh(schedule, n, **ends)
     for name, method in (
         ("eq. (10)", None),
+        ("eq. (23)", inversion.DDIMInversion(at_target=False)),
         ("eq. (9), iterated", inversion.ImplicitInversion(memory=1)),
     ):
         trip = round_trip(

@@ -187,6 +187,14 @@ def test_the_command_prints_both():
 
 # Grids that end at sigma = 0
 
+
+def test_a_time_is_named_by_its_index_as_in_sampling():
+    model = models.x0(lambda z, t: 0 * z)
+    for solver in (BDIA(), RK4()):
+        with pytest.raises(ValueError, match=r"^at i=0, t=0.0: sigma = 0: x0 leaves the state open there"):
+            encode(solver, model, TO_CLEAN_DATA, Z)
+
+
 NO_STEP_TO_CLEAN_DATA = {"DPMSolver"}
 """Asks the model at the middle of a slot in log-SNR, which is infinite at its end."""
 NO_STEP_FROM_CLEAN_DATA = {

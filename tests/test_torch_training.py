@@ -180,6 +180,9 @@ def test_the_reference_follows_a_network_that_is_steep_at_the_data_end(variance)
     assert abs(run.latent_distance - latent) < 2 * found.latent_error < latent
 
 
+NAMES = {"BDIA": "derived inverse", "ddim": "DDIM inversion (10)"}
+
+
 def invoked(*arguments):
     return CliRunner().invoke(app, ["unet", *map(str, arguments)])
 
@@ -205,7 +208,7 @@ def test_the_command(folder, tmp_path, solver):
     )
     assert found.exit_code == 0, found.output
     said = json.loads(found.stdout)
-    assert said["nfe"] == 4 and said["status"] == "ok" and said["exact"] == (solver == "BDIA")
+    assert said["nfe"] == 4 and said["status"] == "ok" and said["inversion"] == NAMES[solver]
     assert said["round_trip"] < 1e-9 if solver == "BDIA" else said["round_trip"] > 1e-6
     assert said["distance"] > 0 and said["latent_distance"] > 0 and said["reference_error"] > 0
     assert output.read_bytes().startswith(b"\x89PNG")
@@ -233,9 +236,7 @@ def test_the_command_says_that_the_noise_does_not_come_back(folder, tmp_path, mo
     words = folder, "--solver", "BDIA(gamma=1/100)", "--steps", 12, "--count", 1, "--fine", 4, "--dtype", "float16"
     found = invoked(*words, "--output", tmp_path / "x.png")
     assert found.exit_code == 1 and ": ok\n" in found.stdout and (tmp_path / "x.png").exists()
-    assert (
-        "noise does not come back by the derived inverse: register z_prev is not finite after slot i=" in found.stdout
-    )
+    assert "noise does not come back (derived inverse): register z_prev is not finite after slot i=" in found.stdout
     assert "use bfloat16 or float32 states; try another --dtype, fewer --steps, or a larger gamma" in found.stdout
     assert "latents, which are not finite, from the network's own ODE" in found.stdout
     said = json.loads(invoked(*words, "--output", tmp_path / "x.png", "--json").stdout)

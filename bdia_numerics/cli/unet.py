@@ -228,7 +228,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     ]
     if found["back_status"] != "ok":
         lines[-1] = (
-            f"noise does not come back, inversion: {way}: {found['back_status']}; try {wider}fewer --steps, or a larger gamma or p"
+            f"noise does not come back ({way}): {found['back_status']}; try {wider}fewer --steps, or a larger gamma or p"
         )
     if found["distance"] == found["distance"]:
         latent = found["latent_distance"]

@@ -30,10 +30,11 @@ class Reversed:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from bdia_numerics import encode, grids, problems, schedules, solvers
     >>> schedule = schedules.vp_cosine()
     >>> grid, law = grids.uniform(schedule, 20, t_max=0.95, t_min=0.02), problems.Gaussian([0.0], 1.0)
-    >>> encode(solvers.RK4(), law.model(schedule), grid, [[0.5]], Reversed()).inversion
+    >>> encode(solvers.RK4(), law.model(schedule), grid, np.array([[0.5]]), Reversed()).inversion
     'solver on the reversed grid'
     """
 

@@ -113,8 +113,8 @@ FIGURES: dict[str, PaperFigure] = {
         drawn.editing,
         ("editing",),
         "Analogue of Fig. 6: round-trip editing by BDIA, EDICT and DDIM at 40 time steps and guidance 4, as in the "
-        "paper. BDIA makes half as many evaluations as EDICT. Here DDIM, which does not return exactly, edits most "
-        "cleanly. Behind each row: how many of ten are read as the digit that was wanted, and the distance to the "
+        "paper. BDIA makes half as many evaluations as EDICT. Here DDIM by (10), which does not return exactly, edits "
+        "most cleanly. Behind each row: how many of ten are read as the digit that was wanted, and the distance to the "
         "source.",
     ),
     "tables-1-2-3": PaperFigure(

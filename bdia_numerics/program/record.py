@@ -82,7 +82,9 @@ class Recorder:
         try:
             return form_of(self.trace.prediction, point)
         except ValueError as error:
-            raise ValueError(f"at t={point.t}: {error}") from None
+            grid = self.trace.grid
+            index = grid.n - time if grid.is_reversed and isinstance(time, int) else time  # as in sampling
+            raise ValueError(f"at i={index}, t={point.t}: {error}") from None
 
     @property
     def slot(self) -> Slot:

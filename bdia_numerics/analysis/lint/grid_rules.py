@@ -107,10 +107,8 @@ def inverse_amplification(run: Run) -> Iterator[Finding]:
                 f"{ways}, if the grid is to be changed",
             )
         return
-    latents = {
-        name: measure.latent_error(solver, run.grid, run.schedule)
-        for name, solver in {"ALF": ALF(), "BDIA with gamma = 1": BDIA(1), "DDIM inversion (10)": DDIM()}.items()
-    }
+    others: dict[str, Solver] = {"ALF": ALF(), "BDIA with gamma = 1": BDIA(1), "DDIM inversion (10)": DDIM()}
+    latents = {name: measure.latent_error(solver, run.grid, run.schedule) for name, solver in others.items()}
     own, best = measure.latent_error(run.solver, run.grid, run.schedule), min(latents, key=lambda name: latents[name])
     yield Finding(
         "inverse-amplification",
