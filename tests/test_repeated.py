@@ -71,6 +71,13 @@ def test_errors_of_latents(solver):
     assert latent_error(solver, grid) == pytest.approx(worst, rel=1e-6)
 
 
-def test_latents_that_overflow():
+def test_what_overflows():
+    grid = grids.leading(SCHEDULE, 500, steps_offset=1)
+    assert repeated(BDIA(0.1), grid, **UNITS, elements=ELEMENTS).error == np.inf
     with np.errstate(all="ignore"):
-        assert latent_error(BDIA(0.01), grids.leading(SCHEDULE, 500, steps_offset=1)) == np.inf
+        assert latent_error(BDIA(0.1), grid) == np.inf
+
+
+def test_a_grid_of_values_is_refused():
+    with pytest.raises(ValueError, match=r"grid has values only.*use grids\.from_timesteps"):
+        latent_error(BDIA(), grids.from_values([0.0, 1.0, 2.0], [1.0, 0.8, 0.5], [0.1, 0.6, 0.8]))

@@ -165,6 +165,18 @@ def test_a_sample_that_is_not_handed_on():
     scheduler.step(model(z, second), second, z)
 
 
+def test_a_sample_of_another_dtype():
+    """Elements that are rounded on the way would replace every register; all that a step returns has the dtype of the latents."""
+    scheduler = BDIAScheduler(**STABLE)
+    scheduler.set_timesteps(8)
+    (first, second), z = scheduler.timesteps[:2], SAMPLE.half()
+    found = scheduler.step(model(z, first), first, z)
+    assert found.prev_sample.dtype == found.pred_original_sample.dtype == torch.float16
+    with pytest.raises(ValueError, match=r"sample has become torch\.float32 from torch\.float16"):
+        scheduler.step(model(found.prev_sample, second), second, found.prev_sample.float())
+    scheduler.step(model(found.prev_sample, second), second, found.prev_sample)
+
+
 def test_a_run_that_set_timesteps_ends():
     """Two pipelines of one scheduler, in turn: the first goes on from what it was handed, in a run that is no longer its own."""
     scheduler = BDIAScheduler(**STABLE)

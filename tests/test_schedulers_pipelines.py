@@ -107,8 +107,8 @@ def test_stable_diffusion_pipeline(stable, name, dtype, guidance):
     assert x.dtype == dtype and float(abs(back - x).max()) < MULTIPLE * torch.finfo(dtype).eps * float(abs(x).max())
 
 
-CASES = [("BDIA", {}, "float32"), ("BDIA", {"gamma": 0.92}, "float16"), ("OBELM", {}, "bfloat16")]
-KINDS = [*[(n, own) for n, own, _ in CASES], ("BDIA", {"gamma": 0.96}), ("EDICT", {})]
+CASES = [("BDIA", {"gamma": 0.92}, "float16"), ("OBELM", {}, "float32")]
+KINDS = [*[(n, own) for n, own, _ in CASES], ("BDIA", {}), ("BDIA", {"gamma": 0.96}), ("EDICT", {})]
 OTHERS = [(*kind, w) for kind in KINDS for w in ("float32", "bfloat16", "float16") if (*kind, w) not in CASES]
 
 
@@ -206,7 +206,7 @@ def test_a_saved_pipeline_is_loaded_in_another_process(stable, tmp_path, name):
     given["latents"] = torch.randn(1, 4, 8, 8, generator=torch.manual_seed(2))
     torch.save(given, tmp_path / "given.pt")
     found = subprocess.run(
-        [sys.executable, "-c", FRESH, tmp_path], capture_output=True, text=True, check=False, cwd=PAGE.parent.parent
+        [sys.executable, "-c", FRESH, tmp_path], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert found.stdout.strip() == f"{name}Scheduler {stable.scheduler.solver!r}", found.stderr
     here = stable(**given, num_inference_steps=2, output_type="latent").images

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from bdia_numerics.analysis.perturbation.amplification import amplification, gaussian_jacobian
+from bdia_numerics.analysis.perturbation.linearised import Array
 from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import encode
 from bdia_numerics.program import Solver
@@ -22,7 +24,7 @@ class Repeated:
         Elements of the registers that are rounded to another number than on the way there, over all slots. Far below 1 the model is asked
         at the same states, and every element comes back.
     error : float
-        Root mean square of what comes back wrong, for states of size 1.
+        Root mean square of what comes back wrong, for states of size 1; infinite where it is not known to be finite.
     """
 
     differing: float
@@ -79,14 +81,14 @@ def repeated(
     shifted = amplification(solver, grid, direction, J=lambda point: law(point) + 1)
     # The matrices are affine in the slope of an evaluation, so this is what a change of the model's output does to the registers.
     share = np.linalg.norm(shifted.matrices - found.matrices, 2, axis=(1, 2))
-    growth = np.append(found.injected[:-1] / found.injected[1:], 1.0)
     difference, differing = registers, 0.0
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
+        growth = np.append(found.injected[:-1] / found.injected[1:], 1.0)  # NaN where either has overflowed
         for g, c in zip(growth, share, strict=True):
-            differing += elements * min(difference / asked, 1.0)
+            differing += elements * np.fmin(difference / asked, 1.0)
             seen = max(np.sqrt(asked * difference), difference) if differing > 1 else 0.0
             difference = float(np.linalg.norm([g * difference, registers, c * max(seen, asked * other)]))
-    return Repeated(differing, difference)
+    return Repeated(differing, difference if np.isfinite(difference) else np.inf)
 
 
 def latent_error(solver: Solver, grid: Grid, spreads: tuple[float, ...] = (1.0, 0.3, 0.1)) -> float:
@@ -103,10 +105,17 @@ def latent_error(solver: Solver, grid: Grid, spreads: tuple[float, ...] = (1.0, 
     -------
     float
         For data at one standard deviation; the latents' own size is about 1. Infinite where the run overflows.
+
+    Raises
+    ------
+    ValueError
+        For a grid without a schedule.
     """
     spread, schedule = np.array(spreads), grid.schedule
+    if schedule is None:
+        raise ValueError("grid has values only, and the model is asked between them: use grids.from_timesteps")
 
-    def eps(z: np.ndarray, t: float) -> np.ndarray:  # type: ignore[type-arg]
+    def eps(z: Array, t: Any) -> Array:
         alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
         return z * sigma / ((alpha * spread) ** 2 + sigma**2)
 

@@ -283,7 +283,7 @@ class ProgramScheduler(DDIMScheduler):
             warn_of_contradiction(self._kind, feed.start, sample, output)
 
     def _check_ready(self) -> None:
-        if self.num_inference_steps is None or not (self._is_ddim or self._feed):
+        if (self._feed is None and not self._is_ddim) or self.num_inference_steps is None:
             raise ValueError("no times are set: call set_timesteps before the first step, and after start_from")
 
     def _ddim(

@@ -116,6 +116,10 @@ class Feed:
             raise ValueError(
                 f"timestep={t:g} is out of order, {expected:g} comes next: step through timesteps from the first to the last"
             )
+        if self._taken[0] is not None and sample.dtype != self._taken[0].dtype:
+            raise ValueError(
+                f"sample has become {sample.dtype} from {self._taken[0].dtype}: hand on what step returned as it is"
+            )
         taken = sample, _version(sample)
         if sample is self._taken[0] and taken[1] == self._taken[1] and not sample.is_inference():
             raise ValueError("sample is the one of the step before: pass what that step returned")
@@ -201,7 +205,8 @@ class Feed:
     def kept(self, sample: torch.Tensor) -> torch.dtype:
         """Return the narrowest dtype in which registers are or were kept, those of the State included."""
         given = () if self.given is None else self.given.registers.values()
-        return max((self.dtype(sample), *(z.dtype for z in given)), key=lambda dtype: torch.finfo(dtype).eps)
+        dtypes: list[torch.dtype] = [self.dtype(sample), *(z.dtype for z in given)]
+        return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
 
     def overflows(self, handed: torch.Tensor) -> bool:
         """Say, once a run and on a CPU, whether only the rounding of a register to the latents' dtype is not finite."""
