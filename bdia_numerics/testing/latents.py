@@ -175,8 +175,8 @@ def judged(far: list[float], own: list[float], *, last: bool) -> str:
     Returns
     -------
     str
-        "holds"; "unstable" where distances rise, "flat" where they stay, "behind" where they fall at a lower order; "climb" where
-        more slots may tell, and "undecided" where there are no more.
+        "holds"; "unstable" where distances rise (or have crossed 0 on the way to what they tend to), "flat" where they stay,
+        "behind" where they fall at a lower order; "climb" where more slots may tell, and "undecided" where there are no more.
     """
     if far[-1] <= FLOOR:
         return "holds"
@@ -213,20 +213,21 @@ def _paces(own: list[float]) -> list[float]:
 def _reason(kind: str, slots: list[int], far: list[float], own: list[float], growth: Any, at: Any) -> str:
     """Return in words why latents were refused, and where to look; `growth` is of a multiple of slots, `at` the distance in any number."""
     rates, paces = _rates(far), _paces(own)
-    if kind == "unstable":
-        return f"the inverse is unstable from {_turn(dict(zip(slots, far, strict=True)), at)}. {FEWER}."
     falls = f"the distance falls at order {rates[-1]:.2f}, and the samples' error at order {paces[-1]:.2f}"
     if kind == "undecided":
         return f"{falls}, and the two still draw nearer: begin with more slots, grid=."
     before, after = (growth(n // slots[0]) for n in slots[-2:])
-    if after > RISES * before:
+    rises = not (math.isfinite(after) and after <= RISES * before)
+    if rises and kind == "unstable":
+        return f"the inverse is unstable from {_turn(dict(zip(slots, far, strict=True)), at)}. {FEWER}."
+    if rises:
         late = next(n for n, pace, rate in zip(slots[1:], paces, rates, strict=True) if pace - rate > BEHIND)
         return (
             f"the inverse is slowly unstable: it amplifies a disturbance {before:.2g} times in {slots[-2]} slots and {after:.2g} in "
             f"{slots[-1]}. From {late} slots on {falls}. {FEWER}."
         )
     limit = _limit(far)
-    stays = kind == "flat" or limit > far[-1] / 2
+    stays = kind in ("flat", "unstable") or limit > far[-1] / 2
     return f"{f'the distance does not vanish, it tends to about {limit:.2g}' if stays else falls}. {CHECK}."
 
 
