@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -37,30 +36,21 @@ CHECK = (
 )
 FLOOR = 1e-12
 """Distances below are rounding's."""
+_SD = schedules.stable_diffusion()
 PRACTICAL_SLOTS, WORSE = (10, 20, 50), 2.0
 """On grids in use a latent is of no use if it is this many times as far off as DDIM inversion's."""
 
 
-@cache
-def _leading(n: int) -> Grid:
-    return grids.leading(schedules.stable_diffusion(), n, steps_offset=1, final_alpha=None)
-
-
-@cache
-def _trailing(n: int) -> Grid:
-    return grids.trailing(schedules.stable_diffusion(), n, final_alpha=None)
-
-
-@cache
-def _flow(n: int) -> Grid:
-    return grids.uniform(schedules.flow(), n, t_max="0.99", t_min="0.01")
-
-
 PRACTICAL: dict[str, Callable[[int], Grid]] = {
-    "Stable Diffusion's leading": _leading,
-    "Stable Diffusion's trailing": _trailing,
-    "the uniform flow": _flow,
+    "Stable Diffusion's leading": lambda n: grids.leading(_SD, n, steps_offset=1, final_alpha=None),
+    "Stable Diffusion's trailing": lambda n: grids.trailing(_SD, n, final_alpha=None),
+    "the uniform flow": lambda n: grids.uniform(schedules.flow(), n, t_max="0.99", t_min="0.01"),
 }
+
+
+@cache
+def _practical(name: str, n: int) -> Grid:
+    return PRACTICAL[name](n)
 
 
 def assert_latent_valid(
@@ -143,10 +133,19 @@ def assert_latent_valid(
     if kind not in ("unstable", "flat") and (fault := _far_off(sampler, place(1), problem, states, first)):
         raise AssertionError(f"{head}: in {slots[0]} slots of {label} grids {fault}")
     if kind != "holds":
-        trial = Trial(sampler, problem, place, grid, family, states)
+        reason = _reason(
+            kind,
+            slots,
+            far,
+            own,
+            growth=lambda k: growth_of(sampler, place(k), problem, states),
+            at=None
+            if isinstance(grid, Grid) or not sampler.takes_grids
+            else lambda n: distance(sampler.run(problem, sampler.divided(n, family)[1](1), "invert", states)),
+        )
         shown = ", ".join(f"{d:.2g} ({o:.2g})" for d, o in zip(far, own, strict=True))
         raise AssertionError(
-            f"{f'undecided up to n = {slots[-1]}: ' if kind == 'undecided' else ''}{head}: {trial.reason(kind, slots, far, own)} In "
+            f"{f'undecided up to n = {slots[-1]}: ' if kind == 'undecided' else ''}{head}: {reason} In "
             f"{', '.join(map(str, slots))} slots of {label} grids the distances from the ODE's state (errors of the samples) are {shown}"
         )
     if family == "any" or (family is None and not isinstance(grid, Grid)):
@@ -176,8 +175,8 @@ def judged(far: list[float], own: list[float], *, last: bool) -> str:
     Returns
     -------
     str
-        "holds"; "unstable" where distances rise, "flat" where they stay, "behind" where they fall at a lower order; "climb" where
-        more slots may tell, and "undecided" where there are no more.
+        "holds"; "unstable" where distances rise (or have crossed 0 on the way to what they tend to), "flat" where they stay,
+        "behind" where they fall at a lower order; "climb" where more slots may tell, and "undecided" where there are no more.
     """
     if far[-1] <= FLOOR:
         return "holds"
@@ -211,56 +210,44 @@ def _paces(own: list[float]) -> list[float]:
     return [max(1.0, math.log2(a / b)) if FLOOR < b < a < math.inf else 1.0 for a, b in pairwise(own)]
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A sampler on grids with more and more slots, and why its latents were refused there."""
+def _reason(kind: str, slots: list[int], far: list[float], own: list[float], growth: Any, at: Any) -> str:
+    """Return in words why latents were refused, and where to look; `growth` is of a multiple of slots, `at` the distance in any number."""
+    rates, paces = _rates(far), _paces(own)
+    falls = f"the distance falls at order {rates[-1]:.2f}, and the samples' error at order {paces[-1]:.2f}"
+    if kind == "undecided":
+        return f"{falls}, and the two still draw nearer: begin with more slots, grid=."
+    before, after = (growth(n // slots[0]) for n in slots[-2:])
+    rises = not (math.isfinite(after) and after <= RISES * before)
+    if rises and kind == "unstable":
+        return f"the inverse is unstable from {_turn(dict(zip(slots, far, strict=True)), at)}. {FEWER}."
+    if rises:
+        late = next(n for n, pace, rate in zip(slots[1:], paces, rates, strict=True) if pace - rate > BEHIND)
+        return (
+            f"the inverse is slowly unstable: it amplifies a disturbance {before:.2g} times in {slots[-2]} slots and {after:.2g} in "
+            f"{slots[-1]}. From {late} slots on {falls}. {FEWER}."
+        )
+    limit = _limit(far)
+    stays = kind in ("flat", "unstable") or limit > far[-1] / 2
+    return f"{f'the distance does not vanish, it tends to about {limit:.2g}' if stays else falls}. {CHECK}."
 
-    sampler: Sampler
-    problem: Problem
-    place: Callable[[int], Any]
-    grid: Any
-    family: Any
-    states: Any
 
-    def reason(self, kind: str, slots: list[int], far: list[float], own: list[float]) -> str:
-        """Return in words why, and where to look."""
-        rates, paces = _rates(far), _paces(own)
-        if kind == "unstable":
-            return f"the inverse is unstable from {self._turn(slots, far)}. {FEWER}."
-        falls = f"the distance falls at order {rates[-1]:.2f}, and the samples' error at order {paces[-1]:.2f}"
-        if kind == "undecided":
-            return f"{falls}, which still draws nearer: begin with more slots, grid=."
-        growths = [growth_of(self.sampler, self.place(n // slots[0]), self.problem, self.states) for n in slots[-2:]]
-        if growths[1] > RISES * growths[0]:
-            late = next(n for n, pace, rate in zip(slots[1:], paces, rates, strict=True) if pace - rate > BEHIND)
-            return (
-                f"the inverse is slowly unstable: it amplifies a disturbance {growths[0]:.2g} times in {slots[-2]} slots and "
-                f"{growths[1]:.2g} in {slots[-1]}. From {late} slots on {falls}. {FEWER}."
-            )
-        limit = _limit(far)
-        stays = kind == "flat" or limit > far[-1] / 2
-        return f"{f'the distance does not vanish, it tends to about {limit:.2g}' if stays else falls}. {CHECK}."
-
-    def _turn(self, slots: list[int], far: list[float]) -> str:
-        """Return the number of slots after the one with the least distance."""
-        tried = dict(zip(slots, far, strict=True))
-        if self.sampler.takes_grids and not isinstance(self.grid, Grid):
-            _, place = self.sampler.divided(1, self.family)
-            for n in (round(FEWEST * 2 ** (k / PER_OCTAVE)) for k in range(PER_OCTAVE * 8)):
-                if n > slots[-1] or tried.get(n, 0.0) > FAR_ABOVE * min(tried.values()):
-                    break
-                if n not in tried:
-                    tried[n] = distance(self.sampler.run(self.problem, place(n), "invert", self.states))
-        least = min(tried, key=lambda n: tried[n])
-        first = min((n for n in tried if n > least), default=least)
-        return f"{first} slots on (least distance: {tried[least]:.2g} in {least})"
+def _turn(tried: dict[int, float], at: Any) -> str:
+    """Return the number of slots after the one with the least distance, in words."""
+    last = max(tried)
+    for n in (round(FEWEST * 2 ** (k / PER_OCTAVE)) for k in range(PER_OCTAVE * 8)) if at else ():
+        if n > last or tried.get(n, 0.0) > FAR_ABOVE * min(tried.values()):
+            break
+        tried.setdefault(n, at(n))
+    least = min(tried, key=lambda n: tried[n])
+    first = min((n for n in tried if n > least), default=least)
+    return f"{first} slots on (least distance: {tried[least]:.2g} in {least})"
 
 
 def _in_use(sampler: Sampler, problem: Problem, states: Any) -> Iterator[str]:
     """Yield where latents are far off on grids in use, in words: of each kind of grid the fewest slots where they are."""
-    for name, make in PRACTICAL.items() if sampler.takes_grids else ():
+    for name in PRACTICAL if sampler.takes_grids else ():
         for n in PRACTICAL_SLOTS:
-            grid = make(n)
+            grid = _practical(name, n)
             try:
                 said = _far_off(sampler, grid, problem, states, sampler.run(problem, grid, "invert", states))
             except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
