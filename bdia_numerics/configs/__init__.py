@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from bdia_numerics.configs.config import SchedulerConfig, from_mapping, read
-from bdia_numerics.configs.layout import Layout, Step, layout
+from bdia_numerics.configs.config import PREDICTIONS, SchedulerConfig, from_mapping, read
+from bdia_numerics.configs.families import FAMILIES, Family
+from bdia_numerics.configs.layout import Layout, OutOfTableError, Step, layout
 from bdia_numerics.configs.tables import alphas_cumprod
 
-__all__ = ["Layout", "SchedulerConfig", "Step", "alphas_cumprod", "from_mapping", "layout", "read"]
+__all__ = [
+    "FAMILIES", "PREDICTIONS", "Family", "Layout", "OutOfTableError", "SchedulerConfig", "Step", "alphas_cumprod", "from_mapping", "layout",
+    "read",
+]  # fmt: skip
