@@ -74,7 +74,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a case: "same", "both refuse", "refused" (by us alone), "not refused" (by us alone) or "different"; and in words, why."""
+    """What came of a case: "same", "both refuse", "refused" or "not refused" (by us alone) or "different"; and why."""
 
     kind: str
     said: str = ""
@@ -90,7 +90,7 @@ def drawn(seed: int, count: int) -> Iterator[Case]:
         accepted = inspect.signature(getattr(diffusers, name).__init__).parameters
         entries = {}
         for key in sorted(accepted.keys() & OPTIONS.keys()):
-            if key == "algorithm_type" and name in OWN_ALGORITHM or chance.random() < 0.5:
+            if (key == "algorithm_type" and name in OWN_ALGORITHM) or chance.random() < 0.5:
                 continue
             if key in ("sigma_min", "sigma_max") and FAMILIES[name].walk in ("edm", "consistency"):
                 entries[key] = chance.choice(OPTIONS[key][1:])

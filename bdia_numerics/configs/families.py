@@ -95,7 +95,8 @@ FAMILIES: Mapping[str, Family] = {
     "DDPMParallelScheduler": Family("listed", _DDPM, _DDPM_BETAS, stochastic=True),
     "UnCLIPScheduler": Family(
         "listed",
-        {"num_train_timesteps": 1000, "variance_type": "fixed_small_log", "prediction_type": "epsilon", "beta_schedule": "squaredcos_cap_v2"}
+        {"num_train_timesteps": 1000, "variance_type": "fixed_small_log", "prediction_type": "epsilon"}
+        | {"beta_schedule": "squaredcos_cap_v2"}
         | _CLIPPED,
         ("squaredcos_cap_v2",),
         stochastic=True,
@@ -143,7 +144,8 @@ FAMILIES: Mapping[str, Family] = {
     "UniPCMultistepScheduler": Family(
         "intervals",
         _TABLE | _THRESHOLD | _KINDS | _FLOW_SIGMAS | _DYNAMIC | _LAST | _LINSPACE | _ZERO_SNR
-        | {"solver_order": 2, "predict_x0": True, "solver_type": "bh2", "lower_order_final": True, "disable_corrector": [], "solver_p": None,
+        | {"solver_order": 2, "predict_x0": True, "solver_type": "bh2", "lower_order_final": True, "disable_corrector": [],
+           "solver_p": None,
            "sigma_min": None, "sigma_max": None, "shift_terminal": None},
     ),
     "EDMEulerScheduler": Family("edm", _EDM | _LAST),
@@ -153,7 +155,8 @@ FAMILIES: Mapping[str, Family] = {
     "FlowMatchHeunDiscreteScheduler": Family("flow", {"num_train_timesteps": 1000, "shift": 1.0}, orders=2),
     "CMStochasticIterativeScheduler": Family(
         "consistency",
-        {"num_train_timesteps": 40, "sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5, "s_noise": 1.0, "rho": 7.0, "clip_denoised": True},
+        {"num_train_timesteps": 40, "sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5, "s_noise": 1.0, "rho": 7.0,
+         "clip_denoised": True},
         stochastic=True,
     ),
     "ldm": Family("ldm", _TABLE | {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def _betas(config: SchedulerConfig, kind: Any) -> Array:
     if rule == "sigmoid":
         return (1 / (1 + np.exp(-_linspace(-6, 6, steps, kind))) * kind(last - first) + kind(first)).astype(kind)
     bar = [_BARS[rule](k / steps) for k in range(steps + 1)]
-    return np.array([min(1 - after / before, 0.999) for before, after in zip(bar, bar[1:], strict=False)], dtype=kind)
+    return np.array([min(1 - after / before, 0.999) for before, after in pairwise(bar)], dtype=kind)
 
 
 def _laplace(t: float) -> float:

@@ -80,12 +80,8 @@ def lint(
         config = _config(target)
         if not config.known:
             return _sorted(list(value_rules.not_read(config)))
-        asked = {
-            "n": 50 if steps is None and timesteps is None and sigmas is None else steps,
-            "mu": mu,
-            "timesteps": timesteps,
-            "sigmas": sigmas,
-        }
+        asked: dict[str, Any] = {"mu": mu, "timesteps": timesteps, "sigmas": sigmas}
+        asked["n"] = 50 if steps is None and timesteps is None and sigmas is None else steps
         try:
             walk = layout(config, **asked)
         except OutOfTableError as error:

@@ -105,7 +105,7 @@ def repeated_times(case: Case) -> Iterator[Finding]:
             case.entry(
                 "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "beta_schedule"
             ),
-            f"t={worst:g} is told {times.count(worst)} times, at different levels, since times are rounded to the {case.length} of the table",
+            f"t={worst:g} is told {times.count(worst)} times, at different levels: times are rounded to the {case.length} of the table",
             "leave out the other kind of sigmas, or take fewer steps",
         )
 
@@ -124,7 +124,8 @@ def double_shift(case: Case) -> Iterator[Finding]:
         case.entry("shift"),
         f"{passed} are shifted by {shift:g} when they are set: pass them unshifted"
         if passed
-        else f"the ends are shifted when the scheduler is made and again with the times: the last level is {s / (1 + s):.3g}, where one shift gives {once:.3g}",
+        else "the ends are shifted when the scheduler is made and again with the times: the last level is "
+        f"{s / (1 + s):.3g}, where one shift gives {once:.3g}",
         "pass levels before the shift" if passed else "pass sigmas=linspace(1, 1/T, steps), as pipelines do",
     )
 
