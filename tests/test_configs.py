@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from config_matrix import CLASSES, drawn, outcome
 
-from bdia_numerics import configs
+from bdia_numerics import configs, grids
 
 # NumPy 2 against the tensors of this torch, inside diffusers.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -282,3 +282,29 @@ def test_own_times(diffusers, name, passed, told):
         configs.layout(configs.from_mapping({}), sigmas=[1.0, 0.5])
     with pytest.raises(ValueError, match="n=5 with"):
         configs.layout(configs.from_mapping({"_class_name": name}), 5, **passed)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_walk_of_a_live_scheduler(diffusers, name):
+    """Taken from the object: no configuration is read, and both ways agree."""
+    entries = {"steps_offset": 1} if name == "PNDMScheduler" else {}  # whose last step has no length by default
+    scheduler = getattr(diffusers, name)(**entries)
+    scheduler.set_timesteps(10)
+    taken, read = (
+        configs.from_scheduler(scheduler),
+        configs.layout(configs.from_mapping({"_class_name": name} | entries), 10),
+    )
+    np.testing.assert_allclose(taken.told, read.told, rtol=1e-6, atol=1e-4)
+    columns = ([[step.t, step.s, step.s_end] for step in walk.steps] for walk in (taken, read))
+    np.testing.assert_allclose(*columns, rtol=1e-5)
+    grid = grids.from_scheduler(scheduler)
+    told = grid.timesteps[:-1] if not name.endswith("InverseScheduler") else grid.t[1:]
+    assert grid.n == 10 and told.tolist() == [step.t for step in taken.steps]
+
+
+def test_objects_that_are_no_schedulers(diffusers):
+    with pytest.raises(ValueError, match="call its set_timesteps first"):
+        configs.from_scheduler(diffusers.DDIMScheduler())
+    with pytest.raises(TypeError, match="its noise levels are not known"):
+        configs.from_scheduler(object())

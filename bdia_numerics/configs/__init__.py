@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from bdia_numerics.configs.config import PREDICTIONS, SchedulerConfig, from_mapping, read
 from bdia_numerics.configs.families import FAMILIES, Family
-from bdia_numerics.configs.layout import Layout, OutOfTableError, Step, layout
+from bdia_numerics.configs.layout import Layout, OutOfTableError, Step, from_scheduler, layout
 from bdia_numerics.configs.tables import alphas_cumprod
 
 __all__ = [
-    "FAMILIES", "PREDICTIONS", "Family", "Layout", "OutOfTableError", "SchedulerConfig", "Step", "alphas_cumprod", "from_mapping", "layout",
+    "FAMILIES",
+    "PREDICTIONS",
+    "Family",
+    "Layout",
+    "OutOfTableError",
+    "SchedulerConfig",
+    "Step",
+    "alphas_cumprod",
+    "from_mapping",
+    "from_scheduler",
+    "layout",
     "read",
-]  # fmt: skip
+]

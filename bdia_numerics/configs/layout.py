@@ -28,17 +28,11 @@ class Levels:
 
     def alpha(self, s: Any) -> Any:
         """Return alpha; s may be infinite, except for "one"."""
-        if self.kind == "one":
-            return s * 0 + 1
-        return 1 / (1 + s) if self.kind == "flow" else 1 / np.hypot(1, s)
+        return grids.levels_of(self.kind, s)[0]
 
     def sigma(self, s: Any) -> Any:
         """Return sigma; s may be infinite."""
-        if self.kind == "one":
-            return s
-        with np.errstate(divide="ignore"):
-            inverse = np.divide(1.0, s)
-        return 1 / (1 + inverse) if self.kind == "flow" else 1 / np.hypot(1, inverse)
+        return grids.levels_of(self.kind, s)[1]
 
 
 @dataclass(frozen=True)
@@ -100,6 +94,20 @@ class Layout:
         levels = sorted(dict.fromkeys(levels))
         s = np.array(levels)
         return grids.from_values(s, self.levels.alpha(s), self.levels.sigma(s))
+
+
+def from_scheduler(scheduler: Any) -> Layout:
+    """Return the steps of a live scheduler after its set_timesteps, from what it holds and not from its configuration.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `grids.live`.
+    """
+    walk = grids.live(scheduler)
+    columns = zip(walk.times, walk.begins, walk.ends, strict=True)
+    steps = tuple(Step(float(t), float(s), float(end)) for t, s, end in columns)
+    return Layout(steps, Levels(walk.kind), tuple(walk.told.tolist()), walk.table)
 
 
 @dataclass(frozen=True)
