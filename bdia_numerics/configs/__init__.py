@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bdia_numerics.configs.config import PREDICTIONS, SchedulerConfig, from_mapping, read
+from bdia_numerics.configs.config import PREDICTIONS, SPACINGS, SchedulerConfig, from_mapping, read
 from bdia_numerics.configs.families import FAMILIES, Family
 from bdia_numerics.configs.layout import Layout, OutOfTableError, Step, from_scheduler, layout
 from bdia_numerics.configs.tables import alphas_cumprod
@@ -10,6 +10,7 @@ from bdia_numerics.configs.tables import alphas_cumprod
 __all__ = [
     "FAMILIES",
     "PREDICTIONS",
+    "SPACINGS",
     "Family",
     "Layout",
     "OutOfTableError",

@@ -15,6 +15,9 @@ from typing import Any
 from bdia_numerics.configs.families import FAMILIES, KNOWN, SIGMA_ENDS, Family
 
 SPACINGS = ("leading", "linspace", "trailing")
+KINDS = {
+    "use_karras_sigmas": "karras", "use_lu_lambdas": "lu", "use_exponential_sigmas": "exponential", "use_beta_sigmas": "beta",
+}  # fmt: skip
 PREDICTIONS = {
     "epsilon": "eps", "sample": "x0", "v_prediction": "v", "flow_prediction": "velocity",
 }  # fmt: skip
@@ -69,6 +72,22 @@ class SchedulerConfig:
     def flow(self) -> bool:
         """Whether its levels are those of flow matching, alpha = 1 - sigma."""
         return self.rule == "flow" or bool(self["use_flow_sigmas"])
+
+    @property
+    def kind(self) -> str:
+        """The kind of sigmas that takes the place of the table's: "karras", "lu", "exponential", "beta"; empty for none."""
+        return next((kind for key, kind in KINDS.items() if self[key]), "")
+
+    @property
+    def preconditioned(self) -> tuple[float, int] | None:
+        """sigma_data, and the sign of the network's output, where it is read under EDM's preconditioning and told log(sigma)/4.
+
+        A table with continuous times and v-prediction is the case sigma_data = 1, sign -1.
+        """
+        if self.rule == "edm":
+            return float(self["sigma_data"]), -1 if self["prediction_type"] == "v_prediction" else 1
+        continuous = self["timestep_type"] == "continuous" and self["prediction_type"] == "v_prediction"
+        return (1.0, -1) if continuous else None
 
     @property
     def prediction(self) -> str:

@@ -191,7 +191,7 @@ def _check(config: SchedulerConfig, asked: Asked) -> None:
     for key, value in passed.items():
         if value is not None and key not in _TAKES.get(config.name, ()):
             raise ValueError(f"{key} is not taken by {config.name}: leave it out")
-    kind = kinds.kind_of(config)
+    kind = config.kind
     if asked.times is not None and kind and config.rule != "flow":
         raise ValueError(f"timesteps cannot be passed with {kind} sigmas: {config.name} refuses them")
     if asked.times is not None and asked.sigmas is not None and config.rule != "flow":
@@ -308,7 +308,7 @@ def _distilled(config: SchedulerConfig, n: int) -> Array:
 
 def _points(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) -> Layout:
     """Schedulers that take n points of the table, between entries by linear interpolation of sigma/alpha."""
-    n, kind, places = asked.n, kinds.kind_of(config), np.arange(len(levels))
+    n, kind, places = asked.n, config.kind, np.arange(len(levels))
     if asked.sigmas is not None:
         found, times = asked.sigmas[:-1], kinds.times_of(asked.sigmas[:-1], levels)
         return _told_as(config, times, [*found, asked.sigmas[-1]], table)
@@ -346,7 +346,7 @@ def _twice(times: Sequence[float]) -> tuple[float, ...]:
 
 def _intervals(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) -> Layout:
     """Schedulers of the log-SNR: n of n + 1 points, or sigmas of another kind between the ends of the whole table."""
-    n, kind, inverse = asked.n, kinds.kind_of(config), config.name.endswith("InverseScheduler")
+    n, kind, inverse = asked.n, config.kind, config.name.endswith("InverseScheduler")
     top = kinds.clipped(config, table)
     last = float(levels[0]) if config["final_sigmas_type"] in ("sigma_min", None) else 0.0
     if config["use_flow_sigmas"]:
@@ -460,7 +460,7 @@ def _flow(config: SchedulerConfig, asked: Asked) -> Layout:
         first, least = ends if static is None else (shift * ends / (1 + (shift - 1) * ends)).astype(np.float32)
         found = np.linspace(float(first) * length, float(least) * length, n) / length
     found = kinds.shifted(found, shift, asked.mu, config)
-    kind = kinds.kind_of(config)
+    kind = config.kind
     if kind:
         found = kinds.spread(kind, found, n, config)
     found = np.asarray(found, dtype=np.float32)

@@ -11,15 +11,7 @@ import numpy as np
 from bdia_numerics.configs.config import SchedulerConfig
 
 Array = np.ndarray[Any, Any]
-KINDS = {
-    "use_karras_sigmas": "karras", "use_lu_lambdas": "lu", "use_exponential_sigmas": "exponential", "use_beta_sigmas": "beta",
-}  # fmt: skip
 RHO = 7.0
-
-
-def kind_of(config: SchedulerConfig) -> str:
-    """Return the kind of sigmas that a configuration asks for; empty for its table's own."""
-    return next((kind for key, kind in KINDS.items() if config[key]), "")
 
 
 def spread(kind: str, found: Array, n: int, config: SchedulerConfig) -> Array:

@@ -291,7 +291,9 @@ def from_scheduler(scheduler: Any) -> Grid:
     rising = s[-1] > s[0]
     times = walk.times.tolist()
     if len(set(times)) < len(times):
-        raise ValueError(f"{len(set(times))} times are told for {len(times)} steps: this walk is no grid, take fewer steps")
+        raise ValueError(
+            f"{len(set(times))} times are told for {len(times)} steps: this walk is no grid, take fewer steps"
+        )
     ends = [times[0] - 1, *times] if rising else [*times, times[-1] - 1]
     return from_values(ends, *levels_of(walk.kind, s))
 
