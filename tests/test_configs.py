@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from config_matrix import CLASSES, drawn, outcome
 
-from bdia_numerics import configs
+from bdia_numerics import configs, grids
 
 # NumPy 2 against the tensors of this torch, inside diffusers.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -132,3 +133,178 @@ def test_bad_files(tmp_path):
 def test_tables_that_are_none(betas):
     with pytest.raises(ValueError, match=r"^trained_betas.*: give 2 .*in .0, 1.$"):
         configs.alphas_cumprod(configs.from_mapping({"trained_betas": betas, "num_train_timesteps": 2}))
+
+
+def test_parameters_of_every_class_are_those_of_diffusers(diffusers):
+    """29 classes. A parameter that a newer diffusers adds fails here, and is refused in a configuration until it stands in the table."""
+    import inspect
+
+    assert len(CLASSES) == 29
+    for name in CLASSES:
+        own = dict(configs.FAMILIES[name].defaults)
+        parameters = inspect.signature(getattr(diffusers, name).__init__).parameters.items()
+        assert own == {key: p.default for key, p in parameters if key not in ("self", "kwargs")}, name
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_walks_drawn_at_random_are_those_of_diffusers_or_refused(diffusers):
+    found = [(case, outcome(case)) for case in drawn(5, 145)]
+    wrong = [(case, said) for case, said in found if said.kind == "different"]
+    assert not wrong
+    assert sum(said.kind == "same" for _, said in found) >= 0.6 * len(
+        found
+    )  # one in four is refused by diffusers itself
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", range(5))
+def test_a_thousand_walks(diffusers, seed):
+    """Of what diffusers itself runs, 85% in all and 60% in each class are read, and none is read wrongly."""
+    counts = {name: {"same": 0, "refused": 0} for name in CLASSES}
+    for case in drawn(seed, 1000):
+        said = outcome(case)
+        assert said.kind != "different", (case, said)
+        # Two stages between levels that nearly cancel: whether the square root is one of a negative number is a matter of rounding.
+        assert said.kind != "not refused" or case.name == "KDPM2AncestralDiscreteScheduler", (case, said)
+        if said.kind in ("same", "refused"):
+            counts[case.name][said.kind] += 1
+    read, refused = (sum(count[kind] for count in counts.values()) for kind in ("same", "refused"))
+    assert read >= 0.85 * (read + refused)
+    assert all(count["same"] >= 0.6 * sum(count.values()) for count in counts.values()), counts
+
+
+BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+READ = [  # class, entries, steps, mu, (first sigma/alpha, last one before the end): what diffusers 0.42 itself walks
+    ("UniPCMultistepScheduler", {"use_flow_sigmas": True, "flow_shift": 3.0}, 20, None, (999999, None)),
+    (
+        "DPMSolverMultistepScheduler",
+        {"use_karras_sigmas": True, "timestep_spacing": "leading", **BETAS},
+        25,
+        None,
+        (14.6146, 0.029168),
+    ),
+    (
+        "EulerDiscreteScheduler",
+        {"use_karras_sigmas": True, "timestep_spacing": "leading", "steps_offset": 1, **BETAS},
+        25,
+        None,
+        (None, 0.04131),
+    ),
+    (
+        "DPMSolverMultistepScheduler",
+        {"beta_schedule": "squaredcos_cap_v2", "lambda_min_clipped": -5.1},
+        20,
+        None,
+        (160, None),
+    ),
+    (
+        "FlowMatchEulerDiscreteScheduler",
+        {"use_dynamic_shifting": True, "shift_terminal": 0.02},
+        20,
+        0.9,
+        (np.inf, 0.02 / 0.98),
+    ),
+    ("FlowMatchEulerDiscreteScheduler", {"shift": 3.0}, 20, None, (np.inf, 0.00893 / (1 - 0.00893))),
+]
+
+
+@pytest.mark.parametrize(("name", "entries", "steps", "mu", "ends"), READ)
+def test_what_was_read_as_another_schedule(name, entries, steps, mu, ends):
+    walk = configs.layout(configs.from_mapping({"_class_name": name} | entries), steps, mu=mu)
+    for step, end in zip((walk.steps[0], walk.steps[-1]), ends, strict=True):
+        assert end is None or step.s == pytest.approx(end, rel=2e-2)
+
+
+def test_continuous_times_of_video_diffusion():
+    svd = {"_class_name": "EulerDiscreteScheduler", "timestep_type": "continuous", "use_karras_sigmas": True, "sigma_min": 0.002,
+           "sigma_max": 700.0, "prediction_type": "v_prediction", **BETAS}  # fmt: skip
+    walk = configs.layout(configs.from_mapping(svd), 25)
+    assert walk.steps[0].s == 700
+    np.testing.assert_allclose(walk.told, [np.log(step.s) / 4 for step in walk.steps], rtol=1e-6)
+
+
+def test_signal_to_noise_shift():
+    entries = {"_class_name": "CogVideoXDDIMScheduler", "rescale_betas_zero_snr": True}
+    table = configs.alphas_cumprod(configs.from_mapping(entries))
+    assert table[500] == pytest.approx(0.0953, abs=5e-5)
+    assert configs.alphas_cumprod(configs.from_mapping(entries | {"snr_shift_scale": 1.0}))[500] == pytest.approx(
+        0.2410, abs=5e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        ({"beta_schedul": "linear"}, "beta_schedul='linear' .*did you mean beta_schedule"),
+        ({"shift": 3.0}, "no _class_name, and shift=3.0"),
+        ({"_class_name": "EulerDiscreteScheduler", "predict_epsilon": False}, "predict_epsilon=False is an entry that nothing reads"),
+        ({"_class_name": "DDIMScheduler", "beta_schedule": "sigmoid"}, "beta_schedule='sigmoid' is none of DDIMScheduler"),
+        ({"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": True}, "mu is missing"),
+        ({"_class_name": "DDPMWuerstchenScheduler"}, "the walk of DDPMWuerstchenScheduler is not read"),
+        ({"_class_name": "NoSuchScheduler"}, "the walk of NoSuchScheduler is not read"),
+        ({"_class_name": "UniPCMultistepScheduler", "shift_terminal": 0.1}, "shift_terminal=0.1 needs use_flow_sigmas"),
+        ({"_class_name": "DEISMultistepScheduler", "use_karras_sigmas": True, "use_flow_sigmas": True}, "use_flow_sigmas with karras"),
+        ({"_class_name": "HeunDiscreteScheduler", "use_karras_sigmas": True, "use_beta_sigmas": True}, "are both set"),
+        ({"parameterization": "mu", "linear_start": 0.1}, "parameterization='mu'"),
+        ({"given_betas": [0.1], "linear_start": 0.1}, "given_betas"),
+    ],
+)  # fmt: skip
+def test_what_is_not_read_is_refused(entries, says):
+    with pytest.raises(ValueError, match=says):
+        configs.layout(configs.from_mapping(entries), 10)
+
+
+def test_entries_that_do_nothing():
+    """An underscore, another class's parameter, and what one knows."""
+    entries = {"_class_name": "EulerDiscreteScheduler", "_use_default_values": [], "skip_prk_steps": True, "made_up": 1}
+    config = configs.from_mapping(entries, ignore=["made_up"])
+    assert config.ignored == {"skip_prk_steps"}
+    # Karras et al. 2022, eq. 5: other classes' sigma_max counts in the conversions of this one.
+    kept = configs.from_mapping({"_class_name": "HeunDiscreteScheduler", "use_karras_sigmas": True, "sigma_max": 29.2})
+    assert configs.layout(kept, 10).steps[0].s == pytest.approx(29.2, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "passed", "told"),
+    [
+        ("EulerDiscreteScheduler", {"timesteps": [999, 500, 0]}, (999, 500, 0)),
+        ("DPMSolverMultistepScheduler", {"timesteps": [999, 500, 1]}, (999, 500, 1)),
+        ("FlowMatchEulerDiscreteScheduler", {"sigmas": [1.0, 0.75, 0.5]}, (1000, 750, 500)),
+    ],
+)
+def test_own_times(diffusers, name, passed, told):
+    walk = configs.layout(configs.from_mapping({"_class_name": name}), **passed)
+    scheduler = getattr(diffusers, name)()
+    scheduler.set_timesteps(**passed)
+    assert walk.told == told == tuple(float(t) for t in scheduler.timesteps)
+    with pytest.raises(ValueError, match="sigmas is not taken by DDIMScheduler"):
+        configs.layout(configs.from_mapping({}), sigmas=[1.0, 0.5])
+    with pytest.raises(ValueError, match="n=5 with"):
+        configs.layout(configs.from_mapping({"_class_name": name}), 5, **passed)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_walk_of_a_live_scheduler(diffusers, name):
+    """Taken from the object: no configuration is read, and both ways agree."""
+    entries = {"steps_offset": 1} if name == "PNDMScheduler" else {}  # whose last step has no length by default
+    scheduler = getattr(diffusers, name)(**entries)
+    scheduler.set_timesteps(10)
+    taken, read = (
+        configs.from_scheduler(scheduler),
+        configs.layout(configs.from_mapping({"_class_name": name} | entries), 10),
+    )
+    np.testing.assert_allclose(taken.told, read.told, rtol=1e-6, atol=1e-4)
+    columns = ([[step.t, step.s, step.s_end] for step in walk.steps] for walk in (taken, read))
+    np.testing.assert_allclose(*columns, rtol=1e-5)
+    grid = grids.from_scheduler(scheduler)
+    told = grid.timesteps[:-1] if not name.endswith("InverseScheduler") else grid.t[1:]
+    assert grid.n == 10 and told.tolist() == [step.t for step in taken.steps]
+
+
+def test_objects_that_are_no_schedulers(diffusers):
+    with pytest.raises(ValueError, match="call its set_timesteps first"):
+        configs.from_scheduler(diffusers.DDIMScheduler())
+    with pytest.raises(TypeError, match="its noise levels are not known"):
+        configs.from_scheduler(object())

@@ -83,7 +83,9 @@ def test_the_walk_is_that_of_diffusers(entries, steps):
     walk = configs.layout(config, steps)
     values = {k: v for k, v in (CLEAN | entries).items() if k != "_class_name"}
     scheduler = DDIMScheduler(**values)
-    scheduler.alphas_cumprod = torch.from_numpy(configs.alphas_cumprod(config))  # float64, where diffusers has float32
+    scheduler.alphas_cumprod = scheduler.alphas_cumprod.to(
+        torch.float64
+    )  # the same table, in steps without its rounding
     scheduler.final_alpha_cumprod = scheduler.alphas_cumprod[0] if not config["set_alpha_to_one"] else torch.tensor(1.0)
     scheduler.set_timesteps(steps)
     z = torch.from_numpy(measure.states(walk.steps[0].s, walk.levels))
@@ -98,7 +100,7 @@ def test_the_walk_is_that_of_diffusers(entries, steps):
 def test_mean_that_pure_noise_lacks():
     # For N(1, 1) the flow is y -> 1 + (y - 1)/sqrt(1 + s^2), so a start of mean 0 ends 1/sqrt(1 + s^2) = alpha short.
     walk = configs.layout(configs.from_mapping(CLEAN), 50)
-    alpha = np.sqrt(configs.alphas_cumprod(configs.from_mapping(CLEAN))[-1])
+    alpha = np.sqrt(np.float64(walk.table[-1]))
     assert measure.shift(walk.steps[0].s, 0.0, walk.levels) == pytest.approx(-alpha, rel=1e-9)
 
 
@@ -134,8 +136,8 @@ def test_bad_arguments():
 
 def test_an_entry_that_nothing_reads_is_refused():
     done = CliRunner().invoke(cli.app, ["lint", "--set", "timestep_spcing=trailing"])
-    assert done.exit_code == 2 and "timestep_spcing='trailing' is an entry that nothing reads" in done.output
-    own = configs.from_mapping({"solver_order": 2})  # a file may have it, and then it may be changed
+    assert done.exit_code == 2 and "timestep_spcing='trailing'" in done.output
+    own = configs.from_mapping({"_class_name": "UniPCMultistepScheduler", "solver_order": 2})
     assert own.changed(solver_order=3)["solver_order"] == 3
 
 
@@ -160,15 +162,17 @@ def test_the_command():
 
 def test_a_misspelt_entry_of_a_mapping_is_refused():
     for entries, words in (
-        ({"beta_schedul": "linear"}, "beta_schedul='linear' is an entry that nothing reads: write beta_schedule"),
-        (CLEAN | {"timestep_spcing": "trailing"}, "timestep_spcing='trailing' .*: write timestep_spacing"),
-        ({"zzz": 1}, "zzz=1 is an entry that nothing reads: use one of"),
+        ({"beta_schedul": "linear"}, "beta_schedul='linear' .*did you mean beta_schedule"),
+        (CLEAN | {"timestep_spcing": "trailing"}, "timestep_spcing='trailing' .*did you mean timestep_spacing"),
+        (
+            CLEAN | {"entry_of_a_later_release": 1, "_diffusers_version": "9.9"},
+            "entry_of_a_later_release=1 is an entry that nothing reads",
+        ),
     ):
         with pytest.raises(ValueError, match=words) as raised:
             analysis.lint(entries)
         assert "\n" not in str(raised.value)
-    analysis.lint(CLEAN | {"skip_prk_steps": True, "solver_order": 2})
-    analysis.lint(CLEAN | {"entry_of_a_later_release": 1, "_diffusers_version": "9.9"})
+    assert "ignored-entries" in rules(CLEAN | {"skip_prk_steps": True, "solver_order": 2})
     assert any(f.rule == "unknown-class" for f in analysis.lint({"_class_name": "Mine", "own": 1}))
 
 

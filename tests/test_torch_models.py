@@ -13,6 +13,7 @@ diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
 import safetensors.torch  # noqa: E402
 
 from bdia_numerics import BDIA, DDIM, Euler, configs, grids, invert, schedules, solve  # noqa: E402
+from bdia_numerics.torch import loading  # noqa: E402
 from bdia_numerics.torch.loading import Loaded, load  # noqa: E402
 from bdia_numerics.torch.models import NetworkModel, Preconditioned, as_time, controlled, denoiser  # noqa: E402
 from bdia_numerics.torch.scheduling import make_grid, schedule_of  # noqa: E402
@@ -120,7 +121,61 @@ def test_flow_matching_is_diffusers():
     theirs = by_diffusers(scheduler, 6, z, lambda z, t: network(z, timestep=t.expand(2), **words).sample)
     assert size(found.z - theirs) < 500 * UNIT * size(theirs) and size(theirs - z) > 0.1
     ours = make_grid(schedule_of(read), read, 6)
-    assert ours.t[6] == 1 and ours.t[0] == 0 and np.all(np.diff(np.diff(ours.t)) < 0)
+    np.testing.assert_allclose(ours.timesteps, levels, rtol=1e-6)
+
+
+TABLE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+FAMILIES = {  # the scheduler, its entries, mu; the network's output is what the scheduler reads it as
+    "sd15": ("DDIMScheduler", {"steps_offset": 1, "set_alpha_to_one": False, "clip_sample": False, **TABLE}, None),
+    "sd2-v": ("DDIMScheduler", {"prediction_type": "v_prediction", "clip_sample": False, "timestep_spacing": "trailing", **TABLE}, None),
+    "zero-snr": ("DDIMScheduler", {"prediction_type": "v_prediction", "clip_sample": False, "timestep_spacing": "trailing",
+                                   "rescale_betas_zero_snr": True, **TABLE}, None),
+    "cogvideox": ("CogVideoXDDIMScheduler", {"prediction_type": "v_prediction", "clip_sample": False,
+                                             "timestep_spacing": "trailing"}, None),
+    "sdxl": ("EulerDiscreteScheduler", {"steps_offset": 1, "timestep_spacing": "leading", **TABLE}, None),
+    "karras": ("EulerDiscreteScheduler", {"steps_offset": 1, "timestep_spacing": "leading", "use_karras_sigmas": True, **TABLE}, None),
+    "linspace": ("EulerDiscreteScheduler", TABLE, None),
+    "svd": ("EulerDiscreteScheduler", {"timestep_type": "continuous", "prediction_type": "v_prediction", "use_karras_sigmas": True,
+                                       "sigma_min": 0.002, "sigma_max": 700.0, **TABLE}, None),
+    "edm": ("EDMEulerScheduler", {}, None),
+    "playground": ("EDMEulerScheduler", {"sigma_max": 120.0, "sigma_data": 1.0, "prediction_type": "v_prediction"}, None),
+    "sd3": ("FlowMatchEulerDiscreteScheduler", {"shift": 3.0}, None),
+    "flux": ("FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": True, "shift": 3.0}, 1.15),
+    "qwen": ("FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": True, "shift_terminal": 0.02}, 0.7),
+    "flow-beta": ("FlowMatchEulerDiscreteScheduler", {"use_beta_sigmas": True}, None),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_folder_of_each_family_runs_as_diffusers_does(tmp_path, unet, family):
+    """DDIM on the grid of a loaded folder against the scheduler's own first-order loop."""
+    name, entries, mu = FAMILIES[family]
+    scheduler = getattr(diffusers, name)(**entries)
+    unet.save_pretrained(tmp_path)
+    scheduler.save_pretrained(tmp_path / "scheduler")
+    loaded = load(tmp_path)
+    grid = loaded.grid(5, mu=mu)  # which divides 1000: else DDIMScheduler's steps do not join
+    scheduler.set_timesteps(5, **({} if mu is None else {"mu": mu}))
+    z = draw(2, 1, 8, 8)
+    found = solve(DDIM(), loaded.model(), grid, z * float(grid.sigma[grid.n])).z
+    keeps_y = hasattr(scheduler, "sigmas") and "FlowMatch" not in name
+    sample = z * float(grid.sigma[grid.n] / (grid.alpha[grid.n] if keeps_y else 1))
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            taken = scheduler.scale_model_input(sample, t) if hasattr(scheduler, "scale_model_input") else sample
+            sample = scheduler.step(unet(taken, t).sample, t, sample).prev_sample
+    assert size(found / float(grid.alpha[0]) * (1 if keeps_y else float(grid.alpha[0])) - sample) < 1e-5 * size(sample)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("SD3Transformer2DModel", 1000.0), ("FluxTransformer2DModel", 1.0), ("QwenImageTransformer2DModel", 1.0)],
+)
+def test_what_a_transformer_is_told(name, told):
+    assert loading._told(type(name, (), {})(), 1000.0) == told
+    with pytest.raises(ValueError, match="'Lumina2Transformer2DModel': what this network is told"):
+        loading._told(type("Lumina2Transformer2DModel", (), {})(), 1000.0)
 
 
 def test_a_transformer_that_predicts_a_variance():

@@ -24,7 +24,21 @@ def lint(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An entry, such as steps_offset=1; may be repeated."),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Steps asked of the scheduler.")] = 50,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY", help="An entry that nothing reads and that is known to do nothing; may be repeated."
+        ),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps asked of the scheduler.", show_default="50")] = None,
+    mu: Annotated[float | None, typer.Option(help="The shift of flows with use_dynamic_shifting.")] = None,
+    timesteps: Annotated[
+        str | None, typer.Option(help="Times passed to set_timesteps, such as 999,749,499,249.")
+    ] = None,
+    sigmas: Annotated[str | None, typer.Option(help="Levels passed to set_timesteps, such as 1,.75,.5,.25.")] = None,
+    walk: Annotated[
+        bool, typer.Option("--walk", help="Print the steps: the time told, and sigma/alpha at both ends.")
+    ] = False,
     solver: Annotated[str, typer.Option(help="The sampler that is to run, such as bdia:gamma=9/10.")] = "BDIA",
     dtype: Annotated[str, typer.Option(help="float16, float32, float64 or longdouble.")] = "float32",
     prediction: Annotated[
@@ -42,12 +56,23 @@ def lint(
     from bdia_numerics import analysis, configs, spec
 
     try:
-        chosen = configs.read(config) if config is not None else configs.from_mapping({})
+        known = frozenset(ignore or ())
+        chosen = configs.read(config, ignore=known) if config is not None else configs.from_mapping({})
         if entries:
-            chosen = chosen.changed(**dict(map(_entry, entries)))
+            chosen = chosen.changed(**{key: value for key, value in map(_entry, entries) if key not in known})
+        asked: dict[str, Any] = {
+            "mu": mu,
+            "timesteps": _numbers("timesteps", timesteps),
+            "sigmas": _numbers("sigmas", sigmas),
+        }
+        asked["n"] = 50 if steps is None and timesteps is None and sigmas is None else steps
+        taken = _walk(chosen, asked) if walk or as_json else None
         found = analysis.lint(
             chosen,
-            steps=steps,
+            steps=asked["n"],
+            mu=mu,
+            timesteps=asked["timesteps"],
+            sigmas=asked["sigmas"],
             solver=spec.solver(solver),
             dtype=dtype,
             prediction=prediction,
@@ -55,11 +80,46 @@ def lint(
         )
     except (ValueError, TypeError) as error:
         usage(str(error))
+    count = asked["n"] or len(asked["timesteps"] or asked["sigmas"])
     if as_json:
-        typer.echo(as_text({"scheduler": chosen.name, "steps": steps, "findings": [asdict(f) for f in found]}))
+        typer.echo(
+            as_text({"scheduler": chosen.name, "steps": count, "walk": taken, "findings": [asdict(f) for f in found]})
+        )
     else:
-        _print(chosen.name, steps, found)
+        if taken is not None:
+            _print_walk(taken)
+        _print(chosen.name, count, found)
     raise typer.Exit(int(any(f.severity == "error" for f in found)))
+
+
+def _numbers(name: str, text: str | None) -> list[float] | None:
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--{name}={text} is no list of numbers: write 999,749,499,249") from None
+
+
+def _walk(config: Any, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the steps of a walk by column; None where it is not read, which a finding says."""
+    from bdia_numerics import configs
+
+    try:
+        found = configs.layout(config, **asked)
+    except configs.OutOfTableError:
+        return None
+    except ValueError:
+        if config.known:
+            raise
+        return None
+    columns = {name: [getattr(step, name) for step in found.steps] for name in ("t", "s", "s_end")}
+    return columns | {"told": list(found.told), "levels": found.levels.kind}
+
+
+def _print_walk(taken: dict[str, Any]) -> None:
+    rows = table("step", "time told", "sigma/alpha before", "after")
+    for k, (t, s, end) in enumerate(zip(taken["t"], taken["s"], taken["s_end"], strict=True), 1):
+        rows.add_row(str(k), f"{t:.10g}", f"{s:.6g}", f"{end:.6g}")
+    console().print(rows)
 
 
 def _entry(text: str) -> tuple[str, Any]:

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from bdia_numerics.configs.config import SchedulerConfig, from_mapping, read
-from bdia_numerics.configs.layout import Layout, Step, layout
+from bdia_numerics.configs.config import PREDICTIONS, SPACINGS, SchedulerConfig, from_mapping, read
+from bdia_numerics.configs.families import FAMILIES, Family
+from bdia_numerics.configs.layout import Layout, OutOfTableError, Step, from_scheduler, layout
 from bdia_numerics.configs.tables import alphas_cumprod
 from bdia_numerics.values import share
 
-__all__ = ["Layout", "SchedulerConfig", "Step", "alphas_cumprod", "from_mapping", "layout", "read"]
+__all__ = [
+    "FAMILIES",
+    "PREDICTIONS",
+    "SPACINGS",
+    "Family",
+    "Layout",
+    "OutOfTableError",
+    "SchedulerConfig",
+    "Step",
+    "alphas_cumprod",
+    "from_mapping",
+    "from_scheduler",
+    "layout",
+    "read",
+]
 
 share(*map(globals().get, __all__))

@@ -2,134 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from bdia_numerics.configs.families import FAMILIES, KNOWN, SIGMA_ENDS, Family
+
 SPACINGS = ("leading", "linspace", "trailing")
-
-
-@dataclass(frozen=True)
-class Family:
-    """How a class of schedulers walks: its rule, and the defaults of what its configuration leaves out.
-
-    The rules: "jump" ends a slot at t - T//S, wherever the next evaluation is; "inverse" likewise, towards the noise; "listed" ends
-    it at the next evaluation; "sigmas" and "lambdas" do so by noise level, and count S or S+1 points; "edm" and "flow" have noise levels
-    of their own; "ldm" is CompVis' DDIM.
-    """
-
-    rule: str
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    stochastic: bool = False
-
-
-_LEADING = {"timestep_spacing": "leading"}
-_LINSPACE = {"timestep_spacing": "linspace"}
-_EDM = {"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5, "rho": 7.0, "final_sigmas_type": "zero"}
-FAMILIES: Mapping[str, Family] = {
-    "DDIMScheduler": Family("jump", _LEADING | {"set_alpha_to_one": True, "clip_sample": True}),
-    "DDIMParallelScheduler": Family("jump", _LEADING | {"set_alpha_to_one": True, "clip_sample": True}),
-    "PNDMScheduler": Family("jump", _LEADING | {"set_alpha_to_one": False}),
-    "DDIMInverseScheduler": Family("inverse", _LEADING | {"set_alpha_to_one": True, "clip_sample": True}),
-    "DDPMScheduler": Family("listed", _LEADING | {"clip_sample": True}, stochastic=True),
-    "DDPMParallelScheduler": Family("listed", _LEADING | {"clip_sample": True}, stochastic=True),
-    "EulerDiscreteScheduler": Family("sigmas", _LINSPACE),
-    "EulerAncestralDiscreteScheduler": Family("sigmas", _LINSPACE, stochastic=True),
-    "HeunDiscreteScheduler": Family("sigmas", _LINSPACE),
-    "LMSDiscreteScheduler": Family("sigmas", _LINSPACE),
-    "KDPM2DiscreteScheduler": Family("sigmas", _LINSPACE),
-    "KDPM2AncestralDiscreteScheduler": Family("sigmas", _LINSPACE, stochastic=True),
-    "DPMSolverMultistepScheduler": Family("lambdas", _LINSPACE),
-    "DPMSolverSinglestepScheduler": Family("lambdas", _LINSPACE),
-    "DEISMultistepScheduler": Family("lambdas", _LINSPACE | {"final_sigmas_type": "sigma_min"}),
-    "UniPCMultistepScheduler": Family("lambdas", _LINSPACE),
-    "SASolverScheduler": Family("lambdas", _LINSPACE, stochastic=True),
-    "EDMEulerScheduler": Family("edm", _EDM),
-    "EDMDPMSolverMultistepScheduler": Family("edm", _EDM),
-    "FlowMatchEulerDiscreteScheduler": Family("flow", {"shift": 1.0, "prediction_type": "flow_prediction"}),
-    "FlowMatchHeunDiscreteScheduler": Family("flow", {"shift": 1.0, "prediction_type": "flow_prediction"}),
-    "ldm": Family("ldm", {"set_alpha_to_one": False, "steps_offset": 1}),
-}
-
-_COMMON = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.0001,
-    "beta_end": 0.02,
-    "beta_schedule": "linear",
-    "trained_betas": None,
-    "steps_offset": 0,
-    "prediction_type": "epsilon",
-    "clip_sample": False,
-    "thresholding": False,
-    "rescale_betas_zero_snr": False,
-    "set_alpha_to_one": True,
-    "timestep_spacing": "leading",
-    "final_sigmas_type": "zero",
-    "algorithm_type": "",
-}
-
-KEYS = (
-    frozenset(_COMMON)
-    | {key for family in FAMILIES.values() for key in family.defaults}
-    | {"_class_name", "clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value", "sigma_schedule"}
-    | {"use_clipped_model_output", "use_karras_sigmas"}
-)
-"""The entries that have a meaning here."""
-UNREAD = frozenset(
-    [
-        "base_image_seq_len",
-        "base_shift",
-        "corrector_order",
-        "disable_corrector",
-        "eta",
-        "euler_at_final",
-        "final_step_size_scale",
-        "flow_shift",
-        "interpolation_type",
-        "invert_sigmas",
-        "lambda_min_clipped",
-        "lower_order_final",
-        "max_image_seq_len",
-        "max_shift",
-        "original_inference_steps",
-        "predict_x0",
-        "predictor_order",
-        "s_churn",
-        "s_max",
-        "s_min",
-        "s_noise",
-        "sampling_eps",
-        "scale_factors",
-        "scaler",
-        "shift_terminal",
-        "skip_prk_steps",
-        "snr",
-        "solver_order",
-        "solver_p",
-        "solver_type",
-        "stage_range",
-        "stages",
-        "stochastic_sampling",
-        "t_max",
-        "t_min",
-        "tau_func",
-        "time_shift_type",
-        "timestep_scaling",
-        "timestep_type",
-        "upscale_mode",
-        "use_beta_sigmas",
-        "use_dynamic_shifting",
-        "use_exponential_sigmas",
-        "use_flow_sigmas",
-        "use_lu_lambdas",
-        "variance_type",
-    ]
-)
-"""Further entries of diffusers' schedulers, to which no rule looks."""
+KINDS = {
+    "use_karras_sigmas": "karras", "use_lu_lambdas": "lu", "use_exponential_sigmas": "exponential", "use_beta_sigmas": "beta",
+}  # fmt: skip
+PREDICTIONS = {
+    "epsilon": "eps", "sample": "x0", "v_prediction": "v", "flow_prediction": "velocity",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -141,17 +32,18 @@ class SchedulerConfig:
     name
         The scheduler's class in diffusers, or "ldm" for CompVis' configurations.
     values
-        Its entries, with that class's defaults where it has none.
+        The parameters of that class, from the configuration or with the class's own defaults; and `SIGMA_ENDS`, where the
+        configuration holds them.
     given
-        The names of the entries that it has itself.
-    known
-        Whether the class is one whose walk is known; another one is taken to walk like DDIMScheduler.
+        The names of the entries that the configuration has itself.
+    ignored
+        Those of them that the class does not take, so that the scheduler does nothing with them.
     """
 
     name: str
     values: Mapping[str, Any]
     given: frozenset[str]
-    known: bool = True
+    ignored: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
@@ -160,55 +52,129 @@ class SchedulerConfig:
         return self.values.get(key)
 
     @property
+    def family(self) -> Family:
+        """How its class walks."""
+        return FAMILIES.get(self.name) or Family("", why="its class is not known here")
+
+    @property
+    def known(self) -> bool:
+        """Whether the walk of its class is read."""
+        return bool(self.family.walk)
+
+    @property
     def rule(self) -> str:
-        """How the scheduler walks; see `Family`."""
-        return FAMILIES[self.name].rule if self.known else "jump"
+        """The rule of its steps; see `Family.walk`."""
+        return self.family.walk
 
     @property
     def stochastic(self) -> bool:
         """Whether the sampler adds fresh noise in each step."""
-        return (self.known and FAMILIES[self.name].stochastic) or "sde" in str(self["algorithm_type"])
+        return self.family.stochastic or "sde" in str(self["algorithm_type"]) or bool(self["stochastic_sampling"])
+
+    @property
+    def flow(self) -> bool:
+        """Whether its levels are those of flow matching, alpha = 1 - sigma."""
+        return self.rule == "flow" or bool(self["use_flow_sigmas"])
+
+    @property
+    def kind(self) -> str:
+        """The kind of sigmas that takes the place of the table's: "karras", "lu", "exponential", "beta"; empty for none."""
+        return next((kind for key, kind in KINDS.items() if self[key]), "")
+
+    @property
+    def preconditioned(self) -> tuple[float, int] | None:
+        """sigma_data, and the sign of the network's output, where it is read under EDM's preconditioning and told log(sigma)/4.
+
+        A table with continuous times and v-prediction is the case sigma_data = 1, sign -1.
+        """
+        if self.rule == "edm":
+            return float(self["sigma_data"]), -1 if self["prediction_type"] == "v_prediction" else 1
+        continuous = self["timestep_type"] == "continuous" and self["prediction_type"] == "v_prediction"
+        return (1.0, -1) if continuous else None
+
+    @property
+    def prediction(self) -> str:
+        """What its network predicts: "eps", "x0", "v" or "velocity"; of EDM's schedulers, before their preconditioning.
+
+        Raises
+        ------
+        ValueError
+            For a prediction_type that is not known.
+        """
+        if self.rule == "flow":
+            return "velocity"
+        kind = self["prediction_type"]
+        if kind not in PREDICTIONS:
+            raise ValueError(f"prediction_type={kind!r} is not known: use {', '.join(PREDICTIONS)}")
+        return PREDICTIONS[kind]
 
     def changed(self, **values: Any) -> SchedulerConfig:
-        """Return the configuration with other entries; ValueError for those that nothing reads."""
-        for key in values.keys() - self.given - KEYS:
-            raise ValueError(
-                f"{key}={values[key]!r} is an entry that nothing reads: use one of {', '.join(sorted(KEYS))}"
-            )
-        return from_mapping({"_class_name": self.name} | dict(self.values) | values)
+        """Return the configuration with other entries; ValueError as for `from_mapping`."""
+        own = {key: value for key, value in self.values.items() if key in self.given}
+        return from_mapping({"_class_name": self.name} | own | values)
 
 
-def from_mapping(entries: Mapping[str, Any]) -> SchedulerConfig:
+def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) -> SchedulerConfig:
     """Return the configuration of a mapping.
+
+    Every entry is a parameter of the scheduler's class, or has no effect: it begins with an underscore, it is a parameter of other classes
+    only, or it equals the default of the installed class. Any other is refused, since the walk might not be the scheduler's without it.
 
     Parameters
     ----------
     entries
-        As diffusers' scheduler_config.json ("_class_name", "beta_start", ...; DDIMScheduler if no class is named), or as
-        CompVis' YAML (model: params: linear_start, linear_end, timesteps, parameterization).
+        As diffusers' scheduler_config.json ("_class_name", "beta_start", ...), or as CompVis' YAML (model: params: linear_start,
+        linear_end, timesteps, parameterization). Without "_class_name" it must hold parameters of DDIMScheduler only.
+    ignore
+        Entries that are known to have no effect.
 
     Raises
     ------
     ValueError
-        For entries that nothing reads, such as a misspelt one, unless diffusers wrote them (`_diffusers_version`) or the class is
-        none of its own; and for those of which a run could not be made: no number of training steps, betas outside (0, 1), an
-        unknown spacing.
+        For an entry that nothing reads, and entries of which a run could not be made.
     TypeError
         If it is no mapping, or steps_offset no int.
     """
     if not isinstance(entries, Mapping):
         raise TypeError(f"config={type(entries).__name__} is no table: pass a scheduler_config.json or a mapping")
     entries = _from_ldm(entries) if "model" in entries or "linear_start" in entries else dict(entries)
-    name = str(entries.pop("_class_name", "DDIMScheduler"))
-    defaults = FAMILIES[name].defaults if name in FAMILIES else {}
-    if "_diffusers_version" not in entries and name in FAMILIES:  # what diffusers writes may be newer than this list
-        _check_names(entries)
-    values = _COMMON | dict(defaults) | entries
-    _check(values)
-    return SchedulerConfig(name, values, frozenset(entries), name in FAMILIES)
+    named = entries.pop("_class_name", None)
+    own = {key: value for key, value in entries.items() if not key.startswith("_") and key not in ignore}
+    # Flax has the same schedulers under other names.
+    name = "DDIMScheduler" if named is None else str(named).removeprefix("Flax")
+    family = FAMILIES.get(name)
+    if named is None and (strange := sorted(own.keys() - FAMILIES[name].defaults.keys())):
+        raise ValueError(
+            f"config has no _class_name, and {strange[0]}={own[strange[0]]!r} is no entry of DDIMScheduler: add _class_name"
+            + _near(strange[0], FAMILIES[name].defaults)
+        )
+    if family is None or not family.walk:
+        return SchedulerConfig(name, own, frozenset(own))
+    for key in own.keys() - family.defaults.keys() - KNOWN:
+        if not _is_default(name, key, own[key]):
+            raise ValueError(
+                f"{key}={own[key]!r} is an entry that nothing reads, so the walk below would not be this scheduler's: remove it, or say "
+                f"--ignore {key} if it has no effect{_near(key, family.defaults)}"
+            )
+    ends = {key: own[key] for key in SIGMA_ENDS & own.keys()}
+    values = dict(family.defaults) | ends | {key: own[key] for key in family.defaults.keys() & own.keys()}
+    _check(name, values)
+    return SchedulerConfig(name, values, frozenset(own), frozenset(own.keys() - values.keys()))
 
 
-def read(path: str | Path) -> SchedulerConfig:
+def _near(key: str, names: Collection[str]) -> str:
+    close = get_close_matches(key, names, 1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _is_default(name: str, key: str, value: Any) -> bool:
+    """Say whether the class of the diffusers that is loaded here, if any, has that parameter with that default."""
+    kind = getattr(sys.modules.get("diffusers"), name, None)
+    parameter = inspect.signature(kind.__init__).parameters.get(key) if isinstance(kind, type) else None
+    return parameter is not None and bool(parameter.default == value)
+
+
+def read(path: str | Path, *, ignore: Collection[str] = ()) -> SchedulerConfig:
     """Read a file: scheduler_config.json, or a YAML of CompVis; a folder of a pipeline or of a scheduler will do.
 
     Raises
@@ -231,11 +197,11 @@ def read(path: str | Path) -> SchedulerConfig:
         import yaml
 
         try:
-            return from_mapping(yaml.safe_load(text))
+            return from_mapping(yaml.safe_load(text), ignore=ignore)
         except yaml.YAMLError as error:
             raise ValueError(f"config={str(path)!r} is no YAML: {' '.join(str(error).split())}") from None
     try:
-        return from_mapping(json.loads(text))
+        return from_mapping(json.loads(text), ignore=ignore)
     except json.JSONDecodeError as error:
         raise ValueError(f"config={str(path)!r} is no JSON: {error}") from None
 
@@ -251,34 +217,70 @@ def _from_ldm(entries: Mapping[str, Any]) -> dict[str, Any]:
     if kind not in rules:
         raise ValueError(f"beta_schedule={kind!r} is none of {', '.join(rules)}")
     predictions = {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}
+    predicted = str(params.get("parameterization", "eps"))
+    if predicted not in predictions:
+        raise ValueError(f"parameterization={predicted!r} is none of {', '.join(predictions)}")
+    for key, harmless in (("given_betas", None), ("cosine_s", 8e-3), ("rescale_betas_zero_snr", False)):
+        if params.get(key, harmless) != harmless:
+            raise ValueError(f"{key}={params[key]!r} is not read: convert the configuration to diffusers' first")
     return {
         "_class_name": "ldm",
         "num_train_timesteps": params.get("timesteps", 1000),
         "beta_start": params.get("linear_start", 1e-4),
         "beta_end": params.get("linear_end", 2e-2),
         "beta_schedule": rules[kind],
-        "prediction_type": predictions.get(str(params.get("parameterization", "eps")), "epsilon"),
+        "prediction_type": predictions[predicted],
         "clip_sample": bool(params.get("clip_denoised", False)),
     }
 
 
-def _check_names(entries: Mapping[str, Any]) -> None:
-    for key in entries:
-        if key not in KEYS | UNREAD and not str(key).startswith("_"):
-            near = get_close_matches(str(key), sorted(KEYS | UNREAD))
-            remedy = f"write {' or '.join(near)}" if near else f"use one of {', '.join(sorted(KEYS))}"
-            raise ValueError(f"{key}={entries[key]!r} is an entry that nothing reads: {remedy}")
-
-
-def _check(values: Mapping[str, Any]) -> None:
+def _check(name: str, values: Mapping[str, Any]) -> None:
     steps = values["num_train_timesteps"]
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
         raise ValueError(f"num_train_timesteps={steps!r} is no number of steps: give an int of 2 or more")
-    for key in ("beta_start", "beta_end"):
+    for key in {"beta_start", "beta_end"} & values.keys():
         beta = values[key]
         if isinstance(beta, bool) or not isinstance(beta, int | float) or not 0 < beta < 1:
             raise ValueError(f"{key}={beta!r} is outside (0, 1): give the noise added in a training step")
-    if values["timestep_spacing"] not in SPACINGS:
+    if values.get("timestep_spacing", SPACINGS[0]) not in SPACINGS:
         raise ValueError(f"timestep_spacing={values['timestep_spacing']!r} is none of {', '.join(SPACINGS)}")
-    if isinstance(values["steps_offset"], bool) or not isinstance(values["steps_offset"], int):
+    if name.startswith("DDIMInverse") and values["timestep_spacing"] == "linspace":
+        raise ValueError("timestep_spacing='linspace' is not taken by DDIMInverseScheduler: use leading or trailing")
+    if "steps_offset" in values and (
+        isinstance(values["steps_offset"], bool) or not isinstance(values["steps_offset"], int)
+    ):
         raise TypeError(f"steps_offset={values['steps_offset']!r} is no int: 0 or 1 is usual")
+    kinds = [key for key in ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas") if values.get(key)]
+    if len(kinds) > 1:
+        raise ValueError(f"{kinds[0]} and {kinds[1]} are both set: diffusers takes one kind of sigmas")
+    for key, allowed in _CHOICES.items():
+        if key in values and values[key] not in allowed:
+            raise ValueError(f"{key}={values[key]!r} is none of {', '.join(allowed)}")
+    if name in _ALGORITHMS and values["algorithm_type"] not in _ALGORITHMS[name]:
+        raise ValueError(
+            f"algorithm_type={values['algorithm_type']!r} is none of {name}: use {', '.join(_ALGORITHMS[name])}"
+        )
+    last = values.get("final_sigmas_type", "sigma_min")
+    if last == "zero" and values.get("algorithm_type") in ("dpmsolver", "sde-dpmsolver"):
+        raise ValueError(
+            f"final_sigmas_type='zero' is not taken with algorithm_type={values['algorithm_type']!r}: use 'sigma_min'"
+        )
+    if values.get("shift_terminal") is not None and values.get("use_flow_sigmas") is False:
+        raise ValueError(f"shift_terminal={values['shift_terminal']} needs use_flow_sigmas: {name} refuses it without")
+
+
+# "deis" counts as "dpmsolver++" in the DPM classes, "dpmsolver" and "dpmsolver++" as "deis" in that of DEIS.
+_ALGORITHMS = {
+    "DPMSolverMultistepScheduler": ("dpmsolver++", "sde-dpmsolver++", "dpmsolver", "sde-dpmsolver", "deis"),
+    "DPMSolverMultistepInverseScheduler": ("dpmsolver++", "sde-dpmsolver++", "dpmsolver", "sde-dpmsolver", "deis"),
+    "DPMSolverSinglestepScheduler": ("dpmsolver++", "sde-dpmsolver++", "dpmsolver", "deis"),
+    "EDMDPMSolverMultistepScheduler": ("dpmsolver++", "sde-dpmsolver++", "deis"),
+    "DEISMultistepScheduler": ("deis", "dpmsolver++", "dpmsolver"),
+    "SASolverScheduler": ("data_prediction", "noise_prediction"),
+}
+_CHOICES = {
+    "final_sigmas_type": ("zero", "sigma_min"),
+    "time_shift_type": ("exponential", "linear"),
+    "sigma_schedule": ("karras", "exponential"),
+    "interpolation_type": ("linear", "log_linear"),
+}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bdia_numerics import grids
+from bdia_numerics.configs import sigmas as kinds
 from bdia_numerics.configs.config import SchedulerConfig
 from bdia_numerics.configs.tables import alphas_cumprod
 
@@ -26,17 +28,11 @@ class Levels:
 
     def alpha(self, s: Any) -> Any:
         """Return alpha; s may be infinite, except for "one"."""
-        if self.kind == "one":
-            return s * 0 + 1
-        return 1 / (1 + s) if self.kind == "flow" else 1 / np.hypot(1, s)
+        return grids.levels_of(self.kind, s)[0]
 
     def sigma(self, s: Any) -> Any:
         """Return sigma; s may be infinite."""
-        if self.kind == "one":
-            return s
-        with np.errstate(divide="ignore"):
-            inverse = np.divide(1.0, s)
-        return 1 / (1 + inverse) if self.kind == "flow" else 1 / np.hypot(1, inverse)
+        return grids.levels_of(self.kind, s)[1]
 
 
 @dataclass(frozen=True)
@@ -53,11 +49,29 @@ class Step:
 
 @dataclass(frozen=True)
 class Layout:
-    """The steps of a run, noise end first (data end first for an inverse scheduler)."""
+    """The steps of a run, noise end first (data end first for an inverse scheduler).
+
+    Attributes
+    ----------
+    steps
+        One for each change of the noise level.
+    levels
+        alpha and sigma of sigma/alpha.
+    told
+        The times of all evaluations in their order, as the scheduler's `timesteps` list them: a method of two stages has two a step.
+    table
+        alpha^2 by training step as the scheduler holds it, where it has a table.
+    """
 
     steps: tuple[Step, ...]
     levels: Levels
+    told: tuple[float, ...]
     table: Array | None = None
+
+    @property
+    def nfe(self) -> int:
+        """Model evaluations."""
+        return len(self.told)
 
     @property
     def consistent(self) -> bool:
@@ -82,135 +96,402 @@ class Layout:
         return grids.from_values(s, self.levels.alpha(s), self.levels.sigma(s))
 
 
-def layout(config: SchedulerConfig, steps: int) -> Layout:
-    """Return the steps that a scheduler of this configuration takes.
+def from_scheduler(scheduler: Any) -> Layout:
+    """Return the steps of a live scheduler after its set_timesteps, from what it holds and not from its configuration.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `grids.live`.
+    """
+    walk = grids.live(scheduler)
+    columns = zip(walk.times, walk.begins, walk.ends, strict=True)
+    steps = tuple(Step(float(t), float(s), float(end)) for t, s, end in columns)
+    return Layout(steps, Levels(walk.kind), tuple(walk.told.tolist()), walk.table)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is passed to set_timesteps: a number of steps, or times, or sigmas; and the shift mu of flows whose shift is dynamic."""
+
+    n: int
+    mu: float | None
+    times: Array | None
+    sigmas: Array | None
+
+
+def layout(
+    config: SchedulerConfig,
+    n: int | None = None,
+    *,
+    mu: float | None = None,
+    timesteps: Sequence[float] | None = None,
+    sigmas: Sequence[float] | None = None,
+) -> Layout:
+    """Return the steps that a scheduler of this configuration takes, at its own precision: tables and sigmas in float32.
 
     Parameters
     ----------
     config
-        Its class decides how it walks; see `config.Family`.
-    steps
-        What is passed to set_timesteps.
+        Its class decides how it walks; see `families.Family`.
+    n
+        What is passed to set_timesteps; not needed with `timesteps` or `sigmas`.
+    mu
+        The shift in logarithms, for schedulers with use_dynamic_shifting; a pipeline takes it from the size of the image.
+    timesteps, sigmas
+        Passed to set_timesteps in the place of n, by the schedulers that take them.
 
     Raises
     ------
     ValueError
-        For a number of steps that the scheduler itself would refuse.
+        For a class whose walk is not read, for what the scheduler itself would refuse, and for a time outside its table.
     """
-    if steps < 1:
-        raise ValueError(f"steps={steps}: ask for 1 or more")
-    if config.rule == "edm":
-        return Layout(_pairs(_karras(config, steps)), Levels("one"))
+    if not config.known:
+        raise ValueError(f"the walk of {config.name} is not read: {config.family.why}")
+    own = [len(x) for x in (timesteps, sigmas) if x is not None]
+    if n is None and not own:
+        raise ValueError("n is missing: pass a number of steps, timesteps or sigmas")
+    count = own[0] if n is None else n
+    if count < 1:
+        raise ValueError(f"steps={count}: ask for 1 or more")
+    if any(length != count for length in own if n is not None or len(own) == 2):
+        raise ValueError(f"n={n} with {own} timesteps or sigmas: pass one number of steps, or lists of that length")
+    asked = Asked(count, mu, *(None if x is None else np.asarray(x, dtype=np.float32) for x in (timesteps, sigmas)))
+    _check(config, asked)
     if config.rule == "flow":
-        return Layout(_flow(config, steps), Levels("flow"))
-    length = config["num_train_timesteps"]
-    if steps > length:
-        raise ValueError(f"steps={steps} exceeds num_train_timesteps={length}: ask for fewer")
-    table = alphas_cumprod(config)
+        return _flow(config, asked)
+    if config.rule in ("edm", "consistency"):
+        return _own_levels(config, asked)
+    table = alphas_cumprod(config, np.float32)
+    # These keep sigma/alpha in float32, the others look alpha^2 up in each step.
+    kept = table if config.rule in ("points", "intervals") else table.astype(np.float64)
     with np.errstate(divide="ignore"):
-        levels = np.sqrt((1 - table) / table)
-    return Layout(_RULES[config.rule](config, steps, levels), Levels("vp"), table)
+        levels = np.sqrt((1 - kept) / kept)
+    return _RULES[config.rule](config, asked, levels, table)
 
 
-def times(config: SchedulerConfig, steps: int, *, points: int | None = None) -> list[float]:
-    """Return the evaluation times in sampling order, as the spacing gives them; times outside the table are not left out."""
-    length, spacing, offset = config["num_train_timesteps"], config["timestep_spacing"], config["steps_offset"]
-    count = points or steps
+_TAKES = {  # by class, what set_timesteps takes beside a number of steps
+    "DDPMScheduler": ("timesteps",),
+    "DDPMParallelScheduler": ("timesteps",),
+    "LCMScheduler": ("timesteps",),
+    "TCDScheduler": ("timesteps",),
+    "EulerDiscreteScheduler": ("timesteps", "sigmas"),
+    "HeunDiscreteScheduler": ("timesteps",),
+    "DPMSolverMultistepScheduler": ("timesteps", "mu"),
+    "DPMSolverSinglestepScheduler": ("timesteps", "mu"),
+    "DEISMultistepScheduler": ("mu",),
+    "UniPCMultistepScheduler": ("sigmas", "mu"),
+    "FlowMatchEulerDiscreteScheduler": ("timesteps", "sigmas", "mu"),
+    "FlowMatchLCMScheduler": ("timesteps", "sigmas", "mu"),
+}
+
+
+def _check(config: SchedulerConfig, asked: Asked) -> None:
+    passed = {"timesteps": asked.times, "sigmas": asked.sigmas, "mu": asked.mu}
+    for key, value in passed.items():
+        if value is not None and key not in _TAKES.get(config.name, ()):
+            raise ValueError(f"{key} is not taken by {config.name}: leave it out")
+    kind = config.kind
+    if asked.times is not None and kind and config.rule != "flow":
+        raise ValueError(f"timesteps cannot be passed with {kind} sigmas: {config.name} refuses them")
+    if asked.times is not None and asked.sigmas is not None and config.rule != "flow":
+        raise ValueError(f"timesteps and sigmas are both passed: {config.name} takes one of them")
+    if config["use_dynamic_shifting"]:
+        required = config.rule == "flow" or config.name.startswith("UniPC")
+        if asked.mu is None and required:
+            raise ValueError(
+                "mu is missing: use_dynamic_shifting=True, and a pipeline takes it from the size of the image"
+            )
+        if asked.mu is not None and not required and config["time_shift_type"] != "exponential":
+            raise ValueError(
+                f"mu={asked.mu} is not taken with time_shift_type='linear' by {config.name}: use 'exponential'"
+            )
+    elif asked.mu is not None and config.rule != "flow":
+        raise ValueError(f"mu={asked.mu} is only taken with use_dynamic_shifting=True")
+    length = config["num_train_timesteps"]
+    if asked.n > length and asked.times is None and config.rule not in ("edm", "flow"):
+        raise ValueError(f"steps={asked.n} exceeds num_train_timesteps={length}: ask for fewer")
+
+
+def spaced(config: SchedulerConfig, n: int, *, extra: int = 0, top: int | None = None) -> Array:
+    """Return the times that a spacing gives in sampling order, as the schedulers count them; some may be outside the table.
+
+    `extra` is 1 where they are n of n + 1 points, and `top` is the number of training steps that are used.
+    """
+    length, spacing, offset = (
+        config["num_train_timesteps"],
+        config["timestep_spacing"] or "linspace",
+        config["steps_offset"] or 0,
+    )
+    used = length if top is None else top
     if spacing == "linspace":
-        found = np.linspace(0, length - 1, count)
-        found = found if config.rule == "sigmas" else found.round()
+        found = np.linspace(0, used - 1, n + extra)
+        found = found.astype(np.float32) if config.rule == "points" else found.round()
     elif spacing == "leading":
-        found = np.arange(count) * (length // count) + offset
+        found = np.arange(n + extra) * (used // (n + extra))
     else:
-        found = np.arange(length, 0, -length / steps).round()[::-1] - 1
-        return [float(t) for t in found[::-1]]
-    return [float(t) for t in found[::-1][:steps]]
+        return np.asarray(np.arange(used, 0, -length / n).round() - 1)
+    backwards = found[::-1][: n + extra - extra]
+    return np.asarray(backwards + offset if spacing == "leading" else backwards)
+
+
+class OutOfTableError(ValueError):
+    """A time that the table does not have, at which the scheduler itself stops with an index error."""
+
+
+def _inside(times: Array, levels: Array) -> Array:
+    """Return times that index the table, as arrays do: t = -1 is its last entry."""
+    if (top := float(np.max(times))) > len(levels) - 1:
+        raise OutOfTableError(
+            f"t={top:g} is outside the table of {len(levels)} training steps, where the scheduler stops: lower steps_offset"
+        )
+    return times
 
 
 def _final(config: SchedulerConfig, levels: Array) -> float:
     return 0.0 if config["set_alpha_to_one"] else float(levels[0])
 
 
-def _at(levels: Array, t: float) -> float:
-    """Return a level as the scheduler looks it up: t = -1 is the last entry of the table, as in any array."""
-    return float(levels[int(t)])
+def _jump(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) -> Layout:
+    ratio, final, n = config["num_train_timesteps"] // asked.n, _final(config, levels), asked.n
+    times = _inside(spaced(config, n), levels)
+    steps = [
+        Step(float(t), float(levels[int(t)]), float(levels[int(t) - ratio]) if t >= ratio else final) for t in times
+    ]
+    told = times
+    if config.name == "PNDMScheduler" and config["skip_prk_steps"]:
+        told = np.concatenate([times[:2], times[1:]])
+    elif config.name == "PNDMScheduler":
+        if n < 4:
+            raise ValueError(f"steps={n}: PNDMScheduler begins with three Runge-Kutta steps and needs 4 or more")
+        pairs = np.repeat(times[:4][::-1], 2) + np.tile([0, ratio // 2], 4)
+        told = np.concatenate([np.repeat(pairs[:-1], 2)[1:-1][::-1], times[3:]])
+    return Layout(tuple(steps), Levels("vp"), tuple(map(float, told)), table)
 
 
-def _between(levels: Array, t: float) -> float:
-    """Return a level of the table, between its entries by linear interpolation; beyond it the nearest entry."""
-    return float(np.interp(t, range(len(levels)), levels))
+def _inverse(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) -> Layout:
+    ratio, final = config["num_train_timesteps"] // asked.n, _final(config, levels)
+    times = _inside(spaced(config, asked.n)[::-1], levels)
+    steps = [
+        Step(float(t), float(levels[int(t) - ratio]) if t >= ratio else final, float(levels[int(t)])) for t in times
+    ]
+    return Layout(tuple(steps), Levels("vp"), tuple(map(float, times)), table)
 
 
-def _jump(config: SchedulerConfig, steps: int, levels: Array) -> tuple[Step, ...]:
-    ratio, final = config["num_train_timesteps"] // steps, _final(config, levels)
-    asked = times(config, steps)
-    return tuple(Step(t, _at(levels, t), _at(levels, t - ratio) if t >= ratio else final) for t in asked)
+def _listed(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) -> Layout:
+    if asked.times is not None:
+        times = np.asarray(asked.times, dtype=np.int64)
+        if np.any(np.diff(times) >= 0):
+            raise ValueError("timesteps do not fall: pass them from noise to data")
+    elif config["original_inference_steps"] is not None:
+        times = _distilled(config, asked.n)
+    elif config.name == "UnCLIPScheduler":
+        if asked.n < 2:
+            raise ValueError("steps=1: UnCLIPScheduler divides by steps - 1, ask for 2 or more")
+        times = (np.arange(asked.n) * ((config["num_train_timesteps"] - 1) / (asked.n - 1))).round()[::-1]
+    else:
+        times = spaced(config, asked.n)
+    times = _inside(times, levels)
+    return _linked(times, [*(levels[int(t)] for t in times), 0.0], Levels("vp"), table)
 
 
-def _inverse(config: SchedulerConfig, steps: int, levels: Array) -> tuple[Step, ...]:
-    ratio, final = config["num_train_timesteps"] // steps, _final(config, levels)
-    asked = times(config, steps)[::-1]
-    return tuple(Step(t, _at(levels, t - ratio) if t >= ratio else final, _at(levels, t)) for t in asked)
+def _distilled(config: SchedulerConfig, n: int) -> Array:
+    """Return the times of a model that was distilled on a number of original steps."""
+    original, length = int(config["original_inference_steps"]), config["num_train_timesteps"]
+    if not n <= original <= length:
+        raise ValueError(
+            f"steps={n}: {config.name} takes at most original_inference_steps={original}, itself at most {length}"
+        )
+    origin = np.arange(1, original + 1)[::-1] * (length // original) - 1
+    return np.asarray(origin[np.floor(np.linspace(0, original, n, endpoint=False)).astype(int)])
 
 
-def _listed(config: SchedulerConfig, steps: int, levels: Array) -> tuple[Step, ...]:
-    asked = times(config, steps)
-    return _linked(asked, [*(_at(levels, t) for t in asked), 0.0])
+def _points(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) -> Layout:
+    """Schedulers that take n points of the table, between entries by linear interpolation of sigma/alpha."""
+    n, kind, places = asked.n, config.kind, np.arange(len(levels))
+    if asked.sigmas is not None:
+        found, times = asked.sigmas[:-1], kinds.times_of(asked.sigmas[:-1], levels)
+        return _told_as(config, times, [*found, asked.sigmas[-1]], table)
+    times = spaced(config, n) if asked.times is None else asked.times
+    beyond = times
+    found = np.interp(beyond, places, levels)
+    if config["interpolation_type"] == "log_linear":
+        found = np.exp(np.linspace(math.log(levels[-1]), math.log(levels[0]), n + 1))
+    if kind:
+        found = kinds.spread(kind, found, n, config)
+        times = kinds.times_of(found, levels)
+        times = times.round() if config.name.startswith("KDPM2") and kind == "karras" else times
+    last = levels[0] if config["final_sigmas_type"] == "sigma_min" else 0.0
+    return _told_as(config, times, np.asarray([*found, last], dtype=np.float32)[: len(times) + 1], table, levels)
 
 
-def _sigmas(config: SchedulerConfig, steps: int, levels: Array) -> tuple[Step, ...]:
-    asked = times(config, steps, points=steps + 1 if config.rule == "lambdas" else None)
-    found = [_between(levels, t) for t in asked]
-    if config["use_karras_sigmas"]:
-        ramp = np.linspace(1, 0, len(found)) * (found[0] ** (1 / 7) - levels[0] ** (1 / 7)) + levels[0] ** (1 / 7)
-        found = [float(s) for s in ramp**7]
-        asked = [float(np.interp(np.log(s), np.log(levels), range(len(levels)))) for s in found]
-    last = float(levels[0]) if config["final_sigmas_type"] == "sigma_min" else 0.0
-    return _linked(asked, [*found, last])
+def _told_as(
+    config: SchedulerConfig, times: Array, found: Sequence[float] | Array, table: Array, levels: Array | None = None
+) -> Layout:
+    if config["timestep_type"] == "continuous" and config["prediction_type"] == "v_prediction":
+        with np.errstate(divide="ignore"):
+            times = np.float32(0.25) * np.log(np.asarray(found[:-1], dtype=np.float32))
+    made = _linked(np.asarray(times, dtype=np.float32), found, Levels("vp"), table)
+    if config.family.orders == 1:
+        return made
+    if config.name == "HeunDiscreteScheduler":
+        return Layout(made.steps, made.levels, _twice(made.told), table)
+    assert levels is not None
+    return Layout(made.steps, made.levels, kinds.between(config, times, np.asarray(found), levels), table)
 
 
-def _ldm(config: SchedulerConfig, steps: int, levels: Array) -> tuple[Step, ...]:
+def _twice(times: Sequence[float]) -> tuple[float, ...]:
+    return (times[0], *(t for t in times[1:] for _ in range(2)))
+
+
+def _intervals(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) -> Layout:
+    """Schedulers of the log-SNR: n of n + 1 points, or sigmas of another kind between the ends of the whole table."""
+    n, kind, inverse = asked.n, config.kind, config.name.endswith("InverseScheduler")
+    top = kinds.clipped(config, table)
+    last = float(levels[0]) if config["final_sigmas_type"] in ("sigma_min", None) else 0.0
+    if config["use_flow_sigmas"]:
+        return _flow_sigmas(config, asked, levels, table, kind, last)
+    if kind:
+        found = kinds.spread(kind, levels if inverse else levels[::-1], n, config)
+        times = kinds.times_of(found, levels)
+        smooth = config.name == "DPMSolverMultistepScheduler" and config["beta_schedule"] == "squaredcos_cap_v2"
+        times = times.round() if kind in ("karras", "lu") and not smooth else times
+        last = _repeated(config, float(np.float32(found[-1])), last)
+    elif asked.times is not None:
+        times = np.asarray(asked.times, dtype=np.int64)
+        found = np.interp(times, np.arange(len(levels)), levels)
+    else:
+        times = spaced(config, n, extra=1, top=top)
+        if inverse:
+            times = (np.append(times, 0) if config["timestep_spacing"] != "trailing" else times)[::-1][:n]
+            offset = config["steps_offset"] if config["timestep_spacing"] == "leading" else 0
+            times = np.concatenate([[offset], times[1:]]) if config["timestep_spacing"] != "trailing" else times
+            last = float(levels[top - 1])
+        found = np.interp(times, np.arange(len(levels)), levels)
+    told = np.asarray(times).astype(np.int64)
+    if inverse and len(np.unique(told)) < len(told):
+        raise ValueError(
+            f"t={told[0]} and others come twice: {config.name} drops the second and keeps its level, so that its walk breaks; ask for "
+            "fewer steps, or leave the kind of sigmas"
+        )
+    return _linked(told, np.asarray([*found, last], dtype=np.float32), Levels("vp"), table)
+
+
+def _repeated(config: SchedulerConfig, lowest: float, last: float) -> float:
+    """Return the last level with sigmas of another kind: some schedulers repeat the lowest one."""
+    unipc = config.name.startswith("UniPC") and config["final_sigmas_type"] == "sigma_min"
+    return lowest if config.family.end == "repeat" or unipc else last
+
+
+def _flow_sigmas(config: SchedulerConfig, asked: Asked, levels: Array, table: Array, kind: str, last: float) -> Layout:
+    """Levels of flow matching in schedulers that have a table, too."""
+    n, length, shift = asked.n, config["num_train_timesteps"], float(config["flow_shift"])
+    unipc = config.name.startswith("UniPC")
+    if kind and not (unipc and kind == "karras"):
+        raise ValueError(
+            f"use_flow_sigmas with {kind} sigmas: {config.name} then takes levels of the table, up to {levels[-1]:.3g}, for those of flow "
+            "matching, which end at 1"
+        )
+    if config.name.endswith("InverseScheduler"):
+        raise ValueError(f"use_flow_sigmas: {config.name} then walks from noise to data, which is no inversion")
+    if kind:
+        found = kinds.spread(kind, levels[::-1], n, config)
+        found = found / (found + 1)
+    elif unipc:
+        found = np.linspace(1, 1 / length, n + 1)[:-1] if asked.sigmas is None else asked.sigmas
+        found = kinds.shifted(found, shift, asked.mu, config)
+        if abs(found[0] - 1) < 1e-6:
+            found = np.concatenate([[found[0] - 1e-6], found[1:]])
+    else:
+        shift = shift if asked.mu is None else math.exp(asked.mu)
+        found = 1 - np.linspace(1, 1 / length, n + 1)
+        found = (shift * found / (1 + (shift - 1) * found))[::-1][:-1]
+    last = _repeated(config, float(found[-1]), last)
+    told = (found * length).astype(np.int64)
+    return _linked(told, _ratios(np.asarray([*found, last], dtype=np.float32)), Levels("flow"), table)
+
+
+def _ldm(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) -> Layout:
     length = config["num_train_timesteps"]
-    asked = [float(t) for t in np.arange(0, length, length // steps) + 1][::-1]
-    return _linked(asked, [*(_at(levels, t) for t in asked), float(levels[0])])
+    times = _inside((np.arange(0, length, length // asked.n) + 1)[::-1], levels)
+    return _linked(times, [*(levels[int(t)] for t in times), levels[0]], Levels("vp"), table)
 
 
-_RULES = {
+_RULES: dict[str, Callable[..., Layout]] = {
     "jump": _jump,
     "inverse": _inverse,
     "listed": _listed,
-    "sigmas": _sigmas,
-    "lambdas": _sigmas,
+    "points": _points,
+    "intervals": _intervals,
     "ldm": _ldm,
 }
 
 
-def _karras(config: SchedulerConfig, steps: int) -> list[float]:
+def _own_levels(config: SchedulerConfig, asked: Asked) -> Layout:
+    """Schedulers of EDM and of consistency models, whose levels follow sigma_min, sigma_max and rho."""
+    n, length = asked.n, config["num_train_timesteps"]
     low, high, rho = config["sigma_min"], config["sigma_max"], config["rho"]
+    ramp = np.linspace(0, 1, n)
+    if config.rule == "consistency":
+        ramp = np.arange(n) * (length // n) / (length - 1)
     if config["sigma_schedule"] == "exponential":
-        found = np.geomspace(high, low, steps)
+        found = np.exp(np.linspace(math.log(low), math.log(high), n))[::-1]
     else:
-        found = np.linspace(high ** (1 / rho), low ** (1 / rho), steps) ** rho
-    last = float(low) if config["final_sigmas_type"] == "sigma_min" else 0.0
-    return [*(float(s) for s in found), last]
+        found = (high ** (1 / rho) + ramp * (low ** (1 / rho) - high ** (1 / rho))) ** rho
+    if config.rule == "consistency":
+        return _linked(250 * np.log(found + 1e-44), np.asarray([*found, low], dtype=np.float32), Levels("one"))
+    found = found.astype(np.float32)
+    # EDMEulerScheduler repeats its lowest level, the other takes sigma_min: with one step they differ.
+    least = found[-1] if config.name == "EDMEulerScheduler" else np.float32(low)
+    last = least if config["final_sigmas_type"] == "sigma_min" else np.float32(0)
+    return _linked(np.float32(0.25) * np.log(found), [*found, last], Levels("one"))
 
 
-def _flow(config: SchedulerConfig, steps: int) -> tuple[Step, ...]:
-    length, shift = config["num_train_timesteps"], float(config["shift"])
+def _flow(config: SchedulerConfig, asked: Asked) -> Layout:
+    length, shift, n = config["num_train_timesteps"], float(config["shift"]), asked.n
+    static = None if config["use_dynamic_shifting"] else shift
+    if asked.sigmas is not None:
+        found = asked.sigmas
+    elif asked.times is not None:
+        found = asked.times / length
+    else:
+        # The ends are shifted once when the scheduler is made, and all times once more when they are set.
+        ends = np.asarray([1.0, np.float32(1 / length)], dtype=np.float32)
+        first, least = ends if static is None else (shift * ends / (1 + (shift - 1) * ends)).astype(np.float32)
+        found = np.linspace(float(first) * length, float(least) * length, n) / length
+    found = kinds.shifted(found, shift, asked.mu, config)
+    kind = config.kind
+    if kind:
+        found = kinds.spread(kind, found, n, config)
+    found = np.asarray(found, dtype=np.float32)
+    told = found * np.float32(length) if asked.times is None else asked.times
+    end = 0.0
+    if config["invert_sigmas"]:
+        found = 1 - found
+        told, end = found * np.float32(length), 1.0
+    made = _linked(told, _ratios(np.asarray([*found, end], dtype=np.float32)), Levels("flow"))
+    return made if config.family.orders == 1 else Layout(made.steps, made.levels, _twice(made.told))
 
-    def shifted(x: Any) -> Any:
-        return shift * x / (1 + (shift - 1) * x)
 
-    # The ends are shifted once when the scheduler is made, and all times once more when they are set.
-    sigma = shifted(np.linspace(shifted(1.0), shifted(1 / length), steps))
+def _ratios(sigma: Array) -> Array:
+    """Return sigma/alpha of the sigma of flow matching."""
+    wide = sigma.astype(np.float64)
+    if wide.max() > 1:
+        raise ValueError(f"sigma={wide.max():g} exceeds 1, where flow matching begins: pass sigmas up to 1")
     with np.errstate(divide="ignore"):
-        levels = [float(s) for s in sigma / (1 - sigma)]
-    return _linked([float(t) for t in sigma * length], [*levels, 0.0])
+        return np.asarray(wide / (1 - wide))
 
 
-def _pairs(levels: Sequence[float]) -> tuple[Step, ...]:
-    return _linked(levels[:-1], levels)
-
-
-def _linked(asked: Sequence[float], levels: Sequence[float]) -> tuple[Step, ...]:
-    return tuple(Step(float(t), a, b) for t, a, b in zip(asked, levels[:-1], levels[1:], strict=True))
+def _linked(times: Any, found: Any, levels: Levels, table: Array | None = None) -> Layout:
+    if len(found) != len(times) + 1:
+        raise ValueError(
+            f"{len(times)} times and {len(found) - 1} levels: the scheduler's own steps do not fit, ask for another number"
+        )
+    numbers = [float(s) for s in found]
+    if any(math.isnan(s) for s in numbers):
+        raise ValueError(
+            "the levels of this walk are no numbers, in the scheduler itself, too: ask for another number of steps"
+        )
+    told = tuple(float(t) for t in times)
+    steps = tuple(Step(t, a, b) for t, a, b in zip(told, numbers, numbers[1:], strict=False))
+    return Layout(steps, levels, told, table)

@@ -17,6 +17,7 @@ from bdia_numerics import spaces
 from bdia_numerics.grids.build import Time, build, ends_of, inside, slots_of
 from bdia_numerics.grids.grid import Between, Grid, Point, check_value, decided, exact
 from bdia_numerics.grids.irregular import alternating, pattern_of, periodic, random
+from bdia_numerics.grids.live import Live, live
 from bdia_numerics.grids.recipes import Listed, Mapped, Power, Symbolic, Values, rounded
 from bdia_numerics.schedules import Discrete, Schedule
 from bdia_numerics.spaces import Space
@@ -25,14 +26,17 @@ from bdia_numerics.values import share
 __all__ = [
     "Between",
     "Grid",
+    "Live",
     "Point",
     "alternating",
     "asinh",
+    "from_scheduler",
     "from_timesteps",
     "from_values",
     "karras",
     "leading",
     "linspace",
+    "live",
     "log_snr",
     "pattern_of",
     "periodic",
@@ -260,6 +264,55 @@ def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None) -> Grid:
         lists = [column[::-1] for column in lists]
     recipe = Values(tuple(lists[0]), tuple(lists[1]), tuple(lists[2]), own)
     return build(recipe, target, None)
+
+
+def from_scheduler(scheduler: Any) -> Grid:
+    """Return the grid of a live scheduler of diffusers after its set_timesteps: the levels of its steps, at the times that it tells.
+
+    The last point has no time of its own, since the model is not asked there: it stands one below the last time, that before the
+    first one for an inverse scheduler.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `live`, and for steps of which one does not begin where the one before it ended, levels that do not fall or are infinite where
+        alpha = 1 needs them, and times that are told twice.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace as Scheduler
+    >>> flow = Scheduler(timesteps=[1000.0, 500.0], sigmas=[1.0, 0.5, 0.0], config={"shift": 1.0}, num_inference_steps=2)
+    >>> from_scheduler(flow).sigma.tolist()
+    [0.0, 0.5, 1.0]
+    """
+    walk = live(scheduler)
+    if not np.allclose(walk.ends[:-1], walk.begins[1:], rtol=1e-6):
+        k = int(np.argmax(~np.isclose(walk.ends[:-1], walk.begins[1:], rtol=1e-6)))
+        raise ValueError(
+            f"step {k + 1} ends at sigma/alpha={walk.ends[k]:.4g} and the next begins at {walk.begins[k + 1]:.4g}: this walk is "
+            "no grid, take another spacing or number of steps"
+        )
+    s = np.append(walk.begins, walk.ends[-1])
+    rising = s[-1] > s[0]
+    times = walk.times.tolist()
+    if len(set(times)) < len(times):
+        raise ValueError(
+            f"{len(set(times))} times are told for {len(times)} steps: this walk is no grid, take fewer steps"
+        )
+    ends = [times[0] - 1, *times] if rising else [*times, times[-1] - 1]
+    return from_values(ends, *levels_of(walk.kind, s))
+
+
+def levels_of(kind: str, s: Any) -> tuple[Any, Any]:
+    """Return alpha and sigma of sigma/alpha: "vp", "one" or "flow" as for `Live`; s may be infinite, but for "one"."""
+    s = np.asarray(s, dtype=np.float64)
+    if kind == "one":
+        return s * 0 + 1, s
+    with np.errstate(divide="ignore"):
+        inverse = np.divide(1.0, s)
+    if kind == "flow":
+        return 1 / (1 + s), 1 / (1 + inverse)
+    return 1 / np.hypot(1, s), 1 / np.hypot(1, inverse)
 
 
 def _common(values: list[Any]) -> Space:

@@ -16,12 +16,11 @@ from bdia_numerics.schedules import Schedule
 from bdia_numerics.torch.features import verdicts
 from bdia_numerics.torch.files import CARD, UNET
 from bdia_numerics.torch.folders import local, network_of, quiet, read_json
-from bdia_numerics.torch.models import NetworkModel
+from bdia_numerics.torch.models import NetworkModel, Preconditioned
 from bdia_numerics.torch.pickles import edm_network
 from bdia_numerics.torch.scheduling import make_grid, schedule_of
 from bdia_numerics.torch.tensors import DTYPES
 
-PREDICTIONS = {"epsilon": "eps", "sample": "x0", "v_prediction": "v", "flow_prediction": "velocity"}
 _PARTS = ("unet", "transformer")
 
 
@@ -92,7 +91,13 @@ class Loaded:
             raise ValueError(
                 f"guidance={options['guidance']} needs an unconditional branch, and {reason}: leave guidance at 1, or {remedy}"
             )
-        return NetworkModel(self.network, **options)
+        return NetworkModel(self._asked, **options)
+
+    @property
+    def _asked(self) -> Any:
+        """The network, under the preconditioning that its scheduler applies."""
+        conditioning = None if self.config is None else self.config.preconditioned
+        return self.network if conditioning is None else Preconditioned(self.network, *conditioning)
 
     def _conditions(self, labels: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the conditions of both branches with the labels in them."""
@@ -152,11 +157,12 @@ class Loaded:
         Leading spacing, which most configurations name, ends with a slot much shorter than the one before it, and there gamma = 1 magnifies
         errors (docs/findings/best-gamma.md).
         """
-        return None if self.config is None or self.config.rule in ("edm", "flow") else "trailing"
+        plain = self.config is not None and self.config["timestep_spacing"] and not self.config.flow
+        return "trailing" if plain and self.config.preconditioned is None else None
 
-    def grid(self, n: int, spacing: str | None = None) -> Grid:
+    def grid(self, n: int, spacing: str | None = None, *, mu: float | None = None) -> Grid:
         """Return the grid of n slots that the scheduler's configuration describes; see `scheduling.make_grid`."""
-        return make_grid(self.schedule, self.config, n, spacing)
+        return make_grid(self.schedule, self.config, n, spacing, mu=mu)
 
     def to(self, *arguments: Any) -> Loaded:
         """Return it with the network moved to a device or dtype, in place as torch moves modules."""
@@ -246,18 +252,44 @@ def _from_folder(source: str | Path, part: str | None, dtype: torch.dtype) -> Lo
         raise ValueError(
             f"source={str(source)!r} has no scheduler/scheduler_config.json, which says what the network was trained for: add it"
         )
-    kind = str(config["prediction_type"])
-    if kind not in PREDICTIONS:
-        raise ValueError(f"prediction_type={kind!r} is none of {', '.join(PREDICTIONS)}")
+    prediction = "x0" if config.preconditioned is not None else config.prediction
     own = network.config
     size = own.get("sample_size")
     height, width = size if isinstance(size, tuple | list) else (size, size)
     shape = (int(own.in_channels), int(height), int(width)) if height and own.get("in_channels") else None
-    options = {"time_scale": float(config["num_train_timesteps"])} if config.rule == "flow" else {}
+    options = {} if config.preconditioned is None else {"time_scale": 1.0}
+    if config.flow:
+        options = {"time_scale": _told(network, float(config["num_train_timesteps"]))}
     card = read_json(folder / CARD) or {}
     null = _null_label(network, (card, index or {}, own))
-    return Loaded(
-        network, schedule_of(config), PREDICTIONS[kind], shape, config, null, options=options, data=card.get("data")
+    return Loaded(network, schedule_of(config), prediction, shape, config, null, options=options, data=card.get("data"))
+
+
+_TOLD_TIMES = (
+    "SD3Transformer2DModel", "SanaTransformer2DModel", "HunyuanVideoTransformer3DModel", "WanTransformer3DModel",
+    "CogView4Transformer2DModel", "LTXVideoTransformer3DModel", "HiDreamImageTransformer2DModel", "PixArtTransformer2DModel",
+)  # fmt: skip
+_TOLD_LEVELS = (
+    "FluxTransformer2DModel", "Flux2Transformer2DModel", "ChromaTransformer2DModel", "OvisImageTransformer2DModel",
+    "LongCatImageTransformer2DModel", "QwenImageTransformer2DModel", "AuraFlowTransformer2DModel",
+)  # fmt: skip
+
+
+def _told(network: Any, length: float) -> float:
+    """Return by what a flow-matching network wants sigma multiplied: T, or 1 where it multiplies by 1000 itself.
+
+    Raises
+    ------
+    ValueError
+        For a transformer of which that is not known, such as those that are told 1 - sigma.
+    """
+    name = type(network).__name__
+    if name.startswith("UNet") or name in _TOLD_TIMES:
+        return length
+    if name in _TOLD_LEVELS:
+        return 1.0
+    raise ValueError(
+        f"_class_name={name!r}: what this network is told as a time is not known here: make a NetworkModel of it with time_scale="
     )
 
 

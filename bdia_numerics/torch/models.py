@@ -239,11 +239,13 @@ class Preconditioned:
     """EDM's denoiser of a raw network F: D = c_skip x + c_out F(c_in x, c_noise).
 
     Karras et al. 2022, eq. (7) and table 1: c_skip = s^2/(sigma^2 + s^2), c_out = sigma s/sqrt(sigma^2 + s^2),
-    c_in = 1/sqrt(sigma^2 + s^2), c_noise = log(sigma)/4, with s = sigma_data.
+    c_in = 1/sqrt(sigma^2 + s^2), c_noise = log(sigma)/4, with s = sigma_data. Of networks that predict v, F is the negative of the output
+    (`sign` -1).
     """
 
     network: Any
     sigma_data: float = 0.5
+    sign: int = 1
 
     def __call__(self, x: torch.Tensor, sigma: torch.Tensor, **conditions: Any) -> torch.Tensor:
         """Return the denoised x at noise levels of shape (batch,)."""
@@ -252,5 +254,7 @@ class Preconditioned:
         weight = next(self.network.parameters(), x) if isinstance(self.network, torch.nn.Module) else x
         output = self.network((x / total).to(weight.dtype), (sigma.log() / 4).to(weight.dtype), **conditions)
         output = getattr(output, "sample", output)
-        kept: torch.Tensor = (self.sigma_data / total).square() * x + level * self.sigma_data / total * output
+        kept: torch.Tensor = (
+            self.sigma_data / total
+        ).square() * x + level * self.sign * self.sigma_data / total * output
         return kept.to(x.dtype)

@@ -1,24 +1,39 @@
-"""Schedules and grids of networks, from the configuration of the scheduler that they were trained with."""
+"""Schedules and grids of networks, from what `configs` reads of the scheduler that they were trained with."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from functools import cache
 
+import numpy as np
+
 from bdia_numerics import configs, grids, schedules
 from bdia_numerics.grids import Grid
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces.base import decimal
 
+WHOLE = {name: getattr(grids, name) for name in ("uniform", "quadratic", "log_snr", "asinh", "karras")}
+
 
 def schedule_of(config: configs.SchedulerConfig) -> Schedule:
-    """Return the schedule of a configuration: exact where its betas follow a rule, (1, t) for EDM's, (1-t, t) for flows."""
-    if config.rule == "edm":
+    """Return the schedule of a configuration: exact where its betas follow a rule, (1, t) under preconditioning, (1-t, t) for flows.
+
+    Raises
+    ------
+    ValueError
+        For a class whose walk is not read.
+    """
+    if not config.known:
+        raise ValueError(f"the walk of {config.name} is not read: {config.family.why}")
+    if config.preconditioned is not None or config.rule == "consistency":
         return schedules.edm()
-    if config.rule == "flow":
+    if config.flow:
         return schedules.flow()
-    rule = str(config["beta_schedule"])
-    if rule in ("linear", "scaled_linear") and config["trained_betas"] is None and not config["rescale_betas_zero_snr"]:
+    rule, plain = (
+        str(config["beta_schedule"]),
+        config["snr_shift_scale"] is None and not config["rescale_betas_zero_snr"],
+    )
+    if rule in ("linear", "scaled_linear") and config["trained_betas"] is None and plain:
         first, last = (decimal(config[key]) for key in ("beta_start", "beta_end"))
         return _tabled(rule, config["num_train_timesteps"], first, last)
     return schedules.from_alphas_cumprod(configs.alphas_cumprod(config))
@@ -30,7 +45,14 @@ def _tabled(rule: str, steps: int, first: Fraction, last: Fraction) -> Schedule:
     return schedules.Discrete(betas=(rule, steps, first, last))
 
 
-def make_grid(schedule: Schedule, config: configs.SchedulerConfig | None, n: int, spacing: str | None = None) -> Grid:
+def make_grid(
+    schedule: Schedule,
+    config: configs.SchedulerConfig | None,
+    n: int,
+    spacing: str | None = None,
+    *,
+    mu: float | None = None,
+) -> Grid:
     """Return the grid of n slots that a configuration describes.
 
     Parameters
@@ -44,37 +66,52 @@ def make_grid(schedule: Schedule, config: configs.SchedulerConfig | None, n: int
     spacing
         "leading", "linspace" or "trailing" instead of the configuration's, or over the whole schedule "uniform",
         "quadratic", "log_snr", "asinh" or "karras".
+    mu
+        See `configs.layout`.
 
     Raises
     ------
     ValueError
-        For an unknown spacing.
+        For an unknown spacing, and as `configs.layout`.
     """
-    whole = {name: getattr(grids, name) for name in ("uniform", "quadratic", "log_snr", "asinh", "karras")}
-    if spacing in whole:
-        made: Grid = whole[spacing](schedule, n)
+    if spacing in WHOLE:
+        made: Grid = WHOLE[spacing](schedule, n)
         return made
-    counted = ("leading", "linspace", "trailing")
-    if config is None or config.rule in ("edm", "flow"):
+    counted = configs.SPACINGS if config is None or "timestep_spacing" in config.values else ()
+    if spacing is not None and spacing not in counted:
+        raise ValueError(f"spacing={spacing!r} is none of {', '.join((*counted, *WHOLE))}")
+    if config is None:
         if spacing is not None:
-            raise ValueError(f"spacing={spacing!r} is none of {', '.join(whole)}")
-        if config is not None and config.rule == "flow":
-            return _flow(schedule, float(config["shift"] or 1), n)
-        return (
-            grids.karras(schedule, n, t_min=0.002, append_zero=True)
-            if isinstance(schedule, schedules.EDM)
-            else grids.uniform(schedule, n)
+            named: Grid = getattr(grids, spacing)(schedule, n)
+            return named
+        edm = isinstance(schedule, schedules.EDM)
+        return grids.karras(schedule, n, t_min=0.002, append_zero=True) if edm else grids.uniform(schedule, n)
+    chosen = config if spacing is None else config.changed(timestep_spacing=spacing)
+    return _grid_of(schedule, chosen, configs.layout(chosen, n, mu=mu))
+
+
+def _grid_of(schedule: Schedule, config: configs.SchedulerConfig, walk: configs.Layout) -> Grid:
+    """Return the grid of a walk: on the schedule where its levels are the schedule's own at the times that are told."""
+    if config["invert_sigmas"]:
+        raise ValueError(
+            "invert_sigmas=True: such a network is told 1 - sigma and predicts data less noise, which is not read here"
         )
-    name = spacing or str(config["timestep_spacing"])
-    if name not in counted:
-        raise ValueError(f"spacing={spacing!r} is none of {', '.join((*counted, *whole))}")
-    final = 1 if config["set_alpha_to_one"] else None
-    if name == "leading":
-        return grids.leading(schedule, n, steps_offset=int(config["steps_offset"]), final_alpha=final)
-    return (grids.linspace if name == "linspace" else grids.trailing)(schedule, n, final_alpha=final)
-
-
-def _flow(schedule: Schedule, shift: float, n: int) -> Grid:
-    """Return the times of flow matching: equal steps from 1 to 0, moved to the noise end by a shift."""
-    plain = [k / n for k in range(n, -1, -1)]
-    return grids.from_timesteps(schedule, [shift * t / (1 + (shift - 1) * t) for t in plain])
+    # Trailing spacing counts one time too many for some n, and tells it as -1.
+    steps = [step for step in walk.steps if step.t >= 0 or config.preconditioned is not None]
+    levels = np.array([*(step.s for step in steps), walk.steps[-1].s_end])
+    if config.preconditioned is not None or config.rule == "consistency":
+        return grids.from_timesteps(schedule, levels.tolist())
+    if config.flow:
+        return grids.from_timesteps(schedule, walk.levels.sigma(levels).tolist())
+    times = [step.t for step in steps]
+    if len(set(times)) < len(times):
+        raise ValueError(
+            f"{len(set(times))} times are told for {len(times)} levels: no network can tell them apart, take fewer steps"
+        )
+    if all(t.is_integer() for t in times) and not config.kind:
+        if levels[-1] == 0:
+            return grids.from_timesteps(schedule, times, final_alpha=1)
+        assert walk.table is not None
+        end = int(np.argmin(np.abs(walk.table - 1 / (1 + levels[-1] ** 2))))
+        return grids.from_timesteps(schedule, [*times, end])
+    return grids.from_values([*times, times[-1] - 1], walk.levels.alpha(levels), walk.levels.sigma(levels))

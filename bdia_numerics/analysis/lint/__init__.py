@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from bdia_numerics.analysis.lint.case import Case
 from bdia_numerics.analysis.lint.findings import SEVERITIES, Cost, Finding
 from bdia_numerics.analysis.lint.grid_rules import GRID_RULES, Run
 from bdia_numerics.analysis.perturbation.precision import DTYPES
-from bdia_numerics.configs import SchedulerConfig, from_mapping, layout, read
+from bdia_numerics.configs import OutOfTableError, SchedulerConfig, from_mapping, layout, read
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import PREDICTIONS
 from bdia_numerics.program import Solver
@@ -23,7 +23,10 @@ __all__ = ["Cost", "Finding", "lint"]
 def lint(
     target: Grid | SchedulerConfig | Mapping[str, Any] | str | Path,
     *,
-    steps: int = 50,
+    steps: int | None = None,
+    mu: float | None = None,
+    timesteps: Sequence[float] | None = None,
+    sigmas: Sequence[float] | None = None,
     solver: Solver | None = None,
     dtype: str = "float32",
     prediction: str | None = None,
@@ -39,7 +42,9 @@ def lint(
         A path of a scheduler_config.json, of a pipeline's folder or of a CompVis YAML; the same as a mapping or as
         `configs.SchedulerConfig`; or a grid with a schedule, for which only the rules on solver and grid apply.
     steps
-        Number of steps asked of the scheduler; of a grid it is the grid's own.
+        Number of steps asked of the scheduler, 50 by default; of a grid it is the grid's own.
+    mu, timesteps, sigmas
+        Passed to its set_timesteps; see `configs.layout`.
     solver
         The sampler that is to run on these times; BDIA() by default.
     dtype
@@ -73,8 +78,15 @@ def lint(
         run = Run(sampler, target, target.schedule, dtype, wanted_error)
     else:
         config = _config(target)
-        walk = layout(config, steps)
-        case = Case(config, steps, walk, prediction)
+        if not config.known:
+            return _sorted(list(value_rules.not_read(config)))
+        asked: dict[str, Any] = {"mu": mu, "timesteps": timesteps, "sigmas": sigmas}
+        asked["n"] = 50 if steps is None and timesteps is None and sigmas is None else steps
+        try:
+            walk = layout(config, **asked)
+        except OutOfTableError as error:
+            return (walk_rules.beyond(config, str(error)),)
+        case = Case(config, asked, walk, prediction)
         found += [finding for rule in (*walk_rules.RULES, *value_rules.RULES) for finding in rule(case)]
         try:
             grid = walk.grid()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,17 @@ from bdia_numerics.configs import Layout, SchedulerConfig, layout
 
 @dataclass(frozen=True)
 class Case:
-    """A configuration with a number of steps, and what the model is read as."""
+    """A configuration, what is passed to `configs.layout`, and what the model is read as."""
 
     config: SchedulerConfig
-    steps: int
+    asked: Mapping[str, Any]
     walk: Layout
     prediction: str | None
+
+    @property
+    def steps(self) -> int:
+        """The number of steps asked for."""
+        return len(self.walk.steps) if self.asked["n"] is None else int(self.asked["n"])
 
     @property
     def length(self) -> int:
@@ -30,12 +35,13 @@ class Case:
         return self.walk.table is not None
 
     def entry(self, *keys: str) -> str:
-        """Return entries as text."""
-        return ", ".join(f"{key}={self.config[key]!r}" for key in keys)
+        """Return the entries that the class takes, as text; its name if there are none."""
+        taken = [f"{key}={self.config[key]!r}" for key in keys if key in self.config.values]
+        return ", ".join(taken) or f"_class_name={self.config.name!r}"
 
     def with_walk(self, **values: Any) -> Layout:
         """Return the walk with other entries."""
-        return layout(self.config.changed(**values), self.steps)
+        return layout(self.config.changed(**values), **self.asked)
 
 
 Rule = Callable[[Case], Iterator[Finding]]

@@ -11,19 +11,35 @@ import numpy as np
 from bdia_numerics.analysis.lint import measure
 from bdia_numerics.analysis.lint.case import Case, Rule
 from bdia_numerics.analysis.lint.findings import Cost, Finding
+from bdia_numerics.configs import PREDICTIONS, SchedulerConfig
 
-PREDICTIONS = {"epsilon": "eps", "v_prediction": "v", "sample": "x0", "flow_prediction": "velocity"}
+
+def not_read(config: SchedulerConfig) -> Iterator[Finding]:
+    """Say that the walk of a class is not read, so that no rule on it is run."""
+    yield Finding(
+        "unknown-class",
+        "warning",
+        f"_class_name={config.name!r}",
+        f"the walk of this class is not read ({config.family.why}), and nothing is said about it",
+        "take the walk from the scheduler itself: configs.from_scheduler",
+    )
+    if config.stochastic:
+        yield Finding("stochastic", "error", f"_class_name={config.name!r}", _NOISY, _ODE_FORM)
 
 
-def unknown_class(case: Case) -> Iterator[Finding]:
-    """Warn where the class is not known, so that its walk is a guess."""
-    if not case.config.known:
+_NOISY = "fresh noise is added in every step: two runs from one state end apart, and no inverse exists"
+_ODE_FORM = "use the ODE form (DDIMScheduler with eta=0, algorithm_type='dpmsolver++'), or edit-friendly DDPM inversion"
+
+
+def ignored_entries(case: Case) -> Iterator[Finding]:
+    """Name entries that belong to other classes, which diffusers ignores in this one."""
+    if case.config.ignored:
         yield Finding(
-            "unknown-class",
+            "ignored-entries",
             "note",
-            f"_class_name={case.config.name!r}",
-            "this class is not known here, and is taken to walk like DDIMScheduler",
-            "compare its timesteps with the grid that is shown",
+            ", ".join(sorted(case.config.ignored)),
+            f"{case.config.name} takes no such parameters, and does nothing with them",
+            "remove them, unless another class is to be made of this configuration",
         )
 
 
@@ -80,22 +96,23 @@ def stochastic(case: Case) -> Iterator[Finding]:
     if not case.config.stochastic:
         return
     entry = f"_class_name={case.config.name!r}"
-    if "sde" in str(case.config["algorithm_type"]):
-        entry = case.entry("algorithm_type")
+    if not case.config.family.stochastic:
+        entry = case.entry("algorithm_type" if "sde" in str(case.config["algorithm_type"]) else "stochastic_sampling")
     yield Finding(
         "stochastic",
         "error",
         entry,
-        "fresh noise is added in every step: two runs from one state end apart, and no inverse exists",
-        "use the ODE form (DDIMScheduler with eta=0, algorithm_type='dpmsolver++'), or edit-friendly DDPM inversion",
+        _NOISY,
+        _ODE_FORM,
         Cost("rms distance of two runs from one state, in standard deviations", measure.spread(case.walk), 0.0),
     )
 
 
 def prediction_type(case: Case) -> Iterator[Finding]:
     """Find a network that is read as another prediction than it makes."""
-    makes = PREDICTIONS.get(str(case.config["prediction_type"]))
-    if makes is None:
+    try:
+        makes = case.config.prediction
+    except ValueError:
         yield Finding(
             "prediction-type",
             "error",
@@ -103,6 +120,8 @@ def prediction_type(case: Case) -> Iterator[Finding]:
             "this prediction is not known",
             f"use one of {', '.join(PREDICTIONS)}",
         )
+        return
+    if case.walk.levels.kind == "one":  # EDM's network is read under its preconditioning
         return
     if case.prediction is None:
         if makes != "eps":
@@ -155,4 +174,4 @@ def zero_snr(case: Case) -> Iterator[Finding]:
         )
 
 
-RULES: tuple[Rule, ...] = (unknown_class, clip_sample, thresholding, stochastic, prediction_type, zero_snr)
+RULES: tuple[Rule, ...] = (ignored_entries, clip_sample, thresholding, stochastic, prediction_type, zero_snr)

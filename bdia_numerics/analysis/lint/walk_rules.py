@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from bdia_numerics.analysis.lint import measure
 from bdia_numerics.analysis.lint.case import Case, Rule
 from bdia_numerics.analysis.lint.findings import Cost, Finding
 from bdia_numerics.analysis.measurement.errors import root_mean_square
-from bdia_numerics.configs import Layout
+from bdia_numerics.configs import Layout, SchedulerConfig
 
 
 def steps_not_dividing(case: Case) -> Iterator[Finding]:
@@ -61,27 +63,100 @@ def _cost(walk: Layout, right: Layout) -> Cost | None:
         return None
 
 
+def beyond(config: SchedulerConfig, said: str) -> Finding:
+    """Return the finding of a scheduler that stops at a time beyond its table."""
+    where = f"steps_offset={config['steps_offset']!r}, timestep_spacing={config['timestep_spacing']!r}"
+    return Finding(
+        "out-of-table", "error", where, said.partition(":")[0], "lower steps_offset, or take another spacing"
+    )
+
+
 def out_of_table(case: Case) -> Iterator[Finding]:
     """Find times that the table does not have: beyond its end, or -1, which reads its last entry."""
-    if not case.tabled:
+    if not case.tabled or case.walk.levels.kind != "vp" or case.config["timestep_type"] == "continuous":
         return
-    for step in case.walk.steps:
-        if step.t < 0:
+    for t in dict.fromkeys(t for t in case.walk.told if not 0 <= t <= case.length - 1):
+        if t < 0:
             what = "an index that reads the table's last, noisiest entry" if case.config.rule == "jump" else "no time"
-            yield Finding(
-                "out-of-table",
-                "error",
-                f"steps={case.steps}, {case.entry('timestep_spacing')}",
-                f"rounding gives a superfluous time t={step.t:g}, {what}",
-                f"take one step more or fewer than {case.steps}",
-                Cost("evaluations", len(case.walk.steps), case.steps),
-            )
+            message = f"rounding gives a superfluous time t={t:g}, {what}"
+            remedy = f"take one step more or fewer than {case.steps}"
+        else:
+            message = f"the network is told t={t:g}, beyond the {case.length - 1} of its training, while the level is the last one's"
+            remedy = "lower steps_offset, or take another spacing"
+        cost = Cost("evaluations", len(case.walk.steps), case.steps) if t < 0 else None
+        yield Finding(
+            "out-of-table",
+            "error",
+            f"steps={case.steps}, {case.entry('timestep_spacing', 'steps_offset')}",
+            message,
+            remedy,
+            cost,
+        )
+
+
+def repeated_times(case: Case) -> Iterator[Finding]:
+    """Find levels of which several are told the same time: the network cannot tell them apart."""
+    times = [step.t for step in case.walk.steps]
+    if repeated := [t for t in dict.fromkeys(times) if times.count(t) > 1]:
+        worst = max(repeated, key=times.count)
+        yield Finding(
+            "repeated-times",
+            "error",
+            case.entry(
+                "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "beta_schedule"
+            ),
+            f"t={worst:g} is told {times.count(worst)} times, at different levels: times are rounded to the {case.length} of the table",
+            "leave out the other kind of sigmas, or take fewer steps",
+        )
+
+
+def double_shift(case: Case) -> Iterator[Finding]:
+    """Find levels of flow matching that are shifted twice."""
+    shift = case.config["shift"]
+    if case.config.rule != "flow" or case.config["use_dynamic_shifting"] or shift == 1:
+        return
+    passed = next((key for key in ("sigmas", "timesteps") if case.asked[key] is not None), None)
+    s = case.walk.steps[-1].s
+    once = shift / (case.length + shift - 1)
+    yield Finding(
+        "double-shift",
+        "warning" if passed else "note",
+        case.entry("shift"),
+        f"{passed} are shifted by {shift:g} when they are set: pass them unshifted"
+        if passed
+        else "the ends are shifted when the scheduler is made and again with the times: the last level is "
+        f"{s / (1 + s):.3g}, where one shift gives {once:.3g}",
+        "pass levels before the shift" if passed else "pass sigmas=linspace(1, 1/T, steps), as pipelines do",
+    )
+
+
+def evaluations(case: Case) -> Iterator[Finding]:
+    """Find walks with more evaluations than steps."""
+    if case.walk.nfe != case.steps and case.config.rule != "ldm" and not any(t < 0 for t in case.walk.told):
+        yield Finding(
+            "evaluations",
+            "note",
+            f"_class_name={case.config.name!r}",
+            f"{case.steps} steps ask the network {case.walk.nfe} times",
+            "compare samplers at equal evaluations, not at equal steps",
+            Cost("evaluations", case.walk.nfe, float("nan")),
+        )
 
 
 def zero_length(case: Case) -> Iterator[Finding]:
     """Find steps that move nothing: an evaluation wasted, and 0/0 in O-BELM, which divides by the step."""
     for step in case.walk.steps:
         if step.s == step.s_end:
+            if "set_alpha_to_one" not in case.config.values:
+                yield Finding(
+                    "zero-length-slot",
+                    "error",
+                    case.entry("final_sigmas_type"),
+                    f"the step from t={step.t:g} begins and ends at the same noise level, the lowest one: its evaluation is wasted, and "
+                    "methods that divide by the step (O-BELM) have 0/0 there",
+                    "leave out the other kind of sigmas, or use final_sigmas_type='zero' where the class takes it",
+                )
+                continue
             ways = {"set_alpha_to_one": True} if not case.config["set_alpha_to_one"] else {"steps_offset": 1}
             better = _better(case, "steps_offset" if not case.config["steps_offset"] else "set_alpha_to_one", ways)
             yield Finding(
@@ -104,7 +179,7 @@ def _better(case: Case, key: str, ways: dict[str, Any]) -> Layout | None:
 
 def negative(case: Case) -> Iterator[Finding]:
     """Find steps that go the wrong way."""
-    up = case.config.rule == "inverse"
+    up = case.config.name.endswith("InverseScheduler")
     for step in case.walk.steps:
         if (step.s_end > step.s) != up and step.s_end != step.s:
             yield Finding(
@@ -119,10 +194,12 @@ def negative(case: Case) -> Iterator[Finding]:
 def start_below_noise(case: Case) -> Iterator[Finding]:
     """Find runs that take pure noise for a state of a time that still holds some data."""
     first = case.walk.steps[0]
-    if not case.tabled or case.config.rule == "inverse" or not math.isfinite(first.s):
+    rising = first.s_end > first.s
+    if case.walk.levels.kind != "vp" or rising or not math.isfinite(first.s):
         return
-    late = first.t < case.length - 1
-    better = case.with_walk(timestep_spacing="trailing").steps[0].s if late else math.inf
+    assert case.walk.table is not None
+    late = first.s < np.sqrt((1 - case.walk.table[-1]) / case.walk.table[-1]) * (1 - 1e-6)
+    better = _trailing(case) if late else math.inf
     end = case.walk.steps[-1].s_end
     remedied = measure.shift(better, end, case.walk.levels) if math.isfinite(better) else 0.0
     place = f"t={first.t:g} of {case.length - 1}" if late else f"t={first.t:g}, the table's last"
@@ -142,6 +219,14 @@ def start_below_noise(case: Case) -> Iterator[Finding]:
     )
 
 
+def _trailing(case: Case) -> float:
+    """Return the first level with trailing spacing; infinite where the class or what is passed does not leave a choice."""
+    try:
+        return case.with_walk(timestep_spacing="trailing").steps[0].s
+    except ValueError:
+        return math.inf
+
+
 def final_alpha(case: Case) -> Iterator[Finding]:
     """Find runs that end before clean data, and take the noisy state for data."""
     end = min(case.walk.steps[-1].s_end, case.walk.steps[0].s)
@@ -149,7 +234,7 @@ def final_alpha(case: Case) -> Iterator[Finding]:
         return
     z = measure.states(end, case.walk.levels)
     left = root_mean_square(z - measure.LAW.flow(z, end, 0.0, case.walk.levels))
-    where = "final_sigmas_type" if case.config["final_sigmas_type"] == "sigma_min" else "set_alpha_to_one"
+    where = "final_sigmas_type" if "final_sigmas_type" in case.config.values else "set_alpha_to_one"
     yield Finding(
         "final-alpha",
         "note",
@@ -161,4 +246,6 @@ def final_alpha(case: Case) -> Iterator[Finding]:
     )
 
 
-RULES: tuple[Rule, ...] = (steps_not_dividing, out_of_table, zero_length, negative, start_below_noise, final_alpha)
+RULES: tuple[Rule, ...] = (
+    steps_not_dividing, out_of_table, repeated_times, double_shift, evaluations, zero_length, negative, start_below_noise, final_alpha,
+)  # fmt: skip

@@ -1,0 +1,115 @@
+"""The walk of a live scheduler object: the times that it tells and the noise levels at which its steps begin and end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Live:
+    """What a scheduler does after set_timesteps.
+
+    Attributes
+    ----------
+    kind : str
+        "vp" (alpha^2 + sigma^2 = 1), "one" (alpha = 1) or "flow" (alpha + sigma = 1).
+    told : array, shape (evaluations,)
+        The times that the model is told.
+    times : array, shape (steps,)
+        Those of them with which each step begins.
+    begins, ends : array, shape (steps,)
+        sigma/alpha at which each step begins and ends, in the order of the run.
+    table : array or None
+        alpha^2 by training step.
+    """
+
+    kind: str
+    told: Array
+    times: Array
+    begins: Array
+    ends: Array
+    table: Array | None
+
+
+def live(scheduler: Any) -> Live:
+    """Return the walk of a scheduler, from its `timesteps` and its `sigmas`, or else from its table.
+
+    Raises
+    ------
+    TypeError
+        For an object without `timesteps` and noise levels.
+    ValueError
+        If set_timesteps has not been called, for a time outside the table, and levels that are no numbers.
+    """
+    config, name = getattr(scheduler, "config", {}), type(scheduler).__name__
+    if getattr(scheduler, "timesteps", None) is None or not (
+        hasattr(scheduler, "sigmas") or hasattr(scheduler, "alphas_cumprod")
+    ):
+        raise TypeError(f"{name} has no timesteps with sigmas or alphas_cumprod: its noise levels are not known")
+    if getattr(scheduler, "num_inference_steps", None) is None and not getattr(scheduler, "custom_timesteps", False):
+        raise ValueError(f"{name} has no steps yet: call its set_timesteps first")
+    told = np.asarray(scheduler.timesteps, dtype=np.float64)
+    table = None
+    if hasattr(scheduler, "alphas_cumprod"):
+        table = np.asarray(scheduler.alphas_cumprod, dtype=np.float64)
+    if hasattr(scheduler, "sigmas"):
+        times, sigmas = _points(scheduler, told)
+        kind = _kind(config, table)
+        if kind == "flow":
+            if sigmas.max() > 1:
+                raise ValueError(f"sigma={sigmas.max():g} exceeds 1, where flow matching begins: {name} cannot run it")
+            with np.errstate(divide="ignore"):
+                sigmas = sigmas / (1 - sigmas)
+        begins, ends = sigmas[:-1], sigmas[1:]
+    else:
+        assert table is not None
+        kind, (times, begins, ends) = "vp", _looked_up(scheduler, told, table)
+    if np.isnan(begins).any() or np.isnan(ends).any():
+        raise ValueError(f"{name} has levels that are no numbers: ask for another number of steps")
+    return Live(kind, told, times, begins, ends, table)
+
+
+def _kind(config: Any, table: Array | None) -> str:
+    if "shift" in config or config.get("use_flow_sigmas"):
+        return "flow"
+    return "vp" if table is not None else "one"
+
+
+def _points(scheduler: Any, told: Array) -> tuple[Array, Array]:
+    """Return the time of each step, and one level for each and the last.
+
+    Methods of two stages hold all levels but the ends twice, and some classes more levels than they use.
+    """
+    sigmas = np.asarray(scheduler.sigmas, dtype=np.float64)
+    if int(getattr(scheduler, "order", 1)) == 2:
+        times = told[::2]
+        return times, np.concatenate([sigmas[:1], sigmas[1::2][: len(times) - 1], sigmas[-1:]])
+    return told, sigmas[: len(told) + 1]
+
+
+def _looked_up(scheduler: Any, told: Array, table: Array) -> tuple[Array, Array, Array]:
+    """Return the times of the steps of a scheduler without `sigmas`, and the levels that it looks up in its table in each."""
+    config, length = scheduler.config, len(table)
+    with np.errstate(divide="ignore"):
+        levels = np.sqrt((1 - table) / table)
+    # PNDM tells some times more than once.
+    own = getattr(scheduler, "_timesteps", None)
+    times = told if own is None else np.asarray(own, dtype=np.float64)[::-1]
+    if times.max() > length - 1:
+        raise ValueError(f"t={times.max():g} is outside the table of {length} training steps: lower steps_offset")
+    at = levels[times.astype(int)]
+    clean = getattr(scheduler, "initial_alpha_cumprod", getattr(scheduler, "final_alpha_cumprod", None))
+    if (
+        clean is None or "original_inference_steps" in config
+    ):  # each step ends where the next begins, the last at clean data
+        return times, at, np.append(at[1:], 0.0)
+    squared = float(clean)
+    jump = length // int(scheduler.num_inference_steps)
+    final = float(np.sqrt((1 - squared) / squared))
+    before = np.array([levels[int(t)] if t >= 0 else final for t in times - jump])
+    return (times, before, at) if hasattr(scheduler, "initial_alpha_cumprod") else (times, at, before)

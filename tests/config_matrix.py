@@ -1,0 +1,218 @@
+"""Configurations drawn at random over what each class of diffusers accepts, and the walks of diffusers and of `configs` side by side."""
+
+from __future__ import annotations
+
+import inspect
+import random
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import configs
+from bdia_numerics.configs.families import FAMILIES
+from bdia_numerics.configs.sigmas import times_of
+
+CLASSES = tuple(name for name, family in FAMILIES.items() if family.walk and name != "ldm")
+
+OPTIONS: dict[str, tuple[Any, ...]] = {
+    "num_train_timesteps": (1000, 1000, 1000, 1100, 400),
+    "beta_start": (0.0001, 0.00085),
+    "beta_end": (0.02, 0.012, 0.014),
+    "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2", "laplace", "sigmoid", "exp"),
+    "trained_betas": (None, None, None, "drawn"),
+    "prediction_type": ("epsilon", "v_prediction", "sample", "flow_prediction"),
+    "timestep_spacing": ("leading", "linspace", "trailing"),
+    "steps_offset": (0, 1, 2),
+    "set_alpha_to_one": (True, False),
+    "rescale_betas_zero_snr": (False, False, True),
+    "final_sigmas_type": ("zero", "sigma_min"),
+    "use_karras_sigmas": (False, False, True),
+    "use_exponential_sigmas": (False, False, True),
+    "use_beta_sigmas": (False, False, True),
+    "use_lu_lambdas": (False, False, True),
+    "use_flow_sigmas": (False, False, True),
+    "flow_shift": (1.0, 3.0, 5.0),
+    "use_dynamic_shifting": (False, True),
+    "time_shift_type": ("exponential", "linear"),
+    "interpolation_type": ("linear", "linear", "log_linear"),
+    "timestep_type": ("discrete", "continuous"),
+    "sigma_min": (None, 0.002, 0.03),
+    "sigma_max": (None, 80.0, 20.0),
+    "sigma_data": (0.5, 1.0),
+    "sigma_schedule": ("karras", "exponential"),
+    "rho": (7.0, 5.0),
+    "shift": (1.0, 1.73, 3.0, 7.0),
+    "shift_terminal": (None, None, 0.02, 0.1),
+    "invert_sigmas": (False, False, True),
+    "stochastic_sampling": (False, True),
+    "lambda_min_clipped": (-float("inf"), -5.1),
+    "algorithm_type": ("dpmsolver++", "sde-dpmsolver++", "dpmsolver"),
+    "solver_order": (1, 2, 3),
+    "lower_order_final": (True, False),
+    "euler_at_final": (False, True),
+    "skip_prk_steps": (True, False),
+    "snr_shift_scale": (3.0, 1.0),
+    "original_inference_steps": (50, 100),
+    "clip_sample": (True, False),
+    "thresholding": (False, True),
+}
+OWN_ALGORITHM = ("SASolverScheduler", "DEISMultistepScheduler")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One configuration and what is passed to set_timesteps."""
+
+    name: str
+    entries: dict[str, Any]
+    n: int
+    mu: float | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a case: "same", "both refuse", "refused" or "not refused" (by us alone) or "different"; and why."""
+
+    kind: str
+    said: str = ""
+
+
+def drawn(seed: int, count: int) -> Iterator[Case]:
+    """Yield cases, classes in turn, with about half of a class's options away from their defaults."""
+    import diffusers
+
+    chance = random.Random(seed)
+    for k in range(count):
+        name = CLASSES[k % len(CLASSES)]
+        accepted = inspect.signature(getattr(diffusers, name).__init__).parameters
+        entries = {}
+        for key in sorted(accepted.keys() & OPTIONS.keys()):
+            if (key == "algorithm_type" and name in OWN_ALGORITHM) or chance.random() < 0.5:
+                continue
+            if key in ("sigma_min", "sigma_max") and FAMILIES[name].walk in ("edm", "consistency"):
+                entries[key] = chance.choice(OPTIONS[key][1:])
+            elif key != "num_train_timesteps" or FAMILIES[name].walk != "consistency":
+                entries[key] = chance.choice(OPTIONS[key])
+        if entries.get("trained_betas") is not None:
+            length = entries.get("num_train_timesteps", 1000)
+            entries["trained_betas"] = np.linspace(2e-4, 0.015, length).tolist()
+        n = chance.choice((1, 2, 5, 7, 10, 20, 25, 30, 33, 40, 50))
+        yield Case(name, entries, n, 0.8 if entries.get("use_dynamic_shifting") else None)
+
+
+def outcome(case: Case) -> Outcome:
+    """Return how the walk that is read compares with that of diffusers: times exactly, levels to float32's rounding."""
+    import diffusers
+
+    try:
+        config = configs.from_mapping({"_class_name": case.name} | case.entries)
+        read, refused = configs.layout(config, case.n, mu=case.mu), ""
+    except (ValueError, TypeError) as error:
+        read, refused = None, str(error)
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            scheduler = getattr(diffusers, case.name)(**case.entries)
+            takes = inspect.signature(scheduler.set_timesteps).parameters
+            scheduler.set_timesteps(case.n, **({"mu": case.mu} if case.mu is not None and "mu" in takes else {}))
+            theirs = walked(scheduler, case.n)
+    except Exception as error:  # noqa: BLE001  each scheduler refuses in its own way
+        return (
+            Outcome("both refuse", refused)
+            if read is None
+            else Outcome("not refused", f"{type(error).__name__}: {error}")
+        )
+    if read is None:
+        return Outcome("refused", refused)
+    times, levels = theirs
+    ours = [*(step.s for step in read.steps), read.steps[-1].s_end]
+    if len(times) != len(read.told):
+        return Outcome("different", f"{len(read.told)} times for {len(times)}")
+    for k, (t, other) in enumerate(zip(read.told, times, strict=True)):
+        if not _same_time(t, other, case, read):
+            return Outcome("different", f"time {k}: {t} for {other}")
+    for k, (s, other) in enumerate(zip(ours, levels, strict=True)):
+        if not _same_level(s, other, case):
+            return Outcome("different", f"level {k}: {s} for {other}")
+    return Outcome("same")
+
+
+def _same_time(t: float, other: float, case: Case, read: configs.Layout) -> bool:
+    """Say whether two times are one: whole ones exactly, fractions to float32's rounding of the levels that they stand for.
+
+    torch's square roots of float32 round otherwise on other processors. So a fraction that is cut off within that of a whole number
+    may end on either side.
+    """
+    if "KDPM2Ancestral" in case.name:  # the level between is a difference of squares that nearly cancel
+        return abs(t - other) <= 0.1 or other == 0
+    if t == round(t) and other == round(other):
+        cut = case.entries.get("use_exponential_sigmas") or case.entries.get("use_beta_sigmas")
+        levels = np.sqrt((1 - read.table) / read.table) if cut and read.table is not None else None
+        near = (
+            levels is not None
+            and abs(t - other) == 1
+            and any(
+                abs(exact - max(t, other)) < 1e-3
+                for exact in times_of(np.array([step.s for step in read.steps]), levels)
+            )
+        )
+        return t == other or near
+    rescaled = bool(case.entries.get("rescale_betas_zero_snr"))
+    return abs(t - other) <= (3e-4 if rescaled else 3e-5) * max(1, abs(other))
+
+
+def _same_level(s: float, other: float, case: Case) -> bool:
+    if s == other or abs(s - other) <= 6e-6 * abs(other):
+        return True
+    # Rescaled tables go through square roots in float32: alpha^2 is theirs to a few roundings, and 1 - alpha^2 cancels near the data.
+    rescaled = bool(case.entries.get("rescale_betas_zero_snr"))
+    return rescaled and (
+        abs(1 / (1 + s**2) - 1 / (1 + other**2)) <= 16 * 2**-24 or (other > 100 and abs(s / other - 1) < 1e-4)
+    )
+
+
+def walked(scheduler: Any, n: int) -> tuple[list[float], list[float]]:
+    """Return the times that a live scheduler tells, and sigma/alpha of the states before each step and after the last.
+
+    Of schedulers without `sigmas`, levels are those that their `step` looks up.
+    """
+    times = [float(t) for t in scheduler.timesteps]
+    name = type(scheduler).__name__
+    if hasattr(scheduler, "sigmas"):
+        sigmas = np.asarray(scheduler.sigmas, dtype=np.float64)
+        if name.startswith(("Heun", "KDPM2", "FlowMatchHeun")):
+            sigmas = np.concatenate([sigmas[:1], sigmas[1:-1:2], sigmas[-1:]])
+        sigmas = sigmas[: n + 1] if "Inverse" not in name else sigmas
+        if "FlowMatch" in name or scheduler.config.get("use_flow_sigmas"):
+            if sigmas.max() > 1:
+                raise ValueError("levels of flow matching above 1")
+            with np.errstate(divide="ignore"):
+                sigmas = sigmas / (1 - sigmas)
+        if not np.isfinite(times).all() or np.isnan(sigmas).any():
+            raise ValueError("levels that are no numbers")
+        return times, sigmas.tolist()
+    table = np.asarray(scheduler.alphas_cumprod)
+    with np.errstate(divide="ignore"):
+        levels = np.sqrt((1 - table) / table).astype(np.float64)
+    length = len(table)
+    clean = getattr(scheduler, "final_alpha_cumprod", getattr(scheduler, "initial_alpha_cumprod", 1.0))
+    squared = np.asarray(clean, dtype=table.dtype)
+    final = float(np.sqrt((1 - squared) / squared))
+    slots = sorted(set(times)) if "Inverse" in name else sorted(set(times), reverse=True)
+    if name == "PNDMScheduler":
+        slots = [float(t) for t in np.asarray(scheduler._timesteps)[::-1]]
+    if max(slots) >= length:
+        raise ValueError("a time outside the table")
+    if "DDPM" in name or name in ("LCMScheduler", "TCDScheduler", "UnCLIPScheduler"):
+        return times, [*(levels[int(t)] for t in slots), 0.0]
+    jump = length // n
+
+    def at(t: float) -> float:
+        return float(levels[int(t)]) if t >= 0 else final
+
+    if "Inverse" in name:
+        return times, [*(at(min(t - jump, length - 1)) for t in slots), at(slots[-1])]
+    return times, [*(at(t) for t in slots), at(slots[-1] - jump)]
