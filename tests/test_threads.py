@@ -5,6 +5,7 @@ The barriers make the interleavings certain: while one thread is in a model's or
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from fractions import Fraction
 
 import flint
@@ -183,3 +184,49 @@ def test_what_users_see_of_mpmath_is_unchanged():
     other = mp.clone()
     other.dps = 70
     assert (other.dps, other.prec, mp.dps) == (70, 236, 15) and str(other.sqrt(2))[60:70] == "7973799073"[:10]
+
+
+def overlapping(context):
+    """Two threads inside a context at once; the first to come is the first to leave."""
+    inside, left = threading.Barrier(2), threading.Event()
+
+    def first():
+        with context():
+            inside.wait(SECONDS)
+            inside.wait(SECONDS)
+        left.set()
+
+    def second():
+        inside.wait(SECONDS)
+        with suppress(ZeroDivisionError), context():
+            inside.wait(SECONDS)
+            assert left.wait(SECONDS)
+            raise ZeroDivisionError
+
+    together(first, second)
+
+
+def test_blas_has_its_threads_again():
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    from bdia_numerics.studies.engine.blas import one_blas_thread
+
+    def threads():
+        return {library["filepath"]: library["num_threads"] for library in threadpool_info()}
+
+    with threadpool_limits(limits=2):
+        before = threads()
+        with one_blas_thread():
+            assert set(threads().values()) == {1}
+        overlapping(one_blas_thread)
+        assert threads() == before
+
+
+def test_loggers_have_their_levels_again():
+    """Kills: each thread restoring the level that another one had set."""
+    import logging
+
+    folders = pytest.importorskip("bdia_numerics.torch.folders")
+    levels = [logging.getLogger(name).level for name in ("diffusers", "huggingface_hub")]
+    overlapping(folders.quiet)
+    assert [logging.getLogger(name).level for name in ("diffusers", "huggingface_hub")] == levels

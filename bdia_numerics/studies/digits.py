@@ -17,7 +17,6 @@ from itertools import pairwise
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bdia_numerics import grids, problems, schedules
 from bdia_numerics.grids import Grid
@@ -26,6 +25,7 @@ from bdia_numerics.inversion import Method
 from bdia_numerics.problems import reference_flow
 from bdia_numerics.program import NotInvertibleError, Solver, structure
 from bdia_numerics.solvers import BDIA, DDIM
+from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.results import (
     Array,
     Choice,
@@ -49,7 +49,7 @@ def _single_threaded(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        with threadpool_limits(limits=1):
+        with one_blas_thread():
             return function(*args, **kwargs)
 
     return wrapped

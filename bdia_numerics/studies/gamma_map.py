@@ -8,13 +8,13 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bdia_numerics import grids, problems, schedules
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import solve
 from bdia_numerics.program import structure
+from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.quality import DISTANCES
 from bdia_numerics.studies.shaping import among, contender, once, over_gammas, shared, takes_gamma
 from bdia_numerics.studies.study import Cell, Study, Variable, cells
@@ -226,7 +226,7 @@ def compute(config: MapConfig, cell: Cell) -> Mapping[str, Any]:
     common = _setting(config)
     grid = GRIDS[str(cell["grid"])](common.schedule, int(cell["steps"]))
     solver = contender(cell)
-    with threadpool_limits(limits=1):  # the products are small, and a second thread of BLAS costs more than it gives
+    with one_blas_thread():  # the products are small, and a second thread of BLAS costs more than it gives
         end = solve(solver, common.law.model(common.schedule), grid, common.z)
         error = np.nan
         if common.law.dimension == 1:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bdia_numerics import grids, problems, schedules
 from bdia_numerics.analysis import amplification, gaussian_jacobian, round_trip_error
 from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import round_trip
+from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.roundtrip import DTYPES, STARTS
 from bdia_numerics.studies.shaping import among, check, contender, once, over_gammas
 from bdia_numerics.studies.study import Cell, Study, Variable
@@ -77,7 +77,7 @@ def compute(config: PrecisionConfig, cell: Cell) -> Mapping[str, Any]:
     law = problems.Gaussian([0], variance)
     scale = math.hypot(float(grid.alpha[end]) * config.data_rms, float(grid.sigma[end]))
     z = (scale * np.random.default_rng(config.seed).standard_normal((config.states, 1))).astype(dtype)
-    with threadpool_limits(limits=1), np.errstate(all="ignore"):
+    with one_blas_thread(), np.errstate(all="ignore"):
         trip = round_trip(solver, law.model(schedule), grid, z, start=start, reference=law)
     predicted = round_trip_error(solver, grid, start=start, data_rms=config.data_rms).errors[dtype.name]
     back = "invert" if start == "noise" else "sample"

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bdia_numerics import grids
 from bdia_numerics.integrate import round_trip
 from bdia_numerics.inversion import split
 from bdia_numerics.studies import named
+from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.shaping import among, check, contender, once, over_gammas
 from bdia_numerics.studies.study import Cell, Study, Variable
 
@@ -84,7 +84,7 @@ def compute(config: RoundtripConfig, cell: Cell) -> Mapping[str, Any]:
     law, made = named.law(config.problem), grid(config, steps)
     z = states(config, start, steps).astype(str(cell["dtype"]))
     # What overflows is told by the status; the numbers are then infinite or none.
-    with threadpool_limits(limits=1), np.errstate(all="ignore"):
+    with one_blas_thread(), np.errstate(all="ignore"):
         method = split(str(cell["solver"]))[1]
         trip = round_trip(contender(cell), law.model(made.schedule), made, z, start=start, reference=law, method=method)
     return {

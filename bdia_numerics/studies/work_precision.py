@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
 from bdia_numerics import spec
 from bdia_numerics.analysis import GridFamily, work_precision
 from bdia_numerics.studies import named
+from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.shaping import check
 from bdia_numerics.studies.study import Cell, Study, Variable
 
@@ -74,7 +73,7 @@ def compute(config: WorkConfig, cell: Cell) -> Mapping[str, Any]:
     """Return error, evaluations and processor times; "no step" if the evaluations pay for none."""
     solver, problem, kind = (str(cell[name]) for name in ("solver", "problem", "grid"))
     try:
-        with threadpool_limits(limits=1):  # threads of BLAS would count as processor time, and gain nothing here
+        with one_blas_thread():  # threads of BLAS would count as processor time, and gain nothing here
             (row,) = work_precision(
                 {solver: spec.solver(solver)}, {problem: named.law(problem)}, {kind: family(config, kind)},
                 [int(cell["evaluations"])], states=config.states, repeats=config.repeats, start=config.start,

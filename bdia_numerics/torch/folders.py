@@ -6,12 +6,14 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+
+from bdia_numerics.spaces.precision import Shared
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 _WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model-*-of-*.safetensors")
@@ -143,15 +145,18 @@ def _check_files(place: Path) -> None:
             raise ValueError(f"{path} is truncated or corrupt ({error}): download the network again") from None
 
 
+def _level(name: str) -> Shared:
+    logger = logging.getLogger(name)
+    return Shared(lambda: logger.level, logger.setLevel)
+
+
+_LEVELS = [_level(name) for name in ("diffusers", "huggingface_hub")]
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Let diffusers and the hub's client log nothing: what is wrong is raised, in one line."""
-    loggers = [logging.getLogger(name) for name in ("diffusers", "huggingface_hub")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
+    with ExitStack() as stack:
+        for level in _LEVELS:
+            stack.enter_context(level.at_least(logging.CRITICAL + 1))
         yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -13,8 +13,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
+from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.engine.sources import source
 from bdia_numerics.studies.study import Cell, Study, versions
 
@@ -61,14 +60,14 @@ Pool = Callable[[Job, Iterator[Cell]], Outcomes]
 
 def serial(job: Job, pending: Iterator[Cell]) -> Outcomes:
     """Run cells in this process, one after the other."""
-    with threadpool_limits(limits=1):
+    with one_blas_thread():
         for cell in pending:
             yield attempt(job, cell)
 
 
 def direct(job: Job, pending: Iterator[Cell]) -> Outcomes:
     """Run cells in this process, and let their exceptions pass."""
-    with threadpool_limits(limits=1):
+    with one_blas_thread():
         for cell in pending:
             yield Outcome(cell, job.study.compute(job.config, cell), "", 0.0, _here())
 
@@ -92,7 +91,7 @@ def work(packed_job: bytes, chunk: Sequence[Cell]) -> list[Outcome]:
         If the worker's source or versions are not the driver's.
     """
     job = _unpacked(packed_job)
-    with threadpool_limits(limits=1):
+    with one_blas_thread():
         return [attempt(job, cell) for cell in chunk]
 
 
