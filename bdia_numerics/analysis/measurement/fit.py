@@ -115,7 +115,7 @@ def fit_random(steps: Sequence[int], errors: Array) -> Fit:
     Notes
     -----
     Half of the band is `DEVIATIONS` standard errors, plus what a correction would change, or, where there is one, |c/n| at the
-    finest level.
+    finest level, or what the finest level has changed, whichever is larger.
     """
     for first in range(len(steps) - 2):
         n, e = np.asarray(steps[first:], dtype=float), errors[:, first:]
@@ -126,7 +126,8 @@ def fit_random(steps: Sequence[int], errors: Array) -> Fit:
             if abs(correction) / n[0] > PERTURBATION:
                 continue
             order, deviation, systematic = corrected, other, abs(correction) / n[-1]
-        half = DEVIATIONS * deviation + float(systematic)
+        changed = abs(order - _jackknife(n[:-1], e[:, :-1], 0)[0][0]) if len(n) > LEAST_RANDOM else 0.0
+        half = float(DEVIATIONS * deviation + max(systematic, changed))
         return Fit(float(order), half, first, True, "" if 2 * half <= WIDEST else "the band is too wide to decide")
     raise AssertionError("three levels are fitted without a correction")
 
