@@ -1,11 +1,12 @@
 """The best gamma from the theory, against a search over gamma on exact flows."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from bdia_numerics import BDIA, grids, problems, round_trip, schedules, spaces
+from bdia_numerics import BDIA, grids, problems, round_trip, schedules, solve, spaces
 from bdia_numerics.analysis import best_gamma, global_error, round_trip_error
 from bdia_numerics.analysis.measurement.gamma import SampleError
 
@@ -37,6 +38,36 @@ def test_against_a_search(law, spacing, n):
     assert ours <= (1.45 if (law, spacing, n) == (TIGHT, "quadratic", 10) else 1.02) * searched
     assert found.predicted_error == pytest.approx(ours, rel=1e-9)  # the chosen gamma was run
     assert 0 <= found.gamma <= 1 and f"gamma = {found.gamma:.3g}" in found.why
+
+
+ATOMS = problems.GaussianMixture([0.5, 0.5], [[-0.8], [0.8]], [1e-4, 1e-4])
+
+
+@pytest.mark.parametrize("n", [11, pytest.param(10, marks=pytest.mark.slow), pytest.param(30, marks=pytest.mark.slow)])
+def test_the_curve_of_samples_is_what_runs_give(n):
+    """Tight atoms on Karras's grid, where the curve bends so that eight runs left it 12 times off between them."""
+    grid = grids.karras(schedules.edm(), n)
+    found = best_gamma(grid, ATOMS)
+    direct = np.array([error(g, ATOMS, grid) for g in found.gammas[1::4]])
+    assert np.all(np.abs(found.sample[1::4] / direct - 1) < 0.25)
+    assert found.predicted_error <= 1.01 * direct.min()
+
+
+@pytest.mark.parametrize("spacing", ["uniform", "quadratic", "alternating"])
+def test_the_costliest_slot_is_that_whose_step_costs_most(spacing):
+    """Runs that begin with the exact states at t_i and t_{i-1}: their ends differ by what slot i does."""
+    grid, model = MAKERS[spacing](12), WIDE.model(S)
+    found = best_gamma(grid, WIDE, states=64, start="exact")
+    noise = WIDE.sample(64, np.random.default_rng(5), grid.t[grid.n], S)
+    exact = [WIDE.flow(noise, grid.t[grid.n], t, S) for t in grid.t]
+    ends = [exact[0]]
+    for i in range(1, grid.n):
+        part = grid[0 : i + 1]
+        ends.append(solve(BDIA(found.gamma), model, part, exact[i + 1], start=[exact[i]]).z)
+    costs = [float(np.sqrt(np.mean((after - before) ** 2))) for before, after in pairwise(ends)]
+    # Other states, and an error that is not of first order alone: the slot may be one of near equals.
+    assert costs[found.costliest - 1] > 0.9 * max(costs)
+    assert f"most of it from slot {found.costliest};" in found.why
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.3, 0.8, 1.0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,10 @@ from bdia_numerics.spaces import Numpy
 
 TARGETS = ("sample", "round_trip", "both")
 NODES = 129
-RUNS = 8
+FIRST = 8
+"""Intervals of gamma at whose ends runs are made first."""
+BENT = 0.05
+"""An interval is halved, and its halves in turn, while the curve at its middle is further from a run than this, in parts of it."""
 _TRIP_NODES = 13
 
 
@@ -95,8 +99,8 @@ def best_gamma(
 
     BDIA's step is affine in gamma, so its local errors and its Jacobians at two values of gamma give them at all: one pass along
     exact trajectories gives the first-order error at the data end as a polynomial in gamma. What it leaves out is measured by runs at
-    0, 1 and the minimum, interpolated, and the minimum sought again, until it stays; this takes three to eight runs. The
-    round trip's loss is that of `round_trip_error`.
+    nine gammas and, where the curve bends, at gammas between, interpolated, and the minimum sought again, until it stays. This takes
+    some twenty runs, and at most `NODES`. The round trip's loss is that of `round_trip_error`.
 
     Parameters
     ----------
@@ -152,11 +156,22 @@ def best_gamma(
     def values() -> Array:
         return {"sample": sample(), "round_trip": back, "both": np.hypot(sample(), back)}[target]
 
-    k = int(np.argmin(values()))
-    for j in (0, NODES - 1, k):
+    def run(j: int) -> None:
         defects[j] = theory.measured(gammas[j]) - first_order[j]
-    while (k := int(np.argmin(values()))) not in defects and len(defects) < RUNS:
-        defects[k] = theory.measured(gammas[k]) - first_order[k]
+
+    nodes = range(0, NODES, (NODES - 1) // FIRST)
+    for j in nodes:
+        run(j)
+    bent = list(pairwise(nodes))
+    while bent:
+        low, high = bent.pop()
+        if (middle := (low + high) // 2) > low:
+            expected = sample()[middle]
+            run(middle)
+            if not abs(expected - sample()[middle]) <= BENT * sample()[middle]:
+                bent += [(low, middle), (middle, high)]
+    while (k := int(np.argmin(values()))) not in defects:
+        run(k)
     k = min(defects, key=lambda j: values()[j])
     curve, at = sample(), (float(gammas[k]), target, float(values()[k]), root_mean_square(first_order[k]))
     here = inverse_growth(BDIA(float(gammas[k])), grid)
