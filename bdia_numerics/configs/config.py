@@ -170,7 +170,7 @@ def _near(key: str, names: Collection[str]) -> str:
 def _is_default(name: str, key: str, value: Any) -> bool:
     """Say whether the class of the diffusers that is loaded here, if any, has that parameter with that default."""
     kind = getattr(sys.modules.get("diffusers"), name, None)
-    parameter = inspect.signature(kind.__init__).parameters.get(key) if isinstance(kind, type) else None
+    parameter = inspect.signature(kind).parameters.get(key) if isinstance(kind, type) else None
     return parameter is not None and bool(parameter.default == value)
 
 

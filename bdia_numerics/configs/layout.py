@@ -14,7 +14,7 @@ from bdia_numerics.configs import sigmas as kinds
 from bdia_numerics.configs.config import SchedulerConfig
 from bdia_numerics.configs.tables import alphas_cumprod
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

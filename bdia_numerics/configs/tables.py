@@ -65,9 +65,10 @@ def _betas(config: SchedulerConfig, kind: Any) -> Array:
         # CogVideoX makes these in float64, the others in float32.
         wide = np.float64 if config["snr_shift_scale"] is not None else kind
         betas = _linspace(first**0.5, last**0.5, steps, wide)
-        return betas * betas
+        return np.asarray(betas * betas)
     if rule == "sigmoid":
-        return (1 / (1 + np.exp(-_linspace(-6, 6, steps, kind))) * kind(last - first) + kind(first)).astype(kind)
+        rise = 1 / (1 + np.exp(-_linspace(-6, 6, steps, kind)))
+        return np.asarray(rise * kind(last - first) + kind(first), dtype=kind)
     bar = [_BARS[rule](k / steps) for k in range(steps + 1)]
     return np.array([min(1 - after / before, 0.999) for before, after in pairwise(bar)], dtype=kind)
 

@@ -157,8 +157,9 @@ class Loaded:
         Leading spacing, which most configurations name, ends with a slot much shorter than the one before it, and there gamma = 1 magnifies
         errors (docs/findings/best-gamma.md).
         """
-        plain = self.config is not None and self.config["timestep_spacing"] and not self.config.flow
-        return "trailing" if plain and self.config.preconditioned is None else None
+        config = self.config
+        plain = config is not None and config["timestep_spacing"] and not config.flow and config.preconditioned is None
+        return "trailing" if plain else None
 
     def grid(self, n: int, spacing: str | None = None, *, mu: float | None = None) -> Grid:
         """Return the grid of n slots that the scheduler's configuration describes; see `scheduling.make_grid`."""

@@ -210,7 +210,8 @@ def sample(
     found |= {"back_status": str(back.status), "back_nfe": back.nfe, "inversion": back.inversion}
     found["round_trip"] = error
     if not fine:
-        return Sampled(**found, **dict.fromkeys(_AGAINST, nan))
+        without: dict[str, Any] = dict.fromkeys(_AGAINST, nan)
+        return Sampled(**found, **without)
     tell("reference")
     truth = reference(model, grid, z, fine, back=True)
     tell("encoding")
