@@ -2,11 +2,11 @@
 
     python experiments/train_mnist.py --data package/data --folder ../train_mnist
 
-Stopped, it goes on where its last checkpoint stands; experiments/ship_mnist.py takes the weights from there. The shipped network was
-trained twice, the second time from the weights of the first:
+Stopped, it goes on where its last checkpoint stands; experiments/ship_mnist.py takes the weights from there. The shipped
+network was trained in parts, each from the average.safetensors of the one before (docs/model-card.md); the second one by
 
-    python experiments/train_mnist.py --data package/data --folder ../second --start ../first/network.safetensors \
-        --steps 14000 --batch 64 --learning-rate 1e-3 --average 0.9995 --seed 1 --float32
+    python experiments/train_mnist.py --data package/data --folder ../second --start ../first/average.safetensors \\
+        --steps 14000 --until 2400 --batch 64 --learning-rate 1e-3 --average 0.9995 --seed 1 --threads 1 --float32
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from bdia_numerics.integrate import solve
 from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.torch import features, mnist
 from bdia_numerics.torch.files import CARD, CLASSIFIER, REAL, UNET
+from bdia_numerics.torch.folders import read_json
 from bdia_numerics.torch.loading import Loaded, load
 from bdia_numerics.torch.networks import NULL, Classifier, mnist_unet
 from bdia_numerics.torch.sampling import noise
-from bdia_numerics.torch.training import CHECKPOINT
+from bdia_numerics.torch.training import CHECKPOINT, Training
 
 SCHEDULER = {
     "_class_name": "DDIMScheduler", "num_train_timesteps": 1000, "beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear",
@@ -26,17 +28,43 @@ SCHEDULER = {
 }  # fmt: skip
 
 
-def ship(folder: Path, target: Path = UNET, classifier: Path = CLASSIFIER) -> int:
-    """Write the averaged weights of a training folder's checkpoint as a diffusers folder, the classifier beside; return the steps."""
-    kept = torch.load(folder / CHECKPOINT, weights_only=True)
+PART = ("steps", "planned", "batch", "learning_rate", "average", "drop", "seed", "heaviest")
+
+
+def ship(folders: Sequence[Path], target: Path = UNET, classifier: Path = CLASSIFIER) -> list[dict[str, Any]]:
+    """Write the averaged weights of a training as a diffusers folder, with the record of its parts, and the classifier beside.
+
+    Parameters
+    ----------
+    folders
+        Training folders of the parts that follow what is recorded already, in their order; the last one's weights are written.
+    target, classifier
+        Where.
+
+    Returns
+    -------
+    list of dict
+        All parts, `PART` of each.
+    """
+    parts = list((read_json(target / CARD) or {}).get("training", []))
+    for folder in folders:
+        kept = torch.load(folder / CHECKPOINT, weights_only=True)
+        config = Training(**kept["config"])
+        parts.append(
+            {**{key: getattr(config, key, None) for key in PART}, "steps": len(kept["losses"]), "planned": config.steps}
+        )
     network = mnist_unet()
     network.load_state_dict(kept["average"])
     network.save_pretrained(str(target), safe_serialization=True)
-    (target / CARD).write_text(json.dumps({"data": "mnist", "null_label": NULL}, indent=2) + "\n")
+    (target / CARD).write_text(json.dumps({"data": "mnist", "null_label": NULL, "training": parts}, indent=2) + "\n")
     (target / "scheduler").mkdir(exist_ok=True)
     (target / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2) + "\n")
-    classifier.write_bytes((folder / "classifier.safetensors").read_bytes())
-    return len(kept["losses"])
+    classifier.write_bytes((folders[-1] / "classifier.safetensors").read_bytes())
+    return parts
+
+
+BLACK = 0.99
+"""A pixel is background if it is black in that part of the training images."""
 
 
 def ship_features(data: Path, target: Path = REAL, *, seed: int = 0) -> None:
@@ -72,6 +100,7 @@ def measured(data: Path, *, count: int = 2000, steps: int = 20, seed: int = 0) -
     network, test, train = load(), mnist.load(data, "test"), mnist.load(data)
     reference = features.features(test.scaled())
     labels = np.arange(count) % 10
+    black = (train.images == 0).mean(0) >= BLACK
     real = np.random.default_rng(seed).permutation(len(train.labels))[:count]
     found: dict[str, Any] = {"count": count, "steps": steps, "seed": seed}
     found["classifier_accuracy"] = float((features.predicted(test.scaled()) == test.labels).mean())
@@ -82,29 +111,23 @@ def measured(data: Path, *, count: int = 2000, steps: int = 20, seed: int = 0) -
         found[f"guidance_{guidance:g}"] = {
             "frechet": distance,
             "read_as_label": features.verdicts(made, labels) / count,
+            "background": float(np.abs((made[:, 0, black] + 1) / 2).mean()),
         }
     return found
 
 
-def card(folder: Path, found: dict[str, Any]) -> str:
-    """Return the model card, in Markdown, from a training folder and what `measured` found."""
+def card(folder: Path, found: dict[str, Any], target: Path = UNET) -> str:
+    """Return the model card, in Markdown, from the last training folder, what `measured` found and the record beside the weights."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    kept = torch.load(folder / CHECKPOINT, weights_only=True)
-    config, curve = kept["config"], kept["losses"]
+    curve = torch.load(folder / CHECKPOINT, weights_only=True)["losses"]
     page = Environment(loader=PackageLoader("bdia_numerics"), undefined=StrictUndefined, keep_trailing_newline=True)
     return page.get_template("model-card.md.j2").render(
         parameters=f"{sum(p.numel() for p in mnist_unet().parameters()):,}",
         classifier_parameters=f"{sum(p.numel() for p in Classifier().parameters()):,}",
         null=NULL,
-        steps=len(curve),
-        planned=config["steps"],
-        batch=config["batch"],
-        rate=config["learning_rate"],
-        drop=config["drop"],
-        seed=config["seed"],
-        average=config["average"],
-        size=f"{sum(path.stat().st_size for path in UNET.glob('*.safetensors')) / 1e6:.1f}",
+        parts=(read_json(target / CARD) or {})["training"],
+        size=f"{sum(path.stat().st_size for path in target.glob('*.safetensors')) / 1e6:.1f}",
         loss=float(curve[-500:].mean()),
         measured=found,
     )
