@@ -92,7 +92,7 @@ def test_what_is_not_said_is_the_default_of_its_own_class(entries, expected):
 def test_the_object_of_another_class_need_not_say_its_name():
     made = EDICTScheduler.from_config(diffusers.EulerDiscreteScheduler(**SD).config)
     assert made.config.timestep_spacing == "linspace" and made.config.set_alpha_to_one
-    with pytest.raises(ValueError, match="has no _class_name, and use_beta_sigmas=False.* add _class_name"):
+    with pytest.raises(ValueError, match=r"has no _class_name, and use_beta_sigmas=False.* add _class_name"):
         EDICTScheduler.from_config(
             diffusers.LMSDiscreteScheduler().config
         )  # KDPM2DiscreteScheduler has the same entries
