@@ -63,7 +63,7 @@ def test_the_walk_is_that_of_the_configuration():
 
 
 def test_what_has_no_known_levels_is_refused():
-    with pytest.raises(TypeError, match="its noise levels are not known"):
+    with pytest.raises(TypeError, match="cannot be tested: the walk of IPNDMScheduler is not read"):
         assert_order(diffusers.IPNDMScheduler(), 2)
     with pytest.raises(TypeError, match="pass a number of steps"):
         returned(made(CASES[0]), grid="leading")
@@ -99,3 +99,78 @@ def test_latents_of_a_scheduler_that_scales_them():
         assert_latent_valid(diffusers.DDIMScheduler(clip_sample=False), invert=Scaled(clip_sample=False))
     with pytest.raises(TypeError, match="pass None or 'own'"):
         assert_latent_valid(diffusers.DDIMScheduler(), invert=Scaled(), family="any")
+
+
+SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+SVD = SD | {"timestep_type": "continuous", "use_karras_sigmas": True, "sigma_min": 0.002, "sigma_max": 700.0,
+            "prediction_type": "v_prediction", "timestep_spacing": "leading", "steps_offset": 1}  # fmt: skip
+FEW = {"states": 4, "max_steps": 128}
+EULER = [  # Euler's method on its own variable: of order 1 on every smooth grid
+    ("EulerDiscreteScheduler", SVD, {}),
+    ("EDMEulerScheduler", {}, {}),
+    ("FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": True}, {"mu": 0.9}),
+    ("FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": True, "shift_terminal": 0.02}, {"mu": 0.6}),
+    ("EulerDiscreteScheduler", SD | {"use_karras_sigmas": True}, {}),
+    ("EulerDiscreteScheduler", SD | {"use_beta_sigmas": True}, {}),
+    ("EulerDiscreteScheduler", SD | {"use_exponential_sigmas": True, "timestep_spacing": "leading"}, {}),
+]
+
+
+@pytest.mark.parametrize(("name", "entries", "passed"), EULER, ids=[f"{n}-{len(e)}" for n, e, _ in EULER])
+def test_schedulers_whose_times_are_no_entries_of_a_table(name, entries, passed):
+    found = assert_order(getattr(diffusers, name)(**entries), 1, **FEW, **passed)
+    assert abs(found.order - 1) < 0.05
+
+
+def test_a_second_order_method_under_karras():
+    """It rounds its times to whole ones, so that the smooth grid takes the place of these sigmas."""
+    assert_order(diffusers.DPMSolverMultistepScheduler(use_karras_sigmas=True, **SD), 2, states=4, max_steps=256)
+
+
+@pytest.mark.parametrize("name", ["UniPCMultistepScheduler", "DPMSolverMultistepScheduler"])
+def test_flow_levels_of_a_scheduler_with_a_table(name):
+    """As Wan and Sana have it: told 1000 sigma, of a velocity, and the errors fall."""
+    from bdia_numerics.testing.samplers import LAW
+    from bdia_numerics.testing.schedulers import Steps
+
+    entries = {"use_flow_sigmas": True, "flow_shift": 3.0, "prediction_type": "flow_prediction"}
+    sampler = SchedulerSampler(getattr(diffusers, name)(**entries))
+    few, many = (sampler.run(LAW, Steps(n, smooth=True), "sample", 8) for n in (16, 128))
+    assert abs(many.end - many.truth).max() < 0.05 * abs(few.end - few.truth).max()
+
+
+def test_times_that_are_wrong_are_still_found():
+    """A scheduler of Stable Video Diffusion that is told of the level half as high does not converge."""
+
+    class Halved(diffusers.EulerDiscreteScheduler):
+        def set_timesteps(self, *args, **kwargs):
+            super().set_timesteps(*args, **kwargs)
+            self.timesteps = self.timesteps - np.log(2) / 4
+
+    with pytest.raises(AssertionError, match="does not converge to the ODE"):
+        assert_order(Halved(**SVD), 1, **FEW)
+
+
+@pytest.mark.parametrize(
+    ("name", "entries", "says"),
+    [
+        ("FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": True}, "says: `mu` must be passed"),
+        ("FlowMatchEulerDiscreteScheduler", {"invert_sigmas": True}, "invert_sigmas=True"),
+        ("DDPMScheduler", {}, "DDPMScheduler adds noise"),
+        ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}, "adds noise"),
+        ("CMStochasticIterativeScheduler", {}, "the walk of CMStochasticIterativeScheduler is not read"),
+        ("DDIMScheduler", {"prediction_type": "mu"}, "prediction_type='mu' is not known"),
+    ],
+)
+@pytest.mark.parametrize("family", [None, "own"])
+def test_what_cannot_be_tested_gets_no_verdict(name, entries, says, family):
+    with pytest.raises((TypeError, ValueError), match=f"^cannot be tested: .*{says}"):
+        assert_order(getattr(diffusers, name)(**entries), 1, family=family, **FEW)
+
+
+def test_a_shift_is_for_schedulers():
+    with pytest.raises(TypeError, match="mu=1: only a scheduler takes it"):
+        assert_nfe(lambda eps, grid, z: z, 1, mu=1)
+    with pytest.raises(ValueError, match=r"cannot be tested: DDIMScheduler\.set_timesteps"):
+        assert_nfe(diffusers.DDIMScheduler(), 1, mu=1)
+    assert assert_nfe(diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True), 1, mu=0.7) == (12, 24)

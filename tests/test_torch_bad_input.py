@@ -191,9 +191,9 @@ def test_configurations_without_a_table_are_refused():
     for other, words in (
         (
             diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
-            "config has shift=3.0 and no beta_start, it is one of flow matching",
+            r"_class_name='FlowMatchEulerDiscreteScheduler' is not run by these schedulers .flow matching.: use `solve` with the grid",
         ),
-        (diffusers.EDMEulerScheduler(), "config has sigma_data=0.5 .* EDM"),
+        (diffusers.EDMEulerScheduler(), "EDMEulerScheduler' is not run .* .EDM's noise levels."),
     ):
         refused(ValueError, words, lambda other=other: schedulers.BDIAScheduler.from_config(other.config))
 

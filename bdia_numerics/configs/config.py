@@ -77,6 +77,15 @@ class SchedulerConfig:
         return self.rule == "flow" or bool(self["use_flow_sigmas"])
 
     @property
+    def ends_clean(self) -> bool:
+        """Whether a run ends at clean data, and not at the lowest level of the table."""
+        if self.rule == "listed":
+            return True
+        if "set_alpha_to_one" in self.values:
+            return bool(self["set_alpha_to_one"])
+        return bool(self.values.get("final_sigmas_type", self.family.end) == "zero")
+
+    @property
     def kind(self) -> str:
         """The kind of sigmas that takes the place of the table's: "karras", "lu", "exponential", "beta"; empty for none."""
         return next((kind for key, kind in KINDS.items() if self[key]), "")
@@ -124,7 +133,8 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
     ----------
     entries
         As diffusers' scheduler_config.json ("_class_name", "beta_start", ...), or as CompVis' YAML (model: params: linear_start,
-        linear_end, timesteps, parameterization). Without "_class_name" it must hold parameters of DDIMScheduler only.
+        linear_end, timesteps, parameterization). Without "_class_name" it holds all the parameters of one class, as the `config` of an
+        object does, or parameters of DDIMScheduler only.
     ignore
         Entries that are known to have no effect.
 
@@ -141,9 +151,9 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
     named = entries.pop("_class_name", None)
     own = {key: value for key, value in entries.items() if not key.startswith("_") and key not in ignore}
     # Flax has the same schedulers under other names.
-    name = "DDIMScheduler" if named is None else str(named).removeprefix("Flax")
+    name = _class_of(own) if named is None else str(named).removeprefix("Flax")
     family = FAMILIES.get(name)
-    if named is None and (strange := sorted(own.keys() - FAMILIES[name].defaults.keys())):
+    if named is None and name == "DDIMScheduler" and (strange := sorted(own.keys() - FAMILIES[name].defaults.keys())):
         raise ValueError(
             f"config has no _class_name, and {strange[0]}={own[strange[0]]!r} is no entry of DDIMScheduler: add _class_name"
             + _near(strange[0], FAMILIES[name].defaults)
@@ -153,13 +163,19 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
     for key in own.keys() - family.defaults.keys() - KNOWN:
         if not _is_default(name, key, own[key]):
             raise ValueError(
-                f"{key}={own[key]!r} is an entry that nothing reads, so the walk below would not be this scheduler's: remove it, or say "
-                f"--ignore {key} if it has no effect{_near(key, family.defaults)}"
+                f"{key}={own[key]!r} is an entry that nothing reads, so the walk would not be this scheduler's: remove it, or pass it as "
+                f"ignore (--ignore {key}) if it has no effect{_near(key, family.defaults)}"
             )
     ends = {key: own[key] for key in SIGMA_ENDS & own.keys()}
     values = dict(family.defaults) | ends | {key: own[key] for key in family.defaults.keys() & own.keys()}
     _check(name, values)
     return SchedulerConfig(name, values, frozenset(own), frozenset(own.keys() - values.keys()))
+
+
+def _class_of(own: Mapping[str, Any]) -> str:
+    """Return the class whose parameters are all there and no others; DDIMScheduler if there is none, or several that walk differently."""
+    names = [name for name, family in FAMILIES.items() if family.walk and family.defaults.keys() == own.keys()]
+    return names[0] if names and all(FAMILIES[name] == FAMILIES[names[0]] for name in names) else "DDIMScheduler"
 
 
 def _near(key: str, names: Collection[str]) -> str:

@@ -17,6 +17,7 @@ def assert_nfe(
     extra: int = 0,
     direction: str = "sample",
     invert: Any = None,
+    mu: float | None = None,
     problem: Problem = LAW,
 ) -> tuple[float, float]:
     """Assert that a run in n slots takes ``per_step * n + extra`` evaluations of the model.
@@ -26,7 +27,7 @@ def assert_nfe(
 
     Parameters
     ----------
-    subject, invert
+    subject, invert, mu
         See `as_sampler`.
     per_step
         Evaluations of each slot.
@@ -49,7 +50,7 @@ def assert_nfe(
     """
     if direction not in DIRECTIONS:
         raise ValueError(f"direction={direction!r} is unknown: use 'sample' or 'invert'")
-    sampler = as_sampler(subject, invert)
+    sampler = as_sampler(subject, invert, mu)
     (short, long), again = (
         [sampler.run(problem, sampler.place(n), direction, count).nfe for n in SLOTS] for count in (2, 3)
     )

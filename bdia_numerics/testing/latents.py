@@ -58,6 +58,7 @@ def assert_latent_valid(
     *,
     within: float | None = None,
     invert: Any = None,
+    mu: float | None = None,
     problem: Problem = LAW,
     family: Any = None,
     grid: Any = None,
@@ -71,7 +72,7 @@ def assert_latent_valid(
 
     Parameters
     ----------
-    subject, invert, problem, states
+    subject, invert, mu, problem, states
         As for `assert_round_trip`.
     within
         If given, only the distance at n slots is looked at, and it must not be more than this: root mean square, relative
@@ -108,7 +109,7 @@ def assert_latent_valid(
     >>> assert_latent_valid(BDIA(gamma=1)) < 0.01
     True
     """
-    sampler = as_sampler(subject, invert)
+    sampler = as_sampler(subject, invert, mu)
     label, place = sampler.divided(grid, family)
     head = f"assert_latent_valid: {sampler.label}"
     first = sampler.run(problem, place(1), "invert", states)

@@ -64,6 +64,7 @@ def order_of(
     subject: Any,
     *,
     invert: Any = None,
+    mu: float | None = None,
     problem: Problem = LAW,
     family: Any = None,
     direction: str = "sample",
@@ -74,7 +75,7 @@ def order_of(
     max_steps: int | None = None,
 ) -> ObservedOrder:
     """Measure the order of a solver, a function or a scheduler; parameters as for `assert_order`, but for family="any"."""
-    sampler = as_sampler(subject, invert)
+    sampler = as_sampler(subject, invert, mu)
     if family is None and isinstance(sampler, OnGrids):
         family = GridFamily()
     return _measured(sampler, family, problem, direction, start, steps, states, seeds, max_steps)
@@ -121,6 +122,7 @@ def assert_order(
     *,
     within: float = 0.15,
     invert: Any = None,
+    mu: float | None = None,
     problem: Problem = LAW,
     family: Any = None,
     direction: str = "sample",
@@ -141,7 +143,7 @@ def assert_order(
 
     Parameters
     ----------
-    subject, invert
+    subject, invert, mu
         See `as_sampler`. A scheduler is made anew, with its own options, on tables that are smooth in asinh(sigma/alpha), unless
         `family` is "own".
     order
@@ -184,7 +186,7 @@ def assert_order(
         For arguments that are no sampler, family or direction.
     """
     both = isinstance(family, str) and family == "any"
-    sampler = as_sampler(subject, invert)
+    sampler = as_sampler(subject, invert, mu)
     if both and not isinstance(sampler, OnGrids):
         raise TypeError(f"family='any': {sampler.label} makes its own times: pass None or 'own'")
     main = GridFamily() if both or (family is None and isinstance(sampler, OnGrids)) else family

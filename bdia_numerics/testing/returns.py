@@ -68,6 +68,7 @@ def returned(
     *,
     start: str = "data",
     invert: Any = None,
+    mu: float | None = None,
     problem: Problem = LAW,
     grid: Any = None,
     states: Any = STATES,
@@ -75,7 +76,7 @@ def returned(
     """Measure a round trip, with what its rounding may be; parameters as for `assert_round_trip`."""
     if start not in ENDS:
         raise ValueError(f"start={start!r} is neither 'data' nor 'noise'")
-    sampler = as_sampler(subject, invert)
+    sampler = as_sampler(subject, invert, mu)
     return _trip(sampler, sampler.place(grid), problem, start, states)
 
 
@@ -137,7 +138,13 @@ def growth_of(sampler: Sampler, place: Any, problem: Problem, states: Any) -> fl
 
 
 def assert_exactly_invertible(
-    subject: Any, *, invert: Any = None, problem: Problem = LAW, grid: Any = None, states: Any = STATES
+    subject: Any,
+    *,
+    invert: Any = None,
+    mu: float | None = None,
+    problem: Problem = LAW,
+    grid: Any = None,
+    states: Any = STATES,
 ) -> tuple[Returned, Returned]:
     """Assert that round trips from both ends lose nothing but rounding.
 
@@ -146,7 +153,7 @@ def assert_exactly_invertible(
 
     Parameters
     ----------
-    subject, invert
+    subject, invert, mu
         See `as_sampler`.
     problem, grid, states
         As for `assert_round_trip`.
@@ -162,7 +169,7 @@ def assert_exactly_invertible(
         With the reason from the step's structure, or with what a round trip lost; where a run is no function of what it is given (it
         ignores it, or goes on from what another run left in memory); and where rounding is amplified so much that nothing can be said.
     """
-    sampler = as_sampler(subject, invert)
+    sampler = as_sampler(subject, invert, mu)
     if isinstance(sampler, SolverSampler):
         verdict = invertibility(sampler.solver)
         if not verdict.invertible:
@@ -193,6 +200,7 @@ def assert_round_trip(
     within: float = 1e-6,
     start: str = "data",
     invert: Any = None,
+    mu: float | None = None,
     problem: Problem = LAW,
     grid: Any = None,
     states: Any = STATES,
@@ -201,7 +209,7 @@ def assert_round_trip(
 
     Parameters
     ----------
-    subject, invert
+    subject, invert, mu
         See `as_sampler`.
     within
         Root mean square of the loss, relative to that of the states.
@@ -219,7 +227,7 @@ def assert_round_trip(
     AssertionError
         With both sides of the round trip.
     """
-    sampler = as_sampler(subject, invert)
+    sampler = as_sampler(subject, invert, mu)
     if start not in ENDS:
         raise ValueError(f"start={start!r} is neither 'data' nor 'noise'")
     trip = _trip(sampler, sampler.place(grid), problem, start, states)

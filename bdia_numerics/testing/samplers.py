@@ -86,7 +86,7 @@ class Sampler(Protocol):
         """Run from exact states at one end, or from what the opposite run left."""
 
 
-def as_sampler(subject: Any, invert: Any = None) -> Sampler:
+def as_sampler(subject: Any, invert: Any = None, mu: float | None = None) -> Sampler:
     """Return a solver, a function or a scheduler as a sampler.
 
     Parameters
@@ -96,6 +96,8 @@ def as_sampler(subject: Any, invert: Any = None) -> Sampler:
         `set_timesteps` and `step`.
     invert
         What takes data to noise: a function ``invert(eps, grid, x)``, or an inverse scheduler. Solvers need none: theirs is derived.
+    mu
+        What a scheduler with use_dynamic_shifting is passed with its number of steps, which its pipeline takes from the size of the image.
 
     Raises
     ------
@@ -106,7 +108,9 @@ def as_sampler(subject: Any, invert: Any = None) -> Sampler:
     if not is_class and hasattr(subject, "set_timesteps") and hasattr(subject, "step"):
         from bdia_numerics.testing.schedulers import SchedulerSampler
 
-        return SchedulerSampler(subject, invert)
+        return SchedulerSampler(subject, invert, mu)
+    if mu is not None:
+        raise TypeError(f"mu={mu}: only a scheduler takes it: leave it out")
     if not is_class and hasattr(subject, "registers") and hasattr(subject, "step"):
         if invert is not None:
             raise TypeError(f"invert={invert!r}: the inverse of a solver is derived from its step: leave it out")

@@ -29,10 +29,11 @@ class Steps:
 
 @dataclass(frozen=True, eq=False)
 class SchedulerSampler:
-    """A scheduler, and the one that inverts it."""
+    """A scheduler, the one that inverts it, and what both shift their levels by."""
 
     scheduler: Any
     inverse: Any = None
+    mu: float | None = None
 
     @property
     def label(self) -> str:
@@ -64,7 +65,7 @@ class SchedulerSampler:
         """Return the grid of the levels at which the scheduler asks the model, with both ends, in times s = sigma/alpha."""
         from bdia_numerics.torch.scheduler_runs import drive
 
-        found = drive(self.scheduler, place.n, lambda _: lambda z, s: 0 * z, lambda a, b: np.zeros((1, 1)))
+        found = drive(self.scheduler, place.n, lambda _: lambda z, s: 0 * z, lambda a, b: np.zeros((1, 1)), self.mu)
         s = np.array(sorted((*found.told, found.s_from, found.s_to)))
         # A level that is looked up twice differs by rounding.
         s = s[np.concatenate([[True], np.diff(s) > NEAR * s[1:]])]
@@ -92,6 +93,6 @@ class SchedulerSampler:
             model.part = start.size
             return start
 
-        found = drive(chosen, place.n, model_of, made)
+        found = drive(chosen, place.n, model_of, made, self.mu)
         truth = np.asarray(problem.flow(found.start, found.s_from, found.s_to, found.levels))
         return Run(found.start, found.end, truth, model.nfe, place.n, found.end)

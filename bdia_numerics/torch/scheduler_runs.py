@@ -1,7 +1,8 @@
 """Schedulers of diffusers driven on exact scores: which noise levels they walk, and where they come to.
 
 A scheduler tells the model a time. For a table of alphas_cumprod that is an index (between entries log(sigma/alpha) is taken as linear, as
-the schedulers themselves do where they look a time up), for EDM log(sigma)/4, for flow matching T sigma. The states are in the convention
+the schedulers themselves do where they look a time up), for EDM and continuous times log(sigma)/4, for flow matching T sigma. Levels are
+those of the object itself (`grids.live`), what its network predicts and is told is read by `configs`. The states are in the convention
 of `Levels`; a scheduler that keeps z/alpha is given, and asked for, that.
 """
 
@@ -17,6 +18,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+from bdia_numerics import configs, grids
 from bdia_numerics.configs.layout import Levels
 
 Array = np.ndarray[Any, Any]
@@ -78,47 +80,71 @@ class Driven:
     levels: Levels
 
 
+def reading(scheduler: Any) -> configs.SchedulerConfig | None:
+    """Return what the configuration of a scheduler, or of the class of diffusers that it is made from, says; None for other classes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Beginning with "cannot be tested": for a class whose walk is not known, and for walks that solve no ordinary differential equation.
+    """
+    entries = {key: value for key, value in getattr(scheduler, "config", {}).items() if not key.startswith("_")}
+    name = next((kind.__name__ for kind in type(scheduler).__mro__ if kind.__name__ in configs.FAMILIES), None)
+    if name is None:
+        return None
+    # The levels are the object's own, and no entry of a class derived from it needs to be known.
+    strange = entries.keys() - configs.FAMILIES[name].defaults.keys()
+    read = configs.from_mapping(entries | {"_class_name": name}, ignore=strange)
+    if not read.known or read.rule == "consistency":
+        raise TypeError(
+            f"cannot be tested: the walk of {name} is not read: {read.family.why or 'its levels are its own'}"
+        )
+    if read.stochastic:
+        raise ValueError(
+            f"cannot be tested: {name} adds noise in each step, so that it has no exact solution to come to"
+        )
+    if read["invert_sigmas"]:
+        raise ValueError(
+            "cannot be tested: invert_sigmas=True: the network is told 1 - sigma, and predicts data less noise"
+        )
+    if getattr(scheduler, "noise_end", False):
+        raise ValueError(f"cannot be tested: {type(scheduler).__name__} goes on from a State: test its solver")
+    return read
+
+
 class Walk:
-    """What a scheduler says of itself: the levels of its times and of its ends, and what it reads the network's output as."""
+    """What a scheduler does after set_timesteps: the levels of its times and of its ends, and what it reads the network's output as.
+
+    Raises TypeError or ValueError, beginning with "cannot be tested", where that is not known.
+    """
 
     def __init__(self, scheduler: Any) -> None:
+        self.read = reading(scheduler)
+        try:
+            walk = grids.live(scheduler)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"cannot be tested: {error}") from None
         self.scheduler, self.config = scheduler, getattr(scheduler, "config", {})
-        if hasattr(scheduler, "alphas_cumprod"):
-            table = np.asarray(scheduler.alphas_cumprod, dtype=np.float64)
-            with np.errstate(divide="ignore"):
-                self.table = np.minimum(np.sqrt((1 - table) / table), TOP)
-            self.levels = Levels("vp")
-        elif "sigma_data" in self.config or "shift" in self.config:
-            self.levels = Levels("one" if "sigma_data" in self.config else "flow")
-        else:
+        self.levels = Levels(walk.kind)
+        if walk.kind == "one" and (self.read is None or self.read.rule != "edm"):
             raise TypeError(
-                f"{type(scheduler).__name__} has neither alphas_cumprod nor the configuration of EDM or flow matching: "
+                f"cannot be tested: {type(scheduler).__name__} has neither alphas_cumprod nor the configuration of EDM or flow matching: "
                 "its noise levels are not known, wrap it in a function sample(eps, grid, z)"
             )
-        self.output = str(self.config.get("prediction_type", "velocity"))
+        if walk.table is not None:
+            with np.errstate(divide="ignore"):
+                self.table = np.minimum(np.sqrt((1 - walk.table) / walk.table), TOP)
+        self.times = walk.times
+        self.begins, self.ends = (np.minimum(s, TOP) for s in (walk.begins, walk.ends))
+        self.output = "velocity" if walk.kind == "flow" else str(self.config.get("prediction_type"))
 
     def level(self, t: float) -> float:
         """Return sigma/alpha of a time that the model is told."""
+        if self.read is not None and self.read.preconditioned is not None:
+            return float(np.exp(4 * t))
         if self.levels.kind == "vp":
             return float(np.exp(np.interp(t, range(len(self.table)), np.log(self.table))))
-        return float(np.exp(4 * t)) if self.levels.kind == "one" else _ratio(t / self.config["num_train_timesteps"])
-
-    def ends(self, n: int) -> tuple[float, float]:
-        """Return sigma/alpha of the states before and after a run of n steps."""
-        scheduler = self.scheduler
-        sigmas = getattr(scheduler, "sigmas", None)
-        if sigmas is not None:
-            first, last = float(sigmas[0]), float(sigmas[-1])
-            return (_ratio(first), _ratio(last)) if self.levels.kind == "flow" else (min(first, TOP), min(last, TOP))
-        times = [int(t) for t in scheduler.timesteps]
-        jump = len(self.table) // n
-        inverting = len(times) > 1 and times[0] < times[-1]
-        beyond = getattr(scheduler, "initial_alpha_cumprod", None) if inverting else None
-        clean = float(scheduler.final_alpha_cumprod if beyond is None else beyond)
-        reached = (times[0] if inverting else times[-1]) - jump
-        data = self.table[reached] if reached >= 0 else np.sqrt((1 - clean) / clean)
-        noise = self.table[times[-1] if inverting else times[0]]
-        return (float(data), float(noise)) if inverting else (float(noise), float(data))
+        return _ratio(t / self.config["num_train_timesteps"])
 
     def prediction(self, eps: Array, z: Array, s: float) -> Array:
         """Return what the network would put out where its noise prediction is eps."""
@@ -132,7 +158,9 @@ class Walk:
             return np.asarray((x0 - skip * z) / (-out if self.output == "v_prediction" else out))
         outputs = {"sample": x0, "v_prediction": alpha * eps - sigma * x0, "velocity": eps - x0}
         if self.output not in outputs:
-            raise ValueError(f"prediction_type={self.output!r} is not known here: use epsilon, v_prediction or sample")
+            raise ValueError(
+                f"cannot be tested: prediction_type={self.output!r} is not known here: use epsilon, v_prediction or sample"
+            )
         return np.asarray(outputs[self.output])
 
     def scale(self, t: Any) -> float:
@@ -142,7 +170,11 @@ class Walk:
 
 
 def drive(
-    scheduler: Any, n: int, model_of: Callable[[Levels], Any], states_of: Callable[[float, float], Array]
+    scheduler: Any,
+    n: int,
+    model_of: Callable[[Levels], Any],
+    states_of: Callable[[float, float], Array],
+    mu: float | None = None,
 ) -> Driven:
     """Run a scheduler on an exact noise prediction, in float64.
 
@@ -156,11 +188,18 @@ def drive(
         From alpha and sigma as functions of s = sigma/alpha to the model eps(z, s).
     states_of
         From alpha and sigma at the start to the states there.
+    mu
+        What is passed to `set_timesteps`, too, by which a flow's levels are shifted.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Beginning with "cannot be tested", for a scheduler that takes no such steps or of which the levels are not known.
     """
     with double_precision(type(scheduler)), torch.no_grad(), np.errstate(all="ignore"):
-        scheduler.set_timesteps(n)
+        set_steps(scheduler, n, mu)
         walk = Walk(scheduler)
-        s_from, s_to = walk.ends(n)
+        s_from, s_to = float(walk.begins[0]), float(walk.ends[-1])
         levels, model = walk.levels, model_of(walk.levels)
         start = states_of(float(levels.alpha(s_from)), float(levels.sigma(s_from)))
         # EDM's factor is its preconditioning, the others' takes z/alpha to z.
@@ -177,6 +216,17 @@ def drive(
             sample = scheduler.step(torch.from_numpy(output), t, sample).prev_sample
         end = sample.numpy().astype(np.float64)
         return Driven(start, end * float(levels.alpha(s_to)) if keeps_y else end, s_from, s_to, tuple(told), levels)
+
+
+def set_steps(scheduler: Any, n: int, mu: float | None) -> None:
+    """Call set_timesteps; errors as `drive`."""
+    reading(scheduler)
+    try:
+        scheduler.set_timesteps(n, **({} if mu is None else {"mu": mu}))
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        raise ValueError(
+            f"cannot be tested: {type(scheduler).__name__}.set_timesteps({n}) says: {' '.join(str(error).split())}"
+        ) from error
 
 
 def _ratio(sigma: float) -> float:

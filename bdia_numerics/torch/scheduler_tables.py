@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.torch.scheduler_runs import Walk, double_precision
+from bdia_numerics.configs.config import KINDS
+from bdia_numerics.torch.scheduler_runs import Walk, double_precision, reading
 
 SPAN = (0.35, 6.0)
 """sigma/alpha from data to noise end; where a scheduler can only end at 0, the span begins there."""
 NEAR = 1e-9
+FINE = 2**20
 PARTS = 2
 """Entries of the table in a slot: PNDM's Runge-Kutta steps need the middle one."""
 
@@ -19,31 +21,49 @@ PARTS = 2
 def refined(scheduler: Any, n: int, span: tuple[float, float] = SPAN) -> Any:
     """Return a scheduler of the same class and options whose n steps are the slots of a grid that is smooth as n grows.
 
-    Tables are uniform in asinh(sigma/alpha), and rounding of times to whole ones does nothing. EDM's levels keep their own rule and
-    go to 0; those of flow matching are uniform, with the shift of the scheduler.
+    Tables are uniform in asinh(sigma/alpha), and rounding of times to whole ones does nothing. Sigmas of another kind are kept, between the
+    ends of that table, where the times that are told stand for them, and left out elsewhere. EDM's levels and continuous times have
+    Karras' rule and go to 0; those of flow matching are uniform, with the shift of the scheduler.
 
     Raises
     ------
-    TypeError
-        If the class cannot be made from a configuration.
-    ValueError
-        If no time spacing of the class gives these n times.
+    TypeError, ValueError
+        Beginning with "cannot be tested": if the class cannot be made from a configuration, if no time spacing of the class gives these n
+        times, and as `reading`.
     """
-    kind, config = type(scheduler), dict(getattr(scheduler, "config", {}))
+    read, kind, config = reading(scheduler), type(scheduler), dict(getattr(scheduler, "config", {}))
     if not hasattr(kind, "from_config"):
-        raise TypeError(f"{kind.__name__} has no from_config, so it runs on its own times only: pass family='own'")
+        raise TypeError(
+            f"cannot be tested: {kind.__name__} has no from_config, so it runs on its own times only: pass family='own'"
+        )
+    no_kind = {key: False for key in KINDS if config.get(key)}
+    continuous = read is not None and read.preconditioned is not None
+    if "sigma_data" in config or continuous:
+        rho = float(config.get("rho", 7))
+        own = {"sigma_max": span[1], "sigma_min": span[1] * n**-rho, "final_sigmas_type": "zero"}
+        return _made(kind, config | own | no_kind | ({"use_karras_sigmas": True} if continuous else {}))
+    if read is not None and read.flow:
+        # With a table, times are cut to whole ones: there are enough of them.
+        length = n if read.rule == "flow" else FINE
+        own = {"num_train_timesteps": length, "shift_terminal": None, "trained_betas": None, "beta_schedule": "linear"}
+        return _made(kind, config | own | no_kind)
     if not hasattr(scheduler, "alphas_cumprod"):
-        if "sigma_data" in config:
-            own = {"sigma_max": span[1], "sigma_min": span[1] * n ** -float(config["rho"]), "final_sigmas_type": "zero"}
-            return _made(kind, config | own)
         return _made(kind, config | {"num_train_timesteps": n})
+    kept = {"sigma_max": span[1], "sigma_min": span[0]}
     for ends_at_zero in (False, True):
         own, wanted = _table(n, span, ends_at_zero)
-        for spacing, offset in (("leading", PARTS), ("linspace", 0)):
-            made = _made(kind, config | own | {"timestep_spacing": spacing, "steps_offset": offset})
-            if _walks(made, n, wanted, own["num_train_timesteps"], 0.0 if ends_at_zero else span[0]):
+        end = 0.0 if ends_at_zero else span[0]
+        if no_kind and not ends_at_zero:
+            made = _made(kind, config | own | kept)
+            if _walks(made, n, None, own["num_train_timesteps"], end):
                 return made
-    raise ValueError(f"{kind.__name__} has no spacing that takes {n} even steps of its table: pass family='own'")
+        for spacing, offset in (("leading", PARTS), ("linspace", 0)):
+            made = _made(kind, config | own | no_kind | {"timestep_spacing": spacing, "steps_offset": offset})
+            if _walks(made, n, wanted, own["num_train_timesteps"], end):
+                return made
+    raise ValueError(
+        f"cannot be tested: {kind.__name__} has no spacing that takes {n} even steps of its table: pass family='own'"
+    )
 
 
 def _table(n: int, span: tuple[float, float], ends_at_zero: bool) -> tuple[dict[str, Any], set[int]]:
@@ -58,16 +78,22 @@ def _table(n: int, span: tuple[float, float], ends_at_zero: bool) -> tuple[dict[
     return own, set(range(0 if ends_at_zero else PARTS, length, PARTS))
 
 
-def _walks(made: Any, n: int, wanted: set[int], length: int, end: float) -> bool:
-    """Say whether a scheduler asks at the wanted times and has its data end where it should be."""
-    with double_precision(type(made)):
+def _walks(made: Any, n: int, wanted: set[int] | None, length: int, end: float) -> bool:
+    """Say whether a scheduler asks at the wanted times, or without them at times of its levels, and has its data end at `end`."""
+    with double_precision(type(made)), np.errstate(all="ignore"):
         try:
             made.set_timesteps(n)
-        except IndexError:  # times beyond the table
+            walk = Walk(made)
+        except (IndexError, ValueError):  # times beyond the table
             return False
         times = np.asarray(made.timesteps, dtype=np.float64)
-        whole = {round(t) for t in times.tolist() if abs(t - round(t)) < NEAR}
-        return wanted <= whole and max(times) < length and abs(min(Walk(made).ends(n)) - end) < NEAR
+        if wanted is None:
+            told = np.array([walk.level(float(t)) for t in walk.times])
+            if not np.allclose(told, walk.begins, rtol=1e-6):
+                return False
+        elif not wanted <= {round(t) for t in times.tolist() if abs(t - round(t)) < NEAR}:
+            return False
+        return bool(max(times) < length and abs(min(walk.begins[0], walk.ends[-1]) - end) < NEAR)
 
 
 def _made(kind: Any, config: dict[str, Any]) -> Any:

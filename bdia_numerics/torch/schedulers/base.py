@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.solvers import BDIA, DDIM
 from bdia_numerics.state import State, check_state
-from bdia_numerics.torch.schedulers.configuration import KINDS, check, check_family, initialiser, listed, whole_number
+from bdia_numerics.torch.schedulers.configuration import KINDS, check, initialiser, listed, translated, whole_number
 from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, added_noise, clip_of, level
 from bdia_numerics.torch.schedulers.feed import Feed, before
 from bdia_numerics.torch.schedulers.stepwise import Course, encoding, inverting, resumed, sampling
@@ -49,9 +49,31 @@ class ProgramScheduler(DDIMScheduler):
         cls.__init__ = initialiser(cls.own, cls._prepare)  # type: ignore[method-assign]
 
     @classmethod
-    def from_config(cls, config: Any = None, return_unused_kwargs: bool = False, **options: Any) -> Any:
-        """Make a scheduler from another one's configuration; ValueError where that has no table of noise levels."""
-        check_family(config)
+    def from_config(
+        cls, config: Any = None, return_unused_kwargs: bool = False, *, ignore: Collection[str] = (), **options: Any
+    ) -> Any:
+        """Make a scheduler from another one's configuration, with the defaults of that one's class.
+
+        Parameters
+        ----------
+        config
+            As saved by diffusers, or the `config` of an object. An object that was made in Python may not hold its class: add
+            ``_class_name="EulerDiscreteScheduler"`` or whichever it is.
+        return_unused_kwargs
+            As in diffusers.
+        ignore
+            Entries that are known to have no effect.
+        **options
+            Entries that take the place of the configuration's, and parameters of the solver.
+
+        Raises
+        ------
+        ValueError
+            For entries that nothing reads, and for a walk that is none of the times of a table: flow matching, EDM, Karras sigmas, ...
+        """
+        if config is not None:
+            given = config if isinstance(config, Mapping) else cls.load_config(config)
+            config, options = translated(given, options, cls, ignore), {}
         return super().from_config(config, return_unused_kwargs, **options)
 
     def make_solver(self) -> Solver:

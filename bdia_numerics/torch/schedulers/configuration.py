@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
+from bdia_numerics import configs
 from bdia_numerics.torch.tensors import dtype_named
 
 KINDS = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
+DDIM_BETAS = configs.FAMILIES["DDIMScheduler"].betas
 WALKS = (None, "grid", "ddim")
 SHARED = {"walk": None, "state_dtype": "float64"}
 
@@ -70,15 +73,85 @@ def check(config: Mapping[str, Any], *, is_ddim: bool) -> None:
         dtype_named(config["state_dtype"])
 
 
-def check_family(config: Any) -> None:
-    """Raise ValueError for a configuration of a scheduler that has no table of noise levels, and so no beta to begin with."""
-    marks = {"shift": "flow matching", "sigma_data": "EDM", "sigma_min": "continuous noise levels"}
-    found = [key for key in marks if isinstance(config, Mapping) and key in config and "beta_start" not in config]
-    if found:
-        raise ValueError(
-            f"config has {found[0]}={config[found[0]]!r} and no beta_start, it is one of {marks[found[0]]}: use `solve` with the grid that "
-            "bdia_numerics.torch.load(...).grid gives"
-        )
+def translated(
+    config: Mapping[str, Any], options: Mapping[str, Any], cls: Any, ignore: Collection[str]
+) -> dict[str, Any]:
+    """Return a configuration for one of these schedulers, from that of any scheduler, as `configs` reads it.
+
+    What an entry that is absent means is decided by the class that the configuration is of.
+
+    Parameters
+    ----------
+    config
+        Of a scheduler of diffusers or of this package.
+    options
+        Entries that take the place of its own.
+    cls
+        The class that is made.
+    ignore
+        Entries that are known to have no effect.
+
+    Raises
+    ------
+    ValueError
+        For an entry that nothing reads, and for a walk that these schedulers do not make.
+    """
+    base = next(kind for kind in cls.__mro__ if "own" in vars(kind) and kind.__base__ is DDIMScheduler)
+    ours = {kind.__name__: kind for kind in _family_of(base)}
+    own = set(SHARED).union(*(kind.own for kind in ours.values()))
+    entries = {**config, **options}
+    named = entries.get("_class_name")
+    named = named[-1] if isinstance(named, list | tuple) and named else named
+    read = configs.from_mapping(
+        {key: value for key, value in entries.items() if key not in own | {"_class_name"}}
+        | ({} if named is None else {"_class_name": "DDIMScheduler" if named in ours else named}),
+        ignore=ignore,
+    )
+    _refuse(read)
+    said = entries.keys() - set(config.get("_use_default_values", ())) | options.keys()
+    defaults = {key: p.default for key, p in inspect.signature(cls.__init__).parameters.items()}
+    values = {key: read.values[key] for key in defaults.keys() & read.values.keys()}
+    # Other classes neither rescale nor clip unless they say so, and count "linspace" where they have no choice.
+    absent = {"timestep_spacing": "leading" if read.rule == "ldm" else "linspace"}
+    absent |= dict.fromkeys(("rescale_betas_zero_snr", "clip_sample", "thresholding"), False)
+    values = absent | values | {"set_alpha_to_one": read.ends_clean}
+    if values["clip_sample"] and "clip_sample" not in said:
+        values["clip_sample"] = None
+    values |= {key: value for key, value in options.items() if key in defaults}
+    found = {key: value for key, value in entries.items() if key != "_use_default_values"} | values
+    # What is a default there and here counts as not said, as diffusers has it.
+    return {k: v for k, v in found.items() if k in said or k not in defaults or (v is not None and v != defaults[k])}
+
+
+def _family_of(kind: type) -> list[type]:
+    return [kind, *(found for below in kind.__subclasses__() for found in _family_of(below))]
+
+
+def _refuse(config: configs.SchedulerConfig) -> None:
+    """Raise ValueError for a configuration whose walk is none of the times of a table, which these schedulers take."""
+    own_levels = {"flow": "flow matching", "edm": "EDM's noise levels", "consistency": "a consistency model's levels"}
+    beyond = {
+        "use_flow_sigmas": (bool(config["use_flow_sigmas"]), "noise levels of flow matching"),
+        "timestep_type": (config.preconditioned is not None, "times that are logarithms of noise levels"),
+        **{key: (bool(config[key]), f"{kind} sigmas") for key, kind in configs.config.KINDS.items()},
+        "snr_shift_scale": (config["snr_shift_scale"] not in (None, 1), "a table with another signal-to-noise ratio"),
+        "interpolation_type": (config["interpolation_type"] == "log_linear", "levels between those of the table"),
+        "lambda_min_clipped": ((config["lambda_min_clipped"] or -math.inf) > -math.inf, "a part of the table"),
+        "original_inference_steps": (config["original_inference_steps"] is not None, "the times of a distilled model"),
+        "beta_schedule": (config["beta_schedule"] not in (None, *DDIM_BETAS), "betas that DDIMScheduler does not make"),
+    }
+    if not config.known:
+        key, value, what = "_class_name", config.name, config.family.why
+    elif config.rule in own_levels:
+        key, value, what = "_class_name", config.name, own_levels[config.rule]
+    elif found := next((key for key, (is_so, _) in beyond.items() if is_so), None):
+        key, value, what = found, config[found], f"{beyond[found][1]} of {config.name}"
+    else:
+        return
+    raise ValueError(
+        f"{key}={value!r} is not run by these schedulers ({what}): use `solve` with the grid that bdia_numerics.torch.load(...).grid or "
+        "grids.from_scheduler gives"
+    )
 
 
 def whole_number(timestep: Any) -> int:

@@ -1,0 +1,163 @@
+"""Configurations of other schedulers in ours: read as their own classes read them, or refused in one line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra torch")
+diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
+
+from bdia_numerics import configs  # noqa: E402
+from bdia_numerics.torch.schedulers import BDIAScheduler, EDICTScheduler  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
+CONFIGS = Path(__file__).parent / "configs"
+SD = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+TRAILING = {"timestep_spacing": "trailing"}
+LEADING = {"timestep_spacing": "leading", "steps_offset": 1}
+
+SAME = [  # class and entries whose walk is a grid of whole training steps, counted alike by DDIMScheduler
+    ("DDIMParallelScheduler", {"set_alpha_to_one": False, "steps_offset": 1}),
+    ("PNDMScheduler", {"steps_offset": 1, **SD}),
+    ("PNDMScheduler", {"skip_prk_steps": True, "steps_offset": 1, "set_alpha_to_one": True}),
+    ("DDPMScheduler", {"beta_schedule": "squaredcos_cap_v2"}),
+    ("DDPMScheduler", {"clip_sample": False, **TRAILING}),
+    ("EulerDiscreteScheduler", LEADING | SD),
+    ("EulerDiscreteScheduler", TRAILING | {"final_sigmas_type": "sigma_min"}),
+    ("EulerAncestralDiscreteScheduler", TRAILING),
+    ("HeunDiscreteScheduler", LEADING),  # betas of its own by default
+    ("HeunDiscreteScheduler", TRAILING | {"beta_schedule": "squaredcos_cap_v2"}),
+    ("KDPM2DiscreteScheduler", TRAILING),
+    ("LMSDiscreteScheduler", LEADING),
+    ("DPMSolverMultistepScheduler", TRAILING | SD),
+    ("DPMSolverMultistepScheduler", TRAILING | {"final_sigmas_type": "sigma_min"}),
+    ("DEISMultistepScheduler", TRAILING),
+    ("UniPCMultistepScheduler", TRAILING | {"final_sigmas_type": "sigma_min"}),
+    ("CogVideoXDDIMScheduler", {"snr_shift_scale": 1.0, "steps_offset": 1}),
+]
+
+
+def walk_of(scheduler, n):
+    """Return times and sigma/alpha of the slots of one of ours, from noise to data."""
+    scheduler.set_timesteps(n)
+    grid = scheduler._feed.grid
+    return grid.t[::-1].astype(float).tolist(), (grid.sigma / grid.alpha)[::-1].astype(float)
+
+
+@pytest.mark.parametrize(("name", "entries"), SAME, ids=lambda x: x if isinstance(x, str) else ",".join(x))
+def test_the_walk_is_that_of_the_source(name, entries):
+    """From a file, where what is not said is the default of its class, and from an object."""
+    theirs = getattr(diffusers, name)(**entries)
+    theirs.set_timesteps(20)
+    source = configs.from_scheduler(theirs)
+    levels = [*(step.s for step in source.steps), source.steps[-1].s_end]
+    for config in ({"_class_name": name, **entries}, {**theirs.config, "_class_name": name}):
+        times, ours = walk_of(BDIAScheduler.from_config(config, clip_sample=False), 20)
+        assert times[:20] == [step.t for step in source.steps]
+        # Both tables are in float32, in which 1 - alpha^2 has four digits at t = 0.
+        np.testing.assert_allclose(ours, levels, rtol=1e-4)
+
+
+DEFAULTS = [
+    ({"_class_name": "EulerDiscreteScheduler"}, {"timestep_spacing": "linspace", "set_alpha_to_one": True}),
+    ({"_class_name": "HeunDiscreteScheduler"}, {"beta_start": 0.00085, "beta_end": 0.012, "clip_sample": False}),
+    (
+        {"_class_name": "PNDMScheduler"},
+        {"set_alpha_to_one": False, "timestep_spacing": "leading", "clip_sample": False},
+    ),
+    ({"_class_name": "FlaxDDIMScheduler", "steps_offset": 1}, {"set_alpha_to_one": True, "steps_offset": 1}),
+    ({"_class_name": "DPMSolverMultistepScheduler", "final_sigmas_type": "sigma_min"}, {"set_alpha_to_one": False}),
+    (
+        {"_class_name": "EulerDiscreteScheduler", "set_alpha_to_one": False},
+        {"set_alpha_to_one": True},
+    ),  # as SDXL has it
+    ({"_class_name": "DEISMultistepScheduler"}, {"set_alpha_to_one": False}),
+    (
+        {"_class_name": "DDIMScheduler", "use_karras_sigmas": True},
+        {"clip_sample": None},
+    ),  # which that class does not read
+    ({"_class_name": "EDICTScheduler", "p": 0.9, "timestep_spacing": "trailing"}, {"timestep_spacing": "trailing"}),
+    ({"beta_start": 0.001}, {"timestep_spacing": "leading", "set_alpha_to_one": True, "clip_sample": None}),
+]
+
+
+@pytest.mark.parametrize(("entries", "expected"), DEFAULTS)
+def test_what_is_not_said_is_the_default_of_its_own_class(entries, expected):
+    made = BDIAScheduler.from_config(entries)
+    assert {key: made.config[key] for key in expected} == expected
+
+
+def test_the_object_of_another_class_need_not_say_its_name():
+    made = EDICTScheduler.from_config(diffusers.EulerDiscreteScheduler(**SD).config)
+    assert made.config.timestep_spacing == "linspace" and made.config.set_alpha_to_one
+    with pytest.raises(ValueError, match=r"has no _class_name, and use_beta_sigmas=False.* add _class_name"):
+        EDICTScheduler.from_config(
+            diffusers.LMSDiscreteScheduler().config
+        )  # KDPM2DiscreteScheduler has the same entries
+    assert EDICTScheduler.from_config(diffusers.LMSDiscreteScheduler().config, _class_name="LMSDiscreteScheduler")
+
+
+def test_options_win():
+    entries = {"_class_name": "EulerDiscreteScheduler", "use_karras_sigmas": True, "set_alpha_to_one": False}
+    own = {"timestep_spacing": "trailing", "set_alpha_to_one": False, "clip_sample": False, "gamma": 0.9}
+    made = BDIAScheduler.from_config(entries, use_karras_sigmas=False, **own)
+    assert {key: made.config[key] for key in own} == own
+    assert BDIAScheduler.from_config(entries | {"use_karras_sigmas": False, "kept": 1}, ignore=["kept"])
+
+
+REFUSED = [
+    ({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}, "FlowMatchEulerDiscreteScheduler.*flow matching"),
+    ({"_class_name": "EDMEulerScheduler"}, "EDMEulerScheduler.*EDM"),
+    ({"_class_name": "CMStochasticIterativeScheduler"}, "consistency model"),
+    ({"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True}, "use_flow_sigmas=True"),
+    ({"_class_name": "EulerDiscreteScheduler", "timestep_type": "continuous", "prediction_type": "v_prediction"},
+     "timestep_type='continuous'"),
+    ({"_class_name": "EulerDiscreteScheduler", "use_karras_sigmas": True}, "use_karras_sigmas=True .*karras sigmas"),
+    ({"_class_name": "HeunDiscreteScheduler", "use_exponential_sigmas": True}, "use_exponential_sigmas=True"),
+    ({"_class_name": "UniPCMultistepScheduler", "use_beta_sigmas": True}, "use_beta_sigmas=True"),
+    ({"_class_name": "DPMSolverMultistepScheduler", "use_lu_lambdas": True}, "use_lu_lambdas=True"),
+    ({"_class_name": "CogVideoXDDIMScheduler"}, "snr_shift_scale=3.0"),
+    ({"_class_name": "EulerDiscreteScheduler", "interpolation_type": "log_linear"}, "interpolation_type='log_linear'"),
+    ({"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -5.1}, "lambda_min_clipped=-5.1"),
+    ({"_class_name": "LCMScheduler"}, "original_inference_steps=50"),
+    ({"_class_name": "DDPMScheduler", "beta_schedule": "sigmoid"}, "beta_schedule='sigmoid'"),
+    ({"_class_name": "DDPMWuerstchenScheduler", "s": 0.008}, "_class_name='DDPMWuerstchenScheduler'"),
+    ({"_class_name": "NoSuchScheduler"}, "its class is not known here"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("entries", "says"), REFUSED, ids=lambda x: x if isinstance(x, str) else "")
+def test_walks_that_are_not_made(entries, says):
+    with pytest.raises(ValueError, match=f"{says}.*use `solve` with the grid") as said:
+        BDIAScheduler.from_config(entries)
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    ("entries", "options", "says"),
+    [
+        (
+            {"_class_name": "EulerDiscreteScheduler", "beta_strat": 0.1},
+            {},
+            "beta_strat=0.1 .* .did you mean beta_start",
+        ),
+        ({"shift": 3.0}, {}, "no _class_name, and shift=3.0"),
+        ({}, {"gama": 0.9}, "gama=0.9 is no entry of DDIMScheduler"),
+    ],
+)
+def test_entries_that_nothing_reads(entries, options, says):
+    with pytest.raises(ValueError, match=says):
+        BDIAScheduler.from_config(entries, **options)
+
+
+@pytest.mark.parametrize("name", ["stable-diffusion-v1-5", "stable-diffusion-2-1", "stable-diffusion-xl-base-1.0"])
+def test_a_file_of_a_published_model(tmp_path, name):
+    entries = json.loads((CONFIGS / f"{name}.json").read_text())
+    (tmp_path / "scheduler_config.json").write_text(json.dumps(entries))
+    made = BDIAScheduler.from_pretrained(tmp_path)
+    made.save_pretrained(tmp_path / "again")
+    again = BDIAScheduler.from_pretrained(tmp_path / "again")
+    names = made.config.keys() - {"_use_default_values"}
+    assert {key: again.config[key] for key in names} == {key: made.config[key] for key in names}
