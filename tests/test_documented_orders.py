@@ -8,6 +8,7 @@ import pytest
 import sympy
 
 from bdia_numerics import SOLVERS, analysis, problems, solvers
+from bdia_numerics.analysis.expansion import modes, propagation, setting
 from bdia_numerics.analysis.sheet.datasheet import documented
 
 F = Fraction
@@ -82,6 +83,8 @@ CLAIMS: dict[str, tuple[str, list[tuple[dict[str, Any], tuple[int, int, int]]]]]
             ({}, (2, 2, 2)),
             ({"a0": HALF, "b0": HALF}, (1, 1, 1)),
             ({"a0": 2}, (0, 0, 0)),
+            (iia_edm(0, F(1, 5)), (2, 1, 2)),
+            (iia_edm(0, F(1, 5), -1), (1, 1, 1)),
         ],
     ),
     "OBELM": ("2 on smooth grids; with a start of order 2 also where the step ratios are bounded", [({}, (2, 2, 2))]),
@@ -155,10 +158,9 @@ LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
 
 @pytest.mark.parametrize(("b0", "b1"), [(0, F(1, 5)), (F(1, 4), 0), (F(1, 4), F(1, 5))])
 def test_the_signs_in_the_condition_of_iia_edm(b0, b1):
-    """On equal steps, where the order is proved; on smooth grids `order_smooth` is a bound of 1, and runs have order 2."""
-    right, wrong = (solvers.IIAEDM(**iia_edm(b0, b1, sign)) for sign in (1, -1))
-    assert analysis.symbolic_order(right).order_uniform == 2
-    assert analysis.symbolic_order(wrong).order_uniform == 1
+    for sign, order in ((1, 2), (-1, 1)):
+        found = analysis.symbolic_order(solvers.IIAEDM(**iia_edm(b0, b1, sign)))
+        assert (found.order_smooth, found.order_uniform) == (order, order)
 
 
 @pytest.mark.slow
@@ -185,19 +187,14 @@ class Coupled:
         s.assign(z, new, at=end)
 
 
-def without_what_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget that what one mode feeds another at each step adds up over the run."""
-    from bdia_numerics.analysis.expansion import modes, propagation
-
-    right: Callable[..., Any] = modes.error_orders
-    monkeypatch.setattr(propagation, "error_orders", lambda sources, found, k, adding: right(sources, found, k, ()))
-
-
 def test_what_modes_feed_each_other_adds_up(monkeypatch):
     found = analysis.symbolic_order(Coupled())
     assert (found.order_smooth, found.order_rough, found.register_orders) == (1, 1, {"v": 1, "z": 1})
-    without_what_adds_up(monkeypatch)
-    assert analysis.symbolic_order(Coupled()).order_smooth == 2
+    rough = setting.Setting.of(Coupled(), 5, "rough")
+    assert propagation.mode_orders(rough, rough.residual())["one"] == 1
+    right: Callable[..., Any] = modes.error_orders  # without what one mode feeds another at each step:
+    monkeypatch.setattr(propagation, "error_orders", lambda sources, found, k, adding: right(sources, found, k, ()))
+    assert propagation.mode_orders(rough, rough.residual())["one"] == 2
 
 
 def test_the_order_of_the_coupled_method_is_measured():

@@ -18,6 +18,7 @@ from bdia_numerics import (
     DDIM,
     DEIS,
     EDICT,
+    IIAEDM,
     OBELM,
     PLMS,
     RK4,
@@ -35,11 +36,13 @@ from bdia_numerics import (
     Rex,
     RFSolver,
     analysis,
+    problems,
 )
 
 g, g1, g2, g3, p, c = sympy.symbols("gamma gamma1 gamma2 gamma3 p c")
 h, h1 = sympy.symbols("h_i h_{i+1}")
 before, after = sympy.symbols("alpha_{i+1} alpha_{i-1}")
+MIXTURE = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
 derived = cache(analysis.symbolic_order)
 
 
@@ -190,6 +193,86 @@ def test_two_step_methods_have_the_constants_of_their_order_conditions(a0, b1):
     assert found.order_uniform == 1 + second
     expected = (1 + a0 - 3 * b1) / 6 if second else (1 - a0 + 2 * b1) / 2
     assert found.error_constant == sympy.Rational(expected / (1 + a0))
+
+
+class Extrapolated:
+    """Euler's method with the slope e + weight (e - what it kept), for what a step keeps of the predictions before t_i.
+
+    It stands at t_{i-1} then, and belongs elsewhere: one step before for the last e, half a step for its mean with the prediction
+    after an Euler step, and two steps on average for a mean that forgets by halves. Order 2 if weight times that is 1/2.
+    """
+
+    registers = ("z", "kept")
+
+    def __init__(self, keeps, weight):
+        self.keeps, self.weight = keeps, weight
+
+    def step(self, s):
+        z, kept = s.registers
+        e, end = s.eps(z), s.i - 1
+        slope = e + self.weight * (e - kept)
+        if self.keeps == "last":
+            new = e
+        elif self.keeps == "between":
+            new = (e + s.eps(s.scratch(z + s.delta(s.i, end, z, e), at=end), at=end)) / 2
+        else:
+            new = (e + kept) / 2
+        s.assign(z, z + s.delta(s.i, end, z, slope), at=end)
+        s.assign(kept, new, at=end)
+
+
+HALF = Fraction(1, 2)
+DISPLACED = [
+    *((Extrapolated("last", w), k) for w, k in ((HALF, 2), (HALF / 2, 1))),
+    *((Extrapolated("between", w), k) for w, k in ((2 * HALF, 2), (HALF, 1))),
+    *((Extrapolated("mean", w), k) for w, k in ((HALF / 2, 2), (HALF, 1))),
+    *((IIAEDM(a1=Fraction(a), b1=Fraction(1, 5)), k) for a, k in (("3/10", 2), ("7/10", 1))),
+    (IIAEDM(a0=Fraction(3, 4), a1=Fraction(3, 4), b0=Fraction(1, 4)), 2),
+]
+
+
+@pytest.mark.parametrize(("solver", "order"), DISPLACED, ids=lambda x: str(getattr(x, "__dict__", x)))
+def test_what_is_kept_may_belong_to_another_time_than_its_own(solver, order):
+    """What a register misses by O(h) may cancel where it is used: on smooth grids the order is the measured one, not a bound."""
+    found = analysis.symbolic_order(solver)
+    assert (found.order_smooth, found.order_uniform, found.order_with_start) == (order, order, order)
+    assert analysis.order_on_pattern(solver, (1,)).order == order
+    seen = analysis.observed_order(solver, MIXTURE, analysis.GridFamily("smooth"), start="own", states=4, max_steps=256)
+    assert seen.agrees(order) and not seen.agrees(3 - order), seen
+
+
+class ThreeSteps:
+    """Adams-Bashforth with h_{i+2} extrapolated from h_i and h_{i+1}, or equal to the latter; e_2 stands at its own time or not."""
+
+    registers = ("z", "e_1", "e_2")
+    evaluations = ("e_1", "e_2")
+
+    def __init__(self, extrapolated, own):
+        self.extrapolated, self.own = extrapolated, own
+
+    def step(self, s):
+        z, e_1, e_2 = s.registers
+        e, i = s.eps(z), s.i
+        h, a = s.sigma_bar(i - 1) - s.sigma_bar(i), s.sigma_bar(i) - s.sigma_bar(i + 1)
+        b = a + (2 * a - h if self.extrapolated else a)
+        w_1, w_2 = (h**2 * (2 * h + 3 * y) / (6 * x * (x - y)) for x, y in ((a, b), (b, a)))
+        y = z / s.alpha(i) + (h - w_1 - w_2) * e + w_1 * e_1 + w_2 * e_2
+        s.assign(z, s.alpha(i - 1) * y, at=i - 1)
+        if self.own:
+            s.assign(e_2, e, at=i)
+            s.swap(e_1, e_2)
+        else:
+            s.assign(e_2, 1 * e_1, at=i)  # it stands one step after its own time
+            s.assign(e_1, e, at=i)
+
+
+@pytest.mark.parametrize(("extrapolated", "order"), [(True, 3), (False, 2)])
+def test_the_time_at_which_a_register_stands_changes_no_order(extrapolated, order):
+    """The step lengths change along a smooth grid, and with them what the register misses."""
+    right, moved = (analysis.symbolic_order(ThreeSteps(extrapolated, own)) for own in (True, False))
+    assert right.order_smooth == moved.order_smooth == order
+    assert right.order_uniform == moved.order_uniform == 3
+    assert right.principal == moved.principal
 
 
 def test_an_inconsistent_step_is_refused():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import factorial
@@ -73,17 +73,20 @@ class Layout:
             raise IndexError(
                 f"the step mentions t_{{i{index:+d}}}, beyond the {self.depth} points before t_i that it keeps"
             )
-        h, zero = self.space.h, self.space.field(0)
         if self.spacing == "rough":
+            h, zero = self.space.h, self.space.field(0)
             ratios = [self.space.symbol(f"w{k}") for k in range(1, index + 1)]
             return h if index == -1 else sum((-h * w for w in ratios), zero)
-        steps = [self.pattern[k % len(self.pattern)] for k in range(min(index, 0), max(index, 0))]
-        even: Series = h * sum(steps) * (-1 if index > 0 else 1)
-        total = even
+        total = even = self._even(index)
         if self.spacing == "smooth" and index:
             for k in range(2, self.space.terms):
                 total = total + self.space.symbol(f"k{k}") * even**k * Fraction(1, factorial(k))
         return total
+
+    def _even(self, index: int) -> Series:
+        steps = [self.pattern[k % len(self.pattern)] for k in range(min(index, 0), max(index, 0))]
+        even: Series = self.space.h * sum(steps) * (-1 if index > 0 else 1)
+        return even
 
     def _between(self, time: Between) -> Series:
         ends = [self.place(time.i), self.place(time.j)]
@@ -95,6 +98,63 @@ class Layout:
         s = self.space.symbol("s")
         logs = [self.space.log(1 + x / s) for x in ends]
         return s * (self.space.exp(logs[0] + (logs[1] - logs[0]) * theta) - 1)
+
+    def carried(self, c: Series, index: int) -> Series:
+        """Return at an index what is c at t_i, a function of h and of the derivatives of s, alpha and sigma there; not on rough grids.
+
+        The grid is s(u) at u = -k h, and each point has its own normalised derivatives: h s'(u), s^(j)(u)/s'(u)^j. In terms of
+        those, d/du is s'(u) D with D s' = k_2 s', so that the n-th derivative is s'^n c_n with c_(n+1) = D c_n + n k_2 c_n.
+        """
+        even, space = self._even(plain(index)), self.space
+        total, power = c, space.one
+        bent = space.symbol("k2") if self.spacing == "smooth" else space.field(0)
+        for n in range(space.terms if even else 0):
+            c = self._derivative(c, bent) + c * bent * n
+            power = (power * even).truncated(space.terms)
+            if not c or not power:
+                break
+            total = total + c * power * Fraction(1, factorial(n + 1))
+        return total.truncated(space.terms)
+
+    def _derivative(self, c: Series, bent: Series) -> Series:
+        """Return D c; known up to the power of h where it asks for a derivative beyond the symbols of the layout."""
+        total = self.space.field(0)
+        for k, x in enumerate(c.coefficients, c.valuation):
+            slope = self._slope(x)
+            if slope is None:
+                return total.truncated(k)
+            total = total + self.space.series(k, [slope]) + self.space.series(k, [k * x]) * bent
+        return total.truncated(c.precision)
+
+    def _slope(self, x: Any) -> Any:
+        """Return D of an element of the field; None if it asks for a derivative that no symbol stands for."""
+        base = self.space.base
+        known = dict(zip(map(str, base.symbols), base.gens, strict=True))
+        total = base.zero
+        for name, g in known.items():
+            if name.startswith("~") and (change := x.diff(g)):
+                slope = self._slope_of(name, known)
+                if slope is None:
+                    return None
+                total += change * slope
+        return total
+
+    def _slope_of(self, name: str, known: Mapping[str, Any]) -> Any:
+        """Return D of a symbol of the analysis."""
+        g, letter, k = known[name], name[1], name[2:]
+        if name == ("~t" if self.in_time else "~s"):
+            return 1
+        if letter == "_":
+            function, x = self.space.arguments[name]
+            inner = self._slope(x)
+            return inner and inner * {"log": 1 / x, "exp": g, "sqrt": 1 / (2 * g)}[function]
+        if letter not in "kab" or not k.isdigit():
+            return 0
+        following = known.get(f"~{letter}{int(k) + 1}")
+        if letter == "a" and not self.in_time:  # derivatives of alpha are taken relative to it
+            first = known["~a1"]
+            return g * first if k == "0" else following and following - first * g
+        return following and (following - int(k) * known["~k2"] * g if letter == "k" else following)
 
     def scale(self, time: Any) -> Series:
         """Return the factor between the state and the dependent variable: alpha, or 1 in (z, t)."""

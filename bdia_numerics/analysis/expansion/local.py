@@ -81,7 +81,8 @@ def kinds(solver: Solver) -> dict[str, str]:
 
 
 Profile = Mapping[Element, Series]
-"""What a register adds to the value that it stands for: coefficients by basis element, for uniform steps."""
+"""What a register adds to the value that it stands for: coefficients by basis element, on uniform and smooth grids; at t_i, and
+carried from there to the register's own time."""
 
 
 def exact_value(layout: Layout, kind: str, time: Any, profile: Profile | None = None) -> Expansion:
@@ -100,7 +101,7 @@ def exact_value(layout: Layout, kind: str, time: Any, profile: Profile | None = 
         of_state, of_output = map(layout.space.field, form(prediction, layout.point(time)))
         total = value.times(of_state * layout.scale(time)) + slope.times(of_output)
     for element, c in (profile or {}).items():
-        total = total + moved(layout.space, element, x).times(c)
+        total = total + moved(layout.space, element, x).times(layout.carried(c, time))
     return total
 
 

@@ -9,16 +9,15 @@ from typing import Any, TypeVar
 
 from bdia_numerics.analysis.expansion.differentials import Element, text
 from bdia_numerics.analysis.expansion.exact_alpha import exact_local_error, readable
-from bdia_numerics.analysis.expansion.modes import ONE, InconsistentError
+from bdia_numerics.analysis.expansion.modes import InconsistentError
 from bdia_numerics.analysis.expansion.propagation import (
     ROUGH,
-    SMOOTH,
+    Displaced,
     TooShort,
     conserved,
     known_order,
     mode_orders,
     order_seen,
-    principal_term,
     stable,
     varies,
 )
@@ -44,10 +43,11 @@ class SymbolicOrder:
     solver, output, variables
         What was analysed; the register that is its z; ("y", "s") or ("z", "t").
     order_rough
-        Order of the global error of `output` where the step ratios are bounded, and no more.
+        Order of the global error of `output` where the step ratios are bounded, and no more. A lower bound where the step depends on
+        them at h = 0, or a register that decays has a residual that may cancel where it is used.
     order_smooth
         The same where they vary smoothly; both for a zero-stable method, symbols within the stable region, and a start that
-        is as good.
+        is as good. A lower bound where 1 is a multiple eigenvalue of the step at h = 0 and `output` does not see the worst of its modes.
     order_uniform
         The same where the steps are equal in s, and alpha = 1.
     zero_stable
@@ -83,6 +83,8 @@ class SymbolicOrder:
     bounded_products
         Whether the order on rough grids holds only where the products of the step's matrices, which depend on the step
         ratios, stay bounded.
+    lower_bounds
+        "smooth" and "rough" where that order is only a lower bound.
     """
 
     solver: str
@@ -105,6 +107,7 @@ class SymbolicOrder:
     mean: Mapping[str, Any]
     mean_order: int
     bounded_products: bool
+    lower_bounds: tuple[str, ...]
 
     @property
     def order(self) -> int:
@@ -165,7 +168,7 @@ def consistent(solver: Solver) -> bool | None:
     """Say whether a solver is of order 1 at least on equal steps; None if that depends on its symbols."""
     try:
         uniform = Setting.of(solver, 3, "uniform", "one")
-        found = order_seen(uniform, mode_orders(uniform, uniform.residual(), SMOOTH), output_row(solver)) > 0
+        found = Displaced.of(uniform).order(output_row(solver)) > 0
     except TooShort:
         return True
     except InconsistentError:
@@ -180,8 +183,7 @@ def start_error(solver: Solver) -> int | None:
     starter: Solver = getattr(solver, "starter", None) or DDIM()
 
     def order(terms: int) -> int:
-        uniform = Setting.of(starter, terms, "uniform", "one")
-        return order_seen(uniform, mode_orders(uniform, uniform.residual(), SMOOTH), output_row(starter))
+        return Displaced.of(Setting.of(starter, terms, "uniform", "one")).order(output_row(starter))
 
     own, inner = resolved(starter, order) + 1, start_error(starter)
     return own if inner is None else min(own, inner)
@@ -208,26 +210,27 @@ def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
     shape = structure(solver)
     row = output_row(solver)
     uniform = Setting.of(solver, terms, "uniform", "one")
-    order, principal, displacement = principal_term(uniform, row)  # first: the cheapest to find the series too short
+    found = even = Displaced.of(uniform)  # first: the cheapest to find the series too short
+    order, (principal, displacement) = even.order(row), even.leading(row)
     rough = Setting.of(solver, terms, "rough")
     raw, varying = rough.residual(), varies(rough)
     order_rough = (
-        min(map(known_order, raw)) - 1
-        if varying
-        else order_seen(rough, mode_orders(rough, raw, ROUGH, telescoping=True), row)
+        min(map(known_order, raw)) - 1 if varying else order_seen(rough, modes := mode_orders(rough, raw), row)
     )
-    smooth, orders = uniform, mode_orders(uniform, uniform.residual(), SMOOTH)
-    if order_seen(uniform, orders, row) > order_rough:  # smooth grids lie between rough and uniform ones
-        smooth = Setting.of(solver, terms, "smooth")
-        orders = mode_orders(smooth, smooth.residual(), SMOOTH)
-    registers = {name: order_seen(smooth, orders, k) for k, name in enumerate(shape.registers)}
+    plain = not varying and all(k > order_rough for name, k in modes.items() if name not in ROUGH)
+    if order > order_rough:  # smooth grids lie between rough and uniform ones
+        found = Displaced.of(Setting.of(solver, terms, "smooth"))
+    registers = {name: found.order(k) for k, name in enumerate(shape.registers)}
     order_smooth = registers[shape.output]
+    sharp = {"smooth": found.exact(row)}
+    sharp["rough"] = sharp["smooth"] if order_rough >= order_smooth else plain
     exact, local = exact_local_error(solver, rough, raw)
-    first, names = (0, order + 1), readable(uniform.layout)
+    first, names = (0, even.power), readable(uniform.layout)
     simple = uniform.modes.multiplicity == 1
     constant = principal[first].as_expr() if first in principal else sympy.Integer(0)
     ratio = 2 * constant if order == 1 else 0
-    comparable = simple and not uniform.layout.in_time and (order > 1 or (order == 1 and set(principal) == {first}))
+    comparable = simple and not uniform.layout.in_time and order == even.mean_order
+    comparable = comparable and (order > 1 or (order == 1 and set(principal) == {first}))
     variables = ("z", "t") if uniform.layout.in_time else ("y", "s")
 
     def written(terms: Mapping[Element, Any]) -> dict[str, Any]:
@@ -239,9 +242,9 @@ def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
         variables=variables,
         order_rough=min(order_rough, order_smooth),
         order_smooth=order_smooth,
-        order_uniform=max(order, order_smooth),
+        order_uniform=order,
         zero_stable=stable(uniform.modes),
-        order_with_start=order_smooth if start is None else min(order_smooth, start),
+        order_with_start=min(found.from_exact(row, order_smooth), order_smooth if start is None else start),
         register_orders=registers,
         local=local,
         alpha_exact=exact,
@@ -249,11 +252,12 @@ def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
         displacement=written(displacement),
         error_constant=sympy.factor(constant),
         ddim_ratio=sympy.factor(ratio) if comparable else None,
-        condition=_equations(written(principal).values()),
+        condition=_equations(written(principal if order == even.mean_order else displacement).values()),
         local_condition=_equations([c for terms in local.values() for c in terms.values()]),
         mean=conserved(uniform) if simple else {},
-        mean_order=orders[ONE],
+        mean_order=found.mean_order,
         bounded_products=varying,
+        lower_bounds=tuple(name for name, known in sharp.items() if not known),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bdia_numerics.analysis.expansion.modes import ONE, Modes, error_orders
 from bdia_numerics.analysis.expansion.order import output_row, resolved, start_error
-from bdia_numerics.analysis.expansion.propagation import TooShort, known_order, stable, varies
+from bdia_numerics.analysis.expansion.propagation import Displaced, TooShort, known_order, stable, varies
 from bdia_numerics.analysis.expansion.setting import Setting
 from bdia_numerics.grids import pattern_of
 from bdia_numerics.program import Solver
@@ -74,7 +74,8 @@ def order_on_pattern(solver: Solver, pattern: Iterable[Any]) -> PatternOrder:
 
 def _at(solver: Solver, terms: int, pattern: tuple[Fraction, ...], start: int | None) -> PatternOrder:
     setting = Setting.of(solver, terms, "smooth", pattern=pattern)
-    residual, row, whole = setting.residual(), output_row(solver), setting.layout.space.terms
+    found, row, whole = Displaced.of(setting), output_row(solver), setting.layout.space.terms
+    residual = found.residual
     parted = _parted(setting)
     adding, sources = {name for name in parted.groups if name.startswith(ONE)}, {}
     for name, P in parted.groups.items():
@@ -90,7 +91,9 @@ def _at(solver: Solver, terms: int, pattern: tuple[Fraction, ...], start: int | 
         sources |= {name: min(sources[name], k - 2) for name in adding if grows}
     orders = error_orders(sources, parted, setting.coefficient, adding)
     order = min(orders[name] for name, P in parted.groups.items() if any(P.to_list()[row]))
-    return PatternOrder(pattern, order, order if start is None else min(order, start - grows), stable(setting.modes))
+    order = min(order, found.shift(row))
+    begun = found.from_exact(row, order)
+    return PatternOrder(pattern, order, begun if start is None else min(begun, start - grows), stable(setting.modes))
 
 
 def _parted(repeat: Setting) -> Modes:

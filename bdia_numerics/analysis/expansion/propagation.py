@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bdia_numerics.analysis.expansion.differentials import Element, Expansion
 from bdia_numerics.analysis.expansion.modes import ONE, Modes, error_orders
+from bdia_numerics.analysis.expansion.series import Series
 from bdia_numerics.analysis.expansion.setting import Setting
 from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE
 
@@ -17,8 +19,6 @@ class TooShort(Exception):
 
 ROUGH = frozenset({ONE, CIRCLE, OUTSIDE})
 """Modes in which residuals add up over a run, on rough grids."""
-SMOOTH = ROUGH - {CIRCLE}
-"""The same on smooth grids, where what oscillates cancels."""
 
 
 def known_order(x: Expansion) -> int:
@@ -28,10 +28,8 @@ def known_order(x: Expansion) -> int:
     return x.order if x.terms else x.space.terms
 
 
-def mode_orders(
-    setting: Setting, d: Sequence[Expansion], adding: Collection[str], telescoping: bool = False
-) -> dict[str, int]:
-    """Return the order of the error in each mode."""
+def mode_orders(setting: Setting, d: Sequence[Expansion]) -> dict[str, int]:
+    """Return a lower bound for the order of the error in each mode on rough grids: what one mode feeds another is taken not to cancel."""
     if min(map(known_order, d)) >= setting.layout.space.terms:
         raise TooShort
     sources = {}
@@ -40,9 +38,8 @@ def mode_orders(
         k = min(map(known_order, parts))
         if name == ONE and k >= setting.layout.space.terms:
             raise TooShort
-        adds = name in adding and not (name == ONE and telescoping and telescopes(setting, parts, k))
-        sources[name] = k - 1 if adds else k
-    return error_orders(sources, setting.modes, setting.coefficient, adding)
+        sources[name] = k - (name in ROUGH and not (name == ONE and telescopes(setting, parts, k)))
+    return error_orders(sources, setting.modes, setting.coefficient, ROUGH)
 
 
 def order_seen(setting: Setting, orders: Mapping[str, int], row: int) -> int:
@@ -83,37 +80,102 @@ def telescopes(setting: Setting, parts: Sequence[Expansion], k: int) -> bool:
     return True
 
 
-def principal_term(setting: Setting, row: int) -> tuple[int, dict[Element, Any], dict[Element, Any]]:
-    """Return order, leading term of what a step adds to the error in the mode that stays, and displacement of a register.
+@dataclass(frozen=True)
+class Displaced:
+    """The trajectory on which the error grows: the exact one, with each register displaced so that only modes that stay get a residual.
 
-    All on a uniform grid.
+    On uniform and smooth grids. A residual in the other modes does not add up: it displaces the registers by a smooth function, found by
+    summing the powers of V, and what they then feed to the modes that stay is part of the residual of the displaced values, where it may
+    cancel.
 
-    What a residual of lower order does to the other modes is a smooth displacement of the registers, which is taken into
-    the values that they stand for, until only the mode of eigenvalue 1 has a residual.
+    Attributes
+    ----------
+    setting
+        Where.
+    residual, profiles
+        What a step from the displaced values leaves, and by what each register is displaced.
+    power
+        The power of h of the residual in the modes of eigenvalue 1; no mode has a lower one.
     """
-    P, V = setting.modes.principal, setting.modes.V
-    unit = type(P).eye(P.shape[0], P.domain).to_dense()
-    inverse = (unit - V + P).inv() * (unit - P)
-    profiles: dict[str, dict[Element, Any]] = {name: {} for name in setting.registers}
-    for _ in range(2 * setting.layout.space.terms):
-        d = setting.residual(profiles)
-        kept, rest = setting.applied(P, d), setting.applied(unit - P, d)
-        k, other = min(map(known_order, kept)), min(map(known_order, rest))
-        if k <= other:
-            if k >= setting.layout.space.terms:
+
+    setting: Setting
+    residual: list[Expansion]
+    profiles: Mapping[str, Mapping[Element, Series]]
+    power: int
+
+    @classmethod
+    def of(cls, setting: Setting) -> Displaced:
+        """Displace the registers until the modes of eigenvalue 1 have a residual; TooShort if the series do not show it."""
+        P, V = setting.modes.principal, setting.modes.V
+        unit = type(P).eye(P.shape[0], P.domain).to_dense()
+        inverse = (unit - V + P).inv() * (unit - P)
+        profiles: dict[str, dict[Element, Series]] = {name: {} for name in setting.registers}
+        for _ in range(2 * setting.layout.space.terms):
+            d = setting.residual(profiles)
+            kept, rest = setting.applied(P, d), setting.applied(unit - P, d)
+            k, other = min(map(known_order, kept)), min(map(known_order, rest))
+            if min(k, other) >= setting.layout.space.terms:
                 raise TooShort
-            found = kept[row].at(k) or next(x.at(k) for x in kept if x.at(k))
-            moved_by = {e: c.coefficient(k - 1) for e, c in profiles[setting.registers[row]].items()}
-            return k - 1, found, {e: c for e, c in moved_by.items() if c}
-        if other >= setting.layout.space.terms:
-            raise TooShort
-        moved = setting.applied(inverse, rest)
-        for name, x in zip(setting.registers, moved, strict=True):
-            for element, c in x.at(other).items():
-                term = setting.layout.space.series(other, [-c])
-                old = profiles[name].get(element)
-                profiles[name][element] = term if old is None else old + term
-    raise TooShort
+            if k <= other:
+                return cls(setting, d, profiles, k)
+            for name, x in zip(setting.registers, setting.applied(inverse, rest), strict=True):
+                for element, c in x.at(other).items():
+                    term = setting.layout.space.series(other, [-c])
+                    old = profiles[name].get(element)
+                    profiles[name][element] = term if old is None else old + term
+        raise TooShort
+
+    @property
+    def mean_order(self) -> int:
+        """The order of the error in the modes of eigenvalue 1, to which each step adds."""
+        return self.power - 1
+
+    def shift(self, row: int) -> int:
+        """Return the power of h by which a register is displaced; the length of the series, if it is not."""
+        terms = self.profiles[self.setting.registers[row]].values()
+        return min((c.valuation for c in terms if c), default=self.setting.layout.space.terms)
+
+    def order(self, row: int) -> int:
+        """Return the order of a register's error: its displacement, and the error that grows, where it sees that."""
+        sees = any(self.setting.modes.principal.to_list()[row])
+        return min(self.shift(row), self.power - sees)
+
+    def exact(self, row: int) -> bool:
+        """Whether `order` is the order of a register's error, and no lower bound.
+
+        Displacement and growing error do not vanish for a general model at that order, unless the residual is in a mode that the
+        register does not see: where 1 is a multiple eigenvalue.
+        """
+        kept = self.setting.applied(self.setting.modes.principal, self.residual)
+        return self.shift(row) < self.power or bool(kept[row].at(self.power))
+
+    def from_exact(self, row: int, order: int) -> int:
+        """Return what exact first values leave of an order: they miss the displacement, which oscillates or decays then.
+
+        What oscillates is seen as long as the run lasts; what decays, and the sum of what oscillates, feeds the modes that stay.
+        """
+        setting, V, P = self.setting, self.setting.modes.V, self.setting.modes.principal
+        space, unit = setting.layout.space, type(P).eye(P.shape[0], P.domain).to_dense()
+        summed = (unit - V + P).inv() * (unit - P)
+        fed = [P * setting.coefficient(k) * summed for k in range(1, order)]
+        stays = setting.modes.groups.get(CIRCLE, P * P.domain.zero)
+        for j in range(order):
+            missed = [
+                Expansion.of(space, {e: space.series(j, [c.coefficient(j)]) for e, c in profile.items()}, space.terms)
+                for profile in self.profiles.values()
+            ]
+            if setting.applied(stays, missed)[row].terms:
+                return j
+            feeding = (j + k for k, M in enumerate(fed, 1) if any(x.terms for x in setting.applied(M, missed)))
+            order = min([order, *feeding])
+        return order
+
+    def leading(self, row: int) -> tuple[dict[Element, Any], dict[Element, Any]]:
+        """Return the leading term of what a step adds to the error that grows, and the displacement of a register at that order."""
+        kept = self.setting.applied(self.setting.modes.principal, self.residual)
+        found = kept[row].at(self.power) or next(x.at(self.power) for x in kept if x.at(self.power))
+        moved_by = {e: c.coefficient(self.order(row)) for e, c in self.profiles[self.setting.registers[row]].items()}
+        return found, {e: c for e, c in moved_by.items() if c}
 
 
 def stable(found: Modes) -> bool | None:

@@ -133,12 +133,13 @@ class SeriesSpace(GenericArithmetic):
     """Power series in h over sympy's field of rational functions in `names`.
 
     Constants that are not rational, such as the logarithm of a symbol, become symbols of their own: `constants` says
-    which; only as many as there are symbols ``~_0``, ``~_1``, ... of the field.
+    which, and `arguments` of which argument each is a function; only as many as there are symbols ``~_0``, ``~_1``, ... of the field.
     """
 
     base: Any
     terms: int
     constants: dict[str, Any] = made(default_factory=dict)
+    arguments: dict[str, tuple[str, Any]] = made(default_factory=dict)
     name = "series"
     exact = True
 
@@ -218,6 +219,7 @@ class SeriesSpace(GenericArithmetic):
             raise TypeError(
                 f"{function} of {x.as_expr()}: the step mentions more constants than the analysis has room for"
             )
+        self.arguments[f"~_{len(self.constants)}"] = function, x
         self.constants[f"{function}({x.as_expr()})"] = spare[0]
         return spare[0]
 

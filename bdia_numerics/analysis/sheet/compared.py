@@ -69,8 +69,11 @@ def proved_order(
     it lies between that and the order on smooth ones.
     """
     low = derived.order_smooth if kind == "smooth" else derived.order_rough
+    bound = ("smooth" if kind == "smooth" else "rough") in derived.lower_bounds
     if kind == "alternating" and alternating is not None:
-        low = alternating
+        low, bound = alternating, False
+    if kind != "random" and bound:
+        return f"at least {low}", observed.high >= low if observed.decided else None
     if kind != "random" or low == derived.order_smooth:
         return str(low), observed.agrees(low)
     inside = observed.high >= low and observed.low <= derived.order_smooth

@@ -160,6 +160,7 @@ def _plain_order(order: SymbolicOrder, alternating: PatternOrder | None) -> dict
         "rough": order.order_rough,
         "alternating": None if alternating is None else alternating.order,
         "smooth": order.order_smooth,
+        "lower_bounds": list(order.lower_bounds),
         "consistent": order.consistent,
         "uniform": order.order_uniform,
         "with_start": order.order_with_start,

@@ -13,7 +13,8 @@ def orders(order: SymbolicOrder) -> str:
     if not order.consistent:
         unless = f", unless {equations(order.condition)}" if order.condition else ""
         return f"0, inconsistent: the error does not fall with the steps{unless}"
-    text = f"{order.order_smooth} on smooth grids, {order.order_rough} where the step ratios are bounded"
+    smooth, rough = ("at least " * (name in order.lower_bounds) for name in ("smooth", "rough"))
+    text = f"{smooth}{order.order_smooth} on smooth grids, {rough}{order.order_rough} where the step ratios are bounded"
     if order.order_uniform > order.order_smooth:
         text += f", {order.order_uniform} on equal steps in {order.variables[1]}"
     if order.bounded_products:
