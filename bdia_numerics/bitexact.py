@@ -22,23 +22,25 @@ class BitExact:
 
     Attributes
     ----------
-    differing_bits : int
-        Bits of the returned integers that are not those sent, over all elements; 0 unless the model is not deterministic.
+    differing_bits : int or None
+        Bits of the returned integers that are not those sent, over all elements; 0 unless the model is not deterministic. None
+        where a run left the range, so that there is nothing to compare.
     unit : float
         Unit of the lattice in z.
     buffer_bits, bound_bits : float
-        Size of the remainder buffer at the data end in bits an element, and log2(1/|det|) summed over the run's steps.
+        Size of the remainder buffer at the data end in bits an element, and log2(1/|det|) summed over the run's steps; NaN, like
+        `distance`, if that run left the range.
     distance : float
         Largest difference of the data end from that of the run in floats of the model's dtype.
     unsteady : str
         Where the model gave two outputs for one input; empty if it did not.
     status : Status
-        Of the first run that left the range, if any; the numbers have no meaning then.
+        Of the first run that left the range, if any.
     nfe : int
         Model evaluations on the lattice, there and back.
     """
 
-    differing_bits: int
+    differing_bits: int | None
     unit: float
     buffer_bits: float
     bound_bits: float
@@ -73,10 +75,10 @@ def bit_exact_round_trip(
     witness = witnessed(model)
     there = solve(solver, witness, grid, sent, first)
     if not there.status.ok or there.state is None:
-        return BitExact(0, sent.factor, 0.0, 0.0, np.nan, witness.unsteady, there.status, there.nfe)
+        return BitExact(None, sent.factor, np.nan, np.nan, np.nan, witness.unsteady, there.status, there.nfe)
     back = invert(solver, witness, grid, there.state)
     pairs = [(back.z, sent)] if first is None else [(back.state.registers[r], first[r]) for r in first]  # type: ignore[union-attr]
-    differing = sum(returned.differing_bits(given) for returned, given in pairs) if back.status.ok else 0
+    differing = sum(returned.differing_bits(given) for returned, given in pairs) if back.status.ok else None
     plain = solve(solver, model, grid, sent.to_float(), first and {name: x.to_float() for name, x in first.items()})
     size, bound = remainder.bits_per_element(there.state.remainder)
     return BitExact(

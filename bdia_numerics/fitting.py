@@ -15,6 +15,7 @@ from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Slot
 from bdia_numerics.run import Model, Solution, begin, check_arguments, prepared, solve
 from bdia_numerics.spaces import Numpy
+from bdia_numerics.spaces.base import decimal
 from bdia_numerics.values import share
 
 __all__ = ["Fit", "PerSlot", "fit", "fit_slots"]
@@ -161,7 +162,7 @@ def fit_slots(
             return _finite(solve(replace(solver, **values), asked, slot, z, start=registers), slot)  # noqa: B023
 
         target = _finite(solve(solver.base, asked, _refined(slot, fine, variable), _present(solver, registers)), slot).z
-        begun = {k: Fraction(v(Slot(grid, i)) if callable(v) else v) for k, v in given.items()}
+        begun = {k: decimal(v(Slot(grid, i)) if callable(v) else v) for k, v in given.items()}
         start = step(begun).z
         directions = [step({**begun, name: begun[name] + 1}).z - start for name in names]
         # A step rounds a few products of the size of its states; their root-sum-square bounds that of the roundings.

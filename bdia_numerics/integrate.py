@@ -11,6 +11,7 @@ import numpy as np
 from bdia_numerics.grids import Grid
 from bdia_numerics.inversion import Method, default_for, mirrored, name_of
 from bdia_numerics.models import as_eps, prediction_of, witnessed
+from bdia_numerics.problems.certificate import known_flow
 from bdia_numerics.problems.reference import reference_flow
 from bdia_numerics.program import Solver, condition_of, identity, parameters, structure
 from bdia_numerics.run import (
@@ -224,11 +225,8 @@ def _truth(model: Model, grid: Grid, z: Any, start: str, reference: Any, space: 
             f"reference={reference!r} needs the schedule, and this grid was made from values: pass the true state"
         )
     if hasattr(reference, "flow"):
-        certified = getattr(reference, "flow_certified", None)
-        if certified is None:
-            return space.placed(reference.flow(space.host(z), *ends, grid.schedule)), math.nan
-        moved, certificate = certified(space.host(z), *ends, grid.schedule)
-        return space.placed(moved), certificate.uncertainty
+        moved, uncertainty = known_flow(reference, space.host(z), *ends, grid.schedule)
+        return space.placed(moved), uncertainty
     if isinstance(reference, str):
         schedule: Any = grid.schedule
         eps = space.on_arrays(as_eps(model, schedule))

@@ -12,6 +12,8 @@ import scipy.integrate
 from problem_checks import EPS, cdf_miss
 
 from bdia_numerics import BDIA, grids, round_trip, schedules, spaces
+from bdia_numerics.analysis.measurement.errors import noisy_states
+from bdia_numerics.analysis.measurement.ladder import SolverTrial
 from bdia_numerics.problems import Gaussian, GaussianMixture, GuidedGaussians, Product, reference_flow
 from bdia_numerics.problems.linear import eigen
 from bdia_numerics.problems.reference import right_hand_side
@@ -151,6 +153,41 @@ def test_a_round_trip_says_how_well_its_truth_is_known():
     assert np.isnan(known(Foreign()))
     assert known(Gaussian([0.0, 0.0], 1.0)) == 0  # a closed form: rounding alone
     assert known(z) == 0  # given
+
+
+def test_an_order_rests_on_how_well_the_truth_is_known():
+    """Kills: a literal share of the size for references, and none for flows that state nothing."""
+    grid = grids.uniform(schedules.vp_linear(), 8, t_max=0.9, t_min=0.01)
+    z = noisy_states(MIXTURE, grid, 4)
+
+    class Rough(Foreign):
+        """Off by 1e-5, as a coarse integrator is, and says nothing."""
+
+        model, sample = staticmethod(MIXTURE.model), staticmethod(MIXTURE.sample)
+
+        def flow(self, z, *arguments):
+            return MIXTURE.flow(z, *arguments) * (1 + 1e-5)
+
+    stated = MIXTURE.flow_certified(z, grid.t[8], grid.t[0], grid.schedule).certificate.error
+    for law, least, most in ((MIXTURE, stated, 10 * stated + 1e-14), (Rough(), 5e-6, 1e-3)):
+        off = SolverTrial(BDIA(), law, lambda n, space, law=law: grid, 4, "exact")(8, None)[1]
+        assert least <= off <= most, law
+
+
+def test_taylor_steps_that_overflow_give_way():
+    """Coefficients between scales that are 1e14 apart leave the floats; the flow is found all the same."""
+    wide, narrow = np.ones(64), np.ones(64)
+    wide[32:], narrow[32:] = 4e-14, 4e-15
+    z = np.concatenate([np.ones(32), np.full(32, 1e-7)])
+    moved, certificate = GaussianMixture([0.5, 0.5], np.zeros((2, 64)), [wide, narrow]).flow_certified(
+        [z], 1e-6, 1e-10, EDM
+    )
+    assert np.isfinite(moved).all() and certificate.kind == "reference"
+    # The density is radial in the narrow axes, and all of its mass is at one component there or at the other.
+    lone = [
+        GaussianMixture([1.0], np.zeros((1, 1)), [v]).flow([[1e-7]], 1e-6, 1e-10, EDM)[0, 0] for v in (4e-14, 4e-15)
+    ]
+    assert min(lone) <= moved[0, -1] <= max(lone)
 
 
 def test_a_sweep_says_how_well_its_truth_is_known():

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bdia_numerics import EDICT, SOLVERS, Datasheet, datasheet, grids, schedules, solve
+from bdia_numerics.analysis.sheet.compared import summary
 from bdia_numerics.cli import app
 
 METHOD = '''
@@ -132,3 +133,8 @@ def test_every_solver_has_a_datasheet(name):
     assert found.given.zero_stability.stable
     assert found.given.order.zero_stable
     json.dumps(found.as_dict())
+
+
+def test_a_comparison_without_rows_is_none():
+    """Kills: "no differences" where nothing was held against anything."""
+    assert summary([]) == "nothing to compare"

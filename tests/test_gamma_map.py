@@ -124,4 +124,4 @@ def test_the_commands_need_neither_xarray_nor_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "best gamma" in done.stdout and "interval" in done.stdout
+    assert "best gamma" in done.stdout and "band" in done.stdout

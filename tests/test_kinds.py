@@ -152,3 +152,13 @@ def test_a_register_that_no_start_can_fill():
         solve(KeepsHalf(), LAW.model(schedules.vp_linear()), GRID, np.array([[0.3]]))
     with pytest.raises(ValueError, match=message):
         analysis.symbolic_order(KeepsHalf())
+
+
+def test_a_solution_that_is_declared_an_evaluation_is_named_with_the_attribute():
+    class Declared(TwoStep):
+        evaluations = ("z",)
+
+    with pytest.raises(
+        ValueError, match=r"z would be the solution, and it holds an evaluation.*leave z out of evaluations"
+    ):
+        structure(Declared())

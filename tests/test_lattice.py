@@ -470,6 +470,13 @@ def test_a_model_that_is_not_deterministic_is_found_out():
         assert (trip.error == 0) == steady and ("two outputs" in trip.unsteady) != steady
 
 
+def test_a_run_that_leaves_the_range_compares_no_bits():
+    """Kills: 0 differing bits and an empty buffer, the outcome of a perfect run."""
+    found = bit_exact_round_trip(BDIA(F(9, 10)), lambda z, t: 1e12 * model(z, t), grids.uniform(VP, 30), noise())
+    assert not found.status.ok and found.differing_bits is None
+    assert np.isnan([found.buffer_bits, found.bound_bits, found.distance]).all()
+
+
 def broken_contraction(x, out, p, q, head, quotient, number, bound):
     np.copyto(out, x if head is None else x * p // q)
     return bound * 2

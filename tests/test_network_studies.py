@@ -32,14 +32,16 @@ def test_the_reference_set_is_of_digits():
 
 
 def test_a_table_at_equal_evaluations():
-    solvers = ("DDIM", "BDIA(gamma=0)", "EDICT")
+    solvers = ("DDIM", "BDIA(gamma=0)", "EDICT", "BDIA(gamma=1e20, allow_any=True)")
     config = TableConfig(solvers, ("cut",), (6,), images=10, batch=10, paired=2, fine=4, resamples=10)
-    ddim, same, edict = table(config).cells
+    ddim, same, edict, failed = table(config).cells
     # "cut" has one slot less than it is asked for.
     assert (ddim.steps, ddim.nfe, edict.steps, edict.nfe) == (5, 5, 2, 4)
     assert same.gain == pytest.approx(0, abs=1e-3 * ddim.frechet) and ddim.gain == 0
     assert same.distance == pytest.approx(ddim.distance, rel=1e-3)
     assert ddim.low < ddim.frechet < ddim.high and ddim.distance > 0 and ddim.status == "ok"
+    # What was not measured is no number, and least of all 0.
+    assert failed.status != "ok" and np.isnan([failed.frechet, failed.distance, failed.recognised]).all()
 
 
 def test_edits_return_and_change():

@@ -248,7 +248,7 @@ def test_the_command_says_that_the_noise_does_not_come_back(folder, tmp_path, mo
     [
         (["--seed", 2**70], "seed=1180591620717411303424 has more than 64 bits"),
         (["--solver", "bdai"], "BDIA"),
-        (["--steps", 0], "at least 1 slot"),
+        (["--steps", 0], "steps=0: ask for 1 or more"),
         (["--dtype", "int8"], "none of float16"),
         (["--spacing", "odd"], "none of leading"),
         (["--labels", "a"], "no list of ints"),

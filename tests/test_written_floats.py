@@ -11,6 +11,7 @@ from bdia_numerics import (
     BDIA2,
     CBDIA,
     EDICT,
+    OBELM,
     analysis,
     datasheet,
     grids,
@@ -91,3 +92,8 @@ def test_a_solver_made_exact_and_the_numbers_written():
     assert decimal(np.float32(0.1)) == decimal(0.1) == decimal("0.1") == F(1, 10)
     with pytest.raises(ValueError, match="inf is not finite: pass a finite number"):
         decimal(float("inf"))
+
+
+def test_lengths_of_steps_are_what_they_print_as():
+    found = analysis.zero_stability(OBELM(), steps=(0.1, 0.3))
+    assert str(found) == str(analysis.zero_stability(OBELM(), steps=(F(1, 10), F(3, 10))))

@@ -97,6 +97,8 @@ def _run(
 def _lines(found: dict[str, Any]) -> list[str]:
     parameters = ", ".join(f"{k}={v}" for k, v in found["parameters"].items())
     lines = [f"{found['solver']}({parameters}), {found['steps']} steps, {found['dtype']}: {found['status']}"]
+    if found["exact"] and found["differing_bits"] is None:
+        return lines
     if found["exact"]:
         lines += [
             f"{found['differing_bits']} differing bits in {found['elements']} integers of unit 2^-{found['bits']}",

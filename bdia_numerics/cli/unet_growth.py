@@ -176,10 +176,11 @@ def _lines(found: dict[str, Any]) -> list[str]:
             "symplectic defect, relative to the form that a gradient field keeps: "
             f"{largest:.2g} ± {error:.1g} in a step at most (i={i}), {defect['run'][0]:.2g} ± {defect['run_errors'][0]:.1g} in the run"
         )
-    bits = found["bits"]
-    lines.append(
-        f"bits that differ on the lattice: {bits['from_noise']} from noise and back, {bits['from_data']} from data and back"
+    differing = (
+        f"{'no count, since a run left the range,' if (count := found['bits'][f'from_{end}']) is None else count} from {end} and back"
+        for end in ("noise", "data")
     )
+    lines.append(f"bits that differ on the lattice: {', '.join(differing)}")
     batches = found["batches"]
     counts = {
         "the call": batches["repeated"], "the batch": max(batches["differing"].values()),

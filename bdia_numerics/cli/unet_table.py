@@ -67,7 +67,7 @@ def _print(found: Any) -> None:
         own = f"{c.distance:.3f} ({c.uncertainty:.1g})" if c.distance == c.distance else ""
         rows.add_row(
             c.grid, c.solver, str(c.steps), str(c.nfe), f"{c.frechet:.2f}", f"{c.low:.2f} to {c.high:.2f}", f"{c.gain:+.2f}",
-            f"{c.gain_low:+.2f} to {c.gain_high:+.2f}", own, str(c.recognised),
+            f"{c.gain_low:+.2f} to {c.gain_high:+.2f}", own, f"{c.recognised:.0f}",
         )  # fmt: skip
     rows.title = f"{found.config.images} samples; as many training images are {found.floor:.2f} from the test images"
     console().print(rows)

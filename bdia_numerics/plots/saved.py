@@ -79,13 +79,13 @@ def gamma_map(found: Dataset) -> GammaMap:
 def network_table(found: Dataset) -> Table:
     """Return the rows of a dataset of the study "network_table"; those that failed have NaN."""
     config = config_of(found, TableConfig)
-    numbers = ("frechet", "low", "high", "gain", "gain_low", "gain_high", "distance", "uncertainty")
+    numbers = ("frechet", "low", "high", "gain", "gain_low", "gain_high", "distance", "uncertainty", "recognised")
     rows = []
     for grid in config.grids:
         for budget in config.evaluations:
             for solver in config.solvers:
                 cell = found.sel(grid=grid, evaluations=budget, solver=solver)
-                fields: dict[str, Any] = {k: int(np.nan_to_num(cell[k])) for k in ("steps", "nfe", "recognised")}
+                fields: dict[str, Any] = {k: int(np.nan_to_num(cell[k])) for k in ("steps", "nfe")}
                 fields |= {k: float(cell[k]) for k in numbers}
                 rows.append(Row(solver, grid, budget, **fields, status=str(cell["status"].item())))
     return Table(config, tuple(rows), float(found["floor"]))

@@ -51,6 +51,15 @@ class CertifiedFlow(NamedTuple):
     certificate: Certificate
 
 
+def known_flow(problem: Any, z: Any, t_from: Any, t_to: Any, schedule: Any) -> tuple[Any, float]:
+    """Return the states after a problem's flow, and the error that its certificate states; NaN for a flow without one."""
+    certified = getattr(problem, "flow_certified", None)
+    if certified is None:
+        return problem.flow(z, t_from, t_to, schedule), math.nan
+    moved, certificate = certified(z, t_from, t_to, schedule)
+    return moved, certificate.uncertainty
+
+
 def enclosure(z: Any, certificate: Certificate, space: Space) -> Certificate:
     """Return the certificate of a flow on balls: how it was computed, and its largest radius."""
     radii = [float((x.value if isinstance(x, MeanValue) else x).rad()) for x in z.flat]

@@ -64,7 +64,8 @@ def reference_flow(
     method
         "taylor": heyoka's Taylor integrator, every state by itself; for models ``law.model(schedule)`` of a law given by
         its components. "DOP853": Dormand and Prince's method of order 8(5,3), by scipy, the whole batch coupled; for any
-        model. "auto": Taylor steps for such a model of at most 600 numbers, if heyoka is installed, else DOP853.
+        model. "auto": Taylor steps for such a model of at most 600 numbers, if heyoka is installed, else DOP853; DOP853 too
+        where Taylor coefficients overflow, as between scales that are 1e14 apart.
 
     Raises
     ------
@@ -99,8 +100,13 @@ def reference_flow(
         return ReferenceFlow(array.copy(), 0.0, 0.0, 0, "identity")
     solve = {"taylor": _taylor, "DOP853": _dop853}[chosen]
     rougher = min(_COARSER * rtol, 1e-2)
-    coarse, work_coarse = solve(model, schedule, array, begin, end, rougher)
-    fine, work_fine = solve(model, schedule, array, begin, end, rtol)
+    try:
+        coarse, work_coarse = solve(model, schedule, array, begin, end, rougher)
+        fine, work_fine = solve(model, schedule, array, begin, end, rtol)
+    except ArithmeticError:
+        if method == "auto" and chosen == "taylor":
+            return reference_flow(model, schedule, z, t_from, t_to, rtol=max(rtol, _DEFAULT["DOP853"]), method="DOP853")
+        raise
     difference, work = np.abs(fine - coarse), work_coarse + work_fine
     name, unit = {"taylor": ("Taylor steps (heyoka)", "steps"), "DOP853": ("DOP853", "evaluations")}[chosen]
     return ReferenceFlow(

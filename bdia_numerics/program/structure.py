@@ -255,6 +255,11 @@ def _output(solver: Solver, registers: tuple[str, ...], lags: tuple[int, ...], k
     output = getattr(solver, "output", "z" if "z" in current else None)
     if output is None:
         if not current or len(registers) == 1:
+            if kinds.get("z", STATE) != STATE:
+                raise ValueError(
+                    f"{type(solver).__name__}: z would be the solution, and it holds {_WORDS.get(kinds['z'], 'no state')}: "
+                    "leave z out of evaluations, or say which register is the solution by output="
+                )
             raise ValueError(
                 f"registers={registers} of {type(solver).__name__} hold no state z, which would be the solution: "
                 "name a register 'z', or say which one it is by output="

@@ -37,7 +37,7 @@ def by_solver(found: Any, grid: str) -> str:
         row = [f"`{solver}`"]
         for evaluations in found["evaluations"].values:
             here = found.sel(grid=grid, evaluations=evaluations, solver=solver)
-            row.append(f"{_cell(here, False)}; {float(here['distance']):.2g}; {int(here['recognised'])}")
+            row.append(f"{_cell(here, False)}; {float(here['distance']):.2g}; {float(here['recognised']):.0f}")
         rows.append(row)
     return table(["solver", *(f"{n} evaluations" for n in found["evaluations"].values)], rows)
 

@@ -88,10 +88,10 @@ class Row:
         Of the first solver's distance (DDIM's) less this one, on the same resamples; positive is better than it.
     distance, uncertainty : float
         Root mean square of the first `paired` images less the network's own ODE, and the error of that.
-    recognised : int
+    recognised : float
         Images that the classifier reads as their label.
     status : str
-        "ok", or what went wrong.
+        "ok", or what went wrong; what was to be measured is NaN then.
     """
 
     solver: str
@@ -107,7 +107,7 @@ class Row:
     gain_high: float
     distance: float
     uncertainty: float
-    recognised: int
+    recognised: float
     status: str
 
 
@@ -190,9 +190,11 @@ def measured(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
     grid = GRIDS[str(cell["grid"])](common.network.schedule, int(cell["evaluations"]) // structure(solver).nfe)
     images, nfe, status = _sampled(common.network, solver, grid, config)
     own = np.full(config.resamples + 1, np.nan)
+    distance = uncertainty = recognised = float("nan")
     if status == "ok":
         own = _distances(images, common.reference_set, common.draws)
-    distance, uncertainty = _away(common, grid, images, config)
+        distance, uncertainty = _away(common, grid, images, config)
+        recognised = verdicts(images, np.arange(config.images) % 10)
     return {
         "steps": grid.n,
         "nfe": nfe,
@@ -201,7 +203,7 @@ def measured(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
         "floor": common.floor,
         "distance": distance,
         "uncertainty": uncertainty,
-        "recognised": verdicts(images, np.arange(config.images) % 10) if status == "ok" else 0,
+        "recognised": recognised,
         "status": status,
     }
 

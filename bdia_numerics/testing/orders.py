@@ -49,7 +49,7 @@ class SamplerTrial:
             return math.inf, 0.0
         size = root_mean_square(run.truth)
         own = UNITS * n * float(np.finfo(np.float64).eps) * size
-        return root_mean_square(run.end - run.truth), math.hypot(own, flow_rounding(self.problem, size))
+        return root_mean_square(run.end - run.truth), math.hypot(own, flow_rounding(size, run.doubt))
 
     def precise(self) -> SamplerTrial:
         """Refuse: only solvers run in mpmath."""

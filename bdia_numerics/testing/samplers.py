@@ -13,12 +13,13 @@ import numpy as np
 
 from bdia_numerics import grids
 from bdia_numerics.analysis import GridFamily
-from bdia_numerics.analysis.measurement.errors import Problem
+from bdia_numerics.analysis.measurement.errors import Problem, doubt
 from bdia_numerics.grids import Grid
 from bdia_numerics.grids.build import build, slots_of
 from bdia_numerics.integrate import encode
 from bdia_numerics.models import prediction_of
 from bdia_numerics.problems import GaussianMixture
+from bdia_numerics.problems.certificate import known_flow
 from bdia_numerics.program import Solver, invertibility, structure
 from bdia_numerics.run import Solution, invert, solve
 from bdia_numerics.spaces import plain
@@ -43,6 +44,8 @@ class Run:
     ----------
     start, end, truth : array, shape (*batch, *data)
         States before and after it; the exact flow of `start`.
+    doubt : float
+        What `truth` may be off by, rounding apart.
     nfe : int or float
         Evaluations of the model, each of one state with its batch; see `Asked`.
     slots : int
@@ -54,6 +57,7 @@ class Run:
     start: Array
     end: Array
     truth: Array
+    doubt: float
     nfe: float
     slots: int
     carry: Any
@@ -228,8 +232,15 @@ def run_on_grid(go: Any, problem: Problem, grid: Grid, direction: str, states: A
     eps = Asked(problem.model(grid.schedule), start.size)
     with np.errstate(all="ignore"):
         end, further = copied(go(eps, grid, copied(start if carry is None else carry)))
-    truth = np.asarray(problem.flow(start.copy(), grid.t[begin], grid.t[finish], grid.schedule))
-    return Run(start, end, truth, eps.nfe, grid.n, further)
+    return Run(
+        start, end, *truth_of(problem, start, grid.t[begin], grid.t[finish], grid.schedule), eps.nfe, grid.n, further
+    )
+
+
+def truth_of(problem: Problem, start: Array, t_from: Any, t_to: Any, schedule: Any) -> tuple[Array, float]:
+    """Return the exact end of a run, and what it may be off by, rounding apart."""
+    truth, stated = known_flow(problem, start.copy(), t_from, t_to, schedule)
+    return np.asarray(truth), doubt(problem, start, truth, (t_from, t_to), schedule, stated)
 
 
 @dataclass

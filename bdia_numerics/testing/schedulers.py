@@ -12,7 +12,7 @@ from bdia_numerics import grids
 from bdia_numerics.analysis.measurement.errors import Problem
 from bdia_numerics.grids import Grid
 from bdia_numerics.spaces import plain
-from bdia_numerics.testing.samplers import SLOTS, STATES, Asked, Run, law_states
+from bdia_numerics.testing.samplers import SLOTS, STATES, Asked, Run, law_states, truth_of
 
 NEAR = 1e-9
 OWN_STEPS = 25
@@ -94,5 +94,5 @@ class SchedulerSampler:
             return start
 
         found = drive(chosen, place.n, model_of, made, self.mu)
-        truth = np.asarray(problem.flow(found.start, found.s_from, found.s_to, found.levels))
-        return Run(found.start, found.end, truth, model.nfe, place.n, found.end)
+        truth = truth_of(problem, found.start, found.s_from, found.s_to, found.levels)
+        return Run(found.start, found.end, *truth, model.nfe, place.n, found.end)

@@ -139,16 +139,16 @@ class Bits:
 
     Attributes
     ----------
-    from_noise, from_data : int
-        Bits that differ at the end of the round trip.
+    from_noise, from_data : int or None
+        Bits that differ at the end of the round trip; None if it left the lattice's range.
     unsteady : str
         Where the network gave two outputs for one state; empty if it did not.
     distance : float
         Largest difference between the data end on the lattice and in floats.
     """
 
-    from_noise: int
-    from_data: int
+    from_noise: int | None
+    from_data: int | None
     unsteady: str
     distance: float
 
@@ -174,6 +174,6 @@ def bits(solver: Solver, model: Any, grid: Grid, z: torch.Tensor) -> Bits:
     data = solve(solver, arrays, grid, noise).z
     sent = Lattice.from_float(data, bits=40)
     far = encode(solver, arrays, grid, sent)
-    assert far.state is not None
-    back = solve(solver, arrays, grid, far.state)
-    return Bits(found.differing_bits, back.z.differing_bits(sent), found.unsteady, found.distance)
+    back = None if far.state is None else solve(solver, arrays, grid, far.state)
+    from_data = back.z.differing_bits(sent) if back is not None and back.status.ok else None
+    return Bits(found.differing_bits, from_data, found.unsteady, found.distance)

@@ -11,6 +11,7 @@ import numpy as np
 
 from bdia_numerics.analysis.perturbation.linearised import Array
 from bdia_numerics.grids import Grid
+from bdia_numerics.problems.certificate import known_flow
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.run import Solution, begin, solve
 from bdia_numerics.spaces import Numpy, Space, plain
@@ -257,18 +258,34 @@ def lifted(array: Array, space: Space) -> Array:
 
 def exact_states(problem: Problem, grid: Grid, z: Array, indices: Iterable[int] | None = None) -> Array:
     """Return the exact states at all indices of the grid, shape (N+1, *batch, *data), or at some (the others are z)."""
+    return certified_states(problem, grid, z, indices)[0]
+
+
+def certified_states(
+    problem: Problem, grid: Grid, z: Array, indices: Iterable[int] | None = None
+) -> tuple[Array, float]:
+    """Return `exact_states`, and the error that the problem's certificates state for them; NaN if it has none."""
     n, t = grid.n, grid.t
-    exact = getattr(getattr(problem, "flow_certificate", None), "exact", True)
-    truth = [z] * (n + 1)
+    certificate = getattr(problem, "flow_certificate", None)
+    numerical = certificate is not None and not certificate.exact
+    truth, error = [z] * (n + 1), 0.0
     with grid.space.working():
         latest = n
         for i in sorted(range(n) if indices is None else indices, reverse=True):
             if i < n:
                 # A numerical reference goes on from the last point; what is exact starts anew, so that no rounding adds up.
-                origin = n if exact else latest
-                truth[i] = problem.flow(truth[origin], t[origin], t[i], grid.schedule)
-                latest = i
-    return np.array(truth, dtype=z.dtype)
+                origin = latest if numerical else n
+                truth[i], stated = known_flow(problem, truth[origin], t[origin], t[i], grid.schedule)
+                error, latest = error + stated, i
+    return np.array(truth, dtype=z.dtype), error
+
+
+def doubt(problem: Problem, start: Array, end: Array, times: tuple[Any, Any], schedule: Any, stated: float) -> float:
+    """Return what an exact end may be off by, rounding apart: what is stated, and else what its flow misses on the way back."""
+    if not math.isnan(stated):
+        return stated
+    back = problem.flow(end, times[1], times[0], schedule)
+    return root_mean_square(as_floats64(back) - as_floats64(start))
 
 
 def steps_of(grid: Grid, slots: list[int]) -> Array:

@@ -12,7 +12,8 @@ import numpy as np
 from bdia_numerics.analysis.measurement.errors import (
     Problem,
     as_floats64,
-    exact_states,
+    certified_states,
+    doubt,
     noisy_states,
     root_mean_square,
     run_from,
@@ -81,27 +82,28 @@ class SolverTrial:
         z, depth = noisy_states(self.problem, grid, self.states), structure(self.solver).depth
         if n <= depth:
             raise ValueError(f"steps={n}: {identity(self.solver)} takes {depth} slots to start, use more steps")
-        truth = exact_states(self.problem, grid, z, [0, *range(n - depth, n)])
+        truth, stated = certified_states(self.problem, grid, z, [0, *range(n - depth, n)])
         with np.errstate(all="ignore"):
             run = run_from(self.solver, self.problem, grid, truth, self.start)
         if not run.status.ok:
             return math.inf, 0.0
         error, size = root_mean_square(as_floats64(run.z - truth[0])), root_mean_square(as_floats64(truth[0]))
+        with self.space.working():
+            off = doubt(self.problem, z, truth[0], (grid.t[n], grid.t[0]), grid.schedule, stated)
         if isinstance(self.space, MPMath) or error > NEAR * size:
-            return error, 0.0
+            return error, off
         coarse = run_from(self.solver, self.problem, grid, truth.astype(np.float32), self.start).z
         own = root_mean_square(as_floats64(coarse) - run.z) * _FLOAT32_TO_64
-        return error, math.hypot(own, flow_rounding(self.problem, size))
+        return error, math.hypot(own, flow_rounding(size, off))
 
     def precise(self) -> SolverTrial:
         states = min(self.states, FEW) if np.ndim(self.states) == 0 else np.asarray(self.states)[:FEW]
         return replace(self, solver=exactly(self.solver), states=states, space=MPMath(DIGITS))
 
 
-def flow_rounding(problem: Problem, size: float) -> float:
-    """Return what a flow of states of this size is off by: a few units, or for a reference what it says."""
-    certificate = getattr(problem, "flow_certificate", None)
-    return float(4 * np.finfo(float).eps * size if getattr(certificate, "exact", True) else 1e-10 * size)
+def flow_rounding(size: float, off: float) -> float:
+    """Return what a flow of states of this size is off by: a few units in the last place, and its own error."""
+    return math.hypot(4 * float(np.finfo(float).eps) * size, off)
 
 
 def label_of(family: Callable[..., Grid]) -> str:

@@ -55,6 +55,8 @@ class Compared:
 def summary(rows: Iterable[Compared]) -> str:
     """Return how many rows differ, and how many are undecided."""
     verdicts = [row.verdict for row in rows]
+    if not verdicts:
+        return "nothing to compare"
     differ, unknown = verdicts.count("differs"), verdicts.count("undecided")
     text = f"{differ or 'no'} difference{'' if differ == 1 else 's'}"
     return f"{text}, {unknown} of {len(verdicts)} rows undecided" if unknown else text

@@ -13,6 +13,7 @@ from bdia_numerics.analysis.expansion.order import consistent
 from bdia_numerics.analysis.stability.characteristic import directed_matrix
 from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE, factors, location
 from bdia_numerics.program import Solver
+from bdia_numerics.spaces.base import decimal
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def zero_stability(
     """
     import sympy
 
-    lengths = [Fraction(x) for x in steps]
+    lengths = [decimal(x) for x in steps]
     if not lengths or min(lengths) <= 0:
         raise ValueError(f"steps={tuple(steps)!r}: pass one positive length or more")
     _, matrix = directed_matrix(solver, direction, 0, ratios=True)
