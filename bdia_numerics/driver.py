@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.grids import Grid
+from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Plan, Solver, Structure, identity, structure
 from bdia_numerics.program.ops import Held
 from bdia_numerics.spaces import Numpy, Space, of, plain, same_system
@@ -159,7 +160,7 @@ class Driver:
     def _state(self, held: Mapping[str, Held]) -> State:
         times = {name: self.grid.offset + h.time for name, h in held.items()}
         remainder = self.plan.arithmetic.remainder(self.store)
-        return State(self.identity, self.grid.root, self.registers(held), times, remainder)
+        return State(self.identity, self.grid.root, self.registers(held), times, remainder, prediction_of(self.model))
 
     def _shown(self, held: Held) -> Any:
         return self.plan.arithmetic.shown(self.store[held.number])

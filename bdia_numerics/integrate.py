@@ -83,7 +83,10 @@ def encode(
     shape = structure(solver)
     state = None
     if len(shape.registers) == 1 and found.status.ok:
-        state = State(identity(solver, grid), grid.root, {shape.output: found.z}, {shape.output: grid.offset + grid.n})
+        times = {shape.output: grid.offset + grid.n}
+        state = State(
+            identity(solver, grid), grid.root, {shape.output: found.z}, times, prediction=prediction_of(model)
+        )
     trajectory = (
         found.trajectory[list(range(grid.n, -1, -1))] if return_trajectory and found.trajectory is not None else None
     )
@@ -103,7 +106,7 @@ def _encode_exactly(solver: Solver, model: Model, grid: Grid, x_0: Any, return_t
             return replace(first, state=None, status=mirrored(first.status, depth), trajectory=None, inversion=DERIVED)
     registers, more = begin(solver, model, grid, chain, 0)
     times = {name: grid.offset + lag for name, lag in zip(registers, structure(solver).lags, strict=True)}
-    end = State(identity(solver, grid), grid.root, registers, times)
+    end = State(identity(solver, grid), grid.root, registers, times, prediction=prediction_of(model))
     found = invert(solver, model, grid, end, return_trajectory=return_trajectory)
     return replace(found, nfe=found.nfe + nfe + more)
 

@@ -82,7 +82,7 @@ def solve(
     Raises
     ------
     ValueError
-        For a non-finite state, a State of another solver or grid, a model output of another shape or dtype.
+        For a non-finite state, a State of another solver, grid or prediction, a model output of another shape or dtype.
     TypeError
         For complex or integer states, and for floats in an exact run.
     """
@@ -91,7 +91,7 @@ def solve(
     shape = structure(solver)
     _check_parameters(solver, space)
     if isinstance(z, State):
-        check_state(z, solver, grid, grid.n - shape.depth)
+        check_state(z, solver, grid, grid.n - shape.depth, prediction_of(model))
         return _run_steps(solver, model, grid, dict(z.registers), space, return_trajectory, callback, z.remainder)
     z = _checked("z", z, space)
     if isinstance(start, Mapping):
@@ -138,7 +138,7 @@ def invert(
     NotInvertibleError
         (a ValueError) if the structure of the step does not let it be undone, with the reason.
     ValueError
-        For a State of another solver or grid.
+        For a State of another solver, grid or prediction.
     """
     if not isinstance(state, State):
         raise TypeError(
@@ -148,7 +148,7 @@ def invert(
     space, grid = prepared("state", state, grid)
     _check_parameters(solver, space)
     plan = inverse_plan(solver, grid, prediction_of(model), space)
-    check_state(state, solver, grid, 0)
+    check_state(state, solver, grid, 0, prediction_of(model))
     driver = Driver(solver, model, grid, space, plan, return_trajectory, callback, state.remainder)
     return replace(driver.go(_alike(state.registers, space), noise_end=True), inversion=DERIVED)
 

@@ -37,6 +37,8 @@ class State:
         Index on the whole grid at which each register stands.
     remainder : mapping of str to array
         Digits kept by bit-exact arithmetic; empty in the other number systems.
+    prediction : str
+        What the run read the model's output as, such as "eps" or "v"; empty where that is not known, and fits every run.
     """
 
     solver: str
@@ -44,6 +46,7 @@ class State:
     registers: Mapping[str, Any]
     times: Mapping[str, int]
     remainder: Mapping[str, Any] = field(default_factory=dict)
+    prediction: str = ""
 
     def __post_init__(self) -> None:
         for name in ("registers", "times", "remainder"):
@@ -67,6 +70,7 @@ class State:
             arrays[f"register:{name}"], systems[name] = _encode(value)
         arrays |= {f"remainder:{name}": value for name, value in self.remainder.items()}
         meta = {"solver": self.solver, "grid": self.grid, "times": dict(self.times), "systems": systems}
+        meta["prediction"] = self.prediction
         with Path(path).open("wb") as file:  # a bare name would be given another suffix
             np.savez(file, meta=np.asarray(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
 
@@ -92,7 +96,8 @@ class State:
                 registers = {name: _decode(data[f"register:{name}"], system) for name, system in systems}
                 kept = [name for name in data.files if name.startswith("remainder:")]
                 remainder = {name.partition(":")[2]: data[name] for name in kept}
-            return cls(str(meta["solver"]), str(meta["grid"]), registers, meta["times"], remainder)
+            kind = str(meta.get("prediction", ""))  # files of before have none
+            return cls(str(meta["solver"]), str(meta["grid"]), registers, meta["times"], remainder, kind)
         except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
             raise ValueError(nothing) from None
 
@@ -133,13 +138,17 @@ def _decode(array: np.ndarray[Any, Any], system: str) -> Any:
     return np.frompyfunc(convert, 1, 1)(array.astype(object))
 
 
-def check_state(state: State, solver: Solver, grid: Grid, first: int) -> None:
-    """Raise ValueError unless a state is of this solver and grid, and stands where a run from index `first` begins."""
+def check_state(state: State, solver: Solver, grid: Grid, first: int, prediction: str) -> None:
+    """Raise ValueError unless a state is of this solver, grid and prediction, and stands where a run from index `first` begins."""
     if state.grid != grid.root:
         raise ValueError("state belongs to another grid: pass the grid of the run that made it, or a part of that grid")
     own = identity(solver, grid)
     if state.solver != own:
         raise ValueError(f"state is of solver {state.solver}, not of {own}: run the solver that made it")
+    if state.prediction not in ("", prediction):
+        raise ValueError(
+            f"state is of a run whose model predicts {state.prediction}, and this one's predicts {prediction}: pass the same model"
+        )
     shape = structure(solver)
     expected = {name: grid.offset + first + lag for name, lag in zip(shape.registers, shape.lags, strict=True)}
     if dict(state.times) != expected:

@@ -1,6 +1,7 @@
 """Uses of the schedulers that would be silently another run: each raises, is said as a warning, or does what was meant."""
 
 import copy
+import pickle
 import re
 
 import pytest
@@ -323,3 +324,34 @@ def test_registers_that_are_too_narrow_are_said(monkeypatch, narrow, remedy):
     back.start_from(wide.state)
     back.set_timesteps(20)
     assert torch.equal(loop(back, x), z)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))], ids=["copy", "pickle"])
+@pytest.mark.parametrize("case", ["bdia", "obelm", "edict"])
+def test_a_copy_of_a_scheduler_keeps_the_state_that_was_given(case, duplicate):
+    sampler, _, z = pair(case)
+    expected = loop(sampler, z)
+    twin = duplicate(sampler)
+    twin.set_timesteps(8)
+    assert torch.equal(loop(twin, z), expected)
+    assert float(abs(expected - SAMPLE).max()) < 300 * EPS
+    twin.start_from(None)  # which is not taken from the other
+    sampler.set_timesteps(8)
+    assert torch.equal(loop(sampler, z), expected)
+
+
+def test_a_state_of_another_prediction_type():
+    inverse = BDIAInverseScheduler(clip_sample=False, prediction_type="v_prediction")
+    inverse.set_timesteps(8)
+    loop(inverse, SAMPLE)
+    sampler = BDIAScheduler(clip_sample=False)
+    sampler.start_from(inverse.state)
+    with pytest.raises(ValueError, match="state is of a run whose model predicts v, and this one's predicts eps"):
+        sampler.set_timesteps(8)
+
+
+def test_a_time_before_the_first():
+    scheduler = BDIAScheduler(clip_sample=False, gamma=0)
+    scheduler.set_timesteps(8)
+    with pytest.raises(ValueError, match="timestep=-5 is no training step: they are 0 to 999"):
+        scheduler.step(SAMPLE, -5, SAMPLE)

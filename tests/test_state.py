@@ -1,12 +1,14 @@
 """States: copies that cannot be written to, files that keep every digit, and refusals of what does not fit."""
 
+import re
+from dataclasses import replace
 from fractions import Fraction
 
 import mpmath
 import numpy as np
 import pytest
 
-from bdia_numerics import BDIA, DDIM, State, encode, grids, invert, schedules, solve, spaces
+from bdia_numerics import BDIA, DDIM, State, encode, grids, invert, models, schedules, solve, spaces
 from bdia_numerics.state import identity
 
 N = 4
@@ -138,6 +140,28 @@ def test_a_state_of_another_solver_parameter_grid_or_end_is_refused():
         TypeError, match=r"state is a ndarray: pass the \.state of a Solution; to start from data alone, use encode"
     ):
         invert(BDIA(), model, grid, state.registers["z"])
+
+
+def test_a_state_of_a_model_that_predicts_something_else_is_refused(tmp_path):
+    """Of eps and of v the registers are alike, and a run of one from a State of the other is silently another run."""
+    grid, z = GRID.to(np.float64), np.array([0.25, -1.5])
+    found = solve(BDIA(), models.v(model), grid, z)
+    assert found.state.prediction == "v" and floats().state.prediction == "eps"
+    line = re.escape("state is of a run whose model predicts v, and this one's predicts eps: pass the same model")
+    with pytest.raises(ValueError, match=line):
+        invert(BDIA(), model, grid, found.state)
+    back = invert(BDIA(), models.v(model), grid, found.state)
+    with pytest.raises(ValueError, match=line):
+        solve(BDIA(), model, grid, back.state)
+    for solver in (BDIA(), DDIM()):  # by the derived inverse, and by another
+        with pytest.raises(ValueError, match=line):
+            solve(solver, model, grid, encode(solver, models.v(model), grid, z).state)
+    found.state.save(tmp_path / "v.npz")
+    assert State.load(tmp_path / "v.npz") == found.state
+    unknown = replace(found.state, prediction="")  # as in files of before
+    unknown.save(tmp_path / "unknown.npz")
+    assert State.load(tmp_path / "unknown.npz").prediction == ""
+    assert invert(BDIA(), models.v(model), grid, unknown).state == back.state
 
 
 def test_functions_of_the_slot_are_named_by_their_name():

@@ -47,7 +47,7 @@ __all__ = [
     "uniform",
 ]
 
-share(Between, Grid, Point)
+share(Between, Grid, Live, Point)
 
 
 def uniform(

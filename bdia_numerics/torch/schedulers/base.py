@@ -167,7 +167,8 @@ class ProgramScheduler(DDIMScheduler):
         ------
         ValueError
             For no or too many steps, times that do not fall or are no training steps, another number of times than num_inference_steps,
-            a State of another grid, a solver that cannot run on these noise levels (NotInvertibleError where it has no exact inverse).
+            a State of another grid or prediction, a solver that cannot run on these noise levels (NotInvertibleError where it has no
+            exact inverse).
         """
         left = None if self._feed is None or self._feed.done else self._feed.handed
         self._feed = None
@@ -184,7 +185,8 @@ class ProgramScheduler(DDIMScheduler):
         grid: Grid = self._cached((table.tobytes(), *times), lambda: grids.from_timesteps(schedule, *ends))
         if self._given is not None:
             grid = before(self._given, self.solver, grid, noise_end=self.noise_end)
-            check_state(self._given, self.solver, grid, 0 if self.noise_end else grid.n - structure(self.solver).depth)
+            first = 0 if self.noise_end else grid.n - structure(self.solver).depth
+            check_state(self._given, self.solver, grid, first, self._kind)
         self._feed = Feed(grid, self._course, self._given, self.config["state_dtype"], device, left)
         self.timesteps = self._feed.timesteps
         # Fewer than the step names where it asks again at a state that stands, as CBDIA does for gamma2 = 1.

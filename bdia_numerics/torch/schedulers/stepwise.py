@@ -181,7 +181,9 @@ class Stepwise:
         if self._whole is None or not (self.done or self._whole[0] == self.place):
             return None
         _, times, values = self._whole
-        return State(identity(self.course.solver, self.course.grid), self.course.grid.root, values, times)
+        course = self.course
+        own = identity(course.solver, course.grid)
+        return State(own, course.grid.root, values, times, prediction=course.kind)
 
     def _advance(self, output: Any) -> None:
         try:
