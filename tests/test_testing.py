@@ -88,7 +88,7 @@ def test_a_right_function_passes_all():
     assert noise.error <= noise.rounding < 1e-11
     assert assert_round_trip(sample, invert=invert, start="noise").latent > 1e-6
     assert 0 < assert_latent_valid(sample, invert=invert) < 0.05
-    assert assert_nfe(sample, 1) == (12, 24)
+    assert assert_nfe(sample, 1) == (12, 25)
 
 
 def test_an_order_is_held_from_both_sides():
@@ -252,7 +252,7 @@ def test_evaluations_are_counted():
         assert_nfe(EDICT(), 1)
     with pytest.raises(AssertionError, match="Correct the claim"):
         assert_nfe(sample, 2)
-    assert assert_nfe(twice, 1, extra=1) == (13, 25)
+    assert assert_nfe(twice, 1, extra=1) == (13, 26)
 
 
 @pytest.mark.parametrize(
@@ -270,9 +270,9 @@ def test_evaluations_are_counted_by_rows(ask, evaluations):
         return ddim(lambda x, t: ask(eps, x, t), grid, z)
 
     if evaluations == int(evaluations):
-        assert assert_nfe(asking, int(evaluations)) == (12 * evaluations, 24 * evaluations)
+        assert assert_nfe(asking, int(evaluations)) == (12 * evaluations, 25 * evaluations)
     else:  # one row more is half an evaluation for two states and a third for three
-        with pytest.raises(AssertionError, match=r"counted 18 and 36 .* second run 16 and 32"):
+        with pytest.raises(AssertionError, match=r"counted 18 and 37.5 .* second run 16 and 33.3"):
             assert_nfe(asking, 1)
 
 
@@ -287,7 +287,7 @@ def test_rows_of_tensors_are_counted():
             x = x + 0.1 * eps(torch.cat([x, x]), grid.t[i])[: len(x)]
         return x
 
-    assert assert_nfe(stacked, 2, problem=linear) == (24, 48)
+    assert assert_nfe(stacked, 2, problem=linear) == (24, 50)
 
 
 def test_evaluations_that_are_kept_over_runs():
@@ -300,7 +300,7 @@ def test_evaluations_that_are_kept_over_runs():
             z = z + kept[grid.n, i]
         return z
 
-    with pytest.raises(AssertionError, match="12 and 24 in 12 and 24 slots, and in a second run 0 and 0"):
+    with pytest.raises(AssertionError, match="12 and 25 in 12 and 25 slots, and in a second run 0 and 0"):
         assert_nfe(sampler, 1)
 
 
@@ -552,11 +552,7 @@ def test_no_false_alarm(plain):
     assert plain.broken() == {}
 
 
-# A weight that is .2% off leaves an error of first order of .1%: it shows in more slots than are looked at.
-FAINT = pytest.mark.xfail(reason="the term of first order is too small", strict=False)
-
-
-@pytest.mark.parametrize("plain", [pytest.param(p, id=p.name, marks=FAINT if ".501" in p.name else ()) for p in WRONG])
+@pytest.mark.parametrize("plain", WRONG, ids=lambda plain: plain.name)
 def test_the_claim_that_a_wrong_one_breaks_is_named(plain):
     said = plain.broken(plain.breaks)
     assert list(said) == [plain.breaks]

@@ -105,7 +105,7 @@ EXAMPLES = [
     spaces.of(spaces.Lattice.from_float(Z)), spaces.Vector.basis("z"),
     program.structure(BDIA()), program.invertibility(BDIA()), program.Slot(GRID, 2), program.record_steps(EDICT(), GRID),
     program.make_plan(program.record_steps(EDICT(), GRID), spaces.FLOAT64),
-    configs.from_mapping({"_class_name": "DDIMScheduler"}), analysis.GridFamily("random", ratio=3), inversion.DDIMInversion(),
+    configs.from_mapping({"_class_name": "DDIMScheduler"}), configs.layout(configs.from_mapping({}), 5), *configs.FAMILIES.values(), analysis.GridFamily("random", ratio=3), inversion.DDIMInversion(),
     analysis.symbolic_order(BDIA()), analysis.amplification(BDIA(), GRID), analysis.zero_stability(BDIA()), *analysis.lint(GRID),
     inversion.DefectCorrection(2), inversion.ImplicitInversion(iterations=3),
     claims.Decided(claims.statements()["figure-1"], "needs-weights", "none", 0.5),

@@ -65,6 +65,12 @@ def _copy(z: Any) -> Any:
     return np.array(z) if isinstance(z, np.ndarray) else z.detach().clone()
 
 
+def _slots(kind: type) -> tuple[str, ...]:
+    """Return the names in a class's own __slots__, without those of its bookkeeping."""
+    own = vars(kind).get("__slots__", ())
+    return tuple(name for name in ((own,) if isinstance(own, str) else own) if not name.startswith("__"))
+
+
 def _mapped(value: Any, f: Callable[[Any], Any]) -> Any:
     """Return a value with a function of each array or tensor in it."""
     if isinstance(value, np.ndarray) or (hasattr(value, "detach") and hasattr(value, "clone")):
@@ -78,9 +84,11 @@ def _mapped(value: Any, f: Callable[[Any], Any]) -> Any:
         if isinstance(value, list):
             return parts
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    if hasattr(value, "__dict__") and not callable(value):
+    names = [name for kind in type(value).__mro__ for name in _slots(kind) if hasattr(value, name)]
+    names += getattr(value, "__dict__", ())
+    if names and not callable(value):
         made = copy.copy(value)
-        for name, x in vars(value).items():
-            object.__setattr__(made, name, _mapped(x, f))
+        for name in names:
+            object.__setattr__(made, name, _mapped(getattr(value, name), f))
         return made
     return value

@@ -16,8 +16,8 @@ from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
 from bdia_numerics.grids import Grid
 from bdia_numerics.inversion import DDIMInversion
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.testing.returns import growth_of
-from bdia_numerics.testing.samplers import LAW, STATES, Run, Sampler, as_sampler
+from bdia_numerics.testing.returns import NOT_FINITE, growth_of
+from bdia_numerics.testing.samplers import LAW, RAISES, STATES, Run, Sampler, as_sampler
 
 FACTORS, FURTHER = (1, 2, 4, 8), (16,)
 """Numbers of slots, in units of the fewest; further ones where these do not decide."""
@@ -120,6 +120,10 @@ def assert_latent_valid(
                 f"DDIM inversion errs by {_plain(sampler, place(1), problem, first):.2g}"
             )
         return distance(first)
+    if not math.isfinite(distance(first)):
+        raise AssertionError(
+            f"{head}: the noise end is not finite, in {first.slots} slots of {label} grids. {NOT_FINITE}"
+        )
     slots, far, own = list[int](), list[float](), list[float]()
     kind = "climb"
     for factor in (*FACTORS, *FURTHER):
@@ -131,6 +135,9 @@ def assert_latent_valid(
         own.append(distance(sampler.run(problem, place(factor), "sample", states)))
         if factor >= FACTORS[-1]:
             kind = judged(far, own, last=factor == FURTHER[-1])
+    if kind == "holds" and not all(map(math.isfinite, far)):
+        n = slots[[math.isfinite(d) for d in far].index(False)]
+        raise AssertionError(f"{head}: the noise end is not finite, in {n} slots of {label} grids. {NOT_FINITE}")
     if kind not in ("unstable", "flat") and (fault := _far_off(sampler, place(1), problem, states, first)):
         raise AssertionError(f"{head}: in {slots[0]} slots of {label} grids {fault}")
     if kind != "holds":
@@ -251,7 +258,7 @@ def _in_use(sampler: Sampler, problem: Problem, states: Any) -> Iterator[str]:
             grid = _practical(name, n)
             try:
                 said = _far_off(sampler, grid, problem, states, sampler.run(problem, grid, "invert", states))
-            except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            except RAISES as error:
                 said = f"it raises {type(error).__name__}: {error}"
             if said:
                 yield f"in {n} slots of {name} grid {said}"

@@ -32,6 +32,8 @@ Function = Callable[[Any, Grid, Any], Any]
 
 DIRECTIONS = ("sample", "invert")
 SLOTS, STATES = 24, 32
+RAISES = ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError
+"""What a sampler may raise on grids that it was not asked about: it is reported, and does not end the test."""
 LAW = GaussianMixture([0.4, 0.6], [[-1.0], [1.2]], [0.1, 0.2])
 """The default law: two modes on the line, so that eps is not linear, the flow is exact, and states leave [-1, 1]."""
 
@@ -205,7 +207,8 @@ class FunctionSampler(OnGrids):
     def label(self) -> str:
         """The function's name."""
         whole = getattr(self.sample, "func", self.sample)  # of a partial
-        return str(getattr(whole, "__name__", repr(self.sample)))
+        plain_object = type(whole).__repr__ is object.__repr__
+        return str(getattr(whole, "__name__", type(whole).__name__ if plain_object else repr(whole)))
 
     def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> Run:
         """Call the function of a direction."""

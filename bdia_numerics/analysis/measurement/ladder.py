@@ -144,8 +144,8 @@ class Ladder:
 
     def fit(self) -> tuple[Fit, list[int]] | None:
         kept, means = self.usable(), self.means()
-        if len(kept) < (LEAST_RANDOM if self.random else LEAST):
-            return None
+        if len(kept) < (LEAST_RANDOM if self.random else LEAST) or math.inf in means[kept[0] :]:
+            return None  # a few large steps may overflow, but once the states are finite they stay so
         steps = [self.steps[k] for k in kept]
         if self.random:
             return fit_random(steps, np.array([self.errors[k] for k in kept]).T), kept

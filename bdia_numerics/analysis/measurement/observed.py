@@ -120,7 +120,7 @@ class ObservedOrder:
 
     @property
     def stalled(self) -> bool:
-        """Whether the errors do not fall at all: no slope of the finest levels exceeds `STALLED`, or they overflow."""
+        """Whether the errors do not fall at all: no slope of the finest levels exceeds `STALLED`, or one is not finite."""
         slopes = [x for x in self.local_slopes[1 - LEAST :] if not math.isnan(x)]
         return self.order == -math.inf or bool(slopes and max(slopes) <= STALLED and self.order <= STALLED)
 
@@ -262,7 +262,13 @@ def _result(ladder: Ladder) -> ObservedOrder:
         fit, kept = found
         window = kept[fit.first :]
     elif math.inf in means:
-        fit = Fit(-math.inf, 0.0, 0, False, f"overflows from n={ladder.steps[means.index(math.inf)]} on")
+        fit = Fit(
+            -math.inf,
+            0.0,
+            0,
+            False,
+            f"not finite at n={next(n for n, e in zip(ladder.steps[::-1], means[::-1], strict=True) if e == math.inf)}",
+        )
     else:
         fit = Fit(math.nan, math.inf, 0, False, "too few levels are clear of rounding")
     notes = {k: "" if k in window else "coarser" for k in kept}
