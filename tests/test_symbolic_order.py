@@ -38,6 +38,9 @@ from bdia_numerics import (
     analysis,
     problems,
 )
+from bdia_numerics.analysis.expansion.layouts import layout
+from bdia_numerics.analysis.sheet.compared import proved_order
+from bdia_numerics.analysis.sheet.wording import orders
 
 g, g1, g2, g3, p, c = sympy.symbols("gamma gamma1 gamma2 gamma3 p c")
 h, h1 = sympy.symbols("h_i h_{i+1}")
@@ -246,6 +249,7 @@ class ThreeSteps:
 
     registers = ("z", "e_1", "e_2")
     evaluations = ("e_1", "e_2")
+    starter = RK4()
 
     def __init__(self, extrapolated, own):
         self.extrapolated, self.own = extrapolated, own
@@ -273,6 +277,65 @@ def test_the_time_at_which_a_register_stands_changes_no_order(extrapolated, orde
     assert right.order_smooth == moved.order_smooth == order
     assert right.order_uniform == moved.order_uniform == 3
     assert right.principal == moved.principal
+    assert (right.order_with_start, moved.order_with_start) == (order, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("own", "order"), [(True, 3), (False, 2)])
+def test_first_values_at_another_time_than_those_that_are_kept_cost_an_order(own, order):
+    """However good the first states are: e_2 begins as the prediction where it stands, and is off by O(h) in one step of length h."""
+    solver, family = ThreeSteps(True, own), analysis.GridFamily("smooth")
+    assert analysis.symbolic_order(solver).order_with_start == order
+    seen = analysis.observed_order(solver, MIXTURE, family, start="own", states=4, max_steps=256)
+    assert seen.low < order < seen.high and not seen.low < 5 - order < seen.high, seen
+
+
+class Ratios:
+    """Two-step Adams-Bashforth on steps that vary, whose last prediction stands one step after its own time."""
+
+    registers = ("z_prev", "z", "kept")
+    evaluations = ("kept",)
+
+    def step(self, s):
+        z_prev, z, kept = s.registers
+        e, i = s.eps(z), s.i
+        h, h_1 = s.sigma_bar(i - 1) - s.sigma_bar(i), s.sigma_bar(i) - s.sigma_bar(i + 1)
+        y = z / s.alpha(i) + h * e + h**2 / (2 * h_1) * (e - kept)
+        s.assign(z_prev, s.alpha(i - 1) * y, at=i - 1)
+        s.swap(z_prev, z)
+        s.assign(kept, e, at=i - 1)
+
+
+def test_what_is_only_bounded_where_steps_jump_is_called_a_bound():
+    found, pattern = analysis.symbolic_order(Ratios()), analysis.order_on_pattern(Ratios(), (1, 2))
+    family = analysis.GridFamily("alternating")
+    seen = analysis.observed_order(Ratios(), MIXTURE, family, start="own", states=4, max_steps=256)
+    assert pattern.order == pattern.order_with_start == 2 and seen.agrees(2)
+    assert (found.order_smooth, found.order_rough, found.lower_bounds) == (2, 1, ("rough",))
+    assert orders(found) == "2 on smooth grids, at least 1 where the step ratios are bounded"
+    assert proved_order(found, None, seen, "alternating") == ("at least 1", True)
+    sharp = derived(BDIA(1))
+    assert (sharp.order_rough, sharp.lower_bounds) == (1, ())
+    assert proved_order(sharp, None, seen, "alternating") == ("1", False)
+
+
+@pytest.mark.parametrize("name", ["log", "sqrt"])
+def test_what_depends_on_a_grid_is_carried_along_it(name):
+    """On the grid s(u) = 1/(1 - u) with alpha = s^3, whose derivatives are known at each u: at u = 0 they are j! and 3, 6, 6."""
+    where = layout([], 6, 1, spacing="smooth", alphas="smooth")
+    space, u, x = where.space, sympy.Symbol("u"), sympy.Symbol("x")
+    s, k2, k3, a0, a1, a2 = (space.symbol(n) for n in ("s", "k2", "k3", "a0", "a1", "a2"))
+    c = space.h**2 * k2 * k3 * s * (a0 + a1 * a2) * getattr(space, name)(s)
+    level = 1 / (1 - u)
+    exact = (x * level**2) ** 2 * 12 / level**3 * level * (level**3 + 18 / level**3) * getattr(sympy, name)(level)
+    at = {"s": 1, **{f"k{j}": sympy.factorial(j) for j in range(2, 6)}}
+    at |= {"a0": 1, "a1": 3, "a2": 6, "a3": 6, "a4": 0, "a5": 0, "_0": getattr(sympy, name)(1)}
+    values = {sympy.Symbol(f"~{n}"): value for n, value in at.items()}
+    moved = where.carried(c, 1)
+    assert moved.precision == 5  # the next power asks for k_6
+    expected = sympy.series(exact.subs(u, -x), x, 0, 5).removeO()
+    for k in range(5):
+        assert sympy.simplify(moved.coefficient(k).as_expr().subs(values) - expected.coeff(x, k)) == 0
 
 
 def test_an_inconsistent_step_is_refused():

@@ -111,7 +111,9 @@ class Layout:
         for n in range(space.terms if even else 0):
             c = self._derivative(c, bent) + c * bent * n
             power = (power * even).truncated(space.terms)
-            if not c or not power:
+            if not power or (
+                not c and c.precision >= space.terms
+            ):  # a c that is not known any more bounds the precision
                 break
             total = total + c * power * Fraction(1, factorial(n + 1))
         return total.truncated(space.terms)
