@@ -134,6 +134,7 @@ def test_error_constants_of_the_tables(solver, constant):
         heavy(BDIAPLMS(g), -g / (1 + g)),
         (BDIA(1), 0),
         (OBELM(), 0),
+        (Heun("t"), 0),
     ],
     ids=str,
 )
