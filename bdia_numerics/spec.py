@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bdia_numerics import solvers
-from bdia_numerics.program import Solver, structure
+from bdia_numerics.program import Solver, refusal, structure
 
 _WORDS = {"true": True, "false": False, "none": None}
 _SHORT = re.compile(r"(?P<head>.*?):(?P<pairs>\w+=.*)")
@@ -49,7 +49,15 @@ def solver(text: str, **values: Any) -> Solver:
         raise ValueError(f"solver={text!r} is no solver: write BDIA, 'BDIA(gamma=9/10)' or module:name") from None
     given = {name: number(name, value) if isinstance(value, str) else value for name, value in values.items()}
     found = _made(node, written, module, given)
-    structure(found)
+    try:
+        structure(found)
+    except (TypeError, ValueError) as error:
+        if (said := refusal(error)) == str(error):
+            raise
+        reads = (
+            "a step is read on symbols before it runs: take arithmetic, or a parameter that is a function of the slot"
+        )
+        raise TypeError(f"{text}: {said}; {reads}") from error
     return found  # type: ignore[no-any-return]
 
 

@@ -164,3 +164,21 @@ def test_what_a_refusal_is():
         raise ValueError("of another program")
     with pytest.raises(ValueError, match="another program"):
         refusal(others.value)
+
+
+class Numeric:
+    """A step that calls a function of numbers, which a text on the command line names."""
+
+    registers = ("z",)
+
+    def step(self, s: Any) -> None:
+        (z,) = s.registers
+        s.assign(z, math.exp(s.alpha(s.i)) * z + s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
+
+
+def test_a_step_that_needs_numbers_is_named_on_the_command_line():
+    """Kills: "must be real number, not Limit", without the solver and the remedy."""
+    result = CliRunner().invoke(app, ["datasheet", f"{__name__}:Numeric"])
+    assert result.exit_code == 2
+    said = " ".join(result.output.split())
+    assert f"{__name__}:Numeric: the step raises TypeError: " in said and "read on symbols before it runs" in said

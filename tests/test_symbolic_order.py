@@ -140,6 +140,7 @@ def test_error_constants_of_the_tables(solver, constant):
         heavy(BDIAPLMS(g), -g / (1 + g)),
         (BDIA(1), 0),
         (OBELM(), 0),
+        (Heun("t"), 0),
     ],
     ids=str,
 )
@@ -352,3 +353,27 @@ def _scaled():
             s.assign(z, z / 2 + s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
 
     return Shrinking()
+
+
+class HalvesInTime:
+    """Two steps of DDIM, the point between them half-way in t."""
+
+    registers = ("z",)
+
+    def step(self, s):
+        (z,) = s.registers
+        middle = s.between(s.i, s.i - 1, Fraction(1, 2), "t")
+        y = s.scratch(z + s.delta(s.i, middle, z, s.eps(z)), at=middle)
+        s.assign(z, y + s.delta(middle, s.i - 1, y, s.eps(y)), at=s.i - 1)
+
+
+def test_the_local_error_in_time_is_written_in_derivatives_of_alpha_and_sigma():
+    """Kills: alpha' called alpha'/alpha. DDIM's step is alpha_new/alpha z + (sigma_new - sigma alpha_new/alpha) eps."""
+    a, a1, a2, s, s1, s2, h = sympy.symbols("alpha_i alpha' alpha'' sigma_i sigma' sigma'' h_i")
+    z, z1, z2 = sympy.symbols("z z' z''")
+    eps = (z1 - a1 / a * z) / (s1 - s * a1 / a)
+    one_step = h**2 / 2 * (a2 / a * z + (s2 - s * a2 / a) * eps - z2)
+    found = analysis.symbolic_order(HalvesInTime())
+    shown = sum(c * sympy.Symbol(name) for name, c in found.local["z"].items())
+    # The exact step less two halves, each with h/2.
+    assert sympy.simplify(shown + one_step / 2) == 0

@@ -68,7 +68,10 @@ def readable(where: Layout) -> dict[Any, Any]:
     import sympy
 
     table = {"h": "h_i", "s": "s_i", "t": "t_i", "a0": "alpha_i"}
-    table |= {f"a{k}": "alpha" + "'" * k + "/alpha" for k in range(1, 12)}
+    # In (z, t) the series of alpha and sigma have their own derivatives, in (y, s) those of alpha are relative to it.
+    relative = "" if where.in_time else "/alpha"
+    table |= {f"a{k}": "alpha" + "'" * k + relative for k in range(1, 12)}
+    table |= {"b0": "sigma_i"} | {f"b{k}": "sigma" + "'" * k for k in range(1, 12)}
     for time in where.places:
         sub = _subscript(time) if not isinstance(time, Between) else f"{{{_bare(time.i)},{_bare(time.j)},{time.theta}}}"
         table[alpha_name(time)] = f"alpha_{sub}"

@@ -229,8 +229,8 @@ def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
     simple = uniform.modes.multiplicity == 1
     constant = principal[first].as_expr() if first in principal else sympy.Integer(0)
     ratio = 2 * constant if order == 1 else 0
-    comparable = simple and not uniform.layout.in_time and order == even.mean_order
-    comparable = comparable and (order > 1 or (order == 1 and set(principal) == {first}))
+    same = order == 1 and set(principal) == {first} and not uniform.layout.in_time  # as DDIM's, but for a number
+    comparable = simple and order == even.mean_order and (order > 1 or same)
     variables = ("z", "t") if uniform.layout.in_time else ("y", "s")
 
     def written(terms: Mapping[Element, Any]) -> dict[str, Any]:
