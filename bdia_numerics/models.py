@@ -80,12 +80,14 @@ def prediction_of(model: Model) -> str:
     return _known(getattr(model, "prediction", "eps"))
 
 
-def schedule_of(model: Any) -> Any:
-    """Return the schedule that a model was made for: its own or that of the models in it; None if it does not say."""
-    inner = getattr(model, "schedule", None)
-    if inner is not None or not isinstance(model, Predicting | Counted | Witness | _Guided):
-        return inner if hasattr(inner, "alpha") and hasattr(inner, "sigma") else None
-    return schedule_of(model.cond if isinstance(model, _Guided) else model.model)
+def schedules_of(model: Any) -> tuple[Any, ...]:
+    """Return the schedules that a model was made for: its own, and those of the models in it; none where they do not say."""
+    own = getattr(model, "schedule", None)
+    found = (own,) if hasattr(own, "alpha") and hasattr(own, "sigma") else ()
+    if not isinstance(model, Predicting | Counted | Witness | _Guided | _Converted):
+        return found
+    parts = (model.cond, model.uncond) if isinstance(model, _Guided) else (model.model,)
+    return found + tuple(schedule for part in parts for schedule in schedules_of(part))
 
 
 def guided(cond: Model, uncond: Model, scale: Any) -> Predicting:

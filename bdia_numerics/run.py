@@ -10,7 +10,7 @@ import numpy as np
 
 from bdia_numerics.driver import Callback, Driver, Model, Solution, Status
 from bdia_numerics.grids import Grid
-from bdia_numerics.models import prediction_of, schedule_of
+from bdia_numerics.models import prediction_of, schedules_of
 from bdia_numerics.program import (
     NotInvertibleError,
     Plan,
@@ -263,13 +263,13 @@ def check_arguments(solver: Any, model: Any, grid: Any) -> None:
     if not callable(model):
         raise TypeError(f"model={short(model)} is not callable: pass a function of (z, t)")
     structure(solver)
-    schedule = schedule_of(model)
-    if (
-        schedule is not None
-        and schedule != grid.schedule
-        and (other := _cached(grid, ("levels", schedule), lambda: _differs(schedule, grid)))
-    ):
-        raise ValueError(other)
+    for schedule in schedules_of(model):
+        if schedule != grid.schedule and (other := _levels_checked(schedule, grid)):
+            raise ValueError(other)
+
+
+def _levels_checked(schedule: Any, grid: Grid) -> str:
+    return _cached(grid, ("levels", schedule), lambda: _differs(schedule, grid))
 
 
 def _differs(schedule: Any, grid: Grid) -> str:

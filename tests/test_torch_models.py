@@ -12,7 +12,7 @@ diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
 
 import safetensors.torch  # noqa: E402
 
-from bdia_numerics import BDIA, DDIM, Euler, configs, grids, invert, schedules, solve  # noqa: E402
+from bdia_numerics import BDIA, DDIM, Euler, configs, grids, invert, models, schedules, solve  # noqa: E402
 from bdia_numerics.torch import loading  # noqa: E402
 from bdia_numerics.torch.loading import Loaded, load  # noqa: E402
 from bdia_numerics.torch.models import NetworkModel, Preconditioned, as_time, controlled, denoiser  # noqa: E402
@@ -262,6 +262,19 @@ def test_edm_denoiser_against_its_own_loop(unet):
     with torch.no_grad():
         expected = D(x / alpha, torch.full((2,), ratio, dtype=torch.float64))
     assert size(on_vp(x, 300) - expected) < 100 * UNIT * size(expected)
+
+
+@pytest.mark.parametrize("schedule", [None, schedules.vp_linear()], ids=["EDM's", "another"])
+def test_a_denoiser_on_a_grid_of_other_levels(schedule):
+    """It would be asked at states and told levels that are not those of the grid."""
+    model, own = denoiser(lambda x, sigma: x / 2, schedule), schedule or schedules.edm()
+    z = draw(2, 1, 2, 2, dtype=torch.float64)
+    for asked in (model, NetworkModel(lambda x, sigma: x / 2, levels=own), models.counted(model)):
+        with pytest.raises(ValueError, match=r"model is of (EDM|VPLinear).*make both with one schedule"):
+            solve(DDIM(), asked, grids.uniform(schedules.vp_cosine(), 4, t_max=0.9, t_min=0.1), z)
+    grid = grids.uniform(own, 4, t_max=0.9, t_min=0.1)
+    for same in (grid, grids.from_values(grid.t, grid.alpha, grid.sigma)):
+        assert solve(DDIM(), model, same, z).status.ok
 
 
 def test_times_are_told_as_networks_take_them():

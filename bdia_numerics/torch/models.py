@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from bdia_numerics.models import PREDICTIONS
-from bdia_numerics.schedules import Schedule
+from bdia_numerics.schedules import Schedule, edm
 from bdia_numerics.torch.checking import check_conditions, check_options, check_states, in_one_line
 
 Control = Callable[[torch.Tensor, torch.Tensor, Mapping[str, Any]], Mapping[str, Any]]
@@ -40,7 +40,7 @@ class NetworkModel:
         What the network is told is time_scale * t, a float (1000 for flow-matching transformers); None tells it t itself, the number of a
         training step, as an integer where it is one.
     levels : Schedule or None
-        The network is asked at z/alpha and told sigma/alpha, of this schedule, as EDM's denoisers are.
+        The network is asked at z/alpha and told sigma/alpha, of this schedule, as EDM's denoisers are; a grid of other levels is refused.
     state_dtype : dtype or None
         In which the output is returned and guidance is computed: that of z by default.
     network_dtype : dtype or None
@@ -104,6 +104,11 @@ class NetworkModel:
             output = self._asked(torch.cat([z, z]), t, both).to(self.state_dtype or z.dtype)
             without, with_it = output.chunk(2)
             return torch.lerp(without, with_it, self.guidance)
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """`levels`: the schedule that a run compares with that of its grid."""
+        return self.levels
 
     def _asked(self, z: torch.Tensor, t: Any, conditions: Mapping[str, Any]) -> torch.Tensor:
         if self.levels is not None:
@@ -227,11 +232,12 @@ def denoiser(D: Any, schedule: Schedule | None = None, **options: Any) -> Networ
     D
         Takes x = data + sigma noise and sigma of shape (batch,), and keyword arguments; gives the data.
     schedule
-        Of the states z = alpha data + sigma noise: D is asked at z/alpha and sigma/alpha. EDM's own, (1, t), by default.
+        Of the states z = alpha data + sigma noise: D is asked at z/alpha and sigma/alpha. EDM's own, (1, t), by default. A run on
+        a grid of other levels is refused.
     options
         Of `NetworkModel`: conditions, unconditional, guidance, state_dtype, ...
     """
-    return NetworkModel(D, prediction="x0", levels=schedule, time_scale=1.0, **options)
+    return NetworkModel(D, prediction="x0", levels=schedule or edm(), time_scale=1.0, **options)
 
 
 @dataclass(frozen=True)
