@@ -82,8 +82,8 @@ def test_rows_of_a_foreign_scheduler_are_counted():
                 found.prev_sample = torch.cat([found.prev_sample, found.prev_sample])
             return found
 
-    assert assert_nfe(Doubled(clip_sample=False), 2, extra=-1) == (23, 47)
-    with pytest.raises(AssertionError, match="2 a step and -1 beside"):
+    assert assert_nfe(Doubled(clip_sample=False), 2, extra=-1) == (23, 49)
+    with pytest.raises(AssertionError, match="2 a step and -1 more"):
         assert_nfe(Doubled(clip_sample=False), 1)
 
 

@@ -33,7 +33,7 @@ def assert_nfe(
     per_step
         Evaluations of each slot.
     extra
-        Those of a whole run beside them, as of a start; negative where the start or the end saves some.
+        Those that a whole run takes besides, as for a start; negative where the start or the end saves some.
     direction : {"sample", "invert"}
         Which way.
     problem
@@ -72,8 +72,8 @@ def assert_nfe(
         slope = (long - short) / (slots[1] - slots[0])
         rest = short - slope * slots[0]
         raise AssertionError(
-            f"assert_nfe: {sampler.label}: claimed {per_step} a step and {extra} beside, counted {short:g} in {slots[0]} slots and "
-            f"{long:g} in {slots[1]}: {slope:g} a step and {rest:g} beside. "
+            f"assert_nfe: {sampler.label}: claimed {per_step} a step and {extra} more evaluations, counted {short:g} in {slots[0]} "
+            f"slots and {long:g} in {slots[1]}: {slope:g} a step and {rest:g} more. "
             + (
                 "That is no whole number a step: look for evaluations of a part of the batch, or for some slots alone"
                 if slope != int(slope)

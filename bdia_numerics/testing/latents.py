@@ -117,7 +117,7 @@ def assert_latent_valid(
         if not distance(first) <= within:
             raise AssertionError(
                 f"{head}: the noise end is {distance(first):.2g} from the ODE's state, claimed within {within:.2g} ({first.slots} slots). "
-                f"DDIM inversion errs by {_plain(sampler, place(1), problem, first):.2g}"
+                f"DDIM inversion's distance is {_plain(sampler, place(1), problem, first):.2g}"
             )
         return distance(first)
     if not math.isfinite(distance(first)):

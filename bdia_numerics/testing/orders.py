@@ -201,7 +201,8 @@ def assert_order(
     TypeError, ValueError
         For arguments that are no sampler, family or direction.
     """
-    if not (isinstance(order, int | float | Fraction) and math.isfinite(order)):
+    given: Any = order
+    if not (isinstance(given, int | float | Fraction) and math.isfinite(given)):
         raise ValueError(f"order={order!r} is no order: pass a finite number")
     both = isinstance(family, str) and family == "any"
     sampler = as_sampler(subject, invert, mu)

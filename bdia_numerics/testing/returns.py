@@ -70,8 +70,8 @@ class Returned:
 
     def __str__(self) -> str:
         return (
-            f"from the {self.start} it comes back {self.error:.2g} off (rounding: at most {self.rounding:.2g}), its far end is "
-            f"{self.latent:.2g} from the ODE's state"
+            f"the round trip from the {self.start} has an error of {self.error:.2g} (rounding alone: at most {self.rounding:.2g}), and its "
+            f"far end is {self.latent:.2g} from the ODE's state"
         )
 
 
@@ -121,7 +121,10 @@ def _trip(sampler: Sampler, place: Any, problem: Problem, start: str, states: An
     elif steps[0] == 0:
         fault = "The way back does not react to a disturbance of what it is given: it returns what it kept of an earlier run"
     elif _is_unread(sampler, place, problem, back, out, home.end):
-        fault = "The way back does not react to a disturbance of the state alone: it returns what the way there handed on beside the state"
+        fault = (
+            "The way back does not react to a disturbance of the state alone: it returns what the way there handed on together with "
+            "the state"
+        )
     elif steps[1] < JUMP * steps[0]:
         fault = (
             f"The way back jumps: a disturbance of {DISTURBANCE:.0e} moves its end by {steps[0]:.2g}, and twice the disturbance by hardly "
@@ -193,7 +196,7 @@ def assert_exactly_invertible(
     places = [sampler.place(grid)]
     if grid is None and isinstance(sampler, FunctionSampler):  # a fault of parity shows in an odd number alone
         places.append(sampler.place(SLOTS + 1))
-    found = []
+    found = list[Returned]()
     for place, start in product(places, ENDS):
         try:
             trip = _trip(sampler, place, problem, start, states)

@@ -207,8 +207,8 @@ class FunctionSampler(OnGrids):
     def label(self) -> str:
         """The function's name."""
         whole = getattr(self.sample, "func", self.sample)  # of a partial
-        plain_object = type(whole).__repr__ is object.__repr__
-        return str(getattr(whole, "__name__", type(whole).__name__ if plain_object else repr(whole)))
+        shown = repr(whole)
+        return str(getattr(whole, "__name__", type(whole).__name__ if shown.startswith("<") else shown))
 
     def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> Run:
         """Call the function of a direction."""

@@ -141,7 +141,7 @@ class ObservedOrder:
     @property
     def value(self) -> str:
         """The order and its band, or that it is undecided, and up to which number of steps."""
-        found = f"{self.order:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        found = f"{self.order:z.2f} [{self.low:z.2f}, {self.high:z.2f}]"
         return f"{found} up to n = {self.up_to}" if self.decided else f"undecided up to n = {self.up_to} ({found})"
 
 
