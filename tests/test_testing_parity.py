@@ -155,3 +155,35 @@ def test_an_object_is_called_by_its_class():
 
     with pytest.raises(AssertionError, match=r"assert_nfe: Mine: claimed 2"):
         assert_nfe(Mine(), 2)
+
+
+def test_arguments_and_returns_that_fit_nothing():
+    for family in ("alternating", "leading"):
+        with pytest.raises(TypeError, match=f"family='{family}' is no family of grids"):
+            assert_order(down, 1, family=family)
+        with pytest.raises(TypeError, match=f"family='{family}' is no family of grids"):
+            assert_latent_valid(down, invert=up, family=family)
+    for states in (0, -1):
+        with pytest.raises(ValueError, match=f"states={states}: pass a number of 1 or more"):
+            assert_returns(down, invert=up, states=states)
+    with pytest.raises(TypeError, match="returned a state of complex128: return real numbers"):
+        assert_order(lambda eps, grid, z: down(eps, grid, z) + 0j, 1)
+
+
+def test_a_run_that_draws_noise():
+    rng = np.random.default_rng(0)
+
+    def noisy(eps, grid, z):
+        return down(eps, grid, z) + 1e-3 * rng.standard_normal(z.shape)
+
+    with pytest.raises(AssertionError, match="Two runs from the same states end apart: it draws random numbers"):
+        assert_exactly_invertible(noisy, invert=up)
+
+
+def test_tensors_with_a_graph():
+    torch = pytest.importorskip("torch")
+
+    def tracked(eps, grid, z):
+        return torch.as_tensor(down(eps, grid, z)).requires_grad_()
+
+    assert assert_nfe(tracked, 1) == (12, 25)

@@ -138,6 +138,8 @@ def _trip(sampler: Sampler, place: Any, problem: Problem, start: str, states: An
                 "It returns only while no other run comes between: the way back uses what the last run left in memory, and not only "
                 "what it is given"
             )
+        elif max(root_mean_square(again.end - out.end) / far, root_mean_square(right.end - home.end) / size) > rounding:
+            fault = "Two runs from the same states end apart: it draws random numbers, or goes on from what another run left in memory"
     return Returned(start, error, latent, growth, rounding, out.nfe + home.nfe, fault)
 
 

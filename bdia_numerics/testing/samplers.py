@@ -143,6 +143,10 @@ class OnGrids:
     def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
         """Return the label and the grids of a family, the smooth one by default."""
         chosen = GridFamily() if family is None else family
+        if not callable(chosen):
+            raise TypeError(
+                f"family={family!r} is no family of grids: pass analysis.GridFamily(kind) or a function of n that returns a grid, or 'any'"
+            )
         label = str(getattr(chosen, "label", getattr(chosen, "__name__", "given")))
         return label, lambda n, seed: chosen(n) if seed is None else chosen(n, seed=seed)
 
@@ -218,14 +222,19 @@ class FunctionSampler(OnGrids):
         return run_on_grid(partial(self._go, function), problem, place, direction, states, carry)
 
     def _go(self, function: Function, eps: Any, grid: Grid, given: Any) -> tuple[Array, Any]:
-        found = function(eps, grid, given)
+        found = copied(function(eps, grid, given))
         end = found[0] if isinstance(found, tuple) else found
         if np.shape(end) != np.shape(given[0] if isinstance(given, tuple) else given):
             raise TypeError(
                 f"{getattr(function, '__name__', function)} returned shape {np.shape(end)} for states of shape "
                 f"{np.shape(given[0] if isinstance(given, tuple) else given)}: return the state at the other end"
             )
-        return np.asarray(plain("the returned state", end)), found
+        state = np.asarray(plain("the returned state", end))
+        if state.dtype.kind not in "fiu":
+            raise TypeError(
+                f"{getattr(function, '__name__', function)} returned a state of {state.dtype}: return real numbers"
+            )
+        return state, found
 
 
 def run_on_grid(go: Any, problem: Problem, grid: Grid, direction: str, states: Any, carry: Any) -> Run:
@@ -298,6 +307,8 @@ def law_states(problem: Problem, alpha: float, sigma: float, states: Any, seed: 
     """Return given states, or that many draws of the law at a noise level, shape (states, D)."""
     if np.ndim(states):
         return np.asarray(plain("states", states), dtype=np.float64)
+    if int(states) < 1:
+        raise ValueError(f"states={states!r}: pass a number of 1 or more, or an array of states")
     rng = np.random.default_rng(seed)
     x = np.asarray(problem.sample(int(states), rng), dtype=np.float64)
     return np.asarray(alpha * x + sigma * rng.standard_normal(x.shape))
