@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bdia_numerics import EDICT, SOLVERS, Datasheet, datasheet, grids, schedules, solve
-from bdia_numerics.analysis.sheet.compared import summary
+from bdia_numerics.analysis.sheet.compared import Compared, summary
 from bdia_numerics.cli import app
 
 METHOD = '''
@@ -138,3 +138,9 @@ def test_every_solver_has_a_datasheet(name):
 def test_a_comparison_without_rows_is_none():
     """Kills: "no differences" where nothing was held against anything."""
     assert summary([]) == "nothing to compare"
+
+
+def test_a_docstring_proves_nothing():
+    """Kills: "proved docs: 2" in a row that holds a docstring's claim against runs."""
+    assert str(Compared("NFE, docstring", "docs: 2", "1 per step", False)) == "measured 1 per step; docs: 2; differs"
+    assert str(Compared("NFE per step", "1", "1", True)) == "measured 1; proved 1; agrees"

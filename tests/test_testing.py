@@ -179,6 +179,15 @@ def test_of_a_solver_the_program_decides_what_its_runs_do_not():
         assert_order(BDIA(0.9999), 1, states=2, max_steps=256)
 
 
+def test_advice_is_not_what_was_passed():
+    """Of order 2 on smooth grids and 1 on alternating ones: no claim holds on both, and each message says where which one does."""
+    with pytest.raises(AssertionError, match=r"Claim 2, or 1 with family=GridFamily\('alternating'\)\.") as low:
+        assert_order(BDIA(), 1, family="any", max_steps=128)
+    assert "take family='any'" not in str(low.value)
+    with pytest.raises(AssertionError, match=r"on smooth grids the claim holds, without family='any'"):
+        assert_order(BDIA(), 2, family="any", max_steps=128)
+
+
 def test_steps_taken_as_equal_show_on_alternating_grids():
     found = assert_order(multistep(equal=True), 2, states=8)
     assert found.alternating.agrees(1) and re.search(r"on alternating grids (0\.9|1\.0)", str(found))

@@ -235,7 +235,7 @@ def assert_order(
     if both and found.alternating is None:
         raise AssertionError(f"assert_order: {found.solver}: holds on {found.family} grids{beside}")
     if both and found.alternating is not None:
-        _judge(found.alternating, order, within, "")
+        _judge(found.alternating, order, within, "; on smooth grids the claim holds, without family='any'")
     return found
 
 
@@ -269,8 +269,10 @@ def _judge(found: ObservedOrder, order: float, within: float, beside: str) -> No
             "Take more steps, or look for a defect"
         )
     if proved is not None:
-        advice = f" {_advice(found, order)}," if agrees is False else ""
-        raise AssertionError(f"{said}.{advice} Its program proves order {proved} as n grows: claim {proved}")
+        advice = f" {_advice(found, order)}." if agrees is False else ""
+        raise AssertionError(
+            f"{said}.{advice} Its program proves order {proved} on such grids as n grows: claim {proved} there"
+        )
     raise (Undecided if agrees is None else AssertionError)(f"{said}. {_advice(found, order)}")
 
 
@@ -301,7 +303,8 @@ def _advice(found: ObservedOrder, claimed: float) -> str:
         return "It does not converge to the ODE: look for a time, a coefficient, a step size, clipping or an end that is wrong"
     if found.order < claimed:
         return "Look for a stage, a history or a start of lower order, or for steps that are taken as equal"
-    rougher = found.alternating is not None and found.alternating.agrees(claimed)
-    return f"Claim {found.order:.0f}" + (
-        ", or pass family=GridFamily('alternating') if the claim is about such grids" if rougher else ""
+    other = found.alternating
+    rougher = (
+        f", or {claimed:g} with family=GridFamily('alternating')" if other is not None and other.agrees(claimed) else ""
     )
+    return f"Claim {found.order:.0f}{rougher}"

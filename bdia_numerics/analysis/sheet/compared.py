@@ -43,7 +43,8 @@ class Compared:
     reason: str = ""
 
     def __str__(self) -> str:
-        parts = [f"measured {self.measured}", f"proved {self.proved}" if self.proved else "", self.verdict, self.reason]
+        claim = self.proved if self.proved.startswith("docs: ") else f"proved {self.proved}" if self.proved else ""
+        parts = [f"measured {self.measured}", claim, self.verdict, self.reason]
         return "; ".join(part for part in parts if part)
 
     @property
