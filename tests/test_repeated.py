@@ -5,6 +5,7 @@ import pytest
 
 from bdia_numerics import BDIA, EDICT, OBELM, encode, grids, invert, schedules, solve
 from bdia_numerics.analysis.perturbation.repeated import latent_error, repeated
+from bdia_numerics.solvers import ALF, McCallumFoster
 
 SCHEDULE = schedules.stable_diffusion()
 ELEMENTS = 4096
@@ -43,7 +44,7 @@ def test_what_is_predicted_not_to_return_does_not(gamma, n):
     assert found.differing > 1 and differing > 0 and found.error / 30 < lost < 30 * found.error
 
 
-@pytest.mark.parametrize("solver", [BDIA(), BDIA(0.9), EDICT(), OBELM()], ids=repr)
+@pytest.mark.parametrize("solver", [BDIA(), BDIA(0.9), EDICT(), OBELM(), ALF(), McCallumFoster()], ids=repr)
 def test_another_model_on_the_way_back(solver):
     """One whose outputs are a unit roundoff of float32 away in every element, to the same side: within ten times what is predicted."""
     grid = grid_of(20)

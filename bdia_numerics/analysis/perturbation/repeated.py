@@ -11,7 +11,7 @@ from bdia_numerics.analysis.perturbation.amplification import amplification, gau
 from bdia_numerics.analysis.perturbation.linearised import Array
 from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import encode
-from bdia_numerics.program import Solver
+from bdia_numerics.program import Solver, structure
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,26 @@ def repeated(
     >>> repeated(BDIA(), grid, registers=2.0**-53, asked=2.0**-24, elements=4096).differing < 0.01
     True
     """
-    law = gaussian_jacobian(1.0)
+    law, shape = gaussian_jacobian(1.0), structure(solver)
     found = amplification(solver, grid, direction, J=law)
     shifted = amplification(solver, grid, direction, J=lambda point: law(point) + 1)
-    # The matrices are affine in the slope of an evaluation, so this is what a change of the model's output does to the registers.
-    share = np.linalg.norm(shifted.matrices - found.matrices, 2, axis=(1, 2))
-    difference, differing = registers, 0.0
+    # The matrices are affine in the slope of an evaluation, so their difference is what the states asked take from the registers (right
+    # vectors, largest entry 1), times what a change of the model's output there does to the registers (left ones).
+    left, sizes, right = np.linalg.svd(shifted.matrices - found.matrices)
+    scales = abs(right).max(axis=-1)
+    covariance, differing = registers**2 * np.eye(right.shape[-1]), 0.0
     with np.errstate(all="ignore"):
-        growth = np.append(found.injected[:-1] / found.injected[1:], 1.0)  # NaN where either has overflowed
-        for g, c in zip(growth, share, strict=True):
-            differing += elements * np.fmin(difference / asked, 1.0)
-            seen = max(np.sqrt(asked * difference), difference) if differing > 1 else 0.0
-            difference = float(np.linalg.norm([g * difference, registers, c * max(seen, asked * other)]))
+        for matrix, outwards, asking in zip(
+            found.matrices, left * (sizes * scales)[:, None, :], right / scales[..., None], strict=True
+        ):
+            differing += elements * np.fmin(np.sqrt(np.trace(covariance)) / asked, 1.0)
+            crossing = np.sqrt(np.einsum("kr,rs,ks->k", asking, covariance, asking))
+            # What lies farther apart than a unit differs by the rounding of both, beside the difference that the matrices carry on.
+            seen = np.sqrt(asked * np.fmin(crossing, asked)) if differing > 1 else 0 * crossing
+            covariance = matrix @ covariance @ matrix.T + registers**2 * np.eye(len(matrix))
+            covariance += (outwards * np.fmax(seen, asked * other) ** 2) @ outwards.T
+        states = [k for k, name in enumerate(shape.registers) if name not in shape.evaluations]
+        difference = float(np.sqrt(np.diag(covariance)[states].max()))
     return Repeated(differing, difference if np.isfinite(difference) else np.inf)
 
 
