@@ -1,7 +1,7 @@
 # Thin names for what CI runs; everything is written to docs/_build or where the command itself says.
 SPHINXBUILD ?= sphinx-build
 
-.PHONY: docs test notebooks figures lint
+.PHONY: docs test notebooks figures lint matrix-diffusers
 
 docs:  ## the pages, warnings as errors, into docs/_build/html
 	$(SPHINXBUILD) -q -N -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
@@ -19,3 +19,6 @@ lint:
 	ruff check .
 	ruff format --check .
 	mypy
+
+matrix-diffusers:  ## the reader of configurations against the oldest supported and the newest diffusers; installs both into temporary folders
+	python scripts/matrix_diffusers.py

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,13 +80,13 @@ class Outcome:
     said: str = ""
 
 
-def drawn(seed: int, count: int) -> Iterator[Case]:
+def drawn(seed: int, count: int, classes: Sequence[str] = CLASSES) -> Iterator[Case]:
     """Yield cases, classes in turn, with about half of a class's options away from their defaults."""
     import diffusers
 
     chance = random.Random(seed)
     for k in range(count):
-        name = CLASSES[k % len(CLASSES)]
+        name = classes[k % len(classes)]
         accepted = inspect.signature(getattr(diffusers, name).__init__).parameters
         entries = {}
         for key in sorted(accepted.keys() & OPTIONS.keys()):

@@ -77,16 +77,6 @@ def test_karras_levels(diffusers):
     np.testing.assert_allclose([step.s for step in walk.steps], scheduler.sigmas.numpy()[:-1], rtol=1e-4)
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.iterdir()), ids=lambda path: path.stem)
-def test_real_configurations_are_read(path):
-    config = configs.read(path)
-    walk = configs.layout(config, 20)
-    assert config.known
-    assert len(walk.steps) == 20
-    if config.rule != "flow":  # which begins at alpha = 0
-        assert walk.grid().n == 20
-
-
 def test_stable_diffusion_as_its_yaml_and_as_its_json():
     ours, theirs = (configs.read(CONFIGS / name) for name in ("v2-inference-v.yaml", "stable-diffusion-2-1.json"))
     np.testing.assert_array_equal(configs.alphas_cumprod(ours), configs.alphas_cumprod(theirs))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -197,7 +199,7 @@ def _check(config: SchedulerConfig, asked: Asked) -> None:
     if asked.times is not None and asked.sigmas is not None and config.rule != "flow":
         raise ValueError(f"timesteps and sigmas are both passed: {config.name} takes one of them")
     if config["use_dynamic_shifting"]:
-        required = config.rule == "flow" or config.name.startswith("UniPC")
+        required = config.rule == "flow" or _own_flow(config)
         if asked.mu is None and required:
             raise ValueError(
                 "mu is missing: use_dynamic_shifting=True, and a pipeline takes it from the size of the image"
@@ -383,10 +385,16 @@ def _repeated(config: SchedulerConfig, lowest: float, last: float) -> float:
     return lowest if config.family.end == "repeat" or unipc else last
 
 
+def _own_flow(config: SchedulerConfig) -> bool:
+    """Say whether its levels of flow matching are made as flow schedulers make them: UniPC's are, unless an older diffusers is loaded."""
+    kind: Any = getattr(sys.modules.get("diffusers"), config.name, None)
+    return config.name.startswith("UniPC") and (kind is None or "shift_terminal" in inspect.signature(kind).parameters)
+
+
 def _flow_sigmas(config: SchedulerConfig, asked: Asked, levels: Array, table: Array, kind: str, last: float) -> Layout:
     """Levels of flow matching in schedulers that have a table, too."""
     n, length, shift = asked.n, config["num_train_timesteps"], float(config["flow_shift"])
-    unipc = config.name.startswith("UniPC")
+    unipc = _own_flow(config)
     if kind and not (unipc and kind == "karras"):
         raise ValueError(
             f"use_flow_sigmas with {kind} sigmas: {config.name} then takes levels of the table, up to {levels[-1]:.3g}, for those of flow "

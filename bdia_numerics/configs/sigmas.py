@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 RHO = 7.0
 
 
-def spread(kind: str, found: Array, n: int, config: SchedulerConfig) -> Array:
+def spread(kind: str, levels: Array, n: int, config: SchedulerConfig) -> Array:
     """Return n levels of a kind from the first of others to the last of them, shape (n,), float64.
 
     `sigma_max` and `sigma_min` replace the ends where the configuration holds them: also for classes that have no such parameter.
@@ -23,13 +23,16 @@ def spread(kind: str, found: Array, n: int, config: SchedulerConfig) -> Array:
     the beta distribution with both parameters 0.6 (Lee et al. 2024).
     """
     ends = (config["sigma_max"], config["sigma_min"]) if _takes_ends(kind, config) else (None, None)
-    first, last = (float(found[k]) if end is None else float(end) for k, end in zip((0, -1), ends, strict=True))
+    first, last = (float(levels[k]) if end is None else float(end) for k, end in zip((0, -1), ends, strict=True))
     if kind == "karras":
         ramp = np.linspace(0, 1, n)
         powers = first ** (1 / RHO), last ** (1 / RHO)
         return np.asarray((powers[0] + ramp * (powers[1] - powers[0])) ** RHO)
     if kind in ("exponential", "lu"):
-        return np.asarray(np.exp(np.linspace(math.log(first), math.log(last), n)))
+        found = np.exp(np.linspace(math.log(first), math.log(last), n))
+        if kind == "lu":  # its first time is that of the table's last entry, whatever rounding makes of the logarithm
+            found[0] = first
+        return np.asarray(found)
     from scipy.stats import beta
 
     return np.asarray(last + beta.ppf(1 - np.linspace(0, 1, n), 0.6, 0.6) * (first - last))
@@ -43,7 +46,8 @@ def times_of(found: Array, levels: Array) -> Array:
     """Return the times, fractions of training steps, at which a table has these levels, by linear interpolation of log(sigma)."""
     logs = np.log(levels)
     wanted = np.log(np.maximum(found, 1e-10))
-    below = np.clip(np.searchsorted(logs, wanted, side="right") - 1, 0, len(logs) - 2)
+    # The last entry that is not above: where the rescaled table's floor makes it fall at its end, there are several.
+    below = np.clip(np.cumsum(wanted[..., None].astype(logs.dtype) >= logs, axis=-1).argmax(axis=-1), 0, len(logs) - 2)
     low, high = logs[below], logs[below + 1]
     weight = np.clip((low - wanted) / (low - high), 0, 1)
     return np.asarray((1 - weight) * below + weight * (below + 1))
