@@ -31,7 +31,20 @@ def test_the_grid_flips_the_best_gamma(found):
     gamma_1 = found.sel(evaluations=10, solver="BDIA(gamma=1)")
     assert (gamma_1["gain_high"].sel(grid=["leading", "quad"]) < 0).all()
     assert (gamma_1["gain_low"].sel(grid=["cut", "trailing"]) > 0).all()
-    assert (found["gain_low"].sel(evaluations=10, solver=["BDIA(gamma=1/10)", "OBELM"]) > 0).all()
+    assert (found["gain_low"].sel(evaluations=10, solver="BDIA(gamma=1/10)") > 0).all()
+    o_belm = found.sel(evaluations=10, solver="OBELM")
+    assert (o_belm["gain_low"] > 0).values.tolist() == [name != "quad" for name in found.grid.values]
+    assert o_belm["gain_low"].sel(grid="quad") < 0 < o_belm["gain_high"].sel(grid="quad")
+    # With more evaluations only large gammas on the leading grid differ surely from DDIM.
+    family = [name for name in found.solver.values if name.startswith("BDIA(")]
+    marks = {
+        (evaluations, str(grid), str(name))
+        for evaluations in (20, 40)
+        for grid in found.grid.values
+        for name in (*family, "OBELM")
+        if not (row := found.sel(evaluations=evaluations, grid=grid, solver=name))["gain_low"] < 0 < row["gain_high"]
+    }
+    assert marks == {(20, "leading", "BDIA(gamma=9/10)"), (20, "leading", "BDIA(gamma=1)")}
 
 
 def test_bdia_edm_is_nowhere_better_than_edm_for_sure(found):
