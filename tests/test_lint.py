@@ -104,19 +104,21 @@ def test_mean_that_pure_noise_lacks():
     assert measure.shift(walk.steps[0].s, 0.0, walk.levels) == pytest.approx(-alpha, rel=1e-9)
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.iterdir()), ids=lambda path: path.stem)
-def test_real_configurations(path):
-    expected = {
-        "stable-diffusion-v1-5": {"start-below-noise", "final-alpha", "rough-grid"},
-        "stable-diffusion-2-1": {"prediction-type", "start-below-noise", "final-alpha"},
-        "stable-diffusion-xl-base-1.0": {"start-below-noise"},
-        "ddpm-cifar10-32": {"stochastic", "clip-sample"},
-        "stable-diffusion-3-medium": {"prediction-type"},
-        "playground-v2.5": {"small-dtype", "gamma-for-grid"},
-        "if-i-xl": {"stochastic", "clip-sample", "thresholding"},
-        "v2-inference-v": {"prediction-type", "final-alpha"},
-    }
-    assert expected[path.stem] <= rules(path)
+EXPECTED = {
+    "stable-diffusion-v1-5.json": {"start-below-noise", "final-alpha", "rough-grid"},
+    "stable-diffusion-2-1.json": {"prediction-type", "start-below-noise", "final-alpha"},
+    "stable-diffusion-xl-base-1.0.json": {"start-below-noise"},
+    "ddpm-cifar10-32.json": {"stochastic", "clip-sample"},
+    "stable-diffusion-3-medium.json": {"prediction-type"},
+    "playground-v2.5.json": {"small-dtype", "gamma-for-grid"},
+    "if-i-xl.json": {"stochastic", "clip-sample", "thresholding"},
+    "v2-inference-v.yaml": {"prediction-type", "final-alpha"},
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_real_configurations(name):
+    assert EXPECTED[name] <= rules(CONFIGS / name)
 
 
 def test_a_grid():

@@ -72,7 +72,7 @@ class ProgramScheduler(DDIMScheduler):
             For entries that nothing reads, and for a walk that is none of the times of a table: flow matching, EDM, Karras sigmas, ...
         """
         if config is not None:
-            given = config if isinstance(config, Mapping) else cls.load_config(config)
+            given: Any = config if isinstance(config, Mapping) else cls.load_config(config)
             config, options = translated(given, options, cls, ignore), {}
         return super().from_config(config, return_unused_kwargs, **options)
 

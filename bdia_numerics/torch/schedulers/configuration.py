@@ -112,7 +112,7 @@ def translated(
     defaults = {key: p.default for key, p in inspect.signature(cls.__init__).parameters.items()}
     values = {key: read.values[key] for key in defaults.keys() & read.values.keys()}
     # Other classes neither rescale nor clip unless they say so, and count "linspace" where they have no choice.
-    absent = {"timestep_spacing": "leading" if read.rule == "ldm" else "linspace"}
+    absent: dict[str, Any] = {"timestep_spacing": "leading" if read.rule == "ldm" else "linspace"}
     absent |= dict.fromkeys(("rescale_betas_zero_snr", "clip_sample", "thresholding"), False)
     values = absent | values | {"set_alpha_to_one": read.ends_clean}
     if values["clip_sample"] and "clip_sample" not in said:
@@ -123,8 +123,9 @@ def translated(
     return {k: v for k, v in found.items() if k in said or k not in defaults or (v is not None and v != defaults[k])}
 
 
-def _family_of(kind: type) -> list[type]:
-    return [kind, *(found for below in kind.__subclasses__() for found in _family_of(below))]
+def _family_of(kind: Any) -> list[Any]:
+    below: list[Any] = kind.__subclasses__()
+    return [kind, *(found for child in below for found in _family_of(child))]
 
 
 def _refuse(config: configs.SchedulerConfig) -> None:
