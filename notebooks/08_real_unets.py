@@ -121,13 +121,13 @@ Picture(
         titles=[str(d) for d in digits],
         caption=", ".join(fast) + " (rows)",
     ),
-    "Ten digits in a row for each solver, all in the same hand; the third row, gamma 1, has speckled backgrounds.",
+    "Ten digits in a row for each solver, all in the same hand; the third row, gamma 1, is the farthest from the others.",
 )
 
 # %% [markdown]
-# The strokes agree, and the classifier has no preference. But look at the backgrounds of the third row: $\gamma=1$ has
-# left speckle that no other solver has, though its order is 2. What it is, and where it comes from, is measured from
-# here on in float64, on two states, with 40 slots over the whole schedule.
+# The strokes agree, and the classifier has hardly a preference. But the third row, $\gamma=1$, is twice as far from the
+# images of 2M as the two rows of lower order. What that is, and where it comes from, is measured from here on in
+# float64, on two states, with 40 slots over the whole schedule.
 #
 # ### Invertible, exactly
 #
@@ -189,13 +189,12 @@ rows += [
 ]
 assert max(returned[spacing, "gamma 1"] for spacing in spacings) < 1e-14
 assert (
-    abs(errors["uniform", "gamma 1/2"][0] - errors["uniform", "gamma 9/10"][0])
-    < known
+    abs(errors["uniform", "gamma 1"][0] - errors["uniform", "gamma 9/10"][0]) < known
 )
 for spacing in spacings:
-    others = [errors[spacing, name][0] for name in gammas if name != "gamma 1"]
-    assert errors[spacing, "gamma 1"][0] > max(others) + known
-assert errors["quadratic", "gamma 1"][0] > 4 * errors["quadratic", "DDIM"][0]
+    assert errors[spacing, "gamma 1"][0] < errors[spacing, "DDIM"][0] - known
+gap = errors["quadratic", "gamma 1"][0] - errors["quadratic", "gamma 9/10"][0]
+assert gap > 2 * known
 Markdown(
     table(
         ["spacing", "solver", "noise comes back to", "image from the network's ODE"],
@@ -204,11 +203,10 @@ Markdown(
 )
 
 # %% [markdown]
-# This is the phenomenon that the chapter is about. With $\gamma=1$ the noise returns to fourteen digits, better than
-# for any other $\gamma$; and of all solvers in the table its image is the one *furthest* from the network's own ODE,
-# further than plain DDIM's, by more than that ODE is known to. A method of order two loses to one of order one, at 40
-# steps, on a trained network. On exact scores it was the other way round. Between $\gamma=\frac12$ and $\frac9{10}$ the
-# uniform grid does not decide: they differ by less.
+# With $\gamma=1$ the noise returns to fourteen digits, better than for any other $\gamma$. On both grids its image is
+# nearer to the network's own ODE than DDIM's, as the order promises. But on the quadratic grid $\gamma=\frac9{10}$, of
+# order one, is twice as near as $\gamma=1$, by more than the ODE is known to. On the uniform grid the two differ by
+# less than that, so nothing is decided there.
 #
 # ### Where the error arises
 #
@@ -236,19 +234,19 @@ for spacing, slots in spacings.items():
     )
     print(f"    gamma 1 at the data end: {errors[spacing, 'gamma 1'][0]:.4f}")
     assert middle["gamma 1"] < middle["DDIM"] / 2
-assert errors["quadratic", "gamma 1"][0] > 10 * middle["gamma 1"]
+assert errors["quadratic", "gamma 1"][0] > 5 * middle["gamma 1"]
 picture = draw(*panels)
 for ax in picture.axes:
     ax.invert_xaxis()
 Picture(
     picture,
-    "Error along the run against the noise level for four gammas on two grids: that of gamma 1 is smallest at high noise and rises steeply "
-    "towards the data end.",
+    "Error along the run against the noise level for four gammas on two grids: that of gamma 1 is smallest at high noise and rises "
+    "towards the data end, on the quadratic grid most of all.",
 )
 
 # %% [markdown]
 # As long as there is much noise, $\gamma=1$ is far better than DDIM, as its order says. Towards the data it rises, on
-# the quadratic grid more than tenfold. Three suspects: the start, the last slot, and the parasitic mode. Each can be
+# the quadratic grid more than fivefold. Three suspects: the start, the last slot, and the parasitic mode. Each can be
 # taken away:
 #
 # - start from the exact second state instead of a DDIM step;
@@ -280,25 +278,21 @@ for spacing, slots in spacings.items():
     )
     rows.append((spacing, *map(number, found)))
     assert found[1] > found[0] / 2  # the start is not the cause
-assert (
-    split["quadratic"][1] > 5 * split["quadratic"][0]
-    and split["uniform"][1] > split["uniform"][0]
-)
+assert split["quadratic"][1] > 2 * split["quadratic"][0]
+assert split["uniform"][1] < split["uniform"][0]
 assert all(split[spacing][0] < errors[spacing, "DDIM"][0] for spacing in spacings)
 heads = "spacing | gamma 1 | exact second state | gamma 0 in the last slot | smooth part | alternating part"
 Markdown(table(heads.split(" | "), rows))
 
 # %% [markdown]
-# The start is not it. The last slot matters on the uniform grid only. On both grids the larger part *alternates*: it is
-# the parasitic mode. The smooth part alone is smaller than DDIM's error, so the order is there, underneath. A smaller
-# $\gamma$ multiplies the mode by $\gamma$ in each step: $\gamma=\frac12$ is nearer to the ODE than $\gamma=1$ on both
-# grids.
+# The start is not it, and neither is the last slot. On the quadratic grid the larger part *alternates*: it is the
+# parasitic mode. The smooth part alone is a sixth of DDIM's error, so the order is there, underneath. On the uniform
+# grid the alternating part is the smaller one. A smaller $\gamma$ multiplies the mode by $\gamma$ in each step:
+# $\gamma=\frac9{10}$ is nearer to the ODE than $\gamma=1$ on the quadratic grid.
 
 # %%
-for spacing in spacings:
-    gain = errors[spacing, "gamma 1"][0] - errors[spacing, "gamma 1/2"][0]
-    print(f"{spacing}: gamma 1/2 is nearer by {gain:.3f}, known to {known:.3f}")
-    assert gain > 2 * known
+print(f"quadratic: gamma 9/10 is nearer by {gap:.3f}, known to {known:.3f}")
+assert split["quadratic"][0] < errors["quadratic", "DDIM"][0] / 5
 
 # %% [markdown]
 # ### Editing: encode under one label, decode under another
@@ -339,24 +333,25 @@ Picture(
 # %% [markdown]
 # DDIM inversion does not come back; the exact inverses do. That they come back says nothing about the edit: EDICT
 # returns well, takes twice the evaluations, and here turns fewer digits into others than DDIM does. The deviation of
-# the latent should be 1; where $\gamma<1$ it has grown, by the root $-1/\gamma$ of the inverse.
+# the latent should be 1. Those of DDIM inversion and of EDICT are well below it, those of BDIA are not.
 
 # %%
 by_name = {e.solver: e for e in edited.edits}
 assert by_name["EDICT(p=93/100)"].nfe == 2 * by_name["DDIM"].nfe
 assert by_name["EDICT(p=93/100)"].as_target < by_name["DDIM"].as_target
-assert (
-    by_name["BDIA(gamma=9/10)"].latent_std > by_name["BDIA(gamma=1)"].latent_std + 0.1
+assert max(by_name[name].latent_std for name in ("DDIM", "EDICT(p=93/100)")) < 0.9
+assert all(
+    abs(e.latent_std - 1) < 0.05 for e in edited.edits if e.solver.startswith("BDIA")
 )
 
 # %% [markdown]
 # ## What we found
 #
 # - Exact inversion survives on a U-Net untouched: it never depended on what $\hat\epsilon$ is.
-# - Order two does not survive at 40 steps. With $\gamma=1$ the image is further from the network's ODE than DDIM's, by
-#   the parasitic mode, which grows where the network is stiff, near the data.
-# - The paper takes $\gamma=1$ for unconditional sampling and $\gamma=0.5$ for Stable Diffusion, by FID. On this network
-#   $\gamma=\frac12$ is nearer to the ODE than $\gamma=1$, and why is visible in the error.
+# - With $\gamma=1$ the image is nearer to the network's ODE than DDIM's on both grids. On the quadratic one a
+#   $\gamma$ of $\frac9{10}$ is nearer still, since it damps the parasitic mode, which grows near the data.
+# - The paper takes $\gamma=1$ for unconditional sampling and $\gamma=0.5$ for Stable Diffusion, by FID. Which $\gamma$
+#   is nearest to the ODE depends on the grid, and why is visible in the error.
 # - A round trip says that a map was inverted. It says nothing about the map.
 #
 # One network and two states show a mechanism, not its size elsewhere.
@@ -392,8 +387,8 @@ print(
 assert rms(back.z - start) < 1e-12 and rms(broken.z) > 10
 
 # %% [markdown]
-# **2.** The limit is 1, and on the second state, the digit 1, the network exceeds it along the very direction that
-# grows. On the first it does not. So the learned $\hat\epsilon$ is there the score of no law, whatever the data.
+# **2.** The limit is 1, and on the second state, the digit 1, the network slightly exceeds it along the very direction
+# that grows. On the first it does not. So the learned $\hat\epsilon$ is there the score of no law, whatever the data.
 
 # %% tags=["hide-cell"]
 rows, steepest = [], []
@@ -414,7 +409,7 @@ for i in (4, 6, 8):
     rows.append(
         (f"{slots.sigma[i] / slots.alpha[i]:.3f}", *(f"{q:.2f}" for q in quotients))
     )
-assert np.max(steepest, 0)[1] > 1.5 and np.max(steepest, 0)[0] < 1
+assert np.max(steepest, 0)[1] > 1 > np.max(steepest, 0)[0]
 Markdown(table(["sigma/alpha", "digit 3", "digit 1"], rows))
 
 # %% [markdown]
