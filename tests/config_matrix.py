@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import configs
+from bdia_numerics.configs.config import KINDS
 from bdia_numerics.configs.families import FAMILIES
 from bdia_numerics.configs.sigmas import times_of
 
@@ -135,7 +136,7 @@ def outcome(case: Case) -> Outcome:
         if not _same_time(t, other, case, read):
             return Outcome("different", f"time {k}: {t} for {other}")
     for k, (s, other) in enumerate(zip(ours, levels, strict=True)):
-        if not _same_level(s, other, case):
+        if not _same_level(s, other, case, min(level for level in levels if level > 0)):
             return Outcome("different", f"level {k}: {s} for {other}")
     return Outcome("same")
 
@@ -164,11 +165,14 @@ def _same_time(t: float, other: float, case: Case, read: configs.Layout) -> bool
     return abs(t - other) <= (3e-4 if rescaled else 3e-5) * max(1, abs(other))
 
 
-def _same_level(s: float, other: float, case: Case) -> bool:
+def _same_level(s: float, other: float, case: Case, least: float) -> bool:
     if s == other or abs(s - other) <= 6e-6 * abs(other):
         return True
     # Rescaled tables go through square roots in float32: alpha^2 is theirs to a few roundings, and 1 - alpha^2 cancels near the data.
     rescaled = bool(case.entries.get("rescale_betas_zero_snr"))
+    if rescaled and any(case.entries.get(key) for key in KINDS):
+        # All levels lie between the ends of the table, and move no more, relatively, than the lowest: s^2 is (1 - alpha^2)/alpha^2.
+        return abs(s / other - 1) <= 16 * 2**-24 / (2 * least**2)
     return rescaled and (
         abs(1 / (1 + s**2) - 1 / (1 + other**2)) <= 16 * 2**-24 or (other > 100 and abs(s / other - 1) < 1e-4)
     )

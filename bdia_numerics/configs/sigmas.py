@@ -29,10 +29,9 @@ def spread(kind: str, levels: Array, n: int, config: SchedulerConfig) -> Array:
         powers = first ** (1 / RHO), last ** (1 / RHO)
         return np.asarray((powers[0] + ramp * (powers[1] - powers[0])) ** RHO)
     if kind in ("exponential", "lu"):
-        found = np.exp(np.linspace(math.log(first), math.log(last), n))
-        if kind == "lu":  # its first time is that of the table's last entry, whatever rounding makes of the logarithm
-            found[0] = first
-        return np.asarray(found)
+        # "lu" keeps the table's own float32, in which its first level is found again at the table's last entry.
+        logs = np.log(levels[[0, -1]]) if kind == "lu" else np.log([first, last])
+        return np.asarray(np.exp(np.linspace(*logs, n, dtype=logs.dtype)))
     from scipy.stats import beta
 
     return np.asarray(last + beta.ppf(1 - np.linspace(0, 1, n), 0.6, 0.6) * (first - last))
@@ -47,7 +46,7 @@ def times_of(found: Array, levels: Array) -> Array:
     logs = np.log(levels)
     wanted = np.log(np.maximum(found, 1e-10))
     # The last entry that is not above: where the rescaled table's floor makes it fall at its end, there are several.
-    below = np.clip(np.cumsum(wanted[..., None].astype(logs.dtype) >= logs, axis=-1).argmax(axis=-1), 0, len(logs) - 2)
+    below = np.clip(np.cumsum(wanted[..., None] >= logs, axis=-1).argmax(axis=-1), 0, len(logs) - 2)
     low, high = logs[below], logs[below + 1]
     weight = np.clip((low - wanted) / (low - high), 0, 1)
     return np.asarray((1 - weight) * below + weight * (below + 1))
