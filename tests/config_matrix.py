@@ -150,7 +150,9 @@ def _same_time(t: float, other: float, case: Case, read: configs.Layout) -> bool
     if "KDPM2Ancestral" in case.name:  # the level between is a difference of squares that nearly cancel
         return abs(t - other) <= 0.1 or other == 0
     if t == round(t) and other == round(other):
-        cut = case.entries.get("use_exponential_sigmas") or case.entries.get("use_beta_sigmas")
+        # Of Karras and lu sigmas times are rounded, but for cosine betas in the multistep class, where they are cut off, too.
+        kinds = ("use_exponential_sigmas", "use_beta_sigmas", "use_karras_sigmas", "use_lu_lambdas")
+        cut = any(case.entries.get(kind) for kind in kinds)
         levels = np.sqrt((1 - read.table) / read.table) if cut and read.table is not None else None
         near = (
             levels is not None
@@ -161,8 +163,9 @@ def _same_time(t: float, other: float, case: Case, read: configs.Layout) -> bool
             )
         )
         return t == other or near
+    # Near the data a rescaled table's 1 - alpha^2 cancels to three digits of sigma, which are thousandths of a training step.
     rescaled = bool(case.entries.get("rescale_betas_zero_snr"))
-    return abs(t - other) <= (3e-4 if rescaled else 3e-5) * max(1, abs(other))
+    return abs(t - other) <= (5e-3 if rescaled and other < 10 else 3e-4 if rescaled else 3e-5) * max(1, abs(other))
 
 
 def _same_level(s: float, other: float, case: Case, least: float) -> bool:

@@ -35,6 +35,11 @@ NOT_RUN = {
 TEXT = {
     ("docs/certify-your-sampler.md", '@pytest.mark.claim("order", "second order on smooth grids")'): "a test of yours",
     ("docs/certify-your-sampler.md", "================ claims ================"): "output",
+    ("docs/diffusers.md", "import bdia_numerics.torch.schedulers"): "needs a saved pipeline",
+    (
+        "docs/diffusers.md",
+        'BDIAScheduler.from_config(pipe.scheduler.config, _class_name="LMSDiscreteScheduler")',
+    ): "a line of yours",
     ("docs/scale-out.md", "# the driver's job: scheduler and bdia sweep on one core each"): "needs SLURM",
     (
         "docs/scale-out.md",

@@ -135,6 +135,8 @@ def guided_trip(pipe, schedulers_of_both_ways, latents, steps=50, monkeypatch=No
     return z, run(back, z)
 
 
+# Of O-BELM in float32 one of some twenty runs is expected to lose a bit, which is said.
+@pytest.mark.filterwarnings("ignore:OBELM.. on these 50 slots. expect an error in one of")
 @pytest.mark.parametrize(
     ("name", "own", "dtype"), [*CASES, *(pytest.param(*case, marks=pytest.mark.slow) for case in OTHERS)]
 )

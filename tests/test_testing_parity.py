@@ -116,7 +116,7 @@ def test_errors_that_fall_and_then_stay():
 def test_advice_on_a_claim_that_holds_on_alternating_grids():
     """The claim of order 1 fails with family="any" as well, since BDIA is of order 2 on smooth grids."""
     sample, _ = both(leap)
-    with pytest.raises(AssertionError, match=r"Claim 2, or pass family=GridFamily\('alternating'\)") as caught:
+    with pytest.raises(AssertionError, match=r"Claim 2, or 1 with family=GridFamily\('alternating'\)") as caught:
         assert_order(sample, 1)
     assert "any" not in str(caught.value)
     with pytest.raises(AssertionError, match=r"Claim 1$"):

@@ -42,7 +42,13 @@ def roundtrip(
         values = {k: v for k, v in given.items() if v is not None}
         found = _run(solver, values, steps, dtype, bits, seed, exact, inversion)
     except (ValueError, TypeError, ArithmeticError) as error:
-        usage(str(error))
+        # The command's grid goes to clean data, and its remedy is an option.
+        usage(
+            str(error).replace(
+                "end the grid above it (t_min > 0), or encode by another method, such as inversion.DDIMInversion()",
+                "pass --inversion '(10)'",
+            )
+        )
     if as_json:
         typer.echo(as_text(found))
     else:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bdia_numerics.configs.config import PREDICTIONS, SPACINGS, SchedulerConfig, from_mapping, read
 from bdia_numerics.configs.families import FAMILIES, Family
-from bdia_numerics.configs.layout import Layout, OutOfTableError, Step, from_scheduler, layout
+from bdia_numerics.configs.layout import OutOfTableError, layout
 from bdia_numerics.configs.tables import alphas_cumprod
+from bdia_numerics.configs.walk import Layout, Step, from_scheduler
 from bdia_numerics.values import share
 
 __all__ = [

@@ -31,7 +31,7 @@ def spread(kind: str, levels: Array, n: int, config: SchedulerConfig) -> Array:
     if kind in ("exponential", "lu"):
         # "lu" keeps the table's own float32, in which its first level is found again at the table's last entry.
         logs = np.log(levels[[0, -1]]) if kind == "lu" else np.log([first, last])
-        return np.asarray(np.exp(np.linspace(*logs, n, dtype=logs.dtype)))
+        return np.asarray(np.exp(np.linspace(logs[0], logs[1], n, dtype=logs.dtype)))
     from scipy.stats import beta
 
     return np.asarray(last + beta.ppf(1 - np.linspace(0, 1, n), 0.6, 0.6) * (first - last))

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from bdia_numerics import configs, grids
-from bdia_numerics.configs.layout import Levels
+from bdia_numerics.configs.walk import Levels
 
 Array = np.ndarray[Any, Any]
 TOP = 1e8

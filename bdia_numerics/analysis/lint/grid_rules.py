@@ -14,7 +14,7 @@ from bdia_numerics.analysis.lint import measure
 from bdia_numerics.analysis.lint.findings import Cost, Finding
 from bdia_numerics.analysis.perturbation.practical import LIMIT, inverse_growth, inverse_growths, listed
 from bdia_numerics.analysis.perturbation.precision import DTYPES, TENSORS, damping, required_dtype
-from bdia_numerics.configs.layout import Levels
+from bdia_numerics.configs.walk import Levels
 from bdia_numerics.formulas import number
 from bdia_numerics.program import Solver, identity, invertibility, parameters
 from bdia_numerics.run import has_inverse

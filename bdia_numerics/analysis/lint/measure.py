@@ -14,7 +14,7 @@ import numpy as np
 from bdia_numerics import grids, models
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.configs import Layout
-from bdia_numerics.configs.layout import Levels
+from bdia_numerics.configs.walk import Levels
 from bdia_numerics.integrate import encode, round_trip
 from bdia_numerics.problems import Gaussian, GaussianMixture, normal_quantiles
 from bdia_numerics.program import Solver
