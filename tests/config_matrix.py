@@ -148,11 +148,10 @@ def _same_time(t: float, other: float, case: Case, read: configs.Layout) -> bool
     may end on either side.
     """
     if "KDPM2Ancestral" in case.name:  # the level between is a difference of squares that nearly cancel
-        return abs(t - other) <= 0.1 or other == 0
+        return abs(t - other) <= max(0.1, 0.002 * other) or other == 0
     if t == round(t) and other == round(other):
         # Of Karras and lu sigmas times are rounded, but for cosine betas in the multistep class, where they are cut off, too.
-        kinds = ("use_exponential_sigmas", "use_beta_sigmas", "use_karras_sigmas", "use_lu_lambdas")
-        cut = any(case.entries.get(kind) for kind in kinds)
+        cut = any(case.entries.get(kind) for kind in KINDS)
         levels = np.sqrt((1 - read.table) / read.table) if cut and read.table is not None else None
         near = (
             levels is not None
@@ -164,8 +163,12 @@ def _same_time(t: float, other: float, case: Case, read: configs.Layout) -> bool
         )
         return t == other or near
     # Near the data a rescaled table's 1 - alpha^2 cancels to three digits of sigma, which are thousandths of a training step.
+    # That lowest level is an end of the other kinds of sigmas, all of which move with it.
     rescaled = bool(case.entries.get("rescale_betas_zero_snr"))
-    return abs(t - other) <= (5e-3 if rescaled and other < 10 else 3e-4 if rescaled else 3e-5) * max(1, abs(other))
+    spread = any(case.entries.get(kind) for kind in KINDS)
+    return abs(t - other) <= (
+        5e-3 if rescaled and other < 10 else 2e-3 if rescaled and spread else 3e-4 if rescaled else 3e-5
+    ) * max(1, abs(other))
 
 
 def _same_level(s: float, other: float, case: Case, least: float) -> bool:
@@ -191,8 +194,8 @@ def walked(scheduler: Any, n: int) -> tuple[list[float], list[float]]:
     if hasattr(scheduler, "sigmas"):
         sigmas = np.asarray(scheduler.sigmas, dtype=np.float64)
         if name.startswith(("Heun", "KDPM2", "FlowMatchHeun")):
-            sigmas = np.concatenate([sigmas[:1], sigmas[1:-1:2], sigmas[-1:]])
-        sigmas = sigmas[: n + 1] if "Inverse" not in name else sigmas
+            sigmas = np.concatenate([sigmas[:1], sigmas[1:-1:2], sigmas[-1:]])[: n + 1]
+        sigmas = sigmas[: len(times) + 1]
         if "FlowMatch" in name or scheduler.config.get("use_flow_sigmas"):
             if sigmas.max() > 1:
                 raise ValueError("levels of flow matching above 1")
@@ -222,4 +225,5 @@ def walked(scheduler: Any, n: int) -> tuple[list[float], list[float]]:
 
     if "Inverse" in name:
         return times, [*(at(min(t - jump, length - 1)) for t in slots), at(slots[-1])]
-    return times, [*(at(t) for t in slots), at(slots[-1] - jump)]
+    # The level of a step is looked up as in any array, in which -1 is the last entry; only its end is asked whether it is negative.
+    return times, [*(float(levels[int(t)]) for t in slots), at(slots[-1] - jump)]

@@ -222,8 +222,7 @@ def _points(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) 
         found, times = asked.sigmas[:-1], kinds.times_of(asked.sigmas[:-1], levels)
         return _told_as(config, times, [*found, asked.sigmas[-1]], table)
     times = spaced(config, n) if asked.times is None else asked.times
-    beyond = times
-    found = np.interp(beyond, places, levels)
+    found = np.interp(times, places, levels)
     if config["interpolation_type"] == "log_linear":
         found = np.exp(np.linspace(math.log(levels[-1]), math.log(levels[0]), n + 1))
     if kind:
@@ -231,13 +230,15 @@ def _points(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) 
         times = kinds.times_of(found, levels)
         times = times.round() if config.name.startswith("KDPM2") and kind == "karras" else times
     last = levels[0] if config["final_sigmas_type"] == "sigma_min" else 0.0
-    return _told_as(config, times, np.asarray([*found, last], dtype=np.float32)[: len(times) + 1], table, levels)
+    walked = np.asarray([*found, last], dtype=np.float32)
+    # Log-linear levels are one more than the times, of which the last is not reached; a continuous time is told for each.
+    return _told_as(config, times, walked if config.preconditioned else walked[: len(times) + 1], table, levels)
 
 
 def _told_as(
     config: SchedulerConfig, times: Array, found: Sequence[float] | Array, table: Array, levels: Array | None = None
 ) -> Layout:
-    if config["timestep_type"] == "continuous" and config["prediction_type"] == "v_prediction":
+    if config.preconditioned:
         with np.errstate(divide="ignore"):
             times = np.float32(0.25) * np.log(np.asarray(found[:-1], dtype=np.float32))
     made = _linked(np.asarray(times, dtype=np.float32), found, Levels("vp"), table)
