@@ -86,7 +86,7 @@ def _cases() -> Iterator[Case]:
         decided=False,
         max_steps=1024,
     )
-    yield Case("LMSDiscreteScheduler", claimed=4, remark=_EULER_START, expected=2, max_steps=1024)
+    yield Case("LMSDiscreteScheduler", claimed=4, remark=_EULER_START, expected=2, decided=False, max_steps=1024)
     yield Case(
         "PNDMScheduler",
         {},
@@ -107,6 +107,7 @@ def _cases() -> Iterator[Case]:
                     remark=_EULER_START if order == 3 else "",
                     expected=min(order, 2),
                     quick=kind == "dpmsolver++" and order == 2,
+                    decided=order < 3 or kind == "dpmsolver++",
                     max_steps=1024 if order == 3 else 512,
                 )
         for order in (1, 2, 3):
@@ -124,7 +125,16 @@ def _cases() -> Iterator[Case]:
             ends_low = final and order > 1
             remark = _LAST if ends_low else "predictor and corrector" if order == 1 else ""
             expected = 2 if ends_low else order + 1
-            yield Case(_UNIPC, options, order + 1, remark, expected, quick=order == 2, max_steps=1024)
+            yield Case(
+                _UNIPC,
+                options,
+                order + 1,
+                remark,
+                expected,
+                quick=order == 2,
+                decided=order < 3 or final,
+                max_steps=1024,
+            )
     yield Case("EDMEulerScheduler")
     yield Case("EDMDPMSolverMultistepScheduler", claimed=2)
     yield Case("FlowMatchEulerDiscreteScheduler", max_steps=1024)

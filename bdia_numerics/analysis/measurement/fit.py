@@ -115,7 +115,7 @@ def fit_random(steps: Sequence[int], errors: Array) -> Fit:
     Notes
     -----
     Half of the band is `DEVIATIONS` standard errors, plus what a correction would change, or, where there is one, |c/n| at the
-    finest level, or what the finest level has changed, whichever is larger.
+    finest level, plus `TO_COME` times what the finest level has changed, as for `fit_order`.
     """
     for first in range(len(steps) - 2):
         n, e = np.asarray(steps[first:], dtype=float), errors[:, first:]
@@ -127,7 +127,7 @@ def fit_random(steps: Sequence[int], errors: Array) -> Fit:
                 continue
             order, deviation, systematic = corrected, other, abs(correction) / n[-1]
         changed = abs(order - _jackknife(n[:-1], e[:, :-1], 0)[0][0]) if len(n) > LEAST_RANDOM else 0.0
-        half = float(DEVIATIONS * deviation + max(systematic, changed))
+        half = float(DEVIATIONS * deviation + systematic + TO_COME * changed)
         return Fit(float(order), half, first, True, "" if 2 * half <= WIDEST else "the band is too wide to decide")
     raise AssertionError("three levels are fitted without a correction")
 
