@@ -26,7 +26,7 @@ PUBLIC = ("", "analysis", "grids", "models", "problems", "schedules", "spaces", 
           "claims", "plots", "testing", "torch", "torch.schedulers")  # fmt: skip
 # What the clock, the machine or a version says, and no run decides.
 UNSTABLE = re.compile(
-    r"seconds|_at$|version|commit|python|platform|path|folder|file|overhead|microseconds|time_per|hash|source|worker"
+    r"seconds|_at$|version|commit|python|platform|path|folder|file|overhead|microseconds|time_per|hash|source|worker|dataset|setup"
 )
 SWEEP = """solvers = ["DDIM", "BDIA"]
 nfe = [10, 20]
