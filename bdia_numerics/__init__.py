@@ -2,96 +2,34 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
 from bdia_numerics import grids, inversion, models, problems, program, schedules, spaces
 from bdia_numerics.fitting import fit
 from bdia_numerics.integrate import RoundTrip, Solution, Status, encode, invert, round_trip, solve
 from bdia_numerics.program import NotInvertibleError, inverse_latex, invertibility, step_latex
-from bdia_numerics.solvers import (
-    ALF,
-    BDIA,
-    BDIA2,
-    BDIA3,
-    BDIADEIS,
-    BDIAPLMS,
-    BELM,
-    CBDIA,
-    DDIM,
-    DEIS,
-    EDICT,
-    IIADDIM,
-    IIAEDM,
-    OBELM,
-    PLMS,
-    RK4,
-    SOLVERS,
-    BDIADPMSolverPP,
-    BDIAHeun,
-    DPMSolver,
-    DPMSolverMultistep,
-    DPMSolverPP,
-    Euler,
-    FireFlow,
-    Heun,
-    Leapfrog,
-    McCallumFoster,
-    Midpoint,
-    ReversibleHeun,
-    Rex,
-    RFSolver,
-    StormerVerlet,
-)
+from bdia_numerics.solvers import PUBLIC, SOLVERS
 from bdia_numerics.state import State
-
-if TYPE_CHECKING:
-    from bdia_numerics import analysis
-    from bdia_numerics.analysis.sheet.datasheet import Datasheet, datasheet
 
 __version__ = "0.1.0"
 
+# Not needed to sample, and most of the import's time: loaded when first asked for, by the room that has the name.
+_LATER = {
+    **dict.fromkeys(("analysis", "claims", "configs", "plots", "studies", "testing", "torch"), ""),
+    "Datasheet": "analysis",
+    "datasheet": "analysis",
+}
+
+globals().update(PUBLIC)
+
 __all__ = [
-    "ALF",
-    "BDIA",
-    "BDIA2",
-    "BDIA3",
-    "BDIADEIS",
-    "BDIAPLMS",
-    "BELM",
-    "CBDIA",
-    "DDIM",
-    "DEIS",
-    "EDICT",
-    "IIADDIM",
-    "IIAEDM",
-    "OBELM",
-    "PLMS",
-    "RK4",
     "SOLVERS",
-    "BDIADPMSolverPP",
-    "BDIAHeun",
-    "DPMSolver",
-    "DPMSolverMultistep",
-    "DPMSolverPP",
-    "Datasheet",
-    "Euler",
-    "FireFlow",
-    "Heun",
-    "Leapfrog",
-    "McCallumFoster",
-    "Midpoint",
     "NotInvertibleError",
-    "RFSolver",
-    "ReversibleHeun",
-    "Rex",
     "RoundTrip",
     "Solution",
     "State",
     "Status",
-    "StormerVerlet",
-    "analysis",
-    "datasheet",
     "encode",
     "fit",
     "grids",
@@ -108,17 +46,16 @@ __all__ = [
     "spaces",
     "step_latex",
 ]
-
-# Half of the package's import time, and not needed to sample: loaded when it is first asked for.
-_ANALYSIS = {"Datasheet", "analysis", "datasheet"}
+__all__ += ["Datasheet", "analysis", "datasheet"]
+__all__ += list(PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ANALYSIS:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module("bdia_numerics.analysis")
-    return module if name == "analysis" else getattr(module, name)
+    room = import_module(f"{__name__}.{_LATER[name] or name}")
+    return getattr(room, name) if _LATER[name] else room
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ANALYSIS})
+    return sorted({*__all__, *_LATER, "__version__"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import pkgutil
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +32,6 @@ from bdia_numerics.claims.entries import (
 from bdia_numerics.program import NotInvertibleError
 
 __all__ = [
-    "CHECK_MODULES",
     "KINDS",
     "NOT_REPRODUCED",
     "NUMBER",
@@ -57,34 +57,6 @@ __all__ = [
     "statements",
     "unique_checks",
 ]
-
-CHECK_MODULES = (
-    "appendix_a",
-    "bdia",
-    "bdia_order",
-    "cbdia",
-    "coq.theorems",
-    "coupled_order",
-    "definitions",
-    "edict",
-    "equivalences",
-    "edm_order",
-    "enclosures",
-    "exact_laws",
-    "flows",
-    "gamma_choice",
-    "lemmas",
-    "measured",
-    "propositions",
-    "remarks",
-    "rough_grids",
-    "runge_kutta",
-    "second_order",
-    "stability",
-    "starts",
-    "symplectic",
-)
-
 
 _CHECKS: dict[str, Check] = {}
 
@@ -133,9 +105,10 @@ def statements() -> dict[str, Statement]:
 
 
 def checks() -> dict[str, Check]:
-    """Return all checks by claim."""
-    for module in CHECK_MODULES:
-        import_module(f"bdia_numerics.claims.{module}")
+    """Return all checks by claim, those of every module in the folder of claims."""
+    package = import_module("bdia_numerics.claims")
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        import_module(module.name)
     return _CHECKS
 
 

@@ -3,70 +3,58 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from importlib import import_module
 from typing import Any
 
-from bdia_numerics.solvers.alf import ALF
-from bdia_numerics.solvers.bdia import BDIA
-from bdia_numerics.solvers.bdia2 import BDIA2
-from bdia_numerics.solvers.bdia3 import BDIA3
-from bdia_numerics.solvers.bdia_deis import BDIADEIS
-from bdia_numerics.solvers.bdia_dpm_solver_pp import BDIADPMSolverPP
-from bdia_numerics.solvers.bdia_heun import BDIAHeun
-from bdia_numerics.solvers.bdia_plms import BDIAPLMS
-from bdia_numerics.solvers.belm import BELM, OBELM
-from bdia_numerics.solvers.cbdia import CBDIA
-from bdia_numerics.solvers.ddim import DDIM
-from bdia_numerics.solvers.deis import DEIS
-from bdia_numerics.solvers.dpm_solver import DPMSolver
-from bdia_numerics.solvers.dpm_solver_multistep import DPMSolverMultistep
-from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP
-from bdia_numerics.solvers.edict import EDICT
-from bdia_numerics.solvers.heun import Heun
-from bdia_numerics.solvers.iia import IIADDIM, IIAEDM
-from bdia_numerics.solvers.leapfrog import Leapfrog
-from bdia_numerics.solvers.mccallum_foster import McCallumFoster
-from bdia_numerics.solvers.plms import PLMS
-from bdia_numerics.solvers.rectified_flow import FireFlow, RFSolver
-from bdia_numerics.solvers.reversible_heun import ReversibleHeun
-from bdia_numerics.solvers.rex import Rex
-from bdia_numerics.solvers.runge_kutta import RK4, Euler, Midpoint
-from bdia_numerics.solvers.stormer_verlet import StormerVerlet
 from bdia_numerics.values import share
 
-SOLVERS = {
-    "DDIM": DDIM,
-    "BDIA": BDIA,
-    "EDICT": EDICT,
-    "CBDIA": CBDIA,
-    "Heun": Heun,
-    "BDIAHeun": BDIAHeun,
-    "IIADDIM": IIADDIM,
-    "IIAEDM": IIAEDM,
-    "Midpoint": Midpoint,
-    "RK4": RK4,
-    "DPMSolver": DPMSolver,
-    "ReversibleHeun": ReversibleHeun,
-    "ALF": ALF,
-    "McCallumFoster": McCallumFoster,
-    "Rex": Rex,
-    "RFSolver": RFSolver,
-    "FireFlow": FireFlow,
-    "Leapfrog": Leapfrog,
-    "BDIA2": BDIA2,
-    "BDIA3": BDIA3,
-    "BELM": BELM,
-    "OBELM": OBELM,
-    "PLMS": PLMS,
-    "BDIAPLMS": BDIAPLMS,
-    "DEIS": DEIS,
-    "BDIADEIS": BDIADEIS,
-    "DPMSolverPP": DPMSolverPP,
-    "BDIADPMSolverPP": BDIADPMSolverPP,
-    "DPMSolverMultistep": DPMSolverMultistep,
-}
 
-SECOND_ORDER = {"StormerVerlet": StormerVerlet}
+def _classes(files: dict[str, str]) -> dict[str, Any]:
+    return {name: getattr(import_module(f"{__name__}.{file}"), name) for name, file in files.items()}
+
+
+SOLVERS: dict[str, Any] = _classes(
+    {
+        "DDIM": "ddim",
+        "BDIA": "bdia",
+        "EDICT": "edict",
+        "CBDIA": "cbdia",
+        "Heun": "heun",
+        "BDIAHeun": "bdia_heun",
+        "IIADDIM": "iia",
+        "IIAEDM": "iia",
+        "Midpoint": "runge_kutta",
+        "RK4": "runge_kutta",
+        "DPMSolver": "dpm_solver",
+        "ReversibleHeun": "reversible_heun",
+        "ALF": "alf",
+        "McCallumFoster": "mccallum_foster",
+        "Rex": "rex",
+        "RFSolver": "rectified_flow",
+        "FireFlow": "rectified_flow",
+        "Leapfrog": "leapfrog",
+        "BDIA2": "bdia2",
+        "BDIA3": "bdia3",
+        "BELM": "belm",
+        "OBELM": "belm",
+        "PLMS": "plms",
+        "BDIAPLMS": "bdia_plms",
+        "DEIS": "deis",
+        "BDIADEIS": "bdia_deis",
+        "DPMSolverPP": "dpm_solver_pp",
+        "BDIADPMSolverPP": "bdia_dpm_solver_pp",
+        "DPMSolverMultistep": "dpm_solver_multistep",
+    }
+)
+"""The class of each solver by its name, written above with its file: a new solver is its file and a line here."""
+
+SECOND_ORDER: dict[str, Any] = _classes({"StormerVerlet": "stormer_verlet"})
 """Solvers of z'' = a(z, t): the model gives a, and a start the first velocity, so that nothing asks them for samples."""
+
+PUBLIC: dict[str, Any] = SOLVERS | SECOND_ORDER | _classes({"Euler": "runge_kutta"})
+"""Whatever can be imported. Euler's method in sigma_bar is DDIM, so that it is not listed twice."""
+
+globals().update(PUBLIC)
 
 
 def find(name: str) -> Any:
@@ -88,41 +76,7 @@ def find(name: str) -> Any:
     )
 
 
-__all__ = [
-    "ALF",
-    "BDIA",
-    "BDIA2",
-    "BDIA3",
-    "BDIADEIS",
-    "BDIAPLMS",
-    "BELM",
-    "CBDIA",
-    "DDIM",
-    "DEIS",
-    "EDICT",
-    "IIADDIM",
-    "IIAEDM",
-    "OBELM",
-    "PLMS",
-    "RK4",
-    "SECOND_ORDER",
-    "SOLVERS",
-    "BDIADPMSolverPP",
-    "BDIAHeun",
-    "DPMSolver",
-    "DPMSolverMultistep",
-    "DPMSolverPP",
-    "Euler",
-    "FireFlow",
-    "Heun",
-    "Leapfrog",
-    "McCallumFoster",
-    "Midpoint",
-    "RFSolver",
-    "ReversibleHeun",
-    "Rex",
-    "StormerVerlet",
-    "find",
-]
+__all__ = ["SECOND_ORDER", "SOLVERS", "find"]
+__all__ += list(PUBLIC)
 
-share(*map(globals().get, __all__))
+share(*PUBLIC.values())

@@ -1,0 +1,126 @@
+"""What is added stands in one place: a solver, a claim, each its file (and one line), in a copy of the package, and found everywhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+spec = importlib.util.spec_from_file_location("stubs", ROOT / "scripts/stubs.py")
+stubs = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(stubs)
+
+SOLVER = '''"""A solver of one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Again:
+    """DDIM, under another name.
+
+    z_{i-1} = z_i + Delta(t_i->t_{i-1}|z_i)
+
+    State     z_i, of shape (*batch, *data)
+    Order     1
+    NFE       1 per step
+    Requires  is not exactly invertible
+    Source    eq. (20)
+    """
+
+    registers = ("z",)
+
+    def step(self, s: Any) -> None:
+        """Step from t_i to t_{i-1}."""
+        (z,) = s.registers
+        s.assign(z, z + s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
+'''
+CLAIM = '''"""A claim's check."""
+
+from bdia_numerics.claims.ledger import CheckFailed, check
+
+
+@check("two", verdict="proved", mutants={"three": {"one": lambda: 2}})
+def two(one: int = 1) -> str:
+    """Add."""
+    if one + one != 2:
+        raise CheckFailed("not two")
+    return f"{one} + {one} = {one + one}"
+'''
+STATEMENT = """
+[[claim]]
+id = "two"
+source = "ours"
+title = "One and one"
+statement = "$1+1=2$"
+verdict = "proved"
+note = "no check ran"
+"""
+
+
+@pytest.fixture
+def copied(tmp_path):
+    shutil.copytree(
+        ROOT / "bdia_numerics", tmp_path / "bdia_numerics", ignore=shutil.ignore_patterns("weights", "__pycache__")
+    )
+
+    def ran(*arguments: str) -> str:
+        run = subprocess.run(
+            [sys.executable, "-P", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(tmp_path), "PATH": "", "HOME": str(tmp_path)},
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    return tmp_path, ran
+
+
+@pytest.mark.parametrize("name", stubs.PACKAGES)
+def test_the_stubs_are_what_the_packages_say(name):
+    assert stubs.path(name).read_text() == stubs.stub(importlib.import_module(name)), "run python scripts/stubs.py"
+
+
+def test_only_public_names_are_offered():
+    import bdia_numerics as bd
+
+    assert [name for name in dir(bd) if name.startswith("_")] == ["__version__"]
+    assert {"solve", "BDIA", "analysis", "testing", "studies", "plots"} <= set(dir(bd))
+    assert all(getattr(bd, name) is not None for name in dir(bd))
+
+
+def test_a_solver_is_its_file_and_one_line(copied):
+    folder, ran = copied
+    (folder / "bdia_numerics/solvers/again.py").write_text(SOLVER)
+    table = folder / "bdia_numerics/solvers/__init__.py"
+    text = table.read_text()
+    table.write_text(text.replace('        "DDIM": "ddim",\n', '        "DDIM": "ddim",\n        "Again": "again",\n'))
+    assert table.read_text() != text
+    names = "import bdia_numerics as bd; from bdia_numerics import *; print(bd.Again(), Again in SOLVERS.values(), 'Again' in dir(bd))"
+    assert ran("-c", names) == "Again() True True\n"
+    assert "Again" in {row["name"] for row in json.loads(ran("-m", "bdia_numerics", "list", "--json"))["solvers"]}
+    assert json.loads(ran("-m", "bdia_numerics", "datasheet", "again", "--proved-only", "--json"))["name"] == "Again"
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
+    ran("scripts/stubs.py")
+    assert "import Again as Again" in (folder / "bdia_numerics/__init__.pyi").read_text()
+
+
+def test_a_claim_is_its_statement_and_one_file(copied):
+    folder, ran = copied
+    (folder / "bdia_numerics/claims/two.py").write_text(CLAIM)
+    with (folder / "bdia_numerics/claims/statements.toml").open("a") as statements:
+        statements.write(STATEMENT)
+    claims = json.loads(ran("-m", "bdia_numerics", "verify", "--only", "two", "--json"))["claims"]
+    assert [(c["id"], c["verdict"], c["evidence"]) for c in claims] == [("two", "proved", "1 + 1 = 2")]
