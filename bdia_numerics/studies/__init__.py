@@ -17,7 +17,6 @@ from bdia_numerics.studies.network_images import RETURNS, SAMPLES
 from bdia_numerics.studies.network_table import NETWORK_TABLE
 from bdia_numerics.studies.precision import PRECISION
 from bdia_numerics.studies.roundtrip import ROUNDTRIP
-from bdia_numerics.studies.scheduler_orders import SCHEDULERS
 from bdia_numerics.studies.stability import STABILITY
 from bdia_numerics.studies.study import Study, Variable
 from bdia_numerics.studies.sweep import SWEEP
@@ -38,7 +37,6 @@ STUDIES: dict[str, Study] = {
     "returns": RETURNS,
     "precision": PRECISION,
     "enclosures": ENCLOSURES,
-    "scheduler_orders": SCHEDULERS,
 }
 """By name: what `bdia sweep --study NAME` runs."""
 
