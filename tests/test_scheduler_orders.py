@@ -32,7 +32,7 @@ MARKED = [
 
 
 def test_the_quick_ones_are_cases():
-    assert QUICK <= {(case.name, case.shown) for case in CASES}
+    assert {(case.name, case.shown) for case in CASES} >= QUICK
 
 
 @pytest.mark.parametrize("case", MARKED)
