@@ -9,15 +9,13 @@ torch = pytest.importorskip("torch", reason="needs the extra torch")
 pytest.importorskip("diffusers", reason="needs the extra torch")
 
 from bdia_numerics import BDIA, EDICT, grids, schedules, solve  # noqa: E402
-from bdia_numerics.torch import NetworkModel, gradients  # noqa: E402
-from bdia_numerics.torch.networks import mnist_unet  # noqa: E402
+from bdia_numerics.torch import NetworkModel, gradients, load  # noqa: E402
 
 MOST = 1.6
 
 
 def model_of(batch):
-    torch.manual_seed(0)
-    network = mnist_unet().eval()
+    network = load().network
     labels = torch.zeros(batch, dtype=torch.int64)
     return NetworkModel(network, conditions={"class_labels": labels}, gradients=True)
 

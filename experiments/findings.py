@@ -3,22 +3,101 @@
 ``python experiments/findings.py`` draws them into docs/images (about a minute of one core).
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from bdia_numerics import BDIA, BDIA3, CBDIA, DDIM, EDICT, OBELM, encode, grids, schedules, solve
+from bdia_numerics.analysis import GridFamily, global_error
+from bdia_numerics.bitexact import BitExact, bit_exact_round_trip
+from bdia_numerics.inversion import DDIMInversion, DefectCorrection, ImplicitInversion
 from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
-from bdia_numerics.studies import findings
+from bdia_numerics.problems import GaussianMixture
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 LATTICE_STEPS, TRIP_STEPS, ORDER_STEPS = (10, 25, 50, 100, 200), (10, 20, 50), (20, 40, 80, 160, 320)
+LATTICE: Mapping[str, Any] = {
+    "BDIA, gamma 1/2": BDIA(Fraction(1, 2)),
+    "EDICT, p 93/100": EDICT(Fraction(93, 100)),
+    "CBDIA, 19/20, 1/20": CBDIA(Fraction(19, 20), Fraction(1, 20)),
+    "BDIA, gamma 9/10": BDIA(Fraction(9, 10)),
+    "O-BELM": OBELM(),
+}
+METHODS: Mapping[str, tuple[Any, Any]] = {
+    "DDIM, (10)": (DDIM(), DDIMInversion()),
+    "DDIM, (23)": (DDIM(), DDIMInversion(at_target=False)),
+    "DDIM, (9), 3 updates": (DDIM(), ImplicitInversion(iterations=3)),
+    "DDIM, (9), accelerated": (DDIM(), ImplicitInversion(memory=1)),
+    "DDIM, defect correction": (DDIM(), DefectCorrection(memory=1)),
+    "BDIA, gamma 1, exact": (BDIA(1), None),
+}
+GAMMAS: Mapping[str, Any] = {
+    "DDIM": DDIM(),
+    "BDIA, gamma 1": BDIA(1),
+    "BDIA3, 9/10, 3/5, 3/10": BDIA3(Fraction(9, 10), Fraction(3, 5), Fraction(3, 10)),
+    "BDIA3, 1, 1, 1": BDIA3(1, 1, 1),
+}
+_PLANE = GaussianMixture([0.3, 0.7], [[-2.0, 0.0], [1.0, 1.0]], [0.1, 0.2])
+_LINE = GaussianMixture([0.3, 0.7], [[-1.0], [0.8]], [0.04, 0.09])
+
+
+def buffers(steps: Sequence[int] = LATTICE_STEPS) -> dict[str, list[BitExact]]:
+    """Return bit-exact round trips from noise, by solver, one for each number of steps."""
+    z = np.random.default_rng(0).normal(size=(16, 2))
+    schedule = schedules.vp_linear()
+    made = [grids.uniform(schedule, n, t_max=1.0, t_min=0.01) for n in steps]
+    return {
+        label: [bit_exact_round_trip(solver, _PLANE.model(schedule), grid, z) for grid in made]
+        for label, solver in LATTICE.items()
+    }
+
+
+def returned(steps: Sequence[int] = TRIP_STEPS) -> dict[str, list[tuple[int, float, float]]]:
+    """Return, by method and for each number of steps: evaluations on the way to noise, what does not come back, distance of the latent.
+
+    Root mean squares; the latent alone is kept, but for BDIA, which keeps its state.
+    """
+    schedule = schedules.vp_cosine()
+    x, model = _LINE.sample(256, np.random.default_rng(0)), _LINE.model(schedule)
+    found: dict[str, list[tuple[int, float, float]]] = {label: [] for label in METHODS}
+    for n in steps:
+        grid = grids.uniform(schedule, n, t_max=0.95, t_min=0.02)
+        truth = _LINE.flow(x, grid.t[0], grid.t[n], schedule)
+        for label, (solver, method) in METHODS.items():
+            there = encode(solver, model, grid, x, method=method)
+            back = solve(solver, model, grid, there.state if method is None else there.z)
+            found[label].append((there.nfe, rms(back.z - x), rms(there.z - truth)))
+    return found
+
+
+def errors_by_steps(steps: Sequence[int] = ORDER_STEPS) -> dict[str, dict[str, list[float]]]:
+    """Return root mean square errors at the data end by kind of grid and solver, first states exact."""
+    return {
+        kind: {
+            label: [float(global_error(solver, _LINE, GridFamily(kind)(n), states=64).error) for n in steps]
+            for label, solver in GAMMAS.items()
+        }
+        for kind in ("smooth", "alternating")
+    }
+
+
+def rms(x: Any) -> float:
+    """Return the root mean square over all elements."""
+    return float(np.sqrt(np.mean(np.square(x))))
 
 
 panel = partial(Panel, log="xy", legend=False)
 
 
 def bit_exact():
-    runs = findings.buffers(LATTICE_STEPS)
+    runs = buffers()
     kept = {label: (LATTICE_STEPS, [r.buffer_bits for r in own]) for label, own in runs.items()}
     bounds = {f"_{label}": (LATTICE_STEPS, [r.bound_bits for r in own]) for label, own in runs.items()}
     references = {"bound": bounds.pop(next(iter(bounds)))} | bounds
@@ -30,7 +109,7 @@ def bit_exact():
 
 
 def inversions():
-    runs = findings.inversions(TRIP_STEPS)
+    runs = returned()
     back, latent = ({label: ([r[0] for r in own], [r[k] for r in own]) for label, own in runs.items()} for k in (1, 2))
     x = "evaluations on the way to noise"
     return draw(
@@ -40,7 +119,7 @@ def inversions():
 
 
 def third_order():
-    runs = findings.third_order(ORDER_STEPS)
+    runs = errors_by_steps()
     slopes = {
         f"slope {p}": (ORDER_STEPS[:3], [10.0**-c * (ORDER_STEPS[0] / n) ** p for n in ORDER_STEPS[:3]])
         for p, c in ((3, 4.5), (4, 5.5))

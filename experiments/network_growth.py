@@ -1,7 +1,7 @@
 """Round trips on the shipped network: the table of docs/findings/network-growth.md.
 
 ``python experiments/network_growth.py`` runs them and keeps them in docs/findings/network-round-trips.json (three minutes); with
-``--page`` it writes the page's table from there alone. experiments/straying.py makes the page's other numbers and its figure.
+``--page`` it writes the page's table from there alone. experiments/network_deviation.py makes the page's other numbers and its figure.
 """
 
 import argparse

@@ -1,6 +1,4 @@
-"""Pages from the saved data: ``python paper_figs/pages.py``.
-
-It draws docs/figures.md with its pictures, and writes the tables of docs/findings/network-sampling.md.
+"""The page of the figures from the saved data: ``python paper_figs/pages.py`` draws docs/figures.md with its pictures.
 
 The figures themselves: ``bdia figures``; the data anew: ``bdia figures --recompute --data paper_figs/data``.
 """
@@ -8,10 +6,8 @@ The figures themselves: ``bdia figures``; the data anew: ``bdia figures --recomp
 from pathlib import Path
 
 from bdia_numerics.gallery import shipped, write_page
-from bdia_numerics.studies.network_page import rewrite
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 if __name__ == "__main__":
     write_page(DOCS, shipped())
-    rewrite(DOCS / "findings" / "network-sampling.md", shipped())

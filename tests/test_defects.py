@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bdia_numerics.studies.defects import defects
+pytest.importorskip("matplotlib", reason="needs the extra report")
+
+from defects import defects
 
 NAMES = [defect.name for defect in defects()]
 

@@ -4,7 +4,9 @@ import math
 
 import pytest
 
-from bdia_numerics.studies import findings
+pytest.importorskip("matplotlib", reason="needs the extra report")
+
+import findings
 
 
 def test_buffers_hold_little_more_than_the_bound():
@@ -15,7 +17,7 @@ def test_buffers_hold_little_more_than_the_bound():
 
 
 def test_what_returns_and_at_which_cost():
-    found = {label: runs[0] for label, runs in findings.inversions((20,)).items()}
+    found = {label: runs[0] for label, runs in findings.returned((20,)).items()}
     assert found["DDIM, (10)"][0] == found["BDIA, gamma 1, exact"][0] == 20
     assert all(runs[0] > 20 for label, runs in found.items() if "(9)" in label or "defect" in label)
     returns = {label for label, runs in found.items() if runs[1] < 1e-12}
@@ -27,7 +29,7 @@ def test_what_returns_and_at_which_cost():
 def test_orders_of_third_order_bdia():
     orders = {
         (kind, label): math.log2(errors[0] / errors[1])
-        for kind, runs in findings.third_order((160, 320)).items()
+        for kind, runs in findings.errors_by_steps((160, 320)).items()
         for label, errors in runs.items()
     }
     expected = {"DDIM": (1, 1), "BDIA, gamma 1": (2, 1), "BDIA3, 9/10, 3/5, 3/10": (3, 3), "BDIA3, 1, 1, 1": (4, 3)}

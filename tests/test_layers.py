@@ -37,7 +37,7 @@ ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
 FACADE = "__init__"  # `import bdia_numerics` re-exports names from everywhere; no module of the package may use them
 
 HOMES = {"matplotlib": {"plots", "studies"}, "torch": {"torch"}, "diffusers": {"torch"}, "safetensors": {"torch"}}
-SCRIPTS = ("experiments", "paper_figs", "notebooks")  # thin: drawing and tensors are in the package
+SCRIPTS = ("paper_figs", "notebooks")  # thin: drawing and tensors are in the package
 
 SOLVER_LINES, MODULE_LINES = 100, 500
 LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from network_sampling import by_gamma, by_solver, rewrite, written
 
 from bdia_numerics.studies import load
-from bdia_numerics.studies.network_page import by_gamma, by_solver, rewrite, written
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "paper_figs" / "data"

@@ -1,20 +1,38 @@
 """Orders of diffusers' schedulers: a quick subset, the rest slow; and what the driver refuses."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
+pytest.importorskip("matplotlib", reason="needs the extra report")
 
-from bdia_numerics.studies.scheduler_orders import CASES, made, measured, table  # noqa: E402
+from diffusers_orders import FOOT, HEAD, cases, made, measured, row  # noqa: E402
+
 from bdia_numerics.testing import assert_latent_valid, assert_nfe, assert_order, returned  # noqa: E402
 from bdia_numerics.testing.schedulers import SchedulerSampler  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of NumPy on tensors, and of deprecated options
-DECIDED = [case for case in CASES if case.decided]
+CASES = list(cases())
+MULTISTEP = "algorithm_type=dpmsolver++, solver_order=2, solver_type="
+QUICK = {
+    ("DDIM", "clip_sample=False"),
+    ("DDIM", ""),
+    ("HeunDiscrete", ""),
+    ("DPMSolverMultistep", MULTISTEP + "midpoint"),
+    ("DPMSolverMultistep", MULTISTEP + "heun"),
+}
 MARKED = [
-    pytest.param(c, id=c.id, marks=[] if c.quick and "UniPC" not in c.id else [pytest.mark.slow]) for c in DECIDED
+    pytest.param(c, id=f"{c.name} {c.shown}", marks=[] if (c.name, c.shown) in QUICK else [pytest.mark.slow])
+    for c in CASES
+    if c.order is not None
 ]
+
+
+def test_the_quick_ones_are_cases():
+    assert {(case.name, case.shown) for case in CASES} >= QUICK
 
 
 @pytest.mark.parametrize("case", MARKED)
@@ -22,7 +40,15 @@ def test_the_order_is_the_one_of_the_page(case):
     found = measured(case)
     assert found.decided
     assert abs(found.order - case.order) < 0.15
-    assert case.id.split()[0].removesuffix("Scheduler") in table([(case, found)])
+    assert row(case, found).startswith(f"| {case.name} | ")
+
+
+def test_the_page_shows_the_cases():
+    page = (Path(__file__).resolve().parent.parent / "docs/findings/diffusers-orders.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
+    shown = [(name, options, claimed, remark) for name, options, claimed, _, _, remark in rows[1:]]
+    assert shown == [(case.name, case.shown, str(case.claimed), case.remark) for case in CASES]
+    assert HEAD.partition("diffusers VERSION")[0] in page and page.endswith(FOOT)
 
 
 def test_evaluations_and_latents():

@@ -24,10 +24,8 @@ from bdia_numerics.studies.network_images import ImagesConfig, ReturnsConfig
 from bdia_numerics.studies.network_table import TableConfig
 from bdia_numerics.studies.precision import PrecisionConfig
 from bdia_numerics.studies.roundtrip import RoundtripConfig
-from bdia_numerics.studies.scheduler_orders import SchedulersConfig
 from bdia_numerics.studies.shaping import takes_gamma
 from bdia_numerics.studies.stability import StabilityConfig
-from bdia_numerics.studies.straying import StrayingConfig
 from bdia_numerics.studies.study import assemble, cells
 from bdia_numerics.studies.work_precision import TIMES, WorkConfig
 
@@ -46,10 +44,8 @@ TINY = {
     "samples": ImagesConfig(("DDIM",), ("trailing",), (4,), images=2, fine=4),
     "returns": ReturnsConfig(("DDIM", "BDIA(gamma=1)"), steps=(5,), images=2),
     "enclosures": EnclosuresConfig(slots=(4,), halvings=(3, 12)),
-    "scheduler_orders": SchedulersConfig(("DDIMScheduler clip_sample=False",), max_steps=64),
-    "straying": StrayingConfig(("uniform",), gammas=(0.0, 1.0), slots=6, iterations=2),
 }
-ON_NETWORKS = ("growth", "editing", "network_table", "samples", "returns", "scheduler_orders", "straying")
+ON_NETWORKS = ("growth", "editing", "network_table", "samples", "returns")
 CASES = [pytest.param(name, marks=[pytest.mark.slow] * (name in ON_NETWORKS)) for name in TINY]
 _FOUND = {}
 
@@ -91,7 +87,7 @@ def test_names_units_and_provenance(name):
     assert dataset.attrs["commit"] and "numpy" in json.loads(dataset.attrs["versions"])
 
 
-@pytest.mark.parametrize("name", CASES[:-2])  # the last ones have a single cell
+@pytest.mark.parametrize("name", CASES)
 def test_cells_do_not_depend_on_one_another(name):
     """Computed in the reverse order, each without what the ones before it left in memory, they make the same dataset."""
     study, config, results = STUDIES[name], TINY[name], []
@@ -269,44 +265,6 @@ def test_a_network_table_is_distances_of_samples():
     assert float(bdia["gain_high"] - bdia["gain_low"]) == pytest.approx(2 * 1.96 * float(gains.std(ddof=1)))
     assert float(bdia["gain"]) == pytest.approx(float(ddim["frechet"] - bdia["frechet"])) and ddim["gain"] == 0
     assert dataset["floor"].dims == ()
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # of NumPy on tensors, and of deprecated options
-def test_orders_of_schedulers_are_those_that_the_assertion_measures():
-    dataset = found("scheduler_orders").isel(scheduler=0)
-    from diffusers import DDIMScheduler
-
-    from bdia_numerics.studies.scheduler_orders import CASES, saved
-    from bdia_numerics.testing import order_of
-
-    direct = order_of(DDIMScheduler(clip_sample=False), states=8, max_steps=64)
-    case = next(case for case in CASES if case.id == "DDIMScheduler clip_sample=False")
-    back = saved(found("scheduler_orders"), case)
-    assert float(dataset["order"]) == pytest.approx(direct.order, rel=1e-9) == pytest.approx(1, abs=0.1)
-    assert [level.error for level in back.levels] == pytest.approx([level.error for level in direct.levels])
-    assert back.steps_used == direct.steps_used and back.asymptotic == direct.asymptotic
-
-
-@pytest.mark.slow
-def test_straying_is_a_deviation():
-    dataset = found("straying").isel(grid=0)
-    import torch
-
-    from bdia_numerics.plots import image
-    from bdia_numerics.plots.network_growth import network_growth
-    from bdia_numerics.torch.deviation import deviation
-    from bdia_numerics.torch.loading import load
-    from bdia_numerics.torch.sampling import noise
-
-    network = load(dtype=torch.float64)
-    grid = grids.uniform(network.schedule, 6)
-    z = noise((2, 1, 28, 28), grid, 0, dtype=torch.float64)
-    direct = deviation(network.model([3, 1]), grid, z, gammas=(0, 1))
-    assert dataset["error"].values == pytest.approx(direct.paths, rel=1e-6)
-    assert dataset["tightness"].sel(index=slice(1, 5)).values == pytest.approx(direct.tightness, rel=1e-6)
-    assert float(dataset["share"].sel(cause="last slot")) == pytest.approx(direct.shares["last slot"], rel=1e-6)
-    assert image(network_growth(found("straying")), format="png").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Growth of perturbations on networks: products with Jacobians, singular values, the deviation from the ODE, bits."""
+"""Growth of perturbations on networks: products with Jacobians, singular values, bits."""
 
 import json
 from fractions import Fraction
@@ -10,9 +10,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 pytest.importorskip("bdia_numerics.torch")
 
-from bdia_numerics import BDIA, BDIA2, DDIM, EDICT, OBELM, analysis, grids, problems, schedules, solve  # noqa: E402
+from bdia_numerics import BDIA, BDIA2, DDIM, EDICT, OBELM, analysis, grids, schedules, solve  # noqa: E402
 from bdia_numerics.program import NotInvertibleError  # noqa: E402
-from bdia_numerics.torch.deviation import deviation  # noqa: E402
 from bdia_numerics.torch.growth import growth  # noqa: E402
 from bdia_numerics.torch.jacobians import array_jvp, array_model, linearised  # noqa: E402
 from bdia_numerics.torch.models import NetworkModel  # noqa: E402
@@ -161,29 +160,6 @@ def test_what_growth_refuses():
         growth(BDIA(), curved, GRID, Z, iterations=1)
     with pytest.raises(ValueError, match="not finite"):
         growth(BDIA(), lambda z, t: z * 1e200, GRID, Z)
-
-
-def tight(z, t):
-    """Exact eps of a law of which one coordinate hardly varies."""
-    a, s = float(SCHEDULE.alpha(t)), float(SCHEDULE.sigma(t))
-    spread = torch.tensor([1.0, 0.5, 0.01], dtype=z.dtype)
-    return z * s / (a**2 * spread**2 + s**2)
-
-
-def test_the_error_is_the_sum_of_its_shares():
-    grid = grids.uniform(SCHEDULE, 40, t_max=1.0, t_min=0.05)
-    found = deviation(tight, grid, Z, substeps=2)
-    exact = problems.Gaussian(np.zeros(3), np.array([1.0, 0.25, 1e-4])).flow(Z.numpy(), 1.0, 0.05, SCHEDULE)
-    plain = float(np.sqrt(np.mean((solve(BDIA(), tight, grid, Z).z.numpy() - exact) ** 2)))
-    assert abs(found.actual - plain) < 20 * found.reference + 1e-9
-    # The model is linear with a symmetric Jacobian: carried defects are the whole error, and curl there is none.
-    assert abs(found.linear / found.actual - 1) < 1e-9 and abs(found.symmetric / found.linear - 1) < 1e-9
-    assert found.asymmetry.max() < 1e-12 and set(found.shares) == {"start", "first half", "second half", "last slot"}
-    before = problems.Gaussian(np.zeros(3), np.array([1.0, 0.25, 1e-4])).flow(Z.numpy(), 1.0, grid.t[1], SCHEDULE)
-    e = solve(BDIA(), tight, grid, Z, return_trajectory=True).trajectory[1].numpy() - before
-    slope = tight(torch.ones(3, dtype=torch.float64), grid.t[1]).numpy()
-    assert abs(found.tightness[0] / (grid.sigma[1] * np.sum(e * e * slope) / np.sum(e * e)) - 1) < 1e-3
-    assert found.paths.shape == (4, 41) and np.all(found.paths[:, -1] == 0)
 
 
 def test_a_model_that_looks_at_its_batch_is_found():

@@ -62,7 +62,7 @@ def draw_samples(
     path: Annotated[
         str | None,
         typer.Argument(
-            help="A diffusers folder, a hub name, an EDM pickle or galaxy:NAME; the shipped network of MNIST digits by default."
+            help="A diffusers folder, a hub name or an EDM pickle; the shipped network of MNIST digits by default."
         ),
     ] = None,
     solver: Annotated[str, typer.Option(help="A solver of `bdia list`, with parameters: bdia:gamma=9/10.")] = "BDIA",
@@ -172,14 +172,9 @@ def _run(
 
 def load_network(path: str | None, device: str, kind: Any, *, trust_pickle: bool) -> Any:
     """Return what a path names, loaded; ValueError unless its images have a size."""
-    if path is not None and path.startswith("galaxy:"):
-        from bdia_numerics.torch.galaxies import load_galaxy
+    from bdia_numerics.torch.loading import load
 
-        loaded = load_galaxy(path.partition(":")[2]).to(device, kind)
-    else:
-        from bdia_numerics.torch.loading import load
-
-        loaded = load(path, trust_pickle=trust_pickle, device=device, dtype=kind)
+    loaded = load(path, trust_pickle=trust_pickle, device=device, dtype=kind)
     if loaded.shape is None:
         raise ValueError(f"path={path!r}: the network's configuration says no size of its images (sample_size)")
     return loaded

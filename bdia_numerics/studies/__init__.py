@@ -17,9 +17,7 @@ from bdia_numerics.studies.network_images import RETURNS, SAMPLES
 from bdia_numerics.studies.network_table import NETWORK_TABLE
 from bdia_numerics.studies.precision import PRECISION
 from bdia_numerics.studies.roundtrip import ROUNDTRIP
-from bdia_numerics.studies.scheduler_orders import SCHEDULERS
 from bdia_numerics.studies.stability import STABILITY
-from bdia_numerics.studies.straying import STRAYING
 from bdia_numerics.studies.study import Study, Variable
 from bdia_numerics.studies.sweep import SWEEP
 from bdia_numerics.studies.work_precision import WORK_PRECISION
@@ -38,9 +36,7 @@ STUDIES: dict[str, Study] = {
     "samples": SAMPLES,
     "returns": RETURNS,
     "precision": PRECISION,
-    "straying": STRAYING,
     "enclosures": ENCLOSURES,
-    "scheduler_orders": SCHEDULERS,
 }
 """By name: what `bdia sweep --study NAME` runs."""
 

@@ -1,27 +1,35 @@
-"""From a training folder to what is shipped: weights, and the model card with its figures."""
+"""Write the weights of a training folder into the package, and the model card with its figures into docs/.
+
+python experiments/mnist/ship.py --data package/data --folder ../train_mnist [--folder ../second ...]
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import idx
 import numpy as np
 import torch
+from jinja2 import Environment, StrictUndefined
 from safetensors.torch import save_file
+from training import CHECKPOINT, NULL, Training, mnist_unet
 
+from bdia_numerics import DPMSolverPP, solve
 from bdia_numerics.analysis.frechet import frechet_distance, moments
-from bdia_numerics.integrate import solve
-from bdia_numerics.solvers import DPMSolverPP
-from bdia_numerics.torch import features, mnist
+from bdia_numerics.plots import image
+from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.plots.sheet import sheet
+from bdia_numerics.torch import Loaded, features, load, noise
 from bdia_numerics.torch.files import CARD, CLASSIFIER, REAL, UNET
 from bdia_numerics.torch.folders import read_json
-from bdia_numerics.torch.loading import Loaded, load
-from bdia_numerics.torch.networks import NULL, Classifier, mnist_unet
-from bdia_numerics.torch.sampling import noise
-from bdia_numerics.torch.training import CHECKPOINT, Training
+from bdia_numerics.torch.networks import Classifier
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+CARD_TEMPLATE = Path(__file__).with_name("model-card.md.j2")
 SCHEDULER = {
     "_class_name": "DDIMScheduler", "num_train_timesteps": 1000, "beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear",
     "prediction_type": "epsilon", "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1, "timestep_spacing": "leading",
@@ -69,9 +77,9 @@ BLACK = 0.99
 
 def ship_features(data: Path, target: Path = REAL, *, seed: int = 0) -> None:
     """Write what samples are compared with: moments of the test images' features, and the features of 1,000 training images."""
-    train = mnist.load(data)
+    train = idx.load(data)
     chosen = np.random.default_rng(seed).permutation(len(train.labels))[:1000]
-    mean, covariance = moments(features.features(mnist.load(data, "test").scaled()))
+    mean, covariance = moments(features.features(idx.load(data, "test").scaled()))
     own = torch.from_numpy(features.features(train.scaled()[chosen])).half()
     content = {"mean": torch.from_numpy(mean), "covariance": torch.from_numpy(covariance), "training": own}
     save_file(content, target)
@@ -97,7 +105,7 @@ def samples(
 
 def measured(data: Path, *, count: int = 2000, steps: int = 20, seed: int = 0) -> dict[str, Any]:
     """Return the Frechet distance and the verdicts of the shipped network's samples, and of real images, against the 10,000 test images."""
-    network, test, train = load(), mnist.load(data, "test"), mnist.load(data)
+    network, test, train = load(), idx.load(data, "test"), idx.load(data)
     reference = features.features(test.scaled())
     labels = np.arange(count) % 10
     black = (train.images == 0).mean(0) >= BLACK
@@ -118,11 +126,11 @@ def measured(data: Path, *, count: int = 2000, steps: int = 20, seed: int = 0) -
 
 def card(folder: Path, found: dict[str, Any], target: Path = UNET) -> str:
     """Return the model card, in Markdown, from the last training folder, what `measured` found and the record beside the weights."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     curve = torch.load(folder / CHECKPOINT, weights_only=True)["losses"]
-    page = Environment(loader=PackageLoader("bdia_numerics"), undefined=StrictUndefined, keep_trailing_newline=True)
-    return page.get_template("model-card.md.j2").render(
+    page = Environment(undefined=StrictUndefined, keep_trailing_newline=True).from_string(
+        CARD_TEMPLATE.read_text(encoding="utf-8")
+    )
+    return page.render(
         parameters=f"{sum(p.numel() for p in mnist_unet().parameters()):,}",
         classifier_parameters=f"{sum(p.numel() for p in Classifier().parameters()):,}",
         null=NULL,
@@ -131,3 +139,43 @@ def card(folder: Path, found: dict[str, Any], target: Path = UNET) -> str:
         loss=float(curve[-500:].mean()),
         measured=found,
     )
+
+
+def loss_curve(losses: np.ndarray[Any, Any], window: int = 100) -> Any:
+    """Draw the mean of the loss over a window behind each step."""
+    means = np.convolve(losses, np.full(window, 1 / window), mode="valid")
+    curves = {f"mean of {window} steps": (np.arange(window, len(losses) + 1), means)}
+    every = {"one step": (np.arange(1, len(losses) + 1), losses)}
+    return draw(Panel("step", "mean squared error of eps", curves, every, log="y"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the four IDX files")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        required=True,
+        action="append",
+        help="the training folder; several for parts, in their order",
+    )
+    parser.add_argument("--count", type=int, default=2000, help="samples that are measured")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="where the card is written")
+    arguments = parser.parse_args()
+    parts = ship(arguments.folder)
+    print(f"shipped after {' + '.join(str(part['steps']) for part in parts)} steps")
+    ship_features(arguments.data)
+    labels = np.arange(100) % 10
+    (arguments.docs / "images").mkdir(parents=True, exist_ok=True)
+    for name, figure in (
+        ("samples", sheet(samples(load(), labels), columns=10, titles=[str(k) for k in range(10)])),
+        ("loss", loss_curve(losses(arguments.folder[-1]))),
+    ):
+        (arguments.docs / "images" / f"mnist-{name}.png").write_bytes(image(figure, format="png"))
+    found = measured(arguments.data, count=arguments.count)
+    (arguments.docs / "model-card.md").write_text(card(arguments.folder[-1], found))
+    print(found)
+
+
+if __name__ == "__main__":
+    main()

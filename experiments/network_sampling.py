@@ -1,4 +1,7 @@
-"""The tables of docs/findings/network-sampling.md, from the datasets of the network's table and of editing."""
+"""The tables of docs/findings/network-sampling.md: ``python experiments/network_sampling.py``.
+
+They are written from the saved data of `bdia figures`, paper_figs/data/network-table.nc and editing.nc.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bdia_numerics.formulas import table
-from bdia_numerics.studies.engine.saving import load
+from bdia_numerics.studies import load
 
+ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- {} begin -->", "<!-- {} end -->"
 FAMILY = {
     "DDIM": "DDIM ($\\gamma=0$)",
@@ -86,3 +90,7 @@ def _cell(here: Any, best: bool) -> str:
     text = f"{value:.3g}" if value < 100 else f"{value:.0f}"
     mark = " +" if float(here["gain_low"]) > 0 else " −" if float(here["gain_high"]) < 0 else ""
     return f"**{text}**{mark}" if best else f"{text}{mark}"
+
+
+if __name__ == "__main__":
+    rewrite(ROOT / "docs" / "findings" / "network-sampling.md", ROOT / "paper_figs" / "data")

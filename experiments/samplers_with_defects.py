@@ -1,4 +1,4 @@
-"""Samplers with places for defects, as plain functions of (eps, grid, z)."""
+"""Samplers with places for defects, as plain functions of (eps, grid, z): what experiments/defects.py runs."""
 
 from __future__ import annotations
 

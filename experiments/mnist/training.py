@@ -14,12 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import torch
+from idx import Digits
 from torch.nn import functional
 
-from bdia_numerics.torch.mnist import Digits
-from bdia_numerics.torch.networks import NULL
+NULL = 10
+"""The label that stands for no label, for classifier-free guidance."""
 
 CHECKPOINT = "checkpoint.pt"
 Watch = Callable[[int, float], None]
@@ -74,6 +76,23 @@ class Training:
     def decay(self, step: int) -> float:
         """Return the decay of the average at a step: less at first, so that the average forgets the initial weights."""
         return min(self.average, (1 + step) / (10 + step))
+
+
+def mnist_unet() -> Any:
+    """Return an untrained diffusers UNet2DModel for 28x28 images, with ten labels and the null label."""
+    blocks = (16, 32, 64)
+    return diffusers.UNet2DModel(
+        sample_size=28,
+        in_channels=1,
+        out_channels=1,
+        layers_per_block=1,
+        block_out_channels=blocks,
+        down_block_types=("DownBlock2D",) * len(blocks),
+        up_block_types=("UpBlock2D",) * len(blocks),
+        attention_head_dim=16,
+        norm_num_groups=8,
+        num_class_embeds=NULL + 1,
+    )
 
 
 def indices(count: int, batch: int, step: int, seed: int) -> torch.Tensor:
@@ -239,7 +258,7 @@ def train_classifier(
         moved = torch.roll(images[chosen], (right, down), (3, 2))
         loss = functional.cross_entropy(network(moved), labels[chosen])
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         if watch is not None:
             watch(step + 1, float(loss.detach()))
