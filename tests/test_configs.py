@@ -106,6 +106,53 @@ def test_bad_entries(entries, says):
         configs.from_mapping(entries)
 
 
+LDM = {"linear_start": 0.00085, "linear_end": 0.012, "timesteps": 1000}
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        (
+            {"beta_schedul": "linear"},
+            "config has no _class_name, and beta_schedul='linear' .*did you mean beta_schedule",
+        ),
+        (
+            LDM | {"beta_schedul": "cosine"},
+            "beta_schedul='cosine' is an entry that nothing reads.*did you mean beta_schedule",
+        ),
+        (
+            LDM | {"parametrization": "v"},
+            "parametrization='v' .*--ignore parametrization.*did you mean parameterization",
+        ),
+        ({"model": {"params": LDM | {"timestep": 400}}}, "timestep=400 .*did you mean timesteps"),
+        ({"linear_end": 0.012, "timestep": 1000}, "timestep=1000 .*did you mean timesteps"),
+        ({"parameterization": "v", "linear_strat": 0.00085}, "linear_strat=0.00085 .*did you mean linear_start"),
+        (LDM | {"beta_end": 0.02}, "beta_end=0.02 is an entry that nothing reads"),
+        (LDM | {"shift": 3.0}, "shift=3.0 is an entry that nothing reads"),
+        (LDM | {"linear_end": "0,012"}, "linear_end='0,012' is no number"),
+        (LDM | {"linear_start": 2}, r"linear_start=2 is outside .0, 1."),
+        (LDM | {"beta_schedule": ["linear"]}, r"beta_schedule=.'linear'. is none of linear"),
+        (LDM | {"parameterization": "vel"}, "parameterization='vel' is none of eps, v, x0"),
+        (LDM | {"_class_name": "DDIMScheduler"}, ".*is an entry that nothing reads"),
+    ],
+    ids=str,
+)
+def test_entries_of_compvis_that_nothing_reads(entries, says):
+    with pytest.raises(ValueError, match=f"^{says}"):
+        configs.from_mapping(entries)
+
+
+def test_entries_of_compvis_that_are_read(tmp_path):
+    """Those of the network do nothing to the walk; what is not said is CompVis' default, also in a mapping that is flat."""
+    network = {"unet_config": {"target": "x"}, "first_stage_key": "jpg", "use_ema": False, "scale_factor": 0.18215}
+    read = configs.from_mapping({"model": {"base_learning_rate": 1e-4, "params": LDM | network}, "data": {}})
+    assert read == configs.from_mapping(LDM) == configs.from_mapping(LDM | {"mine": 1}, ignore=["mine"])
+    assert configs.from_mapping({"linear_end": 0.012})["beta_start"] == 1e-4
+    # As OmegaConf reads it, which is what runs these files.
+    (tmp_path / "a.yaml").write_text("model:\n  params:\n    linear_start: 1e-4\n")
+    assert configs.read(tmp_path / "a.yaml")["beta_start"] == 1e-4
+
+
 def test_bad_files(tmp_path):
     with pytest.raises(ValueError, match="No such file"):
         configs.read(tmp_path / "none.json")
@@ -155,8 +202,7 @@ def test_a_thousand_walks(diffusers, seed):
     for case in drawn(seed, 1000):
         said = outcome(case)
         assert said.kind != "different", (case, said)
-        # Two stages between levels that nearly cancel: whether the square root is one of a negative number is a matter of rounding.
-        assert said.kind != "not refused" or case.name == "KDPM2AncestralDiscreteScheduler", (case, said)
+        assert said.kind != "not refused", (case, said)
         if said.kind in ("same", "refused"):
             counts[case.name][said.kind] += 1
     read, refused = (sum(count[kind] for count in counts.values()) for kind in ("same", "refused"))
@@ -226,7 +272,7 @@ def test_signal_to_noise_shift():
 @pytest.mark.parametrize(
     ("entries", "says"),
     [
-        ({"beta_schedul": "linear"}, "beta_schedul='linear' .*did you mean beta_schedule"),
+        ({"beta_schedul": "linear"}, "config has no _class_name, and beta_schedul='linear' .*did you mean beta_schedule"),
         ({"shift": 3.0}, "no _class_name, and shift=3.0"),
         ({"_class_name": "EulerDiscreteScheduler", "predict_epsilon": False}, "predict_epsilon=False is an entry that nothing reads"),
         ({"_class_name": "DDIMScheduler", "beta_schedule": "sigmoid"}, "beta_schedule='sigmoid' is none of DDIMScheduler"),
