@@ -109,7 +109,7 @@ def _check(config: SchedulerConfig, asked: Asked) -> None:
         required = config.rule == "flow" or _own_flow(config)
         if asked.mu is None and required:
             raise ValueError(
-                "mu is missing: use_dynamic_shifting=True, and a pipeline takes it from the size of the image"
+                f"mu is missing: use_dynamic_shifting=True, and a pipeline takes it from the size of the image: pass mu{_mu_of(config)}"
             )
         if asked.mu is not None and not required and config["time_shift_type"] != "exponential":
             raise ValueError(
@@ -120,6 +120,14 @@ def _check(config: SchedulerConfig, asked: Asked) -> None:
     length = config["num_train_timesteps"]
     if asked.n > length and asked.times is None and config.rule not in ("edm", "flow"):
         raise ValueError(f"steps={asked.n} exceeds num_train_timesteps={length}: ask for fewer")
+
+
+def _mu_of(config: SchedulerConfig) -> str:
+    """Return between which numbers mu lies, where the configuration says so."""
+    if config["base_shift"] is None:
+        return ""
+    small, large = (f"{config[f'{k}_shift']} for {config[f'{k}_image_seq_len']} tokens" for k in ("base", "max"))
+    return f", which is linear from {small} to {large}"
 
 
 def spaced(config: SchedulerConfig, n: int, *, extra: int = 0, top: int | None = None) -> Array:
