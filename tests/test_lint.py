@@ -194,7 +194,7 @@ def test_words_on_walks_of_other_kinds():
     assert "come no nearer" in finding("inverse-amplification", consistency, steps=6).remedy
     rough = finding("rough-grid", CLEAN | {"timestep_spacing": "leading", "steps_offset": 1}, steps=20)
     assert rough.where.startswith("sigma/alpha=")
-    with pytest.raises(ValueError, match="pass mu, which is linear from 0.5 for 256 tokens to 1.15 for 4096 tokens"):
+    with pytest.raises(ValueError, match=r"pass mu, which is linear from 0\.5 for 256 tokens to 1\.15 for 4096"):
         analysis.lint({"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": True})
 
 
