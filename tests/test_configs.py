@@ -142,6 +142,98 @@ def test_entries_of_compvis_that_nothing_reads(entries, says):
         configs.from_mapping(entries)
 
 
+EULER, FLOW = {"_class_name": "EulerDiscreteScheduler"}, {"_class_name": "FlowMatchEulerDiscreteScheduler"}
+EDM = {"_class_name": "EDMEulerScheduler"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        (FLOW | {"shift": "3.0"}, "shift='3.0' is no number"),
+        (FLOW | {"shift": None}, "shift=None is no number"),
+        (FLOW | {"shift": float("nan")}, "shift=nan is no finite number"),
+        (FLOW | {"shift": 0.0}, "shift=0.0 must be above 0"),
+        (FLOW | {"shift_terminal": "0.1"}, "shift_terminal='0.1' is no number"),
+        (FLOW | {"use_dynamic_shifting": "false"}, "use_dynamic_shifting='false' is neither true nor false"),
+        (EULER | {"use_karras_sigmas": "false"}, "use_karras_sigmas='false' is neither"),
+        (EULER | {"use_karras_sigmas": None}, "use_karras_sigmas=None is neither"),
+        (EULER | {"use_karras_sigmas": True, "sigma_max": "20"}, "sigma_max='20' is no number"),
+        (EULER | {"prediction_type": ["epsilon"]}, r"prediction_type=.'epsilon'. is no name"),
+        (EULER | {"num_train_timesteps": 10**12}, "num_train_timesteps=1000000000000 is no number of steps"),
+        (
+            {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True, "flow_shift": "3"},
+            "flow_shift='3' is no number",
+        ),
+        (
+            {"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": "-5.1"},
+            "lambda_min_clipped='-5.1' is no",
+        ),
+        ({"_class_name": "DPMSolverMultistepScheduler", "solver_order": "2"}, "solver_order='2' is no number"),
+        (
+            {"_class_name": "LCMScheduler", "original_inference_steps": "50"},
+            "original_inference_steps='50' is no number",
+        ),
+        (
+            {"_class_name": "LCMScheduler", "original_inference_steps": 50.5},
+            "original_inference_steps=50.5 is no number of",
+        ),
+        ({"_class_name": "CogVideoXDDIMScheduler", "snr_shift_scale": None}, "snr_shift_scale=None is no number"),
+        (EDM | {"rho": 0}, "rho=0 must be above 0"),
+        (EDM | {"sigma_min": -1.0}, "sigma_min=-1.0 is no noise level"),
+        (EDM | {"sigma_max": float("inf")}, "sigma_max=inf is no finite number"),
+        ({1: 2}, "config has the key 1, which is no name"),
+        ({"_class_name": 5}, "_class_name=5 is no name"),
+        ({"_class_name": ["A"]}, r"_class_name=.'A'. is no name"),
+        (
+            {"_class_name": "StableDiffusionPipeline", "unet": ["a", "b"]},
+            "_class_name='StableDiffusionPipeline' is that of a pipeline",
+        ),
+        ({"scheduler": EULER}, "scheduler holds a configuration of its own"),
+    ],
+    ids=str,
+)
+def test_entries_of_another_kind(entries, says):
+    """Most of these end in a TypeError of diffusers, and "false" counts as true there."""
+    with pytest.raises(ValueError, match=f"^{says}") as said:
+        configs.from_mapping(entries)
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    ("entries", "passed", "says"),
+    [
+        ({}, {"n": 2.5}, "n=2.5 is no number of steps"),
+        ({}, {"n": True}, "n=True is no number of steps"),
+        ({}, {"n": 0}, "steps=0: ask for 1 or more"),
+        (EULER, {"timesteps": []}, "timesteps is empty"),
+        (EULER, {"timesteps": [float("nan")]}, "timesteps has nan: pass finite numbers"),
+        (EULER, {"sigmas": [1.0]}, "sigmas has one level"),
+        (FLOW | {"use_dynamic_shifting": True}, {"n": 5, "mu": float("nan")}, "mu has nan"),
+        (FLOW | {"use_dynamic_shifting": True}, {"n": 5, "mu": "1"}, "mu has '1'"),
+        (
+            {"_class_name": "UniPCMultistepScheduler"},
+            {"sigmas": [1.0, 0.5]},
+            "sigmas is taken with use_flow_sigmas only",
+        ),
+        (
+            {"_class_name": "DDPMScheduler"},
+            {"timesteps": [1000, 3]},
+            "t=1000 is outside the table .* pass times up to 999",
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_passed_and_is_no_walk(entries, passed, says):
+    with pytest.raises(ValueError, match=f"^{says}"):
+        configs.layout(configs.from_mapping(entries), **passed)
+
+
+def test_numbers_of_numpy_and_names_of_classes():
+    assert configs.from_mapping(FLOW | {"shift": np.float32(3)})["shift"] == 3
+    assert configs.from_mapping(EULER | {"use_karras_sigmas": 1}).kind == "karras"  # as diffusers has it
+    assert configs.from_mapping({"_class_name": "DDIMSchedular"}).family.why.endswith("(did you mean DDIMScheduler?)")
+
+
 def test_entries_of_compvis_that_are_read(tmp_path):
     """Those of the network do nothing to the walk; what is not said is CompVis' default, also in a mapping that is flat."""
     network = {"unet_config": {"target": "x"}, "first_stage_key": "jpg", "use_ema": False, "scale_factor": 0.18215}
@@ -159,6 +251,16 @@ def test_bad_files(tmp_path):
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(ValueError, match="is no JSON"):
         configs.read(tmp_path / "broken.json")
+    for text, says in (("", "is empty"), (" \n", "is empty"), ("{'a': 1}", "is no JSON")):
+        (tmp_path / "broken.json").write_text(text)
+        with pytest.raises(ValueError, match=says):
+            configs.read(tmp_path / "broken.json")
+    for text in ("null", "[]", "3"):
+        (tmp_path / "broken.json").write_text(text)
+        with pytest.raises(TypeError, match=r"broken\.json.* and no table: give a scheduler_config.json"):
+            configs.read(tmp_path / "broken.json")
+    (tmp_path / "marked.json").write_text("\ufeff{}")  # as some editors begin a file
+    assert configs.read(tmp_path / "marked.json").name == "DDIMScheduler"
     (tmp_path / "broken.yaml").write_text("a: [")
     with pytest.raises(ValueError, match="is no YAML"):
         configs.read(tmp_path / "broken.yaml")
