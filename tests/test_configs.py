@@ -106,12 +106,161 @@ def test_bad_entries(entries, says):
         configs.from_mapping(entries)
 
 
+LDM = {"linear_start": 0.00085, "linear_end": 0.012, "timesteps": 1000}
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        (
+            {"beta_schedul": "linear"},
+            "config has no _class_name, and beta_schedul='linear' .*did you mean beta_schedule",
+        ),
+        (
+            LDM | {"beta_schedul": "cosine"},
+            "beta_schedul='cosine' is an entry that nothing reads.*did you mean beta_schedule",
+        ),
+        (
+            LDM | {"parametrization": "v"},
+            "parametrization='v' .*--ignore parametrization.*did you mean parameterization",
+        ),
+        ({"model": {"params": LDM | {"timestep": 400}}}, "timestep=400 .*did you mean timesteps"),
+        ({"linear_end": 0.012, "timestep": 1000}, "timestep=1000 .*did you mean timesteps"),
+        ({"parameterization": "v", "linear_strat": 0.00085}, "linear_strat=0.00085 .*did you mean linear_start"),
+        (LDM | {"beta_end": 0.02}, "beta_end=0.02 is an entry that nothing reads"),
+        (LDM | {"shift": 3.0}, "shift=3.0 is an entry that nothing reads"),
+        (LDM | {"linear_end": "0,012"}, "linear_end='0,012' is no number"),
+        (LDM | {"linear_start": 2}, r"linear_start=2 is outside .0, 1."),
+        (LDM | {"beta_schedule": ["linear"]}, r"beta_schedule=.'linear'. is none of linear"),
+        (LDM | {"parameterization": "vel"}, "parameterization='vel' is none of eps, v, x0"),
+        (LDM | {"_class_name": "DDIMScheduler"}, ".*is an entry that nothing reads"),
+    ],
+    ids=str,
+)
+def test_entries_of_compvis_that_nothing_reads(entries, says):
+    with pytest.raises(ValueError, match=f"^{says}"):
+        configs.from_mapping(entries)
+
+
+EULER, FLOW = {"_class_name": "EulerDiscreteScheduler"}, {"_class_name": "FlowMatchEulerDiscreteScheduler"}
+EDM = {"_class_name": "EDMEulerScheduler"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        (FLOW | {"shift": "3.0"}, "shift='3.0' is no number"),
+        (FLOW | {"shift": None}, "shift=None is no number"),
+        (FLOW | {"shift": float("nan")}, "shift=nan is no finite number"),
+        (FLOW | {"shift": 0.0}, "shift=0.0 must be above 0"),
+        (FLOW | {"shift_terminal": "0.1"}, "shift_terminal='0.1' is no number"),
+        (FLOW | {"use_dynamic_shifting": "false"}, "use_dynamic_shifting='false' is neither true nor false"),
+        (EULER | {"use_karras_sigmas": "false"}, "use_karras_sigmas='false' is neither"),
+        (EULER | {"use_karras_sigmas": None}, "use_karras_sigmas=None is neither"),
+        (EULER | {"use_karras_sigmas": True, "sigma_max": "20"}, "sigma_max='20' is no number"),
+        (EULER | {"prediction_type": ["epsilon"]}, r"prediction_type=.'epsilon'. is no name"),
+        (EULER | {"num_train_timesteps": 10**12}, "num_train_timesteps=1000000000000 is no number of steps"),
+        (
+            {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True, "flow_shift": "3"},
+            "flow_shift='3' is no number",
+        ),
+        (
+            {"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": "-5.1"},
+            "lambda_min_clipped='-5.1' is no",
+        ),
+        ({"_class_name": "DPMSolverMultistepScheduler", "solver_order": "2"}, "solver_order='2' is no number"),
+        (
+            {"_class_name": "LCMScheduler", "original_inference_steps": "50"},
+            "original_inference_steps='50' is no number",
+        ),
+        (
+            {"_class_name": "LCMScheduler", "original_inference_steps": 50.5},
+            "original_inference_steps=50.5 is no number of",
+        ),
+        ({"_class_name": "CogVideoXDDIMScheduler", "snr_shift_scale": None}, "snr_shift_scale=None is no number"),
+        (EDM | {"rho": 0}, "rho=0 must be above 0"),
+        (EDM | {"sigma_min": -1.0}, "sigma_min=-1.0 is no noise level"),
+        (EDM | {"sigma_max": float("inf")}, "sigma_max=inf is no finite number"),
+        ({1: 2}, "config has the key 1, which is no name"),
+        ({"_class_name": 5}, "_class_name=5 is no name"),
+        ({"_class_name": ["A"]}, r"_class_name=.'A'. is no name"),
+        (
+            {"_class_name": "StableDiffusionPipeline", "unet": ["a", "b"]},
+            "_class_name='StableDiffusionPipeline' is that of a pipeline",
+        ),
+        ({"scheduler": EULER}, "scheduler holds a configuration of its own"),
+    ],
+    ids=str,
+)
+def test_entries_of_another_kind(entries, says):
+    """Most of these end in a TypeError of diffusers, and "false" counts as true there."""
+    with pytest.raises(ValueError, match=f"^{says}") as said:
+        configs.from_mapping(entries)
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    ("entries", "passed", "says"),
+    [
+        ({}, {"n": 2.5}, "n=2.5 is no number of steps"),
+        ({}, {"n": True}, "n=True is no number of steps"),
+        ({}, {"n": 0}, "steps=0: ask for 1 or more"),
+        (EULER, {"timesteps": []}, "timesteps is empty"),
+        (EULER, {"timesteps": [float("nan")]}, "timesteps has nan: pass finite numbers"),
+        (EULER, {"sigmas": [1.0]}, "sigmas has one level"),
+        (FLOW | {"use_dynamic_shifting": True}, {"n": 5, "mu": float("nan")}, "mu has nan"),
+        (FLOW | {"use_dynamic_shifting": True}, {"n": 5, "mu": "1"}, "mu has '1'"),
+        (
+            {"_class_name": "UniPCMultistepScheduler"},
+            {"sigmas": [1.0, 0.5]},
+            "sigmas is taken with use_flow_sigmas only",
+        ),
+        (
+            {"_class_name": "DDPMScheduler"},
+            {"timesteps": [1000, 3]},
+            "t=1000 is outside the table .* pass times up to 999",
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_passed_and_is_no_walk(entries, passed, says):
+    with pytest.raises(ValueError, match=f"^{says}"):
+        configs.layout(configs.from_mapping(entries), **passed)
+
+
+def test_numbers_of_numpy_and_names_of_classes():
+    assert configs.from_mapping(FLOW | {"shift": np.float32(3)})["shift"] == 3
+    assert configs.from_mapping(EULER | {"use_karras_sigmas": 1}).kind == "karras"  # as diffusers has it
+    assert configs.from_mapping({"_class_name": "DDIMSchedular"}).family.why.endswith("(did you mean DDIMScheduler?)")
+
+
+def test_entries_of_compvis_that_are_read(tmp_path):
+    """Those of the network do nothing to the walk; what is not said is CompVis' default, also in a mapping that is flat."""
+    network = {"unet_config": {"target": "x"}, "first_stage_key": "jpg", "use_ema": False, "scale_factor": 0.18215}
+    read = configs.from_mapping({"model": {"base_learning_rate": 1e-4, "params": LDM | network}, "data": {}})
+    assert read == configs.from_mapping(LDM) == configs.from_mapping(LDM | {"mine": 1}, ignore=["mine"])
+    assert configs.from_mapping({"linear_end": 0.012})["beta_start"] == 1e-4
+    # As OmegaConf reads it, which is what runs these files.
+    (tmp_path / "a.yaml").write_text("model:\n  params:\n    linear_start: 1e-4\n")
+    assert configs.read(tmp_path / "a.yaml")["beta_start"] == 1e-4
+
+
 def test_bad_files(tmp_path):
     with pytest.raises(ValueError, match="No such file"):
         configs.read(tmp_path / "none.json")
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(ValueError, match="is no JSON"):
         configs.read(tmp_path / "broken.json")
+    for text, says in (("", "is empty"), (" \n", "is empty"), ("{'a': 1}", "is no JSON")):
+        (tmp_path / "broken.json").write_text(text)
+        with pytest.raises(ValueError, match=says):
+            configs.read(tmp_path / "broken.json")
+    for text in ("null", "[]", "3"):
+        (tmp_path / "broken.json").write_text(text)
+        with pytest.raises(TypeError, match=r"broken\.json.* and no table: give a scheduler_config.json"):
+            configs.read(tmp_path / "broken.json")
+    (tmp_path / "marked.json").write_text("\ufeff{}")  # as some editors begin a file
+    assert configs.read(tmp_path / "marked.json").name == "DDIMScheduler"
     (tmp_path / "broken.yaml").write_text("a: [")
     with pytest.raises(ValueError, match="is no YAML"):
         configs.read(tmp_path / "broken.yaml")
@@ -155,8 +304,7 @@ def test_a_thousand_walks(diffusers, seed):
     for case in drawn(seed, 1000):
         said = outcome(case)
         assert said.kind != "different", (case, said)
-        # Two stages between levels that nearly cancel: whether the square root is one of a negative number is a matter of rounding.
-        assert said.kind != "not refused" or case.name == "KDPM2AncestralDiscreteScheduler", (case, said)
+        assert said.kind != "not refused", (case, said)
         if said.kind in ("same", "refused"):
             counts[case.name][said.kind] += 1
     read, refused = (sum(count[kind] for count in counts.values()) for kind in ("same", "refused"))
@@ -226,7 +374,7 @@ def test_signal_to_noise_shift():
 @pytest.mark.parametrize(
     ("entries", "says"),
     [
-        ({"beta_schedul": "linear"}, "beta_schedul='linear' .*did you mean beta_schedule"),
+        ({"beta_schedul": "linear"}, "config has no _class_name, and beta_schedul='linear' .*did you mean beta_schedule"),
         ({"shift": 3.0}, "no _class_name, and shift=3.0"),
         ({"_class_name": "EulerDiscreteScheduler", "predict_epsilon": False}, "predict_epsilon=False is an entry that nothing reads"),
         ({"_class_name": "DDIMScheduler", "beta_schedule": "sigmoid"}, "beta_schedule='sigmoid' is none of DDIMScheduler"),

@@ -178,6 +178,26 @@ def test_a_misspelt_entry_of_a_mapping_is_refused():
     assert any(f.rule == "unknown-class" for f in analysis.lint({"_class_name": "Mine", "own": 1}))
 
 
+def test_rescaled_tables_of_classes_that_keep_sigma_finite():
+    """Their table ends at sigma/alpha = 4096, and a run that begins there begins at its last time."""
+    zero = {"_class_name": "EulerDiscreteScheduler", "rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}
+    assert not {"zero-snr", "start-below-noise"} & rules(zero, steps=6)
+    assert "zero-snr" in rules(zero | {"timestep_spacing": "leading"}, steps=6)
+    found = finding("zero-snr", zero | {"prediction_type": "epsilon"}, steps=6)
+    assert found.severity == "error" and "alpha = 0.00024" in found.message and "4096 times" in found.message
+
+
+def test_words_on_walks_of_other_kinds():
+    consistency = {"_class_name": "CMStochasticIterativeScheduler"}
+    assert "prediction-type" not in rules(consistency, steps=6)  # it has no such parameter
+    # The solver that runs is no remedy for itself.
+    assert "come no nearer" in finding("inverse-amplification", consistency, steps=6).remedy
+    rough = finding("rough-grid", CLEAN | {"timestep_spacing": "leading", "steps_offset": 1}, steps=20)
+    assert rough.where.startswith("sigma/alpha=")
+    with pytest.raises(ValueError, match=r"pass mu, which is linear from 0\.5 for 256 tokens to 1\.15 for 4096"):
+        analysis.lint({"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": True})
+
+
 @pytest.mark.parametrize("solver", [BDIA(0.5), BDIA(0.9), OBELM(), EDICT(0.5), CBDIA(0.6, 0.3)])
 def test_what_users_of_torch_are_told_is_there_for_them(solver):
     """A configuration of a scheduler is for tensors, which have no longdouble, and few solvers have a gamma."""

@@ -10,7 +10,12 @@ pytest.importorskip("torch", reason="needs the extra torch")
 diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
 
 from bdia_numerics import configs  # noqa: E402
-from bdia_numerics.torch.schedulers import BDIAScheduler, EDICTScheduler  # noqa: E402
+from bdia_numerics.torch.schedulers import (  # noqa: E402
+    BDIAInverseScheduler,
+    BDIAScheduler,
+    EDICTScheduler,
+    SolverScheduler,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 CONFIGS = Path(__file__).parent / "configs"
@@ -37,6 +42,125 @@ SAME = [  # class and entries whose walk is a grid of whole training steps, coun
     ("UniPCMultistepScheduler", TRAILING | {"final_sigmas_type": "sigma_min"}),
     ("CogVideoXDDIMScheduler", {"snr_shift_scale": 1.0, "steps_offset": 1}),
 ]
+
+
+COUNTED = [  # classes whose walk solves the ODE, or that have its levels, with what they take
+    ("DDIMScheduler", {}),
+    ("PNDMScheduler", {"set_alpha_to_one": True}),
+    ("DPMSolverMultistepScheduler", {}),
+    ("DPMSolverMultistepScheduler", {"final_sigmas_type": "sigma_min"}),
+    ("DPMSolverSinglestepScheduler", {}),
+    ("UniPCMultistepScheduler", {"rescale_betas_zero_snr": True}),
+    ("DEISMultistepScheduler", {}),
+    ("EulerDiscreteScheduler", {}),
+    ("EulerDiscreteScheduler", {"rescale_betas_zero_snr": True, "final_sigmas_type": "sigma_min"}),
+    ("HeunDiscreteScheduler", {}),
+    ("LMSDiscreteScheduler", {}),
+    ("KDPM2DiscreteScheduler", {}),
+    ("SASolverScheduler", {}),
+    ("DDPMScheduler", {}),
+]
+
+
+@pytest.mark.parametrize("spacing", ["leading", "linspace", "trailing"])
+@pytest.mark.parametrize(("name", "entries"), COUNTED, ids=lambda x: x if isinstance(x, str) else ",".join(x))
+def test_times_and_levels_are_those_of_the_source_class(name, entries, spacing, tmp_path):
+    """Also of what was made from our own configuration, and of what was saved and loaded; gamma = 0 ends its steps there, too."""
+    spaced = {"timestep_spacing": spacing, "steps_offset": 1} if name != "DPMSolverSinglestepScheduler" else {}
+    theirs = getattr(diffusers, name)(**entries, **SD, **spaced)
+    first = BDIAScheduler.from_config(theirs.config, _class_name=name, gamma=0.9, clip_sample=False)
+    first.save_pretrained(tmp_path)
+    made = [first, BDIAScheduler.from_config(first.config), BDIAScheduler.from_pretrained(tmp_path)]
+    theirs.set_timesteps(7)
+    walk = moving(theirs)
+    for ours in (*made, BDIAScheduler.from_config(first.config, gamma=0.0)):
+        ours.set_timesteps(7)
+        found = moving(ours)
+        assert [step.t for step in found] == [step.t for step in walk]
+        # Where 7 does not divide 1000, steps of DDIMScheduler end elsewhere than at the next time, and those of gamma != 0 do not.
+        jumps = configs.FAMILIES[name].walk == "jump" and ours.config.gamma
+        for end in ("s",) if jumps else ("s", "s_end"):
+            expected = [getattr(step, end) for step in walk]
+            # alpha^2 is the same float32; 1 - alpha^2 = 8.5e-4 at t = 0 keeps 2^-24/8.5e-4 = 7e-5 of it.
+            np.testing.assert_allclose([getattr(step, end) for step in found], expected, rtol=1e-4)
+
+
+def moving(scheduler):
+    """Return the steps of a live scheduler that have a length."""
+    return [step for step in configs.from_scheduler(scheduler).steps if step.s != step.s_end]
+
+
+def test_a_pipeline_of_fractional_times():
+    """EulerDiscreteScheduler tells them; sigma/alpha is linear between two entries of the table, also where noise is added."""
+    torch = pytest.importorskip("torch")
+    theirs = diffusers.EulerDiscreteScheduler(**SD)
+    ours, back, ddim = (
+        kind.from_config(theirs.config, gamma=gamma)
+        for kind, gamma in ((BDIAScheduler, 0.9), (BDIAInverseScheduler, 0.9), (BDIAScheduler, 0.0))
+    )
+    for scheduler in (theirs, ours, back, ddim):
+        scheduler.set_timesteps(7)
+    assert torch.equal(ours.timesteps, theirs.timesteps) and torch.equal(ddim.timesteps, theirs.timesteps)
+    x, t = torch.linspace(-1, 1, 6, dtype=torch.float64).reshape(2, 3), theirs.timesteps[2:3]
+    sigma = float(theirs.sigmas[2])
+    noised = theirs.add_noise(x, torch.ones_like(x), t) / (1 + sigma**2) ** 0.5
+    torch.testing.assert_close(ours.add_noise(x, torch.ones_like(x), t), noised, rtol=1e-5, atol=0)
+    # Euler's method in sigma/alpha is DDIM.
+    z, w = x, x * (1 + float(theirs.sigmas[0]) ** 2) ** 0.5
+    for t in theirs.timesteps:
+        w = theirs.step(torch.sin(theirs.scale_model_input(w, t)), t, w).prev_sample
+        z = ddim.step(torch.sin(z), t, z).prev_sample
+    torch.testing.assert_close(z, w.to(z.dtype), rtol=1e-4, atol=1e-5)
+    # An exact round trip on these times.
+    z = x
+    for t in back.timesteps:
+        z = back.step(torch.sin(z), t, z).prev_sample
+    ours.start_from(back.state)
+    ours.set_timesteps(7)
+    for t in ours.timesteps:
+        z = ours.step(torch.sin(ours.scale_model_input(z, t)), t, z).prev_sample
+    torch.testing.assert_close(z, x, rtol=0, atol=1e-12)
+
+
+def test_a_method_of_several_stages_between_fractional_times():
+    theirs = diffusers.EulerDiscreteScheduler(
+        **SD, final_sigmas_type="sigma_min"
+    )  # at sigma = 0 log(sigma) has no middle
+    ours = SolverScheduler.from_config(theirs.config, solver_spec="dpmsolver:order=2")
+    ours.set_timesteps(7)
+    theirs.set_timesteps(7)
+    assert (
+        ours.timesteps[::2].tolist() == theirs.timesteps[:-1].tolist() and ours.order == 2
+    )  # the last step has no length
+
+
+def test_who_counts_can_be_said():
+    entries = {"_class_name": "EulerDiscreteScheduler", **LEADING}
+    made = BDIAScheduler.from_config(entries | {"timestep_spacing": "linspace"})
+    assert made.config.counts_as == "EulerDiscreteScheduler"
+    made.set_timesteps(7)
+    assert made.timesteps.tolist() == [999, 832.5, 666, 499.5, 333, 166.5, 0]
+    made = BDIAScheduler.from_config(made.config, counts_as=None)
+    made.set_timesteps(7)
+    assert made.timesteps.tolist() == [999, 832, 666, 500, 333, 166, 0]
+    for options, says in (
+        (
+            {"counts_as": "FlowMatchEulerDiscreteScheduler"},
+            "counts_as='FlowMatchEulerDiscreteScheduler' is none of DDIM",
+        ),
+        (
+            {"counts_as": "DPMSolverMultistepInverseScheduler"},
+            "counts_as='DPMSolverMultistepInverseScheduler' is none of",
+        ),
+        ({"counts_as": "Euler"}, "counts_as='Euler' is none of DDIMScheduler, .*EulerDiscreteScheduler"),
+        (
+            {"counts_as": "DPMSolverSinglestepScheduler"},
+            "timestep_spacing='leading' is not taken by DPM.*counts_as=None",
+        ),
+        ({"walk": "ddim", "gamma": 0.0}, "walk='ddim' .*counts_as=None"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            BDIAScheduler.from_config(entries, **options)
 
 
 def walk_of(scheduler, n):
@@ -125,6 +249,7 @@ REFUSED = [
     ({"_class_name": "DDPMScheduler", "beta_schedule": "sigmoid"}, "beta_schedule='sigmoid'"),
     ({"_class_name": "DDPMWuerstchenScheduler", "s": 0.008}, "_class_name='DDPMWuerstchenScheduler'"),
     ({"_class_name": "NoSuchScheduler"}, "its class is not known here"),
+    ({"_class_name": "DPMSolverMultistepInverseScheduler"}, "a walk from data to noise; its sampler's configuration is read"),
 ]  # fmt: skip
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from numbers import Integral, Real
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -54,7 +56,7 @@ class SchedulerConfig:
     @property
     def family(self) -> Family:
         """How its class walks."""
-        return FAMILIES.get(self.name) or Family("", why="its class is not known here")
+        return FAMILIES.get(self.name) or Family("", why=f"its class is not known here{_near(self.name, FAMILIES)}")
 
     @property
     def known(self) -> bool:
@@ -147,11 +149,29 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
     """
     if not isinstance(entries, Mapping):
         raise TypeError(f"config={type(entries).__name__} is no table: pass a scheduler_config.json or a mapping")
-    entries = _from_ldm(entries) if "model" in entries or "linear_start" in entries else dict(entries)
+    if (odd := next((key for key in entries if not isinstance(key, str)), None)) is not None:
+        raise ValueError(
+            f"config has the key {odd!r}, which is no name: pass a scheduler_config.json or a mapping like it"
+        )
+    if "_class_name" not in entries and ("model" in entries or entries.keys() & (_LDM.keys() - KNOWN)):
+        entries = _from_ldm(entries, ignore)
+    entries = dict(entries)
     named = entries.pop("_class_name", None)
+    if not isinstance(named, str | None) or named == "":
+        raise ValueError(
+            f"_class_name={named!r} is no name: write that of the scheduler's class, such as DDIMScheduler"
+        )
+    if named is not None and named.endswith("Pipeline"):
+        raise ValueError(
+            f"_class_name={named!r} is that of a pipeline: give the file scheduler/scheduler_config.json beside it"
+        )
     own = {key: value for key, value in entries.items() if not key.startswith("_") and key not in ignore}
+    if inner := next(
+        (key for key, value in own.items() if isinstance(value, Mapping) and "_class_name" in value), None
+    ):
+        raise ValueError(f"{inner} holds a configuration of its own: pass that table")
     # Flax has the same schedulers under other names.
-    name = _class_of(own) if named is None else str(named).removeprefix("Flax")
+    name = _class_of(own) if named is None else named.removeprefix("Flax")
     family = FAMILIES.get(name)
     if named is None and name == "DDIMScheduler" and (strange := sorted(own.keys() - FAMILIES[name].defaults.keys())):
         raise ValueError(
@@ -162,12 +182,10 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
         return SchedulerConfig(name, own, frozenset(own))
     for key in own.keys() - family.defaults.keys() - KNOWN:
         if not _is_default(name, key, own[key]):
-            raise ValueError(
-                f"{key}={own[key]!r} is an entry that nothing reads, so the walk would not be this scheduler's: remove it, or pass it as "
-                f"ignore (--ignore {key}) if it has no effect{_near(key, family.defaults)}"
-            )
+            raise ValueError(_unread(key, own[key], family.defaults))
     ends = {key: own[key] for key in SIGMA_ENDS & own.keys()}
     values = dict(family.defaults) | ends | {key: own[key] for key in family.defaults.keys() & own.keys()}
+    _check_kinds(name, values, own.keys())
     _check(name, values)
     return SchedulerConfig(name, values, frozenset(own), frozenset(own.keys() - values.keys()))
 
@@ -197,67 +215,150 @@ def read(path: str | Path, *, ignore: Collection[str] = ()) -> SchedulerConfig:
     ------
     ValueError
         If there is no such file, if it is neither JSON nor YAML, or as `from_mapping`.
+    TypeError
+        If it holds no table, or as `from_mapping`.
     """
     path = Path(path)
     if path.is_dir():
         inside = (path / "scheduler" / "scheduler_config.json", path / "scheduler_config.json")
         path = next((p for p in inside if p.is_file()), inside[-1])
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text"
         raise ValueError(
             f"config={str(path)!r} cannot be read ({why}): give a scheduler_config.json or a YAML"
         ) from None
-    if path.suffix.lower() in (".yaml", ".yml"):
-        import yaml
-
-        try:
-            return from_mapping(yaml.safe_load(text), ignore=ignore)
-        except yaml.YAMLError as error:
-            raise ValueError(f"config={str(path)!r} is no YAML: {' '.join(str(error).split())}") from None
     try:
-        return from_mapping(json.loads(text), ignore=ignore)
+        if path.suffix.lower() in (".yaml", ".yml"):
+            import yaml
+
+            try:
+                entries = yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise ValueError(f"config={str(path)!r} is no YAML: {' '.join(str(error).split())}") from None
+        else:
+            entries = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"config={str(path)!r} is no JSON: {error}") from None
+        why = f"no JSON: {error}" if text.strip() else "empty: give a scheduler_config.json"
+        raise ValueError(f"config={str(path)!r} is {why}") from None
+    if not isinstance(entries, Mapping):
+        raise TypeError(
+            f"config={str(path)!r} is {str(entries)[:20]!r} and no table: give a scheduler_config.json or a YAML"
+        )
+    return from_mapping(entries, ignore=ignore)
 
 
-def _from_ldm(entries: Mapping[str, Any]) -> dict[str, Any]:
+def _from_ldm(entries: Mapping[str, Any], ignore: Collection[str]) -> dict[str, Any]:
     model = entries.get("model", {"params": entries})
     params: Any = getattr(model, "get", lambda _: None)("params")
     if not hasattr(params, "get"):
         raise ValueError("config has model but no model.params: pass the YAML of a latent diffusion model")
+    for key in params:
+        network = key in _LDM_NETWORK or key.endswith(("_config", "_key", "_keys"))
+        if not (key in _LDM or network or key.startswith("_") or key in ignore):
+            raise ValueError(_unread(key, params[key], (*_LDM, *_LDM_NETWORK)))
+    values = {key: params.get(key, default) for key, default in _LDM.items()}
     # Their "linear" is linear in sqrt(beta), diffusers' "scaled_linear".
     rules = {"linear": "scaled_linear", "sqrt_linear": "linear", "cosine": "squaredcos_cap_v2"}
-    kind = str(params.get("beta_schedule", "linear"))
-    if kind not in rules:
-        raise ValueError(f"beta_schedule={kind!r} is none of {', '.join(rules)}")
     predictions = {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}
-    predicted = str(params.get("parameterization", "eps"))
-    if predicted not in predictions:
-        raise ValueError(f"parameterization={predicted!r} is none of {', '.join(predictions)}")
-    for key, harmless in (("given_betas", None), ("cosine_s", 8e-3), ("rescale_betas_zero_snr", False)):
-        if params.get(key, harmless) != harmless:
-            raise ValueError(f"{key}={params[key]!r} is not read: convert the configuration to diffusers' first")
+    for key, names in (("beta_schedule", rules), ("parameterization", predictions)):
+        if values[key] not in list(names):
+            raise ValueError(f"{key}={values[key]!r} is none of {', '.join(names)}")
+    for key in ("given_betas", "cosine_s", "rescale_betas_zero_snr"):
+        if values[key] != _LDM[key]:
+            raise ValueError(f"{key}={values[key]!r} is not read: convert the configuration to diffusers' first")
+    for key in ("linear_start", "linear_end"):
+        values[key] = _written(values[key])
+        _check_beta(key, values[key])
     return {
         "_class_name": "ldm",
-        "num_train_timesteps": params.get("timesteps", 1000),
-        "beta_start": params.get("linear_start", 1e-4),
-        "beta_end": params.get("linear_end", 2e-2),
-        "beta_schedule": rules[kind],
-        "prediction_type": predictions[predicted],
-        "clip_sample": bool(params.get("clip_denoised", False)),
+        "num_train_timesteps": values["timesteps"],
+        "beta_start": values["linear_start"],
+        "beta_end": values["linear_end"],
+        "beta_schedule": rules[values["beta_schedule"]],
+        "prediction_type": predictions[values["parameterization"]],
+        "clip_sample": bool(values["clip_denoised"]),
     }
+
+
+_LDM: Mapping[str, Any] = {  # of CompVis' DDPM, with its defaults
+    "timesteps": 1000, "beta_schedule": "linear", "linear_start": 1e-4, "linear_end": 2e-2, "cosine_s": 8e-3, "given_betas": None,
+    "parameterization": "eps", "clip_denoised": False, "rescale_betas_zero_snr": False,
+}  # fmt: skip
+# Of its networks, their data and their training; so are all that end in _config, _key and _keys.
+_LDM_NETWORK = (
+    "channels", "ckpt_path", "concat_mode", "cond_stage_forward", "cond_stage_trainable", "conditioning_key", "embedding_dropout",
+    "image_size", "l_simple_weight", "learn_logvar", "load_only_unet", "log_every_t", "logvar_init", "loss_type", "make_it_fit",
+    "monitor", "num_timesteps_cond", "only_mid_control", "original_elbo_weight", "reset_ema", "reset_num_ema_updates", "scale_by_std",
+    "scale_factor", "sd_locked", "ucg_training", "unet_trainable", "use_ema", "use_positional_encodings", "v_posterior",
+)  # fmt: skip
+
+
+def _written(value: Any) -> Any:
+    """Return the number that a YAML means by 1e-4, which is a text to PyYAML and a number to those who run it."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _unread(key: str, value: Any, names: Collection[str]) -> str:
+    return (
+        f"{key}={repr(value)[:80]} is an entry that nothing reads, so the walk would not be "
+        f"this scheduler's: remove it, or pass it as ignore (--ignore {key}) if it has no effect{_near(key, names)}"
+    )
+
+
+def _check_beta(key: str, beta: Any) -> None:
+    number = isinstance(beta, Real) and not isinstance(beta, bool)
+    if not (number and 0 < beta < 1):
+        why = "outside (0, 1)" if number else "no number"
+        raise ValueError(f"{key}={beta!r} is {why}: give the noise added in a training step, in (0, 1)")
+
+
+def _check_kinds(name: str, values: Mapping[str, Any], given: Collection[str]) -> None:
+    """Raise ValueError for entries that are of another kind than their default, as numbers in quotes are."""
+    for key in (given & values.keys()) - {
+        "num_train_timesteps",
+        "beta_start",
+        "beta_end",
+        "steps_offset",
+    }:  # see `_check`
+        value, default = values[key], FAMILIES[name].defaults.get(key)
+        if isinstance(default, bool):
+            if value not in (True, False, None) or (value is None and key in KINDS):
+                raise ValueError(f"{key}={value!r} is neither true nor false: write it without quotes")
+            continue
+        unnamed = isinstance(default, str) and not isinstance(value, str | None)
+        if unnamed:
+            raise ValueError(f"{key}={value!r} is no name: write one, such as {default}")
+        numeric = key in _NUMBERS or (isinstance(default, int | float) and value is not None)
+        if numeric and not (value is None and default is None):
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise ValueError(f"{key}={value!r} is no number: write one, without quotes")
+            if key == "original_inference_steps" and not isinstance(value, Integral):
+                raise ValueError(f"{key}={value!r} is no number of steps: give an int")
+            if math.isnan(value) or (math.isinf(value) and key in _NUMBERS and key != "lambda_min_clipped"):
+                raise ValueError(f"{key}={value!r} is no finite number")
+        if key in ("shift", "flow_shift", "rho", "snr_shift_scale") and value <= 0:
+            raise ValueError(f"{key}={value!r} must be above 0")
+        if key in SIGMA_ENDS and value is not None and value < 0:
+            raise ValueError(f"{key}={value!r} is no noise level: give one of 0 or more")
+
+
+# Those of which a walk is made; of other numbers null may stand for what is not used.
+_NUMBERS = SIGMA_ENDS | {
+    "rho", "shift", "shift_terminal", "flow_shift", "snr_shift_scale", "lambda_min_clipped", "original_inference_steps", "solver_order",
+}  # fmt: skip
 
 
 def _check(name: str, values: Mapping[str, Any]) -> None:
     steps = values["num_train_timesteps"]
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
-        raise ValueError(f"num_train_timesteps={steps!r} is no number of steps: give an int of 2 or more")
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= 10**6:
+        raise ValueError(f"num_train_timesteps={steps!r} is no number of steps: give an int from 2 to a million")
     for key in {"beta_start", "beta_end"} & values.keys():
-        beta = values[key]
-        if isinstance(beta, bool) or not isinstance(beta, int | float) or not 0 < beta < 1:
-            raise ValueError(f"{key}={beta!r} is outside (0, 1): give the noise added in a training step")
+        _check_beta(key, values[key])
     if values.get("timestep_spacing", SPACINGS[0]) not in SPACINGS:
         raise ValueError(f"timestep_spacing={values['timestep_spacing']!r} is none of {', '.join(SPACINGS)}")
     if name.startswith("DDIMInverse") and values["timestep_spacing"] == "linspace":

@@ -57,6 +57,11 @@ def layout(
     """
     if not config.known:
         raise ValueError(f"the walk of {config.name} is not read: {config.family.why}")
+    if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer)):
+        raise ValueError(f"n={n!r} is no number of steps: pass an int")
+    for key, passed in (("mu", None if mu is None else [mu]), ("timesteps", timesteps), ("sigmas", sigmas)):
+        if passed is not None:
+            _check_numbers(key, passed)
     own = [len(x) for x in (timesteps, sigmas) if x is not None]
     if n is None and not own:
         raise ValueError("n is missing: pass a number of steps, timesteps or sigmas")
@@ -103,13 +108,19 @@ def _check(config: SchedulerConfig, asked: Asked) -> None:
     kind = config.kind
     if asked.times is not None and kind and config.rule != "flow":
         raise ValueError(f"timesteps cannot be passed with {kind} sigmas: {config.name} refuses them")
+    if asked.sigmas is not None and config.rule == "points" and len(asked.sigmas) < 2:
+        raise ValueError(
+            "sigmas has one level: pass that at which each step begins, and that at which the last one ends"
+        )
+    if asked.sigmas is not None and config.rule == "intervals" and not config["use_flow_sigmas"]:
+        raise ValueError(f"sigmas is taken with use_flow_sigmas only by {config.name}: leave it out")
     if asked.times is not None and asked.sigmas is not None and config.rule != "flow":
         raise ValueError(f"timesteps and sigmas are both passed: {config.name} takes one of them")
     if config["use_dynamic_shifting"]:
         required = config.rule == "flow" or _own_flow(config)
         if asked.mu is None and required:
             raise ValueError(
-                "mu is missing: use_dynamic_shifting=True, and a pipeline takes it from the size of the image"
+                f"mu is missing: use_dynamic_shifting=True, and a pipeline takes it from the size of the image: pass mu{_mu_of(config)}"
             )
         if asked.mu is not None and not required and config["time_shift_type"] != "exponential":
             raise ValueError(
@@ -120,6 +131,22 @@ def _check(config: SchedulerConfig, asked: Asked) -> None:
     length = config["num_train_timesteps"]
     if asked.n > length and asked.times is None and config.rule not in ("edm", "flow"):
         raise ValueError(f"steps={asked.n} exceeds num_train_timesteps={length}: ask for fewer")
+
+
+def _check_numbers(key: str, passed: Sequence[float]) -> None:
+    if len(passed) == 0:
+        raise ValueError(f"{key} is empty: pass one number for each step")
+    for x in passed:
+        if isinstance(x, bool) or not isinstance(x, int | float | np.number) or not math.isfinite(x):
+            raise ValueError(f"{key} has {x!r}: pass finite numbers")
+
+
+def _mu_of(config: SchedulerConfig) -> str:
+    """Return between which numbers mu lies, where the configuration says so."""
+    if config["base_shift"] is None:
+        return ""
+    small, large = (f"{config[f'{k}_shift']} for {config[f'{k}_image_seq_len']} tokens" for k in ("base", "max"))
+    return f", which is linear from {small} to {large}"
 
 
 def spaced(config: SchedulerConfig, n: int, *, extra: int = 0, top: int | None = None) -> Array:
@@ -152,7 +179,8 @@ def _inside(times: Array, levels: Array) -> Array:
     """Return times that index the table, as arrays do: t = -1 is its last entry."""
     if (top := float(np.max(times))) > len(levels) - 1:
         raise OutOfTableError(
-            f"t={top:g} is outside the table of {len(levels)} training steps, where the scheduler stops: lower steps_offset"
+            f"t={top:g} is outside the table of {len(levels)} training steps, where the scheduler stops: lower steps_offset, or pass times "
+            f"up to {len(levels) - 1}"
         )
     return times
 

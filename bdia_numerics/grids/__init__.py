@@ -230,7 +230,7 @@ def _final(schedule: Schedule, alpha: Fraction) -> Fraction:
     return alpha
 
 
-def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None) -> Grid:
+def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None, schedule: Schedule | None = None) -> Grid:
     """Return the grid of given values.
 
     Parameters
@@ -240,6 +240,8 @@ def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None) -> Grid:
         grid, or noise end first: the end with the smaller sigma/alpha becomes index 0.
     space
         The number system, if it is not that of the values; for mpf it is otherwise of mpmath's present precision.
+    schedule
+        What methods of several stages ask for the levels between the points.
 
     Raises
     ------
@@ -263,7 +265,7 @@ def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None) -> Grid:
     if decided(lists[2][0] * lists[1][-1] > lists[2][-1] * lists[1][0]):
         lists = [column[::-1] for column in lists]
     recipe = Values(tuple(lists[0]), tuple(lists[1]), tuple(lists[2]), own)
-    return build(recipe, target, None)
+    return build(recipe, target, schedule)
 
 
 def from_scheduler(scheduler: Any) -> Grid:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from bdia_numerics.grids.grid import Grid
+
 Array = np.ndarray[Any, Any]
 
 
@@ -37,7 +39,7 @@ class Live:
 
 
 def live(scheduler: Any) -> Live:
-    """Return the walk of a scheduler, from its `timesteps` and its `sigmas`, or else from its table.
+    """Return the walk of a scheduler, from its `grid`, its `timesteps` and its `sigmas`, or else from its table.
 
     Raises
     ------
@@ -57,6 +59,12 @@ def live(scheduler: Any) -> Live:
     table = None
     if hasattr(scheduler, "alphas_cumprod"):
         table = np.asarray(scheduler.alphas_cumprod, dtype=np.float64)
+    if isinstance(own := getattr(scheduler, "grid", None), Grid):
+        with np.errstate(divide="ignore"):
+            levels = own.sigma.astype(np.float64) / own.alpha.astype(np.float64)
+        way = 1 if getattr(scheduler, "noise_end", False) else -1
+        times, levels = own.t.astype(np.float64)[::way], levels[::way]
+        return Live("vp", told, times[:-1], levels[:-1], levels[1:], table)
     if hasattr(scheduler, "sigmas"):
         times, sigmas = _points(scheduler, told)
         kind = _kind(config, table)

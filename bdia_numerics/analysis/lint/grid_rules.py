@@ -110,14 +110,17 @@ def inverse_amplification(run: Run) -> Iterator[Finding]:
     others: dict[str, Solver] = {"ALF": ALF(), "BDIA with gamma = 1": BDIA(1), "DDIM inversion (10)": DDIM()}
     latents = {name: measure.latent_error(solver, run.grid, run.schedule) for name, solver in others.items()}
     own, best = measure.latent_error(run.solver, run.grid, run.schedule), min(latents, key=lambda name: latents[name])
+    helps = latents[best] < own / 2
     yield Finding(
         "inverse-amplification",
         "error" if own > 1 else "warning",
         where,
         f"the inverse enlarges errors {number(here)} times on this grid, those of its own steps included: latents are far from the ODE's, "
         "however exactly they return",
-        f"{ways}, such as {best}",
-        Cost("rms error of latents, in standard deviations of the noise", own, latents[best]),
+        f"{ways}, such as {best}"
+        if helps
+        else f"take more steps, or another grid: here {', '.join(others)} come no nearer",
+        Cost("rms error of latents, in standard deviations of the noise", own, latents[best] if helps else math.nan),
     )
 
 
@@ -136,11 +139,11 @@ def rough_grid(run: Run) -> Iterator[Finding]:
     }
     remedy = min(ways, key=lambda way: ways[way])
     if not 1 / JUMP <= q[k] <= JUMP and ways[remedy] < own / 2:
-        i = k + 1
+        i, what = k + 1, "sigma/alpha" if isinstance(run.schedule, Levels) else "t"  # by which a walk's grid is indexed
         yield Finding(
             "rough-grid",
             "warning",
-            f"t={run.grid.t[i + 1]:.4g} to {run.grid.t[i]:.4g} to {run.grid.t[i - 1]:.4g}, slots {i + 1} and {i}",
+            f"{what}={run.grid.t[i + 1]:.4g} to {run.grid.t[i]:.4g} to {run.grid.t[i - 1]:.4g}, slots {i + 1} and {i}",
             f"alpha h^2 changes by the factor {q[k]:.2g} there, "
             f"so the first-order terms of the two slots do not cancel at gamma={run.gamma:g}",
             remedy,

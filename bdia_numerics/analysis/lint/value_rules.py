@@ -109,7 +109,9 @@ def stochastic(case: Case) -> Iterator[Finding]:
 
 
 def prediction_type(case: Case) -> Iterator[Finding]:
-    """Find a network that is read as another prediction than it makes."""
+    """Find a network that is read as another prediction than it makes; a consistency model's predicts data, under its own scaling."""
+    if case.config.rule == "consistency":
+        return
     try:
         makes = case.config.prediction
     except ValueError:
@@ -117,7 +119,7 @@ def prediction_type(case: Case) -> Iterator[Finding]:
             "prediction-type",
             "error",
             case.entry("prediction_type"),
-            "this prediction is not known",
+            "what the network predicts is not known",
             f"use one of {', '.join(PREDICTIONS)}",
         )
         return
@@ -155,22 +157,26 @@ def zero_snr(case: Case) -> Iterator[Finding]:
     """Find alpha = 0 with a prediction that diverges there, and a table of it that is never reached."""
     if not case.tabled or not case.config["rescale_betas_zero_snr"]:
         return
-    first = case.walk.steps[0]
-    if not math.isfinite(first.s) and case.config["prediction_type"] == "epsilon":
-        yield Finding(
-            "zero-snr",
-            "error",
-            case.entry("rescale_betas_zero_snr", "prediction_type"),
-            "alpha = 0 at the first time, where x0 = (z - sigma eps)/alpha is 0/0",
-            "use a network that predicts v, or end the grid before it",
-        )
-    elif math.isfinite(first.s):
+    first, last = case.walk.steps[0], case.length - 1
+    if first.s_end > first.s:  # towards the noise
+        return
+    if first.t < last:
         yield Finding(
             "zero-snr",
             "warning",
             case.entry("rescale_betas_zero_snr", "timestep_spacing"),
-            f"the table ends at alpha = 0, but the first time is t={first.t:g}",
+            f"the table ends at alpha = 0, but the first time is t={first.t:g} of {last}",
             "use trailing spacing, which begins at the last time",
+        )
+    elif case.config["prediction_type"] == "epsilon":
+        what = "is 0/0" if math.isinf(first.s) else f"has the network's error {first.s:.0f} times"
+        alpha = float(case.walk.levels.alpha(first.s))
+        yield Finding(
+            "zero-snr",
+            "error",
+            case.entry("rescale_betas_zero_snr", "prediction_type"),
+            f"alpha = {alpha:.2g} at the first time, where x0 = (z - sigma eps)/alpha {what}",
+            "use a network that predicts v, or end the grid before it",
         )
 
 

@@ -199,6 +199,10 @@ def start_below_noise(case: Case) -> Iterator[Finding]:
         return
     assert case.walk.table is not None
     late = first.s < np.sqrt((1 - case.walk.table[-1]) / case.walk.table[-1]) * (1 - 1e-6)
+    if (
+        not late and case.config["rescale_betas_zero_snr"]
+    ):  # there alpha is 0 but for a number that keeps sigma/alpha finite
+        return
     better = _trailing(case) if late else math.inf
     end = case.walk.steps[-1].s_end
     remedied = measure.shift(better, end, case.walk.levels) if math.isfinite(better) else 0.0

@@ -11,15 +11,23 @@ import numpy as np
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOutput
 
-from bdia_numerics import grids, schedules
+from bdia_numerics import configs, grids, schedules
 from bdia_numerics.driver import Status
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.solvers import BDIA, DDIM
 from bdia_numerics.state import State, check_state
-from bdia_numerics.torch.schedulers.configuration import KINDS, check, initialiser, listed, translated, whole_number
-from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, added_noise, clip_of, level
-from bdia_numerics.torch.schedulers.feed import Feed, before
+from bdia_numerics.torch.schedulers.configuration import (
+    KINDS,
+    check,
+    counted,
+    initialiser,
+    listed,
+    translated,
+    whole_number,
+)
+from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, added_noise, clip_of, fresh, level
+from bdia_numerics.torch.schedulers.feed import Feed, before, tensor_of
 from bdia_numerics.torch.schedulers.stepwise import Course, encoding, inverting, resumed, sampling
 from bdia_numerics.torch.schedulers.warning import foreseen, warn_not_finite, warn_of_contradiction
 from bdia_numerics.torch.tensors import space_of
@@ -38,6 +46,9 @@ class ProgramScheduler(DDIMScheduler):
     state_dtype : {"float64", "float32", "bfloat16", "float16", None}
         In which the registers are kept between steps; "float64" is float32 on a device that has none, None the dtype of the latents.
         The model is asked at registers rounded to the dtype of the latents: float64 ones are rounded alike both ways.
+    counts_as : str or None
+        Class of diffusers whose `timesteps` the spacing counts, which may be fractions of training steps; None is DDIMScheduler.
+        `from_config` takes the class that the configuration is of. Each step then ends where the next begins.
     """
 
     own: ClassVar[dict[str, Any]] = {}
@@ -87,6 +98,10 @@ class ProgramScheduler(DDIMScheduler):
         # Pipelines count by it: model outputs per slot, and no order of accuracy.
         self.order = 1 if self._is_ddim else structure(self.solver).nfe
         check(self.config, is_ddim=self._is_ddim)
+        self._counted = counted(self.config)
+        if self._counted is not None and self._counted["rescale_betas_zero_snr"]:
+            # Classes with sigma/alpha have a number there that keeps it finite.
+            self.alphas_cumprod[-1] = float(configs.alphas_cumprod(self._counted, np.float32)[-1])
         self._kind = KINDS[self.config["prediction_type"]]
         self._cache: dict[Any, Any] = {}
         self._given: State | None = None
@@ -124,6 +139,13 @@ class ProgramScheduler(DDIMScheduler):
                 "state is known after whole slots: make all their steps first (`order` outputs a slot; gamma = 0 has none)"
             )
         return state
+
+    @property
+    def grid(self) -> Grid | None:
+        """The times and noise levels of the run; None before set_timesteps, and where steps do not end at the next time."""
+        if self._feed is not None:
+            return self._feed.grid
+        return self._grid_of(list(self._ends)) if self._is_ddim and self.num_inference_steps and self._ends else None
 
     @property
     def status(self) -> Status:
@@ -175,14 +197,11 @@ class ProgramScheduler(DDIMScheduler):
         times = self._times(num_inference_steps, timesteps)
         self._ratio = self.config["num_train_timesteps"] // self.num_inference_steps
         if self._is_ddim:
-            meet = (self.config["walk"] or (timesteps is not None and "grid")) == "grid"
+            meet = self._meet or (timesteps is not None and self.config["walk"] is None)
             self._ends = dict(zip(times, [*times[1:], -1], strict=True)) if meet else {}
-            self.timesteps = torch.tensor(times, dtype=torch.int64, device=device)
+            self.timesteps = tensor_of(times).to(device)
             return
-        table = self.alphas_cumprod.double().cpu().numpy()
-        schedule = self._cached(table.tobytes(), lambda: schedules.from_alphas_cumprod(table))
-        ends: Any = (times, 1) if self.config["set_alpha_to_one"] else ([*times, 0], None)
-        grid: Grid = self._cached((table.tobytes(), *times), lambda: grids.from_timesteps(schedule, *ends))
+        grid = self._grid_of(times)
         if self._given is not None:
             grid = before(self._given, self.solver, grid, noise_end=self.noise_end)
             first = 0 if self.noise_end else grid.n - structure(self.solver).depth
@@ -192,18 +211,41 @@ class ProgramScheduler(DDIMScheduler):
         # Fewer than the step names where it asks again at a state that stands, as CBDIA does for gamma2 = 1.
         self.order = max(len(self.timesteps) // grid.n, 1)
 
-    def _times(self, number: Any, given: Sequence[int] | None) -> list[int]:
+    @property
+    def _meet(self) -> bool:
+        """Whether each step ends where the next begins, also for gamma = 0."""
+        return not self._is_ddim or self.config["walk"] == "grid" or self._counted is not None
+
+    def _times(self, number: Any, given: Sequence[int] | None) -> list[float]:
         # Trailing spacing counts a time -1 for some numbers of steps; and t = 0 may be the data end itself.
-        least = 0 if self.config["set_alpha_to_one"] else 1
+        end = -1 if self.config["set_alpha_to_one"] else 0
         if given is not None:
-            times = listed(given, number, self.config["num_train_timesteps"], least)
+            times = listed(given, number, self.config["num_train_timesteps"], end + 1)
             super().set_timesteps(len(times))
-            return times if self._is_ddim else [t for t in times if t >= least]
+            return times if self._is_ddim else [t for t in times if t > end]
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
             raise ValueError(f"num_inference_steps={number!r}: pass a number of steps, 1 or more")
         super().set_timesteps(int(number))
         times = self.timesteps.tolist()
-        return times if self._is_ddim and self.config["walk"] != "grid" else [t for t in times if t >= least]
+        if self._counted is not None:
+            times = list(dict.fromkeys(step.t for step in configs.layout(self._counted, int(number)).steps))
+        return [t for t in times if t > end] if self._meet else times
+
+    def _grid_of(self, times: list[float]) -> Grid:
+        table = self.alphas_cumprod.double().cpu().numpy()
+        schedule = self._cached(table.tobytes(), lambda: schedules.from_alphas_cumprod(table))
+        ends: Any = (times, 1) if self.config["set_alpha_to_one"] else ([*times, 0], None)
+
+        def between() -> Grid:
+            points = [level(self.alphas_cumprod, t) for t in times]
+            last = [level(self.alphas_cumprod, -1, torch.ones(()))] if ends[1] else [level(self.alphas_cumprod, 0)]
+            t, alpha, sigma = zip(*((p.t, p.alpha, p.sigma) for p in [*points, *last]), strict=True)
+            return grids.from_values(t, alpha, sigma, schedule=schedule)
+
+        whole = all(float(t).is_integer() for t in times)
+        make = (lambda: grids.from_timesteps(schedule, *ends)) if whole else between
+        found: Grid = self._cached((table.tobytes(), *times), make)
+        return found
 
     def _course(self, grid: Grid) -> Course:
         given = self._given is not None
@@ -217,6 +259,18 @@ class ProgramScheduler(DDIMScheduler):
         if key not in self._cache:
             self._cache[key] = make()
         return self._cache[key]
+
+    def add_noise(self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """Return alpha x + sigma noise as DDIMScheduler does, and also at times between training steps, of shape (batch,)."""
+        if not timesteps.is_floating_point():
+            noised: torch.Tensor = super().add_noise(original_samples, noise, timesteps)
+            return noised
+        points = [level(self.alphas_cumprod, t) for t in timesteps.flatten().tolist()]
+        alpha, sigma = (
+            original_samples.new_tensor(values).reshape(-1, *[1] * (original_samples.ndim - 1))
+            for values in ([p.alpha for p in points], [p.sigma for p in points])
+        )
+        return alpha * original_samples + sigma * noise
 
     def scale_model_input(self, sample: torch.Tensor, timestep: Any = None) -> torch.Tensor:
         """Return the sample; at the beginning of a run from a State the register at which the model is to be asked.
@@ -273,7 +327,7 @@ class ProgramScheduler(DDIMScheduler):
         if self._is_ddim:
             prev, x0 = self._ddim(
                 model_output,
-                whole_number(timestep),
+                timestep,
                 sample,
                 eta,
                 bool(use_clipped_model_output),
@@ -311,13 +365,16 @@ class ProgramScheduler(DDIMScheduler):
             raise ValueError("no times are set: call set_timesteps before the first step, and after start_from")
 
     def _ddim(
-        self, output: torch.Tensor, t: int, z: torch.Tensor, eta: float, clipped_output: bool, *noise: Any
+        self, output: torch.Tensor, timestep: Any, z: torch.Tensor, eta: float, clipped_output: bool, *noise: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        t = float(timestep)
+        t = t if t in self._ends else whole_number(t)
         end = self._ends.get(t, t - self._ratio)
-        deviation = eta * float(self._get_variance(t, end)) ** 0.5 if eta else 0.0
-        clip = clip_of(self.config, self._threshold_sample)
         table, last = self.alphas_cumprod, self.final_alpha_cumprod if end < 0 else None
-        make = lambda: DDIMStep(self._kind, level(table, t), level(table, end, last), deviation, clip)  # noqa: E731
+        start, goal = level(table, t), level(table, end, last)
+        deviation = eta * fresh(start, goal) if eta else 0.0
+        clip = clip_of(self.config, self._threshold_sample)
+        make = lambda: DDIMStep(self._kind, start, goal, deviation, clip)  # noqa: E731
         step: DDIMStep = self._cached((t, end, deviation, self.config["clip_sample"]), make)
         prev, x0 = step(output.to(z.dtype), z, clipped_output=clipped_output)
         return (added_noise(prev, deviation, *noise) if deviation else prev), x0

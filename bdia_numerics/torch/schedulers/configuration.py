@@ -13,10 +13,12 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from bdia_numerics import configs
 from bdia_numerics.torch.tensors import dtype_named
 
+INVERSE = "DPMSolverMultistepInverseScheduler"
 KINDS = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
 DDIM_BETAS = configs.FAMILIES["DDIMScheduler"].betas
 WALKS = (None, "grid", "ddim")
-SHARED = {"walk": None, "state_dtype": "float64"}
+SHARED = {"walk": None, "state_dtype": "float64", "counts_as": None}
+TAKEN_OVER = inspect.signature(DDIMScheduler.__init__).parameters.keys()
 
 
 def initialiser(own: Mapping[str, Any], prepare: Callable[[Any], None]) -> Callable[..., None]:
@@ -73,6 +75,47 @@ def check(config: Mapping[str, Any], *, is_ddim: bool) -> None:
         dtype_named(config["state_dtype"])
 
 
+def counts(read: configs.SchedulerConfig) -> bool:
+    """Say whether a class counts the times of its table, or ends its steps, otherwise than DDIMScheduler."""
+    return read.rule in ("listed", "points", "intervals", "ldm")
+
+
+def own_spacing(read: configs.SchedulerConfig) -> str:
+    """Return the spacing of a class that has no choice."""
+    return "leading" if read.rule == "ldm" else "linspace"
+
+
+def counted(config: Mapping[str, Any]) -> configs.SchedulerConfig | None:
+    """Return what `configs.layout` counts the times of; None where DDIMScheduler does.
+
+    Raises
+    ------
+    ValueError
+        For a `counts_as` that counts no times of a table from noise to data, and for what its class does not take.
+    """
+    name, family = config["counts_as"], configs.FAMILIES.get(str(config["counts_as"]), configs.Family(""))
+    if name in (None, "DDIMScheduler"):
+        return None
+    own = {key: config[key] for key in family.defaults.keys() & TAKEN_OVER & config.keys()}
+    read = configs.from_mapping({"_class_name": name} | own)
+    if not counts(read) or name == INVERSE:
+        able = (
+            key for key in configs.FAMILIES if key != INVERSE and counts(configs.SchedulerConfig(key, {}, frozenset()))
+        )
+        raise ValueError(f"counts_as={name!r} is none of {', '.join(('DDIMScheduler', *able))}")
+    if "timestep_spacing" not in own and config["timestep_spacing"] != own_spacing(read):
+        raise ValueError(
+            f"timestep_spacing={config['timestep_spacing']!r} is not taken by {name}, which counts {own_spacing(read)} times: leave it "
+            "out, or pass counts_as=None to count as DDIMScheduler does"
+        )
+    if config["walk"] == "ddim":
+        raise ValueError(
+            f"walk='ddim' ends steps where DDIMScheduler does, but the times are counted as {name} does: leave walk out, or pass "
+            "counts_as=None"
+        )
+    return read
+
+
 def translated(
     config: Mapping[str, Any], options: Mapping[str, Any], cls: Any, ignore: Collection[str]
 ) -> dict[str, Any]:
@@ -111,8 +154,10 @@ def translated(
     said = entries.keys() - set(config.get("_use_default_values", ())) | options.keys()
     defaults = {key: p.default for key, p in inspect.signature(cls.__init__).parameters.items()}
     values = {key: read.values[key] for key in defaults.keys() & read.values.keys()}
-    # Other classes neither rescale nor clip unless they say so, and count "linspace" where they have no choice.
-    absent: dict[str, Any] = {"timestep_spacing": "leading" if read.rule == "ldm" else "linspace"}
+    # Other classes neither rescale nor clip unless they say so.
+    absent: dict[str, Any] = {"timestep_spacing": own_spacing(read), "counts_as": read.name if counts(read) else None}
+    if named in ours:
+        absent["counts_as"] = entries.get("counts_as")
     absent |= dict.fromkeys(("rescale_betas_zero_snr", "clip_sample", "thresholding"), False)
     values = absent | values | {"set_alpha_to_one": read.ends_clean}
     if values["clip_sample"] and "clip_sample" not in said:
@@ -145,6 +190,8 @@ def _refuse(config: configs.SchedulerConfig) -> None:
         key, value, what = "_class_name", config.name, config.family.why
     elif config.rule in own_levels:
         key, value, what = "_class_name", config.name, own_levels[config.rule]
+    elif config.name == INVERSE:
+        key, value, what = "_class_name", config.name, "a walk from data to noise; its sampler's configuration is read"
     elif found := next((key for key, (is_so, _) in beyond.items() if is_so), None):
         key, value, what = found, config[found], f"{beyond[found][1]} of {config.name}"
     else:

@@ -108,10 +108,23 @@ def added_noise(
     return z + deviation * noise
 
 
-def level(table: torch.Tensor, t: int, square: torch.Tensor | None = None) -> Point:
-    """Return the level of a training step; `square` is alpha^2 where the table has none. ValueError for a step outside of it."""
-    if t >= len(table) or (square is None and t < -1):
-        raise ValueError(f"timestep={t} is no training step: they are 0 to {len(table) - 1}")
+def fresh(start: Point, end: Point) -> float:
+    """Return the standard deviation of the noise that a step adds for eta = 1 (Song et al. 2021, eq. 16)."""
+    return end.sigma / start.sigma * math.sqrt(max(1 - (start.alpha / end.alpha) ** 2, 0.0))
+
+
+def level(table: torch.Tensor, t: float, square: torch.Tensor | None = None) -> Point:
+    """Return the level of a time; `square` is alpha^2 where the table has none. ValueError for a time outside of it.
+
+    Between two training steps sigma/alpha is linear, as for the schedulers of diffusers that tell such times.
+    """
+    if t > len(table) - 1 or (square is None and t < -1):
+        raise ValueError(f"timestep={t:g} is no training step: they are 0 to {len(table) - 1}")
+    if square is None and t != int(t):
+        low, high = (level(table, k) for k in (math.floor(t), math.ceil(t)))
+        part = t - math.floor(t)
+        s = (1 - part) * low.sigma / low.alpha + part * high.sigma / high.alpha
+        return Point(float(t), *map(float, grids.levels_of("vp", s)))
     # Trailing spacing makes a time -1 for some numbers of steps, at which DDIMScheduler reads the last entry of the table.
-    known = float(table[t] if square is None else square)
+    known = float(table[int(t)] if square is None else square)
     return Point(float(t), known**0.5, (1 - known) ** 0.5)

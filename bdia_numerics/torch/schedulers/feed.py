@@ -237,8 +237,12 @@ def before(state: State, solver: Solver, grid: Grid, *, noise_end: bool) -> Grid
 
 def _told(given: list[float]) -> torch.Tensor:
     """Return the times that the model is told: t = -1, clean data, was not among those of its training, so it is told the nearest."""
-    times = [max(t, 0.0) for t in given]
-    return torch.tensor(times, dtype=torch.int64 if all(t.is_integer() for t in times) else torch.float32)
+    return tensor_of([max(t, 0.0) for t in given])
+
+
+def tensor_of(times: list[float]) -> torch.Tensor:
+    """Return times as integers, or as float32 if one lies between training steps."""
+    return torch.tensor(times, dtype=torch.int64 if all(float(t).is_integer() for t in times) else torch.float32)
 
 
 def _version(x: torch.Tensor) -> int:
