@@ -54,12 +54,12 @@ class SchedulerSampler:
 
     takes_grids = False
 
-    def divided(self, grid: Any, family: Any) -> tuple[str, Callable[[int], Any]]:
-        """Return its own times, k times as many."""
+    def divided(self, grid: Any, family: Any) -> tuple[str, Callable[..., Any]]:
+        """Return its own times, k times as many, and more."""
         if family not in (None, "own"):
             raise TypeError(f"family={family!r}: a scheduler makes its own times: pass None or 'own'")
         n = self.place(OWN_STEPS if grid is None else grid).n
-        return "own", lambda k: Steps(k * n)
+        return "own", lambda k, more=0: Steps(k * n + more)
 
     def grid(self, place: Steps) -> tuple[Grid, Any]:
         """Return the grid of the levels at which the scheduler asks the model, with both ends, in times s = sigma/alpha."""
