@@ -14,6 +14,7 @@ score    m = -eps / sigma, eq. (5)
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -78,6 +79,45 @@ def _known(prediction: str) -> str:
 def prediction_of(model: Model) -> str:
     """Return what a model predicts: its `prediction`, "eps" for a plain callable; ValueError for an unknown word."""
     return _known(getattr(model, "prediction", "eps"))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The schedule of a network's training, in the times of a grid: asked for levels between whole training steps, it has the next ones.
+
+    Attributes
+    ----------
+    schedule
+        In the network's own times.
+    scale
+        What a grid's times are multiplied by to be those.
+    """
+
+    schedule: Schedule
+    scale: Any = 1
+
+    def __str__(self) -> str:
+        return str(self.schedule)
+
+    def alpha(self, t: Any) -> Any:
+        """Return alpha at a time of the grid; ValueError outside the schedule."""
+        return self.schedule.alpha(self.scale * t)
+
+    def sigma(self, t: Any) -> Any:
+        """Return sigma at a time of the grid; ValueError outside the schedule."""
+        return self.schedule.sigma(self.scale * t)
+
+    def slack(self, t: Any, alpha: float, sigma: float) -> float:
+        """Return by how much alpha and sigma may differ at a time: schedulers round times, and cut them at the ends of the table."""
+        if not hasattr(self.schedule, "length"):
+            return 0.0
+        told, (low, high) = float(self.scale * t), (float(x) for x in (0, self.schedule.t_max))
+        own = float(self.schedule.alpha(told)), float(self.schedule.sigma(told))
+        wider = sigma * own[0] - alpha * own[1]
+        if (told <= low and wider < 0) or (told >= high and wider > 0):
+            return math.inf
+        ends = [min(max(told + half, low), high) for half in (-0.5, 0.5)]
+        return sum(abs(float(f(ends[1])) - float(f(ends[0]))) for f in (self.schedule.alpha, self.schedule.sigma))
 
 
 def schedules_of(model: Any) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bdia_numerics.driver import Callback, Driver, Model, Solution, Status
 from bdia_numerics.grids import Grid
-from bdia_numerics.models import prediction_of, schedules_of
+from bdia_numerics.models import Trained, prediction_of, schedules_of
 from bdia_numerics.program import (
     NotInvertibleError,
     Plan,
@@ -264,7 +264,7 @@ def check_arguments(solver: Any, model: Any, grid: Any) -> None:
         raise TypeError(f"model={short(model)} is not callable: pass a function of (z, t)")
     structure(solver)
     for schedule in schedules_of(model):
-        if schedule != grid.schedule and (other := _levels_checked(schedule, grid)):
+        if schedule not in (grid.schedule, Trained(grid.schedule)) and (other := _levels_checked(schedule, grid)):
             raise ValueError(other)
 
 
@@ -273,15 +273,20 @@ def _levels_checked(schedule: Any, grid: Grid) -> str:
 
 
 def _differs(schedule: Any, grid: Grid) -> str:
-    """Say where a schedule has other noise levels than a grid, beyond float32's rounding; nothing where it has the same."""
-    for t, *levels in zip(grid.t, grid.alpha, grid.sigma, strict=True):
+    """Say where a schedule has other noise levels than a grid, beyond float32's rounding; nothing where it has the same.
+
+    Of a network's training the data end does not count, where it is told no time, nor what a time that is rounded to a whole one misses.
+    """
+    is_trained = isinstance(schedule, Trained)
+    for t, *levels in list(zip(grid.t, grid.alpha, grid.sigma, strict=True))[is_trained:]:
         try:
             asked, found = [float(schedule.alpha(t)), float(schedule.sigma(t))], [float(x) for x in levels]
         except TypeError:  # symbols, and functions that the grid's system does not have
             continue
         except ValueError as error:
             return f"model is of {schedule} and grid of other times ({error}): make both with one schedule"
-        if not np.allclose(asked, found, rtol=0, atol=_SAME_LEVEL * sum(found)):
+        slack = schedule.slack(t, *found) if is_trained else 0.0
+        if not np.allclose(asked, found, rtol=0, atol=_SAME_LEVEL * sum(found) + slack):
             return (
                 f"model is of {schedule}, where (alpha, sigma) = ({asked[0]:.6g}, {asked[1]:.6g}) at t={float(t):g}, and the grid has "
                 f"({found[0]:.6g}, {found[1]:.6g}) there: make both with one schedule"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import pickle
 from fractions import Fraction
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import sympy
 
-from bdia_numerics import grids, schedules, spaces
+from bdia_numerics import DDIM, analysis, grids, schedules, spaces
 
 VP, SD, FLOW, EDM = schedules.vp_linear(), schedules.stable_diffusion(), schedules.flow(), schedules.edm()
 COSINE, VE, DDPM = schedules.vp_cosine(), schedules.ve(), schedules.ddpm_linear()
@@ -419,8 +420,36 @@ def test_alternating_and_random_steps(variable):
         (lambda s: grids.random(s, 4, seed=1, ratio=0.5), "ratio=0.5"),
         (lambda s: grids.random(s, 4, seed=-1), "seed=-1"),
         (lambda s: grids.random(s, 0, seed=1), "n=0"),
+        (lambda s: grids.alternating(s, 4, ratio=True), "ratio=True is no relative step"),
+        (lambda s: grids.random(s, 4, seed=1, ratio="2"), "ratio='2' is no relative step"),
     ],
 )
 def test_irregular_grids_name_bad_input(make, message):
     with pytest.raises(ValueError, match=message):
         make(schedules.vp_linear())
+
+
+BAD_PATTERNS = [
+    ("12", "pattern='12' is no sequence"), ("", "pattern='' is no sequence"), (b"12", "pattern=b'12' is no sequence"),
+    ({1, 2}, "is no sequence"), (3, "pattern=3 is no sequence"), (None, "pattern=None is no sequence"),
+    ([], r"pattern=\(\): pass positive"), (np.zeros(0), r"pattern=\(\): pass positive"),
+    ((1, 0), r"pattern=\(1, 0\): pass positive"), ((1, -2), r"pattern=\(1, -2\): pass positive"), ((1, np.nan), "pattern=nan"),
+    ((1, np.inf), "pattern=inf"), ((True, 2), "pattern=True is no relative step"), ((1, "2"), "pattern='2' is no relative step"),
+    (range(1, 10**9), "pattern has more than 1000 steps"), (itertools.repeat(1), "pattern has more than 1000 steps"),
+    ((1, 1j), "pattern=1j is no relative step"), ((1, None), "pattern=None is no relative step"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pattern", "message"), BAD_PATTERNS)
+@pytest.mark.parametrize("make", [
+    lambda p: grids.periodic(schedules.vp_linear(), 4, pattern=p), lambda p: analysis.GridFamily(pattern=p),
+    lambda p: analysis.order_on_pattern(DDIM(), p),
+])  # fmt: skip
+def test_what_is_no_pattern_is_refused(make, pattern, message):
+    with pytest.raises(ValueError, match=message):
+        make(pattern)
+
+
+def test_patterns_of_any_sequence_of_numbers():
+    for pattern in ([1, 2], np.array([1.0, 2.0]), (Fraction(1), 2), iter((1, 2)), (k for k in (1, 2))):
+        assert analysis.GridFamily(pattern=pattern).pattern == (1, 2)

@@ -92,8 +92,44 @@ def test_what_has_no_known_levels_is_refused():
         assert_order(diffusers.IPNDMScheduler(), 2)
     with pytest.raises(TypeError, match="pass a number of steps"):
         returned(made(CASES[0]), grid="leading")
-    with pytest.raises(TypeError, match="pass None or 'own'"):
+    with pytest.raises(TypeError, match="pass None, 'alternating', 'any' or 'own'"):
         assert_order(made(CASES[0]), 1, family="rough")
+
+
+UNEVEN = [
+    ("DDIMScheduler", {"clip_sample": False}, {}, np.arcsinh),
+    ("UniPCMultistepScheduler", {"use_karras_sigmas": True}, {}, np.arcsinh),
+    ("EDMEulerScheduler", {}, {}, lambda s: s ** (1 / 7)),
+    ("FlowMatchEulerDiscreteScheduler", {"use_dynamic_shifting": True}, {"mu": 0.0}, lambda s: s / (1 + s)),
+]
+
+
+@pytest.mark.parametrize(("name", "entries", "passed", "variable"), UNEVEN, ids=[case[0] for case in UNEVEN])
+def test_alternating_levels(name, entries, passed, variable):
+    """h, 2h, h, ... from the data end: in the table of the scheduler, or as the sigmas that its set_timesteps takes."""
+    from bdia_numerics.grids import live
+    from bdia_numerics.torch.scheduler_runs import double_precision
+    from bdia_numerics.torch.scheduler_tables import refined
+
+    made, asked = refined(getattr(diffusers, name)(**entries), 6, pattern=(1, 2))
+    with double_precision(type(made)), np.errstate(divide="ignore"):
+        made.set_timesteps(**asked, **passed)
+        walk = live(made)
+    s = np.minimum(np.append(walk.begins, walk.ends[-1])[::-1], 1e8)
+    steps = np.diff(variable(s))
+    # Levels are kept in float32 by some classes, 6e-8 of the first one; 1e8 stands for infinity.
+    assert np.allclose(steps / steps[0], [1, 2] * 3, rtol=1e-5)
+
+
+def test_steps_that_are_taken_as_equal():
+    """PNDM's weights are those of Adams and Bashforth for equal steps: its order on uneven ones is 1."""
+    uneven = diffusers.PNDMScheduler(skip_prk_steps=True)
+    with pytest.raises(AssertionError, match=r"claimed 2, observed 1\.0.* on alternating grids"):
+        assert_order(uneven, 2, family="alternating", states=4, max_steps=512)
+    assert assert_order(diffusers.DDIMScheduler(clip_sample=False), 1, family="any", **FEW).alternating.order > 0.9
+    for name in ("EDMDPMSolverMultistepScheduler", "FlowMatchHeunDiscreteScheduler"):
+        with pytest.raises(ValueError, match=f"the set_timesteps of {name} takes no sigmas"):
+            assert_order(getattr(diffusers, name)(), 2, family="any", **FEW)
 
 
 def test_rows_of_a_foreign_scheduler_are_counted():
@@ -160,7 +196,7 @@ def test_flow_levels_of_a_scheduler_with_a_table(name):
 
     entries = {"use_flow_sigmas": True, "flow_shift": 3.0, "prediction_type": "flow_prediction"}
     sampler = SchedulerSampler(getattr(diffusers, name)(**entries))
-    few, many = (sampler.run(LAW, Steps(n, smooth=True), "sample", 8) for n in (16, 128))
+    few, many = (sampler.run(LAW, Steps(n, (1,)), "sample", 8) for n in (16, 128))
     assert abs(many.end - many.truth).max() < 0.05 * abs(few.end - few.truth).max()
 
 

@@ -8,6 +8,7 @@ from plain_samplers import both, ddim, heun, leap, leap_in_place, levels, moved,
 
 from bdia_numerics.testing import Undecided, assert_exactly_invertible, assert_latent_valid, assert_nfe, assert_order
 from bdia_numerics.testing import assert_round_trip as assert_returns
+from bdia_numerics.testing.carry import cut
 
 down, up = both(ddim)
 
@@ -49,6 +50,19 @@ def test_evaluations_that_depend_on_parity():
         assert_nfe(asked_twice, 1)
 
 
+@pytest.mark.parametrize(("wrong", "words"), [(1, "even"), (0, "odd")])
+def test_latents_of_every_second_number_alone(wrong, words):
+    """The latents of BDIA are right in even (or odd) numbers of slots, and a twentieth too large in the others."""
+    sample, invert = both(leap)
+
+    def uneven(eps, grid, z):
+        z, old = invert(eps, grid, z)
+        return z * (1.05 if grid.n % 2 == wrong else 1), old
+
+    with pytest.raises(AssertionError, match=rf"in 9[67] slots and \S+ in 9[67]\. It holds for {words} numbers alone"):
+        assert_latent_valid(sample, invert=uneven)
+
+
 def test_an_order_of_even_numbers_alone():
     def mixed(eps, grid, z):
         return (ddim if grid.n % 2 else heun)(eps, grid, z, up=False)
@@ -67,6 +81,7 @@ def test_what_takes_two_slots_at_once_may_refuse_an_odd_number():
     assert assert_nfe(sample, 1) == (12, 24)
     assert_exactly_invertible(sample, invert=invert)
     assert_order(sample, 2)
+    assert_latent_valid(sample, invert=invert)
 
 
 def test_what_refuses_unequal_steps_keeps_its_order_on_equal_ones():
@@ -85,12 +100,12 @@ def test_what_refuses_unequal_steps_keeps_its_order_on_equal_ones():
 @pytest.mark.parametrize("bad", [48, 512])
 def test_a_state_that_is_not_finite_in_one_number_of_steps(bad):
     def sometimes(function, eps, grid, z):
-        return function(eps, grid, z) * (np.nan if grid.n == bad else 1)
+        return function(eps, grid, z) * (np.nan if grid.n in (bad, 2 * bad + 1) else 1)
 
     with pytest.raises(AssertionError, match=f"The state is not finite in {bad} steps"):
         assert_order(partial(sometimes, down), 1, max_steps=512)
     if bad == 48:
-        with pytest.raises(AssertionError, match="the noise end is not finite, in 48 slots"):
+        with pytest.raises(AssertionError, match="the noise end is not finite, in 97 slots"):
             assert_latent_valid(down, invert=partial(sometimes, up))
 
 
@@ -155,6 +170,89 @@ def test_an_object_is_called_by_its_class():
 
     with pytest.raises(AssertionError, match=r"assert_nfe: Mine: claimed 2"):
         assert_nfe(Mine(), 2)
+
+
+MOVED = {
+    "difference": lambda start, end, z, approximate: start + (z - end),
+    "ratio": lambda start, end, z, approximate: start * (z / end),
+    "difference, the model asked in vain": lambda start, end, z, approximate: start + (z - end) + 0 * approximate(z),
+    "difference of approximations": lambda start, end, z, approximate: start + (approximate(z) - approximate(end)),
+}
+
+
+def remembering(move):
+    """DDIM that moves the start (or the end) of whichever earlier run is near what it is given, in either direction."""
+    runs = []
+
+    def go(up, eps, grid, z):
+        found = None
+        for pair in runs[::-1]:
+            for end, start in (pair, pair[::-1]):
+                if found is None and end.shape == z.shape and np.max(np.abs(z - end)) < 0.01:
+                    found = move(start, end, z, lambda w: ddim(eps, grid, w, up))
+        runs.append((z, ddim(eps, grid, z, up) if found is None else found))
+        return runs[-1][1]
+
+    return partial(go, False), partial(go, True)
+
+
+def handing_on(move):
+    """DDIM that hands on the start and the end, and moves the one as the other has moved."""
+
+    def go(up, eps, grid, z):
+        z, end, start = z if isinstance(z, tuple) else (z, None, None)
+        new = ddim(eps, grid, z, up) if end is None else move(start, end, z, lambda w: ddim(eps, grid, w, up))
+        return new, new, z
+
+    return partial(go, False), partial(go, True)
+
+
+@pytest.mark.parametrize("made", [remembering, handing_on])
+@pytest.mark.parametrize("move", MOVED)
+def test_a_start_that_is_moved_as_the_end_has_moved_is_no_inverse(made, move):
+    """It returns exactly from both ends, and it reacts to a disturbance in proportion."""
+    sample, invert = made(MOVED[move])
+    with pytest.raises(AssertionError, match=r"The way back (does not react to another model|jumps: a model scaled)"):
+        assert_exactly_invertible(sample, invert=invert, grid=8)
+    sample, invert = made(MOVED[move])
+    with pytest.raises(AssertionError, match=r"The way back (does not react to another model|jumps: a model scaled)"):
+        assert_returns(sample, invert=invert, grid=8)
+
+
+def test_what_an_approximation_has_missed_is_returned_to_the_same_batch_alone():
+    """DDIM that adds what it missed on the way back from the nearest earlier end: that is known of whole batches."""
+    missed = []
+
+    def go(up, eps, grid, z):
+        new = ddim(eps, grid, z, up)
+        known = [(np.max(np.abs(z - end)), rest) for end, rest in missed if end.shape == z.shape]
+        least, rest = min(known, key=lambda pair: pair[0], default=(np.inf, 0.0))
+        if least < 0.01:
+            return new + rest
+        missed.append((new, z - ddim(eps, grid, new, not up)))
+        return new
+
+    with pytest.raises(
+        AssertionError, match="It returns the batch of 32 states, and the first 16 of them with an error of"
+    ):
+        assert_exactly_invertible(partial(go, False), invert=partial(go, True), grid=8)
+
+
+def test_several_states_in_one_array_are_cut_by_rows():
+    """BDIA that hands both its states on in one array; a method for one size of the batch is accepted as it is."""
+
+    def packed(function, eps, grid, z, size=None):
+        if size and len(z[0] if isinstance(z, tuple) else z) != size:
+            raise ValueError(f"batches of {size} alone")
+        found = function(eps, grid, (z[0], z[1][1]) if isinstance(z, tuple) else z)
+        return found[0], np.stack(found)
+
+    for size in (None, 32):
+        sample, invert = (partial(packed, f, size=size) for f in both(leap))
+        assert all(trip.error <= trip.rounding for trip in assert_exactly_invertible(sample, invert=invert, grid=8))
+    assert cut((np.zeros((2, 6, 3)), [np.zeros((6, 3)), np.zeros(5)]), (6, 3), 2)[0].shape == (2, 2, 3)
+    with pytest.raises(LookupError, match=r"shape \(36,\)"):
+        cut(np.zeros(36), (6, 3), 2)
 
 
 def test_arguments_and_returns_that_fit_nothing():

@@ -277,6 +277,38 @@ def test_a_denoiser_on_a_grid_of_other_levels(schedule):
         assert solve(DDIM(), model, same, z).status.ok
 
 
+def test_a_loaded_network_on_a_grid_of_another_schedule():
+    """It is told times of its own training, where another schedule has other noise levels; guided and counted models as well."""
+    own, z = schedules.ddpm_linear(), draw(2, 1, 8, 8)
+    loaded, network = Loaded(tiny_unet(), own, "eps"), tiny_unet()
+    sd, continuous = schedules.stable_diffusion(), schedules.vp_linear()
+    for model in (loaded.model(), models.counted(loaded.model()), models.guided(loaded.model(), loaded.model(), 2)):
+        for other in (grids.leading(sd, 4), grids.uniform(continuous, 4, t_max=0.9, t_min=0.1), grids.trailing(sd, 1)):
+            with pytest.raises(ValueError, match=r"model is of Discrete.*'linear'.*make both with one schedule"):
+                solve(DDIM(), model, other, z)
+    grid, told = grids.leading(own, 4), [0, 100, 500, 800]
+    near = grids.from_timesteps(own, [800.4, 500.4, 100.4, 0])  # schedulers round its times to whole ones
+    clean = grids.from_timesteps(own, [800, 500, 100], final_alpha=1)  # the end is no time of a network
+    for same in (
+        grid,
+        grids.asinh(own, 4),
+        grids.from_values(grid.t, grid.alpha, grid.sigma),
+        clean,
+        grids.from_values(told, clean.alpha, clean.sigma),
+        grids.from_values(told, near.alpha, near.sigma),
+    ):
+        assert solve(DDIM(), loaded.model(), same, z).status.ok
+    off = grids.from_timesteps(own, [803, 503, 103, 0])  # three steps beside
+    with pytest.raises(ValueError, match="make both with one schedule"):
+        solve(DDIM(), loaded.model(), grids.from_values(told, off.alpha, off.sigma), z)
+    # Told 1000 t, the same network is at home where t = 1 stands for step 1000.
+    thousandth = grids.from_values(grid.t / 1000, grid.alpha, grid.sigma)
+    assert solve(DDIM(), loaded.model(time_scale=1000.0), thousandth, z).status.ok
+    with pytest.raises(ValueError, match="make both with one schedule"):
+        solve(DDIM(), loaded.model(), thousandth, z)
+    assert solve(DDIM(), NetworkModel(network), thousandth, z).status.ok  # of which nothing is known
+
+
 def test_times_are_told_as_networks_take_them():
     x = draw(3, 1, 2, 2)
     assert (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
-from itertools import accumulate
-from typing import Any
+from itertools import accumulate, islice
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -17,18 +17,21 @@ from bdia_numerics.schedules import Schedule
 
 _RULES = {"t": "t", "sigma_bar": "power", "log_snr": "log_snr", "asinh": "asinh"}
 _RESOLUTION = 2**20
+_MOST = 1000
+"""Entries of a pattern; more of them are a mistake, and may have no end."""
+Step = float | int | Fraction
 
 
-def alternating(
-    schedule: Schedule,
-    n: int,
-    *,
-    ratio: float | int | Fraction = 2,
-    variable: str = "asinh",
-    t_max: Time | None = None,
-    t_min: Time | None = None,
-    space: Any = spaces.FLOAT64,
-) -> Grid:
+class Ends(TypedDict, total=False):
+    """What grids share, with its defaults: variable="asinh", the ends t_max and t_min of the schedule's own span, space=FLOAT64."""
+
+    variable: str
+    t_max: Time | None
+    t_min: Time | None
+    space: Any
+
+
+def alternating(schedule: Schedule, n: int, *, ratio: Step = 2, **ends: Unpack[Ends]) -> Grid:
     """Return the grid whose steps alternate h, ratio h, h, ..., from the data end.
 
     Parameters
@@ -46,21 +49,12 @@ def alternating(
     ValueError
         For a ratio that is not positive, another variable, a variable that is infinite at an end; else as in `uniform`.
     """
-    if exact("ratio", ratio) <= 0:
+    if _step("ratio", ratio) <= 0:
         raise ValueError(f"ratio={ratio} is not positive: pass a ratio of two steps, for instance 2")
-    return periodic(schedule, n, pattern=(1, ratio), variable=variable, t_max=t_max, t_min=t_min, space=space)
+    return periodic(schedule, n, pattern=(1, ratio), **ends)
 
 
-def periodic(
-    schedule: Schedule,
-    n: int,
-    *,
-    pattern: Iterable[float | int | Fraction],
-    variable: str = "asinh",
-    t_max: Time | None = None,
-    t_min: Time | None = None,
-    space: Any = spaces.FLOAT64,
-) -> Grid:
+def periodic(schedule: Schedule, n: int, *, pattern: Iterable[Step], **ends: Unpack[Ends]) -> Grid:
     """Return the grid whose steps repeat a pattern, h p_1, h p_2, ..., from the data end.
 
     Parameters
@@ -75,7 +69,7 @@ def periodic(
     Raises
     ------
     ValueError
-        For an empty pattern or a step that is not positive; else as in `alternating`.
+        As `pattern_of`; else as in `alternating`.
 
     Examples
     --------
@@ -85,12 +79,27 @@ def periodic(
     [0.0, 1.0, 3.0, 6.0]
     """
     chosen = pattern_of(pattern)
-    return _spaced(schedule, [chosen[k % len(chosen)] for k in range(slots_of(n))], variable, t_max, t_min, space)
+    return _spaced(schedule, [chosen[k % len(chosen)] for k in range(slots_of(n))], **ends)
 
 
-def pattern_of(pattern: Iterable[float | int | Fraction]) -> tuple[Fraction, ...]:
-    """Return relative steps as fractions, decimals as they print; ValueError if there is none, or one is not positive."""
-    steps = tuple(exact("pattern", step) for step in pattern)
+def pattern_of(pattern: Iterable[Step]) -> tuple[Fraction, ...]:
+    """Return relative steps as fractions, decimals as they print.
+
+    Raises
+    ------
+    ValueError
+        For what is no sequence of numbers (a string, a set, truth values); if there is no step, more than a thousand, or one that is
+        not positive and finite.
+    """
+    is_ordered = isinstance(pattern, Iterable) and not isinstance(pattern, str | bytes | set | frozenset | dict)
+    if not is_ordered:
+        raise ValueError(f"pattern={pattern!r} is no sequence of relative steps: pass numbers, for instance (1, 2, 3)")
+    given = list(islice(pattern, _MOST + 1))
+    if len(given) > _MOST:
+        raise ValueError(
+            f"pattern has more than {_MOST} steps: pass the few relative steps that repeat, for instance (1, 2, 3)"
+        )
+    steps = tuple(_step("pattern", step) for step in given)
     if not steps or min(steps) <= 0:
         raise ValueError(
             f"pattern=({', '.join(map(str, steps))}): pass positive relative steps, for instance (1, 2, 3)"
@@ -98,17 +107,17 @@ def pattern_of(pattern: Iterable[float | int | Fraction]) -> tuple[Fraction, ...
     return steps
 
 
-def random(
-    schedule: Schedule,
-    n: int,
-    *,
-    seed: Any,
-    ratio: float | int | Fraction = 2,
-    variable: str = "asinh",
-    t_max: Time | None = None,
-    t_min: Time | None = None,
-    space: Any = spaces.FLOAT64,
-) -> Grid:
+def _step(name: str, x: Any) -> Fraction:
+    """Return a relative step as the fraction that was meant; ValueError for truth values, words and what is no number."""
+    try:
+        if not isinstance(x, bool | np.bool_ | str | bytes):
+            return exact(name, x)
+    except TypeError:
+        pass  # of no number system
+    raise ValueError(f"{name}={x!r} is no relative step: pass numbers, for instance 2")
+
+
+def random(schedule: Schedule, n: int, *, seed: Any, ratio: Step = 2, **ends: Unpack[Ends]) -> Grid:
     """Return a grid whose steps are independent, uniformly distributed between h and ratio h.
 
     Parameters
@@ -127,17 +136,25 @@ def random(
     ValueError
         For a ratio below 1, a negative seed; else as in `alternating`.
     """
-    largest = exact("ratio", ratio)
+    largest = _step("ratio", ratio)
     if largest < 1:
         raise ValueError(f"ratio={ratio} is below 1: pass the largest step over the smallest, for instance 2")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"seed={seed!r} is no seed: pass an int of at least 0")
     drawn = np.random.default_rng((int(seed), slots_of(n))).integers(0, _RESOLUTION, n)
     steps = [1 + (largest - 1) * Fraction(int(k), _RESOLUTION) for k in drawn]
-    return _spaced(schedule, steps, variable, t_max, t_min, space)
+    return _spaced(schedule, steps, **ends)
 
 
-def _spaced(schedule: Schedule, steps: list[Fraction], variable: str, t_max: Any, t_min: Any, space: Any) -> Grid:
+def _spaced(
+    schedule: Schedule,
+    steps: list[Fraction],
+    *,
+    variable: str = "asinh",
+    t_max: Time | None = None,
+    t_min: Time | None = None,
+    space: Any = spaces.FLOAT64,
+) -> Grid:
     if variable not in _RULES:
         raise ValueError(f"variable={variable!r} is unknown: use {', '.join(map(repr, _RULES))}")
     *inner, whole = accumulate(steps)

@@ -49,6 +49,34 @@ def disturbed(carry: Any, size: float, part: int, seed: int = 1) -> Any:
     return _mapped(carry, one)
 
 
+def cut(carry: Any, shape: tuple[int, ...], rows: int) -> Any:
+    """Return what a run goes on from for the first rows of its batch alone.
+
+    Parameters
+    ----------
+    carry
+        As for `disturbed`.
+    shape
+        Of a state with its batch, (batch, ...). Arrays that end in it are cut, also several states in one array.
+    rows
+        How many rows are kept.
+
+    Raises
+    ------
+    LookupError
+        If an array holds as many elements as whole states, in another shape: its rows are not known.
+    """
+
+    def one(z: Any) -> Any:
+        if tuple(z.shape)[-len(shape) :] == shape:
+            return _copy(z[(..., slice(rows), *(slice(None) for _ in shape[1:]))])
+        if np.ndim(z) and z.shape[0] and not math.prod(z.shape) % math.prod(shape):
+            raise LookupError(f"an array of shape {tuple(z.shape)} holds states of shape {shape} in an unknown order")
+        return _copy(z)
+
+    return _mapped(carry, one)
+
+
 def has_integers(carry: Any, part: int) -> bool:
     """Say whether a carry holds integers of a state's size, as bit-exact methods do."""
     found = list[bool]()

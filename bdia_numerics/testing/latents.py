@@ -16,6 +16,7 @@ from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
 from bdia_numerics.grids import Grid
 from bdia_numerics.inversion import DDIMInversion
 from bdia_numerics.solvers import DDIM
+from bdia_numerics.testing.orders import ODD
 from bdia_numerics.testing.returns import NOT_FINITE, growth_of
 from bdia_numerics.testing.samplers import LAW, RAISES, STATES, Run, Sampler, as_sampler
 
@@ -23,6 +24,8 @@ FACTORS, FURTHER = (1, 2, 4, 8), (16,)
 """Numbers of slots, in units of the fewest; further ones where these do not decide."""
 BEHIND = 0.3
 """How far the order of the latents may stay below that of the samples: orders differ by whole numbers."""
+SUDDEN = 1.0
+"""Orders of successive octaves do not differ by more, but where odd numbers of slots and even ones do."""
 WATCHED, DRIFT = 0.15, 0.05
 """A smaller gap that still grows by this much from one octave to the next is looked at once more."""
 RISES = 1.1
@@ -66,9 +69,9 @@ def assert_latent_valid(
 ) -> float:
     """Assert that the noise end, made from data, tends to the state of the probability-flow ODE there.
 
-    The distance is measured in n, 2n, 4n and 8n slots, and in 16n where these do not decide. It must fall at the order at
-    which the sampler's own error falls on the same grids, and at least at order 1. An unstable inverse is refused, with the number of
-    slots from which it is unstable.
+    The distance is measured in n, 2n+1, 4n+1 and 8n+1 slots, and in 16n+1 where these do not decide. It must fall at the order at
+    which the sampler's own error falls on the same grids, and at least at order 1, and be alike in 4n and 4n+1 slots. An unstable
+    inverse is refused, with the number of slots from which it is unstable.
 
     Parameters
     ----------
@@ -129,15 +132,18 @@ def assert_latent_valid(
     for factor in (*FACTORS, *FURTHER):
         if factor in FURTHER and kind != "climb":
             break
-        run = first if factor == 1 else sampler.run(problem, place(factor), "invert", states)
+        there, run = _run(sampler, place, factor, problem, states) if factor > 1 else (place(1), first)
         slots.append(run.slots)
         far.append(distance(run))
-        own.append(distance(sampler.run(problem, place(factor), "sample", states)))
+        own.append(distance(sampler.run(problem, there, "sample", states)))
         if factor >= FACTORS[-1]:
             kind = judged(far, own, last=factor == FURTHER[-1])
     if kind == "holds" and not all(map(math.isfinite, far)):
         n = slots[[math.isfinite(d) for d in far].index(False)]
         raise AssertionError(f"{head}: the noise end is not finite, in {n} slots of {label} grids. {NOT_FINITE}")
+    sudden = any(abs(a - b) > SUDDEN for a, b in pairwise(_rates(far)))
+    if sampler.takes_grids or sudden:
+        _same_in_even(head, sampler, place, problem, states)
     if kind not in ("unstable", "flat") and (fault := _far_off(sampler, place(1), problem, states, first)):
         raise AssertionError(f"{head}: in {slots[0]} slots of {label} grids {fault}")
     if kind != "holds":
@@ -163,6 +169,34 @@ def assert_latent_valid(
         if fault:
             warnings.warn(f"{head}: holds on {label} grids, but {fault}", stacklevel=2)
     return far[0]
+
+
+def _run(sampler: Sampler, place: Any, factor: int, problem: Problem, states: Any) -> tuple[Any, Run]:
+    """Return a place with so many times the slots and one more, and the inverse's run there."""
+    if sampler.takes_grids:
+        try:
+            return (there := place(factor, 1)), sampler.run(problem, there, "invert", states)
+        except RAISES:
+            pass  # a method that takes two slots at once says so
+    return (there := place(factor)), sampler.run(problem, there, "invert", states)
+
+
+def _same_in_even(head: str, sampler: Sampler, place: Any, problem: Problem, states: Any) -> None:
+    """Raise if the latents of two neighbouring numbers of slots are not alike."""
+    factor = FACTORS[2] if sampler.takes_grids else 1  # a scheduler's times are another walk in one step more
+    try:
+        pair = [sampler.run(problem, place(factor, more), "invert", states) for more in (1, 0)]
+    except RAISES:
+        return
+    pair.sort(key=distance)
+    least, most = map(distance, pair)
+    if math.isfinite(least) and not math.isfinite(most):
+        raise AssertionError(f"{head}: the noise end is not finite, in {pair[1].slots} slots. {NOT_FINITE}")
+    if pair[0].slots != pair[1].slots and math.isfinite(most) and most > max(FLOOR, ODD * least):
+        raise AssertionError(
+            f"{head}: the noise end is {most:.2g} from the ODE's state in {pair[1].slots} slots and {least:.2g} in {pair[0].slots}. "
+            f"It holds for {'odd' if pair[0].slots % 2 else 'even'} numbers alone: look for what is done at every second step"
+        )
 
 
 def distance(run: Run) -> float:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
+from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import invertibility
-from bdia_numerics.testing.carry import disturbed, has_integers
+from bdia_numerics.testing.carry import cut, disturbed, has_integers
 from bdia_numerics.testing.samplers import (
     LAW,
     RAISES,
@@ -130,6 +131,8 @@ def _trip(sampler: Sampler, place: Any, problem: Problem, start: str, states: An
             f"The way back jumps: a disturbance of {DISTURBANCE:.0e} moves its end by {steps[0]:.2g}, and twice the disturbance by hardly "
             "more: it recognises what it is given instead of computing with it"
         )
+    elif fault := _is_remembered(sampler, place, problem, back, out, home.end, rounding):
+        pass
     elif rounding < READABLE and error > rounding:
         again = sampler.run(problem, place, there, states)
         right = sampler.run(problem, place, back, again.start, again.carry)
@@ -152,6 +155,64 @@ def _is_unread(sampler: Sampler, place: Any, problem: Problem, back: str, out: R
     return np.array_equal(sampler.run(problem, place, back, out.start, moved).end, end)
 
 
+def _is_remembered(
+    sampler: Sampler, place: Any, problem: Problem, back: str, out: Run, end: Any, rounding: float
+) -> str:
+    """Say in words why a way back is the start of an earlier run, moved as its end has moved; empty if nothing shows that.
+
+    A start that is kept, moved by the difference of the ends or in their ratio, comes back exactly and reacts to what it is given.
+    But it owes nothing to the model; and where the model only corrects it, other batches, of which nothing is kept, do not return.
+    """
+    told = [sampler.run(Scaled(problem, 1 + k * DISTURBANCE), place, back, out.start, out.carry).end for k in (1, 2)]
+    steps = root_mean_square(told[0] - end), root_mean_square(told[1] - told[0])
+    size = root_mean_square(out.start)
+    if steps[0] <= UNITS * float(np.finfo(np.float64).eps) * out.slots * size:
+        return (
+            "The way back does not react to another model: it computes with what was kept of an earlier run, or was handed on, and not "
+            "with the model's predictions"
+        )
+    if steps[1] < JUMP * steps[0]:
+        return (
+            f"The way back jumps: a model scaled by 1 + {DISTURBANCE:.0e} moves its end by {steps[0]:.2g}, and twice the change by hardly "
+            "more: it recognises the model instead of computing with it"
+        )
+    rows = len(out.start) // 2
+    if rows == 0 or not root_mean_square(end - out.start) <= rounding * size:
+        return ""
+    try:
+        carry = cut(out.carry, out.start.shape, rows)
+        part = sampler.run(problem, place, back, out.start[:rows], carry).end - out.start[:rows]
+    except RAISES:
+        return ""  # a method for one size of a batch says so
+    if root_mean_square(part) <= rounding * size:
+        return ""
+    return (
+        f"It returns the batch of {len(out.start)} states, and the first {rows} of them with an error of "
+        f"{root_mean_square(part) / size:.2g}: the way back uses what an earlier run of the same batch left in memory"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """A problem whose model's predictions are multiplied by a number near 1; its samples and its flow are the problem's own."""
+
+    problem: Problem
+    factor: float
+
+    def model(self, schedule: Any, /) -> Any:
+        """Return the scaled model, with the same prediction."""
+        model = self.problem.model(schedule)
+        return Predicting(lambda z, t: self.factor * model(z, t), prediction_of(model))
+
+    def sample(self, n: int, rng: Any, /) -> Any:
+        """Return the problem's samples."""
+        return self.problem.sample(n, rng)
+
+    def flow(self, z: Any, t_from: Any, t_to: Any, schedule: Any, /) -> Any:
+        """Return the states as they are given: nobody looks at them."""
+        return z
+
+
 def growth_of(sampler: Sampler, place: Any, problem: Problem, states: Any) -> float:
     """Return by how much the way from data to noise amplifies a disturbance of all that a run to the data leaves."""
     return _trip(sampler, place, problem, "noise", states).growth
@@ -170,7 +231,9 @@ def assert_exactly_invertible(
 
     For a solver the structure of its step decides first, for all models and grids. Then, and for functions and schedulers, round trips
     run in float64; what rounding may amount to is found by disturbing all that the way back goes on from. A function runs in 24 slots
-    and in 25, unless a grid is given: some faults show in an odd number of slots alone.
+    and in 25, unless a grid is given: some faults show in an odd number of slots alone. The way back must also react to another model,
+    and return a part of the batch. What it is handed on beside the state is taken for a part of the method, as a remainder of rounding
+    is: that it is no difference to the start, stored there, cannot be seen from outside.
 
     Parameters
     ----------
@@ -188,7 +251,8 @@ def assert_exactly_invertible(
     ------
     AssertionError
         With the reason from the step's structure, or with what a round trip lost; where a run is no function of what it is given (it
-        ignores it, or goes on from what another run left in memory); and where rounding is amplified so much that nothing can be said.
+        ignores it or the model, or goes on from what another run left in memory); and where rounding is amplified so much that nothing
+        can be said.
     """
     sampler = as_sampler(subject, invert, mu)
     if isinstance(sampler, SolverSampler):

@@ -78,8 +78,8 @@ class Sampler(Protocol):
     def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
         """Return what a family of grids is called, and the function from (n, seed) to a place on it."""
 
-    def divided(self, grid: Any, family: Any) -> tuple[str, Callable[[int], Any]]:
-        """Return what grids are called, and the function from k to a place with k times as many slots as the first one."""
+    def divided(self, grid: Any, family: Any) -> tuple[str, Callable[..., Any]]:
+        """Return what grids are called, and the function from (k, more=0) to a place with k times the first one's slots, and more."""
 
     @property
     def takes_grids(self) -> bool:
@@ -152,7 +152,7 @@ class OnGrids:
 
     takes_grids = True
 
-    def divided(self, grid: Any, family: Any) -> tuple[str, Callable[[int], Any]]:
+    def divided(self, grid: Any, family: Any) -> tuple[str, Callable[..., Any]]:
         """Return the label and the grids of a family, or a grid with its slots divided."""
         family = None if family == "any" else family
         if isinstance(grid, Grid):
@@ -161,7 +161,7 @@ class OnGrids:
             return "the given", partial(divided, self.place(grid))
         label, chosen = self.family(family)
         n = slots_of(SLOTS if grid is None else grid)
-        return label, lambda k: chosen(k * n, None)
+        return label, lambda k, more=0: chosen(k * n + more, None)
 
     def grid(self, place: Any) -> tuple[Grid, Any]:
         """Return the grid and its schedule."""
@@ -291,13 +291,13 @@ class Asked:
         return output
 
 
-def divided(grid: Grid, k: int) -> Grid:
-    """Return a grid with k slots for each: by its own rule where this has a number of slots, else by equal parts of t."""
-    if k == 1:
+def divided(grid: Grid, k: int, more: int = 0) -> Grid:
+    """Return a grid with k slots for each, and more: by its own rule where this has a number of slots, else by equal parts of t alone."""
+    if k == 1 and not more:
         return grid
     rule: Any = grid.recipe
     if len(grid) == len(grid.entire) and "n" in getattr(rule, "__dict__", ()) and not getattr(rule, "parts", ()):
-        return build(replace(rule, n=k * rule.n), grid.space, grid.schedule)
+        return build(replace(rule, n=k * rule.n + more), grid.space, grid.schedule)
     t = [float(x) for x in grid.t]
     inner = [a + (b - a) * j / k for a, b in pairwise(t) for j in range(k)]
     return grids.from_timesteps(grid.schedule, [*inner, t[-1]][::-1])  # type: ignore[arg-type]

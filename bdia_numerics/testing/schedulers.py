@@ -15,16 +15,17 @@ from bdia_numerics.spaces import plain
 from bdia_numerics.testing.samplers import SLOTS, STATES, Asked, Run, law_states, truth_of
 
 NEAR = 1e-9
+PATTERNS: dict[Any, tuple[int, ...]] = {"smooth": (1,), "alternating": (1, 2), "own": ()}
 OWN_STEPS = 25
 """Divides 1000, also doubled and redoubled."""
 
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """A place of a scheduler: a number of steps, on its own times or on smooth ones."""
+    """A place of a scheduler: a number of steps, on its own times or on levels that repeat a pattern of steps."""
 
     n: int
-    smooth: bool = False
+    pattern: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,19 +48,22 @@ class SchedulerSampler:
         raise TypeError(f"grid={grid!r}: a scheduler makes its own times: pass a number of steps")
 
     def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
-        """Return smooth times, or with "own" those of the configuration."""
-        if family not in (None, "smooth", "own"):
-            raise TypeError(f"family={family!r}: a scheduler makes its own times: pass None or 'own'")
-        return ("own times" if family == "own" else "smooth"), lambda n, _: Steps(n, family != "own")
+        """Return smooth times, or alternating ones (h, 2h), or with "own" those of the configuration."""
+        chosen = "smooth" if family is None else family
+        if chosen not in PATTERNS:
+            raise TypeError(
+                f"family={family!r}: a scheduler makes its own times: pass None, 'alternating', 'any' or 'own'"
+            )
+        return "own times" if chosen == "own" else chosen, lambda n, _: Steps(n, PATTERNS[chosen])
 
     takes_grids = False
 
-    def divided(self, grid: Any, family: Any) -> tuple[str, Callable[[int], Any]]:
-        """Return its own times, k times as many."""
+    def divided(self, grid: Any, family: Any) -> tuple[str, Callable[..., Any]]:
+        """Return its own times, k times as many, and more."""
         if family not in (None, "own"):
             raise TypeError(f"family={family!r}: a scheduler makes its own times: pass None or 'own'")
         n = self.place(OWN_STEPS if grid is None else grid).n
-        return "own", lambda k: Steps(k * n)
+        return "own", lambda k, more=0: Steps(k * n + more)
 
     def grid(self, place: Steps) -> tuple[Grid, Any]:
         """Return the grid of the levels at which the scheduler asks the model, with both ends, in times s = sigma/alpha."""
@@ -79,7 +83,7 @@ class SchedulerSampler:
         scheduler = self.scheduler if direction == "sample" else self.inverse
         if scheduler is None:
             raise TypeError(f"{self.label} has no inverse: pass invert=, a scheduler that takes data to noise")
-        chosen = refined(scheduler, place.n) if place.smooth else scheduler
+        chosen, passed = refined(scheduler, place.n, pattern=place.pattern) if place.pattern else (scheduler, None)
         model = Asked(None)
 
         def model_of(levels: Any) -> Any:
@@ -93,6 +97,6 @@ class SchedulerSampler:
             model.part = start.size
             return start
 
-        found = drive(chosen, place.n, model_of, made, self.mu)
+        found = drive(chosen, place.n, model_of, made, self.mu, passed)
         truth = truth_of(problem, found.start, found.s_from, found.s_to, found.levels)
         return Run(found.start, found.end, *truth, model.nfe, place.n, found.end)

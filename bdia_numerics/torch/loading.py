@@ -12,6 +12,7 @@ import torch
 
 from bdia_numerics import configs, schedules
 from bdia_numerics.grids import Grid
+from bdia_numerics.models import Trained
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.torch.features import verdicts
 from bdia_numerics.torch.files import CARD, UNET
@@ -58,7 +59,7 @@ class Loaded:
     data: str | None = None
 
     def model(self, labels: Any = None, **options: Any) -> NetworkModel:
-        """Return the network as a model.
+        """Return the network as a model, which refuses grids whose noise levels are not those of its training at the same times.
 
         Parameters
         ----------
@@ -77,6 +78,8 @@ class Loaded:
                 f"prediction={options['prediction']!r}: this network was trained to predict {self.prediction}, leave it out"
             )
         options = {"prediction": self.prediction, **self.options, **options}
+        own, told = (given.get("time_scale") or 1 for given in (self.options, options))
+        options.setdefault("trained", Trained(self.schedule, 1 if told == own else told / own))
         if labels is not None:
             options |= self._conditions(labels, options)
         elif self.labels and not options.get("conditions"):

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from bdia_numerics.models import PREDICTIONS
+from bdia_numerics.models import PREDICTIONS, Trained
 from bdia_numerics.schedules import Schedule, edm
 from bdia_numerics.torch.checking import check_conditions, check_options, check_states, in_one_line
 
@@ -41,6 +41,8 @@ class NetworkModel:
         training step, as an integer where it is one.
     levels : Schedule or None
         The network is asked at z/alpha and told sigma/alpha, of this schedule, as EDM's denoisers are; a grid of other levels is refused.
+    trained : Trained or None
+        The schedule that the network was trained on: a grid of other levels at its times is refused.
     state_dtype : dtype or None
         In which the output is returned and guidance is computed: that of z by default.
     network_dtype : dtype or None
@@ -60,6 +62,7 @@ class NetworkModel:
     guidance: float = 1.0
     time_scale: float | None = None
     levels: Schedule | None = None
+    trained: Trained | None = None
     state_dtype: torch.dtype | None = None
     network_dtype: torch.dtype | None = None
     autocast: torch.dtype | None = None
@@ -106,9 +109,9 @@ class NetworkModel:
             return torch.lerp(without, with_it, self.guidance)
 
     @property
-    def schedule(self) -> Schedule | None:
-        """`levels`: the schedule that a run compares with that of its grid."""
-        return self.levels
+    def schedule(self) -> Schedule | Trained | None:
+        """`levels`, or else `trained`: the schedule that a run compares with that of its grid."""
+        return self.trained if self.levels is None else self.levels
 
     def _asked(self, z: torch.Tensor, t: Any, conditions: Mapping[str, Any]) -> torch.Tensor:
         if self.levels is not None:

@@ -175,6 +175,7 @@ def drive(
     model_of: Callable[[Levels], Any],
     states_of: Callable[[float, float], Array],
     mu: float | None = None,
+    passed: dict[str, Any] | None = None,
 ) -> Driven:
     """Run a scheduler on an exact noise prediction, in float64.
 
@@ -190,6 +191,8 @@ def drive(
         From alpha and sigma at the start to the states there.
     mu
         What is passed to `set_timesteps`, too, by which a flow's levels are shifted.
+    passed
+        What is passed to `set_timesteps` in the place of n, as `refined` returns it.
 
     Raises
     ------
@@ -197,7 +200,7 @@ def drive(
         Beginning with "cannot be tested", for a scheduler that takes no such steps or of which the levels are not known.
     """
     with double_precision(type(scheduler)), torch.no_grad(), np.errstate(all="ignore"):
-        set_steps(scheduler, n, mu)
+        set_steps(scheduler, n, mu, passed)
         walk = Walk(scheduler)
         s_from, s_to = float(walk.begins[0]), float(walk.ends[-1])
         levels, model = walk.levels, model_of(walk.levels)
@@ -218,11 +221,13 @@ def drive(
         return Driven(start, end * float(levels.alpha(s_to)) if keeps_y else end, s_from, s_to, tuple(told), levels)
 
 
-def set_steps(scheduler: Any, n: int, mu: float | None) -> None:
+def set_steps(scheduler: Any, n: int, mu: float | None, passed: dict[str, Any] | None = None) -> None:
     """Call set_timesteps; errors as `drive`."""
     reading(scheduler)
     try:
-        scheduler.set_timesteps(n, **({} if mu is None else {"mu": mu}))
+        scheduler.set_timesteps(
+            **({"num_inference_steps": n} if passed is None else passed), **({} if mu is None else {"mu": mu})
+        )
     except (TypeError, ValueError, IndexError, AttributeError) as error:
         raise ValueError(
             f"cannot be tested: {type(scheduler).__name__}.set_timesteps({n}) says: {' '.join(str(error).split())}"

@@ -6,9 +6,10 @@ import inspect
 from typing import Any
 
 import numpy as np
+import torch
 
 from bdia_numerics.configs.config import KINDS
-from bdia_numerics.torch.scheduler_runs import Walk, double_precision, reading
+from bdia_numerics.torch.scheduler_runs import Array, Walk, double_precision, reading
 
 SPAN = (0.35, 6.0)
 """sigma/alpha from data to noise end; where a scheduler can only end at 0, the span begins there."""
@@ -18,19 +19,42 @@ PARTS = 2
 """Entries of the table in a slot: PNDM's Runge-Kutta steps need the middle one."""
 
 
-def refined(scheduler: Any, n: int, span: tuple[float, float] = SPAN) -> Any:
+EQUAL = (1,)
+
+
+def refined(
+    scheduler: Any, n: int, span: tuple[float, float] = SPAN, pattern: tuple[int, ...] = EQUAL
+) -> tuple[Any, dict[str, Any]]:
     """Return a scheduler of the same class and options whose n steps are the slots of a grid that is smooth as n grows.
 
     Tables are uniform in asinh(sigma/alpha), and rounding of times to whole ones does nothing. Sigmas of another kind are kept, between the
     ends of that table, where the times that are told stand for them, and left out elsewhere. EDM's levels and continuous times have
     Karras' rule and go to 0; those of flow matching are uniform, with the shift of the scheduler.
 
+    Parameters
+    ----------
+    scheduler, n
+        A scheduler of diffusers, or of a class derived from one; the number of steps.
+    span
+        sigma/alpha at the data end and at the noise end.
+    pattern
+        Relative steps that repeat from the data end, (1, 2) for h, 2h, h, ... Tables are then made so, and sigmas of another kind are left
+        out; levels that stand in no table are passed as `sigmas`.
+
+    Returns
+    -------
+    scheduler
+        It.
+    passed : dict
+        What its set_timesteps takes.
+
     Raises
     ------
     TypeError, ValueError
         Beginning with "cannot be tested": if the class cannot be made from a configuration, if no time spacing of the class gives these n
-        times, and as `reading`.
+        times, if a pattern asks for sigmas and its set_timesteps takes none, and as `reading`.
     """
+    passed: dict[str, Any] = {"num_inference_steps": n}
     read, kind, config = reading(scheduler), type(scheduler), dict(getattr(scheduler, "config", {}))
     if not hasattr(kind, "from_config"):
         raise TypeError(
@@ -41,36 +65,72 @@ def refined(scheduler: Any, n: int, span: tuple[float, float] = SPAN) -> Any:
     if "sigma_data" in config or continuous:
         rho = float(config.get("rho", 7))
         own = {"sigma_max": span[1], "sigma_min": span[1] * n**-rho, "final_sigmas_type": "zero"}
-        return _made(kind, config | own | no_kind | ({"use_karras_sigmas": True} if continuous else {}))
+        made = _made(kind, config | own | no_kind | ({"use_karras_sigmas": True} if continuous else {}))
+        return made, passed if pattern == EQUAL else _of_karras(made, n, pattern, span[1], rho)
     if read is not None and read.flow:
         # With a table, times are cut to whole ones: there are enough of them.
         length = n if read.rule == "flow" else FINE
         own = {"num_train_timesteps": length, "shift_terminal": None, "trained_betas": None, "beta_schedule": "linear"}
-        return _made(kind, config | own | no_kind)
+        made = _made(kind, config | own | no_kind)
+        if pattern == EQUAL:
+            return made, passed
+        _takes_sigmas(kind)
+        return made, passed | {"sigmas": _parts(n, pattern)[:0:-1]}
     if not hasattr(scheduler, "alphas_cumprod"):
-        return _made(kind, config | {"num_train_timesteps": n})
+        if pattern != EQUAL:
+            raise ValueError(
+                f"cannot be tested: {kind.__name__} has no table that could be made uneven: pass family=None"
+            )
+        return _made(kind, config | {"num_train_timesteps": n}), passed
     kept = {"sigma_max": span[1], "sigma_min": span[0]}
     for ends_at_zero in (False, True):
-        own, wanted = _table(n, span, ends_at_zero)
+        own, wanted = _table(n, span, ends_at_zero, pattern)
         end = 0.0 if ends_at_zero else span[0]
-        if no_kind and not ends_at_zero:
+        if no_kind and not ends_at_zero and pattern == EQUAL:
             made = _made(kind, config | own | kept)
             if _walks(made, n, None, own["num_train_timesteps"], end):
-                return made
+                return made, passed
         for spacing, offset in (("leading", PARTS), ("linspace", 0)):
             made = _made(kind, config | own | no_kind | {"timestep_spacing": spacing, "steps_offset": offset})
             if _walks(made, n, wanted, own["num_train_timesteps"], end):
-                return made
+                return made, passed
     raise ValueError(
         f"cannot be tested: {kind.__name__} has no spacing that takes {n} even steps of its table: pass family='own'"
     )
 
 
-def _table(n: int, span: tuple[float, float], ends_at_zero: bool) -> tuple[dict[str, Any], set[int]]:
-    """Return the entries of a table that is uniform in asinh(sigma/alpha), and the times that n steps should take."""
+def _parts(n: int, pattern: tuple[int, ...]) -> Array:
+    """Return where the slots of steps in a pattern end, as parts of the whole, from 0 at the data end to 1; shape (n+1,)."""
+    ends = np.concatenate([[0.0], np.cumsum(np.resize(pattern, n))])
+    return np.asarray(ends / ends[-1])
+
+
+def _takes_sigmas(kind: Any) -> None:
+    if "sigmas" not in inspect.signature(kind.set_timesteps).parameters:
+        raise ValueError(
+            f"cannot be tested: the set_timesteps of {kind.__name__} takes no sigmas, and its levels stand in no table, so that its steps "
+            "cannot be made uneven: pass family=None"
+        )
+
+
+def _of_karras(made: Any, n: int, pattern: tuple[int, ...], sigma_max: float, rho: float) -> dict[str, Any]:
+    """Return what set_timesteps takes for uneven steps of sigma^(1/rho), of which the last one ends at 0."""
+    _takes_sigmas(type(made))
+    parts = _parts(n, pattern)[::-1]
+    if "sigma_schedule" in made.config:  # its sigmas are places between sigma_max and sigma_min
+        low = n**-1.0
+        return {"num_inference_steps": n, "sigmas": torch.from_numpy((1 - parts[:-1]) / (1 - low))}
+    return {"sigmas": sigma_max * parts**rho}
+
+
+def _table(
+    n: int, span: tuple[float, float], ends_at_zero: bool, pattern: tuple[int, ...]
+) -> tuple[dict[str, Any], set[int]]:
+    """Return the entries of a table whose slots are in a pattern in asinh(sigma/alpha), and the times that n steps should take."""
     length, first = PARTS * (n - 1 if ends_at_zero else n) + 1, PARTS if ends_at_zero else 0
     low = np.arcsinh(0.0 if ends_at_zero else span[0])
-    s = np.sinh(low + (np.arcsinh(span[1]) - low) * (np.arange(length) + first) / (PARTS * n))
+    places = np.interp((np.arange(length) + first) / PARTS, np.arange(n + 1), _parts(n, pattern))
+    s = np.sinh(low + (np.arcsinh(span[1]) - low) * places)
     squares = 1 / (1 + s**2)
     betas = 1 - squares / np.concatenate([[1.0], squares[:-1]])
     own = {"num_train_timesteps": length, "trained_betas": betas.tolist(), "rescale_betas_zero_snr": False}

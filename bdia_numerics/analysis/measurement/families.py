@@ -39,7 +39,7 @@ class GridFamily:
     Raises
     ------
     ValueError
-        For another kind, and for a pattern that is missing, empty, not positive, or of a kind that has its own.
+        For another kind, for a pattern that is missing or of a kind that has its own, and as `grids.periodic`.
 
     Examples
     --------
@@ -57,15 +57,17 @@ class GridFamily:
     pattern: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        kind = "periodic" if self.pattern and self.kind == "smooth" else self.kind
+        has_none = isinstance(self.pattern, tuple) and not self.pattern
+        pattern = () if has_none else pattern_of(self.pattern)
+        kind = "periodic" if pattern and self.kind == "smooth" else self.kind
         if kind not in KINDS:
             raise ValueError(f"kind={self.kind!r} is unknown: use {', '.join(map(repr, KINDS))}")
-        if (kind == "periodic") != bool(self.pattern):
+        if (kind == "periodic") != bool(pattern):
             raise ValueError(
                 f"kind={kind!r} with pattern={self.pattern!r}: pass GridFamily(pattern=(1, 2, 3)), and no other kind"
             )
         object.__setattr__(self, "kind", kind)
-        object.__setattr__(self, "pattern", pattern_of(self.pattern) if self.pattern else ())
+        object.__setattr__(self, "pattern", pattern)
 
     @property
     def repeats(self) -> tuple[Fraction, ...]:
