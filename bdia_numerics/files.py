@@ -37,7 +37,7 @@ def writing(path: str | Path) -> Iterator[IO[bytes]]:
             return
         beside = _beside(target)
         try:
-            with beside.open("xb") as file:
+            with beside.open("x+b") as file:  # HDF5 reads what it writes
                 if target.exists():
                     shutil.copymode(target, beside)
                 yield file
