@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bdia_numerics import plots, studies
+from bdia_numerics.files import write
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -192,18 +193,18 @@ def draw(
             missing.append(Missing(name, str(error)))
         else:
             figure = spec.draw(*found.values())
-            files = {f"{name}.{kind}": plots.image(figure, format=kind, dpi=DPI) for kind in formats}
-            for file, content in files.items():
-                (out / file).write_bytes(content)
-            entries[name] = _entry(name, spec, found, figure, files)
+            made = {f"{name}.{kind}": plots.image(figure, format=kind, dpi=DPI) for kind in formats}
+            for file, content in made.items():
+                write(out / file, content)
+            entries[name] = _entry(name, spec, found, figure, made)
         advance()
     ordered = {name: entries[name] for name in FIGURES if name in entries}
     manifest = {
         "drawn_with": {"python": platform.python_version()} | {n: version(n) for n in DRAWN_WITH},
         "figures": ordered,
     }
-    (out / "manifest.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (out / "index.html").write_text(index(manifest), encoding="utf-8")
+    write(out / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    write(out / "index.html", index(manifest))
     return manifest, missing
 
 
@@ -268,8 +269,8 @@ def write_page(docs: Path, data: Path) -> None:
     pictures.mkdir(parents=True, exist_ok=True)
     for name, spec in FIGURES.items():
         figure = spec.draw(*(studies.load(data / f"{key}.nc") for key in spec.data))
-        (pictures / f"{name}.png").write_bytes(_small(plots.image(figure, format="png", dpi=PAGE_DPI)))
-    (docs / "figures.md").write_text(page(), encoding="utf-8")
+        write(pictures / f"{name}.png", _small(plots.image(figure, format="png", dpi=PAGE_DPI)))
+    write(docs / "figures.md", page())
 
 
 def _small(png: bytes) -> bytes:

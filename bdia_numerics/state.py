@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from bdia_numerics.files import writing
 from bdia_numerics.grids import Grid
+from bdia_numerics.numerals import ratio, whole
 from bdia_numerics.program import Solver, identity, structure
 from bdia_numerics.spaces import Lattice, Memory, MPMath, Numpy, Rationals, of, plain, read_stored
 from bdia_numerics.values import share
@@ -58,48 +63,102 @@ class State:
         return of(value).frozen(value) if name == "registers" else Memory().frozen(value)
 
     def save(self, path: str | Path) -> None:
-        """Write the state to an .npz file, every digit kept, without pickles.
+        """Write the state to an .npz file, every digit kept, without pickles; a file that is there stays whole until all is written.
 
         Raises
         ------
         TypeError
             For symbols, which have no file form.
+        OSError
+            If the file cannot be written, as on a full disk; what was there before is then unchanged.
         """
         arrays, systems = {}, {}
         for name, value in self.registers.items():
             arrays[f"register:{name}"], systems[name] = _encode(value)
         arrays |= {f"remainder:{name}": value for name, value in self.remainder.items()}
-        meta = {"solver": self.solver, "grid": self.grid, "times": dict(self.times), "systems": systems}
-        meta["prediction"] = self.prediction
-        with Path(path).open("wb") as file:  # a bare name would be given another suffix
+        meta = {"format": FORMAT, "arrays": sorted(arrays), "solver": self.solver, "grid": self.grid}
+        meta |= {"times": dict(self.times), "systems": systems, "prediction": self.prediction}
+        with writing(path) as file:  # a bare name would be given another suffix
             np.savez(file, meta=np.asarray(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | Path) -> State:
-        """Read a state that `save` wrote.
+        """Read a state that `save` wrote, of this version or an earlier one.
 
         Raises
         ------
         ValueError
-            If the file holds no state.
+            If the file holds no state, is damaged, or is of a later format.
+        OSError
+            If there is no such file, or it cannot be read.
         ImportError
             If it holds tensors, and bdia_numerics.torch was not imported.
         """
-        nothing = f"path={str(path)!r} holds no State: pass a file written by State.save"
-        with Path(path).open("rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise ValueError(nothing)
+        content = io.BytesIO(Path(path).read_bytes())
         try:
-            with np.load(Path(path), allow_pickle=False) as data:
-                meta = json.loads(str(data["meta"]))
-                systems = meta["systems"].items()
-                registers = {name: _decode(data[f"register:{name}"], system) for name, system in systems}
-                kept = [name for name in data.files if name.startswith("remainder:")]
-                remainder = {name.partition(":")[2]: data[name] for name in kept}
-            kind = str(meta.get("prediction", ""))  # files of before have none
-            return cls(str(meta["solver"]), str(meta["grid"]), registers, meta["times"], remainder, kind)
-        except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
-            raise ValueError(nothing) from None
+            return cls._read(content)
+        except _LaterError as error:
+            raise ValueError(f"path={str(path)!r} {error}") from None
+        except ImportError:
+            raise
+        except Exception:  # noqa: BLE001 - the parsers of zip, npy and JSON fail in many ways on damaged bytes
+            raise ValueError(f"path={str(path)!r} holds no State: pass a file written by State.save") from None
+
+    @classmethod
+    def _read(cls, content: io.BytesIO) -> State:
+        parts = _members(content)
+        meta = json.loads(str(parts.pop("meta")))
+        made = meta.get("format", 1)  # the first format did not say
+        if not isinstance(made, int) or made > FORMAT:
+            raise _LaterError(
+                f"is a State of format {made}, and this version reads up to {FORMAT}: update bdia_numerics"
+            )
+        if made > 1 and sorted(parts) != meta["arrays"]:
+            raise KeyError("arrays")
+        systems, times = meta["systems"], meta["times"]
+        if not all(type(i) is int for i in times.values()) or times.keys() != systems.keys():
+            raise ValueError("times")
+        registers = {name: _decode(parts[f"register:{name}"], system) for name, system in systems.items()}
+        remainder = {name.partition(":")[2]: value for name, value in parts.items() if name.startswith("remainder:")}
+        return cls(
+            *(_text(meta[name]) for name in ("solver", "grid")),
+            registers,
+            times,
+            remainder,
+            _text(meta.get("prediction", "")),
+        )
+
+
+FORMAT = 2
+"""Of saved states: 1 named no format and did not list its arrays."""
+
+
+class _LaterError(Exception):
+    """A file of a format that this version does not know."""
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value
+
+
+def _members(content: io.BytesIO) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the arrays of an .npz file by name, each compared with its checksum; whatever a parser raises if one is damaged."""
+    size, found = content.getbuffer().nbytes, {}
+    with zipfile.ZipFile(content) as archive:
+        for info in archive.infolist():
+            name, suffix = info.filename[:-4], info.filename[-4:]
+            if suffix != ".npy" or name in found or info.compress_type != zipfile.ZIP_STORED or info.file_size > size:
+                raise zipfile.BadZipFile(info.filename)  # a few bytes can claim to unpack to more than a machine has
+            stream = io.BytesIO(archive.read(info))  # all of it, since only then the checksum is looked at
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                array = np.lib.format.read_array(stream, allow_pickle=False)
+            if stream.read(1):
+                raise ValueError("more bytes than the array has")
+            found[name] = array
+    return found
 
 
 share(State)
@@ -127,15 +186,20 @@ def _decode(array: np.ndarray[Any, Any], system: str) -> Any:
         return array if array.ndim else array[()]
     if system.startswith("lattice:"):
         bits, dtype, scale = system.split(":")[1:]
-        return Lattice(array, int(bits), np.dtype(dtype), Fraction(scale))
+        return Lattice(array, whole("bits", bits), np.dtype(dtype), ratio("scale", scale))
     if system != "fraction" and not system.startswith("mpmath:"):
         return read_stored(array, system)
     if system == "fraction":
         convert: Any = Fraction
     else:
-        space = MPMath(int(system.partition(":")[2]))
+        space = MPMath(whole("digits", system.partition(":")[2], 1))
         convert = space.number
+    if array.dtype.kind != "U" or any(not _EXACT.fullmatch(text) for text in array.flat):
+        raise ValueError("no ratios")  # as 1e99999999 would be, which no memory holds
     return np.frompyfunc(convert, 1, 1)(array.astype(object))
+
+
+_EXACT = re.compile(r"-?\d+(/\d+)?")
 
 
 def check_state(state: State, solver: Solver, grid: Grid, first: int, prediction: str) -> None:

@@ -1,6 +1,9 @@
 """States: copies that cannot be written to, files that keep every digit, and refusals of what does not fit."""
 
+import json
+import random
 import re
+import resource
 from dataclasses import replace
 from fractions import Fraction
 
@@ -237,3 +240,119 @@ def test_a_foreign_file_that_has_a_meta(tmp_path, meta):
         with pytest.raises(ValueError, match=r"other.npz' holds no State: pass a file written by State.save") as caught:
             State.load(path)
         line(caught)
+
+
+# Files that are damaged, of another time, or that a full disk cuts off
+
+
+def damaged(content, rng):
+    """Return bytes with one damage: a bit, an end that is missing, another byte, or a run of other bytes of another length."""
+    new, place = bytearray(content), rng.randrange(len(content))
+    match rng.randrange(4):
+        case 0:
+            new[place] ^= 1 << rng.randrange(8)
+        case 1:
+            del new[place:]
+        case 2:
+            new[place] = rng.randrange(256)
+        case 3:
+            new[place : place + rng.randrange(1, 40)] = rng.randbytes(rng.randrange(1, 40))
+    return bytes(new)
+
+
+@pytest.mark.parametrize("kind", ["floats", "lattice", "fractions", "mpmath"])
+def test_a_damaged_file_is_a_value_error_or_the_same_state(tmp_path, kind):
+    path, rng = tmp_path / "s.npz", random.Random(f"damage {kind}")
+    thirds = {
+        "floats": np.arange(6.0).reshape(2, 3) / 7,
+        "lattice": spaces.Lattice(np.arange(6), 40, np.dtype(float), Fraction(1, 3)),
+        "fractions": np.array([Fraction(1, 3), Fraction(-(7**40), 11)]),
+        "mpmath": np.array([mpmath.mpf(1) / 3, mpmath.mpf(10) ** 40]),
+    }
+    state = State(
+        "BDIA(gamma=1)", "grid", {"z": thirds[kind]}, {"z": 3}, {"z": np.array([3, 4], dtype=np.uint64)}, "eps"
+    )
+    state.save(path)
+    content, refused = path.read_bytes(), 0
+    assert State.load(path) == state
+    for _ in range(300):
+        path.write_bytes(damaged(content, rng))
+        try:
+            assert State.load(path) == state
+        except ValueError:
+            refused += 1
+    assert 150 < refused < 300, (
+        "most damage is noticed, and that of unused bytes, such as a time stamp, changes nothing"
+    )
+
+
+def rewritten(path, change):
+    """Save a file anew with other arrays, each with its right checksum."""
+    with np.load(path) as data:
+        arrays = dict(data)
+    meta = json.loads(str(arrays["meta"]))
+    change(meta, arrays)
+    np.savez(path, **(arrays | {"meta": np.asarray(json.dumps(meta))}))
+
+
+def test_a_file_of_before_is_read_and_one_of_later_is_named(tmp_path):
+    path, state = tmp_path / "s.npz", floats().state
+    state.save(path)
+    rewritten(path, lambda meta, arrays: [meta.pop(name) for name in ("format", "arrays", "prediction")])
+    assert State.load(path) == replace(state, prediction="")
+    rewritten(path, lambda meta, arrays: meta.update(format=3))
+    with pytest.raises(
+        ValueError, match="is a State of format 3, and this version reads up to 2: update bdia_numerics"
+    ):
+        State.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda meta, arrays: arrays.pop("register:z"),
+        lambda meta, arrays: arrays.update({"remainder:z": np.ones(1)}),
+        lambda meta, arrays: meta["times"].update(z="0"),
+        lambda meta, arrays: meta["times"].pop("z"),
+        lambda meta, arrays: meta.update(solver=3),
+        lambda meta, arrays: meta["systems"].update(z="fraction"),
+        lambda meta, arrays: (
+            meta["systems"].update(z="fraction"),
+            arrays.update({"register:z": np.array(["1e99999999"])}),
+        ),
+        lambda meta, arrays: (
+            meta["systems"].update(z="mpmath:99999999999"),
+            arrays.update({"register:z": np.array(["1"])}),
+        ),
+        lambda meta, arrays: meta["systems"].update(z="lattice:40:<f8:1e99999999"),
+    ],
+)
+def test_a_file_that_says_what_cannot_be_is_refused_at_once(tmp_path, change):
+    path = tmp_path / "s.npz"
+    floats().state.save(path)
+    rewritten(path, change)
+    with pytest.raises(ValueError, match="holds no State"):
+        State.load(path)
+
+
+def test_a_few_bytes_that_unpack_to_many_are_refused(tmp_path):
+    path = tmp_path / "s.npz"
+    np.savez_compressed(path, meta=np.asarray("{}"), a=np.zeros(10**6))
+    with pytest.raises(ValueError, match="holds no State"):
+        State.load(path)
+
+
+def test_a_full_disk_leaves_the_state_that_was_there(tmp_path):
+    path, kept = tmp_path / "s.npz", floats().state
+    kept.save(path)
+    large = State("a", "b", {"z": np.ones(10_000)}, {"z": 0})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            large.save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert State.load(path) == kept and list(tmp_path.iterdir()) == [path]
+    large.save(path)
+    assert State.load(path) == large

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bdia_numerics.files import write
 from bdia_numerics.testing.orders import Undecided
 
 KEY, OPEN = "bdia_claim", "bdia_undecided"
@@ -104,7 +104,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     entries = ledger(terminalreporter.stats)
     if path := config.getoption("--claims-json"):
         lines = [asdict(entry) for entry in entries]
-        Path(path).write_text(json.dumps({"claims": lines}, indent=1) + "\n", encoding="utf-8")
+        write(path, json.dumps({"claims": lines}, indent=1) + "\n")
     if not entries:
         return
     terminalreporter.section("claims")

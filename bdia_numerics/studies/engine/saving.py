@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from bdia_numerics.files import writing
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -30,18 +31,12 @@ def save(dataset: Dataset, path: str | Path) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
     try:
         import h5netcdf as _  # noqa: F401
-
-        dataset.to_netcdf(beside, engine="h5netcdf")
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
     except ImportError:
         raise ImportError(MISSING) from None
-    finally:
-        beside.unlink(missing_ok=True)
+    with writing(path) as file:
+        dataset.to_netcdf(file, engine="h5netcdf")
     return path
 
 
