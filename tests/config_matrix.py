@@ -202,7 +202,7 @@ def walked(scheduler: Any, n: int) -> tuple[list[float], list[float]]:
             with np.errstate(divide="ignore"):
                 sigmas = sigmas / (1 - sigmas)
         if not np.isfinite(times).all() or np.isnan(sigmas).any():
-            raise ValueError("levels that are no numbers")
+            raise ValueError("levels that are not numbers")
         return times, sigmas.tolist()
     table = np.asarray(scheduler.alphas_cumprod)
     with np.errstate(divide="ignore"):

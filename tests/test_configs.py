@@ -110,10 +110,10 @@ def test_bad_files(tmp_path):
     with pytest.raises(ValueError, match="No such file"):
         configs.read(tmp_path / "none.json")
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(ValueError, match="is no JSON"):
+    with pytest.raises(ValueError, match="is not JSON"):
         configs.read(tmp_path / "broken.json")
     (tmp_path / "broken.yaml").write_text("a: [")
-    with pytest.raises(ValueError, match="is no YAML"):
+    with pytest.raises(ValueError, match="is not YAML"):
         configs.read(tmp_path / "broken.yaml")
     with pytest.raises(ValueError, match="steps=2000"):
         configs.layout(configs.from_mapping({}), 2000)

@@ -143,10 +143,10 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
     ValueError
         For an entry that nothing reads, and entries of which a run could not be made.
     TypeError
-        If it is no mapping, or steps_offset no int.
+        If it is not a mapping, or steps_offset is not an int.
     """
     if not isinstance(entries, Mapping):
-        raise TypeError(f"config={type(entries).__name__} is no table: pass a scheduler_config.json or a mapping")
+        raise TypeError(f"config={type(entries).__name__} is not a table: pass a scheduler_config.json or a mapping")
     entries = _from_ldm(entries) if "model" in entries or "linear_start" in entries else dict(entries)
     named = entries.pop("_class_name", None)
     own = {key: value for key, value in entries.items() if not key.startswith("_") and key not in ignore}
@@ -155,7 +155,7 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
     family = FAMILIES.get(name)
     if named is None and name == "DDIMScheduler" and (strange := sorted(own.keys() - FAMILIES[name].defaults.keys())):
         raise ValueError(
-            f"config has no _class_name, and {strange[0]}={own[strange[0]]!r} is no entry of DDIMScheduler: add _class_name"
+            f"config has no _class_name, and {strange[0]}={own[strange[0]]!r} is not an entry of DDIMScheduler: add _class_name"
             + _near(strange[0], FAMILIES[name].defaults)
         )
     if family is None or not family.walk:
@@ -205,7 +205,7 @@ def read(path: str | Path, *, ignore: Collection[str] = ()) -> SchedulerConfig:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"
+        why = getattr(error, "strerror", None) or "it is not text"
         raise ValueError(
             f"config={str(path)!r} cannot be read ({why}): give a scheduler_config.json or a YAML"
         ) from None
@@ -215,11 +215,11 @@ def read(path: str | Path, *, ignore: Collection[str] = ()) -> SchedulerConfig:
         try:
             return from_mapping(yaml.safe_load(text), ignore=ignore)
         except yaml.YAMLError as error:
-            raise ValueError(f"config={str(path)!r} is no YAML: {' '.join(str(error).split())}") from None
+            raise ValueError(f"config={str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
     try:
         return from_mapping(json.loads(text), ignore=ignore)
     except json.JSONDecodeError as error:
-        raise ValueError(f"config={str(path)!r} is no JSON: {error}") from None
+        raise ValueError(f"config={str(path)!r} is not JSON: {error}") from None
 
 
 def _from_ldm(entries: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,7 +253,7 @@ def _from_ldm(entries: Mapping[str, Any]) -> dict[str, Any]:
 def _check(name: str, values: Mapping[str, Any]) -> None:
     steps = values["num_train_timesteps"]
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
-        raise ValueError(f"num_train_timesteps={steps!r} is no number of steps: give an int of 2 or more")
+        raise ValueError(f"num_train_timesteps={steps!r} is not a number of steps: give an int of 2 or more")
     for key in {"beta_start", "beta_end"} & values.keys():
         beta = values[key]
         if isinstance(beta, bool) or not isinstance(beta, int | float) or not 0 < beta < 1:
@@ -265,7 +265,7 @@ def _check(name: str, values: Mapping[str, Any]) -> None:
     if "steps_offset" in values and (
         isinstance(values["steps_offset"], bool) or not isinstance(values["steps_offset"], int)
     ):
-        raise TypeError(f"steps_offset={values['steps_offset']!r} is no int: 0 or 1 is usual")
+        raise TypeError(f"steps_offset={values['steps_offset']!r} is not an int: 0 or 1 is usual")
     kinds = [key for key in ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas") if values.get(key)]
     if len(kinds) > 1:
         raise ValueError(f"{kinds[0]} and {kinds[1]} are both set: diffusers takes one kind of sigmas")

@@ -1,4 +1,4 @@
-"""The slots that a scheduler really takes: where the model is asked, and between which noise levels the state is moved."""
+"""The slots that a scheduler really takes: where the model is evaluated, and between which noise levels the state is moved."""
 
 from __future__ import annotations
 
@@ -309,7 +309,7 @@ def _flow_sigmas(config: SchedulerConfig, asked: Asked, levels: Array, table: Ar
             "matching, which end at 1"
         )
     if config.name.endswith("InverseScheduler"):
-        raise ValueError(f"use_flow_sigmas: {config.name} then walks from noise to data, which is no inversion")
+        raise ValueError(f"use_flow_sigmas: {config.name} then walks from noise to data, which is not an inversion")
     if kind:
         found = kinds.spread(kind, levels[::-1], n, config)
         found = found / (found + 1)
@@ -406,7 +406,7 @@ def _linked(times: Any, found: Any, levels: Levels, table: Array | None = None) 
     numbers = [float(s) for s in found]
     if any(math.isnan(s) for s in numbers):
         raise ValueError(
-            "the levels of this walk are no numbers, in the scheduler itself, too: ask for another number of steps"
+            "the levels of this walk are not numbers, in the scheduler itself, too: ask for another number of steps"
         )
     told = tuple(float(t) for t in times)
     steps = tuple(Step(t, a, b) for t, a, b in zip(told, numbers, numbers[1:], strict=False))

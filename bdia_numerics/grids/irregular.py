@@ -131,7 +131,7 @@ def random(
     if largest < 1:
         raise ValueError(f"ratio={ratio} is below 1: pass the largest step over the smallest, for instance 2")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed={seed!r} is no seed: pass an int of at least 0")
+        raise ValueError(f"seed={seed!r} is not a seed: pass an int of at least 0")
     drawn = np.random.default_rng((int(seed), slots_of(n))).integers(0, _RESOLUTION, n)
     steps = [1 + (largest - 1) * Fraction(int(k), _RESOLUTION) for k in drawn]
     return _spaced(schedule, steps, variable, t_max, t_min, space)

@@ -41,7 +41,7 @@ INVERSE = {
 
 @dataclass(frozen=True)
 class Defect:
-    """A defect, the right method beside it, and the assertion that tells them apart.
+    """A defect, the right method, and the assertion that tells them apart.
 
     Attributes
     ----------

@@ -74,7 +74,11 @@ _LAST = "lower_order_final, the default, makes the last step DDIM: its error, on
 def _cases() -> Iterator[Case]:
     yield Case("DDIMScheduler", {"clip_sample": False}, quick=True)
     yield Case(
-        "DDIMScheduler", {}, remark="clip_sample=True is the default; the law leaves [-1, 1]", expected=0, quick=True
+        "DDIMScheduler",
+        {},
+        remark="clip_sample=True is the default; the distribution leaves [-1, 1]",
+        expected=0,
+        quick=True,
     )
     yield Case("DDIMInverseScheduler", {"clip_sample": False}, remark="data to noise")
     yield Case("EulerDiscreteScheduler")

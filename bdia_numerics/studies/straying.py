@@ -118,7 +118,7 @@ STRAYING = Study(
         "symmetric": Variable("the same as defects carried by the Jacobians' symmetric parts"),
         "share": Variable("rms of the linear error that defects of one part leave", dims=("cause",)),
         "tightness": Variable("sigma times the slope along the linear error", dims=("index",)),
-        "asymmetry": Variable("part of the Jacobian that is no gradient, along the linear error", dims=("index",)),
+        "asymmetry": Variable("part of the Jacobian that is not a gradient, along the linear error", dims=("index",)),
         "amplification": Variable("largest growth of a perturbation in the run", dims=("direction", "image")),
         "predicted": Variable("the same by companion matrices with the network's slopes", dims=("direction", "image")),
         "bare": Variable("the same by companion matrices with slope 0", dims=("direction",)),

@@ -56,7 +56,7 @@ class Returned:
     nfe : int or float
         Model evaluations there and back.
     fault : str
-        Why the two runs are no functions of what they are given: one ignores it, recognises it, or needs what an earlier
+        Why the two runs are not functions of what they are given: one ignores it, recognises it, or needs what an earlier
         run left in memory. Empty if nothing showed that.
     """
 
@@ -187,7 +187,7 @@ def assert_exactly_invertible(
     Raises
     ------
     AssertionError
-        With the reason from the step's structure, or with what a round trip lost; where a run is no function of what it is given (it
+        With the reason from the step's structure, or with what a round trip lost; where a run is not a function of what it is given (it
         ignores it, or goes on from what another run left in memory); and where rounding is amplified so much that nothing can be said.
     """
     sampler = as_sampler(subject, invert, mu)
@@ -251,7 +251,7 @@ def assert_round_trip(
     start : {"data", "noise"}
         Where it begins.
     problem
-        A law with `model`, `sample` and `flow`.
+        A distribution with `model`, `sample` and `flow`.
     grid
         A grid with a schedule, or a number of slots; for a scheduler a number of steps.
     states

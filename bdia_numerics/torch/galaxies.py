@@ -106,7 +106,7 @@ def arrays(path: Path) -> list[np.ndarray]:
     except (ValueError, EOFError, OSError):
         raise ValueError(f"{path} is corrupt: fetch again with `{COMMAND}`") from None
     if len(found) <= _OTHER_ARRAYS or (len(found) - _OTHER_ARRAYS) % _BLOCK_ARRAYS:
-        raise ValueError(f"{path} holds {len(found)} arrays, which are no mixer's: fetch again with `{COMMAND}`")
+        raise ValueError(f"{path} holds {len(found)} arrays, which are not a mixer's: fetch again with `{COMMAND}`")
     return found
 
 

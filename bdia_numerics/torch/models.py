@@ -35,12 +35,12 @@ class NetworkModel:
     unconditional : mapping or None
         The same arguments without the condition, for classifier-free guidance.
     guidance : float
-        unconditional + guidance (conditional - unconditional); 1 asks the network once, for the conditional output.
+        unconditional + guidance (conditional - unconditional); 1 evaluates the network once, for the conditional output.
     time_scale : float or None
         What the network is told is time_scale * t, a float (1000 for flow-matching transformers); None tells it t itself, the number of a
         training step, as an integer where it is one.
     levels : Schedule or None
-        The network is asked at z/alpha and told sigma/alpha, of this schedule, as EDM's denoisers are; a grid of other levels is refused.
+        The network is evaluated at z/alpha and told sigma/alpha, of this schedule, as EDM's denoisers are. Other levels are refused.
     state_dtype : dtype or None
         In which the output is returned and guidance is computed: that of z by default.
     network_dtype : dtype or None
@@ -87,7 +87,7 @@ class NetworkModel:
         ValueError
             For states and conditions that the network cannot take: their shape, number, device or dtype.
         TypeError
-            For states that are no tensors.
+            For states that are not tensors.
         torch.OutOfMemoryError
             With the batch that was too large.
         """

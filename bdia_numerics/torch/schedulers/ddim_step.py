@@ -111,7 +111,7 @@ def added_noise(
 def level(table: torch.Tensor, t: int, square: torch.Tensor | None = None) -> Point:
     """Return the level of a training step; `square` is alpha^2 where the table has none. ValueError for a step outside of it."""
     if t >= len(table) or (square is None and t < -1):
-        raise ValueError(f"timestep={t} is no training step: they are 0 to {len(table) - 1}")
+        raise ValueError(f"timestep={t} is not a training step: they are 0 to {len(table) - 1}")
     # Trailing spacing makes a time -1 for some numbers of steps, at which DDIMScheduler reads the last entry of the table.
     known = float(table[t] if square is None else square)
     return Point(float(t), known**0.5, (1 - known) ** 0.5)
