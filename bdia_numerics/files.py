@@ -17,7 +17,7 @@ def writing(path: str | Path) -> Iterator[IO[bytes]]:
     """Give a binary file beside `path` that takes the place of `path` once all of it is on the disk.
 
     A reader of `path` sees the old content or the new one. If the block raises, or the disk is full, `path` stays as it was. A path that
-    is no regular file, such as /dev/stdout, is written in place.
+    is not a regular file, such as /dev/stdout, is written in place.
 
     Raises
     ------

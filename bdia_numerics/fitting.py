@@ -132,7 +132,7 @@ def fit_slots(
     Raises
     ------
     TypeError
-        For a solver without coefficients, and for states that are no NumPy floats.
+        For a solver without coefficients, and for states that are not NumPy floats.
     ValueError
         For fewer than one fine step, unknown names, states that are not finite, and runs that leave the finite numbers.
 
@@ -141,7 +141,7 @@ def fit_slots(
     Zhang, Niwa, Kleijn, ICLR 2024, arXiv:2304.11328. Slots follow each other: the states of a slot are those that the fitted
     steps before it led to. The least squares are solved by an orthogonal factorisation; where the batch leaves a
     coefficient open (the first slot has no step before it), it stays as it came. A smaller squared distance in each slot
-    is no bound on the error of the run, and says nothing of another batch: hold some states back and look.
+    is not a bound on the error of the run, and says nothing of another batch: hold some states back and look.
     """
     names = _checked(solver, fine, names)
     check_arguments(solver, model, grid)
@@ -194,7 +194,7 @@ def _checked(solver: Any, fine: int, names: Sequence[str] | None) -> tuple[str, 
     fields = solver.__dataclass_fields__
     for name in wanted:
         if name not in fields:
-            raise ValueError(f"names={name!r} is no coefficient of {type(solver).__name__}: use {', '.join(fields)}")
+            raise ValueError(f"names={name!r} is not a coefficient of {type(solver).__name__}: use {', '.join(fields)}")
     return wanted
 
 
@@ -217,7 +217,7 @@ def _refined(slot: Grid, parts: int, variable: str) -> Grid:
 def _least_squares(directions: Sequence[Array], residual: Array, rounding: float) -> Array:
     """Return the smallest coefficients with which the directions come nearest to the residual.
 
-    Each direction is a difference of two states and carries their rounding: what is no longer than that is no direction.
+    Each direction is a difference of two states and carries their rounding: what is no longer than that is not a direction.
     """
     columns = np.stack([np.ravel(d).astype(np.float64) for d in directions], axis=-1)
     lengths = np.linalg.norm(columns, axis=0)

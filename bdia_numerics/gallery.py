@@ -1,4 +1,4 @@
-"""The paper's figures: drawn from saved data into a folder, with a manifest of what each rests on."""
+"""The paper's figures: drawn from saved data into a folder, with a manifest of the data and settings behind each."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def _provenance(dataset: Dataset) -> dict[str, Any]:
 
 
 def index(manifest: Mapping[str, Any]) -> str:
-    """Return the page of a manifest, which shows the figures beside it."""
+    """Return the page of a manifest, which shows its figures."""
     from jinja2 import Environment
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -289,7 +289,7 @@ def page(pictures: str = "images/figures") -> str:
     lines = [
         "# Figures", "",
         "The paper's figures and tables on this toolkit's own data, and what it adds to them. `bdia figures` draws all of them from",
-        "saved data, as PDF and PNG, with a manifest of what each rests on: the command, the data with their hash, the configuration",
+        "saved data, as PDF and PNG, with a manifest of what is behind each: the command, the data with their hash, the configuration",
         "of the study, versions. `bdia figures --list` names them, `--only NAME` draws some, and `--recompute` runs the studies behind",
         "them anew. For figures of your own in the same style: `matplotlib.pyplot.style.use(\"bdia_numerics.plots.bdia\")`.", "",
     ]  # fmt: skip

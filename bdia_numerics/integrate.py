@@ -137,7 +137,7 @@ class RoundTrip:
         What ran from data to noise, such as "derived inverse" or "DDIM inversion (10)"; empty if the way there went wrong first.
     unsteady : str
         On a lattice: where the model gave two outputs for one input, so that bits are lost; empty if it did not. Floats do
-        not ask a model twice for the same input, so there this says nothing.
+        not evaluate a model twice at the same input, so there this says nothing.
     """
 
     error: Any

@@ -1,6 +1,6 @@
 """Numbers and lists of them in texts from outside, with bounds: a command line, a file of experiments, a saved state.
 
-A few characters can ask for more than a machine has, as 1e99999999 or 999999999999 steps do; they are refused in a line.
+A few characters can ask for more than a machine has, as 1e99999999 or 999999999999 steps do; their message names value and remedy.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def ratio(name: str, text: Any) -> Fraction:
     Raises
     ------
     ValueError
-        If it is no number, and for more than 4,000 digits or powers of ten.
+        If it is not a number, and for more than 4,000 digits or powers of ten.
     """
     written = str(text).strip().replace(" ", "")
     power = _POWER.search(written)
@@ -39,7 +39,7 @@ def ratio(name: str, text: Any) -> Fraction:
     try:
         return Fraction(written)
     except (ValueError, ZeroDivisionError):
-        raise ValueError(f"{name}={_short(str(text))} is no number: write 9/10 or 0.9") from None
+        raise ValueError(f"{name}={_short(str(text))} is not a number: write 9/10 or 0.9") from None
 
 
 def real(name: str, text: Any) -> float:
@@ -59,7 +59,7 @@ def whole(name: str, text: Any, least: int = 0) -> int:
     try:
         value = int(str(text).strip()) if len(str(text)) < 30 else None
     except ValueError:
-        raise ValueError(f"{name}={_short(str(text))} is no whole number: write one like 40") from None
+        raise ValueError(f"{name}={_short(str(text))} is not a whole number: write one like 40") from None
     if value is None or value > most:
         raise ValueError(f"{name}={_short(str(text))} is too large: give at most {most}")
     if value < least:

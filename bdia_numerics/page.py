@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
@@ -11,9 +12,12 @@ from bdia_numerics import formulas, plots
 from bdia_numerics.analysis.sheet.compared import summary
 from bdia_numerics.analysis.sheet.datasheet import Datasheet
 from bdia_numerics.analysis.sheet.proved import Proved
+from bdia_numerics.analysis.sheet.wording import factors
 from bdia_numerics.program import inverse_latex, refusal, step_latex
 
-GREEK = ("alpha", "gamma", "zeta", "kappa")
+_GREEK = re.compile(r"^(alpha|sigma|gamma|zeta|kappa|lambda|theta|phi)")
+_DERIVATIVE = re.compile(r"[a-z]('+|\^\(\d+\))")
+"""Derivatives of the solution as local errors name them: y'', y^(4)."""
 
 
 def render(found: Datasheet, solver: Any) -> str:
@@ -58,24 +62,60 @@ def step_formulas(solver: Any) -> Iterator[tuple[str, str]]:
 
 
 def latex_of(proved: Proved) -> dict[str, str]:
-    """Return rows of a proved part as formulas, by their labels."""
-    import sympy
-
-    def latex(x: Any) -> str:
-        names = {s: "\\" + str(s) for s in x.free_symbols if str(s) in GREEK}
-        return f"${sympy.latex(x, symbol_names=names)}$"
-
+    """Return rows of a proved part as formulas, by their labels; a row that is not here is shown as text."""
     found: dict[str, Any] = {
         "polynomial, sampling": proved.polynomial,
         "polynomial, inverting": proved.inverse_polynomial,
     }
-    if proved.order is not None:
-        found["error over DDIM's"] = proved.order.ddim_ratio
-        power = proved.order.order_uniform + 1
-        y, s = proved.order.variables
-        constant = f"{latex(proved.order.error_constant)[:-1]} \\; {y}^{{({power})}} h^{{{power}}}$ in {s}; of DDIM $\\frac{{1}}{{2}}$"
-    made = {label: latex(x) for label, x in found.items() if x is not None}
-    return made | ({"error constant": constant} if proved.order is not None else {})
+    order = proved.order
+    if order is not None and order.ddim_ratio:  # 0 has its reason in the text
+        found["error over DDIM's"] = order.ddim_ratio
+    made = {label: f"${_latex(x)}$" for label, x in found.items() if x is not None}
+    if order is None:
+        return made
+    power = order.order_uniform + 1
+    y, s = order.variables
+    made["error constant"] = (
+        f"${_latex(order.error_constant)}$, times ${y}^{{({power})}} h^{{{power}}}$ in {s}; DDIM has $\\frac{{1}}{{2}}$"
+    )
+    local = {name: _sum(terms) for name, terms in order.local.items()}
+    if all(local.values()):
+        made["local error"] = "; ".join(f"${formula}$ in {name}" for name, formula in local.items())
+    if added := _sum(order.principal, f"h^{{{power}}} "):
+        made["error added per step"] = f"${added}$"
+    for label, conditions in (
+        ("local error one order higher if", order.local_condition),
+        ("one order higher on equal steps if", order.condition),
+    ):
+        if equations := [f"${_latex(e.lhs)} = 0$" for e in conditions if e.lhs != 0]:
+            made[label] = " and ".join(equations)
+    return made
+
+
+def _latex(x: Any) -> str:
+    import sympy
+
+    def one(part: Any) -> str:
+        names = {s: _GREEK.sub(r"\\\1", str(s)) for s in part.free_symbols}
+        return str(sympy.latex(part, symbol_names=names))
+
+    top, bottom = factors(x)
+    alone = len(top) == 1
+    text = " ".join(one(f) if alone or not f.is_Add else f"\\left({one(f)}\\right)" for f in top)
+    return text if bottom == 1 else f"\\frac{{{text}}}{{{one(bottom)}}}"
+
+
+def _sum(terms: Mapping[str, Any], power: str = "") -> str:
+    """Return a sum of derivatives in LaTeX; nothing where one of its elements is another."""
+    if not all(_DERIVATIVE.fullmatch(name) for name in terms):
+        return ""
+    named = {re.sub(r"\((\d+)\)", r"{(\1)}", name): c for name, c in terms.items()}
+    return " + ".join(f"{_bracketed(c)} {power}{name}" for name, c in named.items())
+
+
+def _bracketed(c: Any) -> str:
+    text = _latex(c)
+    return f"\\left({text}\\right)" if c.is_Add and not text.startswith("\\frac") else text
 
 
 def figures(found: Datasheet) -> Iterator[tuple[str, str]]:

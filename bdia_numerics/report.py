@@ -53,7 +53,7 @@ def figures(results: Digits, runs: Sequence[Portrait]) -> list[Figure]:
         for r in runs
     )
     first = (
-        f"One image, a draw of the law of digits with its bandwidth, to noise and back in {runs[0].steps} steps, "
+        f"One image, a draw of the distribution of digits with its bandwidth, to noise and back in {runs[0].steps} steps, "
         f"trailing grid, float64, same colour scale in both lines. {numbers}."
     )
     found = [_figure(digits.portraits(runs), "An image through DDIM inversion and through BDIA", first)]

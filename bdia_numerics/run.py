@@ -259,7 +259,7 @@ def _cached(grid: Grid, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
 def check_arguments(solver: Any, model: Any, grid: Any) -> None:
     """Raise TypeError unless the three are a solver, a model and a grid."""
     if not isinstance(grid, Grid):
-        raise TypeError(f"grid={short(grid)} is no Grid: make one, for instance grids.uniform(schedule, 50)")
+        raise TypeError(f"grid={short(grid)} is not a Grid: make one, for instance grids.uniform(schedule, 50)")
     if not callable(model):
         raise TypeError(f"model={short(model)} is not callable: pass a function of (z, t)")
     structure(solver)

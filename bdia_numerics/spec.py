@@ -46,7 +46,7 @@ def solver(text: str, **values: Any) -> Solver:
     try:
         node = ast.parse(written, mode="eval").body
     except SyntaxError:
-        raise ValueError(f"solver={text!r} is no solver: write BDIA, 'BDIA(gamma=9/10)' or module:name") from None
+        raise ValueError(f"solver={text!r} is not a solver: write BDIA, 'BDIA(gamma=9/10)' or module:name") from None
     given = {name: number(name, value) if isinstance(value, str) else value for name, value in values.items()}
     found = _made(node, written, module, given)
     try:
@@ -79,7 +79,7 @@ def number(name: str, text: str) -> Any:
     except (ValueError, ZeroDivisionError):
         if text.isidentifier():
             return text
-        raise ValueError(f"{name}={text} is no ratio: write 9/10 or 0.9") from None
+        raise ValueError(f"{name}={text} is not a ratio: write 9/10 or 0.9") from None
     return int(value) if value.denominator == 1 else value
 
 
@@ -101,7 +101,7 @@ def _made(node: ast.expr, source: str, module: Any, values: dict[str, Any]) -> A
     call = node if isinstance(node, ast.Call) else None
     name = call.func if call else node
     if not isinstance(name, ast.Name):
-        raise ValueError(f"solver={source!r} is no solver: write BDIA, 'BDIA(gamma=9/10)' or module:name")  # noqa: TRY004
+        raise ValueError(f"solver={source!r} is not a solver: write BDIA, 'BDIA(gamma=9/10)' or module:name")  # noqa: TRY004
     make = _listed(name.id) if module is None else getattr(module, name.id, None)
     if make is None:
         if module is not None:
@@ -117,7 +117,7 @@ def _made(node: ast.expr, source: str, module: Any, values: dict[str, Any]) -> A
     fields = [key for key, field in getattr(make, "__dataclass_fields__", {}).items() if field.init]
     for key in named:
         if key not in fields:
-            raise ValueError(f"{key} is no parameter of {make.__name__}, which takes {', '.join(fields) or 'none'}")
+            raise ValueError(f"{key} is not a parameter of {make.__name__}, which takes {', '.join(fields) or 'none'}")
     try:
         return make(*(_value("a parameter", a, source) for a in call.args) if call else (), **named)
     except TypeError as error:

@@ -235,7 +235,7 @@ DRAWN = {
 HEAD = """# Defects that a round trip does not see
 
 Defects that samplers were shipped with, planted again (`experiments/samplers_with_defects.py`) and run through
-`bdia_numerics.testing`, on its default law and grids. "Plain round trip" is data to noise and back in 24 slots, within 1e-6. Of
+`bdia_numerics.testing`, on its default distribution and grids. "Plain round trip" is data to noise and back in 24 slots, within 1e-6. Of
 each the right method passes the same assertion (`tests/test_defects.py`). Where a configuration shows the defect, the last
 column names the rule of [`bdia lint`](../lint.md) that finds it. Written by `python experiments/defects.py`.
 

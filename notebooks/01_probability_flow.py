@@ -4,7 +4,7 @@
 # ## Question
 #
 # A diffusion model turns noise into data by solving an ordinary differential equation. Whoever compares solvers of it
-# needs the exact solution: a comparison with "a very fine run" trusts the very thing that is on trial. For which laws
+# needs the exact solution: a comparison with "a very fine run" trusts the very thing that is on trial. For which distributions
 # of the data do we know the equation exactly, for which the solution, and how do we know that we do?
 
 # %% tags=["hide-input"]
@@ -27,7 +27,7 @@ from bdia_numerics.schedules import probability_flow
 #
 # $$\mathbf z_t=\alpha_t\mathbf x+\sigma_t\boldsymbol\epsilon,\qquad\boldsymbol\epsilon\sim\mathcal N(\mathbf 0,\mathbf I),$$
 #
-# with marginal law $q(\mathbf z;\alpha_t,\sigma_t)$. The *probability-flow ODE*, eq. (2)-(3), has the same marginals
+# with marginal distribution $q(\mathbf z;\alpha_t,\sigma_t)$. The *probability-flow ODE*, eq. (2)-(3), has the same marginals
 # without any randomness after the first state:
 #
 # $$\frac{d\mathbf z}{dt}=f(t)\,\mathbf z-\tfrac12g^2(t)\,\nabla_{\mathbf z}\log q(\mathbf z;\alpha_t,\sigma_t).$$
@@ -113,14 +113,14 @@ assert np.allclose(
 )  # step^2 and eps/step are both near 1e-10
 
 # %% [markdown]
-# ### The flow of any law on the line
+# ### The flow of any distribution on the line
 #
 # In one dimension trajectories cannot cross, and the ODE carries probability along with them. So what lies left of a
 # trajectory stays left of it: the distribution function is conserved,
 #
 # $$F_t(\mathbf z_t)=F_T(\mathbf z_T),\qquad\text{hence}\qquad\mathbf z_t=F_t^{-1}\big(F_T(\mathbf z_T)\big).$$
 #
-# That is the exact solution, for every law on the line, without a single integration step. The ledger proves the
+# That is the exact solution, for every distribution on the line, without a single integration step. The ledger proves the
 # conservation from $\partial F/\partial s=s\,p'$ and calls the whole `measured`, since it also compares numbers:
 
 # %%
@@ -212,7 +212,7 @@ assert np.abs(middle - estimated.z).max() < np.max(estimated.certificate.error)
 #
 # - In $(\mathbf y,s)$ the probability-flow ODE is $d\mathbf y/ds=\epsilon$, for every schedule. All later chapters use
 #   these variables.
-# - Laws on the line have an exact flow, to rounding. Errors of solvers in this book are measured against it, not
+# - Distributions on the line have an exact flow, to rounding. Errors of solvers in this book are measured against it, not
 #   against fine runs.
 # - The paper's eq. (5) is right in what it ends with and wrong in its middle: it prints the score of $\mathbf z$ *given
 #   one* $\mathbf x$.
@@ -227,12 +227,12 @@ Markdown(verdicts("eq-5"))
 #    `problems.Gaussian`.
 # 2. Show that the derivative of the flow is a ratio of densities, $\partial z_t/\partial z_T=q_T(z_T)/q_t(z_t)$. Where
 #    is it large, and what does that mean for a solver?
-# 3. Samplers start from $\mathcal N(0,\sigma_T^2)$, not from $q_T$. By how much is the law of the samples wrong, even
+# 3. Samplers start from $\mathcal N(0,\sigma_T^2)$, not from $q_T$. By how much is the distribution of the samples wrong, even
 #    if the ODE is solved exactly? Use the Kolmogorov-Smirnov distance $\sup_z|F(z)-G(z)|$.
 #
 # ## Solutions
 #
-# **1.** In $y$ the law at level $s$ is $\mathcal N(\mu,c+s^2)$, so $F_s(y)=\Phi\big((y-\mu)/\sqrt{c+s^2}\big)$, and
+# **1.** In $y$ the distribution at level $s$ is $\mathcal N(\mu,c+s^2)$, so $F_s(y)=\Phi\big((y-\mu)/\sqrt{c+s^2}\big)$, and
 # equal values of $\Phi$ mean equal arguments:
 #
 # $$y_s=\mu+\sqrt{\frac{c+s^2}{c+s_T^2}}\;(y_T-\mu).$$

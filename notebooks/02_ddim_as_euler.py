@@ -79,7 +79,7 @@ assert order.order == 1
 #
 # ## Experiment
 #
-# The law is that of chapter 1. First a picture of what Euler does.
+# The distribution is that of chapter 1. First a picture of what Euler does.
 
 # %%
 law = problems.GaussianMixture([0.3, 0.7], [[-1.0], [1.0]], [0.04, 0.09])
@@ -303,7 +303,7 @@ Markdown(verdicts("eq-7", "eq-9", "eq-10"))
 # %% [markdown]
 # ## Exercises
 #
-# 1. For which law of the data is DDIM exact with a single step?
+# 1. For which distribution of the data is DDIM exact with a single step?
 # 2. Compute the leading error for one Gaussian $\mathcal N(0,c)$ on a grid uniform in $s$ by hand, and compare with
 #    `analysis.leading_error`.
 # 3. For one state, let $d(u)$ be the density of the error on some grid, $\int_0^1d\,du/N$. Show that among all smooth

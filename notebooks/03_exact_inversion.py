@@ -167,7 +167,7 @@ print(
 # %% [markdown]
 # ## Experiment
 #
-# From data to noise and back, on the law of chapter 1, 200 samples. The first states of BDIA come from a DDIM step,
+# From data to noise and back, on the distribution of chapter 1, 200 samples. The first states of BDIA come from a DDIM step,
 # those of EDICT and CBDIA are equal copies. Both sides of the trip are measured: does it return, and how far is the
 # noise from the true one?
 

@@ -80,7 +80,7 @@ Math(
 
 # %% [markdown]
 # Where the flow contracts ($J>0$, $x<0$), the parasitic root has modulus above one: errors of alternating sign *grow*,
-# as fast as the smooth ones shrink. For the score of a law there is a limit to that. With
+# as fast as the smooth ones shrink. For the score of a distribution there is a limit to that. With
 # $\sigma\,\partial\hat\epsilon/\partial\mathbf z=\mathbf I-\alpha^2\operatorname{Cov}(\mathbf x|\mathbf z)/\sigma^2$,
 # which follows from differentiating the posterior mean, every eigenvalue of
 # $\sigma\,\partial\hat\epsilon/\partial\mathbf z$ is **at most 1**. A network has promised nothing of the kind.
@@ -367,7 +367,7 @@ assert all(
 #
 # ## Solutions
 #
-# **1.** The round trip stays perfect, since the inverse was derived for every $\hat\epsilon$. The images are no digits
+# **1.** The round trip stays perfect, since the inverse was derived for every $\hat\epsilon$. The images are not digits
 # at all.
 
 
@@ -388,7 +388,7 @@ assert rms(back.z - start) < 1e-12 and rms(broken.z) > 10
 
 # %% [markdown]
 # **2.** The limit is 1, and on the second state, the digit 1, the network slightly exceeds it along the very direction
-# that grows. On the first it does not. So the learned $\hat\epsilon$ is there the score of no law, whatever the data.
+# that grows. On the first it does not. So the learned $\hat\epsilon$ is there the score of no distribution, whatever the data.
 
 # %% tags=["hide-cell"]
 rows, steepest = [], []

@@ -310,7 +310,7 @@ Markdown(
 )
 
 # %% [markdown]
-# A latent of size 260 is no noise, and exact as it may be, it is of no use for editing. Bit-exactness says that a run
+# A latent of size 260 is not noise, and exact as it may be, it is of no use for editing. Bit-exactness says that a run
 # *returns*; chapter 5 says where it goes.
 #
 # ### The price in accuracy

@@ -288,7 +288,7 @@ def check_covariances_of_samples():
 
 
 def check_reference():
-    """The error estimate bounds the true error of the reference, and is no idle bound."""
+    """The error estimate bounds the true error of the reference, and is not an idle bound."""
     law = Gaussian([1.0, -2.0, 0.5], [0.25, 2.0, 0.5])
     z = np.random.default_rng(5).normal(size=(6, 3))
     run = reference_flow(law.model(FLOW), FLOW, z, 0.875, 0.0625, rtol=1e-9, method="DOP853")

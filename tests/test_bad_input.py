@@ -100,7 +100,7 @@ def test_gamma_of_a_slot_is_named_with_the_slot():
         refused(kind, words, lambda gamma=gamma: encode(BDIA(gamma), model, GRID, Z))
 
 
-# What is no solver, no model, no grid
+# What is not a solver, no model, no grid
 
 
 RUNS = {
@@ -114,7 +114,7 @@ RUNS = {
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_arguments_of_another_kind(run):
     for grid in (None, [0.9, 0.5, 0.1], list(range(10_000)), np.zeros((9, 9))):
-        refused(TypeError, ["grid=", "is no Grid", "grids.uniform"], lambda grid=grid: run(BDIA(), model, grid))
+        refused(TypeError, ["grid=", "is not a Grid", "grids.uniform"], lambda grid=grid: run(BDIA(), model, grid))
     for other in (None, Z, 3):
         refused(TypeError, ["model=", "not callable", "(z, t)"], lambda other=other: run(BDIA(), other, GRID))
     refused(TypeError, ["solver=BDIA is a class", "instance", "BDIA()"], lambda: run(BDIA, model, GRID))
@@ -126,7 +126,7 @@ def test_names_of_solvers():
     refused(ValueError, ["name='BDA'", "none of the solvers", "use BDIA"], lambda: find("BDA"))
     assert "Rex" not in refused(ValueError, ["Heun"], lambda: find("huen"))
     refused(ValueError, ["name='zzzz'", *SOLVERS], lambda: find("zzzz"))
-    refused(TypeError, ["name=3", "no text"], lambda: find(3))
+    refused(TypeError, ["name=3", "not text"], lambda: find(3))
 
 
 @pytest.mark.parametrize("names", [(), ("z", "z"), "z", ("z", ""), ("z", 1)])

@@ -232,10 +232,10 @@ def test_a_certified_flow_without_a_closed_form(times):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"law": None}, "is no mixture"),
+        ({"law": None}, "is not a mixture"),
         ({"z": [1, 2, 3]}, "last axis must be D = 2"),
         ({"z": [1, float("inf")]}, "not finite"),
-        ({"z": [1, 1j]}, "no ball"),
+        ({"z": [1, 1j]}, "not a ball"),
         ({"max_steps": 1}, "max_steps=1 are used up"),
         ({"schedule": schedules.flow(), "t_from": 1}, "alpha = 0 at t=1"),
     ],
@@ -283,7 +283,7 @@ def test_what_the_radii_leave_open_is_an_error():
             spaces.Balls(64).number(nonsense)
     with pytest.raises(ValueError, match="not defined on all of"):
         spaces.Balls(64).log(root - 2 * root)
-    with pytest.raises(ValueError, match="no number of bits"):
+    with pytest.raises(ValueError, match="not a number of bits"):
         spaces.Balls(1.5)
 
 
@@ -380,16 +380,16 @@ def test_a_comparison_in_the_plane():
     ("change", "message"),
     [
         ({"box": (1, 0)}, "wrong order"),
-        ({"box": (1, 2, 3)}, "is no box"),
-        ({"box": 5}, "is no box"),
-        ({"box": (0, None)}, "no exact number"),
-        ({"box": (0, float("nan"))}, "no exact number"),
-        ({"budget": 0}, "no number of boxes"),
+        ({"box": (1, 2, 3)}, "is not a box"),
+        ({"box": 5}, "is not a box"),
+        ({"box": (0, None)}, "not an exact number"),
+        ({"box": (0, float("nan"))}, "not an exact number"),
+        ({"budget": 0}, "not a number of boxes"),
         ({"form": "affine"}, "form='affine' is unknown"),
-        ({"prec": 0}, "no number of bits"),
+        ({"prec": 0}, "not a number of bits"),
         ({"factor": 0}, "factor=0 is not positive"),
         ({"problem": None}, "no flow_certified"),
-        ({"grid": 3}, "is no Grid"),
+        ({"grid": 3}, "is not a Grid"),
         ({"grid": grids.from_values([0.0, 1.0], [1.0, 0.5], [0.1, 0.5])}, "needs its schedule"),
     ],
 )

@@ -79,7 +79,7 @@ class Block:
 
     @property
     def command(self) -> str:
-        """Its first line that is no mark."""
+        """Its first line that is not a mark."""
         return next((line for line in self.text.splitlines() if not line.startswith(MARK)), "")
 
     @property

@@ -129,7 +129,7 @@ LDM = {"linear_start": 0.00085, "linear_end": 0.012, "timesteps": 1000}
         ({"parameterization": "v", "linear_strat": 0.00085}, "linear_strat=0.00085 .*did you mean linear_start"),
         (LDM | {"beta_end": 0.02}, "beta_end=0.02 is an entry that nothing reads"),
         (LDM | {"shift": 3.0}, "shift=3.0 is an entry that nothing reads"),
-        (LDM | {"linear_end": "0,012"}, "linear_end='0,012' is no number"),
+        (LDM | {"linear_end": "0,012"}, "linear_end='0,012' is not a number"),
         (LDM | {"linear_start": 2}, r"linear_start=2 is outside .0, 1."),
         (LDM | {"beta_schedule": ["linear"]}, r"beta_schedule=.'linear'. is none of linear"),
         (LDM | {"parameterization": "vel"}, "parameterization='vel' is none of eps, v, x0"),
@@ -149,41 +149,41 @@ EDM = {"_class_name": "EDMEulerScheduler"}
 @pytest.mark.parametrize(
     ("entries", "says"),
     [
-        (FLOW | {"shift": "3.0"}, "shift='3.0' is no number"),
-        (FLOW | {"shift": None}, "shift=None is no number"),
-        (FLOW | {"shift": float("nan")}, "shift=nan is no finite number"),
+        (FLOW | {"shift": "3.0"}, "shift='3.0' is not a number"),
+        (FLOW | {"shift": None}, "shift=None is not a number"),
+        (FLOW | {"shift": float("nan")}, "shift=nan is not a finite number"),
         (FLOW | {"shift": 0.0}, "shift=0.0 must be above 0"),
-        (FLOW | {"shift_terminal": "0.1"}, "shift_terminal='0.1' is no number"),
+        (FLOW | {"shift_terminal": "0.1"}, "shift_terminal='0.1' is not a number"),
         (FLOW | {"use_dynamic_shifting": "false"}, "use_dynamic_shifting='false' is neither true nor false"),
         (EULER | {"use_karras_sigmas": "false"}, "use_karras_sigmas='false' is neither"),
         (EULER | {"use_karras_sigmas": None}, "use_karras_sigmas=None is neither"),
-        (EULER | {"use_karras_sigmas": True, "sigma_max": "20"}, "sigma_max='20' is no number"),
-        (EULER | {"prediction_type": ["epsilon"]}, r"prediction_type=.'epsilon'. is no name"),
-        (EULER | {"num_train_timesteps": 10**12}, "num_train_timesteps=1000000000000 is no number of steps"),
+        (EULER | {"use_karras_sigmas": True, "sigma_max": "20"}, "sigma_max='20' is not a number"),
+        (EULER | {"prediction_type": ["epsilon"]}, r"prediction_type=.'epsilon'. is not a name"),
+        (EULER | {"num_train_timesteps": 10**12}, "num_train_timesteps=1000000000000 is not a number of steps"),
         (
             {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True, "flow_shift": "3"},
-            "flow_shift='3' is no number",
+            "flow_shift='3' is not a number",
         ),
         (
             {"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": "-5.1"},
             "lambda_min_clipped='-5.1' is no",
         ),
-        ({"_class_name": "DPMSolverMultistepScheduler", "solver_order": "2"}, "solver_order='2' is no number"),
+        ({"_class_name": "DPMSolverMultistepScheduler", "solver_order": "2"}, "solver_order='2' is not a number"),
         (
             {"_class_name": "LCMScheduler", "original_inference_steps": "50"},
-            "original_inference_steps='50' is no number",
+            "original_inference_steps='50' is not a number",
         ),
         (
             {"_class_name": "LCMScheduler", "original_inference_steps": 50.5},
-            "original_inference_steps=50.5 is no number of",
+            "original_inference_steps=50.5 is not a number of",
         ),
-        ({"_class_name": "CogVideoXDDIMScheduler", "snr_shift_scale": None}, "snr_shift_scale=None is no number"),
+        ({"_class_name": "CogVideoXDDIMScheduler", "snr_shift_scale": None}, "snr_shift_scale=None is not a number"),
         (EDM | {"rho": 0}, "rho=0 must be above 0"),
-        (EDM | {"sigma_min": -1.0}, "sigma_min=-1.0 is no noise level"),
-        (EDM | {"sigma_max": float("inf")}, "sigma_max=inf is no finite number"),
-        ({1: 2}, "config has the key 1, which is no name"),
-        ({"_class_name": 5}, "_class_name=5 is no name"),
-        ({"_class_name": ["A"]}, r"_class_name=.'A'. is no name"),
+        (EDM | {"sigma_min": -1.0}, "sigma_min=-1.0 is not a noise level"),
+        (EDM | {"sigma_max": float("inf")}, "sigma_max=inf is not a finite number"),
+        ({1: 2}, "config has the key 1, which is not a name"),
+        ({"_class_name": 5}, "_class_name=5 is not a name"),
+        ({"_class_name": ["A"]}, r"_class_name=.'A'. is not a name"),
         (
             {"_class_name": "StableDiffusionPipeline", "unet": ["a", "b"]},
             "_class_name='StableDiffusionPipeline' is that of a pipeline",
@@ -202,8 +202,8 @@ def test_entries_of_another_kind(entries, says):
 @pytest.mark.parametrize(
     ("entries", "passed", "says"),
     [
-        ({}, {"n": 2.5}, "n=2.5 is no number of steps"),
-        ({}, {"n": True}, "n=True is no number of steps"),
+        ({}, {"n": 2.5}, "n=2.5 is not a number of steps"),
+        ({}, {"n": True}, "n=True is not a number of steps"),
         ({}, {"n": 0}, "steps=0: ask for 1 or more"),
         (EULER, {"timesteps": []}, "timesteps is empty"),
         (EULER, {"timesteps": [float("nan")]}, "timesteps has nan: pass finite numbers"),
@@ -249,20 +249,20 @@ def test_bad_files(tmp_path):
     with pytest.raises(ValueError, match="No such file"):
         configs.read(tmp_path / "none.json")
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(ValueError, match="is no JSON"):
+    with pytest.raises(ValueError, match="is not JSON"):
         configs.read(tmp_path / "broken.json")
-    for text, says in (("", "is empty"), (" \n", "is empty"), ("{'a': 1}", "is no JSON")):
+    for text, says in (("", "is empty"), (" \n", "is empty"), ("{'a': 1}", "is not JSON")):
         (tmp_path / "broken.json").write_text(text)
         with pytest.raises(ValueError, match=says):
             configs.read(tmp_path / "broken.json")
     for text in ("null", "[]", "3"):
         (tmp_path / "broken.json").write_text(text)
-        with pytest.raises(TypeError, match=r"broken\.json.* and no table: give a scheduler_config.json"):
+        with pytest.raises(TypeError, match=r"broken\.json.* and not a table: give a scheduler_config.json"):
             configs.read(tmp_path / "broken.json")
     (tmp_path / "marked.json").write_text("\ufeff{}")  # as some editors begin a file
     assert configs.read(tmp_path / "marked.json").name == "DDIMScheduler"
     (tmp_path / "broken.yaml").write_text("a: [")
-    with pytest.raises(ValueError, match="is no YAML"):
+    with pytest.raises(ValueError, match="is not YAML"):
         configs.read(tmp_path / "broken.yaml")
     with pytest.raises(ValueError, match="steps=2000"):
         configs.layout(configs.from_mapping({}), 2000)

@@ -61,7 +61,7 @@ def test_parameters_are_taken():
     ("arguments", "words"),
     [
         (("nope",), "nope"),
-        (("bdia", "--p", "0.9"), "p is no parameter of BDIA"),
+        (("bdia", "--p", "0.9"), "p is not a parameter of BDIA"),
         (("bdia", "--gamma", "many words"), "gamma=many words"),
         (("bdia", "--set", "gamma"), "NAME=VALUE"),
         (("no_such_module:Method",), "no_such_module"),

@@ -91,7 +91,7 @@ def test_a_run_that_overflows_is_reported():
 def test_only_draws_of_the_law_have_latents_like_the_noise():
     found = {(c.law, c.images): c.latent_std for c in digits.choices(replace(SMALL, images=8))}
     # 8 x 64 normal numbers: their standard deviation is 1 up to 0.03, four times that is allowed
-    assert found.pop(("bandwidth 0.25", "draws of the law")) == pytest.approx(1, abs=0.125)
+    assert found.pop(("bandwidth 0.25", "draws of the distribution")) == pytest.approx(1, abs=0.125)
     assert len(found) == 4
     assert not [s for s in found.values() if 0.8 < s < 1.25]
 

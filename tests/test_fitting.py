@@ -175,7 +175,7 @@ def test_a_fitted_solver_is_frozen_known_by_its_values_and_runs_in_every_system(
         ({"solver": DDIM()}, TypeError, "no coefficients to fit"),
         ({"fine": 0}, ValueError, "fine=0"),
         ({"fine": 1.5}, ValueError, "fine=1.5"),
-        ({"names": ("gamma",)}, ValueError, "names='gamma' is no coefficient of IIADDIM: use phi0, phi1, beta"),
+        ({"names": ("gamma",)}, ValueError, "names='gamma' is not a coefficient of IIADDIM: use phi0, phi1, beta"),
         ({"variable": "s"}, ValueError, "variable='s'"),
         ({"z": BATCH * np.nan}, ValueError, "z holds NaN"),
         ({"z": np.array([Fraction(1, 2)], dtype=object), "grid": TEN.to(spaces.MPMath(20))}, TypeError, "z is in"),

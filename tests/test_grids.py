@@ -420,8 +420,8 @@ def test_alternating_and_random_steps(variable):
         (lambda s: grids.random(s, 4, seed=1, ratio=0.5), "ratio=0.5"),
         (lambda s: grids.random(s, 4, seed=-1), "seed=-1"),
         (lambda s: grids.random(s, 0, seed=1), "n=0"),
-        (lambda s: grids.alternating(s, 4, ratio=True), "ratio=True is no relative step"),
-        (lambda s: grids.random(s, 4, seed=1, ratio="2"), "ratio='2' is no relative step"),
+        (lambda s: grids.alternating(s, 4, ratio=True), "ratio=True is not a relative step"),
+        (lambda s: grids.random(s, 4, seed=1, ratio="2"), "ratio='2' is not a relative step"),
     ],
 )
 def test_irregular_grids_name_bad_input(make, message):
@@ -434,9 +434,9 @@ BAD_PATTERNS = [
     ({1, 2}, "is no sequence"), (3, "pattern=3 is no sequence"), (None, "pattern=None is no sequence"),
     ([], r"pattern=\(\): pass positive"), (np.zeros(0), r"pattern=\(\): pass positive"),
     ((1, 0), r"pattern=\(1, 0\): pass positive"), ((1, -2), r"pattern=\(1, -2\): pass positive"), ((1, np.nan), "pattern=nan"),
-    ((1, np.inf), "pattern=inf"), ((True, 2), "pattern=True is no relative step"), ((1, "2"), "pattern='2' is no relative step"),
+    ((1, np.inf), "pattern=inf"), ((True, 2), "pattern=True is not a relative step"), ((1, "2"), "pattern='2' is not a relative step"),
     (range(1, 10**9), "pattern has more than 1000 steps"), (itertools.repeat(1), "pattern has more than 1000 steps"),
-    ((1, 1j), "pattern=1j is no relative step"), ((1, None), "pattern=None is no relative step"),
+    ((1, 1j), "pattern=1j is not a relative step"), ((1, None), "pattern=None is not a relative step"),
 ]  # fmt: skip
 
 

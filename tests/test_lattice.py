@@ -224,7 +224,7 @@ def test_a_contraction_and_its_inverse(p, q):
     assert buffer.arrays() == {}
 
 
-# --- own coefficients that are no ratios of small integers --------------------------------------------------------------
+# --- own coefficients that are not ratios of small integers --------------------------------------------------------------
 
 UNITS = {
     "O-BELM": OBELM(),
@@ -558,9 +558,9 @@ def test_the_command_in_floats_is_two_sided():
     ("options", "message"),
     [
         (("--solver", "none"), "is none of DDIM"),
-        (("--p", "1/2"), "p is no parameter of BDIA, which takes gamma"),
-        (("--gamma", "x"), "gamma='x' is no real number"),
-        (("--gamma", "1/x"), "gamma=1/x is no ratio"),
+        (("--p", "1/2"), "p is not a parameter of BDIA, which takes gamma"),
+        (("--gamma", "x"), "gamma='x' is not a real number"),
+        (("--gamma", "1/x"), "gamma=1/x is not a ratio"),
         (("--gamma", "3/2"), r"lies outside \[0, 1\]"),
         (("--exact", "--gamma", "0"), "lost.*pass parameters for which it is not 0"),
         (("--exact", "--solver", "ddim"), "not exactly invertible"),

@@ -40,7 +40,7 @@ def test_a_table_at_equal_evaluations():
     assert same.gain == pytest.approx(0, abs=1e-3 * ddim.frechet) and ddim.gain == 0
     assert same.distance == pytest.approx(ddim.distance, rel=1e-3)
     assert ddim.low < ddim.frechet < ddim.high and ddim.distance > 0 and ddim.status == "ok"
-    # What was not measured is no number, and least of all 0.
+    # What was not measured is not a number, and least of all 0.
     assert failed.status != "ok" and np.isnan([failed.frechet, failed.distance, failed.recognised]).all()
 
 
@@ -98,13 +98,13 @@ def test_the_commands(tmp_path):
     ("words", "said"),
     [
         (["table", "--grids", "odd"], "grids='odd' is none of"),
-        (["table", "--evaluations", "a"], "no list of ints"),
+        (["table", "--evaluations", "a"], "not a list of ints"),
         (["table", "--evaluations", "2"], "6 or more"),
         (["table", "--images", "1"], "two images or more"),
         (["table", "--solvers", "bdai"], "BDIA"),
         (["edit", "--grid", "odd"], "grid='odd' is none of"),
         (["edit", "--images", "0"], "an image or more"),
-        (["edit", "--guidance", "x"], "--guidance=x is no list of numbers"),
+        (["edit", "--guidance", "x"], "--guidance=x is not a list of numbers"),
         (["edit", "--figure", "x.gif"], "end its name"),
     ],
 )

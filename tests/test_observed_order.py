@@ -167,7 +167,7 @@ def test_float_parameters_are_taken_exactly_in_mpmath():
 
 @pytest.mark.slow
 def test_a_coupling_close_to_1_shows_no_asymptotic_range():
-    """The default 999/1000 needs N far above 1000; what is seen below it is no order, and it is said."""
+    """The default 999/1000 needs N far above 1000; what is seen below it is not an order, and it is said."""
     found = observed_order(McCallumFoster(), LAW)
     assert not found.decided and found.agrees(1) is None
     assert "undecided up to n = 512" in str(found)

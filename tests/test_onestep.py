@@ -79,7 +79,7 @@ def test_evaluations_and_verdict(solver, _order, nfe):
     assert model.nfe == there.nfe == nfe * n + isinstance(solver, FireFlow)
     verdict = invertibility(solver)
     assert not verdict.invertible
-    assert "no longer stands" in verdict.reason or "own coefficient 0" in verdict.reason
+    assert "has overwritten" in verdict.reason or "own coefficient 0" in verdict.reason
     with pytest.raises(NotInvertibleError, match="not exactly invertible"):
         invert(solver, LAW.model(FLOW), smooth(n), there.state)
 

@@ -178,7 +178,7 @@ def test_what_has_no_symmetry_is_a_reference(weights, means, covs):
         (ValueError, "scale contains nan", lambda: GuidedGaussians(Gaussian([0.0]), Gaussian([1.0]), np.nan)),
         (
             ValueError,
-            "no known law",
+            "no known distribution",
             lambda: GuidedGaussians(Gaussian([0.0]), Gaussian([1.0], 2)).sample(3, np.random.default_rng(0)),
         ),
         (

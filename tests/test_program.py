@@ -102,7 +102,8 @@ def test_a_form_survives_a_swap_and_a_change_of_something_else():
 def test_an_evaluation_outlives_its_argument_and_is_then_refused_by_invert():
     solution = solve(StaleMutant(), model, GRID, Z)
     with pytest.raises(
-        NotInvertibleError, match=r"undoing the assignment of y needs eps\(z at 1, 1\), and z at 1 no longer stands"
+        NotInvertibleError,
+        match=r"undoing the assignment of y needs eps\(z at 1, 1\), but the step has overwritten z at 1",
     ):
         invert(StaleMutant(), model, GRID, solution.state)
     assert not invertibility(StaleMutant()).invertible
@@ -160,7 +161,7 @@ def test_conditions_are_stated_in_symbols():
     assert invertibility(ALF()).condition == ()
     assert str(invertibility(ALF())) == "always"
     verdict = invertibility(DDIM())
-    assert not verdict.invertible and "no longer stands" in verdict.reason
+    assert not verdict.invertible and "has overwritten" in verdict.reason
 
 
 def test_zero_is_decided_exactly():
@@ -382,7 +383,7 @@ def test_floats_of_others_keep_the_refusal_and_the_verdict():
     assert "\n" not in str(caught.value)
     assert encode(Halving(), lambda z, t: z, grid, np.ones(2)).status.ok
     verdict = invertibility(Halving())
-    assert not verdict.invertible and "no longer stands" in verdict.reason
+    assert not verdict.invertible and "has overwritten" in verdict.reason
     # Checked values cannot become symbols: then the verdict is that of the numbers.
     assert parameters(Mixing()) == {"gamma": 0.5}
     assert invertibility(Mixing()).condition == () and invertibility(Mixing(0.0)).invertible is False

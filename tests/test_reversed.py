@@ -171,7 +171,7 @@ def test_studies_have_both_of_ddims_inversions_and_name_them():
 
 
 def test_studies_that_do_not_encode_refuse_an_inversion():
-    with pytest.raises(ValueError, match=r"'DDIM by \(23\)' is no solver"):
+    with pytest.raises(ValueError, match=r"'DDIM by \(23\)' is not a solver"):
         check(type("Config", (), {"solvers": ("DDIM by (23)",)}), "solvers")
 
 
@@ -273,7 +273,7 @@ def test_a_zero_that_is_no_end_of_the_grid_stays_what_it_is():
 
 
 def test_a_score_at_sigma_zero_is_no_noise():
-    """eps = -sigma score = 0 there for a law with a density; the sum of no terms was no state."""
+    """eps = -sigma score = 0 there for a law with a density; the sum of no terms was not a state."""
 
     def score(z, t):
         a, s = 1 - t, t

@@ -384,7 +384,7 @@ def test_bad_states():
     with pytest.raises(ValueError, match="stands at indices"):
         inverse.start_from(inverse.state) or inverse.set_timesteps(8)
     sampler.set_timesteps(8)
-    with pytest.raises(ValueError, match="sample is no register of the state"):
+    with pytest.raises(ValueError, match="sample is not a register of the state"):
         sampler.step(z, sampler.timesteps[0], z + 1)
     with pytest.raises(ValueError, match="pass its latents"):
         sampler.scale_model_input(z[:, :1], sampler.timesteps[0])

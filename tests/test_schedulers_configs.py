@@ -269,7 +269,7 @@ def test_walks_that_are_not_made(entries, says):
             "beta_strat=0.1 .* .did you mean beta_start",
         ),
         ({"shift": 3.0}, {}, "no _class_name, and shift=3.0"),
-        ({}, {"gama": 0.9}, "gama=0.9 is no entry of DDIMScheduler"),
+        ({}, {"gama": 0.9}, "gama=0.9 is not an entry of DDIMScheduler"),
     ],
 )
 def test_entries_that_nothing_reads(entries, options, says):

@@ -233,7 +233,7 @@ def test_no_training_step():
     with pytest.raises(ValueError, match="call set_timesteps"):
         ours.step(SAMPLE, 0, SAMPLE)
     ours.set_timesteps(10)
-    with pytest.raises(ValueError, match="timestep=1000 is no training step"):
+    with pytest.raises(ValueError, match="timestep=1000 is not a training step"):
         ours.step(SAMPLE, 1000, SAMPLE)
     with pytest.raises(ValueError, match="gamma = 0 is DDIM, which starts from latents alone"):
         ours.start_from(State("BDIA", "a grid", {"z": SAMPLE}, {"z": 0}))

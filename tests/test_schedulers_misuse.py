@@ -40,7 +40,7 @@ def unasked(scheduler, z):
 @pytest.mark.parametrize("case", ["bdia", "bdia 9/10", "obelm", "edict"])
 def test_a_run_from_a_state_needs_scale_model_input(case):
     sampler, _, z = pair(case)
-    with pytest.raises(ValueError, match=re.escape("ask it at scheduler.scale_model_input(sample, t)")):
+    with pytest.raises(ValueError, match=re.escape("evaluate it at scheduler.scale_model_input(sample, t)")):
         unasked(sampler, z)
     assert float(abs(loop(sampler, z) - SAMPLE).max()) < 300 * EPS  # what was refused has changed nothing
     # Where the register is passed at which the model is to be asked, there is nothing to scale.
@@ -111,8 +111,8 @@ def test_published_times_that_end_in_0(one, gamma):
     ("number", "times", "words"),
     [
         (5, [900, 500, 100], "num_inference_steps=5, but timesteps has 3: leave num_inference_steps out"),
-        (None, [900, 499.5, 100], r"timesteps has 499\.5, which is no training step"),
-        (None, [float("nan"), 100], "timesteps has nan, which is no training step"),
+        (None, [900, 499.5, 100], r"timesteps has 499\.5, which is not a training step"),
+        (None, [float("nan"), 100], "timesteps has nan, which is not a training step"),
         (None, [0], r"timesteps=\[0\] has no slot"),
     ],
 )
@@ -128,7 +128,7 @@ def test_times_of_other_types():
     for times in ([900.0, 500, 100], torch.tensor([900, 500, 100]), torch.tensor([900.0, 500.0, 100.0])):
         scheduler.set_timesteps(3, timesteps=times)
         assert scheduler.timesteps.tolist() == [900, 500, 100]
-    with pytest.raises(ValueError, match=r"timestep=500\.7 is no training step"):
+    with pytest.raises(ValueError, match=r"timestep=500\.7 is not a training step"):
         scheduler.step(SAMPLE, 500.7, SAMPLE)
 
 
@@ -152,7 +152,7 @@ def test_a_state_of_one_serves_a_batch():
     one.set_timesteps(8)
     with pytest.raises(ValueError, match=r"sample has shape \(3, 3, 4, 4\), the state \(2, 3, 4, 4\)"):
         loop(one, z[[0, 1, 0]])
-    with pytest.raises(ValueError, match="sample is no register of the state"):
+    with pytest.raises(ValueError, match="sample is not a register of the state"):
         loop(one, z.repeat_interleave(2, dim=0))
 
 
@@ -221,7 +221,9 @@ def test_where_a_run_begins_is_said_before_it():
     inverse.start_from(None)
     inverse.set_timesteps(8)
     for entry in (-1, 8):
-        with pytest.raises(ValueError, match=f"begin_index={entry} is no entry of timesteps to begin at: pass 0 to 7"):
+        with pytest.raises(
+            ValueError, match=f"begin_index={entry} is not an entry of timesteps to begin at: pass 0 to 7"
+        ):
             inverse.set_begin_index(entry)
     inverse.step(model(SAMPLE, 0), 0, SAMPLE)
     with pytest.raises(ValueError, match="begin_index=3: the run has begun"):
@@ -353,5 +355,5 @@ def test_a_state_of_another_prediction_type():
 def test_a_time_before_the_first():
     scheduler = BDIAScheduler(clip_sample=False, gamma=0)
     scheduler.set_timesteps(8)
-    with pytest.raises(ValueError, match="timestep=-5 is no training step: they are 0 to 999"):
+    with pytest.raises(ValueError, match="timestep=-5 is not a training step: they are 0 to 999"):
         scheduler.step(SAMPLE, -5, SAMPLE)

@@ -130,7 +130,7 @@ def test_precision_belongs_to_the_run_and_is_given_back():
         assert mpmath.mp.dps == 80
     assert mpmath.mp.dps == before
     for bad in (0, -3, 2.5, "50"):
-        with pytest.raises(ValueError, match="is no number of digits: use a positive integer"):
+        with pytest.raises(ValueError, match="is not a number of digits: use a positive integer"):
             spaces.MPMath(bad)
 
 
@@ -139,7 +139,7 @@ def test_names_of_systems():
     assert spaces.named(float) == spaces.FLOAT64
     assert spaces.named(Fraction) is spaces.FRACTION
     for bad in ("quaternions", int, complex, 7):
-        with pytest.raises(TypeError, match=r"space=.* names no number system|is no real float"):
+        with pytest.raises(TypeError, match=r"space=.* names no number system|is not a real float"):
             spaces.named(bad)
 
 

@@ -216,7 +216,7 @@ def test_what_an_identity_reads():
             self.c, self.__hidden = c, c
 
     class Kept(BDIA):
-        """A dataclass with an attribute that is no field."""
+        """A dataclass with an attribute that is not a field."""
 
     kept, other = Kept(), Kept()
     object.__setattr__(kept, "table", np.zeros(2000))

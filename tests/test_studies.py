@@ -272,7 +272,7 @@ def test_a_network_table_is_distances_of_samples():
     [
         (ConvergenceConfig, {"grids": ("rough",)}, "kind='rough'"),
         (ConvergenceConfig, {"problem": "cat"}, "problem='cat'"),
-        (ConvergenceConfig, {"t_max": "far"}, "t_max=far is no number"),
+        (ConvergenceConfig, {"t_max": "far"}, "t_max=far is not a number"),
         (RoundtripConfig, {"solvers": ("BDA",)}, "'BDA' is none of the solvers"),
         (RoundtripConfig, {"gammas": (0.0,)}, "above 0"),
         (RoundtripConfig, {"dtypes": ("int8",)}, "dtypes='int8' is none of float16"),

@@ -189,10 +189,10 @@ def test_a_full_disk_is_said_and_what_was_written_stays(tmp_path):
 
 def test_what_is_no_journal_is_refused(tmp_path):
     (tmp_path / "toy.sqlite").write_bytes(b"something else" * 100)
-    with pytest.raises(ValueError, match=r"toy.sqlite is no journal of a study \(file is not a database\)"):
+    with pytest.raises(ValueError, match=r"toy.sqlite is not a journal of a study \(file is not a database\)"):
         run(STUDY, folder=tmp_path)
     (tmp_path / "toy.nc").write_bytes(b"something else")
-    with pytest.raises(ValueError, match=r"toy.nc is no netCDF file"):
+    with pytest.raises(ValueError, match=r"toy.nc is not a netCDF file"):
         load(tmp_path / "toy.nc")
     with pytest.raises(ValueError, match=r"none.nc does not exist"):
         load(tmp_path / "none.nc")

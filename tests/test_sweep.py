@@ -122,7 +122,7 @@ def test_options_of_grids():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("stpes = [3]", "stpes=[3] is no key of study sweep: use steps"),
+        ("stpes = [3]", "stpes=[3] is not a key of study sweep: use steps"),
         ("steps = ['ten']", "steps='ten': give a whole number, like 40"),
         ("steps = [10, 10]", "steps=10 occurs twice: list it once"),
         ("steps = []", "steps is empty: give one or more"),
@@ -132,19 +132,19 @@ def test_options_of_grids():
         ("solvers = ['BDIAA']", "name='BDIAA' is none of the solvers: use BDIA"),
         ("solvers = 'BDIA(gamma=2)'", "gamma=2"),
         ("grids = ['unform']", "grid='unform' is unknown: use uniform"),
-        ("grids = ['karras:roh=3']", "roh=3 is no option of karras, which takes t_max, t_min, rho"),
+        ("grids = ['karras:roh=3']", "roh=3 is not an option of karras, which takes t_max, t_min, rho"),
         ("grids = ['trailing']", "grids='trailing' counts training steps: add one of ddpm_linear, stable_diffusion"),
         ("grids = ['alternating:ratio=x']", "grids='alternating:ratio=x' cannot be made on vp_linear"),
         ("t_max = 0.1\nt_min = 0.5", "t_min=0.5, t_max=0.1: need t_min < t_max"),
         ("problems = ['plain']", "problem='plain' is unknown"),
-        ("problems = ['gaussian:-1']", "problem='gaussian:-1': '-1' is no standard deviation"),
+        ("problems = ['gaussian:-1']", "problem='gaussian:-1': '-1' is not a standard deviation"),
         ("schedules = ['vp']", "schedules='vp' is none of vp_linear"),
         ("dtypes = ['float8']", "dtypes='float8' is none of float16, float32, float64"),
-        ("t_max = 'late'", "t_max=late is no number"),
+        ("t_max = 'late'", "t_max=late is not a number"),
         ("parameters = [3]", "parameters=[3]: give a table, [parameters] with lines like gamma = [0.5, 1]"),
         ("[parameters]\ngama = [1]", "parameters.gama=['1']: none of DDIM, DDIM by (23), BDIA, EDICT leaves it open"),
         ("study = 'maps'", "study='maps' is unknown: use map"),
-        ("steps = [", "is no TOML: "),
+        ("steps = [", "is not TOML: "),
     ],
 )  # fmt: skip
 def test_an_error_is_one_line(tmp_path, text, says):

@@ -97,7 +97,7 @@ def test_another_prediction_gives_the_same_defect():
 
 @pytest.mark.parametrize("solver", TWO_REGISTERS[:5], ids=lambda s: type(s).__name__)
 def test_the_determinant_is_that_of_the_whole_step(solver):
-    """Against the Jacobian of one step, differenced as a black box, with a model that is no gradient."""
+    """Against the Jacobian of one step, differenced as a black box, with a model that is not a gradient."""
     grid = grids.uniform(VP, 1 + structure(solver).depth, t_max=0.6, t_min=0.3)
 
     def step(both, _):

@@ -316,7 +316,7 @@ def test_evaluations_that_are_kept_over_runs():
 def test_an_approximate_inverse_is_told_from_an_exact_one():
     with pytest.raises(AssertionError, match="The inverse is an approximation"):
         assert_exactly_invertible(ddim, invert=ddim_inversion)
-    with pytest.raises(AssertionError, match="no longer stands"):
+    with pytest.raises(AssertionError, match="has overwritten"):
         assert_exactly_invertible(DDIM())
     with pytest.raises(AssertionError, match=r"claimed within 1e-06.*same steps"):
         assert_round_trip(ddim, invert=ddim_inversion)
@@ -444,7 +444,7 @@ def test_other_laws_and_grids():
 
 @pytest.mark.parametrize("subject", [3, "DDIM", DDIM, object()])
 def test_what_is_no_sampler_is_refused(subject):
-    with pytest.raises(TypeError, match="is no sampler"):
+    with pytest.raises(TypeError, match="is not a sampler"):
         assert_nfe(subject, 1)
 
 

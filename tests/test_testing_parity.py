@@ -140,7 +140,7 @@ def test_advice_on_a_claim_that_holds_on_alternating_grids():
 
 @pytest.mark.parametrize("order", ["1", float("nan"), None])
 def test_what_is_no_order(order):
-    with pytest.raises(ValueError, match=f"order={order!r} is no order"):
+    with pytest.raises(ValueError, match=f"order={order!r} is not an order"):
         assert_order(down, order)
     assert issubclass(Undecided, AssertionError)
 
@@ -257,9 +257,9 @@ def test_several_states_in_one_array_are_cut_by_rows():
 
 def test_arguments_and_returns_that_fit_nothing():
     for family in ("alternating", "leading"):
-        with pytest.raises(TypeError, match=f"family='{family}' is no family of grids"):
+        with pytest.raises(TypeError, match=f"family='{family}' is not a family of grids"):
             assert_order(down, 1, family=family)
-        with pytest.raises(TypeError, match=f"family='{family}' is no family of grids"):
+        with pytest.raises(TypeError, match=f"family='{family}' is not a family of grids"):
             assert_latent_valid(down, invert=up, family=family)
     for states in (0, -1):
         with pytest.raises(ValueError, match=f"states={states}: pass a number of 1 or more"):

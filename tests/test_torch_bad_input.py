@@ -53,7 +53,7 @@ def of_labels(*labels, device="cpu"):
         (NetworkModel(PLAIN), draw(2, 3, 8, 8), ValueError, r"z has shape \(2, 3, 8, 8\), the network takes"),
         (NetworkModel(PLAIN), draw(2, 1, 7, 7), ValueError, r"z of shape \(2, 1, 7, 7\), float32 on cpu.*of size 8"),
         (NetworkModel(PLAIN), Z.numpy(), TypeError, "z is a numpy.ndarray: pass a tensor"),
-        (NetworkModel(PLAIN), Z.int(), TypeError, "int32 is no real float"),
+        (NetworkModel(PLAIN), Z.int(), TypeError, "int32 is not a real float"),
         (NetworkModel(PLAIN), Z.to("meta"), ValueError, r"z is on meta, the network on cpu: move one, such as z.to\(device\)"),
         (NetworkModel(tiny().to("meta")), Z, ValueError, "z is on cpu, the network on meta"),
         (of_labels(0, 1, device="meta"), Z, ValueError, "class_labels is on meta, z on cpu: move one"),
@@ -85,9 +85,9 @@ def test_dtypes_of_states_and_weights_may_differ(states, weights):
     ("options", "kind", "words"),
     [
         ({"guidance": float("nan"), "unconditional": {}}, ValueError, "guidance=nan is not finite"),
-        ({"guidance": "2", "unconditional": {}}, TypeError, "guidance='2' is no number"),
-        ({"autocast": "float16"}, TypeError, "autocast='float16' is no float dtype of torch"),
-        ({"state_dtype": torch.int32}, TypeError, "state_dtype=torch.int32 is no float dtype"),
+        ({"guidance": "2", "unconditional": {}}, TypeError, "guidance='2' is not a number"),
+        ({"autocast": "float16"}, TypeError, "autocast='float16' is not a float dtype of torch"),
+        ({"state_dtype": torch.int32}, TypeError, "state_dtype=torch.int32 is not a float dtype"),
     ],
 )
 def test_options_of_a_model(options, kind, words):
@@ -100,8 +100,8 @@ def test_options_of_a_model(options, kind, words):
         (PLAIN, None, lambda n: n.model(guidance=3.0), ValueError, "guidance=3.0 .*takes no labels: leave guidance at 1, or pass"),
         (LABELLED, None, lambda n: n.model([0], guidance=3.0), ValueError, "no null label is known.*record null_label in model_card.json"),
         (LABELLED, None, lambda n: n.model(), ValueError, "labels=None: this network is conditional, pass one label an image$"),
-        (LABELLED, 2, lambda n: n.model([0.5]), TypeError, r"labels=\[0.5\] are no list of ints"),
-        (LABELLED, 2, lambda n: n.model(["a"]), TypeError, r"labels=\['a'\] are no ints"),
+        (LABELLED, 2, lambda n: n.model([0.5]), TypeError, r"labels=\[0.5\] are not a list of ints"),
+        (LABELLED, 2, lambda n: n.model(["a"]), TypeError, r"labels=\['a'\] are not ints"),
         (LABELLED, 2, lambda n: n.model([3]), ValueError, r"labels=\[3\]: this network has the labels 0 to 2"),
         (PLAIN, None, lambda n: n.model([3]), ValueError, r"labels=\[3\]: this network takes no labels, leave them out"),
         (PLAIN, None, lambda n: n.to("cuda:77"), ValueError, "device='cuda:77': the network cannot be put there .*such as 'cpu'"),
@@ -113,7 +113,7 @@ def test_what_a_loaded_network_refuses(network, null, call, kind, words):
 
 @pytest.mark.parametrize("dtype", ["float16", torch.int32])
 def test_dtypes_that_are_none(dtype):
-    refused(TypeError, "is no float dtype of torch", lambda: load(dtype=dtype))
+    refused(TypeError, "is not a float dtype of torch", lambda: load(dtype=dtype))
 
 
 CPU = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"
@@ -280,7 +280,7 @@ def test_the_command_warns_of_clipping(folder, tmp_path):
         ("cut", (), "safetensors is truncated or corrupt"),
         ("no card", ("--guidance", "2"), "no null label is known"),
         ("edm.pkl", (), "opening it runs the code in it: pass trust_pickle=True (--trust-pickle)"),
-        ("edm.pkl", ("--trust-pickle",), "is no readable pickle"),
+        ("edm.pkl", ("--trust-pickle",), "is not a readable pickle"),
     ],
 )
 def test_the_command_refuses_in_one_line(folder, tmp_path, make, options, words):
@@ -329,7 +329,7 @@ def test_a_name_of_the_hub(monkeypatch, tmp_path):
     assert torch.equal(found.model([3])(z, 10), load().model([3])(z, 10))
     refused(
         ValueError,
-        "source='someone/else' is no folder here, and the hub cannot be reached",
+        "source='someone/else' is not a folder here, and the hub cannot be reached",
         lambda: load("someone/else"),
     )
     refused(ValueError, "source='a/b/c' is neither a folder here nor a repository", lambda: load("a/b/c"))

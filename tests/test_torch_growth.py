@@ -231,7 +231,7 @@ def test_expected_round_trips_of_tensors():
     for row in rows:
         undone = row.solver == "1" and row.dtype in ("float16", "bfloat16")
         assert (0 if undone else 1 / 3) <= row.error / row.predicted < (0.2 if undone else 2), row
-    # Rounding of coefficients to 16 bits, as NumPy's arithmetic has it, is no part of it: with it EDICT would lose twice as much.
+    # Rounding of coefficients to 16 bits, as NumPy's arithmetic has it, is not a part of it: with it EDICT would lose twice as much.
     both = analysis.round_trip_error(EDICT(), grid)
     assert both.tensors["float16"] < both.errors["float16"] / 2
     assert both.tensors["float32"] == both.errors["float32"]

@@ -452,7 +452,7 @@ class Raising:
 
 def test_a_pickle_whose_code_fails(tmp_path):
     (tmp_path / "edm.pkl").write_bytes(pickle.dumps(Raising()))
-    with pytest.raises(ValueError, match=r"edm.pkl' is no readable pickle \(KeyError: 'part'\): download it again$"):
+    with pytest.raises(ValueError, match=r"edm.pkl' is not a readable pickle \(KeyError: 'part'\): download it again$"):
         load(tmp_path / "edm.pkl", trust_pickle=True)
 
 
@@ -519,13 +519,13 @@ def broken(path, unet, how):
         ("shapes", "make no UNet2DModel .*size mismatch for conv_in.bias"),
         ("nan", "conv_in.bias holds NaN or infinite values: download"),
         ("configuration", "make no UNet2DModel .*block_out_channels"),
-        ("class", "_class_name='Nothing' in .* is no model of diffusers"),
+        ("class", "_class_name='Nothing' in .* is not a model of diffusers"),
         ("list", "holds no object of JSON"),
         ("index", r"model_index.json has unet=\['diffusers'\], no pair of a library and a class: download it again"),
         ("file", "is a file: pass the folder"),
         ("torch file", "is a pickle of weights alone: pass a diffusers folder"),
-        ("null label", "null_label=9, as model_card.json or config.json records it, is no label .* has 3"),
-        ("no json", "is no JSON"),
+        ("null label", "null_label=9, as model_card.json or config.json records it, is not a label .* has 3"),
+        ("no json", "is not JSON"),
         ("no scheduler", "what the network was trained for"),
         ("prediction", "prediction_type='magic'"),
     ],

@@ -237,7 +237,7 @@ def one_line(error):
         (lambda z, t: z.double(), TypeError, "float64 tensors on cpu"),
         (lambda z, t: z.to("meta"), TypeError, "float32 tensors on meta"),
         (lambda z, t: z.numpy(), TypeError, "float32"),
-        (lambda z, t: z.long(), TypeError, "no real float"),
+        (lambda z, t: z.long(), TypeError, "not a real float"),
         (lambda z, t: z.mul_(2), ValueError, "wrote into z"),
     ],
 )
@@ -252,7 +252,7 @@ def test_bad_models_are_refused(output, kind, words):
     [
         (torch.full((2, 2), float("nan"), dtype=torch.float16), ValueError, "NaN"),
         (torch.zeros(2, 2, dtype=torch.int64), TypeError, "z.float()"),
-        (torch.zeros(2, 2, dtype=torch.complex64), TypeError, "no real float"),
+        (torch.zeros(2, 2, dtype=torch.complex64), TypeError, "not a real float"),
     ],
 )
 def test_bad_states_are_refused(z, kind, words):

@@ -184,7 +184,7 @@ def test_the_command_says_that_the_noise_does_not_come_back(folder, tmp_path, mo
         (["--steps", 0], "steps=0: ask for 1 or more"),
         (["--dtype", "int8"], "none of float16"),
         (["--spacing", "odd"], "none of leading"),
-        (["--labels", "a"], "no list of ints"),
+        (["--labels", "a"], "not a list of ints"),
         (["--count", 0], "at least one image"),
         (["--guidance", 2], "unconditional"),
         (["--device", "nowhere"], "device"),

@@ -79,8 +79,8 @@ def test_bad_input_is_named(options, message):
     ("arguments", "message"),
     [
         (["--solver", "BDA"], "name='BDA' is none of the solvers"),
-        (["--solver", "BDIA("], "is no solver"),
-        (["--solver", "BDIA(gama=1)"], "gama is no parameter of BDIA"),
+        (["--solver", "BDIA("], "is not a solver"),
+        (["--solver", "BDIA(gama=1)"], "gama is not a parameter of BDIA"),
         (["--solver", "nowhere_at_all:X"], "cannot be imported"),
         (["--grid", "rough"], "kind='rough'"),
         (["--problem", "cat"], "problem='cat'"),

@@ -10,7 +10,7 @@ Array = np.ndarray[Any, Any]
 
 
 def frechet_distance(first: Array, second: Array) -> float:
-    """Return the squared Frechet distance of the normal laws with the moments of two sets of features.
+    """Return the squared Frechet distance of the normal distributions with the moments of two sets of features.
 
     |m_1 - m_2|^2 + tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2)), as Heusel et al. 2017 take it in the features of another network.
 
@@ -41,7 +41,7 @@ def moments(x: Array) -> Moments:
 
 
 def frechet_of_moments(first: Moments, second: Moments) -> float:
-    """Return the squared Frechet distance of the normal laws with these moments."""
+    """Return the squared Frechet distance of the normal distributions with these moments."""
     (m, S), (k, R) = first, second
     # The eigenvalues of S R are those of a symmetric product, so no root of a general matrix is needed.
     values, vectors = np.linalg.eigh(S)

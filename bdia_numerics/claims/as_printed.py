@@ -36,7 +36,7 @@ class AsPrinted:
     label
         Number of the equation, or name.
     reading
-        How the print is read where it leaves that open.
+        How the published text is read where it leaves that open.
     what
         Of which quantity the error is the root mean square.
     run
@@ -44,9 +44,9 @@ class AsPrinted:
     steps
         Numbers of steps.
     stalls
-        Whether the print does not converge, which is required.
+        Whether the published form does not converge, which is required.
     worse
-        The print's error over the right one's must exceed this at the last number of steps; 0 for a print that does no
+        The error of the published form over that of the right one must exceed this at the last number of steps; 0 for a print that does no
         harm, where they may not differ by more than a tenth.
     """
 
@@ -63,7 +63,7 @@ class AsPrinted:
         return {printed: [self.run(printed, n) for n in self.steps] for printed in (True, False)}
 
     def seen(self) -> str:
-        """Run both, require the right form to converge (or to be exact) and the print to be worse; say so."""
+        """Run both, require the right form to converge (or to be exact) and the published form to be worse; say so."""
         found = self.errors()
         right, printed = found[False], found[True]
         # Exact inversions stay at rounding, amplified; all others must fall whenever N doubles.
@@ -84,7 +84,7 @@ class AsPrinted:
         return f"Run as printed ({self.reading}): {self.what} (root mean square) {shown[True]} at N = {at}; right: {shown[False]}."
 
     def corrected(self) -> AsPrinted:
-        """Return the same with the right form in place of the print: a check must notice."""
+        """Return the same with the right form in place of the published one: a check must notice."""
         return replace(self, run=lambda printed, n: self.run(False, n))
 
 

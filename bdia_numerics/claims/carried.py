@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Paths:
-    """Exact paths of a law on the line in y = z/alpha over s = sigma/alpha, from time `begin` to time `end`.
+    """Exact paths of a distribution on the line in y = z/alpha over s = sigma/alpha, from time `begin` to time `end`.
 
     Interpolated in Chebyshev points; arrays have the shape ``(*s, B)`` for B states.
     """

@@ -27,7 +27,7 @@ CBDIA_MUTANTS = {
     "eq-43",
     "eq-44",
     verdict="proved",
-    mutants={**CBDIA_MUTANTS, "the print corrected": {"reading": AS_PRINTED["eq-43"].corrected}},
+    mutants={**CBDIA_MUTANTS, "the published text corrected": {"reading": AS_PRINTED["eq-43"].corrected}},
 )
 def cbdia_lines(solver: Any = CBDIA, reading: AsPrinted = AS_PRINTED["eq-43"]) -> str:
     """(43) and (44) in their right form are the CBDIA program."""
@@ -55,7 +55,7 @@ _WRONG_PRINT = ("+ s.sigma(s.i) * e", "- s.sigma(s.i) * e")
     verdict="misprint",
     mutants={
         **CBDIA_MUTANTS,
-        "the print corrected": {"reading": AS_PRINTED["eq-61"].corrected},
+        "the published text corrected": {"reading": AS_PRINTED["eq-61"].corrected},
         "another print": {"printed": mutant(MisprintedCBDIA, _WRONG_PRINT)},
     },
 )

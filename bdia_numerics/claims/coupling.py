@@ -41,7 +41,9 @@ def coupled_run(solver: Any, n: int) -> Iterator[tuple[int, Vector, Vector]]:
         for terms in list(relation.values()):
             for key in terms:
                 if key not in basis:
-                    require(key[2] in named, f"an increment is taken at {dict(key[2])}, which is no state of the run")
+                    require(
+                        key[2] in named, f"an increment is taken at {dict(key[2])}, which is not a state of the run"
+                    )
                     basis[key] = Vector.basis(f"Delta({key[0]} -> {key[1]} | {named[key[2]]})")
         z, y = (combined(relation[name], basis) for name in ("z", "y"))
         yield i - 1, z, y
@@ -77,7 +79,7 @@ def coupled_steps(solver: Any) -> dict[str, CoupledStep]:
     backward = (0, 1, source({Z: 1, forward: 1}))
     for name, terms in got.items():
         strangers = set(terms) - {Z, Y, forward, backward}
-        require(not strangers, f"{name} is no combination of z, y and the two increments: {strangers}")
+        require(not strangers, f"{name} is not a combination of z, y and the two increments: {strangers}")
     return {name: CoupledStep(*(terms.get(key, 0) for key in (Z, Y, forward, backward))) for name, terms in got.items()}
 
 

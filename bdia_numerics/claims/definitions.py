@@ -54,7 +54,7 @@ def probability_flow_keeps_the_marginals(flow: Callable[..., Any] = probability_
     return (
         "with alpha(t), sigma(t) arbitrary functions, the program of (2) transports the kernel N(alpha x, sigma^2): "
         "d_t q + d_z(d q) = 0. As d q = "
-        "f z q - g^2/2 dq/dz is linear in q, this holds for every mixture of kernels, that is for every data law, and "
+        "f z q - g^2/2 dq/dz is linear in q, this holds for every mixture of kernels, that is for every data distribution, and "
         "coordinate by coordinate in any "
         "dimension. In y = z/alpha, s = sigma/alpha the same computation has the velocity -s (log p)' = eps. The "
         "equation is right; the "
@@ -84,7 +84,7 @@ def drift_and_diffusion(derived: Any = Derived) -> str:
     verdict="misprint",
     mutants={
         "variance as printed": {"variance": lambda: lambda sigma: sigma**2},
-        "the print corrected": {"reading": AS_PRINTED["eq-4"].corrected},
+        "the published text corrected": {"reading": AS_PRINTED["eq-4"].corrected},
     },
 )
 def noise_variance(variance: Callable[[Any], Any] = lambda sigma: 1, reading: AsPrinted = AS_PRINTED["eq-4"]) -> str:
@@ -114,7 +114,7 @@ def noise_variance(variance: Callable[[Any], Any] = lambda sigma: 1, reading: As
     verdict="misprint",
     mutants={
         "conditional score, as printed": {"law": lambda: _ConditionalScore},
-        "the print corrected": {"reading": AS_PRINTED["eq-5"].corrected},
+        "the published text corrected": {"reading": AS_PRINTED["eq-5"].corrected},
     },
 )
 def score_is_the_conditional_mean(law: Any = GaussianMixture, reading: AsPrinted = AS_PRINTED["eq-5"]) -> str:
@@ -143,9 +143,9 @@ def score_is_the_conditional_mean(law: Any = GaussianMixture, reading: AsPrinted
         noise = float(found.model(schedule)(_state(point), t)[0])
         require(abs(noise + t * got) <= 1e-15 * (1 + abs(noise)), f"eps = {noise} is not -sigma score = {-t * got}")
     return (
-        "for a law of two atoms, in symbols, the marginal score equals -(z - alpha E[x|z])/sigma^2, and not -(z - "
+        "for a distribution of two atoms, in symbols, the marginal score equals -(z - alpha E[x|z])/sigma^2, and not -(z - "
         "alpha x)/sigma^2 for one x as printed: the gradient of each "
-        "kernel is -(z - alpha x)/sigma^2 times it, and the mean over x is linear, so this holds for every law. The "
+        "kernel is -(z - alpha x)/sigma^2 times it, and the mean over x is linear, so this holds for every distribution. The "
         "library's score and eps agree with the "
         f"symbols to rounding, and eps = -sigma score. {reading.seen()}"
     )

@@ -75,7 +75,7 @@ def edict_inverse(solver: Any = EDICT) -> str:
     verdict="misprint",
     mutants={
         **EDICT_MUTANTS,
-        "the print corrected": {"reading": AS_PRINTED["eq-16"].corrected},
+        "the published text corrected": {"reading": AS_PRINTED["eq-16"].corrected},
         "the right form spoilt": {"reading": lambda: replace(AS_PRINTED["eq-16"], run=_spoilt)},
     },
 )
@@ -91,14 +91,14 @@ def edict_inverse_16(solver: Any = EDICT, reading: AsPrinted = AS_PRINTED["eq-16
 
 
 def _spoilt(printed: bool, n: int) -> float:
-    """Run the print in both cases."""
+    """Run the published form in both cases."""
     return AS_PRINTED["eq-16"].run(True, n)
 
 
 @check(
     "eq-18",
     verdict="misprint",
-    mutants={**EDICT_MUTANTS, "the print corrected": {"reading": AS_PRINTED["eq-18"].corrected}},
+    mutants={**EDICT_MUTANTS, "the published text corrected": {"reading": AS_PRINTED["eq-18"].corrected}},
 )
 def edict_inverse_18(solver: Any = EDICT, reading: AsPrinted = AS_PRINTED["eq-18"]) -> str:
     """(18), with z_i for x_i, is the derived inverse."""

@@ -86,7 +86,7 @@ def _on_a_gaussian(g: Any, base: str, share: Callable[[Any, str], Any]) -> None:
     curved, coupled = -sympy.diff(y, s, 3) / 12, jacobian * sympy.diff(y, s, 2) / 4
     stated = (2 + g) / (2 + 2 * g) if base == "z" else (2 - g) / 2
     miss = sympy.simplify((curved + share(g, base) * coupled) / (curved + coupled) - stated)
-    require(miss == 0, f"on a Gaussian, base {base}: off by {miss} of Heun's error")
+    require(miss == 0, f"on a Gaussian, base {base}: the ratio to Heun's error differs by {miss}")
 
 
 def _measured(solver: Any, share: Callable[[Any, str], Any]) -> tuple[float, tuple[float, float]]:

@@ -18,7 +18,7 @@ CROSSING = (Fraction(-2), Fraction(2))
 
 
 def compared(a: Any, b: Any, box: Any, **options: Any) -> Comparison:
-    """Return the comparison of two solvers on the law and the grid of the claims."""
+    """Return the comparison of two solvers on the distribution and the grid of the claims."""
     try:
         return certify_better(a, b, law(), grid(SLOTS), box, **options)
     except ImportError as error:

@@ -34,7 +34,7 @@ KINDS = (
     "skipped",
     "check failed",
 )
-"""What readers are told of a claim; the verdict, for programs, does not tell a wrong formula from a wrong word beside it."""
+"""What readers are told of a claim; the verdict, for programs, does not tell a wrong formula from a wrong word next to it."""
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?")
 """A number as it is printed in a text."""
 

@@ -81,7 +81,7 @@ def obelm_is_bdia(solver: Any = OBELM, slow: Fraction = Fraction(3, 8)) -> str:
     ratio = (h / older) ** 2
     for name, wanted in (("z_2", ratio), ("z_1", 1 - ratio)):
         miss = sympy.cancel(got.coefficient(name) - wanted)
-        require(miss == 0, f"in y the weight of {name} is off by {miss}")
+        require(miss == 0, f"in y the weight of {name} has an error of {miss}")
     (e,) = p.eps(p.alpha(1) * z1, 1).terms
     require(sympy.cancel(got.coefficient(e) - (h + ratio * older)) == 0, "in y the weight of eps contains alpha")
     found = symbolic_order(solver())

@@ -1,4 +1,4 @@
-"""Laws with exact flows beyond one Gaussian and the line (fact 18), and what a flow is where there is none (fact 19)."""
+"""Distributions with exact flows beyond one Gaussian and the line (fact 18), and what a flow is where there is none (fact 19)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _guided_path(s: Any, a: Any, b: Any, w: Any) -> Any:
 
 
 def _level(c: Any, s: Any) -> Any:
-    """Return the noise level at which atoms have the law that variance c^2 has at s."""
+    """Return the noise level at which atoms have the distribution that variance c^2 has at s."""
     import sympy
 
     return sympy.sqrt(c**2 + s**2)
@@ -69,7 +69,7 @@ def _symbolic(radial: Callable[..., Any], guided: Callable[..., Any], level: Cal
     )
 
     g = level(c, s)
-    score = sympy.Function("score")(y)  # of the law at this level, whichever way it is reached
+    score = sympy.Function("score")(y)  # of the distribution at this level, whichever way it is reached
     require(sympy.simplify(-s * score + g * score * sympy.diff(g, s)) == 0, "atoms at the level do not move alike")
 
     p, q = sympy.Function("p"), sympy.Function("q")
@@ -101,7 +101,7 @@ def _itself(law: Any) -> Any:
 
 
 def _wider(law: Any) -> Any:
-    """Another law: with the wrong variances its flow is not the ODE's."""
+    """Another distribution: with the wrong variances its flow is not the ODE's."""
     return GaussianMixture(law.weights, law.means, law.covs * 2) if isinstance(law, GaussianMixture) else law
 
 
@@ -148,7 +148,7 @@ def laws_with_exact_flows(
         "dr/ds; with variances a, b and scale w, (a+s^2)^((1-w)/2) (b+s^2)^(w/2) solves the guided ODE, and equal covariances "
         "shift the mean; with g^2 = c^2 + s^2, -g score dg = -s score ds; a product's score along an axis is that factor's "
         "alone, and components that share the factor across a line are such a product. Atoms: the relation holds in every "
-        "dimension, but it is a closed form only where that of the Gaussians is. The library's flows of six such laws meet "
+        "dimension, but it is a closed form only where that of the Gaussians is. The library's flows of six such distributions meet "
         f"DOP853 to {worst:.0e}, within its own error estimates; atoms at the shifted level meet Gaussians to {miss:.0e}."
     )
 
@@ -171,7 +171,7 @@ _PLANE = (
         "alpha forgotten": {
             "reference": mutant(reference_flow, ("fine.astype(array.dtype)", "(fine / 2).astype(array.dtype)"))
         },
-        "a law with a closed form": {
+        "a distribution with a closed form": {
             "outside": lambda: lambda: GaussianMixture([0.5, 0.5], _PLANE[1][:2], [0.25, 0.25])
         },
     },
@@ -219,6 +219,6 @@ def flows_elsewhere(
         "times the distance to a solution at 3e-14, never below it. "
         "An enclosure (problems.certified_flow) from s = 3 to 2.5 has a proved radius of "
         f"{radius:.0e} and meets the reference to {gap:.0e}. No derivative is offered there. "
-        f"Laws of facts 16 to 18 say "
+        f"Distributions of facts 16 to 18 say "
         f"'{kinds['guided, equal means']}' or '{kinds['line']}'; on Arb balls an exact flow comes as an enclosure with its radius."
     )

@@ -30,7 +30,7 @@ _STALE = ("s.delta(s.i, s.i - 1, z, s.eps(z))", "s.delta(s.i, s.i - 1, z, s.eps(
     },
 )
 def ddim_local_error(solver: Any = DDIM) -> str:
-    """One DDIM step errs by h^2 alpha_{i-1} y''/2, no less and no more."""
+    """One DDIM step has the error h^2 alpha_{i-1} y''/2, no less and no more."""
     import mpmath
 
     space, schedule = spaces.MPMath(40), schedules.vp_linear()
@@ -60,7 +60,7 @@ def ddim_local_error(solver: Any = DDIM) -> str:
         "(alpha_{i-1} h^2 y''/2) = "
         f"{', '.join(mpmath.nstr(r, 8) for r in ratios)}, tending to 1 in first order: the local error is of exactly "
         f"second order. "
-        "(The expansion for any law is an identity of Taylor's formula: DDIM is the Euler step y + h eps, by (6).)"
+        "(The expansion for any distribution is an identity of Taylor's formula: DDIM is the Euler step y + h eps, by (6).)"
     )
 
 
@@ -210,7 +210,7 @@ def cdf_flow(
     return (
         "proved: for one kernel dF/ds = s p', so along dy/ds = eps = -s p'/p the total derivative of F is s p' + p "
         "eps = 0, and both sides are linear in the "
-        "law; differentiating F_s(y_s) = F_T(y_T) gives the derivative p_T/p_s. Measured, three Gaussians, s from 10 "
+        "distribution; differentiating F_s(y_s) = F_T(y_T) gives the derivative p_T/p_s. Measured, three Gaussians, s from 10 "
         "to 0.05, 15 states to 35: F is kept to "
         f"{kept:.0e}, DOP853 (error estimate {reference.error:.0e}) is met to {miss:.0e}. N times DDIM's error at N = "
         f"125, 250, 500: "

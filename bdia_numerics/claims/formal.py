@@ -114,7 +114,7 @@ class DeltaRecorder(Recorder):
         Raises
         ------
         CheckFailed
-            If the prediction is not that of the model at `z` and t_i: then it is no increment given z at t_i.
+            If the prediction is not that of the model at `z` and t_i: then it is not an increment given z at t_i.
         """
         (base,) = z.form().terms
         own = isinstance(e, Evaluation) and e.argument == base and e.time == i

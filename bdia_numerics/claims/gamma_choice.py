@@ -52,7 +52,7 @@ def best_gamma_at_ten_steps(
     cut: Callable[[Any, int], Grid] = study.GRIDS["cut"],
     quad: Callable[[Any, int], Grid] = study.GRIDS["quad"],
 ) -> str:
-    """Errors against exact flows of four laws on four grids of DDPM's schedule."""
+    """Errors against exact flows of four distributions on four grids of DDPM's schedule."""
     grids = {"leading": leading, "cut": cut, "trailing": study.GRIDS["trailing"], "quad": quad}
     found = {(name, law): errors(solver, law, make) for name, make in grids.items() for law in LAWS}
     chosen = {name: [best(found[name, law]) for law in LAWS] for name in grids}
@@ -63,7 +63,7 @@ def best_gamma_at_ten_steps(
     ratio = tight["leading"][1.0] / tight["leading"][0.0]
     require(10 < ratio < 17, f"on leading gamma = 1 has {ratio:.3g} times DDIM's error on tight modes")
     require(all(g >= 0.8 for g in chosen["trailing"]), "on trailing gamma near 1 is best")
-    require(1 <= chosen["trailing"].count(1.0) <= 3, "on trailing gamma = 1 wins for some of the laws")
+    require(1 <= chosen["trailing"].count(1.0) <= 3, "on trailing gamma = 1 wins for some of the distributions")
     gains = [found["quad", law][0.0] / found["quad", law][best(found["quad", law])] for law in LAWS]
     require(min(gains[:3]) > 4, f"on quad the best gamma gains {gains}")
     printed(found["quad", "broad"][0.0] / found["quad", "broad"][1.0], "91 times")
@@ -83,7 +83,8 @@ def best_gamma_at_ten_steps(
     listed = {name: ", ".join(f"{g:g}" for g in gammas) for name, gammas in chosen.items()}
     over = {name: e[1.0] / e[0.0] for name, e in tight.items()}
     return (
-        f"{STEPS} steps of DDPM's schedule, four laws on the line ({', '.join(LAWS)}), gammas {', '.join(f'{g:g}' for g in GAMMAS)}. "
+        f"{STEPS} steps of DDPM's schedule, four distributions on the line ({', '.join(LAWS)}), "
+        f"gammas {', '.join(f'{g:g}' for g in GAMMAS)}. "
         f"Best: leading ({times}) {listed['leading']}; trailing {listed['trailing']}; quad {listed['quad']}, "
         f"there {', '.join(f'{gain:.2g}' for gain in gains)} times better than DDIM. Tight modes at gamma = 1, over DDIM's "
         f"error: {over['leading']:.2g} on leading, {over['quad']:.2g} on quad, {over['trailing']:.2g} on trailing. The last slot "

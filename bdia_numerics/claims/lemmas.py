@@ -74,7 +74,7 @@ def _is_bdia(solver: Any, n: int) -> None:
     "eq-54",
     "eq-55",
     verdict="misprint",
-    mutants={**CBDIA_MUTANTS, "the print corrected": {"reading": AS_PRINTED["eq-54"].corrected}},
+    mutants={**CBDIA_MUTANTS, "the published text corrected": {"reading": AS_PRINTED["eq-54"].corrected}},
 )
 def cbdia_01_two_step(solver: Any = CBDIA, reading: AsPrinted = AS_PRINTED["eq-54"]) -> str:
     """(54) and (55) hold on longer ranges than printed."""

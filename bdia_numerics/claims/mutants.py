@@ -1,4 +1,4 @@
-"""Planted errors: a class with one piece of its source replaced. A check that does not notice is no check."""
+"""Planted errors: a class with one piece of its source replaced. A check that does not notice is not a check."""
 
 from __future__ import annotations
 

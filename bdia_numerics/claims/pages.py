@@ -25,7 +25,7 @@ is printed, what is right, and the argument. This page is written by `python exp
 _SECTIONS = {
     "misprint": ("Misprints", "The formula, or the range that belongs to it, is wrong as it is printed."),
     TEXT_WRONG: (
-        "The formula is right, the text beside it is not",
+        "The formula is right, the text is not",
         "Conditions, ranges, index sets, braces and words.",
     ),
     UNCLEAR: (
@@ -49,7 +49,7 @@ so has the mathematics that this toolkit establishes by itself. The two are coun
 
 _MEANING = {
     "proved": "follows from symbols on the programs that run, or is accepted by a proof kernel; nothing else is called so",
-    TEXT_WRONG: "the formula is proved; a condition, a range, a brace or a sentence beside it needs the correction that is given",
+    TEXT_WRONG: "the formula is proved; a condition, a range, a brace or a sentence that belongs to it needs the correction that is given",
     "misprint": "right once the formula is corrected; what is printed and what is right stand there",
     UNCLEAR: "the right form is proved; our one copy of the text has another, which may be a fault of the copy",
     "measured": "at least a part rests on runs against exact solutions; the evidence says which part is proved",
@@ -72,7 +72,7 @@ _PARTS = {
         "Enclosures",
         "Theorems over whole intervals of initial states: [enclosures](findings/enclosures.md).",
     ),
-    "measurement": ("Real input", "A data set in place of a law that was made up."),
+    "measurement": ("Real input", "A data set in place of a distribution that was made up."),
     "kernel": ("Proofs checked by a kernel", "By Coq: [what is proved, and what has to be trusted](findings/coq.md)."),
 }
 
@@ -86,7 +86,7 @@ Alg. 1 with alpha = 1 and sigma from 3 to 0. The others cannot be run: they are 
 
 | printed | effect |
 |---|---|
-| (4), (5) | the sampler converges to another law, or to the one point |
+| (4), (5) | the sampler converges to another distribution, or to the one point |
 | (16), (18) | the inverse of EDICT does not return: the error is that of a wrong state, at every N |
 | (32), (56), (57) | read as a time, the first increment leads almost to the data at once |
 | (43)-(44), (61) | no convergence where alpha varies |

@@ -55,7 +55,8 @@ def bdia_relation(solver: Any, g: Any, k: int = 1) -> tuple[Any, Any, Any, Any]:
     current = frozenset({("z", "z"): 1}.items())
     keys = (("z", "z_prev"), ("z", "z"), (k, k + 1, current), (k, k - 1, current))
     require(
-        set(got["z"]) <= set(keys), f"the step is no combination of z_(i+1), z_i and their two increments: {got['z']}"
+        set(got["z"]) <= set(keys),
+        f"the step is not a combination of z_(i+1), z_i and their two increments: {got['z']}",
     )
     require(got["z_prev"] == {("z", "z"): 1}, "the step does not hand z_i on")
     weights = [got["z"].get(key, 0) for key in keys]
@@ -177,7 +178,7 @@ def slot_averages(weight: Callable[[Any, Any], Any] = backward_weight) -> str:
 @check(
     "eq-32",
     verdict="proved",
-    mutants={**_MUTANTS, "the print corrected": {"reading": AS_PRINTED["eq-32"].corrected}},
+    mutants={**_MUTANTS, "the published text corrected": {"reading": AS_PRINTED["eq-32"].corrected}},
 )
 def proposition_1_at_one(solver: Any = BDIA, reading: AsPrinted = AS_PRINTED["eq-32"]) -> str:
     """(32) is Proposition 1 at gamma = 1."""

@@ -159,7 +159,7 @@ def algorithm_1(
         **{name: BDIA_MUTANTS[name] for name in ("one slope alone", "older slope alone in (37)")},
         "two evaluations in the step to sigma = 0": {"solver": _with_heun(BDIAHeun, _NO_LAST_STEP)},
         "refined base": {"solver": lambda: lambda gamma: BDIAHeun(gamma, "z_hat")},
-        "the print corrected": {"reading": AS_PRINTED["alg-1"].corrected},
+        "the published text corrected": {"reading": AS_PRINTED["alg-1"].corrected},
     },
 )
 def bdia_edm(solver: Any = BDIAHeun, reading: AsPrinted = AS_PRINTED["alg-1"]) -> str:

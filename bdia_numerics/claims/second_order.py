@@ -87,7 +87,7 @@ def second_order_bdia_properties(
     found = rate(g1, root)
     for end in (-found, -2 / (g1 + root)):
         miss = sympy.cancel((end**2 + g1 / g2 * end + 1 / g2).subs(g2, (g1**2 - root**2) / 4))
-        require(miss == 0, f"{end} is no root of the inverse, but for {miss}")
+        require(miss == 0, f"{end} is not a root of the inverse, but for {miss}")
     difference = sympy.cancel((found - 2 / (g1 + root)) * (g1 - root) * (g1 + root))
     require(difference == 4 * root, f"{found} is not the larger of the two")
     _stable_on_the_square(solver, square)
@@ -125,7 +125,7 @@ def _stable_on_the_square(solver: Any, side: Any) -> None:
     u, v = sympy.symbols("u v", positive=True)
     region = zero_stability(solver(g1, g2)).condition
     for relation in sympy.And.make_args(region):
-        require(isinstance(relation, sympy.StrictGreaterThan), f"the condition {relation} is no strict inequality")
+        require(isinstance(relation, sympy.StrictGreaterThan), f"the condition {relation} is not a strict inequality")
         margin = (relation.lhs - relation.rhs).subs({g1: side / (1 + u), g2: side / (1 + v)}, simultaneous=True)
         above, below = sympy.fraction(sympy.cancel(sympy.together(margin)))
         for part in (above, below):  # positive for all u, v > 0: every coefficient is

@@ -134,7 +134,7 @@ def _differences(solver: Any, g: Any) -> None:
     ratio = -p.alpha(0) / (g * p.alpha(2))
     for name, wanted in (("y_1", 1 + ratio), ("y_0", -ratio)):
         miss = sympy.cancel(found.coefficient(name) - wanted)
-        require(miss == 0, f"the weight of {name} in the inverse is off by {miss}")
+        require(miss == 0, f"the weight of {name} in the inverse has an error of {miss}")
 
 
 def _grids() -> dict[str, Callable[[int], Grid]]:

@@ -31,12 +31,14 @@ def converge(
     t_max: NoiseEnd = "0.6",
     t_min: DataEnd = "0.1",
     start: Annotated[str, typer.Option(help="exact (first states on the flow) or own.")] = "exact",
-    steps: Annotated[str | None, typer.Option(help="Numbers of steps, like 16,24,32,48,64; found by default.")] = None,
-    max_steps: Annotated[int, typer.Option(help="Where numbers of steps that are found end.")] = 512,
+    steps: Annotated[
+        str | None, typer.Option(help="Numbers of steps, such as 16,24,32,48,64; chosen by default.")
+    ] = None,
+    max_steps: Annotated[int, typer.Option(help="Largest number of steps that is tried.")] = 512,
     states: Annotated[int, typer.Option(help="States drawn at the noise end.")] = 32,
     seeds: Annotated[int, typer.Option(help="Random grids at each number of steps.")] = 16,
     arithmetic: Annotated[str, typer.Option(help="auto, float64 or mpmath.")] = "auto",
-    proved: Annotated[bool, typer.Option("--proved", help="Beside them the orders that the programs prove.")] = False,
+    proved: Annotated[bool, typer.Option("--proved", help="Also print the orders that the programs prove.")] = False,
     figure: Annotated[Path | None, typer.Option(metavar="PATH", help="Draw the errors: .png, .pdf or .svg.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -77,7 +79,7 @@ def converge(
     if as_json:
         typer.echo(as_text({"problem": problem, "schedule": schedule, "orders": rows}))
         return
-    shown = table("solver", "grid", "order", "band", *(("proved",) if proved else ()), "rests on")
+    shown = table("solver", "grid", "order", "band", *(("proved",) if proved else ()), "steps used")
     for row in rows:
         value = f"{row['order']:.2f}" + ("" if row["decided"] else " undecided")
         texts = [row["label"], row["family"], value, f"[{row['low']:.2f}, {row['high']:.2f}]"]

@@ -27,7 +27,7 @@ def figures(
     as_list: Annotated[bool, typer.Option("--list", help="List the figures and their data, and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Draw the paper's figures from saved data, as PDF and PNG, with a manifest of what each rests on."""
+    """Draw the paper's figures from saved data, as PDF and PNG, with a manifest of the data and settings behind each."""
     from bdia_numerics import gallery, plots
 
     if not plots.available():

@@ -30,14 +30,15 @@ def lint(
             metavar="KEY", help="An entry that nothing reads and that is known to do nothing; may be repeated."
         ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps asked of the scheduler.", show_default="50")] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of steps of the scheduler.", show_default="50")] = None,
     mu: Annotated[float | None, typer.Option(help="The shift of flows with use_dynamic_shifting.")] = None,
     timesteps: Annotated[
         str | None, typer.Option(help="Times passed to set_timesteps, such as 999,749,499,249.")
     ] = None,
     sigmas: Annotated[str | None, typer.Option(help="Levels passed to set_timesteps, such as 1,.75,.5,.25.")] = None,
     walk: Annotated[
-        bool, typer.Option("--walk", help="Print the steps: the time told, and sigma/alpha at both ends.")
+        bool,
+        typer.Option("--walk", help="Print the steps: the time told to the network, and sigma/alpha at both ends."),
     ] = False,
     solver: Annotated[str, typer.Option(help="The sampler that is to run, such as bdia:gamma=9/10.")] = "BDIA",
     dtype: Annotated[str, typer.Option(help="float16, float32, float64 or longdouble.")] = "float32",
@@ -45,7 +46,7 @@ def lint(
         str | None, typer.Option(help="What the code reads the network's output as: eps, x0, v or velocity.")
     ] = None,
     wanted_error: Annotated[
-        float, typer.Option(help="What a round trip may come back wrong, in standard deviations of the data.")
+        float, typer.Option(help="Largest round-trip error to accept, in standard deviations of the data.")
     ] = 1e-4,
     as_json: AsJson = False,
 ) -> None:
@@ -96,7 +97,7 @@ def _numbers(name: str, text: str | None) -> list[float] | None:
     try:
         return None if text is None else [float(part) for part in text.split(",")]
     except ValueError:
-        raise ValueError(f"--{name}={text} is no list of numbers: write 999,749,499,249") from None
+        raise ValueError(f"--{name}={text} is not a list of numbers: write 999,749,499,249") from None
 
 
 def _walk(config: Any, asked: dict[str, Any]) -> dict[str, Any] | None:
@@ -127,7 +128,7 @@ def _entry(text: str) -> tuple[str, Any]:
 
     key, sign, value = text.partition("=")
     if not sign or not key:
-        raise ValueError(f"--set={text} is no entry: write KEY=VALUE, such as steps_offset=1")
+        raise ValueError(f"--set={text} is not an entry: write KEY=VALUE, such as steps_offset=1")
     try:
         return key, json.loads(value.lower() if value in ("True", "False") else value)
     except json.JSONDecodeError:

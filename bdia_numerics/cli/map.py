@@ -22,14 +22,16 @@ def gamma_map(
     gammas: Annotated[str | None, typer.Option(help="Such as 0,0.5,1.")] = None,
     steps: Annotated[str | None, typer.Option(help="Such as 10,20,40.")] = None,
     states: Annotated[int, typer.Option(help="Number of states.")] = 1000,
-    quality: Annotated[bool, typer.Option("--quality", help="Compare samples with draws of the law, too.")] = False,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="Compare samples with draws of the distribution, too.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     figure: Annotated[Path | None, typer.Option(metavar="PATH", help="Write curves as PNG, PDF or SVG.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Map the error of BDIA over gamma, grid and steps, with DDIM, O-BELM and EDICT beside it.
+    """Map the error of BDIA over gamma, grid and steps, and those of DDIM, O-BELM and EDICT.
 
-    On the line errors are distances to the exact flow. Of digits, samples are compared with draws of the law.
+    On the line errors are distances to the exact flow. Of digits, samples are compared with draws of the distribution.
     """
     from bdia_numerics.studies import gamma_map as study
 
@@ -56,7 +58,7 @@ def _list(text: str | None, kind: type) -> tuple[Any, ...] | None:
     try:
         return None if text is None else tuple(kind(part.strip()) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"{text} is no list of numbers: write 0,0.5,1") from None
+        raise ValueError(f"{text} is not a list of numbers: write 0,0.5,1") from None
 
 
 def _print(found: Any, what: str) -> None:
@@ -66,7 +68,7 @@ def _print(found: Any, what: str) -> None:
     heads = [f"{g:g}" for g in config.gammas]
     rows = table("grid", "steps", *(f"gamma {h}" for h in heads), "O-BELM", "EDICT", "best gamma", whole=("grid",))
     floor = f", draws themselves {found.floor[what]:.3g}" if what in found.floor else ""
-    rows.title = f"{what.replace('_', ' ')}, law {config.law}, schedule {config.schedule}{floor}"
+    rows.title = f"{what.replace('_', ' ')}, distribution {config.law}, schedule {config.schedule}{floor}"
     for name in config.grids:
         for steps in config.steps:
             values = [number(cell.value(what)) for cell in found.at(name, steps)]

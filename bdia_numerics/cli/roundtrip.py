@@ -11,7 +11,7 @@ from bdia_numerics.cli.options import AsJson, Inversion
 from bdia_numerics.cli.show import as_text, usage
 
 SHAPE = (64, 2)
-"""States, and the dimension of the law that the round trip runs on."""
+"""States, and the dimension of the distribution that the round trip runs on."""
 
 
 def roundtrip(
@@ -33,9 +33,9 @@ def roundtrip(
 ) -> None:
     """Go from noise to data and back, on a Gaussian mixture with its exact score.
 
-    Without --exact: how well floats return, by which inversion, and how far the data end is from the true ODE state; beside DDIM
-    inversion (10) stands (23), which tells the model the time of its state. With --exact: the number of
-    differing bits and the size of the remainder buffer against its bound; the exit status is 1 if a bit differs.
+    Without --exact it prints the error of the round trip, the inversion that ran, and the distance of the data end from the exact state.
+    For DDIM it prints inversion (10) and inversion (23), in which the model is told the time of the state that it is given. With --exact it
+    prints the number of differing bits and the size of the remainder buffer with its bound; the exit status is 1 if a bit differs.
     """
     given = {"gamma": gamma, "gamma1": gamma1, "gamma2": gamma2, "p": p}
     try:

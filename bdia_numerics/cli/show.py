@@ -18,14 +18,14 @@ def usage(message: str) -> NoReturn:
 
 
 def plain(text: str) -> str:
-    """Return text in which brackets are no markup."""
+    """Return text in which brackets are not markup."""
     from rich.markup import escape
 
     return escape(text)
 
 
 def console(width: int = 160) -> Any:
-    """Return a console; `width` holds where the output is no terminal, since 80 columns would cut words."""
+    """Return a console; `width` holds where the output is not a terminal, since 80 columns would cut words."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else width, highlight=False)
@@ -43,7 +43,7 @@ def table(*columns: str, whole: tuple[str, ...] = ("claim", "verdict", "solver",
 
 
 def progress() -> Any:
-    """Return a progress bar on standard error, silent where that is no terminal."""
+    """Return a progress bar on standard error, silent where that is not a terminal."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -65,7 +65,7 @@ def ints(name: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(word) for word in text.split(","))
     except ValueError:
-        raise ValueError(f"{name}={text} is no list of ints: write 10,20,40") from None
+        raise ValueError(f"{name}={text} is not a list of ints: write 10,20,40") from None
 
 
 def floats(name: str, text: str) -> tuple[float, ...]:
@@ -73,7 +73,7 @@ def floats(name: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(word) for word in text.split(","))
     except ValueError:
-        raise ValueError(f"{name}={text} is no list of numbers: write 1,2.5") from None
+        raise ValueError(f"{name}={text} is not a list of numbers: write 1,2.5") from None
 
 
 def as_text(data: dict[str, Any]) -> str:

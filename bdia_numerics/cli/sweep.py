@@ -27,7 +27,7 @@ def sweep(
         Path | None, typer.Argument(metavar="CONFIG.toml", help="What to run, as in examples/sweep.toml.")
     ] = None,
     study: Annotated[
-        str | None, typer.Option(help="A study by name, instead of the file's, or of any product.")
+        str | None, typer.Option(help="A study by name, instead of the one in the file or of a product.")
     ] = None,
     out: Annotated[
         Path | None,
@@ -48,8 +48,8 @@ def sweep(
 ) -> None:
     """Run any product of solvers, parameters, grids, problems, steps, dtypes and seeds, or a study.
 
-    Each finished cell is kept at once: stopped or killed, the same command goes on, and the dataset is the same. The exit status is 1 if a
-    cell failed.
+    Each cell is kept when it is finished. If the sweep is stopped or killed, the same command continues it, and the dataset is the same.
+    The exit status is 1 if a cell failed.
     """
     from bdia_numerics import studies
 

@@ -83,8 +83,8 @@ def draw_samples(
         float | None,
         typer.Option(help="Scale of classifier-free guidance; 1 is none. 2 by default where a null label is known."),
     ] = None,
-    dtype: Annotated[str, typer.Option(help=f"Of the states: {', '.join(DTYPES)}.")] = "float32",
-    device: Annotated[str, typer.Option(help="Of the network and the states.")] = "cpu",
+    dtype: Annotated[str, typer.Option(help=f"Dtype of the states: {', '.join(DTYPES)}.")] = "float32",
+    device: Annotated[str, typer.Option(help="Device of the network and the states.")] = "cpu",
     inversion: Inversion = "default",
     fine: Annotated[
         int, typer.Option(help="Slots of the reference solution, 4 or more (11 evaluations for each); 0 leaves it out.")
@@ -194,7 +194,7 @@ def labels_of(text: str | None, count: int, labels: int) -> list[int] | None:
     try:
         some = [int(word) for word in text.split(",")]
     except ValueError:
-        raise ValueError(f"--labels={text} is no list of ints: write 3,1,4") from None
+        raise ValueError(f"--labels={text} is not a list of ints: write 3,1,4") from None
     return [some[k % len(some)] for k in range(count)]
 
 

@@ -167,7 +167,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
             f"{max(grown['predicted']):.3g}, with slope 0: {grown['bare']:.3g}); one step {max(map(max, grown['steps'])):.3g} at most"
         )
     curls = ", ".join(f"{row['relative']:.2g} at i={row['index']}" for row in found["asymmetry"])
-    lines.append(f"part of the Jacobian that is no gradient: {curls}")
+    lines.append(f"part of the Jacobian that is not a gradient: {curls}")
     if (defect := found["symplectic"]) is not None:
         largest, error, i = max(
             zip((x[0] for x in defect["steps"]), (x[0] for x in defect["step_errors"]), defect["slots"], strict=True)

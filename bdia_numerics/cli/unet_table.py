@@ -20,7 +20,7 @@ def show_table(
     grids: Annotated[str, typer.Option(help="Some of leading,cut,leading+1,trailing,quad,quadratic,asinh.")] = (
         "leading,cut,trailing,quad"
     ),
-    evaluations: Annotated[str, typer.Option(help="Of the model, in a run.")] = "10,20,40",
+    evaluations: Annotated[str, typer.Option(help="Numbers of model evaluations in a run.")] = "10,20,40",
     images: Annotated[int, typer.Option(help="Samples.")] = 256,
     paired: Annotated[int, typer.Option(help="How many are compared with the network's own ODE; 0 for none.")] = 32,
     guidance: Guidance = 1.0,
@@ -30,8 +30,8 @@ def show_table(
 ) -> None:
     """Compare solvers on the shipped network at equal numbers of evaluations, as the paper's table 2 does.
 
-    Samples are compared with the test images of MNIST by the Frechet distance in the shipped classifier's features (no FID), and with
-    the network's own ODE. What is chosen here takes forty minutes of one core; `--grids cut --images 64 --evaluations 10` takes one or two.
+    Samples are compared with the test images of MNIST by the Frechet distance in the shipped classifier's features (which is not FID), and
+    with the network's own ODE. The defaults take forty minutes of one core; `--grids cut --images 64 --evaluations 10` takes one or two.
     """
     require_torch()
     from bdia_numerics.studies import network_table as study

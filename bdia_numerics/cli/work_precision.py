@@ -32,7 +32,7 @@ def work_precision(
     figure: Annotated[Path | None, typer.Option(metavar="PATH", help="Draw it: .png, .pdf or .svg.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare solvers by error at equal numbers of model evaluations, and by time apart from the model's."""
+    """Compare solvers by error at equal numbers of model evaluations, and by processor time without the model's."""
     from bdia_numerics.analysis import GridFamily, Work
     from bdia_numerics.analysis import work_precision as measure
     from bdia_numerics.studies import named as known

@@ -145,13 +145,13 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
     ValueError
         For an entry that nothing reads, and entries of which a run could not be made.
     TypeError
-        If it is no mapping, or steps_offset no int.
+        If it is not a mapping, or steps_offset is not an int.
     """
     if not isinstance(entries, Mapping):
-        raise TypeError(f"config={type(entries).__name__} is no table: pass a scheduler_config.json or a mapping")
+        raise TypeError(f"config={type(entries).__name__} is not a table: pass a scheduler_config.json or a mapping")
     if (odd := next((key for key in entries if not isinstance(key, str)), None)) is not None:
         raise ValueError(
-            f"config has the key {odd!r}, which is no name: pass a scheduler_config.json or a mapping like it"
+            f"config has the key {odd!r}, which is not a name: pass a scheduler_config.json or a mapping like it"
         )
     if "_class_name" not in entries and ("model" in entries or entries.keys() & (_LDM.keys() - KNOWN)):
         entries = _from_ldm(entries, ignore)
@@ -159,11 +159,11 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
     named = entries.pop("_class_name", None)
     if not isinstance(named, str | None) or named == "":
         raise ValueError(
-            f"_class_name={named!r} is no name: write that of the scheduler's class, such as DDIMScheduler"
+            f"_class_name={named!r} is not a name: write that of the scheduler's class, such as DDIMScheduler"
         )
     if named is not None and named.endswith("Pipeline"):
         raise ValueError(
-            f"_class_name={named!r} is that of a pipeline: give the file scheduler/scheduler_config.json beside it"
+            f"_class_name={named!r} is that of a pipeline: give the file scheduler/scheduler_config.json next to model_index.json"
         )
     own = {key: value for key, value in entries.items() if not key.startswith("_") and key not in ignore}
     if inner := next(
@@ -175,7 +175,7 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
     family = FAMILIES.get(name)
     if named is None and name == "DDIMScheduler" and (strange := sorted(own.keys() - FAMILIES[name].defaults.keys())):
         raise ValueError(
-            f"config has no _class_name, and {strange[0]}={own[strange[0]]!r} is no entry of DDIMScheduler: add _class_name"
+            f"config has no _class_name, and {strange[0]}={own[strange[0]]!r} is not an entry of DDIMScheduler: add _class_name"
             + _near(strange[0], FAMILIES[name].defaults)
         )
     if family is None or not family.walk:
@@ -225,7 +225,7 @@ def read(path: str | Path, *, ignore: Collection[str] = ()) -> SchedulerConfig:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"
+        why = getattr(error, "strerror", None) or "it is not text"
         raise ValueError(
             f"config={str(path)!r} cannot be read ({why}): give a scheduler_config.json or a YAML"
         ) from None
@@ -236,15 +236,15 @@ def read(path: str | Path, *, ignore: Collection[str] = ()) -> SchedulerConfig:
             try:
                 entries = yaml.safe_load(text)
             except yaml.YAMLError as error:
-                raise ValueError(f"config={str(path)!r} is no YAML: {' '.join(str(error).split())}") from None
+                raise ValueError(f"config={str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
         else:
             entries = json.loads(text)
     except json.JSONDecodeError as error:
-        why = f"no JSON: {error}" if text.strip() else "empty: give a scheduler_config.json"
+        why = f"not JSON: {error}" if text.strip() else "empty: give a scheduler_config.json"
         raise ValueError(f"config={str(path)!r} is {why}") from None
     if not isinstance(entries, Mapping):
         raise TypeError(
-            f"config={str(path)!r} is {str(entries)[:20]!r} and no table: give a scheduler_config.json or a YAML"
+            f"config={str(path)!r} is {str(entries)[:20]!r} and not a table: give a scheduler_config.json or a YAML"
         )
     return from_mapping(entries, ignore=ignore)
 
@@ -313,7 +313,7 @@ def _unread(key: str, value: Any, names: Collection[str]) -> str:
 def _check_beta(key: str, beta: Any) -> None:
     number = isinstance(beta, Real) and not isinstance(beta, bool)
     if not (number and 0 < beta < 1):
-        why = "outside (0, 1)" if number else "no number"
+        why = "outside (0, 1)" if number else "not a number"
         raise ValueError(f"{key}={beta!r} is {why}: give the noise added in a training step, in (0, 1)")
 
 
@@ -332,19 +332,19 @@ def _check_kinds(name: str, values: Mapping[str, Any], given: Collection[str]) -
             continue
         unnamed = isinstance(default, str) and not isinstance(value, str | None)
         if unnamed:
-            raise ValueError(f"{key}={value!r} is no name: write one, such as {default}")
+            raise ValueError(f"{key}={value!r} is not a name: write one, such as {default}")
         numeric = key in _NUMBERS or (isinstance(default, int | float) and value is not None)
         if numeric and not (value is None and default is None):
             if isinstance(value, bool) or not isinstance(value, Real):
-                raise ValueError(f"{key}={value!r} is no number: write one, without quotes")
+                raise ValueError(f"{key}={value!r} is not a number: write one, without quotes")
             if key == "original_inference_steps" and not isinstance(value, Integral):
-                raise ValueError(f"{key}={value!r} is no number of steps: give an int")
+                raise ValueError(f"{key}={value!r} is not a number of steps: give an int")
             if math.isnan(value) or (math.isinf(value) and key in _NUMBERS and key != "lambda_min_clipped"):
-                raise ValueError(f"{key}={value!r} is no finite number")
+                raise ValueError(f"{key}={value!r} is not a finite number")
         if key in ("shift", "flow_shift", "rho", "snr_shift_scale") and value <= 0:
             raise ValueError(f"{key}={value!r} must be above 0")
         if key in SIGMA_ENDS and value is not None and value < 0:
-            raise ValueError(f"{key}={value!r} is no noise level: give one of 0 or more")
+            raise ValueError(f"{key}={value!r} is not a noise level: give one of 0 or more")
 
 
 # Those of which a walk is made; of other numbers null may stand for what is not used.
@@ -356,7 +356,7 @@ _NUMBERS = SIGMA_ENDS | {
 def _check(name: str, values: Mapping[str, Any]) -> None:
     steps = values["num_train_timesteps"]
     if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= 10**6:
-        raise ValueError(f"num_train_timesteps={steps!r} is no number of steps: give an int from 2 to a million")
+        raise ValueError(f"num_train_timesteps={steps!r} is not a number of steps: give an int from 2 to a million")
     for key in {"beta_start", "beta_end"} & values.keys():
         _check_beta(key, values[key])
     if values.get("timestep_spacing", SPACINGS[0]) not in SPACINGS:
@@ -366,7 +366,7 @@ def _check(name: str, values: Mapping[str, Any]) -> None:
     if "steps_offset" in values and (
         isinstance(values["steps_offset"], bool) or not isinstance(values["steps_offset"], int)
     ):
-        raise TypeError(f"steps_offset={values['steps_offset']!r} is no int: 0 or 1 is usual")
+        raise TypeError(f"steps_offset={values['steps_offset']!r} is not an int: 0 or 1 is usual")
     kinds = [key for key in ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas") if values.get(key)]
     if len(kinds) > 1:
         raise ValueError(f"{kinds[0]} and {kinds[1]} are both set: diffusers takes one kind of sigmas")

@@ -1,4 +1,4 @@
-"""The slots that a scheduler really takes: where the model is asked, and between which noise levels the state is moved."""
+"""The slots that a scheduler really takes: where the model is evaluated, and between which noise levels the state is moved."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def layout(
     if not config.known:
         raise ValueError(f"the walk of {config.name} is not read: {config.family.why}")
     if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer)):
-        raise ValueError(f"n={n!r} is no number of steps: pass an int")
+        raise ValueError(f"n={n!r} is not a number of steps: pass an int")
     for key, passed in (("mu", None if mu is None else [mu]), ("timesteps", timesteps), ("sigmas", sigmas)):
         if passed is not None:
             _check_numbers(key, passed)
@@ -337,7 +337,7 @@ def _flow_sigmas(config: SchedulerConfig, asked: Asked, levels: Array, table: Ar
             "matching, which end at 1"
         )
     if config.name.endswith("InverseScheduler"):
-        raise ValueError(f"use_flow_sigmas: {config.name} then walks from noise to data, which is no inversion")
+        raise ValueError(f"use_flow_sigmas: {config.name} then walks from noise to data, which is not an inversion")
     if kind:
         found = kinds.spread(kind, levels[::-1], n, config)
         found = found / (found + 1)
@@ -434,7 +434,7 @@ def _linked(times: Any, found: Any, levels: Levels, table: Array | None = None) 
     numbers = [float(s) for s in found]
     if any(math.isnan(s) for s in numbers):
         raise ValueError(
-            "the levels of this walk are no numbers, in the scheduler itself, too: ask for another number of steps"
+            "the levels of this walk are not numbers, in the scheduler itself, too: ask for another number of steps"
         )
     told = tuple(float(t) for t in times)
     steps = tuple(Step(t, a, b) for t, a, b in zip(told, numbers, numbers[1:], strict=False))

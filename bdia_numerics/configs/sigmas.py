@@ -89,7 +89,7 @@ def between(config: SchedulerConfig, times: Array, found: Array, levels: Array) 
         middle = np.exp((np.log(sigma[:-1]) + np.log(target)) / 2)[:-1]
     if np.isnan(middle).any():
         raise ValueError(
-            "the levels between the stages of this walk are no numbers, in the scheduler itself, too: ask for fewer steps"
+            "the levels between the stages of this walk are not numbers, in the scheduler itself, too: ask for fewer steps"
         )
     told: Sequence[float] = times_of(np.asarray(middle), levels).tolist()
     pairs = ((a, float(b)) for a, b in zip(told, times[1:], strict=False))

@@ -29,7 +29,7 @@ def alphas_cumprod(config: SchedulerConfig, dtype: Any = np.float64) -> Array:
     Raises
     ------
     ValueError
-        For a beta_schedule that the class does not take, and for trained_betas that are no T numbers in (0, 1).
+        For a beta_schedule that the class does not take, and for trained_betas that are not T numbers in (0, 1).
     """
     betas = _betas(config, np.dtype(dtype).type)
     found = np.cumprod(1 - betas, dtype=np.float64).astype(betas.dtype)
@@ -53,7 +53,7 @@ def _betas(config: SchedulerConfig, kind: Any) -> Array:
         try:
             betas = np.asarray(trained, dtype=kind)
         except (TypeError, ValueError):
-            raise ValueError(f"trained_betas={str(trained)[:40]!r} are no numbers: give {steps} in (0, 1)") from None
+            raise ValueError(f"trained_betas={str(trained)[:40]!r} are not numbers: give {steps} in (0, 1)") from None
         if betas.shape != (steps,) or not np.all((betas > 0) & (betas < 1)):
             raise ValueError(f"trained_betas has shape {betas.shape}: give {steps} numbers in (0, 1)")
         return betas

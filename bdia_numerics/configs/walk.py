@@ -74,7 +74,7 @@ class Layout:
         return all(np.isclose(a.s_end, b.s, rtol=1e-9) for a, b in zip(self.steps, self.steps[1:], strict=False))
 
     def grid(self) -> grids.Grid:
-        """Return the grid of the times at which the model is asked and the last level; slots without length are left out.
+        """Return the grid of the times at which the model is evaluated and the last level; slots without length are left out.
 
         Raises
         ------

@@ -271,7 +271,7 @@ def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None, schedule: 
 def from_scheduler(scheduler: Any) -> Grid:
     """Return the grid of a live scheduler of diffusers after its set_timesteps: the levels of its steps, at the times that it tells.
 
-    The last point has no time of its own, since the model is not asked there: it stands one below the last time, that before the
+    The last point has no time of its own, since the model is not evaluated there: it stands one below the last time, that before the
     first one for an inverse scheduler.
 
     Raises
@@ -291,15 +291,15 @@ def from_scheduler(scheduler: Any) -> Grid:
     if not np.allclose(walk.ends[:-1], walk.begins[1:], rtol=1e-6):
         k = int(np.argmax(~np.isclose(walk.ends[:-1], walk.begins[1:], rtol=1e-6)))
         raise ValueError(
-            f"step {k + 1} ends at sigma/alpha={walk.ends[k]:.4g} and the next begins at {walk.begins[k + 1]:.4g}: this walk is "
-            "no grid, take another spacing or number of steps"
+            f"step {k + 1} ends at sigma/alpha={walk.ends[k]:.4g} and the next begins at {walk.begins[k + 1]:.4g}: this walk "
+            "is not a grid, take another spacing or number of steps"
         )
     s = np.append(walk.begins, walk.ends[-1])
     rising = s[-1] > s[0]
     times = walk.times.tolist()
     if len(set(times)) < len(times):
         raise ValueError(
-            f"{len(set(times))} times are told for {len(times)} steps: this walk is no grid, take fewer steps"
+            f"{len(set(times))} times are told for {len(times)} steps: this walk is not a grid, take fewer steps"
         )
     ends = [times[0] - 1, *times] if rising else [*times, times[-1] - 1]
     return from_values(ends, *levels_of(walk.kind, s))

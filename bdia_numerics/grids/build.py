@@ -24,7 +24,7 @@ def build(recipe: Recipe, space: Any, schedule: Schedule | None) -> Grid:
 def slots_of(n: Any, least: int = 1) -> int:
     """Return a number of slots; TypeError or ValueError unless it is an int of at least `least`."""
     if isinstance(n, bool) or not isinstance(n, int | np.integer):
-        raise TypeError(f"n={n!r} is no number of slots: pass an int")
+        raise TypeError(f"n={n!r} is not a number of slots: pass an int")
     if n < least:
         raise ValueError(f"n={n}: a grid needs at least {least} slot{'s' if least > 1 else ''}")
     return int(n)

@@ -300,4 +300,4 @@ def exact(name: str, x: Any) -> Fraction:
     try:
         return decimal(x) if isinstance(x, float | np.floating) else Fraction(str(space.field(x)))
     except ValueError:
-        raise TypeError(f"{name}={x} is no number: pass an int, a float or a Fraction") from None
+        raise TypeError(f"{name}={x} is not a number: pass an int, a float or a Fraction") from None

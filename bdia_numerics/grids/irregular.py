@@ -88,12 +88,14 @@ def pattern_of(pattern: Iterable[Step]) -> tuple[Fraction, ...]:
     Raises
     ------
     ValueError
-        For what is no sequence of numbers (a string, a set, truth values); if there is no step, more than a thousand, or one that is
+        For what is not a sequence of numbers (a string, a set, truth values); if there is no step, more than a thousand, or one that is
         not positive and finite.
     """
     is_ordered = isinstance(pattern, Iterable) and not isinstance(pattern, str | bytes | set | frozenset | dict)
     if not is_ordered:
-        raise ValueError(f"pattern={pattern!r} is no sequence of relative steps: pass numbers, for instance (1, 2, 3)")
+        raise ValueError(
+            f"pattern={pattern!r} is not a sequence of relative steps: pass numbers, for instance (1, 2, 3)"
+        )
     given = list(islice(pattern, _MOST + 1))
     if len(given) > _MOST:
         raise ValueError(
@@ -108,13 +110,13 @@ def pattern_of(pattern: Iterable[Step]) -> tuple[Fraction, ...]:
 
 
 def _step(name: str, x: Any) -> Fraction:
-    """Return a relative step as the fraction that was meant; ValueError for truth values, words and what is no number."""
+    """Return a relative step as the fraction that was meant; ValueError for truth values, words and what is not a number."""
     try:
         if not isinstance(x, bool | np.bool_ | str | bytes):
             return exact(name, x)
     except TypeError:
         pass  # of no number system
-    raise ValueError(f"{name}={x!r} is no relative step: pass numbers, for instance 2")
+    raise ValueError(f"{name}={x!r} is not a relative step: pass numbers, for instance 2")
 
 
 def random(schedule: Schedule, n: int, *, seed: Any, ratio: Step = 2, **ends: Unpack[Ends]) -> Grid:
@@ -140,7 +142,7 @@ def random(schedule: Schedule, n: int, *, seed: Any, ratio: Step = 2, **ends: Un
     if largest < 1:
         raise ValueError(f"ratio={ratio} is below 1: pass the largest step over the smallest, for instance 2")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed={seed!r} is no seed: pass an int of at least 0")
+        raise ValueError(f"seed={seed!r} is not a seed: pass an int of at least 0")
     drawn = np.random.default_rng((int(seed), slots_of(n))).integers(0, _RESOLUTION, n)
     steps = [1 + (largest - 1) * Fraction(int(k), _RESOLUTION) for k in drawn]
     return _spaced(schedule, steps, **ends)

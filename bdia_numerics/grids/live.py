@@ -46,7 +46,7 @@ def live(scheduler: Any) -> Live:
     TypeError
         For an object without `timesteps` and noise levels.
     ValueError
-        If set_timesteps has not been called, for a time outside the table, and levels that are no numbers.
+        If set_timesteps has not been called, for a time outside the table, and levels that are not numbers.
     """
     config, name = getattr(scheduler, "config", {}), type(scheduler).__name__
     if getattr(scheduler, "timesteps", None) is None or not (
@@ -78,7 +78,7 @@ def live(scheduler: Any) -> Live:
         assert table is not None
         kind, (times, begins, ends) = "vp", _looked_up(scheduler, told, table)
     if np.isnan(begins).any() or np.isnan(ends).any():
-        raise ValueError(f"{name} has levels that are no numbers: ask for another number of steps")
+        raise ValueError(f"{name} has levels that are not numbers: ask for another number of steps")
     return Live(kind, told, times, begins, ends, table)
 
 

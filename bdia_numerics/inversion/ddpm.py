@@ -99,7 +99,7 @@ class EditFriendly:
         n = self.grid.n
         first = n if first is None else first
         if isinstance(first, bool) or first not in range(1, n + 1):
-            raise ValueError(f"first={first!r} is no index of a state above the data: pass one of 1..{n}")
+            raise ValueError(f"first={first!r} is not an index of a state above the data: pass one of 1..{n}")
         z = self.trajectory[first]
         for i in range(first, 0, -1):
             found = solve(DDPMMean(), model, self.grid[i - 1 : i], z)
@@ -133,7 +133,7 @@ def edit_friendly(model: Model, grid: Grid, x_0: Any, rng: np.random.Generator) 
     Raises
     ------
     TypeError
-        For states that are no NumPy floats, or another `rng`.
+        For states that are not NumPy floats, or another `rng`.
     ValueError
         For states that are not finite; for models and grids that leave x open, as with eps at alpha_N = 0.
 

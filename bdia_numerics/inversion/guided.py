@@ -106,9 +106,9 @@ def null_text(
     Notes
     -----
     Mokady, Hertz, Aberman, Pritch, Cohen-Or, CVPR 2023. There n_i acts through a text embedding and is found by some
-    ten gradient steps. A law has no embedding, and n_i here is free, of the state's shape. The step is affine in it,
+    ten gradient steps. A distribution has no embedding, and n_i here is free, of the state's shape. The step is affine in it,
     so the least-squares problem of each step has a solution in closed form with residual 0: what is measured is the
-    method's floor, whichever the network, in both reconstruction and NFE. A family of unconditional laws would put a
+    method's floor, whichever the network, in both reconstruction and NFE. A family of unconditional distributions would put a
     second question, how much that family can express, in front of the first.
 
     NFE: that of the pivot (N for DDIM inversion) and 2N for the fit; a guided run costs another 2N. The gradient form

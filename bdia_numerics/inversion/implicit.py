@@ -86,7 +86,7 @@ class ImplicitInversion(Iteration):
 
     Notes
     -----
-    On the exact model of a law the DDIM step has one solution at most. In y = z/alpha, s = sigma/alpha, with
+    On the exact model of a distribution the DDIM step has one solution at most. In y = z/alpha, s = sigma/alpha, with
     eps = (y - E[x|y])/s, dF_i/dy = s_{i-1}/s_i + (1 - s_{i-1}/s_i) Cov(x|y)/s_i^2 is symmetric and positive definite
     wherever s_{i-1} > 0. The plain iteration contracts near the solution if there (1 - s_{i-1}/s_i) |1 - Cov(x|y)/s_i^2| < 1:
     always for a single Gaussian, where Cov(x|y) < s_i^2, and not between distant modes on a coarse grid. To sigma = 0

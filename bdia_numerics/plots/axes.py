@@ -29,7 +29,7 @@ def error_ticks(axis: Any) -> None:
 
 
 def line(ax: Any, x: Iterable[Any], y: Iterable[Any], **look: Any) -> None:
-    """Draw errors on a logarithmic axis; where there is none, or it is no finite number, a cross stands at the upper edge.
+    """Draw errors on a logarithmic axis; where there is none, or it is not a finite number, a cross stands at the upper edge.
 
     Parameters
     ----------

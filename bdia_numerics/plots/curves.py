@@ -28,7 +28,7 @@ class Panel:
     curves
         By label the two coordinates, arrays of one shape; markers stand at the points of curves of few points.
     references
-        By label what they are held against: thin grey lines.
+        By label what they are compared with: thin grey lines.
     title
         Above the axes.
     log

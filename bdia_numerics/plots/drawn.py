@@ -46,17 +46,17 @@ def returns(found: Dataset) -> Figure:
     away = np.abs(np.array(images) - source)
     return sheets(
         [
-            Sheet(np.array([source, *images]), ["source", *rows], title="what came back"),
+            Sheet(np.array([source, *images]), ["source", *rows], title="returned image"),
             Sheet(
                 np.array([0 * source, *away]),
                 right=["", *_distances(rms)],
-                title="how far it is off",
+                title="difference from the source",
                 heading="distance",
                 low=0.25 * 255,
                 high=0,
             ),
         ],
-        margin=1.6,
+        margin=1.8,
     )
 
 

@@ -59,18 +59,19 @@ FIGURES: dict[str, PaperFigure] = {
         drawn.samples,
         ("samples",),
         "Analogue of Fig. 1: samples at 10 time steps from the same noise, on the shipped network of MNIST digits "
-        "(the paper: Stable Diffusion V2), on two grids. First row: the network's own ODE, solved finely, with the "
-        "error of that behind it. Behind the others: root-mean-square distance to those, in units in which black to "
-        "white is 2. EDICT makes two evaluations a step, the others one.",
+        "(the paper: Stable Diffusion V2), on two grids. First row: the network's own ODE, solved on a fine grid, "
+        "with the estimated error of that solution at its right. At the right of the others: root-mean-square distance to "
+        "the first row, in units in which black to white is 2. EDICT makes two evaluations a step, the others one.",
     ),
     "fig2-returns": PaperFigure(
         "Images that went to noise and back",
         drawn.returns,
         ("returns",),
         "Analogue of Fig. 2: images of the shipped network that were sent to noise and back, without guidance. "
-        "Left: what came back; right: how far it is from the source, white for 0, black for a quarter of black to "
-        "white. Behind each row: root-mean-square distance, black to white being 2. BDIA and EDICT return by their "
-        "derived inverse; DDIM by (10), and by (23), which tells the network the time of its state: neither is its inverse.",
+        "Left: the returned image. Right: its absolute difference from the source, white for 0 and black for a quarter of the range or "
+        "more. At the right of each row: root-mean-square distance, in units in which black to white is 2. BDIA and EDICT return by their "
+        "derived inverse; DDIM by (10), and by (23), in which the network is told the time of the state that it is given. "
+        "Neither inverts DDIM exactly.",
     ),
     "fig3-interlaced": PaperFigure(
         "Forward and backward updates, interlaced",
@@ -88,7 +89,7 @@ FIGURES: dict[str, PaperFigure] = {
         "The recorded programs of six solvers, drawn by one function: one slot in full, the others faint. Dots are "
         "states (open: overwritten within the slot), diamonds evaluations of the model, full arrows states that "
         "enter, dashed ones evaluations. Numbers: weights of states other than 1, for alpha = 1; those of O-BELM "
-        "depend on the steps. EDICT's second evaluation is told the time of the slot's beginning, as (12) has it.",
+        "depend on the steps. EDICT's second evaluation is told the time of the slot's beginning, as in (12).",
     ),
     "fig4-gamma-and-p": PaperFigure(
         "Round-trip editing by gamma and p",
@@ -96,8 +97,8 @@ FIGURES: dict[str, PaperFigure] = {
         ("editing",),
         "Analogue of Fig. 4: round-trip editing with BDIA by gamma and with EDICT by p, 40 time steps, with and "
         "without guidance. Digits drawn by the shipped network are sent to noise under their own label and back "
-        "under another, above each column. Behind each row: how many of ten the shipped classifier reads as the "
-        "digit that was wanted, and the root-mean-square distance to the source. The label takes the place of the "
+        "under another; both stand above each column. At the right of each row: how many of ten images the shipped classifier "
+        "reads as the digit that was wanted, and the root-mean-square distance to the source. The label takes the place of the "
         "prompt.",
     ),
     "fig5-ten-steps": PaperFigure(
@@ -106,7 +107,7 @@ FIGURES: dict[str, PaperFigure] = {
         ("editing-ten-steps",),
         "In place of Fig. 5: editing at 10 time steps with DDIM, encoded by (10) and by (23), and with BDIA, gamma = 0.5. "
         "The paper guides Stable Diffusion by a ControlNet; there is none for this network, so its label alone says what "
-        "is wanted, and the numbers behind the rows are those of the figure before.",
+        "is wanted. The numbers at the right are those of the figure before: images read as wanted, of ten, and distance to the source.",
     ),
     "fig6-editing": PaperFigure(
         "Round-trip editing by solver",
@@ -114,33 +115,33 @@ FIGURES: dict[str, PaperFigure] = {
         ("editing",),
         "Analogue of Fig. 6: round-trip editing by BDIA, EDICT and DDIM at 40 time steps and guidance 4, as in the "
         "paper. BDIA makes half as many evaluations as EDICT. Here DDIM by (10), which does not return exactly, edits "
-        "most cleanly. Behind each row: how many of ten are read as the digit that was wanted, and the distance to the "
+        "most cleanly. At the right of each row: how many of ten images are read as the digit that was wanted, and the distance to the "
         "source.",
     ),
     "tables-1-2-3": PaperFigure(
         "Tables 1 to 3, published and here",
         drawn.paper_tables,
         ("network-table",),
-        "Tables 1 to 3: left of the bar the paper's FID; right of it what is measured here, on another data set and "
-        "network (MNIST, 0.6 million parameters) and by another number: the squared Frechet distance in the "
-        "features of the shipped classifier, of 256 samples, with 95% intervals; it is no FID. Columns here are "
-        "grids. Only comparisons within a column mean anything; bold: the smallest of those that are compared. Plus "
-        "or minus: better or worse than DDIM with 95% confidence, on the same resamples.",
+        "Tables 1 to 3: left of the line the paper's FID; right of it what is measured here, on another data set and "
+        "network (MNIST, 0.6 million parameters) and with another measure: the squared Frechet distance in the "
+        "features of the shipped classifier, of 256 samples, with 95% intervals, which is not comparable with FID. Columns here are "
+        "grids. Only comparisons within a column mean anything. Bold: the smallest of those that are compared. A plus "
+        "or minus: better or worse than DDIM with 95% confidence, on the same resamples of the images.",
     ),
     "network-table": PaperFigure(
         "Quality of samples by solver and grid",
         drawn.network_table,
         ("network-table",),
         "All solvers on the shipped network at equal numbers of evaluations: squared Frechet distance of 256 "
-        "samples in the classifier's features, with 95% intervals. Grey line: as many real training images.",
+        "samples in the classifier's features, with 95% intervals. Smaller is better. Grey line: the distance of 256 training images.",
     ),
     "convergence": PaperFigure(
         "Errors against steps, and the orders they show",
         drawn.convergence,
         ("convergence",),
         "Convergence on an exact flow (two Gaussians on the line, linear VP schedule from t = 0.6 to 0.1, steps "
-        "equal in asinh(sigma/alpha), and the same with steps h, 2h in turn), first states exact. Behind each name: "
-        "the observed order; marks that it does not rest on are hollow. BDIA with gamma = 1 falls from order 2 to "
+        "equal in asinh(sigma/alpha), and the same with steps h, 2h in turn), first states exact. After each name: "
+        "the observed order. Hollow marks are not used for it. BDIA with gamma = 1 falls from order 2 to "
         "order 1 on the alternating grid; CBDIA and BDIA-EDM do not.",
     ),
     "work-precision": PaperFigure(
@@ -154,10 +155,10 @@ FIGURES: dict[str, PaperFigure] = {
         "Both sides of a round trip",
         rounding.both_sides,
         ("roundtrip",),
-        "Data to noise and back in float64 on a grid uniform in t: what comes back (left), and how far the noise "
-        "end is from the true state (right), which a round trip alone does not show. BDIA with gamma = 0.5 "
-        "amplifies rounding by about 2 a step on the way to noise. DDIM goes to noise by (10), and by (23), which "
-        "tells the network the time of its state; the others by their derived inverse.",
+        "Data to noise and back in float64 on a grid uniform in t: the error of the round trip (left), and the distance of the noise "
+        "end from the exact state (right), which a round trip alone does not show. BDIA with gamma = 0.5 "
+        "amplifies rounding by about 2 a step on the way to noise. DDIM goes to noise by (10), and by (23), in which "
+        "the network is told the time of the state that it is given; the others by their derived inverse.",
     ),
     "stability": PaperFigure(
         "Regions of stability",
@@ -165,7 +166,7 @@ FIGURES: dict[str, PaperFigure] = {
         ("stability",),
         "Where numerical solutions of dy/ds = J y stay bounded, on equal steps h with alpha = 1, from the "
         "characteristic polynomial of the recorded program. BDIA's region shrinks with gamma from DDIM's disc to a "
-        "line at gamma = 1; of the inverses, BDIA's at gamma = 1 alone is left, on that line. EDICT's and CBDIA's are "
+        "line at gamma = 1; of the inverses, only that of BDIA at gamma = 1 is stable anywhere, on that line. EDICT's and CBDIA's are "
         "unstable everywhere: the product of their roots is constant and larger than 1.",
     ),
     "amplification": PaperFigure(
@@ -173,8 +174,8 @@ FIGURES: dict[str, PaperFigure] = {
         rounding.by_gamma,
         ("precision",),
         "Error of BDIA's round trip from noise, by gamma, dtype and grid: marks are measured, lines predicted from "
-        "the program. Rounding is amplified about gamma^-(N-1) times; above the grey line nothing of the state is "
-        "left, and a cross marks an overflow. Law: one Gaussian of variance 1.",
+        "the program. Rounding is amplified about gamma^-(N-1) times; above the grey line the error is larger than the state "
+        "itself. A cross marks an overflow. Distribution: one Gaussian of variance 1.",
     ),
     "network-growth": PaperFigure(
         "Growth of perturbations on the shipped network",
@@ -182,8 +183,8 @@ FIGURES: dict[str, PaperFigure] = {
         ("growth",),
         "The shipped network at 10 steps. Left: the largest growth of a perturbation over the run, measured by "
         "power iteration, and predicted by companion matrices with the network's slopes and with slope 0 (open: "
-        "sampling; full: inverting). EDICT's sampling magnifies a perturbation a thousand times at so few steps, "
-        "BDIA's inverse at gamma = 1/2 three thousand times. Right: error of the noise that comes back, by the "
+        "sampling; full: inverting). At so few steps EDICT's sampling magnifies a perturbation about 1,000 times, and "
+        "BDIA's inverse at gamma = 1/2 about 3,000 times. Right: error of the noise that comes back, by the "
         "format of the states.",
     ),
     "gamma-map": PaperFigure(
@@ -209,11 +210,12 @@ FIGURES: dict[str, PaperFigure] = {
         "by far the worst; on the same grid without that slot it is the best.",
     ),
     "misprints": PaperFigure(
-        "Misprints of the paper, run as printed and right",
+        "Formulas of the paper, as printed and in their right form",
         drawn.misprints,
         ("misprints",),
-        "Misprints of the paper that can be run, as printed and in their right form: errors against steps. (61) as "
-        "printed stops converging; (54)'s does no harm, since both forms of the second step differ by higher order.",
+        "Formulas of the paper that can be run, as printed in our copy and in their right form: errors against steps. (32), "
+        "(43) and (44) may be faults of our copy. The printed form of (61) stops converging. That of (54) does no harm, "
+        "because the two forms of its second step differ by a term of higher order.",
     ),
 }
 """In the order in which they are shown."""

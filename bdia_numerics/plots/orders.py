@@ -25,7 +25,8 @@ def convergence(orders: Sequence[tuple[str, ObservedOrder]]) -> Figure:
     labels = list(dict.fromkeys(label for label, _ in orders))
     style = looks(labels)
     with mpl.rc_context(STYLE):
-        columns = 2 if len(labels) > 6 else 1
+        # Two columns where there are many names and these fit side by side below one panel.
+        columns = 2 if len(labels) > 6 and max(map(len, labels)) <= 16 else 1
         height = 2.7 + 0.16 * -(-len(labels) // columns)
         figure = Figure(figsize=(max(PAGE / 2 * len(families), 1.2 * COLUMN), height), layout="constrained")
         for ax, family in zip(figure.subplots(1, len(families), squeeze=False)[0], families, strict=True):
@@ -46,7 +47,7 @@ def convergence(orders: Sequence[tuple[str, ObservedOrder]]) -> Figure:
 def _line(ax: Any, label: str, order: ObservedOrder, look: dict[str, Any]) -> None:
     n, e = [level.steps for level in order.levels], [level.error for level in order.levels]
     doubt = "" if order.decided else ", undecided"
-    line(ax, n, e, label=f"{label}: {order.order:.2f}{doubt}", **{**look, "markerfacecolor": "white"})
+    line(ax, n, e, label=f"{label}: {order.order:z.2f}{doubt}", **{**look, "markerfacecolor": "white"})
     used = [level for level in order.levels if level.used and order.decided]
     ax.plot([x.steps for x in used], [x.error for x in used], **{**look, "linestyle": "none"})
 

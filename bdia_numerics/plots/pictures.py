@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bdia_numerics.plots.style import PAGE, STYLE
 
@@ -66,7 +67,8 @@ def sheets(drawn: Sequence[Sheet], *, width: float = PAGE, margin: float = 1.2) 
     words = [any(s.title for s in drawn), any(s.columns for s in drawn)]
     height = (width - margin) / columns * rows + 0.17 * sum(words)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height + 0.04), layout="constrained")
+        layout = ConstrainedLayoutEngine(rect=(0.01, 0, 0.98, 1))  # no label touches the edge
+        figure = Figure(figsize=(width, height + 0.04), layout=layout)
         ratios = [one.images.shape[1] for one in drawn]
         axes: Any = figure.subplots(1, len(drawn), squeeze=False, width_ratios=ratios)[0]
         for ax, one in zip(axes, drawn, strict=True):

@@ -1,4 +1,4 @@
-"""What rounding becomes on a round trip: by gamma, dtype and grid on an exact law, and on the shipped network."""
+"""What rounding becomes on a round trip: by gamma, dtype and grid on an exact distribution, and on the shipped network."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def by_gamma(found: Dataset, *, solver: str = "BDIA", start: str = "noise") -> F
                 line(ax, part["gamma"].values, part["error"].values, label=dtype, **(look | {"linestyle": "none"}))
             ax.axhline(_UNIT, color="0.6", linewidth=0.8)
             ax.set(yscale="log", xlabel="γ", title=f"{grid}, {steps} steps")
-        axes[0].set_ylabel("rms error of what comes back")
+        axes[0].set_ylabel("rms error of the round trip")
         error_ticks(axes[0].yaxis)
         handles = [mpl.lines.Line2D([], [], label=name, **look) for name, look in styles.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(dtypes))
@@ -60,7 +60,7 @@ def both_sides(found: Dataset, *, start: str = "data", dtype: str = "float64") -
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE, 3.2), layout="constrained")
         axes: Any = figure.subplots(1, 2)
-        titles = {"error": "what comes back less what was sent", "distance": "the other end less the true state"}
+        titles = {"error": "error of the round trip", "distance": "distance of the other end from the exact state"}
         for ax, (name, title) in zip(axes, titles.items(), strict=True):
             for label, part in runs.items():
                 line(ax, part["steps"].values, part[name].values, label=label, **styles[label])

@@ -62,7 +62,7 @@ def gamma_map(found: Dataset) -> GammaMap:
     (solver,) = (s for s in found["solver"].values if str(s).startswith("BDIA"))
     measures = [k for k in DISTANCES if k in found]
     error = found["error"].sel(solver=solver)
-    if np.isfinite(error).any():  # NaN is a cell that failed, and not a law without an exact flow
+    if np.isfinite(error).any():  # NaN is a cell that failed, and not a distribution without an exact flow
         error = error.fillna(np.inf)
     points = []
     for grid in config.grids:

@@ -23,8 +23,9 @@ _LOOKS: Sequence[dict[str, Any]] = [
 
 
 def looks(labels: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return colour, marker and dashes by label, in the order given; beyond seven, colours come again with other markers."""
-    return {
-        label: _LOOKS[k % len(_LOOKS)] | ({"marker": _MORE[k % len(_MORE)]} if k >= len(_LOOKS) else {})
-        for k, label in enumerate(labels)
-    }
+    """Return colour, marker and dashes by label, in the order given; beyond seven, colours come again with other markers and dashes."""
+    again = [
+        look | {"marker": more, "linestyle": _LOOKS[k - 1]["linestyle"]}
+        for k, (look, more) in enumerate(zip(_LOOKS, _MORE, strict=True))
+    ]
+    return {label: (_LOOKS if k < len(_LOOKS) else again)[k % len(_LOOKS)] for k, label in enumerate(labels)}

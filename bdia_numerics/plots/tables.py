@@ -26,7 +26,7 @@ class Cell(NamedTuple):
 class Block:
     """One table: rows of a head and its cells, of which the first `published` are the paper's and the rest are measured here.
 
-    A cell is None where there is no number.
+    A cell is None where there is not a number.
     """
 
     title: str

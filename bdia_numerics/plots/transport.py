@@ -1,4 +1,4 @@
-"""A law under the probability flow: its density over the noise level, and the paths of states."""
+"""A distribution under the probability flow: its density over the noise level, and the paths of states."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 def transport(
     x: Array, z: Array, density: Array, paths: Array, *, xlabel: str, ylabel: str, ends: Mapping[str, Array]
 ) -> Figure:
-    """Draw a density in the plane of noise level and state with paths over it, and the densities of both ends beside it.
+    """Draw a density in the plane of noise level and state with paths over it, and the densities of both ends at its sides.
 
     Parameters
     ----------

@@ -98,7 +98,7 @@ def transport(z: Array, source: Marginal, target: Marginal) -> Array:
     z
         Finite states, shape (n,), float64.
     source, target
-        The law at the time of z and at the time of the result.
+        The distribution at the time of z and at the time of the result.
 
     Raises
     ------

@@ -89,7 +89,7 @@ RADIAL_TRANSPORT = Certificate(
 )
 UNIFORM_TRANSPORT = Certificate(
     "CDF transport",
-    "conservation of the distribution function of a uniform law with noise in each coordinate; a few units of rounding in the "
+    "conservation of the distribution function of a uniform distribution with noise in each coordinate; a few units of rounding in the "
     "states' number system",
 )
 PRODUCT_TRANSPORT = Certificate(

@@ -26,7 +26,7 @@ from bdia_numerics.spaces import MeanValue
 from bdia_numerics.spaces.precision import Shared
 
 _STEP = 1 / 16
-"""First trial of a step, in units of the smallest deviation of the law with its noise."""
+"""First trial of a step, in units of the smallest deviation of the distribution with its noise."""
 _GROW = 2.0
 _SERIES: Any = SimpleNamespace(exp=lambda x: x.exp(), sqrt=lambda x: x.sqrt())
 """What a score asks of a number system, for Taylor series."""
@@ -70,14 +70,14 @@ def certified_flow(
     Raises
     ------
     TypeError
-        For what is no mixture, and for states with derivatives.
+        For what is not a mixture, and for states with derivatives.
     ValueError
         For alpha = 0, and where `max_steps` are used up, as for atoms near sigma = 0.
     ArithmeticError
         Where no step keeps the radius finite: take more bits or a smaller ball.
     """
     if not isinstance(law, Law):
-        raise TypeError(f"law={law!r} is no mixture: pass a Gaussian or a GaussianMixture")
+        raise TypeError(f"law={law!r} is not a mixture: pass a Gaussian or a GaussianMixture")
     space = spaces.Balls(prec)
     given = np.asarray(spaces.plain("z", z), dtype=None if isinstance(z, np.ndarray) else object)
     array = np.asarray(np.frompyfunc(space.number, 1, 1)(given.astype(object)), dtype=object)
@@ -141,7 +141,7 @@ for _name in ("add", "sub", "mul", "truediv"):
 
 
 class _Field:
-    """eps of a law in (y, s): its Taylor coefficients along the flow, its values and its growth over boxes."""
+    """eps of a distribution in (y, s): its Taylor coefficients along the flow, its values and its growth over boxes."""
 
     def __init__(self, parts: Parts, space: spaces.Balls, order: int) -> None:
         self.parts, self.space, self.order = parts, space, order

@@ -21,7 +21,7 @@ def parameter(name: str, value: object) -> Array:
     Raises
     ------
     TypeError
-        For complex values and for what is no real number.
+        For complex values and for what is not a real number.
     ValueError
         For ragged nesting, NaN and infinity.
     """
@@ -57,7 +57,7 @@ def _objects(name: str, array: Array) -> Array:
 def embed(array: Array, space: spaces.Space) -> Array:
     """Return a checked parameter in the number system of a run.
 
-    Floats enter mpmath and longdouble with their exact binary value, so the law is the same law there. In systems where
+    Floats enter mpmath and longdouble with their exact binary value, so the distribution is the same there. In systems where
     every digit counts (Fractions, symbols) a float raises TypeError.
     """
     if isinstance(space, spaces.Numpy):
@@ -88,7 +88,7 @@ def exact_values(array: Array) -> Array:
 
 
 def working_dtype(space: spaces.Numpy) -> np.dtype[Any]:
-    """Return the dtype in which laws are evaluated: float64 for all shorter floats, so that they lose nothing."""
+    """Return the dtype in which distributions are evaluated: float64 for all shorter floats, so that they lose nothing."""
     return np.dtype(np.longdouble if space.dtype == np.longdouble else np.float64)
 
 

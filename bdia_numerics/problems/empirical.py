@@ -1,4 +1,4 @@
-"""The exact law of a finite data set."""
+"""The exact distribution of a finite data set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bdia_numerics.problems.law import Law
 
 @dataclass(frozen=True, eq=False)
 class Empirical(Law):
-    """A data set as a law: equal atoms at its points, or Gaussians of one bandwidth around them.
+    """A data set as a distribution: equal atoms at its points, or Gaussians of one bandwidth around them.
 
     Parameters
     ----------

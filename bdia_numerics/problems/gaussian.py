@@ -14,7 +14,7 @@ from bdia_numerics.problems.law import Law
 
 @dataclass(frozen=True, eq=False)
 class Gaussian(Law):
-    """The normal law N(mean, cov), with its flow in closed form.
+    """The normal distribution N(mean, cov), with its flow in closed form.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class Gaussian(Law):
         Shape (D,).
     cov
         A variance, D variances, or a symmetric positive definite matrix (D, D). Variances may be 0 (an atom) where
-        sigma > 0. Floats are taken at their exact binary value in mpmath and longdouble; a law for runs in Fractions or
+        sigma > 0. Floats are taken at their exact binary value in mpmath and longdouble; a distribution for runs in Fractions or
         symbols is written in ints and Fractions.
 
     Raises

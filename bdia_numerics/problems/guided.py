@@ -32,9 +32,9 @@ class GuidedGaussians(Problem):
     Raises
     ------
     ValueError
-        For dimensions that differ and scales that are no finite number.
+        For dimensions that differ and scales that are not finite numbers.
     TypeError
-        For laws that are no Gaussians, and complex scales.
+        For distributions that are not Gaussians, and complex scales.
 
     Notes
     -----
@@ -42,7 +42,7 @@ class GuidedGaussians(Problem):
     z - alpha m goes like V_u^((1-scale)/2) V_c^(scale/2), V = alpha^2 C + sigma^2 (a power law of each eigenvalue). In both
     cases pure noise is carried to a Gaussian, which `sample` draws from, at sigma -> 0 of covariance
     C_u^(1-scale) C_c^scale; `score` is that of the guidance, which is not the score of that Gaussian unless scale is 0 or 1.
-    Otherwise the flow is a numerical reference, and no law is known to draw from.
+    Otherwise the flow is a numerical reference, and no distribution is known to draw from.
     """
 
     cond: Gaussian
@@ -140,7 +140,7 @@ class GuidedGaussians(Problem):
         noise, space = rng.standard_normal((n, self.dimension)), spaces.FLOAT64
         if not self.flow_certificate.exact:
             raise ValueError(
-                f"{self._kind()}: the guided flow leads to no known law, so nothing can be drawn: use flow"
+                f"{self._kind()}: the guided flow leads to no known distribution, so nothing can be drawn: use flow"
             )
         return self._moved(noise, (0.0, 1.0), (1.0, 0.0), space)
 

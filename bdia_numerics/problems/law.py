@@ -36,7 +36,7 @@ _CERTIFICATES = {
 
 
 class Law(Problem):
-    """Score, exact flow and samples of a law with components (weights, means, covs).
+    """Score, exact flow and samples of a distribution with components (weights, means, covs).
 
     Rational systems take one component; more need exp. Whether the flow is exact follows from the components' symmetry:
     one Gaussian, one dimension, all means on a line with a common covariance across it, or one centre with isotropic

@@ -1,4 +1,4 @@
-"""What every law here offers: score, noise prediction, draws, exact flow, its derivative and its certificate."""
+"""What every distribution here offers: score, noise prediction, draws, exact flow, its derivative and its certificate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Times = tuple[Any, Any]
 
 
 class Schedule(Protocol):
-    """What a law asks of a schedule."""
+    """What a distribution asks of a schedule."""
 
     def alpha(self, t: Any, /) -> Any: ...
     def sigma(self, t: Any, /) -> Any: ...
@@ -25,7 +25,7 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True)
 class NoisePrediction:
-    """The exact eps of a law under a schedule: eps = -sigma score."""
+    """The exact eps of a distribution under a schedule: eps = -sigma score."""
 
     law: Problem
     schedule: Any
@@ -37,13 +37,13 @@ class NoisePrediction:
 
 
 class Problem:
-    """A law with exact score, and with its exact flow where `flow_certificate` says so.
+    """A distribution with exact score, and with its exact flow where `flow_certificate` says so.
 
     States have shape (*batch, D). Times are scalars of the schedule. Everything is computed in the number system of the
     states: float16 to float64 in float64 and rounded once at the end, longdouble, mpmath, and Fractions and symbols where
     nothing but rational operations occurs.
 
-    A law says what it is by `dimension`, `flow_certificate`, `_score_at`, `_draw`, and, if its flow is exact, `_moved`
+    A distribution says what it is by `dimension`, `flow_certificate`, `_score_at`, `_draw`, and, if its flow is exact, `_moved`
     and `_derivative`; these see flat states (n, D) and the noise levels (alpha, sigma).
     """
 
@@ -62,7 +62,7 @@ class Problem:
         return NoisePrediction(self, schedule)
 
     def score(self, z: Any, t: Any, schedule: Schedule) -> Array:
-        """Return the gradient of the log density of the law at time t.
+        """Return the gradient of the log density of the distribution at time t.
 
         Parameters
         ----------
@@ -167,7 +167,7 @@ class Problem:
         Raises
         ------
         ValueError
-            Where the flow is no closed form and no transport of a distribution function.
+            Where the flow is not a closed form and no transport of a distribution function.
         """
         return self.flow_and_jacobian(z, t_from, t_to, schedule)[1]
 
@@ -187,7 +187,7 @@ class Problem:
             return moved.astype(array.dtype).reshape(array.shape), slopes.astype(array.dtype).reshape(*array.shape, -1)
 
     def _terms(self) -> int | None:
-        """Return how many numbers the components have, None for a law whose score is no formula in components."""
+        """Return how many numbers the components have, None for a distribution whose score is not a formula in components."""
         return None
 
     def _kind(self) -> str:

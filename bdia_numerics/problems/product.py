@@ -1,4 +1,4 @@
-"""Products of laws in an orthonormal basis."""
+"""Products of distributions in an orthonormal basis."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, eq=False)
 class Product(Problem):
-    """Independent laws along the columns of an orthonormal basis: x = basis (x_1, ..., x_m), x_k from factor k.
+    """Independent distributions along the columns of an orthonormal basis: x = basis (x_1, ..., x_m), x_k from factor k.
 
     Parameters
     ----------
     factors
-        Laws; their dimensions add up to D.
+        Distributions; their dimensions add up to D.
     basis
         Orthonormal columns, shape (D, D); the coordinate axes by default. It must be orthonormal in the number system of
         the states: a rotation in floats serves float states, one in Fractions (3/5, 4/5) or mpf serves mpmath, too.
@@ -35,7 +35,7 @@ class Product(Problem):
     ValueError
         For no factor, a basis of another shape, and one that is not orthonormal.
     TypeError
-        For factors that are no laws.
+        For factors that are not distributions.
 
     Notes
     -----
@@ -51,9 +51,11 @@ class Product(Problem):
         factors = tuple(self.factors)
         for k, factor in enumerate(factors):
             if not isinstance(factor, Problem):
-                raise TypeError(f"factors[{k}] is a {type(factor).__name__}: pass laws, for instance problems.Gaussian")
+                raise TypeError(
+                    f"factors[{k}] is a {type(factor).__name__}: pass distributions, for instance problems.Gaussian"
+                )
         if not factors:
-            raise ValueError("factors is empty: pass at least one law")
+            raise ValueError("factors is empty: pass at least one distribution")
         object.__setattr__(self, "factors", factors)
         if self.basis is None:
             return

@@ -31,7 +31,7 @@ class ReferenceFlow(NamedTuple):
     rms
         Root mean square of that difference.
     nfe
-        Model evaluations of both runs, each of the whole batch; 0 for Taylor steps, which evaluate the law's formula.
+        Model evaluations of both runs, each of the whole batch; 0 for Taylor steps, which evaluate the distribution's formula.
     method
         What was run, with its tolerances and its work.
     """
@@ -62,7 +62,7 @@ def reference_flow(
         Relative tolerance of the finer run; the coarser has 100 times as much. By default 1e-11 for DOP853, and the
         rounding of float64 for Taylor steps, which cost hardly more for it.
     method
-        "taylor": heyoka's Taylor integrator, every state by itself; for models ``law.model(schedule)`` of a law given by
+        "taylor": heyoka's Taylor integrator, every state by itself; for models ``law.model(schedule)`` of a distribution given by
         its components. "DOP853": Dormand and Prince's method of order 8(5,3), by scipy, the whole batch coupled; for any
         model. "auto": Taylor steps for such a model of at most 600 numbers, if heyoka is installed, else DOP853; DOP853 too
         where Taylor coefficients overflow, as between scales that are 1e14 apart.
@@ -72,7 +72,7 @@ def reference_flow(
     ValueError
         For alpha = 0 at either time, NaN states, unknown methods and tolerances that float64 cannot keep.
     TypeError
-        For states that are no floats, and Taylor steps on a model that is no law's.
+        For states that are not floats, and Taylor steps on a model that is not a distribution's.
     ImportError
         For Taylor steps without heyoka; the message names the extra.
     ArithmeticError
@@ -123,12 +123,12 @@ def _chosen(method: str, model: Any, schedule: Any) -> Literal["taylor", "DOP853
 
     if method not in ("auto", "taylor", "DOP853"):
         raise ValueError(f"method={method!r} is unknown: use 'auto', 'taylor' or 'DOP853'")
-    # Under another schedule a law's prediction belongs to another law.
+    # Under another schedule a distribution's prediction belongs to another distribution.
     known = isinstance(model, NoisePrediction) and model.schedule == schedule and model.law._terms() is not None
     if method == "taylor":
         if not known:
             raise TypeError(
-                f"model is a {type(model).__name__}: Taylor steps need law.model(schedule) of a law given by components, with the "
+                f"model is a {type(model).__name__}: Taylor steps need law.model(schedule) of a distribution given by components, with the "
                 "schedule of the flow; use method='DOP853'"
             )
         taylor.heyoka()

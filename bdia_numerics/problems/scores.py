@@ -1,6 +1,6 @@
 """Scores of Gaussian mixtures: one vectorised form for floats, one generic form for every other number system.
 
-At time t the law of z = alpha x + sigma noise, x from the mixture of N(m_k, C_k), is the mixture of
+At time t the distribution of z = alpha x + sigma noise, x from the mixture of N(m_k, C_k), is the mixture of
 N(alpha m_k, V_k), V_k = alpha^2 C_k + sigma^2 I, so that
 
     score(z) = sum_k r_k V_k^-1 (alpha m_k - z),
@@ -37,7 +37,7 @@ class Components:
     log_weights
         Shape (K,).
     centre
-        Weighted mean of the law, shape (D,), at which all coordinates are taken.
+        Weighted mean of the distribution, shape (D,), at which all coordinates are taken.
     means
         Means minus `centre`, shape (K, D).
     squares
@@ -74,7 +74,7 @@ def float_score(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:
 
     Memory is O(n K + K D); blocks of states keep it bounded. For isotropic covariances and D > 8 the work is two matrix
     products. The exponents then carry an absolute error of a few eps (|z|^2 + alpha^2 max |m_k|^2) / min v_k,
-    coordinates taken at the centre of the law: as much as moving every mean by eps of the law's radius does. Up to
+    coordinates taken at the centre of the distribution: as much as moving every mean by eps of the distribution's radius does. Up to
     D = 8, and with covariance matrices, distances are formed from differences, and only the rounding of alpha m_k is
     left.
     """

@@ -1,7 +1,7 @@
-"""Reference flows by heyoka's Taylor integrator: a law's own score, evaluated on expressions and compiled.
+"""Reference flows by heyoka's Taylor integrator: a distribution's own score, evaluated on expressions and compiled.
 
-The right-hand side of dy/ds = eps is not written here: it is what the law's score gives at alpha = 1 on symbols of
-heyoka, so any law whose score is a formula in the components will do.
+The right-hand side of dy/ds = eps is not written here: it is what the distribution's score gives at alpha = 1 on symbols of
+heyoka, so any distribution whose score is a formula in the components will do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 MISSING = "heyoka is not installed: pip install 'bdia_numerics[reference]', or use method='DOP853'"
 FINEST = float(np.finfo(np.float64).eps)
 _MOST_TERMS = 600
-"""Numbers in a law beyond which compiling takes seconds, and a step as long as NumPy's on the whole batch."""
+"""Numbers in a distribution beyond which compiling takes seconds, and a step as long as NumPy's on the whole batch."""
 _MANY = 2000
 """States from which on optimised code saves more than it costs to compile (0.3 s against 0.1 ms a state)."""
 _MAX_STEPS = 100_000
@@ -74,7 +74,7 @@ class Expressions(GenericArithmetic):
 
 
 def moderate(law: Any) -> bool:
-    """Say whether a law is given by components, and by few enough to compile its score."""
+    """Say whether a distribution is given by components, and by few enough to compile its score."""
     terms = law._terms()
     return terms is not None and terms <= _MOST_TERMS
 
@@ -103,7 +103,7 @@ def taylor_flow(law: Any, y: Array, start: float, end: float, *, rtol: float) ->
     ImportError
         Without heyoka; the message names the extra.
     TypeError
-        If the score is no formula in the components.
+        If the score is not a formula in the components.
     ArithmeticError
         If the integrator stops before `end`.
     """

@@ -1,4 +1,4 @@
-"""Exact flows of laws between two times, in the number system of the states."""
+"""Exact flows of distributions between two times, in the number system of the states."""
 
 from __future__ import annotations
 

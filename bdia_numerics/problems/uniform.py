@@ -1,4 +1,4 @@
-"""Uniform laws on an interval or a box."""
+"""Uniform distributions on an interval or a box."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, eq=False)
 class Uniform(Problem):
-    """The uniform law on the box [low, high], with exact score and flow; an interval for D = 1.
+    """The uniform distribution on the box [low, high], with exact score and flow; an interval for D = 1.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Uniform(Problem):
     def _check_density(self, sigma: Any, t: object) -> None:
         if sigma == 0:
             raise ValueError(
-                f"sigma(t = {t}) is 0, where the density of a uniform law jumps: use a time with sigma > 0"
+                f"sigma(t = {t}) is 0, where the density of a uniform distribution jumps: use a time with sigma > 0"
             )
 
     def _check_flow(self, begin: Times, end: Times, t_from: object, t_to: object, certificate: Certificate) -> None:

@@ -1,4 +1,4 @@
-"""A uniform law under Gaussian noise in mpmath, to any precision: the functions of `uniform_flow`."""
+"""A uniform distribution under Gaussian noise in mpmath, to any precision: the functions of `uniform_flow`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A uniform law under Gaussian noise, on the line: functions of x >= 0 and h in units of sigma.
+"""A uniform distribution under Gaussian noise, on the line: functions of x >= 0 and h in units of sigma.
 
-The law at one time is uniform on [-h, h] plus a standard normal; x is the distance of a state from the centre. All functions are
+The distribution at one time is uniform on [-h, h] plus a standard normal; x is the distance of a state from the centre. All functions are
 made of positive terms: where Phi(x+h) - Phi(x-h) would cancel (a narrow interval, h < 1 and x h < 4) the integral over the
 interval is taken by Gauss's rule, in the tail a power of e is taken out.
 """

@@ -62,4 +62,4 @@ __all__ = [
     "symbolised",
 ]
 
-share(Invertibility, Plan, Run, Segment, Slot, Structure)  # the handles of a recording are no values
+share(Invertibility, Plan, Run, Segment, Slot, Structure)  # the handles of a recording are not values

@@ -22,7 +22,7 @@ def short(value: object) -> str:
 
 
 class StaleFormError(ValueError):
-    """A form mentions a version of a register that no longer stands."""
+    """A form mentions a version of a register that has been overwritten."""
 
 
 class Linear:

@@ -19,7 +19,7 @@ class NotInvertibleError(ValueError):
     ----------
     kind : {"contraction", "lost"}
         The old value has own coefficient (or the mix determinant) zero; or an evaluation that the undoing needs was
-        taken at a version that no longer stands.
+        taken at a version that has been overwritten.
     slot : int
         Index i of the slot, from t_i to t_{i-1}.
     operation : Combine or Mix
@@ -95,7 +95,8 @@ class _Undo:
             return
         definition = self.definitions.get(number)
         if definition is None:
-            reason = f"undoing the assignment of {user.register} needs {self.name(wanted)}, and {self.name(number)} no longer stands"
+            needs = f"undoing the assignment of {user.register} needs {self.name(wanted)}"
+            reason = f"{needs}, but the step has overwritten {self.name(number)}"
             raise self._refusal(reason, "lost", slot, user, number)
         sources = [definition.argument] if isinstance(definition, Evaluate) else [n for _, n in definition.terms]  # type: ignore[union-attr]
         for source in sources:

@@ -162,7 +162,7 @@ class Recorder:
             output = (
                 of_output,
                 e.number,
-            )  # kept where all vanishes, as eps = -sigma score at sigma = 0: an empty sum is no state
+            )  # kept where all vanishes, as eps = -sigma score at sigma = 0: an empty sum is not a state
             terms = tuple((c, n) for c, n in ((of_state, e.argument), output) if c != 0) or (output,)
             place = next((k + 1 for k, op in enumerate(self.ops) if getattr(op, "target", None) == e.number), 0)
             self.ops.insert(place, Combine(target, terms))

@@ -133,7 +133,7 @@ def structure(solver: Solver) -> Structure:
             f"solver={name} is a class, which needs registers and a step of its own: pass an instance, for instance {name}()"
         )
     if not (hasattr(solver, "registers") and callable(getattr(solver, "step", None))):
-        raise TypeError(f"solver={solver!r} is no solver: it needs an attribute registers and a method step(s)")
+        raise TypeError(f"solver={solver!r} is not a solver: it needs an attribute registers and a method step(s)")
     try:
         hash(solver)
     except TypeError:
@@ -177,7 +177,7 @@ def _names(solver: Any) -> tuple[str, ...]:
     if not names or len(set(names)) < len(names) or not all(isinstance(name, str) and name for name in names):
         kind = type(solver).__name__
         raise ValueError(
-            f"registers={given!r} of {kind} are no distinct names: give a tuple, for instance ('z_prev', 'z')"
+            f"registers={given!r} of {kind} are not distinct names: give a tuple, for instance ('z_prev', 'z')"
         )
     return names
 
@@ -239,7 +239,7 @@ def _remedy(register: str, kind: str) -> str:
 
 
 def _check_asked(solver: str, kinds: Mapping[str, str], z: Weights, e: Weights) -> None:
-    """Refuse s.delta(i, j, z, e) where e is no evaluation: a state can enter it only with z itself, as in (z - alpha x0)/sigma."""
+    """Refuse s.delta(i, j, z, e) where e is not an evaluation: a state can enter it only with z itself, as in (z - alpha x0)/sigma."""
     found = held(e, kinds)
     for name in sorted(filter(None, e)):
         wrong = found != VALUES[EPS] if set(e) == {name} else kinds[name] == STATE and name not in z

@@ -125,7 +125,7 @@ def _chain(starter: Solver, trace: Trace, z: Held, depth: int) -> tuple[dict[int
         return {z.time: z.number}, []
     shape, inner = structure(starter), getattr(starter, "starter", None)
     if shape.depth and (inner is None or shape.depth > depth):
-        raise ValueError(f"start={starter!r} is no one-step solver: use DDIM(), or pass states")
+        raise ValueError(f"start={starter!r} is not a one-step solver: use DDIM(), or pass states")
     chain, segments = _chain(inner or starter, trace, z, shape.depth)
     first = z.time - shape.depth
     held, ops = _begin(starter, trace, chain, first)

@@ -50,7 +50,7 @@ def _real(name: str, value: Real) -> Fraction:
     try:
         return decimal(value)
     except (TypeError, ValueError, ArithmeticError):
-        raise ValueError(f"{name}={value!r} is no finite number: pass an int, a float or a Fraction") from None
+        raise ValueError(f"{name}={value!r} is not a finite number: pass an int, a float or a Fraction") from None
 
 
 def vp_linear(beta_min: Real = 0.1, beta_max: Real = 20.0) -> VPLinear:

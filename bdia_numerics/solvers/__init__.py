@@ -60,7 +60,7 @@ globals().update(PUBLIC)
 def find(name: str) -> Any:
     """Return the class of `SOLVERS` of a name, in any case; ValueError, with the nearest names, if there is none."""
     if not isinstance(name, str):
-        raise TypeError(f"name={name!r} is no text: pass a name of SOLVERS, for instance 'BDIA'")
+        raise TypeError(f"name={name!r} is not text: pass a name of SOLVERS, for instance 'BDIA'")
     lowered = {key.lower(): key for key in SOLVERS}
     if name.lower() in lowered:
         return SOLVERS[lowered[name.lower()]]

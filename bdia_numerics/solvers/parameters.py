@@ -21,7 +21,7 @@ def in_unit_interval(name: str, value: object, allow_any: bool) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(
-            f"{name}={short(value)} is no real number: pass a number in [0, 1], a symbol, or a function of the slot"
+            f"{name}={short(value)} is not a real number: pass a number in [0, 1], a symbol, or a function of the slot"
         )
     if value != value:
         raise ValueError(f"{name}={value!r} is not a number: pass one in [0, 1]")

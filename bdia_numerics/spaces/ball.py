@@ -34,7 +34,7 @@ class Ball(arb):
     def __float__(self) -> float:
         if self.rational is not None:
             return float(self.rational)
-        raise TypeError(f"{self} is no float: a ball would lose its radius; take float(ball.mid()) for the midpoint")
+        raise TypeError(f"{self} is not a float: a ball would lose its radius; take float(ball.mid()) for the midpoint")
 
     def __int__(self) -> int:
         if self.rational is not None:
@@ -114,7 +114,7 @@ def rational_of(x: object) -> Fraction | None:
 
 
 def as_arb(x: object) -> Any:
-    """Return a number as a plain arb at the working precision, None for what is no number."""
+    """Return a number as a plain arb at the working precision, None for what is not a number."""
     if isinstance(x, arb):
         return arb(x)
     q = rational_of(x)

@@ -79,7 +79,7 @@ class Balls(GenericArithmetic):
 
     def __post_init__(self) -> None:
         if isinstance(self.prec, bool) or not hasattr(self.prec, "bit_length") or self.prec < 2:
-            raise ValueError(f"prec={self.prec!r} is no number of bits: use an integer from 2 on, for instance 128")
+            raise ValueError(f"prec={self.prec!r} is not a number of bits: use an integer from 2 on, for instance 128")
         _flint()
 
     @property
@@ -130,7 +130,7 @@ class Balls(GenericArithmetic):
         found = Fraction(*x.as_integer_ratio()) if isinstance(x, np.floating) else _ball().rational_of(x)
         if found is None:
             raise TypeError(
-                f"{x!r} is a {type(x).__name__}, which is no ball: pass an int, a float, a Fraction or an arb"
+                f"{x!r} is a {type(x).__name__}, which is not a ball: pass an int, a float, a Fraction or an arb"
             )
         return Fraction(found)
 

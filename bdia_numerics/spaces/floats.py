@@ -31,7 +31,7 @@ class Numpy(Memory):
     def __post_init__(self) -> None:
         object.__setattr__(self, "dtype", np.dtype(self.dtype))
         if self.dtype.kind != "f":
-            raise TypeError(f"dtype={self.dtype} is no real float: use float32, float64 or longdouble")
+            raise TypeError(f"dtype={self.dtype} is not a real float: use float32, float64 or longdouble")
 
     @property
     def name(self) -> str:

@@ -42,7 +42,7 @@ class MPMath(GenericArithmetic):
 
     def __post_init__(self) -> None:
         if self.dps != int(self.dps) or self.dps < 1:
-            raise ValueError(f"dps={self.dps!r} is no number of digits: use a positive integer, for instance 50")
+            raise ValueError(f"dps={self.dps!r} is not a number of digits: use a positive integer, for instance 50")
 
     @property
     def name(self) -> str:

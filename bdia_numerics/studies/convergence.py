@@ -92,7 +92,7 @@ def ladder(steps: Sequence[int], max_steps: int) -> tuple[int, ...]:
 
 
 def columns(found: ObservedOrder, steps: Sequence[int]) -> dict[str, Any]:
-    """Return the values of `VARIABLES`, errors at each of `steps`: NaN where it was not taken, ValueError for one beside them."""
+    """Return the values of `VARIABLES`, errors at each of `steps`: NaN where it was not taken, ValueError for any other."""
     levels = {level.steps: level for level in found.levels}
     if strange := levels.keys() - set(steps):
         raise ValueError(f"steps={sorted(strange)} were taken, which the dataset has no place for")

@@ -1,9 +1,9 @@
 """DDIM and BDIA on handwritten digits with the Stable Diffusion schedule, against a reference solution of the same ODE.
 
-The law is the digits of scikit-learn, each a Gaussian of standard deviation 0.25 around its image. Atoms would not do.
+The distribution is the digits of scikit-learn, each a Gaussian of standard deviation 0.25 around its image. Atoms would not do.
 The flow takes an atom to the middle of the cell of noise that belongs to it, and an image beside the atoms far out: a
-latent of either is no draw of the noise (`choices` measures that). 0.25 is the bandwidth with the highest leave-one-out
-likelihood among multiples of 0.05. The images that are encoded are draws of the same law, digits with that much blur.
+latent of either is not a draw of the noise (`choices` measures that). 0.25 is the bandwidth with the highest leave-one-out
+likelihood among multiples of 0.05. The images that are encoded are draws of the same distribution, digits with that much blur.
 
 The grids are those of Stable Diffusion: spacing "leading" with one step of offset, and "trailing", both ending at t = 0.
 They begin at different times; the runs begin at the states of one reference trajectory, so that all have one x_0.
@@ -65,12 +65,12 @@ def make_grid(spacing: Spacing, steps: int) -> Grid:
 
 @cache
 def law(bandwidth: float) -> problems.Empirical:
-    """Return the digits as a law."""
+    """Return the digits as a distribution."""
     return problems.Empirical(problems.digits(), bandwidth=bandwidth)
 
 
 def images(config: Config) -> Array:
-    """Return the images that are encoded, draws of the law, shape (images, 64)."""
+    """Return the images that are encoded, draws of the distribution, shape (images, 64)."""
     return law(config.bandwidth).sample(config.images, np.random.default_rng([config.seed, 1]))
 
 
@@ -203,7 +203,7 @@ def portraits(config: Config | None = None, *, steps: int = 10, image: int = 0) 
 
 @_single_threaded
 def choices(config: Config | None = None) -> tuple[Choice, ...]:
-    """Measure what the choice of law and images does to the latents that the ODE itself gives at the last time."""
+    """Measure what the choice of distribution and images does to the latents that the ODE itself gives at the last time."""
     config = config or Config()
     last, size = float(schedules.stable_diffusion().t_max), config.images
     data = problems.digits()
@@ -212,10 +212,10 @@ def choices(config: Config | None = None) -> tuple[Choice, ...]:
     blur = config.bandwidth * np.random.default_rng([config.seed, 3]).standard_normal(rest[:size].shape)
     cases = (
         ("atoms", "the atoms themselves", 0.0, rest[:size]),
-        ("atoms", "digits left out of the law", 0.0, held),
+        ("atoms", "digits left out of the distribution", 0.0, held),
         (f"bandwidth {config.bandwidth}", "the atoms themselves", config.bandwidth, rest[:size]),
-        (f"bandwidth {config.bandwidth}", "digits left out of the law", config.bandwidth, held),
-        (f"bandwidth {config.bandwidth}", "draws of the law", config.bandwidth, rest[:size] + blur),
+        (f"bandwidth {config.bandwidth}", "digits left out of the distribution", config.bandwidth, held),
+        (f"bandwidth {config.bandwidth}", "draws of the distribution", config.bandwidth, rest[:size] + blur),
     )
     schedule, found = schedules.stable_diffusion(), []
     for name, what, width, x in cases:

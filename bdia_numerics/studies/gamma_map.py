@@ -1,4 +1,4 @@
-"""The map: error over gamma, grid and steps, for BDIA with DDIM, O-BELM and EDICT beside it."""
+"""The map: error over gamma, grid and steps, for BDIA and of DDIM, O-BELM and EDICT."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class MapConfig:
     states
         How many; on the line they are spread evenly over the probability of N(0, 1), else drawn.
     quality
-        Whether samples are also compared with draws of the law.
+        Whether samples are also compared with draws of the distribution.
     seed
         Of the draws.
     """
@@ -120,9 +120,9 @@ class Point:
     grid, steps, solver, gamma, nfe
         BDIA with gamma = 0 is called DDIM; gamma is None for a solver without it.
     error : float
-        Root mean square of the data end less the exact flow of the same state; NaN where the law has no exact flow.
+        Root mean square of the data end less the exact flow of the same state; NaN where the distribution has no exact flow.
     quality : dict
-        Distances of the outputs to draws of the law, by name; empty if not wanted.
+        Distances of the outputs to draws of the distribution, by name; empty if not wanted.
     """
 
     grid: str
@@ -140,7 +140,7 @@ class Point:
 
 @dataclass(frozen=True)
 class GammaMap:
-    """The cells of a map, and what draws of the law themselves are apart (the floor of the distances)."""
+    """The cells of a map, and what draws of the distribution themselves are apart (the floor of the distances)."""
 
     config: MapConfig
     cells: tuple[Point, ...]
@@ -259,10 +259,13 @@ MAP = Study(
         "error": Variable("rms distance to the exact flow"),
         "nfe": Variable("model evaluations"),
         "status": Variable("status"),
-        "frechet": Variable("Frechet distance of moments to draws of the law"),
-        "sliced_wasserstein": Variable("sliced Wasserstein distance to draws of the law"),
-        "energy": Variable("energy distance to draws of the law"),
-        **{f"{k}_floor": Variable(f"{k.replace('_', ' ')} distance between draws of the law") for k in DISTANCES},
+        "frechet": Variable("Frechet distance of moments to draws of the distribution"),
+        "sliced_wasserstein": Variable("sliced Wasserstein distance to draws of the distribution"),
+        "energy": Variable("energy distance to draws of the distribution"),
+        **{
+            f"{k}_floor": Variable(f"{k.replace('_', ' ')} distance between draws of the distribution")
+            for k in DISTANCES
+        },
     },
     finish=_finish,
 )

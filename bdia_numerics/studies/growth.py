@@ -31,7 +31,7 @@ class GrowthConfig:
     steps, grid
         Of the run; a name of `studies.gamma_map.GRIDS`.
     dtypes
-        Floats of the states; those of 16 bits ask the network in float32, and their amplification is not measured.
+        Floats of the states; those of 16 bits evaluate the network in float32, and their amplification is not measured.
     images
         States, of the labels 0 to 9 in turn, two or more.
     iterations

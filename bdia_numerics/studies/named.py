@@ -1,4 +1,4 @@
-"""Laws, schedules and grids named in a word: in a configuration, on the command line, in a file of experiments."""
+"""Distributions, schedules and grids named in a word: in a configuration, on the command line, in a file of experiments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAWS = ("mixture", "tight", "gaussian", "plane")
 
 
 def law(text: str) -> Any:
-    """Return a law by name: `LAWS`, or 'gaussian:0.5' with its standard deviation.
+    """Return a distribution by name: `LAWS`, or 'gaussian:0.5' with its standard deviation.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def law(text: str) -> Any:
         except (ValueError, ZeroDivisionError):
             deviation = Fraction(0)
         if deviation <= 0:
-            raise ValueError(f"problem={text!r}: {size!r} is no standard deviation, write gaussian:0.5")
+            raise ValueError(f"problem={text!r}: {size!r} is not a standard deviation, write gaussian:0.5")
         return problems.Gaussian([0], deviation**2)
     raise ValueError(f"problem={text!r} is unknown: use {', '.join(LAWS)}, or gaussian:0.5 with a standard deviation")
 
@@ -53,7 +53,7 @@ def ratio(name: str, text: Any) -> Fraction:
     try:
         return Fraction(str(text))
     except (ValueError, ZeroDivisionError):
-        raise ValueError(f"{name}={text} is no number: write 9/10 or 0.9") from None
+        raise ValueError(f"{name}={text} is not a number: write 9/10 or 0.9") from None
 
 
 def _smooth(schedule: Any, n: int, **options: Any) -> Grid:
@@ -106,7 +106,7 @@ def grid(text: str) -> Callable[..., Grid]:
         key, equals, value = (part.strip() for part in pair.partition("="))
         if key not in known or not equals:
             raise ValueError(
-                f"grid={text!r}: {pair} is no option of {name}, which takes {', '.join(known)}, like {name}:{known[0]}=1"
+                f"grid={text!r}: {pair} is not an option of {name}, which takes {', '.join(known)}, like {name}:{known[0]}=1"
             )
         own[key] = spec.number(key, value)
 

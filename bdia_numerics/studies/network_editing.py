@@ -185,7 +185,7 @@ def measured(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
 
 
 def compute(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
-    """Return what `measured` does, computed with one thread, with the sources and the labels beside it."""
+    """Return what `measured` does, computed with one thread, with the sources and the labels."""
     from bdia_numerics.torch.threads import one_thread
 
     with one_thread():

@@ -1,4 +1,4 @@
-"""Distances between two samples of a law: what a sampler's outputs are worth, state by state pairing left aside."""
+"""Distances between two samples of a distribution: what a sampler's outputs are worth, state by state pairing left aside."""
 
 from __future__ import annotations
 

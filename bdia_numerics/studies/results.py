@@ -126,7 +126,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Choice:
-    """Standard deviation of reference latents for another choice of law and images."""
+    """Standard deviation of reference latents for another choice of distribution and images."""
 
     law: str
     images: str

@@ -31,7 +31,7 @@ def contender(cell: Cell) -> Solver:
 
 
 def once(config: Any, cell: Cell) -> bool:
-    """Return whether a cell is no repetition: a solver without gamma is run at the first gamma alone."""
+    """Return whether a cell is not a repetition: a solver without gamma is run at the first gamma alone."""
     return cell["gamma"] == config.gammas[0] or takes_gamma(str(cell["solver"]))
 
 

@@ -45,7 +45,7 @@ class SweepConfig:
     seeds
         Of the states, and of random grids.
     states
-        How many, drawn from the law at the noise end; so many others at the data end, for latents.
+        How many, drawn from the distribution at the noise end; so many others at the data end, for latents.
     t_max, t_min
         Ends of the grids that have them, as 9/10 or 0.9; empty for the schedule's own.
     """
@@ -176,7 +176,7 @@ class Ends:
 
 @lru_cache(maxsize=64)
 def ends(problem: str, schedule: str, far: float, near: float, dtype: str, seed: int, states: int) -> Ends:
-    """Return states in a dtype between two times, drawn from the law at each."""
+    """Return states in a dtype between two times, drawn from the distribution at each."""
     law, times, rng = named.law(problem), named.schedule(schedule), np.random.default_rng(seed)
 
     def drawn(t: float) -> Array:

@@ -1,4 +1,4 @@
-"""assert_nfe: how often a sampler asks the model."""
+"""assert_nfe: how often a sampler evaluates the model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def assert_nfe(
     direction : {"sample", "invert"}
         Which way.
     problem
-        A law with `model`, `sample` and `flow`.
+        A distribution with `model`, `sample` and `flow`.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def assert_nfe(
             f"assert_nfe: {sampler.label}: claimed {per_step} a step and {extra} more evaluations, counted {short:g} in {slots[0]} "
             f"slots and {long:g} in {slots[1]}: {slope:g} a step and {rest:g} more. "
             + (
-                "That is no whole number a step: look for evaluations of a part of the batch, or for some slots alone"
+                "That is not a whole number a step: look for evaluations of a part of the batch, or for some slots alone"
                 if slope != int(slope)
                 else "Keep an evaluation of a state that has not changed; states stacked into one call count one by one"
                 if slope > per_step

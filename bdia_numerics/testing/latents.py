@@ -41,7 +41,7 @@ FLOOR = 1e-12
 """Distances below are rounding's."""
 _SD = schedules.stable_diffusion()
 PRACTICAL_SLOTS, WORSE = (10, 20, 50), 2.0
-"""On grids in use a latent is of no use if it is this many times as far off as DDIM inversion's."""
+"""On grids in use a latent is of no use if its error is this many times that of DDIM inversion."""
 
 
 PRACTICAL: dict[str, Callable[[int], Grid]] = {
@@ -83,7 +83,7 @@ def assert_latent_valid(
     family
         An `analysis.GridFamily` or a function of n that returns a grid with a schedule; smooth grids by default. "any" also
         requires that the latents on grids in use (Stable Diffusion's leading and trailing ones, and a uniform flow, in 10, 20 and 50
-        slots) are not twice as far off as DDIM inversion's, eq. (10). By default that is looked at, too, and a warning says where
+        slots) have less than twice the error of DDIM inversion, eq. (10). By default that is looked at, too, and a warning says where
         it is not so, with the amplification of a disturbance there.
     grid
         The number n, 24 by default; or a grid with a schedule, whose slots are then divided: by its own rule, or, where it was made
@@ -99,12 +99,12 @@ def assert_latent_valid(
     AssertionError
         If the distance does not fall so; "undecided" where the runs cannot tell.
     TypeError, ValueError
-        For arguments that are no sampler, family or grid.
+        For arguments that are not a sampler, family or grid.
 
     Warns
     -----
     UserWarning
-        Where the latents are far off on a grid in use.
+        Where the latents are far from the exact ones on a grid in use.
 
     Examples
     --------
@@ -286,7 +286,7 @@ def _turn(tried: dict[int, float], at: Any) -> str:
 
 
 def _in_use(sampler: Sampler, problem: Problem, states: Any) -> Iterator[str]:
-    """Yield where latents are far off on grids in use, in words: of each kind of grid the fewest slots where they are."""
+    """Yield where latents are far from the exact ones on grids in use, in words: of each kind of grid the fewest slots where they are."""
     for name in PRACTICAL if sampler.takes_grids else ():
         for n in PRACTICAL_SLOTS:
             grid = _practical(name, n)
@@ -300,7 +300,7 @@ def _in_use(sampler: Sampler, problem: Problem, states: Any) -> Iterator[str]:
 
 
 def _far_off(sampler: Sampler, place: Any, problem: Problem, states: Any, run: Run) -> str:
-    """Say how far off latents are, if much farther than DDIM inversion's, and how much the inverse amplifies."""
+    """Say how far latents are from the exact ones, if much farther than DDIM inversion's, and how much the inverse amplifies."""
     off, plain = distance(run), _plain(sampler, place, problem, run)
     if off <= max(FLOOR, WORSE * plain):
         return ""

@@ -167,7 +167,7 @@ def assert_order(
     within
         How far the observed order may be from it, where its band is narrower.
     problem
-        A law with `model`, `sample` and an exact `flow`.
+        A distribution with `model`, `sample` and an exact `flow`.
     family
         An `analysis.GridFamily` or a function of n that returns a grid with a schedule. Smooth grids by default, where the order on
         alternating ones (h, 2h) is reported and not required; "any" requires it on both. For a scheduler None, "alternating", "any"
@@ -200,11 +200,11 @@ def assert_order(
     AssertionError
         If the order is another one.
     TypeError, ValueError
-        For arguments that are no sampler, family or direction.
+        For arguments that are not a sampler, family or direction.
     """
     given: Any = order
     if not (isinstance(given, int | float | Fraction) and math.isfinite(given)):
-        raise ValueError(f"order={order!r} is no order: pass a finite number")
+        raise ValueError(f"order={order!r} is not an order: pass a finite number")
     both = isinstance(family, str) and family == "any"
     sampler = as_sampler(subject, invert, mu)
     main: Any = None if both else family
@@ -292,7 +292,7 @@ def shown(found: ObservedOrder) -> str:
 
 def _advice(found: ObservedOrder, claimed: float) -> str:
     if math.isnan(found.order):
-        return "Rounding hides the errors: take fewer steps, or a law with sharper modes"
+        return "Rounding hides the errors: take fewer steps, or a distribution with sharper modes"
     if found.order == -math.inf:
         bad = max(level.steps for level in found.levels if not math.isfinite(level.error))
         return f"The state is not finite in {bad} steps. {NOT_FINITE}"

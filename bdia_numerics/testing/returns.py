@@ -57,7 +57,7 @@ class Returned:
     nfe : int or float
         Model evaluations there and back.
     fault : str
-        Why the two runs are no functions of what they are given: one ignores it, recognises it, or needs what an earlier
+        Why the two runs are not functions of what they are given: one ignores it, recognises it, or needs what an earlier
         run left in memory. Empty if nothing showed that.
     """
 
@@ -233,7 +233,7 @@ def assert_exactly_invertible(
     run in float64; what rounding may amount to is found by disturbing all that the way back goes on from. A function runs in 24 slots
     and in 25, unless a grid is given: some faults show in an odd number of slots alone. The way back must also react to another model,
     and return a part of the batch. What it is handed on beside the state is taken for a part of the method, as a remainder of rounding
-    is: that it is no difference to the start, stored there, cannot be seen from outside.
+    is: that it is not a difference to the start, stored there, cannot be seen from outside.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ def assert_exactly_invertible(
     Raises
     ------
     AssertionError
-        With the reason from the step's structure, or with what a round trip lost; where a run is no function of what it is given (it
+        With the reason from the step's structure, or with what a round trip lost; where a run does not depend only on what it is given (it
         ignores it or the model, or goes on from what another run left in memory); and where rounding is amplified so much that nothing
         can be said.
     """
@@ -315,7 +315,7 @@ def assert_round_trip(
     start : {"data", "noise"}
         Where it begins.
     problem
-        A law with `model`, `sample` and `flow`.
+        A distribution with `model`, `sample` and `flow`.
     grid
         A grid with a schedule, or a number of slots; for a scheduler a number of steps.
     states

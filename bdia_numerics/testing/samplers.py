@@ -35,7 +35,7 @@ SLOTS, STATES = 24, 32
 RAISES = ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError
 """What a sampler may raise on grids that it was not asked about: it is reported, and does not end the test."""
 LAW = GaussianMixture([0.4, 0.6], [[-1.0], [1.2]], [0.1, 0.2])
-"""The default law: two modes on the line, so that eps is not linear, the flow is exact, and states leave [-1, 1]."""
+"""The default distribution: two modes on the line, so that eps is not linear, the flow is exact, and states leave [-1, 1]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Run:
     start, end, truth : array, shape (*batch, *data)
         States before and after it; the exact flow of `start`.
     doubt : float
-        What `truth` may be off by, rounding apart.
+        The error that `truth` may have, apart from rounding.
     nfe : int or float
         Evaluations of the model, each of one state with its batch; see `Asked`.
     slots : int
@@ -124,7 +124,7 @@ def as_sampler(subject: Any, invert: Any = None, mu: float | None = None) -> Sam
     if callable(subject) and not is_class:
         return FunctionSampler(subject, invert)
     raise TypeError(
-        f"{subject!r} is no sampler: pass an object with registers and step, a function sample(eps, grid, z), "
+        f"{subject!r} is not a sampler: pass an object with registers and step, a function sample(eps, grid, z), "
         "or a scheduler with set_timesteps and step; of a class, an instance"
     )
 
@@ -145,7 +145,7 @@ class OnGrids:
         chosen = GridFamily() if family is None else family
         if not callable(chosen):
             raise TypeError(
-                f"family={family!r} is no family of grids: pass analysis.GridFamily(kind) or a function of n that returns a grid, or 'any'"
+                f"family={family!r} is not a family of grids: pass analysis.GridFamily(kind) a function of n that returns a grid, or 'any'"
             )
         label = str(getattr(chosen, "label", getattr(chosen, "__name__", "given")))
         return label, lambda n, seed: chosen(n) if seed is None else chosen(n, seed=seed)
@@ -250,7 +250,7 @@ def run_on_grid(go: Any, problem: Problem, grid: Grid, direction: str, states: A
 
 
 def truth_of(problem: Problem, start: Array, t_from: Any, t_to: Any, schedule: Any) -> tuple[Array, float]:
-    """Return the exact end of a run, and what it may be off by, rounding apart."""
+    """Return the exact end of a run, and the error that it may have, apart from rounding."""
     truth, stated = known_flow(problem, start.copy(), t_from, t_to, schedule)
     return np.asarray(truth), doubt(problem, start, truth, (t_from, t_to), schedule, stated)
 
@@ -304,7 +304,7 @@ def divided(grid: Grid, k: int, more: int = 0) -> Grid:
 
 
 def law_states(problem: Problem, alpha: float, sigma: float, states: Any, seed: int = 0) -> Array:
-    """Return given states, or that many draws of the law at a noise level, shape (states, D)."""
+    """Return given states, or that many draws of the distribution at a noise level, shape (states, D)."""
     if np.ndim(states):
         return np.asarray(plain("states", states), dtype=np.float64)
     if int(states) < 1:

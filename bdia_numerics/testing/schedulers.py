@@ -66,7 +66,7 @@ class SchedulerSampler:
         return "own", lambda k, more=0: Steps(k * n + more)
 
     def grid(self, place: Steps) -> tuple[Grid, Any]:
-        """Return the grid of the levels at which the scheduler asks the model, with both ends, in times s = sigma/alpha."""
+        """Return the grid of the levels at which the scheduler evaluates the model, with both ends, in times s = sigma/alpha."""
         from bdia_numerics.torch.scheduler_runs import drive
 
         found = drive(self.scheduler, place.n, lambda _: lambda z, s: 0 * z, lambda a, b: np.zeros((1, 1)), self.mu)

@@ -1,4 +1,4 @@
-"""What cannot be put into a network, said in one line: the argument, its value, the remedy."""
+"""What cannot be put into a network, each with one message: the argument, its value, the remedy."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PER_STATE = ("class_labels", "encoder_hidden_states", "encoder_attention_mask", 
 def check_options(guidance: Any, **dtypes: torch.dtype | None) -> None:
     """Raise unless the scale of guidance is a finite number and every dtype one of torch's floats."""
     if isinstance(guidance, bool) or not isinstance(guidance, Real):
-        raise TypeError(f"guidance={guidance!r} is no number: pass a scale such as 2.0")
+        raise TypeError(f"guidance={guidance!r} is not a number: pass a scale such as 2.0")
     if not abs(float(guidance)) < float("inf"):
         raise ValueError(f"guidance={guidance} is not finite: pass a scale such as 2.0")
     for name, dtype in dtypes.items():
         if dtype is not None and dtype not in DTYPES:
-            raise TypeError(f"{name}={dtype!r} is no float dtype of torch: pass one such as torch.float32")
+            raise TypeError(f"{name}={dtype!r} is not a float dtype of torch: pass one such as torch.float32")
 
 
 def check_states(network: Any, weight: torch.Tensor | None, z: Any) -> None:
@@ -133,7 +133,7 @@ def contradiction(kind: str, alpha: float, t: float, z: torch.Tensor, output: to
 
 
 def doubt(model: Any, grid: Grid, z: torch.Tensor) -> str | None:
-    """Ask a network once at the noise end, and return what its output says against the prediction that it is said to make.
+    """Evaluate a network once at the noise end, and return what its output says against the prediction that it is said to make.
 
     Parameters
     ----------

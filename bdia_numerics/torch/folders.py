@@ -52,7 +52,7 @@ def local(source: str | Path, parts: tuple[str, ...]) -> Path:
         with quiet():
             return Path(snapshot_download(str(source), allow_patterns=wanted))
     except LocalEntryNotFoundError:
-        raise ValueError(f"{said} is no folder here, and the hub cannot be reached: pass a local folder") from None
+        raise ValueError(f"{said} is not a folder here, and the hub cannot be reached: pass a local folder") from None
     except (HfHubHTTPError, HFValidationError, OSError):
         raise ValueError(f"{said} is neither a folder here nor a repository of the hub: check its name") from None
 
@@ -64,7 +64,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        raise ValueError(f"{path} is no JSON: download the network again") from None
+        raise ValueError(f"{path} is not JSON: download the network again") from None
     if not isinstance(read, dict):
         raise ValueError(f"{path} holds no object of JSON, which begins with a brace: download the network again")  # noqa: TRY004  the file is at fault
     return read
@@ -99,7 +99,7 @@ def network_of(folder: Path, part: str | None, name: str | None, dtype: torch.dt
         )
     if not hasattr(make, "from_pretrained"):
         raise ValueError(
-            f"_class_name={name!r} in {place} is no model of diffusers {diffusers.__version__}: upgrade it"
+            f"_class_name={name!r} in {place} is not a model of diffusers {diffusers.__version__}: upgrade it"
         )
     _check_files(place)
     try:

@@ -148,7 +148,7 @@ def linearised_run(
 
 
 def _visit(solver: Solver, model: Any, grid: Grid, z: torch.Tensor, direction: str, places: list[Any]) -> None:
-    """Run the steps in one direction, noting where the model is asked."""
+    """Run the steps in one direction, noting where the model is evaluated."""
 
     class Listening:
         prediction = prediction_of(model)

@@ -108,10 +108,10 @@ class Loaded:
         try:
             given = torch.as_tensor(labels, device=next(self.network.parameters()).device)
         except (TypeError, ValueError, RuntimeError):
-            raise TypeError(f"labels={labels!r} are no ints: pass one class label an image, such as [3, 1]") from None
+            raise TypeError(f"labels={labels!r} are not ints: pass one class label an image, such as [3, 1]") from None
         if given.ndim != 1 or given.dtype.is_floating_point or given.dtype.is_complex:
             raise TypeError(
-                f"labels={given.tolist()} are no list of ints: pass one class label an image, such as [3, 1]"
+                f"labels={given.tolist()} are not a list of ints: pass one class label an image, such as [3, 1]"
             )
         if not self.labels:
             raise ValueError(f"labels={given.tolist()}: this network takes no labels, leave them out")
@@ -120,7 +120,7 @@ class Loaded:
             raise ValueError(f"labels={given.tolist()}: this network has the labels 0 to {top - 1}")
         given = given.to(torch.int64)
         none = None if self.null_label is None else torch.full_like(given, self.null_label)
-        if onehot:  # as EDM's networks take them; all zeros are no label
+        if onehot:  # as EDM's networks take them; all zeros are not a label
             given = torch.nn.functional.one_hot(given, onehot).to(torch.float32)
             none = torch.zeros_like(given)
         found = {"conditions": {"class_labels": given, **options.get("conditions", {})}}
@@ -216,7 +216,7 @@ def load(
         Where the scheduler's configuration asks for clipping or thresholding, which is not applied, and before a pickle is opened.
     """
     if dtype is not None and dtype not in DTYPES:
-        raise TypeError(f"dtype={dtype!r} is no float dtype of torch: pass one such as torch.float32")
+        raise TypeError(f"dtype={dtype!r} is not a float dtype of torch: pass one such as torch.float32")
     if source is None:
         if not (UNET / "config.json").is_file():
             raise ValueError(
@@ -305,7 +305,8 @@ def _null_label(network: Any, places: tuple[Mapping[str, Any], ...]) -> int | No
     count = classes(network)
     if type(recorded[0]) is not int or not 0 <= recorded[0] < count:
         raise ValueError(
-            f"null_label={recorded[0]!r}, as {CARD} or config.json records it, is no label of this network, which has {count}: correct it"
+            f"null_label={recorded[0]!r}, as {CARD} or config.json records it, is not a label of this network, which has {count}: "
+            "correct it"
         )
     return recorded[0]
 

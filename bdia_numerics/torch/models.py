@@ -35,12 +35,13 @@ class NetworkModel:
     unconditional : mapping or None
         The same arguments without the condition, for classifier-free guidance.
     guidance : float
-        unconditional + guidance (conditional - unconditional); 1 asks the network once, for the conditional output.
+        unconditional + guidance (conditional - unconditional); 1 evaluates the network once, for the conditional output.
     time_scale : float or None
         What the network is told is time_scale * t, a float (1000 for flow-matching transformers); None tells it t itself, the number of a
         training step, as an integer where it is one.
     levels : Schedule or None
-        The network is asked at z/alpha and told sigma/alpha, of this schedule, as EDM's denoisers are; a grid of other levels is refused.
+        The network is evaluated at z/alpha and told sigma/alpha, of this schedule, as EDM's denoisers are; a grid of
+        other levels is refused.
     trained : Trained or None
         The schedule that the network was trained on: a grid of other levels at its times is refused.
     state_dtype : dtype or None
@@ -90,7 +91,7 @@ class NetworkModel:
         ValueError
             For states and conditions that the network cannot take: their shape, number, device or dtype.
         TypeError
-            For states that are no tensors.
+            For states that are not tensors.
         torch.OutOfMemoryError
             With the batch that was too large.
         """

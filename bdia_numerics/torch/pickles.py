@@ -35,7 +35,7 @@ def edm_network(path: Path, *, trust: bool) -> torch.nn.Module:
         ) from None
     except Exception as error:  # noqa: BLE001  the code in it may raise anything
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise ValueError(f"source={str(path)!r} is no readable pickle ({said}): download it again") from None
+        raise ValueError(f"source={str(path)!r} is not a readable pickle ({said}): download it again") from None
     network = content.get("ema") if isinstance(content, Mapping) else content
     if not isinstance(network, torch.nn.Module):
         kind = type(network).__name__

@@ -81,8 +81,8 @@ class Job:
         if not worst <= self.tolerance:
             warnings.warn(
                 f"the beginning of the run was rebuilt with relative error {worst:.1e}, more than tolerance={self.tolerance:g}, so its "
-                "gradients are as far off: pass checkpoints=, take float64 (analysis.required_dtype with tensors=True names the "
-                "format), or switch dropout off",
+                "gradients have an error of this size: pass checkpoints=, take float64 (analysis.required_dtype with tensors=True names "
+                "the format), or switch dropout off",
                 RuntimeWarning,
                 stacklevel=2,
             )

@@ -44,7 +44,7 @@ class Tensors(Memory):
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise TypeError(
-                f"dtype={self.dtype} is no real float: use float16, bfloat16, float32 or float64 (z.float())"
+                f"dtype={self.dtype} is not a real float: use float16, bfloat16, float32 or float64 (z.float())"
             )
 
     @property

@@ -53,7 +53,7 @@ class Training:
         Whether convolutions are computed in bfloat16; weights, averages and the optimiser stay float32.
     heaviest : float
         The squared error at t is weighted by 1/alpha_t^2, which makes it that of v, up to this number; 1 is the objective (4). Errors of
-        eps at high noise, where a digit takes its shape, are small beside those near the data and count for little in (4).
+        eps at high noise, where a digit takes its shape, are small compared with those near the data and count for little in (4).
     """
 
     steps: int = 9000

@@ -111,7 +111,7 @@ def exact(name: str, x: Any, space: Balls) -> Fraction:
     except (TypeError, ValueError):
         value = None
     if not isinstance(value, Fraction):
-        raise TypeError(f"{name}={x!r} is no exact number: pass an int, a float, a Fraction or a decimal string")
+        raise TypeError(f"{name}={x!r} is not an exact number: pass an int, a float, a Fraction or a decimal string")
     return value
 
 
@@ -122,9 +122,9 @@ def box_of(value: Any, dimension: int, space: Balls) -> Box:
         rows = list(value)
         pairs = [rows] if dimension == 1 and len(rows) == 2 and np.ndim(rows[0]) == 0 else [list(row) for row in rows]
     except TypeError:
-        raise ValueError(f"box={value!r} is no box: {remedy}") from None
+        raise ValueError(f"box={value!r} is not a box: {remedy}") from None
     if len(pairs) != dimension or any(len(pair) != 2 for pair in pairs):
-        raise ValueError(f"box={value!r} is no box in D = {dimension}: {remedy}")
+        raise ValueError(f"box={value!r} is not a box in D = {dimension}: {remedy}")
     box = tuple((exact("box", low, space), exact("box", high, space)) for low, high in pairs)
     for low, high in box:
         if low > high:
@@ -138,13 +138,13 @@ def setting_of(problem: Any, grid: Grid, box: Any, budget: int, prec: int, form:
     if form not in FORMS:
         raise ValueError(f"form={form!r} is unknown: use {' or '.join(map(repr, FORMS))}")
     if isinstance(budget, bool) or not hasattr(budget, "bit_length") or budget < 1:
-        raise ValueError(f"budget={budget!r} is no number of boxes: use a positive integer")
+        raise ValueError(f"budget={budget!r} is not a number of boxes: use a positive integer")
     if not isinstance(grid, Grid):
-        raise TypeError(f"grid={grid!r} is no Grid: make one, for instance grids.uniform(schedule, 20)")
+        raise TypeError(f"grid={grid!r} is not a Grid: make one, for instance grids.uniform(schedule, 20)")
     if grid.schedule is None:
         raise ValueError(
             "grid was made from values, and the exact flow needs its schedule: use another grid of `grids`"
         )
     if not hasattr(problem, "flow_certified"):
-        raise TypeError(f"problem={problem!r} has no flow_certified: pass a law of `problems`")
+        raise TypeError(f"problem={problem!r} has no flow_certified: pass a distribution of `problems`")
     return Setting(problem, grid.to(space), space, form), box_of(box, problem.dimension, space)

@@ -124,7 +124,7 @@ def enclose_error(
     solver
         Any solver.
     problem
-        A law with an exact flow on balls: one dimension, or one component.
+        A distribution with an exact flow on balls: one dimension, or one component.
     grid
         A grid of a schedule, in any number system that keeps its decimals; it is evaluated in balls.
     box

@@ -59,7 +59,7 @@ def characteristic(V: Any, zeta: Any) -> Any:
 
 
 def modes(V: Any) -> Modes:
-    """Return the modes of a matrix; InconsistentError (a ValueError) if 1 is no eigenvalue of it."""
+    """Return the modes of a matrix; InconsistentError (a ValueError) if 1 is not an eigenvalue of it."""
     import sympy
 
     zeta = sympy.Dummy("zeta")

@@ -70,7 +70,7 @@ class SymbolicOrder:
     error_constant
         The coefficient of y^(p+1) h^(p+1) in it; of DDIM 1/2.
     ddim_ratio
-        Global error over DDIM's, as h falls: 0 for order 2 and more; None where the leading term is no multiple of y'',
+        Global error over DDIM's, as h falls: 0 for order 2 and more; None where the leading term is not a multiple of y'',
         and where 1 is a double eigenvalue.
     condition
         Equations for the next order on uniform grids; what has to vanish for every y. Empty where no values solve them all.

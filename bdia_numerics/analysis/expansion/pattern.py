@@ -30,7 +30,7 @@ class PatternOrder:
         From exact first states, and with the solver's own start.
     zero_stable : bool or None
         Whether the products of the step's matrices at h = 0 stay bounded over many repeats; None if it depends on symbols. If not,
-        the orders are those that the growth of the errors at h = 0 leaves, which is no proof of convergence.
+        the orders are those that the growth of the errors at h = 0 leaves, which is not a proof of convergence.
     """
 
     pattern: tuple[Fraction, ...]

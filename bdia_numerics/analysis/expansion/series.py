@@ -182,7 +182,7 @@ class SeriesSpace(GenericArithmetic):
         if isinstance(x, Series):
             return x
         if isinstance(x, bool) or x is None:
-            raise TypeError(f"{x!r} is no number: pass an int, a Fraction or an expression")
+            raise TypeError(f"{x!r} is not a number: pass an int, a Fraction or an expression")
         if isinstance(x, int | float | Fraction | np.integer | np.floating):
             x = decimal(x)
             return self.series(0, [self.base(x.numerator) / x.denominator])
@@ -291,7 +291,7 @@ def element(base: Any, x: Any) -> Any:
         top, bottom = sympy.fraction(sympy.together(x))
         return base.from_expr(sympy.expand(top)) / base.from_expr(sympy.expand(bottom))
     except (ValueError, sympy.CoercionFailed):
-        raise TypeError(f"{x} is no rational function of {', '.join(map(str, base.symbols))}") from None
+        raise TypeError(f"{x} is not a rational function of {', '.join(map(str, base.symbols))}") from None
 
 
 def rational_functions(names: Sequence[Any]) -> Any:

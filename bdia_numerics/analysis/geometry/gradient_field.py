@@ -1,6 +1,6 @@
 """How far a noise prediction is from a gradient field: its Jacobian, and the part of it that is not symmetric.
 
-The exact eps is -sigma times the gradient of a log density, so its Jacobian is symmetric. A learned one is no gradient.
+The exact eps is -sigma times the gradient of a log density, so its Jacobian is symmetric. A learned one is not a gradient.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def model_jacobian(model: Model, z: Any, t: Any, *, axes: int = 1, jvp: JVP | No
     """
     array = states_of(z, axes)
     if not 0 < scale < np.inf:
-        raise ValueError(f"scale={scale!r} is no positive number: pass the length over which the model changes")
+        raise ValueError(f"scale={scale!r} is not a positive number: pass the length over which the model changes")
     data = array.shape[array.ndim - axes :]
     batch, d = array.shape[: array.ndim - axes], prod(data)
     jacobian = np.empty((*batch, d, d), dtype=array.dtype)

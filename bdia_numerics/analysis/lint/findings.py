@@ -9,7 +9,7 @@ SEVERITIES = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Cost:
-    """A number measured on the reference law: as configured, and with the remedy.
+    """A number measured on the reference distribution: as configured, and with the remedy.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Finding:
     message, remedy
         One sentence each.
     cost
-        What it costs on the reference law, if that can be measured.
+        What it costs on the reference distribution, if that can be measured.
     """
 
     rule: str

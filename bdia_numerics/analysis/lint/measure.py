@@ -1,6 +1,6 @@
-"""What defects cost, measured on a law on the line whose exact flow is known.
+"""What defects cost, measured on a distribution on the line whose exact flow is known.
 
-The law has mean 0 and variance 1, as latents and standardised data have. All errors are root mean squares in units of its
+The distribution has mean 0 and variance 1, as latents and standardised data have. All errors are root mean squares in units of its
 standard deviation, over states that are spread evenly over its probability.
 """
 
@@ -35,14 +35,14 @@ TOP = 1e8
 
 
 def shift(s: float, end: float, levels: Levels) -> float:
-    """Return how far off the mean of N(1, 1) comes out where its run starts from N(0, 1) at the level s."""
+    """Return the error of the mean of N(1, 1) where its run starts from N(0, 1) at the level s."""
     law = Gaussian([1.0], 1.0)
     z = float(levels.sigma(s)) * np.hypot(1, 1 / s) * normal_quantiles(STATES)
     return float(np.mean(law.flow(z, s, end, levels)) / levels.alpha(end) - 1)
 
 
 def states(s: float, levels: Levels) -> Array:
-    """Return states of the law at the level s: where its exact flow takes those of pure noise, shape (STATES, 1)."""
+    """Return states of the distribution at the level s: where its exact flow takes those of pure noise, shape (STATES, 1)."""
     top = levels.sigma(TOP) * normal_quantiles(STATES)
     return np.asarray(LAW.flow(top, TOP, min(s, TOP), levels)) if s < TOP else top
 
@@ -64,7 +64,7 @@ def error(
     layout
         The steps. A step takes its state to stand at its own level, even if the step before it ended elsewhere.
     start
-        States to start from, instead of the law's own at the first level.
+        States to start from, instead of the distribution's own at the first level.
     change
         What the scheduler does to the prediction.
     keeps_eps
@@ -111,7 +111,7 @@ def latent_error(solver: Solver, grid: grids.Grid, schedule: Any) -> float:
 
 
 def states_at(t: float, schedule: Any) -> Array:
-    """Return states of the law at a time of a schedule, shape (STATES, 1)."""
+    """Return states of the distribution at a time of a schedule, shape (STATES, 1)."""
     alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
     if alpha == 0:
         return sigma * normal_quantiles(STATES)

@@ -44,7 +44,7 @@ def ignored_entries(case: Case) -> Iterator[Finding]:
 
 
 def clip_sample(case: Case) -> Iterator[Finding]:
-    """Find clipping of the predicted data, which is no linear step any more."""
+    """Find clipping of the predicted data, which is not a linear step any more."""
     if not case.config["clip_sample"]:
         return
     limit = float(case.config["clip_sample_range"] or 1.0)

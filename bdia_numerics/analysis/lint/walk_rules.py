@@ -1,4 +1,4 @@
-"""Rules on the walk: where the model is asked, and where its steps begin and end."""
+"""Rules on the walk: where the model is evaluated, and where its steps begin and end."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def evaluations(case: Case) -> Iterator[Finding]:
             "evaluations",
             "note",
             f"_class_name={case.config.name!r}",
-            f"{case.steps} steps ask the network {case.walk.nfe} times",
+            f"{case.steps} steps evaluate the network {case.walk.nfe} times",
             "compare samplers at equal evaluations, not at equal steps",
             Cost("evaluations", case.walk.nfe, float("nan")),
         )

@@ -99,7 +99,7 @@ def error_budget(
 ) -> ErrorBudget:
     """Share out the error at the data end among the slots.
 
-    A slot's local error, of all registers, is what its step errs by from exact history. It travels to the end through the
+    A slot's local error, of all registers, is the error of its step from exact history. It travels to the end through the
     Jacobians of the later steps, each a central difference of the step itself at exact registers, so that any solver
     and any problem will do, with all elements of a state coupled.
 
@@ -145,7 +145,7 @@ def functional(names: tuple[str, ...], output: str, shape: tuple[int, ...]) -> A
 
 
 def local_errors(history: Exact, i: int) -> Array:
-    """Return what the step from t_i errs by in all registers, shape (r, *batch, D)."""
+    """Return the error of the step from t_i in all registers, shape (r, *batch, D)."""
     after, exact = history.step(i, history.registers(i)), history.registers(i - 1)
     return np.array([as_floats64(after[name]) - as_floats64(exact[name]) for name in exact])
 
@@ -194,7 +194,7 @@ def _moved(before: Mapping[str, Array], scale: float) -> Iterator[tuple[tuple[in
 
 
 def start_errors(history: Exact, start: Any) -> Array:
-    """Return what the starting registers err by, shape (r, *batch, D)."""
+    """Return the errors of the starting registers, shape (r, *batch, D)."""
     grid, depth, n = history.grid, history.depth, history.grid.n
     exact = history.registers(n - depth)
     zero = np.zeros((len(exact), *history.truth[0].shape))

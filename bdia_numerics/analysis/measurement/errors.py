@@ -21,7 +21,7 @@ STATES = 32
 
 
 class Problem(Protocol):
-    """What is measured against: a law with exact eps and the solution of its probability-flow ODE."""
+    """What is measured against: a distribution with exact eps and the solution of its probability-flow ODE."""
 
     def model(self, schedule: Any, /) -> Any: ...
     def sample(self, n: int, rng: Any, /) -> Any: ...
@@ -61,7 +61,7 @@ class GlobalError:
 
 @dataclass(frozen=True, eq=False)
 class LocalErrors:
-    """What single steps from exact history err by.
+    """The errors of single steps from exact history.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ def global_error(
     solver
         Any solver.
     problem
-        A law with `model`, `sample` and `flow`.
+        A distribution with `model`, `sample` and `flow`.
     grid
         A grid with a schedule, in floats or mpmath.
     states
@@ -144,7 +144,7 @@ def global_error(
 def local_truncation_error(
     solver: Solver, problem: Problem, grid: Grid, *, states: Any = STATES, seed: int = 0
 ) -> LocalErrors:
-    """Return what each step errs by when all its registers are exact before it.
+    """Return the error of each step whose registers are all exact before it.
 
     Registers that hold states are put on the problem's flow at the time at which they stand, those that hold evaluations are
     evaluated there.
@@ -228,7 +228,7 @@ def run_from(
 
 
 def noisy_states(problem: Problem, grid: Grid, states: Any, seed: int = 0) -> Any:
-    """Return states at t_N in the grid's number system: given ones, or that many draws of the law at its noise level."""
+    """Return states at t_N in the grid's number system: given ones, or that many draws of the distribution at its noise level."""
     if grid.schedule is None:
         raise ValueError(
             "grid has no schedule, and the exact flow needs one: make it with a named grid or from_timesteps"
@@ -281,7 +281,7 @@ def certified_states(
 
 
 def doubt(problem: Problem, start: Array, end: Array, times: tuple[Any, Any], schedule: Any, stated: float) -> float:
-    """Return what an exact end may be off by, rounding apart: what is stated, and else what its flow misses on the way back."""
+    """Return the error of an exact end apart from rounding: what is stated, and else what its flow misses on the way back."""
     if not math.isnan(stated):
         return stated
     back = problem.flow(end, times[1], times[0], schedule)

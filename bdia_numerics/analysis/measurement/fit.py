@@ -69,7 +69,7 @@ def fit_order(steps: Sequence[int], errors: Sequence[float]) -> Fit:
     """Return the order of errors that follow C n^-p (1 + c/n + ...) on one family of grids.
 
     The rule is fixed before the errors are seen: the finest five levels are fitted by log C - p log n + c/n. Half of the band is
-    `DEVIATIONS` standard errors, plus |c/n| at the finest level (all that is extrapolated beyond the slopes seen), plus `TO_COME` times
+    `DEVIATIONS` standard errors, plus |c/n| at the finest level (the extrapolation beyond the slopes seen), plus `TO_COME` times
     what the finest octave has changed (Richardson's consistency: the order is also found without it).
 
     The ratios of these errors are inconsistent if their slopes change as fast in the finest octave as in the one before: the change

@@ -107,7 +107,7 @@ def best_gamma(
     grid
         A grid with a schedule, in floats.
     problem
-        A law with `model`, `sample` and `flow`; or a number, the root mean square of an element of the data, for a Gaussian prior.
+        A distribution with `model`, `sample` and `flow`; or a number, the root mean square of an element of the data, for a Gaussian prior.
     target : {"sample", "round_trip", "both"}
         The distance of samples from the exact solution; the loss of a round trip by rounding; the root of the sum of their squares.
     dtype : {"float16", "float32", "float64", "longdouble"}
@@ -138,7 +138,7 @@ def best_gamma(
     if isinstance(problem, int | float | np.number):
         if not 0 < problem < math.inf:
             raise ValueError(
-                f"problem={problem!r} is no prior: pass the data's root mean square, a positive number, or a law"
+                f"problem={problem!r} is not a prior: pass the data's root mean square, a positive number, or a distribution"
             )
         law, data_rms = Gaussian([0], float(problem) ** 2), float(problem)
     else:
@@ -281,7 +281,7 @@ def _sentence(found: BestGamma, k: int) -> str:
         else f"no round trip in {found.dtype}"
     )
     return (
-        f"gamma = {found.gamma:.3g}: {how}; samples err by {number(own)} ({ends}), most of it from slot {found.costliest}; "
+        f"gamma = {found.gamma:.3g}: {how}; the sample error is {number(own)} ({ends}), most of it from slot {found.costliest}; "
         f"{lost}{_grown(found)}"
     )
 

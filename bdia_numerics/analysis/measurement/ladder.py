@@ -102,7 +102,7 @@ class SolverTrial:
 
 
 def flow_rounding(size: float, off: float) -> float:
-    """Return what a flow of states of this size is off by: a few units in the last place, and its own error."""
+    """Return the error of a flow of states of this size: a few units in the last place, and its own error."""
     return math.hypot(4 * float(np.finfo(float).eps) * size, off)
 
 

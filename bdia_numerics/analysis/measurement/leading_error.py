@@ -71,7 +71,7 @@ def leading_error(
     solver
         Any object with `registers` and `step`, zero-stable, with a simple root 1.
     problem
-        A law with D = 1 and an exact flow.
+        A distribution with D = 1 and an exact flow.
     schedule
         Gives alpha, sigma and time in mpmath.
     z
@@ -94,7 +94,7 @@ def leading_error(
         For more dimensions or states than one, no exact flow, and solvers that are not zero-stable, that have a multiple root
         1 or a root of modulus 1 other than 1 and -1.
     TypeError
-        For times or states that are no numbers.
+        For times or states that are not numbers.
 
     Notes
     -----

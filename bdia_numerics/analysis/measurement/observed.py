@@ -169,7 +169,7 @@ def observed_order(
     solver
         Any solver.
     problem
-        A law with `model`, `sample` and `flow`.
+        A distribution with `model`, `sample` and `flow`.
     family
         A `GridFamily`, or any function of n that returns a grid with a schedule and takes `space=` (and `seed=` if its attribute
         `kind` is "random"); by default smooth grids in asinh(sigma/alpha).

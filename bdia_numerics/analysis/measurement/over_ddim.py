@@ -60,7 +60,7 @@ def error_over_ddim(
     solver
         Any solver.
     problem
-        A law with an exact flow.
+        A distribution with an exact flow.
     family
         Grids by their number of slots, smooth; even numbers, so that what oscillates has one sign.
     steps

@@ -121,7 +121,7 @@ def work_precision(
     solvers
         Solvers, or solvers by label.
     problems
-        Laws with `model`, `sample` and `flow`, by label.
+        Distributions with `model`, `sample` and `flow`, by label.
     grids
         Functions of the number of slots, for instance a `GridFamily`, by label.
     steps

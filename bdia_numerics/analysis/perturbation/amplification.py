@@ -77,7 +77,7 @@ class Amplification:
 
     @property
     def rounding(self) -> float:
-        """Sum over slots of the propagated unit roundings: a bound when each slot errs by at most one unit."""
+        """Sum over slots of the propagated unit roundings: a bound when the error of each slot is at most one unit."""
         return float(self.injected.sum())
 
     @property
@@ -228,7 +228,7 @@ def gaussian_jacobian(variance: float) -> Callable[[Point], float]:
         For a variance that is not a positive number.
     """
     if not 0 < variance < np.inf:
-        raise ValueError(f"variance={variance!r} is no positive number")
+        raise ValueError(f"variance={variance!r} is not a positive number")
     return lambda point: float(point.sigma / (point.alpha**2 * variance + point.sigma**2))
 
 

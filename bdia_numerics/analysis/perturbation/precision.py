@@ -101,9 +101,9 @@ def round_trip_error(
 ) -> RoundTripError:
     """Predict the error of `round_trip` by rounding.
 
-    Each linear combination sum_k c_k v_k errs by one rounding of each of its partial sums and, unless c_k is a power of
+    Each linear combination sum_k c_k v_k has the rounding error of each of its partial sums and, unless c_k is a power of
     two, of each product c_k v_k; each model output by one. These are taken as independent, of root mean square
-    `ROUNDING_RMS` unit roundoffs. A coefficient errs by what its format makes of it, the same for all states and often
+    `ROUNDING_RMS` unit roundoffs. A coefficient has the error of its rounding to the format, the same for all states and often
     for all slots (p and 1-p of EDICT): these errors are added up with their signs. What is wrong at a slot reaches
     the end by the way back alone, since the way back undoes the way there.
 
@@ -235,7 +235,7 @@ def damping(solver: Solver) -> str:
 
 def _positive(name: str, value: float) -> float:
     if not 0 < value < math.inf:
-        raise ValueError(f"{name}={value!r} is no positive number")
+        raise ValueError(f"{name}={value!r} is not a positive number")
     return float(value)
 
 

@@ -1,4 +1,4 @@
-"""Round trips whose model is asked at rounded registers: whether it is asked at the same states both ways, and what comes back if not."""
+"""Round trips whose model is evaluated at rounded registers: whether these are the same both ways, and the error if they are not."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Repeated:
     Attributes
     ----------
     differing : float
-        Elements of the registers that are rounded to another number than on the way there, over all slots. Far below 1 the model is asked
-        at the same states, and every element comes back.
+        Elements of the registers that are rounded to another number than on the way there, over all slots. Far below 1 the model is
+        evaluated at the same states, and every element comes back.
     error : float
         Root mean square of what comes back wrong, for states of size 1; infinite where it is not known to be finite.
     """
@@ -41,7 +41,7 @@ def repeated(
     elements: int,
     other: bool = False,
 ) -> Repeated:
-    """Predict how a trip returns whose model is asked at registers that were rounded to another format.
+    """Predict how a trip returns whose model is evaluated at registers that were rounded to another format.
 
     A difference d between the registers of the two ways lies across a rounding boundary in one element of asked/d, which the model
     then sees differ by its unit roundoff: by sqrt(asked d) in the root mean square. Each slot multiplies d by its growth and adds what
@@ -121,7 +121,7 @@ def latent_error(solver: Solver, grid: Grid, spreads: tuple[float, ...] = (1.0, 
     """
     spread, schedule = np.array(spreads), grid.schedule
     if schedule is None:
-        raise ValueError("grid has values only, and the model is asked between them: use grids.from_timesteps")
+        raise ValueError("grid has values only, and the model is evaluated between them: use grids.from_timesteps")
 
     def eps(z: Array, t: Any) -> Array:
         alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))

@@ -100,11 +100,11 @@ def compared_order(proved: Proved, observed: ObservedOrder, kind: str) -> Compar
 
 def compared_ratio(proved: Proved, found: ErrorRatio) -> Compared:
     """Hold the measured ratio to DDIM's error against the proved one."""
-    value = f"{found.limit:.4f} ± {found.half_width:.1g}"
+    value = f"{found.limit:z.4f} ± {found.half_width:.1g}"
     derived = proved.order
     if derived is None or derived.ddim_ratio is None:
         reason = (
-            "the leading error is no multiple of DDIM's" if derived is not None else proved.refused.get("order", "")
+            "the leading error is not a multiple of DDIM's" if derived is not None else proved.refused.get("order", "")
         )
         return Compared("error over DDIM's", "", value, None, reason)
     if derived.ddim_ratio.free_symbols:

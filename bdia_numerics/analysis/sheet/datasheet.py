@@ -131,7 +131,7 @@ def datasheet(solver: Solver, *, measured: bool = True, progress: Progress | Non
     solver
         Any object with `registers` and `step`.
     measured
-        Whether to run it, on a law with an exact flow; that takes a few seconds.
+        Whether to run it, on a distribution with an exact flow; that takes a few seconds.
     progress
         Called with the name of each part that is measured, before it is.
 
@@ -143,7 +143,7 @@ def datasheet(solver: Solver, *, measured: bool = True, progress: Progress | Non
     Raises
     ------
     TypeError, ValueError
-        If the object is no solver, as `program.structure` says.
+        If the object is not a solver, as `program.structure` says.
     """
     shape, general = structure(solver), symbolised(solver)
     given = {name: str(value) for name, value in parameters(solver).items()}

@@ -1,4 +1,4 @@
-"""The measured part of a datasheet: runs of the solver on a law with an exact flow, a few seconds of them."""
+"""The measured part of a datasheet: runs of the solver on a distribution with an exact flow, a few seconds of them."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class Measured:
                     ", ".join(f"{word} {errors[name]:.1e}" for word, errors in parts.items() if name in errors),
                 )
             if self.trip.needed:
-                yield f"for {WANTED:g}", self.trip.needed
+                yield f"to return within {WANTED:g}", self.trip.needed
         if self.bit_exact:
             b = self.bit_exact
             lattice = f"{b.differing_bits} bits differ; remainder {b.buffer_bits:.2f} bits an element"
@@ -167,7 +167,7 @@ def _beside_ddim(work: WorkPrecision) -> Iterator[str]:
 
 
 def law() -> GaussianMixture:
-    """Return the law on the line that datasheets measure on: two peaks, exact flow by transport of its distribution."""
+    """Return the distribution on the line that datasheets measure on: two peaks, exact flow by transport of its distribution."""
     return GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
 
 

@@ -78,9 +78,12 @@ class Proved:
                 yield "order, steps h, 2h", str(self.alternating.order)
             yield "local error", "; ".join(f"{terms_text(terms)} in {name}" for name, terms in order.local.items())
             if set(order.local) == {order.output}:
-                yield "next local order where", equations(order.local_condition)
-            yield "error a step adds", terms_text(order.principal, lambda name: f"h^{order.order_uniform + 1} {name}")
-            yield "next order, equal steps", equations(order.condition)
+                yield "local error one order higher if", equations(order.local_condition)
+            yield (
+                "error added per step",
+                terms_text(order.principal, lambda name: f"h^{order.order_uniform + 1} {name}"),
+            )
+            yield "one order higher on equal steps if", equations(order.condition)
             if order.ddim_ratio is not None:
                 yield (
                     "error over DDIM's",
@@ -89,7 +92,7 @@ class Proved:
             power = order.order_uniform + 1
             yield (
                 "error constant",
-                f"{quotient(order.error_constant)} (times {y}^({power}) h^{power}, in {s}; of DDIM 1/2)",
+                f"{quotient(order.error_constant)} (times {y}^({power}) h^{power}, in {s}; DDIM has 1/2)",
             )
         for label, polynomial, verdict in (
             ("sampling", self.polynomial, self.zero_stability),
@@ -126,7 +129,7 @@ class Proved:
 
 
 def prove(solver: Solver, given: Mapping[str, str]) -> Proved:
-    """Return what is proved of a solver; `given` says the values of its parameters, where they are no symbols."""
+    """Return what is proved of a solver; `given` says the values of its parameters, where they are not symbols."""
     refused: dict[str, str] = {}
 
     def attempt(name: str, make: Callable[[], T]) -> T | None:

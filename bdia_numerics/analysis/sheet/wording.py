@@ -46,8 +46,8 @@ def _factor(c: Any) -> str:
     return f"({text})" if " " in text or text.startswith("-") else text
 
 
-def quotient(c: Any) -> str:
-    """Return a coefficient as text, as a quotient, and without a minus sign before a difference."""
+def factors(c: Any) -> tuple[list[Any], Any]:
+    """Return a coefficient as the factors of a numerator, without a minus sign before a difference, and a denominator."""
     import sympy
 
     top, bottom = sympy.fraction(sympy.factor(c))
@@ -58,6 +58,14 @@ def quotient(c: Any) -> str:
         number, some[last] = -number, sympy.expand(-some[last])
     if number != 1 or not some:
         some.insert(0, number)
+    return some, bottom
+
+
+def quotient(c: Any) -> str:
+    """Return a coefficient as text, as a quotient."""
+    import sympy
+
+    some, bottom = factors(c)
     several = len(some) > 1 or bottom != 1
     text = "*".join(f"({f})" if isinstance(f, sympy.Add) and several else str(f) for f in some).replace("-1*", "-")
     below = str(bottom) if bottom.is_Symbol or bottom.is_Integer else f"({bottom})"

@@ -170,7 +170,7 @@ def _in_symbol(polynomial: Any, zeta: Any, r: Any, symbol: Any) -> StabilityInte
         if all(e.subs(symbol, v) == n for v, n in zip(values, lengths, strict=True))
     ]
     if not fitting:
-        raise ValueError(f"the end of the interval is no rational function of {symbol}: give {symbol} a number")
+        raise ValueError(f"the end of the interval is not a rational function of {symbol}: give {symbol} a number")
     end = fitting[0]
     theta = sympy.Dummy("theta", positive=True)
     crossing = _critical(sympy.expand(polynomial), zeta, r, meeting=False)

@@ -50,7 +50,7 @@ def scalar(c: Any, places: Mapping[int, str]) -> str:
         return " * ".join(_factor(x, places) for x in c.args)
     if c.is_Pow and c.exp.is_Integer and c.exp > 1:
         return " * ".join([_factor(c.base, places)] * int(c.exp))
-    raise CheckFailed(f"the coefficient {c} is no rational expression")
+    raise CheckFailed(f"the coefficient {c} is not a rational expression")
 
 
 def _signed(term: Any, places: Mapping[int, str]) -> str:

@@ -184,7 +184,7 @@ def coq_cbdia_inverse(edit: Edit | None = None, **solvers: Any) -> str:
     verdict="proved",
     slow=True,
     mutants={
-        "a law that no field has": _edit("Witness", "fmul := Qcmult", "fmul := Qcplus"),
+        "an axiom that no field has": _edit("Witness", "fmul := Qcmult", "fmul := Qcplus"),
         "alpha that vanishes": _edit("Witness", "Q2Qc (1 # Pos.of_succ_nat i)", "Q2Qc (0 # Pos.of_succ_nat i)"),
         "a linear model": _edit(
             "Witness", "(Qcmult (fst v) (snd v), Qcplus (fst v) (Q2Qc (inject_Z (Z.of_nat i))))", "v"

@@ -38,7 +38,7 @@ class Chunks:
             self._size = max(1, min(LARGEST, 4 * self._size, int(self._seconds / max(self._mean, 1e-9))))
 
     def died(self, chunk: list[Cell], worker: str) -> Iterator[Outcome]:
-        """Take back a chunk whose worker died; yield the failure of a cell that has killed `DEATHS` workers alone."""
+        """Take back a chunk whose worker died; yield the failure of a cell that crashed `DEATHS` workers while running alone."""
         if len(chunk) > 1:
             self._again += [[cell] for cell in chunk]
             return

@@ -21,8 +21,8 @@ def cluster(address: str, *, timeout: float = 10.0) -> Pool:
     """Return a pool of the workers of a Dask scheduler, which may come and go.
 
     A chunk whose worker died is run elsewhere by the scheduler, as often as its `distributed.scheduler.allowed-failures` says, then
-    cell by cell. The scheduler blames all that its dead worker had, so a cell that is blamed is run once more with nothing beside it;
-    if its workers die again, it is a recorded failure.
+    cell by cell. The scheduler blames all that its dead worker had, so a cell that is blamed is run once more alone;
+    if its workers die again, it is recorded as failed.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ def read(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If there is no such file, or it is no TOML, with the line.
+        If there is no such file, or it is not TOML, with the line.
     """
     path = Path(path)
     try:
@@ -28,7 +28,7 @@ def read(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): give the path of a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no TOML: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"{path} is not TOML: {str(error).splitlines()[0]}") from None
 
 
 def chosen(studies: Mapping[str, Study], name: Any) -> Study:
@@ -51,13 +51,13 @@ def configured(study: Study, table: Mapping[str, Any]) -> Any:
     Raises
     ------
     ValueError
-        For a name that is no field, with the nearest; a value of another kind, with what it should be; and what the study refuses.
+        For a name that is not a field, with the nearest; a value of another kind, with what it should be; and what the study refuses.
     """
     hints = typing.get_type_hints(study.config)
     known = {field.name for field in fields(study.config) if field.init}
     for name in table:
         if name not in known:
-            raise ValueError(f"{name}={table[name]!r} is no key of study {study.name}: {_instead(name, known)}")
+            raise ValueError(f"{name}={table[name]!r} is not a key of study {study.name}: {_instead(name, known)}")
     return study.config(**{name: _typed(name, hints[name], value) for name, value in table.items()})
 
 

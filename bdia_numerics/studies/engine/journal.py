@@ -37,7 +37,7 @@ WHERE failure <> ''
 
 
 def key(cell: Cell) -> str:
-    """Return the one text of a cell: JSON, its names sorted; TypeError for a coordinate that is no plain value."""
+    """Return the one text of a cell: JSON, its names sorted; TypeError for a coordinate that is not a plain value."""
     return json.dumps(dict(cell), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -48,7 +48,7 @@ class Task:
     Attributes
     ----------
     cell, values
-        Which, and those of its values that are no arrays.
+        Which, and those of its values that are not arrays.
     failure
         In one line; empty if there was none.
     seconds
@@ -80,7 +80,7 @@ class Journal:
     Raises
     ------
     ValueError
-        If the file is no journal, belongs to another run, or another process is writing it.
+        If the file is not a journal, belongs to another run, or another process is writing it.
     """
 
     def __init__(
@@ -98,7 +98,9 @@ class Journal:
                 raise
         except sqlite3.DatabaseError as error:
             self._unlock()
-            raise ValueError(f"{path} is no journal of a study ({error}): take another folder, or delete it") from None
+            raise ValueError(
+                f"{path} is not a journal of a study ({error}): take another folder, or delete it"
+            ) from None
         except BaseException:
             self._unlock()
             raise

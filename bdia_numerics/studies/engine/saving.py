@@ -46,7 +46,7 @@ def load(path: str | Path) -> Dataset:
     Raises
     ------
     ValueError
-        If there is no such file, or it is no netCDF.
+        If there is no such file, or it is not a netCDF.
     ImportError
         Without xarray or h5netcdf; the message names the extra.
     """
@@ -61,7 +61,7 @@ def load(path: str | Path) -> Dataset:
     try:
         return load_dataset(path, engine="h5netcdf")
     except OSError as error:
-        raise ValueError(f"{path} is no netCDF file ({str(error).splitlines()[0]}): run the study again") from None
+        raise ValueError(f"{path} is not a netCDF file ({str(error).splitlines()[0]}): run the study again") from None
 
 
 def data_hash(dataset: Dataset) -> str:

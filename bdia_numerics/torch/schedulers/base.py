@@ -45,7 +45,7 @@ class ProgramScheduler(DDIMScheduler):
         the latter for gamma = 0, else the former.
     state_dtype : {"float64", "float32", "bfloat16", "float16", None}
         In which the registers are kept between steps; "float64" is float32 on a device that has none, None the dtype of the latents.
-        The model is asked at registers rounded to the dtype of the latents: float64 ones are rounded alike both ways.
+        The model is evaluated at registers rounded to the dtype of the latents: float64 ones are rounded alike both ways.
     counts_as : str or None
         Class of diffusers whose `timesteps` the spacing counts, which may be fractions of training steps; None is DDIMScheduler.
         `from_config` takes the class that the configuration is of. Each step then ends where the next begins.
@@ -188,7 +188,7 @@ class ProgramScheduler(DDIMScheduler):
         Raises
         ------
         ValueError
-            For no or too many steps, times that do not fall or are no training steps, another number of times than num_inference_steps,
+            For no or too many steps, times that do not fall or are not training steps, another number of times than num_inference_steps,
             a State of another grid or prediction, a solver that cannot run on these noise levels (NotInvertibleError where it has no
             exact inverse).
         """
@@ -298,7 +298,7 @@ class ProgramScheduler(DDIMScheduler):
         model_output
             Of the sample's shape.
         timestep
-            The entry of `timesteps` at which the model was asked; for gamma = 0 any training step, in any order.
+            The entry of `timesteps` at which the model was evaluated; for gamma = 0 any training step, in any order.
         sample
             What the last step returned. Other states, such as those of an inpainting pipeline that blends them, take its place.
         eta, use_clipped_model_output, generator, variance_noise

@@ -206,7 +206,7 @@ def whole_number(timestep: Any) -> int:
     """Return the training step that a timestep is; ValueError for one between two."""
     t = float(timestep)
     if not t.is_integer():
-        raise ValueError(f"timestep={t:g} is no training step: pass a whole number, such as round(t)")
+        raise ValueError(f"timestep={t:g} is not a training step: pass a whole number, such as round(t)")
     return int(t)
 
 
@@ -215,7 +215,7 @@ def listed(given: Sequence[Any], number: int | None, length: int, end: int) -> l
     fractions = [float(t) for t in given if not float(t).is_integer()]
     if fractions:
         raise ValueError(
-            f"timesteps has {fractions[0]:g}, which is no training step: pass whole numbers, such as round(t)"
+            f"timesteps has {fractions[0]:g}, which is not a training step: pass whole numbers, such as round(t)"
         )
     times = [int(t) for t in given]
     if not times or times[-1] < 0 or any(a <= b for a, b in pairwise(times)):

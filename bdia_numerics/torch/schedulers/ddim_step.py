@@ -119,7 +119,7 @@ def level(table: torch.Tensor, t: float, square: torch.Tensor | None = None) -> 
     Between two training steps sigma/alpha is linear, as for the schedulers of diffusers that tell such times.
     """
     if t > len(table) - 1 or (square is None and t < -1):
-        raise ValueError(f"timestep={t:g} is no training step: they are 0 to {len(table) - 1}")
+        raise ValueError(f"timestep={t:g} is not a training step: they are 0 to {len(table) - 1}")
     if square is None and t != int(t):
         low, high = (level(table, k) for k in (math.floor(t), math.ceil(t)))
         part = t - math.floor(t)

@@ -89,7 +89,7 @@ class Feed:
                 if self.given is not None
                 else f"0 to {len(self._expected) - 1}"
             )
-            raise ValueError(f"begin_index={entry} is no entry of timesteps to begin at: pass {least}")
+            raise ValueError(f"begin_index={entry} is not an entry of timesteps to begin at: pass {least}")
         self.begin = entry
 
     def input(self, sample: torch.Tensor) -> torch.Tensor:
@@ -144,12 +144,12 @@ class Feed:
             run = self._resumed(sample)
             if not any(torch.equal(sample, z.to(sample.dtype)) for z in run.values.values()):
                 raise ValueError(
-                    "sample is no register of the state: pass the latents that the opposite run returned, or, where it stopped early, "
+                    "sample is not a register of the state: pass the latents that the opposite run returned, or, where it stopped early, "
                     "what its last step returned; for a run from latents alone call start_from(None) and set_timesteps"
                 )
             if not (self._asked or run.done or torch.equal(sample, run.value.to(sample.dtype))):
                 raise ValueError(
-                    "the model was asked at the sample, but a run from a State begins at another register: ask it at "
+                    "the model was evaluated at the sample, but a run from a State begins at another register: evaluate it at "
                     "scheduler.scale_model_input(sample, t)"
                 )
             return 0, run

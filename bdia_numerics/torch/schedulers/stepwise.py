@@ -167,7 +167,7 @@ class Stepwise:
     def feed(self, output: Any, sample: Any = None) -> Any:
         """Take the model's output at `value` and return the next `value`.
 
-        A `sample`, where given, takes the place of the value at which the model was asked.
+        A `sample`, where given, takes the place of the value at which the model was evaluated.
         """
         if sample is not None:
             self._store[self.course.calls[self.place].argument] = sample

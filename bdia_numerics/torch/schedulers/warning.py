@@ -29,7 +29,7 @@ def warn_not_finite(what: str, timestep: object, output: torch.Tensor, state: to
     what
         The register and the slot.
     timestep
-        At which the model was asked.
+        At which the model was evaluated.
     output
         Of the model.
     state
@@ -54,7 +54,7 @@ def warn_not_finite(what: str, timestep: object, output: torch.Tensor, state: to
 
 
 def warn_of_contradiction(kind: str, point: Point, z: torch.Tensor, output: torch.Tensor) -> None:
-    """Warn where a network's output at the noise end is no prediction of its kind; on a device nothing is looked at."""
+    """Warn where a network's output at the noise end is not a prediction of its kind; on a device nothing is looked at."""
     if z.device.type == "cpu" and (said := contradiction(kind, point.alpha, point.t, z, output)):
         warnings.warn(said, stacklevel=4)
 
@@ -107,7 +107,7 @@ def foreseen(course: Course, sample: torch.Tensor, registers: torch.dtype, given
         able = has_float64(sample.device)
         remedy = "take state_dtype='float64'" if able else f"float64 would do, but {sample.device} has none"
     return (
-        f"{what}: expect {expected} from a round trip, as the rounding of {word} registers grows until the network is asked at other "
+        f"{what}: expect {expected} from a round trip, as the rounding of {word} registers grows until the network is evaluated at other "
         f"states: {remedy}"
     )
 
