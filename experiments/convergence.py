@@ -1,9 +1,72 @@
-"""Errors by the number of steps and observed orders.
+"""Errors against an exact flow by the number of steps, and the orders that they show, on two kinds of grids.
 
-``python experiments/convergence.py [--out FOLDER]`` writes FOLDER/convergence.nc (a quarter of a minute of one core).
+``python experiments/convergence.py [--out FOLDER]`` (a few seconds) prints the slopes, and writes FOLDER/convergence.nc and
+FOLDER/convergence.png. `bdia converge` decides orders, with uncertainty bands.
 """
 
-from bdia_numerics.cli.experiment import main
+import argparse
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import xarray
+
+from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, OBELM, BDIAHeun, DPMSolverPP, grids, problems, schedules, solve
+from bdia_numerics.plots import image
+from bdia_numerics.plots.curves import Panel, draw
+
+SCHEDULE = schedules.vp_linear()
+LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
+SOLVERS = {
+    "DDIM": DDIM(), "BDIA, gamma 1": BDIA(1), "BDIA, gamma 1/2": BDIA(Fraction(1, 2)), "EDICT": EDICT(), "CBDIA": CBDIA(),
+    "O-BELM": OBELM(), "BDIA-EDM": BDIAHeun(), "DPM-Solver++ 2M": DPMSolverPP(),
+}  # fmt: skip
+SPAN = {"t_max": 0.6, "t_min": 0.1}
+GRIDS = {
+    "equal steps of asinh(sigma/alpha)": lambda n: grids.asinh(SCHEDULE, n, **SPAN),
+    "steps h, 2h in turn": lambda n: grids.alternating(SCHEDULE, n, ratio=2, **SPAN),
+}
+STEPS = (10, 20, 40, 80, 160, 320)
+
+
+def error(solver, grid, states=32):
+    """Return the root mean square error of z_0, from states of the exact distribution at t_N; first states by DDIM steps."""
+    rng = np.random.default_rng(0)
+    z = grid.alpha[grid.n] * LAW.sample(states, rng) + grid.sigma[grid.n] * rng.standard_normal((states, 1))
+    truth = LAW.flow(z, grid.t[grid.n], grid.t[0], SCHEDULE)
+    return float(np.sqrt(np.mean((solve(solver, LAW.model(SCHEDULE), grid, z).z - truth) ** 2)))
+
+
+def study(solvers=SOLVERS, steps=STEPS):
+    """Return the errors, and the slope between each number of steps and the one before."""
+    errors = [[[error(solver, make(n)) for n in steps] for solver in solvers.values()] for make in GRIDS.values()]
+    coordinates = {"grid": list(GRIDS), "solver": list(solvers), "steps": list(steps)}
+    found = xarray.Dataset({"error": (tuple(coordinates), errors)}, coordinates)
+    logs = np.log(found["error"])
+    found["slope"] = -logs.diff("steps") / np.log(found["steps"]).diff("steps")
+    return found
+
+
+def figure(found):
+    """Draw errors against steps, a panel a grid."""
+    steps, panels = found["steps"].values, []
+    for name in found["grid"].values:
+        one = found.sel(grid=name)
+        curves = {solver: (steps, one["error"].sel(solver=solver)) for solver in one["solver"].values}
+        slopes = {f"slope {p}": (steps, 0.1 * (steps[0] / steps) ** p) for p in (1, 2)}
+        panels.append(
+            Panel("steps", "root mean square error", curves, slopes, name, log="xy", ticks=steps, legend=False)
+        )
+    return draw(*panels)
+
 
 if __name__ == "__main__":
-    main("convergence")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    out = parser.parse_args().out
+    found = study()
+    for name in found["grid"].values:
+        print(f"\nslopes, {name}\n{found['slope'].sel(grid=name).to_pandas().round(2).to_string()}")
+    out.mkdir(parents=True, exist_ok=True)
+    found.to_netcdf(out / "convergence.nc", engine="h5netcdf")
+    (out / "convergence.png").write_bytes(image(figure(found), format="png"))

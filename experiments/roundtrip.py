@@ -1,9 +1,73 @@
-"""Round trips, from both sides.
+"""Both sides of a round trip from data: what comes back, and how far the noise end is from the true state.
 
-``python experiments/roundtrip.py [--out FOLDER]`` writes FOLDER/roundtrip.nc (ten seconds of one core).
+``python experiments/roundtrip.py [--out FOLDER]`` (a few seconds) prints both, and writes FOLDER/roundtrip.nc and
+FOLDER/roundtrip.png. `bdia roundtrip` makes such trips of any solver.
 """
 
-from bdia_numerics.cli.experiment import main
+import argparse
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import xarray
+
+from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, OBELM, encode, grids, problems, schedules, solve
+from bdia_numerics.inversion import DDIMInversion
+from bdia_numerics.plots import image
+from bdia_numerics.plots.curves import Panel, draw
+
+SCHEDULE = schedules.vp_linear()
+LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
+METHODS = {  # a solver, and what takes the data to noise: its derived inverse where it has one
+    "DDIM, (10)": (DDIM(), DDIMInversion()),
+    "DDIM, (23)": (DDIM(), DDIMInversion(at_target=False)),
+    "BDIA, gamma 1/2": (BDIA(Fraction(1, 2)), None),
+    "BDIA, gamma 9/10": (BDIA(Fraction(9, 10)), None),
+    "BDIA, gamma 1": (BDIA(1), None),
+    "EDICT": (EDICT(), None),
+    "CBDIA": (CBDIA(), None),
+    "O-BELM": (OBELM(), None),
+}
+STEPS = (10, 20, 40, 80)
+
+
+def trip(solver, method, n, states=100):
+    """Return the root mean squares of what comes back less what was sent, and of the latent less the exact one."""
+    grid, model = grids.uniform(SCHEDULE, n, t_max=1, t_min=0.01), LAW.model(SCHEDULE)
+    x = LAW.sample(states, np.random.default_rng(0))
+    there = encode(solver, model, grid, x, method=method)
+    back = solve(solver, model, grid, there.z if there.state is None else there.state)
+    away = there.z - LAW.flow(x, grid.t[0], grid.t[n], SCHEDULE)
+    return tuple(float(np.sqrt(np.mean(difference**2))) for difference in (back.z - x, away))
+
+
+def study(methods=METHODS, steps=STEPS):
+    """Return both sides of each round trip."""
+    both = np.array([[trip(*method, n) for n in steps] for method in methods.values()])
+    coordinates = {"solver": list(methods), "steps": list(steps)}
+    sides = {"error": both[..., 0], "distance": both[..., 1]}
+    return xarray.Dataset({name: (tuple(coordinates), side) for name, side in sides.items()}, coordinates)
+
+
+def figure(found):
+    """Draw both sides against steps."""
+    steps, panels = found["steps"].values, []
+    for name, title in {
+        "error": "what does not come back",
+        "distance": "distance of the latent from the true one",
+    }.items():
+        curves = {method: (steps, found[name].sel(solver=method)) for method in found["solver"].values}
+        panels.append(Panel("steps", "root mean square", curves, title=title, log="xy", ticks=steps, legend=False))
+    return draw(*panels)
+
 
 if __name__ == "__main__":
-    main("roundtrip")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    out = parser.parse_args().out
+    found = study()
+    for name in ("error", "distance"):
+        print(f"\n{name}\n{found[name].to_pandas().map('{:.1e}'.format).to_string()}")
+    out.mkdir(parents=True, exist_ok=True)
+    found.to_netcdf(out / "roundtrip.nc", engine="h5netcdf")
+    (out / "roundtrip.png").write_bytes(image(figure(found), format="png"))

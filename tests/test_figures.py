@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import runpy
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -121,6 +122,17 @@ def test_every_figure_has_its_data():
         attributes = studies.load(path).attrs
         assert attributes["study"] == study.name
         assert json.loads(attributes["config"]) == json.loads(json.dumps(vars(config)))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "paper_figs").glob("[ft]*.py")), ids=lambda path: path.stem)
+def test_a_script_draws_what_the_command_draws(path):
+    (name,) = re.findall(r"--only ([\w-]+)`", path.read_text(encoding="utf-8"))
+    space, spec = runpy.run_path(str(path)), FIGURES[name]
+    if spec.data:
+        assert any(value is spec.draw for value in space.values())
+        assert f'/ "{spec.data[0]}.nc"' in path.read_text(encoding="utf-8") and len(spec.data) == 1
+    else:
+        assert plots.image(space["figure"](), format="png") == plots.image(spec.draw(), format="png")
 
 
 def test_the_wheel_carries_the_data():

@@ -4,7 +4,6 @@ import json
 import math
 import sys
 from dataclasses import asdict
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from bdia_numerics import BDIA, EDICT, OBELM, encode, grids, invert, problems, s
 from bdia_numerics.analysis import GridFamily, global_error
 from bdia_numerics.studies import STUDIES, run
 from bdia_numerics.studies.convergence import ConvergenceConfig
-from bdia_numerics.studies.enclosures import EnclosuresConfig
 from bdia_numerics.studies.gamma_map import GRIDS, LAWS, MapConfig
 from bdia_numerics.studies.growth import GrowthConfig
 from bdia_numerics.studies.named import law
@@ -43,7 +41,6 @@ TINY = {
     "network_table": TableConfig(("DDIM", "BDIA"), ("cut",), (6,), images=4, batch=4, paired=2, fine=4, resamples=10),
     "samples": ImagesConfig(("DDIM",), ("trailing",), (4,), images=2, fine=4),
     "returns": ReturnsConfig(("DDIM", "BDIA(gamma=1)"), steps=(5,), images=2),
-    "enclosures": EnclosuresConfig(slots=(4,), halvings=(3, 12)),
 }
 ON_NETWORKS = ("growth", "editing", "network_table", "samples", "returns")
 CASES = [pytest.param(name, marks=[pytest.mark.slow] * (name in ON_NETWORKS)) for name in TINY]
@@ -52,8 +49,6 @@ _FOUND = {}
 
 def found(name):
     """Return the dataset of a study, made once."""
-    if name == "enclosures":
-        pytest.importorskip("flint", reason="needs the extra balls")
     if name in ON_NETWORKS:
         pytest.importorskip("torch", reason="needs the extra torch")
         pytest.importorskip("diffusers", reason="needs the extra torch")
@@ -189,18 +184,6 @@ def test_precision_is_measured_and_predicted():
     assert companion.sel(gamma=0.9) > 2 > companion.sel(gamma=1.0)
 
 
-def test_enclosures_hold_the_spread():
-    dataset = found("enclosures").isel(slots=0)
-    from bdia_numerics.analysis import enclose_error
-    from bdia_numerics.studies.enclosures import grid, law
-
-    direct = enclose_error(BDIA(1), law(), grid(4), (1 - Fraction(1, 8), 1 + Fraction(1, 8)), form="natural")
-    wide = dataset.sel(halvings=3)
-    assert float(wide["width"]) == 1 / 8
-    assert float(wide["radius"].sel(form="natural")) == pytest.approx(float(direct.radius))
-    assert (dataset["spread"] > 0).all() and (dataset["radius"] >= dataset["spread"]).all()
-
-
 @pytest.mark.slow
 def test_growth_is_that_of_a_run():
     dataset = found("growth").isel(solver=0, steps=0)
@@ -281,7 +264,6 @@ def test_a_network_table_is_distances_of_samples():
         (WorkConfig, {"evaluations": (0,)}, "evaluations=.*give 1 or more"),
         (PrecisionConfig, {"grids": ("odd",)}, "grids='odd' is none of"),
         (PrecisionConfig, {"data_rms": 0.0}, "data_rms=0.0"),
-        (EnclosuresConfig, {"slots": ()}, "two or more of each"),
         (GrowthConfig, {"images": 1}, "images=1: give 2 or more"),
         (EditConfig, {"solvers": ()}, "solvers is empty"),
         (TableConfig, {"evaluations": (2,)}, "give 6 or more"),
@@ -296,30 +278,3 @@ def test_which_solvers_have_a_gamma_to_choose():
     assert [takes_gamma(text) for text in ("BDIA", "BDIAHeun", "BDIA(gamma=1/2)", "bdia:gamma=1", "DDIM")] == [
         True, True, False, False, False,
     ]  # fmt: skip
-
-
-def test_a_script_runs_a_study_and_goes_on(tmp_path, monkeypatch):
-    from bdia_numerics.cli.experiment import main
-
-    config = tmp_path / "small.toml"
-    config.write_text('solvers = ["DDIM", "BDIA"]\nevaluations = [10]\nstates = 4\nrepeats = 1\n')
-    used = []
-    for _ in range(2):
-        monkeypatch.setattr("sys.argv", ["x.py", "--out", str(tmp_path), "--workers", "1", str(config)])
-        with pytest.raises(SystemExit) as ended:
-            main("work_precision", used.append)
-        assert not ended.value.code
-    assert used[0].identical(used[1]), "times too: finished cells are kept"
-    assert used[0].sizes["solver"] == 2
-    for wrong in (str(tmp_path / "none.toml"), "--steps=x"):
-        monkeypatch.setattr("sys.argv", ["x.py", "--out", str(tmp_path), wrong])
-        with pytest.raises(SystemExit) as ended:
-            main("work_precision", used.append)
-        assert ended.value.code == 2 and len(used) == 2
-
-
-def test_every_study_has_a_script():
-    from pathlib import Path
-
-    texts = [path.read_text() for path in (Path(__file__).resolve().parent.parent / "experiments").glob("*.py")]
-    assert all(any(f'main("{name}"' in text for text in texts) for name in TINY)

@@ -6,15 +6,27 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+from bdia_numerics import grids, problems, schedules
 from bdia_numerics.analysis import Comparison, certify_better, enclose_error
 from bdia_numerics.claims.ledger import Skipped, Undecided, check, require
 from bdia_numerics.claims.mutants import mutant, mutate
+from bdia_numerics.grids import Grid
 from bdia_numerics.solvers import BDIA, DDIM
-from bdia_numerics.studies.enclosures import grid, law
 
 SLOTS = 10
 BOX = (Fraction(1, 2), Fraction(3))
 CROSSING = (Fraction(-2), Fraction(2))
+
+
+def law() -> problems.GaussianMixture:
+    """Return 1/4 N(-1, 1/4) + 3/4 N(1, 1/4)."""
+    quarter = Fraction(1, 4)
+    return problems.GaussianMixture([quarter, 3 * quarter], [[-1], [1]], [quarter, quarter])
+
+
+def grid(n: int) -> Grid:
+    """Return n equal steps of t from 1 to 1/100, linear VP schedule."""
+    return grids.uniform(schedules.vp_linear(), n, t_max=1, t_min=Fraction(1, 100))
 
 
 def compared(a: Any, b: Any, box: Any, **options: Any) -> Comparison:

@@ -1,45 +1,14 @@
-"""Errors enclosed over intervals, and how much a ball's radius grows through a run."""
+"""Errors enclosed over intervals of initial states."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.analysis import ErrorEnclosure
-from bdia_numerics.plots.style import PAGE, STYLE, looks
-
-if TYPE_CHECKING:
-    from xarray import Dataset
-
-_LABELS = {"natural": "balls alone", "mean value": "mean-value form"}
-
-
-def growth(found: Dataset) -> Figure:
-    """Draw radii of enclosed errors against half-widths of the interval of initial states, one panel a number of slots.
-
-    Parameters
-    ----------
-    found
-        The dataset of the study "enclosures".
-    """
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 3.2), layout="constrained")
-        axes: Any = figure.subplots(1, found.sizes["slots"], sharey=True, squeeze=False)[0]
-        styles = looks(["sampled spread", *_LABELS.values()])
-        for ax, slots in zip(axes, found["slots"].values, strict=True):
-            panel = found.sel(slots=slots)
-            for form, label in _LABELS.items():
-                radii = panel["radius"].sel(form=form).values
-                ax.plot(panel["width"], np.where(np.isfinite(radii), radii, np.nan), label=label, **styles[label])
-            ax.plot(panel["width"], panel["spread"], label="sampled spread", **styles["sampled spread"])
-            ax.set(xscale="log", yscale="log", xlabel="half-width of the interval of $z_N$", title=f"{slots} slots")
-        axes[0].set_ylabel("radius of the error of $x_0$")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
-    return figure
+from bdia_numerics.plots.style import STYLE, looks
 
 
 def bands(enclosed: Mapping[str, ErrorEnclosure]) -> Figure:

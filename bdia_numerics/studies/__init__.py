@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bdia_numerics.studies.convergence import CONVERGENCE
-from bdia_numerics.studies.enclosures import ENCLOSURES
 from bdia_numerics.studies.engine.cluster import cluster
 from bdia_numerics.studies.engine.journal import Task
 from bdia_numerics.studies.engine.local import processes
@@ -36,7 +35,6 @@ STUDIES: dict[str, Study] = {
     "samples": SAMPLES,
     "returns": RETURNS,
     "precision": PRECISION,
-    "enclosures": ENCLOSURES,
 }
 """By name: what `bdia sweep --study NAME` runs."""
 

@@ -1,0 +1,16 @@
+"""Tables 1 to 3: the published FID, and the Frechet distances that are measured here.
+
+``python paper_figs/tables.py`` writes tables.pdf beside this file; `bdia figures --only tables-1-2-3` draws the same, with its caption.
+"""
+
+from pathlib import Path
+
+from bdia_numerics.plots import image
+from bdia_numerics.plots.drawn import paper_tables
+from bdia_numerics.studies import load
+
+HERE = Path(__file__).parent
+
+if __name__ == "__main__":
+    found = load(HERE / "data" / "network-table.nc")  # distances by grid, evaluations and solver
+    (HERE / "tables.pdf").write_bytes(image(paper_tables(found), format="pdf"))
