@@ -35,7 +35,8 @@ def roundtrip(
 
     Without --exact: how well floats return, by which inversion, and how far the data end is from the true ODE state; beside DDIM
     inversion (10) stands (23), which tells the model the time of its state. With --exact: the number of
-    differing bits and the size of the remainder buffer against its bound; the exit status is 1 if a bit differs.
+    differing bits and the size of the remainder buffer against its bound. The exit status is 1 if a bit differs, or if what comes back
+    is as far off as it is large.
     """
     given = {"gamma": gamma, "gamma1": gamma1, "gamma2": gamma2, "p": p}
     try:
@@ -63,6 +64,7 @@ def _run(
     import numpy as np
 
     from bdia_numerics import grids, problems, schedules, spec
+    from bdia_numerics.analysis.perturbation.practical import inverse_growth
     from bdia_numerics.bitexact import bit_exact_round_trip
     from bdia_numerics.integrate import round_trip
     from bdia_numerics.inversion import INVERSIONS, name_of, named
@@ -95,12 +97,16 @@ def _run(
         return {**{k: getattr(trip, k) for k in names}, "status": str(trip.status)}
 
     found = head | both_ways(method)
+    if found["status"] != "ok" and found["inversion"] == DERIVED:
+        found["amplification"] = inverse_growth(solver, grid)
     if method is None and found["inversion"] == name_of(INVERSIONS["(10)"]):
         found["beside"] = both_ways(INVERSIONS["(23)"])
     return found
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
+    from bdia_numerics.formulas import number
+
     parameters = ", ".join(f"{k}={v}" for k, v in found["parameters"].items())
     lines = [f"{found['solver']}({parameters}), {found['steps']} steps, {found['dtype']}: {found['status']}"]
     if found["exact"] and found["differing_bits"] is None:
@@ -113,6 +119,10 @@ def _lines(found: dict[str, Any]) -> list[str]:
         ]
         return [*lines, found["unsteady"]] if found["unsteady"] else lines
     ways = [found, *filter(None, [found.get("beside")])]
+    if found.get("amplification"):
+        lines.append(
+            f"predicted: the inverse amplifies a disturbance {number(found['amplification'])} times towards the noise"
+        )
     return [
         *lines,
         *(
