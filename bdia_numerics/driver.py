@@ -22,6 +22,10 @@ Model = Callable[[Any, Any], Any]
 Callback = Callable[[int, State], None]
 
 
+USELESS = 1.0
+"""An error as large as what it is an error of."""
+
+
 @dataclass(frozen=True)
 class Status:
     """How a run ended.
@@ -29,13 +33,13 @@ class Status:
     Attributes
     ----------
     ok : bool
-        Whether every state is finite.
+        Whether every state is finite; of a round trip also whether what came back is of any use.
     slot : int or None
         Index i of the slot (from t_i to t_{i-1} in sampling) in which a state first was not.
     register : str or None
-        The register that was not.
+        The register that was not; None if all were.
     remedy : str
-        What to change, where the number system is to blame.
+        What to change, where the number system is to blame; of a round trip also what it lost.
     """
 
     ok: bool = True
@@ -44,8 +48,36 @@ class Status:
     remedy: str = field(default="", kw_only=True)
 
     def __str__(self) -> str:
-        what = f"register {self.register} is not finite after slot i={self.slot}"
+        what = "" if self.register is None else f"register {self.register} is not finite after slot i={self.slot}"
         return "ok" if self.ok else ": ".join(filter(None, (what, self.remedy)))
+
+
+def come_back(status: Status, error: Any, size: Any, *, exact: bool) -> Status:
+    """Return the status of a round trip: that of its runs, or that what came back is useless.
+
+    Parameters
+    ----------
+    status
+        Of the runs.
+    error, size
+        Root mean squares of what came back less what was sent, and of what was sent.
+    exact
+        Whether the way from data to noise is the derived inverse.
+    """
+    try:
+        lost = float(error) / float(size) if float(size) else 0.0
+    except (TypeError, ValueError):  # of symbols
+        return status
+    if not status.ok or not lost > USELESS:
+        return status
+    why = (
+        "the inverse amplifies rounding: take fewer slots, a gamma or p nearer to 1, or more digits"
+        if exact
+        else "this inversion is an approximation: take more slots, or a solver with an exact inverse"
+    )
+    return Status(
+        ok=False, remedy=f"what comes back is useless, its error is {lost:.2g} times the size of what was sent: {why}"
+    )
 
 
 @dataclass(frozen=True)

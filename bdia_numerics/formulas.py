@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -46,6 +47,28 @@ def number(x: float, digits: int = 2) -> str:
     if -3 <= int(power) < 4:
         return f"{float(f'{mantissa}e{power}'):.{max(digits - 1 - int(power), 0)}f}"
     return f"{mantissa}·10{str(int(power)).translate(_SUPERSCRIPTS)}"
+
+
+def within(x: float, uncertainty: float, digits: int = 1, most: int | None = None) -> str:
+    """Return a number with the decimals that its uncertainty carries.
+
+    Parameters
+    ----------
+    x, uncertainty
+        The number, and by how much it may be off; of a band, half its width.
+    digits
+        Significant digits of the uncertainty that still count.
+    most
+        Decimals at most.
+
+    >>> within(1.23456, 0.02), within(-3e-8, 1e-6), within(1234.5, 30.0), within(2.4437, 15.5, digits=2)
+    ('1.23', '0.000000', '1230', '2')
+    """
+    if not (math.isfinite(x) and 0 < uncertainty < math.inf):
+        return f"{x:z.2f}" if most is None else f"{x:z.{most}f}"
+    places = digits - 1 - int(f"{uncertainty:.{digits - 1}e}".partition("e")[2])
+    places = places if most is None else min(places, most)
+    return f"{round(x, places):z.{max(places, 0)}f}"
 
 
 def solver_name(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bdia_numerics.driver import come_back
 from bdia_numerics.grids import Grid
 from bdia_numerics.inversion import Method, default_for, mirrored, name_of
 from bdia_numerics.models import as_eps, prediction_of, witnessed
@@ -132,7 +133,7 @@ class RoundTrip:
         The state at the far end, and what came back; shape (*batch, *data). If the way there went wrong there is no way
         back: `returned` is None and the errors are NaN.
     status : Status
-        Of the first run that went wrong, if any.
+        Of the first run that went wrong, if any; else whether what came back is of any use: not if its error is as large as what was sent.
     inversion : str
         What ran from data to noise, such as "derived inverse" or "DDIM inversion (10)"; empty if the way there went wrong first.
     unsteady : str
@@ -149,6 +150,13 @@ class RoundTrip:
     status: Status
     inversion: str = ""
     unsteady: str = ""
+
+    def __str__(self) -> str:
+        way = f", inversion: {self.inversion}" if self.inversion else ""
+        return (
+            f"{self.status}: returns to {float(self.error):.3g} (root mean square){way}; the far end is {float(self.latent):.3g} from the "
+            f"true state, which is known to {float(self.reference_error):.1g}; {self.nfe} model evaluations"
+        )
 
 
 share(RoundTrip)
@@ -205,15 +213,16 @@ def round_trip(
     if back is None:
         return RoundTrip(math.nan, math.nan, math.nan, there.nfe, there.z, None, there.status, there.inversion)
     truth, uncertainty = _truth(unwatched, grid, z, start, reference, space)
+    error, way = space.rms(back.z - z), there.inversion or back.inversion
     return RoundTrip(
-        error=space.rms(back.z - z),
+        error=error,
         latent=space.rms(there.z - truth),
         reference_error=uncertainty,
         nfe=there.nfe + back.nfe,
         far=there.z,
         returned=back.z,
-        status=back.status,
-        inversion=there.inversion or back.inversion,
+        status=come_back(back.status, error, space.rms(as_floats(z)), exact=way == DERIVED),
+        inversion=way,
         unsteady=witness.unsteady,
     )
 

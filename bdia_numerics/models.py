@@ -359,4 +359,4 @@ def _conversion(source: str, target: str, point: Point) -> tuple[Scalar, Scalar]
     return p * data[0] + q * eps[0], p * data[1] + q * eps[1]
 
 
-share(Predicting, Counted, Witness, _Guided, _Converted)
+share(Predicting, Trained, Counted, Witness, _Guided, _Converted)

@@ -2,12 +2,25 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
-from bdia_numerics import BDIA, DDIM, EDICT, SOLVERS, datasheet, grids, program, schedules, spaces
-from bdia_numerics.analysis import GridFamily
+from bdia_numerics import (
+    BDIA,
+    DDIM,
+    EDICT,
+    SOLVERS,
+    DPMSolver,
+    datasheet,
+    grids,
+    problems,
+    program,
+    schedules,
+    spaces,
+)
+from bdia_numerics.analysis import GridFamily, observed_order
 from bdia_numerics.analysis.measurement.over_ddim import error_over_ddim
 from bdia_numerics.analysis.sheet.compared import claimed, compared_order, compared_ratio
 from bdia_numerics.analysis.sheet.measured import law, measure
@@ -38,6 +51,30 @@ class Mine:
 )
 def sheet(request):
     return request.param, datasheet(request.param)
+
+
+@pytest.mark.parametrize(
+    ("limit", "half_width", "text"),
+    [
+        (1.23456, 0.02, "1.23 ± 0.02"),
+        (-3e-8, 1e-6, "0.000000 ± 1e-06"),
+        (0.33333, 0.3, "0.3 ± 0.3"),
+        (0.24999, 8e-5, "0.24999 ± 8e-05"),
+    ],
+)
+def test_a_ratio_has_the_digits_that_its_uncertainty_carries(limit, half_width, text):
+    found = compared_ratio(SimpleNamespace(order=None, refused={}), SimpleNamespace(limit=limit, half_width=half_width))
+    assert found.measured == text
+
+
+@pytest.mark.parametrize(
+    ("order", "half", "text"),
+    [(2.4437, 15.52, "2 [-13, 18]"), (4.03, 0.27, "4.03 [3.76, 4.30]"), (1.234, 3.0, "1.2 [-1.8, 4.2]")],
+)
+def test_an_order_has_the_digits_that_its_band_carries(order, half, text):
+    found = observed_order(DDIM(), problems.Gaussian([0.0], 1.0), steps=(8, 12, 16, 24, 32), states=2)
+    made = replace(found, order=order, low=order - half, high=order + half)
+    assert text in made.value
 
 
 def test_proved_and_measured_agree(sheet):
@@ -126,3 +163,18 @@ def test_peak_counts_arrays():
     # DDIM: the caller's z, eps and the new z. BDIA writes over z_prev, but holds z, eps and the caller's z at first.
     assert plans["DDIM"].peak == 3
     assert plans["DDIM"].peak < plans["BDIA"].peak <= plans["RK4"].peak
+
+
+def test_a_stage_in_the_log_snr_is_measured_above_clean_data():
+    """Its middle is infinite at sigma = 0: the four rows are those of a grid that ends above, and each says so."""
+    from bdia_numerics.analysis.sheet.measured import _counted, _end, _memory, _trip
+
+    t_min, end = _end(DPMSolver(2))
+    assert t_min > 0
+    grid = grids.uniform(schedules.vp_linear(), 50, t_min=t_min)
+    assert end == f"on a grid that ends at sigma = {float(grid.sigma[0]):.2g}, not at 0"
+    assert _counted(DPMSolver(2), t_min) == {"run": 100, "step": 2}
+    assert _memory(DPMSolver(2), grid).registers == 1
+    assert 0 < _trip(DPMSolver(2), grid).returned["float64"] < 0.1
+    for other in (DDIM(), BDIA(), EDICT()):
+        assert _end(other) == (None, "")

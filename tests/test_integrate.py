@@ -283,6 +283,24 @@ def test_references_agree():
     assert exact.nfe == 1 + 9 + 9  # the start, the inverse, and the way back from two states
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("start", ["noise", "data"])
+def test_a_return_that_is_as_far_off_as_it_is_large_is_not_ok(start):
+    """1/gamma a step amplifies rounding: 2^-53 by up to 10^(4 * 19) in 20 steps."""
+    trip = round_trip(BDIA(1e-4), MODEL, grids.uniform(COSINE, 20, t_max=0.9, t_min=0.05), Z, start, MIXTURE)
+    lost = trip.error / rms(Z)
+    assert lost > 1e30
+    assert not trip.status.ok
+    assert f"its error is {lost:.2g} times the size of what was sent" in str(trip.status)
+    assert str(trip).startswith("what comes back is useless")
+    calm = round_trip(BDIA(), MODEL, GRID, Z, start, MIXTURE)
+    assert calm.status.ok
+    assert str(calm).startswith("ok: returns to ")
+    poor = round_trip(DDIM(), MODEL, grids.uniform(COSINE, 2, t_max=0.9, t_min=0.05), Z, start, MIXTURE)
+    assert poor.status.ok == (poor.error < rms(Z))
+    assert spaces.FLOAT64.rms(np.array([3e200, -4e200])) == pytest.approx(5e200 / 2**0.5, rel=4 * EPS)
+
+
 def test_noise_side_round_trip_measures_the_sampling_error():
     z = MIXTURE.sample(20, np.random.default_rng(3), 0.9, COSINE)
     trip = round_trip(DDIM(), MODEL, GRID, z, "noise", MIXTURE)

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -359,11 +360,20 @@ def test_equations_without_a_common_solution_are_never_satisfied():
 
 def test_an_algebraic_end_of_an_interval_is_a_number():
     """That of the classical method of order 4: -2.785293563405282 (Hairer and Wanner, Solving ODEs II, sec. IV.2)."""
-    rows = dict(datasheet(RK4(), measured=False).given.rows())
+    proved = datasheet(RK4(), measured=False).given
+    rows = dict(proved.rows())
     assert rows["stable, real"] == "0 < -h J < 2.78529 (a root of x**3 - 4*x**2 + 12*x - 24)"
     for solver in (RK4(), DPMSolver(3), PLMS(4), DEIS(4)):
-        sheet = datasheet(solver, measured=False)
-        assert "CRootOf" not in str([*sheet.given.rows()]) + str(sheet.as_dict())
+        ends = {f"{axis}_interval": analysis.stability_interval(solver, axis) for axis in ("real", "imaginary")}
+        shown = replace(proved, **ends)
+        assert "CRootOf" not in str([*shown.rows()]) + str(shown.as_dict())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", [DPMSolver(3), PLMS(4), DEIS(4)], ids=repr)
+def test_no_row_of_a_datasheet_is_an_unnamed_root(solver):
+    sheet = datasheet(solver, measured=False)
+    assert "CRootOf" not in str([*sheet.given.rows()]) + str(sheet.as_dict())
 
 
 def test_what_a_refusal_of_an_interval_asks_for_is_possible():

@@ -35,7 +35,8 @@ def roundtrip(
 
     Without --exact it prints the error of the round trip, the inversion that ran, and the distance of the data end from the exact state.
     For DDIM it prints inversion (10) and inversion (23), in which the model is told the time of the state that it is given. With --exact it
-    prints the number of differing bits and the size of the remainder buffer with its bound; the exit status is 1 if a bit differs.
+    prints the number of differing bits and the size of the remainder buffer with its bound; the exit status is 1 if a bit differs, or
+    if the error of what comes back is as large as the state.
     """
     given = {"gamma": gamma, "gamma1": gamma1, "gamma2": gamma2, "p": p}
     try:
@@ -63,6 +64,7 @@ def _run(
     import numpy as np
 
     from bdia_numerics import grids, problems, schedules, spec
+    from bdia_numerics.analysis.perturbation.practical import inverse_growth
     from bdia_numerics.bitexact import bit_exact_round_trip
     from bdia_numerics.integrate import round_trip
     from bdia_numerics.inversion import INVERSIONS, name_of, named
@@ -95,12 +97,16 @@ def _run(
         return {**{k: getattr(trip, k) for k in names}, "status": str(trip.status)}
 
     found = head | both_ways(method)
+    if found["status"] != "ok" and found["inversion"] == DERIVED:
+        found["amplification"] = inverse_growth(solver, grid)
     if method is None and found["inversion"] == name_of(INVERSIONS["(10)"]):
         found["beside"] = both_ways(INVERSIONS["(23)"])
     return found
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
+    from bdia_numerics.formulas import number
+
     parameters = ", ".join(f"{k}={v}" for k, v in found["parameters"].items())
     lines = [f"{found['solver']}({parameters}), {found['steps']} steps, {found['dtype']}: {found['status']}"]
     if found["exact"] and found["differing_bits"] is None:
@@ -113,6 +119,10 @@ def _lines(found: dict[str, Any]) -> list[str]:
         ]
         return [*lines, found["unsteady"]] if found["unsteady"] else lines
     ways = [found, *filter(None, [found.get("beside")])]
+    if found.get("amplification"):
+        lines.append(
+            f"predicted: the inverse amplifies a disturbance {number(found['amplification'])} times towards the noise"
+        )
     return [
         *lines,
         *(

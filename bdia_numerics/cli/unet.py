@@ -222,9 +222,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"noise comes back to {found['round_trip']:.3g} (root mean square), inversion: {way}",
     ]
     if found["back_status"] != "ok":
-        lines[-1] = (
-            f"noise does not come back ({way}): {found['back_status']}; try {wider}fewer --steps, or a larger gamma or p"
-        )
+        lines[-1] = f"noise does not come back ({way}): {found['back_status']}"
+        if found["round_trip"] != found["round_trip"]:
+            lines[-1] += f"; try {wider}fewer --steps, or a larger gamma or p"
     if found["distance"] == found["distance"]:
         latent = found["latent_distance"]
         latents = f"latents {latent:.3g} from" if latent == latent else "latents, which are not finite, from"

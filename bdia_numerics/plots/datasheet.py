@@ -24,7 +24,7 @@ def order_plot(orders: dict[str, ObservedOrder]) -> Figure:
         for kind, found in orders.items():
             shown = [level for level in found.levels if 0 < level.error < np.inf]
             doubt = "" if found.decided else ", undecided"
-            label, look = f"{kind}: {found.order:.2f}{doubt}", {**style[kind], "markerfacecolor": "white"}
+            label, look = f"{kind}: {found.number}{doubt}", {**style[kind], "markerfacecolor": "white"}
             ax.plot([x.steps for x in shown], [x.error for x in shown], label=label, **look)
             used = [level for level in shown if level.used]
             ax.plot([x.steps for x in used], [x.error for x in used], **{**style[kind], "linestyle": "none"})

@@ -47,7 +47,7 @@ def convergence(orders: Sequence[tuple[str, ObservedOrder]]) -> Figure:
 def _line(ax: Any, label: str, order: ObservedOrder, look: dict[str, Any]) -> None:
     n, e = [level.steps for level in order.levels], [level.error for level in order.levels]
     doubt = "" if order.decided else ", undecided"
-    line(ax, n, e, label=f"{label}: {order.order:z.2f}{doubt}", **{**look, "markerfacecolor": "white"})
+    line(ax, n, e, label=f"{label}: {order.number}{doubt}", **{**look, "markerfacecolor": "white"})
     used = [level for level in order.levels if level.used and order.decided]
     ax.plot([x.steps for x in used], [x.error for x in used], **{**look, "linestyle": "none"})
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+_SQUARED = 1e150
+"""Larger numbers are scaled before they are squared."""
+
 HALF = "float16 ends at 65504, use bfloat16 or float32 states"
 """The remedy for states that float16 cannot hold."""
 
@@ -62,7 +65,10 @@ class Memory:
     def rms(self, difference: Any) -> Any:
         """Return the root mean square over all elements; in exact systems the root is taken in float64."""
         if isinstance(difference, np.ndarray | np.generic) and difference.dtype != object:
-            return float(np.sqrt(np.mean(np.square(difference, dtype=np.result_type(difference, np.float64)))))
+            wide = difference.astype(np.result_type(difference, np.float64))
+            largest = np.max(np.abs(wide), initial=0.0)
+            scale = largest if _SQUARED < largest < np.inf else 1.0
+            return float(scale * np.sqrt(np.mean(np.square(wide / scale))))
         elements = np.ravel(np.asarray(difference, dtype=object))
         mean = sum(d * d for d in elements) / self.number(len(elements))  # type: ignore[attr-defined]
         return math.sqrt(mean) if self.exact else self.sqrt(mean)  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
+from bdia_numerics.driver import USELESS
 from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import invertibility
 from bdia_numerics.testing.carry import cut, disturbed, has_integers
@@ -311,7 +312,7 @@ def assert_round_trip(
     subject, invert, mu
         See `as_sampler`.
     within
-        Root mean square of the loss, relative to that of the states.
+        Root mean square of the loss, relative to that of the states; below 1.
     start : {"data", "noise"}
         Where it begins.
     problem
@@ -329,10 +330,19 @@ def assert_round_trip(
     sampler = as_sampler(subject, invert, mu)
     if start not in ENDS:
         raise ValueError(f"start={start!r} is neither 'data' nor 'noise'")
+    if not 0 <= within < USELESS:
+        raise ValueError(
+            f"within={within!r}: a loss as large as the states is no return: pass a number from 0 to below 1"
+        )
     trip = _trip(sampler, sampler.place(grid), problem, start, states)
     if trip.fault or not trip.error <= within:
+        amplified = (
+            "Rounding alone loses this, since the inverse amplifies it: take fewer slots, or a parameter that damps the inverse (gamma or "
+            "p nearer to 1)"
+        )
+        steps = "Check that both ways take the same steps, and that nothing is clipped"
         raise AssertionError(
             f"assert_round_trip: {sampler.label}: {trip}; claimed within {within:.2g}. "
-            + (trip.fault or "Check that both ways take the same steps, and that nothing is clipped")
+            + (trip.fault or (amplified if trip.error <= trip.rounding else steps))
         )
     return trip

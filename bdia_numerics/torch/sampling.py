@@ -12,11 +12,13 @@ import numpy as np
 import torch
 
 from bdia_numerics import grids
+from bdia_numerics.driver import come_back
 from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import encode, invert, solve
 from bdia_numerics.inversion import Method
 from bdia_numerics.models import Model
 from bdia_numerics.program import NotInvertibleError, Solver
+from bdia_numerics.run import DERIVED
 from bdia_numerics.solvers import DDIM, RK4
 
 Watch = Callable[[str], None]
@@ -207,7 +209,8 @@ def sample(
     except NotInvertibleError:
         back = encode(solver, model, grid, there.z)
     error = rms(back.z - z) if back.status.ok else nan
-    found |= {"back_status": str(back.status), "back_nfe": back.nfe, "inversion": back.inversion}
+    status = come_back(back.status, error, rms(z), exact=back.inversion == DERIVED)
+    found |= {"back_status": str(status), "back_nfe": back.nfe, "inversion": back.inversion}
     found["round_trip"] = error
     if not fine:
         without: dict[str, Any] = dict.fromkeys(_AGAINST, nan)

@@ -12,6 +12,7 @@ from bdia_numerics.analysis.measurement.errors import STATES, Problem
 from bdia_numerics.analysis.measurement.families import GridFamily
 from bdia_numerics.analysis.measurement.fit import LEAST, LEAST_RANDOM, WIDEST, Fit
 from bdia_numerics.analysis.measurement.ladder import Ladder, SolverTrial
+from bdia_numerics.formulas import within
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, refusal
 from bdia_numerics.spaces import MPMath
@@ -139,9 +140,17 @@ class ObservedOrder:
         return f"{self.solver} on {self.family} grids: {self.value}{proved}; {self.reason}{beside}"
 
     @property
+    def number(self) -> str:
+        """The order with as many decimals as its band carries, two at most."""
+        return self._written(self.order)
+
+    def _written(self, x: float) -> str:
+        return within(x, (self.high - self.low) / 2, 2, most=2)
+
+    @property
     def value(self) -> str:
         """The order and its band, or that it is undecided, and up to which number of steps."""
-        found = f"{self.order:z.2f} [{self.low:z.2f}, {self.high:z.2f}]"
+        found = f"{self.number} [{self._written(self.low)}, {self._written(self.high)}]"
         return f"{found} up to n = {self.up_to}" if self.decided else f"undecided up to n = {self.up_to} ({found})"
 
 

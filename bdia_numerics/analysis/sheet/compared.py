@@ -14,6 +14,7 @@ from bdia_numerics.analysis.measurement.fit import WIDEST
 from bdia_numerics.analysis.measurement.observed import ObservedOrder
 from bdia_numerics.analysis.measurement.over_ddim import ErrorRatio
 from bdia_numerics.analysis.sheet.proved import Proved
+from bdia_numerics.formulas import within
 
 SLOW = 0.85
 """A root of larger modulus is felt over more than 20 steps."""
@@ -100,7 +101,7 @@ def compared_order(proved: Proved, observed: ObservedOrder, kind: str) -> Compar
 
 def compared_ratio(proved: Proved, found: ErrorRatio) -> Compared:
     """Hold the measured ratio to DDIM's error against the proved one."""
-    value = f"{found.limit:z.4f} ± {found.half_width:.1g}"
+    value = f"{within(found.limit, found.half_width)} ± {found.half_width:.1g}"
     derived = proved.order
     if derived is None or derived.ddim_ratio is None:
         reason = (

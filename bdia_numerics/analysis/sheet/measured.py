@@ -35,6 +35,8 @@ SCHEDULE = schedules.vp_linear()
 STEPS, BUDGETS, STATES, SEED = 50, (10, 20, 40, 80), 64, 0
 KINDS = ("smooth", "alternating", "random", "own start")
 ORDER_OPTIONS: Mapping[str, Mapping[str, Any]] = {"random": {"steps": (16, 32, 64, 128), "seeds": 6}}
+ABOVE = Fraction(1, 100)
+"""Where runs end of a solver that needs sigma > 0."""
 WANTED = 1e-3
 """The error of a round trip for which a dtype is named."""
 
@@ -91,6 +93,8 @@ class Measured:
         Evaluations that the model saw: "run" of `STEPS` slots, "step" one slot more.
     compared : tuple of Compared
         Proved and measured, side by side.
+    end : str
+        Where the runs of `STEPS` slots end, if that is not clean data, since the solver takes no such end.
     refused : mapping of str to str
     """
 
@@ -104,6 +108,7 @@ class Measured:
     nfe_counted: Mapping[str, int] | None
     compared: tuple[Compared, ...]
     refused: Mapping[str, str]
+    end: str = ""
 
     @property
     def differences(self) -> tuple[Compared, ...]:
@@ -112,31 +117,36 @@ class Measured:
 
     def rows(self) -> Rows:
         """Yield what was measured and nothing is proved of, as (label, text)."""
+        end = f"; {self.end}" if self.end else ""
         if self.nfe_counted:
-            yield "NFE, counted", f"{self.nfe_counted['step']} per step, {self.nfe_counted['run']} in {STEPS} steps"
+            yield (
+                "NFE, counted",
+                f"{self.nfe_counted['step']} per step, {self.nfe_counted['run']} in {STEPS} steps{end}",
+            )
         if self.memory:
             back = f", {self.memory.peak_inverse} inverting" if self.memory.peak_inverse else ""
-            yield "memory", f"registers {self.memory.registers}, at most {self.memory.peak} arrays sampling{back}"
+            yield "memory", f"registers {self.memory.registers}, at most {self.memory.peak} arrays sampling{back}{end}"
         if self.work:
             yield from (("error, uniform in t", line) for line in _beside_ddim(self.work))
         if self.trip:
             yield (
                 "growth of errors",
-                ", ".join(f"{x:.3g} ({d})" for d, x in self.trip.amplified.items()) + f", {STEPS} steps uniform in t",
+                ", ".join(f"{x:.3g} ({d})" for d, x in self.trip.amplified.items())
+                + f", {STEPS} steps uniform in t{end}",
             )
             yield "inversion", self.trip.inversion
             for name in self.trip.predicted or self.trip.returned:
                 parts = {"predicted": self.trip.predicted, "measured": self.trip.returned}
                 yield (
                     f"round trip, {name}",
-                    ", ".join(f"{word} {errors[name]:.1e}" for word, errors in parts.items() if name in errors),
+                    ", ".join(f"{word} {errors[name]:.1e}" for word, errors in parts.items() if name in errors) + end,
                 )
             if self.trip.needed:
                 yield f"to return within {WANTED:g}", self.trip.needed
         if self.bit_exact:
             b = self.bit_exact
             lattice = f"{b.differing_bits} bits differ; remainder {b.buffer_bits:.2f} bits an element"
-            yield "bit-exact", lattice if b.status.ok else str(b.status)
+            yield "bit-exact", (lattice if b.status.ok else str(b.status)) + end
         yield from ((f"no {name}", reason) for name, reason in self.refused.items())
 
     def as_dict(self) -> dict[str, Any]:
@@ -155,6 +165,7 @@ class Measured:
             "stability_region": regions,
             "nfe_counted": self.nfe_counted,
             "compared": [asdict(row) for row in self.compared],
+            "end": self.end,
             "refused": dict(self.refused),
         }
 
@@ -198,7 +209,8 @@ def measure(
     seen = {kind: attempt(f"order, {kind}", lambda k=kind: _order(solver, k)) for kind in kinds}  # type: ignore[misc]
     orders = {kind: order for kind, order in seen.items() if order is not None}
     ratio = attempt("error over DDIM's", lambda: error_over_ddim(solver, law(), GridFamily()))
-    nfe = attempt("NFE", lambda: _counted(solver))
+    t_min, end = _end(solver)
+    nfe = attempt("NFE", lambda: _counted(solver, t_min))
     both = {d: attempt(f"region, {d}", lambda d=d: stability_region(solver, direction=d)) for d in ("sample", "invert")}  # type: ignore[misc]
     compared = [compared_order(proved, order, kind) for kind, order in orders.items()]
     compared += [compared_ratio(proved, ratio)] if ratio is not None else []
@@ -206,7 +218,7 @@ def measure(
         per_step = structure(solver).nfe
         compared.append(Compared("NFE per step", str(per_step), str(nfe["step"]), nfe["step"] == per_step))
         compared += compared_claims(documented, orders["smooth"], nfe["step"]) if "smooth" in orders else []
-    grid = uniform(SCHEDULE, STEPS)
+    grid = uniform(SCHEDULE, STEPS, t_min=t_min)
     return Measured(
         orders=orders,
         ratio=ratio,
@@ -218,6 +230,7 @@ def measure(
         nfe_counted=nfe,
         compared=tuple(compared),
         refused=refused,
+        end=end,
     )
 
 
@@ -236,10 +249,25 @@ def _noise(grid: Grid) -> Any:
     return np.random.default_rng(SEED).standard_normal((STATES, 1)) * float(grid.sigma[grid.n])
 
 
-def _counted(solver: Solver) -> dict[str, int]:
+def _end(solver: Solver) -> tuple[Fraction | None, str]:
+    """Return the last time of the runs, and in words where that is, unless they end at clean data: there log-SNR has no middle."""
+    for t_min in (None, ABOVE):
+        try:
+            record_run(solver, starter_of(solver), grid := uniform(SCHEDULE, STEPS, t_min=t_min))
+        except Exception as error:  # noqa: BLE001  faults are raised again
+            refusal(error)
+        else:
+            return (
+                t_min,
+                "" if t_min is None else f"on a grid that ends at sigma = {float(grid.sigma[0]):.2g}, not at 0",
+            )
+    return None, ""
+
+
+def _counted(solver: Solver, t_min: Fraction | None) -> dict[str, int]:
     counts = []
     for n in (STEPS, STEPS + 1):
-        grid = uniform(SCHEDULE, n)
+        grid = uniform(SCHEDULE, n, t_min=t_min)
         model = models.counted(law().model(SCHEDULE))
         solve(solver, model, grid, _noise(grid)[:1])
         counts.append(model.nfe)
@@ -247,7 +275,7 @@ def _counted(solver: Solver) -> dict[str, int]:
 
 
 def _work(solver: Solver) -> WorkPrecision:
-    family = GridFamily("smooth", variable="t", t_max=1, t_min=Fraction(1, 100))
+    family = GridFamily("smooth", variable="t", t_max=1, t_min=ABOVE)
     named = {"DDIM": DDIM(), "solver": solver}
     return work_precision(named, {"mixture": law()}, {"uniform in t": family}, BUDGETS, states=STATES, repeats=3)
 
