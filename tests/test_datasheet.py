@@ -140,6 +140,14 @@ def test_a_comparison_without_rows_is_none():
     assert summary([]) == "nothing to compare"
 
 
+def test_undecided_rows_are_counted():
+    """Kills: "no differences" of rows without a verdict."""
+    rows = [Compared("NFE", "1", "1", True), Compared("order", "2", "1.5", None), Compared("order", "2", "1", False)]
+    assert summary(rows[:1]) == "no differences"
+    assert summary(rows[:2]) == "no differences, 1 of 2 rows undecided"
+    assert summary(rows) == "1 difference, 1 of 3 rows undecided"
+
+
 def test_a_docstring_proves_nothing():
     """Kills: "proved docs: 2" in a row that holds a docstring's claim against runs."""
     assert str(Compared("NFE, docstring", "docs: 2", "1 per step", False)) == "measured 1 per step; docs: 2; differs"

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, OBELM, analysis, cli, configs, grids, schedules
 from bdia_numerics.analysis.lint import measure
 
+# NumPy 2 against the tensors of this torch, inside diffusers.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 CONFIGS = Path(__file__).parent / "configs"
 CLEAN = {
     "_class_name": "DDIMScheduler",
@@ -63,6 +65,80 @@ def test_a_planted_defect_is_found_and_its_remedy_costs_less(rule, entries, opti
     cost = finding(rule, CLEAN | entries, **({"steps": 50} | options)).cost
     if cost is not None and not np.isnan(cost.remedied):
         assert abs(cost.remedied) < abs(cost.configured)
+
+
+LATENT = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+
+
+@pytest.mark.parametrize(
+    ("name", "entries", "asked"),
+    [
+        ("PNDMScheduler", {"skip_prk_steps": True, "steps_offset": 1}, 51),
+        ("PNDMScheduler", {"steps_offset": 1}, 59),
+        ("HeunDiscreteScheduler", {}, 99),
+        ("KDPM2DiscreteScheduler", {}, 99),
+        ("FlowMatchHeunDiscreteScheduler", {}, 99),
+    ],
+)
+def test_evaluations_are_counted_where_they_are_not_the_steps(name, entries, asked):
+    """As many as the class of diffusers has timesteps in 50 steps."""
+    found = finding("evaluations", {"_class_name": name} | entries)
+    assert found.cost.configured == asked and f"50 steps ask the network {asked} times" in found.message
+    assert "evaluations" not in rules({"_class_name": "EulerDiscreteScheduler"})
+
+
+def test_a_time_that_is_told_at_several_levels_is_named():
+    diffusers = pytest.importorskip("diffusers", reason="the extra torch is missing")
+    entries = {"beta_schedule": "squaredcos_cap_v2", "use_karras_sigmas": True}
+    scheduler = diffusers.DPMSolverMultistepScheduler(**entries)
+    scheduler.set_timesteps(50)
+    times = scheduler.timesteps.tolist()
+    t = max(times, key=times.count)
+    assert times.count(t) > 5
+    found = finding("repeated-times", {"_class_name": "DPMSolverMultistepScheduler"} | entries)
+    assert found.severity == "error" and f"t={t} is told {times.count(t)} times, at different levels" in found.message
+    assert "repeated-times" not in rules({"_class_name": "DPMSolverMultistepScheduler"})
+
+
+def test_levels_that_are_shifted_twice_are_named():
+    """The least level is 1/1000: shifted once 3/1002, and that once more 9/(1002 + 6)."""
+    flow = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}
+    found = finding("double-shift", flow, steps=20)
+    assert found.severity == "note" and "the last level is 0.00893, where one shift gives 0.00299" in found.message
+    found = finding("double-shift", flow, steps=None, sigmas=[1.0, 0.5])
+    assert found.severity == "warning" and "sigmas are shifted by 3 when they are set" in found.message
+    assert "double-shift" not in rules(flow | {"shift": 1.0})
+
+
+@pytest.mark.parametrize(
+    "name", ["LCMScheduler", "TCDScheduler", "CogVideoXDPMScheduler", "CMStochasticIterativeScheduler"]
+)
+def test_classes_that_add_noise_are_named(name):
+    assert finding("stochastic", {"_class_name": name}, steps=10).severity == "error"
+    flow = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
+    assert "stochastic" in rules(flow | {"stochastic_sampling": True}) and "stochastic" not in rules(flow)
+
+
+def test_a_time_beyond_the_table_is_a_finding():
+    """The scheduler itself ends in an index error there."""
+    target = CLEAN | {"timestep_spacing": "leading", "steps_offset": 1}
+    (found,) = analysis.lint(target, steps=1000)
+    assert (found.rule, found.severity) == ("out-of-table", "error") and "t=1000 is outside the table" in found.message
+    assert "lower steps_offset" in found.remedy and "out-of-table" not in rules(target, steps=500)
+
+
+def test_the_command_prints_the_walk():
+    """Of Euler's method on Stable Diffusion's table the times and levels of diffusers itself."""
+    diffusers = pytest.importorskip("diffusers", reason="the extra torch is missing")
+    scheduler = diffusers.EulerDiscreteScheduler(**LATENT)
+    scheduler.set_timesteps(5)
+    words = ["lint", "--set", "_class_name=EulerDiscreteScheduler", "--steps", "5", "--walk"]
+    words += [word for key, value in LATENT.items() for word in ("--set", f"{key}={value}")]
+    walk = json.loads(CliRunner().invoke(cli.app, [*words, "--json"]).stdout)["walk"]
+    assert walk["told"] == scheduler.timesteps.tolist()
+    np.testing.assert_allclose([*walk["s"], walk["s_end"][-1]], scheduler.sigmas.numpy(), rtol=1e-4)
+    shown = CliRunner().invoke(cli.app, words).stdout
+    assert "sigma/alpha before" in shown and all(f"{t:g}" in shown for t in walk["told"])
 
 
 def test_nothing_else_is_found_where_nothing_is_wrong():

@@ -113,6 +113,7 @@ def test_every_result_names_what_ran():
     for method, name in (
         (DDIMInversion(at_target=False), "DDIM inversion (23)"),
         (DDIMInversion(substeps=4), "DDIM inversion (10), 4 parts a slot"),
+        (Reversed(), "solver on the reversed grid"),
         (ImplicitInversion(memory=1), "implicit inversion"),
         (DefectCorrection(memory=1, iterations=1), "defect correction of DDIM inversion (10)"),
     ):

@@ -204,6 +204,7 @@ DEFAULTS = [
     ),  # which that class does not read
     ({"_class_name": "EDICTScheduler", "p": 0.9, "timestep_spacing": "trailing"}, {"timestep_spacing": "trailing"}),
     ({"beta_start": 0.001}, {"timestep_spacing": "leading", "set_alpha_to_one": True, "clip_sample": None}),
+    ({"_class_name": "DPMSolverSinglestepScheduler"}, {"timestep_spacing": "linspace"}),  # which has no choice
 ]
 
 

@@ -9,6 +9,21 @@ from collections.abc import Callable
 from typing import Any
 
 
+def replaced(where: str, source: str, *replacements: tuple[str, str]) -> str:
+    """Return a source with each piece of text replaced; `where` says in an error whose source it is.
+
+    Raises
+    ------
+    ValueError
+        If a text does not occur exactly once.
+    """
+    for old, new in replacements:
+        if source.count(old) != 1:
+            raise ValueError(f"mutant of {where}: {old!r} occurs {source.count(old)} times in its source, not once")
+        source = source.replace(old, new)
+    return source
+
+
 def mutate(subject: Any, *replacements: tuple[str, str]) -> Any:
     """Return a class or function whose source has each piece of text replaced.
 
@@ -24,13 +39,7 @@ def mutate(subject: Any, *replacements: tuple[str, str]) -> Any:
     ValueError
         If a text does not occur exactly once.
     """
-    source = textwrap.dedent(inspect.getsource(subject))
-    for old, new in replacements:
-        if source.count(old) != 1:
-            raise ValueError(
-                f"mutant of {subject.__name__}: {old!r} occurs {source.count(old)} times in its source, not once"
-            )
-        source = source.replace(old, new)
+    source = replaced(subject.__name__, textwrap.dedent(inspect.getsource(subject)), *replacements)
     namespace = dict(vars(sys.modules[subject.__module__]))
     exec(compile(source, f"<mutant of {subject.__name__}>", "exec"), namespace)
     return namespace[subject.__name__]
