@@ -332,7 +332,7 @@ def assert_round_trip(
         raise ValueError(f"start={start!r} is neither 'data' nor 'noise'")
     if not 0 <= within < USELESS:
         raise ValueError(
-            f"within={within!r}: a loss as large as the states is no return: pass a number from 0 to below 1"
+            f"within={within!r}: a loss as large as the states is not a return: pass a number from 0 to below 1"
         )
     trip = _trip(sampler, sampler.place(grid), problem, start, states)
     if trip.fault or not trip.error <= within:
