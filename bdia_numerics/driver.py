@@ -1,19 +1,24 @@
-"""The driver: a plan run against a model, with the state watched, shown and kept."""
+"""The driver: a run that takes one model output at a time, with its states looked at, shown and kept.
+
+`solve`, `invert` and `encode` feed it in a loop, a scheduler for diffusers does from outside, and a back-propagation does with a
+model that records its graph.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import InitVar, dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from bdia_numerics.grids import Grid
-from bdia_numerics.models import prediction_of
+from bdia_numerics.grids import Grid, Point
+from bdia_numerics.models import x0_form
 from bdia_numerics.program import Plan, Solver, Structure, identity, structure
 from bdia_numerics.program.ops import Held
+from bdia_numerics.program.plan import Call, Stage
 from bdia_numerics.spaces import Numpy, Space, of, plain, same_system
 from bdia_numerics.state import State
 from bdia_numerics.values import share
@@ -111,20 +116,34 @@ class Solution:
 share(Status, Solution)
 
 
-@dataclass
-class Driver:
-    """One run of a plan: `go` to a Solution, or `go_on` to the registers alone."""
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What is run, made ready once: plans, and whose states they take and leave.
+
+    Attributes
+    ----------
+    solver, grid
+        Of the run.
+    plans
+        Run one after the other: each begins with the registers that the one before it leaves.
+    kind : str
+        What the model predicts.
+    noise_end : bool
+        Whether the run ends at the noise end.
+    own : str
+        Which solver the states belong to, where that is known already.
+    """
 
     solver: Solver
-    model: Model
     grid: Grid
-    space: Space
-    plan: Plan
-    return_trajectory: bool
-    callback: Callback | None
-    remainder: Mapping[str, Any] = field(default_factory=dict)
-    nfe: int = 0
+    plans: tuple[Plan, ...]
+    kind: str = "eps"
+    noise_end: bool = False
     own: str = ""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Course:
+        """Return itself: nothing in it changes."""
+        return self
 
     @cached_property
     def shape(self) -> Structure:
@@ -136,123 +155,339 @@ class Driver:
         """Which solver the states belong to."""
         return self.own or identity(self.solver, self.grid)
 
-    def go(self, inputs: dict[str, Any], *, noise_end: bool) -> Solution:
-        status = self.go_on(inputs)
-        shape = self.shape
-        held = self.held
-        if set(held) != set(shape.registers):  # the start itself failed
-            first = next(iter(held.values()))
-            return Solution(self._shown(first), None, self.nfe, status, self.trajectory)
-        order = [shape.output, *(name for name in shape.registers if name not in (shape.output, *shape.evaluations))]
-        name = max(order, key=lambda r: held[r].time) if noise_end else shape.output
-        return Solution(self._shown(held[name]), self._state(held), self.nfe, status, self.trajectory)
+    @cached_property
+    def states(self) -> tuple[str, ...]:
+        """The registers that hold states, the solution's first."""
+        names = (r for r in self.shape.registers if r not in (self.shape.output, *self.shape.evaluations))
+        return (self.shape.output, *names)
 
-    def go_on(self, inputs: dict[str, Any]) -> Status:
-        self.store = {self.plan.inputs[name].number: value for name, value in inputs.items()}
-        self.plan.arithmetic.enter(self.store, self.remainder)
-        self.held = self.plan.inputs
-        self.trajectory: Any = None
-        self._keep()
-        owned: set[int] = set()
-        unread: list[tuple[Any, int, str]] = []
-        deferred = self.space.deferred
+    @cached_property
+    def result(self) -> str:
+        """The register that the run is made for: the solution's, or at the noise end the state that is farthest there."""
+        held = self.plans[-1].final
+        return max(self.states, key=lambda r: held[r].time) if self.noise_end else self.shape.output
+
+    @cached_property
+    def calls(self) -> tuple[Call, ...]:
+        """The evaluations, in order."""
+        return tuple(x for plan in self.plans for x in plan.tape if isinstance(x, Call))
+
+    @property
+    def times(self) -> list[float]:
+        """The time of each evaluation."""
+        return [float(call.t) for call in self.calls]
+
+    @cached_property
+    def previews(self) -> tuple[tuple[Any, Any] | None, ...]:
+        """For each evaluation (a, b), with x0 = a z + b output; None where that diverges, and between the grid's times."""
+        levels = {float(self.grid.t[i]): Point(*self.grid.level(i)) for i in range(self.grid.n + 1)}
+        return tuple(_preview(self.kind, levels.get(t)) for t in self.times)
+
+
+def _preview(kind: str, point: Point | None) -> tuple[Any, Any] | None:
+    try:
+        return None if point is None else x0_form(kind, point)
+    except ValueError:
+        return None
+
+
+@dataclass(eq=False)
+class Stepwise:
+    """A run that is fed one model output at a time: the driver under `solve`, the schedulers and the gradients.
+
+    Between two outputs it may be copied and pickled, and goes on from there.
+
+    Parameters
+    ----------
+    course
+        What to run.
+    values
+        Its inputs by name: the one state, or all registers.
+    space
+        The number system of the states.
+    remainder
+        Digits kept by the run before, in bit-exact arithmetic.
+    stops
+        Whether the run ends at the first state that is not finite, where that can be seen without halting a device.
+    listen
+        Called with the run before its first instruction and after each stage, while all its values stand.
+
+    Attributes
+    ----------
+    call : Call or None
+        The evaluation that the run waits for; None at its end.
+    completed : int
+        Stages of the plan that runs which are completed.
+    status : Status
+        Whether the registers so far are finite. On a device it is known at the end of the run only, since to look would halt it.
+    place : int
+        Model outputs taken.
+    between : bool
+        Whether none was taken since the last stage, so that `state` is where the run stands.
+    store : dict
+        The values that stand, by number.
+    """
+
+    course: Course
+    values: InitVar[Mapping[str, Any]]
+    space: Space
+    remainder: InitVar[Mapping[str, Any]] = MappingProxyType({})
+    stops: bool = False
+    listen: Callable[[Stepwise], None] | None = None
+    call: Call | None = field(init=False, default=None)
+    completed: int = field(init=False, default=0)
+    status: Status = field(init=False, default=Status())
+    place: int = field(init=False, default=0)
+    between: bool = field(init=False, default=True)
+
+    def __post_init__(self, values: Mapping[str, Any], remainder: Mapping[str, Any]) -> None:
+        self._flags: list[Any] = []  # what a device found, read in one go at the end
+        self._leg = 0
+        self._enter(values, remainder)
+        self._advance()
+
+    def _enter(self, values: Mapping[str, Any], remainder: Mapping[str, Any]) -> None:
+        """Begin the next plan."""
+        plan = self.plan
+        self.store = {plan.inputs[name].number: value for name, value in values.items()}
+        self._owned: set[int] = set()  # values whose buffers are the run's own, which it may write over
+        self._at = self.completed = 0
+        plan.arithmetic.enter(self.store, remainder)
+        self._begin()
+        if self.listen is not None:
+            self.listen(self)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that runs."""
+        return self.course.plans[self._leg]
+
+    @property
+    def stage(self) -> Stage | None:
+        """The last stage that was completed; None before the first of a plan."""
+        return self.plan.stages[self.completed - 1] if self.completed else None
+
+    @property
+    def held(self) -> Mapping[str, Held]:
+        """What the registers hold after the last stage."""
+        stage = self.stage
+        return self.plan.inputs if stage is None else stage.held
+
+    @property
+    def done(self) -> bool:
+        """Whether no output is awaited any more."""
+        return self.call is None
+
+    @property
+    def asks(self) -> tuple[Any, Any] | None:
+        """The value and the time at which the model is to be evaluated; None at the end of the run."""
+        if self.call is None:
+            return None
+        return self.plan.arithmetic.argument(self.call.argument, self.store), self.call.t
+
+    @property
+    def value(self) -> Any:
+        """Where the model is to be evaluated next; in the end the result."""
+        return self.store[self.held[self.course.result].number if self.call is None else self.call.argument]
+
+    @property
+    def whole(self) -> bool:
+        """Whether the registers are those of the solver: not before its first states are made."""
+        stage = self.stage
+        return self.plan.begun if stage is None else stage.whole
+
+    @property
+    def registers(self) -> dict[str, Any]:
+        """What the registers hold after the last stage; they stand while the run waits for an output of the next."""
+        return {name: self.store[h.number] for name, h in self.held.items()}
+
+    @property
+    def state(self) -> State | None:
+        """The registers after the last stage, from which the opposite run starts exactly; None while they are being made."""
+        if not self.whole:
+            return None
+        course = self.course
+        times = {name: course.grid.offset + h.time for name, h in self.held.items()}
+        kept = self.plan.arithmetic.remainder(self.store)
+        return State(course.identity, course.grid.root, self.registers, times, kept, course.kind)
+
+    def feed(self, output: Any, sample: Any = None) -> None:
+        """Take the model's output and go on to the next evaluation, or to the end.
+
+        A `sample`, where given, takes the place of the value at which the model was evaluated.
+
+        Raises
+        ------
+        ValueError
+            At the end of the run.
+        """
+        x = self.call
+        if x is None:
+            raise ValueError(f"all {self.place} outputs of the run are taken: begin another run")
+        if sample is not None:
+            self.store[x.argument] = sample
+        self.place += 1
+        self.between = False
+        self.plan.arithmetic.receive(x, output, self.store, self._owned, self.space)
+        self._advance()
+
+    def abandon(self) -> None:
+        """Leave the slot whose evaluation failed: `state` is that before it."""
+        self.plan.arithmetic.abandon(self.store)
+
+    def _begin(self) -> None:
+        """Begin the next stage, if there is one."""
+        if self.completed < len(self.plan.stages):
+            self.plan.arithmetic.begin(self.plan.stages[self.completed], self.store)
+
+    def _advance(self) -> None:
+        """Carry out what comes before the next evaluation."""
         with self.space.working():
-            for stage in self.plan.stages:
-                try:
-                    self._drive(self.plan.arithmetic.execute(stage.instructions, self.store, owned, self.space))
-                except Exception as error:
-                    if set(self.held) == set(self.shape.registers):
-                        error.partial = self._state(self.held)  # type: ignore[attr-defined]
-                    raise
-                seen = {h.number for h in self.held.values()}
-                self.held = stage.held
-                for register, h in stage.held.items():
-                    if h.number in seen:  # handed on from another register
-                        continue
-                    finite = self.space.finite(self.store[h.number])
-                    if deferred:
-                        unread.append((finite, stage.slot, register))
-                    elif not finite:
-                        return Status(False, stage.slot, register, remedy=self.space.remedy)
-                self._keep()
-                if self.callback is not None and set(self.held) == set(self.shape.registers):
-                    with self.space.working():
-                        self.callback(stage.reached, self._state(stage.held))
-                for number in stage.dead:
-                    self.store.pop(number, None)
-                    owned.discard(number)
-        for finite, (_, slot, register) in zip(self.space.read([flag for flag, *_ in unread]), unread, strict=True):
-            if not finite:
-                return Status(False, slot, register, remedy=self.space.remedy)
-        return Status()
+            while self._reached_end():
+                arithmetic = self.plan.arithmetic
+                if self._leg + 1 == len(self.course.plans) or (self.stops and not self.status.ok):
+                    self.call = None
+                    self._read()
+                    return
+                left = self.registers, arithmetic.remainder(self.store)
+                self._leg += 1
+                self._enter(*left)
 
-    def registers(self, held: Mapping[str, Held]) -> dict[str, Any]:
-        return {name: self.store[h.number] for name, h in held.items()}
+    def _reached_end(self) -> bool:
+        """Carry out instructions up to the next evaluation; say whether the plan ended before one."""
+        plan, store, owned, space = self.plan, self.store, self._owned, self.space
+        tape, carry_out = plan.tape, plan.arithmetic.carry_out
+        for k in range(self._at, len(tape)):
+            x = tape[k]
+            if isinstance(x, Call):
+                self.call, self._at = x, k + 1
+                return False
+            if not isinstance(x, Stage):
+                carry_out(x, store, owned, space)
+            elif not self._complete(x):
+                break
+        return True
 
-    def _state(self, held: Mapping[str, Held]) -> State:
-        times = {name: self.grid.offset + h.time for name, h in held.items()}
-        remainder = self.plan.arithmetic.remainder(self.store)
-        return State(self.identity, self.grid.root, self.registers(held), times, remainder, prediction_of(self.model))
+    def _complete(self, stage: Stage) -> bool:
+        """Look at the registers that a stage has changed, let others look, and drop what ends; say whether to go on."""
+        store, space = self.store, self.space
+        self.completed, self.between = self.completed + 1, True
+        for register, number in stage.fresh:
+            finite = space.finite(store[number])
+            if space.deferred:
+                self._flags.append((finite, stage.slot, register))
+            elif not finite and self.status.ok:
+                self.status = Status(False, stage.slot, register, remedy=space.remedy)
+        if self.stops and not self.status.ok:
+            return False
+        if self.listen is not None:
+            self.listen(self)
+        for n in stage.dead:
+            store.pop(n, None)
+            self._owned.discard(n)
+        self._begin()
+        return True
 
-    def _shown(self, held: Held) -> Any:
-        return self.plan.arithmetic.shown(self.store[held.number])
+    def _read(self) -> None:
+        """Read what a device found in the course of the run."""
+        flags = self.space.read([flag for flag, *_ in self._flags])
+        for finite, (_, slot, register) in zip(flags, self._flags, strict=True):
+            if not finite and self.status.ok:
+                self.status = Status(False, slot, register, remedy=self.space.remedy)
 
-    def _drive(self, requests: Generator[tuple[Any, Any], Any, None]) -> None:
-        with closing(requests):
-            try:
-                z, t = next(requests)
-                while True:
-                    self.nfe += 1
-                    version = self.space.version(z)
-                    with self.space.working():  # whatever precision the model leaves
-                        output = self.model(_protected(z), t)
-                    if self.space.version(z) != version:
-                        raise ValueError(
-                            f"model(z, t={t}) wrote into z, which the run still needs: let it work on a copy"
-                        )
-                    z, t = requests.send(self._output(output, z, t))
-            except StopIteration:
-                return
 
-    def _output(self, output: Any, z: Any, t: Any) -> Any:
-        if self.space.holds(output) and output.shape == z.shape:
-            return output
-        if hasattr(output, "sample") and not hasattr(output, "shape"):
-            raise TypeError(
-                f"model(z, t={t}) is a {type(output).__name__}: wrap the network in bdia_numerics.torch.NetworkModel"
-            )
-        if np.shape(output) != np.shape(z):
-            raise ValueError(
-                f"model(z, t={t}) has shape {np.shape(output)}, z has {np.shape(z)}: return an array like z"
-            )
-        plain(f"model(z, t={t})", output)
-        if isinstance(self.space, Numpy):
-            kind = output.dtype if isinstance(output, np.ndarray | np.generic) else np.result_type(type(output))
-            if kind != self.space.dtype:
-                raise TypeError(f"model(z, t={t}) has dtype {kind}, z has {self.space.dtype}: cast the output, or z")
-        else:
-            try:
-                found = of(output)
-            except TypeError as error:
-                raise TypeError(f"model(z, t={t}): {error}") from None
-            if not same_system(found, self.space):
-                raise TypeError(f"model(z, t={t}) is in {found.name}, the run in {self.space.name}: compute it there")
-        return output
+@dataclass
+class _Watch:
+    """What `solve` and its kin do with a run between its stages: keep its states, show them."""
 
-    def _keep(self) -> None:
-        if not self.return_trajectory:
-            return
-        shape = self.shape
-        states = [
-            self.held[r] for r in (shape.output, *shape.registers) if r in self.held and r not in shape.evaluations
-        ]
-        for number, time in states or self.held.values():
+    course: Course
+    return_trajectory: bool
+    callback: Callback | None
+    trajectory: Any = None
+
+    def __call__(self, run: Stepwise) -> None:
+        if self.return_trajectory:
+            self._keep(run)
+        if self.callback is not None and run.stage is not None and (state := run.state) is not None:
+            self.callback(run.stage.reached, state)
+
+    def _keep(self, run: Stepwise) -> None:
+        states = [run.held[r] for r in self.course.states if r in run.held]
+        if run.stage is None:
+            self._kept: set[int] = set()
+        for number, time in states or run.held.values():
             if self.trajectory is None:
-                self.trajectory = self.space.history(self.grid.n + 1, self.store[number])
-                self._kept: set[int] = set()
+                self.trajectory = run.space.history(self.course.grid.n + 1, run.store[number])
             if time not in self._kept:
-                self.trajectory[time] = self.store[number]
+                self.trajectory[time] = run.store[number]
                 self._kept.add(time)
+
+
+def finished(run: Stepwise, model: Model) -> Stepwise:
+    """Feed a run with a model's outputs to its end, and return it.
+
+    An exception that the model raises is given the State before its slot as `partial`.
+    """
+    while (asks := run.asks) is not None:
+        try:
+            with run.space.working():  # whatever precision the model leaves
+                output = _asked(model, run.space, *asks)
+        except Exception as error:
+            run.abandon()
+            if (state := run.state) is not None:
+                error.partial = state  # type: ignore[attr-defined]
+            raise
+        del asks  # the run may write over the value
+        run.feed(output)
+    return run
+
+
+def drive(
+    course: Course,
+    model: Model,
+    values: Mapping[str, Any],
+    space: Space,
+    return_trajectory: bool = False,
+    callback: Callback | None = None,
+    remainder: Mapping[str, Any] = MappingProxyType({}),
+) -> Solution:
+    """Run a course with a model; arguments as of `solve` and of `Stepwise`."""
+    watch = _Watch(course, return_trajectory, callback)
+    listen = watch if return_trajectory or callback is not None else None
+    run = finished(Stepwise(course, values, space, remainder, stops=True, listen=listen), model)
+    state = run.state
+    name = course.result if state is not None else next(iter(run.held))  # a start that failed has registers of its own
+    z = run.plan.arithmetic.shown(run.store[run.held[name].number])
+    return Solution(z, state, run.place, run.status, watch.trajectory)
+
+
+def _asked(model: Model, space: Space, z: Any, t: Any) -> Any:
+    """Return the model's output at (z, t); TypeError or ValueError where a run cannot take it."""
+    version = space.version(z)
+    output = model(_protected(z), t)
+    if space.version(z) != version:
+        raise ValueError(f"model(z, t={t}) wrote into z, which the run still needs: let it work on a copy")
+    if space.holds(output) and output.shape == z.shape:
+        return output
+    if hasattr(output, "sample") and not hasattr(output, "shape"):
+        raise TypeError(
+            f"model(z, t={t}) is a {type(output).__name__}: wrap the network in bdia_numerics.torch.NetworkModel"
+        )
+    if np.shape(output) != np.shape(z):
+        raise ValueError(f"model(z, t={t}) has shape {np.shape(output)}, z has {np.shape(z)}: return an array like z")
+    plain(f"model(z, t={t})", output)
+    if isinstance(space, Numpy):
+        kind = output.dtype if isinstance(output, np.ndarray | np.generic) else np.result_type(type(output))
+        if kind != space.dtype:
+            raise TypeError(f"model(z, t={t}) has dtype {kind}, z has {space.dtype}: cast the output, or z")
+    else:
+        try:
+            found = of(output)
+        except TypeError as error:
+            raise TypeError(f"model(z, t={t}): {error}") from None
+        if not same_system(found, space):
+            raise TypeError(f"model(z, t={t}) is in {found.name}, the run in {space.name}: compute it there")
+    return output
 
 
 def _protected(z: Any) -> Any:

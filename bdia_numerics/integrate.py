@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.driver import come_back
+from bdia_numerics.driver import come_back, drive
 from bdia_numerics.grids import Grid
-from bdia_numerics.inversion import Method, default_for, mirrored, name_of
+from bdia_numerics.inversion import Method, default_for, name_of
 from bdia_numerics.models import as_eps, prediction_of, witnessed
 from bdia_numerics.problems.certificate import known_flow
 from bdia_numerics.problems.reference import reference_flow
@@ -20,16 +20,15 @@ from bdia_numerics.run import (
     Model,
     Solution,
     Status,
-    begin,
     check_arguments,
+    encoding,
     has_inverse,
     inverse_plan,
     invert,
     prepared,
     solve,
-    starter_of,
 )
-from bdia_numerics.spaces import LatticeSpace, Space, as_floats, like, plain
+from bdia_numerics.spaces import LatticeSpace, Space, as_floats, plain
 from bdia_numerics.state import State
 from bdia_numerics.values import share
 
@@ -76,7 +75,9 @@ def encode(
         raise ValueError("x_0 holds NaN or infinite values: pass finite states")
     if method is None:
         if has_inverse(solver, grid, prediction_of(model), space):
-            return _encode_exactly(solver, model, grid, x_0, return_trajectory)
+            course = encoding(solver, grid, prediction_of(model), space)
+            found = drive(course, model, {"z": x_0}, space, return_trajectory)
+            return replace(found, inversion=DERIVED)
         if parameters(solver) and condition_of(solver) is not None:
             inverse_plan(solver, grid, prediction_of(model), space)  # refuses these parameters, with the condition
     method = default_for(solver) if method is None else method
@@ -92,24 +93,6 @@ def encode(
         found.trajectory[list(range(grid.n, -1, -1))] if return_trajectory and found.trajectory is not None else None
     )
     return replace(found, state=state, trajectory=trajectory, inversion=found.inversion or name_of(method))
-
-
-def _encode_exactly(solver: Solver, model: Model, grid: Grid, x_0: Any, return_trajectory: bool) -> Solution:
-    depth, chain, nfe = structure(solver).depth, {0: x_0}, 0
-    if depth:
-        mirror = grid.reversed()
-        first = solve(
-            starter_of(solver), model, mirror[grid.n - depth : grid.n], as_floats(x_0), return_trajectory=True
-        )
-        chain |= {k: like(x_0, first.trajectory[depth - k]) for k in range(1, depth + 1)}
-        nfe = first.nfe
-        if not first.status.ok:
-            return replace(first, state=None, status=mirrored(first.status, depth), trajectory=None, inversion=DERIVED)
-    registers, more = begin(solver, model, grid, chain, 0)
-    times = {name: grid.offset + lag for name, lag in zip(registers, structure(solver).lags, strict=True)}
-    end = State(identity(solver, grid), grid.root, registers, times, prediction=prediction_of(model))
-    found = invert(solver, model, grid, end, return_trajectory=return_trajectory)
-    return replace(found, nfe=found.nfe + nfe + more)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bdia_numerics.driver import Callback, Driver, Model, Solution, Status
+from bdia_numerics.driver import Callback, Course, Model, Solution, Status, Stepwise, drive, finished
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Trained, prediction_of, schedules_of
 from bdia_numerics.program import (
     NotInvertibleError,
     Plan,
+    Run,
     Solver,
     condition_of,
     end_without_inverse,
@@ -22,14 +23,15 @@ from bdia_numerics.program import (
     lattice_plan,
     make_plan,
     parameters,
+    record_begin,
     record_run,
+    record_start,
     record_steps,
     structure,
 )
 from bdia_numerics.program.forms import short
-from bdia_numerics.program.trace import Run, record_begin
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import LatticeSpace, Numpy, Space, of, parameter, plain, same_system
+from bdia_numerics.spaces import FLOAT64, LatticeSpace, Numpy, Space, of, parameter, plain, same_system
 from bdia_numerics.state import State, check_state
 
 Made = TypeVar("Made")
@@ -88,26 +90,22 @@ def solve(
     """
     check_arguments(solver, model, grid)
     space, grid = prepared("z", z, grid)
-    shape = structure(solver)
     _check_parameters(solver, space)
+    kind, options = prediction_of(model), (return_trajectory, callback)
     if isinstance(z, State):
-        check_state(z, solver, grid, grid.n - shape.depth, prediction_of(model))
-        return _run_steps(solver, model, grid, dict(z.registers), space, return_trajectory, callback, z.remainder)
+        check_state(z, solver, grid, grid.n - structure(solver).depth, kind)
+        course, values = resumed(solver, grid, kind, space), _alike(z.registers, space)
+        return drive(course, model, values, space, *options, z.remainder)
     z = _checked("z", z, space)
-    if isinstance(start, Mapping):
-        return _run_steps(solver, model, grid, {**start}, space, return_trajectory, callback)
-    if start is not None and not hasattr(start, "step"):
-        chain = {grid.n: z, **{grid.n - 1 - k: state for k, state in enumerate(start)}}
-        registers, nfe = begin(solver, model, grid, chain, grid.n - shape.depth)
-        solution = _run_steps(solver, model, grid, registers, space, return_trajectory, callback)
-        return Solution(solution.z, solution.state, solution.nfe + nfe, solution.status, solution.trajectory)
-    starter, kind = starter_of(solver) if start is None else start, prediction_of(model)
-    plan = _cached(
-        grid,
-        ("run", solver, own := identity(solver, grid), starter, identity(starter, grid), kind, space.scalars),
-        lambda: _plan(solver, record_run(solver, starter, grid, kind, space.written), space, grid.n - shape.depth),
-    )
-    return Driver(solver, model, grid, space, plan, return_trajectory, callback, own=own).go({"z": z}, noise_end=False)
+    if start is None or hasattr(start, "step"):
+        return drive(sampling(solver, grid, kind, space, start), model, {"z": z}, space, *options)
+    registers, nfe, _ = begun(solver, model, grid, z, start)
+    course = resumed(solver, grid, kind, space)
+    if given := set(course.plans[0].inputs) ^ set(registers):
+        names = f"does not name the registers {sorted(course.plans[0].inputs)} of {type(solver).__name__}"
+        raise ValueError(f"start={sorted(registers)} {names}: leave out or add {sorted(given)}")
+    found = drive(course, model, _alike(registers, space), space, *options)
+    return replace(found, nfe=found.nfe + nfe)
 
 
 def invert(
@@ -147,10 +145,40 @@ def invert(
     check_arguments(solver, model, grid)
     space, grid = prepared("state", state, grid)
     _check_parameters(solver, space)
-    plan = inverse_plan(solver, grid, prediction_of(model), space)
-    check_state(state, solver, grid, 0, prediction_of(model))
-    driver = Driver(solver, model, grid, space, plan, return_trajectory, callback, state.remainder)
-    return replace(driver.go(_alike(state.registers, space), noise_end=True), inversion=DERIVED)
+    kind = prediction_of(model)
+    course = inverting(solver, grid, kind, space)
+    check_state(state, solver, grid, 0, kind)
+    values = _alike(state.registers, space)
+    found = drive(course, model, values, space, return_trajectory, callback, state.remainder)
+    return replace(found, inversion=DERIVED)
+
+
+def sampling(solver: Solver, grid: Grid, kind: str, space: Space = FLOAT64, starter: Solver | None = None) -> Course:
+    """Return the run of `solve` from z_N: the start, then the steps; `kind` is what the model predicts."""
+    starter, own = starter_of(solver) if starter is None else starter, identity(solver, grid)
+    key = ("run", solver, own, starter, identity(starter, grid), kind, space.scalars)
+    plan = _cached(grid, key, lambda: _plan(solver, record_run(solver, starter, grid, kind, space.written), space))
+    return Course(solver, grid, (plan,), kind, own=own)
+
+
+def resumed(solver: Solver, grid: Grid, kind: str, space: Space = FLOAT64) -> Course:
+    """Return the run of `solve` from all registers at the noise end."""
+    key = ("steps", solver, own := identity(solver, grid), kind, space.scalars)
+    plan = _cached(grid, key, lambda: _plan(solver, record_steps(solver, grid, kind, space.written), space))
+    return Course(solver, grid, (plan,), kind, own=own)
+
+
+def inverting(solver: Solver, grid: Grid, kind: str, space: Space = FLOAT64) -> Course:
+    """Return the run of `invert`; NotInvertibleError where there is no exact inverse."""
+    return Course(solver, grid, (inverse_plan(solver, grid, kind, space),), kind, noise_end=True)
+
+
+def encoding(solver: Solver, grid: Grid, kind: str, space: Space = FLOAT64) -> Course:
+    """Return the run of `encode` from x_0: the start at the data end, then the derived inverse."""
+    inverse, starter = inverting(solver, grid, kind, space), starter_of(solver)
+    with grid.space.working():
+        start = _plan(solver, record_start(solver, starter, grid, kind, space.written, data_end=True), space)
+    return replace(inverse, plans=(start, *inverse.plans))
 
 
 def inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
@@ -184,16 +212,15 @@ def has_inverse(solver: Solver, grid: Grid, kind: str, space: Space) -> bool:
 def _inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
     def make() -> Plan:
         run = record_steps(solver, grid, kind, space.written)
-        return _plan(solver, inverse_run(run)[0], space, grid.n, forward=run)
+        return _plan(solver, inverse_run(run)[0], space, forward=run)
 
     return _cached(grid, ("inverse", solver, identity(solver, grid), kind, space.scalars), make)
 
 
-def _plan(solver: Solver, run: Run, space: Space, steps: int, *, forward: Run | None = None) -> Plan:
-    """Prepare a run whose last segments are `steps` steps, after those that make the first states."""
+def _plan(solver: Solver, run: Run, space: Space, *, forward: Run | None = None) -> Plan:
+    """Prepare a run for the arithmetic of a system; `forward` is what an inverse run undoes."""
     if isinstance(space, LatticeSpace):
-        starting = max(len(run.segments) - steps, 0)
-        return lattice_plan(run, space, solver, starting=starting, forward=forward)
+        return lattice_plan(run, space, solver, forward=forward)
     return make_plan(run, space.scalars)
 
 
@@ -205,30 +232,34 @@ def begin(solver: Solver, model: Model, grid: Grid, chain: Mapping[int, Any], fi
         raise ValueError(f"start gives {len(chain) - 1} states after z_N, and {type(solver).__name__} needs {depth}")
     space, grid = prepared("start", chain[first], grid)
     with space.working():
-        plan = _plan(solver, record_begin(solver, grid, first, prediction_of(model), space.written), space, 0)
+        plan = _plan(solver, record_begin(solver, grid, first, prediction_of(model), space.written), space)
     values = _alike({f"z{i}": value for i, value in chain.items()}, space, "start")
-    driver = Driver(solver, model, grid, space, plan, False, None)
-    driver.go_on(values)
-    return driver.registers(plan.final), driver.nfe
+    run = finished(Stepwise(Course(solver, grid, (plan,), prediction_of(model)), values, space), model)
+    return run.registers, run.place
 
 
-def _run_steps(
-    solver: Solver, model: Model, grid: Grid, registers: dict[str, Any], space: Space, *options: Any
-) -> Solution:
+def begun(solver: Solver, model: Model, grid: Grid, z: Any, start: Any = None) -> tuple[dict[str, Any], int, Status]:
+    """Return the registers before the first step, the evaluations that they took, and whether their making went well.
+
+    Parameters
+    ----------
+    solver, model, grid, z, start
+        As for `solve`.
+    """
+    if isinstance(start, Mapping):
+        return {**start}, 0, Status()
+    if start is not None and not hasattr(start, "step"):
+        chain = {grid.n: z, **{grid.n - 1 - k: state for k, state in enumerate(start)}}
+        return *begin(solver, model, grid, chain, grid.n - structure(solver).depth), Status()
+    check_arguments(solver, model, grid)
+    space, grid = prepared("z", z, grid)
     kind = prediction_of(model)
-    plan = _cached(
-        grid,
-        ("steps", solver, own := identity(solver, grid), kind, space.scalars),
-        lambda: _plan(solver, record_steps(solver, grid, kind, space.written), space, grid.n),
-    )
-    missing = set(plan.inputs) ^ set(registers)
-    if missing:
-        raise ValueError(
-            f"start={sorted(registers)} does not name the registers {sorted(plan.inputs)} of {type(solver).__name__}"
-        )
-    values = _alike(registers, space)
-    driver = Driver(solver, model, grid, space, plan, *options, own=own)  # type: ignore[misc]
-    return driver.go(values, noise_end=False)
+    with space.working():
+        recorded = record_start(solver, starter_of(solver) if start is None else start, grid, kind, space.written)
+        plan = _plan(solver, recorded, space)
+    course = Course(solver, grid, (plan,), kind)
+    run = finished(Stepwise(course, {"z": _checked("z", z, space)}, space, stops=True), model)
+    return run.registers, run.place, run.status
 
 
 def starter_of(solver: Solver) -> Solver:

@@ -3,10 +3,10 @@
 import time
 
 import numpy as np
-import pytest
 
 from bdia_numerics import BDIA, grids, schedules, solve
-from bdia_numerics.program import execute, make_plan, record_steps
+from bdia_numerics.driver import Course, Stepwise
+from bdia_numerics.program import make_plan, record_steps
 from bdia_numerics.spaces import FLOAT64
 
 SIZE = 8_000_000
@@ -26,19 +26,19 @@ def clock(function, repeats):
 def test_arithmetic_of_a_step_on_8_million_float64(benchmark):
     grid = grids.uniform(schedules.vp_cosine(), 3, t_max=0.9, t_min=0.01)
     plan = make_plan(record_steps(BDIA(0.5), grid), FLOAT64)
-    (instructions,) = (stage.instructions for stage in plan.stages[:1])
+    course = Course(BDIA(0.5), grid, (plan,))
+    instructions = plan.stages[0].instructions
     rng = np.random.default_rng(0)
     z_prev, z, eps = (rng.standard_normal(SIZE) for _ in range(3))
     held = plan.stages[0].held
 
     def step():
         # As in a run: z_prev belongs to the run, and the new state is written over it.
-        store = {plan.inputs["z_prev"].number: z_prev, plan.inputs["z"].number: z}
-        requests = execute(instructions, store, set(store), FLOAT64)
-        next(requests)
-        with pytest.raises(StopIteration):
-            requests.send(eps)
-        return store[held["z"].number]
+        run = Stepwise(course, {"z_prev": z_prev, "z": z}, FLOAT64)
+        run._owned |= set(run.store)
+        run.feed(eps)
+        assert run.completed == 1
+        return run.store[held["z"].number]
 
     before = z_prev.copy()
     result = step()

@@ -26,7 +26,6 @@ from bdia_numerics.analysis.sheet.compared import claimed, compared_order, compa
 from bdia_numerics.analysis.sheet.measured import law, measure
 from bdia_numerics.cli import app
 from bdia_numerics.page import render
-from bdia_numerics.program.trace import record_run
 
 MINE = '''
 class Mine:
@@ -158,7 +157,8 @@ def test_numbers_of_a_docstring(text, numbers):
 def test_peak_counts_arrays():
     grid = grids.uniform(schedules.vp_linear(), 4)
     plans = {
-        n: program.make_plan(record_run(SOLVERS[n](), DDIM(), grid), spaces.FLOAT64) for n in ("DDIM", "BDIA", "RK4")
+        n: program.make_plan(program.record_run(SOLVERS[n](), DDIM(), grid), spaces.FLOAT64)
+        for n in ("DDIM", "BDIA", "RK4")
     }
     # DDIM: the caller's z, eps and the new z. BDIA writes over z_prev, but holds z, eps and the caller's z at first.
     assert plans["DDIM"].peak == 3

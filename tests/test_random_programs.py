@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from random_programs import Plain, Programmed, StaleError, Step, determinant, programs, record, refusal
 
 from bdia_numerics import NotInvertibleError, grids, invert, schedules, solve, spaces
+from bdia_numerics.driver import Course, Stepwise, finished
 from bdia_numerics.program import (
     Recorder,
     Run,
     Segment,
     StaleFormError,
     Trace,
-    execute,
     inverse_run,
     make_plan,
     structure,
@@ -173,17 +173,8 @@ def pulled_back(
         inverse, _ = inverse_run(prefix)
     except NotInvertibleError:
         return None
-    plan = make_plan(inverse, spaces.FRACTION)
-    store = {plan.inputs[name].number: value for name, value in moved.items()}
-    for stage in plan.stages:
-        requests = execute(stage.instructions, store, set(), spaces.FRACTION)
-        try:
-            z, t = next(requests)
-            while True:
-                z, t = requests.send(polynomial(z, t))
-        except StopIteration:
-            pass
-    return {name: store[h.number] for name, h in plan.final.items()}
+    course = Course(solver, GRID, (make_plan(inverse, spaces.FRACTION),))
+    return finished(Stepwise(course, moved, spaces.FRACTION), polynomial).registers
 
 
 def shown(step: Step) -> bool:

@@ -325,7 +325,7 @@ def test_an_approximate_inverse_is_told_from_an_exact_one():
         AssertionError, match="Rounding alone loses this, since the inverse amplifies it: take fewer slots"
     ):
         assert_round_trip(BDIA(0.01))
-    with pytest.raises(ValueError, match="within=1e\\+60: a loss as large as the states is no return"):
+    with pytest.raises(ValueError, match="within=1e\\+60: a loss as large as the states is not a return"):
         assert_round_trip(BDIA(0.01), within=1e60)
     # What is exact but amplifies rounding beyond reading is neither passed nor called an approximation.
     with pytest.raises(AssertionError, match="too much to tell"):

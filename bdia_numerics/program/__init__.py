@@ -16,12 +16,13 @@ from bdia_numerics.program.invertibility import (
 from bdia_numerics.program.latex import inverse_latex, step_latex
 from bdia_numerics.program.lattice import NotOnLatticeError, lattice_plan
 from bdia_numerics.program.ops import Trace
-from bdia_numerics.program.plan import Plan, execute, make_plan
+from bdia_numerics.program.plan import Plan, make_plan
 from bdia_numerics.program.record import Recorder
 from bdia_numerics.program.refusal import refusal
 from bdia_numerics.program.slots import Parameter, Slot
+from bdia_numerics.program.start import record_begin, record_run, record_start
 from bdia_numerics.program.structure import Solver, Structure, structure
-from bdia_numerics.program.trace import Run, Segment, record_run, record_step, record_steps
+from bdia_numerics.program.trace import Run, Segment, record_step, record_steps
 from bdia_numerics.values import share
 
 __all__ = [
@@ -45,7 +46,6 @@ __all__ = [
     "Trace",
     "condition_of",
     "end_without_inverse",
-    "execute",
     "identity",
     "inverse_latex",
     "inverse_run",
@@ -53,7 +53,9 @@ __all__ = [
     "lattice_plan",
     "make_plan",
     "parameters",
+    "record_begin",
     "record_run",
+    "record_start",
     "record_step",
     "record_steps",
     "refusal",

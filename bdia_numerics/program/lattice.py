@@ -32,9 +32,7 @@ class NotOnLatticeError(ValueError):
     """An own coefficient is 0, or too far from 1 for the words of the buffer."""
 
 
-def lattice_plan(
-    run: Run, space: LatticeSpace, solver: Solver, *, starting: int = 0, forward: Run | None = None
-) -> Plan:
+def lattice_plan(run: Run, space: LatticeSpace, solver: Solver, *, forward: Run | None = None) -> Plan:
     """Prepare a run for the lattice, in the first of three coordinates that it can have.
 
     z and y = z/alpha need own coefficients that are ratios of integers up to 2^16. Else z/k, with a unit k in (1/2, 1] for every
@@ -43,14 +41,12 @@ def lattice_plan(
     Parameters
     ----------
     run
-        A run of steps, one with its start, or an inverse run.
+        A run of steps, one with its start, or an inverse run. What makes its first states is rounded, and no inverse passes it.
     space
         Unit, and the model's dtype.
     solver
         Its registers that hold evaluations have no coordinate alpha; and its steps on the whole grid give the units k that a
         run on a part of it begins with.
-    starting
-        Number of its first segments that make the first states. They are rounded, and no inverse passes them.
     forward
         For an inverse run, the run that it undoes.
 
@@ -61,20 +57,19 @@ def lattice_plan(
     """
     for coordinate in ("z", "y"):
         try:
-            return _plan(_Lowering(run, space, solver, starting, forward, coordinate))
+            return _plan(_Lowering(run, space, solver, forward, coordinate))
         except NotOnLatticeError:
             continue
-    return _plan(_Lowering(run, space, solver, starting, forward, "z/k"))
+    return _plan(_Lowering(run, space, solver, forward, "z/k"))
 
 
 def _plan(lowering: _Lowering) -> Plan:
     run, space = lowering.run, lowering.space
-    begun = {id(segment) for segment in run.segments[: lowering.starting]}
+    begun = {id(segment) for segment in run.segments[: run.starting]}
     plan = make_plan(run, space, lambda s: lowering.start(s) if id(s) in begun else lowering.steps(s))
     inputs = {h.number: lowering.scale(h.number) for h in run.inputs.values()}
-    instructions = [x for stage in plan.stages for x in stage.instructions]
-    read = {n for x in instructions for n in _floats_read(x)}
-    return Plan(plan.inputs, plan.stages, plan.final, Integers(space, inputs, frozenset(read)))
+    read = frozenset(n for stage in plan.stages for x in stage.instructions for n in _floats_read(x))
+    return replace(plan, arithmetic=Integers(space, inputs, read))
 
 
 def _floats_read(x: Any) -> tuple[int, ...]:
@@ -88,7 +83,6 @@ class _Lowering:
     run: Run
     space: LatticeSpace
     solver: Solver
-    starting: int
     forward: Run | None
     coordinate: str
     scales: dict[int, Fraction] = field(default_factory=dict)
@@ -113,7 +107,7 @@ class _Lowering:
             if self.coordinate == "y" and time is not None:
                 self._place(register, number, time)
         if self.coordinate == "z/k":
-            segments = source.segments[self.starting :]
+            segments = source.segments[source.starting :]
             self._follow(segments, self._units_before(segments[0]) if segments else {})
 
     def _units_before(self, first: Segment) -> Mapping[str, Fraction]:
@@ -124,7 +118,7 @@ class _Lowering:
             return {}
         whole = record_steps(self.solver, grid.entire, self.run.trace.prediction, written=self.run.trace.written)
         whole = replace(whole, segments=whole.segments[: len(earlier)])
-        lowering = _Lowering(whole, self.space, self.solver, 0, None, "z/k")
+        lowering = _Lowering(whole, self.space, self.solver, None, "z/k")
         return {name: lowering.scale(h.number) for name, h in whole.segments[-1].after.items()}
 
     def _follow(self, segments: Iterable[Segment], units: Mapping[str, Fraction]) -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from bdia_numerics.program.plan import Call
+from bdia_numerics.program.plan import Call, Stage
 from bdia_numerics.spaces import Lattice, LatticeSpace, Space
 from bdia_numerics.spaces import lattice_kernel as kernel
 from bdia_numerics.spaces.lattice import OVERFLOW
 from bdia_numerics.spaces.remainder import Remainder
 
-BUFFER, FLOATS, SPARE = -1, -2, -3
-"""Where a run's store keeps the remainder, the registers as floats by number, and arrays that may be used again."""
+BUFFER, FLOATS, SPARE, BEFORE = -1, -2, -3, -4
+"""Where a run's store keeps the remainder, registers as floats by number, arrays to be used again, and the remainder before the slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,33 +90,34 @@ class Integers:
         """Return a state in units of z, rounded where its own are finer."""
         return value.rescaled(Fraction(1))
 
-    def execute(
-        self, instructions: Iterable[Any], store: dict[int, Any], owned: set[int], space: Space
-    ) -> Generator[tuple[Any, Any], Any, None]:
-        """Run the instructions of a slot; where the model fails, the buffer is left as it was before the slot."""
+    def begin(self, stage: Stage, store: dict[int, Any]) -> None:
+        """Begin a slot: remember the buffer where the model is evaluated after it has changed."""
         for number in [n for n in store[FLOATS] if n not in store]:
             store[SPARE].append(store[FLOATS].pop(number))
-        before = store[BUFFER].copy() if _asks_after_a_contraction(instructions) else store[BUFFER]
-        try:
-            for x in instructions:
-                if isinstance(x, Call):
-                    argument = self._argument(store, x.argument)
-                    output = yield argument, x.t
-                    if isinstance(output, np.ndarray) and (x.copy or np.may_share_memory(output, argument)):
-                        output = output.copy()
-                    store[x.target] = output
-                elif isinstance(x, Assign):
-                    self._assign(x, store, owned)
-                else:
-                    self._weigh(x, store, owned)
-                for n in x.dead:
-                    self._forget(n, store, owned)
-        except GeneratorExit:
-            store[BUFFER] = before
-            raise
+        store[BEFORE] = store[BUFFER].copy() if _asks_after_a_contraction(stage.instructions) else store[BUFFER]
 
-    def _argument(self, store: dict[int, Any], number: int) -> Any:
+    def argument(self, number: int, store: dict[int, Any]) -> Any:
+        """Return a register as floats of the model's dtype."""
         return _in_z(store, number).astype(self.space.dtype, copy=False)
+
+    def receive(self, x: Call, output: Any, store: dict[int, Any], owned: set[int], space: Space) -> None:
+        """Take the model's output; a copy where it lasts, or shares the memory of the state."""
+        shares = isinstance(output, np.ndarray) and (
+            x.copy or np.may_share_memory(output, self.argument(x.argument, store))
+        )
+        store[x.target] = output.copy() if shares else output
+        for n in x.dead:
+            self._forget(n, store, owned)
+
+    def carry_out(self, x: Instruction, store: dict[int, Any], owned: set[int], space: Space) -> None:
+        """Carry out an assignment or a rounded sum."""
+        (self._assign if isinstance(x, Assign) else self._weigh)(x, store, owned)  # type: ignore[arg-type]
+        for n in x.dead:
+            self._forget(n, store, owned)
+
+    def abandon(self, store: dict[int, Any]) -> None:
+        """Leave the slot: the buffer is again as it was before it."""
+        store[BUFFER] = store[BEFORE]
 
     def _assign(self, x: Assign, store: dict[int, Any], owned: set[int]) -> None:
         old: Lattice = store[x.old]

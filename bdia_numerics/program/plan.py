@@ -1,9 +1,10 @@
-"""A run made ready for arrays: coefficients rounded once, lifetimes decided, buffers chosen; and its interpreter."""
+"""A run made ready for arrays: coefficients rounded once, lifetimes decided, buffers chosen; and its arithmetic."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -39,28 +40,53 @@ Instruction = Call | Sum | Any
 
 
 class Arithmetic(Protocol):
-    """How the instructions of a plan are run, and what a run keeps besides its registers."""
+    """How the instructions of a plan are carried out, and what a run keeps besides its registers."""
 
-    def execute(
-        self, instructions: Iterable[Instruction], store: dict[int, Any], owned: set[int], space: Space
-    ) -> Generator[tuple[Any, Any], Any, None]: ...
     def enter(self, store: dict[int, Any], remainder: Mapping[str, Any]) -> None: ...
+    def begin(self, stage: Stage, store: dict[int, Any]) -> None: ...
+    def argument(self, number: int, store: dict[int, Any]) -> Any: ...
+    def receive(self, x: Call, output: Any, store: dict[int, Any], owned: set[int], space: Space) -> None: ...
+    def carry_out(self, x: Instruction, store: dict[int, Any], owned: set[int], space: Space) -> None: ...
+    def abandon(self, store: dict[int, Any]) -> None: ...
     def remainder(self, store: Mapping[int, Any]) -> Mapping[str, Any]: ...
     def shown(self, value: Any) -> Any: ...
 
 
 @dataclass(frozen=True)
 class Plain:
-    """Numbers that are combined as they are; nothing is kept besides."""
+    """Numbers that are combined as they are; nothing is kept besides.
 
-    def execute(
-        self, instructions: Iterable[Instruction], store: dict[int, Any], owned: set[int], space: Space
-    ) -> Generator[tuple[Any, Any], Any, None]:
-        """Run instructions, as `execute` does."""
-        return execute(instructions, store, owned, space)
+    A run's `store` holds its values by number, `owned` the numbers whose buffers it made itself, and may write into.
+    """
 
-    def enter(self, store: MutableMapping[int, Any], remainder: Mapping[str, Any]) -> None:
+    def enter(self, store: dict[int, Any], remainder: Mapping[str, Any]) -> None:
         """Take the inputs as they are."""
+
+    def begin(self, stage: Stage, store: dict[int, Any]) -> None:
+        """Begin a slot, of which nothing has to be remembered."""
+
+    def argument(self, number: int, store: dict[int, Any]) -> Any:
+        """Return the value at which the model is evaluated."""
+        return store[number]
+
+    def receive(self, x: Call, output: Any, store: dict[int, Any], owned: set[int], space: Space) -> None:
+        """Take the model's output."""
+        store[x.target] = space.received(output, store[x.argument], x.copy)
+        for n in x.dead:
+            store.pop(n, None)
+            owned.discard(n)
+
+    def carry_out(self, x: Instruction, store: dict[int, Any], owned: set[int], space: Space) -> None:
+        """Form one linear combination."""
+        out = store[x.reuse] if x.reuse in owned else None
+        store[x.target] = space.combine(x.coefficients, [store[n] for n in x.sources], out)
+        owned.add(x.target)
+        for n in x.dead:
+            store.pop(n, None)
+            owned.discard(n)
+
+    def abandon(self, store: dict[int, Any]) -> None:
+        """Leave the slot; the values that it began with stand while the model is evaluated."""
 
     def remainder(self, store: Mapping[int, Any]) -> Mapping[str, Any]:
         """Return nothing."""
@@ -73,23 +99,51 @@ class Plain:
 
 @dataclass(frozen=True)
 class Stage:
-    """Instructions of one slot (t_slot to t_{slot-1}), the index that they reach, what the registers hold then, and what ends there."""
+    """Instructions of one slot (t_slot to t_{slot-1}), and what they lead to.
+
+    Attributes
+    ----------
+    reached
+        The index that they reach.
+    held, dead
+        What the registers hold then, and what ends there.
+    whole : bool
+        Whether `held` are the registers of the solver, and not those of the one that makes its first states.
+    fresh : tuple of (str, int)
+        The registers that hold something new, and its number: what is looked at for NaN and infinity.
+    """
 
     slot: int
     reached: int
     instructions: tuple[Instruction, ...]
     held: dict[str, Held]
     dead: tuple[int, ...]
+    whole: bool
+    fresh: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run ready for arrays."""
+    """A run ready for arrays.
+
+    Attributes
+    ----------
+    inputs, final
+        What the registers hold before the first stage and after the last.
+    begun : bool
+        Whether the inputs are all registers of the solver, so that no stage has to make them.
+    """
 
     inputs: dict[str, Held]
     stages: tuple[Stage, ...]
     final: dict[str, Held]
+    begun: bool = True
     arithmetic: Arithmetic = field(default_factory=Plain)
+
+    @cached_property
+    def tape(self) -> tuple[Instruction | Stage, ...]:
+        """All instructions in a row, with each stage after its own."""
+        return tuple(x for stage in self.stages for x in (*stage.instructions, stage))
 
     @property
     def nfe(self) -> int:
@@ -114,10 +168,24 @@ class Plan:
         return most
 
 
-def make_plan(run: Run, space: Space, lower: Callable[[Segment], Iterable[Instruction]] | None = None) -> Plan:
+def make_plan(
+    run: Run,
+    space: Space,
+    lower: Callable[[Segment], Iterable[Instruction]] | None = None,
+    *,
+    rebuilding: bool = False,
+) -> Plan:
     """Round the coefficients of a run to a number system and decide every value's lifetime.
 
-    `lower` gives the instructions of a segment, where they are not those of `Plain`.
+    Parameters
+    ----------
+    run, space
+        What is run, and the number system of its coefficients.
+    lower
+        Gives the instructions of a segment, where they are not those of `Plain`.
+    rebuilding
+        Whether values end with their slot, nothing is written over and no state is looked at: for states that a run has been
+        through, which a back-propagation rebuilds and needs to the end of each slot.
     """
     drafts = [list(lower(segment) if lower else _drafts(segment.ops, run, space)) for segment in run.segments]
     drafts = _without_unused(drafts, [segment.after for segment in run.segments])
@@ -128,10 +196,15 @@ def make_plan(run: Run, space: Space, lower: Callable[[Segment], Iterable[Instru
     calls = [place for place, draft in _places(drafts) if isinstance(draft, Call)]
     following = dict(pairwise(calls))
     stages = []
+    before = run.inputs
     for k, (segment, stage) in enumerate(zip(run.segments, drafts, strict=True)):
         instructions: list[Instruction] = []
+        ended: list[int] = []
         for m, draft in enumerate(stage):
             dead = tuple(ending.get((k, m), ()))
+            if rebuilding:
+                ended += dead
+                dead = ()
             if isinstance(draft, Call):
                 end = last[draft.target]
                 kept = following.get((k, m), end) < end
@@ -141,9 +214,12 @@ def make_plan(run: Run, space: Space, lower: Callable[[Segment], Iterable[Instru
                 instructions.append(Sum(draft.target, draft.coefficients, draft.sources, reuse, dead))
             else:
                 instructions.append(replace(draft, dead=dead))
-        ended = tuple(ending.get((k, len(stage)), ()))
-        stages.append(Stage(segment.slot, segment.reached, tuple(instructions), segment.after, ended))
-    return Plan(run.inputs, tuple(stages), run.final)
+        ended += ending.get((k, len(stage)), ())
+        standing = {h.number for h in before.values()}  # what is handed on from one register to another was looked at
+        fresh = () if rebuilding else tuple((r, h.number) for r, h in segment.after.items() if h.number not in standing)
+        whole, before = k + 1 >= run.starting, segment.after
+        stages.append(Stage(segment.slot, segment.reached, tuple(instructions), before, tuple(ended), whole, fresh))
+    return Plan(run.inputs, tuple(stages), run.final, run.starting == 0)
 
 
 def _drafts(ops: Iterable[Any], run: Run, space: Space) -> Iterable[Instruction]:
@@ -202,28 +278,3 @@ def _last_uses(drafts: list[list[Instruction]], run: Run) -> dict[int, tuple[int
         # What a register holds at the end of a slot is shown to callbacks and trajectories.
         last.update({h.number: (k, len(stage)) for h in segment.after.values()})
     return last | {h.number: (len(drafts), 0) for h in run.final.values()}
-
-
-def execute(
-    instructions: Iterable[Instruction], store: dict[int, Any], owned: set[int], space: Space
-) -> Generator[tuple[Any, Any], Any, None]:
-    """Run instructions on a store of values: yield (value, t) where the model is needed, receive its output.
-
-    Parameters
-    ----------
-    store
-        Values by number; changed in place.
-    owned
-        Numbers whose buffers this run made itself, and may write into; changed in place.
-    """
-    for x in instructions:
-        if isinstance(x, Call):
-            argument = store[x.argument]
-            store[x.target] = space.received((yield argument, x.t), argument, x.copy)
-        else:
-            out = store[x.reuse] if x.reuse in owned else None
-            store[x.target] = space.combine(x.coefficients, [store[n] for n in x.sources], out)
-            owned.add(x.target)
-        for n in x.dead:
-            store.pop(n, None)
-            owned.discard(n)

@@ -1,4 +1,4 @@
-"""Record a whole run: the start, then one step a slot."""
+"""Record the steps of a run, one a slot; `start` records what comes before them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bdia_numerics.grids import Grid
-from bdia_numerics.program.kinds import OTHER
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Op, Trace
 from bdia_numerics.program.record import Recorder
 from bdia_numerics.program.refusal import theirs
-from bdia_numerics.program.structure import Solver, structure, unfilled
+from bdia_numerics.program.structure import Solver, structure
 
 Mapping = dict[str, Held]
 
@@ -28,12 +27,16 @@ class Segment:
 
 @dataclass(frozen=True)
 class Run:
-    """The straight-line program of a run: inputs, segments, and what the registers hold in the end."""
+    """The straight-line program of a run: inputs, segments, and what the registers hold in the end.
+
+    The first `starting` segments make the first registers; each of the others is a step.
+    """
 
     trace: Trace
     inputs: Mapping
     segments: tuple[Segment, ...]
     final: Mapping
+    starting: int = 0
 
     def definitions(self) -> dict[int, Op]:
         """Return the operation that defines each evaluation and each scratch value."""
@@ -65,7 +68,7 @@ def record_steps(solver: Solver, grid: Grid, prediction: str = "eps", written: b
         name: Held(trace.new(f"{name} at {first + lag}"), first + lag)
         for name, lag in zip(shape.registers, shape.lags, strict=True)
     }
-    segments = _steps(solver, trace, inputs, range(first, 0, -1))
+    segments = steps_from(solver, trace, inputs, range(first, 0, -1))
     return Run(trace, inputs, segments, segments[-1].after if segments else inputs)
 
 
@@ -82,27 +85,6 @@ def _open_end(solver: Solver, trace: Trace) -> str:
     return ""
 
 
-def record_run(solver: Solver, starter: Solver, grid: Grid, prediction: str = "eps", written: bool = False) -> Run:
-    """Record a run from the one state z_N: the first states by steps of `starter`, eq. (25), then the steps."""
-    trace = Trace(grid, prediction, written)
-    first = check_length(solver, grid)
-    z = Held(trace.new(f"z at {grid.n}"), grid.n)
-    chain, start = _chain(starter, trace, z, structure(solver).depth)
-    held, ops = _begin(solver, trace, chain, first)
-    begin = Segment(first + 1, first, {}, ops, held)
-    segments = (*start, begin, *_steps(solver, trace, held, range(first, 0, -1)))
-    return Run(trace, {"z": z}, segments, segments[-1].after)
-
-
-def record_begin(solver: Solver, grid: Grid, first: int, prediction: str = "eps", written: bool = False) -> Run:
-    """Record how the registers before the step from t_first are filled from states at first, first + 1, ..."""
-    trace = Trace(grid, prediction, written)
-    times = range(first, first + structure(solver).depth + 1)
-    inputs = {f"z{i}": Held(trace.new(f"z at {i}"), i) for i in times}
-    held, ops = _begin(solver, trace, {h.time: h.number for h in inputs.values()}, first)
-    return Run(trace, inputs, (Segment(first, first, {}, ops, held),), held)
-
-
 def check_length(solver: Solver, grid: Grid) -> int:
     """Return the index of the first step; ValueError if the grid is too short for the start."""
     depth = structure(solver).depth
@@ -111,59 +93,10 @@ def check_length(solver: Solver, grid: Grid) -> int:
     return grid.n - depth
 
 
-def _steps(solver: Solver, trace: Trace, held: Mapping, indices: Iterable[int]) -> tuple[Segment, ...]:
+def steps_from(solver: Solver, trace: Trace, held: Mapping, indices: Iterable[int]) -> tuple[Segment, ...]:
+    """Record the steps from some indices, one after the other, from what the registers hold before the first."""
     segments = []
     for i in indices:
         segments.append(record_step(solver, trace, i, held))
         held = segments[-1].after
     return tuple(segments)
-
-
-def _chain(starter: Solver, trace: Trace, z: Held, depth: int) -> tuple[dict[int, int], list[Segment]]:
-    """Return the numbers of the states at z.time, z.time - 1, ..., made by a solver of fewer steps, and by its own starter."""
-    if not depth:
-        return {z.time: z.number}, []
-    shape, inner = structure(starter), getattr(starter, "starter", None)
-    if shape.depth and (inner is None or shape.depth > depth):
-        raise ValueError(f"start={starter!r} is not a one-step solver: use DDIM(), or pass states")
-    chain, segments = _chain(inner or starter, trace, z, shape.depth)
-    first = z.time - shape.depth
-    held, ops = _begin(starter, trace, chain, first)
-    segments.append(Segment(first + 1, first, {}, ops, held))
-    for segment in _steps(starter, trace, held, range(first, z.time - depth, -1)):
-        chain[segment.reached] = segment.after[shape.output].number
-        segments.append(segment)
-    return chain, segments
-
-
-def _prediction(solver: Solver, name: str, s: Recorder) -> int:
-    """Record what an evaluation register holds at its state: eps, or x0 or velocity where the solver says so."""
-    (z,) = s.registers
-    e = s.eps(z)
-    kind = structure(solver).kind(name)
-    if kind == OTHER:
-        raise unfilled(solver, name)
-    return s.eps_number(e) if kind == "eps" else s.scratch(getattr(s, kind)(z, e)).number
-
-
-def _begin(solver: Solver, trace: Trace, chain: dict[int, int], first: int) -> tuple[Mapping, tuple[Op, ...]]:
-    """Fill the registers from a chain of states: equal times give equal states, evaluations are taken at the output."""
-    if given := getattr(solver, "given", ()):
-        name, both = type(solver).__name__, ", ".join(f"{r!r}: ..." for r in solver.registers)
-        raise ValueError(f"{name} cannot make {', '.join(given)} from a state: pass start={{{both}}} to solve")
-    shape, held, ops, one = structure(solver), {}, list[Op](), trace.grid.space.field(1)
-    order = sorted(zip(shape.registers, shape.lags, strict=True), key=lambda pair: pair[0] != shape.output)
-    taken: set[int] = set()
-    for name, lag in order:
-        number, time = chain[first + lag], first + lag
-        if name in shape.evaluations:
-            s = Recorder(trace, first, {"z": Held(number, time)})
-            number = _prediction(solver, name, s)
-            ops.extend(s.ops)
-        elif number in taken:
-            copy = trace.new(f"{name} at {time}")
-            ops.append(Combine(copy, ((one, number),)))
-            number = copy
-        taken.add(number)
-        held[name] = Held(number, time)
-    return {name: held[name] for name in shape.registers}, tuple(ops)

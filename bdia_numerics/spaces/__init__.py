@@ -22,7 +22,7 @@ from bdia_numerics.spaces.base import (
 )
 from bdia_numerics.spaces.floats import FLOAT32, FLOAT64, LONGDOUBLE, Numpy
 from bdia_numerics.spaces.formal import Vector, formal_model
-from bdia_numerics.spaces.lattice import Lattice, LatticeSpace, as_floats, like
+from bdia_numerics.spaces.lattice import Lattice, LatticeSpace, as_floats
 from bdia_numerics.spaces.mean_value import MeanValue
 from bdia_numerics.spaces.memory import HALF, Memory, read_stored, register_reader
 from bdia_numerics.spaces.multiprecision import MPMath
@@ -52,7 +52,6 @@ __all__ = [
     "Vector",
     "as_floats",
     "formal_model",
-    "like",
     "named",
     "of",
     "parameter",

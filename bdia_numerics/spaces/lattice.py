@@ -171,9 +171,4 @@ def as_floats(z: Any) -> Any:
     return z.to_float() if isinstance(z, Lattice) else z
 
 
-def like(z: Any, value: Any) -> Any:
-    """Return a value rounded to the lattice of a state, or the value itself where that is on none."""
-    return Lattice.from_float(value, bits=z.bits) if isinstance(z, Lattice) else value
-
-
 register(lambda x: isinstance(x, Lattice), lambda x: LatticeSpace(x.dtype, x.bits))

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from bdia_numerics import run
-from bdia_numerics.driver import Callback, Model, Solution
+from bdia_numerics.driver import Callback, Course, Model, Solution
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import NotInvertibleError, Solver, inverse_run, make_plan, record_steps
@@ -27,7 +27,6 @@ from bdia_numerics.spaces import of
 from bdia_numerics.state import State
 from bdia_numerics.torch.jacobians import recording
 from bdia_numerics.torch.reversal import Job
-from bdia_numerics.torch.starting import begun
 
 __all__ = ["invert", "solve"]
 
@@ -82,7 +81,7 @@ def solve(
     if isinstance(z, State):
         registers, nfe = dict(z.registers), 0
     else:
-        registers, nfe, status = begun(solver, model, grid, z, start)
+        registers, nfe, status = run.begun(solver, model, grid, z, start)
         if not status.ok:
             return run.solve(solver, model, grid, z.detach(), start)
 
@@ -159,7 +158,9 @@ def _job(
     except NotInvertibleError:
         run.inverse_plan(solver, grid, kind, space)  # raises the same with the condition and the remedy
         raise
-    there, back = (make_plan(r, space.scalars) for r in ((steps, undone) if direction == "sample" else (undone, steps)))
+    way, home = (steps, undone) if direction == "sample" else (undone, steps)
+    there = make_plan(way, space.scalars)
+    back = Course(solver, grid, (make_plan(home, space.scalars, rebuilding=True),), kind)
     wanted = tuple(_trainable(model) if parameters is None else parameters)
     count = len(there.stages)
     places = {round(k * count / (checkpoints + 1)) for k in range(1, checkpoints + 1)} - {0, count}

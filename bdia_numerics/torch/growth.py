@@ -15,12 +15,11 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Run, Solver, make_plan
 from bdia_numerics.program.plan import Call, Instruction, Plan
-from bdia_numerics.run import invert, solve
+from bdia_numerics.run import begun, invert, solve
 from bdia_numerics.spaces import of
 from bdia_numerics.state import State
 from bdia_numerics.torch.jacobians import Linearised, linearised
 from bdia_numerics.torch.linear import Store, pull, push
-from bdia_numerics.torch.starting import begun
 
 Array = np.ndarray[Any, Any]
 Map = tuple[Callable[[Store], Store], Callable[[Store], Store]]

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from bdia_numerics.driver import Callback, Model, Solution
-from bdia_numerics.program import Plan, execute
+from bdia_numerics.driver import Callback, Course, Model, Solution, Stepwise
+from bdia_numerics.program import Plan
 from bdia_numerics.program.plan import Call, Stage
 from bdia_numerics.spaces import Space
 from bdia_numerics.state import State
@@ -23,7 +23,7 @@ class Job:
     """One run: its plan, the plan that undoes it, and what its back-propagation needs."""
 
     there: Plan
-    back: Plan
+    back: Course
     model: Model
     space: Space
     go: Callable[[dict[str, torch.Tensor], Callback | None], Solution]
@@ -60,18 +60,22 @@ class Job:
     ) -> tuple[list[torch.Tensor | None], list[torch.Tensor | None]]:
         """Return the adjoints of the registers at the beginning, and the gradients of the parameters."""
         ends, begins = [h.number for h in self.there.final.values()], [h.number for h in self.there.inputs.values()]
-        values: Store = dict(zip(ends, last, strict=True))
         adjoints: Store = dict(zip(ends, weights, strict=True))
-        tape = _Tape(self)
-        for undo, done in zip(self.back.stages, reversed(self.there.stages), strict=True):
-            for name, value in self.kept.get(done.reached, {}).items():
-                values[done.held[name].number] = value
-            tape.rebuild(undo, values)
-            pull(done.instructions, adjoints, tape.pulled(done, values), self.space)
-            dead = {n for x in undo.instructions for n in x.dead}.union(undo.dead)
-            for n in dead - set(begins):
-                values.pop(n, None)
-        self._compare([values[n] for n in begins], first)
+        tape, done = _Tape(self), self.there.stages[::-1]
+
+        def pulled(run: Stepwise) -> None:
+            """Pull the adjoints through the slot that is undone, and let the next one begin with what was kept of it."""
+            if count := run.completed:
+                pull(done[count - 1].instructions, adjoints, tape.pulled(done[count - 1], run.store), self.space)
+            if count < len(done):
+                for name, value in self.kept.get(done[count].reached, {}).items():
+                    run.store[done[count].held[name].number] = value
+
+        run = Stepwise(self.back, dict(zip(self.back.plans[0].inputs, last, strict=True)), self.space, listen=pulled)
+        while run.call is not None:
+            z, t = run.asks
+            run.feed(tape.asked(run.call.target, z, t))
+        self._compare([run.store[n] for n in begins], first)
         return [adjoints.get(n) for n in begins], tape.gradients
 
     def _compare(self, rebuilt: list[torch.Tensor], first: tuple[torch.Tensor, ...]) -> None:
@@ -97,23 +101,12 @@ class _Tape:
         self.gradients: list[torch.Tensor | None] = [None] * len(job.parameters)
         self.checked = False
 
-    def rebuild(self, undo: Stage, values: Store) -> None:
-        """Undo a slot; nothing is written over, since the adjoints of this slot are still to come."""
-        for x in undo.instructions:
-            plain = replace(x, dead=()) if isinstance(x, Call) else replace(x, dead=(), reuse=None)
-            requests = execute((plain,), values, set(), self.job.space)
-            try:
-                z, t = next(requests)
-                requests.send(self._asked(x.target, z, t))
-            except StopIteration:
-                continue
-
     def pulled(self, done: Stage, values: Store) -> Callable[[int, torch.Tensor], torch.Tensor]:
         calls = {x.target: x for x in done.instructions if isinstance(x, Call)}
 
         def slope(number: int, weight: torch.Tensor) -> torch.Tensor:
             if number not in self.graphs:  # undoing the slot did not need this evaluation
-                self._asked(number, values[calls[number].argument], calls[number].t)
+                self.asked(number, values[calls[number].argument], calls[number].t)
             z, output = self.graphs.pop(number)
             found: tuple[torch.Tensor | None, ...] = torch.autograd.grad(
                 output, (z, *self.job.parameters), weight, allow_unused=True
@@ -126,7 +119,8 @@ class _Tape:
 
         return slope
 
-    def _asked(self, number: int, z: torch.Tensor, t: Any) -> torch.Tensor:
+    def asked(self, number: int, z: torch.Tensor, t: Any) -> torch.Tensor:
+        """Return the model's output, and keep its graph."""
         with torch.enable_grad():
             leaf = z.detach().requires_grad_()
             output = self.job.model(leaf, t)

@@ -10,8 +10,7 @@ from bdia_numerics.analysis.perturbation.amplification import gaussian_jacobian
 from bdia_numerics.analysis.perturbation.linearised import Jacobian, advance, directed_run, output_of, slopes_of
 from bdia_numerics.analysis.perturbation.rounding import ROUNDING_RMS, Trip
 from bdia_numerics.grids import Grid
-from bdia_numerics.program import Run, Segment, Solver, parameters, record_run, structure
-from bdia_numerics.program.trace import record_begin
+from bdia_numerics.program import Run, Segment, Solver, parameters, record_start
 from bdia_numerics.run import starter_of
 from bdia_numerics.state import identity
 
@@ -145,7 +144,7 @@ def round_trip_error(
     there, back = (runs["sample"], runs["invert"]) if noise else (runs["invert"], runs["sample"])
     end = grid.n if noise else 0
     scale = math.hypot(float(grid.alpha[end]) * data_rms, float(grid.sigma[end]))
-    first = (_from_noise if noise else _from_data)(solver, grid, scale, law, prediction)
+    first = _first(solver, grid, scale, law, prediction, noise=noise)
     values = _values(there, back, first, law)
     chosen = law if J is None else J
     sent = output_of(solver, back, "invert" if noise else "sample")
@@ -239,25 +238,10 @@ def _positive(name: str, value: float) -> float:
     return float(value)
 
 
-def _from_noise(solver: Solver, grid: Grid, z: float, law: Jacobian, prediction: str) -> dict[str, float]:
-    """Return what the registers hold before the first step of `solve`, for a linear eps."""
-    run = record_run(solver, starter_of(solver), grid, prediction)
-    begin = len(run.segments) - (grid.n - structure(solver).depth)
-    values = _run_on(run, {"z": z}, run.segments[:begin], law)
-    return {name: values[h.number] for name, h in run.segments[begin - 1].after.items()}
-
-
-def _from_data(solver: Solver, grid: Grid, z: float, law: Jacobian, prediction: str) -> dict[str, float]:
-    """Return what the registers hold before the first slot of `encode`, for a linear eps."""
-    depth, chain = structure(solver).depth, {0: z}
-    if depth:
-        starter, mirror = starter_of(solver), grid.reversed()[grid.n - depth : grid.n]
-        run = record_run(starter, starter_of(starter), mirror, prediction)
-        values = _run_on(run, {"z": z}, run.segments, law)
-        states = [segment.after[structure(starter).output] for segment in run.segments if segment.after]
-        chain |= {depth - h.time: values[h.number] for h in states}
-    run = record_begin(solver, grid, 0, prediction)
-    values = _run_on(run, {f"z{k}": value for k, value in chain.items()}, run.segments, law)
+def _first(solver: Solver, grid: Grid, z: float, law: Jacobian, prediction: str, *, noise: bool) -> dict[str, float]:
+    """Return what the registers hold before the first step of `solve`, or the first slot of `encode`, for a linear eps."""
+    run = record_start(solver, starter_of(solver), grid, prediction, data_end=not noise)
+    values = _run_on(run, {"z": z}, run.segments, law)
     return {name: values[h.number] for name, h in run.final.items()}
 
 

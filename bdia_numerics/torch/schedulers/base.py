@@ -12,9 +12,10 @@ import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOutput
 
 from bdia_numerics import configs, grids, schedules
-from bdia_numerics.driver import Status
+from bdia_numerics.driver import Course, Status
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
+from bdia_numerics.run import encoding, inverting, resumed, sampling
 from bdia_numerics.solvers import BDIA, DDIM
 from bdia_numerics.state import State, check_state
 from bdia_numerics.torch.schedulers.configuration import (
@@ -28,7 +29,6 @@ from bdia_numerics.torch.schedulers.configuration import (
 )
 from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, added_noise, clip_of, fresh, level
 from bdia_numerics.torch.schedulers.feed import Feed, before, tensor_of
-from bdia_numerics.torch.schedulers.stepwise import Course, encoding, inverting, resumed, sampling
 from bdia_numerics.torch.schedulers.warning import foreseen, warn_not_finite, warn_of_contradiction
 from bdia_numerics.torch.tensors import space_of
 
@@ -133,7 +133,8 @@ class ProgramScheduler(DDIMScheduler):
         A run may stop early, as one of less strength does: the opposite one then begins there, with a part of its timesteps.
         """
         run = None if self._feed is None else self._feed.run
-        state = None if run is None else run.state
+        whole = run is not None and run.between and (run.completed or run.done)
+        state = run.state if run is not None and whole else None
         if state is None:
             raise ValueError(
                 "state is known after whole slots: make all their steps first (`order` outputs a slot; gamma = 0 has none)"

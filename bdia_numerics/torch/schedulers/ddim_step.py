@@ -12,10 +12,11 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 
 from bdia_numerics import grids
+from bdia_numerics.driver import Course, Stepwise
 from bdia_numerics.grids import Point
 from bdia_numerics.models import eps_form, x0_form
+from bdia_numerics.run import resumed
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.torch.schedulers.stepwise import Course, Stepwise, resumed
 from bdia_numerics.torch.tensors import Tensors, space_of
 
 Clip = Callable[[torch.Tensor], torch.Tensor]
@@ -86,7 +87,9 @@ class DDIMStep:
             z, output = alpha * x0 + sigma * eps, alpha * eps - sigma * x0
         if self.course is None:
             return z, x0
-        return Stepwise(self.course, {"z": z}, space).feed(output), x0
+        run = Stepwise(self.course, {"z": z}, space)
+        run.feed(output)
+        return run.value, x0
 
 
 def clip_of(config: Mapping[str, Any], threshold: Clip) -> Clip | None:

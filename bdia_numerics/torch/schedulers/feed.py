@@ -11,11 +11,11 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from bdia_numerics.driver import Course, Stepwise
 from bdia_numerics.grids import Grid, Point
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.state import State
 from bdia_numerics.torch.schedulers.ddim_step import predicted
-from bdia_numerics.torch.schedulers.stepwise import Course, Stepwise
 from bdia_numerics.torch.tensors import dtype_named, has_float64, space_of
 
 
@@ -142,7 +142,7 @@ class Feed:
     def _started(self, timestep: int | torch.Tensor, sample: torch.Tensor) -> tuple[int, Stepwise]:
         if self.given is not None:
             run = self._resumed(sample)
-            if not any(torch.equal(sample, z.to(sample.dtype)) for z in run.values.values()):
+            if not any(torch.equal(sample, z.to(sample.dtype)) for z in run.registers.values()):
                 raise ValueError(
                     "sample is not a register of the state: pass the latents that the opposite run returned, or, where it stopped early, "
                     "what its last step returned; for a run from latents alone call start_from(None) and set_timesteps"
@@ -165,7 +165,7 @@ class Feed:
             raise ValueError(f"timestep={t:g} is none of timesteps: step through those that set_timesteps made")
         begin, course = self._part(entries)
         z = sample.to(self.dtype(sample), copy=True)  # which the caller may write over
-        return begin, Stepwise(course, {course.entry or "z": z}, space_of(z))
+        return begin, Stepwise(course, {"z": z}, space_of(z))
 
     def _part(self, entries: list[int]) -> tuple[int, Course]:
         """Return the first of some entries of `timesteps` at which a run over a part of the grid begins, and that run."""
