@@ -14,7 +14,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Plan, Solver, Structure, identity, structure
 from bdia_numerics.program.ops import Held
-from bdia_numerics.spaces import Numpy, Space, of, plain, same_system
+from bdia_numerics.spaces import Space, admitted, plain
 from bdia_numerics.state import State
 from bdia_numerics.values import share
 
@@ -193,18 +193,7 @@ class Driver:
             raise ValueError(
                 f"model(z, t={t}) has shape {np.shape(output)}, z has {np.shape(z)}: return an array like z"
             )
-        plain(f"model(z, t={t})", output)
-        if isinstance(self.space, Numpy):
-            kind = output.dtype if isinstance(output, np.ndarray | np.generic) else np.result_type(type(output))
-            if kind != self.space.dtype:
-                raise TypeError(f"model(z, t={t}) has dtype {kind}, z has {self.space.dtype}: cast the output, or z")
-        else:
-            try:
-                found = of(output)
-            except TypeError as error:
-                raise TypeError(f"model(z, t={t}): {error}") from None
-            if not same_system(found, self.space):
-                raise TypeError(f"model(z, t={t}) is in {found.name}, the run in {self.space.name}: compute it there")
+        admitted(self.space, f"model(z, t={t})", plain(f"model(z, t={t})", output))
         return output
 
     def _keep(self) -> None:

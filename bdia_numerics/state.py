@@ -6,7 +6,6 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, identity, structure
-from bdia_numerics.spaces import Lattice, Memory, MPMath, Numpy, Rationals, of, plain, read_stored
+from bdia_numerics.spaces import FLOAT64, of, plain, read_stored
 from bdia_numerics.values import share
 
 __all__ = ["State", "check_state", "identity"]
@@ -55,7 +54,7 @@ class State:
 
     @staticmethod
     def _frozen(name: str, value: Any) -> Any:
-        return of(value).frozen(value) if name == "registers" else Memory().frozen(value)
+        return of(value).frozen(value) if name == "registers" else FLOAT64.frozen(value)
 
     def save(self, path: str | Path) -> None:
         """Write the state to an .npz file, every digit kept, without pickles.
@@ -67,7 +66,7 @@ class State:
         """
         arrays, systems = {}, {}
         for name, value in self.registers.items():
-            arrays[f"register:{name}"], systems[name] = _encode(value)
+            arrays[f"register:{name}"], systems[name] = of(value).stored(value)
         arrays |= {f"remainder:{name}": value for name, value in self.remainder.items()}
         meta = {"solver": self.solver, "grid": self.grid, "times": dict(self.times), "systems": systems}
         meta["prediction"] = self.prediction
@@ -93,7 +92,7 @@ class State:
             with np.load(Path(path), allow_pickle=False) as data:
                 meta = json.loads(str(data["meta"]))
                 systems = meta["systems"].items()
-                registers = {name: _decode(data[f"register:{name}"], system) for name, system in systems}
+                registers = {name: read_stored(data[f"register:{name}"], system) for name, system in systems}
                 kept = [name for name in data.files if name.startswith("remainder:")]
                 remainder = {name.partition(":")[2]: data[name] for name in kept}
             kind = str(meta.get("prediction", ""))  # files of before have none
@@ -103,39 +102,6 @@ class State:
 
 
 share(State)
-
-
-def _encode(value: Any) -> tuple[np.ndarray[Any, Any], str]:
-    if isinstance(value, Lattice):
-        return value.integers, f"lattice:{value.bits}:{value.dtype}:{value.scale}"
-    space = of(value)
-    if (kept := space.stored(value)) is not None:
-        return kept
-    if isinstance(space, Numpy):
-        return np.asarray(value), "numpy"
-    if isinstance(space, Rationals | MPMath):
-        exact = np.asarray(np.frompyfunc(space.field, 1, 1)(np.asarray(value, dtype=object)), dtype=object)
-        text = np.asarray(np.frompyfunc(str, 1, 1)(exact), dtype=str)
-        # An mpf does not know the precision that it was made in: enough digits for the longest one here.
-        bits = max((x.numerator.bit_length() for x in exact.flat), default=1)
-        return text, "fraction" if isinstance(space, Rationals) else f"mpmath:{bits * 3 // 10 + 2}"
-    raise TypeError(f"a state in {space.name} has no file form: save states of numbers")
-
-
-def _decode(array: np.ndarray[Any, Any], system: str) -> Any:
-    if system == "numpy":
-        return array if array.ndim else array[()]
-    if system.startswith("lattice:"):
-        bits, dtype, scale = system.split(":")[1:]
-        return Lattice(array, int(bits), np.dtype(dtype), Fraction(scale))
-    if system != "fraction" and not system.startswith("mpmath:"):
-        return read_stored(array, system)
-    if system == "fraction":
-        convert: Any = Fraction
-    else:
-        space = MPMath(int(system.partition(":")[2]))
-        convert = space.number
-    return np.frompyfunc(convert, 1, 1)(array.astype(object))
 
 
 def check_state(state: State, solver: Solver, grid: Grid, first: int, prediction: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from bdia_numerics.grids import Grid
+from bdia_numerics.grids import Levels
 from bdia_numerics.program.kinds import OTHER
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Op, Trace
 from bdia_numerics.program.record import Recorder
@@ -43,7 +44,7 @@ class Run:
         }
 
 
-def record_step(solver: Solver, trace: Trace, i: int, held: Mapping, recorder: type[Recorder] = Recorder) -> Segment:
+def record_step(solver: Solver, trace: Trace, i: Any, held: Mapping, recorder: type[Recorder] = Recorder) -> Segment:
     """Record the step from t_i to t_{i-1}."""
     s = recorder(trace, i, dict(held), solver=solver)
     try:
@@ -56,7 +57,7 @@ def record_step(solver: Solver, trace: Trace, i: int, held: Mapping, recorder: t
     return Segment(i, i - 1, dict(held), tuple(s.ops), dict(s.held))
 
 
-def record_steps(solver: Solver, grid: Grid, prediction: str = "eps", written: bool = False) -> Run:
+def record_steps(solver: Solver, grid: Levels, prediction: str = "eps", written: bool = False) -> Run:
     """Record the steps alone, from registers that are given."""
     shape = structure(solver)
     trace = Trace(grid, prediction, written)
@@ -82,7 +83,7 @@ def _open_end(solver: Solver, trace: Trace) -> str:
     return ""
 
 
-def record_run(solver: Solver, starter: Solver, grid: Grid, prediction: str = "eps", written: bool = False) -> Run:
+def record_run(solver: Solver, starter: Solver, grid: Levels, prediction: str = "eps", written: bool = False) -> Run:
     """Record a run from the one state z_N: the first states by steps of `starter`, eq. (25), then the steps."""
     trace = Trace(grid, prediction, written)
     first = check_length(solver, grid)
@@ -94,7 +95,7 @@ def record_run(solver: Solver, starter: Solver, grid: Grid, prediction: str = "e
     return Run(trace, {"z": z}, segments, segments[-1].after)
 
 
-def record_begin(solver: Solver, grid: Grid, first: int, prediction: str = "eps", written: bool = False) -> Run:
+def record_begin(solver: Solver, grid: Levels, first: int, prediction: str = "eps", written: bool = False) -> Run:
     """Record how the registers before the step from t_first are filled from states at first, first + 1, ..."""
     trace = Trace(grid, prediction, written)
     times = range(first, first + structure(solver).depth + 1)
@@ -103,7 +104,7 @@ def record_begin(solver: Solver, grid: Grid, first: int, prediction: str = "eps"
     return Run(trace, inputs, (Segment(first, first, {}, ops, held),), held)
 
 
-def check_length(solver: Solver, grid: Grid) -> int:
+def check_length(solver: Solver, grid: Levels) -> int:
     """Return the index of the first step; ValueError if the grid is too short for the start."""
     depth = structure(solver).depth
     if grid.n < depth:

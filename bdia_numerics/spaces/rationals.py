@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.spaces.base import GenericArithmetic, Scalar, float_in_exact_run, register
+from bdia_numerics.spaces.base import GenericArithmetic, float_in_exact_run, register
+from bdia_numerics.spaces.memory import Array, register_reader
+
+_WORD = "fraction"
 
 
-def _undefined(name: str) -> Any:
-    def function(self: Rationals, x: Scalar) -> Scalar:
-        raise TypeError(f"{name} of a Fraction is not rational: use spaces.MPMath(digits) or a float64 grid")
-
-    return function
+def as_text(exact: Array) -> Array:
+    """Return an array of Fractions as text."""
+    return np.asarray(np.frompyfunc(str, 1, 1)(exact), dtype=str)
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,10 @@ class Rationals(GenericArithmetic):
     name = "fractions"
     exact = True
 
-    @property
-    def pi(self) -> Scalar:
-        """Not rational: raises TypeError."""
-        raise TypeError("pi is not rational: use spaces.MPMath(digits) or a float64 grid")
+    def lacking(self, function: str) -> TypeError:
+        """Return the error for a function whose values are not rational."""
+        what = function if function == "pi" else f"{function} of a Fraction"
+        return TypeError(f"{what} is not rational: use spaces.MPMath(digits) or a float64 grid")
 
     def number(self, x: object) -> Fraction:
         """Return `x` (int, Fraction, decimal string) as a Fraction; TypeError for floats."""
@@ -38,23 +39,11 @@ class Rationals(GenericArithmetic):
             raise float_in_exact_run(x, self.name)
         return Fraction(x)
 
-    field = number
-
-    def coefficient(self, x: Scalar) -> Scalar:
-        """Return the Fraction itself."""
-        return x
-
-    def is_zero(self, x: Scalar) -> bool:
-        """Decide whether a Fraction is zero."""
-        return bool(x == 0)
-
-    def finite(self, value: Any) -> bool:
-        """Fractions are finite."""
-        return True
-
-    exp, expm1, log, log1p, sqrt = map(_undefined, ("exp", "expm1", "log", "log1p", "sqrt"))
-    sin, cos, acos, sinh, asinh = map(_undefined, ("sin", "cos", "acos", "sinh", "asinh"))
+    def stored(self, value: Any) -> tuple[Array, str]:
+        """Return numerators and denominators as text."""
+        return as_text(np.asarray(value, dtype=object)), _WORD
 
 
 FRACTION = Rationals()
 register(lambda x: isinstance(x, Fraction), lambda x: FRACTION)
+register_reader(_WORD, lambda array, rest: np.frompyfunc(Fraction, 1, 1)(array.astype(object)))
