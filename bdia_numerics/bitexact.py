@@ -13,7 +13,8 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import witnessed
 from bdia_numerics.program import Solver
 from bdia_numerics.run import invert, solve
-from bdia_numerics.spaces import Lattice, remainder
+from bdia_numerics.spaces import remainder
+from bdia_numerics.spaces.lattice import on_lattice
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ def bit_exact_round_trip(
         For states that do not fit the lattice, a solver that loses bits (NotOnLatticeError), or one without an exact inverse
         (NotInvertibleError).
     """
-    sent = _lattice(z, bits)
-    first = None if start is None else {name: _lattice(value, bits) for name, value in start.items()}
+    sent = on_lattice(z, bits)
+    first = None if start is None else {name: on_lattice(value, bits) for name, value in start.items()}
     witness = witnessed(model)
     there = solve(solver, witness, grid, sent, first)
     if not there.status.ok or there.state is None:
@@ -91,7 +92,3 @@ def bit_exact_round_trip(
         status=back.status,
         nfe=there.nfe + back.nfe,
     )
-
-
-def _lattice(z: Any, bits: int) -> Lattice:
-    return z if isinstance(z, Lattice) else Lattice.from_float(z, bits=bits)

@@ -19,7 +19,7 @@ from bdia_numerics.models import x0_form
 from bdia_numerics.program import Plan, Solver, Structure, identity, structure
 from bdia_numerics.program.ops import Held
 from bdia_numerics.program.plan import Call, Stage
-from bdia_numerics.spaces import Numpy, Space, of, plain, same_system
+from bdia_numerics.spaces import Space, admitted, plain
 from bdia_numerics.state import State
 from bdia_numerics.values import share
 
@@ -475,18 +475,7 @@ def _asked(model: Model, space: Space, z: Any, t: Any) -> Any:
         )
     if np.shape(output) != np.shape(z):
         raise ValueError(f"model(z, t={t}) has shape {np.shape(output)}, z has {np.shape(z)}: return an array like z")
-    plain(f"model(z, t={t})", output)
-    if isinstance(space, Numpy):
-        kind = output.dtype if isinstance(output, np.ndarray | np.generic) else np.result_type(type(output))
-        if kind != space.dtype:
-            raise TypeError(f"model(z, t={t}) has dtype {kind}, z has {space.dtype}: cast the output, or z")
-    else:
-        try:
-            found = of(output)
-        except TypeError as error:
-            raise TypeError(f"model(z, t={t}): {error}") from None
-        if not same_system(found, space):
-            raise TypeError(f"model(z, t={t}) is in {found.name}, the run in {space.name}: compute it there")
+    admitted(space, f"model(z, t={t})", plain(f"model(z, t={t})", output))
     return output
 
 

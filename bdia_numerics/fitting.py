@@ -14,7 +14,6 @@ from bdia_numerics.grids import Between, Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Slot
 from bdia_numerics.run import Model, Solution, begin, check_arguments, prepared, solve
-from bdia_numerics.spaces import Numpy
 from bdia_numerics.spaces.base import decimal
 from bdia_numerics.values import share
 
@@ -45,7 +44,8 @@ class PerSlot:
             raise ValueError(
                 f"the coefficients are those of {len(self.values)} slots, and this grid has {n}: fit again"
             )
-        return self.values[slot.i - 1]
+        i: int = slot.i
+        return self.values[i - 1]
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def fit_slots(
     names = _checked(solver, fine, names)
     check_arguments(solver, model, grid)
     space, grid = prepared("z", z, grid)
-    if not isinstance(space, Numpy):
+    if not space.floats:
         raise TypeError(f"z is in {space.name}: coefficients are fitted on NumPy floats")
     if not space.finite(z):
         raise ValueError("z holds NaN or infinite values: pass finite states")
@@ -166,9 +166,7 @@ def fit_slots(
         start = step(begun).z
         directions = [step({**begun, name: begun[name] + 1}).z - start for name in names]
         # A step rounds a few products of the size of its states; their root-sum-square bounds that of the roundings.
-        rounding = (
-            16 * float(np.finfo(space.dtype).eps) * float(np.linalg.norm(np.stack([target, start]).astype(np.float64)))
-        )
+        rounding = float(16 * space.eps) * float(np.linalg.norm(np.stack([target, start]).astype(np.float64)))
         moves = _least_squares(directions, target - start, rounding)
         for name, move in zip(names, moves, strict=True):
             table[name][i - 1] = begun[name] + Fraction(float(move))

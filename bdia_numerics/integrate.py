@@ -28,7 +28,7 @@ from bdia_numerics.run import (
     prepared,
     solve,
 )
-from bdia_numerics.spaces import LatticeSpace, Space, as_floats, plain
+from bdia_numerics.spaces import Space, as_floats, plain
 from bdia_numerics.state import State
 from bdia_numerics.values import share
 
@@ -181,7 +181,7 @@ def round_trip(
     check_arguments(solver, model, grid)
     space, grid = prepared("z", z, grid)
     witness, unwatched = witnessed(model), model
-    model = witness if isinstance(space, LatticeSpace) else model
+    model = witness if space.integers else model
     back = None
     if start == "data":
         there = encode(solver, model, grid, z, method)

@@ -31,7 +31,7 @@ from bdia_numerics.program import (
 )
 from bdia_numerics.program.forms import short
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import FLOAT64, LatticeSpace, Numpy, Space, of, parameter, plain, same_system
+from bdia_numerics.spaces import FLOAT64, Space, of, parameter, plain, same_system
 from bdia_numerics.state import State, check_state
 
 Made = TypeVar("Made")
@@ -219,8 +219,8 @@ def _inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
 
 def _plan(solver: Solver, run: Run, space: Space, *, forward: Run | None = None) -> Plan:
     """Prepare a run for the arithmetic of a system; `forward` is what an inverse run undoes."""
-    if isinstance(space, LatticeSpace):
-        return lattice_plan(run, space, solver, forward=forward)
+    if space.integers:
+        return lattice_plan(run, space, solver, forward=forward)  # type: ignore[arg-type]  # of integers
     return make_plan(run, space.scalars)
 
 
@@ -332,11 +332,12 @@ def prepared(name: str, z: Any, grid: Grid) -> tuple[Space, Grid]:
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from None
     scalars = space.scalars
-    if type(scalars) is type(grid.space) and not isinstance(scalars, Numpy):
-        return grid.space, grid
-    if isinstance(scalars, Numpy) and isinstance(grid.space, Numpy):
-        extended = scalars.dtype == np.longdouble and grid.space != scalars
+    if scalars.floats and grid.space.floats:
+        # Arrays of any float meet a grid of floats, but a longdouble's digits are more than those of the grid's numbers.
+        extended = not scalars.double and grid.space != scalars
         return space, _cached(grid, ("grid", scalars), lambda: grid.to(scalars)) if extended else grid
+    if same_system(scalars, grid.space):
+        return grid.space, grid
     if space != grid.space:
         raise TypeError(
             f"{name} is in {space.name} and the grid in {grid.space.name}: "
@@ -350,7 +351,7 @@ def _check_parameters(solver: Solver, space: Space) -> None:
         if callable(value) and not hasattr(value, "free_symbols"):
             continue
         try:
-            parameter(space, value)
+            parameter(space.scalars, value)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{name}={value!r}: {error}") from None
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,9 +16,8 @@ import numpy as np
 
 from bdia_numerics.files import writing
 from bdia_numerics.grids import Grid
-from bdia_numerics.numerals import ratio, whole
 from bdia_numerics.program import Solver, identity, structure
-from bdia_numerics.spaces import Lattice, Memory, MPMath, Numpy, Rationals, of, plain, read_stored
+from bdia_numerics.spaces import FLOAT64, of, plain, read_stored
 from bdia_numerics.values import share
 
 __all__ = ["State", "check_state", "identity"]
@@ -60,7 +57,7 @@ class State:
 
     @staticmethod
     def _frozen(name: str, value: Any) -> Any:
-        return of(value).frozen(value) if name == "registers" else Memory().frozen(value)
+        return of(value).frozen(value) if name == "registers" else FLOAT64.frozen(value)
 
     def save(self, path: str | Path) -> None:
         """Write the state to an .npz file, every digit kept, without pickles; a file that is there stays whole until all is written.
@@ -74,7 +71,7 @@ class State:
         """
         arrays, systems = {}, {}
         for name, value in self.registers.items():
-            arrays[f"register:{name}"], systems[name] = _encode(value)
+            arrays[f"register:{name}"], systems[name] = of(value).stored(value)
         arrays |= {f"remainder:{name}": value for name, value in self.remainder.items()}
         meta = {"format": FORMAT, "arrays": sorted(arrays), "solver": self.solver, "grid": self.grid}
         meta |= {"times": dict(self.times), "systems": systems, "prediction": self.prediction}
@@ -118,7 +115,7 @@ class State:
         systems, times = meta["systems"], meta["times"]
         if not all(type(i) is int for i in times.values()) or times.keys() != systems.keys():
             raise ValueError("times")
-        registers = {name: _decode(parts[f"register:{name}"], system) for name, system in systems.items()}
+        registers = {name: read_stored(parts[f"register:{name}"], system) for name, system in systems.items()}
         remainder = {name.partition(":")[2]: value for name, value in parts.items() if name.startswith("remainder:")}
         return cls(
             *(_text(meta[name]) for name in ("solver", "grid")),
@@ -162,44 +159,6 @@ def _members(content: io.BytesIO) -> dict[str, np.ndarray[Any, Any]]:
 
 
 share(State)
-
-
-def _encode(value: Any) -> tuple[np.ndarray[Any, Any], str]:
-    if isinstance(value, Lattice):
-        return value.integers, f"lattice:{value.bits}:{value.dtype}:{value.scale}"
-    space = of(value)
-    if (kept := space.stored(value)) is not None:
-        return kept
-    if isinstance(space, Numpy):
-        return np.asarray(value), "numpy"
-    if isinstance(space, Rationals | MPMath):
-        exact = np.asarray(np.frompyfunc(space.field, 1, 1)(np.asarray(value, dtype=object)), dtype=object)
-        text = np.asarray(np.frompyfunc(str, 1, 1)(exact), dtype=str)
-        # An mpf does not know the precision that it was made in: enough digits for the longest one here.
-        bits = max((x.numerator.bit_length() for x in exact.flat), default=1)
-        return text, "fraction" if isinstance(space, Rationals) else f"mpmath:{bits * 3 // 10 + 2}"
-    raise TypeError(f"a state in {space.name} has no file form: save states of numbers")
-
-
-def _decode(array: np.ndarray[Any, Any], system: str) -> Any:
-    if system == "numpy":
-        return array if array.ndim else array[()]
-    if system.startswith("lattice:"):
-        bits, dtype, scale = system.split(":")[1:]
-        return Lattice(array, whole("bits", bits), np.dtype(dtype), ratio("scale", scale))
-    if system != "fraction" and not system.startswith("mpmath:"):
-        return read_stored(array, system)
-    if system == "fraction":
-        convert: Any = Fraction
-    else:
-        space = MPMath(whole("digits", system.partition(":")[2], 1))
-        convert = space.number
-    if array.dtype.kind != "U" or any(not _EXACT.fullmatch(text) for text in array.flat):
-        raise ValueError("no ratios")  # as 1e99999999 would be, which no memory holds
-    return np.frompyfunc(convert, 1, 1)(array.astype(object))
-
-
-_EXACT = re.compile(r"-?\d+(/\d+)?")
 
 
 def check_state(state: State, solver: Solver, grid: Grid, first: int, prediction: str) -> None:

@@ -44,7 +44,24 @@ LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictCo
 INEXACT_MODULES = {"math", "cmath", "random", "decimal", "array"}
 ARRAY_WORDS = {"dtype", "astype", "device"}
 
+NUMBERS_AT_HOME = ("spaces", "torch")
+NUMBERS_ALLOWED = {
+    "values.py": "lies below spaces, and says whether two arrays are the same",
+    "studies": "variables of a Dataset, and columns that are called dtype",
+    "plots": "columns that are called dtype",
+    "cli": "variables of a Dataset, and columns that are called dtype",
+    "gallery.py": "variables of a Dataset",
+    "testing": "arrays of other libraries, whose numbers are in no system here",
+    "analysis/lint": "names of dtypes, such as 'float16', in other libraries' configurations",
+}
+
 MODULES = sorted(PACKAGE.rglob("*.py"))
+SPACE_CLASSES = {
+    node.name
+    for path in (PACKAGE / "spaces").glob("*.py")
+    for node in ast.walk(ast.parse(path.read_text()))
+    if isinstance(node, ast.ClassDef)
+}
 SOLVER_FILES = sorted(p for p in (PACKAGE / "solvers").glob("*.py") if p.name != "__init__.py")
 
 
@@ -109,6 +126,29 @@ def solver_faults(source: str) -> list[str]:
     return faults
 
 
+def number_tests(source: str) -> list[str]:
+    """Return where a module asks which number system or dtype it has, which only spaces and torch may; elsewhere a capability says so.
+
+    To hand a dtype on, as in ``np.empty(shape, x.dtype)``, asks nothing.
+    """
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        inside = list(ast.walk(node))
+        names = {getattr(part, "id", getattr(part, "attr", "")) for part in inside}
+        asks = isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "issubclass")
+        compares = isinstance(node, ast.Compare) or asks
+        parent = getattr(node, "value", None) if isinstance(node, ast.Attribute) else None
+        if asks and names & SPACE_CLASSES:
+            found.append(f"line {node.lineno}: isinstance of {', '.join(sorted(names & SPACE_CLASSES))}")
+        if compares and any(getattr(part, "attr", "") == "dtype" for part in inside):
+            found.append(f"line {node.lineno}: a dtype is compared")
+        if getattr(parent, "attr", "") == "dtype" and node.attr in ("kind", "char", "itemsize"):
+            found.append(f"line {node.lineno}: dtype.{node.attr}")
+        if isinstance(node, ast.Attribute) and node.attr in ("floating", "issubdtype"):
+            found.append(f"line {node.lineno}: np.{node.attr}")
+    return sorted(set(found))
+
+
 def package_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).parent.parts)
 
@@ -146,6 +186,19 @@ def test_scripts_leave_drawing_and_tensors_to_the_package():
 def test_module_length(path):
     lines = len(path.read_text().splitlines())
     assert lines <= MODULE_LINES
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if room_of(p) not in NUMBERS_AT_HOME], ids=name_of)
+def test_nobody_asks_which_number_system_it_is(path):
+    inside = path.relative_to(PACKAGE).as_posix()
+    if not any(inside == place or inside.startswith(f"{place}/") for place in NUMBERS_ALLOWED):
+        assert number_tests(path.read_text()) == []
+
+
+def test_the_places_that_may_ask_are_those_that_do():
+    for place, reason in NUMBERS_ALLOWED.items():
+        paths = [p for p in MODULES if (PACKAGE / place) in (p, *p.parents)]
+        assert any(number_tests(p.read_text()) for p in paths), f"{place} ({reason}) asks no more: take it off the list"
 
 
 @pytest.mark.parametrize("path", SOLVER_FILES, ids=name_of)
@@ -210,6 +263,30 @@ def test_relative_imports_are_resolved(package, source, found):
 )
 def test_strangers_are_seen(room, source, found):
     assert strangers(room, source) == found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "isinstance(space, Numpy)",
+        "isinstance(space, spaces.Balls | MPMath)",
+        "issubclass(type(z), (int, Lattice))",
+        "x = 1 if z.dtype == object else 2",
+        "isinstance(z.dtype, float)",
+        "if z.dtype.kind in 'iu': pass",
+        "isinstance(x, float | np.floating)",
+        "np.issubdtype(kind, float)",
+    ],
+)
+def test_questions_for_the_number_system_are_seen(source):
+    assert number_tests(source) != []
+
+
+@pytest.mark.parametrize(
+    "source", ["np.empty(3, z.dtype)", "space.floats", "isinstance(z, State)", "z.astype(x.dtype)"]
+)
+def test_what_hands_a_dtype_on_asks_nothing(source):
+    assert number_tests(source) == []
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,9 @@ def test_round_trip_has_two_sides(solver, case):
     expected = (sum(float(x) ** 2 for x in gap.flat) / gap.size) ** 0.5
     assert float(noise.latent) == pytest.approx(expected, rel=max(10 * case.unit, 1e-12), abs=0)
     assert np.array_equal(noise.far, there.z)
-    assert noise.reference_error == 0 and noise.status.ok
+    # An approximate way back may lose as much as was sent, and says so.
+    size = (sum(float(x) ** 2 for x in case.z.flat) / case.z.size) ** 0.5
+    assert noise.reference_error == 0 and noise.status.ok is (float(noise.error) < size)
     data = round_trip(solver, case.model, case.grid, case.z, "data", truth)
     if is_invertible(solver):
         assert float(noise.error) <= ROUNDINGS * case.unit

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 from bdia_numerics import grids
 from bdia_numerics.claims.ledger import CheckFailed, require
-from bdia_numerics.grids import Between, Grid, Point
+from bdia_numerics.grids import Between, Grid, Index, Levels, Point, Pointwise
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Solver, Trace, structure
 from bdia_numerics.program.ops import Combine, Evaluate, Held
 from bdia_numerics.run import invert, solve
@@ -130,47 +129,29 @@ class DeltaRecorder(Recorder):
         return Form(self, {number: self.one})
 
 
-@dataclass(frozen=True)
-class Index:
-    """The index i of a slot, with an offset, of which nothing else is known: a step that looks at it is found out."""
+class AnyIndex(Index):
+    """The index of a slot; a claim about every slot fails where its step looks at it."""
 
-    offset: int = 0
-
-    def __add__(self, k: int) -> Index:
-        return Index(self.offset + k)
-
-    def __sub__(self, k: int) -> Index:
-        return Index(self.offset - k)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Index):
-            raise CheckFailed("the step compares its index with a number, so it is not one step for every i")
-        return self.offset == other.offset
-
-    def __hash__(self) -> int:
-        return hash(self.offset)
-
-    def _refuse(self, *_: object) -> Any:
-        raise CheckFailed("the step computes with its index, so it is not one step for every i")
-
-    __lt__ = __le__ = __gt__ = __ge__ = __mod__ = __mul__ = __floordiv__ = __int__ = __index__ = __bool__ = _refuse
+    def refuse(self) -> Any:
+        """Raise CheckFailed."""
+        raise CheckFailed("the step looks at its index, so it is not one step for every i")
 
 
-def any_slot() -> Grid:
+def any_slot() -> Levels:
     """Return what a step sees of a grid whose indices are opaque: a symbol for each quantity at each offset."""
 
-    def point(time: Index | Between) -> Point:
+    def point(time: AnyIndex | Between) -> Point:
         place = time.offset if isinstance(time, Index) else abs(hash(time))
         return Point(*symbols(*(f"{name}_{place}" for name in Point._fields)))
 
-    return cast(Grid, SimpleNamespace(space=SYMBOLS, offset=0, point=point, level=lambda time: point(time)[:3]))
+    return Pointwise(SYMBOLS, point)
 
 
 def for_every_slot(solver: Solver) -> None:
     """Require the step not to look at its index, so that what holds in one slot holds in all."""
     shape, trace = structure(solver), Trace(any_slot())
-    held = {name: Held(trace.new(name), Index(lag)) for name, lag in zip(shape.registers, shape.lags, strict=True)}
-    solver.step(Recorder(trace, Index(), held))  # type: ignore[arg-type]
+    held = {name: Held(trace.new(name), AnyIndex(lag)) for name, lag in zip(shape.registers, shape.lags, strict=True)}
+    solver.step(Recorder(trace, AnyIndex(), held))
 
 
 def increments(solver: Solver, i: int, times: Mapping[str, int]) -> dict[str, dict[Any, Any]]:
@@ -198,9 +179,9 @@ def increments(solver: Solver, i: int, times: Mapping[str, int]) -> dict[str, di
         If the step looks at its index.
     """
     trace = Trace(any_slot())
-    held = {name: Held(trace.new(name), Index(time - i)) for name, time in times.items()}
+    held = {name: Held(trace.new(name), AnyIndex(time - i)) for name, time in times.items()}
     known: dict[int, dict[Any, Any]] = {h.number: {("z", name): trace.grid.space.field(1)} for name, h in held.items()}
-    s = DeltaRecorder(trace, Index(), dict(held))  # type: ignore[arg-type]
+    s = DeltaRecorder(trace, AnyIndex(), dict(held))
     solver.step(s)
 
     def expand(terms: Any) -> dict[Any, Any]:

@@ -15,8 +15,9 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.grids.build import Time, build, ends_of, inside, slots_of
-from bdia_numerics.grids.grid import Between, Grid, Point, check_value, decided, exact
+from bdia_numerics.grids.grid import Grid, check_value, decided, exact
 from bdia_numerics.grids.irregular import alternating, pattern_of, periodic, random
+from bdia_numerics.grids.levels import Between, Index, Levels, Point, Pointwise
 from bdia_numerics.grids.live import Live, live
 from bdia_numerics.grids.recipes import Listed, Mapped, Power, Symbolic, Values, rounded
 from bdia_numerics.schedules import Discrete, Schedule
@@ -26,8 +27,11 @@ from bdia_numerics.values import share
 __all__ = [
     "Between",
     "Grid",
+    "Index",
+    "Levels",
     "Live",
     "Point",
+    "Pointwise",
     "alternating",
     "asinh",
     "from_scheduler",

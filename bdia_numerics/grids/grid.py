@@ -6,44 +6,18 @@ import hashlib
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from bdia_numerics import spaces
+from bdia_numerics.grids.levels import Between, Point
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.schedules.base import write
 from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.spaces.base import decimal
 
 Columns = tuple[list[Scalar], list[Scalar], list[Scalar]]
-
-
-class Point(NamedTuple):
-    """A time with its noise level; the derivatives are None where they are not known or diverge."""
-
-    t: Scalar
-    alpha: Scalar
-    sigma: Scalar
-    alpha_dot: Scalar | None = None
-    sigma_dot: Scalar | None = None
-
-
-@dataclass(frozen=True)
-class Between:
-    """The time at which a variable is (1-theta) times its value at index i plus theta times its value at index j.
-
-    `variable` is "sigma_bar", "log_snr" or "t".
-    """
-
-    i: int
-    j: int
-    theta: Any
-    variable: str = "sigma_bar"
-
-    def __post_init__(self) -> None:
-        if self.variable not in ("sigma_bar", "log_snr", "t"):
-            raise ValueError(f"variable={self.variable!r} is unknown: use 'sigma_bar', 'log_snr' or 't'")
 
 
 class Recipe(Protocol):
@@ -298,6 +272,6 @@ def exact(name: str, x: Any) -> Fraction:
     if not space.finite(x):
         raise ValueError(not_finite(name, x))
     try:
-        return decimal(x) if isinstance(x, float | np.floating) else Fraction(str(space.field(x)))
+        return decimal(x) if spaces.is_float(x) else Fraction(str(space.field(x)))
     except ValueError:
         raise TypeError(f"{name}={x} is not a number: pass an int, a float or a Fraction") from None

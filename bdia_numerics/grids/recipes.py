@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.grids.grid import Columns, Point
+from bdia_numerics.grids.grid import Columns
+from bdia_numerics.grids.levels import Point
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.schedules.base import write
 from bdia_numerics.spaces import Scalar, Space

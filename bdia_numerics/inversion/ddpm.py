@@ -10,7 +10,6 @@ import numpy as np
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Recorder
 from bdia_numerics.run import Model, Solution, Status, prepared, solve
-from bdia_numerics.spaces import Numpy
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def edit_friendly(model: Model, grid: Grid, x_0: Any, rng: np.random.Generator) 
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng={rng!r} draws nothing: pass numpy.random.default_rng(seed)")
     space, grid = prepared("x_0", x_0, grid)
-    if not isinstance(space, Numpy):
+    if not space.floats:
         raise TypeError(f"x_0 is in {space.name}: random states are drawn in NumPy floats")
     if not space.finite(x_0):
         raise ValueError("x_0 holds NaN or infinite values: pass finite states")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from bdia_numerics.run import Status
-from bdia_numerics.spaces import FRACTION, MPMath, Numpy, Space
+from bdia_numerics.spaces import Space, kind_of
 
 Array = np.ndarray[Any, Any]
 
@@ -37,20 +36,17 @@ class Iteration:
 
     def admitted(self, name: str, z: Any, space: Space) -> tuple[Array, Any]:
         """Return a state as an array, and the tolerance in its number system; ValueError and TypeError as documented."""
-        if not isinstance(space, Numpy | MPMath) and space != FRACTION:
+        if space.scalars is not space or space.encloses or space.symbolic:
             raise TypeError(f"{name} is in {space.name}, where iterations have no limit: use floats, mpf or fractions")
         if not space.finite(z):
             raise ValueError(f"{name} holds NaN or infinite values: pass finite states")
-        if self.memory and not isinstance(space, Numpy):
+        if self.memory and not space.floats:
             raise TypeError(f"memory={self.memory} needs NumPy floats, and {name} is in {space.name}: use memory=0")
         if self.tolerance is not None:
             return np.asarray(z), space.number(self.tolerance)
-        if isinstance(space, Numpy):
-            return np.asarray(z), 64 * float(np.finfo(space.dtype).eps)
-        if isinstance(space, MPMath):
-            return np.asarray(z), space.number(Fraction(64, 10**space.dps))
-        never = "tolerance=None has no meaning in fractions, which are never rounded: pass a Fraction"
-        raise ValueError(never)
+        if space.exact:
+            raise ValueError("tolerance=None has no meaning in fractions, which are never rounded: pass a Fraction")
+        return np.asarray(z), float(64 * space.eps) if space.floats else space.number(64 * space.eps)
 
 
 @dataclass(frozen=True)
@@ -145,7 +141,7 @@ def fixed_point(
     """
     rows = rows_of(z)
     enough = relative * np.maximum(largest(target, rows), 1)
-    best, least = z, np.full(rows, np.inf, dtype=object if z.dtype == object else np.float64)
+    best, least = z, np.full(rows, np.inf, dtype=object if kind_of(z) == "objects" else np.float64)
     first: Array | None = None
     resting = np.zeros(rows, dtype=bool)
     past: deque[tuple[Array, Array]] = deque(maxlen=min(options.memory, z.size // max(rows, 1)) + 1)
@@ -183,7 +179,7 @@ def _correction(past: deque[tuple[Array, Array]], f: Array, rows: int) -> Array:
 
 def largest(x: Array, rows: int) -> Array:
     """Return the largest absolute value of each row, inf where it is not finite; shape (rows,)."""
-    if x.dtype != object:
+    if kind_of(x) != "objects":
         values = np.max(np.abs(x.reshape(rows, -1)), axis=1, initial=0).astype(np.float64)
         return np.where(np.isfinite(values), values, np.inf)
     return np.max(np.abs(x.reshape(rows, -1)), axis=1)  # type: ignore[no-any-return]

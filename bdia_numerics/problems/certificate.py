@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from bdia_numerics.spaces import MeanValue, Space
+from bdia_numerics.spaces import Space
+from bdia_numerics.spaces.mean_value import ball_of
 
 Kind = Literal["closed form", "CDF transport", "enclosure", "reference"]
 
@@ -62,7 +63,7 @@ def known_flow(problem: Any, z: Any, t_from: Any, t_to: Any, schedule: Any) -> t
 
 def enclosure(z: Any, certificate: Certificate, space: Space) -> Certificate:
     """Return the certificate of a flow on balls: how it was computed, and its largest radius."""
-    radii = [float((x.value if isinstance(x, MeanValue) else x).rad()) for x in z.flat]
+    radii = [float(ball_of(x).rad()) for x in z.flat]
     # A radius has 30 bits, and a float holds it; the next float covers one that is subnormal.
     bound = max((r and math.nextafter(r, math.inf) for r in radii), default=0.0)
     return Certificate("enclosure", f"{certificate.kind} on {space.name}", bound)

@@ -12,8 +12,6 @@ from bdia_numerics.problems.linear import positive_definite
 
 Array = np.ndarray[Any, Any]
 
-_ALL_DIGITS = spaces.MPMath(10_000)
-
 
 def parameter(name: str, value: object) -> Array:
     """Return a parameter as a read-only array: float64, longdouble or integers, else objects (Fractions, mpf, mixed).
@@ -29,12 +27,12 @@ def parameter(name: str, value: object) -> Array:
         array = np.array(spaces.plain(name, value))
     except ValueError:
         raise ValueError(f"{name}={value!r} is ragged: pass rows of equal length") from None
-    if array.dtype == object:
+    if (kind := spaces.kind_of(array)) == "objects":
         array = _objects(name, array)
-    elif array.dtype.kind not in "iuf":
+    elif kind == "other":
         raise TypeError(f"{name} has dtype {array.dtype}: pass real numbers")
-    elif array.dtype.kind == "f":
-        array = array.astype(np.longdouble if array.dtype == np.longdouble else np.float64)
+    elif kind == "float":
+        array = spaces.of(array).wide.cast(array)
         if not np.all(np.isfinite(array)):
             bad = array[~np.isfinite(array)].flat[0]
             raise ValueError(f"{name} contains {bad}: pass finite numbers")
@@ -60,17 +58,11 @@ def embed(array: Array, space: spaces.Space) -> Array:
     Floats enter mpmath and longdouble with their exact binary value, so the distribution is the same there. In systems where
     every digit counts (Fractions, symbols) a float raises TypeError.
     """
-    if isinstance(space, spaces.Numpy):
-        work = working_dtype(space)
-        if array.dtype != object:
-            return array.astype(work)
-        values = [space.number(exact(x)) for x in array.flat]
-        return np.asarray(values, dtype=work).reshape(array.shape)
-    result = np.empty(array.shape, dtype=object)
-    with space.working():
-        for index, x in np.ndenumerate(array):
-            result[index] = space.number(x if space.exact else exact(x))
-    return result
+    wide = space.wide
+    if wide.floats and spaces.kind_of(array) != "objects":
+        return np.asarray(wide.cast(array))
+    with wide.working():
+        return wide.array([x if wide.exact else exact(x) for x in array.flat]).reshape(array.shape)
 
 
 def exact(x: Any) -> Any:
@@ -78,18 +70,12 @@ def exact(x: Any) -> Any:
     if isinstance(x, np.integer):
         return Fraction(int(x))
     space = spaces.of(x)
-    # An mpf may carry more digits than mpmath's working precision of the moment.
-    return (_ALL_DIGITS if isinstance(space, spaces.MPMath) else space).field(x)
+    return space.field(x)
 
 
 def exact_values(array: Array) -> Array:
     """Return an array of the exact values of numbers of any system."""
     return np.asarray(np.frompyfunc(exact, 1, 1)(array), dtype=object)
-
-
-def working_dtype(space: spaces.Numpy) -> np.dtype[Any]:
-    """Return the dtype in which distributions are evaluated: float64 for all shorter floats, so that they lose nothing."""
-    return np.dtype(np.longdouble if space.dtype == np.longdouble else np.float64)
 
 
 def states(z: object, dimension: int) -> tuple[Array, spaces.Space]:
@@ -119,7 +105,7 @@ def finite_states(z: Array, space: spaces.Space) -> None:
 
 def marginal(schedule: Any, t: object, space: spaces.Space) -> tuple[Any, Any]:
     """Return alpha(t) and sigma(t) in the number system of the states."""
-    if isinstance(t, float | np.floating) and t != t:
+    if spaces.is_float(t) and t != t:
         raise ValueError(f"t={t} is not a number: pass a finite time")
     time = space.number(t)
     return space.number(schedule.alpha(time)), space.number(schedule.sigma(time))
@@ -133,9 +119,10 @@ def weights_of(value: object) -> Array:
     if np.any(weights < 0):
         raise ValueError(f"weights contains {min(weights)}: weights must be non-negative")
     # Weights that were divided by their sum in the given dtype miss 1 by less than one rounding each.
-    source = np.asarray(value).dtype
-    rational = source.kind in "iu" or all(isinstance(w, Fraction) for w in weights)
-    rounding = 0.0 if rational else weights.size * float(np.finfo(source if source.kind == "f" else np.float64).eps)
+    source = np.asarray(value)
+    rational = spaces.kind_of(source) == "integer" or all(isinstance(w, Fraction) for w in weights)
+    given = spaces.of(source) if spaces.kind_of(source) == "float" else spaces.FLOAT64
+    rounding = 0.0 if rational else weights.size * float(given.eps)
     total = sum(map(exact, weights), start=Fraction(0))
     if abs(total - 1) > rounding:
         raise ValueError(f"weights sums to {float(total):.17g}: divide the weights by their sum")
@@ -159,7 +146,7 @@ def variances_of(name: str, value: object, shapes: tuple[tuple[int, ...], ...]) 
         label = f"{name}[{k}]" if array.ndim > 2 else name
         if not np.all(matrix == matrix.T):
             raise ValueError(f"{label} is not symmetric: pass (C + C.T)/2")
-        if not positive_definite(embed(matrix, spaces.FRACTION) if matrix.dtype.kind in "iu" else matrix):
+        if not positive_definite(embed(matrix, spaces.FRACTION) if spaces.kind_of(matrix) == "integer" else matrix):
             raise ValueError(f"{label} is not positive definite, {matrix.tolist()}: pass one with positive eigenvalues")
     return array
 

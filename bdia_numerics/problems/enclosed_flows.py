@@ -17,6 +17,7 @@ from bdia_numerics import spaces
 from bdia_numerics.problems.cdf_flow import Marginal, attempt
 from bdia_numerics.problems.enclosed_scores import Array, Ball, BallMixture, Parts, ball_mixture
 from bdia_numerics.spaces import MeanValue
+from bdia_numerics.spaces.mean_value import carries_slopes
 
 Times = tuple[Any, Any]
 
@@ -57,7 +58,7 @@ def slopes(z: Array, moved: Array, begin: Times, end: Times, parts: Parts, space
 
 
 def _moved(x: Any, source: BallMixture, target: BallMixture, space: spaces.Balls) -> Any:
-    if not isinstance(x, MeanValue):
+    if not carries_slopes(x):
         return space.number(_ball_moved(space.coefficient(x), source, target, space))
     centre = _ball_moved(x.centre, source, target, space)
     over = x.value

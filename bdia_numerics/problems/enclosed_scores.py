@@ -22,6 +22,7 @@ from bdia_numerics import spaces
 from bdia_numerics.problems.linear import ldl_solve
 from bdia_numerics.problems.scores import covariance
 from bdia_numerics.spaces import MeanValue
+from bdia_numerics.spaces.mean_value import carries_slopes
 
 Array = np.ndarray[Any, Any]
 Parts = tuple[Array, Array, Array]
@@ -162,7 +163,7 @@ def enclosed_score(z: Array, alpha: Any, sigma: Any, parts: Parts, space: spaces
     law = ball_mixture(alpha, sigma, parts, space)
     result = np.empty_like(z)
     for row, state in enumerate(z):
-        if any(isinstance(x, MeanValue) for x in state):
+        if any(map(carries_slopes, state)):
             result[row] = _carried(state, law)
         else:
             result[row] = law.over([space.coefficient(x) for x in state])[0]

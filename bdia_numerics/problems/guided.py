@@ -76,7 +76,7 @@ class GuidedGaussians(Problem):
         slack: Any = 0
         matrices = max(np.ndim(self.cond.cov), np.ndim(self.uncond.cov)) == 2
         parts = [exact_values(x) for law in (self.cond, self.uncond) for x in (law.mean, _covariance(law, matrices))]
-        if isinstance(space, spaces.Numpy):
+        if space.floats:
             # Float literals are rounded, and covariances in a common rotated basis commute up to rounding.
             slack = 4 * float(np.finfo(np.float64).eps)
             parts = [x.astype(np.float64) for x in parts]

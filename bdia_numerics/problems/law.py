@@ -16,13 +16,12 @@ from bdia_numerics.problems.certificate import (
     RADIAL_TRANSPORT,
     Certificate,
 )
-from bdia_numerics.problems.checks import embed, exact_values, has_density, working_dtype
+from bdia_numerics.problems.checks import embed, exact_values, has_density
 from bdia_numerics.problems.enclosed_scores import enclosed_score
 from bdia_numerics.problems.problem import Problem, Times
 from bdia_numerics.problems.radial_flow import radial, radial_derivative
 from bdia_numerics.problems.scores import Components, components, float_score, generic_score
 from bdia_numerics.problems.symmetry import Symmetry, symmetry
-from bdia_numerics.problems.taylor import Expressions
 
 Array = np.ndarray[Any, Any]
 
@@ -58,15 +57,15 @@ class Law(Problem):
         return int(self._parts[1].shape[1])
 
     def _in(self, space: spaces.Space) -> tuple[Array, Array, Array]:
-        key = working_dtype(space) if isinstance(space, spaces.Numpy) else space
+        key = space.wide
         if key not in self._cache:
             weights, means, covs = (embed(part, space) for part in self._parts)
             self._cache[key] = weights, means, covs
         found: tuple[Array, Array, Array] = self._cache[key]
         return found
 
-    def _components(self, space: spaces.Numpy) -> Components:
-        key = ("components", working_dtype(space))
+    def _components(self, space: spaces.Space) -> Components:
+        key = ("components", space.wide)
         if key not in self._cache:
             self._cache[key] = components(*self._in(space), space)
         found: Components = self._cache[key]
@@ -76,7 +75,7 @@ class Law(Problem):
         """Return what makes the flow exact: to a rounding of the parameters for floats, exactly in every other system."""
         if len(self._parts[0]) == 1:
             return Symmetry("one", [0])
-        rounded = isinstance(space, spaces.Numpy)
+        rounded = space.floats
         key = ("symmetry", rounded)
         if key not in self._cache:
             parts = self._in(spaces.FLOAT64) if rounded else tuple(map(exact_values, self._parts))
@@ -93,11 +92,11 @@ class Law(Problem):
             self._check_density(end[1], t_to)
 
     def _score_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
-        if isinstance(space, spaces.Numpy):
+        if space.floats:
             return float_score(z, alpha, sigma, self._components(space))
-        if isinstance(space, spaces.Balls):
-            return enclosed_score(z, alpha, sigma, self._in(space), space)
-        if isinstance(space, Expressions):
+        if space.encloses:
+            return enclosed_score(z, alpha, sigma, self._in(space), space)  # type: ignore[arg-type]  # what encloses are balls
+        if space.traced:
             # The largest exponent must belong to a component that is there.
             weights, means, covs = (p[np.asarray(self._parts[0] > 0, dtype=bool)] for p in self._in(space))
             return generic_score(z, alpha, sigma, weights, means, covs, space, space.largest)

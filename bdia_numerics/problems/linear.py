@@ -122,7 +122,7 @@ def eigen(a: Array, space: spaces.Space) -> tuple[Array, Array]:
     LAPACK in float64, which knows small eigenvalues to eps of the largest. Where the matrix of the correlations has far
     less spread, so that the entries say more, and in every other system that has square roots: cyclic Jacobi rotations.
     """
-    if a.dtype == np.float64:
+    if space.double:
         values, vectors = np.linalg.eigh(a)
         deviations = np.sqrt(a.diagonal())
         correlations = np.linalg.eigvalsh(a / np.multiply.outer(deviations, deviations))

@@ -9,7 +9,7 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.problems.certificate import Certificate, CertifiedFlow, enclosure
-from bdia_numerics.problems.checks import finite_states, marginal, states, working_dtype
+from bdia_numerics.problems.checks import finite_states, marginal, states
 from bdia_numerics.problems.reference import Method, reference_flow
 
 Array = np.ndarray[Any, Any]
@@ -93,11 +93,8 @@ class Problem:
             alpha, sigma = marginal(schedule, t, space)
             self._check_density(sigma, t)
             flat = array.reshape(-1, self.dimension)
-            if isinstance(space, spaces.Numpy):
-                work = working_dtype(space)
-                score = self._score_at(flat.astype(work), work.type(alpha), work.type(sigma), space)
-            else:
-                score = self._score_at(flat, alpha, sigma, space)
+            cast = space.wide.cast
+            score = self._score_at(cast(flat), cast(alpha), cast(sigma), space)
             with np.errstate(all="ignore"):
                 result = -sigma * score if noise else score
                 return result.astype(array.dtype).reshape(array.shape)
@@ -153,7 +150,7 @@ class Problem:
             begin, end = marginal(schedule, t_from, space), marginal(schedule, t_to, space)
             self._check_flow(begin, end, t_from, t_to, certificate)
             if certificate.exact:
-                moved = self._moved(_wide(array.reshape(-1, self.dimension), space), begin, end, space)
+                moved = self._moved(space.wide.cast(array.reshape(-1, self.dimension)), begin, end, space)
                 moved = moved.astype(array.dtype).reshape(array.shape)
                 return CertifiedFlow(moved, enclosure(moved, certificate, space) if space.encloses else certificate)
         if space.encloses:
@@ -181,7 +178,7 @@ class Problem:
         with space.working():
             begin, end = marginal(schedule, t_from, space), marginal(schedule, t_to, space)
             self._check_flow(begin, end, t_from, t_to, certificate)
-            flat = _wide(array.reshape(-1, self.dimension), space)
+            flat = space.wide.cast(array.reshape(-1, self.dimension))
             moved = self._moved(flat, begin, end, space)
             slopes = np.broadcast_to(self._derivative(flat, moved, begin, end, space), (*flat.shape, self.dimension))
             return moved.astype(array.dtype).reshape(array.shape), slopes.astype(array.dtype).reshape(*array.shape, -1)
@@ -215,7 +212,3 @@ class Problem:
 
     def _derivative(self, z: Array, moved: Array, begin: Times, end: Times, space: spaces.Space) -> Array:
         raise NotImplementedError
-
-
-def _wide(z: Array, space: spaces.Space) -> Array:
-    return z.astype(working_dtype(space)) if isinstance(space, spaces.Numpy) else z

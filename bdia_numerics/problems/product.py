@@ -11,9 +11,8 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.problems.certificate import CLOSED_FORM, PRODUCT_TRANSPORT, REFERENCE, Certificate
-from bdia_numerics.problems.checks import embed, exact_values, parameter, working_dtype
+from bdia_numerics.problems.checks import embed, exact_values, parameter
 from bdia_numerics.problems.problem import Problem, Times
-from bdia_numerics.problems.taylor import Expressions
 
 Array = np.ndarray[Any, Any]
 
@@ -82,15 +81,15 @@ class Product(Problem):
         if self.basis is None:
             return None
         basis = embed(self.basis, space)
-        if not isinstance(space, Expressions):  # these stand for floats, which were checked
+        if not space.traced:  # these stand for floats, which were checked
             self._separates(basis, space)
         return basis
 
     def _separates(self, basis: Array, space: spaces.Space) -> bool:
-        if isinstance(space, spaces.Numpy):
-            return self._orthonormal(basis, self.dimension * np.finfo(working_dtype(space)).eps)
-        most = spaces.FRACTION.number(10) ** -space.dps if isinstance(space, spaces.MPMath) else 0
-        return self._orthonormal(exact_values(basis), self.dimension * most)
+        if space.floats:
+            return self._orthonormal(basis, self.dimension * float(space.wide.eps))
+        # A ball is compared by its bounds, which need no allowance for rounding.
+        return self._orthonormal(exact_values(basis), self.dimension * (0 if space.encloses else space.eps))
 
     @property
     def dimension(self) -> int:

@@ -72,7 +72,7 @@ def _log_density(squares: Array, weights: Array, v: Array, size: int, space: spa
 def _scales(centred: Array, weights: Array, old: Array, new: Array, space: spaces.Space) -> Array:
     """Return r'/r for states (n, D)."""
     size = centred.shape[1]
-    if not (isinstance(space, spaces.Numpy) and space.dtype != np.longdouble):
+    if not space.double:
         return _exact_scales(centred, weights, old, new, digits_of(space), space)
     radius = np.sqrt((centred * centred).sum(axis=1))
     # At the centre F(r) ~ r^D sum_k w_k v_k^(-D/2).

@@ -84,7 +84,7 @@ def reference_flow(
     """
     array = np.asarray(spaces.plain("z", z))
     space = spaces.of(array)
-    if not isinstance(space, spaces.Numpy):
+    if not space.floats:
         raise TypeError(f"z is in {space.name}, and the reference is computed in float64: pass float states")
     if not space.finite(array):
         raise ValueError("z contains NaN or infinity: the reference needs finite states")

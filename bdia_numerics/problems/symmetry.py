@@ -34,7 +34,7 @@ class Symmetry:
     def axis(self, space: spaces.Space) -> Array:
         """Return the direction as a unit vector of a number system, shape (D,)."""
         assert self.direction is not None
-        if isinstance(space, spaces.Numpy) and space.dtype != np.longdouble:
+        if space.double:
             return np.asarray(self.direction / np.linalg.norm(self.direction))
         direction = space.array(list(self.direction))
         return np.asarray(direction / space.sqrt(direction @ direction))

@@ -51,8 +51,7 @@ class Expressions(GenericArithmetic):
     """Expressions of heyoka as the number system in which a score is evaluated once, to be compiled."""
 
     name = "heyoka's expressions"
-    exact = False
-    encloses = False
+    traced = True
 
     def number(self, x: object) -> Any:
         """Return a number as a constant; expressions pass."""

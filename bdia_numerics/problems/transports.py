@@ -92,9 +92,9 @@ def cdf(z: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -
 
     float64 for all shorter floats; longdouble states go through mpmath, element by element.
     """
-    if isinstance(space, spaces.Balls):
-        return transported(z, begin, end, parts, space)
-    if isinstance(space, spaces.Numpy) and space.dtype != np.longdouble:
+    if space.encloses:
+        return transported(z, begin, end, parts, space)  # type: ignore[arg-type]  # what encloses are balls
+    if space.double:
         return transport(z[:, 0].astype(np.float64), _marginal(parts, begin), _marginal(parts, end))[:, None]
     digits = digits_of(space)
     wide, source, target = _widened(z, parts, begin, end, digits)
@@ -111,9 +111,9 @@ def cdf(z: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -
 
 def density_ratio(z: Array, moved: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -> Array:
     """Return p(z) / p'(z'), the derivative of the 1-D flow, shape (n, 1)."""
-    if isinstance(space, spaces.Balls):
-        return slopes(z, moved, begin, end, parts, space)
-    if isinstance(space, spaces.Numpy) and space.dtype != np.longdouble:
+    if space.encloses:
+        return slopes(z, moved, begin, end, parts, space)  # type: ignore[arg-type]
+    if space.double:
         old = log_density(_marginal(parts, begin), z[:, 0].astype(np.float64))
         new = log_density(_marginal(parts, end), moved[:, 0].astype(np.float64))
         return np.asarray(np.exp(old - new))[:, None]
@@ -127,13 +127,15 @@ def density_ratio(z: Array, moved: Array, begin: Times, end: Times, parts: Parts
 
 def digits_of(space: spaces.Space) -> spaces.MPMath:
     """Return the mpmath precision in which states beyond float64 are moved; TypeError for exact systems."""
-    if isinstance(space, spaces.MPMath):
-        return space
-    if isinstance(space, spaces.Numpy):
+    if space.floats:
         return spaces.MPMath(_LONGDOUBLE_DIGITS)
     if space.encloses:
         raise TypeError(f"no distribution function of the radius in {space.name}: use problems.certified_flow")
-    raise TypeError(f"the normal distribution function is not rational: use MPMath or float states, not {space.name}")
+    if space.exact:
+        raise TypeError(
+            f"the normal distribution function is not rational: use MPMath or float states, not {space.name}"
+        )
+    return space  # type: ignore[return-value]  # what rounds and is no float of the processor is mpmath's
 
 
 def _widened(

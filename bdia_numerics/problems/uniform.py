@@ -130,10 +130,9 @@ class Uniform(Problem):
 
 def _plain(space: spaces.Space) -> bool:
     """Say whether the float formulas serve; in other systems each state goes through mpmath."""
-    if isinstance(space, spaces.Numpy) and space.dtype != np.longdouble:
-        return True
-    digits_of(space)
-    return False
+    if not space.double:
+        digits_of(space)
+    return space.double
 
 
 def _sign(offset: Array) -> Array:

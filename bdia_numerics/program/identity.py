@@ -11,6 +11,7 @@ import numpy as np
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.program.slots import Slot
+from bdia_numerics.spaces import kind_of
 
 _DIGITS = 16
 
@@ -68,7 +69,7 @@ def _named(value: Any, grid: Grid | None, around: tuple[int, ...]) -> str:
         name = str(getattr(value, "__qualname__", type(value).__qualname__))
         return name if grid is None else f"{name}#{_digest(';'.join(_values(value, grid)))}"
     if isinstance(value, np.ndarray):
-        content = repr(value.tolist()) if value.dtype == object else value.tobytes().hex()
+        content = repr(value.tolist()) if kind_of(value) == "objects" else value.tobytes().hex()
         return f"array(shape={value.shape}, dtype={value.dtype}, {_digest(content)})"
     if isinstance(value, tuple | list | set | frozenset) and type(value).__repr__ in _PLAIN:
         return f"{type(value).__name__}({', '.join(_named(x, grid, around) for x in value)})"

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from bdia_numerics import grids
 from bdia_numerics.grids import Grid
 from bdia_numerics.program.inverse import NotInvertibleError, inverse_run
@@ -17,7 +15,7 @@ from bdia_numerics.program.refusal import refusal
 from bdia_numerics.program.slots import Parameter
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import record_steps
-from bdia_numerics.spaces import vanishes
+from bdia_numerics.spaces import is_float, vanishes
 from bdia_numerics.spaces.base import decimal
 from bdia_numerics.spaces.symbolic import Symbols
 
@@ -78,7 +76,7 @@ class _Written(Symbols):
     """Symbols, with the floats of a step taken as the decimals that they print as."""
 
     def number(self, x: object) -> Any:
-        if isinstance(x, float | np.floating):
+        if is_float(x):
             return super().number(decimal(x))
         return super().number(x)
 

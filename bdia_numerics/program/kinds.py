@@ -15,7 +15,7 @@ from bdia_numerics import models
 from bdia_numerics.grids import Point
 from bdia_numerics.program.forms import Linear
 from bdia_numerics.program.ops import Combine, Mix, Op
-from bdia_numerics.spaces.base import decimal
+from bdia_numerics.spaces.base import GenericArithmetic, decimal
 
 
 class Limit:
@@ -76,6 +76,22 @@ def limit(x: object) -> Limit:
     return Limit(None, x)
 
 
+class Limits(GenericArithmetic):
+    """The number system of a step whose length falls to 0."""
+
+    name = "limits"
+    exact = True
+
+    def number(self, x: object) -> Limit:
+        """Return a number as its own limit."""
+        return limit(x)
+
+    def is_zero(self, x: object) -> bool:
+        """Return False: a limit that vanishes says nothing of the number itself, so that every term is kept."""
+        return False
+
+
+LIMITS = Limits()
 LEVEL = Point(*(Limit(Fraction(p, q)) for p, q in ((2, 29), (3, 7), (5, 11), (-13, 17), (19, 23))))
 """The one level that a step sees: any numbers will do between which no relation holds."""
 

@@ -164,10 +164,9 @@ class Integers:
 
 def _in_z(store: dict[int, Any], number: int) -> Any:
     """Return a value as floats in z; a register is converted once for each version."""
-    value = store[number]
-    if not isinstance(value, Lattice):
+    value, floats = store[number], store[FLOATS]
+    if not hasattr(value, "integers"):
         return value
-    floats = store[FLOATS]
     if number not in floats:
         floats[number] = kernel.dequantise(value.integers, value.factor, _spare(store, value.shape))
     return floats[number]

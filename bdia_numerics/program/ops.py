@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from bdia_numerics.grids import Grid, Point
-
-Time = Any
-"""An index of the grid (an int, at slot boundaries always), or a Between."""
-Scalar = Any
+from bdia_numerics.grids import Levels, Point
+from bdia_numerics.grids.levels import Time as Time
+from bdia_numerics.spaces import Scalar as Scalar
 
 
 class Held(NamedTuple):
@@ -58,7 +56,7 @@ class Trace:
     `written` says that a float parameter is the decimal that it prints as on a grid of floats, too, as a lattice needs it.
     """
 
-    grid: Grid
+    grid: Levels
     prediction: str = "eps"
     written: bool = False
     names: list[str] = field(default_factory=list)

@@ -29,7 +29,7 @@ class Recorder:
     """
 
     trace: Trace
-    i: int
+    i: Any
     held: dict[str, Held]
     ops: list[Op] = field(default_factory=list)
     own: set[int] = field(default_factory=set)

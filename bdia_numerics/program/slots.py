@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from bdia_numerics.grids import Grid
+from bdia_numerics.grids import Levels
 
 
 @dataclass(frozen=True)
 class Slot:
     """The slot from t_i to t_{i-1}; numbers are in the grid's own system."""
 
-    grid: Grid
-    index: int
+    grid: Levels
+    index: Any
 
     @property
-    def i(self) -> int:
+    def i(self) -> Any:
         """Index i on the whole grid, also in a run over a part of it."""
         return self.index + self.grid.offset
 

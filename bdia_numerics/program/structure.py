@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any, Protocol, cast
 
-from bdia_numerics.grids import Grid
+from bdia_numerics.grids import Pointwise
 from bdia_numerics.program.forms import Form, Linear
 from bdia_numerics.program.identity import identity
 from bdia_numerics.program.kinds import (
     EPS,
     LEVEL,
+    LIMITS,
     OTHER,
     STATE,
     VALUES,
@@ -44,8 +44,7 @@ class Solver(Protocol):
     def step(self, s: Any) -> None: ...
 
 
-_SPACE = SimpleNamespace(field=limit, is_zero=lambda x: False)
-_ANY_GRID = cast(Grid, SimpleNamespace(space=_SPACE, offset=0, point=lambda time: LEVEL, level=lambda index: LEVEL[:3]))
+_ANY_GRID = Pointwise(LIMITS, lambda time: LEVEL)
 
 
 @dataclass(eq=False)
@@ -55,9 +54,6 @@ class _ShapeRecorder(Recorder):
 
     def value(self, parameter: object) -> Any:
         return limit(parameter)
-
-    def scalar(self, x: object) -> Any:
-        return limit(x)
 
     def function(self, name: str, x: Any) -> Any:
         return Limit()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from bdia_numerics.grids import Grid
+from bdia_numerics.grids import Levels
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Op, Trace
 from bdia_numerics.program.record import Recorder
 from bdia_numerics.program.refusal import theirs
@@ -46,7 +47,7 @@ class Run:
         }
 
 
-def record_step(solver: Solver, trace: Trace, i: int, held: Mapping, recorder: type[Recorder] = Recorder) -> Segment:
+def record_step(solver: Solver, trace: Trace, i: Any, held: Mapping, recorder: type[Recorder] = Recorder) -> Segment:
     """Record the step from t_i to t_{i-1}."""
     s = recorder(trace, i, dict(held), solver=solver)
     try:
@@ -59,7 +60,7 @@ def record_step(solver: Solver, trace: Trace, i: int, held: Mapping, recorder: t
     return Segment(i, i - 1, dict(held), tuple(s.ops), dict(s.held))
 
 
-def record_steps(solver: Solver, grid: Grid, prediction: str = "eps", written: bool = False) -> Run:
+def record_steps(solver: Solver, grid: Levels, prediction: str = "eps", written: bool = False) -> Run:
     """Record the steps alone, from registers that are given."""
     shape = structure(solver)
     trace = Trace(grid, prediction, written)
@@ -85,7 +86,7 @@ def _open_end(solver: Solver, trace: Trace) -> str:
     return ""
 
 
-def check_length(solver: Solver, grid: Grid) -> int:
+def check_length(solver: Solver, grid: Levels) -> int:
     """Return the index of the first step; ValueError if the grid is too short for the start."""
     depth = structure(solver).depth
     if grid.n < depth:

@@ -51,9 +51,9 @@ def read(x: Any) -> tuple[Space, Any]:
     """Return the number system of a scalar or float array, and the value in it, floats ready for IEEE arithmetic."""
     if isinstance(x, np.ndarray) and x.ndim == 0:
         x = x[()]
-    if isinstance(x, np.integer) or (isinstance(x, np.ndarray) and x.dtype.kind in "iu"):
+    if isinstance(x, np.ndarray | np.generic) and spaces.kind_of(x) == "integer":
         x = x.astype(np.float64)
-    space = spaces.of(x)
+    space = spaces.of(x).scalars
     # Python floats raise where NumPy's give inf, and an array of times must not differ from its elements.
     value = np.float64(x) if isinstance(x, float) else space.number(x)
     return space, np.float64(value) if isinstance(value, float) else value
@@ -62,7 +62,7 @@ def read(x: Any) -> tuple[Space, Any]:
 def write(space: Space, result: Any, like: Any) -> Any:
     """Return a result in the shape and dtype of its argument; float64 scalars become Python floats."""
     if isinstance(like, np.ndarray) and like.ndim:
-        dtype = like.dtype if like.dtype.kind == "f" else np.dtype(np.float64)
+        dtype = np.float64 if spaces.kind_of(like) != "float" else like.dtype
         return np.array(np.broadcast_to(result, like.shape), dtype=dtype)
     return float(result) if isinstance(result, np.float64) else result
 
@@ -72,7 +72,7 @@ def timed(formula: Callable[[Any, Space, Any], Any]) -> Callable[[Any, Any], Any
 
     @wraps(formula)
     def method(self: Any, t: Any) -> Any:
-        if isinstance(spaces.plain("t", t), np.ndarray) and t.dtype == object:
+        if isinstance(spaces.plain("t", t), np.ndarray) and spaces.kind_of(t) == "objects":
             return np.frompyfunc(lambda x: method(self, x), 1, 1)(t)
         space, value = read(t)
         try:
@@ -96,7 +96,7 @@ def elementwise(method: Callable[..., Any]) -> Callable[..., Any]:
         if not (isinstance(spaces.plain("value", x), np.ndarray) and x.ndim):
             return method(self, *arguments)
         result = np.frompyfunc(lambda element: method(self, *front, element), 1, 1)(x)
-        return result if x.dtype == object else write(spaces.FLOAT64, result, x)
+        return result if spaces.kind_of(x) == "objects" else write(spaces.FLOAT64, result, x)
 
     return lifted
 

@@ -14,8 +14,6 @@ from bdia_numerics.schedules.base import Derived, elementwise, known, read, roun
 from bdia_numerics.schedules.preserving import damping_of
 from bdia_numerics.spaces import Scalar, Space
 
-_FLOAT_DIGITS = 50
-
 
 @dataclass(frozen=True)
 class Level:
@@ -118,7 +116,7 @@ class Discrete(Derived):
     def _squares(self, space: Space) -> tuple[Scalar, ...]:
         if self.betas is None:
             return self.table or ()
-        wide = space.guarded() if isinstance(space, spaces.Balls) else spaces.MPMath(_digits(space) + 10)
+        wide = space.guarded()
         if wide not in self._tables:
             self._tables[wide] = products_of_alphas(*self.betas, space=wide)
         return self._tables[wide]
@@ -187,11 +185,6 @@ class Discrete(Derived):
             return high - space.exp(-damping / 2) / below.alpha
         part = (damping - below.damping) / (above.damping - below.damping)
         return low + (part if part < 1 else part * 0 + 1) if part > 0 else part * 0 + low
-
-
-def _digits(space: Space) -> int:
-    # Fifteen beyond those of mpmath, and as many beyond those of a quadruple-precision longdouble; ten more in the products.
-    return int(getattr(space, "dps", _FLOAT_DIGITS - 15)) + 15
 
 
 def products_of_alphas(rule: str, steps: int, first: Fraction, last: Fraction, *, space: Space) -> tuple[Scalar, ...]:

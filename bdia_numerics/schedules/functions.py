@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import spaces
 from bdia_numerics.schedules.base import Derived, elementwise, known, read, rounding, sigma_bar_of, timed, write
 from bdia_numerics.spaces import Scalar, Space
 
@@ -95,8 +94,10 @@ class Functions(Derived):
         given, function = getattr(self, f"{name}_derivative"), getattr(self, f"{name}_function")
         if given is not None:
             return given(_plain(t))
-        derivative = _DERIVATIVES.get(type(space))
-        if derivative is None or space == spaces.LONGDOUBLE:
+        derivative = (
+            _symbolic_derivative if space.symbolic else _float_derivative if space.double else _mpmath_derivative
+        )
+        if not space.symbolic and (space.exact or space.encloses or space.floats > space.double):
             raise TypeError(
                 f"{name}_dot in {space.name} is not known from {name} alone: give from_functions({name}_dot=...)"
             )
@@ -131,13 +132,6 @@ def _float_derivative(function: Function, t: Any, low: float, high: float) -> An
         np.vectorize(function, otypes=[float]), 10, domain=[start, start + width]
     )
     return np.float64(sampled.deriv()(t))
-
-
-_DERIVATIVES: dict[type, Any] = {
-    spaces.Symbols: _symbolic_derivative,
-    spaces.MPMath: _mpmath_derivative,
-    spaces.Numpy: _float_derivative,
-}
 
 
 def increasing_root(function: Function, low: Scalar, high: Scalar, slack: Scalar) -> Scalar | None:

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from bdia_numerics.spaces.balls import Balls
 from bdia_numerics.spaces.base import (
+    Numbers,
     Scalar,
     Space,
     UndecidedError,
+    admitted,
+    is_float,
+    kind_of,
     named,
     of,
     parameter,
@@ -43,6 +47,7 @@ __all__ = [
     "MPMath",
     "MeanValue",
     "Memory",
+    "Numbers",
     "Numpy",
     "Rationals",
     "Scalar",
@@ -50,8 +55,11 @@ __all__ = [
     "Symbols",
     "UndecidedError",
     "Vector",
+    "admitted",
     "as_floats",
     "formal_model",
+    "is_float",
+    "kind_of",
     "named",
     "of",
     "parameter",

@@ -77,7 +77,6 @@ class Balls(GenericArithmetic):
     """
 
     prec: int = 128
-    exact = False
     encloses = True
 
     def __post_init__(self) -> None:
@@ -95,6 +94,11 @@ class Balls(GenericArithmetic):
         """The circle constant."""
         with self.working():
             return _ball().ball(_flint().arb.pi())
+
+    @property
+    def eps(self) -> Fraction:
+        """The last of `prec` bits."""
+        return Fraction(2, 2**self.prec)
 
     def guarded(self) -> Balls:
         """Return the system with 32 bits more, for long products that are to keep all digits of this one."""
@@ -142,14 +146,11 @@ class Balls(GenericArithmetic):
         with self.working():
             return _ball().as_arb(x)
 
-    def is_zero(self, x: Scalar) -> bool:
-        """Decide whether a number is zero; UndecidedError for a ball that contains 0 and more."""
-        return bool(x == 0)
-
     def combine(self, coefficients: Sequence[Scalar], values: Sequence[Any], out: Any = None) -> Any:
         """Return sum_k coefficients[k] * values[k]."""
         total = None
         for c, v in zip(coefficients, values, strict=True):
+            # The value stands on the left, since an arb on the left takes no value with derivatives.
             term = v * c
             total = term if total is None else total + term
         return total

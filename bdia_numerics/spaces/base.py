@@ -5,21 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from fractions import Fraction
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from bdia_numerics.spaces.memory import Memory
+from bdia_numerics.spaces.memory import Array, Memory
 
 Scalar = Any
 """A number of some system: float, longdouble, mpf, Fraction, ball, or a sympy expression."""
+
+
+Kind = Literal["float", "integer", "objects", "other"]
+_KINDS: dict[str, Kind] = {"f": "float", "i": "integer", "u": "integer", "O": "objects"}
+
+
+def kind_of(array: Array | np.generic) -> Kind:
+    """Return what an array is made of: floats, integers, Python objects such as mpf and Fractions, or none of these."""
+    return _KINDS.get(array.dtype.kind, "other")
+
+
+def is_float(x: object) -> bool:
+    """Say whether a number is a float of Python's or of NumPy's."""
+    return isinstance(x, float | np.floating)
 
 
 class UndecidedError(ValueError):
     """A comparison that the radii of balls leave open."""
 
 
-def vanishes(space: Space, x: Scalar) -> bool:
+def vanishes(space: Numbers, x: Scalar) -> bool:
     """Say whether a coefficient is certainly zero, so that its term may be dropped; an undecided one is kept."""
     try:
         return space.is_zero(x)
@@ -27,72 +41,130 @@ def vanishes(space: Space, x: Scalar) -> bool:
         return False
 
 
-@runtime_checkable
-class Space(Protocol):
-    """A number system: its scalars, its elementary functions, its linear combinations.
+class Numbers(Protocol):
+    """A number system: exact values for what is proved, rounded ones for what runs, and what may be asked of either.
 
     `number` and `field` are the two doors in: `number` gives a scalar in which schedules compute, `field` its exact
     value (a Fraction, or an expression), in which step programs are collapsed. `coefficient` is the way back from the
-    field, with one rounding where the system rounds at all. `exact` says that nothing is rounded, `encloses` that
-    every result holds the true value within a known radius;
-    `written` that a float among a solver's parameters means the decimal that it prints as.
+    field, with one rounding where the system rounds at all. A function that a system lacks raises TypeError.
+
+    By the capabilities code elsewhere tells systems apart. It asks for no class, so that a system that is registered from
+    outside is served like those that are here.
     """
 
+    exact: bool = False  # nothing is rounded
+    encloses: bool = False  # every result holds the true value within a known radius
+    symbolic: bool = False  # numbers may hold symbols, so that comparisons may stay open
+    traced: bool = False  # numbers are expressions of a program that is compiled later, and stand for float64
+    floats: bool = False  # numbers of the processor: arrays hold them by value, and NumPy computes with them
+    integers: bool = False  # states are integers, to which each step adds rounded increments
+    written: bool = True  # a float among a solver's parameters means the decimal that it prints as
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What messages call the system."""
+
     @property
-    def exact(self) -> bool: ...
+    def double(self) -> bool:
+        """Whether float64 has all digits of these numbers, so that SciPy's functions serve."""
+        return False
+
     @property
-    def encloses(self) -> bool: ...
+    def eps(self) -> Fraction:
+        """How far two numbers that follow each other lie apart, relative to them; 0 where nothing is rounded."""
+        return Fraction(0)
+
     @property
-    def pi(self) -> Scalar: ...
-    @property
-    def written(self) -> bool: ...
-    @property
-    def deferred(self) -> bool: ...
-    @property
-    def scalars(self) -> Space: ...
-    def read(self, flags: list[Any]) -> list[bool]: ...
-    def holds(self, value: Any) -> bool: ...
-    def version(self, value: Any) -> int: ...
-    def received(self, output: Any, argument: Any, lasts: bool) -> Any: ...
-    def frozen(self, value: Any) -> Any: ...
-    def history(self, n: int, value: Any) -> Any: ...
-    def rms(self, difference: Any) -> Any: ...
-    @property
-    def reference_rtol(self) -> float: ...
-    @property
-    def remedy(self) -> str: ...
-    def host(self, value: Any) -> Any: ...
-    def placed(self, array: Any) -> Any: ...
-    def on_arrays(self, model: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]: ...
-    def stored(self, value: Any) -> tuple[np.ndarray[Any, Any], str] | None: ...
+    def wide(self) -> Space:
+        """The system in which distributions are evaluated: this one, or float64 for shorter floats."""
+        return self  # type: ignore[return-value]
+
+    def cast(self, x: Any) -> Any:
+        """Return a number or an array of this system, or of narrower floats, in it."""
+        return x
+
+    def guarded(self) -> Space:
+        """Return a system with more digits, for long products that are to keep all digits of this one."""
+        return self  # type: ignore[return-value]
+
     def number(self, x: object) -> Scalar: ...
     def field(self, x: object) -> Scalar: ...
     def coefficient(self, x: Scalar) -> Scalar: ...
     def is_zero(self, x: Scalar) -> bool: ...
-    def array(self, values: Sequence[Scalar]) -> np.ndarray[Any, Any]: ...
-    def combine(self, coefficients: Sequence[Scalar], values: Sequence[Any], out: Any = None) -> Any: ...
-    def finite(self, value: Any) -> Any: ...
-    def working(self) -> AbstractContextManager[object]: ...
-    def exp(self, x: Scalar) -> Scalar: ...
-    def expm1(self, x: Scalar) -> Scalar: ...
-    def log(self, x: Scalar) -> Scalar: ...
-    def log1p(self, x: Scalar) -> Scalar: ...
-    def sqrt(self, x: Scalar) -> Scalar: ...
-    def sin(self, x: Scalar) -> Scalar: ...
-    def cos(self, x: Scalar) -> Scalar: ...
-    def acos(self, x: Scalar) -> Scalar: ...
-    def sinh(self, x: Scalar) -> Scalar: ...
-    def asinh(self, x: Scalar) -> Scalar: ...
+    def array(self, values: Sequence[Scalar]) -> Array: ...
+
+    def working(self) -> AbstractContextManager[object]:
+        """Return the context in which this system computes."""
+        return nullcontext()
+
+    def largest(self, values: Sequence[Scalar]) -> Scalar:
+        """Return the largest of several numbers."""
+        return max(values)
+
+    def lacking(self, function: str) -> TypeError:
+        """Return the error for a function that the system does not have."""
+        return TypeError(f"{function} is not known in {self.name}")
+
+    @property
+    def pi(self) -> Scalar:
+        """The circle constant."""
+        raise self.lacking("pi")
+
+    def exp(self, x: Scalar) -> Scalar:
+        """Return exp(x)."""
+        raise self.lacking("exp")
+
+    def expm1(self, x: Scalar) -> Scalar:
+        """Return exp(x) - 1, without cancellation near 0 where the system rounds."""
+        raise self.lacking("expm1")
+
+    def log(self, x: Scalar) -> Scalar:
+        """Return log(x)."""
+        raise self.lacking("log")
+
+    def log1p(self, x: Scalar) -> Scalar:
+        """Return log(1 + x), without cancellation near 0 where the system rounds."""
+        raise self.lacking("log1p")
+
+    def sqrt(self, x: Scalar) -> Scalar:
+        """Return the square root."""
+        raise self.lacking("sqrt")
+
+    def sin(self, x: Scalar) -> Scalar:
+        """Return sin(x)."""
+        raise self.lacking("sin")
+
+    def cos(self, x: Scalar) -> Scalar:
+        """Return cos(x)."""
+        raise self.lacking("cos")
+
+    def acos(self, x: Scalar) -> Scalar:
+        """Return arccos(x)."""
+        raise self.lacking("acos")
+
+    def sinh(self, x: Scalar) -> Scalar:
+        """Return sinh(x)."""
+        raise self.lacking("sinh")
+
+    def asinh(self, x: Scalar) -> Scalar:
+        """Return arsinh(x)."""
+        raise self.lacking("asinh")
 
 
-class GenericArithmetic(Memory):
+class Space(Numbers, Memory, Protocol):
+    """Numbers that are their own states: a run combines arrays of them, or single ones."""
+
+    def states(self, array: Array) -> Array:
+        """Return an array of floats, or of this system's numbers, as states of the system, floats at their exact values."""
+        if kind_of(array) == "objects":
+            return array
+        return np.asarray(np.frompyfunc(lambda x: self.number(Fraction(float(x))), 1, 1)(array), dtype=object)
+
+
+class GenericArithmetic(Space):
     """Plain operators on scalars, object arrays and formal vectors: what every system but the NumPy floats uses."""
 
-    written = True
-
-    def array(self, values: Sequence[Scalar]) -> np.ndarray[Any, Any]:
+    def array(self, values: Sequence[Scalar]) -> Array:
         """Return the scalars as a 1-D object array, shape (n,)."""
         result = np.empty(len(values), dtype=object)
         result[:] = [self.number(v) for v in values]
@@ -100,19 +172,32 @@ class GenericArithmetic(Memory):
 
     def number(self, x: object) -> Scalar:
         """Return `x` in this system; replaced by each system."""
-        raise NotImplementedError
+        raise self.lacking(f"{x!r}")
+
+    def field(self, x: object) -> Scalar:
+        """Return the exact value: the number itself, where nothing is rounded."""
+        return self.number(x)
+
+    def coefficient(self, x: Scalar) -> Scalar:
+        """Return an element of the field as a number of the system: the element itself, where nothing is rounded."""
+        return x
+
+    def is_zero(self, x: Scalar) -> bool:
+        """Decide whether an element of the field is zero."""
+        return bool(x == 0)
+
+    def finite(self, value: Any) -> bool:
+        """Exact numbers and expressions are finite."""
+        return True
 
     def combine(self, coefficients: Sequence[Scalar], values: Sequence[Any], out: Any = None) -> Any:
         """Return sum_k coefficients[k] * values[k]; `out` is ignored, since values are immutable here."""
         total = None
         for c, v in zip(coefficients, values, strict=True):
+            # A coefficient 1 leaves the value as it is: a product would round an mpf that has more digits than the run.
             term = v if c == 1 else c * v
             total = term if total is None else total + term
         return total
-
-    def working(self) -> AbstractContextManager[object]:
-        """Return the context in which this system computes."""
-        return nullcontext()
 
 
 def float_in_exact_run(x: object, space_name: str) -> TypeError:
@@ -147,26 +232,42 @@ def decimal(x: Any) -> Fraction:
     ValueError
         For NaN and infinity.
     """
-    if not isinstance(x, float | np.floating):
+    if not is_float(x):
         return Fraction(x.item() if isinstance(x, np.integer) else x)
     if not np.isfinite(x):
         raise ValueError(f"{x!r} is not finite: pass a finite number")
     return Fraction(str(x))
 
 
-def parameter(space: Space, x: object, *, written: bool = False) -> Scalar:
+def parameter(space: Numbers, x: object, *, written: bool = False) -> Scalar:
     """Return a solver's parameter in the field of a system; a float is the decimal that it prints as: 0.9 is 9/10.
 
     In runs on arrays of floats, whose space is not `written`, it is that float itself.
     """
-    if isinstance(x, float | np.floating) and (written or space.written):
+    if is_float(x) and (written or space.written):
         x = decimal(x)
     return space.field(x)
 
 
-def same_system(found: Space, space: Space) -> bool:
+def same_system(found: Any, space: Any) -> bool:
     """Say whether values of two systems meet in a run: arrays of one dtype (and device), else numbers of one kind."""
     return found == space if hasattr(space, "dtype") else type(found) is type(space)
+
+
+def admitted(space: Space, name: str, output: Any) -> None:
+    """Raise TypeError unless a model's output is in the system of a run."""
+    if space.floats:
+        found: Any = output.dtype if isinstance(output, np.ndarray | np.generic) else np.result_type(type(output))
+        dtype = space.dtype  # type: ignore[attr-defined]  # what floats have
+        if found != dtype:
+            raise TypeError(f"{name} has dtype {found}, z has {dtype}: cast the output, or z")
+        return
+    try:
+        found = of(output)
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
+    if not same_system(found, space):
+        raise TypeError(f"{name} is in {found.name}, the run in {space.name}: compute it there")
 
 
 _REGISTERED: list[tuple[Callable[[object], bool], Callable[[Any], Space]]] = []
@@ -224,7 +325,7 @@ def of(x: object) -> Space:
         For complex and integer arrays, for types that no system claims, and for object arrays that mix systems.
     """
     plain("z", x)
-    if isinstance(x, np.ndarray) and x.dtype == object:
+    if isinstance(x, np.ndarray) and kind_of(x) == "objects":
         if x.size == 0:
             raise TypeError("an empty object array has no number system: pass at least one state")
         return _of_elements(x)
@@ -241,7 +342,7 @@ def of(x: object) -> Space:
     )
 
 
-def _of_elements(x: np.ndarray[Any, Any]) -> Space:
+def _of_elements(x: Array) -> Space:
     """Read the system off one element of each type; ints belong to any system."""
     kinds = {type(element): element for element in x.flat}
     found = [of(element) for kind, element in kinds.items() if kind is not int] or [of(x.flat[0])]

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from bdia_numerics.spaces.base import Scalar, register
+from bdia_numerics.spaces.base import Scalar, Space, register
 from bdia_numerics.spaces.kernel import linear_combination
-from bdia_numerics.spaces.memory import HALF, Memory
+from bdia_numerics.spaces.memory import HALF, Array, register_reader
 
+_GUARDED = 60  # digits: as many beyond a quadruple-precision longdouble as mpmath gets beyond its own
+_WORD = "numpy"
 _PI = "3.14159265358979323846264338327950288"
 
 
 @dataclass(frozen=True)
-class Numpy(Memory):
+class Numpy(Space):
     """NumPy floats of one dtype.
 
     Scalars are Python floats (float64) for every dtype but longdouble: NumPy then keeps the dtype of the states, and
@@ -26,7 +27,8 @@ class Numpy(Memory):
     """
 
     dtype: np.dtype[Any]
-    exact = False
+    floats = True
+    written = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dtype", np.dtype(self.dtype))
@@ -42,6 +44,39 @@ class Numpy(Memory):
     def remedy(self) -> str:  # type: ignore[override]
         """A wider dtype for float16, which ends early; NumPy has no bfloat16."""
         return HALF.replace("bfloat16 or ", "") if self.dtype == np.float16 else ""
+
+    @property
+    def double(self) -> bool:
+        """Whether this is not a longdouble: a float64 with more digits."""
+        return self.dtype != np.longdouble
+
+    @property
+    def eps(self) -> Fraction:
+        """Twice the unit roundoff, a power of two."""
+        return Fraction(float(np.finfo(self.dtype).eps))
+
+    @property
+    def wide(self) -> Numpy:
+        """float64 for all shorter floats, so that they lose nothing."""
+        return LONGDOUBLE if not self.double else FLOAT64
+
+    def guarded(self) -> Space:
+        """Return mpmath with more digits than any float has."""
+        from bdia_numerics.spaces.multiprecision import MPMath
+
+        return MPMath(_GUARDED)
+
+    def cast(self, x: Any) -> Any:
+        """Return a float, or an array of floats, in this dtype."""
+        return x.astype(self.dtype) if isinstance(x, np.ndarray) else self.dtype.type(x)
+
+    def states(self, array: Array) -> Array:
+        """Return an array in this dtype."""
+        return array.astype(self.dtype)
+
+    def stored(self, value: Any) -> tuple[Array, str]:
+        """Return the array itself."""
+        return np.asarray(value), _WORD
 
     @property
     def _extended(self) -> bool:
@@ -97,7 +132,7 @@ class Numpy(Memory):
         """Decide whether a Fraction is zero."""
         return bool(x == 0)
 
-    def array(self, values: Sequence[Scalar]) -> np.ndarray[Any, Any]:
+    def array(self, values: Sequence[Scalar]) -> Array:
         """Return the scalars as a 1-D array of this dtype, shape (n,)."""
         return np.asarray([self.number(v) for v in values], dtype=self.dtype)
 
@@ -117,12 +152,8 @@ class Numpy(Memory):
                 return True
         return bool(np.all(np.isfinite(value)))
 
-    def working(self) -> AbstractContextManager[object]:
-        """Return the context in which this system computes."""
-        return nullcontext()
-
-    exp, expm1, log, log1p, sqrt = map(staticmethod, (np.exp, np.expm1, np.log, np.log1p, np.sqrt))
-    sin, cos, acos, sinh, asinh = map(staticmethod, (np.sin, np.cos, np.arccos, np.sinh, np.arcsinh))
+    exp, expm1, log, log1p, sqrt = map(staticmethod, (np.exp, np.expm1, np.log, np.log1p, np.sqrt))  # type: ignore[assignment]
+    sin, cos, acos, sinh, asinh = map(staticmethod, (np.sin, np.cos, np.arccos, np.sinh, np.arcsinh))  # type: ignore[assignment]
 
 
 FLOAT32 = Numpy(np.dtype(np.float32))
@@ -141,3 +172,4 @@ def _accepts(x: object) -> bool:
 
 
 register(_accepts, _space_of)
+register_reader(_WORD, lambda array, rest: array if array.ndim else array[()])

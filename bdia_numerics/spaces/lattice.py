@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from bdia_numerics.numerals import ratio, whole
 from bdia_numerics.spaces.base import plain, register
 from bdia_numerics.spaces.floats import Numpy
 from bdia_numerics.spaces.lattice_kernel import LIMIT, dequantise
+from bdia_numerics.spaces.memory import register_reader
 
+_WORD = "lattice"
 OVERFLOW = np.iinfo(np.int64).min
 """Fills a register that left the range: what NaN is to floats."""
 
@@ -150,6 +153,7 @@ class LatticeSpace(Numpy):
     """States on a lattice, coefficients in float64; `dtype` is the model's."""
 
     bits: int = 40
+    integers = True
     written = True
 
     @property
@@ -165,10 +169,25 @@ class LatticeSpace(Numpy):
         """Return a read-only copy."""
         return value.frozen() if isinstance(value, Lattice) else super().frozen(value)
 
+    def stored(self, value: Any) -> tuple[np.ndarray[Any, Any], str]:
+        """Return the integers, and their unit and scale with the model's dtype."""
+        return value.integers, f"{_WORD}:{value.bits}:{value.dtype}:{value.scale}"
+
+
+def on_lattice(z: Any, bits: int) -> Lattice:
+    """Return a lattice state as it is, and floats rounded to the unit 2^-bits."""
+    return z if isinstance(z, Lattice) else Lattice.from_float(z, bits=bits)
+
 
 def as_floats(z: Any) -> Any:
     """Return a lattice state as floats of the model's dtype, anything else as it is."""
     return z.to_float() if isinstance(z, Lattice) else z
 
 
+def _read(array: np.ndarray[Any, Any], rest: str) -> Lattice:
+    bits, dtype, scale = rest.split(":")
+    return Lattice(array, whole("bits", bits), np.dtype(dtype), ratio("scale", scale))
+
+
+register_reader(_WORD, _read)
 register(lambda x: isinstance(x, Lattice), lambda x: LatticeSpace(x.dtype, x.bits))

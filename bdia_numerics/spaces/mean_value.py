@@ -6,6 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 
+def carries_slopes(x: object) -> bool:
+    """Say whether a value carries its derivatives."""
+    return isinstance(x, MeanValue)
+
+
+def ball_of(x: Any) -> Any:
+    """Return the ball over the whole box of a value with derivatives, and a ball as it is."""
+    return x.value if isinstance(x, MeanValue) else x
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MeanValue:
     """A function f of a box m + R, known by f(m) and by its derivatives over the box.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
 
 import numpy as np
 
+Array = np.ndarray[Any, Any]
 _SQUARED = 1e150
 """Larger numbers are scaled before they are squared."""
 
@@ -15,17 +17,30 @@ HALF = "float16 ends at 65504, use bfloat16 or float32 states"
 """The remedy for states that float16 cannot hold."""
 
 
-class Memory:
-    """The ways of NumPy arrays, and of scalars that nothing can change.
+class Memory(Protocol):
+    """Where the states of a run are, and what is done with them there: combined, kept, copied, compared, measured.
+
+    What is written here are the ways of NumPy arrays, and of scalars that nothing can change; states elsewhere, such as
+    tensors, have their own. `scalars` are the numbers that such states are multiplied by.
 
     `deferred` says that what `finite` returns is read once, at the end of a run, because each reading would halt a device.
     """
 
-    deferred = False
-    written = False  # whether a float among a solver's parameters means the decimal that it prints as
-    encloses = False  # whether every result holds the true value within a known radius
-    reference_rtol = 1e-11  # of a numerical reference solution, where the model's rounding allows it
-    remedy = ""  # what to change where a state of this system is not finite
+    deferred: bool = False
+    floats: bool = False  # whether the states are NumPy arrays of floats
+    integers: bool = False  # whether the states are integers, to which each step adds rounded increments
+    written: bool = False  # whether a float among a solver's parameters means the decimal that it prints as
+    reference_rtol: float = 1e-11  # of a numerical reference solution, where the model's rounding allows it
+    remedy: str = ""  # what to change where a state of this system is not finite
+
+    @property
+    def name(self) -> str: ...
+    def combine(self, coefficients: Sequence[Any], values: Sequence[Any], out: Any = None) -> Any: ...
+    def finite(self, value: Any) -> Any: ...
+
+    def working(self) -> AbstractContextManager[object]:
+        """Return the context in which states are combined, and models of them run."""
+        return nullcontext()
 
     @property
     def scalars(self) -> Any:
@@ -85,20 +100,20 @@ class Memory:
         """Return a model of this system's states as one of NumPy arrays, for what is measured on the host."""
         return model
 
-    def stored(self, value: Any) -> tuple[np.ndarray[Any, Any], str] | None:
-        """Return a value as an array and a word that says how to read it; None where `State.save` knows itself."""
-        return None
+    def stored(self, value: Any) -> tuple[Array, str]:
+        """Return a value as an array and a word that says how to read it; TypeError where values have no such form."""
+        raise TypeError(f"a state in {self.name} has no file form: save states of numbers")
 
 
-_READERS: dict[str, Callable[[np.ndarray[Any, Any], str], Any]] = {}
+_READERS: dict[str, Callable[[Array, str], Any]] = {}
 
 
-def register_reader(prefix: str, read: Callable[[np.ndarray[Any, Any], str], Any]) -> None:
+def register_reader(prefix: str, read: Callable[[Array, str], Any]) -> None:
     """Let states whose `stored` word begins with "prefix:" be read: ``read(array, rest of the word)``."""
     _READERS[prefix] = read
 
 
-def read_stored(array: np.ndarray[Any, Any], word: str) -> Any:
+def read_stored(array: Array, word: str) -> Any:
     """Return a value from what `stored` gave; ImportError if nothing registered its prefix."""
     prefix, _, rest = word.partition(":")
     if prefix not in _READERS:

@@ -10,9 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from bdia_numerics.numerals import whole
 from bdia_numerics.spaces.base import GenericArithmetic, Scalar, float_in_exact_run, lift, register
+from bdia_numerics.spaces.memory import Array, register_reader
 from bdia_numerics.spaces.precision import digits
 from bdia_numerics.spaces.precision import of_mpmath as _mp
+from bdia_numerics.spaces.rationals import as_text, from_text
+
+_WORD = "mpmath"
 
 
 def _libmp() -> Any:
@@ -38,7 +43,6 @@ class MPMath(GenericArithmetic):
     """
 
     dps: int = 50
-    exact = False
 
     def __post_init__(self) -> None:
         if self.dps != int(self.dps) or self.dps < 1:
@@ -54,6 +58,15 @@ class MPMath(GenericArithmetic):
         """The circle constant to `dps` digits."""
         with self.working():
             return +_mp().pi
+
+    @property
+    def eps(self) -> Fraction:
+        """The last of `dps` decimal digits."""
+        return Fraction(1, 10**self.dps)
+
+    def guarded(self) -> MPMath:
+        """Return the system with 25 digits more."""
+        return MPMath(self.dps + 25)
 
     def working(self) -> AbstractContextManager[object]:
         """Return the context in which mpmath computes with `dps` digits, in this thread."""
@@ -89,13 +102,16 @@ class MPMath(GenericArithmetic):
         """Return the mpf nearest to a Fraction."""
         return self.number(x)
 
-    def is_zero(self, x: Scalar) -> bool:
-        """Decide whether a Fraction is zero."""
-        return bool(x == 0)
-
     def finite(self, value: Any) -> bool:
         """Say whether no element is NaN or infinite."""
         return all(bool(_mp().isfinite(v)) for v in np.ravel(np.asarray(value, dtype=object)))
+
+    def stored(self, value: Any) -> tuple[Array, str]:
+        """Return the exact values as text, and how many digits they need."""
+        exact = np.asarray(np.frompyfunc(self.field, 1, 1)(np.asarray(value, dtype=object)), dtype=object)
+        # An mpf does not know the precision that it was made in: enough digits for the longest one here.
+        bits = max((x.numerator.bit_length() for x in exact.flat), default=1)
+        return as_text(exact), f"{_WORD}:{bits * 3 // 10 + 2}"
 
     exp, expm1, log, log1p, sqrt = map(_function, ("exp", "expm1", "log", "log1p", "sqrt"))
     sin, cos, acos, sinh, asinh = map(_function, ("sin", "cos", "acos", "sinh", "asinh"))
@@ -106,4 +122,9 @@ def _accepts(x: object) -> bool:
     return mpmath is not None and isinstance(x, mpmath.mpf)
 
 
+def _read(array: Array, digits: str) -> Any:
+    return from_text(array, MPMath(whole("digits", digits, 1)).number)
+
+
+register_reader(_WORD, _read)
 register(_accepts, lambda x: MPMath(_mp().dps))

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from bdia_numerics.spaces.base import GenericArithmetic, Scalar, float_in_exact_run, register
+from bdia_numerics.spaces.base import GenericArithmetic, float_in_exact_run, register
+from bdia_numerics.spaces.memory import Array, register_reader
+
+_WORD = "fraction"
+_EXACT = re.compile(r"-?\d+(/\d+)?")
 
 
-def _undefined(name: str) -> Any:
-    def function(self: Rationals, x: Scalar) -> Scalar:
-        raise TypeError(f"{name} of a Fraction is not rational: use spaces.MPMath(digits) or a float64 grid")
+def as_text(exact: Array) -> Array:
+    """Return an array of Fractions as text."""
+    return np.asarray(np.frompyfunc(str, 1, 1)(exact), dtype=str)
 
-    return function
+
+def from_text(array: Array, convert: Any) -> Any:
+    """Return the numbers of a text that `as_text` wrote; ValueError for any other, as 1e99999999 is, which no memory holds."""
+    if array.dtype.kind != "U" or any(not _EXACT.fullmatch(text) for text in array.flat):
+        raise ValueError("not ratios of integers")
+    return np.frompyfunc(convert, 1, 1)(array.astype(object))
 
 
 @dataclass(frozen=True)
@@ -25,10 +35,10 @@ class Rationals(GenericArithmetic):
     name = "fractions"
     exact = True
 
-    @property
-    def pi(self) -> Scalar:
-        """Not rational: raises TypeError."""
-        raise TypeError("pi is not rational: use spaces.MPMath(digits) or a float64 grid")
+    def lacking(self, function: str) -> TypeError:
+        """Return the error for a function whose values are not rational."""
+        what = function if function == "pi" else f"{function} of a Fraction"
+        return TypeError(f"{what} is not rational: use spaces.MPMath(digits) or a float64 grid")
 
     def number(self, x: object) -> Fraction:
         """Return `x` (int, Fraction, decimal string) as a Fraction; TypeError for floats."""
@@ -38,23 +48,11 @@ class Rationals(GenericArithmetic):
             raise float_in_exact_run(x, self.name)
         return Fraction(x)
 
-    field = number
-
-    def coefficient(self, x: Scalar) -> Scalar:
-        """Return the Fraction itself."""
-        return x
-
-    def is_zero(self, x: Scalar) -> bool:
-        """Decide whether a Fraction is zero."""
-        return bool(x == 0)
-
-    def finite(self, value: Any) -> bool:
-        """Fractions are finite."""
-        return True
-
-    exp, expm1, log, log1p, sqrt = map(_undefined, ("exp", "expm1", "log", "log1p", "sqrt"))
-    sin, cos, acos, sinh, asinh = map(_undefined, ("sin", "cos", "acos", "sinh", "asinh"))
+    def stored(self, value: Any) -> tuple[Array, str]:
+        """Return numerators and denominators as text."""
+        return as_text(np.asarray(value, dtype=object)), _WORD
 
 
 FRACTION = Rationals()
 register(lambda x: isinstance(x, Fraction), lambda x: FRACTION)
+register_reader(_WORD, lambda array, rest: from_text(array, Fraction))

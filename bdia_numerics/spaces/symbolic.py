@@ -52,6 +52,7 @@ class Symbols(GenericArithmetic):
 
     name = "symbols"
     exact = True
+    symbolic = True
 
     @property
     def pi(self) -> Scalar:
@@ -73,8 +74,6 @@ class Symbols(GenericArithmetic):
             return x
         raise float_in_exact_run(x, self.name)
 
-    field = number
-
     def coefficient(self, x: Scalar) -> Scalar:
         """Return the expression as a quotient of polynomials without common factor."""
         return _normal(x)
@@ -89,10 +88,6 @@ class Symbols(GenericArithmetic):
         if isinstance(total, _sympy().Expr):
             return _normal(total)
         return lift(_normal)(total) if isinstance(total, np.ndarray) else total
-
-    def finite(self, value: Any) -> bool:
-        """Symbols are finite."""
-        return True
 
     def expm1(self, x: Scalar) -> Scalar:
         """Return exp(x) - 1."""

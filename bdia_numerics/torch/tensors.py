@@ -1,4 +1,4 @@
-"""Tensors as a number system: float16, bfloat16, float32 and float64, on any device and in any layout.
+"""The memory of tensors: float16, bfloat16, float32 and float64, on any device and in any layout.
 
 States stay where they are, in the dtype and memory format that they have. A step reads no value on the host: coefficients are numbers
 of the plan, and what `finite` finds on a device is read once, at the end of the run.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bdia_numerics.spaces import FLOAT64, HALF, Memory, Scalar, Space, register, register_reader
+from bdia_numerics.spaces import FLOAT64, HALF, Memory, Numbers, Scalar, register, register_reader
 from bdia_numerics.torch import kernels
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -38,8 +37,6 @@ class Tensors(Memory):
 
     dtype: torch.dtype
     device: torch.device
-    exact = False
-    encloses = False
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -63,7 +60,7 @@ class Tensors(Memory):
         return self.device.type != "cpu"
 
     @property
-    def scalars(self) -> Space:
+    def scalars(self) -> Numbers:
         """float64 numbers."""
         return FLOAT64
 
@@ -151,17 +148,6 @@ class Tensors(Memory):
     def on_arrays(self, model: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         """Return a model of tensors as one of arrays."""
         return lambda z, t: self.host(model(self.placed(z).to(self.dtype), t))
-
-    def working(self) -> AbstractContextManager[object]:
-        """Return the context in which this system computes."""
-        return nullcontext()
-
-    number, field, coefficient, is_zero, array = (
-        staticmethod(f) for f in (FLOAT64.number, FLOAT64.field, FLOAT64.coefficient, FLOAT64.is_zero, FLOAT64.array)
-    )
-    exp, expm1, log, log1p, sqrt = map(staticmethod, (np.exp, np.expm1, np.log, np.log1p, np.sqrt))
-    sin, cos, acos, sinh, asinh = map(staticmethod, (np.sin, np.cos, np.arccos, np.sinh, np.arcsinh))
-    pi = FLOAT64.pi
 
 
 def _left_sum(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], out: Any) -> torch.Tensor:

@@ -15,6 +15,7 @@ from bdia_numerics.problems.enclosed_scores import square
 from bdia_numerics.program import Solver
 from bdia_numerics.run import solve
 from bdia_numerics.spaces import Balls, MeanValue, parameter
+from bdia_numerics.spaces.mean_value import ball_of
 
 Box = tuple[tuple[Fraction, Fraction], ...]
 """For each coordinate its two ends."""
@@ -63,7 +64,7 @@ class Setting:
     def values(self, errors: Sequence[Any]) -> list[Ball]:
         """Return the balls of errors over the whole box."""
         with self.space.working():
-            return [self.space.coefficient(e.value if isinstance(e, MeanValue) else e) for e in errors]
+            return [self.space.coefficient(ball_of(e)) for e in errors]
 
     def at_centre(self, solvers: Sequence[Solver], box: Box, errors: list[list[Any]]) -> list[list[Ball]]:
         """Return the errors at the centre of a box."""

@@ -9,7 +9,7 @@ from math import factorial
 from typing import Any
 
 from bdia_numerics.analysis.expansion.series import Series, SeriesSpace, rational_functions
-from bdia_numerics.grids import Between, Point
+from bdia_numerics.grids import Between, Index, Point
 
 SPACINGS = ("rough", "smooth", "uniform")
 
@@ -50,6 +50,7 @@ class Layout:
     pattern: tuple[Any, ...] = (1,)
     n: int = field(init=False)
     offset: int = 0
+    is_reversed: bool = False
     places: dict[Any, Series] = field(default_factory=dict)
     _points: dict[Any, Point] = field(default_factory=dict)
 
@@ -221,8 +222,8 @@ class _Level(tuple[Any, ...]):
 def plain(time: Any) -> Any:
     """Return a time with ordinary ints as indices, which can be compared."""
     if isinstance(time, Between):
-        return Between(int(time.i), int(time.j), time.theta, time.variable)
-    return int(time)
+        return Between(plain(time.i), plain(time.j), time.theta, time.variable)
+    return time.offset if isinstance(time, Index) else int(time)
 
 
 def alpha_name(time: Any) -> str:

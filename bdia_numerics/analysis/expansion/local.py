@@ -10,6 +10,7 @@ from bdia_numerics import models
 from bdia_numerics.analysis.expansion.differentials import SOLUTION, Element, Expansion, evaluated, moved
 from bdia_numerics.analysis.expansion.layouts import Layout, NeedsTime
 from bdia_numerics.analysis.expansion.series import Series
+from bdia_numerics.grids import Index
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Run, Segment, Solver, Trace, structure
 from bdia_numerics.program.kinds import OTHER
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Op
@@ -42,32 +43,16 @@ class SeriesRecorder(Recorder):
             raise NeedsTime(what)
 
 
-class _Index(int):
-    """The index of the slot: it may be moved, and not be looked at, so that what is found holds in every slot."""
-
-    def __add__(self, k: int) -> _Index:
-        return _Index(int(self) + int(k))
-
-    __radd__ = __add__
-
-    def __sub__(self, k: int) -> _Index:
-        return _Index(int(self) - int(k))
-
-    def _refuse(self, *_: object) -> Any:
-        raise TypeError("the step depends on its index i: what is proved of one slot would not hold for all")
-
-    __mod__ = __floordiv__ = __truediv__ = __mul__ = __rmul__ = __rtruediv__ = _refuse
-    __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __pow__ = __rsub__ = _refuse
-
-
 def recorded(solver: Solver, layout: Layout) -> Run:
     """Record the step from t_0 to t_{-1} of a layout, as a run of one slot; of as many as its pattern has."""
     shape = structure(solver)
-    trace = Trace(cast(Any, layout), "velocity" if layout.in_time else "eps")
-    inputs = {n: Held(trace.new(f"{n} at {lag}"), lag) for n, lag in zip(shape.registers, shape.lags, strict=True)}
+    trace = Trace(layout, "velocity" if layout.in_time else "eps")
+    inputs = {
+        n: Held(trace.new(f"{n} at {lag}"), Index(lag)) for n, lag in zip(shape.registers, shape.lags, strict=True)
+    }
     held, segments = inputs, []
     for k in range(len(layout.pattern)):
-        s = SeriesRecorder(trace, _Index(-k), dict(held), solver=solver)
+        s = SeriesRecorder(trace, Index(-k), dict(held), solver=solver)
         theirs(solver.step, s)
         segments.append(Segment(-k, -k - 1, held, tuple(s.ops), dict(s.held)))
         held = segments[-1].after

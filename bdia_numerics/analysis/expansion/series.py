@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.spaces.base import GenericArithmetic, Scalar, decimal
+from bdia_numerics.spaces.base import GenericArithmetic, Scalar, decimal, is_float
 
 EXACT = 1 << 30
 """The precision of a series that is not truncated."""
@@ -183,7 +183,7 @@ class SeriesSpace(GenericArithmetic):
             return x
         if isinstance(x, bool) or x is None:
             raise TypeError(f"{x!r} is not a number: pass an int, a Fraction or an expression")
-        if isinstance(x, int | float | Fraction | np.integer | np.floating):
+        if is_float(x) or isinstance(x, int | Fraction | np.integer):
             x = decimal(x)
             return self.series(0, [self.base(x.numerator) / x.denominator])
         if hasattr(x, "free_symbols"):

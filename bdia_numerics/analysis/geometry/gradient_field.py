@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.spaces import plain
+from bdia_numerics.spaces import kind_of, plain
 
 Array = np.ndarray[Any, Any]
 Model = Callable[[Any, Any], Any]
@@ -51,7 +51,7 @@ def difference(model: Model, z: Array, t: Any, v: Array, scale: float) -> Array:
 def states_of(z: Any, axes: int) -> Array:
     """Return finite real float states with at least `axes` axes."""
     array = np.asarray(plain("z", z))
-    if array.dtype.kind != "f":
+    if kind_of(array) != "float":
         raise TypeError(f"z has dtype {array.dtype}: pass real floats")
     if isinstance(axes, bool) or not 1 <= axes <= array.ndim:
         raise ValueError(f"axes={axes!r}: pass the number of trailing axes that hold one state, 1 to {array.ndim}")

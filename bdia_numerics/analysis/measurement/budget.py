@@ -22,7 +22,6 @@ from bdia_numerics.analysis.perturbation.linearised import Array
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.run import begin, solve, starter_of
-from bdia_numerics.spaces import Numpy
 from bdia_numerics.state import identity
 
 # The error of a central difference, of order step^2 and eps/step, is smallest near eps^(1/3).
@@ -115,7 +114,7 @@ def error_budget(
     TypeError
         For a grid that is not in floats.
     """
-    if not isinstance(grid.space, Numpy):
+    if not grid.space.floats:
         raise TypeError(f"grid is in {grid.space.name}: the budget needs floats, pass grid.to(spaces.FLOAT64)")
     z = noisy_states(problem, grid, states, seed)
     if z.ndim < 2:

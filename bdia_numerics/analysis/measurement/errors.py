@@ -14,7 +14,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.problems.certificate import known_flow
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.run import Solution, begin, solve
-from bdia_numerics.spaces import Numpy, Space, plain
+from bdia_numerics.spaces import kind_of, plain
 from bdia_numerics.state import identity
 
 STATES = 32
@@ -236,24 +236,13 @@ def noisy_states(problem: Problem, grid: Grid, states: Any, seed: int = 0) -> An
     with grid.space.working():
         if np.ndim(states) or not isinstance(states, int | np.integer) or isinstance(states, bool):
             array = np.asarray(plain("states", states))
-            return array if array.dtype.kind != "O" and isinstance(grid.space, Numpy) else lifted(array, grid.space)
+            return array if kind_of(array) != "objects" and grid.space.floats else grid.space.states(array)
         if states < 1:
             raise ValueError(f"states={states}: draw at least 1, or pass an array of states")
         rng = np.random.default_rng(seed)
         x = np.asarray(problem.sample(int(states), rng), dtype=np.float64)
         alpha, sigma = float(grid.alpha[grid.n]), float(grid.sigma[grid.n])
-        return lifted(alpha * x + sigma * rng.standard_normal(x.shape), grid.space)
-
-
-def lifted(array: Array, space: Space) -> Array:
-    """Return an array in a number system, floats at their exact value."""
-    if isinstance(space, Numpy):
-        return array.astype(space.dtype)
-    if array.dtype == object:
-        return array
-    from fractions import Fraction
-
-    return np.asarray(np.frompyfunc(lambda x: space.number(Fraction(float(x))), 1, 1)(array), dtype=object)
+        return grid.space.states(alpha * x + sigma * rng.standard_normal(x.shape))
 
 
 def exact_states(problem: Problem, grid: Grid, z: Array, indices: Iterable[int] | None = None) -> Array:
@@ -299,7 +288,7 @@ def steps_of(grid: Grid, slots: list[int]) -> Array:
 def as_floats64(array: Any) -> Array:
     """Return an array of any real number system as float64."""
     found = np.asarray(array)
-    if found.dtype != object:
+    if kind_of(found) != "objects":
         return found.astype(np.float64)
     return np.asarray(np.frompyfunc(float, 1, 1)(found), dtype=np.float64)
 

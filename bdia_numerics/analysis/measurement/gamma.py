@@ -28,7 +28,6 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.problems import Gaussian
 from bdia_numerics.program import structure
 from bdia_numerics.solvers import BDIA
-from bdia_numerics.spaces import Numpy
 
 TARGETS = ("sample", "round_trip", "both")
 NODES = 129
@@ -132,7 +131,7 @@ def best_gamma(
     ):
         if value not in choices:
             raise ValueError(f"{name}={value!r} is unknown: use {', '.join(map(repr, choices))}")
-    if not isinstance(grid.space, Numpy):
+    if not grid.space.floats:
         raise TypeError(f"grid is in {grid.space.name}: gamma is chosen in floats, pass grid.to(spaces.FLOAT64)")
     law: Problem
     if isinstance(problem, int | float | np.number):

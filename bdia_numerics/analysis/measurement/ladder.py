@@ -90,7 +90,7 @@ class SolverTrial:
         error, size = root_mean_square(as_floats64(run.z - truth[0])), root_mean_square(as_floats64(truth[0]))
         with self.space.working():
             off = doubt(self.problem, z, truth[0], (grid.t[n], grid.t[0]), grid.schedule, stated)
-        if isinstance(self.space, MPMath) or error > NEAR * size:
+        if not self.space.floats or error > NEAR * size:
             return error, off
         coarse = run_from(self.solver, self.problem, grid, truth.astype(np.float32), self.start).z
         own = root_mean_square(as_floats64(coarse) - run.z) * _FLOAT32_TO_64

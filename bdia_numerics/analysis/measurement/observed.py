@@ -15,7 +15,6 @@ from bdia_numerics.analysis.measurement.ladder import Ladder, SolverTrial
 from bdia_numerics.formulas import within
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, refusal
-from bdia_numerics.spaces import MPMath
 
 FIRST = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 RANDOM = (16, 32, 64, 128, 256)
@@ -302,6 +301,6 @@ def _result(ladder: Ladder) -> ObservedOrder:
         asymptotic=fit.asymptotic,
         levels=levels,
         seeds=len(ladder.seeds) if ladder.random else 0,
-        arithmetic="mpmath" if isinstance(ladder.trial.space, MPMath) else "float64",
+        arithmetic="float64" if ladder.trial.space.floats else "mpmath",
         reason=f"{used} ({fit.reason})" if fit.reason else used,
     )

@@ -26,7 +26,7 @@ def directed_run(solver: Solver, grid: Grid, direction: str, prediction: str) ->
     """Record the steps, or derive their inverse; errors as `amplification` names them."""
     if direction not in DIRECTIONS:
         raise ValueError(f"direction={direction!r} is neither 'sample' nor 'invert'")
-    if not hasattr(grid.space.field(1), "numerator") or hasattr(grid.space.field(1), "free_symbols"):
+    if grid.space.symbolic:
         raise TypeError(
             f"grid is in {grid.space.name}: amplification needs numbers, pass a grid of floats or fractions"
         )

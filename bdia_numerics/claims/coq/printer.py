@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any
 
 from bdia_numerics.claims.coq.scalars import combination
-from bdia_numerics.claims.formal import DeltaRecorder, Index, any_slot
+from bdia_numerics.claims.formal import AnyIndex, DeltaRecorder, any_slot
 from bdia_numerics.claims.ledger import CheckFailed
 from bdia_numerics.program import Recorder, Run, Segment, Solver, Trace, inverse_run, parameters, record_step, structure
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op
@@ -51,7 +51,7 @@ _RESERVED = frozenset(
 _MODEL = "(alpha sigma : nat -> F) (eps : nat -> V -> V)"
 _INCREMENT = "(delta : nat -> nat -> V -> V)"
 
-Deltas = Mapping[int, tuple[Index, Index, int]]
+Deltas = Mapping[int, tuple[AnyIndex, AnyIndex, int]]
 
 
 def step_definition(name: str, solver: Solver) -> str:
@@ -96,7 +96,7 @@ def increments_definition(name: str, solver: Solver) -> str:
     """
     free = _with_free_parameters(solver)
     trace, held = _before(free)
-    s = DeltaRecorder(trace, Index(), dict(held), solver=free)  # type: ignore[arg-type]
+    s = DeltaRecorder(trace, AnyIndex(), dict(held), solver=free)
     free.step(s)
     run = _one_segment(trace, held, s.ops, s.held)
     return _text(name, run, f"{_INCREMENT}{_parameters(solver)}", s.deltas)
@@ -104,10 +104,10 @@ def increments_definition(name: str, solver: Solver) -> str:
 
 def delta_definition(name: str) -> str:
     """Return `s.delta`, the DDIM increment Delta(t_i -> t_j | z) that all programs share, for any two indices."""
-    i, j = Index(0), Index(1)
+    i, j = AnyIndex(0), AnyIndex(1)
     trace = Trace(any_slot())
     held = {"z": Held(trace.new("z"), i)}
-    s = Recorder(trace, i, dict(held))  # type: ignore[arg-type]
+    s = Recorder(trace, i, dict(held))
     (z,) = s.registers
     s.assign(z, s.delta(i, j, z, s.eps(z)), at=j)
     run = _one_segment(trace, held, s.ops, s.held)
@@ -132,13 +132,13 @@ def _parameters(solver: Solver) -> str:
 def _before(solver: Solver) -> tuple[Trace, dict[str, Held]]:
     shape, trace = structure(solver), Trace(any_slot())
     pairs = zip(shape.registers, shape.lags, strict=True)
-    return trace, {name: Held(trace.new(name), Index(lag)) for name, lag in pairs}
+    return trace, {name: Held(trace.new(name), AnyIndex(lag)) for name, lag in pairs}
 
 
 def _recorded(solver: Solver) -> Run:
     free = _with_free_parameters(solver)
     trace, held = _before(free)
-    segment = record_step(free, trace, Index(), held)  # type: ignore[arg-type]
+    segment = record_step(free, trace, AnyIndex(), held)
     return Run(trace, held, (segment,), segment.after)
 
 
@@ -195,9 +195,9 @@ def _used(lines: Iterable[_Line], final: Iterable[int]) -> list[_Line]:
 
 
 def _text(
-    name: str, run: Run, binders: str, deltas: Deltas | None = None, places: Mapping[Index, str] | None = None
+    name: str, run: Run, binders: str, deltas: Deltas | None = None, places: Mapping[AnyIndex, str] | None = None
 ) -> str:
-    if strangers := [t for t in run.trace.points if not isinstance(t, Index)]:
+    if strangers := [t for t in run.trace.points if not isinstance(t, AnyIndex)]:
         raise CheckFailed(f"{name} takes a time inside a slot, {strangers[0]}, which has no index")
     (segment,) = run.segments
     lines = _used(_lines(segment, deltas or {}), (h.number for h in run.final.values()))
@@ -228,11 +228,11 @@ def _text(
     return "\n  ".join([head, *body, f"{last}."])
 
 
-def _places(lines: Iterable[_Line], symbols: Iterable[str]) -> dict[Index, str]:
+def _places(lines: Iterable[_Line], symbols: Iterable[str]) -> dict[AnyIndex, str]:
     """Return Coq's name of each index that occurs: k, S k, ... from the lowest one."""
     offsets = {int(symbol.rpartition("_")[2]) for symbol in symbols} | {t.offset for line in lines for t in line.times}
     low = min(offsets, default=0)
-    return {Index(n): "(S " * (n - low) + "k" + ")" * (n - low) for n in sorted(offsets)}
+    return {AnyIndex(n): "(S " * (n - low) + "k" + ")" * (n - low) for n in sorted(offsets)}
 
 
 def _fresh(label: str, taken: Container[str]) -> str:
