@@ -13,7 +13,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOut
 
 from bdia_numerics import configs, grids, schedules
 from bdia_numerics.driver import Status
-from bdia_numerics.grids import Grid
+from bdia_numerics.grids import Grid, Point
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.solvers import BDIA, DDIM
 from bdia_numerics.state import State, check_state
@@ -237,10 +237,9 @@ class ProgramScheduler(DDIMScheduler):
         ends: Any = (times, 1) if self.config["set_alpha_to_one"] else ([*times, 0], None)
 
         def between() -> Grid:
-            points = [level(self.alphas_cumprod, t) for t in times]
-            last = [level(self.alphas_cumprod, -1, torch.ones(()))] if ends[1] else [level(self.alphas_cumprod, 0)]
-            t, alpha, sigma = zip(*((p.t, p.alpha, p.sigma) for p in [*points, *last]), strict=True)
-            return grids.from_values(t, alpha, sigma, schedule=schedule)
+            last = Point(-1.0, 1.0, 0.0) if ends[1] else level(self.alphas_cumprod, 0)
+            points = [*(level(self.alphas_cumprod, t) for t in times), last]
+            return grids.from_values(*zip(*(p[:3] for p in points), strict=True), schedule=schedule)
 
         whole = all(float(t).is_integer() for t in times)
         make = (lambda: grids.from_timesteps(schedule, *ends)) if whole else between
