@@ -104,6 +104,7 @@ class ProgramScheduler(DDIMScheduler):
             self.alphas_cumprod[-1] = float(configs.alphas_cumprod(self._counted, np.float32)[-1])
         self._kind = KINDS[self.config["prediction_type"]]
         self._cache: dict[Any, Any] = {}
+        self._ends: dict[float, float] = {}
         self._given: State | None = None
         self._feed: Feed | None = None
 
@@ -145,7 +146,9 @@ class ProgramScheduler(DDIMScheduler):
         """The times and noise levels of the run; None before set_timesteps, and where steps do not end at the next time."""
         if self._feed is not None:
             return self._feed.grid
-        return self._grid_of(list(self._ends)) if self._is_ddim and self.num_inference_steps and self._ends else None
+        end = -1 if self.config["set_alpha_to_one"] else 0  # a step from there has no length
+        times = [t for t in self._ends if t > end]
+        return self._grid_of(times) if times else None
 
     @property
     def status(self) -> Status:
@@ -220,7 +223,7 @@ class ProgramScheduler(DDIMScheduler):
         # Trailing spacing counts a time -1 for some numbers of steps; and t = 0 may be the data end itself.
         end = -1 if self.config["set_alpha_to_one"] else 0
         if given is not None:
-            times = listed(given, number, self.config["num_train_timesteps"], end + 1)
+            times: list[float] = [*listed(given, number, self.config["num_train_timesteps"], end + 1)]
             super().set_timesteps(len(times))
             return times if self._is_ddim else [t for t in times if t > end]
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
@@ -262,7 +265,7 @@ class ProgramScheduler(DDIMScheduler):
     def add_noise(self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         """Return alpha x + sigma noise as DDIMScheduler does, and also at times between training steps, of shape (batch,)."""
         if not timesteps.is_floating_point():
-            noised: torch.Tensor = super().add_noise(original_samples, noise, timesteps)
+            noised: torch.Tensor = super().add_noise(original_samples, noise, timesteps)  # type: ignore[arg-type]
             return noised
         points = [level(self.alphas_cumprod, t) for t in timesteps.flatten().tolist()]
         alpha, sigma = (
