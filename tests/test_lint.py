@@ -83,7 +83,7 @@ LATENT = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_lin
 def test_evaluations_are_counted_where_they_are_not_the_steps(name, entries, asked):
     """As many as the class of diffusers has timesteps in 50 steps."""
     found = finding("evaluations", {"_class_name": name} | entries)
-    assert found.cost.configured == asked and f"50 steps ask the network {asked} times" in found.message
+    assert found.cost.configured == asked and f"50 steps evaluate the network {asked} times" in found.message
     assert "evaluations" not in rules({"_class_name": "EulerDiscreteScheduler"})
 
 

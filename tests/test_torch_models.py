@@ -288,7 +288,7 @@ def test_a_loaded_network_on_a_grid_of_another_schedule():
                 solve(DDIM(), model, other, z)
     grid, told = grids.leading(own, 4), [0, 100, 500, 800]
     near = grids.from_timesteps(own, [800.4, 500.4, 100.4, 0])  # schedulers round its times to whole ones
-    clean = grids.from_timesteps(own, [800, 500, 100], final_alpha=1)  # the end is no time of a network
+    clean = grids.from_timesteps(own, [800, 500, 100], final_alpha=1)  # the end is not a time of a network
     for same in (
         grid,
         grids.asinh(own, 4),

@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from numbers import Integral, Real
@@ -145,11 +145,12 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
     ValueError
         For an entry that nothing reads, and entries of which a run could not be made.
     TypeError
-        If it is not a mapping, or steps_offset is not an int.
+        If it is not a mapping.
     """
     if not isinstance(entries, Mapping):
         raise TypeError(f"config={type(entries).__name__} is not a table: pass a scheduler_config.json or a mapping")
-    if (odd := next((key for key in entries if not isinstance(key, str)), None)) is not None:
+    keys: Collection[Any] = entries.keys()
+    if (odd := next((key for key in keys if not isinstance(key, str)), None)) is not None:
         raise ValueError(
             f"config has the key {odd!r}, which is not a name: pass a scheduler_config.json or a mapping like it"
         )
@@ -185,7 +186,8 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
             raise ValueError(_unread(key, own[key], family.defaults))
     ends = {key: own[key] for key in SIGMA_ENDS & own.keys()}
     values = dict(family.defaults) | ends | {key: own[key] for key in family.defaults.keys() & own.keys()}
-    _check_kinds(name, values, own.keys())
+    for key in own.keys() & values.keys():
+        _check_entry(key, values[key], family.defaults.get(key))
     _check(name, values)
     return SchedulerConfig(name, values, frozenset(own), frozenset(own.keys() - values.keys()))
 
@@ -270,7 +272,7 @@ def _from_ldm(entries: Mapping[str, Any], ignore: Collection[str]) -> dict[str, 
             raise ValueError(f"{key}={values[key]!r} is not read: convert the configuration to diffusers' first")
     for key in ("linear_start", "linear_end"):
         values[key] = _written(values[key])
-        _check_beta(key, values[key])
+        _check_entry(key, values[key], _LDM[key])
     return {
         "_class_name": "ldm",
         "num_train_timesteps": values["timesteps"],
@@ -310,63 +312,44 @@ def _unread(key: str, value: Any, names: Collection[str]) -> str:
     )
 
 
-def _check_beta(key: str, beta: Any) -> None:
-    number = isinstance(beta, Real) and not isinstance(beta, bool)
-    if not (number and 0 < beta < 1):
-        why = "outside (0, 1)" if number else "not a number"
-        raise ValueError(f"{key}={beta!r} is {why}: give the noise added in a training step, in (0, 1)")
+def _check_entry(key: str, value: Any, default: Any) -> None:
+    """Raise ValueError for an entry that is of another kind than its default, as numbers in quotes are, or outside its range."""
+    needed = key in KINDS or key in _RANGES
+    if value is None and (default is None or not needed):  # null may stand for what is not used
+        return
+    if isinstance(default, bool):
+        able, what = value in (True, False), "neither true nor false: write one of them, without quotes"
+    elif isinstance(default, str):
+        able, what = isinstance(value, str), f"not a name: write one, such as {default}"
+    elif needed or isinstance(default, int | float):
+        inside, words = _RANGES.get(key, (math.isfinite, "a finite number"))
+        whole = key in ("num_train_timesteps", "steps_offset", "original_inference_steps")
+        number = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+        able, what = number and inside(value), f"not {words}: write such a number, without quotes"
+    else:
+        return
+    if not able:
+        raise ValueError(f"{key}={value!r} is {what}")
 
 
-def _check_kinds(name: str, values: Mapping[str, Any], given: Collection[str]) -> None:
-    """Raise ValueError for entries that are of another kind than their default, as numbers in quotes are."""
-    for key in (given & values.keys()) - {
-        "num_train_timesteps",
-        "beta_start",
-        "beta_end",
-        "steps_offset",
-    }:  # see `_check`
-        value, default = values[key], FAMILIES[name].defaults.get(key)
-        if isinstance(default, bool):
-            if value not in (True, False, None) or (value is None and key in KINDS):
-                raise ValueError(f"{key}={value!r} is neither true nor false: write it without quotes")
-            continue
-        unnamed = isinstance(default, str) and not isinstance(value, str | None)
-        if unnamed:
-            raise ValueError(f"{key}={value!r} is not a name: write one, such as {default}")
-        numeric = key in _NUMBERS or (isinstance(default, int | float) and value is not None)
-        if numeric and not (value is None and default is None):
-            if isinstance(value, bool) or not isinstance(value, Real):
-                raise ValueError(f"{key}={value!r} is not a number: write one, without quotes")
-            if key == "original_inference_steps" and not isinstance(value, Integral):
-                raise ValueError(f"{key}={value!r} is not a number of steps: give an int")
-            if math.isnan(value) or (math.isinf(value) and key in _NUMBERS and key != "lambda_min_clipped"):
-                raise ValueError(f"{key}={value!r} is not a finite number")
-        if key in ("shift", "flow_shift", "rho", "snr_shift_scale") and value <= 0:
-            raise ValueError(f"{key}={value!r} must be above 0")
-        if key in SIGMA_ENDS and value is not None and value < 0:
-            raise ValueError(f"{key}={value!r} is not a noise level: give one of 0 or more")
-
-
-# Those of which a walk is made; of other numbers null may stand for what is not used.
-_NUMBERS = SIGMA_ENDS | {
-    "rho", "shift", "shift_terminal", "flow_shift", "snr_shift_scale", "lambda_min_clipped", "original_inference_steps", "solver_order",
-}  # fmt: skip
+_SHARE = (lambda x: 0 < x < 1, "in (0, 1)")
+_FACTOR = (lambda x: 0 < x < math.inf, "above 0")
+_LEVEL = (lambda x: 0 <= x < math.inf, "0 or more")
+_RANGES: Mapping[str, tuple[Callable[[Any], bool], str]] = {  # of the numbers that make a walk
+    **dict.fromkeys(("beta_start", "beta_end", "linear_start", "linear_end"), _SHARE),
+    **dict.fromkeys(("shift", "flow_shift", "rho", "snr_shift_scale"), _FACTOR),
+    **dict.fromkeys(SIGMA_ENDS, _LEVEL),
+    "num_train_timesteps": (lambda x: 2 <= x <= 10**6, "a whole number from 2 to a million"),
+    "steps_offset": (math.isfinite, "a whole number, as 0 and 1"),
+    "original_inference_steps": (lambda x: x > 0, "a whole number above 0"),
+    "shift_terminal": (math.isfinite, "a finite number"),
+    "lambda_min_clipped": (lambda x: x < math.inf, "a number"),
+}
 
 
 def _check(name: str, values: Mapping[str, Any]) -> None:
-    steps = values["num_train_timesteps"]
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= 10**6:
-        raise ValueError(f"num_train_timesteps={steps!r} is not a number of steps: give an int from 2 to a million")
-    for key in {"beta_start", "beta_end"} & values.keys():
-        _check_beta(key, values[key])
-    if values.get("timestep_spacing", SPACINGS[0]) not in SPACINGS:
-        raise ValueError(f"timestep_spacing={values['timestep_spacing']!r} is none of {', '.join(SPACINGS)}")
     if name.startswith("DDIMInverse") and values["timestep_spacing"] == "linspace":
         raise ValueError("timestep_spacing='linspace' is not taken by DDIMInverseScheduler: use leading or trailing")
-    if "steps_offset" in values and (
-        isinstance(values["steps_offset"], bool) or not isinstance(values["steps_offset"], int)
-    ):
-        raise TypeError(f"steps_offset={values['steps_offset']!r} is not an int: 0 or 1 is usual")
     kinds = [key for key in ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas") if values.get(key)]
     if len(kinds) > 1:
         raise ValueError(f"{kinds[0]} and {kinds[1]} are both set: diffusers takes one kind of sigmas")
@@ -396,6 +379,7 @@ _ALGORITHMS = {
     "SASolverScheduler": ("data_prediction", "noise_prediction"),
 }
 _CHOICES = {
+    "timestep_spacing": SPACINGS,
     "final_sigmas_type": ("zero", "sigma_min"),
     "time_shift_type": ("exponential", "linear"),
     "sigma_schedule": ("karras", "exponential"),

@@ -133,7 +133,7 @@ def _check(config: SchedulerConfig, asked: Asked) -> None:
         raise ValueError(f"steps={asked.n} exceeds num_train_timesteps={length}: ask for fewer")
 
 
-def _check_numbers(key: str, passed: Sequence[float]) -> None:
+def _check_numbers(key: str, passed: Sequence[Any]) -> None:
     if len(passed) == 0:
         raise ValueError(f"{key} is empty: pass one number for each step")
     for x in passed:

@@ -13,7 +13,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOut
 
 from bdia_numerics import configs, grids, schedules
 from bdia_numerics.driver import Course, Status
-from bdia_numerics.grids import Grid
+from bdia_numerics.grids import Grid, Point
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.run import encoding, inverting, resumed, sampling
 from bdia_numerics.solvers import BDIA, DDIM
@@ -104,6 +104,7 @@ class ProgramScheduler(DDIMScheduler):
             self.alphas_cumprod[-1] = float(configs.alphas_cumprod(self._counted, np.float32)[-1])
         self._kind = KINDS[self.config["prediction_type"]]
         self._cache: dict[Any, Any] = {}
+        self._ends: dict[float, float] = {}
         self._given: State | None = None
         self._feed: Feed | None = None
 
@@ -146,7 +147,9 @@ class ProgramScheduler(DDIMScheduler):
         """The times and noise levels of the run; None before set_timesteps, and where steps do not end at the next time."""
         if self._feed is not None:
             return self._feed.grid
-        return self._grid_of(list(self._ends)) if self._is_ddim and self.num_inference_steps and self._ends else None
+        end = -1 if self.config["set_alpha_to_one"] else 0  # a step from there has no length
+        times = [t for t in self._ends if t > end]
+        return self._grid_of(times) if times else None
 
     @property
     def status(self) -> Status:
@@ -221,7 +224,7 @@ class ProgramScheduler(DDIMScheduler):
         # Trailing spacing counts a time -1 for some numbers of steps; and t = 0 may be the data end itself.
         end = -1 if self.config["set_alpha_to_one"] else 0
         if given is not None:
-            times = listed(given, number, self.config["num_train_timesteps"], end + 1)
+            times: list[float] = [*listed(given, number, self.config["num_train_timesteps"], end + 1)]
             super().set_timesteps(len(times))
             return times if self._is_ddim else [t for t in times if t > end]
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
@@ -238,10 +241,9 @@ class ProgramScheduler(DDIMScheduler):
         ends: Any = (times, 1) if self.config["set_alpha_to_one"] else ([*times, 0], None)
 
         def between() -> Grid:
-            points = [level(self.alphas_cumprod, t) for t in times]
-            last = [level(self.alphas_cumprod, -1, torch.ones(()))] if ends[1] else [level(self.alphas_cumprod, 0)]
-            t, alpha, sigma = zip(*((p.t, p.alpha, p.sigma) for p in [*points, *last]), strict=True)
-            return grids.from_values(t, alpha, sigma, schedule=schedule)
+            last = Point(-1.0, 1.0, 0.0) if ends[1] else level(self.alphas_cumprod, 0)
+            points = [*(level(self.alphas_cumprod, t) for t in times), last]
+            return grids.from_values(*zip(*(p[:3] for p in points), strict=True), schedule=schedule)
 
         whole = all(float(t).is_integer() for t in times)
         make = (lambda: grids.from_timesteps(schedule, *ends)) if whole else between
@@ -264,7 +266,7 @@ class ProgramScheduler(DDIMScheduler):
     def add_noise(self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         """Return alpha x + sigma noise as DDIMScheduler does, and also at times between training steps, of shape (batch,)."""
         if not timesteps.is_floating_point():
-            noised: torch.Tensor = super().add_noise(original_samples, noise, timesteps)
+            noised: torch.Tensor = super().add_noise(original_samples, noise, timesteps)  # type: ignore[arg-type]
             return noised
         points = [level(self.alphas_cumprod, t) for t in timesteps.flatten().tolist()]
         alpha, sigma = (

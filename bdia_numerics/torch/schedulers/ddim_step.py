@@ -113,7 +113,7 @@ def added_noise(
 
 def fresh(start: Point, end: Point) -> float:
     """Return the standard deviation of the noise that a step adds for eta = 1 (Song et al. 2021, eq. 16)."""
-    return end.sigma / start.sigma * math.sqrt(max(1 - (start.alpha / end.alpha) ** 2, 0.0))
+    return float(end.sigma / start.sigma) * math.sqrt(max(1 - (start.alpha / end.alpha) ** 2, 0.0))
 
 
 def level(table: torch.Tensor, t: float, square: torch.Tensor | None = None) -> Point:
