@@ -62,7 +62,8 @@ class Balls(GenericArithmetic):
     one for the process, and a ball of more bits is an enclosure, too. So the radii of runs that overlap in threads are not
     repeatable where their `prec` differ: each ball encloses. For radii that are the same every time give all threads one `prec`,
     or run in processes. (A lock held over a run would stop all other threads while a model is asked; one that is held over each
-    operation takes as long as the operation.) Decimals and Fractions are kept exactly, a float means its binary value; zero is decided only where it is certain. `sqrt` takes the part of a ball that is not negative.
+    operation takes as long as the operation.) Decimals and Fractions are kept exactly, a float means its binary value; zero is
+    decided only where it is certain. `sqrt` takes the part of a ball that is not negative.
 
     Parameters
     ----------
