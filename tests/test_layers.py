@@ -206,6 +206,13 @@ def test_solver_files_hold_mathematics_only(path):
     assert solver_faults(path.read_text()) == []
 
 
+@pytest.mark.parametrize("path", [p for p in MODULES if room_of(p) != "program"], ids=name_of)
+def test_only_the_program_room_reads_operations(path):
+    """Others read them through `program.meaning`, which says once what a combination and a mix are."""
+    read = {f"bdia_numerics.program.ops.{name}" for name in ("Combine", "Mix")}
+    assert read.isdisjoint(imported_names(ast.parse(path.read_text()), package_of(path)))
+
+
 def test_a_solver_is_a_line_with_its_name_and_its_file():
     (table,) = (
         node

@@ -10,7 +10,8 @@ from typing import Any
 from bdia_numerics import grids, schedules
 from bdia_numerics.grids import Between
 from bdia_numerics.program import Solver, record_run, structure
-from bdia_numerics.program.ops import Evaluate, Mix, Op
+from bdia_numerics.program.meaning import interpret, rows
+from bdia_numerics.program.ops import Evaluate
 from bdia_numerics.run import starter_of
 
 SLOTS = 4
@@ -123,9 +124,7 @@ def scheme(solver: Solver, *, slots: int = SLOTS) -> Scheme:
             if isinstance(op, Evaluate):
                 taken[op.target] = op.argument, _index(op.time)
                 continue
-            for target, register, terms in _rows(op):
-                if target in values:  # a mix that hands a state on
-                    continue
+            for target, register, terms in rows(op):
                 time = _index(run.trace.times.get(target, segment.reached))
                 lane = kept.get(target, register or "scratch")
                 values[target] = Value(target, lane, time, segment.slot, target not in kept)
@@ -175,33 +174,19 @@ def _coefficients(solver: Solver, sigma: Sequence[Fraction]) -> dict[tuple[int, 
     inside: dict[int, dict[int, Fraction]] = {run.inputs["z"].number: {}}
     found: dict[tuple[int, int], Fraction] = {}
     for segment in run.segments:
-        for op in segment.ops:
-            if isinstance(op, Evaluate):
-                inside[op.target] = {op.time: Fraction(1)}
-                continue
-            new = {target: _sum(terms, inside) for target, _, terms in _rows(op) if target not in inside}
-            inside |= new
+        interpret(segment.ops, inside, lambda op, argument: {op.time: Fraction(1)}, _sum)
         if output in segment.after:
             end = segment.after[output]
             found |= {(end.time, at): c for at, c in inside[end.number].items()}
     return found
 
 
-def _sum(terms: Sequence[tuple[Any, int]], inside: Mapping[int, Mapping[int, Fraction]]) -> dict[int, Fraction]:
+def _sum(terms: Sequence[tuple[Any, Mapping[int, Fraction]]]) -> dict[int, Fraction]:
     total: dict[int, Fraction] = {}
-    for weight, number in terms:
-        for at, c in inside[number].items():
+    for weight, inside in terms:
+        for at, c in inside.items():
             total[at] = total.get(at, Fraction(0)) + Fraction(weight) * c
     return total
-
-
-def _rows(op: Op) -> list[tuple[int, str | None, Sequence[tuple[Any, int]]]]:
-    """Return target, register and terms of what a combination, or each row of a mix, computes."""
-    if isinstance(op, Mix):
-        rows = [[(c, old) for c, old in zip(row, op.olds, strict=True) if c] for row in op.matrix]
-        return list(zip(op.targets, op.registers, rows, strict=True))
-    assert not isinstance(op, Evaluate)
-    return [(op.target, op.register, op.terms)]
 
 
 def _index(time: Any) -> float:

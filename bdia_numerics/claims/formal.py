@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,8 @@ from bdia_numerics import grids
 from bdia_numerics.claims.ledger import CheckFailed, require
 from bdia_numerics.grids import Between, Grid, Index, Levels, Point, Pointwise
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Solver, Trace, structure
-from bdia_numerics.program.ops import Combine, Evaluate, Held
+from bdia_numerics.program.meaning import interpret
+from bdia_numerics.program.ops import Held
 from bdia_numerics.run import invert, solve
 from bdia_numerics.spaces import SYMBOLS, Vector, formal_model
 from bdia_numerics.state import State, identity
@@ -180,33 +181,30 @@ def increments(solver: Solver, i: int, times: Mapping[str, int]) -> dict[str, di
     """
     trace = Trace(any_slot())
     held = {name: Held(trace.new(name), AnyIndex(time - i)) for name, time in times.items()}
-    known: dict[int, dict[Any, Any]] = {h.number: {("z", name): trace.grid.space.field(1)} for name, h in held.items()}
     s = DeltaRecorder(trace, AnyIndex(), dict(held))
     solver.step(s)
 
-    def expand(terms: Any) -> dict[Any, Any]:
+    one = trace.grid.space.field(1)
+
+    class Known(dict[int, dict[Any, Any]]):
+        """Values by number; an increment is made known when it is first asked for."""
+
+        def __missing__(self, number: int) -> dict[Any, Any]:
+            start, end, base = s.deltas[number]
+            self[number] = {(i + start.offset, i + end.offset, frozenset(self[base].items())): one}
+            return self[number]
+
+    def expand(terms: Sequence[tuple[Any, Mapping[Any, Any]]]) -> dict[Any, Any]:
         total: dict[Any, Any] = {}
-        for c, number in terms:
-            for key, value in content(number).items():
+        for c, content in terms:
+            for key, value in content.items():
                 total[key] = trace.grid.space.coefficient(total.get(key, 0) + c * value)
         return {key: value for key, value in total.items() if value != 0}
 
-    def content(number: int) -> dict[Any, Any]:
-        if number not in known and number not in s.deltas:  # an evaluation outside of an increment
-            known[number] = {("eps", trace.names[number]): trace.grid.space.field(1)}
-        if number not in known:
-            start, end, base = s.deltas[number]
-            source = frozenset(content(base).items())
-            known[number] = {(i + start.offset, i + end.offset, source): trace.grid.space.field(1)}
-        return known[number]
-
-    for op in s.ops:
-        if isinstance(op, Combine):
-            known[op.target] = expand(op.terms)
-        elif not isinstance(op, Evaluate):
-            rows = zip(op.targets, op.matrix, strict=True)
-            known.update({target: expand(zip(row, op.olds, strict=True)) for target, row in rows})
-    return {name: content(h.number) for name, h in s.held.items()}
+    known = Known({h.number: {("z", name): one} for name, h in held.items()})
+    # An evaluation outside of an increment stands for itself.
+    interpret(s.ops, known, lambda op, argument: {("eps", trace.names[op.target]): one}, expand)
+    return {name: known[h.number] for name, h in s.held.items()}
 
 
 Increment = Callable[[int, int], Vector]
@@ -230,16 +228,18 @@ def abstract_run(solver: Solver, starter: Solver, n: int) -> tuple[list[Vector],
     def increment(j: int, k: int) -> Vector:
         return Vector.basis(f"Delta({j} -> {k})")
 
+    def combine(terms: Sequence[tuple[Any, Vector]]) -> Vector:
+        first, *others = (vector * c for c, vector in terms)
+        total: Vector = sum(others, first)
+        return total
+
     def step(one: Solver, i: int, held: dict[str, Held]) -> None:
         s = DeltaRecorder(trace, i, held)
         one.step(s)
         for number, (j, k, base) in s.deltas.items():
             require(base == states.get(j), f"an increment from t_{j} is taken at a state of another time")
             values[number] = increment(j, k)
-        for op in s.ops:
-            if isinstance(op, Combine):
-                terms = [values[number] * c for c, number in op.terms]
-                values[op.target] = sum(terms[1:], terms[0])
+        interpret(s.ops, values, lambda op, argument: Vector.basis(trace.names[op.target]), combine)
         states[i - 1] = s.held["z"].number
         require(s.held["z"].time == i - 1, f"the step from t_{i} leaves its z at t_{s.held['z'].time}")
 

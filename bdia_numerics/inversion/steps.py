@@ -9,7 +9,7 @@ from typing import Any
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Run, Solver, record_steps, structure
-from bdia_numerics.program.ops import Combine, Evaluate, Mix
+from bdia_numerics.program.meaning import interpret
 from bdia_numerics.run import Model, Solution, begin, solve, starter_of
 from bdia_numerics.spaces import Scalar
 
@@ -85,23 +85,13 @@ def dependence(run: Run, register: str) -> dict[int, Scalar]:
     one = run.trace.grid.space.field(1)
     forms: dict[int, dict[int, Scalar]] = {h.number: {h.number: one} for h in run.inputs.values()}
     for segment in run.segments:
-        for op in segment.ops:
-            if isinstance(op, Evaluate):
-                forms[op.target] = {op.target: one}
-            elif isinstance(op, Combine):
-                forms[op.target] = _sum(op.terms, forms)
-            elif isinstance(op, Mix):
-                rows = {
-                    target: _sum(zip(row, op.olds, strict=True), forms)
-                    for target, row in zip(op.targets, op.matrix, strict=True)
-                }
-                forms.update(rows)
+        interpret(segment.ops, forms, lambda op, argument: {op.target: one}, _sum)
     return forms[run.final[register].number]
 
 
-def _sum(terms: Any, forms: dict[int, dict[int, Scalar]]) -> dict[int, Scalar]:
+def _sum(terms: Sequence[tuple[Scalar, Mapping[int, Scalar]]]) -> dict[int, Scalar]:
     total: dict[int, Scalar] = {}
-    for c, n in terms:
-        for k, value in forms[n].items():
+    for c, form in terms:
+        for k, value in form.items():
             total[k] = total[k] + c * value if k in total else c * value
     return total

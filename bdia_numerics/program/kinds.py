@@ -14,7 +14,8 @@ from typing import Any
 from bdia_numerics import models
 from bdia_numerics.grids import Point
 from bdia_numerics.program.forms import Linear
-from bdia_numerics.program.ops import Combine, Mix, Op
+from bdia_numerics.program.meaning import rows
+from bdia_numerics.program.ops import Op
 from bdia_numerics.spaces.base import GenericArithmetic, decimal
 
 
@@ -110,11 +111,8 @@ def weights(ops: Sequence[Op], before: Mapping[str, int]) -> dict[int, Weights]:
     """Return the values of a step, by number; a number that is not there is an evaluation."""
     found: dict[int, Weights] = {number: {name: Limit(Fraction(1))} for name, number in before.items()}
     for op in ops:
-        if isinstance(op, Combine):
-            found[op.target] = combined(op.terms, found)
-        elif isinstance(op, Mix):
-            rows = [combined(tuple(zip(row, op.olds, strict=True)), found) for row in op.matrix]
-            found |= {t: row for t, row in zip(op.targets, rows, strict=True) if t not in op.olds}
+        for target, _, terms in rows(op):
+            found[target] = combined(terms, found)
     return found
 
 

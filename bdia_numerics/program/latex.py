@@ -7,7 +7,8 @@ from typing import Any
 from bdia_numerics import grids
 from bdia_numerics.program.inverse import inverse_run
 from bdia_numerics.program.invertibility import symbolised
-from bdia_numerics.program.ops import Combine, Evaluate, Mix
+from bdia_numerics.program.meaning import rows
+from bdia_numerics.program.ops import Evaluate
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import Run, Segment, record_steps
 
@@ -56,13 +57,7 @@ def _print(run: Run, segment: Segment) -> str:
     for op in segment.ops:
         if isinstance(op, Evaluate):
             labels.evaluation(op)
-        elif isinstance(op, Combine):
-            lines.append(f"{labels.of(op.target)} &= {labels.sum(op.terms)}")
-        elif isinstance(op, Mix):
-            for target, row in zip(op.targets, op.matrix, strict=True):
-                if target in op.olds:
-                    continue
-                lines.append(f"{labels.of(target)} &= {labels.sum(tuple(zip(row, op.olds, strict=True)))}")
+        lines += [f"{labels.of(target)} &= {labels.sum(terms)}" for target, _, terms in rows(op)]
     return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from bdia_numerics.program.lattice_run import Assign, Integers, Weigh
 from bdia_numerics.program.lifting import lifted
+from bdia_numerics.program.meaning import rows
 from bdia_numerics.program.ops import Combine, Evaluate, Mix
 from bdia_numerics.program.plan import Call, Plan, make_plan
 from bdia_numerics.program.structure import Solver, structure
@@ -146,9 +147,7 @@ class _Lowering:
         """Lower what makes the first states: every state is rounded to the lattice as it is."""
         for op in segment.ops:
             if isinstance(op, Mix):
-                for target, row in zip(op.targets, op.matrix, strict=True):
-                    if target not in op.olds:
-                        yield self._fresh(target, zip(row, op.olds, strict=True))
+                yield from (self._fresh(target, terms) for target, _, terms in rows(op))
             elif op.target not in self.states:
                 yield from self._floats(op)
             elif isinstance(op, Combine):

@@ -8,9 +8,10 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Protocol
 
-from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix
+from bdia_numerics.program.meaning import rows
+from bdia_numerics.program.ops import Evaluate, Held
 from bdia_numerics.program.trace import Run, Segment
-from bdia_numerics.spaces import Space, vanishes
+from bdia_numerics.spaces import Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,15 +229,9 @@ def _drafts(ops: Iterable[Any], run: Run, space: Space) -> Iterable[Instruction]
         if isinstance(op, Evaluate):
             asked = op.target
             yield Call(op.target, op.argument, run.trace.point(op.time).t, False, ())
-        elif isinstance(op, Combine):
+        for target, _, terms in rows(op):
             # A prediction without a coefficient, such as eps of a score where sigma = 0, is a zero of the output's shape.
-            yield _sum(op.target, tuple(op.terms) or ((space.field(0), asked),), space)
-        elif isinstance(op, Mix):
-            for target, row in zip(op.targets, op.matrix, strict=True):
-                if target in op.olds:
-                    continue  # taken over as it is
-                terms = list(zip(row, op.olds, strict=True))
-                yield _sum(target, [(c, old) for c, old in terms if not vanishes(space, c)] or terms[:1], space)
+            yield _sum(target, terms or ((space.field(0), asked),), space)
 
 
 def _sum(target: int, terms: Iterable[tuple[Any, int]], space: Space) -> Sum:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations_with_replacement
@@ -14,7 +14,7 @@ from bdia_numerics.analysis.expansion.local import recorded
 from bdia_numerics.analysis.expansion.series import Series
 from bdia_numerics.analysis.expansion.setting import in_its_variable, symbols_of
 from bdia_numerics.program import Run, Solver, structure
-from bdia_numerics.program.ops import Combine, Evaluate
+from bdia_numerics.program.meaning import interpret
 
 Tree = tuple[Any, ...]
 """The subtrees at the root, sorted: () is f, ((),) is f'f, ((), ()) is f''(f, f)."""
@@ -82,15 +82,15 @@ def order_conditions(solver: Solver, order: int = 4) -> list[OrderCondition]:
     (segment,) = run.segments
     (before,), (after,) = segment.before.values(), segment.after.values()
     values: dict[int, Value] = {before.number: {None: where.space.one}}
-    for op in segment.ops:
-        if isinstance(op, Evaluate):
-            values[op.target] = _evaluated(where, values[op.argument], order)
-        elif isinstance(op, Combine):
-            total: dict[Tree | None, Series] = {}
-            for c, number in op.terms:
-                for tree, x in values[number].items():
-                    total[tree] = (total[tree] if tree in total else where.space.field(0)) + x * c
-            values[op.target] = total
+
+    def combine(terms: Sequence[tuple[Any, Value]]) -> Value:
+        total: dict[Tree | None, Series] = {}
+        for c, value in terms:
+            for tree, x in value.items():
+                total[tree] = (total[tree] if tree in total else where.space.field(0)) + x * c
+        return total
+
+    interpret(segment.ops, values, lambda op, argument: _evaluated(where, argument, order), combine)
     found = values[after.number]
     return [
         OrderCondition(text(tree), nodes(tree), _weight(found, tree), Fraction(1, density(tree)))

@@ -13,7 +13,8 @@ from bdia_numerics.analysis.expansion.series import Series
 from bdia_numerics.grids import Index
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Run, Segment, Solver, Trace, structure
 from bdia_numerics.program.kinds import OTHER
-from bdia_numerics.program.ops import Combine, Evaluate, Held, Op
+from bdia_numerics.program.meaning import interpret
+from bdia_numerics.program.ops import Evaluate, Held
 from bdia_numerics.program.refusal import theirs
 from bdia_numerics.program.structure import unfilled
 
@@ -110,31 +111,23 @@ def residual(
     for name, held in run.segments[0].before.items():
         exact = exact_value(layout, kind[name], held.time, profiles.get(name))
         values[held.number] = exact.times(scale(name, held.time))
-    for op in (op for segment in run.segments for op in segment.ops):
-        if isinstance(op, Evaluate):
-            argument = values[op.argument].times(layout.scale(op.time).inverse())
-            values[op.target] = evaluated(argument, layout.place(op.time))
-        else:
-            values |= {target: _combined(layout, terms, values) for target, terms in _rows(op)}
+
+    def evaluate(op: Evaluate, argument: Expansion) -> Expansion:
+        return evaluated(argument.times(layout.scale(op.time).inverse()), layout.place(op.time))
+
+    def combine(terms: Sequence[tuple[Any, Expansion]]) -> Expansion:
+        total = Expansion.of(layout.space, {}, layout.space.terms)
+        for c, value in terms:
+            total = total + value.times(layout.space.field(c))
+        return total
+
+    for segment in run.segments:
+        interpret(segment.ops, values, evaluate, combine)
     result = {}
     for name, held in run.segments[-1].after.items():
         exact = exact_value(layout, kind[name], held.time, profiles.get(name))
         result[name] = exact - values[held.number].times(scale(name, held.time).inverse())
     return result
-
-
-def _rows(op: Op) -> Sequence[tuple[int, Sequence[tuple[Any, int]]]]:
-    if isinstance(op, Combine):
-        return [(op.target, op.terms)]
-    rows = zip(op.targets, op.matrix, strict=True)  # type: ignore[union-attr]
-    return [(t, [(c, n) for c, n in zip(row, op.olds, strict=True) if c]) for t, row in rows if t not in op.olds]  # type: ignore[union-attr]
-
-
-def _combined(layout: Layout, terms: Sequence[tuple[Any, int]], values: Mapping[int, Expansion]) -> Expansion:
-    total = Expansion.of(layout.space, {}, layout.space.terms)
-    for c, number in terms:
-        total = total + values[number].times(layout.space.field(c))
-    return total
 
 
 Matrix = list[list[Series]]
@@ -163,12 +156,15 @@ def step_matrix(solver: Solver, layout: Layout, jacobian: Any, run: Run | None =
     values: dict[int, list[Series]] = {}
     for k, (name, held) in enumerate(before.items()):
         values[held.number] = [scale(name, held.time) if j == k else zero for j in range(width)]
-    for op in (op for segment in run.segments for op in segment.ops):
-        if isinstance(op, Evaluate):
-            ratio = slope / layout.scale(op.time)
-            values[op.target] = [ratio * x for x in values[op.argument]]
-        else:
-            for target, terms in _rows(op):
-                values[target] = [sum((c * values[n][j] for c, n in terms), zero) for j in range(width)]
+
+    def evaluate(op: Evaluate, argument: list[Series]) -> list[Series]:
+        ratio = slope / layout.scale(op.time)
+        return [ratio * x for x in argument]
+
+    def combine(terms: Sequence[tuple[Any, list[Series]]]) -> list[Series]:
+        return [sum((c * row[j] for c, row in terms), zero) for j in range(width)]
+
+    for segment in run.segments:
+        interpret(segment.ops, values, evaluate, combine)
     after = [(held, 1 / scale(name, held.time)) for name, held in run.segments[-1].after.items()]
     return [[x * factor for x in values[held.number]] for held, factor in after]

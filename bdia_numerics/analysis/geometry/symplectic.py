@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -14,7 +16,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Run, Segment, Solver, inverse_run, record_steps, structure
 from bdia_numerics.program.inverse import invert_matrix
-from bdia_numerics.program.ops import Combine, Evaluate, Op
+from bdia_numerics.program.meaning import interpret
 from bdia_numerics.run import solve
 
 
@@ -82,29 +84,18 @@ def _determinant(segment: Segment, run: Run) -> Any:
     space = run.trace.grid.space
     zero, one, registers = space.field(0), space.field(1), tuple(segment.before)
     nothing = [zero] * len(registers)
-    values: dict[int, list[Any]] = {}
+
+    def combined(terms: Sequence[tuple[Any, list[Any]]]) -> list[Any]:
+        return [sum((c * row[j] for c, row in terms), zero) for j in range(len(registers))]
+
+    # The model's output, of this slot or an earlier one, counts as zero.
+    values: defaultdict[int, list[Any]] = defaultdict(lambda: nothing)
     for k, held in enumerate(segment.before.values()):
         values[held.number] = [one if j == k else zero for j in range(len(registers))]
-    for op in segment.ops:
-        if not isinstance(op, Evaluate):
-            values |= {target: _combination(terms, values, nothing) for target, terms in _rows(op)}
+    interpret(segment.ops, values, lambda op, argument: nothing, combined)
     matrix = tuple(tuple(values[segment.after[name].number]) for name in registers)
     determinant = invert_matrix(matrix, space)[1]
     return space.coefficient(determinant) if space.exact else determinant
-
-
-def _rows(op: Op) -> list[tuple[int, Any]]:
-    if isinstance(op, Combine):
-        return [(op.target, op.terms)]
-    assert not isinstance(op, Evaluate)
-    pairs = zip(op.targets, op.matrix, strict=True)
-    return [(target, tuple(zip(row, op.olds, strict=True))) for target, row in pairs if target not in op.olds]
-
-
-def _combination(terms: Any, values: dict[int, list[Any]], nothing: list[Any]) -> list[Any]:
-    """Return a linear combination of rows; an evaluation, of this slot or an earlier one, counts as zero."""
-    rows = [[c * x for x in values[number]] for c, number in terms if number in values]
-    return [sum(column[1:], column[0]) for column in zip(nothing, *rows, strict=True)]
 
 
 def symplectic_defect(

@@ -11,7 +11,8 @@ import numpy as np
 from bdia_numerics.grids import Between, Grid, Point
 from bdia_numerics.models import eps_form
 from bdia_numerics.program import NotInvertibleError, Run, Segment, Solver, inverse_run, record_steps, structure
-from bdia_numerics.program.ops import Combine, Evaluate, Op
+from bdia_numerics.program.meaning import interpret, rows
+from bdia_numerics.program.ops import Evaluate, Op
 from bdia_numerics.run import inverse_plan
 from bdia_numerics.spaces import plain
 
@@ -80,7 +81,7 @@ def slopes_of(run: Run, J: Jacobian) -> dict[int, float]:
 
 
 @dataclass(frozen=True)
-class Row:
+class Rounded:
     """target = sum of coefficient * value; of a model evaluation, slope * argument.
 
     `exact` holds the same coefficients in the field, and is empty for an evaluation.
@@ -91,33 +92,25 @@ class Row:
     exact: tuple[Any, ...] = ()
 
 
-def rows(ops: Iterable[Op], slopes: Mapping[int, Any]) -> Iterator[Row]:
-    """Yield operations as rows of numbers; what a mix takes over as it is has none."""
+def rounded_rows(ops: Iterable[Op], slopes: Mapping[int, Any]) -> Iterator[Rounded]:
+    """Yield what operations compute as rows of floats."""
     for op in ops:
         if isinstance(op, Evaluate):
-            yield Row(op.target, ((slopes[op.target], op.argument),))
-        elif isinstance(op, Combine):
-            yield _row(op.target, op.terms)
-        else:
-            for target, row in zip(op.targets, op.matrix, strict=True):
-                if target not in op.olds:
-                    yield _row(target, [(c, n) for c, n in zip(row, op.olds, strict=True) if c != 0])
-
-
-def _row(target: int, terms: Iterable[tuple[Any, int]]) -> Row:
-    terms = tuple(terms)
-    return Row(target, tuple((float(c), n) for c, n in terms), tuple(c for c, _ in terms))
+            yield Rounded(op.target, ((slopes[op.target], op.argument),))
+        for target, _, terms in rows(op):
+            yield Rounded(target, tuple((float(c), n) for c, n in terms), tuple(c for c, _ in terms))
 
 
 def advance(
     ops: Iterable[Op], values: dict[int, Any], slopes: Mapping[int, Any], definitions: Mapping[int, Op]
 ) -> None:
     """Run operations on linear forms or numbers, slopes being numbers or matrices; a value of an earlier slot is made again."""
-    for row in rows(ops, slopes):
-        for _, number in row.terms:
-            if number not in values:
-                advance((definitions[number],), values, slopes, definitions)
-        values[row.target] = sum(c @ values[n] if np.ndim(c) else c * values[n] for c, n in row.terms)
+
+    def evaluate(op: Evaluate, argument: Any) -> Any:
+        slope = slopes[op.target]
+        return 0 + (slope @ argument if np.ndim(slope) else slope * argument)
+
+    interpret(ops, values, evaluate, lambda terms: sum(float(c) * x for c, x in terms), definitions)
 
 
 def slot_matrix(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.analysis.perturbation.linearised import Row, rows
+from bdia_numerics.analysis.perturbation.linearised import Rounded, rounded_rows
 from bdia_numerics.program import Run
 from bdia_numerics.spaces import Numpy
 
@@ -52,13 +52,13 @@ class Trip:
         adjoint = {back.final[sent].number: 1.0}
         at_boundary: dict[int, dict[int, float]] = {}
         for segment in reversed(back.segments):
-            for row in reversed([*rows(segment.ops, slopes_back)]):
+            for row in reversed([*rounded_rows(segment.ops, slopes_back)]):
                 self.add(row, _pull_back(row, adjoint))
             at_boundary[segment.slot] = {h.number: adjoint.get(h.number, 0.0) for h in segment.before.values()}
         remembered: dict[int, float] = {}
         for segment in reversed(there.segments):
             local = dict(at_boundary[segment.slot])
-            made = [*rows(segment.ops, slopes_there)]
+            made = [*rounded_rows(segment.ops, slopes_there)]
             for row in reversed(made):
                 # What a later slot does with a value that it remembers counts for the rounding of that value alone:
                 # the boundary between the slots has the rest.
@@ -67,7 +67,7 @@ class Trip:
             for number in local.keys() - own - at_boundary[segment.slot].keys():
                 remembered[number] = remembered.get(number, 0.0) + local[number]
 
-    def add(self, row: Row, weight: float) -> None:
+    def add(self, row: Rounded, weight: float) -> None:
         """Count a row's own roundings."""
         result = weight * self.values[row.target]
         self.results = math.hypot(self.results, result)
@@ -107,7 +107,7 @@ def _deviation(c: Any, dtype: np.dtype[Any]) -> float:
     return float(Fraction(*rounded.as_integer_ratio()) - c) if np.isfinite(rounded) else math.inf
 
 
-def _pull_back(row: Row, adjoint: dict[int, float]) -> float:
+def _pull_back(row: Rounded, adjoint: dict[int, float]) -> float:
     """Add a row's share to the sensitivities to its terms; return the sensitivity to its own value."""
     weight = adjoint.get(row.target, 0.0)
     for c, number in row.terms:

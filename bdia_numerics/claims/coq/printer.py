@@ -17,7 +17,8 @@ from bdia_numerics.claims.coq.scalars import combination
 from bdia_numerics.claims.formal import AnyIndex, DeltaRecorder, any_slot
 from bdia_numerics.claims.ledger import CheckFailed
 from bdia_numerics.program import Recorder, Run, Segment, Solver, Trace, inverse_run, parameters, record_step, structure
-from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op
+from bdia_numerics.program.meaning import rows
+from bdia_numerics.program.ops import Evaluate, Held, Op
 from bdia_numerics.spaces import SYMBOLS
 
 _RESERVED = frozenset(
@@ -177,12 +178,8 @@ def _lines(segment: Segment, deltas: Deltas) -> Iterator[_Line]:
     for op in segment.ops:
         if isinstance(op, Evaluate):
             yield _Line(op.target, "eps", (op.argument,), times=(op.time,))
-        elif isinstance(op, Combine):
-            yield from combined(op.target, op.register or "scratch", op.terms)
-        elif isinstance(op, Mix):
-            for target, register, row in zip(op.targets, op.registers, op.matrix, strict=True):
-                if target not in op.olds:
-                    yield from combined(target, register, zip(row, op.olds, strict=True))
+        for target, register, terms in rows(op):
+            yield from combined(target, register or "scratch", terms)
 
 
 def _used(lines: Iterable[_Line], final: Iterable[int]) -> list[_Line]:
