@@ -18,9 +18,9 @@ import numpy as np
 
 from bdia_numerics.files import writing
 from bdia_numerics.grids import Grid
-from bdia_numerics.numerals import ratio, whole
 from bdia_numerics.program import Solver, identity, structure
 from bdia_numerics.spaces import Lattice, Memory, MPMath, Numpy, Rationals, of, plain, read_stored
+from bdia_numerics.texts import ratio, whole
 from bdia_numerics.values import share
 
 __all__ = ["State", "check_state", "identity"]

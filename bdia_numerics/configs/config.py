@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bdia_numerics.configs.families import FAMILIES, KNOWN, SIGMA_ENDS, Family
+from bdia_numerics.texts import bounded
 
 SPACINGS = ("leading", "linspace", "trailing")
 KINDS = {
@@ -203,21 +204,37 @@ def read(path: str | Path, *, ignore: Collection[str] = ()) -> SchedulerConfig:
         inside = (path / "scheduler" / "scheduler_config.json", path / "scheduler_config.json")
         path = next((p for p in inside if p.is_file()), inside[-1])
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text"
         raise ValueError(
             f"config={str(path)!r} cannot be read ({why}): give a scheduler_config.json or a YAML"
         ) from None
+    if len(text) > LARGEST:
+        raise ValueError(f"config={str(path)!r} is larger than a configuration: is it the right file?")
+    try:
+        return _parsed(path, text, ignore)
+    except RecursionError:
+        raise ValueError(f"config={str(path)!r} is nested too deep: is it the right file?") from None
+
+
+LARGEST = 300_000
+"""Bytes of a configuration."""
+
+
+def _parsed(path: Path, text: str, ignore: Collection[str]) -> SchedulerConfig:
     if path.suffix.lower() in (".yaml", ".yml"):
         import yaml
 
         try:
-            return from_mapping(yaml.safe_load(text), ignore=ignore)
+            if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+                raise ValueError(f"config={str(path)!r} has aliases (*name), which are not read: write the values out")
+            return from_mapping(bounded(str(path), yaml.safe_load(text)), ignore=ignore)
         except yaml.YAMLError as error:
             raise ValueError(f"config={str(path)!r} is no YAML: {' '.join(str(error).split())}") from None
     try:
-        return from_mapping(json.loads(text), ignore=ignore)
+        return from_mapping(bounded(str(path), json.loads(text)), ignore=ignore)
     except json.JSONDecodeError as error:
         raise ValueError(f"config={str(path)!r} is no JSON: {error}") from None
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import grids, problems, schedules, spec
+from bdia_numerics import grids, names, problems, schedules
 from bdia_numerics.analysis import Comparison, certify_better, enclose_error
 from bdia_numerics.analysis.certified.boxes import FORMS, Form
 from bdia_numerics.grids import Grid
 from bdia_numerics.run import solve
 from bdia_numerics.solvers import BDIA, DDIM
-from bdia_numerics.studies import named
 from bdia_numerics.studies.study import Cell, Study, Variable
+from bdia_numerics.texts import ratio
 
 
 def law() -> problems.GaussianMixture:
@@ -37,7 +37,7 @@ class EnclosuresConfig:
     Attributes
     ----------
     solver
-        As `bdia_numerics.spec` reads it.
+        As `bdia_numerics.names` reads it.
     slots
         Of the grid.
     halvings
@@ -55,8 +55,8 @@ class EnclosuresConfig:
     states: int = 65
 
     def __post_init__(self) -> None:
-        spec.solver(self.solver)
-        named.ratio("centre", self.centre)
+        names.solver(self.solver)
+        ratio("centre", self.centre)
         if not self.slots or min(self.slots) < 2 or not self.halvings or self.states < 2:
             raise ValueError(
                 f"slots={self.slots}, halvings={self.halvings}, states={self.states}: give two or more of each"
@@ -65,8 +65,8 @@ class EnclosuresConfig:
 
 def compute(config: EnclosuresConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the radius of the enclosed error over one interval in each form, and half the spread of errors sampled there."""
-    solver, times = spec.solver(config.solver), grid(int(cell["slots"]))
-    centre, width = named.ratio("centre", config.centre), Fraction(1, 2 ** int(cell["halvings"]))
+    solver, times = names.solver(config.solver), grid(int(cell["slots"]))
+    centre, width = ratio("centre", config.centre), Fraction(1, 2 ** int(cell["halvings"]))
     ends = centre - width, centre + width
     z = float(centre) + np.linspace(-1, 1, config.states)[:, None] * float(width)
     schedule = schedules.vp_linear()

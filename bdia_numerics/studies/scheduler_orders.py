@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bdia_numerics.analysis import ObservedOrder
+from bdia_numerics.studies.configuration import among
 from bdia_numerics.studies.convergence import VARIABLES, columns, ladder, observed
-from bdia_numerics.studies.shaping import among
 from bdia_numerics.studies.study import Cell, Study, Variable
 from bdia_numerics.testing import order_of
 

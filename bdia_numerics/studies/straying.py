@@ -11,8 +11,8 @@ import numpy as np
 
 from bdia_numerics import grids
 from bdia_numerics.solvers import BDIA
+from bdia_numerics.studies.configuration import among
 from bdia_numerics.studies.growth import DIRECTIONS
-from bdia_numerics.studies.shaping import among
 from bdia_numerics.studies.study import Cell, Study, Variable
 
 GRIDS = {"uniform": grids.uniform, "quadratic": grids.quadratic}

@@ -1,0 +1,97 @@
+"""What the configurations of studies share: solvers in text, with and without gamma side by side, and checks of their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from bdia_numerics import names
+from bdia_numerics.grids import Grid
+from bdia_numerics.inversion import split
+from bdia_numerics.program import Solver, parameters
+from bdia_numerics.studies.study import Cell
+from bdia_numerics.texts import one_of
+
+
+def solver_of(text: str) -> Solver:
+    """Return the solver of a text, without the inversion that "DDIM by (23)" names behind it."""
+    return names.solver(split(text)[0])
+
+
+CLEAN = -1
+"""Time of clean data in a discrete schedule."""
+
+
+def to_clean(text: str, schedule: Any, n: int) -> Grid:
+    """Return a grid of a discrete schedule by name; one that has a last time ends at clean data."""
+    return names.grid(text)(schedule, n, t_min=CLEAN)
+
+
+def takes_gamma(text: str) -> bool:
+    """Return whether a solver has a gamma that its text leaves open."""
+    return "gamma" not in text and "gamma" in parameters(solver_of(text))
+
+
+def contender(cell: Cell) -> Solver:
+    """Return the solver of a cell, with the cell's gamma if it takes one; decimals mean what they print as."""
+    text = str(cell["solver"])
+    return names.solver(split(text)[0], gamma=Fraction(str(cell["gamma"]))) if takes_gamma(text) else solver_of(text)
+
+
+def once(config: Any, cell: Cell) -> bool:
+    """Return whether a cell is no repetition: a solver without gamma is run at the first gamma alone."""
+    return cell["gamma"] == config.gammas[0] or takes_gamma(str(cell["solver"]))
+
+
+def over_gammas(dataset: Any) -> Any:
+    """Return the dataset with the one result of a solver without gamma at every gamma."""
+    free = dataset["solver"].isin([text for text in dataset["solver"].values if takes_gamma(str(text))])
+
+    def filled(values: Any) -> Any:
+        if not {"solver", "gamma"} <= set(values.dims):
+            return values
+        return values.where(free, values.isel(gamma=0, drop=True))
+
+    return dataset.map(filled, keep_attrs=True)
+
+
+def shared(dataset: Any, dims: Iterable[str], names: Iterable[str]) -> Any:
+    """Return the dataset with these variables, the same in every cell, freed of the cells' dimensions."""
+    held = [name for name in names if name in dataset]
+    return dataset.assign(
+        {name: dataset[name].max([d for d in dims if d in dataset[name].dims], keep_attrs=True) for name in held}
+    )
+
+
+def with_parameters(dataset: Any, *names: str) -> Any:
+    """Return the dataset with parameters of its solvers as coordinates beside their texts; NaN for a solver without."""
+    found = [parameters(solver_of(str(text))) for text in dataset["solver"].values]
+    columns = {name: ("solver", [float(given.get(name, np.nan)) for given in found]) for name in names}
+    return dataset.assign_coords(columns)
+
+
+def check(config: Any, *lists: str, encodes: bool = False, **least: float) -> None:
+    """Raise ValueError for a solver that is none, an empty one of `lists`, and a number, or one in a list, below its least.
+
+    A study that `encodes` takes solvers with an inversion behind them, "DDIM by (23)", too.
+    """
+    for name in lists:
+        if not getattr(config, name):
+            raise ValueError(f"{name} is empty: give one or more")
+    for text in config.solvers:
+        (solver_of if encodes else names.solver)(text)
+    for name, bound in least.items():
+        value = getattr(config, name)
+        if any(x < bound for x in (value if isinstance(value, tuple) else (value,))):
+            raise ValueError(f"{name}={value}: give {bound:g} or more")
+
+
+def among(config: Any, **known: Iterable[str]) -> None:
+    """Raise ValueError for a word, or a word in a list, that is not among those known."""
+    for name, words in known.items():
+        value, allowed = getattr(config, name), list(words)
+        for word in value if isinstance(value, tuple) else (value,):
+            one_of(name, word, allowed)
