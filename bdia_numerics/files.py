@@ -78,7 +78,7 @@ def check(name: str, path: str | Path | None, suffixes: Sequence[str] = ()) -> N
     try:
         folder = Path(os.path.realpath(path)).parent
         if not folder.is_dir():
-            raise ValueError(f"{name}={path}: there is no folder {folder}, make it first")
+            raise ValueError(f"{name}={path}: there is not a folder {folder}, make it first")
         if path.is_dir():
             raise ValueError(f"{name}={path} is a folder: give the path of a file in it")
         if os.path.lexists(path) and not os.access(path, os.W_OK):

@@ -79,8 +79,12 @@ DATA: dict[str, Recipe] = {
         minutes=3,
     ),
     "map": Recipe("map", minutes=0.1),
-    "map-digits": Recipe("map", {"law": "digits", "grids": _GRIDS, "gammas": _GAMMAS, "steps": (10,)}, minutes=0.3),
-    "map-tight": Recipe("map", {"law": "tight", "grids": _GRIDS, "gammas": _GAMMAS, "steps": (10,)}, minutes=0.1),
+    "map-digits": Recipe(
+        "map", {"distribution": "digits", "grids": _GRIDS, "gammas": _GAMMAS, "steps": (10,)}, minutes=0.3
+    ),
+    "map-tight": Recipe(
+        "map", {"distribution": "sharp", "grids": _GRIDS, "gammas": _GAMMAS, "steps": (10,)}, minutes=0.1
+    ),
     "misprints": Recipe("misprints", minutes=0.1),
 }
 """By the name of the file, without .nc."""

@@ -2,10 +2,10 @@
 
 import time
 
-from bdia_numerics import grids, schedules, spec
+from bdia_numerics import grids, names, schedules
 from bdia_numerics.analysis import GridFamily, best_gamma, observed_order
+from bdia_numerics.names import distribution as named
 from bdia_numerics.studies.convergence import SOLVERS
-from bdia_numerics.studies.named import law as named
 
 MOST = 20.0
 MOST_GAMMA = 1.0
@@ -17,7 +17,7 @@ def test_order_study_of_twelve_solvers(benchmark):
     def study():
         begin = time.process_time()
         found = [
-            observed_order(spec.solver(text), law, GridFamily(kind), max_steps=256)
+            observed_order(names.solver(text), law, GridFamily(kind), max_steps=256)
             for text in SOLVERS
             for kind in ("smooth", "alternating")
         ]

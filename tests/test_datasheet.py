@@ -50,20 +50,19 @@ def test_bdia():
 
 
 def test_parameters_are_taken():
-    given = sheet("bdia", "--gamma", "0.9")["given"]
+    given = sheet("bdia:gamma=0.9")["given"]
     assert given["order"]["ddim_ratio"] == "1/19"
     assert given["real_interval"] == "2/19"
     assert [x["stable"] for x in given["zero_stability"]] == [True, False]
-    assert sheet("plms", "--set", "order=3")["given"]["order"]["error_constant"] == "3/8"
+    assert sheet("plms:order=3")["given"]["order"]["error_constant"] == "3/8"
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("nope",), "nope"),
-        (("bdia", "--p", "0.9"), "p is not a parameter of BDIA"),
-        (("bdia", "--gamma", "many words"), "gamma=many words"),
-        (("bdia", "--set", "gamma"), "NAME=VALUE"),
+        (("bdia:p=0.9",), "p is not a parameter of BDIA"),
+        (("bdia(gamma='many words')",), "gamma='many words'"),
         (("no_such_module:Method",), "no_such_module"),
         (("bdia", "--html", "no/such/folder/page.html"), "make it first"),
         (("bdia", "--html", "."), "is a folder"),

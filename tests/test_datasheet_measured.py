@@ -129,9 +129,9 @@ def test_a_solver_written_in_an_empty_folder_with_a_wrong_docstring(tmp_path, mo
 
 @pytest.mark.parametrize(("gamma", "limit"), [("1/2", 1 / 3), ("9/10", 1 / 19), ("1", 0)])
 def test_the_ratio_of_bdia(gamma, limit):
-    from bdia_numerics import spec
+    from bdia_numerics import names
 
-    found = error_over_ddim(spec.solver(f"bdia:gamma={gamma}"), law(), GridFamily(), states=8)
+    found = error_over_ddim(names.solver(f"bdia:gamma={gamma}"), law(), GridFamily(), states=8)
     assert abs(found.limit - limit) < 1e-4  # terms in 1/N^3 at N = 48: 1e-5
     assert found.half_width < 1e-3
 

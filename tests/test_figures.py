@@ -304,7 +304,7 @@ def test_a_figure_without_its_data_is_named(tmp_path):
     [
         (["--only", "fig9"], "--only=fig9 is none of"),
         (["--formats", "gif"], "--formats=gif is none of pdf, png, svg"),
-        (["--data", "/nowhere"], "there is no folder /nowhere of saved data"),
+        (["--data", "/nowhere"], "there is not a folder /nowhere of saved data"),
     ],
 )
 def test_the_command_refuses_in_one_line(words, said):

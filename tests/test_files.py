@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bdia_numerics import files, numerals
+from bdia_numerics import files, texts
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def test_a_device_is_written_in_place_and_a_link_stays_one(tmp_path):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("no/file.png", "there is no folder"),
+        ("no/file.png", "there is not a folder"),
         ("folder.png", "is a folder"),
         ("x" * 300 + ".png", "File name too long"),
         ("file.txt", "end its name in .png or .pdf"),
@@ -107,26 +107,26 @@ def test_a_folder_that_takes_no_files_is_said_before_the_work(tmp_path, monkeypa
     [("9/10", Fraction(9, 10)), ("0.9", Fraction(9, 10)), (0.1, Fraction(1, 10)), (" 1e-3", Fraction(1, 1000))],
 )
 def test_numbers(text, value):
-    assert numerals.ratio("x", text) == value
+    assert texts.ratio("x", text) == value
 
 
 @pytest.mark.parametrize(
     ("read", "text", "says"),
     [
-        (numerals.ratio, "1e99999999", "is too long"),
-        (numerals.ratio, "1e-99999999", "is too long"),
-        (numerals.ratio, "1/1e99999999", "is too long"),
-        (numerals.ratio, "1e99999999999999999999", "is too long"),
-        (numerals.ratio, "9" * 100_000, "is too long"),
-        (numerals.ratio, "1/0", "is not a number"),
-        (numerals.ratio, "nan", "is not a number"),
-        (numerals.real, "1e999", "outside the range of floats"),
-        (numerals.real, "inf", "is not a number"),
-        (numerals.whole, "999999999999", "give at most 1000000"),
-        (numerals.whole, "9" * 100_000, "is too large"),
-        (numerals.whole, "1.5", "is not a whole number"),
-        (numerals.wholes, "10,,x", "x=x is not a whole number"),
-        (numerals.wholes, ",", "is empty"),
+        (texts.ratio, "1e99999999", "is too long"),
+        (texts.ratio, "1e-99999999", "is too long"),
+        (texts.ratio, "1/1e99999999", "is too long"),
+        (texts.ratio, "1e99999999999999999999", "is too long"),
+        (texts.ratio, "9" * 100_000, "is too long"),
+        (texts.ratio, "1/0", "is not a number"),
+        (texts.ratio, "nan", "is not a number"),
+        (texts.real, "1e999", "outside the range of floats"),
+        (texts.real, "inf", "is not a number"),
+        (texts.whole, "999999999999", "give at most 1000000"),
+        (texts.whole, "9" * 100_000, "is too large"),
+        (texts.whole, "1.5", "is not a whole number"),
+        (texts.wholes, "10,,x", "x=x is not a whole number"),
+        (texts.wholes, ",", "is empty"),
     ],
 )
 def test_numbers_that_are_none_or_too_large_are_one_short_line_at_once(read, text, says):
@@ -137,15 +137,15 @@ def test_numbers_that_are_none_or_too_large_are_one_short_line_at_once(read, tex
 
 
 def test_lists():
-    assert numerals.wholes("steps", "10, 20,40") == (10, 20, 40)
-    assert numerals.reals("gammas", "0,1/2,0.9") == (0.0, 0.5, 0.9)
-    assert numerals.whole("seed", 2**63 - 1) == 2**63 - 1
-    assert numerals.listed("uniform, karras:rho=5,t_min=0.1,leading") == (
+    assert texts.wholes("steps", "10, 20,40") == (10, 20, 40)
+    assert texts.reals("gammas", "0,1/2,0.9") == (0.0, 0.5, 0.9)
+    assert texts.whole("seed", 2**63 - 1) == 2**63 - 1
+    assert texts.listed("uniform, karras:rho=5,t_min=0.1,leading") == (
         "uniform",
         "karras:rho=5,t_min=0.1",
         "leading",
     )
-    assert numerals.listed("BDIA(gamma=1, allow_any=true),DDIM by (23)") == (
+    assert texts.listed("BDIA(gamma=1, allow_any=true),DDIM by (23)") == (
         "BDIA(gamma=1, allow_any=true)",
         "DDIM by (23)",
     )
@@ -164,7 +164,7 @@ def test_tables_that_are_too_deep_or_too_long():
         (shared, "more than 100000 entries"),
     ):
         with pytest.raises(ValueError, match=says):
-            numerals.bounded("file", value)
+            texts.bounded("file", value)
     while deep:  # a recursive destructor would end the interpreter on some platforms
         deep = deep["a"]
-    assert numerals.bounded("file", {"a": [1, {"b": 2}]}) == {"a": [1, {"b": 2}]}
+    assert texts.bounded("file", {"a": [1, {"b": 2}]}) == {"a": [1, {"b": 2}]}

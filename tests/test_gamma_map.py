@@ -10,9 +10,11 @@ from scipy.stats import norm
 from typer.testing import CliRunner
 
 from bdia_numerics import BDIA, cli, schedules, solve
+from bdia_numerics.names import distribution
 from bdia_numerics.plots.gamma_map import curves, last_slot, table
 from bdia_numerics.studies import quality
-from bdia_numerics.studies.gamma_map import GRIDS, LAWS, MapConfig, gamma_map, size
+from bdia_numerics.studies.configuration import to_clean
+from bdia_numerics.studies.gamma_map import GRIDS, MapConfig, gamma_map, size
 
 SMALL = MapConfig(grids=("leading", "quad"), gammas=(0.0, 0.5, 1.0), steps=(10, 20), states=64, quality=True)
 
@@ -26,8 +28,8 @@ def found():
 
 
 def test_a_cell_is_what_solve_gives(found):
-    schedule, law = schedules.ddpm_linear(), LAWS["mixture"]()
-    grid = GRIDS["quad"](schedule, 20)
+    schedule, law = schedules.ddpm_linear(), distribution("modes")
+    grid = to_clean("quad", schedule, 20)
     z = norm.ppf((np.arange(64) + 0.5) / 64)[:, None]
     end = solve(BDIA(0.5), law.model(schedule), grid, z).z
     exact = law.flow(z, grid.t[20], grid.t[0], schedule)
@@ -45,12 +47,12 @@ def test_the_best_cell(found):
 
 def test_grids_end_where_they_say():
     schedule = schedules.ddpm_linear()
-    for name, make in GRIDS.items():
-        grid = make(schedule, 10)
+    for name in GRIDS:
+        grid = to_clean(name, schedule, 10)
         assert grid.t[0] == (0 if name in ("cut", "leading+1") else -1), name
-    np.testing.assert_array_equal(GRIDS["leading"](schedule, 10).t[1:], 100 * np.arange(10))
-    np.testing.assert_array_equal(GRIDS["cut"](schedule, 10).t, 100 * np.arange(10))
-    assert list(GRIDS["quad"](schedule, 10).t)[-2:] == [632, 800]
+    np.testing.assert_array_equal(to_clean("leading", schedule, 10).t[1:], 100 * np.arange(10))
+    np.testing.assert_array_equal(to_clean("cut", schedule, 10).t, 100 * np.arange(10))
+    assert list(to_clean("quad", schedule, 10).t)[-2:] == [632, 800]
 
 
 def test_frechet_distance_of_gaussians():
@@ -74,8 +76,9 @@ def test_distances_of_shifted_samples():
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"law": "normal"}, "law='normal'"),
-        ({"grids": ("even",)}, "grids='even'"),
+        ({"distribution": "normal"}, "distribution='normal'"),
+        ({"schedule": "flow"}, "schedule='flow' has no training steps"),
+        ({"grids": ("even",)}, "grid='even'"),
         ({"gammas": (2.0,)}, "gammas="),
         ({"steps": (1,)}, "steps="),
         ({"states": 1}, "states=1"),
@@ -97,14 +100,26 @@ def test_figures(found):
 
 def test_the_command(tmp_path):
     path = tmp_path / "map.png"
-    small = ["map", "--grids", "leading,quad", "--gammas", "0,1", "--steps", "10", "--states", "32"]
+    small = [
+        "map",
+        "--grid",
+        "leading,quad",
+        "--solver",
+        "bdia:gamma=0",
+        "--solver",
+        "bdia:gamma=1",
+        "--steps",
+        "10",
+        "--states",
+        "32",
+    ]
     done = CliRunner().invoke(cli.app, [*small, "--figure", str(path)])
     assert done.exit_code == 0, done.stderr
     assert "leading" in done.stdout
     assert path.read_bytes().startswith(b"\x89PNG")
     done = CliRunner().invoke(cli.app, [*small, "--json"])
     assert len(json.loads(done.stdout)["cells"]) == 2 * 4
-    done = CliRunner().invoke(cli.app, ["map", "--gammas", "0,x"])
+    done = CliRunner().invoke(cli.app, ["map", "--solver", "bdia:gamma=x"])
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
 
 
@@ -118,7 +133,7 @@ def test_the_commands_need_neither_xarray_nor_torch():
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Missing())\n"
         "from bdia_numerics.cli import app\n"
-        "app(['map', '--grids', 'quad', '--gammas', '0,1', '--steps', '10', '--states', '8'], standalone_mode=False)\n"
+        "app(['map', '--grid', 'quad', '--solver', 'bdia:gamma=1', '--steps', '10', '--states', '8'], standalone_mode=False)\n"
         "app(['converge', '--solver', 'DDIM', '--grid', 'smooth', '--steps', '8,12,16,24,32', '--states', '2'], "
         "standalone_mode=False)"
     )

@@ -529,9 +529,9 @@ def test_mutants_lose_bits(name, monkeypatch):
 @pytest.mark.parametrize(
     "options",
     [
-        ("BDIA", "--gamma", "9/10", "--steps", "200"),
+        ("BDIA:gamma=9/10", "--steps", "200"),
         ("edict", "--dtype", "float32"),
-        ("cbdia", "--gamma1", "0", "--gamma2", "1"),
+        ("cbdia:gamma1=0,gamma2=1", "--steps", "50"),
         ("bdia3:gamma1=9/10,gamma3=3/4", "--steps", "20"),
         ("mccallumfoster:coupling=19/20", "--steps", "20"),
     ],
@@ -548,7 +548,7 @@ def test_the_command(options):
 
 
 def test_the_command_in_floats_is_two_sided():
-    run = CliRunner().invoke(app, ["roundtrip", "--gamma", "1", "--steps", "20", "--json"])
+    run = CliRunner().invoke(app, ["roundtrip", "--solver", "bdia:gamma=1", "--steps", "20", "--json"])
     found = json.loads(run.stdout)
     assert 0 < found["error"] < 1e-12 < found["latent"] < 1
     assert found["reference_error"] < 1e-6
@@ -568,13 +568,13 @@ def test_the_command_says_that_a_return_is_useless():
     ("options", "message"),
     [
         (("--solver", "none"), "is none of DDIM"),
-        (("--p", "1/2"), "p is not a parameter of BDIA, which takes gamma"),
-        (("--gamma", "x"), "gamma='x' is not a real number"),
-        (("--gamma", "1/x"), "gamma=1/x is not a ratio"),
-        (("--gamma", "3/2"), r"lies outside \[0, 1\]"),
-        (("--exact", "--gamma", "0"), "lost.*pass parameters for which it is not 0"),
+        (("--solver", "bdia:p=1/2"), "p is not a parameter of BDIA, which takes gamma"),
+        (("--solver", "bdia:gamma=x"), "gamma='x' is not a real number"),
+        (("--solver", "bdia:gamma=1/x"), "gamma=1/x is not a number"),
+        (("--solver", "bdia:gamma=3/2"), r"lies outside \[0, 1\]"),
+        (("--exact", "--solver", "bdia:gamma=0"), "lost.*pass parameters for which it is not 0"),
         (("--exact", "--solver", "ddim"), "not exactly invertible"),
-        (("--dtype", "float16"), "pass float32 or float64"),
+        (("--dtype", "float16"), "dtype=.float16. is unknown"),
         (("--exact", "--bits", "70"), "bits=70"),
         (("--steps", "0"), "n=0"),
     ],

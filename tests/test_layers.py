@@ -22,16 +22,16 @@ ROWS = (
     ("analysis",),
     ("bitexact",),
     ("integrate",),
+    ("names", "spec"),
     ("problems", "inversion", "fitting", "configs"),
     ("run",),
     ("driver",),
     ("state",),
-    ("spec",),
     ("solvers",),
     ("program",),
     ("schedules", "grids", "models"),
     ("spaces",),
-    ("formulas", "values", "files", "numerals"),
+    ("formulas", "values", "files", "texts"),
 )
 ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
 FACADE = "__init__"  # `import bdia_numerics` re-exports names from everywhere; no module of the package may use them

@@ -84,11 +84,11 @@ def invoked(*words):
 
 def test_the_commands(tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra report")
-    small = "--grids", "cut", "--evaluations", 6, "--images", 4, "--paired", 0
-    found = invoked("table", "--solvers", "DDIM;BDIA", *small, "--json", "--figure", tmp_path / "t.png")
+    small = "--grid", "cut", "--nfe", 6, "--images", 4, "--paired", 0
+    found = invoked("table", "--solver", "DDIM,BDIA", *small, "--json", "--figure", tmp_path / "t.png")
     assert found.exit_code == 0, found.output
     assert [c["solver"] for c in json.loads(found.stdout)["cells"]] == ["DDIM", "BDIA"]
-    small = "--solvers", "EDICT(p=1)", "--guidance", 1, "--steps", 4, "--images", 2, "--figure", tmp_path / "e.png"
+    small = "--solver", "EDICT(p=1)", "--guidance", 1, "--steps", 4, "--images", 2, "--figure", tmp_path / "e.png"
     found = invoked("edit", *small)
     assert found.exit_code == 0 and "EDICT(p=1)" in found.stdout, found.output
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in ("t.png", "e.png"))
@@ -97,14 +97,14 @@ def test_the_commands(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["table", "--grids", "odd"], "grids='odd' is none of"),
-        (["table", "--evaluations", "a"], "not a list of ints"),
-        (["table", "--evaluations", "2"], "6 or more"),
+        (["table", "--grid", "odd"], "grid='odd' is unknown"),
+        (["table", "--nfe", "a"], "not a whole number"),
+        (["table", "--nfe", "2"], "6 or more"),
         (["table", "--images", "1"], "two images or more"),
-        (["table", "--solvers", "bdai"], "BDIA"),
-        (["edit", "--grid", "odd"], "grid='odd' is none of"),
+        (["table", "--solver", "bdai"], "BDIA"),
+        (["edit", "--grid", "odd"], "grid='odd' is unknown"),
         (["edit", "--images", "0"], "an image or more"),
-        (["edit", "--guidance", "x"], "--guidance=x is not a list of numbers"),
+        (["edit", "--guidance", "x"], "--guidance=x is not a number"),
         (["edit", "--figure", "x.gif"], "end its name"),
     ],
 )

@@ -12,17 +12,17 @@ pytest.importorskip("xarray", reason="needs the extra sweep")
 
 from bdia_numerics import BDIA, EDICT, OBELM, encode, grids, invert, problems, schedules, solve
 from bdia_numerics.analysis import GridFamily, global_error
+from bdia_numerics.names import distribution as law
 from bdia_numerics.studies import STUDIES, run
+from bdia_numerics.studies.configuration import takes_gamma, to_clean
 from bdia_numerics.studies.convergence import ConvergenceConfig
-from bdia_numerics.studies.gamma_map import GRIDS, LAWS, MapConfig
+from bdia_numerics.studies.gamma_map import MapConfig
 from bdia_numerics.studies.growth import GrowthConfig
-from bdia_numerics.studies.named import law
 from bdia_numerics.studies.network_editing import EditConfig
 from bdia_numerics.studies.network_images import ImagesConfig, ReturnsConfig
 from bdia_numerics.studies.network_table import TableConfig
 from bdia_numerics.studies.precision import PrecisionConfig
 from bdia_numerics.studies.roundtrip import RoundtripConfig
-from bdia_numerics.studies.shaping import takes_gamma
 from bdia_numerics.studies.stability import StabilityConfig
 from bdia_numerics.studies.study import assemble, cells
 from bdia_numerics.studies.work_precision import TIMES, WorkConfig
@@ -144,8 +144,8 @@ def test_stability_is_bdias_polynomial():
 
 @pytest.mark.parametrize(("text", "solver", "gamma"), [("BDIA", BDIA(0.5), 0.5), ("OBELM", OBELM(), 0.0)])
 def test_map_is_a_run_and_the_exact_flow(text, solver, gamma):
-    schedule, mixture, z = schedules.ddpm_linear(), LAWS["mixture"](), problems.normal_quantiles(32)
-    grid = GRIDS["quad"](schedule, 10)
+    schedule, mixture, z = schedules.ddpm_linear(), law("modes"), problems.normal_quantiles(32)
+    grid = to_clean("quad", schedule, 10)
     away = solve(solver, mixture.model(schedule), grid, z).z - mixture.flow(z, grid.t[10], grid.t[0], schedule)
     dataset = found("map")
     assert float(dataset["error"].sel(grid="quad", steps=10, solver=text, gamma=gamma)) == pytest.approx(rms(away))
@@ -194,7 +194,7 @@ def test_growth_is_that_of_a_run():
     from bdia_numerics.torch.sampling import noise
 
     network, labels = load(), [0, 1]
-    grid = GRIDS["cut"](network.schedule, 5)
+    grid = to_clean("cut", network.schedule, 5)
     z = noise((2, 1, 28, 28), grid, 0, dtype=torch.float32)
     for direction in ("sample", "invert"):
         direct = growth(BDIA(1), network.model(labels), grid, z, direction=direction, iterations=2)
@@ -215,7 +215,7 @@ def test_editing_is_a_round_trip_under_two_labels():
     from bdia_numerics.torch.loading import load
 
     network = load()
-    grid, x = GRIDS["cut"](network.schedule, 4), torch.tensor(dataset["sources"].values)[:, None]
+    grid, x = to_clean("cut", network.schedule, 4), torch.tensor(dataset["sources"].values)[:, None]
     latent = encode(BDIA(1), network.model([0, 1]), grid, x).state
     back, edited = (solve(BDIA(1), network.model(labels), grid, latent).z for labels in ([0, 1], [6, 7]))
     assert dataset["targets"].values.tolist() == [6, 7]
@@ -236,7 +236,7 @@ def test_a_network_table_is_distances_of_samples():
     from bdia_numerics.torch.sampling import noise
 
     network, (real, _) = load(), features.real()
-    grid = GRIDS["cut"](network.schedule, 6)
+    grid = to_clean("cut", network.schedule, 6)
     z = noise((4, 1, 28, 28), grid, 0, dtype=torch.float32)
     own = features.features(solve(BDIA(1), network.model([0, 1, 2, 3]), grid, z).z)
     bdia, ddim = dataset.sel(solver="BDIA"), dataset.sel(solver="DDIM")
@@ -253,16 +253,16 @@ def test_a_network_table_is_distances_of_samples():
 @pytest.mark.parametrize(
     ("config", "values", "says"),
     [
-        (ConvergenceConfig, {"grids": ("rough",)}, "kind='rough'"),
-        (ConvergenceConfig, {"problem": "cat"}, "problem='cat'"),
+        (ConvergenceConfig, {"grids": ("rough",)}, "family='rough'"),
+        (ConvergenceConfig, {"problem": "cat"}, "distribution='cat'"),
         (ConvergenceConfig, {"t_max": "far"}, "t_max=far is not a number"),
         (RoundtripConfig, {"solvers": ("BDA",)}, "'BDA' is none of the solvers"),
         (RoundtripConfig, {"gammas": (0.0,)}, "above 0"),
-        (RoundtripConfig, {"dtypes": ("int8",)}, "dtypes='int8' is none of float16"),
+        (RoundtripConfig, {"dtypes": ("int8",)}, "dtypes='int8' is unknown: use one of float16"),
         (StabilityConfig, {"real": (1.0, -1.0)}, "two rising numbers"),
         (StabilityConfig, {"directions": ()}, "directions is empty"),
         (WorkConfig, {"evaluations": (0,)}, "evaluations=.*give 1 or more"),
-        (PrecisionConfig, {"grids": ("odd",)}, "grids='odd' is none of"),
+        (PrecisionConfig, {"grids": ("odd",)}, "grid='odd' is unknown"),
         (PrecisionConfig, {"data_rms": 0.0}, "data_rms=0.0"),
         (GrowthConfig, {"images": 1}, "images=1: give 2 or more"),
         (EditConfig, {"solvers": ()}, "solvers is empty"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import sqlite3
 from dataclasses import dataclass, replace
 
@@ -198,12 +199,59 @@ def test_what_is_no_journal_is_refused(tmp_path):
         load(tmp_path / "none.nc")
 
 
+def damage_a_value(path):
+    with sqlite3.connect(path) as rows:
+        rows.execute("UPDATE cells SET scalars = replace(scalars, '0', '1') WHERE rowid = 3")
+    rows.close()
+
+
+def damage_a_key(path):
+    with sqlite3.connect(path) as rows:
+        rows.execute("UPDATE cells SET cell = cell || ' ' WHERE rowid = 3")
+    rows.close()
+
+
+def damage_pages(path):
+    content = bytearray(path.read_bytes())
+    content[-4096:] = random.Random(0).randbytes(4096)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [damage_a_value, damage_a_key, damage_pages])
+def test_a_damaged_journal_goes_on_from_the_rows_that_hold(tmp_path, damage):
+    many = replace(
+        STUDY,
+        compute=lambda config, cell: {**compute(config, cell), "image": np.ones((2, 300))},
+        inner=lambda config: {},
+    )
+    whole = run(many, folder=tmp_path)
+    damage(tmp_path / "toy.sqlite")
+    ran.clear()
+    with pytest.warns(
+        UserWarning, match=r"toy.sqlite: .*damaged; \d+ rows hold, and the other cells are run again"
+    ) as caught:
+        again = run(many, folder=tmp_path)
+    assert again.identical(whole) and 0 < len(ran) < 10
+    assert len(caught) == 1 and "\n" not in str(caught[0].message)
+    if damage is not damage_pages:
+        assert "row 3" in str(caught[0].message) and len(ran) == 1
+    ran.clear()
+    assert run(many, folder=tmp_path).identical(whole) and ran == []
+
+
+def test_a_damaged_row_is_named_where_the_tasks_are_listed(tmp_path):
+    run(STUDY, folder=tmp_path)
+    damage_a_value(tmp_path / "toy.sqlite")
+    with pytest.warns(UserWarning, match="toy.sqlite: row 3, "):
+        assert len(tasks(tmp_path, STUDY)) == 9
+
+
 def test_a_journal_has_one_row_a_cell(tmp_path):
     run(STUDY, folder=tmp_path)
     with sqlite3.connect(tmp_path / "toy.sqlite") as rows:
         (row,) = rows.execute("SELECT * FROM cells LIMIT 1")
         with pytest.raises(sqlite3.IntegrityError):
-            rows.execute("INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            rows.execute("INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     rows.close()
 
 

@@ -261,7 +261,7 @@ def invoked(*words):
 
 
 def test_the_command_warns_of_clipping(folder, tmp_path):
-    found = invoked(folder(clip_sample=True), "--output", tmp_path / "x.png", "--json")
+    found = invoked(folder(clip_sample=True), "--figure", tmp_path / "x.png", "--json")
     assert found.exit_code == 0, found.output
     said = json.loads(found.stdout)
     assert len(said["warnings"]) == 1 and "clip_sample=True" in said["warnings"][0] and said["spacing"] == "trailing"
@@ -274,7 +274,7 @@ def test_the_command_warns_of_clipping(folder, tmp_path):
     [
         ({"prediction_type": "v_prediction"}, (), "set prediction_type to 'epsilon'"),
         (None, ("--device", "cuda:77"), "device='cuda:77': the network cannot be put there"),
-        (None, ("--output", "none/x.png"), "--output=none/x.png: there is no folder"),
+        (None, ("--figure", "none/x.png"), "--figure=none/x.png: there is not a folder"),
         (None, ("--labels", "11"), "this network has the labels 0 to 10"),
         (None, ("--guidance", "nan"), "guidance=nan is not finite"),
         ("cut", (), "safetensors is truncated or corrupt"),
@@ -293,7 +293,7 @@ def test_the_command_refuses_in_one_line(folder, tmp_path, make, options, words)
     elif make == "edm.pkl":
         path = [tmp_path / "other.pkl"]
         path[0].write_bytes(b"junk")
-    output = () if "--output" in options else ("--output", tmp_path / "x.png")
+    output = () if "--figure" in options else ("--figure", tmp_path / "x.png")
     found = invoked(*path, *options, *output)
     lines = [line for line in found.stderr.splitlines() if "warning: other.pkl is a pickle" not in line]
     assert found.exit_code == 2 and found.stdout == "", found.output
@@ -305,7 +305,7 @@ def test_the_command_out_of_memory(monkeypatch, tmp_path):
         raise RuntimeError(CPU)
 
     monkeypatch.setattr(diffusers.UNet2DModel, "forward", hungry)
-    found = invoked("--output", tmp_path / "x.png")
+    found = invoked("--figure", tmp_path / "x.png")
     # Guidance, the default, asks for both images twice: under their labels and under none.
     assert (
         found.exit_code == 2 and "batch of 4: pass a smaller --count" in found.stderr and found.stderr.count("\n") == 1

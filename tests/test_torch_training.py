@@ -135,7 +135,7 @@ def test_the_command(folder, tmp_path, solver):
         32,
         "--dtype",
         "float64",
-        "--output",
+        "--figure",
         output,
         "--json",
     )
@@ -145,7 +145,7 @@ def test_the_command(folder, tmp_path, solver):
     assert said["round_trip"] < 1e-9 if solver == "BDIA" else said["round_trip"] > 1e-6
     assert said["distance"] > 0 and said["latent_distance"] > 0 and said["reference_error"] > 0
     assert output.read_bytes().startswith(b"\x89PNG")
-    small = folder, "--steps", 2, "--count", 1, "--fine", 0, "--output", output
+    small = folder, "--steps", 2, "--count", 1, "--fine", 0, "--figure", output
     short, full = (invoked(*words, *small, "--json") for words in ((), ("sample",)))
     assert short.exit_code == full.exit_code == 0, (short.output, short.exception, full.output, full.exception)
     assert json.loads(short.stdout)["round_trip"] == json.loads(full.stdout)["round_trip"]
@@ -156,7 +156,7 @@ def test_the_command_says_what_to_change(folder, tmp_path, monkeypatch):
     """A network whose output float16 cannot hold: exit status 1, the slot and the register, and the remedy."""
     monkeypatch.setattr(diffusers.UNet2DModel, "forward", lambda self, sample, timestep: (sample * 1e5,))
     found = invoked(
-        folder, "--steps", 4, "--count", 1, "--fine", 0, "--dtype", "float16", "--output", tmp_path / "x.png"
+        folder, "--steps", 4, "--count", 1, "--fine", 0, "--dtype", "float16", "--figure", tmp_path / "x.png"
     )
     assert (
         found.exit_code == 1 and "register z is not finite after slot i=" in found.output and "bfloat16" in found.output
@@ -167,24 +167,24 @@ def test_the_command_says_that_the_noise_does_not_come_back(folder, tmp_path, mo
     """gamma = 1/100 multiplies a rounding by 100 in every slot of the way back; the way there is good all the same."""
     monkeypatch.setattr(diffusers.UNet2DModel, "forward", lambda self, sample, timestep: (sample,))
     words = folder, "--solver", "BDIA(gamma=1/100)", "--steps", 12, "--count", 1, "--fine", 4, "--dtype", "float16"
-    found = invoked(*words, "--output", tmp_path / "x.png")
+    found = invoked(*words, "--figure", tmp_path / "x.png")
     assert found.exit_code == 1 and ": ok\n" in found.stdout and (tmp_path / "x.png").exists()
     assert "noise does not come back (derived inverse): register z_prev is not finite after slot i=" in found.stdout
     assert "use bfloat16 or float32 states; try another --dtype, fewer --steps, or a larger gamma" in found.stdout
     assert "latents, which are not finite, from the network's own ODE" in found.stdout
-    said = json.loads(invoked(*words, "--output", tmp_path / "x.png", "--json").stdout)
+    said = json.loads(invoked(*words, "--figure", tmp_path / "x.png", "--json").stdout)
     assert said["status"] == "ok" and "not finite" in said["back_status"] and said["round_trip"] is None
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--seed", 2**70], "seed=1180591620717411303424 has more than 64 bits"),
+        (["--seed", 2**70], "seed=1180591620717411303424 is too large"),
         (["--solver", "bdai"], "BDIA"),
         (["--steps", 0], "steps=0: ask for 1 or more"),
         (["--dtype", "int8"], "none of float16"),
-        (["--spacing", "odd"], "none of leading"),
-        (["--labels", "a"], "not a list of ints"),
+        (["--grid", "odd"], "grid='odd' is unknown"),
+        (["--labels", "a"], "is not a whole number"),
         (["--count", 0], "at least one image"),
         (["--guidance", 2], "unconditional"),
         (["--device", "nowhere"], "device"),
@@ -206,7 +206,7 @@ shipped = pytest.mark.skipif(
 )
 def test_the_shipped_network_draws_digits(tmp_path, steps):
     """What `bdia unet` draws without further options: 18 of 20 are read as the digit that was asked for; by chance it would be 2."""
-    found = invoked("--steps", steps, "--fine", 0, "--output", tmp_path / "x.png", "--json")
+    found = invoked("--steps", steps, "--fine", 0, "--figure", tmp_path / "x.png", "--json")
     assert found.exit_code == 0, found.output
     said = json.loads(found.stdout)
     assert said["solver"] == "BDIA(gamma=1)" and said["spacing"] == "trailing" and said["guidance"] == 2

@@ -82,13 +82,13 @@ def test_bad_input_is_named(options, message):
         (["--solver", "BDIA("], "is not a solver"),
         (["--solver", "BDIA(gama=1)"], "gama is not a parameter of BDIA"),
         (["--solver", "nowhere_at_all:X"], "cannot be imported"),
-        (["--grid", "rough"], "kind='rough'"),
-        (["--problem", "cat"], "problem='cat'"),
+        (["--family", "rough"], "family='rough'"),
+        (["--distribution", "cat"], "distribution='cat'"),
         (["--schedule", "cat"], "schedule='cat'"),
         (["--t-max", "far"], "--t-max=far"),
         (["--steps", "8,x"], "--steps=8,x"),
-        (["--solver", "DDIM", "--grid", "smooth", "--figure", "nowhere/x.png"], "there is no folder"),
-        (["--solver", "DDIM", "--grid", "smooth", "--figure", "x.gif"], "end its name in .png"),
+        (["--solver", "DDIM", "--family", "smooth", "--figure", "nowhere/x.png"], "there is not a folder"),
+        (["--solver", "DDIM", "--family", "smooth", "--figure", "x.gif"], "end its name in .png"),
     ],
 )
 def test_converge_says_what_is_wrong_in_one_line(arguments, message):
@@ -120,7 +120,9 @@ def test_converge(tmp_path):
         ("BDIA", 2, 2, True), ("BDIA", 1, 1, True), ("OBELM", 2, 2, True), ("OBELM", 2, 2, True),
     ]  # fmt: skip
     assert path.read_bytes().startswith(b"%PDF")
-    shown = RUN.invoke(app, ["converge", "--solver", "DDIM", "--grid", "smooth", "--states", "4", "--max-steps", "128"])
+    shown = RUN.invoke(
+        app, ["converge", "--solver", "DDIM", "--family", "smooth", "--states", "4", "--max-steps", "128"]
+    )
     assert "1.00" in shown.stdout and "n = " in shown.stdout
 
 

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import grids, schedules
+from bdia_numerics import grids, names, schedules
 from bdia_numerics.analysis import symbolic_order
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, vectors
 from bdia_numerics.claims.ledger import CheckFailed, check, require
 from bdia_numerics.claims.mutants import mutant
-from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.program import NotInvertibleError, Slot, invertibility, structure
 from bdia_numerics.run import solve
 from bdia_numerics.solvers.bdia import BDIA
@@ -30,7 +29,7 @@ _STEPS = (40, 80, 160)
 def vp_errors(solver: Any, alternating: bool = False, start: Any = None) -> list[float]:
     """Return errors against the exact flow, from exact starts unless one is given: linear VP, t from 0.5 to 0.15."""
     schedule, z = schedules.vp_linear(), np.linspace(-2, 2, 5)[:, None]
-    law = GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
+    law = names.distribution("mixture")
     found = []
     for n in _STEPS:
         w = np.cumsum([0, *(1 + alternating * (k % 2) for k in range(n))])

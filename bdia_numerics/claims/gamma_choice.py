@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from bdia_numerics import names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.claims.ledger import check, printed, require
 from bdia_numerics.claims.mutants import mutant
@@ -13,16 +14,16 @@ from bdia_numerics.integrate import solve
 from bdia_numerics.problems import normal_quantiles
 from bdia_numerics.schedules import ddpm_linear
 from bdia_numerics.solvers import BDIA
-from bdia_numerics.studies import gamma_map as study
 
 GAMMAS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)
-LAWS = ("mixture", "broad", "small", "tight")
+LAWS = ("modes", "broad", "small", "sharp")
 STEPS, STATES = 10, 256
+LEADING, CUT, QUAD = map(names.grid, ("leading", "cut", "quad"))
 
 
 def errors(solver: Callable[[float], Any], law: str, make: Callable[[Any, int], Grid]) -> dict[float, float]:
     """Return the error by gamma, from noise that is spread evenly over the probability of N(0, 1)."""
-    schedule, problem = ddpm_linear(), study.LAWS[law]()
+    schedule, problem = ddpm_linear(), names.distribution(law)
     grid = make(schedule, STEPS)
     z = normal_quantiles(STATES)
     exact = problem.flow(z, grid.t[grid.n], grid.t[0], schedule)
@@ -41,19 +42,19 @@ def best(found: dict[float, float]) -> float:
     mutants={
         "sign of the backward increment flipped": {"solver": mutant(BDIA, ("- g * backward", "+ g * backward"))},
         "gamma = 0 throughout": {"solver": lambda: lambda g: BDIA(0)},
-        "the last slot left out": {"leading": lambda: study.GRIDS["cut"]},
-        "the last slot kept": {"cut": lambda: study.GRIDS["leading"]},
-        "leading for quad": {"quad": lambda: study.GRIDS["leading"]},
+        "the last slot left out": {"leading": lambda: CUT},
+        "the last slot kept": {"cut": lambda: LEADING},
+        "leading for quad": {"quad": lambda: LEADING},
     },
 )
 def best_gamma_at_ten_steps(
     solver: Callable[[float], Any] = BDIA,
-    leading: Callable[[Any, int], Grid] = study.GRIDS["leading"],
-    cut: Callable[[Any, int], Grid] = study.GRIDS["cut"],
-    quad: Callable[[Any, int], Grid] = study.GRIDS["quad"],
+    leading: Callable[[Any, int], Grid] = LEADING,
+    cut: Callable[[Any, int], Grid] = CUT,
+    quad: Callable[[Any, int], Grid] = QUAD,
 ) -> str:
     """Errors against exact flows of four distributions on four grids of DDPM's schedule."""
-    grids = {"leading": leading, "cut": cut, "trailing": study.GRIDS["trailing"], "quad": quad}
+    grids = {"leading": leading, "cut": cut, "trailing": names.grid("trailing"), "quad": quad}
     found = {(name, law): errors(solver, law, make) for name, make in grids.items() for law in LAWS}
     chosen = {name: [best(found[name, law]) for law in LAWS] for name in grids}
     wide = [found["leading", law] for law in LAWS[:3]]
@@ -76,8 +77,8 @@ def best_gamma_at_ten_steps(
     require(
         0.7 * predicted < blown < 1.3 * predicted, f"the slot multiplies the error by {blown:.3g}, not {predicted:.3g}"
     )
-    require(set(study.LAWS["broad"]().covs) == {0.75}, "the two wide modes have another variance")
-    t = study.GRIDS["leading"](ddpm_linear(), STEPS).t
+    require(set(names.distribution("broad").covs) == {0.75}, "the two wide modes have another variance")
+    t = LEADING(ddpm_linear(), STEPS).t
     require([*t[1:3], t[-1]] == [0, 100, 900], f"leading takes the times {t}")
     times = f"{t[1]:g}, {t[2]:g}, ..., {t[-1]:g}"
     listed = {name: ", ".join(f"{g:g}" for g in gammas) for name, gammas in chosen.items()}

@@ -1,4 +1,4 @@
-"""The command `bdia`: one module a command."""
+"""The command `bdia`: one module a command. `options` is the vocabulary that they share, `handling` what becomes of failures."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import typer
 from bdia_numerics.cli.converge import converge
 from bdia_numerics.cli.datasheet import show_datasheet
 from bdia_numerics.cli.figures import figures
+from bdia_numerics.cli.handling import OneLine, status_of
 from bdia_numerics.cli.lint import lint
 from bdia_numerics.cli.map import gamma_map
+from bdia_numerics.cli.options import Command
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers
 from bdia_numerics.cli.sweep import sweep
-from bdia_numerics.cli.unet import unet
+from bdia_numerics.cli.unet import draw_samples, unet
 from bdia_numerics.cli.unet_edit import edit
 from bdia_numerics.cli.unet_growth import show_growth
 from bdia_numerics.cli.unet_table import show_table
@@ -24,7 +26,11 @@ from bdia_numerics.cli.work_precision import work_precision
 
 app = typer.Typer(
     name="bdia",
-    help="Exactly invertible diffusion ODE solvers: verified, measured, listed.",
+    cls=OneLine,
+    help="Exactly invertible diffusion ODE solvers: verified, measured, listed.\n\n"
+    "Options mean the same in every command: --solver name:parameter=value (again for more), --grid, --family (how grids are refined), "
+    "--schedule, --distribution, --steps, --nfe (a budget of model evaluations), --dtype, --figure, --html, --json. Names of solvers, "
+    "grids, schedules and distributions can be module:object, of a file in this folder. Numbers are read exactly: 9/10 and 0.9.",
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -32,25 +38,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command()(verify)
-app.command("list")(list_solvers)
-app.command()(roundtrip)
-app.command()(lint)
-app.command()(converge)
-app.command("work-precision")(work_precision)
-app.command("map")(gamma_map)
-app.command()(sweep)
-unet.command("growth")(show_growth)
-unet.command("table")(show_table)
-unet.command("edit")(edit)
+COMMANDS = {
+    "verify": verify, "list": list_solvers, "roundtrip": roundtrip, "lint": lint, "converge": converge,
+    "work-precision": work_precision, "map": gamma_map, "sweep": sweep, "datasheet": show_datasheet, "figures": figures,
+}  # fmt: skip
+for _name, _run in COMMANDS.items():
+    app.command(_name, cls=Command)(_run)
+for _name, _run in {"sample": draw_samples, "growth": show_growth, "table": show_table, "edit": edit}.items():
+    unet.command(_name, cls=Command)(_run)
 app.add_typer(unet, name="unet")
-app.command("datasheet")(show_datasheet)
-app.command()(figures)
 
 
 def main() -> None:
     """Run the command line."""
-    app()
+    sys.exit(status_of(app))
 
 
 def _version(wanted: bool) -> None:

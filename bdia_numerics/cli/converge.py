@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics import spec
-from bdia_numerics.cli import choose
-from bdia_numerics.cli.options import AsJson, DataEnd, Grids, NoiseEnd, ScheduleName, Variable
-from bdia_numerics.cli.show import as_text, console, figure_path, plain, progress, save_figure, table, usage
+from bdia_numerics import names
+from bdia_numerics.cli.options import (
+    AsJson,
+    DataEnd,
+    Distribution,
+    Families,
+    Figure,
+    NoiseEnd,
+    ScheduleName,
+    Solvers,
+    Variable,
+    parts,
+)
+from bdia_numerics.cli.show import as_text, console, figure_path, plain, progress, save_figure, table
+from bdia_numerics.texts import listed, ratio, wholes
 
 if TYPE_CHECKING:
     from bdia_numerics.analysis import ObservedOrder
@@ -20,12 +30,9 @@ _VERDICTS = {True: "", False: " differs", None: " undecided"}
 
 
 def converge(
-    solver: Annotated[
-        list[str] | None,
-        typer.Option(help="BDIA, 'BDIA(gamma=9/10)', module:name; give it again for more. Twelve by default."),
-    ] = None,
-    grid: Grids = "smooth,alternating",
-    problem: Annotated[str, typer.Option(help="mixture, tight, plane, gaussian or gaussian:0.5.")] = "mixture",
+    solver: Solvers = None,
+    family: Families = "smooth,alternating",
+    distribution: Distribution = "mixture",
     schedule: ScheduleName = "vp_linear",
     variable: Variable = "asinh",
     t_max: NoiseEnd = "0.6",
@@ -37,47 +44,43 @@ def converge(
     max_steps: Annotated[int, typer.Option(help="Largest number of steps that is tried.")] = 512,
     states: Annotated[int, typer.Option(help="States drawn at the noise end.")] = 32,
     seeds: Annotated[int, typer.Option(help="Random grids at each number of steps.")] = 16,
-    arithmetic: Annotated[str, typer.Option(help="auto, float64 or mpmath.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="Of the states: auto, float64 or mpmath.")] = "auto",
     proved: Annotated[bool, typer.Option("--proved", help="Also print the orders that the programs prove.")] = False,
-    figure: Annotated[Path | None, typer.Option(metavar="PATH", help="Draw the errors: .png, .pdf or .svg.")] = None,
+    figure: Figure = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure orders of convergence on exact flows, with uncertainty bands and signs; what is not consistent is undecided."""
     from bdia_numerics.studies.convergence import CONVERGENCE, SOLVERS, ConvergenceConfig, measured
-    from bdia_numerics.studies.named import ratio
     from bdia_numerics.studies.study import cells
 
-    try:
-        figure_path(figure)
-        config = ConvergenceConfig(
-            solvers=tuple(dict.fromkeys(solver or SOLVERS)),
-            grids=tuple(kind.strip() for kind in grid.split(",") if kind.strip()),
-            problem=problem, schedule=schedule, variable=variable,
-            t_max=str(ratio("--t-max", t_max)), t_min=str(ratio("--t-min", t_min)), start=start,
-            steps=choose.numbers("steps", steps) if steps else (),
-            max_steps=max_steps, states=states, seeds=seeds, arithmetic=arithmetic,
-        )  # fmt: skip
-        wanted = list(cells(CONVERGENCE, config))
-        rows: list[dict[str, Any]] = []
-        found: list[tuple[str, ObservedOrder]] = []
-        with progress() as bar:
-            task = bar.add_task("measuring", total=len(wanted))
-            for cell in wanted:
-                label, kind = str(cell["solver"]), str(cell["grid"])
-                bar.update(task, description=label[:14])
-                order = measured(config, cell)
-                found.append((label, order))
-                beside = _proved(spec.solver(label), kind, order) if proved else {}
-                rows.append({"label": label, **asdict(order), "decided": order.decided, "up_to": order.up_to, **beside})
-                bar.advance(task)
-        if figure is not None:
-            from bdia_numerics.plots.orders import convergence
+    figure_path(figure)
+    config = ConvergenceConfig(
+        solvers=parts(solver, SOLVERS),
+        grids=listed(family),
+        problem=distribution, schedule=schedule, variable=variable,
+        t_max=str(ratio("--t-max", t_max)), t_min=str(ratio("--t-min", t_min)), start=start,
+        steps=wholes("--steps", steps) if steps else (),
+        max_steps=max_steps, states=states, seeds=seeds, arithmetic=dtype,
+    )  # fmt: skip
+    wanted = list(cells(CONVERGENCE, config))
+    rows: list[dict[str, Any]] = []
+    found: list[tuple[str, ObservedOrder]] = []
+    with progress() as bar:
+        task = bar.add_task("measuring", total=len(wanted))
+        for cell in wanted:
+            label, kind = str(cell["solver"]), str(cell["grid"])
+            bar.update(task, description=label[:14])
+            order = measured(config, cell)
+            found.append((label, order))
+            beside = _proved(names.solver(label), kind, order) if proved else {}
+            rows.append({"label": label, **asdict(order), "decided": order.decided, "up_to": order.up_to, **beside})
+            bar.advance(task)
+    if figure is not None:
+        from bdia_numerics.plots.orders import convergence
 
-            save_figure(figure, convergence(found))
-    except (ValueError, TypeError, ArithmeticError) as error:
-        usage(str(error))
+        save_figure(figure, convergence(found))
     if as_json:
-        typer.echo(as_text({"problem": problem, "schedule": schedule, "orders": rows}))
+        typer.echo(as_text({"problem": distribution, "schedule": schedule, "orders": rows}))
         return
     shown = table("solver", "grid", "order", "band", *(("proved",) if proved else ()), "steps used")
     for row in rows:

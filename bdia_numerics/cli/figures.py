@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, console, plain, progress, table, usage
+from bdia_numerics.cli.show import as_text, console, plain, progress, table
+from bdia_numerics.files import check
 
 
 def figures(
@@ -31,25 +32,24 @@ def figures(
     from bdia_numerics import gallery, plots
 
     if not plots.available():
-        usage(plots.MISSING)
+        raise ValueError(plots.MISSING)
     from bdia_numerics.plots.figures import FIGURES
 
     names = _names(only, list(FIGURES))
     kinds = tuple(kind.strip() for kind in formats.split(","))
     if unknown := [kind for kind in kinds if kind not in ("pdf", "png", "svg")]:
-        usage(f"--formats={unknown[0]} is none of pdf, png, svg")
+        raise ValueError(f"--formats={unknown[0]} is none of pdf, png, svg")
     if as_list:
         _list(names, FIGURES, gallery, as_json)
         return
-    try:
-        folder = _recomputed(names, FIGURES, data or out / "data") if recompute else _folder(data, gallery)
-        with progress() as bar:
-            task = bar.add_task("figures", total=len(names))
-            manifest, missing = gallery.draw(names, folder, out, formats=kinds, advance=lambda: bar.advance(task))
-    except OSError as error:
-        usage(f"--out={out} cannot be written ({error.strerror}): give another folder")
-    except (ValueError, ImportError) as error:
-        usage(" ".join(str(error).split()))
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out={out} is a file: give another folder")
+    if out.is_dir():
+        check("--out", out / "manifest.json")
+    folder = _recomputed(names, FIGURES, data or out / "data") if recompute else _folder(data, gallery)
+    with progress() as bar:
+        task = bar.add_task("figures", total=len(names))
+        manifest, missing = gallery.draw(names, folder, out, formats=kinds, advance=lambda: bar.advance(task))
     if as_json:
         typer.echo(as_text(manifest | {"missing": {m.name: m.reason for m in missing}}))
     else:
@@ -63,14 +63,14 @@ def figures(
 def _names(only: list[str] | None, known: list[str]) -> list[str]:
     wanted = [word.strip() for text in only or [] for word in text.split(",") if word.strip()] or known
     if unknown := [name for name in wanted if name not in known]:
-        usage(f"--only={unknown[0]} is none of {', '.join(known)}")
+        raise ValueError(f"--only={unknown[0]} is none of {', '.join(known)}")
     return [name for name in known if name in wanted]
 
 
 def _folder(data: Path | None, gallery: Any) -> Path:
     folder: Path = data or gallery.shipped()
     if not folder.is_dir():
-        raise ValueError(f"there is no folder {folder} of saved data: give --data FOLDER, or --recompute")
+        raise ValueError(f"there is not a folder {folder} of saved data: give --data FOLDER, or --recompute")
     return folder
 
 

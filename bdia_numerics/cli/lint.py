@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, console, plain, table, usage
+from bdia_numerics import names
+from bdia_numerics.cli.options import AsJson, OneSolver
+from bdia_numerics.cli.show import as_text, console, plain, table
+from bdia_numerics.texts import reals
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "default"}
 
@@ -40,8 +42,8 @@ def lint(
         bool,
         typer.Option("--walk", help="Print the steps: the time told to the network, and sigma/alpha at both ends."),
     ] = False,
-    solver: Annotated[str, typer.Option(help="The sampler that is to run, such as bdia:gamma=9/10.")] = "BDIA",
-    dtype: Annotated[str, typer.Option(help="float16, float32, float64 or longdouble.")] = "float32",
+    solver: OneSolver = "BDIA",
+    dtype: Annotated[str, typer.Option(help=f"Of the run: {', '.join(names.DTYPES)}.")] = "float32",
     prediction: Annotated[
         str | None, typer.Option(help="What the code reads the network's output as: eps, x0, v or velocity.")
     ] = None,
@@ -54,33 +56,30 @@ def lint(
 
     Costs are measured on a mixture on the line against its exact flow. The exit status is 1 if there is an error.
     """
-    from bdia_numerics import analysis, configs, spec
+    from bdia_numerics import analysis, configs
 
-    try:
-        known = frozenset(ignore or ())
-        chosen = configs.read(config, ignore=known) if config is not None else configs.from_mapping({})
-        if entries:
-            chosen = chosen.changed(**{key: value for key, value in map(_entry, entries) if key not in known})
-        asked: dict[str, Any] = {
-            "mu": mu,
-            "timesteps": _numbers("timesteps", timesteps),
-            "sigmas": _numbers("sigmas", sigmas),
-        }
-        asked["n"] = 50 if steps is None and timesteps is None and sigmas is None else steps
-        taken = _walk(chosen, asked) if walk or as_json else None
-        found = analysis.lint(
-            chosen,
-            steps=asked["n"],
-            mu=mu,
-            timesteps=asked["timesteps"],
-            sigmas=asked["sigmas"],
-            solver=spec.solver(solver),
-            dtype=dtype,
-            prediction=prediction,
-            wanted_error=wanted_error,
-        )
-    except (ValueError, TypeError) as error:
-        usage(str(error))
+    known = frozenset(ignore or ())
+    chosen = configs.read(config, ignore=known) if config is not None else configs.from_mapping({})
+    if entries:
+        chosen = chosen.changed(**{key: value for key, value in map(_entry, entries) if key not in known})
+    asked: dict[str, Any] = {
+        "mu": mu,
+        "timesteps": timesteps and list(reals("--timesteps", timesteps)),
+        "sigmas": sigmas and list(reals("--sigmas", sigmas)),
+    }
+    asked["n"] = 50 if steps is None and timesteps is None and sigmas is None else steps
+    taken = _walk(chosen, asked) if walk or as_json else None
+    found = analysis.lint(
+        chosen,
+        steps=asked["n"],
+        mu=mu,
+        timesteps=asked["timesteps"],
+        sigmas=asked["sigmas"],
+        solver=names.solver(solver),
+        dtype=dtype,
+        prediction=prediction,
+        wanted_error=wanted_error,
+    )
     count = asked["n"] or len(asked["timesteps"] or asked["sigmas"])
     if as_json:
         typer.echo(
@@ -91,13 +90,6 @@ def lint(
             _print_walk(taken)
         _print(chosen.name, count, found)
     raise typer.Exit(int(any(f.severity == "error" for f in found)))
-
-
-def _numbers(name: str, text: str | None) -> list[float] | None:
-    try:
-        return None if text is None else [float(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(f"--{name}={text} is not a list of numbers: write 999,749,499,249") from None
 
 
 def _walk(config: Any, asked: dict[str, Any]) -> dict[str, Any] | None:

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, console, progress, table, usage
+from bdia_numerics import names
+from bdia_numerics.cli.options import AsJson, Distribution, Figure, Grids, ScheduleName, parts
+from bdia_numerics.cli.show import as_text, console, figure_path, progress, save_figure, table
+from bdia_numerics.solvers import BDIA
+from bdia_numerics.texts import wholes
 
 
 def gamma_map(
-    law: Annotated[str, typer.Option(help="mixture, broad, small, tight (on the line), or digits.")] = "mixture",
-    schedule: Annotated[str, typer.Option(help="ddpm or sd.")] = "ddpm",
-    grids: Annotated[
-        str | None,
-        typer.Option(help="Some of leading,cut,leading+1,trailing,quad,quadratic,asinh; all but cut by default."),
+    distribution: Distribution = "modes",
+    schedule: ScheduleName = "ddpm",
+    grid: Grids = None,
+    solver: Annotated[
+        list[str] | None, typer.Option("--solver", help="BDIA with a gamma, such as bdia:gamma=1/2; again for more.")
     ] = None,
-    gammas: Annotated[str | None, typer.Option(help="Such as 0,0.5,1.")] = None,
     steps: Annotated[str | None, typer.Option(help="Such as 10,20,40.")] = None,
     states: Annotated[int, typer.Option(help="Number of states.")] = 1000,
     quality: Annotated[
         bool, typer.Option("--quality", help="Compare samples with draws of the distribution, too.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
-    figure: Annotated[Path | None, typer.Option(metavar="PATH", help="Write curves as PNG, PDF or SVG.")] = None,
+    figure: Figure = None,
     as_json: AsJson = False,
 ) -> None:
     """Map the error of BDIA over gamma, grid and steps, and those of DDIM, O-BELM and EDICT.
@@ -35,30 +36,37 @@ def gamma_map(
     """
     from bdia_numerics.studies import gamma_map as study
 
-    try:
-        given: dict[str, Any] = {"grids": _list(grids, str), "gammas": _list(gammas, float), "steps": _list(steps, int)}
-        chosen = {k: v for k, v in given.items() if v is not None}
-        config = study.MapConfig(law, schedule, states=states, quality=quality, seed=seed, **chosen)
-        with progress() as bar:
-            task = bar.add_task("map", total=study.size(config))
-            found = study.gamma_map(config, advance=lambda: bar.advance(task))
-    except ValueError as error:
-        usage(str(error))
+    figure_path(figure)
+    config = study.MapConfig(
+        distribution, schedule, parts(grid, study.STANDARD), _gammas(solver, study.GAMMAS),
+        wholes("--steps", steps) if steps else study.STEPS, states=states, quality=quality, seed=seed,
+    )  # fmt: skip
+    with progress() as bar:
+        task = bar.add_task("map", total=study.size(config))
+        found = study.gamma_map(config, advance=lambda: bar.advance(task))
     if as_json:
         cells = [asdict(cell) for cell in found.cells]
-        typer.echo(as_text({"config": asdict(config), "floor": found.floor, "cells": cells}))
+        former = {new: old for old, new in names.FORMER_DISTRIBUTIONS.items()}
+        said = asdict(config) | {"law": former.get(config.distribution, config.distribution)}
+        typer.echo(as_text({"config": said, "floor": found.floor, "cells": cells}))
     else:
         for what in found.measures:
             _print(found, what)
     if figure is not None:
-        _draw(found, figure)
+        from bdia_numerics.plots.gamma_map import curves
+
+        save_figure(figure, curves(found, found.measures[0]))
+        typer.echo(f"figure: {figure}", err=True)
 
 
-def _list(text: str | None, kind: type) -> tuple[Any, ...] | None:
-    try:
-        return None if text is None else tuple(kind(part.strip()) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"{text} is not a list of numbers: write 0,0.5,1") from None
+def _gammas(given: list[str] | None, default: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the gammas of the solvers that are named, all of them BDIA."""
+    found = [names.solver(text) for text in given or ()]
+    if other := next((text for text, made in zip(given or (), found, strict=True) if not isinstance(made, BDIA)), None):
+        raise ValueError(
+            f"--solver={other} is not BDIA: the map is of its gamma, and DDIM, O-BELM and EDICT are compared with it"
+        )
+    return tuple(float(made.gamma) for made in found) or default
 
 
 def _print(found: Any, what: str) -> None:
@@ -68,26 +76,9 @@ def _print(found: Any, what: str) -> None:
     heads = [f"{g:g}" for g in config.gammas]
     rows = table("grid", "steps", *(f"gamma {h}" for h in heads), "O-BELM", "EDICT", "best gamma", whole=("grid",))
     floor = f", draws themselves {found.floor[what]:.3g}" if what in found.floor else ""
-    rows.title = f"{what.replace('_', ' ')}, distribution {config.law}, schedule {config.schedule}{floor}"
+    rows.title = f"{what.replace('_', ' ')}, distribution {config.distribution}, schedule {config.schedule}{floor}"
     for name in config.grids:
         for steps in config.steps:
             values = [number(cell.value(what)) for cell in found.at(name, steps)]
             rows.add_row(name, str(steps), *values, f"{found.best(name, steps, what).gamma:g}")
     console().print(rows)
-
-
-def _draw(found: Any, path: Path) -> None:
-    from bdia_numerics import plots
-
-    if not plots.available():
-        usage(plots.MISSING)
-    from bdia_numerics.plots.gamma_map import curves
-
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in ("png", "pdf", "svg"):
-        usage(f"--figure={path} ends in none of .png, .pdf, .svg")
-    try:
-        path.write_bytes(plots.image(curves(found, found.measures[0]), format=kind))
-    except OSError as error:
-        usage(f"--figure={path} cannot be written ({error.strerror}): give another path")
-    typer.echo(f"figure: {path}", err=True)

@@ -7,23 +7,30 @@ from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, Inversion
-from bdia_numerics.cli.show import as_text, usage
+from bdia_numerics import names
+from bdia_numerics.cli.options import (
+    AsJson,
+    Distribution,
+    Inversion,
+    OneGrid,
+    OneSolver,
+    Parameters,
+    ScheduleName,
+    parameters,
+)
+from bdia_numerics.cli.show import as_text
+from bdia_numerics.texts import one_of
 
-SHAPE = (64, 2)
-"""States, and the dimension of the distribution that the round trip runs on."""
+STATES = 64
 
 
 def roundtrip(
-    solver: Annotated[
-        str,
-        typer.Option(help="A solver of `bdia list`, or module:object, such as bdia:gamma=9/10."),
-    ] = "BDIA",
+    solver: OneSolver = "BDIA",
     exact: Annotated[bool, typer.Option("--exact", help="Run on the integer lattice and compare every bit.")] = False,
-    gamma: Annotated[str | None, typer.Option(help="gamma, such as 9/10.")] = None,
-    gamma1: Annotated[str | None, typer.Option(help="gamma1, such as 19/20.")] = None,
-    gamma2: Annotated[str | None, typer.Option(help="gamma2, such as 1/20.")] = None,
-    p: Annotated[str | None, typer.Option(help="p, such as 93/100.")] = None,
+    others: Parameters = None,
+    grid: OneGrid = "uniform",
+    schedule: ScheduleName = "vp_linear",
+    distribution: Distribution = "peaks",
     inversion: Inversion = "default",
     steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 50,
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float64",
@@ -31,25 +38,19 @@ def roundtrip(
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Go from noise to data and back, on a Gaussian mixture with its exact score.
+    """Go from noise to data and back, on a distribution with its exact score, a mixture of two narrow Gaussians in the plane by default.
 
     Without --exact it prints the error of the round trip, the inversion that ran, and the distance of the data end from the exact state.
     For DDIM it prints inversion (10) and inversion (23), in which the model is told the time of the state that it is given. With --exact it
     prints the number of differing bits and the size of the remainder buffer with its bound; the exit status is 1 if a bit differs, or
     if the error of what comes back is as large as the state.
     """
-    given = {"gamma": gamma, "gamma1": gamma1, "gamma2": gamma2, "p": p}
-    try:
-        values = {k: v for k, v in given.items() if v is not None}
-        found = _run(solver, values, steps, dtype, bits, seed, exact, inversion)
-    except (ValueError, TypeError, ArithmeticError) as error:
-        # The command's grid goes to clean data, and its remedy is an option.
-        usage(
-            str(error).replace(
-                "end the grid above it (t_min > 0), or encode by another method, such as inversion.DDIMInversion()",
-                "pass --inversion '(10)'",
-            )
-        )
+    chosen = names.solver(solver, **parameters(others))
+    law, levels = names.distribution(distribution), names.schedule(schedule)
+    slots = names.grid(grid or "uniform")(levels, steps, seed=seed)
+    found = _run(
+        chosen, law, levels, slots, one_of("--dtype", dtype, ("float32", "float64")), bits, seed, exact, inversion
+    )
     if as_json:
         typer.echo(as_text(found))
     else:
@@ -59,11 +60,10 @@ def roundtrip(
 
 
 def _run(
-    name: str, values: dict[str, str], steps: int, dtype: str, bits: int, seed: int, exact: bool, inversion: str
+    solver: Any, law: Any, schedule: Any, grid: Any, dtype: str, bits: int, seed: int, exact: bool, inversion: str
 ) -> dict[str, Any]:
     import numpy as np
 
-    from bdia_numerics import grids, problems, schedules, spec
     from bdia_numerics.analysis.perturbation.practical import inverse_growth
     from bdia_numerics.bitexact import bit_exact_round_trip
     from bdia_numerics.integrate import round_trip
@@ -71,16 +71,10 @@ def _run(
     from bdia_numerics.program import parameters
     from bdia_numerics.run import DERIVED
 
-    solver, method = spec.solver(name, **values), named(inversion)
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"--dtype={dtype}: pass float32 or float64")
-    schedule = schedules.vp_linear()
-    grid = grids.uniform(schedule, steps)
-    law = problems.GaussianMixture([0.4, 0.6], [[-1.0, 0.0], [1.0, 0.5]], [0.05, 0.1])
-    z = np.random.default_rng(seed).standard_normal(SHAPE).astype(dtype)
-    model = law.model(schedule)
+    method, model = named(inversion), law.model(schedule)
+    z = np.random.default_rng(seed).standard_normal((STATES, law.dimension)).astype(dtype)
     shown = {k: str(v) for k, v in parameters(solver).items()}
-    head = {"solver": type(solver).__name__, "parameters": shown, "steps": steps, "dtype": dtype, "exact": exact}
+    head = {"solver": type(solver).__name__, "parameters": shown, "steps": grid.n, "dtype": dtype, "exact": exact}
     if exact:
         if method is not None:
             raise ValueError(f"--exact runs the derived inverse: leave out --inversion={inversion}")
@@ -90,11 +84,11 @@ def _run(
             "ok" if done["ok"] else f"{done['register']} left the range 2^60 units in the slot from i={done['slot']}"
         )
         return {**head, "inversion": DERIVED, "elements": z.size, "bits": bits, **outcome, "status": status}
-    names = ("inversion", "error", "latent", "reference_error", "nfe")
+    measures = ("inversion", "error", "latent", "reference_error", "nfe")
 
     def both_ways(method: Any) -> dict[str, Any]:
         trip = round_trip(solver, model, grid, z, method=method)
-        return {**{k: getattr(trip, k) for k in names}, "status": str(trip.status)}
+        return {**{k: getattr(trip, k) for k in measures}, "status": str(trip.status)}
 
     found = head | both_ways(method)
     if found["status"] != "ok" and found["inversion"] == DERIVED:
@@ -107,8 +101,8 @@ def _run(
 def _lines(found: dict[str, Any]) -> list[str]:
     from bdia_numerics.formulas import number
 
-    parameters = ", ".join(f"{k}={v}" for k, v in found["parameters"].items())
-    lines = [f"{found['solver']}({parameters}), {found['steps']} steps, {found['dtype']}: {found['status']}"]
+    written = ", ".join(f"{k}={v}" for k, v in found["parameters"].items())
+    lines = [f"{found['solver']}({written}), {found['steps']} steps, {found['dtype']}: {found['status']}"]
     if found["exact"] and found["differing_bits"] is None:
         return lines
     if found["exact"]:

@@ -1,4 +1,4 @@
-"""What the commands share: one-line errors, tables, progress bars, JSON."""
+"""What the commands share: tables, progress bars, JSON."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import typer
-
-
-def usage(message: str) -> NoReturn:
-    """Print one line to standard error and end with status 2."""
-    typer.echo(f"bdia: {message}", err=True)
-    raise typer.Exit(2)
+from bdia_numerics.files import check, write
 
 
 def plain(text: str) -> str:
@@ -28,7 +22,7 @@ def console(width: int = 160) -> Any:
     """Return a console; `width` holds where the output is not a terminal, since 80 columns would cut words."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else width, highlight=False)
+    return Console(width=None if sys.stdout is not None and sys.stdout.isatty() else width, highlight=False)
 
 
 def table(*columns: str, whole: tuple[str, ...] = ("claim", "verdict", "solver", "killed")) -> Any:
@@ -60,22 +54,6 @@ def progress() -> Any:
     return Progress(*columns, console=error, transient=True, disable=not error.is_terminal)
 
 
-def ints(name: str, text: str) -> tuple[int, ...]:
-    """Return the integers that an option lists, such as 10,20,40; ValueError names the option."""
-    try:
-        return tuple(int(word) for word in text.split(","))
-    except ValueError:
-        raise ValueError(f"{name}={text} is not a list of ints: write 10,20,40") from None
-
-
-def floats(name: str, text: str) -> tuple[float, ...]:
-    """Return the numbers that an option lists, such as 1,2.5; ValueError names the option."""
-    try:
-        return tuple(float(word) for word in text.split(","))
-    except ValueError:
-        raise ValueError(f"{name}={text} is not a list of numbers: write 1,2.5") from None
-
-
 def as_text(data: dict[str, Any]) -> str:
     """Return data as JSON; numbers that JSON lacks are null."""
     return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
@@ -90,16 +68,11 @@ def _finite(x: Any) -> Any:
 
 
 def figure_path(path: Path | None, option: str = "--figure") -> None:
-    """Raise ValueError, before anything is measured, for another kind of file, a missing folder, or without matplotlib."""
+    """Raise ValueError, before anything is measured, for a figure that cannot be drawn or written."""
     from bdia_numerics.plots import MISSING, available
 
-    if path is None:
-        return
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise ValueError(f"{option}={path}: end its name in .png, .pdf or .svg")
-    if not path.absolute().parent.is_dir():
-        raise ValueError(f"{option}={path}: there is no folder {path.absolute().parent}, make it first")
-    if not available():
+    check(option, path, (".png", ".pdf", ".svg"))
+    if path is not None and not available():
         raise ValueError(MISSING)
 
 
@@ -107,4 +80,4 @@ def save_figure(path: Path, figure: Any) -> None:
     """Write a figure in the format of its suffix."""
     from bdia_numerics.plots import image
 
-    path.write_bytes(image(figure, format=path.suffix.lstrip(".").lower()))
+    write(path, image(figure, format=path.suffix.lstrip(".").lower()))

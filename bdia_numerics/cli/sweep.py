@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, console, plain, progress, table, usage
+from bdia_numerics.cli.show import as_text, console, plain, progress, table
 
 if TYPE_CHECKING:
     from bdia_numerics.studies import Outcome, Pool, Study, Task
@@ -53,19 +53,16 @@ def sweep(
     """
     from bdia_numerics import studies
 
-    try:
-        chosen, settings, folder = _chosen(config, study, out)
-        if tasks:
-            status = _show_tasks(studies.tasks(folder, chosen), as_json)
-        elif dry_run:
-            status = _show_plan(chosen, settings, folder, workers, as_json)
-        else:
+    chosen, settings, folder = _chosen(config, study, out)
+    if tasks:
+        status = _show_tasks(studies.tasks(folder, chosen), as_json)
+    elif dry_run:
+        status = _show_plan(chosen, settings, folder, workers, as_json)
+    else:
+        try:
             status = _go(chosen, settings, folder, _pool(workers, scheduler), retry, as_json)
-    except (ValueError, TypeError, ArithmeticError, RuntimeError, ImportError, OSError) as error:
-        usage(str(error))
-    except KeyboardInterrupt:
-        typer.echo("bdia: stopped; the same command goes on from here", err=True)
-        status = 130
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("stopped; the same command goes on from here") from None
     raise typer.Exit(status)
 
 

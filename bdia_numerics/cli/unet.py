@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from bdia_numerics.cli.options import AsJson, Inversion, TrustPickle
-from bdia_numerics.cli.show import as_text, figure_path, progress, save_figure, usage
-
-DTYPES = ("float16", "bfloat16", "float32", "float64")
+from bdia_numerics import names
+from bdia_numerics.cli.options import AsJson, Inversion, OneGrid, OneSolver, TrustPickle
+from bdia_numerics.cli.show import as_text, figure_path, progress, save_figure
+from bdia_numerics.texts import wholes
 
 
 class Sampling(TyperGroup):
@@ -33,31 +31,15 @@ unet = typer.Typer(
 )
 
 
-@contextmanager
-def refusals() -> Iterator[None]:
-    """End with status 2 and one line where something cannot be done; say each warning in one line, too."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *_: typer.echo(f"bdia: warning: {message}", err=True)
-        try:
-            yield
-        except MemoryError:
-            usage("out of memory: pass a smaller number of images")
-        except (ValueError, TypeError, ArithmeticError, OSError, RuntimeError) as error:
-            said = " ".join(str(error).split())
-            usage(said.replace("pass fewer states at a time", "pass a smaller --count, or narrower --dtype"))
-
-
 def require_torch() -> None:
-    """End with status 2 and the extra's name unless the extra torch is installed."""
+    """Raise ImportError with the extra's name unless the extra torch is installed."""
     from importlib.util import find_spec
 
     missing = [name for name in ("torch", "diffusers", "safetensors") if find_spec(name) is None]
     if missing:
-        usage(f"unet needs {', '.join(missing)}: pip install 'bdia_numerics[torch]'")
+        raise ImportError(f"unet needs {', '.join(missing)}: pip install 'bdia_numerics[torch]'")
 
 
-@unet.command("sample")
 def draw_samples(
     path: Annotated[
         str | None,
@@ -65,15 +47,9 @@ def draw_samples(
             help="A diffusers folder, a hub name or an EDM pickle; the shipped network of MNIST digits by default."
         ),
     ] = None,
-    solver: Annotated[str, typer.Option(help="A solver of `bdia list`, with parameters: bdia:gamma=9/10.")] = "BDIA",
+    solver: OneSolver = "BDIA",
     steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 20,
-    spacing: Annotated[
-        str | None,
-        typer.Option(
-            help="leading, linspace, trailing, uniform, quadratic, log_snr, asinh or karras; trailing by default where training steps "
-            "are numbered: leading ends with a short slot, in which gamma = 1 magnifies errors."
-        ),
-    ] = None,
+    grid: OneGrid = None,
     count: Annotated[int, typer.Option(help="Images.")] = 20,
     labels: Annotated[
         str | None,
@@ -83,24 +59,28 @@ def draw_samples(
         float | None,
         typer.Option(help="Scale of classifier-free guidance; 1 is none. 2 by default where a null label is known."),
     ] = None,
-    dtype: Annotated[str, typer.Option(help=f"Dtype of the states: {', '.join(DTYPES)}.")] = "float32",
-    device: Annotated[str, typer.Option(help="Device of the network and the states.")] = "cpu",
+    dtype: Annotated[str, typer.Option(help=f"Of the states: {', '.join(names.TORCH_DTYPES)}.")] = "float32",
+    device: Annotated[str, typer.Option(help="Of the network and the states.")] = "cpu",
     inversion: Inversion = "default",
     fine: Annotated[
         int, typer.Option(help="Slots of the reference solution, 4 or more (11 evaluations for each); 0 leaves it out.")
     ] = 40,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
-    output: Annotated[Path, typer.Option(help="Where the sheet of samples is written.")] = Path("samples.png"),
+    figure: Annotated[
+        Path, typer.Option("--figure", metavar="PATH", help="The sheet of samples: .png, .pdf or .svg.")
+    ] = Path("samples.png"),
     trust_pickle: TrustPickle = False,
     as_json: AsJson = False,
 ) -> None:
-    """Sample from a network, go back to the noise, and compare both ends with a fine solution of the network's own ODE."""
+    """Sample from a network, go back to the noise, and compare both ends with a fine solution of the network's own ODE.
+
+    The grid is trailing by default where training steps are numbered: leading ends with a short slot, in which gamma = 1 magnifies errors.
+    """
     require_torch()
-    with refusals():
-        found = _run(
-            path, solver, steps, spacing, count, labels, guidance, dtype, device, fine, seed, output,
-            inversion=inversion, trust_pickle=trust_pickle,
-        )  # fmt: skip
+    found = _run(
+        path, solver, steps, grid, count, labels, guidance, dtype, device, fine, seed, figure,
+        inversion=inversion, trust_pickle=trust_pickle,
+    )  # fmt: skip
     if as_json:
         typer.echo(as_text(found))
     else:
@@ -128,7 +108,7 @@ def _run(
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from bdia_numerics import plots, spec
+    from bdia_numerics import plots
     from bdia_numerics.inversion import named
     from bdia_numerics.torch.checking import doubt
     from bdia_numerics.torch.sampling import noise, sample
@@ -137,8 +117,8 @@ def _run(
     if count < 1 or fine < 0 or 0 < fine < 4:
         raise ValueError(f"--count={count} --fine={fine}: pass at least one image, and 0 or at least 4 slots")
     if plots.available():
-        figure_path(output, "--output")
-    chosen, kind, method = spec.solver(name), dtype_named(dtype), named(inversion)
+        figure_path(output)
+    chosen, kind, method = names.solver(name), dtype_named(dtype), named(inversion)
     loaded = load_network(path, device, kind, trust_pickle=trust_pickle)
     spacing = loaded.best_spacing if spacing is None else spacing
     grid = loaded.grid(steps, spacing)
@@ -191,10 +171,7 @@ def labels_of(text: str | None, count: int, labels: int) -> list[int] | None:
     """Return one label an image, read from text, or all that a network has in turn; None for a network that takes none."""
     if text is None:
         return [k % labels for k in range(count)] if labels else None
-    try:
-        some = [int(word) for word in text.split(",")]
-    except ValueError:
-        raise ValueError(f"--labels={text} is not a list of ints: write 3,1,4") from None
+    some = wholes("--labels", text)
     return [some[k % len(some)] for k in range(count)]
 
 
@@ -215,7 +192,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     head += f": {found['status']}"
     wider = "" if found["dtype"] == "float64" else "another --dtype, "
     if found["status"] != "ok":
-        return [f"{head}; try {wider}more --steps, or another --spacing"]
+        return [f"{head}; try {wider}more --steps, or another --grid"]
     lines = [
         head,
         f"{found['nfe']} model evaluations there, {found['back_nfe']} back; {found['seconds']:.2f} s there",

@@ -3,45 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, console, figure_path, floats, progress, save_figure, table
-from bdia_numerics.cli.unet import refusals, require_torch
+from bdia_numerics.cli.options import AsJson, Figure, OneGrid, Solvers, parts
+from bdia_numerics.cli.show import as_text, console, figure_path, progress, save_figure, table
+from bdia_numerics.cli.unet import require_torch
+from bdia_numerics.texts import reals
 
 
 def edit(
-    solvers: Annotated[
-        str | None,
-        typer.Option(
-            help="Such as 'BDIA(gamma=1);EDICT;DDIM by (23)'; DDIM by (10) and (23), BDIA and EDICT by default."
-        ),
-    ] = None,
+    solver: Solvers = None,
     guidance: Annotated[str, typer.Option(help="Scales of classifier-free guidance, there and back.")] = "1,3,5",
     steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 40,
-    grid: Annotated[str, typer.Option(help="leading, cut, leading+1, trailing, quad, quadratic or asinh.")] = "cut",
+    grid: OneGrid = "cut",
     images: Annotated[int, typer.Option(help="Samples of the network that are edited.")] = 10,
     seed: Annotated[int, typer.Option(help="Seed of their noise.")] = 0,
-    figure: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Write a contact sheet as PNG, PDF or SVG.")
-    ] = None,
+    figure: Figure = None,
     as_json: AsJson = False,
 ) -> None:
     """Encode digits under their label and decode them under another, with the shipped network (the paper's figures 4 and 6)."""
     require_torch()
     from bdia_numerics.studies import network_editing as study
 
-    with refusals():
-        figure_path(figure)
-        scales = floats("--guidance", guidance)
-        chosen = study.SOLVERS if solvers is None else tuple(word.strip() for word in solvers.split(";"))
-        config = study.EditConfig(chosen, scales, steps, grid, images, seed)
-        with progress() as bar:
-            task = bar.add_task("edit", total=len(chosen) * len(scales))
-            found = study.editing(config, advance=lambda: bar.advance(task))
+    figure_path(figure)
+    scales = reals("--guidance", guidance)
+    chosen = parts(solver, study.SOLVERS)
+    config = study.EditConfig(chosen, scales, steps, grid or "cut", images, seed)
+    with progress() as bar:
+        task = bar.add_task("edit", total=len(chosen) * len(scales))
+        found = study.editing(config, advance=lambda: bar.advance(task))
     if figure is not None:
         from bdia_numerics.plots.network import contact_sheet
 

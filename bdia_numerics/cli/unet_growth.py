@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, Guidance, TrustPickle
-from bdia_numerics.cli.show import as_text, console, figure_path, ints, progress, save_figure, table
-from bdia_numerics.cli.unet import labels_of, load_network, refusals, require_torch, written
+from bdia_numerics.cli.options import AsJson, Figure, Guidance, OneGrid, OneSolver, TrustPickle
+from bdia_numerics.cli.show import as_text, console, figure_path, progress, save_figure, table
+from bdia_numerics.cli.unet import labels_of, load_network, require_torch, written
+from bdia_numerics.texts import wholes
 
 
 def show_growth(
     path: Annotated[
         str | None, typer.Argument(help="A network, as for `bdia unet`; the shipped one of MNIST digits by default.")
     ] = None,
-    solver: Annotated[str, typer.Option(help="An exactly invertible solver of `bdia list`.")] = "BDIA",
+    solver: OneSolver = "BDIA",
     steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 10,
-    spacing: Annotated[str | None, typer.Option(help="As for `bdia unet`.")] = None,
+    grid: OneGrid = None,
     count: Annotated[int, typer.Option(help="States, 2 or more.")] = 2,
     labels: Annotated[str | None, typer.Option(help="Class labels, such as 3,1,4.")] = None,
     guidance: Guidance = 1.0,
@@ -30,27 +30,26 @@ def show_growth(
             metavar="STEPS", help="Add round trips by dtype, gamma, p and guidance at these steps, such as 10,20,40."
         ),
     ] = None,
-    figure: Annotated[Path | None, typer.Option(metavar="PATH", help="Write a figure as PNG, PDF or SVG.")] = None,
+    figure: Figure = None,
     trust_pickle: TrustPickle = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure how perturbations grow in a network, both ways, and what rounding and batches do to its round trips."""
     require_torch()
-    with refusals():
-        figure_path(figure)
-        found = _measured(
-            path,
-            solver,
-            steps,
-            spacing,
-            count,
-            labels,
-            guidance,
-            iterations,
-            seed,
-            round_trips,
-            trust_pickle=trust_pickle,
-        )
+    figure_path(figure)
+    found = _measured(
+        path,
+        solver,
+        steps,
+        grid,
+        count,
+        labels,
+        guidance,
+        iterations,
+        seed,
+        round_trips,
+        trust_pickle=trust_pickle,
+    )
     if figure is not None:
         from bdia_numerics.plots.perturbations import perturbations
 
@@ -87,7 +86,7 @@ def _measured(
 
     import numpy as np
 
-    from bdia_numerics import analysis, spec
+    from bdia_numerics import analysis, names
     from bdia_numerics.program import structure
     from bdia_numerics.torch.growth import growth
     from bdia_numerics.torch.jacobians import array_jvp, array_model
@@ -99,10 +98,10 @@ def _measured(
 
     if count < 2:
         raise ValueError(f"--count={count}: pass 2 states or more, since batches are compared")
-    tabled = () if round_trips is None else ints("--round-trips", round_trips)
+    tabled = () if round_trips is None else wholes("--round-trips", round_trips)
     if tabled and min(tabled) < 2:
         raise ValueError(f"--round-trips={round_trips}: take 2 steps or more")
-    chosen, double, single = spec.solver(name), dtype_named("float64"), dtype_named("float32")
+    chosen, double, single = names.solver(name), dtype_named("float64"), dtype_named("float32")
     loaded = load_network(path, "cpu", double, trust_pickle=trust_pickle)
     given = labels_of(labels, count, loaded.labels)
     spacing = loaded.best_spacing if spacing is None else spacing

@@ -3,48 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, Guidance
-from bdia_numerics.cli.show import as_text, console, figure_path, ints, progress, save_figure, table
-from bdia_numerics.cli.unet import refusals, require_torch
+from bdia_numerics.cli.options import AsJson, Figure, Grids, Guidance, Nfe, Solvers, parts
+from bdia_numerics.cli.show import as_text, console, figure_path, progress, save_figure, table
+from bdia_numerics.cli.unet import require_torch
+from bdia_numerics.texts import wholes
 
 
 def show_table(
-    solvers: Annotated[
-        str | None, typer.Option(help="Solvers of `bdia list`, such as 'DDIM;BDIA(gamma=1/2)'; those of the paper.")
-    ] = None,
-    grids: Annotated[str, typer.Option(help="Some of leading,cut,leading+1,trailing,quad,quadratic,asinh.")] = (
-        "leading,cut,trailing,quad"
-    ),
-    evaluations: Annotated[str, typer.Option(help="Numbers of model evaluations in a run.")] = "10,20,40",
+    solver: Solvers = None,
+    grid: Grids = None,
+    nfe: Nfe = "10,20,40",
     images: Annotated[int, typer.Option(help="Samples.")] = 256,
     paired: Annotated[int, typer.Option(help="How many are compared with the network's own ODE; 0 for none.")] = 32,
     guidance: Guidance = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
-    figure: Annotated[Path | None, typer.Option(metavar="PATH", help="Write a figure as PNG, PDF or SVG.")] = None,
+    figure: Figure = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare solvers on the shipped network at equal numbers of evaluations, as the paper's table 2 does.
 
     Samples are compared with the test images of MNIST by the Frechet distance in the shipped classifier's features (which is not FID), and
-    with the network's own ODE. The defaults take forty minutes of one core; `--grids cut --images 64 --evaluations 10` takes one or two.
+    with the network's own ODE. The defaults take forty minutes of one core; `--grid cut --images 64 --nfe 10` takes one or two.
     """
     require_torch()
     from bdia_numerics.studies import network_table as study
 
-    with refusals():
-        figure_path(figure)
-        chosen = study.SOLVERS if solvers is None else tuple(word.strip() for word in solvers.split(";"))
-        config = study.TableConfig(
-            chosen, tuple(grids.split(",")), ints("--evaluations", evaluations), images, paired=paired, guidance=guidance, seed=seed,
-        )  # fmt: skip
-        with progress() as bar:
-            task = bar.add_task("table", total=study.size(config))
-            found = study.table(config, advance=lambda: bar.advance(task))
+    figure_path(figure)
+    default = study.TableConfig()
+    config = study.TableConfig(
+        parts(solver, default.solvers), parts(grid, default.grids), wholes("--nfe", nfe),
+        images, paired=paired, guidance=guidance, seed=seed,
+    )  # fmt: skip
+    with progress() as bar:
+        task = bar.add_task("table", total=study.size(config))
+        found = study.table(config, advance=lambda: bar.advance(task))
     if figure is not None:
         from bdia_numerics.plots.network import bars
 

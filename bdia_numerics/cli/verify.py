@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, console, plain, progress, table, usage
+from bdia_numerics.cli.options import AsJson, Html
+from bdia_numerics.cli.show import as_text, console, plain, progress, table
+from bdia_numerics.files import check, write
 
 if TYPE_CHECKING:
     from bdia_numerics.claims.ledger import Decided, MutantResult
@@ -33,7 +34,7 @@ def verify(
         list[str] | None, typer.Option("--only", metavar="ID,ID", help="Decide these claims alone.")
     ] = None,
     as_json: AsJson = False,
-    html: Annotated[Path | None, typer.Option("--html", metavar="PATH", help="Where to write the report.")] = None,
+    html: Html = None,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="PATH", help="Where to write the ledger as a page in Markdown.")
     ] = None,
@@ -45,18 +46,20 @@ def verify(
     --mutants, if one did not notice an error.
     """
     if quick and full:
-        usage("--quick and --full exclude each other: give one")
+        raise ValueError("--quick and --full exclude each other: give one")
     for option, given in (("--html", html), ("--markdown", markdown)):
-        if given is not None:
-            _writable(option, given, mutants=mutants)
+        if given is not None and mutants:
+            raise ValueError(f"{option} does not go with --mutants: leave one out")
+        check(option, given)
     ids = [name.strip() for part in only or () for name in part.split(",") if name.strip()]
     if only is not None and not ids:
-        usage("--only is empty: give ids like prop-1,eq-33")
+        raise ValueError("--only is empty: give ids like prop-1,eq-33")
     if mutants:
         raise typer.Exit(_mutants(ids or None, as_json=as_json))
+    path = html or (None if ids or as_json else REPORT)
+    check("--html", path)
     decided = _decide(ids or None, full=full)
     results = _real_input(decided)
-    path = html or (None if ids or as_json else REPORT)
     if as_json:
         typer.echo(as_text(_ledger(decided, results)))
     else:
@@ -66,33 +69,14 @@ def verify(
     if markdown:
         from bdia_numerics.claims.pages import ledger
 
-        _save("--markdown", markdown, ledger(decided))
+        write(markdown, ledger(decided))
     raise typer.Exit(int(any(d.verdict == "failed" for d in decided)))
-
-
-def _writable(option: str, path: Path, *, mutants: bool) -> None:
-    if mutants:
-        usage(f"{option} does not go with --mutants: leave one out")
-    if not path.absolute().parent.is_dir():
-        usage(f"{option}={path}: there is no folder {path.absolute().parent}, make it first")
-    if path.is_dir():
-        usage(f"{option}={path} is a folder: give the path of a file in it")
-
-
-def _save(option: str, path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        usage(f"{option}={path} cannot be written ({error.strerror}): give another path")
 
 
 def _decide(only: Sequence[str] | None, *, full: bool) -> list[Decided]:
     from bdia_numerics.claims import ledger
 
-    try:
-        total = len(ledger.select(only))
-    except ValueError as error:
-        usage(str(error))
+    total = len(ledger.select(only))
     with progress() as bar:
         task = bar.add_task("deciding", total=total)
         decided = []
@@ -105,10 +89,7 @@ def _decide(only: Sequence[str] | None, *, full: bool) -> list[Decided]:
 def _mutants(only: Sequence[str] | None, *, as_json: bool) -> int:
     from bdia_numerics.claims import ledger
 
-    try:
-        checks = ledger.unique_checks(only)
-    except ValueError as error:
-        usage(str(error))
+    checks = ledger.unique_checks(only)
     pairs = [(check, name) for check in checks for name in check.mutants]
     found: list[MutantResult] = []
     with progress() as bar:
@@ -171,7 +152,7 @@ def _write(path: Path, decided: Sequence[Decided], results: Digits | None) -> No
     study: dict[str, Any] = {}
     if results:
         study = {"results": results, "runs": digits.portraits(), "choices": digits.choices()}
-    _save("--html", path, report.render(decided, **study))
+    write(path, report.render(decided, **study))
     if results and not plots.available():
         typer.echo(plots.MISSING, err=True)
     typer.echo(f"report: {path}", err=True)

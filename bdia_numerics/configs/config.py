@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bdia_numerics.configs.families import FAMILIES, KNOWN, SIGMA_ENDS, Family
+from bdia_numerics.texts import bounded
 
 SPACINGS = ("leading", "linspace", "trailing")
 KINDS = {
@@ -225,22 +226,19 @@ def read(path: str | Path, *, ignore: Collection[str] = ()) -> SchedulerConfig:
         inside = (path / "scheduler" / "scheduler_config.json", path / "scheduler_config.json")
         path = next((p for p in inside if p.is_file()), inside[-1])
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not text"
         raise ValueError(
             f"config={str(path)!r} cannot be read ({why}): give a scheduler_config.json or a YAML"
         ) from None
+    if len(text) > LARGEST:
+        raise ValueError(f"config={str(path)!r} is larger than a configuration: is it the right file?")
     try:
-        if path.suffix.lower() in (".yaml", ".yml"):
-            import yaml
-
-            try:
-                entries = yaml.safe_load(text)
-            except yaml.YAMLError as error:
-                raise ValueError(f"config={str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
-        else:
-            entries = json.loads(text)
+        entries = bounded(str(path), _parsed(path, text))
+    except RecursionError:
+        raise ValueError(f"config={str(path)!r} is nested too deep: is it the right file?") from None
     except json.JSONDecodeError as error:
         why = f"not JSON: {error}" if text.strip() else "empty: give a scheduler_config.json"
         raise ValueError(f"config={str(path)!r} is {why}") from None
@@ -249,6 +247,23 @@ def read(path: str | Path, *, ignore: Collection[str] = ()) -> SchedulerConfig:
             f"config={str(path)!r} is {str(entries)[:20]!r} and not a table: give a scheduler_config.json or a YAML"
         )
     return from_mapping(entries, ignore=ignore)
+
+
+LARGEST = 300_000
+"""Bytes of a configuration."""
+
+
+def _parsed(path: Path, text: str) -> Any:
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        return json.loads(text)
+    import yaml
+
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError(f"config={str(path)!r} has aliases (*name), which are not read: write the values out")
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"config={str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
 
 
 def _from_ldm(entries: Mapping[str, Any], ignore: Collection[str]) -> dict[str, Any]:

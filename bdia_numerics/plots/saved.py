@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bdia_numerics import names
 from bdia_numerics.analysis import ObservedOrder, Work, WorkPrecision
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.studies.convergence import ConvergenceConfig, family, observed
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 def config_of(found: Dataset, kind: type[Any]) -> Any:
     """Return the configuration that a dataset was made with."""
     stored = json.loads(found.attrs["config"])
+    if "law" in stored:  # datasets of before the names of distributions were the same everywhere
+        law = stored.pop("law")
+        stored["distribution"] = names.FORMER_DISTRIBUTIONS.get(law, law)
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()})
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from bdia_numerics.analysis.stability.characteristic import nowhere_stable
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.plots.style import PAGE, STYLE, looks
-from bdia_numerics.studies.shaping import contender
+from bdia_numerics.studies.configuration import contender
 
 if TYPE_CHECKING:
     from xarray import Dataset

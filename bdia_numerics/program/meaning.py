@@ -29,7 +29,7 @@ def rows(op: Op) -> Iterator[Row]:
     """Yield the linear combinations that an operation computes; an evaluation has none.
 
     What a mix takes over as it is has no row, since it keeps its number. A coefficient 0 of a mix stands for what the row
-    does not mention, and is left out, but never the last term: an empty sum is no state.
+    does not mention, and is left out, but never the last term: an empty sum is not a state.
     """
     if isinstance(op, Combine):
         yield Row(op.target, op.register, op.terms)

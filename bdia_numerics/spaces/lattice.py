@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.numerals import ratio, whole
 from bdia_numerics.spaces.base import plain, register
 from bdia_numerics.spaces.floats import Numpy
 from bdia_numerics.spaces.lattice_kernel import LIMIT, dequantise
 from bdia_numerics.spaces.memory import register_reader
+from bdia_numerics.texts import ratio, whole
 
 _WORD = "lattice"
 OVERFLOW = np.iinfo(np.int64).min

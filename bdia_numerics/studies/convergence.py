@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import spec
+from bdia_numerics import names
 from bdia_numerics.analysis import GridFamily, ObservedOrder, observed_order
+from bdia_numerics.analysis.measurement.families import family_named
 from bdia_numerics.analysis.measurement.observed import FIRST, PRECISE, RANDOM, Level
-from bdia_numerics.studies import named
-from bdia_numerics.studies.shaping import check
+from bdia_numerics.studies.configuration import check
 from bdia_numerics.studies.study import Cell, Study, Variable
+from bdia_numerics.texts import ratio
 
 SOLVERS = (
     "DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "CBDIA", "OBELM", "BDIA2", "Heun", "BDIAHeun", "ReversibleHeun", "ALF", "DPMSolverPP",
@@ -27,11 +28,11 @@ class ConvergenceConfig:
     Attributes
     ----------
     solvers
-        As `bdia_numerics.spec` reads them.
+        As `bdia_numerics.names` reads them.
     grids
         Kinds of `analysis.GridFamily`: "smooth", "alternating", "random".
     problem, schedule
-        Names of `studies.named`.
+        Names of `bdia_numerics.names`.
     variable, t_max, t_min
         What the steps are of, and the span; numbers like 9/10 or 0.9.
     start
@@ -60,21 +61,21 @@ class ConvergenceConfig:
 
     def __post_init__(self) -> None:
         check(self, "solvers", "grids")
-        named.law(self.problem)
+        names.distribution(self.problem)
         for kind in self.grids:
             family(self, kind)
 
 
 def family(config: ConvergenceConfig, kind: str) -> GridFamily:
     """Return the grids of a kind."""
-    ends = named.ratio("t_max", config.t_max), named.ratio("t_min", config.t_min)
-    return GridFamily(kind, named.schedule(config.schedule), *ends, config.variable)
+    ends = ratio("t_max", config.t_max), ratio("t_min", config.t_min)
+    return family_named(kind, names.schedule(config.schedule), *ends, config.variable)
 
 
 def measured(config: ConvergenceConfig, cell: Cell) -> ObservedOrder:
     """Return the observed order of a solver on a kind of grids."""
     return observed_order(
-        spec.solver(str(cell["solver"])), named.law(config.problem), family(config, str(cell["grid"])),
+        names.solver(str(cell["solver"])), names.distribution(config.problem), family(config, str(cell["grid"])),
         steps=config.steps or None, states=config.states, start=config.start, seeds=config.seeds,
         arithmetic=config.arithmetic, max_steps=config.max_steps,
     )  # fmt: skip

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import grids, problems, schedules
+from bdia_numerics import names, problems
 from bdia_numerics.analysis.measurement.errors import root_mean_square
-from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import solve
 from bdia_numerics.program import structure
+from bdia_numerics.studies.configuration import contender, once, over_gammas, shared, takes_gamma, to_clean
 from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.quality import DISTANCES
-from bdia_numerics.studies.shaping import among, contender, once, over_gammas, shared, takes_gamma
 from bdia_numerics.studies.study import Cell, Study, Variable, cells
 
 Array = np.ndarray[Any, Any]
@@ -24,54 +23,10 @@ GAMMAS = (0.0, 0.1, 0.5, 0.9, 1.0)
 STEPS = (10, 20, 40, 80)
 SOLVERS = {"BDIA": "BDIA", "OBELM": "O-BELM", "EDICT(exchange=true)": "EDICT"}
 """With the names that they have in tables."""
-CLEAN = -1
-"""Time of clean data in a discrete schedule."""
-
-
-def _quad(schedule: Any, n: int) -> Grid:
-    """Return the quadratic grid of the DDIM paper: squares of n even numbers up to the root of 0.8 T, then clean data."""
-    times = {int(t) for t in np.linspace(0, np.sqrt(0.8 * schedule.length), n) ** 2}
-    return grids.from_timesteps(schedule, sorted(times, reverse=True), 1)
-
-
-def _cut(schedule: Any, n: int) -> Grid:
-    """Return "leading" without its last slot: it ends at t = 0, and has n-1 slots."""
-    ratio = schedule.length // n
-    return grids.from_timesteps(schedule, [k * ratio for k in reversed(range(n))])
-
-
-GRIDS: dict[str, Callable[[Any, int], Grid]] = {
-    "leading": grids.leading,
-    "cut": _cut,
-    "leading+1": lambda schedule, n: grids.leading(schedule, n, steps_offset=1, final_alpha=None),
-    "trailing": grids.trailing,
-    "quad": _quad,
-    "quadratic": lambda schedule, n: grids.quadratic(schedule, n, t_min=CLEAN),
-    "asinh": lambda schedule, n: grids.asinh(schedule, n, t_min=CLEAN),
-}
-"""By name. "leading" is "uniform" of the DDIM paper: times 0, T/n, 2T/n, ..., then clean data. Its last slot is tiny, and "cut"
-leaves it out."""
-
 STANDARD = ("leading", "leading+1", "trailing", "quad", "quadratic", "asinh")
-
-SCHEDULES: dict[str, Callable[[], Any]] = {"ddpm": schedules.ddpm_linear, "sd": schedules.stable_diffusion}
-_MODES = [[-1.3], [-0.1], [1.05]]
-
-
-def _mixture(variance: float, scale: float = 1.0) -> problems.GaussianMixture:
-    means = (scale * np.array(_MODES)).tolist()
-    return problems.GaussianMixture([0.3, 0.3, 0.4], means, [scale**2 * variance] * 3)
-
-
-LAWS: dict[str, Callable[[], Any]] = {
-    "mixture": lambda: _mixture(0.049),
-    "broad": lambda: problems.GaussianMixture([0.5, 0.5], [[-0.5], [0.5]], [0.75, 0.75]),
-    "small": lambda: _mixture(0.049, 0.25),
-    "tight": lambda: _mixture(1e-5),
-    "digits": lambda: problems.Empirical(problems.digits(), bandwidth=0.05),
-}
-"""By name: three modes with variance 1 in all; two wide ones; the first at a quarter of its size; the first with modes of width
-0.003; scikit-learn's digits, sharp (64 dimensions)."""
+GRIDS = ("leading", "cut", *STANDARD[1:])
+"""Of which figures know the look. "leading" is "uniform" of the DDIM paper: times 0, T/n, 2T/n, ..., then clean data; its last slot is
+tiny, and "cut" leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +35,8 @@ class MapConfig:
 
     Attributes
     ----------
-    law, schedule, grids
-        Names of `LAWS`, `SCHEDULES`, `GRIDS`.
+    distribution, schedule, grids
+        Names of `bdia_numerics.names`; a discrete schedule.
     gammas, steps
         Of BDIA, and of all solvers.
     states
@@ -92,7 +47,7 @@ class MapConfig:
         Of the draws.
     """
 
-    law: str = "mixture"
+    distribution: str = "modes"
     schedule: str = "ddpm"
     grids: tuple[str, ...] = STANDARD
     gammas: tuple[float, ...] = GAMMAS
@@ -102,7 +57,11 @@ class MapConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        among(self, law=LAWS, schedule=SCHEDULES, grids=GRIDS)
+        names.distribution(self.distribution)
+        if not hasattr(names.schedule(self.schedule), "length"):
+            raise ValueError(f"schedule={self.schedule!r} has no training steps: use {' or '.join(names.DISCRETE)}")
+        for text in self.grids:
+            names.grid(text)
         if not self.gammas or any(not 0 <= g <= 1 for g in self.gammas):
             raise ValueError(f"gammas={self.gammas}: give numbers from 0 to 1")
         if not self.steps or any(n < 3 for n in self.steps):
@@ -205,7 +164,7 @@ class _Setting:
 
 @lru_cache(maxsize=4)
 def _setting(config: MapConfig) -> _Setting:
-    law, schedule = LAWS[config.law](), SCHEDULES[config.schedule]()
+    law, schedule = names.distribution(config.distribution), names.schedule(config.schedule)
     if law.dimension > 1:
         z = np.random.default_rng(config.seed).standard_normal((config.states, law.dimension))
     else:
@@ -224,7 +183,7 @@ def _truth(config: MapConfig, first: float, last: float) -> Array:
 def compute(config: MapConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the error, the distances and their floors of one solver on one grid."""
     common = _setting(config)
-    grid = GRIDS[str(cell["grid"])](common.schedule, int(cell["steps"]))
+    grid = to_clean(str(cell["grid"]), common.schedule, int(cell["steps"]))
     solver = contender(cell)
     with one_blas_thread():  # the products are small, and a second thread of BLAS costs more than it gives
         end = solve(solver, common.law.model(common.schedule), grid, common.z)

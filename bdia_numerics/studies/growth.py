@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import spec
-from bdia_numerics.studies.gamma_map import GRIDS
-from bdia_numerics.studies.shaping import among, check, with_parameters
+from bdia_numerics import names
+from bdia_numerics.studies.configuration import among, check, to_clean, with_parameters
 from bdia_numerics.studies.study import Cell, Study, Variable
 
-DTYPES = ("float16", "bfloat16", "float32", "float64")
+DTYPES = names.TORCH_DTYPES
 DIRECTIONS = ("sample", "invert")
 WIDE = ("float32", "float64")
 """Formats in which derivatives of the network are taken."""
@@ -27,9 +26,9 @@ class GrowthConfig:
     Attributes
     ----------
     solvers
-        Exactly invertible ones, as `bdia_numerics.spec` reads them.
+        Exactly invertible ones, as `bdia_numerics.names` reads them.
     steps, grid
-        Of the run; a name of `studies.gamma_map.GRIDS`.
+        Of the run; a name of a grid that counts training steps.
     dtypes
         Floats of the states; those of 16 bits evaluate the network in float32, and their amplification is not measured.
     images
@@ -54,7 +53,8 @@ class GrowthConfig:
 
     def __post_init__(self) -> None:
         check(self, "solvers", "steps", "dtypes", steps=4, images=2, iterations=2)
-        among(self, dtypes=DTYPES, grid=GRIDS)
+        among(self, dtypes=DTYPES)
+        names.grid(self.grid)
 
 
 @lru_cache(maxsize=4)
@@ -74,9 +74,9 @@ def compute(config: GrowthConfig, cell: Cell) -> Mapping[str, Any]:
     from bdia_numerics.torch.tensors import dtype_named
     from bdia_numerics.torch.threads import one_thread
 
-    solver, word, steps = spec.solver(str(cell["solver"])), str(cell["dtype"]), int(cell["steps"])
+    solver, word, steps = names.solver(str(cell["solver"])), str(cell["dtype"]), int(cell["steps"])
     network, labels, dtype = _network(word == "float64"), np.arange(config.images) % 10, dtype_named(word)
-    grid = GRIDS[config.grid](network.schedule, steps)
+    grid = to_clean(config.grid, network.schedule, steps)
     wide = noise((config.images, *(network.shape or ())), grid, config.seed, dtype=dtype_named("float64"))
 
     model = network.model(labels, guidance=config.guidance)

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from bdia_numerics import names
 from bdia_numerics.driver import come_back
 from bdia_numerics.integrate import encode, solve
 from bdia_numerics.inversion import split
 from bdia_numerics.run import DERIVED
 from bdia_numerics.solvers import DPMSolverPP
-from bdia_numerics.studies.gamma_map import GRIDS
-from bdia_numerics.studies.shaping import check, shared, solver_of
+from bdia_numerics.studies.configuration import check, shared, solver_of, to_clean
 from bdia_numerics.studies.study import Cell, Study, Variable, cells
 
 Array = np.ndarray[Any, Any]
@@ -38,11 +38,11 @@ class EditConfig:
     Attributes
     ----------
     solvers
-        As `bdia_numerics.spec` reads them, with an inversion behind them if it is not the default of `encode`: "DDIM by (23)".
+        As `bdia_numerics.names` reads them, with an inversion behind them if it is not the default of `encode`: "DDIM by (23)".
     guidances
         Scales of classifier-free guidance, there and back.
     steps, grid
-        Of the round trip; a name of `studies.gamma_map.GRIDS`.
+        Of the round trip; a name of a grid that counts training steps.
     images, seed
         How many samples of the network, of the labels 0 to 9 in turn, are edited, unless images are given.
     """
@@ -56,8 +56,7 @@ class EditConfig:
 
     def __post_init__(self) -> None:
         check(self, "solvers", "guidances", encodes=True)
-        if self.grid not in GRIDS:
-            raise ValueError(f"grid={self.grid!r} is none of {', '.join(GRIDS)}")
+        names.grid(self.grid)
         if self.images < 1 or self.steps < 3:
             raise ValueError(
                 f"images={self.images}, steps={self.steps}: give an image or more, and three steps or more"
@@ -163,7 +162,7 @@ def measured(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
     common, guidance, text = _setting(config), float(cell["guidance"]), str(cell["solver"])
     solver, method = solver_of(text), split(text)[1]
     own, other = (common.network.model(y, guidance=guidance) for y in (common.labels, common.targets))
-    grid, x = GRIDS[config.grid](common.network.schedule, config.steps), common.x
+    grid, x = to_clean(config.grid, common.network.schedule, config.steps), common.x
     there = encode(solver, own, grid, x, method)
     if not there.status.ok:
         nan = dict.fromkeys(("returned", "distance", "latent_std"), float("nan"))

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import spec
+from bdia_numerics import names
 from bdia_numerics.integrate import encode, solve
 from bdia_numerics.inversion import split
 from bdia_numerics.solvers import DPMSolverPP
-from bdia_numerics.studies.gamma_map import GRIDS
+from bdia_numerics.studies.configuration import solver_of, to_clean
 from bdia_numerics.studies.results import rms
-from bdia_numerics.studies.shaping import solver_of
 from bdia_numerics.studies.study import Cell, Study, Variable
 
 Array = np.ndarray[Any, Any]
@@ -31,9 +30,9 @@ class ImagesConfig:
     Attributes
     ----------
     solvers
-        As `bdia_numerics.spec` reads them; images that go to noise take an inversion behind them, too, such as "DDIM by (23)".
+        As `bdia_numerics.names` reads them; images that go to noise take an inversion behind them, too, such as "DDIM by (23)".
     grids, steps
-        Names of `studies.gamma_map.GRIDS`; time steps.
+        Names of `bdia_numerics.names`, of grids that count training steps; time steps.
     images, seed
         How many, of the labels 0 to 9 in turn; seed of the noise.
     fine
@@ -48,11 +47,10 @@ class ImagesConfig:
     fine: int = 40
 
     def __post_init__(self) -> None:
-        for name in self.grids:
-            if name not in GRIDS:
-                raise ValueError(f"grids={name!r} is none of {', '.join(GRIDS)}")
+        for text in self.grids:
+            names.grid(text)
         for text in self.solvers:
-            (solver_of if isinstance(self, ReturnsConfig) else spec.solver)(text)
+            (solver_of if isinstance(self, ReturnsConfig) else names.solver)(text)
         if self.images < 1 or min(self.steps, default=0) < 3 or self.fine < 4:
             raise ValueError(
                 f"images={self.images}, steps={self.steps}, fine={self.fine}: give an image, three steps and four slots, or more"
@@ -84,12 +82,12 @@ def sampled(config: ImagesConfig, cell: Cell) -> Mapping[str, Any]:
 
 def _sampled(config: ImagesConfig, cell: Cell) -> Mapping[str, Any]:
     network, labels = _network(), np.arange(config.images) % 10
-    grid = GRIDS[str(cell["grid"])](network.schedule, int(cell["steps"]))
+    grid = to_clean(str(cell["grid"]), network.schedule, int(cell["steps"]))
     model, z = network.model(labels), _noise(config, grid)
     truth, uncertainty = _truth(config, str(cell["grid"]), int(cell["steps"]))
     if cell["solver"] == TRUTH:
         return _found(truth, uncertainty, 4 * config.fine, "ok")
-    end = solve(spec.solver(str(cell["solver"])), model, grid, z)
+    end = solve(names.solver(str(cell["solver"])), model, grid, z)
     images = end.z.double().numpy()
     return _found(images, rms(images - truth), end.nfe, str(end.status))
 
@@ -109,7 +107,7 @@ def _returned(config: ReturnsConfig, cell: Cell) -> Mapping[str, Any]:
     sources = x.double().numpy()
     if cell["solver"] == SOURCE:
         return {**_found(sources, 0.0, 0, "ok"), "inversion": ""}
-    grid = GRIDS[str(cell["grid"])](network.schedule, int(cell["steps"]))
+    grid = to_clean(str(cell["grid"]), network.schedule, int(cell["steps"]))
     text, model = str(cell["solver"]), network.model(labels)
     solver = solver_of(text)
     there = encode(solver, model, grid, x, split(text)[1])
@@ -145,7 +143,7 @@ def _truth(config: ImagesConfig, name: str, steps: int) -> tuple[Array, float]:
     """Return the network's own ODE from the noise at the first time of a grid, and the error of that."""
     from bdia_numerics.torch.sampling import reference
 
-    grid = GRIDS[name](_network().schedule, steps)
+    grid = to_clean(name, _network().schedule, steps)
     truth = reference(_network().model(np.arange(config.images) % 10), grid, _noise(config, grid), config.fine)
     return truth.z.double().numpy(), truth.error
 

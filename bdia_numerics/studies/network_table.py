@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import spec
+from bdia_numerics import names
 from bdia_numerics.analysis.frechet import Moments, frechet_of_moments, moments
 from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import solve
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.studies.gamma_map import GRIDS
-from bdia_numerics.studies.shaping import among, check, shared
+from bdia_numerics.studies.configuration import check, shared, to_clean
 from bdia_numerics.studies.study import Cell, Study, Variable, cells
 
 Array = np.ndarray[Any, Any]
@@ -33,9 +32,10 @@ class TableConfig:
     Attributes
     ----------
     solvers
-        As `bdia_numerics.spec` reads them; the gain is over the first one.
+        As `bdia_numerics.names` reads them; the gain is over the first one.
     grids
-        Names of `studies.gamma_map.GRIDS`: "leading" ends with a tiny slot to clean data, "cut" is without it.
+        Names of `bdia_numerics.names`, of grids that count training steps: "leading" ends with a tiny
+        slot to clean data, "cut" is without it.
     evaluations
         Of the model, in a run; a solver with k evaluations a step takes k times fewer steps.
     images, batch
@@ -62,7 +62,8 @@ class TableConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        among(self, grids=GRIDS)
+        for text in self.grids:
+            names.grid(text)
         check(self, "solvers", "grids", "evaluations", evaluations=6, resamples=10)
         if self.images < 2 or self.batch < 1 or not 0 <= self.paired <= self.images:
             raise ValueError(
@@ -186,8 +187,8 @@ def measured(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the distance of one solver's samples, and of their resamples, to real images and to the network's own ODE."""
     from bdia_numerics.torch.features import verdicts
 
-    common, solver = _setting(config), spec.solver(str(cell["solver"]))
-    grid = GRIDS[str(cell["grid"])](common.network.schedule, int(cell["evaluations"]) // structure(solver).nfe)
+    common, solver = _setting(config), names.solver(str(cell["solver"]))
+    grid = to_clean(str(cell["grid"]), common.network.schedule, int(cell["evaluations"]) // structure(solver).nfe)
     images, nfe, status = _sampled(common.network, solver, grid, config)
     own = np.full(config.resamples + 1, np.nan)
     distance = uncertainty = recognised = float("nan")

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bdia_numerics import grids, problems, schedules
+from bdia_numerics import names, problems, schedules
 from bdia_numerics.analysis import amplification, gaussian_jacobian, round_trip_error
-from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import round_trip
+from bdia_numerics.studies.configuration import among, check, contender, once, over_gammas
 from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.roundtrip import DTYPES, STARTS
-from bdia_numerics.studies.shaping import among, check, contender, once, over_gammas
 from bdia_numerics.studies.study import Cell, Study, Variable
-
-GRIDS: dict[str, Callable[..., Grid]] = {
-    "uniform": grids.uniform,
-    "quadratic": grids.quadratic,
-    "log_snr": grids.log_snr,
-    "asinh": grids.asinh,
-}
-"""By name, on the linear VP schedule from t = 1 to 0.01."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +25,11 @@ class PrecisionConfig:
     Attributes
     ----------
     solvers
-        Exactly invertible ones, as `bdia_numerics.spec` reads them; one that leaves its gamma open is run with each of `gammas`.
+        Exactly invertible ones, as `bdia_numerics.names` reads them; one that leaves its gamma open is run with each of `gammas`.
     gammas
         Above 0, where there is no inverse.
     grids, steps
-        Names of `GRIDS`, and numbers of slots.
+        Names of grids on the linear VP schedule from t = 1 to 0.01, and numbers of slots.
     dtypes
         Floats of the states: "float16", "float32", "float64".
     starts
@@ -61,7 +52,9 @@ class PrecisionConfig:
 
     def __post_init__(self) -> None:
         check(self, "solvers", "gammas", "grids", "steps", "dtypes", "starts", steps=3, states=1)
-        among(self, grids=GRIDS, dtypes=DTYPES, starts=STARTS)
+        among(self, dtypes=DTYPES, starts=STARTS)
+        for text in self.grids:
+            names.grid(text)(schedules.vp_linear(), 3, t_min=0.01)  # refused before any cell is run
         if any(not 0 < g <= 1 for g in self.gammas):
             raise ValueError(f"gammas={self.gammas}: give numbers above 0, up to 1")
         if not 0 < self.data_rms < math.inf:
@@ -72,7 +65,7 @@ def compute(config: PrecisionConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the error of one round trip beside its prediction, both also in unit roundoffs of what is sent."""
     start, dtype, solver = str(cell["start"]), np.dtype(str(cell["dtype"])), contender(cell)
     schedule = schedules.vp_linear()
-    grid = GRIDS[str(cell["grid"])](schedule, int(cell["steps"]), t_min=0.01)
+    grid = names.grid(str(cell["grid"]))(schedule, int(cell["steps"]), t_min=0.01)
     variance, end = config.data_rms**2, grid.n if start == "noise" else 0
     law = problems.Gaussian([0], variance)
     scale = math.hypot(float(grid.alpha[end]) * config.data_rms, float(grid.sigma[end]))

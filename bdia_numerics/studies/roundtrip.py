@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import grids
+from bdia_numerics import grids, names
 from bdia_numerics.integrate import round_trip
 from bdia_numerics.inversion import split
-from bdia_numerics.studies import named
+from bdia_numerics.studies.configuration import among, check, contender, once, over_gammas
 from bdia_numerics.studies.engine.blas import one_blas_thread
-from bdia_numerics.studies.shaping import among, check, contender, once, over_gammas
 from bdia_numerics.studies.study import Cell, Study, Variable
+from bdia_numerics.texts import ratio
 
-DTYPES = ("float16", "float32", "float64")
+DTYPES = names.NUMPY_DTYPES
 STARTS = ("noise", "data")
 
 
@@ -27,7 +27,7 @@ class RoundtripConfig:
     Attributes
     ----------
     solvers
-        As `bdia_numerics.spec` reads them, with an inversion behind them if it is not the default of `encode`, such as "DDIM by (23)";
+        As `bdia_numerics.names` reads them, with an inversion behind them if it is not the default of `encode`, such as "DDIM by (23)";
         one that leaves its gamma open is run with each of `gammas`.
     gammas
         Above 0, where there is no inverse.
@@ -36,7 +36,7 @@ class RoundtripConfig:
     starts
         "noise": sample, then invert. "data": encode, then sample.
     problem, schedule
-        Names of `studies.named`.
+        Names of `bdia_numerics.names`.
     t_max, t_min
         Ends of the grid, which is uniform in t; numbers like 9/10 or 0.9.
     states, seed
@@ -58,7 +58,7 @@ class RoundtripConfig:
     def __post_init__(self) -> None:
         check(self, "solvers", "gammas", "steps", "dtypes", "starts", encodes=True, steps=3, states=1)
         among(self, dtypes=DTYPES, starts=STARTS)
-        named.law(self.problem)
+        names.distribution(self.problem)
         grid(self, 3)
         if any(not 0 < g <= 1 for g in self.gammas):
             raise ValueError(f"gammas={self.gammas}: give numbers above 0, up to 1")
@@ -66,13 +66,13 @@ class RoundtripConfig:
 
 def grid(config: RoundtripConfig, steps: int) -> grids.Grid:
     """Return the grid of a number of steps."""
-    ends = {"t_max": named.ratio("t_max", config.t_max), "t_min": named.ratio("t_min", config.t_min)}
-    return grids.uniform(named.schedule(config.schedule), steps, **ends)
+    ends = {"t_max": ratio("t_max", config.t_max), "t_min": ratio("t_min", config.t_min)}
+    return grids.uniform(names.schedule(config.schedule), steps, **ends)
 
 
 def states(config: RoundtripConfig, start: str, steps: int) -> np.ndarray[Any, Any]:
     """Return the states of one end, shape (states, D): clean data with the noise of that end."""
-    law, made, rng = named.law(config.problem), grid(config, steps), np.random.default_rng(config.seed)
+    law, made, rng = names.distribution(config.problem), grid(config, steps), np.random.default_rng(config.seed)
     x = np.asarray(law.sample(config.states, rng), dtype=float)
     i = made.n if start == "noise" else 0
     return float(made.alpha[i]) * x + float(made.sigma[i]) * rng.standard_normal(x.shape)
@@ -81,7 +81,7 @@ def states(config: RoundtripConfig, start: str, steps: int) -> np.ndarray[Any, A
 def compute(config: RoundtripConfig, cell: Cell) -> Mapping[str, Any]:
     """Return both sides of one round trip."""
     steps, start = int(cell["steps"]), str(cell["start"])
-    law, made = named.law(config.problem), grid(config, steps)
+    law, made = names.distribution(config.problem), grid(config, steps)
     z = states(config, start, steps).astype(str(cell["dtype"]))
     # What overflows is told by the status; the numbers are then infinite or none.
     with one_blas_thread(), np.errstate(all="ignore"):

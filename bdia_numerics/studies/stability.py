@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import spec
+from bdia_numerics import names
 from bdia_numerics.analysis import (
     characteristic_polynomial,
     stability_interval,
@@ -17,7 +17,7 @@ from bdia_numerics.analysis import (
     zero_stability,
 )
 from bdia_numerics.program import NotInvertibleError, structure
-from bdia_numerics.studies.shaping import among, check, contender, once, over_gammas
+from bdia_numerics.studies.configuration import among, check, contender, once, over_gammas
 from bdia_numerics.studies.study import Cell, Study, Variable
 
 DIRECTIONS = ("sample", "invert")
@@ -30,7 +30,7 @@ class StabilityConfig:
     Attributes
     ----------
     solvers
-        As `bdia_numerics.spec` reads them; one that leaves its gamma open is taken with each of `gammas`.
+        As `bdia_numerics.names` reads them; one that leaves its gamma open is taken with each of `gammas`.
     gammas
         From 0 to 1; the inverse has none at 0.
     directions
@@ -64,7 +64,7 @@ def axes(config: StabilityConfig) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _inner(config: StabilityConfig) -> dict[str, tuple[Any, ...]]:
-    registers = max(len(structure(spec.solver(text)).registers) for text in config.solvers)
+    registers = max(len(structure(names.solver(text)).registers) for text in config.solvers)
     return {"root": tuple(range(registers)), **{name: tuple(x.tolist()) for name, x in axes(config).items()}}
 
 

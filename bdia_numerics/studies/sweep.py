@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from bdia_numerics import names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.grids import Grid
 from bdia_numerics.integrate import encode, invert, solve
 from bdia_numerics.inversion import Method, split
 from bdia_numerics.program import NotInvertibleError, Solver, parameters, structure
-from bdia_numerics.studies import named
-from bdia_numerics.studies.shaping import among, check, solver_of, with_parameters
+from bdia_numerics.studies.configuration import among, check, solver_of, with_parameters
 from bdia_numerics.studies.study import Cell, Study, Variable
+from bdia_numerics.texts import ratio
 
 Array = np.ndarray[Any, Any]
 STEPS = (10, 20, 40)
@@ -32,12 +33,12 @@ class SweepConfig:
     Attributes
     ----------
     solvers
-        As `bdia_numerics.spec` reads them: BDIA, 'McCallumFoster(base=RK4)', my_module:MySolver; with an inversion behind them if it is
+        As `bdia_numerics.names` reads them: BDIA, 'McCallumFoster(base=RK4)', my_module:MySolver; with an inversion behind them if it is
         not the default of `encode`, such as 'DDIM by (23)'.
     parameters
         Values by name; each solver is run at all values of those that it has and that its text leaves open.
     problems, schedules, grids
-        Names of `studies.named`. Grids that count training steps are run on discrete schedules alone.
+        Names of `bdia_numerics.names`. Grids that count training steps are run on discrete schedules alone.
     steps, nfe
         Slots of a grid; or, in their place, model evaluations of a run, for which each solver takes as many steps as they pay for.
     dtypes
@@ -81,23 +82,30 @@ class SweepConfig:
             seeds=0,
             states=1,
         )
-        among(self, schedules=named.SCHEDULES, dtypes=("float16", "float32", "float64"))
+        among(self, dtypes=names.NUMPY_DTYPES)
+        for text in self.schedules:
+            names.schedule(text)
         for text in self.problems:
-            named.law(text)
+            names.distribution(text)
         for text in self.grids:
             _can_be_made(self, text)
         labels(self)
 
 
+def fits(grid: str, schedule: str) -> bool:
+    """Return whether a grid can be made of a schedule: counting training steps takes a discrete one."""
+    return not names.counts_steps(grid) or hasattr(names.schedule(schedule), "length")
+
+
 def _can_be_made(config: SweepConfig, text: str) -> None:
     """Raise ValueError for a grid that none of the schedules has, before any cell is run."""
-    make, ends, why = named.grid(text), span(config), ""
-    fitting = [schedule for schedule in config.schedules if named.fits(text, schedule)]
+    make, ends, why = names.grid(text), span(config), ""
+    fitting = [schedule for schedule in config.schedules if fits(text, schedule)]
     if not fitting:
-        raise ValueError(f"grids={text!r} counts training steps: add one of {', '.join(named.DISCRETE)} to schedules")
+        raise ValueError(f"grids={text!r} counts training steps: add one of {', '.join(names.DISCRETE)} to schedules")
     for schedule in fitting:
         try:
-            make(named.schedule(schedule), 4, seed=0, **ends)
+            make(names.schedule(schedule), 4, seed=0, **ends)
             return
         except (ValueError, TypeError, ArithmeticError) as error:
             why = why or str(error)
@@ -107,7 +115,7 @@ def _can_be_made(config: SweepConfig, text: str) -> None:
 def span(config: SweepConfig) -> dict[str, Fraction]:
     """Return the ends that are given."""
     ends = {"t_max": config.t_max, "t_min": config.t_min}
-    return {name: named.ratio(name, text) for name, text in ends.items() if text}
+    return {name: ratio(name, text) for name, text in ends.items() if text}
 
 
 @cache
@@ -157,7 +165,7 @@ def slots(cell: Cell) -> int:
 
 def wanted(config: SweepConfig, cell: Cell) -> bool:
     """Return whether a cell's grid can be made."""
-    return named.fits(str(cell["grid"]), str(cell["schedule"])) and slots(cell) > 0
+    return fits(str(cell["grid"]), str(cell["schedule"])) and slots(cell) > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +185,7 @@ class Ends:
 @lru_cache(maxsize=64)
 def ends(problem: str, schedule: str, far: float, near: float, dtype: str, seed: int, states: int) -> Ends:
     """Return states in a dtype between two times, drawn from the distribution at each."""
-    law, times, rng = named.law(problem), named.schedule(schedule), np.random.default_rng(seed)
+    law, times, rng = names.distribution(problem), names.schedule(schedule), np.random.default_rng(seed)
 
     def drawn(t: float) -> Array:
         clean, noise = law.sample(states, rng), rng.standard_normal((states, law.dimension))
@@ -196,13 +204,17 @@ def _grid(text: str, schedule: str, n: int, seed: int, given: tuple[tuple[str, F
 @lru_cache(maxsize=16)
 def _made(text: str, schedule: str, n: int, seed: int, given: tuple[tuple[str, Fraction], ...]) -> Grid:
     """Return a grid; the same for all seeds and dtypes, since it keeps the solvers' collapsed steps."""
-    return named.grid(text)(named.schedule(schedule), n, seed=seed, **dict(given))
+    return names.grid(text)(names.schedule(schedule), n, seed=seed, **dict(given))
 
 
 def compute(config: SweepConfig, cell: Cell) -> Mapping[str, Any]:
     """Sample from the noise end, go back, and encode from the data end."""
     solver, method = solver_of(str(cell["solver"])), split(str(cell["solver"]))[1]
-    law, schedule, seed = named.law(str(cell["problem"])), named.schedule(str(cell["schedule"])), int(cell["seed"])
+    law, schedule, seed = (
+        names.distribution(str(cell["problem"])),
+        names.schedule(str(cell["schedule"])),
+        int(cell["seed"]),
+    )
     grid = _grid(str(cell["grid"]), str(cell["schedule"]), slots(cell), seed, tuple(span(config).items()))
     model, far, near = law.model(schedule), float(grid.t[grid.n]), float(grid.t[0])
     true = ends(str(cell["problem"]), str(cell["schedule"]), far, near, str(cell["dtype"]), seed, config.states)

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bdia_numerics import spec
+from bdia_numerics import names
 from bdia_numerics.analysis import GridFamily, work_precision
-from bdia_numerics.studies import named
+from bdia_numerics.analysis.measurement.families import family_named
+from bdia_numerics.studies.configuration import check
 from bdia_numerics.studies.engine.blas import one_blas_thread
-from bdia_numerics.studies.shaping import check
 from bdia_numerics.studies.study import Cell, Study, Variable
+from bdia_numerics.texts import ratio
 
 SOLVERS = ("DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "OBELM", "Heun", "DPMSolverPP")
 TIMES = ("seconds", "model_seconds", "own_seconds", "setup")
@@ -27,9 +28,9 @@ class WorkConfig:
     Attributes
     ----------
     solvers
-        As `bdia_numerics.spec` reads them.
+        As `bdia_numerics.names` reads them.
     problems, schedule
-        Names of `studies.named`.
+        Names of `bdia_numerics.names`.
     grids
         Kinds of `analysis.GridFamily`.
     variable, t_max, t_min
@@ -58,15 +59,15 @@ class WorkConfig:
     def __post_init__(self) -> None:
         check(self, "solvers", "problems", "grids", "evaluations", evaluations=1, states=1, repeats=1)
         for name in self.problems:
-            named.law(name)
+            names.distribution(name)
         for kind in self.grids:
             family(self, kind)
 
 
 def family(config: WorkConfig, kind: str) -> GridFamily:
     """Return the grids of a kind."""
-    ends = named.ratio("t_max", config.t_max), named.ratio("t_min", config.t_min)
-    return GridFamily(kind, named.schedule(config.schedule), *ends, config.variable)
+    ends = ratio("t_max", config.t_max), ratio("t_min", config.t_min)
+    return family_named(kind, names.schedule(config.schedule), *ends, config.variable)
 
 
 def compute(config: WorkConfig, cell: Cell) -> Mapping[str, Any]:
@@ -75,7 +76,7 @@ def compute(config: WorkConfig, cell: Cell) -> Mapping[str, Any]:
     try:
         with one_blas_thread():  # threads of BLAS would count as processor time, and gain nothing here
             (row,) = work_precision(
-                {solver: spec.solver(solver)}, {problem: named.law(problem)}, {kind: family(config, kind)},
+                {solver: names.solver(solver)}, {problem: names.distribution(problem)}, {kind: family(config, kind)},
                 [int(cell["evaluations"])], states=config.states, repeats=config.repeats, start=config.start,
                 seed=config.seed, clock=time.process_time,
             ).rows  # fmt: skip

@@ -7,12 +7,10 @@ from functools import cache
 
 import numpy as np
 
-from bdia_numerics import configs, grids, schedules
+from bdia_numerics import configs, grids, names, schedules
 from bdia_numerics.grids import Grid
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces.base import decimal
-
-WHOLE = {name: getattr(grids, name) for name in ("uniform", "quadratic", "log_snr", "asinh", "karras")}
 
 
 def schedule_of(config: configs.SchedulerConfig) -> Schedule:
@@ -64,8 +62,7 @@ def make_grid(
     n
         Slots.
     spacing
-        "leading", "linspace" or "trailing" instead of the configuration's, or over the whole schedule "uniform",
-        "quadratic", "log_snr", "asinh" or "karras".
+        A grid of `names.GRIDS`: "leading", "linspace" or "trailing" instead of the configuration's, or another over the whole schedule.
     mu
         See `configs.layout`.
 
@@ -74,16 +71,10 @@ def make_grid(
     ValueError
         For an unknown spacing, and as `configs.layout`.
     """
-    if spacing in WHOLE:
-        made: Grid = WHOLE[spacing](schedule, n)
-        return made
-    counted = configs.SPACINGS if config is None or "timestep_spacing" in config.values else ()
-    if spacing is not None and spacing not in counted:
-        raise ValueError(f"spacing={spacing!r} is none of {', '.join((*counted, *WHOLE))}")
+    counted = config is not None and "timestep_spacing" in config.values
+    if spacing is not None and not (counted and spacing in configs.SPACINGS):
+        return names.grid(spacing)(schedule, n)
     if config is None:
-        if spacing is not None:
-            named: Grid = getattr(grids, spacing)(schedule, n)
-            return named
         edm = isinstance(schedule, schedules.EDM)
         return grids.karras(schedule, n, t_min=0.002, append_zero=True) if edm else grids.uniform(schedule, n)
     chosen = config if spacing is None else config.changed(timestep_spacing=spacing)

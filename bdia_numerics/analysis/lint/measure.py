@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import grids, models
+from bdia_numerics import grids, models, names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.configs import Layout
 from bdia_numerics.configs.walk import Levels
 from bdia_numerics.integrate import encode, round_trip
-from bdia_numerics.problems import Gaussian, GaussianMixture, normal_quantiles
+from bdia_numerics.problems import Gaussian, normal_quantiles
 from bdia_numerics.program import Solver
 from bdia_numerics.run import solve
 from bdia_numerics.solvers import DDIM
 
 STATES = 256
 ERROR = "rms error at the data end, in standard deviations"
-LAW = GaussianMixture([0.3, 0.3, 0.4], [[-1.3], [-0.1], [1.05]], [0.049, 0.049, 0.049])
+LAW = names.distribution("modes")
 """Modes at -1.3, -0.1 and 1.05 of equal width: mean 0, variance 1 (`tests/test_lint.py` says so)."""
 
 Array = np.ndarray[Any, np.dtype[np.float64]]

@@ -8,12 +8,13 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from bdia_numerics import schedules
+from bdia_numerics import names, schedules
 from bdia_numerics.grids import Grid, pattern_of, periodic, random
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import FLOAT64
+from bdia_numerics.texts import one_of
 
-KINDS = ("smooth", "alternating", "random", "periodic")
+KINDS = (*names.FAMILIES, "periodic")
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,7 @@ class GridFamily:
         has_none = isinstance(self.pattern, tuple) and not self.pattern
         pattern = () if has_none else pattern_of(self.pattern)
         kind = "periodic" if pattern and self.kind == "smooth" else self.kind
-        if kind not in KINDS:
-            raise ValueError(f"kind={self.kind!r} is unknown: use {', '.join(map(repr, KINDS))}")
+        one_of("kind", kind, KINDS)
         if (kind == "periodic") != bool(pattern):
             raise ValueError(
                 f"kind={kind!r} with pattern={self.pattern!r}: pass GridFamily(pattern=(1, 2, 3)), and no other kind"
@@ -91,3 +91,22 @@ class GridFamily:
             make = partial(random, seed=seed, ratio=self.ratio)
         ends = {"t_max": self.t_max, "t_min": self.t_min, "space": space}
         return make(self.schedule, n, variable=self.variable, **ends)
+
+
+def family_named(text: str, schedule: Schedule, t_max: Any, t_min: Any, variable: str) -> GridFamily:
+    """Return the family that a text names: of `names.FAMILIES`, 'alternating:ratio=3', or `module:object`, a family or what makes one.
+
+    Raises
+    ------
+    ValueError
+        For another name or option, and for an object that makes no family.
+    """
+    entry, _, options = names.read("family", text, {kind: kind for kind in names.FAMILIES})
+    if isinstance(entry, str):
+        if other := options.keys() - {"ratio"}:
+            raise ValueError(f"family={text!r}: {min(other)} is not an option of {entry}, which takes ratio")
+        return GridFamily(entry, schedule, t_max, t_min, variable, **options)
+    found = entry if isinstance(entry, GridFamily) else entry(schedule, t_max=t_max, t_min=t_min, variable=variable)
+    if not isinstance(found, GridFamily):
+        raise ValueError(f"family={text!r} makes {type(found).__name__}: return an analysis.GridFamily")  # noqa: TRY004
+    return found

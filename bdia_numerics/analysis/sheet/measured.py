@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bdia_numerics import models, schedules
+from bdia_numerics import models, names, schedules
 from bdia_numerics.analysis.measurement.families import GridFamily
 from bdia_numerics.analysis.measurement.observed import ObservedOrder, observed_order
 from bdia_numerics.analysis.measurement.over_ddim import ErrorRatio, error_over_ddim
@@ -22,7 +22,6 @@ from bdia_numerics.analysis.stability.stability_interval import StabilityRegion,
 from bdia_numerics.bitexact import BitExact, bit_exact_round_trip
 from bdia_numerics.grids import Grid, uniform
 from bdia_numerics.integrate import round_trip, solve
-from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.program import Solver, inverse_run, make_plan, record_run, record_steps, refusal, structure
 from bdia_numerics.run import DERIVED, starter_of
 from bdia_numerics.solvers import DDIM
@@ -177,9 +176,9 @@ def _beside_ddim(work: WorkPrecision) -> Iterator[str]:
         yield f"NFE {row.nfe}: {row.error:.2e}{beside}"
 
 
-def law() -> GaussianMixture:
+def law() -> Any:
     """Return the distribution on the line that datasheets measure on: two peaks, exact flow by transport of its distribution."""
-    return GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
+    return names.distribution("mixture")
 
 
 def measure(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Collection, Mapping
 from dataclasses import fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from bdia_numerics.names import FORMER_DISTRIBUTIONS
 from bdia_numerics.studies.study import Study
+from bdia_numerics.texts import bounded, instead, one_of, real, whole
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -24,18 +26,27 @@ def read(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        return tomllib.loads(path.read_text())
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1).decode()
+        if len(text) > LARGEST or any(line.count(".") > DOTS for line in text.splitlines()):
+            raise ValueError(f"{path} is larger than a configuration: is it the right file?")
+        return dict(bounded(str(path), tomllib.loads(text)))
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): give the path of a TOML file") from None
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deep: is it the right file?") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not TOML: {str(error).splitlines()[0]}") from None
 
 
+LARGEST, DOTS = 1_000_000, 1000
+"""Bytes of a file, and dots in a line of it: a key of many parts takes the parser time that grows with their square."""
+
+
 def chosen(studies: Mapping[str, Study], name: Any) -> Study:
     """Return a study by name; ValueError, with the nearest names, for another."""
-    if not isinstance(name, str) or name not in studies:
-        raise ValueError(f"study={name!r} is unknown: {_instead(str(name), studies)}")
-    return studies[name]
+    study: Study = studies[one_of("study", name, studies)]
+    return study
 
 
 def configured(study: Study, table: Mapping[str, Any]) -> Any:
@@ -55,15 +66,31 @@ def configured(study: Study, table: Mapping[str, Any]) -> Any:
     """
     hints = typing.get_type_hints(study.config)
     known = {field.name for field in fields(study.config) if field.init}
+    table = {_field(name, known): value for name, value in table.items()}
+    if "law" in table.keys() - known and "distribution" in known:
+        former = str(table["law"])
+        table = {**table, "distribution": FORMER_DISTRIBUTIONS.get(former, former)}
+        del table["law"]
+        warnings.warn(
+            f"law={former!r} is a former spelling: write distribution = {table['distribution']!r}", stacklevel=2
+        )
     for name in table:
         if name not in known:
-            raise ValueError(f"{name}={table[name]!r} is not a key of study {study.name}: {_instead(name, known)}")
+            raise ValueError(
+                f"{name}={table[name]!r} is not a key of study {study.name}: use {instead(name, sorted(known))}"
+            )
     return study.config(**{name: _typed(name, hints[name], value) for name, value in table.items()})
 
 
-def _instead(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=2)
-    return f"use {' or '.join(near)}" if near else f"use one of {', '.join(sorted(known))}"
+VOCABULARY = {
+    "distribution": ("problem",), "distributions": ("problems",), "families": ("grids",), "nfe": ("evaluations",),
+}  # fmt: skip
+"""Keys that mean the same in every study, and the fields of the studies that have other names for it."""
+
+
+def _field(name: str, known: Collection[str]) -> str:
+    own = [field for field in VOCABULARY.get(name, ()) if field in known]
+    return own[0] if own and name not in known else name
 
 
 _EXAMPLES = {
@@ -92,14 +119,14 @@ def _typed(name: str, hint: Any, value: Any) -> Any:
                     continue
         raise ValueError(f"{name}={value!r}: give {' or '.join(_EXAMPLES.get(kind, str(kind)) for kind in inner)}")
     if origin is typing.Literal:
-        if value not in inner:
-            raise ValueError(f"{name}={value!r}: {_instead(str(value), map(str, inner))}")
-        return value
+        return one_of(name, value, inner)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if hint is str and (number or isinstance(value, str)):
         return str(value)
     if hint is float and number:
-        return float(value)
-    if hint in (int, bool) and type(value) is hint:
+        return real(name, value)
+    if hint is int and type(value) is int:
+        return whole(name, value, least=-(10**6))
+    if hint is bool and type(value) is bool:
         return value
     raise ValueError(f"{name}={value!r}: give {_EXAMPLES.get(hint, 'nothing, since no file can say it')}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +26,14 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS made_by (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cells (
     cell TEXT PRIMARY KEY, scalars TEXT NOT NULL, arrays BLOB NOT NULL, failure TEXT NOT NULL, seconds REAL,
-    worker TEXT NOT NULL, finished REAL NOT NULL, attempts INTEGER NOT NULL
+    worker TEXT NOT NULL, finished REAL NOT NULL, attempts INTEGER NOT NULL, checksum TEXT NOT NULL
 );
 """
 _ADD = """
-INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, 1)
+INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)
 ON CONFLICT (cell) DO UPDATE SET
     scalars = excluded.scalars, arrays = excluded.arrays, failure = excluded.failure, seconds = excluded.seconds,
-    worker = excluded.worker, finished = excluded.finished, attempts = attempts + 1
+    worker = excluded.worker, finished = excluded.finished, attempts = attempts + 1, checksum = excluded.checksum
 WHERE failure <> ''
 """
 
@@ -121,6 +123,28 @@ class Journal:
                     f"{self.path} was made with another {name}, {difference(found.get(name, ''), value)} here: "
                     "take another folder, or delete it to begin anew"
                 )
+        if found:
+            self._mend(found)
+
+    def _mend(self, head: Mapping[str, str]) -> None:
+        """Take out rows that are damaged, and say which: their cells are run again."""
+        sound, damaged = _sorted_out(self._rows)
+        ((verdict,),) = self._rows.execute("PRAGMA integrity_check(1)").fetchmany(1)
+        if verdict == "ok" and not damaged:
+            return
+        if self.path is not None and verdict != "ok":  # pages of the file, and not the content of a row alone
+            self._rows.close()
+            self.path.replace(self.path.with_suffix(".damaged"))
+            for end in ("-wal", "-shm"):
+                self.path.with_name(self.path.name + end).unlink(missing_ok=True)
+            self._rows = sqlite3.connect(self.path)
+            self._rows.execute("PRAGMA journal_mode = WAL")
+            self._rows.executescript(_TABLES)
+            self._rows.executemany("INSERT INTO made_by VALUES (?, ?)", head.items())
+        with self._rows:
+            self._rows.execute("DELETE FROM cells")
+            self._rows.executemany("INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", sound)
+        warnings.warn(_said_of(self.path, sound, damaged), stacklevel=2)
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -137,9 +161,9 @@ class Journal:
     def add(self, outcome: Outcome) -> None:
         """Keep an outcome; a cell that succeeded stays as it is."""
         scalars, arrays = _packed(outcome.values)
-        rest = (outcome.failure, outcome.seconds, outcome.worker, time.time())
+        held = (key(outcome.cell), scalars, arrays, outcome.failure)
         with self._writing():
-            self._rows.execute(_ADD, (key(outcome.cell), scalars, arrays, *rest))
+            self._rows.execute(_ADD, (*held, outcome.seconds, outcome.worker, time.time(), _checksum(*held)))
         if time.monotonic() - self._committed > _SECONDS_BETWEEN_COMMITS:
             self.commit()
 
@@ -187,12 +211,54 @@ def tasks(path: Path) -> Iterator[Task]:
     if not path.is_file():
         raise ValueError(f"{path} does not exist: give the folder of a run")
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as rows:
-        for cell, scalars, failure, seconds, *rest in rows.execute(
-            "SELECT cell, scalars, failure, seconds, worker, attempts FROM cells ORDER BY rowid"
-        ):
-            yield Task(
-                json.loads(cell), json.loads(scalars)[0], failure, math.nan if seconds is None else seconds, *rest
-            )
+        sound, damaged = _sorted_out(rows)
+    if damaged:
+        warnings.warn(_said_of(path, sound, damaged), stacklevel=2)
+    for cell, scalars, _, failure, seconds, worker, _, attempts, _ in sound:
+        nan = math.nan if seconds is None else seconds
+        yield Task(json.loads(cell), json.loads(scalars)[0], failure, nan, worker, attempts)
+
+
+def _checksum(cell: str, scalars: str, arrays: bytes, failure: str) -> str:
+    parts = (cell.encode(), scalars.encode(), arrays, failure.encode())
+    return hashlib.sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts)).hexdigest()[:32]
+
+
+def _sorted_out(rows: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """Return the rows that hold, in their order, and what can be said of the others; ValueError if there is not a table of them."""
+    columns = {name for _, name, *_ in rows.execute("PRAGMA table_info(cells)")}
+    if not columns:
+        raise ValueError("this is not a journal of a study: take another folder, or delete it")
+    checked = "checksum" in columns  # journals of before have none
+    found: dict[int, tuple[Any, ...]] = {}
+    damaged: dict[str, None] = {}
+    rows.text_factory = lambda text: text.decode(errors="replace")
+    for order in ("ASC", "DESC"):  # from both ends, up to the page that cannot be read
+        try:
+            for rowid, *row in rows.execute(f"SELECT rowid, * FROM cells NOT INDEXED ORDER BY rowid {order}"):
+                whole = not checked or _holds(row)
+                if whole:
+                    found[rowid] = (*row, *(() if checked else (_checksum(*row[:4]),)))
+                else:
+                    damaged[f"row {rowid}, {ascii(row[0])[1:120]}"] = None
+            break
+        except sqlite3.DatabaseError as error:
+            damaged[f"the file ({error})"] = None
+    rows.text_factory = str
+    return [found[rowid] for rowid in sorted(found)], list(damaged)
+
+
+def _holds(row: Sequence[Any]) -> bool:
+    try:
+        return bool(_checksum(*row[:4]) == row[8])
+    except (TypeError, AttributeError):
+        return False
+
+
+def _said_of(path: Path | None, sound: Sequence[object], damaged: Sequence[str]) -> str:
+    more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+    what = damaged[0] if damaged else "an index"
+    return f"{path}: {what}{more} is damaged; {len(sound)} rows hold, and the other cells are run again"
 
 
 def _locked(path: Path) -> sqlite3.Connection:

@@ -18,7 +18,7 @@ from bdia_numerics.studies.study import Cell, Study, as_text, assemble, cells, p
 if TYPE_CHECKING:
     from xarray import Dataset
 
-FORMAT = "1"
+FORMAT = "2"
 
 
 def run(

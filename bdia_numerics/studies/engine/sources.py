@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bdia_numerics import spec
+from bdia_numerics import names
 from bdia_numerics.studies.study import Study
 
 PACKAGE = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ def source(study: Study, config: Any) -> str:
     if own is not None and Path(own).is_file() and _outside(Path(own)):  # a notebook's cell has no file
         waiting.append((Path(own).name, Path(own)))
     for text in _texts(asdict(config)):
-        files = _files(spec.module_of(text) or "")
+        files = _files(names.module_of(text) or "")
         if files:
             with suppress(Exception):  # whatever a cell would say of it
                 importlib.import_module(files[-1][0])

@@ -1,4 +1,4 @@
-"""Numbers and lists of them in texts from outside, with bounds: a command line, a file of experiments, a saved state.
+"""Texts from outside, read with bounds: numbers, lists, and words among known ones, of a command line, a file or a saved state.
 
 A few characters can ask for more than a machine has, as 1e99999999 or 999999999999 steps do; their message names value and remedy.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from fractions import Fraction
 from typing import Any
 
@@ -100,6 +102,21 @@ def _filled(name: str, text: str, example: str) -> tuple[str, ...]:
     if not (parts := listed(text)):
         raise ValueError(f"{name}={text} is empty: write numbers with commas, like {example}")
     return parts
+
+
+def one_of(name: str, value: Any, known: Iterable[Any]) -> Any:
+    """Return a value that is among those known; ValueError, with the nearest ones, for another."""
+    if value in (choices := list(known)):
+        return value
+    raise ValueError(f"{name}={value!r} is unknown: use {instead(value, choices)}")
+
+
+def instead(value: Any, known: Iterable[Any]) -> str:
+    """Return what a message says in place of a word that is unknown: the nearest ones, or all of them."""
+    words = [str(word) for word in known]
+    lowered = {word.lower(): word for word in words}
+    near = [lowered[word] for word in get_close_matches(str(value)[:100].lower(), lowered, n=2)]
+    return " or ".join(near) if near else f"one of {', '.join(words)}"
 
 
 def _short(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What several studies share: solvers with and without gamma side by side, and results that are the same in every cell."""
+"""What the configurations of studies share: solvers in text, with and without gamma side by side, and checks of their fields."""
 
 from __future__ import annotations
 
@@ -8,15 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import spec
+from bdia_numerics import names
+from bdia_numerics.grids import Grid
 from bdia_numerics.inversion import split
 from bdia_numerics.program import Solver, parameters
 from bdia_numerics.studies.study import Cell
+from bdia_numerics.texts import one_of
 
 
 def solver_of(text: str) -> Solver:
     """Return the solver of a text, without the inversion that "DDIM by (23)" names behind it."""
-    return spec.solver(split(text)[0])
+    return names.solver(split(text)[0])
+
+
+CLEAN = -1
+"""Time of clean data in a discrete schedule."""
+
+
+def to_clean(text: str, schedule: Any, n: int) -> Grid:
+    """Return a grid of a discrete schedule by name; one that has a last time ends at clean data."""
+    return names.grid(text)(schedule, n, t_min=CLEAN)
 
 
 def takes_gamma(text: str) -> bool:
@@ -27,7 +38,7 @@ def takes_gamma(text: str) -> bool:
 def contender(cell: Cell) -> Solver:
     """Return the solver of a cell, with the cell's gamma if it takes one; decimals mean what they print as."""
     text = str(cell["solver"])
-    return spec.solver(split(text)[0], gamma=Fraction(str(cell["gamma"]))) if takes_gamma(text) else solver_of(text)
+    return names.solver(split(text)[0], gamma=Fraction(str(cell["gamma"]))) if takes_gamma(text) else solver_of(text)
 
 
 def once(config: Any, cell: Cell) -> bool:
@@ -71,7 +82,7 @@ def check(config: Any, *lists: str, encodes: bool = False, **least: float) -> No
         if not getattr(config, name):
             raise ValueError(f"{name} is empty: give one or more")
     for text in config.solvers:
-        (solver_of if encodes else spec.solver)(text)
+        (solver_of if encodes else names.solver)(text)
     for name, bound in least.items():
         value = getattr(config, name)
         if any(x < bound for x in (value if isinstance(value, tuple) else (value,))):
@@ -83,5 +94,4 @@ def among(config: Any, **known: Iterable[str]) -> None:
     for name, words in known.items():
         value, allowed = getattr(config, name), list(words)
         for word in value if isinstance(value, tuple) else (value,):
-            if word not in allowed:
-                raise ValueError(f"{name}={word!r} is none of {', '.join(map(str, allowed))}")
+            one_of(name, word, allowed)

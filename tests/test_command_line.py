@@ -1,0 +1,301 @@
+"""One vocabulary, one handler of failures and one writer for all commands of `bdia`."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from bdia_numerics import cli, files
+from bdia_numerics.cli import handling, options
+
+ROOT = Path(__file__).resolve().parent.parent
+runner = CliRunner()
+
+
+def run(*words):
+    return runner.invoke(cli.app, [str(word) for word in words])
+
+
+def line(found, status=2):
+    """Return what was said, in one line of standard error and nothing else."""
+    assert found.exit_code == status, found.output
+    assert found.stderr.count("\n") == 1 and found.stderr.startswith("bdia: ") and found.stdout == "", found.output
+    assert len(found.stderr) < 700
+    return found.stderr
+
+
+def shell(words, cwd=ROOT):
+    """Run words of a shell, with `bdia` for the command, in a process of its own."""
+    command = f'bdia() {{ "{sys.executable}" -m bdia_numerics "$@"; }}; {words}'
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, cwd=cwd, env=environment, check=False
+    )
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "status"),
+    [
+        (ValueError("gamma=3: no"), "gamma=3: no", 2),
+        (TypeError("two\nlines"), "two lines", 2),
+        (ZeroDivisionError("division by zero"), "division by zero", 2),
+        (OverflowError("too large"), "too large", 2),
+        (ImportError("pip install it"), "pip install it", 2),
+        (MemoryError(), "out of memory: ask for fewer", 2),
+        (RecursionError(), "nested too deep", 2),
+        (FileNotFoundError(2, "No such file or directory", "a.png"), "a.png: No such file or directory", 2),
+        (OSError(28, "No space left on device"), "standard output cannot be written (No space left on device)", 2),
+        (OSError(36, "File name too long", "x" * 300), "x...: File name too long", 2),
+        (KeyboardInterrupt(), "stopped", 130),
+        (typer.Abort(), "stopped", 130),
+        (KeyError("weights"), "a defect of bdia_numerics: KeyError: 'weights'", 3),
+        (NotImplementedError("later"), "a defect of bdia_numerics: NotImplementedError: later", 3),
+        (AssertionError(), "a defect of bdia_numerics: AssertionError", 3),
+    ],
+)
+def test_each_failure_is_a_line_and_a_status(capsys, error, says, status):
+    def fails():
+        raise error
+
+    assert handling.status_of(fails) == status
+    found = capsys.readouterr()
+    assert found.out == "" and found.err.count("\n") == 1 and says in found.err and found.err.startswith("bdia: ")
+
+
+def test_the_traceback_of_a_defect_is_there_for_who_asks(monkeypatch, capsys):
+    monkeypatch.setenv(handling.TRACEBACK, "1")
+    assert handling.status_of(lambda: {}["a"]) == 3
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says", "status"),
+    [
+        ("bdia list >&-", "standard output is closed", 2),
+        ("bdia list >/dev/full", "standard output cannot be written (No space left on device)", 2),
+        ("bdia list --json >/dev/full", "standard output cannot be written (No space left on device)", 2),
+        ("bdia --help >/dev/full", "standard output cannot be written (No space left on device)", 2),
+        ("bdia frobnicate", "No such command 'frobnicate'", 2),
+        ("mkdir gone && cd gone && rmdir ../gone && bdia datasheet nowhere:Mine", "the working directory is gone", 2),
+    ],
+)
+def test_what_a_shell_can_do_is_a_line_and_a_status(tmp_path, words, says, status):
+    found = shell(words, tmp_path)
+    assert found.returncode == status and found.stdout == ""
+    assert found.stderr.startswith("bdia: ") and found.stderr.count("\n") == 1 and says in found.stderr
+
+
+def test_a_reader_that_has_enough_and_a_closed_standard_error_are_no_failure():
+    found = shell("bdia list | head -1")
+    assert found.stderr == "" and found.stdout.startswith("solver")
+    found = shell("bdia list --json 2>&-")
+    assert found.returncode == 0 and json.loads(found.stdout)["solvers"]
+
+
+@pytest.mark.parametrize("place", ["bdia_numerics", "bdia_numerics.cli"])
+def test_an_interruption_while_the_package_is_imported_is_a_line(place):
+    code = f"import sys, bdia_start\nsys.modules['{place}'] = None\n"
+    stops = (
+        "class Stops:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == '{place}': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stops())\n"
+    )
+    code = "import sys\n" + "import bdia_start\n" + stops + "bdia_start.main()\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "bdia: stopped\n")
+
+
+# Paths that are looked at before the work, and files that are written whole
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("datasheet", "bdia", "--html"),
+        ("work-precision", "--figure"),
+        ("converge", "--figure"),
+        ("map", "--figure"),
+        ("verify", "--html"),
+        ("verify", "--markdown"),
+    ],
+)
+@pytest.mark.parametrize("name", ["no/x.png", "x" * 300 + ".png"])
+def test_a_path_that_cannot_be_is_said_before_the_work(tmp_path, monkeypatch, words, name):
+    monkeypatch.chdir(tmp_path)
+    began = time.process_time()
+    said = line(run(*words, name))
+    assert said.startswith(f"bdia: {words[-1]}=") and ("make it first" in said or "File name too long" in said)
+    assert time.process_time() - began < 5
+
+
+def test_a_folder_that_takes_no_files_is_said_before_the_work(monkeypatch, tmp_path):
+    def refused(self, *_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "touch", refused)
+    for words in (("datasheet", "bdia", "--html", "x.html"), ("work-precision", "--figure", "x.png")):
+        assert "cannot be written (Read-only file system)" in line(run(*words))
+
+
+def test_a_full_disk_leaves_the_figure_that_was_there(monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "x.png"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(files.os, "fsync", full)
+    small = "--distribution", "gaussian", "--solver", "DDIM", "--nfe", "4", "--states", "2", "--repeats", "1"
+    said = line(run("work-precision", *small, "--figure", path))
+    assert "x.png: No space left on device" in said
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("roundtrip", "--solver", "bdia:gamma=1e99999999"), "gamma=1e99999999 is too long"),
+        (("roundtrip", "--gamma", "1e99999999"), "gamma=1e99999999 is too long"),
+        (("roundtrip", "--steps", "999999999999"), "--steps=999999999999 is too large: give at most 1000000"),
+        (("lint", "--steps", "999999999999"), "--steps=999999999999 is too large"),
+        (("lint", "--mu", "1e999"), "--mu=inf"),
+        (("map", "--states", "999999999999"), "--states=999999999999 is too large"),
+        (("map", "--steps", "10,999999999999"), "--steps=999999999999 is too large"),
+        (("converge", "--steps", "16,999999999999"), "--steps=999999999999 is too large"),
+        (("converge", "--t-max", "1e99999999"), "--t-max=1e99999999 is too long"),
+        (("work-precision", "--nfe", "999999999999"), "--nfe=999999999999 is too large"),
+        (("work-precision", "--distribution", "gaussian:1e99999999"), "=1e99999999 is too long"),
+        (("roundtrip", "--grid", "karras:rho=1e99999999"), "rho=1e99999999 is too long"),
+        (("roundtrip", "--seed", "-1"), "--seed=-1"),
+    ],
+)
+def test_numbers_without_bounds_are_refused_at_once(words, says):
+    began = time.process_time()
+    found = run(*words)
+    assert says in found.stderr.splitlines()[-1] and found.exit_code == 2 and found.stdout == ""
+    assert time.process_time() - began < 5
+
+
+# The vocabulary
+
+MEANING = {
+    "--solver": "olver|BDIA", "--grid": "grid", "--family": "refined", "--schedule": "schedule", "--distribution": "data",
+    "--nfe": "evaluations", "--figure": "raw|sheet", "--html": "page", "--json": "JSON",
+}  # fmt: skip
+FORMER = {"--gamma", "--gamma1", "--p", "--problem", "--law", "--grids", "--gammas", "--solvers", "--evaluations", "--spacing",
+          "--arithmetic", "--output"}  # fmt: skip
+
+
+def commands():
+    """Yield every command with its options by name."""
+
+    def walk(group, path):
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from walk(command, (*path, name))
+            else:
+                yield " ".join((*path, name)), {o: p for p in command.params for o in p.opts if o.startswith("--")}
+
+    return dict(walk(typer.main.get_command(cli.app), ()))
+
+
+def test_options_mean_the_same_in_every_command_and_no_former_one_is_shown():
+    found = commands()
+    assert len(found) == 14
+    for command, known in found.items():
+        assert not FORMER & known.keys(), command
+        for option, word in MEANING.items():
+            assert option not in known or re.search(word, known[option].help), (command, option)
+    for option, users in {
+        "--grid": {"roundtrip", "map", "unet sample"},
+        "--family": {"converge", "work-precision"},
+    }.items():
+        assert users <= {command for command, known in found.items() if option in known}
+
+
+@pytest.mark.parametrize(
+    ("command", "former", "new"),
+    [
+        ("roundtrip", "--gamma 9/10 --steps 3", "--set gamma=9/10 --steps 3"),
+        ("datasheet", "bdia --p=1/2", "bdia --set p=1/2"),
+        (
+            "converge",
+            "--grid smooth --problem tight --arithmetic mpmath",
+            "--family smooth --distribution tight --dtype mpmath",
+        ),
+        ("work-precision", "--grid smooth --problem tight", "--family smooth --distribution tight"),
+        ("map", "--law tight --grids quad,cut", "--distribution sharp --grid quad,cut"),
+        ("map", "--law broad --gammas 0,1/2", "--distribution broad --solver bdia:gamma=0 --solver bdia:gamma=1/2"),
+        ("sample", "--spacing leading --output x.png", "--grid leading --figure x.png"),
+        ("growth", "--spacing leading", "--grid leading"),
+        (
+            "table",
+            "--solvers DDIM;EDICT --evaluations 10 --grids cut",
+            "--solver DDIM --solver EDICT --nfe 10 --grid cut",
+        ),
+        ("edit", "--solvers EDICT", "--solver EDICT"),
+        ("map", "--grid quad", "--grid quad"),
+        ("map", "--grids", "--grids"),
+    ],
+)
+def test_former_spellings_are_read_with_a_hint(capsys, command, former, new):
+    assert options.today(command, former.split()) == new.split()
+    hints = capsys.readouterr().err.splitlines()
+    assert len(hints) == sum(word.partition("=")[0] in options.FORMER[command] for word in former.split()) - (
+        former == "--grids"
+    )
+    assert all("is a former spelling: write " in hint for hint in hints)
+
+
+def test_former_and_new_spellings_do_the_same():
+    old, new = (
+        run("roundtrip", *words, "--steps", "8", "--json")
+        for words in (("--gamma", "1/2"), ("--solver", "bdia:gamma=1/2"))
+    )
+    assert json.loads(old.stdout) == json.loads(new.stdout) and new.stderr == ""
+    small = "map", "--steps", "10", "--states", "8", "--json"
+    old = run(*small, "--law", "tight", "--grids", "cut", "--gammas", "0,1")
+    new = run(
+        *small, "--distribution", "sharp", "--grid", "cut", "--solver", "bdia:gamma=0", "--solver", "bdia:gamma=1"
+    )
+    assert json.loads(old.stdout) == json.loads(new.stdout)
+    assert json.loads(new.stdout)["config"]["law"] == "tight", "the former entry stands"
+
+
+OWN = """
+from bdia_numerics import BDIA, grids, problems, schedules
+Mine = BDIA(1)
+LEVELS = schedules.vp_cosine()
+def law(): return problems.Gaussian([0], 0.25)
+def even(schedule, n, t_min=None): return grids.uniform(schedule, n, t_min=t_min, t_max=0.9)
+"""
+
+
+def test_commands_and_sweeps_take_objects_of_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("own_command.py").write_text(OWN)
+    own = [f"own_command:{name}" for name in ("Mine", "LEVELS", "law", "even")]
+    named = "--solver", own[0], "--schedule", own[1], "--distribution", own[2], "--grid", own[3]
+    found = run("roundtrip", *named, "--steps", "5", "--json")
+    assert found.exit_code == 0 and json.loads(found.stdout)["steps"] == 5, found.output
+    Path("own.toml").write_text(
+        f'solvers = "{own[0]}"\nschedules = "{own[1]}"\ndistributions = "{own[2]}"\ngrids = "{own[3]}"\n'
+        "steps = 4\nstates = 4\nt_min = 0.1\n"
+    )
+    found = run("sweep", "own.toml", "--workers", "1", "--json")
+    assert found.exit_code == 0 and not json.loads(found.stdout)["failed"], found.output
+    assert "numpy is an installed package" in line(run("roundtrip", "--grid", "numpy:array"))
