@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.resources
 import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bdia_numerics.claims import ledger
 from bdia_numerics.claims.ledger import TEXT_WRONG, UNCLEAR, checks
 
 REQUIRED = {"id", "source", "title", "statement", "verdict", "note"}
@@ -122,3 +124,18 @@ def test_source_names_the_numbered_statement(claim: dict[str, Any]) -> None:
 def test_short_fields_are_one_line(claim: dict[str, Any]) -> None:
     for name in ("title", "note", "why"):
         assert "\n" not in claim.get(name, ""), name
+
+
+def test_the_wheel_carries_the_proofs():
+    root = Path(__file__).resolve().parent.parent
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    files = {path: where for path, where in carried.items() if path.endswith(".py")}
+    assert files == {f"proofs/{name}.py": f"bdia_numerics/claims/proofs/{name}.py" for name in ledger.PROOFS}
+    assert all((root / path).is_file() for path in files)
+
+
+def test_two_checks_of_a_claim_are_refused():
+    assert "eq-33" in checks()
+    with pytest.raises(ValueError, match="'eq-33' has two checks"):
+        ledger.check("eq-33", verdict="proved", mutants={"none": {}})(lambda: "")

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bdia_numerics.claims.formal import abstract_run, equal
+from bdia_numerics.claims.formal import (
+    abstract_run,
+    backward_weight,
+    bdia_relation,
+    equal,
+    forward_weight,
+    require_identity,
+)
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
-from bdia_numerics.claims.propositions import backward_weight, bdia_relation, forward_weight, require_identity
 from bdia_numerics.solvers import BDIA, DDIM
 
 _MUTANTS = {

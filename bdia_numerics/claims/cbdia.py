@@ -6,9 +6,8 @@ from typing import Any
 
 from bdia_numerics.claims.as_printed import AS_PRINTED, AsPrinted, MisprintedCBDIA
 from bdia_numerics.claims.formal import Formal, equal, symbols, vectors
-from bdia_numerics.claims.ledger import CheckFailed, check
+from bdia_numerics.claims.ledger import check
 from bdia_numerics.claims.mutants import mutant
-from bdia_numerics.program import NotInvertibleError
 from bdia_numerics.solvers import CBDIA
 from bdia_numerics.spaces import Vector
 
@@ -104,28 +103,3 @@ def cbdia_forward_part(solver: Any = CBDIA) -> str:
     got = f.step(solver(1, 0), {"z": z1, "y": y1})["z"]
     equal(got, z1 + f.alpha(0) * ((y1 - f.sigma(1) * e) / f.alpha(1)) + f.sigma(0) * e - y1, "(60)")
     return "the program at (1, 0), whose z is w, equals (60) on symbols, for any eps."
-
-
-@check("eq-47", "eq-48", "eq-49", "eq-50", verdict="proved", mutants=CBDIA_MUTANTS)
-def cbdia_inverse(solver: Any = CBDIA) -> str:
-    """(47)-(50) are the derived inverse."""
-    f, (z0, y0) = Formal(1), vectors("z_0", "y_0")
-    g1, g2 = symbols("gamma_1", "gamma_2")
-    after = {"z": z0, "y": y0}
-    found = f.undo(solver(g1, g2), after)
-    v = (g1 * y0 - g2 * z0) / (g1 - g2)
-    w = ((1 - g1) * y0 - (1 - g2) * z0) / (g2 - g1)
-    y1 = v + f.backward(1, w)
-    equal(found["y"], y1, "(47)-(49)")
-    equal(found["z"], w - f.forward(1, y1), "(50)")
-    for name, value in f.step(solver(g1, g2), found).items():
-        equal(value, after[name], f"step after undo, {name}")
-    try:
-        f.undo(solver(g1, g1), after)
-    except NotInvertibleError:
-        return (
-            "the inverse derived from the CBDIA program equals (47)-(50) coefficient by coefficient, for any eps, and "
-            "the step undoes it; the condition, the "
-            "mixing's determinant, is gamma_1 != gamma_2, and equal ones are refused."
-        )
-    raise CheckFailed("gamma_1 = gamma_2 was not refused")

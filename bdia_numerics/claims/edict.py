@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-from bdia_numerics.claims.as_printed import AS_PRINTED, MIXED, AsPrinted
 from bdia_numerics.claims.formal import Formal, equal, symbols, vectors
-from bdia_numerics.claims.ledger import CheckFailed, check
+from bdia_numerics.claims.ledger import check
 from bdia_numerics.claims.mutants import mutant
-from bdia_numerics.program import NotInvertibleError, inverse_latex
 from bdia_numerics.solvers import EDICT
-from bdia_numerics.spaces import Vector
 
 EDICT_MUTANTS = {
     "second evaluation at the old state": {
@@ -33,78 +29,3 @@ def edict_step(solver: Any = EDICT) -> str:
     equal(got["z"], z0, "(11)-(13)")
     equal(got["y"], p * y_inter + (1 - p) * z0, "(14)")
     return "defines EDICT; the program, run on symbols over one slot, equals (11)-(14), for any eps."
-
-
-def _edict_inverse(solver: Any) -> tuple[Formal, Any, dict[str, Vector], dict[str, Vector]]:
-    """Return what the derived inverse gives from (z_{i-1}, y_{i-1}), and those states."""
-    f, (z0, y0), (p,) = Formal(1), vectors("z_0", "y_0"), symbols("p")
-    after = {"z": z0, "y": y0}
-    found = f.undo(solver(p), after)
-    for name, value in f.step(solver(p), found).items():
-        equal(value, after[name], f"step after undo, {name}")
-    try:
-        f.undo(solver(0), after)
-    except NotInvertibleError:
-        return f, p, found, after
-    raise CheckFailed("p = 0 was not refused")
-
-
-def _printed_edict_inverse(f: Formal, p: Any, after: dict[str, Vector]) -> dict[str, Vector]:
-    """(15)-(18), with (16) and (18) as they should read."""
-    y_inter = (after["y"] - (1 - p) * after["z"]) / p
-    z_inter = (after["z"] - (1 - p) * y_inter) / p
-    y1 = (y_inter - f.b(1) * f.eps(z_inter, 1)) / f.a(1)
-    return {"y": y1, "z": (z_inter - f.b(1) * f.eps(y1, 1)) / f.a(1)}
-
-
-@check("eq-15", "eq-17", verdict="proved", mutants=EDICT_MUTANTS)
-def edict_inverse(solver: Any = EDICT) -> str:
-    """(15) and (17) are the derived inverse."""
-    f, p, found, after = _edict_inverse(solver)
-    equal(found["y"], _printed_edict_inverse(f, p, after)["y"], "(15)-(17)")
-    return (
-        "the inverse derived from the EDICT program gives y_i by (15), (16) (right form) and (17), coefficient by "
-        "coefficient, for any eps, and the step undoes "
-        f"it; the condition is p != 0: p = 0, which the paper's [0, 1] includes, is refused. Derived: "
-        f"${inverse_latex(EDICT())}$"
-    )
-
-
-@check(
-    "eq-16",
-    verdict="misprint",
-    mutants={
-        **EDICT_MUTANTS,
-        "the published text corrected": {"reading": AS_PRINTED["eq-16"].corrected},
-        "the right form spoilt": {"reading": lambda: replace(AS_PRINTED["eq-16"], run=_spoilt)},
-    },
-)
-def edict_inverse_16(solver: Any = EDICT, reading: AsPrinted = AS_PRINTED["eq-16"]) -> str:
-    """(16), with the right subscript, is the derived inverse; as printed it does not undo the step."""
-    f, p, found, after = _edict_inverse(solver)
-    equal(found["z"], _printed_edict_inverse(f, p, after)["z"], "(16) and (18)")
-    return (
-        "the right form is proved: the inverse derived from the program gives z_i by (15)-(18) with y_i^inter in "
-        "(16), for any eps (the formula printed under (15) calls it y'_{i-1}, as it stands at t_{i-1}). On a Gaussian "
-        f"mixture with p = {MIXED:g}: {reading.seen()}"
-    )
-
-
-def _spoilt(printed: bool, n: int) -> float:
-    """Run the published form in both cases."""
-    return AS_PRINTED["eq-16"].run(True, n)
-
-
-@check(
-    "eq-18",
-    verdict="misprint",
-    mutants={**EDICT_MUTANTS, "the published text corrected": {"reading": AS_PRINTED["eq-18"].corrected}},
-)
-def edict_inverse_18(solver: Any = EDICT, reading: AsPrinted = AS_PRINTED["eq-18"]) -> str:
-    """(18), with z_i for x_i, is the derived inverse."""
-    f, p, found, after = _edict_inverse(solver)
-    equal(found["z"], _printed_edict_inverse(f, p, after)["z"], "(16) and (18)")
-    return (
-        "the right form is proved: the inverse derived from the program gives z_i by (15)-(18), for any eps; x_i, "
-        f"which is printed on the left of (18), occurs nowhere else in EDICT. {reading.seen()}"
-    )

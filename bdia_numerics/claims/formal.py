@@ -102,6 +102,14 @@ def equal(left: Vector, right: Vector, what: str) -> None:
     require(not difference.terms, f"{what}: the two sides differ by {dict(difference.terms)}")
 
 
+def require_identity(left: Any, right: Any, what: str) -> None:
+    """Require two expressions in gamma and (-gamma)^m to be equal, for symbolic m."""
+    import sympy
+
+    difference = sympy.simplify((sympy.sympify(left) - right).expand(power_exp=True))
+    require(difference == 0, f"{what}: the sides differ by {difference}")
+
+
 @dataclass(eq=False)
 class DeltaRecorder(Recorder):
     """A recorder to which an increment Delta(t_i -> t_j | z) is a value of its own, whatever approximates the integral."""
@@ -247,3 +255,27 @@ def abstract_run(solver: Solver, starter: Solver, n: int) -> tuple[list[Vector],
     for i in range(n - 1, 0, -1):
         step(solver, i, {"z_prev": Held(states[i + 1], i + 1), "z": Held(states[i], i)})
     return [values[states[i]] for i in range(n + 1)], increment
+
+
+def forward_weight(m: Any, g: Any) -> Any:
+    """Weight of Delta(t_j -> t_{j-1} | z_j) in z_i, with m = j - i, eq. (30)."""
+    return (1 - (-g) ** m) / (1 + g)
+
+
+def backward_weight(m: Any, g: Any) -> Any:
+    """Weight of -Delta(t_{j-1} -> t_j | z_{j-1}) in z_i, with m = j - i, eq. (30)."""
+    return (g + (-g) ** m) / (1 + g)
+
+
+def bdia_relation(solver: Any, g: Any, k: int = 1) -> tuple[Any, Any, Any, Any]:
+    """Return the weights (z_{k+1}, z_k, Delta(t_k -> t_{k+1} | z_k), Delta(t_k -> t_{k-1} | z_k)) in its z_{k-1}."""
+    got = increments(solver(g), k, {"z_prev": k + 1, "z": k})
+    current = frozenset({("z", "z"): 1}.items())
+    keys = (("z", "z_prev"), ("z", "z"), (k, k + 1, current), (k, k - 1, current))
+    require(
+        set(got["z"]) <= set(keys),
+        f"the step is not a combination of z_(i+1), z_i and their two increments: {got['z']}",
+    )
+    require(got["z_prev"] == {("z", "z"): 1}, "the step does not hand z_i on")
+    weights = [got["z"].get(key, 0) for key in keys]
+    return weights[0], weights[1], weights[2], weights[3]

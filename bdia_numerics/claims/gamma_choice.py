@@ -58,7 +58,7 @@ def best_gamma_at_ten_steps(
     found = {(name, law): errors(solver, law, make) for name, make in grids.items() for law in LAWS}
     chosen = {name: [best(found[name, law]) for law in LAWS] for name in grids}
     wide = [found["leading", law] for law in LAWS[:3]]
-    tight = {name: found[name, "tight"] for name in grids}
+    tight = {name: found[name, "sharp"] for name in grids}
     require(all(0 < best(errors) < 1 for errors in wide), "on leading an interior gamma is best for wide modes")
     require(chosen["leading"][3] == 0, "on leading DDIM is best for tight modes")
     ratio = tight["leading"][1.0] / tight["leading"][0.0]

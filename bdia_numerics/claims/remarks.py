@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bdia_numerics import grids, schedules
-from bdia_numerics.claims.formal import Formal, abstract_run, equal, increments, symbols, vectors
+from bdia_numerics.claims.formal import Formal, abstract_run, bdia_relation, equal, increments, symbols, vectors
 from bdia_numerics.claims.ledger import CheckFailed, check, require
 from bdia_numerics.claims.mutants import mutant
-from bdia_numerics.claims.propositions import bdia_relation
 from bdia_numerics.program import NotInvertibleError, Recorder, inverse_run, invertibility, record_steps
 from bdia_numerics.solvers import BDIA, BDIA2, BDIA3, DDIM
 from bdia_numerics.solvers.runge_kutta import Base, Midpoint

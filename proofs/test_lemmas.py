@@ -1,17 +1,31 @@
-"""Appendix B.2 and B.3: CBDIA (0, 1) is BDIA with gamma = 1, Lemmas 1 and 2; (51)-(59) and remark 2."""
+"""Lemmas 1 and 2, appendix B.2 and B.3: the states of CBDIA (0, 1) and (1, 0) as sums of increments, for every N.
+
+The program   at (0, 1), recorded with an index of which nothing is known: y_{i-1} = z_i + F_i, (51), and z_{i-1} = y_i - B_{i-1}, (52),
+              with F_j = Delta(t_j -> t_{j-1} | y_j) and B_j = Delta(t_j -> t_{j+1} | y_j), of which nothing is used but their names.
+              (52) of one slot, put into (51) of the next, is (28): y is BDIA with gamma = 1 (remark 2).
+
+Lemma 1       With o(k) = mod(k, 2) = (1 - (-1)^k)/2, (56) and (57): y_i has the weights o(j-i) of F_j and -o(j-i) of B_j, z_i has o(j-i-1)
+              and -o(j-i-1), and -1 of its own B_i.
+Induction     on i, downwards, from z_N = y_N: the weights of the two states at i give those at i-1, for j - i = m a symbol. So in each
+              slot y and z have opposite directions.
+
+Lemma 2       At (1, 0) the program is (58)-(59): z_{i-1} adds the forward increment at y_i, and y_{i-1} takes off the backward one at
+              z_{i-1}. By induction z sums forward increments alone, y backward ones.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import sympy
+
 from bdia_numerics.claims.as_printed import AS_PRINTED, AsPrinted
 from bdia_numerics.claims.cbdia import CBDIA_MUTANTS
 from bdia_numerics.claims.coupling import Y, Z, coupled_run, coupled_steps, delta, plus, relations, source
-from bdia_numerics.claims.formal import Formal, equal, symbols, vectors
+from bdia_numerics.claims.formal import Formal, equal, require_identity, symbols, vectors
 from bdia_numerics.claims.ledger import CheckFailed, check, require
 from bdia_numerics.claims.mutants import mutant
-from bdia_numerics.claims.propositions import require_identity
 from bdia_numerics.program import NotInvertibleError, structure
 from bdia_numerics.run import solve
 from bdia_numerics.solvers import BDIA, CBDIA
@@ -139,8 +153,6 @@ def lemma_1_formulas(solver: Any = CBDIA, weight: Callable[[Any], Any] = odd) ->
 
 
 def _lemma_1_holds(solver: Any, weight: Callable[[Any], Any]) -> None:
-    import sympy
-
     _is_51_52(solver)
     m, M = (sympy.Symbol(name, integer=True, positive=True) for name in ("m", "M"))  # j - i, and N - i
     zero, one = sympy.Integer(0), sympy.Integer(1)
@@ -170,8 +182,6 @@ def _lemma_1_holds(solver: Any, weight: Callable[[Any], Any]) -> None:
 
 
 def _lemma_1_expanded(solver: Any, weight: Callable[[Any], Any]) -> None:
-    import sympy
-
     for n in range(2, 9):
         for i, z, y in coupled_run(solver(0, 1), n):
             if i == n:
@@ -226,8 +236,6 @@ def lemma_2(solver: Any = CBDIA) -> str:
 
 def _slot_sums(solver: Any) -> None:
     """Require, for any gammas, what makes the two weights of every past slot differ by 1 and stay in [0, 1]."""
-    import sympy
-
     g1, g2 = symbols("gamma_1", "gamma_2")
     for (name, step), g in zip(coupled_steps(solver(g1, g2)).items(), (g1, g2), strict=True):
         require(sympy.cancel(step.z + step.y - 1) == 0, f"{name}: the weights of z_i and y_i do not add to 1")
@@ -236,3 +244,15 @@ def _slot_sums(solver: Any) -> None:
         )
         for weight, wanted in ((step.z, g), (step.y, 1 - g), (step.forward, g), (-step.backward, 1 - g)):
             require(sympy.cancel(weight - wanted) == 0, f"{name}: {weight} is not in [0, 1] with its gamma")
+
+
+def test_remark_2() -> None:
+    assert cbdia_01_step() and cbdia_01_two_step()
+
+
+def test_lemma_1() -> None:
+    assert lemma_1() and lemma_1_formulas()
+
+
+def test_lemma_2() -> None:
+    assert lemma_2()
