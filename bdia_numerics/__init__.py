@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from bdia_numerics import grids, inversion, models, problems, program, schedules, spaces
-from bdia_numerics.fitting import fit
-from bdia_numerics.integrate import RoundTrip, Solution, Status, encode, invert, round_trip, solve
+from bdia_numerics import grids, models, problems, program, schedules, spaces
 from bdia_numerics.program import NotInvertibleError, inverse_latex, invertibility, step_latex
+from bdia_numerics.runs import inversion
+from bdia_numerics.runs.encoding import RoundTrip, Solution, Status, encode, invert, round_trip, solve
+from bdia_numerics.runs.fitting import fit
+from bdia_numerics.runs.state import State
 from bdia_numerics.solvers import (
     ALF,
     BDIA,
@@ -43,7 +45,6 @@ from bdia_numerics.solvers import (
     RFSolver,
     StormerVerlet,
 )
-from bdia_numerics.state import State
 
 if TYPE_CHECKING:
     from bdia_numerics import analysis

@@ -11,7 +11,7 @@ from bdia_numerics import grids, schedules
 from bdia_numerics.grids import Between
 from bdia_numerics.program import Solver, record_run, structure
 from bdia_numerics.program.ops import Evaluate, Mix, Op
-from bdia_numerics.run import starter_of
+from bdia_numerics.runs.solving import starter_of
 
 SLOTS = 4
 

@@ -13,7 +13,7 @@ from bdia_numerics.claims.ledger import CheckFailed, check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.claims.propositions import require_identity
 from bdia_numerics.program import NotInvertibleError, structure
-from bdia_numerics.run import solve
+from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, CBDIA
 
 

@@ -63,11 +63,11 @@ def _run(
     import numpy as np
 
     from bdia_numerics import grids, problems, schedules, spec
-    from bdia_numerics.bitexact import bit_exact_round_trip
-    from bdia_numerics.integrate import round_trip
-    from bdia_numerics.inversion import INVERSIONS, name_of, named
     from bdia_numerics.program import parameters
-    from bdia_numerics.run import DERIVED
+    from bdia_numerics.runs.bit_exact import bit_exact_round_trip
+    from bdia_numerics.runs.encoding import round_trip
+    from bdia_numerics.runs.inversion import INVERSIONS, name_of, named
+    from bdia_numerics.runs.solving import DERIVED
 
     solver, method = spec.solver(name, **values), named(inversion)
     if dtype not in ("float32", "float64"):

@@ -13,7 +13,7 @@ from bdia_numerics import grids, problems, schedules, spec
 from bdia_numerics.analysis import Comparison, certify_better, enclose_error
 from bdia_numerics.analysis.certified.boxes import FORMS, Form
 from bdia_numerics.grids import Grid
-from bdia_numerics.run import solve
+from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, DDIM
 from bdia_numerics.studies import named
 from bdia_numerics.studies.study import Cell, Study, Variable

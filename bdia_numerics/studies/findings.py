@@ -11,10 +11,10 @@ import numpy as np
 from bdia_numerics import grids, schedules
 from bdia_numerics.analysis import GridFamily, global_error
 from bdia_numerics.analysis.measurement.errors import root_mean_square
-from bdia_numerics.bitexact import BitExact, bit_exact_round_trip
-from bdia_numerics.integrate import encode, solve
-from bdia_numerics.inversion import DDIMInversion, DefectCorrection, ImplicitInversion
 from bdia_numerics.problems import GaussianMixture
+from bdia_numerics.runs.bit_exact import BitExact, bit_exact_round_trip
+from bdia_numerics.runs.encoding import encode, solve
+from bdia_numerics.runs.inversion import DDIMInversion, DefectCorrection, ImplicitInversion
 from bdia_numerics.solvers import BDIA, BDIA3, CBDIA, DDIM, EDICT, OBELM
 
 LATTICE: Mapping[str, Any] = {

@@ -12,8 +12,8 @@ import numpy as np
 from bdia_numerics import grids, problems, schedules
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.grids import Grid
-from bdia_numerics.integrate import solve
 from bdia_numerics.program import structure
+from bdia_numerics.runs.encoding import solve
 from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.quality import DISTANCES
 from bdia_numerics.studies.shaping import among, contender, once, over_gammas, shared, takes_gamma

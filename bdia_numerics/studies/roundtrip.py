@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import grids
-from bdia_numerics.integrate import round_trip
-from bdia_numerics.inversion import split
+from bdia_numerics.runs.encoding import round_trip
+from bdia_numerics.runs.inversion import split
 from bdia_numerics.studies import named
 from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.shaping import among, check, contender, once, over_gammas

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spec
-from bdia_numerics.inversion import split
 from bdia_numerics.program import Solver, parameters
+from bdia_numerics.runs.inversion import split
 from bdia_numerics.studies.study import Cell
 
 

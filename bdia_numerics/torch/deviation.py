@@ -14,7 +14,7 @@ import torch
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import make_plan, record_steps
 from bdia_numerics.program.plan import Call
-from bdia_numerics.run import solve
+from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, RK4
 from bdia_numerics.spaces import of
 from bdia_numerics.torch.jacobians import Linearised, linearised

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from bdia_numerics.analysis.frechet import frechet_distance, moments
-from bdia_numerics.integrate import solve
+from bdia_numerics.runs.encoding import solve
 from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.torch import features, mnist
 from bdia_numerics.torch.files import CARD, CLASSIFIER, REAL, UNET

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bdia_numerics.driver import Callback, Course, Model, Solution, Status, Stepwise, drive, finished
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of, schedules_of
 from bdia_numerics.program import (
@@ -30,9 +29,10 @@ from bdia_numerics.program import (
     structure,
 )
 from bdia_numerics.program.forms import short
+from bdia_numerics.runs.state import State, check_state
+from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive, finished
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import FLOAT64, LatticeSpace, Numpy, Space, of, parameter, plain, same_system
-from bdia_numerics.state import State, check_state
 
 Made = TypeVar("Made")
 DERIVED = "derived inverse"

@@ -10,11 +10,11 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.grids import Grid
-from bdia_numerics.inversion.ddim import DDIMInversion, Method
-from bdia_numerics.inversion.steps import dependence
 from bdia_numerics.models import Predicting, guided, prediction_of
 from bdia_numerics.program import Solver, record_steps, structure
-from bdia_numerics.run import Model, Status, prepared, solve
+from bdia_numerics.runs.inversion.ddim import DDIMInversion, Method
+from bdia_numerics.runs.inversion.steps import dependence
+from bdia_numerics.runs.solving import Model, Status, prepared, solve
 
 
 @dataclass(frozen=True)

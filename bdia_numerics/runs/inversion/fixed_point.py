@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.run import Status
+from bdia_numerics.runs.solving import Status
 from bdia_numerics.spaces import FRACTION, MPMath, Numpy, Space
 
 Array = np.ndarray[Any, Any]
