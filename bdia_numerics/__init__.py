@@ -5,12 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from bdia_numerics import grids, inversion, models, problems, program, schedules, spaces
-from bdia_numerics.fitting import fit
-from bdia_numerics.integrate import RoundTrip, Solution, Status, encode, invert, round_trip, solve
+from bdia_numerics import grids, models, problems, program, schedules, spaces
 from bdia_numerics.program import NotInvertibleError, inverse_latex, invertibility, step_latex
+from bdia_numerics.runs import inversion
+from bdia_numerics.runs.encoding import RoundTrip, Solution, Status, encode, invert, round_trip, solve
+from bdia_numerics.runs.fitting import fit
+from bdia_numerics.runs.state import State
 from bdia_numerics.solvers import PUBLIC, SOLVERS
-from bdia_numerics.state import State
 
 __version__ = "0.1.0"
 

@@ -6,7 +6,6 @@ from bdia_numerics import analysis as analysis
 from bdia_numerics import claims as claims
 from bdia_numerics import configs as configs
 from bdia_numerics import grids as grids
-from bdia_numerics import inversion as inversion
 from bdia_numerics import models as models
 from bdia_numerics import plots as plots
 from bdia_numerics import problems as problems
@@ -18,18 +17,20 @@ from bdia_numerics import testing as testing
 from bdia_numerics import torch as torch
 from bdia_numerics.analysis.sheet.datasheet import Datasheet as Datasheet
 from bdia_numerics.analysis.sheet.datasheet import datasheet as datasheet
-from bdia_numerics.driver import Solution as Solution
-from bdia_numerics.driver import Status as Status
-from bdia_numerics.fitting import fit as fit
-from bdia_numerics.integrate import RoundTrip as RoundTrip
-from bdia_numerics.integrate import encode as encode
-from bdia_numerics.integrate import round_trip as round_trip
 from bdia_numerics.program.inverse import NotInvertibleError as NotInvertibleError
 from bdia_numerics.program.invertibility import invertibility as invertibility
 from bdia_numerics.program.latex import inverse_latex as inverse_latex
 from bdia_numerics.program.latex import step_latex as step_latex
-from bdia_numerics.run import invert as invert
-from bdia_numerics.run import solve as solve
+from bdia_numerics.runs import inversion as inversion
+from bdia_numerics.runs.encoding import RoundTrip as RoundTrip
+from bdia_numerics.runs.encoding import encode as encode
+from bdia_numerics.runs.encoding import round_trip as round_trip
+from bdia_numerics.runs.fitting import fit as fit
+from bdia_numerics.runs.solving import invert as invert
+from bdia_numerics.runs.solving import solve as solve
+from bdia_numerics.runs.state import State as State
+from bdia_numerics.runs.stepwise import Solution as Solution
+from bdia_numerics.runs.stepwise import Status as Status
 from bdia_numerics.solvers.alf import ALF as ALF
 from bdia_numerics.solvers.bdia import BDIA as BDIA
 from bdia_numerics.solvers.bdia2 import BDIA2 as BDIA2
@@ -61,7 +62,6 @@ from bdia_numerics.solvers.runge_kutta import Euler as Euler
 from bdia_numerics.solvers.runge_kutta import Midpoint as Midpoint
 from bdia_numerics.solvers.runge_kutta import RK4 as RK4
 from bdia_numerics.solvers.stormer_verlet import StormerVerlet as StormerVerlet
-from bdia_numerics.state import State as State
 
 SOLVERS: dict[str, Any]
 __version__: str

@@ -10,8 +10,8 @@ from diffusers import DDIMScheduler  # noqa: E402
 from timing import in_turn, ratio  # noqa: E402
 
 from bdia_numerics import BDIA, grids, schedules, solve  # noqa: E402
-from bdia_numerics.driver import Stepwise  # noqa: E402
-from bdia_numerics.run import sampling  # noqa: E402
+from bdia_numerics.runs.solving import sampling  # noqa: E402
+from bdia_numerics.runs.stepwise import Stepwise  # noqa: E402
 from bdia_numerics.torch.schedulers import BDIAScheduler  # noqa: E402
 from bdia_numerics.torch.tensors import space_of  # noqa: E402
 

@@ -5,8 +5,8 @@ import time
 import numpy as np
 
 from bdia_numerics import BDIA, grids, schedules, solve
-from bdia_numerics.driver import Course, Stepwise
 from bdia_numerics.program import make_plan, record_steps
+from bdia_numerics.runs.stepwise import Course, Stepwise
 from bdia_numerics.spaces import FLOAT64
 
 SIZE = 8_000_000

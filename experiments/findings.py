@@ -15,11 +15,11 @@ import numpy as np
 
 from bdia_numerics import BDIA, BDIA3, CBDIA, DDIM, EDICT, OBELM, encode, grids, schedules, solve
 from bdia_numerics.analysis import GridFamily, global_error
-from bdia_numerics.bitexact import BitExact, bit_exact_round_trip
-from bdia_numerics.inversion import DDIMInversion, DefectCorrection, ImplicitInversion
 from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.problems import GaussianMixture
+from bdia_numerics.runs.bit_exact import BitExact, bit_exact_round_trip
+from bdia_numerics.runs.inversion import DDIMInversion, DefectCorrection, ImplicitInversion
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 LATTICE_STEPS, TRIP_STEPS, ORDER_STEPS = (10, 25, 50, 100, 200), (10, 20, 50), (20, 40, 80, 160, 320)

@@ -12,9 +12,9 @@ import numpy as np
 import xarray
 
 from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, OBELM, encode, grids, problems, schedules, solve
-from bdia_numerics.inversion import DDIMInversion
 from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.runs.inversion import DDIMInversion
 
 SCHEDULE = schedules.vp_linear()
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])

@@ -34,10 +34,10 @@ from bdia_numerics import (
     step_latex,
 )
 from bdia_numerics.analysis import step_determinants
-from bdia_numerics.bitexact import bit_exact_round_trip
 from bdia_numerics.formulas import number, table
 from bdia_numerics.plots import Picture
 from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.runs.bit_exact import bit_exact_round_trip
 from bdia_numerics.spaces import Lattice, lattice_kernel, remainder
 
 law = problems.GaussianMixture([0.3, 0.7], [[-2.0, 0.0], [1.0, 1.0]], [0.1, 0.2])

@@ -27,7 +27,7 @@ from bdia_numerics.claims.formal import Formal, equal, require_identity, symbols
 from bdia_numerics.claims.ledger import CheckFailed, check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.program import NotInvertibleError, structure
-from bdia_numerics.run import solve
+from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, CBDIA
 
 

@@ -23,8 +23,9 @@ def stub(package: ModuleType) -> str:
         value = getattr(package, name)
         home = getattr(value, "__module__", None)
         if inspect.ismodule(value):
-            if value.__name__ == f"{package.__name__}.{name}" and package.__name__ == PACKAGES[0]:
-                imports.append(f"from {package.__name__} import {name} as {name}")
+            home, _, last = value.__name__.rpartition(".")
+            if last == name and package.__name__ == PACKAGES[0]:
+                imports.append(f"from {home} import {name} as {name}")
         elif home == package.__name__ and inspect.isfunction(value):
             rest.append(f"\ndef {name}{inspect.signature(value)}: ...".replace("'", ""))
         elif name not in package.__all__:

@@ -37,7 +37,7 @@ from bdia_numerics.analysis.perturbation import linearised, precision
 from bdia_numerics.analysis.perturbation.precision import MARGIN, damping
 from bdia_numerics.program import structure
 from bdia_numerics.program.ops import Combine
-from bdia_numerics.state import identity
+from bdia_numerics.runs.state import identity
 
 VP = schedules.vp_linear()
 SD = schedules.stable_diffusion()

@@ -21,8 +21,8 @@ from bdia_numerics.claims.coq.theorems import coq_bdia_inverse
 from bdia_numerics.claims.ledger import CheckFailed, Skipped, checks, decide, run_mutant
 from bdia_numerics.claims.mutants import mutate
 from bdia_numerics.program import structure
+from bdia_numerics.runs.state import State, identity
 from bdia_numerics.solvers import ALF, BDIA, CBDIA, DEIS, EDICT, Leapfrog, McCallumFoster, Midpoint, ReversibleHeun, Rex
-from bdia_numerics.state import State, identity
 
 FOLDER = Path(__file__).resolve().parent.parent / "proofs" / "coq"
 FILES = sorted(FOLDER.glob("*.v"))

@@ -21,9 +21,9 @@ from bdia_numerics import (
     spaces,
 )
 from bdia_numerics.claims.formal import Formal, equal, vectors
-from bdia_numerics.fitting import PerSlot, fit_slots
 from bdia_numerics.models import as_prediction
 from bdia_numerics.program import identity
+from bdia_numerics.runs.fitting import PerSlot, fit_slots
 
 VP = schedules.vp_linear()
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.3, 0.4])

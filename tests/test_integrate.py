@@ -20,8 +20,8 @@ from bdia_numerics import (
     solve,
     spaces,
 )
-from bdia_numerics.run import begin
-from bdia_numerics.state import State, identity
+from bdia_numerics.runs.solving import begin
+from bdia_numerics.runs.state import State, identity
 
 EPS = np.finfo(np.float64).eps
 COSINE = schedules.vp_cosine()

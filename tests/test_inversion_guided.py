@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bdia_numerics import BDIA, DDIM, Heun, grids, models, problems, schedules, solve, spaces
-from bdia_numerics.inversion import ImplicitInversion, edit_friendly, null_text
-from bdia_numerics.inversion.ddpm import DDPMMean
+from bdia_numerics.runs.inversion import ImplicitInversion, edit_friendly, null_text
+from bdia_numerics.runs.inversion.ddpm import DDPMMean
 from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP
 
 EPS = np.finfo(np.float64).eps
@@ -224,6 +224,6 @@ def wrong_mean(self, s):
     ids=["guidance the wrong way", "null of another size", "DDIM's mean", "DDIM's mean, in statistics"],
 )
 def test_planted_errors_are_seen(monkeypatch, check, place, wrong):
-    monkeypatch.setattr(f"bdia_numerics.inversion.{place}", wrong)
+    monkeypatch.setattr(f"bdia_numerics.runs.inversion.{place}", wrong)
     with pytest.raises(AssertionError):
         check()

@@ -21,7 +21,7 @@ from bdia_numerics import (
     solve,
     spaces,
 )
-from bdia_numerics.inversion import DDIMInversion, DefectCorrection, ImplicitInversion, steps
+from bdia_numerics.runs.inversion import DDIMInversion, DefectCorrection, ImplicitInversion, steps
 from bdia_numerics.solvers.dpm_solver import DPMSolver
 from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP
 
@@ -343,6 +343,6 @@ def test_an_invertible_solver_is_encoded_exactly_unless_a_method_is_asked_for():
     ids=["another slope", "history of the state itself", "another solver's run"],
 )
 def test_planted_errors_are_seen(monkeypatch, check, place, wrong):
-    monkeypatch.setattr(f"bdia_numerics.inversion.{place}", wrong)
+    monkeypatch.setattr(f"bdia_numerics.runs.inversion.{place}", wrong)
     with pytest.raises(AssertionError):
         check()

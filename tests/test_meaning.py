@@ -9,7 +9,7 @@ from bdia_numerics import BDIA, CBDIA, EDICT, SOLVERS, grids, schedules, solve
 from bdia_numerics.program import record_run
 from bdia_numerics.program.meaning import interpret, rows
 from bdia_numerics.program.ops import Combine, Evaluate, Mix
-from bdia_numerics.run import starter_of
+from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.spaces import Balls
 
 GRID = grids.uniform(schedules.vp_linear(), 5, t_min=0.02)

@@ -72,6 +72,7 @@ def copied(tmp_path):
     shutil.copytree(
         ROOT / "bdia_numerics", tmp_path / "bdia_numerics", ignore=shutil.ignore_patterns("weights", "__pycache__")
     )
+    shutil.copytree(ROOT / "proofs", tmp_path / "proofs", ignore=shutil.ignore_patterns("coq", "__pycache__"))
 
     def ran(*arguments: str) -> str:
         run = subprocess.run(

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from random_programs import Plain, Programmed, StaleError, Step, determinant, programs, record, refusal
 
 from bdia_numerics import NotInvertibleError, grids, invert, schedules, solve, spaces
-from bdia_numerics.driver import Course, Stepwise, finished
 from bdia_numerics.program import (
     Recorder,
     Run,
@@ -23,6 +22,7 @@ from bdia_numerics.program import (
     structure,
 )
 from bdia_numerics.program.ops import Held
+from bdia_numerics.runs.stepwise import Course, Stepwise, finished
 
 # No database and no clock: the same programs on every machine.
 FIXED = settings(

@@ -28,8 +28,8 @@ from bdia_numerics import (
     spaces,
 )
 from bdia_numerics.program import structure
-from bdia_numerics.run import starter_of
-from bdia_numerics.state import identity
+from bdia_numerics.runs.solving import starter_of
+from bdia_numerics.runs.state import identity
 
 
 def varying(slot):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bdia_numerics import BDIA, DDIM, State, encode, grids, invert, models, schedules, solve, spaces
-from bdia_numerics.state import identity
+from bdia_numerics.runs.state import identity
 
 N = 4
 GRID = grids.uniform(schedules.flow(), N, t_min=Fraction(1, 10), t_max=Fraction(4, 5), space=spaces.FRACTION)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bdia_numerics import SOLVERS, NotInvertibleError, encode, grids, schedules, solve, spaces
-from bdia_numerics.driver import Stepwise
-from bdia_numerics.run import encoding, sampling
+from bdia_numerics.runs.solving import encoding, sampling
+from bdia_numerics.runs.stepwise import Stepwise
 from bdia_numerics.spaces import FLOAT64
 
 GRID = grids.uniform(schedules.vp_cosine(), 6, t_max=0.9, t_min=0.05)

@@ -20,8 +20,8 @@ from bdia_numerics import (
     solve,
     spaces,
 )
-from bdia_numerics.bitexact import bit_exact_round_trip
 from bdia_numerics.program import structure
+from bdia_numerics.runs.bit_exact import bit_exact_round_trip
 from bdia_numerics.solvers import find
 
 EDM, SOLVER = schedules.edm(), StormerVerlet()

@@ -24,7 +24,6 @@ from bdia_numerics import (
     claims,
     configs,
     encode,
-    fitting,
     grids,
     inversion,
     invert,
@@ -32,14 +31,14 @@ from bdia_numerics import (
     problems,
     program,
     round_trip,
-    run,
     schedules,
     solve,
     spaces,
 )
+from bdia_numerics.runs import fitting, solving
 
 PACKAGES = (
-    "", ".analysis", ".claims", ".configs", ".fitting", ".grids", ".inversion", ".models", ".problems", ".program", ".schedules", ".spaces",
+    "", ".analysis", ".claims", ".configs", ".runs.fitting", ".grids", ".runs.inversion", ".models", ".problems", ".program", ".schedules", ".spaces",
     ".studies", ".testing",
 )  # fmt: skip
 HANDLES = {"Evaluation", "Form", "Recorder", "Register", "Scratch", "Trace"}  # they belong to one recording
@@ -255,7 +254,7 @@ def test_copies_carry_no_plans():
 
 
 def test_plans_are_bounded(monkeypatch):
-    monkeypatch.setattr(run, "PLANNED_SLOTS", 10 * 6)
+    monkeypatch.setattr(solving, "PLANNED_SLOTS", 10 * 6)
     grid = grids.uniform(SCHEDULE, 6)
     for k in range(20):
         solve(BDIA(Fraction(k, 20)), model, grid, Z)

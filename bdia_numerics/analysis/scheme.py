@@ -12,7 +12,7 @@ from bdia_numerics.grids import Between
 from bdia_numerics.program import Solver, record_run, structure
 from bdia_numerics.program.meaning import interpret, rows
 from bdia_numerics.program.ops import Evaluate
-from bdia_numerics.run import starter_of
+from bdia_numerics.runs.solving import starter_of
 
 SLOTS = 4
 

@@ -16,7 +16,7 @@ from bdia_numerics.claims.ledger import require
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import Gaussian, GaussianMixture
 from bdia_numerics.program import Recorder
-from bdia_numerics.run import solve
+from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, BDIAHeun
 
 STEPS = (10, 20, 40, 80)

@@ -9,9 +9,9 @@ from bdia_numerics import grids
 from bdia_numerics.claims.formal import Formal, equal, increments, vectors
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
-from bdia_numerics.inversion import DDIMInversion
 from bdia_numerics.program import Recorder
-from bdia_numerics.run import solve
+from bdia_numerics.runs.inversion import DDIMInversion
+from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, DDIM
 from bdia_numerics.spaces import Vector, formal_model
 

@@ -11,7 +11,7 @@ from numpy.polynomial import chebyshev
 from bdia_numerics import grids
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import GaussianMixture
-from bdia_numerics.run import solve
+from bdia_numerics.runs.solving import solve
 
 Array = np.ndarray[Any, Any]
 

@@ -19,7 +19,7 @@ from bdia_numerics.claims.formal import Formal, equal, for_every_slot, symbols, 
 from bdia_numerics.claims.ledger import check, printed, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.grids import Grid
-from bdia_numerics.run import solve
+from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, McCallumFoster
 
 STEPS = (40, 80)

@@ -13,7 +13,7 @@ from bdia_numerics.claims.formal import Formal, equal, for_every_slot, vectors
 from bdia_numerics.claims.ledger import CheckFailed, check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.program import NotInvertibleError, Slot, invertibility, structure
-from bdia_numerics.run import solve
+from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers.bdia import BDIA
 from bdia_numerics.solvers.bdia_deis import BDIADEIS
 from bdia_numerics.solvers.bdia_dpm_solver_pp import BDIADPMSolverPP

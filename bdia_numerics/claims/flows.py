@@ -14,7 +14,7 @@ from bdia_numerics.analysis import LeadingError, leading_error
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.problems import Gaussian, GaussianMixture, reference_flow
-from bdia_numerics.run import solve
+from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, DDIM
 
 _SHORT = ("z + s.delta", "z + s.value(s.one - s.one / 50) * s.delta")

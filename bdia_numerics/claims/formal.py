@@ -12,9 +12,9 @@ from bdia_numerics.grids import Between, Grid, Index, Levels, Point, Pointwise
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Solver, Trace, structure
 from bdia_numerics.program.meaning import interpret
 from bdia_numerics.program.ops import Held
-from bdia_numerics.run import invert, solve
+from bdia_numerics.runs.solving import invert, solve
+from bdia_numerics.runs.state import State, identity
 from bdia_numerics.spaces import SYMBOLS, Vector, formal_model
-from bdia_numerics.state import State, identity
 
 
 @dataclass(frozen=True)

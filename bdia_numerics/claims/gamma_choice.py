@@ -10,8 +10,8 @@ from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.claims.ledger import check, printed, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.grids import Grid
-from bdia_numerics.integrate import solve
 from bdia_numerics.problems import normal_quantiles
+from bdia_numerics.runs.encoding import solve
 from bdia_numerics.schedules import ddpm_linear
 from bdia_numerics.solvers import BDIA
 

@@ -8,20 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import integrate
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant, mutate
+from bdia_numerics.runs import encoding
 from bdia_numerics.solvers import BDIA, CBDIA, EDICT
 from bdia_numerics.studies.digits import study
 from bdia_numerics.studies.results import Config, Digits, Row, contenders
 
 
-def encode_with_one_for_eps() -> Callable[..., integrate.Solution]:
+def encode_with_one_for_eps() -> Callable[..., encoding.Solution]:
     """Return `encode` with an error seen in the wild: the start's step adds its coefficient without `* eps`."""
-    encode = mutate(integrate.encode)
-    start = (", model, mirror", ", lambda z, t: 1 + 0 * z, mirror")
-    encode.__globals__["_encode_exactly"] = mutate(integrate._encode_exactly, start)
+    encode = mutate(
+        encoding.encode, ("drive(course, model,", "drive(course, one_at_first(model, structure(solver).depth),")
+    )
+    encode.__globals__["one_at_first"] = _one_at_first
     return encode  # type: ignore[no-any-return]
+
+
+def _one_at_first(model: Any, count: int) -> Callable[[Any, Any], Any]:
+    """Return a model that is 1 at its first evaluations, those of the start."""
+    left = iter(range(count))
+    return lambda z, t: model(z, t) if next(left, None) is None else 1 + 0 * z
 
 
 MUTANTS = {
@@ -40,7 +47,7 @@ def digits(
     bdia: Callable[[float], Any] = BDIA,
     edict: Callable[..., Any] = EDICT,
     cbdia: Callable[[], Any] = CBDIA,
-    encode: Callable[..., integrate.Solution] = integrate.encode,
+    encode: Callable[..., encoding.Solution] = encoding.encode,
 ) -> str:
     """Compare both sides of every round trip, at the smallest and the largest number of steps."""
     config = Config()
@@ -51,7 +58,7 @@ def digits(
         ("leading", "trailing"),
     )
     require(said, f"the statement is about bandwidth 0.25 and 10 to 50 steps on two grids, not {config}")
-    if (bdia, edict, cbdia, encode) != (BDIA, EDICT, CBDIA, integrate.encode):
+    if (bdia, edict, cbdia, encode) != (BDIA, EDICT, CBDIA, encoding.encode):
         config = replace(config, contenders=contenders(bdia, edict, cbdia), steps=(config.steps[0], config.steps[-1]))
     results = study(config, encode)
     for spacing in config.spacings:

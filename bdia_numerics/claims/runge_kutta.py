@@ -10,7 +10,7 @@ from bdia_numerics.claims.as_printed import AS_PRINTED, AsPrinted
 from bdia_numerics.claims.formal import Formal, equal, vectors
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant, mutate
-from bdia_numerics.run import solve
+from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIAHeun, Heun
 from bdia_numerics.solvers.heun import heun
 from bdia_numerics.spaces import Vector, formal_model

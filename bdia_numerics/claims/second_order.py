@@ -14,7 +14,7 @@ from bdia_numerics.claims.formal import Formal, equal, for_every_slot, vectors
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.program import invertibility
-from bdia_numerics.run import solve
+from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA2
 
 _BDIA2_MUTANTS = {

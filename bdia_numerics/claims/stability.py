@@ -13,7 +13,7 @@ from bdia_numerics.claims.formal import Formal, for_every_slot, symbols, vectors
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.grids import Grid
-from bdia_numerics.run import solve
+from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA
 
 _MUTANTS = {

@@ -15,7 +15,7 @@ from bdia_numerics.claims.carried import Array, Paths
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.grids import Grid
-from bdia_numerics.run import solve
+from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, DDIM, Heun
 
 

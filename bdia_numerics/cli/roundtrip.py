@@ -65,11 +65,11 @@ def _run(
     import numpy as np
 
     from bdia_numerics.analysis.perturbation.practical import inverse_growth
-    from bdia_numerics.bitexact import bit_exact_round_trip
-    from bdia_numerics.integrate import round_trip
-    from bdia_numerics.inversion import INVERSIONS, name_of, named
     from bdia_numerics.program import parameters
-    from bdia_numerics.run import DERIVED
+    from bdia_numerics.runs.bit_exact import bit_exact_round_trip
+    from bdia_numerics.runs.encoding import round_trip
+    from bdia_numerics.runs.inversion import INVERSIONS, name_of, named
+    from bdia_numerics.runs.solving import DERIVED
 
     method, model = named(inversion), law.model(schedule)
     z = np.random.default_rng(seed).standard_normal((STATES, law.dimension)).astype(dtype)

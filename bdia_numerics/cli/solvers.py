@@ -62,8 +62,8 @@ def _bit_exact(solver: Any) -> str:
     import numpy as np
 
     from bdia_numerics import grids, schedules
-    from bdia_numerics.bitexact import bit_exact_round_trip
     from bdia_numerics.program import NotOnLatticeError, refusal
+    from bdia_numerics.runs.bit_exact import bit_exact_round_trip
 
     grid = grids.uniform(schedules.vp_linear(), 6, t_min=0.1)
     z = np.linspace(-1, 1, 5)

@@ -109,7 +109,7 @@ def _run(
     from dataclasses import asdict
 
     from bdia_numerics import plots
-    from bdia_numerics.inversion import named
+    from bdia_numerics.runs.inversion import named
     from bdia_numerics.torch.checking import doubt
     from bdia_numerics.torch.sampling import noise, sample
     from bdia_numerics.torch.tensors import dtype_named

@@ -51,7 +51,7 @@ __all__ = [
     "uniform",
 ]
 
-share(Between, Grid, Live, Point)
+share(Between, Grid, Live, Point, Pointwise)
 
 
 def uniform(

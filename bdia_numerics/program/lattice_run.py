@@ -109,9 +109,9 @@ class Integers:
         for n in x.dead:
             self._forget(n, store, owned)
 
-    def carry_out(self, x: Instruction, store: dict[int, Any], owned: set[int], space: Space) -> None:
+    def carry_out(self, x: Any, store: dict[int, Any], owned: set[int], space: Space) -> None:
         """Carry out an assignment or a rounded sum."""
-        (self._assign if isinstance(x, Assign) else self._weigh)(x, store, owned)  # type: ignore[arg-type]
+        (self._assign if isinstance(x, Assign) else self._weigh)(x, store, owned)
         for n in x.dead:
             self._forget(n, store, owned)
 

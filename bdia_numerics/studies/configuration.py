@@ -10,8 +10,8 @@ import numpy as np
 
 from bdia_numerics import names
 from bdia_numerics.grids import Grid
-from bdia_numerics.inversion import split
 from bdia_numerics.program import Solver, parameters
+from bdia_numerics.runs.inversion import split
 from bdia_numerics.studies.study import Cell
 from bdia_numerics.texts import one_of
 

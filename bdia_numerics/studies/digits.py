@@ -20,10 +20,10 @@ import numpy as np
 
 from bdia_numerics import grids, problems, schedules
 from bdia_numerics.grids import Grid
-from bdia_numerics.integrate import Solution, encode, invert, solve
-from bdia_numerics.inversion import Method
 from bdia_numerics.problems import reference_flow
 from bdia_numerics.program import NotInvertibleError, Solver, structure
+from bdia_numerics.runs.encoding import Solution, encode, invert, solve
+from bdia_numerics.runs.inversion import Method
 from bdia_numerics.solvers import BDIA, DDIM
 from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.results import (

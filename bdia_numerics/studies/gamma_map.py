@@ -11,8 +11,8 @@ import numpy as np
 
 from bdia_numerics import names, problems
 from bdia_numerics.analysis.measurement.errors import root_mean_square
-from bdia_numerics.integrate import solve
 from bdia_numerics.program import structure
+from bdia_numerics.runs.encoding import solve
 from bdia_numerics.studies.configuration import contender, once, over_gammas, shared, takes_gamma, to_clean
 from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.quality import DISTANCES

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import names
-from bdia_numerics.driver import come_back
-from bdia_numerics.integrate import encode, solve
-from bdia_numerics.inversion import split
-from bdia_numerics.run import DERIVED
+from bdia_numerics.runs.encoding import encode, solve
+from bdia_numerics.runs.inversion import split
+from bdia_numerics.runs.solving import DERIVED
+from bdia_numerics.runs.stepwise import come_back
 from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.studies.configuration import check, shared, solver_of, to_clean
 from bdia_numerics.studies.study import Cell, Study, Variable, cells

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import names
-from bdia_numerics.integrate import encode, solve
-from bdia_numerics.inversion import split
+from bdia_numerics.runs.encoding import encode, solve
+from bdia_numerics.runs.inversion import split
 from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.studies.configuration import solver_of, to_clean
 from bdia_numerics.studies.results import rms

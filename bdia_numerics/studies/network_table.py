@@ -12,8 +12,8 @@ import numpy as np
 from bdia_numerics import names
 from bdia_numerics.analysis.frechet import Moments, frechet_of_moments, moments
 from bdia_numerics.grids import Grid
-from bdia_numerics.integrate import solve
 from bdia_numerics.program import Solver, structure
+from bdia_numerics.runs.encoding import solve
 from bdia_numerics.studies.configuration import check, shared, to_clean
 from bdia_numerics.studies.study import Cell, Study, Variable, cells
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bdia_numerics import names, problems, schedules
 from bdia_numerics.analysis import amplification, gaussian_jacobian, round_trip_error
-from bdia_numerics.integrate import round_trip
+from bdia_numerics.runs.encoding import round_trip
 from bdia_numerics.studies.configuration import among, check, contender, once, over_gammas
 from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.roundtrip import DTYPES, STARTS

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bdia_numerics.inversion import INVERSIONS, Method
 from bdia_numerics.program import Solver
+from bdia_numerics.runs.inversion import INVERSIONS, Method
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT
 
 Array = np.ndarray[Any, Any]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import grids, names
-from bdia_numerics.integrate import round_trip
-from bdia_numerics.inversion import split
+from bdia_numerics.runs.encoding import round_trip
+from bdia_numerics.runs.inversion import split
 from bdia_numerics.studies.configuration import among, check, contender, once, over_gammas
 from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.study import Cell, Study, Variable

@@ -15,9 +15,9 @@ import numpy as np
 from bdia_numerics import names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.grids import Grid
-from bdia_numerics.integrate import encode, invert, solve
-from bdia_numerics.inversion import Method, split
 from bdia_numerics.program import NotInvertibleError, Solver, parameters, structure
+from bdia_numerics.runs.encoding import encode, invert, solve
+from bdia_numerics.runs.inversion import Method, split
 from bdia_numerics.studies.configuration import among, check, solver_of, with_parameters
 from bdia_numerics.studies.study import Cell, Study, Variable
 from bdia_numerics.texts import ratio

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.state import State
+from bdia_numerics.runs.state import State
 
 
 def copied(value: Any) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from bdia_numerics import grids, schedules
 from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
 from bdia_numerics.grids import Grid
-from bdia_numerics.inversion import DDIMInversion
+from bdia_numerics.runs.inversion import DDIMInversion
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.testing.orders import ODD
 from bdia_numerics.testing.returns import NOT_FINITE, growth_of

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
-from bdia_numerics.driver import USELESS
 from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import invertibility
+from bdia_numerics.runs.stepwise import USELESS
 from bdia_numerics.testing.carry import cut, disturbed, has_integers
 from bdia_numerics.testing.samplers import (
     LAW,

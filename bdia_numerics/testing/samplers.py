@@ -16,14 +16,14 @@ from bdia_numerics.analysis import GridFamily
 from bdia_numerics.analysis.measurement.errors import Problem, doubt
 from bdia_numerics.grids import Grid
 from bdia_numerics.grids.build import build, slots_of
-from bdia_numerics.integrate import encode
 from bdia_numerics.models import prediction_of
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.problems.certificate import known_flow
 from bdia_numerics.program import Solver, invertibility, structure
-from bdia_numerics.run import Solution, invert, solve
+from bdia_numerics.runs.encoding import encode
+from bdia_numerics.runs.solving import Solution, invert, solve
+from bdia_numerics.runs.state import State, identity
 from bdia_numerics.spaces import plain
-from bdia_numerics.state import State, identity
 from bdia_numerics.testing.carry import copied
 
 Array = np.ndarray[Any, Any]

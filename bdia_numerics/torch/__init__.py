@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import torch
 
-from bdia_numerics.driver import Solution, Status
-from bdia_numerics.state import State
+from bdia_numerics.runs.state import State
+from bdia_numerics.runs.stepwise import Solution, Status
 from bdia_numerics.torch import gradients
 from bdia_numerics.torch.kernels import fused
 from bdia_numerics.torch.loading import Loaded, load

@@ -18,13 +18,13 @@ from typing import Any
 
 import torch
 
-from bdia_numerics import run
-from bdia_numerics.driver import Callback, Course, Model, Solution
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import NotInvertibleError, Solver, inverse_run, make_plan, record_steps
+from bdia_numerics.runs import solving
+from bdia_numerics.runs.state import State
+from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution
 from bdia_numerics.spaces import of
-from bdia_numerics.state import State
 from bdia_numerics.torch.jacobians import recording
 from bdia_numerics.torch.reversal import Job
 
@@ -81,14 +81,14 @@ def solve(
     if isinstance(z, State):
         registers, nfe = dict(z.registers), 0
     else:
-        registers, nfe, status = run.begun(solver, model, grid, z, start)
+        registers, nfe, status = solving.begun(solver, model, grid, z, start)
         if not status.ok:
-            return run.solve(solver, model, grid, z.detach(), start)
+            return solving.solve(solver, model, grid, z.detach(), start)
 
     def go(values: dict[str, torch.Tensor], callback: Callback | None) -> Solution:
         if isinstance(z, State):
-            return run.solve(solver, model, grid, replace(z, registers=values), callback=callback)
-        return run.solve(solver, model, grid, z.detach(), values, callback=callback)
+            return solving.solve(solver, model, grid, replace(z, registers=values), callback=callback)
+        return solving.solve(solver, model, grid, z.detach(), values, callback=callback)
 
     job = _job(solver, model, grid, registers, go, parameters, checkpoints, tolerance, direction="sample")
     found = job.apply(registers)
@@ -127,7 +127,7 @@ def invert(
     model = recording(model)
 
     def go(values: dict[str, torch.Tensor], callback: Callback | None) -> Solution:
-        return run.invert(solver, model, grid, replace(state, registers=values), callback=callback)
+        return solving.invert(solver, model, grid, replace(state, registers=values), callback=callback)
 
     registers = dict(state.registers)
     job = _job(solver, model, grid, registers, go, parameters, checkpoints, tolerance, direction="invert")
@@ -156,7 +156,7 @@ def _job(
     try:
         undone, _ = inverse_run(steps)
     except NotInvertibleError:
-        run.inverse_plan(solver, grid, kind, space)  # raises the same with the condition and the remedy
+        solving.inverse_plan(solver, grid, kind, space)  # raises the same with the condition and the remedy
         raise
     way, home = (steps, undone) if direction == "sample" else (undone, steps)
     there = make_plan(way, space.scalars)

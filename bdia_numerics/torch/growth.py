@@ -15,9 +15,9 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Run, Solver, make_plan
 from bdia_numerics.program.plan import Call, Instruction, Plan
-from bdia_numerics.run import begun, invert, solve
+from bdia_numerics.runs.solving import begun, invert, solve
+from bdia_numerics.runs.state import State
 from bdia_numerics.spaces import of
-from bdia_numerics.state import State
 from bdia_numerics.torch.jacobians import Linearised, linearised
 from bdia_numerics.torch.linear import Store, pull, push
 

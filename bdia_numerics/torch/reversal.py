@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from bdia_numerics.driver import Callback, Course, Model, Solution, Stepwise
 from bdia_numerics.program import Plan
 from bdia_numerics.program.plan import Call, Stage
+from bdia_numerics.runs.state import State
+from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Stepwise
 from bdia_numerics.spaces import Space
-from bdia_numerics.state import State
 from bdia_numerics.torch.linear import Store, pull
 
 
@@ -72,9 +72,8 @@ class Job:
                     run.store[done[count].held[name].number] = value
 
         run = Stepwise(self.back, dict(zip(self.back.plans[0].inputs, last, strict=True)), self.space, listen=pulled)
-        while run.call is not None:
-            z, t = run.asks
-            run.feed(tape.asked(run.call.target, z, t))
+        while (call := run.call) is not None:
+            run.feed(tape.asked(call.target, run.store[call.argument], call.t))
         self._compare([run.store[n] for n in begins], first)
         return [adjoints.get(n) for n in begins], tape.gradients
 

@@ -12,9 +12,9 @@ import torch
 from bdia_numerics import grids
 from bdia_numerics.analysis import round_trip_error
 from bdia_numerics.grids import Grid
-from bdia_numerics.integrate import invert, solve
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Solver
+from bdia_numerics.runs.encoding import invert, solve
 from bdia_numerics.solvers import BDIA, EDICT
 from bdia_numerics.torch.loading import Loaded, load
 from bdia_numerics.torch.sampling import noise, rms

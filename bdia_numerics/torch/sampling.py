@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from bdia_numerics import grids
-from bdia_numerics.driver import come_back
 from bdia_numerics.grids import Grid
-from bdia_numerics.integrate import encode, invert, solve
-from bdia_numerics.inversion import Method
 from bdia_numerics.models import Model
 from bdia_numerics.program import NotInvertibleError, Solver
-from bdia_numerics.run import DERIVED
+from bdia_numerics.runs.encoding import encode, invert, solve
+from bdia_numerics.runs.inversion import Method
+from bdia_numerics.runs.solving import DERIVED
+from bdia_numerics.runs.stepwise import come_back
 from bdia_numerics.solvers import DDIM, RK4
 
 Watch = Callable[[str], None]

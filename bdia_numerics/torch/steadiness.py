@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from bdia_numerics.bitexact import bit_exact_round_trip
 from bdia_numerics.grids import Grid
-from bdia_numerics.integrate import encode, solve
 from bdia_numerics.program import Solver
+from bdia_numerics.runs.bit_exact import bit_exact_round_trip
+from bdia_numerics.runs.encoding import encode, solve
 from bdia_numerics.spaces import Lattice
 from bdia_numerics.torch.jacobians import array_model
 from bdia_numerics.torch.models import NetworkModel

@@ -13,7 +13,7 @@ import numpy as np
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems.enclosed_scores import square
 from bdia_numerics.program import Solver
-from bdia_numerics.run import solve
+from bdia_numerics.runs.solving import solve
 from bdia_numerics.spaces import Balls, MeanValue, parameter
 from bdia_numerics.spaces.mean_value import ball_of
 

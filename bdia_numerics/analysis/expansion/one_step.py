@@ -11,7 +11,7 @@ import numpy as np
 
 from bdia_numerics import grids, spaces
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.run import Solution, begin, solve
+from bdia_numerics.runs.solving import Solution, begin, solve
 
 Array = np.ndarray[Any, Any]
 

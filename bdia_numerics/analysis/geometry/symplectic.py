@@ -17,7 +17,7 @@ from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Run, Segment, Solver, inverse_run, record_steps, structure
 from bdia_numerics.program.inverse import invert_matrix
 from bdia_numerics.program.meaning import interpret
-from bdia_numerics.run import solve
+from bdia_numerics.runs.solving import solve
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from bdia_numerics.analysis.perturbation.precision import DTYPES, TENSORS, dampi
 from bdia_numerics.configs.walk import Levels
 from bdia_numerics.formulas import number
 from bdia_numerics.program import Solver, identity, invertibility, parameters
-from bdia_numerics.run import has_inverse
+from bdia_numerics.runs.solving import has_inverse
 from bdia_numerics.solvers import ALF, BDIA, DDIM, OBELM
 
 GAMMAS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)

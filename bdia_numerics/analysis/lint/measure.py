@@ -15,10 +15,10 @@ from bdia_numerics import grids, models, names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.configs import Layout
 from bdia_numerics.configs.walk import Levels
-from bdia_numerics.integrate import encode, round_trip
 from bdia_numerics.problems import Gaussian, normal_quantiles
 from bdia_numerics.program import Solver
-from bdia_numerics.run import solve
+from bdia_numerics.runs.encoding import encode, round_trip
+from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import DDIM
 
 STATES = 256
@@ -149,7 +149,7 @@ def clipped(limit: float) -> Change:
 
 def spread(layout: Layout, seeds: tuple[int, int] = (0, 1)) -> float:
     """Return the distance between two runs of DDPM, with other noise, from the same states."""
-    from bdia_numerics.inversion.ddpm import DDPMMean
+    from bdia_numerics.runs.inversion.ddpm import DDPMMean
 
     ends = []
     for seed in seeds:

@@ -21,8 +21,8 @@ from bdia_numerics.analysis.measurement.errors import (
 from bdia_numerics.analysis.perturbation.linearised import Array
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.run import begin, solve, starter_of
-from bdia_numerics.state import identity
+from bdia_numerics.runs.solving import begin, solve, starter_of
+from bdia_numerics.runs.state import identity
 
 # The error of a central difference, of order step^2 and eps/step, is smallest near eps^(1/3).
 _STEP = float(np.finfo(np.float64).eps) ** (1 / 3)

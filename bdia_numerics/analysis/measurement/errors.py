@@ -13,9 +13,9 @@ from bdia_numerics.analysis.perturbation.linearised import Array
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems.certificate import known_flow
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.run import Solution, begin, solve
+from bdia_numerics.runs.solving import Solution, begin, solve
+from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces import kind_of, plain
-from bdia_numerics.state import identity
 
 STATES = 32
 

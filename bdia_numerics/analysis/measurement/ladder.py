@@ -21,9 +21,9 @@ from bdia_numerics.analysis.measurement.errors import (
 from bdia_numerics.analysis.measurement.fit import LEAST, LEAST_RANDOM, Fit, fit_order, fit_random
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
+from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces import FLOAT64, MPMath
 from bdia_numerics.spaces.base import decimal
-from bdia_numerics.state import identity
 
 DIGITS, FEW = 50, 4
 """Of mpmath, and how many states it takes."""

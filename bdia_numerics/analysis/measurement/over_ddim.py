@@ -10,8 +10,8 @@ import numpy as np
 from bdia_numerics.analysis.measurement.errors import Problem, exact_states, noisy_states, run_from
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
+from bdia_numerics.runs.state import identity
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.state import identity
 
 STEPS = (48, 64, 96, 128, 192, 256)
 LEAST = 5

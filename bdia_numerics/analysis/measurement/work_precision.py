@@ -23,7 +23,7 @@ from bdia_numerics.analysis.measurement.errors import (
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.state import identity
+from bdia_numerics.runs.state import identity
 
 BY = ("steps", "nfe")
 _TRIALS = (8, 9)

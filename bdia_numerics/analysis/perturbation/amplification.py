@@ -21,7 +21,7 @@ from bdia_numerics.analysis.perturbation.linearised import (
 from bdia_numerics.grids import Grid, Point
 from bdia_numerics.program import Segment, Solver, structure
 from bdia_numerics.program.ops import Op
-from bdia_numerics.state import identity
+from bdia_numerics.runs.state import identity
 
 Sides = dict[int, int]
 

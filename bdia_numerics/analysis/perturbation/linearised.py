@@ -13,7 +13,7 @@ from bdia_numerics.models import eps_form
 from bdia_numerics.program import NotInvertibleError, Run, Segment, Solver, inverse_run, record_steps, structure
 from bdia_numerics.program.meaning import interpret, rows
 from bdia_numerics.program.ops import Evaluate, Op
-from bdia_numerics.run import inverse_plan
+from bdia_numerics.runs.solving import inverse_plan
 from bdia_numerics.spaces import plain
 
 Array = np.ndarray[Any, Any]

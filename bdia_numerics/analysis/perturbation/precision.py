@@ -11,8 +11,8 @@ from bdia_numerics.analysis.perturbation.linearised import Jacobian, advance, di
 from bdia_numerics.analysis.perturbation.rounding import ROUNDING_RMS, Trip
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Run, Segment, Solver, parameters, record_start
-from bdia_numerics.run import starter_of
-from bdia_numerics.state import identity
+from bdia_numerics.runs.solving import starter_of
+from bdia_numerics.runs.state import identity
 
 DTYPES = ("float16", "float32", "float64", "longdouble")
 _HALVES = {"float16": (2.0**-10, 65504.0), "bfloat16": (2.0**-7, 3.39e38)}

@@ -19,11 +19,11 @@ from bdia_numerics.analysis.perturbation.precision import required_dtype, round_
 from bdia_numerics.analysis.sheet.compared import Compared, compared_claims, compared_order, compared_ratio
 from bdia_numerics.analysis.sheet.proved import Proved, Rows
 from bdia_numerics.analysis.stability.stability_interval import StabilityRegion, stability_region
-from bdia_numerics.bitexact import BitExact, bit_exact_round_trip
 from bdia_numerics.grids import Grid, uniform
-from bdia_numerics.integrate import round_trip, solve
 from bdia_numerics.program import Solver, inverse_run, make_plan, record_run, record_steps, refusal, structure
-from bdia_numerics.run import DERIVED, starter_of
+from bdia_numerics.runs.bit_exact import BitExact, bit_exact_round_trip
+from bdia_numerics.runs.encoding import round_trip, solve
+from bdia_numerics.runs.solving import DERIVED, starter_of
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import FLOAT64
 

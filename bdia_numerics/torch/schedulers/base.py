@@ -12,12 +12,12 @@ import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOutput
 
 from bdia_numerics import configs, grids, schedules
-from bdia_numerics.driver import Course, Status
 from bdia_numerics.grids import Grid, Point
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.run import encoding, inverting, resumed, sampling
+from bdia_numerics.runs.solving import encoding, inverting, resumed, sampling
+from bdia_numerics.runs.state import State, check_state
+from bdia_numerics.runs.stepwise import Course, Status
 from bdia_numerics.solvers import BDIA, DDIM
-from bdia_numerics.state import State, check_state
 from bdia_numerics.torch.schedulers.configuration import (
     KINDS,
     check,

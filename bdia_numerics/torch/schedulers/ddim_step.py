@@ -12,10 +12,10 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 
 from bdia_numerics import grids
-from bdia_numerics.driver import Course, Stepwise
 from bdia_numerics.grids import Point
 from bdia_numerics.models import eps_form, x0_form
-from bdia_numerics.run import resumed
+from bdia_numerics.runs.solving import resumed
+from bdia_numerics.runs.stepwise import Course, Stepwise
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.torch.tensors import Tensors, space_of
 

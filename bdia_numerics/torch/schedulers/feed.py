@@ -11,10 +11,10 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from bdia_numerics.driver import Course, Stepwise
 from bdia_numerics.grids import Grid, Point
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.state import State
+from bdia_numerics.runs.state import State
+from bdia_numerics.runs.stepwise import Course, Stepwise
 from bdia_numerics.torch.schedulers.ddim_step import predicted
 from bdia_numerics.torch.tensors import dtype_named, has_float64, space_of
 

@@ -8,9 +8,9 @@ import torch
 
 from bdia_numerics.analysis.perturbation.amplification import amplification
 from bdia_numerics.analysis.perturbation.repeated import latent_error, repeated
-from bdia_numerics.driver import USELESS, Course
 from bdia_numerics.grids import Point
 from bdia_numerics.program import Solver, structure
+from bdia_numerics.runs.stepwise import USELESS, Course
 from bdia_numerics.solvers import BDIA, CBDIA, EDICT
 from bdia_numerics.torch.checking import contradiction
 from bdia_numerics.torch.tensors import has_float64, space_of

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bdia_numerics.grids import Grid
-from bdia_numerics.inversion.ddim import mirrored
 from bdia_numerics.program import Solver
-from bdia_numerics.run import Solution, solve
+from bdia_numerics.runs.inversion.ddim import mirrored
+from bdia_numerics.runs.solving import Solution, solve
 
 
 @dataclass(frozen=True)

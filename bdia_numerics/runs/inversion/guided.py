@@ -10,11 +10,11 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.grids import Grid
-from bdia_numerics.inversion.ddim import DDIMInversion, Method
-from bdia_numerics.inversion.steps import dependence
 from bdia_numerics.models import Predicting, guided, prediction_of
 from bdia_numerics.program import Solver, record_steps, structure
-from bdia_numerics.run import Model, Status, prepared, solve
+from bdia_numerics.runs.inversion.ddim import DDIMInversion, Method
+from bdia_numerics.runs.inversion.steps import dependence
+from bdia_numerics.runs.solving import Model, Status, prepared, solve
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def null_text(
         raise ValueError("scale=1 leaves the unconditional model, and so the null, without effect: use encode")
     there = (pivot or DDIMInversion())(solver, cond, grid, x_0)
     if there.status.ok and there.trajectory is None:
-        raise ValueError(f"pivot={pivot!r} keeps no trajectory to fit: use one of bdia_numerics.inversion")
+        raise ValueError(f"pivot={pivot!r} keeps no trajectory to fit: use one of bdia_numerics.runs.inversion")
     nulls: dict[Any, Any] = {}
     found = NullText(there.z, nulls, there.z, there.trajectory, there.nfe, there.status, uncond, scale)
     if not there.status.ok:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.grids import Grid
-from bdia_numerics.inversion.ddim import DDIMInversion
-from bdia_numerics.inversion.fixed_point import (
+from bdia_numerics.program import Solver, structure
+from bdia_numerics.runs.inversion.ddim import DDIMInversion
+from bdia_numerics.runs.inversion.fixed_point import (
     Array,
     Iteration,
     Solved,
@@ -17,9 +18,8 @@ from bdia_numerics.inversion.fixed_point import (
     largest,
     rows_of,
 )
-from bdia_numerics.inversion.steps import Step, step_at
-from bdia_numerics.program import Solver, structure
-from bdia_numerics.run import Model, Solution, Status, prepared, solve
+from bdia_numerics.runs.inversion.steps import Step, step_at
+from bdia_numerics.runs.solving import Model, Solution, Status, prepared, solve
 
 
 @dataclass(frozen=True)

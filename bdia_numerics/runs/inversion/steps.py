@@ -10,7 +10,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Run, Solver, record_steps, structure
 from bdia_numerics.program.meaning import interpret
-from bdia_numerics.run import Model, Solution, begin, solve, starter_of
+from bdia_numerics.runs.solving import Model, Solution, begin, solve, starter_of
 from bdia_numerics.spaces import Scalar
 
 

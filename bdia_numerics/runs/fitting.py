@@ -13,7 +13,7 @@ from bdia_numerics import grids
 from bdia_numerics.grids import Between, Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Slot
-from bdia_numerics.run import Model, Solution, begin, check_arguments, prepared, solve
+from bdia_numerics.runs.solving import Model, Solution, begin, check_arguments, prepared, solve
 from bdia_numerics.spaces.base import decimal
 from bdia_numerics.values import share
 

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.driver import come_back, drive
 from bdia_numerics.grids import Grid
-from bdia_numerics.inversion import Method, default_for, name_of
 from bdia_numerics.models import as_eps, prediction_of, witnessed
 from bdia_numerics.problems.certificate import known_flow
 from bdia_numerics.problems.reference import reference_flow
 from bdia_numerics.program import Solver, condition_of, identity, parameters, structure
-from bdia_numerics.run import (
+from bdia_numerics.runs.inversion import Method, default_for, name_of
+from bdia_numerics.runs.solving import (
     DERIVED,
     Model,
     Solution,
@@ -28,8 +27,9 @@ from bdia_numerics.run import (
     prepared,
     solve,
 )
+from bdia_numerics.runs.state import State
+from bdia_numerics.runs.stepwise import come_back, drive
 from bdia_numerics.spaces import Space, as_floats, plain
-from bdia_numerics.state import State
 from bdia_numerics.values import share
 
 __all__ = ["RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", "solve"]
@@ -51,7 +51,7 @@ def encode(
     x_0
         State at t_0, of shape (*batch, *data).
     method
-        An inversion of `bdia_numerics.inversion`. By default the derived inverse; where there is none, `Reversed()`, the solver
+        An inversion of `bdia_numerics.runs.inversion`. By default the derived inverse; where there is none, `Reversed()`, the solver
         itself on the reversed grid, or `DDIMInversion()`, eq. (10), for DDIM.
     return_trajectory
         Whether to keep all N+1 states, indexed as in the paper.

@@ -10,7 +10,7 @@ from typing import Any
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Linear, Recorder, Solver
-from bdia_numerics.run import Solution, Status, solve
+from bdia_numerics.runs.solving import Solution, Status, solve
 
 Method = Callable[[Solver, Any, Grid, Any], Solution]
 """method(solver, model, grid, x_0) returns a Solution whose `.z` is the latent, z_N; its trajectory begins there."""

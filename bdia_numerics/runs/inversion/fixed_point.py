@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.run import Status
+from bdia_numerics.runs.solving import Status
 from bdia_numerics.spaces import Space, kind_of
 
 Array = np.ndarray[Any, Any]

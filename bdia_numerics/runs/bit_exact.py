@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.driver import Model, Status
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import witnessed
 from bdia_numerics.program import Solver
-from bdia_numerics.run import invert, solve
+from bdia_numerics.runs.solving import invert, solve
+from bdia_numerics.runs.stepwise import Model, Status
 from bdia_numerics.spaces import remainder
 from bdia_numerics.spaces.lattice import on_lattice
 

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bdia_numerics.driver import Callback, Course, Model, Solution, Status, Stepwise, drive, finished
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Trained, prediction_of, schedules_of
 from bdia_numerics.program import (
@@ -30,9 +29,10 @@ from bdia_numerics.program import (
     structure,
 )
 from bdia_numerics.program.forms import short
+from bdia_numerics.runs.state import State, check_state
+from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive, finished
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import FLOAT64, Space, of, parameter, plain, same_system
-from bdia_numerics.state import State, check_state
 
 Made = TypeVar("Made")
 DERIVED = "derived inverse"
@@ -188,7 +188,7 @@ def inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
     except NotInvertibleError as error:
         values = "".join(f"{name}={value!r}: " for name, value in parameters(solver).items())
         condition = condition_of(solver)
-        remedy = "use encode with a method of bdia_numerics.inversion, or an invertible solver"
+        remedy = "use encode with a method of bdia_numerics.runs.inversion, or an invertible solver"
         if condition is not None:
             end = end_without_inverse(
                 grid, structure(solver).depth, lambda part: has_inverse(solver, part, kind, space)

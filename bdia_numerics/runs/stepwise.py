@@ -19,8 +19,8 @@ from bdia_numerics.models import x0_form
 from bdia_numerics.program import Plan, Solver, Structure, identity, structure
 from bdia_numerics.program.ops import Held
 from bdia_numerics.program.plan import Call, Stage
+from bdia_numerics.runs.state import State
 from bdia_numerics.spaces import Space, admitted, plain
-from bdia_numerics.state import State
 from bdia_numerics.values import share
 
 Model = Callable[[Any, Any], Any]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bdia_numerics.inversion.ddim import DDIMInversion, Method
-from bdia_numerics.inversion.reversed import Reversed
 from bdia_numerics.program import Solver
+from bdia_numerics.runs.inversion.ddim import DDIMInversion, Method
+from bdia_numerics.runs.inversion.reversed import Reversed
 from bdia_numerics.solvers import DDIM
 
 INVERSIONS: Mapping[str, Method] = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Recorder
-from bdia_numerics.run import Model, Solution, Status, prepared, solve
+from bdia_numerics.runs.solving import Model, Solution, Status, prepared, solve
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.grids import Grid
-from bdia_numerics.inversion.ddim import DDIMInversion, Method, name_of
-from bdia_numerics.inversion.fixed_point import Array, Iteration, fixed_point
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.run import Model, Solution, prepared, solve
+from bdia_numerics.runs.inversion.ddim import DDIMInversion, Method, name_of
+from bdia_numerics.runs.inversion.fixed_point import Array, Iteration, fixed_point
+from bdia_numerics.runs.solving import Model, Solution, prepared, solve
 
 
 @dataclass(frozen=True)

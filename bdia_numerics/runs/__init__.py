@@ -1,0 +1,5 @@
+"""Runs: `stepwise` takes one model output at a time, `solving` feeds it there and back, `encoding` goes from data to noise and round.
+
+`state` is what a run leaves, `fitting` and `bit_exact` what is made of runs, and `inversion` holds what takes solvers to the noise
+whose steps have no exact inverse.
+"""
