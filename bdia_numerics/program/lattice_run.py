@@ -56,9 +56,6 @@ class Weigh:
     dead: tuple[int, ...] = ()
 
 
-Instruction = Call | Assign | Weigh
-
-
 @dataclass(frozen=True)
 class Integers:
     """Arithmetic of a lattice plan: what `Plain` is to numbers that are combined as they are.
