@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bdia_numerics.configs.families import FAMILIES, KNOWN, SIGMA_ENDS, Family
-from bdia_numerics.texts import bounded
+from bdia_numerics.texts import MOST, bounded
 
 SPACINGS = ("leading", "linspace", "trailing")
 KINDS = {
@@ -271,6 +271,10 @@ def _check(name: str, values: Mapping[str, Any]) -> None:
     steps = values["num_train_timesteps"]
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
         raise ValueError(f"num_train_timesteps={steps!r} is no number of steps: give an int of 2 or more")
+    for key, (least, most) in _BOUNDS.items():
+        _bounded(key, values.get(key), least, most)
+    if values.get("sigma_min") == 0 and FAMILIES[name].walk in ("edm", "consistency"):
+        raise ValueError("sigma_min=0: the levels of this class end above 0, give a small one such as 0.002")
     for key in {"beta_start", "beta_end"} & values.keys():
         beta = values[key]
         if isinstance(beta, bool) or not isinstance(beta, int | float) or not 0 < beta < 1:
@@ -300,6 +304,24 @@ def _check(name: str, values: Mapping[str, Any]) -> None:
         )
     if values.get("shift_terminal") is not None and values.get("use_flow_sigmas") is False:
         raise ValueError(f"shift_terminal={values['shift_terminal']} needs use_flow_sigmas: {name} refuses it without")
+
+
+def _bounded(key: str, value: Any, least: float, most: float) -> None:
+    """Raise ValueError for an entry that is no number, or with which the levels overflow or vanish in float32."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is None or (number and least <= value <= most):
+        return
+    said = repr(value) if len(repr(value)) < 60 else f"{repr(value)[:57]}..."
+    raise ValueError(f"{key}={said}: give a number from {least:g} to {most:g}")
+
+
+_BOUNDS = {
+    "num_train_timesteps": (2, MOST), "steps_offset": (-MOST, MOST), "original_inference_steps": (1, MOST),
+    **dict.fromkeys(("rho", "shift", "flow_shift", "snr_shift_scale", "sigma_data", "timestep_scaling"), (1e-3, 1e4)),
+    **dict.fromkeys(("sigma_min", "sigma_max"), (0, 1e10)), **dict.fromkeys(("base_shift", "max_shift"), (-100, 100)),
+    "shift_terminal": (0, 0.999),
+}  # fmt: skip
+"""Of entries that are numbers, so wide that no network was trained outside of them."""
 
 
 # "deis" counts as "dpmsolver++" in the DPM classes, "dpmsolver" and "dpmsolver++" as "deis" in that of DEIS.
