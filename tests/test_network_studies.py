@@ -102,9 +102,9 @@ def test_the_commands(tmp_path):
         (["table", "--nfe", "2"], "6 or more"),
         (["table", "--images", "1"], "two images or more"),
         (["table", "--solver", "bdai"], "BDIA"),
-        (["edit", "--grid", "odd"], "grid='odd' is none of"),
+        (["edit", "--grid", "odd"], "grid='odd' is unknown"),
         (["edit", "--images", "0"], "an image or more"),
-        (["edit", "--guidance", "x"], "--guidance=x is no list of numbers"),
+        (["edit", "--guidance", "x"], "--guidance=x is no number"),
         (["edit", "--figure", "x.gif"], "end its name"),
     ],
 )
