@@ -9,11 +9,11 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 
 @contextmanager
-def writing(path: str | Path) -> Iterator[IO[bytes]]:
+def writing(path: str | Path) -> Iterator[Any]:
     """Give a binary file beside `path` that takes the place of `path` once all of it is on the disk.
 
     A reader of `path` sees the old content or the new one. If the block raises, or the disk is full, `path` stays as it was. A path that

@@ -28,13 +28,14 @@ from bdia_numerics import (
     schedules,
     solve,
 )
+from bdia_numerics import names as register
 from bdia_numerics.analysis import GridFamily, global_error
 from bdia_numerics.claims.pages import verdicts
 from bdia_numerics.formulas import number, table
 from bdia_numerics.plots import Picture
 from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.solvers import BDIA2, BDIAHeun
-from bdia_numerics.studies.gamma_map import GRIDS, LAWS
+from bdia_numerics.studies.configuration import to_clean
 
 # %% [markdown]
 # ## Derivation
@@ -299,7 +300,7 @@ Markdown(table(["variance", "DDIM", "BDIA, γ = 1", "O-BELM", "BDIA over DDIM"],
 # %%
 ddpm = schedules.ddpm_linear()
 names = ("leading", "cut", "trailing", "quad")
-ten = {name: GRIDS[name](ddpm, 10) for name in names}
+ten = {name: to_clean(name, ddpm, 10) for name in names}
 for name, grid in ten.items():
     levels = grid.sigma / grid.alpha
     shrinks = (levels[2] - levels[1]) / (levels[1] - levels[0])
@@ -308,9 +309,9 @@ tens = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1])
 panels, best = [], {}
 for law_name, about in (
     ("broad", "two wide modes"),
-    ("tight", "three modes of width 0.003"),
+    ("sharp", "three modes of width 0.003"),
 ):
-    chosen, curves = LAWS[law_name](), {}
+    chosen, curves = register.distribution(law_name), {}
     for name, grid in ten.items():
         z = chosen.sample(200, np.random.default_rng(0), grid.t[-1], ddpm)
         target = chosen.flow(z, grid.t[-1], grid.t[0], ddpm)
@@ -318,11 +319,11 @@ for law_name, about in (
         errors = [float(np.sqrt(np.mean((run - target) ** 2))) for run in runs]
         curves[name] = tens, errors
         best[law_name, name] = tens[int(np.argmin(errors))]
-        if name == "leading" and law_name == "tight":
+        if name == "leading" and law_name == "sharp":
             of_leading = errors[-1]
-        if name == "cut" and law_name == "tight":
+        if name == "cut" and law_name == "sharp":
             print(
-                f"gamma = 1, tight: the last slot of leading costs {of_leading / errors[-1]:.0f}-fold"
+                f"gamma = 1, sharp: the last slot of leading costs {of_leading / errors[-1]:.0f}-fold"
             )
             assert 20 < of_leading / errors[-1] < 40
     panels.append(
@@ -342,13 +343,13 @@ Picture(
 Markdown(
     table(
         ["best γ", *names],
-        [(name, *(best[name, g] for g in names)) for name in ("broad", "tight")],
+        [(name, *(best[name, g] for g in names)) for name in ("broad", "sharp")],
     )
 )
 
 # %%
-assert best["tight", "leading"] == 0
-assert best["tight", "cut"] > 0.8 and best["tight", "trailing"] > 0.8
+assert best["sharp", "leading"] == 0
+assert best["sharp", "cut"] > 0.8 and best["sharp", "trailing"] > 0.8
 assert all(best["broad", g] >= 0.8 for g in names)
 
 # %% [markdown]

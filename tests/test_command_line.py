@@ -190,6 +190,60 @@ def test_numbers_without_bounds_are_refused_at_once(words, says):
     assert time.process_time() - began < 5
 
 
+@pytest.mark.parametrize(
+    ("kind", "entry", "says"),
+    [
+        ("EDMEuler", "rho=0", "rho=0 is not a number from 0.001"),
+        ("EDMEuler", "sigma_max=1e308", "sigma_max=1e+308 is not a number"),
+        ("EDMEuler", "sigma_min=0", "sigma_min=0: the levels of this class end above 0"),
+        ("FlowMatchEulerDiscrete", "shift=0", "shift=0 is not a number from 0.001"),
+        ("FlowMatchEulerDiscrete", 'shift="x"', "shift='x' is not a number"),
+        (
+            "DDIM",
+            "num_train_timesteps=1000000000000",
+            "num_train_timesteps=1000000000000 is not a whole number from 2 to a million",
+        ),
+        ("EulerDiscrete", "steps_offset=1000", "steps_offset=1000: 10 of the times lie beyond the table"),
+        ("DPMSolverMultistep", "steps_offset=1000000", "steps_offset=1000000: 10 of the times lie beyond the table"),
+        (
+            "DDIM",
+            "steps_offset=1000000000000",
+            "steps_offset=1000000000000 is not a whole number from -1000000 to 1000000",
+        ),
+    ],
+)
+def test_entries_of_which_no_walk_can_be_made_are_one_line(kind, entry, says):
+    words = "--set", f"_class_name={kind}Scheduler", "--set", entry
+    leading = () if kind[:3] in ("EDM", "Flo") else ("--set", "timestep_spacing=leading")
+    assert says in line(run("lint", *words, *leading, "--steps", "10"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.json", "[" * 100_000, "nested too deep"),
+        ("a.json", '{"a":' * 300 + "1" + "}" * 300, "is nested more than 50 deep"),
+        ("a.yaml", "a: &a [1, 1]\nb: &b [*a, *a]\n", "has aliases (*name), which are not read"),
+        ("a.yaml", "[" * 5000 + "]" * 5000, "nested too deep"),
+        ("a.json", " " * 10**6, "is larger than a configuration"),
+        ("a.toml", "a" + ".a" * 200_000 + " = 1", "is larger than a configuration"),
+        ("a.toml", "a" + ".a" * 300 + " = 1", "is nested more than 50 deep"),
+        ("a.toml", "a = " + "[" * 100_000, "nested too deep"),
+        ("a.toml", "steps = [999999999999]", "steps=999999999999 is too large"),
+        ("a.toml", "t_max = '1e99999999'", "t_max=1e99999999 is too long"),
+        ("a.toml", "distributions = 'gaussian:1e99999999'", "=1e99999999 is too long"),
+        ("a.toml", "[parameters]\ngamma = ['1e99999999']", "gamma=1e99999999 is too long"),
+        ("a.toml", "study = 'map'\ngammas = [1e999]", "gammas=inf"),
+    ],
+)
+def test_files_without_bounds_are_refused_at_once(tmp_path, name, content, says):
+    path = tmp_path / name
+    path.write_text(content)
+    began = time.process_time()
+    assert says in line(run(*(("sweep", path, "--dry-run") if name.endswith("toml") else ("lint", path))))
+    assert time.process_time() - began < 5
+
+
 # The vocabulary
 
 MEANING = {

@@ -38,7 +38,8 @@ from bdia_numerics import (
 from bdia_numerics.runs import fitting, solving
 
 PACKAGES = (
-    "", ".analysis", ".claims", ".configs", ".runs.fitting", ".grids", ".runs.inversion", ".models", ".problems", ".program", ".schedules", ".spaces",
+    "", ".analysis", ".claims", ".configs", ".runs.fitting",
+    ".grids", ".runs.inversion", ".models", ".problems", ".program", ".schedules", ".spaces",
     ".studies", ".testing",
 )  # fmt: skip
 HANDLES = {"Evaluation", "Form", "Recorder", "Register", "Scratch", "Trace"}  # they belong to one recording

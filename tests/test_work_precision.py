@@ -86,7 +86,7 @@ def test_bad_input_is_named(options, message):
         (["--distribution", "cat"], "distribution='cat'"),
         (["--schedule", "cat"], "schedule='cat'"),
         (["--t-max", "far"], "--t-max=far"),
-        (["--steps", "8,x"], "--steps=8,x"),
+        (["--steps", "8,x"], "--steps=x"),
         (["--solver", "DDIM", "--family", "smooth", "--figure", "nowhere/x.png"], "there is not a folder"),
         (["--solver", "DDIM", "--family", "smooth", "--figure", "x.gif"], "end its name in .png"),
     ],

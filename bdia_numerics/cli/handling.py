@@ -41,18 +41,17 @@ class Refused(Exception):
 class OneLine(TyperGroup):
     """The root of the commands, which runs the one that is named and turns what it raises into a line and a status."""
 
-    def main(
-        self, args: Sequence[str] | None = None, prog_name: str | None = None, standalone_mode: bool = True, **_: Any
-    ) -> Any:
-        """Run the command line and exit with its status, or return it."""
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command line and exit with its status; return that where `standalone_mode` is false."""
+        given: Sequence[str] | None = args[0] if args else options.get("args")
 
         def run() -> None:
-            words = list(sys.argv[1:] if args is None else args)
-            with self.make_context(prog_name or "bdia", words) as context:
+            words = list(sys.argv[1:] if given is None else given)
+            with self.make_context(options.get("prog_name") or "bdia", words) as context:
                 self.invoke(context)
 
         status = status_of(run)
-        return sys.exit(status) if standalone_mode else status
+        return sys.exit(status) if options.get("standalone_mode", True) else status
 
 
 def status_of(run: Callable[[], object]) -> int:

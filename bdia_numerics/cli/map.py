@@ -61,12 +61,12 @@ def gamma_map(
 
 def _gammas(given: list[str] | None, default: tuple[float, ...]) -> tuple[float, ...]:
     """Return the gammas of the solvers that are named, all of them BDIA."""
-    found = [names.solver(text) for text in given or ()]
-    if other := next((text for text, made in zip(given or (), found, strict=True) if not isinstance(made, BDIA)), None):
+    found = {text: names.solver(text) for text in parts(given, ())}
+    if other := next((text for text, made in found.items() if not isinstance(made, BDIA)), None):
         raise ValueError(
             f"--solver={other} is not BDIA: the map is of its gamma, and DDIM, O-BELM and EDICT are compared with it"
         )
-    return tuple(float(made.gamma) for made in found) or default
+    return tuple(float(made.gamma) for made in found.values()) or default
 
 
 def _print(found: Any, what: str) -> None:

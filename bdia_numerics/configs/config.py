@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bdia_numerics.configs.families import FAMILIES, KNOWN, SIGMA_ENDS, Family
-from bdia_numerics.texts import bounded
+from bdia_numerics.texts import MOST, bounded
 
 SPACINGS = ("leading", "linspace", "trailing")
 KINDS = {
@@ -347,22 +347,29 @@ def _check_entry(key: str, value: Any, default: Any) -> None:
         raise ValueError(f"{key}={value!r} is {what}")
 
 
-_SHARE = (lambda x: 0 < x < 1, "in (0, 1)")
-_FACTOR = (lambda x: 0 < x < math.inf, "above 0")
-_LEVEL = (lambda x: 0 <= x < math.inf, "0 or more")
-_RANGES: Mapping[str, tuple[Callable[[Any], bool], str]] = {  # of the numbers that make a walk
-    **dict.fromkeys(("beta_start", "beta_end", "linear_start", "linear_end"), _SHARE),
-    **dict.fromkeys(("shift", "flow_shift", "rho", "snr_shift_scale"), _FACTOR),
-    **dict.fromkeys(SIGMA_ENDS, _LEVEL),
-    "num_train_timesteps": (lambda x: 2 <= x <= 10**6, "a whole number from 2 to a million"),
-    "steps_offset": (math.isfinite, "a whole number, as 0 and 1"),
-    "original_inference_steps": (lambda x: x > 0, "a whole number above 0"),
-    "shift_terminal": (math.isfinite, "a finite number"),
+def _between(least: float, most: float) -> tuple[Callable[[Any], bool], str]:
+    return (lambda x: least <= x <= most, f"a number from {least:g} to {most:g}")
+
+
+# Of the numbers that make a walk, so wide that no network was trained outside of them; beyond, levels overflow or vanish in float32.
+_RANGES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("beta_start", "beta_end", "linear_start", "linear_end"), (lambda x: 0 < x < 1, "in (0, 1)")),
+    **dict.fromkeys(
+        ("shift", "flow_shift", "rho", "snr_shift_scale", "sigma_data", "timestep_scaling"), _between(1e-3, 1e4)
+    ),
+    **dict.fromkeys(SIGMA_ENDS, _between(0, 1e10)),
+    **dict.fromkeys(("base_shift", "max_shift"), _between(-100, 100)),
+    "num_train_timesteps": (lambda x: 2 <= x <= MOST, "a whole number from 2 to a million"),
+    "steps_offset": (lambda x: -MOST <= x <= MOST, f"a whole number from {-MOST} to {MOST}, usually 0 or 1"),
+    "original_inference_steps": (lambda x: 0 < x <= MOST, "a whole number above 0"),
+    "shift_terminal": _between(0, 0.999),
     "lambda_min_clipped": (lambda x: x < math.inf, "a number"),
 }
 
 
 def _check(name: str, values: Mapping[str, Any]) -> None:
+    if values.get("sigma_min") == 0 and FAMILIES[name].walk in ("edm", "consistency"):
+        raise ValueError("sigma_min=0: the levels of this class end above 0, give a small one such as 0.002")
     if name.startswith("DDIMInverse") and values["timestep_spacing"] == "linspace":
         raise ValueError("timestep_spacing='linspace' is not taken by DDIMInverseScheduler: use leading or trailing")
     kinds = [key for key in ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas") if values.get(key)]

@@ -249,7 +249,7 @@ def _points(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) 
     if asked.sigmas is not None:
         found, times = asked.sigmas[:-1], kinds.times_of(asked.sigmas[:-1], levels)
         return _told_as(config, times, [*found, asked.sigmas[-1]], table)
-    times = spaced(config, n) if asked.times is None else asked.times
+    times = _on_table(config, spaced(config, n), levels) if asked.times is None else asked.times
     found = np.interp(times, places, levels)
     if config["interpolation_type"] == "log_linear":
         found = np.exp(np.linspace(math.log(levels[-1]), math.log(levels[0]), n + 1))
@@ -261,6 +261,17 @@ def _points(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) 
     walked = np.asarray([*found, last], dtype=np.float32)
     # Log-linear levels are one more than the times, of which the last is not reached; a continuous time is told for each.
     return _told_as(config, times, walked if config.preconditioned else walked[: len(times) + 1], table, levels)
+
+
+def _on_table(config: SchedulerConfig, times: Array, levels: Array) -> Array:
+    """Return the times, of which these schedulers hold one beyond the table at its end; ValueError for several, which have one level."""
+    beyond = int(np.sum(np.asarray(times) > len(levels) - 1))
+    if beyond > 1:
+        raise ValueError(
+            f"steps_offset={config['steps_offset']}: {beyond} of the times lie beyond the table of {len(levels)} training steps, where "
+            "the scheduler repeats its last level: lower steps_offset"
+        )
+    return times
 
 
 def _told_as(
@@ -299,7 +310,7 @@ def _intervals(config: SchedulerConfig, asked: Asked, levels: Array, table: Arra
         times = np.asarray(asked.times, dtype=np.int64)
         found = np.interp(times, np.arange(len(levels)), levels)
     else:
-        times = spaced(config, n, extra=1, top=top)
+        times = _on_table(config, spaced(config, n, extra=1, top=top), levels)
         if inverse:
             times = (np.append(times, 0) if config["timestep_spacing"] != "trailing" else times)[::-1][:n]
             offset = config["steps_offset"] if config["timestep_spacing"] == "leading" else 0
