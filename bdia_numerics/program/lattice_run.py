@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.program.plan import Call
+from bdia_numerics.program.plan import Arithmetic, Call
 from bdia_numerics.spaces import Lattice, LatticeSpace, Space
 from bdia_numerics.spaces import lattice_kernel as kernel
 from bdia_numerics.spaces.lattice import OVERFLOW
@@ -60,8 +60,8 @@ Instruction = Call | Assign | Weigh
 
 
 @dataclass(frozen=True)
-class Integers:
-    """Arithmetic of a lattice plan: what `Plain` is to numbers that are combined as they are.
+class Integers(Arithmetic):
+    """Arithmetic of a lattice plan: what `Arithmetic` is to numbers that are combined as they are.
 
     Attributes
     ----------

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 from bdia_numerics.program.meaning import rows
 from bdia_numerics.program.ops import Evaluate, Held
@@ -39,20 +39,11 @@ Instruction = Call | Sum | Any
 """A number system with other operations adds instructions of its own: dataclasses with `target`, `sources` and `dead`."""
 
 
-class Arithmetic(Protocol):
-    """How the instructions of a plan are run, and what a run keeps besides its registers."""
+class Arithmetic:
+    """How the instructions of a plan are run, and what a run keeps besides its registers.
 
-    def execute(
-        self, instructions: Iterable[Instruction], store: dict[int, Any], owned: set[int], space: Space
-    ) -> Generator[tuple[Any, Any], Any, None]: ...
-    def enter(self, store: dict[int, Any], remainder: Mapping[str, Any]) -> None: ...
-    def remainder(self, store: Mapping[int, Any]) -> Mapping[str, Any]: ...
-    def shown(self, value: Any) -> Any: ...
-
-
-@dataclass(frozen=True)
-class Plain:
-    """Numbers that are combined as they are; nothing is kept besides."""
+    Numbers are combined as they are, and nothing is kept besides; a lattice has an arithmetic of its own.
+    """
 
     def execute(
         self, instructions: Iterable[Instruction], store: dict[int, Any], owned: set[int], space: Space
@@ -60,7 +51,7 @@ class Plain:
         """Run instructions, as `execute` does."""
         return execute(instructions, store, owned, space)
 
-    def enter(self, store: MutableMapping[int, Any], remainder: Mapping[str, Any]) -> None:
+    def enter(self, store: dict[int, Any], remainder: Mapping[str, Any]) -> None:
         """Take the inputs as they are."""
 
     def remainder(self, store: Mapping[int, Any]) -> Mapping[str, Any]:
@@ -90,7 +81,7 @@ class Plan:
     inputs: dict[str, Held]
     stages: tuple[Stage, ...]
     final: dict[str, Held]
-    arithmetic: Arithmetic = field(default_factory=Plain)
+    arithmetic: Arithmetic = field(default_factory=Arithmetic)
 
     @property
     def nfe(self) -> int:
@@ -118,7 +109,7 @@ class Plan:
 def make_plan(run: Run, space: Space, lower: Callable[[Segment], Iterable[Instruction]] | None = None) -> Plan:
     """Round the coefficients of a run to a number system and decide every value's lifetime.
 
-    `lower` gives the instructions of a segment, where they are not those of `Plain`.
+    `lower` gives the instructions of a segment, where they are not evaluations and sums.
     """
     drafts = [list(lower(segment) if lower else _drafts(segment.ops, run, space)) for segment in run.segments]
     drafts = _without_unused(drafts, [segment.after for segment in run.segments])
@@ -126,6 +117,7 @@ def make_plan(run: Run, space: Space, lower: Callable[[Segment], Iterable[Instru
     ending: dict[tuple[int, int], list[int]] = {}
     for n, place in last.items():
         ending.setdefault(place, []).append(n)
+    # A model may return one buffer at each call: an output that is read after the next call must be a copy.
     calls = [place for place, draft in _places(drafts) if isinstance(draft, Call)]
     following = dict(pairwise(calls))
     stages = []

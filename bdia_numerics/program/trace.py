@@ -153,6 +153,7 @@ def _begin(solver: Solver, trace: Trace, chain: dict[int, int], first: int) -> t
         name, both = type(solver).__name__, ", ".join(f"{r!r}: ..." for r in solver.registers)
         raise ValueError(f"{name} cannot make {', '.join(given)} from a state: pass start={{{both}}} to solve")
     shape, held, ops, one = structure(solver), {}, list[Op](), trace.grid.space.field(1)
+    # The output comes first, so that it takes the state itself, and any other register at its time a copy.
     order = sorted(zip(shape.registers, shape.lags, strict=True), key=lambda pair: pair[0] != shape.output)
     taken: set[int] = set()
     for name, lag in order:
@@ -162,6 +163,7 @@ def _begin(solver: Solver, trace: Trace, chain: dict[int, int], first: int) -> t
             number = _prediction(solver, name, s)
             ops.extend(s.ops)
         elif number in taken:
+            # Two registers that start equal are two values: each is overwritten by itself later on.
             copy = trace.new(f"{name} at {time}")
             ops.append(Combine(copy, ((one, number),)))
             number = copy
