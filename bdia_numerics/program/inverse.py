@@ -59,11 +59,13 @@ class _Undo:
     def _assignment(self, op: Combine, slot: int, ops: list[Op]) -> None:
         assert op.old is not None
         own = sum((c for c, number in op.terms if number == op.old), self.space.field(0))
+        # Zero is decided in the field, on Fractions or expressions: a rounded coefficient says nothing of its zero.
         if self.space.is_zero(own):
             raise self._refusal(
                 f"the step overwrites {self.name(op.old)} with own coefficient 0, so its old value is gone",
                 "contraction", slot, op, op.old,
             )  # fmt: skip
+        # Going back, the new value ends here, and the old one stands again only after it has been solved for.
         self.standing.discard(op.target)
         others = [(c, number) for c, number in op.terms if number != op.old]
         for _, number in others:
@@ -98,6 +100,7 @@ class _Undo:
             needs = f"undoing the assignment of {user.register} needs {self.name(wanted)}"
             reason = f"{needs}, but the step has overwritten {self.name(number)}"
             raise self._refusal(reason, "lost", slot, user, number)
+        # What it is computed from may itself be a scratch value or an evaluation, which is then repeated first.
         sources = [definition.argument] if isinstance(definition, Evaluate) else [n for _, n in definition.terms]  # type: ignore[union-attr]
         for source in sources:
             self._need(source, wanted, slot, user, ops)
@@ -146,6 +149,7 @@ def invert_matrix(matrix: Matrix, space: Any) -> tuple[Matrix | None, Any]:
         pivot = next((r for r in range(k, n) if not space.is_zero(rows[r][k])), None)
         if pivot is None:
             return None, zero
+        # Any pivot that is not zero serves, since nothing is rounded here.
         if pivot != k:
             rows[k], rows[pivot] = rows[pivot], rows[k]
             determinant = -determinant

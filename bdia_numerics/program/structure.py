@@ -142,6 +142,7 @@ def _structure(solver: Any, attributes: str) -> Structure:
     """Read a structure; `attributes` is the text of what may change in one and the same solver."""
     registers = _names(solver)
     lags: tuple[Any, ...] = (0,) * len(registers)
+    # The times are a fixed point: each turn passes one register's time on to the next, so a chain of r needs r turns.
     for _ in range(len(registers) + 2):
         after = tuple(held.time for held in _two_steps(solver, registers, lags)[0].values())
         if after == lags:

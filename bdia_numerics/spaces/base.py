@@ -41,6 +41,18 @@ def vanishes(space: Numbers, x: Scalar) -> bool:
         return False
 
 
+Function = Callable[[Scalar], Scalar]
+
+
+def lacked(function: str) -> Any:
+    """Return a method of a system that does not have a function."""
+
+    def method(self: Numbers, x: Scalar) -> Scalar:
+        raise self.lacking(function)
+
+    return method
+
+
 class Numbers(Protocol):
     """A number system: exact values for what is proved, rounded ones for what runs, and what may be asked of either.
 
@@ -110,45 +122,22 @@ class Numbers(Protocol):
         """The circle constant."""
         raise self.lacking("pi")
 
-    def exp(self, x: Scalar) -> Scalar:
-        """Return exp(x)."""
-        raise self.lacking("exp")
-
     def expm1(self, x: Scalar) -> Scalar:
-        """Return exp(x) - 1, without cancellation near 0 where the system rounds."""
-        raise self.lacking("expm1")
-
-    def log(self, x: Scalar) -> Scalar:
-        """Return log(x)."""
-        raise self.lacking("log")
+        """Return exp(x) - 1; systems that round have a function without cancellation near 0."""
+        return self.exp(x) - 1
 
     def log1p(self, x: Scalar) -> Scalar:
-        """Return log(1 + x), without cancellation near 0 where the system rounds."""
-        raise self.lacking("log1p")
+        """Return log(1 + x); systems that round have a function without cancellation near 0."""
+        return self.log(1 + x)
 
-    def sqrt(self, x: Scalar) -> Scalar:
-        """Return the square root."""
-        raise self.lacking("sqrt")
-
-    def sin(self, x: Scalar) -> Scalar:
-        """Return sin(x)."""
-        raise self.lacking("sin")
-
-    def cos(self, x: Scalar) -> Scalar:
-        """Return cos(x)."""
-        raise self.lacking("cos")
-
-    def acos(self, x: Scalar) -> Scalar:
-        """Return arccos(x)."""
-        raise self.lacking("acos")
-
-    def sinh(self, x: Scalar) -> Scalar:
-        """Return sinh(x)."""
-        raise self.lacking("sinh")
-
-    def asinh(self, x: Scalar) -> Scalar:
-        """Return arsinh(x)."""
-        raise self.lacking("asinh")
+    exp: Function = lacked("exp")
+    log: Function = lacked("log")
+    sqrt: Function = lacked("sqrt")
+    sin: Function = lacked("sin")
+    cos: Function = lacked("cos")
+    acos: Function = lacked("acos")
+    sinh: Function = lacked("sinh")
+    asinh: Function = lacked("asinh")
 
 
 class Space(Numbers, Memory, Protocol):

@@ -152,8 +152,9 @@ class Numpy(Space):
                 return True
         return bool(np.all(np.isfinite(value)))
 
-    exp, expm1, log, log1p, sqrt = map(staticmethod, (np.exp, np.expm1, np.log, np.log1p, np.sqrt))  # type: ignore[assignment]
-    sin, cos, acos, sinh, asinh = map(staticmethod, (np.sin, np.cos, np.arccos, np.sinh, np.arcsinh))  # type: ignore[assignment]
+    exp, log, sqrt, sin, cos = map(staticmethod, (np.exp, np.log, np.sqrt, np.sin, np.cos))
+    acos, sinh, asinh = map(staticmethod, (np.arccos, np.sinh, np.arcsinh))
+    expm1, log1p = map(staticmethod, (np.expm1, np.log1p))  # type: ignore[assignment]  # the defaults are methods
 
 
 FLOAT32 = Numpy(np.dtype(np.float32))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.spaces.base import GenericArithmetic, float_in_exact_run, register
+from bdia_numerics.spaces.base import GenericArithmetic, float_in_exact_run, lacked, register
 from bdia_numerics.spaces.memory import Array, register_reader
 
 _WORD = "fraction"
@@ -39,6 +39,9 @@ class Rationals(GenericArithmetic):
         """Return the error for a function whose values are not rational."""
         what = function if function == "pi" else f"{function} of a Fraction"
         return TypeError(f"{what} is not rational: use spaces.MPMath(digits) or a float64 grid")
+
+    # Neither is rational where the other is not, so that a message names the function that was asked for.
+    expm1, log1p = map(lacked, ("expm1", "log1p"))
 
     def number(self, x: object) -> Fraction:
         """Return `x` (int, Fraction, decimal string) as a Fraction; TypeError for floats."""

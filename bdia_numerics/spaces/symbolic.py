@@ -89,14 +89,6 @@ class Symbols(GenericArithmetic):
             return _normal(total)
         return lift(_normal)(total) if isinstance(total, np.ndarray) else total
 
-    def expm1(self, x: Scalar) -> Scalar:
-        """Return exp(x) - 1."""
-        return self.exp(x) - 1
-
-    def log1p(self, x: Scalar) -> Scalar:
-        """Return log(1 + x)."""
-        return self.log(1 + x)
-
     exp, log, sqrt = map(_function, ("exp", "log", "sqrt"))
     sin, cos, acos, sinh, asinh = map(_function, ("sin", "cos", "acos", "sinh", "asinh"))
 

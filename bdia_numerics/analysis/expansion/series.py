@@ -194,17 +194,9 @@ class SeriesSpace(GenericArithmetic):
 
     field = number
 
-    def coefficient(self, x: Scalar) -> Scalar:
-        """Return the series itself."""
-        return x
-
     def is_zero(self, x: Scalar) -> bool:
         """Decide whether all known coefficients vanish."""
         return not self.field(x)
-
-    def finite(self, value: Any) -> bool:
-        """Series are finite."""
-        return True
 
     def _constant(self, function: str, x: Any) -> Any:
         """Return a symbol for a function of a constant: log(1/x) is -log(x), exp(-x) is 1/exp(x)."""
@@ -250,14 +242,6 @@ class SeriesSpace(GenericArithmetic):
             weights.append(Fraction(1, factorial))
         total = self._sum_of(x - self.series(0, [constant]), weights)
         return total * self.series(0, [self._constant("exp", constant)]) if constant else total
-
-    def expm1(self, x: Scalar) -> Series:
-        """Return exp(x) - 1."""
-        return self.exp(x) - 1
-
-    def log1p(self, x: Scalar) -> Series:
-        """Return log(1 + x)."""
-        return self.log(self.field(x) + 1)
 
     def sqrt(self, x: Scalar) -> Series:
         """Return the square root of a series that is a square of a rational function at h = 0, or else of a new symbol."""
