@@ -33,9 +33,9 @@ def test_the_grid_flips_the_best_gamma(found):
     assert (gamma_1["gain_low"].sel(grid=["cut", "trailing"]) > 0).all()
     assert (found["gain_low"].sel(evaluations=10, solver="BDIA(gamma=1/10)") > 0).all()
     o_belm = found.sel(evaluations=10, solver="OBELM")
-    assert (o_belm["gain_low"] > 0).values.tolist() == [name != "quad" for name in found.grid.values]
-    assert o_belm["gain_low"].sel(grid="quad") < 0 < o_belm["gain_high"].sel(grid="quad")
-    # With more evaluations only large gammas on the leading grid differ surely from DDIM.
+    assert (o_belm["gain_low"] > 0).values.tolist() == [name in ("cut", "trailing") for name in found.grid.values]
+    assert (o_belm["gain_high"] > 0).all()
+    # With more evaluations nothing differs surely from DDIM.
     family = [name for name in found.solver.values if name.startswith("BDIA(")]
     marks = {
         (evaluations, str(grid), str(name))
@@ -44,7 +44,7 @@ def test_the_grid_flips_the_best_gamma(found):
         for name in (*family, "OBELM")
         if not (row := found.sel(evaluations=evaluations, grid=grid, solver=name))["gain_low"] < 0 < row["gain_high"]
     }
-    assert marks == {(20, "leading", "BDIA(gamma=9/10)"), (20, "leading", "BDIA(gamma=1)")}
+    assert marks == set()
 
 
 def test_bdia_edm_is_nowhere_better_than_edm_for_sure(found):
