@@ -65,7 +65,7 @@ class Case:
 def cases():
     """Yield the rows of the page."""
     yield Case("DDIM", {"clip_sample": False})
-    yield Case("DDIM", remark="clip_sample=True is the default; the law leaves [-1, 1]", expected=0)
+    yield Case("DDIM", remark="clip_sample=True is the default; the distribution leaves [-1, 1]", expected=0)
     yield Case("DDIMInverse", {"clip_sample": False}, remark="data to noise")
     yield Case("EulerDiscrete")
     yield Case("HeunDiscrete", claimed=2)

@@ -430,8 +430,8 @@ def test_irregular_grids_name_bad_input(make, message):
 
 
 BAD_PATTERNS = [
-    ("12", "pattern='12' is no sequence"), ("", "pattern='' is no sequence"), (b"12", "pattern=b'12' is no sequence"),
-    ({1, 2}, "is no sequence"), (3, "pattern=3 is no sequence"), (None, "pattern=None is no sequence"),
+    ("12", "pattern='12' is not a sequence"), ("", "pattern='' is not a sequence"), (b"12", "pattern=b'12' is not a sequence"),
+    ({1, 2}, "is not a sequence"), (3, "pattern=3 is not a sequence"), (None, "pattern=None is not a sequence"),
     ([], r"pattern=\(\): pass positive"), (np.zeros(0), r"pattern=\(\): pass positive"),
     ((1, 0), r"pattern=\(1, 0\): pass positive"), ((1, -2), r"pattern=\(1, -2\): pass positive"), ((1, np.nan), "pattern=nan"),
     ((1, np.inf), "pattern=inf"), ((True, 2), "pattern=True is not a relative step"), ((1, "2"), "pattern='2' is not a relative step"),

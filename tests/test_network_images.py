@@ -45,7 +45,7 @@ def test_bdia_returns_and_ddim_does_not():
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"grids": ("odd",)}, "grids='odd'"),
+        ({"grids": ("odd",)}, "grid='odd'"),
         ({"images": 0}, "images=0"),
         ({"solvers": ("bdai",)}, "BDIA"),
         ({"steps": (1,)}, "steps="),

@@ -130,7 +130,7 @@ def test_the_wheel_carries_the_proofs():
     root = Path(__file__).resolve().parent.parent
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    files = {path: where for path, where in carried.items() if path.endswith(".py")}
+    files = {path: where for path, where in carried.items() if path.startswith("proofs/") and path.endswith(".py")}
     assert files == {f"proofs/{name}.py": f"bdia_numerics/claims/proofs/{name}.py" for name in ledger.PROOFS}
     assert all((root / path).is_file() for path in files)
 

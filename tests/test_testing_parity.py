@@ -46,7 +46,7 @@ def test_evaluations_that_depend_on_parity():
             z = moved(grid, z, i, j, eps(z, grid.t[i]) if grid.n % 2 else e)
         return z
 
-    with pytest.raises(AssertionError, match=r"counted 12 in 12 slots and 50 in 25: .* no whole number a step"):
+    with pytest.raises(AssertionError, match=r"counted 12 in 12 slots and 50 in 25: .* not a whole number a step"):
         assert_nfe(asked_twice, 1)
 
 

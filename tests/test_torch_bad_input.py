@@ -276,7 +276,7 @@ def test_the_command_warns_of_clipping(folder, tmp_path):
         (None, ("--device", "cuda:77"), "device='cuda:77': the network cannot be put there"),
         (None, ("--figure", "none/x.png"), "--figure=none/x.png: there is not a folder"),
         (None, ("--labels", "11"), "this network has the labels 0 to 10"),
-        (None, ("--guidance", "nan"), "guidance=nan is not finite"),
+        (None, ("--guidance", "nan"), "guidance=nan is not a number"),
         ("cut", (), "safetensors is truncated or corrupt"),
         ("no card", ("--guidance", "2"), "no null label is known"),
         ("edm.pkl", (), "opening it runs the code in it: pass trust_pickle=True (--trust-pickle)"),

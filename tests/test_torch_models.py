@@ -565,7 +565,7 @@ def conditioned(**options):
             ValueError,
             "labels 0 to 2",
         ),
-        (lambda u: make_grid(schedules.ddpm_linear(), None, 5, "odd"), ValueError, "is none of"),
+        (lambda u: make_grid(schedules.ddpm_linear(), None, 5, "odd"), ValueError, "is unknown"),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(unet, call, kind, words):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -38,13 +39,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., Any]] = {
     "verify": verify, "list": list_solvers, "roundtrip": roundtrip, "lint": lint, "converge": converge,
     "work-precision": work_precision, "map": gamma_map, "sweep": sweep, "datasheet": show_datasheet, "figures": figures,
 }  # fmt: skip
 for _name, _run in COMMANDS.items():
     app.command(_name, cls=Command)(_run)
-for _name, _run in {"sample": draw_samples, "growth": show_growth, "table": show_table, "edit": edit}.items():
+_UNET: dict[str, Callable[..., Any]] = {
+    "sample": draw_samples,
+    "growth": show_growth,
+    "table": show_table,
+    "edit": edit,
+}
+for _name, _run in _UNET.items():
     unet.command(_name, cls=Command)(_run)
 app.add_typer(unet, name="unet")
 

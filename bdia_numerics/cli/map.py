@@ -66,7 +66,8 @@ def _gammas(given: list[str] | None, default: tuple[float, ...]) -> tuple[float,
         raise ValueError(
             f"--solver={other} is not BDIA: the map is of its gamma, and DDIM, O-BELM and EDICT are compared with it"
         )
-    return tuple(float(made.gamma) for made in found.values()) or default
+    gammas: list[Any] = [made.gamma for made in found.values() if isinstance(made, BDIA)]
+    return tuple(map(float, gammas)) or default
 
 
 def _print(found: Any, what: str) -> None:

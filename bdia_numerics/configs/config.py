@@ -359,7 +359,7 @@ _RANGES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     ),
     **dict.fromkeys(SIGMA_ENDS, _between(0, 1e10)),
     **dict.fromkeys(("base_shift", "max_shift"), _between(-100, 100)),
-    "num_train_timesteps": (lambda x: 2 <= x <= MOST, "a whole number from 2 to a million"),
+    "num_train_timesteps": (lambda x: 2 <= x <= 2**20, "a whole number from 2 to 1048576"),
     "steps_offset": (lambda x: -MOST <= x <= MOST, f"a whole number from {-MOST} to {MOST}, usually 0 or 1"),
     "original_inference_steps": (lambda x: 0 < x <= MOST, "a whole number above 0"),
     "shift_terminal": _between(0, 0.999),

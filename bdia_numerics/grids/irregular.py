@@ -91,7 +91,8 @@ def pattern_of(pattern: Iterable[Step]) -> tuple[Fraction, ...]:
         For what is not a sequence of numbers (a string, a set, truth values); if there is no step, more than a thousand, or one that is
         not positive and finite.
     """
-    is_ordered = isinstance(pattern, Iterable) and not isinstance(pattern, str | bytes | set | frozenset | dict)
+    given: object = pattern
+    is_ordered = isinstance(given, Iterable) and not isinstance(given, str | bytes | set | frozenset | dict)
     if not is_ordered:
         raise ValueError(
             f"pattern={pattern!r} is not a sequence of relative steps: pass numbers, for instance (1, 2, 3)"

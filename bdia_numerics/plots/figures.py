@@ -115,8 +115,8 @@ FIGURES: dict[str, PaperFigure] = {
         ("editing",),
         "Analogue of Fig. 6: round-trip editing by BDIA, EDICT and DDIM at 40 time steps and guidance 4, as in the "
         "paper. BDIA makes half as many evaluations as EDICT. Here DDIM by (10), which does not return exactly, turns as "
-        "many digits and stays nearest to the source. At the right of each row: how many of ten images are read as the digit that was wanted, and the distance to the "
-        "source.",
+        "many digits and stays nearest to the source. At the right of each row: how many of ten images are read as the digit that was "
+        "wanted, and the distance to the source.",
     ),
     "tables-1-2-3": PaperFigure(
         "Tables 1 to 3, published and here",

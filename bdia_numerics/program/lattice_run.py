@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.program.plan import Call, Stage
-from bdia_numerics.spaces import Lattice, LatticeSpace, Space
+from bdia_numerics.spaces import Lattice, LatticeSpace, Memory
 from bdia_numerics.spaces import lattice_kernel as kernel
 from bdia_numerics.spaces.lattice import OVERFLOW
 from bdia_numerics.spaces.remainder import Remainder
@@ -97,7 +97,7 @@ class Integers:
         """Return a register as floats of the model's dtype."""
         return _in_z(store, number).astype(self.space.dtype, copy=False)
 
-    def receive(self, x: Call, output: Any, store: dict[int, Any], owned: set[int], space: Space) -> None:
+    def receive(self, x: Call, output: Any, store: dict[int, Any], owned: set[int], space: Memory) -> None:
         """Take the model's output; a copy where it lasts, or shares the memory of the state."""
         shares = isinstance(output, np.ndarray) and (
             x.copy or np.may_share_memory(output, self.argument(x.argument, store))
@@ -106,7 +106,7 @@ class Integers:
         for n in x.dead:
             self._forget(n, store, owned)
 
-    def carry_out(self, x: Any, store: dict[int, Any], owned: set[int], space: Space) -> None:
+    def carry_out(self, x: Any, store: dict[int, Any], owned: set[int], space: Memory) -> None:
         """Carry out an assignment or a rounded sum."""
         (self._assign if isinstance(x, Assign) else self._weigh)(x, store, owned)
         for n in x.dead:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from bdia_numerics.program.meaning import rows
 from bdia_numerics.program.ops import Evaluate, Held
 from bdia_numerics.program.trace import Run, Segment
-from bdia_numerics.spaces import Space
+from bdia_numerics.spaces import Memory, Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class Arithmetic(Protocol):
     def enter(self, store: dict[int, Any], remainder: Mapping[str, Any]) -> None: ...
     def begin(self, stage: Stage, store: dict[int, Any]) -> None: ...
     def argument(self, number: int, store: dict[int, Any]) -> Any: ...
-    def receive(self, x: Call, output: Any, store: dict[int, Any], owned: set[int], space: Space) -> None: ...
-    def carry_out(self, x: Any, store: dict[int, Any], owned: set[int], space: Space) -> None: ...
+    def receive(self, x: Call, output: Any, store: dict[int, Any], owned: set[int], space: Memory) -> None: ...
+    def carry_out(self, x: Any, store: dict[int, Any], owned: set[int], space: Memory) -> None: ...
     def abandon(self, store: dict[int, Any]) -> None: ...
     def remainder(self, store: Mapping[int, Any]) -> Mapping[str, Any]: ...
     def shown(self, value: Any) -> Any: ...
@@ -70,14 +70,14 @@ class Plain:
         """Return the value at which the model is evaluated."""
         return store[number]
 
-    def receive(self, x: Call, output: Any, store: dict[int, Any], owned: set[int], space: Space) -> None:
+    def receive(self, x: Call, output: Any, store: dict[int, Any], owned: set[int], space: Memory) -> None:
         """Take the model's output."""
         store[x.target] = space.received(output, store[x.argument], x.copy)
         for n in x.dead:
             store.pop(n, None)
             owned.discard(n)
 
-    def carry_out(self, x: Any, store: dict[int, Any], owned: set[int], space: Space) -> None:
+    def carry_out(self, x: Any, store: dict[int, Any], owned: set[int], space: Memory) -> None:
         """Form one linear combination."""
         out = store[x.reuse] if x.reuse in owned else None
         store[x.target] = space.combine(x.coefficients, [store[n] for n in x.sources], out)

@@ -86,7 +86,7 @@ def _chain(starter: Solver, trace: Trace, z: Held, depth: int) -> tuple[dict[int
         return {z.time: z.number}, []
     shape, inner = structure(starter), getattr(starter, "starter", None)
     if shape.depth and (inner is None or shape.depth > depth):
-        raise ValueError(f"start={starter!r} is no one-step solver: use DDIM(), or pass states")
+        raise ValueError(f"start={starter!r} is not a one-step solver: use DDIM(), or pass states")
     chain, segments = _chain(inner or starter, trace, z, shape.depth)
     first = z.time - shape.depth
     held, ops = _filled(starter, trace, chain, first)
@@ -99,7 +99,7 @@ def _chain(starter: Solver, trace: Trace, z: Held, depth: int) -> tuple[dict[int
 
 def _mirrored(starter: Solver, trace: Trace, x: Held, depth: int) -> tuple[dict[int, int], list[Segment]]:
     """Return the numbers of the states at 0, 1, ..., depth, made by steps on the reversed grid, and these as segments of this one."""
-    grid = trace.grid
+    grid: Any = trace.grid
     if not depth:
         return {0: x.number}, []
     mirror = Trace(grid.reversed()[grid.n - depth : grid.n], trace.prediction, trace.written)

@@ -294,8 +294,9 @@ def check_arguments(solver: Any, model: Any, grid: Any) -> None:
     if not callable(model):
         raise TypeError(f"model={short(model)} is not callable: pass a function of (z, t)")
     structure(solver)
+    own = () if grid.schedule is None else (grid.schedule, Trained(grid.schedule))
     for schedule in schedules_of(model):
-        if schedule not in (grid.schedule, Trained(grid.schedule)) and (other := _levels_checked(schedule, grid)):
+        if schedule not in own and (other := _levels_checked(schedule, grid)):
             raise ValueError(other)
 
 
@@ -317,7 +318,8 @@ def _differs(schedule: Any, grid: Grid) -> str:
         except ValueError as error:
             return f"model is of {schedule} and grid of other times ({error}): make both with one schedule"
         slack = schedule.slack(t, *found) if is_trained else 0.0
-        if not np.allclose(asked, found, rtol=0, atol=_SAME_LEVEL * sum(found) + slack):
+        allowed = _SAME_LEVEL * sum(found) + slack
+        if not all(abs(a - b) <= allowed for a, b in zip(asked, found, strict=True)):
             return (
                 f"model is of {schedule}, where (alpha, sigma) = ({asked[0]:.6g}, {asked[1]:.6g}) at t={float(t):g}, and the grid has "
                 f"({found[0]:.6g}, {found[1]:.6g}) there: make both with one schedule"

@@ -118,7 +118,8 @@ class State:
         registers = {name: read_stored(parts[f"register:{name}"], system) for name, system in systems.items()}
         remainder = {name.partition(":")[2]: value for name, value in parts.items() if name.startswith("remainder:")}
         return cls(
-            *(_text(meta[name]) for name in ("solver", "grid")),
+            _text(meta["solver"]),
+            _text(meta["grid"]),
             registers,
             times,
             remainder,

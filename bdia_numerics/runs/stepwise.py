@@ -20,7 +20,7 @@ from bdia_numerics.program import Plan, Solver, Structure, identity, structure
 from bdia_numerics.program.ops import Held
 from bdia_numerics.program.plan import Call, Stage
 from bdia_numerics.runs.state import State
-from bdia_numerics.spaces import Space, admitted, plain
+from bdia_numerics.spaces import Memory, Space, admitted, plain
 from bdia_numerics.values import share
 
 Model = Callable[[Any, Any], Any]
@@ -230,7 +230,7 @@ class Stepwise:
 
     course: Course
     values: InitVar[Mapping[str, Any]]
-    space: Space
+    space: Memory
     remainder: InitVar[Mapping[str, Any]] = MappingProxyType({})
     stops: bool = False
     listen: Callable[[Stepwise], None] | None = None
@@ -461,7 +461,7 @@ def drive(
     return Solution(z, state, run.place, run.status, watch.trajectory)
 
 
-def _asked(model: Model, space: Space, z: Any, t: Any) -> Any:
+def _asked(model: Model, space: Memory, z: Any, t: Any) -> Any:
     """Return the model's output at (z, t); TypeError or ValueError where a run cannot take it."""
     version = space.version(z)
     output = model(_protected(z), t)

@@ -243,7 +243,7 @@ def same_system(found: Any, space: Any) -> bool:
     return found == space if hasattr(space, "dtype") else type(found) is type(space)
 
 
-def admitted(space: Space, name: str, output: Any) -> None:
+def admitted(space: Memory, name: str, output: Any) -> None:
     """Raise TypeError unless a model's output is in the system of a run."""
     if space.floats:
         found: Any = output.dtype if isinstance(output, np.ndarray | np.generic) else np.result_type(type(output))

@@ -58,8 +58,8 @@ class GridFamily:
     pattern: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        has_none = isinstance(self.pattern, tuple) and not self.pattern
-        pattern = () if has_none else pattern_of(self.pattern)
+        given: object = self.pattern
+        pattern = () if isinstance(given, tuple) and not given else pattern_of(self.pattern)
         kind = "periodic" if pattern and self.kind == "smooth" else self.kind
         one_of("kind", kind, KINDS)
         if (kind == "periodic") != bool(pattern):

@@ -132,7 +132,7 @@ class Feed:
                 # Where the sample is what was handed out, rounded, the register itself stands; what was changed takes its place.
                 z = torch.where(sample == z.to(sample.dtype), z, sample.to(z.dtype))
             form, output = run.course.previews[run.place], output.to(z.dtype)
-            x0 = None if form is None else predicted(form, z, output, run.space).to(sample.dtype)
+            x0 = None if form is None else predicted(form, z, output, space_of(z)).to(sample.dtype)
             run.feed(output, z)
         # A copy, since the caller may write over it.
         handed: torch.Tensor = run.value.to(sample.dtype, copy=True)
