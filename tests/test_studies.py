@@ -15,6 +15,7 @@ from bdia_numerics import BDIA, EDICT, OBELM, encode, grids, invert, problems, s
 from bdia_numerics.analysis import GridFamily, global_error
 from bdia_numerics.studies import STUDIES, run
 from bdia_numerics.studies.convergence import ConvergenceConfig
+from bdia_numerics.studies.digits import Config as DigitsConfig
 from bdia_numerics.studies.enclosures import EnclosuresConfig
 from bdia_numerics.studies.gamma_map import GRIDS, LAWS, MapConfig
 from bdia_numerics.studies.growth import GrowthConfig
@@ -43,6 +44,7 @@ TINY = {
     "network_table": TableConfig(("DDIM", "BDIA"), ("cut",), (6,), images=4, batch=4, paired=2, fine=4, resamples=10),
     "samples": ImagesConfig(("DDIM",), ("trailing",), (4,), images=2, fine=4),
     "returns": ReturnsConfig(("DDIM", "BDIA(gamma=1)"), steps=(5,), images=2),
+    "digits": DigitsConfig(("DDIM", "EDICT, p 0.93"), ("trailing",), (4,), ("float64",), images=1),
     "enclosures": EnclosuresConfig(slots=(4,), halvings=(3, 12)),
 }
 ON_NETWORKS = ("growth", "editing", "network_table", "samples", "returns")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, console, progress, table, usage
+from bdia_numerics.cli.show import figure_path, usage
+from bdia_numerics.cli.studied import ran, show_study
 
 
 def gamma_map(
@@ -33,25 +33,16 @@ def gamma_map(
 
     On the line errors are distances to the exact flow. Of digits, samples are compared with draws of the distribution.
     """
-    from bdia_numerics.studies import gamma_map as study
+    from bdia_numerics.studies.gamma_map import MAP, MapConfig
 
     try:
+        figure_path(figure)
         given: dict[str, Any] = {"grids": _list(grids, str), "gammas": _list(gammas, float), "steps": _list(steps, int)}
         chosen = {k: v for k, v in given.items() if v is not None}
-        config = study.MapConfig(law, schedule, states=states, quality=quality, seed=seed, **chosen)
-        with progress() as bar:
-            task = bar.add_task("map", total=study.size(config))
-            found = study.gamma_map(config, advance=lambda: bar.advance(task))
+        found = ran(MAP, MapConfig(law, schedule, states=states, quality=quality, seed=seed, **chosen))
+        show_study(MAP, found, figure, as_json)
     except ValueError as error:
         usage(str(error))
-    if as_json:
-        cells = [asdict(cell) for cell in found.cells]
-        typer.echo(as_text({"config": asdict(config), "floor": found.floor, "cells": cells}))
-    else:
-        for what in found.measures:
-            _print(found, what)
-    if figure is not None:
-        _draw(found, figure)
 
 
 def _list(text: str | None, kind: type) -> tuple[Any, ...] | None:
@@ -59,35 +50,3 @@ def _list(text: str | None, kind: type) -> tuple[Any, ...] | None:
         return None if text is None else tuple(kind(part.strip()) for part in text.split(","))
     except ValueError:
         raise ValueError(f"{text} is not a list of numbers: write 0,0.5,1") from None
-
-
-def _print(found: Any, what: str) -> None:
-    from bdia_numerics.formulas import number
-
-    config = found.config
-    heads = [f"{g:g}" for g in config.gammas]
-    rows = table("grid", "steps", *(f"gamma {h}" for h in heads), "O-BELM", "EDICT", "best gamma", whole=("grid",))
-    floor = f", draws themselves {found.floor[what]:.3g}" if what in found.floor else ""
-    rows.title = f"{what.replace('_', ' ')}, distribution {config.law}, schedule {config.schedule}{floor}"
-    for name in config.grids:
-        for steps in config.steps:
-            values = [number(cell.value(what)) for cell in found.at(name, steps)]
-            rows.add_row(name, str(steps), *values, f"{found.best(name, steps, what).gamma:g}")
-    console().print(rows)
-
-
-def _draw(found: Any, path: Path) -> None:
-    from bdia_numerics import plots
-
-    if not plots.available():
-        usage(plots.MISSING)
-    from bdia_numerics.plots.gamma_map import curves
-
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in ("png", "pdf", "svg"):
-        usage(f"--figure={path} ends in none of .png, .pdf, .svg")
-    try:
-        path.write_bytes(plots.image(curves(found, found.measures[0]), format=kind))
-    except OSError as error:
-        usage(f"--figure={path} cannot be written ({error.strerror}): give another path")
-    typer.echo(f"figure: {path}", err=True)

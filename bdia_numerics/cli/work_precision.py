@@ -58,7 +58,7 @@ def work_precision(
         if figure is not None:
             from bdia_numerics.plots.orders import work_precision as draw
 
-            save_figure(figure, draw(found))
+            save_figure(figure, draw([asdict(row) for row in found.rows]))
     except (ValueError, TypeError, ArithmeticError) as error:
         usage(str(error))
     if as_json:

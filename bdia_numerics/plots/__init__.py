@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from xarray import Dataset
+
+    from bdia_numerics.studies import Study
 
 MISSING = "the figures are skipped, since matplotlib is not installed: pip install 'bdia_numerics[report]'"
 
@@ -26,6 +33,17 @@ def image(figure: Any, *, format: str = "svg", dpi: int = 150) -> bytes:
     with mpl.rc_context(STYLE):
         figure.savefig(buffer, format=format, dpi=dpi, metadata=metadata)
     return buffer.getvalue()
+
+
+def figure_of(study: Study, found: Dataset) -> Figure:
+    """Return the figure that a study names, drawn from a dataset of it; ValueError for a study that names none."""
+    if not study.figure:
+        raise ValueError(
+            f"study {study.name} has no figure: give one whose `figure` names a function of bdia_numerics.plots"
+        )
+    module, _, name = study.figure.partition(":")
+    drawn: Figure = getattr(import_module(f"{__name__}.{module}"), name)(found)
+    return drawn
 
 
 @dataclass(frozen=True)

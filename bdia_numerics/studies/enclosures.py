@@ -93,6 +93,7 @@ ENCLOSURES = Study(
         "width": Variable("half-width of the interval of z_N"),
         "status": Variable("status"),
     },
+    figure="enclosures:growth",
 )
 
 

@@ -13,8 +13,8 @@ from bdia_numerics import spec
 from bdia_numerics.integrate import encode, solve
 from bdia_numerics.inversion import split
 from bdia_numerics.solvers import DPMSolverPP
+from bdia_numerics.studies.digits import rms
 from bdia_numerics.studies.gamma_map import GRIDS
-from bdia_numerics.studies.results import rms
 from bdia_numerics.studies.shaping import solver_of
 from bdia_numerics.studies.study import Cell, Study, Variable
 
@@ -172,6 +172,7 @@ SAMPLES = Study(
     inner=_inner,
     compute=sampled,
     variables=_VARIABLES | {"distance": Variable("rms distance to the network's own ODE")},
+    figure="drawn:samples",
 )
 RETURNS = Study(
     "returns",
@@ -182,4 +183,5 @@ RETURNS = Study(
     compute=returned,
     variables=_VARIABLES
     | {"distance": Variable("rms distance to the source"), "inversion": Variable("what took the images to noise")},
+    figure="drawn:returns",
 )
