@@ -95,7 +95,7 @@ def test_cells_do_not_depend_on_one_another(name):
     study, config, results = STUDIES[name], TINY[name], []
     expected = found(name)
     for cell in reversed(list(cells(study, config))):
-        for value in list(vars(sys.modules[study.compute.__module__]).values()):
+        for value in list(vars(sys.modules[getattr(study.compute, "func", study.compute).__module__]).values()):
             getattr(value, "cache_clear", lambda: None)()
         results.append((cell, study.compute(config, cell)))
     again = assemble(study, config, results)

@@ -51,7 +51,8 @@ def show_rows(study: Study, found: Any, most: int | None = None) -> None:
     shown = table(*heads, whole=("solver", "grid"))
     for row in rows[:most]:
         shown.add_row(*map(plain, row))
-    typer.echo(caption)
+    if caption:
+        typer.echo(caption)
     console().print(shown)
     if most is not None and len(rows) > most:
         typer.echo(f"{len(rows) - most} more rows are in the dataset")

@@ -90,7 +90,7 @@ def blocks(found: Dataset) -> tuple[Block, ...]:
         beside_ddim = any(one.solver == "DDIM" for one in lines)
         for one in lines:
             there = one.solver in found["solver"] and one.evaluations in found["evaluations"]
-            at = {"solver": one.solver, "evaluations": one.evaluations}
+            at: dict[str, Any] = {"solver": one.solver, "evaluations": one.evaluations}
             own = (_cell(found.sel(grid=g, **at), beside_ddim) if there else None for g in grids)
             rows.append((one.head, (*map(Cell, one.fid), *own)))
         made.append(Block(title, (*columns, *grids), len(columns), tuple(rows)))
