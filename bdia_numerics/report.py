@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bdia_numerics import formulas, plots
 from bdia_numerics.claims.ledger import Decided, counts
 from bdia_numerics.claims.pages import COPY, texts
-from bdia_numerics.studies.results import Choice, Digits, Portrait
+from bdia_numerics.studies.digits import DIGITS, Choice, Portrait
+from bdia_numerics.studies.records import config_of, records
+
+if TYPE_CHECKING:
+    from xarray import Dataset
 
 PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "scikit-learn", "matplotlib")
 
@@ -42,7 +46,7 @@ def _version(name: str) -> str:
         return "absent"
 
 
-def figures(results: Digits, runs: Sequence[Portrait]) -> list[Figure]:
+def figures(results: Dataset, runs: Sequence[Portrait]) -> list[Figure]:
     """Return the figures of the study; none without matplotlib."""
     if not plots.available():
         return []
@@ -57,7 +61,7 @@ def figures(results: Digits, runs: Sequence[Portrait]) -> list[Figure]:
         f"trailing grid, float64, same colour scale in both lines. {numbers}."
     )
     found = [_figure(digits.portraits(runs), "An image through DDIM inversion and through BDIA", first)]
-    for spacing in results.config.spacings:
+    for spacing in results["spacing"].values:
         title = f"Error against model evaluations, {spacing} grid"
         caption = f"{title}, float64; the numbers are in the tables below."
         found.append(_figure(digits.errors(results, spacing), title, caption))
@@ -71,7 +75,7 @@ def _figure(figure: Any, alt: str, caption: str) -> Figure:
 def render(
     decided: Sequence[Decided],
     *,
-    results: Digits | None = None,
+    results: Dataset | None = None,
     runs: Sequence[Portrait] = (),
     choices: Sequence[Choice] = (),
     date: datetime | None = None,
@@ -100,7 +104,7 @@ def render(
         failed=[d for d in decided if d.verdict == "failed"],
         corrections=[d for d in decided if d.statement.printed],
         notes=[] if plots.available() or results is None else [plots.MISSING],
-        results=results,
+        results=results and {"config": config_of(DIGITS, results), "rows": records(DIGITS, results)},
         figures=figures(results, runs) if results and runs else [],
         choices=choices,
         date=(date or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),

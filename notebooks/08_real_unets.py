@@ -39,7 +39,9 @@ from bdia_numerics import (
 from bdia_numerics.formulas import number, table
 from bdia_numerics.plots import Picture, network, sheet
 from bdia_numerics.plots.curves import Panel, draw
-from bdia_numerics.studies.network_editing import EditConfig, editing
+from bdia_numerics.studies import run as run_study
+from bdia_numerics.studies.network_editing import EDITING, EditConfig
+from bdia_numerics.studies.records import records
 from bdia_numerics.torch import load, noise
 from bdia_numerics.torch.sampling import refined, rms
 from bdia_numerics.torch.tensors import dtype_named
@@ -307,26 +309,25 @@ config = EditConfig(
     steps=20,
     images=6,
 )
-edited = editing(config)
-assert edited.edits[0].returned > 0.1 and all(
-    e.returned < 0.01 for e in edited.edits[1:]
-)
+edited = run_study(EDITING, config)
+edits = records(EDITING, edited)
+assert edits[0]["returned"] > 0.1 and all(e["returned"] < 0.01 for e in edits[1:])
 heads = "solver | evaluations | returned | read as the new digit | deviation of the latent"
 rows = [
     (
-        e.solver,
-        e.nfe,
-        number(e.returned),
-        f"{e.as_target} of 6",
-        f"{e.latent_std:.2f}",
+        e["solver"],
+        e["nfe"],
+        number(e["returned"]),
+        f"{e['as_target']} of 6",
+        f"{e['latent_std']:.2f}",
     )
-    for e in edited.edits
+    for e in edits
 ]
 Markdown(table(heads.split(" | "), rows))
 
 # %%
 Picture(
-    network.contact_sheet(edited),
+    network.edits(edited),
     "Contact sheet: six digits, and below each its edits by four solvers under another label.",
 )
 
@@ -336,12 +337,12 @@ Picture(
 # the latent should be 1. Those of DDIM inversion and of EDICT are well below it, those of BDIA are not.
 
 # %%
-by_name = {e.solver: e for e in edited.edits}
-assert by_name["EDICT(p=93/100)"].nfe == 2 * by_name["DDIM"].nfe
+by_name = {e["solver"]: e for e in edits}
+assert by_name["EDICT(p=93/100)"]["nfe"] == 2 * by_name["DDIM"]["nfe"]
 assert by_name["EDICT(p=93/100)"].as_target < by_name["DDIM"].as_target
 assert max(by_name[name].latent_std for name in ("DDIM", "EDICT(p=93/100)")) < 0.9
 assert all(
-    abs(e.latent_std - 1) < 0.05 for e in edited.edits if e.solver.startswith("BDIA")
+    abs(e["latent_std"] - 1) < 0.05 for e in edits if e["solver"].startswith("BDIA")
 )
 
 # %% [markdown]

@@ -6,11 +6,11 @@
 from pathlib import Path
 
 from bdia_numerics.plots import image
-from bdia_numerics.plots.drawn import ten_steps
+from bdia_numerics.plots.network import edits
 from bdia_numerics.studies import load
 
 HERE = Path(__file__).parent
 
 if __name__ == "__main__":
     found = load(HERE / "data" / "editing-ten-steps.nc")  # edited images by guidance and solver
-    (HERE / "fig5.pdf").write_bytes(image(ten_steps(found), format="pdf"))
+    (HERE / "fig5.pdf").write_bytes(image(edits(found), format="pdf"))

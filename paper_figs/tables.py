@@ -6,11 +6,11 @@
 from pathlib import Path
 
 from bdia_numerics.plots import image
-from bdia_numerics.plots.drawn import paper_tables
+from bdia_numerics.plots.tables import draw
 from bdia_numerics.studies import load
 
 HERE = Path(__file__).parent
 
 if __name__ == "__main__":
     found = load(HERE / "data" / "network-table.nc")  # distances by grid, evaluations and solver
-    (HERE / "tables.pdf").write_bytes(image(paper_tables(found), format="pdf"))
+    (HERE / "tables.pdf").write_bytes(image(draw(found), format="pdf"))

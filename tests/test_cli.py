@@ -14,7 +14,8 @@ import bdia_numerics
 from bdia_numerics import SOLVERS, cli, plots
 from bdia_numerics.claims import ledger
 from bdia_numerics.studies import digits
-from bdia_numerics.studies.results import Choice, Config
+from bdia_numerics.studies.digits import Choice, Config
+from bdia_numerics.studies.records import records
 
 ROOT = Path(__file__).resolve().parent.parent
 runner = CliRunner()
@@ -104,7 +105,7 @@ def test_json_of_the_whole_ledger_has_the_real_input(folder):
     result = run("verify", "--json", "--html", "page.html")
     data = json.loads(result.stdout)
     assert len(data["claims"]) == len(ledger.statements())
-    assert len(data["real_input"]) == len(digits.study().rows)
+    assert len(data["real_input"]) == len(records(digits.DIGITS, digits.study()))
     assert {"solver", "dtype", "steps", "nfe", "error", "latent_distance", "latent_std"} <= set(data["real_input"][0])
     assert (folder / "page.html").exists()
     assert not (folder / "report.html").exists()

@@ -8,9 +8,9 @@ import pytest
 from bdia_numerics import problems, schedules
 from bdia_numerics.claims.measured import encode_with_one_for_eps
 from bdia_numerics.problems import reference_flow
-from bdia_numerics.studies import digits
-from bdia_numerics.studies.digits import study
-from bdia_numerics.studies.results import Config, Contender
+from bdia_numerics.studies import digits, run
+from bdia_numerics.studies.digits import DIGITS, Config, contenders, study, study_of
+from bdia_numerics.studies.records import records
 
 SMALL = Config(steps=(10, 50), images=4, dtypes=("float64",), spacings=("trailing",))
 EPS = float(np.finfo(np.float64).eps)
@@ -53,25 +53,27 @@ def test_the_grids_are_those_of_stable_diffusion(spacing, steps):
 
 
 def test_solvers_meet_at_equal_steps_and_at_equal_nfe():
-    results = study(SMALL)
-    for r in results.rows:
-        cost = 2 if r.solver.startswith(("EDICT", "CBDIA")) else 1
-        assert r.nfe == r.encode_nfe == cost * r.steps
-        assert r.status == "ok"
-    for solver in (c.label for c in SMALL.contenders):
-        own = [r for r in results.rows if r.solver == solver]
-        assert set(SMALL.steps) <= {r.steps for r in own}
-        assert set(SMALL.steps) <= {r.nfe for r in own}
+    rows = records(DIGITS, study(SMALL))
+    for r in rows:
+        cost = 2 if r["solver"].startswith(("EDICT", "CBDIA")) else 1
+        assert r["nfe"] == r["encode_nfe"] == cost * r["steps"]
+        assert r["status"] == "ok"
+    assert tuple(contenders()) == SMALL.solvers
+    for solver in SMALL.solvers:
+        own = [r for r in rows if r["solver"] == solver]
+        assert set(SMALL.steps) <= {r["steps"] for r in own}
+        assert set(SMALL.steps) <= {r["nfe"] for r in own}
 
 
 def test_a_missing_eps_in_the_start_shows_in_the_latent_and_not_in_the_round_trip():
-    planted = study(replace(SMALL, steps=(50,)), encode_with_one_for_eps())
-    good, bad = (r.row("BDIA, gamma 1", "trailing", "float64", 50) for r in (study(SMALL), planted))
+    config = replace(SMALL, steps=(50,), solvers=("BDIA, gamma 1",))
+    kinds = DIGITS, study_of(contenders(), encode_with_one_for_eps())
+    (good,), (bad,) = (records(kind, run(kind, config)) for kind in kinds)
     # 50 slots, each a few roundings of states of size 1
-    assert good.data_round_trip < 8 * 50 * EPS
-    assert bad.data_round_trip < 8 * 50 * EPS
-    assert good.latent_distance < 0.05
-    assert 4 < bad.latent_distance / good.latent_distance < 40
+    assert good["data_round_trip"] < 8 * 50 * EPS
+    assert bad["data_round_trip"] < 8 * 50 * EPS
+    assert good["latent_distance"] < 0.05
+    assert 4 < bad["latent_distance"] / good["latent_distance"] < 40
 
 
 def test_a_run_that_overflows_is_reported():
@@ -82,10 +84,11 @@ def test_a_run_that_overflows_is_reported():
             (z,) = s.registers
             s.assign(z, s.value(10**40) * (z + s.delta(s.i, s.i - 1, z, s.eps(z))), at=s.i - 1)
 
-    only = (Contender("exploding", Exploding()),)
-    (row,) = study(replace(SMALL, contenders=only, steps=(10,), dtypes=("float32",))).rows
-    assert "not finite" in row.status
-    assert not np.isfinite(row.error)
+    kind = study_of({"exploding": (Exploding(), None)})
+    found = run(kind, replace(SMALL, solvers=("exploding",), steps=(10,), dtypes=("float32",)))
+    (row,) = records(kind, found)
+    assert "not finite" in row["status"]
+    assert not np.isfinite(row["error"])
 
 
 def test_only_draws_of_the_law_have_latents_like_the_noise():

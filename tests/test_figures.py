@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from bdia_numerics import gallery, plots, studies
 from bdia_numerics.cli import app
-from bdia_numerics.plots import rounding, saved, stability, tables
+from bdia_numerics.plots import rounding, stability, tables
 from bdia_numerics.plots.axes import line
 from bdia_numerics.plots.figures import FIGURES
 from bdia_numerics.plots.pictures import Sheet, mosaic, sheets
@@ -233,7 +233,7 @@ def table_of(broken=()):
 
 
 def test_tables_are_labelled_and_whole():
-    found = saved.network_table(table_of(broken=("Heun",)))
+    found = table_of(broken=("Heun",))
     one, two, three = tables.blocks(found)
     assert one.rows[0][0] == "BDIA, γ = 0.5" and one.rows[0][1][0] == (12.62, None, "")
     assert [row[1][0][0] for row in two.rows] == [14.38, 10.03, 7.51, 6.29, 4.95, 4.63]
@@ -252,7 +252,7 @@ def test_tables_are_labelled_and_whole():
 
 
 def test_the_best_of_a_table_are_those_of_equal_steps():
-    block = tables.blocks(saved.network_table(table_of()))[1]
+    block = tables.blocks(table_of())[1]
     assert {(k, 0) for k in (1, 3, 5)} | {(k, 1) for k in (1, 3, 5)} <= tables.best_rows(block)
     assert {(k, 2) for k in (0, 2, 4)} <= tables.best_rows(block)  # made up so that DDIM is
 

@@ -44,8 +44,6 @@ NUMBERS_AT_HOME = ("spaces", "torch")
 NUMBERS_ALLOWED = {
     "values.py": "lies below spaces, and says whether two arrays are the same",
     "studies": "variables of a Dataset, and columns that are called dtype",
-    "plots": "columns that are called dtype",
-    "cli": "variables of a Dataset, and columns that are called dtype",
     "gallery.py": "variables of a Dataset",
     "testing": "arrays of other libraries, whose numbers are in no system here",
     "analysis/lint": "names of dtypes, such as 'float16', in other libraries' configurations",

@@ -12,8 +12,11 @@ from typer.testing import CliRunner
 
 from bdia_numerics.analysis.frechet import frechet_distance, frechet_of_moments, moments
 from bdia_numerics.cli import app
-from bdia_numerics.studies.network_editing import EditConfig, editing
-from bdia_numerics.studies.network_table import Row, Table, TableConfig, table
+from bdia_numerics.studies import run
+from bdia_numerics.studies.network_editing import EDITING, EditConfig
+from bdia_numerics.studies.network_table import NETWORK_TABLE, TableConfig
+from bdia_numerics.studies.records import records, table
+from bdia_numerics.studies.study import assemble, cells
 from bdia_numerics.torch import features
 
 
@@ -34,23 +37,27 @@ def test_the_reference_set_is_of_digits():
 def test_a_table_at_equal_evaluations():
     solvers = ("DDIM", "BDIA(gamma=0)", "EDICT", "BDIA(gamma=1e20, allow_any=True)")
     config = TableConfig(solvers, ("cut",), (6,), images=10, batch=10, paired=2, fine=4, resamples=10)
-    ddim, same, edict, failed = table(config).cells
+    found = run(NETWORK_TABLE, config)
+    ddim, same, edict, failed = records(NETWORK_TABLE, found)
     # "cut" has one slot less than it is asked for.
-    assert (ddim.steps, ddim.nfe, edict.steps, edict.nfe) == (5, 5, 2, 4)
-    assert same.gain == pytest.approx(0, abs=1e-3 * ddim.frechet) and ddim.gain == 0
-    assert same.distance == pytest.approx(ddim.distance, rel=1e-3)
-    assert ddim.low < ddim.frechet < ddim.high and ddim.distance > 0 and ddim.status == "ok"
-    # What was not measured is not a number, and least of all 0.
-    assert failed.status != "ok" and np.isnan([failed.frechet, failed.distance, failed.recognised]).all()
+    assert (ddim["steps"], ddim["nfe"], edict["steps"], edict["nfe"]) == (5, 5, 2, 4)
+    assert same["gain"] == pytest.approx(0, abs=1e-3 * ddim["frechet"]) and ddim["gain"] == 0
+    assert same["distance"] == pytest.approx(ddim["distance"], rel=1e-3)
+    assert ddim["low"] < ddim["frechet"] < ddim["high"] and ddim["distance"] > 0 and ddim["status"] == "ok"
+    # What was not measured is not a number, and least of all 0; the table has no text for it, and says why.
+    assert failed["status"] != "ok" and np.isnan([failed[k] for k in ("frechet", "distance", "recognised")]).all()
+    caption, heads, rows = table(NETWORK_TABLE, found)
+    assert caption.startswith("10 samples; as many training images are ")
+    assert dict(zip(heads, rows[3], strict=True))["Frechet"] == "" and rows[3][-1] == failed["status"]
 
 
 def test_edits_return_and_change():
     """Under its own label an image comes back, but for rounding; under another it does not."""
-    found = editing(EditConfig(("BDIA(gamma=1)", "DDIM"), (1.0,), steps=8, images=4))
-    exact, inexact = found.edits
+    found = run(EDITING, EditConfig(("BDIA(gamma=1)", "DDIM"), (1.0,), steps=8, images=4))
+    exact, inexact = records(EDITING, found)
     # float32, and a network that magnifies what it is given.
-    assert exact.returned < 1e-3 < inexact.returned and exact.distance > 0.05
-    assert exact.images.shape == (4, 1, 28, 28) and found.targets.tolist() == [6, 7, 3, 8]
+    assert exact["returned"] < 1e-3 < inexact["returned"] and exact["distance"] > 0.05
+    assert found["images"].shape == (1, 2, 4, 28, 28) and found["targets"].values.tolist() == [6, 7, 3, 8]
 
 
 def test_words_of_the_figures_lie_apart():
@@ -63,15 +70,20 @@ def test_words_of_the_figures_lie_apart():
     from bdia_numerics.plots.sheet import sheet
 
     config = TableConfig(("DDIM", "BDIA(gamma=1/2)"), ("cut", "quad"), (6, 10), images=4, paired=0)
-    names = [(g, s, n) for g in config.grids for n in config.evaluations for s in config.solvers]
-    cells = tuple(
-        Row(s, g, n, n, n, 600.0 + 100 * k, 400.0, 1700.0, *[0.0] * 5, 4, "ok") for k, (g, s, n) in enumerate(names)
-    )
+    numbers = {
+        "floor": 750.0,
+        "resampled": np.linspace(300, 1500, 100),
+        "recognised": 4.0,
+        "steps": 6,
+        "nfe": 6,
+        "status": "ok",
+    }
+    results = [(cell, numbers | {"frechet": 600.0 + 100 * k}) for k, cell in enumerate(cells(NETWORK_TABLE, config))]
     grown = {"slots": [3, 2, 1], "steps": [[2.3], [4.0], [5.9]], "total": [9.0]}
     trips = [{"dtype": name, "error": 1e-3, "predicted": 2e-3} for name in ("float16", "float32")]
     one = sheet(np.zeros((1, 1, 28, 28)), columns=1, caption="BDIA(gamma=1), 20 steps, guidance 2, trailing times")
     for figure in (
-        bars(Table(config, cells, 750.0)),
+        bars(assemble(NETWORK_TABLE, config, results)),
         perturbations({"sample": grown, "invert": grown, "trips": trips}),
         one,
     ):

@@ -1,4 +1,4 @@
-"""What is added stands in one place: a solver, a claim, each its file (and one line), in a copy of the package, and found everywhere."""
+"""What is added stands in one place, in a copy of the package, and is found everywhere: a solver, a claim, a study, each by its file."""
 
 from __future__ import annotations
 
@@ -65,6 +65,43 @@ statement = "$1+1=2$"
 verdict = "proved"
 note = "no check ran"
 """
+STUDY = '''"""Squares."""
+
+from dataclasses import dataclass
+
+from bdia_numerics.studies.study import Study, Variable
+
+
+@dataclass(frozen=True)
+class Config:
+    """The numbers."""
+
+    numbers: tuple[int, ...] = (2, 3)
+
+
+SQUARES = Study(
+    "squares",
+    "Squares",
+    Config,
+    dims=lambda config: {"number": config.numbers},
+    compute=lambda config, cell: {"square": cell["number"] ** 2, "status": "ok"},
+    variables={"square": Variable("square", whole=True), "status": Variable("status")},
+    caption="squares of {numbers}",
+    columns={"number": "", "its square": "{square}"},
+    figure="squares:squares",
+)
+'''
+FIGURE = '''"""Squares, drawn."""
+
+from matplotlib.figure import Figure
+
+
+def squares(found):
+    """Draw them."""
+    figure = Figure()
+    figure.subplots().plot(found["number"], found["square"])
+    return figure
+'''
 
 
 @pytest.fixture
@@ -125,3 +162,24 @@ def test_a_claim_is_its_statement_and_one_file(copied):
         statements.write(STATEMENT)
     claims = json.loads(ran("-m", "bdia_numerics", "verify", "--only", "two", "--json"))["claims"]
     assert [(c["id"], c["verdict"], c["evidence"]) for c in claims] == [("two", "proved", "1 + 1 = 2")]
+
+
+def test_a_study_is_one_file(copied):
+    """With a figure two: `bdia sweep` finds it, and its table, its JSON and its figure follow from the study."""
+    pytest.importorskip("h5netcdf", reason="needs the extra sweep")
+    pytest.importorskip("matplotlib", reason="needs the extra report")
+    folder, ran = copied
+    (folder / "bdia_numerics/studies/squares.py").write_text(STUDY)
+    (folder / "bdia_numerics/plots/squares.py").write_text(FIGURE)
+    said = ran("-m", "bdia_numerics", "sweep", "--study", "squares", "--workers", "1", "--out", "out").splitlines()
+    assert said[0] == "squares of (2, 3)" and said[1].split("  ")[0] == "number" and "its square" in said[1]
+    assert [line.split() for line in said[3:5]] == [["2", "4"], ["3", "9"]]
+    read = (
+        "import json; from bdia_numerics import plots, studies; from bdia_numerics.studies.records import data; "
+        "study, found = studies.STUDIES['squares'], studies.load('out/squares.nc'); "
+        "print(json.dumps(data(study, found))); print(plots.image(plots.figure_of(study, found))[:5].decode())"
+    )
+    text, drawn = ran("-c", read).splitlines()
+    squares = [{"number": n, "square": n * n, "status": "ok"} for n in (2, 3)]
+    assert json.loads(text) == {"config": {"numbers": [2, 3]}, "cells": squares}
+    assert drawn == "<?xml"

@@ -8,7 +8,7 @@ import pytest
 from bdia_numerics import formulas, plots, report
 from bdia_numerics.claims.ledger import Decided, statements
 from bdia_numerics.studies import digits
-from bdia_numerics.studies.results import Config
+from bdia_numerics.studies.digits import Config
 
 SMALL = Config(steps=(5, 10), images=2, dtypes=("float64",), spacings=("trailing",))
 

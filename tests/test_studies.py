@@ -16,6 +16,7 @@ from bdia_numerics.names import distribution as law
 from bdia_numerics.studies import STUDIES, run
 from bdia_numerics.studies.configuration import takes_gamma, to_clean
 from bdia_numerics.studies.convergence import ConvergenceConfig
+from bdia_numerics.studies.digits import Config as DigitsConfig
 from bdia_numerics.studies.gamma_map import MapConfig
 from bdia_numerics.studies.growth import GrowthConfig
 from bdia_numerics.studies.network_editing import EditConfig
@@ -41,6 +42,7 @@ TINY = {
     "network_table": TableConfig(("DDIM", "BDIA"), ("cut",), (6,), images=4, batch=4, paired=2, fine=4, resamples=10),
     "samples": ImagesConfig(("DDIM",), ("trailing",), (4,), images=2, fine=4),
     "returns": ReturnsConfig(("DDIM", "BDIA(gamma=1)"), steps=(5,), images=2),
+    "digits": DigitsConfig(("DDIM", "EDICT, p 0.93"), ("trailing",), (4,), ("float64",), images=1),
 }
 ON_NETWORKS = ("growth", "editing", "network_table", "samples", "returns")
 CASES = [pytest.param(name, marks=[pytest.mark.slow] * (name in ON_NETWORKS)) for name in TINY]
@@ -88,7 +90,7 @@ def test_cells_do_not_depend_on_one_another(name):
     study, config, results = STUDIES[name], TINY[name], []
     expected = found(name)
     for cell in reversed(list(cells(study, config))):
-        for value in list(vars(sys.modules[study.compute.__module__]).values()):
+        for value in list(vars(sys.modules[getattr(study.compute, "func", study.compute).__module__]).values()):
             getattr(value, "cache_clear", lambda: None)()
         results.append((cell, study.compute(config, cell)))
     again = assemble(study, config, results)

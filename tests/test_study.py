@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
-import pytest
 
 from bdia_numerics.studies import Study, Variable, run
 from bdia_numerics.studies.study import assemble, cells
@@ -62,9 +61,3 @@ def test_provenance():
     assert json.loads(attrs["config"]) == {"steps": [5], "seed": 3}
     assert attrs["seed"] == 3
     assert set(json.loads(attrs["versions"])) >= {"numpy", "bdia_numerics", "python"}
-
-
-def test_without_xarray_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "xarray", None)
-    with pytest.raises(ImportError, match=r"bdia_numerics\[sweep\]"):
-        run(STUDY)

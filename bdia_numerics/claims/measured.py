@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +12,11 @@ from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant, mutate
 from bdia_numerics.runs import encoding
 from bdia_numerics.solvers import BDIA, CBDIA, EDICT
-from bdia_numerics.studies.digits import study
-from bdia_numerics.studies.results import Config, Digits, Row, contenders
+from bdia_numerics.studies import run
+from bdia_numerics.studies.digits import DIGITS, Config, contenders, study, study_of
+from bdia_numerics.studies.records import records
+
+Row = Mapping[str, Any]
 
 
 def encode_with_one_for_eps() -> Callable[..., encoding.Solution]:
@@ -59,8 +62,10 @@ def digits(
     )
     require(said, f"the statement is about bandwidth 0.25 and 10 to 50 steps on two grids, not {config}")
     if (bdia, edict, cbdia, encode) != (BDIA, EDICT, CBDIA, encoding.encode):
-        config = replace(config, contenders=contenders(bdia, edict, cbdia), steps=(config.steps[0], config.steps[-1]))
-    results = study(config, encode)
+        config = replace(config, steps=(config.steps[0], config.steps[-1]))
+        results = records(DIGITS, run(study_of(contenders(bdia, edict, cbdia), encode), config))
+    else:
+        results = records(DIGITS, study())
     for spacing in config.spacings:
         for dtype in config.dtypes:
             _returns(results, spacing, dtype)
@@ -71,30 +76,34 @@ def digits(
     return _evidence(results)
 
 
-def _rows(results: Digits, solver: str, spacing: str, dtype: str = "float64") -> list[Row]:
-    steps = results.config.steps
-    return [results.row(solver, spacing, dtype, n) for n in (steps[0], steps[-1])]
+def _rows(results: Sequence[Row], solver: str, spacing: str, dtype: str = "float64") -> list[Row]:
+    steps = Config().steps
+    return [_row(results, solver, spacing, dtype, n) for n in (steps[0], steps[-1])]
 
 
-def _returns(results: Digits, spacing: str, dtype: str) -> None:
+def _row(results: Sequence[Row], *place: Any) -> Row:
+    return next(r for r in results if (r["solver"], r["spacing"], r["dtype"], r["steps"]) == place)
+
+
+def _returns(results: Sequence[Row], spacing: str, dtype: str) -> None:
     """Require round trips at rounding of BDIA with gamma 1, and only there."""
     eps = float(np.finfo(dtype).eps)
     for r in _rows(results, "BDIA, gamma 1", spacing, dtype):
         # Each of N slots adds a few roundings of states of size 1, and with gamma 1 none of them grows by much.
-        worst, most = max(r.data_round_trip, r.noise_round_trip), 8 * r.steps * eps
+        worst, most = max(r["data_round_trip"], r["noise_round_trip"]), 8 * r["steps"] * eps
         require(0 < worst < most, f"{_place(r)}: round trips of {worst:.1e}, not within (0, {most:.1e})")
     for r in _rows(results, "DDIM", spacing, dtype):
-        least = min(r.data_round_trip, r.noise_round_trip)
+        least = min(r["data_round_trip"], r["noise_round_trip"])
         require(0.01 < least < 1, f"{_place(r)}: round trips of {least:.1e}, not within (0.01, 1)")
 
 
-def _grows_as_gamma_says(results: Digits, spacing: str, dtype: str) -> None:
+def _grows_as_gamma_says(results: Sequence[Row], spacing: str, dtype: str) -> None:
     """Require that with gamma 0.5 rounding grows like 2^(N-1) from noise to data and back, two orders around it."""
     for r in _rows(results, "BDIA, gamma 0.5", spacing, dtype):
-        expected = 2.0 ** (r.steps - 1) * float(np.finfo(dtype).eps)
-        found = r.noise_round_trip / expected
+        expected = 2.0 ** (r["steps"] - 1) * float(np.finfo(dtype).eps)
+        found = r["noise_round_trip"] / expected
         require(
-            0.01 < found < 100, f"{_place(r)}: a round trip of {r.noise_round_trip:.1e}, {found:.1e} of 2^(N-1) eps"
+            0.01 < found < 100, f"{_place(r)}: a round trip of {r['noise_round_trip']:.1e}, {found:.1e} of 2^(N-1) eps"
         )
 
 
@@ -102,64 +111,64 @@ AMPLIFICATION = {"EDICT, p 0.93": 0.93**-2, "EDICT, exchanging": 0.93**-2, "CBDI
 """By how much one slot of the inverse enlarges an error: p^-2, and 1/|gamma_1 - gamma_2|."""
 
 
-def _coupled_return(results: Digits, spacing: str, dtype: str) -> None:
+def _coupled_return(results: Sequence[Row], spacing: str, dtype: str) -> None:
     """Require round trips of the coupled solvers at rounding, times what their inverses enlarge it by."""
     for name, rate in AMPLIFICATION.items():
         for r in _rows(results, name, spacing, dtype):
-            worst = max(r.data_round_trip, r.noise_round_trip)
-            most = 8 * r.steps * rate**r.steps * float(np.finfo(dtype).eps)
+            worst = max(r["data_round_trip"], r["noise_round_trip"])
+            most = 8 * r["steps"] * rate ** r["steps"] * float(np.finfo(dtype).eps)
             require(0 < worst < most, f"{_place(r)}: round trips of {worst:.1e}, not within (0, {most:.1e})")
 
 
-def _coupled_converge(results: Digits, spacing: str) -> None:
+def _coupled_converge(results: Sequence[Row], spacing: str) -> None:
     """Require samples to converge, with order 1 at least and the excess that few steps of EDICT show."""
     for name in AMPLIFICATION:
         rows = _rows(results, name, spacing)
-        order = _order([r.error for r in rows], rows)
+        order = _order([r["error"] for r in rows], rows)
         require(0.6 < order < 3.5, f"{name}, {spacing}: samples converge with order {order:.2f}")
 
 
-def _nears_the_truth(results: Digits, spacing: str) -> None:
+def _nears_the_truth(results: Sequence[Row], spacing: str) -> None:
     """Require that latents and samples converge to the reference as they should, or diverge as they should."""
     ddim, one = (_rows(results, name, spacing) for name in ("DDIM", "BDIA, gamma 1"))
     for r, by in zip(one, ddim, strict=True):
-        place = f"{_place(r)}: the round trip is {r.data_round_trip:.1e}, but the latent"
+        place = f"{_place(r)}: the round trip is {r['data_round_trip']:.1e}, but the latent"
         # Measured 0.33 to 0.55 of DDIM inversion's distance. The reference is 1e5 times better than either.
-        ratio = r.latent_distance / by.latent_distance
+        ratio = r["latent_distance"] / by["latent_distance"]
         require(0.2 < ratio < 0.75, f"{place} is {ratio:.2f} times as far from the truth as that of DDIM inversion")
-        require(0.7 < r.latent_std < 1.1, f"{place} has a standard deviation of {r.latent_std:.2f}")
+        require(0.7 < r["latent_std"] < 1.1, f"{place} has a standard deviation of {r['latent_std']:.2f}")
     for name, rows in (("DDIM inversion", ddim), ("BDIA, gamma 1", one)):
-        order = _order([r.latent_distance for r in rows], rows)
+        order = _order([r["latent_distance"] for r in rows], rows)
         require(0.7 < order < 2.3, f"{name}, {spacing}: latents converge with order {order:.2f}")
-    require(one[-1].error < 0.8 * ddim[-1].error, f"{_place(one[-1])}: samples no better than DDIM's")
-    require(one[0].reference_error + one[0].latent_reference_error < 1e-6, "the reference is too coarse")
+    require(one[-1]["error"] < 0.8 * ddim[-1]["error"], f"{_place(one[-1])}: samples no better than DDIM's")
+    require(one[0]["reference_error"] + one[0]["latent_reference_error"] < 1e-6, "the reference is too coarse")
     half = _rows(results, "BDIA, gamma 0.5", spacing)
-    rate = (half[1].latent_distance / half[0].latent_distance) ** (1 / (half[1].steps - half[0].steps))
+    rate = (half[1]["latent_distance"] / half[0]["latent_distance"]) ** (1 / (half[1]["steps"] - half[0]["steps"]))
     require(1.8 < rate < 2.1, f"{_place(half[1])}: latents leave the truth by {rate:.2f} per step, not by about 2")
 
 
 def _order(errors: Sequence[float], rows: Sequence[Row]) -> float:
-    return float(np.log(errors[0] / errors[-1]) / np.log(rows[-1].steps / rows[0].steps))
+    return float(np.log(errors[0] / errors[-1]) / np.log(rows[-1]["steps"] / rows[0]["steps"]))
 
 
 def _place(r: Row) -> str:
-    return f"{r.solver}, {r.spacing} grid, {r.steps} steps, {r.dtype}"
+    return f"{r['solver']}, {r['spacing']} grid, {r['steps']} steps, {r['dtype']}"
 
 
-def _evidence(results: Digits) -> str:
+def _evidence(results: Sequence[Row]) -> str:
     _, ddim = _rows(results, "DDIM", "trailing")
     _, one = _rows(results, "BDIA, gamma 1", "trailing")
     _, half = _rows(results, "BDIA, gamma 0.5", "trailing")
     _, edict = _rows(results, "EDICT, p 0.93", "trailing")
     _, cbdia = _rows(results, "CBDIA, 0.95, 0.05", "trailing")
-    single = results.row("BDIA, gamma 0.5", "trailing", "float32", results.config.steps[-1])
+    single = _row(results, "BDIA, gamma 0.5", "trailing", "float32", Config().steps[-1])
     return (
-        f"{results.config.images} images of 64 pixels, {one.steps} steps, trailing grid, float64, root mean squares: "
-        f"data to noise and back {one.data_round_trip:.1e} (gamma 1) against {ddim.data_round_trip:.1e} (DDIM inversion); "
-        f"latent to the true latent {one.latent_distance:.1e} against {ddim.latent_distance:.1e}; "
-        f"x_0 to the true x_0 {one.error:.1e} against {ddim.error:.1e}. With gamma 0.5 the latent is {half.latent_distance:.0e} "
-        f"away, and noise to data and back misses by {half.noise_round_trip:.0e}, in float32 by {single.noise_round_trip:.0e}. "
-        f"EDICT and CBDIA return to {edict.data_round_trip:.0e} and {cbdia.data_round_trip:.0e}, with samples {edict.error:.1e} and "
-        f"{cbdia.error:.1e} from the truth at {edict.nfe} evaluations. "
-        f"Reference: x_0 to {one.reference_error:.0e}, latents to {one.latent_reference_error:.0e}."
+        f"{Config().images} images of 64 pixels, {one['steps']} steps, trailing grid, float64, root mean squares: "
+        f"data to noise and back {one['data_round_trip']:.1e} (gamma 1) against {ddim['data_round_trip']:.1e} (DDIM inversion); "
+        f"latent to the true latent {one['latent_distance']:.1e} against {ddim['latent_distance']:.1e}; "
+        f"x_0 to the true x_0 {one['error']:.1e} against {ddim['error']:.1e}. With gamma 0.5 the latent is {half['latent_distance']:.0e} "
+        f"away, and noise to data and back misses by {half['noise_round_trip']:.0e}, in float32 by {single['noise_round_trip']:.0e}. "
+        f"EDICT and CBDIA return to {edict['data_round_trip']:.0e} and {cbdia['data_round_trip']:.0e}, "
+        f"with samples {edict['error']:.1e} and {cbdia['error']:.1e} from the truth at {edict['nfe']} evaluations. "
+        f"Reference: x_0 to {one['reference_error']:.0e}, latents to {one['latent_reference_error']:.0e}."
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,12 +11,13 @@ import typer
 
 from bdia_numerics.cli.options import AsJson
 from bdia_numerics.cli.show import as_text, console, plain, progress, table
+from bdia_numerics.cli.studied import ROWS, show_rows
 
 if TYPE_CHECKING:
     from bdia_numerics.studies import Outcome, Pool, Study, Task
 
-SHOWN, ROWS, COLUMNS = 10, 40, 12
-"""Failures, rows and columns that are printed."""
+SHOWN = 10
+"""Kinds of failures that are printed."""
 SAMPLES = 4
 """Cells that a dry run times."""
 
@@ -123,7 +123,7 @@ def _go(study: Study, settings: Any, folder: Path, pool: Pool, retry: bool, as_j
         head = {"study": study.name, "dataset": str(path), "data_hash": data_hash(dataset), "failed": len(failures)}
         typer.echo(as_text({**head, "cells": [asdict(t) for t in done]}))
         return int(bool(failures))
-    _show_values(study, dataset)
+    show_rows(study, dataset, ROWS)
     seconds = sorted(t.seconds for t in done if t.seconds == t.seconds) or [0.0]
     times = f"{_time(sum(seconds))} in all, a median of {_time(seconds[len(seconds) // 2])} each, at most {_time(seconds[-1])}"
     typer.echo(f"{len(done)} cells, {times}: {path}")
@@ -140,38 +140,6 @@ def _show_failures(failures: Sequence[tuple[Mapping[str, Any], str]]) -> None:
         typer.echo(f"{len(cells)} failed: {failure}; the first: {_words(cells[0])}")
     if len(kinds) > SHOWN:
         typer.echo(f"and {len(kinds) - SHOWN} more kinds of failures: --tasks lists them")
-
-
-def _show_values(study: Study, dataset: Any) -> None:
-    """Print the study's first number, a column for each coordinate of its last numeric dimension, the median over seeds."""
-    from bdia_numerics.formulas import number
-
-    name = next((n for n in study.variables if n in dataset and dataset[n].dtype.kind == "f" and dataset[n].ndim), None)
-    if name is None:
-        return
-    values, title = dataset[name], study.variables[name].long_name
-    if "seed" in values.dims and values.sizes["seed"] > 1:
-        values, title = values.median("seed"), f"{title}, median over {values.sizes['seed']} seeds"
-    numeric = [d for d in values.dims if d in values.coords and values[d].dtype.kind in "if"]
-    fits = [d for d in numeric if values.sizes[d] <= COLUMNS]
-    fits.sort(key=lambda d: values.sizes[d] > 1)  # the last one that varies, if any does
-    across = fits[-1] if fits else None
-    rest = [d for d in values.dims if d != across]
-    varying = [d for d in rest if values.sizes[d] > 1]
-    title = ", ".join([title, *(f"{d} {values[d].item()}" for d in rest if d not in varying)])
-    heads = [f"{across} {c}" for c in values[across].values] if fits else [name]
-    numbers = values.transpose(*rest, *fits[-1:]).values.reshape(-1, len(heads))
-    shown = table(*map(str, varying), *heads, whole=("solver", "grid"))
-    places = itertools.product(*(values[d].values for d in varying))
-    rows = [(at, row) for at, row in zip(places, numbers.tolist(), strict=True) if any(x == x for x in row)]
-    if not rows:
-        return
-    for at, row in rows[:ROWS]:
-        shown.add_row(*(plain(str(c)) for c in at), *map(number, row))
-    typer.echo(title)
-    console().print(shown)
-    if len(rows) > ROWS:
-        typer.echo(f"{len(rows) - ROWS} more rows are in the dataset")
 
 
 def _show_tasks(done: list[Task], as_json: bool) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,11 +10,13 @@ import typer
 
 from bdia_numerics.cli.options import AsJson, Html
 from bdia_numerics.cli.show import as_text, console, plain, progress, table
+from bdia_numerics.cli.studied import show_rows
 from bdia_numerics.files import check, write
 
 if TYPE_CHECKING:
+    from xarray import Dataset
+
     from bdia_numerics.claims.ledger import Decided, MutantResult
-    from bdia_numerics.studies.results import Digits
 
 REPORT = Path("report.html")
 COLOURS = {
@@ -117,7 +118,7 @@ def _mutants(only: Sequence[str] | None, *, as_json: bool) -> int:
     return int(not all(r.killed or r.skipped for r in found))
 
 
-def _real_input(decided: Sequence[Decided]) -> Digits | None:
+def _real_input(decided: Sequence[Decided]) -> Dataset | None:
     """Return the study behind the claim "digits" where that was decided; it is kept, so that this costs nothing."""
     if not any(d.statement.id == "digits" and d.verdict == "measured" for d in decided):
         return None
@@ -126,8 +127,10 @@ def _real_input(decided: Sequence[Decided]) -> Digits | None:
     return digits.study()
 
 
-def _ledger(decided: Sequence[Decided], results: Digits | None) -> dict[str, Any]:
+def _ledger(decided: Sequence[Decided], results: Dataset | None) -> dict[str, Any]:
     from bdia_numerics.report import versions
+    from bdia_numerics.studies.digits import DIGITS
+    from bdia_numerics.studies.records import records
 
     claims = [
         {
@@ -141,11 +144,11 @@ def _ledger(decided: Sequence[Decided], results: Digits | None) -> dict[str, Any
         }
         for d in decided
     ]
-    rows = [asdict(r) for r in results.rows] if results else []
+    rows = records(DIGITS, results) if results else []
     return {"claims": claims, "real_input": rows, "versions": versions()}
 
 
-def _write(path: Path, decided: Sequence[Decided], results: Digits | None) -> None:
+def _write(path: Path, decided: Sequence[Decided], results: Dataset | None) -> None:
     from bdia_numerics import plots, report
     from bdia_numerics.studies import digits
 
@@ -158,10 +161,9 @@ def _write(path: Path, decided: Sequence[Decided], results: Digits | None) -> No
     typer.echo(f"report: {path}", err=True)
 
 
-def _print_ledger(decided: Sequence[Decided], results: Digits | None) -> None:
+def _print_ledger(decided: Sequence[Decided], results: Dataset | None) -> None:
     from bdia_numerics.claims.ledger import counted, counts
     from bdia_numerics.claims.pages import texts
-    from bdia_numerics.formulas import number
 
     screen = console()
     rows = table("claim", "title", "what happened", "evidence", "seconds")
@@ -172,24 +174,10 @@ def _print_ledger(decided: Sequence[Decided], results: Digits | None) -> None:
         rows.add_row(d.statement.id, plain(d.statement.title), kind, plain(both + d.evidence), seconds)
     screen.print(rows)
     if results:
-        spacing = results.config.spacings[-1]
-        head = (
-            "solver",
-            "steps",
-            "NFE",
-            "x_0 to truth",
-            "latent to truth",
-            "latent std",
-            "noise and back",
-            "data and back",
-        )
-        measured = table(*head)
-        measured.title = f"Digits, Stable Diffusion schedule, {spacing} grid, float64 (root mean squares)"
-        for r in results.rows:
-            if (r.spacing, r.dtype) == (spacing, "float64"):
-                values = (r.error, r.latent_distance, r.latent_std, r.noise_round_trip, r.data_round_trip)
-                measured.add_row(r.solver, str(r.steps), str(r.nfe), *(number(v) for v in values))
-        screen.print(measured)
+        from bdia_numerics.studies.digits import DIGITS
+
+        # The last grid and dtype alone; --json and --html have all of them.
+        show_rows(DIGITS, results.isel(spacing=[-1], dtype=[-1]))
     for whose, kinds in counts(decided).items():
         if kinds:
             screen.print(f"{whose}: {counted(kinds)}")

@@ -66,7 +66,7 @@ def work_precision(
     if figure is not None:
         from bdia_numerics.plots.orders import work_precision as draw
 
-        save_figure(figure, draw(found))
+        save_figure(figure, draw([asdict(row) for row in found.rows]))
     if as_json:
         typer.echo(as_text(asdict(found)))
         return

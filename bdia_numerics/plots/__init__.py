@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from xarray import Dataset
+
+    from bdia_numerics.studies import Study
 
 MISSING = "the figures are skipped, since matplotlib is not installed: pip install 'bdia_numerics[report]'"
 
@@ -47,6 +54,17 @@ def _settle(figure: Any, dpi: int) -> None:
     figure.set_layout_engine("none")
     for ax in figure.axes:
         ax.set_position([round(x, _PLACES) for x in ax.get_position(original=True).bounds])
+
+
+def figure_of(study: Study, found: Dataset) -> Figure:
+    """Return the figure that a study names, drawn from a dataset of it; ValueError for a study that names none."""
+    if not study.figure:
+        raise ValueError(
+            f"study {study.name} has no figure: give one whose `figure` names a function of bdia_numerics.plots"
+        )
+    module, _, name = study.figure.partition(":")
+    drawn: Figure = getattr(import_module(f"{__name__}.{module}"), name)(found)
+    return drawn
 
 
 @dataclass(frozen=True)

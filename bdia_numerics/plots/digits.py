@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -12,7 +12,11 @@ from matplotlib.figure import Figure
 from bdia_numerics.formulas import number
 from bdia_numerics.plots.axes import plain_ticks
 from bdia_numerics.plots.style import PAGE, STYLE, looks
-from bdia_numerics.studies.results import Digits, Portrait, Row
+from bdia_numerics.studies.digits import DIGITS, Portrait
+from bdia_numerics.studies.records import records
+
+if TYPE_CHECKING:
+    from xarray import Dataset
 
 _QUANTITIES = (
     ("error", "x₀: distance to the true x₀"),
@@ -32,7 +36,7 @@ def portraits(runs: Sequence[Portrait]) -> Figure:
     return figure
 
 
-def errors(results: Digits, spacing: str = "trailing", dtype: str = "float64") -> Figure:
+def errors(results: Dataset, spacing: str = "trailing", dtype: str = "float64") -> Figure:
     """Draw the error of samples, the distance of latents and the round-trip error against model evaluations."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE, 3.4), layout="constrained")
@@ -40,7 +44,7 @@ def errors(results: Digits, spacing: str = "trailing", dtype: str = "float64") -
     return figure
 
 
-def overview(results: Digits) -> Figure:
+def overview(results: Dataset) -> Figure:
     """Draw the same three errors for DDIM, BDIA and EDICT alone."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE, 2.45), layout="constrained")
@@ -71,35 +75,37 @@ def _draw_portraits(figure: Any, runs: Sequence[Portrait]) -> None:
         line[0].set_ylabel(f"{r.solver}\n{r.steps} steps")
 
 
-def _draw_errors(figure: Any, results: Digits, spacing: str, dtype: str, only: Sequence[str] = ()) -> None:
-    style = looks([c.label for c in results.config.contenders])
+def _draw_errors(figure: Any, results: Dataset, spacing: str, dtype: str, only: Sequence[str] = ()) -> None:
+    style = looks(results["solver"].values.tolist())
     labels = [label for label in style if label in only or not only]
-    rows = [r for r in results.rows if (r.spacing, r.dtype) == (spacing, dtype) and r.solver in labels]
+    rows = [
+        r for r in records(DIGITS, results) if (r["spacing"], r["dtype"]) == (spacing, dtype) and r["solver"] in labels
+    ]
     for ax, (name, title) in zip(figure.subplots(1, len(_QUANTITIES)), _QUANTITIES, strict=True):
         limit = _LATENT_LIMIT if name == "latent_distance" else np.inf
         for label in labels:
-            own = [r for r in rows if r.solver == label]
-            nfe = [r.nfe if name == "error" else r.encode_nfe for r in own]
+            own = [r for r in rows if r["solver"] == label]
+            nfe = [r["nfe"] if name == "error" else r["encode_nfe"] for r in own]
             ax.plot(nfe, [_drawable(r, name, limit) for r in own], label=label, **style[label])
         ax.set(xscale="log", yscale="log", xlabel="model evaluations")
         ax.set_title(title)
         plain_ticks(ax.xaxis)
         if name != "data_round_trip":
             plain_ticks(ax.yaxis)
-        if beyond := [r for r in rows if not getattr(r, name) <= limit]:
+        if beyond := [r for r in rows if not r[name] <= limit]:
             _say_beyond(ax, beyond, name, limit)
     handles, names = ax.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=min(len(labels), 3))
 
 
-def _drawable(r: Row, name: str, limit: float) -> float:
-    value = float(getattr(r, name))
+def _drawable(r: Mapping[str, Any], name: str, limit: float) -> float:
+    value = float(r[name])
     return value if np.isfinite(value) and 0 < value <= limit else np.nan
 
 
-def _say_beyond(ax: Any, beyond: Sequence[Row], name: str, limit: float) -> None:
+def _say_beyond(ax: Any, beyond: Sequence[Mapping[str, Any]], name: str, limit: float) -> None:
     if np.isfinite(limit):
         ax.set_ylim(top=limit)
-    names = ", ".join(dict.fromkeys(r.solver for r in beyond))
-    low, high = (number(f(getattr(r, name) for r in beyond)) for f in (min, max))
+    names = ", ".join(dict.fromkeys(r["solver"] for r in beyond))
+    low, high = (number(f(r[name] for r in beyond)) for f in (min, max))
     ax.text(0.97, 0.97, f"↑ {names}:\n{low} to {high}", transform=ax.transAxes, ha="right", va="top")

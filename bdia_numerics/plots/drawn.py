@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.formulas import number, solver_name
-from bdia_numerics.plots import gamma_map, network, orders, saved, tables
+from bdia_numerics.plots import network, orders
 from bdia_numerics.plots.misprints import Panel, panels
 from bdia_numerics.plots.pictures import Sheet, sheets
+from bdia_numerics.studies.convergence import orders as observed
+from bdia_numerics.studies.records import records
+from bdia_numerics.studies.work_precision import WORK_PRECISION
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -62,27 +64,13 @@ def returns(found: Dataset) -> Figure:
 
 def convergence(found: Dataset) -> Figure:
     """Draw errors against steps, with the orders they show."""
-    return orders.convergence(saved.orders(found))
+    return orders.convergence(observed(found))
 
 
 def work_precision(found: Dataset) -> Figure:
     """Draw errors against evaluations and processor time."""
-    return orders.work_precision(saved.work(found))
-
-
-def map_curves(found: Dataset) -> Figure:
-    """Draw errors against gamma, a panel a number of steps."""
-    return gamma_map.curves(saved.gamma_map(found), "error")
-
-
-def map_best(found: Dataset) -> Figure:
-    """Draw the best gamma of each grid and number of steps."""
-    return gamma_map.table(saved.gamma_map(found), "error")
-
-
-def last_slot(digits: Dataset, tight: Dataset) -> Figure:
-    """Draw both maps at ten steps."""
-    return gamma_map.last_slot(saved.gamma_map(digits), saved.gamma_map(tight))
+    rows = [r for r in records(WORK_PRECISION, found) if r["steps"] > 0]  # not those whose evaluations pay for no step
+    return orders.work_precision([r | {"solver": solver_name(r["solver"])} for r in rows])
 
 
 def misprints(found: Dataset) -> Figure:
@@ -99,55 +87,13 @@ def misprints(found: Dataset) -> Figure:
 
 def gamma_and_p(found: Dataset) -> Figure:
     """Draw the edits of BDIA by gamma and of EDICT by p, with strong guidance."""
-    return edits(
-        found, [s for s in found["solver"].values if not str(s).startswith("DDIM")], found["guidance"].values.tolist()
-    )
-
-
-def ten_steps(found: Dataset) -> Figure:
-    """Draw the edits of all solvers at all scales."""
-    return edits(found, found["solver"].values.tolist(), found["guidance"].values.tolist())
+    return network.edits(found, [s for s in found["solver"].values if not str(s).startswith("DDIM")])
 
 
 def editing(found: Dataset) -> Figure:
     """Draw the edits of DDIM by both its inversions, of BDIA at three gammas, and of EDICT with its own p, with strong guidance."""
     kept = ("DDIM", "DDIM by (23)", "BDIA(gamma=1)", "BDIA(gamma=19/20)", "BDIA(gamma=9/10)", "EDICT(p=93/100)")
-    return edits(found, kept, found["guidance"].values.tolist()[-1:])
-
-
-def paper_tables(found: Dataset) -> Figure:
-    """Draw tables 1 to 3 beside what is measured here."""
-    return tables.draw(saved.network_table(found))
-
-
-def network_table(found: Dataset) -> Figure:
-    """Draw the Frechet distance of every solver on every grid."""
-    return network.bars(saved.network_table(found))
-
-
-def edits(found: Dataset, solvers: Sequence[Any], guidances: Sequence[Any]) -> Figure:
-    """Draw edited images of the study "editing", a row a solver, a sheet a scale of guidance.
-
-    Behind each row: how many the classifier reads as the digit that was wanted, and the rms distance to the source.
-    """
-    pairs = [f"{int(a)}→{int(b)}" for a, b in zip(found["labels"], found["targets"], strict=True)]
-    made = []
-    for k, guidance in enumerate(guidances):
-        part = found.sel(guidance=guidance, solver=list(solvers))
-        behind = [f"{int(n)}, {number(float(d))}" for n, d in zip(part["as_target"], part["distance"], strict=True)]
-        made.append(
-            Sheet(
-                np.array([found["sources"].values, *part["images"].values]),
-                ["source", *(solver_name(s) for s in solvers)] if k == 0 else (),
-                pairs,
-                ["", *behind],
-                f"guidance {guidance:g}",
-                "read,\ndistance",
-                low=-1,
-                high=1,
-            )
-        )
-    return sheets(made, margin=1.7)
+    return network.edits(found, kept, found["guidance"].values.tolist()[-1:])
 
 
 def _distances(values: Any) -> list[str]:

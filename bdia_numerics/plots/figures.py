@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from bdia_numerics.analysis.scheme import interlacing, scheme
-from bdia_numerics.plots import drawn, rounding, stability
+from bdia_numerics.plots import drawn, gamma_map, network, rounding, stability, tables
 from bdia_numerics.plots.scheme import interlaced, programs
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, OBELM
 
@@ -103,7 +103,7 @@ FIGURES: dict[str, PaperFigure] = {
     ),
     "fig5-ten-steps": PaperFigure(
         "Editing at ten time steps",
-        drawn.ten_steps,
+        network.edits,
         ("editing-ten-steps",),
         "In place of Fig. 5: editing at 10 time steps with DDIM, encoded by (10) and by (23), and with BDIA, gamma = 0.5. "
         "The paper guides Stable Diffusion by a ControlNet; there is none for this network, so its label alone says what "
@@ -120,7 +120,7 @@ FIGURES: dict[str, PaperFigure] = {
     ),
     "tables-1-2-3": PaperFigure(
         "Tables 1 to 3, published and here",
-        drawn.paper_tables,
+        tables.draw,
         ("network-table",),
         "Tables 1 to 3: left of the line the paper's FID; right of it what is measured here, on another data set and "
         "network (MNIST, 0.6 million parameters) and with another measure: the squared Frechet distance in the "
@@ -130,7 +130,7 @@ FIGURES: dict[str, PaperFigure] = {
     ),
     "network-table": PaperFigure(
         "Quality of samples by solver and grid",
-        drawn.network_table,
+        network.bars,
         ("network-table",),
         "All solvers on the shipped network at equal numbers of evaluations: squared Frechet distance of 256 "
         "samples in the classifier's features, with 95% intervals. Smaller is better. Grey line: the distance of 256 training images.",
@@ -189,21 +189,21 @@ FIGURES: dict[str, PaperFigure] = {
     ),
     "gamma-map": PaperFigure(
         "Error over gamma, grid and steps",
-        drawn.map_curves,
+        gamma_map.curves,
         ("map",),
         "Error of BDIA against gamma (0 is DDIM) on six grids and at four numbers of steps; a ring marks the best "
         "gamma of each grid. Three modes on the line, linear schedule of 1,000 steps. No gamma is best everywhere.",
     ),
     "gamma-best": PaperFigure(
         "Best gamma by grid and steps",
-        drawn.map_best,
+        gamma_map.table,
         ("map",),
         "From the same data: the best gamma among those run, by grid and number of steps, and how many times "
         "smaller its error is than DDIM's.",
     ),
     "gamma-last-slot": PaperFigure(
         "Why the best gamma depends on the last slot",
-        drawn.last_slot,
+        gamma_map.last_slot,
         ("map-digits", "map-tight"),
         "At ten steps: quality of samples of handwritten digits with an exact score (Frechet distance of moments), "
         "and error for modes of width 0.003. The last slot of the leading grid is tiny, and there gamma near 1 is "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from bdia_numerics.analysis import ObservedOrder, Work, WorkPrecision
+from bdia_numerics.analysis import ObservedOrder
 from bdia_numerics.plots.axes import error_ticks, line, plain_ticks
 from bdia_numerics.plots.style import COLUMN, PAGE, STYLE, looks
 
@@ -52,33 +52,36 @@ def _line(ax: Any, label: str, order: ObservedOrder, look: dict[str, Any]) -> No
     ax.plot([x.steps for x in used], [x.error for x in used], **{**look, "linestyle": "none"})
 
 
-def work_precision(found: WorkPrecision) -> Figure:
-    """Draw errors against model evaluations and against seconds without the model, a row a problem and grid."""
-    pairs = list(dict.fromkeys((r.problem, r.grid) for r in found.rows))
-    labels = found.labels("solver")
+def work_precision(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw errors against model evaluations and against seconds without the model, a row a problem and grid.
+
+    Parameters
+    ----------
+    rows
+        Runs, as `asdict` of `analysis.Work` or the records of the study "work_precision" have them.
+    """
+    places = list(dict.fromkeys((r["problem"], r["grid"]) for r in rows))
+    labels = list(dict.fromkeys(r["solver"] for r in rows))
     style = looks(labels)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 2.5 * len(pairs) + 0.5), layout="constrained")
-        for axes, (problem, grid) in zip(figure.subplots(len(pairs), 2, squeeze=False), pairs, strict=True):
+        figure = Figure(figsize=(PAGE, 2.5 * len(places) + 0.5), layout="constrained")
+        for axes, place in zip(figure.subplots(len(places), 2, squeeze=False), places, strict=True):
+            here = [r for r in rows if (r["problem"], r["grid"]) == place]
             for label in labels:
-                rows = found.select(solver=label, problem=problem, grid=grid)
-                error = [r.error for r in rows]
-                line(axes[0], [r.nfe for r in rows], error, label=label, **style[label])
-                line(axes[1], [_ms(r) for r in rows], error, label=label, **style[label])
+                own = [r for r in here if r["solver"] == label]
+                error = [r["error"] for r in own]
+                line(axes[0], [r["nfe"] for r in own], error, label=label, **style[label])
+                line(axes[1], [max(1e3 * r["own_seconds"], 1e-3) for r in own], error, label=label, **style[label])
             for ax, name in zip(axes, ("model evaluations", "milliseconds, model left out"), strict=True):
                 ax.set(xscale="log", yscale="log", xlabel=name)
                 plain_ticks(ax.xaxis)
                 error_ticks(ax.yaxis)
-            counts = sorted({r.nfe for r in found.select(problem=problem, grid=grid)})
+            counts = sorted({r["nfe"] for r in here})
             if len(counts) <= 8:  # each number of evaluations that was run, where they fit
                 axes[0].set_xticks(counts)
             axes[0].set_ylabel("root-mean-square error")
             for ax, name in zip(axes, ("evaluations", "processor time"), strict=True):
-                ax.set_title(f"{problem}, {grid} grid: {name}")
+                ax.set_title(f"{place[0]}, {place[1]} grid: {name}")
         handles, names = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=4)
     return figure
-
-
-def _ms(row: Work) -> float:
-    return max(1e3 * row.own_seconds, 1e-3)

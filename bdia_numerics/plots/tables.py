@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.plots.style import PAGE, STYLE
-from bdia_numerics.studies.network_table import Row, Table
+
+if TYPE_CHECKING:
+    from xarray import Dataset
 
 
 class Cell(NamedTuple):
@@ -79,25 +81,28 @@ _TABLES: tuple[tuple[str, tuple[str, ...], tuple[_Line, ...]], ...] = (
 """Titles, columns and FIDs as published; table 3 at its first numbers of evaluations."""
 
 
-def blocks(found: Table) -> tuple[Block, ...]:
+def blocks(found: Dataset) -> tuple[Block, ...]:
     """Return the tables, with the columns of a measured grid each behind the published ones."""
-    grids = found.config.grids
+    grids = found["grid"].values.tolist()
     made = []
     for title, columns, lines in _TABLES:
         rows = []
         beside_ddim = any(one.solver == "DDIM" for one in lines)
         for one in lines:
-            own = [next((c for c in found.at(g, one.evaluations) if c.solver == one.solver), None) for g in grids]
-            rows.append((one.head, (*map(Cell, one.fid), *(_cell(c, beside_ddim) for c in own))))
+            there = one.solver in found["solver"] and one.evaluations in found["evaluations"]
+            at: dict[str, Any] = {"solver": one.solver, "evaluations": one.evaluations}
+            own = (_cell(found.sel(grid=g, **at), beside_ddim) if there else None for g in grids)
+            rows.append((one.head, (*map(Cell, one.fid), *own)))
         made.append(Block(title, (*columns, *grids), len(columns), tuple(rows)))
     return tuple(made)
 
 
-def _cell(row: Row | None, beside_ddim: bool) -> Cell | None:
-    if row is None or not np.isfinite(row.frechet):
+def _cell(one: Dataset, beside_ddim: bool) -> Cell | None:
+    value, low, high, *gain = (float(one[name]) for name in ("frechet", "low", "high", "gain_low", "gain_high"))
+    if not np.isfinite(value):
         return None
-    mark = "+" if row.gain_low > 0 else "−" if row.gain_high < 0 else ""
-    return Cell(row.frechet, (row.high - row.low) / 2, mark if beside_ddim else "")
+    mark = "+" if gain[0] > 0 else "−" if gain[1] < 0 else ""
+    return Cell(value, (high - low) / 2, mark if beside_ddim else "")
 
 
 def texts(cell: Cell | None) -> str:
@@ -107,7 +112,7 @@ def texts(cell: Cell | None) -> str:
     return f"{cell.value:.2f}" if cell.half is None else f"{cell.value:.1f} ± {cell.half:.1f} {cell.mark}".rstrip()
 
 
-def draw(found: Table) -> Figure:
+def draw(found: Dataset) -> Figure:
     """Draw the tables one below the other; the smallest number of a column's rows that are compared is bold."""
     made = blocks(found)
     lines = sum(len(block.rows) + 3.4 for block in made)
@@ -175,7 +180,7 @@ def best_rows(block: Block) -> set[tuple[int, int]]:
     return found
 
 
-def markdown(found: Table) -> str:
+def markdown(found: Dataset) -> str:
     """Return the tables in Markdown."""
     from bdia_numerics.formulas import table
 

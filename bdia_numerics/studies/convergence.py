@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,9 +12,14 @@ from bdia_numerics import names
 from bdia_numerics.analysis import GridFamily, ObservedOrder, observed_order
 from bdia_numerics.analysis.measurement.families import family_named
 from bdia_numerics.analysis.measurement.observed import FIRST, PRECISE, RANDOM, Level
+from bdia_numerics.formulas import solver_name
 from bdia_numerics.studies.configuration import check
+from bdia_numerics.studies.records import config_of
 from bdia_numerics.studies.study import Cell, Study, Variable
 from bdia_numerics.texts import ratio
+
+if TYPE_CHECKING:
+    from xarray import Dataset
 
 SOLVERS = (
     "DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "CBDIA", "OBELM", "BDIA2", "Heun", "BDIAHeun", "ReversibleHeun", "ALF", "DPMSolverPP",
@@ -106,16 +111,23 @@ def columns(found: ObservedOrder, steps: Sequence[int]) -> dict[str, Any]:
     return made | {name: getattr(found, name) for name in words} | {"status": "ok"}
 
 
-def observed(cell: Any, *, solver: str, family: str, start: str = "own", seeds: int = 0) -> ObservedOrder:
-    """Return the order that one cell of a dataset holds; what it does not hold are NaN and empty."""
-    taken = np.isfinite(cell["used"].values)
-    rows = zip(*(cell[name].values[taken] for name in ("steps", "error", "rounding", "used")), strict=True)
-    fields: dict[str, Any] = {name: float(cell[name]) for name in ("order", "low", "high")}
-    fields |= {name: cell[name].item() for name in ("arithmetic", "reason")}
-    return ObservedOrder(
-        solver=solver, family=family, start=start, asymptotic=bool(cell["asymptotic"] == 1),
-        levels=tuple(Level(int(n), float(e), float(r), bool(u), "") for n, e, r, u in rows), seeds=seeds, **fields,
-    )  # fmt: skip
+def orders(found: Dataset) -> list[tuple[str, ObservedOrder]]:
+    """Return the observed orders of a dataset, each with its solver's name in figures; what a cell does not hold are NaN and empty."""
+    config, made = config_of(CONVERGENCE, found), []
+    for text in found["solver"].values:
+        for kind in found["grid"].values:
+            cell = found.sel(solver=text, grid=kind)
+            taken = np.isfinite(cell["used"].values)
+            rows = zip(*(cell[name].values[taken] for name in ("steps", "error", "rounding", "used")), strict=True)
+            fields: dict[str, Any] = {name: float(cell[name]) for name in ("order", "low", "high")}
+            fields |= {name: cell[name].item() for name in ("arithmetic", "reason")}
+            levels = tuple(Level(int(n), float(e), float(r), bool(u), "") for n, e, r, u in rows)
+            order = ObservedOrder(
+                solver=str(text), family=family(config, str(kind)).label, start=config.start, seeds=config.seeds,
+                asymptotic=bool(cell["asymptotic"] == 1), levels=levels, **fields,
+            )  # fmt: skip
+            made.append((solver_name(str(text)), order))
+    return made
 
 
 VARIABLES = {
@@ -147,4 +159,12 @@ CONVERGENCE = Study(
     inner=lambda config: {"steps": ladder(config.steps, config.max_steps)},
     compute=compute,
     variables=VARIABLES,
+    columns={
+        "solver": "",
+        "grid": "",
+        "order": "{order:.2f}",
+        "band": "{low:.2f} to {high:.2f}",
+        "steps used": "{reason}",
+    },
+    figure="drawn:convergence",
 )

@@ -11,10 +11,11 @@ They begin at different times; the runs begin at the states of one reference tra
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache, wraps
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
 from itertools import pairwise
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,39 +24,145 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.problems import reference_flow
 from bdia_numerics.program import NotInvertibleError, Solver, structure
 from bdia_numerics.runs.encoding import Solution, encode, invert, solve
-from bdia_numerics.runs.inversion import Method
-from bdia_numerics.solvers import BDIA, DDIM
+from bdia_numerics.runs.inversion import INVERSIONS, Method, split
+from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT
+from bdia_numerics.studies.configuration import among, solver_of
 from bdia_numerics.studies.engine.blas import one_blas_thread
-from bdia_numerics.studies.results import (
-    Array,
-    Choice,
-    Config,
-    Contender,
-    Digits,
-    Portrait,
-    Reference,
-    Row,
-    Spacing,
-    rms,
-)
+from bdia_numerics.studies.engine.running import run
+from bdia_numerics.studies.study import Cell, Study, Variable
 
+if TYPE_CHECKING:
+    from xarray import Dataset
+
+Array = np.ndarray[Any, Any]
 Encode = Callable[..., Solution]
-P = ParamSpec("P")
-R = TypeVar("R")
+Contenders = Mapping[str, tuple[Solver, Method | None]]
+"""By the name that it has in tables and figures: a solver, and its inversion, the default of `encode` if None."""
+SPACINGS = ("leading", "trailing")
 
 
-def _single_threaded(function: Callable[P, R]) -> Callable[P, R]:
-    """Return the function on one BLAS thread: products are small here, and on a busy machine a second one costs tenfold."""
+def contenders(
+    bdia: Callable[[float], Solver] = BDIA,
+    edict: Callable[..., Solver] = EDICT,
+    cbdia: Callable[[], Solver] = CBDIA,
+) -> Contenders:
+    """Return the solvers compared, from what makes them."""
+    return {
+        "DDIM": (DDIM(), None),
+        "DDIM by (23)": (DDIM(), INVERSIONS["(23)"]),
+        "BDIA, gamma 0.5": (bdia(0.5), None),
+        "BDIA, gamma 0.9": (bdia(0.9), None),
+        "BDIA, gamma 1": (bdia(1), None),
+        "EDICT, p 0.93": (edict(), None),
+        "EDICT, exchanging": (edict(exchange=True), None),
+        "CBDIA, 0.95, 0.05": (cbdia(), None),
+    }
 
-    @wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        with one_blas_thread():
-            return function(*args, **kwargs)
 
-    return wrapped
+def _contender(known: Contenders, name: Any) -> tuple[Solver, Method | None]:
+    return known[name] if name in known else (solver_of(name), split(name)[1])
 
 
-def make_grid(spacing: Spacing, steps: int) -> Grid:
+@dataclass(frozen=True)
+class Config:
+    """What the study runs.
+
+    Attributes
+    ----------
+    solvers
+        Names in `contenders()`, or others as `bdia_numerics.spec` reads them.
+    spacings
+        Of the grid: "leading" with one step of offset, "trailing".
+    steps
+        Numbers of steps. A solver with k evaluations a step also takes steps // k, to meet the others at equal NFE.
+    dtypes
+        Floats of the states; all but the last run only with the smallest and the largest number of steps.
+    images
+        Size of the batch.
+    bandwidth
+        Standard deviation around each image of the data set.
+    seed
+        Of the noise and of the images encoded.
+    rtol
+        Tolerance of the reference.
+    """
+
+    solvers: tuple[str, ...] = (
+        "DDIM", "DDIM by (23)", "BDIA, gamma 0.5", "BDIA, gamma 0.9", "BDIA, gamma 1", "EDICT, p 0.93", "EDICT, exchanging",
+        "CBDIA, 0.95, 0.05",
+    )  # fmt: skip
+    spacings: tuple[str, ...] = ("leading", "trailing")
+    steps: tuple[int, ...] = (10, 20, 40, 50)
+    dtypes: tuple[str, ...] = ("float32", "float64")
+    images: int = 16
+    bandwidth: float = 0.25
+    seed: int = 0
+    rtol: float = 1e-9
+
+    def __post_init__(self) -> None:
+        among(self, spacings=SPACINGS, dtypes=("float16", "float32", "float64"))
+        if (
+            not (self.solvers and self.steps and self.spacings and self.dtypes)
+            or min(self.steps) < 3
+            or self.images < 1
+        ):
+            raise ValueError(
+                f"solvers={self.solvers}, steps={self.steps}, images={self.images}: give a solver, three steps and an image, or more"
+            )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Standard deviation of reference latents for another choice of distribution and images."""
+
+    law: str
+    images: str
+    latent_std: float
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """One image through one solver; arrays of shape (8, 8). Errors are root mean squares over its pixels."""
+
+    solver: str
+    steps: int
+    original: Array
+    latent: Array
+    true_latent: Array
+    returned: Array
+
+    @property
+    def latent_distance(self) -> float:
+        """Latent less the reference latent."""
+        return rms(self.latent - self.true_latent)
+
+    @property
+    def round_trip(self) -> float:
+        """What came back less the original."""
+        return rms(self.returned - self.original)
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """One trajectory of the ODE from noise, and one from the images; states of shape (images, 64) by time.
+
+    `noise_error` and `latent_error` estimate the root-mean-square error of x_0 and of the latents: summed over the
+    pieces of the trajectory, the difference between two tolerances.
+    """
+
+    noise: dict[float, Array]
+    noise_error: float
+    latents: dict[float, Array]
+    latent_error: float
+
+
+def rms(difference: Array) -> float:
+    """Return the root mean square over all elements, in float64."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.sqrt(np.mean(np.square(difference, dtype=np.float64))))
+
+
+def make_grid(spacing: str, steps: int) -> Grid:
     """Return Stable Diffusion's grid: its schedule, ending at t = 0, not at clean data."""
     schedule = schedules.stable_diffusion()
     if spacing == "leading":
@@ -74,40 +181,28 @@ def images(config: Config) -> Array:
     return law(config.bandwidth).sample(config.images, np.random.default_rng([config.seed, 1]))
 
 
-def study(config: Config | None = None, encode: Encode = encode) -> Digits:
-    """Run the study; one result per configuration is kept.
-
-    Parameters
-    ----------
-    config
-        What to run; `Config()` by default.
-    encode
-        How images are taken to noise.
-    """
-    return _study(config or Config(), encode)
-
-
 @cache
-@_single_threaded
-def _study(config: Config, encode: Encode) -> Digits:
-    model = law(config.bandwidth).model(schedules.stable_diffusion())
-    grids_of = {(s, n): make_grid(s, n) for s in config.spacings for c in config.contenders for n in _steps(config, c)}
-    truth = reference(config, tuple(sorted({float(g.t[g.n]) for g in grids_of.values()})))
-    x = images(config)
-    rows = [
-        _row(c, model, spacing, grids_of[spacing, n], dtype, truth, x, encode)
-        for spacing in config.spacings
-        for dtype in config.dtypes
-        for c in config.contenders
-        for n in (_steps(config, c) if dtype == config.dtypes[-1] else sorted({config.steps[0], config.steps[-1]}))
-    ]
-    return Digits(config, tuple(rows))
+def _times(spacings: tuple[str, ...], steps: tuple[int, ...]) -> tuple[float, ...]:
+    """Return the first times of all grids, rising."""
+    made = (make_grid(spacing, n) for spacing in spacings for n in steps)
+    return tuple(sorted({float(g.t[g.n]) for g in made}))
 
 
-def _steps(config: Config, contender: Contender) -> list[int]:
+def _steps(known: Contenders, config: Config, name: Any) -> set[int]:
     """Return the steps that a solver takes: those of all, and those that cost as many evaluations."""
-    nfe = structure(contender.solver).nfe
-    return sorted({*config.steps, *(n // nfe for n in config.steps)})
+    nfe = structure(_contender(known, name)[0]).nfe
+    return {*config.steps, *(n // nfe for n in config.steps)}
+
+
+def _dims(known: Contenders, config: Config) -> Mapping[str, Any]:
+    steps = sorted(set().union(*(_steps(known, config, name) for name in config.solvers)))
+    return {"spacing": config.spacings, "dtype": config.dtypes, "solver": config.solvers, "steps": tuple(steps)}
+
+
+def _wanted(known: Contenders, config: Config, cell: Cell) -> bool:
+    if cell["dtype"] != config.dtypes[-1]:
+        return cell["steps"] in (config.steps[0], config.steps[-1])
+    return cell["steps"] in _steps(known, config, cell["solver"])
 
 
 def reference(config: Config, times: tuple[float, ...]) -> Reference:
@@ -135,36 +230,86 @@ def _trajectory(
     return states, error
 
 
-def _row(
-    contender: Contender, model: Any, spacing: str, grid: Grid, dtype: str, truth: Reference, x: Array, encode: Encode
-) -> Row:
-    solver, last = contender.solver, float(grid.t[grid.n])
-    z, x = truth.noise[last].astype(dtype), x.astype(dtype)
+def _compute(known: Contenders, encode: Encode, config: Config, cell: Cell) -> Mapping[str, Any]:
+    """Return both sides of the round trips of one solver on one grid in one dtype."""
+    solver, method = _contender(known, cell["solver"])
+    grid, model = (
+        make_grid(str(cell["spacing"]), int(cell["steps"])),
+        law(config.bandwidth).model(schedules.stable_diffusion()),
+    )
+    truth = reference(config, _times(config.spacings, _dims(known, config)["steps"]))
+    last, dtype = float(grid.t[grid.n]), str(cell["dtype"])
+    z, x = truth.noise[last].astype(dtype), images(config).astype(dtype)
     # An unstable inverse may overflow; the status says so, and the numbers are then infinite or not a number.
     with np.errstate(all="ignore"):
         sampled = solve(solver, model, grid, z)
-        latent = encode(solver, model, grid, x, contender.method)
+        latent = encode(solver, model, grid, x, method)
         returned = _back(solver, model, grid, latent)
-        noise = _forth(solver, model, grid, sampled, contender.method)
+        noise = _forth(solver, model, grid, sampled, method)
         latent_std = float(np.std(latent.z, dtype=np.float64))
-    runs = [run for run in (sampled, latent, returned, noise) if not run.status.ok]
-    return Row(
-        solver=contender.label,
-        spacing=spacing,
-        dtype=dtype,
-        steps=grid.n,
-        nfe=sampled.nfe,
-        error=rms(sampled.z - truth.noise[0.0]),
-        noise_round_trip=rms(noise.z - z),
-        encode_nfe=latent.nfe,
-        latent_distance=rms(latent.z - truth.latents[last]),
-        latent_std=latent_std,
-        data_round_trip=rms(returned.z - x),
-        reference_error=truth.noise_error,
-        latent_reference_error=truth.latent_error,
-        inversion=latent.inversion,
-        status=str(runs[0].status) if runs else "ok",
+    broken = [run for run in (sampled, latent, returned, noise) if not run.status.ok]
+    return {
+        "nfe": sampled.nfe,
+        "error": rms(sampled.z - truth.noise[0.0]),
+        "noise_round_trip": rms(noise.z - z),
+        "encode_nfe": latent.nfe,
+        "latent_distance": rms(latent.z - truth.latents[last]),
+        "latent_std": latent_std,
+        "data_round_trip": rms(returned.z - x),
+        "reference_error": truth.noise_error,
+        "latent_reference_error": truth.latent_error,
+        "inversion": latent.inversion,
+        "status": str(broken[0].status) if broken else "ok",
+    }
+
+
+def study_of(known: Contenders, encode: Encode = encode) -> Study:
+    """Return the study of these solvers, whose images `encode` takes to noise."""
+    return Study(
+        "digits",
+        "Both sides of round trips on handwritten digits, Stable Diffusion schedule",
+        Config,
+        dims=partial(_dims, known),
+        wanted=partial(_wanted, known),
+        compute=partial(_compute, known, encode),
+        variables=_VARIABLES,
+        caption="Digits, Stable Diffusion schedule, root mean squares over all pixels of {images} images",
+        columns={
+            "grid": "{spacing}",
+            "dtype": "{dtype}",
+            "solver": "",
+            "steps": "",
+            "NFE": "{nfe}",
+            "x_0 to truth": "{error:.2g}",
+            "latent to truth": "{latent_distance:.2g}",
+            "latent std": "{latent_std:.2g}",
+            "noise and back": "{noise_round_trip:.2g}",
+            "data and back": "{data_round_trip:.2g}",
+        },
+        figure="digits:errors",
     )
+
+
+_VARIABLES = {
+    "error": Variable("rms of x_0 less the reference x_0"),
+    "nfe": Variable("model evaluations from noise to data", whole=True),
+    "noise_round_trip": Variable("rms of what came back less the noise that was sent to data"),
+    "encode_nfe": Variable("model evaluations from data to noise", whole=True),
+    "latent_distance": Variable("rms of the latent of the images less their reference latent"),
+    "latent_std": Variable("standard deviation of the latent; that of the noise is 1"),
+    "data_round_trip": Variable("rms of what came back less the images that were sent to noise"),
+    "reference_error": Variable("estimated error of the reference x_0"),
+    "latent_reference_error": Variable("estimated error of the reference latents"),
+    "inversion": Variable("what ran from data to noise"),
+    "status": Variable("status"),
+}
+DIGITS = study_of(contenders())
+
+
+@cache
+def study(config: Config | None = None) -> Dataset:
+    """Return the dataset of the study; that of a configuration is made once."""
+    return run(DIGITS, config)
 
 
 def _back(solver: Solver, model: Any, grid: Grid, latent: Solution) -> Solution:
@@ -184,7 +329,7 @@ def _forth(solver: Solver, model: Any, grid: Grid, sampled: Solution, method: Me
     return encode(solver, model, grid, sampled.z, method)
 
 
-@_single_threaded
+@one_blas_thread()
 def portraits(config: Config | None = None, *, steps: int = 10, image: int = 0) -> tuple[Portrait, ...]:
     """Return one image through DDIM inversion and through BDIA with gamma 1, on the trailing grid in float64."""
     config = config or Config()
@@ -201,7 +346,7 @@ def portraits(config: Config | None = None, *, steps: int = 10, image: int = 0) 
     return tuple(found)
 
 
-@_single_threaded
+@one_blas_thread()
 def choices(config: Config | None = None) -> tuple[Choice, ...]:
     """Measure what the choice of distribution and images does to the latents that the ODE itself gives at the last time."""
     config = config or Config()

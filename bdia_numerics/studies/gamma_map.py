@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from bdia_numerics.runs.encoding import solve
 from bdia_numerics.studies.configuration import contender, once, over_gammas, shared, takes_gamma, to_clean
 from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.quality import DISTANCES
-from bdia_numerics.studies.study import Cell, Study, Variable, cells
+from bdia_numerics.studies.study import Cell, Study, Variable
+
+if TYPE_CHECKING:
+    from xarray import Dataset
 
 Array = np.ndarray[Any, Any]
 GAMMAS = (0.0, 0.1, 0.5, 0.9, 1.0)
@@ -70,84 +73,56 @@ class MapConfig:
             raise ValueError(f"states={self.states}: give 2 or more")
 
 
-@dataclass(frozen=True)
-class Point:
-    """One solver on one grid.
-
-    Attributes
-    ----------
-    grid, steps, solver, gamma, nfe
-        BDIA with gamma = 0 is called DDIM; gamma is None for a solver without it.
-    error : float
-        Root mean square of the data end less the exact flow of the same state; NaN where the distribution has no exact flow.
-    quality : dict
-        Distances of the outputs to draws of the distribution, by name; empty if not wanted.
-    """
-
-    grid: str
-    steps: int
-    solver: str
-    gamma: float | None
-    nfe: int
-    error: float
-    quality: dict[str, float]
-
-    def value(self, what: str) -> float:
-        """Return the error, or a distance by name."""
-        return self.error if what == "error" else self.quality[what]
+def of_bdia(found: Dataset) -> Dataset:
+    """Return the part of BDIA, of which gamma = 0 is DDIM; a cell that failed is infinitely far where others are not."""
+    (solver,) = (text for text in found["solver"].values if str(text).startswith("BDIA"))
+    part = found.sel(solver=solver)
+    return part.assign({what: part[what].fillna(np.inf) for what in measures(found)})
 
 
-@dataclass(frozen=True)
-class GammaMap:
-    """The cells of a map, and what draws of the distribution themselves are apart (the floor of the distances)."""
-
-    config: MapConfig
-    cells: tuple[Point, ...]
-    floor: dict[str, float]
-
-    def at(self, grid: str, steps: int) -> tuple[Point, ...]:
-        """Return the cells of one grid and number of steps."""
-        return tuple(c for c in self.cells if c.grid == grid and c.steps == steps)
-
-    def best(self, grid: str, steps: int, what: str = "error") -> Point:
-        """Return BDIA's best cell there, DDIM (gamma = 0) among them."""
-        return min((c for c in self.at(grid, steps) if c.gamma is not None), key=lambda c: c.value(what))
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """What the cells hold: "error" where the flow is exact, and the names of distances."""
-        exact = () if np.isnan(self.cells[0].error) else ("error",)
-        return (*exact, *self.cells[0].quality)
+def measures(found: Dataset) -> list[str]:
+    """Return what a map holds: "error" where the flow is exact, and the names of distances."""
+    return [what for what in ("error", *DISTANCES) if what in found and found[what].notnull().any()]
 
 
-def size(config: MapConfig) -> int:
-    """Return the number of cells of a map."""
-    return sum(1 for _ in cells(MAP, config))
+def best(part: Dataset, what: str) -> float:
+    """Return the gamma with the smallest measure, of one grid and number of steps of `of_bdia`."""
+    return float(part["gamma"].values[int(part[what].values.argmin())])
 
 
-def gamma_map(config: MapConfig | None = None, *, advance: Callable[[], None] = lambda: None) -> GammaMap:
-    """Run the map.
+def _rows(found: Dataset) -> Iterator[Mapping[str, Any]]:
+    ours, others = (
+        of_bdia(found),
+        {name: text for text, name in SOLVERS.items() if text != str(of_bdia(found)["solver"].item())},
+    )
+    for what in measures(found):
+        floor = {"draws themselves": float(found[f"{what}_floor"])} if f"{what}_floor" in found else {}
+        for name in found["grid"].values:
+            for steps in found["steps"].values:
+                here, part = found.sel(grid=name, steps=steps), ours.sel(grid=name, steps=steps)
+                values = {f"gamma {gamma:g}": float(part[what].sel(gamma=gamma)) for gamma in part["gamma"].values}
+                values |= {label: float(here[what].sel(solver=text)[0]) for label, text in others.items()}
+                gamma = f"{best(part, what):g}"
+                yield {
+                    "grid": name,
+                    "steps": int(steps),
+                    "measure": what.replace("_", " "),
+                    **values,
+                    **floor,
+                    "best gamma": gamma,
+                }
 
-    Parameters
-    ----------
-    config
-        `MapConfig()` by default: five gammas, six grids, four numbers of steps, 1,000 states on the line.
-    advance
-        Called after each cell.
-    """
-    config = config or MapConfig()
+
+def _said(found: dict[str, Any]) -> dict[str, Any]:
     points = []
-    for cell in cells(MAP, config):
-        points.append(_point(cell, compute(config, cell)))
-        advance()
-    return GammaMap(config, tuple(points), _setting(config).floor)
-
-
-def _point(cell: Cell, found: Mapping[str, Any]) -> Point:
-    gamma = float(cell["gamma"]) if takes_gamma(str(cell["solver"])) else None
-    name = "DDIM" if gamma == 0 else SOLVERS[str(cell["solver"])]
-    quality = {k: found[k] for k in DISTANCES if k in found}
-    return Point(str(cell["grid"]), int(cell["steps"]), name, gamma, found["nfe"], found["error"], quality)
+    for cell in found["cells"]:
+        open_gamma = takes_gamma(cell["solver"])
+        name = "DDIM" if open_gamma and cell["gamma"] == 0 else SOLVERS[cell["solver"]]
+        quality = {k: cell[k] for k in DISTANCES if k in cell}
+        kept = {k: cell[k] for k in ("grid", "steps", "nfe", "error")}
+        points.append(kept | {"solver": name, "gamma": cell["gamma"] if open_gamma else None, "quality": quality})
+    floor = {k: found[f"{k}_floor"] for k in DISTANCES if f"{k}_floor" in found}
+    return {"config": found["config"], "floor": floor, "cells": points}
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +191,7 @@ MAP = Study(
     compute=compute,
     variables={
         "error": Variable("rms distance to the exact flow"),
-        "nfe": Variable("model evaluations"),
+        "nfe": Variable("model evaluations", whole=True),
         "status": Variable("status"),
         "frechet": Variable("Frechet distance of moments to draws of the distribution"),
         "sliced_wasserstein": Variable("sliced Wasserstein distance to draws of the distribution"),
@@ -227,4 +202,8 @@ MAP = Study(
         },
     },
     finish=_finish,
+    caption="distribution {distribution}, schedule {schedule}",
+    rows=_rows,
+    figure="gamma_map:curves",
+    said=_said,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,7 +16,7 @@ from bdia_numerics.runs.solving import DERIVED
 from bdia_numerics.runs.stepwise import come_back
 from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.studies.configuration import check, shared, solver_of, to_clean
-from bdia_numerics.studies.study import Cell, Study, Variable, cells
+from bdia_numerics.studies.study import Cell, Study, Variable
 
 Array = np.ndarray[Any, Any]
 SOLVERS = (
@@ -64,74 +64,6 @@ class EditConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Edit:
-    """One solver at one scale.
-
-    Attributes
-    ----------
-    solver, guidance
-        As in the configuration.
-    nfe : int
-        Evaluations there and back.
-    returned : float
-        Root mean square of the images decoded under their own label less the sources.
-    distance : float
-        The same under the other label.
-    as_target, as_source : int
-        Images that the classifier reads as the other label, and as their own.
-    latent_std : float
-        Standard deviation of the latents; that of the noise is 1.
-    inversion : str
-        What took the images to noise.
-    images : array
-        The edited images, shape (n, 1, 28, 28).
-    status : str
-        "ok", or what went wrong; an image that comes back under its own label no nearer than zeros would be is named, too.
-    """
-
-    solver: str
-    guidance: float
-    nfe: int
-    returned: float
-    distance: float
-    as_target: int
-    as_source: int
-    latent_std: float
-    inversion: str
-    images: Array
-    status: str
-
-
-@dataclass(frozen=True, eq=False)
-class Editing:
-    """The edits with their sources, shape (n, 1, 28, 28), the labels of these and those of the edits."""
-
-    config: EditConfig
-    sources: Array
-    labels: Array
-    targets: Array
-    edits: tuple[Edit, ...]
-
-
-def editing(config: EditConfig, *, advance: Callable[[], None] = lambda: None) -> Editing:
-    """Edit samples of the network, drawn by DPM-Solver++ 2M, with every solver at every scale.
-
-    Parameters
-    ----------
-    config
-        What to run.
-    advance
-        Called after each solver at each scale.
-    """
-    common, edits = _setting(config), []
-    for cell in cells(EDITING, config):
-        found = dict(measured(config, cell))
-        edits.append(Edit(str(cell["solver"]), float(cell["guidance"]), **found))
-        advance()
-    return Editing(config, common.x.double().numpy(), common.labels, common.targets, tuple(edits))
-
-
-@dataclass(frozen=True, eq=False)
 class _Setting:
     """What all edits share."""
 
@@ -154,8 +86,18 @@ def _setting(config: EditConfig) -> _Setting:
     return _Setting(network, x, labels, np.array(TARGETS)[labels])
 
 
-def measured(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
-    """Return the fields of an `Edit`."""
+def compute(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
+    """Return what one solver makes of the sources at one scale, with these and the labels."""
+    from bdia_numerics.torch.threads import one_thread
+
+    with one_thread():
+        common, found = _setting(config), _measured(config, cell)
+        pictures = {"images": found["images"], "sources": common.x.numpy()}
+    columns = {name: value[:, 0].astype(np.float32) for name, value in pictures.items()}
+    return {**found, **columns, "labels": common.labels, "targets": common.targets}
+
+
+def _measured(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
     from bdia_numerics.torch.features import predicted
     from bdia_numerics.torch.sampling import rms
 
@@ -186,15 +128,8 @@ def measured(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
     }
 
 
-def compute(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
-    """Return what `measured` does, computed with one thread, with the sources and the labels."""
-    from bdia_numerics.torch.threads import one_thread
-
-    with one_thread():
-        common, found = _setting(config), measured(config, cell)
-        pictures = {"images": found["images"], "sources": common.x.numpy()}
-    columns = {name: value[:, 0].astype(np.float32) for name, value in pictures.items()}
-    return {**found, **columns, "labels": common.labels, "targets": common.targets}
+def _said(found: dict[str, Any]) -> dict[str, Any]:
+    return {"config": found["config"], "targets": found["targets"], "edits": found["cells"]}
 
 
 EDITING = Study(
@@ -207,16 +142,30 @@ EDITING = Study(
     variables={
         "images": Variable("edited image", dims=("image", "y", "x")),
         "sources": Variable("image before it was edited", dims=("image", "y", "x")),
-        "labels": Variable("digit that is edited", dims=("image",)),
-        "targets": Variable("digit that is wanted", dims=("image",)),
+        "labels": Variable("digit that is edited", dims=("image",), whole=True),
+        "targets": Variable("digit that is wanted", dims=("image",), whole=True),
         "returned": Variable("rms of the images decoded under their own label less the sources"),
         "distance": Variable("rms of the edited images less the sources"),
-        "as_target": Variable("images that the classifier reads as the wanted digit"),
-        "as_source": Variable("images that the classifier reads as the digit before"),
+        "as_target": Variable("images that the classifier reads as the wanted digit", whole=True),
+        "as_source": Variable("images that the classifier reads as the digit before", whole=True),
         "latent_std": Variable("standard deviation of the latents"),
-        "nfe": Variable("model evaluations there and back"),
+        "nfe": Variable("model evaluations there and back", whole=True),
         "inversion": Variable("what took the images to noise"),
         "status": Variable("status"),
     },
     finish=lambda dataset: shared(dataset, ("guidance", "solver"), ("sources", "labels", "targets")),
+    caption="{images} images, {steps} steps, grid {grid}",
+    columns={
+        "solver": "{solver}",
+        "guidance": "{guidance:g}",
+        "evaluations": "{nfe}",
+        "comes back to": "{returned:.2g}",
+        "from source": "{distance:.3f}",
+        "read as wanted": "{as_target}",
+        "as before": "{as_source}",
+        "latent std": "{latent_std:.2f}",
+        "inversion": "{inversion}",
+    },
+    figure="network:edits",
+    said=_said,
 )

@@ -14,7 +14,7 @@ from bdia_numerics.runs.encoding import encode, solve
 from bdia_numerics.runs.inversion import split
 from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.studies.configuration import solver_of, to_clean
-from bdia_numerics.studies.results import rms
+from bdia_numerics.studies.digits import rms
 from bdia_numerics.studies.study import Cell, Study, Variable
 
 Array = np.ndarray[Any, Any]
@@ -170,6 +170,7 @@ SAMPLES = Study(
     inner=_inner,
     compute=sampled,
     variables=_VARIABLES | {"distance": Variable("rms distance to the network's own ODE")},
+    figure="drawn:samples",
 )
 RETURNS = Study(
     "returns",
@@ -180,4 +181,5 @@ RETURNS = Study(
     compute=returned,
     variables=_VARIABLES
     | {"distance": Variable("rms distance to the source"), "inversion": Variable("what took the images to noise")},
+    figure="drawn:returns",
 )

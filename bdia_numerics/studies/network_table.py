@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -15,7 +15,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.encoding import solve
 from bdia_numerics.studies.configuration import check, shared, to_clean
-from bdia_numerics.studies.study import Cell, Study, Variable, cells
+from bdia_numerics.studies.study import Cell, Study, Variable
 
 Array = np.ndarray[Any, Any]
 SOLVERS = (
@@ -73,88 +73,6 @@ class TableConfig:
             raise ValueError(f"fine={self.fine}: give 4 or more")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One solver on one grid.
-
-    Attributes
-    ----------
-    solver, grid, evaluations
-        As in the configuration.
-    steps, nfe : int
-        Slots, and evaluations of the model, which end effects of a method may move off the budget.
-    frechet, low, high : float
-        Squared Frechet distance of features to the other samples' source, with a 95% interval (normal, bootstrap over the images).
-    gain, gain_low, gain_high : float
-        Of the first solver's distance (DDIM's) less this one, on the same resamples; positive is better than it.
-    distance, uncertainty : float
-        Root mean square of the first `paired` images less the network's own ODE, and the error of that.
-    recognised : float
-        Images that the classifier reads as their label.
-    status : str
-        "ok", or what went wrong; what was to be measured is NaN then.
-    """
-
-    solver: str
-    grid: str
-    evaluations: int
-    steps: int
-    nfe: int
-    frechet: float
-    low: float
-    high: float
-    gain: float
-    gain_low: float
-    gain_high: float
-    distance: float
-    uncertainty: float
-    recognised: float
-    status: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """The rows, and the distance of as many training images (1,000 at most) to the reference set."""
-
-    config: TableConfig
-    cells: tuple[Row, ...]
-    floor: float
-
-    def at(self, grid: str, evaluations: int) -> tuple[Row, ...]:
-        """Return the rows of one grid and number of evaluations."""
-        return tuple(c for c in self.cells if (c.grid, c.evaluations) == (grid, evaluations))
-
-
-def size(config: TableConfig) -> int:
-    """Return the number of rows."""
-    return sum(1 for _ in cells(NETWORK_TABLE, config))
-
-
-def table(config: TableConfig, *, advance: Callable[[], None] = lambda: None) -> Table:
-    """Run the table on the shipped network.
-
-    Parameters
-    ----------
-    config
-        What to run.
-    advance
-        Called after each row.
-    """
-    rows, base = [], dict[str, Any]()
-    for cell in cells(NETWORK_TABLE, config):
-        found = dict(measured(config, cell))
-        own, resampled = found["frechet"], found.pop("resampled")
-        if cell["solver"] == config.solvers[0]:
-            base = {"frechet": own, "resampled": resampled}
-        gain = base["frechet"] - own
-        ends = (*interval(own, resampled), gain, *interval(gain, base["resampled"] - resampled))
-        found |= {name: float(end) for name, end in zip(_DERIVED, ends, strict=True)}
-        del found["floor"]
-        rows.append(Row(str(cell["solver"]), str(cell["grid"]), int(cell["evaluations"]), **found))
-        advance()
-    return Table(config, tuple(rows), _setting(config).floor)
-
-
 def interval(middle: Any, resampled: Any) -> tuple[Any, Any]:
     """Return the 95% normal interval by resamples along the last axis; quantiles would mislead, since resampling adds a bias."""
     half = 1.96 * resampled.std(axis=-1, ddof=1)
@@ -183,8 +101,15 @@ def _setting(config: TableConfig) -> _Setting:
     return _Setting(load(), reference_set, floor, draws)
 
 
-def measured(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
+def compute(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the distance of one solver's samples, and of their resamples, to real images and to the network's own ODE."""
+    from bdia_numerics.torch.threads import one_thread
+
+    with one_thread():
+        return _measured(config, cell)
+
+
+def _measured(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
     from bdia_numerics.torch.features import verdicts
 
     common, solver = _setting(config), names.solver(str(cell["solver"]))
@@ -207,14 +132,6 @@ def measured(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
         "recognised": recognised,
         "status": status,
     }
-
-
-def compute(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
-    """Return what `measured` does, computed with one thread."""
-    from bdia_numerics.torch.threads import one_thread
-
-    with one_thread():
-        return measured(config, cell)
 
 
 def _sampled(network: Any, solver: Solver, grid: Grid, config: TableConfig) -> tuple[Array, int, str]:
@@ -293,9 +210,23 @@ NETWORK_TABLE = Study(
         "distance": Variable("rms of the images less the network's own ODE"),
         "uncertainty": Variable("rms error of the network's own ODE"),
         "recognised": Variable("images that the classifier reads as their label"),
-        "steps": Variable("slots of the grid"),
-        "nfe": Variable("model evaluations"),
+        "steps": Variable("slots of the grid", whole=True),
+        "nfe": Variable("model evaluations", whole=True),
         "status": Variable("status"),
     },
     finish=_finish,
+    caption="{images} samples; as many training images are {floor:.2f} from the test images",
+    columns={
+        "grid": "{grid}",
+        "solver": "{solver}",
+        "steps": "{steps}",
+        "evaluations": "{nfe}",
+        "Frechet": "{frechet:.2f}",
+        "95%": "{low:.2f} to {high:.2f}",
+        "DDIM less it": "{gain:+.2f}",
+        "95% of that": "{gain_low:+.2f} to {gain_high:+.2f}",
+        "from own ODE": "{distance:.3f} ({uncertainty:.1g})",
+        "read": "{recognised:.0f}",
+    },
+    figure="network:bars",
 )

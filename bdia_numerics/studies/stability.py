@@ -134,4 +134,5 @@ STABILITY = Study(
         "status": Variable("status"),
     },
     finish=over_gammas,
+    figure="stability:regions",
 )

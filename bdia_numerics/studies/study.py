@@ -36,11 +36,14 @@ class Variable:
         "1" for a number without.
     dims : tuple of str
         Dimensions within a cell; () for a number or a text.
+    whole : bool
+        Whether it counts: a dataset holds it in floats, for the sake of NaN, and a record in an int.
     """
 
     long_name: str
     units: str = "1"
     dims: tuple[str, ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,16 @@ class Study:
         (config, cell) -> whether that cell is run; where not, numbers are NaN and texts empty.
     finish : callable
         Dataset -> dataset: what needs several cells.
+    caption : str
+        Format of the line above a table, of fields of the configuration and of variables that all cells share.
+    columns : dict
+        Head of a column of the table -> format of its texts, of fields of a row; without, the heads are the fields.
+    rows : callable, optional
+        Dataset -> rows of the table, each values by field; without, those of `studies.records` by `columns`.
+    figure : str
+        "module:function" of `bdia_numerics.plots`, which takes the dataset.
+    said : callable
+        What `studies.records.data` returns -> what the study's command prints as JSON.
     """
 
     name: str
@@ -76,6 +89,11 @@ class Study:
     inner: Callable[[Any], Mapping[str, Sequence[Scalar]]] = field(default=lambda config: {})
     wanted: Callable[[Any, Cell], bool] = field(default=lambda config, cell: True)
     finish: Callable[[Any], Any] = field(default=lambda dataset: dataset)
+    caption: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    rows: Callable[[Any], Iterable[Mapping[str, Any]]] | None = None
+    figure: str = ""
+    said: Callable[[dict[str, Any]], dict[str, Any]] = field(default=lambda found: found)
 
 
 def coordinates(study: Study, config: Any) -> Mapping[str, Sequence[Scalar]]:
@@ -110,10 +128,8 @@ def assemble(
     it and a dimension of its own has no coordinates. `made_by` takes the place of the provenance of now. ValueError for a value that the
     study does not list.
     """
-    try:
-        from xarray import Dataset
-    except ImportError:
-        raise ImportError("a dataset needs xarray: pip install 'bdia_numerics[sweep]'") from None
+    from xarray import Dataset
+
     dims, inner = study.dims(config), study.inner(config)
     place = {name: {value: k for k, value in enumerate(values)} for name, values in dims.items()}
     shape = tuple(map(len, dims.values()))

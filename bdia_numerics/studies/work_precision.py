@@ -101,12 +101,13 @@ WORK_PRECISION = Study(
     compute=compute,
     variables={
         "error": Variable("rms error at the data end"),
-        "nfe": Variable("model evaluations"),
-        "steps": Variable("slots of the grid"),
+        "nfe": Variable("model evaluations", whole=True),
+        "steps": Variable("slots of the grid", whole=True),
         "seconds": Variable("processor time of a run", "s"),
         "model_seconds": Variable("processor time in the model", "s"),
         "own_seconds": Variable("processor time outside the model", "s"),
         "setup": Variable("processor time of the first run beyond that of a later one", "s"),
         "status": Variable("status"),
     },
+    figure="drawn:work_precision",
 )

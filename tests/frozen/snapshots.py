@@ -22,7 +22,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-PUBLIC = ("", "analysis", "grids", "models", "problems", "schedules", "spaces", "program", "runs.inversion", "configs", "solvers", "studies",
+PUBLIC = ("", "analysis", "grids", "models", "problems", "schedules", "spaces", "program", "runs.inversion", "configs", "solvers",
+          "studies",
           "claims", "plots", "testing", "torch", "torch.schedulers")  # fmt: skip
 # What the clock, the machine or a version says, and no run decides.
 UNSTABLE = re.compile(

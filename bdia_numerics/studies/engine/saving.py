@@ -13,7 +13,7 @@ from bdia_numerics.files import writing
 if TYPE_CHECKING:
     from xarray import Dataset
 
-MISSING = "saved datasets need xarray and h5netcdf: pip install 'bdia_numerics[sweep]'"
+MISSING = "saved datasets need h5netcdf: pip install 'bdia_numerics[sweep]'"
 
 
 def save(dataset: Dataset, path: str | Path) -> Path:
@@ -48,7 +48,7 @@ def load(path: str | Path) -> Dataset:
     ValueError
         If there is no such file, or it is not a netCDF.
     ImportError
-        Without xarray or h5netcdf; the message names the extra.
+        Without h5netcdf; the message names the extra.
     """
     path = Path(path)
     if not path.is_file():
