@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bdia_numerics.claims import decide
 from bdia_numerics.claims.as_printed import AS_PRINTED
-from bdia_numerics.claims.pages import head, ledger, page
+from bdia_numerics.pages.ledger import head, ledger, page
 from bdia_numerics.plots import image
 from bdia_numerics.plots.misprints import Panel, panels
 

@@ -5,7 +5,7 @@ The figures themselves: ``bdia figures``; the data anew: ``bdia figures --recomp
 
 from pathlib import Path
 
-from bdia_numerics.gallery import shipped, write_page
+from bdia_numerics.pages.figures import shipped, write_page
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "bdia_numerics"
 # Imports go downwards only. Rooms of one row may import one another, as long as no circle arises.
 ROWS = (
     ("cli", "__main__"),
-    ("report", "page", "gallery"),
+    ("pages",),
     ("claims",),
     ("studies", "plots"),
     ("testing",),
@@ -50,7 +50,7 @@ NUMBERS_ALLOWED = {
     "studies": "variables of a Dataset, and columns that are called dtype",
     "plots": "columns that are called dtype",
     "cli": "variables of a Dataset, and columns that are called dtype",
-    "gallery.py": "variables of a Dataset",
+    "pages/figures.py": "variables of a Dataset",
     "testing": "arrays of other libraries, whose numbers are in no system here",
     "analysis/lint": "names of dtypes, such as 'float16', in other libraries' configurations",
 }

@@ -54,7 +54,7 @@ def show_datasheet(
     except (ValueError, TypeError, ArithmeticError) as error:
         usage(str(error))
     if html is not None:
-        from bdia_numerics.page import render
+        from bdia_numerics.pages.datasheet import render
 
         html.write_text(render(found, chosen), encoding="utf-8")
     if as_json:

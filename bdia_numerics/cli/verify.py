@@ -64,7 +64,7 @@ def verify(
     if path:
         _write(path, decided, results)
     if markdown:
-        from bdia_numerics.claims.pages import ledger
+        from bdia_numerics.pages.ledger import ledger
 
         _save("--markdown", markdown, ledger(decided))
     raise typer.Exit(int(any(d.verdict == "failed" for d in decided)))
@@ -146,7 +146,7 @@ def _real_input(decided: Sequence[Decided]) -> Digits | None:
 
 
 def _ledger(decided: Sequence[Decided], results: Digits | None) -> dict[str, Any]:
-    from bdia_numerics.report import versions
+    from bdia_numerics.pages.ledger_html import versions
 
     claims = [
         {
@@ -165,13 +165,14 @@ def _ledger(decided: Sequence[Decided], results: Digits | None) -> dict[str, Any
 
 
 def _write(path: Path, decided: Sequence[Decided], results: Digits | None) -> None:
-    from bdia_numerics import plots, report
+    from bdia_numerics import plots
+    from bdia_numerics.pages.ledger_html import render
     from bdia_numerics.studies import digits
 
     study: dict[str, Any] = {}
     if results:
         study = {"results": results, "runs": digits.portraits(), "choices": digits.choices()}
-    _save("--html", path, report.render(decided, **study))
+    _save("--html", path, render(decided, **study))
     if results and not plots.available():
         typer.echo(plots.MISSING, err=True)
     typer.echo(f"report: {path}", err=True)
@@ -179,8 +180,8 @@ def _write(path: Path, decided: Sequence[Decided], results: Digits | None) -> No
 
 def _print_ledger(decided: Sequence[Decided], results: Digits | None) -> None:
     from bdia_numerics.claims.ledger import counted, counts
-    from bdia_numerics.claims.pages import texts
     from bdia_numerics.formulas import number
+    from bdia_numerics.pages.ledger import texts
 
     screen = console()
     rows = table("claim", "title", "what happened", "evidence", "seconds")

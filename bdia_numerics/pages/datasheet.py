@@ -34,7 +34,7 @@ def render(found: Datasheet, solver: Any) -> str:
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    text = resources.files("bdia_numerics").joinpath("templates/datasheet.html.j2").read_text(encoding="utf-8")
+    text = resources.files("bdia_numerics").joinpath("pages/templates/datasheet.html.j2").read_text(encoding="utf-8")
     titles = [(title, list(rows)) for title, rows in found.sections() if not title.startswith("Proved and measured")]
     proved = [p for p in (found.general, found.given) if p is not None]
     shown = {k + 1: latex_of(p) for k, p in enumerate(proved)}

@@ -1,4 +1,4 @@
-"""The ledger as a page: one HTML file with everything in it."""
+"""The ledger in HTML: one file with everything in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from bdia_numerics import formulas, plots
 from bdia_numerics.claims.ledger import Decided, counts
-from bdia_numerics.claims.pages import COPY, texts
+from bdia_numerics.pages.ledger import COPY, texts
 from bdia_numerics.studies.results import Choice, Digits, Portrait
 
 PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "scikit-learn", "matplotlib")
@@ -91,7 +91,7 @@ def render(
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    text = resources.files("bdia_numerics").joinpath("templates/report.html.j2").read_text(encoding="utf-8")
+    text = resources.files("bdia_numerics").joinpath("pages/templates/ledger.html.j2").read_text(encoding="utf-8")
     return environment.from_string(text).render(
         decided=decided,
         counts=counts(decided),

@@ -257,7 +257,7 @@ def index(manifest: Mapping[str, Any]) -> str:
     from jinja2 import Environment
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    text = resources.files("bdia_numerics").joinpath("templates/figures.html.j2").read_text(encoding="utf-8")
+    text = resources.files("bdia_numerics").joinpath("pages/templates/figures.html.j2").read_text(encoding="utf-8")
     return environment.from_string(text).render(manifest=manifest, compact=lambda x: json.dumps(x, ensure_ascii=False))
 
 

@@ -1,4 +1,4 @@
-"""Pages written from the ledger: all of it, its head for the README, and the misprints."""
+"""The ledger in Markdown: all of it, its head for the README, and the misprints."""
 
 from __future__ import annotations
 
