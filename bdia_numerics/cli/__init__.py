@@ -12,6 +12,7 @@ from bdia_numerics.cli.datasheet import show_datasheet
 from bdia_numerics.cli.figures import figures
 from bdia_numerics.cli.lint import lint
 from bdia_numerics.cli.map import gamma_map
+from bdia_numerics.cli.pages import pages
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers
 from bdia_numerics.cli.sweep import sweep
@@ -46,6 +47,7 @@ unet.command("edit")(edit)
 app.add_typer(unet, name="unet")
 app.command("datasheet")(show_datasheet)
 app.command()(figures)
+app.command()(pages)
 
 
 def main() -> None:

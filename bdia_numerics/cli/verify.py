@@ -146,7 +146,7 @@ def _real_input(decided: Sequence[Decided]) -> Digits | None:
 
 
 def _ledger(decided: Sequence[Decided], results: Digits | None) -> dict[str, Any]:
-    from bdia_numerics.pages.ledger_html import versions
+    from bdia_numerics.pages.template import versions
 
     claims = [
         {

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import platform
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from bdia_numerics import formulas, plots
 from bdia_numerics.claims.ledger import Decided, counts
 from bdia_numerics.pages.ledger import COPY, texts
+from bdia_numerics.pages.template import embedded, rendered, versions
 from bdia_numerics.studies.results import Choice, Digits, Portrait
-
-PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "scikit-learn", "matplotlib")
 
 
 @dataclass(frozen=True)
@@ -27,19 +21,6 @@ class Figure:
     data: str
     alt: str
     caption: str
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what takes part, "absent" where a package is not installed."""
-    found = {"bdia_numerics": sys.modules["bdia_numerics"].__version__, "Python": platform.python_version()}
-    return found | {name: _version(name) for name in PACKAGES}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "absent"
 
 
 def figures(results: Digits, runs: Sequence[Portrait]) -> list[Figure]:
@@ -65,7 +46,7 @@ def figures(results: Digits, runs: Sequence[Portrait]) -> list[Figure]:
 
 
 def _figure(figure: Any, alt: str, caption: str) -> Figure:
-    return Figure(base64.b64encode(plots.image(figure)).decode("ascii"), alt, caption)
+    return Figure(embedded(figure), alt, caption)
 
 
 def render(
@@ -87,12 +68,8 @@ def render(
     date
         What the page is dated; now by default.
     """
-    from jinja2 import Environment
-    from markupsafe import Markup
-
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    text = resources.files("bdia_numerics").joinpath("pages/templates/ledger.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(text).render(
+    return rendered(
+        "ledger.html.j2",
         decided=decided,
         counts=counts(decided),
         texts=texts,
@@ -106,6 +83,4 @@ def render(
         date=(date or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
         versions=versions(),
         seconds=f"{sum(d.seconds for d in decided):.0f}",
-        math=lambda x: Markup(formulas.html(x)),
-        number=formulas.number,
     )
