@@ -254,6 +254,8 @@ def figure() -> Any:
     return convergence(found)
 
 
+FIGURES = {"defects": figure}
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import diffusers
@@ -133,27 +134,29 @@ DRAWN = {
 }
 
 
+@cache
 def study():
     """Return the observed order of every case, by its name and options."""
     warnings.simplefilter("ignore")  # of NumPy on tensors, and of deprecated options
     return {(case.name, case.shown): measured(case) for case in cases()}
 
 
-def rows(found):
-    """Return the table of what `study` found, without its head, in Markdown."""
-    return "\n".join(row(case, found[case.name, case.shown]) for case in cases())
+def table():
+    """Return the table of what `study` finds, without its head, in Markdown."""
+    return "\n".join(row(case, study()[case.name, case.shown]) for case in cases())
 
 
-def figure(found):
+def figure():
     """Draw the errors of five of the schedulers against steps."""
-    return convergence([(label, found[key]) for key, label in DRAWN.items()])
+    return convergence([(label, study()[key]) for key, label in DRAWN.items()])
 
+
+FIGURES = {"diffusers-orders": figure}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results"))
     out = parser.parse_args().out
-    found = study()
-    print(rows(found))
+    print(table())
     out.mkdir(parents=True, exist_ok=True)
-    (out / "diffusers-orders.png").write_bytes(image(figure(found), format="png"))
+    (out / "diffusers-orders.png").write_bytes(image(figure(), format="png"))

@@ -70,6 +70,8 @@ def costs():
         print(n, f"[{box[0]}, {box[1]}]", bits, form, *numbers)
 
 
+FIGURES = {"enclosures": lambda: figure(study())}
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results"))

@@ -147,6 +147,8 @@ def figure(found):
     return draw(*panels)
 
 
+FIGURES = {"network-growth": lambda: figure(study())}
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results"))

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +50,11 @@ class Document:
 
 def _figures(root: Path, recompute: bool) -> Contents:
     from bdia_numerics.pages.figures import documents
-
-    return {f"docs/{path}": content for path, content in documents(root / "paper_figs" / "data").items()}
-
-
-def _misprints(root: Path, recompute: bool) -> Contents:
     from bdia_numerics.plots.drawn import misprints
 
-    return {"docs/images/misprints.png": _png(misprints(studies.load(root / "paper_figs" / "data" / "misprints.nc")))}
+    data = root / "paper_figs" / "data"
+    found = {f"docs/{path}": content for path, content in documents(data).items()}
+    return found | {"docs/images/misprints.png": _png(misprints(studies.load(data / "misprints.nc")))}
 
 
 def _ledger(root: Path, recompute: bool) -> Contents:
@@ -97,41 +93,26 @@ def _network_sampling(root: Path, recompute: bool) -> Contents:
     return {place: between(_text(root / place), script.tables(root / "paper_figs" / "data"))}
 
 
-def _defects(root: Path, recompute: bool) -> Contents:
-    script = _experiment(root, "defects")
-    text = rendered(root / "experiments" / "defects.md.j2", table=script.table())
-    return {"docs/findings/defects.md": text, "docs/images/defects.png": _png(script.figure())}
-
-
-def _diffusers_orders(root: Path, recompute: bool) -> Contents:
-    script = _experiment(root, "diffusers_orders")
-    found = script.study()
-    rows, template = script.rows(found), root / "experiments" / "diffusers-orders.md.j2"
-    return {
-        "docs/findings/diffusers-orders.md": rendered(template, rows=rows, version=version("diffusers")),
-        "docs/images/diffusers-orders.png": _png(script.figure(found)),
-    }
-
-
-def _findings(root: Path, recompute: bool) -> Contents:
-    drawn = _experiment(root, "findings").FIGURES
-    return {f"docs/images/{name}.png": _png(make()) for name, make in drawn.items()}
-
-
-def _picture(name: str, script: str) -> Callable[[Path, bool], Contents]:
-    """Return how the figure of a study of experiments/ is made."""
+def _study(script: str) -> Callable[[Path, bool], Contents]:
+    """Return how a study of experiments/ makes its pictures, by `FIGURES`; where its page has a template, `table` fills that."""
 
     def make(root: Path, recompute: bool) -> Contents:
-        module = _experiment(root, script)
-        return {f"docs/images/{name}.png": _png(module.figure(module.study()))}
+        module, page = _experiment(root, script), script.replace("_", "-")
+        found: dict[str, str | bytes] = {
+            f"docs/images/{name}.png": _png(draw()) for name, draw in module.FIGURES.items()
+        }
+        if (template := root / "experiments" / f"{page}.md.j2").is_file():
+            found[f"docs/findings/{page}.md"] = rendered(template, table=module.table())
+        return found
 
     return make
 
 
 _ORDERS = "docs/findings/diffusers-orders.md and its picture"
 DOCUMENTS: Mapping[str, Document] = {
-    "figures": Document("docs/figures.md and its pictures", "paper_figs/data", _figures),
-    "misprints": Document("the picture of docs/findings/misprints.md", "paper_figs/data", _misprints),
+    "figures": Document(
+        "docs/figures.md, its pictures, that of docs/findings/misprints.md", "paper_figs/data", _figures
+    ),
     "network-sampling": Document("tables of docs/findings/network-sampling.md", "paper_figs/data", _network_sampling),
     "network-growth": Document(
         "the table of docs/findings/network-growth.md",
@@ -142,19 +123,16 @@ DOCUMENTS: Mapping[str, Document] = {
     ),
     "ledger": Document("docs/ledger.md, docs/findings/misprints.md, the head in README.md", "all claims", _ledger, 2),
     "digits": Document("the picture of README.md", "the study of digits", _digits, 1),
-    "defects": Document("docs/findings/defects.md and its picture", "experiments/defects.py", _defects, 1),
-    "diffusers-orders": Document(_ORDERS, "experiments/diffusers_orders.py", _diffusers_orders, 2),
-    "findings": Document("pictures of bit-exact, inversions, bdia3", "experiments/findings.py", _findings, 1),
+    "defects": Document("docs/findings/defects.md and its picture", "experiments/defects.py", _study("defects"), 1),
+    "diffusers-orders": Document(_ORDERS, "experiments/diffusers_orders.py", _study("diffusers_orders"), 2),
+    "findings": Document("pictures of bit-exact, inversions, bdia3", "experiments/findings.py", _study("findings"), 1),
     "enclosures": Document(
-        "the picture of docs/findings/enclosures.md",
-        "experiments/enclosures.py",
-        _picture("enclosures", "enclosures"),
-        0.5,
+        "the picture of docs/findings/enclosures.md", "experiments/enclosures.py", _study("enclosures"), 0.5
     ),
     "network-deviation": Document(
         "the picture of docs/findings/network-growth.md",
         "experiments/network_deviation.py",
-        _picture("network-growth", "network_deviation"),
+        _study("network_deviation"),
         3,
     ),
 }
@@ -230,7 +208,7 @@ def _put(path: Path, content: str | bytes) -> str:
 
 
 def _experiment(root: Path, name: str) -> Any:
-    """Return a script of experiments/, which may import those beside it."""
+    """Return a script of experiments/, with the other scripts of that folder on the path, since it may import them."""
     folder = root / "experiments"
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Mapping
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def _environment() -> Any:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals |= {"math": lambda x: Markup(formulas.html(x)), "number": formulas.number}
+    made.globals |= {"math": lambda x: Markup(formulas.html(x)), "number": formulas.number, "version": version}
     return made
 
 
@@ -42,7 +43,7 @@ def rendered(template: str | Path, **values: Any) -> str:
         The name of one in pages/templates/, of which those of HTML escape what they are given; or the path of a file, whose text is
         Markdown.
     values
-        Its names. math(text) and number(x) are known to all templates.
+        Its names. math(text), number(x) and version(package) are known to all templates.
 
     Raises
     ------
