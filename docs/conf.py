@@ -47,7 +47,7 @@ PACKAGE = ROOT / "bdia_numerics"
 BESIDES = {
     "api/runs": ("integrate", "run", "driver", "state", "bitexact", "fitting", "spec"),
     "api/grids": ("schedules", "models", "configs"),
-    "api/claims": ("report", "page", "formulas"),
+    "api/claims": ("pages", "formulas"),
     "api/studies": ("plots",),
 }
 LONG = 48  # characters of LaTeX, with their backslashes

@@ -1,10 +1,12 @@
 """Defects that samplers were shipped with, planted again: what a round trip sees, and what sees the defect.
 
-``python experiments/defects.py`` runs them and writes docs/findings/defects.md and its figure (a minute of one core).
+``python experiments/defects.py [--out FOLDER]`` (a minute of one core) prints what they show and draws FOLDER/defects.png; `bdia pages
+defects --recompute` writes docs/findings/defects.md.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +28,6 @@ from bdia_numerics.testing import (
     order_of,
 )
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
 ALTERNATING = GridFamily("alternating")
 INVERSE = {
     "_class_name": "DDIMInverseScheduler",
@@ -232,16 +233,6 @@ DRAWN = {
     "stages that read the state, not the slope before": "stages read the state",
     "a step size left out of the sum": "a step size left out",
 }
-HEAD = """# Defects that a round trip does not see
-
-Defects that samplers were shipped with, planted again (`experiments/samplers_with_defects.py`) and run through
-`bdia_numerics.testing`, on its default distribution and grids. "Plain round trip" is data to noise and back in 24 slots, within 1e-6. Of
-each the right method passes the same assertion (`tests/test_defects.py`). Where a configuration shows the defect, the last
-column names the rule of [`bdia lint`](../lint.md) that finds it. Written by `python experiments/defects.py`.
-
-![Errors against steps of right methods and of the same with a defect](../images/defects.png)
-
-"""
 
 
 def table() -> str:
@@ -254,17 +245,21 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def figure() -> None:
+def figure() -> Any:
     """Draw the errors of five defects that an order study sees, and of the right methods."""
     known = {defect.name: defect for defect in defects()}
     right = {"BDIA": known[next(iter(DRAWN))], "RK4": known[list(DRAWN)[2]]}
     found = [(f"right, {name}", order_of(defect.right[0], max_steps=128)) for name, defect in right.items()]
     found += [(label, order_of(known[name].sample, max_steps=128)) for name, label in DRAWN.items()]
-    (DOCS / "images/defects.png").write_bytes(image(convergence(found), format="png"))
+    return convergence(found)
 
+
+FIGURES = {"defects": figure}
 
 if __name__ == "__main__":
-    figure()
-    path = DOCS / "findings/defects.md"
-    path.write_text(HEAD + table() + "\n", encoding="utf-8")
-    print(path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    out = parser.parse_args().out
+    print(table())
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "defects.png").write_bytes(image(figure(), format="png"))

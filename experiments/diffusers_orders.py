@@ -1,14 +1,15 @@
-"""Orders of diffusers' schedulers: ``python experiments/diffusers_orders.py`` (two minutes of one core).
+"""Orders of diffusers' schedulers: each is driven as a pipeline drives it, on a law with an exact flow, and its order is observed.
 
-Each scheduler is driven as a pipeline drives it, on a law with an exact flow, and its order is observed. This writes
-docs/findings/diffusers-orders.md and docs/images/diffusers-orders.png.
+``python experiments/diffusers_orders.py [--out FOLDER]`` (two minutes of one core) prints them and draws FOLDER/diffusers-orders.png;
+`bdia pages diffusers-orders --recompute` writes docs/findings/diffusers-orders.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import warnings
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from functools import cache
 from pathlib import Path
 
 import diffusers
@@ -17,7 +18,6 @@ from bdia_numerics.plots import image
 from bdia_numerics.plots.orders import convergence
 from bdia_numerics.testing import order_of
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
 THIRDS = (12, 18, 24, 36, 48, 72, 96, 144, 192, 288, 384, 576, 768)
 """Numbers of steps that single-step methods of third order divide."""
 EULER_START = "the first step is DDIM: its error, once, is O(h²)"
@@ -132,51 +132,31 @@ DRAWN = {
     ("UniPCMultistep", "solver_order=2, lower_order_final=True"): "UniPC 2, lower_order_final",
     ("DPMSolverMultistep", "algorithm_type=dpmsolver++, solver_order=2, solver_type=midpoint"): "DPM-Solver++ 2M",
 }
-HEAD = """# Orders of diffusers' schedulers
-
-Every scheduler is driven as a pipeline drives it, by `set_timesteps` and `step`, on the exact prediction of a
-mixture of two Gaussians on the line,
-and compared with the exact flow. It is made anew with its own options on tables that are uniform in
-asinh(sigma/alpha), from 6 to 0.35 (to 0 where
-it cannot end elsewhere), in float64; flow matching and EDM keep their rules. The order is that of a whole run, start and end included.
-An order in parentheses is undecided: the slopes drift, or the uncertainty band is wider than a half. diffusers VERSION. Written by
-`python experiments/diffusers_orders.py`; `bdia_numerics.testing.assert_order` measures yours.
-
-![Errors against steps of five of the schedulers](../images/diffusers-orders.png)
-
-| scheduler | options | claimed | observed | band | remark |
-|---|---|---|---|---|---|
-"""
-FOOT = """
-
-What the table says:
-
-- **The methods with an option for the order have it, where nothing else is of lower order.** UniPC of order 2
-  and 3 and single-step DPM-Solver of order 3
-  lose it to one step: `lower_order_final=True`, the default, makes the last step first-order, and its error of O(h²)
-  is the whole run's. With
-  `lower_order_final=False` they have order 3, 4 and 3.
-- **Multistep methods of order 3 and 4 (DPM-Solver, LMS, PNDM) run at order 2**, because their first states come from steps of
-  lower order. At few steps the higher order still shows in the slopes and in the error; it is the limit that is 2.
-  That the start is the cause is read from their code; that the last step is, was tested by switching the option.
-- **UniPC is one order above its `solver_order`**, as its publication says: the corrector adds one.
-- **DDIMScheduler's default does not converge** where the data leave [-1, 1]: `clip_sample=True`. Latents do leave it.
-"""
 
 
-def main():
-    """Measure the cases, and write the page and its figure."""
+@cache
+def study():
+    """Return the observed order of every case, by its name and options."""
     warnings.simplefilter("ignore")  # of NumPy on tensors, and of deprecated options
-    found = {}
-    for case in cases():
-        found[case.name, case.shown] = measured(case)
-        print(row(case, found[case.name, case.shown]), flush=True)
-    drawn = [(label, found[key]) for key, label in DRAWN.items()]
-    (DOCS / "images/diffusers-orders.png").write_bytes(image(convergence(drawn), format="png"))
-    rows = "\n".join(row(case, found[case.name, case.shown]) for case in cases())
-    page = HEAD.replace("VERSION", version("diffusers")) + rows + FOOT
-    (DOCS / "findings/diffusers-orders.md").write_text(page, encoding="utf-8")
+    return {(case.name, case.shown): measured(case) for case in cases()}
 
+
+def table():
+    """Return the table of what `study` finds, without its head, in Markdown."""
+    return "\n".join(row(case, study()[case.name, case.shown]) for case in cases())
+
+
+def figure():
+    """Draw the errors of five of the schedulers against steps."""
+    return convergence([(label, study()[key]) for key, label in DRAWN.items()])
+
+
+FIGURES = {"diffusers-orders": figure}
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    out = parser.parse_args().out
+    print(table())
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "diffusers-orders.png").write_bytes(image(figure(), format="png"))

@@ -1,7 +1,7 @@
 """How proved bounds of errors grow with the interval of initial states, and what proofs cost (extra `balls`).
 
-``python experiments/enclosures.py [--out FOLDER]`` (half a minute of one core) draws docs/images/enclosures.png and writes
-FOLDER/enclosures.nc; the costs of docs/findings/enclosures.md are printed.
+``python experiments/enclosures.py [--out FOLDER]`` (half a minute of one core) writes FOLDER/enclosures.nc and FOLDER/enclosures.png; the
+costs of docs/findings/enclosures.md are printed. `bdia pages enclosures --recompute` draws the page's picture.
 """
 
 import argparse
@@ -15,7 +15,6 @@ from bdia_numerics import BDIA, DDIM, analysis, grids, problems, schedules, solv
 from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
 
-IMAGE = Path(__file__).resolve().parent.parent / "docs/images/enclosures.png"
 SCHEDULE, QUARTER = schedules.vp_linear(), Fraction(1, 4)
 LAW = problems.GaussianMixture([QUARTER, 3 * QUARTER], [[-1], [1]], [QUARTER, QUARTER])
 SLOTS, HALVINGS, CENTRE = (10, 40), tuple(range(1, 21)), 1
@@ -71,6 +70,8 @@ def costs():
         print(n, f"[{box[0]}, {box[1]}]", bits, form, *numbers)
 
 
+FIGURES = {"enclosures": lambda: figure(study())}
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results"))
@@ -78,5 +79,5 @@ if __name__ == "__main__":
     found = study()
     out.mkdir(parents=True, exist_ok=True)
     found.to_netcdf(out / "enclosures.nc", engine="h5netcdf")
-    IMAGE.write_bytes(image(figure(found), format="png"))
+    (out / "enclosures.png").write_bytes(image(figure(found), format="png"))
     costs()

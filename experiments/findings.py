@@ -1,10 +1,12 @@
 """The pictures of the pages on bit-exact runs, on inversions and on third-order BDIA.
 
-``python experiments/findings.py`` draws them into docs/images (about a minute of one core).
+``python experiments/findings.py [--out FOLDER]`` (about a minute of one core) draws them into FOLDER; `bdia pages findings --recompute`
+draws them into docs/images.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
@@ -21,7 +23,6 @@ from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.runs.bit_exact import BitExact, bit_exact_round_trip
 from bdia_numerics.runs.inversion import DDIMInversion, DefectCorrection, ImplicitInversion
 
-IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 LATTICE_STEPS, TRIP_STEPS, ORDER_STEPS = (10, 25, 50, 100, 200), (10, 20, 50), (20, 40, 80, 160, 320)
 LATTICE: Mapping[str, Any] = {
     "BDIA, gamma 1/2": BDIA(Fraction(1, 2)),
@@ -131,6 +132,12 @@ def third_order():
     return draw(*drawn)
 
 
+FIGURES = {"bit-exact": bit_exact, "inversions": inversions, "bdia3": third_order}
+
 if __name__ == "__main__":
-    for name, make in {"bit-exact": bit_exact, "inversions": inversions, "bdia3": third_order}.items():
-        (IMAGES / f"{name}.png").write_bytes(image(make(), format="png"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    out = parser.parse_args().out
+    out.mkdir(parents=True, exist_ok=True)
+    for name, make in FIGURES.items():
+        (out / f"{name}.png").write_bytes(image(make(), format="png"))

@@ -1,7 +1,8 @@
 """Why BDIA strays from a network's own ODE: the numbers and the figure of docs/findings/network-growth.md.
 
 ``python experiments/network_deviation.py [--out FOLDER]`` (three minutes of one core) takes BDIA's error on the shipped network of
-digits apart, on two grids of 40 slots. It writes FOLDER/network-deviation.nc and docs/images/network-growth.png.
+digits apart, on two grids of 40 slots. It writes FOLDER/network-deviation.nc and FOLDER/network-growth.png; `bdia pages
+network-deviation --recompute` draws the page's picture.
 """
 
 import argparse
@@ -21,7 +22,6 @@ from bdia_numerics.torch.jacobians import linearised
 from bdia_numerics.torch.sampling import refined, rms
 from bdia_numerics.torch.threads import one_thread
 
-IMAGE = Path(__file__).resolve().parent.parent / "docs" / "images" / "network-growth.png"
 GRIDS = {"uniform": grids.uniform, "quadratic": grids.quadratic}
 GAMMAS = (Fraction(0), Fraction(1, 2), Fraction(9, 10), Fraction(1))
 LABELS, SLOTS, ITERATIONS = (3, 1), 40, 8
@@ -121,6 +121,18 @@ def amplified(model, grid, z):
     )
 
 
+def study():
+    """Take BDIA's error on the shipped network apart, on both grids."""
+    network = load(dtype=torch.float64)
+    model, parts = network.model(list(LABELS)), []
+    with one_thread():
+        for name, make in GRIDS.items():
+            grid, short = make(network.schedule, SLOTS), make(network.schedule, SLOTS // 2)
+            z = noise((len(LABELS), *network.shape), grid, 0, dtype=torch.float64)
+            parts.append(xarray.merge([deviation(model, grid, z), amplified(model, short, z)]).expand_dims(grid=[name]))
+    return xarray.concat(parts, "grid")
+
+
 def figure(found):
     """Draw, for each grid, the error along the run by gamma, and that at the data end by what was taken away."""
     panels = []
@@ -135,19 +147,15 @@ def figure(found):
     return draw(*panels)
 
 
+FIGURES = {"network-growth": lambda: figure(study())}
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results"))
     out = parser.parse_args().out
-    network = load(dtype=torch.float64)
-    model, parts = network.model(list(LABELS)), []
-    with one_thread():
-        for name, make in GRIDS.items():
-            grid, short = make(network.schedule, SLOTS), make(network.schedule, SLOTS // 2)
-            z = noise((len(LABELS), *network.shape), grid, 0, dtype=torch.float64)
-            parts.append(xarray.merge([deviation(model, grid, z), amplified(model, short, z)]).expand_dims(grid=[name]))
-            print(parts[-1])
-    found = xarray.concat(parts, "grid")
+    found = study()
+    for name in GRIDS:
+        print(found.sel(grid=name))
     out.mkdir(parents=True, exist_ok=True)
     found.to_netcdf(out / "network-deviation.nc", engine="h5netcdf")
-    IMAGE.write_bytes(image(figure(found), format="png"))
+    (out / "network-growth.png").write_bytes(image(figure(found), format="png"))

@@ -1,6 +1,7 @@
 """The tables of docs/findings/network-sampling.md: ``python experiments/network_sampling.py``.
 
-They are written from the saved data of `bdia figures`, paper_figs/data/network-table.nc and editing.nc.
+That prints them, from the saved data of `bdia figures`, paper_figs/data/network-table.nc and editing.nc; `bdia pages network-sampling`
+writes them into the page.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from typing import Any
 from bdia_numerics.formulas import table
 from bdia_numerics.studies import load
 
-ROOT = Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- {} begin -->", "<!-- {} end -->"
+DATA = Path(__file__).resolve().parent.parent / "paper_figs" / "data"
 FAMILY = {
     "DDIM": "DDIM ($\\gamma=0$)",
     "BDIA(gamma=1/10)": "0.1",
@@ -61,28 +61,10 @@ def by_edit(found: Any) -> str:
     return table(["solver", *(f"guidance {g:g}" for g in guidances)], rows)
 
 
-def written(page: str, **tables: str) -> str:
-    """Return a page with tables put between the marks of their names.
-
-    Raises
-    ------
-    ValueError
-        If a mark is missing.
-    """
-    for name, text in tables.items():
-        begin, end = BEGIN.format(name), END.format(name)
-        if page.count(begin) != 1 or page.count(end) != 1:
-            raise ValueError(f"the page has no single {begin} ... {end}: put both where the table goes")
-        page = f"{page.partition(begin)[0]}{begin}\n{text}\n{end}{page.partition(end)[2]}"
-    return page
-
-
-def rewrite(page: Path, data: Path) -> None:
-    """Write a page's tables anew from network-table.nc and editing.nc in the folder `data`."""
+def tables(data: Path = DATA) -> dict[str, str]:
+    """Return the tables of the page, by their names, from network-table.nc and editing.nc in a folder."""
     found, edits = load(data / "network-table.nc"), load(data / "editing.nc")
-    text = page.read_text(encoding="utf-8")
-    tables = {"gammas": by_gamma(found), "solvers": by_solver(found, "trailing"), "edits": by_edit(edits)}
-    page.write_text(written(text, **tables), encoding="utf-8")
+    return {"gammas": by_gamma(found), "solvers": by_solver(found, "trailing"), "edits": by_edit(edits)}
 
 
 def _cell(here: Any, best: bool) -> str:
@@ -93,4 +75,4 @@ def _cell(here: Any, best: bool) -> str:
 
 
 if __name__ == "__main__":
-    rewrite(ROOT / "docs" / "findings" / "network-sampling.md", ROOT / "paper_figs" / "data")
+    print("\n\n".join(tables().values()))

@@ -15,7 +15,7 @@ from scipy.integrate import solve_ivp
 from scipy.stats import norm
 
 from bdia_numerics import problems, schedules
-from bdia_numerics.claims.pages import verdicts
+from bdia_numerics.pages.ledger import verdicts
 from bdia_numerics.plots import Picture
 from bdia_numerics.plots.transport import transport
 from bdia_numerics.schedules import probability_flow

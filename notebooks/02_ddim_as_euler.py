@@ -25,7 +25,7 @@ from bdia_numerics import (
     solve,
     step_latex,
 )
-from bdia_numerics.claims.pages import verdicts
+from bdia_numerics.pages.ledger import verdicts
 from bdia_numerics.plots import Picture
 from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.spaces import Vector, formal_model

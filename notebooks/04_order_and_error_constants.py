@@ -30,8 +30,8 @@ from bdia_numerics import (
 )
 from bdia_numerics import names as register
 from bdia_numerics.analysis import GridFamily, global_error
-from bdia_numerics.claims.pages import verdicts
 from bdia_numerics.formulas import number, table
+from bdia_numerics.pages.ledger import verdicts
 from bdia_numerics.plots import Picture
 from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.solvers import BDIA2, BDIAHeun

@@ -25,8 +25,8 @@ from bdia_numerics import (
     round_trip,
     schedules,
 )
-from bdia_numerics.claims.pages import verdicts
 from bdia_numerics.formulas import number, table
+from bdia_numerics.pages.ledger import verdicts
 from bdia_numerics.plots import Picture
 from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.plots.datasheet import region_plot

@@ -25,7 +25,7 @@ from bdia_numerics.analysis.measurement.over_ddim import error_over_ddim
 from bdia_numerics.analysis.sheet.compared import claimed, compared_order, compared_ratio
 from bdia_numerics.analysis.sheet.measured import law, measure
 from bdia_numerics.cli import app
-from bdia_numerics.page import render
+from bdia_numerics.pages.datasheet import render
 
 MINE = '''
 class Mine:

@@ -17,8 +17,9 @@ pytest.importorskip("h5netcdf", reason="needs the extra sweep")
 from figure_checks import faults
 from typer.testing import CliRunner
 
-from bdia_numerics import gallery, plots, studies
+from bdia_numerics import plots, studies
 from bdia_numerics.cli import app
+from bdia_numerics.pages import figures as gallery
 from bdia_numerics.plots import rounding, stability, tables
 from bdia_numerics.plots.axes import line
 from bdia_numerics.plots.figures import FIGURES

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from network_sampling import by_gamma, by_solver, rewrite, written
+from network_sampling import by_gamma, by_solver
 
 from bdia_numerics.studies import load
 
@@ -15,15 +15,6 @@ DATA = ROOT / "paper_figs" / "data"
 @pytest.fixture(scope="module")
 def found():
     return load(DATA / "network-table.nc")
-
-
-def test_the_page_is_the_datas(tmp_path):
-    page = (ROOT / "docs" / "findings" / "network-sampling.md").read_text(encoding="utf-8")
-    copy = tmp_path / "page.md"
-    copy.write_text(page, encoding="utf-8")
-    rewrite(copy, DATA)
-    assert page.count("| `EDICT` |") == 1
-    assert copy.read_text(encoding="utf-8") == page
 
 
 def test_the_grid_flips_the_best_gamma(found):
@@ -58,11 +49,6 @@ def test_marks_and_bold(found):
     cells = [cell.strip() for cell in line.strip("|").split("|")][2:]
     assert [cell.endswith("−") for cell in cells] == [False, False, True, True, True, False]
     assert [cell.startswith("**") for cell in cells] == [False, True, False, False, False, False]
-
-
-def test_a_page_without_marks_is_refused():
-    with pytest.raises(ValueError, match="gammas begin"):
-        written("no marks here", gammas="")
 
 
 def test_a_cell_without_a_number_is_said(found):

@@ -243,7 +243,7 @@ def test_the_page_shows_what_was_kept():
     rows = json.loads((folder / "network-round-trips.json").read_text(encoding="utf-8"))["round_trips"]
     assert len(rows) == 3 * 2 * 4 * len(SOLVERS)
     page = (folder / "network-growth.md").read_text(encoding="utf-8")
-    assert f"\n{markdown(rows)}\n" in page, "run python experiments/network_growth.py --page"
+    assert f"\n{markdown(rows)}\n" in page, "run bdia pages network-growth"
 
 
 @pytest.mark.parametrize("solver", [BDIA(), BDIA(gamma=Fraction(9, 10)), EDICT(p=Fraction(93, 100))], ids=repr)

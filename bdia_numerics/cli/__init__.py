@@ -15,6 +15,7 @@ from bdia_numerics.cli.handling import OneLine, status_of
 from bdia_numerics.cli.lint import lint
 from bdia_numerics.cli.map import gamma_map
 from bdia_numerics.cli.options import Command
+from bdia_numerics.cli.pages import pages
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers
 from bdia_numerics.cli.sweep import sweep
@@ -41,7 +42,7 @@ app = typer.Typer(
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "verify": verify, "list": list_solvers, "roundtrip": roundtrip, "lint": lint, "converge": converge,
-    "work-precision": work_precision, "map": gamma_map, "sweep": sweep, "datasheet": show_datasheet, "figures": figures,
+    "work-precision": work_precision, "map": gamma_map, "sweep": sweep, "datasheet": show_datasheet, "figures": figures, "pages": pages,
 }  # fmt: skip
 for _name, _run in COMMANDS.items():
     app.command(_name, cls=Command)(_run)

@@ -33,7 +33,7 @@ def show_datasheet(
             progress=lambda part: bar.update(task, advance=1, description=part[:14]),
         )
     if html is not None:
-        from bdia_numerics.page import render
+        from bdia_numerics.pages.datasheet import render
 
         write(html, render(found, chosen))
     if as_json:

@@ -29,7 +29,8 @@ def figures(
     as_json: AsJson = False,
 ) -> None:
     """Draw the paper's figures from saved data, as PDF and PNG, with a manifest of the data and settings behind each."""
-    from bdia_numerics import gallery, plots
+    from bdia_numerics import plots
+    from bdia_numerics.pages import figures as gallery
 
     if not plots.available():
         raise ValueError(plots.MISSING)
@@ -75,7 +76,7 @@ def _folder(data: Path | None, gallery: Any) -> Path:
 
 
 def _recomputed(names: list[str], known: Any, folder: Path) -> Path:
-    from bdia_numerics import gallery
+    from bdia_numerics.pages import figures as gallery
     from bdia_numerics.studies.study import cells
 
     for key in dict.fromkeys(key for name in names for key in known[name].data):

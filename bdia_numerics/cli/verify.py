@@ -68,7 +68,7 @@ def verify(
     if path:
         _write(path, decided, results)
     if markdown:
-        from bdia_numerics.claims.pages import ledger
+        from bdia_numerics.pages.ledger import ledger
 
         write(markdown, ledger(decided))
     raise typer.Exit(int(any(d.verdict == "failed" for d in decided)))
@@ -128,7 +128,7 @@ def _real_input(decided: Sequence[Decided]) -> Dataset | None:
 
 
 def _ledger(decided: Sequence[Decided], results: Dataset | None) -> dict[str, Any]:
-    from bdia_numerics.report import versions
+    from bdia_numerics.pages.template import versions
     from bdia_numerics.studies.digits import DIGITS
     from bdia_numerics.studies.records import records
 
@@ -149,13 +149,14 @@ def _ledger(decided: Sequence[Decided], results: Dataset | None) -> dict[str, An
 
 
 def _write(path: Path, decided: Sequence[Decided], results: Dataset | None) -> None:
-    from bdia_numerics import plots, report
+    from bdia_numerics import plots
+    from bdia_numerics.pages.ledger_html import render
     from bdia_numerics.studies import digits
 
     study: dict[str, Any] = {}
     if results:
         study = {"results": results, "runs": digits.portraits(), "choices": digits.choices()}
-    write(path, report.render(decided, **study))
+    write(path, render(decided, **study))
     if results and not plots.available():
         typer.echo(plots.MISSING, err=True)
     typer.echo(f"report: {path}", err=True)
@@ -163,7 +164,7 @@ def _write(path: Path, decided: Sequence[Decided], results: Dataset | None) -> N
 
 def _print_ledger(decided: Sequence[Decided], results: Dataset | None) -> None:
     from bdia_numerics.claims.ledger import counted, counts
-    from bdia_numerics.claims.pages import texts
+    from bdia_numerics.pages.ledger import texts
 
     screen = console()
     rows = table("claim", "title", "what happened", "evidence", "seconds")

@@ -187,15 +187,19 @@ def as_text(config: Any) -> str:
     return json.dumps(asdict(config), sort_keys=True)
 
 
+_COMPUTED_WITH = ("bdia_numerics", "heyoka", "mpmath", "numpy", "python-flint", "scipy", "torch", "xarray")
+
+
 def versions() -> str:
     """Return the versions of Python and of the packages that results can depend on, of those that are installed, as JSON."""
-    return json.dumps({"python": platform.python_version(), **_installed()}, sort_keys=True)
+    return json.dumps(installed(_COMPUTED_WITH), sort_keys=True)
 
 
 @cache
-def _installed() -> dict[str, str]:
-    found = {}
-    for name in ("bdia_numerics", "heyoka", "mpmath", "numpy", "python-flint", "scipy", "torch", "xarray"):
+def installed(names: tuple[str, ...]) -> dict[str, str]:
+    """Return the version of Python, and those of the packages that are installed."""
+    found = {"python": platform.python_version()}
+    for name in names:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

@@ -14,12 +14,12 @@ from typing import Any
 import idx
 import numpy as np
 import torch
-from jinja2 import Environment, StrictUndefined
 from safetensors.torch import save_file
 from training import CHECKPOINT, NULL, Training, mnist_unet
 
 from bdia_numerics import DPMSolverPP, solve
 from bdia_numerics.analysis.frechet import frechet_distance, moments
+from bdia_numerics.pages.template import rendered
 from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.plots.sheet import sheet
@@ -127,10 +127,8 @@ def measured(data: Path, *, count: int = 2000, steps: int = 20, seed: int = 0) -
 def card(folder: Path, found: dict[str, Any], target: Path = UNET) -> str:
     """Return the model card, in Markdown, from the last training folder, what `measured` found and the record beside the weights."""
     curve = torch.load(folder / CHECKPOINT, weights_only=True)["losses"]
-    page = Environment(undefined=StrictUndefined, keep_trailing_newline=True).from_string(
-        CARD_TEMPLATE.read_text(encoding="utf-8")
-    )
-    return page.render(
+    return rendered(
+        CARD_TEMPLATE,
         parameters=f"{sum(p.numel() for p in mnist_unet().parameters()):,}",
         classifier_parameters=f"{sum(p.numel() for p in Classifier().parameters()):,}",
         null=NULL,

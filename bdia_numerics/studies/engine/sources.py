@@ -20,7 +20,7 @@ from bdia_numerics import names
 from bdia_numerics.studies.study import Study
 
 PACKAGE = Path(__file__).resolve().parents[2]
-NO_RESULTS = frozenset({"cli", "__main__.py", "report.py", "page.py", "plots", "templates", "claims", "__pycache__"})
+NO_RESULTS = frozenset({"cli", "__main__.py", "pages", "plots", "claims", "__pycache__"})
 """Rooms of the package that no study computes with."""
 INSTALLED = {"site-packages", "dist-packages"}
 DIGITS = 16

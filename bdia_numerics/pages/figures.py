@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
-from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bdia_numerics import plots, studies
 from bdia_numerics.files import write
+from bdia_numerics.pages.template import rendered, versions
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 FORMATS = ("pdf", "png")
 DPI = 200
 PAGE_DPI, PAGE_COLOURS = 120, 48
-DRAWN_WITH = ("bdia_numerics", "matplotlib", "numpy", "xarray")
 
 
 @dataclass(frozen=True)
@@ -204,7 +202,7 @@ def draw(
         advance()
     ordered = {name: entries[name] for name in FIGURES if name in entries}
     manifest = {
-        "drawn_with": {"python": platform.python_version()} | {n: version(n) for n in DRAWN_WITH},
+        "drawn_with": versions(),
         "figures": ordered,
     }
     write(out / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
@@ -258,23 +256,16 @@ def _provenance(dataset: Dataset) -> dict[str, Any]:
 
 def index(manifest: Mapping[str, Any]) -> str:
     """Return the page of a manifest, which shows its figures."""
-    from jinja2 import Environment
-
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    text = resources.files("bdia_numerics").joinpath("templates/figures.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(text).render(manifest=manifest, compact=lambda x: json.dumps(x, ensure_ascii=False))
+    return rendered("figures.html.j2", manifest=manifest, compact=lambda x: json.dumps(x, ensure_ascii=False))
 
 
-def write_page(docs: Path, data: Path) -> None:
-    """Write the page of the documentation, `docs/figures.md`, and its pictures, `docs/images/figures/NAME.png`."""
+def documents(data: Path) -> dict[str, str | bytes]:
+    """Return the page of the documentation and its pictures, drawn from the data in a folder, by their paths under docs/."""
     from bdia_numerics.plots.figures import FIGURES
 
-    pictures = docs / "images" / "figures"
-    pictures.mkdir(parents=True, exist_ok=True)
-    for name, spec in FIGURES.items():
-        figure = spec.draw(*(studies.load(data / f"{key}.nc") for key in spec.data))
-        write(pictures / f"{name}.png", _small(plots.image(figure, format="png", dpi=PAGE_DPI)))
-    write(docs / "figures.md", page())
+    drawn = {name: spec.draw(*_saved(name, spec, data).values()) for name, spec in FIGURES.items()}
+    pictures = {name: _small(plots.image(figure, format="png", dpi=PAGE_DPI)) for name, figure in drawn.items()}
+    return {f"images/figures/{name}.png": png for name, png in pictures.items()} | {"figures.md": page()}
 
 
 def _small(png: bytes) -> bytes:

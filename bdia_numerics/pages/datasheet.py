@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from typing import Any
 
-from bdia_numerics import formulas, plots
+from bdia_numerics import plots
 from bdia_numerics.analysis.sheet.compared import summary
 from bdia_numerics.analysis.sheet.datasheet import Datasheet
 from bdia_numerics.analysis.sheet.proved import Proved
 from bdia_numerics.analysis.sheet.wording import factors
+from bdia_numerics.pages.template import embedded, rendered
 from bdia_numerics.program import inverse_latex, refusal, step_latex
 
 _GREEK = re.compile(r"^(alpha|sigma|gamma|zeta|kappa|lambda|theta|phi)")
@@ -30,16 +29,12 @@ def render(found: Datasheet, solver: Any) -> str:
     solver
         The solver, of which the page shows the step and its derived inverse as formulas.
     """
-    from jinja2 import Environment
-    from markupsafe import Markup
-
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    text = resources.files("bdia_numerics").joinpath("templates/datasheet.html.j2").read_text(encoding="utf-8")
     titles = [(title, list(rows)) for title, rows in found.sections() if not title.startswith("Proved and measured")]
     proved = [p for p in (found.general, found.given) if p is not None]
     shown = {k + 1: latex_of(p) for k, p in enumerate(proved)}
     measured = found.measured
-    return environment.from_string(text).render(
+    return rendered(
+        "datasheet.html.j2",
         sheet=found,
         steps=list(step_formulas(solver)),
         sections=[(title, rows, shown.get(k, {})) for k, (title, rows) in enumerate(titles)],
@@ -48,7 +43,6 @@ def render(found: Datasheet, solver: Any) -> str:
         summary=summary(measured.compared) if measured else "",
         figures=list(figures(found)),
         notes=[plots.MISSING] if measured and not plots.available() else [],
-        math=lambda x: Markup(formulas.html(x)),
     )
 
 
@@ -127,17 +121,16 @@ def figures(found: Datasheet) -> Iterator[tuple[str, str]]:
 
     if measured.orders:
         yield (
-            _data(drawn.order_plot(dict(measured.orders))),
+            embedded(drawn.order_plot(dict(measured.orders))),
             "Order: error against steps, hollow where a level does not count",
         )
     if measured.work is not None:
         yield (
-            _data(drawn.work_plot(measured.work, found.name)),
+            embedded(drawn.work_plot(measured.work, found.name)),
             "Work and precision beside DDIM, on a grid uniform in t",
         )
     if measured.regions:
-        yield _data(drawn.region_plot(dict(measured.regions))), "Stability: where solutions of dy/ds = J y stay bounded"
-
-
-def _data(figure: Any) -> str:
-    return base64.b64encode(plots.image(figure)).decode("ascii")
+        yield (
+            embedded(drawn.region_plot(dict(measured.regions))),
+            "Stability: where solutions of dy/ds = J y stay bounded",
+        )

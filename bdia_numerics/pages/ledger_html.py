@@ -1,27 +1,21 @@
-"""The ledger as a page: one HTML file with everything in it."""
+"""The ledger in HTML: one file with everything in it."""
 
 from __future__ import annotations
 
-import base64
-import platform
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from bdia_numerics import formulas, plots
 from bdia_numerics.claims.ledger import Decided, counts
-from bdia_numerics.claims.pages import COPY, texts
+from bdia_numerics.pages.ledger import COPY, texts
+from bdia_numerics.pages.template import embedded, rendered, versions
 from bdia_numerics.studies.digits import DIGITS, Choice, Portrait
 from bdia_numerics.studies.records import config_of, records
 
 if TYPE_CHECKING:
     from xarray import Dataset
-
-PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "scikit-learn", "matplotlib")
 
 
 @dataclass(frozen=True)
@@ -31,19 +25,6 @@ class Figure:
     data: str
     alt: str
     caption: str
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what takes part, "absent" where a package is not installed."""
-    found = {"bdia_numerics": sys.modules["bdia_numerics"].__version__, "Python": platform.python_version()}
-    return found | {name: _version(name) for name in PACKAGES}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "absent"
 
 
 def figures(results: Dataset, runs: Sequence[Portrait]) -> list[Figure]:
@@ -69,7 +50,7 @@ def figures(results: Dataset, runs: Sequence[Portrait]) -> list[Figure]:
 
 
 def _figure(figure: Any, alt: str, caption: str) -> Figure:
-    return Figure(base64.b64encode(plots.image(figure)).decode("ascii"), alt, caption)
+    return Figure(embedded(figure), alt, caption)
 
 
 def render(
@@ -91,12 +72,8 @@ def render(
     date
         What the page is dated; now by default.
     """
-    from jinja2 import Environment
-    from markupsafe import Markup
-
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    text = resources.files("bdia_numerics").joinpath("templates/report.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(text).render(
+    return rendered(
+        "ledger.html.j2",
         decided=decided,
         counts=counts(decided),
         texts=texts,
@@ -110,6 +87,4 @@ def render(
         date=(date or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
         versions=versions(),
         seconds=f"{sum(d.seconds for d in decided):.0f}",
-        math=lambda x: Markup(formulas.html(x)),
-        number=formulas.number,
     )

@@ -1,4 +1,4 @@
-"""Pages written from the ledger: all of it, its head for the README, and the misprints."""
+"""The ledger in Markdown: all of it, its head for the README, and the misprints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ version nor date; the authors' affiliations in it are Exeter, Nvidia and Welling
 _HEAD = f"""# Misprints of the paper
 
 Every place where the text of *Exact Diffusion Inversion via Bi-directional Integration Approximation* needs a correction, with what
-is printed, what is right, and the argument. This page is written by `python experiments/ledger_pages.py` from the ledger that
+is printed, what is right, and the argument. This page is written by `bdia pages ledger --recompute` from the ledger that
 `bdia verify` prints.
 
 {COPY} What can as well be a fault of that copy is called

@@ -1,0 +1,1 @@
+"""Pages: what is written for readers from the ledger, a datasheet, or saved data."""

@@ -1,0 +1,90 @@
+"""What all pages share: one environment of templates, one style sheet, versions, and figures as text."""
+
+from __future__ import annotations
+
+import base64
+import re
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bdia_numerics import formulas, plots
+from bdia_numerics.studies.study import installed
+
+PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "scikit-learn", "matplotlib", "xarray")
+
+
+@cache
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    made = Environment(
+        loader=PackageLoader("bdia_numerics.pages"),
+        autoescape=lambda name: ".html" in (name or ""),
+        undefined=StrictUndefined,  # a name that nobody gives is an error, not a gap in a page
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.globals |= {"math": lambda x: Markup(formulas.html(x)), "number": formulas.number, "version": version}
+    return made
+
+
+def rendered(template: str | Path, **values: Any) -> str:
+    """Return a page.
+
+    Parameters
+    ----------
+    template
+        The name of one in pages/templates/, of which those of HTML escape what they are given; or the path of a file, whose text is
+        Markdown.
+    values
+        Its names. math(text), number(x) and version(package) are known to all templates.
+
+    Raises
+    ------
+    jinja2.UndefinedError
+        If the template has a name without a value.
+    """
+    environment = _environment()
+    if isinstance(template, Path):
+        return str(environment.from_string(template.read_text(encoding="utf-8")).render(**values))
+    return str(environment.get_template(template).render(**values))
+
+
+def embedded(figure: Any) -> str:
+    """Return a figure as SVG in base64, as it stands inside of a page."""
+    return base64.b64encode(plots.image(figure)).decode("ascii")
+
+
+def between(page: str, texts: Mapping[str, str]) -> str:
+    r"""Return a page with texts put between the comments that begin and end each of their names.
+
+    Raises
+    ------
+    ValueError
+        If the page has not each comment once.
+
+    Examples
+    --------
+    >>> between("<!-- sum begin -->?<!-- sum end -->", {"sum": "4"})
+    '<!-- sum begin -->\n4\n<!-- sum end -->'
+    """
+    for name, text in texts.items():
+        marks = [re.findall(f"<!-- {re.escape(name)}[: ]{end} -->", page) for end in ("begin", "end")]
+        if [len(found) for found in marks] != [1, 1]:
+            raise ValueError(f"the page has no single <!-- {name} begin --> ... end: put both where the text goes")
+        (begin,), (end,) = marks
+        page = f"{page.partition(begin)[0]}{begin}\n{text}\n{end}{page.partition(end)[2]}"
+    return page
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what takes part in pages, "absent" where a package is not installed."""
+    found = installed(PACKAGES)
+    own = {"bdia_numerics": sys.modules["bdia_numerics"].__version__, "Python": found["python"]}
+    return own | {name: found.get(name, "absent") for name in PACKAGES}

@@ -1,0 +1,118 @@
+"""`bdia pages`: pages that nobody types are those of the saved data, and one template environment makes all of them."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("matplotlib", reason="needs the extra report")
+pytest.importorskip("h5netcdf", reason="needs the extra sweep")
+
+import jinja2
+from typer.testing import CliRunner
+
+from bdia_numerics.cli import app
+from bdia_numerics.pages import documents
+from bdia_numerics.pages.template import between, rendered
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATES = ROOT / "bdia_numerics" / "pages" / "templates"
+
+
+def bdia(*arguments):
+    return CliRunner().invoke(app, ["pages", *map(str, arguments)])
+
+
+def test_a_page_of_saved_data_is_the_datas(tmp_path):
+    run = bdia("network-sampling", "--out", tmp_path, "--json")
+    place = "docs/findings/network-sampling.md"
+    assert json.loads(run.stdout) == {"pages": {"network-sampling": {place: "written"}}, "left": {}}
+    text = (tmp_path / place).read_text(encoding="utf-8")
+    assert text == (ROOT / place).read_text(encoding="utf-8") and text.count("| `EDICT` |") == 1
+    again = bdia("network-sampling", "--out", tmp_path, "--json")
+    assert json.loads(again.stdout)["pages"] == {"network-sampling": {place: "unchanged"}}
+
+
+def test_a_table_that_was_changed_by_hand_is_written_anew(tmp_path, monkeypatch):
+    """The text around it is left as it is."""
+    place = Path("docs/findings/network-sampling.md")
+    sound = (ROOT / place).read_text(encoding="utf-8")
+    for folder in ("experiments", "paper_figs"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).write_text(sound.replace("| `EDICT` |", "| `EDICTS` |"), encoding="utf-8")
+    monkeypatch.setattr(documents, "_experiment", lambda root, name: __import__(name))
+    assert documents.make(["network-sampling"], root=tmp_path) == {"network-sampling": {place.as_posix(): "written"}}
+    assert (tmp_path / place).read_text(encoding="utf-8") == sound
+
+
+def test_the_table_of_round_trips_is_what_was_kept(tmp_path):
+    pytest.importorskip("torch", reason="needs the extra torch")
+    assert bdia("network-growth", "--out", tmp_path).exit_code == 0
+    for name in ("network-growth.md", "network-round-trips.json"):
+        assert (tmp_path / "docs/findings" / name).read_bytes() == (ROOT / "docs/findings" / name).read_bytes()
+
+
+def test_the_page_of_defects_is_its_template_and_a_table():
+    page = (ROOT / "docs/findings/defects.md").read_text(encoding="utf-8")
+    table = "\n".join(line for line in page.splitlines() if line.startswith("|"))
+    assert rendered(ROOT / "experiments/defects.md.j2", table=table) == page
+
+
+def test_what_needs_runs_waits_until_it_is_asked_for():
+    run = bdia("ledger")
+    assert run.exit_code == 2 and "ledger is made from runs, about 2 min of one core: give --recompute" in run.stderr
+    assert documents.make(["ledger", "defects"], root=ROOT) == {}
+
+
+def test_bad_input_is_one_line(tmp_path, monkeypatch):
+    run = bdia("ledgers")
+    assert run.exit_code == 2 and run.stderr.startswith("bdia: ledgers is none of figures, ")
+    (tmp_path / "docs").write_text("a file")
+    run = bdia("network-sampling", "--out", tmp_path)
+    assert run.exit_code == 2 and "cannot be written" in run.stderr and len(run.stderr.splitlines()) == 1
+    monkeypatch.setattr(documents.resources, "files", lambda package: tmp_path / package)
+    run = bdia("network-sampling")
+    assert run.exit_code == 2 and "the pages are those of a checkout" in run.stderr
+
+
+def test_the_list_names_what_is_there():
+    listed = json.loads(bdia("--list", "--json").stdout)
+    assert list(listed) == list(documents.DOCUMENTS)
+    for about in listed.values():
+        paths = re.findall(
+            r"(?:docs|experiments|paper_figs)/[\w./-]+\w|README\.md", about["files"] + " " + about["source"]
+        )
+        assert all((ROOT / path).exists() for path in paths), paths
+    assert "diffusers-orders" in bdia("--list").stdout
+
+
+def test_text_goes_between_its_marks():
+    page = "a\n<!-- x:begin -->\nold\n<!-- x:end -->\nb <!-- y begin --><!-- y end -->"
+    expected = "a\n<!-- x:begin -->\n1\n<!-- x:end -->\nb <!-- y begin -->\n2\n<!-- y end -->"
+    assert between(page, {"x": "1", "y": "2"}) == expected
+    for wrong in ("no marks", "<!-- x begin -->", page + page):
+        with pytest.raises(ValueError, match="no single <!-- x begin -->"):
+            between(wrong, {"x": "1"})
+
+
+def test_a_template_escapes_html_and_misses_no_value(tmp_path):
+    assert "<title>bdia_numerics: figures</title>" in rendered(
+        "figures.html.j2", manifest={"drawn_with": {"<b>": "1"}, "figures": {}}, compact=str
+    )
+    assert "&lt;b&gt; 1" in rendered(
+        "figures.html.j2", manifest={"drawn_with": {"<b>": "1"}, "figures": {}}, compact=str
+    )
+    page = tmp_path / "page.md.j2"
+    page.write_text("{{ x }}", encoding="utf-8")
+    assert rendered(page, x="<b>") == "<b>"
+    with pytest.raises(jinja2.UndefinedError):
+        rendered(page)
+
+
+def test_there_is_one_environment_and_one_style_sheet():
+    code = [path for folder in ("bdia_numerics", "experiments", "paper_figs") for path in (ROOT / folder).rglob("*.py")]
+    assert [p.name for p in code if "Environment(" in p.read_text(encoding="utf-8")] == ["template.py"]
+    assert [p.name for p in TEMPLATES.iterdir() if "<style>" in p.read_text(encoding="utf-8")] == ["page.html.j2"]
+    assert [p.name for p in TEMPLATES.iterdir() if p.suffix == ".css"] == ["style.css"]
