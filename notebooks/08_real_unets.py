@@ -108,13 +108,13 @@ fast = {
 runs = {name: solve(solver, model, grid, z) for name, solver in fast.items()}
 images = {name: run.z.double().numpy() for name, run in runs.items()}
 read = {name: loaded.recognised(x, digits) for name, x in images.items()}
-assert {run.nfe for run in runs.values()} == {20} and min(read.values()) >= 8
+assert {run.nfe for run in runs.values()} == {20} and set(read.values()) == {10}
 away = {name: rms(run.z - runs["DPM-Solver++ 2M"].z) for name, run in runs.items()}
 for name in fast:
     print(
         f"{name}: {read[name]} of 10 are read as their label; {away[name]:.3f} from 2M's images"
     )
-assert max(away, key=away.get) == "BDIA, gamma 1"
+assert away["BDIA, gamma 1"] > 1.3 * max(away["DDIM"], away["BDIA, gamma 1/2"])
 everything = np.concatenate(list(images.values()))
 Picture(
     sheet.sheet(
@@ -127,9 +127,9 @@ Picture(
 )
 
 # %% [markdown]
-# The strokes agree, and the classifier has hardly a preference. But the third row, $\gamma=1$, is twice as far from the
-# images of 2M as the two rows of lower order. What that is, and where it comes from, is measured from here on in
-# float64, on two states, with 40 slots over the whole schedule.
+# The strokes agree, and the classifier has no preference. But the third row, $\gamma=1$, is farther from the images of 2M
+# than the two rows of lower order, by more than a third. What that is, and where it comes from, is measured from here on
+# in float64, on two states, with 40 slots over the whole schedule.
 #
 # ### Invertible, exactly
 #
@@ -196,7 +196,7 @@ assert (
 for spacing in spacings:
     assert errors[spacing, "gamma 1"][0] < errors[spacing, "DDIM"][0] - known
 gap = errors["quadratic", "gamma 1"][0] - errors["quadratic", "gamma 9/10"][0]
-assert gap > 2 * known
+assert gap > 3 * known
 Markdown(
     table(
         ["spacing", "solver", "noise comes back to", "image from the network's ODE"],
@@ -207,8 +207,8 @@ Markdown(
 # %% [markdown]
 # With $\gamma=1$ the noise returns to fourteen digits, better than for any other $\gamma$. On both grids its image is
 # nearer to the network's own ODE than DDIM's, as the order promises. But on the quadratic grid $\gamma=\frac9{10}$, of
-# order one, is twice as near as $\gamma=1$, by more than the ODE is known to. On the uniform grid the two differ by
-# less than that, so nothing is decided there.
+# order one, is nearer than $\gamma=1$, by more than three times what the ODE is known to. On the uniform grid the two
+# differ by less than the ODE is known to, so nothing is decided there.
 #
 # ### Where the error arises
 #
@@ -236,7 +236,8 @@ for spacing, slots in spacings.items():
     )
     print(f"    gamma 1 at the data end: {errors[spacing, 'gamma 1'][0]:.4f}")
     assert middle["gamma 1"] < middle["DDIM"] / 2
-assert errors["quadratic", "gamma 1"][0] > 5 * middle["gamma 1"]
+    assert errors[spacing, "gamma 1"][0] > 7 * middle["gamma 1"]
+    assert errors[spacing, "DDIM"][0] < 3 * middle["DDIM"]
 picture = draw(*panels)
 for ax in picture.axes:
     ax.invert_xaxis()
@@ -247,9 +248,9 @@ Picture(
 )
 
 # %% [markdown]
-# As long as there is much noise, $\gamma=1$ is far better than DDIM, as its order says. Towards the data it rises, on
-# the quadratic grid more than fivefold. Three suspects: the start, the last slot, and the parasitic mode. Each can be
-# taken away:
+# As long as there is much noise, $\gamma=1$ is far better than DDIM, as its order says. Towards the data its error rises
+# more than sevenfold on both grids, that of DDIM less than threefold. Three suspects: the start, the last slot, and the
+# parasitic mode. Each can be taken away:
 #
 # - start from the exact second state instead of a DDIM step;
 # - set $\gamma=0$ in the last slot alone: a parameter may be a function of the slot;
@@ -279,22 +280,23 @@ for spacing, slots in spacings.items():
         rough,
     )
     rows.append((spacing, *map(number, found)))
-    assert found[1] > found[0] / 2  # the start is not the cause
-assert split["quadratic"][1] > 2 * split["quadratic"][0]
-assert split["uniform"][1] < split["uniform"][0]
+    assert min(found[1:3]) > 0.7 * found[0]  # neither start nor end is the cause
+assert split["quadratic"][1] > 4 * split["quadratic"][0]
+assert split["quadratic"][1] > 3 * known > 3 * max(split["uniform"])
 assert all(split[spacing][0] < errors[spacing, "DDIM"][0] for spacing in spacings)
 heads = "spacing | gamma 1 | exact second state | gamma 0 in the last slot | smooth part | alternating part"
 Markdown(table(heads.split(" | "), rows))
 
 # %% [markdown]
-# The start is not it, and neither is the last slot. On the quadratic grid the larger part *alternates*: it is the
-# parasitic mode. The smooth part alone is a sixth of DDIM's error, so the order is there, underneath. On the uniform
-# grid the alternating part is the smaller one. A smaller $\gamma$ multiplies the mode by $\gamma$ in each step:
+# The start is not it, and neither is the last slot: without either, most of the error is still there. On the quadratic
+# grid the larger part by far *alternates*: it is the parasitic mode. The smooth part alone is less than an eighth of
+# DDIM's error, so the order is there, underneath. On the uniform grid both parts are smaller than what the ODE is known
+# to, so which is the larger is not decided. A smaller $\gamma$ multiplies the mode by $\gamma$ in each step:
 # $\gamma=\frac9{10}$ is nearer to the ODE than $\gamma=1$ on the quadratic grid.
 
 # %%
 print(f"quadratic: gamma 9/10 is nearer by {gap:.3f}, known to {known:.3f}")
-assert split["quadratic"][0] < errors["quadratic", "DDIM"][0] / 5
+assert split["quadratic"][0] < errors["quadratic", "DDIM"][0] / 8
 
 # %% [markdown]
 # ### Editing: encode under one label, decode under another
