@@ -21,7 +21,7 @@ ROWS = (
     ("torch",),
     ("analysis",),
     ("runs",),
-    ("names", "spec"),
+    ("names",),
     ("problems", "configs"),
     ("solvers",),
     ("program",),

@@ -71,7 +71,7 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch):
     assert run.exit_code == 2 and run.stderr.startswith("bdia: ledgers is none of figures, ")
     (tmp_path / "docs").write_text("a file")
     run = bdia("network-sampling", "--out", tmp_path)
-    assert run.exit_code == 2 and "cannot be written" in run.stderr and len(run.stderr.splitlines()) == 1
+    assert run.exit_code == 2 and "Not a directory" in run.stderr and len(run.stderr.splitlines()) == 1
     monkeypatch.setattr(documents.resources, "files", lambda package: tmp_path / package)
     run = bdia("network-sampling")
     assert run.exit_code == 2 and "the pages are those of a checkout" in run.stderr

@@ -70,7 +70,7 @@ class Config:
     Attributes
     ----------
     solvers
-        Names in `contenders()`, or others as `bdia_numerics.spec` reads them.
+        Names in `contenders()`, or others as `bdia_numerics.names` reads them.
     spacings
         Of the grid: "leading" with one step of offset, "trailing".
     steps

@@ -11,9 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 INSIDE = {
     "cli": "reads the command line, prints results and sets the exit status.",
     "__main__": "starts the command for python -m bdia_numerics.",
-    "report": "writes the ledger as one HTML page.",
-    "page": "writes a datasheet as one HTML page.",
-    "gallery": "draws the paper's figures from saved data.",
+    "pages": "writes pages: the ledger, datasheets, figures, and the tables of findings.",
     "claims": "holds the paper's statements and decides each by a proof or a measurement.",
     "studies": "computes data sets from a configuration, and runs sweeps.",
     "plots": "draws figures from data.",
@@ -22,7 +20,6 @@ INSIDE = {
     "analysis": "derives and measures orders, stability, errors and the growth of rounding.",
     "runs": "runs a program against a model: solve, invert, encode, round_trip.",
     "names": "reads solvers, grids, schedules and distributions from a text.",
-    "spec": "is the former name of names.",
     "problems": "has distributions with exact scores and exact flows.",
     "configs": "reads scheduler configurations of other libraries.",
     "solvers": "has the step of each solver as a formula.",

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
-from bdia_numerics import spec
+from bdia_numerics import names
 from bdia_numerics.program import Solver
 from bdia_numerics.solvers import BDIA, CBDIA, EDICT, OBELM
 from bdia_numerics.torch.schedulers.base import ProgramScheduler
@@ -120,7 +120,7 @@ class SolverScheduler(ProgramScheduler):
 
     def make_solver(self) -> Solver:
         """Return the solver that `solver_spec` names."""
-        return spec.solver(self.config["solver_spec"])
+        return names.solver(self.config["solver_spec"])
 
 
 class SolverInverseScheduler(SolverScheduler):
