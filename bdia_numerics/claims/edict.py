@@ -23,7 +23,7 @@ EDICT_MUTANTS = {
 
 
 @check("eq-11", "eq-12", "eq-13", "eq-14", verdict="definition", mutants=EDICT_MUTANTS)
-def edict_step(solver: Any = EDICT) -> str:
+def edict_step(solver: Any = EDICT) -> None:
     """The EDICT program is (11)-(14)."""
     f, (z1, y1), (p,) = Formal(1), vectors("z_1", "y_1"), symbols("p")
     got = f.step(solver(p), {"z": z1, "y": y1})
@@ -32,7 +32,6 @@ def edict_step(solver: Any = EDICT) -> str:
     z0 = p * z_inter + (1 - p) * y_inter
     equal(got["z"], z0, "(11)-(13)")
     equal(got["y"], p * y_inter + (1 - p) * z0, "(14)")
-    return "defines EDICT; the program, run on symbols over one slot, equals (11)-(14), for any eps."
 
 
 def _edict_inverse(solver: Any) -> tuple[Formal, Any, dict[str, Vector], dict[str, Vector]]:
@@ -58,16 +57,11 @@ def _printed_edict_inverse(f: Formal, p: Any, after: dict[str, Vector]) -> dict[
 
 
 @check("eq-15", "eq-17", verdict="proved", mutants=EDICT_MUTANTS)
-def edict_inverse(solver: Any = EDICT) -> str:
+def edict_inverse(solver: Any = EDICT) -> dict[str, Any]:
     """(15) and (17) are the derived inverse."""
     f, p, found, after = _edict_inverse(solver)
     equal(found["y"], _printed_edict_inverse(f, p, after)["y"], "(15)-(17)")
-    return (
-        "the inverse derived from the EDICT program gives y_i by (15), (16) (right form) and (17), coefficient by "
-        "coefficient, for any eps, and the step undoes "
-        f"it; the condition is p != 0: p = 0, which the paper's [0, 1] includes, is refused. Derived: "
-        f"${inverse_latex(EDICT())}$"
-    )
+    return {"inverse": inverse_latex(EDICT())}
 
 
 @check(
@@ -79,15 +73,11 @@ def edict_inverse(solver: Any = EDICT) -> str:
         "the right form spoilt": {"reading": lambda: replace(AS_PRINTED["eq-16"], run=_spoilt)},
     },
 )
-def edict_inverse_16(solver: Any = EDICT, reading: AsPrinted = AS_PRINTED["eq-16"]) -> str:
+def edict_inverse_16(solver: Any = EDICT, reading: AsPrinted = AS_PRINTED["eq-16"]) -> dict[str, Any]:
     """(16), with the right subscript, is the derived inverse; as printed it does not undo the step."""
     f, p, found, after = _edict_inverse(solver)
     equal(found["z"], _printed_edict_inverse(f, p, after)["z"], "(16) and (18)")
-    return (
-        "the right form is proved: the inverse derived from the program gives z_i by (15)-(18) with y_i^inter in "
-        "(16), for any eps (the formula printed under (15) calls it y'_{i-1}, as it stands at t_{i-1}). On a Gaussian "
-        f"mixture with p = {MIXED:g}: {reading.seen()}"
-    )
+    return {"mixed": MIXED, "seen": reading.seen()}
 
 
 def _spoilt(printed: bool, n: int) -> float:
@@ -100,11 +90,8 @@ def _spoilt(printed: bool, n: int) -> float:
     verdict="misprint",
     mutants={**EDICT_MUTANTS, "the published text corrected": {"reading": AS_PRINTED["eq-18"].corrected}},
 )
-def edict_inverse_18(solver: Any = EDICT, reading: AsPrinted = AS_PRINTED["eq-18"]) -> str:
+def edict_inverse_18(solver: Any = EDICT, reading: AsPrinted = AS_PRINTED["eq-18"]) -> dict[str, Any]:
     """(18), with z_i for x_i, is the derived inverse."""
     f, p, found, after = _edict_inverse(solver)
     equal(found["z"], _printed_edict_inverse(f, p, after)["z"], "(16) and (18)")
-    return (
-        "the right form is proved: the inverse derived from the program gives z_i by (15)-(18), for any eps; x_i, "
-        f"which is printed on the left of (18), occurs nowhere else in EDICT. {reading.seen()}"
-    )
+    return {"seen": reading.seen()}
