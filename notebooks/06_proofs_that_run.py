@@ -295,7 +295,7 @@ Math(r"\begin{aligned}" + r"\\".join(differences) + r"\end{aligned}")
 # ### The ledger decides
 #
 # What was done by hand above is a *check* of the ledger: a function that takes the imported solver, raises when the
-# claim fails, and returns its evidence. `bdia verify` runs all of them; from Python, a few:
+# claim fails, and returns what it has found, which the claim's evidence shows. `bdia verify` runs all of them; from Python, a few:
 
 # %%
 some = list(decide(["prop-1", "prop-2", "eq-33", "eq-32", "eq-61"]))

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,14 +39,17 @@ def folder(tmp_path, monkeypatch):
 def quick_ledger(monkeypatch) -> Iterator[None]:
     """Stand two checks and the study of a few images in for the whole ledger."""
 
-    def holds(*, planted: bool = False) -> str:
+    def holds(*, planted: bool = False) -> None:
         ledger.require(not planted, "noticed")
-        return "found $x^2$ and [brackets]"
 
     known = ("planted", {"planted": lambda: True})
     good = ledger.Check(("eq-1",), "proved", holds, dict([known]), slow=False)
-    real = ledger.Check(("digits",), "measured", lambda: "measured it", {}, slow=False)
+    real = ledger.Check(("digits",), "measured", lambda: {"what": "measured"}, {}, slow=False)
     monkeypatch.setattr(ledger, "checks", lambda: {"eq-1": good, "digits": real})
+    known_statements = ledger.statements()
+    for name, text in {"eq-1": "found $x^2$ and [brackets]", "digits": "{what} it"}.items():
+        known_statements[name] = replace(known_statements[name], evidence=text)
+    monkeypatch.setattr(ledger, "statements", lambda: known_statements)
     results = digits.study(SMALL)
     monkeypatch.setattr(digits, "study", lambda: results)
     monkeypatch.setattr(digits, "portraits", lambda original=digits.portraits: original(SMALL))
@@ -156,7 +160,7 @@ def test_mutants_are_listed():
 
 
 def test_a_surviving_mutant_is_an_error(monkeypatch):
-    blind = ledger.Check(("eq-1",), "proved", lambda **_: "fine", {"planted": {}}, slow=False)
+    blind = ledger.Check(("eq-1",), "proved", lambda **_: None, {"planted": {}}, slow=False)
     monkeypatch.setattr(ledger, "checks", lambda: {"eq-1": blind})
     result = run("verify", "--mutants")
     assert result.exit_code == 1
@@ -231,7 +235,7 @@ def test_the_kind_says_what_happened(error, verdict, kind, monkeypatch):
     def found():
         if error is not None:
             raise error
-        return "so it is"
+        return {"inverse": "so it is"}
 
     monkeypatch.setattr(ledger, "checks", lambda: {"eq-33": ledger.Check(("eq-33",), "proved", found, {}, slow=False)})
     (claim,) = json.loads(run("verify", "--only", "eq-33", "--json").stdout)["claims"]

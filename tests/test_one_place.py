@@ -50,11 +50,11 @@ from bdia_numerics.claims.ledger import CheckFailed, check
 
 
 @check("two", verdict="proved", mutants={"three": {"one": lambda: 2}})
-def two(one: int = 1) -> str:
+def two(one: int = 1) -> dict[str, int]:
     """Add."""
     if one + one != 2:
         raise CheckFailed("not two")
-    return f"{one} + {one} = {one + one}"
+    return {"one": one, "sum": one + one}
 '''
 STATEMENT = """
 [[claim]]
@@ -62,6 +62,7 @@ id = "two"
 source = "ours"
 title = "One and one"
 statement = "$1+1=2$"
+evidence = "{one} + {one} = {sum}"
 verdict = "proved"
 note = "no check ran"
 """

@@ -65,7 +65,7 @@ def test_facts_and_measurements_come_last() -> None:
 @each
 def test_fields(claim: dict[str, Any]) -> None:
     assert set(claim) >= REQUIRED
-    assert set(claim) <= REQUIRED | CORRECTION | {"kind"}
+    assert set(claim) <= REQUIRED | CORRECTION | {"kind", "evidence"}
     assert claim["verdict"] in VERDICTS
     for name, value in claim.items():
         assert isinstance(value, str), name

@@ -26,7 +26,7 @@ _MUTANTS = {
 
 
 @check("eq-38", verdict="proved", mutants=_MUTANTS)
-def first_states(solver: Any = BDIA) -> str:
+def first_states(solver: Any = BDIA) -> None:
     """The lines of the chain from z_{N-1} down to z_{N-3}, with (38), for abstract increments."""
     import sympy
 
@@ -52,15 +52,10 @@ def first_states(solver: Any = BDIA) -> str:
         start + averaged[0] + averaged[1] + forward[1],
     ):
         equal(z[0], right, "a line of z_(N-3)")
-    return (
-        "the states z_{N-1}, z_{N-2} and z_{N-3} that the program makes from z_N with abstract increments equal each "
-        "line of the chain "
-        "(two for z_{N-2}, five for z_{N-3}), and the first difference is (38); so it holds for any increments."
-    )
 
 
 @check("eq-42", verdict="proved", mutants=_MUTANTS)
-def conclusion(solver: Any = BDIA) -> str:
+def conclusion(solver: Any = BDIA) -> dict[str, Any]:
     """Each line of the chain that ends in (42), slot by slot, with symbolic exponents."""
     import sympy
 
@@ -83,12 +78,7 @@ def conclusion(solver: Any = BDIA) -> str:
     for name, right in _printed(g, m):
         require_identity(plugged[name], right, f"{name} of slot j in line {lines + 2} of the chain to (42)")
         lines += name == "forward"
-    return (
-        "(39) and (40) put into the program's step with abstract increments: in a slot j >= k+3 with symbolic m = "
-        "j-k, and in the slots "
-        f"k+2, k+1 and k, the weights of both increments equal those of each of the {lines} printed lines that "
-        f"follow, down to (42)."
-    )
+    return {"lines": lines}
 
 
 def _printed(g: Any, m: Any) -> Iterator[tuple[str, Any]]:

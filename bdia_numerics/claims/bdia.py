@@ -35,22 +35,20 @@ def _gamma() -> Any:
 
 
 @check("eq-6", "eq-7", verdict="proved", mutants={"ends of the slot exchanged": {"solver": mutant(DDIM, _WRONG_DELTA)}})
-def ddim_step(solver: Any = DDIM) -> str:
+def ddim_step(solver: Any = DDIM) -> None:
     """(6) and (7) are the DDIM program."""
     p, (z1,) = Formal(1), vectors("z_1")
     got, e = p.step(solver(), {"z": z1})["z"], p.eps(z1, 1)
     equal(got, p.alpha(0) * ((z1 - p.sigma(1) * e) / p.alpha(1)) + p.sigma(0) * e, "(6)")
     equal(got, p.a(1) * z1 + p.b(1) * e, "(7)")
-    return "the DDIM program, run on symbols over one slot, equals (6) and (7) coefficient by coefficient, for any eps."
 
 
 @check("eq-9", verdict="proved", mutants={"ends of the slot exchanged": {"solver": mutant(DDIM, _WRONG_DELTA)}})
-def ddim_solved(solver: Any = DDIM) -> str:
+def ddim_solved(solver: Any = DDIM) -> None:
     """(9) is (6) solved for z_i."""
     p, (z1,) = Formal(1), vectors("z_1")
     z0, e = p.step(solver(), {"z": z1})["z"], p.eps(z1, 1)
     equal(p.alpha(1) * ((z0 - p.sigma(0) * e) / p.alpha(0)) + p.sigma(1) * e, z1, "(9)")
-    return "putting the program's z_{i-1} into the right-hand side of (9) gives z_i back, identically."
 
 
 _WRONG_TIME = ("end if self.at_target else start", "start if self.at_target else end")
@@ -59,12 +57,11 @@ _WRONG_TIME = ("end if self.at_target else start", "start if self.at_target else
 @check(
     "eq-10", verdict="proved", mutants={"eps at the time of the state": {"method": mutant(DDIMInversion, _WRONG_TIME)}}
 )
-def ddim_inversion(method: Any = DDIMInversion) -> str:
+def ddim_inversion(method: Any = DDIMInversion) -> None:
     """(10) is the program of DDIMInversion on the reversed grid."""
     p, (z0,) = Formal(1), vectors("z_0")
     got, e = solve(method(), p.model, p.grid.reversed(), z0).z, p.eps(z0, 1)
     equal(got, p.alpha(1) * ((z0 - p.sigma(0) * e) / p.alpha(0)) + p.sigma(1) * e, "(10)")
-    return "DDIMInversion, run on symbols over one slot, equals (10): eps is taken at (z_{i-1}, t_i)."
 
 
 class _Increment:
@@ -89,7 +86,7 @@ _FULL_STEP = ("s.assign(z, s.delta(s.i, s.i - 1, z, s.eps(z))", "s.assign(z, z +
         "BDIA without its correction": {"bdia": lambda: lambda g: BDIA(0)},
     },
 )
-def forward_increment(program: Any = _Increment, solver: Any = DDIM, bdia: Any = BDIA) -> str:
+def forward_increment(program: Any = _Increment, solver: Any = DDIM, bdia: Any = BDIA) -> None:
     """(21): its second line always, its first line for a DDIM successor and not for BDIA's states."""
     p, (z2, z1), g = Formal(2), vectors("z_2", "z_1"), _gamma()
     one = Formal(1)
@@ -99,11 +96,6 @@ def forward_increment(program: Any = _Increment, solver: Any = DDIM, bdia: Any =
     after = p.step(bdia(g), {"z_prev": z2, "z": z1})["z"] - z1
     require(after - p.forward(1, z1) != Vector({}), "the first line holds for BDIA as well")
     equal(after - p.forward(1, z1), g * (z2 - z1 - p.backward(2, z1)), "what the first line lacks for BDIA")
-    return (
-        "s.delta, run on symbols over one slot, equals the second line for any eps. The first line holds where z_{j-1} is the "
-        "DDIM successor, as in (19); for the next state of BDIA z_{j-1} - z_j is larger by gamma (z_{j+1} - z_j - Delta(t_j -> "
-        "t_{j+1}|z_j)), from the program, which is not zero."
-    )
 
 
 @check(
@@ -112,28 +104,22 @@ def forward_increment(program: Any = _Increment, solver: Any = DDIM, bdia: Any =
     verdict="proved",
     mutants={"z not subtracted": {"program": mutant(_Increment, _FULL_STEP)}},
 )
-def delta_forms(program: Any = _Increment) -> str:
+def delta_forms(program: Any = _Increment) -> None:
     """The increment that every program uses is (23) = (24) upwards."""
     p, (z0,) = Formal(1), vectors("z_0")
     up, e = solve(program(), p.model, p.grid.reversed(), z0).z, p.eps(z0, 0)
     equal(up, p.alpha(1) * ((z0 - p.sigma(0) * e) / p.alpha(0)) + p.sigma(1) * e - z0, "(23)")
     equal(up, p.backward(1, z0), "(24)")
-    return "s.delta, run on symbols upwards over one slot, equals (23) and (24), for any eps."
 
 
 @check(
     "eq-19", verdict="proved", mutants={"step doubled": {"solver": mutant(DDIM, ("z + s.delta", "z + 2 * s.delta"))}}
 )
-def ddim_sum(solver: Any = DDIM) -> str:
+def ddim_sum(solver: Any = DDIM) -> None:
     """(19) by induction: each step adds its increment."""
     source = frozenset({("z", "z"): 1}.items())
     got = increments(solver(), 1, {"z": 1})["z"]
     require(got == {("z", "z"): 1, (1, 0, source): 1}, f"a DDIM step is not z_i plus its increment: {got}")
-    return (
-        "induction on i: for i = N the sum is the one increment of the first step; the program's step is z_{i-1} = "
-        "z_i + "
-        "Delta(t_i -> t_{i-1} | z_i) with the increment left abstract, so it adds the next term of the sum."
-    )
 
 
 _NO_EPS = ("z + s.delta(s.i, s.i - 1, z, s.eps(z))", "s.alpha(s.i - 1) / s.alpha(s.i) * z")
@@ -144,13 +130,12 @@ _NO_EPS = ("z + s.delta(s.i, s.i - 1, z, s.eps(z))", "s.alpha(s.i - 1) / s.alpha
     verdict="proved",
     mutants={"start without the noise prediction": {"start": mutant(DDIM, _NO_EPS)}},
 )
-def bdia_start(start: Any = DDIM) -> str:
+def bdia_start(start: Any = DDIM) -> None:
     """The start of BDIA is the DDIM step (25)."""
     p, (zn,) = Formal(2), vectors("z_2")
     first = solve(BDIA(_gamma()), p.model, p.grid, zn, start(), return_trajectory=True).trajectory[1]
     equal(first, p.a(2) * zn + p.b(2) * p.eps(zn, 2), "(25), first line")
     equal(first, zn + p.forward(2, zn), "(25), second line")
-    return "the first state that a BDIA run makes from z_N, on symbols, equals both lines of (25)."
 
 
 BDIA_MUTANTS = {
@@ -184,7 +169,7 @@ BRACE_MUTANT = {
 
 
 @check("definition-1", "eq-26", "eq-27", "eq-28", verdict="proved", mutants={**BDIA_MUTANTS, **BRACE_MUTANT})
-def bdia_step(solver: Any = BDIA, brace: Callable[..., Any] = braced) -> str:
+def bdia_step(solver: Any = BDIA, brace: Callable[..., Any] = braced) -> None:
     """(26) = (27) = the BDIA program; (28) is gamma = 1; gamma = 0 is DDIM."""
     p, (z2, z1), g = Formal(2), vectors("z_2", "z_1"), _gamma()
     got, e = p.step(solver(g), {"z_prev": z2, "z": z1})["z"], p.eps(z1, 1)
@@ -196,13 +181,6 @@ def bdia_step(solver: Any = BDIA, brace: Callable[..., Any] = braced) -> str:
     equal(one, z2 - p.backward(2, z1) + p.forward(1, z1), "(28)")
     equal(p.step(solver(0), {"z_prev": z2, "z": z1})["z"], _ddim(p, z1), "gamma = 0")
     require_brace(brace)
-    return (
-        "the program, run on symbols (gamma, alpha and sigma of three free times, any eps), equals (26) and (27) "
-        "coefficient by "
-        "coefficient; gamma = 1 gives (28); gamma = 0 gives the DDIM program's step, and with it every state of a run. "
-        "With exact integrals in it, the brace of (27) holds the slot's integral if the minus sign belongs to it, and (2 gamma "
-        "- 1) times that if not."
-    )
 
 
 def _ddim(p: Formal, z1: Vector) -> Vector:
@@ -210,16 +188,13 @@ def _ddim(p: Formal, z1: Vector) -> Vector:
 
 
 @check("fact-1", verdict="proved", mutants=BDIA_MUTANTS)
-def bdia_in_y(solver: Any = BDIA) -> str:
+def bdia_in_y(solver: Any = BDIA) -> None:
     """The y-form of BDIA."""
     p, (y2, y1), g = Formal(2), vectors("y_2", "y_1"), _gamma()
     z2, z1 = p.alpha(2) * y2, p.alpha(1) * y1
     y0, e = p.step(solver(g), {"z_prev": z2, "z": z1})["z"] / p.alpha(0), p.eps(z1, 1)
     h1, h2 = p.s(0) - p.s(1), p.s(1) - p.s(2)
     equal(p.alpha(0) * (y0 - y1 - h1 * e), g * p.alpha(2) * (y2 - y1 + h2 * e), "the y-form")
-    return (
-        "the program's step, with z = alpha y on symbols, satisfies the identity for any alpha, sigma, gamma and eps."
-    )
 
 
 @check(
@@ -227,7 +202,7 @@ def bdia_in_y(solver: Any = BDIA) -> str:
     verdict="proved",
     mutants={"sign of the backward increment flipped": BDIA_MUTANTS["sign of the backward increment flipped"]},
 )
-def bdia_is_leapfrog(solver: Any = BDIA) -> str:
+def bdia_is_leapfrog(solver: Any = BDIA) -> None:
     """Gamma = 1, alpha = 1, uniform s: leapfrog with an Euler start."""
     import sympy
 
@@ -238,9 +213,3 @@ def bdia_is_leapfrog(solver: Any = BDIA) -> str:
     equal(path[3], y - h * model(y, s[4]), "the Euler start")
     for i in (3, 2, 1):
         equal(path[i - 1], path[i + 1] - 2 * h * model(path[i], s[i]), f"leapfrog to y_{i - 1}")
-    return (
-        "the program at gamma = 1 with alpha = 1 on a grid uniform in s gives y_{i-1} = y_{i+1} + 2 (s_{i-1} - s_i) "
-        "eps_i, the explicit "
-        "midpoint rule, for any eps; the coefficients do not contain i, so the three steps run stand for all; its "
-        "start is an Euler step."
-    )

@@ -28,14 +28,10 @@ CBDIA_MUTANTS = {
     verdict="proved",
     mutants={**CBDIA_MUTANTS, "the published text corrected": {"reading": AS_PRINTED["eq-43"].corrected}},
 )
-def cbdia_lines(solver: Any = CBDIA, reading: AsPrinted = AS_PRINTED["eq-43"]) -> str:
+def cbdia_lines(solver: Any = CBDIA, reading: AsPrinted = AS_PRINTED["eq-43"]) -> dict[str, Any]:
     """(43) and (44) in their right form are the CBDIA program."""
     _is_cbdia(solver)
-    return (
-        "the program equals (43)-(46) with the increments Delta(t_i -> t_{i-1}|y_i) and "
-        "Delta(t_{i-1} -> t_i|w_{i-1}), for any eps. In our copy the same integral, over a path that is not known, "
-        f"stands in both. {reading.seen()}"
-    )
+    return {"seen": reading.seen()}
 
 
 def _is_cbdia(solver: Any) -> None:
@@ -60,18 +56,13 @@ _WRONG_PRINT = ("+ s.sigma(s.i) * e", "- s.sigma(s.i) * e")
 )
 def cbdia_backward_line(
     solver: Any = CBDIA, printed: Any = MisprintedCBDIA, reading: AsPrinted = AS_PRINTED["eq-61"]
-) -> str:
+) -> dict[str, Any]:
     """(61) in its right form is the CBDIA program; as printed it does not converge where alpha varies."""
     _is_cbdia(solver)
     f, z1, y1, w, _ = _cbdia_parts()
     v = y1 - (f.sigma(1) - f.sigma(0)) * f.eps(w, 0)  # what is left of (61) as printed, where alpha_{i-1} cancels
     equal(f.step(printed(0, 1), {"z": z1, "y": y1})["z"], v, "(61) as printed")
-    return (
-        "the right form is proved: the program equals (60)-(63) with alpha_i in (61), for any eps. As printed, "
-        "alpha_{i-1} cancels and v_{i-1} = y_i - (sigma_i - sigma_{i-1}) eps(w_{i-1}), proved too: harmless for "
-        "constant "
-        f"alpha, another equation otherwise. {reading.seen()}"
-    )
+    return {"seen": reading.seen()}
 
 
 def _cbdia_parts() -> tuple[Formal, Vector, Vector, Vector, Vector]:
@@ -81,14 +72,13 @@ def _cbdia_parts() -> tuple[Formal, Vector, Vector, Vector, Vector]:
 
 
 @check("eq-45", "eq-46", "eq-62", "eq-63", verdict="definition", mutants=CBDIA_MUTANTS)
-def cbdia_mixing(solver: Any = CBDIA) -> str:
+def cbdia_mixing(solver: Any = CBDIA) -> None:
     """The mixing of the CBDIA program."""
     f, z1, y1, w, v = _cbdia_parts()
     g1, g2 = symbols("gamma_1", "gamma_2")
     got = f.step(solver(g1, g2), {"z": z1, "y": y1})
     equal(got["z"], g1 * w + (1 - g1) * v, "(45)")
     equal(got["y"], g2 * w + (1 - g2) * v, "(46)")
-    return "defines the mixing; the program, run on symbols over one slot, equals it, for any eps."
 
 
 @check(
@@ -96,10 +86,9 @@ def cbdia_mixing(solver: Any = CBDIA) -> str:
     verdict="proved",
     mutants={"eps of the other state": {"solver": mutant(CBDIA, ("y, s.eps(y)", "y, s.eps(z)"))}},
 )
-def cbdia_forward_part(solver: Any = CBDIA) -> str:
+def cbdia_forward_part(solver: Any = CBDIA) -> None:
     """(60): with g1 = 1 the step's z is w."""
     f, z1, y1, _, _ = _cbdia_parts()
     e = f.eps(y1, 1)
     got = f.step(solver(1, 0), {"z": z1, "y": y1})["z"]
     equal(got, z1 + f.alpha(0) * ((y1 - f.sigma(1) * e) / f.alpha(1)) + f.sigma(0) * e - y1, "(60)")
-    return "the program at (1, 0), whose z is w, equals (60) on symbols, for any eps."

@@ -97,7 +97,7 @@ _TOLD = ("end if self.shifted else s.i", "s.i")
 )
 def edict_order(
     solver: Any = EDICT, mean: Callable[[Any, Any, Any], Any] = lambda p, z, y: (p * z + y) / (1 + p)
-) -> str:
+) -> dict[str, Any]:
     """Eigenvalues, determinant, conserved mean, orders and error constants of EDICT, with (12) at either index."""
     import sympy
 
@@ -128,20 +128,7 @@ def edict_order(
     printed(as_printed[0], "1.37")
     lines.append(_require(_shares(solver(1, shifted=True), _READINGS["z"], np.ones), None, 1, "p = 1, index i-1, z"))
     lines.append(_require(_shares(solver(1, shifted=True), middle, np.ones), 0, 2, "p = 1, index i-1, mean"))
-    return (
-        "proved, on symbols: a step with eps = 0 keeps a common "
-        "value of "
-        "both states and multiplies their difference by p^2 a_i, so the inverse by p^-2/a_i; the determinant is (p "
-        "a_i)^2 "
-        "for either index in (12), and both are invertible for p != 0; (p z + y)/(1+p) is the same before and after "
-        "the "
-        "mixing. By Taylor expansion of the program on uniform grids: order 1 as printed; with index i-1 the error "
-        "over "
-        "DDIM's is -(1-p)/(1+p), and at p = 1 both states have order 1. Measured on a mixture, linear VP, 40 and 80 "
-        "steps, "
-        "errors over DDIM's, extrapolated, with sign (predicted): "
-        f"{'; '.join(lines)}."
-    )
+    return {"lines": "; ".join(lines)}
 
 
 _CASES = (
@@ -161,7 +148,7 @@ _CASES = (
         "forward increment at z": {"solver": mutant(CBDIA, ("y, s.eps(y)", "z, s.eps(z)"))},
     },
 )
-def cbdia_order(solver: Any = CBDIA) -> str:
+def cbdia_order(solver: Any = CBDIA) -> dict[str, Any]:
     """Eigenvalue and determinant, the special cases, orders and error constants of CBDIA."""
     import sympy
 
@@ -180,21 +167,7 @@ def cbdia_order(solver: Any = CBDIA) -> str:
     require(same, f"the error over DDIM's is {ratio}")
     require(tuple(double.register_orders.values()) == (1, 1), f"(1, 0): {double.register_orders}")
     lines = list(_measured(solver))
-    return (
-        "proved, on symbols: a step with eps = 0 keeps a common value of both states and multiplies their difference "
-        "by "
-        "(gamma_1 - gamma_2)/a_i in z, so N steps of the inverse by (gamma_1 - gamma_2)^-N alpha_0/alpha_N; the "
-        "determinant "
-        "is gamma_1 - gamma_2 on any grid; (1, 0) is the program of McCallum-Foster with coupling 1, and its two "
-        "roots are "
-        "1. By Taylor expansion of the program on uniform grids the error over DDIM's is as stated, and both states "
-        "of (1, 0) "
-        "have order 1. (0, 1) is BDIA at gamma = 1 (remark 2). Measured on a mixture, linear VP, 40 and 80 steps, "
-        "errors "
-        "over DDIM's, extrapolated, with sign (predicted): "
-        f"{'; '.join(lines)}. On alternating steps both states of (0, 1) are of order 1, with opposite errors, and "
-        f"their mean of order 2."
-    )
+    return {"lines": "; ".join(lines)}
 
 
 def _measured(solver: Any) -> Iterator[str]:

@@ -19,7 +19,7 @@ EDICT_MUTANTS = {
 
 
 @check("eq-11", "eq-12", "eq-13", "eq-14", verdict="definition", mutants=EDICT_MUTANTS)
-def edict_step(solver: Any = EDICT) -> str:
+def edict_step(solver: Any = EDICT) -> None:
     """The EDICT program is (11)-(14)."""
     f, (z1, y1), (p,) = Formal(1), vectors("z_1", "y_1"), symbols("p")
     got = f.step(solver(p), {"z": z1, "y": y1})
@@ -28,4 +28,3 @@ def edict_step(solver: Any = EDICT) -> str:
     z0 = p * z_inter + (1 - p) * y_inter
     equal(got["z"], z0, "(11)-(13)")
     equal(got["y"], p * y_inter + (1 - p) * z0, "(14)")
-    return "defines EDICT; the program, run on symbols over one slot, equals (11)-(14), for any eps."

@@ -59,7 +59,7 @@ def _without_eps() -> Any:
         "the solvers exchanged": {"better": lambda: lambda gamma: DDIM(), "worse": lambda: lambda: BDIA(1)},
     },
 )
-def bdia_is_nearer(better: Callable[..., Any] = BDIA, worse: Callable[[], Any] = DDIM) -> str:
+def bdia_is_nearer(better: Callable[..., Any] = BDIA, worse: Callable[[], Any] = DDIM) -> dict[str, Any]:
     """From every state of an interval BDIA ends nearer to the exact flow than half of DDIM's distance."""
     found = compared(better(Fraction(1)), worse(), BOX, factor=Fraction(1, 2), budget=200)
     if found.verdict == "undecided":
@@ -72,12 +72,7 @@ def bdia_is_nearer(better: Callable[..., Any] = BDIA, worse: Callable[[], Any] =
         alone.verdict == "undecided" and not alone.pieces,
         "balls without derivatives decide it, too: reword the evidence",
     )
-    return (
-        f"{len(found.pieces)} pieces of the interval (of {found.evaluated} looked at, midpoints of {found.prec} bits), on each of "
-        "which the largest |error of BDIA| is certainly below half of the smallest |error of DDIM|; over all, the ratio is at most "
-        f"{found.ratio:.3f}. Both solvers are run on the pieces in mean-value form by their own programs; the exact flow is "
-        "enclosed by a change of sign of F(y) - F_T(z). Balls without derivatives decide nothing in 12 pieces."
-    )
+    return {"pieces": len(found.pieces), "found": found}
 
 
 @check(
@@ -92,7 +87,7 @@ def bdia_is_nearer(better: Callable[..., Any] = BDIA, worse: Callable[[], Any] =
 )
 def ddim_is_nearer_somewhere(
     better: Callable[[], Any] = BDIA, worse: Callable[[], Any] = DDIM, box: Any = CROSSING
-) -> str:
+) -> dict[str, Any]:
     """There is a state from which DDIM ends nearer."""
     found = compared(better(), worse(), box, budget=40)
     witness = found.witness
@@ -102,11 +97,7 @@ def ddim_is_nearer_somewhere(
     assert witness is not None
     zero = [signed_error(worse(), state) for state in box]
     require(zero[0] > 0 and zero[1] < 0, f"the error of DDIM does not change sign between {box[0]} and {box[1]}")
-    return (
-        f"from z_N = {witness.state[0]}: |error of BDIA| lies in {witness.error_a.str(8)}, |error of DDIM| in "
-        f"{witness.error_b.str(8)}. DDIM's error is certainly positive from {box[0]} and negative from {box[1]}, so it vanishes "
-        "in between, being continuous: there no solver can be nearer."
-    )
+    return {"witness": witness, "bdia": witness.error_a.str(8), "ddim": witness.error_b.str(8), "box": box}
 
 
 def signed_error(solver: Any, state: Fraction) -> Any:

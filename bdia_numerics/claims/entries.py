@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+
+import numpy as np
 
 VERDICTS = ("proved", "measured", "refuted", "misprint", "definition", "needs-weights", "skipped", "open", "failed")
 TEXT_WRONG, UNCLEAR, NOT_REPRODUCED = (
@@ -63,6 +66,10 @@ class Undecided(Exception):
         self.kind = f"{NOT_REPRODUCED} {protocol}" if protocol else "undecided"
 
 
+Found = Mapping[str, Any] | None
+"""What a check returns: values of the fields of its evidence by name, None if it has no fields."""
+
+
 @dataclass(frozen=True)
 class Statement:
     """A numbered statement of the paper or of the toolkit's own list of facts.
@@ -75,6 +82,8 @@ class Statement:
         What is right, in our own words.
     verdict, note
         What holds where no check decides it, and why.
+    evidence
+        Of the check that decides it, and other claims after it: a text whose fields are what the check returns (`fill`).
     printed, right, why
         Only where a text needs correction: the paper's, or the conjecture of the list of facts.
     kind
@@ -87,6 +96,7 @@ class Statement:
     statement: str
     verdict: str
     note: str
+    evidence: str = ""
     printed: str = ""
     right: str = ""
     why: str = ""
@@ -105,8 +115,8 @@ class Check:
     Attributes
     ----------
     run
-        Called with no arguments for the claim, or with the keywords of a mutant; returns the evidence in words, or
-        raises CheckFailed.
+        Called with no arguments for the claim, or with the keywords of a mutant; returns what the fields of the
+        evidence hold, by name, None if it has no fields, or raises CheckFailed.
     mutants
         By name, the keyword arguments (made when wanted) with which `run` must fail.
     slow
@@ -117,7 +127,7 @@ class Check:
 
     ids: tuple[str, ...]
     verdict: str
-    run: Callable[..., str]
+    run: Callable[..., Found]
     mutants: Mapping[str, Mapping[str, Callable[[], Any]]]
     slow: bool
     extra: str = ""
@@ -200,6 +210,49 @@ def printed(value: Any, text: str) -> str:
     half = Decimal(1).scaleb(int(shown.as_tuple().exponent)) / 2
     require(abs(Decimal(float(value)) - shown) <= half, f"the text has {text!r}, the run {float(value):.6g}")
     return text
+
+
+class _Evidence(string.Formatter):
+    """The texts of evidence: a field that holds a list shows its entries, each in the field's format, with commas between."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        entries = np.ravel(value).tolist() if isinstance(value, list | tuple | np.ndarray) else [value]
+        return ", ".join(format(entry, format_spec) for entry in entries)
+
+
+def fields(text: str) -> set[str]:
+    """Return the names that the fields of a text of evidence begin with: `found` of `{found.error:.1e}` and `{found[0]}`."""
+    return {re.split(r"[.\[]", field)[0] for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+
+
+def fill(text: str, found: Found) -> str:
+    """Return a text of evidence with what a check has found in its fields.
+
+    Parameters
+    ----------
+    text
+        As `str.format` reads it; a list is written entry by entry.
+    found
+        Values by name.
+
+    Raises
+    ------
+    ValueError
+        If there is no text, if a field has no value, or a value no field.
+
+    Examples
+    --------
+    >>> fill("the errors {errors:.2g} fall with order {order:.1f}", {"errors": [0.123, 0.0312], "order": 1.98})
+    'the errors 0.12, 0.031 fall with order 2.0'
+    """
+    if not text:
+        raise ValueError("the check's first claim has no evidence in statements.toml: write what the check has shown")
+    values = found or {}
+    if odd := fields(text) ^ values.keys():
+        raise ValueError(
+            f"{sorted(odd)}: the fields of the evidence and the names that the check returns must be the same"
+        )
+    return _Evidence().vformat(text, (), values)
 
 
 def counts(decided: Iterable[Decided]) -> dict[str, dict[str, int]]:

@@ -67,7 +67,7 @@ def _gamma(slot: Slot) -> Any:
         "half the response": {"slow": lambda: Fraction(3, 16)},
     },
 )
-def obelm_is_bdia(solver: Any = OBELM, slow: Fraction = Fraction(3, 8)) -> str:
+def obelm_is_bdia(solver: Any = OBELM, slow: Fraction = Fraction(3, 8)) -> dict[str, Any]:
     """O-BELM is BDIA with its gamma; its start on an alternating grid."""
     import sympy
 
@@ -99,18 +99,7 @@ def obelm_is_bdia(solver: Any = OBELM, slow: Fraction = Fraction(3, 8)) -> str:
     orders = [vp_errors(solver(), alternating=True, start=start) for start in (DDIM(), Heun())]
     for errors, order, name in zip(orders, (1, 2), ("DDIM", "Heun"), strict=True):
         require_order(errors, order, f"{name} start")
-    return (
-        "proved: the two programs, run on symbols over two slots, agree coefficient by coefficient for any eps; in y "
-        "the step is y_{i-1} "
-        "= r y_{i+1} + (1-r) y_i + (h_i + r h_{i+1}) eps_i with r = (h_i/h_{i+1})^2, without alpha, and r is 4 after "
-        "a step of half the length. "
-        "Its local error is of third order on any grid, so it has order 2 where products of its matrices stay "
-        "bounded. On steps h, 2h "
-        "with eps = 0 the difference y_{i-1} - y_i is -r times the one before, -4 and -1/4 in turn, so it recurs, "
-        "and the response to a start perturbed by 1 is, in fractions after N = 20, 40 and 80 steps, in size "
-        f"{' and '.join(said)}. Measured there on a mixture (40 to 160 steps): order {order_of(orders[0]):.2f} with a DDIM start, "
-        f"{order_of(orders[1]):.2f} with a Heun start."
-    )
+    return {"said": " and ".join(said), "orders": [order_of(errors) for errors in orders]}
 
 
 def _response(solver: Any, n: int, lengths: tuple[int, int]) -> Fraction:
@@ -128,7 +117,7 @@ def _response(solver: Any, n: int, lengths: tuple[int, int]) -> Fraction:
     verdict="definition",
     mutants={"history of the wrong state": {"solver": mutant(DPMSolverPP, ("(x, *older)", "(*older, x)"))}},
 )
-def dpm_solver_pp(solver: Any = DPMSolverPP) -> str:
+def dpm_solver_pp(solver: Any = DPMSolverPP) -> None:
     """The 2M program is the published update."""
     p, (z1, x2) = Formal(2), vectors("z_1", "x_2")
     import sympy
@@ -142,7 +131,6 @@ def dpm_solver_pp(solver: Any = DPMSolverPP) -> str:
     difference = got - right
     for name, c in difference.terms.items():
         require(sympy.simplify(sympy.expand_log(c, force=True)) == 0, f"2M: {name} differs by {c}")
-    return "defines the letter Gamma; the 2M program, run on symbols, equals the published update of DPM-Solver++(2M)."
 
 
 _PLUS = "over_previous_slot(s, self.gamma, z_prev, z, forward)"
@@ -153,7 +141,7 @@ _BDIA_PLUS_MUTANTS = {
 
 
 @check("eq-65", verdict="proved", mutants=_BDIA_PLUS_MUTANTS)
-def bdia_dpm_solver_pp(solver: Any = BDIADPMSolverPP) -> str:
+def bdia_dpm_solver_pp(solver: Any = BDIADPMSolverPP) -> dict[str, Any]:
     """The program is (65), and its inverse is refused."""
     import sympy
 
@@ -166,16 +154,12 @@ def bdia_dpm_solver_pp(solver: Any = BDIADPMSolverPP) -> str:
         p.undo(solver(g), {"z_prev": z1, "z": got})
     except NotInvertibleError as error:
         require(error.kind == "lost", f"refused for another reason: {error}")
-        return (
-            "the program, run on symbols, equals (65), Gamma being the program of DPM-Solver++(2M), for any eps. Its "
-            "inverse "
-            f"is refused from the structure: {str(error).split('; ')[0]}."
-        )
+        return {"reason": str(error).split("; ")[0]}
     raise CheckFailed("the inverse was not refused")
 
 
 @check("remark-4", verdict="measured", mutants=_BDIA_PLUS_MUTANTS)
-def bdia_in_multistep_solvers(solver: Any = BDIADPMSolverPP) -> str:
+def bdia_in_multistep_solvers(solver: Any = BDIADPMSolverPP) -> dict[str, Any]:
     """Order, error constant and verdict of the three families."""
     ddim, lines, alone = np.array(vp_errors(DDIM())), [], []
     for name, make in (("BDIA-DPM-Solver++", solver), ("BDIA-PLMS", BDIAPLMS), ("BDIA-DEIS", _bdia_deis)):
@@ -189,15 +173,7 @@ def bdia_in_multistep_solvers(solver: Any = BDIADPMSolverPP) -> str:
             limit = 2 * ratio[-1] - ratio[-2]
             require(abs(limit - gamma / (1 + gamma)) < 0.01, f"{name}, gamma {gamma}: {limit:.3f} of DDIM's error")
             lines.append(f"{name} gamma {gamma}: {limit:.3f}")
-    return (
-        "it can be put in, but it costs the order. The programs run and their inverses are refused; on a mixture "
-        "with exact "
-        f"starts each has order 1 for gamma > 0 (and {', '.join(f'{order:.2f}' for order in alone)} at gamma = 0, in this order), "
-        "with gamma/(1+gamma) of DDIM's error "
-        "constant: the slot ahead is accurate, so nothing cancels BDIA's first-order error in the slot behind. "
-        "Errors over "
-        f"DDIM's, extrapolated: {'; '.join(lines)}."
-    )
+    return {"alone": alone, "lines": "; ".join(lines)}
 
 
 def _bdia_deis(gamma: Any) -> BDIADEIS:

@@ -23,12 +23,14 @@ from bdia_numerics.claims.entries import (
     Check,
     CheckFailed,
     Decided,
+    Found,
     MutantResult,
     Skipped,
     Statement,
     Undecided,
     counted,
     counts,
+    fill,
     printed,
     require,
 )
@@ -44,6 +46,7 @@ __all__ = [
     "Check",
     "CheckFailed",
     "Decided",
+    "Found",
     "MutantResult",
     "Skipped",
     "Statement",
@@ -53,6 +56,7 @@ __all__ = [
     "counted",
     "counts",
     "decide",
+    "fill",
     "printed",
     "require",
     "run_mutant",
@@ -73,8 +77,8 @@ def check(
     mutants: Mapping[str, Mapping[str, Callable[[], Any]]],
     slow: bool = False,
     extra: str = "",
-) -> Callable[[Callable[..., str]], Callable[..., str]]:
-    """Register a function as the check of claims.
+) -> Callable[[Callable[..., Found]], Callable[..., Found]]:
+    """Register a function as the check of claims: it returns what the evidence of the first one shows, by name.
 
     Parameters
     ----------
@@ -94,7 +98,7 @@ def check(
             f"check of {ids}: verdict={verdict!r} must be one of {VERDICTS}, and a mutant must be declared"
         )
 
-    def register(function: Callable[..., str]) -> Callable[..., str]:
+    def register(function: Callable[..., Found]) -> Callable[..., Found]:
         for name in ids:
             if name in _CHECKS:
                 if _CHECKS[name].run.__code__.co_filename == function.__code__.co_filename:
@@ -162,7 +166,7 @@ def decide(only: Sequence[str] | None = None, *, full: bool = False) -> Iterator
         Whether to run the slow checks; without it their claims say so.
     """
     done: dict[int, tuple[str, str, float, str]] = {}
-    registered = checks()
+    registered, known = checks(), statements()
     for statement in select(only):
         check = registered.get(statement.id)
         if check is None:
@@ -172,15 +176,15 @@ def decide(only: Sequence[str] | None = None, *, full: bool = False) -> Iterator
         else:
             fresh = id(check.run) not in done
             if fresh:
-                done[id(check.run)] = _run(check)
+                done[id(check.run)] = _run(check, known[check.ids[0]].evidence)
             verdict, evidence, seconds, kind = done[id(check.run)]
             yield Decided(statement, verdict, evidence, seconds if fresh else 0.0, check, kind)
 
 
-def _run(check: Check) -> tuple[str, str, float, str]:
+def _run(check: Check, text: str) -> tuple[str, str, float, str]:
     begin, kind = time.perf_counter(), ""
     try:
-        verdict, evidence = check.verdict, check.run()
+        verdict, evidence = check.verdict, fill(text, check.run())
     except Skipped as error:
         verdict, evidence = "skipped", str(error)
     except Undecided as error:

@@ -13,7 +13,7 @@ from bdia_numerics.claims.mutants import mutant, mutate
 from bdia_numerics.runs import encoding
 from bdia_numerics.solvers import BDIA, CBDIA, EDICT
 from bdia_numerics.studies import run
-from bdia_numerics.studies.digits import DIGITS, Config, contenders, study, study_of
+from bdia_numerics.studies.digits import DIGITS, Config, contenders, images, study, study_of
 from bdia_numerics.studies.records import records
 
 Row = Mapping[str, Any]
@@ -51,7 +51,7 @@ def digits(
     edict: Callable[..., Any] = EDICT,
     cbdia: Callable[[], Any] = CBDIA,
     encode: Callable[..., encoding.Solution] = encoding.encode,
-) -> str:
+) -> dict[str, Any]:
     """Compare both sides of every round trip, at the smallest and the largest number of steps."""
     config = Config()
     said = (config.bandwidth, config.steps[0], config.steps[-1], config.spacings) == (
@@ -73,7 +73,22 @@ def digits(
             _coupled_return(results, spacing, dtype)
         _nears_the_truth(results, spacing)
         _coupled_converge(results, spacing)
-    return _evidence(results)
+
+    def last(solver: str, dtype: str = "float64") -> Row:
+        return _row(results, solver, "trailing", dtype, config.steps[-1])
+
+    gamma = 0.5
+    return {
+        "config": config,
+        "pixels": images(config).shape[1],
+        "gamma": gamma,
+        "ddim": last("DDIM"),
+        "one": last("BDIA, gamma 1"),
+        "half": last(f"BDIA, gamma {gamma}"),
+        "single": last(f"BDIA, gamma {gamma}", "float32"),
+        "edict": last("EDICT, p 0.93"),
+        "cbdia": last("CBDIA, 0.95, 0.05"),
+    }
 
 
 def _rows(results: Sequence[Row], solver: str, spacing: str, dtype: str = "float64") -> list[Row]:
@@ -153,22 +168,3 @@ def _order(errors: Sequence[float], rows: Sequence[Row]) -> float:
 
 def _place(r: Row) -> str:
     return f"{r['solver']}, {r['spacing']} grid, {r['steps']} steps, {r['dtype']}"
-
-
-def _evidence(results: Sequence[Row]) -> str:
-    _, ddim = _rows(results, "DDIM", "trailing")
-    _, one = _rows(results, "BDIA, gamma 1", "trailing")
-    _, half = _rows(results, "BDIA, gamma 0.5", "trailing")
-    _, edict = _rows(results, "EDICT, p 0.93", "trailing")
-    _, cbdia = _rows(results, "CBDIA, 0.95, 0.05", "trailing")
-    single = _row(results, "BDIA, gamma 0.5", "trailing", "float32", Config().steps[-1])
-    return (
-        f"{Config().images} images of 64 pixels, {one['steps']} steps, trailing grid, float64, root mean squares: "
-        f"data to noise and back {one['data_round_trip']:.1e} (gamma 1) against {ddim['data_round_trip']:.1e} (DDIM inversion); "
-        f"latent to the true latent {one['latent_distance']:.1e} against {ddim['latent_distance']:.1e}; "
-        f"x_0 to the true x_0 {one['error']:.1e} against {ddim['error']:.1e}. With gamma 0.5 the latent is {half['latent_distance']:.0e} "
-        f"away, and noise to data and back misses by {half['noise_round_trip']:.0e}, in float32 by {single['noise_round_trip']:.0e}. "
-        f"EDICT and CBDIA return to {edict['data_round_trip']:.0e} and {cbdia['data_round_trip']:.0e}, "
-        f"with samples {edict['error']:.1e} and {cbdia['error']:.1e} from the truth at {edict['nfe']} evaluations. "
-        f"Reference: x_0 to {one['reference_error']:.0e}, latents to {one['latent_reference_error']:.0e}."
-    )

@@ -51,7 +51,7 @@ _AT_THE_OLD_STATE = ("self.base.increment(s, z, s.i, end)", "self.base.increment
         "gamma_2 at the oldest state": {"third": mutant(BDIA3, ("again(self.gamma3, 3,", "again(self.gamma2, 3,"))},
     },
 )
-def any_increments(solver: Any = BDIA, general: Any = AnyBDIA, second: Any = BDIA2, third: Any = BDIA3) -> str:
+def any_increments(solver: Any = BDIA, general: Any = AnyBDIA, second: Any = BDIA2, third: Any = BDIA3) -> None:
     """(27) with abstract increments is solved for z_{i+1}; (29) and its third-order form by structure."""
     g, g1, g2, g3 = symbols("gamma", "gamma1", "gamma2", "gamma3")
     weights = bdia_relation(solver, g)
@@ -72,17 +72,6 @@ def any_increments(solver: Any = BDIA, general: Any = AnyBDIA, second: Any = BDI
         except NotInvertibleError:
             continue
         raise CheckFailed(f"{refused!r} was not refused")
-    return (
-        "the program's step with abstract increments and an index of which nothing is known is z_{i-1} = gamma "
-        "z_{i+1} + (1-gamma) z_i "
-        "- gamma Delta(t_i -> t_{i+1}|z_i) + Delta(t_i -> t_{i-1}|z_i): both increments are values at z_i, which "
-        "stands after the "
-        "step, so for gamma != 0 it is solved for z_{i+1}. With the increments of the midpoint rule instead of "
-        "DDIM's the library "
-        "derives the inverse under gamma != 0; for (29) under gamma_2 != 0, for its third-order form under gamma_3 "
-        "!= 0; zeros "
-        "are refused, and so are increments of z_{i+1}."
-    )
 
 
 @check(
@@ -95,7 +84,7 @@ def any_increments(solver: Any = BDIA, general: Any = AnyBDIA, second: Any = BDI
         "parity exchanged": {"forward": lambda: lambda m: m % 2 == 0},
     },
 )
-def interlaced(solver: Any = BDIA, starter: Any = DDIM, forward: Callable[[int], bool] = lambda m: m % 2 == 1) -> str:
+def interlaced(solver: Any = BDIA, starter: Any = DDIM, forward: Callable[[int], bool] = lambda m: m % 2 == 1) -> None:
     """At gamma = 1 every slot enters a state once, forwards and backwards in turn."""
     (one,) = symbols("gamma")
     weights = bdia_relation(solver, one / one)
@@ -108,14 +97,3 @@ def interlaced(solver: Any = BDIA, starter: Any = DDIM, forward: Callable[[int],
                 ahead = forward(j - i)
                 chain = chain + (increment(j, j - 1) if ahead else -1 * increment(j - 1, j))
             equal(states[i], chain, f"the chain of z_{i}, N = {n}")
-    return (
-        "induction on i, downwards, with abstract increments. Claim C(i): z_i = z_N + one increment for each slot "
-        "[t_j, t_{j-1}], j = "
-        "i+1..N, forwards for odd j-i, backwards (with a minus) for even. C(N) is empty, C(N-1) the start. The "
-        "program's step at "
-        "gamma = 1, for every index, is z_{k-1} = z_{k+1} - Delta(t_k -> t_{k+1}|z_k) + Delta(t_k -> t_{k-1}|z_k): "
-        "it puts slot k+1 "
-        "backwards and slot k forwards in front of the chain of z_{k+1}, whose newest slot, k+2, is forwards, so "
-        "C(k+1) gives C(k-1). "
-        "Slot N is forwards iff N-i is odd. The program's runs for N = 2..8, expanded, are these chains."
-    )

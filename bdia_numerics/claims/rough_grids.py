@@ -31,7 +31,9 @@ VARIANCES = {1e-2: "23", 1e-3: "46", 1e-4: "127", 1e-5: "387", 1e-6: "1209"}
         "DDIM's constant on equal steps": {"share": lambda: 3 / 4},
     },
 )
-def rough_grids(solver: Any = BDIA, steps: Callable[[int], Array] = alternating, share: float = 3 / 5) -> str:
+def rough_grids(
+    solver: Any = BDIA, steps: Callable[[int], Array] = alternating, share: float = 3 / 5
+) -> dict[str, Any]:
     """At gamma = 1: order 1 on h, 2h, with a constant by quadrature whose ratio to DDIM's has no bound; 3/2 on random grids."""
     schedule, begin, end, z, n = schedules.edm(), 3.0, 0.05, np.linspace(-3.0, 3.0, 8)[:, None], 200
     lines, misses = [], []
@@ -53,17 +55,21 @@ def rough_grids(solver: Any = BDIA, steps: Callable[[int], Array] = alternating,
     require(abs(order - 1) < 0.1, f"order {order:.2f} on alternating steps")
     slope, constant = _on_random_grids(solver)
     growing, products, limit = _over_ddim(z, begin, share)
-    return (
-        "on steps h, 2h with alpha = 1 the local errors alternate with the parasitic mode and add up: the error is (H/6) "
-        "times the integral of y''/g, H = 3h, g the flow's derivative from s to the end, where DDIM has (5H/18) times that of "
-        f"g y''. At {n} steps it is this quadrature to {max(misses):.1%} (root mean square over states), with order {order:.2f}. "
-        f"Two Gaussians at -1 and 1 have {' and '.join(lines)} times DDIM's error (by quadrature). Down to sigma half as large "
-        f"as their deviation sqrt(c) the ratio is, by quadrature, {', '.join(growing)} at variance c = "
-        f"{', '.join(f'{c:g}' for c in VARIANCES)}; times sqrt(c) that is {', '.join(f'{p:.2f}' for p in products)}, of which "
-        f"the last two extrapolate to {limit:.2f}: it grows like 1/sqrt(c), without a bound in sight. Random grids ({SEEDS} "
-        f"seeds, steps uniform in [h/2, 3h/2], {COARSE} to {FINE} steps): root mean square of order {slope:.2f} (3/2, within "
-        f".4), {constant:.2f} of the value that independent steps give."
-    )
+    return {
+        "n": n,
+        "miss": max(misses),
+        "order": order,
+        "lines": " and ".join(lines),
+        "growing": growing,
+        "variances": list(VARIANCES),
+        "products": products,
+        "limit": limit,
+        "seeds": SEEDS,
+        "coarse": COARSE,
+        "fine": FINE,
+        "slope": slope,
+        "constant": constant,
+    }
 
 
 def _two_atoms(variance: float) -> GaussianMixture:

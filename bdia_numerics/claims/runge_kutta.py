@@ -76,22 +76,17 @@ VARIABLES = ("sigma_bar", "t")
 
 
 @check("eq-35", "eq-36", verdict="definition", mutants=_HEUN_MUTANTS)
-def heun_step(solver: Any = Heun) -> str:
+def heun_step(solver: Any = Heun) -> None:
     """The Heun program is (35)-(36)."""
     for variable in VARIABLES:
         p, (z1,) = Formal(1), vectors("z_1")
         v = _Variables(p, variable)
         got, x = p.step(solver(variable), {"z": z1})["z"], v.of(z1, 1)
         equal(v.of(got, 0), v.heun(x, v.slope(x, 1), 1), f"(35)-(36) in {variable}")
-    return (
-        "defines the predictor and the corrector; the program, run on symbols over one slot, equals them for any "
-        "eps, with d of (2) in t and z, "
-        "and, as EDM runs it, with eps in sigma/alpha and z/alpha."
-    )
 
 
 @check("eq-37", verdict="proved", mutants=BDIA_MUTANTS)
-def refined_state(solver: Any = BDIAHeun) -> str:
+def refined_state(solver: Any = BDIAHeun) -> None:
     """The BDIA-EDM program is (37) with (35)-(36); gamma = 0 is Heun; the bracket is right to O(h^3)."""
     import sympy
 
@@ -115,14 +110,6 @@ def refined_state(solver: Any = BDIAHeun) -> str:
     slopes = [path.diff("s").subs("s", end) for end in (0, h)]
     defect = sympy.Poly(sympy.expand(at[1] - at[0] - h * (slopes[0] + slopes[1]) / 2), h).all_coeffs()[::-1]
     require(defect[:3] == [0, 0, 0] and defect[3] == -(6 * c[3]) / 12, f"the bracket's defect is {defect}")
-    return (
-        "the program, run on symbols in t and in sigma/alpha, for any gamma and eps, equals (37) put into (35)-(36), "
-        "with z_{i+1} and with the refined "
-        "state as base; gamma = 0 is the Heun program. On any smooth path the bracket of (37) misses the slot's "
-        "integral by -h^3/12 z''' + O(h^4), "
-        "by Taylor's formula. It cannot be inverted: undoing the step needs the slope at the very z_{i+1} that it "
-        "overwrites."
-    )
 
 
 def _heun_below(p: Formal, z1: Vector, variable: str) -> Vector:
@@ -162,7 +149,7 @@ def algorithm_1(
         "the published text corrected": {"reading": AS_PRINTED["alg-1"].corrected},
     },
 )
-def bdia_edm(solver: Any = BDIAHeun, reading: AsPrinted = AS_PRINTED["alg-1"]) -> str:
+def bdia_edm(solver: Any = BDIAHeun, reading: AsPrinted = AS_PRINTED["alg-1"]) -> dict[str, Any]:
     """Algorithm 1 with the missing else is the BDIA-EDM program, at the cost of Heun."""
     import sympy
 
@@ -182,10 +169,4 @@ def bdia_edm(solver: Any = BDIAHeun, reading: AsPrinted = AS_PRINTED["alg-1"]) -
         require(missing == [0], f"as printed, the states {missing} are not set")
         plain = solve(Heun(), model, grid, z).nfe
         require(run.nfe == plain == 2 * n - 1, f"N = {n} took {run.nfe} evaluations, Heun {plain}, not {2 * n - 1}")
-    return (
-        "the right form is proved: with `else z_{i-1} <- ~z_{i-1}` every state of the algorithm, transcribed line by "
-        "line, equals that of the program, on "
-        "symbols with alpha = 1, t = sigma and sigma_0 = 0, for any gamma and eps, N = 1..3, which meet all its "
-        "branches. As printed z_0 is never "
-        f"set there. It costs 2N - 1 evaluations, as Heun does. {reading.seen()}"
-    )
+    return {"seen": reading.seen()}

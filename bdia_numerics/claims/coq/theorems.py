@@ -23,8 +23,8 @@ def _development() -> Development:
     return Development({**sources(), GENERATED: steps()})
 
 
-def _prove(name: str, theorems: str, solvers: Mapping[str, Any], edit: Edit | None) -> str:
-    """Have Coq check a file of the development, for the solvers as they are or with some replaced; return the evidence."""
+def _prove(name: str, theorems: str, solvers: Mapping[str, Any], edit: Edit | None) -> dict[str, Any]:
+    """Have Coq check a file of the development, for the solvers as they are or with some replaced; return what it accepted."""
     coqc()
     development = _development()
     if solvers or edit:
@@ -40,16 +40,7 @@ def _prove(name: str, theorems: str, solvers: Mapping[str, Any], edit: Edit | No
     proved = development.prove(name)
     missing = set(theorems.split()) - set(proved)
     require(not missing, f"{name}.v does not state {missing}")
-    return (
-        f"Coq {version()} accepts {name}.v, {len(proved)} theorems and lemmas with {', '.join(theorems.split())} among them; "
-        "Print Assumptions says of each that it rests on no axiom."
-    )
-
-
-_SCOPE = (
-    " They are about the step that the program prints, and its derived inverse, over any module over any field, for any "
-    "eps : index -> vector -> vector, and for every N."
-)
+    return {"version": version(), "count": len(proved), "theorems": theorems.split()}
 
 
 def _edit(file: str, old: str, new: str) -> dict[str, Any]:
@@ -79,10 +70,10 @@ _DROPPED = {"bdia": mutant(BDIA, ("- g * backward", "- backward"))}
         "sum from j = i + 1": _edit("Proposition1", "sum_over (i + 2) N", "sum_over (i + 1) N"),
     },
 )
-def coq_proposition_1(edit: Edit | None = None, **solvers: Any) -> str:
+def coq_proposition_1(edit: Edit | None = None, **solvers: Any) -> dict[str, Any]:
     """Proposition 1 and (32), for every N."""
     theorems = "bdia_states_exist proposition_1 weights_sum_to_1 equation_32 proposition_1_ddim"
-    return _prove("Proposition1", theorems, solvers, edit) + _SCOPE
+    return _prove("Proposition1", theorems, solvers, edit)
 
 
 @check(
@@ -98,10 +89,10 @@ def coq_proposition_1(edit: Edit | None = None, **solvers: Any) -> str:
         ),
     },
 )
-def coq_proposition_2(edit: Edit | None = None, **solvers: Any) -> str:
+def coq_proposition_2(edit: Edit | None = None, **solvers: Any) -> dict[str, Any]:
     """Proposition 2, and that it holds at gamma^2 = 1 alone."""
     theorems = "proposition_2 proposition_2_vice_versa time_asymmetry time_symmetry_needs_gamma_1"
-    return _prove("Proposition2", theorems, solvers, edit) + _SCOPE
+    return _prove("Proposition2", theorems, solvers, edit)
 
 
 _CBDIA = {name: {"cbdia": made["solver"]} for name, made in CBDIA_MUTANTS.items()}
@@ -124,12 +115,12 @@ _CBDIA = {name: {"cbdia": made["solver"]} for name, made in CBDIA_MUTANTS.items(
         ),
     },
 )
-def coq_lemmas(edit: Edit | None = None, **solvers: Any) -> str:
+def coq_lemmas(edit: Edit | None = None, **solvers: Any) -> dict[str, Any]:
     """Lemmas 1 and 2, for every N; the averages of all other gammas."""
     theorems = (
         "lemma_1 lemma_1_directions cbdia_01_is_bdia lemma_1_ddim lemma_2 lemma_2_ddim cbdia_average average_weights"
     )
-    return _prove("Lemmas", theorems, solvers, edit) + _SCOPE
+    return _prove("Lemmas", theorems, solvers, edit)
 
 
 @check(
@@ -146,9 +137,9 @@ def coq_lemmas(edit: Edit | None = None, **solvers: Any) -> str:
         "gamma = 0 allowed": _edit("InvertBDIA", "Hypothesis gamma_nonzero : forall i, gamma i <> 0%F.\n", ""),
     },
 )
-def coq_bdia_inverse(edit: Edit | None = None, **solvers: Any) -> str:
+def coq_bdia_inverse(edit: Edit | None = None, **solvers: Any) -> dict[str, Any]:
     """(33) undoes BDIA on both sides, over every run, if and only if no gamma vanishes."""
-    return _prove("InvertBDIA", "equation_33 bdia_condition bdia_invertible", solvers, edit) + _SCOPE
+    return _prove("InvertBDIA", "equation_33 bdia_condition bdia_invertible", solvers, edit)
 
 
 @check(
@@ -160,9 +151,9 @@ def coq_bdia_inverse(edit: Edit | None = None, **solvers: Any) -> str:
         "(16) as printed": _edit("InvertEDICT", "(1 - p (S k)) *: y_inter) in", "(1 - p (S k)) *: y) in"),
     },
 )
-def coq_edict_inverse(edit: Edit | None = None, **solvers: Any) -> str:
+def coq_edict_inverse(edit: Edit | None = None, **solvers: Any) -> dict[str, Any]:
     """(15)-(18), in their right form, undo EDICT on both sides, over every run, if and only if no p vanishes."""
-    return _prove("InvertEDICT", "equations_15_to_18 edict_condition edict_invertible", solvers, edit) + _SCOPE
+    return _prove("InvertEDICT", "equations_15_to_18 edict_condition edict_invertible", solvers, edit)
 
 
 @check(
@@ -174,9 +165,9 @@ def coq_edict_inverse(edit: Edit | None = None, **solvers: Any) -> str:
         "evaluation at the wrong end": _edit(GENERATED, "let e1 := eps k z' in", "let e1 := eps (S k) z' in"),
     },
 )
-def coq_cbdia_inverse(edit: Edit | None = None, **solvers: Any) -> str:
+def coq_cbdia_inverse(edit: Edit | None = None, **solvers: Any) -> dict[str, Any]:
     """(47)-(50) undo CBDIA on both sides, over every run, if and only if the gammas differ."""
-    return _prove("InvertCBDIA", "equations_47_to_50 cbdia_condition cbdia_invertible", solvers, edit) + _SCOPE
+    return _prove("InvertCBDIA", "equations_47_to_50 cbdia_condition cbdia_invertible", solvers, edit)
 
 
 @check(
@@ -191,6 +182,6 @@ def coq_cbdia_inverse(edit: Edit | None = None, **solvers: Any) -> str:
         ),
     },
 )
-def coq_witness(edit: Edit | None = None, **solvers: Any) -> str:
+def coq_witness(edit: Edit | None = None, **solvers: Any) -> dict[str, Any]:
     """The hypotheses can be met: rationals, pairs of them, a model that is neither linear nor componentwise."""
     return _prove("Witness", "model_is_not_additive witness moved_and_back", solvers, edit)
