@@ -31,18 +31,18 @@ from bdia_numerics import (
     step_latex,
 )
 from bdia_numerics.claims import (
+    CheckFailed,
     as_printed,
     checks,
     decide,
     formal,
-    propositions,
     run_mutant,
     statements,
 )
+from bdia_numerics.claims import enclosures as setting
 from bdia_numerics.claims.mutants import mutate
 from bdia_numerics.formulas import number, table
 from bdia_numerics.plots import Picture, enclosures, misprints
-from bdia_numerics.studies import enclosures as setting
 
 Flipped = mutate(BDIA, ("- g * backward", "+ g * backward"))
 law = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.1, 0.2])
@@ -163,7 +163,7 @@ combination(r"\mathbf z_0", {arrow(name): c for name, c in states[0].terms.items
 # each slot:
 
 # %%
-older, newer, back, forth = propositions.bdia_relation(BDIA, g)
+older, newer, back, forth = formal.bdia_relation(BDIA, g)
 names = (
     r"\mathbf z_{k+1}",
     r"\mathbf z_k",
@@ -186,7 +186,7 @@ combination(
 
 # %%
 m = sympy.Symbol("m", integer=True, positive=True)
-A, B = propositions.forward_weight, propositions.backward_weight
+A, B = formal.forward_weight, formal.backward_weight
 one, two = sympy.Integer(1), sympy.Integer(2)
 assert (A(one, g), sympy.simplify(B(one, g))) == (1, 0)
 Math(rf"A(m)={sympy.latex(A(m, g))},\qquad B(m)={sympy.latex(B(m, g))}")
@@ -220,7 +220,8 @@ rows = (rf"{name}:\\\quad {sympy.latex(c)}=0" for name, c in conditions.items())
 Math(r"\begin{array}{l}" + r"\\[1ex]".join(rows) + r"\end{array}")
 
 # %% [markdown]
-# That is Proposition 1, for every $N$ and every approximation of the integrals, about the class `BDIA`.
+# That is Proposition 1, for every $N$ and every approximation of the integrals, about the class `BDIA`. The same proof
+# stands in one file, statement, base and step, in `proofs/test_proposition_1.py`.
 #
 # The weights obey a recurrence, which is the homogeneous step itself:
 #
@@ -498,12 +499,12 @@ Picture(
 # %% tags=["hide-cell"]
 half = mutate(DDIM, ("z + s.delta", "z + s.value(s.one / 2) * s.delta"))
 try:
-    propositions.proposition_1(starter=half)
+    checks()["prop-1"].run(starter=half)
     noticed = ""
-except Exception as error:  # noqa: BLE001  the message is the point, and the assertion below fails without one
+except CheckFailed as error:
     noticed = str(error)
 assert noticed == "the start does not add the first increment"
-assert "starter" not in inspect.signature(propositions.proposition_2).parameters
+assert "starter" not in inspect.signature(checks()["prop-2"].run).parameters
 print("Proposition 1:", noticed)
 
 # %% [markdown]

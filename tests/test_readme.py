@@ -35,7 +35,14 @@ def test_the_commands_name_extras_that_exist():
     assert set(re.findall(r'"\.\[(\w+)\]"', " ".join(COMMANDS))) <= set(extras)
     (everything,) = extras["all"]
     assert set(re.fullmatch(r"bdia_numerics\[(.*)\]", everything)[1].split(",")) == set(extras) - {"all"}
-    assert project["scripts"]["bdia"] == "bdia_numerics.cli:main"
+
+
+def test_the_command_begins_in_a_file_that_the_wheel_carries():
+    text = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    module, function = text["project"]["scripts"]["bdia"].split(":")
+    carried = text["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert carried[f"{module}.py"] == f"{module}.py"
+    assert f"\ndef {function}() -> None:\n" in (ROOT / f"{module}.py").read_text()
 
 
 def test_torch_is_pinned_by_constraints_and_not_installed_by_report():
