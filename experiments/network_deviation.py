@@ -142,7 +142,16 @@ def figure(found):
         along = {f"gamma {g:g}": (one["sigma_bar"][:-1], one["error"].sel(gamma=g)[:-1]) for g in one["gamma"].values}
         ends = {"as it is": (one["gamma"], one["error"].isel(index=0))}
         ends |= {label: (one["gamma"], one[key]) for key, label in variants.items()}
-        panels.append(Panel("sigma/alpha, the data end left", "error of $z_i$", along, title=f"{name} grid", log="xy"))
+        panels.append(
+            Panel(
+                "sigma/alpha, the data end left",
+                "error of $z_i$",
+                along,
+                title=f"{name} grid",
+                log="xy",
+                ticks=(0.01, 0.1, 1, 10, 100),
+            )
+        )
         panels.append(Panel("gamma", "error of $z_0$", ends, title=f"{name} grid: at the data end"))
     return draw(*panels)
 
