@@ -123,7 +123,11 @@ def _short(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def bounded(name: str, value: Any, parts: int = 100_000, depth: int = 50) -> Any:
+DEEPEST = 50
+"""Levels of what is read from a file."""
+
+
+def bounded(name: str, value: Any, parts: int = 100_000, depth: int = DEEPEST) -> Any:
     """Return what was read from a file of JSON, YAML or TOML; ValueError if it is nested too deep, or has too many parts."""
     level, seen = [value], 0
     for _ in range(depth):

@@ -224,7 +224,7 @@ def test_entries_of_which_no_walk_can_be_made_are_one_line(kind, entry, says):
         ("a.json", "[" * 100_000, "nested too deep"),
         ("a.json", '{"a":' * 300 + "1" + "}" * 300, "is nested more than 50 deep"),
         ("a.yaml", "a: &a [1, 1]\nb: &b [*a, *a]\n", "has aliases (*name), which are not read"),
-        ("a.yaml", "[" * 5000 + "]" * 5000, "nested too deep"),
+        ("a.yaml", "[" * 100_000, "is nested more than 50 deep"),
         ("a.json", " " * 10**6, "is larger than a configuration"),
         ("a.toml", "a" + ".a" * 200_000 + " = 1", "is larger than a configuration"),
         ("a.toml", "a" + ".a" * 300 + " = 1", "is nested more than 50 deep"),
@@ -269,7 +269,7 @@ def commands():
 
 def test_options_mean_the_same_in_every_command_and_no_former_one_is_shown():
     found = commands()
-    assert len(found) == 14
+    assert len(found) == 15
     for command, known in found.items():
         assert not FORMER & known.keys(), command
         for option, word in MEANING.items():

@@ -63,7 +63,7 @@ def test_starters_are_refused_alike():
     z = torch.from_numpy(Z)
     said = []
     for run in (solve, gradients.solve):
-        with pytest.raises(ValueError, match="is no one-step solver") as error:
+        with pytest.raises(ValueError, match="is not a one-step solver") as error:
             run(BDIA(), lambda z, t: torch.tanh(z), GRID, z, BDIA())
         said.append(str(error.value))
     assert said[0] == said[1]

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bdia_numerics.configs.families import FAMILIES, KNOWN, SIGMA_ENDS, Family
-from bdia_numerics.texts import MOST, bounded
+from bdia_numerics.texts import DEEPEST, MOST, bounded
 
 SPACINGS = ("leading", "linspace", "trailing")
 KINDS = {
@@ -259,8 +259,14 @@ def _parsed(path: Path, text: str) -> Any:
     import yaml
 
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ValueError(f"config={str(path)!r} has aliases (*name), which are not read: write the values out")
+        depth = 0
+        for event in yaml.parse(text, yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise ValueError(f"config={str(path)!r} has aliases (*name), which are not read: write the values out")  # noqa: TRY004
+            # Each further level costs the parser as much as all before it, so that 5,000 of them take seconds.
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise ValueError(f"config={str(path)!r} is nested more than {DEEPEST} deep: is it the right file?")
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"config={str(path)!r} is not YAML: {' '.join(str(error).split())}") from None
