@@ -239,7 +239,8 @@ def walked(scheduler: Any, n: int) -> tuple[list[float], list[float]]:
     if max(slots) >= length:
         raise ValueError("a time outside the table")
     if "DDPM" in name or name in ("LCMScheduler", "TCDScheduler", "UnCLIPScheduler"):
-        return times, [*(levels[int(t)] for t in slots), 0.0]
+        # The last step of TCD looks up alpha_t at t = 0.
+        return times, [*(levels[int(t)] for t in slots), levels[0] if name == "TCDScheduler" else 0.0]
     jump = length // n
 
     def at(t: float) -> float:

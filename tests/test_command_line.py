@@ -353,3 +353,11 @@ def test_commands_and_sweeps_take_objects_of_a_file(tmp_path, monkeypatch):
     found = run("sweep", "own.toml", "--workers", "1", "--json")
     assert found.exit_code == 0 and not json.loads(found.stdout)["failed"], found.output
     assert "numpy is an installed package" in line(run("roundtrip", "--grid", "numpy:array"))
+
+
+def test_a_failure_in_a_users_file_names_that_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = "from bdia_numerics import DDIM", "class Crash(DDIM):", "    def step(self, s):", "        return {}['x']"
+    Path("own_crash.py").write_text("\n".join(lines) + "\n")
+    done = run("datasheet", "own_crash:Crash", "--proved-only")
+    assert done.exit_code == 3 and "own_crash.py:4 raised KeyError: 'x'" in done.stderr

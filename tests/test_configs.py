@@ -448,3 +448,75 @@ def test_objects_that_are_no_schedulers(diffusers):
         configs.from_scheduler(diffusers.DDIMScheduler())
     with pytest.raises(TypeError, match="its noise levels are not known"):
         configs.from_scheduler(object())
+
+
+# What a reader with diffusers beside them would find: each was a walk without a word that is not the scheduler's.
+
+
+@pytest.mark.parametrize("n", [1, 4])
+@pytest.mark.parametrize("alpha_one", [True, False])
+def test_tcd_ends_at_the_first_entry_of_its_table(n, alpha_one):
+    diffusers, torch = pytest.importorskip("diffusers"), pytest.importorskip("torch")
+    scheduler = diffusers.TCDScheduler(set_alpha_to_one=alpha_one)
+    scheduler.set_timesteps(n)
+    # z = alpha x + sigma eps with x = (1, 0), eps = (0, 1): the ratio of the last sample is the level that it stands at.
+    level = float(scheduler.alphas_cumprod[int(scheduler.timesteps[0])])
+    z, eps = torch.tensor([level**0.5, (1 - level) ** 0.5]), torch.tensor([0.0, 1.0])
+    for t in scheduler.timesteps:
+        z = scheduler.step(eps, t, z, eta=0.0).prev_sample
+    ran = float(z[1] / z[0])
+    config = configs.from_mapping({"_class_name": "TCDScheduler", "set_alpha_to_one": alpha_one})
+    assert configs.layout(config, n).steps[-1].s_end == pytest.approx(ran, rel=1e-5, abs=0)
+    assert configs.from_scheduler(scheduler).steps[-1].s_end == pytest.approx(ran, rel=1e-5, abs=0)
+
+
+def test_sigmas_are_not_dropped_for_a_kind_of_sigmas():
+    flow = {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True, "use_karras_sigmas": True}
+    with pytest.raises(ValueError, match="sigmas with karras sigmas of flow matching"):
+        configs.layout(configs.from_mapping(flow | {"prediction_type": "flow_prediction"}), 3, sigmas=[1.0, 0.7, 0.2])
+
+
+@pytest.mark.parametrize("n", [7, 30, 61, 103])
+def test_trailing_towards_the_noise_has_as_many_times_as_diffusers(n):
+    diffusers = pytest.importorskip("diffusers")
+    entries = {"timestep_spacing": "trailing"}
+    scheduler = diffusers.DPMSolverMultistepInverseScheduler(**entries)
+    scheduler.set_timesteps(n)
+    found = configs.layout(configs.from_mapping({"_class_name": "DPMSolverMultistepInverseScheduler"} | entries), n)
+    assert list(found.told) == scheduler.timesteps.tolist()
+
+
+def test_a_flow_without_a_class_name_is_not_guessed():
+    with pytest.raises(ValueError, match=r"no _class_name, and shift=3\.0"):
+        configs.from_mapping({"num_train_timesteps": 1000, "shift": 3.0})
+
+
+@pytest.mark.parametrize("hidden", [{"shift": 3.0}, {"use_flow_sigmas": True}])
+def test_a_live_scheduler_is_not_read_by_entries_of_another_class(hidden):
+    diffusers = pytest.importorskip("diffusers")
+    plain, other = diffusers.EulerDiscreteScheduler(), diffusers.EulerDiscreteScheduler.from_config(hidden)
+    for scheduler in (plain, other):
+        scheduler.set_timesteps(7)
+    assert configs.from_scheduler(other).steps == configs.from_scheduler(plain).steps
+
+
+def test_a_live_table_longer_than_the_training_steps_jumps_as_ddim_does():
+    diffusers, torch = pytest.importorskip("diffusers"), pytest.importorskip("torch")
+    scheduler = diffusers.DDIMScheduler(trained_betas=[0.001] * 2000, clip_sample=False)
+    scheduler.set_timesteps(10)
+    t = scheduler.timesteps[0]
+    level = float(scheduler.alphas_cumprod[int(t)])
+    z = scheduler.step(torch.tensor([0.0, 1.0]), t, torch.tensor([level**0.5, (1 - level) ** 0.5])).prev_sample
+    assert configs.from_scheduler(scheduler).steps[0].s_end == pytest.approx(float(z[1] / z[0]), rel=1e-5, abs=0)
+
+
+@pytest.mark.parametrize("name", ["RePaintScheduler", "LTXEulerAncestralRFScheduler", "PiflowScheduler"])
+def test_walks_that_are_more_than_levels_are_refused_alive_as_from_a_file(name):
+    kind = getattr(pytest.importorskip("diffusers"), name, None)
+    if kind is None:
+        pytest.skip(f"this diffusers has no {name}")
+    scheduler = kind()
+    scheduler.set_timesteps(7)
+    for read in (configs.from_scheduler, grids.from_scheduler):
+        with pytest.raises(TypeError, match=f"the walk of {name} is not read: it"):
+            read(scheduler)

@@ -406,7 +406,7 @@ def test_latents_of_solvers():
     for solver in (EDICT(), BDIA(0.96)):
         with pytest.raises(AssertionError, match="the inverse is unstable from"):
             assert_latent_valid(solver)
-    slowly = r"slowly unstable: it amplifies a disturbance 1\.3 times in 192 slots and 1\.6 in 384"
+    slowly = r"slowly unstable: it amplifies a disturbance 1\.3 times in 193 slots and 1\.6 in 385"
     with pytest.raises(AssertionError, match=slowly):
         assert_latent_valid(McCallumFoster())
 

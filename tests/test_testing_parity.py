@@ -1,5 +1,6 @@
 """Faults that a few even numbers of slots, float64 or finite states do not show; each was certified, or ended in a misleading sentence."""
 
+import warnings
 from functools import partial
 
 import numpy as np
@@ -285,3 +286,32 @@ def test_tensors_with_a_graph():
         return torch.as_tensor(down(eps, grid, z)).requires_grad_()
 
     assert assert_nfe(tracked, 1) == (12, 25)
+
+
+@pytest.mark.parametrize("part", [0.003, 0.005])
+@pytest.mark.parametrize("how", ["factor", "share of the data"])
+def test_a_part_that_stays_is_seen_where_it_cancels_the_methods_error(part, how):
+    """Latents a little too large: in the slots looked at DDIM's own error hides it, and it is the distance falls faster than that."""
+
+    def step(grid, z, i, j, eps):
+        return grid.alpha[j] * (z - grid.sigma[i] * eps) / grid.alpha[i] + grid.sigma[j] * eps
+
+    def sample(model, grid, z):
+        for i in range(grid.n, 0, -1):
+            z = step(grid, z, i, i - 1, model(z, grid.t[i]))
+        return z
+
+    def inverse(model, grid, x):
+        z = x
+        for i in range(1, grid.n + 1):
+            z = step(grid, z, i - 1, i, model(z, grid.t[i - 1]))
+        return z
+
+    def spoilt(model, grid, x):
+        return (1 + part) * inverse(model, grid, x) if how == "factor" else inverse(model, grid, x) + part * x
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        assert assert_latent_valid(sample, invert=inverse) < 0.05
+        with pytest.raises(AssertionError, match="does not vanish"):
+            assert_latent_valid(sample, invert=spoilt)

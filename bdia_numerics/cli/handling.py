@@ -28,7 +28,9 @@ REFUSED = (ValueError, TypeError, ArithmeticError, RuntimeError, ImportError)
 _GONE = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT)
 
 _AS_OPTIONS = {
-    "end the grid above it (t_min > 0), or encode by another method, such as inversion.DDIMInversion()": "pass --inversion '(10)'",
+    "end the grid above it (t_min > 0), or encode by another method, such as inversion.DDIMInversion()": (
+        "pass --grid uniform:t_min=0.01, or --inversion '(10)'"
+    ),
     "pass fewer states at a time": "pass a smaller --count, or a narrower --dtype",
 }
 """Remedies of the library in words of the command line."""
@@ -106,6 +108,13 @@ def _line(error: BaseException) -> tuple[str, int]:
             said = said.replace(sentence, option)
         return said, 2
     frames = traceback.extract_tb(error.__traceback__)
+    package = str(Path(__file__).parents[1])
+    ours = [k for k, frame in enumerate(frames) if frame.filename.startswith(package) and frame.filename != __file__]
+    after = frames[ours[-1] + 1 :] if ours else []  # what the package called last, of libraries or of the user
+    theirs = [frame for frame in after if not frame.filename.startswith((sys.prefix, sys.base_prefix, "<"))]
+    if theirs:
+        place = f"{Path(theirs[-1].filename).name}:{theirs[-1].lineno}"
+        return f"{place} raised {type(error).__name__}: {said}: mend it, {TRACEBACK}=1 shows how it was called", 3
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     return f"a defect of bdia_numerics: {type(error).__name__}: {said}{where}; please report it, with {TRACEBACK}=1", 3
 

@@ -195,7 +195,10 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
 
 def _class_of(own: Mapping[str, Any]) -> str:
     """Return the class whose parameters are all there and no others; DDIMScheduler if there is none, or several that walk differently."""
-    names = [name for name, family in FAMILIES.items() if family.walk and family.defaults.keys() == own.keys()]
+    # Schedulers of flow matching have the parameters of the smallest one in common: its own say nothing.
+    names = [
+        n for n, family in FAMILIES.items() if family.walk not in ("", "flow") and family.defaults.keys() == own.keys()
+    ]
     return names[0] if names and all(FAMILIES[name] == FAMILIES[names[0]] for name in names) else "DDIMScheduler"
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bdia_numerics.grids.live import UNREAD
+
 
 @dataclass(frozen=True)
 class Family:
@@ -102,7 +104,7 @@ FAMILIES: Mapping[str, Family] = {
         stochastic=True,
     ),
     "LCMScheduler": Family("listed", _CONSISTENT, stochastic=True),
-    "TCDScheduler": Family("listed", _CONSISTENT, stochastic=True),
+    "TCDScheduler": Family("listed", _CONSISTENT, stochastic=True, end="table"),
     "EulerDiscreteScheduler": Family(
         "points",
         _TABLE | _KINDS | _LINSPACE | _ZERO_SNR | _LAST
@@ -164,7 +166,7 @@ FAMILIES: Mapping[str, Family] = {
         ("DPMSolverSDEScheduler", True, "it draws its noise from a Brownian tree and asks between its levels"),
         ("CosineDPMSolverMultistepScheduler", True, "it has its own cosine levels of sigma"),
         ("DDPMWuerstchenScheduler", True, "its levels are a cosine of a continuous time, and no table"),
-        ("RePaintScheduler", True, "it goes back and forth between levels"),
+        ("RePaintScheduler", True, UNREAD["RePaintScheduler"]),
         ("ScoreSdeVeScheduler", True, "it is a predictor and corrector of the variance-exploding SDE"),
         ("KarrasVeScheduler", True, "it adds and removes noise at every level"),
         ("SCMScheduler", True, "its times are angles"),
@@ -173,10 +175,10 @@ FAMILIES: Mapping[str, Family] = {
         ("AmusedScheduler", True, "its states are discrete"),
         ("HeliosScheduler", False, "it runs in stages of different resolution"),
         ("HeliosDMDScheduler", True, "it runs in stages of different resolution"),
-        ("LTXEulerAncestralRFScheduler", True, "its steps add noise between levels that the pipeline passes"),
-        ("PiflowScheduler", False, "it runs a policy between its levels"),
-        ("FlowMapEulerDiscreteScheduler", False, "its network is told two times"),
-        ("MiniMaxH3Scheduler", False, "its levels depend on the sequence"),
+        ("LTXEulerAncestralRFScheduler", True, UNREAD["LTXEulerAncestralRFScheduler"]),
+        ("PiflowScheduler", False, UNREAD["PiflowScheduler"]),
+        ("FlowMapEulerDiscreteScheduler", False, UNREAD["FlowMapEulerDiscreteScheduler"]),
+        ("MiniMaxH3Scheduler", False, UNREAD["MiniMaxH3Scheduler"]),
     )},
 }  # fmt: skip
 """By class name; "ldm" stands for CompVis' configurations."""

@@ -229,7 +229,8 @@ def _listed(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) 
     else:
         times = spaced(config, asked.n)
     times = _inside(times, levels)
-    return _linked(times, [*(levels[int(t)] for t in times), 0.0], Levels("vp"), table)
+    last = float(levels[0]) if config.family.end == "table" else 0.0
+    return _linked(times, [*(levels[int(t)] for t in times), last], Levels("vp"), table)
 
 
 def _distilled(config: SchedulerConfig, n: int) -> Array:
@@ -312,7 +313,8 @@ def _intervals(config: SchedulerConfig, asked: Asked, levels: Array, table: Arra
     else:
         times = _on_table(config, spaced(config, n, extra=1, top=top), levels)
         if inverse:
-            times = (np.append(times, 0) if config["timestep_spacing"] != "trailing" else times)[::-1][:n]
+            # Trailing may make one time more than was asked for, and diffusers runs them all.
+            times = np.append(times, 0)[::-1][:n] if config["timestep_spacing"] != "trailing" else times[::-1]
             offset = config["steps_offset"] if config["timestep_spacing"] == "leading" else 0
             times = np.concatenate([[offset], times[1:]]) if config["timestep_spacing"] != "trailing" else times
             last = float(levels[top - 1])
@@ -349,6 +351,8 @@ def _flow_sigmas(config: SchedulerConfig, asked: Asked, levels: Array, table: Ar
         )
     if config.name.endswith("InverseScheduler"):
         raise ValueError(f"use_flow_sigmas: {config.name} then walks from noise to data, which is not an inversion")
+    if kind and asked.sigmas is not None:
+        raise ValueError(f"sigmas with {kind} sigmas of flow matching: {config.name} mixes both, leave out one")
     if kind:
         found = kinds.spread(kind, levels[::-1], n, config)
         found = found / (found + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,8 @@ def live(scheduler: Any) -> Live:
         If set_timesteps has not been called, for a time outside the table, and levels that are not numbers.
     """
     config, name = getattr(scheduler, "config", {}), type(scheduler).__name__
+    if why := next((UNREAD[c.__name__] for c in type(scheduler).__mro__ if c.__name__ in UNREAD), ""):
+        raise TypeError(f"the walk of {name} is not read: {why}")
     if getattr(scheduler, "timesteps", None) is None or not (
         hasattr(scheduler, "sigmas") or hasattr(scheduler, "alphas_cumprod")
     ):
@@ -67,7 +70,7 @@ def live(scheduler: Any) -> Live:
         return Live("vp", told, times[:-1], levels[:-1], levels[1:], table)
     if hasattr(scheduler, "sigmas"):
         times, sigmas = _points(scheduler, told)
-        kind = _kind(config, table)
+        kind = _kind(scheduler, config, table)
         if kind == "flow":
             if sigmas.max() > 1:
                 raise ValueError(f"sigma={sigmas.max():g} exceeds 1, where flow matching begins: {name} cannot run it")
@@ -82,8 +85,20 @@ def live(scheduler: Any) -> Live:
     return Live(kind, told, times, begins, ends, table)
 
 
-def _kind(config: Any, table: Array | None) -> str:
-    if "shift" in config or config.get("use_flow_sigmas"):
+UNREAD = {
+    "RePaintScheduler": "it goes back and forth between levels",
+    "LTXEulerAncestralRFScheduler": "its steps add noise between levels that the pipeline passes",
+    "PiflowScheduler": "it runs a policy between its levels",
+    "FlowMapEulerDiscreteScheduler": "its network is told two times",
+    "MiniMaxH3Scheduler": "its levels depend on the sequence",
+}
+"""Classes of diffusers whose walk is more than the levels that they hold, and why."""
+
+
+def _kind(scheduler: Any, config: Any, table: Array | None) -> str:
+    # A configuration may hold entries of another class, which nothing reads.
+    own = inspect.signature(type(scheduler)).parameters
+    if ("shift" in own and "shift" in config) or ("use_flow_sigmas" in own and config.get("use_flow_sigmas")):
         return "flow"
     return "vp" if table is not None else "one"
 
@@ -115,9 +130,11 @@ def _looked_up(scheduler: Any, told: Array, table: Array) -> tuple[Array, Array,
     if (
         clean is None or "original_inference_steps" in config
     ):  # each step ends where the next begins, the last at clean data
-        return times, at, np.append(at[1:], 0.0)
+        # TCD looks up its last level at t = 0, whatever set_alpha_to_one says.
+        is_tcd = any(c.__name__ == "TCDScheduler" for c in type(scheduler).__mro__)
+        return times, at, np.append(at[1:], levels[0] if is_tcd else 0.0)
     squared = float(clean)
-    jump = length // int(scheduler.num_inference_steps)
+    jump = int(config.get("num_train_timesteps", length)) // int(scheduler.num_inference_steps)
     final = float(np.sqrt((1 - squared) / squared))
     before = np.array([levels[int(t)] if t >= 0 else final for t in times - jump])
     return (times, before, at) if hasattr(scheduler, "initial_alpha_cumprod") else (times, at, before)
