@@ -95,3 +95,17 @@ def check(name: str, path: str | Path | None, suffixes: Sequence[str] = ()) -> N
 def _beside(path: Path) -> Path:
     """Return a free name in the same folder, short enough wherever that of `path` is."""
     return path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.part")
+
+
+def clear(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder; that of processes that live stays."""
+    for left in folder.glob(".*-*.part"):
+        pid = left.name[1:].partition("-")[0]
+        if not pid.isdigit():
+            continue
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            left.unlink(missing_ok=True)
+        except OSError:
+            continue  # a process of somebody else

@@ -72,6 +72,7 @@ class Copy:
     def __init__(self, folder):
         self.package, self.log = folder / PACKAGE.name, folder / "log"
         shutil.copytree(PACKAGE, self.package)
+        shutil.copytree(ROOT / "proofs", folder / "proofs", ignore=shutil.ignore_patterns("coq"))
         compileall.compile_dir(self.package, quiet=2)
         # Plugins of pytest take longer to load than most tests.
         own = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

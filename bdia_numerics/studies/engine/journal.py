@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from bdia_numerics.files import clear
 from bdia_numerics.studies.engine.task import Outcome, difference
 from bdia_numerics.studies.study import Cell
 
@@ -91,6 +92,8 @@ class Journal:
         self.path = path
         self._committed = 0.0
         self._lock = None if path is None else _locked(path)
+        if path is not None:
+            clear(path.parent)
         try:
             self._rows = sqlite3.connect(":memory:" if path is None else path)
             try:
