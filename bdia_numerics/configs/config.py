@@ -195,10 +195,11 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
 
 def _class_of(own: Mapping[str, Any]) -> str:
     """Return the class whose parameters are all there and no others; DDIMScheduler if there is none, or several that walk differently."""
-    # Schedulers of flow matching have the parameters of the smallest one in common: its own say nothing.
-    names = [
-        n for n, family in FAMILIES.items() if family.walk not in ("", "flow") and family.defaults.keys() == own.keys()
-    ]
+    names = [name for name, family in FAMILIES.items() if family.walk and family.defaults.keys() == own.keys()]
+    # The parameters of the smallest scheduler of flow matching are those that others have, too, and say nothing.
+    flows = [family.defaults.keys() for family in FAMILIES.values() if family.walk == "flow"]
+    if any(FAMILIES[name].walk == "flow" for name in names) and any(own.keys() < keys for keys in flows):
+        return "DDIMScheduler"
     return names[0] if names and all(FAMILIES[name] == FAMILIES[names[0]] for name in names) else "DDIMScheduler"
 
 
