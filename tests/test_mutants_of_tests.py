@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,7 @@ class Copy:
     def close(self):
         self.server.stdin.close()
         self.server.wait()
+        self.server.stdout.close()
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["error"])
@@ -146,13 +148,14 @@ def test_a_narrow_relative_tolerance_says_what_the_absolute_one_is(folder):
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_each_test_fails_on_the_errors_that_are_listed_for_it(tmp_path):
-    copy = Copy(tmp_path)
-    status, output = copy.run(*dict.fromkeys(entry["test"] for entry in ENTRIES))
-    assert status == PASSED, f"tests of mutants.toml do not pass on the package as it is:\n{output}"
     unnoticed = []
-    for entry in ENTRIES:
-        noticed, output = copy.notices(entry)
-        if not noticed:
-            unnoticed.append(f"{entry['test']} does not fail with: {entry['error']} ({entry['file']})\n{output[-500:]}")
-    copy.close()
+    with closing(Copy(tmp_path)) as copy:
+        status, output = copy.run(*dict.fromkeys(entry["test"] for entry in ENTRIES))
+        assert status == PASSED, f"tests of mutants.toml do not pass on the package as it is:\n{output}"
+        for entry in ENTRIES:
+            noticed, output = copy.notices(entry)
+            if not noticed:
+                unnoticed.append(
+                    f"{entry['test']} does not fail with: {entry['error']} ({entry['file']})\n{output[-500:]}"
+                )
     assert not unnoticed, "\n".join(unnoticed)
