@@ -1,61 +1,39 @@
-"""The exact 1-D flow of 1e5 states against scipy's DOP853 at equal accuracy, in the same run."""
-
-import time
+"""The exact flow on the line against scipy's DOP853 at equal accuracy, in the same run."""
 
 import numpy as np
-import pytest
+from timing import processor
 
 from bdia_numerics import schedules
-from bdia_numerics.problems import GaussianMixture, reference_flow
+from bdia_numerics.problems import GaussianMixture
+from bdia_numerics.problems.reference import _dop853
 
-STATES, AT_LEAST = 100_000, 50.0
-MANY, AT_MOST = 1_000_000, 5.0
+STATES, MANY = 100_000, 1_000_000
 FLOW = schedules.flow()
 LAW = GaussianMixture([0.25, 0.5, 0.25], [[-2.0], [0.5], [1.5]], [0.0625, 0.25, 0.015625])
 T_FROM, T_TO, RTOL = 0.9375, 0.0625, 1e-13
 
 
-@pytest.fixture(scope="module")
-def states():
-    return np.random.default_rng(0).standard_normal((STATES, 1))
+def exact(states):
+    return LAW.flow(states, T_FROM, T_TO, FLOW)
 
 
-def timed(function):
-    start = time.perf_counter()
-    result = function()
-    return result, time.perf_counter() - start
+def speed():
+    """Return how many times as fast the exact flow is as one integration at a tolerance that reaches its accuracy."""
+    states = np.random.default_rng(0).standard_normal((STATES, 1))
+    solved = []
+    ode = processor(lambda: solved.append(_dop853(LAW.model(FLOW), FLOW, states, T_FROM, T_TO, RTOL)[0]))
+    assert abs(solved[0] - exact(states)).max() < 1e-10
+    return {"exact flow": ode / min(processor(lambda: exact(states)) for _ in range(5))}
 
 
-@pytest.mark.benchmark(group="1-D flow of 1e5 states")
-def test_cdf_flow(benchmark, states):
-    # One integration alone, at the tolerance of the finer run, so that the comparison is not doubled.
-    from bdia_numerics.problems.reference import _dop853
-
-    benchmark(LAW.flow, states, T_FROM, T_TO, FLOW)
-    exact, seconds = min((timed(lambda: LAW.flow(states, T_FROM, T_TO, FLOW)) for _ in range(5)), key=lambda r: r[1])
-    (solved, nfe), ode_seconds = timed(lambda: _dop853(LAW.model(FLOW), FLOW, states, T_FROM, T_TO, RTOL))
-    ratio = ode_seconds / seconds
-    benchmark.extra_info.update(ratio=ratio, at_least=AT_LEAST, nfe=nfe, difference=float(abs(solved - exact).max()))
-    print(
-        f"\n1-D flow: {ratio:.0f} times as fast as DOP853 ({nfe} evaluations), difference {abs(solved - exact).max():.1e}"
-    )
-    assert abs(solved - exact).max() < 1e-10
-    assert ratio > AT_LEAST
-
-
-@pytest.mark.benchmark(group="1-D flow of 1e6 states")
-def test_a_million_states(benchmark):
-    """Processor time, all threads together: an upper bound for the clock on a quiet machine."""
+def a_million():
     z = np.random.default_rng(1).standard_normal((MANY, 1))
-    start = time.process_time()
-    benchmark.pedantic(LAW.flow, (z, T_FROM, T_TO, FLOW), rounds=1, iterations=1)
-    seconds = time.process_time() - start
-    benchmark.extra_info.update(cpu_seconds=seconds, at_most=AT_MOST)
-    assert seconds < AT_MOST
+    return {"exact flow: a million states": processor(lambda: exact(z))}
 
 
-@pytest.mark.benchmark(group="1-D flow of 1e5 states")
-def test_dop853_on_a_hundredth(benchmark, states):
-    benchmark.pedantic(
-        reference_flow, (LAW.model(FLOW), FLOW, states[::100], T_FROM, T_TO), {"rtol": RTOL}, rounds=1, iterations=1
-    )
+def test_exact_flow(figures):
+    figures(speed)
+
+
+def test_a_million_states(figures):
+    figures(a_million)

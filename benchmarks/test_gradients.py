@@ -1,17 +1,17 @@
 """Gradients in constant memory: processor time and saved bytes against plain back-propagation through a U-Net."""
 
 import gc
-import time
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 pytest.importorskip("diffusers", reason="needs the extra torch")
+from timing import in_turn, least  # noqa: E402
 
 from bdia_numerics import BDIA, EDICT, grids, schedules, solve  # noqa: E402
 from bdia_numerics.torch import NetworkModel, gradients, load  # noqa: E402
 
-MOST = 1.6
+SOLVERS = {"BDIA": BDIA(), "EDICT": EDICT()}
 
 
 def model_of(batch):
@@ -21,38 +21,28 @@ def model_of(batch):
 
 
 def back(run, solver, model, grid, z):
-    begin = time.process_time()
     run(solver, model, grid, z).z.square().sum().backward()
-    return time.process_time() - begin
 
 
-@pytest.mark.parametrize("solver", [BDIA(), EDICT()], ids=lambda s: type(s).__name__)
-def test_time_against_plain_back_propagation(benchmark, solver):
+def against_plain(name):
+    """Return the processor time of gradients with rebuilt states over that of plain back-propagation, 10 slots."""
     torch.set_num_threads(1)
-    model = model_of(4)
+    model, solver = model_of(4), SOLVERS[name]
     grid = grids.uniform(schedules.ddpm_linear(), 10)
     z = torch.randn(4, 1, 28, 28, requires_grad=True)
-    runs = (solve, gradients.solve)
-    for run in runs:
-        back(run, solver, model, grid, z)
-    pairs = [[back(run, solver, model, grid, z) for run in runs] for _ in range(5)]
-    ratio = min(b for _, b in pairs) / min(a for a, _ in pairs)
-    benchmark.extra_info.update(ratio=ratio)
-    print(f"{type(solver).__name__}: {ratio:.2f} of plain back-propagation (at most {MOST})")
-    benchmark.pedantic(lambda: back(gradients.solve, solver, model, grid, z), rounds=1)
-    assert ratio <= MOST
+    times = in_turn(
+        {
+            kind: lambda run=run: back(run, solver, model, grid, z)
+            for kind, run in (("plain", solve), ("ours", gradients.solve))
+        },
+        5,
+    )
+    return {f"gradients: {name}": least(times, "ours", "plain")}
 
 
-def peak(run, n):
-    """Return the most bytes that graphs hold at a time: all tensors of a run that are alive, counted at each evaluation."""
-    model = model_of(1)
-    sizes = {}
-
-    def pack(x):
-        held = Kept(x)
-        sizes[id(held)] = x.numel() * x.element_size()
-        most[0] = max(most[0], sum(sizes.values()))
-        return held
+def held(work):
+    """Return the most bytes that graphs hold at a time while the work runs."""
+    sizes, most = {}, [0]
 
     class Kept:
         def __init__(self, x):
@@ -61,18 +51,37 @@ def peak(run, n):
         def __del__(self):
             sizes.pop(id(self), None)
 
-    most = [0]
-    z = torch.randn(1, 1, 28, 28, requires_grad=True)
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda held: held.x):
-        back(run, BDIA(), model, grids.uniform(schedules.ddpm_linear(), n), z)
+    def pack(x):
+        kept = Kept(x)
+        sizes[id(kept)] = x.numel() * x.element_size()
+        most[0] = max(most[0], sum(sizes.values()))
+        return kept
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.x):
+        work()
     gc.collect()
     return most[0]
 
 
-def test_memory_at_10_and_100_slots(benchmark):
+def memory():
+    """Return the bytes that graphs hold at a time, over those of one evaluation's graph, at 10 and at 100 slots, and plainly at 10."""
     torch.set_num_threads(1)
-    ten, hundred, plain = peak(gradients.solve, 10), peak(gradients.solve, 100), peak(solve, 10)
-    benchmark.extra_info.update(mb_10=ten / 1e6, mb_100=hundred / 1e6, mb_plain_10=plain / 1e6)
-    print(f"saved at N=10 {ten / 1e6:.2f} MB, at N=100 {hundred / 1e6:.2f} MB; plain at N=10 {plain / 1e6:.2f} MB")
-    benchmark.pedantic(lambda: peak(gradients.solve, 10), rounds=1)
+    model = model_of(1)
+    z = torch.randn(1, 1, 28, 28, requires_grad=True)
+
+    def whole(run, n):
+        return held(lambda: back(run, BDIA(), model, grids.uniform(schedules.ddpm_linear(), n), z))
+
+    one = held(lambda: model(z, grids.uniform(schedules.ddpm_linear(), 10).t[1]).sum().backward())
+    ten, hundred, plain = whole(gradients.solve, 10), whole(gradients.solve, 100), whole(solve, 10)
     assert ten == hundred < plain / 4
+    return {"gradients: memory": ten / one}
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_time_against_plain_back_propagation(figures, name):
+    figures(lambda: against_plain(name))
+
+
+def test_memory_at_10_and_100_slots(figures):
+    figures(memory)

@@ -1,15 +1,15 @@
 """A run on the lattice against the float64 run of the same solver, the model's time left out."""
 
-import time
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from timing import in_turn, least
 
 from bdia_numerics import BDIA, CBDIA, EDICT, OBELM, grids, invert, schedules, solve
 from bdia_numerics.spaces import Lattice
 
-ELEMENTS, STEPS, AT_MOST = 1_000_000, 20, 3.0
+ELEMENTS, STEPS = 1_000_000, 20
 SOLVERS = {
     "BDIA 1": BDIA(1),
     "BDIA 9/10": BDIA(Fraction(9, 10)),
@@ -21,36 +21,21 @@ SOLVERS = {
 GRID = grids.uniform(schedules.vp_linear(), STEPS)
 
 
-def interleaved(first, second, rounds=9):
-    """Return the fastest of each: alternating, so that both meet the same load."""
-    seconds = ([], [])
-    for _ in range(rounds):
-        for function, kept in zip((first, second), seconds, strict=True):
-            start = time.perf_counter()
-            function()
-            kept.append(time.perf_counter() - start)
-    return min(seconds[0]), min(seconds[1])
-
-
-@pytest.mark.benchmark(group=f"lattice, {ELEMENTS} elements, {STEPS} steps")
-@pytest.mark.parametrize("direction", ["solve", "invert"])
-@pytest.mark.parametrize("name", SOLVERS)
-def test_lattice(benchmark, name, direction):
-    rng = np.random.default_rng(0)
-    z, e = rng.standard_normal((2, ELEMENTS))
+def runs(name):
+    """Return the time of a lattice run, and of its inverse, over that of the float64 run."""
+    z, e = np.random.default_rng(0).standard_normal((2, ELEMENTS))
     lattice, solver = Lattice.from_float(z), SOLVERS[name]
 
     def model(z, t):
         return e
 
-    runs = [lambda: solve(solver, model, GRID, z), lambda: solve(solver, model, GRID, lattice)]
-    if direction == "invert":
-        states = [run().state for run in runs]
-        runs = [lambda: invert(solver, model, GRID, states[0]), lambda: invert(solver, model, GRID, states[1])]
-    floats, integers = interleaved(*runs)
-    benchmark.extra_info.update(ratio=integers / floats, at_most=AT_MOST)
-    benchmark(runs[1])
-    print(
-        f"\n{name}, {direction}: {integers / floats:.2f} times the float64 run ({1e3 * integers / STEPS:.1f} ms a step)"
-    )
-    assert integers / floats < AT_MOST
+    there = {kind: lambda z=z: solve(solver, model, GRID, z) for kind, z in (("floats", z), ("lattice", lattice))}
+    states = {kind: run().state for kind, run in there.items()}
+    back = {kind: lambda state=state: invert(solver, model, GRID, state) for kind, state in states.items()}
+    worst = max(least(in_turn(both, 5), "lattice", "floats") for both in (there, back))
+    return {f"lattice: {name}": worst}
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_lattice(figures, name):
+    figures(lambda: runs(name))

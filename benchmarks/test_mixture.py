@@ -1,58 +1,33 @@
 """The isotropic mixture score against its two matrix products alone, in the same run."""
 
-import time
 import tracemalloc
 
 import numpy as np
 import pytest
+from timing import in_turn, ratio
 
 from bdia_numerics import schedules
 from bdia_numerics.problems import Empirical, GaussianMixture
 
 K, D, B = 2000, 784, 256
-AT_MOST, AIM = 3.0, 2.0
 FLOW = schedules.flow()
 
 
-def fastest(function, rounds=7):
-    seconds = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
-@pytest.fixture(scope="module")
-def arrays():
+def score(kind):
     rng = np.random.default_rng(0)
-    return rng.normal(size=(B, D)), rng.normal(size=(K, D))
-
-
-def two_products(z, means):
-    return (z @ means.T) @ means
-
-
-@pytest.mark.benchmark(group="mixture score, K = 2000, D = 784, 256 states")
-def test_two_products(benchmark, arrays):
-    benchmark(two_products, *arrays)
-
-
-@pytest.mark.benchmark(group="mixture score, K = 2000, D = 784, 256 states")
-@pytest.mark.parametrize("kind", ["atoms", "variances"])
-def test_score(benchmark, arrays, kind):
-    z, means = arrays
-    variances = np.random.default_rng(1).uniform(0.5, 1.5, K)
-    law = Empirical(means) if kind == "atoms" else GaussianMixture(np.full(K, 1 / K), means, variances)
-    model = law.model(FLOW)
+    z, means = rng.normal(size=(B, D)), rng.normal(size=(K, D))
+    variances = rng.uniform(0.5, 1.5, K)
+    model = (Empirical(means) if kind == "atoms" else GaussianMixture(np.full(K, 1 / K), means, variances)).model(FLOW)
     model(z, 0.5)
-    floor, whole = fastest(lambda: two_products(z, means)), fastest(lambda: model(z, 0.5))
     tracemalloc.start()
     model(z, 0.5)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    benchmark.extra_info.update(ratio=whole / floor, at_most=AT_MOST, aim=AIM, peak_bytes=peak)
-    benchmark(model, z, 0.5)
-    print(f"\nmixture score ({kind}): {whole / floor:.2f} times its two matrix products, peak {peak / 1e6:.0f} MB")
-    assert whole / floor < AT_MOST
     assert peak < 8 * 6 * (K * B + K * D + B * D)  # a few arrays of O(K B + K D), against 3.2 GB of (B, K, D)
+    times = in_turn({"products": lambda: (z @ means.T) @ means, "score": lambda: model(z, 0.5)}, 9)
+    return {f"score: {kind}": ratio(times, "score", "products")}
+
+
+@pytest.mark.parametrize("kind", ["atoms", "variances"])
+def test_score(figures, kind):
+    figures(lambda: score(kind))
