@@ -1,4 +1,4 @@
-"""Every figure of a benchmark is a row of figures.toml: it is measured, compared with its limit, listed, and on request written to the page."""
+"""Every figure is a row of figures.toml: it is measured, compared with its limit, listed, and on request written to the page."""
 
 import pytest
 from timing import PAGE, Rows, allowed, better, shown, written

@@ -1,6 +1,6 @@
 """Processor time of functions taken in turn, and the rows of figures.toml: limits, how a figure is shown, and the page that lists them."""
 
-import datetime
+import datetime as dt
 import os
 import platform
 import re
@@ -81,7 +81,7 @@ def written(page, found):
     """Return the page with the rows of this run in its table; a row that was not measured keeps its figure, date and machine."""
     before, kept, after = re.split(f"{BEGIN}\n|{END}\n", page)
     lines = {line.split(" | ")[0].removeprefix("| "): line for line in kept.splitlines()[2:]}
-    today, where = datetime.date.today().isoformat(), machine()
+    today, where = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}", machine()
     for row, value in found.items():
         about = ROWS[row]
         figure, limit = shown(row, value).removesuffix(")").split(" (limit ")
