@@ -68,11 +68,8 @@ def shown(row, value):
 
 def machine():
     """Return what the figures were measured on."""
-    model = (
-        re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-        if os.path.exists("/proc/cpuinfo")
-        else None
-    )
+    described = Path("/proc/cpuinfo")  # Linux; elsewhere Python's own word is all there is
+    model = re.search(r"model name\s*: (.*)", described.read_text(encoding="utf-8")) if described.exists() else None
     name = model[1] if model else platform.processor() or platform.machine()
     return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
