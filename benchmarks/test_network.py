@@ -8,8 +8,8 @@ from diffusers import DDIMScheduler  # noqa: E402
 from timing import in_turn, ratio  # noqa: E402
 
 from bdia_numerics import BDIA, DDIM, EDICT, OBELM, solve  # noqa: E402
-from bdia_numerics.torch.loading import load  # noqa: E402
-from bdia_numerics.torch.sampling import noise  # noqa: E402
+from bdia_numerics.torch.networks.loading import load  # noqa: E402
+from bdia_numerics.torch.networks.sampling import noise  # noqa: E402
 
 N = 10
 

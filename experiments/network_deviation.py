@@ -17,10 +17,10 @@ from bdia_numerics import BDIA, RK4, grids, solve
 from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.torch import load, noise
-from bdia_numerics.torch.growth import growth
-from bdia_numerics.torch.jacobians import linearised
-from bdia_numerics.torch.sampling import refined, rms
-from bdia_numerics.torch.threads import one_thread
+from bdia_numerics.torch.networks.growth import growth
+from bdia_numerics.torch.networks.jacobians import linearised
+from bdia_numerics.torch.networks.sampling import refined, rms
+from bdia_numerics.torch.networks.steadiness import one_thread
 
 GRIDS = {"uniform": grids.uniform, "quadratic": grids.quadratic}
 GAMMAS = (Fraction(0), Fraction(1, 2), Fraction(9, 10), Fraction(1))

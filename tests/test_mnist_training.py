@@ -14,8 +14,7 @@ import ship  # noqa: E402
 from training import NULL, Training, indices, mnist_unet, train  # noqa: E402
 
 from bdia_numerics.torch import load  # noqa: E402
-from bdia_numerics.torch.files import UNET  # noqa: E402
-from bdia_numerics.torch.folders import read_json  # noqa: E402
+from bdia_numerics.torch.networks.folders import UNET, read_json  # noqa: E402
 
 torch.set_num_threads(1)
 DIGITS = idx.Digits(

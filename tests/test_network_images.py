@@ -10,8 +10,8 @@ from bdia_numerics import grids, solve
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.studies import run
 from bdia_numerics.studies.network_images import RETURNS, SAMPLES, SOURCE, TRUTH, ImagesConfig, ReturnsConfig, grey
-from bdia_numerics.torch.loading import load
-from bdia_numerics.torch.sampling import noise
+from bdia_numerics.torch.networks.loading import load
+from bdia_numerics.torch.networks.sampling import noise
 
 
 def test_grey_levels():

@@ -17,7 +17,7 @@ from bdia_numerics.studies.network_editing import EDITING, EditConfig
 from bdia_numerics.studies.network_table import NETWORK_TABLE, TableConfig
 from bdia_numerics.studies.records import records, table
 from bdia_numerics.studies.study import assemble, cells
-from bdia_numerics.torch import features
+from bdia_numerics.torch.networks import features
 
 
 def test_moments_say_what_the_samples_say():

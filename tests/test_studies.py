@@ -191,9 +191,9 @@ def test_growth_is_that_of_a_run():
     dataset = found("growth").isel(solver=0, steps=0)
     import torch
 
-    from bdia_numerics.torch.growth import growth
-    from bdia_numerics.torch.loading import load
-    from bdia_numerics.torch.sampling import noise
+    from bdia_numerics.torch.networks.growth import growth
+    from bdia_numerics.torch.networks.loading import load
+    from bdia_numerics.torch.networks.sampling import noise
 
     network, labels = load(), [0, 1]
     grid = to_clean("cut", network.schedule, 5)
@@ -214,7 +214,7 @@ def test_editing_is_a_round_trip_under_two_labels():
     dataset = found("editing").isel(guidance=0).sel(solver="BDIA")
     import torch
 
-    from bdia_numerics.torch.loading import load
+    from bdia_numerics.torch.networks.loading import load
 
     network = load()
     grid, x = to_clean("cut", network.schedule, 4), torch.tensor(dataset["sources"].values)[:, None]
@@ -233,9 +233,9 @@ def test_a_network_table_is_distances_of_samples():
     import torch
 
     from bdia_numerics.analysis.frechet import frechet_of_moments, moments
-    from bdia_numerics.torch import features
-    from bdia_numerics.torch.loading import load
-    from bdia_numerics.torch.sampling import noise
+    from bdia_numerics.torch.networks import features
+    from bdia_numerics.torch.networks.loading import load
+    from bdia_numerics.torch.networks.sampling import noise
 
     network, (real, _) = load(), features.real()
     grid = to_clean("cut", network.schedule, 6)

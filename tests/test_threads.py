@@ -238,7 +238,7 @@ def test_loggers_have_their_levels_again():
     """Kills: each thread restoring the level that another one had set."""
     import logging
 
-    folders = pytest.importorskip("bdia_numerics.torch.folders")
+    folders = pytest.importorskip("bdia_numerics.torch.networks.folders")
 
     def levels():
         return [logging.getLogger(name).level for name in ("diffusers", "huggingface_hub")]

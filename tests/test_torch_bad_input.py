@@ -12,10 +12,11 @@ from typer.testing import CliRunner  # noqa: E402
 
 from bdia_numerics import BDIA, grids, schedules, solve  # noqa: E402
 from bdia_numerics.cli import app  # noqa: E402
-from bdia_numerics.torch import files, load, schedulers  # noqa: E402
-from bdia_numerics.torch.checking import doubt  # noqa: E402
-from bdia_numerics.torch.loading import Loaded  # noqa: E402
-from bdia_numerics.torch.models import NetworkModel  # noqa: E402
+from bdia_numerics.torch import load, schedulers  # noqa: E402
+from bdia_numerics.torch.networks import folders  # noqa: E402
+from bdia_numerics.torch.networks.checking import doubt  # noqa: E402
+from bdia_numerics.torch.networks.loading import Loaded  # noqa: E402
+from bdia_numerics.torch.networks.models import NetworkModel  # noqa: E402
 
 torch.set_num_threads(1)
 GRID = grids.from_timesteps(schedules.ddpm_linear(), [999, 700, 400, 100, 1])
@@ -209,7 +210,7 @@ def folder(tmp_path):
     """Return what makes a copy of the shipped network with another configuration of its scheduler."""
 
     def make(name="network", **config):
-        shutil.copytree(files.UNET, tmp_path / name)
+        shutil.copytree(folders.UNET, tmp_path / name)
         path = tmp_path / name / "scheduler" / "scheduler_config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | config))
         return tmp_path / name
@@ -320,7 +321,7 @@ def test_a_name_of_the_hub(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     commit = "0" * 40
     kept = tmp_path / "models--someone--digits"
-    shutil.copytree(files.UNET, kept / "snapshots" / commit)
+    shutil.copytree(folders.UNET, kept / "snapshots" / commit)
     (kept / "refs").mkdir()
     (kept / "refs" / "main").write_text(commit)
     found = load("someone/digits")
@@ -344,7 +345,7 @@ def test_what_is_downloaded_of_a_pipeline(monkeypatch, tmp_path):
 
     def download(name, *, allow_patterns):
         asked.append((name, allow_patterns))
-        return str(files.UNET)
+        return str(folders.UNET)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     load("someone/pipeline")

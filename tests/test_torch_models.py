@@ -13,9 +13,9 @@ diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
 import safetensors.torch  # noqa: E402
 
 from bdia_numerics import BDIA, DDIM, Euler, configs, grids, invert, models, schedules, solve  # noqa: E402
-from bdia_numerics.torch import loading  # noqa: E402
-from bdia_numerics.torch.loading import Loaded, load  # noqa: E402
-from bdia_numerics.torch.models import NetworkModel, Preconditioned, as_time, controlled, denoiser  # noqa: E402
+from bdia_numerics.torch.networks import loading  # noqa: E402
+from bdia_numerics.torch.networks.loading import Loaded, load  # noqa: E402
+from bdia_numerics.torch.networks.models import NetworkModel, Preconditioned, as_time, controlled, denoiser  # noqa: E402
 from bdia_numerics.torch.scheduling import make_grid, schedule_of  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(

@@ -13,9 +13,9 @@ from typer.testing import CliRunner  # noqa: E402
 from bdia_numerics import ALF, DDIM, DPMSolverPP, encode, grids, problems, schedules, solve  # noqa: E402
 from bdia_numerics.analysis.frechet import frechet_distance  # noqa: E402
 from bdia_numerics.cli import app  # noqa: E402
-from bdia_numerics.torch import features, files  # noqa: E402
-from bdia_numerics.torch.loading import load  # noqa: E402
-from bdia_numerics.torch.sampling import noise, reference, rms, sample  # noqa: E402
+from bdia_numerics.torch.networks import features, folders  # noqa: E402
+from bdia_numerics.torch.networks.loading import load  # noqa: E402
+from bdia_numerics.torch.networks.sampling import noise, reference, rms, sample  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -68,7 +68,7 @@ def folder(tmp_path_factory):
     network.save_pretrained(path)
     (path / "scheduler").mkdir()
     name = "scheduler/scheduler_config.json"
-    (path / name).write_bytes((files.UNET / name).read_bytes())
+    (path / name).write_bytes((folders.UNET / name).read_bytes())
     return path
 
 
@@ -196,7 +196,7 @@ def test_the_command_refuses_in_one_line(folder, arguments, words):
 
 
 shipped = pytest.mark.skipif(
-    not (files.UNET / "config.json").is_file(), reason="the trained network is not shipped yet"
+    not (folders.UNET / "config.json").is_file(), reason="the trained network is not shipped yet"
 )
 
 

@@ -110,8 +110,8 @@ def _run(
 
     from bdia_numerics import plots
     from bdia_numerics.runs.inversion import named
-    from bdia_numerics.torch.checking import doubt
-    from bdia_numerics.torch.sampling import noise, sample
+    from bdia_numerics.torch.networks.checking import doubt
+    from bdia_numerics.torch.networks.sampling import noise, sample
     from bdia_numerics.torch.tensors import dtype_named
 
     if count < 1 or fine < 0 or 0 < fine < 4:
@@ -152,7 +152,7 @@ def _run(
 
 def load_network(path: str | None, device: str, kind: Any, *, trust_pickle: bool) -> Any:
     """Return what a path names, loaded; ValueError unless its images have a size."""
-    from bdia_numerics.torch.loading import load
+    from bdia_numerics.torch.networks.loading import load
 
     loaded = load(path, trust_pickle=trust_pickle, device=device, dtype=kind)
     if loaded.shape is None:

@@ -88,12 +88,12 @@ def _measured(
 
     from bdia_numerics import analysis, names
     from bdia_numerics.program import structure
-    from bdia_numerics.torch.growth import growth
-    from bdia_numerics.torch.jacobians import array_jvp, array_model
-    from bdia_numerics.torch.round_trips import SOLVERS, network_of, trips
-    from bdia_numerics.torch.sampling import noise
-    from bdia_numerics.torch.steadiness import bits, repeatability
-    from bdia_numerics.torch.symplectic import probed_defect
+    from bdia_numerics.torch.networks.growth import growth
+    from bdia_numerics.torch.networks.jacobians import array_jvp, array_model
+    from bdia_numerics.torch.networks.round_trips import SOLVERS, network_of, trips
+    from bdia_numerics.torch.networks.sampling import noise
+    from bdia_numerics.torch.networks.steadiness import bits, repeatability
+    from bdia_numerics.torch.networks.symplectic import probed_defect
     from bdia_numerics.torch.tensors import DTYPES, dtype_named
 
     if count < 2:
@@ -202,7 +202,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 
 def _print(trips: list[dict[str, Any]]) -> None:
-    from bdia_numerics.torch.round_trips import cells
+    from bdia_numerics.torch.networks.round_trips import cells
 
     rows = cells(trips)
     names = list(next(iter(rows.values())))

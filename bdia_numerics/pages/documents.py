@@ -77,7 +77,7 @@ def _digits(root: Path, recompute: bool) -> Contents:
 
 
 def _network_growth(root: Path, recompute: bool) -> Contents:
-    from bdia_numerics.torch.round_trips import markdown, shipped_trips
+    from bdia_numerics.torch.networks.round_trips import markdown, shipped_trips
 
     place, kept = "docs/findings/network-growth.md", "docs/findings/network-round-trips.json"
     data = _text(root / kept)

@@ -59,7 +59,7 @@ class GrowthConfig:
 
 @lru_cache(maxsize=4)
 def _network(double: bool) -> Any:
-    from bdia_numerics.torch.loading import load
+    from bdia_numerics.torch.networks.loading import load
     from bdia_numerics.torch.tensors import dtype_named
 
     return load(dtype=dtype_named("float64" if double else "float32"))
@@ -67,12 +67,11 @@ def _network(double: bool) -> Any:
 
 def compute(config: GrowthConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the amplification in both directions, and the error of a round trip, in one format."""
-    from bdia_numerics.torch.growth import growth
-    from bdia_numerics.torch.round_trips import trips
-    from bdia_numerics.torch.sampling import noise
-    from bdia_numerics.torch.steadiness import repeatability
+    from bdia_numerics.torch.networks.growth import growth
+    from bdia_numerics.torch.networks.round_trips import trips
+    from bdia_numerics.torch.networks.sampling import noise
+    from bdia_numerics.torch.networks.steadiness import one_thread, repeatability
     from bdia_numerics.torch.tensors import dtype_named
-    from bdia_numerics.torch.threads import one_thread
 
     solver, word, steps = names.solver(str(cell["solver"])), str(cell["dtype"]), int(cell["steps"])
     network, labels, dtype = _network(word == "float64"), np.arange(config.images) % 10, dtype_named(word)

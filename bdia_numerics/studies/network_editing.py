@@ -75,8 +75,8 @@ class _Setting:
 
 @lru_cache(maxsize=2)
 def _setting(config: EditConfig) -> _Setting:
-    from bdia_numerics.torch.loading import load
-    from bdia_numerics.torch.sampling import noise
+    from bdia_numerics.torch.networks.loading import load
+    from bdia_numerics.torch.networks.sampling import noise
 
     network, labels = load(), np.arange(config.images) % 10
     fine = network.grid(40, "log_snr")
@@ -88,7 +88,7 @@ def _setting(config: EditConfig) -> _Setting:
 
 def compute(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
     """Return what one solver makes of the sources at one scale, with these and the labels."""
-    from bdia_numerics.torch.threads import one_thread
+    from bdia_numerics.torch.networks.steadiness import one_thread
 
     with one_thread():
         common, found = _setting(config), _measured(config, cell)
@@ -98,8 +98,8 @@ def compute(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
 
 
 def _measured(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
-    from bdia_numerics.torch.features import predicted
-    from bdia_numerics.torch.sampling import rms
+    from bdia_numerics.torch.networks.features import predicted
+    from bdia_numerics.torch.networks.sampling import rms
 
     common, guidance, text = _setting(config), float(cell["guidance"]), str(cell["solver"])
     solver, method = solver_of(text), split(text)[1]

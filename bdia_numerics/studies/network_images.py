@@ -74,7 +74,7 @@ def grey(images: Any) -> Array:
 
 def sampled(config: ImagesConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the images of one solver, and their distance to the network's own ODE from the same noise, with one thread."""
-    from bdia_numerics.torch.threads import one_thread
+    from bdia_numerics.torch.networks.steadiness import one_thread
 
     with one_thread():
         return _sampled(config, cell)
@@ -94,7 +94,7 @@ def _sampled(config: ImagesConfig, cell: Cell) -> Mapping[str, Any]:
 
 def returned(config: ReturnsConfig, cell: Cell) -> Mapping[str, Any]:
     """Return images that one solver sent to noise and back, and how far they are from where they were, with one thread."""
-    from bdia_numerics.torch.threads import one_thread
+    from bdia_numerics.torch.networks.steadiness import one_thread
 
     with one_thread():
         return _returned(config, cell)
@@ -118,20 +118,20 @@ def _returned(config: ReturnsConfig, cell: Cell) -> Mapping[str, Any]:
 
 
 def _found(images: Array, distance: float, nfe: int, status: str) -> Mapping[str, Any]:
-    from bdia_numerics.torch.features import predicted
+    from bdia_numerics.torch.networks.features import predicted
 
     return {"images": grey(images), "distance": distance, "nfe": nfe, "status": status, "read": predicted(images)}
 
 
 @lru_cache(maxsize=1)
 def _network() -> Any:
-    from bdia_numerics.torch.loading import load
+    from bdia_numerics.torch.networks.loading import load
 
     return load()
 
 
 def _noise(config: ImagesConfig, grid: Any) -> Any:
-    from bdia_numerics.torch.sampling import noise
+    from bdia_numerics.torch.networks.sampling import noise
 
     network = _network()
     dtype = next(network.network.parameters()).dtype
@@ -141,7 +141,7 @@ def _noise(config: ImagesConfig, grid: Any) -> Any:
 @lru_cache(maxsize=8)
 def _truth(config: ImagesConfig, name: str, steps: int) -> tuple[Array, float]:
     """Return the network's own ODE from the noise at the first time of a grid, and the error of that."""
-    from bdia_numerics.torch.sampling import reference
+    from bdia_numerics.torch.networks.sampling import reference
 
     grid = to_clean(name, _network().schedule, steps)
     truth = reference(_network().model(np.arange(config.images) % 10), grid, _noise(config, grid), config.fine)

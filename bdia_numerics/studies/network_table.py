@@ -92,8 +92,8 @@ class _Setting:
 
 @lru_cache(maxsize=2)
 def _setting(config: TableConfig) -> _Setting:
-    from bdia_numerics.torch.features import real
-    from bdia_numerics.torch.loading import load
+    from bdia_numerics.torch.networks.features import real
+    from bdia_numerics.torch.networks.loading import load
 
     reference_set, training = real()
     floor = frechet_of_moments(moments(training[: config.images]), reference_set)
@@ -103,14 +103,14 @@ def _setting(config: TableConfig) -> _Setting:
 
 def compute(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the distance of one solver's samples, and of their resamples, to real images and to the network's own ODE."""
-    from bdia_numerics.torch.threads import one_thread
+    from bdia_numerics.torch.networks.steadiness import one_thread
 
     with one_thread():
         return _measured(config, cell)
 
 
 def _measured(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
-    from bdia_numerics.torch.features import verdicts
+    from bdia_numerics.torch.networks.features import verdicts
 
     common, solver = _setting(config), names.solver(str(cell["solver"]))
     grid = to_clean(str(cell["grid"]), common.network.schedule, int(cell["evaluations"]) // structure(solver).nfe)
@@ -146,7 +146,7 @@ def _sampled(network: Any, solver: Solver, grid: Grid, config: TableConfig) -> t
 
 def _away(common: _Setting, grid: Grid, images: Array, config: TableConfig) -> tuple[float, float]:
     """Return the distance to the network's own ODE between the same ends from the same noise, and that solution's error."""
-    from bdia_numerics.torch.sampling import reference, rms
+    from bdia_numerics.torch.networks.sampling import reference, rms
 
     if not config.paired:
         return float("nan"), float("nan")
@@ -160,7 +160,7 @@ def _away(common: _Setting, grid: Grid, images: Array, config: TableConfig) -> t
 
 
 def _noise(network: Any, grid: Grid, config: TableConfig) -> Any:
-    from bdia_numerics.torch.sampling import noise
+    from bdia_numerics.torch.networks.sampling import noise
 
     dtype = next(network.network.parameters()).dtype
     return noise((config.images, *(network.shape or ())), grid, config.seed, dtype=dtype)
@@ -168,7 +168,7 @@ def _noise(network: Any, grid: Grid, config: TableConfig) -> Any:
 
 def _distances(images: Array, real: Moments, draws: Array) -> Array:
     """Return the Frechet distance of the images, then of each resample, shape (1 + resamples,)."""
-    from bdia_numerics.torch.features import features
+    from bdia_numerics.torch.networks.features import features
 
     own = features(images)
     return np.array([frechet_of_moments(moments(x), real) for x in (own, *(own[rows] for rows in draws))])

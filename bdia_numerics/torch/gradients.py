@@ -25,7 +25,7 @@ from bdia_numerics.runs import solving
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution
 from bdia_numerics.spaces import of
-from bdia_numerics.torch.jacobians import recording
+from bdia_numerics.torch.networks.jacobians import recording
 from bdia_numerics.torch.reversal import Job
 
 __all__ = ["invert", "solve"]

@@ -23,10 +23,10 @@ from bdia_numerics.pages.template import rendered
 from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.plots.sheet import sheet
-from bdia_numerics.torch import Loaded, features, load, noise
-from bdia_numerics.torch.files import CARD, CLASSIFIER, REAL, UNET
-from bdia_numerics.torch.folders import read_json
-from bdia_numerics.torch.networks import Classifier
+from bdia_numerics.torch import Loaded, load, noise
+from bdia_numerics.torch.networks import features
+from bdia_numerics.torch.networks.features import Classifier
+from bdia_numerics.torch.networks.folders import CARD, CLASSIFIER, REAL, UNET, read_json
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 CARD_TEMPLATE = Path(__file__).with_name("model-card.md.j2")

@@ -24,7 +24,7 @@ from training import Training, batches, mnist_unet, train, train_classifier
 
 from bdia_numerics import schedules
 from bdia_numerics.cli.show import progress
-from bdia_numerics.torch.networks import Classifier
+from bdia_numerics.torch.networks.features import Classifier
 
 Watch = Callable[[str, int, int, float], None]
 

@@ -13,7 +13,7 @@ import torch
 
 from bdia_numerics.models import PREDICTIONS, Trained
 from bdia_numerics.schedules import Schedule, edm
-from bdia_numerics.torch.checking import check_conditions, check_options, check_states, in_one_line
+from bdia_numerics.torch.networks.checking import check_conditions, check_options, check_states, in_one_line
 
 Control = Callable[[torch.Tensor, torch.Tensor, Mapping[str, Any]], Mapping[str, Any]]
 """control(z, time, conditions) gives more keyword arguments of the network, such as the residuals of a ControlNet."""

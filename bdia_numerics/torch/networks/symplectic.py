@@ -12,7 +12,7 @@ from bdia_numerics.analysis.geometry.symplectic import step_determinants
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.spaces import of
-from bdia_numerics.torch.growth import Map, linearised_run, slot_instructions, tangent_map
+from bdia_numerics.torch.networks.growth import Map, linearised_run, slot_instructions, tangent_map
 
 Array = np.ndarray[Any, Any]
 

@@ -16,10 +16,10 @@ from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Solver
 from bdia_numerics.runs.encoding import invert, solve
 from bdia_numerics.solvers import BDIA, EDICT
-from bdia_numerics.torch.loading import Loaded, load
-from bdia_numerics.torch.sampling import noise, rms
+from bdia_numerics.torch.networks.loading import Loaded, load
+from bdia_numerics.torch.networks.sampling import noise, rms
+from bdia_numerics.torch.networks.steadiness import one_thread
 from bdia_numerics.torch.tensors import DTYPES
-from bdia_numerics.torch.threads import one_thread
 
 SOLVERS: Mapping[str, Solver] = {
     "BDIA(gamma=1)": BDIA(),

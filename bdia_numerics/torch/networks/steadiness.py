@@ -1,8 +1,9 @@
-"""What of a network's output depends on the company that a state is in, and whether every bit comes back all the same."""
+"""What of a network's output depends on the batch that a state is in and on kernels, and whether every bit comes back all the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,9 +15,9 @@ from bdia_numerics.program import Solver
 from bdia_numerics.runs.bit_exact import bit_exact_round_trip
 from bdia_numerics.runs.encoding import encode, solve
 from bdia_numerics.spaces import Lattice
-from bdia_numerics.torch.jacobians import array_model
-from bdia_numerics.torch.models import NetworkModel
-from bdia_numerics.torch.sampling import rms
+from bdia_numerics.torch.networks.jacobians import array_model
+from bdia_numerics.torch.networks.models import NetworkModel
+from bdia_numerics.torch.networks.sampling import rms
 
 
 @dataclass(frozen=True)
@@ -117,13 +118,9 @@ def _by_other_kernels(z: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             yield "deterministic cuDNN without TF32", z.clone()
         return
-    threads = torch.get_num_threads()
-    if threads > 1:
-        torch.set_num_threads(1)
-        try:
+    if torch.get_num_threads() > 1:
+        with one_thread():
             yield "one thread", z.clone()
-        finally:
-            torch.set_num_threads(threads)
     onednn: Any = torch.backends.mkldnn
     if onednn.enabled:
         onednn.enabled = False
@@ -131,6 +128,17 @@ def _by_other_kernels(z: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
             yield "without oneDNN", z.clone()
         finally:
             onednn.enabled = True
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread inside: sums are then rounded alike in every process, and as many processes can run as there are cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
-"""Folders and hub repositories of diffusers: where they are, what their JSON files say, and their weights, checked."""
+"""Files of networks: the shipped ones, folders and hub repositories of diffusers with their weights checked, pickles of EDM."""
 
 from __future__ import annotations
 
 import json
 import logging
+import pickle
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from bdia_numerics.spaces.precision import Shared
+
+WEIGHTS = Path(__file__).parent / "weights"
+UNET = WEIGHTS / "mnist"
+CLASSIFIER = WEIGHTS / "mnist_classifier.safetensors"
+REAL = WEIGHTS / "mnist_features.safetensors"
+"""Moments of the features of the test images, and the features of 1,000 training images."""
+
+CARD = "model_card.json"
+"""Beside a network's config.json: {"data": "mnist", "null_label": 10}, the label that stands for none."""
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 _WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model-*-of-*.safetensors")
@@ -143,6 +153,41 @@ def _check_files(place: Path) -> None:
                 pass
         except (SafetensorError, OSError) as error:
             raise ValueError(f"{path} is truncated or corrupt ({error}): download the network again") from None
+
+
+def edm_network(path: Path, *, trust: bool) -> torch.nn.Module:
+    """Return the network of one of EDM's pickles: a dict whose "ema" is D(x, sigma, class_labels).
+
+    A pickle is a program: it is opened only when the caller says so.
+
+    Raises
+    ------
+    ValueError
+        Unless `trust` says that its code may be run; for a file that is missing or no such pickle.
+    """
+    if not trust:
+        raise ValueError(
+            f"source={str(path)!r} is a pickle, and opening it runs the code in it: "
+            "pass trust_pickle=True (--trust-pickle) if you trust its author"
+        )
+    if not path.is_file():
+        raise ValueError(f"source={str(path)!r}: there is no such file")
+    warnings.warn(f"{path.name} is a pickle: its code is run", stacklevel=4)
+    try:
+        with path.open("rb") as file:
+            content = pickle.load(file)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"source={str(path)!r} needs the module {error.name}: put the checkout of EDM on PYTHONPATH"
+        ) from None
+    except Exception as error:  # noqa: BLE001  the code in it may raise anything
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ValueError(f"source={str(path)!r} is not a readable pickle ({said}): download it again") from None
+    network = content.get("ema") if isinstance(content, Mapping) else content
+    if not isinstance(network, torch.nn.Module):
+        kind = type(network).__name__
+        raise ValueError(f"source={str(path)!r} holds a {kind}, not the 'ema' network of EDM's pickles")  # noqa: TRY004  the file is at fault
+    return network.eval()
 
 
 def _level(name: str) -> Shared:

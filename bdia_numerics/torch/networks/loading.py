@@ -14,11 +14,9 @@ from bdia_numerics import configs, schedules
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Trained
 from bdia_numerics.schedules import Schedule
-from bdia_numerics.torch.features import verdicts
-from bdia_numerics.torch.files import CARD, UNET
-from bdia_numerics.torch.folders import local, network_of, quiet, read_json
-from bdia_numerics.torch.models import NetworkModel, Preconditioned
-from bdia_numerics.torch.pickles import edm_network
+from bdia_numerics.torch.networks.features import verdicts
+from bdia_numerics.torch.networks.folders import CARD, UNET, edm_network, local, network_of, quiet, read_json
+from bdia_numerics.torch.networks.models import NetworkModel, Preconditioned
 from bdia_numerics.torch.scheduling import make_grid, schedule_of
 from bdia_numerics.torch.tensors import DTYPES
 

@@ -1,0 +1,1 @@
+"""Networks: read from files, as models of states, sampled, and measured: slopes, growth of perturbations, repeatability, round trips."""
