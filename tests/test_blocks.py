@@ -1,8 +1,9 @@
 """Every command and every piece of Python in the pages runs as it is printed, in the order of its page.
 
 A page runs in an empty folder and in one process: its Python has one namespace, what its shell commands write stays for the next
-block, and a block whose first line is a comment with a file name (`# my_solver.py`) is that file, imported. A block that is not
-run says so in its first line, `# not run by the tests: why`; the list below is all of them.
+block, and a block whose first line is a comment with a file name (`# my_solver.py`) is that file, imported. A block of `output` is
+what the block before it prints. A block that is not run says so in its first line, `# not run by the tests: why`; the list
+below is all of them.
 """
 
 import json
@@ -11,9 +12,12 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
+from bdia_numerics.program import Recorder, Solver
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
@@ -22,7 +26,7 @@ PAGES = {
     if not {"_build", "notebooks"} & set(path.relative_to(ROOT).parts)
 }
 FENCE = re.compile(r"^(?P<fence>`{3,})(?P<language>[^\n`]*)\n(?P<text>.*?)^(?P=fence)[ ]*$", re.MULTILINE | re.DOTALL)
-RUN, SHOWN = {"sh", "python"}, {"toml", "text", "yaml", "bibtex"}
+RUN, SHOWN, OUTPUT = {"sh", "python"}, {"toml", "text", "yaml", "bibtex", "output"}, "output"
 MARK = "# not run by the tests: "
 # The first two are one line each, so that .ci/run can take them from the page; its first two stages run them.
 NOT_RUN = {
@@ -78,6 +82,11 @@ class Block:
     text: str
 
     @property
+    def place(self) -> str:
+        """Its page and line."""
+        return f"{self.page}:{self.line}"
+
+    @property
     def command(self) -> str:
         """Its first line that is not a mark."""
         return next((line for line in self.text.splitlines() if not line.startswith(MARK)), "")
@@ -94,6 +103,11 @@ def blocks(page: str) -> list[Block]:
     return [
         Block(page, text.count("\n", 0, m.start()) + 1, m["language"].strip(), m["text"]) for m in FENCE.finditer(text)
     ]
+
+
+def lines(text: str) -> list[str]:
+    """Return lines as they look, without blanks at their ends."""
+    return [line.rstrip() for line in text.strip("\n").split("\n")]
 
 
 ALL = [block for page in PAGES for block in blocks(page)]
@@ -127,7 +141,7 @@ def test_the_blocks_of_a_page_run(page, tmp_path):
         "PYTHONPATH": paths,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
-    told = [(b.language, b.text, f"{b.page}:{b.line}") for b in TO_RUN[page]]
+    told = [(b.language, b.text, b.place) for b in TO_RUN[page]]
     run = subprocess.run(
         [sys.executable, "-c", RUNNER],
         input=json.dumps(told),
@@ -138,6 +152,19 @@ def test_the_blocks_of_a_page_run(page, tmp_path):
         text=True,
     )
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
+    heads_and_texts = re.split(r"^--- (\S+)$", run.stdout, flags=re.MULTILINE)[1:]
+    printed = dict(zip(heads_and_texts[::2], map(lines, heads_and_texts[1::2]), strict=True))
+    for block, shown in pairwise(blocks(page)):
+        if shown.language == OUTPUT:
+            assert printed[block.place] == lines(shown.text), f"{shown.place} is not what {block.place} prints"
+
+
+def test_an_output_stands_after_a_block_that_prints_it():
+    for page in PAGES:
+        first, *_ = [*blocks(page), None]
+        assert first is None or first.language != OUTPUT, page
+        for block, shown in pairwise(blocks(page)):
+            assert shown.language != OUTPUT or block in TO_RUN[page], shown.place
 
 
 def test_a_block_that_fails_is_noticed(tmp_path):
@@ -151,3 +178,13 @@ def test_a_block_that_fails_is_noticed(tmp_path):
             text=True,
         )
         assert run.returncode != 0
+
+
+def test_the_page_on_solvers_names_all_that_a_step_can_use():
+    tables = "".join(re.findall(r"^\|.*\n", PAGES["docs/add-a-solver.md"].read_text(encoding="utf-8"), re.MULTILINE))
+    inner = {"eps_number", "scalar"}  # of the recorder and of forms themselves
+    usable = {name for name, value in vars(Recorder).items() if isinstance(value, property) or callable(value)}
+    for name in {"i", *usable} - inner:
+        assert name.startswith("_") or re.search(rf"`s\.{name}\b", tables), f"s.{name} is in no table"
+    for name in re.findall(r"``(\w+)``", Solver.__doc__ or ""):
+        assert f"| `{name}` |" in tables, f"{name} is in no table"
