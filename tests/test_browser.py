@@ -10,7 +10,7 @@ import pytest
 from browser_checks import CHROMIUM, browser, defects
 
 from bdia_numerics.claims.ledger import Decided, checks, statements
-from bdia_numerics.pages import ledger_html
+from bdia_numerics.pages import ledger
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = [
@@ -80,7 +80,7 @@ def test_the_report_and_a_datasheet(chromium, tmp_path):
         Decided(s, known[s.id].verdict if s.id in known else s.verdict, s.note or s.statement, 0.0)
         for s in statements().values()
     ]
-    (tmp_path / "all.html").write_text(ledger_html.render(decided), encoding="utf-8")
+    (tmp_path / "all.html").write_text(ledger.render(decided), encoding="utf-8")
     assert defects(chromium, sorted(tmp_path.glob("*.html"))) == []
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from bdia_numerics.claims.ledger import Decided, checks, counts, decide, statements
-from bdia_numerics.pages import ledger_html
-from bdia_numerics.pages.ledger import HEAD_ROWS, head, ledger, page
+from bdia_numerics.pages.ledger import HEAD_ROWS, head, ledger, page, render
 from bdia_numerics.solvers import SECOND_ORDER, SOLVERS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,7 +110,7 @@ def test_the_first_command_finds_what_the_readme_says(tmp_path):
 def test_both_texts_of_a_corrected_conjecture_are_shown(decided):
     corrected = [d for d in decided if d.kind == "conjecture corrected"]
     assert [d.statement.id for d in corrected] == ["fact-8", "fact-11", "fact-14"]
-    whole, report_page = ledger(decided), ledger_html.render(decided)
+    whole, report_page = ledger(decided), render(decided)
     for d in corrected:
         assert f"Conjectured: {d.statement.printed}" in whole and f"Right: {d.statement.right}" in whole
     assert report_page.count("<b>Conjectured:</b>") == 2 * len(corrected)

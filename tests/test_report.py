@@ -7,7 +7,7 @@ import pytest
 
 from bdia_numerics import formulas, plots
 from bdia_numerics.claims.ledger import Decided, statements
-from bdia_numerics.pages import ledger_html
+from bdia_numerics.pages import ledger
 from bdia_numerics.studies import digits
 from bdia_numerics.studies.digits import Config
 
@@ -56,7 +56,7 @@ def test_a_bar_in_a_formula_ends_no_cell_of_a_table():
 
 def test_corrections_are_shown():
     statement = next(s for s in statements().values() if s.printed)
-    page = ledger_html.render([Decided(statement, "misprint", "by <algebra>", 0.5)])
+    page = ledger.render([Decided(statement, "misprint", "by <algebra>", 0.5)])
     assert all(word in page for word in ("Printed:", "Right:", "Why:", "1 misprint", "&lt;algebra&gt;", "0.50"))
     assert "Stable Diffusion schedule</h2>" not in page
 

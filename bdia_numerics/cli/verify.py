@@ -150,7 +150,7 @@ def _ledger(decided: Sequence[Decided], results: Dataset | None) -> dict[str, An
 
 def _write(path: Path, decided: Sequence[Decided], results: Dataset | None) -> None:
     from bdia_numerics import plots
-    from bdia_numerics.pages.ledger_html import render
+    from bdia_numerics.pages.ledger import render
     from bdia_numerics.studies import digits
 
     study: dict[str, Any] = {}

@@ -277,20 +277,8 @@ def _small(png: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def page(pictures: str = "images/figures") -> str:
-    """Return the page of the documentation, in Markdown: every figure with its caption, from PNG files in `pictures`."""
+def page() -> str:
+    """Return the page of the documentation, in Markdown: every figure with its caption."""
     from bdia_numerics.plots.figures import FIGURES
 
-    lines = [
-        "# Figures", "",
-        "The paper's figures and tables on this toolkit's own data, and what it adds to them. `bdia figures` draws all of them from",
-        "saved data, as PDF and PNG, with a manifest of what is behind each: the command, the data with their hash, the configuration",
-        "of the study, versions. `bdia figures --list` names them, `--only NAME` draws some, and `--recompute` runs the studies behind",
-        "them anew. For figures of your own in the same style: `matplotlib.pyplot.style.use(\"bdia_numerics.plots.bdia\")`.", "",
-    ]  # fmt: skip
-    for name, spec in FIGURES.items():
-        lines += [f"## {name}", "", f"![{spec.title}]({pictures}/{name}.png)", "", spec.caption, ""]
-        if spec.data:
-            made = ", ".join(f"`{key}.nc` (study `{DATA[key].study}`)" for key in spec.data)
-            lines += [f"Data: {made}.", ""]
-    return "\n".join(lines)
+    return rendered("figures.md.j2", figures=FIGURES, data=DATA)
