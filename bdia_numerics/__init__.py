@@ -5,58 +5,46 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from bdia_numerics import grids, models, problems, program, schedules, spaces
-from bdia_numerics.program import NotInvertibleError, inverse_latex, invertibility, step_latex
-from bdia_numerics.runs import inversion
-from bdia_numerics.runs.encoding import RoundTrip, Solution, Status, encode, invert, round_trip, solve
-from bdia_numerics.runs.fitting import fit
-from bdia_numerics.runs.state import State
-from bdia_numerics.solvers import PUBLIC, SOLVERS
-
 __version__ = "0.1.0"
 
-# Not needed to sample, and most of the import's time: loaded when first asked for, by the room that has the name.
-_LATER = {
-    **dict.fromkeys(("analysis", "claims", "configs", "plots", "studies", "testing", "torch"), ""),
-    "Datasheet": "analysis",
-    "datasheet": "analysis",
+# Each name is loaded when it is first asked for, so that `bdia --help`, and pytest with our plugin, wait for nothing.
+_ROOMS = (
+    *("analysis", "claims", "configs", "grids", "models", "plots", "problems"),
+    *("program", "schedules", "spaces", "studies", "testing", "torch"),
+)
+_HOMES = {
+    **{name: f"bdia_numerics.{name}" for name in _ROOMS},
+    "inversion": "bdia_numerics.runs.inversion",
+    **dict.fromkeys(("NotInvertibleError", "inverse_latex", "invertibility", "step_latex"), "bdia_numerics.program"),
+    **dict.fromkeys(
+        ("RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", "solve"), "bdia_numerics.runs.encoding"
+    ),
+    "fit": "bdia_numerics.runs.fitting",
+    "State": "bdia_numerics.runs.state",
+    **dict.fromkeys(("Datasheet", "datasheet"), "bdia_numerics.analysis"),
 }
-
-globals().update(PUBLIC)
-
-__all__ = [
-    "SOLVERS",
-    "NotInvertibleError",
-    "RoundTrip",
-    "Solution",
-    "State",
-    "Status",
-    "encode",
-    "fit",
-    "grids",
-    "inverse_latex",
-    "inversion",
-    "invert",
-    "invertibility",
-    "models",
-    "problems",
-    "program",
-    "round_trip",
-    "schedules",
-    "solve",
-    "spaces",
-    "step_latex",
-]
-__all__ += ["Datasheet", "analysis", "datasheet"]
-__all__ += list(PUBLIC)
+"""The module of each name, or the module that a name is; the solvers' names are those of their room."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name == "__all__":
+        value: Any = sorted(
+            {*_HOMES, *_solvers().PUBLIC, "SOLVERS"} - {"claims", "configs", "plots", "studies", "testing", "torch"}
+        )
+    elif name in _HOMES:
+        home = import_module(_HOMES[name])
+        value = home if home.__name__.endswith(f".{name}") else getattr(home, name)
+    elif not name.startswith("_") and name in {*_solvers().PUBLIC, "SOLVERS"}:
+        value = getattr(_solvers(), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    room = import_module(f"{__name__}.{_LATER[name] or name}")
-    return getattr(room, name) if _LATER[name] else room
+    globals()[name] = value
+    return value
+
+
+def _solvers() -> Any:
+    return import_module("bdia_numerics.solvers")
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_LATER, "__version__"})
+    return sorted({*__getattr__("__all__"), *_ROOMS, "__version__"})

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import bdia_numerics
 from bdia_numerics import SOLVERS, cli, plots
 from bdia_numerics.claims import ledger
+from bdia_numerics.pages import template
 from bdia_numerics.studies import digits
 from bdia_numerics.studies.digits import Choice, Config
 from bdia_numerics.studies.records import records
@@ -67,7 +68,7 @@ def test_help_loads_nothing_heavy():
         "from bdia_numerics.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "print([m for m in ('sympy', 'matplotlib', 'sklearn', 'torch', 'jinja2') if m in sys.modules])"
+        "print([m for m in ('sympy', 'matplotlib', 'torch', 'jinja2') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "[]"
@@ -132,6 +133,25 @@ def test_without_matplotlib_the_figures_are_skipped_and_it_is_said(monkeypatch, 
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "bdia_numerics[report]" in page
     assert "data:image" not in page
+
+
+@pytest.mark.usefixtures("quick_ledger")
+def test_without_jinja2_there_is_no_page_and_it_is_said_before_the_work(monkeypatch, folder):
+    monkeypatch.setattr(template, "find_spec", lambda name: None if name == "jinja2" else name)
+    result = run("verify")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[0] == template.MISSING
+    assert "The paper: 1 proved" in " ".join(result.stdout.split())
+    for asked in (
+        ["verify", "--only", "eq-33", "--html", "x.html"],
+        ["verify", "--only", "eq-33", "--markdown", "x.md"],
+        ["datasheet", "ddim", "--proved-only", "--html", "x.html"],
+    ):
+        result = run(*asked)
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        assert template.MISSING in result.stderr
+    assert list(folder.iterdir()) == []
 
 
 def test_the_study_runs_only_if_asked(monkeypatch):

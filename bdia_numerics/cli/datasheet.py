@@ -22,7 +22,9 @@ def show_datasheet(
     from bdia_numerics import names
     from bdia_numerics.analysis.sheet.datasheet import datasheet
     from bdia_numerics.analysis.sheet.measured import PARTS
+    from bdia_numerics.pages.template import require_pages
 
+    require_pages(html)
     check("--html", html)
     chosen = names.solver(solver, **parameters(others))
     with progress() as bar:

@@ -46,6 +46,8 @@ def verify(
     With --only or --json the report is written only where --html says. The exit status is 1 if a check failed, or, with
     --mutants, if one did not notice an error.
     """
+    from bdia_numerics.pages.template import MISSING, available, require_pages
+
     if quick and full:
         raise ValueError("--quick and --full exclude each other: give one")
     for option, given in (("--html", html), ("--markdown", markdown)):
@@ -57,7 +59,12 @@ def verify(
         raise ValueError("--only is empty: give ids like prop-1,eq-33")
     if mutants:
         raise typer.Exit(_mutants(ids or None, as_json=as_json))
-    path = html or (None if ids or as_json else REPORT)
+    require_pages(html or markdown)
+    unasked = None if ids or as_json else REPORT
+    if unasked and not available():
+        typer.echo(MISSING, err=True)
+        unasked = None
+    path = html or unasked
     check("--html", path)
     decided = _decide(ids or None, full=full)
     results = _real_input(decided)

@@ -8,17 +8,31 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from bdia_numerics import formulas, plots
 from bdia_numerics.studies.study import installed
 
-PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "scikit-learn", "matplotlib", "xarray")
+PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "matplotlib", "xarray")
+MISSING = "no page is written, since jinja2 or latex2mathml is not installed: pip install 'bdia_numerics[report]'"
+
+
+def available() -> bool:
+    """Say whether what pages are made with is installed."""
+    return all(find_spec(name) is not None for name in ("jinja2", "latex2mathml"))
+
+
+def require_pages(asked: object) -> None:
+    """Raise ImportError if a page is asked for and can't be made: a command says so before it works for minutes."""
+    if asked and not available():
+        raise ImportError(MISSING)
 
 
 @cache
 def _environment() -> Any:
+    require_pages(asked=True)
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 

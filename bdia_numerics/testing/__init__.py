@@ -7,16 +7,14 @@ one line that gives the numbers and where to look. `bdia_numerics.testing.plugin
 
 from __future__ import annotations
 
-from bdia_numerics.testing.cost import assert_nfe
-from bdia_numerics.testing.latents import assert_latent_valid
-from bdia_numerics.testing.orders import Undecided, assert_order, order_of
-from bdia_numerics.testing.returns import (
-    Returned,
-    assert_exactly_invertible,
-    assert_round_trip,
-    returned,
-)
-from bdia_numerics.values import share
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bdia_numerics.testing.cost import assert_nfe
+    from bdia_numerics.testing.latents import assert_latent_valid
+    from bdia_numerics.testing.orders import Undecided, assert_order, order_of
+    from bdia_numerics.testing.returns import Returned, assert_exactly_invertible, assert_round_trip, returned
 
 __all__ = [
     "Returned",
@@ -30,4 +28,17 @@ __all__ = [
     "returned",
 ]
 
-share(*map(globals().get, __all__))
+
+def __getattr__(name: str) -> Any:
+    # Not at once: the plugin is loaded in every session of pytest, and most of them have no claim.
+    if name in __all__:
+        for home in ("cost", "latents", "orders", "returns"):
+            found = getattr(import_module(f"{__name__}.{home}"), name, None)
+            if getattr(found, "__module__", "").endswith(f".{home}"):
+                globals()[name] = found
+                return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "plugin"]

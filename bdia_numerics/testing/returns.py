@@ -25,6 +25,7 @@ from bdia_numerics.testing.samplers import (
     SolverSampler,
     as_sampler,
 )
+from bdia_numerics.values import share
 
 UNITS = 64
 """Roundings of a slot and its inverse, in units of the last place: some twenty operations each, and a margin."""
@@ -346,3 +347,6 @@ def assert_round_trip(
             + (trip.fault or (amplified if trip.error <= trip.rounding else steps))
         )
     return trip
+
+
+share(Returned)
