@@ -124,7 +124,7 @@ def schedules_of(model: Any) -> tuple[Any, ...]:
     """Return the schedules that a model was made for: its own, and those of the models in it; none where they do not say."""
     own = getattr(model, "schedule", None)
     found = (own,) if hasattr(own, "alpha") and hasattr(own, "sigma") else ()
-    if not isinstance(model, Predicting | Counted | Witness | _Guided | _Converted):
+    if not isinstance(model, Predicting | Counted | Witnessed | _Guided | _Converted):
         return found
     parts = (model.cond, model.uncond) if isinstance(model, _Guided) else (model.model,)
     return found + tuple(schedule for part in parts for schedule in schedules_of(part))
@@ -188,7 +188,7 @@ def counted(model: Model) -> Counted:
 
 
 @dataclass
-class Witness:
+class Witnessed:
     """A model that remembers a digest of what it gave for each input; `unsteady` says where one input gave two outputs."""
 
     model: Model
@@ -210,9 +210,9 @@ class Witness:
         return output
 
 
-def witnessed(model: Model) -> Witness:
+def witnessed(model: Model) -> Witnessed:
     """Return the model with a memory of what it gave, for arrays: `unsteady` is empty as long as it repeats itself."""
-    return Witness(model)
+    return Witnessed(model)
 
 
 def eps_form(prediction: str, point: Any) -> tuple[Scalar, Scalar]:
@@ -359,4 +359,4 @@ def _conversion(source: str, target: str, point: Point) -> tuple[Scalar, Scalar]
     return p * data[0] + q * eps[0], p * data[1] + q * eps[1]
 
 
-share(Predicting, Trained, Counted, Witness, _Guided, _Converted)
+share(Predicting, Trained, Counted, Witnessed, _Guided, _Converted)

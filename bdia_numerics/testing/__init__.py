@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bdia_numerics.testing.cost import assert_nfe
 from bdia_numerics.testing.latents import assert_latent_valid
-from bdia_numerics.testing.orders import Undecided, assert_order, order_of
+from bdia_numerics.testing.orders import UndecidedOrder, assert_order, order_of
 from bdia_numerics.testing.returns import (
     Returned,
     assert_exactly_invertible,
@@ -20,7 +20,7 @@ from bdia_numerics.values import share
 
 __all__ = [
     "Returned",
-    "Undecided",
+    "UndecidedOrder",
     "assert_exactly_invertible",
     "assert_latent_valid",
     "assert_nfe",

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bdia_numerics.files import write
-from bdia_numerics.testing.orders import Undecided
+from bdia_numerics.testing.orders import UndecidedOrder
 
 KEY, OPEN = "bdia_claim", "bdia_undecided"
 _ORDER = ("skipped", "measured", "undecided", "failed")
@@ -71,7 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Mark the report of a test that failed since an assertion was undecided."""
     report = yield
-    if call.excinfo is not None and isinstance(call.excinfo.value, Undecided):
+    if call.excinfo is not None and isinstance(call.excinfo.value, UndecidedOrder):
         report.user_properties.append((OPEN, ""))
     return report
 
