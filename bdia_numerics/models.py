@@ -25,7 +25,7 @@ import numpy as np
 from bdia_numerics.grids import Point
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import Scalar
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 PREDICTIONS = ("eps", "x0", "v", "velocity", "score")
 

@@ -27,7 +27,7 @@ ROWS = (
     ("program",),
     ("schedules", "grids", "models"),
     ("spaces",),
-    ("formulas", "values", "files", "texts"),
+    ("formulas", "texts"),
 )
 ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
 FACADE = "__init__"  # `import bdia_numerics` re-exports names from everywhere; no module of the package may use them
@@ -47,7 +47,6 @@ ARRAY_WORDS = {"dtype", "astype", "device"}
 
 NUMBERS_AT_HOME = ("spaces", "torch")
 NUMBERS_ALLOWED = {
-    "values.py": "lies below spaces, and says whether two arrays are the same",
     "studies": "variables of a Dataset, and columns that are called dtype",
     "pages/figures.py": "variables of a Dataset",
     "testing": "arrays of other libraries, whose numbers are in no system here",
@@ -152,6 +151,14 @@ def number_tests(source: str) -> list[str]:
         if isinstance(node, ast.Attribute) and node.attr in ("floating", "issubdtype"):
             found.append(f"line {node.lineno}: np.{node.attr}")
     return sorted(set(found))
+
+
+MODULES_BESIDE_ROOMS = 4
+
+
+def test_few_modules_stand_beside_the_rooms():
+    beside = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    assert len(beside) <= MODULES_BESIDE_ROOMS
 
 
 def package_of(path: Path) -> str:

@@ -7,7 +7,7 @@ from bdia_numerics.configs.families import FAMILIES, Family
 from bdia_numerics.configs.layout import OutOfTableError, layout
 from bdia_numerics.configs.tables import alphas_cumprod
 from bdia_numerics.configs.walk import Walk, WalkStep, from_scheduler
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 __all__ = [
     "FAMILIES",

@@ -7,6 +7,7 @@ one line that gives the numbers and where to look. `bdia_numerics.testing.plugin
 
 from __future__ import annotations
 
+from bdia_numerics.spaces.values import share
 from bdia_numerics.testing.cost import assert_nfe
 from bdia_numerics.testing.latents import assert_latent_valid
 from bdia_numerics.testing.orders import UndecidedOrder, assert_order, order_of
@@ -16,7 +17,6 @@ from bdia_numerics.testing.returns import (
     assert_round_trip,
     returned,
 )
-from bdia_numerics.values import share
 
 __all__ = [
     "Returned",

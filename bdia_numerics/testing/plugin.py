@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bdia_numerics.files import write
+from bdia_numerics.runs.files import write
 from bdia_numerics.testing.orders import UndecidedOrder
 
 KEY, OPEN = "bdia_claim", "bdia_undecided"
