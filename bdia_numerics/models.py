@@ -25,7 +25,7 @@ import numpy as np
 from bdia_numerics.grids import Point
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import Scalar
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 PREDICTIONS = ("eps", "x0", "v", "velocity", "score")
 
@@ -124,7 +124,7 @@ def schedules_of(model: Any) -> tuple[Any, ...]:
     """Return the schedules that a model was made for: its own, and those of the models in it; none where they do not say."""
     own = getattr(model, "schedule", None)
     found = (own,) if hasattr(own, "alpha") and hasattr(own, "sigma") else ()
-    if not isinstance(model, Predicting | Counted | Witness | _Guided | _Converted):
+    if not isinstance(model, Predicting | Counted | Witnessed | _Guided | _Converted):
         return found
     parts = (model.cond, model.uncond) if isinstance(model, _Guided) else (model.model,)
     return found + tuple(schedule for part in parts for schedule in schedules_of(part))
@@ -188,7 +188,7 @@ def counted(model: Model) -> Counted:
 
 
 @dataclass
-class Witness:
+class Witnessed:
     """A model that remembers a digest of what it gave for each input; `unsteady` says where one input gave two outputs."""
 
     model: Model
@@ -210,18 +210,20 @@ class Witness:
         return output
 
 
-def witnessed(model: Model) -> Witness:
+def witnessed(model: Model) -> Witnessed:
     """Return the model with a memory of what it gave, for arrays: `unsteady` is empty as long as it repeats itself."""
-    return Witness(model)
+    return Witnessed(model)
 
 
-def eps_form(prediction: str, point: Any) -> tuple[Scalar, Scalar]:
-    """Return (a, b) with eps = a z + b m at a point, for a model that predicts m.
+def form(source: str, target: str, point: Any) -> tuple[Scalar, Scalar]:
+    """Return (a, b) with target = a z + b m at a point, for a model whose output m is the prediction `source`.
+
+    m = p x0 + q eps and z = alpha x0 + sigma eps are two equations for x0 and eps; both are solved for, and put into the target.
 
     Parameters
     ----------
-    prediction
-        One of `PREDICTIONS`.
+    source, target
+        Each one of `PREDICTIONS`.
     point
         Has alpha and sigma, and for "velocity" alpha_dot and sigma_dot: scalars of any number system.
 
@@ -230,40 +232,48 @@ def eps_form(prediction: str, point: Any) -> tuple[Scalar, Scalar]:
     ValueError
         Where the conversion diverges, or a derivative is not known; for an unknown prediction.
     """
-    a, b = _form(_known(prediction), point, wants_eps=True)
+    a, b = _form(_known(source), _known(target), point)
     return _field(a), _field(b)
+
+
+def _form(source: str, target: str, point: Any) -> tuple[Scalar, Scalar]:
+    alpha, sigma = _field(point.alpha), _field(point.sigma)
+    if source == target:
+        return 0, 1
+    if source == "score":  # eps = -sigma m, without a division
+        a, b = _form("eps", target, point)
+        return a, -sigma * b
+    if target == "score":
+        a, b = _form(source, "eps", point)
+        return _over(-a, sigma, "score", "sigma"), _over(-b, sigma, "score", "sigma")
+    combinations = {"eps": (0, 1), "x0": (1, 0), "v": (-sigma, alpha)}
+    (p, q), (x0, eps) = (combinations.get(kind) or _derivatives(point) for kind in (source, target))
+    determinant = alpha * q - sigma * p
+    name = _DETERMINANTS[source]
+    return (
+        _over(x0 * q - eps * p, determinant, source, name),
+        _over(alpha * eps - sigma * x0, determinant, source, name),
+    )
+
+
+_DETERMINANTS = {
+    "eps": "alpha", "x0": "sigma", "v": "alpha^2 + sigma^2", "velocity": "alpha*sigma_dot - sigma*alpha_dot",
+}  # fmt: skip
+
+
+def eps_form(prediction: str, point: Any) -> tuple[Scalar, Scalar]:
+    """Return (a, b) with eps = a z + b m at a point, for a model that predicts m; see `form`."""
+    return form(prediction, "eps", point)
 
 
 def x0_form(prediction: str, point: Any) -> tuple[Scalar, Scalar]:
-    """Return (a, b) with x0 = a z + b m at a point, for a model that predicts m; see `eps_form`."""
-    a, b = _form(_known(prediction), point, wants_eps=False)
-    return _field(a), _field(b)
+    """Return (a, b) with x0 = a z + b m at a point, for a model that predicts m; see `form`."""
+    return form(prediction, "x0", point)
 
 
 def velocity_form(prediction: str, point: Any) -> tuple[Scalar, Scalar]:
-    """Return (a, b) with dz/dt = a z + b m, as `x0_form` does for x0; ValueError also where a derivative is unknown."""
-    a, b = _conversion(_known(prediction), "velocity", point)
-    return _field(a), _field(b)
-
-
-def _form(prediction: str, point: Any, *, wants_eps: bool) -> tuple[Scalar, Scalar]:
-    alpha, sigma = _field(point.alpha), _field(point.sigma)
-    if prediction == ("eps" if wants_eps else "x0"):
-        return 0, 1
-    if prediction == "x0":
-        return _over(1, sigma, prediction, "sigma"), _over(-alpha, sigma, prediction, "sigma")
-    if prediction == "eps":
-        return _over(1, alpha, prediction, "alpha"), _over(-sigma, alpha, prediction, "alpha")
-    if prediction == "score":
-        if wants_eps:
-            return 0, -sigma
-        return _over(1, alpha, prediction, "alpha"), _over(sigma * sigma, alpha, prediction, "alpha")
-    # v and velocity are combinations p x0 + q eps, solved together with z = alpha x0 + sigma eps.
-    p, q = (-sigma, alpha) if prediction == "v" else _derivatives(point)
-    determinant = alpha * q - sigma * p
-    name = "alpha*sigma_dot - sigma*alpha_dot" if prediction == "velocity" else "alpha^2 + sigma^2"
-    top = (-p, alpha) if wants_eps else (q, -sigma)
-    return _over(top[0], determinant, prediction, name), _over(top[1], determinant, prediction, name)
+    """Return (a, b) with dz/dt = a z + b m at a point, for a model that predicts m; see `form`."""
+    return form(prediction, "velocity", point)
 
 
 def _derivatives(point: Any) -> tuple[Scalar, Scalar]:
@@ -287,11 +297,6 @@ def _over(top: Scalar, bottom: Scalar, prediction: str, name: str) -> Scalar:
             f"{name} = 0: {prediction} leaves the state open there: predict {remedy}, or end the grid before it"
         )
     return top / bottom
-
-
-def _point(schedule: Schedule, t: Any, *, derivatives: bool) -> Point:
-    level = t, schedule.alpha(t), schedule.sigma(t)
-    return Point(*level, schedule.alpha_dot(t), schedule.sigma_dot(t)) if derivatives else Point(*level)
 
 
 def _plus(a: Scalar, z: Any, b: Scalar, m: Any) -> Any:
@@ -341,22 +346,11 @@ class _Converted:
     target: str
 
     def __call__(self, z: Any, t: Any) -> Any:
-        point = _point(self.schedule, t, derivatives="velocity" in (self.source, self.target))
-        a, b = _conversion(self.source, self.target, point)
+        point = Point(t, self.schedule.alpha(t), self.schedule.sigma(t))
+        if "velocity" in (self.source, self.target):
+            point = Point(*point[:3], self.schedule.alpha_dot(t), self.schedule.sigma_dot(t))
+        a, b = _form(self.source, self.target, point)
         return _plus(a, z, b, self.model(z, t))
 
 
-def _conversion(source: str, target: str, point: Point) -> tuple[Scalar, Scalar]:
-    if target == "x0":
-        return _form(source, point, wants_eps=False)
-    eps = _form(source, point, wants_eps=True)
-    if target == "eps":
-        return eps
-    if target == "score":
-        return _over(-eps[0], point.sigma, "score", "sigma"), _over(-eps[1], point.sigma, "score", "sigma")
-    data = _form(source, point, wants_eps=False)
-    p, q = (-point.sigma, point.alpha) if target == "v" else _derivatives(point)
-    return p * data[0] + q * eps[0], p * data[1] + q * eps[1]
-
-
-share(Predicting, Trained, Counted, Witness, _Guided, _Converted)
+share(Predicting, Trained, Counted, Witnessed, _Guided, _Converted)

@@ -31,9 +31,6 @@ DTYPES = ("float16", "bfloat16", "float32", "float64", "longdouble")
 """Floats of states. NumPy has no bfloat16, and torch no longdouble."""
 NUMPY_DTYPES, TORCH_DTYPES = ("float16", "float32", "float64"), DTYPES[:4]
 
-FAMILIES = ("smooth", "alternating", "random")
-"""How grids are refined when orders are measured: the kinds of `analysis.GridFamily` that have no pattern of their own."""
-
 SCHEDULES: Mapping[str, Callable[[], Any]] = {
     "vp_linear": schedules.vp_linear,
     "vp_cosine": schedules.vp_cosine,
@@ -120,6 +117,9 @@ GRIDS: Mapping[str, tuple[Callable[..., Grid], tuple[str, ...]]] = {
 """By name: the constructor and its options. From "leading" on they count the training steps of a discrete schedule: diffusers' spacings;
 "leading" with one step of offset down to t = 0; "leading" without its tiny last slot; the quadratic one of the DDIM paper."""
 
+FAMILIES = tuple(name for name, (_, options) in GRIDS.items() if "variable" in options)
+"""How grids are refined when orders are measured: those with steps of a variable, from which `analysis.GridFamily` has its kinds."""
+
 
 def solver(text: str, **values: Any) -> Solver:
     """Return the solver that a text names.
@@ -168,19 +168,20 @@ def solver(text: str, **values: Any) -> Solver:
 
 def schedule(text: str) -> Any:
     """Return the schedule that a text names: of `SCHEDULES`, or `module:object`; ValueError for another."""
-    make, positional, named = read("schedule", text, SCHEDULES)
-    found = _made("schedule", text, make, positional, named, hasattr(make, "alpha") and not isinstance(make, type))
-    if not (hasattr(found, "alpha") and hasattr(found, "sigma")):
-        raise ValueError(f"schedule={text!r} has no alpha and sigma: name a schedule, or what makes one")
-    return found
+    return _having(("alpha", "sigma"), "schedule", text, SCHEDULES)
 
 
 def distribution(text: str) -> Any:
     """Return the distribution that a text names: of `DISTRIBUTIONS`, such as 'gaussian:0.5', or `module:object`; ValueError for another."""
-    make, positional, named = read("distribution", text, DISTRIBUTIONS)
-    found = _made("distribution", text, make, positional, named, hasattr(make, "model") and not isinstance(make, type))
-    if not (hasattr(found, "model") and hasattr(found, "sample")):
-        raise ValueError(f"distribution={text!r} has no model and sample: name a problem, or what makes one")
+    return _having(("model", "sample"), "distribution", text, DISTRIBUTIONS)
+
+
+def _having(methods: tuple[str, str], name: str, text: str, known: Mapping[str, Any]) -> Any:
+    """Return what a text names of a kind of objects, which have these methods."""
+    make, positional, named = read(name, text, known)
+    found = _made(name, text, make, positional, named, hasattr(make, methods[0]) and not isinstance(make, type))
+    if not all(hasattr(found, method) for method in methods):
+        raise ValueError(f"{name}={text!r} has no {' and '.join(methods)}: name a {name}, or what makes one")
     return found
 
 

@@ -146,7 +146,7 @@ def outcome(case: Case) -> Outcome:
     return Outcome("same")
 
 
-def lost(case: Case, read: configs.Layout, k: int) -> float:
+def lost(case: Case, read: configs.Walk, k: int) -> float:
     """Return the relative error that roundings may leave of the square of the level to which a time between two levels leads.
 
     KDPM2AncestralDiscreteScheduler goes from s to d = e^2/s, computed as d^2 = e^2 - u^2 with u^2 = e^2 (s^2 - e^2)/s^2 < e^2. Each of
@@ -158,7 +158,7 @@ def lost(case: Case, read: configs.Layout, k: int) -> float:
     return 20 * 2.0**-24 * (step.s / step.s_end) ** 2
 
 
-def _same_time(t: float, other: float, case: Case, read: configs.Layout, k: int) -> bool:
+def _same_time(t: float, other: float, case: Case, read: configs.Walk, k: int) -> bool:
     """Say whether two times are one: whole ones exactly, fractions to float32's rounding of the levels that they stand for.
 
     torch's square roots of float32 round otherwise on other processors. So a fraction that is cut off within that of a whole number

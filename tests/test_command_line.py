@@ -12,8 +12,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from bdia_numerics import cli, files
+from bdia_numerics import cli
 from bdia_numerics.cli import handling, options
+from bdia_numerics.runs import files
 
 ROOT = Path(__file__).resolve().parent.parent
 runner = CliRunner()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bdia_numerics import files, texts
+from bdia_numerics import texts
+from bdia_numerics.runs import files
 
 
 @contextmanager

@@ -5,6 +5,8 @@ import resource
 import subprocess
 import sys
 
+import pytest
+
 FIRST_RUN = "from bdia_numerics import BDIA, SOLVERS, grids, invert, models, problems, schedules, solve, spaces"
 HEAVY = ("torch", "matplotlib", "sympy")
 LIMIT_S = 0.5
@@ -40,6 +42,13 @@ def test_import_takes_under_half_a_second():
 
 def test_import_loads_nothing_heavy():
     assert heavy_modules_after(FIRST_RUN) == []
+
+
+def test_assertions_load_torch_when_a_scheduler_runs_and_not_before():
+    pytest.importorskip("torch", reason="needs the extra torch")
+    every = "import bdia_numerics.testing.plugin, bdia_numerics.testing.latents, bdia_numerics.testing.cost"
+    assert heavy_modules_after(every) == []
+    assert heavy_modules_after("import bdia_numerics.testing.driving") == ["torch"]
 
 
 def test_a_heavy_import_is_seen():

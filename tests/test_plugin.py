@@ -27,9 +27,9 @@ def test_latent():
 
 @pytest.mark.claim("slow")
 def test_slow():
-    from bdia_numerics.testing import Undecided
+    from bdia_numerics.testing import UndecidedOrder
 
-    raise Undecided("undecided up to n = 512")
+    raise UndecidedOrder("undecided up to n = 512")
 
 @pytest.fixture
 def broken():

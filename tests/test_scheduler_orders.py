@@ -14,7 +14,7 @@ from diffusers_orders import cases, made, measured, row  # noqa: E402
 
 from bdia_numerics.pages.template import rendered  # noqa: E402
 from bdia_numerics.testing import assert_latent_valid, assert_nfe, assert_order, returned  # noqa: E402
-from bdia_numerics.testing.schedulers import SchedulerSampler  # noqa: E402
+from bdia_numerics.testing.samplers import SchedulerSampler  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of NumPy on tensors, and of deprecated options
 ROOT = Path(__file__).resolve().parent.parent
@@ -114,8 +114,7 @@ UNEVEN = [
 def test_alternating_levels(name, entries, passed, variable):
     """h, 2h, h, ... from the data end: in the table of the scheduler, or as the sigmas that its set_timesteps takes."""
     from bdia_numerics.grids import live
-    from bdia_numerics.torch.scheduler_runs import double_precision
-    from bdia_numerics.torch.scheduler_tables import refined
+    from bdia_numerics.testing.driving import double_precision, refined
 
     made, asked = refined(getattr(diffusers, name)(**entries), 6, pattern=(1, 2))
     with double_precision(type(made)), np.errstate(divide="ignore"):
@@ -197,8 +196,7 @@ def test_a_second_order_method_under_karras():
 @pytest.mark.parametrize("name", ["UniPCMultistepScheduler", "DPMSolverMultistepScheduler"])
 def test_flow_levels_of_a_scheduler_with_a_table(name):
     """As Wan and Sana have it: told 1000 sigma, of a velocity, and the errors fall."""
-    from bdia_numerics.testing.samplers import LAW
-    from bdia_numerics.testing.schedulers import Steps
+    from bdia_numerics.testing.samplers import LAW, Steps
 
     entries = {"use_flow_sigmas": True, "flow_shift": 3.0, "prediction_type": "flow_prediction"}
     sampler = SchedulerSampler(getattr(diffusers, name)(**entries))

@@ -14,7 +14,7 @@ from bdia_numerics import ALF, BDIA, BDIA2, DDIM, EDICT, OBELM, RK4, McCallumFos
 from bdia_numerics.analysis import GridFamily
 from bdia_numerics.claims.mutants import mutate
 from bdia_numerics.testing import (
-    Undecided,
+    UndecidedOrder,
     assert_exactly_invertible,
     assert_latent_valid,
     assert_nfe,
@@ -152,14 +152,14 @@ def nearly(gamma):
 )
 def test_an_order_that_a_lower_one_will_replace_is_undecided(make, claims):
     for claimed in claims:
-        with pytest.raises(Undecided, match=r"undecided up to n = 1024 .*the slopes drift on"):
+        with pytest.raises(UndecidedOrder, match=r"undecided up to n = 1024 .*the slopes drift on"):
             assert_order(make(), claimed, max_steps=1024, states=8)
 
 
 def test_a_start_of_lower_order_is_never_certified():
     """The slopes fall from 2.8 at 64 steps to 2.0 at 4096: undecided, and the finest levels decide for 2."""
     for claimed in (2, 3):
-        with pytest.raises(Undecided, match="undecided up to n = 512"):
+        with pytest.raises(UndecidedOrder, match="undecided up to n = 512"):
             assert_order(euler_started, claimed, max_steps=512, states=8)
     assert assert_order(euler_started, 2, states=4).up_to in (2048, 4096)
 
@@ -175,7 +175,7 @@ def test_of_a_solver_the_program_decides_what_its_runs_do_not():
     # What is measured as 2, and proved to be 1, holds for neither.
     with pytest.raises(AssertionError, match="Its program proves order 1"):
         assert_order(BDIA(0.9999), 2, states=2, max_steps=256)
-    with pytest.raises(Undecided, match=r"observed 1\.\d\d .*Undecided up to n = 256: its program proves order 1"):
+    with pytest.raises(UndecidedOrder, match=r"observed 1\.\d\d .*Undecided up to n = 256: its program proves order 1"):
         assert_order(BDIA(0.9999), 1, states=2, max_steps=256)
 
 
@@ -205,7 +205,7 @@ def test_errors_that_do_not_fall_are_refuted_however_irregular():
 
     with pytest.raises(AssertionError, match="does not converge") as raised:
         assert_order(irregular, 2, states=4, max_steps=256)
-    assert not isinstance(raised.value, Undecided)
+    assert not isinstance(raised.value, UndecidedOrder)
 
 
 def test_starts_and_directions_are_told_apart():

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from plain_samplers import both, ddim, heun, leap, leap_in_place, levels, moved, ways
 
-from bdia_numerics.testing import Undecided, assert_exactly_invertible, assert_latent_valid, assert_nfe, assert_order
+from bdia_numerics.testing import (
+    UndecidedOrder,
+    assert_exactly_invertible,
+    assert_latent_valid,
+    assert_nfe,
+    assert_order,
+)
 from bdia_numerics.testing import assert_round_trip as assert_returns
 from bdia_numerics.testing.carry import cut
 
@@ -143,7 +149,7 @@ def test_advice_on_a_claim_that_holds_on_alternating_grids():
 def test_what_is_no_order(order):
     with pytest.raises(ValueError, match=f"order={order!r} is not an order"):
         assert_order(down, order)
-    assert issubclass(Undecided, AssertionError)
+    assert issubclass(UndecidedOrder, AssertionError)
 
 
 class Kept:

@@ -41,7 +41,7 @@ from bdia_numerics.analysis.stability.stability_interval import (
     stability_region,
 )
 from bdia_numerics.analysis.stability.zero_stability import ZeroStability, zero_stability
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 __all__ = [
     "PRACTICAL",

@@ -12,7 +12,7 @@ from bdia_numerics.claims.ledger import (
     statements,
     unique_checks,
 )
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 __all__ = ["CheckFailed", "Decided", "Statement", "checks", "decide", "run_mutant", "statements", "unique_checks"]
 

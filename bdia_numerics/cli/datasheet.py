@@ -8,7 +8,7 @@ import typer
 
 from bdia_numerics.cli.options import AsJson, Html, Parameters, parameters
 from bdia_numerics.cli.show import as_text, console, plain, progress
-from bdia_numerics.files import check, write
+from bdia_numerics.runs.files import check, write
 
 
 def show_datasheet(

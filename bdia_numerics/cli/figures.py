@@ -9,7 +9,7 @@ import typer
 
 from bdia_numerics.cli.options import AsJson
 from bdia_numerics.cli.show import as_text, console, plain, progress, table
-from bdia_numerics.files import check
+from bdia_numerics.runs.files import check
 
 
 def figures(

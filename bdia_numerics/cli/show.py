@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bdia_numerics.files import check, write
+from bdia_numerics.runs.files import check, write
 
 
 def plain(text: str) -> str:

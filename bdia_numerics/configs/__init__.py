@@ -6,18 +6,18 @@ from bdia_numerics.configs.config import PREDICTIONS, SPACINGS, SchedulerConfig,
 from bdia_numerics.configs.families import FAMILIES, Family
 from bdia_numerics.configs.layout import OutOfTableError, layout
 from bdia_numerics.configs.tables import alphas_cumprod
-from bdia_numerics.configs.walk import Layout, Step, from_scheduler
-from bdia_numerics.values import share
+from bdia_numerics.configs.walk import Walk, WalkStep, from_scheduler
+from bdia_numerics.spaces.values import share
 
 __all__ = [
     "FAMILIES",
     "PREDICTIONS",
     "SPACINGS",
     "Family",
-    "Layout",
     "OutOfTableError",
     "SchedulerConfig",
-    "Step",
+    "Walk",
+    "WalkStep",
     "alphas_cumprod",
     "from_mapping",
     "from_scheduler",

@@ -14,13 +14,13 @@ import numpy as np
 from bdia_numerics.configs import sigmas as kinds
 from bdia_numerics.configs.config import SchedulerConfig
 from bdia_numerics.configs.tables import alphas_cumprod
-from bdia_numerics.configs.walk import Layout, Levels, Step
+from bdia_numerics.configs.walk import RatioLevels, Walk, WalkStep
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Passed:
     """What is passed to set_timesteps: a number of steps, or times, or sigmas; and the shift mu of flows whose shift is dynamic."""
 
     n: int
@@ -36,7 +36,7 @@ def layout(
     mu: float | None = None,
     timesteps: Sequence[float] | None = None,
     sigmas: Sequence[float] | None = None,
-) -> Layout:
+) -> Walk:
     """Return the steps that a scheduler of this configuration takes, at its own precision: tables and sigmas in float32.
 
     Parameters
@@ -70,7 +70,7 @@ def layout(
         raise ValueError(f"steps={count}: ask for 1 or more")
     if any(length != count for length in own if n is not None or len(own) == 2):
         raise ValueError(f"n={n} with {own} timesteps or sigmas: pass one number of steps, or lists of that length")
-    asked = Asked(count, mu, *(None if x is None else np.asarray(x, dtype=np.float32) for x in (timesteps, sigmas)))
+    asked = Passed(count, mu, *(None if x is None else np.asarray(x, dtype=np.float32) for x in (timesteps, sigmas)))
     _check(config, asked)
     if config.rule == "flow":
         return _flow(config, asked)
@@ -100,7 +100,7 @@ _TAKES = {  # by class, what set_timesteps takes beside a number of steps
 }
 
 
-def _check(config: SchedulerConfig, asked: Asked) -> None:
+def _check(config: SchedulerConfig, asked: Passed) -> None:
     passed = {"timesteps": asked.times, "sigmas": asked.sigmas, "mu": asked.mu}
     for key, value in passed.items():
         if value is not None and key not in _TAKES.get(config.name, ()):
@@ -189,11 +189,11 @@ def _final(config: SchedulerConfig, levels: Array) -> float:
     return 0.0 if config["set_alpha_to_one"] else float(levels[0])
 
 
-def _jump(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) -> Layout:
+def _jump(config: SchedulerConfig, asked: Passed, levels: Array, table: Array) -> Walk:
     ratio, final, n = config["num_train_timesteps"] // asked.n, _final(config, levels), asked.n
     times = _inside(spaced(config, n), levels)
     steps = [
-        Step(float(t), float(levels[int(t)]), float(levels[int(t) - ratio]) if t >= ratio else final) for t in times
+        WalkStep(float(t), float(levels[int(t)]), float(levels[int(t) - ratio]) if t >= ratio else final) for t in times
     ]
     told = times
     if config.name == "PNDMScheduler" and config["skip_prk_steps"]:
@@ -203,19 +203,19 @@ def _jump(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) ->
             raise ValueError(f"steps={n}: PNDMScheduler begins with three Runge-Kutta steps and needs 4 or more")
         pairs = np.repeat(times[:4][::-1], 2) + np.tile([0, ratio // 2], 4)
         told = np.concatenate([np.repeat(pairs[:-1], 2)[1:-1][::-1], times[3:]])
-    return Layout(tuple(steps), Levels("vp"), tuple(map(float, told)), table)
+    return Walk(tuple(steps), RatioLevels("vp"), tuple(map(float, told)), table)
 
 
-def _inverse(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) -> Layout:
+def _inverse(config: SchedulerConfig, asked: Passed, levels: Array, table: Array) -> Walk:
     ratio, final = config["num_train_timesteps"] // asked.n, _final(config, levels)
     times = _inside(spaced(config, asked.n)[::-1], levels)
     steps = [
-        Step(float(t), float(levels[int(t) - ratio]) if t >= ratio else final, float(levels[int(t)])) for t in times
+        WalkStep(float(t), float(levels[int(t) - ratio]) if t >= ratio else final, float(levels[int(t)])) for t in times
     ]
-    return Layout(tuple(steps), Levels("vp"), tuple(map(float, times)), table)
+    return Walk(tuple(steps), RatioLevels("vp"), tuple(map(float, times)), table)
 
 
-def _listed(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) -> Layout:
+def _listed(config: SchedulerConfig, asked: Passed, levels: Array, table: Array) -> Walk:
     if asked.times is not None:
         times = np.asarray(asked.times, dtype=np.int64)
         if np.any(np.diff(times) >= 0):
@@ -230,7 +230,7 @@ def _listed(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) 
         times = spaced(config, asked.n)
     times = _inside(times, levels)
     last = float(levels[0]) if config.family.end == "table" else 0.0
-    return _linked(times, [*(levels[int(t)] for t in times), last], Levels("vp"), table)
+    return _linked(times, [*(levels[int(t)] for t in times), last], RatioLevels("vp"), table)
 
 
 def _distilled(config: SchedulerConfig, n: int) -> Array:
@@ -244,7 +244,7 @@ def _distilled(config: SchedulerConfig, n: int) -> Array:
     return np.asarray(origin[np.floor(np.linspace(0, original, n, endpoint=False)).astype(int)])
 
 
-def _points(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) -> Layout:
+def _points(config: SchedulerConfig, asked: Passed, levels: Array, table: Array) -> Walk:
     """Schedulers that take n points of the table, between entries by linear interpolation of sigma/alpha."""
     n, kind, places = asked.n, config.kind, np.arange(len(levels))
     if asked.sigmas is not None:
@@ -277,24 +277,24 @@ def _on_table(config: SchedulerConfig, times: Array, levels: Array) -> Array:
 
 def _told_as(
     config: SchedulerConfig, times: Array, found: Sequence[float] | Array, table: Array, levels: Array | None = None
-) -> Layout:
+) -> Walk:
     if config.preconditioned:
         with np.errstate(divide="ignore"):
             times = np.float32(0.25) * np.log(np.asarray(found[:-1], dtype=np.float32))
-    made = _linked(np.asarray(times, dtype=np.float32), found, Levels("vp"), table)
+    made = _linked(np.asarray(times, dtype=np.float32), found, RatioLevels("vp"), table)
     if config.family.orders == 1:
         return made
     if config.name == "HeunDiscreteScheduler":
-        return Layout(made.steps, made.levels, _twice(made.told), table)
+        return Walk(made.steps, made.levels, _twice(made.told), table)
     assert levels is not None
-    return Layout(made.steps, made.levels, kinds.between(config, times, np.asarray(found), levels), table)
+    return Walk(made.steps, made.levels, kinds.between(config, times, np.asarray(found), levels), table)
 
 
 def _twice(times: Sequence[float]) -> tuple[float, ...]:
     return (times[0], *(t for t in times[1:] for _ in range(2)))
 
 
-def _intervals(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) -> Layout:
+def _intervals(config: SchedulerConfig, asked: Passed, levels: Array, table: Array) -> Walk:
     """Schedulers of the log-SNR: n of n + 1 points, or sigmas of another kind between the ends of the whole table."""
     n, kind, inverse = asked.n, config.kind, config.name.endswith("InverseScheduler")
     top = kinds.clipped(config, table)
@@ -325,7 +325,7 @@ def _intervals(config: SchedulerConfig, asked: Asked, levels: Array, table: Arra
             f"t={told[0]} and others come twice: {config.name} drops the second and keeps its level, so that its walk breaks; ask for "
             "fewer steps, or leave the kind of sigmas"
         )
-    return _linked(told, np.asarray([*found, last], dtype=np.float32), Levels("vp"), table)
+    return _linked(told, np.asarray([*found, last], dtype=np.float32), RatioLevels("vp"), table)
 
 
 def _repeated(config: SchedulerConfig, lowest: float, last: float) -> float:
@@ -340,7 +340,7 @@ def _own_flow(config: SchedulerConfig) -> bool:
     return config.name.startswith("UniPC") and (kind is None or "shift_terminal" in inspect.signature(kind).parameters)
 
 
-def _flow_sigmas(config: SchedulerConfig, asked: Asked, levels: Array, table: Array, kind: str, last: float) -> Layout:
+def _flow_sigmas(config: SchedulerConfig, asked: Passed, levels: Array, table: Array, kind: str, last: float) -> Walk:
     """Levels of flow matching in schedulers that have a table, too."""
     n, length, shift = asked.n, config["num_train_timesteps"], float(config["flow_shift"])
     unipc = _own_flow(config)
@@ -367,16 +367,16 @@ def _flow_sigmas(config: SchedulerConfig, asked: Asked, levels: Array, table: Ar
         found = (shift * found / (1 + (shift - 1) * found))[::-1][:-1]
     last = _repeated(config, float(found[-1]), last)
     told = (found * length).astype(np.int64)
-    return _linked(told, _ratios(np.asarray([*found, last], dtype=np.float32)), Levels("flow"), table)
+    return _linked(told, _ratios(np.asarray([*found, last], dtype=np.float32)), RatioLevels("flow"), table)
 
 
-def _ldm(config: SchedulerConfig, asked: Asked, levels: Array, table: Array) -> Layout:
+def _ldm(config: SchedulerConfig, asked: Passed, levels: Array, table: Array) -> Walk:
     length = config["num_train_timesteps"]
     times = _inside((np.arange(0, length, length // asked.n) + 1)[::-1], levels)
-    return _linked(times, [*(levels[int(t)] for t in times), levels[0]], Levels("vp"), table)
+    return _linked(times, [*(levels[int(t)] for t in times), levels[0]], RatioLevels("vp"), table)
 
 
-_RULES: dict[str, Callable[..., Layout]] = {
+_RULES: dict[str, Callable[..., Walk]] = {
     "jump": _jump,
     "inverse": _inverse,
     "listed": _listed,
@@ -386,7 +386,7 @@ _RULES: dict[str, Callable[..., Layout]] = {
 }
 
 
-def _own_levels(config: SchedulerConfig, asked: Asked) -> Layout:
+def _own_levels(config: SchedulerConfig, asked: Passed) -> Walk:
     """Schedulers of EDM and of consistency models, whose levels follow sigma_min, sigma_max and rho."""
     n, length = asked.n, config["num_train_timesteps"]
     low, high, rho = config["sigma_min"], config["sigma_max"], config["rho"]
@@ -398,15 +398,15 @@ def _own_levels(config: SchedulerConfig, asked: Asked) -> Layout:
     else:
         found = (high ** (1 / rho) + ramp * (low ** (1 / rho) - high ** (1 / rho))) ** rho
     if config.rule == "consistency":
-        return _linked(250 * np.log(found + 1e-44), np.asarray([*found, low], dtype=np.float32), Levels("one"))
+        return _linked(250 * np.log(found + 1e-44), np.asarray([*found, low], dtype=np.float32), RatioLevels("one"))
     found = found.astype(np.float32)
     # EDMEulerScheduler repeats its lowest level, the other takes sigma_min: with one step they differ.
     least = found[-1] if config.name == "EDMEulerScheduler" else np.float32(low)
     last = least if config["final_sigmas_type"] == "sigma_min" else np.float32(0)
-    return _linked(np.float32(0.25) * np.log(found), [*found, last], Levels("one"))
+    return _linked(np.float32(0.25) * np.log(found), [*found, last], RatioLevels("one"))
 
 
-def _flow(config: SchedulerConfig, asked: Asked) -> Layout:
+def _flow(config: SchedulerConfig, asked: Passed) -> Walk:
     length, shift, n = config["num_train_timesteps"], float(config["shift"]), asked.n
     static = None if config["use_dynamic_shifting"] else shift
     if asked.sigmas is not None:
@@ -428,8 +428,8 @@ def _flow(config: SchedulerConfig, asked: Asked) -> Layout:
     if config["invert_sigmas"]:
         found = 1 - found
         told, end = found * np.float32(length), 1.0
-    made = _linked(told, _ratios(np.asarray([*found, end], dtype=np.float32)), Levels("flow"))
-    return made if config.family.orders == 1 else Layout(made.steps, made.levels, _twice(made.told))
+    made = _linked(told, _ratios(np.asarray([*found, end], dtype=np.float32)), RatioLevels("flow"))
+    return made if config.family.orders == 1 else Walk(made.steps, made.levels, _twice(made.told))
 
 
 def _ratios(sigma: Array) -> Array:
@@ -441,7 +441,7 @@ def _ratios(sigma: Array) -> Array:
         return np.asarray(wide / (1 - wide))
 
 
-def _linked(times: Any, found: Any, levels: Levels, table: Array | None = None) -> Layout:
+def _linked(times: Any, found: Any, levels: RatioLevels, table: Array | None = None) -> Walk:
     if len(found) != len(times) + 1:
         raise ValueError(
             f"{len(times)} times and {len(found) - 1} levels: the scheduler's own steps do not fit, ask for another number"
@@ -452,5 +452,5 @@ def _linked(times: Any, found: Any, levels: Levels, table: Array | None = None) 
             "the levels of this walk are not numbers, in the scheduler itself, too: ask for another number of steps"
         )
     told = tuple(float(t) for t in times)
-    steps = tuple(Step(t, a, b) for t, a, b in zip(told, numbers, numbers[1:], strict=False))
-    return Layout(steps, levels, told, table)
+    steps = tuple(WalkStep(t, a, b) for t, a, b in zip(told, numbers, numbers[1:], strict=False))
+    return Walk(steps, levels, told, table)

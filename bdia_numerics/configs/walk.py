@@ -13,7 +13,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Levels:
+class RatioLevels:
     """alpha and sigma as functions of s = sigma/alpha: the schedule on which runs of a layout are compared.
 
     `kind` is "vp" (alpha^2 + sigma^2 = 1), "one" (alpha = 1) or "flow" (alpha + sigma = 1).
@@ -31,7 +31,7 @@ class Levels:
 
 
 @dataclass(frozen=True)
-class Step:
+class WalkStep:
     """One step: the time told to the model, and sigma/alpha of the state that it takes and of the one that it makes.
 
     The step takes its state to stand at the time that the model is told.
@@ -43,7 +43,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Layout:
+class Walk:
     """The steps of a run, noise end first (data end first for an inverse scheduler).
 
     Attributes
@@ -58,8 +58,8 @@ class Layout:
         alpha^2 by training step as the scheduler holds it, where it has a table.
     """
 
-    steps: tuple[Step, ...]
-    levels: Levels
+    steps: tuple[WalkStep, ...]
+    levels: RatioLevels
     told: tuple[float, ...]
     table: Array | None = None
 
@@ -91,7 +91,7 @@ class Layout:
         return grids.from_values(s, self.levels.alpha(s), self.levels.sigma(s))
 
 
-def from_scheduler(scheduler: Any) -> Layout:
+def from_scheduler(scheduler: Any) -> Walk:
     """Return the steps of a live scheduler after its set_timesteps, from what it holds and not from its configuration.
 
     Raises
@@ -101,5 +101,5 @@ def from_scheduler(scheduler: Any) -> Layout:
     """
     walk = grids.live(scheduler)
     columns = zip(walk.times, walk.begins, walk.ends, strict=True)
-    steps = tuple(Step(float(t), float(s), float(end)) for t, s, end in columns)
-    return Layout(steps, Levels(walk.kind), tuple(walk.told.tolist()), walk.table)
+    steps = tuple(WalkStep(float(t), float(s), float(end)) for t, s, end in columns)
+    return Walk(steps, RatioLevels(walk.kind), tuple(walk.told.tolist()), walk.table)

@@ -22,7 +22,7 @@ from bdia_numerics.grids.live import Live, live
 from bdia_numerics.grids.recipes import Listed, Mapped, Power, Symbolic, Values, rounded
 from bdia_numerics.schedules import Discrete, Schedule
 from bdia_numerics.spaces import Space
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 __all__ = [
     "Between",

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bdia_numerics import plots, studies
-from bdia_numerics.files import write
 from bdia_numerics.pages.template import between, rendered
+from bdia_numerics.runs.files import write
 
 Contents = Mapping[str, str | bytes]
 """Of files, by their paths in a checkout."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bdia_numerics import plots, studies
-from bdia_numerics.files import write
 from bdia_numerics.pages.template import rendered, versions
+from bdia_numerics.runs.files import write
 
 if TYPE_CHECKING:
     from xarray import Dataset

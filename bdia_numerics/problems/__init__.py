@@ -14,7 +14,7 @@ from bdia_numerics.problems.problem import NoisePrediction, Problem
 from bdia_numerics.problems.product import Product
 from bdia_numerics.problems.reference import ReferenceFlow, reference_flow
 from bdia_numerics.problems.uniform import Uniform
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 __all__ = [
     "Certificate",

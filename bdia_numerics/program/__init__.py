@@ -23,7 +23,7 @@ from bdia_numerics.program.slots import Parameter, Slot
 from bdia_numerics.program.start import record_begin, record_run, record_start
 from bdia_numerics.program.structure import Solver, Structure, structure
 from bdia_numerics.program.trace import Run, Segment, record_step, record_steps
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 __all__ = [
     "Evaluation",

@@ -30,7 +30,7 @@ from bdia_numerics.runs.solving import (
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import come_back, drive
 from bdia_numerics.spaces import Space, as_floats, plain
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 __all__ = ["RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", "solve"]
 

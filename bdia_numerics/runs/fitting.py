@@ -15,7 +15,7 @@ from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Slot
 from bdia_numerics.runs.solving import Model, Solution, begin, check_arguments, prepared, solve
 from bdia_numerics.spaces.base import decimal
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 __all__ = ["Fit", "PerSlot", "fit", "fit_slots"]
 

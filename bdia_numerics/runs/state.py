@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.files import writing
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, identity, structure
+from bdia_numerics.runs.files import writing
 from bdia_numerics.spaces import FLOAT64, of, plain, read_stored
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 __all__ = ["State", "check_state", "identity"]
 

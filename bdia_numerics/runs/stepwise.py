@@ -21,7 +21,7 @@ from bdia_numerics.program.ops import Held
 from bdia_numerics.program.plan import Call, Stage
 from bdia_numerics.runs.state import State
 from bdia_numerics.spaces import Memory, Space, admitted, plain
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 Model = Callable[[Any, Any], Any]
 Callback = Callable[[int, State], None]

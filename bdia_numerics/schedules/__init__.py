@@ -17,7 +17,7 @@ from bdia_numerics.schedules.functions import Functions
 from bdia_numerics.schedules.plain import EDM, VE, Flow
 from bdia_numerics.schedules.preserving import VPCosine, VPLinear
 from bdia_numerics.spaces.base import decimal
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 __all__ = [
     "EDM",

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 
 def _classes(files: dict[str, str]) -> dict[str, Any]:

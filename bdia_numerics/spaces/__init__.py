@@ -32,7 +32,7 @@ from bdia_numerics.spaces.memory import HALF, Memory, read_stored, register_read
 from bdia_numerics.spaces.multiprecision import MPMath
 from bdia_numerics.spaces.rationals import FRACTION, Rationals
 from bdia_numerics.spaces.symbolic import SYMBOLS, Symbols
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 __all__ = [
     "FLOAT32",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
+from bdia_numerics.spaces.values import share
 from bdia_numerics.studies.engine.cluster import cluster
 from bdia_numerics.studies.engine.journal import Task
 from bdia_numerics.studies.engine.local import processes
@@ -12,7 +13,6 @@ from bdia_numerics.studies.engine.running import run, tasks
 from bdia_numerics.studies.engine.saving import data_hash, load, save
 from bdia_numerics.studies.engine.task import Outcome, Pool, serial
 from bdia_numerics.studies.study import Study, Variable
-from bdia_numerics.values import share
 
 
 def _found() -> dict[str, Study]:

@@ -18,7 +18,7 @@ from bdia_numerics.runs.inversion import DDIMInversion
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.testing.orders import ODD
 from bdia_numerics.testing.returns import NOT_FINITE, growth_of
-from bdia_numerics.testing.samplers import LAW, RAISES, STATES, Run, Sampler, as_sampler
+from bdia_numerics.testing.samplers import LAW, RAISES, STATES, Sampler, SamplerRun, as_sampler
 
 FACTORS, FURTHER = (1, 2, 4, 8), (16,)
 """Numbers of slots, in units of the fewest; further ones where these do not decide."""
@@ -188,7 +188,7 @@ def assert_latent_valid(
     return far[0]
 
 
-def _run(sampler: Sampler, place: Any, factor: int, problem: Problem, states: Any) -> tuple[Any, Run]:
+def _run(sampler: Sampler, place: Any, factor: int, problem: Problem, states: Any) -> tuple[Any, SamplerRun]:
     """Return a place with so many times the slots and one more, and the inverse's run there."""
     if sampler.takes_grids:
         try:
@@ -226,7 +226,7 @@ def _left(slots: list[int], missed: list[Any], far: list[float], own: list[float
     return min(found)
 
 
-def distance(run: Run) -> float:
+def distance(run: SamplerRun) -> float:
     """Return how far a run ends from the ODE's state, relative to it; infinite where it is not finite."""
     return root_mean_square(run.end - run.truth) / root_mean_square(run.truth)
 
@@ -326,7 +326,7 @@ def _in_use(sampler: Sampler, problem: Problem, states: Any) -> Iterator[str]:
                 break
 
 
-def _far_off(sampler: Sampler, place: Any, problem: Problem, states: Any, run: Run) -> str:
+def _far_off(sampler: Sampler, place: Any, problem: Problem, states: Any, run: SamplerRun) -> str:
     """Say how far latents are from the exact ones, if much farther than DDIM inversion's, and how much the inverse amplifies."""
     off, plain = distance(run), _plain(sampler, place, problem, run)
     if off <= max(FLOOR, WORSE * plain):
@@ -338,7 +338,7 @@ def _far_off(sampler: Sampler, place: Any, problem: Problem, states: Any, run: R
     )
 
 
-def _plain(sampler: Sampler, place: Any, problem: Problem, run: Run) -> float:
+def _plain(sampler: Sampler, place: Any, problem: Problem, run: SamplerRun) -> float:
     """Return how far DDIM inversion, eq. (10), is off from the same data on the same grid."""
     points, schedule = sampler.grid(place)
     with np.errstate(all="ignore"):

@@ -72,7 +72,7 @@ class SamplerTrial:
         raise TypeError(f"{self.sampler.label} runs in float64 alone")
 
 
-class Undecided(AssertionError):
+class UndecidedOrder(AssertionError):
     """Neither the claim nor its contrary was shown, up to the number of steps that the message names."""
 
 
@@ -195,7 +195,7 @@ def assert_order(
 
     Raises
     ------
-    Undecided
+    UndecidedOrder
         An AssertionError: if the errors show neither this order nor another one.
     AssertionError
         If the order is another one.
@@ -269,7 +269,7 @@ def _judge(found: ObservedOrder, order: float, within: float, beside: str) -> No
     said = f"assert_order: {found.solver}: claimed {order:g}, {shown(found)}"
     said += beside
     if proved == order:
-        raise Undecided(
+        raise UndecidedOrder(
             f"{said}. Undecided up to n = {found.up_to}: its program proves order {proved} as n grows, and the errors show another one. "
             "Take more steps, or look for a defect"
         )
@@ -278,7 +278,7 @@ def _judge(found: ObservedOrder, order: float, within: float, beside: str) -> No
         raise AssertionError(
             f"{said}.{advice} Its program proves order {proved} on such grids as n grows: claim {proved} there"
         )
-    raise (Undecided if agrees is None else AssertionError)(f"{said}. {_advice(found, order)}")
+    raise (UndecidedOrder if agrees is None else AssertionError)(f"{said}. {_advice(found, order)}")
 
 
 def shown(found: ObservedOrder) -> str:

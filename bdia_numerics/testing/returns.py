@@ -20,8 +20,8 @@ from bdia_numerics.testing.samplers import (
     SLOTS,
     STATES,
     FunctionSampler,
-    Run,
     Sampler,
+    SamplerRun,
     SolverSampler,
     as_sampler,
 )
@@ -148,7 +148,7 @@ def _trip(sampler: Sampler, place: Any, problem: Problem, start: str, states: An
     return Returned(start, error, latent, growth, rounding, out.nfe + home.nfe, fault)
 
 
-def _is_unread(sampler: Sampler, place: Any, problem: Problem, back: str, out: Run, end: Any) -> bool:
+def _is_unread(sampler: Sampler, place: Any, problem: Problem, back: str, out: SamplerRun, end: Any) -> bool:
     """Say whether the way back leaves the state itself unread, in floats: an integer state may stand for it."""
     if not isinstance(out.carry, tuple) or has_integers(out.carry[1:], out.end.size):
         return False
@@ -158,7 +158,7 @@ def _is_unread(sampler: Sampler, place: Any, problem: Problem, back: str, out: R
 
 
 def _is_remembered(
-    sampler: Sampler, place: Any, problem: Problem, back: str, out: Run, end: Any, rounding: float
+    sampler: Sampler, place: Any, problem: Problem, back: str, out: SamplerRun, end: Any, rounding: float
 ) -> str:
     """Say in words why a way back is the start of an earlier run, moved as its end has moved; empty if nothing shows that.
 

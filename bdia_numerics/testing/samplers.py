@@ -1,4 +1,4 @@
-"""What can be certified: solvers, plain functions and diffusers' schedulers, brought into one form."""
+"""What can be certified: solvers, plain functions and diffusers' schedulers, in one form. Torch is imported when a scheduler runs."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ Array = np.ndarray[Any, Any]
 Function = Callable[[Any, Grid, Any], Any]
 """(eps, grid, z) to the state at the other end, or to a tuple with it in front, which the opposite function takes as its z."""
 
+NEAR = 1e-9
+PATTERNS: dict[Any, tuple[int, ...]] = {"smooth": (1,), "alternating": (1, 2), "own": ()}
+OWN_STEPS = 25
+"""Divides 1000, also doubled and redoubled."""
 DIRECTIONS = ("sample", "invert")
 SLOTS, STATES = 24, 32
 RAISES = ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError
@@ -39,7 +43,7 @@ LAW = GaussianMixture([0.4, 0.6], [[-1.0], [1.2]], [0.1, 0.2])
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class SamplerRun:
     """One run from exact states, with what it should have come to.
 
     Attributes
@@ -49,7 +53,7 @@ class Run:
     doubt : float
         The error that `truth` may have, apart from rounding.
     nfe : int or float
-        Evaluations of the model, each of one state with its batch; see `Asked`.
+        Evaluations of the model, each of one state with its batch; see `CountedStates`.
     slots : int
         Of the grid.
     carry
@@ -88,8 +92,8 @@ class Sampler(Protocol):
     def grid(self, place: Any) -> tuple[Grid, Any]:
         """Return the grid of a place, and the schedule in whose times it counts."""
 
-    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> Run:
-        """Run from exact states at one end, or from what the opposite run left."""
+    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> SamplerRun:
+        """SamplerRun from exact states at one end, or from what the opposite run left."""
 
 
 def as_sampler(subject: Any, invert: Any = None, mu: float | None = None) -> Sampler:
@@ -112,8 +116,6 @@ def as_sampler(subject: Any, invert: Any = None, mu: float | None = None) -> Sam
     """
     is_class = isinstance(subject, type)
     if not is_class and hasattr(subject, "set_timesteps") and hasattr(subject, "step"):
-        from bdia_numerics.testing.schedulers import SchedulerSampler
-
         return SchedulerSampler(subject, invert, mu)
     if mu is not None:
         raise TypeError(f"mu={mu}: only a scheduler takes it: leave it out")
@@ -179,8 +181,8 @@ class SolverSampler(OnGrids):
         """The solver with its parameters."""
         return identity(self.solver)
 
-    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> Run:
-        """Run the solver, or its derived inverse."""
+    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> SamplerRun:
+        """SamplerRun the solver, or its derived inverse."""
         return run_on_grid(partial(self._go, direction), problem, place, direction, states, carry)
 
     def _go(self, direction: str, eps: Any, grid: Grid, given: Any) -> tuple[Array, Any]:
@@ -214,7 +216,7 @@ class FunctionSampler(OnGrids):
         shown = repr(whole)
         return str(getattr(whole, "__name__", type(whole).__name__ if shown.startswith("<") else shown))
 
-    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> Run:
+    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> SamplerRun:
         """Call the function of a direction."""
         function = self.sample if direction == "sample" else self.inverse
         if function is None:
@@ -237,14 +239,97 @@ class FunctionSampler(OnGrids):
         return state, found
 
 
-def run_on_grid(go: Any, problem: Problem, grid: Grid, direction: str, states: Any, carry: Any) -> Run:
-    """Run `go(eps, grid, given)`, which returns an end and what to carry on, from exact states."""
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """A place of a scheduler: a number of steps, on its own times or on levels that repeat a pattern of steps."""
+
+    n: int
+    pattern: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class SchedulerSampler:
+    """A scheduler, the one that inverts it, and what both shift their levels by."""
+
+    scheduler: Any
+    inverse: Any = None
+    mu: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The class of the scheduler."""
+        return type(self.scheduler).__name__
+
+    def place(self, grid: Any) -> Any:
+        """Return the steps."""
+        if grid is None or isinstance(grid, int):
+            return Steps(SLOTS if grid is None else grid)
+        raise TypeError(f"grid={grid!r}: a scheduler makes its own times: pass a number of steps")
+
+    def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
+        """Return smooth times, or alternating ones (h, 2h), or with "own" those of the configuration."""
+        chosen = "smooth" if family is None else family
+        if chosen not in PATTERNS:
+            raise TypeError(
+                f"family={family!r}: a scheduler makes its own times: pass None, 'alternating', 'any' or 'own'"
+            )
+        return "own times" if chosen == "own" else chosen, lambda n, _: Steps(n, PATTERNS[chosen])
+
+    takes_grids = False
+
+    def divided(self, grid: Any, family: Any) -> tuple[str, Callable[..., Any]]:
+        """Return its own times, k times as many, and more."""
+        if family not in (None, "own"):
+            raise TypeError(f"family={family!r}: a scheduler makes its own times: pass None or 'own'")
+        n = self.place(OWN_STEPS if grid is None else grid).n
+        return "own", lambda k, more=0: Steps(k * n + more)
+
+    def grid(self, place: Steps) -> tuple[Grid, Any]:
+        """Return the grid of the levels at which the scheduler evaluates the model, with both ends, in times s = sigma/alpha."""
+        from bdia_numerics.testing.driving import drive
+
+        found = drive(self.scheduler, place.n, lambda _: lambda z, s: 0 * z, lambda a, b: np.zeros((1, 1)), self.mu)
+        s = np.array(sorted((*found.told, found.s_from, found.s_to)))
+        # A level that is looked up twice differs by rounding.
+        s = s[np.concatenate([[True], np.diff(s) > NEAR * s[1:]])]
+        return grids.from_values(s, found.levels.alpha(s), found.levels.sigma(s)), found.levels
+
+    def run(
+        self, problem: Problem, place: Steps, direction: str, states: Any = STATES, carry: Any = None
+    ) -> SamplerRun:
+        """Drive the scheduler of a direction by `set_timesteps` and `step`."""
+        from bdia_numerics.testing.driving import drive, refined
+
+        scheduler = self.scheduler if direction == "sample" else self.inverse
+        if scheduler is None:
+            raise TypeError(f"{self.label} has no inverse: pass invert=, a scheduler that takes data to noise")
+        chosen, passed = refined(scheduler, place.n, pattern=place.pattern) if place.pattern else (scheduler, None)
+        model = CountedStates(None)
+
+        def model_of(levels: Any) -> Any:
+            model.model = problem.model(levels)
+            return model
+
+        given = None if carry is None else np.array(plain("carry", carry))
+
+        def made(alpha: float, sigma: float) -> Any:
+            start = law_states(problem, alpha, sigma, states) if given is None else given
+            model.part = start.size
+            return start
+
+        found = drive(chosen, place.n, model_of, made, self.mu, passed)
+        truth = truth_of(problem, found.start, found.s_from, found.s_to, found.levels)
+        return SamplerRun(found.start, found.end, *truth, model.nfe, place.n, found.end)
+
+
+def run_on_grid(go: Any, problem: Problem, grid: Grid, direction: str, states: Any, carry: Any) -> SamplerRun:
+    """SamplerRun `go(eps, grid, given)`, which returns an end and what to carry on, from exact states."""
     begin, finish = (grid.n, 0) if direction == "sample" else (0, grid.n)
     start = law_states(problem, float(grid.alpha[begin]), float(grid.sigma[begin]), states)
-    eps = Asked(problem.model(grid.schedule), start.size)
+    eps = CountedStates(problem.model(grid.schedule), start.size)
     with np.errstate(all="ignore"):
         end, further = copied(go(eps, grid, copied(start if carry is None else carry)))
-    return Run(
+    return SamplerRun(
         start, end, *truth_of(problem, start, grid.t[begin], grid.t[finish], grid.schedule), eps.nfe, grid.n, further
     )
 
@@ -256,7 +341,7 @@ def truth_of(problem: Problem, start: Array, t_from: Any, t_to: Any, schedule: A
 
 
 @dataclass
-class Asked:
+class CountedStates:
     """A model that counts what it is asked in states: a call on two states stacked into one array is two evaluations.
 
     Attributes

@@ -81,7 +81,7 @@ def make_grid(
     return _grid_of(schedule, chosen, configs.layout(chosen, n, mu=mu))
 
 
-def _grid_of(schedule: Schedule, config: configs.SchedulerConfig, walk: configs.Layout) -> Grid:
+def _grid_of(schedule: Schedule, config: configs.SchedulerConfig, walk: configs.Walk) -> Grid:
     """Return the grid of a walk: on the schedule where its levels are the schedule's own at the times that are told."""
     if config["invert_sigmas"]:
         raise ValueError(

@@ -18,7 +18,7 @@ INSIDE = {
     "testing": "asserts order, inverse, latent and cost of any sampler in any test suite.",
     "torch": "runs solvers on tensors and networks, and has the schedulers for diffusers.",
     "analysis": "derives and measures orders, stability, errors and the growth of rounding.",
-    "runs": "runs a program against a model: solve, invert, encode, round_trip.",
+    "runs": "runs a program against a model: solve, invert, encode, round_trip; writes files.",
     "names": "reads solvers, grids, schedules and distributions from a text.",
     "problems": "has distributions with exact scores and exact flows.",
     "configs": "reads scheduler configurations of other libraries.",
@@ -29,8 +29,6 @@ INSIDE = {
     "models": "converts between predictions of noise, data and velocity.",
     "spaces": "has the number systems: floats, lattices, mpmath, balls, fractions, symbols.",
     "formulas": "writes formulas and numbers for pages.",
-    "values": "gives public values equality, hashes, copies and pickles.",
-    "files": "writes files completely or not at all.",
     "texts": "reads numbers and words from a text, within bounds.",
 }
 WIDTH, LEFT, LINE, PAD, GAP = 860, 56, 22, 8, 8

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bdia_numerics.analysis.lint.findings import Finding
-from bdia_numerics.configs import Layout, SchedulerConfig, layout
+from bdia_numerics.configs import SchedulerConfig, Walk, layout
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Case:
 
     config: SchedulerConfig
     asked: Mapping[str, Any]
-    walk: Layout
+    walk: Walk
     prediction: str | None
 
     @property
@@ -39,7 +39,7 @@ class Case:
         taken = [f"{key}={self.config[key]!r}" for key in keys if key in self.config.values]
         return ", ".join(taken) or f"_class_name={self.config.name!r}"
 
-    def with_walk(self, **values: Any) -> Layout:
+    def with_walk(self, **values: Any) -> Walk:
         """Return the walk with other entries."""
         return layout(self.config.changed(**values), **self.asked)
 

@@ -14,7 +14,7 @@ from bdia_numerics.analysis.lint import measure
 from bdia_numerics.analysis.lint.findings import Cost, Finding
 from bdia_numerics.analysis.perturbation.practical import LIMIT, inverse_growth, inverse_growths, listed
 from bdia_numerics.analysis.perturbation.precision import DTYPES, TENSORS, damping, required_dtype
-from bdia_numerics.configs.walk import Levels
+from bdia_numerics.configs.walk import RatioLevels
 from bdia_numerics.formulas import number
 from bdia_numerics.program import Solver, identity, invertibility, parameters
 from bdia_numerics.runs.solving import has_inverse
@@ -139,7 +139,10 @@ def rough_grid(run: Run) -> Iterator[Finding]:
     }
     remedy = min(ways, key=lambda way: ways[way])
     if not 1 / JUMP <= q[k] <= JUMP and ways[remedy] < own / 2:
-        i, what = k + 1, "sigma/alpha" if isinstance(run.schedule, Levels) else "t"  # by which a walk's grid is indexed
+        i, what = (
+            k + 1,
+            "sigma/alpha" if isinstance(run.schedule, RatioLevels) else "t",
+        )  # by which a walk's grid is indexed
         yield Finding(
             "rough-grid",
             "warning",
@@ -177,7 +180,7 @@ def _smooth(run: Run) -> float:
     s = _sigma_bar(run.grid)
     even = np.sinh(np.linspace(np.arcsinh(s[0]), np.arcsinh(s[-1]), run.grid.n + 1))
     even[0], even[-1] = s[0], s[-1]
-    levels = Levels("one" if np.allclose(np.asarray(run.grid.alpha, float), 1) else "vp")
+    levels = RatioLevels("one" if np.allclose(np.asarray(run.grid.alpha, float), 1) else "vp")
     made = grids.from_values(even, levels.alpha(even), levels.sigma(even))
     return measure.solver_error(run.solver, made, levels)
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from bdia_numerics import grids, models, names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
-from bdia_numerics.configs import Layout
-from bdia_numerics.configs.walk import Levels
+from bdia_numerics.configs import Walk
+from bdia_numerics.configs.walk import RatioLevels
 from bdia_numerics.problems import Gaussian, normal_quantiles
 from bdia_numerics.program import Solver
 from bdia_numerics.runs.encoding import encode, round_trip
@@ -34,29 +34,27 @@ TOP = 1e8
 """sigma/alpha that stands for infinity: pure noise."""
 
 
-def shift(s: float, end: float, levels: Levels) -> float:
+def shift(s: float, end: float, levels: RatioLevels) -> float:
     """Return the error of the mean of N(1, 1) where its run starts from N(0, 1) at the level s."""
     law = Gaussian([1.0], 1.0)
     z = float(levels.sigma(s)) * np.hypot(1, 1 / s) * normal_quantiles(STATES)
     return float(np.mean(law.flow(z, s, end, levels)) / levels.alpha(end) - 1)
 
 
-def states(s: float, levels: Levels) -> Array:
+def states(s: float, levels: RatioLevels) -> Array:
     """Return states of the distribution at the level s: where its exact flow takes those of pure noise, shape (STATES, 1)."""
     top = levels.sigma(TOP) * normal_quantiles(STATES)
     return np.asarray(LAW.flow(top, TOP, min(s, TOP), levels)) if s < TOP else top
 
 
-def truth(layout: Layout) -> Array:
+def truth(layout: Walk) -> Array:
     """Return where the exact flow ends from the right states at the first level."""
     first = layout.steps[0].s
     end = layout.steps[-1].s_end
     return np.asarray(LAW.flow(states(first, layout.levels), min(first, TOP), end, layout.levels))
 
 
-def error(
-    layout: Layout, *, start: Array | None = None, change: Change | None = None, keeps_eps: bool = False
-) -> float:
+def error(layout: Walk, *, start: Array | None = None, change: Change | None = None, keeps_eps: bool = False) -> float:
     """Return the error of DDIM, walking as the layout does, against the exact flow from the same states.
 
     Parameters
@@ -77,7 +75,7 @@ def error(
     return root_mean_square(z - truth(layout))
 
 
-def _step(z: Array, s: float, end: float, levels: Levels, change: Change | None, keeps_eps: bool) -> Array:
+def _step(z: Array, s: float, end: float, levels: RatioLevels, change: Change | None, keeps_eps: bool) -> Array:
     if s == end:
         return z
     backwards = end > s
@@ -115,7 +113,7 @@ def states_at(t: float, schedule: Any) -> Array:
     alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
     if alpha == 0:
         return sigma * normal_quantiles(STATES)
-    return alpha * states(sigma / alpha, Levels("one"))
+    return alpha * states(sigma / alpha, RatioLevels("one"))
 
 
 def return_error(solver: Solver, grid: grids.Grid, schedule: Any, dtype: str) -> float:
@@ -147,7 +145,7 @@ def clipped(limit: float) -> Change:
     return change
 
 
-def spread(layout: Layout, seeds: tuple[int, int] = (0, 1)) -> float:
+def spread(layout: Walk, seeds: tuple[int, int] = (0, 1)) -> float:
     """Return the distance between two runs of DDPM, with other noise, from the same states."""
     from bdia_numerics.runs.inversion.ddpm import DDPMMean
 

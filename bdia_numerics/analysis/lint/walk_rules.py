@@ -13,7 +13,7 @@ from bdia_numerics.analysis.lint import measure
 from bdia_numerics.analysis.lint.case import Case, Rule
 from bdia_numerics.analysis.lint.findings import Cost, Finding
 from bdia_numerics.analysis.measurement.errors import root_mean_square
-from bdia_numerics.configs import Layout, SchedulerConfig
+from bdia_numerics.configs import SchedulerConfig, Walk
 
 
 def steps_not_dividing(case: Case) -> Iterator[Finding]:
@@ -56,7 +56,7 @@ def steps_not_dividing(case: Case) -> Iterator[Finding]:
     )
 
 
-def _cost(walk: Layout, right: Layout) -> Cost | None:
+def _cost(walk: Walk, right: Walk) -> Cost | None:
     try:
         return Cost(measure.ERROR, measure.error(walk), measure.error(right))
     except ValueError:  # a level rises, so that there is no step to run
@@ -170,7 +170,7 @@ def zero_length(case: Case) -> Iterator[Finding]:
             )
 
 
-def _better(case: Case, key: str, ways: dict[str, Any]) -> Layout | None:
+def _better(case: Case, key: str, ways: dict[str, Any]) -> Walk | None:
     try:
         return case.with_walk(**({"steps_offset": 1} if key == "steps_offset" else ways))
     except ValueError:

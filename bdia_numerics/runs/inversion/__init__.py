@@ -10,7 +10,7 @@ from bdia_numerics.runs.inversion.fixed_point import Unconverged
 from bdia_numerics.runs.inversion.guided import NullText, null_text
 from bdia_numerics.runs.inversion.implicit import ImplicitInversion, ImplicitSolution
 from bdia_numerics.runs.inversion.reversed import Reversed
-from bdia_numerics.values import share
+from bdia_numerics.spaces.values import share
 
 __all__ = [
     "INVERSIONS",

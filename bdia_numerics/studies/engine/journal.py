@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.files import clear
+from bdia_numerics.runs.files import clear
 from bdia_numerics.studies.engine.task import Outcome, difference
 from bdia_numerics.studies.study import Cell
 

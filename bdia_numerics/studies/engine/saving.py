@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bdia_numerics.files import writing
+from bdia_numerics.runs.files import writing
 
 if TYPE_CHECKING:
     from xarray import Dataset

@@ -31,7 +31,7 @@ SOLVERS: Mapping[str, Solver] = {
 
 
 @dataclass(frozen=True)
-class Trip:
+class NetworkTrip:
     """A round trip from noise in one dtype.
 
     Attributes
@@ -66,7 +66,7 @@ def trips(
     guidances: Sequence[float] = (1.0,),
     dtypes: Sequence[torch.dtype] = DTYPES,
     watch: Callable[[str], None] | None = None,
-) -> list[Trip]:
+) -> list[NetworkTrip]:
     """Take noise to data and back with each solver, grid, guidance scale and dtype of the states.
 
     Parameters
@@ -99,7 +99,7 @@ def trips(
                     if name not in expected:
                         expected[name] = round_trip_error(solver, grid, prediction=prediction_of(model)).tensors
                     error, status = _trip(solver, model, grid, sent)
-                    rows.append(Trip(name, word, grid.n, guidance, error, status, expected[name][word]))
+                    rows.append(NetworkTrip(name, word, grid.n, guidance, error, status, expected[name][word]))
     return rows
 
 

@@ -48,7 +48,7 @@ class Sampled:
     latent_distance : float
         Root mean square of the noise that `encode` finds for the reference's data end, less the noise that it came from.
     reference_error, reference_latent_error : float
-        Estimated root-mean-square errors of the reference at the data end and at the noise end (`Reference`).
+        Estimated root-mean-square errors of the reference at the data end and at the noise end (`NetworkReference`).
     seconds : float
         Wall-clock time of the way there.
     """
@@ -82,7 +82,7 @@ def noise(shape: tuple[int, ...], grid: Grid, seed: int, *, dtype: torch.dtype, 
 
 
 @dataclass(frozen=True)
-class Reference:
+class NetworkReference:
     """The data end of a network's own ODE from given noise.
 
     Let d be its difference from a run with half as many slots, and r the ratio of d to the difference between a half and a quarter as many.
@@ -106,7 +106,7 @@ class Reference:
     latent_error: float
 
 
-def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int, *, back: bool = False) -> Reference:
+def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int, *, back: bool = False) -> NetworkReference:
     """Return the data end of the network's ODE from z, and estimates of its error.
 
     RK4 runs between the ends of the grid on slots equal in log-SNR, and again on a half and a quarter as many. Near the data end a
@@ -147,7 +147,7 @@ def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int, *, back: bo
     apart, before = rms(fine - half), rms(half - quarter)
     ratio = max(apart / before, 0.25) if before else 0.25
     further = ratio / (1 - ratio) if ratio < 1 else math.inf
-    return Reference(fine, apart * further, missed * further)
+    return NetworkReference(fine, apart * further, missed * further)
 
 
 def refined(grid: Grid, slots: int) -> Grid:

@@ -1,13 +1,14 @@
-"""Schedulers of diffusers driven on exact scores: which noise levels they walk, and where they come to.
+"""Schedulers of diffusers driven on exact scores: which noise levels they walk, where they come to, and how one is made on smooth levels.
 
 A scheduler tells the model a time. For a table of alphas_cumprod that is an index (between entries log(sigma/alpha) is taken as linear, as
 the schedulers themselves do where they look a time up), for EDM and continuous times log(sigma)/4, for flow matching T sigma. Levels are
 those of the object itself (`grids.live`), what its network predicts and is told is read by `configs`. The states are in the convention
-of `Levels`; a scheduler that keeps z/alpha is given, and asked for, that.
+of `RatioLevels`; a scheduler that keeps z/alpha is given, and asked for, that.
 """
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,11 +20,19 @@ import numpy as np
 import torch
 
 from bdia_numerics import configs, grids
-from bdia_numerics.configs.walk import Levels
+from bdia_numerics.configs.config import KINDS
+from bdia_numerics.configs.walk import RatioLevels
 
 Array = np.ndarray[Any, Any]
 TOP = 1e8
 """sigma/alpha that stands for infinity."""
+SPAN = (0.35, 6.0)
+"""sigma/alpha from data to noise end; where a scheduler can only end at 0, the span begins there."""
+NEAR = 1e-9
+FINE = 2**20
+PARTS = 2
+"""Entries of the table in a slot: PNDM's Runge-Kutta steps need the middle one."""
+EQUAL = (1,)
 
 
 class _Double:
@@ -68,7 +77,7 @@ class Driven:
         sigma/alpha at which they stand, as the scheduler says.
     told : tuple of float
         sigma/alpha of the times that the model was told, in the order of its evaluations.
-    levels : Levels
+    levels : RatioLevels
         alpha and sigma of sigma/alpha.
     """
 
@@ -77,7 +86,7 @@ class Driven:
     s_from: float
     s_to: float
     told: tuple[float, ...]
-    levels: Levels
+    levels: RatioLevels
 
 
 def reading(scheduler: Any) -> configs.SchedulerConfig | None:
@@ -112,7 +121,7 @@ def reading(scheduler: Any) -> configs.SchedulerConfig | None:
     return read
 
 
-class Walk:
+class DrivenWalk:
     """What a scheduler does after set_timesteps: the levels of its times and of its ends, and what it reads the network's output as.
 
     Raises TypeError or ValueError, beginning with "cannot be tested", where that is not known.
@@ -125,7 +134,7 @@ class Walk:
         except (TypeError, ValueError) as error:
             raise type(error)(f"cannot be tested: {error}") from None
         self.scheduler, self.config = scheduler, getattr(scheduler, "config", {})
-        self.levels = Levels(walk.kind)
+        self.levels = RatioLevels(walk.kind)
         if walk.kind == "one" and (self.read is None or self.read.rule != "edm"):
             raise TypeError(
                 f"cannot be tested: {type(scheduler).__name__} has neither alphas_cumprod nor the configuration of EDM or flow matching: "
@@ -172,7 +181,7 @@ class Walk:
 def drive(
     scheduler: Any,
     n: int,
-    model_of: Callable[[Levels], Any],
+    model_of: Callable[[RatioLevels], Any],
     states_of: Callable[[float, float], Array],
     mu: float | None = None,
     passed: dict[str, Any] | None = None,
@@ -200,8 +209,16 @@ def drive(
         Beginning with "cannot be tested", for a scheduler that takes no such steps or of which the levels are not known.
     """
     with double_precision(type(scheduler)), torch.no_grad(), np.errstate(all="ignore"):
-        set_steps(scheduler, n, mu, passed)
-        walk = Walk(scheduler)
+        reading(scheduler)
+        try:
+            scheduler.set_timesteps(
+                **({"num_inference_steps": n} if passed is None else passed), **({} if mu is None else {"mu": mu})
+            )
+        except (TypeError, ValueError, IndexError, AttributeError) as error:
+            raise ValueError(
+                f"cannot be tested: {type(scheduler).__name__}.set_timesteps({n}) says: {' '.join(str(error).split())}"
+            ) from error
+        walk = DrivenWalk(scheduler)
         s_from, s_to = float(walk.begins[0]), float(walk.ends[-1])
         levels, model = walk.levels, model_of(walk.levels)
         start = states_of(float(levels.alpha(s_from)), float(levels.sigma(s_from)))
@@ -221,18 +238,149 @@ def drive(
         return Driven(start, end * float(levels.alpha(s_to)) if keeps_y else end, s_from, s_to, tuple(told), levels)
 
 
-def set_steps(scheduler: Any, n: int, mu: float | None, passed: dict[str, Any] | None = None) -> None:
-    """Call set_timesteps; errors as `drive`."""
-    reading(scheduler)
-    try:
-        scheduler.set_timesteps(
-            **({"num_inference_steps": n} if passed is None else passed), **({} if mu is None else {"mu": mu})
-        )
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
-        raise ValueError(
-            f"cannot be tested: {type(scheduler).__name__}.set_timesteps({n}) says: {' '.join(str(error).split())}"
-        ) from error
-
-
 def _ratio(sigma: float) -> float:
     return min(sigma / (1 - sigma), TOP) if sigma < 1 else TOP
+
+
+def refined(
+    scheduler: Any, n: int, span: tuple[float, float] = SPAN, pattern: tuple[int, ...] = EQUAL
+) -> tuple[Any, dict[str, Any]]:
+    """Return a scheduler of the same class and options whose n steps are the slots of a grid that is smooth as n grows.
+
+    Tables are uniform in asinh(sigma/alpha), and rounding of times to whole ones does nothing. Sigmas of another kind are kept, between the
+    ends of that table, where the times that are told stand for them, and left out elsewhere. EDM's levels and continuous times have
+    Karras' rule and go to 0; those of flow matching are uniform, with the shift of the scheduler.
+
+    Parameters
+    ----------
+    scheduler, n
+        A scheduler of diffusers, or of a class derived from one; the number of steps.
+    span
+        sigma/alpha at the data end and at the noise end.
+    pattern
+        Relative steps that repeat from the data end, (1, 2) for h, 2h, h, ... Tables are then made so, and sigmas of another kind are left
+        out; levels that stand in no table are passed as `sigmas`.
+
+    Returns
+    -------
+    scheduler
+        It.
+    passed : dict
+        What its set_timesteps takes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Beginning with "cannot be tested": if the class cannot be made from a configuration, if no time spacing of the class gives these n
+        times, if a pattern asks for sigmas and its set_timesteps takes none, and as `reading`.
+    """
+    passed: dict[str, Any] = {"num_inference_steps": n}
+    read, kind, config = reading(scheduler), type(scheduler), dict(getattr(scheduler, "config", {}))
+    if not hasattr(kind, "from_config"):
+        raise TypeError(
+            f"cannot be tested: {kind.__name__} has no from_config, so it runs on its own times only: pass family='own'"
+        )
+    no_kind = {key: False for key in KINDS if config.get(key)}
+    continuous = read is not None and read.preconditioned is not None
+    if "sigma_data" in config or continuous:
+        rho = float(config.get("rho", 7))
+        own = {"sigma_max": span[1], "sigma_min": span[1] * n**-rho, "final_sigmas_type": "zero"}
+        made = _made(kind, config | own | no_kind | ({"use_karras_sigmas": True} if continuous else {}))
+        return made, passed if pattern == EQUAL else _of_karras(made, n, pattern, span[1], rho)
+    if read is not None and read.flow:
+        # With a table, times are cut to whole ones: there are enough of them.
+        length = n if read.rule == "flow" else FINE
+        own = {"num_train_timesteps": length, "shift_terminal": None, "trained_betas": None, "beta_schedule": "linear"}
+        made = _made(kind, config | own | no_kind)
+        if pattern == EQUAL:
+            return made, passed
+        _takes_sigmas(kind)
+        return made, passed | {"sigmas": _parts(n, pattern)[:0:-1]}
+    if not hasattr(scheduler, "alphas_cumprod"):
+        if pattern != EQUAL:
+            raise ValueError(
+                f"cannot be tested: {kind.__name__} has no table that could be made uneven: pass family=None"
+            )
+        return _made(kind, config | {"num_train_timesteps": n}), passed
+    kept = {"sigma_max": span[1], "sigma_min": span[0]}
+    for ends_at_zero in (False, True):
+        own, wanted = _table(n, span, ends_at_zero, pattern)
+        end = 0.0 if ends_at_zero else span[0]
+        if no_kind and not ends_at_zero and pattern == EQUAL:
+            made = _made(kind, config | own | kept)
+            if _walks(made, n, None, own["num_train_timesteps"], end):
+                return made, passed
+        for spacing, offset in (("leading", PARTS), ("linspace", 0)):
+            made = _made(kind, config | own | no_kind | {"timestep_spacing": spacing, "steps_offset": offset})
+            if _walks(made, n, wanted, own["num_train_timesteps"], end):
+                return made, passed
+    raise ValueError(
+        f"cannot be tested: {kind.__name__} has no spacing that takes {n} even steps of its table: pass family='own'"
+    )
+
+
+def _parts(n: int, pattern: tuple[int, ...]) -> Array:
+    """Return where the slots of steps in a pattern end, as parts of the whole, from 0 at the data end to 1; shape (n+1,)."""
+    ends = np.concatenate([[0.0], np.cumsum(np.resize(pattern, n))])
+    return np.asarray(ends / ends[-1])
+
+
+def _takes_sigmas(kind: Any) -> None:
+    if "sigmas" not in inspect.signature(kind.set_timesteps).parameters:
+        raise ValueError(
+            f"cannot be tested: the set_timesteps of {kind.__name__} takes no sigmas, and its levels stand in no table, so that its steps "
+            "cannot be made uneven: pass family=None"
+        )
+
+
+def _of_karras(made: Any, n: int, pattern: tuple[int, ...], sigma_max: float, rho: float) -> dict[str, Any]:
+    """Return what set_timesteps takes for uneven steps of sigma^(1/rho), of which the last one ends at 0."""
+    _takes_sigmas(type(made))
+    parts = _parts(n, pattern)[::-1]
+    if "sigma_schedule" in made.config:  # its sigmas are places between sigma_max and sigma_min
+        low = n**-1.0
+        return {"num_inference_steps": n, "sigmas": torch.from_numpy((1 - parts[:-1]) / (1 - low))}
+    return {"sigmas": sigma_max * parts**rho}
+
+
+def _table(
+    n: int, span: tuple[float, float], ends_at_zero: bool, pattern: tuple[int, ...]
+) -> tuple[dict[str, Any], set[int]]:
+    """Return the entries of a table whose slots are in a pattern in asinh(sigma/alpha), and the times that n steps should take."""
+    length, first = PARTS * (n - 1 if ends_at_zero else n) + 1, PARTS if ends_at_zero else 0
+    low = np.arcsinh(0.0 if ends_at_zero else span[0])
+    places = np.interp((np.arange(length) + first) / PARTS, np.arange(n + 1), _parts(n, pattern))
+    s = np.sinh(low + (np.arcsinh(span[1]) - low) * places)
+    squares = 1 / (1 + s**2)
+    betas = 1 - squares / np.concatenate([[1.0], squares[:-1]])
+    own = {"num_train_timesteps": length, "trained_betas": betas.tolist(), "rescale_betas_zero_snr": False}
+    own |= {"final_sigmas_type": "sigma_min", "set_alpha_to_one": False}
+    return own, set(range(0 if ends_at_zero else PARTS, length, PARTS))
+
+
+def _walks(made: Any, n: int, wanted: set[int] | None, length: int, end: float) -> bool:
+    """Say whether a scheduler asks at the wanted times, or without them at times of its levels, and has its data end at `end`."""
+    with double_precision(type(made)), np.errstate(all="ignore"):
+        try:
+            made.set_timesteps(n)
+            walk = DrivenWalk(made)
+        except (IndexError, ValueError):  # times beyond the table
+            return False
+        times = np.asarray(made.timesteps, dtype=np.float64)
+        if wanted is None:
+            told = np.array([walk.level(float(t)) for t in walk.times])
+            if not np.allclose(told, walk.begins, rtol=1e-6):
+                return False
+        elif not wanted <= {round(t) for t in times.tolist() if abs(t - round(t)) < NEAR}:
+            return False
+        return bool(max(times) < length and abs(min(walk.begins[0], walk.ends[-1]) - end) < NEAR)
+
+
+def _made(kind: Any, config: dict[str, Any]) -> Any:
+    own = {key: value for key, value in config.items() if not key.startswith("_")}
+    with double_precision(kind):
+        return kind.from_config({key: value for key, value in own.items() if key in _names(kind)})
+
+
+def _names(kind: Any) -> set[str]:
+    return set(inspect.signature(kind.__init__).parameters) - {"self"}
