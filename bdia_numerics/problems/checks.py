@@ -12,6 +12,9 @@ from bdia_numerics.problems.linear import positive_definite
 
 Array = np.ndarray[Any, Any]
 
+_REMEMBERED = 1 << 14
+"""Times whose noise levels a model remembers, some MB of them: those of a long grid, not those of every adaptive run."""
+
 
 def parameter(name: str, value: object) -> Array:
     """Return a parameter as a read-only array: float64, longdouble or integers, else objects (Fractions, mpf, mixed).
@@ -103,12 +106,22 @@ def finite_states(z: Array, space: spaces.Space) -> None:
         raise ValueError("z contains NaN or infinity: the flow needs finite states")
 
 
-def marginal(schedule: Any, t: object, space: spaces.Space) -> tuple[Any, Any]:
-    """Return alpha(t) and sigma(t) in the number system of the states."""
+def marginal(
+    schedule: Any, t: Any, space: spaces.Space, known: dict[Any, tuple[Any, Any]] | None = None
+) -> tuple[Any, Any]:
+    """Return alpha(t) and sigma(t) in the number system of the states; `known` remembers those of float64 by the time."""
+    memory = known if space.double and spaces.is_float(t) else None
+    if memory is not None and t in memory:
+        return memory[t]
     if spaces.is_float(t) and t != t:
         raise ValueError(f"t={t} is not a number: pass a finite time")
     time = space.number(t)
-    return space.number(schedule.alpha(time)), space.number(schedule.sigma(time))
+    level = space.number(schedule.alpha(time)), space.number(schedule.sigma(time))
+    if memory is not None:
+        if len(memory) >= _REMEMBERED:
+            memory.clear()
+        memory[t] = level
+    return level
 
 
 def weights_of(value: object) -> Array:
