@@ -35,8 +35,8 @@ def parameter(name: str, value: object) -> Array:
     elif kind == "other":
         raise TypeError(f"{name} has dtype {array.dtype}: pass real numbers")
     elif kind == "float":
-        array = spaces.of(array).wide.cast(array)
-        if not np.all(np.isfinite(array)):
+        array = _cast(array, spaces.of(array).wide)
+        if not spaces.of(array).finite(array):
             bad = array[~np.isfinite(array)].flat[0]
             raise ValueError(f"{name} contains {bad}: pass finite numbers")
     array.flags.writeable = False
@@ -55,6 +55,11 @@ def _objects(name: str, array: Array) -> Array:
     return result
 
 
+def _cast(array: Array, wide: spaces.Space) -> Array:
+    """Return floats in a wider system; those that are there already as they are, since a data set may fill the memory."""
+    return array if wide.holds(array) else np.asarray(wide.cast(array))
+
+
 def embed(array: Array, space: spaces.Space) -> Array:
     """Return a checked parameter in the number system of a run.
 
@@ -63,7 +68,9 @@ def embed(array: Array, space: spaces.Space) -> Array:
     """
     wide = space.wide
     if wide.floats and spaces.kind_of(array) != "objects":
-        return np.asarray(wide.cast(array))
+        return _cast(array, wide)
+    if array.size > 1 and not any(array.strides):  # one number many times, as the weights of a data set
+        return np.repeat(embed(array.flat[:1], space), array.size).reshape(array.shape)
     with wide.working():
         return wide.array([x if wide.exact else exact(x) for x in array.flat]).reshape(array.shape)
 
