@@ -1,5 +1,6 @@
 """Scores: float forms and the generic form, each against differentiation of the log density."""
 
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +10,8 @@ import sympy
 
 from bdia_numerics import schedules
 from bdia_numerics.problems import Empirical, Gaussian, GaussianMixture, digits
+from bdia_numerics.problems import checks as parameters
+from bdia_numerics.spaces import MPMath
 
 FLOW = schedules.flow()
 
@@ -118,3 +121,35 @@ def test_digits_are_the_embedded_data():
     eps = Empirical(data).model(FLOW)(near, 0.01)
     # At t = 0.01 the posterior is one image, and eps is the noise that was added.
     np.testing.assert_allclose(eps, (near - 0.99 * data[:3]) / 0.01, rtol=0, atol=1e-12)
+
+
+def test_a_data_set_is_two_fractions_however_many_points(monkeypatch):
+    """The weights 1/K and the bandwidth are one number each, seen K times."""
+    asked = []
+    exact = parameters.exact
+    monkeypatch.setattr(parameters, "exact", lambda x: asked.append(x) or exact(x))
+    law = Empirical(np.random.default_rng(0).normal(size=(500, 9)), bandwidth=0.5)
+    law.score(np.zeros((1, 9)), 0.5, FLOW)
+    assert asked == [Fraction(1, 500), 0.25]
+    assert set(map(type, law._in(MPMath(20))[0])) == {type(checks.mp.mpf(1))}
+
+
+def test_a_large_data_set_is_held_once_and_keeps_its_digits():
+    """Around 0 the points are not copied to be centred; far from it they are."""
+    points = np.random.default_rng(0).normal(size=(70_000, 60))
+    z, t = points[:2] + 0.3, 0.5
+    for shift, copies in ((0.0, 0.3), (100.0, 1.3)):
+        law = Empirical(points + shift, bandwidth=2.0)
+        tracemalloc.start()
+        found = law.score(z + shift / 2, t, FLOW)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < copies * points.nbytes
+        # The definition, from differences: V = (alpha^2 2^2 + sigma^2) with alpha = sigma = 1/2.
+        for row, score in zip(z + shift / 2, found, strict=True):
+            differences = (points + shift) / 2 - row
+            exponents = -(differences**2).sum(axis=1) / (2 * 1.25)
+            weights = np.exp(exponents - exponents.max())
+            expected = weights @ differences / weights.sum() / 1.25
+            # The exponents are wrong by some eps (|z|^2 + max |m|^2 / 4) / V, about 100 eps with 60 coordinates of order 1.
+            np.testing.assert_allclose(score, expected, rtol=0, atol=1000 * np.finfo(float).eps)

@@ -140,7 +140,7 @@ def _state(z: float) -> Any:
 class _ConditionalScore(GaussianMixture):
     """A mixture that takes the conditional score of the nearest component for the marginal one, as (5) is printed."""
 
-    def _scaled_score(self, z: Any, t: Any, schedule: Any, *, noise: bool) -> Any:
+    def _scaled_score(self, z: Any, t: Any, schedule: Any, *, noise: bool, **_: Any) -> Any:
         import numpy as np
 
         alpha, sigma = schedule.alpha(t), schedule.sigma(t)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -17,11 +18,13 @@ from bdia_numerics.schedules.base import write
 from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.spaces.base import decimal
 
-Columns = tuple[list[Scalar], list[Scalar], list[Scalar]]
+Column = Sequence[Scalar] | np.ndarray[Any, Any]
+Columns = tuple[Column, Column, Column]
+"""t, alpha and sigma, data end first: arrays where a schedule was asked, else as they were given."""
 
 
 class Recipe(Protocol):
-    """How the points of a grid are computed in any number system: lists of t, alpha and sigma, data end first."""
+    """How the points of a grid are computed in any number system."""
 
     def points(self, space: Space) -> Columns: ...
 
@@ -147,53 +150,50 @@ class Grid:
         ValueError
             For a `Between` on a grid without a schedule, or at a value that the schedule does not reach.
         """
-        if isinstance(time, Between):
-            return self._between(time)
         level = self.level(time)
         symbolic = getattr(self.recipe, "symbols", None)
         if symbolic is not None:
-            own: Point = symbolic(str(self._span[time]))
+            own: Point = symbolic(str(level[0]).removeprefix("t_"))
             return own
         with self.space.working():
             return Point(*level, *self._derivatives(level[0]))
 
-    def level(self, index: int) -> tuple[Scalar, Scalar, Scalar]:
-        """Return (t, alpha, sigma) at an index as scalars; IndexError outside 0..N."""
-        if not 0 <= index <= self.n:
-            raise IndexError(f"index {index} is outside the grid: its points are 0..{self.n}")
+    def level(self, time: int | Between) -> tuple[Scalar, Scalar, Scalar]:
+        """Return (t, alpha, sigma) at a time as scalars, without the derivatives of `point`; errors as there."""
+        if isinstance(time, Between):
+            return self._between(time)
+        if not 0 <= time <= self.n:
+            raise IndexError(f"index {time} is outside the grid: its points are 0..{self.n}")
         with self.space.working():
-            t, alpha, sigma = (self.space.number(column[index]) for column in (self.t, self.alpha, self.sigma))
+            t, alpha, sigma = (self.space.number(column[time]) for column in (self.t, self.alpha, self.sigma))
             return t, alpha, sigma
 
-    def _between(self, time: Between) -> Point:
+    def _between(self, time: Between) -> tuple[Scalar, Scalar, Scalar]:
         theta = self.space.number(time.theta)
         if theta in (0, 1):
-            return self.point(time.j if theta == 1 else time.i)
-        first, last = self.point(time.i), self.point(time.j)
+            return self.level(time.j if theta == 1 else time.i)
+        first, last = self.level(time.i), self.level(time.j)
         symbolic = getattr(self.recipe, "symbols", None)
         if symbolic is not None:
             i, j = self._span[time.i], self._span[time.j]
             # One time has one name, from whichever side it is reached.
             low, high, part = (i, j, theta) if i < j else (j, i, 1 - theta)
             own: Point = symbolic(f"{{{low},{high},{str(part).replace(' ', '')},{time.variable}}}")
-            return own
+            return own[:3]
         if self.schedule is None:
             raise ValueError(f"{time} needs a schedule, and this grid has values only: use grids.from_timesteps")
         with self.space.working():
-            ends = [p.t if time.variable == "t" else self._value(time.variable, p) for p in (first, last)]
-            value = ends[0] + (ends[1] - ends[0]) * theta
-            t = self.schedule.time(time.variable, value)
-            return Point(t, self.schedule.alpha(t), self.schedule.sigma(t), *self._derivatives(t))
+            ends = [level[0] if time.variable == "t" else self._value(time.variable, *level) for level in (first, last)]
+            t = self.schedule.time(time.variable, ends[0] + (ends[1] - ends[0]) * theta)
+            return t, self.schedule.alpha(t), self.schedule.sigma(t)
 
-    def _value(self, variable: str, point: Point) -> Scalar:
-        zero = next(
-            (name for name in ("alpha", "sigma")[: 1 + (variable == "log_snr")] if getattr(point, name) == 0), None
-        )
-        if zero is not None:
+    def _value(self, variable: str, t: Scalar, alpha: Scalar, sigma: Scalar) -> Scalar:
+        if alpha == 0 or (variable == "log_snr" and sigma == 0):
             raise ValueError(
-                f"{zero} = 0 at t={point.t}: {variable} is infinite there: end the grid before it, or take variable='t'"
+                f"{'alpha' if alpha == 0 else 'sigma'} = 0 at t={t}: {variable} is infinite there: end the grid before it, "
+                "or take variable='t'"
             )
-        ratio = point.sigma / point.alpha
+        ratio = sigma / alpha
         return ratio if variable == "sigma_bar" else write(self.space, -2 * self.space.log(ratio), None)
 
     def _derivatives(self, t: Scalar) -> tuple[Scalar | None, Scalar | None]:
@@ -218,13 +218,18 @@ class Grid:
 def columns(space: Space, recipe: Recipe) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return a recipe's points in a number system as three checked arrays of shape (N+1,)."""
     with space.working():
-        t, alpha, sigma = (space.array(column) for column in recipe.points(space))
+        t, alpha, sigma = (
+            space.cast(column) if isinstance(column, np.ndarray) else space.array(column)
+            for column in recipe.points(space)
+        )
     check(space, t, alpha, sigma)
     return t, alpha, sigma
 
 
 def check(space: Space, t: Any, alpha: Any, sigma: Any) -> None:
     """Raise ValueError unless all is finite, alpha and sigma at least 0, t strictly monotone and sigma/alpha rising."""
+    if space.floats and _sound(t, alpha, sigma):
+        return
     for name, column in (("t", t), ("alpha", alpha), ("sigma", sigma)):
         for i, value in enumerate(column):
             check_value(space, name, i, value)
@@ -239,6 +244,13 @@ def check(space: Space, t: Any, alpha: Any, sigma: Any) -> None:
                 f"sigma/alpha does not rise from point {i} (t={t[i]!s}) to point {i + 1} (t={t[i + 1]!s}): "
                 "each point needs more noise than the one before it"
             )
+
+
+def _sound(t: Any, alpha: Any, sigma: Any) -> bool:
+    """Say at once what `check` finds point by point, for arrays of floats."""
+    steps, rises = np.diff(t), sigma[1:] * alpha[:-1] > sigma[:-1] * alpha[1:]
+    levels = np.isfinite([t, alpha, sigma]).all() and (alpha >= 0).all() and (sigma >= 0).all()
+    return bool(levels and ((steps > 0).all() or (steps < 0).all()) and rises.all())
 
 
 def check_value(space: Space, name: str, i: int, value: Any) -> None:

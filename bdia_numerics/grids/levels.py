@@ -69,10 +69,10 @@ class Levels(Protocol):
         """Whether point 0 is the noise end."""
 
     def point(self, time: Time) -> Point:
-        """Return a time with its noise level."""
+        """Return a time with its noise level and their derivatives."""
 
-    def level(self, index: Any) -> tuple[Scalar, Scalar, Scalar]:
-        """Return (t, alpha, sigma) at an index."""
+    def level(self, time: Time) -> tuple[Scalar, Scalar, Scalar]:
+        """Return (t, alpha, sigma) at a time: what most steps need, without the price of the derivatives."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,9 @@ class Pointwise:
         """Itself."""
         return self
 
-    def level(self, index: Any) -> tuple[Scalar, Scalar, Scalar]:
-        """Return (t, alpha, sigma) at an index."""
-        point = self.point(index)
-        return point.t, point.alpha, point.sigma
+    def level(self, time: Time) -> tuple[Scalar, Scalar, Scalar]:
+        """Return (t, alpha, sigma) at a time."""
+        return self.point(time)[:3]
 
 
 @dataclass(frozen=True, eq=False)

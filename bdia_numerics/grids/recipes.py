@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -15,9 +16,10 @@ from bdia_numerics.schedules.base import write
 from bdia_numerics.spaces import Scalar, Space
 
 
-def at_times(schedule: Schedule, t: list[Scalar]) -> Columns:
-    """Return times with the schedule's noise levels."""
-    return t, [schedule.alpha(x) for x in t], [schedule.sigma(x) for x in t]
+def at_times(schedule: Schedule, space: Space, times: Iterable[Any]) -> Columns:
+    """Return times with the schedule's noise levels, asked for all times at once."""
+    t = space.wide.array([space.number(x) for x in times])
+    return t, schedule.alpha(t), schedule.sigma(t)
 
 
 def clean_time(schedule: Schedule) -> Fraction:
@@ -40,9 +42,12 @@ class Power:
 
     def points(self, space: Space) -> Columns:
         """Return t, alpha, sigma, data end first."""
-        span = self.t_max - self.t_min
-        parts = [Fraction(i, self.n) ** self.power for i in range(self.n + 1)]
-        return at_times(self.schedule, [space.number(self.t_min + span * part) for part in parts])
+        # Whole numerators over one denominator: a Fraction's own sums and products would cost more than all the rest.
+        common = self.n**self.power * self.t_min.denominator * self.t_max.denominator
+        low, high = (int(end * common) for end in (self.t_min, self.t_max))
+        unit = (high - low) // self.n**self.power
+        numerators = (low + unit * i**self.power for i in range(self.n + 1))
+        return at_times(self.schedule, space, (Fraction(k, common) for k in numerators))
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,8 @@ class Mapped:
             inner = [low + (high - low) * space.number(part) for part in self.parts]
         t = [times[0], *(self._backward(space, v) for v in inner), times[1]]
         if self.append_zero:
-            t.insert(0, space.number(clean_time(self.schedule)))
-        return at_times(self.schedule, t)
+            t.insert(0, clean_time(self.schedule))
+        return at_times(self.schedule, space, t)
 
     def _forward(self, space: Space, t: Scalar) -> Scalar:
         if self.rule == "t":
@@ -115,14 +120,16 @@ class Listed:
 
     def points(self, space: Space) -> Columns:
         """Return t, alpha, sigma, data end first."""
-        t, alpha, sigma = at_times(self.schedule, [space.number(x) for x in self.times])
-        if self.final is not None:
-            rest = 1 - self.final * self.final
-            level = space.number(self.final), space.sqrt(space.number(rest)) if rest else space.number(0)
-            clean = space.number(clean_time(self.schedule))
-            t.insert(0, self.schedule.time("sigma_bar", write(space, level[1] / level[0], None)) if rest else clean)
-            alpha.insert(0, level[0])
-            sigma.insert(0, level[1])
+        listed = at_times(self.schedule, space, self.times)
+        if self.final is None:
+            return listed
+        rest = 1 - self.final * self.final
+        level = space.number(self.final), space.sqrt(space.number(rest)) if rest else space.number(0)
+        time = clean_time(self.schedule)
+        if rest:
+            time = self.schedule.time("sigma_bar", write(space, level[1] / level[0], None))
+        ends = (space.wide.array([space.number(x)]) for x in (time, *level))
+        t, alpha, sigma = (np.concatenate(pair) for pair in zip(ends, listed, strict=True))
         return t, alpha, sigma
 
 
@@ -143,7 +150,7 @@ class Values:
                 "give grids.from_values Fractions"
             )
         if space == self.space:
-            return list(self.t), list(self.alpha), list(self.sigma)
+            return self.t, self.alpha, self.sigma
         t, alpha, sigma = ([space.number(self.space.field(x)) for x in c] for c in (self.t, self.alpha, self.sigma))
         return t, alpha, sigma
 

@@ -12,6 +12,9 @@ from bdia_numerics.problems.linear import positive_definite
 
 Array = np.ndarray[Any, Any]
 
+_REMEMBERED = 1 << 14
+"""Times whose noise levels a model remembers, some MB of them: those of a long grid, not those of every adaptive run."""
+
 
 def parameter(name: str, value: object) -> Array:
     """Return a parameter as a read-only array: float64, longdouble or integers, else objects (Fractions, mpf, mixed).
@@ -32,8 +35,8 @@ def parameter(name: str, value: object) -> Array:
     elif kind == "other":
         raise TypeError(f"{name} has dtype {array.dtype}: pass real numbers")
     elif kind == "float":
-        array = spaces.of(array).wide.cast(array)
-        if not np.all(np.isfinite(array)):
+        array = _cast(array, spaces.of(array).wide)
+        if not spaces.of(array).finite(array):
             bad = array[~np.isfinite(array)].flat[0]
             raise ValueError(f"{name} contains {bad}: pass finite numbers")
     array.flags.writeable = False
@@ -52,6 +55,11 @@ def _objects(name: str, array: Array) -> Array:
     return result
 
 
+def _cast(array: Array, wide: spaces.Space) -> Array:
+    """Return floats in a wider system; those that are there already as they are, since a data set may fill the memory."""
+    return array if wide.holds(array) else np.asarray(wide.cast(array))
+
+
 def embed(array: Array, space: spaces.Space) -> Array:
     """Return a checked parameter in the number system of a run.
 
@@ -60,7 +68,9 @@ def embed(array: Array, space: spaces.Space) -> Array:
     """
     wide = space.wide
     if wide.floats and spaces.kind_of(array) != "objects":
-        return np.asarray(wide.cast(array))
+        return _cast(array, wide)
+    if array.size > 1 and not any(array.strides):  # one number many times, as the weights of a data set
+        return np.repeat(embed(array.flat[:1], space), array.size).reshape(array.shape)
     with wide.working():
         return wide.array([x if wide.exact else exact(x) for x in array.flat]).reshape(array.shape)
 
@@ -103,12 +113,22 @@ def finite_states(z: Array, space: spaces.Space) -> None:
         raise ValueError("z contains NaN or infinity: the flow needs finite states")
 
 
-def marginal(schedule: Any, t: object, space: spaces.Space) -> tuple[Any, Any]:
-    """Return alpha(t) and sigma(t) in the number system of the states."""
+def marginal(
+    schedule: Any, t: Any, space: spaces.Space, known: dict[Any, tuple[Any, Any]] | None = None
+) -> tuple[Any, Any]:
+    """Return alpha(t) and sigma(t) in the number system of the states; `known` remembers those of float64 by the time."""
+    memory = known if space.double and spaces.is_float(t) else None
+    if memory is not None and t in memory:
+        return memory[t]
     if spaces.is_float(t) and t != t:
         raise ValueError(f"t={t} is not a number: pass a finite time")
     time = space.number(t)
-    return space.number(schedule.alpha(time)), space.number(schedule.sigma(time))
+    level = space.number(schedule.alpha(time)), space.number(schedule.sigma(time))
+    if memory is not None:
+        if len(memory) >= _REMEMBERED:
+            memory.clear()
+        memory[t] = level
+    return level
 
 
 def weights_of(value: object) -> Array:

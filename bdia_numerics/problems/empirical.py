@@ -41,9 +41,10 @@ class Empirical(Law):
         if bandwidth.ndim != 0 or bandwidth[()] < 0:
             raise ValueError(f"bandwidth={self.bandwidth!r}: pass one non-negative standard deviation")
         object.__setattr__(self, "data", data)
-        count = len(data)
-        weights, variances = np.empty(count, dtype=object), np.empty(count, dtype=object)
-        weights[:] = Fraction(1, count)
         # An exact zero lets atoms run in every number system.
-        variances[:] = Fraction(0) if bandwidth[()] == 0 else bandwidth[()] ** 2
+        variance = Fraction(0) if bandwidth[()] == 0 else bandwidth[()] ** 2
+        # One number each, seen K times.
+        weights, variances = (
+            np.broadcast_to(np.array(x, dtype=object), len(data)) for x in (Fraction(1, len(data)), variance)
+        )
         self._prepare(weights, data, variances, "bandwidth")

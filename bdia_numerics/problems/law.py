@@ -34,6 +34,11 @@ _CERTIFICATES = {
 }
 
 
+def _key(space: spaces.Space) -> Any:
+    """Return what parameters made for a number system are found by: a word for float64, since systems are slow to hash."""
+    return "double" if space.double else space.wide
+
+
 class Law(Problem):
     """Score, exact flow and samples of a distribution with components (weights, means, covs).
 
@@ -57,7 +62,7 @@ class Law(Problem):
         return int(self._parts[1].shape[1])
 
     def _in(self, space: spaces.Space) -> tuple[Array, Array, Array]:
-        key = space.wide
+        key = _key(space)
         if key not in self._cache:
             weights, means, covs = (embed(part, space) for part in self._parts)
             self._cache[key] = weights, means, covs
@@ -65,7 +70,7 @@ class Law(Problem):
         return found
 
     def _components(self, space: spaces.Space) -> Components:
-        key = ("components", space.wide)
+        key = ("components", _key(space))
         if key not in self._cache:
             self._cache[key] = components(*self._in(space), space)
         found: Components = self._cache[key]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,11 +29,12 @@ class NoisePrediction:
 
     law: Problem
     schedule: Any
+    _levels: dict[Any, tuple[Any, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
     prediction = "eps"
 
     def __call__(self, z: Any, t: Any) -> Array:
         """Return eps(z, t), shape and dtype of z."""
-        return self.law._scaled_score(z, t, self.schedule, noise=True)
+        return self.law._scaled_score(z, t, self.schedule, noise=True, known=self._levels)
 
 
 class Problem:
@@ -87,10 +88,12 @@ class Problem:
         """
         return self._scaled_score(z, t, schedule, noise=False)
 
-    def _scaled_score(self, z: Any, t: Any, schedule: Schedule, *, noise: bool) -> Array:
+    def _scaled_score(
+        self, z: Any, t: Any, schedule: Schedule, *, noise: bool, known: dict[Any, tuple[Any, Any]] | None = None
+    ) -> Array:
         array, space = states(z, self.dimension)
         with space.working():
-            alpha, sigma = marginal(schedule, t, space)
+            alpha, sigma = marginal(schedule, t, space, known)
             self._check_density(sigma, t)
             flat = array.reshape(-1, self.dimension)
             cast = space.wide.cast

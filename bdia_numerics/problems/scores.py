@@ -24,6 +24,8 @@ _FEW = 8
 """Dimensions up to which distances are summed coordinate by coordinate, free of cancellation and as fast."""
 _BLOCK = 1 << 22
 """Elements of the largest (states, components) array: 32 MB in float64."""
+_LARGE = 1 << 22
+"""Numbers in the means from which on a second copy of them is worth avoiding: 32 MB in float64."""
 _NEGLIGIBLE = -600.0
 """Log-weights below this are raised to it: exp(-600) = 1e-261 changes no digit, and no subnormal slows a product."""
 
@@ -37,7 +39,7 @@ class Components:
     log_weights
         Shape (K,).
     centre
-        Weighted mean of the distribution, shape (D,), at which all coordinates are taken.
+        What all coordinates are taken at, shape (D,): the weighted mean of the distribution, or 0 where that is as near.
     means
         Means minus `centre`, shape (K, D).
     squares
@@ -61,12 +63,19 @@ def components(weights: Array, means: Array, covs: Array, space: spaces.Space) -
     with np.errstate(divide="ignore"):
         log_weights = np.log(weights)
     centre = weights @ means / weights.sum()
-    centred = means - centre
+    squares = np.einsum("kd,kd->k", means, means)
+    # A large data set is not copied to be centred where that gains no digit: no mean is then twice as far from 0 as the farthest
+    # from the centre.
+    if means.size < _LARGE or 2 * centre @ centre > weights @ squares / weights.sum():
+        means = means - centre
+        squares = np.einsum("kd,kd->k", means, means)
+    else:
+        centre = np.zeros_like(centre)
     axes = None
     if covs.ndim == 3:
         pairs = [eigen(c, space) for c in covs]
         covs, axes = np.array([values for values, _ in pairs]), np.array([vectors for _, vectors in pairs])
-    return Components(log_weights, centre, centred, np.einsum("kd,kd->k", centred, centred), covs, axes)
+    return Components(log_weights, centre, means, squares, covs, axes)
 
 
 def float_score(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:
@@ -74,9 +83,9 @@ def float_score(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:
 
     Memory is O(n K + K D); blocks of states keep it bounded. For isotropic covariances and D > 8 the work is two matrix
     products. The exponents then carry an absolute error of a few eps (|z|^2 + alpha^2 max |m_k|^2) / min v_k,
-    coordinates taken at the centre of the distribution: as much as moving every mean by eps of the distribution's radius does. Up to
-    D = 8, and with covariance matrices, distances are formed from differences, and only the rounding of alpha m_k is
-    left.
+    coordinates taken at the centre of the distribution (or, for large data sets around it, at 0): as much as moving
+    every mean by eps of the distribution's radius does. Up to D = 8, and with covariance matrices, distances are formed
+    from differences, and only the rounding of alpha m_k is left.
     """
     centred = z - alpha * law.centre
     result: Array = np.empty_like(centred)

@@ -71,10 +71,13 @@ class Trace:
             self.times[len(self.names) - 1] = time
         return len(self.names) - 1
 
-    def point(self, time: Time) -> Point:
-        """Return (t, alpha, sigma, alpha_dot, sigma_dot) at a time, exact in the field of the grid's system."""
-        if time not in self.points:
-            raw = self.grid.point(time)
-            exact = [None if x is None else self.grid.space.field(x) for x in raw[1:]]
-            self.points[time] = Point(raw[0], *exact)
+    def point(self, time: Time, derivatives: bool = False) -> Point:
+        """Return (t, alpha, sigma) at a time, exact in the field of the grid's system, and what the model or the caller needs more.
+
+        alpha_dot and sigma_dot are asked for where a velocity is predicted or, with `derivatives`, wanted: only it needs them.
+        """
+        derivatives = derivatives or self.prediction == "velocity"
+        if time not in self.points or (derivatives and self.points[time].alpha_dot is None):
+            t, *raw = self.grid.point(time) if derivatives else self.grid.level(time)
+            self.points[time] = Point(t, *(None if x is None else self.grid.space.field(x) for x in raw))
         return self.points[time]

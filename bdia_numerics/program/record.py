@@ -78,7 +78,7 @@ class Recorder:
 
     def _converted(self, form_of: Callable[[str, Point], tuple[Scalar, Scalar]], time: Time) -> tuple[Scalar, Scalar]:
         """Return the form of the model's prediction at a time; an error names the point where it diverges."""
-        point = self.trace.point(time)
+        point = self.trace.point(time, derivatives=form_of is models.velocity_form)
         try:
             return form_of(self.trace.prediction, point)
         except ValueError as error:

@@ -99,8 +99,8 @@ def from_functions(
     Parameters
     ----------
     alpha, sigma
-        Functions of t with sigma/alpha increasing. They work in a number system if they take and return its scalars
-        (and float arrays, if they are to be asked at arrays of times).
+        Functions of t with sigma/alpha increasing. They work in a number system if they take and return its scalars;
+        they are asked at one time after the other.
     alpha_dot, sigma_dot
         Their derivatives; see `Functions` for what is done without them.
     t_min, t_max

@@ -101,6 +101,13 @@ def elementwise(method: Callable[..., Any]) -> Callable[..., Any]:
     return lifted
 
 
+def each(function: Callable[[Any], Any], t: Any) -> Any:
+    """Return a function of one time at a time, or at each of an array of times."""
+    if not isinstance(t, np.ndarray):
+        return function(t)
+    return np.array([function(x) for x in t.flat], dtype=t.dtype).reshape(t.shape)
+
+
 def rounding(space: Space) -> Scalar:
     """Return the distance from 1 to the next number of a system, 0 where nothing is rounded."""
     third = space.number(4) / space.number(3) - space.number(1)

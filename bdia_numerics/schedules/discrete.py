@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.schedules.base import Derived, elementwise, known, read, rounding, timed, write
+from bdia_numerics.schedules.base import Derived, each, elementwise, known, read, rounding, timed, write
 from bdia_numerics.schedules.preserving import damping_of
 from bdia_numerics.spaces import Scalar, Space
 
@@ -57,7 +58,7 @@ class Discrete(Derived):
         """The last time of the table, T-1."""
         return Fraction(self.length - 1)
 
-    @property
+    @cached_property
     def domain(self) -> tuple[Fraction, Fraction | None]:
         """From clean data to the last time of the table."""
         return Fraction(0 if self._squares(spaces.FLOAT64)[0] == 1 else -1), self.t_max
@@ -70,34 +71,32 @@ class Discrete(Derived):
     @timed
     def alpha(self, space: Space, t: Scalar) -> Scalar:
         """Return alpha(t)."""
-        return self._each(space, t, lambda x: self._at(space, x).alpha)
+        return each(lambda x: self._at(space, x).alpha, t)
 
     @timed
     def sigma(self, space: Space, t: Scalar) -> Scalar:
         """Return sigma(t)."""
-        return self._each(space, t, lambda x: self._at(space, x).sigma)
+        return each(lambda x: self._at(space, x).sigma, t)
 
     @timed
     def drift(self, space: Space, t: Scalar) -> Scalar:
         """Return f of eq. (3), constant between integers."""
-        return self._each(space, t, lambda x: -self._rate(space, x) / 2)
+        return each(lambda x: -self._rate(space, x) / 2, t)
 
     @timed
     def diffusion2(self, space: Space, t: Scalar) -> Scalar:
         """Return g^2 = -2 f of eq. (3), constant between integers."""
-        return self._each(space, t, lambda x: self._rate(space, x))
+        return each(lambda x: self._rate(space, x), t)
 
     @timed
     def alpha_dot(self, space: Space, t: Scalar) -> Scalar:
         """Return d alpha/dt, to the right of an integer."""
-        return self._each(space, t, lambda x: self._alpha_dot(space, x))
+        return each(lambda x: self._alpha_dot(space, x), t)
 
     @timed
     def sigma_dot(self, space: Space, t: Scalar) -> Scalar:
         """Return d sigma/dt = -alpha alpha_dot/sigma, to the right of an integer."""
-        return self._each(
-            space, t, lambda x: -self._at(space, x).alpha * self._alpha_dot(space, x) / self._at(space, x).sigma
-        )
+        return each(lambda x: -self._at(space, x).alpha * self._alpha_dot(space, x) / self._at(space, x).sigma, t)
 
     @elementwise
     def time(self, variable: str, value: Any) -> Any:
@@ -107,11 +106,6 @@ class Discrete(Derived):
         space, number = read(value)
         with space.working(), np.errstate(all="ignore"):
             return write(space, self._time(space, damping_of(space, variable, number), f"{variable}={value}"), value)
-
-    def _each(self, space: Space, t: Any, function: Any) -> Any:
-        if not isinstance(t, np.ndarray):
-            return function(t)
-        return np.array([function(x) for x in t.flat], dtype=t.dtype).reshape(t.shape)
 
     def _squares(self, space: Space) -> tuple[Scalar, ...]:
         if self.betas is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.schedules.base import Derived, elementwise, known, read, rounding, sigma_bar_of, timed, write
+from bdia_numerics.schedules.base import Derived, each, elementwise, known, read, rounding, sigma_bar_of, timed, write
 from bdia_numerics.spaces import Scalar, Space
 
 Function = Callable[[Any], Any]
@@ -46,22 +46,22 @@ class Functions(Derived):
     @timed
     def alpha(self, space: Space, t: Scalar) -> Scalar:
         """Return alpha(t)."""
-        return self.alpha_function(_plain(t))
+        return each(lambda x: self.alpha_function(_plain(x)), t)
 
     @timed
     def sigma(self, space: Space, t: Scalar) -> Scalar:
         """Return sigma(t)."""
-        return self.sigma_function(_plain(t))
+        return each(lambda x: self.sigma_function(_plain(x)), t)
 
     @timed
     def alpha_dot(self, space: Space, t: Scalar) -> Scalar:
         """Return d alpha/dt."""
-        return self._derivative("alpha", space, t)
+        return each(lambda x: self._derivative("alpha", space, x), t)
 
     @timed
     def sigma_dot(self, space: Space, t: Scalar) -> Scalar:
         """Return d sigma/dt."""
-        return self._derivative("sigma", space, t)
+        return each(lambda x: self._derivative("sigma", space, x), t)
 
     @elementwise
     def time(self, variable: str, value: Any) -> Any:
@@ -124,8 +124,6 @@ def _mpmath_derivative(function: Function, t: Any, low: float, high: float) -> A
 
 
 def _float_derivative(function: Function, t: Any, low: float, high: float) -> Any:
-    if isinstance(t, np.ndarray):
-        return np.array([_float_derivative(function, x, low, high) for x in t.flat]).reshape(t.shape)
     width = (high - low) / 25
     start = min(max(low, t - width / 2), high - width)
     sampled = np.polynomial.Chebyshev.interpolate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -129,8 +130,13 @@ class VPCosine(Damped):
         if not 0 <= self.s < 1:
             raise ValueError(f"s={self.s}: need 0 <= s < 1, for instance s=0.008")
 
+    @cached_property
+    def _turns(self) -> tuple[Fraction, Fraction]:
+        return 1 / (1 + self.s), self.s / (1 + self.s)
+
     def _angles(self, space: Space) -> tuple[Scalar, Scalar]:
-        return space.pi * space.number(1 / (1 + self.s)) / 2, space.pi * space.number(self.s / (1 + self.s)) / 2
+        speed, shift = (space.pi * space.number(turn) / 2 for turn in self._turns)
+        return speed, shift
 
     @timed
     def alpha(self, space: Space, t: Scalar) -> Scalar:

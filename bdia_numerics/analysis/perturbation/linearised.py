@@ -54,7 +54,7 @@ def jacobian_at(run: Run, op: Evaluate, J: Jacobian) -> float:
     value: Any
     plain("J", J)
     if callable(J):
-        value = J(Point(*(None if x is None else float(x) for x in run.trace.point(at))))
+        value = J(Point(*(None if x is None else float(x) for x in run.trace.point(at, derivatives=True))))
     elif np.ndim(J) == 0:
         value = J
     elif np.shape(J) != (run.trace.grid.n + 1,):
