@@ -7,27 +7,14 @@ one line that gives the numbers and where to look. `bdia_numerics.testing.plugin
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bdia_numerics.testing.cost import assert_nfe
     from bdia_numerics.testing.latents import assert_latent_valid
-    from bdia_numerics.testing.orders import Undecided, assert_order, order_of
+    from bdia_numerics.testing.orders import UndecidedOrder, assert_order, order_of
     from bdia_numerics.testing.returns import Returned, assert_exactly_invertible, assert_round_trip, returned
-=======
-from bdia_numerics.spaces.values import share
-from bdia_numerics.testing.cost import assert_nfe
-from bdia_numerics.testing.latents import assert_latent_valid
-from bdia_numerics.testing.orders import UndecidedOrder, assert_order, order_of
-from bdia_numerics.testing.returns import (
-    Returned,
-    assert_exactly_invertible,
-    assert_round_trip,
-    returned,
-)
->>>>>>> networks
 
 __all__ = [
     "Returned",

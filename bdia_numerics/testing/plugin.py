@@ -14,12 +14,6 @@ from typing import Any
 
 import pytest
 
-<<<<<<< HEAD
-=======
-from bdia_numerics.runs.files import write
-from bdia_numerics.testing.orders import UndecidedOrder
-
->>>>>>> networks
 KEY, OPEN = "bdia_claim", "bdia_undecided"
 _ORDER = ("skipped", "measured", "undecided", "failed")
 
@@ -75,13 +69,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Mark the report of a test that failed since an assertion was undecided."""
     report = yield
-<<<<<<< HEAD
     # Not imported: where nothing has loaded the assertions, none of them raised. A session without a claim does not wait for the package.
     orders = sys.modules.get("bdia_numerics.testing.orders")
-    if orders is not None and call.excinfo is not None and isinstance(call.excinfo.value, orders.Undecided):
-=======
-    if call.excinfo is not None and isinstance(call.excinfo.value, UndecidedOrder):
->>>>>>> networks
+    if orders is not None and call.excinfo is not None and isinstance(call.excinfo.value, orders.UndecidedOrder):
         report.user_properties.append((OPEN, ""))
     return report
 
@@ -113,7 +103,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """Print the ledger."""
     entries = ledger(terminalreporter.stats)
     if path := config.getoption("--claims-json"):
-        from bdia_numerics.files import write
+        from bdia_numerics.runs.files import write
 
         lines = [asdict(entry) for entry in entries]
         write(path, json.dumps({"claims": lines}, indent=1) + "\n")

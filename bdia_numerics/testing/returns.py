@@ -13,6 +13,7 @@ from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
 from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import invertibility
 from bdia_numerics.runs.stepwise import USELESS
+from bdia_numerics.spaces.values import share
 from bdia_numerics.testing.carry import cut, disturbed, has_integers
 from bdia_numerics.testing.samplers import (
     LAW,
@@ -25,7 +26,6 @@ from bdia_numerics.testing.samplers import (
     SolverSampler,
     as_sampler,
 )
-from bdia_numerics.values import share
 
 UNITS = 64
 """Roundings of a slot and its inverse, in units of the last place: some twenty operations each, and a margin."""
