@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from bdia_numerics.grids import Grid, Point
-from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Course, Stepwise
 from bdia_numerics.torch.schedulers.ddim_step import predicted
@@ -61,8 +60,12 @@ class Feed:
         self._expected: list[float] = self.timesteps.tolist()
         self._made = _version(self.timesteps)
         self._asked = self._overflowed = False
-        self._taken: tuple[torch.Tensor | None, int] = None, 0
+        self._last: tuple[weakref.ref[torch.Tensor], int] | None = (
+            None  # the sample of the step before, and its counter
+        )
+        self._dtype: torch.dtype | None = None  # of all samples
         self.handed: weakref.ref[torch.Tensor] | None = None
+        self._written = 0  # counter of writes of what was handed out
 
     @property
     def index(self) -> int | None:
@@ -101,43 +104,65 @@ class Feed:
         return asked
 
     def take(
-        self, output: torch.Tensor, timestep: int | torch.Tensor, sample: torch.Tensor
+        self, output: torch.Tensor, timestep: int | torch.Tensor, sample: torch.Tensor, *, preview: bool = True
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Take a model output; return where the model is to be asked next, in the end the result, and the data prediction."""
-        begin, run = self._started(timestep, sample) if self.run is None else (self.begin or 0, self.run)
-        if self.done:
+        """Take a model output; return where the model is to be asked next, in the end the result, and the data prediction if asked."""
+        run, begin = self.run, self.begin or 0
+        if run is None:
+            begin, run = self._started(timestep, sample)
+        if begin + run.place >= len(self._expected):
             raise ValueError(f"all {run.place} steps are made: call set_timesteps to begin another run")
-        if sample.shape != run.value.shape:
-            raise ValueError(
-                f"sample has shape {tuple(sample.shape)}, the run {tuple(run.value.shape)}: call set_timesteps to begin another run"
-            )
+        version = 0 if sample.is_inference() else sample._version
+        # Where the sample is the tensor that was handed out, as it was, the register itself stands.
+        own = (
+            self.handed is not None
+            and self.handed() is sample
+            and version == self._written
+            and not sample.is_inference()
+        )
+        if not own:
+            self._check(sample, version, run)
         expected = self._expected[begin + run.place]
         if (t := self._number(timestep)) != expected:
             raise ValueError(
                 f"timestep={t:g} is out of order, {expected:g} comes next: step through timesteps from the first to the last"
             )
-        if self._taken[0] is not None and sample.dtype != self._taken[0].dtype:
-            raise ValueError(
-                f"sample has become {sample.dtype} from {self._taken[0].dtype}: hand on what step returned as it is"
-            )
-        taken = sample, _version(sample)
-        if sample is self._taken[0] and taken[1] == self._taken[1] and not sample.is_inference():
-            raise ValueError("sample is the one of the step before: pass what that step returned")
-        self.begin, self.run, self._taken = begin, run, taken
-        z, x0 = run.value, None
+        self.begin, self.run, self._last, self._dtype = begin, run, (weakref.ref(sample), version), sample.dtype
+        x0 = None
         if run.done:
             run.place += 1
         else:
-            if run.place:
-                # Where the sample is what was handed out, rounded, the register itself stands; what was changed takes its place.
+            z = run.value
+            if run.place and not own:
+                # Elements that are what was handed out, rounded, stand for the register's; what was changed takes their place.
                 z = torch.where(sample == z.to(sample.dtype), z, sample.to(z.dtype))
-            form, output = run.course.previews[run.place], output.to(z.dtype)
-            x0 = None if form is None else predicted(form, z, output, space_of(z)).to(sample.dtype)
+            output = output.to(z.dtype)
+            if preview and (form := run.course.previews[run.place]) is not None:
+                x0 = predicted(form, z, output, run.space).to(sample.dtype)
             run.feed(output, z)
+        z = run.value
         # A copy, since the caller may write over it.
-        handed: torch.Tensor = run.value.to(sample.dtype, copy=True)
-        self.handed = weakref.ref(handed)
+        handed = z.clone() if z.dtype == sample.dtype else z.to(sample.dtype)
+        self.handed, self._written = weakref.ref(handed), 0 if handed.is_inference() else handed._version
         return handed, x0
+
+    def _check(self, sample: torch.Tensor, version: int, run: Stepwise) -> None:
+        """Raise ValueError for a sample that this step cannot begin with."""
+        if sample.shape != run.value.shape:
+            raise ValueError(
+                f"sample has shape {tuple(sample.shape)}, the run {tuple(run.value.shape)}: call set_timesteps to begin another run"
+            )
+        if self._dtype not in (None, sample.dtype):
+            raise ValueError(
+                f"sample has become {sample.dtype} from {self._dtype}: hand on what step returned as it is"
+            )
+        if (
+            self._last is not None
+            and self._last[0]() is sample
+            and self._last[1] == version
+            and not sample.is_inference()
+        ):
+            raise ValueError("sample is the one of the step before: pass what that step returned")
 
     def _started(self, timestep: int | torch.Tensor, sample: torch.Tensor) -> tuple[int, Stepwise]:
         if self.given is not None:
@@ -227,9 +252,9 @@ class Feed:
         return float(timestep)
 
 
-def before(state: State, solver: Solver, grid: Grid, *, noise_end: bool) -> Grid:
+def before(state: State, depth: int, grid: Grid, *, noise_end: bool) -> Grid:
     """Return the part of a grid that a run from a State has before it; the whole one, in which it is refused, where nothing is."""
-    depth, times = structure(solver).depth, state.times.values()
+    times = state.times.values()
     if noise_end:
         return grid[min(times) :] if 0 < min(times) < grid.n - depth else grid
     return grid[: max(times)] if depth < max(times) < grid.n else grid
