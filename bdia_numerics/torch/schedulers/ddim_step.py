@@ -26,9 +26,9 @@ Clip = Callable[[torch.Tensor], torch.Tensor]
 def predicted(form: tuple[Any, Any], z: torch.Tensor, output: torch.Tensor, space: Memory) -> torch.Tensor:
     """Return a z + b output for a form (a, b) of `models`."""
     a, b = float(form[0]), float(form[1])
-    if a != 0 != b:
-        return space.combine((a, b), (z, output))
-    return space.combine((a,), (z,)) if a != 0 else space.combine((b,), (output,))
+    terms = [(c, x) for c, x in ((a, z), (b, output)) if c != 0] or [(b, output)]
+    found: torch.Tensor = space.combine(*zip(*terms, strict=True))
+    return found
 
 
 @dataclass(frozen=True)

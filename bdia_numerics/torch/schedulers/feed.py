@@ -17,6 +17,9 @@ from bdia_numerics.runs.stepwise import Course, Stepwise
 from bdia_numerics.torch.schedulers.ddim_step import predicted
 from bdia_numerics.torch.tensors import dtype_named, has_float64, space_of
 
+Mark = tuple[weakref.ref[torch.Tensor], int]
+"""A tensor, and its counter of writes."""
+
 
 @dataclass
 class Feed:
@@ -47,7 +50,7 @@ class Feed:
     given: State | None
     state_dtype: str | None
     device: str | torch.device | None
-    left: weakref.ref[torch.Tensor] | None = None
+    left: Mark | None = None
     begin: int | None = None
     run: Stepwise | None = field(init=False, default=None)
     timesteps: torch.Tensor = field(init=False)
@@ -64,7 +67,7 @@ class Feed:
             None  # the sample of the step before, and its counter
         )
         self._dtype: torch.dtype | None = None  # of all samples
-        self.handed: weakref.ref[torch.Tensor] | None = None
+        self.handed: Mark | None = None
         self._written = 0  # counter of writes of what was handed out
 
     @property
@@ -112,14 +115,9 @@ class Feed:
             begin, run = self._started(timestep, sample)
         if begin + run.place >= len(self._expected):
             raise ValueError(f"all {run.place} steps are made: call set_timesteps to begin another run")
-        version = 0 if sample.is_inference() else sample._version
+        version, handed = _version(sample), self.handed
         # Where the sample is the tensor that was handed out, as it was, the register itself stands.
-        own = (
-            self.handed is not None
-            and self.handed() is sample
-            and version == self._written
-            and not sample.is_inference()
-        )
+        own = handed is not None and handed[0]() is sample and handed[1] == version >= 0
         if not own:
             self._check(sample, version, run)
         expected = self._expected[begin + run.place]
@@ -136,15 +134,16 @@ class Feed:
             if run.place and not own:
                 # Elements that are what was handed out, rounded, stand for the register's; what was changed takes their place.
                 z = torch.where(sample == z.to(sample.dtype), z, sample.to(z.dtype))
-            output = output.to(z.dtype)
+            if output.dtype != z.dtype:
+                output = output.to(z.dtype)
             if preview and (form := run.course.previews[run.place]) is not None:
                 x0 = predicted(form, z, output, run.space).to(sample.dtype)
             run.feed(output, z)
         z = run.value
         # A copy, since the caller may write over it.
-        handed = z.clone() if z.dtype == sample.dtype else z.to(sample.dtype)
-        self.handed, self._written = weakref.ref(handed), 0 if handed.is_inference() else handed._version
-        return handed, x0
+        copy = z.clone() if z.dtype == sample.dtype else z.to(sample.dtype)
+        self.handed = weakref.ref(copy), _version(copy)
+        return copy, x0
 
     def _check(self, sample: torch.Tensor, version: int, run: Stepwise) -> None:
         """Raise ValueError for a sample that this step cannot begin with."""
@@ -156,12 +155,8 @@ class Feed:
             raise ValueError(
                 f"sample has become {sample.dtype} from {self._dtype}: hand on what step returned as it is"
             )
-        if (
-            self._last is not None
-            and self._last[0]() is sample
-            and self._last[1] == version
-            and not sample.is_inference()
-        ):
+        last = self._last
+        if last is not None and last[0]() is sample and last[1] == version >= 0:
             raise ValueError("sample is the one of the step before: pass what that step returned")
 
     def _started(self, timestep: int | torch.Tensor, sample: torch.Tensor) -> tuple[int, Stepwise]:
@@ -178,7 +173,7 @@ class Feed:
                     "scheduler.scale_model_input(sample, t)"
                 )
             return 0, run
-        if self.left is not None and self.left() is sample:
+        if self.left is not None and self.left[0]() is sample:
             warnings.warn(
                 "sample was handed out by a run that set_timesteps has ended before its last step, and another begins from it alone: "
                 "make all steps of a run before the next, and give each pipeline a scheduler of its own",
@@ -235,7 +230,7 @@ class Feed:
 
     def overflows(self, handed: torch.Tensor) -> bool:
         """Say, once a run and on a CPU, whether only the rounding of a register to the latents' dtype is not finite."""
-        if self._overflowed or self.run is None or handed.device.type != "cpu" or handed.dtype == self.run.value.dtype:
+        if self._overflowed or self.run is None or handed.dtype == self.run.value.dtype or not handed.is_cpu:
             return False
         self._overflowed = not bool(space_of(handed).finite(handed)) and bool(self.run.space.finite(self.run.value))
         return self._overflowed
@@ -245,7 +240,7 @@ class Feed:
         return self.timesteps.untyped_storage().data_ptr()
 
     def _number(self, timestep: int | torch.Tensor) -> float:
-        if isinstance(timestep, torch.Tensor) and timestep.device.type != "cpu":
+        if isinstance(timestep, torch.Tensor) and not timestep.is_cpu:
             # A view of our own times is known by its place in them: to read it would halt the device.
             own = timestep.untyped_storage().data_ptr() == self._place and _version(timestep) == self._made
             return self._expected[timestep.storage_offset()] if own else float(timestep)
@@ -271,5 +266,5 @@ def tensor_of(times: list[float]) -> torch.Tensor:
 
 
 def _version(x: torch.Tensor) -> int:
-    """Return torch's counter of writes; inference tensors have none."""
-    return 0 if x.is_inference() else x._version
+    """Return torch's counter of writes; -1 for inference tensors, which have none."""
+    return -1 if x.is_inference() else x._version
