@@ -286,8 +286,17 @@ def test_the_data_prediction_is_previewed():
     z = SAMPLE
     for t in scheduler.timesteps:
         output = model(z, t)
-        z, x0 = scheduler.step(output, t, z, return_dict=False)
-        assert torch.equal(x0, output)
+        found = scheduler.step(output, t, z)
+        z = found.prev_sample
+        assert torch.equal(found.pred_original_sample, output)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.0])
+def test_the_data_prediction_is_not_computed_for_a_pipeline(gamma):
+    scheduler = BDIAScheduler(gamma=gamma, clip_sample=False, **STABLE)
+    scheduler.set_timesteps(6)
+    t = scheduler.timesteps[0]
+    assert scheduler.step(model(SAMPLE, t), t, SAMPLE, return_dict=False)[1] is None
 
 
 ZERO_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from bdia_numerics import BDIA, DDIM, EDICT, SOLVERS, State, encode, grids, invert, round_trip, schedules, solve  # noqa: E402
 from bdia_numerics.program import NotInvertibleError  # noqa: E402
 from bdia_numerics.torch import Tensors  # noqa: E402
+from bdia_numerics.torch.tensors import space_of  # noqa: E402
 
 GRID = grids.asinh(schedules.vp_linear(), 8, t_max=1.0, t_min=0.05)
 Z = np.random.default_rng(0).standard_normal((2, 3, 4, 4))
@@ -77,6 +78,58 @@ def test_the_bits_of_a_sum_do_not_depend_on_the_buffer(dtype):
         found = space.combine(c, kept, kept[k])
         assert torch.equal(found, expected)
     assert found is kept[0]
+
+
+LARGE = (3, 8, 96, 128)  # 294,912 elements: two chunks and a part of one
+LAYOUTS = {
+    "contiguous": lambda z: z,
+    "channels last": lambda z: z.contiguous(memory_format=torch.channels_last),
+    "a part": lambda z: torch.cat([z, z])[3:],
+    "every second": lambda z: torch.stack([z, z], -1)[..., 0],
+}
+
+
+class Largest(TorchDispatchMode):
+    """The most elements of a float32 tensor that is made, and how many single numbers are read."""
+
+    most = read = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        self.read += func is torch.ops.aten._local_scalar_dense.default
+        if isinstance(made, torch.Tensor) and made.dtype == torch.float32:
+            self.most = max(self.most, made.numel())
+        return made
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("c", [(1.0, -0.3, 1 / 3), (0.7, 2.0), (-1.5,)], ids=len)
+def test_half_precision_is_summed_in_chunks_with_the_same_bits(dtype, layout, c):
+    draw = torch.Generator().manual_seed(0)
+    values = [LAYOUTS[layout](torch.randn(LARGE, generator=draw).to(dtype)) for _ in c]
+    expected = c[0] * values[0].float()
+    for factor, value in zip(c[1:], values[1:], strict=True):
+        expected.add_(value.float(), alpha=factor)
+    for out in (None, values[0]):
+        with Largest() as made:
+            found = space_of(values[0]).combine(c, values, out)
+        assert torch.equal(found, expected.to(dtype))
+        assert out is None or found is out
+        if layout != "every second":  # which is no row that could be cut into chunks
+            assert made.most < found.numel() / 2 and found.stride() == values[0].stride()
+
+
+def test_the_sum_of_float16_says_nothing():
+    """A sum of float16 ends at 65504, which the sum of a latent of mean 3/10 exceeds: one look at the ends is enough."""
+    z = torch.full(LARGE, 0.3).half()
+    with Largest() as looks:
+        assert space_of(z).finite(z) is True
+    assert looks.read == 2 and looks.most == 0
+    for bad in (float("nan"), float("inf"), -float("inf")):
+        z[1, 2, 3, 4] = bad
+        assert space_of(z).finite(z) is False
+    assert space_of(z).finite(z[:0]) is True
 
 
 def test_layout_is_kept():

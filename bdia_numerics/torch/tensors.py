@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from bdia_numerics.spaces import FLOAT64, HALF, Memory, Numbers, Scalar, registe
 from bdia_numerics.torch import kernels
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-_HALF = (torch.float16, torch.bfloat16)
+_CHUNK = 2**17
+"""Elements that a thread sums at a time in float32: half a megabyte."""
 _BITS = {torch.bfloat16: torch.int16}
 """NumPy has no bfloat16: such states are stored as the integers of the same bits."""
 
@@ -59,6 +61,11 @@ class Tensors(Memory):
         """Whether finiteness is read at the end of a run only."""
         return self.device.type != "cpu"
 
+    @cached_property
+    def half(self) -> bool:
+        """Whether sums are made in float32, since the dtype itself has too few digits for them."""
+        return self.dtype in (torch.float16, torch.bfloat16)
+
     @property
     def scalars(self) -> Numbers:
         """float64 numbers."""
@@ -70,13 +77,20 @@ class Tensors(Memory):
         It is written into `out` if that is the first of the values and no gradient is recorded; its bits do not depend on that.
         """
         if kernels.active.get():
-            return kernels.combined(coefficients, values, self.dtype in _HALF)
-        if out is not None and torch.is_grad_enabled() and any(v.requires_grad for v in values):
-            out = None
-        if self.dtype in _HALF:
-            total = _left_sum(coefficients, [values[0].float(), *values[1:]], None)
-            return total.to(self.dtype) if out is None else out.copy_(total)
-        return _left_sum(coefficients, values, out if out is values[0] else None)
+            return kernels.combined(coefficients, values, self.half)
+        if torch.is_grad_enabled():
+            for value in values:
+                if value.requires_grad:  # then out of place: the sum so far, and the buffer, may be needed again
+                    return _out_of_place(coefficients, values, self.half)
+        if self.half:
+            return _in_chunks(coefficients, values, out)
+        if out is values[0]:
+            return _left_sum(coefficients, values)
+        if coefficients[0] == 1 and len(values) > 1:  # one kernel less, and the same bits
+            total, begin = torch.add(values[0], values[1], alpha=coefficients[1]), 2
+        else:
+            total, begin = torch.mul(values[0], coefficients[0]), 1
+        return _left_sum((1, *coefficients[begin:]), (total, *values[begin:]))
 
     def holds(self, value: Any) -> bool:
         """Say whether it is a tensor of this dtype on this device."""
@@ -84,13 +98,14 @@ class Tensors(Memory):
 
     def finite(self, value: torch.Tensor) -> torch.Tensor | bool:
         """Say whether no element is NaN or infinite, on a device in a boolean tensor of no axes; nothing is known of meta tensors."""
-        if value.numel() == 0 or value.is_meta:
-            return True
         # One reading pass, through which NaN and infinity come.
         if not self.deferred:
-            # The sum decides the usual case; an overflow of the sum alone is told apart by the ends.
-            value = value.detach()
-            return math.isfinite(value.sum().item()) or all(math.isfinite(end.item()) for end in torch.aminmax(value))
+            # The sum decides the usual case; an overflow of the sum alone is told apart by the ends. In float16 many sums overflow.
+            if self.dtype != torch.float16 and isfinite(value.sum().item()):
+                return True
+            return value.numel() == 0 or all(isfinite(end.item()) for end in torch.aminmax(value))
+        if value.numel() == 0 or value.is_meta:
+            return True
         largest: torch.Tensor = torch.linalg.vector_norm(value.detach(), float("inf"))
         return largest.isfinite()
 
@@ -150,14 +165,41 @@ class Tensors(Memory):
         return lambda z, t: self.host(model(self.placed(z).to(self.dtype), t))
 
 
-def _left_sum(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], out: Any) -> torch.Tensor:
-    first, c = values[0], coefficients[0]
-    bare = c == 1 and len(values) > 1  # one kernel less, and the same bits
-    total = torch.add(first, values[1], alpha=coefficients[1], out=out) if bare else torch.mul(first, c, out=out)
-    for value, factor in zip(values[1 + bare :], coefficients[1 + bare :], strict=True):
-        # Out of place where a gradient is recorded: the sum so far may be needed again.
-        total = total.add(value, alpha=factor) if total.requires_grad else total.add_(value, alpha=factor)
+def _out_of_place(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], half: bool) -> torch.Tensor:
+    first = values[0].float() if half else values[0]
+    total = first if coefficients[0] == 1 and len(values) > 1 else torch.mul(first, coefficients[0])
+    for c, value in zip(coefficients[1:], values[1:], strict=True):
+        total = total.add(value, alpha=c)
+    return total.to(values[0].dtype)
+
+
+def _in_chunks(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], out: Any) -> torch.Tensor:
+    """Return the sum from the left in float32, rounded once; a large one on a CPU goes through one scratch that stays in the cache."""
+    first = values[0]
+    length = _CHUNK * torch.get_num_threads()
+    if first.device.type != "cpu" or first.numel() <= length or not _in_one_row(values):
+        total = _left_sum(coefficients, [first.float(), *values[1:]])
+        return total.to(first.dtype) if out is None else out.copy_(total)
+    made = torch.empty_like(first) if out is None else out
+    scratch = first.new_empty(length, dtype=torch.float32)
+    for target, *parts in zip(*(v.as_strided((v.numel(),), (1,)).split(length) for v in (made, *values)), strict=True):
+        target.copy_(_left_sum(coefficients, [scratch[: len(target)].copy_(parts[0]), *parts[1:]]))
+    return made
+
+
+def _left_sum(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the sum, written into the first of the values."""
+    total = values[0] if coefficients[0] == 1 else values[0].mul_(coefficients[0])
+    for k in range(1, len(values)):
+        total.add_(values[k], alpha=coefficients[k])
     return total
+
+
+def _in_one_row(values: Sequence[torch.Tensor]) -> bool:
+    """Say whether the elements of all values follow one another in memory in the same order."""
+    first, strides = values[0], values[0].stride()
+    dense = first.is_contiguous() or _channels_last(first)
+    return dense and all(v.stride() == strides and v.shape == first.shape for v in values)
 
 
 def dtype_named(name: str) -> torch.dtype:

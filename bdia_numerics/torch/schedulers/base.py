@@ -95,8 +95,9 @@ class ProgramScheduler(DDIMScheduler):
         self.solver = self.make_solver()
         ddim = isinstance(self.solver, DDIM) or (isinstance(self.solver, BDIA) and self.solver.gamma == 0)
         self._is_ddim = ddim and not self.noise_end
+        self._shape = structure(self.solver)
         # Pipelines count by it: model outputs per slot, and no order of accuracy.
-        self.order = 1 if self._is_ddim else structure(self.solver).nfe
+        self.order = 1 if self._is_ddim else self._shape.nfe
         check(self.config, is_ddim=self._is_ddim)
         self._counted = counted(self.config)
         if self._counted is not None and self._counted["rescale_betas_zero_snr"]:
@@ -207,8 +208,8 @@ class ProgramScheduler(DDIMScheduler):
             return
         grid = self._grid_of(times)
         if self._given is not None:
-            grid = before(self._given, self.solver, grid, noise_end=self.noise_end)
-            first = 0 if self.noise_end else grid.n - structure(self.solver).depth
+            grid = before(self._given, self._shape.depth, grid, noise_end=self.noise_end)
+            first = 0 if self.noise_end else grid.n - self._shape.depth
             check_state(self._given, self.solver, grid, first, self._kind)
         self._feed = Feed(grid, self._course, self._given, self.config["state_dtype"], device, left)
         self.timesteps = self._feed.timesteps
@@ -303,16 +304,18 @@ class ProgramScheduler(DDIMScheduler):
         timestep
             The entry of `timesteps` at which the model was evaluated; for gamma = 0 any training step, in any order.
         sample
-            What the last step returned. Other states, such as those of an inpainting pipeline that blends them, take its place.
+            What the last step returned. Other states, such as those of an inpainting pipeline that blends them, take its place; what is
+            written into the returned tensor itself counts where torch counts it, not through `.data` or a NumPy view.
         eta, use_clipped_model_output, generator, variance_noise
             As for DDIMScheduler; eta > 0 for gamma = 0 only, and without clipping the second changes nothing.
         return_dict
-            Whether to return an object instead of a tuple.
+            Whether to return an object instead of a tuple. Pipelines take the tuple for its first entry, so the second is not computed.
 
         Returns
         -------
         prev_sample, pred_original_sample
-            The second, the data prediction, is None where it is not determined (alpha = 0).
+            The second, the data prediction, is None where it is not determined (alpha = 0), and with return_dict=False where no clipping
+            needs it.
 
         Raises
         ------
@@ -328,30 +331,33 @@ class ProgramScheduler(DDIMScheduler):
             raise ValueError(f"model_output is on {model_output.device}, sample on {sample.device}: move one")
         x0: torch.Tensor | None
         if self._is_ddim:
-            prev, x0 = self._ddim(
+            noise = generator, variance_noise
+            prev, x0, finite = self._ddim(
                 model_output,
                 timestep,
                 sample,
                 eta,
-                bool(use_clipped_model_output),
-                generator,
-                variance_noise,
+                noise,
+                clipped_output=bool(use_clipped_model_output),
+                preview=return_dict,
             )
-            if not bool(space_of(prev).finite(prev)):
+            if not finite:
                 warn_not_finite("prev_sample is not finite", timestep, model_output, None)
         elif eta:
             raise ValueError(f"eta={eta} adds noise, which is not invertible: eta > 0 is allowed for gamma = 0 only")
         else:
             assert self._feed is not None
-            was_ok = self.status.ok
-            prev, x0 = self._feed.take(model_output, timestep, sample)
-            run = self._feed.run
-            if run is not None and run.place == 1:
-                self._warn_first(self._feed, run.course, sample, model_output)
-            if was_ok and not self.status.ok:
-                what = str(replace(self.status, remedy=""))
-                warn_not_finite(what, timestep, model_output, self._feed.dtype(sample))
-            elif self._feed.overflows(prev):
+            feed = self._feed
+            was_ok = feed.run is None or feed.run.status.ok
+            prev, x0 = feed.take(model_output, timestep, sample, preview=return_dict)
+            run = feed.run
+            assert run is not None
+            if run.place == 1:
+                self._warn_first(feed, run.course, sample, model_output)
+            if was_ok and not run.status.ok:
+                what = str(replace(run.status, remedy=""))
+                warn_not_finite(what, timestep, model_output, feed.dtype(sample))
+            elif feed.overflows(prev):
                 warn_not_finite("prev_sample is not finite", timestep, model_output, None)
         return DDIMSchedulerOutput(prev_sample=prev, pred_original_sample=x0) if return_dict else (prev, x0)
 
@@ -368,16 +374,18 @@ class ProgramScheduler(DDIMScheduler):
             raise ValueError("no times are set: call set_timesteps before the first step, and after start_from")
 
     def _ddim(
-        self, output: torch.Tensor, timestep: Any, z: torch.Tensor, eta: float, clipped_output: bool, *noise: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self, output: torch.Tensor, timestep: Any, z: torch.Tensor, eta: float, noise: tuple[Any, Any], **options: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None, bool]:
         t = float(timestep)
         t = t if t in self._ends else whole_number(t)
         end = self._ends.get(t, t - self._ratio)
         table, last = self.alphas_cumprod, self.final_alpha_cumprod if end < 0 else None
         start, goal = level(table, t), level(table, end, last)
         deviation = eta * fresh(start, goal) if eta else 0.0
-        clip = clip_of(self.config, self._threshold_sample)
-        make = lambda: DDIMStep(self._kind, start, goal, deviation, clip)  # noqa: E731
+        make = lambda: DDIMStep(self._kind, start, goal, deviation, clip_of(self.config, self._threshold_sample))  # noqa: E731
         step: DDIMStep = self._cached((t, end, deviation, self.config["clip_sample"]), make)
-        prev, x0 = step(output.to(z.dtype), z, clipped_output=clipped_output)
-        return (added_noise(prev, deviation, *noise) if deviation else prev), x0
+        prev, x0, finite = step(output.to(z.dtype), z, **options)
+        if deviation:
+            prev = added_noise(prev, deviation, *noise)
+            finite = bool(space_of(prev).finite(prev))
+        return prev, x0, finite

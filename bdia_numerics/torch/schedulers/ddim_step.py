@@ -17,17 +17,18 @@ from bdia_numerics.models import eps_form, x0_form
 from bdia_numerics.runs.solving import resumed
 from bdia_numerics.runs.stepwise import Course, Stepwise
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.torch.tensors import Tensors, space_of
+from bdia_numerics.spaces import Memory
+from bdia_numerics.torch.tensors import space_of
 
 Clip = Callable[[torch.Tensor], torch.Tensor]
 
 
-def predicted(form: tuple[Any, Any], z: torch.Tensor, output: torch.Tensor, space: Tensors) -> torch.Tensor:
+def predicted(form: tuple[Any, Any], z: torch.Tensor, output: torch.Tensor, space: Memory) -> torch.Tensor:
     """Return a z + b output for a form (a, b) of `models`."""
     a, b = float(form[0]), float(form[1])
-    if a != 0 != b:
-        return space.combine((a, b), (z, output))
-    return space.combine((a,), (z,)) if a != 0 else space.combine((b,), (output,))
+    terms = [(c, x) for c, x in ((a, z), (b, output)) if c != 0] or [(b, output)]
+    found: torch.Tensor = space.combine(*zip(*terms, strict=True))
+    return found
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,9 @@ class DDIMStep:
         return resumed(DDIM(), grid, self.kind if self.clip is None else "v")
 
     def __call__(
-        self, output: torch.Tensor, z: torch.Tensor, *, clipped_output: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the state at the end of the step and the data prediction.
+        self, output: torch.Tensor, z: torch.Tensor, *, clipped_output: bool = False, preview: bool = True
+    ) -> tuple[torch.Tensor, torch.Tensor | None, bool]:
+        """Return the state at the end of the step, the data prediction, and whether the state is finite.
 
         Parameters
         ----------
@@ -74,11 +75,15 @@ class DDIMStep:
             State at the start, of shape (batch, *data).
         clipped_output
             Whether eps is computed anew from the clipped prediction; as the model gave it otherwise.
+        preview
+            Whether the data prediction is wanted; None where it is not, nor clipped.
         """
         alpha, sigma = self.start.alpha, self.start.sigma
         space = space_of(z)
-        x0 = predicted(x0_form(self.kind, self.start), z, output, space)
-        if self.clip is not None:
+        x0 = None
+        if preview or self.clip is not None:
+            x0 = predicted(x0_form(self.kind, self.start), z, output, space)
+        if self.clip is not None and x0 is not None:
             eps = predicted(eps_form(self.kind, self.start), z, output, space)
             x0 = self.clip(x0)
             if clipped_output:
@@ -86,10 +91,10 @@ class DDIMStep:
             # The step is taken from the state that belongs to the clipped prediction.
             z, output = alpha * x0 + sigma * eps, alpha * eps - sigma * x0
         if self.course is None:
-            return z, x0
+            return z, x0, bool(space.finite(z))
         run = Stepwise(self.course, {"z": z}, space)
         run.feed(output)
-        return run.value, x0
+        return run.value, x0, run.status.ok
 
 
 def clip_of(config: Mapping[str, Any], threshold: Clip) -> Clip | None:

@@ -12,11 +12,13 @@ import numpy as np
 import torch
 
 from bdia_numerics.grids import Grid, Point
-from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Course, Stepwise
 from bdia_numerics.torch.schedulers.ddim_step import predicted
 from bdia_numerics.torch.tensors import dtype_named, has_float64, space_of
+
+Mark = tuple[weakref.ref[torch.Tensor], int]
+"""A tensor, and its counter of writes."""
 
 
 @dataclass
@@ -48,7 +50,7 @@ class Feed:
     given: State | None
     state_dtype: str | None
     device: str | torch.device | None
-    left: weakref.ref[torch.Tensor] | None = None
+    left: Mark | None = None
     begin: int | None = None
     run: Stepwise | None = field(init=False, default=None)
     timesteps: torch.Tensor = field(init=False)
@@ -61,8 +63,12 @@ class Feed:
         self._expected: list[float] = self.timesteps.tolist()
         self._made = _version(self.timesteps)
         self._asked = self._overflowed = False
-        self._taken: tuple[torch.Tensor | None, int] = None, 0
-        self.handed: weakref.ref[torch.Tensor] | None = None
+        self._last: tuple[weakref.ref[torch.Tensor], int] | None = (
+            None  # the sample of the step before, and its counter
+        )
+        self._dtype: torch.dtype | None = None  # of all samples
+        self.handed: Mark | None = None
+        self._written = 0  # counter of writes of what was handed out
 
     @property
     def index(self) -> int | None:
@@ -101,43 +107,57 @@ class Feed:
         return asked
 
     def take(
-        self, output: torch.Tensor, timestep: int | torch.Tensor, sample: torch.Tensor
+        self, output: torch.Tensor, timestep: int | torch.Tensor, sample: torch.Tensor, *, preview: bool = True
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Take a model output; return where the model is to be asked next, in the end the result, and the data prediction."""
-        begin, run = self._started(timestep, sample) if self.run is None else (self.begin or 0, self.run)
-        if self.done:
+        """Take a model output; return where the model is to be asked next, in the end the result, and the data prediction if asked."""
+        run, begin = self.run, self.begin or 0
+        if run is None:
+            begin, run = self._started(timestep, sample)
+        if begin + run.place >= len(self._expected):
             raise ValueError(f"all {run.place} steps are made: call set_timesteps to begin another run")
-        if sample.shape != run.value.shape:
-            raise ValueError(
-                f"sample has shape {tuple(sample.shape)}, the run {tuple(run.value.shape)}: call set_timesteps to begin another run"
-            )
+        version, handed = _version(sample), self.handed
+        # Where the sample is the tensor that was handed out, as it was, the register itself stands.
+        own = handed is not None and handed[0]() is sample and handed[1] == version >= 0
+        if not own:
+            self._check(sample, version, run)
         expected = self._expected[begin + run.place]
         if (t := self._number(timestep)) != expected:
             raise ValueError(
                 f"timestep={t:g} is out of order, {expected:g} comes next: step through timesteps from the first to the last"
             )
-        if self._taken[0] is not None and sample.dtype != self._taken[0].dtype:
-            raise ValueError(
-                f"sample has become {sample.dtype} from {self._taken[0].dtype}: hand on what step returned as it is"
-            )
-        taken = sample, _version(sample)
-        if sample is self._taken[0] and taken[1] == self._taken[1] and not sample.is_inference():
-            raise ValueError("sample is the one of the step before: pass what that step returned")
-        self.begin, self.run, self._taken = begin, run, taken
-        z, x0 = run.value, None
+        self.begin, self.run, self._last, self._dtype = begin, run, (weakref.ref(sample), version), sample.dtype
+        x0 = None
         if run.done:
             run.place += 1
         else:
-            if run.place:
-                # Where the sample is what was handed out, rounded, the register itself stands; what was changed takes its place.
+            z = run.value
+            if run.place and not own:
+                # Elements that are what was handed out, rounded, stand for the register's; what was changed takes their place.
                 z = torch.where(sample == z.to(sample.dtype), z, sample.to(z.dtype))
-            form, output = run.course.previews[run.place], output.to(z.dtype)
-            x0 = None if form is None else predicted(form, z, output, space_of(z)).to(sample.dtype)
+            if output.dtype != z.dtype:
+                output = output.to(z.dtype)
+            if preview and (form := run.course.previews[run.place]) is not None:
+                x0 = predicted(form, z, output, run.space).to(sample.dtype)
             run.feed(output, z)
+        z = run.value
         # A copy, since the caller may write over it.
-        handed: torch.Tensor = run.value.to(sample.dtype, copy=True)
-        self.handed = weakref.ref(handed)
-        return handed, x0
+        copy = z.clone() if z.dtype == sample.dtype else z.to(sample.dtype)
+        self.handed = weakref.ref(copy), _version(copy)
+        return copy, x0
+
+    def _check(self, sample: torch.Tensor, version: int, run: Stepwise) -> None:
+        """Raise ValueError for a sample that this step cannot begin with."""
+        if sample.shape != run.value.shape:
+            raise ValueError(
+                f"sample has shape {tuple(sample.shape)}, the run {tuple(run.value.shape)}: call set_timesteps to begin another run"
+            )
+        if self._dtype not in (None, sample.dtype):
+            raise ValueError(
+                f"sample has become {sample.dtype} from {self._dtype}: hand on what step returned as it is"
+            )
+        last = self._last
+        if last is not None and last[0]() is sample and last[1] == version >= 0:
+            raise ValueError("sample is the one of the step before: pass what that step returned")
 
     def _started(self, timestep: int | torch.Tensor, sample: torch.Tensor) -> tuple[int, Stepwise]:
         if self.given is not None:
@@ -153,7 +173,7 @@ class Feed:
                     "scheduler.scale_model_input(sample, t)"
                 )
             return 0, run
-        if self.left is not None and self.left() is sample:
+        if self.left is not None and self.left[0]() is sample:
             warnings.warn(
                 "sample was handed out by a run that set_timesteps has ended before its last step, and another begins from it alone: "
                 "make all steps of a run before the next, and give each pipeline a scheduler of its own",
@@ -210,7 +230,7 @@ class Feed:
 
     def overflows(self, handed: torch.Tensor) -> bool:
         """Say, once a run and on a CPU, whether only the rounding of a register to the latents' dtype is not finite."""
-        if self._overflowed or self.run is None or handed.device.type != "cpu" or handed.dtype == self.run.value.dtype:
+        if self._overflowed or self.run is None or handed.dtype == self.run.value.dtype or not handed.is_cpu:
             return False
         self._overflowed = not bool(space_of(handed).finite(handed)) and bool(self.run.space.finite(self.run.value))
         return self._overflowed
@@ -220,16 +240,16 @@ class Feed:
         return self.timesteps.untyped_storage().data_ptr()
 
     def _number(self, timestep: int | torch.Tensor) -> float:
-        if isinstance(timestep, torch.Tensor) and timestep.device.type != "cpu":
+        if isinstance(timestep, torch.Tensor) and not timestep.is_cpu:
             # A view of our own times is known by its place in them: to read it would halt the device.
             own = timestep.untyped_storage().data_ptr() == self._place and _version(timestep) == self._made
             return self._expected[timestep.storage_offset()] if own else float(timestep)
         return float(timestep)
 
 
-def before(state: State, solver: Solver, grid: Grid, *, noise_end: bool) -> Grid:
+def before(state: State, depth: int, grid: Grid, *, noise_end: bool) -> Grid:
     """Return the part of a grid that a run from a State has before it; the whole one, in which it is refused, where nothing is."""
-    depth, times = structure(solver).depth, state.times.values()
+    times = state.times.values()
     if noise_end:
         return grid[min(times) :] if 0 < min(times) < grid.n - depth else grid
     return grid[: max(times)] if depth < max(times) < grid.n else grid
@@ -246,5 +266,5 @@ def tensor_of(times: list[float]) -> torch.Tensor:
 
 
 def _version(x: torch.Tensor) -> int:
-    """Return torch's counter of writes; inference tensors have none."""
-    return 0 if x.is_inference() else x._version
+    """Return torch's counter of writes; -1 for inference tensors, which have none."""
+    return -1 if x.is_inference() else x._version

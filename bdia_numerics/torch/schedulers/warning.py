@@ -9,7 +9,7 @@ import torch
 from bdia_numerics.analysis.perturbation.amplification import amplification
 from bdia_numerics.analysis.perturbation.repeated import latent_error, repeated
 from bdia_numerics.grids import Point
-from bdia_numerics.program import Solver, structure
+from bdia_numerics.program import Solver
 from bdia_numerics.runs.stepwise import USELESS, Course
 from bdia_numerics.solvers import BDIA, CBDIA, EDICT
 from bdia_numerics.torch.networks.checking import contradiction
@@ -72,7 +72,7 @@ def foreseen(course: Course, sample: torch.Tensor, registers: torch.dtype, given
     solver, grid, noise_end = course.solver, course.grid, course.noise_end
     if float(grid.alpha[-1]) == 0 and grid.n > 1:
         grid = grid[: grid.n - 1]  # the growth is that of z, of which nothing is data at alpha = 0
-    if grid.n <= structure(solver).depth or float(grid.alpha[-1]) == 0 or not (noise_end or given):
+    if grid.n <= course.shape.depth or float(grid.alpha[-1]) == 0 or not (noise_end or given):
         return ""
     what = f"{solver!r} on these {grid.n} slots"
     if noise_end and given is None and (error := latent_error(solver, grid)) > USELESS:
