@@ -9,7 +9,7 @@ import pytest
 import sympy
 
 from bdia_numerics import schedules
-from bdia_numerics.problems import Empirical, Gaussian, GaussianMixture, digits
+from bdia_numerics.problems import Empirical, Gaussian, GaussianMixture, digits, scores
 from bdia_numerics.problems import checks as parameters
 from bdia_numerics.spaces import MPMath
 
@@ -153,3 +153,52 @@ def test_a_large_data_set_is_held_once_and_keeps_its_digits():
             expected = weights @ differences / weights.sum() / 1.25
             # The exponents are wrong by some eps (|z|^2 + max |m|^2 / 4) / V, about 100 eps with 60 coordinates of order 1.
             np.testing.assert_allclose(score, expected, rtol=0, atol=1000 * np.finfo(float).eps)
+
+
+def diagonal_score(law, z, t):
+    """The definition in differences, with the logarithms of the weights subtracted before anything is summed."""
+    v = (1 - t) ** 2 * law.covs + t**2
+    differences = (1 - t) * law.means - z[:, None]
+    exponents = np.log(law.weights) - np.log(v).sum(axis=1) / 2 - (differences**2 / (2 * v)).sum(axis=2)
+    weights = np.exp(exponents - exponents.max(axis=1, keepdims=True))
+    return np.einsum("nk,nkd->nd", weights / weights.sum(axis=1, keepdims=True), differences / v)
+
+
+@pytest.mark.parametrize("size", [9, 64, 101])
+@pytest.mark.parametrize("block", [1 << 22, 500])
+def test_diagonal_covariances_part_by_part(monkeypatch, size, block):
+    """In one part, whose tables are kept for a time that comes again, and in parts summed one after the other.
+
+    Kills: tables of another time, a part's largest exponent not carried on to the next.
+    """
+    monkeypatch.setattr(scores, "_BLOCK", block)
+    rng = np.random.default_rng(size)
+    law = GaussianMixture(np.full(50, 0.02), 3 * rng.normal(size=(50, size)), rng.uniform(0.5, 1.5, (50, size)))
+    z = rng.normal(size=(7, size))
+    for t in (0.5, 0.5, 0.9, 0.1, 0.5):
+        expected = diagonal_score(law, z, t)
+        # The exponents are wrong by some eps (|z|^2 + alpha^2 max |m|^2) / min v, that is by 10 size eps / 0.5.
+        np.testing.assert_allclose(
+            law.score(z, t, FLOW), expected, rtol=0, atol=100 * size * 2.0**-52 * abs(expected).max()
+        )
+
+
+def test_tables_of_one_time_are_kept(monkeypatch):
+    made = []
+    monkeypatch.setattr(scores, "_log_products", lambda v, own=scores._log_products: made.append(1) or own(v))
+    law = GaussianMixture([0.5, 0.5], np.eye(2, 9), np.full((2, 9), 0.3) + np.arange(9) / 9)
+    model, z = law.model(FLOW), np.zeros((1, 9))
+    for t, times in ((0.5, 1), (0.5, 1), (0.25, 2), (0.5, 3)):
+        model(z, t)
+        assert len(made) == times
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e-20, 1.0, 1e100, 1e300])
+@pytest.mark.parametrize("size", [9, 784, 1001])
+def test_logarithms_of_products_neither_overflow_nor_lose_digits(scale, size):
+    v = np.random.default_rng(0).uniform(0.1, 10, (3, size)) * scale
+    with checks.mp.workdps(30):
+        expected = np.array([sum(map(checks.mp.log, map(float, row))) for row in v], dtype=float)
+    # A rounding a product, those of the logarithms, and of their sum in pairs: a few units of the sum.
+    atol = 2.0**-52 * (size + 8 * abs(expected).max())
+    np.testing.assert_allclose(scores._log_products(v), expected, rtol=0, atol=atol)
