@@ -40,8 +40,18 @@ def diagonal(states, again):
     return over(ours, theirs, 21 if states < 512 else 7)
 
 
+def short(count, states):
+    """Scores of isotropic components computed in float32, against the two products in float32."""
+    means, z = normal(count, D), normal(states, D, seed=1).astype(np.float32)
+    narrow, variances = means.astype(np.float32), np.random.default_rng(2).uniform(0.5, 1.5, count)
+    model = GaussianMixture(np.full(count, 1 / count), means, variances).model(FLOW, compute_dtype="float32")
+    return over(lambda: model(z, 0.5), lambda: (z @ narrow.T) @ narrow, 7)
+
+
 ROWS = {
     "data set of 60,000 points: made and asked once": (data_set, 1.1),
+    "float32 scores, K = 2,000, 256 states": (lambda: short(2000, 256), 1.2),
+    "float32 scores, K = 60,000, 64 states": (lambda: short(60_000, 64), 1.2),
     "diagonal covariances, 1 state": (lambda: diagonal(1, True), 3.0),
     "diagonal covariances, 64 states": (lambda: diagonal(64, True), 2.0),
     "diagonal covariances, 512 states": (lambda: diagonal(512, True), 1.95),

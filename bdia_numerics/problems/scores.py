@@ -10,7 +10,7 @@ N(alpha m_k, V_k), V_k = alpha^2 C_k + sigma^2 I, so that
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,11 @@ class Components:
     covs: Array
     axes: Array | None
     last: dict[Any, tuple[Array, Array] | None] = field(default_factory=dict)
+
+    def cast(self, dtype: Any) -> Components:
+        """Return them rounded to a shorter dtype."""
+        arrays = {name: part.astype(dtype) for name, part in vars(self).items() if isinstance(part, np.ndarray)}
+        return replace(self, **arrays, last={})
 
 
 def components(weights: Array, means: Array, covs: Array, space: spaces.Space) -> Components:
