@@ -9,7 +9,7 @@ import pytest
 import sympy
 
 from bdia_numerics import schedules
-from bdia_numerics.problems import Empirical, Gaussian, GaussianMixture, digits
+from bdia_numerics.problems import Empirical, Gaussian, GaussianMixture, Uniform, digits, scores
 from bdia_numerics.problems import checks as parameters
 from bdia_numerics.spaces import MPMath
 
@@ -153,3 +153,102 @@ def test_a_large_data_set_is_held_once_and_keeps_its_digits():
             expected = weights @ differences / weights.sum() / 1.25
             # The exponents are wrong by some eps (|z|^2 + max |m|^2 / 4) / V, about 100 eps with 60 coordinates of order 1.
             np.testing.assert_allclose(score, expected, rtol=0, atol=1000 * np.finfo(float).eps)
+
+
+def diagonal_score(law, z, t):
+    """The definition in differences, with the logarithms of the weights subtracted before anything is summed."""
+    v = (1 - t) ** 2 * law.covs + t**2
+    differences = (1 - t) * law.means - z[:, None]
+    exponents = np.log(law.weights) - np.log(v).sum(axis=1) / 2 - (differences**2 / (2 * v)).sum(axis=2)
+    weights = np.exp(exponents - exponents.max(axis=1, keepdims=True))
+    return np.einsum("nk,nkd->nd", weights / weights.sum(axis=1, keepdims=True), differences / v)
+
+
+@pytest.mark.parametrize("size", [9, 64, 101])
+@pytest.mark.parametrize("block", [1 << 22, 500])
+def test_diagonal_covariances_part_by_part(monkeypatch, size, block):
+    """In one part, whose tables are kept for a time that comes again, and in parts summed one after the other.
+
+    Kills: tables of another time, a part's largest exponent not carried on to the next.
+    """
+    monkeypatch.setattr(scores, "_BLOCK", block)
+    rng = np.random.default_rng(size)
+    law = GaussianMixture(np.full(50, 0.02), 3 * rng.normal(size=(50, size)), rng.uniform(0.5, 1.5, (50, size)))
+    z = rng.normal(size=(7, size))
+    for t in (0.5, 0.5, 0.9, 0.1, 0.5):
+        expected = diagonal_score(law, z, t)
+        # The exponents are wrong by some eps (|z|^2 + alpha^2 max |m|^2) / min v, that is by 10 size eps / 0.5.
+        np.testing.assert_allclose(
+            law.score(z, t, FLOW), expected, rtol=0, atol=100 * size * 2.0**-52 * abs(expected).max()
+        )
+
+
+def test_tables_of_one_time_are_kept(monkeypatch):
+    made = []
+    monkeypatch.setattr(scores, "_log_products", lambda v, own=scores._log_products: made.append(1) or own(v))
+    law = GaussianMixture([0.5, 0.5], np.eye(2, 9), np.full((2, 9), 0.3) + np.arange(9) / 9)
+    model, z = law.model(FLOW), np.zeros((1, 9))
+    for t, times in ((0.5, 1), (0.5, 1), (0.25, 2), (0.5, 3)):
+        model(z, t)
+        assert len(made) == times
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e-20, 1.0, 1e100, 1e300])
+@pytest.mark.parametrize("size", [9, 784, 1001])
+def test_logarithms_of_products_neither_overflow_nor_lose_digits(scale, size):
+    v = np.random.default_rng(0).uniform(0.1, 10, (3, size)) * scale
+    with checks.mp.workdps(30):
+        expected = np.array([sum(map(checks.mp.log, map(float, row))) for row in v], dtype=float)
+    # A rounding a product, those of the logarithms, and of their sum in pairs: a few units of the sum.
+    atol = 2.0**-52 * (size + 8 * abs(expected).max())
+    np.testing.assert_allclose(scores._log_products(v), expected, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("size", [2, 9, 300])
+@pytest.mark.parametrize("shape", ["isotropic", "equal", "diagonal", "full"])
+def test_scores_in_float32_lose_what_is_said(shape, size):
+    """Kills: a float64 scalar that promotes the arrays, weights that underflow."""
+    law = checks.mixture(shape, min(size, 9)) if shape == "full" else wide_mixture(shape, size)
+    z, size = np.random.default_rng(0).normal(size=(64, law.dimension)), law.dimension
+    for t in (0.5, 0.25):
+        expected = law.score(z, t, FLOW)
+        for dtype in (np.float32, np.float64):
+            found = law.score(z.astype(dtype), t, FLOW, compute_dtype="float32")
+            assert found.dtype == dtype
+            reach = (z**2).sum(axis=1).max() + (np.asarray(law.means, float) ** 2).sum(axis=1).max()
+            # As the docstring says of log-weights and so of scores; and a few roundings of what is summed for each coordinate.
+            lost = 2.0**-23 * (reach / t**2 + 10)
+            error = abs(found - expected)
+            assert error.max() <= lost * abs(expected).max()
+            assert error.max() > 2.0**-30 * abs(expected).max()  # float32 indeed
+
+
+def wide_mixture(shape, size):
+    rng = np.random.default_rng(size)
+    covs = {"isotropic": rng.uniform(0.5, 1.5, 40), "equal": np.ones(40), "diagonal": rng.uniform(0.5, 1.5, (40, size))}
+    return GaussianMixture(np.full(40, 1 / 40), rng.normal(size=(40, size)), covs[shape])
+
+
+def test_float32_is_computed_on_request_and_keeps_the_state_alone():
+    law, z = wide_mixture("isotropic", 100), np.random.default_rng(1).normal(size=(3, 100)).astype(np.float32)
+    plain, short = law.model(FLOW), law.model(FLOW, compute_dtype="float32")
+    assert plain != short
+    exact = -0.5 * law.score(z.astype(np.float64), 0.5, FLOW)
+    assert np.array_equal(plain(z, 0.5), exact.astype(np.float32))  # float64 by default, rounded once
+    assert 0 < abs(short(z, 0.5) - exact).max() < 1e-3
+    assert {part.dtype for part in vars(law._cache["components", "single"]).values() if hasattr(part, "dtype")} == {
+        z.dtype
+    }
+
+
+def test_float32_is_refused_where_nothing_is_computed_so():
+    law, z = wide_mixture("equal", 9), np.zeros((1, 9))
+    for other, states, dtype, message in (
+        (law, z, "float16", "compute_dtype='float16' is unknown: use 'float64' or 'float32'"),
+        (law, z.astype(np.longdouble), "float32", "is for float states, and z is in longdouble: leave it out"),
+        (Uniform(np.zeros(9), np.ones(9)), z, "float32", "is for mixtures, and this is a Uniform: leave it out"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            other.score(states, 0.5, FLOW, compute_dtype=dtype)
+        with pytest.raises(ValueError, match=message):
+            other.model(FLOW, compute_dtype=dtype)(states, 0.5)

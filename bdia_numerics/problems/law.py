@@ -69,12 +69,17 @@ class Law(Problem):
         found: tuple[Array, Array, Array] = self._cache[key]
         return found
 
-    def _components(self, space: spaces.Space) -> Components:
-        key = ("components", _key(space))
+    def _components(self, space: spaces.Space, dtype: Any = None) -> Components:
+        key = ("components", "single" if dtype == np.float32 else _key(space))
         if key not in self._cache:
-            self._cache[key] = components(*self._in(space), space)
+            self._cache[key] = (
+                self._components(space).cast(dtype) if "single" in key else components(*self._in(space), space)
+            )
         found: Components = self._cache[key]
         return found
+
+    def _narrow(self, compute_dtype: str, space: spaces.Space) -> spaces.Numpy:
+        return spaces.FLOAT32 if compute_dtype == "float32" and space.double else super()._narrow(compute_dtype, space)
 
     def _symmetry(self, space: spaces.Space) -> Symmetry:
         """Return what makes the flow exact: to a rounding of the parameters for floats, exactly in every other system."""
@@ -98,7 +103,7 @@ class Law(Problem):
 
     def _score_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
         if space.floats:
-            return float_score(z, alpha, sigma, self._components(space))
+            return float_score(z, alpha, sigma, self._components(space, z.dtype))
         if space.encloses:
             return enclosed_score(z, alpha, sigma, self._in(space), space)  # type: ignore[arg-type]  # what encloses are balls
         if space.traced:

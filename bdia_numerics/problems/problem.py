@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from bdia_numerics.problems.reference import Method, reference_flow
 
 Array = np.ndarray[Any, Any]
 Times = tuple[Any, Any]
+ComputeDtype = Literal["float64", "float32"]
 
 
 class Schedule(Protocol):
@@ -25,24 +26,27 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True)
 class NoisePrediction:
-    """The exact eps of a distribution under a schedule: eps = -sigma score."""
+    """The exact eps of a distribution under a schedule: eps = -sigma score, computed as `Problem.score` says of `compute_dtype`."""
 
     law: Problem
     schedule: Any
+    compute_dtype: ComputeDtype = "float64"
     _levels: dict[Any, tuple[Any, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
     prediction = "eps"
 
     def __call__(self, z: Any, t: Any) -> Array:
         """Return eps(z, t), shape and dtype of z."""
-        return self.law._scaled_score(z, t, self.schedule, noise=True, known=self._levels)
+        return self.law._scaled_score(
+            z, t, self.schedule, noise=True, known=self._levels, compute_dtype=self.compute_dtype
+        )
 
 
 class Problem:
     """A distribution with exact score, and with its exact flow where `flow_certificate` says so.
 
     States have shape (*batch, D). Times are scalars of the schedule. Everything is computed in the number system of the
-    states: float16 to float64 in float64 and rounded once at the end, longdouble, mpmath, and Fractions and symbols where
-    nothing but rational operations occurs.
+    states: float16 to float64 in float64 (scores in float32, if asked) and rounded once at the end, longdouble, mpmath,
+    and Fractions and symbols where nothing but rational operations occurs.
 
     A distribution says what it is by `dimension`, `flow_certificate`, `_score_at`, `_draw`, and, if its flow is exact, `_moved`
     and `_derivative`; these see flat states (n, D) and the noise levels (alpha, sigma).
@@ -58,11 +62,11 @@ class Problem:
         """How exact `flow` is; for a numerical reference the estimate comes with each `flow_certified`."""
         raise NotImplementedError
 
-    def model(self, schedule: Schedule) -> NoisePrediction:
-        """Return the exact noise prediction ``eps(z, t)`` under a schedule; the dtype of z is kept."""
-        return NoisePrediction(self, schedule)
+    def model(self, schedule: Schedule, *, compute_dtype: ComputeDtype = "float64") -> NoisePrediction:
+        """Return the exact noise prediction ``eps(z, t)`` under a schedule; the dtype of z is kept, `compute_dtype` as in `score`."""
+        return NoisePrediction(self, schedule, compute_dtype)
 
-    def score(self, z: Any, t: Any, schedule: Schedule) -> Array:
+    def score(self, z: Any, t: Any, schedule: Schedule, *, compute_dtype: ComputeDtype = "float64") -> Array:
         """Return the gradient of the log density of the distribution at time t.
 
         Parameters
@@ -73,6 +77,11 @@ class Problem:
             Time, a scalar.
         schedule
             Gives alpha(t) and sigma(t).
+        compute_dtype
+            "float32" takes half the time of "float64" for mixtures of many components on float states, and loses digits: the
+            logarithms of the components' weights then are wrong by up to some 1e-7 (|z|^2 + alpha^2 max |m|^2) / min v, with means
+            m, variances v of the noisy components and coordinates taken at the distribution's centre. Where that is small, it
+            is the relative error of the score; near sigma = 0 on atoms it is large, and another component may win.
 
         Returns
         -------
@@ -82,21 +91,29 @@ class Problem:
         Raises
         ------
         ValueError
-            If the last axis of z is not D, or where there is no density (atoms at sigma = 0).
+            If the last axis of z is not D, where there is no density (atoms at sigma = 0), and for "float32" where nothing is computed
+            so: other distributions than mixtures, and states beyond float64.
         TypeError
             For complex or integer states, and in a system without the functions that the score needs.
         """
-        return self._scaled_score(z, t, schedule, noise=False)
+        return self._scaled_score(z, t, schedule, noise=False, compute_dtype=compute_dtype)
 
     def _scaled_score(
-        self, z: Any, t: Any, schedule: Schedule, *, noise: bool, known: dict[Any, tuple[Any, Any]] | None = None
+        self,
+        z: Any,
+        t: Any,
+        schedule: Schedule,
+        *,
+        noise: bool,
+        known: dict[Any, tuple[Any, Any]] | None = None,
+        compute_dtype: str = "float64",
     ) -> Array:
         array, space = states(z, self.dimension)
         with space.working():
             alpha, sigma = marginal(schedule, t, space, known)
             self._check_density(sigma, t)
             flat = array.reshape(-1, self.dimension)
-            cast = space.wide.cast
+            cast = space.wide.cast if compute_dtype == "float64" else self._narrow(compute_dtype, space).cast
             score = self._score_at(cast(flat), cast(alpha), cast(sigma), space)
             with np.errstate(all="ignore"):
                 result = -sigma * score if noise else score
@@ -189,6 +206,14 @@ class Problem:
     def _terms(self) -> int | None:
         """Return how many numbers the components have, None for a distribution whose score is not a formula in components."""
         return None
+
+    def _narrow(self, compute_dtype: str, space: spaces.Space) -> spaces.Numpy:
+        """Return the floats in which a score is computed instead of float64; ValueError where there is no such way."""
+        if compute_dtype != "float32":
+            raise ValueError(f"compute_dtype={compute_dtype!r} is unknown: use 'float64' or 'float32'")
+        if not space.double:
+            raise ValueError(f"compute_dtype='float32' is for float states, and z is in {space.name}: leave it out")
+        raise ValueError(f"compute_dtype='float32' is for mixtures, and this is a {type(self).__name__}: leave it out")
 
     def _kind(self) -> str:
         return f"{type(self).__name__} with D = {self.dimension}"

@@ -1,0 +1,70 @@
+"""Scores and references of distributions against what they come down to, in the same run: one function a row, with its limit in ROWS."""
+
+import numpy as np
+import pytest
+from timing import in_turn, ratio
+
+from bdia_numerics import schedules
+from bdia_numerics.problems import Empirical, GaussianMixture
+
+FLOW = schedules.flow()
+K, D = 2000, 784
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def over(ours, theirs, rounds):
+    """Return the median over rounds of our processor time over theirs."""
+    return ratio(in_turn({"ours": ours, "theirs": theirs}, rounds), "ours", "theirs")
+
+
+def data_set():
+    """`Empirical` of 60,000 points, constructor and first call, against one copy of the points and the two products three times."""
+    points, z = normal(60_000, D), normal(1, D)
+
+    def plain():
+        copy = points.copy()
+        return [(z @ copy.T) @ copy for _ in range(3)]
+
+    return over(lambda: Empirical(points).model(FLOW)(z, 0.5), plain, 3)
+
+
+def diagonal(states, again):
+    """Diagonal covariances against isotropic ones, at a time that comes again or at ever new times."""
+    weights, means, z = np.full(K, 1 / K), normal(K, D), normal(states, D, seed=1)
+    rng, times = np.random.default_rng(2), iter(np.linspace(0.3, 0.7, 10_000))
+    models = [GaussianMixture(weights, means, rng.uniform(0.5, 1.5, s)).model(FLOW) for s in ((K, D), K)]
+    ours, theirs = (lambda m=m: m(z, 0.5 if again else next(times)) for m in models)
+    return over(ours, theirs, 21 if states < 512 else 7)
+
+
+def short(count, states):
+    """Scores of isotropic components computed in float32, against the two products in float32."""
+    means, z = normal(count, D), normal(states, D, seed=1).astype(np.float32)
+    narrow, variances = means.astype(np.float32), np.random.default_rng(2).uniform(0.5, 1.5, count)
+    model = GaussianMixture(np.full(count, 1 / count), means, variances).model(FLOW, compute_dtype="float32")
+    return over(lambda: model(z, 0.5), lambda: (z @ narrow.T) @ narrow, 7)
+
+
+ROWS = {
+    "data set of 60,000 points: made and asked once": (data_set, 1.1),
+    "float32 scores, K = 2,000, 256 states": (lambda: short(2000, 256), 1.2),
+    "float32 scores, K = 60,000, 64 states": (lambda: short(60_000, 64), 1.2),
+    "diagonal covariances, 1 state": (lambda: diagonal(1, True), 3.0),
+    "diagonal covariances, 64 states": (lambda: diagonal(64, True), 2.0),
+    "diagonal covariances, 512 states": (lambda: diagonal(512, True), 1.95),
+    "diagonal covariances, 1 state, new times": (lambda: diagonal(1, False), 7.0),
+    "diagonal covariances, 64 states, new times": (lambda: diagonal(64, False), 2.65),
+    "diagonal covariances, 512 states, new times": (lambda: diagonal(512, False), 2.05),
+}
+"""What is measured, and the ratio that it is to have at most; half as much again fails."""
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_ratio(benchmark, row):
+    measure, limit = ROWS[row]
+    found = benchmark.pedantic(measure, rounds=1)
+    benchmark.extra_info.update(ratio=found, limit=limit)
+    assert found <= 1.5 * limit
