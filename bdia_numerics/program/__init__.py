@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bdia_numerics.program.forms import Evaluation, Form, Linear, Register, Scratch, StaleFormError
 from bdia_numerics.program.identity import identity
 from bdia_numerics.program.inverse import NotInvertibleError, inverse_run
 from bdia_numerics.program.invertibility import (
@@ -17,7 +16,7 @@ from bdia_numerics.program.latex import inverse_latex, step_latex
 from bdia_numerics.program.lattice import NotOnLatticeError, lattice_plan
 from bdia_numerics.program.ops import Trace
 from bdia_numerics.program.plan import Plan, make_plan
-from bdia_numerics.program.record import Recorder
+from bdia_numerics.program.record import Evaluation, Form, Linear, Recorder, Register, Scratch, StaleFormError
 from bdia_numerics.program.refusal import refusal
 from bdia_numerics.program.slots import Parameter, Slot
 from bdia_numerics.program.start import record_begin, record_run, record_start

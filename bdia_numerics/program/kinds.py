@@ -13,9 +13,9 @@ from typing import Any
 
 from bdia_numerics import models
 from bdia_numerics.grids import Point
-from bdia_numerics.program.forms import Linear
 from bdia_numerics.program.meaning import rows
 from bdia_numerics.program.ops import Op
+from bdia_numerics.program.record import Linear
 from bdia_numerics.spaces.base import GenericArithmetic, decimal
 
 

@@ -1,19 +1,162 @@
-"""The recorder `s` that a solver's `step(s)` is written against: it collapses the step to coefficients, slot by slot."""
+"""The recorder `s` that a solver's `step(s)` is written against, and the linear forms that it writes: coefficients, slot by slot.
+
+Every value of a run has a number of its own (static single assignment): assigning a register gives it a new version,
+swapping two registers moves versions about. A form is a linear combination of such numbers, so it knows which versions
+it mentions, and a form that outlives one of them is found out when it is used.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import reprlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from bdia_numerics import models, spaces
 from bdia_numerics.grids import Between, Point
-from bdia_numerics.program.forms import Evaluation, Form, Linear, Register, Scratch, StaleFormError
 from bdia_numerics.program.identity import attributes
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Scalar, Time, Trace
 from bdia_numerics.program.refusal import theirs
 from bdia_numerics.program.slots import Slot
 from bdia_numerics.spaces import vanishes
+
+
+def short(value: object) -> str:
+    """Return how a value prints, on one line and not longer than a few words."""
+    return " ".join(reprlib.repr(value).split())
+
+
+class StaleFormError(ValueError):
+    """A form mentions a version of a register that has been overwritten."""
+
+
+class Linear:
+    """Algebra shared by forms and handles: sums, differences, multiples."""
+
+    recorder: Recorder
+    __array_ufunc__ = None  # a NumPy scalar on the left leaves the product to us
+
+    def form(self) -> Form:
+        """Return this value as a form."""
+        raise NotImplementedError
+
+    def __add__(self, other: object) -> Form:
+        return self.form().plus(other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: object) -> Form:
+        return self.form().plus(-other if isinstance(other, Linear) else other)
+
+    def __rsub__(self, other: object) -> Form:
+        return (-self).plus(other)
+
+    def __neg__(self) -> Form:
+        return Form(self.recorder, {number: -c for number, c in self.form().terms.items()})
+
+    def __mul__(self, scalar: object) -> Form:
+        if isinstance(scalar, Linear):
+            raise TypeError(
+                f"the product of {self} and {scalar} is not linear: a step program is linear in its registers, "
+                "so multiply states in the model"
+            )
+        return self.form().times(self.recorder.scalar(scalar))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, scalar: object) -> Form:
+        if isinstance(scalar, Linear):
+            raise TypeError(
+                f"the quotient of {self} by {scalar} is not linear: a step program is linear in its registers, "
+                "so divide states in the model"
+            )
+        return self.form().times(1 / self.recorder.scalar(scalar))
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            f"a step does not know the value of {self}: it is recorded once for all states, so branch on s.i, s.slot "
+            "or a parameter"
+        )
+
+    def __gt__(self, other: object) -> bool:
+        return bool(self)
+
+    __lt__ = __ge__ = __le__ = __gt__
+
+
+@dataclass(frozen=True, repr=False)
+class Form(Linear):
+    """A linear combination of values: coefficients by the number of the value."""
+
+    recorder: Recorder
+    terms: Mapping[int, Any]
+
+    def __repr__(self) -> str:
+        names = [self.recorder.trace.names[number] for number in self.terms]
+        return f"Form({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+
+    def form(self) -> Form:
+        """Return itself."""
+        return self
+
+    def plus(self, other: object) -> Form:
+        """Return the sum with another value; the number 0 is accepted, so that `sum` works."""
+        if isinstance(other, Linear):
+            terms = dict(self.terms)
+            for number, c in other.form().terms.items():
+                terms[number] = terms[number] + c if number in terms else c
+            return Form(self.recorder, terms)
+        if isinstance(other, int) and other == 0:
+            return self
+        raise TypeError(f"{short(other)} cannot be added to a linear form: a step program is linear in its registers")
+
+    def times(self, scalar: Any) -> Form:
+        """Return the multiple by a scalar of the field."""
+        return Form(self.recorder, {number: scalar * c for number, c in self.terms.items()})
+
+
+@dataclass(frozen=True)
+class Register(Linear):
+    """A named register; as a form it stands for the version that it holds when it is mentioned."""
+
+    recorder: Recorder = field(repr=False)
+    name: str
+
+    def form(self) -> Form:
+        """Return the present version with coefficient 1."""
+        return Form(self.recorder, {self.recorder.held[self.name].number: self.recorder.one})
+
+
+@dataclass(frozen=True)
+class Scratch(Linear):
+    """A value computed within the step and dropped at its end."""
+
+    recorder: Recorder = field(repr=False)
+    number: int
+    time: Any
+
+    def form(self) -> Form:
+        """Return the value with coefficient 1."""
+        return Form(self.recorder, {self.number: self.recorder.one})
+
+
+@dataclass(frozen=True)
+class Evaluation(Linear):
+    """One evaluation of the model, at one version and one time; in algebra it stands for eps."""
+
+    recorder: Recorder = field(repr=False)
+    number: int
+    argument: int
+    time: Any
+
+    def form(self) -> Form:
+        """Return eps, converted from what the model predicts."""
+        return Form(self.recorder, {self.recorder.eps_number(self): self.recorder.one})
+
+
+Conversion = Callable[[str, Point], tuple[Scalar, Scalar]]
+"""`models.eps_form` and its like: multiples of the state and of the model's prediction."""
 
 
 @dataclass(eq=False)  # handles are keys of a mix, and are hashed with their recorder
@@ -40,7 +183,7 @@ class Recorder:
         """Handles of the solver's registers, in the order in which it names them."""
         return tuple(Register(self, name) for name in self.held)
 
-    @property
+    @cached_property
     def one(self) -> Scalar:
         """The exact number 1."""
         return self.trace.grid.space.field(1)
@@ -76,15 +219,18 @@ class Recorder:
             where = f"{name}={value!r} in the slot from i={self.i} to {self.i - 1}"
             raise type(error)(f"{where}: {error}; return a finite number of the run") from None
 
-    def _converted(self, form_of: Callable[[str, Point], tuple[Scalar, Scalar]], time: Time) -> tuple[Scalar, Scalar]:
-        """Return the form of the model's prediction at a time; an error names the point where it diverges."""
-        point = self.trace.point(time, derivatives=form_of is models.velocity_form)
-        try:
-            return form_of(self.trace.prediction, point)
-        except ValueError as error:
-            grid = self.trace.grid
-            index = grid.n - time if grid.is_reversed and isinstance(time, int) else time  # as in sampling
-            raise ValueError(f"at i={index}, t={point.t}: {error}") from None
+    def _converted(self, form_of: Conversion, time: Time, prediction: str = "") -> tuple[Scalar, Scalar]:
+        """Return the form of a prediction, the model's by default, at a time; an error names the point where it diverges."""
+        key = (form_of, time, prediction)
+        if key not in self.trace.conversions:
+            point = self.trace.point(time, derivatives=form_of is models.velocity_form)
+            try:
+                self.trace.conversions[key] = form_of(prediction or self.trace.prediction, point)
+            except ValueError as error:
+                grid = self.trace.grid
+                index = grid.n - time if grid.is_reversed and isinstance(time, int) else time  # as in sampling
+                raise ValueError(f"at i={index}, t={point.t}: {error}") from None
+        return self.trace.conversions[key]
 
     @property
     def slot(self) -> Slot:
@@ -105,12 +251,14 @@ class Recorder:
 
     def sigma_bar(self, time: Time) -> Scalar:
         """Return sigma/alpha at a time; ValueError where alpha = 0."""
-        alpha = self.alpha(time)
-        if self.is_zero(alpha):
-            raise ValueError(
-                f"alpha = 0 at index {time}: sigma/alpha is infinite there; start at a time with alpha > 0"
-            )
-        return self.sigma(time) / alpha
+        if time not in self.trace.ratios:
+            alpha = self.alpha(time)
+            if self.is_zero(alpha):
+                raise ValueError(
+                    f"alpha = 0 at index {time}: sigma/alpha is infinite there; start at a time with alpha > 0"
+                )
+            self.trace.ratios[time] = self.sigma(time) / alpha
+        return self.trace.ratios[time]
 
     def between(self, i: int, j: int, theta: Any, variable: str = "sigma_bar") -> Between:
         """Return the time at which `variable` is (1 - theta) of its value at t_i and theta, a parameter, of that at t_j."""
@@ -143,7 +291,7 @@ class Recorder:
         time = time if at is None else at
         if time is None:
             raise ValueError("a scratch value has no time of its own: pass at=")
-        self._check(Form(self, {number: self.one}), "the argument of the model")
+        self._check((number,), "the argument of the model")
         key = (number, time)
         if key not in self.trace.evaluations:
             target = self.trace.evaluations[key] = self.trace.new(f"eps({self.trace.names[number]}, {time})")
@@ -188,7 +336,7 @@ class Recorder:
                 f"alpha = 0 at index {i}: the step takes eps at another state or time than the one it moves, "
                 "and its coefficient diverges there: end the grid before it"
             )
-        x0_z, x0_e = models.x0_form("eps", start)
+        x0_z, x0_e = self._converted(models.x0_form, i, "eps")
         return form.times(end.alpha * x0_z - 1) + e.form().times(end.alpha * x0_e + end.sigma)
 
     def x0(self, z: Linear, e: Linear) -> Form:
@@ -199,7 +347,7 @@ class Recorder:
         """Return dz/dt = alpha_dot x0 + sigma_dot eps, eq. (2); as the model gives it, where `e` was taken at `z`."""
         return self._predicted(models.velocity_form, z, e)
 
-    def _predicted(self, form_of: Callable[[str, Point], tuple[Scalar, Scalar]], z: Linear, e: Linear) -> Form:
+    def _predicted(self, form_of: Conversion, z: Linear, e: Linear) -> Form:
         if not isinstance(e, Evaluation) or list(z.form().terms) != [e.argument]:
             raise TypeError("x0 and velocity need an evaluation and the value that it was taken at: z and s.eps(z)")
         of_state, of_output = self._converted(form_of, e.time)
@@ -232,7 +380,7 @@ class Recorder:
     def assign(self, register: Register, value: Linear, *, at: Time | None = None) -> None:
         """Give a register a new version, and move it to another time if `at` is given."""
         form = value.form()
-        self._check(form, f"the assignment of {register.name}")
+        self._check(form.terms, f"the assignment of {register.name}")
         old, time = self.held[register.name]
         time = time if at is None else at
         target = self.trace.new(f"{register.name} at {time}", time)
@@ -248,7 +396,7 @@ class Recorder:
         olds = tuple(self.held[name].number for name in names)
         forms = [value.form() for value in values.values()]
         for form in forms:
-            self._check(form, f"the mix of {', '.join(names)}")
+            self._check(form.terms, f"the mix of {', '.join(names)}")
             if set(form.terms) - set(olds):
                 raise ValueError(f"the mix of {', '.join(names)} mentions other values: use assign for those")
         zero = self.trace.grid.space.field(0)
@@ -274,7 +422,7 @@ class Recorder:
     def scratch(self, value: Linear, *, at: Time | None = None) -> Scratch:
         """Compute a value that is dropped at the end of the step, and recomputed by the inverse."""
         form = value.form()
-        self._check(form, "a scratch value")
+        self._check(form.terms, "a scratch value")
         target = self.trace.new("a scratch value")
         self.ops.append(Combine(target, self._terms(form)))
         self.own.add(target)
@@ -284,10 +432,9 @@ class Recorder:
         terms = tuple((c, n) for n, c in form.terms.items())
         return tuple((c, n) for c, n in terms if not vanishes(self.trace.grid.space, c)) or terms[:1]
 
-    def _check(self, form: Form, what: str) -> None:
-        standing = {held.number for held in self.held.values()} | self.own
-        for number in form.terms:
-            if number not in standing:
+    def _check(self, numbers: Iterable[int], what: str) -> None:
+        for number in numbers:
+            if number not in self.own and all(number != held.number for held in self.held.values()):
                 raise StaleFormError(
                     f"{what} mentions {self.trace.names[number]}, a version that has been overwritten: "
                     "form it again, or keep it with s.scratch"

@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any, Protocol, cast
 
 from bdia_numerics.grids import Pointwise
-from bdia_numerics.program.forms import Form, Linear
 from bdia_numerics.program.identity import identity
 from bdia_numerics.program.kinds import (
     EPS,
@@ -26,7 +25,7 @@ from bdia_numerics.program.kinds import (
     weights,
 )
 from bdia_numerics.program.ops import Evaluate, Held, Mix, Time, Trace
-from bdia_numerics.program.record import Recorder
+from bdia_numerics.program.record import Form, Linear, Recorder
 from bdia_numerics.program.refusal import theirs
 
 

@@ -28,7 +28,7 @@ from bdia_numerics.program import (
     record_steps,
     structure,
 )
-from bdia_numerics.program.forms import short
+from bdia_numerics.program.record import short
 from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive, finished
 from bdia_numerics.solvers import DDIM

@@ -37,9 +37,10 @@ def integral(s: Recorder, top: Any, first: Any, sign: int, m: Sequence[Linear], 
         return total
     x, h = tuple(map(partial(_earlier, s), range(len(m)))), half_log_snr(s, s.i - 1)
     one = top * h + sign * first
+    differences = divided(x, m)
     if len(m) == 2:
-        total += (one if exact else h * first / 2) * divided(x, m)
+        total += (one if exact else h * first / 2) * differences[1]
         return total
     two = top * h**2 + 2 * sign * one
-    total += one * divided(x[:2], m[:2]) + ((two if exact else two / 2) - x[1] * one) * divided(x, m)
+    total += one * differences[1] + ((two if exact else two / 2) - x[1] * one) * differences[2]
     return total

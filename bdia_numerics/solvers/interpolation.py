@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from bdia_numerics.program import Form, Linear, Recorder
@@ -20,12 +20,10 @@ def known(variable: str | Formula) -> None:
         one_of("variable", variable, VARIABLES)
 
 
-def divided(x: Sequence[Any], m: Sequence[Linear]) -> Linear:
-    """Return the divided difference of m over the places x, [x_0, ..., x_k] m."""
-    if len(m) == 1:
-        return m[0]
-    quotient: Form = (divided(x[:-1], m[:-1]) - divided(x[1:], m[1:])) / (x[0] - x[-1])
-    return quotient
+def divided(x: Sequence[Any], m: Sequence[Linear], k: int = 1) -> list[Linear]:
+    """Return the divided differences [x_0] m, [x_0, x_1] m, ..., [x_0, ..., x_n] m; `m` are those of k places each."""
+    following = list(map(lambda a, b, p, q: (a - b) / (p - q), m, m[1:], x, x[k:]))
+    return [m[0], *(divided(x, following, k + 1) if following else ())]
 
 
 def place(s: Recorder, variable: str, origin: int, time: int) -> Any:
@@ -59,13 +57,15 @@ def increment(
         return s.delta(start, end, z, m[0])
     x = tuple(map(partial(place, s, variable, times[0]), times))
 
+    @cache
     def moment(k: int) -> Any:
         return primitive(s, variable, times[0], end, k) - primitive(s, variable, times[0], start, k)
 
-    area = moment(0) * m[0] + moment(1) * divided(x[:2], m[:2])
+    differences = divided(x, m)
+    area = moment(0) * m[0] + moment(1) * differences[1]
     if len(m) > 2:
-        area = area + (moment(2) - x[1] * moment(1)) * divided(x[:3], m[:3])
+        area = area + (moment(2) - x[1] * moment(1)) * differences[2]
     if len(m) > 3:
-        area = area + (moment(3) - (x[1] + x[2]) * moment(2) + x[1] * x[2] * moment(1)) * divided(x, m)
+        area = area + (moment(3) - (x[1] + x[2]) * moment(2) + x[1] * x[2] * moment(1)) * differences[3]
     total: Form = (s.alpha(end) / s.alpha(start) - 1) * z + s.alpha(end) * area
     return total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 
-from bdia_numerics.program.forms import short
+from bdia_numerics.program.record import short
 
 
 def in_unit_interval(name: str, value: object, allow_any: bool) -> None:

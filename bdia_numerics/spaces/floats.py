@@ -12,6 +12,7 @@ import numpy as np
 from bdia_numerics.spaces.base import Scalar, Space, register
 from bdia_numerics.spaces.kernel import linear_combination
 from bdia_numerics.spaces.memory import HALF, Array, register_reader
+from bdia_numerics.spaces.quotients import Quotient, exact
 
 _GUARDED = 60  # digits: as many beyond a quadruple-precision longdouble as mpmath gets beyond its own
 _WORD = "numpy"
@@ -95,8 +96,8 @@ class Numpy(Space):
             return np.asarray(x, dtype=np.longdouble) if isinstance(x, np.ndarray) and x.ndim else np.longdouble(x)
         return self.coefficient(self.field(x))
 
-    def field(self, x: object) -> Fraction:
-        """Return the exact value of a real number as a Fraction.
+    def field(self, x: object) -> Quotient:
+        """Return the exact value of a real number, which is a Fraction.
 
         Raises
         ------
@@ -105,12 +106,15 @@ class Numpy(Space):
         ValueError
             For NaN and infinity.
         """
-        if isinstance(x, int | Fraction | str):
-            return Fraction(x)
-        if isinstance(x, float | np.floating | np.integer):
-            if not np.isfinite(x):
-                raise ValueError(f"{x!r} is not finite: pass a finite number")
-            return Fraction(*x.as_integer_ratio()) if not isinstance(x, np.integer) else Fraction(int(x))
+        if type(x) is Quotient:
+            return x
+        if isinstance(x, float | np.floating):
+            try:
+                return exact(x)
+            except (ValueError, OverflowError):
+                raise ValueError(f"{x!r} is not finite: pass a finite number") from None
+        if isinstance(x, int | np.integer | Fraction | str):
+            return exact(int(x) if isinstance(x, np.integer) else x)
         if isinstance(x, np.ndarray) and x.ndim == 0:
             return self.field(x[()])
         raise TypeError(
