@@ -42,7 +42,9 @@ from bdia_numerics.claims import (
 from bdia_numerics.claims import enclosures as setting
 from bdia_numerics.claims.mutants import mutate
 from bdia_numerics.formulas import number, table
-from bdia_numerics.plots import Picture, enclosures, misprints
+from bdia_numerics.plots import Picture, enclosures
+from bdia_numerics.plots.curves import draw
+from bdia_numerics.plots.orders import misprint
 
 Flipped = mutate(BDIA, ("- g * backward", "+ g * backward"))
 law = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.1, 0.2])
@@ -377,7 +379,7 @@ assert trip.error < 1e-14 and trip.latent > 0.3
 
 # %%
 panels = [
-    misprints.Panel(
+    misprint(
         r.label,
         r.what,
         r.steps,
@@ -386,7 +388,7 @@ panels = [
     for key, r in shown.items()
 ]
 Picture(
-    misprints.panels(panels),
+    draw(*panels, height=2.2),
     "Errors of equations (32) and (61), as printed and right, against the number of steps: only the right forms fall or are exact.",
 )
 

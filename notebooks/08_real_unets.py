@@ -37,7 +37,7 @@ from bdia_numerics import (
     step_latex,
 )
 from bdia_numerics.formulas import number, table
-from bdia_numerics.plots import Picture, network, sheet
+from bdia_numerics.plots import Picture, network, pictures
 from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.studies import run as run_study
 from bdia_numerics.studies.network_editing import EDITING, EditConfig
@@ -117,7 +117,7 @@ for name in fast:
 assert away["BDIA, gamma 1"] > 1.3 * max(away["DDIM"], away["BDIA, gamma 1/2"])
 everything = np.concatenate(list(images.values()))
 Picture(
-    sheet.sheet(
+    pictures.sheet(
         everything,
         columns=10,
         titles=[str(d) for d in digits],

@@ -6,7 +6,7 @@
 from pathlib import Path
 
 from bdia_numerics.plots import image
-from bdia_numerics.plots.drawn import gamma_and_p
+from bdia_numerics.plots.network import gamma_and_p
 from bdia_numerics.studies import load
 
 HERE = Path(__file__).parent

@@ -6,7 +6,7 @@
 from pathlib import Path
 
 from bdia_numerics.plots import image
-from bdia_numerics.plots.drawn import editing
+from bdia_numerics.plots.network import editing
 from bdia_numerics.studies import load
 
 HERE = Path(__file__).parent

@@ -66,8 +66,8 @@ def test_words_of_the_figures_lie_apart():
     from figure_checks import faults
 
     from bdia_numerics.plots.network import bars
-    from bdia_numerics.plots.perturbations import perturbations
-    from bdia_numerics.plots.sheet import sheet
+    from bdia_numerics.plots.pictures import sheet
+    from bdia_numerics.plots.rounding import perturbations
 
     config = TableConfig(("DDIM", "BDIA(gamma=1/2)"), ("cut", "quad"), (6, 10), images=4, paired=0)
     numbers = {

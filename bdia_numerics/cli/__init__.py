@@ -8,23 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.converge import converge
 from bdia_numerics.cli.datasheet import show_datasheet
 from bdia_numerics.cli.figures import figures
 from bdia_numerics.cli.handling import OneLine, status_of
 from bdia_numerics.cli.lint import lint
-from bdia_numerics.cli.map import gamma_map
 from bdia_numerics.cli.options import Command
 from bdia_numerics.cli.pages import pages
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers
+from bdia_numerics.cli.studies import converge, edit, gamma_map, network_table, work_precision
 from bdia_numerics.cli.sweep import sweep
 from bdia_numerics.cli.unet import draw_samples, unet
-from bdia_numerics.cli.unet_edit import edit
 from bdia_numerics.cli.unet_growth import show_growth
-from bdia_numerics.cli.unet_table import show_table
 from bdia_numerics.cli.verify import verify
-from bdia_numerics.cli.work_precision import work_precision
 
 app = typer.Typer(
     name="bdia",
@@ -49,7 +45,7 @@ for _name, _run in COMMANDS.items():
 _UNET: dict[str, Callable[..., Any]] = {
     "sample": draw_samples,
     "growth": show_growth,
-    "table": show_table,
+    "table": network_table,
     "edit": edit,
 }
 for _name, _run in _UNET.items():

@@ -81,3 +81,12 @@ def save_figure(path: Path, figure: Any) -> None:
     from bdia_numerics.plots import image
 
     write(path, image(figure, format=path.suffix.lstrip(".").lower()))
+
+
+def require_torch() -> None:
+    """Raise ImportError with the extra's name unless the extra torch is installed."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "diffusers", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise ImportError(f"unet needs {', '.join(missing)}: pip install 'bdia_numerics[torch]'")

@@ -11,7 +11,7 @@ import typer
 
 from bdia_numerics.cli.options import AsJson
 from bdia_numerics.cli.show import as_text, console, plain, progress, table
-from bdia_numerics.cli.studied import ROWS, show_rows
+from bdia_numerics.cli.studies import ROWS, show_rows
 
 if TYPE_CHECKING:
     from bdia_numerics.studies import Outcome, Pool, Study, Task

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from bdia_numerics import names
 from bdia_numerics.cli.options import AsJson, Inversion, OneGrid, OneSolver, TrustPickle
-from bdia_numerics.cli.show import as_text, figure_path, progress, save_figure
+from bdia_numerics.cli.show import as_text, figure_path, progress, require_torch, save_figure
 from bdia_numerics.texts import wholes
 
 
@@ -29,15 +29,6 @@ unet = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-
-
-def require_torch() -> None:
-    """Raise ImportError with the extra's name unless the extra torch is installed."""
-    from importlib.util import find_spec
-
-    missing = [name for name in ("torch", "diffusers", "safetensors") if find_spec(name) is None]
-    if missing:
-        raise ImportError(f"unet needs {', '.join(missing)}: pip install 'bdia_numerics[torch]'")
 
 
 def draw_samples(
@@ -176,7 +167,7 @@ def labels_of(text: str | None, count: int, labels: int) -> list[int] | None:
 
 
 def _draw(images: Any, found: dict[str, Any], output: Path) -> None:
-    from bdia_numerics.plots.sheet import sheet
+    from bdia_numerics.plots.pictures import sheet
 
     columns = min(10, len(images))
     titles = [str(k) for k in found["labels"][:columns]] if found["labels"] else ()

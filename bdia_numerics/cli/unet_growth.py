@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson, Figure, Guidance, OneGrid, OneSolver, TrustPickle
-from bdia_numerics.cli.show import as_text, console, figure_path, progress, save_figure, table
-from bdia_numerics.cli.unet import labels_of, load_network, require_torch, written
+from bdia_numerics.cli.show import as_text, console, figure_path, progress, require_torch, save_figure, table
+from bdia_numerics.cli.unet import labels_of, load_network, written
 from bdia_numerics.texts import wholes
 
 
@@ -51,7 +51,7 @@ def show_growth(
         trust_pickle=trust_pickle,
     )
     if figure is not None:
-        from bdia_numerics.plots.perturbations import perturbations
+        from bdia_numerics.plots.rounding import perturbations
 
         save_figure(figure, perturbations(found))
     if as_json:

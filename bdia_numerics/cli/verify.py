@@ -10,7 +10,7 @@ import typer
 
 from bdia_numerics.cli.options import AsJson, Html
 from bdia_numerics.cli.show import as_text, console, plain, progress, table
-from bdia_numerics.cli.studied import show_rows
+from bdia_numerics.cli.studies import show_rows
 from bdia_numerics.runs.files import check, write
 
 if TYPE_CHECKING:

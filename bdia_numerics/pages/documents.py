@@ -50,7 +50,7 @@ class Document:
 
 def _figures(root: Path, recompute: bool) -> Contents:
     from bdia_numerics.pages.figures import documents
-    from bdia_numerics.plots.drawn import misprints
+    from bdia_numerics.plots.orders import misprints
 
     data = root / "paper_figs" / "data"
     found = {f"docs/{path}": content for path, content in documents(data).items()}

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from bdia_numerics.analysis.scheme import interlacing, scheme
-from bdia_numerics.plots import drawn, gamma_map, network, rounding, stability, tables
+from bdia_numerics.plots import gamma_map, network, orders, rounding, stability, tables
 from bdia_numerics.plots.scheme import interlaced, programs
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, OBELM
 
@@ -56,7 +56,7 @@ def _programs() -> Figure:
 FIGURES: dict[str, PaperFigure] = {
     "fig1-samples": PaperFigure(
         "Samples at ten time steps, by solver",
-        drawn.samples,
+        network.samples,
         ("samples",),
         "Analogue of Fig. 1: samples at 10 time steps from the same noise, on the shipped network of MNIST digits "
         "(the paper: Stable Diffusion V2), on two grids. First row: the network's own ODE, solved on a fine grid, "
@@ -65,7 +65,7 @@ FIGURES: dict[str, PaperFigure] = {
     ),
     "fig2-returns": PaperFigure(
         "Images that went to noise and back",
-        drawn.returns,
+        network.returns,
         ("returns",),
         "Analogue of Fig. 2: images of the shipped network that were sent to noise and back, without guidance. "
         "Left: the returned image. Right: its absolute difference from the source, white for 0 and black for a quarter of the range or "
@@ -93,7 +93,7 @@ FIGURES: dict[str, PaperFigure] = {
     ),
     "fig4-gamma-and-p": PaperFigure(
         "Round-trip editing by gamma and p",
-        drawn.gamma_and_p,
+        network.gamma_and_p,
         ("editing",),
         "Analogue of Fig. 4: round-trip editing with BDIA by gamma and with EDICT by p, 40 time steps, with and "
         "without guidance. Digits drawn by the shipped network are sent to noise under their own label and back "
@@ -111,7 +111,7 @@ FIGURES: dict[str, PaperFigure] = {
     ),
     "fig6-editing": PaperFigure(
         "Round-trip editing by solver",
-        drawn.editing,
+        network.editing,
         ("editing",),
         "Analogue of Fig. 6: round-trip editing by BDIA, EDICT and DDIM at 40 time steps and guidance 4, as in the "
         "paper. BDIA makes half as many evaluations as EDICT. Here DDIM by (10), which does not return exactly, turns as "
@@ -137,7 +137,7 @@ FIGURES: dict[str, PaperFigure] = {
     ),
     "convergence": PaperFigure(
         "Errors against steps, and the orders they show",
-        drawn.convergence,
+        orders.of_study,
         ("convergence",),
         "Convergence on an exact flow (two Gaussians on the line, linear VP schedule from t = 0.6 to 0.1, steps "
         "equal in asinh(sigma/alpha), and the same with steps h, 2h in turn), first states exact. After each name: "
@@ -146,7 +146,7 @@ FIGURES: dict[str, PaperFigure] = {
     ),
     "work-precision": PaperFigure(
         "Error against model evaluations and processor time",
-        drawn.work_precision,
+        orders.work_precision,
         ("work-precision",),
         "Error at equal numbers of model evaluations, and against the solver's own processor time, on a grid "
         "uniform in t of the linear VP schedule down to t = 0.01 and the same exact flow.",
@@ -211,7 +211,7 @@ FIGURES: dict[str, PaperFigure] = {
     ),
     "misprints": PaperFigure(
         "Formulas of the paper, as printed and in their right form",
-        drawn.misprints,
+        orders.misprints,
         ("misprints",),
         "Formulas of the paper that can be run, as printed in our copy and in their right form: errors against steps. (32), "
         "(43) and (44) may be faults of our copy. The printed form of (61) stops converging. That of (54) does no harm, "

@@ -5,49 +5,88 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.formulas import number, solver_name
-from bdia_numerics.plots.axes import error_ticks
 from bdia_numerics.plots.pictures import Sheet, sheets
-from bdia_numerics.plots.style import PAGE, STYLE, looks
+from bdia_numerics.plots.style import canvas, error_ticks, legend_outside, looks, styled
 
 if TYPE_CHECKING:
     from xarray import Dataset
 
 
+@styled
 def bars(found: Dataset) -> Figure:
     """Draw the Frechet distance of every solver with its interval, a panel a grid, a colour a number of evaluations."""
     budgets, solvers, floor = found["evaluations"].values, found["solver"].values, float(found["floor"])
     styles = looks([str(n) for n in budgets])
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 0.24 * len(solvers) + 0.9), layout="constrained")
-        axes: Any = figure.subplots(1, found.sizes["grid"], sharey=True, sharex=True, squeeze=False)[0]
-        rows = np.arange(len(solvers))
-        for panel, name in zip(axes, found["grid"].values, strict=True):
-            for k, budget in enumerate(budgets):
-                middle, low, high = (
-                    found[what].sel(grid=name, evaluations=budget).values for what in ("frechet", "low", "high")
-                )
-                style = {**styles[str(budget)], "linestyle": "none"}
-                offset = 0.2 * (k - (len(budgets) - 1) / 2)
-                ends = np.abs((low - middle, high - middle))
-                panel.errorbar(middle, rows + offset, xerr=ends, label=f"{budget} evaluations", **style)
-                failed = rows[~np.isfinite(middle)] + offset
-                at = np.full(failed.size, 0.98), failed
-                panel.plot(*at, "x", color=style["color"], transform=panel.get_yaxis_transform(), gid="missing")
-            panel.axvline(floor, color="0.6", linewidth=0.8, label="training images")
-            panel.set(xscale="log", xlabel="Frechet distance", title=name)
-        # An interval of few images reaches to 0, which a logarithmic axis would follow without end.
-        axes[0].set_xlim(left=float(np.nanmin([floor, *found["frechet"].values.ravel()])) / 2)
-        for panel in axes:
-            error_ticks(panel.xaxis)
-        axes[0].set_yticks(rows, [solver_name(str(text)) for text in solvers])
-        axes[0].invert_yaxis()
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(budgets) + 1)
+    figure, axes = canvas(0.24 * len(solvers) + 0.9, 1, found.sizes["grid"], sharey=True, sharex=True)
+    rows = np.arange(len(solvers))
+    for panel, name in zip(axes[0], found["grid"].values, strict=True):
+        for k, budget in enumerate(budgets):
+            part = found.sel(grid=name, evaluations=budget)
+            middle, low, high = (part[what].values for what in ("frechet", "low", "high"))
+            style = {**styles[str(budget)], "linestyle": "none"}
+            offset = 0.2 * (k - (len(budgets) - 1) / 2)
+            ends = np.abs((low - middle, high - middle))
+            panel.errorbar(middle, rows + offset, xerr=ends, label=f"{budget} evaluations", **style)
+            failed = rows[~np.isfinite(middle)] + offset
+            at = np.full(failed.size, 0.98), failed
+            panel.plot(*at, "x", color=style["color"], transform=panel.get_yaxis_transform(), gid="missing")
+        panel.axvline(floor, color="0.6", linewidth=0.8, label="training images")
+        panel.set(xscale="log", xlabel="Frechet distance", title=name)
+    # An interval of few images reaches to 0, which a logarithmic axis would follow without end.
+    axes[0, 0].set_xlim(left=float(np.nanmin([floor, *found["frechet"].values.ravel()])) / 2)
+    for panel in axes[0]:
+        error_ticks(panel.xaxis)
+    axes[0, 0].set_yticks(rows, [solver_name(str(text)) for text in solvers])
+    axes[0, 0].invert_yaxis()
+    legend_outside(figure, len(budgets) + 1)
     return figure
+
+
+def samples(found: Dataset) -> Figure:
+    """Draw the samples of each solver, a sheet a grid, at the first number of steps."""
+    found = found.isel(steps=0)
+    rows = [solver_name(str(text)) for text in found["solver"].values]
+    return sheets(
+        [
+            Sheet(
+                part["images"].values,
+                rows if k == 0 else (),
+                right=_distances(part["distance"].values),
+                title=f"{part['grid'].item()} grid",
+                heading="distance",
+            )
+            for k, part in enumerate(found.isel(grid=k) for k in range(found.sizes["grid"]))
+        ]
+    )
+
+
+def returns(found: Dataset) -> Figure:
+    """Draw what came back, and how far it is from its source, a row a solver and number of steps."""
+    found = found.isel(grid=0)
+    source = found["images"].isel(solver=0, steps=0).values
+    kinds = [str(text) for text in found["solver"].values[1:]]
+    images = [found["images"].sel(solver=kind, steps=n).values for n in found["steps"].values for kind in kinds]
+    rms = [found["distance"].sel(solver=kind, steps=n).item() for n in found["steps"].values for kind in kinds]
+    rows = [f"{solver_name(kind)}, {n} steps" for n in found["steps"].values for kind in kinds]
+    away = np.abs(np.array(images) - source)
+    return sheets(
+        [
+            Sheet(np.array([source, *images]), ["source", *rows], title="returned image"),
+            Sheet(
+                np.array([0 * source, *away]),
+                right=["", *_distances(rms)],
+                title="difference from the source",
+                heading="distance",
+                low=0.25 * 255,
+                high=0,
+            ),
+        ],
+        margin=1.8,
+    )
 
 
 def edits(found: Dataset, solvers: Sequence[Any] = (), guidances: Sequence[Any] = ()) -> Figure:
@@ -74,3 +113,18 @@ def edits(found: Dataset, solvers: Sequence[Any] = (), guidances: Sequence[Any] 
             )
         )
     return sheets(made, margin=1.7)
+
+
+def gamma_and_p(found: Dataset) -> Figure:
+    """Draw the edits of BDIA by gamma and of EDICT by p, with strong guidance."""
+    return edits(found, [s for s in found["solver"].values if not str(s).startswith("DDIM")])
+
+
+def editing(found: Dataset) -> Figure:
+    """Draw the edits of DDIM by both its inversions, of BDIA at three gammas, and of EDICT with its own p, with strong guidance."""
+    kept = ("DDIM", "DDIM by (23)", "BDIA(gamma=1)", "BDIA(gamma=19/20)", "BDIA(gamma=9/10)", "EDICT(p=93/100)")
+    return edits(found, kept, found["guidance"].values.tolist()[-1:])
+
+
+def _distances(values: Any) -> list[str]:
+    return [number(float(x)) if x else "" for x in values]

@@ -1,18 +1,30 @@
-"""Convergence, and work against precision."""
+"""Errors against steps and against work: convergence, work and precision, misprints run as printed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.analysis import ObservedOrder
-from bdia_numerics.plots.axes import error_ticks, line, plain_ticks
-from bdia_numerics.plots.style import COLUMN, PAGE, STYLE, looks
+from bdia_numerics.formulas import solver_name
+from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.plots.style import COLUMN, PAGE, canvas, error_ticks, line, looks, plain_ticks, styled
+from bdia_numerics.studies.convergence import orders as observed
+
+if TYPE_CHECKING:
+    from xarray import Dataset
 
 
+def of_study(found: Dataset) -> Figure:
+    """Draw a dataset of the study "convergence": errors against steps, with the orders they show."""
+    return convergence(observed(found))
+
+
+@styled
 def convergence(orders: Sequence[tuple[str, ObservedOrder]]) -> Figure:
     """Draw errors against steps, a panel a family of grids: hollow where a level does not count, with the order behind the name.
 
@@ -22,29 +34,26 @@ def convergence(orders: Sequence[tuple[str, ObservedOrder]]) -> Figure:
         Pairs of a label and what was observed.
     """
     families = list(dict.fromkeys(order.family for _, order in orders))
-    labels = list(dict.fromkeys(label for label, _ in orders))
-    style = looks(labels)
-    with mpl.rc_context(STYLE):
-        # Two columns where there are many names and these fit side by side below one panel.
-        columns = 2 if len(labels) > 6 and max(map(len, labels)) <= 16 else 1
-        height = 2.7 + 0.16 * -(-len(labels) // columns)
-        figure = Figure(figsize=(max(PAGE / 2 * len(families), 1.2 * COLUMN), height), layout="constrained")
-        for ax, family in zip(figure.subplots(1, len(families), squeeze=False)[0], families, strict=True):
-            for label, order in orders:
-                if order.family == family:
-                    _line(ax, label, order, style[label])
-            arithmetics = {order.arithmetic for _, order in orders if order.family == family}
-            ax.set(
-                xscale="log", yscale="log", xlabel="steps N", title=family + " (mpmath)" * (arithmetics == {"mpmath"})
-            )
-            plain_ticks(ax.xaxis)
-            error_ticks(ax.yaxis)
-            ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=columns, columnspacing=1)
-        figure.axes[0].set_ylabel("root-mean-square error at the data end")
+    style = looks(list(dict.fromkeys(label for label, _ in orders)))
+    # Two columns where there are many names and these fit side by side below one panel.
+    columns = 2 if len(style) > 6 and max(map(len, style)) <= 16 else 1
+    height = 2.7 + 0.16 * -(-len(style) // columns)
+    figure, axes = canvas(height, 1, len(families), width=max(PAGE / 2 * len(families), 1.2 * COLUMN))
+    for ax, family in zip(axes[0], families, strict=True):
+        own = [(label, order) for label, order in orders if order.family == family]
+        for label, order in own:
+            levels(ax, label, order, style[label])
+        precise = all(order.arithmetic == "mpmath" for _, order in own)
+        ax.set(xscale="log", yscale="log", xlabel="steps N", title=family + " (mpmath)" * precise)
+        plain_ticks(ax.xaxis)
+        error_ticks(ax.yaxis)
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=columns, columnspacing=1)
+    axes[0, 0].set_ylabel("root-mean-square error at the data end")
     return figure
 
 
-def _line(ax: Any, label: str, order: ObservedOrder, look: dict[str, Any]) -> None:
+def levels(ax: Any, label: str, order: ObservedOrder, look: dict[str, Any]) -> None:
+    """Draw the errors of an order into axes; those that it does not rest on are hollow."""
     n, e = [level.steps for level in order.levels], [level.error for level in order.levels]
     doubt = "" if order.decided else ", undecided"
     line(ax, n, e, label=f"{label}: {order.number}{doubt}", **{**look, "markerfacecolor": "white"})
@@ -52,36 +61,50 @@ def _line(ax: Any, label: str, order: ObservedOrder, look: dict[str, Any]) -> No
     ax.plot([x.steps for x in used], [x.error for x in used], **{**look, "linestyle": "none"})
 
 
-def work_precision(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw errors against model evaluations and against seconds without the model, a row a problem and grid.
+def work_precision(found: Dataset) -> Figure:
+    """Draw a dataset of the study "work_precision": errors against model evaluations and seconds, a row a problem and grid."""
+    panels = []
+    for problem in found["problem"].values:
+        for grid in found["grid"].values:
+            part = found.sel(problem=problem, grid=grid)
+            solvers = {solver_name(str(text)): part.sel(solver=text) for text in part["solver"].values}
+            # Without those whose evaluations pay for no step.
+            taken = {name: one.isel({one["steps"].dims[0]: one["steps"].values > 0}) for name, one in solvers.items()}
+            seconds = {
+                k: ((1e3 * one["own_seconds"]).clip(1e-3).values, one["error"].values) for k, one in taken.items()
+            }
+            nfe = {name: (one["nfe"].values, one["error"].values) for name, one in taken.items()}
+            counts = sorted({n for x, _ in nfe.values() for n in x})
+            about, y = f"{problem}, {grid} grid", "root-mean-square error"
+            ticks = counts if len(counts) <= 8 else ()  # each number of evaluations that was run, where they fit
+            panels += [
+                Panel("model evaluations", y, nfe, title=f"{about}: evaluations", log="xy", ticks=ticks, legend=False),
+                Panel(
+                    "milliseconds, model left out",
+                    "",
+                    seconds,
+                    title=f"{about}: processor time",
+                    log="xy",
+                    legend=False,
+                ),
+            ]
+    return draw(*panels, height=3.0, ncols=4)
 
-    Parameters
-    ----------
-    rows
-        Runs, as `asdict` of `analysis.Work` or the records of the study "work_precision" have them.
-    """
-    places = list(dict.fromkeys((r["problem"], r["grid"]) for r in rows))
-    labels = list(dict.fromkeys(r["solver"] for r in rows))
-    style = looks(labels)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 2.5 * len(places) + 0.5), layout="constrained")
-        for axes, place in zip(figure.subplots(len(places), 2, squeeze=False), places, strict=True):
-            here = [r for r in rows if (r["problem"], r["grid"]) == place]
-            for label in labels:
-                own = [r for r in here if r["solver"] == label]
-                error = [r["error"] for r in own]
-                line(axes[0], [r["nfe"] for r in own], error, label=label, **style[label])
-                line(axes[1], [max(1e3 * r["own_seconds"], 1e-3) for r in own], error, label=label, **style[label])
-            for ax, name in zip(axes, ("model evaluations", "milliseconds, model left out"), strict=True):
-                ax.set(xscale="log", yscale="log", xlabel=name)
-                plain_ticks(ax.xaxis)
-                error_ticks(ax.yaxis)
-            counts = sorted({r["nfe"] for r in here})
-            if len(counts) <= 8:  # each number of evaluations that was run, where they fit
-                axes[0].set_xticks(counts)
-            axes[0].set_ylabel("root-mean-square error")
-            for ax, name in zip(axes, ("evaluations", "processor time"), strict=True):
-                ax.set_title(f"{place[0]}, {place[1]} grid: {name}")
-        handles, names = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=4)
-    return figure
+
+def misprints(found: Dataset) -> Figure:
+    """Draw errors as printed and right, a panel a misprint."""
+    panels = []
+    for claim in found["claim"].values:
+        part = found.sel(claim=claim)
+        part = part.isel(steps=np.isfinite(part["error"].values).any(axis=0))
+        curves = {str(form): part["error"].sel(form=form).values for form in part["form"].values}
+        label, quantity = (str(part[name].values[0]) for name in ("label", "quantity"))
+        panels.append(misprint(label, quantity, part["steps"].values, curves))
+    return draw(*panels, columns=3, height=1.9, side="upper")
+
+
+def misprint(label: str, quantity: str, steps: Sequence[int], curves: dict[str, Any]) -> Panel:
+    """Return the panel of one misprint: errors of a quantity at numbers of steps, by form; the second form's marks are open."""
+    title = f"{label}: " + re.sub(r"\b([a-z])_(\w)\b", r"$\1_\2$", quantity)
+    drawn = {form: (steps, errors) for form, errors in curves.items()}
+    return Panel("steps N", "", drawn, title=title, log="xy", ticks=steps, legend=False, around=list(curves)[1:])

@@ -11,11 +11,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from bdia_numerics.plots.style import PAGE, STYLE
+from bdia_numerics.plots.style import PAGE, styled
 
 Array = np.ndarray[Any, Any]
 _GAP = 2
 """White pixels between images."""
+_LETTER = 0.07
+"""Inches that a letter of a caption takes at most, on average."""
+_IMAGE = 0.62
+"""Inches of an image in `sheet`."""
+_WORDS = {"title": 0.17, "columns": 0.17, "caption": 0.28}
+"""Inches that words above and below take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +31,14 @@ class Sheet:
     Attributes
     ----------
     images
-        Shape (rows, columns, height, width), black at `low` and white at `high`; an image with NaN is shown as missing.
+        Shape (rows, columns, height, width), black at `low` and white at `high`, or (rows, columns, height, width, 3) in colours; an
+        image with NaN is shown as missing.
     rows, columns, right
         Words before the rows, above the columns and behind the rows; () for none.
     heading
         Above the words behind the rows.
-    title
-        Above all of them.
+    title, caption
+        Above all of them, and below.
     """
 
     images: Array
@@ -42,6 +49,7 @@ class Sheet:
     heading: str = ""
     low: float = 0.0
     high: float = 255.0
+    caption: str = ""
 
 
 def mosaic(images: Array) -> Array:
@@ -52,6 +60,39 @@ def mosaic(images: Array) -> Array:
     return spaced.swapaxes(1, 2).reshape(rows * (height + _GAP), columns * (width + _GAP), *images.shape[4:])
 
 
+def sheet(
+    images: Array, *, columns: int, titles: Sequence[str] = (), caption: str = "", low: float = -1, high: float = 1
+) -> Figure:
+    """Draw images in rows of equal length, the last one filled up with white.
+
+    Parameters
+    ----------
+    images
+        Shape (n, channels, height, width), of one channel or three; other channels are averaged.
+    columns
+        Images in a row.
+    titles
+        Words above the columns.
+    caption
+        A line below.
+    low, high
+        The values of black and white; those beyond are cut off.
+    """
+    n, channels, height, width = images.shape
+    coloured = images if channels == 3 else images.mean(1, keepdims=True)
+    rows = -(-n // columns)
+    padded = np.full((rows * columns, height, width, coloured.shape[1]), high, float)
+    padded[:n] = coloured.transpose(0, 2, 3, 1)
+    places = padded.reshape(rows, columns, height, width, -1)
+    drawn = Sheet(
+        places if channels == 3 else places[..., 0], columns=titles[:columns], low=low, high=high, caption=caption
+    )
+    # A caption is longer than a row of few images.
+    wide = max(_IMAGE * columns, _LETTER * len(caption))
+    return sheets([drawn], width=wide, margin=wide - _IMAGE * columns)
+
+
+@styled
 def sheets(drawn: Sequence[Sheet], *, width: float = PAGE, margin: float = 1.2) -> Figure:
     """Draw sheets side by side, images of one size.
 
@@ -62,23 +103,21 @@ def sheets(drawn: Sequence[Sheet], *, width: float = PAGE, margin: float = 1.2) 
     width, margin
         Of the figure, and what its words take of that, in inches.
     """
-    columns = sum(one.images.shape[1] for one in drawn)
-    rows = drawn[0].images.shape[0]
-    words = [any(s.title for s in drawn), any(s.columns for s in drawn)]
-    height = (width - margin) / columns * rows + 0.17 * sum(words)
-    with mpl.rc_context(STYLE):
-        layout = ConstrainedLayoutEngine(rect=(0.01, 0, 0.98, 1))  # no label touches the edge
-        figure = Figure(figsize=(width, height + 0.04), layout=layout)
-        ratios = [one.images.shape[1] for one in drawn]
-        axes: Any = figure.subplots(1, len(drawn), squeeze=False, width_ratios=ratios)[0]
-        for ax, one in zip(axes, drawn, strict=True):
-            _draw(ax, one)
+    ratios = [one.images.shape[1] for one in drawn]
+    words = sum(inches for name, inches in _WORDS.items() if any(getattr(one, name) for one in drawn))
+    rows, _, high, wide = drawn[0].images.shape[:4]
+    height = (width - margin) / sum(ratios) * rows * (high + _GAP) / (wide + _GAP) + words
+    layout = ConstrainedLayoutEngine(rect=(0.01, 0, 0.98, 1))  # no label touches the edge
+    figure = Figure(figsize=(width, height + 0.04), layout=layout)
+    axes: Any = figure.subplots(1, len(drawn), squeeze=False, width_ratios=ratios)[0]
+    for ax, one in zip(axes, drawn, strict=True):
+        _draw(ax, one)
     return figure
 
 
 def _draw(ax: Any, one: Sheet) -> None:
-    rows, columns, height, width = one.images.shape
-    missing = ~np.isfinite(one.images).all(axis=(2, 3))
+    rows, columns, height, width = one.images.shape[:4]
+    missing = ~np.isfinite(one.images).reshape(rows, columns, -1).all(axis=2)
     scaled = np.clip((np.nan_to_num(one.images) - one.low) / (one.high - one.low), 0, 1)
     scaled[missing] = 0.9
     ax.imshow(mosaic(scaled), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -90,6 +129,7 @@ def _draw(ax: Any, one: Sheet) -> None:
     ax.set(xlim=(-0.5, columns * (width + _GAP) - 0.5), ylim=(rows * (height + _GAP) - 0.5, -0.5), title=one.title)
     ax.set_yticks(middles[0] if one.rows else [], one.rows or None)
     ax.set_xticks(middles[1] if one.columns else [], one.columns or None)
+    ax.set_xlabel(one.caption)
     ax.tick_params(length=0, top=False, labeltop=bool(one.columns), bottom=False, labelbottom=False, pad=1)
     if one.right:
         behind = ax.secondary_yaxis("right")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.path import Path
 
 from bdia_numerics.analysis.scheme import Arrow, Scheme, Share, Value
-from bdia_numerics.plots.style import PAGE, STYLE
+from bdia_numerics.plots.style import canvas, styled
 
 STATE, MODEL, FAINT = "#000000", "#0072B2", "0.72"
 FORWARD, BACKWARD = "#0072B2", "#D55E00"
@@ -28,6 +27,7 @@ _SHOWN = 2
 """The slot that is drawn in full; the others are faint."""
 
 
+@styled
 def programs(drawn: Sequence[tuple[str, Scheme]]) -> Figure:
     """Draw the values of each solver's run and what feeds them, a row a solver: one slot in full, the others faint.
 
@@ -35,20 +35,19 @@ def programs(drawn: Sequence[tuple[str, Scheme]]) -> Figure:
     coefficients other than 1, for alpha = 1.
     """
     heights = [len(s.lanes) + 0.45 for _, s in drawn]
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 0.5 * sum(heights) + 0.4), layout="constrained")
-        axes: Any = figure.subplots(len(drawn), 1, squeeze=False, height_ratios=heights, sharex=True)
-        for ax, (label, one) in zip(axes[:, 0], drawn, strict=True):
-            _program(ax, one)
-            ax.set_ylabel(label, rotation=0, ha="right", va="center")
-        for ax in axes[:-1, 0]:
-            ax.tick_params(length=0, labelbottom=False)
-        axes[-1, 0].spines["bottom"].set_visible(True)
-        n = drawn[0][1].slots
-        axes[-1, 0].set_xticks(range(n + 1), [_name("t", n - k, n) for k in range(n + 1)])
+    figure, axes = canvas(0.5 * sum(heights) + 0.4, len(drawn), height_ratios=heights, sharex=True)
+    for ax, (label, one) in zip(axes[:, 0], drawn, strict=True):
+        _program(ax, one)
+        ax.set_ylabel(label, rotation=0, ha="right", va="center")
+    for ax in axes[:-1, 0]:
+        ax.tick_params(length=0, labelbottom=False)
+    axes[-1, 0].spines["bottom"].set_visible(True)
+    n = drawn[0][1].slots
+    axes[-1, 0].set_xticks(range(n + 1), [_name("t", n - k, n) for k in range(n + 1)])
     return figure
 
 
+@styled
 def interlaced(drawn: Sequence[tuple[str, Sequence[Share]]]) -> Figure:
     """Draw which update stands for the integral over which slot, a panel a solver, a row a state.
 
@@ -56,20 +55,18 @@ def interlaced(drawn: Sequence[tuple[str, Sequence[Share]]]) -> Figure:
     a dot marks where the evaluation was taken if that is elsewhere. Widths are weights, written where they are not 1.
     """
     n = max(share.slot for _, shares in drawn for share in shares)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 0.4 * n + 0.7), layout="constrained")
-        axes: Any = figure.subplots(1, len(drawn), squeeze=False, sharey=True)[0]
-        for ax, (label, shares) in zip(axes, drawn, strict=True):
-            for share in shares:
-                _share(ax, share, n, alone=sum((s.state, s.slot) == (share.state, share.slot) for s in shares) == 1)
-            for k in range(n + 1):
-                ax.axvline(k, color="0.85", linewidth=0.5, zorder=0)
-            ax.set(xlim=(-0.15, n + 0.15), ylim=(-0.6, n - 0.4), title=label)
-            ax.set_xticks(range(n + 1), [_name("t", n - k, n) for k in range(n + 1)])
-            ax.grid(visible=False)
-            ax.spines["left"].set_visible(False)
-            ax.tick_params(length=0)
-        axes[0].set_yticks(range(n), [_name("z", i, n) for i in range(n)])
+    figure, (axes,) = canvas(0.4 * n + 0.7, 1, len(drawn), sharey=True)
+    for ax, (label, shares) in zip(axes, drawn, strict=True):
+        for share in shares:
+            _share(ax, share, n, alone=sum((s.state, s.slot) == (share.state, share.slot) for s in shares) == 1)
+        for k in range(n + 1):
+            ax.axvline(k, color="0.85", linewidth=0.5, zorder=0)
+        ax.set(xlim=(-0.15, n + 0.15), ylim=(-0.6, n - 0.4), title=label)
+        ax.set_xticks(range(n + 1), [_name("t", n - k, n) for k in range(n + 1)])
+        ax.grid(visible=False)
+        ax.spines["left"].set_visible(False)
+        ax.tick_params(length=0)
+    axes[0].set_yticks(range(n), [_name("z", i, n) for i in range(n)])
     return figure
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.analysis.stability.characteristic import nowhere_stable
 from bdia_numerics.formulas import solver_name
-from bdia_numerics.plots.style import PAGE, STYLE, looks
+from bdia_numerics.plots.style import PAGE, canvas, legend_outside, looks, styled
 from bdia_numerics.studies.configuration import contender
 
 if TYPE_CHECKING:
@@ -40,28 +39,28 @@ def region(ax: Any, real: Any, imaginary: Any, radius: Any, colour: str, dashes:
     return bool(inside.any())
 
 
+@styled
 def regions(found: Dataset) -> Figure:
     """Draw the regions of a dataset of the study "stability", a row a direction, a column a solver, a line a gamma."""
     solvers, directions = found["solver"].values, found["direction"].values
     gammas = [float(g) for g in found["gamma"].values]
     styles = looks([f"γ = {g:g}" for g in gammas])
-    with mpl.rc_context(STYLE):
-        # Axes of equal scales fill their places only where these have the shape of the plane.
-        width = min((PAGE - 0.6) / len(solvers) - 0.1, 1.6)
-        shape = np.ptp(found["imaginary"].values) / np.ptp(found["real"].values)
-        figure = Figure(figsize=(PAGE, width * shape * len(directions) + 0.95), layout="compressed")
-        axes: Any = figure.subplots(len(directions), len(solvers), squeeze=False, sharex=True, sharey=True)
-        for row, direction in zip(axes, directions, strict=True):
-            for ax, solver in zip(row, solvers, strict=True):
-                _panel(ax, found.sel(direction=direction, solver=solver), list(styles.values()))
-            row[0].set_ylabel(f"{NAMES.get(str(direction), direction)}\nIm $h\\,J$")
-        for ax, solver in zip(axes[0], solvers, strict=True):
-            ax.set_title(solver_name(str(solver)))
-        for ax in axes[-1]:
-            ax.set_xlabel("Re $h\\,J$")
-        for label, look in styles.items():
-            axes[0, 0].plot([], [], label=label, color=look["color"], linestyle=look["linestyle"])
-        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(gammas))
+    # Axes of equal scales fill their places only where these have the shape of the plane.
+    width = min((PAGE - 0.6) / len(solvers) - 0.1, 1.6)
+    shape = np.ptp(found["imaginary"].values) / np.ptp(found["real"].values)
+    height = width * shape * len(directions) + 0.95
+    figure, axes = canvas(height, len(directions), len(solvers), layout="compressed", sharex=True, sharey=True)
+    for row, direction in zip(axes, directions, strict=True):
+        for ax, solver in zip(row, solvers, strict=True):
+            _panel(ax, found.sel(direction=direction, solver=solver), list(styles.values()))
+        row[0].set_ylabel(f"{NAMES.get(str(direction), direction)}\nIm $h\\,J$")
+    for ax, solver in zip(axes[0], solvers, strict=True):
+        ax.set_title(solver_name(str(solver)))
+    for ax in axes[-1]:
+        ax.set_xlabel("Re $h\\,J$")
+    for label, look in styles.items():
+        axes[0, 0].plot([], [], label=label, color=look["color"], linestyle=look["linestyle"])
+    legend_outside(figure, len(gammas))
     return figure
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from bdia_numerics.plots.style import PAGE, STYLE
+from bdia_numerics.plots.style import PAGE, styled
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -37,9 +36,8 @@ class Block:
     rows: tuple[tuple[str, tuple[Cell | None, ...]], ...]
 
 
-@dataclass(frozen=True)
-class _Line:
-    """A row: its head, the paper's numbers, and what is its like here."""
+class Published(NamedTuple):
+    """A row as published: its head, the paper's numbers, and what is its like here."""
 
     head: str
     fid: tuple[float, ...]
@@ -47,34 +45,34 @@ class _Line:
     evaluations: int
 
 
-_TABLES: tuple[tuple[str, tuple[str, ...], tuple[_Line, ...]], ...] = (
+_TABLES: tuple[tuple[str, tuple[str, ...], tuple[Published, ...]], ...] = (
     (
         "Table 1: 10 time steps",
         ("COCO 2014, SD V2",),
         (
-            _Line("BDIA, γ = 0.5", (12.62,), "BDIA(gamma=1/2)", 10),
-            _Line("DDIM", (15.04,), "DDIM", 10),
-            _Line("DPM-Solver", (16.06,), "DPMSolverPP", 10),
+            Published("BDIA, γ = 0.5", (12.62,), "BDIA(gamma=1/2)", 10),
+            Published("DDIM", (15.04,), "DDIM", 10),
+            Published("DPM-Solver", (16.06,), "DPMSolverPP", 10),
         ),
     ),
     (
         "Table 2: DDIM and BDIA, γ = 1",
         ("CIFAR10", "CelebA"),
         (
-            _Line("DDIM, 10", (14.38, 13.41), "DDIM", 10),
-            _Line("BDIA, 10", (10.03, 10.86), "BDIA(gamma=1)", 10),
-            _Line("DDIM, 20", (7.51, 9.45), "DDIM", 20),
-            _Line("BDIA, 20", (6.29, 8.86), "BDIA(gamma=1)", 20),
-            _Line("DDIM, 40", (4.95, 6.93), "DDIM", 40),
-            _Line("BDIA, 40", (4.63, 6.50), "BDIA(gamma=1)", 40),
+            Published("DDIM, 10", (14.38, 13.41), "DDIM", 10),
+            Published("BDIA, 10", (10.03, 10.86), "BDIA(gamma=1)", 10),
+            Published("DDIM, 20", (7.51, 9.45), "DDIM", 20),
+            Published("BDIA, 20", (6.29, 8.86), "BDIA(gamma=1)", 20),
+            Published("DDIM, 40", (4.95, 6.93), "DDIM", 40),
+            Published("BDIA, 40", (4.63, 6.50), "BDIA(gamma=1)", 40),
         ),
     ),
     (
         "Table 3: EDM (Heun) and BDIA-EDM; 35 (CIFAR10) or 39 evaluations, here 40",
         ("CIFAR10", "FFHQ", "AFHQV2", "ImageNet64"),
         (
-            _Line("EDM", (1.85, 2.64, 2.08, 2.51), "Heun", 40),
-            _Line("BDIA-EDM", (1.79, 2.54, 2.02, 2.38), "BDIAHeun", 40),
+            Published("EDM", (1.85, 2.64, 2.08, 2.51), "Heun", 40),
+            Published("BDIA-EDM", (1.79, 2.54, 2.02, 2.38), "BDIAHeun", 40),
         ),
     ),
 )
@@ -112,50 +110,42 @@ def texts(cell: Cell | None) -> str:
     return f"{cell.value:.2f}" if cell.half is None else f"{cell.value:.1f} ± {cell.half:.1f} {cell.mark}".rstrip()
 
 
+@styled
 def draw(found: Dataset) -> Figure:
     """Draw the tables one below the other; the smallest number of a column's rows that are compared is bold."""
     made = blocks(found)
     lines = sum(len(block.rows) + 3.4 for block in made)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 0.165 * lines))
-        figure.set_layout_engine("none")
-        ax = figure.add_axes((0, 0, 1, 1))
-        ax.set(xlim=(0, 1), ylim=(lines - 0.1, -0.7))
-        ax.set_axis_off()
-        top = 0.0
-        for block in made:
-            top = _block(ax, block, top)
+    figure = Figure(figsize=(PAGE, 0.165 * lines))
+    figure.set_layout_engine("none")
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set(xlim=(0, 1), ylim=(lines - 0.1, -0.7))
+    ax.set_axis_off()
+    top = 0.0
+    for block in made:
+        top = _block(ax, block, top)
     return figure
 
 
 def _block(ax: Any, block: Block, top: float) -> float:
-    places = _places(block)
+    word = partial(ax.text, ha="center", va="center", fontsize=7)
+    places, bottom = _places(block), top + len(block.rows) + 2.4
     split = (places[block.published - 1] + places[block.published]) / 2
     ax.text(0.01, top, block.title, fontweight="bold", va="center")
-    ax.text(
-        np.mean(places[: block.published]),
-        top + 1,
-        "published: FID",
-        ha="center",
-        va="center",
-        style="italic",
-        fontsize=7,
-    )
+    word(np.mean(places[: block.published]), top + 1, "published: FID", style="italic")
     words = "measured here, MNIST network: Frechet distance of features"
-    ax.text(np.mean(places[block.published :]), top + 1, words, ha="center", va="center", style="italic", fontsize=7)
+    word(np.mean(places[block.published :]), top + 1, words, style="italic")
     for x, head in zip(places, block.heads, strict=True):
-        ax.text(x, top + 2, head, ha="center", va="center", fontsize=7)
-    ax.plot((0.01, 0.99), (top + 2.5, top + 2.5), color="0.3", linestyle="-", linewidth=0.6)
-    ax.plot((split, split), (top + 0.6, top + len(block.rows) + 2.4), color="0.3", linestyle="-", linewidth=0.6)
+        word(x, top + 2, head)
+    for ends in (((0.01, 0.99), (top + 2.5, top + 2.5)), ((split, split), (top + 0.6, bottom))):
+        ax.plot(*ends, color="0.3", linestyle="-", linewidth=0.6)
     best = best_rows(block)
     for k, (head, cells) in enumerate(block.rows):
-        y = top + 3 + k
-        ax.text(0.01, y, head, va="center", fontsize=7)
+        word(0.01, top + 3 + k, head, ha="left")
         for column, (x, cell) in enumerate(zip(places, cells, strict=True)):
             weight = "bold" if (k, column) in best else "normal"
             mark = {"color": "#D55E00", "gid": "missing"} if cell is None else {}
-            ax.text(x, y, texts(cell), ha="center", va="center", fontsize=7, fontweight=weight, **mark)
-    return top + len(block.rows) + 3.4
+            word(x, top + 3 + k, texts(cell), fontweight=weight, **mark)
+    return bottom + 1
 
 
 def _places(block: Block) -> list[float]:
@@ -178,15 +168,3 @@ def best_rows(block: Block) -> set[tuple[int, int]]:
             if values:
                 found.add((min(values)[1], column))
     return found
-
-
-def markdown(found: Dataset) -> str:
-    """Return the tables in Markdown."""
-    from bdia_numerics.formulas import table
-
-    parts: list[str] = []
-    for block in blocks(found):
-        kinds = ["published: FID"] * block.published + ["measured: Frechet"] * (len(block.heads) - block.published)
-        heads: Sequence[str] = ["", *(f"{head} ({kind})" for head, kind in zip(block.heads, kinds, strict=True))]
-        parts += [f"**{block.title}**", table(heads, [(head, *map(texts, cells)) for head, cells in block.rows])]
-    return "\n\n".join(parts)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from bdia_numerics.plots.style import PAGE, STYLE
+from bdia_numerics.plots.style import canvas, styled
 
 Array = np.ndarray[Any, Any]
 
 
+@styled
 def transport(
     x: Array, z: Array, density: Array, paths: Array, *, xlabel: str, ylabel: str, ends: Mapping[str, Array]
 ) -> Figure:
@@ -35,15 +35,13 @@ def transport(
         By name, densities at both ends, shape (K,), drawn over z.
     """
     relative = density / density.max(axis=1, keepdims=True)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE, 3.1), layout="constrained")
-        axes: Any = figure.subplots(1, 2, width_ratios=[3, 1], sharey=True)
-        axes[0].pcolormesh(x, z, relative.T, cmap="Blues", vmax=1.4, shading="gouraud", rasterized=True)
-        axes[0].plot(x, paths, color="black", linestyle="-", linewidth=0.8)
-        axes[0].grid(visible=False)
-        axes[0].set(xlabel=xlabel, ylabel=ylabel, xlim=(x.min(), x.max()), ylim=(z.min(), z.max()))
-        for (name, values), dashes in zip(ends.items(), ("-", "--"), strict=False):
-            axes[1].plot(values, z, color="black", linestyle=dashes, label=name)
-        axes[1].set(xlabel="density")
-        axes[1].legend()
+    figure, (axes,) = canvas(3.1, 1, 2, width_ratios=[3, 1], sharey=True)
+    axes[0].pcolormesh(x, z, relative.T, cmap="Blues", vmax=1.4, shading="gouraud", rasterized=True)
+    axes[0].plot(x, paths, color="black", linestyle="-", linewidth=0.8)
+    axes[0].grid(visible=False)
+    axes[0].set(xlabel=xlabel, ylabel=ylabel, xlim=(x.min(), x.max()), ylim=(z.min(), z.max()))
+    for (name, values), dashes in zip(ends.items(), ("-", "--"), strict=False):
+        axes[1].plot(values, z, color="black", linestyle=dashes, label=name)
+    axes[1].set(xlabel="density")
+    axes[1].legend()
     return figure

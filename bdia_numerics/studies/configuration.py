@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import names
+from bdia_numerics.analysis import GridFamily
+from bdia_numerics.analysis.measurement.families import family_named
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, parameters
 from bdia_numerics.runs.inversion import split
 from bdia_numerics.studies.study import Cell
-from bdia_numerics.texts import one_of
+from bdia_numerics.texts import one_of, ratio
 
 
 def solver_of(text: str) -> Solver:
@@ -28,6 +30,12 @@ CLEAN = -1
 def to_clean(text: str, schedule: Any, n: int) -> Grid:
     """Return a grid of a discrete schedule by name; one that has a last time ends at clean data."""
     return names.grid(text)(schedule, n, t_min=CLEAN)
+
+
+def family(config: Any, kind: str) -> GridFamily:
+    """Return the grids of a kind, on the schedule, in the variable and over the span of a configuration."""
+    ends = ratio("t_max", config.t_max), ratio("t_min", config.t_min)
+    return family_named(kind, names.schedule(config.schedule), *ends, config.variable)
 
 
 def takes_gamma(text: str) -> bool:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bdia_numerics import names
-from bdia_numerics.analysis import GridFamily, ObservedOrder, observed_order
-from bdia_numerics.analysis.measurement.families import family_named
+from bdia_numerics.analysis import ObservedOrder, observed_order, order_on_pattern, symbolic_order
 from bdia_numerics.analysis.measurement.observed import FIRST, PRECISE, RANDOM, Level
+from bdia_numerics.analysis.sheet.compared import Compared, proved_order
 from bdia_numerics.formulas import solver_name
-from bdia_numerics.studies.configuration import check
+from bdia_numerics.program import identity
+from bdia_numerics.studies.configuration import check, family
 from bdia_numerics.studies.records import config_of
 from bdia_numerics.studies.study import Cell, Study, Variable
-from bdia_numerics.texts import ratio
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -48,6 +48,8 @@ class ConvergenceConfig:
         States drawn at the noise end; random grids at each number of steps.
     arithmetic
         "auto", "float64" or "mpmath".
+    proved
+        Whether the order that the program proves is found, too.
     """
 
     solvers: tuple[str, ...] = SOLVERS
@@ -63,27 +65,13 @@ class ConvergenceConfig:
     states: int = 32
     seeds: int = 16
     arithmetic: str = "auto"
+    proved: bool = False
 
     def __post_init__(self) -> None:
         check(self, "solvers", "grids")
         names.distribution(self.problem)
         for kind in self.grids:
             family(self, kind)
-
-
-def family(config: ConvergenceConfig, kind: str) -> GridFamily:
-    """Return the grids of a kind."""
-    ends = ratio("t_max", config.t_max), ratio("t_min", config.t_min)
-    return family_named(kind, names.schedule(config.schedule), *ends, config.variable)
-
-
-def measured(config: ConvergenceConfig, cell: Cell) -> ObservedOrder:
-    """Return the observed order of a solver on a kind of grids."""
-    return observed_order(
-        names.solver(str(cell["solver"])), names.distribution(config.problem), family(config, str(cell["grid"])),
-        steps=config.steps or None, states=config.states, start=config.start, seeds=config.seeds,
-        arithmetic=config.arithmetic, max_steps=config.max_steps,
-    )  # fmt: skip
 
 
 def ladder(steps: Sequence[int], max_steps: int) -> tuple[int, ...]:
@@ -97,58 +85,83 @@ def ladder(steps: Sequence[int], max_steps: int) -> tuple[int, ...]:
     return tuple(sorted(chosen))
 
 
-def columns(found: ObservedOrder, steps: Sequence[int]) -> dict[str, Any]:
-    """Return the values of `VARIABLES`, errors at each of `steps`: NaN where it was not taken, ValueError for any other."""
-    levels = {level.steps: level for level in found.levels}
-    if strange := levels.keys() - set(steps):
+def compute(config: ConvergenceConfig, cell: Cell) -> Mapping[str, Any]:
+    """Return an order with its band, and the errors that it rests on: NaN at numbers of steps that were not taken."""
+    solver, kind = names.solver(str(cell["solver"])), str(cell["grid"])
+    found = observed_order(
+        solver, names.distribution(config.problem), family(config, kind),
+        steps=config.steps or None, states=config.states, start=config.start, seeds=config.seeds,
+        arithmetic=config.arithmetic, max_steps=config.max_steps,
+    )  # fmt: skip
+    steps, none = ladder(config.steps, config.max_steps), Level(0, np.nan, np.nan, False, "")
+    taken = {level.steps: level for level in found.levels}
+    if strange := taken.keys() - set(steps):
         raise ValueError(f"steps={sorted(strange)} were taken, which the dataset has no place for")
-    places = [levels.get(n) for n in steps]
-    made = {
-        name: np.array([np.nan if level is None else float(getattr(level, name)) for level in places])
-        for name in ("error", "rounding", "used")
+    places = [taken.get(n, none) for n in steps]
+    made: dict[str, Any] = {
+        name: np.array([getattr(x, name) for x in places]) for name in ("error", "rounding", "note")
     }
-    words = ("order", "low", "high", "asymptotic", "decided", "arithmetic", "reason")
-    return made | {name: getattr(found, name) for name in words} | {"status": "ok"}
+    made["used"] = np.array([float(x.used) if x.steps else np.nan for x in places])
+    made |= {name: getattr(found, name) for name in _WORDS} | {"status": "ok"}
+    if config.proved:
+        alternating = order_on_pattern(solver, (1, 2)).order if kind == "alternating" else None
+        text, agrees = proved_order(symbolic_order(solver), alternating, found, kind)
+        made |= {"proved": text, "verdict": Compared("", text, "", agrees).verdict}
+    return made
+
+
+_WORDS = ("order", "low", "high", "asymptotic", "decided", "arithmetic", "reason")
 
 
 def orders(found: Dataset) -> list[tuple[str, ObservedOrder]]:
     """Return the observed orders of a dataset, each with its solver's name in figures; what a cell does not hold are NaN and empty."""
-    config, made = config_of(CONVERGENCE, found), []
-    for text in found["solver"].values:
-        for kind in found["grid"].values:
+    return [(solver_name(text), order) for text, _, order in _observed(found)]
+
+
+def _observed(found: Dataset) -> Iterator[tuple[str, Dataset, ObservedOrder]]:
+    """Yield each cell: the text of its solver, the cell, and the order."""
+    config = config_of(CONVERGENCE, found)
+    for text in map(str, found["solver"].values):
+        for kind in map(str, found["grid"].values):
             cell = found.sel(solver=text, grid=kind)
-            taken = np.isfinite(cell["used"].values)
-            rows = zip(*(cell[name].values[taken] for name in ("steps", "error", "rounding", "used")), strict=True)
+            taken = cell.isel(steps=np.isfinite(cell["used"].values))
+            notes = taken["note"].values if "note" in taken else [""] * taken.sizes["steps"]
+            rows = zip(*(taken[name].values for name in ("steps", "error", "rounding", "used")), notes, strict=True)
             fields: dict[str, Any] = {name: float(cell[name]) for name in ("order", "low", "high")}
             fields |= {name: cell[name].item() for name in ("arithmetic", "reason")}
-            levels = tuple(Level(int(n), float(e), float(r), bool(u), "") for n, e, r, u in rows)
-            order = ObservedOrder(
-                solver=str(text), family=family(config, str(kind)).label, start=config.start, seeds=config.seeds,
-                asymptotic=bool(cell["asymptotic"] == 1), levels=levels, **fields,
+            yield text, cell, ObservedOrder(
+                solver=identity(names.solver(text)), family=family(config, kind).label, start=config.start,
+                seeds=config.seeds if kind == "random" else 0, asymptotic=bool(cell["asymptotic"] == 1),
+                levels=tuple(Level(int(n), float(e), float(r), bool(u), str(note)) for n, e, r, u, note in rows), **fields,
             )  # fmt: skip
-            made.append((solver_name(str(text)), order))
-    return made
 
 
-VARIABLES = {
-    "error": Variable("rms error at the data end", dims=("steps",)),
-    "rounding": Variable("rms of what rounding does to the error", dims=("steps",)),
-    "used": Variable("whether the order rests on it", dims=("steps",)),
-    "order": Variable("observed order"),
-    "low": Variable("lower end of the order's uncertainty band"),
-    "high": Variable("upper end of the order's uncertainty band"),
-    "asymptotic": Variable("whether the errors are consistent with one order"),
-    "decided": Variable("whether they are, and the band is no wider than a half"),
-    "arithmetic": Variable("arithmetic"),
-    "reason": Variable("what the order rests on"),
-    "status": Variable("status"),
-}
-"""Of an observed order."""
+def _rows(found: Dataset) -> Iterator[Mapping[str, Any]]:
+    for text, cell, order in _observed(found):
+        row = {
+            "solver": text,
+            "grid": order.family,
+            "order": f"{order.order:.2f}{'' if order.decided else ' undecided'}",
+        }
+        row["band"] = f"[{order.low:.2f}, {order.high:.2f}]"
+        if "proved" in cell:
+            verdict = cell["verdict"].item()
+            row["proved"] = f"{cell['proved'].item()}{'' if verdict == 'agrees' else f' {verdict}'}"
+        where = f"{order.seeds} seeds, " if order.seeds else ""
+        where += "mpmath, " if order.arithmetic == "mpmath" else ""
+        yield row | {"steps used": where + order.reason, "status": cell["status"].item()}
 
 
-def compute(config: ConvergenceConfig, cell: Cell) -> Mapping[str, Any]:
-    """Return an order with its band, and the errors that it rests on."""
-    return columns(measured(config, cell), ladder(config.steps, config.max_steps))
+def _said(data: dict[str, Any], found: Dataset) -> dict[str, Any]:
+    rows = []
+    for text, cell, order in _observed(found):
+        row = {"label": text, **asdict(order), "decided": order.decided, "up_to": order.up_to}
+        if "proved" in cell:
+            proved = cell["proved"].item()
+            agrees = {"agrees": True, "differs": False}.get(cell["verdict"].item())
+            row |= {"proved": int(proved) if proved.isdigit() else proved, "agrees": agrees}
+        rows.append(row)
+    return {"problem": data["config"]["problem"], "schedule": data["config"]["schedule"], "orders": rows}
 
 
 CONVERGENCE = Study(
@@ -158,13 +171,24 @@ CONVERGENCE = Study(
     dims=lambda config: {"solver": config.solvers, "grid": config.grids},
     inner=lambda config: {"steps": ladder(config.steps, config.max_steps)},
     compute=compute,
-    variables=VARIABLES,
-    columns={
-        "solver": "",
-        "grid": "",
-        "order": "{order:.2f}",
-        "band": "{low:.2f} to {high:.2f}",
-        "steps used": "{reason}",
+    variables={
+        "error": Variable("rms error at the data end", dims=("steps",)),
+        "rounding": Variable("rms of what rounding does to the error", dims=("steps",)),
+        "used": Variable("whether the order rests on it", dims=("steps",)),
+        "note": Variable("why the order does not rest on it", dims=("steps",)),
+        "order": Variable("observed order"),
+        "low": Variable("lower end of the order's uncertainty band"),
+        "high": Variable("upper end of the order's uncertainty band"),
+        "asymptotic": Variable("whether the errors are consistent with one order"),
+        "decided": Variable("whether they are, and the band is no wider than a half"),
+        "arithmetic": Variable("arithmetic"),
+        "reason": Variable("what the order rests on"),
+        "proved": Variable("the order that the program proves"),
+        "verdict": Variable("whether both agree"),
+        "status": Variable("status"),
     },
-    figure="drawn:convergence",
+    finish=lambda dataset: dataset.drop_vars([k for k in ("proved", "verdict") if dataset[k].dtype.kind == "f"]),
+    rows=_rows,
+    figure="orders:of_study",
+    said=_said,
 )

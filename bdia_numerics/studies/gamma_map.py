@@ -113,7 +113,7 @@ def _rows(found: Dataset) -> Iterator[Mapping[str, Any]]:
                 }
 
 
-def _said(found: dict[str, Any]) -> dict[str, Any]:
+def _said(found: dict[str, Any], dataset: Any) -> dict[str, Any]:
     points = []
     for cell in found["cells"]:
         open_gamma = takes_gamma(cell["solver"])

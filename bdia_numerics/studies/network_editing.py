@@ -128,7 +128,7 @@ def _measured(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
     }
 
 
-def _said(found: dict[str, Any]) -> dict[str, Any]:
+def _said(found: dict[str, Any], dataset: Any) -> dict[str, Any]:
     return {"config": found["config"], "targets": found["targets"], "edits": found["cells"]}
 
 

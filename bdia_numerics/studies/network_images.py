@@ -170,7 +170,7 @@ SAMPLES = Study(
     inner=_inner,
     compute=sampled,
     variables=_VARIABLES | {"distance": Variable("rms distance to the network's own ODE")},
-    figure="drawn:samples",
+    figure="network:samples",
 )
 RETURNS = Study(
     "returns",
@@ -181,5 +181,5 @@ RETURNS = Study(
     compute=returned,
     variables=_VARIABLES
     | {"distance": Variable("rms distance to the source"), "inversion": Variable("what took the images to noise")},
-    figure="drawn:returns",
+    figure="network:returns",
 )

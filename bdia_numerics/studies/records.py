@@ -60,7 +60,7 @@ def _plain(study: Study, name: str, value: Any) -> Any:
 def data(study: Study, found: Dataset) -> dict[str, Any]:
     """Return what the study's command prints as JSON: configuration, what the cells share, and their records."""
     config = asdict(config_of(study, found))
-    return study.said({"config": config, **shared(study, found), "cells": records(study, found)})
+    return study.said({"config": config, **shared(study, found), "cells": records(study, found)}, found)
 
 
 def table(study: Study, found: Dataset) -> tuple[str, list[str], list[list[str]]]:
@@ -72,7 +72,7 @@ def table(study: Study, found: Dataset) -> tuple[str, list[str], list[list[str]]
         return _pivot(study, found)
     rows = list(study.rows(found) if study.rows else records(study, found))
     caption = study.caption.format(**shared(study, found) | asdict(config_of(study, found)))
-    formats = dict(study.columns) or {name: "" for row in rows for name in row}
+    formats = dict(study.columns) or {name: "" for row in rows for name in row if name != "status"}
     if any(row.get("status", "ok") != "ok" for row in rows):
         formats["status"] = ""
     return caption, list(formats), [[_text(name, form, row) for name, form in formats.items()] for row in rows]

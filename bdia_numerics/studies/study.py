@@ -77,7 +77,7 @@ class Study:
     figure : str
         "module:function" of `bdia_numerics.plots`, which takes the dataset.
     said : callable
-        What `studies.records.data` returns -> what the study's command prints as JSON.
+        (what `studies.records.data` returns without it, dataset) -> what the study's command prints as JSON.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Study:
     columns: Mapping[str, str] = field(default_factory=dict)
     rows: Callable[[Any], Iterable[Mapping[str, Any]]] | None = None
     figure: str = ""
-    said: Callable[[dict[str, Any]], dict[str, Any]] = field(default=lambda found: found)
+    said: Callable[[dict[str, Any], Any], dict[str, Any]] = field(default=lambda data, dataset: data)
 
 
 def coordinates(study: Study, config: Any) -> Mapping[str, Sequence[Scalar]]:

@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bdia_numerics import names
-from bdia_numerics.analysis import GridFamily, work_precision
-from bdia_numerics.analysis.measurement.families import family_named
-from bdia_numerics.studies.configuration import check
+from bdia_numerics.analysis import work_precision
+from bdia_numerics.studies.configuration import check, family
 from bdia_numerics.studies.engine.blas import one_blas_thread
+from bdia_numerics.studies.records import records
 from bdia_numerics.studies.study import Cell, Study, Variable
-from bdia_numerics.texts import ratio
 
 SOLVERS = ("DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "OBELM", "Heun", "DPMSolverPP")
 TIMES = ("seconds", "model_seconds", "own_seconds", "setup")
@@ -35,8 +34,8 @@ class WorkConfig:
         Kinds of `analysis.GridFamily`.
     variable, t_max, t_min
         What the steps are of, and the span; numbers like 9/10 or 0.9.
-    evaluations
-        Of the model, that each solver may make.
+    evaluations, steps
+        Of the model, that each solver may make; or, in their place, numbers of steps, the same for all solvers.
     states, repeats, seed
         States of a run; timed runs, of which the median counts; seed of the states.
     start
@@ -55,30 +54,26 @@ class WorkConfig:
     repeats: int = 3
     start: str = "own"
     seed: int = 0
+    steps: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        check(self, "solvers", "problems", "grids", "evaluations", evaluations=1, states=1, repeats=1)
+        check(self, "solvers", "problems", "grids", "evaluations", evaluations=1, steps=1, states=1, repeats=1)
         for name in self.problems:
             names.distribution(name)
         for kind in self.grids:
             family(self, kind)
 
 
-def family(config: WorkConfig, kind: str) -> GridFamily:
-    """Return the grids of a kind."""
-    ends = ratio("t_max", config.t_max), ratio("t_min", config.t_min)
-    return family_named(kind, names.schedule(config.schedule), *ends, config.variable)
-
-
 def compute(config: WorkConfig, cell: Cell) -> Mapping[str, Any]:
     """Return error, evaluations and processor times; "no step" if the evaluations pay for none."""
     solver, problem, kind = (str(cell[name]) for name in ("solver", "problem", "grid"))
+    by = {"by": "steps"} if config.steps else {}
     try:
         with one_blas_thread():  # threads of BLAS would count as processor time, and gain nothing here
             (row,) = work_precision(
                 {solver: names.solver(solver)}, {problem: names.distribution(problem)}, {kind: family(config, kind)},
-                [int(cell["evaluations"])], states=config.states, repeats=config.repeats, start=config.start,
-                seed=config.seed, clock=time.process_time,
+                [int(cell["count" if config.steps else "evaluations"])], states=config.states, repeats=config.repeats,
+                start=config.start, seed=config.seed, clock=time.process_time, **by,
             ).rows  # fmt: skip
     except ValueError as error:
         if "pay for no step" not in str(error):
@@ -86,6 +81,26 @@ def compute(config: WorkConfig, cell: Cell) -> Mapping[str, Any]:
         return NOTHING
     found = asdict(row)
     return {name: found[name] for name in NOTHING}
+
+
+def _finish(dataset: Any) -> Any:
+    if not dataset["steps"].any():
+        raise ValueError(
+            f"evaluations={dataset['evaluations'].values.tolist()} pay for no step of any solver: allow more"
+        )
+    return dataset
+
+
+def _rows(found: Any) -> list[dict[str, Any]]:
+    times = {"ms": "seconds", "of it model": "model_seconds", "setup ms": "setup"}
+    return [r | {head: 1e3 * r[name] for head, name in times.items()} for r in records(WORK_PRECISION, found)]
+
+
+def _said(data: dict[str, Any], found: Any) -> dict[str, Any]:
+    config = data["config"]
+    names = ("solver", "problem", "grid", "steps", "nfe", "error", "setup", *TIMES[:3], "status")
+    rows = [{name: row[name] for name in names} for row in data["cells"] if row["steps"]]
+    return {"rows": rows, "by": "steps" if config["steps"] else "nfe", "states": config["states"]}
 
 
 WORK_PRECISION = Study(
@@ -96,7 +111,7 @@ WORK_PRECISION = Study(
         "problem": config.problems,
         "grid": config.grids,
         "solver": config.solvers,
-        "evaluations": config.evaluations,
+        **({"count": config.steps} if config.steps else {"evaluations": config.evaluations}),
     },
     compute=compute,
     variables={
@@ -109,5 +124,19 @@ WORK_PRECISION = Study(
         "setup": Variable("processor time of the first run beyond that of a later one", "s"),
         "status": Variable("status"),
     },
-    figure="drawn:work_precision",
+    finish=_finish,
+    columns={
+        "solver": "",
+        "problem": "",
+        "grid": "",
+        "steps": "",
+        "NFE": "{nfe}",
+        "error": "{error:.3g}",
+        "ms": "{ms:.2f}",
+        "of it model": "{of it model:.2f}",
+        "setup ms": "{setup ms:.2f}",
+    },
+    rows=_rows,
+    figure="orders:work_precision",
+    said=_said,
 )
