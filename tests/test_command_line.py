@@ -44,6 +44,24 @@ def shell(words, cwd=ROOT):
 # Failures
 
 
+def test_control_characters_of_a_solver_of_ones_own_are_written_out(tmp_path, monkeypatch):
+    """A docstring that would move the cursor or colour the terminal, and a message that would set its title."""
+    (tmp_path / "painted.py").write_text(
+        "from dataclasses import dataclass\nfrom bdia_numerics import DDIM\n\n"
+        "@dataclass(frozen=True)\nclass Painted(DDIM):\n"
+        '    """A step in \\x1b[31mred\\x1b[0m.\n\n    Source    a \\x9b2J paper\n    """\n',
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+    found = run("datasheet", "painted:Painted", "--proved-only")
+    assert found.exit_code == 0, found.output
+    refused = run("datasheet", "painted:\x1b]0;mine\x07")
+    assert refused.exit_code == 2
+    for said in (found.output, refused.output):
+        assert not {c for c in said if c != "\n" and not c.isprintable()}
+    assert "\\x9b2J" in found.output and "\\x1b]0;mine\\x07" in refused.output
+
+
 @pytest.mark.parametrize(
     ("error", "says", "status"),
     [

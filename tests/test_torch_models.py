@@ -475,9 +475,10 @@ def broken(path, unet, how):
             "nan": {"conv_in.bias": first * float("nan")},
         }
         safetensors.torch.save_file(content | other[how], weights)
-    elif how in ("configuration", "class"):
+    elif how in ("configuration", "class", "pipeline", "function"):
         written = json.loads((folder / "config.json").read_text())
-        other = {"block_out_channels": [8]} if how == "configuration" else {"_class_name": "Nothing"}
+        named = {"class": "Nothing", "pipeline": "DiffusionPipeline", "function": "logging"}
+        other = {"block_out_channels": [8]} if how == "configuration" else {"_class_name": named[how]}
         (folder / "config.json").write_text(json.dumps(written | other))
     elif how == "list":
         (folder / "config.json").write_text("[]")
@@ -520,6 +521,8 @@ def broken(path, unet, how):
         ("nan", "conv_in.bias holds NaN or infinite values: download"),
         ("configuration", "make no UNet2DModel .*block_out_channels"),
         ("class", "_class_name='Nothing' in .* is not a model of diffusers"),
+        ("pipeline", "_class_name='DiffusionPipeline' in .* is not a model of diffusers"),
+        ("function", "_class_name='logging' in .* is not a model of diffusers"),
         ("list", "holds no object of JSON"),
         ("index", r"model_index.json has unet=\['diffusers'\], no pair of a library and a class: download it again"),
         ("file", "is a file: pass the folder"),

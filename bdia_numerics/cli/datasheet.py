@@ -12,7 +12,10 @@ from bdia_numerics.runs.files import check, write
 
 
 def show_datasheet(
-    solver: Annotated[str, typer.Argument(help="A solver of `bdia list`, or module:object, such as bdia:gamma=9/10.")],
+    solver: Annotated[
+        str,
+        typer.Argument(help="A solver of `bdia list`, such as bdia:gamma=9/10, or module:object, which is imported."),
+    ],
     others: Parameters = None,
     proved_only: Annotated[bool, typer.Option("--proved-only", help="Leave out what runs show.")] = False,
     html: Html = None,

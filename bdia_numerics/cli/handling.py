@@ -19,6 +19,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from bdia_numerics.cli.show import visible
+
 TRACEBACK = "BDIA_TRACEBACK"
 """Set in the environment, it shows the traceback of whatever ends a command."""
 
@@ -142,6 +144,7 @@ def _let_go_of_output() -> None:
 
 
 def _said(line: str, status: int = 2) -> int:
+    line = visible(line)
     with suppress(OSError):  # standard error is full or gone, too: the status is all that is left
         typer.echo(f"bdia: {line if len(line) < 600 else line[:597] + '...'}", err=True)
     return status

@@ -11,11 +11,19 @@ from typing import Any
 from bdia_numerics.runs.files import check, write
 
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def visible(text: str) -> str:
+    """Return text whose control characters are written out: a docstring or a name of a file moves no cursor and sets no colour."""
+    return text.translate(_CONTROLS)
+
+
 def plain(text: str) -> str:
-    """Return text in which brackets are not markup."""
+    """Return text in which brackets are not markup, and control characters are written out."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape(visible(text))
 
 
 def console(width: int = 160) -> Any:

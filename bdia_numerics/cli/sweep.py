@@ -24,7 +24,11 @@ SAMPLES = 4
 
 def sweep(
     config: Annotated[
-        Path | None, typer.Argument(metavar="CONFIG.toml", help="What to run, as in examples/sweep.toml.")
+        Path | None,
+        typer.Argument(
+            metavar="CONFIG.toml",
+            help="What to run, as in examples/sweep.toml. A module:object in it is imported, with --dry-run too.",
+        ),
     ] = None,
     study: Annotated[
         str | None, typer.Option(help="A study by name, instead of the one in the file or of a product.")

@@ -107,9 +107,10 @@ def network_of(folder: Path, part: str | None, name: str | None, dtype: torch.dt
         raise ValueError(
             f"source={str(folder)!r} holds no diffusers model: it needs config.json with _class_name, or model_index.json"
         )
-    if not hasattr(make, "from_pretrained"):
+    # A pipeline or a scheduler has from_pretrained, too, and a pipeline may import code that its folder names.
+    if not (isinstance(make, type) and issubclass(make, diffusers.ModelMixin)):
         raise ValueError(
-            f"_class_name={name!r} in {place} is not a model of diffusers {diffusers.__version__}: upgrade it"
+            f"_class_name={name!r} in {place} is not a model of diffusers {diffusers.__version__}: upgrade it, or give the folder of a network"
         )
     _check_files(place)
     try:
