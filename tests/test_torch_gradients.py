@@ -184,6 +184,37 @@ def test_memory_is_flat_in_n(name):
     assert saved_bytes(plain_solve, solver, 100) > 5 * saved_bytes(plain_solve, solver, 10)
 
 
+class Deep(torch.nn.Module):
+    """A network of which the graph of one evaluation holds far more than a state; it counts the activations that live."""
+
+    def __init__(self):
+        super().__init__()
+        draw = torch.Generator().manual_seed(1)
+        self.weight = torch.nn.Parameter(torch.randn(5, 5, generator=draw, dtype=torch.float64) / 5)
+        self.now = self.peak = 0
+
+    def forward(self, z, t):
+        for _ in range(50):
+            z = torch.tanh(z @ self.weight)
+            self.now += 1
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(z, self._let_go)
+        return z + float(t)
+
+    def _let_go(self):
+        self.now -= 1
+
+
+@pytest.mark.parametrize(("name", "most"), [("BDIA", 1), ("EDICT", 1), ("ReversibleHeun", 1), ("BDIA3", 3)])
+def test_the_graph_of_one_evaluation_stands_at_a_time(name, most):
+    """The activations of two evaluations never live together, in the steps, in their start, or between them; BDIA3 undoes with three."""
+    grid, one, whole = grids.asinh(schedules.vp_linear(), 6, t_max=1.0, t_min=0.05), Deep(), Deep()
+    z = torch.randn(3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+    one(z, 0.5).sum().backward()
+    gradients.solve(SOLVERS[name](), whole, grid, z).z.square().sum().backward()
+    assert whole.peak <= 1.1 * most * one.peak
+
+
 def test_rebuilding_that_fails_is_said_and_checkpoints_are_the_remedy():
     # gamma = 1/2: each slot of the inverse doubles a rounding; 2^60 is far beyond float64.
     grid = grids.uniform(schedules.vp_linear(), 60, t_max=1.0, t_min=0.05)

@@ -26,7 +26,7 @@ from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution
 from bdia_numerics.spaces import of
 from bdia_numerics.torch.networks.jacobians import recording
-from bdia_numerics.torch.reversal import Job
+from bdia_numerics.torch.reversal import OneByOne, ReversibleRun
 
 __all__ = ["invert", "solve"]
 
@@ -73,15 +73,16 @@ def solve(
 
     Notes
     -----
-    The start of a multistep solver, at most three slots, is differentiated as it is; what its evaluations would be remembered for is
-    evaluated again, which takes BDIA2 one more and BDIA3 two. The gradient has no
+    The graph of one evaluation stands at a time, and its memory is all that a run takes besides its states; of two for BDIA2 and of three
+    for BDIA3, which undo a step with evaluations of steps before it. The start of a multistep solver, at most three slots, keeps its
+    states; what its evaluations would be remembered for is evaluated again, which takes BDIA2 one more and BDIA3 two. The gradient has no
     derivative of its own.
     """
     model = recording(model)
     if isinstance(z, State):
         registers, nfe = dict(z.registers), 0
     else:
-        registers, nfe, status = solving.begun(solver, model, grid, z, start)
+        registers, nfe, status = solving.begun(solver, OneByOne(model), grid, z, start)
         if not status.ok:
             return solving.solve(solver, model, grid, z.detach(), start)
 
@@ -145,7 +146,7 @@ def _job(
     tolerance: float,
     *,
     direction: str,
-) -> Job:
+) -> ReversibleRun:
     some = next(iter(registers.values()))
     if not isinstance(some, torch.Tensor):
         raise TypeError(f"z is a {type(some).__name__}: gradients are those of tensors, pass torch.from_numpy(z)")
@@ -165,7 +166,7 @@ def _job(
     count = len(there.stages)
     places = {round(k * count / (checkpoints + 1)) for k in range(1, checkpoints + 1)} - {0, count}
     kept_at = frozenset(there.stages[k - 1].reached for k in places)
-    return Job(there, back, model, space, go, wanted, kept_at, tolerance)
+    return ReversibleRun(there, back, model, space, go, wanted, kept_at, tolerance)
 
 
 def _trainable(model: Any) -> Iterable[torch.Tensor]:

@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 from torch.autograd.function import once_differentiable
+from torch.utils.checkpoint import checkpoint
 
+from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Plan
-from bdia_numerics.program.plan import Call, Stage
+from bdia_numerics.program.plan import Call, Instruction
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Stepwise
 from bdia_numerics.spaces import Space
@@ -19,7 +21,7 @@ from bdia_numerics.torch.linear import Store, pull
 
 
 @dataclass
-class Job:
+class ReversibleRun:
     """One run: its plan, the plan that undoes it, and what its back-propagation needs."""
 
     there: Plan
@@ -61,18 +63,21 @@ class Job:
         """Return the adjoints of the registers at the beginning, and the gradients of the parameters."""
         ends, begins = [h.number for h in self.there.final.values()], [h.number for h in self.there.inputs.values()]
         adjoints: Store = dict(zip(ends, weights, strict=True))
-        tape, done = _Tape(self), self.there.stages[::-1]
+        tape, done = _Tape(self, adjoints), self.there.stages[::-1]
 
         def pulled(run: Stepwise) -> None:
-            """Pull the adjoints through the slot that is undone, and let the next one begin with what was kept of it."""
-            if count := run.completed:
-                pull(done[count - 1].instructions, adjoints, tape.pulled(done[count - 1], run.store), self.space)
-            if count < len(done):
-                for name, value in self.kept.get(done[count].reached, {}).items():
-                    run.store[done[count].held[name].number] = value
+            """Pull the adjoints through the rest of the slot that is undone, and let the next one begin with what was kept of it."""
+            if run.completed:
+                tape.pull(run.store, ends=True)
+            if run.completed < len(done):
+                slot = done[run.completed]
+                tape.left = list(slot.instructions)
+                for name, value in self.kept.get(slot.reached, {}).items():
+                    run.store[slot.held[name].number] = value
 
         run = Stepwise(self.back, dict(zip(self.back.plans[0].inputs, last, strict=True)), self.space, listen=pulled)
         while (call := run.call) is not None:
+            tape.pull(run.store)  # the graph of the evaluation before goes before that of this one is made
             run.feed(tape.asked(call.target, run.store[call.argument], call.t))
         self._compare([run.store[n] for n in begins], first)
         return [adjoints.get(n) for n in begins], tape.gradients
@@ -92,20 +97,22 @@ class Job:
 
 
 class _Tape:
-    """Evaluations of one backward pass: each with its graph until its adjoint has come."""
+    """Evaluations of one backward pass, each with its graph until its adjoint has come; and what is left of the slot that is undone."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    def __init__(self, job: ReversibleRun, adjoints: Store) -> None:
+        self.job, self.adjoints = job, adjoints
+        self.left: list[Instruction] = []
         self.graphs: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self.gradients: list[torch.Tensor | None] = [None] * len(job.parameters)
         self.checked = False
 
-    def pulled(self, done: Stage, values: Store) -> Callable[[int, torch.Tensor], torch.Tensor]:
-        calls = {x.target: x for x in done.instructions if isinstance(x, Call)}
+    def pull(self, values: Store, *, ends: bool = False) -> None:
+        """Pull the adjoints back through the slot as far as its evaluations are known, or to its beginning.
+
+        The last evaluation of a slot is the first that its undoing asks for, so that one graph stands at a time.
+        """
 
         def slope(number: int, weight: torch.Tensor) -> torch.Tensor:
-            if number not in self.graphs:  # undoing the slot did not need this evaluation
-                self.asked(number, values[calls[number].argument], calls[number].t)
             z, output = self.graphs.pop(number)
             found: tuple[torch.Tensor | None, ...] = torch.autograd.grad(
                 output, (z, *self.job.parameters), weight, allow_unused=True
@@ -116,7 +123,13 @@ class _Tape:
                     self.gradients[k] = gradient if have is None else have + gradient
             return torch.zeros_like(z) if found[0] is None else found[0]
 
-        return slope
+        while self.left:
+            x = self.left[-1]
+            if isinstance(x, Call) and x.target not in self.graphs:
+                if not ends:
+                    return
+                self.asked(x.target, values[x.argument], x.t)  # undoing the slot did not need this evaluation
+            pull([self.left.pop()], self.adjoints, slope, self.job.space)
 
     def asked(self, number: int, z: torch.Tensor, t: Any) -> torch.Tensor:
         """Return the model's output, and keep its graph."""
@@ -135,11 +148,27 @@ class _Tape:
         return detached
 
 
+@dataclass(frozen=True)
+class OneByOne:
+    """A model whose evaluations keep their arguments instead of their graphs: each graph is made again when its adjoint has come."""
+
+    model: Model
+
+    @property
+    def prediction(self) -> str:
+        """What the model predicts."""
+        return prediction_of(self.model)
+
+    def __call__(self, z: torch.Tensor, t: Any) -> Any:
+        """Return the model's output."""
+        return checkpoint(self.model, z, t, use_reentrant=False)
+
+
 class _Reversible(torch.autograd.Function):
     """A run whose graph is its two ends."""
 
     @staticmethod
-    def forward(ctx: Any, job: Job, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(ctx: Any, job: ReversibleRun, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         count = len(job.there.inputs)
         first = tuple(x.detach() for x in tensors[:count])
         last = job.forward(first)

@@ -63,9 +63,7 @@ class Feed:
         self._expected: list[float] = self.timesteps.tolist()
         self._made = _version(self.timesteps)
         self._asked = self._overflowed = False
-        self._last: tuple[weakref.ref[torch.Tensor], int] | None = (
-            None  # the sample of the step before, and its counter
-        )
+        self._last: Mark | None = None  # the sample of the step before
         self._dtype: torch.dtype | None = None  # of all samples
         self.handed: Mark | None = None
         self._written = 0  # counter of writes of what was handed out
