@@ -149,11 +149,10 @@ def _measured(
         found["batches"] = asdict(repeatability(several, z.to(single), grid.t[grid.n // 2]))
         tell("dtypes")
         ask = network_of(loaded, given)
-        found["trips"] = [asdict(row) for row in trips(ask, {repr(chosen): chosen}, [grid], z, guidances=(guidance,))]
+        found["trips"] = trips(ask, {repr(chosen): chosen}, [grid], z, guidances=(guidance,))
         if tabled:
             ask, run = network_of(loaded, given and given[:1]), [loaded.grid(n, spacing) for n in tabled]
-            rows = trips(ask, SOLVERS, run, z[:1], guidances=scales, watch=tell)
-            found["round_trips"] = [asdict(row) for row in rows]
+            found["round_trips"] = trips(ask, SOLVERS, run, z[:1], guidances=scales, watch=tell)
     return found
 
 

@@ -12,7 +12,7 @@ import torch
 from bdia_numerics.analysis.perturbation.amplification import amplification, running_products
 from bdia_numerics.analysis.perturbation.linearised import directed_run, slot_matrix
 from bdia_numerics.grids import Grid
-from bdia_numerics.models import prediction_of
+from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import Run, Solver, make_plan
 from bdia_numerics.program.plan import Call, Instruction, Plan
 from bdia_numerics.runs.solving import begun, invert, solve
@@ -149,17 +149,13 @@ def linearised_run(
 def _visit(solver: Solver, model: Any, grid: Grid, z: torch.Tensor, direction: str, places: list[Any]) -> None:
     """Run the steps in one direction, noting where the model is evaluated."""
 
-    class Listening:
-        prediction = prediction_of(model)
-
-        def __call__(self, x: torch.Tensor, t: Any) -> torch.Tensor:
-            places.append((x.detach().clone(), t))
-            output: torch.Tensor = model(x, t)
-            return output
+    def noted(x: torch.Tensor, t: Any) -> Any:
+        places.append((x.detach().clone(), t))
+        return model(x, t)
 
     with torch.no_grad():
         registers, _, status = begun(solver, model, grid, z)
-        listening = Listening()
+        listening = Predicting(noted, prediction_of(model))
         found = solve(solver, listening if direction == "sample" else model, grid, z, registers) if status.ok else None
         if found is not None and found.status.ok and direction == "invert":
             assert isinstance(found.state, State)
