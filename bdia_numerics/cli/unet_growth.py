@@ -88,12 +88,11 @@ def _measured(
 
     from bdia_numerics import analysis, names
     from bdia_numerics.program import structure
-    from bdia_numerics.torch.networks.growth import growth
+    from bdia_numerics.torch.networks.growth import growth, probed_defect
     from bdia_numerics.torch.networks.jacobians import array_jvp, array_model
     from bdia_numerics.torch.networks.round_trips import SOLVERS, network_of, trips
     from bdia_numerics.torch.networks.sampling import noise
     from bdia_numerics.torch.networks.steadiness import bits, repeatability
-    from bdia_numerics.torch.networks.symplectic import probed_defect
     from bdia_numerics.torch.tensors import DTYPES, dtype_named
 
     if count < 2:

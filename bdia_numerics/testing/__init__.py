@@ -8,9 +8,8 @@ one line that gives the numbers and where to look. `bdia_numerics.testing.plugin
 from __future__ import annotations
 
 from bdia_numerics.spaces.values import share
-from bdia_numerics.testing.cost import assert_nfe
 from bdia_numerics.testing.latents import assert_latent_valid
-from bdia_numerics.testing.orders import UndecidedOrder, assert_order, order_of
+from bdia_numerics.testing.orders import UndecidedOrder, assert_nfe, assert_order, order_of
 from bdia_numerics.testing.returns import (
     Returned,
     assert_exactly_invertible,
