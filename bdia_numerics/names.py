@@ -206,9 +206,10 @@ def grid(text: str) -> Callable[..., Grid]:
         For another name, an option that it has not, and a value that is none.
     """
     entry, positional, own = read("grid", text, GRIDS)
-    make, known = entry if isinstance(entry, tuple) else (entry, tuple(_parameters(entry))[2:])
+    make, known = entry if isinstance(entry, tuple) else (entry, None)
     if not callable(make) or positional:
         raise ValueError(f"grid={text!r} makes no grid: name a function of a schedule and a number of slots")
+    known = tuple(inspect.signature(make).parameters)[2:] if known is None else known
     for key in own:
         if key not in known:
             takes = (
@@ -317,10 +318,6 @@ def _made(name: str, text: str, make: Any, positional: tuple[Any, ...], named: d
         if name == "solver":  # its message names the parameter
             raise
         raise ValueError(f"{name}={text!r}: {error}") from None
-
-
-def _parameters(make: Any) -> Mapping[str, Any]:
-    return inspect.signature(make).parameters if callable(make) else {}
 
 
 # Modules

@@ -14,7 +14,7 @@ import numpy as np
 from bdia_numerics import configs
 from bdia_numerics.configs.config import KINDS
 from bdia_numerics.configs.families import FAMILIES
-from bdia_numerics.configs.sigmas import times_of
+from bdia_numerics.configs.tables import times_of
 
 CLASSES = tuple(name for name, family in FAMILIES.items() if family.walk and name != "ldm")
 

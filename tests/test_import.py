@@ -46,7 +46,7 @@ def test_import_loads_nothing_heavy():
 
 def test_assertions_load_torch_when_a_scheduler_runs_and_not_before():
     pytest.importorskip("torch", reason="needs the extra torch")
-    every = "import bdia_numerics.testing.plugin, bdia_numerics.testing.latents, bdia_numerics.testing.cost"
+    every = "import bdia_numerics.testing.plugin, bdia_numerics.testing.latents"
     assert heavy_modules_after(every) == []
     assert heavy_modules_after("import bdia_numerics.testing.driving") == ["torch"]
 

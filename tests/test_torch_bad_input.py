@@ -14,9 +14,8 @@ from bdia_numerics import BDIA, grids, schedules, solve  # noqa: E402
 from bdia_numerics.cli import app  # noqa: E402
 from bdia_numerics.torch import load, schedulers  # noqa: E402
 from bdia_numerics.torch.networks import folders  # noqa: E402
-from bdia_numerics.torch.networks.checking import doubt  # noqa: E402
 from bdia_numerics.torch.networks.loading import Loaded  # noqa: E402
-from bdia_numerics.torch.networks.models import NetworkModel  # noqa: E402
+from bdia_numerics.torch.networks.models import NetworkModel, doubt  # noqa: E402
 
 torch.set_num_threads(1)
 GRID = grids.from_timesteps(schedules.ddpm_linear(), [999, 700, 400, 100, 1])

@@ -101,7 +101,7 @@ def _run(
 
     from bdia_numerics import plots
     from bdia_numerics.runs.inversion import named
-    from bdia_numerics.torch.networks.checking import doubt
+    from bdia_numerics.torch.networks.models import doubt
     from bdia_numerics.torch.networks.sampling import noise, sample
     from bdia_numerics.torch.tensors import dtype_named
 

@@ -88,12 +88,11 @@ def _measured(
 
     from bdia_numerics import analysis, names
     from bdia_numerics.program import structure
-    from bdia_numerics.torch.networks.growth import growth
+    from bdia_numerics.torch.networks.growth import growth, probed_defect
     from bdia_numerics.torch.networks.jacobians import array_jvp, array_model
     from bdia_numerics.torch.networks.round_trips import SOLVERS, network_of, trips
     from bdia_numerics.torch.networks.sampling import noise
     from bdia_numerics.torch.networks.steadiness import bits, repeatability
-    from bdia_numerics.torch.networks.symplectic import probed_defect
     from bdia_numerics.torch.tensors import DTYPES, dtype_named
 
     if count < 2:
@@ -149,11 +148,10 @@ def _measured(
         found["batches"] = asdict(repeatability(several, z.to(single), grid.t[grid.n // 2]))
         tell("dtypes")
         ask = network_of(loaded, given)
-        found["trips"] = [asdict(row) for row in trips(ask, {repr(chosen): chosen}, [grid], z, guidances=(guidance,))]
+        found["trips"] = trips(ask, {repr(chosen): chosen}, [grid], z, guidances=(guidance,))
         if tabled:
             ask, run = network_of(loaded, given and given[:1]), [loaded.grid(n, spacing) for n in tabled]
-            rows = trips(ask, SOLVERS, run, z[:1], guidances=scales, watch=tell)
-            found["round_trips"] = [asdict(row) for row in rows]
+            found["round_trips"] = trips(ask, SOLVERS, run, z[:1], guidances=scales, watch=tell)
     return found
 
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.configs import sigmas as kinds
 from bdia_numerics.configs.config import SchedulerConfig
-from bdia_numerics.configs.tables import alphas_cumprod
+from bdia_numerics.configs.tables import alphas_cumprod, between, clipped, shifted, spread, times_of
 from bdia_numerics.configs.walk import RatioLevels, Walk, WalkStep
 
 Array = np.ndarray[Any, Any]
@@ -185,16 +184,13 @@ def _inside(times: Array, levels: Array) -> Array:
     return times
 
 
-def _final(config: SchedulerConfig, levels: Array) -> float:
-    return 0.0 if config["set_alpha_to_one"] else float(levels[0])
-
-
 def _jump(config: SchedulerConfig, asked: Passed, levels: Array, table: Array) -> Walk:
-    ratio, final, n = config["num_train_timesteps"] // asked.n, _final(config, levels), asked.n
-    times = _inside(spaced(config, n), levels)
-    steps = [
-        WalkStep(float(t), float(levels[int(t)]), float(levels[int(t) - ratio]) if t >= ratio else final) for t in times
-    ]
+    """Schedulers that end a step at t - T//n, wherever the next evaluation is; inverse ones begin it there."""
+    n, ratio, inverse = asked.n, config["num_train_timesteps"] // asked.n, config.rule == "inverse"
+    final = 0.0 if config["set_alpha_to_one"] else float(levels[0])
+    times = _inside(spaced(config, n)[:: -1 if inverse else 1], levels)
+    ends = [(float(levels[int(t)]), float(levels[int(t) - ratio]) if t >= ratio else final) for t in times]
+    steps = (WalkStep(float(t), *(pair[::-1] if inverse else pair)) for t, pair in zip(times, ends, strict=True))
     told = times
     if config.name == "PNDMScheduler" and config["skip_prk_steps"]:
         told = np.concatenate([times[:2], times[1:]])
@@ -204,15 +200,6 @@ def _jump(config: SchedulerConfig, asked: Passed, levels: Array, table: Array) -
         pairs = np.repeat(times[:4][::-1], 2) + np.tile([0, ratio // 2], 4)
         told = np.concatenate([np.repeat(pairs[:-1], 2)[1:-1][::-1], times[3:]])
     return Walk(tuple(steps), RatioLevels("vp"), tuple(map(float, told)), table)
-
-
-def _inverse(config: SchedulerConfig, asked: Passed, levels: Array, table: Array) -> Walk:
-    ratio, final = config["num_train_timesteps"] // asked.n, _final(config, levels)
-    times = _inside(spaced(config, asked.n)[::-1], levels)
-    steps = [
-        WalkStep(float(t), float(levels[int(t) - ratio]) if t >= ratio else final, float(levels[int(t)])) for t in times
-    ]
-    return Walk(tuple(steps), RatioLevels("vp"), tuple(map(float, times)), table)
 
 
 def _listed(config: SchedulerConfig, asked: Passed, levels: Array, table: Array) -> Walk:
@@ -248,15 +235,15 @@ def _points(config: SchedulerConfig, asked: Passed, levels: Array, table: Array)
     """Schedulers that take n points of the table, between entries by linear interpolation of sigma/alpha."""
     n, kind, places = asked.n, config.kind, np.arange(len(levels))
     if asked.sigmas is not None:
-        found, times = asked.sigmas[:-1], kinds.times_of(asked.sigmas[:-1], levels)
-        return _told_as(config, times, [*found, asked.sigmas[-1]], table)
+        found, times = asked.sigmas[:-1], times_of(asked.sigmas[:-1], levels)
+        return _told_as(config, times, [*found, asked.sigmas[-1]], table, levels)
     times = _on_table(config, spaced(config, n), levels) if asked.times is None else asked.times
     found = np.interp(times, places, levels)
     if config["interpolation_type"] == "log_linear":
         found = np.exp(np.linspace(math.log(levels[-1]), math.log(levels[0]), n + 1))
     if kind:
-        found = kinds.spread(kind, found, n, config)
-        times = kinds.times_of(found, levels)
+        found = spread(kind, found, n, config)
+        times = times_of(found, levels)
         times = times.round() if config.name.startswith("KDPM2") and kind == "karras" else times
     last = levels[0] if config["final_sigmas_type"] == "sigma_min" else 0.0
     walked = np.asarray([*found, last], dtype=np.float32)
@@ -276,34 +263,32 @@ def _on_table(config: SchedulerConfig, times: Array, levels: Array) -> Array:
 
 
 def _told_as(
-    config: SchedulerConfig, times: Array, found: Sequence[float] | Array, table: Array, levels: Array | None = None
+    config: SchedulerConfig, times: Array, found: Sequence[float] | Array, table: Array, levels: Array
 ) -> Walk:
     if config.preconditioned:
         with np.errstate(divide="ignore"):
             times = np.float32(0.25) * np.log(np.asarray(found[:-1], dtype=np.float32))
-    made = _linked(np.asarray(times, dtype=np.float32), found, RatioLevels("vp"), table)
-    if config.family.orders == 1:
-        return made
-    if config.name == "HeunDiscreteScheduler":
-        return Walk(made.steps, made.levels, _twice(made.told), table)
-    assert levels is not None
-    return Walk(made.steps, made.levels, kinds.between(config, times, np.asarray(found), levels), table)
+    begins, told = np.asarray(times, dtype=np.float32), None
+    if config.family.orders == 2:
+        is_heun = config.name == "HeunDiscreteScheduler"
+        told = _twice(begins) if is_heun else between(config, times, np.asarray(found), levels)
+    return _linked(begins, found, RatioLevels("vp"), table, told)
 
 
-def _twice(times: Sequence[float]) -> tuple[float, ...]:
-    return (times[0], *(t for t in times[1:] for _ in range(2)))
+def _twice(times: Array) -> Array:
+    return np.repeat(times, 2)[1:]
 
 
 def _intervals(config: SchedulerConfig, asked: Passed, levels: Array, table: Array) -> Walk:
     """Schedulers of the log-SNR: n of n + 1 points, or sigmas of another kind between the ends of the whole table."""
     n, kind, inverse = asked.n, config.kind, config.name.endswith("InverseScheduler")
-    top = kinds.clipped(config, table)
+    top = clipped(config, table)
     last = float(levels[0]) if config["final_sigmas_type"] in ("sigma_min", None) else 0.0
     if config["use_flow_sigmas"]:
         return _flow_sigmas(config, asked, levels, table, kind, last)
     if kind:
-        found = kinds.spread(kind, levels if inverse else levels[::-1], n, config)
-        times = kinds.times_of(found, levels)
+        found = spread(kind, levels if inverse else levels[::-1], n, config)
+        times = times_of(found, levels)
         smooth = config.name == "DPMSolverMultistepScheduler" and config["beta_schedule"] == "squaredcos_cap_v2"
         times = times.round() if kind in ("karras", "lu") and not smooth else times
         last = _repeated(config, float(np.float32(found[-1])), last)
@@ -354,11 +339,11 @@ def _flow_sigmas(config: SchedulerConfig, asked: Passed, levels: Array, table: A
     if kind and asked.sigmas is not None:
         raise ValueError(f"sigmas with {kind} sigmas of flow matching: {config.name} mixes both, leave out one")
     if kind:
-        found = kinds.spread(kind, levels[::-1], n, config)
+        found = spread(kind, levels[::-1], n, config)
         found = found / (found + 1)
     elif unipc:
         found = np.linspace(1, 1 / length, n + 1)[:-1] if asked.sigmas is None else asked.sigmas
-        found = kinds.shifted(found, shift, asked.mu, config)
+        found = shifted(found, shift, asked.mu, config)
         if abs(found[0] - 1) < 1e-6:
             found = np.concatenate([[found[0] - 1e-6], found[1:]])
     else:
@@ -378,7 +363,7 @@ def _ldm(config: SchedulerConfig, asked: Passed, levels: Array, table: Array) ->
 
 _RULES: dict[str, Callable[..., Walk]] = {
     "jump": _jump,
-    "inverse": _inverse,
+    "inverse": _jump,
     "listed": _listed,
     "points": _points,
     "intervals": _intervals,
@@ -418,18 +403,18 @@ def _flow(config: SchedulerConfig, asked: Passed) -> Walk:
         ends = np.asarray([1.0, np.float32(1 / length)], dtype=np.float32)
         first, least = ends if static is None else (shift * ends / (1 + (shift - 1) * ends)).astype(np.float32)
         found = np.linspace(float(first) * length, float(least) * length, n) / length
-    found = kinds.shifted(found, shift, asked.mu, config)
+    found = shifted(found, shift, asked.mu, config)
     kind = config.kind
     if kind:
-        found = kinds.spread(kind, found, n, config)
+        found = spread(kind, found, n, config)
     found = np.asarray(found, dtype=np.float32)
     told = found * np.float32(length) if asked.times is None else asked.times
     end = 0.0
     if config["invert_sigmas"]:
         found = 1 - found
         told, end = found * np.float32(length), 1.0
-    made = _linked(told, _ratios(np.asarray([*found, end], dtype=np.float32)), RatioLevels("flow"))
-    return made if config.family.orders == 1 else Walk(made.steps, made.levels, _twice(made.told))
+    ratios = _ratios(np.asarray([*found, end], dtype=np.float32))
+    return _linked(told, ratios, RatioLevels("flow"), told=_twice(told) if config.family.orders == 2 else None)
 
 
 def _ratios(sigma: Array) -> Array:
@@ -441,7 +426,8 @@ def _ratios(sigma: Array) -> Array:
         return np.asarray(wide / (1 - wide))
 
 
-def _linked(times: Any, found: Any, levels: RatioLevels, table: Array | None = None) -> Walk:
+def _linked(times: Any, found: Any, levels: RatioLevels, table: Array | None = None, told: Any = None) -> Walk:
+    """Return the walk whose steps end where the next ones begin; all times that are told are those of the steps, if no others are given."""
     if len(found) != len(times) + 1:
         raise ValueError(
             f"{len(times)} times and {len(found) - 1} levels: the scheduler's own steps do not fit, ask for another number"
@@ -451,6 +437,5 @@ def _linked(times: Any, found: Any, levels: RatioLevels, table: Array | None = N
         raise ValueError(
             "the levels of this walk are not numbers, in the scheduler itself, too: ask for another number of steps"
         )
-    told = tuple(float(t) for t in times)
-    steps = tuple(WalkStep(t, a, b) for t, a, b in zip(told, numbers, numbers[1:], strict=False))
-    return Walk(steps, levels, told, table)
+    steps = tuple(WalkStep(float(t), a, b) for t, a, b in zip(times, numbers, numbers[1:], strict=False))
+    return Walk(steps, levels, tuple(float(t) for t in (times if told is None else told)), table)

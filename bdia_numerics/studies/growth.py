@@ -83,7 +83,7 @@ def compute(config: GrowthConfig, cell: Cell) -> Mapping[str, Any]:
         (trip,) = trips(
             lambda *_: model, {repr(solver): solver}, [grid], wide, dtypes=(dtype,), guidances=(config.guidance,)
         )
-        found = {"error": trip.error, "status": trip.status}
+        found = {key: trip[key] for key in ("error", "status")}
         if word not in WIDE:
             return found
         z = wide.to(dtype)

@@ -11,9 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bdia_numerics.testing.cost import assert_nfe
     from bdia_numerics.testing.latents import assert_latent_valid
-    from bdia_numerics.testing.orders import UndecidedOrder, assert_order, order_of
+    from bdia_numerics.testing.orders import UndecidedOrder, assert_nfe, assert_order, order_of
     from bdia_numerics.testing.returns import Returned, assert_exactly_invertible, assert_round_trip, returned
 
 __all__ = [
@@ -32,7 +31,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Not at once: the plugin is loaded in every session of pytest, and most of them have no claim.
     if name in __all__:
-        for home in ("cost", "latents", "orders", "returns"):
+        for home in ("latents", "orders", "returns"):
             found = getattr(import_module(f"{__name__}.{home}"), name, None)
             if getattr(found, "__module__", "").endswith(f".{home}"):
                 globals()[name] = found

@@ -22,6 +22,8 @@ import torch
 from bdia_numerics import configs, grids
 from bdia_numerics.configs.config import KINDS
 from bdia_numerics.configs.walk import RatioLevels
+from bdia_numerics.grids import Point
+from bdia_numerics.models import PREDICTIONS, form
 
 Array = np.ndarray[Any, Any]
 TOP = 1e8
@@ -145,7 +147,8 @@ class DrivenWalk:
                 self.table = np.minimum(np.sqrt((1 - walk.table) / walk.table), TOP)
         self.times = walk.times
         self.begins, self.ends = (np.minimum(s, TOP) for s in (walk.begins, walk.ends))
-        self.output = "velocity" if walk.kind == "flow" else str(self.config.get("prediction_type"))
+        kind = str(self.config.get("prediction_type"))
+        self.output = "velocity" if walk.kind == "flow" else configs.PREDICTIONS.get(kind, kind)
 
     def level(self, t: float) -> float:
         """Return sigma/alpha of a time that the model is told."""
@@ -153,24 +156,23 @@ class DrivenWalk:
             return float(np.exp(4 * t))
         if self.levels.kind == "vp":
             return float(np.exp(np.interp(t, range(len(self.table)), np.log(self.table))))
-        return _ratio(t / self.config["num_train_timesteps"])
+        sigma = t / self.config["num_train_timesteps"]
+        return min(sigma / (1 - sigma), TOP) if sigma < 1 else TOP
 
     def prediction(self, eps: Array, z: Array, s: float) -> Array:
         """Return what the network would put out where its noise prediction is eps."""
-        alpha, sigma = float(self.levels.alpha(s)), float(self.levels.sigma(s))
-        if self.output == "epsilon" and self.levels.kind == "vp":
-            return eps
-        x0 = (z - sigma * eps) / alpha
+        point = Point(s, float(self.levels.alpha(s)), float(self.levels.sigma(s)), -1.0, 1.0)
         if self.levels.kind == "one":
             data = self.config["sigma_data"]
             skip, out = data**2 / (s**2 + data**2), s * data / np.hypot(s, data)
-            return np.asarray((x0 - skip * z) / (-out if self.output == "v_prediction" else out))
-        outputs = {"sample": x0, "v_prediction": alpha * eps - sigma * x0, "velocity": eps - x0}
-        if self.output not in outputs:
+            x0 = z - point.sigma * eps
+            return np.asarray((x0 - skip * z) / (-out if self.output == "v" else out))
+        if self.output not in PREDICTIONS:
             raise ValueError(
                 f"cannot be tested: prediction_type={self.output!r} is not known here: use epsilon, v_prediction or sample"
             )
-        return np.asarray(outputs[self.output])
+        of_state, of_eps = map(float, form("eps", self.output, point))
+        return eps if self.output == "eps" else np.asarray(of_state * z + of_eps * eps)
 
     def scale(self, t: Any) -> float:
         """Return what `scale_model_input` multiplies the state by."""
@@ -236,10 +238,6 @@ def drive(
             sample = scheduler.step(torch.from_numpy(output), t, sample).prev_sample
         end = sample.numpy().astype(np.float64)
         return Driven(start, end * float(levels.alpha(s_to)) if keeps_y else end, s_from, s_to, tuple(told), levels)
-
-
-def _ratio(sigma: float) -> float:
-    return min(sigma / (1 - sigma), TOP) if sigma < 1 else TOP
 
 
 def refined(
@@ -377,10 +375,6 @@ def _walks(made: Any, n: int, wanted: set[int] | None, length: int, end: float) 
 
 
 def _made(kind: Any, config: dict[str, Any]) -> Any:
-    own = {key: value for key, value in config.items() if not key.startswith("_")}
+    known = inspect.signature(kind.__init__).parameters
     with double_precision(kind):
-        return kind.from_config({key: value for key, value in own.items() if key in _names(kind)})
-
-
-def _names(kind: Any) -> set[str]:
-    return set(inspect.signature(kind.__init__).parameters) - {"self"}
+        return kind.from_config({key: value for key, value in config.items() if key in known})

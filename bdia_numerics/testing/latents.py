@@ -47,15 +47,10 @@ PRACTICAL_SLOTS, WORSE = (10, 20, 50), 2.0
 
 
 PRACTICAL: dict[str, Callable[[int], Grid]] = {
-    "Stable Diffusion's leading": lambda n: grids.leading(_SD, n, steps_offset=1, final_alpha=None),
-    "Stable Diffusion's trailing": lambda n: grids.trailing(_SD, n, final_alpha=None),
-    "the uniform flow": lambda n: grids.uniform(schedules.flow(), n, t_max="0.99", t_min="0.01"),
+    "Stable Diffusion's leading": cache(lambda n: grids.leading(_SD, n, steps_offset=1, final_alpha=None)),
+    "Stable Diffusion's trailing": cache(lambda n: grids.trailing(_SD, n, final_alpha=None)),
+    "the uniform flow": cache(lambda n: grids.uniform(schedules.flow(), n, t_max="0.99", t_min="0.01")),
 }
-
-
-@cache
-def _practical(name: str, n: int) -> Grid:
-    return PRACTICAL[name](n)
 
 
 def assert_latent_valid(
@@ -314,9 +309,9 @@ def _turn(tried: dict[int, float], at: Any) -> str:
 
 def _in_use(sampler: Sampler, problem: Problem, states: Any) -> Iterator[str]:
     """Yield where latents are far from the exact ones on grids in use, in words: of each kind of grid the fewest slots where they are."""
-    for name in PRACTICAL if sampler.takes_grids else ():
+    for name, make in PRACTICAL.items() if sampler.takes_grids else ():
         for n in PRACTICAL_SLOTS:
-            grid = _practical(name, n)
+            grid = make(n)
             try:
                 said = _far_off(sampler, grid, problem, states, sampler.run(problem, grid, "invert", states))
             except RAISES as error:

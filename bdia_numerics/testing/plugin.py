@@ -8,37 +8,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Generator
-from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import pytest
 
 KEY, OPEN = "bdia_claim", "bdia_undecided"
 _ORDER = ("skipped", "measured", "undecided", "failed")
-
-
-@dataclass
-class Entry:
-    """A line of the ledger.
-
-    Attributes
-    ----------
-    id, statement
-        Of the claim.
-    verdict
-        "measured" (the test passed), "undecided" (an assertion could not tell), "failed", or "skipped".
-    test
-        Its node id.
-    seconds
-        Setup, call and teardown.
-    """
-
-    id: str
-    statement: str
-    verdict: str
-    test: str
-    seconds: float
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,21 +54,28 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, An
     return report
 
 
-def ledger(stats: dict[str, list[Any]]) -> list[Entry]:
-    """Return the ledger of a run's reports, by id."""
-    found: dict[tuple[str, str], Entry] = {}
-    for reports in stats.values():
-        for report in reports:
-            if not isinstance(report, pytest.TestReport):
-                continue
-            for key, value in report.user_properties:
-                if key != KEY:
-                    continue
+def ledger(stats: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """Return a line for each claim and test in a run's reports, by id.
+
+    It has the "id" and the "statement" of the claim, the node id of its "test", the "seconds" of setup, call and teardown, and a "verdict":
+    "measured" (the test passed), "undecided" (an assertion could not tell), "failed", or "skipped".
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for report in chain.from_iterable(stats.values()):
+        for key, value in report.user_properties if isinstance(report, pytest.TestReport) else ():
+            if key == KEY:
                 claim, statement = json.loads(str(value))
-                entry = found.setdefault((claim, report.nodeid), Entry(claim, statement, "skipped", report.nodeid, 0.0))
-                entry.seconds += report.duration
-                entry.verdict = max(entry.verdict, _verdict(report), key=_ORDER.index)
-    return sorted(found.values(), key=lambda entry: (entry.id, entry.test))
+                line = {
+                    "id": claim,
+                    "statement": statement,
+                    "verdict": "skipped",
+                    "test": report.nodeid,
+                    "seconds": 0.0,
+                }
+                line = found.setdefault((claim, report.nodeid), line)
+                line["seconds"] += report.duration
+                line["verdict"] = max(line["verdict"], _verdict(report), key=_ORDER.index)
+    return [found[key] for key in sorted(found)]
 
 
 def _verdict(report: pytest.TestReport) -> str:
@@ -101,22 +86,19 @@ def _verdict(report: pytest.TestReport) -> str:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print the ledger."""
-    entries = ledger(terminalreporter.stats)
+    lines = ledger(terminalreporter.stats)
     if path := config.getoption("--claims-json"):
         from bdia_numerics.runs.files import write
 
-        lines = [asdict(entry) for entry in entries]
         write(path, json.dumps({"claims": lines}, indent=1) + "\n")
-    if not entries:
+    if not lines:
         return
     terminalreporter.section("claims")
-    widths = [max(len(str(row[k])) for row in map(_row, entries)) for k in range(2)]
-    for row in map(_row, entries):
-        terminalreporter.write_line(f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]:>7}  {row[3]}".rstrip())
-    counts = {verdict: sum(entry.verdict == verdict for entry in entries) for verdict in reversed(_ORDER)}
-    terminalreporter.write_line(", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count))
-
-
-def _row(entry: Entry) -> tuple[str, str, str, str]:
-    said = f" ({entry.statement})" if entry.statement else ""
-    return entry.id, entry.verdict, f"{entry.seconds:.2f} s", entry.test + said
+    widths = [max(len(line[key]) for line in lines) for key in ("id", "verdict")]
+    for line in lines:
+        said, seconds = f" ({line['statement']})" if line["statement"] else "", f"{line['seconds']:.2f} s"
+        shown = f"{line['id']:{widths[0]}}  {line['verdict']:{widths[1]}}  {seconds:>7}  {line['test']}{said}"
+        terminalreporter.write_line(shown.rstrip())
+    counts = Counter(line["verdict"] for line in lines)
+    words = (f"{counts[verdict]} {verdict}" for verdict in reversed(_ORDER) if counts[verdict])
+    terminalreporter.write_line(", ".join(words))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -165,7 +166,7 @@ def _is_remembered(
     A start that is kept, moved by the difference of the ends or in their ratio, comes back exactly and reacts to what it is given.
     But it owes nothing to the model; and where the model only corrects it, other batches, of which nothing is kept, do not return.
     """
-    told = [sampler.run(Scaled(problem, 1 + k * DISTURBANCE), place, back, out.start, out.carry).end for k in (1, 2)]
+    told = [sampler.run(_scaled(problem, 1 + k * DISTURBANCE), place, back, out.start, out.carry).end for k in (1, 2)]
     steps = root_mean_square(told[0] - end), root_mean_square(told[1] - told[0])
     size = root_mean_square(out.start)
     if steps[0] <= UNITS * float(np.finfo(np.float64).eps) * out.slots * size:
@@ -194,25 +195,14 @@ def _is_remembered(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Scaled:
-    """A problem whose model's predictions are multiplied by a number near 1; its samples and its flow are the problem's own."""
+def _scaled(problem: Problem, factor: float) -> Any:
+    """Return a problem with its model's predictions multiplied by a number near 1; nobody looks at where its flow leads."""
 
-    problem: Problem
-    factor: float
+    def model_of(schedule: Any) -> Predicting:
+        model = problem.model(schedule)
+        return Predicting(lambda z, t: factor * model(z, t), prediction_of(model))
 
-    def model(self, schedule: Any, /) -> Any:
-        """Return the scaled model, with the same prediction."""
-        model = self.problem.model(schedule)
-        return Predicting(lambda z, t: self.factor * model(z, t), prediction_of(model))
-
-    def sample(self, n: int, rng: Any, /) -> Any:
-        """Return the problem's samples."""
-        return self.problem.sample(n, rng)
-
-    def flow(self, z: Any, t_from: Any, t_to: Any, schedule: Any, /) -> Any:
-        """Return the states as they are given: nobody looks at them."""
-        return z
+    return SimpleNamespace(model=model_of, sample=problem.sample, flow=lambda z, *_: z)
 
 
 def growth_of(sampler: Sampler, place: Any, problem: Problem, states: Any) -> float:
@@ -328,14 +318,11 @@ def assert_round_trip(
     AssertionError
         With both sides of the round trip.
     """
-    sampler = as_sampler(subject, invert, mu)
-    if start not in ENDS:
-        raise ValueError(f"start={start!r} is neither 'data' nor 'noise'")
     if not 0 <= within < USELESS:
         raise ValueError(
             f"within={within!r}: a loss as large as the states is not a return: pass a number from 0 to below 1"
         )
-    trip = _trip(sampler, sampler.place(grid), problem, start, states)
+    trip = returned(subject, start=start, invert=invert, mu=mu, problem=problem, grid=grid, states=states)
     if trip.fault or not trip.error <= within:
         amplified = (
             "Rounding alone loses this, since the inverse amplifies it: take fewer slots, or a parameter that damps the inverse (gamma or "
@@ -343,7 +330,7 @@ def assert_round_trip(
         )
         steps = "Check that both ways take the same steps, and that nothing is clipped"
         raise AssertionError(
-            f"assert_round_trip: {sampler.label}: {trip}; claimed within {within:.2g}. "
+            f"assert_round_trip: {as_sampler(subject, invert, mu).label}: {trip}; claimed within {within:.2g}. "
             + (trip.fault or (amplified if trip.error <= trip.rounding else steps))
         )
     return trip

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.problems.certificate import known_flow
 from bdia_numerics.program import Solver, invertibility, structure
 from bdia_numerics.runs.encoding import encode
-from bdia_numerics.runs.solving import Solution, invert, solve
+from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.runs.state import State, identity
 from bdia_numerics.spaces import plain
 from bdia_numerics.testing.carry import copied
@@ -69,31 +69,191 @@ class SamplerRun:
     carry: Any
 
 
-class Sampler(Protocol):
-    """A method under test; `place` is its grid, or the number of steps of a scheduler."""
+class OnGrids:
+    """What solvers and functions share: they run on a `Grid` with a schedule, which is their place."""
 
-    @property
-    def label(self) -> str:
-        """What it is called."""
+    takes_grids = True
+    _go: Callable[..., tuple[Array, Any]]
 
     def place(self, grid: Any) -> Any:
-        """Return where to run for a grid, a number of slots, or None for the default."""
+        """Return the grid, or the default family's of so many slots."""
+        if grid is None or isinstance(grid, int):
+            return GridFamily()(SLOTS if grid is None else grid)
+        if not isinstance(grid, Grid) or grid.schedule is None:
+            raise TypeError(f"grid={grid!r}: pass a grid with a schedule, as grids.uniform makes, or a number of slots")
+        return grid
 
     def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
-        """Return what a family of grids is called, and the function from (n, seed) to a place on it."""
+        """Return what a family of grids is called, the smooth one by default, and the function from (n, seed) to a grid of it."""
+        chosen = GridFamily() if family is None else family
+        if not callable(chosen):
+            raise TypeError(
+                f"family={family!r} is not a family of grids: pass analysis.GridFamily(kind) a function of n that returns a grid, or 'any'"
+            )
+        label = str(getattr(chosen, "label", getattr(chosen, "__name__", "given")))
+        return label, lambda n, seed: chosen(n) if seed is None else chosen(n, seed=seed)
 
     def divided(self, grid: Any, family: Any) -> tuple[str, Callable[..., Any]]:
-        """Return what grids are called, and the function from (k, more=0) to a place with k times the first one's slots, and more."""
-
-    @property
-    def takes_grids(self) -> bool:
-        """Whether it runs on any grid."""
+        """Return what grids are called, and the function from (k, more=0) to one with k times the first one's slots, and more."""
+        family = None if family == "any" else family
+        if isinstance(grid, Grid):
+            if family is not None:
+                raise ValueError(f"grid={grid!r} and family={family!r}: pass one of them")
+            return "the given", partial(divided, self.place(grid))
+        label, chosen = self.family(family)
+        n = slots_of(SLOTS if grid is None else grid)
+        return label, lambda k, more=0: chosen(k * n + more, None)
 
     def grid(self, place: Any) -> tuple[Grid, Any]:
         """Return the grid of a place, and the schedule in whose times it counts."""
+        return place, place.schedule
 
     def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> SamplerRun:
-        """SamplerRun from exact states at one end, or from what the opposite run left."""
+        """Run from exact states at one end, or from what the opposite run left."""
+        begin, finish = (place.n, 0) if direction == "sample" else (0, place.n)
+        start = law_states(problem, float(place.alpha[begin]), float(place.sigma[begin]), states)
+        eps = CountedStates(problem.model(place.schedule), start.size)
+        with np.errstate(all="ignore"):
+            end, further = copied(self._go(direction, eps, place, copied(start if carry is None else carry)))
+        truth = truth_of(problem, start, place.t[begin], place.t[finish], place.schedule)
+        return SamplerRun(start, end, *truth, eps.nfe, place.n, further)
+
+
+@dataclass(frozen=True, eq=False)
+class SolverSampler(OnGrids):
+    """A solver, run by `solve` and `invert`; from the data it starts as `encode` does."""
+
+    solver: Solver
+
+    @property
+    def label(self) -> str:
+        """The solver with its parameters."""
+        return identity(self.solver)
+
+    def _go(self, direction: str, eps: Any, grid: Grid, given: Any) -> tuple[Array, Any]:
+        if direction == "sample":
+            found = solve(self.solver, eps, grid, given)
+        elif not isinstance(given, State):
+            found = encode(self.solver, eps, grid, given)
+        elif invertibility(self.solver).invertible:
+            found = invert(self.solver, eps, grid, given)
+        else:
+            found = encode(self.solver, eps, grid, given.registers[structure(self.solver).output])
+        return found.z, found.z if found.state is None else found.state
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionSampler(OnGrids):
+    """A plain function, and the one that inverts it."""
+
+    sample: Function
+    inverse: Function | None = None
+
+    @property
+    def label(self) -> str:
+        """The function's name."""
+        whole = getattr(self.sample, "func", self.sample)  # of a partial
+        shown = repr(whole)
+        return str(getattr(whole, "__name__", type(whole).__name__ if shown.startswith("<") else shown))
+
+    def _go(self, direction: str, eps: Any, grid: Grid, given: Any) -> tuple[Array, Any]:
+        function = self.sample if direction == "sample" else self.inverse
+        if function is None:
+            raise TypeError(f"{self.label} has no inverse: pass invert=, a function of (eps, grid, x)")
+        name, sent = getattr(function, "__name__", function), np.shape(given[0] if isinstance(given, tuple) else given)
+        found = copied(function(eps, grid, given))
+        end = found[0] if isinstance(found, tuple) else found
+        if np.shape(end) != sent:
+            raise TypeError(
+                f"{name} returned shape {np.shape(end)} for states of shape {sent}: return the state at the other end"
+            )
+        state = np.asarray(plain("the returned state", end))
+        if state.dtype.kind not in "fiu":
+            raise TypeError(f"{name} returned a state of {state.dtype}: return real numbers")
+        return state, found
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """A place of a scheduler: a number of steps, on its own times or on levels that repeat a pattern of steps."""
+
+    n: int
+    pattern: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class SchedulerSampler:
+    """A scheduler, the one that inverts it, and what both shift their levels by."""
+
+    scheduler: Any
+    inverse: Any = None
+    mu: float | None = None
+    takes_grids: ClassVar[bool] = False
+
+    @property
+    def label(self) -> str:
+        """The class of the scheduler."""
+        return type(self.scheduler).__name__
+
+    def place(self, grid: Any) -> Any:
+        """Return the steps."""
+        if grid is None or isinstance(grid, int):
+            return Steps(SLOTS if grid is None else grid)
+        raise TypeError(f"grid={grid!r}: a scheduler makes its own times: pass a number of steps")
+
+    def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
+        """Return smooth times, or alternating ones (h, 2h), or with "own" those of the configuration."""
+        chosen = "smooth" if family is None else family
+        if chosen not in PATTERNS:
+            raise TypeError(
+                f"family={family!r}: a scheduler makes its own times: pass None, 'alternating', 'any' or 'own'"
+            )
+        return "own times" if chosen == "own" else chosen, lambda n, _: Steps(n, PATTERNS[chosen])
+
+    def divided(self, grid: Any, family: Any) -> tuple[str, Callable[..., Any]]:
+        """Return its own times, k times as many, and more."""
+        if family not in (None, "own"):
+            raise TypeError(f"family={family!r}: a scheduler makes its own times: pass None or 'own'")
+        n = self.place(OWN_STEPS if grid is None else grid).n
+        return "own", lambda k, more=0: Steps(k * n + more)
+
+    def grid(self, place: Any) -> tuple[Grid, Any]:
+        """Return the grid of the levels at which the scheduler evaluates the model, with both ends, in times s = sigma/alpha."""
+        from bdia_numerics.testing.driving import drive
+
+        found = drive(self.scheduler, place.n, lambda _: lambda z, s: 0 * z, lambda a, b: np.zeros((1, 1)), self.mu)
+        s = np.array(sorted((*found.told, found.s_from, found.s_to)))
+        # A level that is looked up twice differs by rounding.
+        s = s[np.concatenate([[True], np.diff(s) > NEAR * s[1:]])]
+        return grids.from_values(s, found.levels.alpha(s), found.levels.sigma(s)), found.levels
+
+    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> SamplerRun:
+        """Drive the scheduler of a direction by `set_timesteps` and `step`."""
+        from bdia_numerics.testing.driving import drive, refined
+
+        scheduler = self.scheduler if direction == "sample" else self.inverse
+        if scheduler is None:
+            raise TypeError(f"{self.label} has no inverse: pass invert=, a scheduler that takes data to noise")
+        chosen, passed = refined(scheduler, place.n, pattern=place.pattern) if place.pattern else (scheduler, None)
+        model = CountedStates(None)
+
+        def model_of(levels: Any) -> Any:
+            model.model = problem.model(levels)
+            return model
+
+        given = None if carry is None else np.array(plain("carry", carry))
+
+        def made(alpha: float, sigma: float) -> Any:
+            start = law_states(problem, alpha, sigma, states) if given is None else given
+            model.part = start.size
+            return start
+
+        found = drive(chosen, place.n, model_of, made, self.mu, passed)
+        truth = truth_of(problem, found.start, found.s_from, found.s_to, found.levels)
+        return SamplerRun(found.start, found.end, *truth, model.nfe, place.n, found.end)
+
+
+Sampler = SolverSampler | FunctionSampler | SchedulerSampler
 
 
 def as_sampler(subject: Any, invert: Any = None, mu: float | None = None) -> Sampler:
@@ -128,209 +288,6 @@ def as_sampler(subject: Any, invert: Any = None, mu: float | None = None) -> Sam
     raise TypeError(
         f"{subject!r} is not a sampler: pass an object with registers and step, a function sample(eps, grid, z), "
         "or a scheduler with set_timesteps and step; of a class, an instance"
-    )
-
-
-class OnGrids:
-    """What solvers and functions share: they run on a `Grid` with a schedule."""
-
-    def place(self, grid: Any) -> Any:
-        """Return the grid, or the default family's of so many slots."""
-        if grid is None or isinstance(grid, int):
-            return GridFamily()(SLOTS if grid is None else grid)
-        if not isinstance(grid, Grid) or grid.schedule is None:
-            raise TypeError(f"grid={grid!r}: pass a grid with a schedule, as grids.uniform makes, or a number of slots")
-        return grid
-
-    def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
-        """Return the label and the grids of a family, the smooth one by default."""
-        chosen = GridFamily() if family is None else family
-        if not callable(chosen):
-            raise TypeError(
-                f"family={family!r} is not a family of grids: pass analysis.GridFamily(kind) a function of n that returns a grid, or 'any'"
-            )
-        label = str(getattr(chosen, "label", getattr(chosen, "__name__", "given")))
-        return label, lambda n, seed: chosen(n) if seed is None else chosen(n, seed=seed)
-
-    takes_grids = True
-
-    def divided(self, grid: Any, family: Any) -> tuple[str, Callable[..., Any]]:
-        """Return the label and the grids of a family, or a grid with its slots divided."""
-        family = None if family == "any" else family
-        if isinstance(grid, Grid):
-            if family is not None:
-                raise ValueError(f"grid={grid!r} and family={family!r}: pass one of them")
-            return "the given", partial(divided, self.place(grid))
-        label, chosen = self.family(family)
-        n = slots_of(SLOTS if grid is None else grid)
-        return label, lambda k, more=0: chosen(k * n + more, None)
-
-    def grid(self, place: Any) -> tuple[Grid, Any]:
-        """Return the grid and its schedule."""
-        return place, place.schedule
-
-
-@dataclass(frozen=True, eq=False)
-class SolverSampler(OnGrids):
-    """A solver, run by `solve` and `invert`; from the data it starts as `encode` does."""
-
-    solver: Solver
-
-    @property
-    def label(self) -> str:
-        """The solver with its parameters."""
-        return identity(self.solver)
-
-    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> SamplerRun:
-        """SamplerRun the solver, or its derived inverse."""
-        return run_on_grid(partial(self._go, direction), problem, place, direction, states, carry)
-
-    def _go(self, direction: str, eps: Any, grid: Grid, given: Any) -> tuple[Array, Any]:
-        found = self._solution(direction, eps, grid, given)
-        return found.z, found.z if found.state is None else found.state
-
-    def _solution(self, direction: str, eps: Any, grid: Grid, given: Any) -> Solution:
-        if direction == "sample":
-            return solve(self.solver, eps, grid, given)
-        if isinstance(given, State) and invertibility(self.solver).invertible:
-            return invert(self.solver, eps, grid, given)
-        return encode(
-            self.solver,
-            eps,
-            grid,
-            given.registers[structure(self.solver).output] if isinstance(given, State) else given,
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class FunctionSampler(OnGrids):
-    """A plain function, and the one that inverts it."""
-
-    sample: Function
-    inverse: Function | None = None
-
-    @property
-    def label(self) -> str:
-        """The function's name."""
-        whole = getattr(self.sample, "func", self.sample)  # of a partial
-        shown = repr(whole)
-        return str(getattr(whole, "__name__", type(whole).__name__ if shown.startswith("<") else shown))
-
-    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> SamplerRun:
-        """Call the function of a direction."""
-        function = self.sample if direction == "sample" else self.inverse
-        if function is None:
-            raise TypeError(f"{self.label} has no inverse: pass invert=, a function of (eps, grid, x)")
-        return run_on_grid(partial(self._go, function), problem, place, direction, states, carry)
-
-    def _go(self, function: Function, eps: Any, grid: Grid, given: Any) -> tuple[Array, Any]:
-        found = copied(function(eps, grid, given))
-        end = found[0] if isinstance(found, tuple) else found
-        if np.shape(end) != np.shape(given[0] if isinstance(given, tuple) else given):
-            raise TypeError(
-                f"{getattr(function, '__name__', function)} returned shape {np.shape(end)} for states of shape "
-                f"{np.shape(given[0] if isinstance(given, tuple) else given)}: return the state at the other end"
-            )
-        state = np.asarray(plain("the returned state", end))
-        if state.dtype.kind not in "fiu":
-            raise TypeError(
-                f"{getattr(function, '__name__', function)} returned a state of {state.dtype}: return real numbers"
-            )
-        return state, found
-
-
-@dataclass(frozen=True, eq=False)
-class Steps:
-    """A place of a scheduler: a number of steps, on its own times or on levels that repeat a pattern of steps."""
-
-    n: int
-    pattern: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class SchedulerSampler:
-    """A scheduler, the one that inverts it, and what both shift their levels by."""
-
-    scheduler: Any
-    inverse: Any = None
-    mu: float | None = None
-
-    @property
-    def label(self) -> str:
-        """The class of the scheduler."""
-        return type(self.scheduler).__name__
-
-    def place(self, grid: Any) -> Any:
-        """Return the steps."""
-        if grid is None or isinstance(grid, int):
-            return Steps(SLOTS if grid is None else grid)
-        raise TypeError(f"grid={grid!r}: a scheduler makes its own times: pass a number of steps")
-
-    def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
-        """Return smooth times, or alternating ones (h, 2h), or with "own" those of the configuration."""
-        chosen = "smooth" if family is None else family
-        if chosen not in PATTERNS:
-            raise TypeError(
-                f"family={family!r}: a scheduler makes its own times: pass None, 'alternating', 'any' or 'own'"
-            )
-        return "own times" if chosen == "own" else chosen, lambda n, _: Steps(n, PATTERNS[chosen])
-
-    takes_grids = False
-
-    def divided(self, grid: Any, family: Any) -> tuple[str, Callable[..., Any]]:
-        """Return its own times, k times as many, and more."""
-        if family not in (None, "own"):
-            raise TypeError(f"family={family!r}: a scheduler makes its own times: pass None or 'own'")
-        n = self.place(OWN_STEPS if grid is None else grid).n
-        return "own", lambda k, more=0: Steps(k * n + more)
-
-    def grid(self, place: Steps) -> tuple[Grid, Any]:
-        """Return the grid of the levels at which the scheduler evaluates the model, with both ends, in times s = sigma/alpha."""
-        from bdia_numerics.testing.driving import drive
-
-        found = drive(self.scheduler, place.n, lambda _: lambda z, s: 0 * z, lambda a, b: np.zeros((1, 1)), self.mu)
-        s = np.array(sorted((*found.told, found.s_from, found.s_to)))
-        # A level that is looked up twice differs by rounding.
-        s = s[np.concatenate([[True], np.diff(s) > NEAR * s[1:]])]
-        return grids.from_values(s, found.levels.alpha(s), found.levels.sigma(s)), found.levels
-
-    def run(
-        self, problem: Problem, place: Steps, direction: str, states: Any = STATES, carry: Any = None
-    ) -> SamplerRun:
-        """Drive the scheduler of a direction by `set_timesteps` and `step`."""
-        from bdia_numerics.testing.driving import drive, refined
-
-        scheduler = self.scheduler if direction == "sample" else self.inverse
-        if scheduler is None:
-            raise TypeError(f"{self.label} has no inverse: pass invert=, a scheduler that takes data to noise")
-        chosen, passed = refined(scheduler, place.n, pattern=place.pattern) if place.pattern else (scheduler, None)
-        model = CountedStates(None)
-
-        def model_of(levels: Any) -> Any:
-            model.model = problem.model(levels)
-            return model
-
-        given = None if carry is None else np.array(plain("carry", carry))
-
-        def made(alpha: float, sigma: float) -> Any:
-            start = law_states(problem, alpha, sigma, states) if given is None else given
-            model.part = start.size
-            return start
-
-        found = drive(chosen, place.n, model_of, made, self.mu, passed)
-        truth = truth_of(problem, found.start, found.s_from, found.s_to, found.levels)
-        return SamplerRun(found.start, found.end, *truth, model.nfe, place.n, found.end)
-
-
-def run_on_grid(go: Any, problem: Problem, grid: Grid, direction: str, states: Any, carry: Any) -> SamplerRun:
-    """SamplerRun `go(eps, grid, given)`, which returns an end and what to carry on, from exact states."""
-    begin, finish = (grid.n, 0) if direction == "sample" else (0, grid.n)
-    start = law_states(problem, float(grid.alpha[begin]), float(grid.sigma[begin]), states)
-    eps = CountedStates(problem.model(grid.schedule), start.size)
-    with np.errstate(all="ignore"):
-        end, further = copied(go(eps, grid, copied(start if carry is None else carry)))
-    return SamplerRun(
-        start, end, *truth_of(problem, start, grid.t[begin], grid.t[finish], grid.schedule), eps.nfe, grid.n, further
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
+from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,16 +43,20 @@ class Classifier(nn.Module):
         return logits
 
 
+def _shipped(path: Path, use: Callable[[dict[str, torch.Tensor]], Any]) -> Any:
+    """Return what is made of the tensors of a file; ValueError if it is missing or corrupt."""
+    try:
+        return use(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:120]
+        raise ValueError(f"{path} is missing or corrupt ({said}): install again") from None
+
+
 @cache
 def classifier() -> Classifier:
     """Return the shipped classifier, in evaluation mode; ValueError if its weights are missing or corrupt."""
     network = Classifier()
-    try:
-        network.load_state_dict(load_file(CLASSIFIER))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise ValueError(
-            f"{CLASSIFIER} is missing or corrupt ({' '.join(str(error).split())[:120]}): install again"
-        ) from None
+    _shipped(CLASSIFIER, network.load_state_dict)
     return network.eval()
 
 
@@ -62,13 +69,10 @@ def real() -> tuple[tuple[Array, Array], Array]:
     ValueError
         If the file that is shipped is missing or corrupt.
     """
-    try:
-        found = {name: value.double().numpy() for name, value in load_file(REAL).items()}
-    except (OSError, SafetensorError) as error:
-        raise ValueError(
-            f"{REAL} is missing or corrupt ({' '.join(str(error).split())[:120]}): install again"
-        ) from None
-    return (found["mean"], found["covariance"]), found["training"]
+    mean, covariance, training = (
+        x.double().numpy() for x in _shipped(REAL, itemgetter("mean", "covariance", "training"))
+    )
+    return (mean, covariance), training
 
 
 def predicted(images: Any) -> Array:

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from bdia_numerics.models import Predicting, prediction_of
+
 Array = np.ndarray[Any, Any]
 
 
@@ -102,12 +104,9 @@ def array_jvp(
 def array_model(model: Any, dtype: torch.dtype = torch.float64, device: Any = "cpu") -> Any:
     """Return a model of tensors as one of NumPy arrays, which keeps their dtype: for the lattice, bit-exact runs and `analysis`."""
 
-    class OfArrays:
-        prediction = getattr(model, "prediction", "eps")
+    def of_arrays(z: Array, t: Any) -> Array:
+        with torch.no_grad():
+            found: Array = model(torch.from_numpy(np.array(z)).to(device, dtype), t).cpu().numpy().astype(z.dtype)
+        return found
 
-        def __call__(self, z: Array, t: Any) -> Array:
-            with torch.no_grad():
-                found: Array = model(torch.from_numpy(np.array(z)).to(device, dtype), t).cpu().numpy().astype(z.dtype)
-            return found
-
-    return OfArrays()
+    return Predicting(of_arrays, prediction_of(model))

@@ -92,13 +92,9 @@ class Loaded:
             raise ValueError(
                 f"guidance={options['guidance']} needs an unconditional branch, and {reason}: leave guidance at 1, or {remedy}"
             )
-        return NetworkModel(self._asked, **options)
-
-    @property
-    def _asked(self) -> Any:
-        """The network, under the preconditioning that its scheduler applies."""
         conditioning = None if self.config is None else self.config.preconditioned
-        return self.network if conditioning is None else Preconditioned(self.network, *conditioning)
+        asked = self.network if conditioning is None else Preconditioned(self.network, *conditioning)
+        return NetworkModel(asked, **options)
 
     def _conditions(self, labels: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the conditions of both branches with the labels in them."""
@@ -249,7 +245,8 @@ def _from_folder(source: str | Path, part: str | None, dtype: torch.dtype) -> Lo
             )
         entries = {"_class_name": kind[1]}
     network = network_of(folder, part, entries.get("_class_name"), dtype)
-    config = _scheduler(folder)
+    said = (read_json(folder / name) for name in ("scheduler/scheduler_config.json", "scheduler_config.json"))
+    config = next((configs.from_mapping(entries) for entries in said if entries is not None), None)
     if config is None:
         raise ValueError(
             f"source={str(source)!r} has no scheduler/scheduler_config.json, which says what the network was trained for: add it"
@@ -318,10 +315,3 @@ def classes(network: Any) -> int:
 
 def _is_dit(network: Any) -> bool:
     return type(network).__name__ == "DiTTransformer2DModel"
-
-
-def _scheduler(folder: Path) -> configs.SchedulerConfig | None:
-    for name in ("scheduler/scheduler_config.json", "scheduler_config.json"):
-        if (entries := read_json(folder / name)) is not None:
-            return configs.from_mapping(entries)
-    return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 
 from bdia_numerics import grids
 from bdia_numerics.analysis import round_trip_error
+from bdia_numerics.formulas import table
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Solver
@@ -30,33 +30,6 @@ SOLVERS: Mapping[str, Solver] = {
 }
 
 
-@dataclass(frozen=True)
-class NetworkTrip:
-    """A round trip from noise in one dtype.
-
-    Attributes
-    ----------
-    solver, dtype : str
-    steps : int
-    guidance : float
-    error : float
-        Root mean square of the noise that came back less the noise that was sent; NaN if a run was not finite.
-    status : str
-        "ok", or where it went wrong.
-    predicted : float
-        `analysis.round_trip_error` of tensors of this dtype, with the slopes of a unit Gaussian: it knows neither the network nor the
-        guidance.
-    """
-
-    solver: str
-    dtype: str
-    steps: int
-    guidance: float
-    error: float
-    status: str
-    predicted: float
-
-
 def trips(
     make: Callable[[torch.dtype, float], Any],
     solvers: Mapping[str, Solver],
@@ -66,7 +39,7 @@ def trips(
     guidances: Sequence[float] = (1.0,),
     dtypes: Sequence[torch.dtype] = DTYPES,
     watch: Callable[[str], None] | None = None,
-) -> list[NetworkTrip]:
+) -> list[dict[str, Any]]:
     """Take noise to data and back with each solver, grid, guidance scale and dtype of the states.
 
     Parameters
@@ -81,6 +54,14 @@ def trips(
         z_N in the widest dtype, shape (batch, *data).
     watch
         Called before each trip with its steps and dtype.
+
+    Returns
+    -------
+    list of dict
+        One for each trip: "solver", "dtype", "steps" and "guidance"; "error", the root mean square of the noise that came back less the
+        noise that was sent, NaN if a run was not finite; "status", "ok" or where it went wrong; and "predicted", which is
+        `analysis.round_trip_error` of tensors of this dtype, with the slopes of a unit Gaussian: it knows neither the network nor the
+        guidance.
 
     Raises
     ------
@@ -99,7 +80,10 @@ def trips(
                     if name not in expected:
                         expected[name] = round_trip_error(solver, grid, prediction=prediction_of(model)).tensors
                     error, status = _trip(solver, model, grid, sent)
-                    rows.append(NetworkTrip(name, word, grid.n, guidance, error, status, expected[name][word]))
+                    rows.append({
+                        "solver": name, "dtype": word, "steps": grid.n, "guidance": guidance, "error": error, "status": status,
+                        "predicted": expected[name][word],
+                    })  # fmt: skip
     return rows
 
 
@@ -144,7 +128,7 @@ def shipped_trips(
     z = noise((len(labels), *(network.shape or ())), runs[0], 0, dtype=torch.float64)
     with one_thread():
         rows = trips(network_of(network, labels), SOLVERS, runs, z, guidances=(1.0, 3.0), watch=watch)
-    return {"grid": "uniform", "labels": list(labels), "seed": 0, "round_trips": [asdict(row) for row in rows]}
+    return {"grid": "uniform", "labels": list(labels), "seed": 0, "round_trips": rows}
 
 
 def cells(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[int, str, float], dict[str, str]]:
@@ -162,9 +146,10 @@ def markdown(rows: Iterable[Mapping[str, Any]]) -> str:
     """Return `cells` as a table of Markdown."""
     made = cells(rows)
     names = list(dict.fromkeys(name for texts in made.values() for name in texts))
-    head = ["steps", "solver", "guidance", *names]
-    body = [
-        [str(steps), f"`{solver}`", f"{guidance:g}", *map(texts.__getitem__, names)]
-        for (steps, solver, guidance), texts in made.items()
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body))
+    return table(
+        ["steps", "solver", "guidance", *names],
+        (
+            [steps, f"`{solver}`", f"{guidance:g}", *map(texts.__getitem__, names)]
+            for (steps, solver, guidance), texts in made.items()
+        ),
+    )

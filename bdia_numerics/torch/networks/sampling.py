@@ -191,42 +191,34 @@ def sample(
     tell("sampling")
     begun = time.perf_counter()
     there = solve(solver, model, grid, z)
-    seconds = time.perf_counter() - begun
-    nan = float("nan")
-    found = {
+    found: dict[str, Any] = dict.fromkeys(("round_trip", *_AGAINST), math.nan) | {
         "images": there.z.detach().double().cpu().numpy(),
         "nfe": there.nfe,
-        "seconds": seconds,
+        "seconds": time.perf_counter() - begun,
         "status": str(there.status),
+        "back_status": "",
+        "back_nfe": 0,
+        "inversion": "",
     }
     if not there.status.ok:
-        ends: dict[str, Any] = dict.fromkeys(("round_trip", *_AGAINST), nan)
-        return Sampled(**found, **ends, back_status="", back_nfe=0, inversion="")
+        return Sampled(**found)
     tell("going back")
     try:
         assert there.state is not None
         back = encode(solver, model, grid, there.z, method) if method else invert(solver, model, grid, there.state)
     except NotInvertibleError:
         back = encode(solver, model, grid, there.z)
-    error = rms(back.z - z) if back.status.ok else nan
-    status = come_back(back.status, error, rms(z), exact=back.inversion == DERIVED)
+    found["round_trip"] = rms(back.z - z) if back.status.ok else math.nan
+    status = come_back(back.status, found["round_trip"], rms(z), exact=back.inversion == DERIVED)
     found |= {"back_status": str(status), "back_nfe": back.nfe, "inversion": back.inversion}
-    found["round_trip"] = error
-    if not fine:
-        without: dict[str, Any] = dict.fromkeys(_AGAINST, nan)
-        return Sampled(**found, **without)
-    tell("reference")
-    truth = reference(model, grid, z, fine, back=True)
-    tell("encoding")
-    latent = encode(solver, model, grid, truth.z, method)
-    apart = rms(latent.z - z) if latent.status.ok else nan
-    return Sampled(
-        **found,
-        distance=rms(there.z - truth.z),
-        latent_distance=apart,
-        reference_error=truth.error,
-        reference_latent_error=truth.latent_error,
-    )
+    if fine:
+        tell("reference")
+        truth = reference(model, grid, z, fine, back=True)
+        tell("encoding")
+        latent = encode(solver, model, grid, truth.z, method)
+        apart = rms(latent.z - z) if latent.status.ok else math.nan
+        found |= zip(_AGAINST, (rms(there.z - truth.z), apart, truth.error, truth.latent_error), strict=True)
+    return Sampled(**found)
 
 
 def rms(difference: torch.Tensor) -> float:

@@ -12,7 +12,7 @@ from bdia_numerics.grids import Point
 from bdia_numerics.program import Solver
 from bdia_numerics.runs.stepwise import USELESS, Course
 from bdia_numerics.solvers import BDIA, CBDIA, EDICT
-from bdia_numerics.torch.networks.checking import contradiction
+from bdia_numerics.torch.networks.models import contradiction
 from bdia_numerics.torch.tensors import has_float64, space_of
 
 SELDOM = 0.02
