@@ -36,7 +36,7 @@ def test_best_gamma_on_20_slots(benchmark):
 
     def choice():
         begin = time.process_time()
-        best_gamma(grid, law)
+        best_gamma(law, grid)
         return time.process_time() - begin
 
     seconds = benchmark.pedantic(choice, rounds=3, warmup_rounds=1)

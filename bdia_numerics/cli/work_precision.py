@@ -60,7 +60,7 @@ def work_precision(
             bar.update(task, advance=1, description=row.solver[:14])
 
         found = measure(
-            named, laws, families, counts, by="steps" if steps else "nfe", states=states, repeats=repeats,
+            named, laws, families, None if steps else counts, slots=counts if steps else None, states=states, repeats=repeats,
             start=start, progress=shown,
         )  # fmt: skip
     if figure is not None:

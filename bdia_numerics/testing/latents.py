@@ -19,6 +19,7 @@ from bdia_numerics.solvers import DDIM
 from bdia_numerics.testing.orders import ODD
 from bdia_numerics.testing.returns import NOT_FINITE, growth_of
 from bdia_numerics.testing.samplers import LAW, RAISES, STATES, Run, Sampler, as_sampler
+from bdia_numerics.values import ordered
 
 FACTORS, FURTHER = (1, 2, 4, 8), (16,)
 """Numbers of slots, in units of the fewest; further ones where these do not decide."""
@@ -32,7 +33,7 @@ RISES = 1.1
 """An amplification that still rises by this in the last octave is an instability; a stable one settles."""
 FEWEST, PER_OCTAVE, FAR_ABOVE = 4, 4, 10.0
 """Where the distance begins to rise is looked for among four numbers of slots an octave, until it is ten times the least one."""
-FEWER = "For the reason see analysis.amplification(..., direction='invert'); to claim a number of slots pass it as grid= with within="
+FEWER = "For the reason see analysis.amplification(..., direction='invert'); to claim a number of slots pass it as grid= with tolerance="
 CHECK = (
     "Check the first step from the data (noise prediction, alpha, time), the start of a second register, and the scale of what is "
     "returned; a round trip does not see it"
@@ -58,10 +59,11 @@ def _practical(name: str, n: int) -> Grid:
     return PRACTICAL[name](n)
 
 
+@ordered
 def assert_latent_valid(
     subject: Any,
     *,
-    within: float | None = None,
+    tolerance: float | None = None,
     invert: Any = None,
     mu: float | None = None,
     problem: Problem = LAW,
@@ -81,7 +83,7 @@ def assert_latent_valid(
     ----------
     subject, invert, mu, problem, states
         As for `assert_round_trip`.
-    within
+    tolerance
         If given, only the distance at n slots is looked at, and it must not be more than this: root mean square, relative
         to that of the exact state.
     family
@@ -120,11 +122,11 @@ def assert_latent_valid(
     label, place = sampler.divided(grid, family)
     head = f"assert_latent_valid: {sampler.label}"
     first = sampler.run(problem, place(1), "invert", states)
-    if within is not None:
-        if not distance(first) <= within:
+    if tolerance is not None:
+        if not distance(first) <= tolerance:
             raise AssertionError(
-                f"{head}: the noise end is {distance(first):.2g} from the ODE's state, claimed within {within:.2g} ({first.slots} slots). "
-                f"DDIM inversion's distance is {_plain(sampler, place(1), problem, first):.2g}"
+                f"{head}: the noise end is {distance(first):.2g} from the ODE's state, claimed within {tolerance:.2g} "
+                f"({first.slots} slots). DDIM inversion's distance is {_plain(sampler, place(1), problem, first):.2g}"
             )
         return distance(first)
     if not math.isfinite(distance(first)):
@@ -184,7 +186,7 @@ def assert_latent_valid(
         if fault and family == "any":
             raise AssertionError(f"{head}: holds on {label} grids, but {fault}")
         if fault:
-            warnings.warn(f"{head}: holds on {label} grids, but {fault}", stacklevel=2)
+            warnings.warn(f"{head}: holds on {label} grids, but {fault}", stacklevel=3)
     return far[0]
 
 

@@ -29,6 +29,7 @@ from bdia_numerics.testing.samplers import (
     SolverSampler,
     as_sampler,
 )
+from bdia_numerics.values import ordered
 
 LEVELS, LIMIT, BESIDE = 512, 4096, 256
 """Where chosen numbers of steps end: of every order, of one that is undecided at the first, and of what is only reported."""
@@ -132,11 +133,12 @@ def _measured(
     return replace(found, proved=proved)
 
 
+@ordered
 def assert_order(
     subject: Any,
     order: float,
     *,
-    within: float = 0.15,
+    tolerance: float = 0.15,
     invert: Any = None,
     mu: float | None = None,
     problem: Problem = LAW,
@@ -164,7 +166,7 @@ def assert_order(
         asinh(sigma/alpha), unless `family` is "own".
     order
         The claimed order; negative for errors that grow.
-    within
+    tolerance
         How far the observed order may be from it, where its band is narrower.
     problem
         A distribution with `model`, `sample` and an exact `flow`.
@@ -234,13 +236,13 @@ def assert_order(
                 raise
             beside = f"; on alternating grids it raises {type(error).__name__}: {error}"
             found = replace(found, reason=found.reason + beside)
-    _judge(found, order, within, beside)
+    _judge(found, order, tolerance, beside)
     if isinstance(sampler, FunctionSampler) and steps is None and main == GridFamily():
         _try_odd(found, sampler, problem, main, direction, states)
     if both and found.alternating is None:
         raise AssertionError(f"assert_order: {found.solver}: holds on {found.family} grids{beside}")
     if both and found.alternating is not None:
-        _judge(found.alternating, order, within, "; on smooth grids the claim holds, without family='any'")
+        _judge(found.alternating, order, tolerance, "; on smooth grids the claim holds, without family='any'")
     return found
 
 
@@ -261,9 +263,9 @@ def _try_odd(
         )
 
 
-def _judge(found: ObservedOrder, order: float, within: float, beside: str) -> None:
+def _judge(found: ObservedOrder, order: float, tolerance: float, beside: str) -> None:
     """Raise if an order does not hold: by what was measured, by the proof where that is undecided, and never against either."""
-    agrees, proved = found.agrees(order, within), found.proved
+    agrees, proved = found.agrees(order, tolerance), found.proved
     if (proved is None and agrees) or (proved == order and agrees is not False):
         return
     said = f"assert_order: {found.solver}: claimed {order:g}, {shown(found)}"

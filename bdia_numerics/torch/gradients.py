@@ -27,10 +27,12 @@ from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution
 from bdia_numerics.spaces import of
 from bdia_numerics.torch.jacobians import recording
 from bdia_numerics.torch.reversal import Job
+from bdia_numerics.values import ordered
 
 __all__ = ["invert", "solve"]
 
 
+@ordered
 def solve(
     solver: Solver,
     model: Model,
@@ -95,6 +97,7 @@ def solve(
     return replace(found, nfe=found.nfe + nfe)
 
 
+@ordered
 def invert(
     solver: Solver,
     model: Model,

@@ -14,6 +14,7 @@ import torch
 from bdia_numerics.models import PREDICTIONS, Trained
 from bdia_numerics.schedules import Schedule, edm
 from bdia_numerics.torch.checking import check_conditions, check_options, check_states, in_one_line
+from bdia_numerics.values import ordered
 
 Control = Callable[[torch.Tensor, torch.Tensor, Mapping[str, Any]], Mapping[str, Any]]
 """control(z, time, conditions) gives more keyword arguments of the network, such as the residuals of a ControlNet."""
@@ -228,6 +229,7 @@ def controlled(controlnet: Any, image: torch.Tensor, *, scale: float = 1.0, **ar
     return control
 
 
+@ordered
 def denoiser(D: Any, schedule: Schedule | None = None, **options: Any) -> NetworkModel:
     """Return an EDM-style denoiser D(x, sigma) as a model of clean data, for states of any schedule.
 

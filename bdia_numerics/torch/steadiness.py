@@ -17,6 +17,7 @@ from bdia_numerics.spaces import Lattice
 from bdia_numerics.torch.jacobians import array_model
 from bdia_numerics.torch.models import NetworkModel
 from bdia_numerics.torch.sampling import rms
+from bdia_numerics.values import ordered
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Repeatability:
         return not self.repeated and not any((*self.differing.values(), *self.kernels.values()))
 
 
+@ordered
 def repeatability(
     model: Any, z: torch.Tensor, t: Any = 0.5, *, others: Mapping[str, Any] | None = None
 ) -> Repeatability:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from bdia_numerics.analysis.certified.boxes import Ball, Box, Form, centre, divisible, exact, halves, setting_of, share
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, identity
+from bdia_numerics.values import ordered
 
 Progress = Callable[[float, int], None]
 """Called with the part of the box that is decided, and the number of boxes looked at."""
@@ -105,6 +106,7 @@ class Comparison:
         return f"{self.verdict}: {self.statement} ({self.evaluated} boxes, {self.prec} bits, {self.seconds:.1f} s)"
 
 
+@ordered
 def enclose_error(
     solver: Solver,
     problem: Any,
@@ -183,6 +185,7 @@ def enclose_error(
     )
 
 
+@ordered
 def certify_better(
     a: Solver,
     b: Solver,

@@ -16,6 +16,7 @@ from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces import kind_of, plain
+from bdia_numerics.values import ordered
 
 STATES = 32
 
@@ -98,6 +99,7 @@ class LocalErrors:
         return np.array([root_mean_square(e) for e in self.of_output])
 
 
+@ordered
 def global_error(
     solver: Solver, problem: Problem, grid: Grid, *, states: Any = STATES, start: Any = "exact", seed: int = 0
 ) -> GlobalError:
@@ -141,6 +143,7 @@ def global_error(
     )
 
 
+@ordered
 def local_truncation_error(
     solver: Solver, problem: Problem, grid: Grid, *, states: Any = STATES, seed: int = 0
 ) -> LocalErrors:

@@ -15,6 +15,7 @@ from bdia_numerics.analysis.measurement.ladder import Ladder, SolverTrial
 from bdia_numerics.formulas import within
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, refusal
+from bdia_numerics.values import ordered
 
 FIRST = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 RANDOM = (16, 32, 64, 128, 256)
@@ -124,14 +125,15 @@ class ObservedOrder:
         slopes = [x for x in self.local_slopes[1 - LEAST :] if not math.isnan(x)]
         return self.order == -math.inf or bool(slopes and max(slopes) <= STALLED and self.order <= STALLED)
 
-    def agrees(self, order: float, within: float = 0.1) -> bool | None:
-        """Say whether an order lies in the band, or within `within` of the observed one on families that are not random.
+    @ordered
+    def agrees(self, order: float, tolerance: float = 0.1) -> bool | None:
+        """Say whether an order lies in the band, or within `tolerance` of the observed one on families that are not random.
 
         None where that is undecided. Errors that do not fall contradict every positive order, undecided or not.
         """
         if not self.decided:
             return False if self.stalled and order > STALLED else None
-        return self.low <= order <= self.high or (not self.seeds and abs(self.order - order) <= within)
+        return self.low <= order <= self.high or (not self.seeds and abs(self.order - order) <= tolerance)
 
     def __str__(self) -> str:
         proved = "" if self.proved is None else f", proved {self.proved}"
@@ -153,6 +155,7 @@ class ObservedOrder:
         return f"{found} up to n = {self.up_to}" if self.decided else f"undecided up to n = {self.up_to} ({found})"
 
 
+@ordered
 def observed_order(
     solver: Solver,
     problem: Problem,

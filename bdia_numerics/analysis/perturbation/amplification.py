@@ -22,6 +22,7 @@ from bdia_numerics.grids import Grid, Point
 from bdia_numerics.program import Segment, Solver, structure
 from bdia_numerics.program.ops import Op
 from bdia_numerics.runs.state import identity
+from bdia_numerics.values import ordered
 
 Sides = dict[int, int]
 
@@ -106,6 +107,7 @@ class WorstCase:
     J: Array
 
 
+@ordered
 def amplification(
     solver: Solver, grid: Grid, direction: str = "sample", *, J: Jacobian = 0.0, prediction: str = "eps"
 ) -> Amplification:
@@ -159,6 +161,7 @@ def amplification(
     )
 
 
+@ordered
 def worst_amplification(
     solver: Solver,
     grid: Grid,
