@@ -293,30 +293,30 @@ def test_measured_round_trips_of_a_mixture_with_slopes_along_each_path(solver, s
 
 
 def backwards(monkeypatch):
-    right = precision.Trip.go
+    right = precision.RoundedTrip.go
     monkeypatch.setattr(
-        precision.Trip, "go", lambda self, there, back, sent, a, b: right(self, back, there, sent, b, a)
+        precision.RoundedTrip, "go", lambda self, there, back, sent, a, b: right(self, back, there, sent, b, a)
     )
 
 
 def random_parts_forgotten(monkeypatch):
-    right = precision.Trip.error
+    right = precision.RoundedTrip.error
 
     def mutant(self, dtype, largest):
         self.random = 0.0
         return right(self, dtype, largest)
 
-    monkeypatch.setattr(precision.Trip, "error", mutant)
+    monkeypatch.setattr(precision.RoundedTrip, "error", mutant)
 
 
 def coefficients_forgotten(monkeypatch):
-    right = precision.Trip.error
+    right = precision.RoundedTrip.error
 
     def mutant(self, dtype, largest):
         self.coefficients = []
         return right(self, dtype, largest)
 
-    monkeypatch.setattr(precision.Trip, "error", mutant)
+    monkeypatch.setattr(precision.RoundedTrip, "error", mutant)
 
 
 @pytest.mark.parametrize(

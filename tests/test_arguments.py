@@ -1,9 +1,11 @@
 """One order of arguments, and one meaning of each name, in all public functions; other orders and former names are refused in words."""
 
+import ast
 import importlib
 import inspect
 from dataclasses import fields, is_dataclass
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,3 +164,15 @@ def test_a_round_trip_and_its_assertion_begin_at_one_end():
     found = testing.assert_round_trip(BDIA(), grid=GRID, states=Z + 1)
     assert found.end == "noise"
     assert found.nfe == round_trip(BDIA(), LAW.model(GRID.schedule), GRID, Z + 1).nfe
+
+
+def test_classes_of_the_measuring_rooms_have_names_of_their_own():
+    package = Path(analysis.__file__).parent.parent
+    found = {}
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(path.relative_to(package).as_posix())
+    rooms = tuple(f"analysis/{room}" for room in ("measurement", "perturbation", "certified"))
+    twice = {name: paths for name, paths in found.items() if len(paths) > 1 and any(p.startswith(rooms) for p in paths)}
+    assert twice == {}

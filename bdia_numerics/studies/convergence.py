@@ -11,7 +11,7 @@ import numpy as np
 from bdia_numerics import names
 from bdia_numerics.analysis import GridFamily, ObservedOrder, observed_order
 from bdia_numerics.analysis.measurement.families import family_named
-from bdia_numerics.analysis.measurement.observed import FIRST, PRECISE, RANDOM, Level
+from bdia_numerics.analysis.measurement.observed import FIRST, PRECISE, RANDOM, OrderLevel
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.studies.configuration import check
 from bdia_numerics.studies.records import config_of
@@ -121,7 +121,7 @@ def orders(found: Dataset) -> list[tuple[str, ObservedOrder]]:
             rows = zip(*(cell[name].values[taken] for name in ("steps", "error", "rounding", "used")), strict=True)
             fields: dict[str, Any] = {name: float(cell[name]) for name in ("order", "low", "high")}
             fields |= {name: cell[name].item() for name in ("arithmetic", "reason")}
-            levels = tuple(Level(int(n), float(e), float(r), bool(u), "") for n, e, r, u in rows)
+            levels = tuple(OrderLevel(int(n), float(e), float(r), bool(u), "") for n, e, r, u in rows)
             order = ObservedOrder(
                 solver=str(text), family=family(config, str(kind)).label, start=config.start, seeds=config.seeds,
                 asymptotic=bool(cell["asymptotic"] == 1), levels=levels, **fields,

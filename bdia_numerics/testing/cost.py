@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bdia_numerics.analysis.measurement.errors import Problem
+from bdia_numerics.analysis.measurement.errors import ExactProblem
 from bdia_numerics.testing.samplers import DIRECTIONS, LAW, RAISES, as_sampler
 
 SLOTS, EVEN = (12, 25), (12, 24)
@@ -19,7 +19,7 @@ def assert_nfe(
     direction: str = "sample",
     invert: Any = None,
     mu: float | None = None,
-    problem: Problem = LAW,
+    problem: ExactProblem = LAW,
 ) -> tuple[float, float]:
     """Assert that a run in n slots takes ``per_step * n + extra`` evaluations of the model.
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import grids, schedules
-from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
+from bdia_numerics.analysis.measurement.errors import ExactProblem, root_mean_square
 from bdia_numerics.grids import Grid
 from bdia_numerics.runs.inversion import DDIMInversion
 from bdia_numerics.solvers import DDIM
@@ -66,7 +66,7 @@ def assert_latent_valid(
     tolerance: float | None = None,
     invert: Any = None,
     mu: float | None = None,
-    problem: Problem = LAW,
+    problem: ExactProblem = LAW,
     family: Any = None,
     grid: Any = None,
     states: Any = STATES,
@@ -190,7 +190,7 @@ def assert_latent_valid(
     return far[0]
 
 
-def _run(sampler: Sampler, place: Any, factor: int, problem: Problem, states: Any) -> tuple[Any, Run]:
+def _run(sampler: Sampler, place: Any, factor: int, problem: ExactProblem, states: Any) -> tuple[Any, Run]:
     """Return a place with so many times the slots and one more, and the inverse's run there."""
     if sampler.takes_grids:
         try:
@@ -200,7 +200,7 @@ def _run(sampler: Sampler, place: Any, factor: int, problem: Problem, states: An
     return (there := place(factor)), sampler.run(problem, there, "invert", states)
 
 
-def _same_in_even(head: str, sampler: Sampler, place: Any, problem: Problem, states: Any) -> None:
+def _same_in_even(head: str, sampler: Sampler, place: Any, problem: ExactProblem, states: Any) -> None:
     """Raise if the latents of two neighbouring numbers of slots are not alike."""
     factor = FACTORS[2] if sampler.takes_grids else 1  # a scheduler's times are another walk in one step more
     try:
@@ -314,7 +314,7 @@ def _turn(tried: dict[int, float], at: Any) -> str:
     return f"{first} slots on (least distance: {tried[least]:.2g} in {least})"
 
 
-def _in_use(sampler: Sampler, problem: Problem, states: Any) -> Iterator[str]:
+def _in_use(sampler: Sampler, problem: ExactProblem, states: Any) -> Iterator[str]:
     """Yield where latents are far from the exact ones on grids in use, in words: of each kind of grid the fewest slots where they are."""
     for name in PRACTICAL if sampler.takes_grids else ():
         for n in PRACTICAL_SLOTS:
@@ -328,7 +328,7 @@ def _in_use(sampler: Sampler, problem: Problem, states: Any) -> Iterator[str]:
                 break
 
 
-def _far_off(sampler: Sampler, place: Any, problem: Problem, states: Any, run: Run) -> str:
+def _far_off(sampler: Sampler, place: Any, problem: ExactProblem, states: Any, run: Run) -> str:
     """Say how far latents are from the exact ones, if much farther than DDIM inversion's, and how much the inverse amplifies."""
     off, plain = distance(run), _plain(sampler, place, problem, run)
     if off <= max(FLOOR, WORSE * plain):
@@ -340,7 +340,7 @@ def _far_off(sampler: Sampler, place: Any, problem: Problem, states: Any, run: R
     )
 
 
-def _plain(sampler: Sampler, place: Any, problem: Problem, run: Run) -> float:
+def _plain(sampler: Sampler, place: Any, problem: ExactProblem, run: Run) -> float:
     """Return how far DDIM inversion, eq. (10), is off from the same data on the same grid."""
     points, schedule = sampler.grid(place)
     with np.errstate(all="ignore"):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.analysis import GridFamily, ObservedOrder
-from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
+from bdia_numerics.analysis.measurement.errors import ExactProblem, root_mean_square
 from bdia_numerics.analysis.measurement.ladder import Ladder, SolverTrial, flow_rounding
 from bdia_numerics.analysis.measurement.observed import STALLED, check, climb, first_steps
 from bdia_numerics.analysis.sheet.proved import proved_on
@@ -46,7 +46,7 @@ class SamplerTrial:
     """A sampler on a family of grids, against the exact flow, in float64."""
 
     sampler: Sampler
-    problem: Problem
+    problem: ExactProblem
     place: Callable[[int, int | None], Any]
     family_label: str
     direction: str
@@ -82,7 +82,7 @@ def order_of(
     *,
     invert: Any = None,
     mu: float | None = None,
-    problem: Problem = LAW,
+    problem: ExactProblem = LAW,
     family: Any = None,
     direction: str = "sample",
     start: Any = None,
@@ -101,7 +101,7 @@ def order_of(
 def _measured(
     sampler: Sampler,
     family: Any,
-    problem: Problem,
+    problem: ExactProblem,
     direction: str,
     start: Any,
     steps: Sequence[int] | None,
@@ -141,7 +141,7 @@ def assert_order(
     tolerance: float = 0.15,
     invert: Any = None,
     mu: float | None = None,
-    problem: Problem = LAW,
+    problem: ExactProblem = LAW,
     family: Any = None,
     direction: str = "sample",
     start: Any = None,
@@ -247,7 +247,7 @@ def assert_order(
 
 
 def _try_odd(
-    found: ObservedOrder, sampler: Sampler, problem: Problem, family: Any, direction: str, states: Any
+    found: ObservedOrder, sampler: Sampler, problem: ExactProblem, family: Any, direction: str, states: Any
 ) -> None:
     """Raise if the error in an odd number of steps is not like that in the even one before: all chosen numbers are even."""
     label, place = sampler.family(family)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
+from bdia_numerics.analysis.measurement.errors import ExactProblem, root_mean_square
 from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import invertibility
 from bdia_numerics.runs.stepwise import USELESS
@@ -85,7 +85,7 @@ def returned(
     end: str = "noise",
     invert: Any = None,
     mu: float | None = None,
-    problem: Problem = LAW,
+    problem: ExactProblem = LAW,
     grid: Any = None,
     states: Any = STATES,
 ) -> Returned:
@@ -96,7 +96,7 @@ def returned(
     return _trip(sampler, sampler.place(grid), problem, end, states)
 
 
-def _trip(sampler: Sampler, place: Any, problem: Problem, end: str, states: Any) -> Returned:
+def _trip(sampler: Sampler, place: Any, problem: ExactProblem, end: str, states: Any) -> Returned:
     there, back = ENDS[end], ENDS["noise" if end == "data" else "data"]
     out = sampler.run(problem, place, there, states)
     size, far = root_mean_square(out.start), root_mean_square(out.end)
@@ -149,7 +149,7 @@ def _trip(sampler: Sampler, place: Any, problem: Problem, end: str, states: Any)
     return Returned(end, error, latent, growth, rounding, out.nfe + home.nfe, fault)
 
 
-def _is_unread(sampler: Sampler, place: Any, problem: Problem, back: str, out: Run, end: Any) -> bool:
+def _is_unread(sampler: Sampler, place: Any, problem: ExactProblem, back: str, out: Run, end: Any) -> bool:
     """Say whether the way back leaves the state itself unread, in floats: an integer state may stand for it."""
     if not isinstance(out.carry, tuple) or has_integers(out.carry[1:], out.end.size):
         return False
@@ -159,7 +159,7 @@ def _is_unread(sampler: Sampler, place: Any, problem: Problem, back: str, out: R
 
 
 def _is_remembered(
-    sampler: Sampler, place: Any, problem: Problem, back: str, out: Run, end: Any, rounding: float
+    sampler: Sampler, place: Any, problem: ExactProblem, back: str, out: Run, end: Any, rounding: float
 ) -> str:
     """Say in words why a way back is the start of an earlier run, moved as its end has moved; empty if nothing shows that.
 
@@ -199,7 +199,7 @@ def _is_remembered(
 class Scaled:
     """A problem whose model's predictions are multiplied by a number near 1; its samples and its flow are the problem's own."""
 
-    problem: Problem
+    problem: ExactProblem
     factor: float
 
     def model(self, schedule: Any, /) -> Any:
@@ -216,7 +216,7 @@ class Scaled:
         return z
 
 
-def growth_of(sampler: Sampler, place: Any, problem: Problem, states: Any) -> float:
+def growth_of(sampler: Sampler, place: Any, problem: ExactProblem, states: Any) -> float:
     """Return by how much the way from data to noise amplifies a disturbance of all that a run to the data leaves."""
     return _trip(sampler, place, problem, "noise", states).growth
 
@@ -226,7 +226,7 @@ def assert_exactly_invertible(
     *,
     invert: Any = None,
     mu: float | None = None,
-    problem: Problem = LAW,
+    problem: ExactProblem = LAW,
     grid: Any = None,
     states: Any = STATES,
 ) -> tuple[Returned, Returned]:
@@ -304,7 +304,7 @@ def assert_round_trip(
     end: str = "noise",
     invert: Any = None,
     mu: float | None = None,
-    problem: Problem = LAW,
+    problem: ExactProblem = LAW,
     grid: Any = None,
     states: Any = STATES,
 ) -> Returned:

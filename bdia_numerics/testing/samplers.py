@@ -13,7 +13,7 @@ import numpy as np
 
 from bdia_numerics import grids
 from bdia_numerics.analysis import GridFamily
-from bdia_numerics.analysis.measurement.errors import Problem, doubt
+from bdia_numerics.analysis.measurement.errors import ExactProblem, doubt
 from bdia_numerics.grids import Grid
 from bdia_numerics.grids.build import build, slots_of
 from bdia_numerics.models import prediction_of
@@ -88,7 +88,7 @@ class Sampler(Protocol):
     def grid(self, place: Any) -> tuple[Grid, Any]:
         """Return the grid of a place, and the schedule in whose times it counts."""
 
-    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> Run:
+    def run(self, problem: ExactProblem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> Run:
         """Run from exact states at one end, or from what the opposite run left."""
 
 
@@ -179,7 +179,7 @@ class SolverSampler(OnGrids):
         """The solver with its parameters."""
         return identity(self.solver)
 
-    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> Run:
+    def run(self, problem: ExactProblem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> Run:
         """Run the solver, or its derived inverse."""
         return run_on_grid(partial(self._go, direction), problem, place, direction, states, carry)
 
@@ -214,7 +214,7 @@ class FunctionSampler(OnGrids):
         shown = repr(whole)
         return str(getattr(whole, "__name__", type(whole).__name__ if shown.startswith("<") else shown))
 
-    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> Run:
+    def run(self, problem: ExactProblem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> Run:
         """Call the function of a direction."""
         function = self.sample if direction == "sample" else self.inverse
         if function is None:
@@ -237,7 +237,7 @@ class FunctionSampler(OnGrids):
         return state, found
 
 
-def run_on_grid(go: Any, problem: Problem, grid: Grid, direction: str, states: Any, carry: Any) -> Run:
+def run_on_grid(go: Any, problem: ExactProblem, grid: Grid, direction: str, states: Any, carry: Any) -> Run:
     """Run `go(eps, grid, given)`, which returns an end and what to carry on, from exact states."""
     begin, finish = (grid.n, 0) if direction == "sample" else (0, grid.n)
     start = law_states(problem, float(grid.alpha[begin]), float(grid.sigma[begin]), states)
@@ -249,7 +249,7 @@ def run_on_grid(go: Any, problem: Problem, grid: Grid, direction: str, states: A
     )
 
 
-def truth_of(problem: Problem, start: Array, t_from: Any, t_to: Any, schedule: Any) -> tuple[Array, float]:
+def truth_of(problem: ExactProblem, start: Array, t_from: Any, t_to: Any, schedule: Any) -> tuple[Array, float]:
     """Return the exact end of a run, and the error that it may have, apart from rounding."""
     truth, stated = known_flow(problem, start.copy(), t_from, t_to, schedule)
     return np.asarray(truth), doubt(problem, start, truth, (t_from, t_to), schedule, stated)
@@ -303,7 +303,7 @@ def divided(grid: Grid, k: int, more: int = 0) -> Grid:
     return grids.from_timesteps(grid.schedule, [*inner, t[-1]][::-1])  # type: ignore[arg-type]
 
 
-def law_states(problem: Problem, alpha: float, sigma: float, states: Any, seed: int = 0) -> Array:
+def law_states(problem: ExactProblem, alpha: float, sigma: float, states: Any, seed: int = 0) -> Array:
     """Return given states, or that many draws of the distribution at a noise level, shape (states, D)."""
     if np.ndim(states):
         return np.asarray(plain("states", states), dtype=np.float64)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import grids
-from bdia_numerics.analysis.measurement.errors import Problem
+from bdia_numerics.analysis.measurement.errors import ExactProblem
 from bdia_numerics.grids import Grid
 from bdia_numerics.spaces import plain
 from bdia_numerics.testing.samplers import SLOTS, STATES, Asked, Run, law_states, truth_of
@@ -75,7 +75,7 @@ class SchedulerSampler:
         s = s[np.concatenate([[True], np.diff(s) > NEAR * s[1:]])]
         return grids.from_values(s, found.levels.alpha(s), found.levels.sigma(s)), found.levels
 
-    def run(self, problem: Problem, place: Steps, direction: str, states: Any = STATES, carry: Any = None) -> Run:
+    def run(self, problem: ExactProblem, place: Steps, direction: str, states: Any = STATES, carry: Any = None) -> Run:
         """Drive the scheduler of a direction by `set_timesteps` and `step`."""
         from bdia_numerics.torch.scheduler_runs import drive
         from bdia_numerics.torch.scheduler_tables import refined

@@ -57,7 +57,7 @@ class ErrorEnclosure:
 
 
 @dataclass(frozen=True)
-class Witness:
+class Counterexample:
     """A state at which the opposite is certain, and both errors there (Euclidean norms)."""
 
     state: tuple[Fraction, ...]
@@ -83,7 +83,7 @@ class Comparison:
         Those that were left undecided.
     evaluated, nfe : int
         Boxes looked at, and model evaluations made on balls.
-    witness : Witness or None
+    witness : Counterexample or None
         The counterexample.
     prec : int
         Bits of the midpoints.
@@ -98,7 +98,7 @@ class Comparison:
     open: tuple[Box, ...]
     evaluated: int
     nfe: int
-    witness: Witness | None
+    witness: Counterexample | None
     prec: int
     seconds: float
 
@@ -245,7 +245,7 @@ def certify_better(
         else:
             there = [setting.norm(own) for own in setting.at_centre([a, b], piece, errors)]
             if bool(there[0] >= setting.space.coefficient(bound) * there[1]):
-                witness = Witness(centre(piece), *there)
+                witness = Counterexample(centre(piece), *there)
             elif divisible(piece):
                 waiting.extend(halves(piece))
             else:

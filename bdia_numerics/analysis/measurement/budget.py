@@ -11,7 +11,7 @@ import numpy as np
 from bdia_numerics.analysis.measurement.errors import (
     STATES,
     Exact,
-    Problem,
+    ExactProblem,
     as_floats64,
     exact_states,
     noisy_states,
@@ -96,7 +96,7 @@ class ErrorBudget:
 
 @ordered
 def error_budget(
-    solver: Solver, problem: Problem, grid: Grid, *, states: Any = STATES, start: Any = "exact", seed: int = 0
+    solver: Solver, problem: ExactProblem, grid: Grid, *, states: Any = STATES, start: Any = "exact", seed: int = 0
 ) -> ErrorBudget:
     """Share out the error at the data end among the slots.
 

@@ -14,7 +14,7 @@ from bdia_numerics.analysis.measurement.budget import functional, local_errors, 
 from bdia_numerics.analysis.measurement.errors import (
     STATES,
     Exact,
-    Problem,
+    ExactProblem,
     exact_states,
     noisy_states,
     root_mean_square,
@@ -86,7 +86,7 @@ class BestGamma:
 
 @ordered
 def best_gamma(
-    problem: Problem | float,
+    problem: ExactProblem | float,
     grid: Grid,
     *,
     target: str = "sample",
@@ -135,7 +135,7 @@ def best_gamma(
             raise ValueError(f"{name}={value!r} is unknown: use {', '.join(map(repr, choices))}")
     if not grid.space.floats:
         raise TypeError(f"grid is in {grid.space.name}: gamma is chosen in floats, pass grid.to(spaces.FLOAT64)")
-    law: Problem
+    law: ExactProblem
     if isinstance(problem, int | float | np.number):
         if not 0 < problem < math.inf:
             raise ValueError(
@@ -214,7 +214,7 @@ class SampleError:
     measured: Callable[[float], Array]
 
     @classmethod
-    def of(cls, problem: Problem, grid: Grid, states: Any, start: Any, seed: int) -> SampleError:
+    def of(cls, problem: ExactProblem, grid: Grid, states: Any, start: Any, seed: int) -> SampleError:
         """Measure local errors and Jacobians at gamma = 0 and 1 along exact trajectories."""
         truth = exact_states(problem, grid, noisy_states(problem, grid, states, seed))
         ends = [Exact(BDIA(g), problem.model(grid.schedule), grid, truth) for g in (0, 1)]

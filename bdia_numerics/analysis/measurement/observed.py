@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from bdia_numerics.analysis.measurement.errors import STATES, Problem
+from bdia_numerics.analysis.measurement.errors import STATES, ExactProblem
 from bdia_numerics.analysis.measurement.families import GridFamily
-from bdia_numerics.analysis.measurement.fit import LEAST, LEAST_RANDOM, WIDEST, Fit
+from bdia_numerics.analysis.measurement.fit import LEAST, LEAST_RANDOM, WIDEST, OrderFit
 from bdia_numerics.analysis.measurement.ladder import Ladder, SolverTrial
 from bdia_numerics.formulas import within
 from bdia_numerics.grids import Grid
@@ -25,7 +25,7 @@ STALLED = 0.3
 
 
 @dataclass(frozen=True)
-class Level:
+class OrderLevel:
     """One number of steps.
 
     Attributes
@@ -65,7 +65,7 @@ class ObservedOrder:
     asymptotic : bool
         Whether the errors are consistent with one order. If not, `order` is the slope of the finest octave, and the band holds the
         slopes seen.
-    levels : tuple of Level
+    levels : tuple of OrderLevel
         Coarsest first.
     seeds : int
         Random grids at each number of steps; 0 for families that are not random.
@@ -86,7 +86,7 @@ class ObservedOrder:
     low: float
     high: float
     asymptotic: bool
-    levels: tuple[Level, ...]
+    levels: tuple[OrderLevel, ...]
     seeds: int
     arithmetic: str
     reason: str
@@ -158,7 +158,7 @@ class ObservedOrder:
 @ordered
 def observed_order(
     solver: Solver,
-    problem: Problem,
+    problem: ExactProblem,
     family: Callable[..., Grid] | None = None,
     *,
     steps: Sequence[int] | None = None,
@@ -273,7 +273,7 @@ def _result(ladder: Ladder) -> ObservedOrder:
         fit, kept = found
         window = kept[fit.first :]
     elif math.inf in means:
-        fit = Fit(
+        fit = OrderFit(
             -math.inf,
             0.0,
             0,
@@ -281,10 +281,10 @@ def _result(ladder: Ladder) -> ObservedOrder:
             f"not finite at n={next(n for n, e in zip(ladder.steps[::-1], means[::-1], strict=True) if e == math.inf)}",
         )
     else:
-        fit = Fit(math.nan, math.inf, 0, False, "too few levels are clear of rounding")
+        fit = OrderFit(math.nan, math.inf, 0, False, "too few levels are clear of rounding")
     notes = {k: "" if k in window else "coarser" for k in kept}
     levels = tuple(
-        Level(
+        OrderLevel(
             n,
             means[k],
             ladder.roundings[k],

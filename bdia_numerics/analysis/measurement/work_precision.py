@@ -14,7 +14,7 @@ import numpy as np
 
 from bdia_numerics.analysis.measurement.errors import (
     STATES,
-    Problem,
+    ExactProblem,
     exact_states,
     noisy_states,
     root_mean_square,
@@ -103,7 +103,7 @@ class WorkPrecision:
 @ordered
 def work_precision(
     solvers: Iterable[Solver] | Mapping[str, Solver],
-    problems: Mapping[str, Problem],
+    problems: Mapping[str, ExactProblem],
     grids: Mapping[str, Callable[[int], Grid]],
     nfe: Sequence[int] | None = None,
     *,
@@ -175,7 +175,7 @@ def work_precision(
 
 
 def _affordable(
-    solver: Solver, problem: Problem, make: Callable[[int], Grid], budgets: Sequence[int], start: Any
+    solver: Solver, problem: ExactProblem, make: Callable[[int], Grid], budgets: Sequence[int], start: Any
 ) -> list[int]:
     """Return the most steps that each budget pays for: evaluations are affine in the steps, beyond the start."""
     depth = structure(solver).depth
@@ -195,7 +195,7 @@ def _work(
     p: str,
     g: str,
     solver: Solver,
-    problem: Problem,
+    problem: ExactProblem,
     grid: Grid,
     states: Any,
     start: Any,
@@ -224,7 +224,7 @@ def _work(
 class _Timed:
     """A problem whose models keep their seconds."""
 
-    def __init__(self, problem: Problem, clock: Callable[[], float]) -> None:
+    def __init__(self, problem: ExactProblem, clock: Callable[[], float]) -> None:
         self.problem, self.clock, self.seconds = problem, clock, 0.0
         self.sample, self.flow = problem.sample, problem.flow
 

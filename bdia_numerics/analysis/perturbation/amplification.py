@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -262,12 +263,7 @@ def _injected(segments: Sequence[Segment], matrices: Array) -> list[float]:
 
 def _evaluations_used(segment: Segment, definitions: Mapping[int, Op]) -> tuple[int, ...]:
     """Return the evaluations that a slot's matrix depends on, those remembered from earlier slots included."""
-
-    class Asked(dict[int, float]):
-        def __missing__(self, number: int) -> float:
-            return self.setdefault(number, 0.0)
-
-    asked = Asked()
+    asked = defaultdict[int, float](float)
     slot_matrix(segment, asked, definitions)
     return tuple(asked)
 

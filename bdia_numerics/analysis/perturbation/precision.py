@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bdia_numerics.analysis.perturbation.amplification import gaussian_jacobian
 from bdia_numerics.analysis.perturbation.linearised import Jacobian, advance, directed_run, output_of, slopes_of
-from bdia_numerics.analysis.perturbation.rounding import ROUNDING_RMS, Trip
+from bdia_numerics.analysis.perturbation.rounding import ROUNDING_RMS, RoundedTrip
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Run, Segment, Solver, parameters, record_start
 from bdia_numerics.runs.solving import starter_of
@@ -150,7 +150,7 @@ def round_trip_error(
     values = _values(there, back, first, law)
     chosen = law if J is None else J
     sent = output_of(solver, back, "invert" if noise else "sample")
-    trip = Trip(values)
+    trip = RoundedTrip(values)
     trip.go(there, back, sent, slopes_of(there, chosen), slopes_of(back, chosen))
     largest = max(map(abs, values.values()))
     loss = math.hypot(trip.random, *(w * float(c) for w, c in trip.coefficients)) * ROUNDING_RMS
