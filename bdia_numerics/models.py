@@ -25,7 +25,7 @@ import numpy as np
 from bdia_numerics.grids import Point
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import Scalar
-from bdia_numerics.spaces.values import share
+from bdia_numerics.spaces.values import ordered, share
 
 PREDICTIONS = ("eps", "x0", "v", "velocity", "score")
 
@@ -310,11 +310,13 @@ def _is(c: Scalar, number: int) -> bool:
     return bool(c == number) if not hasattr(c, "shape") or c.shape == () else False
 
 
+@ordered
 def as_eps(model: Model, schedule: Schedule) -> Model:
     """Return the noise prediction of a model of any prediction; ValueError at times where it is not determined."""
     return as_prediction(model, schedule, "eps")
 
 
+@ordered
 def as_prediction(model: Model, schedule: Schedule, prediction: str) -> Predicting:
     """Return a model converted to another prediction.
 

@@ -22,7 +22,7 @@ def orders():
 
 def one_gamma():
     grid, law = grids.quadratic(schedules.vp_linear(), 20, t_max=1, t_min=0.01), names.distribution("mixture")
-    return {"best gamma": min(processor(lambda: best_gamma(grid, law)) for _ in range(3))}
+    return {"best gamma": min(processor(lambda: best_gamma(law, grid)) for _ in range(3))}
 
 
 def test_order_study_of_twelve_solvers(figures):

@@ -53,7 +53,7 @@ Math(rf"f(t)={sp.latex(f)},\qquad g^2(t)={sp.latex(sp.expand(g2))}")
 
 # %%
 slope_of_z = probability_flow(
-    any_schedule, lambda z, t: -eps / any_schedule.sigma(t)
+    lambda z, t: -eps / any_schedule.sigma(t), any_schedule
 )(z, t)
 slope_of_y = slope_of_z / alpha(t) - z * alpha(t).diff(t) / alpha(t) ** 2
 slope_of_s = any_schedule.sigma_bar(t).diff(t)
@@ -165,7 +165,7 @@ Picture(
 end = law.flow(noise[:, None], 1.0, 0.005, schedule)
 conserved = np.abs(cdf(end[:, 0], 0.005) - cdf(noise, 1.0)).max()
 ode = probability_flow(
-    schedule, lambda z, t: law.score(z[:, None], t, schedule)[:, 0]
+    lambda z, t: law.score(z[:, None], t, schedule)[:, 0], schedule
 )
 integrated = solve_ivp(
     lambda t, z: ode(z, t),
@@ -198,7 +198,7 @@ triangle = problems.GaussianMixture(
 )
 start = np.array([[0.3, -0.4]])
 estimated = triangle.flow_certified(start, 0.6, 0.5, schedule)
-enclosed = problems.certified_flow(triangle, start, 0.6, 0.5, schedule)
+enclosed = problems.certified_flow(triangle, schedule, start, 0.6, 0.5)
 middle = np.array([[float(x.mid()) for x in row] for row in enclosed.z])
 for found in (estimated, enclosed):
     print(

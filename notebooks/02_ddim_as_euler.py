@@ -134,7 +134,7 @@ for name, (variable, make) in spacings.items():
     ]
     scaled[name] = counts, np.array(counts) * errors
     found = analysis.leading_error(
-        DDIM(), law, schedule, state, spacing=variable, **ends
+        DDIM(), law, schedule, state, variable=variable, **ends
     )
     limits[f"_{name}"] = (
         (counts[0], counts[-1]),
@@ -260,7 +260,7 @@ for n in (10, 20, 40, 80):
         ("eq. (9), iterated", inversion.ImplicitInversion(memory=1)),
     ):
         trip = round_trip(
-            DDIM(), model, grid, data, start="data", reference=law, method=method
+            DDIM(), model, grid, data, end="data", reference=law, method=method
         )
         trips[name, n] = trip
         rows.append(
@@ -354,7 +354,7 @@ by_hand = (
     * integral
 )
 found = analysis.leading_error(
-    DDIM(), problems.Gaussian([0], c), schedule, z_end, spacing="sigma_bar", **ends
+    DDIM(), problems.Gaussian([0], c), schedule, z_end, variable="sigma_bar", **ends
 )
 print(f"by hand {by_hand:.6f}, from the program {found.coefficient:.6f}")
 assert np.isclose(
@@ -369,7 +369,7 @@ assert np.isclose(
 # $\int\sqrt{|d|}\cdot\int\operatorname{sign}(d)\sqrt{|d|}$.
 
 # %% tags=["hide-cell"]
-before = analysis.leading_error(DDIM(), law, schedule, state, spacing="t", **ends)
+before = analysis.leading_error(DDIM(), law, schedule, state, variable="t", **ends)
 u = np.linspace(0, 1, 4001)
 root = np.sqrt(np.abs(np.interp(u, before.u, before.density)))
 rho = (

@@ -192,9 +192,7 @@ def grid_of(n):
 
 counts = (10, 20, 40, 80, 160)
 trips = {
-    (name, n): round_trip(
-        solver, model, grid_of(n), data, start="data", reference=law
-    )
+    (name, n): round_trip(solver, model, grid_of(n), data, end="data", reference=law)
     for name, solver in contenders.items()
     for n in counts
 }
@@ -299,7 +297,7 @@ for n in (20, 80, 160):
             trips["EDICT, p = 1", n]
             if p == 1
             else round_trip(
-                EDICT(p=p), model, grid_of(n), data, start="data", reference=law
+                EDICT(p=p), model, grid_of(n), data, end="data", reference=law
             )
         )
         rows.append((n, name, p, p ** (2 * n) * growth, there.latent, back.latent))

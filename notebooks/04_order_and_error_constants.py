@@ -235,7 +235,7 @@ assert 3 < gap["N = 40"] / gap["N = 160"] < 5  # 1/N
 
 # %%
 edm, ends, state = schedules.edm(), {"t_max": 2, "t_min": 0.2}, np.array([[1.5]])
-leading = analysis.leading_error(BDIA(1), law, edm, 1.5, spacing="sigma_bar", **ends)
+leading = analysis.leading_error(BDIA(1), law, edm, 1.5, variable="sigma_bar", **ends)
 truth = law.flow(state, 2, 0.2, edm)
 
 

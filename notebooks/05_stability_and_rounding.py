@@ -156,7 +156,7 @@ counts = (10, 20, 30, 40, 60, 80)
 latent, growth = {}, {}
 for g in (1, Fraction(9, 10), Fraction(4, 5)):
     trips = [
-        round_trip(BDIA(g), model, grid_of(n), data, start="data", reference=law)
+        round_trip(BDIA(g), model, grid_of(n), data, end="data", reference=law)
         for n in counts
     ]
     latent[f"γ = {float(g):g}"] = counts, [t.latent for t in trips]
@@ -275,7 +275,7 @@ Markdown(table(heads, rows))
 
 # %%
 forty = grid_of(40)
-traded = analysis.best_gamma(forty, law, target="both", dtype="float32")
+traded = analysis.best_gamma(law, forty, target="both", dtype="float32")
 print(traded.why)
 useful = traded.round_trip < 10
 Picture(
@@ -411,7 +411,7 @@ for g in (Fraction(9, 10), Fraction(10, 9)):
     for n in (80, 240):
         grid = grid_of(n)
         there = round_trip(solver, model, grid, noise, reference=law)
-        back = round_trip(solver, model, grid, data, start="data", reference=law)
+        back = round_trip(solver, model, grid, data, end="data", reference=law)
         off[g > 1, n] = there.latent, back.latent
         root = float(g) ** n * (grid.alpha[-1] / grid.alpha[0]) ** 2
         print(

@@ -252,7 +252,7 @@ def measured(solver, law, schedule, grid, dtype, start, seeds=3, batch=300):
 
 
 def check_measured(solver, grid, schedule, start):
-    predicted = round_trip_error(solver, grid, start=start)
+    predicted = round_trip_error(solver, grid, end=start)
     compared = 0
     for dtype in DTYPES:
         error = predicted.errors[dtype.__name__]
@@ -285,7 +285,7 @@ def test_measured_round_trips_of_a_mixture_with_slopes_along_each_path(solver, s
     noise = MIXTURE.sample(24, np.random.default_rng(9), grid.t[grid.n], VP)
     paths = solve(solver, model, grid, noise, return_trajectory=True).trajectory
     slopes = [(model(z + d, t) - model(z - d, t))[:, 0] / (2 * d) for z, t in zip(paths, grid.t, strict=True)]
-    each = [round_trip_error(solver, grid, start=start, J=J, data_rms=MIXTURE_RMS) for J in np.array(slopes).T]
+    each = [round_trip_error(solver, grid, end=start, J=J, data_rms=MIXTURE_RMS) for J in np.array(slopes).T]
     for dtype in (np.float32, np.float64):
         error = float(np.sqrt(np.mean([e.errors[dtype.__name__] ** 2 for e in each])))
         if error < 0.1:  # a factor of 4: the sizes of all values are predicted by those of a Gaussian of this spread
@@ -293,30 +293,30 @@ def test_measured_round_trips_of_a_mixture_with_slopes_along_each_path(solver, s
 
 
 def backwards(monkeypatch):
-    right = precision.Trip.go
+    right = precision.RoundedTrip.go
     monkeypatch.setattr(
-        precision.Trip, "go", lambda self, there, back, sent, a, b: right(self, back, there, sent, b, a)
+        precision.RoundedTrip, "go", lambda self, there, back, sent, a, b: right(self, back, there, sent, b, a)
     )
 
 
 def random_parts_forgotten(monkeypatch):
-    right = precision.Trip.error
+    right = precision.RoundedTrip.error
 
     def mutant(self, dtype, largest):
         self.random = 0.0
         return right(self, dtype, largest)
 
-    monkeypatch.setattr(precision.Trip, "error", mutant)
+    monkeypatch.setattr(precision.RoundedTrip, "error", mutant)
 
 
 def coefficients_forgotten(monkeypatch):
-    right = precision.Trip.error
+    right = precision.RoundedTrip.error
 
     def mutant(self, dtype, largest):
         self.coefficients = []
         return right(self, dtype, largest)
 
-    monkeypatch.setattr(precision.Trip, "error", mutant)
+    monkeypatch.setattr(precision.RoundedTrip, "error", mutant)
 
 
 @pytest.mark.parametrize(
@@ -400,10 +400,10 @@ def test_digits_of_mpmath_do_what_they_promise():
         (lambda: amplification(BDIA(), grids.symbolic(3)), TypeError, "needs numbers"),
         (lambda: worst_amplification(BDIA(), vp(5), J_min=1, J_max=0), ValueError, "J_min=1 exceeds J_max=0"),
         (lambda: gaussian_jacobian(0), ValueError, "variance=0"),
-        (lambda: round_trip_error(BDIA(), vp(5), start="up"), ValueError, "start='up'"),
+        (lambda: round_trip_error(BDIA(), vp(5), end="up"), ValueError, "end='up'"),
         (lambda: round_trip_error(DDIM(), vp(5)), NotInvertibleError, "DDIM is not exactly invertible here"),
         (lambda: round_trip_error(BDIA(), vp(5), data_rms=-1), ValueError, "data_rms=-1"),
-        (lambda: required_dtype(BDIA(), vp(5), 0), ValueError, "wanted_error=0"),
+        (lambda: required_dtype(BDIA(), vp(5), 0), ValueError, "tolerance=0"),
         (lambda: required_dtype(BDIA(0.01), vp(300), 1), ValueError, "take fewer slots"),
     ],
 )

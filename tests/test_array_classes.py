@@ -73,7 +73,7 @@ ENTRIES = {
     "flow Jacobian": lambda made: LAW.flow_jacobian(made(PLAIN), 0.9, 0.1, SCHEDULE),
     "reference flow": lambda made: problems.reference_flow(MODEL, SCHEDULE, made(PLAIN), 0.9, 0.1),
     "reference of a model": lambda made: problems.reference_flow(predicting(made), SCHEDULE, PLAIN, 0.9, 0.1),
-    "certified flow": lambda made: problems.certified_flow(LAW, made(PLAIN), 0.9, 0.88, SCHEDULE),
+    "certified flow": lambda made: problems.certified_flow(LAW, SCHEDULE, made(PLAIN), 0.9, 0.88),
     "Gaussian mean": lambda made: problems.Gaussian(made([0.0, 1.0])),
     "Gaussian cov": lambda made: problems.Gaussian([0.0, 1.0], made(np.eye(2))),
     "mixture weights": lambda made: problems.GaussianMixture(made([0.5, 0.5]), PLAIN, [0.1, 0.2]),

@@ -205,7 +205,7 @@ def test_a_certified_flow_meets_the_exact_one():
     schedule = schedules.vp_linear()
     # Means on a line along an axis, common variance across it: the flow is exact.
     law = problems.GaussianMixture([0.25, 0.75], [[-1.0, 0.5], [1.0, 0.5]], [[0.25, 0.5], [0.125, 0.5]])
-    found = problems.certified_flow(law, [arb(0.25, 1e-6), arb(-0.75, 1e-6)], *SHORT, schedule, prec=53)
+    found = problems.certified_flow(law, schedule, [arb(0.25, 1e-6), arb(-0.75, 1e-6)], *SHORT, prec=53)
     with BALLS.working():
         for corner in ((1, 1), (1, -1), (0, 0)):
             ends = (Fraction(c) + Fraction(k, 10**6) for c, k in zip(("1/4", "-3/4"), corner, strict=True))
@@ -222,7 +222,7 @@ def test_a_certified_flow_meets_the_exact_one():
 )
 def test_a_certified_flow_without_a_closed_form(times):
     schedule, law = schedules.vp_linear(), LAWS["plane, full"]
-    found = problems.certified_flow(law, [0.3, -0.7], *times, schedule, prec=53)
+    found = problems.certified_flow(law, schedule, [0.3, -0.7], *times, prec=53)
     fine = problems.reference_flow(law.model(schedule), schedule, np.array([0.3, -0.7]), *map(float, times))
     for ball, number in zip(found.z, fine.z, strict=True):
         assert ball.overlaps(arb(number, fine.error))
@@ -232,7 +232,7 @@ def test_a_certified_flow_without_a_closed_form(times):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"law": None}, "is not a mixture"),
+        ({"problem": None}, "is not a mixture"),
         ({"z": [1, 2, 3]}, "last axis must be D = 2"),
         ({"z": [1, float("inf")]}, "not finite"),
         ({"z": [1, 1j]}, "not a ball"),
@@ -242,7 +242,7 @@ def test_a_certified_flow_without_a_closed_form(times):
 )
 def test_bad_input_of_a_certified_flow(change, message):
     arguments = {
-        "law": LAWS["plane, full"], "z": [0, 1], "t_from": Fraction(1, 2), "t_to": Fraction(1, 10), "schedule": schedules.vp_linear(),
+        "problem": LAWS["plane, full"], "z": [0, 1], "t_from": Fraction(1, 2), "t_to": Fraction(1, 10), "schedule": schedules.vp_linear(),
     } | change  # fmt: skip
     with pytest.raises((ValueError, TypeError), match=message):
         problems.certified_flow(**arguments, prec=53)

@@ -32,7 +32,7 @@ def error(gamma, law, grid):
 def test_against_a_search(law, spacing, n):
     """Within 2% of the best of 21 gammas in 15 of these 16 cases; in the other, tight peaks on 10 quadratic slots, within 45%."""
     grid = MAKERS[spacing](n)
-    found = best_gamma(grid, law)
+    found = best_gamma(law, grid)
     searched = min(error(g, law, grid) for g in SEARCHED)
     ours = error(found.gamma, law, grid)
     assert ours <= (1.45 if (law, spacing, n) == (TIGHT, "quadratic", 10) else 1.02) * searched
@@ -47,7 +47,7 @@ ATOMS = problems.GaussianMixture([0.5, 0.5], [[-0.8], [0.8]], [1e-4, 1e-4])
 def test_the_curve_of_samples_is_what_runs_give(n):
     """Tight atoms on Karras's grid, where the curve bends so that eight runs left it 12 times off between them."""
     grid = grids.karras(schedules.edm(), n)
-    found = best_gamma(grid, ATOMS)
+    found = best_gamma(ATOMS, grid)
     direct = np.array([error(g, ATOMS, grid) for g in found.gammas[1::4]])
     assert np.all(np.abs(found.sample[1::4] / direct - 1) < 0.25)
     assert found.predicted_error <= 1.01 * direct.min()
@@ -57,7 +57,7 @@ def test_the_curve_of_samples_is_what_runs_give(n):
 def test_the_costliest_slot_is_that_whose_step_costs_most(spacing):
     """Runs that begin with the exact states at t_i and t_{i-1}: their ends differ by what slot i does."""
     grid, model = MAKERS[spacing](12), WIDE.model(S)
-    found = best_gamma(grid, WIDE, states=64, start="exact")
+    found = best_gamma(WIDE, grid, states=64, start="exact")
     noise = WIDE.sample(64, np.random.default_rng(5), grid.t[grid.n], S)
     exact = [WIDE.flow(noise, grid.t[grid.n], t, S) for t in grid.t]
     ends = [exact[0]]
@@ -76,7 +76,7 @@ def test_first_order_curve_converges_to_the_errors(gamma):
     gaps = []
     for n in (20, 40):
         grid = grids.asinh(S, n, t_max=0.6, t_min=0.1)
-        theory = SampleError.of(grid, WIDE, 6, "own", 0)
+        theory = SampleError.of(WIDE, grid, 6, "own", 0)
         actual = global_error(BDIA(gamma), WIDE, grid, states=6, start="own").end
         gaps.append(np.abs(theory.end(gamma) - actual).max() / np.abs(actual).max())
     assert gaps[1] < 0.1 and gaps[1] < 0.7 * gaps[0]
@@ -84,7 +84,7 @@ def test_first_order_curve_converges_to_the_errors(gamma):
 
 def test_round_trip_wants_gamma_1_and_both_lies_between():
     grid = MAKERS["alternating"](30)
-    sample, back, both = (best_gamma(grid, TIGHT, target=t, states=8) for t in ("sample", "round_trip", "both"))
+    sample, back, both = (best_gamma(TIGHT, grid, target=t, states=8) for t in ("sample", "round_trip", "both"))
     assert back.gamma == 1
     assert sample.gamma < both.gamma < 1
     finite = sample.round_trip[np.isfinite(sample.round_trip)]
@@ -93,12 +93,12 @@ def test_round_trip_wants_gamma_1_and_both_lies_between():
     assert both.predicted_error == pytest.approx(math.hypot(both.sample[k], both.round_trip[k]), rel=1e-12, abs=0)
     assert both.predicted_error <= math.hypot(sample.sample[-1], sample.round_trip[-1])
     # More digits leave more room.
-    assert best_gamma(grid, TIGHT, target="both", dtype="float64", states=8).gamma == sample.gamma
+    assert best_gamma(TIGHT, grid, target="both", dtype="float64", states=8).gamma == sample.gamma
 
 
 def test_round_trip_curve_is_what_runs_lose():
     grid, gamma = MAKERS["uniform"](20), 0.8
-    found = best_gamma(grid, 1.0, target="both", states=2)
+    found = best_gamma(1.0, grid, target="both", states=2)
     at = float(np.exp(np.interp(gamma, found.gammas[1:], np.log(found.round_trip[1:]))))
     # How float32 rounds the coefficients of this very gamma is not smooth in gamma, and the curve is.
     assert at == pytest.approx(round_trip_error(BDIA(gamma), grid).errors["float32"], rel=0.5)
@@ -110,17 +110,17 @@ def test_round_trip_curve_is_what_runs_lose():
 
 def test_a_prior_is_a_gaussian():
     grid = MAKERS["quadratic"](12)
-    assert best_gamma(grid, 0.5).gamma == best_gamma(grid, problems.Gaussian([0], 0.25)).gamma
+    assert best_gamma(0.5, grid).gamma == best_gamma(problems.Gaussian([0], 0.25), grid).gamma
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda g: best_gamma(g, WIDE, target="speed"), "target='speed'"),
-        (lambda g: best_gamma(g, WIDE, dtype="int8"), "dtype='int8'"),
-        (lambda g: best_gamma(g, WIDE, trip="there"), "trip='there'"),
-        (lambda g: best_gamma(g, -1.0), "problem=-1.0"),
-        (lambda g: best_gamma(grids.from_values([0, 1, 2], [1, 1, 1], [0, 1, 2]), WIDE), "no schedule"),
+        (lambda g: best_gamma(WIDE, g, target="speed"), "target='speed'"),
+        (lambda g: best_gamma(WIDE, g, dtype="int8"), "dtype='int8'"),
+        (lambda g: best_gamma(WIDE, g, end="there"), "end='there'"),
+        (lambda g: best_gamma(-1.0, g), "problem=-1.0"),
+        (lambda g: best_gamma(WIDE, grids.from_values([0, 1, 2], [1, 1, 1], [0, 1, 2])), "no schedule"),
     ],
 )
 def test_bad_input_is_named(call, message):
@@ -130,4 +130,4 @@ def test_bad_input_is_named(call, message):
 
 def test_needs_floats():
     with pytest.raises(TypeError, match="floats"):
-        best_gamma(grids.uniform(S, 6, t_min=0.1, space=spaces.MPMath(30)), WIDE)
+        best_gamma(WIDE, grids.uniform(S, 6, t_min=0.1, space=spaces.MPMath(30)))

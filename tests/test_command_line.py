@@ -270,7 +270,7 @@ MEANING = {
     "--nfe": "evaluations", "--figure": "raw|sheet", "--html": "page", "--json": "JSON",
 }  # fmt: skip
 FORMER = {"--gamma", "--gamma1", "--p", "--problem", "--law", "--grids", "--gammas", "--solvers", "--evaluations", "--spacing",
-          "--arithmetic", "--output"}  # fmt: skip
+          "--arithmetic", "--output", "--wanted-error"}  # fmt: skip
 
 
 def commands():
@@ -321,6 +321,7 @@ def test_options_mean_the_same_in_every_command_and_no_former_one_is_shown():
             "--solver DDIM --solver EDICT --nfe 10 --grid cut",
         ),
         ("edit", "--solvers EDICT", "--solver EDICT"),
+        ("lint", "--wanted-error 1e-3", "--tolerance 1e-3"),
         ("map", "--grid quad", "--grid quad"),
         ("map", "--grids", "--grids"),
     ],

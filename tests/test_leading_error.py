@@ -129,8 +129,8 @@ def test_spacings():
         return VP.time("log_snr", low + u * (high - low))
 
     law = problems.Gaussian([0], 1)
-    by_name = leading_error(DDIM(), law, VP, 1, t_max=0.875, t_min=0.125, spacing="log_snr")
-    by_map = leading_error(DDIM(), law, VP, 1, t_max=0.875, t_min=0.125, spacing=where)
+    by_name = leading_error(DDIM(), law, VP, 1, t_max=0.875, t_min=0.125, variable="log_snr")
+    by_map = leading_error(DDIM(), law, VP, 1, t_max=0.875, t_min=0.125, variable=where)
     assert by_name.coefficient == pytest.approx(by_map.coefficient, rel=1e-12, abs=0)
     grid = grids.log_snr(VP, 400, t_max=0.875, t_min=0.125)
     z = np.array([1.0])
@@ -142,7 +142,7 @@ def test_spacings():
     ("words", "solver", "law", "options"),
     [
         ("D = 1", DDIM(), problems.Gaussian([0, 0], 1), {}),
-        ("spacing='rho' is unknown", DDIM(), problems.Gaussian([0], 1), {"spacing": "rho"}),
+        ("variable='rho' is unknown", DDIM(), problems.Gaussian([0], 1), {"variable": "rho"}),
         ("2 roots at 1", CBDIA(1, 0), problems.Gaussian([0], 1), {}),
         ("outside the unit circle", BDIA(2, allow_any=True), problems.Gaussian([0], 1), {}),
     ],

@@ -278,7 +278,7 @@ def test_words_on_walks_of_other_kinds():
 def test_what_users_of_torch_are_told_is_there_for_them(solver):
     """A configuration of a scheduler is for tensors, which have no longdouble, and few solvers have a gamma."""
     for wanted in (1e-12, 1e-7):
-        found = analysis.lint(CLEAN, steps=60, solver=solver, dtype="float32", prediction="eps", wanted_error=wanted)
+        found = analysis.lint(CLEAN, steps=60, solver=solver, dtype="float32", prediction="eps", tolerance=wanted)
         said = [f"{f.message} {f.remedy}" for f in found if f.rule == "small-dtype"]
         assert len(said) == 1
         assert "longdouble" not in said[0] and "mpmath" not in said[0]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bdia_numerics import BDIA, DDIM, EDICT, OBELM, RK4, SOLVERS, Heun, McCallumFoster, problems
-from bdia_numerics.analysis import GridFamily, Level, ObservedOrder, observed_order
+from bdia_numerics.analysis import GridFamily, ObservedOrder, OrderLevel, observed_order
 from bdia_numerics.analysis.measurement.fit import fit_order, fit_random
 from bdia_numerics.analysis.measurement.observed import FIRST
 
@@ -66,7 +66,7 @@ def test_what_the_rule_was_before_is_not_a_choice_among_windows():
 
 
 def test_bands_that_hold_neighbouring_orders_are_undecided():
-    levels = tuple(Level(n, 1.0 / n, 0.0, True, "") for n in FIRST[-5:])
+    levels = tuple(OrderLevel(n, 1.0 / n, 0.0, True, "") for n in FIRST[-5:])
     wide = ObservedOrder("s", "smooth", "own", 1.545, -1.51, 4.60, True, levels, 0, "float64", "")
     assert not wide.decided and wide.agrees(2) is None and "undecided up to n = 128" in str(wide)
     assert replace(wide, low=1.32, high=1.77).decided and not replace(wide, low=1.29, high=1.80).decided

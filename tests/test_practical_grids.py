@@ -119,7 +119,7 @@ def test_zero_stability_on_a_pattern_names_the_pattern():
 
 def test_best_gamma_says_it():
     grid = PRACTICAL["trailing"](10)
-    found = analysis.best_gamma(grid, 1.0, target="both", dtype="float64")
+    found = analysis.best_gamma(1.0, grid, target="both", dtype="float64")
     assert found.inverse_growth == inverse_growth(BDIA(found.gamma), grid)
     assert found.elsewhere == inverse_growths(BDIA(found.gamma), 10)
     assert f"(on other grids: {listed(found.elsewhere)})" in found.why

@@ -186,7 +186,7 @@ def test_the_enclosure_holds_the_reference(method):
     assert "problems.certified_flow" in PLANE.flow_certificate.detail
     assert "certified_flow" not in OTHERS["guided"].flow_certificate.detail
     z = Z[:1]
-    found = certified_flow(PLANE, z, 1.0, 0.5, EDM, prec=64)
+    found = certified_flow(PLANE, EDM, z, 1.0, 0.5, prec=64)
     run = PLANE.flow_certified(z, 1.0, 0.5, EDM, method=method)
     middle = np.array([[float(x.mid()) for x in row] for row in found.z])
     assert abs(middle - run.z).max() <= found.certificate.error + run.certificate.error

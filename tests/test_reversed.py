@@ -152,7 +152,7 @@ def test_inversions_by_name():
 def test_studies_have_both_of_ddims_inversions_and_name_them():
     config = RoundtripConfig(states=8, steps=(20,))
     assert {"DDIM", "DDIM by (23)"} <= set(config.solvers)
-    cell = {"start": "data", "gamma": 0.5, "steps": 20, "dtype": "float64"}
+    cell = {"end": "data", "gamma": 0.5, "steps": 20, "dtype": "float64"}
     ten, own = (trip_of(config, cell | {"solver": text}) for text in ("DDIM", "DDIM by (23)"))
     assert (ten["inversion"], own["inversion"]) == ("DDIM inversion (10)", "DDIM inversion (23)")
     assert ten["distance"] != own["distance"] and "inversion" in ROUNDTRIP.variables

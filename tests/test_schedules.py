@@ -393,7 +393,7 @@ def test_eq_2_conserves_the_standard_score(schedule):
     def variance(t):
         return schedule.alpha(t) ** 2 * s2 + schedule.sigma(t) ** 2
 
-    field = schedules.probability_flow(schedule, lambda z, t: -z / variance(t))
+    field = schedules.probability_flow(lambda z, t: -z / variance(t), schedule)
     with mpmath.workdps(50):
         t = mpmath.mpf(3) / 7
         growth = mpmath.diff(lambda x: mpmath.log(variance(x)) / 2, t)
@@ -401,7 +401,7 @@ def test_eq_2_conserves_the_standard_score(schedule):
 
 
 def test_eq_2_keeps_the_dtype():
-    field = schedules.probability_flow(schedules.vp_linear(), lambda z, t: -z)
+    field = schedules.probability_flow(lambda z, t: -z, schedules.vp_linear())
     assert field(np.ones((2, 3), dtype=np.float32), 0.5).dtype == np.float32
 
 

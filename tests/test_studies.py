@@ -109,7 +109,7 @@ def test_convergence_is_the_global_error():
 
 
 def test_roundtrip_is_a_run_there_and_back():
-    dataset = found("roundtrip").sel(start="noise", steps=10, dtype="float64")
+    dataset = found("roundtrip").sel(end="noise", steps=10, dtype="float64")
     grid = grids.uniform(schedules.vp_linear(), 10, t_max=1, t_min=0.01)
     mixture, rng = law("mixture"), np.random.default_rng(0)
     x = mixture.sample(8, rng)
@@ -174,7 +174,7 @@ def test_precision_is_measured_and_predicted():
     model, z = gaussian.model(grid.schedule), np.random.default_rng(0).standard_normal((1200, 1)).astype(np.float32)
     # The linear VP schedule has alpha^2 + sigma^2 = 1, so data of variance 1 keep it.
     there = solve(BDIA(1), model, grid, z)
-    one = dataset.sel(solver="BDIA", gamma=1.0, start="noise")
+    one = dataset.sel(solver="BDIA", gamma=1.0, end="noise")
     error = rms(invert(BDIA(1), model, grid, there.state).z - z)
     # The study's scale may differ from 1 by a rounding, hence its float32 states too.
     assert float(one["error"]) == pytest.approx(error, rel=0.2)
@@ -182,7 +182,7 @@ def test_precision_is_measured_and_predicted():
     ratios = dataset["amplification"] / dataset["predicted_amplification"]
     assert (ratios > 0.5).all() and (ratios < 2).all()
     # The inverse has the root -1/gamma; at gamma = 1 it does not grow.
-    companion = dataset["companion"].sel(solver="BDIA", start="noise")
+    companion = dataset["companion"].sel(solver="BDIA", end="noise")
     assert companion.sel(gamma=0.9) > 2 > companion.sel(gamma=1.0)
 
 

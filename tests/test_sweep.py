@@ -58,7 +58,7 @@ def test_measured_as_by_hand():
     assert found["error"] == pytest.approx(np.sqrt(np.mean(away**2)), rel=1e-12, abs=0)
     trip = round_trip(solver, law.model(schedule), times, states.noise, reference=law)
     assert found["round_trip"] == pytest.approx(trip.error, rel=1e-12, abs=0) and found["nfe"] == there.nfe == 12
-    data = round_trip(solver, law.model(schedule), times, states.data, start="data", reference=law)
+    data = round_trip(solver, law.model(schedule), times, states.data, end="data", reference=law)
     assert found["latent_distance"] == pytest.approx(data.latent, rel=1e-12, abs=0)
     assert found["reference_error"] == 0 and found["status"] == "ok" and found["gamma"] == 0.9
 

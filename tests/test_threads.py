@@ -152,7 +152,7 @@ def test_certified_flows_at_once():
 
     def run(prec):
         return certified_flow(
-            plane, [[Fraction(1, 3), Fraction(1, 5)]], TIMES[0], Fraction(47, 64), schedules.flow(), prec=prec
+            plane, schedules.flow(), [[Fraction(1, 3), Fraction(1, 5)]], TIMES[0], Fraction(47, 64), prec=prec
         )
 
     alone = run(96)

@@ -53,7 +53,7 @@ def test_the_models_time_is_told_apart():
 
 
 def test_interpolation_and_labels():
-    found = work_precision({"a": DDIM()}, {"p": LAW}, {"g": FAMILY}, (10, 40), by="steps", repeats=1)
+    found = work_precision({"a": DDIM()}, {"p": LAW}, {"g": FAMILY}, slots=(10, 40), repeats=1)
     low, high = (r.error for r in found.rows)
     where = {"solver": "a", "problem": "p", "grid": "g"}
     assert found.error_at(20, **where) == pytest.approx(math.sqrt(low * high), rel=1e-12, abs=0)
@@ -63,14 +63,15 @@ def test_interpolation_and_labels():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"by": "time"}, "by='time'"),
+        ({"slots": (4,)}, "nfe=(4,) and slots=(4,): pass one of them"),
+        ({"nfe": (0,)}, "nfe=(0,)"),
         ({"repeats": 0}, "repeats=0"),
-        ({"steps": ()}, "steps=()"),
+        ({"nfe": ()}, "nfe=()"),
         ({"problems": {}}, "problems is empty"),
     ],
 )
 def test_bad_input_is_named(options, message):
-    given = {"problems": {"p": LAW}, "grids": {"g": FAMILY}, "steps": (4,), **options}
+    given = {"problems": {"p": LAW}, "grids": {"g": FAMILY}, "nfe": (4,), **options}
     with pytest.raises(ValueError, match=message.replace("(", r"\(").replace(")", r"\)")):
         work_precision([DDIM()], **given)
 
@@ -164,5 +165,5 @@ def test_the_figure_shows_what_counts_and_what_does_not():
 
 
 def test_budgets_that_pay_for_no_step_are_named():
-    with pytest.raises(ValueError, match=r"steps=\(1,\): as evaluations they pay for no step"):
+    with pytest.raises(ValueError, match=r"nfe=\(1,\): they pay for no step"):
         work_precision([EDICT()], {"p": LAW}, {"g": FAMILY}, (1,))

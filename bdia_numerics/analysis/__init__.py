@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bdia_numerics.analysis.certified.enclosures import (
     Comparison,
+    Counterexample,
     ErrorEnclosure,
-    Witness,
     certify_better,
     enclose_error,
 )
@@ -20,7 +20,7 @@ from bdia_numerics.analysis.measurement.errors import GlobalError, LocalErrors, 
 from bdia_numerics.analysis.measurement.families import GridFamily
 from bdia_numerics.analysis.measurement.gamma import BestGamma, best_gamma
 from bdia_numerics.analysis.measurement.leading_error import LeadingError, leading_error
-from bdia_numerics.analysis.measurement.observed import Level, ObservedOrder, observed_order
+from bdia_numerics.analysis.measurement.observed import ObservedOrder, OrderLevel, observed_order
 from bdia_numerics.analysis.measurement.work_precision import Work, WorkPrecision, work_precision
 from bdia_numerics.analysis.perturbation.amplification import (
     Amplification,
@@ -50,6 +50,7 @@ __all__ = [
     "BestGamma",
     "Comparison",
     "Cost",
+    "Counterexample",
     "Datasheet",
     "ErrorBudget",
     "ErrorEnclosure",
@@ -57,10 +58,10 @@ __all__ = [
     "GlobalError",
     "GridFamily",
     "LeadingError",
-    "Level",
     "LocalErrors",
     "ObservedOrder",
     "OrderCondition",
+    "OrderLevel",
     "PatternOrder",
     "Proved",
     "Requirement",
@@ -69,7 +70,6 @@ __all__ = [
     "StabilityRegion",
     "SymbolicOrder",
     "SymplecticDefect",
-    "Witness",
     "Work",
     "WorkPrecision",
     "WorstCase",

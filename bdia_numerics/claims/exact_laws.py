@@ -192,7 +192,7 @@ def flows_elsewhere(
     certificate = law.flow_certified(z, 3.0, 0.25, schedule).certificate
     require(certificate.kind == "reference" and certificate.error, f"the flow's own certificate is {certificate}")
     try:
-        enclosed = certified_flow(law, z[:1], 3.0, 2.5, schedule, prec=64)
+        enclosed = certified_flow(law, schedule, z[:1], 3.0, 2.5, prec=64)
     except ImportError as error:
         raise Skipped(str(error)) from None
     near = reference(model, schedule, z[:1], 3.0, 2.5, method="DOP853")

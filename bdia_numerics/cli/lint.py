@@ -47,7 +47,7 @@ def lint(
     prediction: Annotated[
         str | None, typer.Option(help="What the code reads the network's output as: eps, x0, v or velocity.")
     ] = None,
-    wanted_error: Annotated[
+    tolerance: Annotated[
         float, typer.Option(help="Largest round-trip error to accept, in standard deviations of the data.")
     ] = 1e-4,
     as_json: AsJson = False,
@@ -78,7 +78,7 @@ def lint(
         solver=names.solver(solver),
         dtype=dtype,
         prediction=prediction,
-        wanted_error=wanted_error,
+        tolerance=tolerance,
     )
     count = asked["n"] or len(asked["timesteps"] or asked["sigmas"])
     if as_json:

@@ -112,6 +112,7 @@ FORMER: Mapping[str, Mapping[str, Rule]] = {
         "--grids": _renamed("--grid"),
         "--gammas": _each("--solver", ",", "bdia:gamma="),
     },
+    "lint": {"--wanted-error": _renamed("--tolerance")},
     "roundtrip": _PARAMETERS,
     "datasheet": {
         **_PARAMETERS,

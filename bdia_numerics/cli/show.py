@@ -10,7 +10,6 @@ from typing import Any
 
 from bdia_numerics.runs.files import check, write
 
-
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 

@@ -64,13 +64,13 @@ DATA: dict[str, Recipe] = {
     "network-table": Recipe("network_table", minutes=60),
     "convergence": Recipe("convergence", {"solvers": _SHOWN}, minutes=0.2),
     "work-precision": Recipe("work_precision", minutes=0.1),
-    "roundtrip": Recipe("roundtrip", {"solvers": _TRIPS, "starts": ("data",), "dtypes": ("float64",)}, minutes=0.1),
+    "roundtrip": Recipe("roundtrip", {"solvers": _TRIPS, "ends": ("data",), "dtypes": ("float64",)}, minutes=0.1),
     "stability": Recipe(
         "stability",
         {"solvers": ("DDIM", "BDIA", "EDICT", "CBDIA"), "gammas": (0.0, 0.5, 0.9, 1.0), **_PLANE},
         minutes=0.1,
     ),
-    "precision": Recipe("precision", {"solvers": ("BDIA",), "starts": ("noise",)}, minutes=0.2),
+    "precision": Recipe("precision", {"solvers": ("BDIA",), "ends": ("noise",)}, minutes=0.2),
     "growth": Recipe(
         "growth",
         {"solvers": ("BDIA(gamma=1/2)", "BDIA(gamma=9/10)", "BDIA(gamma=1)", "EDICT(p=93/100)"), "iterations": 3},

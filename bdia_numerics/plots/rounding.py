@@ -21,12 +21,12 @@ _UNIT = 1.0
 
 
 @styled
-def by_gamma(found: Dataset, *, solver: str = "BDIA", start: str = "noise") -> Figure:
+def by_gamma(found: Dataset, *, solver: str = "BDIA", end: str = "noise") -> Figure:
     """Draw a dataset of the study "precision": errors against gamma, a panel a grid and number of steps, a line a dtype.
 
     Marks are measured, lines predicted from the program; the grey line is an error of the size of the data.
     """
-    found = found.sel(solver=solver, start=start)
+    found = found.sel(solver=solver, end=end)
     places = [(grid, steps) for grid in found["grid"].values for steps in found["steps"].values]
     styles = looks([str(name) for name in found["dtype"].values])
     figure, axes = canvas(2.5, 1, len(places), sharey=True)
@@ -45,9 +45,9 @@ def by_gamma(found: Dataset, *, solver: str = "BDIA", start: str = "noise") -> F
     return figure
 
 
-def both_sides(found: Dataset, *, start: str = "data", dtype: str = "float64") -> Figure:
+def both_sides(found: Dataset, *, end: str = "data", dtype: str = "float64") -> Figure:
     """Draw a dataset of the study "roundtrip": what comes back, and how far the other end is from the true state."""
-    found = found.sel(start=start, dtype=dtype)
+    found = found.sel(end=end, dtype=dtype)
     runs = {}
     for solver in found["solver"].values:
         part = found.sel(solver=solver)

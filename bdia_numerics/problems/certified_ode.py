@@ -24,6 +24,7 @@ from bdia_numerics.problems.law import Law
 from bdia_numerics.problems.scores import generic_score
 from bdia_numerics.spaces.mean_value import carries_slopes
 from bdia_numerics.spaces.precision import Shared
+from bdia_numerics.spaces.values import ordered
 
 _STEP = 1 / 16
 """First trial of a step, in units of the smallest deviation of the distribution with its noise."""
@@ -42,21 +43,22 @@ _CAP = Shared(lambda: int(_context().cap), lambda terms: setattr(_context(), "ca
 """Terms after which flint cuts power series; a series made with fewer is cut after these, whatever other threads ask for."""
 
 
+@ordered
 def certified_flow(
-    law: Law, z: Any, t_from: Any, t_to: Any, schedule: Any, *, prec: int = 128, max_steps: int = 2000
+    problem: Law, schedule: Any, z: Any, t_from: Any, t_to: Any, *, prec: int = 128, max_steps: int = 2000
 ) -> CertifiedFlow:
     """Return the flow of a mixture in any dimension, with a proved radius.
 
     Parameters
     ----------
-    law
+    problem
         A Gaussian or a mixture; few dimensions and components, since the work is done coordinate by coordinate.
+    schedule
+        Gives alpha and sigma.
     z
         States, shape (*batch, D): balls, or floats and Fractions with their exact value.
     t_from, t_to
         Times, in either order, with alpha > 0.
-    schedule
-        Gives alpha and sigma.
     prec
         Bits of the midpoints; the order of the Taylor steps is a quarter of it.
     max_steps
@@ -76,12 +78,12 @@ def certified_flow(
     ArithmeticError
         Where no step keeps the radius finite: take more bits or a smaller ball.
     """
-    if not isinstance(law, Law):
-        raise TypeError(f"law={law!r} is not a mixture: pass a Gaussian or a GaussianMixture")
+    if not isinstance(problem, Law):
+        raise TypeError(f"problem={problem!r} is not a mixture: pass a Gaussian or a GaussianMixture")
     space = spaces.Balls(prec)
     given = np.asarray(spaces.plain("z", z), dtype=None if isinstance(z, np.ndarray) else object)
     array = np.asarray(np.frompyfunc(space.number, 1, 1)(given.astype(object)), dtype=object)
-    states(array, law.dimension)
+    states(array, problem.dimension)
     finite_states(array, space)
     if any(map(carries_slopes, array.flat)):
         raise TypeError("z carries derivatives, which the Taylor steps do not move: pass balls")
@@ -91,14 +93,14 @@ def certified_flow(
             if not alpha > 0:
                 raise ValueError(f"alpha = 0 at t={t}: sigma/alpha is infinite there, take a time with alpha > 0")
         start, end = (space.coefficient(sigma / alpha) for alpha, sigma in levels)
-        field = _Field(law._in(space), space, max(8, prec // 4))
+        field = _Field(problem._in(space), space, max(8, prec // 4))
         rows, steps = [], 0
-        for row in array.reshape(-1, law.dimension):
+        for row in array.reshape(-1, problem.dimension):
             y = [space.coefficient(x / levels[0][0]) for x in row]
             moved, count = _march(field, y, start, end, max_steps)
             rows.append([space.number(levels[1][0] * x) for x in moved])
             steps = max(steps, count)
-    result = np.empty((len(rows), law.dimension), dtype=object)
+    result = np.empty((len(rows), problem.dimension), dtype=object)
     result[...] = rows
     radius = max(float(x.rad()) for x in result.flat)
     detail = f"{steps} Taylor steps of order {field.order} on {space.name}"

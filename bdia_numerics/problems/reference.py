@@ -9,6 +9,7 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.problems import taylor
+from bdia_numerics.spaces.values import ordered
 
 Array = np.ndarray[Any, Any]
 Method = Literal["auto", "taylor", "DOP853"]
@@ -43,6 +44,7 @@ class ReferenceFlow(NamedTuple):
     method: str
 
 
+@ordered
 def reference_flow(
     model: Any, schedule: Any, z: Array, t_from: Any, t_to: Any, *, rtol: float | None = None, method: Method = "auto"
 ) -> ReferenceFlow:

@@ -15,6 +15,7 @@ from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.runs.stepwise import Model, Status
 from bdia_numerics.spaces import remainder
 from bdia_numerics.spaces.lattice import on_lattice
+from bdia_numerics.spaces.values import ordered
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class BitExact:
     nfe: int
 
 
+@ordered
 def bit_exact_round_trip(
     solver: Solver, model: Model, grid: Grid, z: Any, *, bits: int = 40, start: Mapping[str, Any] | None = None
 ) -> BitExact:

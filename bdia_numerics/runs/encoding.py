@@ -30,11 +30,12 @@ from bdia_numerics.runs.solving import (
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import come_back, drive
 from bdia_numerics.spaces import Space, as_floats, plain
-from bdia_numerics.spaces.values import share
+from bdia_numerics.spaces.values import ordered, share
 
 __all__ = ["RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", "solve"]
 
 
+@ordered
 def encode(
     solver: Solver, model: Model, grid: Grid, x_0: Any, method: Method | None = None, *, return_trajectory: bool = False
 ) -> Solution:
@@ -145,12 +146,13 @@ class RoundTrip:
 share(RoundTrip)
 
 
+@ordered
 def round_trip(
     solver: Solver,
     model: Model,
     grid: Grid,
     z: Any,
-    start: str = "noise",
+    end: str = "noise",
     reference: Any = "fine",
     *,
     method: Method | None = None,
@@ -162,9 +164,9 @@ def round_trip(
     solver, model, grid
         As for `solve`.
     z
-        z_N if `start` is "noise", x_0 if it is "data"; shape (*batch, *data).
-    start : {"noise", "data"}
-        "noise": solve, then invert. "data": encode, then solve from its State.
+        z_N if `end` is "noise", x_0 if it is "data"; shape (*batch, *data).
+    end : {"noise", "data"}
+        Where it begins and ends. "noise": solve, then invert. "data": encode, then solve from its State.
     reference
         Where the true state comes from: a problem with a `flow`, a state of z's shape, or "fine" for a numerical
         solution of the model's own ODE with an error estimate.
@@ -174,16 +176,16 @@ def round_trip(
     Raises
     ------
     ValueError
-        For another `start`, or "fine" on a grid without a schedule.
+        For another `end`, or "fine" on a grid without a schedule.
     """
-    if start not in ("noise", "data"):
-        raise ValueError(f"start={start!r} is neither 'noise' nor 'data'")
+    if end not in ("noise", "data"):
+        raise ValueError(f"end={end!r} is neither 'noise' nor 'data'")
     check_arguments(solver, model, grid)
     space, grid = prepared("z", z, grid)
     witness, unwatched = witnessed(model), model
     model = witness if space.integers else model
     back = None
-    if start == "data":
+    if end == "data":
         there = encode(solver, model, grid, z, method)
         if there.status.ok:
             back = solve(solver, model, grid, there.z if there.state is None else there.state)
@@ -195,7 +197,7 @@ def round_trip(
             back = encode(solver, model, grid, there.z, method)
     if back is None:
         return RoundTrip(math.nan, math.nan, math.nan, there.nfe, there.z, None, there.status, there.inversion)
-    truth, uncertainty = _truth(unwatched, grid, z, start, reference, space)
+    truth, uncertainty = _truth(unwatched, grid, z, end, reference, space)
     error, way = space.rms(back.z - z), there.inversion or back.inversion
     return RoundTrip(
         error=error,
@@ -210,9 +212,9 @@ def round_trip(
     )
 
 
-def _truth(model: Model, grid: Grid, z: Any, start: str, reference: Any, space: Space) -> tuple[Any, Any]:
+def _truth(model: Model, grid: Grid, z: Any, end: str, reference: Any, space: Space) -> tuple[Any, Any]:
     z = as_floats(z)
-    ends = (grid.t[grid.n], grid.t[0]) if start == "noise" else (grid.t[0], grid.t[grid.n])
+    ends = (grid.t[grid.n], grid.t[0]) if end == "noise" else (grid.t[0], grid.t[grid.n])
     if isinstance(reference, str) and reference != "fine":
         raise ValueError(f"reference={reference!r} is none: pass 'fine', a problem with a flow, or a state")
     if (hasattr(reference, "flow") or isinstance(reference, str)) and grid.schedule is None:

@@ -15,7 +15,7 @@ from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Slot
 from bdia_numerics.runs.solving import Model, Solution, begin, check_arguments, prepared, solve
 from bdia_numerics.spaces.base import decimal
-from bdia_numerics.spaces.values import share
+from bdia_numerics.spaces.values import ordered, share
 
 __all__ = ["Fit", "PerSlot", "fit", "fit_slots"]
 
@@ -89,11 +89,13 @@ class _Remembering:
         return self.known[key]
 
 
+@ordered
 def fit(solver: Any, model: Model, grid: Grid, z: Any, **options: Any) -> Any:
     """Return the solver with coefficients fitted for a model, a grid and a batch: the `solver` of `fit_slots`."""
     return fit_slots(solver, model, grid, z, **options).solver
 
 
+@ordered
 def fit_slots(
     solver: Any,
     model: Model,

@@ -33,6 +33,7 @@ from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive, finished
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import FLOAT64, Space, of, parameter, plain, same_system
+from bdia_numerics.spaces.values import ordered
 
 Made = TypeVar("Made")
 DERIVED = "derived inverse"
@@ -46,6 +47,7 @@ _SAME_LEVEL = 1e-5
 __all__ = ["Model", "Solution", "Status", "begin", "inverse_plan", "invert", "solve"]
 
 
+@ordered
 def solve(
     solver: Solver,
     model: Model,
@@ -108,6 +110,7 @@ def solve(
     return replace(found, nfe=found.nfe + nfe)
 
 
+@ordered
 def invert(
     solver: Solver,
     model: Model,

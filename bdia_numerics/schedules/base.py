@@ -11,6 +11,7 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.spaces import Scalar, Space
+from bdia_numerics.spaces.values import ordered
 
 _NAN_TIMES = "t holds NaN: pass finite times"
 VARIABLES = ("t", "sigma_bar", "log_snr", "half_log_snr")
@@ -164,15 +165,16 @@ def _ieee(x: Any) -> Any:
     return np.float64(x) if isinstance(x, float) else x
 
 
-def probability_flow(schedule: Schedule, score: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+@ordered
+def probability_flow(score: Callable[[Any, Any], Any], schedule: Schedule) -> Callable[[Any, Any], Any]:
     """Return the right-hand side of the probability-flow ODE dz/dt = d(z, t), eq. (2).
 
     Parameters
     ----------
-    schedule
-        Gives f and g^2 of eq. (3).
     score
         ``score(z, t)``, the gradient of log q(z; alpha_t, sigma_t), of z's shape.
+    schedule
+        Gives f and g^2 of eq. (3).
 
     Returns
     -------

@@ -1,17 +1,19 @@
-"""What all public values share, whatever they hold: a safe ``==``, a hash, copies and pickles, each by their arguments."""
+"""What all public values and functions share: a safe ``==``, a hash, copies and pickles by arguments; and one order of arguments."""
 
 from __future__ import annotations
 
 import copy
 import copyreg
+import inspect
 import pickle
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
+from functools import wraps
 from itertools import takewhile
 from types import FrameType, MappingProxyType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -172,3 +174,78 @@ def _copied(self: Any) -> Any:
 
 def _deep(self: Any, memo: dict[int, Any]) -> Any:
     return made(type(self), copy.deepcopy(_arguments(self), memo))
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+ORDER = {
+    "solver": ("solver", "solvers", "a", "b"),
+    "model": ("model", "cond", "uncond", "score", "D"),
+    "problem": ("problem", "problems"),
+    "grid": ("grid", "grids", "family"),
+    "schedule": ("schedule",),
+    "states": ("z", "x_0", "state", "states"),
+}
+"""The kinds of arguments in the order that every public function has, and the names of parameters of a kind. A function takes a model or
+a problem. What is of no kind comes after them."""
+FORMER = {
+    "start": "end",
+    "trip": "end",
+    "within": "tolerance",
+    "wanted_error": "tolerance",
+    "margin": "tolerance",
+    "steps": "nfe",
+    "by": "slots",
+    "spacing": "variable",
+    "law": "problem",
+}
+"""Names of parameters that had another meaning elsewhere or a second name here, and what stands for them now."""
+_MARKS = (
+    ("solver", "registers", "step"),
+    ("problem", "flow", "sample"),
+    ("grid", "level", "timesteps"),
+    ("schedule", "log_snr", "drift"),
+    ("states", "shape", "dtype"),
+    ("states", "registers", "times"),
+)
+"""What objects of a kind have, and those of another kind do not. A model has no mark: it is any function."""
+
+
+def ordered(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function refuse arguments in another order than `ORDER`, and names of `FORMER`, with the call that is right.
+
+    >>> @ordered
+    ... def best(problem, grid, *, end="noise"): ...
+    >>> best(1.0, None, trip="data")
+    Traceback (most recent call last):
+    TypeError: best: trip= is gone: use end=
+    """
+    parameters = inspect.signature(function).parameters
+    positional = [name for name, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    kinds = {name: kind for kind, names in ORDER.items() for name in names}
+    taken = [kinds.get(name, name) for name in positional]
+    call = f"{function.__name__}({', '.join(name for name in positional if parameters[name].default is inspect.Parameter.empty)})"
+
+    @wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in kwargs:
+            if name not in parameters and FORMER.get(name) in parameters:
+                raise TypeError(f"{function.__name__}: {name}= is gone: use {FORMER[name]}=")
+        given = list(zip(taken, map(_kind, args), strict=False))
+        for wanted, found in given:
+            # An argument is misplaced if it is of the kind of another parameter, which was not given one of its kind.
+            if found != wanted and found in taken and (found, found) not in given:
+                first, second = sorted((wanted, found), key=taken.index)
+                raise TypeError(f"{function.__name__}: the {first} comes before the {second}: {call}")
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def _kind(argument: Any) -> str:
+    """Return the kind of an argument, or of the first of several; empty for numbers, classes and plain functions."""
+    if isinstance(argument, Mapping | list | tuple):
+        argument = next(iter(argument.values() if isinstance(argument, Mapping) else argument), None)
+    if isinstance(argument, type) or not getattr(argument, "shape", True):
+        return ""
+    return next((kind for kind, *marks in _MARKS if all(hasattr(argument, mark) for mark in marks)), "")

@@ -10,7 +10,7 @@ import numpy as np
 
 from bdia_numerics import names
 from bdia_numerics.analysis import ObservedOrder, observed_order, order_on_pattern, symbolic_order
-from bdia_numerics.analysis.measurement.observed import FIRST, PRECISE, RANDOM, Level
+from bdia_numerics.analysis.measurement.observed import FIRST, PRECISE, RANDOM, OrderLevel
 from bdia_numerics.analysis.sheet.compared import Compared, proved_order
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.program import identity
@@ -93,7 +93,7 @@ def compute(config: ConvergenceConfig, cell: Cell) -> Mapping[str, Any]:
         steps=config.steps or None, states=config.states, start=config.start, seeds=config.seeds,
         arithmetic=config.arithmetic, max_steps=config.max_steps,
     )  # fmt: skip
-    steps, none = ladder(config.steps, config.max_steps), Level(0, np.nan, np.nan, False, "")
+    steps, none = ladder(config.steps, config.max_steps), OrderLevel(0, np.nan, np.nan, False, "")
     taken = {level.steps: level for level in found.levels}
     if strange := taken.keys() - set(steps):
         raise ValueError(f"steps={sorted(strange)} were taken, which the dataset has no place for")
@@ -132,7 +132,7 @@ def _observed(found: Dataset) -> Iterator[tuple[str, Dataset, ObservedOrder]]:
             yield text, cell, ObservedOrder(
                 solver=identity(names.solver(text)), family=family(config, kind).label, start=config.start,
                 seeds=config.seeds if kind == "random" else 0, asymptotic=bool(cell["asymptotic"] == 1),
-                levels=tuple(Level(int(n), float(e), float(r), bool(u), str(note)) for n, e, r, u, note in rows), **fields,
+                levels=tuple(OrderLevel(int(n), float(e), float(r), bool(u), str(note)) for n, e, r, u, note in rows), **fields,
             )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from bdia_numerics.analysis import amplification, gaussian_jacobian, round_trip_
 from bdia_numerics.runs.encoding import round_trip
 from bdia_numerics.studies.configuration import among, check, contender, once, over_gammas
 from bdia_numerics.studies.engine.blas import one_blas_thread
-from bdia_numerics.studies.roundtrip import DTYPES, STARTS
+from bdia_numerics.studies.roundtrip import DTYPES, ENDS
 from bdia_numerics.studies.study import Cell, Study, Variable
 
 
@@ -32,8 +32,8 @@ class PrecisionConfig:
         Names of grids on the linear VP schedule from t = 1 to 0.01, and numbers of slots.
     dtypes
         Floats of the states: "float16", "float32", "float64".
-    starts
-        "noise": sample, then invert. "data": encode, then sample.
+    ends
+        Where a round trip begins and ends. "noise": sample, then invert. "data": encode, then sample.
     data_rms
         Standard deviation of the data, which are Gaussian.
     states, seed
@@ -45,14 +45,14 @@ class PrecisionConfig:
     grids: tuple[str, ...] = ("uniform", "asinh")
     steps: tuple[int, ...] = (20, 50)
     dtypes: tuple[str, ...] = DTYPES
-    starts: tuple[str, ...] = STARTS
+    ends: tuple[str, ...] = ENDS
     data_rms: float = 1.0
     states: int = 1200
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check(self, "solvers", "gammas", "grids", "steps", "dtypes", "starts", steps=3, states=1)
-        among(self, dtypes=DTYPES, starts=STARTS)
+        check(self, "solvers", "gammas", "grids", "steps", "dtypes", "ends", steps=3, states=1)
+        among(self, dtypes=DTYPES, ends=ENDS)
         for text in self.grids:
             names.grid(text)(schedules.vp_linear(), 3, t_min=0.01)  # refused before any cell is run
         if any(not 0 < g <= 1 for g in self.gammas):
@@ -63,17 +63,17 @@ class PrecisionConfig:
 
 def compute(config: PrecisionConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the error of one round trip beside its prediction, both also in unit roundoffs of what is sent."""
-    start, dtype, solver = str(cell["start"]), np.dtype(str(cell["dtype"])), contender(cell)
+    end, dtype, solver = str(cell["end"]), np.dtype(str(cell["dtype"])), contender(cell)
     schedule = schedules.vp_linear()
     grid = names.grid(str(cell["grid"]))(schedule, int(cell["steps"]), t_min=0.01)
-    variance, end = config.data_rms**2, grid.n if start == "noise" else 0
+    variance, i = config.data_rms**2, grid.n if end == "noise" else 0
     law = problems.Gaussian([0], variance)
-    scale = math.hypot(float(grid.alpha[end]) * config.data_rms, float(grid.sigma[end]))
+    scale = math.hypot(float(grid.alpha[i]) * config.data_rms, float(grid.sigma[i]))
     z = (scale * np.random.default_rng(config.seed).standard_normal((config.states, 1))).astype(dtype)
     with one_blas_thread(), np.errstate(all="ignore"):
-        trip = round_trip(solver, law.model(schedule), grid, z, start=start, reference=law)
-    predicted = round_trip_error(solver, grid, start=start, data_rms=config.data_rms).errors[dtype.name]
-    back = "invert" if start == "noise" else "sample"
+        trip = round_trip(solver, law.model(schedule), grid, z, end=end, reference=law)
+    predicted = round_trip_error(solver, grid, end=end, data_rms=config.data_rms).errors[dtype.name]
+    back = "invert" if end == "noise" else "sample"
     unit = scale * float(np.finfo(dtype).eps) / 2
     return {
         "error": float(trip.error),
@@ -90,7 +90,7 @@ PRECISION = Study(
     "Round trips in floating point: errors by rounding, measured and predicted",
     PrecisionConfig,
     dims=lambda config: {
-        "start": config.starts,
+        "end": config.ends,
         "solver": config.solvers,
         "gamma": config.gammas,
         "grid": config.grids,

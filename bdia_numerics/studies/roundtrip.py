@@ -17,7 +17,7 @@ from bdia_numerics.studies.study import Cell, Study, Variable
 from bdia_numerics.texts import ratio
 
 DTYPES = names.NUMPY_DTYPES
-STARTS = ("noise", "data")
+ENDS = ("noise", "data")
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class RoundtripConfig:
         Above 0, where there is no inverse.
     steps, dtypes
         Slots of the grid, and floats of the states: "float16", "float32", "float64".
-    starts
-        "noise": sample, then invert. "data": encode, then sample.
+    ends
+        Where a round trip begins and ends. "noise": sample, then invert. "data": encode, then sample.
     problem, schedule
         Names of `bdia_numerics.names`.
     t_max, t_min
@@ -47,7 +47,7 @@ class RoundtripConfig:
     gammas: tuple[float, ...] = (0.5, 0.9, 1.0)
     steps: tuple[int, ...] = (10, 20, 40, 80)
     dtypes: tuple[str, ...] = ("float32", "float64")
-    starts: tuple[str, ...] = STARTS
+    ends: tuple[str, ...] = ENDS
     problem: str = "mixture"
     schedule: str = "vp_linear"
     t_max: str = "1"
@@ -56,8 +56,8 @@ class RoundtripConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check(self, "solvers", "gammas", "steps", "dtypes", "starts", encodes=True, steps=3, states=1)
-        among(self, dtypes=DTYPES, starts=STARTS)
+        check(self, "solvers", "gammas", "steps", "dtypes", "ends", encodes=True, steps=3, states=1)
+        among(self, dtypes=DTYPES, ends=ENDS)
         names.distribution(self.problem)
         grid(self, 3)
         if any(not 0 < g <= 1 for g in self.gammas):
@@ -70,23 +70,23 @@ def grid(config: RoundtripConfig, steps: int) -> grids.Grid:
     return grids.uniform(names.schedule(config.schedule), steps, **ends)
 
 
-def states(config: RoundtripConfig, start: str, steps: int) -> np.ndarray[Any, Any]:
+def states(config: RoundtripConfig, end: str, steps: int) -> np.ndarray[Any, Any]:
     """Return the states of one end, shape (states, D): clean data with the noise of that end."""
     law, made, rng = names.distribution(config.problem), grid(config, steps), np.random.default_rng(config.seed)
     x = np.asarray(law.sample(config.states, rng), dtype=float)
-    i = made.n if start == "noise" else 0
+    i = made.n if end == "noise" else 0
     return float(made.alpha[i]) * x + float(made.sigma[i]) * rng.standard_normal(x.shape)
 
 
 def compute(config: RoundtripConfig, cell: Cell) -> Mapping[str, Any]:
     """Return both sides of one round trip."""
-    steps, start = int(cell["steps"]), str(cell["start"])
+    steps, end = int(cell["steps"]), str(cell["end"])
     law, made = names.distribution(config.problem), grid(config, steps)
-    z = states(config, start, steps).astype(str(cell["dtype"]))
+    z = states(config, end, steps).astype(str(cell["dtype"]))
     # What overflows is told by the status; the numbers are then infinite or none.
     with one_blas_thread(), np.errstate(all="ignore"):
         method = split(str(cell["solver"]))[1]
-        trip = round_trip(contender(cell), law.model(made.schedule), made, z, start=start, reference=law, method=method)
+        trip = round_trip(contender(cell), law.model(made.schedule), made, z, end=end, reference=law, method=method)
     return {
         "error": float(trip.error),
         "distance": float(trip.latent),
@@ -102,7 +102,7 @@ ROUNDTRIP = Study(
     "Round trips: what comes back, and how far the other end is from the exact flow",
     RoundtripConfig,
     dims=lambda config: {
-        "start": config.starts,
+        "end": config.ends,
         "solver": config.solvers,
         "gamma": config.gammas,
         "steps": config.steps,

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import grids, schedules
-from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
+from bdia_numerics.analysis.measurement.errors import ExactProblem, root_mean_square
 from bdia_numerics.grids import Grid
 from bdia_numerics.runs.inversion import DDIMInversion
 from bdia_numerics.solvers import DDIM
+from bdia_numerics.spaces.values import ordered
 from bdia_numerics.testing.orders import ODD
 from bdia_numerics.testing.returns import NOT_FINITE, growth_of
 from bdia_numerics.testing.samplers import LAW, RAISES, STATES, Sampler, SamplerRun, as_sampler
@@ -32,7 +33,7 @@ RISES = 1.1
 """An amplification that still rises by this in the last octave is an instability; a stable one settles."""
 FEWEST, PER_OCTAVE, FAR_ABOVE = 4, 4, 10.0
 """Where the distance begins to rise is looked for among four numbers of slots an octave, until it is ten times the least one."""
-FEWER = "For the reason see analysis.amplification(..., direction='invert'); to claim a number of slots pass it as grid= with within="
+FEWER = "For the reason see analysis.amplification(..., direction='invert'); to claim a number of slots pass it as grid= with tolerance="
 CHECK = (
     "Check the first step from the data (noise prediction, alpha, time), the start of a second register, and the scale of what is "
     "returned; a round trip does not see it"
@@ -53,13 +54,14 @@ PRACTICAL: dict[str, Callable[[int], Grid]] = {
 }
 
 
+@ordered
 def assert_latent_valid(
     subject: Any,
     *,
-    within: float | None = None,
+    tolerance: float | None = None,
     invert: Any = None,
     mu: float | None = None,
-    problem: Problem = LAW,
+    problem: ExactProblem = LAW,
     family: Any = None,
     grid: Any = None,
     states: Any = STATES,
@@ -76,7 +78,7 @@ def assert_latent_valid(
     ----------
     subject, invert, mu, problem, states
         As for `assert_round_trip`.
-    within
+    tolerance
         If given, only the distance at n slots is looked at, and it must not be more than this: root mean square, relative
         to that of the exact state.
     family
@@ -115,11 +117,11 @@ def assert_latent_valid(
     label, place = sampler.divided(grid, family)
     head = f"assert_latent_valid: {sampler.label}"
     first = sampler.run(problem, place(1), "invert", states)
-    if within is not None:
-        if not distance(first) <= within:
+    if tolerance is not None:
+        if not distance(first) <= tolerance:
             raise AssertionError(
-                f"{head}: the noise end is {distance(first):.2g} from the ODE's state, claimed within {within:.2g} ({first.slots} slots). "
-                f"DDIM inversion's distance is {_plain(sampler, place(1), problem, first):.2g}"
+                f"{head}: the noise end is {distance(first):.2g} from the ODE's state, claimed within {tolerance:.2g} "
+                f"({first.slots} slots). DDIM inversion's distance is {_plain(sampler, place(1), problem, first):.2g}"
             )
         return distance(first)
     if not math.isfinite(distance(first)):
@@ -179,11 +181,11 @@ def assert_latent_valid(
         if fault and family == "any":
             raise AssertionError(f"{head}: holds on {label} grids, but {fault}")
         if fault:
-            warnings.warn(f"{head}: holds on {label} grids, but {fault}", stacklevel=2)
+            warnings.warn(f"{head}: holds on {label} grids, but {fault}", stacklevel=3)
     return far[0]
 
 
-def _run(sampler: Sampler, place: Any, factor: int, problem: Problem, states: Any) -> tuple[Any, SamplerRun]:
+def _run(sampler: Sampler, place: Any, factor: int, problem: ExactProblem, states: Any) -> tuple[Any, SamplerRun]:
     """Return a place with so many times the slots and one more, and the inverse's run there."""
     if sampler.takes_grids:
         try:
@@ -193,7 +195,7 @@ def _run(sampler: Sampler, place: Any, factor: int, problem: Problem, states: An
     return (there := place(factor)), sampler.run(problem, there, "invert", states)
 
 
-def _same_in_even(head: str, sampler: Sampler, place: Any, problem: Problem, states: Any) -> None:
+def _same_in_even(head: str, sampler: Sampler, place: Any, problem: ExactProblem, states: Any) -> None:
     """Raise if the latents of two neighbouring numbers of slots are not alike."""
     factor = FACTORS[2] if sampler.takes_grids else 1  # a scheduler's times are another walk in one step more
     try:
@@ -307,7 +309,7 @@ def _turn(tried: dict[int, float], at: Any) -> str:
     return f"{first} slots on (least distance: {tried[least]:.2g} in {least})"
 
 
-def _in_use(sampler: Sampler, problem: Problem, states: Any) -> Iterator[str]:
+def _in_use(sampler: Sampler, problem: ExactProblem, states: Any) -> Iterator[str]:
     """Yield where latents are far from the exact ones on grids in use, in words: of each kind of grid the fewest slots where they are."""
     for name, make in PRACTICAL.items() if sampler.takes_grids else ():
         for n in PRACTICAL_SLOTS:
@@ -321,7 +323,7 @@ def _in_use(sampler: Sampler, problem: Problem, states: Any) -> Iterator[str]:
                 break
 
 
-def _far_off(sampler: Sampler, place: Any, problem: Problem, states: Any, run: SamplerRun) -> str:
+def _far_off(sampler: Sampler, place: Any, problem: ExactProblem, states: Any, run: SamplerRun) -> str:
     """Say how far latents are from the exact ones, if much farther than DDIM inversion's, and how much the inverse amplifies."""
     off, plain = distance(run), _plain(sampler, place, problem, run)
     if off <= max(FLOOR, WORSE * plain):
@@ -333,7 +335,7 @@ def _far_off(sampler: Sampler, place: Any, problem: Problem, states: Any, run: S
     )
 
 
-def _plain(sampler: Sampler, place: Any, problem: Problem, run: SamplerRun) -> float:
+def _plain(sampler: Sampler, place: Any, problem: ExactProblem, run: SamplerRun) -> float:
     """Return how far DDIM inversion, eq. (10), is off from the same data on the same grid."""
     points, schedule = sampler.grid(place)
     with np.errstate(all="ignore"):

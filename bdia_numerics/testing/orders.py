@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.analysis import GridFamily, ObservedOrder
-from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
+from bdia_numerics.analysis.measurement.errors import ExactProblem, root_mean_square
 from bdia_numerics.analysis.measurement.ladder import Ladder, SolverTrial, flow_rounding
 from bdia_numerics.analysis.measurement.observed import STALLED, check, climb, first_steps
 from bdia_numerics.analysis.sheet.proved import proved_on
 from bdia_numerics.spaces import FLOAT64
+from bdia_numerics.spaces.values import ordered
 from bdia_numerics.testing.returns import NOT_FINITE
 from bdia_numerics.testing.samplers import (
     DIRECTIONS,
@@ -50,7 +51,7 @@ class SamplerTrial:
     """A sampler on a family of grids, against the exact flow, in float64."""
 
     sampler: Sampler
-    problem: Problem
+    problem: ExactProblem
     place: Callable[[int, int | None], Any]
     family_label: str
     direction: str
@@ -86,7 +87,7 @@ def order_of(
     *,
     invert: Any = None,
     mu: float | None = None,
-    problem: Problem = LAW,
+    problem: ExactProblem = LAW,
     family: Any = None,
     direction: str = "sample",
     start: Any = None,
@@ -105,7 +106,7 @@ def order_of(
 def _measured(
     sampler: Sampler,
     family: Any,
-    problem: Problem,
+    problem: ExactProblem,
     direction: str,
     start: Any,
     steps: Sequence[int] | None,
@@ -137,14 +138,15 @@ def _measured(
     return replace(found, proved=proved)
 
 
+@ordered
 def assert_order(
     subject: Any,
     order: float,
     *,
-    within: float = 0.15,
+    tolerance: float = 0.15,
     invert: Any = None,
     mu: float | None = None,
-    problem: Problem = LAW,
+    problem: ExactProblem = LAW,
     family: Any = None,
     direction: str = "sample",
     start: Any = None,
@@ -169,7 +171,7 @@ def assert_order(
         asinh(sigma/alpha), unless `family` is "own".
     order
         The claimed order; negative for errors that grow.
-    within
+    tolerance
         How far the observed order may be from it, where its band is narrower.
     problem
         A distribution with `model`, `sample` and an exact `flow`.
@@ -239,18 +241,18 @@ def assert_order(
                 raise
             beside = f"; on alternating grids it raises {type(error).__name__}: {error}"
             found = replace(found, reason=found.reason + beside)
-    _judge(found, order, within, beside)
+    _judge(found, order, tolerance, beside)
     if isinstance(sampler, FunctionSampler) and steps is None and main == GridFamily():
         _try_odd(found, sampler, problem, main, direction, states)
     if both and found.alternating is None:
         raise AssertionError(f"assert_order: {found.solver}: holds on {found.family} grids{beside}")
     if both and found.alternating is not None:
-        _judge(found.alternating, order, within, "; on smooth grids the claim holds, without family='any'")
+        _judge(found.alternating, order, tolerance, "; on smooth grids the claim holds, without family='any'")
     return found
 
 
 def _try_odd(
-    found: ObservedOrder, sampler: Sampler, problem: Problem, family: Any, direction: str, states: Any
+    found: ObservedOrder, sampler: Sampler, problem: ExactProblem, family: Any, direction: str, states: Any
 ) -> None:
     """Raise if the error in an odd number of steps is not like that in the even one before: all chosen numbers are even."""
     label, place = sampler.family(family)
@@ -266,9 +268,9 @@ def _try_odd(
         )
 
 
-def _judge(found: ObservedOrder, order: float, within: float, beside: str) -> None:
+def _judge(found: ObservedOrder, order: float, tolerance: float, beside: str) -> None:
     """Raise if an order does not hold: by what was measured, by the proof where that is undecided, and never against either."""
-    agrees, proved = found.agrees(order, within), found.proved
+    agrees, proved = found.agrees(order, tolerance), found.proved
     if (proved is None and agrees) or (proved == order and agrees is not False):
         return
     said = f"assert_order: {found.solver}: claimed {order:g}, {shown(found)}"
@@ -329,7 +331,7 @@ def assert_nfe(
     direction: str = "sample",
     invert: Any = None,
     mu: float | None = None,
-    problem: Problem = LAW,
+    problem: ExactProblem = LAW,
 ) -> tuple[float, float]:
     """Assert that a run in n slots takes ``per_step * n + extra`` evaluations of the model.
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.analysis.measurement.errors import Problem, root_mean_square
+from bdia_numerics.analysis.measurement.errors import ExactProblem, root_mean_square
 from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import invertibility
 from bdia_numerics.runs.stepwise import USELESS
-from bdia_numerics.spaces.values import share
+from bdia_numerics.spaces.values import ordered, share
 from bdia_numerics.testing.carry import cut, disturbed, has_integers
 from bdia_numerics.testing.samplers import (
     LAW,
@@ -47,8 +47,8 @@ class Returned:
 
     Attributes
     ----------
-    start : str
-        "data" or "noise": where it began.
+    end : str
+        "noise" or "data": where it began.
     error : float
         What came back less what was sent, root mean square, relative to what was sent.
     latent : float
@@ -64,7 +64,7 @@ class Returned:
         run left in memory. Empty if nothing showed that.
     """
 
-    start: str
+    end: str
     error: float
     latent: float
     growth: float
@@ -74,36 +74,37 @@ class Returned:
 
     def __str__(self) -> str:
         return (
-            f"the round trip from the {self.start} has an error of {self.error:.2g} (rounding alone: at most {self.rounding:.2g}), and its "
+            f"the round trip from the {self.end} has an error of {self.error:.2g} (rounding alone: at most {self.rounding:.2g}), and its "
             f"far end is {self.latent:.2g} from the ODE's state"
         )
 
 
+@ordered
 def returned(
     subject: Any,
     *,
-    start: str = "data",
+    end: str = "noise",
     invert: Any = None,
     mu: float | None = None,
-    problem: Problem = LAW,
+    problem: ExactProblem = LAW,
     grid: Any = None,
     states: Any = STATES,
 ) -> Returned:
     """Measure a round trip, with what its rounding may be; parameters as for `assert_round_trip`."""
-    if start not in ENDS:
-        raise ValueError(f"start={start!r} is neither 'data' nor 'noise'")
+    if end not in ENDS:
+        raise ValueError(f"end={end!r} is neither 'noise' nor 'data'")
     sampler = as_sampler(subject, invert, mu)
-    return _trip(sampler, sampler.place(grid), problem, start, states)
+    return _trip(sampler, sampler.place(grid), problem, end, states)
 
 
-def _trip(sampler: Sampler, place: Any, problem: Problem, start: str, states: Any) -> Returned:
-    there, back = ENDS[start], ENDS["noise" if start == "data" else "data"]
+def _trip(sampler: Sampler, place: Any, problem: ExactProblem, end: str, states: Any) -> Returned:
+    there, back = ENDS[end], ENDS["noise" if end == "data" else "data"]
     out = sampler.run(problem, place, there, states)
     size, far = root_mean_square(out.start), root_mean_square(out.end)
     latent = root_mean_square(out.end - out.truth) / root_mean_square(out.truth)
     if not np.all(np.isfinite(out.end)):
-        fault = f"The run from the {start} gives a state that is not finite, in {out.slots} slots. {NOT_FINITE}"
-        return Returned(start, math.inf, latent, math.inf, math.inf, out.nfe, fault)
+        fault = f"The run from the {end} gives a state that is not finite, in {out.slots} slots. {NOT_FINITE}"
+        return Returned(end, math.inf, latent, math.inf, math.inf, out.nfe, fault)
     # What a function keeps of its last run is then that of other states.
     others = disturbed(out.start, OTHER * size, out.start.size)
     other = sampler.run(problem, place, there, others)
@@ -119,9 +120,9 @@ def _trip(sampler: Sampler, place: Any, problem: Problem, start: str, states: An
     error = root_mean_square(home.end - out.start) / size
     fault = ""
     if not np.all(np.isfinite(home.end)):
-        fault = f"The way back to the {start} gives a state that is not finite, in {out.slots} slots. {NOT_FINITE}"
+        fault = f"The way back to the {end} gives a state that is not finite, in {out.slots} slots. {NOT_FINITE}"
     elif np.array_equal(other.end, out.end):
-        fault = f"The way from the {start} gives the same end for other states: it ignores its input"
+        fault = f"The way from the {end} gives the same end for other states: it ignores its input"
     elif steps[0] == 0:
         fault = "The way back does not react to a disturbance of what it is given: it returns what it kept of an earlier run"
     elif _is_unread(sampler, place, problem, back, out, home.end):
@@ -146,10 +147,10 @@ def _trip(sampler: Sampler, place: Any, problem: Problem, start: str, states: An
             )
         elif max(root_mean_square(again.end - out.end) / far, root_mean_square(right.end - home.end) / size) > rounding:
             fault = "Two runs from the same states end apart: it draws random numbers, or goes on from what another run left in memory"
-    return Returned(start, error, latent, growth, rounding, out.nfe + home.nfe, fault)
+    return Returned(end, error, latent, growth, rounding, out.nfe + home.nfe, fault)
 
 
-def _is_unread(sampler: Sampler, place: Any, problem: Problem, back: str, out: SamplerRun, end: Any) -> bool:
+def _is_unread(sampler: Sampler, place: Any, problem: ExactProblem, back: str, out: SamplerRun, end: Any) -> bool:
     """Say whether the way back leaves the state itself unread, in floats: an integer state may stand for it."""
     if not isinstance(out.carry, tuple) or has_integers(out.carry[1:], out.end.size):
         return False
@@ -159,7 +160,7 @@ def _is_unread(sampler: Sampler, place: Any, problem: Problem, back: str, out: S
 
 
 def _is_remembered(
-    sampler: Sampler, place: Any, problem: Problem, back: str, out: SamplerRun, end: Any, rounding: float
+    sampler: Sampler, place: Any, problem: ExactProblem, back: str, out: SamplerRun, end: Any, rounding: float
 ) -> str:
     """Say in words why a way back is the start of an earlier run, moved as its end has moved; empty if nothing shows that.
 
@@ -195,7 +196,7 @@ def _is_remembered(
     )
 
 
-def _scaled(problem: Problem, factor: float) -> Any:
+def _scaled(problem: ExactProblem, factor: float) -> Any:
     """Return a problem with its model's predictions multiplied by a number near 1; nobody looks at where its flow leads."""
 
     def model_of(schedule: Any) -> Predicting:
@@ -205,7 +206,7 @@ def _scaled(problem: Problem, factor: float) -> Any:
     return SimpleNamespace(model=model_of, sample=problem.sample, flow=lambda z, *_: z)
 
 
-def growth_of(sampler: Sampler, place: Any, problem: Problem, states: Any) -> float:
+def growth_of(sampler: Sampler, place: Any, problem: ExactProblem, states: Any) -> float:
     """Return by how much the way from data to noise amplifies a disturbance of all that a run to the data leaves."""
     return _trip(sampler, place, problem, "noise", states).growth
 
@@ -215,7 +216,7 @@ def assert_exactly_invertible(
     *,
     invert: Any = None,
     mu: float | None = None,
-    problem: Problem = LAW,
+    problem: ExactProblem = LAW,
     grid: Any = None,
     states: Any = STATES,
 ) -> tuple[Returned, Returned]:
@@ -255,9 +256,9 @@ def assert_exactly_invertible(
     if grid is None and isinstance(sampler, FunctionSampler):  # a fault of parity shows in an odd number alone
         places.append(sampler.place(SLOTS + 1))
     found = list[Returned]()
-    for place, start in product(places, ENDS):
+    for place, end in product(places, ENDS):
         try:
-            trip = _trip(sampler, place, problem, start, states)
+            trip = _trip(sampler, place, problem, end, states)
         except RAISES:
             if len(found) < 2:
                 raise
@@ -285,14 +286,15 @@ def assert_exactly_invertible(
     return found[0], found[1]
 
 
+@ordered
 def assert_round_trip(
     subject: Any,
     *,
-    within: float = 1e-6,
-    start: str = "data",
+    tolerance: float = 1e-6,
+    end: str = "noise",
     invert: Any = None,
     mu: float | None = None,
-    problem: Problem = LAW,
+    problem: ExactProblem = LAW,
     grid: Any = None,
     states: Any = STATES,
 ) -> Returned:
@@ -302,10 +304,10 @@ def assert_round_trip(
     ----------
     subject, invert, mu
         See `as_sampler`.
-    within
+    tolerance
         Root mean square of the loss, relative to that of the states; below 1.
-    start : {"data", "noise"}
-        Where it begins.
+    end : {"noise", "data"}
+        Where it begins and ends.
     problem
         A distribution with `model`, `sample` and `flow`.
     grid
@@ -318,19 +320,21 @@ def assert_round_trip(
     AssertionError
         With both sides of the round trip.
     """
-    if not 0 <= within < USELESS:
+    if end not in ENDS:
+        raise ValueError(f"end={end!r} is neither 'noise' nor 'data'")
+    if not 0 <= tolerance < USELESS:
         raise ValueError(
-            f"within={within!r}: a loss as large as the states is not a return: pass a number from 0 to below 1"
+            f"tolerance={tolerance!r}: a loss as large as the states is not a return: pass a number from 0 to below 1"
         )
-    trip = returned(subject, start=start, invert=invert, mu=mu, problem=problem, grid=grid, states=states)
-    if trip.fault or not trip.error <= within:
+    trip = returned(subject, end=end, invert=invert, mu=mu, problem=problem, grid=grid, states=states)
+    if trip.fault or not trip.error <= tolerance:
         amplified = (
             "Rounding alone loses this, since the inverse amplifies it: take fewer slots, or a parameter that damps the inverse (gamma or "
             "p nearer to 1)"
         )
         steps = "Check that both ways take the same steps, and that nothing is clipped"
         raise AssertionError(
-            f"assert_round_trip: {as_sampler(subject, invert, mu).label}: {trip}; claimed within {within:.2g}. "
+            f"assert_round_trip: {as_sampler(subject, invert, mu).label}: {trip}; claimed within {tolerance:.2g}. "
             + (trip.fault or (amplified if trip.error <= trip.rounding else steps))
         )
     return trip

@@ -13,7 +13,7 @@ import numpy as np
 
 from bdia_numerics import grids
 from bdia_numerics.analysis import GridFamily
-from bdia_numerics.analysis.measurement.errors import Problem, doubt
+from bdia_numerics.analysis.measurement.errors import ExactProblem, doubt
 from bdia_numerics.grids import Grid
 from bdia_numerics.grids.build import build, slots_of
 from bdia_numerics.models import prediction_of
@@ -108,7 +108,9 @@ class OnGrids:
         """Return the grid of a place, and the schedule in whose times it counts."""
         return place, place.schedule
 
-    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> SamplerRun:
+    def run(
+        self, problem: ExactProblem, place: Any, direction: str, states: Any = STATES, carry: Any = None
+    ) -> SamplerRun:
         """Run from exact states at one end, or from what the opposite run left."""
         begin, finish = (place.n, 0) if direction == "sample" else (0, place.n)
         start = law_states(problem, float(place.alpha[begin]), float(place.sigma[begin]), states)
@@ -227,7 +229,9 @@ class SchedulerSampler:
         s = s[np.concatenate([[True], np.diff(s) > NEAR * s[1:]])]
         return grids.from_values(s, found.levels.alpha(s), found.levels.sigma(s)), found.levels
 
-    def run(self, problem: Problem, place: Any, direction: str, states: Any = STATES, carry: Any = None) -> SamplerRun:
+    def run(
+        self, problem: ExactProblem, place: Any, direction: str, states: Any = STATES, carry: Any = None
+    ) -> SamplerRun:
         """Drive the scheduler of a direction by `set_timesteps` and `step`."""
         from bdia_numerics.testing.driving import drive, refined
 
@@ -291,7 +295,7 @@ def as_sampler(subject: Any, invert: Any = None, mu: float | None = None) -> Sam
     )
 
 
-def truth_of(problem: Problem, start: Array, t_from: Any, t_to: Any, schedule: Any) -> tuple[Array, float]:
+def truth_of(problem: ExactProblem, start: Array, t_from: Any, t_to: Any, schedule: Any) -> tuple[Array, float]:
     """Return the exact end of a run, and the error that it may have, apart from rounding."""
     truth, stated = known_flow(problem, start.copy(), t_from, t_to, schedule)
     return np.asarray(truth), doubt(problem, start, truth, (t_from, t_to), schedule, stated)
@@ -345,7 +349,7 @@ def divided(grid: Grid, k: int, more: int = 0) -> Grid:
     return grids.from_timesteps(grid.schedule, [*inner, t[-1]][::-1])  # type: ignore[arg-type]
 
 
-def law_states(problem: Problem, alpha: float, sigma: float, states: Any, seed: int = 0) -> Array:
+def law_states(problem: ExactProblem, alpha: float, sigma: float, states: Any, seed: int = 0) -> Array:
     """Return given states, or that many draws of the distribution at a noise level, shape (states, D)."""
     if np.ndim(states):
         return np.asarray(plain("states", states), dtype=np.float64)

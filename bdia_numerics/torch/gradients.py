@@ -25,12 +25,14 @@ from bdia_numerics.runs import solving
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution
 from bdia_numerics.spaces import of
+from bdia_numerics.spaces.values import ordered
 from bdia_numerics.torch.networks.jacobians import recording
 from bdia_numerics.torch.reversal import OneByOne, ReversibleRun
 
 __all__ = ["invert", "solve"]
 
 
+@ordered
 def solve(
     solver: Solver,
     model: Model,
@@ -96,6 +98,7 @@ def solve(
     return replace(found, nfe=found.nfe + nfe)
 
 
+@ordered
 def invert(
     solver: Solver,
     model: Model,

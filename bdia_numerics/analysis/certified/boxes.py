@@ -29,7 +29,7 @@ _SMALLEST = Fraction(1, 2**60)
 
 
 @dataclass(frozen=True)
-class Setting:
+class EnclosureSetting:
     """A problem on a grid in balls, and in which form boxes are run through it."""
 
     problem: Any
@@ -133,7 +133,7 @@ def box_of(value: Any, dimension: int, space: Balls) -> Box:
     return box
 
 
-def setting_of(problem: Any, grid: Grid, box: Any, budget: int, prec: int, form: Form) -> tuple[Setting, Box]:
+def setting_of(problem: Any, grid: Grid, box: Any, budget: int, prec: int, form: Form) -> tuple[EnclosureSetting, Box]:
     """Return the checked setting and box."""
     space = Balls(prec)
     if form not in FORMS:
@@ -148,4 +148,4 @@ def setting_of(problem: Any, grid: Grid, box: Any, budget: int, prec: int, form:
         )
     if not hasattr(problem, "flow_certified"):
         raise TypeError(f"problem={problem!r} has no flow_certified: pass a distribution of `problems`")
-    return Setting(problem, grid.to(space), space, form), box_of(box, problem.dimension, space)
+    return EnclosureSetting(problem, grid.to(space), space, form), box_of(box, problem.dimension, space)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from bdia_numerics.analysis.certified.boxes import Ball, Box, Form, centre, divisible, exact, halves, setting_of, share
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, identity
+from bdia_numerics.spaces.values import ordered
 
 Progress = Callable[[float, int], None]
 """Called with the part of the box that is decided, and the number of boxes looked at."""
@@ -56,7 +57,7 @@ class ErrorEnclosure:
 
 
 @dataclass(frozen=True)
-class Witness:
+class Counterexample:
     """A state at which the opposite is certain, and both errors there (Euclidean norms)."""
 
     state: tuple[Fraction, ...]
@@ -82,7 +83,7 @@ class Comparison:
         Those that were left undecided.
     evaluated, nfe : int
         Boxes looked at, and model evaluations made on balls.
-    witness : Witness or None
+    witness : Counterexample or None
         The counterexample.
     prec : int
         Bits of the midpoints.
@@ -97,7 +98,7 @@ class Comparison:
     open: tuple[Box, ...]
     evaluated: int
     nfe: int
-    witness: Witness | None
+    witness: Counterexample | None
     prec: int
     seconds: float
 
@@ -105,6 +106,7 @@ class Comparison:
         return f"{self.verdict}: {self.statement} ({self.evaluated} boxes, {self.prec} bits, {self.seconds:.1f} s)"
 
 
+@ordered
 def enclose_error(
     solver: Solver,
     problem: Any,
@@ -183,6 +185,7 @@ def enclose_error(
     )
 
 
+@ordered
 def certify_better(
     a: Solver,
     b: Solver,
@@ -242,7 +245,7 @@ def certify_better(
         else:
             there = [setting.norm(own) for own in setting.at_centre([a, b], piece, errors)]
             if bool(there[0] >= setting.space.coefficient(bound) * there[1]):
-                witness = Witness(centre(piece), *there)
+                witness = Counterexample(centre(piece), *there)
             elif divisible(piece):
                 waiting.extend(halves(piece))
             else:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.spaces import kind_of, plain
+from bdia_numerics.spaces.values import ordered
 
 Array = np.ndarray[Any, Any]
 Model = Callable[[Any, Any], Any]
@@ -60,6 +61,7 @@ def states_of(z: Any, axes: int) -> Array:
     return array
 
 
+@ordered
 def model_jacobian(model: Model, z: Any, t: Any, *, axes: int = 1, jvp: JVP | None = None, scale: float = 1.0) -> Array:
     """Return the Jacobian of a model's output by its state, one matrix for each state of the batch.
 
@@ -107,6 +109,7 @@ def model_jacobian(model: Model, z: Any, t: Any, *, axes: int = 1, jvp: JVP | No
     return jacobian
 
 
+@ordered
 def asymmetry(
     model: Model,
     z: Any,

@@ -18,6 +18,7 @@ from bdia_numerics.program import Run, Segment, Solver, inverse_run, record_step
 from bdia_numerics.program.inverse import invert_matrix
 from bdia_numerics.program.meaning import interpret
 from bdia_numerics.runs.solving import solve
+from bdia_numerics.spaces.values import ordered
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,7 @@ class SymplecticDefect:
         return float(self.asymmetry.max())
 
 
+@ordered
 def step_determinants(solver: Solver, grid: Grid) -> tuple[Any, ...]:
     """Return, for each step, the exact number whose d-th power is the determinant of its map on states of d coordinates.
 
@@ -98,6 +100,7 @@ def _determinant(segment: Segment, run: Run) -> Any:
     return space.coefficient(determinant) if space.exact else determinant
 
 
+@ordered
 def symplectic_defect(
     solver: Solver,
     model: Model,

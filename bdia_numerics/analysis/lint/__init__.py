@@ -16,10 +16,12 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import PREDICTIONS
 from bdia_numerics.program import Solver
 from bdia_numerics.solvers import BDIA
+from bdia_numerics.spaces.values import ordered
 
 __all__ = ["Cost", "Finding", "lint"]
 
 
+@ordered
 def lint(
     target: Grid | SchedulerConfig | Mapping[str, Any] | str | Path,
     *,
@@ -30,7 +32,7 @@ def lint(
     solver: Solver | None = None,
     dtype: str = "float32",
     prediction: str | None = None,
-    wanted_error: float = 1e-4,
+    tolerance: float = 1e-4,
 ) -> tuple[Finding, ...]:
     """Return what is wrong with a configuration or a grid, with what it costs and the remedy.
 
@@ -51,7 +53,7 @@ def lint(
         What it runs in: "float16", "float32", "float64" or "longdouble".
     prediction
         What the code reads the network's output as ("eps", "x0", "v", "velocity"); None if it is not known.
-    wanted_error
+    tolerance
         Root mean square, in standard deviations of the data, that a round trip may come back wrong.
 
     Returns
@@ -75,7 +77,7 @@ def lint(
             raise ValueError(
                 "this grid was made from values and has no schedule: make it by a named constructor of grids"
             )
-        run = Run(sampler, target, target.schedule, dtype, wanted_error)
+        run = Run(sampler, target, target.schedule, dtype, tolerance)
     else:
         config = _config(target)
         if not config.known:
@@ -92,7 +94,7 @@ def lint(
             grid = walk.grid()
         except ValueError:  # a level is infinite or out of order, which a rule has said
             return _sorted(found)
-        run = Run(sampler, grid, walk.levels, dtype, wanted_error, tensors=True)
+        run = Run(sampler, grid, walk.levels, dtype, tolerance, tensors=True)
     found += [finding for rule in GRID_RULES for finding in rule(run)]
     return _sorted(found)
 

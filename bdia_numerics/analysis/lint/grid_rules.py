@@ -27,13 +27,13 @@ JUMP = 4.0
 
 @dataclass(frozen=True)
 class Run:
-    """A solver on a grid of a schedule, the dtype, of tensors or not, and the round-trip error that is wanted."""
+    """A solver on a grid of a schedule, the dtype, of tensors or not, and the round-trip error that is allowed."""
 
     solver: Solver
     grid: grids.Grid
     schedule: Any
     dtype: str
-    wanted: float
+    tolerance: float
     tensors: bool = False
 
     @property
@@ -62,11 +62,11 @@ def not_invertible(run: Run) -> Iterator[Finding]:
 
 
 def small_dtype(run: Run) -> Iterator[Finding]:
-    """Find a dtype in which the round trip loses more than is wanted."""
+    """Find a dtype in which the round trip loses more than is allowed."""
     if not has_inverse(run.solver, run.grid, "eps", run.grid.space):
         return
     tensors = run.tensors and run.dtype in TENSORS
-    need = required_dtype(run.solver, run.grid, run.wanted, start="data", tensors=tensors)
+    need = required_dtype(run.solver, run.grid, run.tolerance, end="data", tensors=tensors)
     order = [*need.errors, "mpmath"]
     if order.index(need.dtype) <= order.index(run.dtype):
         return

@@ -119,7 +119,7 @@ def states_at(t: float, schedule: Any) -> Array:
 def return_error(solver: Solver, grid: grids.Grid, schedule: Any, dtype: str) -> float:
     """Return what a round trip from the data in a dtype comes back with, against what was sent; infinite if it fails."""
     z = states_at(float(grid.t[0]), schedule).astype(dtype)
-    trip = round_trip(solver, LAW.model(schedule), grid, z, start="data", reference=np.zeros_like(z))
+    trip = round_trip(solver, LAW.model(schedule), grid, z, end="data", reference=np.zeros_like(z))
     return float(trip.error) if trip.status.ok else float("inf")
 
 

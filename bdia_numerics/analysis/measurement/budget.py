@@ -11,7 +11,7 @@ import numpy as np
 from bdia_numerics.analysis.measurement.errors import (
     STATES,
     Exact,
-    Problem,
+    ExactProblem,
     as_floats64,
     exact_states,
     noisy_states,
@@ -23,6 +23,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import begin, solve, starter_of
 from bdia_numerics.runs.state import identity
+from bdia_numerics.spaces.values import ordered
 
 # The error of a central difference, of order step^2 and eps/step, is smallest near eps^(1/3).
 _STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
@@ -93,8 +94,9 @@ class ErrorBudget:
         return found
 
 
+@ordered
 def error_budget(
-    solver: Solver, problem: Problem, grid: Grid, *, states: Any = STATES, start: Any = "exact", seed: int = 0
+    solver: Solver, problem: ExactProblem, grid: Grid, *, states: Any = STATES, start: Any = "exact", seed: int = 0
 ) -> ErrorBudget:
     """Share out the error at the data end among the slots.
 

@@ -16,11 +16,12 @@ from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces import kind_of, plain
+from bdia_numerics.spaces.values import ordered
 
 STATES = 32
 
 
-class Problem(Protocol):
+class ExactProblem(Protocol):
     """What is measured against: a distribution with exact eps and the solution of its probability-flow ODE."""
 
     def model(self, schedule: Any, /) -> Any: ...
@@ -98,8 +99,9 @@ class LocalErrors:
         return np.array([root_mean_square(e) for e in self.of_output])
 
 
+@ordered
 def global_error(
-    solver: Solver, problem: Problem, grid: Grid, *, states: Any = STATES, start: Any = "exact", seed: int = 0
+    solver: Solver, problem: ExactProblem, grid: Grid, *, states: Any = STATES, start: Any = "exact", seed: int = 0
 ) -> GlobalError:
     """Return the error of a run along the whole grid.
 
@@ -141,8 +143,9 @@ def global_error(
     )
 
 
+@ordered
 def local_truncation_error(
-    solver: Solver, problem: Problem, grid: Grid, *, states: Any = STATES, seed: int = 0
+    solver: Solver, problem: ExactProblem, grid: Grid, *, states: Any = STATES, seed: int = 0
 ) -> LocalErrors:
     """Return the error of each step whose registers are all exact before it.
 
@@ -213,7 +216,7 @@ class Exact:
 
 
 def run_from(
-    solver: Solver, problem: Problem, grid: Grid, truth: Array, start: Any, *, return_trajectory: bool = False
+    solver: Solver, problem: ExactProblem, grid: Grid, truth: Array, start: Any, *, return_trajectory: bool = False
 ) -> Solution:
     """Run a solver from exact states at the noise end; `start` as for `global_error`."""
     if isinstance(start, str) and start not in ("exact", "own"):
@@ -227,7 +230,7 @@ def run_from(
     )
 
 
-def noisy_states(problem: Problem, grid: Grid, states: Any, seed: int = 0) -> Any:
+def noisy_states(problem: ExactProblem, grid: Grid, states: Any, seed: int = 0) -> Any:
     """Return states at t_N in the grid's number system: given ones, or that many draws of the distribution at its noise level."""
     if grid.schedule is None:
         raise ValueError(
@@ -245,13 +248,13 @@ def noisy_states(problem: Problem, grid: Grid, states: Any, seed: int = 0) -> An
         return grid.space.states(alpha * x + sigma * rng.standard_normal(x.shape))
 
 
-def exact_states(problem: Problem, grid: Grid, z: Array, indices: Iterable[int] | None = None) -> Array:
+def exact_states(problem: ExactProblem, grid: Grid, z: Array, indices: Iterable[int] | None = None) -> Array:
     """Return the exact states at all indices of the grid, shape (N+1, *batch, *data), or at some (the others are z)."""
     return certified_states(problem, grid, z, indices)[0]
 
 
 def certified_states(
-    problem: Problem, grid: Grid, z: Array, indices: Iterable[int] | None = None
+    problem: ExactProblem, grid: Grid, z: Array, indices: Iterable[int] | None = None
 ) -> tuple[Array, float]:
     """Return `exact_states`, and the error that the problem's certificates state for them; NaN if it has none."""
     n, t = grid.n, grid.t
@@ -269,7 +272,9 @@ def certified_states(
     return np.array(truth, dtype=z.dtype), error
 
 
-def doubt(problem: Problem, start: Array, end: Array, times: tuple[Any, Any], schedule: Any, stated: float) -> float:
+def doubt(
+    problem: ExactProblem, start: Array, end: Array, times: tuple[Any, Any], schedule: Any, stated: float
+) -> float:
     """Return the error of an exact end apart from rounding: what is stated, and else what its flow misses on the way back."""
     if not math.isnan(stated):
         return stated

@@ -38,7 +38,7 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Fit:
+class OrderFit:
     """An order with its uncertainty band, and the levels that it rests on.
 
     Attributes
@@ -65,7 +65,7 @@ class Fit:
         return self.asymptotic and 2 * self.half_width <= WIDEST
 
 
-def fit_order(steps: Sequence[int], errors: Sequence[float]) -> Fit:
+def fit_order(steps: Sequence[int], errors: Sequence[float]) -> OrderFit:
     """Return the order of errors that follow C n^-p (1 + c/n + ...) on one family of grids.
 
     The rule is fixed before the errors are seen: the finest five levels are fitted by log C - p log n + c/n. Half of the band is
@@ -93,13 +93,13 @@ def fit_order(steps: Sequence[int], errors: Sequence[float]) -> Fit:
         seen = [float(x) for x in (*local[-LEAST + OCTAVE :], now.order)]
         half = max(abs(x - seen[-2]) for x in seen)
         why = f"the slopes drift on, from {seen[0]:.2f} to {seen[-2]:.2f}"
-        return Fit(seen[-2], half, first, False, why)
+        return OrderFit(seen[-2], half, first, False, why)
     known = _line(n[-LEAST - OCTAVE : -OCTAVE], e[-LEAST - OCTAVE : -OCTAVE]).order if first >= OCTAVE else local[-1]
     half = float(noise + abs(now.correction) / n[-1] + TO_COME * abs(now.order - known))
-    return Fit(now.order, half, first, True, "" if 2 * half <= WIDEST else "the band is too wide to decide")
+    return OrderFit(now.order, half, first, True, "" if 2 * half <= WIDEST else "the band is too wide to decide")
 
 
-def fit_random(steps: Sequence[int], errors: Array) -> Fit:
+def fit_random(steps: Sequence[int], errors: Array) -> OrderFit:
     """Return the order of the root mean square over random grids.
 
     log C - p log n, with a correction c/n where it is significant: where it moves the order by more than two of its standard errors.
@@ -128,7 +128,7 @@ def fit_random(steps: Sequence[int], errors: Array) -> Fit:
             order, deviation, systematic = corrected, other, abs(correction) / n[-1]
         changed = abs(order - _jackknife(n[:-1], e[:, :-1], 0)[0][0]) if len(n) > LEAST_RANDOM else 0.0
         half = float(DEVIATIONS * deviation + systematic + TO_COME * changed)
-        return Fit(float(order), half, first, True, "" if 2 * half <= WIDEST else "the band is too wide to decide")
+        return OrderFit(float(order), half, first, True, "" if 2 * half <= WIDEST else "the band is too wide to decide")
     raise AssertionError("three levels are fitted without a correction")
 
 

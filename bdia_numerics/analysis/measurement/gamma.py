@@ -14,7 +14,7 @@ from bdia_numerics.analysis.measurement.budget import functional, local_errors, 
 from bdia_numerics.analysis.measurement.errors import (
     STATES,
     Exact,
-    Problem,
+    ExactProblem,
     exact_states,
     noisy_states,
     root_mean_square,
@@ -28,6 +28,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.problems import Gaussian
 from bdia_numerics.program import structure
 from bdia_numerics.solvers import BDIA
+from bdia_numerics.spaces.values import ordered
 
 TARGETS = ("sample", "round_trip", "both")
 NODES = 129
@@ -83,15 +84,16 @@ class BestGamma:
         return self.why
 
 
+@ordered
 def best_gamma(
+    problem: ExactProblem | float,
     grid: Grid,
-    problem: Problem | float,
     *,
     target: str = "sample",
     dtype: str = "float32",
     states: Any = STATES,
     start: Any = "own",
-    trip: str = "noise",
+    end: str = "noise",
     seed: int = 0,
 ) -> BestGamma:
     """Return the constant gamma with the smallest predicted error of BDIA on this grid.
@@ -103,23 +105,23 @@ def best_gamma(
 
     Parameters
     ----------
-    grid
-        A grid with a schedule, in floats.
     problem
         A distribution with `model`, `sample` and `flow`; or a number, the root mean square of an element of the data, for a Gaussian prior.
+    grid
+        A grid with a schedule, in floats.
     target : {"sample", "round_trip", "both"}
         The distance of samples from the exact solution; the loss of a round trip by rounding; the root of the sum of their squares.
     dtype : {"float16", "float32", "float64", "longdouble"}
         Of the round trip.
     states, start, seed
         As for `error_budget`; "own" starts with a DDIM step.
-    trip : {"noise", "data"}
-        The round trip from noise, or from data; as `start` of `round_trip_error`.
+    end : {"noise", "data"}
+        Where the round trip begins and ends, as for `round_trip_error`.
 
     Raises
     ------
     ValueError
-        For another target, dtype or trip, a prior that is not positive, a grid without a schedule.
+        For another target, dtype or end, a prior that is not positive, a grid without a schedule.
     TypeError
         For a grid that is not in floats.
 
@@ -127,13 +129,13 @@ def best_gamma(
     for name, value, choices in (
         ("target", target, TARGETS),
         ("dtype", dtype, DTYPES),
-        ("trip", trip, ("noise", "data")),
+        ("end", end, ("noise", "data")),
     ):
         if value not in choices:
             raise ValueError(f"{name}={value!r} is unknown: use {', '.join(map(repr, choices))}")
     if not grid.space.floats:
         raise TypeError(f"grid is in {grid.space.name}: gamma is chosen in floats, pass grid.to(spaces.FLOAT64)")
-    law: Problem
+    law: ExactProblem
     if isinstance(problem, int | float | np.number):
         if not 0 < problem < math.inf:
             raise ValueError(
@@ -142,9 +144,9 @@ def best_gamma(
         law, data_rms = Gaussian([0], float(problem) ** 2), float(problem)
     else:
         law, data_rms = problem, root_mean_square(np.asarray(problem.sample(4096, np.random.default_rng(seed))))
-    theory = SampleError.of(grid, law, states, start, seed)
+    theory = SampleError.of(law, grid, states, start, seed)
     gammas = np.linspace(0, 1, NODES)
-    back = _round_trips(grid, gammas, data_rms, dtype, trip)
+    back = _round_trips(grid, gammas, data_rms, dtype, end)
     first_order = np.array([theory.end(g) for g in gammas])
     defects: dict[int, Array] = {}
 
@@ -212,7 +214,7 @@ class SampleError:
     measured: Callable[[float], Array]
 
     @classmethod
-    def of(cls, grid: Grid, problem: Problem, states: Any, start: Any, seed: int) -> SampleError:
+    def of(cls, problem: ExactProblem, grid: Grid, states: Any, start: Any, seed: int) -> SampleError:
         """Measure local errors and Jacobians at gamma = 0 and 1 along exact trajectories."""
         truth = exact_states(problem, grid, noisy_states(problem, grid, states, seed))
         ends = [Exact(BDIA(g), problem.model(grid.schedule), grid, truth) for g in (0, 1)]
@@ -248,13 +250,13 @@ class SampleError:
         return 1 + int(np.argmax([root_mean_square(part) for part in self.at(gamma)[0]]))
 
 
-def _round_trips(grid: Grid, gammas: Array, data_rms: float, dtype: str, trip: str) -> Array:
+def _round_trips(grid: Grid, gammas: Array, data_rms: float, dtype: str, end: str) -> Array:
     """Return the loss by rounding at each gamma, its logarithm interpolated in log gamma; infinite at 0.
 
     It is nearly a power of gamma, but near 1, where the nodes are dense.
     """
     nodes = 1 - (1 - gammas[1]) * np.linspace(1, 0, _TRIP_NODES) ** 2
-    found = [round_trip_error(BDIA(g), grid, start=trip, data_rms=data_rms).errors[dtype] for g in nodes]
+    found = [round_trip_error(BDIA(g), grid, end=end, data_rms=data_rms).errors[dtype] for g in nodes]
     largest = np.finfo(np.float64).max
     logs = np.log(np.minimum(found, largest))
     values = np.exp(np.interp(np.log(gammas[1:]), np.log(nodes), logs))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bdia_numerics.analysis.measurement.errors import (
-    Problem,
+    ExactProblem,
     as_floats64,
     certified_states,
     doubt,
@@ -18,7 +18,7 @@ from bdia_numerics.analysis.measurement.errors import (
     root_mean_square,
     run_from,
 )
-from bdia_numerics.analysis.measurement.fit import LEAST, LEAST_RANDOM, Fit, fit_order, fit_random
+from bdia_numerics.analysis.measurement.fit import LEAST, LEAST_RANDOM, OrderFit, fit_order, fit_random
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.state import identity
@@ -58,7 +58,7 @@ class SolverTrial:
     """A solver on a family of grids, against the exact flow."""
 
     solver: Solver
-    problem: Problem
+    problem: ExactProblem
     family: Callable[..., Grid]
     states: Any
     start: Any
@@ -142,7 +142,7 @@ class Ladder:
     def means(self) -> list[float]:
         return [root_mean_square(np.array(errors)) for errors in self.errors]
 
-    def fit(self) -> tuple[Fit, list[int]] | None:
+    def fit(self) -> tuple[OrderFit, list[int]] | None:
         kept, means = self.usable(), self.means()
         if len(kept) < (LEAST_RANDOM if self.random else LEAST) or math.inf in means[kept[0] :]:
             return None  # a few large steps may overflow, but once the states are finite they stay so

@@ -12,6 +12,7 @@ from bdia_numerics import spaces
 from bdia_numerics.analysis.expansion.one_step import EPSILONS, Window, order_between
 from bdia_numerics.problems.checks import exact
 from bdia_numerics.program import Solver
+from bdia_numerics.spaces.values import ordered
 
 Array = np.ndarray[Any, Any]
 GridMap = Callable[[Any], Any]
@@ -53,6 +54,7 @@ class LeadingError:
         return float((self.coefficient + (-1) ** n * self.oscillating) / n**self.order)
 
 
+@ordered
 def leading_error(
     solver: Solver,
     problem: Any,
@@ -61,7 +63,7 @@ def leading_error(
     *,
     t_max: Any,
     t_min: Any,
-    spacing: str | GridMap = "t",
+    variable: str | GridMap = "t",
     rtol: float = 1e-4,
 ) -> LeadingError:
     """Return the leading term of a solver's global error on a smooth grid, for one state in one dimension.
@@ -78,7 +80,7 @@ def leading_error(
         The state at t_max, a number or shape (1,).
     t_max, t_min
         The noise end and the data end.
-    spacing
+    variable
         The variable in which the grid is uniform, "t", "sigma_bar", "log_snr" or "half_log_snr", or a smooth function that
         gives t at u = i/N, in mpmath.
     rtol
@@ -111,22 +113,24 @@ def leading_error(
     with space.working():
         high, low = (space.number(exact(t)) for t in (t_max, t_min))
         state = space.number(exact(np.ravel(np.asarray(z, dtype=object))[0]))
-        where = _grid_map(spacing, schedule, low, high, space)
+        where = _grid_map(variable, schedule, low, high, space)
         if high <= low:
             raise ValueError(f"t_max={t_max} is not above t_min={t_min}: exchange them")
         windows = [Window(solver, problem, schedule, where, high, state, step) for step in EPSILONS]
         return _assembled(windows, rtol)
 
 
-def _grid_map(spacing: str | GridMap, schedule: Any, low: Any, high: Any, space: spaces.MPMath) -> GridMap:
-    if callable(spacing):
-        return spacing
-    if spacing not in VARIABLES:
-        raise ValueError(f"spacing={spacing!r} is unknown: use one of {', '.join(VARIABLES)}, or a function of u = i/N")
-    if spacing == "t":
+def _grid_map(variable: str | GridMap, schedule: Any, low: Any, high: Any, space: spaces.MPMath) -> GridMap:
+    if callable(variable):
+        return variable
+    if variable not in VARIABLES:
+        raise ValueError(
+            f"variable={variable!r} is unknown: use one of {', '.join(VARIABLES)}, or a function of u = i/N"
+        )
+    if variable == "t":
         return lambda u: low + u * (high - low)
-    ends = [getattr(schedule, spacing)(t) for t in (low, high)]
-    return lambda u: schedule.time(spacing, ends[0] + u * (ends[1] - ends[0]))
+    ends = [getattr(schedule, variable)(t) for t in (low, high)]
+    return lambda u: schedule.time(variable, ends[0] + u * (ends[1] - ends[0]))
 
 
 def _assembled(windows: Sequence[Window], rtol: float) -> LeadingError:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from bdia_numerics.analysis.measurement.errors import STATES, Problem
+from bdia_numerics.analysis.measurement.errors import STATES, ExactProblem
 from bdia_numerics.analysis.measurement.families import GridFamily
-from bdia_numerics.analysis.measurement.fit import LEAST, LEAST_RANDOM, WIDEST, Fit
+from bdia_numerics.analysis.measurement.fit import LEAST, LEAST_RANDOM, WIDEST, OrderFit
 from bdia_numerics.analysis.measurement.ladder import Ladder, SolverTrial
 from bdia_numerics.formulas import within
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, refusal
+from bdia_numerics.spaces.values import ordered
 
 FIRST = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 RANDOM = (16, 32, 64, 128, 256)
@@ -24,7 +25,7 @@ STALLED = 0.3
 
 
 @dataclass(frozen=True)
-class Level:
+class OrderLevel:
     """One number of steps.
 
     Attributes
@@ -64,7 +65,7 @@ class ObservedOrder:
     asymptotic : bool
         Whether the errors are consistent with one order. If not, `order` is the slope of the finest octave, and the band holds the
         slopes seen.
-    levels : tuple of Level
+    levels : tuple of OrderLevel
         Coarsest first.
     seeds : int
         Random grids at each number of steps; 0 for families that are not random.
@@ -85,7 +86,7 @@ class ObservedOrder:
     low: float
     high: float
     asymptotic: bool
-    levels: tuple[Level, ...]
+    levels: tuple[OrderLevel, ...]
     seeds: int
     arithmetic: str
     reason: str
@@ -124,14 +125,15 @@ class ObservedOrder:
         slopes = [x for x in self.local_slopes[1 - LEAST :] if not math.isnan(x)]
         return self.order == -math.inf or bool(slopes and max(slopes) <= STALLED and self.order <= STALLED)
 
-    def agrees(self, order: float, within: float = 0.1) -> bool | None:
-        """Say whether an order lies in the band, or within `within` of the observed one on families that are not random.
+    @ordered
+    def agrees(self, order: float, tolerance: float = 0.1) -> bool | None:
+        """Say whether an order lies in the band, or within `tolerance` of the observed one on families that are not random.
 
         None where that is undecided. Errors that do not fall contradict every positive order, undecided or not.
         """
         if not self.decided:
             return False if self.stalled and order > STALLED else None
-        return self.low <= order <= self.high or (not self.seeds and abs(self.order - order) <= within)
+        return self.low <= order <= self.high or (not self.seeds and abs(self.order - order) <= tolerance)
 
     def __str__(self) -> str:
         proved = "" if self.proved is None else f", proved {self.proved}"
@@ -153,9 +155,10 @@ class ObservedOrder:
         return f"{found} up to n = {self.up_to}" if self.decided else f"undecided up to n = {self.up_to} ({found})"
 
 
+@ordered
 def observed_order(
     solver: Solver,
-    problem: Problem,
+    problem: ExactProblem,
     family: Callable[..., Grid] | None = None,
     *,
     steps: Sequence[int] | None = None,
@@ -270,7 +273,7 @@ def _result(ladder: Ladder) -> ObservedOrder:
         fit, kept = found
         window = kept[fit.first :]
     elif math.inf in means:
-        fit = Fit(
+        fit = OrderFit(
             -math.inf,
             0.0,
             0,
@@ -278,10 +281,10 @@ def _result(ladder: Ladder) -> ObservedOrder:
             f"not finite at n={next(n for n, e in zip(ladder.steps[::-1], means[::-1], strict=True) if e == math.inf)}",
         )
     else:
-        fit = Fit(math.nan, math.inf, 0, False, "too few levels are clear of rounding")
+        fit = OrderFit(math.nan, math.inf, 0, False, "too few levels are clear of rounding")
     notes = {k: "" if k in window else "coarser" for k in kept}
     levels = tuple(
-        Level(
+        OrderLevel(
             n,
             means[k],
             ladder.roundings[k],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bdia_numerics.analysis.measurement.errors import Problem, exact_states, noisy_states, run_from
+from bdia_numerics.analysis.measurement.errors import ExactProblem, exact_states, noisy_states, run_from
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.state import identity
@@ -47,7 +47,7 @@ class ErrorRatio:
 
 def error_over_ddim(
     solver: Solver,
-    problem: Problem,
+    problem: ExactProblem,
     family: Callable[[int], Grid],
     *,
     steps: Sequence[int] = STEPS,

@@ -14,7 +14,7 @@ import numpy as np
 
 from bdia_numerics.analysis.measurement.errors import (
     STATES,
-    Problem,
+    ExactProblem,
     exact_states,
     noisy_states,
     root_mean_square,
@@ -24,8 +24,8 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.state import identity
+from bdia_numerics.spaces.values import ordered
 
-BY = ("steps", "nfe")
 _TRIALS = (8, 9)
 
 
@@ -100,13 +100,14 @@ class WorkPrecision:
         return float(np.exp(np.interp(math.log(nfe), x, y)))
 
 
+@ordered
 def work_precision(
     solvers: Iterable[Solver] | Mapping[str, Solver],
-    problems: Mapping[str, Problem],
+    problems: Mapping[str, ExactProblem],
     grids: Mapping[str, Callable[[int], Grid]],
-    steps: Sequence[int],
+    nfe: Sequence[int] | None = None,
     *,
-    by: str = "nfe",
+    slots: Sequence[int] | None = None,
     states: Any = STATES,
     repeats: int = 5,
     start: Any = "own",
@@ -124,11 +125,11 @@ def work_precision(
         Distributions with `model`, `sample` and `flow`, by label.
     grids
         Functions of the number of slots, for instance a `GridFamily`, by label.
-    steps
-        Numbers of slots; with by="nfe" numbers of evaluations, of which each solver takes as many steps as they pay for (EDICT,
-        with two a step, half as many as BDIA).
-    by : {"nfe", "steps"}
-        What is the same for all solvers.
+    nfe
+        Numbers of evaluations, the same for all solvers; each takes as many steps as they pay for (EDICT, with two a step, half as
+        many as BDIA).
+    slots
+        In place of nfe, numbers of slots, the same for all solvers.
     states
         A number of states to draw at t_N, or an array (*batch, *data).
     repeats
@@ -148,34 +149,33 @@ def work_precision(
     Raises
     ------
     ValueError
-        For another `by`, no solvers, problems, grids or steps, steps or repeats below 1, budgets that pay for no step at all.
+        For no solvers, problems or grids, for both of nfe and slots or neither, for numbers or repeats below 1, and for budgets that
+        pay for no step at all.
     """
-    if by not in BY:
-        raise ValueError(f"by={by!r} is unknown: use 'nfe' or 'steps'")
+    counts = nfe or slots or ()
+    if bool(nfe) == bool(slots) or min(counts) < 1:
+        raise ValueError(f"nfe={nfe!r} and slots={slots!r}: pass one of them, numbers of at least 1")
     if repeats < 1:
         raise ValueError(f"repeats={repeats}: time at least 1 run")
-    if not steps or min(steps) < 1:
-        raise ValueError(f"steps={tuple(steps)}: pass numbers of at least 1")
     named = dict(solvers) if isinstance(solvers, Mapping) else {identity(s): s for s in solvers}
     for name, given in (("solvers", named), ("problems", problems), ("grids", grids)):
         if not given:
             raise ValueError(f"{name} is empty: pass at least one")
     rows = []
     for (p, problem), (g, make), (label, solver) in product(problems.items(), grids.items(), named.items()):
-        counts = list(steps) if by == "steps" else _affordable(solver, problem, make, steps, start)
-        for n in counts:
+        for n in counts if slots else _affordable(solver, problem, make, counts, start):
             row = _work(label, p, g, solver, problem, make(n), states, start, repeats, seed, clock)
             rows.append(row)
             if progress is not None:
                 progress(row)
     if not rows:
-        raise ValueError(f"steps={tuple(steps)}: as evaluations they pay for no step of any solver: allow more")
+        raise ValueError(f"nfe={tuple(counts)}: they pay for no step of any solver: allow more")
     count = int(states) if np.ndim(states) == 0 else len(states)
-    return WorkPrecision(tuple(rows), by, count)
+    return WorkPrecision(tuple(rows), "steps" if slots else "nfe", count)
 
 
 def _affordable(
-    solver: Solver, problem: Problem, make: Callable[[int], Grid], budgets: Sequence[int], start: Any
+    solver: Solver, problem: ExactProblem, make: Callable[[int], Grid], budgets: Sequence[int], start: Any
 ) -> list[int]:
     """Return the most steps that each budget pays for: evaluations are affine in the steps, beyond the start."""
     depth = structure(solver).depth
@@ -195,7 +195,7 @@ def _work(
     p: str,
     g: str,
     solver: Solver,
-    problem: Problem,
+    problem: ExactProblem,
     grid: Grid,
     states: Any,
     start: Any,
@@ -224,7 +224,7 @@ def _work(
 class _Timed:
     """A problem whose models keep their seconds."""
 
-    def __init__(self, problem: Problem, clock: Callable[[], float]) -> None:
+    def __init__(self, problem: ExactProblem, clock: Callable[[], float]) -> None:
         self.problem, self.clock, self.seconds = problem, clock, 0.0
         self.sample, self.flow = problem.sample, problem.flow
 

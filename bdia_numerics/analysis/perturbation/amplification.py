@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -22,6 +23,7 @@ from bdia_numerics.grids import Grid, Point
 from bdia_numerics.program import Segment, Solver, structure
 from bdia_numerics.program.ops import Op
 from bdia_numerics.runs.state import identity
+from bdia_numerics.spaces.values import ordered
 
 Sides = dict[int, int]
 
@@ -106,6 +108,7 @@ class WorstCase:
     J: Array
 
 
+@ordered
 def amplification(
     solver: Solver, grid: Grid, direction: str = "sample", *, J: Jacobian = 0.0, prediction: str = "eps"
 ) -> Amplification:
@@ -159,6 +162,7 @@ def amplification(
     )
 
 
+@ordered
 def worst_amplification(
     solver: Solver,
     grid: Grid,
@@ -259,12 +263,7 @@ def _injected(segments: Sequence[Segment], matrices: Array) -> list[float]:
 
 def _evaluations_used(segment: Segment, definitions: Mapping[int, Op]) -> tuple[int, ...]:
     """Return the evaluations that a slot's matrix depends on, those remembered from earlier slots included."""
-
-    class Asked(dict[int, float]):
-        def __missing__(self, number: int) -> float:
-            return self.setdefault(number, 0.0)
-
-    asked = Asked()
+    asked = defaultdict[int, float](float)
     slot_matrix(segment, asked, definitions)
     return tuple(asked)
 

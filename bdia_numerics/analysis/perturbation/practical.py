@@ -10,6 +10,7 @@ from bdia_numerics.analysis.perturbation.amplification import amplification, gau
 from bdia_numerics.formulas import number
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver
+from bdia_numerics.spaces.values import ordered
 
 PRACTICAL: Mapping[str, Callable[[int], Grid]] = {
     "leading": lambda n: grids.leading(schedules.ddpm_linear(), n),
@@ -25,6 +26,7 @@ LIMIT = 4.0
 that factor."""
 
 
+@ordered
 def inverse_growth(solver: Solver, grid: Grid, prediction: str = "eps") -> float | None:
     """Return how many times the derived inverse enlarges a perturbation of the data end; None where it does not exist.
 

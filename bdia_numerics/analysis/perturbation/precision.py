@@ -1,4 +1,4 @@
-"""Finite precision: what a round trip loses in each floating-point format, and which format a wanted error needs."""
+"""Finite precision: what a round trip loses in each floating-point format, and which format a tolerance needs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from bdia_numerics.analysis.perturbation.amplification import gaussian_jacobian
 from bdia_numerics.analysis.perturbation.linearised import Jacobian, advance, directed_run, output_of, slopes_of
-from bdia_numerics.analysis.perturbation.rounding import ROUNDING_RMS, Trip
+from bdia_numerics.analysis.perturbation.rounding import ROUNDING_RMS, RoundedTrip
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Run, Segment, Solver, parameters, record_start
 from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.runs.state import identity
+from bdia_numerics.spaces.values import ordered
 
 DTYPES = ("float16", "float32", "float64", "longdouble")
 _HALVES = {"float16": (2.0**-10, 65504.0), "bfloat16": (2.0**-7, 3.39e38)}
@@ -29,7 +30,7 @@ class RoundTripError:
 
     Attributes
     ----------
-    solver, start
+    solver, end
         What was analysed; "noise" is solve then invert, "data" encode then solve.
     steps
         Slots of the grid.
@@ -47,7 +48,7 @@ class RoundTripError:
     """
 
     solver: str
-    start: str
+    end: str
     steps: int
     per_unit_roundoff: float
     errors: Mapping[str, float]
@@ -63,7 +64,7 @@ class RoundTripError:
 
 @dataclass(frozen=True)
 class Requirement:
-    """The arithmetic that a round trip needs for a wanted error.
+    """The arithmetic that a round trip needs for a tolerance.
 
     Attributes
     ----------
@@ -73,8 +74,8 @@ class Requirement:
         Decimal digits that would do: of mpmath, where that is the answer.
     errors : mapping of str to float
         Expected root-mean-square error by dtype.
-    wanted_error : float
-        What was asked for.
+    tolerance : float
+        The error that was allowed.
     summary : str
         The answer in a sentence.
     """
@@ -82,18 +83,19 @@ class Requirement:
     dtype: str
     digits: int
     errors: Mapping[str, float]
-    wanted_error: float
+    tolerance: float
     summary: str
 
     def __str__(self) -> str:
         return self.summary
 
 
+@ordered
 def round_trip_error(
     solver: Solver,
     grid: Grid,
     *,
-    start: str = "noise",
+    end: str = "noise",
     J: Jacobian | None = None,
     data_rms: float = 1.0,
     prediction: str = "eps",
@@ -110,7 +112,7 @@ def round_trip_error(
     ----------
     solver, grid
         An exactly invertible solver, any grid of numbers.
-    start : {"noise", "data"}
+    end : {"noise", "data"}
         "noise": solve, then invert. "data": encode, then solve.
     J
         d eps/dz along the run, as for `amplification`; by default that of a Gaussian of variance data_rms^2.
@@ -123,7 +125,7 @@ def round_trip_error(
     Raises
     ------
     ValueError
-        For another start, data_rms not positive, a solver without derived inverse (NotInvertibleError, with the reason), a J as in
+        For another end, data_rms not positive, a solver without derived inverse (NotInvertibleError, with the reason), a J as in
         `amplification`.
 
     Notes
@@ -135,20 +137,20 @@ def round_trip_error(
     too high, by any factor. A model that rounds more than its output, as a network in the states' own dtype does, makes it too low.
     Rounding to nearest as independent random numbers: Higham, Accuracy and Stability of Numerical Algorithms, sec. 2.8.
     """
-    if start not in ("noise", "data"):
-        raise ValueError(f"start={start!r} is neither 'noise' nor 'data'")
+    if end not in ("noise", "data"):
+        raise ValueError(f"end={end!r} is neither 'noise' nor 'data'")
     law = gaussian_jacobian(_positive("data_rms", data_rms) ** 2)
     # The inverse is derived first, so that a solver without one is refused with the reason.
     runs = {d: directed_run(solver, grid, d, prediction) for d in ("invert", "sample")}
-    noise = start == "noise"
+    noise = end == "noise"
     there, back = (runs["sample"], runs["invert"]) if noise else (runs["invert"], runs["sample"])
-    end = grid.n if noise else 0
-    scale = math.hypot(float(grid.alpha[end]) * data_rms, float(grid.sigma[end]))
+    i = grid.n if noise else 0
+    scale = math.hypot(float(grid.alpha[i]) * data_rms, float(grid.sigma[i]))
     first = _first(solver, grid, scale, law, prediction, noise=noise)
     values = _values(there, back, first, law)
     chosen = law if J is None else J
     sent = output_of(solver, back, "invert" if noise else "sample")
-    trip = Trip(values)
+    trip = RoundedTrip(values)
     trip.go(there, back, sent, slopes_of(there, chosen), slopes_of(back, chosen))
     largest = max(map(abs, values.values()))
     loss = math.hypot(trip.random, *(w * float(c) for w, c in trip.coefficients)) * ROUNDING_RMS
@@ -156,31 +158,29 @@ def round_trip_error(
     halves = {name: trip.rounded_once(*limits, largest) for name, limits in _HALVES.items()}
     tensors = halves | {name: errors[name] for name in TENSORS if name not in halves}
     finite = loss if math.isfinite(loss) else math.inf
-    return RoundTripError(identity(solver), start, grid.n, finite, errors, tensors, largest, scale)
+    return RoundTripError(identity(solver), end, grid.n, finite, errors, tensors, largest, scale)
 
 
+@ordered
 def required_dtype(
     solver: Solver,
     grid: Grid,
-    wanted_error: float,
+    tolerance: float,
     *,
-    start: str = "noise",
+    end: str = "noise",
     J: Jacobian | None = None,
     data_rms: float = 1.0,
     prediction: str = "eps",
-    margin: float = MARGIN,
     tensors: bool = False,
 ) -> Requirement:
-    """Return the smallest floating-point format in which a round trip returns to within a wanted error.
+    """Return the smallest floating-point format in which a round trip returns to within a tolerance.
 
     Parameters
     ----------
-    solver, grid, start, J, data_rms, prediction
+    solver, grid, end, J, data_rms, prediction
         As for `round_trip_error`.
-    wanted_error
-        Root mean square, over all elements, of what may come back wrong.
-    margin
-        The predicted error times this must not exceed the wanted one; by default `MARGIN`.
+    tolerance
+        Root mean square, over all elements, of what may come back wrong. `MARGIN` times the predicted error must not exceed it.
     tensors
         Whether the formats are those of tensors, `TENSORS`, none of which is longer than float64.
 
@@ -192,23 +192,21 @@ def required_dtype(
     Raises
     ------
     ValueError
-        For a wanted_error or margin that is not positive; where the loss is too large for a float to hold; else as
+        For a tolerance that is not positive; where the loss is too large for a float to hold; else as
         `round_trip_error`.
     """
-    wanted, factor = _positive("wanted_error", wanted_error), _positive("margin", margin)
-    loss = round_trip_error(solver, grid, start=start, J=J, data_rms=data_rms, prediction=prediction)
+    wanted = _positive("tolerance", tolerance)
+    loss = round_trip_error(solver, grid, end=end, J=J, data_rms=data_rms, prediction=prediction)
     if not math.isfinite(loss.per_unit_roundoff):
         raise ValueError(f"{loss.solver} on {grid.n} slots loses more than 10^308 unit roundoffs: take fewer slots")
     # A decimal arithmetic of d digits has unit roundoff 10^-d.
-    digits = max(math.ceil(math.log10(max(factor * loss.per_unit_roundoff / wanted, 1.0))), 1)
+    digits = max(math.ceil(math.log10(max(MARGIN * loss.per_unit_roundoff / wanted, 1.0))), 1)
     errors = loss.tensors if tensors else loss.errors
-    dtype = next((name for name, error in errors.items() if factor * error <= wanted), "mpmath")
-    return Requirement(dtype, digits, errors, wanted, _sentence(loss, dtype, digits, errors, wanted, factor))
+    dtype = next((name for name, error in errors.items() if MARGIN * error <= wanted), "mpmath")
+    return Requirement(dtype, digits, errors, wanted, _sentence(loss, dtype, digits, errors, wanted))
 
 
-def _sentence(
-    loss: RoundTripError, dtype: str, digits: int, errors: Mapping[str, float], wanted: float, margin: float
-) -> str:
+def _sentence(loss: RoundTripError, dtype: str, digits: int, errors: Mapping[str, float], wanted: float) -> str:
     needs = dtype if dtype in errors else f"{digits} digits, more than any of these formats has"
     needs = f"mpmath with {digits} digits" if dtype == "mpmath" and "longdouble" in errors else needs
     parts = [f"{loss.solver} at {loss.steps} steps needs {needs} to return to {wanted:.1e}"]
@@ -217,7 +215,7 @@ def _sentence(
         parts.append(f"{below[-1]} overflows")
     elif below:
         near = (
-            f", which a prediction good to a factor of {margin:g} does not promise"
+            f", which a prediction good to a factor of {MARGIN:g} does not promise"
             if errors[below[-1]] <= wanted
             else ""
         )

@@ -23,7 +23,7 @@ ROUNDING_RMS = math.sqrt(1 / (8 * math.log(2)))
 
 
 @dataclass
-class Trip:
+class RoundedTrip:
     """Roundings of a trip by what each is at its end, found by adjoints.
 
     Attributes

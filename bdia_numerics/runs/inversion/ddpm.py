@@ -10,6 +10,7 @@ import numpy as np
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Recorder
 from bdia_numerics.runs.solving import Model, Solution, Status, prepared, solve
+from bdia_numerics.spaces.values import ordered
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ class EditFriendly:
         return Solution(z, None, first)
 
 
+@ordered
 def edit_friendly(model: Model, grid: Grid, x_0: Any, rng: np.random.Generator) -> EditFriendly:
     """Draw noisy states of the data independently of each other, and take the noise that a DDPM run needs for them.
 

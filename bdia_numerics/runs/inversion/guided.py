@@ -15,6 +15,7 @@ from bdia_numerics.program import Solver, record_steps, structure
 from bdia_numerics.runs.inversion.ddim import DDIMInversion, Method
 from bdia_numerics.runs.inversion.steps import dependence
 from bdia_numerics.runs.solving import Model, Status, prepared, solve
+from bdia_numerics.spaces.values import ordered
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class NullText:
         return guided(cond, Predicting(uncond, prediction_of(self.uncond)), self.scale)
 
 
+@ordered
 def null_text(
     solver: Solver,
     cond: Model,

@@ -109,13 +109,13 @@ def network_of(folder: Path, part: str | None, name: str | None, dtype: torch.dt
         )
     # A pipeline or a scheduler has from_pretrained, too, and a pipeline may import code that its folder names.
     if not (isinstance(make, type) and issubclass(make, diffusers.ModelMixin)):
-        raise ValueError(
-            f"_class_name={name!r} in {place} is not a model of diffusers {diffusers.__version__}: upgrade it, or give the folder of a network"
+        raise ValueError(  # noqa: TRY004  the folder is at fault
+            f"_class_name={name!r} in {place} is not a model of diffusers {diffusers.__version__}: upgrade it, or give a network's folder"
         )
     _check_files(place)
     try:
         with quiet():
-            network, found = make.from_pretrained(
+            network, found = make.from_pretrained(  # type: ignore[no-untyped-call]
                 str(place), use_safetensors=True, low_cpu_mem_usage=False, torch_dtype=dtype, output_loading_info=True
             )
     except Exception as error:  # noqa: BLE001  diffusers and torch each raise their own for a configuration or weights that do not fit

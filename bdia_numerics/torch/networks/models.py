@@ -19,6 +19,7 @@ import torch
 from bdia_numerics.grids import Grid, Point
 from bdia_numerics.models import PREDICTIONS, Trained
 from bdia_numerics.schedules import Schedule, edm
+from bdia_numerics.spaces.values import ordered
 from bdia_numerics.torch.tensors import DTYPES
 
 Control = Callable[[torch.Tensor, torch.Tensor, Mapping[str, Any]], Mapping[str, Any]]
@@ -229,6 +230,7 @@ def controlled(controlnet: Any, image: torch.Tensor, *, scale: float = 1.0, **ar
     return control
 
 
+@ordered
 def denoiser(D: Any, schedule: Schedule | None = None, **options: Any) -> NetworkModel:
     """Return an EDM-style denoiser D(x, sigma) as a model of clean data, for states of any schedule.
 

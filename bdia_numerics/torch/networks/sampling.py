@@ -20,6 +20,7 @@ from bdia_numerics.runs.inversion import Method
 from bdia_numerics.runs.solving import DERIVED
 from bdia_numerics.runs.stepwise import come_back
 from bdia_numerics.solvers import DDIM, RK4
+from bdia_numerics.spaces.values import ordered
 
 Watch = Callable[[str], None]
 _AGAINST = ("distance", "latent_distance", "reference_error", "reference_latent_error")
@@ -162,6 +163,7 @@ def refined(grid: Grid, slots: int) -> Grid:
     return make(schedule, slots, t_max=first, t_min=last)
 
 
+@ordered
 def sample(
     solver: Solver,
     model: Model,

@@ -15,6 +15,7 @@ from bdia_numerics.program import Solver
 from bdia_numerics.runs.bit_exact import bit_exact_round_trip
 from bdia_numerics.runs.encoding import encode, solve
 from bdia_numerics.spaces import Lattice
+from bdia_numerics.spaces.values import ordered
 from bdia_numerics.torch.networks.jacobians import array_model
 from bdia_numerics.torch.networks.models import NetworkModel
 from bdia_numerics.torch.networks.sampling import rms
@@ -48,6 +49,7 @@ class Repeatability:
         return not self.repeated and not any((*self.differing.values(), *self.kernels.values()))
 
 
+@ordered
 def repeatability(
     model: Any, z: torch.Tensor, t: Any = 0.5, *, others: Mapping[str, Any] | None = None
 ) -> Repeatability:
