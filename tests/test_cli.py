@@ -45,16 +45,15 @@ def quick_ledger(monkeypatch) -> Iterator[None]:
 
     known = ("planted", {"planted": lambda: True})
     good = ledger.Check(("eq-1",), "proved", holds, dict([known]), slow=False)
-    real = ledger.Check(("digits",), "measured", lambda: {"what": "measured"}, {}, slow=False)
+    results, runs = digits.study(SMALL), digits.portraits(SMALL)
+    shows = {"results": lambda: results, "runs": lambda: runs, "choices": lambda: (Choice("atoms", "some", 0.3),)}
+    real = ledger.Check(("digits",), "measured", lambda: {"what": "measured"}, {}, slow=False, shows=shows)
     monkeypatch.setattr(ledger, "checks", lambda: {"eq-1": good, "digits": real})
     known_statements = ledger.statements()
     for name, text in {"eq-1": "found $x^2$ and [brackets]", "digits": "{what} it"}.items():
         known_statements[name] = replace(known_statements[name], evidence=text)
     monkeypatch.setattr(ledger, "statements", lambda: known_statements)
-    results = digits.study(SMALL)
     monkeypatch.setattr(digits, "study", lambda: results)
-    monkeypatch.setattr(digits, "portraits", lambda original=digits.portraits: original(SMALL))
-    monkeypatch.setattr(digits, "choices", lambda: (Choice("atoms", "some", 0.3),))
 
 
 def test_version_and_help():

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import busy_study
@@ -20,8 +21,9 @@ import psutil
 import pytest
 from busy_study import STUDY, Config, executions
 
+from bdia_numerics.claims import ledger
 from bdia_numerics.studies import cluster, load, processes, run, serial, tasks
-from bdia_numerics.studies.engine import journal, running
+from bdia_numerics.studies.engine import journal, local, running
 
 HERE = Path(__file__).resolve().parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
@@ -282,3 +284,63 @@ def test_a_lost_scheduler_is_said_and_the_run_goes_on_elsewhere(tmp_path, whole,
         run(STUDY, Config(milliseconds=30, note=str(note)), folder=folder, pool=cluster(address), watch=kill)
     run(STUDY, Config(milliseconds=30, note=str(note)), folder=folder)
     assert same(folder, whole) and once_each(folder, 60)
+
+
+@pytest.fixture
+def two(monkeypatch):
+    """Two processes for what a command may share, from the second cell on."""
+    monkeypatch.setenv(local.WORKERS, "2")
+    monkeypatch.setattr(local, "WORTH", 1e-9)
+
+
+def test_shared_work_is_done_whoever_dies(two):
+    before = multiprocessing.active_children()
+    found = dict(local.shared(busy_study.dies_elsewhere, range(6)))
+    assert {k: square for k, (square, _) in found.items()} == {k: k * k for k in range(6)}
+    assert found[3][1] == os.getpid()
+    wait_for(lambda: multiprocessing.active_children() == before)
+
+
+def test_work_is_shared_by_commands_alone(monkeypatch):
+    monkeypatch.delenv(local.WORKERS, raising=False)
+    assert {pid for _, (_, pid) in local.shared(busy_study.dies_elsewhere, range(6))} == {os.getpid()}
+
+
+def test_a_number_of_workers_that_is_none_is_refused(monkeypatch):
+    monkeypatch.setenv(local.WORKERS, "many")
+    with pytest.raises(ValueError, match="BDIA_WORKERS=many is not a whole number"):
+        next(local.shared(abs, [1, 2]))
+
+
+def test_a_study_that_takes_long_is_shared_and_its_dataset_the_same(two, tmp_path, whole):
+    note = tmp_path / "note"
+    made = run(STUDY, Config(note=str(note)))
+    first, *others = (pid for _, pid in executions(note))
+    assert first == os.getpid() and first not in others and len(others) == 59
+    assert made.drop_attrs().identical(load(whole / "busy.nc").drop_attrs())
+
+
+def test_claims_that_are_shared_are_decided_alike(two, monkeypatch):
+    ids = ["eq-61", "eq-1", "prop-2", "eq-33"]
+    here = list(ledger.decide(ids))
+    monkeypatch.setattr(ledger, "FEW", 0)
+    shared = list(ledger.decide(ids))
+    assert [d.statement.id for d in shared] == ids
+    assert shared == [replace(d, seconds=s.seconds) for d, s in zip(here, shared, strict=True)]
+
+
+def test_an_interruption_leaves_no_process_behind():
+    code = (
+        "import time; from bdia_numerics.studies.engine.local import shared\n"
+        "if __name__ == '__main__': print(list(shared(time.sleep, [100, 100])))"
+    )
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code], env=ENVIRONMENT | {local.WORKERS: "2"}, stderr=subprocess.PIPE
+    )
+    workers = lambda: [p for p in psutil.Process(driver.pid).children() if "spawn_main" in " ".join(p.cmdline())]  # noqa: E731
+    wait_for(lambda: len(workers()) == 2)
+    left = workers()
+    driver.send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in driver.communicate(timeout=60)[1]
+    psutil.wait_procs(left, timeout=60)
+    assert not any(p.is_running() for p in left)

@@ -123,6 +123,8 @@ class Check:
         Whether it runs only with --full.
     extra
         The extra without which it is skipped, "" for none.
+    shows
+        By name, what makes the data that pages show of a claim which holds.
     """
 
     ids: tuple[str, ...]
@@ -131,6 +133,7 @@ class Check:
     mutants: Mapping[str, Mapping[str, Callable[[], Any]]]
     slow: bool
     extra: str = ""
+    shows: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,8 @@ class Decided:
         What decided it; None without one.
     kind
         What happened, for readers: one of `KINDS`, by the verdict and the kind of the correction unless it is given.
+    shown
+        Data of `Check.shows` by name, as far as they were asked for.
     """
 
     statement: Statement
@@ -159,6 +164,7 @@ class Decided:
     seconds: float
     check: Check | None = field(default=None, compare=False)
     kind: str = ""
+    shown: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         own = self.statement.kind if self.verdict in ("proved", "measured", "open") else ""

@@ -8,6 +8,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib import import_module, resources
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -35,6 +36,7 @@ from bdia_numerics.claims.entries import (
     require,
 )
 from bdia_numerics.program import NotInvertibleError
+from bdia_numerics.studies.engine.local import shared
 
 __all__ = [
     "KINDS",
@@ -65,6 +67,8 @@ __all__ = [
     "unique_checks",
 ]
 
+FEW = 8
+"""So many checks are run in this process: others would take longer to start."""
 PROOFS = ("test_proposition_1", "test_time_symmetry", "test_lemmas", "test_inverses")
 """Checks that are written to be read, in proofs/; the wheel carries these files."""
 
@@ -77,6 +81,7 @@ def check(
     mutants: Mapping[str, Mapping[str, Callable[[], Any]]],
     slow: bool = False,
     extra: str = "",
+    shows: Mapping[str, Callable[[], Any]] | None = None,
 ) -> Callable[[Callable[..., Found]], Callable[..., Found]]:
     """Register a function as the check of claims: it returns what the evidence of the first one shows, by name.
 
@@ -92,6 +97,8 @@ def check(
         Whether it runs only with --full.
     extra
         The extra without which it is skipped.
+    shows
+        By name, what makes the data that pages show of a claim which holds.
     """
     if verdict not in VERDICTS or not mutants:
         raise ValueError(
@@ -104,7 +111,7 @@ def check(
                 if _CHECKS[name].run.__code__.co_filename == function.__code__.co_filename:
                     return function  # a file of proofs/ that pytest imports as well
                 raise ValueError(f"claim {name!r} has two checks")
-            _CHECKS[name] = Check(ids, verdict, function, mutants, slow, extra)
+            _CHECKS[name] = Check(ids, verdict, function, mutants, slow, extra, shows or {})
         return function
 
     return register
@@ -155,8 +162,8 @@ def select(only: Sequence[str] | None) -> list[Statement]:
     return [known[name] for name in only] if only else list(known.values())
 
 
-def decide(only: Sequence[str] | None = None, *, full: bool = False) -> Iterator[Decided]:
-    """Decide claims one after the other, in the order of the ledger.
+def decide(only: Sequence[str] | None = None, *, full: bool = False, show: Sequence[str] = ()) -> Iterator[Decided]:
+    """Decide claims, in the order of the ledger; a command shares a long ledger among processes.
 
     Parameters
     ----------
@@ -164,34 +171,50 @@ def decide(only: Sequence[str] | None = None, *, full: bool = False) -> Iterator
         Ids; all by default.
     full
         Whether to run the slow checks; without it their claims say so.
+    show
+        What of `Check.shows` to make as well, by name.
     """
-    done: dict[int, tuple[str, str, float, str]] = {}
-    registered, known = checks(), statements()
-    for statement in select(only):
-        check = registered.get(statement.id)
-        if check is None:
+    registered, chosen, known = checks(), select(only), statements()
+    first: dict[int, str] = {}
+    for check in (registered[s.id] for s in chosen if s.id in registered):
+        if full or only is not None or not check.slow:
+            first.setdefault(id(check.run), check.ids[0])
+    names = sorted(first.values(), key=lambda name: not registered[name].shows)  # what a page shows takes longest
+    run, texts = partial(_run, tuple(show)), [(name, known[name].evidence) for name in names]
+    found = shared(run, texts) if len(names) > FEW else enumerate(map(run, texts))
+    done: dict[str, Ran] = {}
+    told: set[str] = set()
+    for statement in chosen:
+        if statement.id not in registered:
             yield Decided(statement, statement.verdict, statement.note, 0.0)
-        elif check.slow and not full and only is None:
+        elif (name := first.get(id((check := registered[statement.id]).run))) is None:
             yield Decided(statement, "skipped", "slow: run with --full or --only", 0.0, check)
         else:
-            fresh = id(check.run) not in done
-            if fresh:
-                done[id(check.run)] = _run(check, known[check.ids[0]].evidence)
-            verdict, evidence, seconds, kind = done[id(check.run)]
-            yield Decided(statement, verdict, evidence, seconds if fresh else 0.0, check, kind)
+            while name not in done:
+                k, ran = next(found)
+                done[names[k]] = ran
+            verdict, evidence, seconds, kind, shown = done[name]
+            yield Decided(statement, verdict, evidence, 0.0 if name in told else seconds, check, kind, shown)
+            told.add(name)
 
 
-def _run(check: Check, text: str) -> tuple[str, str, float, str]:
-    begin, kind = time.perf_counter(), ""
+Ran = tuple[str, str, float, str, Mapping[str, Any]]
+"""Verdict, evidence, seconds, kind, and what pages show."""
+
+
+def _run(show: Sequence[str], claim: tuple[str, str]) -> Ran:
+    """Run the check of a claim, given its id and the text of its evidence."""
+    check, begin, kind, shown = checks()[claim[0]], time.perf_counter(), "", {}
     try:
-        verdict, evidence = check.verdict, fill(text, check.run())
+        verdict, evidence = check.verdict, fill(claim[1], check.run())
+        shown = {name: make() for name, make in check.shows.items() if name in show}
     except Skipped as error:
         verdict, evidence = "skipped", str(error)
     except Undecided as error:
         verdict, evidence, kind = "open", str(error), error.kind
     except Exception as error:  # noqa: BLE001  a broken check is a line of the ledger, not the end of the others
         verdict, evidence = "failed", f"{type(error).__name__}: {error}"
-    return verdict, evidence, time.perf_counter() - begin, kind
+    return verdict, evidence, time.perf_counter() - begin, kind, shown
 
 
 def unique_checks(only: Iterable[str] | None = None) -> list[Check]:

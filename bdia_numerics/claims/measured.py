@@ -13,7 +13,7 @@ from bdia_numerics.claims.mutants import mutant, mutate
 from bdia_numerics.runs import encoding
 from bdia_numerics.solvers import BDIA, CBDIA, EDICT
 from bdia_numerics.studies import run
-from bdia_numerics.studies.digits import DIGITS, Config, contenders, images, study, study_of
+from bdia_numerics.studies.digits import DIGITS, Config, choices, contenders, images, portraits, study, study_of
 from bdia_numerics.studies.records import records
 
 Row = Mapping[str, Any]
@@ -45,7 +45,12 @@ MUTANTS = {
 }
 
 
-@check("digits", verdict="measured", mutants=MUTANTS)
+@check(
+    "digits",
+    verdict="measured",
+    mutants=MUTANTS,
+    shows={"results": study, "runs": portraits, "choices": choices},
+)
 def digits(
     bdia: Callable[[float], Any] = BDIA,
     edict: Callable[..., Any] = EDICT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -54,7 +55,8 @@ app.add_typer(unet, name="unet")
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; it shares long work among all cores unless the environment says among how many processes."""
+    os.environ.setdefault("BDIA_WORKERS", "all")
     sys.exit(status_of(app))
 
 

@@ -66,14 +66,14 @@ def verify(
         unasked = None
     path = html or unasked
     check("--html", path)
-    decided = _decide(ids or None, full=full)
-    results = _real_input(decided)
+    decided = _decide(ids or None, full=full, show=("results", *(("runs", "choices") if path else ())))
+    shown = {name: data for d in decided for name, data in d.shown.items()}
     if as_json:
-        typer.echo(as_text(_ledger(decided, results)))
+        typer.echo(as_text(_ledger(decided, shown.get("results"))))
     else:
-        _print_ledger(decided, results)
+        _print_ledger(decided, shown.get("results"))
     if path:
-        _write(path, decided, results)
+        _write(path, decided, shown)
     if markdown:
         from bdia_numerics.pages.ledger import ledger
 
@@ -81,14 +81,14 @@ def verify(
     raise typer.Exit(int(any(d.verdict == "failed" for d in decided)))
 
 
-def _decide(only: Sequence[str] | None, *, full: bool) -> list[Decided]:
+def _decide(only: Sequence[str] | None, *, full: bool, show: Sequence[str]) -> list[Decided]:
     from bdia_numerics.claims import ledger
 
     total = len(ledger.select(only))
     with progress() as bar:
         task = bar.add_task("deciding", total=total)
         decided = []
-        for d in ledger.decide(only, full=full):
+        for d in ledger.decide(only, full=full, show=show):
             decided.append(d)
             bar.update(task, advance=1, description=d.statement.id)
     return decided
@@ -125,15 +125,6 @@ def _mutants(only: Sequence[str] | None, *, as_json: bool) -> int:
     return int(not all(r.killed or r.skipped for r in found))
 
 
-def _real_input(decided: Sequence[Decided]) -> Dataset | None:
-    """Return the study behind the claim "digits" where that was decided; it is kept, so that this costs nothing."""
-    if not any(d.statement.id == "digits" and d.verdict == "measured" for d in decided):
-        return None
-    from bdia_numerics.studies import digits
-
-    return digits.study()
-
-
 def _ledger(decided: Sequence[Decided], results: Dataset | None) -> dict[str, Any]:
     from bdia_numerics.pages.template import versions
     from bdia_numerics.studies.digits import DIGITS
@@ -155,16 +146,12 @@ def _ledger(decided: Sequence[Decided], results: Dataset | None) -> dict[str, An
     return {"claims": claims, "real_input": rows, "versions": versions()}
 
 
-def _write(path: Path, decided: Sequence[Decided], results: Dataset | None) -> None:
+def _write(path: Path, decided: Sequence[Decided], shown: dict[str, Any]) -> None:
     from bdia_numerics import plots
     from bdia_numerics.pages.ledger import render
-    from bdia_numerics.studies import digits
 
-    study: dict[str, Any] = {}
-    if results:
-        study = {"results": results, "runs": digits.portraits(), "choices": digits.choices()}
-    write(path, render(decided, **study))
-    if results and not plots.available():
+    write(path, render(decided, **shown))
+    if shown and not plots.available():
         typer.echo(plots.MISSING, err=True)
     typer.echo(f"report: {path}", err=True)
 

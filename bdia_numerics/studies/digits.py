@@ -162,9 +162,16 @@ def rms(difference: Array) -> float:
         return float(np.sqrt(np.mean(np.square(difference, dtype=np.float64))))
 
 
+@cache
+def _schedule() -> schedules.Schedule:
+    """Return the schedule: one for all runs, since the products of 1000 alphas take longer than a run of few steps."""
+    return schedules.stable_diffusion()
+
+
+@cache
 def make_grid(spacing: str, steps: int) -> Grid:
-    """Return Stable Diffusion's grid: its schedule, ending at t = 0, not at clean data."""
-    schedule = schedules.stable_diffusion()
+    """Return Stable Diffusion's grid: its schedule, ending at t = 0, not at clean data. It is one, and keeps its plans."""
+    schedule = _schedule()
     if spacing == "leading":
         return grids.leading(schedule, steps, steps_offset=1, final_alpha=None)
     return grids.trailing(schedule, steps, final_alpha=None)
@@ -174,6 +181,12 @@ def make_grid(spacing: str, steps: int) -> Grid:
 def law(bandwidth: float) -> problems.Empirical:
     """Return the digits as a distribution."""
     return problems.Empirical(problems.digits(), bandwidth=bandwidth)
+
+
+@cache
+def _model(bandwidth: float) -> Any:
+    """Return the noise prediction of the digits, which remembers the levels of its times."""
+    return law(bandwidth).model(_schedule())
 
 
 def images(config: Config) -> Array:
@@ -222,10 +235,9 @@ def _reference(count: int, bandwidth: float, seed: int, rtol: float, times: tupl
 def _trajectory(
     bandwidth: float, start: Array, times: tuple[float, ...], rtol: float
 ) -> tuple[dict[float, Array], float]:
-    schedule = schedules.stable_diffusion()
     states, error = {times[0]: start}, 0.0
     for begin, end in pairwise(times):
-        piece = reference_flow(law(bandwidth).model(schedule), schedule, states[begin], begin, end, rtol=rtol)
+        piece = reference_flow(_model(bandwidth), _schedule(), states[begin], begin, end, rtol=rtol)
         states[end], error = piece.z, error + piece.rms
     return states, error
 
@@ -233,10 +245,7 @@ def _trajectory(
 def _compute(known: Contenders, encode: Encode, config: Config, cell: Cell) -> Mapping[str, Any]:
     """Return both sides of the round trips of one solver on one grid in one dtype."""
     solver, method = _contender(known, cell["solver"])
-    grid, model = (
-        make_grid(str(cell["spacing"]), int(cell["steps"])),
-        law(config.bandwidth).model(schedules.stable_diffusion()),
-    )
+    grid, model = make_grid(str(cell["spacing"]), int(cell["steps"])), _model(config.bandwidth)
     truth = reference(config, _times(config.spacings, _dims(known, config)["steps"]))
     last, dtype = float(grid.t[grid.n]), str(cell["dtype"])
     z, x = truth.noise[last].astype(dtype), images(config).astype(dtype)
@@ -334,7 +343,7 @@ def portraits(config: Config | None = None, *, steps: int = 10, image: int = 0) 
     """Return one image through DDIM inversion and through BDIA with gamma 1, on the trailing grid in float64."""
     config = config or Config()
     grid = make_grid("trailing", steps)
-    model, x = law(config.bandwidth).model(schedules.stable_diffusion()), images(config)
+    model, x = _model(config.bandwidth), images(config)
     last = float(grid.t[grid.n])
     truth = reference(config, (last,)).latents[last]
     found = []

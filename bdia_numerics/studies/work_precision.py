@@ -67,12 +67,12 @@ class WorkConfig:
 def compute(config: WorkConfig, cell: Cell) -> Mapping[str, Any]:
     """Return error, evaluations and processor times; "no step" if the evaluations pay for none."""
     solver, problem, kind = (str(cell[name]) for name in ("solver", "problem", "grid"))
-    by = {"slots": [int(cell["count"])]} if config.steps else {"nfe": [int(cell["evaluations"])]}
+    slots, nfe = ([int(cell["count"])], None) if config.steps else (None, [int(cell["evaluations"])])
     try:
         with one_blas_thread():  # threads of BLAS would count as processor time, and gain nothing here
             (row,) = work_precision(
                 {solver: names.solver(solver)}, {problem: names.distribution(problem)}, {kind: family(config, kind)},
-                **by, states=config.states, repeats=config.repeats, start=config.start, seed=config.seed,
+                nfe, slots=slots, states=config.states, repeats=config.repeats, start=config.start, seed=config.seed,
                 clock=time.process_time,
             ).rows  # fmt: skip
     except ValueError as error:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.engine.chunks import Chunks
-from bdia_numerics.studies.engine.task import Job, Outcome, Outcomes, Pool, packed, work
+from bdia_numerics.studies.engine.task import Job, Outcome, Outcomes, Pool, here, packed, work
 from bdia_numerics.studies.study import Cell
+from bdia_numerics.texts import whole
 
 CHUNK_SECONDS = 0.25
+WORTH = 4.0
+"""Seconds of work that are left from which on it is worth it to start processes, each of which takes a second to import."""
+WORKERS = "BDIA_WORKERS"
+"""In the environment: how many processes a command shares its work among; by default one for each core."""
 
 
 def processes(workers: int | None = None) -> Pool:
@@ -53,6 +62,77 @@ def cores() -> int:
 
     found: int = joblib.cpu_count()
     return found
+
+
+def allowed() -> int:
+    """Return how many processes a command may use: 1 outside of commands, whose scripts are not made to be imported anew.
+
+    Raises
+    ------
+    ValueError
+        If the environment does not say a number.
+    """
+    text = os.environ.get(WORKERS, "1")
+    return cores() if text == "all" else whole(WORKERS, text, least=1)
+
+
+def shared(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield (k, function(arguments[k])) as they are found, in `allowed` processes that begin with the first ones.
+
+    Each process has one thread of BLAS. What a call raises is raised here. Whatever ends this generator, such as Ctrl-C, ends
+    the processes; what one of them had when it died is done here.
+
+    Parameters
+    ----------
+    function
+        Of the top level of a module, or a `functools.partial` of one.
+    arguments
+        Of one call each; what takes longest should come first.
+    """
+    count = min(allowed(), len(arguments))
+    if count < 2:
+        yield from ((k, _alone(function, x)) for k, x in enumerate(arguments))
+        return
+    before = multiprocessing.active_children()
+    executor = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _enter)
+    try:
+        futures = {executor.submit(_alone, function, x): k for k, x in enumerate(arguments)}
+        for future in as_completed(futures):
+            try:
+                yield futures[future], future.result()
+            except BrokenProcessPool:
+                yield futures[future], _alone(function, arguments[futures[future]])
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            if child not in before:
+                child.kill()
+
+
+def _alone(function: Callable[[Any], Any], x: Any) -> Any:
+    with one_blas_thread():
+        return function(x)
+
+
+def direct(job: Job, pending: Iterator[Cell]) -> Outcomes:
+    """Run cells in this process, and let their exceptions pass; what would take it long is `shared`."""
+    compute, waiting, begun = partial(job.study.compute, job.config), list(pending), time.perf_counter()
+    done, rest = 0, 0.0
+    while done < len(waiting) and (rest < WORTH or allowed() < 2 or not _travels(compute)):
+        yield Outcome(waiting[done], _alone(compute, waiting[done]), "", 0.0, here())
+        done += 1
+        rest = (time.perf_counter() - begun) / done * (len(waiting) - done)
+    for k, values in shared(compute, waiting[done:]):
+        yield Outcome(waiting[done + k], values, "", 0.0, here())
+
+
+def _travels(compute: object) -> bool:
+    """Say whether another process can be told what to compute: not a function of a notebook, or one within another."""
+    try:
+        pickle.dumps(compute)
+    except Exception:  # noqa: BLE001 - each kind of function fails in its own way
+        return False
+    return True
 
 
 @dataclass
@@ -117,6 +197,7 @@ _NO_START = "the worker processes do not start: in a script, call run under if _
 def _enter() -> None:
     """Leave Ctrl-C to the driver, and end when it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ[WORKERS] = "1"
     threading.Thread(target=_follow, daemon=True).start()
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from bdia_numerics.studies.engine.journal import Journal, Task, key
 from bdia_numerics.studies.engine.journal import tasks as tasks_of
+from bdia_numerics.studies.engine.local import direct
 from bdia_numerics.studies.engine.saving import load, save
 from bdia_numerics.studies.engine.sources import source
-from bdia_numerics.studies.engine.task import Job, Outcome, Pool, direct, serial
+from bdia_numerics.studies.engine.task import Job, Outcome, Pool, serial
 from bdia_numerics.studies.study import Cell, Study, as_text, assemble, cells, provenance, versions
 
 if TYPE_CHECKING:

@@ -65,13 +65,6 @@ def serial(job: Job, pending: Iterator[Cell]) -> Outcomes:
             yield attempt(job, cell)
 
 
-def direct(job: Job, pending: Iterator[Cell]) -> Outcomes:
-    """Run cells in this process, and let their exceptions pass."""
-    with one_blas_thread():
-        for cell in pending:
-            yield Outcome(cell, job.study.compute(job.config, cell), "", 0.0, _here())
-
-
 def attempt(job: Job, cell: Cell) -> Outcome:
     """Run one cell; an exception becomes its failure."""
     started, values, failure = time.perf_counter(), {}, ""
@@ -79,7 +72,7 @@ def attempt(job: Job, cell: Cell) -> Outcome:
         values = dict(job.study.compute(job.config, cell))
     except Exception as error:  # noqa: BLE001 - whatever a cell raises is its result, and the other cells go on
         failure = in_one_line(error)
-    return Outcome(cell, values, failure, time.perf_counter() - started, _here())
+    return Outcome(cell, values, failure, time.perf_counter() - started, here())
 
 
 def work(packed_job: bytes, chunk: Sequence[Cell]) -> list[Outcome]:
@@ -113,9 +106,7 @@ def _unpacked(packed_job: bytes) -> Job:
     own = source(job.study, job.config)
     for name, wanted, found in (("source", job.source, own), ("versions", job.versions, versions())):
         if found != wanted:
-            raise RuntimeError(
-                f"worker {_here()} has other {name}, {difference(wanted, found)} there: install the same"
-            )
+            raise RuntimeError(f"worker {here()} has other {name}, {difference(wanted, found)} there: install the same")
     return job
 
 
@@ -138,5 +129,6 @@ def in_one_line(error: BaseException) -> str:
 
 
 @cache
-def _here() -> str:
+def here() -> str:
+    """Return host and process."""
     return f"{socket.gethostname()}:{os.getpid()}"
