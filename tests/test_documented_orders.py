@@ -8,7 +8,7 @@ import pytest
 import sympy
 
 from bdia_numerics import SOLVERS, analysis, problems, solvers
-from bdia_numerics.analysis.expansion import modes, propagation, setting
+from bdia_numerics.analysis.expansion import modes, propagation, step
 from bdia_numerics.analysis.sheet.datasheet import documented
 
 F = Fraction
@@ -190,7 +190,7 @@ class Coupled:
 def test_what_modes_feed_each_other_adds_up(monkeypatch):
     found = analysis.symbolic_order(Coupled())
     assert (found.order_smooth, found.order_rough, found.register_orders) == (1, 1, {"v": 1, "z": 1})
-    rough = setting.Setting.of(Coupled(), 5, "rough")
+    rough = step.SeriesStep.of(Coupled(), 5, "rough")
     assert propagation.mode_orders(rough, rough.residual())["one"] == 1
     right: Callable[..., Any] = modes.error_orders  # without what one mode feeds another at each step:
     monkeypatch.setattr(propagation, "error_orders", lambda sources, found, k, adding: right(sources, found, k, ()))

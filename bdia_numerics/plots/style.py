@@ -49,7 +49,8 @@ def legend_outside(figure: Figure, columns: int, side: str = "lower") -> None:
     """Draw one legend for all axes of a figure, each label once, below them or at another side."""
     pairs = (pair for ax in figure.axes for pair in zip(*ax.get_legend_handles_labels(), strict=True))
     handles: Any = {label: handle for handle, label in pairs}
-    figure.legend(list(handles.values()), list(handles), loc=f"outside {side} center", ncols=columns)
+    place: Any = f"outside {side} center"
+    figure.legend(list(handles.values()), list(handles), loc=place, ncols=columns)
 
 
 def plain_ticks(axis: Any) -> None:

@@ -11,19 +11,31 @@ has: the one with d^a/ds^a taken of the explicit s alone. In this basis the exac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 from itertools import combinations_with_replacement
-from math import factorial
-from typing import Any
+from math import factorial, prod
+from typing import Any, TypeVar
 
 from bdia_numerics.analysis.expansion.series import Series, SeriesSpace
 
+T = TypeVar("T")
 Element = tuple[Any, ...]
 """(0, k) for y^(k); (1, a, (F_1, ..., F_m)) with sorted arguments for f_m^(a)(F_1, ..., F_m)."""
 
 SOLUTION: Element = (0, 0)
+
+
+def added(*parts: Mapping[T, Any]) -> dict[T, Any]:
+    """Return the sum of sparse vectors: coefficients by what they belong to."""
+    total: dict[T, Any] = {}
+    for part in parts:
+        for key, c in part.items():
+            total[key] = total[key] + c if key in total else c
+    return total
 
 
 def derivative(element: Element) -> Iterator[tuple[int, Element]]:
@@ -70,10 +82,13 @@ class Expansion:
         cut = {element: c.truncated(precision) for element, c in terms.items()}
         return cls(space, {element: c for element, c in cut.items() if c}, precision)
 
+    @classmethod
+    def zero(cls, space: SeriesSpace) -> Expansion:
+        """Return the zero vector, known as far as the series go."""
+        return cls(space, {}, space.terms)
+
     def __add__(self, other: Expansion) -> Expansion:
-        terms = dict(self.terms)
-        for element, c in other.terms.items():
-            terms[element] = terms[element] + c if element in terms else c
+        terms = added(self.terms, other.terms)
         return self.of(self.space, terms, min(self.precision, other.precision))
 
     def __sub__(self, other: Expansion) -> Expansion:
@@ -99,22 +114,11 @@ class Expansion:
 
 def moved(space: SeriesSpace, element: Element, x: Series) -> Expansion:
     """Return a basis element at s + x, expanded at s: its Taylor series."""
-    total: dict[Element, Series] = {}
-    level, power = {element: 1}, space.one
-    for k in range(space.terms):
-        for one, count in level.items():
-            total[one] = (total[one] if one in total else space.field(0)) + power * Fraction(count, factorial(k))
-        if not x:
-            break
-        power = (power * x).truncated(space.terms)
-        if not power:
-            break
-        following: dict[Element, int] = {}
-        for one, count in level.items():
-            for more, inner in derivative(one):
-                following[inner] = following.get(inner, 0) + count * more
-        level = following
-    return Expansion.of(space, {e: c.truncated(space.terms) for e, c in total.items()}, space.terms)
+    total, level = dict[Element, Series](), {element: 1}
+    for power in space.taylor(x):
+        total = added(total, {one: power * count for one, count in level.items()})
+        level = added(*({inner: count * more} for one, count in level.items() for more, inner in derivative(one)))
+    return Expansion.of(space, total, space.terms)
 
 
 def evaluated(value: Expansion, x: Series) -> Expansion:
@@ -135,22 +139,21 @@ def evaluated(value: Expansion, x: Series) -> Expansion:
         for chosen in combinations_with_replacement(elements, m):
             if sum(distance.terms[e].valuation for e in chosen) >= space.terms:
                 continue
-            c = space.one
-            for e in chosen:
-                c = (c * distance.terms[e]).truncated(space.terms)
-            repeats = 1
-            for e in set(chosen):
-                repeats *= factorial(chosen.count(e))
-            total = total + _frozen(space, chosen, x).times(c * Fraction(1, repeats))
+            c = product((distance.terms[e] for e in chosen), space.one)
+            total = total + _frozen(space, chosen, x).times(c * Fraction(1, repeats(chosen)))
     return Expansion.of(space, total.terms, min(total.precision, distance.precision))
+
+
+def product(factors: Iterable[Series], one: Series) -> Series:
+    """Return a product of series, to as many terms as the analysis takes."""
+    return reduce(lambda c, x: (c * x).truncated(one.space.terms), factors, one)
+
+
+def repeats(chosen: Sequence[Any]) -> int:
+    """Return in how many ways the equal ones among some things can be exchanged."""
+    return prod(map(factorial, Counter(chosen).values()))
 
 
 def _frozen(space: SeriesSpace, arguments: tuple[Element, ...], x: Series) -> Expansion:
     """Return f_m at s + x, applied to arguments that stay at s."""
-    power, terms = space.one, {}
-    for a in range(space.terms):
-        terms[(1, a, tuple(sorted(arguments)))] = power * Fraction(1, factorial(a))
-        power = (power * x).truncated(space.terms)
-        if not power:
-            break
-    return Expansion.of(space, terms, space.terms)
+    return Expansion.of(space, {(1, a, arguments): power for a, power in enumerate(space.taylor(x))}, space.terms)

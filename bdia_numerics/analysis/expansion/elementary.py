@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations_with_replacement
-from math import factorial
+from math import prod
 from typing import Any
 
-from bdia_numerics.analysis.expansion.layouts import Layout, layout
-from bdia_numerics.analysis.expansion.local import recorded
+from bdia_numerics.analysis.expansion.differentials import added, product, repeats
 from bdia_numerics.analysis.expansion.series import Series
-from bdia_numerics.analysis.expansion.setting import in_its_variable, symbols_of
-from bdia_numerics.program import Run, Solver, structure
+from bdia_numerics.analysis.expansion.step import SeriesStep
+from bdia_numerics.later import sympy
+from bdia_numerics.program import Solver, structure
 from bdia_numerics.program.meaning import interpret
 
 Tree = tuple[Any, ...]
@@ -46,8 +46,6 @@ class OrderCondition:
     @property
     def satisfied(self) -> bool:
         """Whether they are equal."""
-        import sympy
-
         return bool(sympy.cancel(self.weight - sympy.Rational(self.wanted.numerator, self.wanted.denominator)) == 0)
 
 
@@ -74,23 +72,15 @@ def order_conditions(solver: Solver, order: int = 4) -> list[OrderCondition]:
     if len(structure(solver).registers) > 1:
         raise ValueError(f"{type(solver).__name__} has several registers: use symbolic_order, which takes any method")
 
-    def make(*, in_time: bool) -> tuple[Layout, Run]:
-        where = layout(symbols_of(solver), order + 3, 0, spacing="uniform", alphas="one", in_time=in_time)
-        return where, recorded(solver, where)
-
-    where, run = in_its_variable(make)
-    (segment,) = run.segments
+    step = SeriesStep.of(solver, order + 3, "uniform", "one")
+    (segment,), one = step.run.segments, step.layout.space.one
     (before,), (after,) = segment.before.values(), segment.after.values()
-    values: dict[int, Value] = {before.number: {None: where.space.one}}
+    values: dict[int, Value] = {before.number: {None: one}}
 
     def combine(terms: Sequence[tuple[Any, Value]]) -> Value:
-        total: dict[Tree | None, Series] = {}
-        for c, value in terms:
-            for tree, x in value.items():
-                total[tree] = (total[tree] if tree in total else where.space.field(0)) + x * c
-        return total
+        return added(*({tree: x * c for tree, x in value.items()} for c, value in terms))
 
-    interpret(segment.ops, values, lambda op, argument: _evaluated(where, argument, order), combine)
+    interpret(segment.ops, values, lambda op, argument: _evaluated(argument, order, one), combine)
     found = values[after.number]
     return [
         OrderCondition(text(tree), nodes(tree), _weight(found, tree), Fraction(1, density(tree)))
@@ -99,25 +89,18 @@ def order_conditions(solver: Solver, order: int = 4) -> list[OrderCondition]:
 
 
 def _weight(found: Value, tree: Tree) -> Any:
-    import sympy
-
     return found[tree].coefficient(nodes(tree)).as_expr() * symmetry(tree) if tree in found else sympy.Integer(0)
 
 
-def _evaluated(where: Layout, value: Value, order: int) -> dict[Tree | None, Series]:
+def _evaluated(value: Value, order: int, one: Series) -> dict[Tree | None, Series]:
     """Return f at y + sum of trees: one new root over each multiset of them."""
-    inner = [tree for tree in value if tree is not None]
+    inner = sorted((tree for tree in value if tree is not None), key=repr)
     total: dict[Tree | None, Series] = {}
     for m in range(order):
-        for chosen in combinations_with_replacement(sorted(inner, key=repr), m):
-            if sum(map(nodes, chosen)) >= order:
-                continue
-            c = where.space.one
-            for tree in chosen:
-                c = c * value[tree]
-            for tree in set(chosen):
-                c = c * Fraction(1, factorial(chosen.count(tree)))
-            total[tuple(sorted(chosen))] = c
+        for chosen in combinations_with_replacement(inner, m):
+            if sum(map(nodes, chosen)) < order:
+                weight = product((value[tree] for tree in chosen), one) * Fraction(1, repeats(chosen))
+                total[tuple(sorted(chosen))] = weight
     return total
 
 
@@ -139,18 +122,12 @@ def nodes(tree: Tree) -> int:
 
 def density(tree: Tree) -> int:
     """Return the product over all nodes of the number of nodes at and above them."""
-    product = nodes(tree)
-    for branch in tree:
-        product *= density(branch)
-    return product
+    return nodes(tree) * prod(map(density, tree))
 
 
 def symmetry(tree: Tree) -> int:
     """Return the number of permutations of the nodes that leave the tree as it is."""
-    product = 1
-    for branch in set(tree):
-        product *= factorial(tree.count(branch)) * symmetry(branch) ** tree.count(branch)
-    return product
+    return repeats(tree) * prod(map(symmetry, tree))
 
 
 def text(tree: Tree) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from bdia_numerics.analysis.expansion.series import Series, SeriesSpace, rational_functions
 from bdia_numerics.grids import Between, Index, Point
+from bdia_numerics.later import sympy
 
 SPACINGS = ("rough", "smooth", "uniform")
 
@@ -19,7 +20,7 @@ class NeedsTime(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class PointLayout:
     """What a step program sees of a grid near t_i, index 0 being t_i, -1 the end of the slot and 1, 2, ... the points before.
 
     Attributes
@@ -58,7 +59,7 @@ class Layout:
         object.__setattr__(self, "n", self.depth)
 
     @property
-    def entire(self) -> Layout:
+    def entire(self) -> PointLayout:
         """Itself."""
         return self
 
@@ -106,17 +107,11 @@ class Layout:
         The grid is s(u) at u = -k h, and each point has its own normalised derivatives: h s'(u), s^(j)(u)/s'(u)^j. In terms of
         those, d/du is s'(u) D with D s' = k_2 s', so that the n-th derivative is s'^n c_n with c_(n+1) = D c_n + n k_2 c_n.
         """
-        even, space = self._even(plain(index)), self.space
-        total, power = c, space.one
+        space, total = self.space, c
         bent = space.symbol("k2") if self.spacing == "smooth" else space.field(0)
-        for n in range(space.terms if even else 0):
+        for n, power in enumerate(space.taylor(self._even(plain(index)))[1:]):
             c = self._derivative(c, bent) + c * bent * n
-            power = (power * even).truncated(space.terms)
-            if not power or (
-                not c and c.precision >= space.terms
-            ):  # a c that is not known any more bounds the precision
-                break
-            total = total + c * power * Fraction(1, factorial(n + 1))
+            total = total + c * power
         return total.truncated(space.terms)
 
     def _derivative(self, c: Series, bent: Series) -> Series:
@@ -181,6 +176,20 @@ class Layout:
         point = self.point(time)
         return point.sigma / point.alpha
 
+    def readable(self) -> dict[Any, Any]:
+        """Return the symbols in which results are written, by those of the layout."""
+        table = {"h": "h_i", "s": "s_i", "t": "t_i", "a0": "alpha_i", "b0": "sigma_i"}
+        # In (z, t) the series of alpha and sigma have their own derivatives, in (y, s) those of alpha are relative to it.
+        relative = "" if self.in_time else "/alpha"
+        for k in range(1, self.space.terms + 1):
+            table |= {f"a{k}": "alpha" + "'" * k + relative, f"b{k}": "sigma" + "'" * k}
+        table |= {alpha_name(time): f"alpha_{_subscript(time)}" for time in self.places}
+        constants = {c.as_expr(): key.replace("~", "") for key, c in self.space.constants.items()}
+        return {
+            **{own(old): sympy.Symbol(new) for old, new in table.items()},
+            **{c: sympy.Symbol(n) for c, n in constants.items()},
+        }
+
     def _point(self, time: Any) -> Point:
         x = self.place(time)
         if self.in_time:
@@ -197,14 +206,20 @@ class Layout:
         return self.space.symbol("a0") * self._taylor("a", x, relative=True)
 
     def _taylor(self, letter: str, x: Series, derivatives: int = 0, relative: bool = False) -> Series:
-        total, power = self.space.field(0), self.space.one
-        for k in range(self.space.terms):
-            value = 1 if relative and not k else self.space.symbol(f"{letter}{k + derivatives}")
-            total = total + value * power * Fraction(1, factorial(k))
-            power = (power * x).truncated(self.space.terms)
-            if not power:
-                return total
-        return total.truncated(self.space.terms)
+        names = [f"{letter}{k + derivatives}" for k in range(self.space.terms)]
+        first = [self.space.one] if relative else [self.space.symbol(names[0])]
+        values = [*first, *map(self.space.symbol, names[1:])]
+        return sum((c * power for c, power in zip(values, self.space.taylor(x), strict=False)), self.space.field(0))
+
+
+def _subscript(time: Any) -> str:
+    if isinstance(time, Between):
+        return f"{{{_bare(time.i)},{_bare(time.j)},{time.theta}}}"
+    return f"{{{_bare(time)}}}" if time else "i"
+
+
+def _bare(index: int) -> str:
+    return f"i{index:+d}" if index else "i"
 
 
 class _Level(tuple[Any, ...]):
@@ -233,8 +248,6 @@ def alpha_name(time: Any) -> str:
 
 def own(name: str) -> Any:
     """Return the symbol that the analysis calls `name`, which is none of a solver's."""
-    import sympy
-
     return sympy.Symbol(f"~{name}")
 
 
@@ -244,23 +257,22 @@ def layout(
     depth: int,
     *,
     times: Sequence[Any] = (),
-    extra: Sequence[str] = (),
     **options: Any,
-) -> Layout:
+) -> PointLayout:
     """Return a layout of series to O(h^terms) with a field of the symbols that it uses.
 
     Parameters
     ----------
-    parameters, extra
-        Symbols of the solver, and others that the analysis brings.
+    parameters
+        Symbols of the solver. The analysis adds its own, ~J for the Jacobian among them.
     terms, depth
         Length of the series, and points before t_i.
     times
         Those that have an alpha of their own, for alphas="free".
     options
-        `spacing`, `alphas`, `in_time` and `pattern` of `Layout`.
+        `spacing`, `alphas`, `in_time` and `pattern` of `PointLayout`.
     """
-    names = ["s", *extra]
+    names = ["s", "J"]
     if options.get("spacing", "rough") == "rough":
         names += [f"w{k}" for k in range(1, depth + 1)]
     elif options["spacing"] == "smooth":
@@ -270,6 +282,6 @@ def layout(
     elif options.get("alphas", "smooth") == "smooth":
         names += [f"a{k}" for k in range(terms)]
     names += [alpha_name(time) for time in times]
-    return Layout(
+    return PointLayout(
         SeriesSpace(rational_functions([*parameters, *map(own, [*names, "_0", "_1"])]), terms), depth, **options
     )

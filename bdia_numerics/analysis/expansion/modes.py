@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bdia_numerics.analysis.expansion.local import Matrix
 from bdia_numerics.analysis.stability.roots import CIRCLE, factors, location
+from bdia_numerics.later import sympy
 
 ONE = "one"
 
@@ -17,7 +17,7 @@ class InconsistentError(ValueError):
 
 
 @dataclass(frozen=True)
-class Modes:
+class StepModes:
     """Spectral groups of the matrix V of a step at h = 0: projectors by group.
 
     Attributes
@@ -43,25 +43,14 @@ class Modes:
         return self.groups[ONE]
 
 
-def coefficient_of(matrix: Matrix, k: int) -> Any:
-    """Return the coefficient of h^k in a matrix, over the field of its coefficients."""
-    from sympy.polys.matrices import DomainMatrix
-
-    domain = matrix[0][0].space.base.to_domain()
-    rows = [[x.coefficient(k) for x in row] for row in matrix]
-    return DomainMatrix(rows, (len(rows), len(rows)), domain)
-
-
 def characteristic(V: Any, zeta: Any) -> Any:
     """Return det(zeta - V) as an expression."""
     coefficients = [V.domain.to_sympy(c) for c in V.charpoly()]
     return sum(c * zeta ** (len(coefficients) - 1 - k) for k, c in enumerate(coefficients))
 
 
-def modes(V: Any) -> Modes:
+def modes(V: Any) -> StepModes:
     """Return the modes of a matrix; InconsistentError (a ValueError) if 1 is not an eigenvalue of it."""
-    import sympy
-
     zeta = sympy.Dummy("zeta")
     grouped: dict[str, list[tuple[Any, int]]] = {}
     for factor, m in factors(characteristic(V, zeta), zeta):
@@ -72,13 +61,11 @@ def modes(V: Any) -> Modes:
     whole = {name: sympy.prod([f.as_expr() ** m for f, m in some]) for name, some in grouped.items()}
     projectors = {name: _projector(V, zeta, g, whole, name) for name, g in whole.items()}
     bounded = all(_semisimple(V, f) for f, m in grouped[ONE] + grouped.get(CIRCLE, []) if m > 1)
-    return Modes(V, projectors, sum(m for _, m in grouped[ONE]), bounded)
+    return StepModes(V, projectors, sum(m for _, m in grouped[ONE]), bounded)
 
 
 def _projector(V: Any, zeta: Any, g: Any, whole: Mapping[str, Any], name: str) -> Any:
     """Return b(V) q(V), with q the product of the other groups and b q = 1 modulo g."""
-    import sympy
-
     q = sympy.prod([other for key, other in whole.items() if key != name])
     if q == 1:
         return _unit(V)
@@ -107,7 +94,7 @@ def _semisimple(V: Any, factor: Any) -> bool:
 
 
 def error_orders(
-    sources: Mapping[str, int], found: Modes, coefficient: Callable[[int], Any], accumulating: Collection[str]
+    sources: Mapping[str, int], found: StepModes, coefficient: Callable[[int], Any], accumulating: Collection[str]
 ) -> dict[str, int]:
     """Return the order of the error in each mode.
 

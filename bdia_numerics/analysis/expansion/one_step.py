@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import grids, spaces
+from bdia_numerics.later import mp
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
 
@@ -24,8 +25,6 @@ _TURNS = 8
 
 def order_between(coarse: Any, fine: Any) -> float:
     """Return the exponent of a quantity's power of the step; infinity where it vanishes to every digit that is left."""
-    from mpmath import mp
-
     if abs(fine) < mp.mpf(10) ** (8 - mp.dps) or abs(coarse) < mp.mpf(10) ** (8 - mp.dps):
         return float("inf")
     return float(mp.nint(mp.log(abs(coarse / fine)) / mp.log(mp.mpf(EPSILONS[0]) / mp.mpf(EPSILONS[1]))))
@@ -66,8 +65,6 @@ class Window:
     @property
     def epsilon(self) -> Any:
         """The fraction of the grid that a slot takes."""
-        from mpmath import mp
-
         return mp.mpf(self.step)
 
     @cached_property
@@ -98,8 +95,6 @@ class Window:
 
     def _chain(self, grid: Any) -> dict[int, Any]:
         """Return exact states at every index, and beside each the state moved along the tangent, shape (2, 1)."""
-        from mpmath import mp
-
         delta, chain = mp.mpf(_PERTURBATION), {}
         for k, t in enumerate(grid.t):
             z, slope = self._exact(t)
@@ -108,8 +103,6 @@ class Window:
 
     def _vectors(self, registers: Mapping[str, Any]) -> tuple[Any, Any]:
         """Return the registers of the exact state, and their tangent, as columns."""
-        from mpmath import mp
-
         names = structure(self.solver).registers
         values = [registers[n][0, 0] for n in names]
         slopes = [(registers[n][1, 0] - registers[n][0, 0]) / mp.mpf(_PERTURBATION) for n in names]
@@ -133,8 +126,6 @@ class Window:
         return pair[0], pair[1]
 
     def _step(self, part: Any, before: Any, tangent: Any, after: Any, tangent_after: Any) -> Local:
-        from mpmath import mp
-
         names, delta = structure(self.solver).registers, mp.mpf(_PERTURBATION)
         size = len(names)
         start = {
@@ -177,8 +168,6 @@ class Window:
 
     def _missed_start(self, first: Local) -> Any:
         """Return exact - numerical of the first states."""
-        from mpmath import mp
-
         if not self.depth:
             return 0 * first.before
         grid = self.grid(1 - self.depth * self.epsilon, self.depth)
@@ -195,8 +184,6 @@ class Window:
         ValueError
             For a multiple root 1, a root outside the unit circle, and one on it that is neither 1 nor -1.
         """
-        from mpmath import mp
-
         matrix = self.steps(mp.mpf(1) / 3)[0].matrix
         roots = np.linalg.eigvals(np.array(matrix.tolist(), dtype=np.float64))
         name = type(self.solver).__name__
@@ -241,8 +228,6 @@ def _displaced(step: Local) -> Any:
 
 def _off_mode(matrix: Any, mode: Any, dual: Any, right_side: Any) -> Any:
     """Solve (1 - matrix) x = right_side up to a multiple of `mode`, with dual x = 0; columns."""
-    from mpmath import mp
-
     size = len(mode)
     system = mp.zeros(size + 1)
     for i in range(size):
@@ -254,8 +239,6 @@ def _off_mode(matrix: Any, mode: Any, dual: Any, right_side: Any) -> Any:
 
 def _eigenvector(matrix: Any, root: int, epsilon: Any) -> Any:
     """Return the eigenvector, a column, whose eigenvalue is within some epsilon of a simple root, by inverse iteration."""
-    from mpmath import mp
-
     size = matrix.rows
     # Each turn gains as many digits as epsilon has; the shift keeps away from the eigenvalue itself.
     shifted = matrix - (root + epsilon / 97) * mp.eye(size)

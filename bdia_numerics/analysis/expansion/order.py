@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from bdia_numerics.analysis.expansion.differentials import Element, text
-from bdia_numerics.analysis.expansion.exact_alpha import exact_local_error, readable
+from bdia_numerics.analysis.expansion.differentials import Element, Expansion, text
+from bdia_numerics.analysis.expansion.layouts import own
 from bdia_numerics.analysis.expansion.modes import InconsistentError
 from bdia_numerics.analysis.expansion.propagation import (
     ROUGH,
@@ -21,8 +21,9 @@ from bdia_numerics.analysis.expansion.propagation import (
     stable,
     varies,
 )
-from bdia_numerics.analysis.expansion.setting import Setting, symbols_of
-from bdia_numerics.program import Solver, structure
+from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
+from bdia_numerics.later import sympy
+from bdia_numerics.program import Solver, refusal, structure
 from bdia_numerics.program.identity import identity
 from bdia_numerics.solvers import DDIM
 
@@ -122,16 +123,12 @@ class SymbolicOrder:
     @property
     def leading_term(self) -> Any:
         """The leading term of the local error of the output, as an expression; of the worst register, if it is 0 there."""
-        import sympy
-
         terms = self.local.get(self.output) or next(iter(self.local.values()))
         return sympy.Add(*(c * sympy.Symbol(name) for name, c in terms.items()))
 
     @property
     def latex(self) -> str:
         """The leading term in LaTeX."""
-        import sympy
-
         names = {s: re.sub(r"^(alpha|gamma|kappa)", r"\\\1", str(s)) for s in self.leading_term.free_symbols}
         return str(sympy.latex(self.leading_term, symbol_names=names))
 
@@ -167,7 +164,7 @@ def symbolic_order(solver: Solver) -> SymbolicOrder:
 def consistent(solver: Solver) -> bool | None:
     """Say whether a solver is of order 1 at least on equal steps; None if that depends on its symbols."""
     try:
-        uniform = Setting.of(solver, 3, "uniform", "one")
+        uniform = SeriesStep.of(solver, 3, "uniform", "one")
         found = Displaced.of(uniform).order(output_row(solver)) > 0
     except TooShort:
         return True
@@ -183,7 +180,7 @@ def start_error(solver: Solver) -> int | None:
     starter: Solver = getattr(solver, "starter", None) or DDIM()
 
     def order(terms: int) -> int:
-        return Displaced.of(Setting.of(starter, terms, "uniform", "one")).order(output_row(starter))
+        return Displaced.of(SeriesStep.of(starter, terms, "uniform", "one")).order(output_row(starter))
 
     own, inner = resolved(starter, order) + 1, start_error(starter)
     return own if inner is None else min(own, inner)
@@ -205,27 +202,25 @@ def resolved(solver: Solver, found: Callable[[int], T]) -> T:
 
 
 def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
-    import sympy
-
     shape = structure(solver)
     row = output_row(solver)
-    uniform = Setting.of(solver, terms, "uniform", "one")
+    uniform = SeriesStep.of(solver, terms, "uniform", "one")
     found = even = Displaced.of(uniform)  # first: the cheapest to find the series too short
     order, (principal, displacement) = even.order(row), even.leading(row)
-    rough = Setting.of(solver, terms, "rough")
+    rough = SeriesStep.of(solver, terms, "rough")
     raw, varying = rough.residual(), varies(rough)
     order_rough = (
         min(map(known_order, raw)) - 1 if varying else order_seen(rough, modes := mode_orders(rough, raw), row)
     )
     plain = not varying and all(k > order_rough for name, k in modes.items() if name not in ROUGH)
     if order > order_rough:  # smooth grids lie between rough and uniform ones
-        found = Displaced.of(Setting.of(solver, terms, "smooth"))
+        found = Displaced.of(SeriesStep.of(solver, terms, "smooth"))
     registers = {name: found.order(k) for k, name in enumerate(shape.registers)}
     order_smooth = registers[shape.output]
     sharp = {"smooth": found.exact(row)}
     sharp["rough"] = sharp["smooth"] if order_rough >= order_smooth else plain
-    exact, local = exact_local_error(solver, rough, raw)
-    first, names = (0, even.power), readable(uniform.layout)
+    exact, local = exact_local_error(rough, raw)
+    first, names = (0, even.power), uniform.layout.readable()
     simple = uniform.modes.multiplicity == 1
     constant = principal[first].as_expr() if first in principal else sympy.Integer(0)
     ratio = 2 * constant if order == 1 else 0
@@ -261,10 +256,42 @@ def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
     )
 
 
+def exact_local_error(rough: SeriesStep, raw: Sequence[Expansion]) -> tuple[bool, Mapping[str, Mapping[str, Any]]]:
+    """Return whether the terms before the leading one vanish for every alpha, and the leading terms.
+
+    With every alpha they are those of z, with a symbol for alpha at each point; else those of y, with alpha smooth in s.
+    """
+    lowest = min(x.order for x in raw)
+    if not rough.layout.in_time:
+        free = rough.with_free_alphas()
+        try:
+            found = free.residual()
+        except ValueError as error:  # a state that is told another time than its own
+            refusal(error)
+            found = []
+        if found and all(x.order >= lowest for x in found):
+            ends = [free.scale(name, lag - 1) for name, lag in zip(free.shape.registers, free.shape.lags, strict=True)]
+            scaled = [x.times(scale) for x, scale in zip(found, ends, strict=True)]
+            return True, _written(free, scaled, lowest)
+    return False, _written(rough, raw, lowest)
+
+
+def _written(step: SeriesStep, errors: Sequence[Expansion], k: int) -> Mapping[str, Mapping[str, Any]]:
+    """Return the terms in h^k by register and elementary differential, in the paper's symbols; registers without any are left out."""
+    where, names = step.layout, step.layout.readable()
+    h = [names[own("h")], *(sympy.Symbol(f"h_{{i+{j}}}") for j in range(1, where.depth + 1))]
+    ratios = {own(f"w{j}"): h[j] / h[0] for j in range(1, where.depth + 1)}
+
+    def in_symbols(c: Any) -> Any:
+        return sympy.factor((c.as_expr().subs(ratios) * h[0] ** k).subs(names))
+
+    variable = "z" if where.in_time else "y"
+    terms = {n: x.at(k) for n, x in zip(step.shape.registers, errors, strict=True)}
+    return {n: {text(e, variable): in_symbols(c) for e, c in some.items()} for n, some in terms.items() if some}
+
+
 def _equations(coefficients: Iterable[Any]) -> tuple[Any, ...]:
     """Return what must vanish, without factors that cannot; empty if something cannot, or all together have no solution."""
-    import sympy
-
     found: dict[Any, None] = {}
     for c in coefficients:
         some = [f for f, _ in sympy.factor_list(sympy.numer(c))[1] if not _positive(f)]
@@ -279,8 +306,6 @@ def _solvable(polynomials: Sequence[Any]) -> bool:
 
     Steps and noise levels do not vanish: with one symbol more, their product has an inverse.
     """
-    import sympy
-
     symbols = sorted(set().union(*(p.free_symbols for p in polynomials)), key=str)
     if len(symbols) == 1:
         return bool(sympy.Poly(sympy.gcd_list(polynomials), *symbols).count_roots() > 0)
@@ -293,8 +318,6 @@ def _solvable(polynomials: Sequence[Any]) -> bool:
 
 def _positive(factor: Any) -> bool:
     """Say whether a factor cannot vanish: steps have one sign, and so have all its terms; noise levels are positive."""
-    import sympy
-
     own = all(str(s).startswith(("h_", "alpha_", "s_")) and "'" not in str(s) for s in factor.free_symbols)
     return own and len({c > 0 for c in sympy.Poly(factor).coeffs()}) == 1
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from bdia_numerics.analysis.expansion.modes import ONE, Modes, error_orders
+from bdia_numerics.analysis.expansion.modes import ONE, StepModes, error_orders
 from bdia_numerics.analysis.expansion.order import output_row, resolved, start_error
 from bdia_numerics.analysis.expansion.propagation import Displaced, TooShort, known_order, stable, varies
-from bdia_numerics.analysis.expansion.setting import Setting
+from bdia_numerics.analysis.expansion.step import SeriesStep
 from bdia_numerics.grids import pattern_of
 from bdia_numerics.program import Solver
 
@@ -73,7 +73,7 @@ def order_on_pattern(solver: Solver, pattern: Iterable[Any]) -> PatternOrder:
 
 
 def _at(solver: Solver, terms: int, pattern: tuple[Fraction, ...], start: int | None) -> PatternOrder:
-    setting = Setting.of(solver, terms, "smooth", pattern=pattern)
+    setting = SeriesStep.of(solver, terms, "smooth", pattern=pattern)
     found, row, whole = Displaced.of(setting), output_row(solver), setting.layout.space.terms
     residual = found.residual
     parted = _parted(setting)
@@ -96,15 +96,15 @@ def _at(solver: Solver, terms: int, pattern: tuple[Fraction, ...], start: int | 
     return PatternOrder(pattern, order, begun if start is None else min(begun, start - grows), stable(setting.modes))
 
 
-def _parted(repeat: Setting) -> Modes:
+def _parted(repeat: SeriesStep) -> StepModes:
     """Return the modes of a repeat, parted by those of the step where that is one matrix V, so that the repeat has its powers.
 
     The root -1 of a step is a root 1 of two of them: what it carries adds up on alternating grids, and still is another mode.
     """
     found, terms = repeat.modes, repeat.layout.space.terms
-    if len(repeat.layout.pattern) == 1 or varies(Setting.of(repeat.solver, SHORT, "rough")):
+    if len(repeat.layout.pattern) == 1 or varies(SeriesStep.of(repeat.solver, SHORT, "rough")):
         return replace(found, groups={f"{name} all": P for name, P in found.groups.items()})
-    step = Setting.of(repeat.solver, terms, "smooth").modes
+    step = SeriesStep.of(repeat.solver, terms, "smooth").modes
     both = {
         f"{name} {own}": P * Q.convert_to(found.V.domain)
         for name, P in found.groups.items()

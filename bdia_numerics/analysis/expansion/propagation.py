@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bdia_numerics.analysis.expansion.differentials import Element, Expansion
-from bdia_numerics.analysis.expansion.modes import ONE, Modes, error_orders
+from bdia_numerics.analysis.expansion.modes import ONE, StepModes, error_orders
 from bdia_numerics.analysis.expansion.series import Series
-from bdia_numerics.analysis.expansion.setting import Setting
+from bdia_numerics.analysis.expansion.step import SeriesStep
 from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE
+from bdia_numerics.later import sympy
 
 
 class TooShort(Exception):
@@ -28,37 +29,37 @@ def known_order(x: Expansion) -> int:
     return x.order if x.terms else x.space.terms
 
 
-def mode_orders(setting: Setting, d: Sequence[Expansion]) -> dict[str, int]:
+def mode_orders(step: SeriesStep, d: Sequence[Expansion]) -> dict[str, int]:
     """Return a lower bound for the order of the error in each mode on rough grids: what one mode feeds another is taken not to cancel."""
-    if min(map(known_order, d)) >= setting.layout.space.terms:
+    if min(map(known_order, d)) >= step.layout.space.terms:
         raise TooShort
     sources = {}
-    for name, P in setting.modes.groups.items():
-        parts = setting.applied(P, d)
+    for name, P in step.modes.groups.items():
+        parts = step.applied(P, d)
         k = min(map(known_order, parts))
-        if name == ONE and k >= setting.layout.space.terms:
+        if name == ONE and k >= step.layout.space.terms:
             raise TooShort
-        sources[name] = k - (name in ROUGH and not (name == ONE and telescopes(setting, parts, k)))
-    return error_orders(sources, setting.modes, setting.coefficient, ROUGH)
+        sources[name] = k - (name in ROUGH and not (name == ONE and telescopes(step, parts, k)))
+    return error_orders(sources, step.modes, step.coefficient, ROUGH)
 
 
-def order_seen(setting: Setting, orders: Mapping[str, int], row: int) -> int:
+def order_seen(step: SeriesStep, orders: Mapping[str, int], row: int) -> int:
     """Return the order of a register's error: that of the worst mode that it sees."""
-    seen = [name for name, P in setting.modes.groups.items() if any(P.to_list()[row])]
+    seen = [name for name, P in step.modes.groups.items() if any(P.to_list()[row])]
     return min(orders[name] for name in seen)
 
 
-def varies(setting: Setting) -> bool:
+def varies(step: SeriesStep) -> bool:
     """Say whether the step at h = 0 depends on the step ratios."""
-    ratios = {k for k, s in enumerate(setting.layout.space.base.symbols) if str(s).startswith("~w")}
-    entries = [x for row in setting.modes.V.to_list() for x in row]
+    ratios = {k for k, s in enumerate(step.layout.space.base.symbols) if str(s).startswith("~w")}
+    entries = [x for row in step.modes.V.to_list() for x in row]
     monomials = [m for x in entries for part in (x.numer, x.denom) for m in part]
     return any(m[k] for m in monomials for k in ratios)
 
 
-def telescopes(setting: Setting, parts: Sequence[Expansion], k: int) -> bool:
+def telescopes(step: SeriesStep, parts: Sequence[Expansion], k: int) -> bool:
     """Say whether terms in h^k add up to nothing over a run, shifted from slot to slot: h_{i+1}^k against h_i^k."""
-    base = setting.layout.space.base
+    base = step.layout.space.base
     ratios = {int(str(s)[2:]): place for place, s in enumerate(base.symbols) if str(s).startswith("~w")}
     for part in parts:
         for c in part.at(k).values():
@@ -90,7 +91,7 @@ class Displaced:
 
     Attributes
     ----------
-    setting
+    step
         Where.
     residual, profiles
         What a step from the displaced values leaves, and by what each register is displaced.
@@ -98,29 +99,29 @@ class Displaced:
         The power of h of the residual in the modes of eigenvalue 1; no mode has a lower one.
     """
 
-    setting: Setting
+    step: SeriesStep
     residual: list[Expansion]
     profiles: Mapping[str, Mapping[Element, Series]]
     power: int
 
     @classmethod
-    def of(cls, setting: Setting) -> Displaced:
+    def of(cls, step: SeriesStep) -> Displaced:
         """Displace the registers until the modes of eigenvalue 1 have a residual; TooShort if the series do not show it."""
-        P, V = setting.modes.principal, setting.modes.V
+        P, V = step.modes.principal, step.modes.V
         unit = type(P).eye(P.shape[0], P.domain).to_dense()
         inverse = (unit - V + P).inv() * (unit - P)
-        profiles: dict[str, dict[Element, Series]] = {name: {} for name in setting.registers}
-        for _ in range(2 * setting.layout.space.terms):
-            d = setting.residual(profiles)
-            kept, rest = setting.applied(P, d), setting.applied(unit - P, d)
+        profiles: dict[str, dict[Element, Series]] = {name: {} for name in step.shape.registers}
+        for _ in range(2 * step.layout.space.terms):
+            d = step.residual(profiles)
+            kept, rest = step.applied(P, d), step.applied(unit - P, d)
             k, other = min(map(known_order, kept)), min(map(known_order, rest))
-            if min(k, other) >= setting.layout.space.terms:
+            if min(k, other) >= step.layout.space.terms:
                 raise TooShort
             if k <= other:
-                return cls(setting, d, profiles, k)
-            for name, x in zip(setting.registers, setting.applied(inverse, rest), strict=True):
+                return cls(step, d, profiles, k)
+            for name, x in zip(step.shape.registers, step.applied(inverse, rest), strict=True):
                 for element, c in x.at(other).items():
-                    term = setting.layout.space.series(other, [-c])
+                    term = step.layout.space.series(other, [-c])
                     old = profiles[name].get(element)
                     profiles[name][element] = term if old is None else old + term
         raise TooShort
@@ -132,12 +133,12 @@ class Displaced:
 
     def shift(self, row: int) -> int:
         """Return the power of h by which a register is displaced; the length of the series, if it is not."""
-        terms = self.profiles[self.setting.registers[row]].values()
-        return min((c.valuation for c in terms if c), default=self.setting.layout.space.terms)
+        terms = self.profiles[self.step.shape.registers[row]].values()
+        return min((c.valuation for c in terms if c), default=self.step.layout.space.terms)
 
     def order(self, row: int) -> int:
         """Return the order of a register's error: its displacement, and the error that grows, where it sees that."""
-        sees = any(self.setting.modes.principal.to_list()[row])
+        sees = any(self.step.modes.principal.to_list()[row])
         return min(self.shift(row), self.power - sees)
 
     def exact(self, row: int) -> bool:
@@ -146,7 +147,7 @@ class Displaced:
         Displacement and growing error do not vanish for a general model at that order, unless the residual is in a mode that the
         register does not see: where 1 is a multiple eigenvalue.
         """
-        kept = self.setting.applied(self.setting.modes.principal, self.residual)
+        kept = self.step.applied(self.step.modes.principal, self.residual)
         return self.shift(row) < self.power or bool(kept[row].at(self.power))
 
     def from_exact(self, row: int, order: int) -> int:
@@ -154,42 +155,40 @@ class Displaced:
 
         What oscillates is seen as long as the run lasts; what decays, and the sum of what oscillates, feeds the modes that stay.
         """
-        setting, V, P = self.setting, self.setting.modes.V, self.setting.modes.principal
-        space, unit = setting.layout.space, type(P).eye(P.shape[0], P.domain).to_dense()
+        step, V, P = self.step, self.step.modes.V, self.step.modes.principal
+        space, unit = step.layout.space, type(P).eye(P.shape[0], P.domain).to_dense()
         summed = (unit - V + P).inv() * (unit - P)
-        fed = [P * setting.coefficient(k) * summed for k in range(1, order)]
-        stays = setting.modes.groups.get(CIRCLE, P * P.domain.zero)
+        fed = [P * step.coefficient(k) * summed for k in range(1, order)]
+        stays = step.modes.groups.get(CIRCLE, P * P.domain.zero)
         for j in range(order):
             missed = [
                 Expansion.of(space, {e: space.series(j, [c.coefficient(j)]) for e, c in profile.items()}, space.terms)
                 for profile in self.profiles.values()
             ]
-            if setting.applied(stays, missed)[row].terms:
+            if step.applied(stays, missed)[row].terms:
                 return j
-            feeding = (j + k for k, M in enumerate(fed, 1) if any(x.terms for x in setting.applied(M, missed)))
+            feeding = (j + k for k, M in enumerate(fed, 1) if any(x.terms for x in step.applied(M, missed)))
             order = min([order, *feeding])
         return order
 
     def leading(self, row: int) -> tuple[dict[Element, Any], dict[Element, Any]]:
         """Return the leading term of what a step adds to the error that grows, and the displacement of a register at that order."""
-        kept = self.setting.applied(self.setting.modes.principal, self.residual)
+        kept = self.step.applied(self.step.modes.principal, self.residual)
         found = kept[row].at(self.power) or next(x.at(self.power) for x in kept if x.at(self.power))
-        moved_by = {e: c.coefficient(self.order(row)) for e, c in self.profiles[self.setting.registers[row]].items()}
+        moved_by = {e: c.coefficient(self.order(row)) for e, c in self.profiles[self.step.shape.registers[row]].items()}
         return found, {e: c for e, c in moved_by.items() if c}
 
 
-def stable(found: Modes) -> bool | None:
+def stable(found: StepModes) -> bool | None:
     """Say whether powers of the step at h = 0 stay bounded; None if that depends on symbols."""
     if OUTSIDE in found.groups or not found.semisimple:
         return False
     return None if OPEN in found.groups else True
 
 
-def conserved(setting: Setting) -> dict[str, Any]:
+def conserved(step: SeriesStep) -> dict[str, Any]:
     """Return the weights of the conserved combination, for a simple eigenvalue 1."""
-    import sympy
-
-    row = next(row for row in setting.modes.principal.to_list() if any(row))
-    total = sum(row, setting.modes.V.domain.zero)
-    weights = {n: c / total if total else c for n, c in zip(setting.registers, row, strict=True)}
+    row = next(row for row in step.modes.principal.to_list() if any(row))
+    total = sum(row, step.modes.V.domain.zero)
+    weights = {n: c / total if total else c for n, c in zip(step.shape.registers, row, strict=True)}
     return {n: sympy.factor(c.as_expr()) for n, c in weights.items() if c}

@@ -6,10 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from dataclasses import field as made
 from fractions import Fraction
+from functools import reduce
+from itertools import accumulate
+from math import factorial
+from operator import mul
 from typing import Any
 
 import numpy as np
 
+from bdia_numerics.later import sympy
 from bdia_numerics.spaces.base import GenericArithmetic, Scalar, decimal, is_float
 
 EXACT = 1 << 30
@@ -59,12 +64,8 @@ class Series:
             return NotImplemented
         precision = min(self.precision, right.precision)
         low = min(self.valuation, right.valuation)
-        high = max((s.valuation + len(s.coefficients) for s in (self, right) if s.coefficients), default=low)
-        zero = self.space.base.zero
-        total = [zero] * max(min(high, precision) - low, 0)
-        for s in (self, right):
-            for k, c in enumerate(s.coefficients[: max(precision - s.valuation, 0)], s.valuation - low):
-                total[k] = total[k] + c
+        high = max((s.valuation + len(s.coefficients) for s in (self, right) if s), default=low)
+        total = [self.coefficient(k) + right.coefficient(k) for k in range(low, min(high, precision))]
         return self.space.series(low, total, precision)
 
     __radd__ = __add__
@@ -87,11 +88,11 @@ class Series:
         precision = min(self.precision + right.valuation, right.precision + self.valuation, EXACT)
         if self.precision < EXACT or right.precision < EXACT:
             precision = min(precision, low + self.space.terms)
-        zero = self.space.base.zero
-        total = [zero] * max(min(precision - low, len(self.coefficients) + len(right.coefficients) - 1), 0)
-        for i, a in enumerate(self.coefficients[: len(total)]):
-            for j, b in enumerate(right.coefficients[: len(total) - i]):
-                total[i + j] = total[i + j] + a * b
+        a, b, zero = self.coefficients, right.coefficients, self.space.base.zero
+        total = [
+            sum((a[i] * b[k - i] for i in range(max(k + 1 - len(b), 0), min(k + 1, len(a)))), zero)
+            for k in range(min(precision - low, len(a) + len(b) - 1))
+        ]
         return self.space.series(low, total, precision)
 
     __rmul__ = __mul__
@@ -120,12 +121,7 @@ class Series:
     def __pow__(self, k: int) -> Series:
         if not isinstance(k, int):
             return NotImplemented
-        if k < 0:
-            return self.inverse() ** -k
-        result = self.space.one
-        for _ in range(k):
-            result = result * self
-        return result
+        return self.inverse() ** -k if k < 0 else reduce(mul, [self] * k, self.space.one)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +158,13 @@ class SeriesSpace(GenericArithmetic):
     def h(self) -> Series:
         """The step h."""
         return Series(self, 1, (self.base.one,), EXACT)
+
+    def taylor(self, x: Series) -> list[Series]:
+        """Return 1, x, x^2/2, x^3/6, ... as far as they do not vanish to O(h^terms)."""
+        powers = [self.one]
+        while len(powers) < self.terms and (power := (powers[-1] * x * Fraction(1, len(powers))).truncated(self.terms)):
+            powers.append(power)
+        return powers
 
     def symbol(self, name: str) -> Series:
         """Return a symbol of the analysis, as a constant."""
@@ -227,20 +230,15 @@ class SeriesSpace(GenericArithmetic):
         constant, x = self._split(x)
         if not constant:
             raise TypeError("log of a series that vanishes with h has no expansion")
-        u = x / constant - 1
         start = self.field(0) if constant == 1 else self.series(0, [self._constant("log", constant)])
         return start + self._sum_of(
-            u, [Fraction((-1) ** (k + 1), k) if k else Fraction(0) for k in range(self.terms + 1)]
+            x / constant - 1, [Fraction(0), *(Fraction((-1) ** (k + 1), k) for k in range(1, self.terms + 1))]
         )
 
     def exp(self, x: Scalar) -> Series:
         """Return exp(x)."""
         constant, x = self._split(x)
-        factorial, weights = 1, [Fraction(1)]
-        for k in range(1, self.terms + 1):
-            factorial *= k
-            weights.append(Fraction(1, factorial))
-        total = self._sum_of(x - self.series(0, [constant]), weights)
+        total = self._sum_of(x - self.series(0, [constant]), [Fraction(1, factorial(k)) for k in range(self.terms + 1)])
         return total * self.series(0, [self._constant("exp", constant)]) if constant else total
 
     def sqrt(self, x: Scalar) -> Series:
@@ -248,28 +246,23 @@ class SeriesSpace(GenericArithmetic):
         constant, x = self._split(x)
         if not constant:
             raise TypeError("sqrt of a series that vanishes with h has no expansion")
-        weights, c = [Fraction(1)], Fraction(1)
-        for k in range(self.terms):
-            c = c * (Fraction(1, 2) - k) / (k + 1)
-            weights.append(c)
+        # Newton's binomial series: each coefficient is (1/2 - k)/(k + 1) times the one before it.
+        binomials = accumulate(range(self.terms), lambda c, k: c * (Fraction(1, 2) - k) / (k + 1), initial=Fraction(1))
         start = constant if constant == 1 else self._constant("sqrt", constant)
-        return self._sum_of(x / constant - 1, weights) * self.series(0, [start])
+        return self._sum_of(x / constant - 1, list(binomials)) * self.series(0, [start])
 
     def _sum_of(self, u: Series, weights: Sequence[Fraction]) -> Series:
         """Return sum_k weights[k] u^k of a u that vanishes with h."""
         if not u:
             return self.field(weights[0]).truncated(u.precision)
-        total, power = self.field(weights[0]), self.one
-        for weight in weights[1:]:
-            power = (power * u).truncated(self.terms)
-            total = total + power * weight
+        total = self.field(0)
+        for weight in reversed(weights):
+            total = (total * u).truncated(self.terms) + weight
         return total.truncated(self.terms)
 
 
 def element(base: Any, x: Any) -> Any:
     """Return an expression as an element of a field of rational functions; TypeError if it is none."""
-    import sympy
-
     x = x.xreplace({number: sympy.Rational(str(number)) for number in x.atoms(sympy.Float)})
     try:
         top, bottom = sympy.fraction(sympy.together(x))
@@ -280,7 +273,4 @@ def element(base: Any, x: Any) -> Any:
 
 def rational_functions(names: Sequence[Any]) -> Any:
     """Return sympy's field of rational functions in symbols; over the integers, which it computes with fastest."""
-    from sympy import ZZ
-    from sympy.polys.fields import FracField
-
-    return FracField(list(names), ZZ)
+    return sympy.polys.fields.FracField(list(names), sympy.ZZ)

@@ -15,6 +15,7 @@ from bdia_numerics.analysis.measurement.observed import ObservedOrder
 from bdia_numerics.analysis.measurement.over_ddim import ErrorRatio
 from bdia_numerics.analysis.sheet.proved import Proved
 from bdia_numerics.formulas import within
+from bdia_numerics.later import sympy
 
 SLOW = 0.85
 """A root of larger modulus is felt over more than 20 steps."""
@@ -151,8 +152,6 @@ def _why(proved: Proved, observed: ObservedOrder) -> str:
 
 def _slow(proved: Proved) -> str:
     """Name a root that decays so slowly that the leading term does not show."""
-    import sympy
-
     if proved.polynomial is None or len(proved.polynomial.free_symbols) != 1:
         return ""
     (zeta,) = proved.polynomial.free_symbols

@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 
 from bdia_numerics.analysis.expansion.order import SymbolicOrder, symbolic_order
 from bdia_numerics.analysis.expansion.pattern import PatternOrder, order_on_pattern
-from bdia_numerics.analysis.expansion.setting import symbols_of
+from bdia_numerics.analysis.expansion.step import symbols_of
 from bdia_numerics.analysis.measurement.families import GridFamily
 from bdia_numerics.analysis.sheet.wording import equations, exact, orders, quotient, terms_text
 from bdia_numerics.analysis.stability.characteristic import characteristic_polynomial
 from bdia_numerics.analysis.stability.stability_interval import StabilityInterval, stability_interval
 from bdia_numerics.analysis.stability.zero_stability import ZeroStability, written, zero_stability
+from bdia_numerics.later import sympy
 from bdia_numerics.program import Solver, refusal
 
 T = TypeVar("T")
@@ -183,6 +184,4 @@ def _text(x: Any) -> str | None:
 
 
 def _true() -> Any:
-    import sympy
-
     return sympy.true

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bdia_numerics.analysis.expansion.order import SymbolicOrder
+from bdia_numerics.later import sympy
 
 
 def orders(order: SymbolicOrder) -> str:
@@ -28,8 +29,6 @@ def orders(order: SymbolicOrder) -> str:
 
 def exact(x: Any) -> str:
     """Return an exact number; an algebraic one without a closed form as a decimal, with the polynomial that it is a root of."""
-    import sympy
-
     if not x.has(sympy.CRootOf):
         return quotient(x)
     polynomial = sympy.minimal_polynomial(x, sympy.Symbol("x"))
@@ -48,8 +47,6 @@ def _factor(c: Any) -> str:
 
 def factors(c: Any) -> tuple[list[Any], Any]:
     """Return a coefficient as the factors of a numerator, without a minus sign before a difference, and a denominator."""
-    import sympy
-
     top, bottom = sympy.fraction(sympy.factor(c))
     number, rest = top.as_coeff_Mul()
     some = [] if rest == 1 else list(sympy.Mul.make_args(rest))
@@ -63,8 +60,6 @@ def factors(c: Any) -> tuple[list[Any], Any]:
 
 def quotient(c: Any) -> str:
     """Return a coefficient as text, as a quotient."""
-    import sympy
-
     some, bottom = factors(c)
     several = len(some) > 1 or bottom != 1
     text = "*".join(f"({f})" if isinstance(f, sympy.Add) and several else str(f) for f in some).replace("-1*", "-")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from bdia_numerics.analysis.expansion.exact_alpha import readable
-from bdia_numerics.analysis.expansion.layouts import Layout, layout
-from bdia_numerics.analysis.expansion.local import Matrix, recorded, step_matrix
-from bdia_numerics.analysis.expansion.setting import in_its_variable, symbols_of
-from bdia_numerics.program import NotInvertibleError, Solver, inverse_run, structure
+import numpy as np
+
+from bdia_numerics.analysis.expansion.step import Matrix, SeriesStep
+from bdia_numerics.later import sympy
+from bdia_numerics.program import NotInvertibleError, Solver, inverse_run
 
 DIRECTIONS = ("sample", "invert")
 TERMS = 5
@@ -45,12 +45,10 @@ def characteristic_polynomial(
     ValueError
         For another direction.
     """
-    import sympy
-
     zeta = sympy.Symbol("zeta") if zeta is None else zeta
-    where, matrix = directed_matrix(solver, direction, 0, alphas=alphas, ratios=ratios)
-    names = readable(where) | {sympy.Symbol(f"~w{k}"): sympy.Symbol(f"w_{k}") for k in range(1, where.depth + 1)}
-    return sympy.factor(polynomial_of(matrix, zeta).subs(names))
+    step = directed(solver, direction, alphas=alphas, ratios=ratios)
+    ratio_names = {sympy.Symbol(f"~w{k}"): sympy.Symbol(f"w_{k}") for k in range(1, step.layout.depth + 1)}
+    return sympy.factor(polynomial_of(step.matrix(0), zeta).subs(step.layout.readable() | ratio_names))
 
 
 def stability_polynomial(solver: Solver, *, direction: str = "sample", zeta: Any = None, x: Any = None) -> Any:
@@ -68,12 +66,11 @@ def stability_polynomial(solver: Solver, *, direction: str = "sample", zeta: Any
     sympy.Expr
         A polynomial in zeta and, for "sample", in x.
     """
-    import sympy
-
     zeta = sympy.Symbol("zeta") if zeta is None else zeta
     x = sympy.Symbol("x") if x is None else x
-    _, matrix = directed_matrix(solver, direction, "x")
-    return sympy.factor(polynomial_of(matrix, zeta).subs(sympy.Symbol("~x"), x))
+    step = directed(solver, direction)
+    matrix = step.matrix(step.layout.space.symbol("J") / step.layout.space.h)
+    return sympy.factor(polynomial_of(matrix, zeta).subs(sympy.Symbol("~J"), x))
 
 
 def nowhere_stable(solver: Solver, *, direction: str = "sample") -> bool:
@@ -91,64 +88,45 @@ def nowhere_stable(solver: Solver, *, direction: str = "sample") -> bool:
     NotInvertibleError
         For "invert", if there is no derived inverse.
     """
-    import sympy
-
     zeta = sympy.Symbol("zeta")
     polynomial = sympy.Poly(stability_polynomial(solver, direction=direction, zeta=zeta), zeta)
     product = sympy.cancel(polynomial.TC() / polynomial.LC())  # of all roots, but for its sign
     return bool(product.is_number and abs(product) > 1)
 
 
-def directed_matrix(
-    solver: Solver, direction: str, jacobian: Any, *, alphas: bool = False, ratios: bool = False
-) -> tuple[Layout, Matrix]:
-    """Return the step, or its inverse, for eps = J y, as a matrix of series; J is x/h for jacobian="x"."""
+def directed(solver: Solver, direction: str, *, alphas: bool = False, ratios: bool = False) -> SeriesStep:
+    """Return the step of a solver, or its inverse, on a layout."""
     if direction not in DIRECTIONS:
         raise ValueError(f"direction={direction!r} is neither 'sample' nor 'invert'")
-    depth = structure(solver).depth
-    spacing = "rough" if ratios else "uniform"
-
-    def make(*, in_time: bool) -> tuple[Layout, Matrix]:
-        names, kept = symbols_of(solver), "free" if alphas else "one"
-        where = layout(names, TERMS, depth, extra=("x",), spacing=spacing, alphas="one", in_time=in_time)
-        run = recorded(solver, where)
-        if alphas and not in_time:
-            times = list(dict.fromkeys([*where.places, *range(-1, depth + 1)]))
-            where = layout(names, TERMS, depth, times=times, extra=("x",), spacing=spacing, alphas=kept)
-            run = recorded(solver, where)
-        slope = where.space.symbol("x") / where.space.h if jacobian == "x" else jacobian
-        if direction == "invert":
-            try:
-                run = inverse_run(run)[0]
-            except NotInvertibleError as error:
-                reason = str(error).partition(" (slot from")[0]
-                raise NotInvertibleError(
-                    f"{type(solver).__name__} has no derived inverse: {reason}",
-                    kind=error.kind,
-                    slot=error.slot,
-                    operation=error.operation,
-                    missing=error.missing,
-                ) from None
-        return where, step_matrix(solver, where, slope, run)
-
-    return in_its_variable(make)
+    step = SeriesStep.of(solver, TERMS, "rough" if ratios else "uniform", "one")
+    if alphas and not step.layout.in_time:
+        step = step.with_free_alphas()
+    if direction == "sample":
+        return step
+    try:
+        return replace(step, run=inverse_run(step.run)[0])
+    except NotInvertibleError as error:
+        reason = str(error).partition(" (slot from")[0]
+        raise NotInvertibleError(
+            f"{type(solver).__name__} has no derived inverse: {reason}",
+            kind=error.kind,
+            slot=error.slot,
+            operation=error.operation,
+            missing=error.missing,
+        ) from None
 
 
 def polynomial_of(matrix: Matrix, zeta: Any) -> Any:
-    """Return det(zeta - M) at h = 0 of a matrix of series (Faddeev, LeVerrier)."""
-    space, n = matrix[0][0].space, len(matrix)
-    coefficients, auxiliary = [space.one], [[space.field(int(i == j)) for j in range(n)] for i in range(n)]
+    """Return det(zeta - M) at h = 0 of a matrix of series.
+
+    Faddeev's and LeVerrier's recursion divides by whole numbers alone. It is needed because entries may grow as h falls: a register that
+    holds an evaluation is J y = (x/h) y. In the polynomial these powers cancel, and only then h is set to 0.
+    """
+    n, M = len(matrix), np.array(matrix, dtype=object)
+    unit = np.eye(n, dtype=int).astype(object)
+    coefficients, auxiliary = [M[0, 0].space.one], unit
     for k in range(1, n + 1):
-        product = _product(matrix, auxiliary)
-        c = -sum((product[i][i] for i in range(n)), space.field(0)) / k
-        coefficients.append(c)
-        auxiliary = [[x + c if i == j else x for j, x in enumerate(row)] for i, row in enumerate(product)]
-    values = [c.coefficient(0).as_expr() for c in coefficients]
-    return sum(c * zeta ** (n - k) for k, c in enumerate(values))
-
-
-def _product(a: Sequence[Sequence[Any]], b: Sequence[Sequence[Any]]) -> Matrix:
-    zero = a[0][0].space.field(0)
-    return [
-        [sum((x * y for x, y in zip(row, column, strict=True)), zero) for column in zip(*b, strict=True)] for row in a
-    ]
+        product = M @ auxiliary
+        coefficients.append(-np.trace(product) / k)
+        auxiliary = product + coefficients[-1] * unit
+    return sum(c.coefficient(0).as_expr() * zeta ** (n - k) for k, c in enumerate(coefficients))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+from bdia_numerics.later import sympy
+
 INSIDE, CIRCLE, OUTSIDE, OPEN = "inside", "circle", "outside", "open"
 
 
 def factors(polynomial: Any, zeta: Any) -> list[tuple[Any, int]]:
     """Return the irreducible factors in zeta over the rational functions of all other symbols, with multiplicities."""
-    import sympy
-
     numerator = sympy.numer(sympy.together(polynomial))
     found = [(sympy.Poly(f, zeta), m) for f, m in sympy.factor_list(numerator)[1]]
     return [(f, m) for f, m in found if f.degree() > 0]
@@ -46,8 +46,6 @@ def schur(coefficients: list[Fraction]) -> bool:
 
 def _all_on_circle(numbers: list[Fraction]) -> bool:
     """Say whether all roots of an irreducible polynomial that is its own reciprocal lie on the circle."""
-    import sympy
-
     degree = len(numbers) - 1
     if degree == 1:
         return True  # zeta - 1 or zeta + 1

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from bdia_numerics.later import sympy
+
 
 def keeps_sign(expression: Any, symbols: tuple[Any, ...]) -> bool:
     """Say whether a rational function has one strict sign for all symbols in (0, 1), by its Bernstein coefficients.
 
     A sufficient test: False means undecided.
     """
-    import sympy
-
     parts = [f for part in sympy.fraction(sympy.together(expression)) for f, _ in sympy.factor_list(part)[1]]
     return all(_one_sign(sympy.Poly(f, *symbols), DEPTH) for f in parts)
 
@@ -23,8 +23,6 @@ DEPTH = 6
 
 
 def _one_sign(polynomial: Any, depth: int) -> bool:
-    import sympy
-
     signs = {sympy.sign(c) for c in _bernstein(polynomial)} - {0}
     if len(signs) == 1:
         return True
@@ -39,16 +37,13 @@ def _one_sign(polynomial: Any, depth: int) -> bool:
 
 
 def _bernstein(polynomial: Any) -> list[Any]:
-    import sympy
-    from sympy import binomial
-
     degrees = [max(d, 0) for d in polynomial.degree_list()]
     table = np.full([d + 1 for d in degrees], sympy.Integer(0), dtype=object)
     for monomial, c in polynomial.terms():
         table[monomial] = c
     for axis, n in enumerate(degrees):
         weights = np.array(
-            [[binomial(j, k) / binomial(n, k) if k <= j else 0 for k in range(n + 1)] for j in range(n + 1)]
+            [[sympy.binomial(j, k) / sympy.binomial(n, k) if k <= j else 0 for k in range(n + 1)] for j in range(n + 1)]
         )
         table = np.moveaxis(np.tensordot(weights, table, axes=(1, axis)), 0, axis)
     return list(table.flat)

@@ -10,6 +10,7 @@ import numpy as np
 from bdia_numerics.analysis.stability.characteristic import stability_polynomial
 from bdia_numerics.analysis.stability.roots import CIRCLE, INSIDE, factors, location
 from bdia_numerics.analysis.stability.signs import keeps_sign
+from bdia_numerics.later import sympy
 from bdia_numerics.program import Solver
 
 AXES = ("real", "imaginary")
@@ -63,8 +64,6 @@ def stability_interval(solver: Solver, axis: str = "real", *, direction: str = "
     The places where a root can cross the circle are zeros of resultants and discriminants; between neighbouring ones the root
     condition is decided exactly, at one rational place of each gap.
     """
-    import sympy
-
     if axis not in AXES:
         raise ValueError(f"axis={axis!r} is neither 'real' nor 'imaginary'")
     zeta, x = sympy.Symbol("zeta"), sympy.Dummy("x")
@@ -84,8 +83,6 @@ def stability_interval(solver: Solver, axis: str = "real", *, direction: str = "
 
 def _length(polynomial: Any, zeta: Any, r: Any) -> Any:
     """Return how far the root condition holds from r = 0."""
-    import sympy
-
     real, conjugate = sympy.expand(polynomial), sympy.expand(polynomial.subs(sympy.I, -sympy.I))
     paired = real if real == conjugate else sympy.expand(real * conjugate)
     ends: list[Any] = sorted({root for c in _critical(paired, zeta, r) for root in _positive_roots(c, r)})
@@ -99,8 +96,6 @@ def _length(polynomial: Any, zeta: Any, r: Any) -> Any:
 
 def _between(low: Any, high: Any) -> Any:
     """Return a rational number between two algebraic ones."""
-    import sympy
-
     if high == sympy.oo:
         return sympy.Integer(sympy.floor(low)) + 1
     digits = 15
@@ -113,8 +108,6 @@ def _between(low: Any, high: Any) -> Any:
 
 def _critical(polynomial: Any, zeta: Any, r: Any, *, meeting: bool = True) -> list[Any]:
     """Return polynomials in r that vanish where roots cross the circle, run off, or, if wanted, meet."""
-    import sympy
-
     found = []
     for factor, _ in factors(polynomial, zeta):
         p = sympy.Poly(factor.as_expr(), zeta)
@@ -128,16 +121,12 @@ def _critical(polynomial: Any, zeta: Any, r: Any, *, meeting: bool = True) -> li
 
 
 def _positive_roots(c: Any, r: Any) -> list[Any]:
-    import sympy
-
     numerator = sympy.Poly(sympy.numer(sympy.together(c)), r)
     return [root for f, _ in numerator.factor_list()[1] for root in sympy.real_roots(f) if root > 0]
 
 
 def _holds(polynomial: Any, paired: Any, zeta: Any, r: Any, place: Any) -> bool:
     """Decide the root condition at a rational place."""
-    import sympy
-
     here = sympy.expand(paired.subs(r, place))
     found = [(m, location(f)) for f, m in factors(here, zeta)]
     if not all(where in (INSIDE, CIRCLE) for _, where in found):
@@ -153,8 +142,6 @@ SAMPLES = 4
 
 def _in_symbol(polynomial: Any, zeta: Any, r: Any, symbol: Any) -> StabilityInterval:
     """Return the end as a rational function of one symbol in (0, 1), and prove it."""
-    import sympy
-
     critical = _critical(sympy.expand(polynomial), zeta, r)
     ends: dict[Any, None] = {}
     for c in critical:
@@ -188,8 +175,6 @@ def _in_symbol(polynomial: Any, zeta: Any, r: Any, symbol: Any) -> StabilityInte
 
 
 def _strictly(polynomial: Any, zeta: Any, r: Any, place: Any) -> bool:
-    import sympy
-
     here = sympy.expand(polynomial.subs(r, place))
     return all(location(f) == INSIDE for f, _ in factors(here, zeta))
 
@@ -237,8 +222,6 @@ def stability_region(
     ValueError
         If the solver has symbols.
     """
-    import sympy
-
     zeta, x = sympy.Symbol("zeta"), sympy.Dummy("x")
     polynomial = sympy.numer(sympy.together(stability_polynomial(solver, direction=direction, zeta=zeta, x=x)))
     if symbols := polynomial.free_symbols - {zeta, x}:

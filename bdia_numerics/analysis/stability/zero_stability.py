@@ -8,10 +8,12 @@ from fractions import Fraction
 from itertools import combinations
 from typing import Any
 
-from bdia_numerics.analysis.expansion.modes import characteristic, coefficient_of, value
+from bdia_numerics.analysis.expansion.modes import characteristic, value
 from bdia_numerics.analysis.expansion.order import consistent
-from bdia_numerics.analysis.stability.characteristic import directed_matrix
+from bdia_numerics.analysis.expansion.step import coefficient_of
+from bdia_numerics.analysis.stability.characteristic import directed
 from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE, factors, location
+from bdia_numerics.later import sympy
 from bdia_numerics.program import Solver
 from bdia_numerics.spaces.base import decimal
 
@@ -59,8 +61,6 @@ class ZeroStability:
     def _said(self) -> str:
         if self.stable is not None:
             return "zero-stable" if self.stable else "not zero-stable"
-        import sympy
-
         pieces = [] if self.condition == sympy.false else [written(self.condition)]
         if len(self.condition.free_symbols) != 1 or not pieces:
             for equation, verdict in self.boundary:
@@ -74,8 +74,6 @@ class ZeroStability:
 
 def written(condition: Any) -> str:
     """Return a condition in words and signs."""
-    import sympy
-
     if isinstance(condition, sympy.And | sympy.Or):
         joint = " and " if isinstance(condition, sympy.And) else " or "
         return joint.join(sorted(written(x) for x in condition.args))
@@ -114,13 +112,10 @@ def zero_stability(
     Inside the unit circle: Schur and Cohn's determinants. On it: irreducible factors that are their own reciprocals, whose
     roots are counted by Sturm's theorem, and eigenvectors by rank. No root is computed.
     """
-    import sympy
-
     lengths = [decimal(x) for x in steps]
     if not lengths or min(lengths) <= 0:
         raise ValueError(f"steps={tuple(steps)!r}: pass one positive length or more")
-    _, matrix = directed_matrix(solver, direction, 0, ratios=True)
-    V = coefficient_of(matrix, 0).to_Matrix()
+    V = coefficient_of(directed(solver, direction, ratios=True).matrix(0), 0).to_Matrix()
     product = sympy.eye(V.shape[0])
     order = range(len(lengths)) if direction == "sample" else range(len(lengths) - 1, -1, -1)
     for j in order:
@@ -134,8 +129,6 @@ def zero_stability(
 
 def _at(V: Any, lengths: Sequence[Fraction], j: int) -> Any:
     """Return the matrix of slot j of the pattern: w_k is the step k slots before over that of this slot."""
-    import sympy
-
     ratios = {}
     for symbol in V.free_symbols:
         if str(symbol).startswith("~w"):
@@ -146,11 +139,8 @@ def _at(V: Any, lengths: Sequence[Fraction], j: int) -> Any:
 
 def _decided(V: Any, direction: str) -> ZeroStability:
     """Decide for a sympy matrix; on boundaries of the region, for matrices with one symbol less."""
-    import sympy
-    from sympy.polys.matrices import DomainMatrix
-
     zeta = sympy.Symbol("zeta")
-    matrix = DomainMatrix.from_Matrix(V).to_field().to_dense()
+    matrix = sympy.polys.matrices.DomainMatrix.from_Matrix(V).to_field().to_dense()
     polynomial = sympy.factor(characteristic(matrix, zeta))
     found = [(f, m, location(f)) for f, m in factors(polynomial, zeta)]
     roots = tuple((f.as_expr(), m, where) for f, m, where in found)
@@ -175,16 +165,12 @@ def _decided(V: Any, direction: str) -> ZeroStability:
 
 def _own_reciprocal(factor: Any) -> bool:
     """Say whether a factor is its own reciprocal, up to its sign, for all parameters: its roots can stay on the circle."""
-    import sympy
-
     row = [sympy.expand(c) for c in factor.all_coeffs()]
     return any(all(sympy.expand(c - sign * d) == 0 for c, d in zip(row, row[::-1], strict=True)) for sign in (1, -1))
 
 
 def _meeting(held: Sequence[Any], positive: Sequence[Any]) -> list[Any]:
     """Return what vanishes where roots of two factors that stay on the circle meet, without factors of what is positive."""
-    import sympy
-
     known = {sign * f for d in positive for f, _ in sympy.factor_list(d)[1] for sign in (1, -1)}
     found: dict[Any, None] = {}
     for f, g in combinations(held, 2):
@@ -196,8 +182,6 @@ def _meeting(held: Sequence[Any], positive: Sequence[Any]) -> list[Any]:
 
 def _defects(matrix: Any, found: Sequence[tuple[Any, int, str]], held: Sequence[Any]) -> list[Any]:
     """Return the entries that must vanish for the repeated roots on the circle to have enough eigenvectors."""
-    import sympy
-
     if not any(m > 1 and f in held for f, m, _ in found):
         return []
     zeta = found[0][0].gen
@@ -212,8 +196,6 @@ def _wanted(coefficients: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     Where the first and the last coefficient have one modulus, so has the product of the roots modulus 1: all of them lie on
     the circle, or one outside. On the circle the polynomial is its own reciprocal, and has real roots in zeta + 1/zeta.
     """
-    import sympy
-
     row = [sympy.expand(c) for c in coefficients]
     if sympy.expand(row[0] ** 2 - row[-1] ** 2) != 0:
         return schur_determinants(row), []
@@ -235,8 +217,6 @@ def schur_determinants(coefficients: Sequence[Any]) -> list[Any]:
 
     Common factors that the earlier ones make positive, and squares, are left out.
     """
-    import sympy
-
     found: list[Any] = []
     row = [sympy.expand(c) for c in coefficients]
     while len(row) > 1:
@@ -252,8 +232,6 @@ def schur_determinants(coefficients: Sequence[Any]) -> list[Any]:
 
 
 def _reduced(x: Any, known: Sequence[Any]) -> Any:
-    import sympy
-
     number, some = sympy.factor_list(sympy.numer(sympy.together(x)))
     kept = [f for f, m in some if m % 2 and f not in known]
     return sympy.Mul(sympy.sign(number), *kept)
@@ -261,8 +239,6 @@ def _reduced(x: Any, known: Sequence[Any]) -> Any:
 
 def _boundaries(expressions: Sequence[Any]) -> list[Any]:
     """Return symbol = value for each factor in which a symbol is linear with a number as its coefficient."""
-    import sympy
-
     found: dict[Any, None] = {}
     for expression in expressions:
         for factor, _ in sympy.factor_list(sympy.numer(expression))[1]:
@@ -276,8 +252,6 @@ def _boundaries(expressions: Sequence[Any]) -> list[Any]:
 
 def _region(inside: Any, boundary: Sequence[tuple[Any, ZeroStability]], symbols: Any) -> tuple[Any, bool | None]:
     """Return the condition, and True or False if it always or never holds; in one symbol with the boundary's points."""
-    import sympy
-
     if not symbols:
         return inside, bool(inside)
     if inside == sympy.true:

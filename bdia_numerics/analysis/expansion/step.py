@@ -1,0 +1,246 @@
+"""One step of a solver on series in the step size: what it leaves of the exact solution, and the step made linear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+from bdia_numerics import models
+from bdia_numerics.analysis.expansion.differentials import SOLUTION, Element, Expansion, evaluated, moved
+from bdia_numerics.analysis.expansion.layouts import NeedsTime, PointLayout, layout
+from bdia_numerics.analysis.expansion.modes import StepModes, modes
+from bdia_numerics.analysis.expansion.series import Series
+from bdia_numerics.grids import Index
+from bdia_numerics.later import sympy
+from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Run, Segment, Solver, Structure, Trace, structure
+from bdia_numerics.program.identity import attributes
+from bdia_numerics.program.kinds import OTHER
+from bdia_numerics.program.meaning import interpret
+from bdia_numerics.program.ops import Evaluate, Held
+from bdia_numerics.program.refusal import theirs
+from bdia_numerics.program.structure import unfilled
+
+Matrix = list[list[Series]]
+Profile = Mapping[Element, Series]
+"""What a register adds to the value that it stands for: coefficients by basis element, on uniform and smooth grids; at t_i, and
+carried from there to the register's own time."""
+
+
+def symbols_of(solver: object) -> list[Any]:
+    """Return the sympy symbols among the attributes of a solver, and of what it is made of."""
+    found: dict[str, Any] = {}
+    for symbol in _symbols(solver, 0):
+        if found.setdefault(str(symbol), symbol) != symbol:
+            raise ValueError(f"two symbols of {type(solver).__name__} are called {symbol}: rename one")
+    return [found[name] for name in sorted(found)]
+
+
+def _symbols(value: object, depth: int) -> Iterator[Any]:
+    if hasattr(value, "free_symbols"):
+        yield from value.free_symbols
+    elif depth < 4 and not isinstance(value, type | str | int | float) and not callable(value):
+        for item in value if isinstance(value, tuple | list) else attributes(value).values():
+            yield from _symbols(item, depth + 1)
+
+
+@dataclass(eq=False)
+class SeriesRecorder(Recorder):
+    """A recorder on a layout: velocity is what the model predicts where t is the independent variable."""
+
+    def t(self, time: Any) -> Any:
+        """Return t at a time; NeedsTime in the variable s."""
+        self._timed("t")
+        return super().t(time)
+
+    def sigma_bar(self, time: Any) -> Any:
+        """Return sigma/alpha at a time."""
+        return cast(PointLayout, self.trace.grid).sigma_bar(time)
+
+    def velocity(self, z: Linear, e: Linear) -> Form:
+        """Return dz/dt; NeedsTime in the variable s."""
+        self._timed("velocity")
+        if not isinstance(e, Evaluation):
+            return super().velocity(z, e)
+        return Form(self, {e.number: self.one})
+
+    def _timed(self, what: str) -> None:
+        if not cast(PointLayout, self.trace.grid).in_time:
+            raise NeedsTime(what)
+
+
+def recorded(solver: Solver, where: PointLayout) -> Run:
+    """Record the step from t_0 to t_{-1} of a layout, as a run of one slot; of as many as its pattern has."""
+    shape = structure(solver)
+    trace = Trace(where, "velocity" if where.in_time else "eps")
+    inputs = {
+        n: Held(trace.new(f"{n} at {lag}"), Index(lag)) for n, lag in zip(shape.registers, shape.lags, strict=True)
+    }
+    held, segments = inputs, []
+    for k in range(len(where.pattern)):
+        s = SeriesRecorder(trace, Index(-k), dict(held), solver=solver)
+        theirs(solver.step, s)
+        segments.append(Segment(-k, -k - 1, held, tuple(s.ops), dict(s.held)))
+        held = segments[-1].after
+    return Run(trace, inputs, tuple(segments), held)
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesStep:
+    """A step of a solver, recorded on one layout; or its inverse, as `run`."""
+
+    solver: Solver
+    layout: PointLayout
+    run: Run
+
+    @classmethod
+    def of(
+        cls, solver: Solver, terms: int, spacing: str, alphas: str = "smooth", pattern: Sequence[Any] = (1,)
+    ) -> SeriesStep:
+        """Take a solver on series to O(h^terms), in s = sigma/alpha, or in t where the step asks for t.
+
+        With a pattern, as many of its steps are taken as one.
+        """
+        depth, options = structure(solver).depth, {"spacing": spacing, "alphas": alphas, "pattern": tuple(pattern)}
+        missing = ""
+        for in_time in (False, True):
+            where = layout(symbols_of(solver), terms, depth, in_time=in_time, **options)
+            try:
+                return cls(solver, where, recorded(solver, where))
+            except NeedsTime as error:
+                missing = str(error)
+        raise TypeError(f"the step mixes t and {missing}: its order has no expansion in one variable")
+
+    def with_free_alphas(self) -> SeriesStep:
+        """Return the step with a symbol for alpha at each time that it mentions; in s."""
+        seen, depth = self.layout, self.layout.depth
+        # What the step has mentioned is known only now that it is recorded, stages between two points included.
+        times = list(dict.fromkeys([*seen.places, *range(-1, depth + 1)]))
+        names, options = symbols_of(self.solver), {"spacing": seen.spacing, "alphas": "free"}
+        where = layout(names, seen.space.terms, depth, times=times, **options)
+        return SeriesStep(self.solver, where, recorded(self.solver, where))
+
+    @cached_property
+    def shape(self) -> Structure:
+        """Registers of the solver, and what they hold."""
+        return structure(self.solver)
+
+    @cached_property
+    def modes(self) -> StepModes:
+        """Spectral groups of the step at h = 0."""
+        return modes(self.coefficient(0))
+
+    def coefficient(self, k: int) -> Any:
+        """Return the coefficient of h^k in the step for eps = J y, states divided by alpha."""
+        return coefficient_of(self._with_symbol, k)
+
+    @cached_property
+    def _with_symbol(self) -> Matrix:
+        return self.matrix(self.layout.space.symbol("J"))
+
+    def scale(self, name: str, time: Any) -> Series:
+        """Return the factor between a register and the dependent variable, in which a state is divided by alpha."""
+        return self.layout.scale(time) if self.shape.kind(name) == "state" else self.layout.space.one
+
+    def exact(self, name: str, time: Any, profile: Profile) -> Expansion:
+        """Return what a register holds on the exact solution; a state is divided by alpha."""
+        where, kind = self.layout, self.shape.kind(name)
+        x = where.place(time)
+        value, slope = moved(where.space, SOLUTION, x), moved(where.space, (0, 1), x)
+        prediction = "velocity" if where.in_time else "eps"
+        if kind == OTHER:
+            raise unfilled(self.solver, name)
+        if kind in (prediction, "state"):
+            total = slope if kind == prediction else value
+        elif kind == "velocity":
+            raise NeedsTime(kind)
+        else:
+            form = models.eps_form if kind == "eps" else models.x0_form
+            of_state, of_output = map(where.space.field, form(prediction, where.point(time)))
+            total = value.times(of_state * where.scale(time)) + slope.times(of_output)
+        for element, c in profile.items():
+            total = total + moved(where.space, element, x).times(where.carried(c, time))
+        return total
+
+    def residual(self, profiles: Mapping[str, Profile] | None = None) -> list[Expansion]:
+        """Return, register by register, the exact value after the step less what the step makes of the exact values before it."""
+        where, profiles = self.layout, profiles or {}
+        before, after = self.run.segments[0].before, self.run.segments[-1].after
+
+        def exact(name: str, held: Held) -> Expansion:
+            return self.exact(name, held.time, profiles.get(name, {}))
+
+        def evaluate(op: Evaluate, argument: Expansion) -> Expansion:
+            return evaluated(argument.times(where.scale(op.time).inverse()), where.place(op.time))
+
+        def combine(terms: Sequence[tuple[Any, Expansion]]) -> Expansion:
+            return sum((value.times(where.space.field(c)) for c, value in terms), Expansion.zero(where.space))
+
+        values = {held.number: exact(n, held).times(self.scale(n, held.time)) for n, held in before.items()}
+        for segment in self.run.segments:
+            interpret(segment.ops, values, evaluate, combine)
+        return [
+            exact(n, held) - values[held.number].times(self.scale(n, held.time).inverse()) for n, held in after.items()
+        ]
+
+    def matrix(self, jacobian: Any) -> Matrix:
+        """Return the registers after the step from those before it for eps = J y: states over alpha.
+
+        J is a number of the layout, or 0.
+        """
+        where, before = self.layout, self.run.segments[0].before
+        zero, slope, width = where.space.field(0), where.space.field(jacobian), range(len(before))
+
+        def evaluate(op: Evaluate, argument: list[Series]) -> list[Series]:
+            ratio = slope / where.scale(op.time)
+            return [ratio * x for x in argument]
+
+        def combine(terms: Sequence[tuple[Any, list[Series]]]) -> list[Series]:
+            return [sum((c * row[j] for c, row in terms), zero) for j in width]
+
+        values = {
+            held.number: [self.scale(n, held.time) if j == k else zero for j in width]
+            for k, (n, held) in enumerate(before.items())
+        }
+        for segment in self.run.segments:
+            interpret(segment.ops, values, evaluate, combine)
+        after = [(held, 1 / self.scale(n, held.time)) for n, held in self.run.segments[-1].after.items()]
+        return [[x * factor for x in values[held.number]] for held, factor in after]
+
+    def applied(self, P: Any, values: Sequence[Expansion]) -> list[Expansion]:
+        """Return a matrix over the field, whose J is an operator, applied to expansions."""
+        return [self._row(row, values) for row in P.to_list()]
+
+    def _row(self, row: Sequence[Any], values: Sequence[Expansion]) -> Expansion:
+        space = self.layout.space
+        total = Expansion.zero(space)
+        for c, expansion in zip(row, values, strict=True):
+            for power, part in _by_power(c, space.base):
+                terms = {_nested(e, power): x for e, x in expansion.terms.items()}
+                total = total + Expansion.of(space, terms, expansion.precision).times(space.field(part))
+        return total
+
+
+def coefficient_of(matrix: Matrix, k: int) -> Any:
+    """Return the coefficient of h^k in a matrix of series, over the field of its coefficients."""
+    rows = [[x.coefficient(k) for x in row] for row in matrix]
+    return sympy.polys.matrices.DomainMatrix(rows, (len(rows), len(rows)), matrix[0][0].space.base.to_domain())
+
+
+def _nested(element: Element, power: int) -> Element:
+    """Return J^power applied to a basis element."""
+    return (1, 0, (_nested(element, power - 1),)) if power else element
+
+
+def _by_power(c: Any, base: Any) -> Iterator[tuple[int, Any]]:
+    """Yield the coefficients of an element of the field as a polynomial in J."""
+    if not c:
+        return
+    place = [str(s) for s in base.symbols].index("~J")
+    numerators: dict[int, Any] = {}
+    for monomial, number in c.numer.terms():
+        bare = tuple(0 if k == place else power for k, power in enumerate(monomial))
+        numerators.setdefault(monomial[place], {})[bare] = number
+    for power, numerator in sorted(numerators.items()):
+        yield power, base(base.ring(numerator)) / base(c.denom)
