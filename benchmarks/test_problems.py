@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 from timing import in_turn, ratio
 
 from bdia_numerics import schedules
-from bdia_numerics.problems import Empirical, GaussianMixture
+from bdia_numerics.problems import Empirical, GaussianMixture, reference_flow
 
-FLOW = schedules.flow()
+FLOW, EDM = schedules.flow(), schedules.edm()
+LAW = GaussianMixture([0.25, 0.5, 0.25], [[-0.6, -0.8], [0.3, 0.4], [0.6, 0.8]], [0.0625, 0.0625, 0.0625])
 K, D = 2000, 784
 
 
@@ -48,6 +50,35 @@ def short(count, states):
     return over(lambda: model(z, 0.5), lambda: (z @ narrow.T) @ narrow, 7)
 
 
+def by_hand(z, span, rtol):
+    """The mixture of `reference` by scipy's DOP853 at both tolerances, its right-hand side written for it."""
+    weights, means, variances = LAW.weights, LAW.means, LAW.covs
+
+    def slope(s, y):
+        y, v = y.reshape(-1, 2), variances + s * s
+        differences = means - y[:, None]
+        exponents = np.log(weights / v) - (differences * differences).sum(axis=2) / (2 * v)
+        r = np.exp(exponents - exponents.max(axis=1, keepdims=True))
+        r /= r.sum(axis=1, keepdims=True)
+        return (-s * ((r / v)[:, :, None] * differences).sum(axis=1)).ravel()
+
+    options = {"method": "DOP853"}
+    return [solve_ivp(slope, span, z.ravel(), rtol=tol, atol=tol, **options).y[:, -1] for tol in (100 * rtol, rtol)]
+
+
+def dop853(states):
+    """The reference by DOP853 of a mixture of three in the plane, against the same written by hand."""
+    z, rtol = 10 * normal(states, 2), 1e-11
+    model = LAW.model(EDM)
+    ours = reference_flow(model, EDM, z, 10.0, 0.0625, method="DOP853")
+    assert abs(by_hand(z, (10.0, 0.0625), rtol)[1] - ours.z.ravel()).max() < 100 * ours.error
+    return over(
+        lambda: reference_flow(model, EDM, z, 10.0, 0.0625, method="DOP853"),
+        lambda: by_hand(z, (10.0, 0.0625), rtol),
+        3 if states > 1000 else 9,
+    )
+
+
 ROWS = {
     "data set of 60,000 points: made and asked once": (data_set, 1.1),
     "float32 scores, K = 2,000, 256 states": (lambda: short(2000, 256), 1.2),
@@ -58,6 +89,9 @@ ROWS = {
     "diagonal covariances, 1 state, new times": (lambda: diagonal(1, False), 7.0),
     "diagonal covariances, 64 states, new times": (lambda: diagonal(64, False), 2.65),
     "diagonal covariances, 512 states, new times": (lambda: diagonal(512, False), 2.05),
+    "reference by DOP853, 1 state": (lambda: dop853(1), 1.6),
+    "reference by DOP853, 100 states": (lambda: dop853(100), 1.0),
+    "reference by DOP853, 10,000 states": (lambda: dop853(10_000), 0.2),
 }
 """What is measured, and the ratio that it is to have at most; half as much again fails."""
 

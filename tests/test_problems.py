@@ -86,8 +86,8 @@ MUTANTS = {
     ),
     "log-determinant dropped, few dimensions": (
         "scores",
-        "law.log_weights - z.shape[1] * np.log(v) / 2",
-        "law.log_weights",
+        "size * np.log(v) if isotropic",
+        "0 if isotropic",
         lambda: checks.check_float_score("isotropic", 2),
     ),
     "log-determinant dropped, matrices": (
@@ -106,6 +106,12 @@ MUTANTS = {
         "scores",
         "v = alpha * alpha * law.covs",
         "v = alpha * law.covs",
+        lambda: checks.check_float_score("isotropic", 9),
+    ),
+    "alpha not squared, diagonal": (
+        "scores",
+        "np.multiply(covs[near], alpha * alpha, out=inverse)",
+        "np.multiply(covs[near], alpha, out=inverse)",
         lambda: checks.check_float_score("diagonal", 9),
     ),
     "missing mean": (

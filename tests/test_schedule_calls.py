@@ -106,3 +106,22 @@ def test_what_a_model_remembers_is_bounded_and_its_own():
     # What it remembers in float64 is not what it answers in longdouble.
     wide = Z.astype(np.longdouble)
     assert np.array_equal(model(wide, 0.1), -np.longdouble(0.1) * model.law.score(wide, 0.1, schedules.flow()))
+
+
+@pytest.mark.parametrize("law", [problems.Empirical(np.eye(3, 2)), problems.Uniform([-1, 0], [1, 2])])
+def test_the_reference_of_a_distribution_asks_no_schedule_on_its_way(law):
+    """dy/ds is the prediction at alpha = 1 and sigma = s: nothing of a schedule is left in it but the two ends."""
+    counts = []
+    for t_to in (0.5, 0.02):
+        schedule = watched()
+        run = problems.reference_flow(law.model(schedule), schedule, Z, 0.9, t_to, method="DOP853")
+        counts.append(sum(schedule.asked.values()))
+    assert counts[0] == counts[1]
+    # A foreign model is asked at a time and a state of the schedule, two questions an evaluation.
+    own = law.model(schedule.own)
+    schedule.asked.clear()
+    foreign = problems.reference_flow(own.__call__, schedule, Z, 0.9, 0.02, method="DOP853")
+    assert schedule.asked["time"] == foreign.nfe
+    assert schedule.asked["alpha"] <= foreign.nfe + 6
+    assert schedule.asked["sigma"] == 0
+    np.testing.assert_allclose(run.z, foreign.z, rtol=0, atol=run.error + foreign.error)

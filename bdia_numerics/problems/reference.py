@@ -121,12 +121,10 @@ def reference_flow(
 
 
 def _chosen(method: str, model: Any, schedule: Any) -> Literal["taylor", "DOP853"]:
-    from bdia_numerics.problems.problem import NoisePrediction
-
     if method not in ("auto", "taylor", "DOP853"):
         raise ValueError(f"method={method!r} is unknown: use 'auto', 'taylor' or 'DOP853'")
-    # Under another schedule a distribution's prediction belongs to another distribution.
-    known = isinstance(model, NoisePrediction) and model.schedule == schedule and model.law._terms() is not None
+    law = law_of(model, schedule)
+    known = law is not None and law._terms() is not None
     if method == "taylor":
         if not known:
             raise TypeError(
@@ -135,17 +133,31 @@ def _chosen(method: str, model: Any, schedule: Any) -> Literal["taylor", "DOP853
             )
         taylor.heyoka()
         return "taylor"
-    small = known and taylor.moderate(model.law)
+    small = known and taylor.moderate(law)
     return "taylor" if method == "auto" and small and taylor.installed() else "DOP853"
 
 
+def law_of(model: Any, schedule: Any) -> Any:
+    """Return the distribution that a model is the noise prediction of, None for any other model.
+
+    Under another schedule a distribution's prediction belongs to another distribution.
+    """
+    from bdia_numerics.problems.problem import NoisePrediction
+
+    return model.law if isinstance(model, NoisePrediction) and model.schedule == schedule else None
+
+
 def _taylor(model: Any, schedule: Any, z: Array, begin: float, end: float, rtol: float) -> tuple[Array, int]:
-    for t in (begin, end):
-        model.law._check_density(schedule.sigma(t), t)
+    _check_ends(model.law, schedule, begin, end)
     y = z.astype(np.float64).reshape(-1, model.law.dimension) / schedule.alpha(begin)
     span = (float(schedule.sigma_bar(begin)), float(schedule.sigma_bar(end)))
     moved, steps = taylor.taylor_flow(model.law, y, *span, rtol=rtol)
     return schedule.alpha(end) * moved.reshape(z.shape), steps
+
+
+def _check_ends(law: Any, schedule: Any, begin: float, end: float) -> None:
+    for t in (begin, end):
+        law._check_density(schedule.sigma(t), t)
 
 
 def right_hand_side(
@@ -153,11 +165,22 @@ def right_hand_side(
 ) -> Callable[[float, Array], Array]:
     """Return f(s, y) = eps(alpha y, t(s)) on flat states y of a shape, for every real s.
 
-    Some releases of scipy choose trial steps that leave the interval between the two times, where a schedule may end. There
-    f stands as it does at the nearer end: such a step only serves to choose its length, and no result comes from it.
+    A distribution's own prediction is that of y at alpha = 1 and sigma = s, for which no schedule is asked. Some releases of scipy
+    choose trial steps that leave the interval between the two times, where a schedule may end. There f stands as it does at the nearer
+    end: such a step only serves to choose its length, and no result comes from it.
     """
     earliest, latest = min(begin, end), max(begin, end)
     least, most = sorted((float(schedule.sigma_bar(begin)), float(schedule.sigma_bar(end))))
+    law = law_of(model, schedule)
+    if law is not None:
+        _check_ends(law, schedule, begin, end)
+        one = np.float64(1)
+
+        def own(s: float, y: Array) -> Array:
+            level = np.float64(min(max(s, least), most))
+            return np.asarray(-level * law._score_at(y.reshape(-1, law.dimension), one, level, spaces.FLOAT64)).ravel()
+
+        return own
 
     def slope(s: float, y: Array) -> Array:
         # A root found for s may miss the ends of the schedule's domain by a rounding.

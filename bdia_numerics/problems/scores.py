@@ -96,25 +96,21 @@ def float_score(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:
     from differences, and only the rounding of alpha m_k is left.
     """
     centred = z - alpha * law.centre
-    result: Array = np.empty_like(centred)
-    rows = max(1, _BLOCK // len(law.means))
-    with np.errstate(all="ignore"):
-        for start in range(0, len(z), rows):
-            block = slice(start, start + rows)
-            result[block] = _block_score(centred[block], alpha, sigma, law)
-    return result
-
-
-def _block_score(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:
     few = z.shape[1] <= _FEW or len(law.means) == 1
+    rows = max(1, 4 * _CACHED // law.means.size if few else _BLOCK // len(law.means))
+    with np.errstate(all="ignore"):
+        starts = range(0, len(z), rows)
+        blocks = [_block_score(centred[k : k + rows], alpha, sigma, law, few) for k in starts]
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks or [centred])
+
+
+def _block_score(z: Array, alpha: Any, sigma: Any, law: Components, few: bool) -> Array:
     if law.axes is None and law.covs.ndim == 2 and not few:
         return _diagonal(z, alpha, sigma, law)
     v = alpha * alpha * law.covs + sigma * sigma
     if law.axes is not None:
         return _rotated(z, alpha, v, law, law.axes)
-    if law.covs.ndim == 1:
-        return _isotropic_few(z, alpha, v, law) if few else _isotropic(z, alpha, v, law)
-    return _diagonal_few(z, alpha, v, law)
+    return _few_coordinates(z, alpha, v, law) if few else _isotropic(z, alpha, v, law)
 
 
 def _negligible(exponents: Array) -> float:
@@ -152,15 +148,24 @@ def _isotropic(z: Array, alpha: Any, v: Array, law: Components) -> Array:
     return np.asarray(alpha * (r @ law.means) - total * z)
 
 
-def _isotropic_few(z: Array, alpha: Any, v: Array, law: Components) -> Array:
-    r = np.zeros((len(z), len(v)), dtype=z.dtype)
-    for d in range(z.shape[1]):
-        r += (z[:, d, None] - alpha * law.means[:, d]) ** 2
-    r *= -1 / (2 * v)
-    r += law.log_weights - z.shape[1] * np.log(v) / 2
-    r = _softmax(r)
-    r /= v
-    return _weighted_differences(z, alpha, law.means, [r] * z.shape[1])
+def _few_coordinates(z: Array, alpha: Any, v: Array, law: Components) -> Array:
+    """Return the score from differences, for isotropic and diagonal covariances alike, shape (n, D)."""
+    (n, size), count = z.shape, len(v)
+    # The longer axis lies last in memory, whatever the view: inner loops over a handful of components would be all overhead.
+    differences = (
+        np.empty((size, count, n), z.dtype).swapaxes(1, 2) if n > count else np.empty((size, n, count), z.dtype)
+    )
+    np.subtract((alpha * law.means.T)[:, None], z.T[:, :, None], out=differences)
+    isotropic = v.ndim == 1
+    each = v if isotropic else v.T[:, None]
+    if isotropic:
+        exponents = (differences * differences).sum(axis=0)
+        exponents *= -1 / (2 * v)
+    else:
+        exponents = -(differences * differences / (2 * each)).sum(axis=0)
+    exponents += law.log_weights - (size * np.log(v) if isotropic else np.log(v).sum(axis=1)) / 2
+    differences *= _softmax(exponents) / each
+    return np.asarray(differences.sum(axis=2).T)
 
 
 def _diagonal(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:
@@ -233,21 +238,6 @@ def _log_products(v: Array) -> Array:
             product[:, 0] *= v[:, -1]
         v, reach = product, 3 * reach
     return np.asarray(np.log(v).sum(axis=1))
-
-
-def _diagonal_few(z: Array, alpha: Any, v: Array, law: Components) -> Array:
-    r = np.zeros((len(z), len(v)), dtype=z.dtype)
-    for d in range(z.shape[1]):
-        r -= (z[:, d, None] - alpha * law.means[:, d]) ** 2 / (2 * v[:, d])
-    r += law.log_weights - np.log(v).sum(axis=1) / 2
-    r = _softmax(r)
-    return _weighted_differences(z, alpha, law.means, [r / v[:, d] for d in range(z.shape[1])])
-
-
-def _weighted_differences(z: Array, alpha: Any, means: Array, weights: list[Array]) -> Array:
-    """Return sum_k weights[d][:, k] (alpha m_kd - z_d), shape (n, D)."""
-    columns = [((alpha * means[:, d] - z[:, d, None]) * w).sum(axis=1) for d, w in enumerate(weights)]
-    return np.stack(columns, axis=1)
 
 
 def _rotated(z: Array, alpha: Any, v: Array, law: Components, axes: Array) -> Array:
