@@ -27,7 +27,7 @@ ROWS = (
     ("program",),
     ("schedules", "grids", "models"),
     ("spaces",),
-    ("formulas", "texts", "later"),
+    ("formulas", "texts"),
 )
 ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
 FACADE = "__init__"  # `import bdia_numerics` re-exports names from everywhere; no module of the package may use them

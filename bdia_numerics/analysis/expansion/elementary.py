@@ -12,9 +12,9 @@ from typing import Any
 from bdia_numerics.analysis.expansion.differentials import added, product, repeats
 from bdia_numerics.analysis.expansion.series import Series
 from bdia_numerics.analysis.expansion.step import SeriesStep
-from bdia_numerics.later import sympy
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.program.meaning import interpret
+from bdia_numerics.spaces.later import sympy
 
 Tree = tuple[Any, ...]
 """The subtrees at the root, sorted: () is f, ((),) is f'f, ((), ()) is f''(f, f)."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from bdia_numerics.analysis.expansion.series import Series, SeriesSpace, rational_functions
 from bdia_numerics.grids import Between, Index, Point
-from bdia_numerics.later import sympy
+from bdia_numerics.spaces.later import sympy
 
 SPACINGS = ("rough", "smooth", "uniform")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bdia_numerics.analysis.stability.roots import CIRCLE, factors, location
-from bdia_numerics.later import sympy
+from bdia_numerics.spaces.later import sympy
 
 ONE = "one"
 

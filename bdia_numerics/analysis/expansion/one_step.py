@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import grids, spaces
-from bdia_numerics.later import mp
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
+from bdia_numerics.spaces.later import mp
 
 Array = np.ndarray[Any, Any]
 

@@ -22,10 +22,10 @@ from bdia_numerics.analysis.expansion.propagation import (
     varies,
 )
 from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
-from bdia_numerics.later import sympy
 from bdia_numerics.program import Solver, refusal, structure
 from bdia_numerics.program.identity import identity
 from bdia_numerics.solvers import DDIM
+from bdia_numerics.spaces.later import sympy
 
 T = TypeVar("T")
 LONGEST = 11

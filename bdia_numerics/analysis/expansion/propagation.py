@@ -11,7 +11,7 @@ from bdia_numerics.analysis.expansion.modes import ONE, StepModes, error_orders
 from bdia_numerics.analysis.expansion.series import Series
 from bdia_numerics.analysis.expansion.step import SeriesStep
 from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE
-from bdia_numerics.later import sympy
+from bdia_numerics.spaces.later import sympy
 
 
 class TooShort(Exception):

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.later import sympy
 from bdia_numerics.spaces.base import GenericArithmetic, Scalar, decimal, is_float
+from bdia_numerics.spaces.later import sympy
 
 EXACT = 1 << 30
 """The precision of a series that is not truncated."""

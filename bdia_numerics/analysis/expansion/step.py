@@ -13,7 +13,6 @@ from bdia_numerics.analysis.expansion.layouts import NeedsTime, PointLayout, lay
 from bdia_numerics.analysis.expansion.modes import StepModes, modes
 from bdia_numerics.analysis.expansion.series import Series
 from bdia_numerics.grids import Index
-from bdia_numerics.later import sympy
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Run, Segment, Solver, Structure, Trace, structure
 from bdia_numerics.program.identity import attributes
 from bdia_numerics.program.kinds import OTHER
@@ -21,6 +20,7 @@ from bdia_numerics.program.meaning import interpret
 from bdia_numerics.program.ops import Evaluate, Held
 from bdia_numerics.program.refusal import theirs
 from bdia_numerics.program.structure import unfilled
+from bdia_numerics.spaces.later import sympy
 
 Matrix = list[list[Series]]
 Profile = Mapping[Element, Series]

@@ -15,7 +15,7 @@ from bdia_numerics.analysis.measurement.observed import ObservedOrder
 from bdia_numerics.analysis.measurement.over_ddim import ErrorRatio
 from bdia_numerics.analysis.sheet.proved import Proved
 from bdia_numerics.formulas import within
-from bdia_numerics.later import sympy
+from bdia_numerics.spaces.later import sympy
 
 SLOW = 0.85
 """A root of larger modulus is felt over more than 20 steps."""

@@ -14,8 +14,8 @@ from bdia_numerics.analysis.sheet.wording import equations, exact, orders, quoti
 from bdia_numerics.analysis.stability.characteristic import characteristic_polynomial
 from bdia_numerics.analysis.stability.stability_interval import StabilityInterval, stability_interval
 from bdia_numerics.analysis.stability.zero_stability import ZeroStability, written, zero_stability
-from bdia_numerics.later import sympy
 from bdia_numerics.program import Solver, refusal
+from bdia_numerics.spaces.later import sympy
 
 T = TypeVar("T")
 Rows = Iterator[tuple[str, str]]

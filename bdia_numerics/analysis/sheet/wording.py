@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bdia_numerics.analysis.expansion.order import SymbolicOrder
-from bdia_numerics.later import sympy
+from bdia_numerics.spaces.later import sympy
 
 
 def orders(order: SymbolicOrder) -> str:

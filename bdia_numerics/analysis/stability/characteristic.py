@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.analysis.expansion.step import Matrix, SeriesStep
-from bdia_numerics.later import sympy
 from bdia_numerics.program import NotInvertibleError, Solver, inverse_run
+from bdia_numerics.spaces.later import sympy
 
 DIRECTIONS = ("sample", "invert")
 TERMS = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from bdia_numerics.later import sympy
+from bdia_numerics.spaces.later import sympy
 
 INSIDE, CIRCLE, OUTSIDE, OPEN = "inside", "circle", "outside", "open"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.later import sympy
+from bdia_numerics.spaces.later import sympy
 
 
 def keeps_sign(expression: Any, symbols: tuple[Any, ...]) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 from bdia_numerics.analysis.stability.characteristic import stability_polynomial
 from bdia_numerics.analysis.stability.roots import CIRCLE, INSIDE, factors, location
 from bdia_numerics.analysis.stability.signs import keeps_sign
-from bdia_numerics.later import sympy
 from bdia_numerics.program import Solver
+from bdia_numerics.spaces.later import sympy
 
 AXES = ("real", "imaginary")
 Array = np.ndarray[Any, Any]

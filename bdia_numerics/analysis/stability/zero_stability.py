@@ -13,9 +13,9 @@ from bdia_numerics.analysis.expansion.order import consistent
 from bdia_numerics.analysis.expansion.step import coefficient_of
 from bdia_numerics.analysis.stability.characteristic import directed
 from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE, factors, location
-from bdia_numerics.later import sympy
 from bdia_numerics.program import Solver
 from bdia_numerics.spaces.base import decimal
+from bdia_numerics.spaces.later import sympy
 
 
 @dataclass(frozen=True)
