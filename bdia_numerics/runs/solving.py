@@ -30,7 +30,7 @@ from bdia_numerics.program import (
 )
 from bdia_numerics.program.forms import short
 from bdia_numerics.runs.state import State, check_state
-from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive, finished
+from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import FLOAT64, Space, of, parameter, plain, same_system
 
@@ -234,7 +234,7 @@ def begin(solver: Solver, model: Model, grid: Grid, chain: Mapping[int, Any], fi
     with space.working():
         plan = _plan(solver, record_begin(solver, grid, first, prediction_of(model), space.written), space)
     values = _alike({f"z{i}": value for i, value in chain.items()}, space, "start")
-    run = finished(Stepwise(Course(solver, grid, (plan,), prediction_of(model)), values, space), model)
+    run = Stepwise(Course(solver, grid, (plan,), prediction_of(model)), values, space).finish(model)
     return run.registers, run.place
 
 
@@ -258,7 +258,7 @@ def begun(solver: Solver, model: Model, grid: Grid, z: Any, start: Any = None) -
         recorded = record_start(solver, starter_of(solver) if start is None else start, grid, kind, space.written)
         plan = _plan(solver, recorded, space)
     course = Course(solver, grid, (plan,), kind)
-    run = finished(Stepwise(course, {"z": _checked("z", z, space)}, space, stops=True), model)
+    run = Stepwise(course, {"z": _checked("z", z, space)}, space, stops=True).finish(model)
     return run.registers, run.place, run.status
 
 
@@ -274,10 +274,9 @@ def _cached(grid: Grid, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
     A grid keeps the plans that were used last, so many that together they have `PLANNED_SLOTS` slots, but eight at least.
     """
     try:
-        hash(key)
+        plan = grid._plans.pop(key, None)
     except TypeError:
         return make()
-    plan = grid._plans.pop(key, None)
     if plan is None:
         with grid.space.working():  # balls collapse a step in the precision of the run
             plan = make()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from bdia_numerics.spaces.memory import Array, Memory
+from bdia_numerics.spaces.memory import NOTHING, Array, Memory
 
 Scalar = Any
 """A number of some system: float, longdouble, mpf, Fraction, ball, or a sympy expression."""
@@ -107,7 +107,7 @@ class Numbers(Protocol):
 
     def working(self) -> AbstractContextManager[object]:
         """Return the context in which this system computes."""
-        return nullcontext()
+        return NOTHING
 
     def largest(self, values: Sequence[Scalar]) -> Scalar:
         """Return the largest of several numbers."""
@@ -178,6 +178,11 @@ class GenericArithmetic(Space):
     def finite(self, value: Any) -> bool:
         """Exact numbers and expressions are finite."""
         return True
+
+    def asked(self, model: Callable[[Any, Any], Any], z: Any, t: Any) -> Any:
+        """Return a model's output; whatever precision the model leaves, the run goes on in its own."""
+        with self.working():
+            return super().asked(model, z, t)
 
     def combine(self, coefficients: Sequence[Scalar], values: Sequence[Any], out: Any = None) -> Any:
         """Return sum_k coefficients[k] * values[k]; `out` is ignored, since values are immutable here."""
