@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -278,12 +280,24 @@ def _cached(grid: Grid, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
     except TypeError:
         return make()
     if plan is None:
-        with grid.space.working():  # balls collapse a step in the precision of the run
+        with grid.space.working(), _growing():  # balls collapse a step in the precision of the run
             plan = make()
     grid._plans[key] = plan  # the last one of the dict is the one that was used last
     for old in list(grid._plans)[: -max(8, PLANNED_SLOTS // grid.n)]:
         grid._plans.pop(old, None)
     return plan  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _growing() -> Iterator[None]:
+    """Make something large, without cycles: a collector that walks all of it as it grows would take longer a slot on longer grids."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def check_arguments(solver: Any, model: Any, grid: Any) -> None:

@@ -385,7 +385,8 @@ class Stepwise:
                     if not self.status.ok and self.stops:
                         break
                     if self.listen is not None:
-                        self.listen(self)
+                        with space.working():  # whatever precision it leaves
+                            self.listen(self)
                     for n in x.dead:
                         store.pop(n, None)
                     if self.completed < len(plan.stages):
