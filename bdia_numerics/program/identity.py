@@ -18,7 +18,7 @@ _DIGITS = 16
 
 def attributes(value: object) -> dict[str, Any]:
     """Return the attributes of an object: dataclass fields, then `__dict__`, then `__slots__`; no cached properties."""
-    slots, computed = _of_class(type(value))
+    slots, computed = _of_class(type(value))  # type: ignore[arg-type]  # classes are hashable
     names = dict.fromkeys((*getattr(value, "__dataclass_fields__", ()), *getattr(value, "__dict__", ()), *slots))
     return {name: getattr(value, name) for name in names if name not in computed and hasattr(value, name)}
 

@@ -361,8 +361,7 @@ class Stepwise:
                 tape, carry_out, receive = plan.tape, plan.arithmetic.carry_out, plan.arithmetic.receive
                 for k in range(self._at, len(tape)):
                     x = tape[k]
-                    kind = type(x)
-                    if kind is Call:
+                    if isinstance(x, Call):
                         if model is not None:
                             output = self._ask(model, x)
                         elif outputs:
@@ -374,7 +373,7 @@ class Stepwise:
                         self.place += 1
                         self.between = False
                         continue
-                    if kind is not Stage:
+                    if not isinstance(x, Stage):
                         carry_out(x, store, space)
                         continue
                     self.completed += 1

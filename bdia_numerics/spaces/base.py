@@ -344,27 +344,3 @@ def _of_elements(x: Array) -> Space:
         if other != found[0]:
             raise TypeError(f"an array mixes {found[0].name} with {other.name}: give all its elements in one system")
     return found[0]
-
-
-def named(space: object) -> Space:
-    """Return a space, given itself, a NumPy float dtype, or the types `Fraction` and `float`.
-
-    Raises
-    ------
-    TypeError
-        If it names none.
-    """
-    from bdia_numerics.spaces.floats import Numpy
-    from bdia_numerics.spaces.rationals import FRACTION
-
-    if space is Fraction:
-        return FRACTION
-    if hasattr(type(space), "coefficient"):  # isinstance would ask a property that some systems refuse, such as pi
-        return space  # type: ignore[return-value]
-    try:
-        return Numpy(np.dtype(space))  # type: ignore[call-overload]
-    except TypeError:
-        raise TypeError(
-            f"space={space!r} names no number system: use spaces.FLOAT64, "
-            "spaces.MPMath(50), spaces.Balls(128), spaces.FRACTION or spaces.SYMBOLS"
-        ) from None

@@ -12,6 +12,8 @@ import numpy as np
 from bdia_numerics.spaces.base import Scalar, Space, register
 from bdia_numerics.spaces.kernel import linear_combination
 from bdia_numerics.spaces.memory import HALF, Array, register_reader
+from bdia_numerics.spaces.multiprecision import MPMath
+from bdia_numerics.spaces.rationals import FRACTION
 
 _GUARDED = 60  # digits: as many beyond a quadruple-precision longdouble as mpmath gets beyond its own
 _WORD = "numpy"
@@ -62,8 +64,6 @@ class Numpy(Space):
 
     def guarded(self) -> Space:
         """Return mpmath with more digits than any float has."""
-        from bdia_numerics.spaces.multiprecision import MPMath
-
         return MPMath(_GUARDED)
 
     def cast(self, x: Any) -> Any:
@@ -155,6 +155,27 @@ class Numpy(Space):
 FLOAT32 = Numpy(np.dtype(np.float32))
 FLOAT64 = Numpy(np.dtype(np.float64))
 LONGDOUBLE = Numpy(np.dtype(np.longdouble))
+
+
+def named(space: object) -> Space:
+    """Return a space, given itself, a NumPy float dtype, or the types `Fraction` and `float`.
+
+    Raises
+    ------
+    TypeError
+        If it names none.
+    """
+    if space is Fraction:
+        return FRACTION
+    if hasattr(type(space), "coefficient"):  # isinstance would ask a property that some systems refuse, such as pi
+        return space  # type: ignore[return-value]
+    try:
+        return Numpy(np.dtype(space))  # type: ignore[call-overload]
+    except TypeError:
+        raise TypeError(
+            f"space={space!r} names no number system: use spaces.FLOAT64, "
+            "spaces.MPMath(50), spaces.Balls(128), spaces.FRACTION or spaces.SYMBOLS"
+        ) from None
 
 
 def _space_of(x: Any) -> Numpy:

@@ -72,7 +72,9 @@ def linear_combination(coefficients: Sequence[Any], values: Sequence[Any], out: 
     apart = out is first  # a term that is read later must not be written over by the sum so far
     if type(out) is not ndarray:
         if not isinstance(first, np.ndarray) or not first.ndim:  # nothing to write into
-            return sum((c * v for c, v in zip(coefficients[1:], values[1:], strict=True)), start=coefficients[0] * first)
+            return sum(
+                (c * v for c, v in zip(coefficients[1:], values[1:], strict=True)), start=coefficients[0] * first
+            )
         out, apart = np.empty_like(first, subok=False), True
     if first.size <= BLOCK:
         partial, product, _ = _ROOM.of(first.shape, first.dtype)
@@ -80,7 +82,7 @@ def linear_combination(coefficients: Sequence[Any], values: Sequence[Any], out: 
     elif all(v.flags.c_contiguous for v in (out, *values)):
         flat, target = [v.reshape(-1) for v in values], out.reshape(-1)
 
-        def part(k: slice, work: Array) -> int:
+        def part(k: slice, work: Sequence[Array]) -> int:
             here, partial, product = target[k], work[0], work[1]
             _add_up(coefficients, [v[k] for v in flat], here, here if apart else partial, product)
             return 0
@@ -123,7 +125,7 @@ def dequantise(integers: Array, factor: float, out: Array | None = None) -> Arra
     target = np.empty(integers.shape) if out is None else out
     flat, source = target.reshape(-1), integers.reshape(-1)
 
-    def part(k: slice, work: Array) -> int:
+    def part(k: slice, work: Sequence[Array]) -> int:
         np.multiply(source[k], factor, out=flat[k])
         return 0
 
@@ -136,7 +138,7 @@ def combination(coefficients: Sequence[float], values: Sequence[Array]) -> Array
     total = np.empty(np.shape(values[0]))
     flat, sources = total.reshape(-1), [np.reshape(v, -1) for v in values]
 
-    def part(k: slice, work: Array) -> int:
+    def part(k: slice, work: Sequence[Array]) -> int:
         _combine(coefficients, sources, k, flat[k], work[0].view(np.float64))
         return 0
 
@@ -201,7 +203,7 @@ def assign(
     shown = None if floats is None else floats.reshape(-1)
     p, q = abs(own[0]), own[1]
 
-    def part(k: slice, work: Array) -> int:
+    def part(k: slice, work: Sequence[Array]) -> int:
         increment, product, number = work
         x, y, h, size = source[k], target[k], None if digits is None else digits[k], 0
         if sources:
@@ -269,7 +271,7 @@ def _combine(coefficients: Sequence[float], values: Sequence[Array], k: slice, t
         np.add(total, product, out=total)
 
 
-def _share(part: Callable[[slice, Array], int], size: int, dtype: Any = np.int64) -> int:
+def _share(part: Callable[[slice, Sequence[Array]], int], size: int, dtype: Any = np.int64) -> int:
     """Call `part` on blocks, each with room for three temporaries of a dtype, from several threads if there are many.
 
     Returns
