@@ -38,7 +38,7 @@ from bdia_numerics.formulas import number, table
 from bdia_numerics.plots import Picture
 from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.runs.bit_exact import bit_exact_round_trip
-from bdia_numerics.spaces import Lattice, lattice_kernel, remainder
+from bdia_numerics.spaces import Lattice, kernel, remainder
 
 law = problems.GaussianMixture([0.3, 0.7], [[-2.0, 0.0], [1.0, 1.0]], [0.1, 0.2])
 vp = schedules.vp_linear()
@@ -207,7 +207,7 @@ print(
 xs, head = np.arange(-50, 50) * 1237, np.arange(100)
 out = np.empty_like(xs)
 expected = [contract(int(x), int(b), 9, 10) for x, b in zip(xs, head, strict=True)]
-lattice_kernel.assign(xs, out, (9, 10), [], [], head, bound=10**6, undo=False)
+kernel.assign(xs, out, (9, 10), [], [], head, bound=10**6, undo=False)
 assert [(int(x), int(b)) for x, b in zip(out, head, strict=True)] == expected
 
 # %% [markdown]

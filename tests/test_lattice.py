@@ -37,7 +37,7 @@ from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.program import NotOnLatticeError, lattice_run
 from bdia_numerics.program.lifting import lifted
 from bdia_numerics.runs.bit_exact import bit_exact_round_trip
-from bdia_numerics.spaces import Lattice, lattice_kernel
+from bdia_numerics.spaces import Lattice, kernel
 from bdia_numerics.spaces.remainder import Remainder, bits_per_element
 
 F = Fraction
@@ -181,8 +181,8 @@ def test_the_contraction_is_the_published_one():
     buffer, numbers, array = [0] * 50, [int(v) for v in x], x.copy()
     ours = Remainder()
     for _ in range(300):
-        bound = lattice_kernel.largest(array)
-        lattice_kernel.assign(array, array, (p, q), [], [], ours.opened(p, q, (50,)), bound=bound, undo=False)
+        bound = kernel.largest(array)
+        kernel.assign(array, array, (p, q), [], [], ours.opened(p, q, (50,)), bound=bound, undo=False)
         ours.closed(p, q)
         for k, number in enumerate(numbers):
             stack = buffer[k] * q + number % q
@@ -207,18 +207,18 @@ def test_a_contraction_and_its_inverse(p, q):
     for e in increments:
         before = array.copy()
         head = buffer.opened(abs(p), q, (1000,))
-        bound = lattice_kernel.largest(array)
-        found = lattice_kernel.assign(array, array, (p, q), [2.0**20], [e], head, bound=bound, undo=False)
+        bound = kernel.largest(array)
+        found = kernel.assign(array, array, (p, q), [2.0**20], [e], head, bound=bound, undo=False)
         buffer.closed(abs(p), q)
-        assert lattice_kernel.largest(array) <= found < lattice_kernel.LIMIT or abs(p) > 2**15
-        if found == lattice_kernel.FAILED:
+        assert kernel.largest(array) <= found < kernel.LIMIT or abs(p) > 2**15
+        if found == kernel.FAILED:
             return
         error = array - np.rint(2.0**20 * e) - np.array([float(F(int(b)) * p / q) for b in before])
         assert np.max(np.abs(error)) < max(abs(p), q) + 1
     for e in reversed(increments):
         head = buffer.opened(q, abs(p), (1000,))
-        bound = lattice_kernel.largest(array)
-        lattice_kernel.assign(array, array, (p, q), [2.0**20], [e], head, bound=bound, undo=True)
+        bound = kernel.largest(array)
+        kernel.assign(array, array, (p, q), [2.0**20], [e], head, bound=bound, undo=True)
         buffer.closed(q, abs(p))
     assert np.array_equal(array, start)
     assert buffer.arrays() == {}
@@ -374,11 +374,11 @@ def test_the_inverse_detects_overflow_too():
     z = Lattice.from_float(np.full(4, 3.0), bits=57)
     head = np.zeros(4, dtype=np.int64)
     out = np.empty(4, dtype=np.int64)
-    bound = lattice_kernel.largest(z.integers)
+    bound = kernel.largest(z.integers)
     for own in ((1, 2), (1, 65536), (3, 65536)):
-        found = lattice_kernel.assign(z.integers, out, own, [], [], head.copy(), bound=bound, undo=True)
+        found = kernel.assign(z.integers, out, own, [], [], head.copy(), bound=bound, undo=True)
         exact = 3 * 2**57 * own[1] // own[0]
-        assert (found == lattice_kernel.FAILED) == (exact >= 2**60)
+        assert (found == kernel.FAILED) == (exact >= 2**60)
 
 
 def test_coefficients_that_lose_bits_are_refused():
@@ -392,7 +392,7 @@ def test_coefficients_that_lose_bits_are_refused():
 
 
 def test_large_arrays_take_the_same_steps_as_small_ones():
-    size = 4 * lattice_kernel.BLOCK + 5
+    size = 4 * kernel.BLOCK + 5
     z = Lattice.from_float(np.random.default_rng(3).standard_normal(size).astype(np.float32))
     part = Lattice(z.integers[-100:].copy(), z.bits, z.dtype)
     grid = grids.uniform(VP, 6)
@@ -492,7 +492,7 @@ def fifo(self, p, q):
 
 UNDONE = lattice_run.Assign.undone
 MUTANTS = {
-    "floor instead of the exact split": (lattice_kernel, "_contract", broken_contraction),
+    "floor instead of the exact split": (kernel, "_contract", broken_contraction),
     "words popped in the wrong order": (Remainder, "closed", fifo),
     "increment at the version that it made": (
         lattice_run.Assign, "undone", lambda self: replace(UNDONE(self), others=(self.target,) * len(self.others)),
@@ -503,7 +503,7 @@ MUTANTS = {
     "contraction not undone": (
         lattice_run.Assign, "undone", lambda self: replace(UNDONE(self), own=1 / self.own),
     ),
-    "rounded towards zero": (lattice_kernel, "_combine", None),
+    "rounded towards zero": (kernel, "_combine", None),
 }  # fmt: skip
 
 
@@ -512,7 +512,7 @@ def test_mutants_lose_bits(name, monkeypatch):
     where, what, mutant = MUTANTS[name]
     if mutant is None:
         # An increment that depends on more than its arguments, such as the way in which a sum was cut into blocks.
-        real, count = lattice_kernel._combine, []
+        real, count = kernel._combine, []
 
         def mutant(coefficients, values, k, total, product):
             real(coefficients, values, k, total, product)

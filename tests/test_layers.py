@@ -6,7 +6,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "bdia_numerics"
@@ -161,6 +163,27 @@ def test_few_modules_stand_beside_the_rooms():
     assert len(beside) <= MODULES_BESIDE_ROOMS
 
 
+CIRCLES_LEFT: tuple[set[str], ...] = ()
+"""Circles that are there yet, without the package's name; no other may arise."""
+
+
+def circles(sources: dict[str, tuple[str, str]]) -> list[set[str]]:
+    """Return the sets of modules that import one another in a circle, also inside functions and for the type checker alone.
+
+    `sources` gives for each module its package and its text. A name that is no module is an attribute of the one before it.
+    """
+    names = list(sources)
+    graph = np.zeros((len(names), len(names)), dtype=bool)
+    for module, (package, source) in sources.items():
+        for name in imported_names(ast.parse(source), package):
+            found = name if name in sources else name.rpartition(".")[0]
+            if found in sources:
+                graph[names.index(module), names.index(found)] = True
+    count, part_of = connected_components(graph, connection="strong")
+    parts = [[k for k in range(len(names)) if part_of[k] == part] for part in range(count)]
+    return [{names[k] for k in part} for part in parts if len(part) > 1 or graph[part[0], part[0]]]
+
+
 def package_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).parent.parts)
 
@@ -181,6 +204,15 @@ def test_rooms_import_in_no_circle():
             graph.setdefault(room, set()).update(rooms_imported(path.read_text(), package_of(path)) - {room, FACADE})
     assert graph, "no modules found"
     graphlib.TopologicalSorter(graph).prepare()
+
+
+def test_modules_import_in_no_circle():
+    sources = {}
+    for path in MODULES:
+        package = package_of(path)
+        sources[package if path.stem == "__init__" else f"{package}.{path.stem}"] = package, path.read_text()
+    found = [{name.removeprefix("bdia_numerics.") for name in part} for part in circles(sources)]
+    assert [part for part in found if part not in CIRCLES_LEFT] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -250,6 +282,22 @@ def test_a_solver_is_a_line_with_its_name_and_its_file():
 
 
 # The checks themselves: each must see the defect it is there for.
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "found"),
+    [
+        ("from p.b import x", "from p.a import y", True),
+        ("from p import b", "def f():\n    from p.a import y", True),
+        ("import p.b", "if TYPE_CHECKING:\n    from p import a", True),
+        ("from p.b import x", "from .a import y", True),
+        ("from p.b import x", "import numpy", False),
+        ("from p import b", "from p import x", False),
+        ("from p import a", "", True),
+    ],
+)
+def test_circles_are_seen(a, b, found):
+    assert bool(circles({"p": ("p", ""), "p.a": ("p", a), "p.b": ("p", b)})) == found
 
 
 @pytest.mark.parametrize(

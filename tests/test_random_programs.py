@@ -22,7 +22,7 @@ from bdia_numerics.program import (
     structure,
 )
 from bdia_numerics.program.ops import Held
-from bdia_numerics.runs.stepwise import Course, Stepwise, finished
+from bdia_numerics.runs.stepwise import Course, Stepwise
 
 # No database and no clock: the same programs on every machine.
 FIXED = settings(
@@ -174,7 +174,7 @@ def pulled_back(
     except NotInvertibleError:
         return None
     course = Course(solver, GRID, (make_plan(inverse, spaces.FRACTION),))
-    return finished(Stepwise(course, moved, spaces.FRACTION), polynomial).registers
+    return Stepwise(course, moved, spaces.FRACTION).finish(polynomial).registers
 
 
 def shown(step: Step) -> bool:

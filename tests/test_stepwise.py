@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from bdia_numerics import SOLVERS, NotInvertibleError, encode, grids, schedules, solve, spaces
+from bdia_numerics.program import make_plan, record_steps
 from bdia_numerics.runs.solving import encoding, sampling
 from bdia_numerics.runs.stepwise import Stepwise
-from bdia_numerics.spaces import FLOAT64
+from bdia_numerics.spaces import FLOAT64, kernel
 
 GRID = grids.uniform(schedules.vp_cosine(), 6, t_max=0.9, t_min=0.05)
 Z = np.array([[0.3, -0.7], [1.1, 0.2]])
@@ -90,3 +91,64 @@ def test_steps_do_not_ask_again_which_solver_it_is(monkeypatch):
     while run.asks is not None:
         run.feed(model(*run.asks))
     assert run.state is not None
+
+
+# What a step costs, in counts, which no other program on the machine can change.
+
+
+def counted(monkeypatch, owner, name):
+    """Count the calls of a function from here on."""
+    real, calls = getattr(owner, name), []
+    monkeypatch.setattr(owner, name, lambda *args, **kwargs: calls.append(1) or real(*args, **kwargs))
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("name", "products", "sums", "looks", "fresh"),
+    # A mix of two registers needs both until one of the new ones is made, so that EDICT takes an array a step and gives one back.
+    [("BDIA", 2, 2, 1, 0), ("DDIM", 2, 1, 1, 0), ("EDICT", 8, 4, 2, 1)],
+)
+def test_a_step_is_its_products_and_sums_into_memory_that_stands(monkeypatch, name, products, sums, looks, fresh):
+    """Kills: a fresh array a term, products by 1, and a look at what was looked at."""
+    grid = grids.uniform(schedules.vp_cosine(), 40, t_max=0.9, t_min=0.05)
+    run = Stepwise(sampling(SOLVERS[name](), grid, "eps"), {"z": np.ones((50, 3))}, FLOAT64)
+    steps, output = 4, np.full((50, 3), 0.5)
+    for _ in range(steps * run.course.shape.nfe):  # the start, and until the caller's array is read no more
+        run.feed(output)
+    places = ((kernel, "multiply"), (kernel, "add"), (np, "isfinite"), (np, "empty_like"))
+    found = [counted(monkeypatch, *place) for place in places]
+    for _ in range(steps * run.course.shape.nfe):
+        run.feed(output)
+    assert [len(calls) / steps for calls in found] == [products, sums, looks, fresh]
+
+
+def test_no_step_asks_the_schedule_or_the_grid(monkeypatch):
+    grid = grids.uniform(schedules.vp_cosine(), 12, t_max=0.9, t_min=0.05)
+    expected = solve(SOLVERS["BDIA"](), model, grid, Z).z
+
+    def refused(*_):
+        raise AssertionError
+
+    for owner in (type(grid), type(grid.schedule)):
+        for name in ("point", "level", "alpha", "sigma", "alpha_dot", "sigma_dot"):
+            if callable(getattr(owner, name, None)):
+                monkeypatch.setattr(owner, name, refused)
+    assert np.array_equal(solve(SOLVERS["BDIA"](), model, grid, Z).z, expected)
+
+
+@pytest.mark.parametrize("name", ["BDIA", "EDICT", "OBELM"])
+def test_a_plan_takes_as_many_calls_a_slot_on_long_grids_as_on_short_ones(name):
+    """Kills: a search through all evaluations for each one."""
+
+    def calls(n):
+        run = record_steps(SOLVERS[name](), grids.uniform(schedules.vp_cosine(), n, t_max=0.9, t_min=0.05))
+        count = [0]
+        sys.setprofile(lambda *_: count.__setitem__(0, count[0] + 1))
+        try:
+            make_plan(run, FLOAT64)
+        finally:
+            sys.setprofile(None)
+        return count[0]
+
+    short, middle, long = (calls(n) for n in (40, 80, 160))
+    assert abs((long - middle) - 2 * (middle - short)) <= 0.02 * (long - middle)  # dictionaries grow now and then

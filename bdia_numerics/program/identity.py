@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,22 +18,22 @@ _DIGITS = 16
 
 def attributes(value: object) -> dict[str, Any]:
     """Return the attributes of an object: dataclass fields, then `__dict__`, then `__slots__`; no cached properties."""
-    kind = type(value)
-    slots = (name for base in kind.__mro__ for name in _slots(base))
-    names = (*getattr(value, "__dataclass_fields__", ()), *getattr(value, "__dict__", ()), *slots)
-    return {
-        name: getattr(value, name)
-        for name in dict.fromkeys(names)
-        if hasattr(value, name) and not isinstance(getattr(kind, name, None), cached_property)
-    }
+    slots, computed = _of_class(type(value))  # type: ignore[arg-type]  # classes are hashable
+    names = dict.fromkeys((*getattr(value, "__dataclass_fields__", ()), *getattr(value, "__dict__", ()), *slots))
+    return {name: getattr(value, name) for name in names if name not in computed and hasattr(value, name)}
 
 
-def _slots(base: type) -> Iterator[str]:
-    slots = vars(base).get("__slots__", ())
-    for name in (slots,) if isinstance(slots, str) else slots:
-        if name not in ("__dict__", "__weakref__"):
-            private = name.startswith("__") and not name.endswith("__")
-            yield f"_{base.__name__.lstrip('_')}{name}" if private else name
+@lru_cache
+def _of_class(kind: type) -> tuple[list[str], set[str]]:
+    """Return the names of a class's slots, and of its cached properties."""
+    slots = []
+    for base in kind.__mro__:
+        given = vars(base).get("__slots__", ())
+        for name in (given,) if isinstance(given, str) else given:
+            private = name.startswith("__") and not name.endswith("__")  # Python keeps it under another name
+            slots.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
+    computed = {name for base in kind.__mro__ for name, x in vars(base).items() if isinstance(x, cached_property)}
+    return slots, computed | {"__dict__", "__weakref__"}
 
 
 def identity(solver: object, grid: Grid | None = None) -> str:

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.program.plan import Call, Stage
-from bdia_numerics.spaces import Lattice, LatticeSpace, Memory
-from bdia_numerics.spaces import lattice_kernel as kernel
+from bdia_numerics.spaces import Lattice, LatticeSpace, Memory, kernel
 from bdia_numerics.spaces.lattice import OVERFLOW
 from bdia_numerics.spaces.remainder import Remainder
 
@@ -33,6 +32,7 @@ class Assign:
     others: tuple[int, ...]
     scales: tuple[Fraction, Fraction]
     undo: bool = False
+    reuse: int | None = None
     dead: tuple[int, ...] = ()
 
     @property
@@ -53,6 +53,7 @@ class Weigh:
     coefficients: tuple[float, ...]
     sources: tuple[int, ...]
     scale: Fraction | None
+    reuse: int | None = None
     dead: tuple[int, ...] = ()
 
 
@@ -97,32 +98,32 @@ class Integers:
         """Return a register as floats of the model's dtype."""
         return _in_z(store, number).astype(self.space.dtype, copy=False)
 
-    def receive(self, x: Call, output: Any, store: dict[int, Any], owned: set[int], space: Memory) -> None:
+    def receive(self, x: Call, output: Any, store: dict[int, Any], space: Memory) -> None:
         """Take the model's output; a copy where it lasts, or shares the memory of the state."""
         shares = isinstance(output, np.ndarray) and (
             x.copy or np.may_share_memory(output, self.argument(x.argument, store))
         )
         store[x.target] = output.copy() if shares else output
         for n in x.dead:
-            self._forget(n, store, owned)
+            self._forget(n, store)
 
-    def carry_out(self, x: Any, store: dict[int, Any], owned: set[int], space: Memory) -> None:
+    def carry_out(self, x: Any, store: dict[int, Any], space: Memory) -> None:
         """Carry out an assignment or a rounded sum."""
-        (self._assign if isinstance(x, Assign) else self._weigh)(x, store, owned)
+        (self._assign if isinstance(x, Assign) else self._weigh)(x, store)
         for n in x.dead:
-            self._forget(n, store, owned)
+            self._forget(n, store)
 
     def abandon(self, store: dict[int, Any]) -> None:
         """Leave the slot: the buffer is again as it was before it."""
         store[BUFFER] = store[BEFORE]
 
-    def _assign(self, x: Assign, store: dict[int, Any], owned: set[int]) -> None:
+    def _assign(self, x: Assign, store: dict[int, Any]) -> None:
         old: Lattice = store[x.old]
         p, q = abs(x.own.numerator), x.own.denominator
         exchanged = (q, p) if x.undo else (p, q)
         head = None if p == q else store[BUFFER].opened(*exchanged, old.shape)
         values = [_in_z(store, n) for n in x.others]
-        out = old.integers if x.old in x.dead and x.old in owned else np.empty(old.shape, dtype=np.int64)
+        out = old.integers if x.reuse == x.old else np.empty(old.shape, dtype=np.int64)
         floats = _spare(store, old.shape) if x.target in self.read else None
         bound = kernel.largest(old.integers) if old.bound is None else old.bound
         made = Lattice(out, self.space.bits, self.space.dtype, x.scales[1])
@@ -137,9 +138,8 @@ class Integers:
         if head is not None:
             store[BUFFER].closed(*exchanged)
         store[x.target] = replace(made, bound=bound)
-        owned.add(x.target)
 
-    def _weigh(self, x: Weigh, store: dict[int, Any], owned: set[int]) -> None:
+    def _weigh(self, x: Weigh, store: dict[int, Any]) -> None:
         total = kernel.combination(x.coefficients, [_in_z(store, n) for n in x.sources])
         if x.scale is None:
             store[x.target] = total
@@ -149,14 +149,12 @@ class Integers:
         if bound == kernel.FAILED:
             out.fill(OVERFLOW)
         store[x.target] = Lattice(out, self.space.bits, self.space.dtype, x.scale, bound)
-        owned.add(x.target)
 
-    def _forget(self, number: int, store: dict[int, Any], owned: set[int]) -> None:
+    def _forget(self, number: int, store: dict[int, Any]) -> None:
         floats = store[FLOATS].pop(number, None)
         if floats is not None:
             store[SPARE].append(floats)
         store.pop(number, None)
-        owned.discard(number)
 
 
 def _in_z(store: dict[int, Any], number: int) -> Any:

@@ -27,17 +27,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """One linear combination, written into the buffer of `reuse`, a value that ends here, if the run owns it."""
+    """One linear combination, written into the buffer of `reuse`, a value that ends here and that the run has made itself."""
 
     target: int
     coefficients: tuple[Any, ...]
     sources: tuple[int, ...]
-    reuse: int | None
-    dead: tuple[int, ...]
+    reuse: int | None = None
+    dead: tuple[int, ...] = ()
 
 
 Instruction = Call | Sum | Any
-"""A number system with other operations adds instructions of its own: dataclasses with `target`, `sources` and `dead`."""
+"""A number system with other operations adds instructions of its own: dataclasses with `target`, `sources`, `reuse` and `dead`."""
 
 
 class Arithmetic(Protocol):
@@ -46,8 +46,8 @@ class Arithmetic(Protocol):
     def enter(self, store: dict[int, Any], remainder: Mapping[str, Any]) -> None: ...
     def begin(self, stage: Stage, store: dict[int, Any]) -> None: ...
     def argument(self, number: int, store: dict[int, Any]) -> Any: ...
-    def receive(self, x: Call, output: Any, store: dict[int, Any], owned: set[int], space: Memory) -> None: ...
-    def carry_out(self, x: Any, store: dict[int, Any], owned: set[int], space: Memory) -> None: ...
+    def receive(self, x: Call, output: Any, store: dict[int, Any], space: Memory) -> None: ...
+    def carry_out(self, x: Any, store: dict[int, Any], space: Memory) -> None: ...
     def abandon(self, store: dict[int, Any]) -> None: ...
     def remainder(self, store: Mapping[int, Any]) -> Mapping[str, Any]: ...
     def shown(self, value: Any) -> Any: ...
@@ -55,10 +55,7 @@ class Arithmetic(Protocol):
 
 @dataclass(frozen=True)
 class Plain:
-    """Numbers that are combined as they are; nothing is kept besides.
-
-    A run's `store` holds its values by number, `owned` the numbers whose buffers it made itself, and may write into.
-    """
+    """Numbers that are combined as they are; nothing is kept besides. A run's `store` holds its values by number."""
 
     def enter(self, store: dict[int, Any], remainder: Mapping[str, Any]) -> None:
         """Take the inputs as they are."""
@@ -70,21 +67,17 @@ class Plain:
         """Return the value at which the model is evaluated."""
         return store[number]
 
-    def receive(self, x: Call, output: Any, store: dict[int, Any], owned: set[int], space: Memory) -> None:
+    def receive(self, x: Call, output: Any, store: dict[int, Any], space: Memory) -> None:
         """Take the model's output."""
         store[x.target] = space.received(output, store[x.argument], x.copy)
         for n in x.dead:
             store.pop(n, None)
-            owned.discard(n)
 
-    def carry_out(self, x: Any, store: dict[int, Any], owned: set[int], space: Memory) -> None:
+    def carry_out(self, x: Any, store: dict[int, Any], space: Memory) -> None:
         """Form one linear combination."""
-        out = store[x.reuse] if x.reuse in owned else None
-        store[x.target] = space.combine(x.coefficients, [store[n] for n in x.sources], out)
-        owned.add(x.target)
+        store[x.target] = space.combine(x.coefficients, [store[n] for n in x.sources], store.get(x.reuse))
         for n in x.dead:
             store.pop(n, None)
-            owned.discard(n)
 
     def abandon(self, store: dict[int, Any]) -> None:
         """Leave the slot; the values that it began with stand while the model is evaluated."""
@@ -154,17 +147,14 @@ class Plan:
     @property
     def peak(self) -> int:
         """Largest number of arrays of the state's size that stand at once: the caller's and the model's outputs counted."""
-        live, owned = {h.number for h in self.inputs.values()}, set[int]()
+        live = {h.number for h in self.inputs.values()}
         most = len(live)
         for stage in self.stages:
             for x in stage.instructions:
-                if isinstance(x, Sum):
-                    live -= {x.reuse} if x.reuse in owned else set()
-                    owned.add(x.target)
+                live -= {getattr(x, "reuse", None)}
                 live.add(x.target)
                 most = max(most, len(live))
                 live -= set(x.dead)
-                owned -= set(x.dead)
             live -= set(stage.dead)
         return most
 
@@ -196,7 +186,7 @@ def make_plan(
         ending.setdefault(place, []).append(n)
     calls = [place for place, draft in _places(drafts) if isinstance(draft, Call)]
     following = dict(pairwise(calls))
-    stages = []
+    stages, made = [], set[int]()
     before = run.inputs
     for k, (segment, stage) in enumerate(zip(run.segments, drafts, strict=True)):
         instructions: list[Instruction] = []
@@ -210,11 +200,10 @@ def make_plan(
                 end = last[draft.target]
                 kept = following.get((k, m), end) < end
                 instructions.append(Call(draft.target, draft.argument, draft.t, kept, dead))
-            elif isinstance(draft, Sum):
-                reuse = next((n for n in draft.sources if n in dead), None)
-                instructions.append(Sum(draft.target, draft.coefficients, draft.sources, reuse, dead))
             else:
-                instructions.append(replace(draft, dead=dead))
+                reuse = next((n for n in draft.sources if n in dead and n in made), None)
+                instructions.append(replace(draft, reuse=reuse, dead=dead))
+                made.add(draft.target)
         ended += ending.get((k, len(stage)), ())
         standing = {h.number for h in before.values()}  # what is handed on from one register to another was looked at
         fresh = () if rebuilding else tuple((r, h.number) for r, h in segment.after.items() if h.number not in standing)
@@ -236,7 +225,7 @@ def _drafts(ops: Iterable[Any], run: Run, space: Space) -> Iterable[Instruction]
 
 def _sum(target: int, terms: Iterable[tuple[Any, int]], space: Space) -> Sum:
     terms = tuple(terms)
-    return Sum(target, tuple(space.coefficient(c) for c, _ in terms), tuple(n for _, n in terms), None, ())
+    return Sum(target, tuple(space.coefficient(c) for c, _ in terms), tuple(n for _, n in terms))
 
 
 def _sources(draft: Instruction) -> tuple[int, ...]:

@@ -129,11 +129,11 @@ def structure(solver: Solver) -> Structure:
         )
     if not (hasattr(solver, "registers") and callable(getattr(solver, "step", None))):
         raise TypeError(f"solver={solver!r} is not a solver: it needs an attribute registers and a method step(s)")
+    attributes = identity(solver)
     try:
-        hash(solver)
+        return _structure(cast(Hashable, solver), attributes)
     except TypeError:
-        return _structure.__wrapped__(solver, "")
-    return _structure(cast(Hashable, solver), identity(solver))
+        return _structure.__wrapped__(solver, attributes)  # unhashable, or a fault of the step, which is raised again
 
 
 @lru_cache(maxsize=256)

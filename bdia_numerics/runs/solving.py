@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -30,7 +32,7 @@ from bdia_numerics.program import (
 )
 from bdia_numerics.program.record import short
 from bdia_numerics.runs.state import State, check_state
-from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive, finished
+from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import FLOAT64, Space, of, parameter, plain, same_system
 from bdia_numerics.spaces.values import ordered
@@ -237,7 +239,7 @@ def begin(solver: Solver, model: Model, grid: Grid, chain: Mapping[int, Any], fi
     with space.working():
         plan = _plan(solver, record_begin(solver, grid, first, prediction_of(model), space.written), space)
     values = _alike({f"z{i}": value for i, value in chain.items()}, space, "start")
-    run = finished(Stepwise(Course(solver, grid, (plan,), prediction_of(model)), values, space), model)
+    run = Stepwise(Course(solver, grid, (plan,), prediction_of(model)), values, space).finish(model)
     return run.registers, run.place
 
 
@@ -261,7 +263,7 @@ def begun(solver: Solver, model: Model, grid: Grid, z: Any, start: Any = None) -
         recorded = record_start(solver, starter_of(solver) if start is None else start, grid, kind, space.written)
         plan = _plan(solver, recorded, space)
     course = Course(solver, grid, (plan,), kind)
-    run = finished(Stepwise(course, {"z": _checked("z", z, space)}, space, stops=True), model)
+    run = Stepwise(course, {"z": _checked("z", z, space)}, space, stops=True).finish(model)
     return run.registers, run.place, run.status
 
 
@@ -277,17 +279,28 @@ def _cached(grid: Grid, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
     A grid keeps the plans that were used last, so many that together they have `PLANNED_SLOTS` slots, but eight at least.
     """
     try:
-        hash(key)
+        plan = grid._plans.pop(key, None)
     except TypeError:
         return make()
-    plan = grid._plans.pop(key, None)
     if plan is None:
-        with grid.space.working():  # balls collapse a step in the precision of the run
+        with grid.space.working(), _growing():  # balls collapse a step in the precision of the run
             plan = make()
     grid._plans[key] = plan  # the last one of the dict is the one that was used last
     for old in list(grid._plans)[: -max(8, PLANNED_SLOTS // grid.n)]:
         grid._plans.pop(old, None)
     return plan  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _growing() -> Iterator[None]:
+    """Make something large, without cycles: a collector that walks all of it as it grows would take longer a slot on longer grids."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def check_arguments(solver: Any, model: Any, grid: Any) -> None:

@@ -250,10 +250,10 @@ class Stepwise:
         """Begin the next plan."""
         plan = self.plan
         self.store = {plan.inputs[name].number: value for name, value in values.items()}
-        self._owned: set[int] = set()  # values whose buffers are the run's own, which it may write over
         self._at = self.completed = 0
         plan.arithmetic.enter(self.store, remainder)
-        self._begin()
+        if plan.stages:
+            plan.arithmetic.begin(plan.stages[0], self.store)
         if self.listen is not None:
             self.listen(self)
 
@@ -326,67 +326,84 @@ class Stepwise:
             raise ValueError(f"all {self.place} outputs of the run are taken: begin another run")
         if sample is not None:
             self.store[x.argument] = sample
-        self.place += 1
-        self.between = False
-        self.plan.arithmetic.receive(x, output, self.store, self._owned, self.space)
-        self._advance()
+        self._advance(outputs=[output])
 
-    def abandon(self) -> None:
-        """Leave the slot whose evaluation failed: `state` is that before it."""
-        self.plan.arithmetic.abandon(self.store)
+    def finish(self, model: Model) -> Stepwise:
+        """Take the outputs of a model to the end, and return the run itself.
 
-    def _begin(self) -> None:
-        """Begin the next stage, if there is one."""
-        if self.completed < len(self.plan.stages):
-            self.plan.arithmetic.begin(self.plan.stages[self.completed], self.store)
+        An exception that the model raises is given the State before its slot as `partial`.
+        """
+        if self.call is not None:
+            self._advance(model)
+        return self
 
-    def _advance(self) -> None:
-        """Carry out what comes before the next evaluation."""
-        with self.space.working():
-            while self._reached_end():
-                arithmetic = self.plan.arithmetic
+    def _ask(self, model: Model, call: Call) -> Any:
+        arithmetic, space, t = self.plan.arithmetic, self.space, call.t
+        try:
+            z = arithmetic.argument(call.argument, self.store)
+            output = space.asked(model, z, t)
+            if not (space.holds(output) and output.shape == z.shape):  # at a glance
+                _check_output(space, output, z, t)
+            return output
+        except Exception as error:
+            arithmetic.abandon(self.store)  # `state` is that before the slot
+            if (state := self.state) is not None:
+                error.partial = state  # type: ignore[attr-defined]
+            raise
+
+    def _advance(self, model: Model | None = None, outputs: list[Any] | None = None) -> None:
+        """Carry out instructions up to an evaluation for which there is neither a model nor an output, or to the end."""
+        space = self.space
+        with space.working():
+            while True:
+                # This is done once a step, and costs as much as small states do: no property and no call more than it takes.
+                plan, store = self.course.plans[self._leg], self.store
+                tape, carry_out, receive = plan.tape, plan.arithmetic.carry_out, plan.arithmetic.receive
+                for k in range(self._at, len(tape)):
+                    x = tape[k]
+                    if isinstance(x, Call):
+                        if model is not None:
+                            output = self._ask(model, x)
+                        elif outputs:
+                            output = outputs.pop()
+                        else:
+                            self.call, self._at = x, k
+                            return
+                        receive(x, output, store, space)
+                        self.place += 1
+                        self.between = False
+                        continue
+                    if not isinstance(x, Stage):
+                        carry_out(x, store, space)
+                        continue
+                    self.completed += 1
+                    self.between = True
+                    for register, number in x.fresh:
+                        if (finite := space.finite(store[number])) is not True:
+                            self._found(finite, x.slot, register)
+                    if not self.status.ok and self.stops:
+                        break
+                    if self.listen is not None:
+                        with space.working():  # whatever precision it leaves
+                            self.listen(self)
+                    for n in x.dead:
+                        store.pop(n, None)
+                    if self.completed < len(plan.stages):
+                        plan.arithmetic.begin(plan.stages[self.completed], store)
                 if self._leg + 1 == len(self.course.plans) or (self.stops and not self.status.ok):
                     self.call = None
                     self._read()
                     return
-                left = self.registers, arithmetic.remainder(self.store)
+                left = self.registers, plan.arithmetic.remainder(store)
                 self._leg += 1
                 self._enter(*left)
 
-    def _reached_end(self) -> bool:
-        """Carry out instructions up to the next evaluation; say whether the plan ended before one."""
-        plan, store, owned, space = self.plan, self.store, self._owned, self.space
-        tape, carry_out = plan.tape, plan.arithmetic.carry_out
-        for k in range(self._at, len(tape)):
-            x = tape[k]
-            if isinstance(x, Call):
-                self.call, self._at = x, k + 1
-                return False
-            if not isinstance(x, Stage):
-                carry_out(x, store, owned, space)
-            elif not self._complete(x):
-                break
-        return True
-
-    def _complete(self, stage: Stage) -> bool:
-        """Look at the registers that a stage has changed, let others look, and drop what ends; say whether to go on."""
-        store, space = self.store, self.space
-        self.completed, self.between = self.completed + 1, True
-        for register, number in stage.fresh:
-            finite = space.finite(store[number])
-            if space.deferred:
-                self._flags.append((finite, stage.slot, register))
-            elif not finite and self.status.ok:
-                self.status = Status(False, stage.slot, register, remedy=space.remedy)
-        if self.stops and not self.status.ok:
-            return False
-        if self.listen is not None:
-            self.listen(self)
-        for n in stage.dead:
-            store.pop(n, None)
-            self._owned.discard(n)
-        self._begin()
-        return True
+    def _found(self, finite: Any, slot: int, register: str) -> None:
+        """Remember the first register that is not finite, on a device what will tell it."""
+        if self.space.deferred:
+            self._flags.append((finite, slot, register))
+        elif not finite and self.status.ok:
+            self.status = Status(False, slot, register, remedy=self.space.remedy)
 
     def _read(self) -> None:
         """Read what a device found in the course of the run."""
@@ -423,25 +440,6 @@ class _Watch:
                 self._kept.add(time)
 
 
-def finished(run: Stepwise, model: Model) -> Stepwise:
-    """Feed a run with a model's outputs to its end, and return it.
-
-    An exception that the model raises is given the State before its slot as `partial`.
-    """
-    while (asks := run.asks) is not None:
-        try:
-            with run.space.working():  # whatever precision the model leaves
-                output = _asked(model, run.space, *asks)
-        except Exception as error:
-            run.abandon()
-            if (state := run.state) is not None:
-                error.partial = state  # type: ignore[attr-defined]
-            raise
-        del asks  # the run may write over the value
-        run.feed(output)
-    return run
-
-
 def drive(
     course: Course,
     model: Model,
@@ -454,21 +452,15 @@ def drive(
     """Run a course with a model; arguments as of `solve` and of `Stepwise`."""
     watch = _Watch(course, return_trajectory, callback)
     listen = watch if return_trajectory or callback is not None else None
-    run = finished(Stepwise(course, values, space, remainder, stops=True, listen=listen), model)
+    run = Stepwise(course, values, space, remainder, stops=True, listen=listen).finish(model)
     state = run.state
     name = course.result if state is not None else next(iter(run.held))  # a start that failed has registers of its own
     z = run.plan.arithmetic.shown(run.store[run.held[name].number])
     return Solution(z, state, run.place, run.status, watch.trajectory)
 
 
-def _asked(model: Model, space: Memory, z: Any, t: Any) -> Any:
-    """Return the model's output at (z, t); TypeError or ValueError where a run cannot take it."""
-    version = space.version(z)
-    output = model(_protected(z), t)
-    if space.version(z) != version:
-        raise ValueError(f"model(z, t={t}) wrote into z, which the run still needs: let it work on a copy")
-    if space.holds(output) and output.shape == z.shape:
-        return output
+def _check_output(space: Memory, output: Any, z: Any, t: Any) -> None:
+    """Raise TypeError or ValueError where a run cannot take what a model returned."""
     if hasattr(output, "sample") and not hasattr(output, "shape"):
         raise TypeError(
             f"model(z, t={t}) is a {type(output).__name__}: wrap the network in bdia_numerics.torch.NetworkModel"
@@ -476,13 +468,3 @@ def _asked(model: Model, space: Memory, z: Any, t: Any) -> Any:
     if np.shape(output) != np.shape(z):
         raise ValueError(f"model(z, t={t}) has shape {np.shape(output)}, z has {np.shape(z)}: return an array like z")
     admitted(space, f"model(z, t={t})", plain(f"model(z, t={t})", output))
-    return output
-
-
-def _protected(z: Any) -> Any:
-    """Return a view that a model cannot write to: z is a state that the run still needs, or the caller's own array."""
-    if not isinstance(z, np.ndarray):
-        return z
-    view = z.view()
-    view.setflags(write=False)
-    return view

@@ -16,7 +16,6 @@ from bdia_numerics.spaces.base import (
     admitted,
     is_float,
     kind_of,
-    named,
     of,
     parameter,
     plain,
@@ -24,7 +23,7 @@ from bdia_numerics.spaces.base import (
     same_system,
     vanishes,
 )
-from bdia_numerics.spaces.floats import FLOAT32, FLOAT64, LONGDOUBLE, Numpy
+from bdia_numerics.spaces.floats import FLOAT32, FLOAT64, LONGDOUBLE, Numpy, named
 from bdia_numerics.spaces.formal import Vector, formal_model
 from bdia_numerics.spaces.lattice import Lattice, LatticeSpace, as_floats
 from bdia_numerics.spaces.mean_value import MeanValue

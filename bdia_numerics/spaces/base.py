@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from bdia_numerics.spaces.memory import Array, Memory
+from bdia_numerics.spaces.memory import NOTHING, Array, Memory
 
 Scalar = Any
 """A number of some system: float, longdouble, mpf, Fraction, ball, or a sympy expression."""
@@ -107,7 +107,7 @@ class Numbers(Protocol):
 
     def working(self) -> AbstractContextManager[object]:
         """Return the context in which this system computes."""
-        return nullcontext()
+        return NOTHING
 
     def largest(self, values: Sequence[Scalar]) -> Scalar:
         """Return the largest of several numbers."""
@@ -178,6 +178,11 @@ class GenericArithmetic(Space):
     def finite(self, value: Any) -> bool:
         """Exact numbers and expressions are finite."""
         return True
+
+    def asked(self, model: Callable[[Any, Any], Any], z: Any, t: Any) -> Any:
+        """Return a model's output; whatever precision the model leaves, the run goes on in its own."""
+        with self.working():
+            return super().asked(model, z, t)
 
     def combine(self, coefficients: Sequence[Scalar], values: Sequence[Any], out: Any = None) -> Any:
         """Return sum_k coefficients[k] * values[k]; `out` is ignored, since values are immutable here."""
@@ -339,27 +344,3 @@ def _of_elements(x: Array) -> Space:
         if other != found[0]:
             raise TypeError(f"an array mixes {found[0].name} with {other.name}: give all its elements in one system")
     return found[0]
-
-
-def named(space: object) -> Space:
-    """Return a space, given itself, a NumPy float dtype, or the types `Fraction` and `float`.
-
-    Raises
-    ------
-    TypeError
-        If it names none.
-    """
-    from bdia_numerics.spaces.floats import Numpy
-    from bdia_numerics.spaces.rationals import FRACTION
-
-    if space is Fraction:
-        return FRACTION
-    if hasattr(type(space), "coefficient"):  # isinstance would ask a property that some systems refuse, such as pi
-        return space  # type: ignore[return-value]
-    try:
-        return Numpy(np.dtype(space))  # type: ignore[call-overload]
-    except TypeError:
-        raise TypeError(
-            f"space={space!r} names no number system: use spaces.FLOAT64, "
-            "spaces.MPMath(50), spaces.Balls(128), spaces.FRACTION or spaces.SYMBOLS"
-        ) from None

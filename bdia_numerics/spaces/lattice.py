@@ -10,7 +10,7 @@ import numpy as np
 
 from bdia_numerics.spaces.base import plain, register
 from bdia_numerics.spaces.floats import Numpy
-from bdia_numerics.spaces.lattice_kernel import LIMIT, dequantise
+from bdia_numerics.spaces.kernel import LIMIT, dequantise
 from bdia_numerics.spaces.memory import register_reader
 from bdia_numerics.texts import ratio, whole
 

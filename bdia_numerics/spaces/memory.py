@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+NOTHING = nullcontext()
+"""The context of systems that compute in any: one object for all, since a run enters it twice a step."""
 _SQUARED = 1e150
 """Larger numbers are scaled before they are squared."""
 
@@ -40,7 +42,7 @@ class Memory(Protocol):
 
     def working(self) -> AbstractContextManager[object]:
         """Return the context in which states are combined, and models of them run."""
-        return nullcontext()
+        return NOTHING
 
     @property
     def scalars(self) -> Any:
@@ -55,9 +57,12 @@ class Memory(Protocol):
         """Say at a glance whether a value is one of this system's; where this says no, `of` still has to look."""
         return False
 
-    def version(self, value: Any) -> int:
-        """Return a number that writing to a value changes, where the system counts such writes, else 0."""
-        return 0
+    def asked(self, model: Callable[[Any, Any], Any], z: Any, t: Any) -> Any:
+        """Return a model's output at a state that it cannot write to: a run still needs it, or it is the caller's own."""
+        if isinstance(z, np.ndarray):
+            z = z.view()
+            z.setflags(write=False)
+        return model(z, t)
 
     def received(self, output: Any, argument: Any, lasts: bool) -> Any:
         """Return a model's output as a run may keep it: a copy if it lasts over a later call, or shares the state's memory."""

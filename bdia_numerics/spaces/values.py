@@ -59,10 +59,10 @@ def same(a: Any, b: Any) -> bool:
     """Say whether two arguments are equal: arrays by dtype and elements, containers and dataclasses part by part."""
     if a is b:
         return True
+    if isinstance(a, tuple | list):  # first, since it is asked far faster than whether something is a Mapping
+        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         return a.keys() == b.keys() and all(same(value, b[key]) for key, value in a.items())
-    if isinstance(a, tuple | list):
-        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
     try:
         if type(a) is type(b) and type(a) in copyreg.dispatch_table:  # balls: equal enclosures, not equal numbers
             return bool(copyreg.dispatch_table[type(a)](a) == copyreg.dispatch_table[type(b)](b))
@@ -93,15 +93,15 @@ def _same_arrays(a: Any, b: Any) -> bool:
 
 def _key(value: Any) -> int:
     """Return a hash of a part of a value, equal for equal parts."""
-    if isinstance(value, Mapping):
-        return hash(frozenset((key, _key(x)) for key, x in value.items()))
+    if value is None or type(value) is Fraction or isinstance(value, str | int | type):
+        return hash(value)
     if isinstance(value, tuple | list):
         return hash(tuple(map(_key, value)))
+    if isinstance(value, Mapping):
+        return hash(frozenset((key, _key(x)) for key, x in value.items()))
     if isinstance(value, np.ndarray):
         content = tuple(map(_key, value.flat)) if value.dtype == object else (value + 0).tobytes()  # +0 for -0.0
         return hash((value.shape, content))
-    if value is None or isinstance(value, str | int | Fraction | type):
-        return hash(value)
     ours = getattr(type(value).__eq__, "__module__", None) == __name__
     unlike = any(hasattr(value, name) for name in ("__array__", "free_symbols")) and not isinstance(value, np.generic)
     coarse = not ours and (is_dataclass(value) or unlike or value != value)

@@ -116,9 +116,13 @@ class Tensors(Memory):
         found: list[bool] = torch.stack(flags).tolist()
         return found
 
-    def version(self, value: torch.Tensor) -> int:
-        """Return torch's counter of writes; inference tensors have none."""
-        return 0 if value.is_inference() else value._version
+    def asked(self, model: Callable[[Any, Any], Any], z: torch.Tensor, t: Any) -> Any:
+        """Return a model's output; ValueError if it wrote into its argument, as torch counts, but for inference tensors."""
+        before = None if z.is_inference() else z._version
+        output = model(z, t)
+        if before is not None and z._version != before:
+            raise ValueError(f"model(z, t={t}) wrote into z, which the run still needs: let it work on a copy")
+        return output
 
     def received(self, output: torch.Tensor, argument: torch.Tensor, lasts: bool) -> torch.Tensor:
         """Return a model's output as a run may keep it: a copy if it lasts over a later call, or shares the state's memory."""
