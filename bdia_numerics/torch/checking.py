@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from bdia_numerics.grids import Grid, Point
+from bdia_numerics.models import PREDICTIONS
 from bdia_numerics.torch.tensors import DTYPES
 
 PER_STATE = ("class_labels", "encoder_hidden_states", "encoder_attention_mask", "pooled_projections", "text_embeds")
@@ -125,10 +126,9 @@ def contradiction(kind: str, alpha: float, t: float, z: torch.Tensor, output: to
     """
     if kind not in ("x0", "v") or alpha > 0.5 or not (away := likeness(z, output)) < 0.2:
         return None
-    name = {"x0": "sample", "v": "v_prediction"}[kind]
     return (
-        f"prediction_type={name!r}, but at t={t:g}, where alpha is {alpha:.2g}, the network returns its input to within {away:.1%}, "
-        "as one that predicts the noise does: set prediction_type to 'epsilon'"
+        f"prediction_type={PREDICTIONS[kind]!r}, but at t={t:g}, where alpha is {alpha:.2g}, the network returns its input to within "
+        f"{away:.1%}, as one that predicts the noise does: set prediction_type to 'epsilon'"
     )
 
 

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from bdia_numerics import names
 from bdia_numerics.spaces import FLOAT64, HALF, Memory, Numbers, Scalar, register, register_reader
+from bdia_numerics.texts import one_of
 from bdia_numerics.torch import kernels
 
-DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+DTYPES: tuple[torch.dtype, ...] = tuple(getattr(torch, name) for name in names.TORCH_DTYPES)
 _CHUNK = 2**17
 """Elements that a thread sums at a time in float32: half a megabyte."""
 _BITS = {torch.bfloat16: torch.int16}
@@ -204,10 +206,8 @@ def _in_one_row(values: Sequence[torch.Tensor]) -> bool:
 
 def dtype_named(name: str) -> torch.dtype:
     """Return the dtype of a name; ValueError unless states can have it."""
-    found = {_word(dtype): dtype for dtype in DTYPES}
-    if name not in found:
-        raise ValueError(f"dtype={name!r} is none of {', '.join(found)}")
-    return found[name]
+    found: torch.dtype = getattr(torch, one_of("dtype", name, names.TORCH_DTYPES))
+    return found
 
 
 def _word(dtype: torch.dtype) -> str:
