@@ -103,7 +103,7 @@ class Tensors(Memory):
         # One reading pass, through which NaN and infinity come.
         if not self.deferred:
             # The sum decides the usual case; an overflow of the sum alone is told apart by the ends. In float16 many sums overflow.
-            if self.dtype != torch.float16 and isfinite(value.sum().item()):
+            if self.dtype is not torch.float16 and isfinite(value.sum().item()):
                 return True
             return value.numel() == 0 or all(isfinite(end.item()) for end in torch.aminmax(value))
         if value.numel() == 0 or value.is_meta:

@@ -322,7 +322,9 @@ class ProgramScheduler(DDIMScheduler):
         ValueError
             Before set_timesteps, after the last step, for another timestep than the next, another shape, or eta > 0.
         """
-        self._check_ready()
+        feed = self._feed
+        if feed is None:
+            self._check_ready()
         if model_output.shape != sample.shape:
             raise ValueError(
                 f"model_output has shape {tuple(model_output.shape)}, sample {tuple(sample.shape)}: pass the output of its shape"
@@ -346,8 +348,7 @@ class ProgramScheduler(DDIMScheduler):
         elif eta:
             raise ValueError(f"eta={eta} adds noise, which is not invertible: eta > 0 is allowed for gamma = 0 only")
         else:
-            assert self._feed is not None
-            feed = self._feed
+            assert feed is not None
             was_ok = feed.run is None or feed.run.status.ok
             prev, x0 = feed.take(model_output, timestep, sample, preview=return_dict)
             run = feed.run
