@@ -148,7 +148,7 @@ def _job(
     registers: Mapping[str, torch.Tensor],
     go: Callable[[dict[str, torch.Tensor], Callback | None], Solution],
     parameters: Iterable[torch.Tensor] | None,
-    checkpoints: Any,
+    checkpoints: object,
     tolerance: float,
     *,
     direction: str,

@@ -202,7 +202,7 @@ def _refuse(config: configs.SchedulerConfig) -> None:
     )
 
 
-def whole_number(timestep: Any) -> int:
+def whole_number(timestep: float) -> int:
     """Return the training step that a timestep is; ValueError for one between two."""
     t = float(timestep)
     if not t.is_integer():
@@ -210,7 +210,7 @@ def whole_number(timestep: Any) -> int:
     return int(t)
 
 
-def listed(given: Sequence[Any], number: int | None, length: int, end: int) -> list[int]:
+def listed(given: Sequence[float], number: int | None, length: int, end: int) -> list[int]:
     """Return a user's list of times as training steps; ValueError unless they fall from below `length`, and one is not before `end`."""
     fractions = [float(t) for t in given if not float(t).is_integer()]
     if fractions:
