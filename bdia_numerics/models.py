@@ -26,8 +26,10 @@ from bdia_numerics.grids import Point
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import Scalar
 from bdia_numerics.spaces.values import ordered, share
+from bdia_numerics.texts import one_of
 
-PREDICTIONS = ("eps", "x0", "v", "velocity", "score")
+PREDICTIONS = {"eps": "epsilon", "x0": "sample", "v": "v_prediction", "velocity": "flow_prediction", "score": ""}
+"""What models predict, each with the word that diffusers' configurations have for it. Those of CompVis use our first three words."""
 
 Model = Callable[[Any, Any], Any]
 """``model(z, t)``: states (*batch, *data) and a time to a prediction of the same shape and dtype."""
@@ -71,9 +73,8 @@ def score(f: Model) -> Predicting:
 
 
 def _known(prediction: str) -> str:
-    if prediction not in PREDICTIONS:
-        raise ValueError(f"prediction={prediction!r} is unknown: use one of {', '.join(PREDICTIONS)}")
-    return prediction
+    found: str = one_of("prediction", prediction, PREDICTIONS)
+    return found
 
 
 def prediction_of(model: Model) -> str:

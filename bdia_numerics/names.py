@@ -30,6 +30,7 @@ from bdia_numerics.texts import instead, one_of, ratio
 DTYPES = ("float16", "bfloat16", "float32", "float64", "longdouble")
 """Floats of states. NumPy has no bfloat16, and torch no longdouble."""
 NUMPY_DTYPES, TORCH_DTYPES = ("float16", "float32", "float64"), DTYPES[:4]
+ARRAY_DTYPES = (*NUMPY_DTYPES, "longdouble")
 
 SCHEDULES: Mapping[str, Callable[[], Any]] = {
     "vp_linear": schedules.vp_linear,

@@ -319,8 +319,8 @@ def test_alpha_0_at_the_noise_end():
         (lambda: BDIAScheduler(gamma=2.0), "gamma=2.0 lies outside"),
         (lambda: BDIAScheduler(prediction_type="epsilons"), "prediction_type='epsilons' is unknown"),
         (lambda: BDIAScheduler(walk="ddim"), "walk='ddim' ends steps"),
-        (lambda: BDIAScheduler(walk="leap"), "walk='leap' is none of"),
-        (lambda: BDIAScheduler(state_dtype="int8"), "dtype='int8' is none of"),
+        (lambda: BDIAScheduler(walk="leap"), "walk='leap' is unknown: use one of None, grid, ddim"),
+        (lambda: BDIAScheduler(state_dtype="int8"), "dtype='int8' is unknown: use one of float16"),
         (lambda: SolverScheduler(solver_spec="nothing"), "nothing"),
     ],
 )  # fmt: skip

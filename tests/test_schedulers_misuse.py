@@ -276,15 +276,17 @@ def test_of_a_blended_sample_what_is_unchanged_keeps_its_register():
         scheduler.set_timesteps(8)
         z = SAMPLE.half()
         for t in scheduler.timesteps:
-            z = scheduler.step(model(z, t), t, change(z.clone())).prev_sample
+            z = scheduler.step(model(z, t), t, change(z)).prev_sample
         return scheduler.state.registers["z"]
 
     def blended(z):
         z[:, 0] *= 0.5
         return z
 
-    plain, found = run(lambda z: z), run(blended)
+    plain, found = run(lambda z: z), run(lambda z: blended(z.clone()))
     assert torch.equal(found[:, 1:], plain[:, 1:]) and not torch.equal(found[:, 0], plain[:, 0])
+    # A copy is another tensor, and what was written into the very tensor that was handed out is seen.
+    assert torch.equal(run(torch.clone), plain) and torch.equal(run(blended), found)
     assert not torch.equal(plain.half().double(), plain)
 
 

@@ -43,7 +43,7 @@ def lint(
         typer.Option("--walk", help="Print the steps: the time told to the network, and sigma/alpha at both ends."),
     ] = False,
     solver: OneSolver = "BDIA",
-    dtype: Annotated[str, typer.Option(help=f"Of the run: {', '.join(names.DTYPES)}.")] = "float32",
+    dtype: Annotated[str, typer.Option(help=f"Of the run: {', '.join(names.ARRAY_DTYPES)}.")] = "float32",
     prediction: Annotated[
         str | None, typer.Option(help="What the code reads the network's output as: eps, x0, v or velocity.")
     ] = None,

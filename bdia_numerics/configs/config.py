@@ -14,16 +14,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from bdia_numerics import models
 from bdia_numerics.configs.families import FAMILIES, KNOWN, SIGMA_ENDS, Family
-from bdia_numerics.texts import DEEPEST, MOST, bounded
+from bdia_numerics.texts import DEEPEST, MOST, bounded, one_of
 
 SPACINGS = ("leading", "linspace", "trailing")
 KINDS = {
     "use_karras_sigmas": "karras", "use_lu_lambdas": "lu", "use_exponential_sigmas": "exponential", "use_beta_sigmas": "beta",
 }  # fmt: skip
-PREDICTIONS = {
-    "epsilon": "eps", "sample": "x0", "v_prediction": "v", "flow_prediction": "velocity",
-}  # fmt: skip
+PREDICTIONS = {theirs: ours for ours, theirs in models.PREDICTIONS.items() if theirs}
+"""Our words for what diffusers' configurations say that a network predicts."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,7 @@ class SchedulerConfig:
         """
         if self.rule == "flow":
             return "velocity"
-        kind = self["prediction_type"]
-        if kind not in PREDICTIONS:
-            raise ValueError(f"prediction_type={kind!r} is not known: use {', '.join(PREDICTIONS)}")
-        return PREDICTIONS[kind]
+        return PREDICTIONS[one_of("prediction_type", self["prediction_type"], PREDICTIONS)]
 
     def changed(self, **values: Any) -> SchedulerConfig:
         """Return the configuration with other entries; ValueError as for `from_mapping`."""
@@ -288,10 +285,9 @@ def _from_ldm(entries: Mapping[str, Any], ignore: Collection[str]) -> dict[str, 
     values = {key: params.get(key, default) for key, default in _LDM.items()}
     # Their "linear" is linear in sqrt(beta), diffusers' "scaled_linear".
     rules = {"linear": "scaled_linear", "sqrt_linear": "linear", "cosine": "squaredcos_cap_v2"}
-    predictions = {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}
+    predictions = {word: models.PREDICTIONS[word] for word in ("eps", "x0", "v")}
     for key, names in (("beta_schedule", rules), ("parameterization", predictions)):
-        if values[key] not in list(names):
-            raise ValueError(f"{key}={values[key]!r} is none of {', '.join(names)}")
+        one_of(key, values[key], names)
     for key in ("given_betas", "cosine_s", "rescale_betas_zero_snr"):
         if values[key] != _LDM[key]:
             raise ValueError(f"{key}={values[key]!r} is not read: convert the configuration to diffusers' first")

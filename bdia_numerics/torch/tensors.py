@@ -7,7 +7,7 @@ of the plan, and what `finite` finds on a device is read once, at the end of the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import isfinite
@@ -16,10 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from bdia_numerics import names
+from bdia_numerics.models import Model
 from bdia_numerics.spaces import FLOAT64, HALF, Memory, Numbers, Scalar, register, register_reader
+from bdia_numerics.texts import one_of
 from bdia_numerics.torch import kernels
 
-DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+Array = np.ndarray[Any, Any]
+DTYPES: tuple[torch.dtype, ...] = tuple(getattr(torch, name) for name in names.TORCH_DTYPES)
 _CHUNK = 2**17
 """Elements that a thread sums at a time in float32: half a megabyte."""
 _BITS = {torch.bfloat16: torch.int16}
@@ -71,7 +75,9 @@ class Tensors(Memory):
         """float64 numbers."""
         return FLOAT64
 
-    def combine(self, coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], out: Any = None) -> torch.Tensor:
+    def combine(
+        self, coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], out: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return sum_k coefficients[k] * values[k], added from the left.
 
         It is written into `out` if that is the first of the values and no gradient is recorded; its bits do not depend on that.
@@ -92,7 +98,7 @@ class Tensors(Memory):
             total, begin = torch.mul(values[0], coefficients[0]), 1
         return _left_sum((1, *coefficients[begin:]), (total, *values[begin:]))
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: object) -> bool:
         """Say whether it is a tensor of this dtype on this device."""
         return type(value) is torch.Tensor and value.dtype == self.dtype and value.device == self.device
 
@@ -101,7 +107,7 @@ class Tensors(Memory):
         # One reading pass, through which NaN and infinity come.
         if not self.deferred:
             # The sum decides the usual case; an overflow of the sum alone is told apart by the ends. In float16 many sums overflow.
-            if self.dtype != torch.float16 and isfinite(value.sum().item()):
+            if self.dtype is not torch.float16 and isfinite(value.sum().item()):
                 return True
             return value.numel() == 0 or all(isfinite(end.item()) for end in torch.aminmax(value))
         if value.numel() == 0 or value.is_meta:
@@ -116,7 +122,7 @@ class Tensors(Memory):
         found: list[bool] = torch.stack(flags).tolist()
         return found
 
-    def asked(self, model: Callable[[Any, Any], Any], z: torch.Tensor, t: Any) -> Any:
+    def asked(self, model: Model, z: torch.Tensor, t: Any) -> Any:
         """Return a model's output; ValueError if it wrote into its argument, as torch counts, but for inference tensors."""
         before = None if z.is_inference() else z._version
         output = model(z, t)
@@ -144,10 +150,10 @@ class Tensors(Memory):
         norm = float(torch.linalg.vector_norm(difference.detach(), dtype=torch.float64))
         return norm / math.sqrt(max(difference.numel(), 1))
 
-    def stored(self, value: torch.Tensor) -> tuple[np.ndarray[Any, Any], str]:
+    def stored(self, value: torch.Tensor) -> tuple[Array, str]:
         """Return the state's array and a word on dtype and layout."""
         host = value.detach().cpu()
-        array: np.ndarray[Any, Any] = host.contiguous().view(_BITS.get(self.dtype, self.dtype)).numpy()
+        array: Array = host.contiguous().view(_BITS.get(self.dtype, self.dtype)).numpy()
         return array, f"torch:{_word(self.dtype)}:{'channels_last' if _channels_last(value) else 'contiguous'}"
 
     @property
@@ -155,16 +161,16 @@ class Tensors(Memory):
         """What the rounding of a network allows: its levels between training steps are not smooth either."""
         return max(1e-7, 100 * torch.finfo(self.dtype).eps)
 
-    def host(self, value: torch.Tensor) -> np.ndarray[Any, Any]:
+    def host(self, value: torch.Tensor) -> Array:
         """Return a float64 array of the values."""
-        array: np.ndarray[Any, Any] = value.detach().double().cpu().numpy()
+        array: Array = value.detach().double().cpu().numpy()
         return array
 
-    def placed(self, array: np.ndarray[Any, Any]) -> torch.Tensor:
+    def placed(self, array: Array) -> torch.Tensor:
         """Return a tensor of an array's values on this device."""
         return torch.from_numpy(array).to(self.device)
 
-    def on_arrays(self, model: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def on_arrays(self, model: Model) -> Model:
         """Return a model of tensors as one of arrays."""
         return lambda z, t: self.host(model(self.placed(z).to(self.dtype), t))
 
@@ -177,7 +183,9 @@ def _out_of_place(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor]
     return total.to(values[0].dtype)
 
 
-def _in_chunks(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], out: Any) -> torch.Tensor:
+def _in_chunks(
+    coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], out: torch.Tensor | None
+) -> torch.Tensor:
     """Return the sum from the left in float32, rounded once; a large one on a CPU goes through one scratch that stays in the cache."""
     first = values[0]
     length = _CHUNK * torch.get_num_threads()
@@ -186,7 +194,8 @@ def _in_chunks(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], o
         return total.to(first.dtype) if out is None else out.copy_(total)
     made = torch.empty_like(first) if out is None else out
     scratch = first.new_empty(length, dtype=torch.float32)
-    for target, *parts in zip(*(v.as_strided((v.numel(),), (1,)).split(length) for v in (made, *values)), strict=True):
+    rows = (v.as_strided((v.numel(),), (1,)) for v in (made, *values))
+    for target, *parts in zip(*(torch.split(row, length) for row in rows), strict=True):
         target.copy_(_left_sum(coefficients, [scratch[: len(target)].copy_(parts[0]), *parts[1:]]))
     return made
 
@@ -208,10 +217,8 @@ def _in_one_row(values: Sequence[torch.Tensor]) -> bool:
 
 def dtype_named(name: str) -> torch.dtype:
     """Return the dtype of a name; ValueError unless states can have it."""
-    found = {_word(dtype): dtype for dtype in DTYPES}
-    if name not in found:
-        raise ValueError(f"dtype={name!r} is none of {', '.join(found)}")
-    return found[name]
+    found: torch.dtype = getattr(torch, one_of("dtype", name, names.TORCH_DTYPES))
+    return found
 
 
 def _word(dtype: torch.dtype) -> str:
@@ -222,7 +229,7 @@ def _channels_last(value: torch.Tensor) -> bool:
     return value.ndim == 4 and value.is_contiguous(memory_format=torch.channels_last) and not value.is_contiguous()
 
 
-def _read(array: np.ndarray[Any, Any], word: str) -> torch.Tensor:
+def _read(array: Array, word: str) -> torch.Tensor:
     name, layout = word.split(":")
     tensor = torch.from_numpy(array.copy()).view(getattr(torch, name))
     return tensor.contiguous(memory_format=torch.channels_last) if layout == "channels_last" else tensor

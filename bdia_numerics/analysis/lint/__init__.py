@@ -17,6 +17,7 @@ from bdia_numerics.models import PREDICTIONS
 from bdia_numerics.program import Solver
 from bdia_numerics.solvers import BDIA
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import one_of
 
 __all__ = ["Cost", "Finding", "lint"]
 
@@ -66,10 +67,9 @@ def lint(
     ValueError
         For arguments that are none of these, and as `configs.from_mapping` and `configs.layout`.
     """
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype={dtype!r} is none of {', '.join(DTYPES)}")
-    if prediction is not None and prediction not in PREDICTIONS:
-        raise ValueError(f"prediction={prediction!r} is none of {', '.join(PREDICTIONS)}")
+    one_of("dtype", dtype, DTYPES)
+    if prediction is not None:
+        one_of("prediction", prediction, PREDICTIONS)
     sampler = BDIA() if solver is None else solver
     found: list[Finding] = []
     if isinstance(target, Grid):

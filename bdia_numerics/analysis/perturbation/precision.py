@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from bdia_numerics import names
 from bdia_numerics.analysis.perturbation.amplification import gaussian_jacobian
 from bdia_numerics.analysis.perturbation.linearised import Jacobian, advance, directed_run, output_of, slopes_of
 from bdia_numerics.analysis.perturbation.rounding import ROUNDING_RMS, RoundedTrip
@@ -15,10 +16,9 @@ from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces.values import ordered
 
-DTYPES = ("float16", "float32", "float64", "longdouble")
+DTYPES, TENSORS = names.ARRAY_DTYPES, names.TORCH_DTYPES
 _HALVES = {"float16": (2.0**-10, 65504.0), "bfloat16": (2.0**-7, 3.39e38)}
 """Spacing at 1, and largest number."""
-TENSORS = (*_HALVES, "float32", "float64")
 MARGIN = 3.0
 """How far measured errors may exceed predicted ones. For Gaussian data they are 0.5 to 1.2 of them in float32 and float64, 0.4 to 2 in
 float16; for a mixture of two peaks 0.3 to 2.3."""

@@ -20,6 +20,7 @@ from bdia_numerics.grids import Grid, Point
 from bdia_numerics.models import PREDICTIONS, Trained
 from bdia_numerics.schedules import Schedule, edm
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import one_of
 from bdia_numerics.torch.tensors import DTYPES
 
 Control = Callable[[torch.Tensor, torch.Tensor, Mapping[str, Any]], Mapping[str, Any]]
@@ -82,8 +83,7 @@ class NetworkModel:
     def __post_init__(self) -> None:
         if not callable(self.network):
             raise TypeError(f"network={self.network!r} is not callable: pass a module or a function of (z, t)")
-        if self.prediction not in PREDICTIONS:
-            raise ValueError(f"prediction={self.prediction!r} is unknown: use one of {', '.join(PREDICTIONS)}")
+        one_of("prediction", self.prediction, PREDICTIONS)
         check_options(
             self.guidance, state_dtype=self.state_dtype, network_dtype=self.network_dtype, autocast=self.autocast
         )
@@ -383,10 +383,9 @@ def contradiction(kind: str, alpha: float, t: float, z: torch.Tensor, output: to
     """
     if kind not in ("x0", "v") or alpha > 0.5 or not (away := likeness(z, output)) < 0.2:
         return None
-    name = {"x0": "sample", "v": "v_prediction"}[kind]
     return (
-        f"prediction_type={name!r}, but at t={t:g}, where alpha is {alpha:.2g}, the network returns its input to within {away:.1%}, "
-        "as one that predicts the noise does: set prediction_type to 'epsilon'"
+        f"prediction_type={PREDICTIONS[kind]!r}, but at t={t:g}, where alpha is {alpha:.2g}, the network returns its input to within "
+        f"{away:.1%}, as one that predicts the noise does: set prediction_type to 'epsilon'"
     )
 
 

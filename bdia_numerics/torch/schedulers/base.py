@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +31,8 @@ from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, added_noise, clip
 from bdia_numerics.torch.schedulers.feed import Feed, before, tensor_of
 from bdia_numerics.torch.schedulers.warning import foreseen, warn_not_finite, warn_of_contradiction
 from bdia_numerics.torch.tensors import space_of
+
+Made = TypeVar("Made")
 
 
 class ProgramScheduler(DDIMScheduler):
@@ -104,7 +106,7 @@ class ProgramScheduler(DDIMScheduler):
             # Classes with sigma/alpha have a number there that keeps it finite.
             self.alphas_cumprod[-1] = float(configs.alphas_cumprod(self._counted, np.float32)[-1])
         self._kind = KINDS[self.config["prediction_type"]]
-        self._cache: dict[Any, Any] = {}
+        self._cache: dict[Hashable, Any] = {}
         self._ends: dict[float, float] = {}
         self._given: State | None = None
         self._feed: Feed | None = None
@@ -248,21 +250,18 @@ class ProgramScheduler(DDIMScheduler):
 
         whole = all(float(t).is_integer() for t in times)
         make = (lambda: grids.from_timesteps(schedule, *ends)) if whole else between
-        found: Grid = self._cached((table.tobytes(), *times), make)
-        return found
+        return self._cached((table.tobytes(), *times), make)
 
     def _course(self, grid: Grid) -> Course:
         given = self._given is not None
         make = (inverting if given else encoding) if self.noise_end else (resumed if given else sampling)
-        found: Course = self._cached(
-            (make, grid.root, grid.offset, grid.n), lambda: make(self.solver, grid, self._kind)
-        )
-        return found
+        return self._cached((make, grid.root, grid.offset, grid.n), lambda: make(self.solver, grid, self._kind))
 
-    def _cached(self, key: Any, make: Callable[[], Any]) -> Any:
+    def _cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
         if key not in self._cache:
             self._cache[key] = make()
-        return self._cache[key]
+        found: Made = self._cache[key]
+        return found
 
     def add_noise(self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         """Return alpha x + sigma noise as DDIMScheduler does, and also at times between training steps, of shape (batch,)."""
@@ -276,7 +275,7 @@ class ProgramScheduler(DDIMScheduler):
         )
         return alpha * original_samples + sigma * noise
 
-    def scale_model_input(self, sample: torch.Tensor, timestep: Any = None) -> torch.Tensor:
+    def scale_model_input(self, sample: torch.Tensor, timestep: float | torch.Tensor | None = None) -> torch.Tensor:
         """Return the sample; at the beginning of a run from a State the register at which the model is to be asked.
 
         It is repeated where the pipeline repeats its batch, as for classifier-free guidance.
@@ -322,7 +321,9 @@ class ProgramScheduler(DDIMScheduler):
         ValueError
             Before set_timesteps, after the last step, for another timestep than the next, another shape, or eta > 0.
         """
-        self._check_ready()
+        feed = self._feed
+        if feed is None:
+            self._check_ready()
         if model_output.shape != sample.shape:
             raise ValueError(
                 f"model_output has shape {tuple(model_output.shape)}, sample {tuple(sample.shape)}: pass the output of its shape"
@@ -346,8 +347,7 @@ class ProgramScheduler(DDIMScheduler):
         elif eta:
             raise ValueError(f"eta={eta} adds noise, which is not invertible: eta > 0 is allowed for gamma = 0 only")
         else:
-            assert self._feed is not None
-            feed = self._feed
+            assert feed is not None
             was_ok = feed.run is None or feed.run.status.ok
             prev, x0 = feed.take(model_output, timestep, sample, preview=return_dict)
             run = feed.run
@@ -374,7 +374,13 @@ class ProgramScheduler(DDIMScheduler):
             raise ValueError("no times are set: call set_timesteps before the first step, and after start_from")
 
     def _ddim(
-        self, output: torch.Tensor, timestep: Any, z: torch.Tensor, eta: float, noise: tuple[Any, Any], **options: bool
+        self,
+        output: torch.Tensor,
+        timestep: float | torch.Tensor,
+        z: torch.Tensor,
+        eta: float,
+        noise: tuple[Any, Any],
+        **options: bool,
     ) -> tuple[torch.Tensor, torch.Tensor | None, bool]:
         t = float(timestep)
         t = t if t in self._ends else whole_number(t)
@@ -383,7 +389,7 @@ class ProgramScheduler(DDIMScheduler):
         start, goal = level(table, t), level(table, end, last)
         deviation = eta * fresh(start, goal) if eta else 0.0
         make = lambda: DDIMStep(self._kind, start, goal, deviation, clip_of(self.config, self._threshold_sample))  # noqa: E731
-        step: DDIMStep = self._cached((t, end, deviation, self.config["clip_sample"]), make)
+        step = self._cached((t, end, deviation, self.config["clip_sample"]), make)
         prev, x0, finite = step(output.to(z.dtype), z, **options)
         if deviation:
             prev = added_noise(prev, deviation, *noise)

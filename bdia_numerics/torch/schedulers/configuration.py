@@ -11,10 +11,12 @@ from typing import Any
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from bdia_numerics import configs
+from bdia_numerics.texts import one_of
 from bdia_numerics.torch.tensors import dtype_named
 
 INVERSE = "DPMSolverMultistepInverseScheduler"
-KINDS = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
+KINDS = {word: kind for word, kind in configs.PREDICTIONS.items() if kind != "velocity"}
+"""What a network of a table of noise levels may predict."""
 DDIM_BETAS = configs.FAMILIES["DDIMScheduler"].betas
 WALKS = (None, "grid", "ddim")
 SHARED = {"walk": None, "state_dtype": "float64", "counts_as": None}
@@ -58,15 +60,13 @@ def initialiser(own: Mapping[str, Any], prepare: Callable[[Any], None]) -> Calla
 
 def check(config: Mapping[str, Any], *, is_ddim: bool) -> None:
     """Raise ValueError for a configuration that cannot be run, or not be undone."""
-    if config["prediction_type"] not in KINDS:
-        raise ValueError(f"prediction_type={config['prediction_type']!r} is unknown: use one of {', '.join(KINDS)}")
+    one_of("prediction_type", config["prediction_type"], KINDS)
     for name in ("clip_sample", "thresholding"):
         if config[name] and not is_ddim:
             raise ValueError(
                 f"{name}=True is not invertible, and allowed for gamma = 0 (DDIM) only: pass {name}=False to from_config"
             )
-    if config["walk"] not in WALKS:
-        raise ValueError(f"walk={config['walk']!r} is none of {', '.join(map(repr, WALKS))}")
+    one_of("walk", config["walk"], WALKS)
     if config["walk"] == "ddim" and not is_ddim:
         raise ValueError(
             "walk='ddim' ends steps where the next does not begin, which only gamma = 0 can: leave walk out, or pass 'grid'"
@@ -202,7 +202,7 @@ def _refuse(config: configs.SchedulerConfig) -> None:
     )
 
 
-def whole_number(timestep: Any) -> int:
+def whole_number(timestep: float) -> int:
     """Return the training step that a timestep is; ValueError for one between two."""
     t = float(timestep)
     if not t.is_integer():
@@ -210,7 +210,7 @@ def whole_number(timestep: Any) -> int:
     return int(t)
 
 
-def listed(given: Sequence[Any], number: int | None, length: int, end: int) -> list[int]:
+def listed(given: Sequence[float], number: int | None, length: int, end: int) -> list[int]:
     """Return a user's list of times as training steps; ValueError unless they fall from below `length`, and one is not before `end`."""
     fractions = [float(t) for t in given if not float(t).is_integer()]
     if fractions:

@@ -17,13 +17,13 @@ from bdia_numerics.models import eps_form, x0_form
 from bdia_numerics.runs.solving import resumed
 from bdia_numerics.runs.stepwise import Course, Stepwise
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import Memory
+from bdia_numerics.spaces import Memory, Scalar
 from bdia_numerics.torch.tensors import space_of
 
 Clip = Callable[[torch.Tensor], torch.Tensor]
 
 
-def predicted(form: tuple[Any, Any], z: torch.Tensor, output: torch.Tensor, space: Memory) -> torch.Tensor:
+def predicted(form: tuple[Scalar, Scalar], z: torch.Tensor, output: torch.Tensor, space: Memory) -> torch.Tensor:
     """Return a z + b output for a form (a, b) of `models`."""
     a, b = float(form[0]), float(form[1])
     terms = [(c, x) for c, x in ((a, z), (b, output)) if c != 0] or [(b, output)]

@@ -123,12 +123,12 @@ class Feed:
             raise ValueError(
                 f"timestep={t:g} is out of order, {expected:g} comes next: step through timesteps from the first to the last"
             )
-        self.begin, self.run, self._last, self._dtype = begin, run, (weakref.ref(sample), version), sample.dtype
+        self.begin, self.run, self._last = begin, run, handed if own else (weakref.ref(sample), version)
         x0 = None
-        if run.done:
+        if (call := run.call) is None:
             run.place += 1
         else:
-            z = run.value
+            z = run.store[call.argument]
             if run.place and not own:
                 # Elements that are what was handed out, rounded, stand for the register's; what was changed takes their place.
                 z = torch.where(sample == z.to(sample.dtype), z, sample.to(z.dtype))
@@ -156,6 +156,7 @@ class Feed:
         last = self._last
         if last is not None and last[0]() is sample and last[1] == version >= 0:
             raise ValueError("sample is the one of the step before: pass what that step returned")
+        self._dtype = sample.dtype
 
     def _started(self, timestep: int | torch.Tensor, sample: torch.Tensor) -> tuple[int, Stepwise]:
         if self.given is not None:
