@@ -159,19 +159,19 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
         entries = _from_ldm(entries, ignore)
     entries = dict(entries)
     named = entries.pop("_class_name", None)
-    if not isinstance(named, str | None) or named == "":
-        raise ValueError(
-            f"_class_name={named!r} is not a name: write that of the scheduler's class, such as DDIMScheduler"
-        )
-    if named is not None and named.endswith("Pipeline"):
-        raise ValueError(
-            f"_class_name={named!r} is that of a pipeline: give the file scheduler/scheduler_config.json next to model_index.json"
-        )
     own = {key: value for key, value in entries.items() if not key.startswith("_") and key not in ignore}
-    if inner := next(
-        (key for key, value in own.items() if isinstance(value, Mapping) and "_class_name" in value), None
-    ):
-        raise ValueError(f"{inner} holds a configuration of its own: pass that table")
+    inner = next((key for key, value in own.items() if isinstance(value, Mapping) and "_class_name" in value), None)
+    refuse(
+        (
+            not isinstance(named, str | None) or named == "",
+            f"_class_name={named!r} is not a name: write that of the scheduler's class, such as DDIMScheduler",
+        ),
+        (
+            str(named).endswith("Pipeline"),
+            f"_class_name={named!r} is that of a pipeline: give the file scheduler/scheduler_config.json next to model_index.json",
+        ),
+        (inner is not None, f"{inner} holds a configuration of its own: pass that table"),
+    )
     # Flax has the same schedulers under other names.
     name = _class_of(own) if named is None else named.removeprefix("Flax")
     family = FAMILIES.get(name)
@@ -289,12 +289,20 @@ def _from_ldm(entries: Mapping[str, Any], ignore: Collection[str]) -> dict[str, 
     # Their "linear" is linear in sqrt(beta), diffusers' "scaled_linear".
     rules = {"linear": "scaled_linear", "sqrt_linear": "linear", "cosine": "squaredcos_cap_v2"}
     predictions = {"eps": "epsilon", "v": "v_prediction", "x0": "sample"}
-    for key, names in (("beta_schedule", rules), ("parameterization", predictions)):
-        if values[key] not in list(names):
-            raise ValueError(f"{key}={values[key]!r} is none of {', '.join(names)}")
-    for key in ("given_betas", "cosine_s", "rescale_betas_zero_snr"):
-        if values[key] != _LDM[key]:
-            raise ValueError(f"{key}={values[key]!r} is not read: convert the configuration to diffusers' first")
+    chosen = {"beta_schedule": rules, "parameterization": predictions}
+    refuse(
+        *(
+            (values[key] not in list(names), f"{key}={values[key]!r} is none of {', '.join(names)}")
+            for key, names in chosen.items()
+        ),
+        *(
+            (
+                values[key] != _LDM[key],
+                f"{key}={values[key]!r} is not read: convert the configuration to diffusers' first",
+            )
+            for key in ("given_betas", "cosine_s", "rescale_betas_zero_snr")
+        ),
+    )
     for key in ("linear_start", "linear_end"):
         values[key] = _written(values[key])
         _check_entry(key, values[key], _LDM[key])
