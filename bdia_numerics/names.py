@@ -25,7 +25,7 @@ import numpy as np
 from bdia_numerics import grids, problems, schedules, solvers
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, refusal, structure
-from bdia_numerics.texts import instead, one_of, ratio
+from bdia_numerics.texts import instead, one_of, ratio, refuse
 
 DTYPES = ("float16", "bfloat16", "float32", "float64", "longdouble")
 """Floats of states. NumPy has no bfloat16, and torch no longdouble."""
@@ -360,18 +360,22 @@ def _module(name: str, place: str) -> Any:
     folder, dotted = _place(place)
     top = dotted.partition(".")[0]
     own = next((path for path in (folder / f"{top}.py", folder / top) if path.exists()), None)
-    if own is None and place.endswith(".py"):
-        raise ValueError(f"{name}={place}: the module {place} cannot be imported (there is no such file)")
     other = _elsewhere(top, folder)
     installed = other is not None and (other == "" or _is_installed(Path(other)))
-    if installed and own is not None:
-        raise ValueError(
-            f"{name}={place}: {own.name} has the name of an installed package, {top}: give it another name"
-        )
-    if installed:
-        raise ValueError(
-            f"{name}={place}: {top} is an installed package, and there is no {top}.py in {folder}: copy what you name into a file here"
-        )
+    refuse(
+        (
+            own is None and place.endswith(".py"),
+            f"{name}={place}: the module {place} cannot be imported (there is no such file)",
+        ),
+        (
+            installed and own is not None,
+            f"{name}={place}: {getattr(own, 'name', '')} has the name of an installed package, {top}: give it another name",
+        ),
+        (
+            installed,
+            f"{name}={place}: {top} is an installed package, and there is no {top}.py in {folder}: copy what you name into a file here",
+        ),
+    )
     if own is not None:
         _search(folder)
         there = getattr(sys.modules.get(top), "__file__", None)

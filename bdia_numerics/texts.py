@@ -119,6 +119,16 @@ def instead(value: Any, known: Iterable[Any]) -> str:
     return " or ".join(near) if near else f"one of {', '.join(words)}"
 
 
+def refuse(*faults: tuple[object, str]) -> None:
+    """Raise ValueError with the words of the first of some faults that is there.
+
+    >>> refuse((2 < 1, "2 is less than 1"), (False, "never said"))
+    """
+    for there, said in faults:
+        if there:
+            raise ValueError(said)
+
+
 def _short(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 

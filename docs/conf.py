@@ -45,7 +45,6 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "bdia_numerics"
 # The modules of an API page: those of the room that it is named after, and these.
 BESIDES = {
-    "api/runs": ("integrate", "run", "driver", "state", "bitexact", "fitting", "spec"),
     "api/grids": ("schedules", "models", "configs"),
     "api/claims": ("pages", "formulas"),
     "api/studies": ("plots",),

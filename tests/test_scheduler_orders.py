@@ -93,6 +93,14 @@ def test_the_walk_is_that_of_the_configuration():
     assert grid.n == expected.n
 
 
+def test_levels_are_read_without_a_step():
+    """UniPC of third order with a full last step solves a singular system there, and still has levels."""
+    scheduler = diffusers.UniPCMultistepScheduler(solver_order=3, lower_order_final=False)
+    grid, _ = SchedulerSampler(scheduler).grid(SchedulerSampler(scheduler).place(12))
+    least = float(scheduler.alphas_cumprod[-1])
+    assert np.allclose([grid.sigma[0], grid.sigma[-1]], [0, (1 - least) ** 0.5], rtol=1e-6, atol=0)
+
+
 def test_what_has_no_known_levels_is_refused():
     with pytest.raises(TypeError, match="cannot be tested: the walk of IPNDMScheduler is not read"):
         assert_order(diffusers.IPNDMScheduler(), 2)

@@ -248,7 +248,7 @@ def test_the_page_shows_what_was_kept():
 @pytest.mark.parametrize("solver", [BDIA(), BDIA(gamma=Fraction(9, 10)), EDICT(p=Fraction(93, 100))], ids=repr)
 def test_not_a_bit_differs_both_ways(solver):
     found = bits(solver, curved, GRID, Z)
-    assert found.from_noise == found.from_data == 0 and not found.unsteady and found.distance < 1e-9
+    assert found["from_noise"] == found["from_data"] == 0 and not found["unsteady"] and found["distance"] < 1e-9
 
 
 @pytest.mark.slow
@@ -265,7 +265,7 @@ def test_a_real_u_net():
     assert torch.allclose(at.push(v), (8 * one - two) / (12 * h), rtol=0, atol=1e-8)
     grid = grids.uniform(schedules.ddpm_linear(), 4)
     found = bits(BDIA(), model, grid, z)
-    assert found.from_noise == found.from_data == 0
+    assert found["from_noise"] == found["from_data"] == 0
     defect, (t, at) = probed_defect(BDIA(), model, grid, z, probes=4), (grid.t[grid.n - 1], [])
     solve(BDIA(), model, grid, z, callback=lambda i, state: at.append((i, state.registers["z"].clone())))
     (place,) = [x for i, x in at if i == grid.n - 1]

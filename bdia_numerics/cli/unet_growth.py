@@ -141,7 +141,7 @@ def _measured(
             listed(asdict(probed_defect(chosen, one, grid, z[:1], probes=4, seed=seed))) if two else None
         )
         tell("bits")
-        found["bits"] = asdict(bits(chosen, one, grid, z[:1]))
+        found["bits"] = bits(chosen, one, grid, z[:1])
         tell("batches")
         loaded = loaded.to(single)
         several = loaded.model(given, guidance=guidance)

@@ -16,7 +16,7 @@ from typing import Any
 
 from bdia_numerics import models
 from bdia_numerics.configs.families import FAMILIES, KNOWN, SIGMA_ENDS, Family
-from bdia_numerics.texts import DEEPEST, MOST, bounded, one_of
+from bdia_numerics.texts import DEEPEST, MOST, bounded, one_of, refuse
 
 SPACINGS = ("leading", "linspace", "trailing")
 KINDS = {
@@ -156,19 +156,19 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
         entries = _from_ldm(entries, ignore)
     entries = dict(entries)
     named = entries.pop("_class_name", None)
-    if not isinstance(named, str | None) or named == "":
-        raise ValueError(
-            f"_class_name={named!r} is not a name: write that of the scheduler's class, such as DDIMScheduler"
-        )
-    if named is not None and named.endswith("Pipeline"):
-        raise ValueError(
-            f"_class_name={named!r} is that of a pipeline: give the file scheduler/scheduler_config.json next to model_index.json"
-        )
     own = {key: value for key, value in entries.items() if not key.startswith("_") and key not in ignore}
-    if inner := next(
-        (key for key, value in own.items() if isinstance(value, Mapping) and "_class_name" in value), None
-    ):
-        raise ValueError(f"{inner} holds a configuration of its own: pass that table")
+    inner = next((key for key, value in own.items() if isinstance(value, Mapping) and "_class_name" in value), None)
+    refuse(
+        (
+            not isinstance(named, str | None) or named == "",
+            f"_class_name={named!r} is not a name: write that of the scheduler's class, such as DDIMScheduler",
+        ),
+        (
+            str(named).endswith("Pipeline"),
+            f"_class_name={named!r} is that of a pipeline: give the file scheduler/scheduler_config.json next to model_index.json",
+        ),
+        (inner is not None, f"{inner} holds a configuration of its own: pass that table"),
+    )
     # Flax has the same schedulers under other names.
     name = _class_of(own) if named is None else named.removeprefix("Flax")
     family = FAMILIES.get(name)
@@ -374,27 +374,35 @@ _RANGES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def _check(name: str, values: Mapping[str, Any]) -> None:
-    if values.get("sigma_min") == 0 and FAMILIES[name].walk in ("edm", "consistency"):
-        raise ValueError("sigma_min=0: the levels of this class end above 0, give a small one such as 0.002")
-    if name.startswith("DDIMInverse") and values["timestep_spacing"] == "linspace":
-        raise ValueError("timestep_spacing='linspace' is not taken by DDIMInverseScheduler: use leading or trailing")
-    kinds = [key for key in ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas") if values.get(key)]
-    if len(kinds) > 1:
-        raise ValueError(f"{kinds[0]} and {kinds[1]} are both set: diffusers takes one kind of sigmas")
-    for key, allowed in _CHOICES.items():
-        if key in values and values[key] not in allowed:
-            raise ValueError(f"{key}={values[key]!r} is none of {', '.join(allowed)}")
-    if name in _ALGORITHMS and values["algorithm_type"] not in _ALGORITHMS[name]:
-        raise ValueError(
-            f"algorithm_type={values['algorithm_type']!r} is none of {name}: use {', '.join(_ALGORITHMS[name])}"
-        )
-    last = values.get("final_sigmas_type", "sigma_min")
-    if last == "zero" and values.get("algorithm_type") in ("dpmsolver", "sde-dpmsolver"):
-        raise ValueError(
-            f"final_sigmas_type='zero' is not taken with algorithm_type={values['algorithm_type']!r}: use 'sigma_min'"
-        )
-    if values.get("shift_terminal") is not None and values.get("use_flow_sigmas") is False:
-        raise ValueError(f"shift_terminal={values['shift_terminal']} needs use_flow_sigmas: {name} refuses it without")
+    get, set_ = values.get, [key for key, kind in KINDS.items() if kind != "lu" and values.get(key)]
+    algorithm, algorithms = get("algorithm_type"), _ALGORITHMS.get(name)
+    refuse(
+        (
+            get("sigma_min") == 0 and FAMILIES[name].walk in ("edm", "consistency"),
+            "sigma_min=0: the levels of this class end above 0, give a small one such as 0.002",
+        ),
+        (
+            name.startswith("DDIMInverse") and get("timestep_spacing") == "linspace",
+            "timestep_spacing='linspace' is not taken by DDIMInverseScheduler: use leading or trailing",
+        ),
+        (len(set_) > 1, f"{' and '.join(set_[:2])} are both set: diffusers takes one kind of sigmas"),
+        *(
+            (key in values and get(key) not in allowed, f"{key}={get(key)!r} is none of {', '.join(allowed)}")
+            for key, allowed in _CHOICES.items()
+        ),
+        (
+            algorithms and algorithm not in algorithms,
+            f"algorithm_type={algorithm!r} is none of {name}: use {', '.join(algorithms or ())}",
+        ),
+        (
+            get("final_sigmas_type") == "zero" and algorithm in ("dpmsolver", "sde-dpmsolver"),
+            f"final_sigmas_type='zero' is not taken with algorithm_type={algorithm!r}: use 'sigma_min'",
+        ),
+        (
+            get("shift_terminal") is not None and get("use_flow_sigmas") is False,
+            f"shift_terminal={get('shift_terminal')} needs use_flow_sigmas: {name} refuses it without",
+        ),
+    )
 
 
 # "deis" counts as "dpmsolver++" in the DPM classes, "dpmsolver" and "dpmsolver++" as "deis" in that of DEIS.

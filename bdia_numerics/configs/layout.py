@@ -14,6 +14,7 @@ import numpy as np
 from bdia_numerics.configs.config import SchedulerConfig
 from bdia_numerics.configs.tables import alphas_cumprod, between, clipped, shifted, spread, times_of
 from bdia_numerics.configs.walk import RatioLevels, Walk, WalkStep
+from bdia_numerics.texts import refuse
 
 Array = np.ndarray[Any, Any]
 
@@ -54,21 +55,26 @@ def layout(
     ValueError
         For a class whose walk is not read, for what the scheduler itself would refuse, and for a time outside its table.
     """
-    if not config.known:
-        raise ValueError(f"the walk of {config.name} is not read: {config.family.why}")
-    if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer)):
-        raise ValueError(f"n={n!r} is not a number of steps: pass an int")
-    for key, passed in (("mu", None if mu is None else [mu]), ("timesteps", timesteps), ("sigmas", sigmas)):
-        if passed is not None:
-            _check_numbers(key, passed)
+    refuse(
+        (not config.known, f"the walk of {config.name} is not read: {config.family.why}"),
+        (n is not None and not _is_whole(n), f"n={n!r} is not a number of steps: pass an int"),
+    )
+    given: dict[str, Any] = {"mu": None if mu is None else [mu], "timesteps": timesteps, "sigmas": sigmas}
+    for key, passed in given.items():
+        for x in () if passed is None else passed:
+            able = isinstance(x, int | float | np.number) and not isinstance(x, bool) and math.isfinite(x)
+            refuse((not able, f"{key} has {x!r}: pass finite numbers"))
+        refuse((passed is not None and len(passed) == 0, f"{key} is empty: pass one number for each step"))
     own = [len(x) for x in (timesteps, sigmas) if x is not None]
-    if n is None and not own:
-        raise ValueError("n is missing: pass a number of steps, timesteps or sigmas")
-    count = own[0] if n is None else n
-    if count < 1:
-        raise ValueError(f"steps={count}: ask for 1 or more")
-    if any(length != count for length in own if n is not None or len(own) == 2):
-        raise ValueError(f"n={n} with {own} timesteps or sigmas: pass one number of steps, or lists of that length")
+    count = n if n is not None else own[0] if own else 0
+    refuse(
+        (n is None and not own, "n is missing: pass a number of steps, timesteps or sigmas"),
+        (count < 1, f"steps={count}: ask for 1 or more"),
+        (
+            any(length != count for length in own),
+            f"n={n} with {own} timesteps or sigmas: pass one number of steps, or lists of that length",
+        ),
+    )
     asked = Passed(count, mu, *(None if x is None else np.asarray(x, dtype=np.float32) for x in (timesteps, sigmas)))
     _check(config, asked)
     if config.rule == "flow":
@@ -99,45 +105,51 @@ _TAKES = {  # by class, what set_timesteps takes beside a number of steps
 }
 
 
+def _is_whole(n: object) -> bool:
+    return isinstance(n, int | np.integer) and not isinstance(n, bool)
+
+
 def _check(config: SchedulerConfig, asked: Passed) -> None:
     passed = {"timesteps": asked.times, "sigmas": asked.sigmas, "mu": asked.mu}
-    for key, value in passed.items():
-        if value is not None and key not in _TAKES.get(config.name, ()):
-            raise ValueError(f"{key} is not taken by {config.name}: leave it out")
-    kind = config.kind
-    if asked.times is not None and kind and config.rule != "flow":
-        raise ValueError(f"timesteps cannot be passed with {kind} sigmas: {config.name} refuses them")
-    if asked.sigmas is not None and config.rule == "points" and len(asked.sigmas) < 2:
-        raise ValueError(
-            "sigmas has one level: pass that at which each step begins, and that at which the last one ends"
-        )
-    if asked.sigmas is not None and config.rule == "intervals" and not config["use_flow_sigmas"]:
-        raise ValueError(f"sigmas is taken with use_flow_sigmas only by {config.name}: leave it out")
-    if asked.times is not None and asked.sigmas is not None and config.rule != "flow":
-        raise ValueError(f"timesteps and sigmas are both passed: {config.name} takes one of them")
-    if config["use_dynamic_shifting"]:
-        required = config.rule == "flow" or _own_flow(config)
-        if asked.mu is None and required:
-            raise ValueError(
-                f"mu is missing: use_dynamic_shifting=True, and a pipeline takes it from the size of the image: pass mu{_mu_of(config)}"
-            )
-        if asked.mu is not None and not required and config["time_shift_type"] != "exponential":
-            raise ValueError(
-                f"mu={asked.mu} is not taken with time_shift_type='linear' by {config.name}: use 'exponential'"
-            )
-    elif asked.mu is not None and config.rule != "flow":
-        raise ValueError(f"mu={asked.mu} is only taken with use_dynamic_shifting=True")
+    untaken = [key for key, value in passed.items() if value is not None and key not in _TAKES.get(config.name, ())]
+    is_flow, has_times, has_sigmas = config.rule == "flow", asked.times is not None, asked.sigmas is not None
+    dynamic, needs_mu = bool(config["use_dynamic_shifting"]), is_flow or _own_flow(config)
     length = config["num_train_timesteps"]
-    if asked.n > length and asked.times is None and config.rule not in ("edm", "flow"):
-        raise ValueError(f"steps={asked.n} exceeds num_train_timesteps={length}: ask for fewer")
-
-
-def _check_numbers(key: str, passed: Sequence[Any]) -> None:
-    if len(passed) == 0:
-        raise ValueError(f"{key} is empty: pass one number for each step")
-    for x in passed:
-        if isinstance(x, bool) or not isinstance(x, int | float | np.number) or not math.isfinite(x):
-            raise ValueError(f"{key} has {x!r}: pass finite numbers")
+    refuse(
+        (untaken, f"{''.join(untaken[:1])} is not taken by {config.name}: leave it out"),
+        (
+            has_times and config.kind and not is_flow,
+            f"timesteps cannot be passed with {config.kind} sigmas: {config.name} refuses them",
+        ),
+        (
+            has_sigmas and config.rule == "points" and asked.n < 2,
+            "sigmas has one level: pass that at which each step begins, and that at which the last one ends",
+        ),
+        (
+            has_sigmas and config.rule == "intervals" and not config["use_flow_sigmas"],
+            f"sigmas is taken with use_flow_sigmas only by {config.name}: leave it out",
+        ),
+        (
+            has_times and has_sigmas and not is_flow,
+            f"timesteps and sigmas are both passed: {config.name} takes one of them",
+        ),
+        (
+            dynamic and asked.mu is None and needs_mu,
+            f"mu is missing: use_dynamic_shifting=True, and a pipeline takes it from the size of the image: pass mu{_mu_of(config)}",
+        ),
+        (
+            dynamic and asked.mu is not None and not needs_mu and config["time_shift_type"] != "exponential",
+            f"mu={asked.mu} is not taken with time_shift_type='linear' by {config.name}: use 'exponential'",
+        ),
+        (
+            not dynamic and asked.mu is not None and not is_flow,
+            f"mu={asked.mu} is only taken with use_dynamic_shifting=True",
+        ),
+        (
+            asked.n > length and not has_times and config.rule not in ("edm", "flow"),
+            f"steps={asked.n} exceeds num_train_timesteps={length}: ask for fewer",
+        ),
+    )
 
 
 def _mu_of(config: SchedulerConfig) -> str:
@@ -329,15 +341,20 @@ def _flow_sigmas(config: SchedulerConfig, asked: Passed, levels: Array, table: A
     """Levels of flow matching in schedulers that have a table, too."""
     n, length, shift = asked.n, config["num_train_timesteps"], float(config["flow_shift"])
     unipc = _own_flow(config)
-    if kind and not (unipc and kind == "karras"):
-        raise ValueError(
-            f"use_flow_sigmas with {kind} sigmas: {config.name} then takes levels of the table, up to {levels[-1]:.3g}, for those of flow "
-            "matching, which end at 1"
-        )
-    if config.name.endswith("InverseScheduler"):
-        raise ValueError(f"use_flow_sigmas: {config.name} then walks from noise to data, which is not an inversion")
-    if kind and asked.sigmas is not None:
-        raise ValueError(f"sigmas with {kind} sigmas of flow matching: {config.name} mixes both, leave out one")
+    refuse(
+        (
+            kind and not (unipc and kind == "karras"),
+            f"use_flow_sigmas with {kind} sigmas: {config.name} takes the levels of its table, up to {levels[-1]:.3g}, for those of a flow",
+        ),
+        (
+            config.name.endswith("InverseScheduler"),
+            f"use_flow_sigmas: {config.name} then walks from noise to data, which is not an inversion",
+        ),
+        (
+            kind and asked.sigmas is not None,
+            f"sigmas with {kind} sigmas of flow matching: {config.name} mixes both, leave out one",
+        ),
+    )
     if kind:
         found = spread(kind, levels[::-1], n, config)
         found = found / (found + 1)
@@ -428,14 +445,16 @@ def _ratios(sigma: Array) -> Array:
 
 def _linked(times: Any, found: Any, levels: RatioLevels, table: Array | None = None, told: Any = None) -> Walk:
     """Return the walk whose steps end where the next ones begin; all times that are told are those of the steps, if no others are given."""
-    if len(found) != len(times) + 1:
-        raise ValueError(
-            f"{len(times)} times and {len(found) - 1} levels: the scheduler's own steps do not fit, ask for another number"
-        )
     numbers = [float(s) for s in found]
-    if any(math.isnan(s) for s in numbers):
-        raise ValueError(
-            "the levels of this walk are not numbers, in the scheduler itself, too: ask for another number of steps"
-        )
+    refuse(
+        (
+            len(found) != len(times) + 1,
+            f"{len(times)} times and {len(found) - 1} levels: the scheduler's own steps do not fit, ask for another number",
+        ),
+        (
+            any(map(math.isnan, numbers)),
+            "the levels of this walk are not numbers, in the scheduler itself, too: ask for another number of steps",
+        ),
+    )
     steps = tuple(WalkStep(float(t), a, b) for t, a, b in zip(times, numbers, numbers[1:], strict=False))
     return Walk(steps, levels, tuple(float(t) for t in (times if told is None else told)), table)

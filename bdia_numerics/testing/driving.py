@@ -12,7 +12,6 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
@@ -67,30 +66,6 @@ def double_precision(kind: type) -> Iterator[None]:
             torch.set_default_dtype(before)
 
 
-@dataclass(frozen=True, eq=False)
-class Driven:
-    """A run of a scheduler.
-
-    Attributes
-    ----------
-    start, end : array, shape (*batch, *data)
-        States, in the convention of `levels`.
-    s_from, s_to : float
-        sigma/alpha at which they stand, as the scheduler says.
-    told : tuple of float
-        sigma/alpha of the times that the model was told, in the order of its evaluations.
-    levels : RatioLevels
-        alpha and sigma of sigma/alpha.
-    """
-
-    start: Array
-    end: Array
-    s_from: float
-    s_to: float
-    told: tuple[float, ...]
-    levels: RatioLevels
-
-
 def reading(scheduler: Any) -> configs.SchedulerConfig | None:
     """Return what the configuration of a scheduler, or of the class of diffusers that it is made from, says; None for other classes.
 
@@ -124,9 +99,10 @@ def reading(scheduler: Any) -> configs.SchedulerConfig | None:
 
 
 class DrivenWalk:
-    """What a scheduler does after set_timesteps: the levels of its times and of its ends, and what it reads the network's output as.
+    """What a scheduler does after set_timesteps, and what it reads the network's output as.
 
-    Raises TypeError or ValueError, beginning with "cannot be tested", where that is not known.
+    `begins` and `ends` are sigma/alpha of its steps, `told` that of the times that the model is told, in the order of its evaluations, and
+    `levels` gives alpha and sigma of them. Raises TypeError or ValueError, beginning with "cannot be tested", where that is not known.
     """
 
     def __init__(self, scheduler: Any) -> None:
@@ -149,6 +125,7 @@ class DrivenWalk:
         self.begins, self.ends = (np.minimum(s, TOP) for s in (walk.begins, walk.ends))
         kind = str(self.config.get("prediction_type"))
         self.output = "velocity" if walk.kind == "flow" else configs.PREDICTIONS.get(kind, kind)
+        self.told = tuple(self.level(float(t)) for t in scheduler.timesteps)
 
     def level(self, t: float) -> float:
         """Return sigma/alpha of a time that the model is told."""
@@ -180,6 +157,21 @@ class DrivenWalk:
         return 1.0 if scaled is None else float(scaled(torch.ones(1, dtype=torch.float64), t)[0])
 
 
+def walked(scheduler: Any, n: int, mu: float | None = None, passed: dict[str, Any] | None = None) -> DrivenWalk:
+    """Return the walk of a scheduler after its set_timesteps, in float64; parameters and errors as for `drive`."""
+    reading(scheduler)
+    with double_precision(type(scheduler)), np.errstate(all="ignore"):
+        try:
+            scheduler.set_timesteps(
+                **({"num_inference_steps": n} if passed is None else passed), **({} if mu is None else {"mu": mu})
+            )
+        except (TypeError, ValueError, IndexError, AttributeError) as error:
+            raise ValueError(
+                f"cannot be tested: {type(scheduler).__name__}.set_timesteps({n}) says: {' '.join(str(error).split())}"
+            ) from error
+        return DrivenWalk(scheduler)
+
+
 def drive(
     scheduler: Any,
     n: int,
@@ -187,7 +179,7 @@ def drive(
     states_of: Callable[[float, float], Array],
     mu: float | None = None,
     passed: dict[str, Any] | None = None,
-) -> Driven:
+) -> tuple[Array, Array, DrivenWalk]:
     """Run a scheduler on an exact noise prediction, in float64.
 
     Parameters
@@ -205,39 +197,34 @@ def drive(
     passed
         What is passed to `set_timesteps` in the place of n, as `refined` returns it.
 
+    Returns
+    -------
+    start, end : array, shape (*batch, *data)
+        States before and after the run, in the convention of the walk's `levels`.
+    walk : DrivenWalk
+        Where they stand.
+
     Raises
     ------
     TypeError, ValueError
         Beginning with "cannot be tested", for a scheduler that takes no such steps or of which the levels are not known.
     """
     with double_precision(type(scheduler)), torch.no_grad(), np.errstate(all="ignore"):
-        reading(scheduler)
-        try:
-            scheduler.set_timesteps(
-                **({"num_inference_steps": n} if passed is None else passed), **({} if mu is None else {"mu": mu})
-            )
-        except (TypeError, ValueError, IndexError, AttributeError) as error:
-            raise ValueError(
-                f"cannot be tested: {type(scheduler).__name__}.set_timesteps({n}) says: {' '.join(str(error).split())}"
-            ) from error
-        walk = DrivenWalk(scheduler)
-        s_from, s_to = float(walk.begins[0]), float(walk.ends[-1])
+        walk = walked(scheduler, n, mu, passed)
         levels, model = walk.levels, model_of(walk.levels)
-        start = states_of(float(levels.alpha(s_from)), float(levels.sigma(s_from)))
+        first, last = (float(levels.alpha(float(s))) for s in (walk.begins[0], walk.ends[-1]))
+        start = states_of(first, float(levels.sigma(float(walk.begins[0]))))
         # EDM's factor is its preconditioning, the others' takes z/alpha to z.
         keeps_y = levels.kind == "vp" and abs(walk.scale(scheduler.timesteps[0]) - 1) > 1e-9
-        sample = torch.from_numpy(start / float(levels.alpha(s_from)) if keeps_y else start.copy())
-        told = []
-        for t in scheduler.timesteps:
-            s, c = walk.level(float(t)), walk.scale(t)
-            told.append(s)
-            z = sample.numpy().astype(np.float64) * c
+        sample = torch.from_numpy(start / first if keeps_y else start.copy())
+        for t, s in zip(scheduler.timesteps, walk.told, strict=True):
+            z = sample.numpy().astype(np.float64) * walk.scale(t)
             if levels.kind == "one":
                 z = z * np.hypot(s, walk.config["sigma_data"])
             output = walk.prediction(model(z, s), z, s)
             sample = scheduler.step(torch.from_numpy(output), t, sample).prev_sample
         end = sample.numpy().astype(np.float64)
-        return Driven(start, end * float(levels.alpha(s_to)) if keeps_y else end, s_from, s_to, tuple(told), levels)
+        return start, end * last if keeps_y else end, walk
 
 
 def refined(

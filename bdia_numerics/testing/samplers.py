@@ -221,13 +221,13 @@ class SchedulerSampler:
 
     def grid(self, place: Any) -> tuple[Grid, Any]:
         """Return the grid of the levels at which the scheduler evaluates the model, with both ends, in times s = sigma/alpha."""
-        from bdia_numerics.testing.driving import drive
+        from bdia_numerics.testing.driving import walked
 
-        found = drive(self.scheduler, place.n, lambda _: lambda z, s: 0 * z, lambda a, b: np.zeros((1, 1)), self.mu)
-        s = np.array(sorted((*found.told, found.s_from, found.s_to)))
+        walk = walked(self.scheduler, place.n, self.mu)
+        s = np.array(sorted((*walk.told, walk.begins[0], walk.ends[-1])))
         # A level that is looked up twice differs by rounding.
         s = s[np.concatenate([[True], np.diff(s) > NEAR * s[1:]])]
-        return grids.from_values(s, found.levels.alpha(s), found.levels.sigma(s)), found.levels
+        return grids.from_values(s, walk.levels.alpha(s), walk.levels.sigma(s)), walk.levels
 
     def run(
         self, problem: ExactProblem, place: Any, direction: str, states: Any = STATES, carry: Any = None
@@ -252,9 +252,9 @@ class SchedulerSampler:
             model.part = start.size
             return start
 
-        found = drive(chosen, place.n, model_of, made, self.mu, passed)
-        truth = truth_of(problem, found.start, found.s_from, found.s_to, found.levels)
-        return SamplerRun(found.start, found.end, *truth, model.nfe, place.n, found.end)
+        start, end, walk = drive(chosen, place.n, model_of, made, self.mu, passed)
+        truth = truth_of(problem, start, float(walk.begins[0]), float(walk.ends[-1]), walk.levels)
+        return SamplerRun(start, end, *truth, model.nfe, place.n, end)
 
 
 Sampler = SolverSampler | FunctionSampler | SchedulerSampler

@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from bdia_numerics.spaces.precision import Shared
+from bdia_numerics.texts import refuse
 
 WEIGHTS = Path(__file__).parent / "weights"
 UNET = WEIGHTS / "mnist"
@@ -48,12 +49,16 @@ def local(source: str | Path, parts: tuple[str, ...]) -> Path:
     if path.is_dir():
         return path
     said = f"source={str(source)!r}"
-    if path.suffix in PICKLES:
-        raise ValueError(
-            f"{said} is a pickle of weights alone: pass a diffusers folder, whose weights are in safetensors"
-        )
-    if path.is_file() or path.suffix in (".safetensors", ".json"):
-        raise ValueError(f"{said} is a file: pass the folder that holds it with config.json")
+    refuse(
+        (
+            path.suffix in PICKLES,
+            f"{said} is a pickle of weights alone: pass a diffusers folder, whose weights are in safetensors",
+        ),
+        (
+            path.is_file() or path.suffix in (".safetensors", ".json"),
+            f"{said} is a file: pass the folder that holds it with config.json",
+        ),
+    )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -166,28 +171,27 @@ def edm_network(path: Path, *, trust: bool) -> torch.nn.Module:
     ValueError
         Unless `trust` says that its code may be run; for a file that is missing or no such pickle.
     """
-    if not trust:
-        raise ValueError(
-            f"source={str(path)!r} is a pickle, and opening it runs the code in it: "
-            "pass trust_pickle=True (--trust-pickle) if you trust its author"
-        )
-    if not path.is_file():
-        raise ValueError(f"source={str(path)!r}: there is no such file")
+    source = f"source={str(path)!r}"
+    refuse(
+        (
+            not trust,
+            f"{source} is a pickle, and opening it runs the code in it: pass trust_pickle=True (--trust-pickle) if you trust its author",
+        ),
+        (not path.is_file(), f"{source}: there is no such file"),
+    )
     warnings.warn(f"{path.name} is a pickle: its code is run", stacklevel=4)
     try:
         with path.open("rb") as file:
             content = pickle.load(file)
     except ModuleNotFoundError as error:
-        raise ValueError(
-            f"source={str(path)!r} needs the module {error.name}: put the checkout of EDM on PYTHONPATH"
-        ) from None
+        raise ValueError(f"{source} needs the module {error.name}: put the checkout of EDM on PYTHONPATH") from None
     except Exception as error:  # noqa: BLE001  the code in it may raise anything
         said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise ValueError(f"source={str(path)!r} is not a readable pickle ({said}): download it again") from None
+        raise ValueError(f"{source} is not a readable pickle ({said}): download it again") from None
     network = content.get("ema") if isinstance(content, Mapping) else content
     if not isinstance(network, torch.nn.Module):
         kind = type(network).__name__
-        raise ValueError(f"source={str(path)!r} holds a {kind}, not the 'ema' network of EDM's pickles")  # noqa: TRY004  the file is at fault
+        raise ValueError(f"{source} holds a {kind}, not the 'ema' network of EDM's pickles")  # noqa: TRY004  the file is at fault
     return network.eval()
 
 

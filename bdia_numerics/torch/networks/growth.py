@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import Run, Solver, make_plan, structure
 from bdia_numerics.program.plan import Call, Instruction, Plan
 from bdia_numerics.runs.solving import begun, invert, solve
-from bdia_numerics.runs.state import State
 from bdia_numerics.spaces import of
 from bdia_numerics.torch.linear import Store, pull, push
 from bdia_numerics.torch.networks.jacobians import Linearised, linearised
@@ -109,16 +109,15 @@ def growth(
     def random(numbers: list[int]) -> Store:
         return {n: torch.randn(z.shape, generator=draw, dtype=torch.float64).to(z) for n in numbers}
 
-    steps = []
-    for k, stage in enumerate(plan.stages):
-        before = [h.number for h in (plan.stages[k - 1].held if k else plan.inputs).values()]
-        after = [h.number for h in stage.held.values()]
-        step = tangent_map(slot_instructions(plan, k, before), after, at, space)
-        steps.append(_leading(step, random(before), max(iterations // 2, 2))[0][-1])
-    first = [h.number for h in plan.inputs.values()]
+    held = [[h.number for h in at_slot.values()] for at_slot in (plan.inputs, *(x.held for x in plan.stages))]
+    slots = [
+        tangent_map(slot_instructions(plan, k, before), after, at, space)
+        for k, (before, after) in enumerate(pairwise(held))
+    ]
+    steps = [_leading(step, random(held[k]), max(iterations // 2, 2))[0][-1] for k, step in enumerate(slots)]
     whole = [x for stage in plan.stages for x in stage.instructions]
     ends = [h.number for h in plan.final.values()]
-    values, v = _leading(tangent_map(whole, ends, at, space), random(first), iterations)
+    values, v = _leading(tangent_map(whole, ends, at, space), random(held[0]), iterations)
     slopes = _slopes(whole, v, calls, at, space)
     total = values[-1].numpy()
     return Growth(
@@ -143,16 +142,7 @@ def linearised_run(
 ) -> tuple[Run, Plan, dict[int, Linearised]]:
     """Return the steps of a run in one direction, ready for tensors, and the model at each evaluation, by its number."""
     run = directed_run(solver, grid, direction, prediction_of(model))
-    places: list[tuple[torch.Tensor, Any]] = []
-    plan = make_plan(run, of(z).scalars)
-    _visit(solver, model, grid, z, direction, places)
-    calls = calls_of(plan)
-    asked = places[len(places) - len(calls) :]
-    return run, plan, {x.target: linearised(model, *place) for x, place in zip(calls, asked, strict=True)}
-
-
-def _visit(solver: Solver, model: Any, grid: Grid, z: torch.Tensor, direction: str, places: list[Any]) -> None:
-    """Run the steps in one direction, noting where the model is evaluated."""
+    plan, places = make_plan(run, of(z).scalars), list[tuple[torch.Tensor, Any]]()
 
     def noted(x: torch.Tensor, t: Any) -> Any:
         places.append((x.detach().clone(), t))
@@ -161,14 +151,16 @@ def _visit(solver: Solver, model: Any, grid: Grid, z: torch.Tensor, direction: s
     with torch.no_grad():
         registers, _, status = begun(solver, model, grid, z)
         listening = Predicting(noted, prediction_of(model))
-        found = solve(solver, listening if direction == "sample" else model, grid, z, registers) if status.ok else None
-        if found is not None and found.status.ok and direction == "invert":
-            assert isinstance(found.state, State)
-            found = invert(solver, listening, grid, found.state)
-    if found is None or not found.status.ok:
-        raise ValueError(
-            f"the run is not finite ({status if found is None else found.status}): take more steps or a wider dtype"
-        )
+        if status.ok:
+            found = solve(solver, listening if direction == "sample" else model, grid, z, registers)
+            if (status := found.status).ok and direction == "invert":
+                assert found.state is not None
+                status = invert(solver, listening, grid, found.state).status
+    if not status.ok:
+        raise ValueError(f"the run is not finite ({status}): take more steps or a wider dtype")
+    calls = calls_of(plan)
+    asked = places[len(places) - len(calls) :]
+    return run, plan, {x.target: linearised(model, *place) for x, place in zip(calls, asked, strict=True)}
 
 
 def tangent_map(instructions: list[Instruction], ends: list[int], at: dict[int, Linearised], space: Any) -> Map:

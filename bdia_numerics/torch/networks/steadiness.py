@@ -143,27 +143,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@dataclass(frozen=True)
-class Bits:
-    """Bit-exact round trips of a network, from noise and from data.
-
-    Attributes
-    ----------
-    from_noise, from_data : int or None
-        Bits that differ at the end of the round trip; None if it left the lattice's range.
-    unsteady : str
-        Where the network gave two outputs for one state; empty if it did not.
-    distance : float
-        Largest difference between the data end on the lattice and in floats.
-    """
-
-    from_noise: int | None
-    from_data: int | None
-    unsteady: str
-    distance: float
-
-
-def bits(solver: Solver, model: Any, grid: Grid, z: torch.Tensor) -> Bits:
+def bits(solver: Solver, model: Any, grid: Grid, z: torch.Tensor) -> dict[str, Any]:
     """Take a state to the other end and back on the lattice, from noise to data and from data to noise, and compare every bit.
 
     Parameters
@@ -172,6 +152,13 @@ def bits(solver: Solver, model: Any, grid: Grid, z: torch.Tensor) -> Bits:
         As for `bdia_numerics.solve`; the model takes tensors of z's dtype on z's device.
     z
         z_N, shape (batch, *data), float32 or float64.
+
+    Returns
+    -------
+    dict
+        "from_noise" and "from_data", the bits that differ at the end of the round trip from there, None if it left the lattice's range;
+        "unsteady", where the network gave two outputs for one state, empty if it did not; "distance", the largest difference between
+        the data end on the lattice and in floats.
 
     Raises
     ------
@@ -185,5 +172,9 @@ def bits(solver: Solver, model: Any, grid: Grid, z: torch.Tensor) -> Bits:
     sent = Lattice.from_float(data, bits=40)
     far = encode(solver, arrays, grid, sent)
     back = None if far.state is None else solve(solver, arrays, grid, far.state)
-    from_data = back.z.differing_bits(sent) if back is not None and back.status.ok else None
-    return Bits(found.differing_bits, from_data, found.unsteady, found.distance)
+    return {
+        "from_noise": found.differing_bits,
+        "from_data": back.z.differing_bits(sent) if back is not None and back.status.ok else None,
+        "unsteady": found.unsteady,
+        "distance": found.distance,
+    }
