@@ -1,5 +1,7 @@
 """Scores and references of distributions against what they come down to, in the same run: one function a row, with its limit in ROWS."""
 
+import time
+
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
@@ -79,6 +81,46 @@ def dop853(states):
     )
 
 
+def dopri8(law, tolerances):
+    """A mixture's flow from s = 10 to 1/16 by diffrax, compiled for one state and mapped over many, at both tolerances."""
+    jax = pytest.importorskip("jax", reason="a peer, which no extra brings")
+    diffrax = pytest.importorskip("diffrax", reason="a peer, which no extra brings")
+    jax.config.update("jax_enable_x64", True)
+    weights, means, variances = (jax.numpy.asarray(np.asarray(x, float)) for x in (law.weights, law.means, law.covs))
+
+    def slope(s, y, _):
+        v, differences = variances + s * s, means - y
+        densities = jax.numpy.log(weights) - len(y) / 2 * jax.numpy.log(v) - (differences**2).sum(1) / (2 * v)
+        return -s * ((jax.nn.softmax(densities) / v)[:, None] * differences).sum(0)
+
+    def one(y, tol):
+        steps = {"stepsize_controller": diffrax.PIDController(rtol=tol, atol=tol), "max_steps": 100_000}
+        return diffrax.diffeqsolve(
+            diffrax.ODETerm(slope), diffrax.Dopri8(), 10.0, 0.0625, None, y, saveat=diffrax.SaveAt(t1=True), **steps
+        ).ys[0]
+
+    many = jax.jit(jax.vmap(one, in_axes=(0, None)))
+    return lambda z: [np.asarray(many(z, tol)) for tol in tolerances]
+
+
+def taylor_steps(size, count, states, first=False):
+    """The reference by Taylor steps against diffrax's Dopri8, both compiled; or its first run against diffrax's, both compiling."""
+    pytest.importorskip("heyoka", reason="needs the extra reference")
+    rng = np.random.default_rng(0)
+    law = GaussianMixture(np.full(count, 1 / count), rng.normal(size=(count, size)), rng.uniform(0.05, 0.2, count))
+    z, theirs, model = 10 * normal(states, size), dopri8(law, (1e-11, 1e-13)), law.model(EDM)
+    if first:
+        begin = time.process_time()
+        reference_flow(model, EDM, z, 10.0, 0.0625, method="taylor")
+        middle = time.process_time()
+        theirs(z)
+        return (middle - begin) / (time.process_time() - middle)
+    while not any(key[2:] == (1,) for key in law._taylor):
+        ours = reference_flow(model, EDM, z, 10.0, 0.0625, method="taylor")
+    assert abs(ours.z - theirs(z)[1]).max() < 1e-11
+    return over(lambda: reference_flow(model, EDM, z, 10.0, 0.0625, method="taylor"), lambda: theirs(z), 7)
+
+
 ROWS = {
     "data set of 60,000 points: made and asked once": (data_set, 1.1),
     "float32 scores, K = 2,000, 256 states": (lambda: short(2000, 256), 1.2),
@@ -92,6 +134,15 @@ ROWS = {
     "reference by DOP853, 1 state": (lambda: dop853(1), 1.6),
     "reference by DOP853, 100 states": (lambda: dop853(100), 1.0),
     "reference by DOP853, 10,000 states": (lambda: dop853(10_000), 0.2),
+    "reference by Taylor steps, plane, K = 3, 1 state": (lambda: taylor_steps(2, 3, 1), 0.5),
+    "reference by Taylor steps, 20-D, K = 3, 1 state": (lambda: taylor_steps(20, 3, 1), 1.5),
+    "reference by Taylor steps, 20-D, K = 10, 1 state": (lambda: taylor_steps(20, 10, 1), 3.5),
+    "reference by Taylor steps, 20-D, K = 3, 100 states": (lambda: taylor_steps(20, 3, 100), 1.0),
+    "reference by Taylor steps, 20-D, K = 10, 100 states": (lambda: taylor_steps(20, 10, 100), 1.0),
+    "reference by Taylor steps, 20-D, K = 3, 100 states, the first time": (
+        lambda: taylor_steps(20, 3, 100, first=True),
+        0.3,
+    ),
 }
 """What is measured, and the ratio that it is to have at most; half as much again fails."""
 

@@ -163,7 +163,7 @@ MUTANTS = {
         lambda: checks.check_cdf_flow(0.75, 0.0625),
     ),
     "a wrong scale in the error function": (
-        "cdf_exact",
+        "cdf_flow",
         "mp.sqrt(2 * v)\n",
         "mp.sqrt(v)\n",
         checks.check_exact_transport,
@@ -197,7 +197,7 @@ MUTANTS = {
         checks.check_reference,
     ),
     "bisection after convergence": (
-        "cdf_exact",
+        "cdf_flow",
         "            return moved\n        if not low",
         "            return (low + high) / 2\n        if not low",
         checks.check_exact_transport,

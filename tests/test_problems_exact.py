@@ -208,7 +208,7 @@ def narrow():
 
 # (module, text, planted error, check that must fail)
 MUTANTS = {
-    "no Gauss's rule": ("uniform_flow", "narrow = (h < 1) & (x * h < 4)", "narrow = h < 0", narrow),
+    "no Gauss's rule": ("uniform", "np.empty_like(x), (h < 1) & (x * h < 4)", "np.empty_like(x), h < 0", narrow),
     "chi of a wrong number of freedoms": (
         "radial_flow",
         "_log_gamma_tails(size / 2,",

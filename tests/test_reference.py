@@ -1,6 +1,8 @@
 """Numerical reference flows: both integrators against a 30-digit solution and exact flows, and which of them runs."""
 
+import copy
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import mpmath
 import numpy as np
@@ -8,7 +10,15 @@ import pytest
 from problem_checks import EPS
 
 from bdia_numerics import schedules
-from bdia_numerics.problems import Empirical, Gaussian, GaussianMixture, GuidedGaussians, Product, certified_flow
+from bdia_numerics.problems import (
+    Empirical,
+    Gaussian,
+    GaussianMixture,
+    GuidedGaussians,
+    Product,
+    certified_flow,
+    taylor,
+)
 from bdia_numerics.problems import reference_flow as reference
 
 EDM, FLOW = schedules.edm(), schedules.flow()
@@ -190,3 +200,35 @@ def test_the_enclosure_holds_the_reference(method):
     run = PLANE.flow_certified(z, 1.0, 0.5, EDM, method=method)
     middle = np.array([[float(x.mid()) for x in row] for row in found.z])
     assert abs(middle - run.z).max() <= found.certificate.error + run.certificate.error
+
+
+def test_a_run_copies_nothing_and_frequent_runs_are_optimised(monkeypatch):
+    """Each call copied what is compiled, for longer than it ran; and code was optimised by states alone, whatever they cost."""
+    library = pytest.importorskip("heyoka", reason="needs the extra reference")
+    copies, levels = [], []
+    copied, made = copy.deepcopy, library.taylor_adaptive_batch
+    monkeypatch.setattr(taylor.copy, "deepcopy", lambda x: copies.append(x) or copied(x))
+    monkeypatch.setattr(
+        library, "taylor_adaptive_batch", lambda *a, **k: levels.append(k["opt_level"]) or made(*a, **k)
+    )
+    law = GaussianMixture(PLANE.weights, PLANE.means, PLANE.covs)
+    model, finest = law.model(EDM), taylor.FINEST
+    monkeypatch.setattr(taylor, "_WORTH", 5 * law._terms())
+    runs = [reference(model, EDM, Z[:1], 2.0, 0.5, method="taylor") for _ in range(6)]
+    # Of each of both tolerances one integrator and one copy of it; the fifth run is the first of optimised code.
+    assert levels == [0, 0, 1, 1]
+    assert len(copies) == 4
+    many = reference(model, EDM, np.repeat(Z, 3, axis=0), 2.0, 0.5, method="taylor")
+    for run in runs:
+        # Both keep the tolerance of a step over some twenty steps.
+        np.testing.assert_allclose(run.z, many.z[:1], rtol=0, atol=100 * finest)
+
+
+def test_threads_share_what_is_compiled():
+    pytest.importorskip("heyoka", reason="needs the extra reference")
+    model = GaussianMixture(PLANE.weights, PLANE.means, PLANE.covs).model(EDM)
+    expected = reference(model, EDM, Z, 2.0, 0.5, method="taylor").z
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda k: reference(model, EDM, Z[k % 5 :], 2.0, 0.5, method="taylor").z, range(40)))
+    for k, z in enumerate(found):
+        np.testing.assert_allclose(z, expected[k % 5 :], rtol=0, atol=100 * taylor.FINEST * np.abs(Z).max())

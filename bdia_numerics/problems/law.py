@@ -1,7 +1,10 @@
-"""What all mixtures here share: each is known by its components, atoms included."""
+"""Gaussians, mixtures of them and data sets: distributions that are known by their components, atoms included."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +19,7 @@ from bdia_numerics.problems.certificate import (
     RADIAL_TRANSPORT,
     Certificate,
 )
-from bdia_numerics.problems.checks import embed, exact_values, has_density
+from bdia_numerics.problems.checks import embed, exact_values, has_density, parameter, variances_of, weights_of
 from bdia_numerics.problems.enclosed_scores import enclosed_score
 from bdia_numerics.problems.problem import Problem, Times
 from bdia_numerics.problems.radial_flow import radial, radial_derivative
@@ -159,3 +162,149 @@ class Law(Problem):
         if found.kind == "radial":
             return radial_derivative(z, begin, end, parts, space)
         return transports.along_line_derivative(z, moved, begin, end, parts, found.axis(space), space)
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian(Law):
+    """The normal distribution N(mean, cov), with its flow in closed form.
+
+    Parameters
+    ----------
+    mean
+        Shape (D,).
+    cov
+        A variance, D variances, or a symmetric positive definite matrix (D, D). Variances may be 0 (an atom) where
+        sigma > 0. Floats are taken at their exact binary value in mpmath and longdouble; a distribution for runs in Fractions or
+        symbols is written in ints and Fractions.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not match, NaN, infinity, negative variances and matrices not positive definite.
+    TypeError
+        For complex numbers.
+    """
+
+    mean: Any
+    cov: Any = 1
+
+    def __post_init__(self) -> None:
+        mean = parameter("mean", self.mean)
+        if mean.ndim != 1 or mean.size == 0:
+            raise ValueError(f"mean has shape {mean.shape}: pass D >= 1 numbers, shape (D,)")
+        cov = variances_of("cov", self.cov, ((), mean.shape, (mean.size, mean.size)))
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "cov", cov)
+        one = np.empty(1, dtype=object)
+        one[0] = Fraction(1)
+        self._prepare(one, mean[None], cov[None], "cov")
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianMixture(Law):
+    """The mixture sum_k weights[k] N(means[k], covs[k]), with exact score.
+
+    The flow is exact in one dimension, and in several if the means lie on a line along an eigenvector of every covariance
+    and the covariance across that line is common, or if all means are equal and the covariances isotropic. This is found
+    from the components, to a rounding of the parameters for floats and exactly in mpmath; `flow_certificate` says which.
+
+    Parameters
+    ----------
+    weights
+        Shape (K,), non-negative, sum 1.
+    means
+        Shape (K, D).
+    covs
+        Isotropic variances (K,), diagonals (K, D), or symmetric positive definite matrices (K, D, D). Variances may be
+        0 (atoms) where sigma > 0. With K = D, two-dimensional covs are diagonals.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not match, NaN, infinity, weights that are negative or do not sum to 1, negative variances
+        and matrices not positive definite.
+    TypeError
+        For complex numbers.
+    """
+
+    weights: Any
+    means: Any
+    covs: Any
+
+    def __post_init__(self) -> None:
+        weights, means = weights_of(self.weights), parameter("means", self.means)
+        if means.ndim != 2 or means.shape[0] != weights.size or means.shape[1] == 0:
+            raise ValueError(f"means has shape {means.shape}: pass {weights.size} rows, one a weight")
+        count, size = means.shape
+        covs = variances_of("covs", self.covs, ((count,), (count, size), (count, size, size)))
+        for name, value in (("weights", weights), ("means", means), ("covs", covs)):
+            object.__setattr__(self, name, value)
+        self._prepare(weights, means, covs, "covs")
+
+
+@dataclass(frozen=True, eq=False)
+class Empirical(Law):
+    """A data set as a distribution: equal atoms at its points, or Gaussians of one bandwidth around them.
+
+    Parameters
+    ----------
+    data
+        Shape (K, D), for instance `problems.digits()`.
+    bandwidth
+        Standard deviation around each point, 0 for atoms. With atoms the score exists only where sigma > 0.
+
+    Raises
+    ------
+    ValueError
+        For data that are not two-dimensional, are empty or contain NaN or infinity, and for a negative bandwidth.
+    TypeError
+        For complex numbers.
+    """
+
+    data: Any
+    bandwidth: Any = 0.0
+
+    def __post_init__(self) -> None:
+        data, bandwidth = parameter("data", self.data), parameter("bandwidth", self.bandwidth)
+        if data.ndim != 2 or data.size == 0:
+            raise ValueError(f"data has shape {data.shape}: pass K >= 1 points of length D, shape (K, D)")
+        if bandwidth.ndim != 0 or bandwidth[()] < 0:
+            raise ValueError(f"bandwidth={self.bandwidth!r}: pass one non-negative standard deviation")
+        object.__setattr__(self, "data", data)
+        # An exact zero lets atoms run in every number system.
+        variance = Fraction(0) if bandwidth[()] == 0 else bandwidth[()] ** 2
+        # One number each, seen K times.
+        weights, variances = (
+            np.broadcast_to(np.array(x, dtype=object), len(data)) for x in (Fraction(1, len(data)), variance)
+        )
+        self._prepare(weights, data, variances, "bandwidth")
+
+
+def digits() -> np.ndarray[Any, Any]:
+    """Return small handwritten digits, scaled to [-1, 1]: those that scikit-learn distributes.
+
+    Returns
+    -------
+    array
+        1797 images of 8 x 8 pixels, shape (1797, 64), float64.
+
+    Examples
+    --------
+    >>> digits().shape, float(digits().min()), float(digits().max())
+    ((1797, 64), -1.0, 1.0)
+
+    Notes
+    -----
+    Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI repository (1998), test part.
+    Pixels are integers 0 to 16, so that pixel / 8 - 1 is exact in every float.
+    """
+    # The last column has the labels.
+    return np.loadtxt(Path(__file__).parent / "vendor" / "digits.csv.gz", delimiter=",")[:, :-1] / 8 - 1
+
+
+def normal_quantiles(n: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return n states of N(0, 1) on the line without a draw: the midpoints of equal parts of its probability, shape (n, 1)."""
+    from scipy.special import ndtri
+
+    found: np.ndarray[Any, np.dtype[np.float64]] = ndtri((np.arange(n) + 0.5) / n)[:, None]
+    return found

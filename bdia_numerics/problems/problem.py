@@ -17,7 +17,7 @@ Times = tuple[Any, Any]
 ComputeDtype = Literal["float64", "float32"]
 
 
-class Schedule(Protocol):
+class NoiseLevels(Protocol):
     """What a distribution asks of a schedule."""
 
     def alpha(self, t: Any, /) -> Any: ...
@@ -39,6 +39,10 @@ class NoisePrediction:
         return self.law._scaled_score(
             z, t, self.schedule, noise=True, known=self._levels, compute_dtype=self.compute_dtype
         )
+
+    def _law_under(self, schedule: Any) -> Problem | None:
+        """Return the distribution, None under another schedule, where the prediction belongs to another distribution."""
+        return self.law if self.schedule == schedule else None
 
 
 class Problem:
@@ -62,11 +66,11 @@ class Problem:
         """How exact `flow` is; for a numerical reference the estimate comes with each `flow_certified`."""
         raise NotImplementedError
 
-    def model(self, schedule: Schedule, *, compute_dtype: ComputeDtype = "float64") -> NoisePrediction:
+    def model(self, schedule: NoiseLevels, *, compute_dtype: ComputeDtype = "float64") -> NoisePrediction:
         """Return the exact noise prediction ``eps(z, t)`` under a schedule; the dtype of z is kept, `compute_dtype` as in `score`."""
         return NoisePrediction(self, schedule, compute_dtype)
 
-    def score(self, z: Any, t: Any, schedule: Schedule, *, compute_dtype: ComputeDtype = "float64") -> Array:
+    def score(self, z: Any, t: Any, schedule: NoiseLevels, *, compute_dtype: ComputeDtype = "float64") -> Array:
         """Return the gradient of the log density of the distribution at time t.
 
         Parameters
@@ -102,7 +106,7 @@ class Problem:
         self,
         z: Any,
         t: Any,
-        schedule: Schedule,
+        schedule: NoiseLevels,
         *,
         noise: bool,
         known: dict[Any, tuple[Any, Any]] | None = None,
@@ -119,7 +123,7 @@ class Problem:
                 result = -sigma * score if noise else score
                 return result.astype(array.dtype).reshape(array.shape)
 
-    def sample(self, n: int, rng: np.random.Generator, t: Any = None, schedule: Schedule | None = None) -> Array:
+    def sample(self, n: int, rng: np.random.Generator, t: Any = None, schedule: NoiseLevels | None = None) -> Array:
         """Return n independent draws, shape (n, D), float64: clean data, or z at time t when a schedule is given."""
         if (t is None) != (schedule is None):
             raise ValueError("sample takes t and schedule together: give both for noisy states, neither for clean data")
@@ -129,7 +133,7 @@ class Problem:
         alpha, sigma = marginal(schedule, t, spaces.FLOAT64)
         return np.asarray(alpha * x + sigma * rng.standard_normal(x.shape))
 
-    def flow(self, z: Any, t_from: Any, t_to: Any, schedule: Schedule) -> Array:
+    def flow(self, z: Any, t_from: Any, t_to: Any, schedule: NoiseLevels) -> Array:
         """Return the states at t_to that the probability-flow ODE reaches from z at t_from.
 
         Parameters
@@ -156,7 +160,14 @@ class Problem:
         return np.asarray(self.flow_certified(z, t_from, t_to, schedule).z)
 
     def flow_certified(
-        self, z: Any, t_from: Any, t_to: Any, schedule: Schedule, *, rtol: float | None = None, method: Method = "auto"
+        self,
+        z: Any,
+        t_from: Any,
+        t_to: Any,
+        schedule: NoiseLevels,
+        *,
+        rtol: float | None = None,
+        method: Method = "auto",
     ) -> CertifiedFlow:
         """Return the flow and the certificate of this computation.
 
@@ -178,7 +189,7 @@ class Problem:
         run = reference_flow(self.model(schedule), schedule, array, t_from, t_to, rtol=rtol, method=method)
         return CertifiedFlow(run.z, Certificate("reference", run.method, run.error))
 
-    def flow_jacobian(self, z: Any, t_from: Any, t_to: Any, schedule: Schedule) -> Array:
+    def flow_jacobian(self, z: Any, t_from: Any, t_to: Any, schedule: NoiseLevels) -> Array:
         """Return the derivative of `flow` by z, shape (*batch, D, D), where it has a closed form.
 
         Raises
@@ -188,7 +199,7 @@ class Problem:
         """
         return self.flow_and_jacobian(z, t_from, t_to, schedule)[1]
 
-    def flow_and_jacobian(self, z: Any, t_from: Any, t_to: Any, schedule: Schedule) -> tuple[Array, Array]:
+    def flow_and_jacobian(self, z: Any, t_from: Any, t_to: Any, schedule: NoiseLevels) -> tuple[Array, Array]:
         """Return `flow` and `flow_jacobian`, for little more than the price of the flow; errors as theirs."""
         array, space = states(z, self.dimension)
         finite_states(array, space)

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.cdf_exact import increasing_root
+from bdia_numerics.problems.cdf_flow import increasing_root, solve_increasing
 from bdia_numerics.problems.checks import exact
-from bdia_numerics.problems.monotone import solve_increasing
 from bdia_numerics.problems.transports import digits_of
 
 Array = np.ndarray[Any, Any]

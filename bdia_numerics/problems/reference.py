@@ -138,13 +138,8 @@ def _chosen(method: str, model: Any, schedule: Any) -> Literal["taylor", "DOP853
 
 
 def law_of(model: Any, schedule: Any) -> Any:
-    """Return the distribution that a model is the noise prediction of, None for any other model.
-
-    Under another schedule a distribution's prediction belongs to another distribution.
-    """
-    from bdia_numerics.problems.problem import NoisePrediction
-
-    return model.law if isinstance(model, NoisePrediction) and model.schedule == schedule else None
+    """Return the distribution that a model is the noise prediction of, None for any other model."""
+    return model._law_under(schedule) if hasattr(model, "_law_under") else None
 
 
 def _taylor(model: Any, schedule: Any, z: Array, begin: float, end: float, rtol: float) -> tuple[Array, int]:

@@ -116,9 +116,9 @@ def _block_score(z: Array, alpha: Any, sigma: Any, law: Components, few: bool) -
 def _negligible(exponents: Array) -> float:
     """Return the log-weight to which smaller ones are raised, so that no subnormal slows a product.
 
-    exp(-600) = 1e-261, and exp(-75) = 3e-33 in float32, change no digit.
+    exp(-600) = 1e-261, and exp(-75) = 2e-33 in float32, change no digit.
     """
-    return -75.0 if exponents.dtype == np.float32 else -600.0
+    return max(-600.0, -0.85 * float(np.log(np.finfo(exponents.dtype).max)))
 
 
 def _softmax(exponents: Array) -> Array:

@@ -10,7 +10,6 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -22,10 +21,9 @@ MISSING = "heyoka is not installed: pip install 'bdia_numerics[reference]', or u
 FINEST = float(np.finfo(np.float64).eps)
 _MOST_TERMS = 600
 """Numbers in a distribution beyond which compiling takes seconds, and a step as long as NumPy's on the whole batch."""
-_MANY = 2000
-"""States from which on optimised code saves more than it costs to compile (0.3 s against 0.1 ms a state)."""
+_WORTH = 3000
+"""Blocks of states x numbers in the distribution after which code is optimised: then they took about half the time that it takes."""
 _MAX_STEPS = 100_000
-_COMPILED: WeakKeyDictionary[Any, dict[tuple[float, int], Any]] = WeakKeyDictionary()
 
 
 def heyoka() -> Any:
@@ -107,8 +105,9 @@ def taylor_flow(law: Any, y: Array, start: float, end: float, *, rtol: float) ->
         If the integrator stops before `end`.
     """
     library = heyoka()
-    # A copy, so that threads can share what is compiled.
-    run = copy.deepcopy(_compiled(law, rtol, 3 if len(y) >= _MANY else 0))
+    made, idle = _compiled(law, rtol, len(y))
+    # Threads share what is compiled, but each runs a copy of its own: one that is idle, as copies take longer than short runs.
+    run = idle.pop() if idle else copy.deepcopy(made)
     result, most, lanes = np.empty_like(y), 0, run.batch_size
     for first in range(0, len(y), lanes):
         part = y[first : first + lanes].T
@@ -123,23 +122,33 @@ def taylor_flow(law: Any, y: Array, start: float, end: float, *, rtol: float) ->
             )
         result[first : first + lanes] = run.state[:, : part.shape[1]].T
         most = max(most, *(lane[3] for lane in run.propagate_res))
+    idle.append(run)
     return result, most
 
 
-def _compiled(law: Any, rtol: float, level: int) -> Any:
-    found = _COMPILED.setdefault(law, {})
-    if (rtol, level) not in found:
-        library = heyoka()
-        lanes = library.recommended_simd_size()
-        found[rtol, level] = library.taylor_adaptive_batch(
+def _compiled(law: Any, rtol: float, states: int) -> tuple[Any, list[Any]]:
+    """Return what is compiled for a distribution, a tolerance and one state or many, and its idle copies.
+
+    Code is compiled without optimisation, which takes a tenth of the time, until so much has been asked of it that optimised code, three
+    times as fast, would have been worth its price.
+    """
+    found = vars(law).setdefault("_taylor", {})
+    library = heyoka()
+    lanes = library.recommended_simd_size() if states > 1 else 1
+    found[rtol, lanes] = found.get((rtol, lanes), 0) + -(-states // lanes) * law._terms()
+    key = rtol, lanes, int(found[rtol, lanes] >= _WORTH)
+    if key not in found:
+        made = library.taylor_adaptive_batch(
             field(law),
             np.zeros((law.dimension, lanes)),
             time=[0.0] * lanes,
             tol=rtol,
             compact_mode=True,
-            opt_level=level,
+            opt_level=key[2],
         )
-    return found[rtol, level]
+        found[key] = made, []
+    compiled: tuple[Any, list[Any]] = found[key]
+    return compiled
 
 
 def field(law: Any) -> list[tuple[Any, Any]]:

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.cdf_exact import ExactMarginal, transport_exact
-from bdia_numerics.problems.cdf_flow import Marginal, attempt, log_density, transport
+from bdia_numerics.problems.cdf_flow import ExactMarginal, Marginal, attempt, log_density, transport, transport_exact
 from bdia_numerics.problems.checks import exact
 from bdia_numerics.problems.enclosed_flows import slopes, transported
 from bdia_numerics.problems.linear import eigen

@@ -160,6 +160,26 @@ class Derived:
         sigma = _ieee(self.sigma(t))  # type: ignore[attr-defined]
         return 2 * sigma * (self.sigma_dot(t) - self.drift(t) * sigma)  # type: ignore[attr-defined]
 
+    @elementwise
+    def time(self, variable: str, value: Any) -> Any:
+        """Return the t at which a variable has a value.
+
+        Raises
+        ------
+        ValueError
+            For an unknown variable, and for a value that does not occur where the schedule is defined.
+        TypeError
+            Where the number system has no functions for it.
+        """
+        if known(variable) == "t":
+            return value
+        space, number = read(value)
+        with space.working(), np.errstate(all="ignore"):
+            return write(space, self._time(space, variable, number), value)
+
+    def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
+        raise NotImplementedError
+
 
 def _ieee(x: Any) -> Any:
     return np.float64(x) if isinstance(x, float) else x

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.schedules.base import Derived, each, elementwise, known, read, rounding, timed, write
+from bdia_numerics.schedules.base import Derived, each, rounding, timed
 from bdia_numerics.schedules.preserving import damping_of
 from bdia_numerics.spaces import Scalar, Space
 
 
 @dataclass(frozen=True)
-class Level:
+class TableLevel:
     """A noise level in one number system: alpha, sigma and the damping -log(alpha^2), None where alpha = 0."""
 
     alpha: Scalar
@@ -40,7 +40,7 @@ class Discrete(Derived):
 
     table: tuple[Fraction, ...] | None = None
     betas: tuple[str, int, Fraction, Fraction] | None = None
-    _levels: dict[tuple[str, int], Level] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _levels: dict[tuple[str, int], TableLevel] = field(default_factory=dict, init=False, repr=False, compare=False)
     _tables: dict[Space, tuple[Scalar, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
     variance_preserving = True
     t_min = Fraction(0)
@@ -98,15 +98,6 @@ class Discrete(Derived):
         """Return d sigma/dt = -alpha alpha_dot/sigma, to the right of an integer."""
         return each(lambda x: -self._at(space, x).alpha * self._alpha_dot(space, x) / self._at(space, x).sigma, t)
 
-    @elementwise
-    def time(self, variable: str, value: Any) -> Any:
-        """Return the t at which a variable has a value, in closed form; ValueError outside the table."""
-        if known(variable) == "t":
-            return value
-        space, number = read(value)
-        with space.working(), np.errstate(all="ignore"):
-            return write(space, self._time(space, damping_of(space, variable, number), f"{variable}={value}"), value)
-
     def _squares(self, space: Space) -> tuple[Scalar, ...]:
         if self.betas is None:
             return self.table or ()
@@ -115,7 +106,7 @@ class Discrete(Derived):
             self._tables[wide] = products_of_alphas(*self.betas, space=wide)
         return self._tables[wide]
 
-    def _level(self, space: Space, k: int) -> Level:
+    def _level(self, space: Space, k: int) -> TableLevel:
         key = (space.name, k)
         if key not in self._levels:
             if self.betas is not None and space.exact:
@@ -126,7 +117,7 @@ class Discrete(Derived):
             if square:
                 near_one = square > Fraction(1, 2)
                 damping = -(space.log1p(space.number(-rest)) if near_one else space.log(space.number(square)))
-            self._levels[key] = Level(space.sqrt(space.number(square)), space.sqrt(space.number(rest)), damping)
+            self._levels[key] = TableLevel(space.sqrt(space.number(square)), space.sqrt(space.number(rest)), damping)
         return self._levels[key]
 
     def _place(self, t: Scalar) -> tuple[int, Scalar]:
@@ -136,16 +127,16 @@ class Discrete(Derived):
         k = -1 if t < 0 else min(int(t), high - 1)
         return k, t - k
 
-    def _at(self, space: Space, t: Scalar) -> Level:
+    def _at(self, space: Space, t: Scalar) -> TableLevel:
         k, part = self._place(t)
         if part == 0 or part == 1:
             return self._level(space, k + int(part))
         first, last = self._level(space, k), self._level(space, k + 1)
         if last.damping is None:
             alpha = first.alpha * (1 - part)
-            return Level(alpha, space.sqrt((1 - alpha) * (1 + alpha)), -2 * space.log(alpha))
+            return TableLevel(alpha, space.sqrt((1 - alpha) * (1 + alpha)), -2 * space.log(alpha))
         damping = first.damping + (last.damping - first.damping) * part
-        return Level(space.exp(-damping / 2), space.sqrt(-space.expm1(-damping)), damping)
+        return TableLevel(space.exp(-damping / 2), space.sqrt(-space.expm1(-damping)), damping)
 
     def _rate(self, space: Space, t: Scalar) -> Scalar:
         k, part = self._place(t)
@@ -161,12 +152,15 @@ class Discrete(Derived):
             return -self._level(space, k).alpha
         return -self._at(space, t).alpha * self._rate(space, t) / 2
 
-    def _time(self, space: Space, damping: Scalar, name: str) -> Scalar:
+    def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
+        damping = damping_of(space, variable, value)
         first, last = int(self.domain[0]), self.length - 1
         bottom, top = self._level(space, first).damping, self._level(space, last).damping
         slack = 16 * rounding(space)
         if not damping >= bottom * (1 - slack) or (top is not None and not damping <= top * (1 + slack)):
-            raise ValueError(f"{name} is outside the table: its noise levels are those of t from {first} to {last}")
+            raise ValueError(
+                f"{variable}={value} is outside the table: its noise levels are those of t from {first} to {last}"
+            )
         low, high = first, last
         while high - low > 1:
             middle = (low + high) // 2

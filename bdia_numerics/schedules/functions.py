@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.schedules.base import Derived, each, elementwise, known, read, rounding, sigma_bar_of, timed, write
+from bdia_numerics.schedules.base import Derived, each, rounding, sigma_bar_of, timed
 from bdia_numerics.spaces import Scalar, Space
 
 Function = Callable[[Any], Any]
@@ -63,32 +63,19 @@ class Functions(Derived):
         """Return d sigma/dt."""
         return each(lambda x: self._derivative("sigma", space, x), t)
 
-    @elementwise
-    def time(self, variable: str, value: Any) -> Any:
-        """Return the t at which a variable has a value: the root of sigma - value alpha, bracketed to the last digit.
-
-        Raises
-        ------
-        TypeError
-            In an exact system, where the root is in general no number of that system.
-        ValueError
-            If the value does not occur on the domain.
-        """
-        if known(variable) == "t":
-            return value
-        space, number = read(value)
+    def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
+        # The root of sigma - value alpha, bracketed to the last digit.
         if space.exact or space.encloses:
             raise TypeError(
                 f"{variable}={value}: the inverse of a schedule from functions is not known in {space.name}: "
                 "use floats or mpmath, or a grid of given times"
             )
-        with space.working(), np.errstate(all="ignore"):
-            target = sigma_bar_of(space, variable, number)
-            low, high = space.number(self.t_min), space.number(self.t_max)
-            root = increasing_root(lambda t: self.sigma(t) - target * self.alpha(t), low, high, 8 * rounding(space))
-            if root is None:
-                raise ValueError(f"{variable}={value} does not occur for t in [{self.t_min}, {self.t_max}]")
-            return write(space, root, value)
+        target = sigma_bar_of(space, variable, value)
+        low, high = space.number(self.t_min), space.number(self.t_max)
+        root = increasing_root(lambda t: self.sigma(t) - target * self.alpha(t), low, high, 8 * rounding(space))
+        if root is None:
+            raise ValueError(f"{variable}={value} does not occur for t in [{self.t_min}, {self.t_max}]")
+        return root
 
     def _derivative(self, name: str, space: Space, t: Scalar) -> Scalar:
         given, function = getattr(self, f"{name}_derivative"), getattr(self, f"{name}_function")

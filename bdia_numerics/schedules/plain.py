@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
-import numpy as np
-
-from bdia_numerics.schedules.base import Derived, elementwise, known, read, sigma_bar_of, timed, write
+from bdia_numerics.schedules.base import Derived, sigma_bar_of, timed
 from bdia_numerics.spaces import Scalar, Space
 
 
-@dataclass(frozen=True)
-class EDM(Derived):
-    """(alpha, sigma) = (1, t), t >= 0 (Karras et al. 2022); grids start at t_max = 80 by default. Rational."""
+class Exploding(Derived):
+    """Schedules with alpha = 1 and sigma growing from 0."""
 
     t_min = Fraction(0)
-    t_max = Fraction(80)
     domain = (Fraction(0), None)
 
     @timed
     def alpha(self, space: Space, t: Scalar) -> Scalar:
         """Return 1."""
         return space.number(1)
+
+    @timed
+    def alpha_dot(self, space: Space, t: Scalar) -> Scalar:
+        """Return 0."""
+        return space.number(0)
+
+
+@dataclass(frozen=True)
+class EDM(Exploding):
+    """(alpha, sigma) = (1, t), t >= 0 (Karras et al. 2022); grids start at t_max = 80 by default. Rational."""
+
+    t_max = Fraction(80)
 
     @timed
     def sigma(self, space: Space, t: Scalar) -> Scalar:
@@ -31,47 +38,24 @@ class EDM(Derived):
         return t
 
     @timed
-    def alpha_dot(self, space: Space, t: Scalar) -> Scalar:
-        """Return 0."""
-        return space.number(0)
-
-    @timed
     def sigma_dot(self, space: Space, t: Scalar) -> Scalar:
         """Return 1."""
         return space.number(1)
 
-    @elementwise
-    def time(self, variable: str, value: Any) -> Any:
-        """Return the t at which a variable has a value, in closed form."""
-        if known(variable) == "t":
-            return value
-        space, number = read(value)
-        with space.working(), np.errstate(all="ignore"):
-            return write(space, sigma_bar_of(space, variable, number), value)
+    def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
+        return sigma_bar_of(space, variable, value)
 
 
 @dataclass(frozen=True)
-class VE(Derived):
+class VE(Exploding):
     """(alpha, sigma) = (1, sqrt(t)), t >= 0: heat at constant speed (Song et al. 2021); t_max = 6400 is sigma = 80."""
 
-    t_min = Fraction(0)
     t_max = Fraction(6400)
-    domain = (Fraction(0), None)
-
-    @timed
-    def alpha(self, space: Space, t: Scalar) -> Scalar:
-        """Return 1."""
-        return space.number(1)
 
     @timed
     def sigma(self, space: Space, t: Scalar) -> Scalar:
         """Return sqrt(t)."""
         return space.sqrt(t)
-
-    @timed
-    def alpha_dot(self, space: Space, t: Scalar) -> Scalar:
-        """Return 0."""
-        return space.number(0)
 
     @timed
     def sigma_dot(self, space: Space, t: Scalar) -> Scalar:
@@ -83,14 +67,8 @@ class VE(Derived):
         """Return g^2 = 1 of eq. (3)."""
         return space.number(1)
 
-    @elementwise
-    def time(self, variable: str, value: Any) -> Any:
-        """Return the t at which a variable has a value, in closed form."""
-        if known(variable) == "t":
-            return value
-        space, number = read(value)
-        with space.working(), np.errstate(all="ignore"):
-            return write(space, sigma_bar_of(space, variable, number) ** 2, value)
+    def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
+        return sigma_bar_of(space, variable, value) ** 2
 
 
 @dataclass(frozen=True)
@@ -126,14 +104,8 @@ class Flow(Derived):
         """Return g^2 = 2t/(1-t) of eq. (3)."""
         return 2 * t / (1 - t)
 
-    @elementwise
-    def time(self, variable: str, value: Any) -> Any:
-        """Return the t at which a variable has a value, in closed form."""
-        if known(variable) == "t":
-            return value
-        space, number = read(value)
-        with space.working(), np.errstate(all="ignore"):
-            # 1/(1 + alpha/sigma) for large noise: sigma/alpha may overflow where alpha/sigma does not.
-            if variable == "sigma_bar":
-                return write(space, number / (1 + number), value)
-            return write(space, 1 / (1 + 1 / sigma_bar_of(space, variable, number)), value)
+    def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
+        # 1/(1 + alpha/sigma) for large noise: sigma/alpha may overflow where alpha/sigma does not.
+        if variable == "sigma_bar":
+            return value / (1 + value)
+        return 1 / (1 + 1 / sigma_bar_of(space, variable, value))

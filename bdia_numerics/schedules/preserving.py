@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
 
-import numpy as np
-
-from bdia_numerics.schedules.base import Derived, elementwise, known, read, timed, write
+from bdia_numerics.schedules.base import Derived, timed
 from bdia_numerics.spaces import Scalar, Space
 
 
@@ -70,14 +67,8 @@ class Damped(Derived):
         damping = self._damping(space, t)
         return space.exp(-damping) * self._rate(space, t) / (2 * space.sqrt(-space.expm1(-damping)))
 
-    @elementwise
-    def time(self, variable: str, value: Any) -> Any:
-        """Return the t at which a variable has a value, in closed form."""
-        if known(variable) == "t":
-            return value
-        space, number = read(value)
-        with space.working(), np.errstate(all="ignore"):
-            return write(space, self._time(space, damping_of(space, variable, number)), value)
+    def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
+        return self._at_damping(space, damping_of(space, variable, value))
 
     def _damping(self, space: Space, t: Scalar) -> Scalar:
         raise NotImplementedError
@@ -85,7 +76,7 @@ class Damped(Derived):
     def _rate(self, space: Space, t: Scalar) -> Scalar:
         raise NotImplementedError
 
-    def _time(self, space: Space, damping: Scalar) -> Scalar:
+    def _at_damping(self, space: Space, damping: Scalar) -> Scalar:
         raise NotImplementedError
 
 
@@ -109,7 +100,7 @@ class VPLinear(Damped):
     def _rate(self, space: Space, t: Scalar) -> Scalar:
         return t * space.number(self.beta_max - self.beta_min) + space.number(self.beta_min)
 
-    def _time(self, space: Space, damping: Scalar) -> Scalar:
+    def _at_damping(self, space: Space, damping: Scalar) -> Scalar:
         low, slope = space.number(self.beta_min), space.number(self.beta_max - self.beta_min)
         return 2 * damping / (low + space.sqrt(low * low + 2 * slope * damping))
 
@@ -181,7 +172,7 @@ class VPCosine(Damped):
         speed, _ = self._angles(space)
         return 2 * speed * space.cos((1 - t) * speed) / space.sin((1 - t) * speed)
 
-    def _time(self, space: Space, damping: Scalar) -> Scalar:
+    def _at_damping(self, space: Space, damping: Scalar) -> Scalar:
         speed, shift = self._angles(space)
         alpha, sigma2 = space.exp(-damping / 2), -space.expm1(-damping)
         cosine_b, sine_b = space.cos(shift), space.sin(shift)
