@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import sys
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import typer
 
-from bdia_numerics.analysis.sheet.datasheet import documented
 from bdia_numerics.cli.options import AsJson
 from bdia_numerics.cli.show import as_text, console, plain, table
+from bdia_numerics.files import fingerprint, write
 
 
 def list_solvers(
     as_json: AsJson = False,
 ) -> None:
     """List the solvers: order, evaluations and registers, when they are invertible, exactly and bit by bit, and the source."""
-    from bdia_numerics.solvers import SECOND_ORDER, SOLVERS
+    from bdia_numerics.solvers import SECOND_ORDER
 
-    found = [row(name, make) for name, make in {**SOLVERS, **SECOND_ORDER}.items()]
+    found = rows_of_all()
     if as_json:
         typer.echo(as_text({"solvers": found}))
         return
@@ -33,6 +40,34 @@ def list_solvers(
         )
 
 
+def rows_of_all() -> list[dict[str, Any]]:
+    """Return the rows of all solvers, made once for each state of the code.
+
+    They are kept in the cache folder of the user, under a digest of themselves with all source of the package and with the
+    versions that they were made with: a file that is damaged, or from before a change, is made anew. A folder that is not there
+    or cannot be written costs the time alone.
+    """
+    from bdia_numerics.solvers import SECOND_ORDER, SOLVERS
+
+    made_with = (sys.version, *map(version, ("numpy", "sympy", "mpmath")))
+    code = fingerprint(Path(__file__).parents[1], ".py") + json.dumps(made_with)
+    with suppress(OSError, RuntimeError, ValueError):  # no file, no home, not a text
+        mark, text = _kept().read_text(encoding="utf-8").split("\n", 1)
+        if mark == hashlib.sha256((code + text).encode()).hexdigest():
+            return json.loads(text)  # type: ignore[no-any-return]
+    found = [row(name, make) for name, make in {**SOLVERS, **SECOND_ORDER}.items()]
+    text = json.dumps(found)
+    with suppress(OSError, RuntimeError):
+        _kept().parent.mkdir(parents=True, exist_ok=True)
+        write(_kept(), f"{hashlib.sha256((code + text).encode()).hexdigest()}\n{text}")
+    return found
+
+
+def _kept() -> Path:
+    folder = os.environ.get("XDG_CACHE_HOME")
+    return (Path(folder) if folder else Path.home() / ".cache") / "bdia_numerics" / "solvers.json"
+
+
 def row(name: str, make: Any) -> dict[str, Any]:
     """Return what is known of a solver.
 
@@ -40,6 +75,7 @@ def row(name: str, make: Any) -> dict[str, Any]:
     condition of its exact inverse are read off its program, the last for symbolic parameters; "bit_exact" is tried on the
     integer lattice with the parameters that it has by default.
     """
+    from bdia_numerics.analysis.sheet.datasheet import documented
     from bdia_numerics.program import invertibility, structure
 
     solver = make()

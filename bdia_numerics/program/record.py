@@ -326,12 +326,13 @@ class Recorder:
         """
         start, end = self.trace.point(i), self.trace.point(j)
         form = z.form()
-        if isinstance(e, Evaluation) and list(form.terms) == [e.argument] and e.time == i:
+        own = e if isinstance(e, Evaluation) and list(form.terms) == [e.argument] and e.time == i else None
+        if own is not None and self.trace.prediction != "eps":
             x0_z, x0_m = self._converted(models.x0_form, i)
             eps_z, eps_m = self._converted(models.eps_form, i)
-            output = Form(self, {e.number: end.alpha * x0_m + end.sigma * eps_m})
+            output = Form(self, {own.number: end.alpha * x0_m + end.sigma * eps_m})
             return form.times(end.alpha * x0_z + end.sigma * eps_z - 1) + output
-        if self.is_zero(start.alpha):
+        if own is None and self.is_zero(start.alpha):
             raise ValueError(
                 f"alpha = 0 at index {i}: the step takes eps at another state or time than the one it moves, "
                 "and its coefficient diverges there: end the grid before it"

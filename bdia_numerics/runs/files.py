@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -90,6 +91,16 @@ def check(name: str, path: str | Path | None, suffixes: Sequence[str] = ()) -> N
     except OSError as error:
         said = f"{str(path)[:60]}..." if len(str(path)) > 80 else str(path)
         raise ValueError(f"{name}={said} cannot be written ({error.strerror}): give another path") from None
+
+
+def fingerprint(folder: Path, suffix: str = "", without: frozenset[str] = frozenset()) -> str:
+    """Return the SHA-256 of the files below a folder, with their names; hidden ones and parts of a path in `without` left out."""
+    digest = hashlib.sha256()
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob(f"*{suffix}") if path.is_file()}
+    for name, path in sorted(paths.items()):
+        if not (path.name.startswith(".") or without & set(Path(name).parts)):
+            digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def _beside(path: Path) -> Path:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,44 @@ def _normal(x: Scalar) -> Scalar:
         return FracField(symbols, sympy.ZZ).from_expr(x).as_expr()
     except ValueError:  # not rational in its symbols
         return sympy.cancel(sympy.together(x))
+
+
+_PRIME = 2**61 - 1
+
+
+@lru_cache(maxsize=4096)
+def _drawn(name: str) -> int:
+    """Return the number at which a symbol is tried: the same in every process, so that nothing depends on chance."""
+    return random.Random(name).randrange(1, _PRIME)
+
+
+def _residue(x: Any) -> int:
+    """Return the value of a rational expression at drawn numbers, modulo a prime.
+
+    Raises
+    ------
+    ValueError
+        Where it divides by a multiple of the prime, or is not rational in its symbols.
+    """
+    if x.is_Symbol:
+        return _drawn(x.name)
+    if x.is_Rational:
+        return int(x.p) * pow(int(x.q), -1, _PRIME) % _PRIME
+    if x.is_Add:
+        return sum(map(_residue, x.args)) % _PRIME
+    if x.is_Mul:
+        return reduce(lambda a, b: a * b % _PRIME, map(_residue, x.args))
+    if x.is_Pow and x.exp.is_Integer:
+        return pow(_residue(x.base), int(x.exp), _PRIME)
+    raise ValueError(f"{x} is not rational in its symbols")
+
+
+def _certainly_not_zero(x: Any) -> bool:
+    """Say whether a residue proves that an expression is not identically zero, whose residues are all zero."""
+    try:
+        return isinstance(x, _sympy().Expr) and _residue(x) != 0
+    except ValueError:
+        return False
 
 
 def _function(name: str) -> Any:
@@ -79,8 +119,8 @@ class Symbols(GenericArithmetic):
         return _normal(x)
 
     def is_zero(self, x: Scalar) -> bool:
-        """Decide whether a rational expression vanishes identically."""
-        return bool(_normal(x) == 0)
+        """Decide whether a rational expression vanishes identically: mostly not, which one value of it proves."""
+        return not _certainly_not_zero(x) and bool(_normal(x) == 0)
 
     def combine(self, coefficients: Sequence[Scalar], values: Sequence[Any], out: Any = None) -> Any:
         """Return sum_k coefficients[k] * values[k]; expressions are brought to normal form."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from bdia_numerics import names, schedules
@@ -86,11 +86,20 @@ class GridFamily:
 
     def __call__(self, n: int, *, seed: int = 0, space: Any = FLOAT64) -> Grid:
         """Return the grid of n slots; `seed` concerns random ones alone."""
-        make: Callable[..., Grid] = partial(periodic, pattern=self.repeats)
-        if self.kind == "random":
-            make = partial(random, seed=seed, ratio=self.ratio)
-        ends = {"t_max": self.t_max, "t_min": self.t_min, "space": space}
-        return make(self.schedule, n, variable=self.variable, **ends)
+        try:
+            return _made(self, n, seed, space)[0:n]
+        except TypeError:  # a schedule, or a system, that cannot be hashed
+            return _made.__wrapped__(self, n, seed, space)
+
+
+@lru_cache(maxsize=64)
+def _made(family: GridFamily, n: int, seed: int, space: Any) -> Grid:
+    """Return a grid whose columns many solvers share; each takes it as a part of itself, with plans of its own."""
+    make: Callable[..., Grid] = partial(periodic, pattern=family.repeats)
+    if family.kind == "random":
+        make = partial(random, seed=seed, ratio=family.ratio)
+    ends = {"t_max": family.t_max, "t_min": family.t_min, "space": space}
+    return make(family.schedule, n, variable=family.variable, **ends)
 
 
 def family_named(text: str, schedule: Schedule, t_max: Any, t_min: Any, variable: str) -> GridFamily:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bdia_numerics import names
+from bdia_numerics.files import fingerprint
 from bdia_numerics.studies.study import Study
 
 PACKAGE = Path(__file__).resolve().parents[2]
@@ -117,8 +118,4 @@ def _imports(content: bytes, name: str, is_package: bool) -> Iterator[str]:
 
 @cache
 def _package() -> str:
-    digest = hashlib.sha256()
-    inside = (path for path in PACKAGE.rglob("*") if path.is_file() and not path.name.startswith("."))
-    for path in sorted(path for path in inside if not NO_RESULTS & set(path.relative_to(PACKAGE).parts)):
-        digest.update(f"{path.relative_to(PACKAGE).as_posix()}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:DIGITS]
+    return fingerprint(PACKAGE, without=NO_RESULTS)[:DIGITS]
