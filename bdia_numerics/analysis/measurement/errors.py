@@ -90,8 +90,7 @@ class LocalErrors:
     @property
     def of_output(self) -> Array:
         """Error of the state that the step computes, shape (K, *batch, *data)."""
-        chosen: Array = self.errors[:, self.registers.index(self.output)]
-        return chosen
+        return np.asarray(self.errors[:, self.registers.index(self.output)])
 
     @property
     def rms(self) -> Array:
@@ -135,7 +134,7 @@ def global_error(
     return GlobalError(
         solver=identity(solver),
         start=start if isinstance(start, str) else identity(start),
-        t=np.array([float(t) for t in grid.t]),
+        t=as_floats64(grid.t),
         rms=np.array([root_mean_square(g) for g in gaps]),
         largest=np.array([float(np.max(np.abs(g))) for g in gaps]),
         end=gaps[0],
@@ -164,16 +163,14 @@ def local_truncation_error(
     """
     z = noisy_states(problem, grid, states, seed)
     truth = exact_states(problem, grid, z)
-    shape, model = structure(solver), problem.model(grid.schedule)
-    history = Exact(solver, model, grid, truth)
-    slots = history.slots
-    errors = []
-    for i in slots:
-        after, exact = history.step(i, history.registers(i)), history.registers(i - 1)
-        errors.append([as_floats64(after[name] - exact[name]) for name in shape.registers])
-    return LocalErrors(
-        identity(solver), np.array(slots), shape.registers, shape.output, np.array(errors), steps_of(grid, slots)
-    )
+    shape, history = structure(solver), Exact(solver, problem.model(grid.schedule), grid, truth)
+    slots = np.array(history.slots)
+    errors = np.array([history.errors(i) for i in history.slots])
+    with np.errstate(all="ignore"):
+        s = as_floats64(grid.sigma) / as_floats64(grid.alpha)
+        h = s[slots - 1] - s[slots]
+    h[~np.isfinite(h)] = np.nan
+    return LocalErrors(identity(solver), slots, shape.registers, shape.output, errors, h)
 
 
 @dataclass
@@ -213,6 +210,11 @@ class Exact:
         if solution.state is None or not solution.status.ok:
             raise ArithmeticError(f"the step of {identity(self.solver)} from i={i} failed: {solution.status}")
         return solution.state.registers
+
+    def errors(self, i: int) -> Array:
+        """Return the errors of the step from t_i in all registers, shape (r, *batch, *data)."""
+        after, exact = self.step(i, self.registers(i)), self.registers(i - 1)
+        return np.array([as_floats64(after[name] - exact[name]) for name in structure(self.solver).registers])
 
 
 def run_from(
@@ -280,14 +282,6 @@ def doubt(
         return stated
     back = problem.flow(end, times[1], times[0], schedule)
     return root_mean_square(as_floats64(back) - as_floats64(start))
-
-
-def steps_of(grid: Grid, slots: list[int]) -> Array:
-    """Return the steps in sigma/alpha of slots."""
-    with np.errstate(all="ignore"):
-        s = np.array([float(x) for x in grid.sigma]) / np.array([float(x) for x in grid.alpha])
-        h = s[np.array(slots) - 1] - s[slots]
-    return np.where(np.isfinite(h), h, np.nan)
 
 
 def as_floats64(array: Any) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -34,81 +34,70 @@ NEAR = 1e-7
 _FLOAT32_TO_64 = 2.0**-29
 
 
-class Trial(Protocol):
-    """Something whose error is measured on one grid after another, with what to call it."""
-
-    @property
-    def label(self) -> str: ...
-    @property
-    def family_label(self) -> str: ...
-    @property
-    def start_label(self) -> str: ...
-    @property
-    def space(self) -> Any: ...
-
-    def __call__(self, n: int, seed: int | None, /) -> tuple[float, float]:
-        """Return the error of a run in n slots (on one random grid, for a seed), and what rounding does to it."""
-
-    def precise(self) -> Trial:
-        """Return the same trial in mpmath, with the first few states; TypeError where it has no meaning there."""
-
-
 @dataclass(frozen=True)
-class SolverTrial:
-    """A solver on a family of grids, against the exact flow."""
+class Trial:
+    """Something whose error is measured on one grid after another, and what to call it.
 
-    solver: Solver
-    problem: ExactProblem
-    family: Callable[..., Grid]
-    states: Any
-    start: Any
-    space: Any = FLOAT64
+    Attributes
+    ----------
+    solver, family, start, arithmetic : str
+        What is measured, in words.
+    run
+        Returns the error of a run in n slots (on one random grid, for a seed), and what rounding does to it.
+    precise
+        Returns the same trial in mpmath, with the first few states; raises TypeError where it has no meaning there.
+    """
 
-    @property
-    def label(self) -> str:
-        return identity(self.solver)
+    solver: str
+    family: str
+    start: str
+    run: Callable[[int, int | None], tuple[float, float]]
+    precise: Callable[[], Trial]
+    arithmetic: str = "float64"
 
-    @property
-    def family_label(self) -> str:
-        return label_of(self.family)
 
-    @property
-    def start_label(self) -> str:
-        return self.start if isinstance(self.start, str) else identity(self.start)
+def solver_trial(
+    solver: Solver, problem: ExactProblem, family: Callable[..., Grid], states: Any, start: Any, space: Any = FLOAT64
+) -> Trial:
+    """Return the trial of a solver on a family of grids, against the exact flow."""
+    depth = structure(solver).depth
 
-    def __call__(self, n: int, seed: int | None) -> tuple[float, float]:
-        options = {} if seed is None else {"seed": seed}
-        grid = self.family(n, space=self.space, **options)
-        z, depth = noisy_states(self.problem, grid, self.states), structure(self.solver).depth
+    def run(n: int, seed: int | None) -> tuple[float, float]:
+        grid = family(n, space=space, **({} if seed is None else {"seed": seed}))
+        z = noisy_states(problem, grid, states)
         if n <= depth:
-            raise ValueError(f"steps={n}: {identity(self.solver)} takes {depth} slots to start, use more steps")
-        truth, stated = certified_states(self.problem, grid, z, [0, *range(n - depth, n)])
+            raise ValueError(f"steps={n}: {identity(solver)} takes {depth} slots to start, use more steps")
+        truth, stated = certified_states(problem, grid, z, [0, *range(n - depth, n)])
         with np.errstate(all="ignore"):
-            run = run_from(self.solver, self.problem, grid, truth, self.start)
-        if not run.status.ok:
+            found = run_from(solver, problem, grid, truth, start)
+        if not found.status.ok:
             return math.inf, 0.0
-        error, size = root_mean_square(as_floats64(run.z - truth[0])), root_mean_square(as_floats64(truth[0]))
-        with self.space.working():
-            off = doubt(self.problem, z, truth[0], (grid.t[n], grid.t[0]), grid.schedule, stated)
-        if not self.space.floats or error > NEAR * size:
+        error, size = (root_mean_square(as_floats64(x)) for x in (found.z - truth[0], truth[0]))
+        with space.working():
+            off = doubt(problem, z, truth[0], (grid.t[n], grid.t[0]), grid.schedule, stated)
+        if not space.floats or error > NEAR * size:
             return error, off
-        coarse = run_from(self.solver, self.problem, grid, truth.astype(np.float32), self.start).z
-        own = root_mean_square(as_floats64(coarse) - run.z) * _FLOAT32_TO_64
+        coarse = run_from(solver, problem, grid, truth.astype(np.float32), start).z
+        own = root_mean_square(as_floats64(coarse) - found.z) * _FLOAT32_TO_64
         return error, math.hypot(own, flow_rounding(size, off))
 
-    def precise(self) -> SolverTrial:
-        states = min(self.states, FEW) if np.ndim(self.states) == 0 else np.asarray(self.states)[:FEW]
-        return replace(self, solver=exactly(self.solver), states=states, space=MPMath(DIGITS))
+    def precise() -> Trial:
+        few = min(states, FEW) if np.ndim(states) == 0 else np.asarray(states)[:FEW]
+        return solver_trial(exactly(solver), problem, family, few, start, MPMath(DIGITS))
+
+    return Trial(
+        solver=identity(solver),
+        family=str(getattr(family, "label", getattr(family, "__name__", repr(family)))),
+        start=start if isinstance(start, str) else identity(start),
+        run=run,
+        precise=precise,
+        arithmetic="float64" if space.floats else "mpmath",
+    )
 
 
 def flow_rounding(size: float, off: float) -> float:
     """Return the error of a flow of states of this size: a few units in the last place, and its own error."""
     return math.hypot(4 * float(np.finfo(float).eps) * size, off)
-
-
-def label_of(family: Callable[..., Grid]) -> str:
-    """Return what a family of grids is called."""
-    return str(getattr(family, "label", getattr(family, "__name__", repr(family))))
 
 
 @dataclass
@@ -128,15 +117,14 @@ class Ladder:
 
     def measure(self, steps: Sequence[int]) -> None:
         for n in steps:
-            found = [self.trial(n, seed if self.random else None) for seed in self.seeds]
+            found = [self.trial.run(n, seed if self.random else None) for seed in self.seeds]
             self.steps.append(n)
             self.errors.append([error for error, _ in found])
             self.roundings.append(max(rounding for _, rounding in found))
 
     def usable(self) -> list[int]:
-        means = self.means()
         return [
-            k for k, (e, r) in enumerate(zip(means, self.roundings, strict=True)) if 0 < e < math.inf and e > CLEAR * r
+            k for k, (e, r) in enumerate(zip(self.means(), self.roundings, strict=True)) if CLEAR * r < e < math.inf
         ]
 
     def means(self) -> list[float]:
@@ -159,10 +147,6 @@ class Ladder:
     def drowned(self) -> bool:
         """Say whether rounding hides the errors of the finest levels."""
         return any(0 < e < math.inf and e <= CLEAR * r for e, r in zip(self.means(), self.roundings, strict=True))
-
-    def precise(self) -> Ladder:
-        """Return an empty ladder of the same study in mpmath, with the first few states."""
-        return Ladder(self.trial.precise(), self.seeds)
 
 
 def exactly(solver: Any) -> Any:

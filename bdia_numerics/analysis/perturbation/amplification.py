@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import accumulate, product
 
 import numpy as np
 
@@ -63,14 +63,12 @@ class Amplification:
     @property
     def product(self) -> Array:
         """Registers at the end from registers at the beginning, shape (r, r)."""
-        whole: Array = running_products(self.matrices)[-1]
-        return whole
+        return np.asarray(running_products(self.matrices)[-1])
 
     @property
     def response(self) -> Array:
         """The run's `.z` from the registers at the beginning, shape (r,)."""
-        row: Array = self.product[self.registers.index(self.output)]
-        return row
+        return np.asarray(self.product[self.registers.index(self.output)])
 
     @property
     def total(self) -> float:
@@ -238,11 +236,8 @@ def gaussian_jacobian(variance: float) -> Callable[[Point], float]:
 
 def running_products(matrices: Array) -> Array:
     """Return M_k ... M_1 for each k, shape (K, r, r); infinite where they overflow."""
-    products = [matrices[0]]
     with np.errstate(all="ignore"):
-        for m in matrices[1:]:
-            products.append(m @ products[-1])
-    return np.array(products)
+        return np.array([*accumulate(matrices, lambda before, m: m @ before)])
 
 
 def _norm(matrix: Array) -> float:

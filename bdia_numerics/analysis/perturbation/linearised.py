@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from bdia_numerics.grids import Between, Grid, Point
 from bdia_numerics.models import eps_form
 from bdia_numerics.program import NotInvertibleError, Run, Segment, Solver, inverse_run, record_steps, structure
-from bdia_numerics.program.meaning import interpret, rows
+from bdia_numerics.program.meaning import interpret
 from bdia_numerics.program.ops import Evaluate, Op
 from bdia_numerics.runs.solving import inverse_plan
 from bdia_numerics.spaces import plain
@@ -78,27 +77,6 @@ def slopes_of(run: Run, J: Jacobian) -> dict[int, float]:
             raise ValueError(f"eps does not depend on the model at index {op.time}: end the grid before it")
         slopes[op.target] = (jacobian_at(run, op, J) - float(of_state)) / float(of_output)
     return slopes
-
-
-@dataclass(frozen=True)
-class Rounded:
-    """target = sum of coefficient * value; of a model evaluation, slope * argument.
-
-    `exact` holds the same coefficients in the field, and is empty for an evaluation.
-    """
-
-    target: int
-    terms: tuple[tuple[Any, int], ...]
-    exact: tuple[Any, ...] = ()
-
-
-def rounded_rows(ops: Iterable[Op], slopes: Mapping[int, Any]) -> Iterator[Rounded]:
-    """Yield what operations compute as rows of floats."""
-    for op in ops:
-        if isinstance(op, Evaluate):
-            yield Rounded(op.target, ((slopes[op.target], op.argument),))
-        for target, _, terms in rows(op):
-            yield Rounded(target, tuple((float(c), n) for c, n in terms), tuple(c for c, _ in terms))
 
 
 def advance(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import accumulate
@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.analysis.perturbation.linearised import Rounded, rounded_rows
-from bdia_numerics.program import Run
+from bdia_numerics.program import Run, Segment
+from bdia_numerics.program.meaning import rows
+from bdia_numerics.program.ops import Evaluate
 from bdia_numerics.spaces import Numpy
 
 Slopes = Mapping[int, float]
+Row = tuple[int, Sequence[tuple[Any, int]], bool]
+"""What is computed, its terms (coefficient, value), and whether the coefficients are those of a program, which are rounded, or slopes."""
 
 # Root mean square of one rounding, in units of the unit roundoff: the error is uniform within half a unit in the last
 # place, the mantissa m of the number log-uniform on [1, 2), so that E[1/m^2]/3 = 1/(8 log 2).
@@ -52,33 +55,32 @@ class RoundedTrip:
         adjoint = {back.final[sent].number: 1.0}
         at_boundary: dict[int, dict[int, float]] = {}
         for segment in reversed(back.segments):
-            for row in reversed([*rounded_rows(segment.ops, slopes_back)]):
+            for row in reversed(_rows(segment, slopes_back)):
                 self.add(row, _pull_back(row, adjoint))
             at_boundary[segment.slot] = {h.number: adjoint.get(h.number, 0.0) for h in segment.before.values()}
         remembered: dict[int, float] = {}
         for segment in reversed(there.segments):
             local = dict(at_boundary[segment.slot])
-            made = [*rounded_rows(segment.ops, slopes_there)]
+            made = _rows(segment, slopes_there)
             for row in reversed(made):
                 # What a later slot does with a value that it remembers counts for the rounding of that value alone:
                 # the boundary between the slots has the rest.
-                self.add(row, _pull_back(row, local) + remembered.pop(row.target, 0.0))
-            own = {row.target for row in made} | {h.number for h in segment.before.values()}
+                self.add(row, _pull_back(row, local) + remembered.pop(row[0], 0.0))
+            own = {target for target, *_ in made} | {h.number for h in segment.before.values()}
             for number in local.keys() - own - at_boundary[segment.slot].keys():
                 remembered[number] = remembered.get(number, 0.0) + local[number]
 
-    def add(self, row: Rounded, weight: float) -> None:
+    def add(self, row: Row, weight: float) -> None:
         """Count a row's own roundings."""
-        result = weight * self.values[row.target]
-        self.results = math.hypot(self.results, result)
-        if not row.exact:
-            self.random = math.hypot(self.random, result)
-            return
-        terms = [c * self.values[number] for c, number in row.terms]
-        rounded = [term for term, (c, _) in zip(terms, row.terms, strict=True) if abs(math.frexp(c)[0]) != 0.5]
-        errors = [weight * x for x in [*rounded, *[*accumulate(terms)][1:]]]
+        target, terms, rounded = row
+        errors = [weight * self.values[target]]
+        self.results = math.hypot(self.results, *errors)
+        if rounded:
+            products = [float(c) * self.values[number] for c, number in terms]
+            inexact = [x for x, (c, _) in zip(products, terms, strict=True) if abs(math.frexp(c)[0]) != 0.5]
+            errors = [weight * x for x in [*inexact, *[*accumulate(products)][1:]]]
+            self.coefficients += [(weight * self.values[number], c) for c, number in terms]
         self.random = math.hypot(self.random, *errors)
-        self.coefficients += [(weight * self.values[n], c) for c, (_, n) in zip(row.exact, row.terms, strict=True)]
 
     def error(self, dtype: str, largest: float) -> float:
         """Return the root-mean-square error at the end in a format; infinite where values, or errors, overflow."""
@@ -107,9 +109,19 @@ def _deviation(c: Any, dtype: np.dtype[Any]) -> float:
     return float(Fraction(*rounded.as_integer_ratio()) - c) if np.isfinite(rounded) else math.inf
 
 
-def _pull_back(row: Rounded, adjoint: dict[int, float]) -> float:
+def _rows(segment: Segment, slopes: Slopes) -> list[Row]:
+    found: list[Row] = []
+    for op in segment.ops:
+        if isinstance(op, Evaluate):
+            found.append((op.target, [(slopes[op.target], op.argument)], False))
+        found += [(target, terms, True) for target, _, terms in rows(op)]
+    return found
+
+
+def _pull_back(row: Row, adjoint: dict[int, float]) -> float:
     """Add a row's share to the sensitivities to its terms; return the sensitivity to its own value."""
-    weight = adjoint.get(row.target, 0.0)
-    for c, number in row.terms:
-        adjoint[number] = adjoint.get(number, 0.0) + c * weight
+    target, terms, _ = row
+    weight = adjoint.get(target, 0.0)
+    for c, number in terms:
+        adjoint[number] = adjoint.get(number, 0.0) + float(c) * weight
     return weight
