@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bdia_numerics.analysis.perturbation.amplification import amplification, running_products
-from bdia_numerics.analysis.perturbation.linearised import directed_run, slot_matrix
+from bdia_numerics.analysis.perturbation.amplification import amplification, directed_run, running_products, slot_matrix
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Run, Solver, make_plan

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bdia_numerics.analysis.geometry.symplectic import step_determinants
+from bdia_numerics.analysis.geometry import step_determinants
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.spaces import of

@@ -18,7 +18,7 @@ from bdia_numerics.analysis.measurement.errors import (
     root_mean_square,
     run_from,
 )
-from bdia_numerics.analysis.perturbation.linearised import Array
+from bdia_numerics.analysis.perturbation.amplification import Array
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import begin, solve, starter_of

@@ -20,13 +20,13 @@ from bdia_numerics.analysis.measurement.errors import (
     root_mean_square,
     run_from,
 )
-from bdia_numerics.analysis.perturbation.linearised import Array
-from bdia_numerics.analysis.perturbation.practical import inverse_growth, inverse_growths, listed
+from bdia_numerics.analysis.perturbation.amplification import Array, inverse_growth, inverse_growths, listed
 from bdia_numerics.analysis.perturbation.precision import DTYPES, round_trip_error
 from bdia_numerics.formulas import number
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import Gaussian
 from bdia_numerics.solvers import BDIA
+from bdia_numerics.texts import one_of
 from bdia_numerics.values import ordered
 
 TARGETS = ("sample", "round_trip", "both")
@@ -125,13 +125,9 @@ def best_gamma(
         For a grid that is not in floats.
 
     """
-    for name, value, choices in (
-        ("target", target, TARGETS),
-        ("dtype", dtype, DTYPES),
-        ("end", end, ("noise", "data")),
-    ):
-        if value not in choices:
-            raise ValueError(f"{name}={value!r} is unknown: use {', '.join(map(repr, choices))}")
+    one_of("target", target, TARGETS)
+    one_of("dtype", dtype, DTYPES)
+    one_of("end", end, ("noise", "data"))
     if not grid.space.floats:
         raise TypeError(f"grid is in {grid.space.name}: gamma is chosen in floats, pass grid.to(spaces.FLOAT64)")
     law: ExactProblem

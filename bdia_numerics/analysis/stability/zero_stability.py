@@ -14,6 +14,7 @@ from bdia_numerics.analysis.stability.characteristic import directed_matrix
 from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE, factors, location
 from bdia_numerics.program import Solver
 from bdia_numerics.spaces.base import decimal
+from bdia_numerics.values import ordered
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,9 @@ def written(condition: Any) -> str:
     return f"{condition.lhs} {sign} {condition.rhs}" if sign else str(condition)
 
 
+@ordered
 def zero_stability(
-    solver: Solver, direction: str = "sample", *, steps: Sequence[int | Fraction] = (1,)
+    solver: Solver, direction: str = "sample", *, pattern: Sequence[int | Fraction] = (1,)
 ) -> ZeroStability:
     """Decide the root condition of a solver, or of its derived inverse.
 
@@ -94,8 +96,8 @@ def zero_stability(
         Any solver; its parameters may be numbers or sympy symbols, which are real.
     direction : {"sample", "invert"}
         The step, or its derived inverse.
-    steps
-        A pattern of step lengths that repeats over the run, in sampling order: (1, 2) is the alternating grid h, 2h. Then
+    pattern
+        Lengths of steps that repeat over the run, in sampling order: (1, 2) is the alternating grid h, 2h. Then
         the product of the companion matrices of one period is decided.
 
     Returns
@@ -107,7 +109,7 @@ def zero_stability(
     NotInvertibleError
         (a ValueError) for "invert" of a solver without derived inverse.
     ValueError
-        For another direction, or steps that are not positive.
+        For another direction, or lengths that are not positive.
 
     Notes
     -----
@@ -116,9 +118,9 @@ def zero_stability(
     """
     import sympy
 
-    lengths = [decimal(x) for x in steps]
+    lengths = [decimal(x) for x in pattern]
     if not lengths or min(lengths) <= 0:
-        raise ValueError(f"steps={tuple(steps)!r}: pass one positive length or more")
+        raise ValueError(f"pattern={tuple(pattern)!r}: pass one positive length or more")
     _, matrix = directed_matrix(solver, direction, 0, ratios=True)
     V = coefficient_of(matrix, 0).to_Matrix()
     product = sympy.eye(V.shape[0])
@@ -128,8 +130,8 @@ def zero_stability(
     decided = replace(_decided(product.applyfunc(sympy.cancel), direction), consistent=consistent(solver))
     if not any(str(symbol).startswith("~w") for symbol in V.free_symbols):
         return decided
-    pattern = "equal steps" if len(set(lengths)) == 1 else f"steps {', '.join(map(str, lengths))} in turn"
-    return replace(decided, steps=pattern)
+    said = "equal steps" if len(set(lengths)) == 1 else f"steps {', '.join(map(str, lengths))} in turn"
+    return replace(decided, steps=said)
 
 
 def _at(V: Any, lengths: Sequence[Fraction], j: int) -> Any:
