@@ -33,7 +33,7 @@ from bdia_numerics.analysis import (
     worst_amplification,
 )
 from bdia_numerics.analysis.perturbation import amplification as module
-from bdia_numerics.analysis.perturbation import linearised, precision
+from bdia_numerics.analysis.perturbation import precision
 from bdia_numerics.analysis.perturbation.precision import MARGIN, damping
 from bdia_numerics.program import structure
 from bdia_numerics.program.ops import Combine
@@ -87,17 +87,17 @@ def wrong_direction(monkeypatch):
 
 
 def one_slot_dropped(monkeypatch):
-    right = linearised.inverse_run
+    right = module.inverse_run
 
     def mutant(run):
         inverse, divisors = right(run)
         return replace(inverse, segments=inverse.segments[:-1]), divisors
 
-    monkeypatch.setattr(linearised, "inverse_run", mutant)
+    monkeypatch.setattr(module, "inverse_run", mutant)
 
 
 def own_coefficient_not_inverted(monkeypatch):
-    right = linearised.inverse_run
+    right = module.inverse_run
 
     def spoil(op):
         if not (isinstance(op, Combine) and op.register is not None):
@@ -111,7 +111,7 @@ def own_coefficient_not_inverted(monkeypatch):
             divisors
         )
 
-    monkeypatch.setattr(linearised, "inverse_run", mutant)
+    monkeypatch.setattr(module, "inverse_run", mutant)
 
 
 def evaluations_ignored(monkeypatch):

@@ -97,6 +97,12 @@ def test_names_have_one_meaning():
         # First states of a run, never one of its ends.
         assert "start" not in parameters or parameters["start"].default in (None, "exact", "own"), name
         assert "tolerance" not in parameters or "float" in str(parameters["tolerance"].annotation), name
+        # Numbers of steps or slots; relative lengths of them are a pattern.
+        assert "steps" not in parameters or "Fraction" not in str(parameters["steps"].annotation), name
+        # Of guidance; a distance is a length.
+        assert "scale" not in parameters or name in ("models.guided", "runs.inversion.null_text", "torch.controlled"), (
+            name
+        )
         # What timesteps are called in diffusers' configurations, and nothing else.
         assert "spacing" not in parameters or name == "torch.make_grid", name
         if "end" in parameters:
@@ -146,6 +152,8 @@ def test_another_order_is_refused_with_the_right_one(name):
         (lambda: analysis.leading_error(BDIA(), LAW, VP, 1, t_max=1, t_min=0.5, spacing="t"), "spacing= is gone: use variable="),
         (lambda: analysis.work_precision([BDIA()], {}, {}, steps=(10,)), "work_precision: steps= is gone: use nfe="),
         (lambda: analysis.work_precision([BDIA()], {}, {}, (10,), by="steps"), "work_precision: by= is gone: use slots="),
+        (lambda: analysis.zero_stability(BDIA(), steps=(1, 2)), "zero_stability: steps= is gone: use pattern="),
+        (lambda: analysis.model_jacobian(model, Z, 0.5, scale=2.0), "model_jacobian: scale= is gone: use length="),
         (lambda: problems.certified_flow(law=LAW), "certified_flow: law= is gone: use problem="),
         (lambda: testing.returned(BDIA(), start="data"), "returned: start= is gone: use end="),
         (lambda: testing.assert_round_trip(BDIA(), start="data"), "assert_round_trip: start= is gone: use end="),

@@ -13,7 +13,7 @@ from problem_checks import EPS, cdf_miss
 
 from bdia_numerics import BDIA, grids, round_trip, schedules, spaces
 from bdia_numerics.analysis.measurement.errors import noisy_states
-from bdia_numerics.analysis.measurement.ladder import SolverTrial
+from bdia_numerics.analysis.measurement.ladder import solver_trial
 from bdia_numerics.problems import Gaussian, GaussianMixture, GuidedGaussians, Product, reference_flow
 from bdia_numerics.problems.linear import eigen
 from bdia_numerics.problems.reference import right_hand_side
@@ -195,7 +195,7 @@ def test_an_order_rests_on_how_well_the_truth_is_known():
 
     stated = MIXTURE.flow_certified(z, grid.t[8], grid.t[0], grid.schedule).certificate.error
     for law, least, most in ((MIXTURE, stated, 10 * stated + 1e-14), (Rough(), 5e-6, 1e-3)):
-        off = SolverTrial(BDIA(), law, lambda n, space, law=law: grid, 4, "exact")(8, None)[1]
+        off = solver_trial(BDIA(), law, lambda n, space, law=law: grid, 4, "exact").run(8, None)[1]
         assert least <= off <= most, law
 
 

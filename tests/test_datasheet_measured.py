@@ -21,7 +21,7 @@ from bdia_numerics import (
     spaces,
 )
 from bdia_numerics.analysis import GridFamily, observed_order
-from bdia_numerics.analysis.measurement.over_ddim import error_over_ddim
+from bdia_numerics.analysis.measurement.errors import error_over_ddim
 from bdia_numerics.analysis.sheet.compared import claimed, compared_order, compared_ratio
 from bdia_numerics.analysis.sheet.measured import law, measure
 from bdia_numerics.cli import app

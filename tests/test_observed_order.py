@@ -10,7 +10,7 @@ import pytest
 
 from bdia_numerics import BDIA, DDIM, EDICT, OBELM, RK4, SOLVERS, Heun, McCallumFoster, problems
 from bdia_numerics.analysis import GridFamily, ObservedOrder, OrderLevel, observed_order
-from bdia_numerics.analysis.measurement.fit import fit_order, fit_random
+from bdia_numerics.analysis.measurement.ladder import fit_order, fit_random
 from bdia_numerics.analysis.measurement.observed import FIRST
 
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])

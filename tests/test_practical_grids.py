@@ -5,7 +5,7 @@ import pytest
 
 from bdia_numerics import BDIA, DDIM, EDICT, OBELM, analysis, datasheet, encode, grids, schedules
 from bdia_numerics.analysis.lint.measure import LAW, states_at
-from bdia_numerics.analysis.perturbation.practical import LIMIT, PRACTICAL, inverse_growth, inverse_growths, listed
+from bdia_numerics.analysis.perturbation.amplification import LIMIT, PRACTICAL, inverse_growth, inverse_growths, listed
 from bdia_numerics.solvers import ALF, DPMSolverPP
 
 
@@ -112,9 +112,9 @@ def test_the_datasheet_says_it():
 
 
 def test_zero_stability_on_a_pattern_names_the_pattern():
-    verdict = analysis.zero_stability(OBELM(), "invert", steps=(1, 2))
+    verdict = analysis.zero_stability(OBELM(), "invert", pattern=(1, 2))
     assert str(verdict).endswith(", on steps 1, 2 in turn alone: the coefficients depend on the ratios of steps")
-    assert analysis.zero_stability(BDIA(1), "invert", steps=(1, 2)).steps == ""
+    assert analysis.zero_stability(BDIA(1), "invert", pattern=(1, 2)).steps == ""
 
 
 def test_best_gamma_says_it():

@@ -142,12 +142,12 @@ def test_a_double_root_with_two_eigenvectors_is_stable_and_one_with_one_is_not()
 
 
 def test_patterns_of_steps():
-    assert analysis.zero_stability(BDIA(1), steps=(1, 2)).stable
+    assert analysis.zero_stability(BDIA(1), pattern=(1, 2)).stable
     for direction in ("sample", "invert"):
         assert analysis.zero_stability(OBELM(), direction).stable
-        assert not analysis.zero_stability(OBELM(), direction, steps=(1, 2)).stable
+        assert not analysis.zero_stability(OBELM(), direction, pattern=(1, 2)).stable
     with pytest.raises(ValueError, match="positive"):
-        analysis.zero_stability(OBELM(), steps=(1, 0))
+        analysis.zero_stability(OBELM(), pattern=(1, 0))
 
 
 def multistep(polynomial):

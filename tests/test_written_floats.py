@@ -95,5 +95,5 @@ def test_a_solver_made_exact_and_the_numbers_written():
 
 
 def test_lengths_of_steps_are_what_they_print_as():
-    found = analysis.zero_stability(OBELM(), steps=(0.1, 0.3))
-    assert str(found) == str(analysis.zero_stability(OBELM(), steps=(F(1, 10), F(3, 10))))
+    found = analysis.zero_stability(OBELM(), pattern=(0.1, 0.3))
+    assert str(found) == str(analysis.zero_stability(OBELM(), pattern=(F(1, 10), F(3, 10))))

@@ -12,8 +12,14 @@ from bdia_numerics.analysis.certified.enclosures import (
 from bdia_numerics.analysis.expansion.elementary import OrderCondition, order_conditions
 from bdia_numerics.analysis.expansion.order import SymbolicOrder, symbolic_order
 from bdia_numerics.analysis.expansion.pattern import PatternOrder, order_on_pattern
-from bdia_numerics.analysis.geometry.gradient_field import Asymmetry, asymmetry, model_jacobian
-from bdia_numerics.analysis.geometry.symplectic import SymplecticDefect, step_determinants, symplectic_defect
+from bdia_numerics.analysis.geometry import (
+    Asymmetry,
+    SymplecticDefect,
+    asymmetry,
+    model_jacobian,
+    step_determinants,
+    symplectic_defect,
+)
 from bdia_numerics.analysis.lint import Cost, Finding, lint
 from bdia_numerics.analysis.measurement.budget import ErrorBudget, error_budget
 from bdia_numerics.analysis.measurement.errors import GlobalError, LocalErrors, global_error, local_truncation_error
@@ -23,13 +29,15 @@ from bdia_numerics.analysis.measurement.leading_error import LeadingError, leadi
 from bdia_numerics.analysis.measurement.observed import ObservedOrder, OrderLevel, observed_order
 from bdia_numerics.analysis.measurement.work_precision import Work, WorkPrecision, work_precision
 from bdia_numerics.analysis.perturbation.amplification import (
+    PRACTICAL,
     Amplification,
     WorstCase,
     amplification,
     gaussian_jacobian,
+    inverse_growth,
+    inverse_growths,
     worst_amplification,
 )
-from bdia_numerics.analysis.perturbation.practical import PRACTICAL, inverse_growth, inverse_growths
 from bdia_numerics.analysis.perturbation.precision import Requirement, RoundTripError, required_dtype, round_trip_error
 from bdia_numerics.analysis.sheet.datasheet import Datasheet, datasheet
 from bdia_numerics.analysis.sheet.proved import Proved

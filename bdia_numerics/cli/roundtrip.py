@@ -64,7 +64,7 @@ def _run(
 ) -> dict[str, Any]:
     import numpy as np
 
-    from bdia_numerics.analysis.perturbation.practical import inverse_growth
+    from bdia_numerics.analysis.perturbation.amplification import inverse_growth
     from bdia_numerics.program import parameters
     from bdia_numerics.runs.bit_exact import bit_exact_round_trip
     from bdia_numerics.runs.encoding import round_trip

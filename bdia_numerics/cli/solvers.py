@@ -15,7 +15,7 @@ import typer
 
 from bdia_numerics.cli.options import AsJson
 from bdia_numerics.cli.show import as_text, console, plain, table
-from bdia_numerics.files import fingerprint, write
+from bdia_numerics.runs.files import fingerprint, write
 
 
 def list_solvers(

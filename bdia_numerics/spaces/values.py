@@ -189,15 +189,16 @@ ORDER = {
 """The kinds of arguments in the order that every public function has, and the names of parameters of a kind. A function takes a model or
 a problem. What is of no kind comes after them."""
 FORMER = {
-    "start": "end",
-    "trip": "end",
-    "within": "tolerance",
-    "wanted_error": "tolerance",
-    "margin": "tolerance",
-    "steps": "nfe",
-    "by": "slots",
-    "spacing": "variable",
-    "law": "problem",
+    "start": ("end",),
+    "trip": ("end",),
+    "within": ("tolerance",),
+    "wanted_error": ("tolerance",),
+    "margin": ("tolerance",),
+    "steps": ("nfe", "pattern"),
+    "by": ("slots",),
+    "spacing": ("variable",),
+    "law": ("problem",),
+    "scale": ("length",),
 }
 """Names of parameters that had another meaning elsewhere or a second name here, and what stands for them now."""
 _MARKS = (
@@ -229,8 +230,9 @@ def ordered(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         for name in kwargs:
-            if name not in parameters and FORMER.get(name) in parameters:
-                raise TypeError(f"{function.__name__}: {name}= is gone: use {FORMER[name]}=")
+            today = [new for new in FORMER.get(name, ()) if new in parameters and name not in parameters]
+            if today:
+                raise TypeError(f"{function.__name__}: {name}= is gone: use {today[0]}=")
         given = list(zip(taken, map(_kind, args), strict=False))
         for wanted, found in given:
             # An argument is misplaced if it is of the kind of another parameter, which was not given one of its kind.

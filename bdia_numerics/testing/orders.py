@@ -6,8 +6,8 @@ Where runs do not decide an order it is said to be undecided.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -16,10 +16,9 @@ import numpy as np
 
 from bdia_numerics.analysis import GridFamily, ObservedOrder
 from bdia_numerics.analysis.measurement.errors import ExactProblem, root_mean_square
-from bdia_numerics.analysis.measurement.ladder import Ladder, SolverTrial, flow_rounding
+from bdia_numerics.analysis.measurement.ladder import Ladder, Trial, flow_rounding, solver_trial
 from bdia_numerics.analysis.measurement.observed import STALLED, check, climb, first_steps
 from bdia_numerics.analysis.sheet.proved import proved_on
-from bdia_numerics.spaces import FLOAT64
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.testing.returns import NOT_FINITE
 from bdia_numerics.testing.samplers import (
@@ -46,36 +45,22 @@ ANY, EVEN = (12, 25), (12, 24)
 """An even number and an odd one, and what a method is counted on that takes two slots at once and refuses an odd number."""
 
 
-@dataclass(frozen=True)
-class SamplerTrial:
-    """A sampler on a family of grids, against the exact flow, in float64."""
+def sampler_trial(sampler: Sampler, problem: ExactProblem, family: Any, direction: str, states: Any) -> Trial:
+    """Return the trial of a sampler on a family of grids, against the exact flow, in float64."""
+    label, place = sampler.family(family)
 
-    sampler: Sampler
-    problem: ExactProblem
-    place: Callable[[int, int | None], Any]
-    family_label: str
-    direction: str
-    states: Any
-    start_label: str = "own"
-    space: Any = FLOAT64
-
-    @property
-    def label(self) -> str:
-        """What runs, and which way if it is not sampling."""
-        return self.sampler.label + (", inverting" if self.direction == "invert" else "")
-
-    def __call__(self, n: int, seed: int | None) -> tuple[float, float]:
-        """Return the error of a run and an estimate of its rounding."""
-        run = self.sampler.run(self.problem, self.place(n, seed), self.direction, self.states)
-        if not np.all(np.isfinite(run.end)):
+    def run(n: int, seed: int | None) -> tuple[float, float]:
+        found = sampler.run(problem, place(n, seed), direction, states)
+        if not np.all(np.isfinite(found.end)):
             return math.inf, 0.0
-        size = root_mean_square(run.truth)
+        size = root_mean_square(found.truth)
         own = UNITS * n * float(np.finfo(np.float64).eps) * size
-        return root_mean_square(run.end - run.truth), math.hypot(own, flow_rounding(size, run.doubt))
+        return root_mean_square(found.end - found.truth), math.hypot(own, flow_rounding(size, found.doubt))
 
-    def precise(self) -> SamplerTrial:
-        """Refuse: only solvers run in mpmath."""
-        raise TypeError(f"{self.sampler.label} runs in float64 alone")
+    def precise() -> Trial:
+        raise TypeError(f"{sampler.label} runs in float64 alone")
+
+    return Trial(sampler.label + (", inverting" if direction == "invert" else ""), label, "own", run, precise)
 
 
 class UndecidedOrder(AssertionError):
@@ -120,17 +105,15 @@ def _measured(
         raise ValueError(f"direction={direction!r} is unknown: use 'sample' or 'invert'")
     is_random = getattr(family, "kind", "") == "random"
     check(steps, "auto", seeds, is_random)
-    trial: Any
     proved = None
     if isinstance(sampler, SolverSampler) and direction == "sample":
-        trial = SolverTrial(sampler.solver, problem, family, states, "exact" if start is None else start)
+        trial = solver_trial(sampler.solver, problem, family, states, "exact" if start is None else start)
         if start in (None, "exact", "own"):
             proved = proved_on(sampler.solver, family, own=start == "own")
     elif start not in (None, "own"):
         raise ValueError(f"start={start!r}: only a solver that samples takes other first states, use 'own'")
     else:
-        label, place = sampler.family(family)
-        trial = SamplerTrial(sampler, problem, place, label, direction, states)
+        trial = sampler_trial(sampler, problem, family, direction, states)
     ladder = Ladder(trial, range(seeds) if is_random else range(1))
     most = levels if levels < LEVELS or proved is not None else LIMIT
     ends = (0 if proved is not None else levels, most) if max_steps is None else (min(levels, max_steps), max_steps)
@@ -255,10 +238,9 @@ def _try_odd(
     found: ObservedOrder, sampler: Sampler, problem: ExactProblem, family: Any, direction: str, states: Any
 ) -> None:
     """Raise if the error in an odd number of steps is not like that in the even one before: all chosen numbers are even."""
-    label, place = sampler.family(family)
     even = next(level for level in found.levels if level.used)
     try:
-        error, _ = SamplerTrial(sampler, problem, place, label, direction, states)(even.steps + 1, None)
+        error, _ = sampler_trial(sampler, problem, family, direction, states).run(even.steps + 1, None)
     except RAISES:
         return  # a method that takes two steps at once says so
     if not error <= ODD * even.error:

@@ -12,7 +12,7 @@ import numpy as np
 from bdia_numerics import grids
 from bdia_numerics.analysis.lint import measure
 from bdia_numerics.analysis.lint.findings import Cost, Finding
-from bdia_numerics.analysis.perturbation.practical import LIMIT, inverse_growth, inverse_growths, listed
+from bdia_numerics.analysis.perturbation.amplification import LIMIT, inverse_growth, inverse_growths, listed
 from bdia_numerics.analysis.perturbation.precision import DTYPES, TENSORS, damping, required_dtype
 from bdia_numerics.configs.walk import RatioLevels
 from bdia_numerics.formulas import number

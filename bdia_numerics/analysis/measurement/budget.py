@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from bdia_numerics.analysis.measurement.errors import (
     root_mean_square,
     run_from,
 )
-from bdia_numerics.analysis.perturbation.linearised import Array
+from bdia_numerics.analysis.perturbation.amplification import Array
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import begin, solve, starter_of
@@ -56,8 +56,7 @@ class ErrorBudget:
     @property
     def predicted(self) -> Array:
         """Sum of all contributions, shape (*batch, D)."""
-        total: Array = self.contributions.sum(axis=0) + self.start
-        return total
+        return np.asarray(self.contributions.sum(axis=0) + self.start)
 
     @property
     def rms(self) -> Array:
@@ -80,8 +79,7 @@ class ErrorBudget:
     @property
     def costliest(self) -> Array:
         """Slots by the size of their contributions, the largest first."""
-        order: Array = self.slots[np.argsort(-self.rms, kind="stable")]
-        return order
+        return np.asarray(self.slots[np.argsort(-self.rms, kind="stable")])
 
     @property
     def defect(self) -> float:
@@ -90,8 +88,7 @@ class ErrorBudget:
 
     def _share(self, parts: Array) -> Array:
         whole = self.predicted
-        found: Array = np.array([np.vdot(part, whole) for part in parts]) / np.vdot(whole, whole)
-        return found
+        return np.asarray(np.array([np.vdot(part, whole) for part in parts]) / np.vdot(whole, whole))
 
 
 @ordered
@@ -124,89 +121,54 @@ def error_budget(
     truth = exact_states(problem, grid, z)
     history = Exact(solver, problem.model(grid.schedule), grid, truth)
     run = run_from(solver, problem, grid, truth, start)
-    names, output = structure(solver).registers, structure(solver).output
-    row = functional(names, output, z.shape)
-    contributions = []
-    for i in reversed(history.slots):
-        errors = local_errors(history, i)
-        contributions.append(contract(row, errors))
-        row = contract_matrix(row, step_jacobian(history, i))
-    first = contract(row, start_errors(history, start))
+    slots = history.slots[::-1]
+    local, jacobians = map(history.errors, slots), (step_jacobian(history, i) for i in slots)
+    contributions, first = carried(solver, local, jacobians, start_errors(history, start))
     return ErrorBudget(
-        identity(solver), np.array(history.slots), np.array(contributions[::-1]), first, as_floats64(run.z - truth[0])
+        identity(solver), np.array(history.slots), contributions[::-1], first, as_floats64(run.z - truth[0])
     )
 
 
-def functional(names: tuple[str, ...], output: str, shape: tuple[int, ...]) -> Array:
-    """Return the map from all registers to the output, shape (*batch, D, r, D)."""
-    size = shape[-1]
-    picked = np.zeros((size, len(names), size))
-    picked[:, names.index(output)] = np.eye(size)
-    return np.broadcast_to(picked, (*shape[:-1], *picked.shape))
+def carried(solver: Solver, errors: Iterable[Array], jacobians: Iterable[Array], first: Array) -> tuple[Array, Array]:
+    """Return what local errors are at the data end, shape (K, *batch, D), and what errors of the starting registers are, shape (*batch, D).
 
-
-def local_errors(history: Exact, i: int) -> Array:
-    """Return the error of the step from t_i in all registers, shape (r, *batch, D)."""
-    after, exact = history.step(i, history.registers(i)), history.registers(i - 1)
-    return np.array([as_floats64(after[name]) - as_floats64(exact[name]) for name in exact])
-
-
-def contract(row: Array, errors: Array) -> Array:
-    """Return a functional of errors, shape (*batch, D)."""
-    found: Array = np.einsum("...drk,r...k->...d", row, errors)
-    return found
-
-
-def contract_matrix(row: Array, jacobian: Array) -> Array:
-    """Return a functional before a step from the one after it."""
-    found: Array = np.einsum("...drk,...rkqj->...dqj", row, jacobian)
-    return found
+    Errors of the registers have shape (r, *batch, D), Jacobians of the steps (*batch, r, D, r, D), each with the data end first.
+    """
+    shape, (count, *batch, size) = structure(solver), first.shape
+    picked = np.zeros((size, count, size))
+    picked[:, shape.registers.index(shape.output)] = np.eye(size)
+    row, parts = np.broadcast_to(picked, (*batch, *picked.shape)), []
+    for error, jacobian in zip(errors, jacobians, strict=True):
+        parts.append(np.einsum("...drk,r...k->...d", row, error))
+        row = np.einsum("...drk,...rkqj->...dqj", row, jacobian)
+    return np.array(parts), np.einsum("...drk,r...k->...d", row, first)
 
 
 def step_jacobian(history: Exact, i: int) -> Array:
     """Return the derivative of the registers after the step from t_i by those before it, shape (*batch, r, D, r, D)."""
-    before = {name: as_floats64(value) for name, value in history.registers(i).items()}
-    names, shape = list(before), next(iter(before.values())).shape
-    size = shape[-1]
-    scale = _STEP * max(1.0, *(root_mean_square(v) for v in before.values()))
-    moved = dict(_moved(before, scale))
+    names = list(history.registers(i))
+    before = np.array([as_floats64(history.registers(i)[name]) for name in names])
+    count, *batch, size = before.shape
+    scale = _STEP * max(1.0, *map(root_mean_square, before))
     # All directions, forwards and backwards, ride along as one more axis of the batch.
-    stacked = {name: np.array([moved[key][name] for key in moved]) for name in names}
-    after = history.step(i, stacked)
-    result = np.empty((len(names), size, *shape, len(names)))
-    for k, (register, element, sign) in enumerate(moved):
-        if sign > 0:
-            continue
-        for a, name in enumerate(names):
-            result[register, element, ..., a] = (after[name][k - 1] - after[name][k]) / (2 * scale)
-    # (r, D, *batch, D, r) from which, to which -> (*batch, r, D, r, D) to which, from which
-    axes = len(shape) - 1
-    order = (*range(2, 2 + axes), 3 + axes, 2 + axes, 0, 1)
-    return np.transpose(result, order)
-
-
-def _moved(before: Mapping[str, Array], scale: float) -> Iterator[tuple[tuple[int, int, int], dict[str, Array]]]:
-    for register, name in enumerate(before):
-        for element in range(before[name].shape[-1]):
-            for sign in (1, -1):
-                changed = before[name].copy()
-                changed[..., element] += sign * scale
-                yield (register, element, sign), {**before, name: changed}
+    ways = np.eye(count * size).reshape(-1, count, *(1 for _ in batch), size)
+    moved = before + scale * np.concatenate([ways, -ways])
+    after = history.step(i, {name: moved[:, k] for k, name in enumerate(names)})
+    forwards, backwards = np.split(np.array([as_floats64(after[name]) for name in names]), 2, axis=1)
+    slopes = (forwards - backwards) / (2 * scale)
+    return np.moveaxis(slopes.reshape(count, count, size, *batch, size), (0, -1, 1, 2), (-4, -3, -2, -1))
 
 
 def start_errors(history: Exact, start: Any) -> Array:
     """Return the errors of the starting registers, shape (r, *batch, D)."""
-    grid, depth, n = history.grid, history.depth, history.grid.n
-    exact = history.registers(n - depth)
-    zero = np.zeros((len(exact), *history.truth[0].shape))
+    solver, model, grid, depth = history.solver, history.model, history.grid, history.depth
+    n, truth, exact = grid.n, history.truth, history.registers(grid.n - history.depth)
     if isinstance(start, str) and start == "exact":
-        return zero
-    solver, model = history.solver, history.model
-    if not depth and isinstance(start, str):
-        own = begin(solver, model, grid, {n: history.truth[n]}, n)[0]
-    else:
+        return np.zeros((len(exact), *truth[0].shape))
+    chain = {n: truth[n]}
+    if depth or not isinstance(start, str):
         first = starter_of(solver) if isinstance(start, str) else start
-        run = solve(first, model, grid[n - depth : n], history.truth[n], return_trajectory=True)
+        run = solve(first, model, grid[n - depth : n], truth[n], return_trajectory=True)
         chain = {n - depth + k: run.trajectory[k] for k in range(depth + 1)}
-        own = begin(solver, model, grid, chain, n - depth)[0]
+    own = begin(solver, model, grid, chain, n - depth)[0]
     return np.array([as_floats64(own[name]) - as_floats64(exact[name]) for name in exact])

@@ -1,20 +1,21 @@
-"""Errors against the exact flow of a problem: of a whole run, and of single steps from exact history."""
+"""Errors against the exact flow of a problem: of a whole run, of single steps from exact history, and of a run over DDIM's."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from bdia_numerics.analysis.perturbation.linearised import Array
+from bdia_numerics.analysis.perturbation.amplification import Array
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems.certificate import known_flow
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
 from bdia_numerics.runs.state import identity
+from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import kind_of, plain
 from bdia_numerics.spaces.values import ordered
 
@@ -90,8 +91,7 @@ class LocalErrors:
     @property
     def of_output(self) -> Array:
         """Error of the state that the step computes, shape (K, *batch, *data)."""
-        chosen: Array = self.errors[:, self.registers.index(self.output)]
-        return chosen
+        return np.asarray(self.errors[:, self.registers.index(self.output)])
 
     @property
     def rms(self) -> Array:
@@ -135,7 +135,7 @@ def global_error(
     return GlobalError(
         solver=identity(solver),
         start=start if isinstance(start, str) else identity(start),
-        t=np.array([float(t) for t in grid.t]),
+        t=as_floats64(grid.t),
         rms=np.array([root_mean_square(g) for g in gaps]),
         largest=np.array([float(np.max(np.abs(g))) for g in gaps]),
         end=gaps[0],
@@ -164,16 +164,14 @@ def local_truncation_error(
     """
     z = noisy_states(problem, grid, states, seed)
     truth = exact_states(problem, grid, z)
-    shape, model = structure(solver), problem.model(grid.schedule)
-    history = Exact(solver, model, grid, truth)
-    slots = history.slots
-    errors = []
-    for i in slots:
-        after, exact = history.step(i, history.registers(i)), history.registers(i - 1)
-        errors.append([as_floats64(after[name] - exact[name]) for name in shape.registers])
-    return LocalErrors(
-        identity(solver), np.array(slots), shape.registers, shape.output, np.array(errors), steps_of(grid, slots)
-    )
+    shape, history = structure(solver), Exact(solver, problem.model(grid.schedule), grid, truth)
+    slots = np.array(history.slots)
+    errors = np.array([history.errors(i) for i in history.slots])
+    with np.errstate(all="ignore"):
+        s = as_floats64(grid.sigma) / as_floats64(grid.alpha)
+        h = s[slots - 1] - s[slots]
+    h[~np.isfinite(h)] = np.nan
+    return LocalErrors(identity(solver), slots, shape.registers, shape.output, errors, h)
 
 
 @dataclass
@@ -213,6 +211,11 @@ class Exact:
         if solution.state is None or not solution.status.ok:
             raise ArithmeticError(f"the step of {identity(self.solver)} from i={i} failed: {solution.status}")
         return solution.state.registers
+
+    def errors(self, i: int) -> Array:
+        """Return the errors of the step from t_i in all registers, shape (r, *batch, *data)."""
+        after, exact = self.step(i, self.registers(i)), self.registers(i - 1)
+        return np.array([as_floats64(after[name] - exact[name]) for name in structure(self.solver).registers])
 
 
 def run_from(
@@ -282,20 +285,9 @@ def doubt(
     return root_mean_square(as_floats64(back) - as_floats64(start))
 
 
-def steps_of(grid: Grid, slots: list[int]) -> Array:
-    """Return the steps in sigma/alpha of slots."""
-    with np.errstate(all="ignore"):
-        s = np.array([float(x) for x in grid.sigma]) / np.array([float(x) for x in grid.alpha])
-        h = s[np.array(slots) - 1] - s[slots]
-    return np.where(np.isfinite(h), h, np.nan)
-
-
 def as_floats64(array: Any) -> Array:
     """Return an array of any real number system as float64."""
-    found = np.asarray(array)
-    if kind_of(found) != "objects":
-        return found.astype(np.float64)
-    return np.asarray(np.frompyfunc(float, 1, 1)(found), dtype=np.float64)
+    return np.asarray(array, dtype=np.float64)
 
 
 def root_mean_square(array: Array) -> float:
@@ -305,3 +297,91 @@ def root_mean_square(array: Array) -> float:
         if scale == 0 or not math.isfinite(scale):
             return 0.0 if scale == 0 else math.inf
         return scale * float(np.sqrt(np.mean((array / scale) ** 2)))
+
+
+STEPS = (48, 64, 96, 128, 192, 256)
+LEAST = 5
+WIDER = 2.0
+"""The half-width is this many times what the choice of levels and the degree of the fit change."""
+
+
+@dataclass(frozen=True)
+class ErrorRatio:
+    """A solver's error over DDIM's on the same states and grids: the factor by which DDIM's errors fit it best, with its sign.
+
+    Attributes
+    ----------
+    solver : str
+        What was measured.
+    limit, half_width : float
+        Extrapolated to infinitely many steps, and how far that can be off.
+    steps : tuple of int
+        Numbers of steps.
+    ratios : tuple of float
+        The factor at each.
+    alignment : float
+        Cosine between the two errors over the states, at the finest grid: 1 or -1 where one is a multiple of the other.
+    """
+
+    solver: str
+    limit: float
+    half_width: float
+    steps: tuple[int, ...]
+    ratios: tuple[float, ...]
+    alignment: float
+
+
+def error_over_ddim(
+    solver: Solver,
+    problem: ExactProblem,
+    family: Callable[[int], Grid],
+    *,
+    steps: Sequence[int] = STEPS,
+    states: int = 32,
+) -> ErrorRatio:
+    """Measure the limit of a solver's global error over DDIM's on smooth grids, from exact first states.
+
+    Parameters
+    ----------
+    solver
+        Any solver.
+    problem
+        A distribution with an exact flow.
+    family
+        Grids by their number of slots, smooth; even numbers, so that what oscillates has one sign.
+    steps
+        At least five rising numbers of slots.
+    states
+        How many are drawn at t_N.
+
+    Raises
+    ------
+    ValueError
+        For fewer numbers of steps.
+    ArithmeticError
+        If a run is not finite.
+    """
+    if len(steps) < LEAST or list(steps) != sorted(set(steps)):
+        raise ValueError(f"steps={tuple(steps)}: pass at least {LEAST} rising numbers of steps")
+    depth, ratios, alignment = structure(solver).depth, [], 0.0
+    for n in steps:
+        grid = family(n)
+        z = noisy_states(problem, grid, states)
+        truth = exact_states(problem, grid, z, [0, *range(n - depth, n)])
+        with np.errstate(all="ignore"):
+            runs = [run_from(s, problem, grid, truth, "exact") for s in (solver, DDIM())]
+        if bad := next((run.status for run in runs if not run.status.ok), None):
+            raise ArithmeticError(f"{identity(solver)} over {n} slots: {bad}")
+        own, other = (np.asarray(run.z - truth[0], dtype=np.float64) for run in runs)
+        product, size = float(np.sum(own * other)), float(np.sum(other**2))
+        ratios.append(product / size)
+        alignment = product / float(np.sqrt(size * np.sum(own**2))) if np.any(own) else 0.0
+    limits = [_limit(steps[k:], ratios[k:], degree) for k, degree in ((0, 2), (1, 2), (2, 1), (0, 3))]
+    width = WIDER * max(abs(x - limits[0]) for x in limits[1:])
+    return ErrorRatio(identity(solver), limits[0], width, tuple(steps), tuple(ratios), alignment)
+
+
+def _limit(steps: Sequence[int], ratios: Sequence[float], degree: int) -> float:
+    """Fit a polynomial in 1/N, and return its value at 0."""
+    powers = np.vander(1 / np.array(steps, dtype=float), degree + 1, increasing=True)
+    return float(np.linalg.lstsq(powers, np.array(ratios), rcond=None)[0][0])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.analysis.measurement.budget import functional, local_errors, start_errors, step_jacobian
+from bdia_numerics.analysis.measurement.budget import carried, start_errors, step_jacobian
 from bdia_numerics.analysis.measurement.errors import (
     STATES,
     Exact,
@@ -20,15 +20,14 @@ from bdia_numerics.analysis.measurement.errors import (
     root_mean_square,
     run_from,
 )
-from bdia_numerics.analysis.perturbation.linearised import Array
-from bdia_numerics.analysis.perturbation.practical import inverse_growth, inverse_growths, listed
+from bdia_numerics.analysis.perturbation.amplification import Array, inverse_growth, inverse_growths, listed
 from bdia_numerics.analysis.perturbation.precision import DTYPES, round_trip_error
 from bdia_numerics.formulas import number
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import Gaussian
-from bdia_numerics.program import structure
 from bdia_numerics.solvers import BDIA
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import one_of
 
 TARGETS = ("sample", "round_trip", "both")
 NODES = 129
@@ -126,13 +125,9 @@ def best_gamma(
         For a grid that is not in floats.
 
     """
-    for name, value, choices in (
-        ("target", target, TARGETS),
-        ("dtype", dtype, DTYPES),
-        ("end", end, ("noise", "data")),
-    ):
-        if value not in choices:
-            raise ValueError(f"{name}={value!r} is unknown: use {', '.join(map(repr, choices))}")
+    one_of("target", target, TARGETS)
+    one_of("dtype", dtype, DTYPES)
+    one_of("end", end, ("noise", "data"))
     if not grid.space.floats:
         raise TypeError(f"grid is in {grid.space.name}: gamma is chosen in floats, pass grid.to(spaces.FLOAT64)")
     law: ExactProblem
@@ -219,31 +214,24 @@ class SampleError:
         truth = exact_states(problem, grid, noisy_states(problem, grid, states, seed))
         ends = [Exact(BDIA(g), problem.model(grid.schedule), grid, truth) for g in (0, 1)]
         slots = ends[0].slots[::-1]
-        errors = [np.array([local_errors(end, i) for i in slots]) for end in ends]
+        errors = [np.array([end.errors(i) for i in slots]) for end in ends]
         jacobians = [np.array([step_jacobian(end, i) for i in slots]) for end in ends]
         first = start_errors(ends[1], start)
 
         def measured(gamma: float) -> Array:
-            gap: Array = run_from(BDIA(gamma), problem, grid, truth, start).z - truth[0]
-            return gap
+            return np.asarray(run_from(BDIA(gamma), problem, grid, truth, start).z - truth[0])
 
         return cls(errors[0], errors[1] - errors[0], jacobians[0], jacobians[1] - jacobians[0], first, measured)
 
     def at(self, gamma: float) -> tuple[Array, Array]:
         """Return the slots' contributions, shape (K, *batch, D), data end first, and the start's."""
-        shape, solver = structure(BDIA()), self.errors.shape[2:]
-        row = functional(shape.registers, shape.output, solver)
-        parts = []
-        for error, slope, jacobian, turn in zip(self.errors, self.slopes, self.jacobians, self.turns, strict=True):
-            parts.append(np.einsum("...drk,r...k->...d", row, error + gamma * slope))
-            row = np.einsum("...drk,...rkqj->...dqj", row, jacobian + gamma * turn)
-        return np.array(parts), np.einsum("...drk,r...k->...d", row, self.start)
+        errors, jacobians = self.errors + gamma * self.slopes, self.jacobians + gamma * self.turns
+        return carried(BDIA(), errors, jacobians, self.start)
 
     def end(self, gamma: float) -> Array:
         """Return the first-order error at the data end, shape (*batch, D)."""
         parts, first = self.at(gamma)
-        total: Array = parts.sum(axis=0) + first
-        return total
+        return np.asarray(parts.sum(axis=0) + first)
 
     def costliest(self, gamma: float) -> int:
         """Return the index i of the slot with the largest contribution."""

@@ -10,8 +10,7 @@ from typing import Any
 
 from bdia_numerics.analysis.measurement.errors import STATES, ExactProblem
 from bdia_numerics.analysis.measurement.families import GridFamily
-from bdia_numerics.analysis.measurement.fit import LEAST, LEAST_RANDOM, WIDEST, OrderFit
-from bdia_numerics.analysis.measurement.ladder import Ladder, SolverTrial
+from bdia_numerics.analysis.measurement.ladder import LEAST, LEAST_RANDOM, WIDEST, Ladder, OrderFit, solver_trial
 from bdia_numerics.formulas import within
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, refusal
@@ -61,7 +60,7 @@ class ObservedOrder:
     solver, family, start : str
         What was measured; the family of grids in words.
     order, low, high : float
-        The order and its uncertainty band, see `analysis.measurement.fit.fit_order`.
+        The order and its uncertainty band, see `analysis.measurement.ladder.fit_order`.
     asymptotic : bool
         Whether the errors are consistent with one order. If not, `order` is the slope of the finest octave, and the band holds the
         slopes seen.
@@ -171,7 +170,7 @@ def observed_order(
     """Measure the order of a solver against the exact flow of a problem.
 
     The error is the root mean square over states and elements at the data end: a norm, so that nothing cancels. The order rests on the
-    finest five levels, by a fixed rule (see `analysis.measurement.fit.fit_order`); where these are not consistent with one order, or the
+    finest five levels, by a fixed rule (see `analysis.measurement.ladder.fit_order`); where these are not consistent with one order, or the
     uncertainty band is wider than a half, it is undecided. Levels at which rounding matters are left out (float64's is measured there by
     a run in float32, whose rounding is 2^29 times as large); where too few are left the study is made again in mpmath.
 
@@ -206,8 +205,7 @@ def observed_order(
     family = GridFamily() if family is None else family
     is_random = getattr(family, "kind", "") == "random"
     check(steps, arithmetic, seeds, is_random)
-    trial = SolverTrial(solver, problem, family, states, start)
-    ladder = Ladder(trial, range(seeds) if is_random else range(1))
+    ladder = Ladder(solver_trial(solver, problem, family, states, start), range(seeds) if is_random else range(1))
     return climb(ladder, steps, arithmetic, max_steps, first=first_steps(family))
 
 
@@ -248,7 +246,7 @@ def climb(
 
 
 def _precise(ladder: Ladder, steps: Sequence[int] | None) -> ObservedOrder:
-    precise = ladder.precise()
+    precise = Ladder(ladder.trial.precise(), ladder.seeds)
     precise.measure(steps or PRECISE)
     return _result(precise)
 
@@ -295,15 +293,15 @@ def _result(ladder: Ladder) -> ObservedOrder:
     )
     used = f"n = {', '.join(str(ladder.steps[k]) for k in window)}" if window else "none"
     return ObservedOrder(
-        solver=ladder.trial.label,
-        family=ladder.trial.family_label,
-        start=ladder.trial.start_label,
+        solver=ladder.trial.solver,
+        family=ladder.trial.family,
+        start=ladder.trial.start,
         order=fit.order,
         low=fit.order - fit.half_width,
         high=fit.order + fit.half_width,
         asymptotic=fit.asymptotic,
         levels=levels,
         seeds=len(ladder.seeds) if ladder.random else 0,
-        arithmetic="float64" if ladder.trial.space.floats else "mpmath",
+        arithmetic=ladder.trial.arithmetic,
         reason=f"{used} ({fit.reason})" if fit.reason else used,
     )

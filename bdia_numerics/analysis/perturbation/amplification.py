@@ -1,29 +1,131 @@
-"""Amplification of perturbations on one grid: the product of the companion matrices of the recorded step program."""
+"""Step programs made linear, and how they amplify perturbations: the product of companion matrices, on one grid and on those in use."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from fractions import Fraction
+from itertools import accumulate, product
+from typing import Any
 
 import numpy as np
 
-from bdia_numerics.analysis.perturbation.linearised import (
-    Array,
-    Jacobian,
-    directed_run,
-    evaluations,
-    jacobian_at,
-    output_of,
-    slopes_of,
-    slot_matrix,
-)
-from bdia_numerics.grids import Grid, Point
-from bdia_numerics.program import Segment, Solver, structure
-from bdia_numerics.program.ops import Op
+from bdia_numerics import grids, schedules
+from bdia_numerics.formulas import number
+from bdia_numerics.grids import Between, Grid, Point
+from bdia_numerics.models import eps_form
+from bdia_numerics.program import NotInvertibleError, Run, Segment, Solver, inverse_run, record_steps, structure
+from bdia_numerics.program.meaning import interpret
+from bdia_numerics.program.ops import Evaluate, Op
+from bdia_numerics.runs.solving import inverse_plan
 from bdia_numerics.runs.state import identity
+from bdia_numerics.spaces import plain
 from bdia_numerics.spaces.values import ordered
+
+Array = np.ndarray[Any, Any]
+Jacobian = float | Array | Callable[[Point], float]
+"""d eps/dz, a number: one for the whole run, one for each index of the grid (shape (N+1,)), or a function of a Point."""
+
+DIRECTIONS = ("sample", "invert")
+
+
+def directed_run(solver: Solver, grid: Grid, direction: str, prediction: str) -> Run:
+    """Record the steps, or derive their inverse; errors as `amplification` names them."""
+    if direction not in DIRECTIONS:
+        raise ValueError(f"direction={direction!r} is neither 'sample' nor 'invert'")
+    if grid.space.symbolic:
+        raise TypeError(
+            f"grid is in {grid.space.name}: amplification needs numbers, pass a grid of floats or fractions"
+        )
+    run = record_steps(solver, grid, prediction)
+    if not run.segments:
+        raise ValueError(f"grid of n={grid.n} slots leaves no step after the start of {solver!r}: take more slots")
+    if direction == "sample":
+        return run
+    try:
+        return inverse_run(run)[0]
+    except NotInvertibleError:
+        inverse_plan(solver, grid, prediction, grid.space)  # raises the same with the condition and the remedy
+        raise
+
+
+def evaluations(run: Run) -> Iterator[Evaluate]:
+    """Yield the model evaluations of a run, in order."""
+    return (op for segment in run.segments for op in segment.ops if isinstance(op, Evaluate))
+
+
+def jacobian_at(run: Run, op: Evaluate, J: Jacobian) -> float:
+    """Return d eps/dz at an evaluation."""
+    at = op.time
+    value: Any
+    plain("J", J)
+    if callable(J):
+        value = J(Point(*(None if x is None else float(x) for x in run.trace.point(at, derivatives=True))))
+    elif np.ndim(J) == 0:
+        value = J
+    elif np.shape(J) != (run.trace.grid.n + 1,):
+        raise ValueError(f"J has shape {np.shape(J)}: pass a number, a function, or {run.trace.grid.n + 1} numbers")
+    elif isinstance(at, Between):
+        table, theta = np.asarray(J), float(at.theta)
+        value = (1 - theta) * table[at.i] + theta * table[at.j]
+    else:
+        value = np.asarray(J)[at]
+    if not np.isfinite(value):
+        raise ValueError(f"J={value} at index {op.time} is not finite: pass finite numbers")
+    return float(value)
+
+
+def slopes_of(run: Run, J: Jacobian) -> dict[int, float]:
+    """Return d output/dz of what the model predicts, by the number of the evaluation."""
+    slopes = {}
+    for op in evaluations(run):
+        of_state, of_output = eps_form(run.trace.prediction, run.trace.point(op.time))
+        if of_output == 0:
+            raise ValueError(f"eps does not depend on the model at index {op.time}: end the grid before it")
+        slopes[op.target] = (jacobian_at(run, op, J) - float(of_state)) / float(of_output)
+    return slopes
+
+
+def advance(
+    ops: Iterable[Op], values: dict[int, Any], slopes: Mapping[int, Any], definitions: Mapping[int, Op]
+) -> None:
+    """Run operations on linear forms or numbers, slopes being numbers or matrices; a value of an earlier slot is made again."""
+
+    def evaluate(op: Evaluate, argument: Any) -> Any:
+        slope = slopes[op.target]
+        return 0 + (slope @ argument if np.ndim(slope) else slope * argument)
+
+    interpret(ops, values, evaluate, lambda terms: sum(float(c) * x for c, x in terms), definitions)
+
+
+def slot_matrix(
+    segment: Segment, slopes: Mapping[int, Any], definitions: Mapping[int, Op], block: tuple[int, ...] = ()
+) -> Array:
+    """Return the registers after a slot from those before it, shape (r, r).
+
+    With `block` = (*batch, d) the slopes are matrices of shape (*batch, d, d), and the result has (*batch, r d, r d).
+    """
+    count = len(segment.before)
+    unit = np.eye(count)
+    if block:
+        *batch, d = block
+        unit = np.broadcast_to(np.eye(count * d), (*batch, count * d, count * d))
+        unit = np.stack(np.split(unit, count, axis=-2))
+    values: dict[int, Any] = {h.number: unit[k] for k, h in enumerate(segment.before.values())}
+    advance(segment.ops, values, slopes, definitions)
+    after = [values[segment.after[name].number] for name in segment.before]
+    return np.concatenate(after, axis=-2) if block else np.array(after)
+
+
+def output_of(solver: Solver, run: Run, direction: str) -> str:
+    """Return the register that is the `.z` of a run: at the noise end the one that stands furthest out."""
+    shape = structure(solver)
+    if direction == "sample":
+        return shape.output
+    order = [shape.output, *(r for r in shape.registers if r not in (shape.output, *shape.evaluations))]
+    return max(order, key=lambda r: run.final[r].time)
+
 
 Sides = dict[int, int]
 
@@ -63,14 +165,12 @@ class Amplification:
     @property
     def product(self) -> Array:
         """Registers at the end from registers at the beginning, shape (r, r)."""
-        whole: Array = running_products(self.matrices)[-1]
-        return whole
+        return np.asarray(running_products(self.matrices)[-1])
 
     @property
     def response(self) -> Array:
         """The run's `.z` from the registers at the beginning, shape (r,)."""
-        row: Array = self.product[self.registers.index(self.output)]
-        return row
+        return np.asarray(self.product[self.registers.index(self.output)])
 
     @property
     def total(self) -> float:
@@ -238,11 +338,8 @@ def gaussian_jacobian(variance: float) -> Callable[[Point], float]:
 
 def running_products(matrices: Array) -> Array:
     """Return M_k ... M_1 for each k, shape (K, r, r); infinite where they overflow."""
-    products = [matrices[0]]
     with np.errstate(all="ignore"):
-        for m in matrices[1:]:
-            products.append(m @ products[-1])
-    return np.array(products)
+        return np.array([*accumulate(matrices, lambda before, m: m @ before)])
 
 
 def _norm(matrix: Array) -> float:
@@ -280,3 +377,49 @@ def _climb(sides: Sides, total: Callable[[Sides], float], sweeps: int) -> tuple[
         if best == before:
             break
     return best, sides
+
+
+PRACTICAL: Mapping[str, Callable[[int], Grid]] = {
+    "leading": lambda n: grids.leading(schedules.ddpm_linear(), n),
+    "trailing": lambda n: grids.trailing(schedules.ddpm_linear(), n),
+    "Stable Diffusion": lambda n: grids.leading(schedules.stable_diffusion(), n, steps_offset=1, final_alpha=None),
+    "flow": lambda n: grids.uniform(schedules.flow(), n, t_max=Fraction(99, 100)),
+}
+"""By name, from a number of slots: "leading" and "trailing" of diffusers' DDPM schedule down to clean data; that of Stable Diffusion;
+a flow grid, uniform in t from 0.99 (at 1, alpha is 0) to the schedule's own end."""
+
+LIMIT = 4.0
+"""An inverse that enlarges errors more than this many times is named: its latents are further from the ODE's than its samples by about
+that factor."""
+
+
+@ordered
+def inverse_growth(solver: Solver, grid: Grid, prediction: str = "eps") -> float | None:
+    """Return how many times the derived inverse enlarges a perturbation of the data end; None where it does not exist.
+
+    The spectral norm of the product of its companion matrices, for the noise prediction of data of variance 1, where the ODE itself
+    enlarges a perturbation of a variance-preserving state by 1.
+
+    >>> from bdia_numerics import BDIA, OBELM
+    >>> [round(inverse_growth(solver, PRACTICAL["leading"](10)), 1) for solver in (BDIA(1), OBELM())]
+    [1.0, 7808.3]
+    """
+    try:
+        return amplification(solver, grid, "invert", J=gaussian_jacobian(1.0), prediction=prediction).total
+    except ValueError:  # NotInvertibleError, and ends of the grid that the solver does not take
+        return None
+
+
+def inverse_growths(solver: Solver, steps: int) -> dict[str, float]:
+    """Return `inverse_growth` on each of `PRACTICAL` with this many slots, where it exists."""
+    found = {name: inverse_growth(solver, make(steps)) for name, make in PRACTICAL.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def listed(growths: Mapping[str, float]) -> str:
+    """Return growths in a line.
+
+    >>> listed({"leading": 7808.3, "trailing": 8.84})
+    'leading 7800 times, trailing 8.8'
+    """
+    return ", ".join(f"{name} {number(value)}{' times' * (k == 0)}" for k, (name, value) in enumerate(growths.items()))

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.analysis.expansion.order import SymbolicOrder
-from bdia_numerics.analysis.measurement.fit import WIDEST
+from bdia_numerics.analysis.measurement.errors import ErrorRatio
+from bdia_numerics.analysis.measurement.ladder import WIDEST
 from bdia_numerics.analysis.measurement.observed import ObservedOrder
-from bdia_numerics.analysis.measurement.over_ddim import ErrorRatio
 from bdia_numerics.analysis.sheet.proved import Proved
 from bdia_numerics.formulas import within
 from bdia_numerics.spaces.later import sympy

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bdia_numerics.analysis.perturbation.practical import LIMIT, inverse_growths, listed
+from bdia_numerics.analysis.perturbation.amplification import LIMIT, inverse_growths, listed
 from bdia_numerics.analysis.sheet.compared import summary
 from bdia_numerics.analysis.sheet.measured import Measured, Progress, measure
 from bdia_numerics.analysis.sheet.proved import Proved, Rows, prove

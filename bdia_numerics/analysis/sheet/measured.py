@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bdia_numerics import models, names, schedules
+from bdia_numerics.analysis.measurement.errors import ErrorRatio, error_over_ddim
 from bdia_numerics.analysis.measurement.families import GridFamily
 from bdia_numerics.analysis.measurement.observed import ObservedOrder, observed_order
-from bdia_numerics.analysis.measurement.over_ddim import ErrorRatio, error_over_ddim
 from bdia_numerics.analysis.measurement.work_precision import WorkPrecision, work_precision
 from bdia_numerics.analysis.perturbation.amplification import amplification, gaussian_jacobian
 from bdia_numerics.analysis.perturbation.precision import required_dtype, round_trip_error

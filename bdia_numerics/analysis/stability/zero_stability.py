@@ -16,6 +16,7 @@ from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE, factor
 from bdia_numerics.program import Solver
 from bdia_numerics.spaces.base import decimal
 from bdia_numerics.spaces.later import sympy
+from bdia_numerics.spaces.values import ordered
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,9 @@ def written(condition: Any) -> str:
     return f"{condition.lhs} {sign} {condition.rhs}" if sign else str(condition)
 
 
+@ordered
 def zero_stability(
-    solver: Solver, direction: str = "sample", *, steps: Sequence[int | Fraction] = (1,)
+    solver: Solver, direction: str = "sample", *, pattern: Sequence[int | Fraction] = (1,)
 ) -> ZeroStability:
     """Decide the root condition of a solver, or of its derived inverse.
 
@@ -92,8 +94,8 @@ def zero_stability(
         Any solver; its parameters may be numbers or sympy symbols, which are real.
     direction : {"sample", "invert"}
         The step, or its derived inverse.
-    steps
-        A pattern of step lengths that repeats over the run, in sampling order: (1, 2) is the alternating grid h, 2h. Then
+    pattern
+        Lengths of steps that repeat over the run, in sampling order: (1, 2) is the alternating grid h, 2h. Then
         the product of the companion matrices of one period is decided.
 
     Returns
@@ -105,16 +107,16 @@ def zero_stability(
     NotInvertibleError
         (a ValueError) for "invert" of a solver without derived inverse.
     ValueError
-        For another direction, or steps that are not positive.
+        For another direction, or lengths that are not positive.
 
     Notes
     -----
     Inside the unit circle: Schur and Cohn's determinants. On it: irreducible factors that are their own reciprocals, whose
     roots are counted by Sturm's theorem, and eigenvectors by rank. No root is computed.
     """
-    lengths = [decimal(x) for x in steps]
+    lengths = [decimal(x) for x in pattern]
     if not lengths or min(lengths) <= 0:
-        raise ValueError(f"steps={tuple(steps)!r}: pass one positive length or more")
+        raise ValueError(f"pattern={tuple(pattern)!r}: pass one positive length or more")
     V = coefficient_of(directed(solver, direction, ratios=True).matrix(0), 0).to_Matrix()
     product = sympy.eye(V.shape[0])
     order = range(len(lengths)) if direction == "sample" else range(len(lengths) - 1, -1, -1)
@@ -123,8 +125,8 @@ def zero_stability(
     decided = replace(_decided(product.applyfunc(sympy.cancel), direction), consistent=consistent(solver))
     if not any(str(symbol).startswith("~w") for symbol in V.free_symbols):
         return decided
-    pattern = "equal steps" if len(set(lengths)) == 1 else f"steps {', '.join(map(str, lengths))} in turn"
-    return replace(decided, steps=pattern)
+    said = "equal steps" if len(set(lengths)) == 1 else f"steps {', '.join(map(str, lengths))} in turn"
+    return replace(decided, steps=said)
 
 
 def _at(V: Any, lengths: Sequence[Fraction], j: int) -> Any:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bdia_numerics import names
-from bdia_numerics.files import fingerprint
+from bdia_numerics.runs.files import fingerprint
 from bdia_numerics.studies.study import Study
 
 PACKAGE = Path(__file__).resolve().parents[2]

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from bdia_numerics.analysis.geometry.symplectic import step_determinants
-from bdia_numerics.analysis.perturbation.amplification import amplification, running_products
-from bdia_numerics.analysis.perturbation.linearised import directed_run, slot_matrix
+from bdia_numerics.analysis.geometry import step_determinants
+from bdia_numerics.analysis.perturbation.amplification import amplification, directed_run, running_products, slot_matrix
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import Run, Solver, make_plan, structure

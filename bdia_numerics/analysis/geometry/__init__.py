@@ -1,1 +1,0 @@
-"""Determinants, symplectic structure, and gradient fields."""
