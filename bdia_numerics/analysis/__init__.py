@@ -10,8 +10,7 @@ from bdia_numerics.analysis.certified.enclosures import (
     enclose_error,
 )
 from bdia_numerics.analysis.expansion.elementary import OrderCondition, order_conditions
-from bdia_numerics.analysis.expansion.order import SymbolicOrder, symbolic_order
-from bdia_numerics.analysis.expansion.pattern import PatternOrder, order_on_pattern
+from bdia_numerics.analysis.expansion.order import PatternOrder, SymbolicOrder, order_on_pattern, symbolic_order
 from bdia_numerics.analysis.geometry.gradient_field import Asymmetry, asymmetry, model_jacobian
 from bdia_numerics.analysis.geometry.symplectic import SymplecticDefect, step_determinants, symplectic_defect
 from bdia_numerics.analysis.lint import Cost, Finding, lint

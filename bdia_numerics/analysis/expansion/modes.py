@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from bdia_numerics.analysis.stability.roots import CIRCLE, factors, location
@@ -41,6 +42,20 @@ class StepModes:
     def principal(self) -> Any:
         """The projector of the eigenvalue 1."""
         return self.groups[ONE]
+
+    @property
+    def unit(self) -> Any:
+        """The unit matrix."""
+        return _unit(self.V)
+
+    @cached_property
+    def summed(self) -> Any:
+        """The sum of all powers of V, off the eigenvalue 1: (1 - V)^-1 (1 - P), by an inverse that exists."""
+        return (self.unit - self.V + self.principal).inv() * (self.unit - self.principal)
+
+    def seen(self, row: int) -> list[str]:
+        """Return the groups that a register sees: those whose projector has a row there."""
+        return [name for name, P in self.groups.items() if any(P.to_list()[row])]
 
 
 def characteristic(V: Any, zeta: Any) -> Any:
@@ -85,7 +100,7 @@ def value(polynomial: Any, V: Any) -> Any:
 
 
 def _unit(V: Any) -> Any:
-    return type(V).eye(V.shape[0], V.domain).to_dense() if V.rep.fmt == "dense" else type(V).eye(V.shape[0], V.domain)
+    return type(V).eye(V.shape[0], V.domain).to_dense()
 
 
 def _semisimple(V: Any, factor: Any) -> bool:

@@ -126,6 +126,11 @@ class SeriesStep:
         """Registers of the solver, and what they hold."""
         return structure(self.solver)
 
+    @property
+    def row(self) -> int:
+        """The number of the register that is the solution."""
+        return self.shape.registers.index(self.shape.output)
+
     @cached_property
     def modes(self) -> StepModes:
         """Spectral groups of the step at h = 0."""

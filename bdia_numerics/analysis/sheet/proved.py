@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from bdia_numerics.analysis.expansion.order import SymbolicOrder, symbolic_order
-from bdia_numerics.analysis.expansion.pattern import PatternOrder, order_on_pattern
+from bdia_numerics.analysis.expansion.order import PatternOrder, SymbolicOrder, order_on_pattern, symbolic_order
 from bdia_numerics.analysis.expansion.step import symbols_of
 from bdia_numerics.analysis.measurement.families import GridFamily
 from bdia_numerics.analysis.sheet.wording import equations, exact, orders, quotient, terms_text
