@@ -167,10 +167,10 @@ class Window:
     def _missed_start(self, first: LocalStep) -> Array:
         """Return exact - numerical of the first states."""
         if not self.depth:
-            return np.zeros_like(first.before)
+            return first.before * 0
         grid = self.grid(1 - self.depth * self.epsilon, self.depth)
         run = solve(self.solver, self.problem.model(self.schedule), grid, np.array([[self.state]], dtype=object))
-        return self._registers(grid, 0)[0] - _kept(run, self.names)[0]
+        return np.asarray(self._registers(grid, 0)[0] - _kept(run, self.names)[0])
 
     @cached_property
     def swings(self) -> bool:
