@@ -262,11 +262,10 @@ def _region(inside: Any, boundary: Sequence[tuple[Any, ZeroStability]], symbols:
     (symbol,) = symbols
     real = sympy.Symbol("x", real=True)
     pieces = sympy.S.EmptySet if inside == sympy.false else sympy.S.Reals
-    if inside != sympy.false:
-        for relation in inside.args if isinstance(inside, sympy.And) else (inside,):
-            pieces = pieces.intersect(
-                sympy.solve_univariate_inequality(relation.subs(symbol, real), real, relational=False)
-            )
+    for relation in () if inside == sympy.false else sympy.And.make_args(inside):
+        sides = sympy.Poly(relation.lhs - relation.rhs, symbol)
+        solved = sympy.solvers.inequalities.solve_poly_inequality(sides, relation.rel_op)
+        pieces = pieces.intersect(sympy.Union(*solved))
     points = [equation.rhs for equation, verdict in boundary if verdict.stable]
     whole = pieces.union(sympy.FiniteSet(*points)) if points else pieces
     if whole == sympy.S.Reals:
