@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import factorial
@@ -126,20 +126,19 @@ class PointLayout:
 
     def _slope(self, x: Any) -> Any:
         """Return D of an element of the field; None if it asks for a derivative that no symbol stands for."""
-        base = self.space.base
-        known = dict(zip(map(str, base.symbols), base.gens, strict=True))
-        total = base.zero
-        for name, g in known.items():
+        total = self.space.base.zero
+        for name, g in self.space.symbols.items():
             if name.startswith("~") and (change := x.diff(g)):
-                slope = self._slope_of(name, known)
+                slope = self._slope_of(name)
                 if slope is None:
                     return None
                 total += change * slope
         return total
 
-    def _slope_of(self, name: str, known: Mapping[str, Any]) -> Any:
+    def _slope_of(self, name: str) -> Any:
         """Return D of a symbol of the analysis."""
-        g, letter, k = known[name], name[1], name[2:]
+        known, letter, k = self.space.symbols, name[1], name[2:]
+        g = known[name]
         if name == ("~t" if self.in_time else "~s"):
             return 1
         if letter == "_":

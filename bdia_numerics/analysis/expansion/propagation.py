@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,33 +47,28 @@ def mode_orders(step: SeriesStep, d: Sequence[Expansion]) -> dict[str, int]:
 
 def varies(step: SeriesStep) -> bool:
     """Say whether the step at h = 0 depends on the step ratios."""
-    ratios = {k for k, s in enumerate(step.layout.space.base.symbols) if str(s).startswith("~w")}
-    entries = [x for row in step.modes.V.to_list() for x in row]
-    monomials = [m for x in entries for part in (x.numer, x.denom) for m in part]
-    return any(m[k] for m in monomials for k in ratios)
+    parts = [part for row in step.modes.V.to_list() for x in row for part in (x.numer, x.denom)]
+    return any(monomial[k] for part in parts for monomial in part for k in step.layout.space.ratios.values())
 
 
 def telescopes(step: SeriesStep, parts: Sequence[Expansion], k: int) -> bool:
     """Say whether terms in h^k add up to nothing over a run, shifted from slot to slot: h_{i+1}^k against h_i^k."""
-    base = step.layout.space.base
-    ratios = {int(str(s)[2:]): place for place, s in enumerate(base.symbols) if str(s).startswith("~w")}
-    for part in parts:
-        for c in part.at(k).values():
-            if any(m[place] for m in c.denom for place in ratios.values()):
+    ratios = step.layout.space.ratios
+    for c in (c for part in parts for c in part.at(k).values()):
+        if any(m[place] for m in c.denom for place in ratios.values()):
+            return False
+        shifted: Counter[Any] = Counter()
+        for monomial, number in c.numer.terms():
+            # h_i^k w_1^p w_2^q ... is h_i^(k-p-q-...) h_{i+1}^p h_{i+2}^q ...: one product of steps, shifted so that it begins at h_i.
+            powers = {j: monomial[place] for j, place in ratios.items() if monomial[place]}
+            rest = tuple(0 if place in ratios.values() else p for place, p in enumerate(monomial))
+            left = k - sum(powers.values())
+            if left < 0:
                 return False
-            shifted: dict[Any, Any] = {}
-            for monomial, number in c.numer.terms():
-                powers = {j: monomial[place] for j, place in ratios.items() if monomial[place]}
-                rest = tuple(0 if place in ratios.values() else p for place, p in enumerate(monomial))
-                left = k - sum(powers.values())
-                if left < 0:
-                    return False
-                powers |= {0: left} if left else {}
-                first = min(powers)
-                key = (rest, tuple(sorted((j - first, p) for j, p in powers.items())))
-                shifted[key] = shifted.get(key, 0) + number
-            if any(shifted.values()):
-                return False
+            powers |= {0: left} if left else {}
+            shifted[rest, tuple(sorted((j - min(powers), p) for j, p in powers.items()))] += number
+        if any(shifted.values()):
+            return False
     return True
 
 

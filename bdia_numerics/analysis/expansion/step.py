@@ -11,7 +11,7 @@ from bdia_numerics import models
 from bdia_numerics.analysis.expansion.differentials import SOLUTION, Element, Expansion, evaluated, moved
 from bdia_numerics.analysis.expansion.layouts import NeedsTime, PointLayout, layout
 from bdia_numerics.analysis.expansion.modes import StepModes, modes
-from bdia_numerics.analysis.expansion.series import Series
+from bdia_numerics.analysis.expansion.series import Series, SeriesSpace
 from bdia_numerics.grids import Index
 from bdia_numerics.later import sympy
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Run, Segment, Solver, Structure, Trace, structure
@@ -221,7 +221,7 @@ class SeriesStep:
         space = self.layout.space
         total = Expansion.zero(space)
         for c, expansion in zip(row, values, strict=True):
-            for power, part in _by_power(c, space.base):
+            for power, part in _by_power(c, space):
                 terms = {_nested(e, power): x for e, x in expansion.terms.items()}
                 total = total + Expansion.of(space, terms, expansion.precision).times(space.field(part))
         return total
@@ -238,14 +238,14 @@ def _nested(element: Element, power: int) -> Element:
     return (1, 0, (_nested(element, power - 1),)) if power else element
 
 
-def _by_power(c: Any, base: Any) -> Iterator[tuple[int, Any]]:
+def _by_power(c: Any, space: SeriesSpace) -> Iterator[tuple[int, Any]]:
     """Yield the coefficients of an element of the field as a polynomial in J."""
     if not c:
         return
-    place = [str(s) for s in base.symbols].index("~J")
+    place = list(space.symbols).index("~J")
     numerators: dict[int, Any] = {}
     for monomial, number in c.numer.terms():
         bare = tuple(0 if k == place else power for k, power in enumerate(monomial))
         numerators.setdefault(monomial[place], {})[bare] = number
     for power, numerator in sorted(numerators.items()):
-        yield power, base(base.ring(numerator)) / base(c.denom)
+        yield power, space.base(space.base.ring(numerator)) / space.base(c.denom)
