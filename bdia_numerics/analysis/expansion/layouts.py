@@ -98,6 +98,7 @@ class PointLayout:
         if self.in_time or time.variable == "t":
             raise NeedsTime(f"{time.variable} half-way")
         s = self.space.symbol("s")
+        # log s cancels: only differences of logarithms are interpolated, so that no symbol for it is needed.
         logs = [self.space.log(1 + x / s) for x in ends]
         return s * (self.space.exp(logs[0] + (logs[1] - logs[0]) * theta) - 1)
 
@@ -119,6 +120,7 @@ class PointLayout:
         total = self.space.field(0)
         for k, x in enumerate(c.coefficients, c.valuation):
             slope = self._slope(x)
+            # A derivative beyond the symbols is unknown, and with it all from this power of h on.
             if slope is None:
                 return total.truncated(k)
             total = total + self.space.series(k, [slope]) + self.space.series(k, [k * x]) * bent

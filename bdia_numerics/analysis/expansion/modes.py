@@ -81,6 +81,7 @@ def modes(V: Any) -> StepModes:
 
 def _projector(V: Any, zeta: Any, g: Any, whole: Mapping[str, Any], name: str) -> Any:
     """Return b(V) q(V), with q the product of the other groups and b q = 1 modulo g."""
+    # b q is 1 modulo g and 0 modulo q. At V it is therefore 1 on the group's own space, where g(V) vanishes, and 0 on the others.
     q = sympy.prod([other for key, other in whole.items() if key != name])
     if q == 1:
         return _unit(V)
@@ -104,6 +105,7 @@ def _unit(V: Any) -> Any:
 
 
 def _semisimple(V: Any, factor: Any) -> bool:
+    # With enough eigenvectors the factor at V vanishes on the whole space of its eigenvalues; then its square has the same rank.
     at = value(factor, V)
     return bool(at.rank() == (at * at).rank())
 
@@ -126,6 +128,7 @@ def error_orders(
     """
     orders = dict(sources)
     pairs = [(target, source) for target in orders for source in orders if target != source]
+    # What one mode feeds another may come by a third one, so that there are as many rounds as modes.
     for _ in orders:
         for target, source in pairs:
             lost = int(target in accumulating)

@@ -201,7 +201,8 @@ def resolved(solver: Solver, found: Callable[[int], T]) -> T:
 def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
     uniform = SeriesStep.of(solver, terms, "uniform", "one")
     shape, row = uniform.shape, uniform.row
-    found = even = Displaced.of(uniform)  # first: the cheapest to find the series too short
+    # Uniform grids come first, since they are the cheapest to find that the series are too short.
+    found = even = Displaced.of(uniform)
     order, (principal, displacement) = even.order(row), even.leading(row)
     rough = SeriesStep.of(solver, terms, "rough")
     raw, varying = rough.residual(), varies(rough)
@@ -211,7 +212,8 @@ def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
         else min((modes := mode_orders(rough, raw))[name] for name in rough.modes.seen(row))
     )
     plain = not varying and all(k > order_rough for name, k in modes.items() if name not in ROUGH)
-    if order > order_rough:  # smooth grids lie between rough and uniform ones
+    # Smooth grids lie between rough and uniform ones, so that nothing has to be computed where these two agree.
+    if order > order_rough:
         found = Displaced.of(SeriesStep.of(solver, terms, "smooth"))
     registers = {name: found.order(k) for k, name in enumerate(shape.registers)}
     order_smooth = registers[shape.output]
@@ -267,6 +269,7 @@ def exact_local_error(rough: SeriesStep, raw: Sequence[Expansion]) -> tuple[bool
         except ValueError as error:  # a state that is told another time than its own
             refusal(error)
             found = []
+        # Where a lower power of h survives with free alphas, it vanishes only for an alpha that is smooth in s.
         if found and all(x.order >= lowest for x in found):
             ends = [free.scale(name, lag - 1) for name, lag in zip(free.shape.registers, free.shape.lags, strict=True)]
             scaled = [x.times(scale) for x, scale in zip(found, ends, strict=True)]
@@ -309,6 +312,7 @@ def _solvable(polynomials: Sequence[Any]) -> bool:
         return bool(sympy.Poly(sympy.gcd_list(polynomials), *symbols).count_roots() > 0)
     if len(polynomials) < 2:
         return True
+    # 1 - u * (product of the levels) is added to the ideal: it excludes zeros at which a level vanishes.
     levels = [x for x in symbols if _positive(x)]
     inverse = [1 - sympy.Dummy() * sympy.Mul(*levels)] if levels else []
     return bool(sympy.groebner([*polynomials, *inverse], order="grevlex").exprs != [1])
@@ -388,6 +392,7 @@ def _repeated(solver: Solver, terms: int, pattern: tuple[Fraction, ...], start: 
         k = min(map(known_order, step.applied(P, residual)))
         if k >= whole and name == min(adding):
             raise TooShort
+        # What a mode of eigenvalue 1 receives adds up over 1/h repeats, which costs one power.
         sources[name] = k - (name in adding)
     grows = 0
     if not parted.semisimple:  # powers of the step grow at h = 0, by what V - 1 makes of the mode of eigenvalue 1

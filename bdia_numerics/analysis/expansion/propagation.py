@@ -41,6 +41,7 @@ def mode_orders(step: SeriesStep, d: Sequence[Expansion]) -> dict[str, int]:
         k = min(map(known_order, parts))
         if name == ONE and k >= step.layout.space.terms:
             raise TooShort
+        # Over 1/h steps a residual adds up to one power less, unless each slot takes back what the one before it gave.
         sources[name] = k - (name in ROUGH and not (name == ONE and telescopes(step, parts, k)))
     return error_orders(sources, step.modes, step.coefficient, ROUGH)
 
@@ -103,6 +104,8 @@ class Displaced:
         for _ in range(2 * step.layout.space.terms):
             d = step.residual(profiles)
             kept, rest = step.applied(P, d), step.applied(off, d)
+            # The lower of the two powers decides: a residual off the modes of eigenvalue 1 is turned into a displacement
+            # first, since only the residual that this leaves shows what really adds up.
             k, other = min(map(known_order, kept)), min(map(known_order, rest))
             if min(k, other) >= step.layout.space.terms:
                 raise TooShort
@@ -153,6 +156,7 @@ class Displaced:
                 Expansion.of(space, {e: space.series(j, [c.coefficient(j)]) for e, c in profile.items()}, space.terms)
                 for profile in self.profiles.values()
             ]
+            # A mode on the unit circle keeps what was missed at the start, and shows it at the power at which it was missed.
             if step.applied(stays, missed)[row].terms:
                 return j
             feeding = (j + k for k, M in enumerate(fed, 1) if any(x.terms for x in step.applied(M, missed)))

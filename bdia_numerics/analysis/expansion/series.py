@@ -85,6 +85,7 @@ class Series:
         if right is None:
             return NotImplemented
         low = self.valuation + right.valuation
+        # The error of each factor is multiplied by the lowest power of the other one.
         precision = min(self.precision + right.valuation, right.precision + self.valuation, EXACT)
         if self.precision < EXACT or right.precision < EXACT:
             precision = min(precision, low + self.space.terms)
@@ -101,6 +102,7 @@ class Series:
         """Return 1/self; ZeroDivisionError for 0."""
         if not self.coefficients:
             raise ZeroDivisionError("division by a series that is 0 as far as it is known")
+        # The product of a series and its inverse is 1, which gives one coefficient of the inverse after the other.
         first = 1 / self.coefficients[0]
         exact = self.precision == EXACT and len(self.coefficients) == 1
         n = 1 if exact else min(self.precision - self.valuation, self.space.terms)
@@ -260,6 +262,7 @@ class SeriesSpace(GenericArithmetic):
         """Return sum_k weights[k] u^k of a u that vanishes with h."""
         if not u:
             return self.field(weights[0]).truncated(u.precision)
+        # By Horner's rule there is one product a term.
         total = self.field(0)
         for weight in reversed(weights):
             total = (total * u).truncated(self.terms) + weight

@@ -164,6 +164,7 @@ class SeriesStep:
             form = models.eps_form if kind == "eps" else models.x0_form
             of_state, of_output = map(where.space.field, form(prediction, where.point(time)))
             total = value.times(of_state * where.scale(time)) + slope.times(of_output)
+        # A register is displaced by a profile at t_i; at its own time both the elements and their coefficients have moved on.
         for element, c in profile.items():
             total = total + moved(where.space, element, x).times(where.carried(c, time))
         return total
@@ -198,6 +199,7 @@ class SeriesStep:
         zero, slope, width = where.space.field(0), where.space.field(jacobian), range(len(before))
 
         def evaluate(op: Evaluate, argument: list[Series]) -> list[Series]:
+            # States are not divided by alpha within a step; eps = J y is taken at y, so that the division is made here.
             ratio = slope / where.scale(op.time)
             return [ratio * x for x in argument]
 
@@ -221,6 +223,7 @@ class SeriesStep:
         space = self.layout.space
         total = Expansion.zero(space)
         for c, expansion in zip(row, values, strict=True):
+            # J stands for an operator: a power of it in an entry of the matrix nests the element, f_1(f_1(...)).
             for power, part in _by_power(c, space):
                 terms = {_nested(e, power): x for e, x in expansion.terms.items()}
                 total = total + Expansion.of(space, terms, expansion.precision).times(space.field(part))

@@ -82,6 +82,8 @@ def stability_interval(solver: Solver, axis: str = "real", *, direction: str = "
 
 def _length(polynomial: Any, zeta: Any, r: Any) -> Any:
     """Return how far the root condition holds from r = 0."""
+    # On the imaginary axis the coefficients are complex. The product with the conjugate polynomial is real, and its roots are the
+    # same up to conjugation, so that all decisions are made on real polynomials.
     real, conjugate = sympy.expand(polynomial), sympy.expand(polynomial.subs(sympy.I, -sympy.I))
     paired = real if real == conjugate else sympy.expand(real * conjugate)
     ends: list[Any] = sorted({root for c in _critical(paired, zeta, r) for root in _positive_roots(c, r)})
@@ -111,6 +113,8 @@ def _critical(polynomial: Any, zeta: Any, r: Any, *, meeting: bool = True) -> li
     for factor, _ in factors(polynomial, zeta):
         p = sympy.Poly(factor.as_expr(), zeta)
         q = sympy.Poly(p.all_coeffs()[::-1], zeta)
+        # A leading coefficient 0 sends a root to infinity. A real root crosses the circle at 1 or -1; a pair crosses where the
+        # polynomial and its reciprocal have a common zero, which is a zero of their resultant.
         found += [p.LC(), p.eval(1), p.eval(-1)]
         if meeting and p.degree() > 1:
             found.append(p.discriminant())
