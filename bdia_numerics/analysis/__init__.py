@@ -10,8 +10,7 @@ from bdia_numerics.analysis.certified.enclosures import (
     enclose_error,
 )
 from bdia_numerics.analysis.expansion.elementary import OrderCondition, order_conditions
-from bdia_numerics.analysis.expansion.order import SymbolicOrder, symbolic_order
-from bdia_numerics.analysis.expansion.pattern import PatternOrder, order_on_pattern
+from bdia_numerics.analysis.expansion.order import PatternOrder, SymbolicOrder, order_on_pattern, symbolic_order
 from bdia_numerics.analysis.geometry import (
     Asymmetry,
     SymplecticDefect,

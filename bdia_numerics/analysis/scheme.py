@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any
 
 from bdia_numerics import grids, schedules
+from bdia_numerics.analysis.expansion.differentials import added
 from bdia_numerics.grids import Between
 from bdia_numerics.program import Solver, record_run, structure
 from bdia_numerics.program.meaning import interpret, rows
@@ -118,8 +120,8 @@ def scheme(solver: Solver, *, slots: int = SLOTS) -> Scheme:
     arrows: list[Arrow] = []
     taken: dict[int, tuple[int, float]] = {}
     for segment in run.segments:
-        kept = {held.number: name for name, held in segment.after.items() if name != output}
-        kept[segment.after[output].number if output in segment.after else -1] = output
+        held = sorted(segment.after.items(), key=lambda item: item[0] == output)  # of two names the output's stays
+        kept = {h.number: name for name, h in held}
         for op in segment.ops:
             if isinstance(op, Evaluate):
                 taken[op.target] = op.argument, _index(op.time)
@@ -149,7 +151,7 @@ def interlacing(solver: Solver, *, slots: int = SLOTS) -> tuple[Share, ...]:
     base = [Fraction(k * (k + 3)) for k in range(slots + 1)]
     own = _coefficients(solver, base)
     moved = [_coefficients(solver, [x + (k == j) for k, x in enumerate(base)]) for j in range(slots + 1)]
-    shares = []
+    shares: list[Share] = []
     for (state, taken_at), value in own.items():
         slopes = [other.get((state, taken_at), Fraction(0)) - value for other in moved]
         again = sum((c * x for c, x in zip(slopes, base, strict=True)), Fraction(0))
@@ -157,13 +159,9 @@ def interlacing(solver: Solver, *, slots: int = SLOTS) -> tuple[Share, ...]:
             raise ValueError(
                 f"{solver!r}: its coefficients are not linear in sigma, so no slot's share can be read off"
             )
-        weight = Fraction(0)
-        for slot in range(
-            1, slots + 1
-        ):  # sum of c_k sigma_k = sum over slots of (c_0 + ... + c_{slot-1}) (sigma_{slot-1} - sigma_slot)
-            weight += slopes[slot - 1]
-            if weight:
-                shares.append(Share(state, slot, taken_at, weight))
+        # sum of c_k sigma_k = sum over slots of (c_0 + ... + c_{slot-1}) (sigma_{slot-1} - sigma_slot)
+        weights = enumerate(accumulate(slopes[:slots]), 1)
+        shares += [Share(state, slot, taken_at, weight) for slot, weight in weights if weight]
     return tuple(shares)
 
 
@@ -173,20 +171,16 @@ def _coefficients(solver: Solver, sigma: Sequence[Fraction]) -> dict[tuple[int, 
     run, output = record_run(solver, starter_of(solver), grid), structure(solver).output
     inside: dict[int, dict[int, Fraction]] = {run.inputs["z"].number: {}}
     found: dict[tuple[int, int], Fraction] = {}
+
+    def combine(terms: Sequence[tuple[Any, dict[int, Fraction]]]) -> dict[int, Fraction]:
+        return added(*({at: Fraction(weight) * c for at, c in value.items()} for weight, value in terms))
+
     for segment in run.segments:
-        interpret(segment.ops, inside, lambda op, argument: {op.time: Fraction(1)}, _sum)
+        interpret(segment.ops, inside, lambda op, argument: {op.time: Fraction(1)}, combine)
         if output in segment.after:
             end = segment.after[output]
             found |= {(end.time, at): c for at, c in inside[end.number].items()}
     return found
-
-
-def _sum(terms: Sequence[tuple[Any, Mapping[int, Fraction]]]) -> dict[int, Fraction]:
-    total: dict[int, Fraction] = {}
-    for weight, inside in terms:
-        for at, c in inside.items():
-            total[at] = total.get(at, Fraction(0)) + Fraction(weight) * c
-    return total
 
 
 def _index(time: Any) -> float:

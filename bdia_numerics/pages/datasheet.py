@@ -9,8 +9,7 @@ from typing import Any
 from bdia_numerics import plots
 from bdia_numerics.analysis.sheet.compared import summary
 from bdia_numerics.analysis.sheet.datasheet import Datasheet
-from bdia_numerics.analysis.sheet.proved import Proved
-from bdia_numerics.analysis.sheet.wording import factors
+from bdia_numerics.analysis.sheet.proved import Proved, factors
 from bdia_numerics.pages.template import embedded, rendered
 from bdia_numerics.program import inverse_latex, refusal, step_latex
 

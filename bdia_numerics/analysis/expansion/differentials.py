@@ -134,6 +134,8 @@ def evaluated(value: Expansion, x: Series) -> Expansion:
     if distance.order < 1:
         raise ValueError("the model is evaluated at a value that does not tend to the solution as the step falls")
     total = moved(space, (0, 1), x)
+    # The m-th term of the Taylor series has m arguments, each of which is at least of the order of the distance, so that
+    # only finitely many products of elements lie below O(h^terms).
     elements = sorted(distance.terms)
     for m in range(1, space.terms // max(distance.order, 1) + 1):
         for chosen in combinations_with_replacement(elements, m):

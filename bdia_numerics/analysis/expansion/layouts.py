@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import factorial
@@ -98,6 +98,7 @@ class PointLayout:
         if self.in_time or time.variable == "t":
             raise NeedsTime(f"{time.variable} half-way")
         s = self.space.symbol("s")
+        # log s cancels: only differences of logarithms are interpolated, so that no symbol for it is needed.
         logs = [self.space.log(1 + x / s) for x in ends]
         return s * (self.space.exp(logs[0] + (logs[1] - logs[0]) * theta) - 1)
 
@@ -119,6 +120,7 @@ class PointLayout:
         total = self.space.field(0)
         for k, x in enumerate(c.coefficients, c.valuation):
             slope = self._slope(x)
+            # A derivative beyond the symbols is unknown, and with it all from this power of h on.
             if slope is None:
                 return total.truncated(k)
             total = total + self.space.series(k, [slope]) + self.space.series(k, [k * x]) * bent
@@ -126,20 +128,19 @@ class PointLayout:
 
     def _slope(self, x: Any) -> Any:
         """Return D of an element of the field; None if it asks for a derivative that no symbol stands for."""
-        base = self.space.base
-        known = dict(zip(map(str, base.symbols), base.gens, strict=True))
-        total = base.zero
-        for name, g in known.items():
+        total = self.space.base.zero
+        for name, g in self.space.symbols.items():
             if name.startswith("~") and (change := x.diff(g)):
-                slope = self._slope_of(name, known)
+                slope = self._slope_of(name)
                 if slope is None:
                     return None
                 total += change * slope
         return total
 
-    def _slope_of(self, name: str, known: Mapping[str, Any]) -> Any:
+    def _slope_of(self, name: str) -> Any:
         """Return D of a symbol of the analysis."""
-        g, letter, k = known[name], name[1], name[2:]
+        known, letter, k = self.space.symbols, name[1], name[2:]
+        g = known[name]
         if name == ("~t" if self.in_time else "~s"):
             return 1
         if letter == "_":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from bdia_numerics.analysis.stability.roots import CIRCLE, factors, location
@@ -42,6 +43,20 @@ class StepModes:
         """The projector of the eigenvalue 1."""
         return self.groups[ONE]
 
+    @property
+    def unit(self) -> Any:
+        """The unit matrix."""
+        return _unit(self.V)
+
+    @cached_property
+    def summed(self) -> Any:
+        """The sum of all powers of V, off the eigenvalue 1: (1 - V)^-1 (1 - P), by an inverse that exists."""
+        return (self.unit - self.V + self.principal).inv() * (self.unit - self.principal)
+
+    def seen(self, row: int) -> list[str]:
+        """Return the groups that a register sees: those whose projector has a row there."""
+        return [name for name, P in self.groups.items() if any(P.to_list()[row])]
+
 
 def characteristic(V: Any, zeta: Any) -> Any:
     """Return det(zeta - V) as an expression."""
@@ -66,6 +81,7 @@ def modes(V: Any) -> StepModes:
 
 def _projector(V: Any, zeta: Any, g: Any, whole: Mapping[str, Any], name: str) -> Any:
     """Return b(V) q(V), with q the product of the other groups and b q = 1 modulo g."""
+    # b q is 1 modulo g and 0 modulo q. At V it is therefore 1 on the group's own space, where g(V) vanishes, and 0 on the others.
     q = sympy.prod([other for key, other in whole.items() if key != name])
     if q == 1:
         return _unit(V)
@@ -85,10 +101,11 @@ def value(polynomial: Any, V: Any) -> Any:
 
 
 def _unit(V: Any) -> Any:
-    return type(V).eye(V.shape[0], V.domain).to_dense() if V.rep.fmt == "dense" else type(V).eye(V.shape[0], V.domain)
+    return type(V).eye(V.shape[0], V.domain).to_dense()
 
 
 def _semisimple(V: Any, factor: Any) -> bool:
+    # With enough eigenvectors the factor at V vanishes on the whole space of its eigenvalues; then its square has the same rank.
     at = value(factor, V)
     return bool(at.rank() == (at * at).rank())
 
@@ -111,6 +128,7 @@ def error_orders(
     """
     orders = dict(sources)
     pairs = [(target, source) for target in orders for source in orders if target != source]
+    # What one mode feeds another may come by a third one, so that there are as many rounds as modes.
     for _ in orders:
         for target, source in pairs:
             lost = int(target in accumulating)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -31,14 +31,26 @@ def order_between(coarse: Any, fine: Any) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Local:
-    """A step at a place: matrix M, error L, and tangents of the exact registers before and after it."""
+class LocalStep:
+    """A step at a place, in arrays of mpf.
 
-    matrix: Any
-    error: Any
-    before: Any
-    after: Any
-    left: Any
+    Attributes
+    ----------
+    matrix : array, shape (r, r)
+        Its derivative M by the r registers.
+    error : array, shape (r,)
+        Exact minus numerical.
+    before, after : array, shape (r,)
+        Derivatives of the exact registers by the state at t_max, before and after the step.
+    left : array, shape (r,)
+        The left eigenvector of M for the root 1, whose product with `before` is 1.
+    """
+
+    matrix: Array
+    error: Array
+    before: Array
+    after: Array
+    left: Array
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,7 @@ class Window:
     t_max: Any
     state: Any
     step: str
+    known: dict[Any, tuple[LocalStep, LocalStep]] = field(default_factory=dict)
 
     @property
     def epsilon(self) -> Any:
@@ -71,6 +84,16 @@ class Window:
     def depth(self) -> int:
         """Slots that the start takes."""
         return structure(self.solver).depth
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the registers."""
+        return structure(self.solver).registers
+
+    @cached_property
+    def output(self) -> int:
+        """The number of the register that is the solution."""
+        return self.names.index(structure(self.solver).output)
 
     def grid(self, u: Any, slots: int) -> Any:
         """Return the grid of `slots` slots whose data end is at u."""
@@ -89,91 +112,65 @@ class Window:
         """Return the derivative of the flow over the whole grid."""
         return self._exact(self.where(0 * self.epsilon))[1]
 
-    def _registers(self, grid: Any, chain: Mapping[int, Any], first: int) -> dict[str, Any]:
-        model = self.problem.model(self.schedule)
-        return begin(self.solver, model, grid, {k: chain[k] for k in range(first, first + self.depth + 1)}, first)[0]
-
-    def _chain(self, grid: Any) -> dict[int, Any]:
-        """Return exact states at every index, and beside each the state moved along the tangent, shape (2, 1)."""
-        delta, chain = mp.mpf(_PERTURBATION), {}
-        for k, t in enumerate(grid.t):
-            z, slope = self._exact(t)
+    def _registers(self, grid: Any, first: int) -> tuple[Array, Array]:
+        """Return the exact registers before the step from t_first, and their derivatives by the state at t_max."""
+        chain, delta = {}, mp.mpf(_PERTURBATION)
+        for k in range(first, first + self.depth + 1):
+            # Each state of the chain is followed by the one moved along the tangent, so that one run gives both.
+            z, slope = self._exact(grid.t[k])
             chain[k] = np.array([[z], [z + delta * slope]], dtype=object)
-        return chain
+        found = begin(self.solver, self.problem.model(self.schedule), grid, chain, first)[0]
+        here, beside = np.hstack([found[name] for name in self.names])
+        return here, (beside - here) / delta
 
-    def _vectors(self, registers: Mapping[str, Any]) -> tuple[Any, Any]:
-        """Return the registers of the exact state, and their tangent, as columns."""
-        names = structure(self.solver).registers
-        values = [registers[n][0, 0] for n in names]
-        slopes = [(registers[n][1, 0] - registers[n][0, 0]) / mp.mpf(_PERTURBATION) for n in names]
-        return mp.matrix(values), mp.matrix(slopes)
-
-    @cached_property
-    def _known(self) -> dict[Any, tuple[Local, Local]]:
-        return {}
-
-    def steps(self, u: Any) -> tuple[Local, Local]:
+    def steps(self, u: Any) -> tuple[LocalStep, LocalStep]:
         """Return two steps in a row, the second of which ends at u."""
-        if u not in self._known:
-            self._known[u] = self._steps(u)
-        return self._known[u]
+        if u not in self.known:
+            grid = self.grid(u, self.depth + 2)
+            exact = [self._registers(grid, first) for first in (2, 1, 0)]
+            first, second = (self._step(grid[k : k + self.depth + 1], *exact[1 - k], *exact[2 - k]) for k in (1, 0))
+            self.known[u] = first, second
+        return self.known[u]
 
-    def _steps(self, u: Any) -> tuple[Local, Local]:
-        grid = self.grid(u, self.depth + 2)
-        chain = self._chain(grid)
-        exact = [self._vectors(self._registers(grid, chain, first)) for first in (2, 1, 0)]
-        pair = [self._step(grid[k : k + self.depth + 1], *exact[1 - k], *exact[2 - k]) for k in (1, 0)]
-        return pair[0], pair[1]
+    def _step(self, part: Any, before: Array, tangent: Array, after: Array, tangent_after: Array) -> LocalStep:
+        size, delta = len(self.names), mp.mpf(_PERTURBATION)
+        # The registers as they are, and then with each of them moved in turn: one run gives the step and its derivative.
+        moved = before + np.vstack([np.zeros(size, dtype=int), np.eye(size, dtype=int)]) * delta
+        start = {name: moved[:, [j]] for j, name in enumerate(self.names)}
+        found = _kept(
+            solve(self.solver, self.problem.model(self.schedule), part, start[self.names[0]], start), self.names
+        )
+        matrix = ((found[1:] - found[0]) / delta).T
+        left = _eigenvector(matrix.T, 1, self.epsilon)
+        return LocalStep(matrix, after - found[0], tangent, tangent_after, left / (left @ tangent))
 
-    def _step(self, part: Any, before: Any, tangent: Any, after: Any, tangent_after: Any) -> Local:
-        names, delta = structure(self.solver).registers, mp.mpf(_PERTURBATION)
-        size = len(names)
-        start = {
-            name: np.array([[before[j] + (delta if k == j else 0)] for k in range(-1, size)], dtype=object)
-            for j, name in enumerate(names)
-        }
-        run = solve(self.solver, self.problem.model(self.schedule), part, start[names[0]], start)
-        found = [_kept(run)[name] for name in names]
-        matrix = mp.matrix(size, size)
-        for i in range(size):
-            for j in range(size):
-                matrix[i, j] = (found[i][j + 1, 0] - found[i][0, 0]) / delta
-        error = after - mp.matrix([f[0, 0] for f in found])
-        left = _eigenvector(matrix.T, 1, self.epsilon).T
-        return Local(matrix, error, tangent, tangent_after, left / (left * tangent)[0])
-
-    def _adjoint(self, first: Local, second: Local) -> tuple[Any, Any]:
+    def _adjoint(self, first: LocalStep, second: LocalStep) -> tuple[Array, Array]:
         """Return w before and after the first step, w T = 1: the left eigenvector, and how far it lags behind as M changes."""
-        lag = _off_mode(first.matrix.T, first.left.T, first.before, ((second.left - first.left) * first.matrix).T).T
+        lag = _off_mode(first.matrix.T, first.left, first.before, (second.left - first.left) @ first.matrix)
         return first.left + lag, second.left + lag
 
     def source(self, u: Any) -> Any:
         """Return w L, what a slot near u adds to the error, carried back to t_max."""
         first, second = self.steps(u)
-        return (self._adjoint(first, second)[1] * first.error)[0]
+        return self._adjoint(first, second)[1] @ first.error
 
     def parts(self) -> Parts:
         """Return what start and end of the run add to the error of the output."""
-        output = structure(self.solver).registers.index(structure(self.solver).output)
         first, second = self.steps(1 - (self.depth + 2) * self.epsilon)
         last = self.steps(0 * self.epsilon)[1]
-        slope = self.slope()
-        missed = self._missed_start(first)
-        start = slope * (self._adjoint(first, second)[0] * missed)[0]
-        swinging = 0 * slope
+        slope, missed, swinging = self.slope(), self._missed_start(first), 0 * self.state
         if self.swings:
-            left, right = self._swing(first.matrix, output)
-            swinging = (left * (missed - _displaced(first)))[0] * right[output]
-        return Parts(start, _displaced(last)[output], swinging)
+            left, right = self._swing(first.matrix)
+            swinging = left @ (missed - _displaced(first)) * right[self.output]
+        return Parts(slope * (self._adjoint(first, second)[0] @ missed), _displaced(last)[self.output], swinging)
 
-    def _missed_start(self, first: Local) -> Any:
+    def _missed_start(self, first: LocalStep) -> Array:
         """Return exact - numerical of the first states."""
         if not self.depth:
-            return 0 * first.before
+            return first.before * 0
         grid = self.grid(1 - self.depth * self.epsilon, self.depth)
         run = solve(self.solver, self.problem.model(self.schedule), grid, np.array([[self.state]], dtype=object))
-        exact = self._vectors(self._registers(grid, self._chain(grid), 0))[0]
-        return exact - mp.matrix([_kept(run)[name][0, 0] for name in structure(self.solver).registers])
+        return np.asarray(self._registers(grid, 0)[0] - _kept(run, self.names)[0])
 
     @cached_property
     def swings(self) -> bool:
@@ -184,8 +181,7 @@ class Window:
         ValueError
             For a multiple root 1, a root outside the unit circle, and one on it that is neither 1 nor -1.
         """
-        matrix = self.steps(mp.mpf(1) / 3)[0].matrix
-        roots = np.linalg.eigvals(np.array(matrix.tolist(), dtype=np.float64))
+        roots = np.linalg.eigvals(self.steps(mp.mpf(1) / 3)[0].matrix.astype(np.float64))
         name = type(self.solver).__name__
         if np.any(abs(roots) > 1 + _NEAR):
             raise ValueError(
@@ -198,52 +194,51 @@ class Window:
             raise ValueError(f"{name} has the roots {circle} on the unit circle: only a simple -1 is treated beside 1")
         return bool(len(circle))
 
-    def _swing(self, matrix: Any, output: int) -> tuple[Any, Any]:
+    def _swing(self, matrix: Array) -> tuple[Array, Array]:
         """Return the left and right eigenvectors of the root -1, with 1 in the output if it is seen there."""
-        right = _eigenvector(matrix, -1, self.epsilon)
-        largest = max(abs(x) for x in right)
-        right = right / (right[output] if abs(right[output]) > largest * _NEAR else largest)
-        left = _eigenvector(matrix.T, -1, self.epsilon).T
-        return left / (left * right)[0], right
+        right, left = _eigenvector(matrix, -1, self.epsilon), _eigenvector(matrix.T, -1, self.epsilon)
+        largest, seen = max(abs(right)), right[self.output]
+        right = right / (seen if abs(seen) > largest * _NEAR else largest)
+        return left / (left @ right), right
 
     def growth(self, u: Any) -> Any:
         """Return by how much the mode of the root -1 grows near u, per unit of u."""
-        output = structure(self.solver).registers.index(structure(self.solver).output)
         first, second = self.steps(u)
-        right, left = self._swing(first.matrix, output)[1], self._swing(second.matrix, output)[0]
-        return -((left * first.matrix * right)[0] + 1) / self.epsilon
+        right, left = self._swing(first.matrix)[1], self._swing(second.matrix)[0]
+        return -(left @ first.matrix @ right + 1) / self.epsilon
 
 
-def _kept(run: Solution) -> Mapping[str, Any]:
+def _kept(run: Solution, names: Sequence[str]) -> Array:
+    """Return the registers that a run ends with, shape (batch, r)."""
     if run.state is None:
         raise ArithmeticError(f"a step of the expansion failed: {run.status}")
-    return run.state.registers
+    return np.hstack([run.state.registers[name] for name in names])
 
 
-def _displaced(step: Local) -> Any:
+def _displaced(step: LocalStep) -> Array:
     """Return (1 - M)^-1 of L, both without their part along the tangent."""
-    rest = step.error - step.after * (step.left * step.error)[0]
-    return _off_mode(step.matrix, step.before, step.left.T, rest)
+    rest = step.error - step.after * (step.left @ step.error)
+    return _off_mode(step.matrix, step.before, step.left, rest)
 
 
-def _off_mode(matrix: Any, mode: Any, dual: Any, right_side: Any) -> Any:
-    """Solve (1 - matrix) x = right_side up to a multiple of `mode`, with dual x = 0; columns."""
-    size = len(mode)
-    system = mp.zeros(size + 1)
-    for i in range(size):
-        for j in range(size):
-            system[i, j] = (1 if i == j else 0) - matrix[i, j]
-        system[i, size], system[size, i] = mode[i], dual[i]
-    return mp.matrix(list(mp.lu_solve(system, mp.matrix([*right_side, 0])))[:size])
+def _off_mode(matrix: Array, mode: Array, dual: Array, right_side: Array) -> Array:
+    """Solve (1 - matrix) x = right_side up to a multiple of `mode`, with dual x = 0."""
+    # 1 - matrix is singular, or nearly so. Bordered by the mode and its dual it is not, and the border takes up the multiple.
+    rows = [[np.eye(len(mode), dtype=int) - matrix, mode[:, None]], [dual[None, :], np.zeros((1, 1), dtype=int)]]
+    return _solved(np.block(rows), np.append(right_side, 0))[:-1]
 
 
-def _eigenvector(matrix: Any, root: int, epsilon: Any) -> Any:
-    """Return the eigenvector, a column, whose eigenvalue is within some epsilon of a simple root, by inverse iteration."""
-    size = matrix.rows
+def _eigenvector(matrix: Array, root: int, epsilon: Any) -> Array:
+    """Return the eigenvector whose eigenvalue is within some epsilon of a simple root, by inverse iteration."""
     # Each turn gains as many digits as epsilon has; the shift keeps away from the eigenvalue itself.
-    shifted = matrix - (root + epsilon / 97) * mp.eye(size)
-    vector = mp.matrix([1 + mp.mpf(k) / 3 for k in range(size)])
+    shifted = matrix - np.eye(len(matrix), dtype=int) * (root + epsilon / 97)
+    vector = np.array([1 + mp.mpf(k) / 3 for k in range(len(matrix))], dtype=object)
     for _ in range(_TURNS):
-        vector = mp.lu_solve(shifted, vector)
-        vector = vector / max(abs(x) for x in vector)
+        vector = _solved(shifted, vector)
+        vector = vector / max(abs(vector))
     return vector
+
+
+def _solved(matrix: Array, right_side: Array) -> Array:
+    """Return the solution of a linear system in mpf, which NumPy's own solver does not take."""
+    return np.array(list(mp.lu_solve(mp.matrix(matrix.tolist()), mp.matrix(right_side.tolist()))), dtype=object)

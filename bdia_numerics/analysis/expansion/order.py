@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, TypeVar
 
 from bdia_numerics.analysis.expansion.differentials import Element, Expansion, text
 from bdia_numerics.analysis.expansion.layouts import own
-from bdia_numerics.analysis.expansion.modes import InconsistentError
+from bdia_numerics.analysis.expansion.modes import ONE, InconsistentError, StepModes, error_orders
 from bdia_numerics.analysis.expansion.propagation import (
     ROUGH,
     Displaced,
@@ -17,11 +18,11 @@ from bdia_numerics.analysis.expansion.propagation import (
     conserved,
     known_order,
     mode_orders,
-    order_seen,
     stable,
     varies,
 )
 from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
+from bdia_numerics.grids import pattern_of
 from bdia_numerics.program import Solver, refusal, structure
 from bdia_numerics.program.identity import identity
 from bdia_numerics.solvers import DDIM
@@ -165,7 +166,7 @@ def consistent(solver: Solver) -> bool | None:
     """Say whether a solver is of order 1 at least on equal steps; None if that depends on its symbols."""
     try:
         uniform = SeriesStep.of(solver, 3, "uniform", "one")
-        found = Displaced.of(uniform).order(output_row(solver)) > 0
+        found = Displaced.of(uniform).order(uniform.row) > 0
     except TooShort:
         return True
     except InconsistentError:
@@ -180,15 +181,11 @@ def start_error(solver: Solver) -> int | None:
     starter: Solver = getattr(solver, "starter", None) or DDIM()
 
     def order(terms: int) -> int:
-        return Displaced.of(SeriesStep.of(starter, terms, "uniform", "one")).order(output_row(starter))
+        step = SeriesStep.of(starter, terms, "uniform", "one")
+        return Displaced.of(step).order(step.row)
 
     own, inner = resolved(starter, order) + 1, start_error(starter)
     return own if inner is None else min(own, inner)
-
-
-def output_row(solver: Solver) -> int:
-    shape = structure(solver)
-    return shape.registers.index(shape.output)
 
 
 def resolved(solver: Solver, found: Callable[[int], T]) -> T:
@@ -202,18 +199,21 @@ def resolved(solver: Solver, found: Callable[[int], T]) -> T:
 
 
 def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
-    shape = structure(solver)
-    row = output_row(solver)
     uniform = SeriesStep.of(solver, terms, "uniform", "one")
-    found = even = Displaced.of(uniform)  # first: the cheapest to find the series too short
+    shape, row = uniform.shape, uniform.row
+    # Uniform grids come first, since they are the cheapest to find that the series are too short.
+    found = even = Displaced.of(uniform)
     order, (principal, displacement) = even.order(row), even.leading(row)
     rough = SeriesStep.of(solver, terms, "rough")
     raw, varying = rough.residual(), varies(rough)
     order_rough = (
-        min(map(known_order, raw)) - 1 if varying else order_seen(rough, modes := mode_orders(rough, raw), row)
+        min(map(known_order, raw)) - 1
+        if varying
+        else min((modes := mode_orders(rough, raw))[name] for name in rough.modes.seen(row))
     )
     plain = not varying and all(k > order_rough for name, k in modes.items() if name not in ROUGH)
-    if order > order_rough:  # smooth grids lie between rough and uniform ones
+    # Smooth grids lie between rough and uniform ones, so that nothing has to be computed where these two agree.
+    if order > order_rough:
         found = Displaced.of(SeriesStep.of(solver, terms, "smooth"))
     registers = {name: found.order(k) for k, name in enumerate(shape.registers)}
     order_smooth = registers[shape.output]
@@ -269,6 +269,7 @@ def exact_local_error(rough: SeriesStep, raw: Sequence[Expansion]) -> tuple[bool
         except ValueError as error:  # a state that is told another time than its own
             refusal(error)
             found = []
+        # Where a lower power of h survives with free alphas, it vanishes only for an alpha that is smooth in s.
         if found and all(x.order >= lowest for x in found):
             ends = [free.scale(name, lag - 1) for name, lag in zip(free.shape.registers, free.shape.lags, strict=True)]
             scaled = [x.times(scale) for x, scale in zip(found, ends, strict=True)]
@@ -311,6 +312,7 @@ def _solvable(polynomials: Sequence[Any]) -> bool:
         return bool(sympy.Poly(sympy.gcd_list(polynomials), *symbols).count_roots() > 0)
     if len(polynomials) < 2:
         return True
+    # 1 - u * (product of the levels) is added to the ideal: it excludes zeros at which a level vanishes.
     levels = [x for x in symbols if _positive(x)]
     inverse = [1 - sympy.Dummy() * sympy.Mul(*levels)] if levels else []
     return bool(sympy.groebner([*polynomials, *inverse], order="grevlex").exprs != [1])
@@ -322,4 +324,101 @@ def _positive(factor: Any) -> bool:
     return own and len({c > 0 for c in sympy.Poly(factor).coeffs()}) == 1
 
 
-__all__ = ["SymbolicOrder", "consistent", "symbolic_order"]
+SHORT = 3
+"""Terms of the series that show whether the step at h = 0 depends on the ratios."""
+
+
+@dataclass(frozen=True)
+class PatternOrder:
+    """The order of a solver's output on grids whose steps repeat a pattern.
+
+    Attributes
+    ----------
+    pattern : tuple of Fraction
+        Relative steps, from the data end.
+    order, order_with_start : int
+        From exact first states, and with the solver's own start.
+    zero_stable : bool or None
+        Whether the products of the step's matrices at h = 0 stay bounded over many repeats; None if it depends on symbols. If not,
+        the orders are those that the growth of the errors at h = 0 leaves, which is not a proof of convergence.
+    """
+
+    pattern: tuple[Fraction, ...]
+    order: int
+    order_with_start: int
+    zero_stable: bool | None
+
+
+def order_on_pattern(solver: Solver, pattern: Iterable[Any]) -> PatternOrder:
+    """Derive the order of a solver on grids whose steps repeat a pattern, in any variable that is smooth in sigma/alpha.
+
+    The steps of one repeat are one step of a smooth grid: its residual has the pattern's own ratios in it, and what cancels over a
+    repeat is gone. `SymbolicOrder.order_rough` is the worst case over all bounded ratios.
+
+    Parameters
+    ----------
+    solver
+        As for `symbolic_order`.
+    pattern
+        Relative steps, positive: (1, 2) for alternating grids, (1,) for smooth ones.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `symbolic_order`; and for a pattern that is empty or not positive.
+
+    Notes
+    -----
+    Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, sec. III.5 (variable steps) and III.8.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA
+    >>> from bdia_numerics.analysis import order_on_pattern
+    >>> [order_on_pattern(BDIA(1), steps).order for steps in ((1,), (1, 2), (1, 2, 3))]
+    [2, 1, 2]
+    """
+    steps, start = pattern_of(pattern), start_error(solver)
+    return resolved(solver, lambda terms: _repeated(solver, terms, steps, start))
+
+
+def _repeated(solver: Solver, terms: int, pattern: tuple[Fraction, ...], start: int | None) -> PatternOrder:
+    step = SeriesStep.of(solver, terms, "smooth", pattern=pattern)
+    found, row, whole = Displaced.of(step), step.row, step.layout.space.terms
+    residual = found.residual
+    parted = _parted(step)
+    adding, sources = {name for name in parted.groups if name.startswith(ONE)}, {}
+    for name, P in parted.groups.items():
+        k = min(map(known_order, step.applied(P, residual)))
+        if k >= whole and name == min(adding):
+            raise TooShort
+        # What a mode of eigenvalue 1 receives adds up over 1/h repeats, which costs one power.
+        sources[name] = k - (name in adding)
+    grows = 0
+    if not parted.semisimple:  # powers of the step grow at h = 0, by what V - 1 makes of the mode of eigenvalue 1
+        growing = parted.V * step.modes.principal - step.modes.principal
+        grows = int(not growing.is_zero_matrix)
+        k = min(map(known_order, step.applied(growing, residual)), default=whole)
+        sources |= {name: min(sources[name], k - 2) for name in adding if grows}
+    orders = error_orders(sources, parted, step.coefficient, adding)
+    order = min(orders[name] for name in parted.seen(row))
+    order = min(order, found.shift(row))
+    begun = found.from_exact(row, order)
+    return PatternOrder(pattern, order, begun if start is None else min(begun, start - grows), stable(step.modes))
+
+
+def _parted(repeat: SeriesStep) -> StepModes:
+    """Return the modes of a repeat, parted by those of the step where that is one matrix V, so that the repeat has its powers.
+
+    The root -1 of a step is a root 1 of two of them: what it carries adds up on alternating grids, and still is another mode.
+    """
+    found, terms = repeat.modes, repeat.layout.space.terms
+    if len(repeat.layout.pattern) == 1 or varies(SeriesStep.of(repeat.solver, SHORT, "rough")):
+        return replace(found, groups={f"{name} all": P for name, P in found.groups.items()})
+    once = SeriesStep.of(repeat.solver, terms, "smooth").modes
+    both = {
+        f"{name} {own}": P * Q.convert_to(found.V.domain)
+        for name, P in found.groups.items()
+        for own, Q in once.groups.items()
+    }
+    return replace(found, groups={name: P for name, P in both.items() if not P.is_zero_matrix})

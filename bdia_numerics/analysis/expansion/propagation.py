@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from bdia_numerics.analysis.expansion.differentials import Element, Expansion
+from bdia_numerics.analysis.expansion.differentials import Element, Expansion, added
 from bdia_numerics.analysis.expansion.modes import ONE, StepModes, error_orders
 from bdia_numerics.analysis.expansion.series import Series
 from bdia_numerics.analysis.expansion.step import SeriesStep
@@ -39,45 +41,35 @@ def mode_orders(step: SeriesStep, d: Sequence[Expansion]) -> dict[str, int]:
         k = min(map(known_order, parts))
         if name == ONE and k >= step.layout.space.terms:
             raise TooShort
+        # Over 1/h steps a residual adds up to one power less, unless each slot takes back what the one before it gave.
         sources[name] = k - (name in ROUGH and not (name == ONE and telescopes(step, parts, k)))
     return error_orders(sources, step.modes, step.coefficient, ROUGH)
 
 
-def order_seen(step: SeriesStep, orders: Mapping[str, int], row: int) -> int:
-    """Return the order of a register's error: that of the worst mode that it sees."""
-    seen = [name for name, P in step.modes.groups.items() if any(P.to_list()[row])]
-    return min(orders[name] for name in seen)
-
-
 def varies(step: SeriesStep) -> bool:
     """Say whether the step at h = 0 depends on the step ratios."""
-    ratios = {k for k, s in enumerate(step.layout.space.base.symbols) if str(s).startswith("~w")}
-    entries = [x for row in step.modes.V.to_list() for x in row]
-    monomials = [m for x in entries for part in (x.numer, x.denom) for m in part]
-    return any(m[k] for m in monomials for k in ratios)
+    parts = [part for row in step.modes.V.to_list() for x in row for part in (x.numer, x.denom)]
+    return any(monomial[k] for part in parts for monomial in part for k in step.layout.space.ratios.values())
 
 
 def telescopes(step: SeriesStep, parts: Sequence[Expansion], k: int) -> bool:
     """Say whether terms in h^k add up to nothing over a run, shifted from slot to slot: h_{i+1}^k against h_i^k."""
-    base = step.layout.space.base
-    ratios = {int(str(s)[2:]): place for place, s in enumerate(base.symbols) if str(s).startswith("~w")}
-    for part in parts:
-        for c in part.at(k).values():
-            if any(m[place] for m in c.denom for place in ratios.values()):
+    ratios = step.layout.space.ratios
+    for c in (c for part in parts for c in part.at(k).values()):
+        if any(m[place] for m in c.denom for place in ratios.values()):
+            return False
+        shifted: Counter[Any] = Counter()
+        for monomial, number in c.numer.terms():
+            # h_i^k w_1^p w_2^q ... is h_i^(k-p-q-...) h_{i+1}^p h_{i+2}^q ...: one product of steps, shifted so that it begins at h_i.
+            powers = {j: monomial[place] for j, place in ratios.items() if monomial[place]}
+            rest = tuple(0 if place in ratios.values() else p for place, p in enumerate(monomial))
+            left = k - sum(powers.values())
+            if left < 0:
                 return False
-            shifted: dict[Any, Any] = {}
-            for monomial, number in c.numer.terms():
-                powers = {j: monomial[place] for j, place in ratios.items() if monomial[place]}
-                rest = tuple(0 if place in ratios.values() else p for place, p in enumerate(monomial))
-                left = k - sum(powers.values())
-                if left < 0:
-                    return False
-                powers |= {0: left} if left else {}
-                first = min(powers)
-                key = (rest, tuple(sorted((j - first, p) for j, p in powers.items())))
-                shifted[key] = shifted.get(key, 0) + number
-            if any(shifted.values()):
-                return False
+            powers |= {0: left} if left else {}
+            shifted[rest, tuple(sorted((j - min(powers), p) for j, p in powers.items()))] += number
+        if any(shifted.values()):
+            return False
     return True
 
 
@@ -107,24 +99,27 @@ class Displaced:
     @classmethod
     def of(cls, step: SeriesStep) -> Displaced:
         """Displace the registers until the modes of eigenvalue 1 have a residual; TooShort if the series do not show it."""
-        P, V = step.modes.principal, step.modes.V
-        unit = type(P).eye(P.shape[0], P.domain).to_dense()
-        inverse = (unit - V + P).inv() * (unit - P)
+        P, off = step.modes.principal, step.modes.unit - step.modes.principal
         profiles: dict[str, dict[Element, Series]] = {name: {} for name in step.shape.registers}
         for _ in range(2 * step.layout.space.terms):
             d = step.residual(profiles)
-            kept, rest = step.applied(P, d), step.applied(unit - P, d)
+            kept, rest = step.applied(P, d), step.applied(off, d)
+            # The lower of the two powers decides: a residual off the modes of eigenvalue 1 is turned into a displacement
+            # first, since only the residual that this leaves shows what really adds up.
             k, other = min(map(known_order, kept)), min(map(known_order, rest))
             if min(k, other) >= step.layout.space.terms:
                 raise TooShort
             if k <= other:
                 return cls(step, d, profiles, k)
-            for name, x in zip(step.shape.registers, step.applied(inverse, rest), strict=True):
+            for name, x in zip(step.shape.registers, step.applied(step.modes.summed, rest), strict=True):
                 for element, c in x.at(other).items():
-                    term = step.layout.space.series(other, [-c])
-                    old = profiles[name].get(element)
-                    profiles[name][element] = term if old is None else old + term
+                    profiles[name] = added(profiles[name], {element: step.layout.space.series(other, [-c])})
         raise TooShort
+
+    @cached_property
+    def kept(self) -> list[Expansion]:
+        """The residual in the modes of eigenvalue 1."""
+        return self.step.applied(self.step.modes.principal, self.residual)
 
     @property
     def mean_order(self) -> int:
@@ -138,8 +133,7 @@ class Displaced:
 
     def order(self, row: int) -> int:
         """Return the order of a register's error: its displacement, and the error that grows, where it sees that."""
-        sees = any(self.step.modes.principal.to_list()[row])
-        return min(self.shift(row), self.power - sees)
+        return min(self.shift(row), self.power - (ONE in self.step.modes.seen(row)))
 
     def exact(self, row: int) -> bool:
         """Whether `order` is the order of a register's error, and no lower bound.
@@ -147,24 +141,22 @@ class Displaced:
         Displacement and growing error do not vanish for a general model at that order, unless the residual is in a mode that the
         register does not see: where 1 is a multiple eigenvalue.
         """
-        kept = self.step.applied(self.step.modes.principal, self.residual)
-        return self.shift(row) < self.power or bool(kept[row].at(self.power))
+        return self.shift(row) < self.power or bool(self.kept[row].at(self.power))
 
     def from_exact(self, row: int, order: int) -> int:
         """Return what exact first values leave of an order: they miss the displacement, which oscillates or decays then.
 
         What oscillates is seen as long as the run lasts; what decays, and the sum of what oscillates, feeds the modes that stay.
         """
-        step, V, P = self.step, self.step.modes.V, self.step.modes.principal
-        space, unit = step.layout.space, type(P).eye(P.shape[0], P.domain).to_dense()
-        summed = (unit - V + P).inv() * (unit - P)
-        fed = [P * step.coefficient(k) * summed for k in range(1, order)]
+        step, P, space = self.step, self.step.modes.principal, self.step.layout.space
+        fed = [P * step.coefficient(k) * step.modes.summed for k in range(1, order)]
         stays = step.modes.groups.get(CIRCLE, P * P.domain.zero)
         for j in range(order):
             missed = [
                 Expansion.of(space, {e: space.series(j, [c.coefficient(j)]) for e, c in profile.items()}, space.terms)
                 for profile in self.profiles.values()
             ]
+            # A mode on the unit circle keeps what was missed at the start, and shows it at the power at which it was missed.
             if step.applied(stays, missed)[row].terms:
                 return j
             feeding = (j + k for k, M in enumerate(fed, 1) if any(x.terms for x in step.applied(M, missed)))
@@ -173,8 +165,7 @@ class Displaced:
 
     def leading(self, row: int) -> tuple[dict[Element, Any], dict[Element, Any]]:
         """Return the leading term of what a step adds to the error that grows, and the displacement of a register at that order."""
-        kept = self.step.applied(self.step.modes.principal, self.residual)
-        found = kept[row].at(self.power) or next(x.at(self.power) for x in kept if x.at(self.power))
+        found = self.kept[row].at(self.power) or next(x.at(self.power) for x in self.kept if x.at(self.power))
         moved_by = {e: c.coefficient(self.order(row)) for e, c in self.profiles[self.step.shape.registers[row]].items()}
         return found, {e: c for e, c in moved_by.items() if c}
 

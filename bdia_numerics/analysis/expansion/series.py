@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from dataclasses import field as made
 from fractions import Fraction
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import accumulate
 from math import factorial
 from operator import mul
@@ -85,6 +85,7 @@ class Series:
         if right is None:
             return NotImplemented
         low = self.valuation + right.valuation
+        # The error of each factor is multiplied by the lowest power of the other one.
         precision = min(self.precision + right.valuation, right.precision + self.valuation, EXACT)
         if self.precision < EXACT or right.precision < EXACT:
             precision = min(precision, low + self.space.terms)
@@ -101,6 +102,7 @@ class Series:
         """Return 1/self; ZeroDivisionError for 0."""
         if not self.coefficients:
             raise ZeroDivisionError("division by a series that is 0 as far as it is known")
+        # The product of a series and its inverse is 1, which gives one coefficient of the inverse after the other.
         first = 1 / self.coefficients[0]
         exact = self.precision == EXACT and len(self.coefficients) == 1
         n = 1 if exact else min(self.precision - self.valuation, self.space.terms)
@@ -141,13 +143,21 @@ class SeriesSpace(GenericArithmetic):
 
     def series(self, valuation: int, coefficients: Iterable[Any], precision: int = EXACT) -> Series:
         """Return a series without leading and trailing zeros."""
-        kept = list(coefficients)[: max(precision - valuation, 0)]
-        while kept and not kept[-1]:
-            kept.pop()
-        lead = next((k for k, c in enumerate(kept) if c), len(kept))
-        if not kept:
+        known = tuple(coefficients)[: max(precision - valuation, 0)]
+        places = [k for k, c in enumerate(known) if c]
+        if not places:
             return Series(self, min(precision, EXACT), (), precision)
-        return Series(self, valuation + lead, tuple(kept[lead:]), precision)
+        return Series(self, valuation + places[0], known[places[0] : places[-1] + 1], precision)
+
+    @cached_property
+    def symbols(self) -> dict[str, Any]:
+        """The symbols of the field, by name; those of the analysis begin with ~."""
+        return dict(zip(map(str, self.base.symbols), self.base.gens, strict=True))
+
+    @cached_property
+    def ratios(self) -> dict[int, int]:
+        """Where the step ratios w_1, w_2, ... stand among the symbols, by their index."""
+        return {int(name[2:]): place for place, name in enumerate(self.symbols) if name.startswith("~w")}
 
     @property
     def one(self) -> Series:
@@ -168,8 +178,7 @@ class SeriesSpace(GenericArithmetic):
 
     def symbol(self, name: str) -> Series:
         """Return a symbol of the analysis, as a constant."""
-        place = [str(s) for s in self.base.symbols].index(f"~{name}")
-        return self.series(0, [self.base.gens[place]])
+        return self.series(0, [self.symbols[f"~{name}"]])
 
     def lifted(self, x: object) -> Series | None:
         """Return a number as a series, None for what is none."""
@@ -207,16 +216,14 @@ class SeriesSpace(GenericArithmetic):
         for key, sign in keys:
             if (known := self.constants.get(f"{function}({key.as_expr()})")) is not None:
                 return known if sign == 1 else (-known if function == "log" else 1 / known)
-        spare = [
-            g for g, s in zip(self.base.gens, self.base.symbols, strict=True) if str(s) == f"~_{len(self.constants)}"
-        ]
-        if not spare:
+        name = f"~_{len(self.constants)}"
+        if name not in self.symbols:
             raise TypeError(
                 f"{function} of {x.as_expr()}: the step mentions more constants than the analysis has room for"
             )
-        self.arguments[f"~_{len(self.constants)}"] = function, x
-        self.constants[f"{function}({x.as_expr()})"] = spare[0]
-        return spare[0]
+        self.arguments[name] = function, x
+        self.constants[f"{function}({x.as_expr()})"] = self.symbols[name]
+        return self.symbols[name]
 
     def _split(self, x: Any) -> tuple[Any, Series]:
         x = self.field(x)
@@ -255,6 +262,7 @@ class SeriesSpace(GenericArithmetic):
         """Return sum_k weights[k] u^k of a u that vanishes with h."""
         if not u:
             return self.field(weights[0]).truncated(u.precision)
+        # By Horner's rule there is one product a term.
         total = self.field(0)
         for weight in reversed(weights):
             total = (total * u).truncated(self.terms) + weight

@@ -11,7 +11,7 @@ from bdia_numerics import models
 from bdia_numerics.analysis.expansion.differentials import SOLUTION, Element, Expansion, evaluated, moved
 from bdia_numerics.analysis.expansion.layouts import NeedsTime, PointLayout, layout
 from bdia_numerics.analysis.expansion.modes import StepModes, modes
-from bdia_numerics.analysis.expansion.series import Series
+from bdia_numerics.analysis.expansion.series import Series, SeriesSpace
 from bdia_numerics.grids import Index
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Run, Segment, Solver, Structure, Trace, structure
 from bdia_numerics.program.identity import attributes
@@ -126,6 +126,11 @@ class SeriesStep:
         """Registers of the solver, and what they hold."""
         return structure(self.solver)
 
+    @property
+    def row(self) -> int:
+        """The number of the register that is the solution."""
+        return self.shape.registers.index(self.shape.output)
+
     @cached_property
     def modes(self) -> StepModes:
         """Spectral groups of the step at h = 0."""
@@ -159,6 +164,7 @@ class SeriesStep:
             form = models.eps_form if kind == "eps" else models.x0_form
             of_state, of_output = map(where.space.field, form(prediction, where.point(time)))
             total = value.times(of_state * where.scale(time)) + slope.times(of_output)
+        # A register is displaced by a profile at t_i; at its own time both the elements and their coefficients have moved on.
         for element, c in profile.items():
             total = total + moved(where.space, element, x).times(where.carried(c, time))
         return total
@@ -193,6 +199,7 @@ class SeriesStep:
         zero, slope, width = where.space.field(0), where.space.field(jacobian), range(len(before))
 
         def evaluate(op: Evaluate, argument: list[Series]) -> list[Series]:
+            # States are not divided by alpha within a step; eps = J y is taken at y, so that the division is made here.
             ratio = slope / where.scale(op.time)
             return [ratio * x for x in argument]
 
@@ -216,7 +223,8 @@ class SeriesStep:
         space = self.layout.space
         total = Expansion.zero(space)
         for c, expansion in zip(row, values, strict=True):
-            for power, part in _by_power(c, space.base):
+            # J stands for an operator: a power of it in an entry of the matrix nests the element, f_1(f_1(...)).
+            for power, part in _by_power(c, space):
                 terms = {_nested(e, power): x for e, x in expansion.terms.items()}
                 total = total + Expansion.of(space, terms, expansion.precision).times(space.field(part))
         return total
@@ -233,14 +241,14 @@ def _nested(element: Element, power: int) -> Element:
     return (1, 0, (_nested(element, power - 1),)) if power else element
 
 
-def _by_power(c: Any, base: Any) -> Iterator[tuple[int, Any]]:
+def _by_power(c: Any, space: SeriesSpace) -> Iterator[tuple[int, Any]]:
     """Yield the coefficients of an element of the field as a polynomial in J."""
     if not c:
         return
-    place = [str(s) for s in base.symbols].index("~J")
+    place = list(space.symbols).index("~J")
     numerators: dict[int, Any] = {}
     for monomial, number in c.numer.terms():
         bare = tuple(0 if k == place else power for k, power in enumerate(monomial))
         numerators.setdefault(monomial[place], {})[bare] = number
     for power, numerator in sorted(numerators.items()):
-        yield power, base(base.ring(numerator)) / base(c.denom)
+        yield power, space.base(space.base.ring(numerator)) / space.base(c.denom)

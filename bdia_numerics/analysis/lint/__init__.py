@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bdia_numerics.analysis.lint import value_rules, walk_rules
-from bdia_numerics.analysis.lint.case import Case
-from bdia_numerics.analysis.lint.findings import SEVERITIES, Cost, Finding
-from bdia_numerics.analysis.lint.grid_rules import GRID_RULES, Run
+from bdia_numerics.analysis.lint import rules
+from bdia_numerics.analysis.lint.findings import SEVERITIES, Case, Cost, Finding
+from bdia_numerics.analysis.lint.grid_rules import GRID_RULES, GridRun
 from bdia_numerics.analysis.perturbation.precision import DTYPES
 from bdia_numerics.configs import OutOfTableError, SchedulerConfig, from_mapping, layout, read
 from bdia_numerics.grids import Grid
@@ -77,24 +76,24 @@ def lint(
             raise ValueError(
                 "this grid was made from values and has no schedule: make it by a named constructor of grids"
             )
-        run = Run(sampler, target, target.schedule, dtype, tolerance)
+        run = GridRun(sampler, target, target.schedule, dtype, tolerance)
     else:
         config = _config(target)
         if not config.known:
-            return _sorted(list(value_rules.not_read(config)))
+            return _sorted(list(rules.not_read(config)))
         asked: dict[str, Any] = {"mu": mu, "timesteps": timesteps, "sigmas": sigmas}
         asked["n"] = 50 if steps is None and timesteps is None and sigmas is None else steps
         try:
             walk = layout(config, **asked)
         except OutOfTableError as error:
-            return (walk_rules.beyond(config, str(error)),)
+            return (rules.beyond(config, str(error)),)
         case = Case(config, asked, walk, prediction)
-        found += [finding for rule in (*walk_rules.RULES, *value_rules.RULES) for finding in rule(case)]
+        found += [finding for rule in rules.RULES for finding in rule(case)]
         try:
             grid = walk.grid()
         except ValueError:  # a level is infinite or out of order, which a rule has said
             return _sorted(found)
-        run = Run(sampler, grid, walk.levels, dtype, tolerance, tensors=True)
+        run = GridRun(sampler, grid, walk.levels, dtype, tolerance, tensors=True)
     found += [finding for rule in GRID_RULES for finding in rule(run)]
     return _sorted(found)
 

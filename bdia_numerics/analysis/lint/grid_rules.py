@@ -26,7 +26,7 @@ JUMP = 4.0
 
 
 @dataclass(frozen=True)
-class Run:
+class GridRun:
     """A solver on a grid of a schedule, the dtype, of tensors or not, and the round-trip error that is allowed."""
 
     solver: Solver
@@ -43,10 +43,10 @@ class Run:
         return None if value is None or callable(value) else float(value)
 
 
-GridRule = Callable[[Run], Iterator[Finding]]
+GridRule = Callable[[GridRun], Iterator[Finding]]
 
 
-def not_invertible(run: Run) -> Iterator[Finding]:
+def not_invertible(run: GridRun) -> Iterator[Finding]:
     """Find solvers without an exact inverse."""
     if has_inverse(run.solver, run.grid, "eps", run.grid.space):
         return
@@ -61,7 +61,7 @@ def not_invertible(run: Run) -> Iterator[Finding]:
     )
 
 
-def small_dtype(run: Run) -> Iterator[Finding]:
+def small_dtype(run: GridRun) -> Iterator[Finding]:
     """Find a dtype in which the round trip loses more than is allowed."""
     if not has_inverse(run.solver, run.grid, "eps", run.grid.space):
         return
@@ -90,7 +90,7 @@ def small_dtype(run: Run) -> Iterator[Finding]:
     )
 
 
-def inverse_amplification(run: Run) -> Iterator[Finding]:
+def inverse_amplification(run: GridRun) -> Iterator[Finding]:
     """Find solvers whose inverse enlarges errors on this grid, so that latents are far from those of the ODE; else on grids in use."""
     here = inverse_growth(run.solver, run.grid)
     if here is None:
@@ -124,7 +124,7 @@ def inverse_amplification(run: Run) -> Iterator[Finding]:
     )
 
 
-def rough_grid(run: Run) -> Iterator[Finding]:
+def rough_grid(run: GridRun) -> Iterator[Finding]:
     """Find slots at which gamma near 1 loses its second order: alpha h^2 jumps there."""
     if run.gamma is None or run.gamma < 0.95 or run.grid.n < 3:
         return
@@ -154,7 +154,7 @@ def rough_grid(run: Run) -> Iterator[Finding]:
         )
 
 
-def _for_samples(run: Run) -> str:
+def _for_samples(run: GridRun) -> str:
     """Say what O-BELM's inverse costs on this grid, where it costs something."""
     growth = inverse_growth(OBELM(), run.grid)
     return (
@@ -175,7 +175,7 @@ def _sigma_bar(grid: grids.Grid) -> Any:
     return np.asarray(grid.sigma, float) / np.asarray(grid.alpha, float)
 
 
-def _smooth(run: Run) -> float:
+def _smooth(run: GridRun) -> float:
     """Return the error on the grid with the same ends, uniform in asinh(sigma/alpha)."""
     s = _sigma_bar(run.grid)
     even = np.sinh(np.linspace(np.arcsinh(s[0]), np.arcsinh(s[-1]), run.grid.n + 1))
@@ -185,7 +185,7 @@ def _smooth(run: Run) -> float:
     return measure.solver_error(run.solver, made, levels)
 
 
-def gamma_for_grid(run: Run) -> Iterator[Finding]:
+def gamma_for_grid(run: GridRun) -> Iterator[Finding]:
     """Find a gamma that does clearly worse than another one on this grid."""
     if run.gamma is None or "gamma" not in parameters(run.solver):
         return

@@ -18,6 +18,7 @@ from bdia_numerics.configs.walk import RatioLevels
 from bdia_numerics.problems import Gaussian, normal_quantiles
 from bdia_numerics.program import Solver
 from bdia_numerics.runs.encoding import encode, round_trip
+from bdia_numerics.runs.inversion.ddpm import DDPMMean
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import DDIM
 
@@ -49,27 +50,24 @@ def states(s: float, levels: RatioLevels) -> Array:
 
 def truth(layout: Walk) -> Array:
     """Return where the exact flow ends from the right states at the first level."""
-    first = layout.steps[0].s
-    end = layout.steps[-1].s_end
+    first, end = layout.steps[0].s, layout.steps[-1].s_end
     return np.asarray(LAW.flow(states(first, layout.levels), min(first, TOP), end, layout.levels))
 
 
-def error(layout: Walk, *, start: Array | None = None, change: Change | None = None, keeps_eps: bool = False) -> float:
+def error(layout: Walk, *, change: Change | None = None, keeps_eps: bool = False) -> float:
     """Return the error of DDIM, walking as the layout does, against the exact flow from the same states.
 
     Parameters
     ----------
     layout
         The steps. A step takes its state to stand at its own level, even if the step before it ended elsewhere.
-    start
-        States to start from, instead of the distribution's own at the first level.
     change
         What the scheduler does to the prediction.
     keeps_eps
         Whether that holds for the predicted clean data alone, and the noise is added as predicted.
     """
     levels = layout.levels
-    z = states(layout.steps[0].s, levels) if start is None else start
+    z = states(layout.steps[0].s, levels)
     for step in layout.steps:
         z = _step(z, min(step.s, TOP), min(step.s_end, TOP), levels, change, keeps_eps)
     return root_mean_square(z - truth(layout))
@@ -78,14 +76,17 @@ def error(layout: Walk, *, start: Array | None = None, change: Change | None = N
 def _step(z: Array, s: float, end: float, levels: RatioLevels, change: Change | None, keeps_eps: bool) -> Array:
     if s == end:
         return z
-    backwards = end > s
-    pair = np.array([s, end] if backwards else [end, s])
-    grid = grids.from_values(pair, levels.alpha(pair), levels.sigma(pair))
+    grid = _slot(s, end, levels)
     alpha, sigma = float(levels.alpha(s)), float(levels.sigma(s))
     eps = LAW.model(levels)(z, s)
     used = eps if change is None else change(z, eps, alpha, sigma)
-    moved = np.asarray(solve(DDIM(), lambda *_: used, grid.reversed() if backwards else grid, z).z)
+    moved = np.asarray(solve(DDIM(), lambda *_: used, grid.reversed() if end > s else grid, z).z)
     return moved + float(levels.sigma(end)) * (eps - used) if keeps_eps else moved
+
+
+def _slot(s: float, end: float, levels: RatioLevels) -> grids.Grid:
+    pair = np.sort([s, end])
+    return grids.from_values(pair, levels.alpha(pair), levels.sigma(pair))
 
 
 def solver_error(solver: Solver, grid: grids.Grid, schedule: Any) -> float:
@@ -147,19 +148,14 @@ def clipped(limit: float) -> Change:
 
 def spread(layout: Walk, seeds: tuple[int, int] = (0, 1)) -> float:
     """Return the distance between two runs of DDPM, with other noise, from the same states."""
-    from bdia_numerics.runs.inversion.ddpm import DDPMMean
-
     ends = []
     for seed in seeds:
         rng, levels = np.random.default_rng(seed), layout.levels
         z = states(layout.steps[0].s, levels)
         for step in layout.steps:
             s, end = min(step.s, TOP), min(step.s_end, TOP)
-            if not end < s:
-                continue
-            pair = np.array([end, s])
-            grid = grids.from_values(pair, levels.alpha(pair), levels.sigma(pair))
-            z = np.asarray(solve(DDPMMean(), LAW.model(levels), grid, z).z)
-            z = z + float(levels.sigma(end)) * np.sqrt(1 - (end / s) ** 2) * rng.standard_normal(z.shape)
+            if end < s:
+                z = np.asarray(solve(DDPMMean(), LAW.model(levels), _slot(s, end, levels), z).z)
+                z = z + float(levels.sigma(end)) * np.sqrt(1 - (end / s) ** 2) * rng.standard_normal(z.shape)
         ends.append(z)
     return root_mean_square(ends[1] - ends[0])

@@ -11,7 +11,7 @@ from typing import Any
 from bdia_numerics.analysis.perturbation.amplification import LIMIT, inverse_growths, listed
 from bdia_numerics.analysis.sheet.compared import summary
 from bdia_numerics.analysis.sheet.measured import Measured, Progress, measure
-from bdia_numerics.analysis.sheet.proved import Proved, Rows, prove
+from bdia_numerics.analysis.sheet.proved import Proved, Rows, attempted, prove
 from bdia_numerics.program import (
     Invertibility,
     Solver,
@@ -19,7 +19,6 @@ from bdia_numerics.program import (
     identity,
     invertibility,
     parameters,
-    refusal,
     structure,
     symbolised,
 )
@@ -147,11 +146,8 @@ def datasheet(solver: Solver, *, measured: bool = True, progress: Progress | Non
     """
     shape, general = structure(solver), symbolised(solver)
     given = {name: str(value) for name, value in parameters(solver).items()}
-    try:
-        verdict = invertibility(solver)
-    except Exception as error:  # noqa: BLE001  a step that takes numbers only; faults are raised again
-        refusal(error)
-        verdict = None
+    # A step that takes numbers only is not decided with symbols.
+    verdict = attempted("invertibility", lambda: invertibility(solver), {})
     fields = {key: text for key in FIELDS if (text := documented(type(solver), key))}
     proved = prove(solver, given)
     return Datasheet(

@@ -17,10 +17,10 @@ from bdia_numerics.analysis.measurement.work_precision import WorkPrecision, wor
 from bdia_numerics.analysis.perturbation.amplification import amplification, gaussian_jacobian
 from bdia_numerics.analysis.perturbation.precision import required_dtype, round_trip_error
 from bdia_numerics.analysis.sheet.compared import Compared, compared_claims, compared_order, compared_ratio
-from bdia_numerics.analysis.sheet.proved import Proved, Rows
+from bdia_numerics.analysis.sheet.proved import Proved, Rows, attempted
 from bdia_numerics.analysis.stability.stability_interval import StabilityRegion, stability_region
 from bdia_numerics.grids import Grid, uniform
-from bdia_numerics.program import Solver, inverse_run, make_plan, record_run, record_steps, refusal, structure
+from bdia_numerics.program import Solver, inverse_run, make_plan, record_run, record_steps, structure
 from bdia_numerics.runs.bit_exact import BitExact, bit_exact_round_trip
 from bdia_numerics.runs.encoding import round_trip, solve
 from bdia_numerics.runs.solving import DERIVED, starter_of
@@ -41,7 +41,7 @@ WANTED = 1e-3
 
 
 @dataclass(frozen=True)
-class Memory:
+class ArraysHeld:
     """Arrays of the state's size: registers between steps, and the most that stand at once, in sampling and inverting."""
 
     registers: int
@@ -50,7 +50,7 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Trip:
+class FloatTrip:
     """A round trip over `STEPS` slots, from noise.
 
     Attributes
@@ -101,9 +101,9 @@ class Measured:
     ratio: ErrorRatio | None
     regions: Mapping[str, StabilityRegion]
     work: WorkPrecision | None
-    trip: Trip | None
+    trip: FloatTrip | None
     bit_exact: BitExact | None
-    memory: Memory | None
+    memory: ArraysHeld | None
     nfe_counted: Mapping[str, int] | None
     compared: tuple[Compared, ...]
     refused: Mapping[str, str]
@@ -198,11 +198,7 @@ def measure(
     def attempt(name: str, make: Callable[[], T]) -> T | None:
         if progress is not None:
             progress(name)
-        try:
-            return make()
-        except Exception as error:  # noqa: BLE001  faults are raised again
-            refused[name] = refusal(error)
-            return None
+        return attempted(name, make, refused)
 
     kinds = KINDS if structure(solver).depth else KINDS[:-1]
     seen = {kind: attempt(f"order, {kind}", lambda k=kind: _order(solver, k)) for kind in kinds}  # type: ignore[misc]
@@ -251,15 +247,10 @@ def _noise(grid: Grid) -> Any:
 def _end(solver: Solver) -> tuple[Fraction | None, str]:
     """Return the last time of the runs, and in words where that is, unless they end at clean data: there log-SNR has no middle."""
     for t_min in (None, ABOVE):
-        try:
-            record_run(solver, starter_of(solver), grid := uniform(SCHEDULE, STEPS, t_min=t_min))
-        except Exception as error:  # noqa: BLE001  faults are raised again
-            refusal(error)
-        else:
-            return (
-                t_min,
-                "" if t_min is None else f"on a grid that ends at sigma = {float(grid.sigma[0]):.2g}, not at 0",
-            )
+        grid = uniform(SCHEDULE, STEPS, t_min=t_min)
+        if attempted("run", lambda grid=grid: record_run(solver, starter_of(solver), grid), {}):  # type: ignore[misc]
+            end = "" if t_min is None else f"on a grid that ends at sigma = {float(grid.sigma[0]):.2g}, not at 0"
+            return t_min, end
     return None, ""
 
 
@@ -279,24 +270,24 @@ def _work(solver: Solver) -> WorkPrecision:
     return work_precision(named, {"mixture": law()}, {"uniform in t": family}, BUDGETS, states=STATES, repeats=3)
 
 
-def _trip(solver: Solver, grid: Grid) -> Trip:
+def _trip(solver: Solver, grid: Grid) -> FloatTrip:
     J, model, z = gaussian_jacobian(1.0), law().model(SCHEDULE), _noise(grid)
     trips = {d: round_trip(solver, model, grid, z.astype(d), reference=law()) for d in ("float32", "float64")}
     returned, ran = {d: float(trip.error) for d, trip in trips.items()}, trips["float64"].inversion
     exact = ran == DERIVED
     growth = {d: amplification(solver, grid, d, J=J).total for d in ("sample", "invert")[: 1 + exact]}
     predicted = dict(round_trip_error(solver, grid).errors) if exact else {}
-    return Trip(ran, predicted, returned, growth, str(required_dtype(solver, grid, WANTED)) if exact else "")
+    return FloatTrip(ran, predicted, returned, growth, str(required_dtype(solver, grid, WANTED)) if exact else "")
 
 
 def _bit_exact(solver: Solver, grid: Grid) -> BitExact:
     return bit_exact_round_trip(solver, law().model(SCHEDULE), grid, _noise(grid))
 
 
-def _memory(solver: Solver, grid: Grid) -> Memory:
+def _memory(solver: Solver, grid: Grid) -> ArraysHeld:
     peak = make_plan(record_run(solver, starter_of(solver), grid), FLOAT64).peak
     try:
         back: int | None = make_plan(inverse_run(record_steps(solver, grid))[0], FLOAT64).peak
     except ValueError:  # no inverse
         back = None
-    return Memory(len(structure(solver).registers), peak, back)
+    return ArraysHeld(len(structure(solver).registers), peak, back)

@@ -1,4 +1,4 @@
-"""What follows from a solver's program: orders, polynomials and stability, with the reasons where there is none."""
+"""What follows from a solver's program: orders, polynomials and stability, in words, with the reasons where there is none."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from bdia_numerics.analysis.expansion.order import SymbolicOrder, symbolic_order
-from bdia_numerics.analysis.expansion.pattern import PatternOrder, order_on_pattern
+from bdia_numerics.analysis.expansion.order import PatternOrder, SymbolicOrder, order_on_pattern, symbolic_order
 from bdia_numerics.analysis.expansion.step import symbols_of
 from bdia_numerics.analysis.measurement.families import GridFamily
-from bdia_numerics.analysis.sheet.wording import equations, exact, orders, quotient, terms_text
 from bdia_numerics.analysis.stability.characteristic import characteristic_polynomial
 from bdia_numerics.analysis.stability.stability_interval import StabilityInterval, stability_interval
 from bdia_numerics.analysis.stability.zero_stability import ZeroStability, written, zero_stability
@@ -19,6 +17,15 @@ from bdia_numerics.spaces.later import sympy
 
 T = TypeVar("T")
 Rows = Iterator[tuple[str, str]]
+
+
+def attempted(name: str, make: Callable[[], T], refused: dict[str, str]) -> T | None:
+    """Return a result; where it is refused, None, and the reason under its name in `refused`. Faults are raised again."""
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001  `refusal` tells the two apart
+        refused[name] = refusal(error)
+        return None
 
 
 def proved_on(solver: Solver, family: Any, *, own: bool = False) -> int | None:
@@ -31,12 +38,10 @@ def proved_on(solver: Solver, family: Any, *, own: bool = False) -> int | None:
         return None
     if family.variable == "t" and not family(1).sigma[0] > 0:
         return None
-    try:
-        found = order_on_pattern(solver, family.repeats)
-    except Exception as error:  # noqa: BLE001  a fault is raised again
-        refusal(error)
+    found = attempted("order", lambda: order_on_pattern(solver, family.repeats), {})
+    if found is None or not found.zero_stable:
         return None
-    return None if not found.zero_stable else found.order_with_start if own else found.order
+    return found.order_with_start if own else found.order
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ class Proved:
                 yield f"stability, {label}", str(verdict)
         for label, interval in (("real", self.real_interval), ("imaginary", self.imaginary_interval)):
             if interval is not None:
-                where = "" if interval.valid in (True, _true()) else f" for {written(interval.valid)}"
+                where = "" if interval.valid in (True, sympy.true) else f" for {written(interval.valid)}"
                 ends = (
                     f"0 < -h J < {exact(interval.length)}"
                     if label == "real"
@@ -134,11 +139,7 @@ def prove(solver: Solver, given: Mapping[str, str]) -> Proved:
     refused: dict[str, str] = {}
 
     def attempt(name: str, make: Callable[[], T]) -> T | None:
-        try:
-            return make()
-        except Exception as error:  # noqa: BLE001  faults are raised again
-            refused[name] = refusal(error)
-            return None
+        return attempted(name, make, refused)
 
     found = Proved(
         parameters=given,
@@ -183,5 +184,64 @@ def _text(x: Any) -> str | None:
     return None if x is None else str(x)
 
 
-def _true() -> Any:
-    return sympy.true
+def orders(order: SymbolicOrder) -> str:
+    """Return the orders on the kinds of grids."""
+    if not order.consistent:
+        unless = f", unless {equations(order.condition)}" if order.condition else ""
+        return f"0, inconsistent: the error does not fall with the steps{unless}"
+    smooth, rough = ("at least " * (name in order.lower_bounds) for name in ("smooth", "rough"))
+    text = f"{smooth}{order.order_smooth} on smooth grids, {rough}{order.order_rough} where the step ratios are bounded"
+    if order.order_uniform > order.order_smooth:
+        text += f", {order.order_uniform} on equal steps in {order.variables[1]}"
+    if order.bounded_products:
+        text += " and the products of its matrices, too"
+    if order.order_with_start < order.order_smooth:
+        text += f"; {order.order_with_start} with its own start"
+    if order.zero_stable is False:
+        text += "; of consistency only, since it is not zero-stable"
+    return text
+
+
+def exact(x: Any) -> str:
+    """Return an exact number; an algebraic one without a closed form as a decimal, with the polynomial that it is a root of."""
+    if not x.has(sympy.CRootOf):
+        return quotient(x)
+    polynomial = sympy.minimal_polynomial(x, sympy.Symbol("x"))
+    return f"{sympy.N(x, 6)} (a root of {polynomial})"
+
+
+def terms_text(terms: Mapping[str, Any], name: Callable[[str], str] = str) -> str:
+    """Return a sum of elementary differentials."""
+    return " + ".join(f"{_factor(c)} {name(element)}" for element, c in terms.items())
+
+
+def _factor(c: Any) -> str:
+    text = quotient(c)
+    return f"({text})" if " " in text or text.startswith("-") else text
+
+
+def factors(c: Any) -> tuple[list[Any], Any]:
+    """Return a coefficient as the factors of a numerator, without a minus sign before a difference, and a denominator."""
+    top, bottom = sympy.fraction(sympy.factor(c))
+    number, rest = top.as_coeff_Mul()
+    some = [] if rest == 1 else list(sympy.Mul.make_args(rest))
+    last = max((k for k, f in enumerate(some) if isinstance(f, sympy.Add)), default=None)
+    if number < 0 and last is not None:
+        number, some[last] = -number, sympy.expand(-some[last])
+    if number != 1 or not some:
+        some.insert(0, number)
+    return some, bottom
+
+
+def quotient(c: Any) -> str:
+    """Return a coefficient as text, as a quotient."""
+    some, bottom = factors(c)
+    several = len(some) > 1 or bottom != 1
+    text = "*".join(f"({f})" if isinstance(f, sympy.Add) and several else str(f) for f in some).replace("-1*", "-")
+    below = str(bottom) if bottom.is_Symbol or bottom.is_Integer else f"({bottom})"
+    return text if bottom == 1 else f"{text}/{below}"
+
+
+def equations(found: tuple[Any, ...]) -> str:
+    """Return what must vanish; "never" where nothing can be done, or no values solve all equations."""
+    return " and ".join(f"{e.lhs} = 0" for e in found if e.lhs != 0) or "never"

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.analysis.stability.characteristic import stability_polynomial
-from bdia_numerics.analysis.stability.roots import CIRCLE, INSIDE, factors, location
-from bdia_numerics.analysis.stability.signs import keeps_sign
+from bdia_numerics.analysis.stability.roots import CIRCLE, INSIDE, factors, keeps_sign, location
 from bdia_numerics.program import Solver
 from bdia_numerics.spaces.later import sympy
 
@@ -83,6 +82,8 @@ def stability_interval(solver: Solver, axis: str = "real", *, direction: str = "
 
 def _length(polynomial: Any, zeta: Any, r: Any) -> Any:
     """Return how far the root condition holds from r = 0."""
+    # On the imaginary axis the coefficients are complex. The product with the conjugate polynomial is real, and its roots are the
+    # same up to conjugation, so that all decisions are made on real polynomials.
     real, conjugate = sympy.expand(polynomial), sympy.expand(polynomial.subs(sympy.I, -sympy.I))
     paired = real if real == conjugate else sympy.expand(real * conjugate)
     ends: list[Any] = sorted({root for c in _critical(paired, zeta, r) for root in _positive_roots(c, r)})
@@ -112,6 +113,8 @@ def _critical(polynomial: Any, zeta: Any, r: Any, *, meeting: bool = True) -> li
     for factor, _ in factors(polynomial, zeta):
         p = sympy.Poly(factor.as_expr(), zeta)
         q = sympy.Poly(p.all_coeffs()[::-1], zeta)
+        # A leading coefficient 0 sends a root to infinity. A real root crosses the circle at 1 or -1; a pair crosses where the
+        # polynomial and its reciprocal have a common zero, which is a zero of their resultant.
         found += [p.LC(), p.eval(1), p.eval(-1)]
         if meeting and p.degree() > 1:
             found.append(p.discriminant())
@@ -158,25 +161,18 @@ def _in_symbol(polynomial: Any, zeta: Any, r: Any, symbol: Any) -> StabilityInte
     ]
     if not fitting:
         raise ValueError(f"the end of the interval is not a rational function of {symbol}: give {symbol} a number")
-    end = fitting[0]
-    theta = sympy.Dummy("theta", positive=True)
-    crossing = _critical(sympy.expand(polynomial), zeta, r, meeting=False)
-    inside = [c.subs(r, theta * end) for c in crossing] if end != 0 else []
-    # No root crosses the circle for theta and the symbol in (0, 1): the samples, all strictly inside, decide for the square.
-    if end != 0 and not all(
-        _strictly(polynomial.subs(symbol, v), zeta, r, n / 2) for v, n in zip(values, lengths, strict=True)
-    ):
-        raise ValueError(f"the roots lie on the circle up to {end}: give {symbol} a number")
-    if end != 0 and not all(keeps_sign(c, (theta, symbol)) for c in inside):
-        raise ValueError(
-            f"the interval up to {end} was found at {SAMPLES} values of {symbol}, and is not proved between"
-        )
+    end, theta = fitting[0], sympy.Dummy("theta", positive=True)
+    if end != 0:
+        # No root crosses the circle for theta and the symbol in (0, 1): the samples, all strictly inside, decide for the square.
+        halves = [sympy.expand(polynomial.subs({symbol: v, r: n / 2})) for v, n in zip(values, lengths, strict=True)]
+        if not all(location(f) == INSIDE for here in halves for f, _ in factors(here, zeta)):
+            raise ValueError(f"the roots lie on the circle up to {end}: give {symbol} a number")
+        crossing = _critical(sympy.expand(polynomial), zeta, r, meeting=False)
+        if not all(keeps_sign(c.subs(r, theta * end), (theta, symbol)) for c in crossing):
+            raise ValueError(
+                f"the interval up to {end} was found at {SAMPLES} values of {symbol}, and is not proved between"
+            )
     return StabilityInterval("real", end, sympy.And(symbol > 0, symbol < 1))
-
-
-def _strictly(polynomial: Any, zeta: Any, r: Any, place: Any) -> bool:
-    here = sympy.expand(polynomial.subs(r, place))
-    return all(location(f) == INSIDE for f, _ in factors(here, zeta))
 
 
 @dataclass(frozen=True, eq=False)

@@ -120,6 +120,7 @@ def zero_stability(
     V = coefficient_of(directed(solver, direction, ratios=True).matrix(0), 0).to_Matrix()
     product = sympy.eye(V.shape[0])
     order = range(len(lengths)) if direction == "sample" else range(len(lengths) - 1, -1, -1)
+    # The inverse run takes the slots of the pattern in the opposite order.
     for j in order:
         product = _at(V, lengths, j) * product
     decided = replace(_decided(product.applyfunc(sympy.cancel), direction), consistent=consistent(solver))
@@ -148,6 +149,7 @@ def _decided(V: Any, direction: str) -> ZeroStability:
     roots = tuple((f.as_expr(), m, where) for f, m, where in found)
     if any(where == OUTSIDE for *_, where in found):
         return ZeroStability(direction, polynomial, False, sympy.false, (), roots)
+    # A polynomial that is its own reciprocal has its roots in pairs zeta, 1/zeta: where none is outside, all are on the circle.
     held = [f for f, _, where in found if where == CIRCLE or (where == OPEN and _own_reciprocal(f))]
     defects = _defects(matrix, found, held)
     wanted = [_wanted(f.all_coeffs()) for f, _, where in found if where == OPEN]
@@ -187,6 +189,7 @@ def _defects(matrix: Any, found: Sequence[tuple[Any, int, str]], held: Sequence[
     if not any(m > 1 and f in held for f, m, _ in found):
         return []
     zeta = found[0][0].gen
+    # Repeated roots have enough eigenvectors where the minimal polynomial has their factor once: then this product is 0 at the matrix.
     once = sympy.prod([f.as_expr() if f in held else f.as_expr() ** m for f, m, _ in found])
     entries = value(sympy.Poly(once, zeta), matrix).to_Matrix()
     return [x for x in map(sympy.cancel, entries) if x != 0]
@@ -228,6 +231,7 @@ def schur_determinants(coefficients: Sequence[Any]) -> list[Any]:
             found.append(reduced)
         pairs = zip(row, row[::-1], strict=True)
         row = [sympy.expand(first * c - last * d) for c, d in pairs][:-1]
+        # A common factor enters the next condition as its square, which changes no sign. Undivided, the rows would grow very long.
         common = sympy.gcd_list(row) if any(row) else sympy.Integer(1)
         row = [sympy.cancel(c / common) for c in row]
     return found
@@ -264,11 +268,10 @@ def _region(inside: Any, boundary: Sequence[tuple[Any, ZeroStability]], symbols:
     (symbol,) = symbols
     real = sympy.Symbol("x", real=True)
     pieces = sympy.S.EmptySet if inside == sympy.false else sympy.S.Reals
-    if inside != sympy.false:
-        for relation in inside.args if isinstance(inside, sympy.And) else (inside,):
-            pieces = pieces.intersect(
-                sympy.solve_univariate_inequality(relation.subs(symbol, real), real, relational=False)
-            )
+    for relation in () if inside == sympy.false else sympy.And.make_args(inside):
+        sides = sympy.Poly(relation.lhs - relation.rhs, symbol)
+        solved = sympy.solvers.inequalities.solve_poly_inequality(sides, relation.rel_op)
+        pieces = pieces.intersect(sympy.Union(*solved))
     points = [equation.rhs for equation, verdict in boundary if verdict.stable]
     whole = pieces.union(sympy.FiniteSet(*points)) if points else pieces
     if whole == sympy.S.Reals:

@@ -1,19 +1,19 @@
-"""Rules on the walk: where the model is evaluated, and where its steps begin and end."""
+"""Rules on a configuration: where the model is evaluated, where steps begin and end, and what is done to predictions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from bdia_numerics.analysis.lint import measure
-from bdia_numerics.analysis.lint.case import Case, Rule
-from bdia_numerics.analysis.lint.findings import Cost, Finding
+from bdia_numerics.analysis.lint.findings import Case, Cost, Finding, Rule
 from bdia_numerics.analysis.measurement.errors import root_mean_square
-from bdia_numerics.configs import SchedulerConfig, Walk
+from bdia_numerics.configs import PREDICTIONS, SchedulerConfig, Walk
 
 
 def steps_not_dividing(case: Case) -> Iterator[Finding]:
@@ -29,37 +29,30 @@ def steps_not_dividing(case: Case) -> Iterator[Finding]:
         )
     if case.config.rule not in ("jump", "inverse") or case.walk.consistent:
         return
-    gaps = [
-        (a, b)
-        for a, b in zip(case.walk.steps, case.walk.steps[1:], strict=False)
-        if not math.isclose(a.s_end, b.s, rel_tol=1e-9)
-    ]
-    linked = tuple(
-        replace(step, s_end=after.s) for step, after in zip(case.walk.steps, case.walk.steps[1:], strict=False)
-    )
-    last = case.walk.steps[-1]
+    steps = case.walk.steps
+    gaps = [a for a, b in pairwise(steps) if not math.isclose(a.s_end, b.s, rel_tol=1e-9)]
+    linked, last = tuple(replace(step, s_end=after.s) for step, after in pairwise(steps)), steps[-1]
     right = replace(
         case.walk, steps=(*linked, last) if last.t >= 0 else (*linked[:-1], replace(linked[-1], s_end=last.s_end))
     )
     if case.config.rule == "inverse":
-        first = case.walk.steps[0]
-        moved = tuple(replace(b, s=a.s_end) for a, b in zip(case.walk.steps, case.walk.steps[1:], strict=False))
-        right = replace(case.walk, steps=(first, *moved))
+        right = replace(case.walk, steps=(steps[0], *(replace(b, s=a.s_end) for a, b in pairwise(steps))))
     yield Finding(
         "steps-not-dividing",
         "error",
         f"steps={case.steps}, {case.entry('timestep_spacing')}",
         f"steps end {case.length // case.steps} below their time, which in {len(gaps)} of {len(case.walk.steps)} is not where "
-        f"the next one begins (after t={gaps[0][0].t:g}): the state is taken for one of another noise level",
+        f"the next one begins (after t={gaps[0].t:g}): the state is taken for one of another noise level",
         f"end each step at the next time, or use leading spacing, or a number of steps that divides {case.length}",
         _cost(case.walk, right),
     )
 
 
-def _cost(walk: Walk, right: Walk) -> Cost | None:
+def _cost(walk: Walk, right: Walk | None = None, **how: Any) -> Cost | None:
+    """Return the error of a walk, made `how` it is, and of the right one; None where a level rises, so that there is no step to run."""
     try:
-        return Cost(measure.ERROR, measure.error(walk), measure.error(right))
-    except ValueError:  # a level rises, so that there is no step to run
+        return Cost(measure.ERROR, measure.error(walk, **how), measure.error(right or walk))
+    except (ValueError, ZeroDivisionError):
         return None
 
 
@@ -145,36 +138,23 @@ def evaluations(case: Case) -> Iterator[Finding]:
 
 def zero_length(case: Case) -> Iterator[Finding]:
     """Find steps that move nothing: an evaluation wasted, and 0/0 in O-BELM, which divides by the step."""
+    tabled = "set_alpha_to_one" in case.config.values
     for step in case.walk.steps:
-        if step.s == step.s_end:
-            if "set_alpha_to_one" not in case.config.values:
-                yield Finding(
-                    "zero-length-slot",
-                    "error",
-                    case.entry("final_sigmas_type"),
-                    f"the step from t={step.t:g} begins and ends at the same noise level, the lowest one: its evaluation is wasted, and "
-                    "methods that divide by the step (O-BELM) have 0/0 there",
-                    "leave out the other kind of sigmas, or use final_sigmas_type='zero' where the class takes it",
-                )
-                continue
-            ways = {"set_alpha_to_one": True} if not case.config["set_alpha_to_one"] else {"steps_offset": 1}
-            better = _better(case, "steps_offset" if not case.config["steps_offset"] else "set_alpha_to_one", ways)
-            yield Finding(
-                "zero-length-slot",
-                "error",
-                case.entry("steps_offset", "set_alpha_to_one"),
-                f"the step from t={step.t:g} begins and ends at the same noise level: its evaluation is wasted, and methods that "
-                "divide by the step (O-BELM) have 0/0 there",
-                "set steps_offset=1, or set_alpha_to_one=True",
-                None if better is None else _cost(case.walk, better),
-            )
-
-
-def _better(case: Case, key: str, ways: dict[str, Any]) -> Walk | None:
-    try:
-        return case.with_walk(**({"steps_offset": 1} if key == "steps_offset" else ways))
-    except ValueError:
-        return None
+        if step.s != step.s_end:
+            continue
+        both = case.config["steps_offset"] and not case.config["set_alpha_to_one"]
+        better = case.with_walk(**({"set_alpha_to_one": True} if both else {"steps_offset": 1})) if tabled else None
+        yield Finding(
+            "zero-length-slot",
+            "error",
+            case.entry("steps_offset", "set_alpha_to_one") if tabled else case.entry("final_sigmas_type"),
+            f"the step from t={step.t:g} begins and ends at the same noise level{'' if tabled else ', the lowest one'}: its evaluation is "
+            "wasted, and methods that divide by the step (O-BELM) have 0/0 there",
+            "set steps_offset=1, or set_alpha_to_one=True"
+            if tabled
+            else "leave out the other kind of sigmas, or use final_sigmas_type='zero' where the class takes it",
+            None if better is None else _cost(case.walk, better),
+        )
 
 
 def negative(case: Case) -> Iterator[Finding]:
@@ -203,8 +183,8 @@ def start_below_noise(case: Case) -> Iterator[Finding]:
         not late and case.config["rescale_betas_zero_snr"]
     ):  # there alpha is 0 but for a number that keeps sigma/alpha finite
         return
-    better = _trailing(case) if late else math.inf
-    end = case.walk.steps[-1].s_end
+    trailing, end = case.with_walk(timestep_spacing="trailing") if late else None, case.walk.steps[-1].s_end
+    better = math.inf if trailing is None else trailing.steps[0].s
     remedied = measure.shift(better, end, case.walk.levels) if math.isfinite(better) else 0.0
     place = f"t={first.t:g} of {case.length - 1}" if late else f"t={first.t:g}, the table's last"
     yield Finding(
@@ -221,14 +201,6 @@ def start_below_noise(case: Case) -> Iterator[Finding]:
             remedied,
         ),
     )
-
-
-def _trailing(case: Case) -> float:
-    """Return the first level with trailing spacing; infinite where the class or what is passed does not leave a choice."""
-    try:
-        return case.with_walk(timestep_spacing="trailing").steps[0].s
-    except ValueError:
-        return math.inf
 
 
 def final_alpha(case: Case) -> Iterator[Finding]:
@@ -250,6 +222,156 @@ def final_alpha(case: Case) -> Iterator[Finding]:
     )
 
 
+def not_read(config: SchedulerConfig) -> Iterator[Finding]:
+    """Say that the walk of a class is not read, so that no rule on it is run."""
+    yield Finding(
+        "unknown-class",
+        "warning",
+        f"_class_name={config.name!r}",
+        f"the walk of this class is not read ({config.family.why}), and nothing is said about it",
+        "take the walk from the scheduler itself: configs.from_scheduler",
+    )
+    if config.stochastic:
+        yield Finding("stochastic", "error", f"_class_name={config.name!r}", _NOISY, _ODE_FORM)
+
+
+_NOISY = "fresh noise is added in every step: two runs from one state end apart, and no inverse exists"
+_ODE_FORM = "use the ODE form (DDIMScheduler with eta=0, algorithm_type='dpmsolver++'), or edit-friendly DDPM inversion"
+
+
+def ignored_entries(case: Case) -> Iterator[Finding]:
+    """Name entries that belong to other classes, which diffusers ignores in this one."""
+    if case.config.ignored:
+        yield Finding(
+            "ignored-entries",
+            "note",
+            ", ".join(sorted(case.config.ignored)),
+            f"{case.config.name} takes no such parameters, and does nothing with them",
+            "remove them, unless another class is to be made of this configuration",
+        )
+
+
+def clip_sample(case: Case) -> Iterator[Finding]:
+    """Find clipping of the predicted data, which is not a linear step any more."""
+    if not case.config["clip_sample"]:
+        return
+    limit = float(case.config["clip_sample_range"] or 1.0)
+    yield Finding(
+        "clip-sample",
+        "error",
+        f"clip_sample=True, clip_sample_range={limit:g}",
+        "x0 is clipped in every step, which inverses do not undo, and for data beyond "
+        f"[-{limit:g}, {limit:g}] (latents) another ODE",
+        "set clip_sample=False",
+        _cost(case.walk, change=measure.clipped(limit), keeps_eps=not case.config["use_clipped_model_output"]),
+    )
+
+
+def thresholding(case: Case) -> Iterator[Finding]:
+    """Find dynamic thresholding, which mixes the elements of a sample."""
+    if not case.config["thresholding"]:
+        return
+    ratio = float(case.config["dynamic_thresholding_ratio"] or 0.995)
+    limit = float(case.config["sample_max_value"] or 1.0)
+
+    def change(z: Any, eps: Any, alpha: float, sigma: float) -> Any:
+        x0 = (z - sigma * eps) / alpha
+        bound = np.clip(np.quantile(np.abs(x0), ratio), 1.0, limit)
+        return (z - alpha * np.clip(x0, -bound, bound) / bound) / sigma
+
+    yield Finding(
+        "thresholding",
+        "error",
+        f"thresholding=True, dynamic_thresholding_ratio={ratio:g}",
+        "x0 is scaled by a quantile of the whole sample in every step: not invertible, and only meant for pixels",
+        "set thresholding=False",
+        _cost(case.walk, change=change, keeps_eps=True),
+    )
+
+
+def stochastic(case: Case) -> Iterator[Finding]:
+    """Find samplers that add noise: no inverse, only an edit-friendly one."""
+    if not case.config.stochastic:
+        return
+    entry = f"_class_name={case.config.name!r}"
+    if not case.config.family.stochastic:
+        entry = case.entry("algorithm_type" if "sde" in str(case.config["algorithm_type"]) else "stochastic_sampling")
+    yield Finding(
+        "stochastic",
+        "error",
+        entry,
+        _NOISY,
+        _ODE_FORM,
+        Cost("rms distance of two runs from one state, in standard deviations", measure.spread(case.walk), 0.0),
+    )
+
+
+def prediction_type(case: Case) -> Iterator[Finding]:
+    """Find a network that is read as another prediction than it makes; a consistency model's predicts data, under its own scaling."""
+    if case.config.rule == "consistency":
+        return
+    try:
+        makes = case.config.prediction
+    except ValueError:
+        yield Finding(
+            "prediction-type",
+            "error",
+            case.entry("prediction_type"),
+            "what the network predicts is not known",
+            f"use one of {', '.join(PREDICTIONS)}",
+        )
+        return
+    if case.walk.levels.kind == "one":  # EDM's network is read under its preconditioning
+        return
+    if case.prediction is None:
+        if makes != "eps":
+            yield Finding(
+                "prediction-type",
+                "note",
+                case.entry("prediction_type"),
+                f"the network predicts {makes}: a plain callable is read as eps",
+                f"wrap it: models.{makes}(network)",
+                _cost(case.walk, change=measure.read_as(makes, "eps")),
+            )
+    elif case.prediction != makes:
+        yield Finding(
+            "prediction-type",
+            "error",
+            case.entry("prediction_type"),
+            f"the network predicts {makes} and is read as {case.prediction}",
+            f"wrap it: models.{makes}(network)" if makes != "eps" else "pass it as it is",
+            _cost(case.walk, change=measure.read_as(makes, case.prediction)),
+        )
+
+
+def zero_snr(case: Case) -> Iterator[Finding]:
+    """Find alpha = 0 with a prediction that diverges there, and a table of it that is never reached."""
+    if not case.tabled or not case.config["rescale_betas_zero_snr"]:
+        return
+    first, last = case.walk.steps[0], case.length - 1
+    if first.s_end > first.s:  # towards the noise
+        return
+    if first.t < last:
+        yield Finding(
+            "zero-snr",
+            "warning",
+            case.entry("rescale_betas_zero_snr", "timestep_spacing"),
+            f"the table ends at alpha = 0, but the first time is t={first.t:g} of {last}",
+            "use trailing spacing, which begins at the last time",
+        )
+    elif case.config["prediction_type"] == "epsilon":
+        what = "is 0/0" if math.isinf(first.s) else f"has the network's error {first.s:.0f} times"
+        alpha = float(case.walk.levels.alpha(first.s))
+        yield Finding(
+            "zero-snr",
+            "error",
+            case.entry("rescale_betas_zero_snr", "prediction_type"),
+            f"alpha = {alpha:.2g} at the first time, where x0 = (z - sigma eps)/alpha {what}",
+            "use a network that predicts v, or end the grid before it",
+        )
+
+
 RULES: tuple[Rule, ...] = (
     steps_not_dividing, out_of_table, repeated_times, double_shift, evaluations, zero_length, negative, start_below_noise, final_alpha,
+    ignored_entries, clip_sample, thresholding, stochastic, prediction_type, zero_snr,
 )  # fmt: skip
