@@ -103,7 +103,7 @@ def misprints(found: Dataset) -> Figure:
     return draw(*panels, columns=3, height=1.9, side="upper")
 
 
-def misprint(label: str, quantity: str, steps: Sequence[int], curves: dict[str, Any]) -> Panel:
+def misprint(label: str, quantity: str, steps: Any, curves: dict[str, Any]) -> Panel:
     """Return the panel of one misprint: errors of a quantity at numbers of steps, by form; the second form's marks are open."""
     title = f"{label}: " + re.sub(r"\b([a-z])_(\w)\b", r"$\1_\2$", quantity)
     drawn = {form: (steps, errors) for form, errors in curves.items()}

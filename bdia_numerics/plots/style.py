@@ -38,7 +38,7 @@ def looks(labels: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def canvas(
-    height: float, rows: int = 1, columns: int = 1, *, width: float = PAGE, layout: str = "constrained", **options: Any
+    height: float, rows: int = 1, columns: int = 1, *, width: float = PAGE, layout: Any = "constrained", **options: Any
 ) -> tuple[Figure, Any]:
     """Return a figure of a size in inches, and its axes as an array (rows, columns); `options` are those of `subplots`."""
     figure = Figure(figsize=(width, height), layout=layout)
@@ -49,7 +49,8 @@ def legend_outside(figure: Figure, columns: int, side: str = "lower") -> None:
     """Draw one legend for all axes of a figure, each label once, below them or at another side."""
     pairs = (pair for ax in figure.axes for pair in zip(*ax.get_legend_handles_labels(), strict=True))
     handles = {label: handle for handle, label in pairs}
-    figure.legend(handles.values(), handles.keys(), loc=f"outside {side} center", ncols=columns)
+    place: Any = f"outside {side} center"
+    figure.legend(list(handles.values()), list(handles), loc=place, ncols=columns)
 
 
 def plain_ticks(axis: Any) -> None:

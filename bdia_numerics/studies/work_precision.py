@@ -67,13 +67,13 @@ class WorkConfig:
 def compute(config: WorkConfig, cell: Cell) -> Mapping[str, Any]:
     """Return error, evaluations and processor times; "no step" if the evaluations pay for none."""
     solver, problem, kind = (str(cell[name]) for name in ("solver", "problem", "grid"))
-    by = {"by": "steps"} if config.steps else {}
     try:
         with one_blas_thread():  # threads of BLAS would count as processor time, and gain nothing here
             (row,) = work_precision(
                 {solver: names.solver(solver)}, {problem: names.distribution(problem)}, {kind: family(config, kind)},
                 [int(cell["count" if config.steps else "evaluations"])], states=config.states, repeats=config.repeats,
-                start=config.start, seed=config.seed, clock=time.process_time, **by,
+                start=config.start, seed=config.seed, clock=time.process_time,
+                by="steps" if config.steps else "nfe",
             ).rows  # fmt: skip
     except ValueError as error:
         if "pay for no step" not in str(error):
