@@ -1,6 +1,8 @@
 """An order study of twelve solvers on smooth and alternating grids, and what one gamma costs."""
 
-import time
+from functools import partial
+
+from timing import timed
 
 from bdia_numerics import grids, names, schedules
 from bdia_numerics.analysis import GridFamily, best_gamma, observed_order
@@ -15,17 +17,14 @@ def test_order_study_of_twelve_solvers(benchmark):
     law = named("mixture")
 
     def study():
-        begin = time.process_time()
-        found = [
+        return [
             observed_order(names.solver(text), law, GridFamily(kind), max_steps=256)
             for text in SOLVERS
             for kind in ("smooth", "alternating")
         ]
-        return time.process_time() - begin, found
 
-    seconds, found = benchmark.pedantic(study, rounds=1)
-    benchmark.extra_info.update(processor_seconds=seconds)
-    print(f"orders of {len(SOLVERS)} solvers on two families of grids: {seconds:.1f} s of one core (at most {MOST:g})")
+    found, seconds = benchmark.pedantic(timed, (study,), rounds=1)
+    benchmark.extra_info.update(processor_seconds=seconds, at_most=MOST)
     assert len(SOLVERS) == 12
     assert all(order.up_to == 256 for order in found)
     assert seconds <= MOST
@@ -33,12 +32,6 @@ def test_order_study_of_twelve_solvers(benchmark):
 
 def test_best_gamma_on_20_slots(benchmark):
     grid, law = grids.quadratic(schedules.vp_linear(), 20, t_max=1, t_min=0.01), named("mixture")
-
-    def choice():
-        begin = time.process_time()
-        best_gamma(grid, law)
-        return time.process_time() - begin
-
-    seconds = benchmark.pedantic(choice, rounds=3, warmup_rounds=1)
+    _, seconds = benchmark.pedantic(timed, (partial(best_gamma, grid, law),), rounds=3, warmup_rounds=1)
     benchmark.extra_info.update(processor_seconds=seconds)
     assert seconds <= MOST_GAMMA

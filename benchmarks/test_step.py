@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+from timing import in_turn, least
 
 from bdia_numerics import BDIA, grids, schedules, solve
 from bdia_numerics.program import make_plan, record_steps
@@ -12,15 +13,6 @@ from bdia_numerics.spaces import FLOAT64
 SIZE = 8_000_000
 MOST, AIM = 2.0, 1.2
 MOST_OVERHEAD = 20e-6
-
-
-def clock(function, repeats):
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - begin)
-    return times
 
 
 def test_arithmetic_of_a_step_on_8_million_float64(benchmark):
@@ -62,13 +54,9 @@ def test_arithmetic_of_a_step_on_8_million_float64(benchmark):
         np.copyto(target, z)
         np.copyto(other, eps)
 
-    floor(), step()
-    pairs = [(clock(floor, 1)[0], clock(step, 1)[0]) for _ in range(15)]
-    ratio = min(b for _, b in pairs) / min(a for a, _ in pairs)
-    benchmark.extra_info.update(
-        ratio=ratio, floor_ms=1e3 * min(a for a, _ in pairs), step_ms=1e3 * min(b for _, b in pairs)
-    )
-    print(f"BDIA step on 8M float64: {ratio:.2f} of the four-pass floor (at most {MOST}, aim {AIM})")
+    times = in_turn({"floor": floor, "step": step}, 15, time.perf_counter)
+    ratio = least(times, "step", "floor")
+    benchmark.extra_info.update({f"{k}_ms": 1e3 * min(v) for k, v in times.items()}, ratio=ratio, at_most=MOST, aim=AIM)
     benchmark.pedantic(step, rounds=5, warmup_rounds=1)
     assert ratio <= MOST
 
@@ -80,9 +68,8 @@ def test_overhead_of_a_step_without_arithmetic(benchmark):
     def run():
         return solve(BDIA(0.5), lambda z, t: z, grid, state)
 
-    run()  # collapses the program, once
-    seconds = min(clock(run, 7)) / grid.n
-    benchmark.extra_info.update(microseconds=1e6 * seconds)
-    print(f"BDIA step without arithmetic: {1e6 * seconds:.1f} microseconds (at most {1e6 * MOST_OVERHEAD:.0f})")
+    # The first call, which is not counted, collapses the program.
+    seconds = min(in_turn({"run": run}, 7, time.perf_counter)["run"]) / grid.n
+    benchmark.extra_info.update(microseconds=1e6 * seconds, at_most=1e6 * MOST_OVERHEAD)
     benchmark.pedantic(run, rounds=3)
     assert seconds <= MOST_OVERHEAD
