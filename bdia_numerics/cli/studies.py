@@ -215,7 +215,7 @@ def edit(
     """Encode digits under their label and decode them under another, with the shipped network (the paper's figures 4 and 6)."""
     require_torch()
 
-    from bdia_numerics.studies import network_editing as study
+    from bdia_numerics.studies import network_images as study
 
     config = study.EditConfig(
         parts(solver, study.SOLVERS), reals("--guidance", guidance), steps, grid or "cut", images, seed
