@@ -80,10 +80,10 @@ def _recomputed(names: list[str], known: Any, folder: Path) -> Path:
     from bdia_numerics.studies.study import cells
 
     for key in dict.fromkeys(key for name in names for key in known[name].data):
-        recipe = gallery.DATA[key]
-        typer.echo(f"{key}: study {recipe.study}, about {recipe.minutes:g} min of one core", err=True)
+        file = gallery.DATA[key]
+        typer.echo(f"{key}: study {file.study}, about {file.minutes:g} min of one core", err=True)
         with progress() as bar:
-            task = bar.add_task(key, total=sum(1 for _ in cells(*gallery.study_of(recipe))))
+            task = bar.add_task(key, total=sum(1 for _ in cells(*gallery.study_of(file))))
             gallery.recompute(key, folder, advance=lambda: bar.advance(task))  # noqa: B023 - called in this turn alone
     return folder
 

@@ -158,12 +158,12 @@ def _show_plan(study: Study, settings: Any, folder: Path, workers: int | None, a
     from bdia_numerics.studies.engine.journal import key
     from bdia_numerics.studies.engine.local import cores
     from bdia_numerics.studies.engine.running import finished
-    from bdia_numerics.studies.engine.task import Job, attempt
+    from bdia_numerics.studies.engine.task import StudyJob, attempt
     from bdia_numerics.studies.study import cells
 
     kept = finished(folder, study)
     missing = [cell for cell in cells(study, settings) if key(cell) not in kept]
-    apart, job = max(1, len(missing) // SAMPLES), Job(study, settings, "", "")
+    apart, job = max(1, len(missing) // SAMPLES), StudyJob(study, settings, "", "")
     tried = [attempt(job, cell) for cell in [*missing[:1], *missing[apart // 2 :: apart][:SAMPLES]]]
     sample = tried[1:]  # the first one imports what all need
     each = sum(outcome.seconds for outcome in sample) / max(1, len(sample))

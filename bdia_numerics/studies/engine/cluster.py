@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 from bdia_numerics.studies.engine.chunks import Chunks, killed
-from bdia_numerics.studies.engine.task import Job, Outcome, Outcomes, Pool, packed, work
+from bdia_numerics.studies.engine.task import Outcome, Outcomes, Pool, StudyJob, packed, work
 from bdia_numerics.studies.study import Cell
 
 CHUNK_SECONDS = 1.0
@@ -41,7 +41,7 @@ def cluster(address: str, *, timeout: float = 10.0) -> Pool:
     except ImportError:
         raise ImportError(f"scheduler={address} needs distributed: pip install 'bdia_numerics[sweep]'") from None
 
-    def pool(job: Job, pending: Iterator[Cell]) -> Outcomes:
+    def pool(job: StudyJob, pending: Iterator[Cell]) -> Outcomes:
         try:
             client = dask.Client(address, timeout=timeout, set_as_default=False, name="bdia")
         except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bdia_numerics.studies.engine.chunks import Chunks
-from bdia_numerics.studies.engine.task import Job, Outcome, Outcomes, Pool, packed, work
+from bdia_numerics.studies.engine.task import Outcome, Outcomes, Pool, StudyJob, packed, work
 from bdia_numerics.studies.study import Cell
 
 CHUNK_SECONDS = 0.25
@@ -36,7 +36,7 @@ def processes(workers: int | None = None) -> Pool:
     if count < 1:
         raise ValueError(f"workers={workers}: give a number of processes, 1 or more")
 
-    def pool(job: Job, pending: Iterator[Cell]) -> Outcomes:
+    def pool(job: StudyJob, pending: Iterator[Cell]) -> Outcomes:
         lanes = [Lane(packed(job)) for _ in range(count)]
         try:
             yield from _outcomes(lanes, Chunks(pending, seconds=CHUNK_SECONDS))

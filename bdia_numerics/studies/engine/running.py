@@ -12,7 +12,7 @@ from bdia_numerics.studies.engine.journal import Journal, Task, key
 from bdia_numerics.studies.engine.journal import tasks as tasks_of
 from bdia_numerics.studies.engine.saving import load, save
 from bdia_numerics.studies.engine.sources import source
-from bdia_numerics.studies.engine.task import Job, Outcome, Pool, direct, serial
+from bdia_numerics.studies.engine.task import Outcome, Pool, StudyJob, direct, serial
 from bdia_numerics.studies.study import Cell, Study, as_text, assemble, cells, provenance, versions
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def run(
         Without an extra that is needed; the message names it.
     """
     config = study.config() if config is None else config
-    job = Job(study, config, source(study, config), versions())
+    job = StudyJob(study, config, source(study, config), versions())
     identity = {
         "format": FORMAT,
         "study": study.name,

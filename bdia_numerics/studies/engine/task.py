@@ -44,7 +44,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Job:
+class StudyJob:
     """A study with its configuration, the source that it computes with, and the versions of packages."""
 
     study: Study
@@ -54,25 +54,25 @@ class Job:
 
 
 Outcomes = Generator[Outcome, None, None]
-Pool = Callable[[Job, Iterator[Cell]], Outcomes]
+Pool = Callable[[StudyJob, Iterator[Cell]], Outcomes]
 """Runs cells somewhere, and yields each outcome once, in any order."""
 
 
-def serial(job: Job, pending: Iterator[Cell]) -> Outcomes:
+def serial(job: StudyJob, pending: Iterator[Cell]) -> Outcomes:
     """Run cells in this process, one after the other."""
     with one_blas_thread():
         for cell in pending:
             yield attempt(job, cell)
 
 
-def direct(job: Job, pending: Iterator[Cell]) -> Outcomes:
+def direct(job: StudyJob, pending: Iterator[Cell]) -> Outcomes:
     """Run cells in this process, and let their exceptions pass."""
     with one_blas_thread():
         for cell in pending:
             yield Outcome(cell, job.study.compute(job.config, cell), "", 0.0, _here())
 
 
-def attempt(job: Job, cell: Cell) -> Outcome:
+def attempt(job: StudyJob, cell: Cell) -> Outcome:
     """Run one cell; an exception becomes its failure."""
     started, values, failure = time.perf_counter(), {}, ""
     try:
@@ -95,7 +95,7 @@ def work(packed_job: bytes, chunk: Sequence[Cell]) -> list[Outcome]:
         return [attempt(job, cell) for cell in chunk]
 
 
-def packed(job: Job) -> bytes:
+def packed(job: StudyJob) -> bytes:
     """Return a job as bytes, with functions that a worker cannot import, such as those of a notebook; ImportError without the extra."""
     try:
         import cloudpickle
@@ -106,10 +106,10 @@ def packed(job: Job) -> bytes:
 
 
 @lru_cache(maxsize=4)
-def _unpacked(packed_job: bytes) -> Job:
+def _unpacked(packed_job: bytes) -> StudyJob:
     import cloudpickle
 
-    job: Job = cloudpickle.loads(packed_job)
+    job: StudyJob = cloudpickle.loads(packed_job)
     own = source(job.study, job.config)
     for name, wanted, found in (("source", job.source, own), ("versions", job.versions, versions())):
         if found != wanted:
