@@ -81,9 +81,9 @@ def test_the_traceback_of_a_defect_is_there_for_who_asks(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "says", "status"),
     [
-        ("bdia list >&-", "standard output is closed", 2),
-        ("bdia list >/dev/full", "standard output cannot be written (No space left on device)", 2),
-        ("bdia list --json >/dev/full", "standard output cannot be written (No space left on device)", 2),
+        ("bdia pages --list >&-", "standard output is closed", 2),
+        ("bdia pages --list >/dev/full", "standard output cannot be written (No space left on device)", 2),
+        ("bdia pages --list --json >/dev/full", "standard output cannot be written (No space left on device)", 2),
         ("bdia --help >/dev/full", "standard output cannot be written (No space left on device)", 2),
         ("bdia frobnicate", "No such command 'frobnicate'", 2),
         ("mkdir gone && cd gone && rmdir ../gone && bdia datasheet nowhere:Mine", "the working directory is gone", 2),
@@ -96,10 +96,10 @@ def test_what_a_shell_can_do_is_a_line_and_a_status(tmp_path, words, says, statu
 
 
 def test_a_reader_that_has_enough_and_a_closed_standard_error_are_no_failure():
-    found = shell("bdia list | head -1")
-    assert found.stderr == "" and found.stdout.startswith("solver")
-    found = shell("bdia list --json 2>&-")
-    assert found.returncode == 0 and json.loads(found.stdout)["solvers"]
+    found = shell("bdia pages --list | head -1")
+    assert found.stderr == "" and found.stdout.startswith("page")
+    found = shell("bdia pages --list --json 2>&-")
+    assert found.returncode == 0 and json.loads(found.stdout)["ledger"]
 
 
 @pytest.mark.parametrize("place", ["bdia_numerics", "bdia_numerics.cli"])

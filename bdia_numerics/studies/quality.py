@@ -6,8 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.spatial.distance import cdist
-from scipy.stats import wasserstein_distance
 
 from bdia_numerics.analysis.frechet import frechet_distance
 
@@ -17,6 +15,8 @@ PROJECTIONS = 64
 
 def sliced_wasserstein(a: Array, b: Array, seed: int = 0) -> float:
     """Return the mean Wasserstein-1 distance over `PROJECTIONS` random directions; in one dimension, the distance itself."""
+    from scipy.stats import wasserstein_distance  # which takes longer to import than all studies
+
     dimension = a.shape[1]
     if dimension == 1:
         return float(wasserstein_distance(a[:, 0], b[:, 0]))
@@ -28,6 +28,8 @@ def sliced_wasserstein(a: Array, b: Array, seed: int = 0) -> float:
 
 def energy(a: Array, b: Array) -> float:
     """Return the squared energy distance 2 E|X-Y| - E|X-X'| - E|Y-Y'| (Szekely and Rizzo 2013)."""
+    from scipy.spatial.distance import cdist
+
     between, within_a, within_b = (float(cdist(x, y).mean()) for x, y in ((a, b), (a, a), (b, b)))
     return 2 * between - within_a - within_b
 
