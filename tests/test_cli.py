@@ -20,7 +20,7 @@ from bdia_numerics.studies.records import records
 
 ROOT = Path(__file__).resolve().parent.parent
 runner = CliRunner()
-SMALL = Config(steps=(10, 50), images=4, dtypes=("float64",), spacings=("trailing",))
+SMALL = Config(steps=(5, 10), images=2, dtypes=("float64",), spacings=("trailing",))
 
 
 def run(*arguments: str):
