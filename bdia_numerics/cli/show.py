@@ -60,6 +60,7 @@ def as_text(data: dict[str, Any]) -> str:
 
 
 def _finite(x: Any) -> Any:
+    x = getattr(x, "tolist", lambda: x)()  # of an array
     if isinstance(x, dict):
         return {k: _finite(v) for k, v in x.items()}
     if isinstance(x, list | tuple):

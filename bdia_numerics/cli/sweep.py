@@ -155,11 +155,10 @@ def _show_tasks(done: list[Task], as_json: bool) -> int:
 
 
 def _show_plan(study: Study, settings: Any, folder: Path, workers: int | None, as_json: bool) -> int:
-    from bdia_numerics.studies.engine.journal import key
     from bdia_numerics.studies.engine.local import cores
     from bdia_numerics.studies.engine.running import finished
     from bdia_numerics.studies.engine.task import StudyJob, attempt
-    from bdia_numerics.studies.study import cells
+    from bdia_numerics.studies.study import cells, key
 
     kept = finished(folder, study)
     missing = [cell for cell in cells(study, settings) if key(cell) not in kept]

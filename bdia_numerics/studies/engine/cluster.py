@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from typing import Any
 
-from bdia_numerics.studies.engine.chunks import Chunks, killed
-from bdia_numerics.studies.engine.task import Outcome, Outcomes, Pool, StudyJob, packed, work
+from bdia_numerics.studies.engine.task import Chunks, Outcome, Outcomes, Pool, StudyJob, killed, packed, work
 from bdia_numerics.studies.study import Cell
 
 CHUNK_SECONDS = 1.0

@@ -12,8 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any
 
-from bdia_numerics.studies.engine.chunks import Chunks
-from bdia_numerics.studies.engine.task import Outcome, Outcomes, Pool, StudyJob, packed, work
+from bdia_numerics.studies.engine.task import Chunks, Outcome, Outcomes, Pool, StudyJob, packed, work
 from bdia_numerics.studies.study import Cell
 
 CHUNK_SECONDS = 0.25
