@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, console, plain, progress, table
+from bdia_numerics.cli.show import as_text, progress, show_table
 from bdia_numerics.files import check
 
 if TYPE_CHECKING:
@@ -95,22 +95,22 @@ def _list_figures(names: list[str], known: Any, gallery: Any, as_json: bool) -> 
     if as_json:
         typer.echo(as_text({name: {"caption": known[name].caption, "data": list(known[name].data)} for name in names}))
         return
-    rows = table("figure", "shows", "data", "minutes to recompute", whole=("figure",))
+    rows = []
     for name in names:
         keys = known[name].data
         minutes = sum(gallery.DATA[key].minutes for key in keys)
-        rows.add_row(name, plain(known[name].title), ", ".join(keys) or "none", f"{minutes:g}" if keys else "")
-    console().print(rows)
+        rows.append((name, known[name].title, ", ".join(keys) or "none", f"{minutes:g}" if keys else ""))
+    show_table(("figure", "shows", "data", "minutes to recompute"), rows, whole=("figure",))
 
 
 def _print_figures(names: list[str], manifest: Any, out: Path, folder: Path) -> None:
-    rows = table("figure", "files", "kB", "hash of the data", whole=("figure",))
+    rows = []
     for name in names:
         if entry := manifest["figures"].get(name):
             kilo = " ".join(f"{about['bytes'] / 1000:.0f}" for about in entry["files"].values())
             hashes = ", ".join(f"{key} {about['hash'][:12]}" for key, about in entry["data"].items())
-            rows.add_row(name, " ".join(entry["files"]), kilo, hashes)
-    console().print(rows)
+            rows.append((name, " ".join(entry["files"]), kilo, hashes))
+    show_table(("figure", "files", "kB", "hash of the data"), rows, whole=("figure",))
     typer.echo(f"from the data in {folder}; see {out / 'index.html'}", err=True)
 
 
@@ -160,11 +160,8 @@ def pages(
     if as_json:
         typer.echo(as_text({"pages": found, "left": left}))
         return
-    rows = table("page", "file", "", whole=("page",))
-    for name, files in found.items():
-        for path, what in files.items():
-            rows.add_row(name, path, what)
-    console().print(rows)
+    rows = ((name, path, what) for name, files in found.items() for path, what in files.items())
+    show_table(("page", "file", ""), rows, whole=("page",))
     if left:
         typer.echo(f"bdia: left as they are, since they need --recompute: {', '.join(left)}", err=True)
 
@@ -177,8 +174,6 @@ def _list_pages(chosen: dict[str, Document], as_json: bool) -> None:
     if as_json:
         typer.echo(as_text(listed))
         return
-    rows = table("page", "writes", "from", "minutes of runs", whole=("page",))
-    for name, d in chosen.items():
-        runs = f"{d.minutes:g}{', saved' if d.saved else ''}" if d.minutes else ""
-        rows.add_row(name, plain(d.files), plain(d.source), runs)
-    console().print(rows)
+    runs = {name: f"{d.minutes:g}{', saved' if d.saved else ''}" if d.minutes else "" for name, d in chosen.items()}
+    rows = ((name, d.files, d.source, runs[name]) for name, d in chosen.items())
+    show_table(("page", "writes", "from", "minutes of runs"), rows, whole=("page",))

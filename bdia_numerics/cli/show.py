@@ -5,17 +5,11 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bdia_numerics.files import check, write
-
-
-def plain(text: str) -> str:
-    """Return text in which brackets are not markup."""
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def console(width: int = 160) -> Any:
@@ -25,15 +19,20 @@ def console(width: int = 160) -> Any:
     return Console(width=None if sys.stdout is not None and sys.stdout.isatty() else width, highlight=False)
 
 
-def table(*columns: str, whole: tuple[str, ...] = ("claim", "verdict", "solver", "killed")) -> Any:
-    """Return a table with these columns; those in `whole` are not wrapped."""
+def show_table(
+    heads: Sequence[str], rows: Iterable[Sequence[Any]], whole: Sequence[str] = (), width: int = 160
+) -> None:
+    """Print a table; a cell is what prints as its text, or a pair of a text and its colour, and columns in `whole` are not wrapped."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in columns:
+    for name in heads:
         made.add_column(name, no_wrap=name in whole, overflow="fold")
-    return made
+    for row in rows:
+        made.add_row(*(Text(*cell) if isinstance(cell, tuple) else Text(str(cell)) for cell in row))
+    console(width).print(made)
 
 
 def progress() -> Any:

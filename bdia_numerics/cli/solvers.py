@@ -8,7 +8,7 @@ import typer
 
 from bdia_numerics.analysis.sheet.datasheet import documented
 from bdia_numerics.cli.options import AsJson, Html, Parameters, parameters
-from bdia_numerics.cli.show import as_text, console, plain, progress, table
+from bdia_numerics.cli.show import as_text, console, progress, show_table
 from bdia_numerics.files import check, write
 
 
@@ -22,12 +22,13 @@ def list_solvers(
     if as_json:
         typer.echo(as_text({"solvers": found}))
         return
-    rows = table("solver", "order", "NFE", "registers", "passes", "exactly invertible", "bit-exact", "source")
+    heads = ("solver", "order", "NFE", "registers", "passes", "exactly invertible", "bit-exact", "source")
+    rows = []
     for s in found:
         exact = s["condition"] if s["invertible"] else f"no: {s['reason']}"
-        cells = (s["name"], s["order"], str(s["nfe"]), ", ".join(s["registers"]), str(s["combinations"]), exact)
-        rows.add_row(*map(plain, (*cells, s["bit_exact"], s["source"])))
-    console(200).print(rows)
+        cells = (s["name"], s["order"], s["nfe"], ", ".join(s["registers"]), s["combinations"], exact)
+        rows.append((*cells, s["bit_exact"], s["source"]))
+    show_table(heads, rows, whole=("solver",), width=200)
     for name in SECOND_ORDER:
         typer.echo(
             f"{name} solves z'' = a(z, t): its model gives a, its start z and z'. The others solve the ODE of diffusion."
@@ -110,14 +111,13 @@ def show_datasheet(
 def _print(found: Any) -> None:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     out = console()
     for title, rows in found.sections():
-        out.print(f"[bold]{plain(title)}[/bold]")
         page = Table(box=box.SIMPLE, show_header=False, pad_edge=False, show_edge=False)
         page.add_column(no_wrap=True, style="dim")
         page.add_column(overflow="fold")
-        for label, text in rows:
-            page.add_row(plain(label), plain(text))
-        out.print(page)
-        out.print()
+        for row in rows:
+            page.add_row(*map(Text, row))
+        out.print(Text(title, "bold"), page, "", sep="\n")

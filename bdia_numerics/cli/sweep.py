@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, console, plain, progress, table
+from bdia_numerics.cli.show import as_text, progress, show_table
 from bdia_numerics.cli.studies import ROWS, show_rows
 
 if TYPE_CHECKING:
@@ -146,10 +146,9 @@ def _show_tasks(done: list[Task], as_json: bool) -> int:
     if as_json:
         typer.echo(as_text({"cells": [asdict(t) for t in done]}))
     else:
-        shown = table("cell", "seconds", "attempts", "worker", "failure", whole=("seconds", "attempts"))
-        for t in sorted(done, key=lambda t: (not t.failure, -t.seconds))[:ROWS]:
-            shown.add_row(*map(plain, (_words(t.cell), f"{t.seconds:.3g}", str(t.attempts), t.worker, t.failure)))
-        console().print(shown)
+        first = sorted(done, key=lambda t: (not t.failure, -t.seconds))[:ROWS]
+        rows = ((_words(t.cell), f"{t.seconds:.3g}", t.attempts, t.worker, t.failure) for t in first)
+        show_table(("cell", "seconds", "attempts", "worker", "failure"), rows, whole=("seconds", "attempts"))
         typer.echo(f"{len(done)} cells, {sum(bool(t.failure) for t in done)} failed; --json lists all of them")
     return 0
 

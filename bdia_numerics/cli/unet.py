@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from bdia_numerics import names
 from bdia_numerics.cli.options import AsJson, Figure, Guidance, Inversion, OneGrid, OneSolver, TrustPickle
-from bdia_numerics.cli.show import as_text, console, figure_path, progress, require_torch, save_figure, table
+from bdia_numerics.cli.show import as_text, figure_path, progress, require_torch, save_figure, show_table
 from bdia_numerics.texts import wholes
 
 
@@ -343,8 +343,6 @@ def _print(trips: list[dict[str, Any]]) -> None:
 
     rows = cells(trips)
     names = list(next(iter(rows.values())))
-    shown = table("steps", "solver", "guidance", *names)
-    for (steps, solver, guidance), texts in rows.items():
-        shown.add_row(str(steps), solver, f"{guidance:g}", *map(texts.__getitem__, names))
-    shown.title = "round trips of one state, in brackets what rounding is expected to cost on a unit Gaussian"
-    console().print(shown)
+    typer.echo("round trips of one state, in brackets what rounding is expected to cost on a unit Gaussian")
+    lines = ((*at, f"{guidance:g}", *map(texts.__getitem__, names)) for (*at, guidance), texts in rows.items())
+    show_table(("steps", "solver", "guidance", *names), lines, whole=("solver",))
