@@ -4,15 +4,13 @@
 FOLDER/convergence.png. `bdia converge` decides orders, with uncertainty bands.
 """
 
-import argparse
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import xarray
+from output import folder, keep
 
 from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, OBELM, BDIAHeun, DPMSolverPP, grids, problems, schedules, solve
-from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
 
 SCHEDULE = schedules.vp_linear()
@@ -61,12 +59,7 @@ def figure(found):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    out = parser.parse_args().out
-    found = study()
+    out, found = folder(__doc__), study()
     for name in found["grid"].values:
         print(f"\nslopes, {name}\n{found['slope'].sel(grid=name).to_pandas().round(2).to_string()}")
-    out.mkdir(parents=True, exist_ok=True)
-    found.to_netcdf(out / "convergence.nc", engine="h5netcdf")
-    (out / "convergence.png").write_bytes(image(figure(found), format="png"))
+    keep(out, "convergence", figure(found), found)

@@ -6,18 +6,16 @@ defects --recompute` writes docs/findings/defects.md.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from output import folder, keep
 from samplers_with_defects import Leap, Unreset, adaptive, corrected, ddim_invert, ddim_sample, runge_kutta
 
 from bdia_numerics.analysis import GridFamily, lint
-from bdia_numerics.plots import image
 from bdia_numerics.plots.orders import convergence
 from bdia_numerics.testing import (
     assert_exactly_invertible,
@@ -257,9 +255,6 @@ def figure() -> Any:
 FIGURES = {"defects": figure}
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    out = parser.parse_args().out
+    out = folder(__doc__)
     print(table())
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "defects.png").write_bytes(image(figure(), format="png"))
+    keep(out, "defects", figure())

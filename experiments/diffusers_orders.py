@@ -6,15 +6,13 @@
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 
 import diffusers
+from output import folder, keep
 
-from bdia_numerics.plots import image
 from bdia_numerics.plots.orders import convergence
 from bdia_numerics.testing import order_of
 
@@ -154,9 +152,6 @@ def figure():
 FIGURES = {"diffusers-orders": figure}
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    out = parser.parse_args().out
+    out = folder(__doc__)
     print(table())
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "diffusers-orders.png").write_bytes(image(figure(), format="png"))
+    keep(out, "diffusers-orders", figure())

@@ -4,15 +4,13 @@
 costs of docs/findings/enclosures.md are printed. `bdia pages enclosures --recompute` draws the page's picture.
 """
 
-import argparse
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import xarray
+from output import folder, keep
 
 from bdia_numerics import BDIA, DDIM, analysis, grids, problems, schedules, solve
-from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
 
 SCHEDULE, QUARTER = schedules.vp_linear(), Fraction(1, 4)
@@ -73,11 +71,6 @@ def costs():
 FIGURES = {"enclosures": lambda: figure(study())}
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    out = parser.parse_args().out
-    found = study()
-    out.mkdir(parents=True, exist_ok=True)
-    found.to_netcdf(out / "enclosures.nc", engine="h5netcdf")
-    (out / "enclosures.png").write_bytes(image(figure(found), format="png"))
+    out, found = folder(__doc__), study()
+    keep(out, "enclosures", figure(found), found)
     costs()

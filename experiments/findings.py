@@ -6,18 +6,16 @@ draws them into docs/images.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from output import folder, keep
 
 from bdia_numerics import BDIA, BDIA3, CBDIA, DDIM, EDICT, OBELM, encode, grids, schedules, solve
 from bdia_numerics.analysis import GridFamily, global_error
-from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.runs.bit_exact import BitExact, bit_exact_round_trip
@@ -135,9 +133,6 @@ def third_order():
 FIGURES = {"bit-exact": bit_exact, "inversions": inversions, "bdia3": third_order}
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    out = parser.parse_args().out
-    out.mkdir(parents=True, exist_ok=True)
+    out = folder(__doc__)
     for name, make in FIGURES.items():
-        (out / f"{name}.png").write_bytes(image(make(), format="png"))
+        keep(out, name, make())

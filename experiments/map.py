@@ -4,15 +4,13 @@
 FOLDER/map.nc and FOLDER/map.png. `bdia map` measures samples of other distributions.
 """
 
-import argparse
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import xarray
+from output import folder, keep
 
 from bdia_numerics import BDIA, grids, problems, schedules, solve
-from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
 
 SCHEDULE = schedules.ddpm_linear()
@@ -55,11 +53,6 @@ def figure(found):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    out = parser.parse_args().out
-    found = study()
+    out, found = folder(__doc__), study()
     print(f"best gamma\n{found['best'].to_pandas()}\n\nDDIM's error over its own\n{found['gain'].to_pandas().round(1)}")
-    out.mkdir(parents=True, exist_ok=True)
-    found.to_netcdf(out / "map.nc", engine="h5netcdf")
-    (out / "map.png").write_bytes(image(figure(found), format="png"))
+    keep(out, "map", figure(found), found)

@@ -1,20 +1,18 @@
 """Why BDIA strays from a network's own ODE: the numbers and the figure of docs/findings/network-growth.md.
 
 ``python experiments/network_deviation.py [--out FOLDER]`` (three minutes of one core) takes BDIA's error on the shipped network of
-digits apart, on two grids of 40 slots. It writes FOLDER/network-deviation.nc and FOLDER/network-growth.png; `bdia pages
+digits apart, on two grids of 40 slots. It writes FOLDER/network-deviation.nc and FOLDER/network-deviation.png; `bdia pages
 network-deviation --recompute` draws the page's picture.
 """
 
-import argparse
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import torch
 import xarray
+from output import folder, keep
 
 from bdia_numerics import BDIA, RK4, grids, solve
-from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.torch import load, noise
 from bdia_numerics.torch.networks.growth import growth
@@ -159,12 +157,7 @@ def figure(found):
 FIGURES = {"network-growth": lambda: figure(study())}
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    out = parser.parse_args().out
-    found = study()
+    out, found = folder(__doc__), study()
     for name in GRIDS:
         print(found.sel(grid=name))
-    out.mkdir(parents=True, exist_ok=True)
-    found.to_netcdf(out / "network-deviation.nc", engine="h5netcdf")
-    (out / "network-growth.png").write_bytes(image(figure(found), format="png"))
+    keep(out, "network-deviation", figure(found), found)

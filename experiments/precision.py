@@ -4,15 +4,13 @@
 FOLDER/precision.png. The data are Gaussian of variance 1, so that every state keeps that size.
 """
 
-import argparse
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import xarray
+from output import folder, keep
 
 from bdia_numerics import BDIA, analysis, grids, invert, problems, schedules, solve
-from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
 
 SCHEDULE = schedules.vp_linear()
@@ -57,12 +55,7 @@ def figure(found):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    out = parser.parse_args().out
-    found = study()
+    out, found = folder(__doc__), study()
     for name in ("error", "predicted"):
         print(f"\n{name}\n{found[name].stack(row=('grid', 'dtype')).T.to_pandas().map('{:.1e}'.format).to_string()}")
-    out.mkdir(parents=True, exist_ok=True)
-    found.to_netcdf(out / "precision.nc", engine="h5netcdf")
-    (out / "precision.png").write_bytes(image(figure(found), format="png"))
+    keep(out, "precision", figure(found), found)

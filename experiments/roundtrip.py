@@ -4,15 +4,13 @@
 FOLDER/roundtrip.png. `bdia roundtrip` makes such trips of any solver.
 """
 
-import argparse
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import xarray
+from output import folder, keep
 
 from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, OBELM, encode, grids, problems, schedules, solve
-from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.runs.inversion import DDIMInversion
 
@@ -62,12 +60,7 @@ def figure(found):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    out = parser.parse_args().out
-    found = study()
+    out, found = folder(__doc__), study()
     for name in ("error", "distance"):
         print(f"\n{name}\n{found[name].to_pandas().map('{:.1e}'.format).to_string()}")
-    out.mkdir(parents=True, exist_ok=True)
-    found.to_netcdf(out / "roundtrip.nc", engine="h5netcdf")
-    (out / "roundtrip.png").write_bytes(image(figure(found), format="png"))
+    keep(out, "roundtrip", figure(found), found)

@@ -4,16 +4,14 @@
 FOLDER/stability.png.
 """
 
-import argparse
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import sympy
 import xarray
+from output import folder, keep
 
 from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, ReversibleHeun, analysis
-from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
 
 SOLVERS = {
@@ -58,13 +56,8 @@ def figure(found):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    out = parser.parse_args().out
-    found = study()
+    out, found = folder(__doc__), study()
     for run in found["run"].values:
         name, way = run.rsplit(", ", 1)
         print(f"{run:26} roots", *(f"{root:.4g}" for root in np.real_if_close(roots(SOLVERS[name], way))))
-    out.mkdir(parents=True, exist_ok=True)
-    found.to_netcdf(out / "stability.nc", engine="h5netcdf")
-    (out / "stability.png").write_bytes(image(figure(found), format="png"))
+    keep(out, "stability", figure(found), found)

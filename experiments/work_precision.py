@@ -4,16 +4,14 @@
 FOLDER/work_precision.png. `bdia work-precision` compares other solvers and problems.
 """
 
-import argparse
 import time
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import xarray
+from output import folder, keep
 
 from bdia_numerics import BDIA, DDIM, EDICT, OBELM, DPMSolverPP, Heun, grids, problems, schedules, solve
-from bdia_numerics.plots import image
 from bdia_numerics.plots.curves import Panel, draw
 
 SCHEDULE = schedules.vp_linear()
@@ -62,11 +60,6 @@ def figure(found):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    out = parser.parse_args().out
-    found = study()
+    out, found = folder(__doc__), study()
     print(found["error"].to_pandas().map("{:.1e}".format).to_string())
-    out.mkdir(parents=True, exist_ok=True)
-    found.to_netcdf(out / "work_precision.nc", engine="h5netcdf")
-    (out / "work_precision.png").write_bytes(image(figure(found), format="png"))
+    keep(out, "work_precision", figure(found), found)

@@ -19,11 +19,9 @@ from bdia_numerics.studies.convergence import ConvergenceConfig
 from bdia_numerics.studies.digits import Config as DigitsConfig
 from bdia_numerics.studies.gamma_map import MapConfig
 from bdia_numerics.studies.growth import GrowthConfig
-from bdia_numerics.studies.network_editing import EditConfig
-from bdia_numerics.studies.network_images import ImagesConfig, ReturnsConfig
+from bdia_numerics.studies.network_images import EditConfig, ImagesConfig, ReturnsConfig
 from bdia_numerics.studies.network_table import TableConfig
-from bdia_numerics.studies.precision import PrecisionConfig
-from bdia_numerics.studies.roundtrip import RoundtripConfig
+from bdia_numerics.studies.roundtrip import PrecisionConfig, RoundtripConfig
 from bdia_numerics.studies.stability import StabilityConfig
 from bdia_numerics.studies.study import assemble, cells
 from bdia_numerics.studies.work_precision import TIMES, WorkConfig

@@ -12,8 +12,8 @@ import pytest
 
 from bdia_numerics.studies import Study, Variable, data_hash, load, run, save, study, tasks
 from bdia_numerics.studies.engine import sources
-from bdia_numerics.studies.engine.journal import Journal, key
-from bdia_numerics.studies.study import assemble, cells
+from bdia_numerics.studies.engine.journal import Journal
+from bdia_numerics.studies.study import assemble, cells, key
 
 ran: list[dict] = []
 broken: set[int] = set()

@@ -20,7 +20,7 @@ from bdia_numerics.studies import STUDIES, Study, load, run
 from bdia_numerics.studies import study as common
 from bdia_numerics.studies.engine import sources, task
 from bdia_numerics.studies.engine.files import configured, read
-from bdia_numerics.studies.engine.task import Job
+from bdia_numerics.studies.engine.task import StudyJob
 from bdia_numerics.studies.sweep import SWEEP, SweepConfig, ends, labels
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "sweep.toml"
@@ -305,7 +305,7 @@ def test_the_command_refuses_an_edited_solver(own, tmp_path):
 
 def test_a_worker_with_another_source_is_refused(own, tmp_path):
     names.solver("own_solver:Own")
-    job = Job(SWEEP, own, sources.source(SWEEP, own), common.versions())
+    job = StudyJob(SWEEP, own, sources.source(SWEEP, own), common.versions())
     (cell,) = common.cells(SWEEP, own)
     (outcome,) = task.work(task.packed(job), [cell])
     assert not outcome.failure
@@ -313,7 +313,9 @@ def test_a_worker_with_another_source_is_refused(own, tmp_path):
     task._unpacked.cache_clear()
     (outcome,) = task.work(task.packed(job), [cell])  # it still runs what it has imported
     assert not outcome.failure
-    edited = Job(SWEEP, own, job.source.replace(json.loads(job.source)["own_tools.weights"], "0" * 16), job.versions)
+    edited = StudyJob(
+        SWEEP, own, job.source.replace(json.loads(job.source)["own_tools.weights"], "0" * 16), job.versions
+    )
     with pytest.raises(RuntimeError, match=r'has other source, own_tools.weights="0{16}", but "[0-9a-f]{16}" there'):
         task.work(task.packed(edited), [cell])
     forget()

@@ -283,7 +283,7 @@ def test_the_command(tmp_path, capsys):
     from typer.testing import CliRunner
 
     from bdia_numerics.cli import app
-    from bdia_numerics.cli.unet_growth import as_lines
+    from bdia_numerics.cli.unet import as_lines
 
     torch.manual_seed(0)
     network = diffusers.UNet2DModel(

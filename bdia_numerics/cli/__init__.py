@@ -9,18 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.datasheet import show_datasheet
-from bdia_numerics.cli.figures import figures
 from bdia_numerics.cli.handling import OneLine, status_of
 from bdia_numerics.cli.lint import lint
 from bdia_numerics.cli.options import Command
-from bdia_numerics.cli.pages import pages
+from bdia_numerics.cli.pages import figures, pages
 from bdia_numerics.cli.roundtrip import roundtrip
-from bdia_numerics.cli.solvers import list_solvers
+from bdia_numerics.cli.solvers import list_solvers, show_datasheet
 from bdia_numerics.cli.studies import converge, edit, gamma_map, network_table, work_precision
 from bdia_numerics.cli.sweep import sweep
-from bdia_numerics.cli.unet import draw_samples, unet
-from bdia_numerics.cli.unet_growth import show_growth
+from bdia_numerics.cli.unet import draw_samples, show_growth, unet
 from bdia_numerics.cli.verify import verify
 
 app = typer.Typer(

@@ -9,7 +9,7 @@ import typer
 
 from bdia_numerics import names
 from bdia_numerics.cli.options import AsJson, OneSolver
-from bdia_numerics.cli.show import as_text, console, plain, table
+from bdia_numerics.cli.show import as_text, show_table
 from bdia_numerics.texts import reals
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "default"}
@@ -109,10 +109,9 @@ def _walk(config: Any, asked: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _print_walk(taken: dict[str, Any]) -> None:
-    rows = table("step", "time told", "sigma/alpha before", "after")
-    for k, (t, s, end) in enumerate(zip(taken["t"], taken["s"], taken["s_end"], strict=True), 1):
-        rows.add_row(str(k), f"{t:.10g}", f"{s:.6g}", f"{end:.6g}")
-    console().print(rows)
+    steps = enumerate(zip(taken["t"], taken["s"], taken["s_end"], strict=True), 1)
+    rows = ((k, f"{t:.10g}", f"{s:.6g}", f"{end:.6g}") for k, (t, s, end) in steps)
+    show_table(("step", "time told", "sigma/alpha before", "after"), rows)
 
 
 def _entry(text: str) -> tuple[str, Any]:
@@ -128,12 +127,9 @@ def _entry(text: str) -> tuple[str, Any]:
 
 
 def _print(name: str, steps: int, found: Any) -> None:
-    screen = console()
     if not found:
-        screen.print(f"{name}, {steps} steps: nothing found")
+        typer.echo(f"{name}, {steps} steps: nothing found")
         return
-    rows = table("severity", "rule", "where", "what", "remedy", "cost", whole=("severity", "rule"))
-    for f in found:
-        cells = (f.rule, f.where, f.message, f.remedy, str(f.cost or ""))
-        rows.add_row(f"[{COLOURS[f.severity]}]{f.severity}[/]", *map(plain, cells))
-    screen.print(rows)
+    heads = ("severity", "rule", "where", "what", "remedy", "cost")
+    rows = (((f.severity, COLOURS[f.severity]), f.rule, f.where, f.message, f.remedy, f.cost or "") for f in found)
+    show_table(heads, rows, whole=("severity", "rule"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,52 +77,32 @@ def parameters(pairs: list[str] | None) -> dict[str, str]:
 
 # Former spellings, for one release
 
-Rule = tuple[str, Callable[[str], list[str]]]
-"""What a hint says is written now, and the words that take the place of the option with its value."""
-
-
-def _renamed(option: str) -> Rule:
-    return f"{option} VALUE", lambda value: [option, value]
-
-
-def _parameter(name: str) -> Rule:
-    return f"bdia:{name}=VALUE as the solver", lambda value: ["--set", f"{name}={value}"]
-
-
-def _each(option: str, separator: str, prefix: str = "") -> Rule:
-    def words(value: str) -> list[str]:
-        return [word for part in value.split(separator) for word in (option, f"{prefix}{part.strip()}")]
-
-    return f"{option} {prefix}VALUE, once for each", words
-
-
-_PARAMETERS = {f"--{name}": _parameter(name) for name in ("gamma", "gamma1", "gamma2", "p")}
-FORMER: Mapping[str, Mapping[str, Rule]] = {
+_PARAMETERS = {f"--{name}": f"--set {name}=VALUE" for name in ("gamma", "gamma1", "gamma2", "p")}
+FORMER: Mapping[str, Mapping[str, str]] = {
     "converge": {
-        "--grid": _renamed("--family"),
-        "--problem": _renamed("--distribution"),
-        "--arithmetic": _renamed("--dtype"),
+        "--grid": "--family VALUE",
+        "--problem": "--distribution VALUE",
+        "--arithmetic": "--dtype VALUE",
     },
-    "work-precision": {"--grid": _renamed("--family"), "--problem": _renamed("--distribution")},
-    "map": {
-        "--law": (
-            "--distribution VALUE, where mixture is now modes, and tight sharp",
-            lambda value: ["--distribution", names.FORMER_DISTRIBUTIONS.get(value, value)],
-        ),
-        "--grids": _renamed("--grid"),
-        "--gammas": _each("--solver", ",", "bdia:gamma="),
-    },
-    "lint": {"--wanted-error": _renamed("--tolerance")},
+    "lint": {"--wanted-error": "--tolerance VALUE"},
+    "work-precision": {"--grid": "--family VALUE", "--problem": "--distribution VALUE"},
+    "map": {"--law": "--distribution VALUE", "--grids": "--grid VALUE", "--gammas": "--solver bdia:gamma=VALUE"},
     "roundtrip": _PARAMETERS,
-    "datasheet": {
-        **_PARAMETERS,
-        "--set": ("the parameter behind the solver, name:VALUE", lambda value: ["--set", value]),
-    },
-    "sample": {"--spacing": _renamed("--grid"), "--output": _renamed("--figure")},
-    "growth": {"--spacing": _renamed("--grid")},
-    "table": {"--solvers": _each("--solver", ";"), "--grids": _renamed("--grid"), "--evaluations": _renamed("--nfe")},
-    "edit": {"--solvers": _each("--solver", ";")},
+    "datasheet": {**_PARAMETERS, "--set": "--set VALUE"},
+    "sample": {"--spacing": "--grid VALUE", "--output": "--figure VALUE"},
+    "growth": {"--spacing": "--grid VALUE"},
+    "table": {"--solvers": "--solver VALUE", "--grids": "--grid VALUE", "--evaluations": "--nfe VALUE"},
+    "edit": {"--solvers": "--solver VALUE"},
 }
+"""By command and former option, the words that take the place of the option with its value."""
+_SEPARATORS = {"--gammas": ",", "--solvers": ";"}
+"""Of former options that took several values: the words stand once for each."""
+_HINTS = {
+    "--law": "--distribution VALUE, where mixture is now modes, and tight sharp",
+    "--set": "the parameter behind the solver, name:VALUE",
+    **{option: f"bdia:{option[2:]}=VALUE as the solver" for option in _PARAMETERS},
+}
+"""What a hint says is written now, where that is not the words of `FORMER`."""
 
 
 class Command(TyperCommand):
@@ -152,7 +132,10 @@ def today(command: str, args: list[str]) -> list[str]:
         if option not in rules or not (sign or rest):
             found.append(word)
             continue
-        says, words = rules[option]
-        typer.echo(f"bdia: {option} is a former spelling: write {says}", err=True)
-        found += words(value if sign else rest.pop(0))
+        value = value if sign else rest.pop(0)
+        each = ", once for each" if option in _SEPARATORS else ""
+        typer.echo(f"bdia: {option} is a former spelling: write {_HINTS.get(option, rules[option] + each)}", err=True)
+        value = names.FORMER_DISTRIBUTIONS.get(value, value) if option == "--law" else value
+        for part in value.split(_SEPARATORS[option]) if each else [value]:
+            found += [piece.replace("VALUE", part.strip()) for piece in rules[option].split()]
     return found

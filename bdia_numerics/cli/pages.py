@@ -1,17 +1,117 @@
-"""The command `bdia pages`: the pages of the documentation that are made from saved data, the ledger and studies."""
+"""The commands that write what is made, not typed: `bdia figures` from saved data, and `bdia pages` of a checkout's documentation."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, console, plain, progress, table
+from bdia_numerics.cli.show import as_text, progress, show_table
+from bdia_numerics.runs.files import check
 
 if TYPE_CHECKING:
     from bdia_numerics.pages.documents import Document
+
+
+def figures(
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the figures go.")] = Path("figures"),
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A figure of --list, several with commas or again; all by default."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The saved data; those that come with the package by default.")
+    ] = None,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Run the studies anew, into --data or FOLDER/data of --out.")
+    ] = False,
+    formats: Annotated[str, typer.Option(help="Some of pdf, png, svg.")] = "pdf,png",
+    as_list: Annotated[bool, typer.Option("--list", help="List the figures and their data, and stop.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draw the paper's figures from saved data, as PDF and PNG, with a manifest of the data and settings behind each."""
+    from bdia_numerics import plots
+    from bdia_numerics.pages import figures as gallery
+
+    if not plots.available():
+        raise ValueError(plots.MISSING)
+    from bdia_numerics.plots.figures import FIGURES
+
+    names = _names(only, list(FIGURES))
+    kinds = tuple(kind.strip() for kind in formats.split(","))
+    if unknown := [kind for kind in kinds if kind not in ("pdf", "png", "svg")]:
+        raise ValueError(f"--formats={unknown[0]} is none of pdf, png, svg")
+    if as_list:
+        _list_figures(names, FIGURES, gallery, as_json)
+        return
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out={out} is a file: give another folder")
+    if out.is_dir():
+        check("--out", out / "manifest.json")
+    folder = _recomputed(names, FIGURES, data or out / "data") if recompute else _folder(data, gallery)
+    with progress() as bar:
+        task = bar.add_task("figures", total=len(names))
+        manifest, missing = gallery.draw(names, folder, out, formats=kinds, advance=lambda: bar.advance(task))
+    if as_json:
+        typer.echo(as_text(manifest | {"missing": {m.name: m.reason for m in missing}}))
+    else:
+        _print_figures(names, manifest, out, folder)
+    for one in missing:
+        typer.echo(f"bdia: {one.name} is not drawn: {one.reason}", err=True)
+    if missing:
+        raise typer.Exit(1)
+
+
+def _names(only: list[str] | None, known: list[str]) -> list[str]:
+    wanted = [word.strip() for text in only or [] for word in text.split(",") if word.strip()] or known
+    if unknown := [name for name in wanted if name not in known]:
+        raise ValueError(f"--only={unknown[0]} is none of {', '.join(known)}")
+    return [name for name in known if name in wanted]
+
+
+def _folder(data: Path | None, gallery: Any) -> Path:
+    folder: Path = data or gallery.shipped()
+    if not folder.is_dir():
+        raise ValueError(f"there is not a folder {folder} of saved data: give --data FOLDER, or --recompute")
+    return folder
+
+
+def _recomputed(names: list[str], known: Any, folder: Path) -> Path:
+    from bdia_numerics.pages import figures as gallery
+    from bdia_numerics.studies.study import cells
+
+    for key in dict.fromkeys(key for name in names for key in known[name].data):
+        file = gallery.DATA[key]
+        typer.echo(f"{key}: study {file.study}, about {file.minutes:g} min of one core", err=True)
+        with progress() as bar:
+            task = bar.add_task(key, total=sum(1 for _ in cells(*gallery.study_of(file))))
+            gallery.recompute(key, folder, advance=lambda: bar.advance(task))  # noqa: B023 - called in this turn alone
+    return folder
+
+
+def _list_figures(names: list[str], known: Any, gallery: Any, as_json: bool) -> None:
+    if as_json:
+        typer.echo(as_text({name: {"caption": known[name].caption, "data": list(known[name].data)} for name in names}))
+        return
+    rows = []
+    for name in names:
+        keys = known[name].data
+        minutes = sum(gallery.DATA[key].minutes for key in keys)
+        rows.append((name, known[name].title, ", ".join(keys) or "none", f"{minutes:g}" if keys else ""))
+    show_table(("figure", "shows", "data", "minutes to recompute"), rows, whole=("figure",))
+
+
+def _print_figures(names: list[str], manifest: Any, out: Path, folder: Path) -> None:
+    rows = []
+    for name in names:
+        if entry := manifest["figures"].get(name):
+            kilo = " ".join(f"{about['bytes'] / 1000:.0f}" for about in entry["files"].values())
+            hashes = ", ".join(f"{key} {about['hash'][:12]}" for key, about in entry["data"].items())
+            rows.append((name, " ".join(entry["files"]), kilo, hashes))
+    show_table(("figure", "files", "kB", "hash of the data"), rows, whole=("figure",))
+    typer.echo(f"from the data in {folder}; see {out / 'index.html'}", err=True)
 
 
 def pages(
@@ -40,7 +140,7 @@ def pages(
         raise ValueError(f"{unknown[0]} is none of {', '.join(DOCUMENTS)}")
     chosen = {name: DOCUMENTS[name] for name in DOCUMENTS if not names or name in names}
     if as_list:
-        _list(chosen, as_json)
+        _list_pages(chosen, as_json)
         return
     left = {name: f"about {d.minutes:g} min of one core" for name, d in chosen.items() if d.runs_first(recompute)}
     if names and left:
@@ -60,16 +160,13 @@ def pages(
     if as_json:
         typer.echo(as_text({"pages": found, "left": left}))
         return
-    rows = table("page", "file", "", whole=("page",))
-    for name, files in found.items():
-        for path, what in files.items():
-            rows.add_row(name, path, what)
-    console().print(rows)
+    rows = ((name, path, what) for name, files in found.items() for path, what in files.items())
+    show_table(("page", "file", ""), rows, whole=("page",))
     if left:
         typer.echo(f"bdia: left as they are, since they need --recompute: {', '.join(left)}", err=True)
 
 
-def _list(chosen: dict[str, Document], as_json: bool) -> None:
+def _list_pages(chosen: dict[str, Document], as_json: bool) -> None:
     listed = {
         name: {"files": d.files, "source": d.source, "minutes": d.minutes, "saved": d.saved or not d.minutes}
         for name, d in chosen.items()
@@ -77,8 +174,6 @@ def _list(chosen: dict[str, Document], as_json: bool) -> None:
     if as_json:
         typer.echo(as_text(listed))
         return
-    rows = table("page", "writes", "from", "minutes of runs", whole=("page",))
-    for name, d in chosen.items():
-        runs = f"{d.minutes:g}{', saved' if d.saved else ''}" if d.minutes else ""
-        rows.add_row(name, plain(d.files), plain(d.source), runs)
-    console().print(rows)
+    runs = {name: f"{d.minutes:g}{', saved' if d.saved else ''}" if d.minutes else "" for name, d in chosen.items()}
+    rows = ((name, d.files, d.source, runs[name]) for name, d in chosen.items())
+    show_table(("page", "writes", "from", "minutes of runs"), rows, whole=("page",))

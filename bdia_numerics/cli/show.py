@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,6 @@ def visible(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-def plain(text: str) -> str:
-    """Return text in which brackets are not markup, and control characters are written out."""
-    from rich.markup import escape
-
-    return escape(visible(text))
-
-
 def console(width: int = 160) -> Any:
     """Return a console; `width` holds where the output is not a terminal, since 80 columns would cut words."""
     from rich.console import Console
@@ -32,15 +26,21 @@ def console(width: int = 160) -> Any:
     return Console(width=None if sys.stdout is not None and sys.stdout.isatty() else width, highlight=False)
 
 
-def table(*columns: str, whole: tuple[str, ...] = ("claim", "verdict", "solver", "killed")) -> Any:
-    """Return a table with these columns; those in `whole` are not wrapped."""
+def show_table(
+    heads: Sequence[str], rows: Iterable[Sequence[Any]], whole: Sequence[str] = (), width: int = 160
+) -> None:
+    """Print a table; a cell is what prints as its text, or a pair of a text and its colour, and columns in `whole` are not wrapped."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in columns:
+    for name in heads:
         made.add_column(name, no_wrap=name in whole, overflow="fold")
-    return made
+    for row in rows:
+        pairs = (cell if isinstance(cell, tuple) else (str(cell), "") for cell in row)
+        made.add_row(*(Text(visible(text), colour) for text, colour in pairs))
+    console(width).print(made)
 
 
 def progress() -> Any:
@@ -67,6 +67,7 @@ def as_text(data: dict[str, Any]) -> str:
 
 
 def _finite(x: Any) -> Any:
+    x = getattr(x, "tolist", lambda: x)()  # of an array
     if isinstance(x, dict):
         return {k: _finite(v) for k, v in x.items()}
     if isinstance(x, list | tuple):

@@ -1,4 +1,4 @@
-"""`bdia list`: the table of solvers, read off their programs and their docstrings."""
+"""What is known of solvers: `bdia list`, read off their programs and docstrings, and `bdia datasheet` of one of them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import sys
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, console, plain, table
-from bdia_numerics.runs.files import fingerprint, write
+from bdia_numerics.cli.options import AsJson, Html, Parameters, parameters
+from bdia_numerics.cli.show import as_text, console, progress, show_table, visible
+from bdia_numerics.runs.files import check, fingerprint, write
 
 
 def list_solvers(
@@ -28,12 +28,13 @@ def list_solvers(
     if as_json:
         typer.echo(as_text({"solvers": found}))
         return
-    rows = table("solver", "order", "NFE", "registers", "passes", "exactly invertible", "bit-exact", "source")
+    heads = ("solver", "order", "NFE", "registers", "passes", "exactly invertible", "bit-exact", "source")
+    rows = []
     for s in found:
         exact = s["condition"] if s["invertible"] else f"no: {s['reason']}"
-        cells = (s["name"], s["order"], str(s["nfe"]), ", ".join(s["registers"]), str(s["combinations"]), exact)
-        rows.add_row(*map(plain, (*cells, s["bit_exact"], s["source"])))
-    console(200).print(rows)
+        cells = (s["name"], s["order"], s["nfe"], ", ".join(s["registers"]), s["combinations"], exact)
+        rows.append((*cells, s["bit_exact"], s["source"]))
+    show_table(heads, rows, whole=("solver",), width=200)
     for name in SECOND_ORDER:
         typer.echo(
             f"{name} solves z'' = a(z, t): its model gives a, its start z and z'. The others solve the ODE of diffusion."
@@ -109,3 +110,54 @@ def _bit_exact(solver: Any) -> str:
     except (NotOnLatticeError, TypeError) as error:
         return f"no: {refusal(error)}"
     return "yes" if found.differing_bits == 0 and found.status.ok else "no"
+
+
+def show_datasheet(
+    solver: Annotated[
+        str,
+        typer.Argument(help="A solver of `bdia list`, such as bdia:gamma=9/10, or module:object, which is imported."),
+    ],
+    others: Parameters = None,
+    proved_only: Annotated[bool, typer.Option("--proved-only", help="Leave out what runs show.")] = False,
+    html: Html = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what is proved of a solver, what its runs show (a few seconds), and where the two differ."""
+    from bdia_numerics import names
+    from bdia_numerics.analysis.sheet.datasheet import datasheet
+    from bdia_numerics.analysis.sheet.measured import PARTS
+    from bdia_numerics.pages.template import require_pages
+
+    require_pages(html)
+    check("--html", html)
+    chosen = names.solver(solver, **parameters(others))
+    with progress() as bar:
+        task = bar.add_task("proving", total=None if proved_only else PARTS)
+        found = datasheet(
+            chosen,
+            measured=not proved_only,
+            progress=lambda part: bar.update(task, advance=1, description=part[:14]),
+        )
+    if html is not None:
+        from bdia_numerics.pages.datasheet import render
+
+        write(html, render(found, chosen))
+    if as_json:
+        typer.echo(as_text(found.as_dict()))
+        return
+    _print(found)
+
+
+def _print(found: Any) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    for title, rows in found.sections():
+        page = Table(box=box.SIMPLE, show_header=False, pad_edge=False, show_edge=False)
+        page.add_column(no_wrap=True, style="dim")
+        page.add_column(overflow="fold")
+        for row in rows:
+            page.add_row(*(Text(visible(cell)) for cell in row))
+        out.print(Text(title, "bold"), page, "", sep="\n")

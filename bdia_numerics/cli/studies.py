@@ -27,7 +27,7 @@ from bdia_numerics.cli.options import (
     Variable,
     parts,
 )
-from bdia_numerics.cli.show import as_text, console, figure_path, plain, progress, require_torch, save_figure, table
+from bdia_numerics.cli.show import as_text, figure_path, progress, require_torch, save_figure, show_table
 from bdia_numerics.solvers import BDIA
 from bdia_numerics.texts import listed, ratio, reals, wholes
 
@@ -66,12 +66,9 @@ def show_rows(study: Study, found: Any, most: int | None = None) -> None:
     caption, heads, rows = texts(study, found)
     if not rows:
         return
-    shown = table(*heads, whole=("solver", "grid"))
-    for row in rows[:most]:
-        shown.add_row(*map(plain, row))
     if caption:
         typer.echo(caption)
-    console().print(shown)
+    show_table(heads, rows[:most], whole=("solver", "grid"))
     if most is not None and len(rows) > most:
         typer.echo(f"{len(rows) - most} more rows are in the dataset")
 
@@ -215,7 +212,7 @@ def edit(
     """Encode digits under their label and decode them under another, with the shipped network (the paper's figures 4 and 6)."""
     require_torch()
 
-    from bdia_numerics.studies import network_editing as study
+    from bdia_numerics.studies import network_images as study
 
     config = study.EditConfig(
         parts(solver, study.SOLVERS), reals("--guidance", guidance), steps, grid or "cut", images, seed

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, console, plain, progress, table
+from bdia_numerics.cli.show import as_text, progress, show_table
 from bdia_numerics.cli.studies import ROWS, show_rows
 
 if TYPE_CHECKING:
@@ -150,24 +150,22 @@ def _show_tasks(done: list[Task], as_json: bool) -> int:
     if as_json:
         typer.echo(as_text({"cells": [asdict(t) for t in done]}))
     else:
-        shown = table("cell", "seconds", "attempts", "worker", "failure", whole=("seconds", "attempts"))
-        for t in sorted(done, key=lambda t: (not t.failure, -t.seconds))[:ROWS]:
-            shown.add_row(*map(plain, (_words(t.cell), f"{t.seconds:.3g}", str(t.attempts), t.worker, t.failure)))
-        console().print(shown)
+        first = sorted(done, key=lambda t: (not t.failure, -t.seconds))[:ROWS]
+        rows = ((_words(t.cell), f"{t.seconds:.3g}", t.attempts, t.worker, t.failure) for t in first)
+        show_table(("cell", "seconds", "attempts", "worker", "failure"), rows, whole=("seconds", "attempts"))
         typer.echo(f"{len(done)} cells, {sum(bool(t.failure) for t in done)} failed; --json lists all of them")
     return 0
 
 
 def _show_plan(study: Study, settings: Any, folder: Path, workers: int | None, as_json: bool) -> int:
-    from bdia_numerics.studies.engine.journal import key
     from bdia_numerics.studies.engine.local import cores
     from bdia_numerics.studies.engine.running import finished
-    from bdia_numerics.studies.engine.task import Job, attempt
-    from bdia_numerics.studies.study import cells
+    from bdia_numerics.studies.engine.task import StudyJob, attempt
+    from bdia_numerics.studies.study import cells, key
 
     kept = finished(folder, study)
     missing = [cell for cell in cells(study, settings) if key(cell) not in kept]
-    apart, job = max(1, len(missing) // SAMPLES), Job(study, settings, "", "")
+    apart, job = max(1, len(missing) // SAMPLES), StudyJob(study, settings, "", "")
     tried = [attempt(job, cell) for cell in [*missing[:1], *missing[apart // 2 :: apart][:SAMPLES]]]
     sample = tried[1:]  # the first one imports what all need
     each = sum(outcome.seconds for outcome in sample) / max(1, len(sample))

@@ -1,4 +1,4 @@
-"""The command `bdia unet`: samples of a network, and subcommands that study it."""
+"""The command `bdia unet`: samples of a network, and how perturbations grow in it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import typer
 from typer.core import TyperGroup
 
 from bdia_numerics import names
-from bdia_numerics.cli.options import AsJson, Inversion, OneGrid, OneSolver, TrustPickle
-from bdia_numerics.cli.show import as_text, figure_path, progress, require_torch, save_figure
+from bdia_numerics.cli.options import AsJson, Figure, Guidance, Inversion, OneGrid, OneSolver, TrustPickle
+from bdia_numerics.cli.show import as_text, figure_path, progress, require_torch, save_figure, show_table
 from bdia_numerics.texts import wholes
 
 
@@ -68,35 +68,6 @@ def draw_samples(
     The grid is trailing by default where training steps are numbered: leading ends with a short slot, in which gamma = 1 magnifies errors.
     """
     require_torch()
-    found = _run(
-        path, solver, steps, grid, count, labels, guidance, dtype, device, fine, seed, figure,
-        inversion=inversion, trust_pickle=trust_pickle,
-    )  # fmt: skip
-    if as_json:
-        typer.echo(as_text(found))
-    else:
-        for line in _lines(found):
-            typer.echo(line)
-    raise typer.Exit(int(not found["status"] == found["back_status"] == "ok"))
-
-
-def _run(
-    path: str | None,
-    name: str,
-    steps: int,
-    spacing: str | None,
-    count: int,
-    labels: str | None,
-    guidance: float | None,
-    dtype: str,
-    device: str,
-    fine: int,
-    seed: int,
-    output: Path,
-    *,
-    inversion: str,
-    trust_pickle: bool,
-) -> dict[str, Any]:
     from dataclasses import asdict
 
     from bdia_numerics import plots
@@ -108,23 +79,23 @@ def _run(
     if count < 1 or fine < 0 or 0 < fine < 4:
         raise ValueError(f"--count={count} --fine={fine}: pass at least one image, and 0 or at least 4 slots")
     if plots.available():
-        figure_path(output)
-    chosen, kind, method = names.solver(name), dtype_named(dtype), named(inversion)
+        figure_path(figure)
+    chosen, kind, method = names.solver(solver), dtype_named(dtype), named(inversion)
     loaded = load_network(path, device, kind, trust_pickle=trust_pickle)
-    spacing = loaded.best_spacing if spacing is None else spacing
-    grid = loaded.grid(steps, spacing)
+    spacing = grid or loaded.best_spacing
+    times = loaded.grid(steps, spacing)
     given = labels_of(labels, count, loaded.labels)
     guidance = (1.0 if loaded.null_label is None else 2.0) if guidance is None else guidance
     model = loaded.model(given, guidance=guidance)
-    z = noise((count, *loaded.shape), grid, seed, dtype=kind, device=device)
-    doubts = [said] if (said := doubt(model, grid, z)) else []
+    z = noise((count, *loaded.shape), times, seed, dtype=kind, device=device)
+    doubts = [said] if (said := doubt(model, times, z)) else []
     with progress() as bar:
         task = bar.add_task("", total=4 if fine else 2)
 
         def tell(what: str) -> None:
             bar.update(task, description=what, completed=bar.tasks[0].completed + (what != "sampling"))
 
-        result = sample(chosen, model, grid, z, fine=fine, method=method, watch=tell)
+        result = sample(chosen, model, times, z, fine=fine, method=method, watch=tell)
     for said in doubts:
         warnings.warn(said, stacklevel=2)
     numbers = asdict(result)
@@ -137,8 +108,13 @@ def _run(
     found = {**head, **numbers, "recognised": loaded.recognised(images, given), "warnings": [*loaded.altered, *doubts]}
     found["notes"] = notes if plots.available() else [*notes, plots.MISSING]
     if found["status"] == "ok" and plots.available():
-        _draw(images, found, output)
-    return found
+        _draw(images, found, figure)
+    if as_json:
+        typer.echo(as_text(found))
+    else:
+        for line in _lines(found):
+            typer.echo(line)
+    raise typer.Exit(int(not found["status"] == found["back_status"] == "ok"))
 
 
 def load_network(path: str | None, device: str, kind: Any, *, trust_pickle: bool) -> Any:
@@ -207,3 +183,164 @@ def _lines(found: dict[str, Any]) -> list[str]:
     if "sheet" in found:
         lines.append(f"sheet of samples: {found['sheet']}")
     return [*lines, *(f"note: {note}" for note in found["notes"])]
+
+
+def show_growth(
+    path: Annotated[
+        str | None, typer.Argument(help="A network, as for `bdia unet`; the shipped one of MNIST digits by default.")
+    ] = None,
+    solver: OneSolver = "BDIA",
+    steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 10,
+    grid: OneGrid = None,
+    count: Annotated[int, typer.Option(help="States, 2 or more.")] = 2,
+    labels: Annotated[str | None, typer.Option(help="Class labels, such as 3,1,4.")] = None,
+    guidance: Guidance = 1.0,
+    iterations: Annotated[int, typer.Option(help="Power iterations for the whole run.")] = 6,
+    seed: Annotated[int, typer.Option(help="Seed of the noise and of the perturbations.")] = 0,
+    round_trips: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STEPS", help="Add round trips by dtype, gamma, p and guidance at these steps, such as 10,20,40."
+        ),
+    ] = None,
+    figure: Figure = None,
+    trust_pickle: TrustPickle = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how perturbations grow in a network, both ways, and what rounding and batches do to its round trips."""
+    require_torch()
+    figure_path(figure)
+    from dataclasses import asdict
+
+    from bdia_numerics import analysis
+    from bdia_numerics.program import structure
+    from bdia_numerics.torch.networks.growth import growth, probed_defect
+    from bdia_numerics.torch.networks.jacobians import array_jvp, array_model
+    from bdia_numerics.torch.networks.round_trips import SOLVERS, network_of, trips
+    from bdia_numerics.torch.networks.sampling import noise
+    from bdia_numerics.torch.networks.steadiness import bits, repeatability
+    from bdia_numerics.torch.tensors import DTYPES, dtype_named
+
+    if count < 2:
+        raise ValueError(f"--count={count}: pass 2 states or more, since batches are compared")
+    tabled = () if round_trips is None else wholes("--round-trips", round_trips)
+    if tabled and min(tabled) < 2:
+        raise ValueError(f"--round-trips={round_trips}: take 2 steps or more")
+    chosen, double, single = names.solver(solver), dtype_named("float64"), dtype_named("float32")
+    loaded = load_network(path, "cpu", double, trust_pickle=trust_pickle)
+    given = labels_of(labels, count, loaded.labels)
+    spacing = grid or loaded.best_spacing
+    times = loaded.grid(steps, spacing)
+    analysis.amplification(
+        chosen, times, "invert"
+    )  # refuses a solver without derived inverse before anything is measured
+    z = noise((count, *loaded.shape), times, seed, dtype=double)
+    model = loaded.model(given, guidance=guidance)
+    one = loaded.model(given and given[:1], guidance=guidance)
+    found: dict[str, Any] = {
+        "network": path or "mnist", "solver": written(chosen), "steps": steps, "spacing": spacing,
+        "guidance": guidance, "labels": given, "seed": seed,
+    }  # fmt: skip
+    with progress() as bar:
+        scales = (1.0, 3.0) if loaded.null_label is not None else (1.0,)
+        task = bar.add_task("", total=7 + len(tabled) * len(scales) * len(DTYPES) * len(SOLVERS))
+
+        def tell(what: str) -> None:
+            bar.update(task, description=what, advance=1)
+
+        for direction in ("sample", "invert"):
+            tell(f"growth, {direction}")
+            grown = growth(chosen, model, times, z, direction=direction, iterations=iterations, seed=seed)
+            found[direction] = asdict(grown)
+        tell("curl")
+        found["asymmetry"] = []
+        for i in dict.fromkeys((times.n, max(times.n // 2, 1), 1)):
+            t, at = times.t[i], z[:1].numpy()
+            curl = analysis.asymmetry(array_model(one), at, t, axes=z.ndim - 1, jvp=array_jvp(one), probes=8)
+            found["asymmetry"].append({"index": i, "relative": curl.relative})
+        tell("symplectic defect")
+        two = len(structure(chosen).registers) == 2  # which the symplectic form pairs
+        defect = probed_defect(chosen, one, times, z[:1], probes=4, seed=seed) if two else None
+        found["symplectic"] = defect and asdict(defect)
+        tell("bits")
+        found["bits"] = bits(chosen, one, times, z[:1])
+        tell("batches")
+        loaded = loaded.to(single)
+        several = loaded.model(given, guidance=guidance)
+        found["batches"] = asdict(repeatability(several, z.to(single), times.t[times.n // 2]))
+        tell("dtypes")
+        ask = network_of(loaded, given)
+        found["trips"] = trips(ask, {repr(chosen): chosen}, [times], z, guidances=(guidance,))
+        if tabled:
+            ask, run = network_of(loaded, given and given[:1]), [loaded.grid(n, spacing) for n in tabled]
+            found["round_trips"] = trips(ask, SOLVERS, run, z[:1], guidances=scales, watch=tell)
+    if figure is not None:
+        from bdia_numerics.plots.rounding import perturbations
+
+        save_figure(figure, perturbations(found))
+    if as_json:
+        typer.echo(as_text(found))
+    else:
+        as_lines(found, tabled=bool(tabled))
+
+
+def as_lines(found: dict[str, Any], *, tabled: bool) -> None:
+    """Print what was found, with a table where round trips were asked for."""
+    for line in _growth(found):
+        typer.echo(line)
+    if tabled:
+        _print(found["round_trips"])
+
+
+def _growth(found: dict[str, Any]) -> list[str]:
+    lines = [f"{found['solver']} on {found['network']}, {found['steps']} steps, guidance {found['guidance']:g}"]
+    for direction in ("sample", "invert"):
+        grown = found[direction]
+        lines.append(
+            f"{direction}: a perturbation grows up to {max(grown['total']):.3g} times (companion matrices with the network's slopes: "
+            f"{max(grown['predicted']):.3g}, with slope 0: {grown['bare']:.3g}); one step {max(map(max, grown['steps'])):.3g} at most"
+        )
+    curls = ", ".join(f"{row['relative']:.2g} at i={row['index']}" for row in found["asymmetry"])
+    lines.append(f"part of the Jacobian that is not a gradient: {curls}")
+    if (defect := found["symplectic"]) is not None:
+        largest, error, i = max(
+            zip((x[0] for x in defect["steps"]), (x[0] for x in defect["step_errors"]), defect["slots"], strict=True)
+        )
+        lines.append(
+            "symplectic defect, relative to the form that a gradient field keeps: "
+            f"{largest:.2g} ± {error:.1g} in a step at most (i={i}), {defect['run'][0]:.2g} ± {defect['run_errors'][0]:.1g} in the run"
+        )
+    differing = (
+        f"{'no count, since a run left the range,' if (count := found['bits'][f'from_{end}']) is None else count} from {end} and back"
+        for end in ("noise", "data")
+    )
+    lines.append(f"bits that differ on the lattice: {', '.join(differing)}")
+    batches = found["batches"]
+    counts = {
+        "the call": batches["repeated"], "the batch": max(batches["differing"].values()),
+        **{f"the kernels ({name})": count for name, count in batches["kernels"].items()},
+    }  # fmt: skip
+    largest = max(batches["largest"], batches["largest_by_kernels"])
+    found_in = ", ".join(f"{name} in {count} elements" for name, count in counts.items() if count)
+    same = ", ".join(name for name, count in counts.items() if not count)
+    if found_in:
+        lines.append(
+            f"float32 outputs depend on {found_in}, by {largest:.1e} of their size at most: "
+            "invert as you sampled, in the same batch"
+        )
+    if same:
+        lines.append(f"float32 outputs do not depend on {same}")
+    for row in found["trips"]:
+        expected = f", {row['predicted']:.2g} expected on a unit Gaussian" if row["guidance"] == 1 else ""
+        lines.append(f"round trip in {row['dtype']}: {row['error']:.2g}{expected} ({row['status']})")
+    return lines
+
+
+def _print(trips: list[dict[str, Any]]) -> None:
+    from bdia_numerics.torch.networks.round_trips import cells
+
+    rows = cells(trips)
+    names = list(next(iter(rows.values())))
+    typer.echo("round trips of one state, in brackets what rounding is expected to cost on a unit Gaussian")
+    lines = ((*at, f"{guidance:g}", *map(texts.__getitem__, names)) for (*at, guidance), texts in rows.items())
+    show_table(("steps", "solver", "guidance", *names), lines, whole=("solver",))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson, Html
-from bdia_numerics.cli.show import as_text, console, plain, progress, table
+from bdia_numerics.cli.show import as_text, progress, show_table
 from bdia_numerics.cli.studies import show_rows
 from bdia_numerics.runs.files import check, write
 
@@ -113,15 +113,12 @@ def _mutants(only: Sequence[str] | None, *, as_json: bool) -> int:
         ]
         typer.echo(as_text({"mutants": listed}))
     else:
-        rows = table("check", "mutant", "killed", "how")
-        for r in found:
-            killed = "yes" if r.killed else "skipped" if r.skipped else "[bold red]NO[/]"
-            rows.add_row(", ".join(r.ids), r.mutant, killed, plain(r.how))
-        screen = console()
-        screen.print(rows)
+        said = ("yes" if r.killed else "skipped" if r.skipped else ("NO", "bold red") for r in found)
+        rows = ((", ".join(r.ids), r.mutant, killed, r.how) for r, killed in zip(found, said, strict=True))
+        show_table(("check", "mutant", "killed", "how"), rows, whole=("killed",))
         skipped = f", {n} skipped" if (n := sum(r.skipped for r in found)) else ""
-        killed = f"{sum(r.killed for r in found)} of {len(found)} mutants killed{skipped}"
-        screen.print(killed if found else "no check, so no mutants")
+        count = f"{sum(r.killed for r in found)} of {len(found)} mutants killed{skipped}"
+        typer.echo(count if found else "no check, so no mutants")
     return int(not all(r.killed or r.skipped for r in found))
 
 
@@ -160,14 +157,13 @@ def _print_ledger(decided: Sequence[Decided], results: Dataset | None) -> None:
     from bdia_numerics.claims.ledger import counted, counts
     from bdia_numerics.pages.ledger import texts
 
-    screen = console()
-    rows = table("claim", "title", "what happened", "evidence", "seconds")
+    rows: list[tuple[Any, ...]] = []
     for d in decided:
         seconds = f"{d.seconds:.2f}" if d.seconds else ""
-        kind = f"[{COLOURS.get(d.kind, 'default')}]{d.kind}[/]"
         both = "" if d.statement.of_paper else "".join(f"{label}: {text} " for label, text in texts(d)[:2])
-        rows.add_row(d.statement.id, plain(d.statement.title), kind, plain(both + d.evidence), seconds)
-    screen.print(rows)
+        kind = d.kind, COLOURS.get(d.kind, "default")
+        rows.append((d.statement.id, d.statement.title, kind, both + d.evidence, seconds))
+    show_table(("claim", "title", "what happened", "evidence", "seconds"), rows, whole=("claim",))
     if results:
         from bdia_numerics.studies.digits import DIGITS
 
@@ -175,4 +171,4 @@ def _print_ledger(decided: Sequence[Decided], results: Dataset | None) -> None:
         show_rows(DIGITS, results.isel(spacing=[-1], dtype=[-1]))
     for whose, kinds in counts(decided).items():
         if kinds:
-            screen.print(f"{whose}: {counted(kinds)}")
+            typer.echo(f"{whose}: {counted(kinds)}")

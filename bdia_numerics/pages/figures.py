@@ -25,7 +25,7 @@ PAGE_DPI, PAGE_COLOURS = 120, 48
 
 
 @dataclass(frozen=True)
-class Recipe:
+class DataFile:
     """How a file of data is made.
 
     Attributes
@@ -54,36 +54,36 @@ _GAMMAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _PIXELS = ("images", "sources")
 _PLANE = {"real": (-2.5, 0.5), "imaginary": (-2.0, 2.0), "resolution": 49}
 
-DATA: dict[str, Recipe] = {
-    "samples": Recipe("samples", minutes=0.5),
-    "returns": Recipe("returns", minutes=0.6),
-    "editing": Recipe("editing", {"guidances": (1.0, 4.0)}, minutes=2, pixels=_PIXELS),
-    "editing-ten-steps": Recipe(
+DATA: dict[str, DataFile] = {
+    "samples": DataFile("samples", minutes=0.5),
+    "returns": DataFile("returns", minutes=0.6),
+    "editing": DataFile("editing", {"guidances": (1.0, 4.0)}, minutes=2, pixels=_PIXELS),
+    "editing-ten-steps": DataFile(
         "editing", {"solvers": _PAIR, "guidances": (1.0, 4.0), "steps": 10}, minutes=0.2, pixels=_PIXELS
     ),
-    "network-table": Recipe("network_table", minutes=60),
-    "convergence": Recipe("convergence", {"solvers": _SHOWN}, minutes=0.2),
-    "work-precision": Recipe("work_precision", minutes=0.1),
-    "roundtrip": Recipe("roundtrip", {"solvers": _TRIPS, "ends": ("data",), "dtypes": ("float64",)}, minutes=0.1),
-    "stability": Recipe(
+    "network-table": DataFile("network_table", minutes=60),
+    "convergence": DataFile("convergence", {"solvers": _SHOWN}, minutes=0.2),
+    "work-precision": DataFile("work_precision", minutes=0.1),
+    "roundtrip": DataFile("roundtrip", {"solvers": _TRIPS, "ends": ("data",), "dtypes": ("float64",)}, minutes=0.1),
+    "stability": DataFile(
         "stability",
         {"solvers": ("DDIM", "BDIA", "EDICT", "CBDIA"), "gammas": (0.0, 0.5, 0.9, 1.0), **_PLANE},
         minutes=0.1,
     ),
-    "precision": Recipe("precision", {"solvers": ("BDIA",), "ends": ("noise",)}, minutes=0.2),
-    "growth": Recipe(
+    "precision": DataFile("precision", {"solvers": ("BDIA",), "ends": ("noise",)}, minutes=0.2),
+    "growth": DataFile(
         "growth",
         {"solvers": ("BDIA(gamma=1/2)", "BDIA(gamma=9/10)", "BDIA(gamma=1)", "EDICT(p=93/100)"), "iterations": 3},
         minutes=3,
     ),
-    "map": Recipe("map", minutes=0.1),
-    "map-digits": Recipe(
+    "map": DataFile("map", minutes=0.1),
+    "map-digits": DataFile(
         "map", {"distribution": "digits", "grids": _GRIDS, "gammas": _GAMMAS, "steps": (10,)}, minutes=0.3
     ),
-    "map-tight": Recipe(
+    "map-tight": DataFile(
         "map", {"distribution": "sharp", "grids": _GRIDS, "gammas": _GAMMAS, "steps": (10,)}, minutes=0.1
     ),
-    "misprints": Recipe("misprints", minutes=0.1),
+    "misprints": DataFile("misprints", minutes=0.1),
 }
 """By the name of the file, without .nc."""
 
@@ -96,13 +96,13 @@ class Missing:
     reason: str
 
 
-def study_of(recipe: Recipe) -> tuple[studies.Study, Any]:
-    """Return the study of a recipe, and its configuration."""
+def study_of(file: DataFile) -> tuple[studies.Study, Any]:
+    """Return the study of a file, and its configuration."""
     from bdia_numerics.claims.misprint_study import MISPRINTS
 
     known = studies.STUDIES | {MISPRINTS.name: MISPRINTS}
-    study = known[recipe.study]
-    return study, replace(study.config(), **recipe.changes)
+    study = known[file.study]
+    return study, replace(study.config(), **file.changes)
 
 
 def shipped() -> Path:

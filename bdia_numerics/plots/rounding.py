@@ -118,7 +118,7 @@ def perturbations(found: Mapping[str, Any]) -> Figure:
     Parameters
     ----------
     found
-        "sample" and "invert", each the fields of a `bdia_numerics.torch.growth.Growth`; "trips", the fields of round trips.
+        "sample" and "invert", each the fields of a `bdia_numerics.torch.networks.growth.Growth`; "trips", the fields of round trips.
 
     Returns
     -------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -12,8 +13,9 @@ from bdia_numerics import names
 from bdia_numerics.analysis import GridFamily
 from bdia_numerics.analysis.measurement.families import family_named
 from bdia_numerics.grids import Grid
-from bdia_numerics.program import Solver, parameters
-from bdia_numerics.runs.inversion import split
+from bdia_numerics.program import NotInvertibleError, Solver, parameters
+from bdia_numerics.runs.encoding import Solution, encode, invert
+from bdia_numerics.runs.inversion import Method, split
 from bdia_numerics.studies.study import Cell
 from bdia_numerics.texts import one_of, ratio
 
@@ -95,6 +97,20 @@ def check(config: Any, *lists: str, encodes: bool = False, **least: float) -> No
         value = getattr(config, name)
         if any(x < bound for x in (value if isinstance(value, tuple) else (value,))):
             raise ValueError(f"{name}={value}: give {bound:g} or more")
+
+
+def gammas_with_inverse(config: Any) -> None:
+    """Raise ValueError for a gamma outside (0, 1]: at 0 there is no inverse."""
+    if any(not 0 < g <= 1 for g in config.gammas):
+        raise ValueError(f"gammas={config.gammas}: give numbers above 0, up to 1")
+
+
+def back_to_noise(solver: Solver, model: Any, grid: Grid, there: Any, method: Method | None) -> Solution:
+    """Return a run's way back: by the exact inverse, or by the inversion that is named, or of a solver without inverse that of `encode`."""
+    if method is None:
+        with suppress(NotInvertibleError):
+            return invert(solver, model, grid, there.state)
+    return encode(solver, model, grid, there.z, method)
 
 
 def among(config: Any, **known: Iterable[str]) -> None:

@@ -22,11 +22,11 @@ import numpy as np
 from bdia_numerics import grids, problems, schedules
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import reference_flow
-from bdia_numerics.program import NotInvertibleError, Solver, structure
-from bdia_numerics.runs.encoding import Solution, encode, invert, solve
+from bdia_numerics.program import Solver, structure
+from bdia_numerics.runs.encoding import Solution, encode, solve
 from bdia_numerics.runs.inversion import INVERSIONS, Method, split
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT
-from bdia_numerics.studies.configuration import among, solver_of
+from bdia_numerics.studies.configuration import among, back_to_noise, solver_of
 from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.engine.running import run
 from bdia_numerics.studies.study import Cell, Study, Variable
@@ -143,7 +143,7 @@ class Portrait:
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class Trajectories:
     """One trajectory of the ODE from noise, and one from the images; states of shape (images, 64) by time.
 
     `noise_error` and `latent_error` estimate the root-mean-square error of x_0 and of the latents: summed over the
@@ -218,18 +218,18 @@ def _wanted(known: Contenders, config: Config, cell: Cell) -> bool:
     return cell["steps"] in _steps(known, config, cell["solver"])
 
 
-def reference(config: Config, times: tuple[float, ...]) -> Reference:
+def reference(config: Config, times: tuple[float, ...]) -> Trajectories:
     """Return the reference through rising times, from noise at the last one and from the images at t = 0."""
     return _reference(config.images, config.bandwidth, config.seed, config.rtol, times)
 
 
 @cache
-def _reference(count: int, bandwidth: float, seed: int, rtol: float, times: tuple[float, ...]) -> Reference:
+def _reference(count: int, bandwidth: float, seed: int, rtol: float, times: tuple[float, ...]) -> Trajectories:
     config = Config(images=count, bandwidth=bandwidth, seed=seed, rtol=rtol)
     noise = np.random.default_rng([seed, 0]).standard_normal((count, law(bandwidth).dimension))
     down, down_error = _trajectory(bandwidth, noise, (*times[::-1], 0.0), rtol)
     up, up_error = _trajectory(bandwidth, images(config), (0.0, *times), rtol)
-    return Reference(down, down_error, up, up_error)
+    return Trajectories(down, down_error, up, up_error)
 
 
 def _trajectory(
@@ -254,7 +254,8 @@ def _compute(known: Contenders, encode: Encode, config: Config, cell: Cell) -> M
         sampled = solve(solver, model, grid, z)
         latent = encode(solver, model, grid, x, method)
         returned = _back(solver, model, grid, latent)
-        noise = _forth(solver, model, grid, sampled, method)
+        whole = sampled.status.ok and sampled.state is not None
+        noise = back_to_noise(solver, model, grid, sampled, method) if whole else sampled
         latent_std = float(np.std(latent.z, dtype=np.float64))
     broken = [run for run in (sampled, latent, returned, noise) if not run.status.ok]
     return {
@@ -325,17 +326,6 @@ def _back(solver: Solver, model: Any, grid: Grid, latent: Solution) -> Solution:
     return (
         solve(solver, model, grid, latent.z if latent.state is None else latent.state) if latent.status.ok else latent
     )
-
-
-def _forth(solver: Solver, model: Any, grid: Grid, sampled: Solution, method: Method | None) -> Solution:
-    if not sampled.status.ok or sampled.state is None:
-        return sampled
-    if method is None:
-        try:
-            return invert(solver, model, grid, sampled.state)
-        except NotInvertibleError:
-            pass
-    return encode(solver, model, grid, sampled.z, method)
 
 
 @one_blas_thread()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from bdia_numerics import names
+from bdia_numerics.studies import network
 from bdia_numerics.studies.configuration import among, check, to_clean, with_parameters
+from bdia_numerics.studies.network import one_thread
 from bdia_numerics.studies.study import Cell, Study, Variable
 
 DTYPES = names.TORCH_DTYPES
@@ -57,52 +58,36 @@ class GrowthConfig:
         names.grid(self.grid)
 
 
-@lru_cache(maxsize=4)
-def _network(double: bool) -> Any:
-    from bdia_numerics.torch.networks.loading import load
-    from bdia_numerics.torch.tensors import dtype_named
-
-    return load(dtype=dtype_named("float64" if double else "float32"))
-
-
+@one_thread
 def compute(config: GrowthConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the amplification in both directions, and the error of a round trip, in one format."""
     from bdia_numerics.torch.networks.growth import growth
     from bdia_numerics.torch.networks.round_trips import trips
-    from bdia_numerics.torch.networks.sampling import noise
-    from bdia_numerics.torch.networks.steadiness import one_thread, repeatability
+    from bdia_numerics.torch.networks.steadiness import repeatability
     from bdia_numerics.torch.tensors import dtype_named
 
     solver, word, steps = names.solver(str(cell["solver"])), str(cell["dtype"]), int(cell["steps"])
-    network, labels, dtype = _network(word == "float64"), np.arange(config.images) % 10, dtype_named(word)
-    grid = to_clean(config.grid, network.schedule, steps)
-    wide = noise((config.images, *(network.shape or ())), grid, config.seed, dtype=dtype_named("float64"))
-
-    model = network.model(labels, guidance=config.guidance)
-    with one_thread():
-        (trip,) = trips(
-            lambda *_: model, {repr(solver): solver}, [grid], wide, dtypes=(dtype,), guidances=(config.guidance,)
-        )
-        found = {key: trip[key] for key in ("error", "status")}
-        if word not in WIDE:
-            return found
-        z = wide.to(dtype)
-        steady = repeatability(model, z, grid.t[grid.n // 2])
-        grown = {
-            direction: growth(
-                solver, model, grid, z, direction=direction, iterations=config.iterations, seed=config.seed
-            )
-            for direction in DIRECTIONS
-        }
+    shipped, dtype = network.shipped("float64" if word == "float64" else "float32"), dtype_named(word)
+    grid = to_clean(config.grid, shipped.schedule, steps)
+    wide, model = (
+        network.noise(config, grid, "float64"),
+        shipped.model(network.labels(config.images), guidance=config.guidance),
+    )
+    options: dict[str, Any] = {"dtypes": (dtype,), "guidances": (config.guidance,)}
+    (trip,) = trips(lambda *_: model, {repr(solver): solver}, [grid], wide, **options)
+    found = {key: trip[key] for key in ("error", "status")}
+    if word not in WIDE:
+        return found
+    z, run = wide.to(dtype), {"iterations": config.iterations, "seed": config.seed}
+    steady = repeatability(model, z, grid.t[grid.n // 2])
+    grown = [growth(solver, model, grid, z, direction=direction, **run) for direction in DIRECTIONS]
     slots = np.full((len(DIRECTIONS), max(config.steps), config.images), np.nan)
-    for k, one in enumerate(grown.values()):
+    for k, one in enumerate(grown):
         slots[k, one.slots - 1] = one.steps
+    totals = {"amplification": "total", "predicted": "predicted", "bare": "bare", "change": "change"}
     return {
         **found,
-        "amplification": np.array([one.total for one in grown.values()], dtype=float),
-        "predicted": np.array([one.predicted for one in grown.values()], dtype=float),
-        "bare": np.array([one.bare for one in grown.values()]),
-        "change": np.array([one.change for one in grown.values()]),
+        **{name: np.array([getattr(one, field) for one in grown], dtype=float) for name, field in totals.items()},
         "slot_amplification": slots,
         "batch_difference": steady.largest,
     }

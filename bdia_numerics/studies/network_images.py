@@ -1,4 +1,4 @@
-"""Pictures of what solvers do on the shipped network: samples from one noise, and images that went to noise and back."""
+"""What solvers do on the shipped network, in pictures: samples from one noise, images that went to noise and back, and edited ones."""
 
 from __future__ import annotations
 
@@ -10,17 +10,28 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import names
+from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.runs.encoding import encode, solve
 from bdia_numerics.runs.inversion import split
-from bdia_numerics.solvers import DPMSolverPP
-from bdia_numerics.studies.configuration import solver_of, to_clean
-from bdia_numerics.studies.digits import rms
+from bdia_numerics.runs.solving import DERIVED
+from bdia_numerics.runs.stepwise import come_back
+from bdia_numerics.studies import network
+from bdia_numerics.studies.configuration import check, shared, solver_of, to_clean
+from bdia_numerics.studies.network import SIDE, one_thread
 from bdia_numerics.studies.study import Cell, Study, Variable
 
 Array = np.ndarray[Any, Any]
 TRUTH, SOURCE = "network's own ODE", "source"
 """What stands beside the solvers: a fine solution from the same noise; the images before they are sent to noise."""
-_SIDE = 28
+SOLVERS = (
+    "DDIM",
+    "DDIM by (23)",
+    *(f"BDIA(gamma={g})" for g in ("1", "49/50", "19/20", "9/10")),
+    *(f"EDICT(p={p})" for p in ("1", "93/100", "9/10")),
+)
+"""That edit."""
+TARGETS = np.array((6, 7, 3, 8, 9, 6, 0, 9, 3, 4))
+"""For each digit another that resembles it."""
 
 
 @dataclass(frozen=True)
@@ -66,55 +77,76 @@ class ReturnsConfig(ImagesConfig):
     steps: tuple[int, ...] = (10, 20, 40)
 
 
+@dataclass(frozen=True)
+class EditConfig:
+    """What to run; by default three minutes of one core.
+
+    Attributes
+    ----------
+    solvers
+        As `bdia_numerics.names` reads them, with an inversion behind them if it is not the default of `encode`: "DDIM by (23)".
+    guidances
+        Scales of classifier-free guidance, there and back.
+    steps, grid
+        Of the round trip; a name of a grid that counts training steps.
+    images, seed
+        How many samples of the network, of the labels 0 to 9 in turn, are edited, unless images are given.
+    """
+
+    solvers: tuple[str, ...] = SOLVERS
+    guidances: tuple[float, ...] = (1.0, 3.0, 5.0)
+    steps: int = 40
+    grid: str = "cut"
+    images: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check(self, "solvers", "guidances", encodes=True)
+        names.grid(self.grid)
+        if self.images < 1 or self.steps < 3:
+            raise ValueError(
+                f"images={self.images}, steps={self.steps}: give an image or more, and three steps or more"
+            )
+
+
 def grey(images: Any) -> Array:
     """Return images (n, 1, h, w) in [-1, 1] as grey levels 0 to 255, shape (n, h, w), float32; what lies beyond is cut off."""
     levels = np.clip((np.asarray(images)[:, 0] + 1) * 127.5, 0, 255)
     return np.round(levels).astype(np.float32)
 
 
+@one_thread
 def sampled(config: ImagesConfig, cell: Cell) -> Mapping[str, Any]:
-    """Return the images of one solver, and their distance to the network's own ODE from the same noise, with one thread."""
-    from bdia_numerics.torch.networks.steadiness import one_thread
-
-    with one_thread():
-        return _sampled(config, cell)
-
-
-def _sampled(config: ImagesConfig, cell: Cell) -> Mapping[str, Any]:
-    network, labels = _network(), np.arange(config.images) % 10
-    grid = to_clean(str(cell["grid"]), network.schedule, int(cell["steps"]))
-    model, z = network.model(labels), _noise(config, grid)
+    """Return the images of one solver, and their distance to the network's own ODE from the same noise."""
+    grid, model = _grid_and_model(config, cell)
     truth, uncertainty = _truth(config, str(cell["grid"]), int(cell["steps"]))
     if cell["solver"] == TRUTH:
         return _found(truth, uncertainty, 4 * config.fine, "ok")
-    end = solve(names.solver(str(cell["solver"])), model, grid, z)
+    end = solve(names.solver(str(cell["solver"])), model, grid, network.noise(config, grid))
     images = end.z.double().numpy()
-    return _found(images, rms(images - truth), end.nfe, str(end.status))
+    return _found(images, root_mean_square(images - truth), end.nfe, str(end.status))
 
 
+@one_thread
 def returned(config: ReturnsConfig, cell: Cell) -> Mapping[str, Any]:
-    """Return images that one solver sent to noise and back, and how far they are from where they were, with one thread."""
-    from bdia_numerics.torch.networks.steadiness import one_thread
-
-    with one_thread():
-        return _returned(config, cell)
-
-
-def _returned(config: ReturnsConfig, cell: Cell) -> Mapping[str, Any]:
-    network, labels = _network(), np.arange(config.images) % 10
-    fine = network.grid(40, "log_snr")
-    x = solve(DPMSolverPP(), network.model(labels), fine, _noise(config, fine)).z
+    """Return images that one solver sent to noise and back, and how far they are from where they were."""
+    x = network.images(config)
     sources = x.double().numpy()
     if cell["solver"] == SOURCE:
         return {**_found(sources, 0.0, 0, "ok"), "inversion": ""}
-    grid = to_clean(str(cell["grid"]), network.schedule, int(cell["steps"]))
-    text, model = str(cell["solver"]), network.model(labels)
-    solver = solver_of(text)
-    there = encode(solver, model, grid, x, split(text)[1])
+    grid, model = _grid_and_model(config, cell)
+    solver, method = solver_of(str(cell["solver"])), split(str(cell["solver"]))[1]
+    there = encode(solver, model, grid, x, method)
     back = solve(solver, model, grid, there.z if there.state is None else there.state)
     images = back.z.double().numpy()
-    found = _found(images, rms(images - sources), there.nfe + back.nfe, str(back.status))
+    found = _found(images, root_mean_square(images - sources), there.nfe + back.nfe, str(back.status))
     return {**found, "inversion": there.inversion}
+
+
+def _grid_and_model(config: ImagesConfig, cell: Cell) -> tuple[Any, Any]:
+    shipped = network.shipped()
+    grid = to_clean(str(cell["grid"]), shipped.schedule, int(cell["steps"]))
+    return grid, shipped.model(network.labels(config.images))
 
 
 def _found(images: Array, distance: float, nfe: int, status: str) -> Mapping[str, Any]:
@@ -123,37 +155,63 @@ def _found(images: Array, distance: float, nfe: int, status: str) -> Mapping[str
     return {"images": grey(images), "distance": distance, "nfe": nfe, "status": status, "read": predicted(images)}
 
 
-@lru_cache(maxsize=1)
-def _network() -> Any:
-    from bdia_numerics.torch.networks.loading import load
-
-    return load()
-
-
-def _noise(config: ImagesConfig, grid: Any) -> Any:
-    from bdia_numerics.torch.networks.sampling import noise
-
-    network = _network()
-    dtype = next(network.network.parameters()).dtype
-    return noise((config.images, *(network.shape or ())), grid, config.seed, dtype=dtype)
-
-
 @lru_cache(maxsize=8)
 def _truth(config: ImagesConfig, name: str, steps: int) -> tuple[Array, float]:
     """Return the network's own ODE from the noise at the first time of a grid, and the error of that."""
     from bdia_numerics.torch.networks.sampling import reference
 
-    grid = to_clean(name, _network().schedule, steps)
-    truth = reference(_network().model(np.arange(config.images) % 10), grid, _noise(config, grid), config.fine)
+    grid, model = _grid_and_model(config, {"grid": name, "steps": steps})
+    truth = reference(model, grid, network.noise(config, grid), config.fine)
     return truth.z.double().numpy(), truth.error
+
+
+@one_thread
+def edited(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
+    """Return what one solver makes of the sources at one scale, with these and the labels."""
+    from bdia_numerics.torch.networks.features import predicted
+    from bdia_numerics.torch.networks.sampling import rms
+
+    x, labels, guidance = network.images(config), network.labels(config.images), float(cell["guidance"])
+    targets, shipped = TARGETS[labels], network.shipped()
+    solver, method = solver_of(str(cell["solver"])), split(str(cell["solver"]))[1]
+    own, other = (shipped.model(y, guidance=guidance) for y in (labels, targets))
+    grid = to_clean(config.grid, shipped.schedule, config.steps)
+    there = encode(solver, own, grid, x, method)
+    found: dict[str, Any] = {"sources": _first_channel(x.numpy()), "labels": labels, "targets": targets}
+    if not there.status.ok:
+        nan = dict.fromkeys(("returned", "distance", "latent_std"), float("nan"))
+        counts = {"nfe": there.nfe, "as_target": 0, "as_source": 0, "inversion": there.inversion}
+        lost = _first_channel(np.full(x.shape, np.nan))
+        return found | nan | counts | {"images": lost, "status": str(there.status)}
+    begin = there.z if there.state is None else there.state
+    back, edited = (solve(solver, model, grid, begin) for model in (own, other))
+    images, error = edited.z.double().numpy(), rms(back.z - x)
+    status = come_back(edited.status, error, rms(x), exact=there.inversion == DERIVED)
+    read = predicted(images) if edited.status.ok else np.full(len(labels), -1)
+    return {
+        **found,
+        "nfe": there.nfe + edited.nfe,
+        "returned": error,
+        "distance": rms(edited.z - x),
+        "as_target": int((read == targets).sum()),
+        "as_source": int((read == labels).sum()),
+        "latent_std": float(there.z.double().std()),
+        "inversion": there.inversion,
+        "images": _first_channel(images),
+        "status": str(status),
+    }
+
+
+def _first_channel(images: Array) -> Array:
+    return images[:, 0].astype(np.float32)
 
 
 def _dims(beside: str) -> Any:
     return lambda config: {"solver": (beside, *config.solvers), "grid": config.grids, "steps": config.steps}
 
 
-def _inner(config: ImagesConfig) -> Mapping[str, Any]:
-    return {"image": tuple(range(config.images)), "y": tuple(range(_SIDE)), "x": tuple(range(_SIDE))}
+def _inner(config: Any) -> Mapping[str, Any]:
+    return {"image": tuple(range(config.images)), "y": tuple(range(SIDE)), "x": tuple(range(SIDE))}
 
 
 _VARIABLES = {
@@ -182,4 +240,47 @@ RETURNS = Study(
     variables=_VARIABLES
     | {"distance": Variable("rms distance to the source"), "inversion": Variable("what took the images to noise")},
     figure="network:returns",
+)
+
+
+def _said(found: dict[str, Any], dataset: Any) -> dict[str, Any]:
+    return {"config": found["config"], "targets": found["targets"], "edits": found["cells"]}
+
+
+EDITING = Study(
+    "editing",
+    "Round-trip editing on the shipped network of digits",
+    EditConfig,
+    dims=lambda config: {"guidance": config.guidances, "solver": config.solvers},
+    inner=_inner,
+    compute=edited,
+    variables={
+        "images": Variable("edited image", dims=("image", "y", "x")),
+        "sources": Variable("image before it was edited", dims=("image", "y", "x")),
+        "labels": Variable("digit that is edited", dims=("image",), whole=True),
+        "targets": Variable("digit that is wanted", dims=("image",), whole=True),
+        "returned": Variable("rms of the images decoded under their own label less the sources"),
+        "distance": Variable("rms of the edited images less the sources"),
+        "as_target": Variable("images that the classifier reads as the wanted digit", whole=True),
+        "as_source": Variable("images that the classifier reads as the digit before", whole=True),
+        "latent_std": Variable("standard deviation of the latents"),
+        "nfe": Variable("model evaluations there and back", whole=True),
+        "inversion": Variable("what took the images to noise"),
+        "status": Variable("status"),
+    },
+    finish=lambda dataset: shared(dataset, ("guidance", "solver"), ("sources", "labels", "targets")),
+    caption="{images} images, {steps} steps, grid {grid}",
+    columns={
+        "solver": "{solver}",
+        "guidance": "{guidance:g}",
+        "evaluations": "{nfe}",
+        "comes back to": "{returned:.2g}",
+        "from source": "{distance:.3f}",
+        "read as wanted": "{as_target}",
+        "as before": "{as_source}",
+        "latent std": "{latent_std:.2f}",
+        "inversion": "{inversion}",
+    },
+    figure="network:edits",
+    said=_said,
 )

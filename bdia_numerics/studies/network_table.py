@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +14,9 @@ from bdia_numerics.analysis.frechet import Moments, frechet_of_moments, moments
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.encoding import solve
+from bdia_numerics.studies import network
 from bdia_numerics.studies.configuration import check, shared, to_clean
+from bdia_numerics.studies.network import one_thread
 from bdia_numerics.studies.study import Cell, Study, Variable
 
 Array = np.ndarray[Any, Any]
@@ -79,54 +81,35 @@ def interval(middle: Any, resampled: Any) -> tuple[Any, Any]:
     return middle - half, middle + half
 
 
-@dataclass(frozen=True, eq=False)
-class _Setting:
-    """What all cells of a table share."""
-
-    network: Any
-    reference_set: Moments
-    floor: float
-    draws: Array
-    truths: dict[tuple[float, float], Any] = field(default_factory=dict)
-
-
 @lru_cache(maxsize=2)
-def _setting(config: TableConfig) -> _Setting:
+def _compared(config: TableConfig) -> tuple[Moments, float]:
+    """Return the moments of the test images' features, and the distance of as many training images as there are samples."""
     from bdia_numerics.torch.networks.features import real
-    from bdia_numerics.torch.networks.loading import load
 
     reference_set, training = real()
-    floor = frechet_of_moments(moments(training[: config.images]), reference_set)
-    draws = np.random.default_rng([config.seed, 1]).integers(config.images, size=(config.resamples, config.images))
-    return _Setting(load(), reference_set, floor, draws)
+    return reference_set, frechet_of_moments(moments(training[: config.images]), reference_set)
 
 
+@one_thread
 def compute(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the distance of one solver's samples, and of their resamples, to real images and to the network's own ODE."""
-    from bdia_numerics.torch.networks.steadiness import one_thread
-
-    with one_thread():
-        return _measured(config, cell)
-
-
-def _measured(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
     from bdia_numerics.torch.networks.features import verdicts
 
-    common, solver = _setting(config), names.solver(str(cell["solver"]))
-    grid = to_clean(str(cell["grid"]), common.network.schedule, int(cell["evaluations"]) // structure(solver).nfe)
-    images, nfe, status = _sampled(common.network, solver, grid, config)
+    solver, (reference_set, floor) = names.solver(str(cell["solver"])), _compared(config)
+    grid = to_clean(str(cell["grid"]), network.shipped().schedule, int(cell["evaluations"]) // structure(solver).nfe)
+    images, nfe, status = _sampled(solver, grid, config)
     own = np.full(config.resamples + 1, np.nan)
     distance = uncertainty = recognised = float("nan")
     if status == "ok":
-        own = _distances(images, common.reference_set, common.draws)
-        distance, uncertainty = _away(common, grid, images, config)
-        recognised = verdicts(images, np.arange(config.images) % 10)
+        own = _distances(images, reference_set, config)
+        distance, uncertainty = _away(grid, images, config)
+        recognised = verdicts(images, network.labels(config.images))
     return {
         "steps": grid.n,
         "nfe": nfe,
         "frechet": float(own[0]),
         "resampled": own[1:],
-        "floor": common.floor,
+        "floor": floor,
         "distance": distance,
         "uncertainty": uncertainty,
         "recognised": recognised,
@@ -134,43 +117,39 @@ def _measured(config: TableConfig, cell: Cell) -> Mapping[str, Any]:
     }
 
 
-def _sampled(network: Any, solver: Solver, grid: Grid, config: TableConfig) -> tuple[Array, int, str]:
-    z, labels, made, nfe, status = _noise(network, grid, config), np.arange(config.images) % 10, [], 0, "ok"
+def _sampled(solver: Solver, grid: Grid, config: TableConfig) -> tuple[Array, int, str]:
+    z, labels, made, nfe, status = network.noise(config, grid), network.labels(config.images), [], 0, "ok"
     for start in range(0, config.images, config.batch):
         part = slice(start, start + config.batch)
-        run = solve(solver, network.model(labels[part], guidance=config.guidance), grid, z[part])
+        run = solve(solver, network.shipped().model(labels[part], guidance=config.guidance), grid, z[part])
         made.append(run.z.double().numpy())
         nfe, status = run.nfe, status if run.status.ok else str(run.status)
     return np.concatenate(made), nfe, status
 
 
-def _away(common: _Setting, grid: Grid, images: Array, config: TableConfig) -> tuple[float, float]:
+_TRUTHS: dict[tuple[TableConfig, float, float], Any] = {}
+
+
+def _away(grid: Grid, images: Array, config: TableConfig) -> tuple[float, float]:
     """Return the distance to the network's own ODE between the same ends from the same noise, and that solution's error."""
     from bdia_numerics.torch.networks.sampling import reference, rms
 
     if not config.paired:
         return float("nan"), float("nan")
-    ends = float(grid.t[grid.n]), float(grid.t[0])
-    if ends not in common.truths:
-        z = _noise(common.network, grid, config)[: config.paired]
-        model = common.network.model(np.arange(config.paired) % 10, guidance=config.guidance)
-        common.truths[ends] = reference(model, grid, z, config.fine)
-    truth = common.truths[ends]
+    ends = config, float(grid.t[grid.n]), float(grid.t[0])
+    if ends not in _TRUTHS:
+        model = network.shipped().model(network.labels(config.paired), guidance=config.guidance)
+        _TRUTHS[ends] = reference(model, grid, network.noise(config, grid)[: config.paired], config.fine)
+    truth = _TRUTHS[ends]
     return rms(truth.z - truth.z.new_tensor(images[: config.paired])), truth.error
 
 
-def _noise(network: Any, grid: Grid, config: TableConfig) -> Any:
-    from bdia_numerics.torch.networks.sampling import noise
-
-    dtype = next(network.network.parameters()).dtype
-    return noise((config.images, *(network.shape or ())), grid, config.seed, dtype=dtype)
-
-
-def _distances(images: Array, real: Moments, draws: Array) -> Array:
+def _distances(images: Array, real: Moments, config: TableConfig) -> Array:
     """Return the Frechet distance of the images, then of each resample, shape (1 + resamples,)."""
     from bdia_numerics.torch.networks.features import features
 
-    own = features(images)
+    own, rng = features(images), np.random.default_rng([config.seed, 1])
+    draws = rng.integers(config.images, size=(config.resamples, config.images))
     return np.array([frechet_of_moments(moments(x), real) for x in (own, *(own[rows] for rows in draws))])
 
 

@@ -115,6 +115,11 @@ def cells(study: Study, config: Any) -> Iterator[Cell]:
             yield cell
 
 
+def key(cell: Cell) -> str:
+    """Return the one text of a cell: JSON, its names sorted; TypeError for a coordinate that is not a plain value."""
+    return json.dumps(dict(cell), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
 def assemble(
     study: Study,
     config: Any,

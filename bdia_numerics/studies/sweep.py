@@ -15,10 +15,10 @@ import numpy as np
 from bdia_numerics import names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.grids import Grid
-from bdia_numerics.program import NotInvertibleError, Solver, parameters, structure
-from bdia_numerics.runs.encoding import encode, invert, solve
-from bdia_numerics.runs.inversion import Method, split
-from bdia_numerics.studies.configuration import among, check, solver_of, with_parameters
+from bdia_numerics.program import NotInvertibleError, parameters, structure
+from bdia_numerics.runs.encoding import encode, solve
+from bdia_numerics.runs.inversion import split
+from bdia_numerics.studies.configuration import among, back_to_noise, check, solver_of, with_parameters
 from bdia_numerics.studies.study import Cell, Study, Variable
 from bdia_numerics.texts import ratio
 
@@ -48,7 +48,7 @@ class SweepConfig:
     states
         How many, drawn from the distribution at the noise end; so many others at the data end, for latents.
     t_max, t_min
-        Ends of the grids that have them, as 9/10 or 0.9; empty for the schedule's own.
+        TrueStates of the grids that have them, as 9/10 or 0.9; empty for the schedule's own.
     """
 
     solvers: tuple[str, ...] = ("DDIM", "DDIM by (23)", "BDIA", "EDICT")
@@ -169,7 +169,7 @@ def wanted(config: SweepConfig, cell: Cell) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Ends:
+class TrueStates:
     """States at both ends of a grid, shape (states, D), and where the exact flow takes them.
 
     `uncertain` is the largest error of an element of these that their certificates state, 0 where rounding alone is left.
@@ -183,7 +183,7 @@ class Ends:
 
 
 @lru_cache(maxsize=64)
-def ends(problem: str, schedule: str, far: float, near: float, dtype: str, seed: int, states: int) -> Ends:
+def ends(problem: str, schedule: str, far: float, near: float, dtype: str, seed: int, states: int) -> TrueStates:
     """Return states in a dtype between two times, drawn from the distribution at each."""
     law, times, rng = names.distribution(problem), names.schedule(schedule), np.random.default_rng(seed)
 
@@ -194,11 +194,7 @@ def ends(problem: str, schedule: str, far: float, near: float, dtype: str, seed:
     z, x = drawn(far), drawn(near)
     flows = [law.flow_certified(np.asarray(v, float), *way, times) for v, way in ((z, (far, near)), (x, (near, far)))]
     uncertain = float(np.max([f.certificate.uncertainty for f in flows]))
-    return Ends(z, flows[0].z, x, flows[1].z, uncertain)
-
-
-def _grid(text: str, schedule: str, n: int, seed: int, given: tuple[tuple[str, Fraction], ...]) -> Grid:
-    return _made(text, schedule, n, seed if text.startswith("random") else 0, given)
+    return TrueStates(z, flows[0].z, x, flows[1].z, uncertain)
 
 
 @lru_cache(maxsize=16)
@@ -209,22 +205,20 @@ def _made(text: str, schedule: str, n: int, seed: int, given: tuple[tuple[str, F
 
 def compute(config: SweepConfig, cell: Cell) -> Mapping[str, Any]:
     """Sample from the noise end, go back, and encode from the data end."""
-    solver, method = solver_of(str(cell["solver"])), split(str(cell["solver"]))[1]
-    law, schedule, seed = (
-        names.distribution(str(cell["problem"])),
-        names.schedule(str(cell["schedule"])),
-        int(cell["seed"]),
-    )
-    grid = _grid(str(cell["grid"]), str(cell["schedule"]), slots(cell), seed, tuple(span(config).items()))
-    model, far, near = law.model(schedule), float(grid.t[grid.n]), float(grid.t[0])
-    true = ends(str(cell["problem"]), str(cell["schedule"]), far, near, str(cell["dtype"]), seed, config.states)
+    at, seed = {name: str(value) for name, value in cell.items()}, int(cell["seed"])
+    solver, method = solver_of(at["solver"]), split(at["solver"])[1]
+    own = seed if at["grid"].startswith("random") else 0
+    grid = _made(at["grid"], at["schedule"], slots(cell), own, tuple(span(config).items()))
+    model = names.distribution(at["problem"]).model(names.schedule(at["schedule"]))
+    far, near = float(grid.t[grid.n]), float(grid.t[0])
+    true = ends(at["problem"], at["schedule"], far, near, at["dtype"], seed, config.states)
     there = solve(solver, model, grid, true.noise)
     found = {"error": _distance(there, true.its_data), "nfe": there.nfe, "reference_error": true.uncertain}
     status = str(there.status)
     trips: dict[str, Any] = {"round_trip": np.nan, "latent_distance": np.nan, "inversion": ""}
     if there.status.ok:
         try:
-            back = _back(solver, model, grid, there, method)
+            back = back_to_noise(solver, model, grid, there, method)
             latent = encode(solver, model, grid, true.data, method)
         except NotInvertibleError as refused:
             status = f"ok, no way back: {str(refused).splitlines()[0]}"
@@ -233,16 +227,6 @@ def compute(config: SweepConfig, cell: Cell) -> Mapping[str, Any]:
             trips["inversion"] = latent.inversion
             status = next((str(run.status) for run in (back, latent) if not run.status.ok), status)
     return {**found, **trips, "slots": grid.n, "status": status}
-
-
-def _back(solver: Solver, model: Any, grid: Grid, there: Any, method: Method | None) -> Any:
-    """Return the exact inverse of a run, or by the inversion that is named, or of a solver without inverse that of `encode`."""
-    if method is None:
-        try:
-            return invert(solver, model, grid, there.state)
-        except NotInvertibleError:
-            pass
-    return encode(solver, model, grid, there.z, method)
 
 
 def _distance(run: Any, truth: Array) -> float:

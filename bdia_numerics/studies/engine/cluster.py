@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from typing import Any
 
-from bdia_numerics.studies.engine.chunks import Chunks, killed
-from bdia_numerics.studies.engine.task import Job, Outcome, Outcomes, Pool, packed, work
+from bdia_numerics.studies.engine.task import Chunks, Outcome, Outcomes, Pool, StudyJob, killed, packed, work
 from bdia_numerics.studies.study import Cell
 
 CHUNK_SECONDS = 1.0
@@ -41,7 +40,7 @@ def cluster(address: str, *, timeout: float = 10.0) -> Pool:
     except ImportError:
         raise ImportError(f"scheduler={address} needs distributed: pip install 'bdia_numerics[sweep]'") from None
 
-    def pool(job: Job, pending: Iterator[Cell]) -> Outcomes:
+    def pool(job: StudyJob, pending: Iterator[Cell]) -> Outcomes:
         try:
             client = dask.Client(address, timeout=timeout, set_as_default=False, name="bdia")
         except (OSError, ValueError) as error:

@@ -10,7 +10,7 @@ import sqlite3
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 
 from bdia_numerics.runs.files import clear
 from bdia_numerics.studies.engine.task import Outcome, difference
-from bdia_numerics.studies.study import Cell
+from bdia_numerics.studies.study import Cell, key
 
 _SECONDS_BETWEEN_COMMITS = 0.2
 
@@ -37,11 +37,6 @@ ON CONFLICT (cell) DO UPDATE SET
     worker = excluded.worker, finished = excluded.finished, attempts = attempts + 1, checksum = excluded.checksum
 WHERE failure <> ''
 """
-
-
-def key(cell: Cell) -> str:
-    """Return the one text of a cell: JSON, its names sorted; TypeError for a coordinate that is not a plain value."""
-    return json.dumps(dict(cell), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -89,31 +84,32 @@ class Journal:
     def __init__(
         self, path: Path | None, identity: Mapping[str, str], provenance: Callable[[], Mapping[str, Any]]
     ) -> None:
-        self.path = path
-        self._committed = 0.0
-        self._lock = None if path is None else _locked(path)
-        if path is not None:
-            clear(path.parent)
-        try:
-            self._rows = sqlite3.connect(":memory:" if path is None else path)
+        self.path, self._committed = path, 0.0
+        with ExitStack() as undone:
+            if path is not None:
+                undone.enter_context(closing(_locked(path)))
+                clear(path.parent)
             try:
+                self._open()
+                undone.callback(lambda: self._rows.close())  # noqa: PLW0108 - damage puts another in its place
                 self._begin(identity, provenance)
-            except BaseException:
-                self._rows.close()
-                raise
-        except sqlite3.DatabaseError as error:
-            self._unlock()
-            raise ValueError(
-                f"{path} is not a journal of a study ({error}): take another folder, or delete it"
-            ) from None
+            except sqlite3.DatabaseError as error:
+                raise ValueError(
+                    f"{path} is not a journal of a study ({error}): take another folder, or delete it"
+                ) from None
+            self._held = undone.pop_all()
+
+    def _open(self) -> None:
+        self._rows = sqlite3.connect(":memory:" if self.path is None else self.path)
+        try:
+            self._rows.execute("PRAGMA journal_mode = WAL")
+            self._rows.execute("PRAGMA synchronous = NORMAL")
+            self._rows.executescript(_TABLES)
         except BaseException:
-            self._unlock()
+            self._rows.close()
             raise
 
     def _begin(self, identity: Mapping[str, str], provenance: Callable[[], Mapping[str, Any]]) -> None:
-        self._rows.execute("PRAGMA journal_mode = WAL")
-        self._rows.execute("PRAGMA synchronous = NORMAL")
-        self._rows.executescript(_TABLES)
         with self._rows:  # one transaction: a journal has all of its head or none
             self._rows.execute("BEGIN IMMEDIATE")
             found = dict(self._rows.execute("SELECT name, value FROM made_by"))
@@ -140,9 +136,7 @@ class Journal:
             self.path.replace(self.path.with_suffix(".damaged"))
             for end in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + end).unlink(missing_ok=True)
-            self._rows = sqlite3.connect(self.path)
-            self._rows.execute("PRAGMA journal_mode = WAL")
-            self._rows.executescript(_TABLES)
+            self._open()
             self._rows.executemany("INSERT INTO made_by VALUES (?, ?)", head.items())
         with self._rows:
             self._rows.execute("DELETE FROM cells")
@@ -195,12 +189,7 @@ class Journal:
             self._rows.execute(
                 "PRAGMA journal_mode = DELETE"
             )  # one plain file, which can be read where nothing can be written
-        self._rows.close()
-        self._unlock()
-
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
+        self._held.close()
 
 
 def tasks(path: Path) -> Iterator[Task]:
@@ -222,8 +211,9 @@ def tasks(path: Path) -> Iterator[Task]:
         yield Task(json.loads(cell), json.loads(scalars)[0], failure, nan, worker, attempts)
 
 
-def _checksum(cell: str, scalars: str, arrays: bytes, failure: str) -> str:
-    parts = (cell.encode(), scalars.encode(), arrays, failure.encode())
+def _checksum(*row: Any) -> str:
+    """Return the checksum of a row's cell, scalars, arrays and failure, whatever damage made of them."""
+    parts = [part if isinstance(part, bytes) else str(part).encode() for part in row]
     return hashlib.sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts)).hexdigest()[:32]
 
 
@@ -239,9 +229,8 @@ def _sorted_out(rows: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], list[s
     for order in ("ASC", "DESC"):  # from both ends, up to the page that cannot be read
         try:
             for rowid, *row in rows.execute(f"SELECT rowid, * FROM cells NOT INDEXED ORDER BY rowid {order}"):
-                whole = not checked or _holds(row)
-                if whole:
-                    found[rowid] = (*row, *(() if checked else (_checksum(*row[:4]),)))
+                if not checked or _checksum(*row[:4]) == row[8]:
+                    found[rowid] = (*row[:8], _checksum(*row[:4]))
                 else:
                     damaged[f"row {rowid}, {ascii(row[0])[1:120]}"] = None
             break
@@ -249,13 +238,6 @@ def _sorted_out(rows: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], list[s
             damaged[f"the file ({error})"] = None
     rows.text_factory = str
     return [found[rowid] for rowid in sorted(found)], list(damaged)
-
-
-def _holds(row: Sequence[Any]) -> bool:
-    try:
-        return bool(_checksum(*row[:4]) == row[8])
-    except (TypeError, AttributeError):
-        return False
 
 
 def _said_of(path: Path | None, sound: Sequence[object], damaged: Sequence[str]) -> str:

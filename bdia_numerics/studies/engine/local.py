@@ -16,8 +16,7 @@ from functools import partial
 from typing import Any
 
 from bdia_numerics.studies.engine.blas import one_blas_thread
-from bdia_numerics.studies.engine.chunks import Chunks
-from bdia_numerics.studies.engine.task import Job, Outcome, Outcomes, Pool, here, packed, work
+from bdia_numerics.studies.engine.task import Chunks, Outcome, Outcomes, Pool, StudyJob, here, packed, work
 from bdia_numerics.studies.study import Cell
 from bdia_numerics.texts import whole
 
@@ -45,7 +44,7 @@ def processes(workers: int | None = None) -> Pool:
     if count < 1:
         raise ValueError(f"workers={workers}: give a number of processes, 1 or more")
 
-    def pool(job: Job, pending: Iterator[Cell]) -> Outcomes:
+    def pool(job: StudyJob, pending: Iterator[Cell]) -> Outcomes:
         lanes = [Lane(packed(job)) for _ in range(count)]
         try:
             yield from _outcomes(lanes, Chunks(pending, seconds=CHUNK_SECONDS))
@@ -114,7 +113,7 @@ def _alone(function: Callable[[Any], Any], x: Any) -> Any:
         return function(x)
 
 
-def direct(job: Job, pending: Iterator[Cell]) -> Outcomes:
+def direct(job: StudyJob, pending: Iterator[Cell]) -> Outcomes:
     """Run cells in this process, and let their exceptions pass; what would take it long is `shared`."""
     compute, waiting, begun = partial(job.study.compute, job.config), list(pending), time.perf_counter()
     done, rest = 0, 0.0

@@ -8,13 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bdia_numerics.studies.engine.journal import Journal, Task, key
+from bdia_numerics.studies.engine.journal import Journal, Task
 from bdia_numerics.studies.engine.journal import tasks as tasks_of
 from bdia_numerics.studies.engine.local import direct
 from bdia_numerics.studies.engine.saving import load, save
 from bdia_numerics.studies.engine.sources import source
-from bdia_numerics.studies.engine.task import Job, Outcome, Pool, serial
-from bdia_numerics.studies.study import Cell, Study, as_text, assemble, cells, provenance, versions
+from bdia_numerics.studies.engine.task import Outcome, Pool, StudyJob, serial
+from bdia_numerics.studies.study import Cell, Study, as_text, assemble, cells, key, provenance, versions
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -68,7 +68,7 @@ def run(
         Without an extra that is needed; the message names it.
     """
     config = study.config() if config is None else config
-    job = Job(study, config, source(study, config), versions())
+    job = StudyJob(study, config, source(study, config), versions())
     identity = {
         "format": FORMAT,
         "study": study.name,

@@ -1,12 +1,14 @@
-"""What runs in a worker: cells of a study, one by one, each with its outcome."""
+"""What runs in a worker: cells of a study, one by one, each with its outcome, in handfuls that pay for sending them."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -15,7 +17,7 @@ from typing import Any
 
 from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.engine.sources import source
-from bdia_numerics.studies.study import Cell, Study, versions
+from bdia_numerics.studies.study import Cell, Study, key, versions
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Job:
+class StudyJob:
     """A study with its configuration, the source that it computes with, and the versions of packages."""
 
     study: Study
@@ -54,18 +56,18 @@ class Job:
 
 
 Outcomes = Generator[Outcome, None, None]
-Pool = Callable[[Job, Iterator[Cell]], Outcomes]
+Pool = Callable[[StudyJob, Iterator[Cell]], Outcomes]
 """Runs cells somewhere, and yields each outcome once, in any order."""
 
 
-def serial(job: Job, pending: Iterator[Cell]) -> Outcomes:
+def serial(job: StudyJob, pending: Iterator[Cell]) -> Outcomes:
     """Run cells in this process, one after the other."""
     with one_blas_thread():
         for cell in pending:
             yield attempt(job, cell)
 
 
-def attempt(job: Job, cell: Cell) -> Outcome:
+def attempt(job: StudyJob, cell: Cell) -> Outcome:
     """Run one cell; an exception becomes its failure."""
     started, values, failure = time.perf_counter(), {}, ""
     try:
@@ -88,7 +90,7 @@ def work(packed_job: bytes, chunk: Sequence[Cell]) -> list[Outcome]:
         return [attempt(job, cell) for cell in chunk]
 
 
-def packed(job: Job) -> bytes:
+def packed(job: StudyJob) -> bytes:
     """Return a job as bytes, with functions that a worker cannot import, such as those of a notebook; ImportError without the extra."""
     try:
         import cloudpickle
@@ -99,10 +101,10 @@ def packed(job: Job) -> bytes:
 
 
 @lru_cache(maxsize=4)
-def _unpacked(packed_job: bytes) -> Job:
+def _unpacked(packed_job: bytes) -> StudyJob:
     import cloudpickle
 
-    job: Job = cloudpickle.loads(packed_job)
+    job: StudyJob = cloudpickle.loads(packed_job)
     own = source(job.study, job.config)
     for name, wanted, found in (("source", job.source, own), ("versions", job.versions, versions())):
         if found != wanted:
@@ -132,3 +134,49 @@ def in_one_line(error: BaseException) -> str:
 def here() -> str:
     """Return host and process."""
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+LARGEST = 1000
+DEATHS = 2
+
+
+class Chunks:
+    """The cells of a run, handed out in chunks of about `seconds`, as the cells before them took.
+
+    A chunk whose worker died is handed out again cell by cell, so that the cell that kills is found.
+    """
+
+    def __init__(self, pending: Iterator[Cell], *, seconds: float) -> None:
+        self._pending, self._seconds = pending, seconds
+        self._size, self._mean = 1, 0.0
+        self._again: list[list[Cell]] = []
+        self._deaths: Counter[str] = Counter()
+
+    def take(self) -> list[Cell]:
+        """Return the next cells; none if there are none now."""
+        return self._again.pop() if self._again else list(itertools.islice(self._pending, self._size))
+
+    def returned(self, outcomes: Sequence[Outcome]) -> None:
+        """Learn from a chunk that came back how many cells the next may have."""
+        if outcomes:
+            mean = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
+            self._mean = (self._mean + mean) / 2 if self._mean else mean
+            self._size = max(1, min(LARGEST, 4 * self._size, int(self._seconds / max(self._mean, 1e-9))))
+
+    def died(self, chunk: list[Cell], worker: str) -> Iterator[Outcome]:
+        """Take back a chunk whose worker died; yield the failure of a cell that crashed `DEATHS` workers while running alone."""
+        if len(chunk) > 1:
+            self._again += [[cell] for cell in chunk]
+            return
+        for cell in chunk:
+            self._deaths[key(cell)] += 1
+            if self._deaths[key(cell)] < DEATHS:
+                self._again.append([cell])
+            else:
+                yield killed(cell, DEATHS, worker)
+
+
+def killed(cell: Cell, times: int, worker: str) -> Outcome:
+    """Return the failure of a cell whose worker died each time."""
+    said = f"KilledWorker: the process that ran it died {times} times (out of memory, or a crash in compiled code)"
+    return Outcome(cell, {}, said, float("nan"), worker)
