@@ -182,7 +182,7 @@ def test_the_command_says_that_the_noise_does_not_come_back(folder, tmp_path, mo
         (["--seed", 2**70], "seed=1180591620717411303424 is too large"),
         (["--solver", "bdai"], "BDIA"),
         (["--steps", 0], "steps=0: ask for 1 or more"),
-        (["--dtype", "int8"], "none of float16"),
+        (["--dtype", "int8"], "int8' is unknown: use one of float16"),
         (["--grid", "odd"], "grid='odd' is unknown"),
         (["--labels", "a"], "is not a whole number"),
         (["--count", 0], "at least one image"),

@@ -44,7 +44,7 @@ def probability_flow_keeps_the_marginals(flow: Callable[..., Any] = probability_
     t, alpha, sigma, schedule = _abstract_schedule()
     z, x = sympy.symbols("z x", real=True)
     q = _kernel(z, x, alpha, sigma)
-    velocity = flow(schedule, lambda state, time: sympy.diff(q, z) / q)(z, t)
+    velocity = flow(lambda state, time: sympy.diff(q, z) / q, schedule)(z, t)
     defect = sympy.simplify((sympy.diff(q, t) + sympy.diff(velocity * q, z)) / q)
     require(defect == 0, f"the density of (1) is not transported by (2): {defect}")
     s = sympy.Symbol("s", positive=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,7 +25,7 @@ def encode_with_one_for_eps() -> Callable[..., encoding.Solution]:
     encode = mutate(
         encoding.encode, ("drive(course, model,", "drive(course, one_at_first(model, structure(solver).depth),")
     )
-    encode.__globals__["one_at_first"] = _one_at_first
+    inspect.unwrap(encode).__globals__["one_at_first"] = _one_at_first
     return encode  # type: ignore[no-any-return]
 
 

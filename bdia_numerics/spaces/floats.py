@@ -143,8 +143,8 @@ class Numpy(Space):
     combine = staticmethod(linear_combination)
 
     def holds(self, value: Any) -> bool:
-        """Say whether it is an array of this dtype."""
-        return isinstance(value, np.ndarray) and value.dtype == self.dtype
+        """Say whether it is an array of this dtype; one of a class of its own, such as a masked array, is looked at elsewhere."""
+        return type(value) is np.ndarray and value.dtype == self.dtype
 
     def finite(self, value: Any) -> bool:
         """Say whether no element is NaN or infinite."""
