@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op
-from bdia_numerics.program.trace import Run, Segment
+from bdia_numerics.program.trace import Recording, Segment
 
 Matrix = tuple[tuple[Any, ...], ...]
 
@@ -38,7 +38,7 @@ class NotInvertibleError(ValueError):
 
 @dataclass
 class _Undo:
-    run: Run
+    run: Recording
     standing: set[int]
     divisors: list[Any] = field(default_factory=list)
     known: set[int] = field(default_factory=set)
@@ -116,7 +116,7 @@ class _Undo:
         )
 
 
-def inverse_run(run: Run) -> tuple[Run, list[Any]]:
+def inverse_run(run: Recording) -> tuple[Recording, list[Any]]:
     """Derive the exact inverse of a run of steps.
 
     Returns
@@ -136,7 +136,7 @@ def inverse_run(run: Run) -> tuple[Run, list[Any]]:
     for segment in reversed(run.segments):
         ops = undo.segment(segment)
         segments.append(Segment(segment.slot, segment.slot, segment.after, ops, segment.before))
-    return Run(run.trace, run.final, tuple(segments), run.inputs), undo.divisors
+    return Recording(run.trace, run.final, tuple(segments), run.inputs), undo.divisors
 
 
 def invert_matrix(matrix: Matrix, space: Any) -> tuple[Matrix | None, Any]:

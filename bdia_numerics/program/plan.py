@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from bdia_numerics.program.meaning import rows
 from bdia_numerics.program.ops import Evaluate, Held
-from bdia_numerics.program.trace import Run, Segment
+from bdia_numerics.program.trace import Recording, Segment
 from bdia_numerics.spaces import Memory, Space
 
 
@@ -160,7 +160,7 @@ class Plan:
 
 
 def make_plan(
-    run: Run,
+    run: Recording,
     space: Space,
     lower: Callable[[Segment], Iterable[Instruction]] | None = None,
     *,
@@ -212,7 +212,7 @@ def make_plan(
     return Plan(run.inputs, tuple(stages), run.final, run.starting == 0)
 
 
-def _drafts(ops: Iterable[Any], run: Run, space: Space) -> Iterable[Instruction]:
+def _drafts(ops: Iterable[Any], run: Recording, space: Space) -> Iterable[Instruction]:
     asked = 0
     for op in ops:
         if isinstance(op, Evaluate):
@@ -250,7 +250,7 @@ def _without_unused(drafts: list[list[Instruction]], held: list[dict[str, Held]]
     return result[::-1]
 
 
-def _last_uses(drafts: list[list[Instruction]], run: Run) -> dict[int, tuple[int, int]]:
+def _last_uses(drafts: list[list[Instruction]], run: Recording) -> dict[int, tuple[int, int]]:
     last: dict[int, tuple[int, int]] = {h.number: (-1, 0) for h in run.inputs.values()}
     for k, (segment, stage) in enumerate(zip(run.segments, drafts, strict=True)):
         for m, draft in enumerate(stage):
