@@ -276,9 +276,10 @@ def _cached(grid: Grid, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
     A grid keeps the plans that were used last, so many that together they have `PLANNED_SLOTS` slots, but eight at least.
     """
     try:
-        plan = grid._plans.pop(key, None)
+        hash(key)
     except TypeError:
         return make()
+    plan = grid._plans.pop(key, None)
     if plan is None:
         with grid.space.working(), _growing():  # balls collapse a step in the precision of the run
             plan = make()
