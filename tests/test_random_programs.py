@@ -13,7 +13,7 @@ from random_programs import Plain, Programmed, StaleError, Step, determinant, pr
 from bdia_numerics import NotInvertibleError, grids, invert, schedules, solve, spaces
 from bdia_numerics.program import (
     Recorder,
-    Recording,
+    Run,
     Segment,
     StaleFormError,
     Trace,
@@ -168,9 +168,7 @@ def pulled_back(
     held = {name: Held(trace.new(name), times[name]) for name in values}
     s = Recorder(trace, step.slot, dict(held))
     record(solver, s, solver.program[: step.place])
-    prefix = Recording(
-        trace, held, (Segment(step.slot, step.slot - 1, held, tuple(s.ops), dict(s.held)),), dict(s.held)
-    )
+    prefix = Run(trace, held, (Segment(step.slot, step.slot - 1, held, tuple(s.ops), dict(s.held)),), dict(s.held))
     try:
         inverse, _ = inverse_run(prefix)
     except NotInvertibleError:

@@ -23,7 +23,7 @@ from bdia_numerics.program.refusal import refusal
 from bdia_numerics.program.slots import Parameter, Slot
 from bdia_numerics.program.start import record_begin, record_run, record_start
 from bdia_numerics.program.structure import Solver, Structure, structure
-from bdia_numerics.program.trace import Recording, Segment, record_step, record_steps
+from bdia_numerics.program.trace import Run, Segment, record_step, record_steps
 from bdia_numerics.values import share
 
 __all__ = [
@@ -36,8 +36,8 @@ __all__ = [
     "Parameter",
     "Plan",
     "Recorder",
-    "Recording",
     "Register",
+    "Run",
     "Scratch",
     "Segment",
     "Slot",
@@ -65,4 +65,4 @@ __all__ = [
     "symbolised",
 ]
 
-share(Invertibility, Plan, Recording, Segment, Slot, Structure)  # the handles of a recording are not values
+share(Invertibility, Plan, Run, Segment, Slot, Structure)  # the handles of a recording are not values

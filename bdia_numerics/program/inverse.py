@@ -18,7 +18,7 @@ from bdia_numerics.program.ops import Combine, Evaluate, Mix, Op
 from bdia_numerics.program.refusal import refusal
 from bdia_numerics.program.slots import Parameter
 from bdia_numerics.program.structure import Solver, structure
-from bdia_numerics.program.trace import Recording, Segment, record_steps
+from bdia_numerics.program.trace import Run, Segment, record_steps
 from bdia_numerics.spaces import is_float, vanishes
 from bdia_numerics.spaces.base import decimal
 from bdia_numerics.spaces.symbolic import Symbols
@@ -52,7 +52,7 @@ class NotInvertibleError(ValueError):
 
 @dataclass
 class _Undo:
-    run: Recording
+    run: Run
     standing: set[int]
     divisors: list[Any] = field(default_factory=list)
     known: set[int] = field(default_factory=set)
@@ -134,7 +134,7 @@ class _Undo:
         )
 
 
-def inverse_run(run: Recording) -> tuple[Recording, list[Any]]:
+def inverse_run(run: Run) -> tuple[Run, list[Any]]:
     """Derive the exact inverse of a run of steps.
 
     Returns
@@ -154,7 +154,7 @@ def inverse_run(run: Recording) -> tuple[Recording, list[Any]]:
     for segment in reversed(run.segments):
         ops = undo.segment(segment)
         segments.append(Segment(segment.slot, segment.slot, segment.after, ops, segment.before))
-    return Recording(run.trace, run.final, tuple(segments), run.inputs), undo.divisors
+    return Run(run.trace, run.final, tuple(segments), run.inputs), undo.divisors
 
 
 def invert_matrix(matrix: Matrix, space: Any) -> tuple[Matrix | None, Any]:

@@ -9,7 +9,7 @@ from bdia_numerics.program.inverse import inverse_run, symbolised
 from bdia_numerics.program.meaning import rows
 from bdia_numerics.program.ops import Evaluate
 from bdia_numerics.program.structure import Solver, structure
-from bdia_numerics.program.trace import Recording, Segment, record_steps
+from bdia_numerics.program.trace import Run, Segment, record_steps
 
 _LETTERS = ("t", r"\alpha", r"\sigma", r"\dot\alpha", r"\dot\sigma")  # of a point's values
 _I = 3  # slots below the printed one, so that i - 1, i - 2 exist on the symbolic grid
@@ -43,14 +43,14 @@ def inverse_latex(solver: Solver, *, symbols: bool = True, exploding: bool = Fal
     return _print(inverse, inverse.segments[-1])
 
 
-def _run(solver: Solver, symbols: bool, exploding: bool) -> Recording:
+def _run(solver: Solver, symbols: bool, exploding: bool) -> Run:
     grid = grids.symbolic(_I + structure(solver).depth)
     if exploding:
         grid = grids.from_values(grid.t, [1] * (grid.n + 1), grid.sigma)
     return record_steps(symbolised(solver) if symbols else solver, grid)
 
 
-def _print(run: Recording, segment: Segment) -> str:
+def _print(run: Run, segment: Segment) -> str:
     labels = _Labels(run, segment)
     lines = []
     for op in segment.ops:
@@ -63,7 +63,7 @@ def _print(run: Recording, segment: Segment) -> str:
 class _Labels:
     """Names of values: the register's letter with its time, primed where two versions stand at one time."""
 
-    def __init__(self, run: Recording, segment: Segment) -> None:
+    def __init__(self, run: Run, segment: Segment) -> None:
         self.run = run
         self.labels: dict[int, str] = {}
         self.definitions = run.definitions()
@@ -110,7 +110,7 @@ class _Labels:
         return text.removeprefix("+") or "0"
 
 
-def _times(run: Recording) -> dict[str, str]:
+def _times(run: Run) -> dict[str, str]:
     r"""Return the label of each time: i with an offset for an index of the grid, \tau, \tau', ... for those in between."""
     held = [h.time for segment in run.segments for h in (*segment.before.values(), *segment.after.values())]
     labels: dict[str, str] = {}
@@ -123,7 +123,7 @@ def _times(run: Recording) -> dict[str, str]:
     return labels
 
 
-def _symbols(run: Recording, times: dict[str, str]) -> dict[Any, Any]:
+def _symbols(run: Run, times: dict[str, str]) -> dict[Any, Any]:
     import sympy
 
     return {

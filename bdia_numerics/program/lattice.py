@@ -19,7 +19,7 @@ from bdia_numerics.program.meaning import rows
 from bdia_numerics.program.ops import Combine, Evaluate, Mix
 from bdia_numerics.program.plan import Call, Plan, make_plan
 from bdia_numerics.program.structure import Solver, structure
-from bdia_numerics.program.trace import Recording, Segment, record_steps
+from bdia_numerics.program.trace import Run, Segment, record_steps
 from bdia_numerics.spaces import LatticeSpace
 
 LARGEST = 1 << 16
@@ -32,7 +32,7 @@ class NotOnLatticeError(ValueError):
     """An own coefficient is 0, or too far from 1 for the words of the buffer."""
 
 
-def lattice_plan(run: Recording, space: LatticeSpace, solver: Solver, *, forward: Recording | None = None) -> Plan:
+def lattice_plan(run: Run, space: LatticeSpace, solver: Solver, *, forward: Run | None = None) -> Plan:
     """Prepare a run for the lattice, in the first of three coordinates that it can have.
 
     z and y = z/alpha need own coefficients that are ratios of integers up to 2^16. Else z/k, with a unit k in (1/2, 1] for every
@@ -82,10 +82,10 @@ def _floats_read(x: Any) -> tuple[int, ...]:
 
 @dataclass
 class _Lowering:
-    run: Recording
+    run: Run
     space: LatticeSpace
     solver: Solver
-    forward: Recording | None
+    forward: Run | None
     coordinate: str
     scales: dict[int, Fraction] = field(default_factory=dict)
     states: set[int] = field(default_factory=set)

@@ -10,7 +10,7 @@ from typing import Any
 
 from bdia_numerics.program.meaning import rows
 from bdia_numerics.program.ops import Evaluate, Held, Op
-from bdia_numerics.program.trace import Recording, Segment
+from bdia_numerics.program.trace import Run, Segment
 from bdia_numerics.spaces import Memory, Scalar, Space
 
 
@@ -150,7 +150,7 @@ class Plan:
 
 
 def make_plan(
-    run: Recording,
+    run: Run,
     space: Space,
     lower: Callable[[Segment], Iterable[Instruction]] | None = None,
     *,
@@ -202,7 +202,7 @@ def make_plan(
     return Plan(run.inputs, tuple(stages), run.final, run.starting == 0)
 
 
-def _drafts(ops: Iterable[Op], run: Recording, space: Space) -> Iterable[Instruction]:
+def _drafts(ops: Iterable[Op], run: Run, space: Space) -> Iterable[Instruction]:
     """Yield the instructions of operations, nothing decided yet but the coefficients, which are rounded here, each once."""
     asked = 0
     for op in ops:
@@ -234,7 +234,7 @@ def _without_unused(drafts: list[list[Instruction]], held: list[dict[str, Held]]
     return result[::-1]
 
 
-def _last_uses(drafts: list[list[Instruction]], run: Recording) -> dict[int, tuple[int, int]]:
+def _last_uses(drafts: list[list[Instruction]], run: Run) -> dict[int, tuple[int, int]]:
     """Return for each value the place (stage, instruction) after which nothing reads it; a stage's end comes after its last."""
     last: dict[int, tuple[int, int]] = {h.number: (-1, 0) for h in run.inputs.values()}
     for k, (segment, stage) in enumerate(zip(run.segments, drafts, strict=True)):

@@ -10,17 +10,15 @@ from bdia_numerics.program.kinds import OTHER
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Op, Trace
 from bdia_numerics.program.record import Recorder
 from bdia_numerics.program.structure import Solver, structure, unfilled
-from bdia_numerics.program.trace import Mapping, Recording, Segment, check_length, steps_from
+from bdia_numerics.program.trace import Mapping, Run, Segment, check_length, steps_from
 
 
-def record_run(
-    solver: Solver, starter: Solver, grid: Grid, prediction: str = "eps", written: bool = False
-) -> Recording:
+def record_run(solver: Solver, starter: Solver, grid: Grid, prediction: str = "eps", written: bool = False) -> Run:
     """Record a run from the one state z_N: the first states by steps of `starter`, eq. (25), then the steps."""
     start = record_start(solver, starter, grid, prediction, written)
     steps = steps_from(solver, start.trace, start.final, range(check_length(solver, grid), 0, -1))
     segments = (*start.segments, *steps)
-    return Recording(start.trace, start.inputs, segments, segments[-1].after, start.starting)
+    return Run(start.trace, start.inputs, segments, segments[-1].after, start.starting)
 
 
 def record_start(
@@ -31,7 +29,7 @@ def record_start(
     written: bool = False,
     *,
     data_end: bool = False,
-) -> Recording:
+) -> Run:
     """Record how the registers are filled from one state, the input "z".
 
     Parameters
@@ -50,7 +48,7 @@ def record_start(
 
     Returns
     -------
-    Recording
+    Run
         Without steps of the solver; its `final` are the registers.
 
     Raises
@@ -70,16 +68,16 @@ def record_start(
     held, ops = _filled(solver, trace, chain, first)
     # The registers are complete in a segment of its own, which ends no slot; messages count it with the starter's last.
     begin = Segment(first + 1, first, {}, ops, held)
-    return Recording(trace, {"z": z}, (*start, begin), held, len(start) + 1)
+    return Run(trace, {"z": z}, (*start, begin), held, len(start) + 1)
 
 
-def record_begin(solver: Solver, grid: Grid, first: int, prediction: str = "eps", written: bool = False) -> Recording:
+def record_begin(solver: Solver, grid: Grid, first: int, prediction: str = "eps", written: bool = False) -> Run:
     """Record how the registers before the step from t_first are filled from states at first, first + 1, ..., inputs "z{index}"."""
     trace = Trace(grid, prediction, written)
     times = range(first, first + structure(solver).depth + 1)
     inputs = {f"z{i}": Held(trace.new(f"z at {i}"), i) for i in times}
     held, ops = _filled(solver, trace, {h.time: h.number for h in inputs.values()}, first)
-    return Recording(trace, inputs, (Segment(first, first, {}, ops, held),), held, 1)
+    return Run(trace, inputs, (Segment(first, first, {}, ops, held),), held, 1)
 
 
 def _chain(starter: Solver, trace: Trace, z: Held, depth: int) -> tuple[dict[int, int], list[Segment]]:

@@ -27,7 +27,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Recording:
+class Run:
     """The straight-line program of a run: inputs, segments, and what the registers hold in the end.
 
     The first `starting` segments make the first registers; each of the others is a step.
@@ -61,7 +61,7 @@ def record_step(solver: Solver, trace: Trace, i: Any, held: Mapping, recorder: t
     return Segment(i, i - 1, dict(held), tuple(s.ops), dict(s.held))
 
 
-def record_steps(solver: Solver, grid: Levels, prediction: str = "eps", written: bool = False) -> Recording:
+def record_steps(solver: Solver, grid: Levels, prediction: str = "eps", written: bool = False) -> Run:
     """Record the steps alone, from registers that are given."""
     shape = structure(solver)
     trace = Trace(grid, prediction, written)
@@ -71,7 +71,7 @@ def record_steps(solver: Solver, grid: Levels, prediction: str = "eps", written:
         for name, lag in zip(shape.registers, shape.lags, strict=True)
     }
     segments = steps_from(solver, trace, inputs, range(first, 0, -1))
-    return Recording(trace, inputs, segments, segments[-1].after if segments else inputs)
+    return Run(trace, inputs, segments, segments[-1].after if segments else inputs)
 
 
 def _open_end(solver: Solver, trace: Trace) -> str:

@@ -15,7 +15,7 @@ from bdia_numerics.models import Trained, prediction_of, schedules_of
 from bdia_numerics.program import (
     NotInvertibleError,
     Plan,
-    Recording,
+    Run,
     Solver,
     condition_of,
     end_without_inverse,
@@ -219,7 +219,7 @@ def _inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
     return _cached(grid, ("inverse", solver, identity(solver, grid), kind, space.scalars), make)
 
 
-def _plan(solver: Solver, run: Recording, space: Space, *, forward: Recording | None = None) -> Plan:
+def _plan(solver: Solver, run: Run, space: Space, *, forward: Run | None = None) -> Plan:
     """Prepare a run for the arithmetic of a system; `forward` is what an inverse run undoes."""
     if space.integers:
         return lattice_plan(run, space, solver, forward=forward)  # type: ignore[arg-type]  # of integers

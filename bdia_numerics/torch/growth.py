@@ -13,7 +13,7 @@ from bdia_numerics.analysis.perturbation.amplification import amplification, run
 from bdia_numerics.analysis.perturbation.linearised import directed_run, slot_matrix
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
-from bdia_numerics.program import Recording, Solver, make_plan
+from bdia_numerics.program import Run, Solver, make_plan
 from bdia_numerics.program.plan import Call, Instruction, Plan
 from bdia_numerics.runs.solving import begun, invert, solve
 from bdia_numerics.runs.state import State
@@ -135,7 +135,7 @@ def calls_of(plan: Plan) -> list[Call]:
 
 def linearised_run(
     solver: Solver, model: Any, grid: Grid, z: torch.Tensor, direction: str
-) -> tuple[Recording, Plan, dict[int, Linearised]]:
+) -> tuple[Run, Plan, dict[int, Linearised]]:
     """Return the steps of a run in one direction, ready for tensors, and the model at each evaluation, by its number."""
     run = directed_run(solver, grid, direction, prediction_of(model))
     places: list[tuple[torch.Tensor, Any]] = []
@@ -246,7 +246,7 @@ def _slopes(whole: list[Instruction], v: Store, calls: list[Call], at: dict[int,
     return torch.stack([found[x.target] for x in calls]).numpy()
 
 
-def _predicted(run: Recording, calls: list[Call], slopes: Array) -> Array:
+def _predicted(run: Run, calls: list[Call], slopes: Array) -> Array:
     """Return the norm of the product of companion matrices, one for each state of the batch."""
     definitions = run.definitions()
     sizes = []

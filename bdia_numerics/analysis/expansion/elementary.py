@@ -13,7 +13,7 @@ from bdia_numerics.analysis.expansion.layouts import Layout, layout
 from bdia_numerics.analysis.expansion.local import recorded
 from bdia_numerics.analysis.expansion.series import Series
 from bdia_numerics.analysis.expansion.setting import in_its_variable, symbols_of
-from bdia_numerics.program import Recording, Solver, structure
+from bdia_numerics.program import Run, Solver, structure
 from bdia_numerics.program.meaning import interpret
 
 Tree = tuple[Any, ...]
@@ -74,7 +74,7 @@ def order_conditions(solver: Solver, order: int = 4) -> list[OrderCondition]:
     if len(structure(solver).registers) > 1:
         raise ValueError(f"{type(solver).__name__} has several registers: use symbolic_order, which takes any method")
 
-    def make(*, in_time: bool) -> tuple[Layout, Recording]:
+    def make(*, in_time: bool) -> tuple[Layout, Run]:
         where = layout(symbols_of(solver), order + 3, 0, spacing="uniform", alphas="one", in_time=in_time)
         return where, recorded(solver, where)
 

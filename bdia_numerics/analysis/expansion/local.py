@@ -11,7 +11,7 @@ from bdia_numerics.analysis.expansion.differentials import SOLUTION, Element, Ex
 from bdia_numerics.analysis.expansion.layouts import Layout, NeedsTime
 from bdia_numerics.analysis.expansion.series import Series
 from bdia_numerics.grids import Index
-from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Recording, Segment, Solver, Trace, structure
+from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Run, Segment, Solver, Trace, structure
 from bdia_numerics.program.kinds import OTHER
 from bdia_numerics.program.meaning import interpret
 from bdia_numerics.program.ops import Evaluate, Held
@@ -44,7 +44,7 @@ class SeriesRecorder(Recorder):
             raise NeedsTime(what)
 
 
-def recorded(solver: Solver, layout: Layout) -> Recording:
+def recorded(solver: Solver, layout: Layout) -> Run:
     """Record the step from t_0 to t_{-1} of a layout, as a run of one slot; of as many as its pattern has."""
     shape = structure(solver)
     trace = Trace(layout, "velocity" if layout.in_time else "eps")
@@ -57,7 +57,7 @@ def recorded(solver: Solver, layout: Layout) -> Recording:
         theirs(solver.step, s)
         segments.append(Segment(-k, -k - 1, held, tuple(s.ops), dict(s.held)))
         held = segments[-1].after
-    return Recording(trace, inputs, tuple(segments), held)
+    return Run(trace, inputs, tuple(segments), held)
 
 
 def kinds(solver: Solver) -> dict[str, str]:
@@ -92,7 +92,7 @@ def exact_value(layout: Layout, kind: str, time: Any, profile: Profile | None = 
 
 
 def residual(
-    solver: Solver, layout: Layout, profiles: Mapping[str, Profile] | None = None, run: Recording | None = None
+    solver: Solver, layout: Layout, profiles: Mapping[str, Profile] | None = None, run: Run | None = None
 ) -> dict[str, Expansion]:
     """Return, register by register, the exact value after a step less what the step makes of the exact values before it.
 
@@ -133,7 +133,7 @@ def residual(
 Matrix = list[list[Series]]
 
 
-def step_matrix(solver: Solver, layout: Layout, jacobian: Any, run: Recording | None = None) -> Matrix:
+def step_matrix(solver: Solver, layout: Layout, jacobian: Any, run: Run | None = None) -> Matrix:
     """Return the registers after a step from those before it for eps = J y: states over alpha.
 
     Parameters

@@ -11,7 +11,7 @@ from bdia_numerics.analysis.expansion.differentials import Element, Expansion
 from bdia_numerics.analysis.expansion.layouts import Layout, NeedsTime, layout
 from bdia_numerics.analysis.expansion.local import Matrix, Profile, recorded, residual, step_matrix
 from bdia_numerics.analysis.expansion.modes import Modes, coefficient_of, modes
-from bdia_numerics.program import Recording, Solver, structure
+from bdia_numerics.program import Run, Solver, structure
 from bdia_numerics.program.identity import attributes
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Setting:
 
     solver: Solver
     layout: Layout
-    run: Recording
+    run: Run
 
     @classmethod
     def of(

@@ -14,7 +14,7 @@ from bdia_numerics.analysis.geometry.gradient_field import JVP, Model, model_jac
 from bdia_numerics.analysis.perturbation.linearised import Array, evaluations, slot_matrix
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
-from bdia_numerics.program import Recording, Segment, Solver, inverse_run, record_steps, structure
+from bdia_numerics.program import Run, Segment, Solver, inverse_run, record_steps, structure
 from bdia_numerics.program.inverse import invert_matrix
 from bdia_numerics.program.meaning import interpret
 from bdia_numerics.runs.solving import solve
@@ -79,7 +79,7 @@ def step_determinants(solver: Solver, grid: Grid) -> tuple[Any, ...]:
     return tuple(_determinant(segment, run) for segment in run.segments)
 
 
-def _determinant(segment: Segment, run: Recording) -> Any:
+def _determinant(segment: Segment, run: Run) -> Any:
     """Return the determinant of a step with the model's output set to zero."""
     space = run.trace.grid.space
     zero, one, registers = space.field(0), space.field(1), tuple(segment.before)

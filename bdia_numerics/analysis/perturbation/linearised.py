@@ -10,7 +10,7 @@ import numpy as np
 
 from bdia_numerics.grids import Between, Grid, Point
 from bdia_numerics.models import eps_form
-from bdia_numerics.program import NotInvertibleError, Recording, Segment, Solver, inverse_run, record_steps, structure
+from bdia_numerics.program import NotInvertibleError, Run, Segment, Solver, inverse_run, record_steps, structure
 from bdia_numerics.program.meaning import interpret, rows
 from bdia_numerics.program.ops import Evaluate, Op
 from bdia_numerics.runs.solving import inverse_plan
@@ -23,7 +23,7 @@ Jacobian = float | Array | Callable[[Point], float]
 DIRECTIONS = ("sample", "invert")
 
 
-def directed_run(solver: Solver, grid: Grid, direction: str, prediction: str) -> Recording:
+def directed_run(solver: Solver, grid: Grid, direction: str, prediction: str) -> Run:
     """Record the steps, or derive their inverse; errors as `amplification` names them."""
     if direction not in DIRECTIONS:
         raise ValueError(f"direction={direction!r} is neither 'sample' nor 'invert'")
@@ -43,12 +43,12 @@ def directed_run(solver: Solver, grid: Grid, direction: str, prediction: str) ->
         raise
 
 
-def evaluations(run: Recording) -> Iterator[Evaluate]:
+def evaluations(run: Run) -> Iterator[Evaluate]:
     """Yield the model evaluations of a run, in order."""
     return (op for segment in run.segments for op in segment.ops if isinstance(op, Evaluate))
 
 
-def jacobian_at(run: Recording, op: Evaluate, J: Jacobian) -> float:
+def jacobian_at(run: Run, op: Evaluate, J: Jacobian) -> float:
     """Return d eps/dz at an evaluation."""
     at = op.time
     value: Any
@@ -69,7 +69,7 @@ def jacobian_at(run: Recording, op: Evaluate, J: Jacobian) -> float:
     return float(value)
 
 
-def slopes_of(run: Recording, J: Jacobian) -> dict[int, float]:
+def slopes_of(run: Run, J: Jacobian) -> dict[int, float]:
     """Return d output/dz of what the model predicts, by the number of the evaluation."""
     slopes = {}
     for op in evaluations(run):
@@ -132,7 +132,7 @@ def slot_matrix(
     return np.concatenate(after, axis=-2) if block else np.array(after)
 
 
-def output_of(solver: Solver, run: Recording, direction: str) -> str:
+def output_of(solver: Solver, run: Run, direction: str) -> str:
     """Return the register that is the `.z` of a run: at the noise end the one that stands furthest out."""
     shape = structure(solver)
     if direction == "sample":

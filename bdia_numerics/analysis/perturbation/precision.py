@@ -10,7 +10,7 @@ from bdia_numerics.analysis.perturbation.amplification import gaussian_jacobian
 from bdia_numerics.analysis.perturbation.linearised import Jacobian, advance, directed_run, output_of, slopes_of
 from bdia_numerics.analysis.perturbation.rounding import ROUNDING_RMS, Trip
 from bdia_numerics.grids import Grid
-from bdia_numerics.program import Recording, Segment, Solver, parameters, record_start
+from bdia_numerics.program import Run, Segment, Solver, parameters, record_start
 from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.runs.state import identity
 
@@ -245,16 +245,14 @@ def _first(solver: Solver, grid: Grid, z: float, law: Jacobian, prediction: str,
     return {name: values[h.number] for name, h in run.final.items()}
 
 
-def _run_on(
-    run: Recording, inputs: Mapping[str, float], segments: Iterable[Segment], law: Jacobian
-) -> dict[int, float]:
+def _run_on(run: Run, inputs: Mapping[str, float], segments: Iterable[Segment], law: Jacobian) -> dict[int, float]:
     values = {run.inputs[name].number: value for name, value in inputs.items()}
     ops = [op for segment in segments for op in segment.ops]
     advance(ops, values, slopes_of(run, law), run.definitions())
     return values
 
 
-def _values(there: Recording, back: Recording, first: Mapping[str, float], law: Jacobian) -> dict[int, float]:
+def _values(there: Run, back: Run, first: Mapping[str, float], law: Jacobian) -> dict[int, float]:
     """Return every value of the trip by its number; the way back takes the same ones, which it would reach unrounded."""
     values = _run_on(there, first, there.segments, law)
     slopes, definitions = slopes_of(back, law), back.definitions()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.analysis.perturbation.linearised import Rounded, rounded_rows
-from bdia_numerics.program import Recording
+from bdia_numerics.program import Run
 from bdia_numerics.spaces import Numpy
 
 Slopes = Mapping[int, float]
@@ -43,7 +43,7 @@ class Trip:
     results: float = 0.0
     coefficients: list[tuple[float, Any]] = field(default_factory=list)
 
-    def go(self, there: Recording, back: Recording, sent: str, slopes_there: Slopes, slopes_back: Slopes) -> None:
+    def go(self, there: Run, back: Run, sent: str, slopes_there: Slopes, slopes_back: Slopes) -> None:
         """Count the roundings of both ways in what the register `sent` holds at the end of the way back.
 
         A perturbation anywhere on the way there is undone by the exact way back up to where it arose, so it travels to the end as one

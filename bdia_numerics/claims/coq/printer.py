@@ -16,17 +16,7 @@ from typing import Any
 from bdia_numerics.claims.coq.scalars import combination
 from bdia_numerics.claims.formal import AnyIndex, DeltaRecorder, any_slot
 from bdia_numerics.claims.ledger import CheckFailed
-from bdia_numerics.program import (
-    Recorder,
-    Recording,
-    Segment,
-    Solver,
-    Trace,
-    inverse_run,
-    parameters,
-    record_step,
-    structure,
-)
+from bdia_numerics.program import Recorder, Run, Segment, Solver, Trace, inverse_run, parameters, record_step, structure
 from bdia_numerics.program.meaning import rows
 from bdia_numerics.program.ops import Evaluate, Held, Op
 from bdia_numerics.spaces import SYMBOLS
@@ -146,16 +136,16 @@ def _before(solver: Solver) -> tuple[Trace, dict[str, Held]]:
     return trace, {name: Held(trace.new(name), AnyIndex(lag)) for name, lag in pairs}
 
 
-def _recorded(solver: Solver) -> Recording:
+def _recorded(solver: Solver) -> Run:
     free = _with_free_parameters(solver)
     trace, held = _before(free)
     segment = record_step(free, trace, AnyIndex(), held)
-    return Recording(trace, held, (segment,), segment.after)
+    return Run(trace, held, (segment,), segment.after)
 
 
-def _one_segment(trace: Trace, held: Mapping[str, Held], ops: Iterable[Op], after: Mapping[str, Held]) -> Recording:
+def _one_segment(trace: Trace, held: Mapping[str, Held], ops: Iterable[Op], after: Mapping[str, Held]) -> Run:
     segment = Segment(0, -1, dict(held), tuple(ops), dict(after))
-    return Recording(trace, dict(held), (segment,), dict(after))
+    return Run(trace, dict(held), (segment,), dict(after))
 
 
 @dataclass(frozen=True)
@@ -202,7 +192,7 @@ def _used(lines: Iterable[_Line], final: Iterable[int]) -> list[_Line]:
 
 
 def _text(
-    name: str, run: Recording, binders: str, deltas: Deltas | None = None, places: Mapping[AnyIndex, str] | None = None
+    name: str, run: Run, binders: str, deltas: Deltas | None = None, places: Mapping[AnyIndex, str] | None = None
 ) -> str:
     if strangers := [t for t in run.trace.points if not isinstance(t, AnyIndex)]:
         raise CheckFailed(f"{name} takes a time inside a slot, {strangers[0]}, which has no index")

@@ -8,7 +8,7 @@ from typing import Any
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
-from bdia_numerics.program import Recording, Solver, record_steps, structure
+from bdia_numerics.program import Run, Solver, record_steps, structure
 from bdia_numerics.program.meaning import interpret
 from bdia_numerics.runs.solving import Model, Solution, begin, solve, starter_of
 from bdia_numerics.spaces import Scalar
@@ -80,7 +80,7 @@ def step_at(solver: Solver, model: Model, grid: Grid, i: int) -> Step:
     return Step(solver, model, grid[i - 1 : i + shape.depth], shape.depth)
 
 
-def dependence(run: Recording, register: str) -> dict[int, Scalar]:
+def dependence(run: Run, register: str) -> dict[int, Scalar]:
     """Return the coefficients of a register's last version in the run's inputs and evaluations, by their numbers."""
     one = run.trace.grid.space.field(1)
     forms: dict[int, dict[int, Scalar]] = {h.number: {h.number: one} for h in run.inputs.values()}
