@@ -134,7 +134,7 @@ class _Lowering:
                     list(self._assignments(op))
 
     def _place(self, register: str, number: int, time: Any) -> None:
-        # The half makes the unit so fine that a state in units of z comes back as it was: rounded to it, it moves by a quarter unit at most.
+        # With the half a state in units of z comes back as it was: rounded to this unit it moves by a quarter of its own at most.
         alpha = Fraction(1) if register in structure(self.solver).evaluations else self.run.trace.point(time).alpha / 2
         if alpha == 0:
             raise NotOnLatticeError(f"in z/alpha it cannot run, since alpha = 0 at index {time}")
