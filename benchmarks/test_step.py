@@ -7,7 +7,7 @@ from timing import in_turn, least, processor
 
 from bdia_numerics import BDIA, grids, schedules, solve
 from bdia_numerics.program import make_plan, record_steps
-from bdia_numerics.runs.stepwise import Course, Stepwise
+from bdia_numerics.program.plan import Sum
 from bdia_numerics.spaces import FLOAT64
 
 SIZE = 8_000_000
@@ -17,7 +17,6 @@ def arithmetic():
     """Return a step's time, in place on 8M float64, over that of four passes over memory."""
     grid = grids.uniform(schedules.vp_cosine(), 3, t_max=0.9, t_min=0.01)
     plan = make_plan(record_steps(BDIA(0.5), grid), FLOAT64)
-    course = Course(BDIA(0.5), grid, (plan,))
     instructions = plan.stages[0].instructions
     rng = np.random.default_rng(0)
     z_prev, z, eps = (rng.standard_normal(SIZE) for _ in range(3))
@@ -25,11 +24,12 @@ def arithmetic():
 
     def step():
         # As in a run: z_prev belongs to the run, and the new state is written over it.
-        run = Stepwise(course, {"z_prev": z_prev, "z": z}, FLOAT64)
-        run._owned |= set(run.store)
-        run.feed(eps)
-        assert run.completed == 1
-        return run.store[held["z"].number]
+        asked, total = instructions
+        store = {plan.inputs["z_prev"].number: z_prev, plan.inputs["z"].number: z, asked.target: eps}
+        own = Sum(total.target, total.coefficients, total.sources, plan.inputs["z_prev"].number)
+        plan.arithmetic.carry_out(own, store, FLOAT64)
+        assert FLOAT64.finite(store[held["z"].number])
+        return store[held["z"].number]
 
     before = z_prev.copy()
     result = step()

@@ -38,7 +38,8 @@ from bdia_numerics.formulas import number, table
 from bdia_numerics.plots import Picture
 from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.runs.bit_exact import bit_exact_round_trip
-from bdia_numerics.spaces import Lattice, kernel, remainder
+from bdia_numerics.spaces import Lattice, kernel
+from bdia_numerics.spaces.lattice import bits_per_element
 
 law = problems.GaussianMixture([0.3, 0.7], [[-2.0, 0.0], [1.0, 1.0]], [0.1, 0.2])
 vp = schedules.vp_linear()
@@ -254,7 +255,7 @@ sizes = {}
 for name in ("BDIA, 9/10", "BDIA, 1/2", "EDICT, 93/100"):
     start = Lattice.from_float(noise, bits=40)
     ends = [solve(solvers[name], model, grid(n), start).state for n in longer]
-    sizes[name] = [remainder.bits_per_element(end.remainder) for end in ends]
+    sizes[name] = [bits_per_element(end.remainder) for end in ends]
     assert all(bound <= size <= 1.01 * bound + 8 for size, bound in sizes[name])
 half = [bound for _, bound in sizes["BDIA, 1/2"]]
 assert np.allclose(half, [n - 1 for n in longer])  # the start contracts nothing

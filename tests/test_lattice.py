@@ -35,10 +35,10 @@ from bdia_numerics.analysis import amplification
 from bdia_numerics.cli import app
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.program import NotOnLatticeError, lattice_run
-from bdia_numerics.program.lifting import lifted
+from bdia_numerics.program.lattice import lifted
 from bdia_numerics.runs.bit_exact import bit_exact_round_trip
 from bdia_numerics.spaces import Lattice, kernel
-from bdia_numerics.spaces.remainder import Remainder, bits_per_element
+from bdia_numerics.spaces.lattice import Remainder, bits_per_element
 
 F = Fraction
 VP, FLOW = schedules.vp_linear(), schedules.flow()

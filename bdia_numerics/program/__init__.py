@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bdia_numerics.program.identity import identity
-from bdia_numerics.program.inverse import NotInvertibleError, inverse_run
-from bdia_numerics.program.invertibility import (
+from bdia_numerics.program.inverse import (
     Invertibility,
+    NotInvertibleError,
     condition_of,
     end_without_inverse,
+    inverse_run,
     invertibility,
     parameters,
     symbolised,

@@ -52,6 +52,7 @@ def identity(solver: object, grid: Grid | None = None) -> str:
 
 
 def _described(value: object, grid: Grid | None, around: tuple[int, ...]) -> str:
+    # An attribute may lead back to the solver itself.
     if id(value) in around:
         return "..."
     inside = (*around, id(value))
@@ -88,6 +89,7 @@ def _values(function: Any, grid: Grid) -> Iterator[str]:
     for i in range(1, grid.n + 1):
         try:
             value = function(Slot(grid, i))
+            # Numbers that are equal in the grid's system are one value, however they are written.
             yield repr(value) if isinstance(value, float) else str(grid.space.field(value))
         except Exception as error:  # noqa: BLE001 - a function of the slot may fail at ends that no step asks for
             yield type(error).__name__

@@ -33,6 +33,7 @@ class Limit:
         return hash(self.value)
 
     def _with(self, other: object, operation: str) -> Any:
+        # The form multiplies itself by the scalar then.
         if isinstance(other, Linear):
             return NotImplemented
         x, y = self.value, limit(other).value
@@ -62,6 +63,7 @@ class Limit:
         return limit(other) / self
 
     def __pow__(self, k: object) -> Limit:
+        # 0 to a negative power diverges, and a root need not be rational.
         whole = isinstance(k, int) and self.value is not None and (self.value or k >= 0)
         return Limit(self.value**k if whole else None)  # type: ignore[operator]
 
@@ -130,6 +132,7 @@ def held(value: Weights, kinds: Mapping[str, str]) -> tuple[Fraction, Fraction] 
     parts = {name: EPS if not name else kinds[name] for name in value}
     if any(w.value is None for w in value.values()) or OTHER in parts.values():
         return set(parts.values())
+    # Each part is itself a multiple of the state plus a multiple of eps, and so is their sum.
     total = [sum((w.value * VALUES[parts[n]][k] for n, w in value.items()), Fraction(0)) for k in (0, 1)]  # type: ignore[operator]
     return total[0], total[1]
 
@@ -151,6 +154,7 @@ def inferred(after: Mapping[str, Weights], fixed: Mapping[str, str]) -> dict[str
     results = []
     for first in (STATE, EPS):
         kinds = {name: fixed.get(name, first) for name in after}
+        # What one register holds may depend on another one, which was settled a round before: as many rounds as registers suffice.
         for name in [name for name in after if name not in fixed] * len(after):
             fitting = (k for k in VALUES if fits(after[name], {**kinds, name: k}, k))
             kinds[name] = next(fitting, kinds[name])

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bdia_numerics import grids
-from bdia_numerics.program.inverse import inverse_run
-from bdia_numerics.program.invertibility import symbolised
+from bdia_numerics.program.inverse import inverse_run, symbolised
 from bdia_numerics.program.meaning import rows
 from bdia_numerics.program.ops import Evaluate
 from bdia_numerics.program.structure import Solver, structure
@@ -84,6 +83,7 @@ class _Labels:
         name, _, time = self.run.trace.names[number].partition(" at ")
         letter = name.split("_")[0] if time else "w"
         label = f"{letter}_{{{self.times[time]}}}" if time else letter
+        # Two versions at one time, as the two states of a coupled solver have, are told apart by primes.
         while label in self.labels.values():
             label = label.replace(letter, letter + "'", 1)
         self.labels[number] = label
@@ -100,6 +100,7 @@ class _Labels:
             scalar = sympy.factor(c).subs(self.symbols, simultaneous=True)
             if scalar == 0:
                 continue
+            # A minus stands before the term, not inside its brackets.
             negative = scalar.could_extract_minus_sign()
             scalar = -scalar if negative else scalar
             body = rf"\left({sympy.latex(scalar)}\right)" if scalar.is_Add else sympy.latex(scalar)

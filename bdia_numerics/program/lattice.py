@@ -9,13 +9,12 @@ undone when; its undoing is that of the forward operation, never an operation of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from bdia_numerics.program.lattice_run import Assign, Integers, Weigh
-from bdia_numerics.program.lifting import lifted
 from bdia_numerics.program.meaning import rows
 from bdia_numerics.program.ops import Combine, Evaluate, Mix
 from bdia_numerics.program.plan import Call, Plan, make_plan
@@ -56,6 +55,8 @@ def lattice_plan(run: Run, space: LatticeSpace, solver: Solver, *, forward: Run 
     NotOnLatticeError
         (a ValueError) with the register and the slot, if an own coefficient is 0, or further from 1 than 2^16.
     """
+    # A unit of its own for each register (z/k) makes every own coefficient a power of 2, but then the units differ from slot to slot.
+    # It is the last resort, and its refusal is the one that is shown.
     for coordinate in ("z", "y"):
         try:
             return _plan(_Lowering(run, space, solver, forward, coordinate))
@@ -93,6 +94,7 @@ class _Lowering:
         source = self.forward or self.run
         self.assignments: dict[Any, Combine | Mix] = {}
         places: set[tuple[str, int, Any]] = set()
+        # All versions that a register ever has, with their times: those are integers, and all else is floats.
         for segment in (*self.run.segments, *source.segments):
             places |= {(r, h.number, h.time) for held in (segment.before, segment.after) for r, h in held.items()}
         places |= {(r, h.number, h.time) for held in (self.run.inputs, self.run.final) for r, h in held.items()}
@@ -132,6 +134,7 @@ class _Lowering:
                     list(self._assignments(op))
 
     def _place(self, register: str, number: int, time: Any) -> None:
+        # With the half a state in units of z comes back as it was: rounded to this unit it moves by a quarter of its own at most.
         alpha = Fraction(1) if register in structure(self.solver).evaluations else self.run.trace.point(time).alpha / 2
         if alpha == 0:
             raise NotOnLatticeError(f"in z/alpha it cannot run, since alpha = 0 at index {time}")
@@ -166,6 +169,7 @@ class _Lowering:
             made = list(self._assignments(self._forward(op)))
             for x in made:
                 self._check(x, segment.slot)
+            # The way back undoes the very assignments of the way there, in reverse order: it has none of its own.
             yield from made if self.forward is None else (x.undone() for x in reversed(made))
 
     def _forward(self, op: Combine | Mix) -> Combine | Mix:
@@ -197,6 +201,7 @@ class _Lowering:
     def _own(self, target: int, old: int, own: Fraction) -> Fraction:
         """Return an own coefficient in the coordinate of the run."""
         if self.coordinate == "z/k" and own:
+            # The coefficient is split into a power of 2, which shifts bits and loses none, and a factor that the unit takes over.
             unit, exponent = math.frexp(float(abs(own)) * float(self.scale(old)))
             unit, exponent = (1.0, exponent - 1) if unit == 0.5 else (unit, exponent)
             self.scales[target] = Fraction(unit)
@@ -235,3 +240,67 @@ class _Lowering:
             return
         terms = [(c, n) for c, n in op.terms if c] or op.terms[:1]
         yield Weigh(op.target, tuple(float(c) for c, _ in terms), tuple(n for _, n in terms), None)
+
+
+Assignment = tuple[int, int, Fraction, list[tuple[Fraction, int]]]
+
+
+def lifted(
+    targets: Sequence[int], olds: Sequence[int], matrix: list[list[Fraction]], between: Callable[[int], int]
+) -> Iterator[Assignment]:
+    """Yield assignments that together compute targets = matrix @ olds.
+
+    Each is (target, old, own, others): target = own * old + sum of coefficient * other. Shears have own = 1; the pivots
+    of a PLU factorisation are the other own coefficients, and their product is the determinant up to its sign. A target
+    that is one of the olds is taken over untouched.
+
+    Parameters
+    ----------
+    targets, olds
+        Numbers of the values.
+    matrix
+        Rows by target, columns by old.
+    between
+        Gives a number to a value between two shears, from the number of the old that it comes from.
+    """
+    rows = [r for r, target in enumerate(targets) if target not in olds]
+    kept = [olds.index(target) for target in targets if target in olds]
+    free = [c for c in range(len(olds)) if c not in kept]
+    order, lower, upper = _plu([[matrix[r][c] for c in free] for r in rows])
+    now = [olds[c] for c in free]
+    last = len(free) - 1
+
+    def rest(k: int) -> list[tuple[Fraction, int]]:
+        return [(matrix[rows[order[k]]][c], olds[c]) for c in kept if matrix[rows[order[k]]][c]]
+
+    for k in range(last):  # upper triangle, downwards: row k reads the values below it, which stand yet
+        others = [(upper[k][j], now[j]) for j in range(k + 1, last + 1) if upper[k][j]]
+        ends = not rest(k) and not any(lower[k][:k])
+        if ends or others or upper[k][k] != 1:
+            target = targets[rows[order[k]]] if ends else between(now[k])
+            yield target, now[k], upper[k][k], others
+            now[k] = target
+    for k in range(last, -1, -1):  # unit lower triangle, upwards
+        target = targets[rows[order[k]]]
+        if now[k] == target:
+            continue
+        own = upper[k][k] if k == last else Fraction(1)
+        yield target, now[k], own, [(lower[k][j], now[j]) for j in range(k) if lower[k][j]] + rest(k)
+
+
+def _plu(matrix: list[list[Fraction]]) -> tuple[list[int], list[list[Fraction]], list[list[Fraction]]]:
+    """Return the order of the rows, and the triangles (unit lower), with partial pivoting; a zero pivot stays in upper."""
+    n = len(matrix)
+    order, upper = list(range(n)), [list(row) for row in matrix]
+    lower = [[Fraction(int(i == j)) for j in range(n)] for i in range(n)]
+    for k in range(n):
+        pivot = max(range(k, n), key=lambda r: abs(upper[r][k]))
+        order[k], order[pivot] = order[pivot], order[k]
+        upper[k], upper[pivot] = upper[pivot], upper[k]
+        lower[k][:k], lower[pivot][:k] = lower[pivot][:k], lower[k][:k]
+        if not upper[k][k]:
+            continue
+        for r in range(k + 1, n):
+            lower[r][k] = upper[r][k] / upper[k][k]
+            upper[r] = [a - lower[r][k] * b for a, b in zip(upper[r], upper[k], strict=True)]
+    return order, lower, upper

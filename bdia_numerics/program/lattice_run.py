@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.program.plan import Call, Stage
+from bdia_numerics.program.plan import Arithmetic, Call, Stage
 from bdia_numerics.spaces import Lattice, LatticeSpace, Memory, kernel
-from bdia_numerics.spaces.lattice import OVERFLOW
-from bdia_numerics.spaces.remainder import Remainder
+from bdia_numerics.spaces.lattice import OVERFLOW, Remainder
 
 BUFFER, FLOATS, SPARE, BEFORE = -1, -2, -3, -4
 """Where a run's store keeps the remainder, registers as floats by number, arrays to be used again, and the remainder before the slot."""
@@ -58,8 +57,8 @@ class Weigh:
 
 
 @dataclass(frozen=True)
-class Integers:
-    """Arithmetic of a lattice plan: what `Plain` is to numbers that are combined as they are.
+class Integers(Arithmetic):
+    """Arithmetic of a lattice plan.
 
     Attributes
     ----------
@@ -90,6 +89,7 @@ class Integers:
 
     def begin(self, stage: Stage, store: dict[int, Any]) -> None:
         """Begin a slot: remember the buffer where the model is evaluated after it has changed."""
+        # Arrays of floats whose register is gone are used for the next one.
         for number in [n for n in store[FLOATS] if n not in store]:
             store[SPARE].append(store[FLOATS].pop(number))
         store[BEFORE] = store[BUFFER].copy() if _asks_after_a_contraction(stage.instructions) else store[BUFFER]
@@ -120,11 +120,13 @@ class Integers:
     def _assign(self, x: Assign, store: dict[int, Any]) -> None:
         old: Lattice = store[x.old]
         p, q = abs(x.own.numerator), x.own.denominator
+        # Contraction by q/p undoes that by p/q, and takes from the buffer what that one has put there.
         exchanged = (q, p) if x.undo else (p, q)
         head = None if p == q else store[BUFFER].opened(*exchanged, old.shape)
         values = [_in_z(store, n) for n in x.others]
         out = old.integers if x.reuse == x.old else np.empty(old.shape, dtype=np.int64)
         floats = _spare(store, old.shape) if x.target in self.read else None
+        # Bounds are carried along, so that the range is checked without a pass over the array.
         bound = kernel.largest(old.integers) if old.bound is None else old.bound
         made = Lattice(out, self.space.bits, self.space.dtype, x.scales[1])
         bound = kernel.FAILED if bound >= kernel.LIMIT else kernel.assign(
@@ -176,5 +178,6 @@ def _asks_after_a_contraction(instructions: Iterable[Any]) -> bool:
     for x in instructions:
         if contracted and isinstance(x, Call):
             return True
+        # A factor of 1 or -1 drops no digits, so that the buffer stays as it was.
         contracted |= isinstance(x, Assign) and abs(x.own) != 1
     return False

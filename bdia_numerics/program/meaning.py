@@ -35,6 +35,7 @@ def rows(op: Op) -> Iterator[Row]:
         yield Row(op.target, op.register, op.terms)
     elif not isinstance(op, Evaluate):
         for target, register, row in zip(op.targets, op.registers, op.matrix, strict=True):
+            # A value that is only handed on keeps its number, so there is nothing to compute.
             if target not in op.olds:
                 terms = tuple(zip(row, op.olds, strict=True))
                 yield Row(target, register, tuple(term for term in terms if _counts(term[0])) or terms[:1])
@@ -74,6 +75,7 @@ def interpret(
 
     def value(number: int) -> Value:
         if definitions is not None and number not in values:
+            # An evaluation that an earlier slot has left is made again from its definition, in a run that begins after it.
             interpret((definitions[number],), values, evaluate, combine, definitions)
         return values[number]
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 from bdia_numerics.program.meaning import rows
-from bdia_numerics.program.ops import Evaluate, Held
+from bdia_numerics.program.ops import Evaluate, Held, Op
 from bdia_numerics.program.trace import Run, Segment
-from bdia_numerics.spaces import Memory, Space
+from bdia_numerics.spaces import Memory, Scalar, Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,9 @@ class Call:
 
     target: int
     argument: int
-    t: Any
-    copy: bool
-    dead: tuple[int, ...]
+    t: Scalar
+    copy: bool = False
+    dead: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Sum:
     """One linear combination, written into the buffer of `reuse`, a value that ends here and that the run has made itself."""
 
     target: int
-    coefficients: tuple[Any, ...]
+    coefficients: tuple[Scalar, ...]
     sources: tuple[int, ...]
     reuse: int | None = None
     dead: tuple[int, ...] = ()
@@ -40,28 +40,18 @@ Instruction = Call | Sum | Any
 """A number system with other operations adds instructions of its own: dataclasses with `target`, `sources`, `reuse` and `dead`."""
 
 
-class Arithmetic(Protocol):
-    """How the instructions of a plan are carried out, and what a run keeps besides its registers."""
-
-    def enter(self, store: dict[int, Any], remainder: Mapping[str, Any]) -> None: ...
-    def begin(self, stage: Stage, store: dict[int, Any]) -> None: ...
-    def argument(self, number: int, store: dict[int, Any]) -> Any: ...
-    def receive(self, x: Call, output: Any, store: dict[int, Any], space: Memory) -> None: ...
-    def carry_out(self, x: Any, store: dict[int, Any], space: Memory) -> None: ...
-    def abandon(self, store: dict[int, Any]) -> None: ...
-    def remainder(self, store: Mapping[int, Any]) -> Mapping[str, Any]: ...
-    def shown(self, value: Any) -> Any: ...
-
-
 @dataclass(frozen=True)
-class Plain:
-    """Numbers that are combined as they are; nothing is kept besides. A run's `store` holds its values by number."""
+class Arithmetic:
+    """How the instructions of a plan are carried out: numbers are combined as they are here, and nothing is kept besides.
+
+    A run's `store` holds its values by number. A number system with other instructions has an arithmetic of its own.
+    """
 
     def enter(self, store: dict[int, Any], remainder: Mapping[str, Any]) -> None:
-        """Take the inputs as they are."""
+        """Take the inputs, and what the run before has kept besides."""
 
     def begin(self, stage: Stage, store: dict[int, Any]) -> None:
-        """Begin a slot, of which nothing has to be remembered."""
+        """Begin a slot."""
 
     def argument(self, number: int, store: dict[int, Any]) -> Any:
         """Return the value at which the model is evaluated."""
@@ -74,20 +64,20 @@ class Plain:
             store.pop(n, None)
 
     def carry_out(self, x: Any, store: dict[int, Any], space: Memory) -> None:
-        """Form one linear combination."""
+        """Carry out an instruction that is not a call."""
         store[x.target] = space.combine(x.coefficients, [store[n] for n in x.sources], store.get(x.reuse))
         for n in x.dead:
             store.pop(n, None)
 
     def abandon(self, store: dict[int, Any]) -> None:
-        """Leave the slot; the values that it began with stand while the model is evaluated."""
+        """Leave a slot whose evaluation failed; the values that it began with stand until its last evaluation is made."""
 
     def remainder(self, store: Mapping[int, Any]) -> Mapping[str, Any]:
-        """Return nothing."""
+        """Return what is kept besides the registers."""
         return {}
 
     def shown(self, value: Any) -> Any:
-        """Return the value itself."""
+        """Return a state as a solution shows it."""
         return value
 
 
@@ -132,7 +122,7 @@ class Plan:
     stages: tuple[Stage, ...]
     final: dict[str, Held]
     begun: bool = True
-    arithmetic: Arithmetic = field(default_factory=Plain)
+    arithmetic: Arithmetic = field(default_factory=Arithmetic)
 
     @cached_property
     def tape(self) -> tuple[Instruction | Stage, ...]:
@@ -173,7 +163,7 @@ def make_plan(
     run, space
         What is run, and the number system of its coefficients.
     lower
-        Gives the instructions of a segment, where they are not those of `Plain`.
+        Gives the instructions of a segment, where they are not sums.
     rebuilding
         Whether values end with their slot, nothing is written over and no state is looked at: for states that a run has been
         through, which a back-propagation rebuilds and needs to the end of each slot.
@@ -184,10 +174,11 @@ def make_plan(
     ending: dict[tuple[int, int], list[int]] = {}
     for n, place in last.items():
         ending.setdefault(place, []).append(n)
-    calls = [place for place, draft in _places(drafts) if isinstance(draft, Call)]
+    # Only the next call can spoil an output, by writing into the same buffer, so each call is compared with that one alone.
+    calls = [(k, m) for k, stage in enumerate(drafts) for m, draft in enumerate(stage) if isinstance(draft, Call)]
     following = dict(pairwise(calls))
-    stages, made = [], set[int]()
-    before = run.inputs
+    # The buffers of sums are the run's own. Inputs are the caller's and outputs the model's: these are never written over.
+    stages, made, before = [], set[int](), run.inputs
     for k, (segment, stage) in enumerate(zip(run.segments, drafts, strict=True)):
         instructions: list[Instruction] = []
         ended: list[int] = []
@@ -198,8 +189,7 @@ def make_plan(
                 dead = ()
             if isinstance(draft, Call):
                 end = last[draft.target]
-                kept = following.get((k, m), end) < end
-                instructions.append(Call(draft.target, draft.argument, draft.t, kept, dead))
+                instructions.append(replace(draft, copy=following.get((k, m), end) < end, dead=dead))
             else:
                 reuse = next((n for n in draft.sources if n in dead and n in made), None)
                 instructions.append(replace(draft, reuse=reuse, dead=dead))
@@ -212,34 +202,28 @@ def make_plan(
     return Plan(run.inputs, tuple(stages), run.final, run.starting == 0)
 
 
-def _drafts(ops: Iterable[Any], run: Run, space: Space) -> Iterable[Instruction]:
+def _drafts(ops: Iterable[Op], run: Run, space: Space) -> Iterable[Instruction]:
+    """Yield the instructions of operations, nothing decided yet but the coefficients, which are rounded here, each once."""
     asked = 0
     for op in ops:
         if isinstance(op, Evaluate):
             asked = op.target
-            yield Call(op.target, op.argument, run.trace.point(op.time).t, False, ())
+            yield Call(op.target, op.argument, run.trace.point(op.time).t)
         for target, _, terms in rows(op):
             # A prediction without a coefficient, such as eps of a score where sigma = 0, is a zero of the output's shape.
-            yield _sum(target, terms or ((space.field(0), asked),), space)
-
-
-def _sum(target: int, terms: Iterable[tuple[Any, int]], space: Space) -> Sum:
-    terms = tuple(terms)
-    return Sum(target, tuple(space.coefficient(c) for c, _ in terms), tuple(n for _, n in terms))
+            pairs = terms or ((space.field(0), asked),)
+            yield Sum(target, tuple(space.coefficient(c) for c, _ in pairs), tuple(n for _, n in pairs))
 
 
 def _sources(draft: Instruction) -> tuple[int, ...]:
     return (draft.argument,) if isinstance(draft, Call) else draft.sources
 
 
-def _places(drafts: list[list[Instruction]]) -> Iterable[tuple[tuple[int, int], Instruction]]:
-    return (((k, m), draft) for k, stage in enumerate(drafts) for m, draft in enumerate(stage))
-
-
 def _without_unused(drafts: list[list[Instruction]], held: list[dict[str, Held]]) -> list[list[Instruction]]:
     """Drop what no later instruction and no register uses, such as a conversion that a solver never asked for."""
     used = {h.number for after in held for h in after.values()}
     result = []
+    # From the end to the beginning, so that what only dropped instructions use is dropped, too.
     for stage in reversed(drafts):
         kept = []
         for draft in reversed(stage):
@@ -251,6 +235,7 @@ def _without_unused(drafts: list[list[Instruction]], held: list[dict[str, Held]]
 
 
 def _last_uses(drafts: list[list[Instruction]], run: Run) -> dict[int, tuple[int, int]]:
+    """Return for each value the place (stage, instruction) after which nothing reads it; a stage's end comes after its last."""
     last: dict[int, tuple[int, int]] = {h.number: (-1, 0) for h in run.inputs.values()}
     for k, (segment, stage) in enumerate(zip(run.segments, drafts, strict=True)):
         for m, draft in enumerate(stage):

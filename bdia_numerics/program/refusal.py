@@ -33,6 +33,7 @@ def refusal(error: Exception) -> str:
         As caught, with its traceback.
     """
     ours, last = None, error.__traceback__
+    # The innermost frame says where it was raised, and the innermost one of this package says who called that.
     while last is not None:
         if str(last.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == _PACKAGE:
             ours = last
@@ -41,6 +42,7 @@ def refusal(error: Exception) -> str:
         last = last.tb_next
     if ours is None:
         raise error
+    # The bytecode tells a `raise` statement from an operation that failed, such as 1/0 or None + 1.
     stated = ours is last and ours.tb_frame.f_code.co_code[ours.tb_lasti] == _RAISE
     if stated and isinstance(error, KINDS):
         return str(error)

@@ -84,6 +84,7 @@ def _chain(starter: Solver, trace: Trace, z: Held, depth: int) -> tuple[dict[int
     """Return the numbers of the states at z.time, z.time - 1, ..., made by a solver of fewer steps, and by its own starter."""
     if not depth:
         return {z.time: z.number}, []
+    # A starter of several steps needs states before it in turn: the chain ends at a one-step solver.
     shape, inner = structure(starter), getattr(starter, "starter", None)
     if shape.depth and (inner is None or shape.depth > depth):
         raise ValueError(f"start={starter!r} is not a one-step solver: use DDIM(), or pass states")
@@ -102,6 +103,7 @@ def _mirrored(starter: Solver, trace: Trace, x: Held, depth: int) -> tuple[dict[
     grid: Any = trace.grid
     if not depth:
         return {0: x.number}, []
+    # The slots next to the data are the last ones of the reversed grid.
     mirror = Trace(grid.reversed()[grid.n - depth : grid.n], trace.prediction, trace.written)
     chain, segments = _chain(starter, mirror, Held(mirror.new("z at 0"), depth), depth)
 
@@ -147,6 +149,7 @@ def _filled(solver: Solver, trace: Trace, chain: dict[int, int], first: int) -> 
         name, both = type(solver).__name__, ", ".join(f"{r!r}: ..." for r in solver.registers)
         raise ValueError(f"{name} cannot make {', '.join(given)} from a state: pass start={{{both}}} to solve")
     shape, held, ops, one = structure(solver), {}, list[Op](), trace.grid.space.field(1)
+    # The output comes first, so that it keeps the number of the state that was given, and others at its time are the copies.
     order = sorted(zip(shape.registers, shape.lags, strict=True), key=lambda pair: pair[0] != shape.output)
     taken: set[int] = set()
     for name, lag in order:
@@ -155,6 +158,7 @@ def _filled(solver: Solver, trace: Trace, chain: dict[int, int], first: int) -> 
             s = Recorder(trace, first, {"z": Held(number, time)})
             number = _prediction(solver, name, s)
             ops.extend(s.ops)
+        # Two registers that begin with one state need two versions, since each is overwritten on its own.
         elif number in taken:
             copy = trace.new(f"{name} at {time}")
             ops.append(Combine(copy, ((one, number),)))

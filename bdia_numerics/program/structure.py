@@ -52,12 +52,15 @@ class _ShapeRecorder(Recorder):
     asked: list[tuple[Form, Form]] = field(default_factory=list)
 
     def value(self, parameter: object) -> Any:
+        # Only what a register holds in the limit of a short step is asked here, so that a parameter is its own limit.
         return limit(parameter)
 
     def function(self, name: str, x: Any) -> Any:
+        # The functions of a step compare noise levels, which all meet in the limit: ratios of steps have no known one.
         return Limit()
 
     def delta(self, i: Time, j: Time, z: Linear, e: Linear) -> Form:
+        # Kept for the check that e holds an evaluation, which can be made only when the kinds of all registers are known.
         self.asked.append((z.form(), e.form()))
         return super().delta(i, j, z, e)
 
@@ -129,6 +132,7 @@ def structure(solver: Solver) -> Structure:
         )
     if not (hasattr(solver, "registers") and callable(getattr(solver, "step", None))):
         raise TypeError(f"solver={solver!r} is not a solver: it needs an attribute registers and a method step(s)")
+    # A solver may be changed after it was read, so its attributes are a part of the key.
     attributes = identity(solver)
     try:
         return _structure(cast(Hashable, solver), attributes)
@@ -140,6 +144,7 @@ def structure(solver: Solver) -> Structure:
 def _structure(solver: Any, attributes: str) -> Structure:
     """Read a structure; `attributes` is the text of what may change in one and the same solver."""
     registers = _names(solver)
+    # Any first guess will do, since a step moves each register by a number of slots that does not depend on where it stands.
     lags: tuple[Any, ...] = (0,) * len(registers)
     # The times are a fixed point: each turn passes one register's time on to the next, so a chain of r needs r turns.
     for _ in range(len(registers) + 2):
@@ -151,6 +156,7 @@ def _structure(solver: Any, attributes: str) -> Structure:
         raise ValueError(
             f"{solver!r}: the times of its registers do not settle: end each step with them moved by one slot"
         )
+    # A register that stands at a time between two indices, or ahead of the step, has no index at which a start could fill it.
     if any(not isinstance(lag, int) or lag < 0 for lag in lags) or 0 not in lags:
         raise ValueError(
             f"{solver!r}: after a step its registers stand at {lags} slots before the new time: move one to at=s.i - 1"
@@ -199,6 +205,7 @@ def _kinds(solver: Solver, registers: tuple[str, ...], lags: tuple[Any, ...], st
     after = {r: combined(((1, step.held[r].number),), values) for r in registers}
     declared = _declared(solver, registers)
     asked = {op.argument for op in step.ops if isinstance(op, Evaluate)}
+    # The model is asked at states, and the solution is one, whatever the step assigns to them.
     states = {r for r in registers if before[r] in asked or r in ("z", getattr(solver, "output", "z"))} - set(declared)
     kinds = inferred(after, {**dict.fromkeys(states, STATE), **declared})
     for r, kind in kinds.items():
@@ -209,6 +216,7 @@ def _kinds(solver: Solver, registers: tuple[str, ...], lags: tuple[Any, ...], st
         if r in declared and other is not None:
             says = f"evaluations of {name} says that {r} holds {kind}, and the step assigns it {_WORDS[other]}"
             raise ValueError(f"{says}: {_remedy(r, other)}")
+        # Without a part of the state it is no state, and with another multiple of eps than 1 no evaluation either.
         if r not in {*declared, *states} and not found[0]:
             kinds[r] = OTHER
     for forms in step.asked:
@@ -260,6 +268,7 @@ def _output(solver: Solver, registers: tuple[str, ...], lags: tuple[int, ...], k
                 f"registers={registers} of {type(solver).__name__} hold no state z, which would be the solution: "
                 "name a register 'z', or say which one it is by output="
             )
+        # The last one by convention: z_prev stands before z in the registers of two-step solvers.
         output = current[-1]
     if output not in registers:
         raise ValueError(f"{solver!r}: output={output!r} is none of its registers {registers}")
@@ -278,6 +287,7 @@ def _two_steps(
     first = _ShapeRecorder(trace, 1, held)
     theirs(solver.step, first)
     settled = {name: first.held[name] for name in registers}
+    # Only the second step meets evaluations that the first one has left, and so counts those that are made anew in every step.
     second = _ShapeRecorder(trace, 0, dict(settled), before={name: x.number for name, x in settled.items()})
     theirs(solver.step, second)
     return settled, second

@@ -52,6 +52,7 @@ def record_step(solver: Solver, trace: Trace, i: Any, held: Mapping, recorder: t
     s = recorder(trace, i, dict(held), solver=solver)
     try:
         theirs(solver.step, s)
+    # Exact numbers divide by an exact zero at an end of the grid: the solver is not at fault, and the remedy is another end.
     except ZeroDivisionError:
         message = _open_end(solver, trace)
         if not message:
@@ -76,6 +77,7 @@ def record_steps(solver: Solver, grid: Levels, prediction: str = "eps", written:
 def _open_end(solver: Solver, trace: Trace) -> str:
     """Say which end of the grid a step divides by, one of sigma = 0 or alpha = 0; nothing if neither is."""
     for name, remedy in (("sigma", "end the grid above it (t_min > 0)"), ("alpha", "begin the grid below it")):
+        # Only the levels that the step asked for are known here, which are those that it can have divided by.
         for point in trace.points.values():
             if getattr(point, name) == 0:
                 back = trace.grid.is_reversed

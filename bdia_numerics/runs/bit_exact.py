@@ -13,7 +13,7 @@ from bdia_numerics.models import witnessed
 from bdia_numerics.program import Solver
 from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.runs.stepwise import Model, Status
-from bdia_numerics.spaces import remainder
+from bdia_numerics.spaces import lattice
 from bdia_numerics.spaces.lattice import on_lattice
 from bdia_numerics.spaces.values import ordered
 
@@ -83,7 +83,7 @@ def bit_exact_round_trip(
     pairs = [(back.z, sent)] if first is None else [(back.state.registers[r], first[r]) for r in first]  # type: ignore[union-attr]
     differing = sum(returned.differing_bits(given) for returned, given in pairs) if back.status.ok else None
     plain = solve(solver, model, grid, sent.to_float(), first and {name: x.to_float() for name, x in first.items()})
-    size, bound = remainder.bits_per_element(there.state.remainder)
+    size, bound = lattice.bits_per_element(there.state.remainder)
     return BitExact(
         differing_bits=differing,
         unit=sent.factor,

@@ -39,6 +39,7 @@ class Ball(arb):
     def __int__(self) -> int:
         if self.rational is not None:
             return int(self.rational)
+        # int() cuts towards 0, and floor downwards.
         whole = (-(-arb(self)).floor() if self < 0 else arb(self).floor()).unique_fmpz()
         if whole is None:
             raise UndecidedError(f"{self} holds numbers with different whole parts: use a smaller ball or more bits")
@@ -135,6 +136,7 @@ def _arithmetic(op: Callable[[Any, Any], Any], *, divides: bool = False, swapped
         p, q = self.rational, rational_of(other)
         if p is not None and q is not None:
             exact = op(q, p) if swapped else op(p, q)
+            # Longer quotients are forgotten, and the ball goes on without them.
             if max(exact.numerator.bit_length(), exact.denominator.bit_length()) <= _RATIONAL_BITS:
                 return rounded(exact)
         value = as_arb(other)
@@ -148,6 +150,7 @@ def _arithmetic(op: Callable[[Any, Any], Any], *, divides: bool = False, swapped
 
 def _comparison(op: Callable[[Any, Any], Any], opposite: Callable[[Any, Any], Any]) -> Any:
     def method(self: Ball, other: Any) -> Any:
+        # The same ball twice is the same number, whatever its radius; NaN equals nothing.
         if self is other and self.is_finite():
             return op(0, 0)
         p, q = self.rational, rational_of(other)

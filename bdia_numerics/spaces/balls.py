@@ -41,6 +41,7 @@ def _function(name: str, *, partial: bool = False) -> Any:
         balls = _ball()
         argument = balls.as_arb(x)
         value = getattr(argument.nonnegative_part() if name == "sqrt" else argument, name)()
+        # Arb answers with a ball of all numbers where a function is not defined; a run would go on with it and prove nothing.
         if partial and argument.is_finite() and not value.is_finite():
             if argument.is_zero() or (name == "log1p" and (argument + 1).is_zero()):
                 raise ZeroDivisionError(f"{name} diverges at {x}")
@@ -115,6 +116,7 @@ class Balls(GenericArithmetic):
         if isinstance(x, MeanValue):
             return x
         balls = _ball()
+        # A ball that is not rational keeps its radius; one that is is rounded anew at the precision of this system.
         if isinstance(x, _flint().arb) and getattr(x, "rational", None) is None:
             return x if isinstance(x, balls.Ball) else balls.ball(x)
         with self.working():

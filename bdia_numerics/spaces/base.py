@@ -245,6 +245,7 @@ def parameter(space: Numbers, x: object, *, written: bool = False) -> Scalar:
 
 def same_system(found: Any, space: Any) -> bool:
     """Say whether values of two systems meet in a run: arrays of one dtype (and device), else numbers of one kind."""
+    # An mpf or a ball does not carry the precision of a run, so that only the kind of number is compared.
     return found == space if hasattr(space, "dtype") else type(found) is type(space)
 
 
@@ -327,6 +328,7 @@ def of(x: object) -> Space:
         if accepts(x):
             return space_of(x)
     kind = f"an array of dtype {x.dtype}" if isinstance(x, np.ndarray | np.generic) else f"a {type(x).__name__}"
+    # Told by its name alone: torch is not imported here.
     if type(x).__module__.partition(".")[0] == "torch":
         raise TypeError(
             "a Tensor is in no number system yet: import bdia_numerics.torch, which registers float tensors"
@@ -338,6 +340,7 @@ def of(x: object) -> Space:
 
 def _of_elements(x: Array) -> Space:
     """Read the system off one element of each type; ints belong to any system."""
+    # One element of each type stands for all of that type: arrays of objects are long, and types few.
     kinds = {type(element): element for element in x.flat}
     found = [of(element) for kind, element in kinds.items() if kind is not int] or [of(x.flat[0])]
     for other in found[1:]:

@@ -27,6 +27,7 @@ class Vector:
     terms: Mapping[Any, Scalar]
 
     def __post_init__(self) -> None:
+        # Without a normal form a coefficient that vanishes need not look like 0, and equal vectors would differ.
         normal = {name: _normal(SYMBOLS.number(c)) for name, c in self.terms.items()}
         object.__setattr__(self, "terms", {name: c for name, c in normal.items() if c != 0})
 

@@ -76,6 +76,7 @@ def linear_combination(coefficients: Sequence[Any], values: Sequence[Any], out: 
                 (c * v for c, v in zip(coefficients[1:], values[1:], strict=True)), start=coefficients[0] * first
             )
         out, apart = np.empty_like(first, subok=False), True
+    # Below a block the calls cost more than the memory does, so there is one of each.
     if first.size <= BLOCK:
         partial, product, _ = _ROOM.of(first.shape, first.dtype)
         _add_up(coefficients, values, out, out if apart else partial, product)
@@ -154,6 +155,7 @@ def largest(integers: Array) -> int:
 def rounded(values: Array, out: Array) -> int:
     """Round floats to integers; return the largest absolute value, or FAILED if one is NaN or reaches 2^60."""
     np.rint(values, out=values)
+    # NaN fails every comparison, so that the one test below finds it as well.
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
     if not (high < LIMIT and low > -LIMIT):
         return FAILED
@@ -204,6 +206,7 @@ def assign(
     p, q = abs(own[0]), own[1]
 
     def part(k: slice, work: Sequence[Array]) -> int:
+        # Three temporaries are enough: what is not needed any more makes room for the next.
         increment, product, number = work
         x, y, h, size = source[k], target[k], None if digits is None else digits[k], 0
         if sources:
@@ -212,6 +215,7 @@ def assign(
             size = rounded(total, product)
             if size == FAILED:
                 return FAILED
+            # The integers stand in `product` now, and the floats that they were rounded from are used up.
             increment, product = product, increment
         if undo:
             x = np.subtract(x, increment, out=increment) if sources else x
@@ -225,6 +229,7 @@ def assign(
                 np.add(y, increment, out=y)
         if shown is not None:
             np.multiply(y, factor, out=shown[k])
+        # A bound that is too large may still be one of small numbers: only then the array is looked at.
         return grown if grown < LIMIT else min(largest(y), FAILED) if grown < 4 * LIMIT else FAILED
 
     return _share(part, target.size)
@@ -248,6 +253,7 @@ def _contract(
         bound = (largest(quotient) + 1) * p
     if bound >= 2 * LIMIT:
         return 4 * LIMIT
+    # number = q head + (x - q quotient) = q head + x mod q, formed without a second division.
     np.subtract(head, quotient, out=number)
     np.multiply(number, q, out=number)
     np.add(number, x, out=number)

@@ -53,6 +53,7 @@ class MeanValue:
             if other.reach is not self.reach:
                 raise ValueError("two values over different boxes: make the states of one run with one box")
             return other
+        # An array on the other side takes the operation over, element by element.
         if hasattr(other, "shape") or not hasattr(other, "__add__"):
             return None
         return MeanValue(other, tuple(0 * s for s in self.slopes), self.reach)

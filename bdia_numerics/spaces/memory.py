@@ -66,6 +66,7 @@ class Memory(Protocol):
 
     def received(self, output: Any, argument: Any, lasts: bool) -> Any:
         """Return a model's output as a run may keep it: a copy if it lasts over a later call, or shares the state's memory."""
+        # A model may return its argument, a view of it, or one buffer every time; each would change under the run.
         if isinstance(output, np.ndarray) and (lasts or np.may_share_memory(output, argument)):
             return output.copy()
         return output
@@ -80,12 +81,14 @@ class Memory(Protocol):
     def history(self, n: int, value: Any) -> Any:
         """Return room for n states like a value, shape (n, *shape), filled with NaN or None."""
         value = np.asarray(value)
+        # A run that ends early leaves NaN in the slots that it has not reached.
         return np.full((n, *value.shape), None if value.dtype == object else np.nan, value.dtype)
 
     def rms(self, difference: Any) -> Any:
         """Return the root mean square over all elements; in exact systems the root is taken in float64."""
         if isinstance(difference, np.ndarray | np.generic) and difference.dtype != object:
             wide = difference.astype(np.result_type(difference, np.float64))
+            # Squares of numbers beyond 1e154 overflow though their root does not.
             largest = np.max(np.abs(wide), initial=0.0)
             scale = largest if _SQUARED < largest < np.inf else 1.0
             return float(scale * np.sqrt(np.mean(np.square(wide / scale))))

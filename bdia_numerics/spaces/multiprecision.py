@@ -96,6 +96,7 @@ class MPMath(GenericArithmetic):
         value = x if isinstance(x, _mp().mpf) else self.number(x)
         if not _mp().isfinite(value):
             raise ValueError(f"{x!r} is not finite: pass a finite number")
+        # gmpy2's integers, which mpmath uses where it is installed, are no ints to Fraction.
         return Fraction(*map(int, _libmp().to_rational(value._mpf_)))
 
     def coefficient(self, x: Scalar) -> Scalar:

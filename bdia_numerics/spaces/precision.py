@@ -79,6 +79,7 @@ def _thread(mp: Any) -> None:
 
     entries = {"_prec": property(bits, lambda ctx, value: None), "_dps": property(dps, put)}
     threaded = type("ThreadedContext", (kind,), entries)
+    # Each number type keeps a reference to the list of its own, from which its operators read.
     for holder in (mp.mpf, mp.mpc, mp.constant):
         holder._ctxdata[2] = reader
     mp._prec_rounding = reader
@@ -90,6 +91,7 @@ def digits(dps: int) -> Iterator[None]:
     """Compute with so many digits in this thread; what held before holds after, whatever was set in between."""
     mp = of_mpmath()
     before = _OWN.pair, _OWN.dps
+    # Copies: what the model sets inside is set in these, and dropped with them.
     _OWN.pair, _OWN.dps = list(mp._prec_rounding), [mp.dps]
     try:
         mp.dps = dps
@@ -117,6 +119,7 @@ class Shared:
         """What this thread asks for; outside a run the process's value."""
         with _LOCK:
             now = self._read()
+            # A value other than the one written last was set by the user, outside of every run.
             outside = self._process if self._asked and now == self._written else now
             return self._asked.get(threading.get_ident(), outside)
 
