@@ -37,6 +37,8 @@ def network(**fields):
         (lambda: models.Predicting(mine("v"), "velocty"), "prediction='velocty' is unknown: use velocity"),
         (lambda: solve(DDIM(), mine("velocty"), GRID, 1.0), "prediction='velocty' is unknown: use velocity"),
         (lambda: analysis.lint(GRID, prediction="velocty"), "prediction='velocty' is unknown: use velocity"),
+        (lambda: models.Predicting(mine("v"), "sample"), "of diffusers' configurations: use x0"),
+        (lambda: network(prediction="v_prediction"), "prediction='v_prediction' is a word of .*: use v$"),
         (lambda: network(prediction="velocty"), "prediction='velocty' is unknown: use velocity"),
         (
             lambda: configs.from_mapping({"_class_name": "DDIMScheduler", "prediction_type": "epsilo"}).prediction,
