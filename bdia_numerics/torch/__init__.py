@@ -17,13 +17,12 @@ import torch
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Solution, Status
 from bdia_numerics.torch import gradients
-from bdia_numerics.torch.kernels import fused
 from bdia_numerics.torch.loading import Loaded, load
 from bdia_numerics.torch.models import NetworkModel, Preconditioned, controlled, denoiser
 from bdia_numerics.torch.sampling import Sampled, noise, sample
 from bdia_numerics.torch.scheduling import make_grid, schedule_of
 from bdia_numerics.torch.steadiness import Repeatability, repeatability
-from bdia_numerics.torch.tensors import Tensors
+from bdia_numerics.torch.tensors import Tensors, fused
 from bdia_numerics.values import made, share
 
 __all__ = [

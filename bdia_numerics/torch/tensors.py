@@ -7,9 +7,11 @@ of the plan, and what `finite` finds on a device is read once, at the end of the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from math import isfinite
 from typing import Any
 
@@ -20,10 +22,11 @@ from bdia_numerics import names
 from bdia_numerics.models import Model
 from bdia_numerics.spaces import FLOAT64, HALF, Memory, Numbers, Scalar, register, register_reader
 from bdia_numerics.texts import one_of
-from bdia_numerics.torch import kernels
 
 Array = np.ndarray[Any, Any]
 DTYPES: tuple[torch.dtype, ...] = tuple(getattr(torch, name) for name in names.TORCH_DTYPES)
+_fused: ContextVar[bool] = ContextVar("fused", default=False)
+"""Whether combinations are compiled, in this thread or task."""
 _CHUNK = 2**17
 """Elements that a thread sums at a time in float32: half a megabyte."""
 _BITS = {torch.bfloat16: torch.int16}
@@ -82,8 +85,8 @@ class Tensors(Memory):
 
         It is written into `out` if that is the first of the values and no gradient is recorded; its bits do not depend on that.
         """
-        if kernels.active.get():
-            return kernels.combined(coefficients, values, self.half)
+        if _fused.get():
+            return _combined(coefficients, values, self.half)
         if torch.is_grad_enabled():
             for value in values:
                 if value.requires_grad:  # then out of place: the sum so far, and the buffer, may be needed again
@@ -169,6 +172,61 @@ class Tensors(Memory):
     def on_arrays(self, model: Model) -> Model:
         """Return a model of tensors as one of arrays."""
         return lambda z, t: self.host(model(self.placed(z).to(self.dtype), t))
+
+
+# Each linear combination as one kernel. Plainly a BDIA step is two or three, each of which goes over the state again: on a GPU that is
+# what a step costs. On a CPU the calls of a compiled function cost more than small states do.
+
+
+@contextmanager
+def fused() -> Iterator[None]:
+    """Let the linear combinations of runs in this block be one kernel each.
+
+    The first run in each dtype and layout compiles for some seconds; with a C++ compiler on a CPU, Triton on a GPU. A kernel may contract
+    products and sums (fused multiply-add), so its bits may differ from those of a plain run: sample and invert both in such a block. It
+    takes no buffer over, so that a run holds one array of the state's size more.
+
+    Examples
+    --------
+    >>> from bdia_numerics.torch import fused
+    >>> with fused():
+    ...     found = solve(BDIA(), model, grid, z)
+    """
+    token = _fused.set(True)
+    try:
+        yield
+    finally:
+        _fused.reset(token)
+
+
+def _combined(coefficients: Sequence[float], values: Sequence[torch.Tensor], wide: bool) -> torch.Tensor:
+    """Return sum_k coefficients[k] * values[k] in the dtype of the values, summed in float32 if `wide`, by one kernel."""
+    found: torch.Tensor = _kernel()(_row(tuple(coefficients), values[0].device), list(values), wide)
+    return found
+
+
+@lru_cache(maxsize=65536)
+def _row(coefficients: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Return coefficients as a float64 tensor on a device, brought there once and without waiting for it.
+
+    As numbers they would be compiled into the kernel, one kernel a slot.
+    """
+    made = torch.tensor(coefficients, dtype=torch.float64)
+    return made.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else made.to(device)
+
+
+def _weighted(row: torch.Tensor, values: list[torch.Tensor], wide: bool) -> torch.Tensor:
+    """Return what is compiled: the sum from the left; a coefficient, a tensor without axes, takes the dtype of the values."""
+    terms = [value.float() for value in values] if wide else values
+    total = row[0] * terms[0]
+    for k in range(1, len(terms)):
+        total = total + row[k] * terms[k]
+    return total.to(values[0].dtype)
+
+
+@cache
+def _kernel() -> Callable[..., Any]:
+    return torch.compile(_weighted)
 
 
 def _out_of_place(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], half: bool) -> torch.Tensor:
