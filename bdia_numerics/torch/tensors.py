@@ -89,17 +89,14 @@ class Tensors(Memory):
             return _combined(coefficients, values, self.half)
         if torch.is_grad_enabled():
             for value in values:
-                if value.requires_grad:  # then out of place: the sum so far, and the buffer, may be needed again
-                    return _out_of_place(coefficients, values, self.half)
+                if (
+                    value.requires_grad
+                ):  # then nothing is written over: the sum so far, and the buffer, may be needed again
+                    terms = [values[0].float(), *values[1:]] if self.half else values
+                    return _new_sum(coefficients, terms).to(self.dtype)
         if self.half:
             return _in_chunks(coefficients, values, out)
-        if out is values[0]:
-            return _left_sum(coefficients, values)
-        if coefficients[0] == 1 and len(values) > 1:  # one kernel less, and the same bits
-            total, begin = torch.add(values[0], values[1], alpha=coefficients[1]), 2
-        else:
-            total, begin = torch.mul(values[0], coefficients[0]), 1
-        return _left_sum((1, *coefficients[begin:]), (total, *values[begin:]))
+        return _left_sum(coefficients, values) if out is values[0] else _new_sum(coefficients, values)
 
     def holds(self, value: object) -> bool:
         """Say whether it is a tensor of this dtype on this device."""
@@ -229,21 +226,23 @@ def _kernel() -> Callable[..., Any]:
     return torch.compile(_weighted)
 
 
-def _out_of_place(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], half: bool) -> torch.Tensor:
-    first = values[0].float() if half else values[0]
-    total = first if coefficients[0] == 1 and len(values) > 1 else torch.mul(first, coefficients[0])
-    for c, value in zip(coefficients[1:], values[1:], strict=True):
-        total = total.add(value, alpha=c)
-    return total.to(values[0].dtype)
+def _new_sum(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the sum from the left in a new tensor."""
+    if coefficients[0] == 1 and len(values) > 1:  # one kernel less, and the same bits
+        total, begin = torch.add(values[0], values[1], alpha=coefficients[1]), 2
+    else:
+        total, begin = torch.mul(values[0], coefficients[0]), 1
+    return _left_sum((1, *coefficients[begin:]), (total, *values[begin:]))
 
 
 def _in_chunks(
     coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], out: torch.Tensor | None
 ) -> torch.Tensor:
     """Return the sum from the left in float32, rounded once; a large one on a CPU goes through one scratch that stays in the cache."""
-    first = values[0]
-    length = _CHUNK * torch.get_num_threads()
-    if first.device.type != "cpu" or first.numel() <= length or not _in_one_row(values):
+    first, length = values[0], _CHUNK * torch.get_num_threads()
+    in_a_row = first.is_contiguous() or _channels_last(first)
+    alike = all(v.stride() == first.stride() and v.shape == first.shape for v in values)
+    if first.device.type != "cpu" or first.numel() <= length or not (in_a_row and alike):
         total = _left_sum(coefficients, [first.float(), *values[1:]])
         return total.to(first.dtype) if out is None else out.copy_(total)
     made = torch.empty_like(first) if out is None else out
@@ -255,18 +254,14 @@ def _in_chunks(
 
 
 def _left_sum(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the sum, written into the first of the values."""
+    """Return the sum from the left, written into the first of the values as far as no gradient is recorded."""
     total = values[0] if coefficients[0] == 1 else values[0].mul_(coefficients[0])
     for k in range(1, len(values)):
-        total.add_(values[k], alpha=coefficients[k])
+        if total.requires_grad:
+            total = total.add(values[k], alpha=coefficients[k])
+        else:
+            total.add_(values[k], alpha=coefficients[k])
     return total
-
-
-def _in_one_row(values: Sequence[torch.Tensor]) -> bool:
-    """Say whether the elements of all values follow one another in memory in the same order."""
-    first, strides = values[0], values[0].stride()
-    dense = first.is_contiguous() or _channels_last(first)
-    return dense and all(v.stride() == strides and v.shape == first.shape for v in values)
 
 
 def dtype_named(name: str) -> torch.dtype:
