@@ -73,6 +73,9 @@ def score(f: Model) -> Predicting:
 
 
 def _known(prediction: str) -> str:
+    ours = next((word for word, theirs in PREDICTIONS.items() if theirs == prediction != ""), None)
+    if ours is not None:
+        raise ValueError(f"prediction={prediction!r} is a word of diffusers' configurations: use {ours}")
     found: str = one_of("prediction", prediction, PREDICTIONS)
     return found
 

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 
 from bdia_numerics import BDIA, EDICT, grids, invert, schedules, solve  # noqa: E402
-from bdia_numerics.torch import fused, kernels  # noqa: E402
+from bdia_numerics.torch import fused, tensors  # noqa: E402
 from bdia_numerics.torch.tensors import DTYPES, space_of  # noqa: E402
 
 SCHEDULE = schedules.vp_linear()
@@ -30,14 +30,14 @@ def test_the_sum_that_is_compiled():
     """Uncompiled: coefficients from a tensor are those that were given, in every dtype."""
     for dtype in DTYPES:
         values, half = [Z.to(dtype), (Z * Z).to(dtype), Z.sin().to(dtype)], dtype in (torch.float16, torch.bfloat16)
-        found = kernels.weighted(kernels.row((1.0, -0.3, 1 / 3), Z.device), values, half)
+        found = tensors._weighted(tensors._row((1.0, -0.3, 1 / 3), Z.device), values, half)
         expected = space_of(values[0]).combine((1.0, -0.3, 1 / 3), values)
         # Three roundings of float64 numbers to the dtype of the sum, two sums, each of at most the terms' size.
         scale = sum(v.double().abs() for v in values).max()
         assert found.dtype == dtype and float((found.double() - expected.double()).abs().max()) <= 5 * scale * max(
             torch.finfo(dtype).eps / 2 if half else 0, torch.finfo(torch.float32 if half else dtype).eps
         )
-    assert not kernels.active.get()
+    assert not tensors._fused.get()
 
 
 @needs_compiler

@@ -547,7 +547,7 @@ def conditioned(**options):
     ("call", "kind", "words"),
     [
         (lambda u: NetworkModel(None), TypeError, "not callable"),
-        (lambda u: NetworkModel(u, "epsilon"), ValueError, "prediction='epsilon' is unknown: use eps"),
+        (lambda u: NetworkModel(u, "epsilon"), ValueError, "a word of diffusers' configurations: use eps"),
         (lambda u: NetworkModel(u, guidance=2.0), ValueError, "needs the unconditional branch"),
         (lambda u: NetworkModel(u)(draw(2, 3, 8, 8), 1), ValueError, r"takes \(batch, 1, height, width\)"),
         (lambda u: NetworkModel(u)(draw(2, 1, 8, 8).to("meta"), 1), ValueError, "z is on meta, the network on cpu"),

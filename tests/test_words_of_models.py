@@ -1,7 +1,11 @@
 """What a model predicts and its dtype are words of one table each, and every reader names the nearest where one is misspelt."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
+import bdia_numerics
 from bdia_numerics import DDIM, analysis, configs, grids, models, names, schedules, solve
 
 GRID = grids.uniform(schedules.vp_linear(), 4, t_min=0.1)
@@ -37,6 +41,8 @@ def network(**fields):
         (lambda: models.Predicting(mine("v"), "velocty"), "prediction='velocty' is unknown: use velocity"),
         (lambda: solve(DDIM(), mine("velocty"), GRID, 1.0), "prediction='velocty' is unknown: use velocity"),
         (lambda: analysis.lint(GRID, prediction="velocty"), "prediction='velocty' is unknown: use velocity"),
+        (lambda: models.Predicting(mine("v"), "sample"), "of diffusers' configurations: use x0"),
+        (lambda: network(prediction="v_prediction"), "prediction='v_prediction' is a word of .*: use v$"),
         (lambda: network(prediction="velocty"), "prediction='velocty' is unknown: use velocity"),
         (
             lambda: configs.from_mapping({"_class_name": "DDIMScheduler", "prediction_type": "epsilo"}).prediction,
@@ -67,3 +73,21 @@ def test_dtypes_of_tensors_are_those_of_the_table():
 
     assert (torch.float16, torch.bfloat16, torch.float32, torch.float64) == DTYPES
     assert [str(dtype).removeprefix("torch.") for dtype in DTYPES] == [*names.TORCH_DTYPES]
+
+
+PACKAGE = Path(bdia_numerics.__file__).parent
+OWN = {"names.py": set(names.DTYPES), "models.py": set(configs.PREDICTIONS) - {"sample"}}
+
+
+@pytest.mark.parametrize("home", OWN)
+def test_no_second_table(home):
+    """A list of most of these words, or a mapping from them, outside of its home would be one that can differ from it."""
+    found = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Tuple | ast.List | ast.Set | ast.Dict)
+        if path != PACKAGE / home
+        if len(OWN[home] & {getattr(x, "value", None) for x in ast.iter_child_nodes(node)}) >= 2 + (home == "names.py")
+    ]
+    assert found == []

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bdia_numerics import grids, problems, schedules
+from bdia_numerics import grids, names, problems, schedules
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import reference_flow
 from bdia_numerics.program import Solver, structure
@@ -100,7 +100,7 @@ class Config:
     rtol: float = 1e-9
 
     def __post_init__(self) -> None:
-        among(self, spacings=SPACINGS, dtypes=("float16", "float32", "float64"))
+        among(self, spacings=SPACINGS, dtypes=names.NUMPY_DTYPES)
         if (
             not (self.solvers and self.steps and self.spacings and self.dtypes)
             or min(self.steps) < 3

@@ -18,13 +18,12 @@ from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Solution, Status
 from bdia_numerics.spaces.values import made, share
 from bdia_numerics.torch import gradients
-from bdia_numerics.torch.kernels import fused
 from bdia_numerics.torch.networks.loading import Loaded, load
 from bdia_numerics.torch.networks.models import NetworkModel, Preconditioned, controlled, denoiser
 from bdia_numerics.torch.networks.sampling import Sampled, noise, sample
 from bdia_numerics.torch.networks.steadiness import Repeatability, repeatability
 from bdia_numerics.torch.scheduling import make_grid, schedule_of
-from bdia_numerics.torch.tensors import Tensors
+from bdia_numerics.torch.tensors import Tensors, fused
 
 __all__ = [
     "Loaded",

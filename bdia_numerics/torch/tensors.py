@@ -7,9 +7,11 @@ of the plan, and what `finite` finds on a device is read once, at the end of the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from math import isfinite
 from typing import Any
 
@@ -20,10 +22,11 @@ from bdia_numerics import names
 from bdia_numerics.models import Model
 from bdia_numerics.spaces import FLOAT64, HALF, Memory, Numbers, Scalar, register, register_reader
 from bdia_numerics.texts import one_of
-from bdia_numerics.torch import kernels
 
 Array = np.ndarray[Any, Any]
 DTYPES: tuple[torch.dtype, ...] = tuple(getattr(torch, name) for name in names.TORCH_DTYPES)
+_fused: ContextVar[bool] = ContextVar("fused", default=False)
+"""Whether combinations are compiled, in this thread or task."""
 _CHUNK = 2**17
 """Elements that a thread sums at a time in float32: half a megabyte."""
 _BITS = {torch.bfloat16: torch.int16}
@@ -82,21 +85,18 @@ class Tensors(Memory):
 
         It is written into `out` if that is the first of the values and no gradient is recorded; its bits do not depend on that.
         """
-        if kernels.active.get():
-            return kernels.combined(coefficients, values, self.half)
+        if _fused.get():
+            return _combined(coefficients, values, self.half)
         if torch.is_grad_enabled():
             for value in values:
-                if value.requires_grad:  # then out of place: the sum so far, and the buffer, may be needed again
-                    return _out_of_place(coefficients, values, self.half)
+                if (
+                    value.requires_grad
+                ):  # then nothing is written over: the sum so far, and the buffer, may be needed again
+                    terms = [values[0].float(), *values[1:]] if self.half else values
+                    return _new_sum(coefficients, terms).to(self.dtype)
         if self.half:
             return _in_chunks(coefficients, values, out)
-        if out is values[0]:
-            return _left_sum(coefficients, values)
-        if coefficients[0] == 1 and len(values) > 1:  # one kernel less, and the same bits
-            total, begin = torch.add(values[0], values[1], alpha=coefficients[1]), 2
-        else:
-            total, begin = torch.mul(values[0], coefficients[0]), 1
-        return _left_sum((1, *coefficients[begin:]), (total, *values[begin:]))
+        return _left_sum(coefficients, values) if out is values[0] else _new_sum(coefficients, values)
 
     def holds(self, value: object) -> bool:
         """Say whether it is a tensor of this dtype on this device."""
@@ -175,21 +175,78 @@ class Tensors(Memory):
         return lambda z, t: self.host(model(self.placed(z).to(self.dtype), t))
 
 
-def _out_of_place(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], half: bool) -> torch.Tensor:
-    first = values[0].float() if half else values[0]
-    total = first if coefficients[0] == 1 and len(values) > 1 else torch.mul(first, coefficients[0])
-    for c, value in zip(coefficients[1:], values[1:], strict=True):
-        total = total.add(value, alpha=c)
+# Each linear combination as one kernel. Plainly a BDIA step is two or three, each of which goes over the state again: on a GPU that is
+# what a step costs. On a CPU the calls of a compiled function cost more than small states do.
+
+
+@contextmanager
+def fused() -> Iterator[None]:
+    """Let the linear combinations of runs in this block be one kernel each.
+
+    The first run in each dtype and layout compiles for some seconds; with a C++ compiler on a CPU, Triton on a GPU. A kernel may contract
+    products and sums (fused multiply-add), so its bits may differ from those of a plain run: sample and invert both in such a block. It
+    takes no buffer over, so that a run holds one array of the state's size more.
+
+    Examples
+    --------
+    >>> from bdia_numerics.torch import fused
+    >>> with fused():
+    ...     found = solve(BDIA(), model, grid, z)
+    """
+    token = _fused.set(True)
+    try:
+        yield
+    finally:
+        _fused.reset(token)
+
+
+def _combined(coefficients: Sequence[float], values: Sequence[torch.Tensor], wide: bool) -> torch.Tensor:
+    """Return sum_k coefficients[k] * values[k] in the dtype of the values, summed in float32 if `wide`, by one kernel."""
+    found: torch.Tensor = _kernel()(_row(tuple(coefficients), values[0].device), list(values), wide)
+    return found
+
+
+@lru_cache(maxsize=65536)
+def _row(coefficients: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Return coefficients as a float64 tensor on a device, brought there once and without waiting for it.
+
+    As numbers they would be compiled into the kernel, one kernel a slot.
+    """
+    made = torch.tensor(coefficients, dtype=torch.float64)
+    return made.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else made.to(device)
+
+
+def _weighted(row: torch.Tensor, values: list[torch.Tensor], wide: bool) -> torch.Tensor:
+    """Return what is compiled: the sum from the left; a coefficient, a tensor without axes, takes the dtype of the values."""
+    terms = [value.float() for value in values] if wide else values
+    total = row[0] * terms[0]
+    for k in range(1, len(terms)):
+        total = total + row[k] * terms[k]
     return total.to(values[0].dtype)
+
+
+@cache
+def _kernel() -> Callable[..., Any]:
+    return torch.compile(_weighted)
+
+
+def _new_sum(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the sum from the left in a new tensor."""
+    if coefficients[0] == 1 and len(values) > 1:  # one kernel less, and the same bits
+        total, begin = torch.add(values[0], values[1], alpha=coefficients[1]), 2
+    else:
+        total, begin = torch.mul(values[0], coefficients[0]), 1
+    return _left_sum((1, *coefficients[begin:]), (total, *values[begin:]))
 
 
 def _in_chunks(
     coefficients: Sequence[Scalar], values: Sequence[torch.Tensor], out: torch.Tensor | None
 ) -> torch.Tensor:
     """Return the sum from the left in float32, rounded once; a large one on a CPU goes through one scratch that stays in the cache."""
-    first = values[0]
-    length = _CHUNK * torch.get_num_threads()
-    if first.device.type != "cpu" or first.numel() <= length or not _in_one_row(values):
+    first, length = values[0], _CHUNK * torch.get_num_threads()
+    in_a_row = first.is_contiguous() or _channels_last(first)
+    alike = all(v.stride() == first.stride() and v.shape == first.shape for v in values)
+    if first.device.type != "cpu" or first.numel() <= length or not (in_a_row and alike):
         total = _left_sum(coefficients, [first.float(), *values[1:]])
         return total.to(first.dtype) if out is None else out.copy_(total)
     made = torch.empty_like(first) if out is None else out
@@ -201,18 +258,14 @@ def _in_chunks(
 
 
 def _left_sum(coefficients: Sequence[Scalar], values: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the sum, written into the first of the values."""
+    """Return the sum from the left, written into the first of the values as far as no gradient is recorded."""
     total = values[0] if coefficients[0] == 1 else values[0].mul_(coefficients[0])
     for k in range(1, len(values)):
-        total.add_(values[k], alpha=coefficients[k])
+        if total.requires_grad:
+            total = total.add(values[k], alpha=coefficients[k])
+        else:
+            total.add_(values[k], alpha=coefficients[k])
     return total
-
-
-def _in_one_row(values: Sequence[torch.Tensor]) -> bool:
-    """Say whether the elements of all values follow one another in memory in the same order."""
-    first, strides = values[0], values[0].stride()
-    dense = first.is_contiguous() or _channels_last(first)
-    return dense and all(v.stride() == strides and v.shape == first.shape for v in values)
 
 
 def dtype_named(name: str) -> torch.dtype:

@@ -17,10 +17,9 @@ from typing import Any
 import torch
 
 from bdia_numerics.grids import Grid, Point
-from bdia_numerics.models import PREDICTIONS, Trained
+from bdia_numerics.models import PREDICTIONS, Trained, prediction_of
 from bdia_numerics.schedules import Schedule, edm
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.texts import one_of
 from bdia_numerics.torch.tensors import DTYPES
 
 Control = Callable[[torch.Tensor, torch.Tensor, Mapping[str, Any]], Mapping[str, Any]]
@@ -83,7 +82,7 @@ class NetworkModel:
     def __post_init__(self) -> None:
         if not callable(self.network):
             raise TypeError(f"network={self.network!r} is not callable: pass a module or a function of (z, t)")
-        one_of("prediction", self.prediction, PREDICTIONS)
+        prediction_of(self)
         check_options(
             self.guidance, state_dtype=self.state_dtype, network_dtype=self.network_dtype, autocast=self.autocast
         )

@@ -66,7 +66,6 @@ class Feed:
         self._last: Mark | None = None  # the sample of the step before
         self._dtype: torch.dtype | None = None  # of all samples
         self.handed: Mark | None = None
-        self._written = 0  # counter of writes of what was handed out
 
     @property
     def index(self) -> int | None:
