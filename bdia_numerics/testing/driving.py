@@ -23,6 +23,7 @@ from bdia_numerics.configs.config import KINDS
 from bdia_numerics.configs.walk import RatioLevels
 from bdia_numerics.grids import Point
 from bdia_numerics.models import PREDICTIONS, form
+from bdia_numerics.texts import refuse
 
 Array = np.ndarray[Any, Any]
 TOP = 1e8
@@ -85,16 +86,20 @@ def reading(scheduler: Any) -> configs.SchedulerConfig | None:
         raise TypeError(
             f"cannot be tested: the walk of {name} is not read: {read.family.why or 'its levels are its own'}"
         )
-    if read.stochastic:
-        raise ValueError(
-            f"cannot be tested: {name} adds noise in each step, so that it has no exact solution to come to"
-        )
-    if read["invert_sigmas"]:
-        raise ValueError(
-            "cannot be tested: invert_sigmas=True: the network is told 1 - sigma, and predicts data less noise"
-        )
-    if getattr(scheduler, "noise_end", False):
-        raise ValueError(f"cannot be tested: {type(scheduler).__name__} goes on from a State: test its solver")
+    refuse(
+        (
+            read.stochastic,
+            f"cannot be tested: {name} adds noise in each step, so that it has no exact solution to come to",
+        ),
+        (
+            read["invert_sigmas"],
+            "cannot be tested: invert_sigmas=True: the network is told 1 - sigma, and predicts data less noise",
+        ),
+        (
+            getattr(scheduler, "noise_end", False),
+            f"cannot be tested: {type(scheduler).__name__} goes on from a State: test its solver",
+        ),
+    )
     return read
 
 
