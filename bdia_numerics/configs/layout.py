@@ -57,7 +57,10 @@ def layout(
     """
     refuse(
         (not config.known, f"the walk of {config.name} is not read: {config.family.why}"),
-        (n is not None and not _is_whole(n), f"n={n!r} is not a number of steps: pass an int"),
+        (
+            n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer)),
+            f"n={n!r} is not a number of steps: pass an int",
+        ),
     )
     given: dict[str, Any] = {"mu": None if mu is None else [mu], "timesteps": timesteps, "sigmas": sigmas}
     for key, passed in given.items():
@@ -103,10 +106,6 @@ _TAKES = {  # by class, what set_timesteps takes beside a number of steps
     "FlowMatchEulerDiscreteScheduler": ("timesteps", "sigmas", "mu"),
     "FlowMatchLCMScheduler": ("timesteps", "sigmas", "mu"),
 }
-
-
-def _is_whole(n: object) -> bool:
-    return isinstance(n, int | np.integer) and not isinstance(n, bool)
 
 
 def _check(config: SchedulerConfig, asked: Passed) -> None:
