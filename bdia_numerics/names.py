@@ -16,6 +16,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -78,10 +79,6 @@ FORMER_DISTRIBUTIONS = {"mixture": "modes", "tight": "sharp"}
 """What the key `law` of the study map said, when those words meant another distribution there than elsewhere."""
 
 
-def _smooth(schedule: Any, n: int, **options: Any) -> Grid:
-    return grids.alternating(schedule, n, ratio=1, **options)
-
-
 def _quad(schedule: Any, n: int) -> Grid:
     """Return the quadratic grid of the DDIM paper: squares of n even numbers up to the root of 0.8 T, then clean data."""
     times = {int(t) for t in np.linspace(0, np.sqrt(0.8 * schedule.length), n) ** 2}
@@ -94,10 +91,6 @@ def _cut(schedule: Any, n: int) -> Grid:
     return grids.from_timesteps(schedule, [k * step for k in reversed(range(n))])
 
 
-def _leading_by_one(schedule: Any, n: int) -> Grid:
-    return grids.leading(schedule, n, steps_offset=1, final_alpha=None)
-
-
 _SPAN, _LAST = ("t_max", "t_min"), ("final_alpha",)
 GRIDS: Mapping[str, tuple[Callable[..., Grid], tuple[str, ...]]] = {
     "uniform": (grids.uniform, _SPAN),
@@ -105,13 +98,13 @@ GRIDS: Mapping[str, tuple[Callable[..., Grid], tuple[str, ...]]] = {
     "log_snr": (grids.log_snr, _SPAN),
     "asinh": (grids.asinh, _SPAN),
     "karras": (grids.karras, (*_SPAN, "rho", "append_zero")),
-    "smooth": (_smooth, (*_SPAN, "variable")),
+    "smooth": (partial(grids.alternating, ratio=1), (*_SPAN, "variable")),
     "alternating": (grids.alternating, (*_SPAN, "variable", "ratio")),
     "random": (grids.random, (*_SPAN, "variable", "ratio", "seed")),
     "leading": (grids.leading, (*_LAST, "steps_offset")),
     "linspace": (grids.linspace, _LAST),
     "trailing": (grids.trailing, _LAST),
-    "leading+1": (_leading_by_one, ()),
+    "leading+1": (partial(grids.leading, steps_offset=1, final_alpha=None), ()),
     "cut": (_cut, ()),
     "quad": (_quad, ()),
 }
@@ -143,9 +136,7 @@ def solver(text: str, **values: Any) -> Solver:
     >>> solver("bdia:gamma=9/10")
     BDIA(gamma=Fraction(9, 10), allow_any=False)
     """
-    make, positional, named = _taken_apart("solver", text, _SOLVERS)
-    if make is None:
-        make = solvers.find(positional[0])  # refuses, with the nearest names
+    make, positional, named = read("solver", text, _SOLVERS)
     named |= {name: number(name, value) if isinstance(value, str) else value for name, value in values.items()}
     if isinstance(make, type):
         fields = [key for key, field in getattr(make, "__dataclass_fields__", {}).items() if field.init]
@@ -235,14 +226,6 @@ def counts_steps(text: str) -> bool:
     return entry is not None and "t_max" not in entry[1]
 
 
-def read(name: str, text: str, known: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    """Return what a text names, of a table or of a module, and the options behind it; ValueError, with the nearest names, for another."""
-    make, positional, named = _taken_apart(name, text, known)
-    if make is None:
-        one_of(name, text.partition(":")[0].partition("(")[0].strip(), known)
-    return make, positional, named
-
-
 def number(name: str, text: str) -> Any:
     """Return 9/10 and 0.9 as exact fractions, true, false and none as such, and any other word as it is."""
     if text.lower() in _WORDS:
@@ -259,8 +242,8 @@ _PLACE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*|[^():]*\.py")
 _PAIRS = re.compile(r"\s*\w+\s*=")
 
 
-def _taken_apart(name: str, text: str, known: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    """Return what a text names and its options; None and the name, where that is neither known nor one of a module."""
+def read(name: str, text: str, known: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """Return what a text names, of a table or of a module, and the options behind it; ValueError, with the nearest names, for another."""
     if len(text) > 2000:
         raise ValueError(f"{name}={text[:37]}... is longer than 2,000 letters: name one {name}")
     lowered = {word.lower(): word for word in known}
@@ -285,13 +268,14 @@ def _taken_apart(name: str, text: str, known: Mapping[str, Any]) -> tuple[Any, t
     if not isinstance(word, ast.Name):
         example = "BDIA, 'BDIA(gamma=9/10)'" if name == "solver" else next(iter(known))
         raise ValueError(f"{name}={text!r} is not a {name}: write {example} or module:name")  # noqa: TRY004
+    make = None if module is None else _object(name, module, word.id)
+    if module is None and (make := known.get(lowered.get(word.id.lower(), ""))) is None:
+        if known is _SOLVERS:
+            solvers.find(word.id)  # refuses, with the nearest names
+        one_of(name, word.id, known)
     values = {str(k.arg): _value(str(k.arg), k.value, source.strip()) for k in call.keywords} if call else {}
     positional = tuple(_value("a parameter", a, source.strip()) for a in call.args) if call else ()
-    if module is not None:
-        return _object(name, module, word.id), positional, values
-    if word.id.lower() not in lowered:
-        return None, (word.id,), values
-    return known[lowered[word.id.lower()]], positional, values
+    return make, positional, values
 
 
 def _value(name: str, node: ast.expr, source: str) -> Any:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bdia_numerics.configs.config import PREDICTIONS, SPACINGS, SchedulerConfig, from_mapping, read
 from bdia_numerics.configs.families import FAMILIES, Family
-from bdia_numerics.configs.layout import OutOfTableError, layout
-from bdia_numerics.configs.tables import alphas_cumprod
-from bdia_numerics.configs.walk import Walk, WalkStep, from_scheduler
+from bdia_numerics.configs.tables import OutOfTableError, alphas_cumprod
+from bdia_numerics.configs.walk import Walk, WalkStep, from_scheduler, layout
 from bdia_numerics.spaces.values import share
 
 __all__ = [

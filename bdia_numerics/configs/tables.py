@@ -1,4 +1,4 @@
-"""Noise levels: the table that a configuration's betas give, and the kinds of levels that schedulers put in its place, with their times."""
+"""Noise levels that a configuration gives: the table of its betas, the kinds in its place, and the times that are told for them."""
 
 from __future__ import annotations
 
@@ -182,3 +182,70 @@ def between(config: SchedulerConfig, times: Array, found: Array, levels: Array) 
     told: Sequence[float] = times_of(np.asarray(middle), levels).tolist()
     pairs = ((a, float(b)) for a, b in zip(told, times[1:], strict=False))
     return (float(times[0]), *(t for pair in pairs for t in pair))
+
+
+def spaced(config: SchedulerConfig, n: int, *, extra: int = 0, top: int | None = None) -> Array:
+    """Return the times that a spacing gives in sampling order, as the schedulers count them; some may be outside the table.
+
+    `extra` is 1 where they are n of n + 1 points, and `top` is the number of training steps that are used.
+    """
+    length, spacing, offset = (
+        config["num_train_timesteps"],
+        config["timestep_spacing"] or "linspace",
+        config["steps_offset"] or 0,
+    )
+    used = length if top is None else top
+    if spacing == "linspace":
+        found = np.linspace(0, used - 1, n + extra)
+        found = found.astype(np.float32) if config.rule == "points" else found.round()
+    elif spacing == "leading":
+        found = np.arange(n + extra) * (used // (n + extra))
+    else:
+        return np.asarray(np.arange(used, 0, -length / n).round() - 1)
+    backwards = found[::-1][: n + extra - extra]
+    return np.asarray(backwards + offset if spacing == "leading" else backwards)
+
+
+class OutOfTableError(ValueError):
+    """A time that the table does not have, at which the scheduler itself stops with an index error."""
+
+
+def inside(times: Array, levels: Array) -> Array:
+    """Return times that index the table, as arrays do: t = -1 is its last entry."""
+    if (top := float(np.max(times))) > len(levels) - 1:
+        raise OutOfTableError(
+            f"t={top:g} is outside the table of {len(levels)} training steps, where the scheduler stops: lower steps_offset, or pass times "
+            f"up to {len(levels) - 1}"
+        )
+    return times
+
+
+def on_table(config: SchedulerConfig, times: Array, levels: Array) -> Array:
+    """Return the times, of which these schedulers hold one beyond the table at its end; ValueError for several, which have one level."""
+    beyond = int(np.sum(np.asarray(times) > len(levels) - 1))
+    if beyond > 1:
+        raise ValueError(
+            f"steps_offset={config['steps_offset']}: {beyond} of the times lie beyond the table of {len(levels)} training steps, where "
+            "the scheduler repeats its last level: lower steps_offset"
+        )
+    return times
+
+
+def distilled(config: SchedulerConfig, n: int) -> Array:
+    """Return the times of a model that was distilled on a number of original steps."""
+    original, length = int(config["original_inference_steps"]), config["num_train_timesteps"]
+    if not n <= original <= length:
+        raise ValueError(
+            f"steps={n}: {config.name} takes at most original_inference_steps={original}, itself at most {length}"
+        )
+    origin = np.arange(1, original + 1)[::-1] * (length // original) - 1
+    return np.asarray(origin[np.floor(np.linspace(0, original, n, endpoint=False)).astype(int)])
+
+
+def ratios_of(sigma: Array) -> Array:
+    """Return sigma/alpha of the sigma of flow matching."""
+    wide = sigma.astype(np.float64)
+    if wide.max() > 1:
+        raise ValueError(f"sigma={wide.max():g} exceeds 1, where flow matching begins: pass sigmas up to 1")
+    with np.errstate(divide="ignore"):
+        return np.asarray(wide / (1 - wide))

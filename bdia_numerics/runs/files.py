@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bdia_numerics.texts import refuse
+
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[Any]:
@@ -78,10 +80,10 @@ def check(name: str, path: str | Path | None, suffixes: Sequence[str] = ()) -> N
         raise ValueError(f"{name}={path}: end its name in {', '.join(suffixes[:-1])} or {suffixes[-1]}")
     try:
         folder = Path(os.path.realpath(path)).parent
-        if not folder.is_dir():
-            raise ValueError(f"{name}={path}: there is not a folder {folder}, make it first")
-        if path.is_dir():
-            raise ValueError(f"{name}={path} is a folder: give the path of a file in it")
+        refuse(
+            (not folder.is_dir(), f"{name}={path}: there is not a folder {folder}, make it first"),
+            (path.is_dir(), f"{name}={path} is a folder: give the path of a file in it"),
+        )
         if os.path.lexists(path) and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         if not path.exists() or path.is_file():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -23,6 +23,7 @@ from bdia_numerics.configs.config import KINDS
 from bdia_numerics.configs.walk import RatioLevels
 from bdia_numerics.grids import Point
 from bdia_numerics.models import PREDICTIONS, form
+from bdia_numerics.texts import refuse
 
 Array = np.ndarray[Any, Any]
 TOP = 1e8
@@ -85,16 +86,20 @@ def reading(scheduler: Any) -> configs.SchedulerConfig | None:
         raise TypeError(
             f"cannot be tested: the walk of {name} is not read: {read.family.why or 'its levels are its own'}"
         )
-    if read.stochastic:
-        raise ValueError(
-            f"cannot be tested: {name} adds noise in each step, so that it has no exact solution to come to"
-        )
-    if read["invert_sigmas"]:
-        raise ValueError(
-            "cannot be tested: invert_sigmas=True: the network is told 1 - sigma, and predicts data less noise"
-        )
-    if getattr(scheduler, "noise_end", False):
-        raise ValueError(f"cannot be tested: {type(scheduler).__name__} goes on from a State: test its solver")
+    refuse(
+        (
+            read.stochastic,
+            f"cannot be tested: {name} adds noise in each step, so that it has no exact solution to come to",
+        ),
+        (
+            read["invert_sigmas"],
+            "cannot be tested: invert_sigmas=True: the network is told 1 - sigma, and predicts data less noise",
+        ),
+        (
+            getattr(scheduler, "noise_end", False),
+            f"cannot be tested: {type(scheduler).__name__} goes on from a State: test its solver",
+        ),
+    )
     return read
 
 
@@ -156,9 +161,44 @@ class DrivenWalk:
         scaled = getattr(self.scheduler, "scale_model_input", None)
         return 1.0 if scaled is None else float(scaled(torch.ones(1, dtype=torch.float64), t)[0])
 
+    def run(self, model: Any, start: Array) -> Array:
+        """Return where the scheduler comes to from states at its first level, on an exact noise prediction eps(z, sigma/alpha), in float64.
+
+        States, of shape (*batch, *data), are in the convention of `levels`.
+        """
+        levels, scheduler = self.levels, self.scheduler
+        with double_precision(type(scheduler)), torch.no_grad(), np.errstate(all="ignore"):
+            first, last = (float(levels.alpha(s)) for s in (self.begins[0], self.ends[-1]))
+            # EDM's factor is its preconditioning, the others' takes z/alpha to z.
+            keeps_y = levels.kind == "vp" and abs(self.scale(scheduler.timesteps[0]) - 1) > 1e-9
+            sample = torch.from_numpy(start / first if keeps_y else start.copy())
+            for t, s in zip(scheduler.timesteps, self.told, strict=True):
+                z = sample.numpy().astype(np.float64) * self.scale(t)
+                if levels.kind == "one":
+                    z = z * np.hypot(s, self.config["sigma_data"])
+                sample = scheduler.step(torch.from_numpy(self.prediction(model(z, s), z, s)), t, sample).prev_sample
+            return np.asarray(sample.numpy().astype(np.float64) * (last if keeps_y else 1.0))
+
 
 def walked(scheduler: Any, n: int, mu: float | None = None, passed: dict[str, Any] | None = None) -> DrivenWalk:
-    """Return the walk of a scheduler after its set_timesteps, in float64; parameters and errors as for `drive`."""
+    """Return the walk of a scheduler after its set_timesteps, in float64.
+
+    Parameters
+    ----------
+    scheduler
+        An object with `set_timesteps`, `timesteps` and `step`.
+    n
+        What is passed to `set_timesteps`.
+    mu
+        What is passed to `set_timesteps`, too, by which a flow's levels are shifted.
+    passed
+        What is passed to `set_timesteps` in the place of n, as `refined` returns it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Beginning with "cannot be tested", for a scheduler that takes no such steps or of which the levels are not known.
+    """
     reading(scheduler)
     with double_precision(type(scheduler)), np.errstate(all="ignore"):
         try:
@@ -170,61 +210,6 @@ def walked(scheduler: Any, n: int, mu: float | None = None, passed: dict[str, An
                 f"cannot be tested: {type(scheduler).__name__}.set_timesteps({n}) says: {' '.join(str(error).split())}"
             ) from error
         return DrivenWalk(scheduler)
-
-
-def drive(
-    scheduler: Any,
-    n: int,
-    model_of: Callable[[RatioLevels], Any],
-    states_of: Callable[[float, float], Array],
-    mu: float | None = None,
-    passed: dict[str, Any] | None = None,
-) -> tuple[Array, Array, DrivenWalk]:
-    """Run a scheduler on an exact noise prediction, in float64.
-
-    Parameters
-    ----------
-    scheduler
-        An object with `set_timesteps`, `timesteps` and `step`.
-    n
-        What is passed to `set_timesteps`.
-    model_of
-        From alpha and sigma as functions of s = sigma/alpha to the model eps(z, s).
-    states_of
-        From alpha and sigma at the start to the states there.
-    mu
-        What is passed to `set_timesteps`, too, by which a flow's levels are shifted.
-    passed
-        What is passed to `set_timesteps` in the place of n, as `refined` returns it.
-
-    Returns
-    -------
-    start, end : array, shape (*batch, *data)
-        States before and after the run, in the convention of the walk's `levels`.
-    walk : DrivenWalk
-        Where they stand.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Beginning with "cannot be tested", for a scheduler that takes no such steps or of which the levels are not known.
-    """
-    with double_precision(type(scheduler)), torch.no_grad(), np.errstate(all="ignore"):
-        walk = walked(scheduler, n, mu, passed)
-        levels, model = walk.levels, model_of(walk.levels)
-        first, last = (float(levels.alpha(float(s))) for s in (walk.begins[0], walk.ends[-1]))
-        start = states_of(first, float(levels.sigma(float(walk.begins[0]))))
-        # EDM's factor is its preconditioning, the others' takes z/alpha to z.
-        keeps_y = levels.kind == "vp" and abs(walk.scale(scheduler.timesteps[0]) - 1) > 1e-9
-        sample = torch.from_numpy(start / first if keeps_y else start.copy())
-        for t, s in zip(scheduler.timesteps, walk.told, strict=True):
-            z = sample.numpy().astype(np.float64) * walk.scale(t)
-            if levels.kind == "one":
-                z = z * np.hypot(s, walk.config["sigma_data"])
-            output = walk.prediction(model(z, s), z, s)
-            sample = scheduler.step(torch.from_numpy(output), t, sample).prev_sample
-        end = sample.numpy().astype(np.float64)
-        return start, end * last if keeps_y else end, walk
 
 
 def refined(

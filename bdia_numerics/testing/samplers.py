@@ -233,28 +233,21 @@ class SchedulerSampler:
         self, problem: ExactProblem, place: Any, direction: str, states: Any = STATES, carry: Any = None
     ) -> SamplerRun:
         """Drive the scheduler of a direction by `set_timesteps` and `step`."""
-        from bdia_numerics.testing.driving import drive, refined
+        from bdia_numerics.testing.driving import refined, walked
 
         scheduler = self.scheduler if direction == "sample" else self.inverse
         if scheduler is None:
             raise TypeError(f"{self.label} has no inverse: pass invert=, a scheduler that takes data to noise")
         chosen, passed = refined(scheduler, place.n, pattern=place.pattern) if place.pattern else (scheduler, None)
-        model = CountedStates(None)
-
-        def model_of(levels: Any) -> Any:
-            model.model = problem.model(levels)
-            return model
-
-        given = None if carry is None else np.array(plain("carry", carry))
-
-        def made(alpha: float, sigma: float) -> Any:
-            start = law_states(problem, alpha, sigma, states) if given is None else given
-            model.part = start.size
-            return start
-
-        start, end, walk = drive(chosen, place.n, model_of, made, self.mu, passed)
-        truth = truth_of(problem, start, float(walk.begins[0]), float(walk.ends[-1]), walk.levels)
-        return SamplerRun(start, end, *truth, model.nfe, place.n, end)
+        walk = walked(chosen, place.n, self.mu, passed)
+        s_from, s_to, levels = float(walk.begins[0]), float(walk.ends[-1]), walk.levels
+        if carry is None:
+            start = law_states(problem, float(levels.alpha(s_from)), float(levels.sigma(s_from)), states)
+        else:
+            start = np.array(plain("carry", carry))
+        model = CountedStates(problem.model(levels), start.size)
+        end = walk.run(model, start)
+        return SamplerRun(start, end, *truth_of(problem, start, s_from, s_to, levels), model.nfe, place.n, end)
 
 
 Sampler = SolverSampler | FunctionSampler | SchedulerSampler

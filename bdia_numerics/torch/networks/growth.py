@@ -22,6 +22,7 @@ from bdia_numerics.program import Run, Solver, make_plan, structure
 from bdia_numerics.program.plan import Call, Instruction, Plan
 from bdia_numerics.runs.solving import begun, invert, solve
 from bdia_numerics.spaces import of
+from bdia_numerics.texts import refuse
 from bdia_numerics.torch.linear import Store, pull, push
 from bdia_numerics.torch.networks.jacobians import Linearised, linearised
 
@@ -300,10 +301,10 @@ def probed_defect(
         For a solver without exactly two registers, probes below 2, runs that are not finite.
     """
     names = structure(solver).registers
-    if len(names) != 2:
-        raise ValueError(f"{solver!r} has {len(names)} registers: the symplectic form pairs exactly two")
-    if probes < 2:
-        raise ValueError(f"probes={probes}: take 2 or more, so that they have a spread")
+    refuse(
+        (len(names) != 2, f"{solver!r} has {len(names)} registers: the symplectic form pairs exactly two"),
+        (probes < 2, f"probes={probes}: take 2 or more, so that they have a spread"),
+    )
     factors = np.array([float(c) for c in step_determinants(solver, grid)])
     _, plan, at = linearised_run(solver, model, grid, z, "sample")
     draw, space = torch.Generator().manual_seed(seed), of(z)

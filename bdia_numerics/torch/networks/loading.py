@@ -14,6 +14,7 @@ from bdia_numerics import configs, schedules
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Trained
 from bdia_numerics.schedules import Schedule
+from bdia_numerics.texts import refuse
 from bdia_numerics.torch.networks.features import verdicts
 from bdia_numerics.torch.networks.folders import CARD, UNET, edm_network, local, network_of, quiet, read_json
 from bdia_numerics.torch.networks.models import NetworkModel, Preconditioned
@@ -107,11 +108,12 @@ class Loaded:
             raise TypeError(
                 f"labels={given.tolist()} are not a list of ints: pass one class label an image, such as [3, 1]"
             )
-        if not self.labels:
-            raise ValueError(f"labels={given.tolist()}: this network takes no labels, leave them out")
         top = count or onehot
-        if top and not bool(((given >= 0) & (given < top)).all()):
-            raise ValueError(f"labels={given.tolist()}: this network has the labels 0 to {top - 1}")
+        outside = bool(((given < 0) | (given >= top)).any())
+        refuse(
+            (not self.labels, f"labels={given.tolist()}: this network takes no labels, leave them out"),
+            (top and outside, f"labels={given.tolist()}: this network has the labels 0 to {top - 1}"),
+        )
         given = given.to(torch.int64)
         none = None if self.null_label is None else torch.full_like(given, self.null_label)
         if onehot:  # as EDM's networks take them; all zeros are not a label

@@ -332,10 +332,12 @@ def in_one_line(error: Exception, network: Any, z: torch.Tensor, names: tuple[st
         return torch.OutOfMemoryError(
             f"out of memory at a batch of {len(z)}: pass fewer states at a time ({said[:120]})"
         )
-    word = str(z.dtype).removeprefix("torch.")
+    word, size = str(z.dtype).removeprefix("torch."), (getattr(network, "config", None) or {}).get("sample_size")
+    of_its_shape = f"pass states of the shape that it was made for{f', of size {size}' if size else ''}"
+    remedy = next((helps for words, helps in _REMEDIES if any(w in said.lower() for w in words)), of_its_shape)
     return ValueError(
         f"the network cannot take z of shape {tuple(z.shape)}, {word} on {z.device}, with {', '.join(names) or 'no conditions'}"
-        f" ({said[:200]}): {_remedy(said.lower(), getattr(network, 'config', None) or {})}"
+        f" ({said[:200]}): {remedy}"
     )
 
 
@@ -345,18 +347,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(w in str(error).lower() for w in words)
 
 
-def _remedy(said: str, config: Mapping[str, Any]) -> str:
-    """Return what helps against an error of torch or diffusers, as far as its words and the network's configuration tell."""
-    if any(word in said for word in ("dtype", "type (", "same type")):
-        return "pass network_dtype=, the dtype of its weights"
-    if "unexpected keyword" in said or "needs to be initialized" in said:
-        return "leave out of conditions what it does not take"
-    if "should be provided" in said or "required positional" in said or "cannot be none" in said:
-        return "pass it in conditions="
-    if "index out of range" in said:
-        return "pass labels that it has"
-    size = config.get("sample_size")
-    return f"pass states of the shape that it was made for{f', of size {size}' if size else ''}"
+_REMEDIES = (
+    (("dtype", "type (", "same type"), "pass network_dtype=, the dtype of its weights"),
+    (("unexpected keyword", "needs to be initialized"), "leave out of conditions what it does not take"),
+    (("should be provided", "required positional", "cannot be none"), "pass it in conditions="),
+    (("index out of range",), "pass labels that it has"),
+)
+"""What helps against an error of torch or diffusers that has one of these words."""
 
 
 def likeness(z: torch.Tensor, output: torch.Tensor) -> float:

@@ -21,6 +21,7 @@ from bdia_numerics.runs.solving import DERIVED
 from bdia_numerics.runs.stepwise import come_back
 from bdia_numerics.solvers import DDIM, RK4
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import refuse
 
 Watch = Callable[[str], None]
 _AGAINST = ("distance", "latent_distance", "reference_error", "reference_latent_error")
@@ -131,18 +132,17 @@ def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int, *, back: bo
     ValueError
         For a grid without a schedule, or fewer than four slots.
     """
-    if grid.schedule is None:
-        raise ValueError("the reference needs the schedule, and this grid was made from values")
-    if slots < 4:
-        raise ValueError(
-            f"slots={slots}: pass 4 or more, since the error is estimated from a half and a quarter as many"
-        )
+    refuse(
+        (grid.schedule is None, "the reference needs the schedule, and this grid was made from values"),
+        (slots < 4, f"slots={slots}: pass 4 or more, since the error is estimated from a half and a quarter as many"),
+    )
+    schedule: Any = grid.schedule
     levels = refined(grid, slots)
     ends = [solve(RK4(), model, refined(grid, slots // k), z).z for k in (1, 2, 4)]
     missed = rms(solve(RK4(), model, levels.reversed(), ends[1]).z - z) if back else math.nan
     least, last = levels.t[0], grid.t[0]
     if last < least:
-        final = grids.from_timesteps(grid.schedule, [float(least), float(last)])
+        final = grids.from_timesteps(schedule, [float(least), float(last)])
         ends = [solve(DDIM(), model, final, end).z for end in ends]
     fine, half, quarter = ends
     apart, before = rms(fine - half), rms(half - quarter)
