@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.grids.build import Time, build, ends_of, inside, slots_of
-from bdia_numerics.grids.grid import Grid, check_value, decided, exact
+from bdia_numerics.grids.grid import Grid, Time, build, check_value, decided, ends_of, exact, inside, slots_of
 from bdia_numerics.grids.irregular import alternating, pattern_of, periodic, random
 from bdia_numerics.grids.levels import Between, Index, Levels, Point, Pointwise
 from bdia_numerics.grids.live import Live, live

@@ -18,12 +18,14 @@ from bdia_numerics.schedules.base import write
 from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.spaces.base import decimal
 
+Time = Any
+"""t of a schedule, a number of any system."""
 Column = Sequence[Scalar] | np.ndarray[Any, Any]
 Columns = tuple[Column, Column, Column]
 """t, alpha and sigma, data end first: arrays where a schedule was asked, else as they were given."""
 
 
-class Recipe(Protocol):
+class Spacing(Protocol):
     """How the points of a grid are computed in any number system."""
 
     def points(self, space: Space) -> Columns: ...
@@ -48,7 +50,7 @@ class Grid:
     whole: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]] = field(repr=False)
     space: Space
     schedule: Schedule | None
-    recipe: Recipe = field(repr=False)
+    recipe: Spacing = field(repr=False)
     _span: range = field(repr=False)
     t: np.ndarray[Any, Any] = field(init=False)
     alpha: np.ndarray[Any, Any] = field(init=False)
@@ -215,7 +217,7 @@ class Grid:
         return made
 
 
-def columns(space: Space, recipe: Recipe) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def columns(space: Space, recipe: Spacing) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return a recipe's points in a number system as three checked arrays of shape (N+1,)."""
     with space.working():
         t, alpha, sigma = (
@@ -287,3 +289,37 @@ def exact(name: str, x: Any) -> Fraction:
         return decimal(x) if spaces.is_float(x) else Fraction(str(space.field(x)))
     except ValueError:
         raise TypeError(f"{name}={x} is not a number: pass an int, a float or a Fraction") from None
+
+
+def build(recipe: Spacing, space: Any, schedule: Schedule | None) -> Grid:
+    """Return the grid of a recipe in a number system."""
+    target = spaces.named(space)
+    whole = columns(target, recipe)
+    return Grid(whole, target, schedule, recipe, range(len(whole[0])))
+
+
+def slots_of(n: Any, least: int = 1) -> int:
+    """Return a number of slots; TypeError or ValueError unless it is an int of at least `least`."""
+    if isinstance(n, bool) or not isinstance(n, int | np.integer):
+        raise TypeError(f"n={n!r} is not a number of slots: pass an int")
+    if n < least:
+        raise ValueError(f"n={n}: a grid needs at least {least} slot{'s' if least > 1 else ''}")
+    return int(n)
+
+
+def inside(schedule: Schedule, name: str, t: Fraction) -> Fraction:
+    """Return a time; ValueError outside the schedule's domain."""
+    low, high = schedule.domain
+    if t < low or (high is not None and t > high):
+        upper = "" if high is None else f" <= {float(high):g}"
+        raise ValueError(f"{name}={float(t):g} is outside the schedule: need {float(low):g} <= t{upper}")
+    return t
+
+
+def ends_of(schedule: Schedule, t_max: Time | None, t_min: Time | None) -> tuple[Fraction, Fraction]:
+    """Return t_max and t_min, the schedule's own by default; ValueError unless t_min < t_max inside its domain."""
+    top = inside(schedule, "t_max", schedule.t_max if t_max is None else exact("t_max", t_max))
+    bottom = inside(schedule, "t_min", schedule.t_min if t_min is None else exact("t_min", t_min))
+    if not bottom < top:
+        raise ValueError(f"t_min={float(bottom):g}, t_max={float(top):g}: need t_min < t_max")
+    return top, bottom

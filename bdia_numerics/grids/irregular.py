@@ -10,8 +10,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.grids.build import Time, build, ends_of, slots_of
-from bdia_numerics.grids.grid import Grid, exact
+from bdia_numerics.grids.grid import Grid, Time, build, ends_of, exact, slots_of
 from bdia_numerics.grids.recipes import Mapped
 from bdia_numerics.schedules import Schedule
 
@@ -22,7 +21,7 @@ _MOST = 1000
 Step = float | int | Fraction
 
 
-class Ends(TypedDict, total=False):
+class Span(TypedDict, total=False):
     """What grids share, with its defaults: variable="asinh", the ends t_max and t_min of the schedule's own span, space=FLOAT64."""
 
     variable: str
@@ -31,7 +30,7 @@ class Ends(TypedDict, total=False):
     space: Any
 
 
-def alternating(schedule: Schedule, n: int, *, ratio: Step = 2, **ends: Unpack[Ends]) -> Grid:
+def alternating(schedule: Schedule, n: int, *, ratio: Step = 2, **ends: Unpack[Span]) -> Grid:
     """Return the grid whose steps alternate h, ratio h, h, ..., from the data end.
 
     Parameters
@@ -54,7 +53,7 @@ def alternating(schedule: Schedule, n: int, *, ratio: Step = 2, **ends: Unpack[E
     return periodic(schedule, n, pattern=(1, ratio), **ends)
 
 
-def periodic(schedule: Schedule, n: int, *, pattern: Iterable[Step], **ends: Unpack[Ends]) -> Grid:
+def periodic(schedule: Schedule, n: int, *, pattern: Iterable[Step], **ends: Unpack[Span]) -> Grid:
     """Return the grid whose steps repeat a pattern, h p_1, h p_2, ..., from the data end.
 
     Parameters
@@ -120,7 +119,7 @@ def _step(name: str, x: Any) -> Fraction:
     raise ValueError(f"{name}={x!r} is not a relative step: pass numbers, for instance 2")
 
 
-def random(schedule: Schedule, n: int, *, seed: Any, ratio: Step = 2, **ends: Unpack[Ends]) -> Grid:
+def random(schedule: Schedule, n: int, *, seed: Any, ratio: Step = 2, **ends: Unpack[Span]) -> Grid:
     """Return a grid whose steps are independent, uniformly distributed between h and ratio h.
 
     Parameters

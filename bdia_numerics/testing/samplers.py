@@ -15,7 +15,7 @@ from bdia_numerics import grids
 from bdia_numerics.analysis import GridFamily
 from bdia_numerics.analysis.measurement.errors import Problem, doubt
 from bdia_numerics.grids import Grid
-from bdia_numerics.grids.build import build, slots_of
+from bdia_numerics.grids.grid import build, slots_of
 from bdia_numerics.models import prediction_of
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.problems.certificate import known_flow
