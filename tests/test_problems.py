@@ -86,14 +86,14 @@ MUTANTS = {
     ),
     "log-determinant dropped, few dimensions": (
         "scores",
-        "size * np.log(v) if isotropic",
-        "0 if isotropic",
+        "size * np.log(v) if v.ndim == 1",
+        "0 if v.ndim == 1",
         lambda: checks.check_float_score("isotropic", 2),
     ),
     "log-determinant dropped, matrices": (
         "scores",
-        " - np.log(v[k]).sum() / 2",
-        "",
+        "else np.log(v).sum(axis=1)) / 2",
+        "else 0) / 2",
         lambda: checks.check_float_score("full", 2),
     ),
     "determinant dropped, generic form": (

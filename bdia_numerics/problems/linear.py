@@ -14,7 +14,8 @@ SEEN = 2.0**-36
 """Relative difference of variances in some direction from which on two matrices differ, whatever their entries say."""
 _GRADED = 1e4
 """How much more spread covariances may have than their correlations for LAPACK to serve."""
-_SWEEPS = 100
+_GUARD, _BITS = 10, 3.32
+"""Digits that no result shows, and bits a digit."""
 
 
 def ldl(a: Array) -> tuple[Array, Array]:
@@ -120,7 +121,8 @@ def eigen(a: Array, space: spaces.Space) -> tuple[Array, Array]:
     """Return eigenvalues (D,) and orthonormal eigenvectors in columns (D, D) of a symmetric matrix.
 
     LAPACK in float64, which knows small eigenvalues to eps of the largest. Where the matrix of the correlations has far
-    less spread, so that the entries say more, and in every other system that has square roots: cyclic Jacobi rotations.
+    less spread, so that the entries say more, and in every other system that has square roots: mpmath, with as many more
+    digits as the spread takes.
     """
     if space.double:
         values, vectors = np.linalg.eigh(a)
@@ -128,38 +130,12 @@ def eigen(a: Array, space: spaces.Space) -> tuple[Array, Array]:
         correlations = np.linalg.eigvalsh(a / np.multiply.outer(deviations, deviations))
         if correlations[0] * values[-1] <= _GRADED * values[0] * correlations[-1]:
             return values, vectors
-    return _jacobi(a, space)
+    from mpmath import mp
 
-
-def _jacobi(a: Array, space: spaces.Space) -> tuple[Array, Array]:
-    a = a.copy()
-    size = a.shape[0]
-    vectors = np.full_like(a, space.number(0))
-    for j in range(size):
-        vectors[j, j] = space.number(1)
-    for _ in range(_SWEEPS):
-        rotated = False
-        for p in range(size):
-            for q in range(p + 1, size):
-                off = a[p, q]
-                # What no longer changes either diagonal element is rounding: dropping it ends the sweeps.
-                if a[p, p] + off == a[p, p] and a[q, q] + off == a[q, q]:
-                    a[p, q] = a[q, p] = 0 * off
-                    continue
-                rotated = True
-                ratio = (a[q, q] - a[p, p]) / (2 * off)
-                tangent = (1 if ratio >= 0 else -1) / (abs(ratio) + space.sqrt(1 + ratio * ratio))
-                cosine = 1 / space.sqrt(1 + tangent * tangent)
-                sine = tangent * cosine
-                _rotate(a, p, q, cosine, sine)
-                _rotate(a.T, p, q, cosine, sine)
-                _rotate(vectors, p, q, cosine, sine)
-                a[p, q] = a[q, p] = 0 * off
-        if not rotated:
-            break
-    return a.diagonal().copy(), vectors
-
-
-def _rotate(a: Array, p: int, q: int, cosine: Any, sine: Any) -> None:
-    left, right = cosine * a[:, p] - sine * a[:, q], sine * a[:, p] + cosine * a[:, q]
-    a[:, p], a[:, q] = left, right
+    largest, smallest = (space.field(x) for x in (max(a.diagonal()), min(ldl(a)[1])))
+    spread = int(largest / smallest) * space.eps.denominator
+    digits = spaces.MPMath(_GUARD + int(spread.bit_length() / _BITS))
+    with digits.working():
+        found, axes = mp.eigsy(mp.matrix([[digits.number(space.field(x)) for x in row] for row in a]))
+        values, vectors = (np.array([digits.field(x) for x in part], dtype=object) for part in (found, axes))
+    return space.array(list(values)), space.array(list(vectors)).reshape(a.shape)

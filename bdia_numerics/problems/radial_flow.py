@@ -21,8 +21,8 @@ Array = np.ndarray[Any, Any]
 Times = tuple[Any, Any]
 Parts = tuple[Array, Array, Array]
 
-_TINY = 1e-280
-_TERMS = 400
+_TINY = -645.0
+"""The logarithm of what is not yet subnormal, with a margin: from there on SciPy's functions lose digits, and end in 0."""
 _GUARD = 15
 
 
@@ -114,34 +114,17 @@ def _log_sides(radius: Array, weights: Array, v: Array, size: int, inside: Array
 
 def _log_gamma_tails(a: float, x: Array) -> tuple[Array, Array]:
     """Return the logarithms of both regularised incomplete gamma functions, where they underflow, too."""
-    from scipy.special import gammainc, gammaincc, gammaln
+    from scipy.special import gammainc, gammaincc, gammaln, hyp1f1, hyperu
 
     with np.errstate(all="ignore"):
         logs = [np.log(gammainc(a, x)), np.log(gammaincc(a, x))]
         shape = a * np.log(x) - x - gammaln(a)
-    for k, (tail, rest) in enumerate(((gammainc, _series), (gammaincc, _fraction))):
-        small = (tail(a, x) < _TINY) & (x > 0)
-        if small.any():
-            logs[k][small] = shape[small] + np.log(rest(a, x[small]))
+        # What is left of them without x^a exp(-x)/Gamma(a).
+        rests = (lambda x: hyp1f1(1, a + 1, x) / a, lambda x: hyperu(1, a + 1, x))
+        for log, rest in zip(logs, rests, strict=True):
+            small = (log < _TINY) & (x > 0)
+            log[small] = shape[small] + np.log(rest(x[small]))
     return logs[0], logs[1]
-
-
-def _series(a: float, x: Array) -> Array:
-    """Return P(a, x) Gamma(a) exp(x) / x^a for x well below a, a sum of positive terms."""
-    term = np.full_like(x, 1 / a)
-    total = term.copy()
-    for n in range(1, _TERMS):
-        term = term * x / (a + n)
-        total += term
-    return total
-
-
-def _fraction(a: float, x: Array) -> Array:
-    """Return Q(a, x) Gamma(a) exp(x) / x^a for x well above a, by the continued fraction from its far end."""
-    rest = np.zeros_like(x)
-    for n in range(_TERMS, 0, -1):
-        rest = n * (a - n) / (x + 2 * n + 1 - a + rest)
-    return np.asarray(1 / (x + 1 - a + rest))
 
 
 def _exact_scales(

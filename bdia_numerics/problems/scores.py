@@ -96,7 +96,7 @@ def float_score(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:
     from differences, and only the rounding of alpha m_k is left.
     """
     centred = z - alpha * law.centre
-    few = z.shape[1] <= _FEW or len(law.means) == 1
+    few = z.shape[1] <= _FEW or len(law.means) == 1 or law.axes is not None
     rows = max(1, 4 * _CACHED // law.means.size if few else _BLOCK // len(law.means))
     with np.errstate(all="ignore"):
         starts = range(0, len(z), rows)
@@ -105,12 +105,10 @@ def float_score(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:
 
 
 def _block_score(z: Array, alpha: Any, sigma: Any, law: Components, few: bool) -> Array:
-    if law.axes is None and law.covs.ndim == 2 and not few:
+    if law.covs.ndim == 2 and not few:
         return _diagonal(z, alpha, sigma, law)
     v = alpha * alpha * law.covs + sigma * sigma
-    if law.axes is not None:
-        return _rotated(z, alpha, v, law, law.axes)
-    return _few_coordinates(z, alpha, v, law) if few else _isotropic(z, alpha, v, law)
+    return _from_differences(z, alpha, v, law) if few else _isotropic(z, alpha, v, law)
 
 
 def _negligible(exponents: Array) -> float:
@@ -148,23 +146,29 @@ def _isotropic(z: Array, alpha: Any, v: Array, law: Components) -> Array:
     return np.asarray(alpha * (r @ law.means) - total * z)
 
 
-def _few_coordinates(z: Array, alpha: Any, v: Array, law: Components) -> Array:
-    """Return the score from differences, for isotropic and diagonal covariances alike, shape (n, D)."""
+def _from_differences(z: Array, alpha: Any, v: Array, law: Components) -> Array:
+    """Return the score from the differences of states and means, for covariances of every shape, shape (n, D)."""
     (n, size), count = z.shape, len(v)
     # The longer axis lies last in memory, whatever the view: inner loops over a handful of components would be all overhead.
     differences = (
         np.empty((size, count, n), z.dtype).swapaxes(1, 2) if n > count else np.empty((size, n, count), z.dtype)
     )
     np.subtract((alpha * law.means.T)[:, None], z.T[:, :, None], out=differences)
-    isotropic = v.ndim == 1
-    each = v if isotropic else v.T[:, None]
-    if isotropic:
-        exponents = (differences * differences).sum(axis=0)
-        exponents *= -1 / (2 * v)
+    if law.axes is not None:  # along the axes of each component, (D, n, K) as before
+        differences = (differences.T @ law.axes).T
+    inverse = 1 / (v if v.ndim == 1 else v.T[:, None])
+    squares = differences * differences
+    exponents = (squares if v.ndim == 1 else squares * inverse).sum(axis=0)
+    exponents *= -inverse / 2 if v.ndim == 1 else -0.5
+    exponents += law.log_weights - (size * np.log(v) if v.ndim == 1 else np.log(v).sum(axis=1)) / 2
+    r = _softmax(exponents)
+    if v.ndim == 1:
+        r *= inverse
     else:
-        exponents = -(differences * differences / (2 * each)).sum(axis=0)
-    exponents += law.log_weights - (size * np.log(v) if isotropic else np.log(v).sum(axis=1)) / 2
-    differences *= _softmax(exponents) / each
+        differences *= inverse
+    differences *= r
+    if law.axes is not None:
+        differences = (differences.T @ law.axes.swapaxes(1, 2)).T
     return np.asarray(differences.sum(axis=2).T)
 
 
@@ -238,18 +242,6 @@ def _log_products(v: Array) -> Array:
             product[:, 0] *= v[:, -1]
         v, reach = product, 3 * reach
     return np.asarray(np.log(v).sum(axis=1))
-
-
-def _rotated(z: Array, alpha: Any, v: Array, law: Components, axes: Array) -> Array:
-    r = np.empty((len(z), len(v)), dtype=z.dtype)
-    for k, (mean, u) in enumerate(zip(law.means, axes, strict=True)):
-        across = (z - alpha * mean) @ u
-        r[:, k] = law.log_weights[k] - np.log(v[k]).sum() / 2 - (across * across / (2 * v[k])).sum(axis=1)
-    r = _softmax(r)
-    result = np.zeros_like(z)
-    for k, (mean, u) in enumerate(zip(law.means, axes, strict=True)):
-        result -= r[:, k, None] * (((z - alpha * mean) @ u / v[k]) @ u.T)
-    return result
 
 
 def generic_score(
