@@ -128,7 +128,7 @@ def _said(found: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Setting:
+class MapStates:
     """What all cells of a map share."""
 
     law: Any
@@ -141,7 +141,7 @@ class _Setting:
 
 
 @lru_cache(maxsize=4)
-def _setting(config: MapConfig) -> _Setting:
+def _states(config: MapConfig) -> MapStates:
     law, schedule = names.distribution(config.distribution), names.schedule(config.schedule)
     if law.dimension > 1:
         z = np.random.default_rng(config.seed).standard_normal((config.states, law.dimension))
@@ -149,23 +149,23 @@ def _setting(config: MapConfig) -> _Setting:
         z = problems.normal_quantiles(config.states)
     draws = [law.sample(config.states, np.random.default_rng([config.seed, k])) for k in (1, 2)]
     wanted = DISTANCES if config.quality or law.dimension > 1 else {}
-    return _Setting(law, schedule, law.model(schedule), z, draws[0], {k: f(*draws) for k, f in wanted.items()}, wanted)
+    return MapStates(law, schedule, law.model(schedule), z, draws[0], {k: f(*draws) for k, f in wanted.items()}, wanted)
 
 
 @lru_cache(maxsize=64)
 def _grid(config: MapConfig, text: str, n: int) -> Grid:
-    return to_clean(text, _setting(config).schedule, n)
+    return to_clean(text, _states(config).schedule, n)
 
 
 @lru_cache(maxsize=64)
 def _truth(config: MapConfig, first: float, last: float) -> Array:
-    common = _setting(config)
+    common = _states(config)
     return np.asarray(common.law.flow(common.z, first, last, common.schedule))
 
 
 def compute(config: MapConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the error, the distances and their floors of one solver on one grid."""
-    common = _setting(config)
+    common = _states(config)
     solver, grid = contender(cell), _grid(config, str(cell["grid"]), int(cell["steps"]))
     end, error = solve(solver, common.model, grid, common.z), np.nan
     if common.law.dimension == 1:
