@@ -9,11 +9,11 @@ import numpy as np
 
 from bdia_numerics import grids, names, schedules
 from bdia_numerics.analysis import GridFamily, symbolic_order
-from bdia_numerics.analysis.measurement.ladder import SolverTrial
+from bdia_numerics.analysis.measurement.errors import exact_states, root_mean_square, run_from
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, vectors
 from bdia_numerics.claims.ledger import CheckFailed, check, require
 from bdia_numerics.claims.mutants import mutant
-from bdia_numerics.program import NotInvertibleError, Slot, invertibility
+from bdia_numerics.program import NotInvertibleError, Slot, invertibility, structure
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers.bdia import BDIA
 from bdia_numerics.solvers.bdia_deis import BDIADEIS
@@ -29,9 +29,16 @@ _STEPS = (40, 80, 160)
 
 def vp_errors(solver: Any, kind: str = "smooth", start: Any = "exact") -> list[float]:
     """Return errors against the exact flow, from exact starts unless another one is given: linear VP, t from 0.5 to 0.15."""
-    family = GridFamily(kind, schedules.vp_linear(), 0.5, 0.15, "log_snr")
-    trial = SolverTrial(solver, names.distribution("mixture"), family, np.linspace(-2, 2, 5)[:, None], start)
-    return [trial(n, None)[0] for n in _STEPS]
+    family, law, found = (
+        GridFamily(kind, schedules.vp_linear(), 0.5, 0.15, "log_snr"),
+        names.distribution("mixture"),
+        [],
+    )
+    for n in _STEPS:
+        grid, first = family(n), n - structure(solver).depth
+        truth = exact_states(law, grid, np.linspace(-2, 2, 5)[:, None], [0, *range(first, n)])
+        found.append(root_mean_square(run_from(solver, law, grid, truth, start).z - truth[0]))
+    return found
 
 
 def order_of(errors: list[float]) -> float:
