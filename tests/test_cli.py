@@ -247,8 +247,8 @@ def test_list_names_every_solver(monkeypatch):
         (None, "proved", "formula right, text wrong"),
         (ledger.CheckFailed("no"), "failed", "check failed"),
         (ledger.Skipped("flint is missing"), "skipped", "skipped"),
-        (ledger.Undecided("in [-1.51, 4.60]"), "open", "undecided"),
-        (ledger.Undecided("16.1, not 15.04", protocol="A"), "open", "not reproduced under protocol A"),
+        (ledger.LeftOpen("in [-1.51, 4.60]"), "open", "undecided"),
+        (ledger.LeftOpen("16.1, not 15.04", protocol="A"), "open", "not reproduced under protocol A"),
     ],
 )
 def test_the_kind_says_what_happened(error, verdict, kind, monkeypatch):

@@ -19,12 +19,11 @@ from bdia_numerics.claims.carried import (
     in_sigma_bar,
     random_steps,
 )
-from bdia_numerics.claims.flows import Midpoint
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, symbols, vectors
 from bdia_numerics.claims.ledger import check, printed, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.grids import Grid
-from bdia_numerics.solvers import BDIA, DDIM
+from bdia_numerics.solvers import BDIA, DDIM, Heun
 
 Z = np.linspace(-2.0, 2.0, 5)[:, None]
 _BDIA_MUTANTS = {
@@ -45,7 +44,7 @@ def law() -> Any:
     "eq-20",
     verdict="measured",
     mutants={
-        "a step of second order": {"solver": lambda: Midpoint},
+        "a step of second order": {"solver": lambda: Heun},
         "eps at the wrong time": {
             "solver": mutant(
                 DDIM, ("s.delta(s.i, s.i - 1, z, s.eps(z))", "s.delta(s.i, s.i - 1, z, s.eps(z, at=s.i - 1))")

@@ -8,7 +8,7 @@ from typing import Any
 
 from bdia_numerics import grids, problems, schedules
 from bdia_numerics.analysis import Comparison, certify_better, enclose_error
-from bdia_numerics.claims.ledger import Skipped, Undecided, check, require
+from bdia_numerics.claims.ledger import LeftOpen, Skipped, check, require
 from bdia_numerics.claims.mutants import mutant, mutate
 from bdia_numerics.grids import Grid
 from bdia_numerics.solvers import BDIA, DDIM
@@ -63,7 +63,7 @@ def bdia_is_nearer(better: Callable[..., Any] = BDIA, worse: Callable[[], Any] =
     """From every state of an interval BDIA ends nearer to the exact flow than half of DDIM's distance."""
     found = compared(better(Fraction(1)), worse(), BOX, factor=Fraction(1, 2), budget=200)
     if found.verdict == "undecided":
-        raise Undecided(_failure(found))
+        raise LeftOpen(_failure(found))
     require(found.verdict == "proved", _failure(found))
     covered = sum(high - low for ((low, high),) in found.pieces)
     require(covered == BOX[1] - BOX[0], f"the pieces cover {covered} of {BOX[1] - BOX[0]}")
@@ -92,7 +92,7 @@ def ddim_is_nearer_somewhere(
     found = compared(better(), worse(), box, budget=40)
     witness = found.witness
     if found.verdict == "undecided":
-        raise Undecided(_failure(found))
+        raise LeftOpen(_failure(found))
     require(found.verdict == "refuted" and witness is not None and witness.error_a > witness.error_b, _failure(found))
     assert witness is not None
     zero = [signed_error(worse(), state) for state in box]

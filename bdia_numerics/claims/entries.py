@@ -50,7 +50,7 @@ class Skipped(Exception):
     """A check needs an extra, or a program, that is not installed."""
 
 
-class Undecided(Exception):
+class LeftOpen(Exception):
     """A check ran, and what it found decides neither way: the verdict is "open".
 
     Parameters

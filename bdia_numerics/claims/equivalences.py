@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import grids, names, schedules
-from bdia_numerics.analysis import symbolic_order
+from bdia_numerics.analysis import GridFamily, symbolic_order
+from bdia_numerics.analysis.measurement.errors import exact_states, root_mean_square, run_from
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, vectors
 from bdia_numerics.claims.ledger import CheckFailed, check, require
 from bdia_numerics.claims.mutants import mutant
@@ -26,19 +27,17 @@ from bdia_numerics.solvers.heun import Heun
 _STEPS = (40, 80, 160)
 
 
-def vp_errors(solver: Any, alternating: bool = False, start: Any = None) -> list[float]:
-    """Return errors against the exact flow, from exact starts unless one is given: linear VP, t from 0.5 to 0.15."""
-    schedule, z = schedules.vp_linear(), np.linspace(-2, 2, 5)[:, None]
-    law = names.distribution("mixture")
-    found = []
+def vp_errors(solver: Any, kind: str = "smooth", start: Any = "exact") -> list[float]:
+    """Return errors against the exact flow, from exact starts unless another one is given: linear VP, t from 0.5 to 0.15."""
+    family, law, found = (
+        GridFamily(kind, schedules.vp_linear(), 0.5, 0.15, "log_snr"),
+        names.distribution("mixture"),
+        [],
+    )
     for n in _STEPS:
-        w = np.cumsum([0, *(1 + alternating * (k % 2) for k in range(n))])
-        low, high = (np.log(schedule.sigma_bar(t)) for t in (0.15, 0.5))
-        t = [schedule.time("sigma_bar", s) for s in np.exp(low + (high - low) * w / w[-1])]
-        grid = grids.from_values(t, [schedule.alpha(x) for x in t], [schedule.sigma(x) for x in t])
-        exact = [law.flow(z, t[-1], x, schedule) for x in t[-2 : -2 - structure(solver).depth : -1]]
-        got = solve(solver, law.model(schedule), grid, z, start or exact or None).z
-        found.append(float(np.sqrt(np.mean((got - law.flow(z, t[-1], t[0], schedule)) ** 2))))
+        grid, first = family(n), n - structure(solver).depth
+        truth = exact_states(law, grid, np.linspace(-2, 2, 5)[:, None], [0, *range(first, n)])
+        found.append(root_mean_square(run_from(solver, law, grid, truth, start).z - truth[0]))
     return found
 
 
@@ -96,7 +95,7 @@ def obelm_is_bdia(solver: Any = OBELM, slow: Fraction = Fraction(3, 8)) -> dict[
             require(found_there == rate * n, f"first step {lengths[0]}: after {n} steps {found_there}, not {rate * n}")
         values = ", ".join(str(abs(x)) for x in responses.values())
         said.append(f"{abs(rate)} N with the first step {'2h' if lengths[0] == 2 else 'h'} ({values})")
-    orders = [vp_errors(solver(), alternating=True, start=start) for start in (DDIM(), Heun())]
+    orders = [vp_errors(solver(), "alternating", start) for start in (DDIM(), Heun())]
     for errors, order, name in zip(orders, (1, 2), ("DDIM", "Heun"), strict=True):
         require_order(errors, order, f"{name} start")
     return {"said": " and ".join(said), "orders": [order_of(errors) for errors in orders]}

@@ -25,10 +25,10 @@ from bdia_numerics.claims.entries import (
     CheckFailed,
     Decided,
     Found,
+    LeftOpen,
     MutantResult,
     Skipped,
     Statement,
-    Undecided,
     counted,
     counts,
     fill,
@@ -49,10 +49,10 @@ __all__ = [
     "CheckFailed",
     "Decided",
     "Found",
+    "LeftOpen",
     "MutantResult",
     "Skipped",
     "Statement",
-    "Undecided",
     "check",
     "checks",
     "counted",
@@ -210,7 +210,7 @@ def _run(show: Sequence[str], claim: tuple[str, str]) -> Ran:
         shown = {name: make() for name, make in check.shows.items() if name in show}
     except Skipped as error:
         verdict, evidence = "skipped", str(error)
-    except Undecided as error:
+    except LeftOpen as error:
         verdict, evidence, kind = "open", str(error), error.kind
     except Exception as error:  # noqa: BLE001  a broken check is a line of the ledger, not the end of the others
         verdict, evidence = "failed", f"{type(error).__name__}: {error}"
@@ -228,7 +228,7 @@ def run_mutant(check: Check, name: str) -> MutantResult:
     """Run a check on a planted error. Only CheckFailed, no decision, or a refusal to invert, counts as noticing it."""
     try:
         check.run(**{key: make() for key, make in check.mutants[name].items()})
-    except (CheckFailed, Undecided, NotInvertibleError) as error:
+    except (CheckFailed, LeftOpen, NotInvertibleError) as error:
         return MutantResult(check.ids, name, True, str(error))
     except Skipped as error:
         return MutantResult(check.ids, name, False, f"skipped: {error}", skipped=True)

@@ -89,7 +89,7 @@ def second_order_bdia_properties(
         (orders.order_rough, orders.order, orders.local_condition != ()) == (2, 2, True),
         f"orders {orders.order_rough}, {orders.order}",
     )
-    measured = vp_errors(solver(Fraction(1, 2), Fraction(7, 10)), alternating=True)
+    measured = vp_errors(solver(Fraction(1, 2), Fraction(7, 10)), "alternating")
     require_order(measured, 2, "(1/2, 7/10) on alternating steps")
     return {"order": order_of(measured)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,24 +18,18 @@ from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, DDIM, Heun
 
 
-@dataclass(frozen=True)
-class Modes:
-    """The difference in y of a run and of one from an exact start, at the indices 1 to N-1: smooth + (-1)^(N-i) parasitic."""
+def modes(solver: Any, start: Any, schedule: Any, grid: Grid) -> tuple[Array, Array, float]:
+    """Part the difference in y of a run and of one from exact states, at the indices 1 to N-1, by second differences.
 
-    smooth: Array
-    parasitic: Array
-    largest: float
-
-
-def modes(solver: Any, start: Any, schedule: Any, grid: Grid) -> Modes:
-    """Run from a start and from the exact states, and part even from odd indices by second differences."""
+    It is smooth + (-1)^(N-i) parasitic; returned are both, and its largest size.
+    """
     n, model = grid.n, law().model(schedule)
     exact = law().flow(Z, grid.t[n], grid.t[n - 1], schedule)
     found, right = (solve(solver, model, grid, Z, s, return_trajectory=True).trajectory for s in (start, [exact]))
     d = (found - right)[..., 0] / grid.alpha[:, None]
     sign = (-1.0) ** (n - np.arange(1, n))
     alternating = sign[:, None] * (2 * d[1:-1] - d[2:] - d[:-2]) / 4
-    return Modes((d[2:] + 2 * d[1:-1] + d[:-2]) / 4, alternating, float(np.abs(d).max()))
+    return (d[2:] + 2 * d[1:-1] + d[:-2]) / 4, alternating, float(np.abs(d).max())
 
 
 def travelled(growth: Any, alpha: Any) -> Any:
@@ -78,7 +71,7 @@ def start_modes(solver: Any = BDIA, start: Any = DDIM, factor: Callable[..., Any
         lines[-1] += f" (carried by {carried:.2f})"
     orders = []
     for other, order in ((start(), 2), (Heun(), 3)):
-        sizes = [modes(solver(1), other, vp, cases["VP, asinh grid"][1](n)).largest for n in (50, 100)]
+        sizes = [modes(solver(1), other, vp, cases["VP, asinh grid"][1](n))[2] for n in (50, 100)]
         orders.append(float(np.log2(sizes[0] / sizes[1])))
         require(abs(orders[-1] - order) < 0.3, f"the effect of {other!r} is of order {orders[-1]:.2f}, not {order}")
     return {"lines": "; ".join(lines), "orders": orders}
@@ -87,13 +80,16 @@ def start_modes(solver: Any = BDIA, start: Any = DDIM, factor: Callable[..., Any
 def _over_predicted(solver: Any, start: Any, schedule: Any, grid: Grid, factor: Any) -> tuple[Array, Array, Array]:
     """Return both modes over the predicted ones at three indices, shape (3, B), and the parasitic factor at the last."""
     n, s = grid.n, grid.sigma / grid.alpha
-    paths, found = Paths(law(), schedule, Z, grid.t[n], grid.t[0]), modes(solver, start, schedule, grid)
+    paths, (smooth, parasitic, _) = (
+        Paths(law(), schedule, Z, grid.t[n], grid.t[0]),
+        modes(solver, start, schedule, grid),
+    )
     indices = np.array([3 * n // 4, n // 4, 1])
     growth = paths.growth(paths.far) / paths.growth(s[indices])
     amplitude = (s[n - 1] - s[n]) ** 2 / 4 * paths.second(paths.far)
     carried = factor(growth, (grid.alpha[n] / grid.alpha[indices])[:, None])
     return (
-        found.smooth[indices - 1] / (-amplitude * growth),
-        found.parasitic[indices - 1] / (amplitude * carried),
+        smooth[indices - 1] / (-amplitude * growth),
+        parasitic[indices - 1] / (amplitude * carried),
         carried[-1],
     )

@@ -11,10 +11,10 @@ import numpy as np
 
 from bdia_numerics import names, problems
 from bdia_numerics.analysis.measurement.errors import root_mean_square
+from bdia_numerics.grids import Grid
 from bdia_numerics.program import structure
 from bdia_numerics.runs.encoding import solve
 from bdia_numerics.studies.configuration import contender, once, over_gammas, shared, takes_gamma, to_clean
-from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.quality import DISTANCES
 from bdia_numerics.studies.study import Cell, Study, Variable
 
@@ -133,6 +133,7 @@ class MapStates:
 
     law: Any
     schedule: Any
+    model: Any
     z: Array
     draws: Array
     floor: dict[str, float]
@@ -148,7 +149,12 @@ def _states(config: MapConfig) -> MapStates:
         z = problems.normal_quantiles(config.states)
     draws = [law.sample(config.states, np.random.default_rng([config.seed, k])) for k in (1, 2)]
     wanted = DISTANCES if config.quality or law.dimension > 1 else {}
-    return MapStates(law, schedule, z, draws[0], {k: f(*draws) for k, f in wanted.items()}, wanted)
+    return MapStates(law, schedule, law.model(schedule), z, draws[0], {k: f(*draws) for k, f in wanted.items()}, wanted)
+
+
+@lru_cache(maxsize=64)
+def _grid(config: MapConfig, text: str, n: int) -> Grid:
+    return to_clean(text, _states(config).schedule, n)
 
 
 @lru_cache(maxsize=64)
@@ -160,15 +166,12 @@ def _truth(config: MapConfig, first: float, last: float) -> Array:
 def compute(config: MapConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the error, the distances and their floors of one solver on one grid."""
     common = _states(config)
-    grid = to_clean(str(cell["grid"]), common.schedule, int(cell["steps"]))
-    solver = contender(cell)
-    with one_blas_thread():  # the products are small, and a second thread of BLAS costs more than it gives
-        end = solve(solver, common.law.model(common.schedule), grid, common.z)
-        error = np.nan
-        if common.law.dimension == 1:
-            away = end.z - _truth(config, float(grid.t[grid.n]), float(grid.t[0]))
-            error = root_mean_square(away) if end.status.ok else np.inf
-        quality = {k: f(end.z, common.draws) if end.status.ok else np.inf for k, f in common.wanted.items()}
+    solver, grid = contender(cell), _grid(config, str(cell["grid"]), int(cell["steps"]))
+    end, error = solve(solver, common.model, grid, common.z), np.nan
+    if common.law.dimension == 1:
+        away = end.z - _truth(config, float(grid.t[grid.n]), float(grid.t[0]))
+        error = root_mean_square(away) if end.status.ok else np.inf
+    quality = {k: f(end.z, common.draws) if end.status.ok else np.inf for k, f in common.wanted.items()}
     floors = {f"{k}_floor": value for k, value in common.floor.items()}
     return {"error": error, "nfe": structure(solver).nfe * grid.n, "status": str(end.status), **quality, **floors}
 

@@ -117,10 +117,11 @@ def direct(job: StudyJob, pending: Iterator[Cell]) -> Outcomes:
     """Run cells in this process, and let their exceptions pass; what would take it long is `shared`."""
     compute, waiting, begun = partial(job.study.compute, job.config), list(pending), time.perf_counter()
     done, rest = 0, 0.0
-    while done < len(waiting) and (rest < WORTH or allowed() < 2 or not _travels(compute)):
-        yield Outcome(waiting[done], _alone(compute, waiting[done]), "", 0.0, here())
-        done += 1
-        rest = (time.perf_counter() - begun) / done * (len(waiting) - done)
+    with one_blas_thread():
+        while done < len(waiting) and (rest < WORTH or allowed() < 2 or not _travels(compute)):
+            yield Outcome(waiting[done], compute(waiting[done]), "", 0.0, here())
+            done += 1
+            rest = (time.perf_counter() - begun) / done * (len(waiting) - done)
     for k, values in shared(compute, waiting[done:]):
         yield Outcome(waiting[done + k], values, "", 0.0, here())
 
