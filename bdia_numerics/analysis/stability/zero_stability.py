@@ -12,8 +12,8 @@ from bdia_numerics.analysis.expansion.modes import characteristic, coefficient_o
 from bdia_numerics.analysis.expansion.order import consistent
 from bdia_numerics.analysis.stability.characteristic import directed_matrix
 from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE, factors, location
+from bdia_numerics.grids import pattern_of
 from bdia_numerics.program import Solver
-from bdia_numerics.spaces.base import decimal
 from bdia_numerics.values import ordered
 
 
@@ -97,8 +97,8 @@ def zero_stability(
     direction : {"sample", "invert"}
         The step, or its derived inverse.
     pattern
-        Lengths of steps that repeat over the run, in sampling order: (1, 2) is the alternating grid h, 2h. Then
-        the product of the companion matrices of one period is decided.
+        Relative steps that repeat over the run, from the data end, as of `grids.periodic`: (1, 2) is the alternating grid h, 2h.
+        Then the product of the companion matrices of one period is decided.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def zero_stability(
     NotInvertibleError
         (a ValueError) for "invert" of a solver without derived inverse.
     ValueError
-        For another direction, or lengths that are not positive.
+        For another direction, or steps that are not positive.
 
     Notes
     -----
@@ -118,9 +118,8 @@ def zero_stability(
     """
     import sympy
 
-    lengths = [decimal(x) for x in pattern]
-    if not lengths or min(lengths) <= 0:
-        raise ValueError(f"pattern={tuple(pattern)!r}: pass one positive length or more")
+    given = pattern_of(pattern)
+    lengths = given[::-1]
     _, matrix = directed_matrix(solver, direction, 0, ratios=True)
     V = coefficient_of(matrix, 0).to_Matrix()
     product = sympy.eye(V.shape[0])
@@ -130,7 +129,7 @@ def zero_stability(
     decided = replace(_decided(product.applyfunc(sympy.cancel), direction), consistent=consistent(solver))
     if not any(str(symbol).startswith("~w") for symbol in V.free_symbols):
         return decided
-    said = "equal steps" if len(set(lengths)) == 1 else f"steps {', '.join(map(str, lengths))} in turn"
+    said = "equal steps" if len(set(lengths)) == 1 else f"steps {', '.join(map(str, given))} in turn"
     return replace(decided, steps=said)
 
 
