@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 from math import prod
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from bdia_numerics.runs.solving import solve
 from bdia_numerics.spaces import Balls, MeanValue, parameter
 from bdia_numerics.spaces.mean_value import ball_of
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import one_of
 
 Box = tuple[tuple[Fraction, Fraction], ...]
 """For each coordinate its two ends."""
@@ -144,8 +146,7 @@ def box_of(value: Any, dimension: int, space: Balls) -> Box:
 def setting_of(problem: Any, grid: Grid, box: Any, budget: int, prec: int, form: Form) -> tuple[EnclosureSetting, Box]:
     """Return the checked setting and box."""
     space = Balls(prec)
-    if form not in FORMS:
-        raise ValueError(f"form={form!r} is unknown: use {' or '.join(map(repr, FORMS))}")
+    one_of("form", form, FORMS)
     if isinstance(budget, bool) or not hasattr(budget, "bit_length") or budget < 1:
         raise ValueError(f"budget={budget!r} is not a number of boxes: use a positive integer")
     if not isinstance(grid, Grid):
@@ -311,12 +312,12 @@ def enclose_error(
             waiting.extend(halves(piece))
         if progress is not None:
             progress(volume, evaluated)
-    hull = list(done[0][1])
     with setting.space.working():
-        for _, balls, _ in done[1:]:
-            hull = [a.union(b) for a, b in zip(hull, balls, strict=True)]
+        hull = tuple(
+            reduce(lambda a, b: a.union(b), each) for each in zip(*(balls for _, balls, _ in done), strict=True)
+        )
     return ErrorEnclosure(
-        error=tuple(hull),
+        error=hull,
         pieces=tuple((piece, balls) for piece, balls, _ in done),
         evaluated=evaluated,
         complete=all(small for *_, small in done),

@@ -126,8 +126,7 @@ def global_error(
     ValueError
         For a grid without a schedule, another start, a number of states below 1.
     """
-    z = noisy_states(problem, grid, states, seed)
-    truth = exact_states(problem, grid, z)
+    truth = exact_states(problem, grid, states, seed)
     run = run_from(solver, problem, grid, truth, start, return_trajectory=True)
     # States of an exact start are given, and the run does not show them.
     given = grid.n - structure(solver).depth if isinstance(start, str) and start == "exact" else grid.n
@@ -162,8 +161,7 @@ def local_truncation_error(
     ValueError
         As for `global_error`, and for a grid too short for the start.
     """
-    z = noisy_states(problem, grid, states, seed)
-    truth = exact_states(problem, grid, z)
+    truth = exact_states(problem, grid, states, seed)
     shape, history = structure(solver), Exact(solver, problem.model(grid.schedule), grid, truth)
     slots = np.array(history.slots)
     errors = np.array([history.errors(i) for i in history.slots])
@@ -224,13 +222,11 @@ def run_from(
     """Run a solver from exact states at the noise end; `start` as for `global_error`."""
     if isinstance(start, str) and start not in ("exact", "own"):
         raise ValueError(f"start={start!r} is unknown: use 'exact', 'own' or a one-step solver")
-    how: Any = start
     if isinstance(start, str):
-        depth = structure(solver).depth
-        how = [truth[k] for k in range(grid.n - 1, grid.n - depth - 1, -1)] if start == "exact" else None
-    return solve(
-        solver, problem.model(grid.schedule), grid, truth[grid.n], start=how, return_trajectory=return_trajectory
-    )
+        given = range(grid.n - 1, grid.n - structure(solver).depth - 1, -1)
+        start = [truth[k] for k in given] if start == "exact" else None
+    model = problem.model(grid.schedule)
+    return solve(solver, model, grid, truth[grid.n], start, return_trajectory=return_trajectory)
 
 
 def noisy_states(problem: ExactProblem, grid: Grid, states: Any, seed: int = 0) -> Any:
@@ -251,16 +247,18 @@ def noisy_states(problem: ExactProblem, grid: Grid, states: Any, seed: int = 0) 
         return grid.space.states(alpha * x + sigma * rng.standard_normal(x.shape))
 
 
-def exact_states(problem: ExactProblem, grid: Grid, z: Array, indices: Iterable[int] | None = None) -> Array:
-    """Return the exact states at all indices of the grid, shape (N+1, *batch, *data), or at some (the others are z)."""
-    return certified_states(problem, grid, z, indices)[0]
+def exact_states(
+    problem: ExactProblem, grid: Grid, states: Any, seed: int = 0, indices: Iterable[int] | None = None
+) -> Array:
+    """Return `noisy_states` z and the exact states that they lead to, shape (N+1, *batch, *data); where not at all indices, z elsewhere."""
+    return certified_states(problem, grid, states, seed, indices)[0]
 
 
 def certified_states(
-    problem: ExactProblem, grid: Grid, z: Array, indices: Iterable[int] | None = None
+    problem: ExactProblem, grid: Grid, states: Any, seed: int = 0, indices: Iterable[int] | None = None
 ) -> tuple[Array, float]:
     """Return `exact_states`, and the error that the problem's certificates state for them; NaN if it has none."""
-    n, t = grid.n, grid.t
+    n, t, z = grid.n, grid.t, noisy_states(problem, grid, states, seed)
     certificate = getattr(problem, "flow_certificate", None)
     numerical = certificate is not None and not certificate.exact
     truth, error = [z] * (n + 1), 0.0
@@ -366,8 +364,7 @@ def error_over_ddim(
     depth, ratios, alignment = structure(solver).depth, [], 0.0
     for n in steps:
         grid = family(n)
-        z = noisy_states(problem, grid, states)
-        truth = exact_states(problem, grid, z, [0, *range(n - depth, n)])
+        truth = exact_states(problem, grid, states, indices=[0, *range(n - depth, n)])
         with np.errstate(all="ignore"):
             runs = [run_from(s, problem, grid, truth, "exact") for s in (solver, DDIM())]
         if bad := next((run.status for run in runs if not run.status.ok), None):
@@ -376,12 +373,8 @@ def error_over_ddim(
         product, size = float(np.sum(own * other)), float(np.sum(other**2))
         ratios.append(product / size)
         alignment = product / float(np.sqrt(size * np.sum(own**2))) if np.any(own) else 0.0
-    limits = [_limit(steps[k:], ratios[k:], degree) for k, degree in ((0, 2), (1, 2), (2, 1), (0, 3))]
+    # Polynomials in 1/N, at 0.
+    inverse = 1 / np.array(steps, dtype=float)
+    limits = [float(np.polyfit(inverse[k:], ratios[k:], degree)[-1]) for k, degree in ((0, 2), (1, 2), (2, 1), (0, 3))]
     width = WIDER * max(abs(x - limits[0]) for x in limits[1:])
     return ErrorRatio(identity(solver), limits[0], width, tuple(steps), tuple(ratios), alignment)
-
-
-def _limit(steps: Sequence[int], ratios: Sequence[float], degree: int) -> float:
-    """Fit a polynomial in 1/N, and return its value at 0."""
-    powers = np.vander(1 / np.array(steps, dtype=float), degree + 1, increasing=True)
-    return float(np.linalg.lstsq(powers, np.array(ratios), rcond=None)[0][0])

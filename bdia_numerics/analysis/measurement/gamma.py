@@ -16,7 +16,6 @@ from bdia_numerics.analysis.measurement.errors import (
     Exact,
     ExactProblem,
     exact_states,
-    noisy_states,
     root_mean_square,
     run_from,
 )
@@ -180,8 +179,7 @@ def _between(gammas: Array, known: dict[int, Array]) -> Array:
     """Return arrays at all gammas, linear between those that are known."""
     nodes = sorted(known)
     flat = np.array([known[j].ravel() for j in nodes])
-    places = gammas[nodes]
-    columns = np.array([np.interp(gammas, places, column) for column in flat.T]).T
+    columns = np.array([np.interp(gammas, gammas[nodes], column) for column in flat.T]).T
     return columns.reshape(len(gammas), *known[nodes[0]].shape)
 
 
@@ -211,7 +209,7 @@ class SampleError:
     @classmethod
     def of(cls, problem: ExactProblem, grid: Grid, states: Any, start: Any, seed: int) -> SampleError:
         """Measure local errors and Jacobians at gamma = 0 and 1 along exact trajectories."""
-        truth = exact_states(problem, grid, noisy_states(problem, grid, states, seed))
+        truth = exact_states(problem, grid, states, seed)
         ends = [Exact(BDIA(g), problem.model(grid.schedule), grid, truth) for g in (0, 1)]
         slots = ends[0].slots[::-1]
         errors = [np.array([end.errors(i) for i in slots]) for end in ends]
@@ -269,14 +267,10 @@ def _sentence(found: BestGamma, k: int) -> str:
         if math.isfinite(back)
         else f"no round trip in {found.dtype}"
     )
+    grown = (
+        f"its inverse enlarges errors {number(found.inverse_growth)} times (on other grids: {listed(found.elsewhere)})"
+    )
     return (
         f"gamma = {found.gamma:.3g}: {how}; the sample error is {number(own)} ({ends}), most of it from slot {found.costliest}; "
-        f"{lost}{_grown(found)}"
+        f"{lost}{f'; {grown}' if found.elsewhere else ''}"
     )
-
-
-def _grown(found: BestGamma) -> str:
-    """Say how the inverse enlarges errors, here and on the grids in use, if there is one."""
-    if not found.elsewhere:
-        return ""
-    return f"; its inverse enlarges errors {number(found.inverse_growth)} times (on other grids: {listed(found.elsewhere)})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from bdia_numerics.analysis.measurement.errors import (
     as_floats64,
     certified_states,
     doubt,
-    noisy_states,
     root_mean_square,
     run_from,
 )
@@ -41,14 +40,6 @@ DEVIATIONS, TO_COME = 2.0, 2.0
 still to come twice."""
 WIDEST = 0.5
 """The widest band, end to end, that decides an order: a wider one holds more than one multiple of a half."""
-
-
-class Line(NamedTuple):
-    """log error = constant - order log n + correction / n, by least squares."""
-
-    order: float
-    correction: float
-    deviation: float
 
 
 @dataclass(frozen=True)
@@ -96,21 +87,21 @@ def fit_order(steps: Sequence[int], errors: Sequence[float]) -> OrderFit:
         At least five levels, coarsest first, two to an octave; positive errors.
     """
     n, e = np.asarray(steps, dtype=float), np.asarray(errors, dtype=float)
-    first, now = len(n) - LEAST, _line(n[-LEAST:], e[-LEAST:])
-    noise = DEVIATIONS * now.deviation
+    first, (order, correction, deviation) = len(n) - LEAST, _line(n[-LEAST:], e[-LEAST:])
+    noise = DEVIATIONS * deviation
     local = -np.log(e[OCTAVE:] / e[:-OCTAVE]) / np.log(n[OCTAVE:] / n[:-OCTAVE])
     lag = OCTAVE if first >= OCTAVE else 1
     drift, earlier = abs(local[-1] - local[-1 - lag]), abs(local[-1 - lag] - local[-1 - 2 * lag])
     near = round(2 * local[-1]) / 2
     rest = TOWARDS if abs(local[-1] - near) < abs(local[-1 - lag] - near) else SETTLED
     if drift > max(DRIFT ** (lag / OCTAVE) * earlier, rest, noise):
-        seen = [float(x) for x in (*local[-LEAST + OCTAVE :], now.order)]
+        seen = [float(x) for x in (*local[-LEAST + OCTAVE :], order)]
         half = max(abs(x - seen[-2]) for x in seen)
         why = f"the slopes drift on, from {seen[0]:.2f} to {seen[-2]:.2f}"
         return OrderFit(seen[-2], half, first, False, why)
-    known = _line(n[-LEAST - OCTAVE : -OCTAVE], e[-LEAST - OCTAVE : -OCTAVE]).order if first >= OCTAVE else local[-1]
-    half = float(noise + abs(now.correction) / n[-1] + TO_COME * abs(now.order - known))
-    return OrderFit(now.order, half, first, True, "" if 2 * half <= WIDEST else "the band is too wide to decide")
+    known = _line(n[-LEAST - OCTAVE : -OCTAVE], e[-LEAST - OCTAVE : -OCTAVE])[0] if first >= OCTAVE else local[-1]
+    half = float(noise + abs(correction) / n[-1] + TO_COME * abs(order - known))
+    return OrderFit(order, half, first, True, "" if 2 * half <= WIDEST else "the band is too wide to decide")
 
 
 def fit_random(steps: Sequence[int], errors: Array) -> OrderFit:
@@ -165,14 +156,14 @@ def _design(n: Array, terms: int) -> Array:
     return np.stack([np.ones_like(n), -np.log(n), *((n[0] / n) ** k for k in range(1, terms + 1))], axis=1)
 
 
-def _line(n: Array, e: Array, terms: int = 1) -> Line:
-    """Fit log e by constant - order log n + sum over k = 1..terms of correction_k / n^k."""
-    design = _design(n, terms)
+def _line(n: Array, e: Array) -> tuple[float, float, float]:
+    """Fit log e by constant - order log n + correction / n; return order, correction, and the order's standard error."""
+    design = _design(n, 1)
     solution, *_ = np.linalg.lstsq(design, np.log(e), rcond=None)
     residual = np.log(e) - design @ solution
     variance = float(residual @ residual) / (len(n) - design.shape[1])
     covariance = np.linalg.inv(design.T @ design)
-    return Line(float(solution[1]), float(solution[2] * n[0]), math.sqrt(variance * covariance[1, 1]))
+    return (float(solution[1]), float(solution[2] * n[0]), math.sqrt(variance * covariance[1, 1]))
 
 
 DIGITS, FEW = 50, 4
@@ -214,17 +205,16 @@ def solver_trial(
 
     def run(n: int, seed: int | None) -> tuple[float, float]:
         grid = family(n, space=space, **({} if seed is None else {"seed": seed}))
-        z = noisy_states(problem, grid, states)
         if n <= depth:
             raise ValueError(f"steps={n}: {identity(solver)} takes {depth} slots to start, use more steps")
-        truth, stated = certified_states(problem, grid, z, [0, *range(n - depth, n)])
+        truth, stated = certified_states(problem, grid, states, indices=[0, *range(n - depth, n)])
         with np.errstate(all="ignore"):
             found = run_from(solver, problem, grid, truth, start)
         if not found.status.ok:
             return math.inf, 0.0
         error, size = (root_mean_square(as_floats64(x)) for x in (found.z - truth[0], truth[0]))
         with space.working():
-            off = doubt(problem, z, truth[0], (grid.t[n], grid.t[0]), grid.schedule, stated)
+            off = doubt(problem, truth[n], truth[0], (grid.t[n], grid.t[0]), grid.schedule, stated)
         if not space.floats or error > NEAR * size:
             return error, off
         coarse = run_from(solver, problem, grid, truth.astype(np.float32), start).z
@@ -280,10 +270,15 @@ class Ladder:
     def means(self) -> list[float]:
         return [root_mean_square(np.array(errors)) for errors in self.errors]
 
-    def fit(self) -> tuple[OrderFit, list[int]] | None:
+    def fit(self) -> tuple[OrderFit, list[int]]:
+        """Return the order, and the indices of the levels that it rests on; none where there is no order."""
         kept, means = self.usable(), self.means()
+        # A few large steps may overflow, but once the states are finite they stay so.
         if len(kept) < (LEAST_RANDOM if self.random else LEAST) or math.inf in means[kept[0] :]:
-            return None  # a few large steps may overflow, but once the states are finite they stay so
+            if math.inf not in means:
+                return OrderFit(math.nan, math.inf, 0, False, "too few levels are clear of rounding"), []
+            finest = self.steps[max(k for k, e in enumerate(means) if e == math.inf)]
+            return OrderFit(-math.inf, 0.0, 0, False, f"not finite at n={finest}"), []
         steps = [self.steps[k] for k in kept]
         if self.random:
             return fit_random(steps, np.array([self.errors[k] for k in kept]).T), kept
@@ -291,8 +286,7 @@ class Ladder:
 
     def decided(self) -> bool:
         """Say whether the levels show one order."""
-        found = self.fit()
-        return found is not None and found[0].decided
+        return self.fit()[0].decided
 
     def drowned(self) -> bool:
         """Say whether rounding hides the errors of the finest levels."""

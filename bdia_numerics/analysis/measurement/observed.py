@@ -10,11 +10,12 @@ from typing import Any
 
 from bdia_numerics.analysis.measurement.errors import STATES, ExactProblem
 from bdia_numerics.analysis.measurement.families import GridFamily
-from bdia_numerics.analysis.measurement.ladder import LEAST, LEAST_RANDOM, WIDEST, Ladder, OrderFit, solver_trial
+from bdia_numerics.analysis.measurement.ladder import LEAST, LEAST_RANDOM, WIDEST, Ladder, solver_trial
 from bdia_numerics.formulas import within
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, refusal
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import one_of
 
 FIRST = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 RANDOM = (16, 32, 64, 128, 256)
@@ -258,28 +259,14 @@ def check(steps: Sequence[int] | None, arithmetic: str, seeds: int, is_random: b
         raise ValueError(
             f"steps={tuple(steps)}: pass at least {least} rising numbers of steps, for instance 16, 24, 32, 48, 64"
         )
-    if arithmetic not in ("auto", "float64", "mpmath"):
-        raise ValueError(f"arithmetic={arithmetic!r} is unknown: use 'auto', 'float64' or 'mpmath'")
+    one_of("arithmetic", arithmetic, ("auto", "float64", "mpmath"))
     if is_random and seeds < 4:
         raise ValueError(f"seeds={seeds}: a band over random grids needs at least 4")
 
 
 def _result(ladder: Ladder) -> ObservedOrder:
-    means, kept, window = ladder.means(), list[int](), list[int]()
-    found = ladder.fit()
-    if found is not None:
-        fit, kept = found
-        window = kept[fit.first :]
-    elif math.inf in means:
-        fit = OrderFit(
-            -math.inf,
-            0.0,
-            0,
-            False,
-            f"not finite at n={next(n for n, e in zip(ladder.steps[::-1], means[::-1], strict=True) if e == math.inf)}",
-        )
-    else:
-        fit = OrderFit(math.nan, math.inf, 0, False, "too few levels are clear of rounding")
+    means, (fit, kept) = ladder.means(), ladder.fit()
+    window = kept[fit.first :]
     notes = {k: "" if k in window else "coarser" for k in kept}
     levels = tuple(
         OrderLevel(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from statistics import median
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from bdia_numerics.analysis.measurement.errors import (
     STATES,
     ExactProblem,
     exact_states,
-    noisy_states,
     root_mean_square,
     run_from,
 )
@@ -182,9 +182,7 @@ def _affordable(
     used = []
     for n in _TRIALS:
         grid = make(n + depth)
-        used.append(
-            run_from(solver, problem, grid, exact_states(problem, grid, noisy_states(problem, grid, 1)), start).nfe
-        )
+        used.append(run_from(solver, problem, grid, exact_states(problem, grid, 1), start).nfe)
     each, first = used[1] - used[0], used[0] - (used[1] - used[0]) * (_TRIALS[0] + depth)
     counts = [(budget - first) // max(each, 1) for budget in budgets]
     return [n for n in dict.fromkeys(counts) if n > depth]
@@ -203,38 +201,26 @@ def _work(
     seed: int,
     clock: Callable[[], float],
 ) -> Work:
-    z = noisy_states(problem, grid, states, seed)
-    depth = structure(solver).depth
-    truth = exact_states(problem, grid, z, [0, *range(grid.n - depth, grid.n)])
-    timed = _Timed(problem, clock)
-    spent, inside = [], []
+    starts = range(grid.n - structure(solver).depth, grid.n)
+    truth = exact_states(problem, grid, states, seed, [0, *starts])
+    own_model = problem.model(grid.schedule)
+    spent, inside = list[float](), list[float]()
+
+    def model(z: Any, t: Any) -> Any:
+        begin = clock()
+        output = own_model(z, t)
+        inside[-1] += clock() - begin
+        return output
+
+    timed: Any = SimpleNamespace(model=lambda schedule: Predicting(model, prediction_of(own_model)))
     for _ in range(repeats + 1):
-        timed.seconds, begin = 0.0, clock()
+        inside.append(0.0)
+        begin = clock()
         with np.errstate(all="ignore"):
             run = run_from(solver, timed, grid, truth, start)
         spent.append(clock() - begin)
-        inside.append(timed.seconds)
     seconds = median(spent[1:])
     error = root_mean_square(np.asarray(run.z - truth[0], dtype=float)) if run.status.ok else math.nan
     setup = max(spent[0] - seconds, 0.0)
     own = median(whole - part for whole, part in zip(spent[1:], inside[1:], strict=True))
     return Work(label, p, g, grid.n, run.nfe, error, setup, seconds, median(inside[1:]), own, str(run.status))
-
-
-class _Timed:
-    """A problem whose models keep their seconds."""
-
-    def __init__(self, problem: ExactProblem, clock: Callable[[], float]) -> None:
-        self.problem, self.clock, self.seconds = problem, clock, 0.0
-        self.sample, self.flow = problem.sample, problem.flow
-
-    def model(self, schedule: Any) -> Any:
-        own = self.problem.model(schedule)
-
-        def model(z: Any, t: Any) -> Any:
-            begin = self.clock()
-            result = own(z, t)
-            self.seconds += self.clock() - begin
-            return result
-
-        return Predicting(model, prediction_of(own))

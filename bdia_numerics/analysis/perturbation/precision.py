@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import accumulate
@@ -272,8 +272,10 @@ def round_trip_error(
     there, back = (runs["sample"], runs["invert"]) if noise else (runs["invert"], runs["sample"])
     i = grid.n if noise else 0
     scale = math.hypot(float(grid.alpha[i]) * data_rms, float(grid.sigma[i]))
-    first = _first(solver, grid, scale, law, prediction, noise=noise)
-    values = _values(there, back, first, law)
+    # What the registers hold before the first step of `solve`, or the first slot of `encode`, for a linear eps.
+    start = record_start(solver, starter_of(solver), grid, prediction, data_end=not noise)
+    begun = _run_on(start, {"z": scale}, law)
+    values = _values(there, back, {name: begun[h.number] for name, h in start.final.items()}, law)
     chosen = law if J is None else J
     sent = output_of(solver, back, "invert" if noise else "sample")
     trip = RoundedTrip(values)
@@ -362,23 +364,16 @@ def _positive(name: str, value: float) -> float:
     return float(value)
 
 
-def _first(solver: Solver, grid: Grid, z: float, law: Jacobian, prediction: str, *, noise: bool) -> dict[str, float]:
-    """Return what the registers hold before the first step of `solve`, or the first slot of `encode`, for a linear eps."""
-    run = record_start(solver, starter_of(solver), grid, prediction, data_end=not noise)
-    values = _run_on(run, {"z": z}, run.segments, law)
-    return {name: values[h.number] for name, h in run.final.items()}
-
-
-def _run_on(run: Run, inputs: Mapping[str, float], segments: Iterable[Segment], law: Jacobian) -> dict[int, float]:
+def _run_on(run: Run, inputs: Mapping[str, float], law: Jacobian) -> dict[int, float]:
     values = {run.inputs[name].number: value for name, value in inputs.items()}
-    ops = [op for segment in segments for op in segment.ops]
+    ops = [op for segment in run.segments for op in segment.ops]
     advance(ops, values, slopes_of(run, law), run.definitions())
     return values
 
 
 def _values(there: Run, back: Run, first: Mapping[str, float], law: Jacobian) -> dict[int, float]:
     """Return every value of the trip by its number; the way back takes the same ones, which it would reach unrounded."""
-    values = _run_on(there, first, there.segments, law)
+    values = _run_on(there, first, law)
     slopes, definitions = slopes_of(back, law), back.definitions()
     for number in definitions.keys() - values.keys():
         advance((definitions[number],), values, slopes, definitions)

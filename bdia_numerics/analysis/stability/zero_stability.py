@@ -13,8 +13,8 @@ from bdia_numerics.analysis.expansion.order import consistent
 from bdia_numerics.analysis.expansion.step import coefficient_of
 from bdia_numerics.analysis.stability.characteristic import directed
 from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE, factors, location
+from bdia_numerics.grids import pattern_of
 from bdia_numerics.program import Solver
-from bdia_numerics.spaces.base import decimal
 from bdia_numerics.spaces.later import sympy
 from bdia_numerics.spaces.values import ordered
 
@@ -95,8 +95,8 @@ def zero_stability(
     direction : {"sample", "invert"}
         The step, or its derived inverse.
     pattern
-        Lengths of steps that repeat over the run, in sampling order: (1, 2) is the alternating grid h, 2h. Then
-        the product of the companion matrices of one period is decided.
+        Relative steps that repeat over the run, from the data end, as of `grids.periodic`: (1, 2) is the alternating grid h, 2h.
+        Then the product of the companion matrices of one period is decided.
 
     Returns
     -------
@@ -107,16 +107,15 @@ def zero_stability(
     NotInvertibleError
         (a ValueError) for "invert" of a solver without derived inverse.
     ValueError
-        For another direction, or lengths that are not positive.
+        For another direction, or steps that are not positive.
 
     Notes
     -----
     Inside the unit circle: Schur and Cohn's determinants. On it: irreducible factors that are their own reciprocals, whose
     roots are counted by Sturm's theorem, and eigenvectors by rank. No root is computed.
     """
-    lengths = [decimal(x) for x in pattern]
-    if not lengths or min(lengths) <= 0:
-        raise ValueError(f"pattern={tuple(pattern)!r}: pass one positive length or more")
+    given = pattern_of(pattern)
+    lengths = given[::-1]
     V = coefficient_of(directed(solver, direction, ratios=True).matrix(0), 0).to_Matrix()
     product = sympy.eye(V.shape[0])
     order = range(len(lengths)) if direction == "sample" else range(len(lengths) - 1, -1, -1)
@@ -126,7 +125,7 @@ def zero_stability(
     decided = replace(_decided(product.applyfunc(sympy.cancel), direction), consistent=consistent(solver))
     if not any(str(symbol).startswith("~w") for symbol in V.free_symbols):
         return decided
-    said = "equal steps" if len(set(lengths)) == 1 else f"steps {', '.join(map(str, lengths))} in turn"
+    said = "equal steps" if len(set(lengths)) == 1 else f"steps {', '.join(map(str, given))} in turn"
     return replace(decided, steps=said)
 
 
