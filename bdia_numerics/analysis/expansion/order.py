@@ -22,6 +22,7 @@ from bdia_numerics.analysis.expansion.propagation import (
     varies,
 )
 from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
+from bdia_numerics.analysis.stability.roots import irreducible
 from bdia_numerics.grids import pattern_of
 from bdia_numerics.later import sympy
 from bdia_numerics.program import Solver, refusal, structure
@@ -295,7 +296,7 @@ def _equations(coefficients: Iterable[Any]) -> tuple[Any, ...]:
     """Return what must vanish, without factors that cannot; empty if something cannot, or all together have no solution."""
     found: dict[Any, None] = {}
     for c in coefficients:
-        some = [f for f, _ in sympy.factor_list(sympy.numer(c))[1] if not _positive(f)]
+        some = [f for f in irreducible(c) if not _positive(f)]
         if not some:
             return ()
         found[sympy.Eq(sympy.Mul(*some), 0, evaluate=False)] = None
