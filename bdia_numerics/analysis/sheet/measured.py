@@ -209,14 +209,14 @@ def measure(
         per_step = structure(solver).nfe
         compared.append(Compared("NFE per step", str(per_step), str(nfe["step"]), nfe["step"] == per_step))
         compared += compared_claims(documented, orders["smooth"], nfe["step"]) if "smooth" in orders else []
-    grid = uniform(SCHEDULE, STEPS, t_min=t_min)
+    grid, model = uniform(SCHEDULE, STEPS, t_min=t_min), law().model(SCHEDULE)
     return Measured(
         orders=orders,
         ratio=ratio,
         regions={name: region for name, region in both.items() if region is not None},
         work=attempt("work-precision", lambda: _work(solver)),
         trip=attempt("round trip", lambda: _trip(solver, grid)),
-        bit_exact=attempt("bit-exact run", lambda: _bit_exact(solver, grid)),
+        bit_exact=attempt("bit-exact run", lambda: bit_exact_round_trip(solver, model, grid, _noise(grid))),
         memory=attempt("memory", lambda: _memory(solver, grid)),
         nfe_counted=nfe,
         compared=tuple(compared),
@@ -274,10 +274,6 @@ def _trip(solver: Solver, grid: Grid) -> FloatTrip:
     growth = {d: amplification(solver, grid, d, J=J).total for d in ("sample", "invert")[: 1 + exact]}
     predicted = dict(round_trip_error(solver, grid).errors) if exact else {}
     return FloatTrip(ran, predicted, returned, growth, str(required_dtype(solver, grid, WANTED)) if exact else "")
-
-
-def _bit_exact(solver: Solver, grid: Grid) -> BitExact:
-    return bit_exact_round_trip(solver, law().model(SCHEDULE), grid, _noise(grid))
 
 
 def _memory(solver: Solver, grid: Grid) -> dict[str, int | None]:
