@@ -174,7 +174,7 @@ def test_a_stage_in_the_log_snr_is_measured_above_clean_data():
     grid = grids.uniform(schedules.vp_linear(), 50, t_min=t_min)
     assert end == f"on a grid that ends at sigma = {float(grid.sigma[0]):.2g}, not at 0"
     assert _counted(DPMSolver(2), t_min) == {"run": 100, "step": 2}
-    assert _memory(DPMSolver(2), grid).registers == 1
+    assert _memory(DPMSolver(2), grid)["registers"] == 1
     assert 0 < _trip(DPMSolver(2), grid).returned["float64"] < 0.1
     for other in (DDIM(), BDIA(), EDICT()):
         assert _end(other) == (None, "")

@@ -51,6 +51,12 @@ def test_assertions_load_torch_when_a_scheduler_runs_and_not_before():
     assert heavy_modules_after("import bdia_numerics.testing.driving") == ["torch"]
 
 
+def test_analysis_and_its_formulas_load_sympy_when_they_are_first_used():
+    analysis = "from bdia_numerics.analysis.stability.zero_stability import zero_stability"
+    assert heavy_modules_after(analysis) == []
+    assert heavy_modules_after(f"{analysis}\nfrom bdia_numerics import DDIM\nzero_stability(DDIM())") == ["sympy"]
+
+
 def test_a_heavy_import_is_seen():
     assert heavy_modules_after("import sympy") == ["sympy"]
 

@@ -49,14 +49,15 @@ class PointLayout:
     alphas: str = "smooth"
     in_time: bool = False
     pattern: tuple[Any, ...] = (1,)
-    n: int = field(init=False)
     offset: int = 0
     is_reversed: bool = False
     places: dict[Any, Series] = field(default_factory=dict)
     _points: dict[Any, Point] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "n", self.depth)
+    @property
+    def n(self) -> int:
+        """Number of slots before t_i."""
+        return self.depth
 
     @property
     def entire(self) -> PointLayout:

@@ -22,6 +22,7 @@ from bdia_numerics.analysis.expansion.propagation import (
     varies,
 )
 from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
+from bdia_numerics.analysis.stability.roots import irreducible
 from bdia_numerics.grids import pattern_of
 from bdia_numerics.program import Solver, refusal, structure
 from bdia_numerics.program.identity import identity
@@ -165,13 +166,17 @@ def symbolic_order(solver: Solver) -> SymbolicOrder:
 def consistent(solver: Solver) -> bool | None:
     """Say whether a solver is of order 1 at least on equal steps; None if that depends on its symbols."""
     try:
-        uniform = SeriesStep.of(solver, 3, "uniform", "one")
-        found = Displaced.of(uniform).order(uniform.row) > 0
+        found = _order_on_equal_steps(solver, 3) > 0
     except TooShort:
         return True
     except InconsistentError:
         found = False
     return found or (None if symbols_of(solver) else False)
+
+
+def _order_on_equal_steps(solver: Solver, terms: int) -> int:
+    step = SeriesStep.of(solver, terms, "uniform", "one")
+    return Displaced.of(step).order(step.row)
 
 
 def start_error(solver: Solver) -> int | None:
@@ -180,11 +185,8 @@ def start_error(solver: Solver) -> int | None:
         return None
     starter: Solver = getattr(solver, "starter", None) or DDIM()
 
-    def order(terms: int) -> int:
-        step = SeriesStep.of(starter, terms, "uniform", "one")
-        return Displaced.of(step).order(step.row)
-
-    own, inner = resolved(starter, order) + 1, start_error(starter)
+    own = resolved(starter, lambda terms: _order_on_equal_steps(starter, terms)) + 1
+    inner = start_error(starter)
     return own if inner is None else min(own, inner)
 
 
@@ -206,12 +208,12 @@ def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
     order, (principal, displacement) = even.order(row), even.leading(row)
     rough = SeriesStep.of(solver, terms, "rough")
     raw, varying = rough.residual(), varies(rough)
-    order_rough = (
-        min(map(known_order, raw)) - 1
-        if varying
-        else min((modes := mode_orders(rough, raw))[name] for name in rough.modes.seen(row))
-    )
-    plain = not varying and all(k > order_rough for name, k in modes.items() if name not in ROUGH)
+    if varying:  # the modes differ from slot to slot, so that none of them can be told from the others
+        order_rough, plain = min(map(known_order, raw)) - 1, False
+    else:
+        modes = mode_orders(rough, raw)
+        order_rough = min(modes[name] for name in rough.modes.seen(row))
+        plain = all(k > order_rough for name, k in modes.items() if name not in ROUGH)
     # Smooth grids lie between rough and uniform ones, so that nothing has to be computed where these two agree.
     if order > order_rough:
         found = Displaced.of(SeriesStep.of(solver, terms, "smooth"))
@@ -295,7 +297,7 @@ def _equations(coefficients: Iterable[Any]) -> tuple[Any, ...]:
     """Return what must vanish, without factors that cannot; empty if something cannot, or all together have no solution."""
     found: dict[Any, None] = {}
     for c in coefficients:
-        some = [f for f, _ in sympy.factor_list(sympy.numer(c))[1] if not _positive(f)]
+        some = [f for f in irreducible(c) if not _positive(f)]
         if not some:
             return ()
         found[sympy.Eq(sympy.Mul(*some), 0, evaluate=False)] = None

@@ -41,15 +41,6 @@ WANTED = 1e-3
 
 
 @dataclass(frozen=True)
-class ArraysHeld:
-    """Arrays of the state's size: registers between steps, and the most that stand at once, in sampling and inverting."""
-
-    registers: int
-    peak: int
-    peak_inverse: int | None
-
-
-@dataclass(frozen=True)
 class FloatTrip:
     """A round trip over `STEPS` slots, from noise.
 
@@ -86,8 +77,11 @@ class Measured:
         "sample" and, where there is an inverse, "invert".
     work : WorkPrecision or None
         Beside DDIM, on grids uniform in t.
-    trip, bit_exact, memory
-        The round trip in floats, on the lattice, and what it holds.
+    trip, bit_exact
+        The round trip in floats, and on the lattice.
+    memory : mapping of str to int
+        Arrays of the state's size: "registers" between steps, and the most that stand at once, "peak" in sampling and "peak_inverse" in
+        inverting, None without an inverse.
     nfe_counted : mapping of str to int
         Evaluations that the model saw: "run" of `STEPS` slots, "step" one slot more.
     compared : tuple of Compared
@@ -103,7 +97,7 @@ class Measured:
     work: WorkPrecision | None
     trip: FloatTrip | None
     bit_exact: BitExact | None
-    memory: ArraysHeld | None
+    memory: Mapping[str, int | None] | None
     nfe_counted: Mapping[str, int] | None
     compared: tuple[Compared, ...]
     refused: Mapping[str, str]
@@ -123,8 +117,9 @@ class Measured:
                 f"{self.nfe_counted['step']} per step, {self.nfe_counted['run']} in {STEPS} steps{end}",
             )
         if self.memory:
-            back = f", {self.memory.peak_inverse} inverting" if self.memory.peak_inverse else ""
-            yield "memory", f"registers {self.memory.registers}, at most {self.memory.peak} arrays sampling{back}{end}"
+            held = self.memory
+            back = f", {held['peak_inverse']} inverting" if held["peak_inverse"] else ""
+            yield "memory", f"registers {held['registers']}, at most {held['peak']} arrays sampling{back}{end}"
         if self.work:
             yield from (("error, uniform in t", line) for line in _beside_ddim(self.work))
         if self.trip:
@@ -156,12 +151,13 @@ class Measured:
         }
         plain = {
             name: None if (x := getattr(self, name)) is None else asdict(x)
-            for name in ("ratio", "work", "trip", "bit_exact", "memory")
+            for name in ("ratio", "work", "trip", "bit_exact")
         }
         return {
             "orders": {kind: asdict(order) for kind, order in self.orders.items()},
             **plain,
             "stability_region": regions,
+            "memory": self.memory,
             "nfe_counted": self.nfe_counted,
             "compared": [asdict(row) for row in self.compared],
             "end": self.end,
@@ -213,14 +209,14 @@ def measure(
         per_step = structure(solver).nfe
         compared.append(Compared("NFE per step", str(per_step), str(nfe["step"]), nfe["step"] == per_step))
         compared += compared_claims(documented, orders["smooth"], nfe["step"]) if "smooth" in orders else []
-    grid = uniform(SCHEDULE, STEPS, t_min=t_min)
+    grid, model = uniform(SCHEDULE, STEPS, t_min=t_min), law().model(SCHEDULE)
     return Measured(
         orders=orders,
         ratio=ratio,
         regions={name: region for name, region in both.items() if region is not None},
         work=attempt("work-precision", lambda: _work(solver)),
         trip=attempt("round trip", lambda: _trip(solver, grid)),
-        bit_exact=attempt("bit-exact run", lambda: _bit_exact(solver, grid)),
+        bit_exact=attempt("bit-exact run", lambda: bit_exact_round_trip(solver, model, grid, _noise(grid))),
         memory=attempt("memory", lambda: _memory(solver, grid)),
         nfe_counted=nfe,
         compared=tuple(compared),
@@ -280,14 +276,10 @@ def _trip(solver: Solver, grid: Grid) -> FloatTrip:
     return FloatTrip(ran, predicted, returned, growth, str(required_dtype(solver, grid, WANTED)) if exact else "")
 
 
-def _bit_exact(solver: Solver, grid: Grid) -> BitExact:
-    return bit_exact_round_trip(solver, law().model(SCHEDULE), grid, _noise(grid))
-
-
-def _memory(solver: Solver, grid: Grid) -> ArraysHeld:
+def _memory(solver: Solver, grid: Grid) -> dict[str, int | None]:
     peak = make_plan(record_run(solver, starter_of(solver), grid), FLOAT64).peak
     try:
         back: int | None = make_plan(inverse_run(record_steps(solver, grid))[0], FLOAT64).peak
     except ValueError:  # no inverse
         back = None
-    return ArraysHeld(len(structure(solver).registers), peak, back)
+    return {"registers": len(structure(solver).registers), "peak": peak, "peak_inverse": back}

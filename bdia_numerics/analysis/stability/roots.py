@@ -14,6 +14,11 @@ DEPTH = 6
 """How often a square is halved where the Bernstein coefficients have two signs."""
 
 
+def irreducible(expression: Any) -> list[Any]:
+    """Return the irreducible factors of the numerator of an expression, each once."""
+    return [f for f, _ in sympy.factor_list(sympy.numer(sympy.together(expression)))[1]]
+
+
 def factors(polynomial: Any, zeta: Any) -> list[tuple[Any, int]]:
     """Return the irreducible factors in zeta over the rational functions of all other symbols, with multiplicities."""
     numerator = sympy.numer(sympy.together(polynomial))
@@ -66,7 +71,7 @@ def keeps_sign(expression: Any, symbols: tuple[Any, ...]) -> bool:
 
     A sufficient test: False means undecided.
     """
-    parts = [f for part in sympy.fraction(sympy.together(expression)) for f, _ in sympy.factor_list(part)[1]]
+    parts = [f for part in sympy.fraction(sympy.together(expression)) for f in irreducible(part)]
     return all(_one_sign(sympy.Poly(f, *symbols), DEPTH) for f in parts)
 
 

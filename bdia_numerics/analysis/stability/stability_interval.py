@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.analysis.stability.characteristic import stability_polynomial
-from bdia_numerics.analysis.stability.roots import CIRCLE, INSIDE, factors, keeps_sign, location
+from bdia_numerics.analysis.stability.roots import CIRCLE, INSIDE, factors, irreducible, keeps_sign, location
 from bdia_numerics.program import Solver
 from bdia_numerics.spaces.later import sympy
 
@@ -124,8 +124,7 @@ def _critical(polynomial: Any, zeta: Any, r: Any, *, meeting: bool = True) -> li
 
 
 def _positive_roots(c: Any, r: Any) -> list[Any]:
-    numerator = sympy.Poly(sympy.numer(sympy.together(c)), r)
-    return [root for f, _ in numerator.factor_list()[1] for root in sympy.real_roots(f) if root > 0]
+    return [root for f in irreducible(c) for root in sympy.real_roots(sympy.Poly(f, r)) if root > 0]
 
 
 def _holds(polynomial: Any, paired: Any, zeta: Any, r: Any, place: Any) -> bool:
@@ -145,13 +144,9 @@ SAMPLES = 4
 
 def _in_symbol(polynomial: Any, zeta: Any, r: Any, symbol: Any) -> StabilityInterval:
     """Return the end as a rational function of one symbol in (0, 1), and prove it."""
-    critical = _critical(sympy.expand(polynomial), zeta, r)
-    ends: dict[Any, None] = {}
-    for c in critical:
-        for factor, _ in sympy.factor_list(sympy.numer(sympy.together(c)))[1]:
-            if factor.has(r) and sympy.degree(factor, r) == 1:
-                line = sympy.Poly(factor, r)
-                ends[sympy.factor(-line.TC() / line.LC())] = None
+    bounds = [f for c in _critical(sympy.expand(polynomial), zeta, r) for f in irreducible(c) if f.has(r)]
+    lines = [line for f in bounds if (line := sympy.Poly(f, r)).degree() == 1]
+    ends = dict.fromkeys(sympy.factor(-line.TC() / line.LC()) for line in lines)
     values = [sympy.Rational(2 * k + 1, 2 * SAMPLES) for k in range(SAMPLES)]
     lengths = [_length(polynomial.subs(symbol, v), zeta, r) for v in values]
     fitting = [

@@ -12,7 +12,7 @@ from bdia_numerics.analysis.expansion.modes import characteristic, value
 from bdia_numerics.analysis.expansion.order import consistent
 from bdia_numerics.analysis.expansion.step import coefficient_of
 from bdia_numerics.analysis.stability.characteristic import directed
-from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE, factors, location
+from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE, factors, irreducible, location
 from bdia_numerics.grids import pattern_of
 from bdia_numerics.program import Solver
 from bdia_numerics.spaces.later import sympy
@@ -63,13 +63,11 @@ class ZeroStability:
         if self.stable is not None:
             return "zero-stable" if self.stable else "not zero-stable"
         pieces = [] if self.condition == sympy.false else [written(self.condition)]
+        # In one symbol the condition has the stable points of the boundary in it.
         if len(self.condition.free_symbols) != 1 or not pieces:
-            for equation, verdict in self.boundary:
-                where = f"{equation.lhs} = {equation.rhs}"
-                if verdict.stable:
-                    pieces.append(where)
-                elif verdict.stable is None:
-                    pieces.append(f"{where} with {str(verdict).removeprefix('zero-stable for ')}")
+            for equation, verdict in ((e, v) for e, v in self.boundary if v.stable is not False):
+                more = "" if verdict.stable else f" with {str(verdict).removeprefix('zero-stable for ')}"
+                pieces.append(f"{equation.lhs} = {equation.rhs}{more}")
         return f"zero-stable for {'; or '.join(pieces)}"
 
 
@@ -131,12 +129,9 @@ def zero_stability(
 
 def _at(V: Any, lengths: Sequence[Fraction], j: int) -> Any:
     """Return the matrix of slot j of the pattern: w_k is the step k slots before over that of this slot."""
-    ratios = {}
-    for symbol in V.free_symbols:
-        if str(symbol).startswith("~w"):
-            ratio = lengths[(j - int(str(symbol)[2:])) % len(lengths)] / lengths[j]
-            ratios[symbol] = sympy.Rational(ratio.numerator, ratio.denominator)
-    return V.subs(ratios)
+    names = [symbol for symbol in V.free_symbols if str(symbol).startswith("~w")]
+    ratios = {name: lengths[(j - int(str(name)[2:])) % len(lengths)] / lengths[j] for name in names}
+    return V.subs({name: sympy.Rational(x.numerator, x.denominator) for name, x in ratios.items()})
 
 
 def _decided(V: Any, direction: str) -> ZeroStability:
@@ -157,11 +152,9 @@ def _decided(V: Any, direction: str) -> ZeroStability:
     meeting = _meeting(held, determinants)
     apart = [sympy.Ne(e, 0) for e in meeting]
     inside = sympy.false if defects else sympy.And(*(sympy.sympify(d) > 0 for d in determinants), *apart)
-    boundary = []
-    for equation in _boundaries([*determinants, *defects, *meeting, *equations]):
-        reduced = V.subs(equation.lhs, equation.rhs).applyfunc(sympy.cancel)
-        if not reduced.has(sympy.zoo, sympy.nan):
-            boundary.append((equation, _decided(reduced, direction)))
+    edges = _boundaries([*determinants, *defects, *meeting, *equations])
+    reduced = {e: V.subs(e.lhs, e.rhs).applyfunc(sympy.cancel) for e in edges}
+    boundary = [(e, _decided(W, direction)) for e, W in reduced.items() if not W.has(sympy.zoo, sympy.nan)]
     condition, stable = _region(inside, boundary, V.free_symbols)
     return ZeroStability(direction, polynomial, stable, condition, tuple(boundary), roots)
 
@@ -175,12 +168,8 @@ def _own_reciprocal(factor: Any) -> bool:
 def _meeting(held: Sequence[Any], positive: Sequence[Any]) -> list[Any]:
     """Return what vanishes where roots of two factors that stay on the circle meet, without factors of what is positive."""
     known = {sign * f for d in positive for f, _ in sympy.factor_list(d)[1] for sign in (1, -1)}
-    found: dict[Any, None] = {}
-    for f, g in combinations(held, 2):
-        for part, _ in sympy.factor_list(sympy.resultant(f.as_expr(), g.as_expr(), f.gen))[1]:
-            if part not in known:
-                found[part] = None
-    return list(found)
+    resultants = [sympy.resultant(f.as_expr(), g.as_expr(), f.gen) for f, g in combinations(held, 2)]
+    return [part for part in dict.fromkeys(p for x in resultants for p in irreducible(x)) if part not in known]
 
 
 def _defects(matrix: Any, found: Sequence[tuple[Any, int, str]], held: Sequence[Any]) -> list[Any]:
@@ -245,13 +234,11 @@ def _reduced(x: Any, known: Sequence[Any]) -> Any:
 def _boundaries(expressions: Sequence[Any]) -> list[Any]:
     """Return symbol = value for each factor in which a symbol is linear with a number as its coefficient."""
     found: dict[Any, None] = {}
-    for expression in expressions:
-        for factor, _ in sympy.factor_list(sympy.numer(expression))[1]:
-            for symbol in sorted(factor.free_symbols, key=str, reverse=True):
-                p = sympy.Poly(factor, symbol)
-                if p.degree() == 1 and p.LC().is_number:
-                    found[sympy.Eq(symbol, sympy.expand(-p.TC() / p.LC()), evaluate=False)] = None
-                    break
+    for factor in (f for expression in expressions for f in irreducible(expression)):
+        lines = (sympy.Poly(factor, symbol) for symbol in sorted(factor.free_symbols, key=str, reverse=True))
+        line = next((p for p in lines if p.degree() == 1 and p.LC().is_number), None)
+        if line is not None:
+            found[sympy.Eq(line.gen, sympy.expand(-line.TC() / line.LC()), evaluate=False)] = None
     return list(found)
 
 
