@@ -13,7 +13,7 @@ from bdia_numerics import names, problems
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.program import structure
 from bdia_numerics.runs.encoding import solve
-from bdia_numerics.studies.configuration import contender, once, over_gammas, shared, takes_gamma, to_clean
+from bdia_numerics.studies.configuration import check, contender, once, over_gammas, shared, takes_gamma, to_clean
 from bdia_numerics.studies.engine.blas import one_blas_thread
 from bdia_numerics.studies.quality import DISTANCES
 from bdia_numerics.studies.study import Cell, Study, Variable
@@ -60,17 +60,11 @@ class MapConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        names.distribution(self.distribution)
+        check(self, "gammas", "steps", steps=3, states=2)
         if not hasattr(names.schedule(self.schedule), "length"):
             raise ValueError(f"schedule={self.schedule!r} has no training steps: use {' or '.join(names.DISCRETE)}")
-        for text in self.grids:
-            names.grid(text)
-        if not self.gammas or any(not 0 <= g <= 1 for g in self.gammas):
+        if any(not 0 <= g <= 1 for g in self.gammas):
             raise ValueError(f"gammas={self.gammas}: give numbers from 0 to 1")
-        if not self.steps or any(n < 3 for n in self.steps):
-            raise ValueError(f"steps={self.steps}: give numbers of 3 or more")
-        if self.states < 2:
-            raise ValueError(f"states={self.states}: give 2 or more")
 
 
 def of_bdia(found: Dataset) -> Dataset:
