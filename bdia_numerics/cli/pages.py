@@ -55,11 +55,11 @@ def figures(
         task = bar.add_task("figures", total=len(names))
         manifest, missing = gallery.draw(names, folder, out, formats=kinds, advance=lambda: bar.advance(task))
     if as_json:
-        typer.echo(as_text(manifest | {"missing": {m.name: m.reason for m in missing}}))
+        typer.echo(as_text(manifest | {"missing": missing}))
     else:
         _print_figures(names, manifest, out, folder)
-    for one in missing:
-        typer.echo(f"bdia: {one.name} is not drawn: {one.reason}", err=True)
+    for name, reason in missing.items():
+        typer.echo(f"bdia: {name} is not drawn: {reason}", err=True)
     if missing:
         raise typer.Exit(1)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import typer
 
 from bdia_numerics.files import check, write
 
@@ -56,6 +58,11 @@ def progress() -> Any:
 def as_text(data: dict[str, Any]) -> str:
     """Return data as JSON; numbers that JSON lacks are null."""
     return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def say(found: dict[str, Any], lines: Callable[[dict[str, Any]], Iterable[str]], as_json: bool) -> None:
+    """Print what was found, as JSON or in lines."""
+    typer.echo(as_text(found) if as_json else "\n".join(lines(found)))
 
 
 def _finite(x: Any) -> Any:

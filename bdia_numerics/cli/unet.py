@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from bdia_numerics import names
 from bdia_numerics.cli.options import AsJson, Figure, Guidance, Inversion, OneGrid, OneSolver, TrustPickle
-from bdia_numerics.cli.show import as_text, figure_path, progress, require_torch, save_figure, show_table
+from bdia_numerics.cli.show import figure_path, progress, require_torch, save_figure, say, show_table
 from bdia_numerics.texts import wholes
 
 
@@ -109,11 +109,7 @@ def draw_samples(
     found["notes"] = notes if plots.available() else [*notes, plots.MISSING]
     if found["status"] == "ok" and plots.available():
         _draw(images, found, figure)
-    if as_json:
-        typer.echo(as_text(found))
-    else:
-        for line in _lines(found):
-            typer.echo(line)
+    say(found, _lines, as_json)
     raise typer.Exit(int(not found["status"] == found["back_status"] == "ok"))
 
 
@@ -280,21 +276,13 @@ def show_growth(
         from bdia_numerics.plots.rounding import perturbations
 
         save_figure(figure, perturbations(found))
-    if as_json:
-        typer.echo(as_text(found))
-    else:
-        as_lines(found, tabled=bool(tabled))
+    say(found, lines_of_growth, as_json)
+    if tabled and not as_json:
+        print_trips(found["round_trips"])
 
 
-def as_lines(found: dict[str, Any], *, tabled: bool) -> None:
-    """Print what was found, with a table where round trips were asked for."""
-    for line in _growth(found):
-        typer.echo(line)
-    if tabled:
-        _print(found["round_trips"])
-
-
-def _growth(found: dict[str, Any]) -> list[str]:
+def lines_of_growth(found: dict[str, Any]) -> list[str]:
+    """Return what `bdia unet growth` prints of what it found, but for the table of round trips."""
     lines = [f"{found['solver']} on {found['network']}, {found['steps']} steps, guidance {found['guidance']:g}"]
     for direction in ("sample", "invert"):
         grown = found[direction]
@@ -338,7 +326,8 @@ def _growth(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _print(trips: list[dict[str, Any]]) -> None:
+def print_trips(trips: list[dict[str, Any]]) -> None:
+    """Print the table of round trips that were asked for."""
     from bdia_numerics.torch.round_trips import cells
 
     rows = cells(trips)
