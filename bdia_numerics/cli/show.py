@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,18 @@ def progress() -> Any:
     counted = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn())
     columns = (*counted, TimeElapsedColumn(), TextColumn("so far,"), TimeRemainingColumn(), TextColumn("to go"))
     return Progress(*columns, console=error, transient=True, disable=not error.is_terminal)
+
+
+@contextmanager
+def counting(what: str, total: int | None) -> Iterator[Callable[..., None]]:
+    """Show a progress bar inside, and give a function that moves it on, and may say at what."""
+    with progress() as bar:
+        task = bar.add_task(what, total=total)
+
+        def advance(said: str = "", by: int = 1) -> None:
+            bar.update(task, advance=by, **({"description": said} if said else {}))
+
+        yield advance
 
 
 def as_text(data: dict[str, Any]) -> str:

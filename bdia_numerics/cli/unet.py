@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from bdia_numerics import names
 from bdia_numerics.cli.options import AsJson, Figure, Guidance, Inversion, OneGrid, OneSolver, TrustPickle
-from bdia_numerics.cli.show import figure_path, progress, require_torch, save_figure, say, show_table
+from bdia_numerics.cli.show import counting, figure_path, require_torch, save_figure, say, show_table
 from bdia_numerics.texts import wholes
 
 
@@ -89,13 +89,10 @@ def draw_samples(
     model = loaded.model(given, guidance=guidance)
     z = noise((count, *loaded.shape), times, seed, dtype=kind, device=device)
     doubts = [said] if (said := doubt(model, times, z)) else []
-    with progress() as bar:
-        task = bar.add_task("", total=4 if fine else 2)
-
-        def tell(what: str) -> None:
-            bar.update(task, description=what, completed=bar.tasks[0].completed + (what != "sampling"))
-
-        result = sample(chosen, model, times, z, fine=fine, method=method, watch=tell)
+    with counting("", 4 if fine else 2) as advance:
+        result = sample(
+            chosen, model, times, z, fine=fine, method=method, watch=lambda what: advance(what, int(what != "sampling"))
+        )
     for said in doubts:
         warnings.warn(said, stacklevel=2)
     numbers = asdict(result)
@@ -238,13 +235,8 @@ def show_growth(
         "network": path or "mnist", "solver": written(chosen), "steps": steps, "spacing": spacing,
         "guidance": guidance, "labels": given, "seed": seed,
     }  # fmt: skip
-    with progress() as bar:
-        scales = (1.0, 3.0) if loaded.null_label is not None else (1.0,)
-        task = bar.add_task("", total=7 + len(tabled) * len(scales) * len(DTYPES) * len(SOLVERS))
-
-        def tell(what: str) -> None:
-            bar.update(task, description=what, advance=1)
-
+    scales = (1.0, 3.0) if loaded.null_label is not None else (1.0,)
+    with counting("", 7 + len(tabled) * len(scales) * len(DTYPES) * len(SOLVERS)) as tell:
         for direction in ("sample", "invert"):
             tell(f"growth, {direction}")
             grown = growth(chosen, model, times, z, direction=direction, iterations=iterations, seed=seed)
