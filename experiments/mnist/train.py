@@ -88,7 +88,7 @@ def _named(watch: Watch, name: str, total: int, done: int, loss: float) -> None:
 NUMBERS = {
     "steps": (9000, "batches"),
     "batch": (32, "images of a batch"),
-    "learning-rate": (1.5e-3, "of Adam"),
+    "learning-rate": (1.5e-3, "of AdamW"),
     "average": (0.999, "decay of the averaged weights"),
     "seed": (0, "of all chance"),
     "threads": (2, "of torch, and parts of a batch"),
