@@ -50,7 +50,7 @@ def invoked(*words):
 def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
     manifest, missing = gallery.draw(QUICK, DATA, folder)
-    assert missing == []
+    assert missing == {}
     return folder, manifest
 
 

@@ -283,7 +283,7 @@ def test_the_command(tmp_path, capsys):
     from typer.testing import CliRunner
 
     from bdia_numerics.cli import app
-    from bdia_numerics.cli.unet import as_lines
+    from bdia_numerics.cli.unet import lines_of_growth, print_trips
 
     torch.manual_seed(0)
     network = diffusers.UNet2DModel(
@@ -300,8 +300,8 @@ def test_the_command(tmp_path, capsys):
     assert len(found["trips"]) == 4 and found["sample"]["total"][0] > 1 and found["asymmetry"][0]["relative"] > 0
     assert len(found["symplectic"]["steps"]) == 2 and found["symplectic"]["run"][0] > 0
     assert len(found["round_trips"]) == 4 * len(SOLVERS) and figure.read_text().startswith("<?xml")
-    as_lines(found, tabled=True)  # what is printed without --json
-    text = capsys.readouterr().out
+    print_trips(found["round_trips"])  # below the lines, what is printed without --json
+    text = "\n".join([*lines_of_growth(found), capsys.readouterr().out])
     assert "bits that differ on the lattice: 0 from noise and back, 0 from data and back" in text
     assert (
         "symplectic defect, relative to" in text

@@ -36,7 +36,7 @@ def vp_errors(solver: Any, kind: str = "smooth", start: Any = "exact") -> list[f
     )
     for n in _STEPS:
         grid, first = family(n), n - structure(solver).depth
-        truth = exact_states(law, grid, np.linspace(-2, 2, 5)[:, None], [0, *range(first, n)])
+        truth = exact_states(law, grid, np.linspace(-2, 2, 5)[:, None], indices=[0, *range(first, n)])
         found.append(root_mean_square(run_from(solver, law, grid, truth, start).z - truth[0]))
     return found
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, progress, show_table
+from bdia_numerics.cli.show import as_text, counting, show_table
 from bdia_numerics.runs.files import check
 
 if TYPE_CHECKING:
@@ -51,15 +51,14 @@ def figures(
     if out.is_dir():
         check("--out", out / "manifest.json")
     folder = _recomputed(names, FIGURES, data or out / "data") if recompute else _folder(data, gallery)
-    with progress() as bar:
-        task = bar.add_task("figures", total=len(names))
-        manifest, missing = gallery.draw(names, folder, out, formats=kinds, advance=lambda: bar.advance(task))
+    with counting("figures", len(names)) as advance:
+        manifest, missing = gallery.draw(names, folder, out, formats=kinds, advance=advance)
     if as_json:
-        typer.echo(as_text(manifest | {"missing": {m.name: m.reason for m in missing}}))
+        typer.echo(as_text(manifest | {"missing": missing}))
     else:
         _print_figures(names, manifest, out, folder)
-    for one in missing:
-        typer.echo(f"bdia: {one.name} is not drawn: {one.reason}", err=True)
+    for name, reason in missing.items():
+        typer.echo(f"bdia: {name} is not drawn: {reason}", err=True)
     if missing:
         raise typer.Exit(1)
 
@@ -85,9 +84,8 @@ def _recomputed(names: list[str], known: Any, folder: Path) -> Path:
     for key in dict.fromkeys(key for name in names for key in known[name].data):
         file = gallery.DATA[key]
         typer.echo(f"{key}: study {file.study}, about {file.minutes:g} min of one core", err=True)
-        with progress() as bar:
-            task = bar.add_task(key, total=sum(1 for _ in cells(*gallery.study_of(file))))
-            gallery.recompute(key, folder, advance=lambda: bar.advance(task))  # noqa: B023 - called in this turn alone
+        with counting(key, sum(1 for _ in cells(*gallery.study_of(file)))) as advance:
+            gallery.recompute(key, folder, advance=advance)
     return folder
 
 
@@ -148,15 +146,8 @@ def pages(
         raise ValueError(f"{name} is made from runs, {minutes}: give --recompute")
     if not plots.available():
         raise ValueError(plots.MISSING)
-    with progress() as bar:
-        task = bar.add_task("pages", total=len(chosen) - len(left))
-        found = make(
-            list(chosen),
-            root=checkout(),
-            out=out,
-            recompute=recompute,
-            advance=lambda name: bar.update(task, advance=1, description=name),
-        )
+    with counting("pages", len(chosen) - len(left)) as advance:
+        found = make(list(chosen), root=checkout(), out=out, recompute=recompute, advance=advance)
     if as_json:
         typer.echo(as_text({"pages": found, "left": left}))
         return

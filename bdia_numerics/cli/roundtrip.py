@@ -18,7 +18,7 @@ from bdia_numerics.cli.options import (
     ScheduleName,
     parameters,
 )
-from bdia_numerics.cli.show import as_text
+from bdia_numerics.cli.show import say
 from bdia_numerics.texts import one_of
 
 STATES = 64
@@ -51,11 +51,7 @@ def roundtrip(
     found = _run(
         chosen, law, levels, slots, one_of("--dtype", dtype, ("float32", "float64")), bits, seed, exact, inversion
     )
-    if as_json:
-        typer.echo(as_text(found))
-    else:
-        for line in _lines(found):
-            typer.echo(line)
+    say(found, _lines, as_json)
     raise typer.Exit(int(found["status"] != "ok" or bool(found.get("differing_bits")) or bool(found.get("unsteady"))))
 
 

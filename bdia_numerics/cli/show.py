@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import typer
 
 from bdia_numerics.runs.files import check, write
 
@@ -61,9 +64,26 @@ def progress() -> Any:
     return Progress(*columns, console=error, transient=True, disable=not error.is_terminal)
 
 
+@contextmanager
+def counting(what: str, total: int | None) -> Iterator[Callable[..., None]]:
+    """Show a progress bar inside, and give a function that moves it on, and may say at what."""
+    with progress() as bar:
+        task = bar.add_task(what, total=total)
+
+        def advance(said: str = "", by: int = 1) -> None:
+            bar.update(task, advance=by, **({"description": said} if said else {}))
+
+        yield advance
+
+
 def as_text(data: dict[str, Any]) -> str:
     """Return data as JSON; numbers that JSON lacks are null."""
     return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def say(found: dict[str, Any], lines: Callable[[dict[str, Any]], Iterable[str]], as_json: bool) -> None:
+    """Print what was found, as JSON or in lines."""
+    typer.echo(as_text(found) if as_json else "\n".join(lines(found)))
 
 
 def _finite(x: Any) -> Any:

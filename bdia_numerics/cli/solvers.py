@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson, Html, Parameters, parameters
-from bdia_numerics.cli.show import as_text, console, progress, show_table, visible
+from bdia_numerics.cli.show import as_text, console, counting, show_table, visible
 from bdia_numerics.runs.files import check, fingerprint, write
 
 
@@ -131,13 +131,8 @@ def show_datasheet(
     require_pages(html)
     check("--html", html)
     chosen = names.solver(solver, **parameters(others))
-    with progress() as bar:
-        task = bar.add_task("proving", total=None if proved_only else PARTS)
-        found = datasheet(
-            chosen,
-            measured=not proved_only,
-            progress=lambda part: bar.update(task, advance=1, description=part[:14]),
-        )
+    with counting("proving", None if proved_only else PARTS) as advance:
+        found = datasheet(chosen, measured=not proved_only, progress=lambda part: advance(part[:14]))
     if html is not None:
         from bdia_numerics.pages.datasheet import render
 

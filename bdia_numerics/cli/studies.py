@@ -27,7 +27,7 @@ from bdia_numerics.cli.options import (
     Variable,
     parts,
 )
-from bdia_numerics.cli.show import as_text, figure_path, progress, require_torch, save_figure, show_table
+from bdia_numerics.cli.show import as_text, counting, figure_path, require_torch, save_figure, show_table
 from bdia_numerics.solvers import BDIA
 from bdia_numerics.texts import listed, ratio, reals, wholes
 
@@ -45,9 +45,8 @@ def show(study: Study, config: Any, figure: Path | None, as_json: bool) -> None:
     from bdia_numerics.studies.study import cells
 
     figure_path(figure)
-    with progress() as bar:
-        task = bar.add_task(study.name[:14], total=sum(1 for _ in cells(study, config)))
-        found = run(study, config, advance=lambda: bar.advance(task))
+    with counting(study.name[:14], sum(1 for _ in cells(study, config))) as advance:
+        found = run(study, config, advance=advance)
     if figure is not None:
         from bdia_numerics.plots import figure_of
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, progress, show_table
+from bdia_numerics.cli.show import as_text, counting, show_table
 from bdia_numerics.cli.studies import ROWS, show_rows
 
 if TYPE_CHECKING:
@@ -114,13 +114,10 @@ def _go(study: Study, settings: Any, folder: Path, pool: Pool, retry: bool, as_j
         nonlocal failed
         failed += bool(outcome.failure)
         if failed:
-            bar.update(task, description=f"{study.name}, {failed} failed")
+            advance(f"{study.name}, {failed} failed", 0)
 
-    with progress() as bar:
-        task = bar.add_task(study.name[:14], total=sum(1 for _ in cells(study, settings)))
-        dataset = run(
-            study, settings, folder=folder, pool=pool, retry=retry, advance=lambda: bar.advance(task), watch=watch
-        )
+    with counting(study.name[:14], sum(1 for _ in cells(study, settings))) as advance:
+        dataset = run(study, settings, folder=folder, pool=pool, retry=retry, advance=advance, watch=watch)
     path, done = dataset_path(folder, study), tasks(folder, study)
     failures = [t for t in done if t.failure]
     if as_json:

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from bdia_numerics import names
 from bdia_numerics.cli.options import AsJson, Figure, Guidance, Inversion, OneGrid, OneSolver, TrustPickle
-from bdia_numerics.cli.show import as_text, figure_path, progress, require_torch, save_figure, show_table
+from bdia_numerics.cli.show import counting, figure_path, require_torch, save_figure, say, show_table
 from bdia_numerics.texts import wholes
 
 
@@ -89,13 +89,10 @@ def draw_samples(
     model = loaded.model(given, guidance=guidance)
     z = noise((count, *loaded.shape), times, seed, dtype=kind, device=device)
     doubts = [said] if (said := doubt(model, times, z)) else []
-    with progress() as bar:
-        task = bar.add_task("", total=4 if fine else 2)
-
-        def tell(what: str) -> None:
-            bar.update(task, description=what, completed=bar.tasks[0].completed + (what != "sampling"))
-
-        result = sample(chosen, model, times, z, fine=fine, method=method, watch=tell)
+    with counting("", 4 if fine else 2) as advance:
+        result = sample(
+            chosen, model, times, z, fine=fine, method=method, watch=lambda what: advance(what, int(what != "sampling"))
+        )
     for said in doubts:
         warnings.warn(said, stacklevel=2)
     numbers = asdict(result)
@@ -109,11 +106,7 @@ def draw_samples(
     found["notes"] = notes if plots.available() else [*notes, plots.MISSING]
     if found["status"] == "ok" and plots.available():
         _draw(images, found, figure)
-    if as_json:
-        typer.echo(as_text(found))
-    else:
-        for line in _lines(found):
-            typer.echo(line)
+    say(found, _lines, as_json)
     raise typer.Exit(int(not found["status"] == found["back_status"] == "ok"))
 
 
@@ -241,13 +234,8 @@ def show_growth(
         "network": path or "mnist", "solver": written(chosen), "steps": steps, "spacing": spacing,
         "guidance": guidance, "labels": given, "seed": seed,
     }  # fmt: skip
-    with progress() as bar:
-        scales = (1.0, 3.0) if loaded.null_label is not None else (1.0,)
-        task = bar.add_task("", total=7 + len(tabled) * len(scales) * len(DTYPES) * len(SOLVERS))
-
-        def tell(what: str) -> None:
-            bar.update(task, description=what, advance=1)
-
+    scales = (1.0, 3.0) if loaded.null_label is not None else (1.0,)
+    with counting("", 7 + len(tabled) * len(scales) * len(DTYPES) * len(SOLVERS)) as tell:
         for direction in ("sample", "invert"):
             tell(f"growth, {direction}")
             grown = growth(chosen, model, times, z, direction=direction, iterations=iterations, seed=seed)
@@ -278,21 +266,13 @@ def show_growth(
         from bdia_numerics.plots.rounding import perturbations
 
         save_figure(figure, perturbations(found))
-    if as_json:
-        typer.echo(as_text(found))
-    else:
-        as_lines(found, tabled=bool(tabled))
+    say(found, lines_of_growth, as_json)
+    if tabled and not as_json:
+        print_trips(found["round_trips"])
 
 
-def as_lines(found: dict[str, Any], *, tabled: bool) -> None:
-    """Print what was found, with a table where round trips were asked for."""
-    for line in _growth(found):
-        typer.echo(line)
-    if tabled:
-        _print(found["round_trips"])
-
-
-def _growth(found: dict[str, Any]) -> list[str]:
+def lines_of_growth(found: dict[str, Any]) -> list[str]:
+    """Return what `bdia unet growth` prints of what it found, but for the table of round trips."""
     lines = [f"{found['solver']} on {found['network']}, {found['steps']} steps, guidance {found['guidance']:g}"]
     for direction in ("sample", "invert"):
         grown = found[direction]
@@ -336,7 +316,8 @@ def _growth(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _print(trips: list[dict[str, Any]]) -> None:
+def print_trips(trips: list[dict[str, Any]]) -> None:
+    """Print the table of round trips that were asked for."""
     from bdia_numerics.torch.networks.round_trips import cells
 
     rows = cells(trips)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bdia_numerics.cli.options import AsJson, Html
-from bdia_numerics.cli.show import as_text, progress, show_table
+from bdia_numerics.cli.show import as_text, counting, show_table
 from bdia_numerics.cli.studies import show_rows
 from bdia_numerics.runs.files import check, write
 
@@ -84,13 +84,11 @@ def verify(
 def _decide(only: Sequence[str] | None, *, full: bool, show: Sequence[str]) -> list[Decided]:
     from bdia_numerics.claims import ledger
 
-    total = len(ledger.select(only))
-    with progress() as bar:
-        task = bar.add_task("deciding", total=total)
-        decided = []
+    decided = []
+    with counting("deciding", len(ledger.select(only))) as advance:
         for d in ledger.decide(only, full=full, show=show):
             decided.append(d)
-            bar.update(task, advance=1, description=d.statement.id)
+            advance(d.statement.id)
     return decided
 
 
@@ -100,12 +98,10 @@ def _mutants(only: Sequence[str] | None, *, as_json: bool) -> int:
     checks = ledger.unique_checks(only)
     pairs = [(check, name) for check in checks for name in check.mutants]
     found: list[MutantResult] = []
-    with progress() as bar:
-        task = bar.add_task("mutants", total=len(pairs))
+    with counting("mutants", len(pairs)) as advance:
         for check, name in pairs:
-            bar.update(task, description=check.ids[0])
             found.append(ledger.run_mutant(check, name))
-            bar.update(task, advance=1)
+            advance(check.ids[0])
     if as_json:
         listed = [
             {"claims": list(r.ids), "mutant": r.mutant, "killed": r.killed, "skipped": r.skipped, "how": r.how}

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import resources
 from io import BytesIO
 from pathlib import Path
@@ -88,14 +89,6 @@ DATA: dict[str, DataFile] = {
 """By the name of the file, without .nc."""
 
 
-@dataclass(frozen=True)
-class Missing:
-    """A figure that was not drawn, and why."""
-
-    name: str
-    reason: str
-
-
 def study_of(file: DataFile) -> tuple[studies.Study, Any]:
     """Return the study of a file, and its configuration."""
     from bdia_numerics.claims.misprint_study import MISPRINTS
@@ -153,7 +146,7 @@ def draw(
     *,
     formats: Sequence[str] = FORMATS,
     advance: Callable[[], None] = lambda: None,
-) -> tuple[dict[str, Any], list[Missing]]:
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Draw figures from saved data into a folder, and write manifest.json and index.html there.
 
     Parameters
@@ -173,8 +166,8 @@ def draw(
     -------
     dict
         The manifest.
-    list of Missing
-        Figures whose data are not there or cannot be read.
+    dict
+        Figures whose data are not there or cannot be read, and why.
 
     Raises
     ------
@@ -186,13 +179,13 @@ def draw(
     from bdia_numerics.plots.figures import FIGURES
 
     out.mkdir(parents=True, exist_ok=True)
-    entries, missing = _kept(out / "manifest.json", set(FIGURES)), []
+    entries, missing = _kept(out / "manifest.json", set(FIGURES)), {}
     for name in names:
         spec = FIGURES[name]
         try:
             found = _saved(name, spec, data)
         except (ValueError, ImportError) as error:
-            missing.append(Missing(name, str(error)))
+            missing[name] = str(error)
         else:
             figure = spec.draw(*found.values())
             made = {f"{name}.{kind}": plots.image(figure, format=kind, dpi=DPI) for kind in formats}
@@ -200,13 +193,9 @@ def draw(
                 write(out / file, content)
             entries[name] = _entry(name, spec, found, figure, made)
         advance()
-    ordered = {name: entries[name] for name in FIGURES if name in entries}
-    manifest = {
-        "drawn_with": versions(),
-        "figures": ordered,
-    }
+    manifest = {"drawn_with": versions(), "figures": {name: entries[name] for name in FIGURES if name in entries}}
     write(out / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-    write(out / "index.html", index(manifest))
+    write(out / "index.html", rendered("figures.html.j2", manifest=manifest, compact=_compact))
     return manifest, missing
 
 
@@ -254,9 +243,7 @@ def _provenance(dataset: Dataset) -> dict[str, Any]:
     return {"hash": studies.data_hash(dataset), **kept, **texts}
 
 
-def index(manifest: Mapping[str, Any]) -> str:
-    """Return the page of a manifest, which shows its figures."""
-    return rendered("figures.html.j2", manifest=manifest, compact=lambda x: json.dumps(x, ensure_ascii=False))
+_compact = partial(json.dumps, ensure_ascii=False)
 
 
 def documents(data: Path) -> dict[str, str | bytes]:

@@ -120,7 +120,7 @@ def _log_gamma_tails(a: float, x: Array) -> tuple[Array, Array]:
         logs = [np.log(gammainc(a, x)), np.log(gammaincc(a, x))]
         shape = a * np.log(x) - x - gammaln(a)
         # What is left of them without x^a exp(-x)/Gamma(a).
-        rests = (lambda x: hyp1f1(1, a + 1, x) / a, lambda x: hyperu(1, a + 1, x))
+        rests: Any = (lambda x: hyp1f1(1, a + 1, x) / a, lambda x: hyperu(1, a + 1, x))
         for log, rest in zip(logs, rests, strict=True):
             small = (log < _TINY) & (x > 0)
             log[small] = shape[small] + np.log(rest(x[small]))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,15 +85,23 @@ def with_parameters(dataset: Any, *names: str) -> Any:
 
 
 def check(config: Any, *lists: str, encodes: bool = False, **least: float) -> None:
-    """Raise ValueError for a solver that is none, an empty one of `lists`, and a number, or one in a list, below its least.
+    """Raise ValueError for a name that is none, an empty one of `lists`, and a number, or one in a list, below its least.
 
-    A study that `encodes` takes solvers with an inversion behind them, "DDIM by (23)", too.
+    Names are those of solvers, distributions, schedules and grids, which are read by the names of their fields; grids of a configuration
+    with a `variable` are kinds of families. A study that `encodes` takes solvers with an inversion behind them, "DDIM by (23)", too.
     """
     for name in lists:
         if not getattr(config, name):
             raise ValueError(f"{name} is empty: give one or more")
-    for text in config.solvers:
-        (solver_of if encodes else names.solver)(text)
+    grid: Callable[[str], Any] = partial(family, config) if hasattr(config, "variable") else names.grid
+    readers: dict[str, Callable[[str], Any]] = {
+        "solver": solver_of if encodes else names.solver, "problem": names.distribution, "distribution": names.distribution,
+        "schedule": names.schedule, "grid": grid,
+    }  # fmt: skip
+    for word, reader in readers.items():
+        for text in (getattr(config, word, ""), *getattr(config, f"{word}s", ())):
+            if text:
+                reader(text)
     for name, bound in least.items():
         value = getattr(config, name)
         if any(x < bound for x in (value if isinstance(value, tuple) else (value,))):

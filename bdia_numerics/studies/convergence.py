@@ -69,9 +69,6 @@ class ConvergenceConfig:
 
     def __post_init__(self) -> None:
         check(self, "solvers", "grids")
-        names.distribution(self.problem)
-        for kind in self.grids:
-            family(self, kind)
 
 
 def ladder(steps: Sequence[int], max_steps: int) -> tuple[int, ...]:

@@ -55,7 +55,6 @@ class GrowthConfig:
     def __post_init__(self) -> None:
         check(self, "solvers", "steps", "dtypes", steps=4, images=2, iterations=2)
         among(self, dtypes=DTYPES)
-        names.grid(self.grid)
 
 
 @one_thread

@@ -58,10 +58,7 @@ class ImagesConfig:
     fine: int = 40
 
     def __post_init__(self) -> None:
-        for text in self.grids:
-            names.grid(text)
-        for text in self.solvers:
-            (solver_of if isinstance(self, ReturnsConfig) else names.solver)(text)
+        check(self, encodes=isinstance(self, ReturnsConfig))
         if self.images < 1 or min(self.steps, default=0) < 3 or self.fine < 4:
             raise ValueError(
                 f"images={self.images}, steps={self.steps}, fine={self.fine}: give an image, three steps and four slots, or more"
@@ -102,7 +99,6 @@ class EditConfig:
 
     def __post_init__(self) -> None:
         check(self, "solvers", "guidances", encodes=True)
-        names.grid(self.grid)
         if self.images < 1 or self.steps < 3:
             raise ValueError(
                 f"images={self.images}, steps={self.steps}: give an image or more, and three steps or more"

@@ -64,8 +64,6 @@ class TableConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for text in self.grids:
-            names.grid(text)
         check(self, "solvers", "grids", "evaluations", evaluations=6, resamples=10)
         if self.images < 2 or self.batch < 1 or not 0 <= self.paired <= self.images:
             raise ValueError(

@@ -60,7 +60,6 @@ class RoundtripConfig:
     def __post_init__(self) -> None:
         check(self, "solvers", "gammas", "steps", "dtypes", "ends", encodes=True, steps=3, states=1)
         among(self, dtypes=DTYPES, ends=ENDS)
-        names.distribution(self.problem)
         grid(self, 3)
         gammas_with_inverse(self)
 

@@ -83,10 +83,6 @@ class SweepConfig:
             states=1,
         )
         among(self, dtypes=names.NUMPY_DTYPES)
-        for text in self.schedules:
-            names.schedule(text)
-        for text in self.problems:
-            names.distribution(text)
         for text in self.grids:
             _can_be_made(self, text)
         labels(self)

@@ -58,10 +58,6 @@ class WorkConfig:
 
     def __post_init__(self) -> None:
         check(self, "solvers", "problems", "grids", "evaluations", evaluations=1, steps=1, states=1, repeats=1)
-        for name in self.problems:
-            names.distribution(name)
-        for kind in self.grids:
-            family(self, kind)
 
 
 def compute(config: WorkConfig, cell: Cell) -> Mapping[str, Any]:

@@ -85,6 +85,18 @@ def _named(watch: Watch, name: str, total: int, done: int, loss: float) -> None:
     watch(name, done, total, loss)
 
 
+NUMBERS = {
+    "steps": (9000, "batches"),
+    "batch": (32, "images of a batch"),
+    "learning-rate": (1.5e-3, "of AdamW"),
+    "average": (0.999, "decay of the averaged weights"),
+    "seed": (0, "of all chance"),
+    "threads": (2, "of torch, and parts of a batch"),
+    "heaviest": (1.0, "largest weight of the error at high noise; 1 is the objective (4)"),
+}
+"""Options that are numbers, with their defaults."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the four IDX files")
@@ -92,15 +104,8 @@ def main() -> None:
     parser.add_argument(
         "--start", type=Path, help="weights to begin with (safetensors); without it the seed draws them"
     )
-    parser.add_argument("--steps", type=int, default=9000)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
-    parser.add_argument("--average", type=float, default=0.999)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--heaviest", type=float, default=1.0, help="largest weight of the error at high noise; 1 is the objective (4)"
-    )
+    for name, (default, about) in NUMBERS.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=about)
     parser.add_argument("--until", type=int, help="stop after that many steps")
     parser.add_argument("--float32", action="store_true", help="compute convolutions in float32, not in bfloat16")
     arguments = parser.parse_args()
