@@ -12,6 +12,7 @@ import numpy as np
 from bdia_numerics.program.plan import Arithmetic, Call, Stage
 from bdia_numerics.spaces import Lattice, LatticeSpace, Memory, kernel
 from bdia_numerics.spaces.lattice import OVERFLOW, Remainder
+from bdia_numerics.spaces.memory import Array
 
 BUFFER, FLOATS, SPARE, BEFORE = -1, -2, -3, -4
 """Where a run's store keeps the remainder, registers as floats by number, arrays to be used again, and the remainder before the slot."""
@@ -72,18 +73,18 @@ class Integers(Arithmetic):
     scales: Mapping[int, Fraction]
     read: frozenset[int]
 
-    def enter(self, store: dict[int, Any], remainder: Mapping[str, Any]) -> None:
+    def enter(self, store: dict[int, Any], remainder: Mapping[str, Array]) -> None:
         """Bring the inputs to the units of the run, every bit kept, and take up the buffer."""
         for number, scale in self.scales.items():
             store[number] = store[number].embedded(scale)
         store.update({BUFFER: Remainder(remainder), FLOATS: {}, SPARE: []})
 
-    def remainder(self, store: Mapping[int, Any]) -> Mapping[str, Any]:
+    def remainder(self, store: Mapping[int, Any]) -> Mapping[str, Array]:
         """Return the buffer as arrays."""
         buffer: Remainder = store[BUFFER]
         return buffer.arrays()
 
-    def shown(self, value: Any) -> Any:
+    def shown(self, value: Lattice) -> Lattice:
         """Return a state in units of z, rounded where its own are finer."""
         return value.rescaled(Fraction(1))
 
