@@ -338,7 +338,7 @@ def test_an_invertible_solver_is_encoded_exactly_unless_a_method_is_asked_for():
             "steps.Step.history",
             lambda self, z, right=steps.Step.history: right(self, [z[0]] * len(z)),
         ),
-        (latents_of_brentq, "defect_correction.solve", lambda *run: solve(DDIM(), *run[1:])),
+        (latents_of_brentq, "implicit.solve", lambda *run: solve(DDIM(), *run[1:])),
     ],
     ids=["another slope", "history of the state itself", "another solver's run"],
 )

@@ -34,8 +34,8 @@ from bdia_numerics import (
 from bdia_numerics.analysis import amplification
 from bdia_numerics.cli import app
 from bdia_numerics.problems import GaussianMixture
-from bdia_numerics.program import NotOnLatticeError, lattice_run
-from bdia_numerics.program.lattice import lifted
+from bdia_numerics.program import NotOnLatticeError
+from bdia_numerics.program.lattice import Assign, lifted
 from bdia_numerics.runs.bit_exact import bit_exact_round_trip
 from bdia_numerics.spaces import Lattice, kernel
 from bdia_numerics.spaces.lattice import Remainder, bits_per_element
@@ -490,18 +490,18 @@ def fifo(self, p, q):
             self.head |= self.words.pop(min(self.words))
 
 
-UNDONE = lattice_run.Assign.undone
+UNDONE = Assign.undone
 MUTANTS = {
     "floor instead of the exact split": (kernel, "_contract", broken_contraction),
     "words popped in the wrong order": (Remainder, "closed", fifo),
     "increment at the version that it made": (
-        lattice_run.Assign, "undone", lambda self: replace(UNDONE(self), others=(self.target,) * len(self.others)),
+        Assign, "undone", lambda self: replace(UNDONE(self), others=(self.target,) * len(self.others)),
     ),
     "increment added on the way back": (
-        lattice_run.Assign, "undone", lambda self: replace(UNDONE(self), coefficients=tuple(-c for c in self.coefficients)),
+        Assign, "undone", lambda self: replace(UNDONE(self), coefficients=tuple(-c for c in self.coefficients)),
     ),
     "contraction not undone": (
-        lattice_run.Assign, "undone", lambda self: replace(UNDONE(self), own=1 / self.own),
+        Assign, "undone", lambda self: replace(UNDONE(self), own=1 / self.own),
     ),
     "rounded towards zero": (kernel, "_combine", None),
 }  # fmt: skip

@@ -19,11 +19,11 @@ from bdia_numerics.program.refusal import refusal
 from bdia_numerics.program.slots import Parameter
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import Run, Segment, record_steps
-from bdia_numerics.spaces import is_float, vanishes
+from bdia_numerics.spaces import Scalar, Space, is_float, vanishes
 from bdia_numerics.spaces.base import decimal
 from bdia_numerics.spaces.symbolic import Symbols
 
-Matrix = tuple[tuple[Any, ...], ...]
+Matrix = tuple[tuple[Scalar, ...], ...]
 
 
 class NotInvertibleError(ValueError):
@@ -54,7 +54,7 @@ class NotInvertibleError(ValueError):
 class _Undo:
     run: Run
     standing: set[int]
-    divisors: list[Any] = field(default_factory=list)
+    divisors: list[Scalar] = field(default_factory=list)
     known: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -157,7 +157,7 @@ def inverse_run(run: Run) -> tuple[Run, list[Any]]:
     return Run(run.trace, run.final, tuple(segments), run.inputs), undo.divisors
 
 
-def invert_matrix(matrix: Matrix, space: Any) -> tuple[Matrix | None, Any]:
+def invert_matrix(matrix: Matrix, space: Space) -> tuple[Matrix | None, Scalar]:
     """Return the inverse over the exact field of a space, None if singular, and the determinant (Gauss-Jordan)."""
     n = len(matrix)
     zero, one = space.field(0), space.field(1)
@@ -236,7 +236,7 @@ def symbolised(solver: Solver) -> Solver:
 class _Written(Symbols):
     """Symbols, with the floats of a step taken as the decimals that they print as."""
 
-    def number(self, x: object) -> Any:
+    def number(self, x: object) -> Scalar:
         if is_float(x):
             return super().number(decimal(x))
         return super().number(x)
@@ -277,7 +277,7 @@ def invertibility(solver: Solver) -> Invertibility:
     return Invertibility(True, tuple(factors))
 
 
-def _divisors(solver: Solver, grid: Grid) -> list[Any]:
+def _divisors(solver: Solver, grid: Grid) -> list[Scalar]:
     try:
         return inverse_run(record_steps(symbolised(solver), grid))[1]
     except TypeError as error:  # functions such as math.exp take its numbers and no symbols

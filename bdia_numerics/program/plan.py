@@ -12,6 +12,7 @@ from bdia_numerics.program.meaning import rows
 from bdia_numerics.program.ops import Evaluate, Held, Op
 from bdia_numerics.program.trace import Run, Segment
 from bdia_numerics.spaces import Memory, Scalar, Space
+from bdia_numerics.spaces.memory import Array, States
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,36 +48,36 @@ class Arithmetic:
     A run's `store` holds its values by number. A number system with other instructions has an arithmetic of its own.
     """
 
-    def enter(self, store: dict[int, Any], remainder: Mapping[str, Any]) -> None:
+    def enter(self, store: dict[int, States], remainder: Mapping[str, Array]) -> None:
         """Take the inputs, and what the run before has kept besides."""
 
-    def begin(self, stage: Stage, store: dict[int, Any]) -> None:
+    def begin(self, stage: Stage, store: dict[int, States]) -> None:
         """Begin a slot."""
 
-    def argument(self, number: int, store: dict[int, Any]) -> Any:
+    def argument(self, number: int, store: dict[int, States]) -> States:
         """Return the value at which the model is evaluated."""
         return store[number]
 
-    def receive(self, x: Call, output: Any, store: dict[int, Any], space: Memory) -> None:
+    def receive(self, x: Call, output: States, store: dict[int, States], space: Memory) -> None:
         """Take the model's output."""
         store[x.target] = space.received(output, store[x.argument], x.copy)
         for n in x.dead:
             store.pop(n, None)
 
-    def carry_out(self, x: Any, store: dict[int, Any], space: Memory) -> None:
+    def carry_out(self, x: Any, store: dict[int, States], space: Memory) -> None:
         """Carry out an instruction that is not a call."""
         store[x.target] = space.combine(x.coefficients, [store[n] for n in x.sources], store.get(x.reuse))
         for n in x.dead:
             store.pop(n, None)
 
-    def abandon(self, store: dict[int, Any]) -> None:
+    def abandon(self, store: dict[int, States]) -> None:
         """Leave a slot whose evaluation failed; the values that it began with stand until its last evaluation is made."""
 
-    def remainder(self, store: Mapping[int, Any]) -> Mapping[str, Any]:
+    def remainder(self, store: Mapping[int, States]) -> Mapping[str, Array]:
         """Return what is kept besides the registers."""
         return {}
 
-    def shown(self, value: Any) -> Any:
+    def shown(self, value: States) -> States:
         """Return a state as a solution shows it."""
         return value
 

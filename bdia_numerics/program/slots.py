@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from bdia_numerics.grids import Levels
+from bdia_numerics.spaces import Scalar
 
 
 @dataclass(frozen=True)
@@ -23,27 +24,27 @@ class Slot:
         return self.index + self.grid.offset
 
     @property
-    def t(self) -> Any:
+    def t(self) -> Scalar:
         """Time t_i."""
         return self.grid.level(self.index)[0]
 
     @property
-    def alpha(self) -> Any:
+    def alpha(self) -> Scalar:
         """alpha_i."""
         return self.grid.level(self.index)[1]
 
     @property
-    def sigma(self) -> Any:
+    def sigma(self) -> Scalar:
         """sigma_i."""
         return self.grid.level(self.index)[2]
 
     @property
-    def sigma_bar(self) -> Any:
+    def sigma_bar(self) -> Scalar:
         """sigma_i / alpha_i."""
         return self.sigma / self.alpha
 
     @property
-    def h(self) -> Any:
+    def h(self) -> Scalar:
         """Step sigma_bar_{i-1} - sigma_bar_i, negative in sampling."""
         return self.next.sigma_bar - self.sigma_bar
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from bdia_numerics.spaces.memory import NOTHING, Array, Memory
+from bdia_numerics.spaces.memory import NOTHING, Array, Memory, States
 
 Scalar = Any
 """A number of some system: float, longdouble, mpf, Fraction, ball, or a sympy expression."""
@@ -175,16 +175,16 @@ class GenericArithmetic(Space):
         """Decide whether an element of the field is zero."""
         return bool(x == 0)
 
-    def finite(self, value: Any) -> bool:
+    def finite(self, value: States) -> bool:
         """Exact numbers and expressions are finite."""
         return True
 
-    def asked(self, model: Callable[[Any, Any], Any], z: Any, t: Any) -> Any:
+    def asked(self, model: Callable[[Any, Any], Any], z: States, t: Any) -> States:
         """Return a model's output; whatever precision the model leaves, the run goes on in its own."""
         with self.working():
             return super().asked(model, z, t)
 
-    def combine(self, coefficients: Sequence[Scalar], values: Sequence[Any], out: Any = None) -> Any:
+    def combine(self, coefficients: Sequence[Scalar], values: Sequence[States], out: States = None) -> States:
         """Return sum_k coefficients[k] * values[k]; `out` is ignored, since values are immutable here."""
         total = None
         for c, v in zip(coefficients, values, strict=True):

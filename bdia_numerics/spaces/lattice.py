@@ -42,7 +42,7 @@ class Lattice:
         At least the largest absolute value, where that is known.
     """
 
-    integers: Array
+    integers: np.ndarray[Any, Any]
     bits: int
     dtype: np.dtype[Any]
     scale: Fraction = Fraction(1)

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+States = Any
+"""What a register holds, shape (*batch, *data): an array of NumPy, of another library or of objects, a lattice, or one scalar."""
 NOTHING = nullcontext()
 """The context of systems that compute in any: one object for all, since a run enters it twice a step."""
 _SQUARED = 1e150
@@ -37,8 +39,8 @@ class Memory(Protocol):
 
     @property
     def name(self) -> str: ...
-    def combine(self, coefficients: Sequence[Any], values: Sequence[Any], out: Any = None) -> Any: ...
-    def finite(self, value: Any) -> Any: ...
+    def combine(self, coefficients: Sequence[Any], values: Sequence[States], out: States = None) -> States: ...
+    def finite(self, value: States) -> Any: ...
 
     def working(self) -> AbstractContextManager[object]:
         """Return the context in which states are combined, and models of them run."""
@@ -53,38 +55,38 @@ class Memory(Protocol):
         """Return as booleans what `finite` gave in the course of a run."""
         return [bool(flag) for flag in flags]
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: States) -> bool:
         """Say at a glance whether a value is one of this system's; where this says no, `of` still has to look."""
         return False
 
-    def asked(self, model: Callable[[Any, Any], Any], z: Any, t: Any) -> Any:
+    def asked(self, model: Callable[[Any, Any], Any], z: States, t: Any) -> States:
         """Return a model's output at a state that it cannot write to: a run still needs it, or it is the caller's own."""
         if isinstance(z, np.ndarray):
             z = z.view()
             z.setflags(write=False)
         return model(z, t)
 
-    def received(self, output: Any, argument: Any, lasts: bool) -> Any:
+    def received(self, output: States, argument: States, lasts: bool) -> States:
         """Return a model's output as a run may keep it: a copy if it lasts over a later call, or shares the state's memory."""
         # A model may return its argument, a view of it, or one buffer every time; each would change under the run.
         if isinstance(output, np.ndarray) and (lasts or np.may_share_memory(output, argument)):
             return output.copy()
         return output
 
-    def frozen(self, value: Any) -> Any:
+    def frozen(self, value: States) -> States:
         """Return a copy that cannot be written to, or is nobody else's."""
         if isinstance(value, np.ndarray):
             value = value.copy()
             value.flags.writeable = False
         return value
 
-    def history(self, n: int, value: Any) -> Any:
+    def history(self, n: int, value: States) -> States:
         """Return room for n states like a value, shape (n, *shape), filled with NaN or None."""
         value = np.asarray(value)
         # A run that ends early leaves NaN in the slots that it has not reached.
         return np.full((n, *value.shape), None if value.dtype == object else np.nan, value.dtype)
 
-    def rms(self, difference: Any) -> Any:
+    def rms(self, difference: States) -> Any:
         """Return the root mean square over all elements; in exact systems the root is taken in float64."""
         if isinstance(difference, np.ndarray | np.generic) and difference.dtype != object:
             wide = difference.astype(np.result_type(difference, np.float64))
@@ -96,11 +98,11 @@ class Memory(Protocol):
         mean = sum(d * d for d in elements) / self.number(len(elements))  # type: ignore[attr-defined]
         return math.sqrt(mean) if self.exact else self.sqrt(mean)  # type: ignore[attr-defined]
 
-    def host(self, value: Any) -> Any:
+    def host(self, value: States) -> Any:
         """Return a value in the memory of NumPy."""
         return value
 
-    def placed(self, array: Any) -> Any:
+    def placed(self, array: Array) -> States:
         """Return a NumPy array where the states of this system are, in the array's own precision."""
         return array
 
@@ -108,7 +110,7 @@ class Memory(Protocol):
         """Return a model of this system's states as one of NumPy arrays, for what is measured on the host."""
         return model
 
-    def stored(self, value: Any) -> tuple[Array, str]:
+    def stored(self, value: States) -> tuple[Array, str]:
         """Return a value as an array and a word that says how to read it; TypeError where values have no such form."""
         raise TypeError(f"a state in {self.name} has no file form: save states of numbers")
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from bdia_numerics.runs.inversion.choice import INVERSIONS, default_for, named, split
 from bdia_numerics.runs.inversion.ddim import DDIMInversion, Method, mirrored, name_of
 from bdia_numerics.runs.inversion.ddpm import EditFriendly, edit_friendly
-from bdia_numerics.runs.inversion.defect_correction import CorrectedSolution, DefectCorrection
-from bdia_numerics.runs.inversion.fixed_point import Unconverged
 from bdia_numerics.runs.inversion.guided import NullText, null_text
-from bdia_numerics.runs.inversion.implicit import ImplicitInversion, ImplicitSolution
+from bdia_numerics.runs.inversion.implicit import (
+    CorrectedSolution,
+    DefectCorrection,
+    ImplicitInversion,
+    ImplicitSolution,
+    Unconverged,
+)
 from bdia_numerics.runs.inversion.reversed import Reversed
 from bdia_numerics.spaces.values import share
 
