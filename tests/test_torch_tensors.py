@@ -80,7 +80,7 @@ def test_the_bits_of_a_sum_do_not_depend_on_the_buffer(dtype):
     assert found is kept[0]
 
 
-LARGE = (3, 8, 96, 128)  # 294,912 elements: two chunks and a part of one
+LARGE = (3, 8, 160, 192)  # 737,280 elements: two chunks and a part of one
 LAYOUTS = {
     "contiguous": lambda z: z,
     "channels last": lambda z: z.contiguous(memory_format=torch.channels_last),
