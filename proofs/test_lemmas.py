@@ -22,7 +22,7 @@ import sympy
 
 from bdia_numerics.claims.as_printed import AS_PRINTED, AsPrinted
 from bdia_numerics.claims.cbdia import CBDIA_MUTANTS
-from bdia_numerics.claims.coupling import Y, Z, coupled_run, coupled_steps, delta, plus, relations, source
+from bdia_numerics.claims.coupling import Y, Z, coupled_run, coupled_steps, delta, relations, source
 from bdia_numerics.claims.formal import Formal, equal, require_identity, symbols, vectors
 from bdia_numerics.claims.ledger import CheckFailed, check, require
 from bdia_numerics.claims.mutants import mutant
@@ -157,10 +157,10 @@ def _lemma_1_expanded(solver: Any, weight: Callable[[Any], Any]) -> None:
             terms = {j: delta(j, j - 1, "y") - delta(j, j + 1, "y") for j in range(i + 1, n)}
             (start,) = vectors("y_N")
             w = [weight(sympy.Integer(k)) for k in range(n + 1)]
-            right_y = plus(start + w[n - i] * first, (w[j - i] * t for j, t in terms.items()))
+            right_y = sum((w[j - i] * t for j, t in terms.items()), start + w[n - i] * first)
             equal(y, right_y, f"(56), N = {n}, i = {i}")
             rest = (w[j - i - 1] * t for j, t in terms.items() if j >= i + 2)
-            right_z = plus(start + w[n - i - 1] * first - delta(i, i + 1, "y"), rest)
+            right_z = sum(rest, start + w[n - i - 1] * first - delta(i, i + 1, "y"))
             equal(z, right_z, f"(57), N = {n}, i = {i}")
 
 
@@ -183,8 +183,8 @@ def lemma_2(solver: Any = CBDIA) -> None:
     for n in range(2, 9):
         for i, z, y in coupled_run(solver(1, 0), n):
             (start,) = vectors("y_N")
-            equal(y, plus(start, (-1 * delta(j, j + 1, "z") for j in range(i, n))), f"Lemma 2, y, N = {n}, i = {i}")
-            equal(z, plus(start, (delta(j, j - 1, "y") for j in range(i + 1, n + 1))), f"Lemma 2, z, N = {n}, i = {i}")
+            equal(y, sum((-1 * delta(j, j + 1, "z") for j in range(i, n)), start), f"Lemma 2, y, N = {n}, i = {i}")
+            equal(z, sum((delta(j, j - 1, "y") for j in range(i + 1, n + 1)), start), f"Lemma 2, z, N = {n}, i = {i}")
     _slot_sums(solver)
 
 

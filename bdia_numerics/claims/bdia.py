@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bdia_numerics import grids
-from bdia_numerics.claims.formal import Formal, equal, increments, vectors
+from bdia_numerics.claims.formal import Formal, equal, increments, symbols, vectors
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.program import Recorder
@@ -26,12 +26,6 @@ STEP_MUTANTS = {
     "forward increment dropped": {"solver": mutant(BDIA, (" + forward", ""))},
     "eps of the state before": {"solver": mutant(BDIA, ("s.eps(z)", "s.eps(z_prev)"))},
 }
-
-
-def _gamma() -> Any:
-    import sympy
-
-    return sympy.Symbol("gamma")
 
 
 @check("eq-6", "eq-7", verdict="proved", mutants={"ends of the slot exchanged": {"solver": mutant(DDIM, _WRONG_DELTA)}})
@@ -88,7 +82,7 @@ _FULL_STEP = ("s.assign(z, s.delta(s.i, s.i - 1, z, s.eps(z))", "s.assign(z, z +
 )
 def forward_increment(program: Any = _Increment, solver: Any = DDIM, bdia: Any = BDIA) -> None:
     """(21): its second line always, its first line for a DDIM successor and not for BDIA's states."""
-    p, (z2, z1), g = Formal(2), vectors("z_2", "z_1"), _gamma()
+    p, (z2, z1), (g,) = Formal(2), vectors("z_2", "z_1"), symbols("gamma")
     one = Formal(1)
     increment = one.step(program(), {"z": z1})["z"]
     equal(increment, one.forward(1, z1), "(21), second line")
@@ -133,7 +127,7 @@ _NO_EPS = ("z + s.delta(s.i, s.i - 1, z, s.eps(z))", "s.alpha(s.i - 1) / s.alpha
 def bdia_start(start: Any = DDIM) -> None:
     """The start of BDIA is the DDIM step (25)."""
     p, (zn,) = Formal(2), vectors("z_2")
-    first = solve(BDIA(_gamma()), p.model, p.grid, zn, start(), return_trajectory=True).trajectory[1]
+    first = solve(BDIA(*symbols("gamma")), p.model, p.grid, zn, start(), return_trajectory=True).trajectory[1]
     equal(first, p.a(2) * zn + p.b(2) * p.eps(zn, 2), "(25), first line")
     equal(first, zn + p.forward(2, zn), "(25), second line")
 
@@ -171,7 +165,7 @@ BRACE_MUTANT = {
 @check("definition-1", "eq-26", "eq-27", "eq-28", verdict="proved", mutants={**BDIA_MUTANTS, **BRACE_MUTANT})
 def bdia_step(solver: Any = BDIA, brace: Callable[..., Any] = braced) -> None:
     """(26) = (27) = the BDIA program; (28) is gamma = 1; gamma = 0 is DDIM."""
-    p, (z2, z1), g = Formal(2), vectors("z_2", "z_1"), _gamma()
+    p, (z2, z1), (g,) = Formal(2), vectors("z_2", "z_1"), symbols("gamma")
     got, e = p.step(solver(g), {"z_prev": z2, "z": z1})["z"], p.eps(z1, 1)
     right_26 = g * (z2 - z1) - g * (z1 / p.a(2) - p.b(2) / p.a(2) * e - z1) + (p.a(1) * z1 + p.b(1) * e)
     right_27 = z2 - (1 - g) * (z2 - z1) - g * p.backward(2, z1) + p.forward(1, z1)
@@ -179,18 +173,14 @@ def bdia_step(solver: Any = BDIA, brace: Callable[..., Any] = braced) -> None:
     equal(got, right_27, "the program = (27)")
     one = p.step(solver(1), {"z_prev": z2, "z": z1})["z"]
     equal(one, z2 - p.backward(2, z1) + p.forward(1, z1), "(28)")
-    equal(p.step(solver(0), {"z_prev": z2, "z": z1})["z"], _ddim(p, z1), "gamma = 0")
+    equal(p.step(solver(0), {"z_prev": z2, "z": z1})["z"], p.below(DDIM(), z1), "gamma = 0")
     require_brace(brace)
-
-
-def _ddim(p: Formal, z1: Vector) -> Vector:
-    return solve(DDIM(), p.model, p.grid[0:1], z1).z  # type: ignore[no-any-return]
 
 
 @check("fact-1", verdict="proved", mutants=BDIA_MUTANTS)
 def bdia_in_y(solver: Any = BDIA) -> None:
     """The y-form of BDIA."""
-    p, (y2, y1), g = Formal(2), vectors("y_2", "y_1"), _gamma()
+    p, (y2, y1), (g,) = Formal(2), vectors("y_2", "y_1"), symbols("gamma")
     z2, z1 = p.alpha(2) * y2, p.alpha(1) * y1
     y0, e = p.step(solver(g), {"z_prev": z2, "z": z1})["z"] / p.alpha(0), p.eps(z1, 1)
     h1, h2 = p.s(0) - p.s(1), p.s(1) - p.s(2)

@@ -84,10 +84,13 @@ def _coefficients(values: Any) -> Array:
     return found
 
 
-def errors(law: GaussianMixture, schedule: Any, solver: Any, z: Array, grid: Grid, start: Any = None) -> Array:
-    """Return exact minus numerical z at the data end of a grid, one for each state."""
+def errors(
+    law: GaussianMixture, schedule: Any, solver: Any, z: Array, grid: Grid, start: Any = None, reading: Any = None
+) -> Array:
+    """Return exact minus numerical z, or what `reading` makes of the registers, at the data end, one for each state."""
     exact = law.flow(z, grid.t[grid.n], grid.t[0], schedule)
-    found: Array = (exact - solve(solver, law.model(schedule), grid, z, start).z)[:, 0]
+    run = solve(solver, law.model(schedule), grid, z, start)
+    found: Array = (exact - (run.z if reading is None else reading(run.state.registers)))[:, 0]  # type: ignore[union-attr]
     return found
 
 

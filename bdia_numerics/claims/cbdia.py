@@ -38,8 +38,8 @@ def _is_cbdia(solver: Any) -> None:
     f, z1, y1, w, v = _cbdia_parts()
     g1, g2 = symbols("gamma_1", "gamma_2")
     got = f.step(solver(g1, g2), {"z": z1, "y": y1})
-    equal(got["z"], g1 * w + (1 - g1) * v, "z")
-    equal(got["y"], g2 * w + (1 - g2) * v, "y")
+    equal(got["z"], g1 * w + (1 - g1) * v, "z, (45)")
+    equal(got["y"], g2 * w + (1 - g2) * v, "y, (46)")
 
 
 _WRONG_PRINT = ("+ s.sigma(s.i) * e", "- s.sigma(s.i) * e")
@@ -74,11 +74,7 @@ def _cbdia_parts() -> tuple[Formal, Vector, Vector, Vector, Vector]:
 @check("eq-45", "eq-46", "eq-62", "eq-63", verdict="definition", mutants=CBDIA_MUTANTS)
 def cbdia_mixing(solver: Any = CBDIA) -> None:
     """The mixing of the CBDIA program."""
-    f, z1, y1, w, v = _cbdia_parts()
-    g1, g2 = symbols("gamma_1", "gamma_2")
-    got = f.step(solver(g1, g2), {"z": z1, "y": y1})
-    equal(got["z"], g1 * w + (1 - g1) * v, "(45)")
-    equal(got["y"], g2 * w + (1 - g2) * v, "(46)")
+    _is_cbdia(solver)
 
 
 @check(

@@ -18,7 +18,6 @@ from bdia_numerics.claims.edict import EDICT_MUTANTS
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, symbols, vectors
 from bdia_numerics.claims.ledger import check, printed, require
 from bdia_numerics.claims.mutants import mutant
-from bdia_numerics.grids import Grid
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, McCallumFoster
 
@@ -31,22 +30,16 @@ _READINGS: dict[str, Callable[[State], Array]] = {
 }
 
 
-def difference_factor(solver: Any) -> tuple[Any, Any]:
-    """Return by how much a step with eps = 0 multiplies the difference of the two states, and what else adds to it."""
-    p, (z1, y1) = Formal(1), vectors("z_1", "y_1")
-    got = solve(solver, lambda x, t: 0 * x, p.grid, z1, start={"z": z1, "y": y1}).state
-    assert got is not None
-    apart = got.registers["z"] - got.registers["y"]
-    return apart.coefficient("z_1"), apart.coefficient("z_1") + apart.coefficient("y_1")
-
-
 def _eigenvalues(solver: Any, parasitic: Any, scale: Callable[[Any], Any]) -> None:
     """Require the difference of the states to be carried by parasitic times scale(a_i), and both states to keep a common value."""
     import sympy
 
     for_every_slot(solver)
-    p = Formal(1)
-    factor, rest = difference_factor(solver)
+    p, (z1, y1) = Formal(1), vectors("z_1", "y_1")
+    got = solve(solver, lambda x, t: 0 * x, p.grid, z1, start={"z": z1, "y": y1}).state
+    assert got is not None
+    apart = got.registers["z"] - got.registers["y"]
+    factor, rest = apart.coefficient("z_1"), apart.coefficient("z_1") + apart.coefficient("y_1")
     require(sympy.cancel(rest) == 0, f"the difference of the states takes up {rest} of a common value")
     miss = sympy.cancel(factor - parasitic * scale(p.a(1)))
     require(miss == 0, f"the difference of the states is carried by {sympy.factor(factor)}")
@@ -57,17 +50,11 @@ def _shares(solver: Any, reading: Callable[[State], Array], steps: Callable[[int
     schedule, ratios, sizes = schedules.vp_linear(), [], []
     for n in STEPS:
         grid = in_asinh(schedule, steps(n), 0.5, 0.15)
-        plain, found = errors(law(), schedule, DDIM(), Z, grid), _error(solver, schedule, grid, reading)
+        plain = errors(law(), schedule, DDIM(), Z, grid)
+        found = errors(law(), schedule, solver, Z, grid, reading=reading)
         ratios.append(float(plain @ found / (plain @ plain)))
         sizes.append(rms(found))
     return 2 * ratios[1] - ratios[0], float(np.log2(sizes[0] / sizes[1]))
-
-
-def _error(solver: Any, schedule: Any, grid: Grid, reading: Callable[[State], Array]) -> Array:
-    exact = law().flow(Z, grid.t[grid.n], grid.t[0], schedule)
-    state = solve(solver, law().model(schedule), grid, Z).state
-    assert state is not None
-    return np.asarray((exact - reading(state.registers))[:, 0])
 
 
 def _require(found: tuple[float, float], share: float | None, order: int, what: str) -> str:
@@ -175,7 +162,10 @@ def _measured(solver: Any) -> Iterator[str]:
         share = (a + b - 1) / (1 - a + b)
         order = 2 if share == 0 else 1
         yield _require(
-            _shares(solver(a, b), _READINGS[name], steps), share, order, f"({a}, {b}) {_word(steps)}, {name}"
+            _shares(solver(a, b), _READINGS[name], steps),
+            share,
+            order,
+            f"({a}, {b}) {'uniform' if steps is np.ones else 'alternating'}, {name}",
         )
     odd = _shares(solver(0, 1), _READINGS["y"], alternating)
     same = _shares(BDIA(1), lambda r: r["z"], alternating)
@@ -184,7 +174,3 @@ def _measured(solver: Any) -> Iterator[str]:
     yield _require(_shares(solver(0, 1), _READINGS["mean"], alternating), 0, 2, "(0, 1) alternating, mean")
     yield _require(_shares(solver(1, 0), _READINGS["z"], np.ones), None, 1, "(1, 0) uniform, z")
     yield _require(_shares(solver(1, 0), _READINGS["mean"], np.ones), 0, 2, "(1, 0) uniform, mean")
-
-
-def _word(steps: Callable[[int], Array]) -> str:
-    return "uniform" if steps is np.ones else "alternating"

@@ -45,16 +45,8 @@ def coupled_run(solver: Any, n: int) -> Iterator[tuple[int, Vector, Vector]]:
                         key[2] in named, f"an increment is taken at {dict(key[2])}, which is not a state of the run"
                     )
                     basis[key] = Vector.basis(f"Delta({key[0]} -> {key[1]} | {named[key[2]]})")
-        z, y = (combined(relation[name], basis) for name in ("z", "y"))
+        z, y = (sum((c * basis[key] for key, c in relation[name].items()), Vector({})) for name in ("z", "y"))
         yield i - 1, z, y
-
-
-def combined(terms: dict[Any, Any], basis: dict[Any, Vector]) -> Vector:
-    """Return the combination of basis vectors."""
-    total = Vector({})
-    for key, c in terms.items():
-        total = total + c * basis[key]
-    return total
 
 
 def delta(j: int, k: int, state: str) -> Vector:
@@ -81,10 +73,3 @@ def coupled_steps(solver: Any) -> dict[str, CoupledStep]:
         strangers = set(terms) - {Z, Y, forward, backward}
         require(not strangers, f"{name} is not a combination of z, y and the two increments: {strangers}")
     return {name: CoupledStep(*(terms.get(key, 0) for key in (Z, Y, forward, backward))) for name, terms in got.items()}
-
-
-def plus(total: Vector, terms: Iterator[Vector]) -> Vector:
-    """Return the total with all terms added."""
-    for term in terms:
-        total = total + term
-    return total

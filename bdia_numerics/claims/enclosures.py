@@ -95,14 +95,9 @@ def ddim_is_nearer_somewhere(
         raise LeftOpen(_failure(found))
     require(found.verdict == "refuted" and witness is not None and witness.error_a > witness.error_b, _failure(found))
     assert witness is not None
-    zero = [signed_error(worse(), state) for state in box]
+    zero = [enclose_error(worse(), law(), grid(SLOTS), (state, state)).error[0] for state in box]
     require(zero[0] > 0 and zero[1] < 0, f"the error of DDIM does not change sign between {box[0]} and {box[1]}")
     return {"witness": witness, "bdia": witness.error_a.str(8), "ddim": witness.error_b.str(8), "box": box}
-
-
-def signed_error(solver: Any, state: Fraction) -> Any:
-    """Return a ball that holds the error of a solver from one state."""
-    return enclose_error(solver, law(), grid(SLOTS), (state, state)).error[0]
 
 
 def _failure(found: Comparison) -> str:

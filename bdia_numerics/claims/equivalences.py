@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -161,7 +162,7 @@ def bdia_dpm_solver_pp(solver: Any = BDIADPMSolverPP) -> dict[str, Any]:
 def bdia_in_multistep_solvers(solver: Any = BDIADPMSolverPP) -> dict[str, Any]:
     """Order, error constant and verdict of the three families."""
     ddim, lines, alone = np.array(vp_errors(DDIM())), [], []
-    for name, make in (("BDIA-DPM-Solver++", solver), ("BDIA-PLMS", BDIAPLMS), ("BDIA-DEIS", _bdia_deis)):
+    for name, make in (("BDIA-DPM-Solver++", solver), ("BDIA-PLMS", BDIAPLMS), ("BDIA-DEIS", partial(BDIADEIS, 3))):
         alone.append(order_of(vp_errors(make(Fraction(0)))))
         require(alone[-1] > 1.75, f"{name}, gamma 0: order {alone[-1]:.2f}")
         require(not invertibility(make(Fraction(1, 2))).invertible, f"{name} should not be invertible")
@@ -173,7 +174,3 @@ def bdia_in_multistep_solvers(solver: Any = BDIADPMSolverPP) -> dict[str, Any]:
             require(abs(limit - gamma / (1 + gamma)) < 0.01, f"{name}, gamma {gamma}: {limit:.3f} of DDIM's error")
             lines.append(f"{name} gamma {gamma}: {limit:.3f}")
     return {"alone": alone, "lines": "; ".join(lines)}
-
-
-def _bdia_deis(gamma: Any) -> BDIADEIS:
-    return BDIADEIS(3, gamma)

@@ -96,10 +96,6 @@ def _laws() -> dict[str, Any]:
     }
 
 
-def _itself(law: Any) -> Any:
-    return law
-
-
 def _wider(law: Any) -> Any:
     """Another distribution: with the wrong variances its flow is not the ODE's."""
     return GaussianMixture(law.weights, law.means, law.covs * 2) if isinstance(law, GaussianMixture) else law
@@ -126,7 +122,7 @@ def laws_with_exact_flows(
     radial: Callable[..., Any] = _radial,
     guided: Callable[..., Any] = _guided_path,
     level: Callable[..., Any] = _level,
-    flow_law: Callable[[Any], Any] = _itself,
+    flow_law: Callable[[Any], Any] = lambda law: law,
 ) -> dict[str, Any]:
     """Each family's flow solves the ODE, in symbols; the library's flows meet independent solutions."""
     _symbolic(radial, guided, level)

@@ -58,13 +58,7 @@ def ddim_local_error(solver: Any = DDIM) -> dict[str, Any]:
 
 
 def _closed_form(y: Any, mu: Any, c: Any, s: Any, s_T: Any) -> Any:
-    return mu + ((c + s**2) / (c + s_T**2)) ** _half() * (y - mu)
-
-
-def _half() -> Any:
-    import sympy
-
-    return sympy.Rational(1, 2)
+    return mu + ((c + s**2) / (c + s_T**2)) ** Fraction(1, 2) * (y - mu)
 
 
 @check(

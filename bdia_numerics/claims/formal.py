@@ -79,6 +79,10 @@ class Formal:
         state = State(identity(solver), self.grid.root, registers, times)
         return dict(invert(solver, self.model, self.grid, state).state.registers)  # type: ignore[union-attr]
 
+    def below(self, solver: Solver, z: Vector) -> Vector:
+        """Return z_0 of a step over the lowest slot alone, from z_1."""
+        return solve(solver, self.model, self.grid[0:1], z).z  # type: ignore[no-any-return]
+
     def run(self, solver: Solver, z: Vector) -> list[Vector]:
         """Solve from z_N; return z_0, ..., z_N."""
         return list(solve(solver, self.model, self.grid, z, return_trajectory=True).trajectory)

@@ -103,19 +103,13 @@ def refined_state(solver: Any = BDIAHeun) -> None:
             if more:
                 equal(v.of(got["z_hat"], 1), refined, f"the refined state in {variable}")
             zero = p.step(solver(0, base, variable), {"z_prev": z2, "z": z1, **more})["z"]
-            equal(zero, _heun_below(p, z1, variable), f"gamma = 0 in {variable}, base {base}")
+            equal(zero, p.below(Heun(variable), z1), f"gamma = 0 in {variable}, base {base}")
     h, c = sympy.Symbol("h"), sympy.symbols("c:5")
     path = sum(c[k] * sympy.Symbol("s") ** k for k in range(5))
     at = [path.subs("s", end) for end in (0, h)]
     slopes = [path.diff("s").subs("s", end) for end in (0, h)]
     defect = sympy.Poly(sympy.expand(at[1] - at[0] - h * (slopes[0] + slopes[1]) / 2), h).all_coeffs()[::-1]
     require(defect[:3] == [0, 0, 0] and defect[3] == -(6 * c[3]) / 12, f"the bracket's defect is {defect}")
-
-
-def _heun_below(p: Formal, z1: Vector, variable: str) -> Vector:
-    """Return the Heun program's step over the lower slot."""
-    z: Vector = solve(Heun(variable), p.model, p.grid[0:1], z1).z
-    return z
 
 
 def algorithm_1(
