@@ -32,6 +32,7 @@ INSIDE = {
     "values": "gives public values equality, hashes, copies and pickles.",
     "files": "writes files completely or not at all.",
     "texts": "reads numbers and words from a text, within bounds.",
+    "later": "names libraries that are slow to import, and loads them on first use.",
 }
 WIDTH, LEFT, LINE, PAD, GAP = 860, 56, 22, 8, 8
 
