@@ -331,7 +331,8 @@ def test_claims_that_are_shared_are_decided_alike(two, monkeypatch):
 
 def test_an_interruption_leaves_no_process_behind():
     code = (
-        "import time; from bdia_numerics.studies.engine.local import shared\n"
+        "import signal, time; from bdia_numerics.studies.engine.local import shared\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored\n"
         "if __name__ == '__main__': print(list(shared(time.sleep, [100, 100])))"
     )
     driver = subprocess.Popen(

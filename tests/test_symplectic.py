@@ -72,7 +72,13 @@ def test_with_exact_derivatives_the_defect_of_a_mixture_is_at_rounding(solver):
     # A dozen products and sums of 6 x 6 matrices; the size of M^T Omega M is at most that of M squared.
     size = max(1, np.abs(found.factors).max()) ** 2
     assert found.defects.max() < 100 * np.finfo(float).eps * size
-    assert found.worst < 100 * np.finfo(float).eps
+    # Relative to its own size a defect is no larger than what the computed Jacobians lack of symmetry where the run asks: EDICT's
+    # states leave the data, to 24 standard deviations, and rounding grows there with the square.
+    asked = []
+    solve(solver, lambda z, t: asked.append((np.array(z), t)) or EXACT(z, t), GRID, Z)
+    jacobians = [analysis.model_jacobian(EXACT, z, t, jvp=exact_jvp) for z, t in asked]
+    lack = max(np.abs(J - np.swapaxes(J, -1, -2)).max() for J in jacobians)
+    assert found.worst < 2 * lack < 2000 * np.finfo(float).eps
     assert analysis.model_jacobian(EXACT, Z, 0.5) == pytest.approx(
         analysis.model_jacobian(EXACT, Z, 0.5, jvp=exact_jvp), abs=DIFFERENCES
     )

@@ -142,7 +142,6 @@ def _pull_back(row: Row, adjoint: dict[int, float]) -> float:
     return weight
 
 
-DTYPES = ("float16", "float32", "float64", "longdouble")
 _HALVES = {"float16": (2.0**-10, 65504.0), "bfloat16": (2.0**-7, 3.39e38)}
 """Spacing at 1, and largest number."""
 MARGIN = 3.0
