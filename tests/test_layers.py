@@ -56,11 +56,6 @@ NUMBERS_ALLOWED = {
 }
 
 # Names of classes that still stand in two modules, to be emptied.
-STILL_TWICE = {
-    "Ends", "Fit", "Job", "Level", "Memory", "Midpoint", "Modes", "Panel", "Problem", "Recipe", "Run", "Schedule", "Setting",
-    "Trip",
-}  # fmt: skip
-
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SPACE_CLASSES = {
     node.name
@@ -253,7 +248,7 @@ def test_no_class_name_stands_in_two_modules():
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes.setdefault(node.name, set()).add(name_of(path))
     twice = {name: sorted(places) for name, places in homes.items() if len(places) > 1}
-    assert {name: places for name, places in twice.items() if name not in STILL_TWICE} == {}
+    assert twice == {}
 
 
 @pytest.mark.parametrize("path", SOLVER_FILES, ids=name_of)
