@@ -8,6 +8,7 @@ w_k P over the others and B that of w_k (1 - P) over these, log(A' + B) = log(B'
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ def _log_gamma_tails(a: float, x: Array) -> tuple[Array, Array]:
         logs = [np.log(gammainc(a, x)), np.log(gammaincc(a, x))]
         shape = a * np.log(x) - x - gammaln(a)
         # What is left of them without x^a exp(-x)/Gamma(a).
-        rests: Any = (lambda x: hyp1f1(1, a + 1, x) / a, lambda x: hyperu(1, a + 1, x))
+        rests: tuple[Callable[[Array], Array], ...] = (lambda x: hyp1f1(1, a + 1, x) / a, lambda x: hyperu(1, a + 1, x))
         for log, rest in zip(logs, rests, strict=True):
             small = (log < _TINY) & (x > 0)
             log[small] = shape[small] + np.log(rest(x[small]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -37,11 +38,7 @@ def heyoka() -> Any:
 
 def installed() -> bool:
     """Say whether heyoka can be imported."""
-    try:
-        heyoka()
-    except ImportError:
-        return False
-    return True
+    return find_spec("heyoka") is not None
 
 
 @dataclass(frozen=True)
