@@ -123,3 +123,12 @@ def test_best_gamma_says_it():
     assert found.inverse_growth == inverse_growth(BDIA(found.gamma), grid)
     assert found.elsewhere == inverse_growths(BDIA(found.gamma), 10)
     assert f"(on other grids: {listed(found.elsewhere)})" in found.why
+
+
+@pytest.mark.parametrize("kind", ["smooth", "alternating", "random"])
+def test_grids_of_one_size_share_their_columns_and_not_their_plans(kind):
+    one, other = (analysis.GridFamily(kind)(24, seed=3) for _ in range(2))
+    assert one == other and one is not other and one._plans is not other._plans
+    assert all(a is b for a, b in zip(one.whole, other.whole, strict=True))
+    assert (analysis.GridFamily(kind)(24, seed=4) == one) is (kind != "random")
+    assert analysis.GridFamily(kind)(24, seed=3, space="longdouble").alpha.dtype == np.longdouble

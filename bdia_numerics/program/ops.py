@@ -63,8 +63,8 @@ class Trace:
     evaluations: dict[tuple[int, Time], int] = field(default_factory=dict)
     points: dict[Time, Point] = field(default_factory=dict)
     times: dict[int, Time] = field(default_factory=dict)
-    conversions: dict[Any, tuple[Scalar, Scalar]] = field(default_factory=dict)
-    ratios: dict[Time, Scalar] = field(default_factory=dict)
+    conversions: dict[Any, tuple[Scalar, Scalar]] = field(default_factory=dict, init=False, repr=False)
+    ratios: dict[Time, Scalar] = field(default_factory=dict, init=False, repr=False)
 
     def new(self, name: str, time: Time | None = None) -> int:
         """Number a new value; the name is for messages, the time is that of a register's version."""
