@@ -32,7 +32,7 @@ def steps():
     """Return the times of our steps over that of DDIMScheduler.step, float32 on 1 x 4 x 32 x 32."""
     torch.set_num_threads(1)
     z, output = torch.randn(1, 4, 32, 32), torch.randn(1, 4, 32, 32)
-    kept = BDIAScheduler(state_dtype=None)
+    kept = BDIAScheduler(clip_sample=False, state_dtype=None)
     grid = grids.leading(schedules.from_alphas_cumprod(kept.alphas_cumprod.double().numpy()), N)
     course = sampling(BDIA(), grid, "eps")
 
@@ -47,9 +47,9 @@ def steps():
         "interpreter": alone,
         "solve": lambda: solve(BDIA(), lambda x, t: output, grid, z),
         "BDIAScheduler": loop(kept, z, output),
-        "gamma 0": loop(BDIAScheduler(gamma=0, state_dtype=None), z, output),
-        "BDIAScheduler float64": loop(BDIAScheduler(), z, output),
-        "gamma 0 float64": loop(BDIAScheduler(gamma=0), z, output),
+        "gamma 0": loop(BDIAScheduler(clip_sample=False, gamma=0, state_dtype=None), z, output),
+        "BDIAScheduler float64": loop(BDIAScheduler(clip_sample=False), z, output),
+        "gamma 0 float64": loop(BDIAScheduler(clip_sample=False, gamma=0), z, output),
     }
     times = in_turn(runs, 25)
     return {f"scheduler step: {name}": ratio(times, name, "ddim") for name in runs if name != "ddim"}
@@ -61,8 +61,8 @@ def halves():
     z, output = torch.randn(2, 8, 16, 128, 128).half()
     runs = {
         "ddim": loop(DDIMScheduler(clip_sample=False), z, output),
-        "BDIAScheduler": loop(BDIAScheduler(state_dtype=None), z, output),
-        "gamma 0": loop(BDIAScheduler(gamma=0, state_dtype=None), z, output),
+        "BDIAScheduler": loop(BDIAScheduler(clip_sample=False, state_dtype=None), z, output),
+        "gamma 0": loop(BDIAScheduler(clip_sample=False, gamma=0, state_dtype=None), z, output),
     }
     times = in_turn(runs, 3)
     return {f"scheduler step, float16: {name}": ratio(times, name, "ddim") for name in runs if name != "ddim"}
