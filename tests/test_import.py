@@ -77,3 +77,15 @@ def test_the_plugin_of_pytest_loads_nothing_until_a_claim_is_met():
         "print(json.dumps(loaded))"
     )
     assert json.loads(run(code)) == ["bdia_numerics", "bdia_numerics.testing", "bdia_numerics.testing.plugin"]
+
+
+def test_what_is_imported_late_is_read_and_never_set():
+    import mpmath
+
+    from bdia_numerics.spaces import later
+
+    assert later.mp.prec == mpmath.mp.prec and later.sympy.Integer(2) == 2
+    before = mpmath.mp.dps
+    with pytest.raises(AttributeError, match="import it where it is set"):
+        later.mp.dps = 50
+    assert mpmath.mp.dps == before

@@ -16,6 +16,7 @@ from bdia_numerics.claims.formal import (
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.solvers import BDIA, DDIM
+from bdia_numerics.spaces.later import sympy
 
 _MUTANTS = {
     "sign of the backward increment flipped": {"solver": mutant(BDIA, ("- g * backward", "+ g * backward"))},
@@ -28,8 +29,6 @@ _MUTANTS = {
 @check("eq-38", verdict="proved", mutants=_MUTANTS)
 def first_states(solver: Any = BDIA) -> None:
     """The lines of the chain from z_{N-1} down to z_{N-3}, with (38), for abstract increments."""
-    import sympy
-
     g = sympy.Symbol("gamma", positive=True)
     z, d = abstract_run(solver(g), DDIM(), 3)  # here N = 3
     start, forward, backward = z[3], {j: d(j, j - 1) for j in (3, 2, 1)}, {j: d(j - 1, j) for j in (3, 2)}
@@ -57,8 +56,6 @@ def first_states(solver: Any = BDIA) -> None:
 @check("eq-42", verdict="proved", mutants=_MUTANTS)
 def conclusion(solver: Any = BDIA) -> dict[str, Any]:
     """Each line of the chain that ends in (42), slot by slot, with symbolic exponents."""
-    import sympy
-
     g, m = sympy.Symbol("gamma", positive=True), sympy.Symbol("m", integer=True, positive=True)
     older, newer, back, forth = (sympy.sympify(w) for w in bdia_relation(solver, g))
     require_identity(older + newer, sympy.Integer(1), "z_N")

@@ -14,6 +14,7 @@ from bdia_numerics.runs.inversion import DDIMInversion
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, DDIM
 from bdia_numerics.spaces import Vector, formal_model
+from bdia_numerics.spaces.later import sympy
 
 _WRONG_DELTA = ("s.delta(s.i, s.i - 1, z, s.eps(z))", "s.delta(s.i - 1, s.i, z, s.eps(z))")
 _FLIPPED = ("- g * backward", "+ g * backward")
@@ -147,8 +148,6 @@ def braced(gamma: Any, integral: Any, *, minus_inside: bool = True) -> Any:
 
 def require_brace(brace: Callable[..., Any]) -> None:
     """Require the braced term to be the integral with the minus sign inside it, and (2 gamma - 1) times that without."""
-    import sympy
-
     g, integral = sympy.symbols("gamma I")
     require(sympy.expand(brace(g, integral) - integral) == 0, "the braced term is not the integral")
     outside = brace(g, integral, minus_inside=False)
@@ -194,8 +193,6 @@ def bdia_in_y(solver: Any = BDIA) -> None:
 )
 def bdia_is_leapfrog(solver: Any = BDIA) -> None:
     """Gamma = 1, alpha = 1, uniform s: leapfrog with an Euler start."""
-    import sympy
-
     s0, h = sympy.Symbol("s_0", positive=True), sympy.Symbol("h", positive=True)
     s = [s0 + k * h for k in range(5)]
     grid, model, y = grids.from_values(s, [sympy.Integer(1)] * 5, s), formal_model(), Vector.basis("y_4")

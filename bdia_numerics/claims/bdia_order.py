@@ -24,6 +24,7 @@ from bdia_numerics.claims.ledger import check, printed, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.grids import Grid
 from bdia_numerics.solvers import BDIA, DDIM, Heun
+from bdia_numerics.spaces.later import sympy
 
 Z = np.linspace(-2.0, 2.0, 5)[:, None]
 _BDIA_MUTANTS = {
@@ -75,8 +76,6 @@ def ddim_order(solver: Any = DDIM) -> dict[str, Any]:
 
 def nearly_constant(delta: Any, u: Any) -> Any:
     """Return q_i of a VP grid uniform in u = asinh(sigma/alpha), over its supremum 4 sinh^2(delta/2)."""
-    import sympy
-
     h = sympy.sinh(u - delta) - sympy.sinh(u)
     return h**2 / (4 * sympy.sinh(delta / 2) ** 2 * sympy.cosh(u) * sympy.cosh(u - delta))
 
@@ -96,8 +95,6 @@ def local_error(
     product: Callable[[Formal, int], Any] = lambda p, i: p.alpha(i) * p.alpha(i - 1),
 ) -> dict[str, Any]:
     """The local error by Taylor's formula on the program; orders at gamma = 1 on smooth and other grids."""
-    import sympy
-
     p, (g,), (y, d1, d2, d3) = Formal(2), symbols("gamma"), vectors("y", "y'", "y''", "y'''")
     for_every_slot(solver(g))
     h, older = p.s(0) - p.s(1), p.s(1) - p.s(2)
@@ -164,8 +161,6 @@ _SCHEDULES = {
 @check("fact-3", verdict="measured", mutants=_BDIA_MUTANTS)
 def below_one(solver: Any = BDIA) -> dict[str, Any]:
     """The error of BDIA over that of DDIM, for gamma < 1, on smooth, alternating and random grids."""
-    import sympy
-
     (gamma,), lines = symbols("gamma"), []
     ratio = symbolic_order(solver(gamma)).ddim_ratio  # None where the error has another derivative than DDIM's
     same = ratio is not None and sympy.cancel(ratio - (1 - gamma) / (1 + gamma)) == 0

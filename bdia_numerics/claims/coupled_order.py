@@ -20,6 +20,7 @@ from bdia_numerics.claims.ledger import check, printed, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, McCallumFoster
+from bdia_numerics.spaces.later import sympy
 
 STEPS = (40, 80)
 State = Mapping[str, Array]
@@ -32,8 +33,6 @@ _READINGS: dict[str, Callable[[State], Array]] = {
 
 def _eigenvalues(solver: Any, parasitic: Any, scale: Callable[[Any], Any]) -> None:
     """Require the difference of the states to be carried by parasitic times scale(a_i), and both states to keep a common value."""
-    import sympy
-
     for_every_slot(solver)
     p, (z1, y1) = Formal(1), vectors("z_1", "y_1")
     got = solve(solver, lambda x, t: 0 * x, p.grid, z1, start={"z": z1, "y": y1}).state
@@ -86,8 +85,6 @@ def edict_order(
     solver: Any = EDICT, mean: Callable[[Any, Any, Any], Any] = lambda p, z, y: (p * z + y) / (1 + p)
 ) -> dict[str, Any]:
     """Eigenvalues, determinant, conserved mean, orders and error constants of EDICT, with (12) at either index."""
-    import sympy
-
     (p,), (z1, y1) = symbols("p"), vectors("z_1", "y_1")
     f = Formal(1)
     for shifted in (False, True):
@@ -137,8 +134,6 @@ _CASES = (
 )
 def cbdia_order(solver: Any = CBDIA) -> dict[str, Any]:
     """Eigenvalue and determinant, the special cases, orders and error constants of CBDIA."""
-    import sympy
-
     g1, g2 = symbols("gamma_1", "gamma_2")
     p, (z1, y1) = Formal(1), vectors("z_1", "y_1")
     _eigenvalues(solver(g1, g2), g1 - g2, lambda a: 1 / a)

@@ -11,20 +11,17 @@ from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.schedules.base import Derived, probability_flow
+from bdia_numerics.spaces.later import sympy
 
 
 def _abstract_schedule() -> tuple[Any, Any, Any, Any]:
     """Return t and a schedule whose alpha and sigma are arbitrary positive functions of it."""
-    import sympy
-
     t = sympy.Symbol("t", positive=True)
     alpha, sigma = (sympy.Function(name, positive=True) for name in ("alpha", "sigma"))
     return t, alpha(t), sigma(t), schedules.from_functions(alpha, sigma)
 
 
 def _kernel(z: Any, x: Any, alpha: Any, sigma: Any) -> Any:
-    import sympy
-
     return sympy.exp(-((z - alpha * x) ** 2) / (2 * sigma**2)) / (sympy.sqrt(2 * sympy.pi) * sigma)
 
 
@@ -39,8 +36,6 @@ _NO_DRIFT = ("2 * sigma * (self.sigma_dot(t) - self.drift(t) * sigma)", "2 * sig
 )
 def probability_flow_keeps_the_marginals(flow: Callable[..., Any] = probability_flow) -> None:
     """The continuity equation of (2), for any schedule and any data."""
-    import sympy
-
     t, alpha, sigma, schedule = _abstract_schedule()
     z, x = sympy.symbols("z x", real=True)
     q = _kernel(z, x, alpha, sigma)
@@ -56,8 +51,6 @@ def probability_flow_keeps_the_marginals(flow: Callable[..., Any] = probability_
 @check("eq-3", verdict="proved", mutants={"drift left out of g^2": {"derived": mutant(Derived, _NO_DRIFT)}})
 def drift_and_diffusion(derived: Any = Derived) -> None:
     """(3), and its second form alpha^2 d(s^2)/dt."""
-    import sympy
-
     t, alpha, sigma, schedule = _abstract_schedule()
     f, g2 = schedule.drift(t), derived.diffusion2(schedule, t)
     require(sympy.simplify(f - sympy.diff(sympy.log(alpha), t)) == 0, f"f = {f}")
@@ -77,8 +70,6 @@ def noise_variance(
     variance: Callable[[Any], Any] = lambda sigma: 1, reading: AsPrinted = AS_PRINTED["eq-4"]
 ) -> dict[str, Any]:
     """The minimiser of (4) is -sigma times the score only for unit noise."""
-    import sympy
-
     alpha, sigma, c = sympy.symbols("alpha sigma c", positive=True)
     z, mu = sympy.symbols("z mu", real=True)
     density = sympy.exp(-((z - alpha * mu) ** 2) / (2 * (alpha**2 * c + sigma**2)))
@@ -105,8 +96,6 @@ def score_is_the_conditional_mean(
     law: Any = GaussianMixture, reading: AsPrinted = AS_PRINTED["eq-5"]
 ) -> dict[str, Any]:
     """The marginal score is the posterior mean of the conditional one, and the library's is that."""
-    import sympy
-
     alpha, sigma = sympy.symbols("alpha sigma", positive=True)
     z = sympy.Symbol("z", real=True)
     weights, atoms = (sympy.Rational(1, 3), sympy.Rational(2, 3)), (sympy.Integer(-1), sympy.Integer(2))

@@ -17,6 +17,7 @@ from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.claims.runge_kutta import BDIA_MUTANTS
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.solvers import BDIAHeun, Heun
+from bdia_numerics.spaces.later import sympy
 
 FAR, NEAR = 3.0, 0.3
 
@@ -37,8 +38,6 @@ def coupled_share(g: Any, base: str) -> Any:
 )
 def bdia_edm_order(solver: Any = BDIAHeun, share: Callable[[Any, str], Any] = coupled_share) -> dict[str, Any]:
     """Order and error constants by expansion; the global error against a quadrature; a mixture on which it is worse."""
-    import sympy
-
     (g,) = symbols("gamma")
     for base in ("z", "z_hat"):
         found = symbolic_order(solver(g, base))
@@ -60,8 +59,6 @@ def bdia_edm_order(solver: Any = BDIAHeun, share: Callable[[Any, str], Any] = co
 
 def _on_a_gaussian(g: Any, base: str, share: Callable[[Any, str], Any]) -> None:
     """Require the defect over Heun's on the flow of a Gaussian to be the stated constant, at every s."""
-    import sympy
-
     s, c = sympy.symbols("s c", positive=True)
     y = sympy.sqrt(c + s**2)
     jacobian = sympy.diff(y, s) / y

@@ -24,6 +24,7 @@ from bdia_numerics.solvers.belm import OBELM
 from bdia_numerics.solvers.ddim import DDIM
 from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP
 from bdia_numerics.solvers.heun import Heun
+from bdia_numerics.spaces.later import sympy
 
 _STEPS = (40, 80, 160)
 
@@ -69,8 +70,6 @@ def _gamma(slot: Slot) -> Any:
 )
 def obelm_is_bdia(solver: Any = OBELM, slow: Fraction = Fraction(3, 8)) -> dict[str, Any]:
     """O-BELM is BDIA with its gamma; its start on an alternating grid."""
-    import sympy
-
     p, (z2, z1) = Formal(2), vectors("z_2", "z_1")
     for_every_slot(solver())
     before = {"z_prev": p.alpha(2) * z2, "z": p.alpha(1) * z1}
@@ -120,8 +119,6 @@ def _response(solver: Any, n: int, lengths: tuple[int, int]) -> Fraction:
 def dpm_solver_pp(solver: Any = DPMSolverPP) -> None:
     """The 2M program is the published update."""
     p, (z1, x2) = Formal(2), vectors("z_1", "x_2")
-    import sympy
-
     got = p.step(solver(2), {"z": z1, "x_1": x2})["z"]
     x1 = (z1 - p.sigma(1) * p.eps(z1, 1)) / p.alpha(1)
     h, h_prev = sympy.log(p.s(1) / p.s(0)), sympy.log(p.s(2) / p.s(1))
@@ -143,8 +140,6 @@ _BDIA_PLUS_MUTANTS = {
 @check("eq-65", verdict="proved", mutants=_BDIA_PLUS_MUTANTS)
 def bdia_dpm_solver_pp(solver: Any = BDIADPMSolverPP) -> dict[str, Any]:
     """The program is (65), and its inverse is refused."""
-    import sympy
-
     p, (z2, z1), g = Formal(2), vectors("z_2", "z_1"), sympy.Symbol("gamma")
     got = p.step(solver(g), {"z_prev": z2, "z": z1})["z"]
     x2 = (z2 - p.sigma(2) * p.eps(z2, 2)) / p.alpha(2)

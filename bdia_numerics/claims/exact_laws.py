@@ -20,14 +20,13 @@ from bdia_numerics.problems import (
     certified_flow,
     reference_flow,
 )
+from bdia_numerics.spaces.later import sympy
 
 _TILT = np.array([[0.6, -0.8], [0.8, 0.6]])
 
 
 def _radial(r: Any, v: Any, size: Any) -> tuple[Any, Any, Any]:
     """Return F of the radius, the density of y, and the surface of the unit sphere, for N(0, v) in `size` dimensions."""
-    import sympy
-
     inside = sympy.lowergamma(size / 2, r**2 / (2 * v)) / sympy.gamma(size / 2)
     return (
         inside,
@@ -43,14 +42,10 @@ def _guided_path(s: Any, a: Any, b: Any, w: Any) -> Any:
 
 def _level(c: Any, s: Any) -> Any:
     """Return the noise level at which atoms have the distribution that variance c^2 has at s."""
-    import sympy
-
     return sympy.sqrt(c**2 + s**2)
 
 
 def _symbolic(radial: Callable[..., Any], guided: Callable[..., Any], level: Callable[..., Any]) -> None:
-    import sympy
-
     r, s, a, b, c, D = sympy.symbols("r s a b c D", positive=True)
     w, m, n, y, angle = sympy.symbols("w m n y angle", real=True)
 

@@ -16,6 +16,7 @@ from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.problems import Gaussian, GaussianMixture, reference_flow
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, DDIM, Heun
+from bdia_numerics.spaces.later import sympy
 
 _SHORT = ("z + s.delta", "z + s.value(s.one - s.one / 50) * s.delta")
 _STALE = ("s.delta(s.i, s.i - 1, z, s.eps(z))", "s.delta(s.i, s.i - 1, z, s.eps(z, at=s.i - 1))")
@@ -68,8 +69,6 @@ def _closed_form(y: Any, mu: Any, c: Any, s: Any, s_T: Any) -> Any:
 )
 def gaussian_flow(flow: Callable[..., Any] = _closed_form) -> dict[str, Any]:
     """The closed form solves the ODE, and the library computes it."""
-    import sympy
-
     y, mu = sympy.symbols("y mu", real=True)
     c, s, s_T = sympy.symbols("c s s_T", positive=True)
     path = flow(y, mu, c, s, s_T)
@@ -144,8 +143,6 @@ def cdf_flow(
     two_step: Callable[[], Any] = BDIA,
 ) -> dict[str, Any]:
     """The flow conserves the distribution function; leading errors of DDIM and BDIA are quadratures."""
-    import sympy
-
     y, x = sympy.symbols("y x", real=True)
     s = sympy.Symbol("s", positive=True)
     p = sympy.exp(-((y - x) ** 2) / (2 * s**2)) / (sympy.sqrt(2 * sympy.pi) * s)

@@ -15,6 +15,7 @@ from bdia_numerics.program.ops import Held
 from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.runs.state import State, identity
 from bdia_numerics.spaces import SYMBOLS, Vector, formal_model
+from bdia_numerics.spaces.later import sympy
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,6 @@ class Formal:
 
 def symbols(*names: str) -> tuple[Any, ...]:
     """Return sympy symbols."""
-    import sympy
-
     return tuple(sympy.Symbol(name) for name in names)
 
 
@@ -108,8 +107,6 @@ def equal(left: Vector, right: Vector, what: str) -> None:
 
 def require_identity(left: Any, right: Any, what: str) -> None:
     """Require two expressions in gamma and (-gamma)^m to be equal, for symbolic m."""
-    import sympy
-
     difference = sympy.simplify((sympy.sympify(left) - right).expand(power_exp=True))
     require(difference == 0, f"{what}: the sides differ by {difference}")
 

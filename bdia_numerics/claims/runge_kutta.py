@@ -14,6 +14,7 @@ from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIAHeun, Heun
 from bdia_numerics.solvers.heun import heun
 from bdia_numerics.spaces import Vector, formal_model
+from bdia_numerics.spaces.later import sympy
 
 
 def _with_heun(solver: Any, *replacements: tuple[str, str]) -> Callable[[], Any]:
@@ -88,8 +89,6 @@ def heun_step(solver: Any = Heun) -> None:
 @check("eq-37", verdict="proved", mutants=BDIA_MUTANTS)
 def refined_state(solver: Any = BDIAHeun) -> None:
     """The BDIA-EDM program is (37) with (35)-(36); gamma = 0 is Heun; the bracket is right to O(h^3)."""
-    import sympy
-
     g = sympy.Symbol("gamma")
     for variable in VARIABLES:
         p, (z2, z1, hat) = Formal(2), vectors("z_2", "z_1", "zhat_2")
@@ -145,8 +144,6 @@ def algorithm_1(
 )
 def bdia_edm(solver: Any = BDIAHeun, reading: AsPrinted = AS_PRINTED["alg-1"]) -> dict[str, Any]:
     """Algorithm 1 with the missing else is the BDIA-EDM program, at the cost of Heun."""
-    import sympy
-
     g = sympy.Symbol("gamma")
     for n in range(1, 4):
         levels = [sympy.Integer(0), *sympy.symbols(f"s_1:{n + 1}", positive=True)]

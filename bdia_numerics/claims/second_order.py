@@ -16,6 +16,7 @@ from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.program import invertibility
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA2
+from bdia_numerics.spaces.later import sympy
 
 _BDIA2_MUTANTS = {
     "sign of an increment flipped": {"solver": mutant(BDIA2, ("- g1 * delta", "+ g1 * delta"))},
@@ -27,8 +28,6 @@ _BDIA2_MUTANTS = {
 @check("eq-29", verdict="proved", mutants={**_BDIA2_MUTANTS, **BRACE_MUTANT})
 def second_order_bdia(solver: Any = BDIA2, brace: Callable[..., Any] = braced) -> None:
     """The program is (29), with the minus signs inside the braces."""
-    import sympy
-
     p, (z3, z2, z1) = Formal(3), vectors("z_3", "z_2", "z_1")
     g1, g2 = sympy.symbols("gamma_1 gamma_2")
     got = p.step(solver(g1, g2), {"z_2": z3, "z_1": z2, "z": z1})["z"]
@@ -61,8 +60,6 @@ def second_order_bdia_properties(
     square: Any = 1,
 ) -> dict[str, Any]:
     """Polynomial, order, condition and growth of the inverse."""
-    import sympy
-
     g1, g2 = sympy.symbols("gamma_1 gamma_2", positive=True)
     x = sympy.Symbol("zeta")
     s = sympy.symbols("s_0:4")
@@ -96,8 +93,6 @@ def second_order_bdia_properties(
 
 def _stable_on_the_square(solver: Any, side: Any) -> None:
     """Require zero-stability for every (gamma_1, gamma_2) in [0, side]^2: inside, then on its four edges."""
-    import sympy
-
     g1, g2 = sympy.symbols("gamma_1 gamma_2", real=True)
     u, v = sympy.symbols("u v", positive=True)
     region = zero_stability(solver(g1, g2)).condition

@@ -15,6 +15,7 @@ from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.grids import Grid
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA
+from bdia_numerics.spaces.later import sympy
 
 _MUTANTS = {
     "sign of the backward increment flipped": {"solver": mutant(BDIA, ("- g * backward", "+ g * backward"))},
@@ -25,8 +26,6 @@ _MUTANTS = {
 
 def _even(n: int, h: Any, alpha: Callable[[int], Any] = lambda i: 1) -> Grid:
     """Return a symbolic grid of equal steps h in sigma/alpha."""
-    import sympy
-
     s0 = sympy.Symbol("s_0", positive=True)
     alphas = [sympy.sympify(alpha(i)) for i in range(n + 1)]
     levels = [s0 + k * h for k in range(n + 1)]
@@ -70,8 +69,6 @@ def both_ways(
     stable: Callable[[Any], tuple[Any, Any]] = lambda g: (g > -1, g <= 1),
 ) -> dict[str, Any]:
     """Both characteristic polynomials from the program; the growth of the inverse for gamma < 1 and at gamma = 1."""
-    import sympy
-
     g = sympy.Symbol("gamma", real=True)
     for_every_slot(solver(g))
     _root_conditions(solver, g, sympy.And(*stable(g)).as_set())
@@ -94,8 +91,6 @@ def both_ways(
 
 def _root_conditions(solver: Any, g: Any, sampling: Any) -> None:
     """Require both polynomials, and that the root condition holds for exactly the gammas that their roots give."""
-    import sympy
-
     zeta, everything, both_ways = sympy.Symbol("zeta"), sympy.S.Reals, sympy.S.Reals
     # Moduli of the roots 1 and r: none above 1, and r = 1, a double root of a companion matrix, has one eigenvector.
     for direction, root in (("sample", -g), ("invert", -1 / g)):
@@ -116,8 +111,6 @@ def _root_conditions(solver: Any, g: Any, sampling: Any) -> None:
 
 def _differences(solver: Any, g: Any) -> None:
     """Require y_{i+1} - y_i = -alpha_{i-1}/(gamma alpha_{i+1}) (y_i - y_{i-1}) in the inverse with eps = 0, for any alpha."""
-    import sympy
-
     p, (y1, y0) = Formal(2), vectors("y_1", "y_0")
     state = {"z_prev": p.alpha(1) * y1, "z": p.alpha(0) * y0}
     found = p.undo(solver(g), state)["z_prev"] / p.alpha(2)
@@ -151,8 +144,6 @@ def real_stability(
     solver: Any = BDIA, effective: Callable[[Formal, Any], Any] = lambda p, g: g * p.alpha(2) / p.alpha(0)
 ) -> None:
     """The Schur-Cohn conditions of the stability polynomial, alpha = 1 and with an effective gamma."""
-    import sympy
-
     (g,) = symbols("gamma")
     h, J, r = sympy.symbols("h J r", positive=True)
     for_every_slot(solver(g))
@@ -174,8 +165,6 @@ def real_stability(
 
 def _interval(older: Any, newer: Any, g: Any, x: Any) -> None:
     """Require zeta^2 - newer zeta - older to have the interval -2(1-g)/(1+g) < x < 0."""
-    import sympy
-
     end = sympy.Symbol("x")
     require(sympy.cancel(older - g) == 0, f"the older state has the weight {older}")
     affine = sympy.expand(

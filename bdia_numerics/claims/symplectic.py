@@ -14,6 +14,7 @@ from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.solvers import BDIA
+from bdia_numerics.spaces.later import sympy
 
 _CURL = np.array([[0.0, 0.1, 0.2], [-0.1, 0.0, 0.05], [-0.2, -0.05, 0.0]])
 
@@ -42,8 +43,6 @@ _FORM_MUTANTS = {
 )
 def bdia_is_conformally_symplectic(solver: Any = BDIA, factor: Callable[..., Any] = defect_factor) -> dict[str, Any]:
     """Determinant, conformal factor and defect, by blocks in any dimension; the library's numbers agree."""
-    import sympy
-
     p, (g,) = Formal(2), symbols("gamma")
     for_every_slot(solver(g))
     z2, z1 = vectors("z_2", "z_1")
@@ -72,8 +71,6 @@ def bdia_is_conformally_symplectic(solver: Any = BDIA, factor: Callable[..., Any
 
 
 def _blocks(a: Any, b: Any, c: Any, d: Any) -> dict[tuple[int, int], Any]:
-    import sympy
-
     return {(0, 0): sympy.sympify(a), (0, 1): sympy.sympify(b), (1, 0): sympy.sympify(c), (1, 1): sympy.sympify(d)}
 
 
@@ -83,8 +80,6 @@ def _times(left: dict[tuple[int, int], Any], right: dict[tuple[int, int], Any]) 
 
 def _is_zero(value: Any) -> bool:
     """Decide whether a polynomial in E and E^T vanishes, monomial by monomial."""
-    import sympy
-
     parts: dict[Any, Any] = {}
     for term in sympy.Add.make_args(sympy.expand(value)):
         commuting, word = term.args_cnc()

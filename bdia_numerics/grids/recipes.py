@@ -14,6 +14,7 @@ from bdia_numerics.grids.levels import Point
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.schedules.base import write
 from bdia_numerics.spaces import Scalar, Space
+from bdia_numerics.spaces.later import sympy
 
 
 def at_times(schedule: Schedule, space: Space, times: Iterable[Any]) -> Columns:
@@ -163,7 +164,6 @@ class Symbolic:
 
     def symbols(self, name: str) -> Point:
         """Return the symbols of one time."""
-        import sympy
 
         def positive(x: str) -> Any:
             return sympy.Symbol(f"{x}_{name}", positive=True)

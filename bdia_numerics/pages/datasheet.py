@@ -12,6 +12,7 @@ from bdia_numerics.analysis.sheet.datasheet import Datasheet
 from bdia_numerics.analysis.sheet.proved import Proved, factors
 from bdia_numerics.pages.template import embedded, rendered
 from bdia_numerics.program import inverse_latex, refusal, step_latex
+from bdia_numerics.spaces.later import sympy
 
 _GREEK = re.compile(r"^(alpha|sigma|gamma|zeta|kappa|lambda|theta|phi)")
 _DERIVATIVE = re.compile(r"[a-z]('+|\^\(\d+\))")
@@ -86,8 +87,6 @@ def latex_of(proved: Proved) -> dict[str, str]:
 
 
 def _latex(x: Any) -> str:
-    import sympy
-
     def one(part: Any) -> str:
         names = {s: _GREEK.sub(r"\\\1", str(s)) for s in part.free_symbols}
         return str(sympy.latex(part, symbol_names=names))

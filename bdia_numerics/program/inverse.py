@@ -21,6 +21,7 @@ from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import Run, Segment, record_steps
 from bdia_numerics.spaces import Scalar, Space, is_float, vanishes
 from bdia_numerics.spaces.base import decimal
+from bdia_numerics.spaces.later import sympy
 from bdia_numerics.spaces.symbolic import Symbols
 
 Matrix = tuple[tuple[Scalar, ...], ...]
@@ -221,8 +222,6 @@ def _numerical(annotation: Any) -> bool:
 
 def symbolised(solver: Solver) -> Solver:
     """Return the solver with a symbol in place of each numerical parameter; itself, if it is made of numbers only."""
-    import sympy
-
     fields: Any = getattr(solver, "__dataclass_fields__", {})
     names = [name for name in parameters(solver) if fields[name].init]
     if not names:
@@ -258,8 +257,6 @@ def invertibility(solver: Solver) -> Invertibility:
     TypeError
         If the step computes what cannot be done with symbols on the grid.
     """
-    import sympy
-
     grid = replace(grids.symbolic(structure(solver).depth + 3), space=_Written())
     try:
         divisors = _divisors(solver, grid)

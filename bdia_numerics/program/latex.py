@@ -10,6 +10,7 @@ from bdia_numerics.program.meaning import rows
 from bdia_numerics.program.ops import Evaluate
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import Run, Segment, record_steps
+from bdia_numerics.spaces.later import sympy
 
 _LETTERS = ("t", r"\alpha", r"\sigma", r"\dot\alpha", r"\dot\sigma")  # of a point's values
 _I = 3  # slots below the printed one, so that i - 1, i - 2 exist on the symbolic grid
@@ -93,8 +94,6 @@ class _Labels:
         self.labels[op.target] = rf"\hat\epsilon({self.of(op.argument)}, {self.times[str(op.time)]})"
 
     def sum(self, terms: tuple[tuple[Any, int], ...]) -> str:
-        import sympy
-
         parts = []
         for c, number in terms:
             scalar = sympy.factor(c).subs(self.symbols, simultaneous=True)
@@ -124,8 +123,6 @@ def _times(run: Run) -> dict[str, str]:
 
 
 def _symbols(run: Run, times: dict[str, str]) -> dict[Any, Any]:
-    import sympy
-
     return {
         symbol: sympy.Symbol(rf"{letter}_{{{times[str(time)]}}}")
         for time, point in run.trace.points.items()

@@ -11,6 +11,7 @@ import numpy as np
 
 from bdia_numerics.schedules.base import Derived, each, rounding, sigma_bar_of, timed
 from bdia_numerics.spaces import Scalar, Space
+from bdia_numerics.spaces.later import sympy
 
 Function = Callable[[Any], Any]
 
@@ -96,8 +97,6 @@ def _plain(t: Any) -> Any:
 
 
 def _symbolic_derivative(function: Function, t: Any, low: float, high: float) -> Any:
-    import sympy
-
     x = sympy.Symbol("x", positive=True)
     return sympy.diff(function(x), x).subs(x, t)
 

@@ -7,13 +7,26 @@ from typing import Any
 
 
 class Later:
-    """What `pkgutil.resolve_name` finds under a name, a module or an object of one, found when it is first asked for an attribute."""
+    """What `pkgutil.resolve_name` finds under a name, a module or an object of one, found when it is first asked for an attribute.
+
+    It is read alone: an attribute that is set here, such as a precision, would not be the library's.
+    """
+
+    __slots__ = ("_found", "_name")
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        object.__setattr__(self, "_name", name)
 
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(resolve_name(self._name), attribute)
+        if attribute == "_found":  # asked for the first time
+            object.__setattr__(self, "_found", resolve_name(self._name))
+            return self._found
+        return getattr(self._found, attribute)
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        raise AttributeError(
+            f"{attribute} is not set by way of {self._name!r} as it is imported late: import it where it is set"
+        )
 
 
 sympy = Later("sympy")

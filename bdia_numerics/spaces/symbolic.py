@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.spaces.base import GenericArithmetic, Scalar, float_in_exact_run, lift, register
+from bdia_numerics.spaces.later import sympy
 
 
 def _sympy() -> Any:
-    import sympy
-
     return sympy
 
 

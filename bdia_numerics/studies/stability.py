@@ -17,6 +17,7 @@ from bdia_numerics.analysis import (
     zero_stability,
 )
 from bdia_numerics.program import NotInvertibleError, structure
+from bdia_numerics.spaces.later import sympy
 from bdia_numerics.studies.configuration import among, check, contender, once, over_gammas
 from bdia_numerics.studies.study import Cell, Study, Variable
 
@@ -70,8 +71,6 @@ def _inner(config: StabilityConfig) -> dict[str, tuple[Any, ...]]:
 
 def compute(config: StabilityConfig, cell: Cell) -> Mapping[str, Any]:
     """Return roots, moduli, region and intervals of one solver in one direction; a status alone where there is no inverse."""
-    import sympy
-
     solver, direction = contender(cell), str(cell["direction"])
     zeta, x = sympy.Symbol("zeta"), sympy.Symbol("x")
     try:
@@ -104,8 +103,6 @@ def compute(config: StabilityConfig, cell: Cell) -> Mapping[str, Any]:
 
 def _roots(polynomial: Any, zeta: Any, x: Any, at: float, count: int) -> np.ndarray[Any, Any]:
     """Return the roots at one value of x, the largest first, and NaN for as many as are missing; shape (count,)."""
-    import sympy
-
     here = sympy.Poly(sympy.numer(sympy.together(polynomial)), zeta)
     coefficients = [complex(sympy.lambdify(x, c)(at)) for c in here.all_coeffs()]
     found = np.full(count, np.nan, dtype=complex)

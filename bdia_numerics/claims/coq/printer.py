@@ -20,6 +20,7 @@ from bdia_numerics.program import Recorder, Run, Segment, Solver, Trace, inverse
 from bdia_numerics.program.meaning import rows
 from bdia_numerics.program.ops import Evaluate, Held, Op
 from bdia_numerics.spaces import SYMBOLS
+from bdia_numerics.spaces.later import sympy
 
 _RESERVED = frozenset(
     [
@@ -116,8 +117,6 @@ def delta_definition(name: str) -> str:
 
 
 def _with_free_parameters(solver: Solver) -> Solver:
-    import sympy
-
     def free(name: str) -> Any:
         return lambda slot: sympy.Symbol(f"{name}_{slot.i.offset}")
 
