@@ -47,7 +47,7 @@ def dask(folder):
             while not (file.exists() and file.stat().st_size):
                 time.sleep(0.1)
         try:
-            pool = cluster(json.loads(file.read_text())["address"])
+            pool = cluster(json.loads(file.read_text(encoding="utf-8"))["address"])
             run(STUDY, Config(tasks=2), pool=pool)  # the workers are there, and have imported what they need
             yield pool
         finally:

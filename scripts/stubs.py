@@ -48,7 +48,7 @@ def path(name: str) -> Path:
 
 def main() -> None:
     for name in PACKAGES:
-        path(name).write_text(stub(importlib.import_module(name)))
+        path(name).write_text(stub(importlib.import_module(name)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class Config:
 def compute(config, cell):
     k = cell["k"]
     if config.note:
-        with Path(config.note).open("a") as file:
+        with Path(config.note).open("a", encoding="utf-8") as file:
             file.write(f"{k} {os.getpid()}\n")
     if k == config.kills:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -61,7 +61,7 @@ def dies_elsewhere(k):
 
 def executions(note: Path) -> list[tuple[int, int]]:
     """Return cell and process of each execution."""
-    return [(int(k), int(pid)) for k, pid in map(str.split, note.read_text().splitlines())]
+    return [(int(k), int(pid)) for k, pid in map(str.split, note.read_text(encoding="utf-8").splitlines())]
 
 
 if __name__ == "__main__":

@@ -178,7 +178,7 @@ def test_classes_of_the_measuring_rooms_have_names_of_their_own():
     package = Path(analysis.__file__).parent.parent
     found = {}
     for path in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef):
                 found.setdefault(node.name, []).append(path.relative_to(package).as_posix())
     rooms = tuple(f"analysis/{room}" for room in ("measurement", "perturbation", "certified"))

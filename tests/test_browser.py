@@ -48,11 +48,13 @@ def chromium():
 @pytest.fixture
 def write(tmp_path):
     """Return a function that writes a page with something in it, beside an image and another page."""
-    (tmp_path / "dot.svg").write_text(DOT)
-    (tmp_path / "other.html").write_text('<!DOCTYPE html><title>other</title><p id="there">There.</p>')
+    (tmp_path / "dot.svg").write_text(DOT, encoding="utf-8")
+    (tmp_path / "other.html").write_text(
+        '<!DOCTYPE html><title>other</title><p id="there">There.</p>', encoding="utf-8"
+    )
 
     def written(inside):
-        (tmp_path / "page.html").write_text(PAGE.format(inside))
+        (tmp_path / "page.html").write_text(PAGE.format(inside), encoding="utf-8")
         return [tmp_path / "page.html", tmp_path / "other.html"]
 
     return written

@@ -263,7 +263,7 @@ def test_entries_of_which_no_walk_can_be_made_are_one_line(kind, entry, says):
 )
 def test_files_without_bounds_are_refused_at_once(tmp_path, name, content, says):
     path = tmp_path / name
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     assert says in at_once(*(("sweep", path, "--dry-run") if name.endswith("toml") else ("lint", path)))
 
 
@@ -365,14 +365,15 @@ def even(schedule, n, t_min=None): return grids.uniform(schedule, n, t_min=t_min
 
 def test_commands_and_sweeps_take_objects_of_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("own_command.py").write_text(OWN)
+    Path("own_command.py").write_text(OWN, encoding="utf-8")
     own = [f"own_command:{name}" for name in ("Mine", "LEVELS", "law", "even")]
     named = "--solver", own[0], "--schedule", own[1], "--distribution", own[2], "--grid", own[3]
     found = run("roundtrip", *named, "--steps", "5", "--json")
     assert found.exit_code == 0 and json.loads(found.stdout)["steps"] == 5, found.output
     Path("own.toml").write_text(
         f'solvers = "{own[0]}"\nschedules = "{own[1]}"\ndistributions = "{own[2]}"\ngrids = "{own[3]}"\n'
-        "steps = 4\nstates = 4\nt_min = 0.1\n"
+        "steps = 4\nstates = 4\nt_min = 0.1\n",
+        encoding="utf-8",
     )
     found = run("sweep", "own.toml", "--workers", "1", "--json")
     assert found.exit_code == 0 and not json.loads(found.stdout)["failed"], found.output
@@ -382,6 +383,6 @@ def test_commands_and_sweeps_take_objects_of_a_file(tmp_path, monkeypatch):
 def test_a_failure_in_a_users_file_names_that_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lines = "from bdia_numerics import DDIM", "class Crash(DDIM):", "    def step(self, s):", "        return {}['x']"
-    Path("own_crash.py").write_text("\n".join(lines) + "\n")
+    Path("own_crash.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
     done = run("datasheet", "own_crash:Crash", "--proved-only")
     assert done.exit_code == 3 and "own_crash.py:4 raised KeyError: 'x'" in done.stderr

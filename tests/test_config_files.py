@@ -17,7 +17,7 @@ FILES = sorted((Path(__file__).parent / "configs").glob("*.json"))
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_walk_is_that_of_diffusers_or_is_refused(path):
     """The file as it stands is read; of it, diffusers' scheduler is made with what its class takes."""
-    config, entries = configs.read(path), json.loads(path.read_text())
+    config, entries = configs.read(path), json.loads(path.read_text(encoding="utf-8"))
     mu = 0.8 if config["use_dynamic_shifting"] else None
     if not config.known:
         with pytest.raises(ValueError, match=f"the walk of {config.name} is not read: "):

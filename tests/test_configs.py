@@ -87,8 +87,8 @@ def test_stable_diffusion_as_its_yaml_and_as_its_json():
 
 def test_a_pipeline_folder(tmp_path):
     (tmp_path / "scheduler").mkdir()
-    text = (CONFIGS / "stable-diffusion-v1-5.json").read_text()
-    (tmp_path / "scheduler" / "scheduler_config.json").write_text(text)
+    text = (CONFIGS / "stable-diffusion-v1-5.json").read_text(encoding="utf-8")
+    (tmp_path / "scheduler" / "scheduler_config.json").write_text(text, encoding="utf-8")
     assert configs.read(tmp_path).name == "PNDMScheduler"
 
 
@@ -243,27 +243,27 @@ def test_entries_of_compvis_that_are_read(tmp_path):
     assert read == configs.from_mapping(LDM) == configs.from_mapping(LDM | {"mine": 1}, ignore=["mine"])
     assert configs.from_mapping({"linear_end": 0.012})["beta_start"] == 1e-4
     # As OmegaConf reads it, which is what runs these files.
-    (tmp_path / "a.yaml").write_text("model:\n  params:\n    linear_start: 1e-4\n")
+    (tmp_path / "a.yaml").write_text("model:\n  params:\n    linear_start: 1e-4\n", encoding="utf-8")
     assert configs.read(tmp_path / "a.yaml")["beta_start"] == 1e-4
 
 
 def test_bad_files(tmp_path):
     with pytest.raises(ValueError, match="No such file"):
         configs.read(tmp_path / "none.json")
-    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "broken.json").write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match="is not JSON"):
         configs.read(tmp_path / "broken.json")
     for text, says in (("", "is empty"), (" \n", "is empty"), ("{'a': 1}", "is not JSON")):
-        (tmp_path / "broken.json").write_text(text)
+        (tmp_path / "broken.json").write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=says):
             configs.read(tmp_path / "broken.json")
     for text in ("null", "[]", "3"):
-        (tmp_path / "broken.json").write_text(text)
+        (tmp_path / "broken.json").write_text(text, encoding="utf-8")
         with pytest.raises(TypeError, match=r"broken\.json.* and not a table: give a scheduler_config.json"):
             configs.read(tmp_path / "broken.json")
-    (tmp_path / "marked.json").write_text("\ufeff{}")  # as some editors begin a file
+    (tmp_path / "marked.json").write_text("\ufeff{}", encoding="utf-8")  # as some editors begin a file
     assert configs.read(tmp_path / "marked.json").name == "DDIMScheduler"
-    (tmp_path / "broken.yaml").write_text("a: [")
+    (tmp_path / "broken.yaml").write_text("a: [", encoding="utf-8")
     with pytest.raises(ValueError, match="is not YAML"):
         configs.read(tmp_path / "broken.yaml")
     with pytest.raises(ValueError, match="steps=2000"):

@@ -101,7 +101,7 @@ def test_a_method_that_was_written_a_moment_ago(seed, tmp_path, monkeypatch):
     b1 = int(rng.integers(-6, 7)) / 8 if seed % 2 else (a1 - 1) / 2
     text = METHOD.format(a0=1 - a1, a1=a1, b0=1 + a1 - b1, b1=b1)
     name = f"written_{seed}"
-    (tmp_path / f"{name}.py").write_text(text)
+    (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     given = sheet(f"{name}:Method")["given"]

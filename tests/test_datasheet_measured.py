@@ -115,14 +115,14 @@ def test_a_wrong_proof_and_a_wrong_constant_show():
 
 
 def test_a_solver_written_in_an_empty_folder_with_a_wrong_docstring(tmp_path, monkeypatch):
-    (tmp_path / "just_written.py").write_text(MINE)
+    (tmp_path / "just_written.py").write_text(MINE, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     result = CliRunner().invoke(app, ["datasheet", "just_written:Mine", "--html", "page.html", "--json"])
     assert result.exit_code == 0, result.stderr
     rows = {row["quantity"]: row for row in json.loads(result.stdout)["measured"]["compared"]}
     assert [name for name, row in rows.items() if row["agrees"] is False] == ["order, docstring", "NFE, docstring"]
-    page = (tmp_path / "page.html").read_text()
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "2 differences" in page
     assert "Mine" in page
 

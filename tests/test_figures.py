@@ -68,7 +68,7 @@ def test_the_files_are_what_they_are_called(out):
 
 def test_the_manifest_is_true(out):
     folder, manifest = out
-    assert json.loads((folder / "manifest.json").read_text()) == manifest
+    assert json.loads((folder / "manifest.json").read_text(encoding="utf-8")) == manifest
     for name, entry in manifest["figures"].items():
         for file, about in entry["files"].items():
             content = (folder / file).read_bytes()
@@ -83,7 +83,7 @@ def test_the_manifest_is_true(out):
 
 def test_the_index_shows_every_figure(out):
     folder, manifest = out
-    text = (folder / "index.html").read_text()
+    text = (folder / "index.html").read_text(encoding="utf-8")
     assert re.findall(r'<img src="([^"]+)"', text) == [f"{name}.png" for name in QUICK]
     assert all(entry["data"][key]["hash"] in text for entry in manifest["figures"].values() for key in entry["data"])
 
@@ -157,7 +157,7 @@ def test_a_script_draws_what_the_command_draws(path):
 
 
 def test_the_wheel_carries_the_data():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert carried["paper_figs/data"] == "bdia_numerics/plots/data"
 
@@ -291,7 +291,7 @@ def test_a_figure_without_its_data_is_named(tmp_path):
     assert list(said["figures"]) == ["fig3-interlaced"] and list(said["missing"]) == ["misprints"]
     line = next(text for text in found.stderr.splitlines() if text.startswith("bdia:"))
     assert "misprints is not drawn" in line and "--recompute --only misprints" in line
-    assert (tmp_path / "x" / "fig3-interlaced.svg").read_text().startswith("<?xml")
+    assert (tmp_path / "x" / "fig3-interlaced.svg").read_text(encoding="utf-8").startswith("<?xml")
     (tmp_path / "misprints.nc").write_bytes(
         (Path(__file__).resolve().parent.parent / "paper_figs" / "data" / "map.nc").read_bytes()
     )
@@ -318,14 +318,14 @@ def test_a_study_that_fails_leaves_the_file(tmp_path, monkeypatch):
 
     study = replace(gallery.study_of(gallery.DATA["misprints"])[0], compute=broken)
     monkeypatch.setattr(gallery, "study_of", lambda recipe: (study, study.config(claims=("eq-61",))))
-    (tmp_path / "misprints.nc").write_text("as it was")
+    (tmp_path / "misprints.nc").write_text("as it was", encoding="utf-8")
     found = invoked("--recompute", "--only", "misprints", "--data", tmp_path, "--out", tmp_path / "x")
     assert found.exit_code == 2 and "misprints: 2 cells failed" in found.stderr and "no network" in found.stderr
-    assert (tmp_path / "misprints.nc").read_text() == "as it was"
+    assert (tmp_path / "misprints.nc").read_text(encoding="utf-8") == "as it was"
 
 
 def test_a_file_in_place_of_the_folder_is_named(tmp_path):
-    (tmp_path / "x").write_text("")
+    (tmp_path / "x").write_text("", encoding="utf-8")
     found = invoked("--only", "gamma-best", "--out", tmp_path / "x")
     assert found.exit_code == 2 and "--out=" in found.stderr and "another folder" in found.stderr
 

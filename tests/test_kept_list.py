@@ -14,7 +14,9 @@ def kept(tmp_path, monkeypatch):
     monkeypatch.setattr(solvers, "row", lambda name, make: {"name": name, "made": made.append(name) or len(made)})
     made = []
     first = solvers.rows_of_all()
-    assert len(first) == len(made) > 20 and json.loads(solvers._kept().read_text().split("\n")[1]) == first
+    assert (
+        len(first) == len(made) > 20 and json.loads(solvers._kept().read_text(encoding="utf-8").split("\n")[1]) == first
+    )
     return solvers._kept(), first, made
 
 
@@ -36,7 +38,7 @@ def test_it_is_made_once(kept):
 )
 def test_a_damaged_file_is_made_anew(kept, damage):
     path, first, made = kept
-    path.write_text(damage(path.read_text()), errors="surrogateescape")
+    path.write_text(damage(path.read_text(encoding="utf-8")), errors="surrogateescape", encoding="utf-8")
     again = solvers.rows_of_all()
     assert [row["name"] for row in again] == [row["name"] for row in first] and len(made) == 2 * len(first)
 
@@ -49,7 +51,7 @@ def test_a_change_of_the_code_is_seen(kept, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_costs_the_time_alone(kept, tmp_path, monkeypatch):
     _, first, made = kept
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert [row["name"] for row in solvers.rows_of_all()] == [row["name"] for row in first]
     monkeypatch.delenv("XDG_CACHE_HOME")

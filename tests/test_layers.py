@@ -60,7 +60,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 SPACE_CLASSES = {
     node.name
     for path in (PACKAGE / "spaces").glob("*.py")
-    for node in ast.walk(ast.parse(path.read_text()))
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     if isinstance(node, ast.ClassDef)
 }
 SOLVER_FILES = sorted(p for p in (PACKAGE / "solvers").glob("*.py") if p.name != "__init__.py")
@@ -189,14 +189,16 @@ def test_imports_go_down_only(path):
     if room == FACADE:
         return
     assert room in ROW, f"{room} is in no row: place it in ROWS of tests/test_layers.py"
-    assert upward_imports(room, path.read_text(), package_of(path)) == []
+    assert upward_imports(room, path.read_text(encoding="utf-8"), package_of(path)) == []
 
 
 def test_rooms_import_in_no_circle():
     graph: dict[str, set[str]] = {}
     for path in MODULES:
         if (room := room_of(path)) != FACADE:
-            graph.setdefault(room, set()).update(rooms_imported(path.read_text(), package_of(path)) - {room, FACADE})
+            graph.setdefault(room, set()).update(
+                rooms_imported(path.read_text(encoding="utf-8"), package_of(path)) - {room, FACADE}
+            )
     assert graph, "no modules found"
     graphlib.TopologicalSorter(graph).prepare()
 
@@ -205,25 +207,30 @@ def test_modules_import_in_no_circle():
     sources = {}
     for path in MODULES:
         package = package_of(path)
-        sources[package if path.stem == "__init__" else f"{package}.{path.stem}"] = package, path.read_text()
+        sources[package if path.stem == "__init__" else f"{package}.{path.stem}"] = (
+            package,
+            path.read_text(encoding="utf-8"),
+        )
     found = [{name.removeprefix("bdia_numerics.") for name in part} for part in circles(sources)]
     assert [part for part in found if part not in CIRCLES_LEFT] == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_matplotlib_and_torch_stay_at_home(path):
-    assert strangers(room_of(path), path.read_text()) == []
+    assert strangers(room_of(path), path.read_text(encoding="utf-8")) == []
 
 
 def test_scripts_leave_drawing_and_tensors_to_the_package():
     paths = [path for folder in SCRIPTS for path in (ROOT / folder).rglob("*.py")]
-    found = {name_of(path): strangers(path.relative_to(ROOT).parts[0], path.read_text()) for path in paths}
+    found = {
+        name_of(path): strangers(path.relative_to(ROOT).parts[0], path.read_text(encoding="utf-8")) for path in paths
+    }
     assert {name: tops for name, tops in found.items() if tops} == {}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_module_length(path):
-    lines = len(path.read_text().splitlines())
+    lines = len(path.read_text(encoding="utf-8").splitlines())
     assert lines <= MODULE_LINES
 
 
@@ -231,20 +238,22 @@ def test_module_length(path):
 def test_nobody_asks_which_number_system_it_is(path):
     inside = path.relative_to(PACKAGE).as_posix()
     if not any(inside == place or inside.startswith(f"{place}/") for place in NUMBERS_ALLOWED):
-        assert number_tests(path.read_text()) == []
+        assert number_tests(path.read_text(encoding="utf-8")) == []
 
 
 def test_the_places_that_may_ask_are_those_that_do():
     for place, reason in NUMBERS_ALLOWED.items():
         paths = [p for p in MODULES if (PACKAGE / place) in (p, *p.parents)]
-        assert any(number_tests(p.read_text()) for p in paths), f"{place} ({reason}) asks no more: take it off the list"
+        assert any(number_tests(p.read_text(encoding="utf-8")) for p in paths), (
+            f"{place} ({reason}) asks no more: take it off the list"
+        )
 
 
 def test_no_class_name_stands_in_two_modules():
     """A reader who finds a name in a message, a signature or a page finds one class. Classes inside functions have no such name."""
     homes: dict[str, set[str]] = {}
     for path in MODULES:
-        for node in ast.parse(path.read_text()).body:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes.setdefault(node.name, set()).add(name_of(path))
     twice = {name: sorted(places) for name, places in homes.items() if len(places) > 1}
@@ -253,20 +262,20 @@ def test_no_class_name_stands_in_two_modules():
 
 @pytest.mark.parametrize("path", SOLVER_FILES, ids=name_of)
 def test_solver_files_hold_mathematics_only(path):
-    assert solver_faults(path.read_text()) == []
+    assert solver_faults(path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if room_of(p) != "program"], ids=name_of)
 def test_only_the_program_room_reads_operations(path):
     """Others read them through `program.meaning`, which says once what a combination and a mix are."""
     read = {f"bdia_numerics.program.ops.{name}" for name in ("Combine", "Mix")}
-    assert read.isdisjoint(imported_names(ast.parse(path.read_text()), package_of(path)))
+    assert read.isdisjoint(imported_names(ast.parse(path.read_text(encoding="utf-8")), package_of(path)))
 
 
 def test_a_solver_is_a_line_with_its_name_and_its_file():
     (table,) = (
         node
-        for node in ast.walk(ast.parse((PACKAGE / "solvers" / "__init__.py").read_text()))
+        for node in ast.walk(ast.parse((PACKAGE / "solvers" / "__init__.py").read_text(encoding="utf-8")))
         if isinstance(node, ast.Dict) and len(node.keys) > 1
     )
     assert table.keys

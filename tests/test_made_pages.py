@@ -69,7 +69,7 @@ def test_what_needs_runs_waits_until_it_is_asked_for():
 def test_bad_input_is_one_line(tmp_path, monkeypatch):
     run = bdia("ledgers")
     assert run.exit_code == 2 and run.stderr.startswith("bdia: ledgers is none of figures, ")
-    (tmp_path / "docs").write_text("a file")
+    (tmp_path / "docs").write_text("a file", encoding="utf-8")
     run = bdia("network-sampling", "--out", tmp_path)
     assert run.exit_code == 2 and "Not a directory" in run.stderr and len(run.stderr.splitlines()) == 1
     monkeypatch.setattr(documents.resources, "files", lambda package: tmp_path / package)

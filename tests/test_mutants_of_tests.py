@@ -89,7 +89,7 @@ class Copy:
         asked = [str(self.package.parent), str(self.log), *options, *(f"tests/{test}" for test in tests)]
         self.server.stdin.write(json.dumps(asked) + "\n")
         self.server.stdin.flush()
-        return int(self.server.stdout.readline()), self.log.read_text(errors="replace").rstrip()
+        return int(self.server.stdout.readline()), self.log.read_text(errors="replace", encoding="utf-8").rstrip()
 
     def notices(self, entry):
         """Say whether an entry's test fails with its error; the output too."""

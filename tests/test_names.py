@@ -32,7 +32,7 @@ class Needs(BDIA):
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):
-    (tmp_path / "solver_of_a_user.py").write_text(MODULE)
+    (tmp_path / "solver_of_a_user.py").write_text(MODULE, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
 
 
@@ -115,7 +115,9 @@ def test_every_distribution_can_be_named(name):
 def test_each_distribution_stands_once_in_the_package():
     """The mixture of most tables stood four times in it."""
     sources = Path(bdia_numerics.__file__).parent.rglob("*.py")
-    found = [path.name for path in sources if "[0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4]" in path.read_text()]
+    found = [
+        path.name for path in sources if "[0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4]" in path.read_text(encoding="utf-8")
+    ]
     assert found == ["names.py"]
 
 
@@ -176,7 +178,7 @@ def rough(schedule, t_max, t_min, variable):
 
 
 def test_everything_can_be_of_a_module(tmp_path, monkeypatch):
-    (tmp_path / "own_names.py").write_text(OWN)
+    (tmp_path / "own_names.py").write_text(OWN, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert names.schedule("own_names:LEVELS") == schedules.flow()
     assert names.schedule("own_names:levels") == schedules.vp_cosine()
@@ -197,7 +199,9 @@ def test_everything_can_be_of_a_module(tmp_path, monkeypatch):
 def test_a_module_is_loaded_by_its_file(tmp_path, monkeypatch):
     for folder, value in (("one", 1), ("two", 2)):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "same_name.py").write_text(f"from bdia_numerics import DEIS\nMine = DEIS({value})\n")
+        (tmp_path / folder / "same_name.py").write_text(
+            f"from bdia_numerics import DEIS\nMine = DEIS({value})\n", encoding="utf-8"
+        )
     monkeypatch.chdir(tmp_path / "one")
     assert names.solver("same_name:Mine") == DEIS(1)
     monkeypatch.chdir(tmp_path / "two")
@@ -215,14 +219,14 @@ def test_an_installed_package_does_not_stand_in(tmp_path, monkeypatch, package):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=f"{package} is an installed package, and there is no {package}.py in"):
         names.solver(f"{package}:Mine")
-    (tmp_path / f"{package}.py").write_text("from bdia_numerics import BDIA as Mine\n")
+    (tmp_path / f"{package}.py").write_text("from bdia_numerics import BDIA as Mine\n", encoding="utf-8")
     with pytest.raises(ValueError, match=f"{package}.py has the name of an installed package"):
         names.solver(f"{package}:Mine")
 
 
 @pytest.mark.parametrize("text", ["1 +", "1 / 0", "import no_such_thing_at_all", "raise SystemError('no')"])
 def test_a_module_that_fails_is_one_line(tmp_path, monkeypatch, text):
-    (tmp_path / "broken_names.py").write_text(text)
+    (tmp_path / "broken_names.py").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="solver=broken_names: the module broken_names cannot be imported"):
         names.solver("broken_names:Mine")

@@ -142,7 +142,9 @@ def copied(tmp_path):
 
 @pytest.mark.parametrize("name", stubs.PACKAGES)
 def test_the_stubs_are_what_the_packages_say(name):
-    assert stubs.path(name).read_text() == stubs.stub(importlib.import_module(name)), "run python scripts/stubs.py"
+    assert stubs.path(name).read_text(encoding="utf-8") == stubs.stub(importlib.import_module(name)), (
+        "run python scripts/stubs.py"
+    )
 
 
 def test_only_public_names_are_offered():
@@ -155,22 +157,25 @@ def test_only_public_names_are_offered():
 
 def test_a_solver_is_its_file_and_one_line(copied):
     folder, ran = copied
-    (folder / "bdia_numerics/solvers/again.py").write_text(SOLVER)
+    (folder / "bdia_numerics/solvers/again.py").write_text(SOLVER, encoding="utf-8")
     table = folder / "bdia_numerics/solvers/__init__.py"
-    text = table.read_text()
-    table.write_text(text.replace('        "DDIM": "ddim",\n', '        "DDIM": "ddim",\n        "Again": "again",\n'))
-    assert table.read_text() != text
+    text = table.read_text(encoding="utf-8")
+    table.write_text(
+        text.replace('        "DDIM": "ddim",\n', '        "DDIM": "ddim",\n        "Again": "again",\n'),
+        encoding="utf-8",
+    )
+    assert table.read_text(encoding="utf-8") != text
     shutil.copytree(ROOT / "scripts", folder / "scripts")
     said = ran("-c", SEEN).splitlines()
     assert said[0] == "Again() True True"
     assert [row["name"] for row in json.loads(said[1])["solvers"]] == ["Again"]
     assert json.loads(said[2])["name"] == "Again"
-    assert "import Again as Again" in (folder / "bdia_numerics/__init__.pyi").read_text()
+    assert "import Again as Again" in (folder / "bdia_numerics/__init__.pyi").read_text(encoding="utf-8")
 
 
 def test_a_claim_is_its_statement_and_one_file(copied):
     folder, ran = copied
-    (folder / "bdia_numerics/claims/two.py").write_text(CLAIM)
+    (folder / "bdia_numerics/claims/two.py").write_text(CLAIM, encoding="utf-8")
     with (folder / "bdia_numerics/claims/statements.toml").open("a") as statements:
         statements.write(STATEMENT)
     claims = json.loads(ran("-m", "bdia_numerics", "verify", "--only", "two", "--json"))["claims"]
@@ -182,8 +187,8 @@ def test_a_study_is_one_file(copied):
     pytest.importorskip("h5netcdf", reason="needs the extra sweep")
     pytest.importorskip("matplotlib", reason="needs the extra report")
     folder, ran = copied
-    (folder / "bdia_numerics/studies/squares.py").write_text(STUDY)
-    (folder / "bdia_numerics/plots/squares.py").write_text(FIGURE)
+    (folder / "bdia_numerics/studies/squares.py").write_text(STUDY, encoding="utf-8")
+    (folder / "bdia_numerics/plots/squares.py").write_text(FIGURE, encoding="utf-8")
     said = ran("-m", "bdia_numerics", "sweep", "--study", "squares", "--workers", "1", "--out", "out").splitlines()
     assert said[0] == "squares of (2, 3)" and said[1].split("  ")[0] == "number" and "its square" in said[1]
     assert [line.split() for line in said[3:5]] == [["2", "4"], ["3", "9"]]

@@ -66,7 +66,7 @@ def test_the_ledger_lists_every_claim(pytester, options):
         ["*= claims =*", "cost *failed *one a step*", "latent *skipped*", "order *measured *(second order)"]
     )
     result.stdout.fnmatch_lines(["3 failed, 1 undecided, 2 measured, 2 skipped"])
-    claims = json.loads((pytester.path / "claims.json").read_text())["claims"]
+    claims = json.loads((pytester.path / "claims.json").read_text(encoding="utf-8"))["claims"]
     verdicts = [(c["id"], c["verdict"]) for c in claims]
     assert verdicts == [
         ("cost", "failed"),

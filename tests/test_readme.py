@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
     'pip install -c constraints.txt ".[report]" && bdia verify',
     'pip install -c constraints.txt -e ".[all]" && pytest',
@@ -30,7 +30,7 @@ def test_ci_extracts_the_same_commands():
 
 
 def test_the_commands_name_extras_that_exist():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     assert set(re.findall(r'"\.\[(\w+)\]"', " ".join(COMMANDS))) <= set(extras)
     (everything,) = extras["all"]
@@ -38,16 +38,16 @@ def test_the_commands_name_extras_that_exist():
 
 
 def test_the_command_begins_in_a_file_that_the_wheel_carries():
-    text = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    text = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     module, function = text["project"]["scripts"]["bdia"].split(":")
     carried = text["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert carried[f"{module}.py"] == f"{module}.py"
-    assert f"\ndef {function}() -> None:\n" in (ROOT / f"{module}.py").read_text()
+    assert f"\ndef {function}() -> None:\n" in (ROOT / f"{module}.py").read_text(encoding="utf-8")
 
 
 def test_torch_is_pinned_by_constraints_and_not_installed_by_report():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert re.search(r"^torch==2\.13\.0$", (ROOT / "constraints.txt").read_text(), flags=re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert re.search(r"^torch==2\.13\.0$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert not [d for d in project["dependencies"] + project["optional-dependencies"]["report"] if "torch" in d]
 
 

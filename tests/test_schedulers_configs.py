@@ -280,8 +280,8 @@ def test_entries_that_nothing_reads(entries, options, says):
 
 @pytest.mark.parametrize("name", ["stable-diffusion-v1-5", "stable-diffusion-2-1", "stable-diffusion-xl-base-1.0"])
 def test_a_file_of_a_published_model(tmp_path, name):
-    entries = json.loads((CONFIGS / f"{name}.json").read_text())
-    (tmp_path / "scheduler_config.json").write_text(json.dumps(entries))
+    entries = json.loads((CONFIGS / f"{name}.json").read_text(encoding="utf-8"))
+    (tmp_path / "scheduler_config.json").write_text(json.dumps(entries), encoding="utf-8")
     made = BDIAScheduler.from_pretrained(tmp_path)
     made.save_pretrained(tmp_path / "again")
     again = BDIAScheduler.from_pretrained(tmp_path / "again")

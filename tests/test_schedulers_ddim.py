@@ -198,7 +198,7 @@ def test_on_the_grid_every_step_ends_where_the_next_begins():
 def test_save_and_load(tmp_path):
     ours = BDIAScheduler(gamma=0.0, beta_schedule="scaled_linear", steps_offset=1, clip_sample=False)
     ours.save_pretrained(tmp_path)
-    written = json.loads((tmp_path / "scheduler_config.json").read_text())
+    written = json.loads((tmp_path / "scheduler_config.json").read_text(encoding="utf-8"))
     assert written["_class_name"] == "BDIAScheduler" and written["gamma"] == 0.0
     for again in (BDIAScheduler.from_pretrained(tmp_path), BDIAScheduler.from_config(ours.config)):
         for key in ours.config.keys() - {"_use_default_values"}:

@@ -301,7 +301,7 @@ def test_a_part_of_the_way_through_a_pipeline(stable):
 
 
 def test_the_page_runs():
-    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     assert len(blocks) >= 3
     names = {}
     for block in blocks:

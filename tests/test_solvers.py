@@ -374,7 +374,7 @@ STRANGER = """
 
 def test_a_strangers_file_works_without_registration(tmp_path, case):
     path = tmp_path / "mine.py"
-    path.write_text(textwrap.dedent(STRANGER))
+    path.write_text(textwrap.dedent(STRANGER), encoding="utf-8")
     spec = importlib.util.spec_from_file_location("mine", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

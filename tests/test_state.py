@@ -100,7 +100,7 @@ def test_a_file_of_something_else(tmp_path, content):
     path = tmp_path / "other.npz"
     match content:
         case "text":
-            path.write_text("no state\n")
+            path.write_text("no state\n", encoding="utf-8")
         case "npy":
             with path.open("wb") as file:
                 np.save(file, np.ones(2))

@@ -113,7 +113,7 @@ def test_a_driver_that_is_killed_at_any_moment_goes_on(tmp_path, seed):
     rng, folder, note, kills = random.Random(seed), tmp_path / "killed", tmp_path / "note", 0
     target = tmp_path / "whole"
     _drive(target, note)
-    note.write_text("")
+    note.write_text("", encoding="utf-8")
 
     def killed(moment):
         driver = context.Process(target=_drive, args=(folder, note))
@@ -234,7 +234,7 @@ def dask(tmp_path, request):
     wait_for(lambda: file.exists() and file.stat().st_size)
     for _ in range(2):
         start("worker", "--nthreads", "1", request.param, "--local-directory", str(tmp_path / "dask"))
-    yield json.loads(file.read_text())["address"], started
+    yield json.loads(file.read_text(encoding="utf-8"))["address"], started
     for process in reversed(started):
         process.terminate()  # a nanny takes its worker along
         with contextlib.suppress(subprocess.TimeoutExpired):

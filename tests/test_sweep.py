@@ -41,7 +41,7 @@ def bdia(*words):
 
 @pytest.fixture
 def small(tmp_path):
-    (tmp_path / "small.toml").write_text(SMALL)
+    (tmp_path / "small.toml").write_text(SMALL, encoding="utf-8")
     return tmp_path / "small.toml"
 
 
@@ -150,7 +150,7 @@ def test_options_of_grids():
 )  # fmt: skip
 def test_an_error_is_one_line(tmp_path, text, says):
     path = tmp_path / "bad.toml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     found = bdia(path, "--out", tmp_path / "out", "--workers", 1)
     assert found.exit_code == 2 and says in found.stderr and "bad.toml" in found.stderr
     assert found.stderr.count("\n") == 1 and found.stdout == ""
@@ -190,7 +190,7 @@ def test_a_sweep_and_what_it_keeps(small, tmp_path):
         "study sweep: 0 cells to run, 6 finished"
     )
     assert "6 cells, 0 failed" in bdia(small, "--tasks", "--out", tmp_path / "out").stdout
-    small.write_text(SMALL.replace("states = 8", "states = 9"))
+    small.write_text(SMALL.replace("states = 8", "states = 9"), encoding="utf-8")
     refused = bdia(small, "--workers", 1, "--out", tmp_path / "out")
     assert refused.exit_code == 2 and "was made with another config, states=8, but 9 here" in refused.stderr
 
@@ -198,7 +198,7 @@ def test_a_sweep_and_what_it_keeps(small, tmp_path):
 def test_failed_cells_are_listed_and_the_status_says_so(small, tmp_path):
     """A grid in log_snr to clean data is made on a table, which begins at some noise, and not on a schedule that begins at none."""
     chosen = "grids = ['log_snr', 'uniform']\nschedules = ['vp_linear', 'ddpm_linear']"
-    small.write_text(SMALL.replace("t_min = 0.1", chosen))
+    small.write_text(SMALL.replace("t_min = 0.1", chosen), encoding="utf-8")
     found = bdia(small, "--workers", 1, "--out", tmp_path / "out")
     assert found.exit_code == 1
     assert "6 failed: ValueError: t_min=0.0: sigma = 0 there and log_snr is infinite" in found.stdout
@@ -220,7 +220,9 @@ def test_the_example(tmp_path):
 @pytest.mark.slow
 def test_a_named_study_by_the_same_command(tmp_path):
     path = tmp_path / "map.toml"
-    path.write_text("study = 'map'\ngrids = ['trailing', 'asinh']\ngammas = [0, 1]\nsteps = [10]\nstates = 20\n")
+    path.write_text(
+        "study = 'map'\ngrids = ['trailing', 'asinh']\ngammas = [0, 1]\nsteps = [10]\nstates = 20\n", encoding="utf-8"
+    )
     found = [bdia(path, "--out", tmp_path / name, "--workers", n) for name, n in (("one", 1), ("two", 2))]
     assert [f.exit_code for f in found] == [0, 0], found[0].stderr + found[1].stderr
     assert (tmp_path / "one" / "map.nc").read_bytes() == (tmp_path / "two" / "map.nc").read_bytes()
@@ -268,7 +270,7 @@ def own(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "_SEEN", {})
     (tmp_path / "own_tools").mkdir()
     for name, text in FILES.items():
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="utf-8")
     labels.cache_clear()
     yield SweepConfig(solvers=("own_solver:Own",), problems=("gaussian:0.5",), steps=(4,), states=4, t_min="0.1")
     forget()
@@ -282,7 +284,7 @@ def test_an_edited_solver_is_another_run(own, tmp_path, name):
     forget()
     assert run(SWEEP, own, folder=tmp_path / "results").identical(found)
     forget()
-    (tmp_path / name).write_text(f"{FILES[name]}\nEDITED = True\n")
+    (tmp_path / name).write_text(f"{FILES[name]}\nEDITED = True\n", encoding="utf-8")
     if name == "bystander.py":
         assert run(SWEEP, own, folder=tmp_path / "results").identical(found)
         return
@@ -293,11 +295,12 @@ def test_an_edited_solver_is_another_run(own, tmp_path, name):
 
 def test_the_command_refuses_an_edited_solver(own, tmp_path):
     (tmp_path / "own.toml").write_text(
-        'solvers = ["own_solver:Own"]\nproblems = ["gaussian:0.5"]\nsteps = [4]\nstates = 4\nt_min = 0.1\n'
+        'solvers = ["own_solver:Own"]\nproblems = ["gaussian:0.5"]\nsteps = [4]\nstates = 4\nt_min = 0.1\n',
+        encoding="utf-8",
     )
     assert bdia("own.toml", "--workers", 1).exit_code == 0
     forget()
-    (tmp_path / "own_tools" / "scale.py").write_text("S = 2\n")
+    (tmp_path / "own_tools" / "scale.py").write_text("S = 2\n", encoding="utf-8")
     again = bdia("own.toml", "--workers", 1)
     assert again.exit_code == 2
     assert "another source, own_tools.scale=" in again.output.replace("\n", " ")
@@ -309,7 +312,7 @@ def test_a_worker_with_another_source_is_refused(own, tmp_path):
     (cell,) = common.cells(SWEEP, own)
     (outcome,) = task.work(task.packed(job), [cell])
     assert not outcome.failure
-    (tmp_path / "own_tools" / "weights.py").write_text("W = 2\n")
+    (tmp_path / "own_tools" / "weights.py").write_text("W = 2\n", encoding="utf-8")
     task._unpacked.cache_clear()
     (outcome,) = task.work(task.packed(job), [cell])  # it still runs what it has imported
     assert not outcome.failure

@@ -211,7 +211,7 @@ def folder(tmp_path):
     def make(name="network", **config):
         shutil.copytree(folders.UNET, tmp_path / name)
         path = tmp_path / name / "scheduler" / "scheduler_config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | config))
+        path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | config), encoding="utf-8")
         return tmp_path / name
 
     return make
@@ -229,8 +229,8 @@ def test_the_null_label_is_read_from_a_folder(folder):
     in_config = folder("other")
     (in_config / "model_card.json").unlink()
     assert load(in_config).null_label is None
-    written = json.loads((in_config / "config.json").read_text())
-    (in_config / "config.json").write_text(json.dumps(written | {"null_label": 4}))
+    written = json.loads((in_config / "config.json").read_text(encoding="utf-8"))
+    (in_config / "config.json").write_text(json.dumps(written | {"null_label": 4}), encoding="utf-8")
     again = load(in_config)
     assert again.null_label == 4 and again.labels == 11 and again.recognised(z, y) is None
 
@@ -322,7 +322,7 @@ def test_a_name_of_the_hub(monkeypatch, tmp_path):
     kept = tmp_path / "models--someone--digits"
     shutil.copytree(folders.UNET, kept / "snapshots" / commit)
     (kept / "refs").mkdir()
-    (kept / "refs" / "main").write_text(commit)
+    (kept / "refs" / "main").write_text(commit, encoding="utf-8")
     found = load("someone/digits")
     assert found.null_label == 10 and found.shape == (1, 28, 28)
     z = draw(1, 1, 28, 28)

@@ -299,7 +299,7 @@ def test_the_command(tmp_path, capsys):
     assert found["bits"]["from_noise"] == found["bits"]["from_data"] == 0
     assert len(found["trips"]) == 4 and found["sample"]["total"][0] > 1 and found["asymmetry"][0]["relative"] > 0
     assert len(found["symplectic"]["steps"]) == 2 and found["symplectic"]["run"][0] > 0
-    assert len(found["round_trips"]) == 4 * len(SOLVERS) and figure.read_text().startswith("<?xml")
+    assert len(found["round_trips"]) == 4 * len(SOLVERS) and figure.read_text(encoding="utf-8").startswith("<?xml")
     print_trips(found["round_trips"])  # below the lines, what is printed without --json
     text = "\n".join([*lines_of_growth(found), capsys.readouterr().out])
     assert "bits that differ on the lattice: 0 from noise and back, 0 from data and back" in text

@@ -387,7 +387,7 @@ def folder_of(path, network, **config):
         "set_alpha_to_one": False,
         "steps_offset": 1,
     } | config
-    (path / "scheduler" / "scheduler_config.json").write_text(json.dumps(entries))
+    (path / "scheduler" / "scheduler_config.json").write_text(json.dumps(entries), encoding="utf-8")
     return path
 
 
@@ -402,7 +402,9 @@ def test_a_folder_of_a_model(tmp_path, unet):
 @pytest.mark.parametrize("part", ["unet", "transformer"])
 def test_a_folder_of_a_pipeline(tmp_path, unet, part):
     unet.save_pretrained(tmp_path / part)
-    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "X", part: ["diffusers", "UNet2DModel"]}))
+    (tmp_path / "model_index.json").write_text(
+        json.dumps({"_class_name": "X", part: ["diffusers", "UNet2DModel"]}), encoding="utf-8"
+    )
     (tmp_path / "scheduler").mkdir()
     scheduler = diffusers.DDPMScheduler(prediction_type="v_prediction")
     scheduler.save_pretrained(tmp_path / "scheduler")
@@ -476,21 +478,21 @@ def broken(path, unet, how):
         }
         safetensors.torch.save_file(content | other[how], weights)
     elif how in ("configuration", "class", "pipeline", "function"):
-        written = json.loads((folder / "config.json").read_text())
+        written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         named = {"class": "Nothing", "pipeline": "DiffusionPipeline", "function": "logging"}
         other = {"block_out_channels": [8]} if how == "configuration" else {"_class_name": named[how]}
-        (folder / "config.json").write_text(json.dumps(written | other))
+        (folder / "config.json").write_text(json.dumps(written | other), encoding="utf-8")
     elif how == "list":
-        (folder / "config.json").write_text("[]")
+        (folder / "config.json").write_text("[]", encoding="utf-8")
     elif how == "index":
-        (folder / "model_index.json").write_text('{"unet": ["diffusers"]}')
+        (folder / "model_index.json").write_text('{"unet": ["diffusers"]}', encoding="utf-8")
     elif how == "file":
         return folder / "config.json"
     elif how == "torch file":
         return path / "model.ckpt"
     elif how == "null label":
         folder = folder_of(path / "labels", tiny_unet(num_class_embeds=3))
-        (folder / "model_card.json").write_text('{"null_label": 9}')
+        (folder / "model_card.json").write_text('{"null_label": 9}', encoding="utf-8")
     elif how == "corrupt":
         weights.write_bytes(b"no weights")
     elif how == "short":
@@ -499,11 +501,13 @@ def broken(path, unet, how):
         weights.unlink()
         torch.save(unet.state_dict(), folder / "diffusion_pytorch_model.bin")
     elif how == "no json":
-        (folder / "config.json").write_text("{")
+        (folder / "config.json").write_text("{", encoding="utf-8")
     elif how == "no scheduler":
         (folder / "scheduler" / "scheduler_config.json").unlink()
     elif how == "prediction":
-        (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps({"prediction_type": "magic"}))
+        (folder / "scheduler" / "scheduler_config.json").write_text(
+            json.dumps({"prediction_type": "magic"}), encoding="utf-8"
+        )
     return folder
 
 

@@ -64,9 +64,13 @@ def ship(folders: Sequence[Path], target: Path = UNET, classifier: Path = CLASSI
     network = mnist_unet()
     network.load_state_dict(kept["average"])
     network.save_pretrained(str(target), safe_serialization=True)
-    (target / CARD).write_text(json.dumps({"data": "mnist", "null_label": NULL, "training": parts}, indent=2) + "\n")
+    (target / CARD).write_text(
+        json.dumps({"data": "mnist", "null_label": NULL, "training": parts}, indent=2) + "\n", encoding="utf-8"
+    )
     (target / "scheduler").mkdir(exist_ok=True)
-    (target / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=2) + "\n")
+    (target / "scheduler" / "scheduler_config.json").write_text(
+        json.dumps(SCHEDULER, indent=2) + "\n", encoding="utf-8"
+    )
     classifier.write_bytes((folders[-1] / "classifier.safetensors").read_bytes())
     return parts
 
@@ -171,7 +175,7 @@ def main() -> None:
     ):
         (arguments.docs / "images" / f"mnist-{name}.png").write_bytes(image(figure, format="png"))
     found = measured(arguments.data, count=arguments.count)
-    (arguments.docs / "model-card.md").write_text(card(arguments.folder[-1], found))
+    (arguments.docs / "model-card.md").write_text(card(arguments.folder[-1], found), encoding="utf-8")
     print(found)
 
 

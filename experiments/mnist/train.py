@@ -78,7 +78,7 @@ def prepare_unet(
     average, losses = train(network, idx.load(data), table, folder, config, watch=told, until=until)
     lines = [f"{k + 1},{loss:.6f}" for k, loss in enumerate(losses)]
     save_file({name: value.contiguous() for name, value in average.items()}, folder / "average.safetensors")
-    (folder / "loss.csv").write_text("\n".join(["step,loss", *lines]) + "\n")
+    (folder / "loss.csv").write_text("\n".join(["step,loss", *lines]) + "\n", encoding="utf-8")
 
 
 def _named(watch: Watch, name: str, total: int, done: int, loss: float) -> None:

@@ -100,7 +100,7 @@ def command(name: str) -> Any:
     """Return what a command prints as JSON, without what the clock and the machine decide."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "sweep.toml"
-        config.write_text(SWEEP)
+        config.write_text(SWEEP, encoding="utf-8")
         words = {"SWEEP": str(config), "OUT": str(Path(folder) / "out")}
         arguments = [words.get(word, word) for word in COMMANDS[name].split()]
         run = subprocess.run(
@@ -145,11 +145,11 @@ def differences(was: Any, now: Any, where: str = "") -> list[str]:
 
 def kept(name: str) -> Any:
     """Return a snapshot."""
-    return json.loads((HERE / f"{name}.json").read_text())
+    return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def write(name: str, value: Any) -> None:
-    (HERE / f"{name}.json").write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+    (HERE / f"{name}.json").write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def main() -> None:
