@@ -157,7 +157,7 @@ def test_few_modules_stand_beside_the_rooms():
     assert len(beside) <= MODULES_BESIDE_ROOMS
 
 
-EMPTY_WORDS = set("spec shaping named straying planted carried starting feed wording over_ddim law".split())
+EMPTY_WORDS = {"spec", "shaping", "named", "straying", "planted", "carried", "starting", "feed", "wording", "over_ddim", "law"}  # fmt: skip
 """Words that do not say what is in a module."""
 
 
