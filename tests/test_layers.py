@@ -157,6 +157,31 @@ def test_few_modules_stand_beside_the_rooms():
     assert len(beside) <= MODULES_BESIDE_ROOMS
 
 
+READERS = (
+    "tests",
+    "notebooks",
+    "experiments",
+    "paper_figs",
+    "proofs",
+    "benchmarks",
+    "scripts",
+    "examples",
+    "docs/images",
+)
+
+
+def test_private_names_are_imported_by_nobody():
+    """What another module, a test, a chapter or a script needs has a name without an underscore."""
+    paths = [*MODULES, *(path for folder in READERS for path in (ROOT / folder).rglob("*.py"))]
+    found = [
+        f"{name_of(path)}: {name}"
+        for path in paths
+        for name in imported_names(ast.parse(path.read_text()), package_of(path))
+        if name.startswith("bdia_numerics.") and any(p[0] == "_" and p[1] != "_" for p in name.split(".") if p[1:])
+    ]
+    assert len(paths) > len(MODULES) + 150 and found == []
+
+
 EMPTY_WORDS = {"spec", "shaping", "named", "straying", "planted", "carried", "starting", "feed", "wording", "over_ddim", "law"}  # fmt: skip
 """Words that do not say what is in a module."""
 
