@@ -5,7 +5,7 @@ from timing import processor
 
 from bdia_numerics import schedules
 from bdia_numerics.problems import GaussianMixture
-from bdia_numerics.problems.reference import _dop853
+from bdia_numerics.problems.reference import dop853
 
 STATES, MANY = 100_000, 1_000_000
 FLOW = schedules.flow()
@@ -21,7 +21,7 @@ def speed():
     """Return how many times as fast the exact flow is as one integration at a tolerance that reaches its accuracy."""
     states = np.random.default_rng(0).standard_normal((STATES, 1))
     solved = []
-    ode = processor(lambda: solved.append(_dop853(LAW.model(FLOW), FLOW, states, T_FROM, T_TO, RTOL)[0]))
+    ode = processor(lambda: solved.append(dop853(LAW.model(FLOW), FLOW, states, T_FROM, T_TO, RTOL)[0]))
     assert abs(solved[0] - exact(states)).max() < 1e-10
     return {"exact flow": ode / min(processor(lambda: exact(states)) for _ in range(5))}
 

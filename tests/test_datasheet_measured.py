@@ -167,14 +167,14 @@ def test_peak_counts_arrays():
 
 def test_a_stage_in_the_log_snr_is_measured_above_clean_data():
     """Its middle is infinite at sigma = 0: the four rows are those of a grid that ends above, and each says so."""
-    from bdia_numerics.analysis.sheet.measured import _counted, _end, _memory, _trip
+    from bdia_numerics.analysis.sheet.measured import counted_evaluations, float_trip, last_time, registers_and_arrays
 
-    t_min, end = _end(DPMSolver(2))
+    t_min, end = last_time(DPMSolver(2))
     assert t_min > 0
     grid = grids.uniform(schedules.vp_linear(), 50, t_min=t_min)
     assert end == f"on a grid that ends at sigma = {float(grid.sigma[0]):.2g}, not at 0"
-    assert _counted(DPMSolver(2), t_min) == {"run": 100, "step": 2}
-    assert _memory(DPMSolver(2), grid)["registers"] == 1
-    assert 0 < _trip(DPMSolver(2), grid).returned["float64"] < 0.1
+    assert counted_evaluations(DPMSolver(2), t_min) == {"run": 100, "step": 2}
+    assert registers_and_arrays(DPMSolver(2), grid)["registers"] == 1
+    assert 0 < float_trip(DPMSolver(2), grid).returned["float64"] < 0.1
     for other in (DDIM(), BDIA(), EDICT()):
-        assert _end(other) == (None, "")
+        assert last_time(other) == (None, "")

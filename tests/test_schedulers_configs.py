@@ -166,7 +166,7 @@ def test_who_counts_can_be_said():
 def walk_of(scheduler, n):
     """Return times and sigma/alpha of the slots of one of ours, from noise to data."""
     scheduler.set_timesteps(n)
-    grid = scheduler._feed.grid
+    grid = scheduler.grid
     return grid.t[::-1].astype(float).tolist(), (grid.sigma / grid.alpha)[::-1].astype(float)
 
 

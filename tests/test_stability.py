@@ -35,7 +35,7 @@ from bdia_numerics import (
     datasheet,
     program,
 )
-from bdia_numerics.analysis.expansion.order import _equations
+from bdia_numerics.analysis.expansion.order import equations_of
 from bdia_numerics.analysis.stability.characteristic import nowhere_stable
 from bdia_numerics.claims.mutants import mutate
 
@@ -349,13 +349,13 @@ def test_consistency_that_depends_on_symbols():
 def test_equations_without_a_common_solution_are_never_satisfied():
     """Two stages with the second at c: error terms c - 1, 3 c - 2 and c; no c is a zero of two of them."""
     c = sympy.Symbol("c")
-    assert _equations([c - 1, 3 * c - 2, c]) == ()
-    assert _equations([c**2 + 1]) == ()  # no real one
-    assert [str(e.lhs) for e in _equations([c - 1, (c - 1) * (c + 2)])] == ["c - 1", "(c - 1)*(c + 2)"]
+    assert equations_of([c - 1, 3 * c - 2, c]) == ()
+    assert equations_of([c**2 + 1]) == ()  # no real one
+    assert [str(e.lhs) for e in equations_of([c - 1, (c - 1) * (c + 2)])] == ["c - 1", "(c - 1)*(c + 2)"]
     a, b, h, alpha = sympy.symbols("a b h_i alpha_i")
-    assert _equations([a + b - 1, a + b - 2]) == ()
-    assert _equations([a - h, a - 2 * h]) == ()  # it would take a step of length 0
-    assert len(_equations([a - h, b - alpha])) == 2
+    assert equations_of([a + b - 1, a + b - 2]) == ()
+    assert equations_of([a - h, a - 2 * h]) == ()  # it would take a step of length 0
+    assert len(equations_of([a - h, b - alpha])) == 2
 
 
 def test_an_algebraic_end_of_an_interval_is_a_number():

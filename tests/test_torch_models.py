@@ -173,9 +173,9 @@ def test_a_folder_of_each_family_runs_as_diffusers_does(tmp_path, unet, family):
     [("SD3Transformer2DModel", 1000.0), ("FluxTransformer2DModel", 1.0), ("QwenImageTransformer2DModel", 1.0)],
 )
 def test_what_a_transformer_is_told(name, told):
-    assert loading._told(type(name, (), {})(), 1000.0) == told
+    assert loading.told_scale(type(name, (), {})(), 1000.0) == told
     with pytest.raises(ValueError, match="'Lumina2Transformer2DModel': what this network is told"):
-        loading._told(type("Lumina2Transformer2DModel", (), {})(), 1000.0)
+        loading.told_scale(type("Lumina2Transformer2DModel", (), {})(), 1000.0)
 
 
 def test_a_transformer_that_predicts_a_variance():

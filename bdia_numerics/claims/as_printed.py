@@ -11,7 +11,7 @@ import numpy as np
 
 from bdia_numerics import grids, schedules
 from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
-from bdia_numerics.claims.carried import Array
+from bdia_numerics.claims.leading_errors import Array
 from bdia_numerics.claims.ledger import require
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import Gaussian, GaussianMixture

@@ -10,7 +10,8 @@ import numpy as np
 from bdia_numerics import grids, names, schedules
 from bdia_numerics.analysis import symbolic_order
 from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
-from bdia_numerics.claims.carried import (
+from bdia_numerics.claims.formal import Formal, equal, for_every_slot, symbols, vectors
+from bdia_numerics.claims.leading_errors import (
     Array,
     Paths,
     alternating,
@@ -19,7 +20,6 @@ from bdia_numerics.claims.carried import (
     in_sigma_bar,
     random_steps,
 )
-from bdia_numerics.claims.formal import Formal, equal, for_every_slot, symbols, vectors
 from bdia_numerics.claims.ledger import check, printed, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.grids import Grid

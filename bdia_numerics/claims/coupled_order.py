@@ -12,10 +12,10 @@ from bdia_numerics import schedules
 from bdia_numerics.analysis import step_determinants, symbolic_order
 from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
 from bdia_numerics.claims.bdia_order import Z, law
-from bdia_numerics.claims.carried import Array, alternating, errors, in_asinh
 from bdia_numerics.claims.cbdia import CBDIA_MUTANTS
 from bdia_numerics.claims.edict import EDICT_MUTANTS
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, symbols, vectors
+from bdia_numerics.claims.leading_errors import Array, alternating, errors, in_asinh
 from bdia_numerics.claims.ledger import check, printed, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.runs.solving import solve

@@ -10,8 +10,8 @@ import numpy as np
 from bdia_numerics import grids, schedules
 from bdia_numerics.analysis import symbolic_order
 from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
-from bdia_numerics.claims.carried import Array, Paths, alternating, errors, in_sigma_bar
 from bdia_numerics.claims.formal import symbols
+from bdia_numerics.claims.leading_errors import Array, Paths, alternating, errors, in_sigma_bar
 from bdia_numerics.claims.ledger import check, printed, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.claims.runge_kutta import BDIA_MUTANTS

@@ -10,7 +10,7 @@ import numpy as np
 from bdia_numerics import schedules
 from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
 from bdia_numerics.claims.bdia_order import Z, from_exact, law
-from bdia_numerics.claims.carried import Array, Paths, alternating, errors, in_sigma_bar, random_steps
+from bdia_numerics.claims.leading_errors import Array, Paths, alternating, errors, in_sigma_bar, random_steps
 from bdia_numerics.claims.ledger import check, printed, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.problems import GaussianMixture

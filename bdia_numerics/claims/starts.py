@@ -10,7 +10,7 @@ import numpy as np
 from bdia_numerics import grids, schedules
 from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
 from bdia_numerics.claims.bdia_order import Z, law
-from bdia_numerics.claims.carried import Array, Paths
+from bdia_numerics.claims.leading_errors import Array, Paths
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.grids import Grid

@@ -10,8 +10,8 @@ import numpy as np
 from bdia_numerics import spaces
 from bdia_numerics.problems.certificate import POWER_LAW, REFERENCE, SHIFTED_MEAN, Certificate
 from bdia_numerics.problems.checks import embed, exact_values, parameter
-from bdia_numerics.problems.law import Gaussian
 from bdia_numerics.problems.linear import alike, commuting, narrowest
+from bdia_numerics.problems.mixtures import Gaussian
 from bdia_numerics.problems.problem import Problem, Times
 from bdia_numerics.problems.transports import closed, closed_matrix, root_vectors
 

@@ -100,7 +100,7 @@ def reference_flow(
             raise ValueError(f"{name}={t}: alpha is 0 there, so y = z/alpha has no value; use a time with alpha > 0")
     if begin == end or array.size == 0:
         return ReferenceFlow(array.copy(), 0.0, 0.0, 0, "identity")
-    solve = {"taylor": _taylor, "DOP853": _dop853}[chosen]
+    solve = {"taylor": _taylor, "DOP853": dop853}[chosen]
     rougher = min(_COARSER * rtol, 1e-2)
     try:
         coarse, work_coarse = solve(model, schedule, array, begin, end, rougher)
@@ -187,7 +187,8 @@ def right_hand_side(
     return slope
 
 
-def _dop853(model: Any, schedule: Any, z: Array, begin: float, end: float, rtol: float) -> tuple[Array, int]:
+def dop853(model: Any, schedule: Any, z: Array, begin: float, end: float, rtol: float) -> tuple[Array, int]:
+    """Return the states at `end` by scipy's DOP853, and the number of evaluations."""
     from scipy.integrate import solve_ivp
 
     start = np.ravel(z.astype(np.float64)) / schedule.alpha(begin)

@@ -249,8 +249,8 @@ def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
         displacement=written(displacement),
         error_constant=sympy.factor(constant),
         ddim_ratio=sympy.factor(ratio) if comparable else None,
-        condition=_equations(written(principal if order == even.mean_order else displacement).values()),
-        local_condition=_equations([c for terms in local.values() for c in terms.values()]),
+        condition=equations_of(written(principal if order == even.mean_order else displacement).values()),
+        local_condition=equations_of([c for terms in local.values() for c in terms.values()]),
         mean=conserved(uniform) if simple else {},
         mean_order=found.mean_order,
         bounded_products=varying,
@@ -293,7 +293,7 @@ def _written(step: SeriesStep, errors: Sequence[Expansion], k: int) -> Mapping[s
     return {n: {text(e, variable): in_symbols(c) for e, c in some.items()} for n, some in terms.items() if some}
 
 
-def _equations(coefficients: Iterable[Any]) -> tuple[Any, ...]:
+def equations_of(coefficients: Iterable[Any]) -> tuple[Any, ...]:
     """Return what must vanish, without factors that cannot; empty if something cannot, or all together have no solution."""
     found: dict[Any, None] = {}
     for c in coefficients:

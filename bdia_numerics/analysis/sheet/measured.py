@@ -200,8 +200,8 @@ def measure(
     seen = {kind: attempt(f"order, {kind}", lambda k=kind: _order(solver, k)) for kind in kinds}  # type: ignore[misc]
     orders = {kind: order for kind, order in seen.items() if order is not None}
     ratio = attempt("error over DDIM's", lambda: error_over_ddim(solver, law(), GridFamily()))
-    t_min, end = _end(solver)
-    nfe = attempt("NFE", lambda: _counted(solver, t_min))
+    t_min, end = last_time(solver)
+    nfe = attempt("NFE", lambda: counted_evaluations(solver, t_min))
     both = {d: attempt(f"region, {d}", lambda d=d: stability_region(solver, direction=d)) for d in ("sample", "invert")}  # type: ignore[misc]
     compared = [compared_order(proved, order, kind) for kind, order in orders.items()]
     compared += [compared_ratio(proved, ratio)] if ratio is not None else []
@@ -215,9 +215,9 @@ def measure(
         ratio=ratio,
         regions={name: region for name, region in both.items() if region is not None},
         work=attempt("work-precision", lambda: _work(solver)),
-        trip=attempt("round trip", lambda: _trip(solver, grid)),
+        trip=attempt("round trip", lambda: float_trip(solver, grid)),
         bit_exact=attempt("bit-exact run", lambda: bit_exact_round_trip(solver, model, grid, _noise(grid))),
-        memory=attempt("memory", lambda: _memory(solver, grid)),
+        memory=attempt("memory", lambda: registers_and_arrays(solver, grid)),
         nfe_counted=nfe,
         compared=tuple(compared),
         refused=refused,
@@ -240,7 +240,7 @@ def _noise(grid: Grid) -> Any:
     return np.random.default_rng(SEED).standard_normal((STATES, 1)) * float(grid.sigma[grid.n])
 
 
-def _end(solver: Solver) -> tuple[Fraction | None, str]:
+def last_time(solver: Solver) -> tuple[Fraction | None, str]:
     """Return the last time of the runs, and in words where that is, unless they end at clean data: there log-SNR has no middle."""
     for t_min in (None, ABOVE):
         grid = uniform(SCHEDULE, STEPS, t_min=t_min)
@@ -250,7 +250,8 @@ def _end(solver: Solver) -> tuple[Fraction | None, str]:
     return None, ""
 
 
-def _counted(solver: Solver, t_min: Fraction | None) -> dict[str, int]:
+def counted_evaluations(solver: Solver, t_min: Fraction | None) -> dict[str, int]:
+    """Return the evaluations that runs count: of a step, and of `STEPS` steps."""
     counts = []
     for n in (STEPS, STEPS + 1):
         grid = uniform(SCHEDULE, n, t_min=t_min)
@@ -266,7 +267,8 @@ def _work(solver: Solver) -> WorkPrecision:
     return work_precision(named, {"mixture": law()}, {"uniform in t": family}, BUDGETS, states=STATES, repeats=3)
 
 
-def _trip(solver: Solver, grid: Grid) -> FloatTrip:
+def float_trip(solver: Solver, grid: Grid) -> FloatTrip:
+    """Return what round trips in float32 and float64 lose, measured and predicted."""
     J, model, z = gaussian_jacobian(1.0), law().model(SCHEDULE), _noise(grid)
     trips = {d: round_trip(solver, model, grid, z.astype(d), reference=law()) for d in ("float32", "float64")}
     returned, ran = {d: float(trip.error) for d, trip in trips.items()}, trips["float64"].inversion
@@ -276,7 +278,8 @@ def _trip(solver: Solver, grid: Grid) -> FloatTrip:
     return FloatTrip(ran, predicted, returned, growth, str(required_dtype(solver, grid, WANTED)) if exact else "")
 
 
-def _memory(solver: Solver, grid: Grid) -> dict[str, int | None]:
+def registers_and_arrays(solver: Solver, grid: Grid) -> dict[str, int | None]:
+    """Return how many registers a run keeps, and how many arrays it holds at most, sampling and inverting."""
     peak = make_plan(record_run(solver, starter_of(solver), grid), FLOAT64).peak
     try:
         back: int | None = make_plan(inverse_run(record_steps(solver, grid))[0], FLOAT64).peak

@@ -260,7 +260,7 @@ def _from_folder(source: str | Path, part: str | None, dtype: torch.dtype) -> Lo
     shape = (int(own.in_channels), int(height), int(width)) if height and own.get("in_channels") else None
     options = {} if config.preconditioned is None else {"time_scale": 1.0}
     if config.flow:
-        options = {"time_scale": _told(network, float(config["num_train_timesteps"]))}
+        options = {"time_scale": told_scale(network, float(config["num_train_timesteps"]))}
     card = read_json(folder / CARD) or {}
     null = _null_label(network, (card, index or {}, own))
     return Loaded(network, schedule_of(config), prediction, shape, config, null, options=options, data=card.get("data"))
@@ -276,7 +276,7 @@ _TOLD_LEVELS = (
 )  # fmt: skip
 
 
-def _told(network: Any, length: float) -> float:
+def told_scale(network: Any, length: float) -> float:
     """Return by what a flow-matching network wants sigma multiplied: T, or 1 where it multiplies by 1000 itself.
 
     Raises

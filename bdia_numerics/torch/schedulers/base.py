@@ -28,7 +28,7 @@ from bdia_numerics.torch.schedulers.configuration import (
     whole_number,
 )
 from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, added_noise, clip_of, fresh, level
-from bdia_numerics.torch.schedulers.feed import Feed, before, tensor_of
+from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun, before, tensor_of
 from bdia_numerics.torch.schedulers.warning import foreseen, warn_not_finite, warn_of_contradiction
 from bdia_numerics.torch.tensors import space_of
 
@@ -109,26 +109,26 @@ class ProgramScheduler(DDIMScheduler):
         self._cache: dict[Hashable, Any] = {}
         self._ends: dict[float, float] = {}
         self._given: State | None = None
-        self._feed: Feed | None = None
+        self._now: PipelineRun | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy takes along: all but the run under way."""
-        return self.__dict__ | {"_feed": None, "_cache": {}} | ({} if self._is_ddim else {"num_inference_steps": None})
+        return self.__dict__ | {"_now": None, "_cache": {}} | ({} if self._is_ddim else {"num_inference_steps": None})
 
     @property
     def step_index(self) -> int | None:
         """Index in `timesteps` of the output that is awaited; None before the first step."""
-        return None if self._feed is None else self._feed.index
+        return None if self._now is None else self._now.index
 
     @property
     def begin_index(self) -> int | None:
         """Index in `timesteps` at which the run begins, once it is known."""
-        return None if self._feed is None else self._feed.begin
+        return None if self._now is None else self._now.begin
 
     def set_begin_index(self, begin_index: int = 0) -> None:
         """Let the run begin at an entry of `timesteps`, as image-to-image pipelines do."""
-        if self._feed is not None:
-            self._feed.begin_at(begin_index)
+        if self._now is not None:
+            self._now.begin_at(begin_index)
 
     @property
     def state(self) -> State:
@@ -136,7 +136,7 @@ class ProgramScheduler(DDIMScheduler):
 
         A run may stop early, as one of less strength does: the opposite one then begins there, with a part of its timesteps.
         """
-        run = None if self._feed is None else self._feed.run
+        run = None if self._now is None else self._now.run
         whole = run is not None and run.between and (run.completed or run.done)
         state = run.state if run is not None and whole else None
         if state is None:
@@ -148,8 +148,8 @@ class ProgramScheduler(DDIMScheduler):
     @property
     def grid(self) -> Grid | None:
         """The times and noise levels of the run; None before set_timesteps, and where steps do not end at the next time."""
-        if self._feed is not None:
-            return self._feed.grid
+        if self._now is not None:
+            return self._now.grid
         end = -1 if self.config["set_alpha_to_one"] else 0  # a step from there has no length
         times = [t for t in self._ends if t > end]
         return self._grid_of(times) if times else None
@@ -157,7 +157,7 @@ class ProgramScheduler(DDIMScheduler):
     @property
     def status(self) -> Status:
         """Whether the registers of this run are finite; on a device it is known after its last step."""
-        run = None if self._feed is None else self._feed.run
+        run = None if self._now is None else self._now.run
         return Status() if run is None else run.status
 
     def start_from(self, state: State | None) -> None:
@@ -173,7 +173,7 @@ class ProgramScheduler(DDIMScheduler):
             raise TypeError(f"state is a {type(state).__name__}: pass the .state of the opposite scheduler")
         if state is not None and self._is_ddim:
             raise ValueError("gamma = 0 is DDIM, which starts from latents alone: leave start_from out")
-        self._given, self.num_inference_steps, self._feed = state, None, None
+        self._given, self.num_inference_steps, self._now = state, None, None
 
     def set_timesteps(
         self,
@@ -199,8 +199,8 @@ class ProgramScheduler(DDIMScheduler):
             a State of another grid or prediction, a solver that cannot run on these noise levels (NotInvertibleError where it has no
             exact inverse).
         """
-        left = None if self._feed is None or self._feed.done else self._feed.handed
-        self._feed = None
+        left = None if self._now is None or self._now.done else self._now.handed
+        self._now = None
         times = self._times(num_inference_steps, timesteps)
         self._ratio = self.config["num_train_timesteps"] // self.num_inference_steps
         if self._is_ddim:
@@ -213,8 +213,8 @@ class ProgramScheduler(DDIMScheduler):
             grid = before(self._given, self._shape.depth, grid, noise_end=self.noise_end)
             first = 0 if self.noise_end else grid.n - self._shape.depth
             check_state(self._given, self.solver, grid, first, self._kind)
-        self._feed = Feed(grid, self._course, self._given, self.config["state_dtype"], device, left)
-        self.timesteps = self._feed.timesteps
+        self._now = PipelineRun(grid, self._course, self._given, self.config["state_dtype"], device, left)
+        self.timesteps = self._now.timesteps
         # Fewer than the step names where it asks again at a state that stands, as CBDIA does for gamma2 = 1.
         self.order = max(len(self.timesteps) // grid.n, 1)
 
@@ -281,7 +281,7 @@ class ProgramScheduler(DDIMScheduler):
         It is repeated where the pipeline repeats its batch, as for classifier-free guidance.
         """
         self._check_ready()
-        return sample if self._feed is None else self._feed.input(sample)
+        return sample if self._now is None else self._now.input(sample)
 
     def step(
         self,
@@ -321,8 +321,8 @@ class ProgramScheduler(DDIMScheduler):
         ValueError
             Before set_timesteps, after the last step, for another timestep than the next, another shape, or eta > 0.
         """
-        feed = self._feed
-        if feed is None:
+        now = self._now
+        if now is None:
             self._check_ready()
         if model_output.shape != sample.shape:
             raise ValueError(
@@ -347,30 +347,30 @@ class ProgramScheduler(DDIMScheduler):
         elif eta:
             raise ValueError(f"eta={eta} adds noise, which is not invertible: eta > 0 is allowed for gamma = 0 only")
         else:
-            assert feed is not None
-            was_ok = feed.run is None or feed.run.status.ok
-            prev, x0 = feed.take(model_output, timestep, sample, preview=return_dict)
-            run = feed.run
+            assert now is not None
+            was_ok = now.run is None or now.run.status.ok
+            prev, x0 = now.take(model_output, timestep, sample, preview=return_dict)
+            run = now.run
             assert run is not None
             if run.place == 1:
-                self._warn_first(feed, run.course, sample, model_output)
+                self._warn_first(now, run.course, sample, model_output)
             if was_ok and not run.status.ok:
                 what = str(replace(run.status, remedy=""))
-                warn_not_finite(what, timestep, model_output, feed.dtype(sample))
-            elif feed.overflows(prev):
+                warn_not_finite(what, timestep, model_output, now.dtype(sample))
+            elif now.overflows(prev):
                 warn_not_finite("prev_sample is not finite", timestep, model_output, None)
         return DDIMSchedulerOutput(prev_sample=prev, pred_original_sample=x0) if return_dict else (prev, x0)
 
-    def _warn_first(self, feed: Feed, course: Course, sample: torch.Tensor, output: torch.Tensor) -> None:
+    def _warn_first(self, now: PipelineRun, course: Course, sample: torch.Tensor, output: torch.Tensor) -> None:
         """Say at the first step of a run what is known of it before the others."""
-        kept, batch = feed.kept(sample), None if feed.given is None else len(next(iter(feed.given.registers.values())))
+        kept, batch = now.kept(sample), None if now.given is None else len(next(iter(now.given.registers.values())))
         if said := foreseen(course, sample, kept, batch):
             warnings.warn(said, stacklevel=3)
-        if not self.noise_end and course is feed.whole:
-            warn_of_contradiction(self._kind, feed.start, sample, output)
+        if not self.noise_end and course is now.whole:
+            warn_of_contradiction(self._kind, now.start, sample, output)
 
     def _check_ready(self) -> None:
-        if (self._feed is None and not self._is_ddim) or self.num_inference_steps is None:
+        if (self._now is None and not self._is_ddim) or self.num_inference_steps is None:
             raise ValueError("no times are set: call set_timesteps before the first step, and after start_from")
 
     def _ddim(

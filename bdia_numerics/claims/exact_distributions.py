@@ -113,7 +113,7 @@ def _unguided(law: Any) -> Any:
         "guidance dropped from the flow": {"flow_law": lambda: _unguided},
     },
 )
-def laws_with_exact_flows(
+def distributions_with_exact_flows(
     radial: Callable[..., Any] = _radial,
     guided: Callable[..., Any] = _guided_path,
     level: Callable[..., Any] = _level,

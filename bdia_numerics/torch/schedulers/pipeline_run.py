@@ -22,7 +22,7 @@ Mark = tuple[weakref.ref[torch.Tensor], int]
 
 
 @dataclass
-class Feed:
+class PipelineRun:
     """One run, from its first model output to the last.
 
     Attributes
