@@ -176,7 +176,7 @@ def test_private_names_are_imported_by_nobody():
     found = [
         f"{name_of(path)}: {name}"
         for path in paths
-        for name in imported_names(ast.parse(path.read_text()), package_of(path))
+        for name in imported_names(ast.parse(path.read_text(encoding="utf-8")), package_of(path))
         if name.startswith("bdia_numerics.") and any(p[0] == "_" and p[1] != "_" for p in name.split(".") if p[1:])
     ]
     assert len(paths) > len(MODULES) + 150 and found == []
