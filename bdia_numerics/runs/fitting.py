@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from bdia_numerics.program import Slot
 from bdia_numerics.runs.solving import Model, Solution, begin, check_arguments, prepared, solve
 from bdia_numerics.spaces.base import decimal
 from bdia_numerics.spaces.values import ordered, share
+
+Kind = TypeVar("Kind")
+"""Of a solver, which `fit` gives back."""
 
 __all__ = ["Fit", "PerSlot", "fit", "fit_slots"]
 
@@ -90,9 +93,10 @@ class _Remembering:
 
 
 @ordered
-def fit(solver: Any, model: Model, grid: Grid, z: Any, **options: Any) -> Any:
+def fit(solver: Kind, model: Model, grid: Grid, z: Any, **options: Any) -> Kind:
     """Return the solver with coefficients fitted for a model, a grid and a batch: the `solver` of `fit_slots`."""
-    return fit_slots(solver, model, grid, z, **options).solver
+    fitted: Kind = fit_slots(solver, model, grid, z, **options).solver
+    return fitted
 
 
 @ordered
