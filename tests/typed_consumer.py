@@ -7,6 +7,7 @@ import numpy as np
 
 from bdia_numerics import (
     BDIA,
+    IIADDIM,
     Datasheet,
     RoundTrip,
     Solution,
