@@ -115,7 +115,7 @@ def taylor_steps(size, count, states, first=False):
         middle = time.process_time()
         theirs(z)
         return (middle - begin) / (time.process_time() - middle)
-    while not any(key[2:] == (1,) for key in law._taylor):
+    while not any(key[2:] == (1,) for key in vars(law).get("_taylor", {})):
         ours = reference_flow(model, EDM, z, 10.0, 0.0625, method="taylor")
     assert abs(ours.z - theirs(z)[1]).max() < 1e-11
     return over(lambda: reference_flow(model, EDM, z, 10.0, 0.0625, method="taylor"), lambda: theirs(z), 7)
