@@ -145,7 +145,7 @@ def solver(text: str, **values: Any) -> Solver:
                 raise ValueError(
                     f"{key} is not a parameter of {make.__name__}, which takes {', '.join(fields) or 'none'}"
                 )
-    found = _made("solver", text, make, positional, named, not isinstance(make, type))
+    found = object_made("solver", text, make, positional, named, not isinstance(make, type))
     try:
         structure(found)
     except (TypeError, ValueError) as error:
@@ -171,7 +171,7 @@ def distribution(text: str) -> Any:
 def _having(methods: tuple[str, str], name: str, text: str, known: Mapping[str, Any]) -> Any:
     """Return what a text names of a kind of objects, which have these methods."""
     make, positional, named = read(name, text, known)
-    found = _made(name, text, make, positional, named, hasattr(make, methods[0]) and not isinstance(make, type))
+    found = object_made(name, text, make, positional, named, hasattr(make, methods[0]) and not isinstance(make, type))
     if not all(hasattr(found, method) for method in methods):
         raise ValueError(f"{name}={text!r} has no {' and '.join(methods)}: name a {name}, or what makes one")
     return found
@@ -288,8 +288,10 @@ def _value(name: str, node: ast.expr, source: str) -> Any:
     return number(name, text)
 
 
-def _made(name: str, text: str, make: Any, positional: tuple[Any, ...], named: dict[str, Any], ready: bool) -> Any:
-    """Return a ready object as it is, and otherwise what is made with the options."""
+def object_made(
+    name: str, text: str, make: Any, positional: tuple[Any, ...], named: dict[str, Any], ready: bool
+) -> Any:
+    """Return a ready object as it is, and otherwise what is made with the options; ValueError for options that it does not take."""
     if ready:
         if positional or named:
             raise ValueError(f"{name}={text!r} names an instance, which has its parameters: name the class to set them")

@@ -172,8 +172,11 @@ def nothing(schedule, n):
     return n
 
 
-def rough(schedule, t_max, t_min, variable):
-    return analysis.GridFamily("alternating", schedule, t_max, t_min, variable, ratio=3)
+FAMILY = analysis.GridFamily()
+
+
+def rough(schedule, t_max, t_min, variable, ratio=3):
+    return analysis.GridFamily("alternating", schedule, t_max, t_min, variable, ratio=ratio)
 """
 
 
@@ -194,6 +197,14 @@ def test_everything_can_be_of_a_module(tmp_path, monkeypatch):
     family = family_named("own_names:rough", schedules.flow(), 0.6, 0.1, "t")
     assert (family.kind, family.ratio) == ("alternating", 3)
     assert family_named("alternating:ratio=4", schedules.flow(), 0.6, 0.1, "t").ratio == 4
+    assert family_named("own_names:rough:ratio=5", schedules.flow(), 0.6, 0.1, "t").ratio == 5
+    for other, says in (
+        ("halves", r"cannot be made so \(missing a required argument: 'n'"),
+        ("LEVELS", "cannot be made so .*is not a callable object"),
+        ("FAMILY:ratio=5", "names an instance, which has its parameters"),
+    ):
+        with pytest.raises(ValueError, match=f"family='own_names:{other}' {says}"):
+            family_named(f"own_names:{other}", schedules.flow(), 0.6, 0.1, "t")
 
 
 def test_a_module_is_loaded_by_its_file(tmp_path, monkeypatch):

@@ -256,7 +256,7 @@ def test_a_network_table_is_distances_of_samples():
         (ConvergenceConfig, {"grids": ("rough",)}, "family='rough'"),
         (ConvergenceConfig, {"problem": "cat"}, "distribution='cat'"),
         (ConvergenceConfig, {"t_max": "far"}, "t_max=far is not a number"),
-        (RoundtripConfig, {"solvers": ("BDA",)}, "'BDA' is none of the solvers"),
+        (RoundtripConfig, {"solvers": ("BDA",)}, "'BDA' is unknown"),
         (RoundtripConfig, {"gammas": (0.0,)}, "above 0"),
         (RoundtripConfig, {"dtypes": ("int8",)}, "dtypes='int8' is unknown: use one of float16"),
         (StabilityConfig, {"real": (1.0, -1.0)}, "two rising numbers"),

@@ -130,7 +130,7 @@ def test_options_of_grids():
         ("steps = [0]", "give 1 or more"),
         ("steps = [3]\nnfe = [3]", "nfe=(3,) and steps=(3,): give one of the two"),
         ("states = 2.5", "states=2.5: give a whole number, like 40"),
-        ("solvers = ['BDIAA']", "name='BDIAA' is none of the solvers: use BDIA"),
+        ("solvers = ['BDIAA']", "solver='BDIAA' is unknown: use BDIA"),
         ("solvers = 'BDIA(gamma=2)'", "gamma=2"),
         ("grids = ['unform']", "grid='unform' is unknown: use uniform"),
         ("grids = ['karras:roh=3']", "roh=3 is not an option of karras, which takes t_max, t_min, rho"),

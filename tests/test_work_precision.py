@@ -79,7 +79,7 @@ def test_bad_input_is_named(options, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--solver", "BDA"], "name='BDA' is none of the solvers"),
+        (["--solver", "BDA"], "solver='BDA' is unknown"),
         (["--solver", "BDIA("], "is not a solver"),
         (["--solver", "BDIA(gama=1)"], "gama is not a parameter of BDIA"),
         (["--solver", "nowhere_at_all:X"], "cannot be imported"),

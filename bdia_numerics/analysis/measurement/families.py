@@ -110,12 +110,16 @@ def family_named(text: str, schedule: Schedule, t_max: Any, t_min: Any, variable
     ValueError
         For another name or option, and for an object that makes no family.
     """
-    entry, _, options = names.read("family", text, {kind: kind for kind in names.FAMILIES})
+    entry, positional, options = names.read("family", text, {kind: kind for kind in names.FAMILIES})
     if isinstance(entry, str):
         if other := options.keys() - {"ratio"}:
             raise ValueError(f"family={text!r}: {min(other)} is not an option of {entry}, which takes ratio")
         return GridFamily(entry, schedule, t_max, t_min, variable, **options)
-    found = entry if isinstance(entry, GridFamily) else entry(schedule, t_max=t_max, t_min=t_min, variable=variable)
+    ready = isinstance(entry, GridFamily)
+    if not ready:
+        positional = (schedule, *positional)
+        options |= {"t_max": t_max, "t_min": t_min, "variable": variable}
+    found = names.object_made("family", text, entry, positional, options, ready)
     if not isinstance(found, GridFamily):
         raise ValueError(f"family={text!r} makes {type(found).__name__}: return an analysis.GridFamily")  # noqa: TRY004
     return found
