@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from bdia_numerics.spaces.values import share
+from bdia_numerics.texts import shown
 
 
 def _classes(files: dict[str, str]) -> dict[str, Any]:
@@ -60,19 +61,19 @@ globals().update(PUBLIC)
 def find(name: str) -> Any:
     """Return the class of `SOLVERS` of a name, in any case; ValueError, with the nearest names, if there is none."""
     if not isinstance(name, str):
-        raise TypeError(f"name={name!r} is not text: pass a name of SOLVERS, for instance 'BDIA'")
+        raise TypeError(f"name={shown(name)} is not text: pass a name of SOLVERS, for instance 'BDIA'")
     lowered = {key.lower(): key for key in SOLVERS}
     if name.lower() in lowered:
         return SOLVERS[lowered[name.lower()]]
     if name.lower() in map(str.lower, SECOND_ORDER):
         raise ValueError(
-            f"name={name!r} solves z'' = a(z, t), not the ODE of diffusion: import it, and pass a as the model"
+            f"name={shown(name)} solves z'' = a(z, t), not the ODE of diffusion: import it, and pass a as the model"
         )
     near = [lowered[key] for key in get_close_matches(name.lower(), lowered)]
     raise ValueError(
-        f"name={name!r} is none of the solvers: use {' or '.join(near)}"
+        f"name={shown(name)} is none of the solvers: use {' or '.join(near)}"
         if near
-        else f"name={name!r} is none of {', '.join(SOLVERS)}"
+        else f"name={shown(name)} is none of {', '.join(SOLVERS)}"
     )
 
 
