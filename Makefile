@@ -1,7 +1,7 @@
 # Thin names for what CI runs; everything is written to docs/_build or where the command itself says.
 SPHINXBUILD ?= sphinx-build
 
-.PHONY: docs test notebooks figures lint matrix-diffusers
+.PHONY: docs test notebooks figures lint matrix matrix-diffusers
 
 docs:  ## the pages, warnings as errors, into docs/_build/html
 	$(SPHINXBUILD) -q -N -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
@@ -22,3 +22,6 @@ lint:
 
 matrix-diffusers:  ## the reader of configurations against the oldest supported and the newest diffusers; installs both into temporary folders
 	python scripts/matrix_diffusers.py
+
+matrix:  ## every interpreter from 3.11 to 3.14 that is found, with the lowest and the latest dependencies
+	python scripts/matrix.py

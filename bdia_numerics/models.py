@@ -26,7 +26,7 @@ from bdia_numerics.grids import Point
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import Scalar
 from bdia_numerics.spaces.values import ordered, share
-from bdia_numerics.texts import one_of
+from bdia_numerics.texts import one_of, shown
 
 PREDICTIONS = {"eps": "epsilon", "x0": "sample", "v": "v_prediction", "velocity": "flow_prediction", "score": ""}
 """What models predict, each with the word that diffusers' configurations have for it. Those of CompVis use our first three words."""
@@ -44,7 +44,7 @@ class Predicting:
 
     def __post_init__(self) -> None:
         if not callable(self.model):
-            raise TypeError(f"model={self.model!r} is not callable: pass a function of (z, t)")
+            raise TypeError(f"model={shown(self.model)} is not callable: pass a function of (z, t)")
         _known(self.prediction)
 
     def __call__(self, z: Any, t: Any) -> Any:
@@ -75,7 +75,7 @@ def score(f: Model) -> Predicting:
 def _known(prediction: str) -> str:
     ours = next((word for word, theirs in PREDICTIONS.items() if theirs == prediction != ""), None)
     if ours is not None:
-        raise ValueError(f"prediction={prediction!r} is a word of diffusers' configurations: use {ours}")
+        raise ValueError(f"prediction={shown(prediction)} is a word of diffusers' configurations: use {ours}")
     found: str = one_of("prediction", prediction, PREDICTIONS)
     return found
 

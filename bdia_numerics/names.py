@@ -26,7 +26,7 @@ import numpy as np
 from bdia_numerics import grids, problems, schedules, solvers
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, refusal, structure
-from bdia_numerics.texts import instead, one_of, ratio, refuse
+from bdia_numerics.texts import instead, one_of, ratio, refuse, shown
 
 DTYPES = ("float16", "bfloat16", "float32", "float64", "longdouble")
 """Floats of states. NumPy has no bfloat16, and torch no longdouble."""
@@ -173,7 +173,7 @@ def _having(methods: tuple[str, str], name: str, text: str, known: Mapping[str, 
     make, positional, named = read(name, text, known)
     found = object_made(name, text, make, positional, named, hasattr(make, methods[0]) and not isinstance(make, type))
     if not all(hasattr(found, method) for method in methods):
-        raise ValueError(f"{name}={text!r} has no {' and '.join(methods)}: name a {name}, or what makes one")
+        raise ValueError(f"{name}={shown(text)} has no {' and '.join(methods)}: name a {name}, or what makes one")
     return found
 
 
@@ -200,7 +200,7 @@ def grid(text: str) -> Callable[..., Grid]:
     entry, positional, own = read("grid", text, GRIDS)
     make, known = entry if isinstance(entry, tuple) else (entry, None)
     if not callable(make) or positional:
-        raise ValueError(f"grid={text!r} makes no grid: name a function of a schedule and a number of slots")
+        raise ValueError(f"grid={shown(text)} makes no grid: name a function of a schedule and a number of slots")
     known = tuple(inspect.signature(make).parameters)[2:] if known is None else known
     for key in own:
         if key not in known:
@@ -209,12 +209,16 @@ def grid(text: str) -> Callable[..., Grid]:
                 if known
                 else "which takes none"
             )
-            raise ValueError(f"grid={text!r}: {key}={own[key]} is not an option of {text.partition(':')[0]}, {takes}")
+            raise ValueError(
+                f"grid={shown(text)}: {key}={own[key]} is not an option of {text.partition(':')[0]}, {takes}"
+            )
 
     def made(schedule: Any, n: int, **options: Any) -> Grid:
         found = make(schedule, n, **{key: value for key, value in options.items() if key in known} | own)
         if not isinstance(found, Grid):
-            raise ValueError(f"grid={text!r} returned {type(found).__name__}: return what a function of `grids` makes")  # noqa: TRY004
+            raise ValueError(  # noqa: TRY004
+                f"grid={shown(text)} returned {type(found).__name__}: return what a function of `grids` makes"
+            )
         return found
 
     return made
@@ -267,7 +271,7 @@ def read(name: str, text: str, known: Mapping[str, Any]) -> tuple[Any, tuple[Any
     word = call.func if call else node
     if not isinstance(word, ast.Name):
         example = "BDIA, 'BDIA(gamma=9/10)'" if name == "solver" else next(iter(known))
-        raise ValueError(f"{name}={text!r} is not a {name}: write {example} or module:name")  # noqa: TRY004
+        raise ValueError(f"{name}={shown(text)} is not a {name}: write {example} or module:name")  # noqa: TRY004
     make = None if module is None else _object(name, module, word.id)
     if module is None and (make := known.get(lowered.get(word.id.lower(), ""))) is None:
         if known is _SOLVERS:
@@ -294,17 +298,19 @@ def object_made(
     """Return a ready object as it is, and otherwise what is made with the options; ValueError for options that it does not take."""
     if ready:
         if positional or named:
-            raise ValueError(f"{name}={text!r} names an instance, which has its parameters: name the class to set them")
+            raise ValueError(
+                f"{name}={shown(text)} names an instance, which has its parameters: name the class to set them"
+            )
         return make
     try:
         inspect.signature(make).bind(*positional, **named)
         return make(*positional, **named)
     except TypeError as error:
-        raise ValueError(f"{name}={text!r} cannot be made so ({error})") from None
+        raise ValueError(f"{name}={shown(text)} cannot be made so ({error})") from None
     except ValueError as error:
         if name == "solver":  # its message names the parameter
             raise
-        raise ValueError(f"{name}={text!r}: {error}") from None
+        raise ValueError(f"{name}={shown(text)}: {error}") from None
 
 
 # Modules
@@ -342,7 +348,7 @@ def _object(name: str, module: Any, word: str) -> Any:
 def _module(name: str, place: str) -> Any:
     """Return the module of a file in the present folder, or of the user's own path; an installed one of that name is refused."""
     if not _PLACE.fullmatch(place):
-        raise ValueError(f"{name}={place!r}: write module:object, with the name of a file, such as my_module:Mine")
+        raise ValueError(f"{name}={shown(place)}: write module:object, with the name of a file, such as my_module:Mine")
     folder, dotted = _place(place)
     top = dotted.partition(".")[0]
     own = next((path for path in (folder / f"{top}.py", folder / top) if path.exists()), None)

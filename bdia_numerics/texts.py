@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Iterable
 from difflib import get_close_matches
 from fractions import Fraction
@@ -106,16 +107,17 @@ def _filled(name: str, text: str, example: str) -> tuple[str, ...]:
 
 def one_of(name: str, value: Any, known: Iterable[Any]) -> Any:
     """Return a value that is among those known; ValueError, with the nearest ones, for another."""
-    if value in (choices := list(known)):
+    choices = list(known)
+    if not getattr(value, "ndim", 0) and value in choices:  # an array answers with an array
         return value
-    raise ValueError(f"{name}={value!r} is unknown: use {instead(value, choices)}")
+    raise ValueError(f"{name}={shown(value)} is unknown: use {instead(value, choices)}")
 
 
 def instead(value: Any, known: Iterable[Any]) -> str:
     """Return what a message says in place of a word that is unknown: the nearest ones, or all of them."""
     words = [str(word) for word in known]
     lowered = {word.lower(): word for word in words}
-    near = [lowered[word] for word in get_close_matches(str(value)[:100].lower(), lowered, n=2)]
+    near = [lowered[word] for word in get_close_matches(shown(value).strip("'\"").lower(), lowered, n=2)]
     return " or ".join(near) if near else f"one of {', '.join(words)}"
 
 
@@ -127,6 +129,26 @@ def refuse(*faults: tuple[object, str]) -> None:
     for there, said in faults:
         if there:
             raise ValueError(said)
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 80
+_BRIEF.maxdict = 10
+
+
+def shown(value: object) -> str:
+    """Return a value of any kind as messages show it: on one line, of at most some 80 characters, whatever its own repr does.
+
+    >>> shown([[1, 2], "a"])
+    "[[1, 2], 'a']"
+    >>> len(shown("x" * 5000)) <= 80
+    True
+    """
+    try:
+        line = " ".join(_BRIEF.repr(value).split())
+    except Exception:  # noqa: BLE001 - a repr of someone else's fails in its own way
+        line = f"<{type(value).__name__}>"
+    return line if len(line) <= 80 else f"{line[:77]}..."
 
 
 def _short(text: str) -> str:

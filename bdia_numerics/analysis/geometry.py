@@ -23,6 +23,7 @@ from bdia_numerics.program.meaning import interpret
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.spaces import kind_of, plain
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import shown
 
 Model = Callable[[Any, Any], Any]
 JVP = Callable[[Any, Any, Any], Any]
@@ -62,7 +63,7 @@ def states_of(z: Any, axes: int) -> Array:
     if kind_of(array) != "float":
         raise TypeError(f"z has dtype {array.dtype}: pass real floats")
     if isinstance(axes, bool) or not 1 <= axes <= array.ndim:
-        raise ValueError(f"axes={axes!r}: pass the number of trailing axes that hold one state, 1 to {array.ndim}")
+        raise ValueError(f"axes={shown(axes)}: pass the number of trailing axes that hold one state, 1 to {array.ndim}")
     if not np.all(np.isfinite(array)):
         raise ValueError("z is not finite: pass finite states")
     return array
@@ -105,7 +106,9 @@ def model_jacobian(
     """
     array = states_of(z, axes)
     if not 0 < length < np.inf:
-        raise ValueError(f"length={length!r} is not a positive number: pass the length over which the model changes")
+        raise ValueError(
+            f"length={shown(length)} is not a positive number: pass the length over which the model changes"
+        )
     data = array.shape[array.ndim - axes :]
     batch, d = array.shape[: array.ndim - axes], prod(data)
     jacobian = np.empty((*batch, d, d), dtype=array.dtype)
@@ -307,7 +310,7 @@ def symplectic_defect(
     array = states_of(z, axes)
     registers = structure(solver).registers
     if len(registers) != 2:
-        raise ValueError(f"{solver!r} has {len(registers)} registers: the symplectic form pairs exactly two")
+        raise ValueError(f"{shown(solver)} has {len(registers)} registers: the symplectic form pairs exactly two")
     run = record_steps(solver, grid, prediction_of(model))
     places: list[tuple[Array, Any]] = []
 

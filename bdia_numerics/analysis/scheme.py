@@ -15,6 +15,7 @@ from bdia_numerics.program import Solver, record_run, structure
 from bdia_numerics.program.meaning import interpret, rows
 from bdia_numerics.program.ops import Evaluate
 from bdia_numerics.runs.solving import starter_of
+from bdia_numerics.texts import shown
 
 SLOTS = 4
 
@@ -157,7 +158,7 @@ def interlacing(solver: Solver, *, slots: int = SLOTS) -> tuple[Share, ...]:
         again = sum((c * x for c, x in zip(slopes, base, strict=True)), Fraction(0))
         if again != value or sum(slopes, Fraction(0)):
             raise ValueError(
-                f"{solver!r}: its coefficients are not linear in sigma, so no slot's share can be read off"
+                f"{shown(solver)}: its coefficients are not linear in sigma, so no slot's share can be read off"
             )
         # sum of c_k sigma_k = sum over slots of (c_0 + ... + c_{slot-1}) (sigma_{slot-1} - sigma_slot)
         weights = enumerate(accumulate(slopes[:slots]), 1)

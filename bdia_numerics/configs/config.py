@@ -16,7 +16,7 @@ from typing import Any
 
 from bdia_numerics import models
 from bdia_numerics.configs.families import FAMILIES, KNOWN, SIGMA_ENDS, Family
-from bdia_numerics.texts import DEEPEST, MOST, bounded, one_of, refuse
+from bdia_numerics.texts import DEEPEST, MOST, bounded, one_of, refuse, shown
 
 SPACINGS = ("leading", "linspace", "trailing")
 KINDS = {
@@ -161,11 +161,11 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
     refuse(
         (
             not isinstance(named, str | None) or named == "",
-            f"_class_name={named!r} is not a name: write that of the scheduler's class, such as DDIMScheduler",
+            f"_class_name={shown(named)} is not a name: write that of the scheduler's class, such as DDIMScheduler",
         ),
         (
             str(named).endswith("Pipeline"),
-            f"_class_name={named!r} is that of a pipeline: give the file scheduler/scheduler_config.json next to model_index.json",
+            f"_class_name={shown(named)} is that of a pipeline: give the file scheduler/scheduler_config.json next to model_index.json",
         ),
         (inner is not None, f"{inner} holds a configuration of its own: pass that table"),
     )
@@ -350,7 +350,7 @@ def _check_entry(key: str, value: Any, default: Any) -> None:
     else:
         return
     if not able:
-        raise ValueError(f"{key}={value!r} is {what}")
+        raise ValueError(f"{key}={shown(value)} is {what}")
 
 
 def _between(least: float, most: float) -> tuple[Callable[[Any], bool], str]:
@@ -392,11 +392,11 @@ def _check(name: str, values: Mapping[str, Any]) -> None:
         ),
         (
             algorithms and algorithm not in algorithms,
-            f"algorithm_type={algorithm!r} is none of {name}: use {', '.join(algorithms or ())}",
+            f"algorithm_type={shown(algorithm)} is none of {name}: use {', '.join(algorithms or ())}",
         ),
         (
             get("final_sigmas_type") == "zero" and algorithm in ("dpmsolver", "sde-dpmsolver"),
-            f"final_sigmas_type='zero' is not taken with algorithm_type={algorithm!r}: use 'sigma_min'",
+            f"final_sigmas_type='zero' is not taken with algorithm_type={shown(algorithm)}: use 'sigma_min'",
         ),
         (
             get("shift_terminal") is not None and get("use_flow_sigmas") is False,

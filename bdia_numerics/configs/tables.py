@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.configs.config import SchedulerConfig
+from bdia_numerics.texts import shown
 
 Array = np.ndarray[Any, Any]
 RHO = 7.0
@@ -60,7 +61,7 @@ def _betas(config: SchedulerConfig, kind: Any) -> Array:
             raise ValueError(f"trained_betas has shape {betas.shape}: give {steps} numbers in (0, 1)")
         return betas
     if rule not in config.family.betas:
-        raise ValueError(f"beta_schedule={rule!r} is none of {config.name}: use {', '.join(config.family.betas)}")
+        raise ValueError(f"beta_schedule={shown(rule)} is none of {config.name}: use {', '.join(config.family.betas)}")
     if rule == "linear":
         return _linspace(first, last, steps, kind)
     if rule == "scaled_linear":

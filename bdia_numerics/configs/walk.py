@@ -26,7 +26,7 @@ from bdia_numerics.configs.tables import (
     spread,
     times_of,
 )
-from bdia_numerics.texts import refuse
+from bdia_numerics.texts import refuse, shown
 
 Array = np.ndarray[Any, Any]
 
@@ -161,14 +161,14 @@ def layout(
         (not config.known, f"the walk of {config.name} is not read: {config.family.why}"),
         (
             n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer)),
-            f"n={n!r} is not a number of steps: pass an int",
+            f"n={shown(n)} is not a number of steps: pass an int",
         ),
     )
     given: dict[str, Any] = {"mu": None if mu is None else [mu], "timesteps": timesteps, "sigmas": sigmas}
     for key, passed in given.items():
         for x in () if passed is None else passed:
             able = isinstance(x, int | float | np.number) and not isinstance(x, bool) and math.isfinite(x)
-            refuse((not able, f"{key} has {x!r}: pass finite numbers"))
+            refuse((not able, f"{key} has {shown(x)}: pass finite numbers"))
         refuse((passed is not None and len(passed) == 0, f"{key} is empty: pass one number for each step"))
     own = [len(x) for x in (timesteps, sigmas) if x is not None]
     count = n if n is not None else own[0] if own else 0

@@ -21,7 +21,7 @@ from bdia_numerics.grids.live import Live, live
 from bdia_numerics.grids.recipes import Listed, Mapped, Power, Symbolic, Values, rounded
 from bdia_numerics.schedules import Discrete, Schedule
 from bdia_numerics.spaces import Space
-from bdia_numerics.spaces.values import share
+from bdia_numerics.spaces.values import ordered, share
 
 __all__ = [
     "Between",
@@ -53,6 +53,7 @@ __all__ = [
 share(Between, Grid, Live, Point, Pointwise)
 
 
+@ordered
 def uniform(
     schedule: Schedule, n: int, *, t_max: Time | None = None, t_min: Time | None = None, space: Any = spaces.FLOAT64
 ) -> Grid:
@@ -77,6 +78,7 @@ def uniform(
     return build(Power(schedule, slots_of(n), *ends_of(schedule, t_max, t_min), 1), space, schedule)
 
 
+@ordered
 def quadratic(
     schedule: Schedule, n: int, *, t_max: Time | None = None, t_min: Time | None = None, space: Any = spaces.FLOAT64
 ) -> Grid:
@@ -84,6 +86,7 @@ def quadratic(
     return build(Power(schedule, slots_of(n), *ends_of(schedule, t_max, t_min), 2), space, schedule)
 
 
+@ordered
 def log_snr(
     schedule: Schedule, n: int, *, t_max: Time | None = None, t_min: Time | None = None, space: Any = spaces.FLOAT64
 ) -> Grid:
@@ -91,6 +94,7 @@ def log_snr(
     return build(Mapped(schedule, slots_of(n), *ends_of(schedule, t_max, t_min), "log_snr"), space, schedule)
 
 
+@ordered
 def asinh(
     schedule: Schedule, n: int, *, t_max: Time | None = None, t_min: Time | None = None, space: Any = spaces.FLOAT64
 ) -> Grid:
@@ -98,6 +102,7 @@ def asinh(
     return build(Mapped(schedule, slots_of(n), *ends_of(schedule, t_max, t_min), "asinh"), space, schedule)
 
 
+@ordered
 def karras(
     schedule: Schedule,
     n: int,
@@ -135,6 +140,7 @@ def _training_steps(schedule: Schedule, n: int, name: str) -> int:
     return schedule.length
 
 
+@ordered
 def leading(
     schedule: Schedule, n: int, *, steps_offset: int = 0, final_alpha: Any = 1, space: Any = spaces.FLOAT64
 ) -> Grid:
@@ -165,12 +171,14 @@ def leading(
     return _integers(schedule, [k * ratio + steps_offset for k in range(n)], final_alpha, space)
 
 
+@ordered
 def linspace(schedule: Schedule, n: int, *, final_alpha: Any = 1, space: Any = spaces.FLOAT64) -> Grid:
     """Return diffusers' "linspace" grid: n rounded times from T-1 to 0, then the final point; see `leading`."""
     steps = _training_steps(schedule, n, "linspace")
     return _integers(schedule, rounded(np.linspace(0, steps - 1, n)), final_alpha, space)
 
 
+@ordered
 def trailing(schedule: Schedule, n: int, *, final_alpha: Any = 1, space: Any = spaces.FLOAT64) -> Grid:
     """Return diffusers' "trailing" grid: n rounded times from T-1 down by T/n, then the final point; see `leading`.
 
@@ -190,6 +198,7 @@ def _integers(schedule: Schedule, times: list[int], final_alpha: Any, space: Any
     return from_timesteps(schedule, times[::-1], final_alpha, space=space)
 
 
+@ordered
 def from_timesteps(
     schedule: Schedule, ts: Iterable[Time], final_alpha: Any = None, *, space: Any = spaces.FLOAT64
 ) -> Grid:
@@ -233,6 +242,7 @@ def _final(schedule: Schedule, alpha: Fraction) -> Fraction:
     return alpha
 
 
+@ordered
 def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None, schedule: Schedule | None = None) -> Grid:
     """Return the grid of given values.
 

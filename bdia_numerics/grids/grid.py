@@ -17,6 +17,7 @@ from bdia_numerics.schedules import Schedule
 from bdia_numerics.schedules.base import write
 from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.spaces.base import decimal
+from bdia_numerics.texts import ratio, shown
 
 Time = Any
 """t of a schedule, a number of any system."""
@@ -114,7 +115,7 @@ class Grid:
     def __getitem__(self, part: slice) -> Grid:
         """Return slots a..b, that is points a..b with both ends, as a grid of b-a slots."""
         if not hasattr(part, "indices") or part.step not in (None, 1):
-            raise TypeError(f"grid[{part!r}]: take a part with grid[a:b], 0 <= a < b <= {self.n}")
+            raise TypeError(f"grid[{shown(part)}]: take a part with grid[a:b], 0 <= a < b <= {self.n}")
         a = 0 if part.start is None else part.start
         b = self.n if part.stop is None else part.stop
         if not 0 <= a < b <= self.n:
@@ -281,7 +282,7 @@ def exact(name: str, x: Any) -> Fraction:
     if isinstance(x, int | np.integer):
         return Fraction(int(x))
     if isinstance(x, str):
-        return Fraction(x)
+        return ratio(name, x)
     space = spaces.of(x)
     if not space.finite(x):
         raise ValueError(not_finite(name, x))
@@ -301,7 +302,7 @@ def build(recipe: Spacing, space: Any, schedule: Schedule | None) -> Grid:
 def slots_of(n: Any, least: int = 1) -> int:
     """Return a number of slots; TypeError or ValueError unless it is an int of at least `least`."""
     if isinstance(n, bool) or not isinstance(n, int | np.integer):
-        raise TypeError(f"n={n!r} is not a number of slots: pass an int")
+        raise TypeError(f"n={shown(n)} is not a number of slots: pass an int")
     if n < least:
         raise ValueError(f"n={n}: a grid needs at least {least} slot{'s' if least > 1 else ''}")
     return int(n)

@@ -13,6 +13,8 @@ from bdia_numerics import spaces
 from bdia_numerics.grids.grid import Grid, Time, build, ends_of, exact, slots_of
 from bdia_numerics.grids.recipes import Mapped
 from bdia_numerics.schedules import Schedule
+from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import shown
 
 _RULES = {"t": "t", "sigma_bar": "power", "log_snr": "log_snr", "asinh": "asinh"}
 _RESOLUTION = 2**20
@@ -30,6 +32,7 @@ class Span(TypedDict, total=False):
     space: Any
 
 
+@ordered
 def alternating(schedule: Schedule, n: int, *, ratio: Step = 2, **ends: Unpack[Span]) -> Grid:
     """Return the grid whose steps alternate h, ratio h, h, ..., from the data end.
 
@@ -53,6 +56,7 @@ def alternating(schedule: Schedule, n: int, *, ratio: Step = 2, **ends: Unpack[S
     return periodic(schedule, n, pattern=(1, ratio), **ends)
 
 
+@ordered
 def periodic(schedule: Schedule, n: int, *, pattern: Iterable[Step], **ends: Unpack[Span]) -> Grid:
     """Return the grid whose steps repeat a pattern, h p_1, h p_2, ..., from the data end.
 
@@ -94,7 +98,7 @@ def pattern_of(pattern: Iterable[Step]) -> tuple[Fraction, ...]:
     is_ordered = isinstance(given, Iterable) and not isinstance(given, str | bytes | set | frozenset | dict)
     if not is_ordered:
         raise ValueError(
-            f"pattern={pattern!r} is not a sequence of relative steps: pass numbers, for instance (1, 2, 3)"
+            f"pattern={shown(pattern)} is not a sequence of relative steps: pass numbers, for instance (1, 2, 3)"
         )
     given = list(islice(pattern, _MOST + 1))
     if len(given) > _MOST:
@@ -116,9 +120,10 @@ def _step(name: str, x: Any) -> Fraction:
             return exact(name, x)
     except TypeError:
         pass  # of no number system
-    raise ValueError(f"{name}={x!r} is not a relative step: pass numbers, for instance 2")
+    raise ValueError(f"{name}={shown(x)} is not a relative step: pass numbers, for instance 2")
 
 
+@ordered
 def random(schedule: Schedule, n: int, *, seed: Any, ratio: Step = 2, **ends: Unpack[Span]) -> Grid:
     """Return a grid whose steps are independent, uniformly distributed between h and ratio h.
 
@@ -142,7 +147,7 @@ def random(schedule: Schedule, n: int, *, seed: Any, ratio: Step = 2, **ends: Un
     if largest < 1:
         raise ValueError(f"ratio={ratio} is below 1: pass the largest step over the smallest, for instance 2")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed={seed!r} is not a seed: pass an int of at least 0")
+        raise ValueError(f"seed={shown(seed)} is not a seed: pass an int of at least 0")
     drawn = np.random.default_rng((int(seed), slots_of(n))).integers(0, _RESOLUTION, n)
     steps = [1 + (largest - 1) * Fraction(int(k), _RESOLUTION) for k in drawn]
     return _spaced(schedule, steps, **ends)
@@ -158,7 +163,7 @@ def _spaced(
     space: Any = spaces.FLOAT64,
 ) -> Grid:
     if variable not in _RULES:
-        raise ValueError(f"variable={variable!r} is unknown: use {', '.join(map(repr, _RULES))}")
+        raise ValueError(f"variable={shown(variable)} is unknown: use {', '.join(map(repr, _RULES))}")
     *inner, whole = accumulate(steps)
     parts = tuple(end / whole for end in inner)
     recipe = Mapped(schedule, len(steps), *ends_of(schedule, t_max, t_min), _RULES[variable], parts=parts)

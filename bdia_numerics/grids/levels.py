@@ -8,6 +8,7 @@ from numbers import Number
 from typing import Any, NamedTuple, Protocol
 
 from bdia_numerics.spaces import Scalar, Space
+from bdia_numerics.texts import shown
 
 
 class Point(NamedTuple):
@@ -34,7 +35,7 @@ class Between:
 
     def __post_init__(self) -> None:
         if self.variable not in ("sigma_bar", "log_snr", "t"):
-            raise ValueError(f"variable={self.variable!r} is unknown: use 'sigma_bar', 'log_snr' or 't'")
+            raise ValueError(f"variable={shown(self.variable)} is unknown: use 'sigma_bar', 'log_snr' or 't'")
 
 
 Time = Any

@@ -25,6 +25,7 @@ from bdia_numerics.problems.scores import generic_score
 from bdia_numerics.spaces.mean_value import carries_slopes
 from bdia_numerics.spaces.precision import Shared
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import shown
 
 _STEP = 1 / 16
 """First trial of a step, in units of the smallest deviation of the distribution with its noise."""
@@ -79,7 +80,7 @@ def certified_flow(
         Where no step keeps the radius finite: take more bits or a smaller ball.
     """
     if not isinstance(problem, Law):
-        raise TypeError(f"problem={problem!r} is not a mixture: pass a Gaussian or a GaussianMixture")
+        raise TypeError(f"problem={shown(problem)} is not a mixture: pass a Gaussian or a GaussianMixture")
     space = spaces.Balls(prec)
     given = np.asarray(spaces.plain("z", z), dtype=None if isinstance(z, np.ndarray) else object)
     array = np.asarray(np.frompyfunc(space.number, 1, 1)(given.astype(object)), dtype=object)

@@ -9,6 +9,8 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.problems.linear import positive_definite
+from bdia_numerics.spaces.values import of_kind
+from bdia_numerics.texts import shown
 
 Array = np.ndarray[Any, Any]
 
@@ -29,7 +31,7 @@ def parameter(name: str, value: object) -> Array:
     try:
         array = np.array(spaces.plain(name, value))
     except ValueError:
-        raise ValueError(f"{name}={value!r} is ragged: pass rows of equal length") from None
+        raise ValueError(f"{name}={shown(value)} is ragged: pass rows of equal length") from None
     if (kind := spaces.kind_of(array)) == "objects":
         array = _objects(name, array)
     elif kind == "other":
@@ -47,10 +49,10 @@ def _objects(name: str, array: Array) -> Array:
     result = np.empty(array.shape, dtype=object)
     for index, x in np.ndenumerate(array):
         if isinstance(x, complex | bool | str):
-            raise TypeError(f"{name} contains {x!r}: pass real numbers")
+            raise TypeError(f"{name} contains {shown(x)}: pass real numbers")
         element = Fraction(x) if isinstance(x, int) else x
         if not spaces.of(element).finite(element):
-            raise ValueError(f"{name} contains {x!r}: pass finite numbers")
+            raise ValueError(f"{name} contains {shown(x)}: pass finite numbers")
         result[index] = element
     return result
 
@@ -123,6 +125,7 @@ def marginal(
     if spaces.is_float(t) and t != t:
         raise ValueError(f"t={t} is not a number: pass a finite time")
     time = space.number(t)
+    of_kind("schedule", "schedule", schedule, "alpha", "sigma")
     level = space.number(schedule.alpha(time)), space.number(schedule.sigma(time))
     if memory is not None:
         if len(memory) >= _REMEMBERED:

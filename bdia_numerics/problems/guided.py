@@ -14,6 +14,7 @@ from bdia_numerics.problems.linear import alike, commuting, narrowest
 from bdia_numerics.problems.mixtures import Gaussian
 from bdia_numerics.problems.problem import Problem, Times
 from bdia_numerics.problems.transports import closed, closed_matrix, root_vectors
+from bdia_numerics.texts import shown
 
 Array = np.ndarray[Any, Any]
 
@@ -59,7 +60,7 @@ class GuidedGaussians(Problem):
             )
         scale = parameter("scale", self.scale)
         if scale.ndim != 0:
-            raise ValueError(f"scale={self.scale!r}: pass one number")
+            raise ValueError(f"scale={shown(self.scale)}: pass one number")
         object.__setattr__(self, "_scale", scale)
 
     @property

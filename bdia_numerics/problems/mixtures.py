@@ -25,6 +25,7 @@ from bdia_numerics.problems.problem import Problem, Times
 from bdia_numerics.problems.radial_flow import radial, radial_derivative
 from bdia_numerics.problems.scores import Components, components, float_score, generic_score
 from bdia_numerics.problems.symmetry import Symmetry, symmetry
+from bdia_numerics.texts import shown
 
 Array = np.ndarray[Any, Any]
 
@@ -269,7 +270,7 @@ class Empirical(Law):
         if data.ndim != 2 or data.size == 0:
             raise ValueError(f"data has shape {data.shape}: pass K >= 1 points of length D, shape (K, D)")
         if bandwidth.ndim != 0 or bandwidth[()] < 0:
-            raise ValueError(f"bandwidth={self.bandwidth!r}: pass one non-negative standard deviation")
+            raise ValueError(f"bandwidth={shown(self.bandwidth)}: pass one non-negative standard deviation")
         object.__setattr__(self, "data", data)
         # An exact zero lets atoms run in every number system.
         variance = Fraction(0) if bandwidth[()] == 0 else bandwidth[()] ** 2

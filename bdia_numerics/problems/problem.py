@@ -11,6 +11,7 @@ from bdia_numerics import spaces
 from bdia_numerics.problems.certificate import Certificate, CertifiedFlow, enclosure
 from bdia_numerics.problems.checks import finite_states, marginal, states
 from bdia_numerics.problems.reference import Method, reference_flow
+from bdia_numerics.texts import shown
 
 Array = np.ndarray[Any, Any]
 Times = tuple[Any, Any]
@@ -221,7 +222,7 @@ class Problem:
     def _narrow(self, compute_dtype: str, space: spaces.Space) -> spaces.Numpy:
         """Return the floats in which a score is computed instead of float64; ValueError where there is no such way."""
         if compute_dtype != "float32":
-            raise ValueError(f"compute_dtype={compute_dtype!r} is unknown: use 'float64' or 'float32'")
+            raise ValueError(f"compute_dtype={shown(compute_dtype)} is unknown: use 'float64' or 'float32'")
         if not space.double:
             raise ValueError(f"compute_dtype='float32' is for float states, and z is in {space.name}: leave it out")
         raise ValueError(f"compute_dtype='float32' is for mixtures, and this is a {type(self).__name__}: leave it out")

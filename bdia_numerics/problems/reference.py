@@ -10,6 +10,7 @@ import numpy as np
 from bdia_numerics import spaces
 from bdia_numerics.problems import taylor
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import shown
 
 Array = np.ndarray[Any, Any]
 Method = Literal["auto", "taylor", "DOP853"]
@@ -93,7 +94,7 @@ def reference_flow(
     chosen = _chosen(method, model, schedule)
     rtol = _DEFAULT[chosen] if rtol is None else rtol
     if not _FINEST[chosen] <= rtol < 1e-2:
-        raise ValueError(f"rtol={rtol!r}: use a tolerance between {_FINEST[chosen]:.1e} and 1e-2")
+        raise ValueError(f"rtol={shown(rtol)}: use a tolerance between {_FINEST[chosen]:.1e} and 1e-2")
     begin, end = spaces.FLOAT64.number(t_from), spaces.FLOAT64.number(t_to)
     for name, t in (("t_from", begin), ("t_to", end)):
         if schedule.alpha(t) == 0:
@@ -122,7 +123,7 @@ def reference_flow(
 
 def _chosen(method: str, model: Any, schedule: Any) -> Literal["taylor", "DOP853"]:
     if method not in ("auto", "taylor", "DOP853"):
-        raise ValueError(f"method={method!r} is unknown: use 'auto', 'taylor' or 'DOP853'")
+        raise ValueError(f"method={shown(method)} is unknown: use 'auto', 'taylor' or 'DOP853'")
     law = law_of(model, schedule)
     known = law is not None and law._terms() is not None
     if method == "taylor":

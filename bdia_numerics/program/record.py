@@ -7,7 +7,6 @@ it mentions, and a form that outlives one of them is found out when it is used.
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,11 +19,7 @@ from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Scalar, 
 from bdia_numerics.program.refusal import theirs
 from bdia_numerics.program.slots import Slot
 from bdia_numerics.spaces import vanishes
-
-
-def short(value: object) -> str:
-    """Return how a value prints, on one line and not longer than a few words."""
-    return " ".join(reprlib.repr(value).split())
+from bdia_numerics.texts import shown
 
 
 class StaleFormError(ValueError):
@@ -109,7 +104,7 @@ class Form(Linear):
             return Form(self.recorder, terms)
         if isinstance(other, int) and other == 0:
             return self
-        raise TypeError(f"{short(other)} cannot be added to a linear form: a step program is linear in its registers")
+        raise TypeError(f"{shown(other)} cannot be added to a linear form: a step program is linear in its registers")
 
     def times(self, scalar: Any) -> Form:
         """Return the multiple by a scalar of the field."""
@@ -216,7 +211,7 @@ class Recorder:
         except (TypeError, ValueError) as error:
             names = (k for k, v in attributes(self.solver).items() if v is function)
             name = next(names, getattr(function, "__qualname__", "a parameter"))
-            where = f"{name}={value!r} in the slot from i={self.i} to {self.i - 1}"
+            where = f"{name}={shown(value)} in the slot from i={self.i} to {self.i - 1}"
             raise type(error)(f"{where}: {error}; return a finite number of the run") from None
 
     def _converted(self, form_of: Conversion, time: Time, prediction: str = "") -> tuple[Scalar, Scalar]:
@@ -287,7 +282,7 @@ class Recorder:
         elif isinstance(x, Scratch):
             number, time = x.number, x.time
         else:
-            raise TypeError(f"the model cannot be evaluated at {x!r}: pass a register, a scratch value or a form")
+            raise TypeError(f"the model cannot be evaluated at {shown(x)}: pass a register, a scratch value or a form")
         time = time if at is None else at
         if time is None:
             raise ValueError("a scratch value has no time of its own: pass at=")

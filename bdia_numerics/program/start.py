@@ -11,6 +11,7 @@ from bdia_numerics.program.ops import Combine, Evaluate, Held, Op, Trace
 from bdia_numerics.program.record import Recorder
 from bdia_numerics.program.structure import Solver, structure, unfilled
 from bdia_numerics.program.trace import Mapping, Run, Segment, check_length, steps_from
+from bdia_numerics.texts import shown
 
 
 def record_run(solver: Solver, starter: Solver, grid: Grid, prediction: str = "eps", written: bool = False) -> Run:
@@ -87,7 +88,7 @@ def _chain(starter: Solver, trace: Trace, z: Held, depth: int) -> tuple[dict[int
     # A starter of several steps needs states before it in turn: the chain ends at a one-step solver.
     shape, inner = structure(starter), getattr(starter, "starter", None)
     if shape.depth and (inner is None or shape.depth > depth):
-        raise ValueError(f"start={starter!r} is not a one-step solver: use DDIM(), or pass states")
+        raise ValueError(f"start={shown(starter)} is not a one-step solver: use DDIM(), or pass states")
     chain, segments = _chain(inner or starter, trace, z, shape.depth)
     first = z.time - shape.depth
     held, ops = _filled(starter, trace, chain, first)
@@ -146,7 +147,7 @@ def _prediction(solver: Solver, name: str, s: Recorder) -> int:
 def _filled(solver: Solver, trace: Trace, chain: dict[int, int], first: int) -> tuple[Mapping, tuple[Op, ...]]:
     """Fill the registers from a chain of states: equal times give equal states, evaluations are taken at the output."""
     if given := getattr(solver, "given", ()):
-        name, both = type(solver).__name__, ", ".join(f"{r!r}: ..." for r in solver.registers)
+        name, both = type(solver).__name__, ", ".join(f"{shown(r)}: ..." for r in solver.registers)
         raise ValueError(f"{name} cannot make {', '.join(given)} from a state: pass start={{{both}}} to solve")
     shape, held, ops, one = structure(solver), {}, list[Op](), trace.grid.space.field(1)
     # The output comes first, so that it keeps the number of the state that was given, and others at its time are the copies.

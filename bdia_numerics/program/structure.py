@@ -27,6 +27,7 @@ from bdia_numerics.program.kinds import (
 from bdia_numerics.program.ops import Evaluate, Held, Mix, Time, Trace
 from bdia_numerics.program.record import Form, Linear, Recorder
 from bdia_numerics.program.refusal import theirs
+from bdia_numerics.spaces.values import of_kind
 
 
 class Solver(Protocol):
@@ -123,15 +124,7 @@ def structure(solver: Solver) -> Structure:
     ValueError
         If the registers' times do not settle, `output` names no register, or `evaluations` says other than the step.
     """
-    if isinstance(solver, str):
-        raise TypeError(f"solver={solver!r} is text: pass an instance, for instance {solver}()")
-    if isinstance(solver, type):
-        name = solver.__name__
-        raise TypeError(
-            f"solver={name} is a class, which needs registers and a step of its own: pass an instance, for instance {name}()"
-        )
-    if not (hasattr(solver, "registers") and callable(getattr(solver, "step", None))):
-        raise TypeError(f"solver={solver!r} is not a solver: it needs an attribute registers and a method step(s)")
+    of_kind("solver", "solver", solver)
     # A solver may be changed after it was read, so its attributes are a part of the key.
     attributes = identity(solver)
     try:

@@ -11,6 +11,7 @@ from bdia_numerics.program.ops import Combine, Evaluate, Held, Op, Trace
 from bdia_numerics.program.record import Recorder
 from bdia_numerics.program.refusal import theirs
 from bdia_numerics.program.structure import Solver, structure
+from bdia_numerics.texts import shown
 
 Mapping = dict[str, Held]
 
@@ -92,7 +93,7 @@ def check_length(solver: Solver, grid: Levels) -> int:
     """Return the index of the first step; ValueError if the grid is too short for the start."""
     depth = structure(solver).depth
     if grid.n < depth:
-        raise ValueError(f"grid of n={grid.n} slots is too short: {solver!r} takes {depth} for its start")
+        raise ValueError(f"grid of n={grid.n} slots is too short: {shown(solver)} takes {depth} for its start")
     return grid.n - depth
 
 

@@ -31,6 +31,7 @@ from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import come_back, drive
 from bdia_numerics.spaces import Space, as_floats, plain
 from bdia_numerics.spaces.values import ordered, share
+from bdia_numerics.texts import shown
 
 __all__ = ["RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", "solve"]
 
@@ -179,7 +180,7 @@ def round_trip(
         For another `end`, or "fine" on a grid without a schedule.
     """
     if end not in ("noise", "data"):
-        raise ValueError(f"end={end!r} is neither 'noise' nor 'data'")
+        raise ValueError(f"end={shown(end)} is neither 'noise' nor 'data'")
     check_arguments(solver, model, grid)
     space, grid = prepared("z", z, grid)
     witness, unwatched = witnessed(model), model
@@ -216,10 +217,10 @@ def _truth(model: Model, grid: Grid, z: Any, end: str, reference: Any, space: Sp
     z = as_floats(z)
     ends = (grid.t[grid.n], grid.t[0]) if end == "noise" else (grid.t[0], grid.t[grid.n])
     if isinstance(reference, str) and reference != "fine":
-        raise ValueError(f"reference={reference!r} is none: pass 'fine', a problem with a flow, or a state")
+        raise ValueError(f"reference={shown(reference)} is none: pass 'fine', a problem with a flow, or a state")
     if (hasattr(reference, "flow") or isinstance(reference, str)) and grid.schedule is None:
         raise ValueError(
-            f"reference={reference!r} needs the schedule, and this grid was made from values: pass the true state"
+            f"reference={shown(reference)} needs the schedule, and this grid was made from values: pass the true state"
         )
     if hasattr(reference, "flow"):
         moved, uncertainty = known_flow(reference, space.host(z), *ends, grid.schedule)

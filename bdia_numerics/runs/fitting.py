@@ -16,6 +16,7 @@ from bdia_numerics.program import Slot
 from bdia_numerics.runs.solving import Model, Solution, begin, check_arguments, prepared, solve
 from bdia_numerics.spaces.base import decimal
 from bdia_numerics.spaces.values import ordered, share
+from bdia_numerics.texts import shown
 
 Kind = TypeVar("Kind")
 """Of a solver, which `fit` gives back."""
@@ -190,15 +191,17 @@ def _checked(solver: Any, fine: int, names: Sequence[str] | None) -> tuple[str, 
     known = tuple(getattr(solver, "fitted", ()))
     if not known or not hasattr(solver, "base"):
         raise TypeError(
-            f"solver={solver!r} has no coefficients to fit: pass IIADDIM(), IIAEDM(), or one with fitted and base"
+            f"solver={shown(solver)} has no coefficients to fit: pass IIADDIM(), IIAEDM(), or one with fitted and base"
         )
     if isinstance(fine, bool) or fine != int(fine) or fine < 1:
-        raise ValueError(f"fine={fine!r}: a slot has at least 1 fine step, pass an int")
+        raise ValueError(f"fine={shown(fine)}: a slot has at least 1 fine step, pass an int")
     wanted = known if names is None else tuple(names)
     fields = solver.__dataclass_fields__
     for name in wanted:
         if name not in fields:
-            raise ValueError(f"names={name!r} is not a coefficient of {type(solver).__name__}: use {', '.join(fields)}")
+            raise ValueError(
+                f"names={shown(name)} is not a coefficient of {type(solver).__name__}: use {', '.join(fields)}"
+            )
     return wanted
 
 

@@ -30,12 +30,12 @@ from bdia_numerics.program import (
     record_steps,
     structure,
 )
-from bdia_numerics.program.record import short
 from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import FLOAT64, Space, of, parameter, plain, same_system
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces.values import of_kind, ordered
+from bdia_numerics.texts import shown
 
 Made = TypeVar("Made")
 DERIVED = "derived inverse"
@@ -191,7 +191,7 @@ def inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
     try:
         return _inverse_plan(solver, grid, kind, space)
     except NotInvertibleError as error:
-        values = "".join(f"{name}={value!r}: " for name, value in parameters(solver).items())
+        values = "".join(f"{name}={shown(value)}: " for name, value in parameters(solver).items())
         condition = condition_of(solver)
         remedy = "use encode with a method of bdia_numerics.runs.inversion, or an invertible solver"
         if condition is not None:
@@ -306,10 +306,8 @@ def _growing() -> Iterator[None]:
 
 def check_arguments(solver: Any, model: Any, grid: Any) -> None:
     """Raise TypeError unless the three are a solver, a model and a grid."""
-    if not isinstance(grid, Grid):
-        raise TypeError(f"grid={short(grid)} is not a Grid: make one, for instance grids.uniform(schedule, 50)")
-    if not callable(model):
-        raise TypeError(f"model={short(model)} is not callable: pass a function of (z, t)")
+    of_kind("grid", "grid", grid)
+    of_kind("model", "model", model)
     structure(solver)
     own = () if grid.schedule is None else (grid.schedule, Trained(grid.schedule))
     for schedule in schedules_of(model):
@@ -372,7 +370,7 @@ def _check_parameters(solver: Solver, space: Space) -> None:
         try:
             parameter(space.scalars, value)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"{name}={value!r}: {error}") from None
+            raise type(error)(f"{name}={shown(value)}: {error}") from None
 
 
 def _alike(registers: Mapping[str, Any], space: Space, prefix: str = "register") -> dict[str, Any]:

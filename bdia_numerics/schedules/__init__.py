@@ -18,6 +18,7 @@ from bdia_numerics.schedules.plain import EDM, VE, Flow
 from bdia_numerics.schedules.preserving import VPCosine, VPLinear
 from bdia_numerics.spaces.base import decimal
 from bdia_numerics.spaces.values import share
+from bdia_numerics.texts import shown
 
 __all__ = [
     "EDM",
@@ -50,7 +51,7 @@ def _real(name: str, value: Real) -> Fraction:
     try:
         return decimal(value)
     except (TypeError, ValueError, ArithmeticError):
-        raise ValueError(f"{name}={value!r} is not a finite number: pass an int, a float or a Fraction") from None
+        raise ValueError(f"{name}={shown(value)} is not a finite number: pass an int, a float or a Fraction") from None
 
 
 def vp_linear(beta_min: Real = 0.1, beta_max: Real = 20.0) -> VPLinear:

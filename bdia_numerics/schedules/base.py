@@ -12,6 +12,7 @@ import numpy as np
 from bdia_numerics import spaces
 from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import shown
 
 _NAN_TIMES = "t holds NaN: pass finite times"
 VARIABLES = ("t", "sigma_bar", "log_snr", "half_log_snr")
@@ -118,7 +119,7 @@ def rounding(space: Space) -> Scalar:
 def known(variable: str) -> str:
     """Return a time variable's name; ValueError if there is none of that name."""
     if variable not in VARIABLES:
-        raise ValueError(f"variable={variable!r} is unknown: use one of {', '.join(VARIABLES)}")
+        raise ValueError(f"variable={shown(variable)} is unknown: use one of {', '.join(VARIABLES)}")
     return variable
 
 

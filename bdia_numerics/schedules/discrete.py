@@ -14,6 +14,7 @@ from bdia_numerics import spaces
 from bdia_numerics.schedules.base import Derived, each, rounding, timed
 from bdia_numerics.schedules.preserving import damping_of
 from bdia_numerics.spaces import Scalar, Space
+from bdia_numerics.texts import shown
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,9 @@ class Discrete(Derived):
         key = (space.name, k)
         if key not in self._levels:
             if self.betas is not None and space.exact:
-                raise TypeError(f"{self!r} has no exact values in {space.name}: use floats or spaces.MPMath(digits)")
+                raise TypeError(
+                    f"{shown(self)} has no exact values in {space.name}: use floats or spaces.MPMath(digits)"
+                )
             square = self._squares(space)[k] if k >= 0 else Fraction(1)
             rest = 1 - square
             damping = None

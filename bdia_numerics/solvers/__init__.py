@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from bdia_numerics.spaces.values import share
-from bdia_numerics.texts import one_of
+from bdia_numerics.texts import one_of, shown
 
 
 def _classes(files: dict[str, str]) -> dict[str, Any]:
@@ -60,10 +60,10 @@ globals().update(PUBLIC)
 def find(name: str) -> Any:
     """Return the class of `SOLVERS` of a name, in any case; ValueError, with the nearest names, if there is none."""
     if not isinstance(name, str):
-        raise TypeError(f"name={name!r} is not text: pass a name of SOLVERS, for instance 'BDIA'")
+        raise TypeError(f"name={shown(name)} is not text: pass a name of SOLVERS, for instance 'BDIA'")
     if name.lower() in map(str.lower, SECOND_ORDER):
         raise ValueError(
-            f"name={name!r} solves z'' = a(z, t), not the ODE of diffusion: import it, and pass a as the model"
+            f"name={shown(name)} solves z'' = a(z, t), not the ODE of diffusion: import it, and pass a as the model"
         )
     return SOLVERS[one_of("solver", {key.lower(): key for key in SOLVERS}.get(name.lower(), name), SOLVERS)]
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from bdia_numerics.program import Parameter, Recorder
 from bdia_numerics.solvers.parameters import in_unit_interval
 from bdia_numerics.solvers.runge_kutta import Base, Euler
+from bdia_numerics.texts import shown
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class McCallumFoster:
     def __post_init__(self) -> None:
         in_unit_interval("coupling", self.coupling, self.allow_any)
         if not callable(getattr(self.base, "increment", None)):
-            raise TypeError(f"base={self.base!r} has no increment: use Euler(), Midpoint(), RK4() or DPMSolver()")
+            raise TypeError(f"base={shown(self.base)} has no increment: use Euler(), Midpoint(), RK4() or DPMSolver()")
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 
-from bdia_numerics.program.record import short
+from bdia_numerics.texts import shown
 
 
 def in_unit_interval(name: str, value: object, allow_any: bool) -> None:
@@ -21,17 +21,17 @@ def in_unit_interval(name: str, value: object, allow_any: bool) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(
-            f"{name}={short(value)} is not a real number: pass a number in [0, 1], a symbol, or a function of the slot"
+            f"{name}={shown(value)} is not a real number: pass a number in [0, 1], a symbol, or a function of the slot"
         )
     if value != value:
-        raise ValueError(f"{name}={value!r} is not a number: pass one in [0, 1]")
+        raise ValueError(f"{name}={shown(value)} is not a number: pass one in [0, 1]")
     if not allow_any and not 0 <= value <= 1:  # type: ignore[operator]
         raise ValueError(
-            f"{name}={value!r} lies outside [0, 1]: pass a number in [0, 1], or allow_any=True to go there on purpose"
+            f"{name}={shown(value)} lies outside [0, 1]: pass a number in [0, 1], or allow_any=True to go there on purpose"
         )
 
 
 def one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
     """Raise ValueError unless an option is one of the choices."""
     if value not in choices:
-        raise ValueError(f"{name}={value!r} is unknown: use {', '.join(map(repr, choices))}")
+        raise ValueError(f"{name}={shown(value)} is unknown: use {', '.join(map(repr, choices))}")

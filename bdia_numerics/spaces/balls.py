@@ -15,6 +15,7 @@ from bdia_numerics.spaces.base import GenericArithmetic, Scalar, lift, register
 from bdia_numerics.spaces.mean_value import MeanValue
 from bdia_numerics.spaces.memory import register_reader
 from bdia_numerics.spaces.precision import Shared
+from bdia_numerics.texts import ratio, shown
 
 _WORD = "balls"
 _PRECISION = Shared(lambda: int(_flint().ctx.prec), lambda bits: setattr(_flint().ctx, "prec", bits))
@@ -82,7 +83,9 @@ class Balls(GenericArithmetic):
 
     def __post_init__(self) -> None:
         if isinstance(self.prec, bool) or not hasattr(self.prec, "bit_length") or self.prec < 2:
-            raise ValueError(f"prec={self.prec!r} is not a number of bits: use an integer from 2 on, for instance 128")
+            raise ValueError(
+                f"prec={shown(self.prec)} is not a number of bits: use an integer from 2 on, for instance 128"
+            )
         _flint()
 
     @property
@@ -133,13 +136,13 @@ class Balls(GenericArithmetic):
 
     def _rational(self, x: object) -> Fraction:
         if isinstance(x, float | np.floating) and not np.isfinite(x):
-            raise ValueError(f"{x!r} is not finite: pass a finite number")
+            raise ValueError(f"{shown(x)} is not finite: pass a finite number")
         if isinstance(x, str):
-            return Fraction(x)
+            return ratio("number", x)
         found = Fraction(*x.as_integer_ratio()) if isinstance(x, np.floating) else _ball().rational_of(x)
         if found is None:
             raise TypeError(
-                f"{x!r} is a {type(x).__name__}, which is not a ball: pass an int, a float, a Fraction or an arb"
+                f"{shown(x)} is a {type(x).__name__}, which is not a ball: pass an int, a float, a Fraction or an arb"
             )
         return Fraction(found)
 

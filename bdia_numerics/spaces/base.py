@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from bdia_numerics.spaces.memory import NOTHING, Array, Memory, States
+from bdia_numerics.texts import ratio, shown
 
 Scalar = Any
 """A number of some system: float, longdouble, mpf, Fraction, ball, or a sympy expression."""
@@ -161,7 +162,7 @@ class GenericArithmetic(Space):
 
     def number(self, x: object) -> Scalar:
         """Return `x` in this system; replaced by each system."""
-        raise self.lacking(f"{x!r}")
+        raise self.lacking(f"{shown(x)}")
 
     def field(self, x: object) -> Scalar:
         """Return the exact value: the number itself, where nothing is rounded."""
@@ -201,7 +202,7 @@ def float_in_exact_run(x: object, space_name: str) -> TypeError:
     except (TypeError, ValueError, OverflowError):
         hint = "a Fraction"
     return TypeError(
-        f"{x!r} is a {type(x).__name__}, and this run is in {space_name}, where its binary rounding would stay: write {hint}"
+        f"{shown(x)} is a {type(x).__name__}, and this run is in {space_name}, where its binary rounding would stay: write {hint}"
     )
 
 
@@ -226,10 +227,12 @@ def decimal(x: Any) -> Fraction:
     ValueError
         For NaN and infinity.
     """
+    if isinstance(x, str):
+        return ratio("number", x)
     if not is_float(x):
         return Fraction(x.item() if isinstance(x, np.integer) else x)
     if not np.isfinite(x):
-        raise ValueError(f"{x!r} is not finite: pass a finite number")
+        raise ValueError(f"{shown(x)} is not finite: pass a finite number")
     return Fraction(str(x))
 
 

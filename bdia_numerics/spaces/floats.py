@@ -15,6 +15,7 @@ from bdia_numerics.spaces.memory import HALF, Array, register_reader
 from bdia_numerics.spaces.multiprecision import MPMath
 from bdia_numerics.spaces.quotients import Quotient, exact
 from bdia_numerics.spaces.rationals import FRACTION
+from bdia_numerics.texts import shown
 
 _GUARDED = 60  # digits: as many beyond a quadruple-precision longdouble as mpmath gets beyond its own
 _WORD = "numpy"
@@ -112,13 +113,13 @@ class Numpy(Space):
             try:
                 return exact(x)
             except (ValueError, OverflowError):
-                raise ValueError(f"{x!r} is not finite: pass a finite number") from None
+                raise ValueError(f"{shown(x)} is not finite: pass a finite number") from None
         if isinstance(x, int | np.integer | Fraction | str):
             return exact(int(x) if isinstance(x, np.integer) else x)
         if isinstance(x, np.ndarray) and x.ndim == 0:
             return self.field(x[()])
         raise TypeError(
-            f"{x!r} is a {type(x).__name__}, and this run is in {self.name}: pass an int, a float or a Fraction"
+            f"{shown(x)} is a {type(x).__name__}, and this run is in {self.name}: pass an int, a float or a Fraction"
         )
 
     def coefficient(self, x: Scalar) -> Scalar:
@@ -177,7 +178,7 @@ def named(space: object) -> Space:
         return Numpy(np.dtype(space))  # type: ignore[call-overload]
     except TypeError:
         raise TypeError(
-            f"space={space!r} names no number system: use spaces.FLOAT64, "
+            f"space={shown(space)} names no number system: use spaces.FLOAT64, "
             "spaces.MPMath(50), spaces.Balls(128), spaces.FRACTION or spaces.SYMBOLS"
         ) from None
 

@@ -17,7 +17,7 @@ from bdia_numerics.spaces.base import plain, register
 from bdia_numerics.spaces.floats import Numpy
 from bdia_numerics.spaces.kernel import LIMIT, dequantise
 from bdia_numerics.spaces.memory import Array, register_reader
-from bdia_numerics.texts import ratio, whole
+from bdia_numerics.texts import ratio, shown, whole
 
 _WORD = "lattice"
 OVERFLOW = np.iinfo(np.int64).min
@@ -70,7 +70,7 @@ class Lattice:
         if z.dtype not in (np.float32, np.float64):
             raise TypeError(f"z has dtype {z.dtype}: a lattice is made of float32 or float64 states")
         if bits not in range(60):
-            raise ValueError(f"bits={bits!r}: pass an int from 0 to 59")
+            raise ValueError(f"bits={shown(bits)}: pass an int from 0 to 59")
         # A shift by `bits` is exact in float64, so that only rint rounds.
         scaled = np.rint(np.ldexp(z.astype(np.float64), bits))
         if not np.all(np.abs(scaled) < LIMIT):

@@ -15,7 +15,7 @@ from bdia_numerics.spaces.memory import Array, register_reader
 from bdia_numerics.spaces.precision import digits
 from bdia_numerics.spaces.precision import of_mpmath as _mp
 from bdia_numerics.spaces.rationals import as_text, from_text
-from bdia_numerics.texts import whole
+from bdia_numerics.texts import ratio, shown, whole
 
 _WORD = "mpmath"
 
@@ -46,7 +46,9 @@ class MPMath(GenericArithmetic):
 
     def __post_init__(self) -> None:
         if self.dps != int(self.dps) or self.dps < 1:
-            raise ValueError(f"dps={self.dps!r} is not a number of digits: use a positive integer, for instance 50")
+            raise ValueError(
+                f"dps={shown(self.dps)} is not a number of digits: use a positive integer, for instance 50"
+            )
 
     @property
     def name(self) -> str:
@@ -81,7 +83,7 @@ class MPMath(GenericArithmetic):
             if isinstance(x, np.ndarray):
                 return lift(self.number)(x)
             if isinstance(x, str):
-                x = Fraction(x)
+                x = ratio("number", x)
             if isinstance(x, Fraction):
                 return mp.make_mpf(_libmp().from_rational(x.numerator, x.denominator, mp.prec, "n"))
             if isinstance(x, int | np.integer) and not isinstance(x, bool):
@@ -91,11 +93,11 @@ class MPMath(GenericArithmetic):
     def field(self, x: object) -> Fraction:
         """Return the exact value as a Fraction; ValueError for NaN and infinity, TypeError for floats."""
         if isinstance(x, int | Fraction | str):
-            return Fraction(x)
+            return ratio("number", x) if isinstance(x, str) else Fraction(x)
         # The very value of an mpf, which may have more digits than this system works with.
         value = x if isinstance(x, _mp().mpf) else self.number(x)
         if not _mp().isfinite(value):
-            raise ValueError(f"{x!r} is not finite: pass a finite number")
+            raise ValueError(f"{shown(x)} is not finite: pass a finite number")
         # gmpy2's integers, which mpmath uses where it is installed, are no ints to Fraction.
         return Fraction(*map(int, _libmp().to_rational(value._mpf_)))
 

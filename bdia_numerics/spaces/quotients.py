@@ -12,6 +12,8 @@ from fractions import Fraction
 from math import gcd
 from typing import Any
 
+from bdia_numerics.texts import ratio
+
 _LONG = 4096
 """Bits of a denominator from which on a common factor is looked for: long chains of operations would square the work."""
 _new = object.__new__
@@ -113,7 +115,7 @@ def exact(x: Any) -> Quotient:
     OverflowError
         For infinity.
     """
-    return x if type(x) is Quotient else quotient(*(Fraction(x) if isinstance(x, str) else x).as_integer_ratio())
+    return x if type(x) is Quotient else quotient(*(ratio("number", x) if isinstance(x, str) else x).as_integer_ratio())
 
 
 Terms = Callable[[int, int, int, int], tuple[int, int]]

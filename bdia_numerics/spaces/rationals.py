@@ -11,6 +11,7 @@ import numpy as np
 
 from bdia_numerics.spaces.base import GenericArithmetic, float_in_exact_run, lacked, register
 from bdia_numerics.spaces.memory import Array, register_reader
+from bdia_numerics.texts import ratio
 
 _WORD = "fraction"
 _EXACT = re.compile(r"-?\d+(/\d+)?")
@@ -49,7 +50,7 @@ class Rationals(GenericArithmetic):
             return Fraction(int(x))
         if isinstance(x, bool) or not isinstance(x, int | Fraction | str):
             raise float_in_exact_run(x, self.name)
-        return Fraction(x)
+        return ratio("number", x) if isinstance(x, str) else Fraction(x)
 
     def stored(self, value: Any) -> tuple[Array, str]:
         """Return numerators and denominators as text."""

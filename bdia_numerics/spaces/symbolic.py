@@ -14,6 +14,7 @@ import numpy as np
 
 from bdia_numerics.spaces.base import GenericArithmetic, Scalar, float_in_exact_run, lift, register
 from bdia_numerics.spaces.later import sympy
+from bdia_numerics.texts import ratio
 
 
 def _sympy() -> Any:
@@ -105,7 +106,7 @@ class Symbols(GenericArithmetic):
         if isinstance(x, np.ndarray):
             return lift(self.number)(x)
         if isinstance(x, str):
-            x = Fraction(x)
+            x = ratio("number", x)
         if isinstance(x, Fraction):
             return sympy.Rational(x.numerator, x.denominator)
         if isinstance(x, int | np.integer) and not isinstance(x, bool):

@@ -17,6 +17,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from bdia_numerics.texts import shown
+
 
 def share(*objects: object) -> None:
     """Give ``==``, hash, copies and pickles by their arguments to the dataclasses and named tuples among some objects.
@@ -212,8 +214,40 @@ _MARKS = (
 """What objects of a kind have, and those of another kind do not. A model has no mark: it is any function."""
 
 
+_REMEDIES = {
+    "solver": "not a solver: it needs an attribute registers and a method step(s)",
+    "model": "not callable: pass a function of (z, t)",
+    "problem": "not a distribution: pass one of `problems`, or what has model, sample and flow",
+    "grid": "not a Grid: make one, for instance grids.uniform(schedule, 20)",
+    "schedule": "not a schedule: pass one of `schedules`, for instance schedules.vp_linear()",
+    "state": "not a State: pass the state of a Solution, or State.load(path)",
+}
+_SINGLE = {"a": "solver", "b": "solver", "cond": "model", "uncond": "model", "score": "model"} | {
+    k: k for k in _REMEDIES
+}
+"""The kind that an argument of a name must have, if it is one alone and the annotation says no other."""
+
+
+def of_kind(kind: str, name: str, value: Any, *marks: str) -> None:
+    """Raise TypeError unless a value is a solver, model, problem, grid, schedule or state, or has the few attributes that are needed.
+
+    >>> of_kind("grid", "grid", 0.5)
+    Traceback (most recent call last):
+    TypeError: grid=0.5 is not a Grid: make one, for instance grids.uniform(schedule, 20)
+    """
+    wanted = marks or next((tuple(rest) for known, *rest in reversed(_MARKS) if known in (kind, f"{kind}s")), ())
+    if kind == "solver" and isinstance(value, str):
+        raise TypeError(f"{name}={shown(value)} is text: pass an instance, for instance {value[:40]}()")
+    if isinstance(value, type) and kind != "model":
+        known = ", which needs registers and a step of its own" if kind == "solver" else ""
+        raise TypeError(f"{name}={value.__name__} is a class{known}: pass an instance, for instance {value.__name__}()")
+    marked = callable(value) if kind == "model" else all(hasattr(value, mark) for mark in wanted)
+    if not marked or (kind == "solver" and not callable(value.step)):
+        raise TypeError(f"{name}={shown(value)} is {_REMEDIES[kind]}")
+
+
 def ordered(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a function refuse arguments in another order than `ORDER`, and names of `FORMER`, with the call that is right.
+    """Make a function refuse arguments of another kind or order than `ORDER` says, and names of `FORMER`, with what is right.
 
     >>> @ordered
     ... def best(problem, grid, *, end="noise"): ...
@@ -225,6 +259,16 @@ def ordered(function: Callable[P, R]) -> Callable[P, R]:
     positional = [name for name, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
     kinds = {name: kind for kind, names in ORDER.items() for name in names}
     taken = [kinds.get(name, name) for name in positional]
+    # What may stand for one of a kind, by the annotation; Any with None by default is the function's own matter.
+    able: dict[str, tuple[type, ...]] = {
+        name: (int, float, np.number)
+        if "float" in str(p.annotation)
+        else ()
+        if p.default is not None
+        else (type(None),)
+        for name, p in parameters.items()
+        if name in _SINGLE and not (p.default is None and p.annotation in ("Any", Any))
+    }
     call = f"{function.__name__}({', '.join(name for name in positional if parameters[name].default is inspect.Parameter.empty)})"
 
     @wraps(function)
@@ -239,6 +283,9 @@ def ordered(function: Callable[P, R]) -> Callable[P, R]:
             if found != wanted and found in taken and (found, found) not in given:
                 first, second = sorted((wanted, found), key=taken.index)
                 raise TypeError(f"{function.__name__}: the {first} comes before the {second}: {call}")
+        for name, value in (*zip(positional, args, strict=False), *kwargs.items()):
+            if name in able and not isinstance(value, able[name]):
+                of_kind(_SINGLE[name], name, value)
         return function(*args, **kwargs)
 
     return checked

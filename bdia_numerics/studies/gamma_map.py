@@ -17,6 +17,7 @@ from bdia_numerics.program import structure
 from bdia_numerics.runs.encoding import solve
 from bdia_numerics.studies.configuration import check, contender, once, over_gammas, shared, takes_gamma, to_clean
 from bdia_numerics.studies.study import Cell, Study, Variable
+from bdia_numerics.texts import shown
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -94,7 +95,9 @@ class MapConfig:
     def __post_init__(self) -> None:
         check(self, "gammas", "steps", steps=3, states=2)
         if not hasattr(names.schedule(self.schedule), "length"):
-            raise ValueError(f"schedule={self.schedule!r} has no training steps: use {' or '.join(names.DISCRETE)}")
+            raise ValueError(
+                f"schedule={shown(self.schedule)} has no training steps: use {' or '.join(names.DISCRETE)}"
+            )
         if any(not 0 <= g <= 1 for g in self.gammas):
             raise ValueError(f"gammas={self.gammas}: give numbers from 0 to 1")
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bdia_numerics.texts import shown
+
 if TYPE_CHECKING:
     from xarray import Dataset
 
@@ -102,7 +104,7 @@ def coordinates(study: Study, config: Any) -> Mapping[str, Sequence[Scalar]]:
     for name, values in dims.items():
         if len(set(values)) < len(values):
             twice = next(v for k, v in enumerate(values) if v in values[:k])
-            raise ValueError(f"{name}={twice!r} occurs twice: list it once")
+            raise ValueError(f"{name}={shown(twice)} occurs twice: list it once")
     return dims
 
 

@@ -20,7 +20,7 @@ from bdia_numerics.runs.encoding import encode, solve
 from bdia_numerics.runs.inversion import split
 from bdia_numerics.studies.configuration import among, back_to_noise, check, solver_of, with_parameters
 from bdia_numerics.studies.study import Cell, Study, Variable
-from bdia_numerics.texts import ratio
+from bdia_numerics.texts import ratio, shown
 
 Array = np.ndarray[Any, Any]
 STEPS = (10, 20, 40)
@@ -98,14 +98,16 @@ def _can_be_made(config: SweepConfig, text: str) -> None:
     make, ends, why = names.grid(text), span(config), ""
     fitting = [schedule for schedule in config.schedules if fits(text, schedule)]
     if not fitting:
-        raise ValueError(f"grids={text!r} counts training steps: add one of {', '.join(names.DISCRETE)} to schedules")
+        raise ValueError(
+            f"grids={shown(text)} counts training steps: add one of {', '.join(names.DISCRETE)} to schedules"
+        )
     for schedule in fitting:
         try:
             make(names.schedule(schedule), 4, seed=0, **ends)
             return
         except (ValueError, TypeError, ArithmeticError) as error:
             why = why or str(error)
-    raise ValueError(f"grids={text!r} cannot be made on {', '.join(fitting)} ({why}): change its options or ends")
+    raise ValueError(f"grids={shown(text)} cannot be made on {', '.join(fitting)} ({why}): change its options or ends")
 
 
 def span(config: SweepConfig) -> dict[str, Fraction]:

@@ -23,7 +23,7 @@ from bdia_numerics.configs.config import KINDS
 from bdia_numerics.configs.walk import RatioLevels
 from bdia_numerics.grids import Point
 from bdia_numerics.models import PREDICTIONS, form
-from bdia_numerics.texts import refuse
+from bdia_numerics.texts import refuse, shown
 
 Array = np.ndarray[Any, Any]
 TOP = 1e8
@@ -151,7 +151,7 @@ class DrivenWalk:
             return np.asarray((x0 - skip * z) / (-out if self.output == "v" else out))
         if self.output not in PREDICTIONS:
             raise ValueError(
-                f"cannot be tested: prediction_type={self.output!r} is not known here: use epsilon, v_prediction or sample"
+                f"cannot be tested: prediction_type={shown(self.output)} is not known here: use epsilon, v_prediction or sample"
             )
         of_state, of_eps = map(float, form("eps", self.output, point))
         return eps if self.output == "eps" else np.asarray(of_state * z + of_eps * eps)

@@ -32,6 +32,7 @@ from bdia_numerics.testing.samplers import (
     SolverSampler,
     as_sampler,
 )
+from bdia_numerics.texts import shown
 
 LEVELS, LIMIT, BESIDE = 512, 4096, 256
 """Where chosen numbers of steps end: of every order, of one that is undecided at the first, and of what is only reported."""
@@ -102,7 +103,7 @@ def _measured(
 ) -> ObservedOrder:
     """Measure up to `levels` where the program proves nothing, or else as far as it takes, and to the limit while undecided."""
     if direction not in DIRECTIONS:
-        raise ValueError(f"direction={direction!r} is unknown: use 'sample' or 'invert'")
+        raise ValueError(f"direction={shown(direction)} is unknown: use 'sample' or 'invert'")
     is_random = getattr(family, "kind", "") == "random"
     check(steps, "auto", seeds, is_random)
     proved = None
@@ -111,7 +112,7 @@ def _measured(
         if start in (None, "exact", "own"):
             proved = proved_on(sampler.solver, family, own=start == "own")
     elif start not in (None, "own"):
-        raise ValueError(f"start={start!r}: only a solver that samples takes other first states, use 'own'")
+        raise ValueError(f"start={shown(start)}: only a solver that samples takes other first states, use 'own'")
     else:
         trial = sampler_trial(sampler, problem, family, direction, states)
     ladder = Ladder(trial, range(seeds) if is_random else range(1))
@@ -194,7 +195,7 @@ def assert_order(
     """
     given: Any = order
     if not (isinstance(given, int | float | Fraction) and math.isfinite(given)):
-        raise ValueError(f"order={order!r} is not an order: pass a finite number")
+        raise ValueError(f"order={shown(order)} is not an order: pass a finite number")
     both = isinstance(family, str) and family == "any"
     sampler = as_sampler(subject, invert, mu)
     main: Any = None if both else family
@@ -245,7 +246,7 @@ def _try_odd(
         return  # a method that takes two steps at once says so
     if not error <= ODD * even.error:
         raise AssertionError(
-            f"assert_order: {shown(found)}, but the error is {error:.2g} in {even.steps + 1} steps and {even.error:.2g} in {even.steps}. "
+            f"assert_order: {worded(found)}, but the error is {error:.2g} in {even.steps + 1} steps and {even.error:.2g} in {even.steps}. "
             "It holds for even numbers alone: look for what is done at every second step, or for two steps at once"
         )
 
@@ -255,7 +256,7 @@ def _judge(found: ObservedOrder, order: float, tolerance: float, beside: str) ->
     agrees, proved = found.agrees(order, tolerance), found.proved
     if (proved is None and agrees) or (proved == order and agrees is not False):
         return
-    said = f"assert_order: {found.solver}: claimed {order:g}, {shown(found)}"
+    said = f"assert_order: {found.solver}: claimed {order:g}, {worded(found)}"
     said += beside
     if proved == order:
         raise UndecidedOrder(
@@ -270,7 +271,7 @@ def _judge(found: ObservedOrder, order: float, tolerance: float, beside: str) ->
     raise (UndecidedOrder if agrees is None else AssertionError)(f"{said}. {_advice(found, order)}")
 
 
-def shown(found: ObservedOrder) -> str:
+def worded(found: ObservedOrder) -> str:
     """Return an observed order with its band, its grids and its errors in words."""
     levels = [level for level in found.levels if math.isfinite(level.error)]
     ends = ", ".join(f"{level.error:.2g} at n={level.steps}" for level in (levels[:1] + levels[-1:]))
@@ -344,7 +345,7 @@ def assert_nfe(
         With the numbers counted; also where the second run takes another number than the first.
     """
     if direction not in DIRECTIONS:
-        raise ValueError(f"direction={direction!r} is unknown: use 'sample' or 'invert'")
+        raise ValueError(f"direction={shown(direction)} is unknown: use 'sample' or 'invert'")
     sampler = as_sampler(subject, invert, mu)
 
     def counted(slots: tuple[int, int]) -> list[list[float]]:

@@ -27,6 +27,7 @@ from bdia_numerics.testing.samplers import (
     SolverSampler,
     as_sampler,
 )
+from bdia_numerics.texts import shown
 
 UNITS = 64
 """Roundings of a slot and its inverse, in units of the last place: some twenty operations each, and a margin."""
@@ -92,7 +93,7 @@ def returned(
 ) -> Returned:
     """Measure a round trip, with what its rounding may be; parameters as for `assert_round_trip`."""
     if end not in ENDS:
-        raise ValueError(f"end={end!r} is neither 'noise' nor 'data'")
+        raise ValueError(f"end={shown(end)} is neither 'noise' nor 'data'")
     sampler = as_sampler(subject, invert, mu)
     return _trip(sampler, sampler.place(grid), problem, end, states)
 
@@ -321,10 +322,10 @@ def assert_round_trip(
         With both sides of the round trip.
     """
     if end not in ENDS:
-        raise ValueError(f"end={end!r} is neither 'noise' nor 'data'")
+        raise ValueError(f"end={shown(end)} is neither 'noise' nor 'data'")
     if not 0 <= tolerance < USELESS:
         raise ValueError(
-            f"tolerance={tolerance!r}: a loss as large as the states is not a return: pass a number from 0 to below 1"
+            f"tolerance={shown(tolerance)}: a loss as large as the states is not a return: pass a number from 0 to below 1"
         )
     trip = returned(subject, end=end, invert=invert, mu=mu, problem=problem, grid=grid, states=states)
     if trip.fault or not trip.error <= tolerance:

@@ -25,6 +25,7 @@ from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.runs.state import State, identity
 from bdia_numerics.spaces import plain
 from bdia_numerics.testing.carry import copied
+from bdia_numerics.texts import shown
 
 Array = np.ndarray[Any, Any]
 Function = Callable[[Any, Grid, Any], Any]
@@ -80,7 +81,9 @@ class OnGrids:
         if grid is None or isinstance(grid, int):
             return GridFamily()(SLOTS if grid is None else grid)
         if not isinstance(grid, Grid) or grid.schedule is None:
-            raise TypeError(f"grid={grid!r}: pass a grid with a schedule, as grids.uniform makes, or a number of slots")
+            raise TypeError(
+                f"grid={shown(grid)}: pass a grid with a schedule, as grids.uniform makes, or a number of slots"
+            )
         return grid
 
     def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
@@ -88,7 +91,7 @@ class OnGrids:
         chosen = GridFamily() if family is None else family
         if not callable(chosen):
             raise TypeError(
-                f"family={family!r} is not a family of grids: pass analysis.GridFamily(kind) a function of n that returns a grid, or 'any'"
+                f"family={shown(family)} is not a family of grids: pass analysis.GridFamily(kind), a function of n, or 'any'"
             )
         label = str(getattr(chosen, "label", getattr(chosen, "__name__", "given")))
         return label, lambda n, seed: chosen(n) if seed is None else chosen(n, seed=seed)
@@ -98,7 +101,7 @@ class OnGrids:
         family = None if family == "any" else family
         if isinstance(grid, Grid):
             if family is not None:
-                raise ValueError(f"grid={grid!r} and family={family!r}: pass one of them")
+                raise ValueError(f"grid={shown(grid)} and family={shown(family)}: pass one of them")
             return "the given", partial(divided, self.place(grid))
         label, chosen = self.family(family)
         n = slots_of(SLOTS if grid is None else grid)
@@ -201,21 +204,21 @@ class SchedulerSampler:
         """Return the steps."""
         if grid is None or isinstance(grid, int):
             return Steps(SLOTS if grid is None else grid)
-        raise TypeError(f"grid={grid!r}: a scheduler makes its own times: pass a number of steps")
+        raise TypeError(f"grid={shown(grid)}: a scheduler makes its own times: pass a number of steps")
 
     def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
         """Return smooth times, or alternating ones (h, 2h), or with "own" those of the configuration."""
         chosen = "smooth" if family is None else family
         if chosen not in PATTERNS:
             raise TypeError(
-                f"family={family!r}: a scheduler makes its own times: pass None, 'alternating', 'any' or 'own'"
+                f"family={shown(family)}: a scheduler makes its own times: pass None, 'alternating', 'any' or 'own'"
             )
         return "own times" if chosen == "own" else chosen, lambda n, _: Steps(n, PATTERNS[chosen])
 
     def divided(self, grid: Any, family: Any) -> tuple[str, Callable[..., Any]]:
         """Return its own times, k times as many, and more."""
         if family not in (None, "own"):
-            raise TypeError(f"family={family!r}: a scheduler makes its own times: pass None or 'own'")
+            raise TypeError(f"family={shown(family)}: a scheduler makes its own times: pass None or 'own'")
         n = self.place(OWN_STEPS if grid is None else grid).n
         return "own", lambda k, more=0: Steps(k * n + more)
 
@@ -278,12 +281,12 @@ def as_sampler(subject: Any, invert: Any = None, mu: float | None = None) -> Sam
         raise TypeError(f"mu={mu}: only a scheduler takes it: leave it out")
     if not is_class and hasattr(subject, "registers") and hasattr(subject, "step"):
         if invert is not None:
-            raise TypeError(f"invert={invert!r}: the inverse of a solver is derived from its step: leave it out")
+            raise TypeError(f"invert={shown(invert)}: the inverse of a solver is derived from its step: leave it out")
         return SolverSampler(subject)
     if callable(subject) and not is_class:
         return FunctionSampler(subject, invert)
     raise TypeError(
-        f"{subject!r} is not a sampler: pass an object with registers and step, a function sample(eps, grid, z), "
+        f"{shown(subject)} is not a sampler: pass an object with registers and step, a function sample(eps, grid, z), "
         "or a scheduler with set_timesteps and step; of a class, an instance"
     )
 
@@ -347,7 +350,7 @@ def law_states(problem: ExactProblem, alpha: float, sigma: float, states: Any, s
     if np.ndim(states):
         return np.asarray(plain("states", states), dtype=np.float64)
     if int(states) < 1:
-        raise ValueError(f"states={states!r}: pass a number of 1 or more, or an array of states")
+        raise ValueError(f"states={shown(states)}: pass a number of 1 or more, or an array of states")
     rng = np.random.default_rng(seed)
     x = np.asarray(problem.sample(int(states), rng), dtype=np.float64)
     return np.asarray(alpha * x + sigma * rng.standard_normal(x.shape))

@@ -30,6 +30,7 @@ from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Stepwise
 from bdia_numerics.spaces import Space, of
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import shown
 from bdia_numerics.torch.linear import Store, pull
 from bdia_numerics.torch.networks.jacobians import recording
 
@@ -160,7 +161,7 @@ def _job(
     if not isinstance(some, torch.Tensor):
         raise TypeError(f"z is a {type(some).__name__}: gradients are those of tensors, pass torch.from_numpy(z)")
     if isinstance(checkpoints, bool) or not isinstance(checkpoints, int) or checkpoints < 0:
-        raise ValueError(f"checkpoints={checkpoints!r}: pass the number of states to keep, 0 or more")
+        raise ValueError(f"checkpoints={shown(checkpoints)}: pass the number of states to keep, 0 or more")
     space, kind = of(some), prediction_of(model)
     steps = record_steps(solver, grid, kind)
     try:

@@ -25,7 +25,7 @@ from bdia_numerics.runs.solving import solve
 from bdia_numerics.spaces import Balls, MeanValue, parameter
 from bdia_numerics.spaces.mean_value import ball_of
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.texts import one_of
+from bdia_numerics.texts import one_of, shown
 
 Box = tuple[tuple[Fraction, Fraction], ...]
 """For each coordinate its two ends."""
@@ -122,7 +122,9 @@ def exact(name: str, x: Any, space: Balls) -> Fraction:
     except (TypeError, ValueError):
         value = None
     if not isinstance(value, Fraction):
-        raise TypeError(f"{name}={x!r} is not an exact number: pass an int, a float, a Fraction or a decimal string")
+        raise TypeError(
+            f"{name}={shown(x)} is not an exact number: pass an int, a float, a Fraction or a decimal string"
+        )
     return value
 
 
@@ -133,13 +135,13 @@ def box_of(value: Any, dimension: int, space: Balls) -> Box:
         rows = list(value)
         pairs = [rows] if dimension == 1 and len(rows) == 2 and np.ndim(rows[0]) == 0 else [list(row) for row in rows]
     except TypeError:
-        raise ValueError(f"box={value!r} is not a box: {remedy}") from None
+        raise ValueError(f"box={shown(value)} is not a box: {remedy}") from None
     if len(pairs) != dimension or any(len(pair) != 2 for pair in pairs):
-        raise ValueError(f"box={value!r} is not a box in D = {dimension}: {remedy}")
+        raise ValueError(f"box={shown(value)} is not a box in D = {dimension}: {remedy}")
     box = tuple((exact("box", low, space), exact("box", high, space)) for low, high in pairs)
     for low, high in box:
         if low > high:
-            raise ValueError(f"box={value!r} has its ends {low} > {high} in the wrong order: {remedy}")
+            raise ValueError(f"box={shown(value)} has its ends {low} > {high} in the wrong order: {remedy}")
     return box
 
 
@@ -148,15 +150,13 @@ def setting_of(problem: Any, grid: Grid, box: Any, budget: int, prec: int, form:
     space = Balls(prec)
     one_of("form", form, FORMS)
     if isinstance(budget, bool) or not hasattr(budget, "bit_length") or budget < 1:
-        raise ValueError(f"budget={budget!r} is not a number of boxes: use a positive integer")
-    if not isinstance(grid, Grid):
-        raise TypeError(f"grid={grid!r} is not a Grid: make one, for instance grids.uniform(schedule, 20)")
+        raise ValueError(f"budget={shown(budget)} is not a number of boxes: use a positive integer")
     if grid.schedule is None:
         raise ValueError(
             "grid was made from values, and the exact flow needs its schedule: use another grid of `grids`"
         )
     if not hasattr(problem, "flow_certified"):
-        raise TypeError(f"problem={problem!r} has no flow_certified: pass a distribution of `problems`")
+        raise TypeError(f"problem={shown(problem)} has no flow_certified: pass a distribution of `problems`")
     return EnclosureSetting(problem, grid.to(space), space, form), box_of(box, problem.dimension, space)
 
 

@@ -28,6 +28,7 @@ from bdia_numerics.program import Solver, refusal, structure
 from bdia_numerics.program.identity import identity
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces.later import sympy
+from bdia_numerics.texts import shown
 
 T = TypeVar("T")
 LONGEST = 11
@@ -197,7 +198,7 @@ def resolved(solver: Solver, found: Callable[[int], T]) -> T:
             return found(terms)
         except TooShort:
             continue
-    raise ValueError(f"the residual of {solver!r} vanishes to O(h^{LONGEST}): its order is beyond what is tried")
+    raise ValueError(f"the residual of {shown(solver)} vanishes to O(h^{LONGEST}): its order is beyond what is tried")
 
 
 def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:

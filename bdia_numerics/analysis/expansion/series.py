@@ -16,6 +16,7 @@ import numpy as np
 
 from bdia_numerics.spaces.base import GenericArithmetic, Scalar, decimal, is_float
 from bdia_numerics.spaces.later import sympy
+from bdia_numerics.texts import shown
 
 EXACT = 1 << 30
 """The precision of a series that is not truncated."""
@@ -194,7 +195,7 @@ class SeriesSpace(GenericArithmetic):
         if isinstance(x, Series):
             return x
         if isinstance(x, bool) or x is None:
-            raise TypeError(f"{x!r} is not a number: pass an int, a Fraction or an expression")
+            raise TypeError(f"{shown(x)} is not a number: pass an int, a Fraction or an expression")
         if is_float(x) or isinstance(x, int | Fraction | np.integer):
             x = decimal(x)
             return self.series(0, [self.base(x.numerator) / x.denominator])
@@ -202,7 +203,9 @@ class SeriesSpace(GenericArithmetic):
             return self.series(0, [element(self.base, x)])
         if getattr(type(x), "__name__", "") == "FracElement":
             return self.series(0, [x])
-        raise TypeError(f"{x!r} is in another number system than the series of the analysis: pass an int or a Fraction")
+        raise TypeError(
+            f"{shown(x)} is in another number system than the series of the analysis: pass an int or a Fraction"
+        )
 
     field = number
 

@@ -18,6 +18,7 @@ from bdia_numerics.runs.state import identity
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import kind_of, plain
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import shown
 
 STATES = 32
 
@@ -221,7 +222,7 @@ def run_from(
 ) -> Solution:
     """Run a solver from exact states at the noise end; `start` as for `global_error`."""
     if isinstance(start, str) and start not in ("exact", "own"):
-        raise ValueError(f"start={start!r} is unknown: use 'exact', 'own' or a one-step solver")
+        raise ValueError(f"start={shown(start)} is unknown: use 'exact', 'own' or a one-step solver")
     if isinstance(start, str):
         given = range(grid.n - 1, grid.n - structure(solver).depth - 1, -1)
         start = [truth[k] for k in given] if start == "exact" else None

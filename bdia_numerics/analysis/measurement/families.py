@@ -12,7 +12,7 @@ from bdia_numerics import names, schedules
 from bdia_numerics.grids import Grid, pattern_of, periodic, random
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import FLOAT64
-from bdia_numerics.texts import one_of
+from bdia_numerics.texts import one_of, shown
 
 KINDS = (*names.FAMILIES, "periodic")
 
@@ -64,7 +64,7 @@ class GridFamily:
         one_of("kind", kind, KINDS)
         if (kind == "periodic") != bool(pattern):
             raise ValueError(
-                f"kind={kind!r} with pattern={self.pattern!r}: pass GridFamily(pattern=(1, 2, 3)), and no other kind"
+                f"kind={shown(kind)} with pattern={shown(self.pattern)}: pass GridFamily(pattern=(1, 2, 3)), and no other kind"
             )
         object.__setattr__(self, "kind", kind)
         object.__setattr__(self, "pattern", pattern)
@@ -113,7 +113,7 @@ def family_named(text: str, schedule: Schedule, t_max: Any, t_min: Any, variable
     entry, positional, options = names.read("family", text, {kind: kind for kind in names.FAMILIES})
     if isinstance(entry, str):
         if other := options.keys() - {"ratio"}:
-            raise ValueError(f"family={text!r}: {min(other)} is not an option of {entry}, which takes ratio")
+            raise ValueError(f"family={shown(text)}: {min(other)} is not an option of {entry}, which takes ratio")
         return GridFamily(entry, schedule, t_max, t_min, variable, **options)
     ready = isinstance(entry, GridFamily)
     if not ready:
@@ -121,5 +121,5 @@ def family_named(text: str, schedule: Schedule, t_max: Any, t_min: Any, variable
         options |= {"t_max": t_max, "t_min": t_min, "variable": variable}
     found = names.object_made("family", text, entry, positional, options, ready)
     if not isinstance(found, GridFamily):
-        raise ValueError(f"family={text!r} makes {type(found).__name__}: return an analysis.GridFamily")  # noqa: TRY004
+        raise ValueError(f"family={shown(text)} makes {type(found).__name__}: return an analysis.GridFamily")  # noqa: TRY004
     return found

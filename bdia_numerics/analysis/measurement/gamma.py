@@ -26,7 +26,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.problems import Gaussian
 from bdia_numerics.solvers import BDIA
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.texts import one_of
+from bdia_numerics.texts import one_of, shown
 
 TARGETS = ("sample", "round_trip", "both")
 NODES = 129
@@ -133,7 +133,7 @@ def best_gamma(
     if isinstance(problem, int | float | np.number):
         if not 0 < problem < math.inf:
             raise ValueError(
-                f"problem={problem!r} is not a prior: pass the data's root mean square, a positive number, or a distribution"
+                f"problem={shown(problem)} is not a prior: pass the data's root mean square, a positive number, or a distribution"
             )
         law, data_rms = Gaussian([0], float(problem) ** 2), float(problem)
     else:

@@ -13,6 +13,7 @@ from bdia_numerics.analysis.expansion.one_step import EPSILONS, Window, order_be
 from bdia_numerics.problems.checks import exact
 from bdia_numerics.program import Solver
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import shown
 
 Array = np.ndarray[Any, Any]
 GridMap = Callable[[Any], Any]
@@ -106,7 +107,7 @@ def leading_error(
     integral of w L over the grid. What L does to the other modes displaces the registers by (1 - M)^-1 L.
     """
     if problem.dimension != 1 or not problem.flow_certificate.exact:
-        raise ValueError(f"problem={problem!r}: the leading error needs D = 1 and an exact flow")
+        raise ValueError(f"problem={shown(problem)}: the leading error needs D = 1 and an exact flow")
     if np.size(z) != 1:
         raise ValueError(f"z has shape {np.shape(z)}: pass one state, a number or shape (1,)")
     space = spaces.MPMath(_DIGITS)
@@ -125,7 +126,7 @@ def _grid_map(variable: str | GridMap, schedule: Any, low: Any, high: Any, space
         return variable
     if variable not in VARIABLES:
         raise ValueError(
-            f"variable={variable!r} is unknown: use one of {', '.join(VARIABLES)}, or a function of u = i/N"
+            f"variable={shown(variable)} is unknown: use one of {', '.join(VARIABLES)}, or a function of u = i/N"
         )
     if variable == "t":
         return lambda u: low + u * (high - low)

@@ -25,6 +25,7 @@ from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import shown
 
 _TRIALS = (8, 9)
 
@@ -154,7 +155,7 @@ def work_precision(
     """
     counts = nfe or slots or ()
     if bool(nfe) == bool(slots) or min(counts) < 1:
-        raise ValueError(f"nfe={nfe!r} and slots={slots!r}: pass one of them, numbers of at least 1")
+        raise ValueError(f"nfe={shown(nfe)} and slots={shown(slots)}: pass one of them, numbers of at least 1")
     if repeats < 1:
         raise ValueError(f"repeats={repeats}: time at least 1 run")
     named = dict(solvers) if isinstance(solvers, Mapping) else {identity(s): s for s in solvers}

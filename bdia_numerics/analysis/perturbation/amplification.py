@@ -22,6 +22,7 @@ from bdia_numerics.runs.solving import inverse_plan
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces import plain
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import shown
 
 Array = np.ndarray[Any, Any]
 Jacobian = float | Array | Callable[[Point], float]
@@ -33,14 +34,14 @@ DIRECTIONS = ("sample", "invert")
 def directed_run(solver: Solver, grid: Grid, direction: str, prediction: str) -> Run:
     """Record the steps, or derive their inverse; errors as `amplification` names them."""
     if direction not in DIRECTIONS:
-        raise ValueError(f"direction={direction!r} is neither 'sample' nor 'invert'")
+        raise ValueError(f"direction={shown(direction)} is neither 'sample' nor 'invert'")
     if grid.space.symbolic:
         raise TypeError(
             f"grid is in {grid.space.name}: amplification needs numbers, pass a grid of floats or fractions"
         )
     run = record_steps(solver, grid, prediction)
     if not run.segments:
-        raise ValueError(f"grid of n={grid.n} slots leaves no step after the start of {solver!r}: take more slots")
+        raise ValueError(f"grid of n={grid.n} slots leaves no step after the start of {shown(solver)}: take more slots")
     if direction == "sample":
         return run
     try:
@@ -332,7 +333,7 @@ def gaussian_jacobian(variance: float) -> Callable[[Point], float]:
         For a variance that is not a positive number.
     """
     if not 0 < variance < np.inf:
-        raise ValueError(f"variance={variance!r} is not a positive number")
+        raise ValueError(f"variance={shown(variance)} is not a positive number")
     return lambda point: float(point.sigma / (point.alpha**2 * variance + point.sigma**2))
 
 

@@ -28,6 +28,7 @@ from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces import Numpy
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import shown
 
 DTYPES, TENSORS = names.ARRAY_DTYPES, names.TORCH_DTYPES
 
@@ -263,7 +264,7 @@ def round_trip_error(
     Rounding to nearest as independent random numbers: Higham, Accuracy and Stability of Numerical Algorithms, sec. 2.8.
     """
     if end not in ("noise", "data"):
-        raise ValueError(f"end={end!r} is neither 'noise' nor 'data'")
+        raise ValueError(f"end={shown(end)} is neither 'noise' nor 'data'")
     law = gaussian_jacobian(_positive("data_rms", data_rms) ** 2)
     # The inverse is derived first, so that a solver without one is refused with the reason.
     runs = {d: directed_run(solver, grid, d, prediction) for d in ("invert", "sample")}
@@ -359,7 +360,7 @@ def damping(solver: Solver) -> str:
 
 def _positive(name: str, value: float) -> float:
     if not 0 < value < math.inf:
-        raise ValueError(f"{name}={value!r} is not a positive number")
+        raise ValueError(f"{name}={shown(value)} is not a positive number")
     return float(value)
 
 

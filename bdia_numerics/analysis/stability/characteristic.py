@@ -10,6 +10,7 @@ import numpy as np
 from bdia_numerics.analysis.expansion.step import Matrix, SeriesStep
 from bdia_numerics.program import NotInvertibleError, Solver, inverse_run
 from bdia_numerics.spaces.later import sympy
+from bdia_numerics.texts import shown
 
 DIRECTIONS = ("sample", "invert")
 TERMS = 5
@@ -97,7 +98,7 @@ def nowhere_stable(solver: Solver, *, direction: str = "sample") -> bool:
 def directed(solver: Solver, direction: str, *, alphas: bool = False, ratios: bool = False) -> SeriesStep:
     """Return the step of a solver, or its inverse, on a layout."""
     if direction not in DIRECTIONS:
-        raise ValueError(f"direction={direction!r} is neither 'sample' nor 'invert'")
+        raise ValueError(f"direction={shown(direction)} is neither 'sample' nor 'invert'")
     step = SeriesStep.of(solver, TERMS, "rough" if ratios else "uniform", "one")
     if alphas and not step.layout.in_time:
         step = step.with_free_alphas()

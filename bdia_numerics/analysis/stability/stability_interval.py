@@ -11,6 +11,7 @@ from bdia_numerics.analysis.stability.characteristic import stability_polynomial
 from bdia_numerics.analysis.stability.roots import CIRCLE, INSIDE, factors, irreducible, keeps_sign, location
 from bdia_numerics.program import Solver
 from bdia_numerics.spaces.later import sympy
+from bdia_numerics.texts import shown
 
 AXES = ("real", "imaginary")
 Array = np.ndarray[Any, Any]
@@ -64,7 +65,7 @@ def stability_interval(solver: Solver, axis: str = "real", *, direction: str = "
     condition is decided exactly, at one rational place of each gap.
     """
     if axis not in AXES:
-        raise ValueError(f"axis={axis!r} is neither 'real' nor 'imaginary'")
+        raise ValueError(f"axis={shown(axis)} is neither 'real' nor 'imaginary'")
     zeta, x = sympy.Symbol("zeta"), sympy.Dummy("x")
     polynomial = sympy.numer(sympy.together(stability_polynomial(solver, direction=direction, zeta=zeta, x=x)))
     symbols = sorted(polynomial.free_symbols - {zeta, x}, key=str)

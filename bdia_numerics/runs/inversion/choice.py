@@ -8,6 +8,7 @@ from bdia_numerics.program import Solver
 from bdia_numerics.runs.inversion.ddim import DDIMInversion, Method
 from bdia_numerics.runs.inversion.reversed import Reversed
 from bdia_numerics.solvers import DDIM
+from bdia_numerics.texts import shown
 
 INVERSIONS: Mapping[str, Method] = {
     "(10)": DDIMInversion(),
@@ -38,7 +39,7 @@ def named(text: str) -> Method | None:
         return None
     found = INVERSIONS.get(word) or INVERSIONS.get(f"({word})")
     if found is None:
-        raise ValueError(f"inversion={text!r} is none of default, {', '.join(INVERSIONS)}")
+        raise ValueError(f"inversion={shown(text)} is none of default, {', '.join(INVERSIONS)}")
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Linear, Recorder, Solver
 from bdia_numerics.runs.solving import Solution, Status, solve
+from bdia_numerics.texts import shown
 
 Method = Callable[[Solver, Any, Grid, Any], Solution]
 """method(solver, model, grid, x_0) returns a Solution whose `.z` is the latent, z_N; its trajectory begins there."""
@@ -44,7 +45,7 @@ class DDIMInversion:
 
     def __post_init__(self) -> None:
         if self.substeps != int(self.substeps) or self.substeps < 1:
-            raise ValueError(f"substeps={self.substeps!r}: a slot has at least 1 part, pass an int")
+            raise ValueError(f"substeps={shown(self.substeps)}: a slot has at least 1 part, pass an int")
 
     def step(self, s: Recorder) -> None:
         """Record the step between two neighbours of the reversed grid."""

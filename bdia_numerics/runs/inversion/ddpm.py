@@ -11,6 +11,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.program import Recorder
 from bdia_numerics.runs.solving import Model, Solution, Status, prepared, solve
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import shown
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class EditFriendly:
         n = self.grid.n
         first = n if first is None else first
         if isinstance(first, bool) or first not in range(1, n + 1):
-            raise ValueError(f"first={first!r} is not an index of a state above the data: pass one of 1..{n}")
+            raise ValueError(f"first={shown(first)} is not an index of a state above the data: pass one of 1..{n}")
         z = self.trajectory[first]
         for i in range(first, 0, -1):
             found = solve(DDPMMean(), model, self.grid[i - 1 : i], z)
@@ -145,7 +146,7 @@ def edit_friendly(model: Model, grid: Grid, x_0: Any, rng: np.random.Generator) 
     makes them good for edits and no sample of the DDPM's own noise.
     """
     if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng={rng!r} draws nothing: pass numpy.random.default_rng(seed)")
+        raise TypeError(f"rng={shown(rng)} draws nothing: pass numpy.random.default_rng(seed)")
     space, grid = prepared("x_0", x_0, grid)
     if not space.floats:
         raise TypeError(f"x_0 is in {space.name}: random states are drawn in NumPy floats")

@@ -16,6 +16,7 @@ from bdia_numerics.runs.inversion.ddim import DDIMInversion, Method
 from bdia_numerics.runs.inversion.steps import dependence
 from bdia_numerics.runs.solving import Model, Status, prepared, solve
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import shown
 
 
 @dataclass(frozen=True)
@@ -119,14 +120,14 @@ def null_text(
     guided(cond, uncond, scale)
     shape = structure(solver)
     if len(shape.registers) != 1 or shape.nfe != 1:
-        raise ValueError(f"solver={solver!r} is not of one state and one evaluation a step: use DDIM()")
+        raise ValueError(f"solver={shown(solver)} is not of one state and one evaluation a step: use DDIM()")
     space, grid = prepared("x_0", x_0, grid)
     w = space.field(scale)
     if space.is_zero(w - 1):
         raise ValueError("scale=1 leaves the unconditional model, and so the null, without effect: use encode")
     there = (pivot or DDIMInversion())(solver, cond, grid, x_0)
     if there.status.ok and there.trajectory is None:
-        raise ValueError(f"pivot={pivot!r} keeps no trajectory to fit: use one of bdia_numerics.runs.inversion")
+        raise ValueError(f"pivot={shown(pivot)} keeps no trajectory to fit: use one of bdia_numerics.runs.inversion")
     nulls: dict[Any, Any] = {}
     found = NullText(there.z, nulls, there.z, there.trajectory, there.nfe, there.status, uncond, scale)
     if not there.status.ok:

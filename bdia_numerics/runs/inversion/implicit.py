@@ -18,6 +18,7 @@ from bdia_numerics.runs.inversion.ddim import DDIMInversion, Method, name_of
 from bdia_numerics.runs.inversion.steps import Step, step_at
 from bdia_numerics.runs.solving import Model, Solution, Status, prepared, solve
 from bdia_numerics.spaces import Space, kind_of
+from bdia_numerics.texts import shown
 
 Array = np.ndarray[Any, Any]
 
@@ -37,9 +38,9 @@ class Iteration:
         for name, least in (("iterations", 1), ("memory", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise ValueError(f"{name}={value!r}: pass an int of at least {least}")
+                raise ValueError(f"{name}={shown(value)}: pass an int of at least {least}")
         if self.tolerance is not None and not self.tolerance > 0:
-            raise ValueError(f"tolerance={self.tolerance!r} cannot be reached: pass a positive number, or None")
+            raise ValueError(f"tolerance={shown(self.tolerance)} cannot be reached: pass a positive number, or None")
 
     def admitted(self, name: str, z: Any, space: Space) -> tuple[Array, Any]:
         """Return a state as an array, and the tolerance in its number system; ValueError and TypeError as documented."""

@@ -12,6 +12,7 @@ from bdia_numerics.program import Run, Solver, record_steps, structure
 from bdia_numerics.program.meaning import interpret
 from bdia_numerics.runs.solving import Model, Solution, begin, solve, starter_of
 from bdia_numerics.spaces import Scalar
+from bdia_numerics.texts import shown
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Step:
         slope = dependence(run, output).get(run.inputs[output].number, 0)
         if space.is_zero(slope):
             raise ValueError(
-                f"{self.solver!r} leaves z_i out of its step from t={self.part.t[1]}, so there is nothing to iterate: "
+                f"{shown(self.solver)} leaves z_i out of its step from t={self.part.t[1]}, so there is nothing to iterate: "
                 "end the grid before it"
             )
         return space.coefficient(1 / slope)

@@ -13,7 +13,7 @@ from typing import Any
 
 from bdia_numerics.names import FORMER_DISTRIBUTIONS
 from bdia_numerics.studies.study import Study
-from bdia_numerics.texts import bounded, instead, one_of, real, whole
+from bdia_numerics.texts import bounded, instead, one_of, real, shown, whole
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def configured(study: Study, table: Mapping[str, Any]) -> Any:
         table = {**table, "distribution": FORMER_DISTRIBUTIONS.get(former, former)}
         del table["law"]
         warnings.warn(
-            f"law={former!r} is a former spelling: write distribution = {table['distribution']!r}", stacklevel=2
+            f"law={shown(former)} is a former spelling: write distribution = {table['distribution']!r}", stacklevel=2
         )
     for name in table:
         if name not in known:
@@ -108,7 +108,7 @@ def _typed(name: str, hint: Any, value: Any) -> Any:
         return tuple((key, _typed(f"{name}.{key}", kind, each)) for key, each in value.items())
     if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis:
         if typing.get_origin(inner[0]) is tuple:
-            raise ValueError(f"{name}={value!r}: give a table, [{name}] with lines like gamma = [0.5, 1]")
+            raise ValueError(f"{name}={shown(value)}: give a table, [{name}] with lines like gamma = [0.5, 1]")
         return tuple(_typed(name, inner[0], each) for each in (value if isinstance(value, list) else [value]))
     if origin in (types.UnionType, typing.Union):
         for kind in inner:
@@ -117,7 +117,7 @@ def _typed(name: str, hint: Any, value: Any) -> Any:
                     return _typed(name, kind, value)
                 except ValueError:
                     continue
-        raise ValueError(f"{name}={value!r}: give {' or '.join(_EXAMPLES.get(kind, str(kind)) for kind in inner)}")
+        raise ValueError(f"{name}={shown(value)}: give {' or '.join(_EXAMPLES.get(kind, str(kind)) for kind in inner)}")
     if origin is typing.Literal:
         return one_of(name, value, inner)
     number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -129,4 +129,4 @@ def _typed(name: str, hint: Any, value: Any) -> Any:
         return whole(name, value, least=-(10**6))
     if hint is bool and type(value) is bool:
         return value
-    raise ValueError(f"{name}={value!r}: give {_EXAMPLES.get(hint, 'nothing, since no file can say it')}")
+    raise ValueError(f"{name}={shown(value)}: give {_EXAMPLES.get(hint, 'nothing, since no file can say it')}")

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from bdia_numerics.spaces.precision import Shared
-from bdia_numerics.texts import refuse
+from bdia_numerics.texts import refuse, shown
 
 WEIGHTS = Path(__file__).parent / "weights"
 UNET = WEIGHTS / "mnist"
@@ -115,7 +115,7 @@ def network_of(folder: Path, part: str | None, name: str | None, dtype: torch.dt
     # A pipeline or a scheduler has from_pretrained, too, and a pipeline may import code that its folder names.
     if not (isinstance(make, type) and issubclass(make, diffusers.ModelMixin)):
         raise ValueError(  # noqa: TRY004  the folder is at fault
-            f"_class_name={name!r} in {place} is not a model of diffusers {diffusers.__version__}: upgrade it, or give a network's folder"
+            f"_class_name={shown(name)} in {place} is not a model of diffusers {diffusers.__version__}: upgrade it, or give another folder"
         )
     _check_files(place)
     try:

@@ -22,7 +22,7 @@ from bdia_numerics.program import Run, Solver, make_plan, structure
 from bdia_numerics.program.plan import Call, Instruction, Plan
 from bdia_numerics.runs.solving import begun, invert, solve
 from bdia_numerics.spaces import of
-from bdia_numerics.texts import refuse
+from bdia_numerics.texts import refuse, shown
 from bdia_numerics.torch.linear import Store, pull, push
 from bdia_numerics.torch.networks.jacobians import Linearised, linearised
 
@@ -302,7 +302,7 @@ def probed_defect(
     """
     names = structure(solver).registers
     refuse(
-        (len(names) != 2, f"{solver!r} has {len(names)} registers: the symplectic form pairs exactly two"),
+        (len(names) != 2, f"{shown(solver)} has {len(names)} registers: the symplectic form pairs exactly two"),
         (probes < 2, f"probes={probes}: take 2 or more, so that they have a spread"),
     )
     factors = np.array([float(c) for c in step_determinants(solver, grid)])

@@ -14,7 +14,7 @@ from bdia_numerics import configs, schedules
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Trained
 from bdia_numerics.schedules import Schedule
-from bdia_numerics.texts import refuse
+from bdia_numerics.texts import refuse, shown
 from bdia_numerics.torch.networks.features import verdicts
 from bdia_numerics.torch.networks.folders import CARD, UNET, edm_network, local, network_of, quiet, read_json
 from bdia_numerics.torch.networks.models import NetworkModel, Preconditioned
@@ -103,7 +103,9 @@ class Loaded:
         try:
             given = torch.as_tensor(labels, device=next(self.network.parameters()).device)
         except (TypeError, ValueError, RuntimeError):
-            raise TypeError(f"labels={labels!r} are not ints: pass one class label an image, such as [3, 1]") from None
+            raise TypeError(
+                f"labels={shown(labels)} are not ints: pass one class label an image, such as [3, 1]"
+            ) from None
         if given.ndim != 1 or given.dtype.is_floating_point or given.dtype.is_complex:
             raise TypeError(
                 f"labels={given.tolist()} are not a list of ints: pass one class label an image, such as [3, 1]"
@@ -212,7 +214,7 @@ def load(
         Where the scheduler's configuration asks for clipping or thresholding, which is not applied, and before a pickle is opened.
     """
     if dtype is not None and dtype not in DTYPES:
-        raise TypeError(f"dtype={dtype!r} is not a float dtype of torch: pass one such as torch.float32")
+        raise TypeError(f"dtype={shown(dtype)} is not a float dtype of torch: pass one such as torch.float32")
     if source is None:
         if not (UNET / "config.json").is_file():
             raise ValueError(
@@ -243,7 +245,7 @@ def _from_folder(source: str | Path, part: str | None, dtype: torch.dtype) -> Lo
         kind = index[part]
         if not (isinstance(kind, list) and len(kind) == 2):
             raise ValueError(
-                f"{folder / 'model_index.json'} has {part}={kind!r}, no pair of a library and a class: download it again"
+                f"{folder / 'model_index.json'} has {part}={shown(kind)}, no pair of a library and a class: download it again"
             )
         entries = {"_class_name": kind[1]}
     network = network_of(folder, part, entries.get("_class_name"), dtype)
@@ -290,7 +292,7 @@ def told_scale(network: Any, length: float) -> float:
     if name in _TOLD_LEVELS:
         return 1.0
     raise ValueError(
-        f"_class_name={name!r}: what this network is told as a time is not known here: make a NetworkModel of it with time_scale="
+        f"_class_name={shown(name)}: what this network is told as a time is not known here: make a NetworkModel of it with time_scale="
     )
 
 

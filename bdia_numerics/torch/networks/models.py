@@ -20,6 +20,7 @@ from bdia_numerics.grids import Grid, Point
 from bdia_numerics.models import PREDICTIONS, Trained, prediction_of
 from bdia_numerics.schedules import Schedule, edm
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import shown
 from bdia_numerics.torch.tensors import DTYPES
 
 Control = Callable[[torch.Tensor, torch.Tensor, Mapping[str, Any]], Mapping[str, Any]]
@@ -81,7 +82,7 @@ class NetworkModel:
 
     def __post_init__(self) -> None:
         if not callable(self.network):
-            raise TypeError(f"network={self.network!r} is not callable: pass a module or a function of (z, t)")
+            raise TypeError(f"network={shown(self.network)} is not callable: pass a module or a function of (z, t)")
         prediction_of(self)
         check_options(
             self.guidance, state_dtype=self.state_dtype, network_dtype=self.network_dtype, autocast=self.autocast
@@ -198,7 +199,7 @@ def _joined(first: Any, second: Any, name: str = "conditions") -> Any:
     if first is second or first == second:
         return second
     raise ValueError(
-        f"{name}={second!r} differs from the unconditional {first!r}, and only tensors may: give both the same"
+        f"{name}={shown(second)} differs from the unconditional {shown(first)}, and only tensors may: give both the same"
     )
 
 
@@ -275,12 +276,12 @@ class Preconditioned:
 def check_options(guidance: Any, **dtypes: torch.dtype | None) -> None:
     """Raise unless the scale of guidance is a finite number and every dtype one of torch's floats."""
     if isinstance(guidance, bool) or not isinstance(guidance, Real):
-        raise TypeError(f"guidance={guidance!r} is not a number: pass a scale such as 2.0")
+        raise TypeError(f"guidance={shown(guidance)} is not a number: pass a scale such as 2.0")
     if not abs(float(guidance)) < float("inf"):
         raise ValueError(f"guidance={guidance} is not finite: pass a scale such as 2.0")
     for name, dtype in dtypes.items():
         if dtype is not None and dtype not in DTYPES:
-            raise TypeError(f"{name}={dtype!r} is not a float dtype of torch: pass one such as torch.float32")
+            raise TypeError(f"{name}={shown(dtype)} is not a float dtype of torch: pass one such as torch.float32")
 
 
 def check_states(network: Any, weight: torch.Tensor | None, z: Any) -> None:

@@ -18,6 +18,7 @@ from bdia_numerics.runs.solving import encoding, inverting, resumed, sampling
 from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Course, Status
 from bdia_numerics.solvers import BDIA, DDIM
+from bdia_numerics.texts import shown
 from bdia_numerics.torch.schedulers.configuration import (
     KINDS,
     check,
@@ -231,7 +232,7 @@ class ProgramScheduler(DDIMScheduler):
             super().set_timesteps(len(times))
             return times if self._is_ddim else [t for t in times if t > end]
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-            raise ValueError(f"num_inference_steps={number!r}: pass a number of steps, 1 or more")
+            raise ValueError(f"num_inference_steps={shown(number)}: pass a number of steps, 1 or more")
         super().set_timesteps(int(number))
         times = self.timesteps.tolist()
         if self._counted is not None:

@@ -11,7 +11,7 @@ from typing import Any
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from bdia_numerics import configs
-from bdia_numerics.texts import one_of
+from bdia_numerics.texts import one_of, shown
 from bdia_numerics.torch.tensors import dtype_named
 
 INVERSE = "DPMSolverMultistepInverseScheduler"
@@ -102,7 +102,7 @@ def counted(config: Mapping[str, Any]) -> configs.SchedulerConfig | None:
         able = (
             key for key in configs.FAMILIES if key != INVERSE and counts(configs.SchedulerConfig(key, {}, frozenset()))
         )
-        raise ValueError(f"counts_as={name!r} is none of {', '.join(('DDIMScheduler', *able))}")
+        raise ValueError(f"counts_as={shown(name)} is none of {', '.join(('DDIMScheduler', *able))}")
     if "timestep_spacing" not in own and config["timestep_spacing"] != own_spacing(read):
         raise ValueError(
             f"timestep_spacing={config['timestep_spacing']!r} is not taken by {name}, which counts {own_spacing(read)} times: leave it "
@@ -197,7 +197,7 @@ def _refuse(config: configs.SchedulerConfig) -> None:
     else:
         return
     raise ValueError(
-        f"{key}={value!r} is not run by these schedulers ({what}): use `solve` with the grid that bdia_numerics.torch.load(...).grid or "
+        f"{key}={shown(value)} is not run by these schedulers ({what}): use `solve` with the grid of bdia_numerics.torch.load(...).grid or "
         "grids.from_scheduler gives"
     )
 

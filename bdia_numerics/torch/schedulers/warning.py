@@ -12,6 +12,7 @@ from bdia_numerics.grids import Point
 from bdia_numerics.program import Solver
 from bdia_numerics.runs.stepwise import USELESS, Course
 from bdia_numerics.solvers import BDIA, CBDIA, EDICT
+from bdia_numerics.texts import shown
 from bdia_numerics.torch.networks.models import contradiction
 from bdia_numerics.torch.tensors import has_float64, space_of
 
@@ -74,7 +75,7 @@ def foreseen(course: Course, sample: torch.Tensor, registers: torch.dtype, given
         grid = grid[: grid.n - 1]  # the growth is that of z, of which nothing is data at alpha = 0
     if grid.n <= course.shape.depth or float(grid.alpha[-1]) == 0 or not (noise_end or given):
         return ""
-    what = f"{solver!r} on these {grid.n} slots"
+    what = f"{shown(solver)} on these {grid.n} slots"
     if noise_end and given is None and (error := latent_error(solver, grid)) > USELESS:
         grown = amplification(solver, grid, "invert").total
         return (

@@ -1,0 +1,72 @@
+"""Hostile input ends in a result, or in one short line that names what is wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bdia_numerics import BDIA, analysis, grids, problems, schedules
+from bdia_numerics.texts import shown
+
+ROOT = Path(__file__).resolve().parents[1]
+VP = schedules.vp_linear()
+GRID = grids.uniform(VP, 6, t_max=1, t_min=0.01)
+LAW = problems.Gaussian([0.0], 1.0)
+Z = np.zeros((2, 1))
+MASKED = np.ma.masked_array([1.0, 2.0], [True, False])
+
+
+def fuzz(*words):
+    script = [sys.executable, str(ROOT / "scripts" / "fuzz.py"), *words]
+    return subprocess.run(script, check=False, capture_output=True, text=True, encoding="utf-8")
+
+
+@pytest.mark.parametrize("value", [0.5, None, [], "x" * 5000, object(), MASKED, np.ones((9, 9))])
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda x: analysis.best_gamma(LAW, x), "grid"),
+        (lambda x: analysis.amplification(BDIA(), x), "grid"),
+        (lambda x: analysis.global_error(BDIA(), LAW, x), "grid"),
+        (lambda x: analysis.global_error(BDIA(), x, GRID), "problem"),
+        (lambda x: grids.uniform(x, 5), "schedule"),
+        (lambda x: LAW.flow(Z, 1.0, 0.5, x), "schedule"),
+        (analysis.zero_stability, "solver"),
+    ],
+    ids=["best_gamma", "amplification", "global_error", "global_error of what", "grids", "flow", "zero_stability"],
+)  # fmt: skip
+def test_an_argument_of_another_kind_is_named(call, name, value):
+    with pytest.raises(TypeError) as caught:
+        call(value)
+    message = str(caught.value)
+    assert message.startswith(f"{name}=") and ": " in message
+    assert "\n" not in message and len(message) < 300
+
+
+def test_values_in_messages_are_short_and_on_one_line():
+    class Broken:
+        def __repr__(self):
+            raise RuntimeError
+
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    for value in (Broken(), deep, MASKED, np.zeros((50, 50)), "x" * 5000, 10**5000, {"a": deep}):
+        assert 0 < len(shown(value)) <= 80 and "\n" not in shown(value)
+    with pytest.raises(ValueError, match=r"^beta_max=.* is not a finite number") as caught:
+        schedules.vp_linear(0.1, MASKED)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_power_of_ten_without_end_is_refused_at_once():
+    with pytest.raises(ValueError, match="number=1e99999999 is too long"):
+        LAW.flow(Z, 1.0, "1e99999999", VP)
+
+
+@pytest.mark.slow
+def test_a_short_run_of_the_script_finds_no_fault():
+    done = fuzz("--seed", "0", "--inputs", "240", "--commands", "10")
+    assert done.returncode == 0, done.stdout
+    assert "250 tried, 0 faults" in done.stdout
