@@ -113,7 +113,9 @@ def configuration(draw: random.Random, path: Path) -> Callable[[], Any]:
         if draw.random() < 0.2:
             del config[name]
     n = draw.choice([1, 2, 7, 50])
-    return lambda: analysis.lint(config, steps=n) if draw.random() < 0.2 else configs.read(config).grid(n)
+    return lambda: (
+        analysis.lint(config, steps=n) if draw.random() < 0.2 else configs.layout(configs.from_mapping(config), n)
+    )
 
 
 def state(draw: random.Random, folder: Path) -> Callable[[], Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bdia_numerics import BDIA, analysis, grids, problems, schedules
+from bdia_numerics import BDIA, analysis, configs, grids, problems, schedules
 from bdia_numerics.texts import shown
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,6 +58,17 @@ def test_values_in_messages_are_short_and_on_one_line():
     with pytest.raises(ValueError, match=r"^beta_max=.* is not a finite number") as caught:
         schedules.vp_linear(0.1, MASKED)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["_class_name", "beta_start", "timestep_spacing"])
+def test_a_deep_or_long_entry_of_a_configuration_is_named(key):
+    deep = []
+    for _ in range(3000):
+        deep = [deep]
+    for value in (deep, "x" * 5000):
+        with pytest.raises(ValueError, match=key) as caught:
+            configs.layout(configs.from_mapping({"_class_name": "DDIMScheduler", key: value}), 5)
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
 
 
 def test_a_power_of_ten_without_end_is_refused_at_once():

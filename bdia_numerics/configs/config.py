@@ -150,7 +150,7 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
     keys: Collection[Any] = entries.keys()
     if (odd := next((key for key in keys if not isinstance(key, str)), None)) is not None:
         raise ValueError(
-            f"config has the key {odd!r}, which is not a name: pass a scheduler_config.json or a mapping like it"
+            f"config has the key {shown(odd)}, which is not a name: pass a scheduler_config.json or a mapping like it"
         )
     if "_class_name" not in entries and ("model" in entries or entries.keys() & (_LDM.keys() - KNOWN)):
         entries = _from_ldm(entries, ignore)
@@ -164,7 +164,7 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
             f"_class_name={shown(named)} is not a name: write that of the scheduler's class, such as DDIMScheduler",
         ),
         (
-            str(named).endswith("Pipeline"),
+            isinstance(named, str) and named.endswith("Pipeline"),
             f"_class_name={shown(named)} is that of a pipeline: give the file scheduler/scheduler_config.json next to model_index.json",
         ),
         (inner is not None, f"{inner} holds a configuration of its own: pass that table"),
@@ -387,7 +387,7 @@ def _check(name: str, values: Mapping[str, Any]) -> None:
         ),
         (len(set_) > 1, f"{' and '.join(set_[:2])} are both set: diffusers takes one kind of sigmas"),
         *(
-            (key in values and get(key) not in allowed, f"{key}={get(key)!r} is none of {', '.join(allowed)}")
+            (key in values and get(key) not in allowed, f"{key}={shown(get(key))} is none of {', '.join(allowed)}")
             for key, allowed in _CHOICES.items()
         ),
         (

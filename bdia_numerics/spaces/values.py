@@ -235,7 +235,7 @@ def of_kind(kind: str, name: str, value: Any, *marks: str) -> None:
     Traceback (most recent call last):
     TypeError: grid=0.5 is not a Grid: make one, for instance grids.uniform(schedule, 20)
     """
-    wanted = marks or next((tuple(rest) for known, *rest in reversed(_MARKS) if known in (kind, f"{kind}s")), ())
+    wanted = marks or next((m[1:] for m in reversed(_MARKS) if m[0] in (kind, f"{kind}s")), ())
     if kind == "solver" and isinstance(value, str):
         raise TypeError(f"{name}={shown(value)} is text: pass an instance, for instance {value[:40]}()")
     if isinstance(value, type) and kind != "model":
