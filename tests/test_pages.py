@@ -1,6 +1,7 @@
 """The pages that show the ledger say what the ledger says."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -97,7 +98,15 @@ def test_the_first_command_finds_what_the_readme_says(tmp_path):
         "sys.argv = ['bdia', 'verify', '--json']\n"
         "from bdia_numerics.cli import main; main()"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    # One process: the others would find flint.
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+        env=os.environ | {"BDIA_WORKERS": "1"},
+    )
     known = statements()
     found = [Decided(known[c["id"]], c["verdict"], "", 0.0, kind=c["kind"]) for c in json.loads(run.stdout)["claims"]]
     text = README.read_text(encoding="utf-8")
