@@ -123,9 +123,9 @@ def test_arguments_of_another_kind(run):
 
 def test_names_of_solvers():
     assert find("BDIA") is find("bdia") is BDIA and find("edict") is SOLVERS["EDICT"]
-    refused(ValueError, ["name='BDA'", "none of the solvers", "use BDIA"], lambda: find("BDA"))
+    refused(ValueError, ["solver='BDA'", "is unknown", "use BDIA"], lambda: find("BDA"))
     assert "Rex" not in refused(ValueError, ["Heun"], lambda: find("huen"))
-    refused(ValueError, ["name='zzzz'", *SOLVERS], lambda: find("zzzz"))
+    refused(ValueError, ["solver='zzzz'", *SOLVERS], lambda: find("zzzz"))
     refused(TypeError, ["name=3", "not text"], lambda: find(3))
 
 

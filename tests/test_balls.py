@@ -232,7 +232,7 @@ def test_a_certified_flow_without_a_closed_form(times):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"problem": None}, "is not a mixture"),
+        ({"problem": None}, "problem=None is not a distribution"),
         ({"z": [1, 2, 3]}, "last axis must be D = 2"),
         ({"z": [1, float("inf")]}, "not finite"),
         ({"z": [1, 1j]}, "not a ball"),
@@ -388,7 +388,7 @@ def test_a_comparison_in_the_plane():
         ({"form": "affine"}, "form='affine' is unknown"),
         ({"prec": 0}, "not a number of bits"),
         ({"factor": 0}, "factor=0 is not positive"),
-        ({"problem": None}, "no flow_certified"),
+        ({"problem": None}, "problem=None is not a distribution"),
         ({"grid": 3}, "is not a Grid"),
         ({"grid": grids.from_values([0.0, 1.0], [1.0, 0.5], [0.1, 0.5])}, "needs its schedule"),
     ],

@@ -567,7 +567,7 @@ def test_the_command_says_that_a_return_is_useless():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--solver", "none"), "is none of DDIM"),
+        (("--solver", "none"), "is unknown: use one of DDIM"),
         (("--solver", "bdia:p=1/2"), "p is not a parameter of BDIA, which takes gamma"),
         (("--solver", "bdia:gamma=x"), "gamma='x' is not a real number"),
         (("--solver", "bdia:gamma=1/x"), "gamma=1/x is not a number"),

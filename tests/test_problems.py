@@ -183,9 +183,14 @@ MUTANTS = {
     ),
     "stretch inverted": ("transports", "new / old)", "old / new)", lambda: checks.check_gaussian_flow("full")),
     "density ratio inverted": ("transports", "np.exp(old - new)", "np.exp(new - old)", checks.check_jacobian),
-    "standard deviations not rooted in draws": ("law", "np.sqrt(law.covs)[k]", "law.covs[k]", checks.check_samples),
+    "standard deviations not rooted in draws": (
+        "mixtures",
+        "np.sqrt(law.covs)[k]",
+        "law.covs[k]",
+        checks.check_samples,
+    ),
     "eigenvectors transposed in draws": (
-        "law",
+        "mixtures",
         "@ law.axes[j].T",
         "@ law.axes[j]",
         checks.check_covariances_of_samples,

@@ -140,7 +140,8 @@ def test_a_state_of_another_solver_parameter_grid_or_end_is_refused():
     noise_end = invert(BDIA(), model, grid, state).state
     assert np.allclose(solve(BDIA(), model, grid, noise_end).z, floats().z, rtol=1e-12)
     with pytest.raises(
-        TypeError, match=r"state is a ndarray: pass the \.state of a Solution; to start from data alone, use encode"
+        TypeError,
+        match=r"^state=.* is not a State: pass the \.state of a Solution, .*; to start from data alone, use encode",
     ):
         invert(BDIA(), model, grid, state.registers["z"])
 

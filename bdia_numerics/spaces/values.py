@@ -220,7 +220,7 @@ _REMEDIES = {
     "problem": "not a distribution: pass one of `problems`, or what has model, sample and flow",
     "grid": "not a Grid: make one, for instance grids.uniform(schedule, 20)",
     "schedule": "not a schedule: pass one of `schedules`, for instance schedules.vp_linear()",
-    "state": "not a State: pass the state of a Solution, or State.load(path)",
+    "state": "not a State: pass the .state of a Solution, or State.load(path); to start from data alone, use encode",
 }
 _SINGLE = {"a": "solver", "b": "solver", "cond": "model", "uncond": "model", "score": "model"} | {
     k: k for k in _REMEDIES
