@@ -158,7 +158,7 @@ def layout(
         For a class whose walk is not read, for what the scheduler itself would refuse, and for a time outside its table.
     """
     refuse(
-        (not config.known, f"the walk of {config.name} is not read: {config.family.why}"),
+        (not config.known, f"the walk of {config.name[:80]} is not read: {config.family.why}"),
         (
             n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer)),
             f"n={shown(n)} is not a number of steps: pass an int",

@@ -22,7 +22,7 @@ def schedule_of(config: configs.SchedulerConfig) -> Schedule:
         For a class whose walk is not read.
     """
     if not config.known:
-        raise ValueError(f"the walk of {config.name} is not read: {config.family.why}")
+        raise ValueError(f"the walk of {config.name[:80]} is not read: {config.family.why}")
     if config.preconditioned is not None or config.rule == "consistency":
         return schedules.edm()
     if config.flow:
