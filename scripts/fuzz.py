@@ -313,7 +313,8 @@ def command_outcome(words: list[str]) -> str:
             return f"ran for {6 * SECONDS} s"
         except ValueError:  # a null byte is no word of a command line
             return "one line"
-    complaints = [line for line in done.stderr.splitlines() if line.startswith("bdia: ")]
+    said = [line for line in done.stderr.splitlines() if line.startswith("bdia: ")]
+    complaints = [line for line in said if "is a former spelling: write" not in line]  # a hint before, and no complaint
     if "Traceback" in done.stderr or done.returncode not in (0, 1, 2):
         return f"status {done.returncode}: {done.stderr[-300:]!r}"
     if done.returncode == 2 and (len(complaints) != 1 or len(complaints[0]) > 700):
