@@ -314,7 +314,7 @@ def command_outcome(words: list[str]) -> str:
         except ValueError:  # a null byte is no word of a command line
             return "one line"
     said = [line for line in done.stderr.splitlines() if line.startswith("bdia: ")]
-    complaints = [line for line in said if "is a former spelling" not in line]  # a hint that may stand before a refusal
+    complaints = [line for line in said if "is a former spelling: write" not in line]  # a hint before, and no complaint
     if "Traceback" in done.stderr or done.returncode not in (0, 1, 2):
         return f"status {done.returncode}: {done.stderr[-300:]!r}"
     if done.returncode == 2 and (len(complaints) != 1 or len(complaints[0]) > 700):

@@ -35,7 +35,7 @@ def fuzz(*words):
         (lambda x: LAW.flow(Z, 1.0, 0.5, x), "schedule"),
         (analysis.zero_stability, "solver"),
     ],
-    ids=["best_gamma", "amplification", "global_error", "global_error of what", "grids", "flow", "zero_stability"],
+    ids=("best_gamma", "amplification", "global_error", "global_error of", "uniform", "flow", "zero_stability"),
 )  # fmt: skip
 def test_an_argument_of_another_kind_is_named(call, name, value):
     with pytest.raises(TypeError) as caught:
@@ -66,7 +66,7 @@ def test_a_deep_or_long_entry_of_a_configuration_is_named(key):
     for _ in range(3000):
         deep = [deep]
     for value in (deep, "x" * 5000):
-        with pytest.raises(ValueError, match=f"{key}|the walk of x{{80}} is not read") as caught:
+        with pytest.raises(ValueError, match=rf"{key}=|the walk of x{{80}} is not read") as caught:
             configs.layout(configs.from_mapping({"_class_name": "DDIMScheduler", key: value}), 5)
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
 
@@ -74,6 +74,12 @@ def test_a_deep_or_long_entry_of_a_configuration_is_named(key):
 def test_a_power_of_ten_without_end_is_refused_at_once():
     with pytest.raises(ValueError, match="number=1e99999999 is too long"):
         LAW.flow(Z, 1.0, "1e99999999", VP)
+
+
+@pytest.mark.parametrize("n", [10**12, 2**63, 10**400, 10**5000], ids=int.bit_length)
+def test_slots_that_no_machine_has_memory_for_are_refused_at_once(n):
+    with pytest.raises(ValueError, match=r"^n=.* is too large: a grid has at most 1000000 slots$"):
+        grids.uniform(VP, n)
 
 
 @pytest.mark.slow

@@ -174,7 +174,7 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
     family = FAMILIES.get(name)
     if named is None and name == "DDIMScheduler" and (strange := sorted(own.keys() - FAMILIES[name].defaults.keys())):
         raise ValueError(
-            f"config has no _class_name, and {strange[0]}={own[strange[0]]!r} is not an entry of DDIMScheduler: add _class_name"
+            f"config has no _class_name, and {strange[0]}={shown(own[strange[0]])} is not an entry of DDIMScheduler: add _class_name"
             + _near(strange[0], FAMILIES[name].defaults)
         )
     if family is None or not family.walk:
@@ -290,7 +290,7 @@ def _from_ldm(entries: Mapping[str, Any], ignore: Collection[str]) -> dict[str, 
         one_of(key, values[key], names)
     for key in ("given_betas", "cosine_s", "rescale_betas_zero_snr"):
         if values[key] != _LDM[key]:
-            raise ValueError(f"{key}={values[key]!r} is not read: convert the configuration to diffusers' first")
+            raise ValueError(f"{key}={shown(values[key])} is not read: convert the configuration to diffusers' first")
     for key in ("linear_start", "linear_end"):
         values[key] = _written(values[key])
         _check_entry(key, values[key], _LDM[key])

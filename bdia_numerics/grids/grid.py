@@ -17,7 +17,7 @@ from bdia_numerics.schedules import Schedule
 from bdia_numerics.schedules.base import write
 from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.spaces.base import decimal
-from bdia_numerics.texts import ratio, shown
+from bdia_numerics.texts import MOST, ratio, shown
 
 Time = Any
 """t of a schedule, a number of any system."""
@@ -305,6 +305,8 @@ def slots_of(n: Any, least: int = 1) -> int:
         raise TypeError(f"n={shown(n)} is not a number of slots: pass an int")
     if n < least:
         raise ValueError(f"n={n}: a grid needs at least {least} slot{'s' if least > 1 else ''}")
+    if n > MOST:
+        raise ValueError(f"n={shown(n)} is too large: a grid has at most {MOST} slots")
     return int(n)
 
 

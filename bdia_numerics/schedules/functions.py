@@ -12,6 +12,7 @@ import numpy as np
 from bdia_numerics.schedules.base import Derived, each, rounding, sigma_bar_of, timed
 from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.spaces.later import sympy
+from bdia_numerics.texts import shown
 
 Function = Callable[[Any], Any]
 
@@ -35,7 +36,7 @@ class Functions(Derived):
     def __post_init__(self) -> None:
         for name in ("alpha_function", "sigma_function"):
             if not callable(getattr(self, name)):
-                raise TypeError(f"{name}={getattr(self, name)!r} is not callable: pass a function of t")
+                raise TypeError(f"{name}={shown(getattr(self, name))} is not callable: pass a function of t")
         if not self.t_min < self.t_max:
             raise ValueError(f"t_min={self.t_min}, t_max={self.t_max}: need t_min < t_max")
 

@@ -77,7 +77,7 @@ def configured(study: Study, table: Mapping[str, Any]) -> Any:
     for name in table:
         if name not in known:
             raise ValueError(
-                f"{name}={table[name]!r} is not a key of study {study.name}: use {instead(name, sorted(known))}"
+                f"{name}={shown(table[name])} is not a key of study {study.name}: use {instead(name, sorted(known))}"
             )
     return study.config(**{name: _typed(name, hints[name], value) for name, value in table.items()})
 
