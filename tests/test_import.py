@@ -1,12 +1,19 @@
 """What a first run imports is quick and light, measured in fresh interpreters."""
 
+import contextlib
 import json
+import os
+import re
 import resource
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parent.parent
 FIRST_RUN = "from bdia_numerics import BDIA, SOLVERS, grids, invert, models, problems, schedules, solve, spaces"
 HEAVY = ("torch", "matplotlib", "sympy")
 LIMIT_S = 0.5
@@ -89,3 +96,50 @@ def test_what_is_imported_late_is_read_and_never_set():
     with pytest.raises(AttributeError, match="import it where it is set"):
         later.mp.dps = 50
     assert mpmath.mp.dps == before
+
+
+def named(texts):
+    """Return the names of requirements, without those that an extra of theirs asks for."""
+    return {re.split(r"[^\w.-]", text)[0].lower() for text in texts if "extra ==" not in text}
+
+
+def needed(names):
+    """Return distributions with all that they require, as far as it is installed."""
+    found, left = set(), set(names)
+    while left:
+        name = left.pop()
+        found.add(name)
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            left |= named(metadata.requires(name) or ()) - found
+    return found
+
+
+def hidden() -> list[str]:
+    """Return the modules that an extra alone brings."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = set().union(*map(named, project["optional-dependencies"].values()))
+    extras -= {*needed(named(project["dependencies"])), project["name"]}
+    return sorted({"python-flint": "flint"}.get(name, name.replace("-", "_")) for name in extras)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["verify", "--only", "eq-33,prop-1", "--json"],
+        ["converge", "--solver", "ddim", "--max-steps", "32"],
+        ["list"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_commands_need_none_of_the_extras(words, tmp_path):
+    names = hidden()
+    assert {"torch", "matplotlib", "jinja2", "flint", "dask"} <= set(names)
+    code = (
+        f"import sys; sys.modules |= dict.fromkeys({names!r}); sys.argv = ['bdia', *{words!r}]\n"
+        "from bdia_numerics.cli import main; main()"
+    )
+    own = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "BDIA_WORKERS": "all", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False, env=own
+    )
+    assert done.returncode == 0, done.stderr
