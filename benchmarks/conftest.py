@@ -1,12 +1,20 @@
 """Every figure is a row of figures.toml: it is measured, compared with its limit, listed, and on request written to the page."""
 
 import pytest
+from threadpoolctl import threadpool_limits
 from timing import PAGE, ROWS, Rows, allowed, better, shown, written
 
 
 def pytest_addoption(parser):
     parser.addoption("--ratios", action="store_true", help="list rows in seconds, and let only ratios fail")
     parser.addoption("--write", action="store_true", help=f"write the figures of this run to {PAGE.name}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Compute with one thread of BLAS: threads that wait for each other count as processor time, ours and the peer's unequally."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture

@@ -45,6 +45,21 @@ def test_an_argument_of_another_kind_is_named(call, name, value):
     assert "\n" not in message and len(message) < 300
 
 
+def test_a_problem_of_ones_own_needs_what_is_used_and_no_more():
+    class Own:
+        def model(self, schedule):
+            return LAW.model(schedule)
+
+        def flow(self, z, t_from, t_to, schedule):
+            return LAW.flow(z, t_from, t_to, schedule)
+
+    given = np.ones((3, 1))
+    found = analysis.global_error(BDIA(), Own(), GRID, states=given)
+    assert np.array_equal(found.rms, analysis.global_error(BDIA(), LAW, GRID, states=given).rms)
+    with pytest.raises(TypeError, match=r"^problem=.* is not a distribution: .* sample"):
+        analysis.global_error(BDIA(), Own(), GRID, states=3)
+
+
 def test_values_in_messages_are_short_and_on_one_line():
     class Broken:
         def __repr__(self):

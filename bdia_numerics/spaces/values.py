@@ -227,6 +227,9 @@ _SINGLE = {"a": "solver", "b": "solver", "cond": "model", "uncond": "model", "sc
 }
 """The kind that an argument of a name must have, if it is one alone and the annotation says no other."""
 
+_NEEDED = {"problem": ("model", "flow"), "schedule": ("alpha", "sigma")}
+"""What is asked of an object of a user's own: less than what tells kinds apart, since no function uses all of it."""
+
 
 def of_kind(kind: str, name: str, value: Any, *marks: str) -> None:
     """Raise TypeError unless a value is a solver, model, problem, grid, schedule or state, or has the few attributes that are needed.
@@ -235,7 +238,7 @@ def of_kind(kind: str, name: str, value: Any, *marks: str) -> None:
     Traceback (most recent call last):
     TypeError: grid=0.5 is not a Grid: make one, for instance grids.uniform(schedule, 20)
     """
-    wanted = marks or next((m[1:] for m in reversed(_MARKS) if m[0] in (kind, f"{kind}s")), ())
+    wanted = marks or _NEEDED.get(kind) or next((m[1:] for m in reversed(_MARKS) if m[0] in (kind, f"{kind}s")), ())
     if kind == "solver" and isinstance(value, str):
         raise TypeError(f"{name}={shown(value)} is text: pass an instance, for instance {value[:40]}()")
     if isinstance(value, type) and kind != "model":

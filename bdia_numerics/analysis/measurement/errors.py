@@ -17,7 +17,7 @@ from bdia_numerics.runs.solving import Solution, begin, solve
 from bdia_numerics.runs.state import identity
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import kind_of, plain
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces.values import of_kind, ordered
 from bdia_numerics.texts import shown
 
 STATES = 32
@@ -242,6 +242,7 @@ def noisy_states(problem: ExactProblem, grid: Grid, states: Any, seed: int = 0) 
             return array if kind_of(array) != "objects" and grid.space.floats else grid.space.states(array)
         if states < 1:
             raise ValueError(f"states={states}: draw at least 1, or pass an array of states")
+        of_kind("problem", "problem", problem, "sample")
         rng = np.random.default_rng(seed)
         x = np.asarray(problem.sample(int(states), rng), dtype=np.float64)
         alpha, sigma = float(grid.alpha[grid.n]), float(grid.sigma[grid.n])
