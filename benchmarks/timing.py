@@ -75,15 +75,20 @@ def machine():
 
 
 def written(page, found):
-    """Return the page with the rows of this run in its table; a row that was not measured keeps its figure, date and machine."""
+    """Return the page with the rows of this run in its table; a row that was not measured keeps its figure and its date.
+
+    Below the table each date has the machines of its runs.
+    """
     before, kept, after = re.split(f"{BEGIN}\n|{END}\n", page)
-    lines = {line.split(" | ")[0].removeprefix("| "): line for line in kept.splitlines()[2:]}
-    today, where = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}", machine()
+    lines = {x.split(" | ")[0].removeprefix("| "): x for x in kept.splitlines() if x.startswith("| ")}
+    machines = [x for x in kept.splitlines() if x.startswith("- ")]
+    today = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"
     for row, value in found.items():
         about = ROWS[row]
         figure, limit = shown(row, value).removesuffix(")").split(" (limit ")
-        lines[about["what"]] = f"| {about['what']} | {about['against']} | {figure} | {limit} | {today}, {where} |"
-    order = [about["what"] for about in ROWS.values()]
-    table = ["| what | against | figure | limit | measured |", "|---|---|---|---|---|"]
-    table += [lines[what] for what in order if what in lines]
-    return f"{before}{BEGIN}\n" + "\n".join(table) + f"\n{END}\n{after}"
+        lines[about["what"]] = f"| {about['what']} | {about['against']} | {figure} | {limit} | {today} |"
+    table = [lines[what] for what in (about["what"] for about in ROWS.values()) if what in lines]
+    dates = {line.split(" | ")[-1].removesuffix(" |") for line in table}
+    machines = [x for x in dict.fromkeys([*machines, f"- {today}: {machine()}"]) if x[2:12] in dates]
+    head = ["| what | against | figure | limit | measured |", "|---|---|---|---|---|"]
+    return f"{before}{BEGIN}\n" + "\n".join([*head, *table, "", *machines]) + f"\n{END}\n{after}"

@@ -17,7 +17,7 @@ def timing(monkeypatch):
 
 def rows_of(page, timing):
     table = page.split(timing.BEGIN)[1].split(timing.END)[0]
-    return [line.removeprefix("| ").split(" | ") for line in table.strip().splitlines()[2:]]
+    return [line.removeprefix("| ").split(" | ") for line in table.strip().splitlines()[2:] if line.startswith("| ")]
 
 
 def test_every_row_of_the_page_is_one_of_the_table_in_its_order(timing):
@@ -37,6 +37,7 @@ def test_a_run_changes_the_rows_it_measured_and_no_other(timing, monkeypatch):
     empty = f"before\n{timing.BEGIN}\n| h |\n|---|\n{timing.END}\nafter\n"
     page = timing.written(timing.written(empty, {"c": 1.23456, "a": 1.5}), {"b": 60.0, "a": 1.75})
     assert page.startswith("before\n") and page.endswith("after\n")
+    assert page.count(f": {timing.machine()}\n") == 1
     found = {row[0]: row[2:4] for row in rows_of(page, timing)}
     assert list(found) == ["one thing", "another", "a third"]
     assert found == {"one thing": ["1.75", "2"], "another": ["60", "at least 50"], "a third": ["1.23 s", "3 s"]}
