@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import typer
+from typer.testing import CliRunner
 
 import bdia_numerics as bd
 from bdia_numerics import analysis, cli, configs
@@ -143,14 +144,24 @@ def toml(draw: random.Random, folder: Path) -> Callable[[], Any]:
 
 
 def command(words: list[str]) -> None:
-    """Run a command line in this process; RuntimeError if it ends as a defect."""
-    status = 0
-    try:
-        cli.app(words)
-    except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    if status not in (0, 1, 2):
-        raise RuntimeError(f"{words} ended with status {status}")
+    """Run a command line in this process; ValueError with its line if it is refused, RuntimeError if it ends as a defect."""
+    done = CliRunner().invoke(cli.app, words)
+    said = verdict(done.exit_code, done.stderr)
+    if said == "one line":
+        raise ValueError(done.stderr)
+    if said != "result":
+        raise RuntimeError(said)
+
+
+def verdict(status: int, stderr: str) -> str:
+    """Return "result", "one line", or what is wrong, of a command line that ended."""
+    said = [line for line in stderr.splitlines() if line.startswith("bdia: ")]
+    complaints = [line for line in said if "is a former spelling: write" not in line]  # a hint before, and no complaint
+    if "Traceback" in stderr or status not in (0, 1, 2):
+        return f"status {status}: {stderr[-300:]!r}"
+    if status == 2 and (len(complaints) != 1 or len(complaints[0]) > 700):
+        return f"status 2 with {len(complaints)} lines: {stderr[-300:]!r}"
+    return "one line" if complaints and status else "result"
 
 
 def call(draw: random.Random, folder: Path) -> Callable[[], Any]:
@@ -313,13 +324,7 @@ def command_outcome(words: list[str]) -> str:
             return f"ran for {6 * SECONDS} s"
         except ValueError:  # a null byte is no word of a command line
             return "one line"
-    said = [line for line in done.stderr.splitlines() if line.startswith("bdia: ")]
-    complaints = [line for line in said if "is a former spelling: write" not in line]  # a hint before, and no complaint
-    if "Traceback" in done.stderr or done.returncode not in (0, 1, 2):
-        return f"status {done.returncode}: {done.stderr[-300:]!r}"
-    if done.returncode == 2 and (len(complaints) != 1 or len(complaints[0]) > 700):
-        return f"status 2 with {len(complaints)} lines: {done.stderr[-300:]!r}"
-    return "one line" if complaints and done.returncode else "result"
+    return verdict(done.returncode, done.stderr)
 
 
 def main() -> int:

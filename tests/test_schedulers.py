@@ -15,7 +15,7 @@ from bdia_numerics.program import NotInvertibleError  # noqa: E402
 from bdia_numerics.torch import schedulers  # noqa: E402
 from bdia_numerics.torch.schedulers import BDIAScheduler, EDICTScheduler, SolverScheduler  # noqa: E402
 
-# The steps of leading times are so uneven that O-BELM's inverse is warned of; tests/test_schedulers_exact.py looks at such warnings.
+# The steps of leading times are so uneven that O-BELM's inverse is warned of; tests/test_schedulers_misuse.py looks at such warnings.
 pytestmark = pytest.mark.filterwarnings(r"ignore:OBELM\(\) on these 8 slots multiplies errors by")
 torch.set_num_threads(1)
 SAMPLE = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
