@@ -75,7 +75,7 @@ def test_values_in_messages_are_short_and_on_one_line():
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["_class_name", "beta_start", "timestep_spacing"])
+@pytest.mark.parametrize("key", ["_class_name", "beta_start", "timestep_spacing", "trained_betas"])
 def test_a_deep_or_long_entry_of_a_configuration_is_named(key):
     deep = []
     for _ in range(3000):

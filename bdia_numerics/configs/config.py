@@ -245,7 +245,7 @@ def read(path: str | Path, *, ignore: Collection[str] = ()) -> SchedulerConfig:
         raise ValueError(f"config={str(path)!r} is {why}") from None
     if not isinstance(entries, Mapping):
         raise TypeError(
-            f"config={str(path)!r} is {str(entries)[:20]!r} and not a table: give a scheduler_config.json or a YAML"
+            f"config={str(path)!r} is {shown(entries)} and not a table: give a scheduler_config.json or a YAML"
         )
     return from_mapping(entries, ignore=ignore)
 

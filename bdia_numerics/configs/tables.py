@@ -56,7 +56,7 @@ def _betas(config: SchedulerConfig, kind: Any) -> Array:
         try:
             betas = np.asarray(trained, dtype=kind)
         except (TypeError, ValueError):
-            raise ValueError(f"trained_betas={str(trained)[:40]!r} are not numbers: give {steps} in (0, 1)") from None
+            raise ValueError(f"trained_betas={shown(trained)} are not numbers: give {steps} in (0, 1)") from None
         if betas.shape != (steps,) or not np.all((betas > 0) & (betas < 1)):
             raise ValueError(f"trained_betas has shape {betas.shape}: give {steps} numbers in (0, 1)")
         return betas

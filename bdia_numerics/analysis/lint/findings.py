@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bdia_numerics.configs import SchedulerConfig, Walk, layout
+from bdia_numerics.texts import shown
 
 SEVERITIES = ("error", "warning", "note")
 
@@ -88,7 +89,7 @@ class Case:
 
     def entry(self, *keys: str) -> str:
         """Return the entries that the class takes, as text; its name if there are none."""
-        taken = [f"{key}={self.config[key]!r}" for key in keys if key in self.config.values]
+        taken = [f"{key}={shown(self.config[key])}" for key in keys if key in self.config.values]
         return ", ".join(taken) or f"_class_name={self.config.name!r}"
 
     def with_walk(self, **values: Any) -> Walk | None:

@@ -105,8 +105,8 @@ def counted(config: Mapping[str, Any]) -> configs.SchedulerConfig | None:
         raise ValueError(f"counts_as={shown(name)} is none of {', '.join(('DDIMScheduler', *able))}")
     if "timestep_spacing" not in own and config["timestep_spacing"] != own_spacing(read):
         raise ValueError(
-            f"timestep_spacing={config['timestep_spacing']!r} is not taken by {name}, which counts {own_spacing(read)} times: leave it "
-            "out, or pass counts_as=None to count as DDIMScheduler does"
+            f"timestep_spacing={shown(config['timestep_spacing'])} is not taken by {name}, which counts {own_spacing(read)} times: leave "
+            "it out, or pass counts_as=None to count as DDIMScheduler does"
         )
     if config["walk"] == "ddim":
         raise ValueError(
