@@ -2,7 +2,8 @@
 
 They take a solver of this package or any object with `registers` and `step`, a plain function ``sample(eps, grid, z)`` (with
 ``invert=``, a function of the same form, for the way from data to noise), or a scheduler of diffusers; `from_kdiffusion` makes such a
-function of a sampler of k-diffusion. Each raises AssertionError with one line that gives the numbers and where to look. `bdia_numerics.testing.plugin` is a plugin of pytest with the marker `claim`.
+function of a sampler of k-diffusion. Each raises AssertionError with one line that gives the numbers and where to look.
+`bdia_numerics.testing.plugin` is a plugin of pytest with the marker `claim`.
 """
 
 from __future__ import annotations

@@ -116,13 +116,13 @@ class KDiffusionSampler:
             For sigmas that do not fall, states that are not finite, and a State of other sigmas, of another solver or of other states.
         """
         grid = _grid(self._levels(sigmas))
-        space = Tensors(torch.float64 if has_float64(x.device) else torch.float32, x.device)
+        space: Any = Tensors(torch.float64 if has_float64(x.device) else torch.float32, x.device)
         refuse((not space.finite(x.to(space.dtype)), "x holds NaN or infinite values: pass finite states"))
         course, registers = self._begun(grid, x, space)
         run, slot, levels = Stepwise(course, registers, space, stops=True), -1, torch.as_tensor(sigmas)
         least = next(t for t in grid.t.tolist() if t > 0)
-        # x + s (x - denoised)/s, the first state of an unsampler, is a number of the dtype of x or lies half-way between two, where the last
-        # digit of a register would decide how it is rounded: a seventh of a unit on top moves all boundaries away from there.
+        # x + s (x - denoised)/s, the first state of an unsampler, may lie half-way between two numbers of the dtype of x, where the last
+        # digit of a register would decide how it is rounded: a seventh of a unit on top moves the boundaries away from there.
         tilt = 1.0 if x.dtype == space.dtype else 1 + torch.finfo(x.dtype).eps / 7
         with torch.no_grad(), tqdm(total=len(course.calls), disable=disable or not sys.stderr.isatty()) as bar:
             while run.call is not None:
@@ -169,7 +169,7 @@ class KDiffusionSampler:
         )
         return tuple(falling)
 
-    def _begun(self, grid: Grid, x: torch.Tensor, space: Tensors) -> tuple[Course, dict[str, torch.Tensor]]:
+    def _begun(self, grid: Grid, x: torch.Tensor, space: Any) -> tuple[Course, dict[str, torch.Tensor]]:
         """Return the run and the registers with which it begins."""
         solver, source = self.solver, self._source
         if source is None:
@@ -184,17 +184,13 @@ class KDiffusionSampler:
         state = source.state if isinstance(source, KDiffusionSampler) else source
         if state is None:
             raise ValueError("the sampler to start from has not run: run it first, or call start_from(None)")
-        refuse((
-            state.grid != grid.root,
-            "state is of other sigmas: pass those of the run that made it (FlipSigmas of ComfyUI writes 0.0001 in place of 0)",
-        ))
+        other = "state is of other sigmas: pass those of the run that made it (FlipSigmas of ComfyUI writes 0.0001 in place of 0)"
+        refuse((state.grid != grid.root, other))
         check_state(state, solver, grid, 0 if self.noise_end else grid.n - structure(solver).depth, KIND)
         slack = CLOSE * torch.finfo(x.dtype).eps
         registers = {name: z.to(x.device, space.dtype) for name, z in state.registers.items()}
-        refuse((
-            not any(z.shape == x.shape and (z - x).abs().max() <= slack * z.abs().max() for z in registers.values()),
-            "x is not what the opposite run returned: pass that, or call start_from(None) to begin from x alone",
-        ))
+        near = (z.shape == x.shape and (z - x).abs().max() <= slack * z.abs().max() for z in registers.values())
+        refuse((not any(near), "x is not what the opposite run returned: pass that, or call start_from(None)"))
         return (inverting if self.noise_end else resumed)(solver, grid, KIND, space), registers
 
 
