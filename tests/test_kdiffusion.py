@@ -1,5 +1,6 @@
 """Solvers in the calling convention of k-diffusion equal the published samplers, written anew here, and return exactly."""
 
+import doctest
 import re
 import sys
 from fractions import Fraction
@@ -16,7 +17,9 @@ torch = pytest.importorskip("torch")
 from bdia_numerics import ALF, BDIA, CBDIA, DDIM, DEIS, EDICT, OBELM, DPMSolverPP, Heun, ReversibleHeun  # noqa: E402
 from bdia_numerics.runs.state import State  # noqa: E402
 from bdia_numerics.testing import assert_latent_valid, assert_nfe, assert_order, from_kdiffusion  # noqa: E402
+from bdia_numerics.torch import kdiffusion  # noqa: E402
 from bdia_numerics.torch.kdiffusion import sampler, unsampler  # noqa: E402
+from bdia_numerics.torch.networks import steadiness  # noqa: E402
 
 torch.set_num_threads(1)
 RAMP = np.linspace(14.6146 ** (1 / 7), 0.0292 ** (1 / 7), 11) ** 7
@@ -272,8 +275,22 @@ def test_what_goes_wrong_is_said():
         UserWarning, match=r"latents of Gaussian data are wrong by \de\+\d+ times their size: take a gamma"
     ):
         unsampler(BDIA(Fraction(1, 2)))(denoiser, X, fine)
-    with pytest.warns(UserWarning, match="is not finite after slot i=11: take other sigmas"):
-        sampler(DDIM())(lambda x, s: x * torch.inf, X, SIGMAS)
+    for run in (sampler(DDIM()), sampler(BDIA()), sampler(DEIS(4, "sigma_bar")), unsampler(EDICT()), unsampler(ALF())):
+        with pytest.warns(UserWarning, match=r"is not finite after slot i=\d+: take other sigmas"):
+            run(lambda x, s: x * torch.inf, X, SIGMAS)
+    with pytest.raises(TypeError, match="x=None is not a tensor"):
+        sampler(DDIM())(denoiser, None, SIGMAS)
+    with pytest.raises(TypeError, match="int64"):
+        sampler(DDIM())(denoiser, X.long(), SIGMAS)
+    with pytest.raises(TypeError, match="model"):
+        sampler(DDIM())("denoiser", X, SIGMAS)
+
+
+@pytest.mark.parametrize("module", [kdiffusion, from_kdiffusion, steadiness])
+def test_the_examples_of_the_docstrings(module):
+    module = sys.modules.get(getattr(module, "__module__", ""), module)
+    found = doctest.testmod(module)
+    assert found.attempted and not found.failed
 
 
 def test_functions_of_kdiffusion_are_certified():

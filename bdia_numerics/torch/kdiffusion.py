@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -25,8 +25,9 @@ from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import encoding, inverting, resumed, sampling
 from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import USELESS, Course, Stepwise
+from bdia_numerics.spaces.values import of_kind
 from bdia_numerics.texts import refuse, shown
-from bdia_numerics.torch.tensors import Tensors, has_float64
+from bdia_numerics.torch.tensors import Tensors, has_float64, space_of
 
 KIND = "eps"
 """What a run takes (x - denoised)/sigma as: at sigma = 0 the data prediction would leave the noise open."""
@@ -112,14 +113,19 @@ class KDiffusionSampler:
 
         Raises
         ------
+        TypeError
+            For a model that cannot be called, and for what is not a tensor of floats.
         ValueError
             For sigmas that do not fall, states that are not finite, and a State of other sigmas, of another solver or of other states.
         """
+        of_kind("model", "model", model)
+        if not isinstance(x, torch.Tensor):
+            raise TypeError(f"x={shown(x)} is not a tensor: pass states of shape (batch, *data)")
+        refuse((not space_of(x).finite(x), "x holds NaN or infinite values: pass finite states"))
         grid = _grid(self._levels(sigmas))
         space: Any = Tensors(torch.float64 if has_float64(x.device) else torch.float32, x.device)
-        refuse((not space.finite(x.to(space.dtype)), "x holds NaN or infinite values: pass finite states"))
         course, registers = self._begun(grid, x, space)
-        run, slot, levels = Stepwise(course, registers, space, stops=True), -1, torch.as_tensor(sigmas)
+        run, slot = Stepwise(course, registers, space, stops=True), -1
         least = next(t for t in grid.t.tolist() if t > 0)
         # x + s (x - denoised)/s, the first state of an unsampler, may lie half-way between two numbers of the dtype of x, where the last
         # digit of a register would decide how it is rounded: a seventh of a unit on top moves the boundaries away from there.
@@ -138,7 +144,7 @@ class KDiffusionSampler:
                 run.feed((asked.to(z.dtype) - denoised.to(z.dtype)) / sigma)
                 bar.update()
                 if callback is not None and now > slot:
-                    level = levels.new_tensor(sigma)
+                    level = (sigmas if isinstance(sigmas, torch.Tensor) else x).new_tensor(sigma)
                     callback({"x": asked, "i": now, "sigma": level, "sigma_hat": level, "denoised": denoised})
                 slot = max(slot, now)
         if not run.status.ok:
@@ -147,9 +153,9 @@ class KDiffusionSampler:
         found: torch.Tensor = run.value
         return found.to(x.dtype)
 
-    def _levels(self, sigmas: Iterable[Any]) -> tuple[float, ...]:
+    def _levels(self, sigmas: Any) -> tuple[float, ...]:
         """Return the sigmas as floats, falling."""
-        given = [float(s) for s in sigmas]
+        given = [float(s) for s in (sigmas.tolist() if hasattr(sigmas, "tolist") else sigmas)]
         rise = len(given) > 1 and given[0] < given[-1]
         falling = given[::-1] if rise and self.noise_end else given
         refuse(
