@@ -10,8 +10,7 @@ from bdia_numerics import grids
 from bdia_numerics.claims.ledger import CheckFailed, require
 from bdia_numerics.grids import Between, Grid, Index, Levels, Point, Pointwise
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Solver, Trace, structure
-from bdia_numerics.program.meaning import interpret
-from bdia_numerics.program.ops import Held
+from bdia_numerics.program.ops import Held, interpret
 from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.runs.state import State, identity
 from bdia_numerics.spaces import SYMBOLS, Vector, formal_model

@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.program.meaning import rows
-from bdia_numerics.program.ops import Combine, Evaluate, Mix
+from bdia_numerics.program.ops import Combine, Evaluate, Mix, rows
 from bdia_numerics.program.plan import Arithmetic, Call, Plan, Stage, make_plan
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import Run, Segment, record_steps

@@ -13,7 +13,7 @@ from bdia_numerics.analysis.expansion.differentials import added, product, repea
 from bdia_numerics.analysis.expansion.series import Series
 from bdia_numerics.analysis.expansion.step import SeriesStep
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.program.meaning import interpret
+from bdia_numerics.program.ops import interpret
 from bdia_numerics.spaces.later import sympy
 
 Tree = tuple[Any, ...]

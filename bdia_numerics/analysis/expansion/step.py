@@ -15,11 +15,9 @@ from bdia_numerics.analysis.expansion.series import Series, SeriesSpace
 from bdia_numerics.grids import Index
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Run, Segment, Solver, Structure, Trace, structure
 from bdia_numerics.program.identity import attributes
-from bdia_numerics.program.kinds import OTHER
-from bdia_numerics.program.meaning import interpret
-from bdia_numerics.program.ops import Evaluate, Held
+from bdia_numerics.program.ops import Evaluate, Held, interpret
 from bdia_numerics.program.refusal import theirs
-from bdia_numerics.program.structure import unfilled
+from bdia_numerics.program.structure import OTHER, unfilled
 from bdia_numerics.spaces.later import sympy
 
 Matrix = list[list[Series]]

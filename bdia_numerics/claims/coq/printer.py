@@ -17,8 +17,7 @@ from bdia_numerics.claims.coq.scalars import combination
 from bdia_numerics.claims.formal import AnyIndex, DeltaRecorder, any_slot
 from bdia_numerics.claims.ledger import CheckFailed
 from bdia_numerics.program import Recorder, Run, Segment, Solver, Trace, inverse_run, parameters, record_step, structure
-from bdia_numerics.program.meaning import rows
-from bdia_numerics.program.ops import Evaluate, Held, Op
+from bdia_numerics.program.ops import Evaluate, Held, Op, rows
 from bdia_numerics.spaces import SYMBOLS
 from bdia_numerics.spaces.later import sympy
 

@@ -9,7 +9,7 @@ from typing import Any
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Run, Solver, record_steps, structure
-from bdia_numerics.program.meaning import interpret
+from bdia_numerics.program.ops import interpret
 from bdia_numerics.runs.solving import Model, Solution, begin, solve, starter_of
 from bdia_numerics.spaces import Scalar
 from bdia_numerics.texts import shown
