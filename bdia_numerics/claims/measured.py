@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.claims.ledger import check, require
-from bdia_numerics.claims.mutants import mutant, mutate
+from bdia_numerics.claims.ledger import check, mutant, mutate, require
 from bdia_numerics.runs import encoding
 from bdia_numerics.solvers import BDIA, CBDIA, EDICT
 from bdia_numerics.studies import run
