@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Any
 
 from bdia_numerics import grids, schedules
-from bdia_numerics.analysis.expansion.differentials import added
+from bdia_numerics.analysis.expansion.series import added
 from bdia_numerics.grids import Between
 from bdia_numerics.program import Solver, record_run, structure
 from bdia_numerics.program.ops import Evaluate, interpret, rows

@@ -11,13 +11,13 @@ import numpy as np
 
 from bdia_numerics import grids, schedules
 from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
-from bdia_numerics.claims.leading_errors import Array
 from bdia_numerics.claims.ledger import require
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import Gaussian, GaussianMixture
 from bdia_numerics.program import Recorder
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, BDIAHeun
+from bdia_numerics.spaces import Array
 from bdia_numerics.studies import Study, Variable
 from bdia_numerics.studies.study import Cell
 

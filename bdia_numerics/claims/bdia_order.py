@@ -15,7 +15,6 @@ from bdia_numerics.analysis import symbolic_order
 from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
 from bdia_numerics.claims.formal import Formal, bdia_mutants, equal, for_every_slot, require_same, symbols, vectors
 from bdia_numerics.claims.leading_errors import (
-    Array,
     Paths,
     alternating,
     errors,
@@ -29,6 +28,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, DDIM, Heun
+from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import sympy
 
 Z = np.linspace(-2.0, 2.0, 5)[:, None]

@@ -14,12 +14,13 @@ from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
 from bdia_numerics.claims.bdia_order import Z, law
 from bdia_numerics.claims.equations import CBDIA_MUTANTS, EDICT_MUTANTS
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, require_same, symbols, vectors
-from bdia_numerics.claims.leading_errors import Array, Paths, alternating, errors, in_asinh, in_sigma_bar, require_order
+from bdia_numerics.claims.leading_errors import Paths, alternating, errors, in_asinh, in_sigma_bar, require_order
 from bdia_numerics.claims.ledger import check, mutant, printed, require
 from bdia_numerics.claims.runge_kutta import BDIA_MUTANTS
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, BDIAHeun, Heun, McCallumFoster
+from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import sympy
 
 STEPS = (40, 80)

@@ -13,8 +13,7 @@ from bdia_numerics.claims.ledger import require
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.runs.solving import solve
-
-Array = np.ndarray[Any, Any]
+from bdia_numerics.spaces import Array
 
 
 class Paths:

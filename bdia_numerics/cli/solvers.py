@@ -124,8 +124,7 @@ def show_datasheet(
 ) -> None:
     """Print what is proved of a solver, what its runs show (a few seconds), and where the two differ."""
     from bdia_numerics import names
-    from bdia_numerics.analysis.sheet.datasheet import datasheet
-    from bdia_numerics.analysis.sheet.measured import PARTS
+    from bdia_numerics.analysis.sheet.datasheet import PARTS, datasheet
     from bdia_numerics.pages.template import require_pages
 
     require_pages(html)

@@ -9,10 +9,9 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.problems.linear import positive_definite
+from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.values import of_kind
 from bdia_numerics.texts import shown
-
-Array = np.ndarray[Any, Any]
 
 _REMEMBERED = 1 << 14
 """Times whose noise levels a model remembers, some MB of them: those of a long grid, not those of every adaptive run."""

@@ -15,8 +15,8 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.problems.cdf_flow import Marginal, attempt
-from bdia_numerics.problems.enclosed_scores import Array, Ball, BallMixture, Parts, ball_mixture
-from bdia_numerics.spaces import MeanValue
+from bdia_numerics.problems.enclosed_scores import Ball, BallMixture, Parts, ball_mixture
+from bdia_numerics.spaces import Array, MeanValue
 from bdia_numerics.spaces.mean_value import carries_slopes
 
 Times = tuple[Any, Any]

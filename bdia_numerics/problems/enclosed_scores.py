@@ -21,10 +21,9 @@ import numpy as np
 from bdia_numerics import spaces
 from bdia_numerics.problems.linear import ldl_solve
 from bdia_numerics.problems.scores import covariance
-from bdia_numerics.spaces import MeanValue
+from bdia_numerics.spaces import Array, MeanValue
 from bdia_numerics.spaces.mean_value import carries_slopes
 
-Array = np.ndarray[Any, Any]
 Parts = tuple[Array, Array, Array]
 Ball = Any
 """A flint.arb."""

@@ -14,9 +14,8 @@ from bdia_numerics.problems.linear import alike, commuting, narrowest
 from bdia_numerics.problems.mixtures import Gaussian
 from bdia_numerics.problems.problem import Problem, Times
 from bdia_numerics.problems.transports import closed, closed_matrix, root_vectors
+from bdia_numerics.spaces import Array
 from bdia_numerics.texts import shown
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)

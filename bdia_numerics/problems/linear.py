@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-
-Array = np.ndarray[Any, Any]
+from bdia_numerics.spaces import Array
 
 SEEN = 2.0**-36
 """Relative difference of variances in some direction from which on two matrices differ, whatever their entries say."""

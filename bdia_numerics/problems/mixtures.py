@@ -25,9 +25,8 @@ from bdia_numerics.problems.problem import Problem, Times
 from bdia_numerics.problems.radial_flow import radial, radial_derivative
 from bdia_numerics.problems.scores import Components, components, float_score, generic_score
 from bdia_numerics.problems.symmetry import Symmetry, symmetry
+from bdia_numerics.spaces import Array
 from bdia_numerics.texts import shown
-
-Array = np.ndarray[Any, Any]
 
 _CERTIFICATES = {
     "one": CLOSED_FORM,

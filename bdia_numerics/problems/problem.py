@@ -11,9 +11,9 @@ from bdia_numerics import spaces
 from bdia_numerics.problems.certificate import Certificate, CertifiedFlow, enclosure
 from bdia_numerics.problems.checks import finite_states, marginal, states
 from bdia_numerics.problems.reference import Method, reference_flow
+from bdia_numerics.spaces import Array
 from bdia_numerics.texts import shown
 
-Array = np.ndarray[Any, Any]
 Times = tuple[Any, Any]
 ComputeDtype = Literal["float64", "float32"]
 

@@ -13,8 +13,7 @@ from bdia_numerics import spaces
 from bdia_numerics.problems.certificate import CLOSED_FORM, PRODUCT_TRANSPORT, REFERENCE, Certificate
 from bdia_numerics.problems.checks import embed, exact_values, parameter
 from bdia_numerics.problems.problem import Problem, Times
-
-Array = np.ndarray[Any, Any]
+from bdia_numerics.spaces import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,8 @@ from bdia_numerics import spaces
 from bdia_numerics.problems.cdf_flow import increasing_root, solve_increasing
 from bdia_numerics.problems.checks import exact
 from bdia_numerics.problems.transports import digits_of
+from bdia_numerics.spaces import Array
 
-Array = np.ndarray[Any, Any]
 Times = tuple[Any, Any]
 Parts = tuple[Array, Array, Array]
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.problems import taylor
+from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
 
-Array = np.ndarray[Any, Any]
 Method = Literal["auto", "taylor", "DOP853"]
 
 _COARSER = 100.0

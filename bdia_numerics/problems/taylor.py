@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.base import GenericArithmetic
-
-Array = np.ndarray[Any, Any]
 
 MISSING = "heyoka is not installed: pip install 'bdia_numerics[reference]', or use method='DOP853'"
 FINEST = float(np.finfo(np.float64).eps)

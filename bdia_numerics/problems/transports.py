@@ -11,8 +11,8 @@ from bdia_numerics.problems.cdf_flow import ExactMarginal, Marginal, attempt, lo
 from bdia_numerics.problems.checks import exact
 from bdia_numerics.problems.enclosed_flows import slopes, transported
 from bdia_numerics.problems.linear import eigen
+from bdia_numerics.spaces import Array
 
-Array = np.ndarray[Any, Any]
 Times = tuple[Any, Any]
 Parts = tuple[Array, Array, Array]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from bdia_numerics import names
 from bdia_numerics.analysis import GridFamily
-from bdia_numerics.analysis.measurement.families import family_named
+from bdia_numerics.analysis.measurement.observed import family_named
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import NotInvertibleError, Solver, parameters
 from bdia_numerics.runs.encoding import Solution, encode, invert

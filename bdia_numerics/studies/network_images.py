@@ -15,12 +15,12 @@ from bdia_numerics.runs.encoding import encode, solve
 from bdia_numerics.runs.inversion import split
 from bdia_numerics.runs.solving import DERIVED
 from bdia_numerics.runs.stepwise import come_back
+from bdia_numerics.spaces import Array
 from bdia_numerics.studies import network
 from bdia_numerics.studies.configuration import check, shared, solver_of, to_clean
 from bdia_numerics.studies.network import SIDE, one_thread
 from bdia_numerics.studies.study import Cell, Study, Variable
 
-Array = np.ndarray[Any, Any]
 TRUTH, SOURCE = "network's own ODE", "source"
 """What stands beside the solvers: a fine solution from the same noise; the images before they are sent to noise."""
 SOLVERS = (

@@ -19,11 +19,10 @@ from bdia_numerics.program import NotInvertibleError, Run, Segment, Solver, inve
 from bdia_numerics.program.ops import Evaluate, Op, interpret
 from bdia_numerics.runs.solving import inverse_plan
 from bdia_numerics.runs.state import identity
-from bdia_numerics.spaces import plain
+from bdia_numerics.spaces import Array, plain
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
 
-Array = np.ndarray[Any, Any]
 Jacobian = float | Array | Callable[[Point], float]
 """d eps/dz, a number: one for the whole run, one for each index of the grid (shape (N+1,)), or a function of a Point."""
 
