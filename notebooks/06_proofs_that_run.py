@@ -43,8 +43,8 @@ from bdia_numerics.claims import enclosures as setting
 from bdia_numerics.claims.ledger import mutate
 from bdia_numerics.formulas import number, table
 from bdia_numerics.plots import Picture, enclosures
-from bdia_numerics.plots.curves import draw
 from bdia_numerics.plots.orders import misprint
+from bdia_numerics.plots.style import draw
 
 Flipped = mutate(BDIA, ("- g * backward", "+ g * backward"))
 law = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.1, 0.2])

@@ -100,7 +100,7 @@ def _bit_exact(solver: Any) -> str:
 
     from bdia_numerics import grids, schedules
     from bdia_numerics.program import NotOnLatticeError, refusal
-    from bdia_numerics.runs.bit_exact import bit_exact_round_trip
+    from bdia_numerics.runs.encoding import bit_exact_round_trip
 
     grid = grids.uniform(schedules.vp_linear(), 6, t_min=0.1)
     z = np.linspace(-1, 1, 5)

@@ -114,7 +114,7 @@ def figures(found: Datasheet) -> Iterator[tuple[str, str]]:
     measured = found.measured
     if measured is None or not plots.available():
         return
-    from bdia_numerics.plots import datasheet as drawn
+    from bdia_numerics.plots import stability as drawn
 
     if measured.orders:
         yield (

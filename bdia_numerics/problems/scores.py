@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.linear import eigen, ldl, ldl_solve
+from bdia_numerics.problems.checks import eigen, ldl, ldl_solve
 from bdia_numerics.spaces import Array
 
 _FEW = 8

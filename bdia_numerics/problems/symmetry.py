@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.linear import alike, narrowest
+from bdia_numerics.problems.checks import alike, narrowest
 from bdia_numerics.spaces import Array
 
 Parts = tuple[Array, Array, Array]

@@ -16,9 +16,8 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.problems.cdf_flow import increasing_root, solve_increasing
-from bdia_numerics.problems.certificate import UNIFORM_TRANSPORT, Certificate
 from bdia_numerics.problems.checks import embed, exact, exact_values, parameter
-from bdia_numerics.problems.problem import Problem, Times
+from bdia_numerics.problems.problem import UNIFORM_TRANSPORT, Certificate, Problem, Times
 from bdia_numerics.problems.transports import digits_of
 from bdia_numerics.spaces import Array
 

@@ -16,8 +16,18 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.program import structure
 from bdia_numerics.runs.encoding import solve
 from bdia_numerics.spaces import Array
-from bdia_numerics.studies.configuration import check, contender, once, over_gammas, shared, takes_gamma, to_clean
-from bdia_numerics.studies.study import Cell, Study, Variable
+from bdia_numerics.studies.study import (
+    Cell,
+    Study,
+    Variable,
+    check,
+    contender,
+    once,
+    over_gammas,
+    shared,
+    takes_gamma,
+    to_clean,
+)
 from bdia_numerics.texts import shown
 
 if TYPE_CHECKING:

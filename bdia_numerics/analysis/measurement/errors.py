@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bdia_numerics.grids import Grid
-from bdia_numerics.problems.certificate import known_flow
+from bdia_numerics.problems.problem import known_flow
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
 from bdia_numerics.runs.state import identity

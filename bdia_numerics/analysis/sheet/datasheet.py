@@ -50,8 +50,7 @@ from bdia_numerics.program import (
     structure,
     symbolised,
 )
-from bdia_numerics.runs.bit_exact import BitExact, bit_exact_round_trip
-from bdia_numerics.runs.encoding import round_trip, solve
+from bdia_numerics.runs.encoding import BitExact, bit_exact_round_trip, round_trip, solve
 from bdia_numerics.runs.solving import DERIVED, starter_of
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import FLOAT64
