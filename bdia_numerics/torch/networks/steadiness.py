@@ -15,8 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver
-from bdia_numerics.runs.bit_exact import bit_exact_round_trip
-from bdia_numerics.runs.encoding import encode, solve
+from bdia_numerics.runs.encoding import bit_exact_round_trip, encode, solve
 from bdia_numerics.spaces import Lattice
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.torch.networks.jacobians import array_model
