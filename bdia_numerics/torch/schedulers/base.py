@@ -378,7 +378,7 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):
         else:
             found = [level(self.alphas_cumprod, t)[1:3] for t in timesteps.flatten().tolist()]
             frame = Frame(scaled=self.read.rule == "points")
-        rows = [(frame.at(a, s)[0] * a, frame.at(a, s)[0] * s) for a, s in found]
+        rows = [(scale * a, scale * s) for a, s in found for scale in [frame.at((a, s), (a, s))[0]]]
         alpha, sigma = (
             original_samples.new_tensor(row).reshape(-1, *[1] * (original_samples.ndim - 1)) for row in zip(*rows, strict=True)
         )

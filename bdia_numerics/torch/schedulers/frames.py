@@ -15,6 +15,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.schedules import Schedule
 
 Form = tuple[float, float]
+Level = tuple[float, float]
 At = tuple[float, float, Form | None]
 SAMPLE: At = (1.0, 1.0, None)
 """The sample is z, the network is given the sample, and its output is taken as it is."""
@@ -49,18 +50,25 @@ class Frame:
         """Whether samples and outputs are those of the run, at every level."""
         return not self.scaled and self.conditioned is None and self.sign == 1
 
-    def at(self, alpha: float, sigma: float) -> At:
+    def at(self, level: Level, stands: Level) -> At:
         """Return what z and the sample are multiplied by to be the sample and the network's input, and the form of the output.
 
         The form is (a, b) where the run's prediction is a z + b output, and None where it is the output.
+
+        Parameters
+        ----------
+        level
+            Alpha and sigma that the network is told.
+        stands
+            Those at which z stands, which for EDICT may be others.
         """
         if self.conditioned is not None:
             # eps and not x0 of the denoiser D = c_skip z + c_out F: it is finite at sigma = 0, too.
             data, sign = self.conditioned
-            total = math.hypot(sigma, data)
-            return 1.0, 1 / total, (sigma / total**2, -sign * data / total)
+            total = math.hypot(level[1], data)
+            return 1.0, 1 / total, (level[1] / total**2, -sign * data / total)
         if self.scaled:
-            return 1 / alpha, alpha, None
+            return 1 / stands[0], stands[0], None
         return 1.0, 1.0, None if self.sign == 1 else (0.0, -1.0)
 
 

@@ -15,7 +15,7 @@ from bdia_numerics.grids import Grid, Point
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Course, Stepwise
 from bdia_numerics.torch.schedulers.ddim_step import predicted
-from bdia_numerics.torch.schedulers.frames import SAMPLE, At, Frame
+from bdia_numerics.torch.schedulers.frames import SAMPLE, At, Frame, Level
 from bdia_numerics.torch.tensors import dtype_named, has_float64, space_of
 
 Mark = tuple[weakref.ref[torch.Tensor], int]
@@ -78,11 +78,13 @@ class PipelineRun:
             self.begin = len(self.ahead)
 
     @cached_property
-    def levels(self) -> list[tuple[float, float]]:
-        """Alpha and sigma at each entry of `timesteps`, and where the run ends."""
+    def levels(self) -> list[Level]:
+        """Alpha and sigma that are told at each entry of `timesteps`, and those of the end of the run."""
+        return self._levels_at([*self.ahead, *self.whole.times, *self.idle, float(self.grid.t[self.end])])
+
+    def _levels_at(self, times: Sequence[float]) -> list[Level]:
         grid = self.grid.entire
         known = {float(t): (float(a), float(s)) for t, a, s in zip(grid.t, grid.alpha, grid.sigma, strict=True)}
-        times = [*self.ahead, *self.whole.times, *self.idle, float(self.grid.t[self.end])]
         return [known.get(t) or (float(grid.schedule.alpha(t)), float(grid.schedule.sigma(t))) for t in times]
 
     @property
@@ -93,10 +95,10 @@ class PipelineRun:
     @cached_property
     def _frames(self) -> list[At]:
         """What the frame is at each entry of `timesteps`, and where the run ends."""
-        found = [self.frame.at(*level) for level in self.levels]
-        # Idle outputs are of no use, and the sample is the result already.
-        scale, own = found[-1][0], len(found) - 1 - len(self.idle)
-        return [*found[:own], *((scale, given, None) for _, given, _ in found[own:])]
+        # At idle entries the sample is the result already.
+        end = float(self.grid.t[self.end])
+        stands = [*self.ahead, *(float(call.at) for call in self.whole.calls), *[end] * (len(self.idle) + 1)]
+        return [self.frame.at(*pair) for pair in zip(self.levels, self._levels_at(stands), strict=True)]
 
     def frame_at(self, entry: int) -> At:
         """Return what the sample, the network's input and its output are to the run at an entry of `timesteps`, or at the end."""
@@ -270,8 +272,8 @@ class PipelineRun:
     def _registers(self, run: Stepwise, dtype: torch.dtype) -> Iterator[torch.Tensor]:
         """Give the registers of a run as the opposite one may have handed them out."""
         for name, z in run.registers.items():
-            alpha, sigma = (float(x) for x in self.grid.level(run.held[name].time)[1:])
-            yield _shown(z, self.frame.at(alpha, sigma)[0], dtype)
+            level = tuple(float(x) for x in self.grid.level(run.held[name].time)[1:])
+            yield _shown(z, self.frame.at(level, level)[0], dtype)
 
     def _resumed(self, sample: torch.Tensor) -> Stepwise:
         """Return a run from the State, of the sample's batch."""
