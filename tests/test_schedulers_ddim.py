@@ -321,9 +321,9 @@ def test_attributes_and_tables(tmp_path):
     ours.save_pretrained(tmp_path)
     assert ours.betas.tolist() == BDIAScheduler.from_pretrained(tmp_path).betas.tolist()
     ours.own = 5
-    ours.register_to_config(told=5)
+    ours.register_to_config(noted=5)
     with pytest.warns(FutureWarning):
-        assert ours.own == ours.told == 5
+        assert ours.own == ours.noted == 5
     with pytest.raises(AttributeError, match="'BDIAScheduler' object has no attribute 'nothing'"):
         _ = ours.nothing
     assert not BDIAScheduler._deprecated_kwargs and "kwargs" not in inspect.signature(BDIAScheduler.__init__).parameters

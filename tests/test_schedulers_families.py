@@ -1,4 +1,4 @@
-"""Every configuration that is here: gamma = 0 is the first-order scheduler of its family, a round trip returns, and what is refused is named."""
+"""Every configuration: gamma = 0 is the first-order scheduler of its family, a round trip returns, and what is refused is named."""
 
 import json
 import warnings

@@ -34,16 +34,16 @@ from bdia_numerics.torch.schedulers.configuration import (
     whole_number,
 )
 from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, added_noise, clip_of, fresh, level
-from bdia_numerics.torch.schedulers.frames import Frame, kind_of, levelled, own_levels
+from bdia_numerics.torch.schedulers.frames import PLAIN, Frame, kind_of, levelled, own_levels
 from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun, before, tensor_of
 from bdia_numerics.torch.schedulers.warning import foreseen, warn_not_finite, warn_of_contradiction
 from bdia_numerics.torch.tensors import space_of
 
 Made = TypeVar("Made")
-Times = Sequence[float]
+Times = list[float]
 
 
-class ProgramScheduler(SchedulerMixin, ConfigMixin):
+class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # which diffusers combines itself
     """A scheduler that runs a step program; its subclasses say which, and in which direction.
 
     The configuration is that of DDIMScheduler, or with `counts_as` that of another class, the solver's own parameters, and:
@@ -62,7 +62,7 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):
         class: z/alpha for EulerDiscreteScheduler and others that work with sigma/alpha, else z.
     """
 
-    _compatibles: ClassVar[list[str]] = [kind.name for kind in KarrasDiffusionSchedulers]
+    _compatibles = [kind.name for kind in KarrasDiffusionSchedulers]  # noqa: RUF012  # as diffusers declares it
     order = 1
     own: ClassVar[dict[str, Any]] = {}
     noise_end: ClassVar[bool] = False
@@ -96,13 +96,17 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):
             For entries that nothing reads, and for a walk that is not made: of consistency and other distilled models, ...
         """
         if config is None:
-            raise ValueError("config is missing: pass the .config of a scheduler, or a mapping like scheduler_config.json")
+            raise ValueError(
+                "config is missing: pass the .config of a scheduler, or a mapping like scheduler_config.json"
+            )
         given: Any = config if isinstance(config, Mapping) else cls.load_config(config)
         found = translated(given, options, cls, ignore)
         taken = set(inspect.signature(cls.__init__).parameters) | (FOREIGN if found.get("counts_as") else set())
         made = cls(**{key: value for key, value in found.items() if key in taken})
         rest = {key: value for key, value in found.items() if key not in taken}
-        made.register_to_config(**rest | {"_class_name": cls.__name__})
+        made.register_to_config(  # type: ignore[no-untyped-call]
+            **rest | {"_class_name": cls.__name__}
+        )
         return (made, rest) if return_unused_kwargs else made
 
     def make_solver(self) -> Solver:
@@ -182,9 +186,20 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):
         """The times and noise levels of the run; None before set_timesteps, and where steps do not end at the next time."""
         if self._now is not None:
             return self._now.grid
+        if not self._free:
+            return None
         end = -1 if self.config["set_alpha_to_one"] else 0  # a step from there has no length
         times = [t for t in self._ends if t > end]
         return self._grid_of(times) if times else None
+
+    @property
+    def levels(self) -> str:
+        """The kind of noise levels: "flow" (alpha + sigma = 1), "one" (alpha = 1) or "vp" (the sum of their squares is 1)."""
+        return "flow" if self.read.flow else "one" if self.read.preconditioned else "vp"
+
+    def told(self, t: float) -> float:
+        """Return what the network is told at a time of the grid."""
+        return (PLAIN if self._now is None else self._now.frame).told(t)
 
     @property
     def status(self) -> Status:
@@ -256,7 +271,7 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):
                 self.timesteps = tensor_of(times).to(device)
                 return
             grid, frame = self._grid_of(times), Frame(scaled=self.read.rule == "points")
-        part, idle, ahead = grid, (), ()
+        part, idle, ahead = grid, Times(), Times()
         if self._given is not None:
             part, idle, ahead = self._from_state(self._given, grid)
         self._now = PipelineRun(
@@ -270,7 +285,7 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):
         """Return the part of a grid that a run from a State has before it, and the times told after and before that run."""
         if state.grid != grid.root:
             raise ValueError(
-                f"state belongs to another grid than these {grid.n} slots: an exact run goes back over the very noise levels of the run that "
+                f"state belongs to another grid than these {grid.n} slots: an exact run goes back over the noise levels of the run that "
                 "made it, so pass the same number of steps and the same configuration, or start_from(None) to run from latents alone"
             )
         part = before(state, self._shape.depth, grid, noise_end=self.noise_end)
@@ -295,7 +310,7 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):
         if number is None and times is None and sigmas is None:
             raise ValueError("num_inference_steps=None: pass a number of steps, timesteps or sigmas")
         lists = [None if x is None else tuple(float(t) for t in x) for x in (times, sigmas)]
-        passed = {"mu": mu, "timesteps": lists[0], "sigmas": lists[1]}
+        passed: dict[str, Any] = {"mu": mu, "timesteps": lists[0], "sigmas": lists[1]}
 
         def make() -> tuple[Grid, Frame]:
             return levelled(self.read, configs.layout(self.read, number, **passed))
@@ -365,12 +380,14 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):
     def sigmas(self) -> torch.Tensor:
         """The noise levels of `timesteps` and of the end, as classes that hold them: sigma of flow matching, else sigma/alpha."""
         if self._now is None or not (self._levelled or self.read.rule in ("points", "intervals")):
-            raise AttributeError(f"{type(self).__name__} has sigmas after set_timesteps, for classes that work with them")
+            raise AttributeError(
+                f"{type(self).__name__} has sigmas after set_timesteps, for classes that work with them"
+            )
         return torch.tensor([s if self.read.flow else s / a for a, s in self._now.levels], dtype=torch.float32)
 
     def add_noise(self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         """Return samples of the family with noise, alpha x + sigma noise or that over alpha, at times of shape (batch,)."""
-        now, frame = self._now, Frame() if self._now is None else self._now.frame
+        now, frame = self._now, PLAIN if self._now is None else self._now.frame
         if self._levelled:
             self._check_ready()
             assert now is not None
@@ -380,7 +397,8 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):
             frame = Frame(scaled=self.read.rule == "points")
         rows = [(scale * a, scale * s) for a, s in found for scale in [frame.at((a, s), (a, s))[0]]]
         alpha, sigma = (
-            original_samples.new_tensor(row).reshape(-1, *[1] * (original_samples.ndim - 1)) for row in zip(*rows, strict=True)
+            original_samples.new_tensor(row).reshape(-1, *[1] * (original_samples.ndim - 1))
+            for row in zip(*rows, strict=True)
         )
         return alpha * original_samples + sigma * noise
 

@@ -1,4 +1,4 @@
-"""Between a pipeline and a run: the grid of a configuration, the sample as a multiple of z, and what the network is given, told and gives."""
+"""Between a pipeline and a run: the grid of a configuration, the sample as a multiple of z, and what the network is given and told."""
 
 from __future__ import annotations
 
@@ -72,6 +72,10 @@ class Frame:
         return 1.0, 1.0, None if self.sign == 1 else (0.0, -1.0)
 
 
+PLAIN = Frame()
+"""Samples and outputs are those of the run."""
+
+
 def kind_of(read: configs.SchedulerConfig) -> str:
     """Return the prediction that a run of a configuration takes; ValueError for one that is not known."""
     return "eps" if read.preconditioned is not None else read.prediction
@@ -141,6 +145,8 @@ def _formula(read: configs.SchedulerConfig, walk: configs.Walk, least: float) ->
 def _preserving() -> Schedule:
     """Return alpha and sigma of the ratio, where their squares add up to 1."""
     return schedules.from_functions(
-        lambda s: grids.levels_of("vp", s)[0], lambda s: grids.levels_of("vp", s)[1], t_max=1e10, variance_preserving=True
+        lambda s: grids.levels_of("vp", s)[0],
+        lambda s: grids.levels_of("vp", s)[1],
+        t_max=1e10,
+        variance_preserving=True,
     )
-

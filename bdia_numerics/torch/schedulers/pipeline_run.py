@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
 import torch
 
 from bdia_numerics.grids import Grid, Point
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Course, Stepwise
 from bdia_numerics.torch.schedulers.ddim_step import predicted
-from bdia_numerics.torch.schedulers.frames import SAMPLE, At, Frame, Level
+from bdia_numerics.torch.schedulers.frames import PLAIN, SAMPLE, At, Frame, Level
 from bdia_numerics.torch.tensors import dtype_named, has_float64, space_of
 
 Mark = tuple[weakref.ref[torch.Tensor], int]
@@ -56,7 +55,7 @@ class PipelineRun:
     given: State | None
     state_dtype: str | None
     device: str | torch.device | None
-    frame: Frame = Frame()
+    frame: Frame = PLAIN
     idle: Sequence[float] = ()
     ahead: Sequence[float] = ()
     left: Mark | None = None
@@ -83,9 +82,11 @@ class PipelineRun:
         return self._levels_at([*self.ahead, *self.whole.times, *self.idle, float(self.grid.t[self.end])])
 
     def _levels_at(self, times: Sequence[float]) -> list[Level]:
-        grid = self.grid.entire
+        grid, schedule = self.grid.entire, self.grid.schedule
         known = {float(t): (float(a), float(s)) for t, a, s in zip(grid.t, grid.alpha, grid.sigma, strict=True)}
-        return [known.get(t) or (float(grid.schedule.alpha(t)), float(grid.schedule.sigma(t))) for t in times]
+        if schedule is not None:  # between the grid's times
+            known |= {t: (float(schedule.alpha(t)), float(schedule.sigma(t))) for t in times if t not in known}
+        return [known[t] for t in times]
 
     @property
     def end(self) -> int:
@@ -144,7 +145,7 @@ class PipelineRun:
         return self._expected.index(t)
 
     def input(self, sample: torch.Tensor, timestep: float | torch.Tensor) -> torch.Tensor:
-        """Return what the model is given: the sample, or at the beginning from a State the register, repeated to the batch; in its frame."""
+        """Return what the model is given: the sample, or at the beginning from a State the register, repeated to the batch; scaled."""
         if self.given is not None and self.run is None:
             run = self._resumed(sample)
             sample = _shown(run.value, self.frame_at(len(self.ahead))[0], sample.dtype)
@@ -272,7 +273,8 @@ class PipelineRun:
     def _registers(self, run: Stepwise, dtype: torch.dtype) -> Iterator[torch.Tensor]:
         """Give the registers of a run as the opposite one may have handed them out."""
         for name, z in run.registers.items():
-            level = tuple(float(x) for x in self.grid.level(run.held[name].time)[1:])
+            alpha, sigma = (float(x) for x in self.grid.level(run.held[name].time)[1:])
+            level = alpha, sigma
             yield _shown(z, self.frame.at(level, level)[0], dtype)
 
     def _resumed(self, sample: torch.Tensor) -> Stepwise:
@@ -313,7 +315,7 @@ class PipelineRun:
     def _place(self) -> int:
         return self.timesteps.untyped_storage().data_ptr()
 
-    def _number(self, timestep: int | torch.Tensor) -> float:
+    def _number(self, timestep: float | torch.Tensor) -> float:
         if isinstance(timestep, torch.Tensor) and not timestep.is_cpu:
             # A view of our own times is known by its place in them: to read it would halt the device.
             own = timestep.untyped_storage().data_ptr() == self._place and _version(timestep) == self._made
