@@ -11,7 +11,9 @@ from functools import cached_property
 import torch
 
 from bdia_numerics.grids import Grid, Point
-from bdia_numerics.runs.state import State
+from bdia_numerics.program import NotInvertibleError, Solver, structure
+from bdia_numerics.runs.solving import encoding, sampling
+from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Course, Stepwise
 from bdia_numerics.torch.schedulers.ddim_step import predicted
 from bdia_numerics.torch.schedulers.frames import PLAIN, SAMPLE, At, Frame, Level
@@ -189,8 +191,8 @@ class PipelineRun:
             z = run.store[call.argument]
             if run.place and not own:
                 # Elements that are what was handed out, rounded, stand for the register's; what was changed takes their place.
-                same = sample == _shown(z, scale, sample.dtype)
-                z = torch.where(same, z, sample.to(z.dtype) if scale == 1 else sample.to(z.dtype) / scale)
+                same, changed = sample == _shown(z, scale, sample.dtype), sample.to(z.dtype)
+                z = torch.where(same, z, changed if scale == 1 else changed / scale)
             if output.dtype != z.dtype:
                 output = output.to(z.dtype)
             if form is not None:
@@ -323,12 +325,44 @@ class PipelineRun:
         return float(timestep)
 
 
-def before(state: State, depth: int, grid: Grid, *, noise_end: bool) -> Grid:
-    """Return the part of a grid that a run from a State has before it; the whole one, in which it is refused, where nothing is."""
-    times = state.times.values()
-    if noise_end:
-        return grid[min(times) :] if 0 < min(times) < grid.n - depth else grid
-    return grid[: max(times)] if depth < max(times) < grid.n else grid
+def part_of(state: State, solver: Solver, grid: Grid, kind: str, *, noise_end: bool) -> Grid:
+    """Return the part of a grid that a run from a State has before it; ValueError for a State of another run."""
+    if state.grid != grid.root:
+        raise ValueError(
+            f"state belongs to another grid than these {grid.n} slots: an exact run goes back over the levels of the run that made it: "
+            "pass the same number of steps and the same configuration, or start_from(None) to run from latents alone"
+        )
+    times, depth, part = state.times.values(), structure(solver).depth, grid
+    if noise_end and 0 < min(times) < grid.n - depth:
+        part = grid[min(times) :]
+    elif not noise_end and depth < max(times) < grid.n:
+        part = grid[: max(times)]
+    check_state(state, solver, part, 0 if noise_end else part.n - depth, kind)
+    return part
+
+
+def beside(
+    solver: Solver, part: Grid, whole: Grid | None, kind: str, own: list[float], *, noise_end: bool
+) -> tuple[list[float], list[float]]:
+    """Return the times after and before those of a run from a State, as many as the opposite run without one has.
+
+    Parameters
+    ----------
+    solver, part, kind, own
+        Of the run, with the times of its evaluations.
+    whole
+        The grid of a run of which the first times are wanted, too; None for no times before.
+    noise_end
+        Whether the run ends at the noise end.
+    """
+    there, back = (encoding, sampling) if noise_end else (sampling, encoding)
+    try:
+        opposite = back(solver, part, kind).times
+    except NotInvertibleError:  # the State of an inversion that is an approximation
+        opposite = own
+    idle = opposite[: max(len(opposite) - len(own), 0)][::-1]
+    before = [] if whole is None else there(solver, whole, kind).times
+    return idle, before[: max(len(before) - len(own) - len(idle), 0)]
 
 
 def tensor_of(times: list[float], *, fractions: bool = False) -> torch.Tensor:
