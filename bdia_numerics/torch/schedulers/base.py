@@ -33,7 +33,7 @@ from bdia_numerics.torch.schedulers.configuration import (
 )
 from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, clip_of, ddim_step
 from bdia_numerics.torch.schedulers.frames import PLAIN, Frame, kind_of, levelled, own_levels
-from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun, beside, part_of, tensor_of
+from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun, first_register, part_of, tensor_of
 from bdia_numerics.torch.schedulers.tables import level, listed, table_grid, whole_number
 from bdia_numerics.torch.schedulers.warning import foreseen, warn_not_finite, warn_of_contradiction
 
@@ -190,7 +190,7 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
 
     @property
     def levels(self) -> str:
-        """The kind of noise levels: "flow" (alpha + sigma = 1), "one" (alpha = 1) or "vp" (the sum of their squares is 1)."""
+        """The kind of noise levels: "flow" (alpha + sigma = 1), "one" (alpha = 1) or "vp" (alpha^2 + sigma^2 = 1)."""
         return "flow" if self.read.flow else "one" if self.read.preconditioned else "vp"
 
     def told(self, t: float) -> float:
@@ -203,7 +203,7 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
         run = None if self._now is None else self._now.run
         return Status() if run is None else run.status
 
-    def start_from(self, state: State | None, *, cut: bool = False) -> None:
+    def start_from(self, state: State | None, *, cut: bool = False) -> torch.Tensor | None:
         """Let every run from now on begin from a State instead of from latents alone, until another is given.
 
         Parameters
@@ -212,14 +212,20 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
             The `.state` of the opposite scheduler, or of `solve`, `invert` or `encode` on the same grid; None takes it back. The pipeline
             is given the latents that the opposite run returned, repeated for a larger batch, and called after this.
         cut
-            Whether `timesteps` also has the entries before a State that stands within the run, as without a State, for a pipeline that
-            cuts them off itself: by a strength, such as DiffEdit's. The run begins after them.
+            Whether `timesteps` also has the entries before a State that stands within the run, for a pipeline that cuts them off itself:
+            by a strength, such as DiffEdit's.
+
+        Returns
+        -------
+        Tensor or None
+            z at which the model is evaluated first: the latents for pipelines that do not call `scale_model_input` (SD3, Flux, ...).
         """
         if state is not None and not isinstance(state, State):
             raise TypeError(f"state is a {type(state).__name__}: pass the .state of the opposite scheduler")
         if state is not None and self._is_ddim:
             raise ValueError("gamma = 0 is DDIM, which starts from latents alone: leave start_from out")
         self._given, self._cut, self.num_inference_steps, self._now = state, cut, None, None
+        return None if state is None else first_register(self.solver, state, noise_end=self.noise_end)
 
     def set_timesteps(
         self,
@@ -269,12 +275,8 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
             grid, frame = self._grid_of(times), Frame(scaled=self.read.rule == "points")
         part, idle, ahead = grid, Times(), Times()
         if self._given is not None:
-            part = part_of(self._given, self.solver, grid, self._kind, noise_end=self.noise_end)
-            whole, own = grid if self._cut else None, self._course(part).times
-            key = ("beside", grid.root, part.offset, part.n, self._cut)
-            idle, ahead = self._cached(
-                key, lambda: beside(self._runs, part, whole, self._kind, own, noise_end=self.noise_end)
-            )
+            beside = part_of(self._given, self.solver, grid, self._kind, noise_end=self.noise_end, cut=self._cut)
+            part, idle, ahead = beside
         self._now = PipelineRun(
             part, self._course, self._given, self.config["state_dtype"], device, frame, idle, ahead, left
         )
@@ -287,12 +289,9 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
         """Return the grid and the frame of noise levels that are not those of a table at the times that are told."""
         if number is None and times is None and sigmas is None:
             raise ValueError("num_inference_steps=None: pass a number of steps, timesteps or sigmas")
-        lists = [None if x is None else tuple(float(t) for t in x) for x in (times, sigmas)]
-        passed: dict[str, Any] = {"mu": mu, "timesteps": lists[0], "sigmas": lists[1]}
-
-        def make() -> tuple[Grid, Frame]:
-            return levelled(self.read, configs.layout(self.read, number, **passed))
-
+        lists = (None if x is None else tuple(float(t) for t in x) for x in (times, sigmas))
+        passed: dict[str, Any] = dict(zip(("timesteps", "sigmas", "mu"), (*lists, mu), strict=True))
+        make = lambda: levelled(self.read, configs.layout(self.read, number, **passed))  # noqa: E731
         grid, frame = self._cached(("levels", number, *passed.values()), make)
         self.num_inference_steps = grid.n if number is None else number
         return grid, frame
