@@ -39,7 +39,9 @@ class Live:
 
 
 def live(scheduler: Any) -> Live:
-    """Return the walk of a scheduler, from its `grid`, what is `told` at its times and the kind of its `levels`; else from its `timesteps` and its `sigmas`, or else from its table.
+    """Return the walk of a scheduler: from its `timesteps` and its `sigmas`, or else from its table.
+
+    One with a `grid` also says what is `told` at its times, and the kind of its `levels`.
 
     Raises
     ------
