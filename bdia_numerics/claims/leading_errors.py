@@ -97,7 +97,7 @@ def errors(
 def require_order(coarse: float, fine: float, order: float, what: str, within: float = 0.3) -> float:
     """Return the slope of errors between two numbers of steps, one twice the other; it has to lie around an order.
 
-    It comes with the next order of these numbers of steps, so that it is off by a part of one; the nearest other order is far away.
+    The next order adds a part of one at these numbers of steps; the nearest other order is far away.
     """
     slope = float(np.log2(coarse / fine))
     require(abs(slope - order) < within, f"{what}: order {slope:.2f}, not {order}")

@@ -27,6 +27,7 @@ from bdia_numerics.problems.scores import Components, components, float_score, g
 from bdia_numerics.problems.symmetry import Symmetry, symmetry
 from bdia_numerics.problems.transports import radial, radial_derivative
 from bdia_numerics.spaces import Array
+from bdia_numerics.spaces.later import special
 from bdia_numerics.texts import shown
 
 _CERTIFICATES = {
@@ -305,7 +306,5 @@ def digits() -> np.ndarray[Any, Any]:
 
 def normal_quantiles(n: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return n states of N(0, 1) on the line without a draw: the midpoints of equal parts of its probability, shape (n, 1)."""
-    from scipy.special import ndtri
-
-    found: np.ndarray[Any, np.dtype[np.float64]] = ndtri((np.arange(n) + 0.5) / n)[:, None]
+    found: np.ndarray[Any, np.dtype[np.float64]] = special.ndtri((np.arange(n) + 0.5) / n)[:, None]
     return found

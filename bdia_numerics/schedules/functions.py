@@ -11,7 +11,7 @@ import numpy as np
 
 from bdia_numerics.schedules.base import Derived, each, rounding, sigma_bar_of, timed
 from bdia_numerics.spaces import Scalar, Space
-from bdia_numerics.spaces.later import sympy
+from bdia_numerics.spaces.later import mp, sympy
 from bdia_numerics.texts import shown
 
 Function = Callable[[Any], Any]
@@ -103,11 +103,9 @@ def _symbolic_derivative(function: Function, t: Any, low: float, high: float) ->
 
 
 def _mpmath_derivative(function: Function, t: Any, low: float, high: float) -> Any:
-    import mpmath
-
     # One-sided at an end, since the functions need not exist beyond it.
     side = 1 if t <= low else -1 if t >= high else 0
-    return mpmath.diff(function, t, direction=side)
+    return mp.diff(function, t, direction=side)
 
 
 def _float_derivative(function: Function, t: Any, low: float, high: float) -> Any:
