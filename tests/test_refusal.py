@@ -160,7 +160,7 @@ def test_a_step_for_numbers_alone_is_refused_in_words():
 def test_what_a_refusal_is():
     with pytest.raises(ValueError, match="direction='up'") as ours:
         analysis.characteristic_polynomial(BDIA(), direction="up")
-    assert refusal(ours.value) == "direction='up' is neither 'sample' nor 'invert'"
+    assert refusal(ours.value) == "direction='up' is unknown: use one of sample, invert"
     with pytest.raises(ValueError, match="another program") as others:
         raise ValueError("of another program")
     with pytest.raises(ValueError, match="another program"):

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +19,7 @@ from bdia_numerics.studies.engine.journal import Journal, Task
 from bdia_numerics.studies.engine.journal import tasks as tasks_of
 from bdia_numerics.studies.engine.local import Outcome, Pool, StudyJob, direct, serial
 from bdia_numerics.studies.engine.sources import source
-from bdia_numerics.studies.study import Cell, Study, as_text, assemble, cells, key, provenance, versions
-
-if TYPE_CHECKING:
-    from xarray import Dataset
-
+from bdia_numerics.studies.study import Cell, Dataset, Study, as_text, assemble, cells, key, provenance, versions
 
 MISSING = "saved datasets need h5netcdf: pip install 'bdia_numerics[sweep]'"
 
