@@ -1,14 +1,14 @@
-"""Sphinx configuration: MyST pages, formulas as MathML, and API pages written from the modules that exist."""
+"""Sphinx configuration: MyST pages, formulas that KaTeX sets, and API pages written from the modules that exist."""
 
 import re
 import runpy
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from jinja2 import Template
 from sphinx.application import Sphinx
-from sphinx.util import logging
 
 import bdia_numerics
 from bdia_numerics import formulas
@@ -36,9 +36,10 @@ add_module_names = False
 suppress_warnings = ["ref.python"]
 html_theme = "furo"
 html_title = "bdia_numerics"
-html_static_path = ["_static"]
-html_css_files = ["pages.css"]
-html_math_renderer = "mathml"
+html_static_path = ["_static", "../bdia_numerics/pages/vendor", "../bdia_numerics/pages/templates/formulas.js"]
+html_css_files = ["katex/katex.min.css", "pages.css"]
+html_js_files = [(f"{name}.js", {"defer": "defer"}) for name in ("katex/katex.min", "formulas")]
+html_math_renderer = "katex"
 exclude_patterns = ["_build"]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,12 +50,9 @@ BESIDES = {
     "api/claims": ("pages", "formulas"),
     "api/studies": ("plots",),
 }
-LONG = 48  # characters of LaTeX, with their backslashes
 DATASHEET_LINE = re.compile(r"^(State|Order|NFE|Requires|Source|Options|Start|Same as) {2,}(?=\S)")
 JOINT = re.compile(r"^:ivar (?:\w+, )+\w+:")
 FORMULA_MARK = re.compile(r"(?<![\w*`\\])\*(?=(?:batch|data|shape)\b)|(?<![\\`])\|(?=\S)")
-
-logger = logging.getLogger(__name__)
 
 
 def public_modules() -> list[str]:
@@ -118,26 +116,17 @@ def house_style(app: Sphinx, what: str, name: str, obj: object, options: object,
     lines[1:first] = [f"| {line.strip()}" if line.strip() else line for line in lines[1:first]]
 
 
-def mathml(node: nodes.Element, *, display: bool) -> str:
-    """Return a formula as MathML, and warn where LaTeX is left over in it."""
-    converted = formulas.mathml(node.astext(), display=display)
-    if "\\" in re.sub(r'alttext="[^"]*"', "", converted):
-        logger.warning("the formula %r was not understood", node.astext(), location=node)
-    return converted
-
-
 def inline_formula(translator: Any, node: nodes.Element) -> None:
-    """Write a formula in a line; one that may be wider than a phone can scroll by itself."""
-    name = "math long" if len(node.astext()) > LONG else "math"
-    translator.body.append(f'<span class="{name}">{mathml(node, display=False)}</span>')
+    """Write a formula in a line, as TeX, which the script of the page sets."""
+    translator.body.append(formulas.html(f"${node.astext()}$"))
     raise nodes.SkipNode
 
 
 def block_formula(translator: Any, node: nodes.Element) -> None:
     """Write a formula of its own, with its number if it has one."""
     anchor = f' id="{node["ids"][0]}"' if node["ids"] else ""
-    number = f'<span class="eqno">({node["number"]})</span>' if node.get("number") else ""
-    translator.body.append(f'<div class="math"{anchor}>{number}{mathml(node, display=True)}</div>\n')
+    number = f"\\tag{{{node['number']}}}" if node.get("number") else ""
+    translator.body.append(f'<div class="math"{anchor}>{escape(node.astext() + number, quote=False)}</div>\n')
     raise nodes.SkipNode
 
 
@@ -157,4 +146,4 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", fill_api)
     app.connect("autodoc-process-docstring", house_style, priority=400)
     app.connect("autodoc-process-docstring", joint_attributes, priority=600)
-    app.add_html_math_renderer("mathml", (inline_formula, None), (block_formula, None))
+    app.add_html_math_renderer("katex", (inline_formula, None), (block_formula, None))
