@@ -50,16 +50,18 @@ BESIDES = {
     "api/claims": ("pages", "formulas"),
     "api/studies": ("plots",),
 }
+COLON = "\ue000"  # in the place of one, while napoleon reads a line
 DATASHEET_LINE = re.compile(r"^(State|Order|NFE|Requires|Source|Options|Start|Same as) {2,}(?=\S)")
 JOINT = re.compile(r"^:ivar (?:\w+, )+\w+:")
 FORMULA_MARK = re.compile(r"(?<![\w*`\\])\*(?=(?:batch|data|shape)\b)|(?<![\\`])\|(?=\S)")
 
 
 def public_modules() -> list[str]:
-    """Return the dotted names of all modules but private ones, a package before its contents."""
+    """Return the dotted names of all modules but private ones and the commands', which commands.md has; a package before its contents."""
     relative = [path.relative_to(PACKAGE.parent).with_suffix("").parts for path in PACKAGE.rglob("*.py")]
     names = [[part for part in parts if part != "__init__"] for parts in relative]
-    return sorted(".".join(parts) for parts in names if not any(part.startswith("_") for part in parts))
+    names = [parts for parts in names if parts[1:2] != ["cli"] and not any(part.startswith("_") for part in parts)]
+    return sorted(map(".".join, names))
 
 
 def modules_by_page(pages: set[str]) -> dict[str, list[str]]:
@@ -109,8 +111,8 @@ def fill_api(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def house_style(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Read a solver's `Order     2` lines as fields, its formulas line by line, and (*batch, D), |z|, p(x|y) as themselves."""
-    if what in {"data", "attribute", "property"} and lines and ":" in lines[0]:
-        lines.insert(0, "")  # else napoleon takes what stands before the colon for a type
+    if what in {"data", "attribute", "property", "type"} and lines:
+        lines[0] = lines[0].replace(":", COLON)  # else napoleon takes what stands before it for a type
     first = next((k for k, line in enumerate(lines) if DATASHEET_LINE.match(line)), 0)
     lines[:] = [FORMULA_MARK.sub(r"\\\g<0>", DATASHEET_LINE.sub(r":\1: ", line)) for line in lines]
     lines[1:first] = [f"| {line.strip()}" if line.strip() else line for line in lines[1:first]]
@@ -131,8 +133,8 @@ def block_formula(translator: Any, node: nodes.Element) -> None:
 
 
 def joint_attributes(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Read what napoleon made of the attributes `x, y` as two names, not as a name with a type."""
-    lines[:] = [JOINT.sub(lambda m: m[0].replace(", ", ","), line) for line in lines]
+    """Read what napoleon made of the attributes `x, y` as two names, not as a name with a type, and put colons back."""
+    lines[:] = [JOINT.sub(lambda m: m[0].replace(", ", ","), line).replace(COLON, ":") for line in lines]
 
 
 def execute_chapters(app: Sphinx) -> None:
