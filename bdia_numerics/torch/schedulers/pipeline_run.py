@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 
@@ -79,6 +81,18 @@ class PipelineRun:
         self.handed: Mark | None = None
         if self.given is not None:
             self.begin = len(self.ahead)
+
+    def anew(self, course_of: Callable[[Grid], Course]) -> PipelineRun:
+        """Return the same run before its beginning, with the same times."""
+        made = replace(self, course_of=course_of, left=self.handed, begin=None)
+        made.timesteps = self.timesteps
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PipelineRun:
+        """Return a copy that goes on by itself."""
+        made = copy.copy(self)
+        made.run = copy.deepcopy(self.run, memo)
+        return made
 
     @cached_property
     def levels(self) -> list[Level]:
@@ -242,8 +256,8 @@ class PipelineRun:
             return begin, run
         if self.left is not None and self.left[0]() is sample:
             warnings.warn(
-                "sample was handed out by a run that set_timesteps has ended before its last step, and another begins from it alone: "
-                "make all steps of a run before the next, and give each pipeline a scheduler of its own",
+                "sample was handed out by a run that has not made its last step, and another begins from it alone, after set_timesteps or "
+                "in a copy: make all steps of a run before the next, and give each pipeline a scheduler of its own",
                 stacklevel=4,
             )
         first = self.entry(timestep)
