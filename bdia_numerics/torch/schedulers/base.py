@@ -281,10 +281,9 @@ class ProgramScheduler(FamilyScheduler):
             was_ok = now.run is None or now.run.status.ok
             prev, x0 = now.take(model_output, timestep, sample, preview=return_dict)
             run = now.run
-            assert run is not None
-            if run.place == 1:
+            if run is not None and run.place == 1:
                 self._warn_first(now, run.course, sample, model_output)
-            if was_ok and not run.status.ok:
+            if run is not None and was_ok and not run.status.ok:
                 what = str(replace(run.status, remedy=""))
                 warn_not_finite(what, timestep, model_output, now.dtype(sample))
             elif now.overflows(prev):
