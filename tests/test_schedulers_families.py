@@ -13,6 +13,7 @@ diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
 from bdia_numerics import configs  # noqa: E402
 from bdia_numerics.torch import schedulers  # noqa: E402
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # of NumPy 2, in other schedulers
 torch.set_num_threads(1)
 CONFIGS = Path(__file__).parent / "configs"
 SAMPLE = torch.randn(1, 4, 4, 4, generator=torch.manual_seed(0))
@@ -69,7 +70,6 @@ def relative(x, y, *sizes):
     return float((x - y).abs().max()) / max(float(size.abs().max()) for size in (y, *sizes))
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of NumPy 2, in other schedulers
 @pytest.mark.parametrize("name", RUNS)
 def test_gamma_0_is_the_first_order_scheduler(name):
     entries = entries_of(name)
@@ -103,7 +103,54 @@ def halves(scheduler, dtype):
     return z.double()
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_inverted_sigmas():
+    """Mochi's network is told 1 - sigma and predicts data less noise."""
+    entries = {"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": True, "shift": 3.0}
+    theirs = diffusers.FlowMatchEulerDiscreteScheduler(invert_sigmas=True, shift=3.0)
+    ours = schedulers.BDIAScheduler.from_config(entries, gamma=0.0)
+    z = w = SAMPLE
+    for scheduler in (theirs, ours):
+        scheduler.set_timesteps(STEPS)
+    torch.testing.assert_close(ours.timesteps, theirs.timesteps, rtol=1e-6, atol=1e-3)
+    for t in theirs.timesteps:
+        w = theirs.step(network(w, t), t, w).prev_sample
+    for t in ours.timesteps:
+        z = ours.step(network(z, t), t, z).prev_sample
+    assert relative(z, w) < RUN
+    back, *_ = trip(("BDIAScheduler", "BDIAInverseScheduler"), entries, SAMPLE)
+    assert torch.equal(back, SAMPLE)
+
+
+def test_sigmas_and_fractional_times_of_ones_own():
+    """As Euler's class takes them, with the level of the end or without."""
+    entries = entries_of("sdxl.json")
+    for passed in ({"sigmas": [14.0, 7.5, 3.0, 0.4, 0.0]}, {"timesteps": [900.5, 600.0, 250.25, 10.0]}):
+        theirs, ours = first_order(entries), schedulers.BDIAScheduler.from_config(entries, gamma=0.0)
+        for scheduler in (theirs, ours):
+            scheduler.set_timesteps(**passed)
+        torch.testing.assert_close(ours.timesteps.float(), theirs.timesteps.float(), rtol=1e-5, atol=1e-3)
+        torch.testing.assert_close(ours.sigmas, theirs.sigmas.float(), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="sigmas is not taken by DDIMScheduler"):
+        schedulers.BDIAScheduler().set_timesteps(sigmas=[14.0, 0.0])
+    with pytest.raises(ValueError, match="mu is missing"):
+        schedulers.BDIAScheduler.from_config(entries_of("flux_dev.json")).set_timesteps(4)
+
+
+def test_noise_is_added_as_the_family_does():
+    """Before a run, where it begins, and in it, as inpainting does."""
+    for name, steps in (("stable-diffusion-3-medium.json", 8), ("euler_karras.json", 8), ("playground-v2.5.json", 8)):
+        entries = entries_of(name)
+        theirs, ours = first_order(entries), schedulers.BDIAScheduler.from_config(entries, gamma=0.9)
+        x, e = SAMPLE, torch.randn(SAMPLE.shape, generator=torch.manual_seed(5))
+        for scheduler in (theirs, ours):
+            scheduler.set_timesteps(steps)
+            scheduler.set_begin_index(3)
+        add = "scale_noise" if hasattr(theirs, "scale_noise") else "add_noise"
+        order = (x, ours.timesteps[3:4], e) if add == "scale_noise" else (x, e, ours.timesteps[3:4])
+        found = [getattr(scheduler, add)(*order) for scheduler in (ours, theirs)]
+        torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", ["stable-diffusion-3-medium.json", "sdxl.json", "playground-v2.5.json", "sd15.json"])
 def test_in_half_precision_gamma_0_is_no_farther_from_the_truth(name, dtype):
