@@ -171,7 +171,11 @@ def test_solve_keeps_the_system_and_agrees_with_fractions(solver, case):
     assert same_kind(solution.z, case.z)
     assert all(same_kind(value, case.z) for value in solution.state.registers.values())
     reference = CASES["mpmath"]
-    exact = solve(solver, case.model, reference.grid, reference.z).z if case.model is linear else solved(solver, reference).z
+    exact = (
+        solve(solver, case.model, reference.grid, reference.z).z
+        if case.model is linear
+        else solved(solver, reference).z
+    )
     # mpmath is the reference of all the others, and Fractions are that of mpmath.
     difference = [
         spaces.of(x).field(x) - spaces.FRACTION.field(0) - spaces.of(y).field(y)
