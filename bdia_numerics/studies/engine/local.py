@@ -8,8 +8,9 @@ import pickle
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
@@ -76,7 +77,7 @@ def allowed() -> int:
 
 
 def shared(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-    """Yield (k, function(arguments[k])) as they are found, in `allowed` processes that begin with the first ones.
+    """Yield (k, function(arguments[k])) as they are found, in `allowed` processes: the others begin with the first, this one with the last.
 
     Each process has one thread of BLAS. What a call raises is raised here. Whatever ends this generator, such as Ctrl-C, ends
     the processes; what one of them had when it died is done here.
@@ -93,14 +94,28 @@ def shared(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Iterator
         yield from ((k, _alone(function, x)) for k, x in enumerate(arguments))
         return
     before = multiprocessing.active_children()
-    executor = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _enter)
+    executor = ProcessPoolExecutor(count - 1, multiprocessing.get_context("spawn"), _enter)
+    left, waiting = deque(range(len(arguments))), dict[Future[Any], int]()
     try:
-        futures = {executor.submit(_alone, function, x): k for k, x in enumerate(arguments)}
-        for future in as_completed(futures):
-            try:
-                yield futures[future], future.result()
-            except BrokenProcessPool:
-                yield futures[future], _alone(function, arguments[futures[future]])
+        # The others take a second to import what they need, in which this process would have nothing to do.
+        while left or waiting:
+            while left and len(waiting) < 2 * (count - 1):  # one that runs and one that is next, for each
+                try:
+                    waiting[executor.submit(_alone, function, arguments[left[0]])] = left[0]
+                    left.popleft()
+                except BrokenProcessPool:
+                    count = 1
+            if left:
+                k = left.pop()
+                yield k, _alone(function, arguments[k])
+            else:
+                wait(waiting, return_when=FIRST_COMPLETED)
+            for future in [future for future in waiting if future.done()]:
+                k = waiting.pop(future)
+                try:
+                    yield k, future.result()
+                except BrokenProcessPool:
+                    yield k, _alone(function, arguments[k])
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
         for child in multiprocessing.active_children():
