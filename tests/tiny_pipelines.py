@@ -131,3 +131,22 @@ def transformer():
 def array(x):
     """Return an image as an array of bytes, as PIL's are."""
     return (x.permute(1, 2, 0) * 255).round().numpy().astype(np.uint8)
+
+
+def reader(folder):
+    """Return a tokenizer of single letters and a text encoder, for pipelines whose prompts are texts."""
+    import json
+
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    letters = [chr(k) for k in range(97, 123)]
+    vocabulary = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
+    (folder / "vocab.json").write_text(json.dumps({word: k for k, word in enumerate(vocabulary)}), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=16)
+    torch.manual_seed(3)
+    config = CLIPTextConfig(
+        vocab_size=len(vocabulary), hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=16, bos_token_id=0, eos_token_id=1, pad_token_id=1,
+    )  # fmt: skip
+    return tokenizer, CLIPTextModel(config).eval()

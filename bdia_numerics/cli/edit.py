@@ -77,6 +77,7 @@ def edit(
 
     from bdia_numerics import plots
     from bdia_numerics.torch.editing import drawn, open_pipeline
+    from bdia_numerics.torch.editing.methods import way_of
     from bdia_numerics.torch.tensors import dtype_named
 
     if plots.available():
@@ -85,6 +86,8 @@ def edit(
     if pipeline is not None and image is None:
         raise ValueError("IMAGE is missing: give the picture that is to be edited")
     methods = (solver, *listed(baselines))
+    for one in methods:
+        way_of(one)  # refuses a name before anything is run
     pipe = open_pipeline(pipeline, controlnet=controlnet, device=device, dtype=dtype_named(dtype))
     labelled = hasattr(pipe, "labels")
     shipped = pipeline is None

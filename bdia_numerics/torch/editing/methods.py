@@ -252,7 +252,7 @@ inversion; EDICT; null-text inversion."""
 _ALSO = {"aidi": "fixed-point", "ddpm": "edit-friendly"}
 
 
-def way_of(solver: Any, method: Method | None) -> Way:
+def way_of(solver: Any, method: Method | None = None) -> Way:
     """Return how a solver, a name of `BASELINES`, or a text such as "bdia:gamma=0.96" or "DDIM by (23)" goes there and back.
 
     Raises

@@ -67,9 +67,10 @@ def _safety(pipe: Any) -> dict[str, Any]:
 def _made(kind: Any, source: Any, dtype: torch.dtype) -> Any:
     try:
         with quiet():
-            return kind.from_pretrained(str(source), torch_dtype=dtype, use_safetensors=True)
+            # A release that does not know the word dtype loads in float32.
+            return kind.from_pretrained(str(source), dtype=dtype, use_safetensors=True).to(dtype)
     except Exception as error:  # noqa: BLE001  diffusers, transformers and the hub's client each raise their own
-        said = " ".join(str(error).split())[:300]
+        said = " ".join(str(error).split())[:160]
         raise ValueError(
             f"source={shown(str(source))} cannot be loaded as a pipeline ({type(error).__name__}: {said}): pass a folder that has all of "
             "its parts in safetensors, or a hub name that can be reached"

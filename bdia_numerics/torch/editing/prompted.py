@@ -212,7 +212,8 @@ class Prompted:
 
         def ask(z: torch.Tensor, t: float) -> torch.Tensor:
             pipe.scheduler.told = t * scale
-            count = len(arguments["prompt"]) if isinstance(arguments.get("prompt"), list) else 1
+            own = arguments.get("prompt_embeds", arguments.get("prompt"))
+            count = 1 if own is None or isinstance(own, str) else len(own)
             more = self._controls(slot_of(grid, t), grid.n)
             return self._run(
                 pipe, z, {**arguments, **more}, num_inference_steps=1, num_images_per_prompt=len(z) // count
@@ -271,6 +272,8 @@ class Prompted:
         }
         if "negative_prompt_embeds" in arguments:
             given.pop("negative_prompt", None)
+        elif isinstance(arguments.get("prompt"), list) and isinstance(given.get("negative_prompt"), str):
+            given["negative_prompt"] = [given["negative_prompt"]] * len(arguments["prompt"])
         try:
             call(pipe, **{**given, **arguments, **sizes, **own}, latents=self._packed(z), output_type="latent")
         except (RuntimeError, MemoryError, ValueError, TypeError, LookupError, AttributeError) as error:
