@@ -326,7 +326,6 @@ def test_options_mean_the_same_in_every_command_and_no_former_one_is_shown():
             "--solvers DDIM;EDICT --evaluations 10 --grids cut",
             "--solver DDIM --solver EDICT --nfe 10 --grid cut",
         ),
-        ("edit", "--solvers EDICT", "--solver EDICT"),
         ("lint", "--wanted-error 1e-3", "--tolerance 1e-3"),
         ("map", "--grid quad", "--grid quad"),
         ("map", "--grids", "--grids"),

@@ -394,8 +394,8 @@ def test_bad_states():
     sampler.start_from(inverse.state)
     with pytest.raises(ValueError, match="another grid"):
         sampler.set_timesteps(9)
+    inverse.start_from(inverse.state)
     with pytest.raises(ValueError, match="stands at indices"):
-        inverse.start_from(inverse.state)
         inverse.set_timesteps(8)
     sampler.set_timesteps(8)
     with pytest.raises(ValueError, match="sample is not a register of the state"):

@@ -97,7 +97,6 @@ FORMER: Mapping[str, Mapping[str, str]] = {
     "sample": {"--spacing": "--grid VALUE", "--output": "--figure VALUE"},
     "growth": {"--spacing": "--grid VALUE"},
     "table": {"--solvers": "--solver VALUE", "--grids": "--grid VALUE", "--evaluations": "--nfe VALUE"},
-    "edit": {"--solvers": "--solver VALUE"},
 }
 """By command and former option, the words that take the place of the option with its value."""
 _SEPARATORS = {"--gammas": ",", "--solvers": ";"}

@@ -22,8 +22,8 @@ from bdia_numerics.studies.engine.sources import source
 from bdia_numerics.studies.study import Cell, Dataset, Study, as_text, assemble, cells, key, provenance, versions
 from bdia_numerics.texts import shown
 
-FORMAT = 2
-"""Of saved datasets, in their attributes: 1 named none, and is read as it was."""
+_SAVED = 2
+"""The format of saved datasets, in their attributes: 1 named none, and is read as it was."""
 MISSING = "saved datasets need h5netcdf: pip install 'bdia_numerics[sweep]'"
 
 
@@ -47,7 +47,7 @@ def save(dataset: Dataset, path: str | Path) -> Path:
     except ImportError:
         raise ImportError(MISSING) from None
     with writing(path) as file:
-        dataset.assign_attrs(format=FORMAT).to_netcdf(file, engine="h5netcdf")
+        dataset.assign_attrs(format=_SAVED).to_netcdf(file, engine="h5netcdf")
     return path
 
 
@@ -73,9 +73,9 @@ def load(path: str | Path) -> Dataset:
         found = load_dataset(path, engine="h5netcdf")
     except OSError as error:
         raise ValueError(f"{path} is not a netCDF file ({str(error).splitlines()[0]}): run the study again") from None
-    if (made := found.attrs.pop("format", 1)) not in range(1, FORMAT + 1):
+    if (made := found.attrs.pop("format", 1)) not in range(1, _SAVED + 1):
         raise ValueError(
-            f"{path} is a dataset of format {shown(str(made))}, and this version reads up to {FORMAT}: update bdia_numerics"
+            f"{path} is a dataset of format {shown(str(made))}, and this version reads up to {_SAVED}: update bdia_numerics"
         )
     return found
 
