@@ -81,7 +81,11 @@ def test_pixels_without_a_condition():
     """The image itself comes back, and there is nothing to edit by."""
     inv = invert(tiny.unconditional(), tiny.array(tiny.photograph(16)), steps=6)
     report = inv.report()
-    assert report.differing == 0 and report.image_error < 1e-7 and report.repeatability.probes["the same call"].differing == 0
+    assert (
+        report.differing == 0
+        and report.image_error < 1e-7
+        and report.repeatability.probes["the same call"].differing == 0
+    )
     assert report.nfe == 6 and report.amplification > 1 and report.latents_distance is None
 
 
