@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ def compute(config, cell):
         with Path(config.note).open("a", encoding="utf-8") as file:
             file.write(f"{k} {os.getpid()}\n")
     if k == config.kills:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(1)
     time.sleep(config.milliseconds / 1000)
     a = np.random.default_rng([config.seed, k]).standard_normal((60, 60))
     return {"sum": float((a @ a).sum()), "row": (a @ a)[0], "status": "ok"}
@@ -52,10 +51,18 @@ STUDY = Study(
 )
 
 
-def dies_elsewhere(k):
-    """Return the square of a number and the process that made it; 3 kills every process but the first."""
-    if k == 3 and multiprocessing.parent_process() is not None:
-        os.kill(os.getpid(), signal.SIGKILL)
+def dies_elsewhere(mark, k):
+    """Return the square of a number and the process that made it. 0 kills every process but the first, which waits for that.
+
+    The other process writes its own number to `mark` before it dies; without a mark there is no other.
+    """
+    if mark and multiprocessing.parent_process() is None:
+        end = time.monotonic() + 60
+        while not mark.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+    elif k == 0 and mark:
+        mark.write_text(str(os.getpid()), encoding="utf-8")
+        os._exit(1)
     return k * k, os.getpid()
 
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from bdia_numerics import BDIA, EDICT, grids, schedules
+from bdia_numerics import BDIA, BDIA2, EDICT, grids, schedules
 from bdia_numerics.program import record_steps
 from bdia_numerics.spaces.quotients import Quotient, exact
 
@@ -86,7 +86,7 @@ def test_long_chains_stay_short():
     assert total == Fraction(20_000, 3) and total._denominator.bit_length() < 5000
 
 
-@pytest.mark.parametrize("solver", [BDIA(Fraction(9, 10)), EDICT()], ids=["BDIA", "EDICT"])
+@pytest.mark.parametrize("solver", [BDIA(Fraction(9, 10)), EDICT(), BDIA2()], ids=["BDIA", "EDICT", "BDIA2"])
 def test_recording_on_floats_reduces_nothing(solver, monkeypatch):
     """A slot takes dozens of operations; none of them looks for common factors, which `Fraction`'s do."""
     made = []

@@ -21,7 +21,7 @@ class Point(NamedTuple):
     sigma_dot: Scalar | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # `spaces.values.share` compares it
 class Between:
     """The time at which a variable is (1-theta) times its value at index i plus theta times its value at index j.
 
@@ -36,6 +36,10 @@ class Between:
     def __post_init__(self) -> None:
         if self.variable not in ("sigma_bar", "log_snr", "t"):
             raise ValueError(f"variable={shown(self.variable)} is unknown: use 'sigma_bar', 'log_snr' or 't'")
+
+    def __hash__(self) -> int:
+        # A time is looked up many times a step, and one index rarely has two values of theta, whose hash takes longest.
+        return hash((self.i, self.j, self.variable))
 
 
 Time = Any

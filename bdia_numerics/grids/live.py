@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.grids.grid import Grid
-
-Array = np.ndarray[Any, Any]
+from bdia_numerics.spaces import Array
 
 
 @dataclass(frozen=True)

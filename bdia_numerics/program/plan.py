@@ -8,11 +8,10 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-from bdia_numerics.program.meaning import rows
-from bdia_numerics.program.ops import Evaluate, Held, Op
+from bdia_numerics.program.ops import Evaluate, Held, Op, rows
 from bdia_numerics.program.trace import Run, Segment
-from bdia_numerics.spaces import Memory, Scalar, Space
-from bdia_numerics.spaces.memory import Array, States
+from bdia_numerics.spaces import Array, Memory, Scalar, Space
+from bdia_numerics.spaces.memory import States
 
 
 @dataclass(frozen=True, slots=True)

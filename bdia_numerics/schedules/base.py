@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from functools import wraps
@@ -51,6 +52,8 @@ class Schedule(Protocol):
 
 def read(x: Any) -> tuple[Space, Any]:
     """Return the number system of a scalar or float array, and the value in it, floats ready for IEEE arithmetic."""
+    if type(x) is float and math.isfinite(x):
+        return spaces.FLOAT64, np.float64(x)
     if isinstance(x, np.ndarray) and x.ndim == 0:
         x = x[()]
     if isinstance(x, np.ndarray | np.generic) and spaces.kind_of(x) == "integer":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -91,6 +92,8 @@ class Numpy(Space):
 
     def number(self, x: object) -> Scalar:
         """Return `x` (int, float, NumPy float, Fraction, decimal string) rounded once to this system."""
+        if type(x) is float and math.isfinite(x) and not self._extended:
+            return x + 0.0  # what its exact value, which has no -0.0, is rounded to
         if isinstance(x, np.ndarray | np.floating) and not self._extended:
             return np.asarray(x, dtype=np.float64) if isinstance(x, np.ndarray) and x.ndim else float(x)
         if isinstance(x, np.ndarray | np.floating):

@@ -149,7 +149,8 @@ def _operators(terms: Terms, name: str) -> None:
             return quotient(*terms(self._numerator, self._denominator, other._numerator, other._denominator))
         if kind is int:
             return quotient(*terms(self._numerator, self._denominator, other, 1))
-        return forward(Fraction(self), other)
+        # A linear form answers by itself; `Fraction` would say so, too, once it had been made.
+        return forward(Fraction(self), other) if isinstance(other, float | complex) else NotImplemented
 
     def mirror(self: Quotient, other: Any) -> Any:
         kind = type(other)

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.analysis.perturbation.amplification import Array, amplification, gaussian_jacobian
+from bdia_numerics.analysis.perturbation.amplification import amplification, gaussian_jacobian
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.encoding import encode
+from bdia_numerics.spaces import Array
 
 
 @dataclass(frozen=True)
