@@ -100,7 +100,7 @@ def converge(
     from bdia_numerics.studies import convergence as study
 
     config = study.ConvergenceConfig(
-        parts(solver, study.SOLVERS), listed(family), problem=distribution, schedule=schedule, variable=variable,
+        parts(solver, study.SOLVERS), listed(family), distribution=distribution, schedule=schedule, variable=variable,
         t_max=str(ratio("--t-max", t_max)), t_min=str(ratio("--t-min", t_min)), start=start,
         steps=wholes("--steps", steps) if steps else (), max_steps=max_steps, states=states, seeds=seeds,
         arithmetic=dtype, proved=proved,
