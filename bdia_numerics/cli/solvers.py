@@ -147,8 +147,8 @@ def _print(found: Any) -> None:
     out = console()
     for title, rows in found.sections():
         lines = Table(box=box.SIMPLE, show_header=False, pad_edge=False, show_edge=False)
-        page.add_column(no_wrap=True, style="dim")
-        page.add_column(overflow="fold")
+        lines.add_column(no_wrap=True, style="dim")
+        lines.add_column(overflow="fold")
         for row in rows:
             lines.add_row(*(Text(visible(cell)) for cell in row))
         out.print(Text(title, "bold"), lines, "", sep="\n")
