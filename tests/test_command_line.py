@@ -105,6 +105,7 @@ def test_the_traceback_of_a_defect_is_there_for_who_asks(monkeypatch, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("words", "says", "status"),
     [
@@ -122,6 +123,7 @@ def test_what_a_shell_can_do_is_a_line_and_a_status(tmp_path, words, says, statu
     assert found.stderr.startswith("bdia: ") and found.stderr.count("\n") == 1 and says in found.stderr
 
 
+@pytest.mark.posix
 def test_a_reader_that_has_enough_and_a_closed_standard_error_are_no_failure():
     found = shell("bdia pages --list | head -1")
     assert found.stderr == "" and found.stdout.startswith("page")
@@ -302,7 +304,7 @@ def test_options_mean_the_same_in_every_command_and_no_former_one_is_shown():
 
 def test_a_former_option_is_refused_with_what_is_written_now():
     for command, former in options.FORMER.items():
-        words = ("unet", command) if command in ("sample", "growth", "table", "edit") else (command,)
+        words = ("unet", command) if command in ("sample", "growth", "table") else (command,)
         for option, now in former.items():
             assert line(run(*words, f"{option}=x")) == f"bdia: {option} is gone: write {now}\n"
     assert "--gamma is gone: write bdia:gamma=VALUE" in line(run("roundtrip", "--gamma", "1/2"))

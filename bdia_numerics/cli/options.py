@@ -88,7 +88,6 @@ FORMER: Mapping[str, Mapping[str, str]] = {
     "sample": _UNET,
     "growth": _UNET,
     "table": {**_UNET, "--grids": "--grid"},
-    "edit": _UNET,
 }
 """By command and former option, what is written now."""
 

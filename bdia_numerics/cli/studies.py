@@ -1,4 +1,4 @@
-"""The commands that run one study: `bdia converge`, `bdia work-precision`, `bdia map`, `bdia unet table` and `bdia unet edit`.
+"""The commands that run one study: `bdia converge`, `bdia work-precision`, `bdia map` and `bdia unet table`.
 
 Each reads its options into the study's configuration. The table, the JSON and the figure are those that the study declares.
 """
@@ -21,7 +21,6 @@ from bdia_numerics.cli.options import (
     Guidance,
     Nfe,
     NoiseEnd,
-    OneGrid,
     ScheduleName,
     Solvers,
     Variable,
@@ -35,7 +34,7 @@ from bdia_numerics.cli.options import (
 )
 from bdia_numerics.solvers import BDIA
 from bdia_numerics.spaces.later import Later
-from bdia_numerics.texts import listed, ratio, reals, wholes
+from bdia_numerics.texts import listed, ratio, wholes
 
 if TYPE_CHECKING:
     from bdia_numerics.studies import Study
@@ -190,27 +189,3 @@ def network_table(
         images, paired=paired, guidance=guidance, seed=seed,
     )  # fmt: skip
     show(studies.network_table.NETWORK_TABLE, config, figure, as_json)
-
-
-def edit(
-    solver: Solvers = None,
-    guidance: Annotated[str, typer.Option(help="Scales of classifier-free guidance, there and back.")] = "1,3,5",
-    steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 40,
-    grid: OneGrid = "cut",
-    images: Annotated[int, typer.Option(help="Samples of the network that are edited.")] = 10,
-    seed: Annotated[int, typer.Option(help="Seed of their noise.")] = 0,
-    figure: Figure = None,
-    as_json: AsJson = False,
-) -> None:
-    """Encode digits under their label and decode them under another, with the shipped network (the paper's figures 4 and 6)."""
-    require_torch()
-
-    config = studies.network_studies.EditConfig(
-        parts(solver, studies.network_studies.SOLVERS),
-        reals("--guidance", guidance),
-        steps,
-        grid or "cut",
-        images,
-        seed,
-    )
-    show(studies.network_studies.EDITING, config, figure, as_json)

@@ -365,7 +365,7 @@ def compute(config: GrowthConfig, cell: Cell) -> Mapping[str, Any]:
         **found,
         **{name: np.array([getattr(one, field) for one in grown], dtype=float) for name, field in totals.items()},
         "slot_amplification": slots,
-        "batch_difference": steady.largest,
+        "batch_difference": max(found.largest for name, found in steady.probes.items() if "batch" in name),
     }
 
 
