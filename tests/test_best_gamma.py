@@ -8,7 +8,7 @@ import pytest
 
 from bdia_numerics import BDIA, grids, problems, round_trip, schedules, solve, spaces
 from bdia_numerics.analysis import best_gamma, global_error, round_trip_error
-from bdia_numerics.analysis.measurement.gamma import SampleError
+from bdia_numerics.analysis.measurement.budget import SampleError
 
 WIDE = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
 TIGHT = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [0.02, 0.05])

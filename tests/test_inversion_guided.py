@@ -5,7 +5,7 @@ import pytest
 
 from bdia_numerics import BDIA, DDIM, Heun, grids, models, problems, schedules, solve, spaces
 from bdia_numerics.runs.inversion import ImplicitInversion, edit_friendly, null_text
-from bdia_numerics.runs.inversion.ddpm import DDPMMean
+from bdia_numerics.runs.inversion.guided import DDPMMean
 from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP
 
 EPS = np.finfo(np.float64).eps

@@ -36,7 +36,7 @@ from bdia_numerics.cli import app
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.program import NotOnLatticeError
 from bdia_numerics.program.lattice import Assign, lifted
-from bdia_numerics.runs.bit_exact import bit_exact_round_trip
+from bdia_numerics.runs.encoding import bit_exact_round_trip
 from bdia_numerics.spaces import Lattice, kernel
 from bdia_numerics.spaces.lattice import Remainder, bits_per_element
 

@@ -294,7 +294,7 @@ def test_solver_files_hold_mathematics_only(path):
 
 @pytest.mark.parametrize("path", [p for p in MODULES if room_of(p) != "program"], ids=name_of)
 def test_only_the_program_room_reads_operations(path):
-    """Others read them through `program.meaning`, which says once what a combination and a mix are."""
+    """Others read them through `program.ops`, which says once what a combination and a mix are."""
     read = {f"bdia_numerics.program.ops.{name}" for name in ("Combine", "Mix")}
     assert read.isdisjoint(imported_names(ast.parse(path.read_text(encoding="utf-8")), package_of(path)))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import bdia_numerics
-from bdia_numerics.claims.mutants import replaced
+from bdia_numerics.claims.ledger import replaced
 
 PACKAGE = Path(bdia_numerics.__file__).parent
 ROOT = Path(__file__).resolve().parent.parent

@@ -193,7 +193,7 @@ def test_a_study_is_one_file(copied):
     assert said[0] == "squares of (2, 3)" and said[1].split("  ")[0] == "number" and "its square" in said[1]
     assert [line.split() for line in said[3:5]] == [["2", "4"], ["3", "9"]]
     read = (
-        "import json; from bdia_numerics import plots, studies; from bdia_numerics.studies.records import data; "
+        "import json; from bdia_numerics import plots, studies; from bdia_numerics.studies.study import data; "
         "study, found = studies.STUDIES['squares'], studies.load('out/squares.nc'); "
         "print(json.dumps(data(study, found))); print(plots.image(plots.figure_of(study, found))[:5].decode())"
     )

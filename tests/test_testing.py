@@ -12,7 +12,7 @@ from plain_samplers import leap as leap_of_two
 
 from bdia_numerics import ALF, BDIA, BDIA2, DDIM, EDICT, OBELM, RK4, McCallumFoster, Rex, grids, problems, schedules
 from bdia_numerics.analysis import GridFamily
-from bdia_numerics.claims.mutants import mutate
+from bdia_numerics.claims.ledger import mutate
 from bdia_numerics.testing import (
     UndecidedOrder,
     assert_exactly_invertible,

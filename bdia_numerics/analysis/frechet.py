@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from bdia_numerics.spaces import Array
 
 
 def frechet_distance(first: Array, second: Array) -> float:

@@ -7,8 +7,8 @@ from typing import Any
 
 from bdia_numerics import names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
+from bdia_numerics.claims.formal import bdia_mutants
 from bdia_numerics.claims.ledger import check, printed, require
-from bdia_numerics.claims.mutants import mutant
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import normal_quantiles
 from bdia_numerics.runs.encoding import solve
@@ -40,7 +40,7 @@ def best(found: dict[float, float]) -> float:
     "fact-11",
     verdict="refuted",
     mutants={
-        "sign of the backward increment flipped": {"solver": mutant(BDIA, ("- g * backward", "+ g * backward"))},
+        **bdia_mutants("sign of the backward increment flipped"),
         "gamma = 0 throughout": {"solver": lambda: lambda g: BDIA(0)},
         "the last slot left out": {"leading": lambda: CUT},
         "the last slot kept": {"cut": lambda: LEADING},

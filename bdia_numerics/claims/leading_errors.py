@@ -9,11 +9,11 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from bdia_numerics import grids
+from bdia_numerics.claims.ledger import require
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.runs.solving import solve
-
-Array = np.ndarray[Any, Any]
+from bdia_numerics.spaces import Array
 
 
 class Paths:
@@ -92,6 +92,16 @@ def errors(
     run = solve(solver, law.model(schedule), grid, z, start)
     found: Array = (exact - (run.z if reading is None else reading(run.state.registers)))[:, 0]  # type: ignore[union-attr]
     return found
+
+
+def require_order(coarse: float, fine: float, order: float, what: str, within: float = 0.3) -> float:
+    """Return the slope of errors between two numbers of steps, one twice the other; it has to lie around an order.
+
+    At these numbers of steps the slope contains a share of the next order, so it differs from a whole number by less than a half.
+    """
+    slope = float(np.log2(coarse / fine))
+    require(abs(slope - order) < within, f"{what}: order {slope:.2f}, not {order}")
+    return slope
 
 
 def in_sigma_bar(schedule: Any, steps: Array, begin: float, end: float) -> Grid:

@@ -8,8 +8,7 @@ from typing import Any
 from bdia_numerics import grids
 from bdia_numerics.claims.as_printed import AS_PRINTED, AsPrinted
 from bdia_numerics.claims.formal import Formal, equal, vectors
-from bdia_numerics.claims.ledger import check, require
-from bdia_numerics.claims.mutants import mutant, mutate
+from bdia_numerics.claims.ledger import check, mutant, mutate, require
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIAHeun, Heun
 from bdia_numerics.solvers.heun import heun

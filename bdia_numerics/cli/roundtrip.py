@@ -62,8 +62,7 @@ def _run(
 
     from bdia_numerics.analysis.perturbation.amplification import inverse_growth
     from bdia_numerics.program import parameters
-    from bdia_numerics.runs.bit_exact import bit_exact_round_trip
-    from bdia_numerics.runs.encoding import round_trip
+    from bdia_numerics.runs.encoding import bit_exact_round_trip, round_trip
     from bdia_numerics.runs.inversion import INVERSIONS, name_of, named
     from bdia_numerics.runs.solving import DERIVED
 

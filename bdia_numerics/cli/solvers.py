@@ -100,7 +100,7 @@ def _bit_exact(solver: Any) -> str:
 
     from bdia_numerics import grids, schedules
     from bdia_numerics.program import NotOnLatticeError, refusal
-    from bdia_numerics.runs.bit_exact import bit_exact_round_trip
+    from bdia_numerics.runs.encoding import bit_exact_round_trip
 
     grid = grids.uniform(schedules.vp_linear(), 6, t_min=0.1)
     z = np.linspace(-1, 1, 5)
@@ -124,8 +124,7 @@ def show_datasheet(
 ) -> None:
     """Print what is proved of a solver, what its runs show (a few seconds), and where the two differ."""
     from bdia_numerics import names
-    from bdia_numerics.analysis.sheet.datasheet import datasheet
-    from bdia_numerics.analysis.sheet.measured import PARTS
+    from bdia_numerics.analysis.sheet.datasheet import PARTS, datasheet
     from bdia_numerics.pages.template import require_pages
 
     require_pages(html)

@@ -40,8 +40,7 @@ ROWS = 40
 def show(study: Study, config: Any, figure: Path | None, as_json: bool) -> None:
     """Run a study in this process, write its figure where a path is given, and print its table or its JSON."""
     from bdia_numerics.studies import run
-    from bdia_numerics.studies.records import data
-    from bdia_numerics.studies.study import cells
+    from bdia_numerics.studies.study import cells, data
 
     figure_path(figure)
     with counting(study.name[:14], sum(1 for _ in cells(study, config))) as advance:
@@ -59,7 +58,7 @@ def show(study: Study, config: Any, figure: Path | None, as_json: bool) -> None:
 
 def show_rows(study: Study, found: Any, most: int | None = None) -> None:
     """Print a study's table, at most so many rows of it."""
-    from bdia_numerics.studies.records import table as texts
+    from bdia_numerics.studies.study import table as texts
 
     caption, heads, rows = texts(study, found)
     if not rows:

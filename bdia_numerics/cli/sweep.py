@@ -155,9 +155,8 @@ def _show_tasks(done: list[Task], as_json: bool) -> int:
 
 
 def _show_plan(study: Study, settings: Any, folder: Path, workers: int | None, as_json: bool) -> int:
-    from bdia_numerics.studies.engine.local import cores
+    from bdia_numerics.studies.engine.local import StudyJob, attempt, cores
     from bdia_numerics.studies.engine.running import finished
-    from bdia_numerics.studies.engine.task import StudyJob, attempt
     from bdia_numerics.studies.study import cells, key
 
     kept = finished(folder, study)

@@ -91,7 +91,7 @@ DATA: dict[str, DataFile] = {
 
 def study_of(file: DataFile) -> tuple[studies.Study, Any]:
     """Return the study of a file, and its configuration."""
-    from bdia_numerics.claims.misprint_study import MISPRINTS
+    from bdia_numerics.claims.as_printed import MISPRINTS
 
     known = studies.STUDIES | {MISPRINTS.name: MISPRINTS}
     study = known[file.study]

@@ -12,7 +12,7 @@ from bdia_numerics import plots
 from bdia_numerics.claims.ledger import KINDS, NOT_REPRODUCED, TEXT_WRONG, UNCLEAR, Decided, counted, counts, decide
 from bdia_numerics.formulas import number
 from bdia_numerics.pages.template import embedded, rendered, versions
-from bdia_numerics.studies.records import config_of, records
+from bdia_numerics.studies.study import config_of, records
 
 if TYPE_CHECKING:
     from xarray import Dataset

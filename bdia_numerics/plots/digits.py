@@ -9,8 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.formulas import number
-from bdia_numerics.plots.curves import Panel, draw
-from bdia_numerics.plots.style import canvas, looks, plain_ticks, styled
+from bdia_numerics.plots.style import Panel, canvas, draw, looks, plain_ticks, styled
 from bdia_numerics.studies.digits import Portrait
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from bdia_numerics.plots.curves import Panel, draw
-from bdia_numerics.plots.style import canvas, looks, styled
+from bdia_numerics.plots.style import Panel, canvas, draw, looks, styled
 from bdia_numerics.studies.gamma_map import GRIDS, best, measures, of_bdia
 
 if TYPE_CHECKING:

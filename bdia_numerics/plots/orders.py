@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 
 from bdia_numerics.analysis import ObservedOrder
 from bdia_numerics.formulas import solver_name
-from bdia_numerics.plots.curves import Panel, draw
-from bdia_numerics.plots.style import COLUMN, PAGE, canvas, error_ticks, line, looks, plain_ticks, styled
+from bdia_numerics.plots.style import COLUMN, PAGE, Panel, canvas, draw, error_ticks, line, looks, plain_ticks, styled
 from bdia_numerics.studies.convergence import orders as observed
 
 if TYPE_CHECKING:

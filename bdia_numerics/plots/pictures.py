@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bdia_numerics.plots.style import PAGE, styled
+from bdia_numerics.spaces import Array
 
-Array = np.ndarray[Any, Any]
 _GAP = 2
 """White pixels between images."""
 _LETTER = 0.07

@@ -10,8 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.formulas import solver_name
-from bdia_numerics.plots.curves import Panel, draw
-from bdia_numerics.plots.style import canvas, error_ticks, line, looks, styled
+from bdia_numerics.plots.style import Panel, canvas, draw, error_ticks, line, looks, styled
 
 if TYPE_CHECKING:
     from xarray import Dataset

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.plots.style import canvas, styled
-
-Array = np.ndarray[Any, Any]
+from bdia_numerics.spaces import Array
 
 
 @styled

@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-
-Array = np.ndarray[Any, Any]
+from bdia_numerics.spaces import Array
 
 _BLOCK = 1 << 18
 _NODES = 512

@@ -11,23 +11,23 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.problems import transports
-from bdia_numerics.problems.certificate import (
+from bdia_numerics.problems.checks import embed, exact_values, has_density, parameter, variances_of, weights_of
+from bdia_numerics.problems.enclosures import enclosed_score
+from bdia_numerics.problems.problem import (
     CDF_TRANSPORT,
     CLOSED_FORM,
     ENCLOSABLE,
     LINE_TRANSPORT,
     RADIAL_TRANSPORT,
     Certificate,
+    Problem,
+    Times,
 )
-from bdia_numerics.problems.checks import embed, exact_values, has_density, parameter, variances_of, weights_of
-from bdia_numerics.problems.enclosed_scores import enclosed_score
-from bdia_numerics.problems.problem import Problem, Times
-from bdia_numerics.problems.radial_flow import radial, radial_derivative
 from bdia_numerics.problems.scores import Components, components, float_score, generic_score
 from bdia_numerics.problems.symmetry import Symmetry, symmetry
+from bdia_numerics.problems.transports import radial, radial_derivative
+from bdia_numerics.spaces import Array
 from bdia_numerics.texts import shown
-
-Array = np.ndarray[Any, Any]
 
 _CERTIFICATES = {
     "one": CLOSED_FORM,

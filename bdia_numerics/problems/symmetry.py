@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.linear import alike, narrowest
+from bdia_numerics.problems.checks import alike, narrowest
+from bdia_numerics.spaces import Array
 
-Array = np.ndarray[Any, Any]
 Parts = tuple[Array, Array, Array]
 Kind = Literal["one", "1-D", "line", "radial", "none"]
 

@@ -16,12 +16,10 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.problems.cdf_flow import increasing_root, solve_increasing
-from bdia_numerics.problems.certificate import UNIFORM_TRANSPORT, Certificate
 from bdia_numerics.problems.checks import embed, exact, exact_values, parameter
-from bdia_numerics.problems.problem import Problem, Times
+from bdia_numerics.problems.problem import UNIFORM_TRANSPORT, Certificate, Problem, Times
 from bdia_numerics.problems.transports import digits_of
-
-Array = np.ndarray[Any, Any]
+from bdia_numerics.spaces import Array
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 _FAR = 8.0

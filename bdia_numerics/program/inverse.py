@@ -14,9 +14,8 @@ from typing import Any
 
 from bdia_numerics import grids
 from bdia_numerics.grids import Grid
-from bdia_numerics.program.ops import Combine, Evaluate, Mix, Op
+from bdia_numerics.program.ops import Combine, Evaluate, Mix, Op, Parameter
 from bdia_numerics.program.refusal import refusal
-from bdia_numerics.program.slots import Parameter
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import Run, Segment, record_steps
 from bdia_numerics.spaces import Scalar, Space, is_float, vanishes

@@ -6,8 +6,7 @@ from typing import Any
 
 from bdia_numerics import grids
 from bdia_numerics.program.inverse import inverse_run, symbolised
-from bdia_numerics.program.meaning import rows
-from bdia_numerics.program.ops import Evaluate
+from bdia_numerics.program.ops import Evaluate, rows
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import Run, Segment, record_steps
 from bdia_numerics.spaces.later import sympy

@@ -12,7 +12,7 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.schedules.base import Derived, each, rounding, timed
-from bdia_numerics.schedules.preserving import damping_of
+from bdia_numerics.schedules.continuous import damping_of
 from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.texts import shown
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Parameter, Recorder
-from bdia_numerics.solvers.parameters import in_unit_interval
+from bdia_numerics.solvers.history import in_unit_interval
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from bdia_numerics.program import Form, Linear, Parameter, Recorder
 from bdia_numerics.solvers.heun import Heun
+from bdia_numerics.solvers.history import in_unit_interval
 from bdia_numerics.solvers.interpolation import Formula, increment, known
-from bdia_numerics.solvers.parameters import in_unit_interval
 
 
 @dataclass(frozen=True)

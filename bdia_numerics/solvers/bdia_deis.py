@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from bdia_numerics.program import Parameter, Recorder
 from bdia_numerics.solvers.deis import DEIS
-from bdia_numerics.solvers.history import over_previous_slot, reach, renew
+from bdia_numerics.solvers.history import in_unit_interval, one_of, over_previous_slot, reach, renew
 from bdia_numerics.solvers.interpolation import VARIABLES, increment
-from bdia_numerics.solvers.parameters import in_unit_interval, one_of
 
 ORDERS = (1, 2, 3)
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from bdia_numerics.program import Parameter, Recorder
 from bdia_numerics.solvers.heun import Heun
-from bdia_numerics.solvers.history import over_previous_slot, renew
-from bdia_numerics.solvers.parameters import in_unit_interval, one_of
+from bdia_numerics.solvers.history import in_unit_interval, one_of, over_previous_slot, renew
 from bdia_numerics.solvers.plms import ORDERS, PLMS, increment
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from bdia_numerics.program import Parameter, Recorder
-from bdia_numerics.solvers.parameters import in_unit_interval
+from bdia_numerics.solvers.history import in_unit_interval
 
 
 @dataclass(frozen=True)

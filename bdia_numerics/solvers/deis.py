@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Recorder
-from bdia_numerics.solvers.history import reach, renew
+from bdia_numerics.solvers.history import one_of, reach, renew
 from bdia_numerics.solvers.interpolation import VARIABLES, increment
-from bdia_numerics.solvers.parameters import one_of
 
 ORDERS = (1, 2, 3, 4)
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from bdia_numerics.program import Form, Linear, Recorder
 from bdia_numerics.solvers.exponential import integral, usable
-from bdia_numerics.solvers.history import renew
-from bdia_numerics.solvers.parameters import one_of
+from bdia_numerics.solvers.history import one_of, renew
 
 ORDERS = (1, 2, 3)
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder
 from bdia_numerics.solvers.heun import Heun
-from bdia_numerics.solvers.history import renew
-from bdia_numerics.solvers.parameters import one_of
+from bdia_numerics.solvers.history import one_of, renew
 
 ORDERS = (1, 2, 3, 4)
 WEIGHTS = ((1,), (3, -1), (23, -16, 5), (55, -59, 37, -9))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Recorder
+from bdia_numerics.solvers.history import one_of
 from bdia_numerics.solvers.mccallum_foster import McCallumFoster
-from bdia_numerics.solvers.parameters import one_of
 
 
 @dataclass(frozen=True)

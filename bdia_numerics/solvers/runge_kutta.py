@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from bdia_numerics.program import Form, Linear, Recorder
-from bdia_numerics.solvers.parameters import one_of
+from bdia_numerics.solvers.history import one_of
 
 HALF = Fraction(1, 2)
 

@@ -11,12 +11,10 @@ import numpy as np
 from bdia_numerics import names
 from bdia_numerics.analysis import ObservedOrder, observed_order, order_on_pattern, symbolic_order
 from bdia_numerics.analysis.measurement.observed import FIRST, PRECISE, RANDOM, OrderLevel
-from bdia_numerics.analysis.sheet.compared import Compared, proved_order
+from bdia_numerics.analysis.sheet.proved import Compared, proved_order
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.program import identity
-from bdia_numerics.studies.configuration import check, family
-from bdia_numerics.studies.records import config_of
-from bdia_numerics.studies.study import Cell, Study, Variable
+from bdia_numerics.studies.study import Cell, Study, Variable, check, config_of, family
 
 if TYPE_CHECKING:
     from xarray import Dataset

@@ -15,14 +15,24 @@ from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import structure
 from bdia_numerics.runs.encoding import solve
-from bdia_numerics.studies.configuration import check, contender, once, over_gammas, shared, takes_gamma, to_clean
-from bdia_numerics.studies.study import Cell, Study, Variable
+from bdia_numerics.spaces import Array
+from bdia_numerics.studies.study import (
+    Cell,
+    Study,
+    Variable,
+    check,
+    contender,
+    once,
+    over_gammas,
+    shared,
+    takes_gamma,
+    to_clean,
+)
 from bdia_numerics.texts import shown
 
 if TYPE_CHECKING:
     from xarray import Dataset
 
-Array = np.ndarray[Any, Any]
 GAMMAS = (0.0, 0.1, 0.5, 0.9, 1.0)
 STEPS = (10, 20, 40, 80)
 SOLVERS = {"BDIA": "BDIA", "OBELM": "O-BELM", "EDICT(exchange=true)": "EDICT"}

@@ -18,7 +18,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.grids.grid import build, slots_of
 from bdia_numerics.models import prediction_of
 from bdia_numerics.problems import GaussianMixture
-from bdia_numerics.problems.certificate import known_flow
+from bdia_numerics.problems.problem import known_flow
 from bdia_numerics.program import Solver, invertibility, structure
 from bdia_numerics.runs.encoding import encode
 from bdia_numerics.runs.solving import invert, solve

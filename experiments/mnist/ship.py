@@ -21,8 +21,8 @@ from bdia_numerics import DPMSolverPP, solve
 from bdia_numerics.analysis.frechet import frechet_distance, moments
 from bdia_numerics.pages.template import rendered
 from bdia_numerics.plots import image
-from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.plots.pictures import sheet
+from bdia_numerics.plots.style import Panel, draw
 from bdia_numerics.torch import Loaded, load, noise
 from bdia_numerics.torch.networks import features
 from bdia_numerics.torch.networks.features import Classifier

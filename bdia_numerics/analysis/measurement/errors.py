@@ -9,14 +9,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bdia_numerics.analysis.perturbation.amplification import Array
 from bdia_numerics.grids import Grid
-from bdia_numerics.problems.certificate import known_flow
+from bdia_numerics.problems.problem import known_flow
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
 from bdia_numerics.runs.state import identity
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import kind_of, plain
+from bdia_numerics.spaces import Array, kind_of, plain
 from bdia_numerics.spaces.values import of_kind, ordered
 from bdia_numerics.texts import shown
 

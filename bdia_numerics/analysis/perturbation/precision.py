@@ -22,8 +22,7 @@ from bdia_numerics.analysis.perturbation.amplification import (
 )
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Run, Segment, Solver, parameters, record_start
-from bdia_numerics.program.meaning import rows
-from bdia_numerics.program.ops import Evaluate
+from bdia_numerics.program.ops import Evaluate, rows
 from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces import Numpy

@@ -1,4 +1,7 @@
-"""DDIM and BDIA against the paper's equations (6)-(10), (19)-(28), (33), and facts 1 and 9."""
+"""Steps against the paper's equations, and facts 1 and 9.
+
+They are (6)-(10), (19)-(28) and (33) for DDIM and BDIA, (11)-(18) for EDICT, and (43)-(50) and (60)-(63) for CBDIA.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +9,25 @@ from collections.abc import Callable
 from typing import Any
 
 from bdia_numerics import grids
-from bdia_numerics.claims.formal import Formal, equal, increments, symbols, vectors
-from bdia_numerics.claims.ledger import check, require
-from bdia_numerics.claims.mutants import mutant
+from bdia_numerics.claims.as_printed import AS_PRINTED, AsPrinted, MisprintedCBDIA
+from bdia_numerics.claims.formal import Formal, bdia_mutants, equal, increments, symbols, vectors
+from bdia_numerics.claims.ledger import check, mutant, require
 from bdia_numerics.program import Recorder
 from bdia_numerics.runs.inversion import DDIMInversion
 from bdia_numerics.runs.solving import solve
-from bdia_numerics.solvers import BDIA, DDIM
+from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT
 from bdia_numerics.spaces import Vector, formal_model
 from bdia_numerics.spaces.later import sympy
 
 _WRONG_DELTA = ("s.delta(s.i, s.i - 1, z, s.eps(z))", "s.delta(s.i - 1, s.i, z, s.eps(z))")
-_FLIPPED = ("- g * backward", "+ g * backward")
-_NEXT_ALPHA = ("s.delta(s.i, s.i + 1, z, e)", "s.delta(s.i + 1, s.i, z, e)")
 
 
-STEP_MUTANTS = {
-    "sign of the backward increment flipped": {"solver": mutant(BDIA, ("- g * backward", "+ g * backward"))},
-    "gamma and 1 - gamma exchanged": {"solver": mutant(BDIA, ("(1 - g) *", "g *"))},
-    "forward increment dropped": {"solver": mutant(BDIA, (" + forward", ""))},
-    "eps of the state before": {"solver": mutant(BDIA, ("s.eps(z)", "s.eps(z_prev)"))},
-}
+STEP_MUTANTS = bdia_mutants(
+    "sign of the backward increment flipped",
+    "gamma and 1 - gamma exchanged",
+    "forward increment dropped",
+    "eps of the state before",
+)
 
 
 @check("eq-6", "eq-7", verdict="proved", mutants={"ends of the slot exchanged": {"solver": mutant(DDIM, _WRONG_DELTA)}})
@@ -133,11 +134,11 @@ def bdia_start(start: Any = DDIM) -> None:
     equal(first, zn + p.forward(2, zn), "(25), second line")
 
 
-BDIA_MUTANTS = {
-    "sign of the backward increment flipped": {"solver": mutant(BDIA, _FLIPPED)},
-    "ends of the backward increment exchanged": {"solver": mutant(BDIA, _NEXT_ALPHA)},
-    "gamma and 1 - gamma exchanged": {"solver": mutant(BDIA, ("(1 - g) *", "g *"))},
-}
+BDIA_MUTANTS = bdia_mutants(
+    "sign of the backward increment flipped",
+    "ends of the backward increment exchanged",
+    "gamma and 1 - gamma exchanged",
+)
 
 
 def braced(gamma: Any, integral: Any, *, minus_inside: bool = True) -> Any:
@@ -189,7 +190,7 @@ def bdia_in_y(solver: Any = BDIA) -> None:
 @check(
     "fact-9",
     verdict="proved",
-    mutants={"sign of the backward increment flipped": BDIA_MUTANTS["sign of the backward increment flipped"]},
+    mutants=bdia_mutants("sign of the backward increment flipped"),
 )
 def bdia_is_leapfrog(solver: Any = BDIA) -> None:
     """Gamma = 1, alpha = 1, uniform s: leapfrog with an Euler start."""
@@ -200,3 +201,103 @@ def bdia_is_leapfrog(solver: Any = BDIA) -> None:
     equal(path[3], y - h * model(y, s[4]), "the Euler start")
     for i in (3, 2, 1):
         equal(path[i - 1], path[i + 1] - 2 * h * model(path[i], s[i]), f"leapfrog to y_{i - 1}")
+
+
+EDICT_MUTANTS = {
+    "second evaluation at the old state": {
+        "solver": mutant(EDICT, ("s.eps(first, at=end if self.shifted else s.i)", "s.eps(second)"))
+    },
+    "p and 1 - p exchanged in one mixing": {"solver": mutant(EDICT, ("p * y + (1 - p) * z", "(1 - p) * y + p * z"))},
+    "second evaluation at t_{i-1}": {"solver": mutant(EDICT, ("end if self.shifted else s.i", "end"))},
+}
+
+
+@check("eq-11", "eq-12", "eq-13", "eq-14", verdict="definition", mutants=EDICT_MUTANTS)
+def edict_step(solver: Any = EDICT) -> None:
+    """The EDICT program is (11)-(14)."""
+    f, (z1, y1), (p,) = Formal(1), vectors("z_1", "y_1"), symbols("p")
+    got = f.step(solver(p), {"z": z1, "y": y1})
+    z_inter = f.a(1) * z1 + f.b(1) * f.eps(y1, 1)
+    y_inter = f.a(1) * y1 + f.b(1) * f.eps(z_inter, 1)
+    z0 = p * z_inter + (1 - p) * y_inter
+    equal(got["z"], z0, "(11)-(13)")
+    equal(got["y"], p * y_inter + (1 - p) * z0, "(14)")
+
+
+CBDIA_MUTANTS = {
+    "backward increment added": {"solver": mutant(CBDIA, ("y - s.delta(end", "y + s.delta(end"))},
+    "ends of the backward increment exchanged": {
+        "solver": mutant(CBDIA, ("s.delta(end, s.i, z", "s.delta(s.i, end, z"))
+    },
+    "weights of the mixing exchanged": {
+        "solver": mutant(CBDIA, ("z: g1 * z + (1 - g1) * y", "z: (1 - g1) * z + g1 * y"))
+    },
+}
+
+
+@check(
+    "eq-43",
+    "eq-44",
+    verdict="proved",
+    mutants={**CBDIA_MUTANTS, "the published text corrected": {"reading": AS_PRINTED["eq-43"].corrected}},
+)
+def cbdia_lines(solver: Any = CBDIA, reading: AsPrinted = AS_PRINTED["eq-43"]) -> dict[str, Any]:
+    """(43) and (44) in their right form are the CBDIA program."""
+    _is_cbdia(solver)
+    return {"seen": reading.seen()}
+
+
+def _is_cbdia(solver: Any) -> None:
+    f, z1, y1, w, v = _cbdia_parts()
+    g1, g2 = symbols("gamma_1", "gamma_2")
+    got = f.step(solver(g1, g2), {"z": z1, "y": y1})
+    equal(got["z"], g1 * w + (1 - g1) * v, "z, (45)")
+    equal(got["y"], g2 * w + (1 - g2) * v, "y, (46)")
+
+
+_WRONG_PRINT = ("+ s.sigma(s.i) * e", "- s.sigma(s.i) * e")
+
+
+@check(
+    "eq-61",
+    verdict="misprint",
+    mutants={
+        **CBDIA_MUTANTS,
+        "the published text corrected": {"reading": AS_PRINTED["eq-61"].corrected},
+        "another print": {"printed": mutant(MisprintedCBDIA, _WRONG_PRINT)},
+    },
+)
+def cbdia_backward_line(
+    solver: Any = CBDIA, printed: Any = MisprintedCBDIA, reading: AsPrinted = AS_PRINTED["eq-61"]
+) -> dict[str, Any]:
+    """(61) in its right form is the CBDIA program; as printed it does not converge where alpha varies."""
+    _is_cbdia(solver)
+    f, z1, y1, w, _ = _cbdia_parts()
+    v = y1 - (f.sigma(1) - f.sigma(0)) * f.eps(w, 0)  # what is left of (61) as printed, where alpha_{i-1} cancels
+    equal(f.step(printed(0, 1), {"z": z1, "y": y1})["z"], v, "(61) as printed")
+    return {"seen": reading.seen()}
+
+
+def _cbdia_parts() -> tuple[Formal, Vector, Vector, Vector, Vector]:
+    f, (z1, y1) = Formal(1), vectors("z_1", "y_1")
+    w = z1 + f.forward(1, y1)
+    return f, z1, y1, w, y1 - f.backward(1, w)
+
+
+@check("eq-45", "eq-46", "eq-62", "eq-63", verdict="definition", mutants=CBDIA_MUTANTS)
+def cbdia_mixing(solver: Any = CBDIA) -> None:
+    """The mixing of the CBDIA program."""
+    _is_cbdia(solver)
+
+
+@check(
+    "eq-60",
+    verdict="proved",
+    mutants={"eps of the other state": {"solver": mutant(CBDIA, ("y, s.eps(y)", "y, s.eps(z)"))}},
+)
+def cbdia_forward_part(solver: Any = CBDIA) -> None:
+    """(60): with g1 = 1 the step's z is w."""
+    f, z1, y1, _, _ = _cbdia_parts()
+    e = f.eps(y1, 1)
+    got = f.step(solver(1, 0), {"z": z1, "y": y1})["z"]
+    equal(got, z1 + f.alpha(0) * ((y1 - f.sigma(1) * e) / f.alpha(1)) + f.sigma(0) * e - y1, "(60)")
