@@ -42,7 +42,8 @@ from bdia_numerics.claims import (
 from bdia_numerics.claims import enclosures as setting
 from bdia_numerics.claims.ledger import mutate
 from bdia_numerics.formulas import number, table
-from bdia_numerics.plots import Picture, enclosures
+from bdia_numerics.plots import Picture
+from bdia_numerics.plots import flows as enclosures
 from bdia_numerics.plots.orders import misprint
 from bdia_numerics.plots.style import draw
 

@@ -108,6 +108,7 @@ def test_the_traceback_of_a_defect_is_there_for_who_asks(monkeypatch, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("words", "says", "status"),
     [
@@ -125,6 +126,7 @@ def test_what_a_shell_can_do_is_a_line_and_a_status(tmp_path, words, says, statu
     assert found.stderr.startswith("bdia: ") and found.stderr.count("\n") == 1 and says in found.stderr
 
 
+@pytest.mark.posix
 def test_a_reader_that_has_enough_and_a_closed_standard_error_are_no_failure():
     found = shell("bdia pages --list | head -1")
     assert found.stderr == "" and found.stdout.startswith("page")

@@ -15,7 +15,7 @@ pytest.importorskip("diffusers", reason="needs the extra torch")
 pytest.importorskip("transformers", reason="the pipelines need transformers")
 pytest.importorskip("matplotlib", reason="the photograph is matplotlib's")
 
-import tiny_pipelines as tiny  # noqa: E402
+import editing_pipelines as tiny  # noqa: E402
 from diffusers import EDMEulerScheduler  # noqa: E402
 
 from bdia_numerics import BDIA, DDIM, EDICT, grids, schedules, solve  # noqa: E402
@@ -253,7 +253,7 @@ FRESH = """
 import sys
 import torch
 torch.set_num_threads(1)
-import tiny_pipelines as tiny
+import editing_pipelines as tiny
 from bdia_numerics.torch.editing import Inversion
 
 inv = Inversion.load(sys.argv[1], tiny.stable(net=1))

@@ -125,7 +125,7 @@ def test_rex_for_data_predictions_is_mccallum_foster_on_z_over_sigma_on_symbols(
     newer = c * z / s1 + (1 - c) * y / s1 + h * x0(y, 1)
     equal(got["z"] / s0, newer, "z/sigma")
     equal(got["y"] / s0, y / s1 + h * x0(newer * s0, 0), "y/sigma")
-    with pytest.raises(ValueError, match="prediction='v' is unknown: use 'eps', 'x0'"):
+    with pytest.raises(ValueError, match="prediction='v' is unknown: use one of eps, x0"):
         Rex(prediction="v")
 
 

@@ -394,8 +394,9 @@ def test_bad_states():
     sampler.start_from(inverse.state)
     with pytest.raises(ValueError, match="another grid"):
         sampler.set_timesteps(9)
+    inverse.start_from(inverse.state)
     with pytest.raises(ValueError, match="stands at indices"):
-        inverse.start_from(inverse.state) or inverse.set_timesteps(8)
+        inverse.set_timesteps(8)
     sampler.set_timesteps(8)
     with pytest.raises(ValueError, match="sample is not a register of the state"):
         sampler.step(z, sampler.timesteps[0], z + 1)

@@ -1,186 +1,98 @@
-"""Pipelines of each family as small as diffusers allows, with random weights, and a photograph."""
+"""Pipelines of diffusers with random weights, as small as their classes allow, and the arguments of a call."""
 
-from functools import cache
-
-import numpy as np
 import torch
 from diffusers import (
     AutoencoderKL,
     ControlNetModel,
-    DDIMPipeline,
     DDIMScheduler,
-    DiTPipeline,
-    DiTTransformer2DModel,
-    EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionControlNetPipeline,
-    StableDiffusionPipeline,
-    StableDiffusionXLControlNetPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
-    UNet2DModel,
 )
 
-STABLE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
-STABLE |= {"set_alpha_to_one": False, "clip_sample": False}
-SHIFTED = {"shift_factor": 0.0609, "scaling_factor": 1.5305, "use_quant_conv": False, "use_post_quant_conv": False}
-WIDTH, WORDS = 8, 5  # of the text embeddings
+UNET = {
+    "sample_size": 8, "in_channels": 4, "out_channels": 4, "layers_per_block": 1, "block_out_channels": (8, 8), "norm_num_groups": 4,
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"), "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+    "cross_attention_dim": 8, "attention_head_dim": 4,
+}  # fmt: skip
+XL = {"addition_embed_type": "text_time", "addition_time_embed_dim": 4, "projection_class_embeddings_input_dim": 40}
 
 
-@cache
-def photograph(side=32):
-    """Return the face of the photograph that matplotlib ships, shape (3, side, side), values from 0 to 1."""
-    import matplotlib.image
-    from matplotlib.cbook import get_sample_data
-
-    with get_sample_data("grace_hopper.jpg") as file:
-        image = matplotlib.image.imread(file, format="jpg")[40:360, 100:420] / 255
-    step = 320 // side
-    return torch.from_numpy(image.reshape(side, step, side, step, 3).mean((1, 3)).transpose(2, 0, 1).copy())
+def noise(*shape, seed=0):
+    """Return a tensor of normal numbers."""
+    return torch.randn(*shape, generator=torch.manual_seed(seed))
 
 
-def _unet(**own):
+def vae():
+    """Return an autoencoder that does not change the size."""
     torch.manual_seed(0)
-    return UNet2DConditionModel(
-        sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(8, 8), norm_num_groups=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=WIDTH, attention_head_dim=4, **own,
-    ).eval()  # fmt: skip
+    return AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=4)
 
 
-def _vae(**own):
-    torch.manual_seed(1)
-    return AutoencoderKL(
-        block_out_channels=(8, 8, 8), norm_num_groups=4, latent_channels=4, sample_size=32,
-        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3, **own,
-    ).eval()  # fmt: skip
+def unet(**options):
+    """Return a network of Stable Diffusion."""
+    torch.manual_seed(0)
+    return UNet2DConditionModel(**UNET, **options)
 
 
-def controlnet(unet, seed=2):
-    """Return a ControlNet of a U-Net; the last layers of a new one are zero, and these are not."""
-    torch.manual_seed(seed)
-    net = ControlNetModel.from_unet(unet, conditioning_channels=3, conditioning_embedding_out_channels=(8, 8, 8)).eval()
-    for name, value in net.named_parameters():
-        if "controlnet_" in name:
-            torch.nn.init.normal_(value, std=0.1)
-    return net
-
-
-def embeds(seed, *, pooled=False):
-    """Return the embedding of a prompt."""
-    found = {"prompt_embeds": torch.randn(1, WORDS, WIDTH, generator=torch.manual_seed(seed))}
-    if pooled:
-        found["pooled_prompt_embeds"] = torch.randn(1, WIDTH, generator=torch.manual_seed(100 + seed))
+def embeds(width, *, pooled=0, unconditional=True):
+    """Return the arguments that stand for prompts, of a width and, where they are taken, of pooled ones."""
+    found = {"prompt_embeds": noise(1, 5, width, seed=1)}
+    found |= {"pooled_prompt_embeds": noise(1, pooled, seed=2)} if pooled else {}
+    if unconditional:
+        found |= {f"negative_{key}": noise(*value.shape, seed=3) for key, value in found.items()}
     return found
 
 
-def nothing(*, pooled=False):
-    """Return the embedding of no prompt."""
-    return {f"negative_{key}": value for key, value in embeds(0, pooled=pooled).items()}
-
-
-def stable(*, net=False, **scheduler):
-    """Return a StableDiffusionPipeline, with a ControlNet if wanted, whose prompts are embeddings."""
-    unet = _unet()
-    parts = _vae(), None, None, unet
-    rest = DDIMScheduler(**STABLE | scheduler), None, None
-    if net:
-        nets = [controlnet(unet, seed) for seed in range(2, 2 + net)]
-        return StableDiffusionControlNetPipeline(
-            *parts, nets[0] if net == 1 else nets, *rest, requires_safety_checker=False
-        )
-    return StableDiffusionPipeline(*parts, *rest, requires_safety_checker=False)
-
-
-def xl(*, net=False, scheduler=None):
-    """Return a StableDiffusionXLPipeline, with a ControlNet if wanted."""
-    unet = _unet(
-        addition_embed_type="text_time", addition_time_embed_dim=4, projection_class_embeddings_input_dim=WIDTH + 24
+def controlnet():
+    """Return a StableDiffusionControlNetPipeline, its arguments and the shape of its latents."""
+    network = unet()
+    control = ControlNetModel.from_unet(network, conditioning_channels=3, conditioning_embedding_out_channels=(8, 8))
+    for name, weight in control.named_parameters():
+        if name.startswith(("controlnet_down", "controlnet_mid")):  # which a training begins with as zeros
+            torch.nn.init.normal_(weight)
+    pipe = StableDiffusionControlNetPipeline(
+        vae(), None, None, network, control, DDIMScheduler(), None, None, requires_safety_checker=False
     )
-    scheduler = scheduler or EulerDiscreteScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, timestep_spacing="leading"
-    )
-    parts = {"vae": _vae(), "unet": unet, "scheduler": scheduler}
-    parts |= dict.fromkeys(("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2"))
-    if net:
-        return StableDiffusionXLControlNetPipeline(**parts, controlnet=controlnet(unet), add_watermarker=False)
-    return StableDiffusionXLPipeline(**parts, add_watermarker=False)
+    return pipe, embeds(8) | {"guidance_scale": 4.0, "image": noise(1, 3, 16, 16).sigmoid()}, (1, 4, 8, 8)
 
 
 def sd3():
-    """Return a StableDiffusion3Pipeline."""
+    """Return a StableDiffusion3Pipeline, its arguments and the shape of its latents."""
     torch.manual_seed(0)
     network = SD3Transformer2DModel(
-        sample_size=8, patch_size=1, in_channels=4, num_layers=1, attention_head_dim=8, num_attention_heads=2,
-        joint_attention_dim=WIDTH, caption_projection_dim=16, pooled_projection_dim=WIDTH, out_channels=4,
-    ).eval()  # fmt: skip
-    names = (f"{part}{k}" for part in ("text_encoder", "tokenizer") for k in ("", "_2", "_3"))
-    return StableDiffusion3Pipeline(
-        transformer=network, scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0), vae=_vae(**SHIFTED),
-        **dict.fromkeys(names),
+        sample_size=8, patch_size=1, in_channels=4, num_layers=1, attention_head_dim=8, num_attention_heads=2, joint_attention_dim=16,
+        caption_projection_dim=16, pooled_projection_dim=16, out_channels=4, pos_embed_max_size=8,
     )  # fmt: skip
+    pipe = StableDiffusion3Pipeline(network, FlowMatchEulerDiscreteScheduler(), vae(), *[None] * 6)
+    return pipe, embeds(16, pooled=16) | {"guidance_scale": 4.0, "height": 64, "width": 64}, (1, 4, 8, 8)
 
 
-def flux(*, guidance=True):
-    """Return a FluxPipeline, whose latents are packed, with an embedding of the guidance as in Flux-dev."""
+def flux():
+    """Return a FluxPipeline, its arguments and the shape of its latents."""
     torch.manual_seed(0)
     network = FluxTransformer2DModel(
         patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=8, num_attention_heads=2,
-        joint_attention_dim=WIDTH, pooled_projection_dim=WIDTH, axes_dims_rope=(2, 2, 4), guidance_embeds=guidance,
-    ).eval()  # fmt: skip
-    scheduler = FlowMatchEulerDiscreteScheduler(
-        shift=3.0, use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15, base_image_seq_len=4, max_image_seq_len=64
-    )
-    names = (f"{part}{k}" for part in ("text_encoder", "tokenizer") for k in ("", "_2"))
-    return FluxPipeline(transformer=network, scheduler=scheduler, vae=_vae(**SHIFTED), **dict.fromkeys(names))
-
-
-def unconditional():
-    """Return a DDIMPipeline of pixels."""
-    torch.manual_seed(0)
-    network = UNet2DModel(
-        sample_size=16, in_channels=3, out_channels=3, layers_per_block=1, block_out_channels=(8, 8), norm_num_groups=4,
-        down_block_types=("DownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "UpBlock2D"),
-    ).eval()  # fmt: skip
-    return DDIMPipeline(network, DDIMScheduler(clip_sample=False))
-
-
-def transformer():
-    """Return a DiTPipeline of ten labels."""
-    torch.manual_seed(0)
-    network = DiTTransformer2DModel(
-        num_attention_heads=2, attention_head_dim=4, in_channels=4, out_channels=8, num_layers=1, sample_size=8, patch_size=2,
-        num_embeds_ada_norm=10, norm_type="ada_norm_zero", norm_elementwise_affine=False, activation_fn="gelu-approximate",
-    ).eval()  # fmt: skip
-    for name, value in network.named_parameters():  # a new one has zero as the last layers' weights
-        if "proj_out" in name or "norm1.linear" in name:
-            torch.nn.init.normal_(value, std=0.2)
-    return DiTPipeline(network, _vae(), DDIMScheduler(clip_sample=False))
-
-
-def array(x):
-    """Return an image as an array of bytes, as PIL's are."""
-    return (x.permute(1, 2, 0) * 255).round().numpy().astype(np.uint8)
-
-
-def reader(folder):
-    """Return a tokenizer of single letters and a text encoder, for pipelines whose prompts are texts."""
-    import json
-
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-
-    letters = [chr(k) for k in range(97, 123)]
-    vocabulary = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
-    (folder / "vocab.json").write_text(json.dumps({word: k for k, word in enumerate(vocabulary)}), encoding="utf-8")
-    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
-    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=16)
-    torch.manual_seed(3)
-    config = CLIPTextConfig(
-        vocab_size=len(vocabulary), hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        max_position_embeddings=16, bos_token_id=0, eos_token_id=1, pad_token_id=1,
+        joint_attention_dim=16, pooled_projection_dim=16, guidance_embeds=False, axes_dims_rope=(2, 2, 4),
     )  # fmt: skip
-    return tokenizer, CLIPTextModel(config).eval()
+    pipe = FluxPipeline(FlowMatchEulerDiscreteScheduler(), vae(), None, None, None, None, network)
+    given = embeds(16, pooled=16, unconditional=False) | {"guidance_scale": 1.0, "height": 16, "width": 16}
+    return pipe, given, (1, 64, 16)
+
+
+def sdxl():
+    """Return a StableDiffusionXLPipeline, its arguments and the shape of its latents."""
+    pipe = StableDiffusionXLPipeline(vae(), None, None, None, None, unet(**XL), DDIMScheduler(), add_watermarker=False)
+    return pipe, embeds(8, pooled=16) | {"guidance_scale": 3.0, "height": 64, "width": 64}, (1, 4, 8, 8)
+
+
+def ran(pipe, given, scheduler, latents, steps=8, **options):
+    """Return the latents that a pipeline comes to with a scheduler."""
+    pipe.scheduler = scheduler
+    pipe.set_progress_bar_config(disable=True)
+    return pipe(**given, **options, latents=latents, num_inference_steps=steps, output_type="latent")[0]

@@ -19,7 +19,7 @@ from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, BDIAHeun
 from bdia_numerics.spaces import Array
 from bdia_numerics.studies import Study, Variable
-from bdia_numerics.studies.study import Cell
+from bdia_numerics.studies.study import Cell, among
 
 STEPS = (10, 20, 40, 80)
 MIXED = 0.93
@@ -253,9 +253,7 @@ class MisprintsConfig:
     claims: tuple[str, ...] = tuple(AS_PRINTED)
 
     def __post_init__(self) -> None:
-        for name in self.claims:
-            if name not in AS_PRINTED:
-                raise ValueError(f"claims={name!r} is none of {', '.join(AS_PRINTED)}")
+        among(self, claims=AS_PRINTED)
 
 
 def compute(config: MisprintsConfig, cell: Cell) -> Mapping[str, Any]:

@@ -11,12 +11,10 @@ import numpy as np
 from bdia_numerics import grids, schedules
 from bdia_numerics.analysis import step_determinants, symbolic_order
 from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
-from bdia_numerics.claims.bdia_order import Z, law
-from bdia_numerics.claims.equations import CBDIA_MUTANTS, EDICT_MUTANTS
+from bdia_numerics.claims.bdia_order import Paths, Z, alternating, errors, in_asinh, in_sigma_bar, law, require_order
+from bdia_numerics.claims.equations import CBDIA_MUTANTS, EDICT_MUTANTS, EDM_MUTANTS
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, require_same, symbols, vectors
-from bdia_numerics.claims.leading_errors import Paths, alternating, errors, in_asinh, in_sigma_bar, require_order
 from bdia_numerics.claims.ledger import check, mutant, printed, require
-from bdia_numerics.claims.runge_kutta import BDIA_MUTANTS
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, BDIAHeun, Heun, McCallumFoster
@@ -180,7 +178,7 @@ def coupled_share(g: Any, base: str) -> Any:
     "fact-14",
     verdict="refuted",
     mutants={
-        **BDIA_MUTANTS,
+        **EDM_MUTANTS,
         "bases exchanged": {"solver": lambda: lambda g, base="z": BDIAHeun(g, {"z": "z_hat", "z_hat": "z"}[base])},
         "gamma dropped": {"share": mutant(coupled_share, ("1 / (1 + g)", "1 / (1 + g - g)"))},
     },

@@ -27,7 +27,7 @@ from bdia_numerics.problems import (
 )
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, DDIM, Heun
-from bdia_numerics.spaces.later import sympy
+from bdia_numerics.spaces.later import mp, sympy
 
 _SHORT = ("z + s.delta", "z + s.value(s.one - s.one / 50) * s.delta")
 _STALE = ("s.delta(s.i, s.i - 1, z, s.eps(z))", "s.delta(s.i, s.i - 1, z, s.eps(z, at=s.i - 1))")
@@ -43,8 +43,6 @@ _STALE = ("s.delta(s.i, s.i - 1, z, s.eps(z))", "s.delta(s.i, s.i - 1, z, s.eps(
 )
 def ddim_local_error(solver: Any = DDIM) -> dict[str, Any]:
     """One DDIM step has the error h^2 alpha_{i-1} y''/2, no less and no more."""
-    import mpmath
-
     space, schedule = spaces.MPMath(40), schedules.vp_linear()
     with space.working():
         law, ratios, spans = Gaussian([1], space.number(1) / 4), [], ("1e-4", "1e-5", "1e-6", "1e-7")
@@ -62,11 +60,11 @@ def ddim_local_error(solver: Any = DDIM) -> dict[str, Any]:
             ratios.append(error / (schedule.alpha(t[1]) * h**2 * second / 2))
         misses = [abs(r - 1) for r in ratios]
         require(
-            misses[-1] < mpmath.mpf(10) ** -5,
-            f"error over alpha h^2 y''/2 tends to {mpmath.nstr(ratios[-1], 8)}, not to 1",
+            misses[-1] < mp.mpf(10) ** -5,
+            f"error over alpha h^2 y''/2 tends to {mp.nstr(ratios[-1], 8)}, not to 1",
         )
         require(all(9 < a / b < 11 for a, b in pairwise(misses)), "the rest is not of third order")
-    return {"spans": spans, "ratios": [mpmath.nstr(r, 8) for r in ratios]}
+    return {"spans": spans, "ratios": [mp.nstr(r, 8) for r in ratios]}
 
 
 def _closed_form(y: Any, mu: Any, c: Any, s: Any, s_T: Any) -> Any:

@@ -5,7 +5,6 @@ A mutant is a class or function with one piece of its source replaced: a planted
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import pkgutil
 import sys
@@ -42,6 +41,7 @@ from bdia_numerics.claims.entries import (
 )
 from bdia_numerics.program import NotInvertibleError
 from bdia_numerics.studies.engine.local import shared
+from bdia_numerics.texts import nearest, shown
 
 
 def replaced(where: str, source: str, *replacements: tuple[str, str]) -> str:
@@ -204,8 +204,8 @@ def select(only: Sequence[str] | None) -> list[Statement]:
     known = statements()
     for name in only or ():
         if name not in known:
-            near = ", ".join(difflib.get_close_matches(name, known, n=3)) or "run `bdia verify` for the list"
-            raise ValueError(f"claim {name!r} is not in the ledger: did you mean {near}?")
+            near = " or ".join(nearest(name, known)) or "a name that `bdia verify --all` lists"
+            raise ValueError(f"claim {shown(name)} is not in the ledger: use {near}")
     return [known[name] for name in only] if only else list(known.values())
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from bdia_numerics import grids, names, schedules
 from bdia_numerics.analysis import GridFamily, symbolic_order, zero_stability
 from bdia_numerics.analysis.measurement.errors import exact_states, root_mean_square, run_from
+from bdia_numerics.claims.bdia_order import require_order
 from bdia_numerics.claims.equations import BRACE_MUTANT, braced, require_brace
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, require_same, vectors
-from bdia_numerics.claims.leading_errors import require_order
 from bdia_numerics.claims.ledger import CheckFailed, check, mutant, require
 from bdia_numerics.program import NotInvertibleError, Slot, invertibility, structure
 from bdia_numerics.runs.solving import solve

@@ -10,8 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from bdia_numerics import names
-from bdia_numerics.cli.options import AsJson, OneGrid, OneSolver
-from bdia_numerics.cli.show import counting, figure_path, require_torch, save_figure, say
+from bdia_numerics.cli.options import (
+    AsJson,
+    OneGrid,
+    OneSolver,
+    counting,
+    figure_path,
+    require_torch,
+    save_figure,
+    say,
+)
 from bdia_numerics.runs.files import check
 from bdia_numerics.texts import listed, whole
 

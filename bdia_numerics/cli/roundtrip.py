@@ -17,8 +17,8 @@ from bdia_numerics.cli.options import (
     Parameters,
     ScheduleName,
     parameters,
+    say,
 )
-from bdia_numerics.cli.show import say
 from bdia_numerics.texts import one_of
 
 STATES = 64

@@ -13,8 +13,17 @@ from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, Html, Parameters, parameters
-from bdia_numerics.cli.show import as_text, console, counting, show_table, visible
+from bdia_numerics.cli.options import (
+    AsJson,
+    Html,
+    Parameters,
+    as_text,
+    console,
+    counting,
+    parameters,
+    show_table,
+    visible,
+)
 from bdia_numerics.runs.files import check, fingerprint, write
 
 

@@ -24,9 +24,14 @@ from bdia_numerics.cli.options import (
     ScheduleName,
     Solvers,
     Variable,
+    as_text,
+    counting,
+    figure_path,
     parts,
+    require_torch,
+    save_figure,
+    show_table,
 )
-from bdia_numerics.cli.show import as_text, counting, figure_path, require_torch, save_figure, show_table
 from bdia_numerics.solvers import BDIA
 from bdia_numerics.texts import listed, ratio, wholes
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, counting, show_table
+from bdia_numerics.cli.options import AsJson, as_text, counting, show_table
 from bdia_numerics.cli.studies import ROWS, show_rows
 
 if TYPE_CHECKING:

@@ -10,8 +10,21 @@ import typer
 from typer.core import TyperGroup
 
 from bdia_numerics import names
-from bdia_numerics.cli.options import AsJson, Figure, Guidance, Inversion, OneGrid, OneSolver, TrustPickle
-from bdia_numerics.cli.show import counting, figure_path, require_torch, save_figure, say, show_table
+from bdia_numerics.cli.options import (
+    AsJson,
+    Figure,
+    Guidance,
+    Inversion,
+    OneGrid,
+    OneSolver,
+    TrustPickle,
+    counting,
+    figure_path,
+    require_torch,
+    save_figure,
+    say,
+    show_table,
+)
 from bdia_numerics.texts import wholes
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, Html
-from bdia_numerics.cli.show import as_text, counting, show_table
+from bdia_numerics.cli.options import AsJson, Html, as_text, counting, show_table
 from bdia_numerics.cli.studies import show_rows
 from bdia_numerics.runs.files import check, write
 

@@ -21,7 +21,7 @@ from bdia_numerics.schedules.base import write
 from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.spaces.later import sympy
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import one_of, shown
 
 
 def at_times(schedule: Schedule, space: Space, times: Iterable[Any]) -> Columns:
@@ -341,8 +341,7 @@ def _spaced(
     t_min: Time | None = None,
     space: Any = spaces.FLOAT64,
 ) -> Grid:
-    if variable not in _RULES:
-        raise ValueError(f"variable={shown(variable)} is unknown: use {', '.join(map(repr, _RULES))}")
+    one_of("variable", variable, _RULES)
     *inner, whole = accumulate(steps)
     parts = tuple(end / whole for end in inner)
     recipe = Mapped(schedule, len(steps), *ends_of(schedule, t_max, t_min), _RULES[variable], parts=parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,11 +12,7 @@ from bdia_numerics.analysis.stability.characteristic import nowhere_stable
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.plots.orders import levels
 from bdia_numerics.plots.style import PAGE, Panel, canvas, draw, legend_outside, looks, plain_ticks, styled
-from bdia_numerics.studies.study import contender
-
-if TYPE_CHECKING:
-    from xarray import Dataset
-
+from bdia_numerics.studies.study import Dataset, contender
 
 NAMES = {"sample": "sampling", "invert": "inverting"}
 BOUNDARY = 1 + 1e-6

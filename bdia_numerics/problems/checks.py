@@ -9,6 +9,7 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.spaces import Array
+from bdia_numerics.spaces.later import mp
 from bdia_numerics.spaces.values import of_kind
 from bdia_numerics.texts import shown
 
@@ -132,8 +133,6 @@ def eigen(a: Array, space: spaces.Space) -> tuple[Array, Array]:
         correlations = np.linalg.eigvalsh(a / np.multiply.outer(deviations, deviations))
         if correlations[0] * values[-1] <= _GRADED * values[0] * correlations[-1]:
             return values, vectors
-    from mpmath import mp
-
     largest, smallest = (space.field(x) for x in (max(a.diagonal()), min(ldl(a)[1])))
     spread = int(largest / smallest) * space.eps.denominator
     digits = spaces.MPMath(_GUARD + int(spread.bit_length() / _BITS))

@@ -19,12 +19,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from operator import methodcaller
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.cdf_flow import Marginal, attempt
+from bdia_numerics.problems.cdf_flow import ExactMarginal, attempt
 from bdia_numerics.problems.checks import ldl_solve
 from bdia_numerics.problems.scores import covariance
 from bdia_numerics.spaces import Array, MeanValue
@@ -34,6 +36,7 @@ Parts = tuple[Array, Array, Array]
 Ball = Any
 """A flint.arb."""
 Vector = list[Ball]
+_EXP, _SQRT, _ERFC = map(methodcaller, ("exp", "sqrt", "erfc"))
 Matrix = list[Vector]
 
 
@@ -94,6 +97,13 @@ class BallMixture:
         exponents = self._exponents(z, self._pulls(z))
         top = max(exponents, key=lambda e: float(e.mid()))
         return top + sum((e - top).exp() for e in exponents).log()
+
+    def marginal(self) -> ExactMarginal:
+        """Return the same in one dimension, with the functions of balls."""
+        pi = type(self.weights[0]).pi()
+        functions = SimpleNamespace(exp=_EXP, sqrt=_SQRT, erfc=_ERFC, pi=pi)
+        means, variances = [m[0] for m in self.means], [1 / p[0][0] for p in self.inverses]
+        return ExactMarginal(self.weights, means, variances, functions)
 
     def _pulls(self, z: Vector) -> list[Vector]:
         return [product(p, minus(z, m)) for p, m in zip(self.inverses, self.means, strict=True)]
@@ -241,15 +251,8 @@ def _ball_moved(z: Ball, source: BallMixture, target: BallMixture, space: spaces
 
 def _point_moved(z: Ball, source: BallMixture, target: BallMixture, space: spaces.Balls) -> Ball:
     """Return a ball that holds the image of an exact point."""
-    left = [bool(z > mean[0].mid()) for mean in source.means]
-    a, b, *_ = _sums(z, source, left)
-
-    def sides(y: Ball) -> tuple[Ball, Ball, Ball]:
-        new_a, new_b, slope_a, slope_b = _sums(y, target, left)
-        up, down = new_a + b, new_b + a
-        return up, down, slope_a / up + slope_b / down
-
-    y = _guess(z, source, target)
+    old, new = source.marginal(), target.marginal()
+    sides, y = old.sides(z, new), _guess(z, old, new)
     unit = type(z)(2) ** (-space.prec)
     step = abs(y) * unit
     for _ in range(_NEWTON):
@@ -270,35 +273,13 @@ def _point_moved(z: Ball, source: BallMixture, target: BallMixture, space: space
     raise ValueError(f"no radius was proved for the flow from z={z}: use more bits than prec={space.prec}")
 
 
-def _guess(z: Ball, source: BallMixture, target: BallMixture) -> Ball:
+def _guess(z: Ball, source: ExactMarginal, target: ExactMarginal) -> Ball:
     """Return the flow in float64, where that fails the middle of the images under each component's own flow."""
-    found = attempt(np.array([float(z)]), *map(_float_marginal, (source, target)))[0]
+    found = attempt(np.array([float(z)]), source.floats(), target.floats())[0]
     if np.isfinite(found):
         return type(z)(float(found))
-    parts = zip(source.means, source.inverses, target.means, target.inverses, strict=True)
-    images = [(new[0] + (z - m[0]) * (p[0][0] / q[0][0]).sqrt()).mid() for m, p, new, q in parts]
+    images = [image.mid() for image in source.images(z, target)]
     return ((min(images) + max(images)) / 2).mid()
-
-
-def _float_marginal(law: BallMixture) -> Marginal:
-    weights, means = np.array(list(map(float, law.weights))), np.array([float(m[0]) for m in law.means])
-    deviations = np.array([float(1 / p[0][0].sqrt()) for p in law.inverses])
-    return Marginal(weights[:, None], means[:, None], deviations[:, None])
-
-
-def _sums(y: Ball, law: BallMixture, left: Sequence[bool]) -> tuple[Ball, Ball, Ball, Ball]:
-    """Return A and B, and their slopes without sign."""
-    zero = 0 * law.weights[0]
-    a, b, slope_a, slope_b = zero, zero, zero, zero
-    for w, mean, inverse, is_left in zip(law.weights, law.means, law.inverses, left, strict=True):
-        root = (inverse[0][0] / 2).sqrt()
-        x = (y - mean[0]) * root
-        density = w * (-x * x).exp() * root / type(y).pi().sqrt()
-        if is_left:
-            b, slope_b = b + w * x.erfc() / 2, slope_b + density
-        else:
-            a, slope_a = a + w * (-x).erfc() / 2, slope_a + density
-    return a, b, slope_a, slope_b
 
 
 def _slope(z: Ball, y: Ball, centre: Ball, moved: Ball, source: BallMixture, target: BallMixture) -> Ball:

@@ -18,7 +18,7 @@ from bdia_numerics import spaces
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.base import GenericArithmetic
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import one_of, shown
 
 MISSING = "heyoka is not installed: pip install 'bdia_numerics[reference]', or use method='DOP853'"
 FINEST = float(np.finfo(np.float64).eps)
@@ -269,8 +269,7 @@ def reference_flow(
 
 
 def _chosen(method: str, model: Any, schedule: Any) -> Literal["taylor", "DOP853"]:
-    if method not in ("auto", "taylor", "DOP853"):
-        raise ValueError(f"method={shown(method)} is unknown: use 'auto', 'taylor' or 'DOP853'")
+    one_of("method", method, ("auto", "taylor", "DOP853"))
     law = law_of(model, schedule)
     known = law is not None and law._terms() is not None
     if method == "taylor":

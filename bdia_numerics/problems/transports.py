@@ -28,6 +28,7 @@ from bdia_numerics.problems.cdf_flow import (
 from bdia_numerics.problems.checks import eigen, exact
 from bdia_numerics.problems.enclosures import slopes, transported
 from bdia_numerics.spaces import Array
+from bdia_numerics.spaces.later import mp, special
 
 Times = tuple[Any, Any]
 Parts = tuple[Array, Array, Array]
@@ -113,14 +114,8 @@ def cdf(z: Array, begin: Times, end: Times, parts: Parts, space: spaces.Space) -
         return transport(z[:, 0].astype(np.float64), _marginal(parts, begin), _marginal(parts, end))[:, None]
     digits = digits_of(space)
     wide, source, target = _widened(z, parts, begin, end, digits)
-    floats = (np.asarray(part, dtype=np.float64) for part in parts)
-    weights, means, covs = floats
-    rough = tuple(_marginal((weights, means, covs), (float(a), float(s))) for a, s in (begin, end))
-    guesses = attempt(np.asarray(z[:, 0], dtype=np.float64), *rough)
-    moved = [
-        transport_exact(x, source, target, digits.number(exact(g)) if np.isfinite(g) else None, digits.dps)
-        for x, g in zip(wide, guesses, strict=True)
-    ]
+    guesses = attempt(np.asarray(z[:, 0], dtype=np.float64), source.floats(), target.floats())
+    moved = [transport_exact(x, source, target, float(g), digits.dps) for x, g in zip(wide, guesses, strict=True)]
     return space.array([x if space == digits else exact(x) for x in moved])[:, None]
 
 
@@ -266,13 +261,14 @@ def _log_sides(radius: Array, weights: Array, v: Array, size: int, inside: Array
 
 def _log_gamma_tails(a: float, x: Array) -> tuple[Array, Array]:
     """Return the logarithms of both regularised incomplete gamma functions, where they underflow, too."""
-    from scipy.special import gammainc, gammaincc, gammaln, hyp1f1, hyperu
-
     with np.errstate(all="ignore"):
-        logs = [np.log(gammainc(a, x)), np.log(gammaincc(a, x))]
-        shape = a * np.log(x) - x - gammaln(a)
+        logs = [np.log(special.gammainc(a, x)), np.log(special.gammaincc(a, x))]
+        shape = a * np.log(x) - x - special.gammaln(a)
         # What is left of them without x^a exp(-x)/Gamma(a).
-        rests: tuple[Callable[[Array], Array], ...] = (lambda x: hyp1f1(1, a + 1, x) / a, lambda x: hyperu(1, a + 1, x))
+        rests: tuple[Callable[[Array], Array], ...] = (
+            lambda x: special.hyp1f1(1, a + 1, x) / a,
+            lambda x: special.hyperu(1, a + 1, x),
+        )
         for log, rest in zip(logs, rests, strict=True):
             small = (log < _TINY) & (x > 0)
             log[small] = shape[small] + np.log(rest(x[small]))
@@ -295,8 +291,6 @@ def _exact_scales(
 
 
 def _exact_scale(square: Any, levels: list[list[Any]], size: int, dps: int) -> Any:
-    from mpmath import mp
-
     weights, old, new = levels
     a = mp.mpf(size) / 2
     if square == 0:

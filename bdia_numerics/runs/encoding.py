@@ -31,7 +31,7 @@ from bdia_numerics.runs.stepwise import Model, Status, come_back, drive
 from bdia_numerics.spaces import Space, as_floats, lattice, plain
 from bdia_numerics.spaces.lattice import on_lattice
 from bdia_numerics.spaces.values import ordered, share
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import one_of, shown
 
 __all__ = ["RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", "solve"]
 
@@ -179,8 +179,7 @@ def round_trip(
     ValueError
         For another `end`, or "fine" on a grid without a schedule.
     """
-    if end not in ("noise", "data"):
-        raise ValueError(f"end={shown(end)} is neither 'noise' nor 'data'")
+    one_of("end", end, ("noise", "data"))
     check_arguments(solver, model, grid)
     space, grid = prepared("z", z, grid)
     witness, unwatched = witnessed(model), model

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bdia_numerics.program import Parameter, Recorder
 from bdia_numerics.solvers.deis import DEIS
-from bdia_numerics.solvers.history import in_unit_interval, one_of, over_previous_slot, reach, renew
+from bdia_numerics.solvers.history import checked, over_previous_slot, reach, renew
 from bdia_numerics.solvers.interpolation import VARIABLES, increment
 
 ORDERS = (1, 2, 3)
@@ -31,9 +31,7 @@ class BDIADEIS:
     allow_any: bool = False
 
     def __post_init__(self) -> None:
-        one_of("order", self.order, ORDERS)
-        in_unit_interval("gamma", self.gamma, self.allow_any)
-        one_of("variable", self.variable, VARIABLES)
+        checked(self, "gamma", order=ORDERS, variable=VARIABLES)
 
     @property
     def registers(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bdia_numerics.program import Parameter, Recorder
 from bdia_numerics.solvers.dpm_solver_pp import ORDERS, DPMSolverPP, solution
-from bdia_numerics.solvers.history import in_unit_interval, one_of, over_previous_slot, renew
+from bdia_numerics.solvers.history import checked, over_previous_slot, renew
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,7 @@ class BDIADPMSolverPP:
     allow_any: bool = False
 
     def __post_init__(self) -> None:
-        in_unit_interval("gamma", self.gamma, self.allow_any)
-        one_of("order", self.order, ORDERS)
+        checked(self, "gamma", order=ORDERS)
 
     @property
     def registers(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bdia_numerics.program import Recorder
 from bdia_numerics.solvers.exponential import integral, usable
-from bdia_numerics.solvers.history import one_of, renew
+from bdia_numerics.solvers.history import checked, renew
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class DPMSolverMultistep:
     order: int = 2
 
     def __post_init__(self) -> None:
-        one_of("order", self.order, (1, 2, 3))
+        checked(self, order=(1, 2, 3))
 
     @property
     def registers(self) -> tuple[str, ...]:

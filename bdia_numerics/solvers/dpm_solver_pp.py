@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bdia_numerics.program import Form, Linear, Recorder
 from bdia_numerics.solvers.exponential import integral, usable
-from bdia_numerics.solvers.history import one_of, renew
+from bdia_numerics.solvers.history import checked, renew
 
 ORDERS = (1, 2, 3)
 
@@ -41,7 +41,7 @@ class DPMSolverPP:
     exact: bool = False
 
     def __post_init__(self) -> None:
-        one_of("order", self.order, ORDERS)
+        checked(self, order=ORDERS)
 
     @property
     def registers(self) -> tuple[str, ...]:

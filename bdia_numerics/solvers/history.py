@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bdia_numerics.program import Form, Linear, Recorder, Register
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import one_of, shown
 
 
 def in_unit_interval(name: str, value: object, allow_any: bool) -> None:
@@ -37,10 +37,12 @@ def in_unit_interval(name: str, value: object, allow_any: bool) -> None:
         )
 
 
-def one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Raise ValueError unless an option is one of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name}={shown(value)} is unknown: use {', '.join(map(repr, choices))}")
+def checked(solver: Any, *parameters: str, **options: Sequence[object]) -> None:
+    """Refuse a solver whose parameters lie outside [0, 1], unless it allows any, or an option of which is none of its choices."""
+    for name in parameters:
+        in_unit_interval(name, getattr(solver, name), solver.allow_any)
+    for name, choices in options.items():
+        one_of(name, getattr(solver, name), choices)
 
 
 def reach(s: Recorder, order: int) -> int:

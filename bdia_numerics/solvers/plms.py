@@ -9,7 +9,7 @@ from typing import Any
 
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder
 from bdia_numerics.solvers.heun import Heun
-from bdia_numerics.solvers.history import one_of, renew
+from bdia_numerics.solvers.history import checked, renew
 
 ORDERS = (1, 2, 3, 4)
 WEIGHTS = ((1,), (3, -1), (23, -16, 5), (55, -59, 37, -9))
@@ -45,7 +45,7 @@ class PLMS:
     order: int = 4
 
     def __post_init__(self) -> None:
-        one_of("order", self.order, ORDERS)
+        checked(self, order=ORDERS)
 
     @property
     def registers(self) -> tuple[str, ...]:

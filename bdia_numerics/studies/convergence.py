@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +14,7 @@ from bdia_numerics.analysis.measurement.observed import FIRST, PRECISE, RANDOM, 
 from bdia_numerics.analysis.sheet.proved import Compared, proved_order
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.program import identity
-from bdia_numerics.studies.study import Cell, Study, Variable, check, config_of, family
-
-if TYPE_CHECKING:
-    from xarray import Dataset
+from bdia_numerics.studies.study import Cell, Dataset, Study, Variable, check, config_of, family
 
 SOLVERS = (
     "DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "CBDIA", "OBELM", "BDIA2", "Heun", "BDIAHeun", "ReversibleHeun", "ALF", "DPMSolverPP",

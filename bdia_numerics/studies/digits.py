@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,10 +29,7 @@ from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT
 from bdia_numerics.spaces import Array
 from bdia_numerics.studies.engine.local import one_blas_thread
 from bdia_numerics.studies.engine.running import run
-from bdia_numerics.studies.study import Cell, Study, Variable, among, back_to_noise, solver_of
-
-if TYPE_CHECKING:
-    from xarray import Dataset
+from bdia_numerics.studies.study import Cell, Dataset, Study, Variable, among, back_to_noise, solver_of
 
 Encode = Callable[..., Solution]
 Contenders = Mapping[str, tuple[Solver, Method | None]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from bdia_numerics.runs.encoding import solve
 from bdia_numerics.spaces import Array
 from bdia_numerics.studies.study import (
     Cell,
+    Dataset,
     Study,
     Variable,
     check,
@@ -29,9 +30,6 @@ from bdia_numerics.studies.study import (
     to_clean,
 )
 from bdia_numerics.texts import shown
-
-if TYPE_CHECKING:
-    from xarray import Dataset
 
 GAMMAS = (0.0, 0.1, 0.5, 0.9, 1.0)
 STEPS = (10, 20, 40, 80)

@@ -34,7 +34,9 @@ from bdia_numerics.runs.inversion import Method, split
 from bdia_numerics.texts import one_of, ratio, shown
 
 if TYPE_CHECKING:
-    from xarray import Dataset
+    from xarray import Dataset as Dataset
+else:
+    Dataset = Any  # xarray is loaded when a dataset is made
 
 
 Scalar = str | int | float | bool

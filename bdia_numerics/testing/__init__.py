@@ -12,10 +12,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bdia_numerics.testing.kdiffusion import from_kdiffusion
     from bdia_numerics.testing.latents import assert_latent_valid
     from bdia_numerics.testing.orders import UndecidedOrder, assert_nfe, assert_order, order_of
     from bdia_numerics.testing.returns import Returned, assert_exactly_invertible, assert_round_trip, returned
+    from bdia_numerics.testing.samplers import from_kdiffusion
 
 __all__ = [
     "Returned",
@@ -34,7 +34,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Not at once: the plugin is loaded in every session of pytest, and most of them have no claim.
     if name in __all__:
-        for home in ("latents", "orders", "returns", "kdiffusion"):
+        for home in ("latents", "orders", "returns", "samplers"):
             found = getattr(import_module(f"{__name__}.{home}"), name, None)
             if getattr(found, "__module__", "").endswith(f".{home}"):
                 globals()[name] = found

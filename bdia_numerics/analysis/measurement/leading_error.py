@@ -368,7 +368,6 @@ def _grid_map(variable: str | GridMap, schedule: Any, low: Any, high: Any, space
 
 
 def _assembled(windows: Sequence[Window], rtol: float) -> LeadingError:
-    from mpmath import mp
     from scipy.integrate import quad_vec
 
     fine, place = windows[1], mp.mpf(1) / 3

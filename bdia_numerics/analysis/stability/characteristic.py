@@ -12,7 +12,7 @@ from bdia_numerics.analysis.expansion.step import Matrix, SeriesStep
 from bdia_numerics.program import NotInvertibleError, Solver, inverse_run
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import sympy
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import one_of
 
 DIRECTIONS = ("sample", "invert")
 TERMS = 5
@@ -99,8 +99,7 @@ def nowhere_stable(solver: Solver, *, direction: str = "sample") -> bool:
 
 def directed(solver: Solver, direction: str, *, alphas: bool = False, ratios: bool = False) -> SeriesStep:
     """Return the step of a solver, or its inverse, on a layout."""
-    if direction not in DIRECTIONS:
-        raise ValueError(f"direction={shown(direction)} is neither 'sample' nor 'invert'")
+    one_of("direction", direction, DIRECTIONS)
     step = SeriesStep.of(solver, TERMS, "rough" if ratios else "uniform", "one")
     if alphas and not step.layout.in_time:
         step = step.with_free_alphas()
@@ -185,8 +184,7 @@ def stability_interval(solver: Solver, axis: str = "real", *, direction: str = "
     The places where a root can cross the circle are zeros of resultants and discriminants; between neighbouring ones the root
     condition is decided exactly, at one rational place of each gap.
     """
-    if axis not in AXES:
-        raise ValueError(f"axis={shown(axis)} is neither 'real' nor 'imaginary'")
+    one_of("axis", axis, AXES)
     zeta, x = sympy.Symbol("zeta"), sympy.Dummy("x")
     polynomial = sympy.numer(sympy.together(stability_polynomial(solver, direction=direction, zeta=zeta, x=x)))
     symbols = sorted(polynomial.free_symbols - {zeta, x}, key=str)

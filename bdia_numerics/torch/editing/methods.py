@@ -42,7 +42,7 @@ class Setting:
     pipe
         See `pipelines`.
     grid, frame
-        Of the run, and how the network is asked there.
+        Of the run, and how a pipeline evaluates its network on it.
     watch
         Called at each evaluation.
     evaluations : int

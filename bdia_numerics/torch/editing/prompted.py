@@ -195,7 +195,7 @@ class Prompted:
         return {"prompt": given or ""}
 
     def grid(self, steps: int, spacing: str | None, size: Sequence[int], condition: Any) -> tuple[Grid, Frame]:
-        """Return the grid that the pipeline's own call makes for a drop-in scheduler, and how its network is asked there."""
+        """Return the grid that the pipeline's own call makes for a drop-in scheduler, and how its network is evaluated."""
         changed = {} if spacing is None else {"timestep_spacing": one_of("grid", spacing, configs.SPACINGS)}
         entries = {**self.pipe.scheduler.config, "_class_name": type(self.pipe.scheduler).__name__}
         sampler = BDIAScheduler.from_config({**entries, **_without_clipping(entries), **changed})

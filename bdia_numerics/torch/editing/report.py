@@ -91,7 +91,7 @@ class Report:
                 f"the inverse multiplies a perturbation by {self.amplification:.2g} at most, for Gaussian data"
             )
         if self.repeatability is not None:
-            lines.append(f"the network's output where something is changed: {self.repeatability}")
+            lines.append(f"output of the network at one state: {self.repeatability}")
         return lines + [f"edit {k}: {value:.1f} dB from the source" for k, value in enumerate(self.psnr, 1)]
 
 

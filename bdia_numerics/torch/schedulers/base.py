@@ -15,11 +15,11 @@ from diffusers.configuration_utils import ConfigMixin
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOutput
 from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers, SchedulerMixin
 
-from bdia_numerics import configs, grids, schedules
-from bdia_numerics.grids import Grid, Point
-from bdia_numerics.program import NotInvertibleError, Solver, structure
+from bdia_numerics import configs, schedules
+from bdia_numerics.grids import Grid
+from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import encoding, inverting, resumed, sampling
-from bdia_numerics.runs.state import State, check_state
+from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Course, Status
 from bdia_numerics.solvers import BDIA, DDIM
 from bdia_numerics.texts import one_of, shown
@@ -28,16 +28,14 @@ from bdia_numerics.torch.schedulers.configuration import (
     TABLES,
     check,
     initialiser,
-    listed,
     read_of,
     translated,
-    whole_number,
 )
-from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, added_noise, clip_of, fresh, level
+from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, clip_of, ddim_step
 from bdia_numerics.torch.schedulers.frames import PLAIN, Frame, kind_of, levelled, own_levels
-from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun, before, tensor_of
+from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun, first_register, part_of, tensor_of
+from bdia_numerics.torch.schedulers.tables import level, listed, table_grid, whole_number
 from bdia_numerics.torch.schedulers.warning import foreseen, warn_not_finite, warn_of_contradiction
-from bdia_numerics.torch.tensors import space_of
 
 Made = TypeVar("Made")
 Times = list[float]
@@ -184,17 +182,15 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
     @property
     def grid(self) -> Grid | None:
         """The times and noise levels of the run; None before set_timesteps, and where steps do not end at the next time."""
-        if self._now is not None:
-            return self._now.grid
-        if not self._free:
-            return None
+        if self._now is not None or not self._free:
+            return None if self._now is None else self._now.grid
         end = -1 if self.config["set_alpha_to_one"] else 0  # a step from there has no length
         times = [t for t in self._ends if t > end]
         return self._grid_of(times) if times else None
 
     @property
     def levels(self) -> str:
-        """The kind of noise levels: "flow" (alpha + sigma = 1), "one" (alpha = 1) or "vp" (the sum of their squares is 1)."""
+        """The kind of noise levels: "flow" (alpha + sigma = 1), "one" (alpha = 1) or "vp" (alpha^2 + sigma^2 = 1)."""
         return "flow" if self.read.flow else "one" if self.read.preconditioned else "vp"
 
     @property
@@ -208,7 +204,7 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
         run = None if self._now is None else self._now.run
         return Status() if run is None else run.status
 
-    def start_from(self, state: State | None, *, cut: bool = False) -> None:
+    def start_from(self, state: State | None, *, cut: bool = False) -> torch.Tensor | None:
         """Let every run from now on begin from a State instead of from latents alone, until another is given.
 
         Parameters
@@ -217,14 +213,20 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
             The `.state` of the opposite scheduler, or of `solve`, `invert` or `encode` on the same grid; None takes it back. The pipeline
             is given the latents that the opposite run returned, repeated for a larger batch, and called after this.
         cut
-            Whether `timesteps` also has the entries before a State that stands within the run, as without a State, for a pipeline that
-            cuts them off itself: by a strength, such as DiffEdit's. The run begins after them.
+            Whether `timesteps` also has the entries before a State that stands within the run, for a pipeline that cuts them off itself:
+            by a strength, such as DiffEdit's.
+
+        Returns
+        -------
+        Tensor or None
+            z at which the model is evaluated first: the latents for pipelines that do not call `scale_model_input` (SD3, Flux, ...).
         """
         if state is not None and not isinstance(state, State):
             raise TypeError(f"state is a {type(state).__name__}: pass the .state of the opposite scheduler")
         if state is not None and self._is_ddim:
             raise ValueError("gamma = 0 is DDIM, which starts from latents alone: leave start_from out")
         self._given, self._cut, self.num_inference_steps, self._now = state, cut, None, None
+        return None if state is None else first_register(self.solver, state, noise_end=self.noise_end)
 
     def set_timesteps(
         self,
@@ -266,7 +268,7 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
         else:
             times = self._times(num_inference_steps, timesteps)
             if self._free:
-                self._ratio = self.config["num_train_timesteps"] // len(times)
+                self._ratio = self.config["num_train_timesteps"] // (self.num_inference_steps or 1)
                 meet = self._meet or (timesteps is not None and self.config["walk"] is None)
                 self._ends = dict(zip(times, [*times[1:], -1], strict=True)) if meet else {}
                 self.timesteps = tensor_of(times).to(device)
@@ -274,48 +276,23 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
             grid, frame = self._grid_of(times), Frame(scaled=self.read.rule == "points")
         part, idle, ahead = grid, Times(), Times()
         if self._given is not None:
-            part, idle, ahead = self._from_state(self._given, grid)
+            beside = part_of(self._given, self.solver, grid, self._kind, noise_end=self.noise_end, cut=self._cut)
+            part, idle, ahead = beside
         self._now = PipelineRun(
             part, self._course, self._given, self.config["state_dtype"], device, frame, idle, ahead, left
         )
         self.timesteps = self._now.timesteps
-        # Fewer than the step names where it asks again at a state that stands, as CBDIA does for gamma2 = 1.
-        self.order = max((len(self.timesteps) - len(ahead)) // part.n, 1)
-
-    def _from_state(self, state: State, grid: Grid) -> tuple[Grid, Times, Times]:
-        """Return the part of a grid that a run from a State has before it, and the times told after and before that run."""
-        if state.grid != grid.root:
-            raise ValueError(
-                f"state belongs to another grid than these {grid.n} slots: an exact run goes back over the noise levels of the run that "
-                "made it, so pass the same number of steps and the same configuration, or start_from(None) to run from latents alone"
-            )
-        part = before(state, self._shape.depth, grid, noise_end=self.noise_end)
-        first = 0 if self.noise_end else part.n - self._shape.depth
-        check_state(state, self.solver, part, first, self._kind)
-
-        def beside() -> tuple[Times, Times]:
-            there, back = (encoding, sampling) if self.noise_end else (sampling, encoding)
-            own = self._course(part).times
-            try:
-                opposite = back(self._runs, part, self._kind).times
-            except NotInvertibleError:  # the State of an inversion that is an approximation
-                opposite = own
-            idle = opposite[: max(len(opposite) - len(own), 0)][::-1]
-            whole = there(self._runs, grid, self._kind).times if self._cut else []
-            return idle, whole[: max(len(whole) - len(own) - len(idle), 0)]
-
-        return part, *self._cached(("beside", grid.root, part.offset, part.n, self._cut), beside)
+        # Fewer than the step names where it asks again at a state that stands, as CBDIA does for gamma2 = 1; the last slot may take fewer.
+        per_slot = (len(self.timesteps) - len(ahead)) / part.n
+        self.order = max(math.ceil(per_slot - 0.5), 1)
 
     def _levels(self, number: int | None, times: Any, sigmas: Any, mu: float | None) -> tuple[Grid, Frame]:
         """Return the grid and the frame of noise levels that are not those of a table at the times that are told."""
         if number is None and times is None and sigmas is None:
             raise ValueError("num_inference_steps=None: pass a number of steps, timesteps or sigmas")
-        lists = [None if x is None else tuple(float(t) for t in x) for x in (times, sigmas)]
-        passed: dict[str, Any] = {"mu": mu, "timesteps": lists[0], "sigmas": lists[1]}
-
-        def make() -> tuple[Grid, Frame]:
-            return levelled(self.read, configs.layout(self.read, number, **passed))
-
+        lists = (None if x is None else tuple(float(t) for t in x) for x in (times, sigmas))
+        passed: dict[str, Any] = dict(zip(("timesteps", "sigmas", "mu"), (*lists, mu), strict=True))
+        make = lambda: levelled(self.read, configs.layout(self.read, number, **passed))  # noqa: E731
         grid, frame = self._cached(("levels", number, *passed.values()), make)
         self.num_inference_steps = grid.n if number is None else number
         return grid, frame
@@ -343,16 +320,10 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
     def _grid_of(self, times: list[float]) -> Grid:
         table = self.alphas_cumprod.double().cpu().numpy()
         schedule = self._cached(table.tobytes(), lambda: schedules.from_alphas_cumprod(table))
-        ends: Any = (times, 1) if self.config["set_alpha_to_one"] else ([*times, 0], None)
-
-        def between() -> Grid:
-            last = Point(-1.0, 1.0, 0.0) if ends[1] else level(self.alphas_cumprod, 0)
-            points = [*(level(self.alphas_cumprod, t) for t in times), last]
-            return grids.from_values(*zip(*(p[:3] for p in points), strict=True), schedule=schedule)
-
-        whole = all(float(t).is_integer() for t in times)
-        make = (lambda: grids.from_timesteps(schedule, *ends)) if whole else between
-        return self._cached((table.tobytes(), *times), make)
+        clean = self.config["set_alpha_to_one"]
+        return self._cached(
+            (table.tobytes(), *times), lambda: table_grid(schedule, self.alphas_cumprod, times, clean=clean)
+        )
 
     def _course(self, grid: Grid) -> Course:
         given = self._given is not None
@@ -368,22 +339,20 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
     @property
     def init_noise_sigma(self) -> float:
         """What a pipeline multiplies noise of size 1 by to begin a run; 1 where the latents are those that the opposite run returned."""
-        read = self.read
+        read, now = self.read, self._now
         if self.noise_end or self._given is not None or read.rule not in ("points", "edm"):
             return 1.0
         if read.rule == "edm":
             return math.hypot(read["sigma_max"], 1)
-        alpha, sigma = self._now.levels[0] if self._now is not None else level(self.alphas_cumprod, len(self) - 1)[1:3]
-        top = float(sigma / alpha)
-        return top if read["timestep_spacing"] in ("linspace", "trailing") else math.hypot(top, 1)
+        alpha, sigma = level(self.alphas_cumprod, len(self) - 1)[1:3] if now is None else now.levels[0]
+        spaced = read["timestep_spacing"] in ("linspace", "trailing")
+        return float(sigma / alpha) if spaced else math.hypot(sigma / alpha, 1)
 
     @property
     def sigmas(self) -> torch.Tensor:
         """The noise levels of `timesteps` and of the end, as classes that hold them: sigma of flow matching, else sigma/alpha."""
         if self._now is None or not (self._levelled or self.read.rule in ("points", "intervals")):
-            raise AttributeError(
-                f"{type(self).__name__} has sigmas after set_timesteps, for classes that work with them"
-            )
+            raise AttributeError(f"{type(self).__name__} has sigmas after set_timesteps, of classes that hold them")
         return torch.tensor([s if self.read.flow else s / a for a, s in self._now.levels], dtype=torch.float32)
 
     def add_noise(self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
@@ -521,17 +490,11 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
         t = t if t in self._ends else whole_number(t)
         end = self._ends.get(t, t - self._ratio)
         table, last = self.alphas_cumprod, self.final_alpha_cumprod if end < 0 else None
-        start, goal = level(table, t), level(table, end, last)
-        deviation = eta * fresh(start, goal) if eta else 0.0
-        make = lambda: DDIMStep(self._kind, start, goal, deviation, clip_of(self.config, self._threshold))  # noqa: E731
-        step = self._cached((t, end, deviation, self.config["clip_sample"]), make)
-        prev, x0, finite = step(output.to(z.dtype), z, **options)
-        if deviation:
-            prev = added_noise(prev, deviation, *noise)
-            finite = bool(space_of(prev).finite(prev))
-        return prev, x0, finite
 
-    def _threshold(self, x0: torch.Tensor) -> torch.Tensor:
-        """Return a data prediction cut off as DDIMScheduler does (Saharia et al. 2022)."""
-        found: torch.Tensor = DDIMScheduler._threshold_sample(self, x0)
-        return found
+        def make() -> DDIMStep:
+            clip = clip_of(self.config, lambda x0: DDIMScheduler._threshold_sample(self, x0))
+            return ddim_step(self._kind, level(table, t), level(table, end, last), eta, clip)
+
+        return self._cached((t, end, eta, self.config["clip_sample"]), make).noised(
+            output.to(z.dtype), z, noise, **options
+        )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
@@ -202,37 +201,3 @@ def translated(
 def _family_of(kind: Any) -> list[Any]:
     below: list[Any] = kind.__subclasses__()
     return [kind, *(found for child in below for found in _family_of(child))]
-
-
-def whole_number(timestep: float) -> int:
-    """Return the training step that a timestep is; ValueError for one between two."""
-    t = float(timestep)
-    if not t.is_integer():
-        raise ValueError(f"timestep={t:g} is not a training step: pass a whole number, such as round(t)")
-    return int(t)
-
-
-def listed(
-    given: Sequence[float], number: int | None, length: int, end: int, *, fractional: bool = False
-) -> list[float]:
-    """Return a user's list of times; ValueError unless they fall from below `length`, and one is not before `end`.
-
-    They are training steps, unless the class takes fractions of them.
-    """
-    fractions = [float(t) for t in given if not float(t).is_integer()]
-    if fractions and not fractional:
-        raise ValueError(
-            f"timesteps has {fractions[0]:g}, which is not a training step: pass whole numbers, such as round(t)"
-        )
-    times = [float(t) if t in fractions else int(t) for t in map(float, given)]
-    if not times or times[-1] < 0 or any(a <= b for a, b in pairwise(times)):
-        raise ValueError(f"timesteps={times} must fall strictly, to 0 at the least: sort them, noise end first")
-    if times[0] >= length:
-        raise ValueError(f"timesteps begins with {times[0]}, after the last training step: leave it out")
-    if times[0] < end:
-        raise ValueError(
-            f"timesteps={times} has no slot, since set_alpha_to_one=False ends at t = 0: add a time before it"
-        )
-    if number not in (None, len(times)):
-        raise ValueError(f"num_inference_steps={number}, but timesteps has {len(times)}: leave num_inference_steps out")
-    return times

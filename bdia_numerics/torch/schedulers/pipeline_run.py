@@ -10,8 +10,12 @@ from functools import cached_property
 
 import torch
 
+from bdia_numerics import grids, schedules
 from bdia_numerics.grids import Grid, Point
-from bdia_numerics.runs.state import State
+from bdia_numerics.program import NotInvertibleError, Solver, structure
+from bdia_numerics.program.plan import Call
+from bdia_numerics.runs.solving import encoding, inverting, resumed, sampling
+from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Course, Stepwise
 from bdia_numerics.torch.schedulers.ddim_step import predicted
 from bdia_numerics.torch.schedulers.frames import PLAIN, SAMPLE, At, Frame, Level
@@ -189,8 +193,8 @@ class PipelineRun:
             z = run.store[call.argument]
             if run.place and not own:
                 # Elements that are what was handed out, rounded, stand for the register's; what was changed takes their place.
-                same = sample == _shown(z, scale, sample.dtype)
-                z = torch.where(same, z, sample.to(z.dtype) if scale == 1 else sample.to(z.dtype) / scale)
+                same, changed = sample == _shown(z, scale, sample.dtype), sample.to(z.dtype)
+                z = torch.where(same, z, changed if scale == 1 else changed / scale)
             if output.dtype != z.dtype:
                 output = output.to(z.dtype)
             if form is not None:
@@ -233,7 +237,7 @@ class PipelineRun:
             if not (self._asked or run.done or torch.equal(sample, asked)):
                 raise ValueError(
                     "the model was evaluated at the sample, but a run from a State begins at another register: evaluate it at "
-                    "scheduler.scale_model_input(sample, t)"
+                    "scheduler.scale_model_input(sample, t), or begin with the latents that start_from returned"
                 )
             return begin, run
         if self.left is not None and self.left[0]() is sample:
@@ -323,12 +327,45 @@ class PipelineRun:
         return float(timestep)
 
 
-def before(state: State, depth: int, grid: Grid, *, noise_end: bool) -> Grid:
-    """Return the part of a grid that a run from a State has before it; the whole one, in which it is refused, where nothing is."""
-    times = state.times.values()
-    if noise_end:
-        return grid[min(times) :] if 0 < min(times) < grid.n - depth else grid
-    return grid[: max(times)] if depth < max(times) < grid.n else grid
+def part_of(
+    state: State, solver: Solver, grid: Grid, kind: str, *, noise_end: bool, cut: bool
+) -> tuple[Grid, list[float], list[float]]:
+    """Return the part of a grid that a run from a State has before it, and the times that are told after and before those of that run.
+
+    They make it as many as the opposite run without a State has, and with `cut` as many as on the whole grid. ValueError for a State of
+    another run.
+    """
+    if state.grid != grid.root:
+        raise ValueError(
+            f"state belongs to another grid than these {grid.n} slots: an exact run goes back over the levels of the run that made it: "
+            "pass the same number of steps and the same configuration, or start_from(None) to run from latents alone"
+        )
+    times, depth, part = state.times.values(), structure(solver).depth, grid
+    if noise_end and 0 < min(times) < grid.n - depth:
+        part = grid[min(times) :]
+    elif not noise_end and depth < max(times) < grid.n:
+        part = grid[: max(times)]
+    check_state(state, solver, part, 0 if noise_end else part.n - depth, kind)
+    own = (inverting if noise_end else resumed)(solver, part, kind).times
+    there, back = (encoding, sampling) if noise_end else (sampling, encoding)
+    try:
+        opposite = back(solver, part, kind).times
+    except NotInvertibleError:  # the State of an inversion that is an approximation
+        opposite = own
+    idle = opposite[: max(len(opposite) - len(own), 0)][::-1]
+    before = there(solver, grid, kind).times if cut else []
+    return part, idle, before[: max(len(before) - len(own) - len(idle), 0)]
+
+
+def first_register(solver: Solver, state: State, *, noise_end: bool) -> torch.Tensor | None:
+    """Return the register of a State at which a run asks first; None where it has no inverse, or asks elsewhere."""
+    grid = grids.uniform(schedules.vp_linear(), structure(solver).depth + 2)  # the same on every grid
+    try:
+        plan = (inverting if noise_end else resumed)(solver, grid, "eps").plans[0]
+    except NotInvertibleError:
+        return None
+    first = next((x.argument for x in plan.tape if isinstance(x, Call)), None)
+    return next((state.registers.get(name) for name, held in plan.inputs.items() if held.number == first), None)
 
 
 def tensor_of(times: list[float], *, fractions: bool = False) -> torch.Tensor:
