@@ -16,11 +16,9 @@ import typer
 from bdia_numerics.cli.options import (
     AsJson,
     Html,
-    Parameters,
     as_text,
     console,
     counting,
-    parameters,
     show_table,
     visible,
 )
@@ -126,7 +124,6 @@ def show_datasheet(
         str,
         typer.Argument(help="A solver of `bdia list`, such as bdia:gamma=9/10, or module:object, which is imported."),
     ],
-    others: Parameters = None,
     proved_only: Annotated[bool, typer.Option("--proved-only", help="Leave out what runs show.")] = False,
     html: Html = None,
     as_json: AsJson = False,
@@ -138,7 +135,7 @@ def show_datasheet(
 
     require_pages(html)
     check("--html", html)
-    chosen = names.solver(solver, **parameters(others))
+    chosen = names.solver(solver)
     with counting("proving", None if proved_only else PARTS) as advance:
         found = datasheet(chosen, measured=not proved_only, progress=lambda part: advance(part[:14]))
     if html is not None:
