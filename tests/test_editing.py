@@ -16,6 +16,7 @@ pytest.importorskip("transformers", reason="the pipelines need transformers")
 pytest.importorskip("matplotlib", reason="the photograph is matplotlib's")
 
 import editing_pipelines as tiny  # noqa: E402
+from diffusers import EDMEulerScheduler  # noqa: E402
 
 from bdia_numerics import BDIA, DDIM, EDICT, grids, schedules, solve  # noqa: E402
 from bdia_numerics.torch import load  # noqa: E402
@@ -44,6 +45,8 @@ FAMILIES = {
         [words(k) for k in range(4)],
     ),
     "SDXL": (tiny.xl, {"guidance_rescale": 0.5}, [words(k, pooled=True) for k in range(4)]),
+    "SD3": (tiny.sd3, {"guidance_scale": 3.0}, [words(k, pooled=True) for k in range(4)]),
+    "Flux": (tiny.flux, {"strength": 0.7}, [tiny.embeds(k, pooled=True) for k in range(4)]),
     "DiT": (tiny.transformer, {"guidance_scale": 3.0}, [1, 2, 3, 4]),
 }
 SLOW = {
@@ -52,6 +55,12 @@ SLOW = {
         {"control_image": [tiny.photograph()] * 2, "control_guidance_start": [0.0, 0.5]},
         [words(k) for k in range(4)],
     ),
+    "SDXL, EDM": (
+        lambda: tiny.xl(scheduler=EDMEulerScheduler()),
+        {},
+        [words(k, pooled=True) for k in range(4)],
+    ),
+    "Flux without guidance": (lambda: tiny.flux(guidance=False), {}, [tiny.embeds(k, pooled=True) for k in range(4)]),
     "SDXL, ControlNet": (lambda: tiny.xl(net=True), control(strength=0.5), [words(k, pooled=True) for k in range(4)]),
 }
 CASES = [*FAMILIES.items(), *(pytest.param(*one, marks=pytest.mark.slow) for one in SLOW.items())]
@@ -89,19 +98,29 @@ def test_pixels_without_a_condition():
     assert report.nfe == 6 and report.amplification > 1 and report.latents_distance is None
 
 
-@pytest.mark.parametrize("net", [0, 1])
-def test_a_run_is_that_of_the_pipeline_with_a_drop_in_scheduler(net):
-    """The pipeline's own call, its windows of a ControlNet included, makes the same latents."""
-    options = control(control_guidance_end=0.5) if net else {}
-    pipe = tiny.stable(net=net)
-    inv = invert(pipe, tiny.photograph(), words(1), steps=6, **options)
-    there = solve(BDIA(), inv.setting.model(words(2), 7.5), inv.setting.grid, inv.latents)
-    pipe.scheduler = BDIAScheduler.from_config(pipe.scheduler.config)
+@pytest.mark.parametrize("family", ["stable", "control", "flux", pytest.param("edm", marks=pytest.mark.slow)])
+def test_a_run_is_that_of_the_pipeline_with_a_drop_in_scheduler(family):
+    """The pipeline's own call makes the same latents: its windows of a ControlNet, its shift by the size, its scaling of samples."""
+    makes = {"control": lambda: tiny.stable(net=1), "edm": lambda: tiny.xl(scheduler=EDMEulerScheduler())}
+    pipe = makes.get(family, getattr(tiny, family, None))()
+    options = control(control_guidance_end=0.5) if family == "control" else {}
+    own = words(1, pooled=True) if family == "edm" else tiny.embeds(1, pooled=True) if family == "flux" else words(1)
+    inv = invert(pipe, tiny.photograph(), own, steps=6, **options)
+    there = solve(BDIA(), inv.setting.model(own, inv.guidance), inv.setting.grid, inv.latents)
+    entries = {**pipe.scheduler.config, "_class_name": type(pipe.scheduler).__name__}
+    pipe.scheduler = BDIAScheduler.from_config(entries)
     pipe.set_progress_bar_config(disable=True)
-    if net:
+    if options:
         options["image"] = options.pop("control_image")[None].float()
-    own = pipe(**words(2), **options, latents=inv.latents.float(), num_inference_steps=6, output_type="latent").images
-    assert float(abs(there.z - own).max()) < 1e-4 * float(abs(own).max())
+    z = inv.latents.float()
+    if family == "edm":
+        z = z / float(EDMEulerScheduler().init_noise_sigma)
+    if family == "flux":
+        z, options = pipe._pack_latents(z, *z.shape), {"height": 32, "width": 32}
+    found = pipe(**own, **options, latents=z, num_inference_steps=6, output_type="latent").images
+    found = pipe._unpack_latents(found, 32, 32, 4) if family == "flux" else found
+    largest = max(float(abs(found).max()), float(abs(inv.latents).max()))
+    assert float(abs(there.z - found).max()) < 2e-5 * largest
 
 
 def test_the_network_is_told_no_time_before_the_first():
