@@ -114,8 +114,12 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-@pytest.mark.parametrize("where", ["symbolic_order", "zero_stability", "characteristic_polynomial"])
+@pytest.mark.parametrize(
+    ("where", "fault"),
+    [("symbolic_order", fault) for fault in FAULTS.values()]
+    + [(where, FAULTS["an index"]) for where in ("zero_stability", "characteristic_polynomial")],
+    ids=[f"symbolic_order-{name}" for name in FAULTS] + ["zero_stability", "characteristic_polynomial"],
+)
 def test_a_fault_of_an_analysis_is_raised(fault, where, monkeypatch):
     monkeypatch.setattr(proved, where, fault)
     with pytest.raises((ArithmeticError, AttributeError, LookupError, TypeError, ValueError)):

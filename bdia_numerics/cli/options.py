@@ -53,8 +53,6 @@ NoiseEnd = Annotated[str, typer.Option(help="Noise end of the grids.")]
 DataEnd = Annotated[str, typer.Option(help="Data end of the grids.")]
 Guidance = Annotated[float, typer.Option(help="Scale of classifier-free guidance; 1 is none.")]
 TrustPickle = Annotated[bool, typer.Option("--trust-pickle", help="Open a pickle, which runs the code in it.")]
-Parameters = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", hidden=True)]
-"""What the former options of parameters, such as --gamma, become."""
 Inversion = Annotated[
     str,
     typer.Option(
@@ -69,53 +67,40 @@ def parts(given: list[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for text in given or () for part in listed(text))) or default
 
 
-def parameters(pairs: list[str] | None) -> dict[str, str]:
-    """Return parameters of NAME=VALUE; ValueError for a text that is none."""
-    found = {}
-    for pair in pairs or ():
-        name, sign, value = pair.partition("=")
-        if not sign:
-            raise ValueError(f"--set {pair}: write NAME=VALUE, such as order=3")
-        found[name] = value
-    return found
-
-
-# Former spellings, for one release
-
-_PARAMETERS = {f"--{name}": f"--set {name}=VALUE" for name in ("gamma", "gamma1", "gamma2", "p")}
+_PARAMETERS = {f"--{name}": f"bdia:{name}=VALUE as the solver" for name in ("gamma", "gamma1", "gamma2", "p")}
+_UNET = {
+    "--spacing": "--grid",
+    "--output": "--figure",
+    "--solvers": "--solver, once for each",
+    "--evaluations": "--nfe",
+}
 FORMER: Mapping[str, Mapping[str, str]] = {
-    "converge": {
-        "--grid": "--family VALUE",
-        "--problem": "--distribution VALUE",
-        "--arithmetic": "--dtype VALUE",
+    "converge": {"--grid": "--family", "--problem": "--distribution", "--arithmetic": "--dtype"},
+    "lint": {"--wanted-error": "--tolerance"},
+    "work-precision": {"--grid": "--family", "--problem": "--distribution"},
+    "map": {
+        "--law": "--distribution, where mixture is now modes, and tight sharp",
+        "--grids": "--grid",
+        "--gammas": "--solver bdia:gamma=VALUE, once for each",
     },
-    "lint": {"--wanted-error": "--tolerance VALUE"},
-    "work-precision": {"--grid": "--family VALUE", "--problem": "--distribution VALUE"},
-    "map": {"--law": "--distribution VALUE", "--grids": "--grid VALUE", "--gammas": "--solver bdia:gamma=VALUE"},
     "roundtrip": _PARAMETERS,
-    "datasheet": {**_PARAMETERS, "--set": "--set VALUE"},
-    "sample": {"--spacing": "--grid VALUE", "--output": "--figure VALUE"},
-    "growth": {"--spacing": "--grid VALUE"},
-    "table": {"--solvers": "--solver VALUE", "--grids": "--grid VALUE", "--evaluations": "--nfe VALUE"},
-    "edit": {"--solvers": "--solver VALUE"},
+    "datasheet": {**_PARAMETERS, "--set": "the parameter behind the solver, name:VALUE"},
+    "sample": _UNET,
+    "growth": _UNET,
+    "table": {**_UNET, "--grids": "--grid"},
 }
-"""By command and former option, the words that take the place of the option with its value."""
-_SEPARATORS = {"--gammas": ",", "--solvers": ";"}
-"""Of former options that took several values: the words stand once for each."""
-_HINTS = {
-    "--law": "--distribution VALUE, where mixture is now modes, and tight sharp",
-    "--set": "the parameter behind the solver, name:VALUE",
-    **{option: f"bdia:{option[2:]}=VALUE as the solver" for option in _PARAMETERS},
-}
-"""What a hint says is written now, where that is not the words of `FORMER`."""
+"""By command and former option, what is written now."""
 
 
 class Command(TyperCommand):
-    """A command that reads former spellings with a hint, and takes no number that no machine has memory for."""
+    """A command that refuses former options in words, and takes no number that no machine has memory for."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the words that stand in the place of former spellings."""
-        return super().parse_args(ctx, today(str(ctx.info_name), args))
+        """Parse the words; ValueError for a former option, with what is written now."""
+        for option in (word.partition("=")[0] for word in args):
+            if (now := FORMER.get(str(ctx.info_name), {}).get(option)) is not None:
+                raise ValueError(f"{option} is gone: write {now}")
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; ValueError for a number without bounds."""
@@ -126,24 +111,6 @@ class Command(TyperCommand):
             elif type(value) is float:
                 real(option, value)
         return super().invoke(ctx)
-
-
-def today(command: str, args: list[str]) -> list[str]:
-    """Return the words of a command with former spellings replaced, each with a line on standard error."""
-    rules, found, rest = FORMER.get(command, {}), [], list(args)
-    while rest:
-        word = rest.pop(0)
-        option, sign, value = word.partition("=")
-        if option not in rules or not (sign or rest):
-            found.append(word)
-            continue
-        value = value if sign else rest.pop(0)
-        each = ", once for each" if option in _SEPARATORS else ""
-        typer.echo(f"bdia: {option} is a former spelling: write {_HINTS.get(option, rules[option] + each)}", err=True)
-        value = names.FORMER_DISTRIBUTIONS.get(value, value) if option == "--law" else value
-        for part in value.split(_SEPARATORS[option]) if each else [value]:
-            found += [piece.replace("VALUE", part.strip()) for piece in rules[option].split()]
-    return found
 
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}

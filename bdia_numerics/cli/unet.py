@@ -32,6 +32,10 @@ class Sampling(TyperGroup):
     """Subcommands of which `sample` is meant where none is named: `bdia unet`, `bdia unet PATH --steps 10`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args[:1] == ["edit"]:
+            raise ValueError(
+                "`bdia unet edit` is now `bdia edit`; the study of it is `bdia figures --only fig6-editing`"
+            )
         asks = args[:1] in (["-h"], ["--help"])
         return super().parse_args(ctx, args if asks or set(args[:1]) & set(self.commands) else ["sample", *args])
 
@@ -48,7 +52,7 @@ def draw_samples(
     path: Annotated[
         str | None,
         typer.Argument(
-            help="A diffusers folder, a hub name or an EDM pickle; the shipped network of MNIST digits by default."
+            help="A diffusers folder, a hub name, a checkpoint of DDIM or an EDM pickle; the shipped network of MNIST digits by default."
         ),
     ] = None,
     solver: OneSolver = "BDIA",

@@ -2,11 +2,13 @@
 
 Every operation is either an evaluation of the model, or gives linear combinations of values. `rows` says which ones, and
 `interpret` computes them for values of any kind: numbers, series, matrices, dictionaries of coefficients, text. A reader
-brings the two operations of its values, and nothing else. A `Slot` is what a parameter that varies along the run is told.
+brings the two operations of its values, and nothing else. A `Slot` is what a parameter that varies along the run is told, and
+`checked` refuses parameters that are none.
 """
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from bdia_numerics.grids import Levels, Point
 from bdia_numerics.grids.levels import Time as Time
 from bdia_numerics.spaces import Scalar, UndecidedError
+from bdia_numerics.texts import one_of, shown
 
 
 class Held(NamedTuple):
@@ -215,3 +218,35 @@ class Slot:
 
 Parameter = int | float | Fraction | Callable[[Slot], Any] | Any
 """A solver's parameter: a number, a symbol, or a function of the slot."""
+
+
+def in_unit_interval(name: str, value: object, allow_any: bool) -> None:
+    """Raise unless a constant lies in [0, 1].
+
+    Raises
+    ------
+    TypeError
+        For an array, a list, a complex number, a bool, text, or None.
+    ValueError
+        For a number outside [0, 1] or NaN, unless `allow_any`.
+    """
+    if not isinstance(value, type) and (callable(value) or hasattr(value, "free_symbols")):
+        return
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(
+            f"{name}={shown(value)} is not a real number: pass a number in [0, 1], a symbol, or a function of the slot"
+        )
+    if value != value:
+        raise ValueError(f"{name}={shown(value)} is not a number: pass one in [0, 1]")
+    if not allow_any and not 0 <= value <= 1:  # type: ignore[operator]
+        raise ValueError(
+            f"{name}={shown(value)} lies outside [0, 1]: pass a number in [0, 1], or allow_any=True to go there on purpose"
+        )
+
+
+def checked(solver: Any, *parameters: str, **options: Sequence[object]) -> None:
+    """Refuse a solver whose parameters lie outside [0, 1], unless it allows any, or an option of which is none of its choices."""
+    for name in parameters:
+        in_unit_interval(name, getattr(solver, name), solver.allow_any)
+    for name, choices in options.items():
+        one_of(name, getattr(solver, name), choices)

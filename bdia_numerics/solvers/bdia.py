@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Parameter, Recorder
-from bdia_numerics.solvers.history import checked
+from bdia_numerics.program.ops import checked
 
 
 @dataclass(frozen=True)

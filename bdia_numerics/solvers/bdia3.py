@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Form, Linear, Parameter, Recorder
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.heun import Heun
-from bdia_numerics.solvers.history import checked
 from bdia_numerics.solvers.interpolation import Formula, increment, known
 
 

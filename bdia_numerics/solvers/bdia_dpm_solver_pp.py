@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Parameter, Recorder
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.dpm_solver_pp import ORDERS, DPMSolverPP, solution
-from bdia_numerics.solvers.history import checked, over_previous_slot, renew
+from bdia_numerics.solvers.history import over_previous_slot, renew
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Recorder
-from bdia_numerics.solvers.history import checked, reach, renew
+from bdia_numerics.program.ops import checked
+from bdia_numerics.solvers.history import reach, renew
 from bdia_numerics.solvers.interpolation import VARIABLES, increment
 
 ORDERS = (1, 2, 3, 4)

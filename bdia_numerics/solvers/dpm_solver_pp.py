@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bdia_numerics.program import Form, Linear, Recorder
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.exponential import integral, usable
-from bdia_numerics.solvers.history import checked, renew
+from bdia_numerics.solvers.history import renew
 
 ORDERS = (1, 2, 3)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from bdia_numerics.program import Parameter, Recorder
-from bdia_numerics.solvers.history import checked
+from bdia_numerics.program.ops import checked
 
 
 @dataclass(frozen=True)

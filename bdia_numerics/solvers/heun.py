@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder
-from bdia_numerics.solvers.history import checked
+from bdia_numerics.program.ops import checked
 
 
 def slope(s: Recorder, variable: str, z: Linear, e: Evaluation) -> Linear:

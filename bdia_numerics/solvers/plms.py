@@ -8,8 +8,9 @@ from fractions import Fraction
 from typing import Any
 
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.heun import Heun
-from bdia_numerics.solvers.history import checked, renew
+from bdia_numerics.solvers.history import renew
 
 ORDERS = (1, 2, 3, 4)
 WEIGHTS = ((1,), (3, -1), (23, -16, 5), (55, -59, 37, -9))

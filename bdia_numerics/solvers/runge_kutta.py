@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from bdia_numerics.program import Form, Linear, Recorder
-from bdia_numerics.solvers.history import checked
+from bdia_numerics.program.ops import checked
 
 HALF = Fraction(1, 2)
 

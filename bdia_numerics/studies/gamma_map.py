@@ -159,9 +159,7 @@ def _said(found: dict[str, Any], dataset: Any) -> dict[str, Any]:
         kept = {k: cell[k] for k in ("grid", "steps", "nfe", "error")}
         points.append(kept | {"solver": name, "gamma": cell["gamma"] if open_gamma else None, "quality": quality})
     floor = {k: found[f"{k}_floor"] for k in DISTANCES if f"{k}_floor" in found}
-    law = found["config"]["distribution"]
-    former = {new: old for old, new in names.FORMER_DISTRIBUTIONS.items()}
-    return {"config": found["config"] | {"law": former.get(law, law)}, "floor": floor, "cells": points}
+    return {"config": found["config"], "floor": floor, "cells": points}
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,10 @@ from bdia_numerics.studies.engine.journal import tasks as tasks_of
 from bdia_numerics.studies.engine.local import Outcome, Pool, StudyJob, direct, serial
 from bdia_numerics.studies.engine.sources import source
 from bdia_numerics.studies.study import Cell, Dataset, Study, as_text, assemble, cells, key, provenance, versions
+from bdia_numerics.texts import shown
 
+_SAVED = 2
+"""The format of saved datasets, in their attributes: 1 named none, and is read as it was."""
 MISSING = "saved datasets need h5netcdf: pip install 'bdia_numerics[sweep]'"
 
 
@@ -44,7 +47,7 @@ def save(dataset: Dataset, path: str | Path) -> Path:
     except ImportError:
         raise ImportError(MISSING) from None
     with writing(path) as file:
-        dataset.to_netcdf(file, engine="h5netcdf")
+        dataset.assign_attrs(format=_SAVED).to_netcdf(file, engine="h5netcdf")
     return path
 
 
@@ -54,7 +57,7 @@ def load(path: str | Path) -> Dataset:
     Raises
     ------
     ValueError
-        If there is no such file, or it is not a netCDF.
+        If there is no such file, it is not a netCDF, or is of a later format.
     ImportError
         Without h5netcdf; the message names the extra.
     """
@@ -67,9 +70,14 @@ def load(path: str | Path) -> Dataset:
     except ImportError:
         raise ImportError(MISSING) from None
     try:
-        return load_dataset(path, engine="h5netcdf")
+        found = load_dataset(path, engine="h5netcdf")
     except OSError as error:
         raise ValueError(f"{path} is not a netCDF file ({str(error).splitlines()[0]}): run the study again") from None
+    if (made := found.attrs.pop("format", 1)) not in range(1, _SAVED + 1):
+        raise ValueError(
+            f"{path} is a dataset of format {shown(str(made))}, and this version reads up to {_SAVED}: update bdia_numerics"
+        )
+    return found
 
 
 def data_hash(dataset: Dataset) -> str:
