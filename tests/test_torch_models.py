@@ -488,8 +488,6 @@ def broken(path, unet, how):
         (folder / "model_index.json").write_text('{"unet": ["diffusers"]}', encoding="utf-8")
     elif how == "file":
         return folder / "config.json"
-    elif how == "torch file":
-        return path / "model.ckpt"
     elif how == "null label":
         folder = folder_of(path / "labels", tiny_unet(num_class_embeds=3))
         (folder / "model_card.json").write_text('{"null_label": 9}', encoding="utf-8")
@@ -530,7 +528,6 @@ def broken(path, unet, how):
         ("list", "holds no object of JSON"),
         ("index", r"model_index.json has unet=\['diffusers'\], no pair of a library and a class: download it again"),
         ("file", "is a file: pass the folder"),
-        ("torch file", "is a pickle of weights alone: pass a diffusers folder"),
         ("null label", "null_label=9, as model_card.json or config.json records it, is not a label .* has 3"),
         ("no json", "is not JSON"),
         ("no scheduler", "what the network was trained for"),

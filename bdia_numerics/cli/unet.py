@@ -52,7 +52,7 @@ def draw_samples(
     path: Annotated[
         str | None,
         typer.Argument(
-            help="A diffusers folder, a hub name or an EDM pickle; the shipped network of MNIST digits by default."
+            help="A diffusers folder, a hub name, a checkpoint of DDIM or an EDM pickle; the shipped network of MNIST digits by default."
         ),
     ] = None,
     solver: OneSolver = "BDIA",

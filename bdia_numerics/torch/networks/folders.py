@@ -50,14 +50,7 @@ def local(source: str | Path, parts: tuple[str, ...]) -> Path:
         return path
     said = f"source={str(source)!r}"
     refuse(
-        (
-            path.suffix in PICKLES,
-            f"{said} is a pickle of weights alone: pass a diffusers folder, whose weights are in safetensors",
-        ),
-        (
-            path.is_file() or path.suffix in (".safetensors", ".json"),
-            f"{said} is a file: pass the folder that holds it with config.json",
-        ),
+        (path.is_file() or path.suffix == ".json", f"{said} is a file: pass the folder that holds it with config.json"),
     )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

@@ -1,4 +1,4 @@
-"""Networks from files: the shipped one, folders and hub repositories of diffusers, pickles of EDM."""
+"""Networks from files: the shipped one, folders and hub repositories of diffusers, checkpoints of DDIM, pickles of EDM."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import Trained
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.texts import refuse, shown
+from bdia_numerics.torch.networks.checkpoints import SUFFIXES, ddim_unet
 from bdia_numerics.torch.networks.features import verdicts
 from bdia_numerics.torch.networks.folders import CARD, UNET, edm_network, local, network_of, quiet, read_json
 from bdia_numerics.torch.networks.models import NetworkModel, Preconditioned
@@ -183,6 +184,7 @@ def load(
     *,
     part: str | None = None,
     trust_pickle: bool = False,
+    ema: bool = True,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> Loaded:
@@ -192,11 +194,14 @@ def load(
     ----------
     source
         None is the network of MNIST digits that is shipped. Else a folder of a diffusers pipeline or model, the name of
-        such a repository on the Hugging Face hub, or a pickle of EDM. Weights are read from safetensors only.
+        such a repository on the Hugging Face hub, a checkpoint of DDIM's U-Net (`checkpoints.ddim_unet`), or a pickle of EDM. Weights
+        in folders are read from safetensors only.
     part
         Which part of a pipeline: "unet" or "transformer", whichever it has by default.
     trust_pickle
-        Whether a pickle may be opened. Opening one runs the code in it.
+        Whether a pickle of EDM may be opened. Opening one runs the code in it.
+    ema
+        Whether the running mean of the weights is taken from a checkpoint that has both it and the weights.
     device, dtype
         Where the network is put, and in which precision.
 
@@ -227,10 +232,19 @@ def load(
         shape = (int(channels), int(size), int(size)) if channels and size else None
         found = Loaded(network, schedules.edm(), "x0", shape, options={"time_scale": 1.0})
         return found.to(device, dtype or torch.float32)
+    if Path(source).suffix in SUFFIXES and not Path(source).is_dir():
+        return _of_ddim(Path(source), ema=ema).to(device, dtype or torch.float32)
     found = _from_folder(source, part, dtype or torch.float32).to(device)
     for note in found.altered:
         warnings.warn(note, stacklevel=2)
     return found
+
+
+def _of_ddim(path: Path, *, ema: bool) -> Loaded:
+    network = ddim_unet(path, ema=ema)
+    size, betas = network.config["sample_size"], {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}
+    config = configs.from_mapping({"_class_name": "DDIMScheduler", "clip_sample": False, **betas})
+    return Loaded(network, schedule_of(config), "eps", (network.config["in_channels"], size, size), config)
 
 
 def _from_folder(source: str | Path, part: str | None, dtype: torch.dtype) -> Loaded:
