@@ -42,10 +42,10 @@ def show(study: Study, config: Any, figure: Path | None, as_json: bool) -> None:
     """Run a study in this process, write its figure where a path is given, and print its table or its JSON."""
     from bdia_numerics.studies import run
     from bdia_numerics.studies.records import data
-    from bdia_numerics.studies.study import cells
+    from bdia_numerics.studies.study import work
 
     figure_path(figure)
-    with counting(study.name[:14], sum(1 for _ in cells(study, config))) as advance:
+    with counting(study.name[:14], len(work(study, config))) as advance:
         found = run(study, config, advance=advance)
     if figure is not None:
         from bdia_numerics.plots import figure_of

@@ -64,7 +64,7 @@ def sweep(
         status = _show_plan(chosen, settings, folder, workers, as_json)
     else:
         try:
-            status = _go(chosen, settings, folder, _pool(workers, scheduler), retry, as_json)
+            status = _go(chosen, settings, folder, pool_of(workers, scheduler), retry, as_json)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("stopped; the same command goes on from here") from None
     raise typer.Exit(status)
@@ -91,7 +91,8 @@ def _chosen(path: Path | None, name: str | None, out: Path | None) -> tuple[Stud
     return study, settings, out or Path("results") / (path.stem if path else study.name)
 
 
-def _pool(workers: int | None, scheduler: str | None) -> Pool:
+def pool_of(workers: int | None, scheduler: str | None) -> Pool:
+    """Return where a study's cells are computed; ValueError for both a number of processes and a cluster."""
     from bdia_numerics.studies import cluster, processes, serial
 
     if scheduler is not None:
@@ -106,7 +107,7 @@ def _pool(workers: int | None, scheduler: str | None) -> Pool:
 def _go(study: Study, settings: Any, folder: Path, pool: Pool, retry: bool, as_json: bool) -> int:
     from bdia_numerics.studies import data_hash, run, tasks
     from bdia_numerics.studies.engine.running import dataset_path
-    from bdia_numerics.studies.study import cells
+    from bdia_numerics.studies.study import work
 
     failed = 0
 
@@ -116,7 +117,7 @@ def _go(study: Study, settings: Any, folder: Path, pool: Pool, retry: bool, as_j
         if failed:
             advance(f"{study.name}, {failed} failed", 0)
 
-    with counting(study.name[:14], sum(1 for _ in cells(study, settings))) as advance:
+    with counting(study.name[:14], len(work(study, settings))) as advance:
         dataset = run(study, settings, folder=folder, pool=pool, retry=retry, advance=advance, watch=watch)
     path, done = dataset_path(folder, study), tasks(folder, study)
     failures = [t for t in done if t.failure]
@@ -158,10 +159,10 @@ def _show_plan(study: Study, settings: Any, folder: Path, workers: int | None, a
     from bdia_numerics.studies.engine.local import cores
     from bdia_numerics.studies.engine.running import finished
     from bdia_numerics.studies.engine.task import StudyJob, attempt
-    from bdia_numerics.studies.study import cells, key
+    from bdia_numerics.studies.study import key, work
 
     kept = finished(folder, study)
-    missing = [cell for cell in cells(study, settings) if key(cell) not in kept]
+    missing = [task for task in work(study, settings) if key(task) not in kept]
     apart, job = max(1, len(missing) // SAMPLES), StudyJob(study, settings, "", "")
     tried = [attempt(job, cell) for cell in [*missing[:1], *missing[apart // 2 :: apart][:SAMPLES]]]
     sample = tried[1:]  # the first one imports what all need
