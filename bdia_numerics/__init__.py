@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Each name is loaded when it is first asked for, so that `bdia --help`, and pytest with our plugin, wait for nothing.
 _ROOMS = (

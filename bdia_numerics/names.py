@@ -75,10 +75,6 @@ DISTRIBUTIONS: Mapping[str, Callable[..., Any]] = {
 in all; two wide ones; the three at a quarter of their size; the three with width 0.003; scikit-learn's digits, sharp (64 dimensions)."""
 
 
-FORMER_DISTRIBUTIONS = {"mixture": "modes", "tight": "sharp"}
-"""What the key `law` of the study map said, when those words meant another distribution there than elsewhere."""
-
-
 def _quad(schedule: Any, n: int) -> Grid:
     """Return the quadratic grid of the DDIM paper: squares of n even numbers up to the root of 0.8 T, then clean data."""
     times = {int(t) for t in np.linspace(0, np.sqrt(0.8 * schedule.length), n) ** 2}

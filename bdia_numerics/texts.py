@@ -116,9 +116,17 @@ def one_of(name: str, value: Any, known: Iterable[Any]) -> Any:
 def instead(value: Any, known: Iterable[Any]) -> str:
     """Return what a message says in place of a word that is unknown: the nearest ones, or all of them."""
     words = [str(word) for word in known]
+    return " or ".join(nearest(value, words)) or f"one of {', '.join(words)}"
+
+
+def nearest(value: Any, words: Iterable[str]) -> list[str]:
+    """Return the words that are spelt most like a value, two at most.
+
+    >>> nearest("smoth", ("smooth", "random"))
+    ['smooth']
+    """
     lowered = {word.lower(): word for word in words}
-    near = [lowered[word] for word in get_close_matches(shown(value).strip("'\"").lower(), lowered, n=2)]
-    return " or ".join(near) if near else f"one of {', '.join(words)}"
+    return [lowered[word] for word in get_close_matches(shown(value).strip("'\"").lower(), lowered, n=2)]
 
 
 def refuse(*faults: tuple[object, str]) -> None:

@@ -11,7 +11,7 @@ import xarray
 from output import folder, keep
 
 from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, OBELM, BDIAHeun, DPMSolverPP, grids, problems, schedules, solve
-from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.plots.style import Panel, draw
 
 SCHEDULE = schedules.vp_linear()
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])

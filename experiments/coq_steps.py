@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bdia_numerics.claims.coq.steps import steps
+from bdia_numerics.claims.coq.printer import steps
 
 if __name__ == "__main__":
     path = Path(__file__).resolve().parent.parent / "proofs" / "coq" / "Steps.v"

@@ -11,7 +11,7 @@ import xarray
 from output import folder, keep
 
 from bdia_numerics import BDIA, DDIM, analysis, grids, problems, schedules, solve
-from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.plots.style import Panel, draw
 
 SCHEDULE, QUARTER = schedules.vp_linear(), Fraction(1, 4)
 LAW = problems.GaussianMixture([QUARTER, 3 * QUARTER], [[-1], [1]], [QUARTER, QUARTER])

@@ -16,9 +16,9 @@ from output import folder, keep
 
 from bdia_numerics import BDIA, BDIA3, CBDIA, DDIM, EDICT, OBELM, encode, grids, schedules, solve
 from bdia_numerics.analysis import GridFamily, global_error
-from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.plots.style import Panel, draw
 from bdia_numerics.problems import GaussianMixture
-from bdia_numerics.runs.bit_exact import BitExact, bit_exact_round_trip
+from bdia_numerics.runs.encoding import BitExact, bit_exact_round_trip
 from bdia_numerics.runs.inversion import DDIMInversion, DefectCorrection, ImplicitInversion
 
 LATTICE_STEPS, TRIP_STEPS, ORDER_STEPS = (10, 25, 50, 100, 200), (10, 20, 50), (20, 40, 80, 160, 320)

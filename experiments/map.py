@@ -11,7 +11,7 @@ import xarray
 from output import folder, keep
 
 from bdia_numerics import BDIA, grids, problems, schedules, solve
-from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.plots.style import Panel, draw
 
 SCHEDULE = schedules.ddpm_linear()
 LAW = problems.GaussianMixture([0.3, 0.3, 0.4], [[-1.3], [-0.1], [1.05]], [0.049] * 3)

@@ -13,7 +13,7 @@ import xarray
 from output import folder, keep
 
 from bdia_numerics import BDIA, RK4, grids, solve
-from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.plots.style import Panel, draw
 from bdia_numerics.torch import load, noise
 from bdia_numerics.torch.networks.growth import growth
 from bdia_numerics.torch.networks.jacobians import linearised

@@ -11,7 +11,7 @@ import xarray
 from output import folder, keep
 
 from bdia_numerics import BDIA, analysis, grids, invert, problems, schedules, solve
-from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.plots.style import Panel, draw
 
 SCHEDULE = schedules.vp_linear()
 LAW = problems.Gaussian([0], 1)

@@ -11,7 +11,7 @@ import xarray
 from output import folder, keep
 
 from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, OBELM, encode, grids, problems, schedules, solve
-from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.plots.style import Panel, draw
 from bdia_numerics.runs.inversion import DDIMInversion
 
 SCHEDULE = schedules.vp_linear()

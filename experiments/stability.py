@@ -12,7 +12,7 @@ import xarray
 from output import folder, keep
 
 from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, ReversibleHeun, analysis
-from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.plots.style import Panel, draw
 
 SOLVERS = {
     "DDIM": DDIM(), "BDIA, gamma 1/2": BDIA(Fraction(1, 2)), "BDIA, gamma 9/10": BDIA(Fraction(9, 10)), "BDIA, gamma 1": BDIA(1),

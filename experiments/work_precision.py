@@ -12,7 +12,7 @@ import xarray
 from output import folder, keep
 
 from bdia_numerics import BDIA, DDIM, EDICT, OBELM, DPMSolverPP, Heun, grids, problems, schedules, solve
-from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.plots.style import Panel, draw
 
 SCHEDULE = schedules.vp_linear()
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])

@@ -27,7 +27,7 @@ from bdia_numerics import (
 )
 from bdia_numerics.pages.ledger import verdicts
 from bdia_numerics.plots import Picture
-from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.plots.style import Panel, draw
 from bdia_numerics.spaces import Vector, formal_model
 
 # %% [markdown]

@@ -33,8 +33,8 @@ from bdia_numerics.analysis.scheme import interlacing, scheme
 from bdia_numerics.formulas import number, table
 from bdia_numerics.pages.ledger import verdicts
 from bdia_numerics.plots import Picture
-from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.plots.scheme import interlaced, programs
+from bdia_numerics.plots.style import Panel, draw
 
 # %% [markdown]
 # ## Derivation

@@ -33,9 +33,9 @@ from bdia_numerics.analysis import GridFamily, global_error
 from bdia_numerics.formulas import number, table
 from bdia_numerics.pages.ledger import verdicts
 from bdia_numerics.plots import Picture
-from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.plots.style import Panel, draw
 from bdia_numerics.solvers import BDIA2, BDIAHeun
-from bdia_numerics.studies.configuration import to_clean
+from bdia_numerics.studies.study import to_clean
 
 # %% [markdown]
 # ## Derivation

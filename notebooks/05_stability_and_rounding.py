@@ -28,8 +28,8 @@ from bdia_numerics import (
 from bdia_numerics.formulas import number, table
 from bdia_numerics.pages.ledger import verdicts
 from bdia_numerics.plots import Picture
-from bdia_numerics.plots.curves import Panel, draw
-from bdia_numerics.plots.datasheet import region_plot
+from bdia_numerics.plots.stability import region_plot
+from bdia_numerics.plots.style import Panel, draw
 
 # %% [markdown]
 # ## Derivation

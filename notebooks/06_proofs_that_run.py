@@ -40,11 +40,12 @@ from bdia_numerics.claims import (
     statements,
 )
 from bdia_numerics.claims import enclosures as setting
-from bdia_numerics.claims.mutants import mutate
+from bdia_numerics.claims.ledger import mutate
 from bdia_numerics.formulas import number, table
-from bdia_numerics.plots import Picture, enclosures
-from bdia_numerics.plots.curves import draw
+from bdia_numerics.plots import Picture
+from bdia_numerics.plots import flows as enclosures
 from bdia_numerics.plots.orders import misprint
+from bdia_numerics.plots.style import draw
 
 Flipped = mutate(BDIA, ("- g * backward", "+ g * backward"))
 law = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.1, 0.2])
@@ -412,7 +413,7 @@ assert max(errors["eq-32"][False]) < 1e-14 and min(errors["eq-32"][True]) > 0.5
 # it accepts a proof term or it does not. The library prints the recorded step as a Coq definition,
 
 # %%
-from bdia_numerics.claims.coq.steps import steps as coq_steps
+from bdia_numerics.claims.coq.printer import steps as coq_steps
 
 text = coq_steps()
 begin = text.index("Definition bdia_step {F")

@@ -38,7 +38,7 @@ from bdia_numerics import (
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.formulas import table
 from bdia_numerics.plots import Picture
-from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.plots.style import Panel, draw
 from bdia_numerics.solvers import dpm_solver_pp, history
 
 edm, vp = schedules.edm(), schedules.vp_linear()

@@ -38,10 +38,10 @@ from bdia_numerics import (
 )
 from bdia_numerics.formulas import number, table
 from bdia_numerics.plots import Picture, network, pictures
-from bdia_numerics.plots.curves import Panel, draw
+from bdia_numerics.plots.style import Panel, draw
 from bdia_numerics.studies import run as run_study
-from bdia_numerics.studies.network_images import EDITING, EditConfig
-from bdia_numerics.studies.records import records
+from bdia_numerics.studies.network_studies import EDITING, EditConfig
+from bdia_numerics.studies.study import records
 from bdia_numerics.torch import load, noise
 from bdia_numerics.torch.networks.sampling import refined, rms
 from bdia_numerics.torch.tensors import dtype_named

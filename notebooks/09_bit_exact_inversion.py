@@ -36,8 +36,8 @@ from bdia_numerics import (
 from bdia_numerics.analysis import step_determinants
 from bdia_numerics.formulas import number, table
 from bdia_numerics.plots import Picture
-from bdia_numerics.plots.curves import Panel, draw
-from bdia_numerics.runs.bit_exact import bit_exact_round_trip
+from bdia_numerics.plots.style import Panel, draw
+from bdia_numerics.runs.encoding import bit_exact_round_trip
 from bdia_numerics.spaces import Lattice, kernel
 from bdia_numerics.spaces.lattice import bits_per_element
 

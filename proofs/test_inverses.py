@@ -16,12 +16,9 @@ from typing import Any
 import sympy
 
 from bdia_numerics.claims.as_printed import AS_PRINTED, MIXED, AsPrinted
-from bdia_numerics.claims.bdia import BDIA_MUTANTS
-from bdia_numerics.claims.cbdia import CBDIA_MUTANTS
-from bdia_numerics.claims.edict import EDICT_MUTANTS
+from bdia_numerics.claims.equations import BDIA_MUTANTS, CBDIA_MUTANTS, EDICT_MUTANTS
 from bdia_numerics.claims.formal import Formal, equal, symbols, vectors
-from bdia_numerics.claims.ledger import CheckFailed, check, require
-from bdia_numerics.claims.mutants import mutant
+from bdia_numerics.claims.ledger import CheckFailed, check, mutant, require
 from bdia_numerics.program import NotInvertibleError, Recorder, inverse_latex, invertibility
 from bdia_numerics.solvers import BDIA, CBDIA, EDICT
 from bdia_numerics.spaces import Vector

@@ -21,11 +21,22 @@ from typing import Any
 import sympy
 
 from bdia_numerics.claims.as_printed import AS_PRINTED, AsPrinted
-from bdia_numerics.claims.cbdia import CBDIA_MUTANTS
-from bdia_numerics.claims.coupling import Y, Z, coupled_run, coupled_steps, delta, relations, source
-from bdia_numerics.claims.formal import Formal, equal, require_identity, symbols, vectors
-from bdia_numerics.claims.ledger import CheckFailed, check, require
-from bdia_numerics.claims.mutants import mutant
+from bdia_numerics.claims.equations import CBDIA_MUTANTS
+from bdia_numerics.claims.formal import (
+    Formal,
+    Y,
+    Z,
+    coupled_run,
+    coupled_steps,
+    delta,
+    equal,
+    relations,
+    require_identity,
+    source,
+    symbols,
+    vectors,
+)
+from bdia_numerics.claims.ledger import CheckFailed, check, mutant, require
 from bdia_numerics.program import NotInvertibleError, structure
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, CBDIA

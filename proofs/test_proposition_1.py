@@ -26,7 +26,7 @@ from typing import Any
 import sympy
 
 from bdia_numerics.claims.as_printed import AS_PRINTED, AsPrinted
-from bdia_numerics.claims.bdia import STEP_MUTANTS
+from bdia_numerics.claims.equations import STEP_MUTANTS
 from bdia_numerics.claims.formal import (
     Formal,
     Increment,
@@ -39,8 +39,7 @@ from bdia_numerics.claims.formal import (
     require_identity,
     vectors,
 )
-from bdia_numerics.claims.ledger import check, require
-from bdia_numerics.claims.mutants import mutant
+from bdia_numerics.claims.ledger import check, mutant, require
 from bdia_numerics.solvers import BDIA, DDIM
 from bdia_numerics.spaces import Vector
 

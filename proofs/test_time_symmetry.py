@@ -14,10 +14,9 @@ from typing import Any
 
 import sympy
 
-from bdia_numerics.claims.bdia import STEP_MUTANTS
+from bdia_numerics.claims.equations import STEP_MUTANTS
 from bdia_numerics.claims.formal import Formal, equal, vectors
-from bdia_numerics.claims.ledger import check, require
-from bdia_numerics.claims.mutants import mutant
+from bdia_numerics.claims.ledger import check, mutant, require
 from bdia_numerics.solvers import BDIA
 from bdia_numerics.spaces import Vector
 

@@ -16,7 +16,6 @@ import copy
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -216,6 +215,8 @@ def inputs(seed: int, count: int) -> Iterator[tuple[str, Callable[[Path], Callab
 
 def limited() -> None:
     """Allow this process so much more memory, and so much processor time."""
+    import resource  # which only POSIX has
+
     with Path("/proc/self/status").open(encoding="ascii") as file:
         held = next(1024 * int(line.split()[1]) for line in file if line.startswith("VmData"))
     resource.setrlimit(resource.RLIMIT_DATA, (held + BYTES, held + BYTES))

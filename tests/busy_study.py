@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ def compute(config, cell):
         with Path(config.note).open("a", encoding="utf-8") as file:
             file.write(f"{k} {os.getpid()}\n")
     if k == config.kills:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(1)
     time.sleep(config.milliseconds / 1000)
     a = np.random.default_rng([config.seed, k]).standard_normal((60, 60))
     return {"sum": float((a @ a).sum()), "row": (a @ a)[0], "status": "ok"}
@@ -63,7 +62,7 @@ def dies_elsewhere(mark, k):
             time.sleep(0.01)
     elif k == 0 and mark:
         mark.write_text(str(os.getpid()), encoding="utf-8")
-        os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(1)
     return k * k, os.getpid()
 
 

@@ -15,7 +15,7 @@ from bdia_numerics.analysis import GridFamily
 
 ROOMS = (
     "", "analysis", "configs", "grids", "models", "problems", "program", "schedules", "spaces", "studies", "testing", "torch",
-    "torch.gradients", "runs.bit_exact", "runs.fitting", "runs.inversion",
+    "torch.gradients", "runs.encoding", "runs.fitting", "runs.inversion",
 )  # fmt: skip
 INSIDE = "bdia_numerics.program"  # what runs are made of, not what users call: in order, and not checked at each call
 ROWS = (

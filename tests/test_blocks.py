@@ -44,6 +44,10 @@ TEXT = {
         "docs/diffusers.md",
         'BDIAScheduler.from_config(pipe.scheduler.config, _class_name="LMSDiscreteScheduler")',
     ): "a line of yours",
+    (
+        "docs/kdiffusion.md",
+        "from comfy.samplers import KSAMPLER",
+    ): "run by test_kdiffusion.py with a stand-in for ComfyUI",
     ("docs/scale-out.md", "# the driver's job: scheduler and bdia sweep on one core each"): "needs SLURM",
     (
         "docs/scale-out.md",

@@ -15,7 +15,7 @@ from bdia_numerics import BDIA, grids, round_trip, schedules, spaces
 from bdia_numerics.analysis.measurement.errors import noisy_states
 from bdia_numerics.analysis.measurement.ladder import solver_trial
 from bdia_numerics.problems import Gaussian, GaussianMixture, GuidedGaussians, Product, reference_flow
-from bdia_numerics.problems.linear import eigen
+from bdia_numerics.problems.checks import eigen
 from bdia_numerics.problems.reference import right_hand_side
 from bdia_numerics.studies.sweep import ends
 

@@ -17,7 +17,7 @@ from bdia_numerics.claims import ledger
 from bdia_numerics.pages import template
 from bdia_numerics.studies import digits
 from bdia_numerics.studies.digits import Choice, Config
-from bdia_numerics.studies.records import records
+from bdia_numerics.studies.study import records
 
 ROOT = Path(__file__).resolve().parent.parent
 runner = CliRunner()
@@ -91,7 +91,7 @@ def test_proofs_of_the_paper_as_json(folder):
 
 @pytest.mark.usefixtures("quick_ledger")
 def test_the_whole_ledger_writes_a_report(folder):
-    result = run("verify")
+    result = run("verify", "--all")
     assert result.exit_code == 0
     words = " ".join(result.stdout.split())
     assert re.search(r"The paper: 1 proved; .*Our own: 1 measured; ", words)
@@ -102,6 +102,24 @@ def test_the_whole_ledger_writes_a_report(folder):
     assert page.count("data:image/svg+xml;base64,") == 2
     assert "http" not in page.replace("http://www.w3.org", "")
     assert plots.MISSING not in page
+
+
+def test_a_summary_names_what_does_not_simply_hold_and_shows_a_failed_check_whole(monkeypatch, folder):
+    def broken():
+        raise AssertionError("the order is 1, and 2 is claimed")
+
+    right = ledger.Check(("eq-33",), "proved", lambda: {"inverse": "so it is"}, {}, slow=False)
+    wrong = ledger.Check(("eq-2",), "proved", broken, {}, slow=False)
+    monkeypatch.setattr(ledger, "checks", lambda: {"eq-33": right, "eq-2": wrong})
+    result = run("verify")
+    rows = [re.split(r"  +", line.strip()) for line in result.stdout.splitlines()]
+    (corrected,) = (row for row in rows if row[:2] == ["The paper", "formula right, text wrong"])
+    assert "eq-33," in corrected[-1].split()
+    assert ["The paper", "check failed", "1", "eq-2"] in rows
+    (plain,) = (row for row in rows if row[:2] == ["The paper", "definition"])
+    assert len(plain) == 3  # how many there are, and no names
+    assert "the order is 1, and 2 is claimed" in " ".join(result.stdout.split())
+    assert result.exit_code == 1
 
 
 @pytest.mark.usefixtures("quick_ledger")
@@ -140,7 +158,7 @@ def test_without_jinja2_there_is_no_page_and_it_is_said_before_the_work(monkeypa
     result = run("verify")
     assert result.exit_code == 0
     assert result.stderr.splitlines()[0] == template.MISSING
-    assert "The paper: 1 proved" in " ".join(result.stdout.split())
+    assert "The paper proved 1" in " ".join(result.stdout.split())
     for asked in (
         ["verify", "--only", "eq-33", "--html", "x.html"],
         ["verify", "--only", "eq-33", "--markdown", "x.md"],

@@ -13,13 +13,18 @@ from typing import Any
 import pytest
 
 from bdia_numerics import grids, invert, solve
-from bdia_numerics.claims.coq import compiler
-from bdia_numerics.claims.coq.compiler import GENERATED, Development, holes, sources, statements_in, without_comments
-from bdia_numerics.claims.coq.printer import increments_definition, inverse_definition, step_definition
-from bdia_numerics.claims.coq.steps import steps
-from bdia_numerics.claims.coq.theorems import coq_bdia_inverse
-from bdia_numerics.claims.ledger import CheckFailed, Skipped, checks, decide, run_mutant
-from bdia_numerics.claims.mutants import mutate
+from bdia_numerics.claims.coq import theorems
+from bdia_numerics.claims.coq.printer import increments_definition, inverse_definition, step_definition, steps
+from bdia_numerics.claims.coq.theorems import (
+    GENERATED,
+    Development,
+    coq_bdia_inverse,
+    holes,
+    sources,
+    statements_in,
+    without_comments,
+)
+from bdia_numerics.claims.ledger import CheckFailed, Skipped, checks, decide, mutate, run_mutant
 from bdia_numerics.program import structure
 from bdia_numerics.runs.state import State, identity
 from bdia_numerics.solvers import ALF, BDIA, CBDIA, DEIS, EDICT, Leapfrog, McCallumFoster, Midpoint, ReversibleHeun, Rex
@@ -216,7 +221,7 @@ def test_names_of_registers_do_not_hide_others():
 
 
 def test_without_coqc_the_ledger_says_skipped(monkeypatch):
-    monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
+    monkeypatch.setattr(theorems.shutil, "which", lambda name: None)
     names = [name for name in checks() if name.startswith("coq-")]
     assert len(names) == 8
     for decided in decide(names):
@@ -229,7 +234,7 @@ def test_without_coqc_the_ledger_says_skipped(monkeypatch):
 
 
 def test_without_the_files_the_ledger_says_skipped(monkeypatch, tmp_path):
-    monkeypatch.setattr(compiler, "__file__", str(tmp_path / "a" / "b" / "c" / "d.py"))
+    monkeypatch.setattr(theorems, "__file__", str(tmp_path / "a" / "b" / "c" / "d.py"))
     with pytest.raises(Skipped, match="not installed"):
         sources()
 
@@ -237,7 +242,7 @@ def test_without_the_files_the_ledger_says_skipped(monkeypatch, tmp_path):
 @pytest.fixture
 def coqc():
     try:
-        return compiler.coqc()
+        return theorems.coqc()
     except Skipped as error:
         pytest.skip(str(error))
 

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bdia_numerics import EDICT, SOLVERS, Datasheet, datasheet, grids, schedules, solve
-from bdia_numerics.analysis.sheet.compared import Compared, summary
+from bdia_numerics.analysis.sheet.proved import Compared, summary
 from bdia_numerics.cli import app
 
 METHOD = '''

@@ -22,8 +22,8 @@ from bdia_numerics import (
 )
 from bdia_numerics.analysis import GridFamily, observed_order
 from bdia_numerics.analysis.measurement.errors import error_over_ddim
-from bdia_numerics.analysis.sheet.compared import claimed, compared_order, compared_ratio
-from bdia_numerics.analysis.sheet.measured import law, measure
+from bdia_numerics.analysis.sheet.datasheet import law, measure
+from bdia_numerics.analysis.sheet.proved import claimed, compared_order, compared_ratio
 from bdia_numerics.cli import app
 from bdia_numerics.pages.datasheet import render
 
@@ -167,7 +167,7 @@ def test_peak_counts_arrays():
 
 def test_a_stage_in_the_log_snr_is_measured_above_clean_data():
     """Its middle is infinite at sigma = 0: the four rows are those of a grid that ends above, and each says so."""
-    from bdia_numerics.analysis.sheet.measured import counted_evaluations, float_trip, last_time, registers_and_arrays
+    from bdia_numerics.analysis.sheet.datasheet import counted_evaluations, float_trip, last_time, registers_and_arrays
 
     t_min, end = last_time(DPMSolver(2))
     assert t_min > 0

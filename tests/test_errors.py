@@ -91,8 +91,11 @@ def test_errors_in_mpmath_agree_with_floats():
 BUDGETED = ["DDIM", "BDIA", "EDICT", "CBDIA", "Heun", "ALF", "PLMS", "DEIS", "OBELM"]
 
 
-@pytest.mark.parametrize("start", ["exact", "own"])
-@pytest.mark.parametrize("name", BUDGETED)
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [(name, "exact") for name in BUDGETED]
+    + [(n, "own") for n in BUDGETED if n in ("BDIA", "ALF", "PLMS", "DEIS", "OBELM")],
+)
 def test_budget_sums_to_the_global_error_to_first_order(name, start):
     """What is left over is of second order: its part of the error halves, at least, when the steps do."""
     solver, coarse, fine = (

@@ -24,7 +24,7 @@ from bdia_numerics.plots import rounding, stability, tables
 from bdia_numerics.plots.figures import FIGURES
 from bdia_numerics.plots.pictures import Sheet, mosaic, sheets
 from bdia_numerics.plots.style import line
-from bdia_numerics.studies.growth import GROWTH, GrowthConfig
+from bdia_numerics.studies.network_studies import GROWTH, GrowthConfig
 from bdia_numerics.studies.network_table import NETWORK_TABLE, TableConfig
 from bdia_numerics.studies.study import assemble, cells
 

@@ -2,9 +2,7 @@
 
 import errno
 import os
-import resource
 import time
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,17 +12,6 @@ from bdia_numerics import texts
 from bdia_numerics.runs import files
 
 
-@contextmanager
-def full_disk(size):
-    """Let no file of this process grow beyond `size` bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_text_and_bytes_are_written(tmp_path):
     files.write(tmp_path / "a", "γ\n")
     files.write(tmp_path / "b", b"\x00")
@@ -32,7 +19,8 @@ def test_a_text_and_bytes_are_written(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"a", "b"}
 
 
-def test_a_full_disk_leaves_what_was_there(tmp_path):
+@pytest.mark.posix
+def test_a_full_disk_leaves_what_was_there(tmp_path, full_disk):
     path = tmp_path / "kept"
     path.write_bytes(b"old")
     with full_disk(1000), pytest.raises(OSError, match="kept") as caught:
@@ -63,6 +51,7 @@ def test_what_fails_before_the_end_leaves_what_was_there(tmp_path, monkeypatch, 
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.posix
 def test_a_device_is_written_in_place_and_a_link_stays_one(tmp_path):
     with pytest.raises(OSError, match="/dev/full") as caught:
         files.write("/dev/full", b"x")

@@ -1,5 +1,6 @@
 """Hostile input ends in a result, or in one short line that names what is wrong."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -97,7 +98,22 @@ def test_slots_that_no_machine_has_memory_for_are_refused_at_once(n):
         grids.uniform(VP, n)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_few_inputs_of_the_script_end_in_a_result_or_one_line(tmp_path):
+    """In this process, without journals, whose runs take long; `scripts/fuzz.py` says what an input that fails here is."""
+    script = runpy.run_path(str(ROOT / "scripts" / "fuzz.py"))
+    ended = {}
+    for k, (kind, make) in enumerate(script["inputs"](17, 120)):
+        if kind != "journal":
+            (tmp_path / str(k)).mkdir()
+            ended[k, kind] = script["judged"](make(tmp_path / str(k)), shown=False)
+    assert {kind for _, kind in ended} == {"configuration", "state", "TOML", "call"}
+    assert {k: said for k, said in ended.items() if said not in ("result", "one line")} == {}
+    assert {"result", "one line"} == set(ended.values())
+
+
 @pytest.mark.slow
+@pytest.mark.posix
 def test_a_short_run_of_the_script_finds_no_fault():
     done = fuzz("--seed", "0", "--inputs", "240", "--commands", "10")
     assert done.returncode == 0, done.stdout

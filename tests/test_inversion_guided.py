@@ -5,7 +5,7 @@ import pytest
 
 from bdia_numerics import BDIA, DDIM, Heun, grids, models, problems, schedules, solve, spaces
 from bdia_numerics.runs.inversion import ImplicitInversion, edit_friendly, null_text
-from bdia_numerics.runs.inversion.ddpm import DDPMMean
+from bdia_numerics.runs.inversion.guided import DDPMMean
 from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP
 
 EPS = np.finfo(np.float64).eps
@@ -218,8 +218,8 @@ def wrong_mean(self, s):
     [
         (null_text_returns, "guided.guided", lambda c, u, w: models.guided(u, c, w)),
         (null_text_returns, "guided.dependence", lambda run, name: {0: 1, max(run.trace.evaluations.values()): 1}),
-        (mean_and_deviation, "ddpm.DDPMMean.step", wrong_mean),
-        (noise_statistics, "ddpm.DDPMMean.step", wrong_mean),
+        (mean_and_deviation, "guided.DDPMMean.step", wrong_mean),
+        (noise_statistics, "guided.DDPMMean.step", wrong_mean),
     ],
     ids=["guidance the wrong way", "null of another size", "DDIM's mean", "DDIM's mean, in statistics"],
 )

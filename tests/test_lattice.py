@@ -36,7 +36,7 @@ from bdia_numerics.cli import app
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.program import NotOnLatticeError
 from bdia_numerics.program.lattice import Assign, lifted
-from bdia_numerics.runs.bit_exact import bit_exact_round_trip
+from bdia_numerics.runs.encoding import bit_exact_round_trip
 from bdia_numerics.spaces import Lattice, kernel
 from bdia_numerics.spaces.lattice import Remainder, bits_per_element
 
@@ -555,7 +555,7 @@ def test_the_command_in_floats_is_two_sided():
 
 
 def test_the_command_says_that_a_return_is_useless():
-    run = CliRunner().invoke(app, ["roundtrip", "--gamma", "0.0001", "--steps", "20"])
+    run = CliRunner().invoke(app, ["roundtrip", "--solver", "bdia:gamma=0.0001", "--steps", "20"])
     assert run.exit_code == 1
     assert re.search(
         r"float64: what comes back is useless, its error is \d\.\de\+\d\d times the size of what was sent", run.stdout

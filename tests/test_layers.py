@@ -1,9 +1,10 @@
 """The architecture, read from the source: who imports whom, what a solver file may hold, how long a module may be."""
 
 import ast
+import functools
 import graphlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -56,10 +57,12 @@ NUMBERS_ALLOWED = {
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
+SOURCES = {path: path.read_text(encoding="utf-8") for path in MODULES}
+parsed = functools.cache(ast.parse)
 SPACE_CLASSES = {
     node.name
     for path in (PACKAGE / "spaces").glob("*.py")
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    for node in ast.walk(parsed(SOURCES[path]))
     if isinstance(node, ast.ClassDef)
 }
 SOLVER_FILES = sorted(p for p in (PACKAGE / "solvers").glob("*.py") if p.name != "__init__.py")
@@ -71,6 +74,13 @@ def name_of(path: Path) -> str:
 
 def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def faults(found: Callable[[Path], list[str]], paths: Iterable[Path]) -> dict[str, list[str]]:
+    """Return what is found in files, by file, without those in which there is nothing."""
+    each = {name_of(path): found(path) for path in paths}
+    assert each, "no files"
+    return {name: said for name, said in each.items() if said}
 
 
 def imported_names(tree: ast.AST, package: str = "bdia_numerics") -> Iterator[str]:
@@ -86,7 +96,7 @@ def imported_names(tree: ast.AST, package: str = "bdia_numerics") -> Iterator[st
 
 def rooms_imported(source: str, package: str = "bdia_numerics") -> set[str]:
     """Return the rooms that a module's source imports from; a name that is no room comes from the facade."""
-    names = (name.split(".") for name in imported_names(ast.parse(source), package))
+    names = (name.split(".") for name in imported_names(parsed(source), package))
     inside = [parts for parts in names if parts[0] == "bdia_numerics"]
     return {parts[1] if len(parts) > 1 and parts[1] in ROW else FACADE for parts in inside}
 
@@ -98,7 +108,7 @@ def upward_imports(room: str, source: str, package: str = "bdia_numerics") -> li
 
 def strangers(room: str, source: str) -> list[str]:
     """Return the libraries that `room` imports although they have another home."""
-    tops = {name.split(".")[0] for name in imported_names(ast.parse(source))}
+    tops = {name.split(".")[0] for name in imported_names(parsed(source))}
     return sorted(top for top in tops if room not in HOMES.get(top, {room}))
 
 
@@ -132,7 +142,7 @@ def number_tests(source: str) -> list[str]:
     To hand a dtype on, as in ``np.empty(shape, x.dtype)``, asks nothing.
     """
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         inside = list(ast.walk(node))
         names = {getattr(part, "id", getattr(part, "attr", "")) for part in inside}
         asks = isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "issubclass")
@@ -176,7 +186,7 @@ def test_private_names_are_imported_by_nobody():
     found = [
         f"{name_of(path)}: {name}"
         for path in paths
-        for name in imported_names(ast.parse(path.read_text(encoding="utf-8")), package_of(path))
+        for name in imported_names(parsed(path.read_text(encoding="utf-8")), package_of(path))
         if name.startswith("bdia_numerics.") and any(p[0] == "_" and p[1] != "_" for p in name.split(".") if p[1:])
     ]
     assert len(paths) > len(MODULES) + 150 and found == []
@@ -198,7 +208,7 @@ def circles(sources: dict[str, tuple[str, str]]) -> list[set[str]]:
     names = list(sources)
     graph = np.zeros((len(names), len(names)), dtype=bool)
     for module, (package, source) in sources.items():
-        for name in imported_names(ast.parse(source), package):
+        for name in imported_names(parsed(source), package):
             found = name if name in sources else name.rpartition(".")[0]
             if found in sources:
                 graph[names.index(module), names.index(found)] = True
@@ -211,22 +221,19 @@ def package_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).parent.parts)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_go_down_only(path):
-    room = room_of(path)
-    if room == FACADE:
-        return
-    assert room in ROW, f"{room} is in no row: place it in ROWS of tests/test_layers.py"
-    assert upward_imports(room, path.read_text(encoding="utf-8"), package_of(path)) == []
+def test_imports_go_down_only():
+    below = {path: source for path, source in SOURCES.items() if room_of(path) != FACADE}
+    assert {room_of(path) for path in below} <= set(ROW), (
+        "a room is in no row: place it in ROWS of tests/test_layers.py"
+    )
+    assert faults(lambda path: upward_imports(room_of(path), SOURCES[path], package_of(path)), below) == {}
 
 
 def test_rooms_import_in_no_circle():
     graph: dict[str, set[str]] = {}
     for path in MODULES:
         if (room := room_of(path)) != FACADE:
-            graph.setdefault(room, set()).update(
-                rooms_imported(path.read_text(encoding="utf-8"), package_of(path)) - {room, FACADE}
-            )
+            graph.setdefault(room, set()).update(rooms_imported(SOURCES[path], package_of(path)) - {room, FACADE})
     assert graph, "no modules found"
     graphlib.TopologicalSorter(graph).prepare()
 
@@ -237,14 +244,13 @@ def test_modules_import_in_no_circle():
         package = package_of(path)
         sources[package if path.stem == "__init__" else f"{package}.{path.stem}"] = (
             package,
-            path.read_text(encoding="utf-8"),
+            SOURCES[path],
         )
     assert circles(sources) == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_matplotlib_and_torch_stay_at_home(path):
-    assert strangers(room_of(path), path.read_text(encoding="utf-8")) == []
+def test_matplotlib_and_torch_stay_at_home():
+    assert faults(lambda path: strangers(room_of(path), SOURCES[path]), MODULES) == {}
 
 
 def test_scripts_leave_drawing_and_tensors_to_the_package():
@@ -255,48 +261,45 @@ def test_scripts_leave_drawing_and_tensors_to_the_package():
     assert {name: tops for name, tops in found.items() if tops} == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_module_length(path):
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= MODULE_LINES
+def test_module_length():
+    lengths = {name_of(path): len(source.splitlines()) for path, source in SOURCES.items()}
+    assert {name: lines for name, lines in lengths.items() if lines > MODULE_LINES} == {}
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if room_of(p) not in NUMBERS_AT_HOME], ids=name_of)
-def test_nobody_asks_which_number_system_it_is(path):
-    inside = path.relative_to(PACKAGE).as_posix()
-    if not any(inside == place or inside.startswith(f"{place}/") for place in NUMBERS_ALLOWED):
-        assert number_tests(path.read_text(encoding="utf-8")) == []
+def test_nobody_asks_which_number_system_it_is():
+    places = [PACKAGE / place for place in (*NUMBERS_AT_HOME, *NUMBERS_ALLOWED)]
+    others = [path for path in MODULES if not {path, *path.parents} & set(places)]
+    assert faults(lambda path: number_tests(SOURCES[path]), others) == {}
 
 
 def test_the_places_that_may_ask_are_those_that_do():
     for place, reason in NUMBERS_ALLOWED.items():
         paths = [p for p in MODULES if (PACKAGE / place) in (p, *p.parents)]
-        assert any(number_tests(p.read_text(encoding="utf-8")) for p in paths), (
-            f"{place} ({reason}) asks no more: take it off the list"
-        )
+        assert any(number_tests(SOURCES[p]) for p in paths), f"{place} ({reason}) asks no more: take it off the list"
 
 
 def test_no_class_name_stands_in_two_modules():
     """A reader who finds a name in a message, a signature or a page finds one class. Classes inside functions have no such name."""
     homes: dict[str, set[str]] = {}
     for path in MODULES:
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in parsed(SOURCES[path]).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes.setdefault(node.name, set()).add(name_of(path))
     twice = {name: sorted(places) for name, places in homes.items() if len(places) > 1}
     assert twice == {}
 
 
-@pytest.mark.parametrize("path", SOLVER_FILES, ids=name_of)
-def test_solver_files_hold_mathematics_only(path):
-    assert solver_faults(path.read_text(encoding="utf-8")) == []
+def test_solver_files_hold_mathematics_only():
+    assert faults(lambda path: solver_faults(SOURCES[path]), SOLVER_FILES) == {}
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if room_of(p) != "program"], ids=name_of)
-def test_only_the_program_room_reads_operations(path):
-    """Others read them through `program.meaning`, which says once what a combination and a mix are."""
+def test_only_the_program_room_reads_operations():
+    """Others read them through `program.ops`, which says once what a combination and a mix are."""
     read = {f"bdia_numerics.program.ops.{name}" for name in ("Combine", "Mix")}
-    assert read.isdisjoint(imported_names(ast.parse(path.read_text(encoding="utf-8")), package_of(path)))
+    others = [path for path in MODULES if room_of(path) != "program"]
+    assert (
+        faults(lambda path: sorted(read & set(imported_names(parsed(SOURCES[path]), package_of(path)))), others) == {}
+    )
 
 
 def test_a_solver_is_a_line_with_its_name_and_its_file():

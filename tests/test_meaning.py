@@ -7,8 +7,7 @@ import pytest
 
 from bdia_numerics import BDIA, CBDIA, EDICT, SOLVERS, grids, schedules, solve
 from bdia_numerics.program import record_run
-from bdia_numerics.program.meaning import interpret, rows
-from bdia_numerics.program.ops import Combine, Evaluate, Mix
+from bdia_numerics.program.ops import Combine, Evaluate, Mix, interpret, rows
 from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.spaces import Balls
 

@@ -1,6 +1,7 @@
 """Multistep solvers: order from both sides with exact starts, evaluations, verdicts, round trips, ends of the schedule."""
 
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -36,6 +37,8 @@ SCHEDULE = schedules.vp_linear()
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
 STATES = np.linspace(-2, 2, 5)[:, None]
 BEGIN, END = 0.5, 0.15
+MODEL = LAW.model(SCHEDULE)
+"""One for all runs, since it remembers its noise levels."""
 
 
 def at_noise_levels(s):
@@ -43,15 +46,18 @@ def at_noise_levels(s):
     return grids.from_values(t, np.array([SCHEDULE.alpha(x) for x in t]), np.array([SCHEDULE.sigma(x) for x in t]))
 
 
+@cache
 def smooth(n):
     """Uniform in t: smooth, and far from uniform in sigma/alpha and in its logarithm."""
     return grids.uniform(SCHEDULE, n, t_min=END, t_max=BEGIN)
 
 
+@cache
 def uniform_in_s(n):
     return at_noise_levels(np.linspace(SCHEDULE.sigma_bar(END), SCHEDULE.sigma_bar(BEGIN), n + 1))
 
 
+@cache
 def alternating(n):
     """Steps of log(sigma/alpha) alternate 1:2, on any n: bounded step ratios that do not tend to 1."""
     w = np.cumsum([0, *(1 + k % 2 for k in range(n))])
@@ -59,16 +65,21 @@ def alternating(n):
     return at_noise_levels(np.exp(low + (high - low) * w / w[-1]))
 
 
-def errors(solver, make, steps, start=None, law=LAW):
+@cache
+def flow(t_from, t_to):
+    return LAW.flow(STATES, t_from, t_to, SCHEDULE)
+
+
+def errors(solver, make, steps, start=None):
     """Return the root-mean-square errors at the data end, from exact starts unless another is given."""
     found = []
     for n in steps:
         grid = make(n)
         t = [float(x) for x in grid.timesteps]
         depth = structure(solver).depth
-        exact = [law.flow(STATES, t[0], x, SCHEDULE) for x in t[1 : depth + 1]]
-        z = solve(solver, law.model(SCHEDULE), grid, STATES, start=start or exact or None).z
-        found.append(float(np.sqrt(np.mean((z - law.flow(STATES, t[0], t[-1], SCHEDULE)) ** 2))))
+        exact = [flow(t[0], x) for x in t[1 : depth + 1]]
+        z = solve(solver, MODEL, grid, STATES, start=start or exact or None).z
+        found.append(float(np.sqrt(np.mean((z - flow(t[0], t[-1])) ** 2))))
     return found
 
 
@@ -120,7 +131,12 @@ ORDERS = [
 
 @pytest.mark.parametrize(
     ("solver", "make", "order"),
-    [(s, make, p) for s, *found in ORDERS for make, p in zip((smooth, uniform_in_s, alternating), found, strict=True)],
+    [
+        (s, make, p)
+        for s, *found in ORDERS
+        for make, p in zip((smooth, uniform_in_s, alternating), found, strict=True)
+        if make != uniform_in_s or isinstance(s, PLMS | BDIAPLMS)  # whose weights are those of equal steps
+    ],
     ids=lambda x: getattr(x, "__name__", repr(x)),
 )
 def test_order_holds_and_the_next_one_fails(solver, make, order):
@@ -201,7 +217,7 @@ def test_verdict_and_condition(solver):
 
 @pytest.mark.parametrize("solver", [s for s, *_ in ORDERS], ids=repr)
 def test_one_evaluation_a_step(solver):
-    counted = models.counted(LAW.model(SCHEDULE))
+    counted = models.counted(MODEL)
     solve(solver, counted, smooth(20), STATES)
     assert structure(solver).nfe == 1
     # A start by Heun's method takes one more evaluation a slot: one slot of PLMS, and the three of BDIA3.
@@ -213,7 +229,7 @@ def test_one_evaluation_a_step(solver):
     "solver", [BDIA2(), BDIA2(Fraction(1, 2), Fraction(9, 10)), BDIA3(), BELM(), OBELM()], ids=repr
 )
 def test_round_trip(solver):
-    grid, model = smooth(30), LAW.model(SCHEDULE)
+    grid, model = smooth(30), MODEL
     there = solve(solver, model, grid, STATES)
     back = invert(solver, model, grid, there.state)
     # Undoing divides by the oldest state's coefficient, 0.9 in one case: 0.9^-15 is 5; alpha falls by 2.7. A few
@@ -223,7 +239,7 @@ def test_round_trip(solver):
 
 def test_second_order_bdia_loses_digits_as_its_inverse_roots_say():
     """The parasitic roots of (1/2, 1/4) have modulus 1/2, those of their inverse 2: 2^(N-2) roundings."""
-    n, model = 30, LAW.model(SCHEDULE)
+    n, model = 30, MODEL
     solver = BDIA2(Fraction(1, 2), Fraction(1, 4))
     there = solve(solver, model, smooth(n), STATES)
     lost = np.abs(invert(solver, model, smooth(n), there.state).z - STATES).max()
@@ -231,10 +247,10 @@ def test_second_order_bdia_loses_digits_as_its_inverse_roots_say():
 
 
 def test_zero_gammas_are_refused():
-    there = {s: solve(s, LAW.model(SCHEDULE), smooth(8), STATES) for s in (BDIA2(1, 0), BDIA3(1, 1, 0), BELM(0))}
+    there = {s: solve(s, MODEL, smooth(8), STATES) for s in (BDIA2(1, 0), BDIA3(1, 1, 0), BELM(0))}
     for solver, solution in there.items():
         with pytest.raises(NotInvertibleError, match="own coefficient 0"):
-            invert(solver, LAW.model(SCHEDULE), smooth(8), solution.state)
+            invert(solver, MODEL, smooth(8), solution.state)
 
 
 def test_clean_data_and_pure_noise():
@@ -300,7 +316,7 @@ def test_wrong_options_name_the_argument(make, message):
 
 
 def test_first_order_forms_are_ddim_and_bdia():
-    grid, model = smooth(12), LAW.model(SCHEDULE)
+    grid, model = smooth(12), MODEL
     ddim = solve(DDIM(), model, grid, STATES).z
     for solver in (PLMS(1), DEIS(1), DPMSolverPP(1), DPMSolverMultistep(1)):
         assert solve(solver, model, grid, STATES).z == pytest.approx(ddim, abs=1e-14)
@@ -351,7 +367,7 @@ def linear_in_s(s, start, end, z, times, m):
 
 
 def test_other_integration_formulas_can_be_plugged_in():
-    grid, model, steps = smooth(20), LAW.model(SCHEDULE), (160, 320)
+    grid, model, steps = smooth(20), MODEL, (160, 320)
     ours = solve(BDIA2(variable=linear_in_s), model, grid, STATES)
     assert np.abs(ours.z - solve(BDIA2(), model, grid, STATES).z).max() < 1000 * np.finfo(float).eps
     # With gamma1 = 0 = gamma2 the slots behind are not integrated again: DDIM, whatever the formula of the slot ahead takes.

@@ -9,7 +9,7 @@ import pytest
 
 import bdia_numerics
 from bdia_numerics import BDIA, BDIA2, DEIS, EDICT, Heun, McCallumFoster, grids, names, schedules
-from bdia_numerics.analysis.measurement.families import family_named
+from bdia_numerics.analysis.measurement.observed import family_named
 from bdia_numerics.solvers import RK4
 
 MODULE = """

@@ -9,7 +9,7 @@ pytest.importorskip("xarray", reason="needs the extra sweep")
 from bdia_numerics import grids, solve
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.studies import run
-from bdia_numerics.studies.network_images import RETURNS, SAMPLES, SOURCE, TRUTH, ImagesConfig, ReturnsConfig, grey
+from bdia_numerics.studies.network_studies import RETURNS, SAMPLES, SOURCE, TRUTH, ImagesConfig, ReturnsConfig, grey
 from bdia_numerics.torch.networks.loading import load
 from bdia_numerics.torch.networks.sampling import noise
 

@@ -97,14 +97,23 @@ import json, runpy
 import bdia_numerics as bd
 from bdia_numerics import *
 from typer.testing import CliRunner
-from bdia_numerics import cli, solvers
+from bdia_numerics import cli, plots, solvers, studies
+from bdia_numerics.studies.study import data
 
-print(bd.Again(), Again in SOLVERS.values(), "Again" in dir(bd))
+def said(*words):
+    return CliRunner().invoke(cli.app, list(words)).stdout
+
+seen = {"solver": [str(bd.Again()), Again in SOLVERS.values(), "Again" in dir(bd)]}
+seen["claims"] = json.loads(said("verify", "--only", "two", "--json"))["claims"]
+seen["table"] = said("sweep", "--study", "squares", "--workers", "1", "--out", "out").splitlines()
+study, found = studies.STUDIES["squares"], studies.load("out/squares.nc")
+seen |= {"data": data(study, found), "drawn": plots.image(plots.figure_of(study, found))[:5].decode()}
 solvers.SOLVERS = {"Again": SOLVERS["Again"]}  # `bdia list` reads all of them, which takes long
 solvers.SECOND_ORDER = {}
-for words in (["list", "--json"], ["datasheet", "again", "--proved-only", "--json"]):
-    print(json.dumps(json.loads(CliRunner().invoke(cli.app, words).stdout)))
+seen["list"] = json.loads(said("list", "--json"))["solvers"]
+seen["sheet"] = json.loads(said("datasheet", "again", "--proved-only", "--json"))
 runpy.run_path("scripts/stubs.py", run_name="__main__")
+print(json.dumps(seen))
 """
 FIGURE = '''"""Squares, drawn."""
 
@@ -117,27 +126,6 @@ def squares(found):
     figure.subplots().plot(found["number"], found["square"])
     return figure
 '''
-
-
-@pytest.fixture
-def copied(tmp_path):
-    # With what Python compiled, which holds in the copy, since the files keep their times.
-    shutil.copytree(ROOT / "bdia_numerics", tmp_path / "bdia_numerics", ignore=shutil.ignore_patterns("weights"))
-    shutil.copytree(ROOT / "proofs", tmp_path / "proofs", ignore=shutil.ignore_patterns("coq", "__pycache__"))
-
-    def ran(*arguments: str) -> str:
-        run = subprocess.run(
-            [sys.executable, "-P", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={"PYTHONPATH": str(tmp_path), "PATH": "", "HOME": str(tmp_path)},
-            check=False,
-        )
-        assert run.returncode == 0, run.stderr
-        return run.stdout
-
-    return tmp_path, ran
 
 
 @pytest.mark.parametrize("name", stubs.PACKAGES)
@@ -155,49 +143,39 @@ def test_only_public_names_are_offered():
     assert all(getattr(bd, name) is not None for name in dir(bd))
 
 
-def test_a_solver_is_its_file_and_one_line(copied):
-    folder, ran = copied
-    (folder / "bdia_numerics/solvers/again.py").write_text(SOLVER, encoding="utf-8")
-    table = folder / "bdia_numerics/solvers/__init__.py"
-    text = table.read_text(encoding="utf-8")
-    table.write_text(
-        text.replace('        "DDIM": "ddim",\n', '        "DDIM": "ddim",\n        "Again": "again",\n'),
-        encoding="utf-8",
-    )
-    assert table.read_text(encoding="utf-8") != text
-    shutil.copytree(ROOT / "scripts", folder / "scripts")
-    said = ran("-c", SEEN).splitlines()
-    assert said[0] == "Again() True True"
-    assert [row["name"] for row in json.loads(said[1])["solvers"]] == ["Again"]
-    assert json.loads(said[2])["name"] == "Again"
-    assert "import Again as Again" in (folder / "bdia_numerics/__init__.pyi").read_text(encoding="utf-8")
-
-
-def test_a_claim_is_its_statement_and_one_file(copied):
-    folder, ran = copied
-    (folder / "bdia_numerics/claims/two.py").write_text(CLAIM, encoding="utf-8")
-    with (folder / "bdia_numerics/claims/statements.toml").open("a") as statements:
-        statements.write(STATEMENT)
-    claims = json.loads(ran("-m", "bdia_numerics", "verify", "--only", "two", "--json"))["claims"]
-    assert [(c["id"], c["verdict"], c["evidence"]) for c in claims] == [("two", "proved", "1 + 1 = 2")]
-
-
-def test_a_study_is_one_file(copied):
-    """With a figure two: `bdia sweep` finds it, and its table, its JSON and its figure follow from the study."""
+def test_a_solver_a_claim_and_a_study_are_each_their_file(tmp_path):
+    """And a line in the table of solvers, a statement, a figure: from these, lists, commands, tables, JSON, pictures and stubs follow."""
     pytest.importorskip("h5netcdf", reason="needs the extra sweep")
     pytest.importorskip("matplotlib", reason="needs the extra report")
-    folder, ran = copied
-    (folder / "bdia_numerics/studies/squares.py").write_text(STUDY, encoding="utf-8")
-    (folder / "bdia_numerics/plots/squares.py").write_text(FIGURE, encoding="utf-8")
-    said = ran("-m", "bdia_numerics", "sweep", "--study", "squares", "--workers", "1", "--out", "out").splitlines()
+    # With what Python compiled, which holds in the copy, since the files keep their times.
+    shutil.copytree(ROOT / "bdia_numerics", tmp_path / "bdia_numerics", ignore=shutil.ignore_patterns("weights"))
+    shutil.copytree(ROOT / "proofs", tmp_path / "proofs", ignore=shutil.ignore_patterns("coq", "__pycache__"))
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    package = tmp_path / "bdia_numerics"
+    files = {"solvers/again": SOLVER, "claims/two": CLAIM, "studies/squares": STUDY, "plots/squares": FIGURE}
+    for name, text in files.items():
+        (package / f"{name}.py").write_text(text, encoding="utf-8")
+    with (package / "claims/statements.toml").open("a", encoding="utf-8") as statements:
+        statements.write(STATEMENT)
+    table = package / "solvers/__init__.py"
+    text = table.read_text(encoding="utf-8")
+    assert text.count('        "DDIM": "ddim",\n') == 1
+    table.write_text(
+        text.replace('"DDIM": "ddim",\n', '"DDIM": "ddim",\n        "Again": "again",\n'), encoding="utf-8"
+    )
+    own = {"PYTHONPATH": str(tmp_path), "PATH": "", "HOME": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", SEEN], capture_output=True, text=True, cwd=tmp_path, env=own, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    seen = json.loads(run.stdout.splitlines()[-1])
+    assert seen["solver"] == ["Again()", True, True]
+    assert [row["name"] for row in seen["list"]] == ["Again"] and seen["sheet"]["name"] == "Again"
+    assert "import Again as Again" in (package / "__init__.pyi").read_text(encoding="utf-8")
+    assert [(c["id"], c["verdict"], c["evidence"]) for c in seen["claims"]] == [("two", "proved", "1 + 1 = 2")]
+    said = seen["table"]
     assert said[0] == "squares of (2, 3)" and said[1].split("  ")[0] == "number" and "its square" in said[1]
     assert [line.split() for line in said[3:5]] == [["2", "4"], ["3", "9"]]
-    read = (
-        "import json; from bdia_numerics import plots, studies; from bdia_numerics.studies.records import data; "
-        "study, found = studies.STUDIES['squares'], studies.load('out/squares.nc'); "
-        "print(json.dumps(data(study, found))); print(plots.image(plots.figure_of(study, found))[:5].decode())"
-    )
-    text, drawn = ran("-c", read).splitlines()
     squares = [{"number": n, "square": n * n, "status": "ok"} for n in (2, 3)]
-    assert json.loads(text) == {"config": {"numbers": [2, 3]}, "cells": squares}
-    assert drawn == "<?xml"
+    assert seen["data"] == {"config": {"numbers": [2, 3]}, "cells": squares}
+    assert seen["drawn"] == "<?xml"

@@ -1,6 +1,7 @@
 """The one-step solvers: order, evaluations, last steps, and what is the same method under another name."""
 
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.3, 0.4])
 Z = np.linspace(-2.0, 2.0, 20)[:, None]
 FAR, NEAR = 0.8, 0.2
 FLOW = schedules.flow()
+MODEL = LAW.model(FLOW)
+"""One for all runs, since it remembers its noise levels."""
 
 ORDERS = [
     (Euler(), 1, 1),
@@ -39,10 +42,12 @@ ORDERS = [
 NAMES = [repr(case[0]) for case in ORDERS]
 
 
+@cache
 def smooth(n):
     return grids.asinh(FLOW, n, t_max=FAR, t_min=NEAR)
 
 
+@cache
 def alternating(n):
     """Steps of 1, 2, 1, 2, ... parts in asinh(sigma/alpha)."""
     steps = np.where(np.arange(n) % 2 == 0, 1.0, 2.0)
@@ -51,9 +56,13 @@ def alternating(n):
     return grids.from_timesteps(FLOW, [FAR, *(s / (1 + s)), NEAR])
 
 
-def errors(solver, make, counts, model=None):
-    truth = LAW.flow(Z, FAR, NEAR, FLOW)
-    return [np.sqrt(np.mean((solve(solver, model or LAW.model(FLOW), make(n), Z).z - truth) ** 2)) for n in counts]
+@cache
+def truth():
+    return LAW.flow(Z, FAR, NEAR, FLOW)
+
+
+def errors(solver, make, counts, model=MODEL):
+    return [np.sqrt(np.mean((solve(solver, model, make(n), Z).z - truth()) ** 2)) for n in counts]
 
 
 def assert_order(solver, order, make, counts=(64, 128)):
@@ -73,7 +82,7 @@ def test_order(solver, order, _nfe, make):
 @pytest.mark.parametrize(("solver", "_order", "nfe"), ORDERS, ids=NAMES)
 def test_evaluations_and_verdict(solver, _order, nfe):
     assert structure(solver).nfe == nfe
-    model, n = models.counted(LAW.model(FLOW)), 10
+    model, n = models.counted(MODEL), 10
     there = solve(solver, model, smooth(n), Z)
     # FireFlow's first velocity is one more; BDIA-EDM's first step is one of Heun's.
     assert model.nfe == there.nfe == nfe * n + isinstance(solver, FireFlow)
@@ -81,13 +90,13 @@ def test_evaluations_and_verdict(solver, _order, nfe):
     assert not verdict.invertible
     assert "has overwritten" in verdict.reason or "own coefficient 0" in verdict.reason
     with pytest.raises(NotInvertibleError, match="not exactly invertible"):
-        invert(solver, LAW.model(FLOW), smooth(n), there.state)
+        invert(solver, MODEL, smooth(n), there.state)
 
 
 @pytest.mark.parametrize("prediction", models.PREDICTIONS)
 @pytest.mark.parametrize(("solver", "_order", "_nfe"), ORDERS, ids=NAMES)
 def test_every_prediction_gives_the_same_states(solver, _order, _nfe, prediction):
-    eps = LAW.model(FLOW)
+    eps = MODEL
     plain, grid = solve(solver, eps, smooth(8), Z).z, smooth(8)
     other = solve(solver, as_prediction(eps, FLOW, prediction), grid, Z).z
     # Conversions there and back, and 8 steps of up to 4 stages: a few hundred roundings of numbers of size 1.
@@ -100,12 +109,12 @@ def test_every_prediction_gives_the_same_states(solver, _order, _nfe, prediction
 )
 def test_the_last_step_to_sigma_0_is_one_of_euler(solver, variable):
     n, grid = 6, grids.uniform(FLOW, 6, t_max=FAR, t_min=0)
-    model = models.counted(models.x0(as_prediction(LAW.model(FLOW), FLOW, "x0")))
+    model = models.counted(models.x0(as_prediction(MODEL, FLOW, "x0")))
     run = solve(solver(variable), model, grid, Z, return_trajectory=True)
     assert run.nfe == model.nfe == 2 * n - 1
     if isinstance(solver(variable), Heun):
         # x0 is what Euler's method reaches from t_1, exactly, in both variables.
-        x0 = as_prediction(LAW.model(FLOW), FLOW, "x0")(run.trajectory[1], grid.t[1])
+        x0 = as_prediction(MODEL, FLOW, "x0")(run.trajectory[1], grid.t[1])
         assert np.max(np.abs(run.z - x0)) < 20 * np.finfo(float).eps
 
 
@@ -160,9 +169,9 @@ def test_bad_options_are_named():
 def test_a_step_to_sigma_0_that_a_method_cannot_take_is_refused():
     grid = grids.uniform(FLOW, 4, t_max=FAR, t_min=0)
     with pytest.raises(ValueError, match="log_snr is infinite"):
-        solve(DPMSolver(2), LAW.model(FLOW), grid, Z)
+        solve(DPMSolver(2), MODEL, grid, Z)
     with pytest.raises(ValueError, match="log_snr is infinite"):
-        solve(DPMSolver(3), LAW.model(FLOW), grid, Z)
+        solve(DPMSolver(3), MODEL, grid, Z)
 
 
 def test_gamma_of_bdia_heun_may_be_a_symbol():

@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 
 from bdia_numerics import DDIM, EDICT, RK4, Heun, Midpoint, RFSolver, analysis
-from bdia_numerics.claims.mutants import mutate
+from bdia_numerics.claims.ledger import mutate
 
 TABLEAUS = {  # c, a, b
     "Euler": (DDIM(), ([0], [[]], [1])),

@@ -1,12 +1,12 @@
 """The plugin of pytest: markers, the ledger at the end, and both under pytest-xdist."""
 
 import json
-from importlib.metadata import entry_points
+import tomllib
+from pathlib import Path
 
 import pytest
 
 pytest_plugins = ["pytester"]
-INSTALLED = any(e.value == "bdia_numerics.testing.plugin" for e in entry_points(group="pytest11"))
 
 TESTS = """
 import pytest
@@ -49,15 +49,33 @@ def test_other():
 """
 
 
+PLUGIN = ("-p", "bdia_numerics.testing.plugin")
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """Other plugins take longer to load than these tests."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
+def test_pytest_is_told_of_it():
+    project = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
+    assert project["entry-points"]["pytest11"] == {"bdia_numerics": PLUGIN[1]}
+
+
 def run(pytester, *options):
     pytester.makepyfile(TESTS)
-    plugin = () if INSTALLED else ("-p", "bdia_numerics.testing.plugin")
-    return pytester.runpytest_subprocess(*plugin, "--strict-markers", "--claims-json", "claims.json", *options)
+    return pytester.runpytest_subprocess(*PLUGIN, "--strict-markers", "--claims-json", "claims.json", *options)
 
 
 @pytest.mark.parametrize(
     "options",
-    [pytest.param(("-p", "no:xdist"), id="one process", marks=pytest.mark.slow), pytest.param(("-n", "2"), id="xdist")],
+    [
+        pytest.param(("-p", "no:xdist"), id="one process", marks=pytest.mark.slow),
+        pytest.param(("-p", "xdist", "-n", "2"), id="xdist"),
+    ],
 )
 def test_the_ledger_lists_every_claim(pytester, options):
     pytest.importorskip("xdist")
@@ -84,14 +102,12 @@ def test_the_ledger_lists_every_claim(pytester, options):
 
 def test_a_claim_without_an_id_is_refused(pytester):
     pytester.makepyfile("import pytest\n\n@pytest.mark.claim\ndef test_a():\n    pass\n")
-    plugin = () if INSTALLED else ("-p", "bdia_numerics.testing.plugin")
-    result = pytester.runpytest_subprocess(*plugin, "-p", "no:xdist")
+    result = pytester.runpytest_subprocess(*PLUGIN, "-p", "no:xdist")
     assert result.ret != 0
     result.stderr.fnmatch_lines(["*has no id: write @pytest.mark.claim*"])
 
 
 def test_without_claims_there_is_no_ledger(pytester):
     pytester.makepyfile("def test_a():\n    pass\n")
-    plugin = () if INSTALLED else ("-p", "bdia_numerics.testing.plugin")
-    result = pytester.runpytest_subprocess(*plugin, "-p", "no:xdist")
+    result = pytester.runpytest_subprocess(*PLUGIN, "-p", "no:xdist")
     result.stdout.no_fnmatch_line("*= claims =*")

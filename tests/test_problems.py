@@ -164,8 +164,8 @@ MUTANTS = {
     ),
     "a wrong scale in the error function": (
         "cdf_flow",
-        "mp.sqrt(2 * v)\n",
-        "mp.sqrt(v)\n",
+        "root = f.sqrt(2 * v)\n",
+        "root = f.sqrt(v)\n",
         checks.check_exact_transport,
     ),
     "mean not multiplied by the new alpha": (

@@ -210,20 +210,20 @@ def narrow():
 MUTANTS = {
     "no Gauss's rule": ("uniform", "np.empty_like(x), (h < 1) & (x * h < 4)", "np.empty_like(x), h < 0", narrow),
     "chi of a wrong number of freedoms": (
-        "radial_flow",
+        "transports",
         "_log_gamma_tails(size / 2,",
         "_log_gamma_tails((size + 1) / 2,",
         lambda: checks.check_flow(checks.LAWS["radial"], 0.875, 0.125),
     ),
-    "no series": ("radial_flow", "_TINY = -645.0", "_TINY = -np.inf", checks.check_radial_tails),
+    "no series": ("transports", "_TINY = -645.0", "_TINY = -np.inf", checks.check_radial_tails),
     "centre moved at the old alpha": (
-        "radial_flow",
+        "transports",
         "end[0] * centre",
         "begin[0] * centre",
         lambda: checks.check_flow(checks.LAWS["radial"], 0.875, 0.125),
     ),
     "density ratio without the volume": (
-        "radial_flow",
+        "transports",
         "(size - 1) * space.log(scales)",
         "0 * space.log(scales)",
         lambda: checks.check_jacobian(checks.LAWS["radial"], 0.25, 0.75),
@@ -235,19 +235,19 @@ MUTANTS = {
         lambda: checks.check_flow(checks.LAWS["line, matrices"], 0.875, 0.125),
     ),
     "basis transposed": (
-        "product",
+        "combined",
         "z if axes is None else z @ axes\n",
         "z if axes is None else z @ axes.T\n",
         lambda: checks.check_flow(checks.LAWS["product"], 0.875, 0.125),
     ),
     "guidance without 1 - w": (
-        "guided",
+        "combined",
         "(self.uncond, 1 - w)",
         "(self.uncond, w)",
         lambda: checks.check_flow(checks.LAWS["guided, equal means"], 0.875, 0.125),
     ),
     "guided mean from the wrong law": (
-        "guided",
+        "combined",
         "base + self._value(space) * (other - base)",
         "other + self._value(space) * (base - other)",
         checks.check_guided_model,

@@ -8,8 +8,7 @@ import pytest
 
 from bdia_numerics import BDIA, OBELM, SOLVERS, McCallumFoster, Rex, problems
 from bdia_numerics.analysis import GridFamily, observed_order, order_on_pattern, symbolic_order
-from bdia_numerics.analysis.sheet.compared import compared_order
-from bdia_numerics.analysis.sheet.proved import prove
+from bdia_numerics.analysis.sheet.proved import compared_order, prove
 from bdia_numerics.program.identity import identity
 from bdia_numerics.testing import assert_order
 

@@ -24,6 +24,7 @@ def test_the_readme_begins_with_the_two_commands():
     assert README.index(COMMANDS[1]) < README.index("```python")
 
 
+@pytest.mark.posix
 def test_ci_extracts_the_same_commands():
     run = subprocess.run(["bash", str(ROOT / ".ci" / "run"), "--commands"], check=True, capture_output=True, text=True)
     assert run.stdout.splitlines() == COMMANDS

@@ -17,8 +17,8 @@ from bdia_numerics.problems import (
     GuidedGaussians,
     Product,
     certified_flow,
-    taylor,
 )
+from bdia_numerics.problems import reference as taylor
 from bdia_numerics.problems import reference_flow as reference
 
 EDM, FLOW = schedules.edm(), schedules.flow()

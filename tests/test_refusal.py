@@ -23,7 +23,8 @@ from bdia_numerics import (
     step_latex,
 )
 from bdia_numerics.analysis.scheme import scheme
-from bdia_numerics.analysis.sheet import measured, proved
+from bdia_numerics.analysis.sheet import datasheet as measured
+from bdia_numerics.analysis.sheet import proved
 from bdia_numerics.cli import app
 from bdia_numerics.program import Parameter, condition_of, refusal, structure, symbolised
 
@@ -113,8 +114,12 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-@pytest.mark.parametrize("where", ["symbolic_order", "zero_stability", "characteristic_polynomial"])
+@pytest.mark.parametrize(
+    ("where", "fault"),
+    [("symbolic_order", fault) for fault in FAULTS.values()]
+    + [(where, FAULTS["an index"]) for where in ("zero_stability", "characteristic_polynomial")],
+    ids=[f"symbolic_order-{name}" for name in FAULTS] + ["zero_stability", "characteristic_polynomial"],
+)
 def test_a_fault_of_an_analysis_is_raised(fault, where, monkeypatch):
     monkeypatch.setattr(proved, where, fault)
     with pytest.raises((ArithmeticError, AttributeError, LookupError, TypeError, ValueError)):
@@ -159,7 +164,7 @@ def test_a_step_for_numbers_alone_is_refused_in_words():
 def test_what_a_refusal_is():
     with pytest.raises(ValueError, match="direction='up'") as ours:
         analysis.characteristic_polynomial(BDIA(), direction="up")
-    assert refusal(ours.value) == "direction='up' is neither 'sample' nor 'invert'"
+    assert refusal(ours.value) == "direction='up' is unknown: use one of sample, invert"
     with pytest.raises(ValueError, match="another program") as others:
         raise ValueError("of another program")
     with pytest.raises(ValueError, match="another program"):

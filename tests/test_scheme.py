@@ -6,7 +6,7 @@ import pytest
 
 from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, SOLVERS
 from bdia_numerics.analysis.scheme import interlacing, scheme
-from bdia_numerics.claims.mutants import mutate
+from bdia_numerics.claims.ledger import mutate
 from bdia_numerics.program import structure
 
 

@@ -256,6 +256,7 @@ def test_overflow_in_the_kernel_is_a_value_and_no_warning():
     assert spaces.FLOAT64.finite(np.full(4, 1e308)) and spaces.FLOAT32.finite(np.full(4, np.float32(3e38)))
 
 
+@pytest.mark.posix
 def test_a_forked_child_has_its_own_threads():
     code = (
         "import numpy as np, os, sys\n"

@@ -37,7 +37,7 @@ from bdia_numerics import (
 )
 from bdia_numerics.analysis.expansion.order import equations_of
 from bdia_numerics.analysis.stability.characteristic import nowhere_stable
-from bdia_numerics.claims.mutants import mutate
+from bdia_numerics.claims.ledger import mutate
 
 g, g1, g2, p = sympy.symbols("gamma gamma1 gamma2 p")
 zeta = sympy.Symbol("zeta")

@@ -3,7 +3,6 @@
 import json
 import random
 import re
-import resource
 from dataclasses import replace
 from fractions import Fraction
 
@@ -343,17 +342,13 @@ def test_a_few_bytes_that_unpack_to_many_are_refused(tmp_path):
         State.load(path)
 
 
-def test_a_full_disk_leaves_the_state_that_was_there(tmp_path):
+@pytest.mark.posix
+def test_a_full_disk_leaves_the_state_that_was_there(tmp_path, full_disk):
     path, kept = tmp_path / "s.npz", floats().state
     kept.save(path)
     large = State("a", "b", {"z": np.ones(10_000)}, {"z": 0})
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            large.save(path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with full_disk(8192), pytest.raises(OSError, match="File too large"):
+        large.save(path)
     assert State.load(path) == kept and list(tmp_path.iterdir()) == [path]
     large.save(path)
     assert State.load(path) == large

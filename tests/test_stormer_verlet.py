@@ -21,7 +21,7 @@ from bdia_numerics import (
     spaces,
 )
 from bdia_numerics.program import structure
-from bdia_numerics.runs.bit_exact import bit_exact_round_trip
+from bdia_numerics.runs.encoding import bit_exact_round_trip
 from bdia_numerics.solvers import find
 
 EDM, SOLVER = schedules.edm(), StormerVerlet()

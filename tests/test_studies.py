@@ -14,17 +14,15 @@ from bdia_numerics import BDIA, EDICT, OBELM, encode, grids, invert, problems, s
 from bdia_numerics.analysis import GridFamily, global_error
 from bdia_numerics.names import distribution as law
 from bdia_numerics.studies import STUDIES, run
-from bdia_numerics.studies.configuration import takes_gamma, to_clean
 from bdia_numerics.studies.convergence import ConvergenceConfig
 from bdia_numerics.studies.digits import Config as DigitsConfig
 from bdia_numerics.studies.gamma_map import MapConfig
 from bdia_numerics.studies.given import ReproductionConfig
-from bdia_numerics.studies.growth import GrowthConfig
-from bdia_numerics.studies.network_images import EditConfig, ImagesConfig, ReturnsConfig
+from bdia_numerics.studies.network_studies import EditConfig, GrowthConfig, ImagesConfig, ReturnsConfig
 from bdia_numerics.studies.network_table import TableConfig
 from bdia_numerics.studies.roundtrip import PrecisionConfig, RoundtripConfig
 from bdia_numerics.studies.stability import StabilityConfig
-from bdia_numerics.studies.study import assemble, cells, parts_of
+from bdia_numerics.studies.study import assemble, cells, parts_of, takes_gamma, to_clean
 from bdia_numerics.studies.work_precision import TIMES, WorkConfig
 
 TINY = {

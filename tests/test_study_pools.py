@@ -83,8 +83,8 @@ def test_killed_workers_lose_nothing(tmp_path, whole):
     def kill(outcome):
         came.append(1)
         if len(came) in moments:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(executions(note)[-1][1], signal.SIGKILL)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                psutil.Process(executions(note)[-1][1]).kill()
 
     run(STUDY, Config(note=str(note)), folder=tmp_path, pool=processes(2), watch=kill)
     assert same(tmp_path, whole) and once_each(tmp_path, 60) and len(came) == 60
@@ -105,6 +105,7 @@ def _drive(folder, note):
     run(STUDY, Config(milliseconds=5, note=str(note)), folder=folder, pool=serial)
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_a_driver_that_is_killed_at_any_moment_goes_on(tmp_path, seed):
@@ -160,6 +161,7 @@ def _killed_at_line(number, folder):
     run(STUDY, SMALL, folder=folder)
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 def test_a_driver_that_is_killed_before_any_line_of_its_journal_goes_on(tmp_path):
     context = multiprocessing.get_context("forkserver")
@@ -180,6 +182,7 @@ def test_a_driver_that_is_killed_before_any_line_of_its_journal_goes_on(tmp_path
     assert driver.exitcode == 0 and kills > 12
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 @pytest.mark.parametrize("there", [False, True])
 def test_a_driver_that_is_killed_while_it_saves_leaves_the_old_file_or_the_new(tmp_path, there):
@@ -244,6 +247,7 @@ def dask(tmp_path, request):
         process.wait()
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 @pytest.mark.parametrize("dask", ["--no-nanny"], indirect=True)
 def test_a_killed_dask_worker_loses_nothing(tmp_path, whole, dask):

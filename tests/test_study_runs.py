@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -215,6 +216,29 @@ def damage_pages(path):
     content = bytearray(path.read_bytes())
     content[-4096:] = random.Random(0).randbytes(4096)
     path.write_bytes(content)
+
+
+@pytest.mark.parametrize("made", [None, "1", "3"], ids=str)
+def test_a_journal_of_another_format_is_refused_in_words(tmp_path, made):
+    """Those of 0.1 are refused, too: what a cell's row holds was another."""
+    run(STUDY, folder=tmp_path)
+    with closing(sqlite3.connect(tmp_path / "toy.sqlite")) as rows, rows:
+        if made is None:
+            rows.execute("DELETE FROM made_by WHERE name = 'format'")
+        else:
+            rows.execute("UPDATE made_by SET value = ? WHERE name = 'format'", (made,))
+    with pytest.raises(ValueError, match=r"toy\.sqlite was made with another format, .* here: take another folder"):
+        run(STUDY, folder=tmp_path)
+
+
+def test_a_dataset_of_0_1_is_read_and_one_of_a_later_format_refused(tmp_path):
+    path, made = tmp_path / "toy.nc", run(STUDY)
+    made.to_netcdf(path, engine="h5netcdf")  # as 0.1 did, without a format
+    assert load(path).identical(made) and load(save(made, path)).identical(made)
+    for later in (3, "two"):
+        made.assign_attrs(format=later).to_netcdf(path, engine="h5netcdf")
+        with pytest.raises(ValueError, match=rf"is a dataset of format '?{later}'?, and this version reads up to 2"):
+            load(path)
 
 
 @pytest.mark.parametrize("damage", [damage_a_value, damage_a_key, damage_pages])

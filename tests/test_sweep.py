@@ -18,9 +18,10 @@ from bdia_numerics.cli import app
 from bdia_numerics.names import GRIDS, grid
 from bdia_numerics.studies import STUDIES, Study, load, run
 from bdia_numerics.studies import study as common
-from bdia_numerics.studies.engine import sources, task
+from bdia_numerics.studies.engine import local as task
+from bdia_numerics.studies.engine import sources
 from bdia_numerics.studies.engine.files import configured, read
-from bdia_numerics.studies.engine.task import StudyJob
+from bdia_numerics.studies.engine.local import StudyJob
 from bdia_numerics.studies.sweep import SWEEP, SweepConfig, ends, labels
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "sweep.toml"

@@ -39,8 +39,7 @@ from bdia_numerics import (
     problems,
 )
 from bdia_numerics.analysis.expansion.layouts import layout
-from bdia_numerics.analysis.sheet.compared import proved_order
-from bdia_numerics.analysis.sheet.proved import orders
+from bdia_numerics.analysis.sheet.proved import orders, proved_order
 
 g, g1, g2, g3, p, c = sympy.symbols("gamma gamma1 gamma2 gamma3 p c")
 h, h1 = sympy.symbols("h_i h_{i+1}")

@@ -215,7 +215,7 @@ def overlapping(context, holds=lambda: True):
 def test_blas_has_its_threads_again():
     from threadpoolctl import threadpool_info, threadpool_limits
 
-    from bdia_numerics.studies.engine.blas import one_blas_thread
+    from bdia_numerics.studies.engine.local import one_blas_thread
 
     def threads():
         return {library["filepath"]: library["num_threads"] for library in threadpool_info()}

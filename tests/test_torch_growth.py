@@ -161,30 +161,88 @@ def test_what_growth_refuses():
         growth(BDIA(), lambda z, t: z * 1e200, GRID, Z)
 
 
+def differing(found):
+    return {name: probe.differing for name, probe in found.probes.items() if probe.differing}
+
+
 def test_a_model_that_looks_at_its_batch_is_found():
-    assert repeatability(curved, torch.cat([Z, Z, Z]), 0.5).exact
-    found = repeatability(lambda z, t: z + 1e-9 * z.mean(0), torch.cat([Z, Z, Z]), 0.5)
-    assert not found.exact and found.differing[1] and not found.repeated and 0 < found.largest < 1e-8
+    six = torch.cat([Z, Z, Z])
+    steady = repeatability(curved, six, 0.5)
+    assert steady.exact and steady.largest == 0 and "differs" not in str(steady)
+    assert {"the same call", "a batch of 1", "a batch of 2", "a batch of 4"} <= steady.probes.keys()
+
+    def blocked(z, t):
+        """A product in as many blocks as there are states, as BLAS has blocks of its own for every size."""
+        return sum((z[:, k :: len(z)] * 0.3).sum(1, keepdim=True) for k in range(len(z))) * z
+
+    found = repeatability(blocked, torch.randn(6, 200, generator=torch.Generator().manual_seed(0)))
+    assert {"a batch of 1", "a batch of 2", "a batch of 4"} == differing(found).keys() and 0 < found.largest < 1e-5
+    assert f"differs: a batch of 1 ({found.probes['a batch of 1'].differing} elements, by " in str(found)
+    alone = repeatability(curved, Z[:1])
+    assert alone.not_tried["a batch of 1"] == "z has a batch of 1: pass 2 states or more"
+
+
+def test_a_model_that_draws_or_remembers_is_found():
+    network = torch.nn.Sequential(torch.nn.Linear(3, 64), torch.nn.Dropout(0.5), torch.nn.Linear(64, 3)).double()
+    model = lambda z, t: network(z)  # noqa: E731
+    assert "the same call" in differing(repeatability(model, Z))
+    network.eval()
+    assert "the same call" not in differing(repeatability(model, Z))
     calls = []
 
     def moody(z, t):
         calls.append(1)
         return z + len(calls)
 
-    assert repeatability(moody, Z).repeated == Z.numel()
+    assert repeatability(moody, Z).probes["the same call"].differing == Z.numel()
     kept = torch.empty_like(Z)
-    assert repeatability(lambda z, t: kept[: len(z)].copy_(moody(z, t)), Z).repeated == Z.numel()
+    found = repeatability(lambda z, t: kept[: len(z)].copy_(moody(z, t)), Z)
+    assert found.probes["the same call"].differing == Z.numel()
 
 
 def test_a_model_that_looks_at_its_kernels_is_found():
     def bent(z, t):
-        return z + 1e-9 * z.is_contiguous() + 1e-8 * torch.backends.mkldnn.enabled
+        return z + 1e-9 * z.is_contiguous() + 1e-8 * torch.backends.mkldnn.enabled + 1e-7 * torch.get_num_threads()
 
     z = torch.randn(2, 3, 4, 4, dtype=torch.float64)
     found = repeatability(bent, z, others={"another": lambda z, t: bent(z, t) + (z == z[0, 0, 0, 0])})
-    assert found.kernels["channels_last"] == found.kernels["without oneDNN"] == 96 and not found.exact
-    assert found.kernels["another"] == 1
-    assert not found.repeated and not found.differing[1] and torch.backends.mkldnn.enabled
+    assert differing(found) == {"channels_last": 96, "2 threads": 96, "without oneDNN": 96, "another": 1}
+    size = float(z.square().mean().sqrt())
+    assert abs(found.probes["2 threads"].largest * size / 1e-7 - 1) < 1e-6
+    assert torch.backends.mkldnn.enabled and torch.get_num_threads() == 1
+    assert found.not_tried["with TF32"] == "the states are on cpu"
+    assert "pass the network's module" in found.not_tried["on another device"]
+
+
+def test_kernels_of_attention_are_switched():
+    found = repeatability(
+        lambda z, t: torch.nn.functional.scaled_dot_product_attention(z, z, z), torch.randn(2, 2, 32, 16)
+    )
+    both = {"attention by MATH", "attention by FLASH_ATTENTION"}
+    assert both <= found.probes.keys() and both & differing(found).keys()  # of these the usual one is one
+    assert "No viable backend" in found.not_tried["attention by CUDNN_ATTENTION"]
+
+
+def test_a_network_that_is_moved_comes_back():
+    class Travelled(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.places = torch.nn.Parameter(torch.ones(1)), []
+
+        def to(self, device):
+            self.places.append(str(device))
+            return super().to("cpu")
+
+        def forward(self, z, t):
+            return z * self.weight + 1e-3 * (self.places[-1:] == ["cpu:0"])
+
+    network = Travelled()
+    found = repeatability(network, Z, device="cpu:0")
+    assert differing(found) == {"on cpu:0": Z.numel()} and network.places == ["cpu:0", "cpu"]
+    assert found.not_tried["offloaded to the CPU and back"] == "the states are on cpu"
+    assert "none was named" in repeatability(network, Z).not_tried["on another device"]
+    model = NetworkModel(Labelled(), conditions={"class_labels": torch.ones(2)})
+    assert repeatability(model, Z, device="xla").not_tried["on xla"].startswith("it raises ")
 
 
 class Labelled(torch.nn.Module):
@@ -199,13 +257,13 @@ def test_conditions_are_divided_with_the_batch():
     model = NetworkModel(Labelled(), conditions=labels | {"added": {"ids": torch.ones(4, 3), "shared": torch.ones(7)}})
     for one in (model, NetworkModel(Labelled(), conditions=labels, unconditional=labels, guidance=2.0)):
         found = repeatability(one, z)
-        assert found.exact and set(found.differing) == {1, 2}
+        assert found.exact and {"a batch of 1", "a batch of 2"} <= found.probes.keys()
 
     class Looking(torch.nn.Module):
         def forward(self, z, t):
             return z + z.mean()
 
-    assert repeatability(Looking(), z).differing == {1: 3, 2: 3}
+    assert differing(repeatability(Looking(), z)) == {"a batch of 1": 3, "a batch of 2": 6}
 
 
 def test_round_trips_in_four_dtypes():
@@ -303,6 +361,7 @@ def test_the_command(tmp_path, capsys):
     print_trips(found["round_trips"])  # below the lines, what is printed without --json
     text = "\n".join([*lines_of_growth(found), capsys.readouterr().out])
     assert "bits that differ on the lattice: 0 from noise and back, 0 from data and back" in text
+    assert "float32 outputs of one input: " in text and "the same: the same call" in text
     assert (
         "symplectic defect, relative to" in text
         and "invert: a per" in text

@@ -9,8 +9,8 @@ from bdia_numerics.analysis.certified.enclosures import (
     certify_better,
     enclose_error,
 )
-from bdia_numerics.analysis.expansion.elementary import OrderCondition, order_conditions
 from bdia_numerics.analysis.expansion.order import PatternOrder, SymbolicOrder, order_on_pattern, symbolic_order
+from bdia_numerics.analysis.expansion.step import OrderCondition, order_conditions
 from bdia_numerics.analysis.geometry import (
     Asymmetry,
     SymplecticDefect,
@@ -20,12 +20,10 @@ from bdia_numerics.analysis.geometry import (
     symplectic_defect,
 )
 from bdia_numerics.analysis.lint import Cost, Finding, lint
-from bdia_numerics.analysis.measurement.budget import ErrorBudget, error_budget
+from bdia_numerics.analysis.measurement.budget import BestGamma, ErrorBudget, best_gamma, error_budget
 from bdia_numerics.analysis.measurement.errors import GlobalError, LocalErrors, global_error, local_truncation_error
-from bdia_numerics.analysis.measurement.families import GridFamily
-from bdia_numerics.analysis.measurement.gamma import BestGamma, best_gamma
 from bdia_numerics.analysis.measurement.leading_error import LeadingError, leading_error
-from bdia_numerics.analysis.measurement.observed import ObservedOrder, OrderLevel, observed_order
+from bdia_numerics.analysis.measurement.observed import GridFamily, ObservedOrder, OrderLevel, observed_order
 from bdia_numerics.analysis.measurement.work_precision import Work, WorkPrecision, work_precision
 from bdia_numerics.analysis.perturbation.amplification import (
     PRACTICAL,
@@ -40,11 +38,12 @@ from bdia_numerics.analysis.perturbation.amplification import (
 from bdia_numerics.analysis.perturbation.precision import Requirement, RoundTripError, required_dtype, round_trip_error
 from bdia_numerics.analysis.sheet.datasheet import Datasheet, datasheet
 from bdia_numerics.analysis.sheet.proved import Proved
-from bdia_numerics.analysis.stability.characteristic import characteristic_polynomial, stability_polynomial
-from bdia_numerics.analysis.stability.stability_interval import (
+from bdia_numerics.analysis.stability.characteristic import (
     StabilityInterval,
     StabilityRegion,
+    characteristic_polynomial,
     stability_interval,
+    stability_polynomial,
     stability_region,
 )
 from bdia_numerics.analysis.stability.zero_stability import ZeroStability, zero_stability

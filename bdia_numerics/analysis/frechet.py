@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
+from bdia_numerics.spaces import Array
 from bdia_numerics.texts import refuse
-
-Array = np.ndarray[Any, Any]
 
 
 def frechet_distance(first: Array, second: Array) -> float:

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.analysis.perturbation.amplification import Array, evaluations, slot_matrix
+from bdia_numerics.analysis.perturbation.amplification import evaluations, slot_matrix
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import Run, Segment, Solver, inverse_run, record_steps, structure
 from bdia_numerics.program.inverse import invert_matrix
-from bdia_numerics.program.meaning import interpret
+from bdia_numerics.program.ops import interpret
 from bdia_numerics.runs.solving import solve
-from bdia_numerics.spaces import kind_of, plain
+from bdia_numerics.spaces import Array, kind_of, plain
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
 

@@ -1,8 +1,8 @@
-"""What the paper's misprints do to the error when they are run as printed, beside the right form."""
+"""What the paper's misprints do to the error when they are run as printed, beside the right form; and the same as a study."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -11,13 +11,15 @@ import numpy as np
 
 from bdia_numerics import grids, schedules
 from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
-from bdia_numerics.claims.leading_errors import Array
 from bdia_numerics.claims.ledger import require
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import Gaussian, GaussianMixture
 from bdia_numerics.program import Recorder
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, BDIAHeun
+from bdia_numerics.spaces import Array
+from bdia_numerics.studies import Study, Variable
+from bdia_numerics.studies.study import Cell, among
 
 STEPS = (10, 20, 40, 80)
 MIXED = 0.93
@@ -239,3 +241,46 @@ AS_PRINTED = {
     ),
     "alg-1": AsPrinted("Alg. 1", "z_1, the last state set, as the output", _SAMPLE, alg_1, worse=1.2, stalls=False),
 }
+
+
+FORMS = ("as printed", "right")
+
+
+@dataclass(frozen=True)
+class MisprintsConfig:
+    """Which are run: names of `claims.as_printed.AS_PRINTED`."""
+
+    claims: tuple[str, ...] = tuple(AS_PRINTED)
+
+    def __post_init__(self) -> None:
+        among(self, claims=AS_PRINTED)
+
+
+def compute(config: MisprintsConfig, cell: Cell) -> Mapping[str, Any]:
+    """Return the errors of one misprint in one form; NaN at numbers of steps that it is not run with."""
+    case = AS_PRINTED[str(cell["claim"])]
+    errors = {n: case.run(cell["form"] == FORMS[0], n) for n in case.steps}
+    return {
+        "error": np.array([errors.get(n, np.nan) for n in _steps(config)]),
+        "quantity": case.what,
+        "label": case.label,
+    }
+
+
+def _steps(config: MisprintsConfig) -> tuple[int, ...]:
+    return tuple(sorted({n for name in config.claims for n in AS_PRINTED[name].steps}))
+
+
+MISPRINTS = Study(
+    "misprints",
+    "Misprints of the paper, run as printed and right",
+    MisprintsConfig,
+    dims=lambda config: {"claim": config.claims, "form": FORMS},
+    inner=lambda config: {"steps": _steps(config)},
+    compute=compute,
+    variables={
+        "error": Variable("root mean square of the quantity", dims=("steps",)),
+        "quantity": Variable("of which the error is"),
+        "label": Variable("number of the equation, or name"),
+    },
+)

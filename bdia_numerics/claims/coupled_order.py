@@ -1,4 +1,4 @@
-"""Facts 12 and 13: stability, order and error constants of EDICT and CBDIA."""
+"""Order and error constants of EDICT and CBDIA, facts 12 and 13, and of BDIA-EDM, fact 14."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import schedules
+from bdia_numerics import grids, schedules
 from bdia_numerics.analysis import step_determinants, symbolic_order
 from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
-from bdia_numerics.claims.bdia_order import Z, law
-from bdia_numerics.claims.cbdia import CBDIA_MUTANTS
-from bdia_numerics.claims.edict import EDICT_MUTANTS
-from bdia_numerics.claims.formal import Formal, equal, for_every_slot, symbols, vectors
-from bdia_numerics.claims.leading_errors import Array, alternating, errors, in_asinh
-from bdia_numerics.claims.ledger import check, printed, require
-from bdia_numerics.claims.mutants import mutant
+from bdia_numerics.claims.bdia_order import Paths, Z, alternating, errors, in_asinh, in_sigma_bar, law, require_order
+from bdia_numerics.claims.equations import CBDIA_MUTANTS, EDICT_MUTANTS, EDM_MUTANTS
+from bdia_numerics.claims.formal import Formal, equal, for_every_slot, require_same, symbols, vectors
+from bdia_numerics.claims.ledger import check, mutant, printed, require
+from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.runs.solving import solve
-from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, McCallumFoster
+from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, BDIAHeun, Heun, McCallumFoster
+from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import sympy
 
 STEPS = (40, 80)
@@ -40,8 +39,7 @@ def _eigenvalues(solver: Any, parasitic: Any, scale: Callable[[Any], Any]) -> No
     apart = got.registers["z"] - got.registers["y"]
     factor, rest = apart.coefficient("z_1"), apart.coefficient("z_1") + apart.coefficient("y_1")
     require(sympy.cancel(rest) == 0, f"the difference of the states takes up {rest} of a common value")
-    miss = sympy.cancel(factor - parasitic * scale(p.a(1)))
-    require(miss == 0, f"the difference of the states is carried by {sympy.factor(factor)}")
+    require_same(factor, parasitic * scale(p.a(1)), "what carries the difference of the states")
 
 
 def _shares(solver: Any, reading: Callable[[State], Array], steps: Callable[[int], Array]) -> tuple[float, float]:
@@ -91,14 +89,13 @@ def edict_order(
         made = solver(p, shifted=shifted)
         _eigenvalues(made, p**2, lambda a: a)
         (determinant,) = step_determinants(made, f.grid)
-        require(sympy.cancel(determinant - (p * f.a(1)) ** 2) == 0, f"the determinant is {determinant}")
+        require_same(determinant, (p * f.a(1)) ** 2, "the determinant")
         got = f.step(made, {"z": z1, "y": y1})
         first = f.a(1) * z1 + f.b(1) * f.eps(y1, 1)
         second = f.a(1) * y1 + f.b(1) * f.eps(first, 0 if shifted else 1)
         equal(mean(p, got["z"], got["y"]), mean(p, first, second), "the mean before and after the mixing")
     expanded, last = symbolic_order(solver(p, shifted=True)), symbolic_order(solver(1, shifted=True))
-    ratio = expanded.ddim_ratio  # None where the error has another derivative than DDIM's
-    require(ratio is not None and sympy.cancel(ratio + (1 - p) / (1 + p)) == 0, f"index i-1: {ratio} of DDIM's error")
+    require_same(expanded.ddim_ratio, (p - 1) / (1 + p), "the part of DDIM's error, index i-1")
     found = (symbolic_order(solver(p)).order, *last.register_orders.values())
     require(found == (1, 1, 1), f"orders as printed, and of z and y at p = 1 with index i-1: {found}")
     lines = [_require(_shares(solver(Fraction(1, 2)), _READINGS["z"], np.ones), None, 1, "p = .5, (12) as printed, z")]
@@ -138,15 +135,13 @@ def cbdia_order(solver: Any = CBDIA) -> dict[str, Any]:
     p, (z1, y1) = Formal(1), vectors("z_1", "y_1")
     _eigenvalues(solver(g1, g2), g1 - g2, lambda a: 1 / a)
     (determinant,) = step_determinants(solver(g1, g2), p.grid)
-    require(sympy.cancel(determinant - (g1 - g2)) == 0, f"the determinant is {determinant}")
+    require_same(determinant, g1 - g2, "the determinant")
     before = {"z": z1, "y": y1}
     coupled = p.step(McCallumFoster(1), before)
     for name, value in p.step(solver(1, 0), before).items():
         equal(value, coupled[name], f"CBDIA (1, 0) and McCallum-Foster, {name}")
     expanded, double = symbolic_order(solver(g1, g2)), symbolic_order(solver(1, 0))
-    ratio = expanded.ddim_ratio  # None where the error has another derivative than DDIM's
-    same = ratio is not None and sympy.cancel(ratio - (g1 + g2 - 1) / (1 - g1 + g2)) == 0
-    require(same, f"the error over DDIM's is {ratio}")
+    require_same(expanded.ddim_ratio, (g1 + g2 - 1) / (1 - g1 + g2), "the part of DDIM's error")
     require(tuple(double.register_orders.values()) == (1, 1), f"(1, 0): {double.register_orders}")
     lines = list(_measured(solver))
     return {"lines": "; ".join(lines)}
@@ -169,3 +164,75 @@ def _measured(solver: Any) -> Iterator[str]:
     yield _require(_shares(solver(0, 1), _READINGS["mean"], alternating), 0, 2, "(0, 1) alternating, mean")
     yield _require(_shares(solver(1, 0), _READINGS["z"], np.ones), None, 1, "(1, 0) uniform, z")
     yield _require(_shares(solver(1, 0), _READINGS["mean"], np.ones), 0, 2, "(1, 0) uniform, mean")
+
+
+FAR, NEAR = 3.0, 0.3
+
+
+def coupled_share(g: Any, base: str) -> Any:
+    """Return the weight of J z''/4 in the local error, against that of Heun."""
+    return 1 / (1 + g) if base == "z" else 1 - g
+
+
+@check(
+    "fact-14",
+    verdict="refuted",
+    mutants={
+        **EDM_MUTANTS,
+        "bases exchanged": {"solver": lambda: lambda g, base="z": BDIAHeun(g, {"z": "z_hat", "z_hat": "z"}[base])},
+        "gamma dropped": {"share": mutant(coupled_share, ("1 / (1 + g)", "1 / (1 + g - g)"))},
+    },
+)
+def bdia_edm_order(solver: Any = BDIAHeun, share: Callable[[Any, str], Any] = coupled_share) -> dict[str, Any]:
+    """Order and error constants by expansion; the global error against a quadrature; a mixture on which it is worse."""
+    (g,) = symbols("gamma")
+    for base in ("z", "z_hat"):
+        found = symbolic_order(solver(g, base))
+        require((found.order_rough, found.order) == (2, 2), f"base {base}: orders {found.order_rough}, {found.order}")
+        wanted = {"y'''": -sympy.Rational(1, 12), "J y''": share(g, base) / 4}
+        same = set(found.principal) == set(wanted)
+        same = same and all(sympy.cancel(found.principal[k] - wanted[k]) == 0 for k in wanted)
+        require(same, f"base {base}: the leading term is {found.principal}, not {wanted}")
+        _on_a_gaussian(g, base, share)
+    worst, orders = _measured_edm(solver, share)
+    law = GaussianMixture([0.28, 0.72], [[-2.0], [3.9]], [0.07, 0.54])
+    z, schedule = 10.0 * np.random.default_rng(0).standard_normal((200, 1)), schedules.edm()
+    grid = grids.asinh(schedule, 192, t_max=10.0, t_min=0.02)
+    plain, *harm = (rms(errors(law, schedule, s, z, grid)) for s in (Heun(), solver(1, "z"), solver(1, "z_hat")))
+    ratios = [h / plain for h in harm]
+    said = [printed(ratio, text) for ratio, text in zip(ratios, ("2.03", "3.15"), strict=True)]
+    return {"worst": worst, "orders": orders, "law": law, "grid": grid, "said": said}
+
+
+def _on_a_gaussian(g: Any, base: str, share: Callable[[Any, str], Any]) -> None:
+    """Require the defect over Heun's on the flow of a Gaussian to be the stated constant, at every s."""
+    s, c = sympy.symbols("s c", positive=True)
+    y = sympy.sqrt(c + s**2)
+    jacobian = sympy.diff(y, s) / y
+    curved, coupled = -sympy.diff(y, s, 3) / 12, jacobian * sympy.diff(y, s, 2) / 4
+    stated = (2 + g) / (2 + 2 * g) if base == "z" else (2 - g) / 2
+    miss = sympy.simplify((curved + share(g, base) * coupled) / (curved + coupled) - stated)
+    require(miss == 0, f"on a Gaussian, base {base}: the ratio to Heun's error differs by {miss}")
+
+
+def _measured_edm(solver: Any, share: Callable[[Any, str], Any]) -> tuple[float, tuple[float, float]]:
+    """Return how far errors are from the quadrature of the defect, and the least and largest order on alternating steps."""
+    law = GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.1, 0.2])
+    schedule, z = schedules.edm(), np.linspace(-5.0, 5.0, 10)[:, None]
+    paths, misses, orders = Paths(law, schedule, z, FAR, NEAR), [], []
+    curved = -paths.integral(lambda s: paths.growth(s) * paths.third(s)) / 12
+    coupled = paths.integral(lambda s: paths.growth(s) * paths.jacobian(s) * paths.second(s)) / 4
+
+    def scaled(made: Any, steps: Callable[[int], Array], n: int) -> Array:
+        scaled_error: Array = n**2 * errors(law, schedule, made, z, in_sigma_bar(schedule, steps(n), FAR, NEAR))
+        return scaled_error
+
+    for g, base in ((0.0, "z"), (0.5, "z"), (1.0, "z"), (1.0, "z_hat")):
+        predicted = (NEAR - FAR) ** 2 * (curved + share(g, base) * coupled)
+        coarse, fine = (scaled(solver(g, base), np.ones, n) for n in (50, 100))
+        misses.append(rms(2 * fine - coarse - predicted) / rms(predicted))
+        require(misses[-1] < 0.05, f"gamma = {g}, base {base}: {misses[-1]:.1%} from the predicted error")
+    for base in ("z", "z_hat"):
+        coarse, fine = (scaled(solver(1.0, base), alternating, n) for n in (50, 100))
+        orders.append(require_order(4 * rms(coarse), rms(fine), 2, f"base {base}, alternating"))
+    return max(misses), (min(orders), max(orders))

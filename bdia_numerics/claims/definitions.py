@@ -7,8 +7,7 @@ from typing import Any
 
 from bdia_numerics import schedules
 from bdia_numerics.claims.as_printed import AS_PRINTED, AsPrinted
-from bdia_numerics.claims.ledger import check, require
-from bdia_numerics.claims.mutants import mutant
+from bdia_numerics.claims.ledger import check, mutant, require
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.schedules.base import Derived, probability_flow
 from bdia_numerics.spaces.later import sympy

@@ -8,8 +8,7 @@ from typing import Any
 
 from bdia_numerics import grids, problems, schedules
 from bdia_numerics.analysis import Comparison, certify_better, enclose_error
-from bdia_numerics.claims.ledger import LeftOpen, Skipped, check, require
-from bdia_numerics.claims.mutants import mutant, mutate
+from bdia_numerics.claims.ledger import LeftOpen, Skipped, check, mutant, mutate, require
 from bdia_numerics.grids import Grid
 from bdia_numerics.solvers import BDIA, DDIM
 

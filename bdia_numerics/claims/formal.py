@@ -1,19 +1,22 @@
-"""Tools of the proofs: solvers run on symbols, and the paper's formulas written once, as the thing to be proved."""
+"""Tools of the proofs: solvers run on symbols, and the paper's formulas written once, as the thing to be proved.
+
+Coupled two-state solvers are relations between states and abstract increments, for any slot and over whole runs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bdia_numerics import grids
-from bdia_numerics.claims.ledger import CheckFailed, require
+from bdia_numerics.claims.ledger import CheckFailed, mutant, require
 from bdia_numerics.grids import Between, Grid, Index, Levels, Point, Pointwise
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Solver, Trace, structure
-from bdia_numerics.program.meaning import interpret
-from bdia_numerics.program.ops import Held
+from bdia_numerics.program.ops import Held, interpret
 from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.runs.state import State, identity
+from bdia_numerics.solvers import BDIA
 from bdia_numerics.spaces import SYMBOLS, Vector, formal_model
 from bdia_numerics.spaces.later import sympy
 
@@ -105,6 +108,12 @@ def equal(left: Vector, right: Vector, what: str) -> None:
     require(not difference.terms, f"{what}: the two sides differ by {dict(difference.terms)}")
 
 
+def require_same(left: Any, right: Any, what: str) -> None:
+    """Require two rational expressions to be equal; None, for one that does not exist, equals nothing."""
+    difference = None if left is None else sympy.cancel(left - right)
+    require(difference == 0, f"{what} should be {right}, and is {left}")
+
+
 def require_identity(left: Any, right: Any, what: str) -> None:
     """Require two expressions in gamma and (-gamma)^m to be equal, for symbolic m."""
     difference = sympy.simplify((sympy.sympify(left) - right).expand(power_exp=True))
@@ -192,6 +201,8 @@ def increments(solver: Solver, i: int, times: Mapping[str, int]) -> dict[str, di
     held = {name: Held(trace.new(name), AnyIndex(time - i)) for name, time in times.items()}
     s = DeltaRecorder(trace, AnyIndex(), dict(held))
     solver.step(s)
+    moved = all(h.time == held[name].time - 1 for name, h in s.held.items())
+    require(moved, "the step does not move each of its registers by one slot")
 
     one = trace.grid.space.field(1)
 
@@ -220,6 +231,33 @@ Increment = Callable[[int, int], Vector]
 """Increment(j, k): Delta(t_j -> t_k | z_j)."""
 
 
+def source(terms: dict[Any, Any]) -> frozenset[Any]:
+    """Return the name of what an increment is taken at."""
+    return frozenset(terms.items())
+
+
+def delta(j: int, k: int, state: str) -> Vector:
+    """Return the basis element of Delta(t_j -> t_k | state_j)."""
+    return Vector.basis(f"Delta({j} -> {k} | {state}_{j})")
+
+
+def stepped(solver: Solver, i: int, before: Mapping[str, tuple[str, int, Vector]]) -> dict[str, Vector]:
+    """Return what each register holds after the step from t_i, in terms of increments at the states of a run.
+
+    `before` has for each register the state that it holds: its letter, its index, and its value. A register that the step
+    gives a new value holds the state at t_{i-1} of its own letter.
+    """
+    relation = increments(solver, i, {name: time for name, (_, time, _) in before.items()})
+    known = {source(terms): (name, i - 1) for name, terms in relation.items()}
+    known |= {source({("z", name): 1}): (letter, time) for name, (letter, time, _) in before.items()}
+    basis = {("z", name): value for name, (*_, value) in before.items()}
+    for key in (key for terms in relation.values() for key in terms if key not in basis):
+        letter, time = known.get(key[-1], ("", None))
+        require(time == key[0], f"an increment is taken at {key[-1]}, which is not a state of the run at its time")
+        basis[key] = delta(key[0], key[1], letter)
+    return {name: sum((c * basis[key] for key, c in terms.items()), Vector({})) for name, terms in relation.items()}
+
+
 def abstract_run(solver: Solver, starter: Solver, n: int) -> tuple[list[Vector], Increment]:
     """Run the programs of a two-step solver and of its one-step starter over n slots, with abstract increments.
 
@@ -230,32 +268,27 @@ def abstract_run(solver: Solver, starter: Solver, n: int) -> tuple[list[Vector],
     increment
         The basis element of an increment.
     """
-    trace = Trace(grids.symbolic(n))
-    values: dict[int, Vector] = {trace.new("z"): Vector.basis("z_N")}
-    states = {n: 0}  # the number of the state at each index
-
-    def increment(j: int, k: int) -> Vector:
-        return Vector.basis(f"Delta({j} -> {k})")
-
-    def combine(terms: Sequence[tuple[Any, Vector]]) -> Vector:
-        first, *others = (vector * c for c, vector in terms)
-        total: Vector = sum(others, first)
-        return total
-
-    def step(one: Solver, i: int, held: dict[str, Held]) -> None:
-        s = DeltaRecorder(trace, i, held)
-        one.step(s)
-        for number, (j, k, base) in s.deltas.items():
-            require(base == states.get(j), f"an increment from t_{j} is taken at a state of another time")
-            values[number] = increment(j, k)
-        interpret(s.ops, values, lambda op, argument: Vector.basis(trace.names[op.target]), combine)
-        states[i - 1] = s.held["z"].number
-        require(s.held["z"].time == i - 1, f"the step from t_{i} leaves its z at t_{s.held['z'].time}")
-
-    step(starter, n, {"z": Held(0, n)})
+    (start,) = vectors("z_N")
+    states = [stepped(starter, n, {"z": ("z", n, start)})["z"], start]
     for i in range(n - 1, 0, -1):
-        step(solver, i, {"z_prev": Held(states[i + 1], i + 1), "z": Held(states[i], i)})
-    return [values[states[i]] for i in range(n + 1)], increment
+        before = {"z_prev": ("z", i + 1, states[1]), "z": ("z", i, states[0])}
+        states.insert(0, stepped(solver, i, before)["z"])
+    return states, lambda j, k: delta(j, k, "z")
+
+
+_BDIA_EDITS = {
+    "sign of the backward increment flipped": ("- g * backward", "+ g * backward"),
+    "ends of the backward increment exchanged": ("s.delta(s.i, s.i + 1, z, e)", "s.delta(s.i + 1, s.i, z, e)"),
+    "forward increment dropped": (" + forward", ""),
+    "gamma and 1 - gamma exchanged": ("(1 - g) *", "g *"),
+    "gamma squared": ("s.value(self.gamma)", "s.value(self.gamma) ** 2"),
+    "eps of the state before": ("s.eps(z)", "s.eps(z_prev)"),
+}
+
+
+def bdia_mutants(*names: str) -> dict[str, dict[str, Callable[[], Any]]]:
+    """Return planted errors of BDIA by name, each for the argument `solver` of a check."""
+    return {name: {"solver": mutant(BDIA, _BDIA_EDITS[name])} for name in names}
 
 
 def forward_weight(m: Any, g: Any) -> Any:
@@ -280,3 +313,41 @@ def bdia_relation(solver: Any, g: Any, k: int = 1) -> tuple[Any, Any, Any, Any]:
     require(got["z_prev"] == {("z", "z"): 1}, "the step does not hand z_i on")
     weights = [got["z"].get(key, 0) for key in keys]
     return weights[0], weights[1], weights[2], weights[3]
+
+
+def relations(solver: Any, i: int) -> dict[str, dict[Any, Any]]:
+    """Return the step of a coupled solver as a relation between states and increments."""
+    return increments(solver, i, {"z": i, "y": i})
+
+
+Z, Y = ("z", "z"), ("z", "y")
+
+
+def coupled_run(solver: Any, n: int) -> Iterator[tuple[int, Vector, Vector]]:
+    """Expand a CBDIA run from z_N = y_N into abstract increments; yield (i, z_i, y_i) from N down."""
+    z = y = vectors("y_N")[0]
+    yield n, z, y
+    for i in range(n, 0, -1):
+        z, y = stepped(solver, i, {"z": ("z", i, z), "y": ("y", i, y)}).values()
+        yield i - 1, z, y
+
+
+@dataclass(frozen=True)
+class CoupledStep:
+    """Coefficients of a new register in a step: of z_i, y_i, Delta(t_i -> t_{i-1}|y_i) and Delta(t_{i-1} -> t_i|w)."""
+
+    z: Any
+    y: Any
+    forward: Any
+    backward: Any
+
+
+def coupled_steps(solver: Any) -> dict[str, CoupledStep]:
+    """Return the coefficients of both new registers."""
+    got = relations(solver, 1)
+    forward = (1, 0, source({Y: 1}))
+    backward = (0, 1, source({Z: 1, forward: 1}))
+    for name, terms in got.items():
+        strangers = set(terms) - {Z, Y, forward, backward}
+        require(not strangers, f"{name} is not a combination of z, y and the two increments: {strangers}")
+    return {name: CoupledStep(*(terms.get(key, 0) for key in (Z, Y, forward, backward))) for name, terms in got.items()}

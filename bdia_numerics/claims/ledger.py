@@ -1,10 +1,14 @@
-"""The ledger: every statement with its verdict. Checks register themselves here, each with the mutants that it kills."""
+"""The ledger: every statement with its verdict. Checks register themselves here, each with the mutants that it kills.
+
+A mutant is a class or function with one piece of its source replaced: a planted error. A check that does not notice is not a check.
+"""
 
 from __future__ import annotations
 
-import difflib
+import inspect
 import pkgutil
 import sys
+import textwrap
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,6 +41,49 @@ from bdia_numerics.claims.entries import (
 )
 from bdia_numerics.program import NotInvertibleError
 from bdia_numerics.studies.engine.local import shared
+from bdia_numerics.texts import nearest, shown
+
+
+def replaced(where: str, source: str, *replacements: tuple[str, str]) -> str:
+    """Return a source with each piece of text replaced; `where` says in an error whose source it is.
+
+    Raises
+    ------
+    ValueError
+        If a text does not occur exactly once.
+    """
+    for old, new in replacements:
+        if source.count(old) != 1:
+            raise ValueError(f"mutant of {where}: {old!r} occurs {source.count(old)} times in its source, not once")
+        source = source.replace(old, new)
+    return source
+
+
+def mutate(subject: Any, *replacements: tuple[str, str]) -> Any:
+    """Return a class or function whose source has each piece of text replaced.
+
+    Parameters
+    ----------
+    subject
+        The class or function.
+    replacements
+        Pairs of old and new text; the old text must occur exactly once, so that a mutant dies with the line it mutates.
+
+    Raises
+    ------
+    ValueError
+        If a text does not occur exactly once.
+    """
+    source = replaced(subject.__name__, textwrap.dedent(inspect.getsource(subject)), *replacements)
+    namespace = dict(vars(sys.modules[subject.__module__]))
+    exec(compile(source, f"<mutant of {subject.__name__}>", "exec"), namespace)
+    return namespace[subject.__name__]
+
+
+def mutant(subject: Any, *replacements: tuple[str, str]) -> Callable[[], Any]:
+    """Return `mutate` put off until the mutant is wanted."""
+    return lambda: mutate(subject, *replacements)
+
 
 __all__ = [
     "KINDS",
@@ -157,8 +204,8 @@ def select(only: Sequence[str] | None) -> list[Statement]:
     known = statements()
     for name in only or ():
         if name not in known:
-            near = ", ".join(difflib.get_close_matches(name, known, n=3)) or "run `bdia verify` for the list"
-            raise ValueError(f"claim {name!r} is not in the ledger: did you mean {near}?")
+            near = " or ".join(nearest(name, known)) or "a name that `bdia verify --all` lists"
+            raise ValueError(f"claim {shown(name)} is not in the ledger: use {near}")
     return [known[name] for name in only] if only else list(known.values())
 
 

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.claims.ledger import check, require
-from bdia_numerics.claims.mutants import mutant, mutate
+from bdia_numerics.claims.ledger import check, mutant, mutate, require
 from bdia_numerics.runs import encoding
 from bdia_numerics.solvers import BDIA, CBDIA, EDICT
 from bdia_numerics.studies import run
 from bdia_numerics.studies.digits import DIGITS, Config, choices, contenders, images, portraits, study, study_of
-from bdia_numerics.studies.records import records
+from bdia_numerics.studies.study import records
 
 Row = Mapping[str, Any]
 

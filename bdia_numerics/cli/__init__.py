@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bdia_numerics.cli.edit import edit
 from bdia_numerics.cli.handling import OneLine, status_of
 from bdia_numerics.cli.lint import lint
 from bdia_numerics.cli.options import Command
@@ -16,7 +17,7 @@ from bdia_numerics.cli.pages import figures, pages
 from bdia_numerics.cli.reproduce import reproduce
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers, show_datasheet
-from bdia_numerics.cli.studies import converge, edit, gamma_map, network_table, work_precision
+from bdia_numerics.cli.studies import converge, gamma_map, network_table, work_precision
 from bdia_numerics.cli.sweep import sweep
 from bdia_numerics.cli.unet import draw_samples, show_growth, unet
 from bdia_numerics.cli.verify import verify
@@ -37,8 +38,8 @@ app = typer.Typer(
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "verify": verify, "list": list_solvers, "roundtrip": roundtrip, "lint": lint, "converge": converge,
-    "work-precision": work_precision, "map": gamma_map, "sweep": sweep, "reproduce": reproduce, "datasheet": show_datasheet,
-    "figures": figures, "pages": pages,
+    "work-precision": work_precision, "map": gamma_map, "sweep": sweep, "reproduce": reproduce, "edit": edit,
+    "datasheet": show_datasheet, "figures": figures, "pages": pages,
 }  # fmt: skip
 for _name, _run in COMMANDS.items():
     app.command(_name, cls=Command)(_run)
@@ -46,7 +47,6 @@ _UNET: dict[str, Callable[..., Any]] = {
     "sample": draw_samples,
     "growth": show_growth,
     "table": network_table,
-    "edit": edit,
 }
 for _name, _run in _UNET.items():
     unet.command(_name, cls=Command)(_run)

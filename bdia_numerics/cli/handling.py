@@ -19,7 +19,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from bdia_numerics.cli.show import visible
+from bdia_numerics.cli.options import visible
 
 TRACEBACK = "BDIA_TRACEBACK"
 """Set in the environment, it shows the traceback of whatever ends a command."""

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bdia_numerics import names
-from bdia_numerics.cli.options import AsJson, OneSolver
-from bdia_numerics.cli.show import as_text, show_table
+from bdia_numerics.cli.options import AsJson, OneSolver, as_text, show_table
 from bdia_numerics.texts import reals
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "default"}

@@ -1,8 +1,12 @@
-"""The vocabulary of the command line: options that mean the same in every command, and the former spellings of them."""
+"""The vocabulary of the command line: options that mean the same in every command, and what commands show: tables, progress, JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from bdia_numerics import names
+from bdia_numerics.runs.files import check, write
 from bdia_numerics.texts import listed, real, whole
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
@@ -48,8 +53,6 @@ NoiseEnd = Annotated[str, typer.Option(help="Noise end of the grids.")]
 DataEnd = Annotated[str, typer.Option(help="Data end of the grids.")]
 Guidance = Annotated[float, typer.Option(help="Scale of classifier-free guidance; 1 is none.")]
 TrustPickle = Annotated[bool, typer.Option("--trust-pickle", help="Open a pickle, which runs the code in it.")]
-Parameters = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", hidden=True)]
-"""What the former options of parameters, such as --gamma, become."""
 Inversion = Annotated[
     str,
     typer.Option(
@@ -64,53 +67,40 @@ def parts(given: list[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for text in given or () for part in listed(text))) or default
 
 
-def parameters(pairs: list[str] | None) -> dict[str, str]:
-    """Return parameters of NAME=VALUE; ValueError for a text that is none."""
-    found = {}
-    for pair in pairs or ():
-        name, sign, value = pair.partition("=")
-        if not sign:
-            raise ValueError(f"--set {pair}: write NAME=VALUE, such as order=3")
-        found[name] = value
-    return found
-
-
-# Former spellings, for one release
-
-_PARAMETERS = {f"--{name}": f"--set {name}=VALUE" for name in ("gamma", "gamma1", "gamma2", "p")}
+_PARAMETERS = {f"--{name}": f"bdia:{name}=VALUE as the solver" for name in ("gamma", "gamma1", "gamma2", "p")}
+_UNET = {
+    "--spacing": "--grid",
+    "--output": "--figure",
+    "--solvers": "--solver, once for each",
+    "--evaluations": "--nfe",
+}
 FORMER: Mapping[str, Mapping[str, str]] = {
-    "converge": {
-        "--grid": "--family VALUE",
-        "--problem": "--distribution VALUE",
-        "--arithmetic": "--dtype VALUE",
+    "converge": {"--grid": "--family", "--problem": "--distribution", "--arithmetic": "--dtype"},
+    "lint": {"--wanted-error": "--tolerance"},
+    "work-precision": {"--grid": "--family", "--problem": "--distribution"},
+    "map": {
+        "--law": "--distribution, where mixture is now modes, and tight sharp",
+        "--grids": "--grid",
+        "--gammas": "--solver bdia:gamma=VALUE, once for each",
     },
-    "lint": {"--wanted-error": "--tolerance VALUE"},
-    "work-precision": {"--grid": "--family VALUE", "--problem": "--distribution VALUE"},
-    "map": {"--law": "--distribution VALUE", "--grids": "--grid VALUE", "--gammas": "--solver bdia:gamma=VALUE"},
     "roundtrip": _PARAMETERS,
-    "datasheet": {**_PARAMETERS, "--set": "--set VALUE"},
-    "sample": {"--spacing": "--grid VALUE", "--output": "--figure VALUE"},
-    "growth": {"--spacing": "--grid VALUE"},
-    "table": {"--solvers": "--solver VALUE", "--grids": "--grid VALUE", "--evaluations": "--nfe VALUE"},
-    "edit": {"--solvers": "--solver VALUE"},
+    "datasheet": {**_PARAMETERS, "--set": "the parameter behind the solver, name:VALUE"},
+    "sample": _UNET,
+    "growth": _UNET,
+    "table": {**_UNET, "--grids": "--grid"},
 }
-"""By command and former option, the words that take the place of the option with its value."""
-_SEPARATORS = {"--gammas": ",", "--solvers": ";"}
-"""Of former options that took several values: the words stand once for each."""
-_HINTS = {
-    "--law": "--distribution VALUE, where mixture is now modes, and tight sharp",
-    "--set": "the parameter behind the solver, name:VALUE",
-    **{option: f"bdia:{option[2:]}=VALUE as the solver" for option in _PARAMETERS},
-}
-"""What a hint says is written now, where that is not the words of `FORMER`."""
+"""By command and former option, what is written now."""
 
 
 class Command(TyperCommand):
-    """A command that reads former spellings with a hint, and takes no number that no machine has memory for."""
+    """A command that refuses former options in words, and takes no number that no machine has memory for."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the words that stand in the place of former spellings."""
-        return super().parse_args(ctx, today(str(ctx.info_name), args))
+        """Parse the words; ValueError for a former option, with what is written now."""
+        for option in (word.partition("=")[0] for word in args):
+            if (now := FORMER.get(str(ctx.info_name), {}).get(option)) is not None:
+                raise ValueError(f"{option} is gone: write {now}")
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; ValueError for a number without bounds."""
@@ -123,19 +113,108 @@ class Command(TyperCommand):
         return super().invoke(ctx)
 
 
-def today(command: str, args: list[str]) -> list[str]:
-    """Return the words of a command with former spellings replaced, each with a line on standard error."""
-    rules, found, rest = FORMER.get(command, {}), [], list(args)
-    while rest:
-        word = rest.pop(0)
-        option, sign, value = word.partition("=")
-        if option not in rules or not (sign or rest):
-            found.append(word)
-            continue
-        value = value if sign else rest.pop(0)
-        each = ", once for each" if option in _SEPARATORS else ""
-        typer.echo(f"bdia: {option} is a former spelling: write {_HINTS.get(option, rules[option] + each)}", err=True)
-        value = names.FORMER_DISTRIBUTIONS.get(value, value) if option == "--law" else value
-        for part in value.split(_SEPARATORS[option]) if each else [value]:
-            found += [piece.replace("VALUE", part.strip()) for piece in rules[option].split()]
-    return found
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def visible(text: str) -> str:
+    """Return text whose control characters are written out: a docstring or a name of a file moves no cursor and sets no colour."""
+    return text.translate(_CONTROLS)
+
+
+def console(width: int = 160) -> Any:
+    """Return a console; `width` holds where the output is not a terminal, since 80 columns would cut words."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout is not None and sys.stdout.isatty() else width, highlight=False)
+
+
+def show_table(
+    heads: Sequence[str], rows: Iterable[Sequence[Any]], whole: Sequence[str] = (), width: int = 160
+) -> None:
+    """Print a table; a cell is what prints as its text, or a pair of a text and its colour, and columns in `whole` are not wrapped."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in heads:
+        made.add_column(name, no_wrap=name in whole, overflow="fold")
+    for row in rows:
+        pairs = (cell if isinstance(cell, tuple) else (str(cell), "") for cell in row)
+        made.add_row(*(Text(visible(text), colour) for text, colour in pairs))
+    console(width).print(made)
+
+
+def progress() -> Any:
+    """Return a progress bar on standard error, silent where that is not a terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    error = Console(stderr=True)
+    counted = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn())
+    columns = (*counted, TimeElapsedColumn(), TextColumn("so far,"), TimeRemainingColumn(), TextColumn("to go"))
+    # Half an hour, since a step of a long run takes longer than the half minute that rich remembers.
+    return Progress(*columns, console=error, transient=True, disable=not error.is_terminal, speed_estimate_period=1800)
+
+
+@contextmanager
+def counting(what: str, total: int | None) -> Iterator[Callable[..., None]]:
+    """Show a progress bar inside, and give a function that moves it on, and may say at what."""
+    with progress() as bar:
+        task = bar.add_task(what, total=total)
+
+        def advance(said: str = "", by: int = 1) -> None:
+            bar.update(task, advance=by, **({"description": said} if said else {}))
+
+        yield advance
+
+
+def as_text(data: dict[str, Any]) -> str:
+    """Return data as JSON; numbers that JSON lacks are null."""
+    return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def say(found: dict[str, Any], lines: Callable[[dict[str, Any]], Iterable[str]], as_json: bool) -> None:
+    """Print what was found, as JSON or in lines."""
+    typer.echo(as_text(found) if as_json else "\n".join(lines(found)))
+
+
+def _finite(x: Any) -> Any:
+    x = getattr(x, "tolist", lambda: x)()  # of an array
+    if isinstance(x, dict):
+        return {k: _finite(v) for k, v in x.items()}
+    if isinstance(x, list | tuple):
+        return [_finite(v) for v in x]
+    return None if isinstance(x, float) and not math.isfinite(x) else x
+
+
+def figure_path(path: Path | None, option: str = "--figure") -> None:
+    """Raise ValueError, before anything is measured, for a figure that cannot be drawn or written."""
+    from bdia_numerics.plots import MISSING, available
+
+    check(option, path, (".png", ".pdf", ".svg"))
+    if path is not None and not available():
+        raise ValueError(MISSING)
+
+
+def save_figure(path: Path, figure: Any) -> None:
+    """Write a figure in the format of its suffix."""
+    from bdia_numerics.plots import image
+
+    write(path, image(figure, format=path.suffix.lstrip(".").lower()))
+
+
+def require_torch() -> None:
+    """Raise ImportError with the extra's name unless the extra torch is installed."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "diffusers", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise ImportError(f"unet needs {', '.join(missing)}: pip install 'bdia_numerics[torch]'")

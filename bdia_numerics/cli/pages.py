@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, counting, show_table
+from bdia_numerics.cli.options import AsJson, as_text, counting, show_table
 from bdia_numerics.runs.files import check
 
 if TYPE_CHECKING:

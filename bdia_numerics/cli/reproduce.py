@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, TrustPickle
-from bdia_numerics.cli.show import as_text, counting, require_torch, save_figure
+from bdia_numerics.cli.options import AsJson, TrustPickle, as_text, counting, require_torch, save_figure
 from bdia_numerics.cli.studies import show_rows
 from bdia_numerics.cli.sweep import pool_of
 from bdia_numerics.texts import wholes
@@ -75,7 +74,7 @@ def reproduce(
     from bdia_numerics.studies import given, protocols, run
     from bdia_numerics.studies import reproduction as study
     from bdia_numerics.studies.engine.running import dataset_path, finished
-    from bdia_numerics.studies.records import data as said
+    from bdia_numerics.studies.study import data as said
     from bdia_numerics.studies.study import key, work
 
     name, variants = protocols.protocols("table-1" if table == "figure-1" else table)

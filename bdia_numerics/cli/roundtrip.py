@@ -14,11 +14,9 @@ from bdia_numerics.cli.options import (
     Inversion,
     OneGrid,
     OneSolver,
-    Parameters,
     ScheduleName,
-    parameters,
+    say,
 )
-from bdia_numerics.cli.show import say
 from bdia_numerics.texts import one_of
 
 STATES = 64
@@ -27,7 +25,6 @@ STATES = 64
 def roundtrip(
     solver: OneSolver = "BDIA",
     exact: Annotated[bool, typer.Option("--exact", help="Run on the integer lattice and compare every bit.")] = False,
-    others: Parameters = None,
     grid: OneGrid = "uniform",
     schedule: ScheduleName = "vp_linear",
     distribution: Distribution = "peaks",
@@ -45,7 +42,7 @@ def roundtrip(
     prints the number of differing bits and the size of the remainder buffer with its bound; the exit status is 1 if a bit differs, or
     if the error of what comes back is as large as the state.
     """
-    chosen = names.solver(solver, **parameters(others))
+    chosen = names.solver(solver)
     law, levels = names.distribution(distribution), names.schedule(schedule)
     slots = names.grid(grid or "uniform")(levels, steps, seed=seed)
     found = _run(
@@ -62,8 +59,7 @@ def _run(
 
     from bdia_numerics.analysis.perturbation.amplification import inverse_growth
     from bdia_numerics.program import parameters
-    from bdia_numerics.runs.bit_exact import bit_exact_round_trip
-    from bdia_numerics.runs.encoding import round_trip
+    from bdia_numerics.runs.encoding import bit_exact_round_trip, round_trip
     from bdia_numerics.runs.inversion import INVERSIONS, name_of, named
     from bdia_numerics.runs.solving import DERIVED
 

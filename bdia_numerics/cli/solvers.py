@@ -13,8 +13,15 @@ from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, Html, Parameters, parameters
-from bdia_numerics.cli.show import as_text, console, counting, show_table, visible
+from bdia_numerics.cli.options import (
+    AsJson,
+    Html,
+    as_text,
+    console,
+    counting,
+    show_table,
+    visible,
+)
 from bdia_numerics.runs.files import check, fingerprint, write
 
 
@@ -100,7 +107,7 @@ def _bit_exact(solver: Any) -> str:
 
     from bdia_numerics import grids, schedules
     from bdia_numerics.program import NotOnLatticeError, refusal
-    from bdia_numerics.runs.bit_exact import bit_exact_round_trip
+    from bdia_numerics.runs.encoding import bit_exact_round_trip
 
     grid = grids.uniform(schedules.vp_linear(), 6, t_min=0.1)
     z = np.linspace(-1, 1, 5)
@@ -117,20 +124,18 @@ def show_datasheet(
         str,
         typer.Argument(help="A solver of `bdia list`, such as bdia:gamma=9/10, or module:object, which is imported."),
     ],
-    others: Parameters = None,
     proved_only: Annotated[bool, typer.Option("--proved-only", help="Leave out what runs show.")] = False,
     html: Html = None,
     as_json: AsJson = False,
 ) -> None:
     """Print what is proved of a solver, what its runs show (a few seconds), and where the two differ."""
     from bdia_numerics import names
-    from bdia_numerics.analysis.sheet.datasheet import datasheet
-    from bdia_numerics.analysis.sheet.measured import PARTS
+    from bdia_numerics.analysis.sheet.datasheet import PARTS, datasheet
     from bdia_numerics.pages.template import require_pages
 
     require_pages(html)
     check("--html", html)
-    chosen = names.solver(solver, **parameters(others))
+    chosen = names.solver(solver)
     with counting("proving", None if proved_only else PARTS) as advance:
         found = datasheet(chosen, measured=not proved_only, progress=lambda part: advance(part[:14]))
     if html is not None:

@@ -1,4 +1,4 @@
-"""The commands that run one study: `bdia converge`, `bdia work-precision`, `bdia map`, `bdia unet table` and `bdia unet edit`.
+"""The commands that run one study: `bdia converge`, `bdia work-precision`, `bdia map` and `bdia unet table`.
 
 Each reads its options into the study's configuration. The table, the JSON and the figure are those that the study declares.
 """
@@ -21,15 +21,19 @@ from bdia_numerics.cli.options import (
     Guidance,
     Nfe,
     NoiseEnd,
-    OneGrid,
     ScheduleName,
     Solvers,
     Variable,
+    as_text,
+    counting,
+    figure_path,
     parts,
+    require_torch,
+    save_figure,
+    show_table,
 )
-from bdia_numerics.cli.show import as_text, counting, figure_path, require_torch, save_figure, show_table
 from bdia_numerics.solvers import BDIA
-from bdia_numerics.texts import listed, ratio, reals, wholes
+from bdia_numerics.texts import listed, ratio, wholes
 
 if TYPE_CHECKING:
     from bdia_numerics.studies import Study
@@ -41,8 +45,7 @@ ROWS = 40
 def show(study: Study, config: Any, figure: Path | None, as_json: bool) -> None:
     """Run a study in this process, write its figure where a path is given, and print its table or its JSON."""
     from bdia_numerics.studies import run
-    from bdia_numerics.studies.records import data
-    from bdia_numerics.studies.study import work
+    from bdia_numerics.studies.study import data, work
 
     figure_path(figure)
     with counting(study.name[:14], len(work(study, config))) as advance:
@@ -60,7 +63,7 @@ def show(study: Study, config: Any, figure: Path | None, as_json: bool) -> None:
 
 def show_rows(study: Study, found: Any, most: int | None = None) -> None:
     """Print a study's table, at most so many rows of it."""
-    from bdia_numerics.studies.records import table as texts
+    from bdia_numerics.studies.study import table as texts
 
     caption, heads, rows = texts(study, found)
     if not rows:
@@ -196,24 +199,3 @@ def network_table(
         images, paired=paired, guidance=guidance, seed=seed,
     )  # fmt: skip
     show(study.NETWORK_TABLE, config, figure, as_json)
-
-
-def edit(
-    solver: Solvers = None,
-    guidance: Annotated[str, typer.Option(help="Scales of classifier-free guidance, there and back.")] = "1,3,5",
-    steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 40,
-    grid: OneGrid = "cut",
-    images: Annotated[int, typer.Option(help="Samples of the network that are edited.")] = 10,
-    seed: Annotated[int, typer.Option(help="Seed of their noise.")] = 0,
-    figure: Figure = None,
-    as_json: AsJson = False,
-) -> None:
-    """Encode digits under their label and decode them under another, with the shipped network (the paper's figures 4 and 6)."""
-    require_torch()
-
-    from bdia_numerics.studies import network_images as study
-
-    config = study.EditConfig(
-        parts(solver, study.SOLVERS), reals("--guidance", guidance), steps, grid or "cut", images, seed
-    )
-    show(study.EDITING, config, figure, as_json)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson
-from bdia_numerics.cli.show import as_text, counting, show_table
+from bdia_numerics.cli.options import AsJson, as_text, counting, show_table
 from bdia_numerics.cli.studies import ROWS, show_rows
 
 if TYPE_CHECKING:
@@ -156,9 +155,8 @@ def _show_tasks(done: list[Task], as_json: bool) -> int:
 
 
 def _show_plan(study: Study, settings: Any, folder: Path, workers: int | None, as_json: bool) -> int:
-    from bdia_numerics.studies.engine.local import cores
+    from bdia_numerics.studies.engine.local import StudyJob, attempt, cores
     from bdia_numerics.studies.engine.running import finished
-    from bdia_numerics.studies.engine.task import StudyJob, attempt
     from bdia_numerics.studies.study import key, work
 
     kept = finished(folder, study)

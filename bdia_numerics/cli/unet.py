@@ -10,8 +10,21 @@ import typer
 from typer.core import TyperGroup
 
 from bdia_numerics import names
-from bdia_numerics.cli.options import AsJson, Figure, Guidance, Inversion, OneGrid, OneSolver, TrustPickle
-from bdia_numerics.cli.show import counting, figure_path, require_torch, save_figure, say, show_table
+from bdia_numerics.cli.options import (
+    AsJson,
+    Figure,
+    Guidance,
+    Inversion,
+    OneGrid,
+    OneSolver,
+    TrustPickle,
+    counting,
+    figure_path,
+    require_torch,
+    save_figure,
+    say,
+    show_table,
+)
 from bdia_numerics.texts import wholes
 
 
@@ -19,6 +32,10 @@ class Sampling(TyperGroup):
     """Subcommands of which `sample` is meant where none is named: `bdia unet`, `bdia unet PATH --steps 10`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args[:1] == ["edit"]:
+            raise ValueError(
+                "`bdia unet edit` is now `bdia edit`; the study of it is `bdia figures --only fig6-editing`"
+            )
         asks = args[:1] in (["-h"], ["--help"])
         return super().parse_args(ctx, args if asks or set(args[:1]) & set(self.commands) else ["sample", *args])
 
@@ -252,10 +269,11 @@ def show_growth(
         found["symplectic"] = defect and asdict(defect)
         tell("bits")
         found["bits"] = bits(chosen, one, times, z[:1])
-        tell("batches")
+        tell("repeatability")
         loaded = loaded.to(single)
         several = loaded.model(given, guidance=guidance)
-        found["batches"] = asdict(repeatability(several, z.to(single), times.t[times.n // 2]))
+        steady = repeatability(several, z.to(single), times.t[times.n // 2])
+        found["repeatability"] = {**asdict(steady), "exact": steady.exact, "in_words": str(steady)}
         tell("dtypes")
         ask = network_of(loaded, given)
         found["trips"] = trips(ask, {repr(chosen): chosen}, [times], z, guidances=(guidance,))
@@ -295,21 +313,9 @@ def lines_of_growth(found: dict[str, Any]) -> list[str]:
         for end in ("noise", "data")
     )
     lines.append(f"bits that differ on the lattice: {', '.join(differing)}")
-    batches = found["batches"]
-    counts = {
-        "the call": batches["repeated"], "the batch": max(batches["differing"].values()),
-        **{f"the kernels ({name})": count for name, count in batches["kernels"].items()},
-    }  # fmt: skip
-    largest = max(batches["largest"], batches["largest_by_kernels"])
-    found_in = ", ".join(f"{name} in {count} elements" for name, count in counts.items() if count)
-    same = ", ".join(name for name, count in counts.items() if not count)
-    if found_in:
-        lines.append(
-            f"float32 outputs depend on {found_in}, by {largest:.1e} of their size at most: "
-            "invert as you sampled, in the same batch"
-        )
-    if same:
-        lines.append(f"float32 outputs do not depend on {same}")
+    steady = found["repeatability"]
+    advice = "" if steady["exact"] else "; invert as you sampled, in the same batch"
+    lines.append(f"float32 outputs of one input: {steady['in_words']}{advice}")
     for row in found["trips"]:
         expected = f", {row['predicted']:.2g} expected on a unit Gaussian" if row["guidance"] == 1 else ""
         lines.append(f"round trip in {row['dtype']}: {row['error']:.2g}{expected} ({row['status']})")

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, Html
-from bdia_numerics.cli.show import as_text, counting, show_table
+from bdia_numerics.cli.options import AsJson, Html, as_text, counting, show_table
 from bdia_numerics.cli.studies import show_rows
 from bdia_numerics.runs.files import check, write
 
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from bdia_numerics.claims.ledger import Decided, MutantResult
 
 REPORT = Path("report.html")
+SETTLED = ("proved", "measured", "definition")
+"""Kinds whose claims are not named in the summary: there is nothing that a reader has to be told of each."""
 COLOURS = {
     "proved": "blue",
     "measured": "green",
@@ -34,6 +35,9 @@ def verify(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="ID,ID", help="Decide these claims alone.")
     ] = None,
+    whole: Annotated[
+        bool, typer.Option("--all", help="Print every claim with its evidence, and the runs on digits.")
+    ] = False,
     as_json: AsJson = False,
     html: Html = None,
     markdown: Annotated[
@@ -47,7 +51,7 @@ def verify(
     ] = None,
     mutants: Annotated[bool, typer.Option("--mutants", help="Run each check on the errors it must notice.")] = False,
 ) -> None:
-    """Decide the claims of the paper, print the ledger and write report.html.
+    """Decide the claims of the paper, print how many hold and which do not, and write report.html, which has the evidence of each.
 
     With --only or --json the report is written only where --html says. The exit status is 1 if a check failed, or, with
     --mutants, if one did not notice an error.
@@ -83,8 +87,10 @@ def verify(
     shown = {name: data for d in decided for name, data in d.shown.items()}
     if as_json:
         typer.echo(as_text(_ledger(decided, shown.get("results"))))
-    else:
+    elif ids or whole:
         _print_ledger(decided, shown.get("results"))
+    else:
+        _print_summary(decided)
     if path:
         _write(path, decided, shown)
     if markdown:
@@ -136,7 +142,7 @@ def _mutants(only: Sequence[str] | None, *, as_json: bool) -> int:
 def _ledger(decided: Sequence[Decided], results: Dataset | None) -> dict[str, Any]:
     from bdia_numerics.pages.template import versions
     from bdia_numerics.studies.digits import DIGITS
-    from bdia_numerics.studies.records import records
+    from bdia_numerics.studies.study import records
 
     claims = [
         {
@@ -162,6 +168,26 @@ def _write(path: Path, decided: Sequence[Decided], shown: dict[str, Any]) -> Non
     if shown and not plots.available():
         typer.echo(plots.MISSING, err=True)
     typer.echo(f"report: {path}", err=True)
+
+
+def _print_summary(decided: Sequence[Decided]) -> None:
+    """Print how many claims there are of each kind, and name those that are not simply true; a check that failed is shown whole."""
+    from bdia_numerics.claims.ledger import counts
+
+    failed = [d for d in decided if d.verdict == "failed"]
+    if failed:
+        _print_ledger(failed, None)
+    rows: list[tuple[Any, ...]] = []
+    for whose, kinds in counts(decided).items():
+        for kind, number in kinds.items():
+            ids = (d.statement.id for d in decided if d.kind == kind and d.statement.of_paper == (whose == "The paper"))
+            rows.append(
+                (whose, (kind, COLOURS.get(kind, "default")), number, "" if kind in SETTLED else ", ".join(ids))
+            )
+    show_table(("whose", "what happened", "claims", "which"), rows, width=120)
+    typer.echo("Evidence of one claim: bdia verify --only eq-61; of all: bdia verify --all, or the report.")
+    if any(d.kind == "skipped" for d in decided):
+        typer.echo("Skipped claims take longer, or need the extra balls or Coq: bdia verify --full says which.")
 
 
 def _print_ledger(decided: Sequence[Decided], results: Dataset | None) -> None:

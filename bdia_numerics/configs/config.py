@@ -8,7 +8,6 @@ import math
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from numbers import Integral, Real
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +15,7 @@ from typing import Any
 
 from bdia_numerics import models
 from bdia_numerics.configs.families import FAMILIES, KNOWN, SIGMA_ENDS, Family
-from bdia_numerics.texts import DEEPEST, MOST, bounded, one_of, refuse, shown
+from bdia_numerics.texts import DEEPEST, MOST, bounded, nearest, one_of, refuse, shown
 
 SPACINGS = ("leading", "linspace", "trailing")
 KINDS = {
@@ -201,7 +200,7 @@ def _class_of(own: Mapping[str, Any]) -> str:
 
 
 def _near(key: str, names: Collection[str]) -> str:
-    close = get_close_matches(key, names, 1)
+    close = nearest(key, names)
     return f" (did you mean {close[0]}?)" if close else ""
 
 

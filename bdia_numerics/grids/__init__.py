@@ -15,10 +15,20 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.grids.grid import Grid, Time, build, check_value, decided, ends_of, exact, inside, slots_of
-from bdia_numerics.grids.irregular import alternating, pattern_of, periodic, random
 from bdia_numerics.grids.levels import Between, Index, Levels, Point, Pointwise
 from bdia_numerics.grids.live import Live, live
-from bdia_numerics.grids.recipes import Listed, Mapped, Power, Symbolic, Values, rounded
+from bdia_numerics.grids.recipes import (
+    Listed,
+    Mapped,
+    Power,
+    Symbolic,
+    Values,
+    alternating,
+    pattern_of,
+    periodic,
+    random,
+    rounded,
+)
 from bdia_numerics.schedules import Discrete, Schedule
 from bdia_numerics.spaces import Space
 from bdia_numerics.spaces.values import ordered, share

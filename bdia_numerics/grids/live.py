@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.grids.grid import Grid
-
-Array = np.ndarray[Any, Any]
+from bdia_numerics.spaces import Array
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,9 @@ class Live:
 
 
 def live(scheduler: Any) -> Live:
-    """Return the walk of a scheduler, from its `grid`, its `timesteps` and its `sigmas`, or else from its table.
+    """Return the walk of a scheduler: from its `timesteps` and its `sigmas`, or else from its table.
+
+    One with a `grid` also says what is `told` at its times, and the kind of its `levels`.
 
     Raises
     ------
@@ -66,8 +67,8 @@ def live(scheduler: Any) -> Live:
         with np.errstate(divide="ignore"):
             levels = own.sigma.astype(np.float64) / own.alpha.astype(np.float64)
         way = 1 if getattr(scheduler, "noise_end", False) else -1
-        times, levels = own.t.astype(np.float64)[::way], levels[::way]
-        return Live("vp", told, times[:-1], levels[:-1], levels[1:], table)
+        times, levels = np.array([scheduler.told(t) for t in own.t[::way].tolist()]), levels[::way]
+        return Live(scheduler.levels, told, times[:-1], levels[:-1], levels[1:], table)
     if hasattr(scheduler, "sigmas"):
         times, sigmas = _points(scheduler, told)
         kind = _kind(scheduler, config, table)

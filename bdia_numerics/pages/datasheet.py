@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bdia_numerics import plots
-from bdia_numerics.analysis.sheet.compared import summary
 from bdia_numerics.analysis.sheet.datasheet import Datasheet
-from bdia_numerics.analysis.sheet.proved import Proved, factors
+from bdia_numerics.analysis.sheet.proved import Proved, factors, summary
 from bdia_numerics.pages.template import embedded, rendered
 from bdia_numerics.program import inverse_latex, refusal, step_latex
 from bdia_numerics.spaces.later import sympy
@@ -115,7 +114,7 @@ def figures(found: Datasheet) -> Iterator[tuple[str, str]]:
     measured = found.measured
     if measured is None or not plots.available():
         return
-    from bdia_numerics.plots import datasheet as drawn
+    from bdia_numerics.plots import stability as drawn
 
     if measured.orders:
         yield (

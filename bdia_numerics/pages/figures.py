@@ -11,14 +11,12 @@ from functools import partial
 from importlib import resources
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bdia_numerics import plots, studies
 from bdia_numerics.pages.template import rendered, versions
 from bdia_numerics.runs.files import write
-
-if TYPE_CHECKING:
-    from xarray import Dataset
+from bdia_numerics.studies.study import Dataset
 
 FORMATS = ("pdf", "png")
 DPI = 200
@@ -91,7 +89,7 @@ DATA: dict[str, DataFile] = {
 
 def study_of(file: DataFile) -> tuple[studies.Study, Any]:
     """Return the study of a file, and its configuration."""
-    from bdia_numerics.claims.misprint_study import MISPRINTS
+    from bdia_numerics.claims.as_printed import MISPRINTS
 
     known = studies.STUDIES | {MISPRINTS.name: MISPRINTS}
     study = known[file.study]

@@ -12,11 +12,9 @@ from bdia_numerics import plots
 from bdia_numerics.claims.ledger import KINDS, NOT_REPRODUCED, TEXT_WRONG, UNCLEAR, Decided, counted, counts, decide
 from bdia_numerics.formulas import number
 from bdia_numerics.pages.template import embedded, rendered, versions
-from bdia_numerics.studies.records import config_of, records
+from bdia_numerics.studies.study import Dataset, config_of, records
 
 if TYPE_CHECKING:
-    from xarray import Dataset
-
     from bdia_numerics.studies.digits import Choice, Portrait
 
 COPY = """One copy of the paper was read: a transcription of the PDF of arXiv:2307.10829 with its formulas in TeX. It names neither

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.formulas import number
-from bdia_numerics.plots.curves import Panel, draw
-from bdia_numerics.plots.style import canvas, looks, plain_ticks, styled
+from bdia_numerics.plots.style import Panel, canvas, draw, looks, plain_ticks, styled
 from bdia_numerics.studies.digits import Portrait
-
-if TYPE_CHECKING:
-    from xarray import Dataset
+from bdia_numerics.studies.study import Dataset
 
 _QUANTITIES = {
     "error": "x₀: distance to the true x₀",

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from bdia_numerics.plots.curves import Panel, draw
-from bdia_numerics.plots.style import canvas, looks, styled
+from bdia_numerics.plots.style import Panel, canvas, draw, looks, styled
 from bdia_numerics.studies.gamma_map import GRIDS, best, measures, of_bdia
-
-if TYPE_CHECKING:
-    from xarray import Dataset
+from bdia_numerics.studies.study import Dataset
 
 LABELS = {
     "error": "rms distance to the exact flow",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,9 +11,7 @@ from matplotlib.figure import Figure
 from bdia_numerics.formulas import number, solver_name
 from bdia_numerics.plots.pictures import Sheet, sheets
 from bdia_numerics.plots.style import canvas, error_ticks, legend_outside, looks, styled
-
-if TYPE_CHECKING:
-    from xarray import Dataset
+from bdia_numerics.studies.study import Dataset
 
 
 @styled

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.analysis import ObservedOrder
 from bdia_numerics.formulas import solver_name
-from bdia_numerics.plots.curves import Panel, draw
-from bdia_numerics.plots.style import COLUMN, PAGE, canvas, error_ticks, line, looks, plain_ticks, styled
+from bdia_numerics.plots.style import COLUMN, PAGE, Panel, canvas, draw, error_ticks, line, looks, plain_ticks, styled
 from bdia_numerics.studies.convergence import orders as observed
-
-if TYPE_CHECKING:
-    from xarray import Dataset
+from bdia_numerics.studies.study import Dataset
 
 
 def of_study(found: Dataset) -> Figure:

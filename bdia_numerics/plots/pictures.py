@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -12,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bdia_numerics.plots.style import PAGE, styled
+from bdia_numerics.spaces import Array
 
-Array = np.ndarray[Any, Any]
 _GAP = 2
 """White pixels between images."""
 _LETTER = 0.07
@@ -90,6 +91,39 @@ def sheet(
     # A caption is longer than a row of few images.
     wide = max(_IMAGE * columns, _LETTER * len(caption))
     return sheets([drawn], width=wide, margin=wide - _IMAGE * columns)
+
+
+def edits(
+    images: Sequence[Sequence[Array]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    right: Sequence[str],
+    title: str,
+    caption: str,
+) -> Figure:
+    """Draw what methods made of one image, a row each: the source, its reconstruction, and edits.
+
+    Parameters
+    ----------
+    images
+        By row and column, shape (height, width, 1 or 3), values from 0 to 1; all of one size.
+    rows, columns, right
+        Words before the rows, above the columns and behind the rows.
+    title, caption
+        A line above, and one below.
+    """
+    places = np.stack([np.stack(list(row)) for row in images]).astype(float)
+    drawn = Sheet(
+        places[..., 0] if places.shape[-1] == 1 else places,
+        rows=[fill(word, 16) for word in rows],
+        columns=[fill(word, 18) for word in columns],
+        right=right,
+        title=title,
+        high=1.0,
+        caption=caption,
+    )
+    margin = 2.6
+    return sheets([drawn], width=min(1.15 * len(columns), 7.0) + margin, margin=margin)
 
 
 @styled

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.formulas import solver_name
-from bdia_numerics.plots.curves import Panel, draw
-from bdia_numerics.plots.style import canvas, error_ticks, line, looks, styled
-
-if TYPE_CHECKING:
-    from xarray import Dataset
+from bdia_numerics.plots.style import Panel, canvas, draw, error_ticks, line, looks, styled
+from bdia_numerics.studies.study import Dataset
 
 _UNIT = 1.0
 """An error of the size of the data: what comes back is of no use."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.plots.style import PAGE, styled
 from bdia_numerics.studies import protocols
-
-if TYPE_CHECKING:
-    from xarray import Dataset
+from bdia_numerics.studies.study import Dataset
 
 
 class Cell(NamedTuple):

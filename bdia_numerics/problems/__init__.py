@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from bdia_numerics.problems.certificate import Certificate, CertifiedFlow
 from bdia_numerics.problems.certified_ode import certified_flow
-from bdia_numerics.problems.guided import GuidedGaussians
+from bdia_numerics.problems.combined import GuidedGaussians, Product
 from bdia_numerics.problems.mixtures import Empirical, Gaussian, GaussianMixture, Law, digits, normal_quantiles
-from bdia_numerics.problems.problem import NoisePrediction, Problem
-from bdia_numerics.problems.product import Product
+from bdia_numerics.problems.problem import Certificate, CertifiedFlow, NoisePrediction, Problem
 from bdia_numerics.problems.reference import ReferenceFlow, reference_flow
 from bdia_numerics.problems.uniform import Uniform
 from bdia_numerics.spaces.values import share

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-
-Array = np.ndarray[Any, Any]
+from bdia_numerics.spaces import Array
+from bdia_numerics.spaces.later import mp, special
 
 _BLOCK = 1 << 18
 _NODES = 512
@@ -55,9 +55,6 @@ class _Sums:
 
 def _sums(law: Marginal, z: Array, left: Array | None = None) -> _Sums:
     """Evaluate at points of shape (n,); `left`, (K, n), says which components enter by their survival function."""
-    # scipy.special takes half the time of importing the whole package: loaded where it is needed.
-    from scipy.special import erfcx
-
     x = (z - law.means) / law.scales
     curvature = ((np.abs(x) + 1) / law.scales).max(axis=0)
     if left is None:
@@ -65,7 +62,7 @@ def _sums(law: Marginal, z: Array, left: Array | None = None) -> _Sums:
     x = np.where(left, -x, x)
     beyond = x > 0
     gauss = -x * x / 2
-    mills = erfcx(np.abs(x) * _SQRT_HALF) / 2
+    mills = special.erfcx(np.abs(x) * _SQRT_HALF) / 2
     # A weight enters by its logarithm, so that a negligible component alone on one side does not underflow.
     exponent = np.log(law.weights) + np.where(beyond, 0.0, gauss)
     top_a, top_b = _top(exponent, ~left), _top(exponent, left)
@@ -245,35 +242,53 @@ _GUARD = 15
 
 @dataclass(frozen=True)
 class ExactMarginal:
-    """A 1-D mixture of N(mean, variance) at one time; mpf, variances positive."""
+    """A 1-D mixture of N(mean, variance) at one time, variances positive; in mpmath, or in balls with their `functions`."""
 
     weights: Sequence[Any]
     means: Sequence[Any]
     variances: Sequence[Any]
+    functions: Any = mp
+
+    def floats(self) -> Marginal:
+        """Return the same in float64."""
+        columns = (np.array([float(x) for x in part])[:, None] for part in (self.weights, self.means, self.variances))
+        weights, means, variances = columns
+        return Marginal(weights, means, np.sqrt(variances))
 
     def density(self, z: Any) -> Any:
         """Return the density at z."""
-        return sum(self._densities(z))
-
-    def _densities(self, z: Any) -> list[Any]:
-        from mpmath import mp
-
-        parts = zip(self.weights, self.means, self.variances, strict=True)
-        return [w * mp.exp(-((z - m) ** 2) / (2 * v)) / mp.sqrt(2 * mp.pi * v) for w, m, v in parts]
+        return self.sums(z, [False] * len(self.means))[2]
 
     def sums(self, z: Any, left: Sequence[bool]) -> tuple[Any, Any, Any, Any]:
         """Return A, B and their slopes: left components enter by their survival function, the others by their CDF."""
-        from mpmath import mp
-
-        a = b = slope_a = slope_b = mp.mpf(0)
-        parts = zip(self.weights, self.means, self.variances, self._densities(z), left, strict=True)
-        for w, m, v, density, is_left in parts:
-            x = (z - m) / mp.sqrt(2 * v)
+        f, a = self.functions, 0 * z
+        b, slope_a, slope_b = a, a, a
+        for w, m, v, is_left in zip(self.weights, self.means, self.variances, left, strict=True):
+            root = f.sqrt(2 * v)
+            x = (z - m) / root
+            density = w * f.exp(-x * x) / (root * f.sqrt(f.pi))
             if is_left:
-                b, slope_b = b + w * mp.erfc(x) / 2, slope_b + density
+                b, slope_b = b + w * f.erfc(x) / 2, slope_b + density
             else:
-                a, slope_a = a + w * mp.erfc(-x) / 2, slope_a + density
+                a, slope_a = a + w * f.erfc(-x) / 2, slope_a + density
         return a, b, slope_a, slope_b
+
+    def images(self, z: Any, target: ExactMarginal) -> list[Any]:
+        """Return the images of z under each component's own flow to another time, between which its own image lies."""
+        parts = zip(self.means, self.variances, target.means, target.variances, strict=True)
+        return [new_m + self.functions.sqrt(new_v / v) * (z - m) for m, v, new_m, new_v in parts]
+
+    def sides(self, z: Any, target: ExactMarginal) -> Callable[[Any], tuple[Any, Any, Any]]:
+        """Return a function of y: A' + B and B' + A, which are equal at the image of z, and the slope of log of their ratio."""
+        left = [bool(z > m) for m in self.means]
+        a, b, *_ = self.sums(z, left)
+
+        def at(y: Any) -> tuple[Any, Any, Any]:
+            new_a, new_b, slope_a, slope_b = target.sums(y, left)
+            up, down = new_a + b, new_b + a
+            return up, down, slope_a / up + slope_b / down
+
+        return at
 
 
 def transport_exact(z: Any, source: ExactMarginal, target: ExactMarginal, guess: Any, dps: int) -> Any:
@@ -284,32 +299,24 @@ def transport_exact(z: Any, source: ExactMarginal, target: ExactMarginal, guess:
     z
         One finite mpf.
     guess
-        A start for Newton's method, None for the middle of the bounds.
-
-    Notes
-    -----
-    The image lies between the images under each component's own flow.
+        A start for Newton's method; what is not finite stands for the middle of the bounds.
     """
-    from mpmath import mp
 
     def beyond(law: ExactMarginal, *points: Any) -> int:
         """Return the digits that exponents of size x^2 lose at some points."""
         pairs = zip(law.means, law.variances, strict=True)
         return 2 * int(mp.log10(1 + max(abs(x - m) / mp.sqrt(v) for m, v in pairs for x in points)))
 
-    parts = zip(source.means, source.variances, target.means, target.variances, strict=True)
     with spaces.MPMath(dps + _GUARD + beyond(source, z)).working():
-        images = [new_m + mp.sqrt(new_v / v) * (z - m) for m, v, new_m, new_v in parts]
+        images = source.images(z, target)
         low, high = min(images), max(images)
     with spaces.MPMath(dps + _GUARD + max(beyond(source, z), beyond(target, low, high))).working():
-        guess = (low + high) / 2 if guess is None else min(max(guess, low), high)
-        left = [z > m for m in source.means]
-        a, b, _, _ = source.sums(z, left)
+        guess = min(max(mp.mpf(guess), low), high) if np.isfinite(guess) else (low + high) / 2
+        sides = source.sides(z, target)
 
         def gap(x: Any) -> tuple[Any, Any]:
-            new_a, new_b, slope_a, slope_b = target.sums(x, left)
-            up, down = new_a + b, new_b + a
-            return mp.log(up / down), slope_a / up + slope_b / down
+            up, down, slope = sides(x)
+            return mp.log(up / down), slope
 
         root = increasing_root(gap, guess, mp.sqrt(max(target.variances)) / 1024, mp.mpf(10) ** (-dps - _GUARD // 2))
     with spaces.MPMath(dps).working():

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.certificate import Certificate, CertifiedFlow
 from bdia_numerics.problems.checks import finite_states, marginal, states
-from bdia_numerics.problems.enclosed_scores import Ball, Parts, Vector, ball_mixture, square
+from bdia_numerics.problems.enclosures import Ball, Parts, Vector, ball_mixture, square
 from bdia_numerics.problems.mixtures import Law
+from bdia_numerics.problems.problem import Certificate, CertifiedFlow
 from bdia_numerics.problems.scores import generic_score
 from bdia_numerics.spaces.mean_value import carries_slopes
 from bdia_numerics.spaces.precision import Shared

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.linear import eigen, ldl, ldl_solve
-
-Array = np.ndarray[Any, Any]
+from bdia_numerics.problems.checks import eigen, ldl, ldl_solve
+from bdia_numerics.spaces import Array
 
 _FEW = 8
 """Dimensions up to which distances are summed coordinate by coordinate, free of cancellation and as fast."""

@@ -16,12 +16,11 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.problems.cdf_flow import increasing_root, solve_increasing
-from bdia_numerics.problems.certificate import UNIFORM_TRANSPORT, Certificate
 from bdia_numerics.problems.checks import embed, exact, exact_values, parameter
-from bdia_numerics.problems.problem import Problem, Times
+from bdia_numerics.problems.problem import UNIFORM_TRANSPORT, Certificate, Problem, Times
 from bdia_numerics.problems.transports import digits_of
-
-Array = np.ndarray[Any, Any]
+from bdia_numerics.spaces import Array
+from bdia_numerics.spaces.later import mp, special
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 _FAR = 8.0
@@ -44,9 +43,7 @@ def _case_by_case(x: Array, h: Array, integrated: Formula, outside: Formula, ins
 
 def _mills(v: Array) -> Array:
     """Return (1 - Phi(v)) / phi(v)."""
-    from scipy.special import erfcx
-
-    return np.asarray(np.sqrt(np.pi / 2) * erfcx(v * _SQRT_HALF))
+    return np.asarray(np.sqrt(np.pi / 2) * special.erfcx(v * _SQRT_HALF))
 
 
 def _excess(v: Array) -> Array:
@@ -64,9 +61,7 @@ def _mass(x: Array, h: Array) -> Array:
 
 def _inside(x: Array, h: Array) -> Array:
     """Return Phi(x+h) - Phi(x-h) inside the interval, x < h."""
-    from scipy.special import erf
-
-    return np.asarray((erf((h + x) * _SQRT_HALF) + erf((h - x) * _SQRT_HALF)) / 2)
+    return np.asarray((special.erf((h + x) * _SQRT_HALF) + special.erf((h - x) * _SQRT_HALF)) / 2)
 
 
 def pull(x: Array, h: Array) -> Array:
@@ -105,12 +100,11 @@ def log_density(x: Array, h: Array) -> Array:
 
 def log_tail(x: Array, h: Array) -> Array:
     """Return the logarithm of the probability beyond the distance x on one side, at most log(1/2), shape (n,)."""
-    from scipy.special import erfcx
 
     def integrated(a: Array, b: Array) -> Array:
         # Phi(-(x - h u)) over u in [-1, 1], relative to exp(-(x-h)^2/2).
         places, nearest = a[:, None] - np.multiply.outer(b, _NODES), (a - b) ** 2 / 2
-        tails = erfcx(places * _SQRT_HALF) * np.exp(nearest[:, None] - places**2 / 2)
+        tails = special.erfcx(places * _SQRT_HALF) * np.exp(nearest[:, None] - places**2 / 2)
         return np.asarray(np.log(tails @ _WEIGHTS / 4) - nearest)
 
     def outside(a: Array, b: Array) -> Array:
@@ -143,15 +137,11 @@ def evaluated(floats: Callable[..., Array], precise: Callable[..., Any], space: 
 
 def _digits(dps: int, *scales: Any) -> int:
     """Return the digits in which differences over a narrow interval, and far out, keep `dps` digits."""
-    from mpmath import mp
-
     return dps + _GUARD + 2 * int(sum(abs(mp.log10(s)) for s in scales if s > 0))
 
 
 def exact_pull(x: Any, h: Any, dps: int) -> Any:
     """Return minus the score towards the centre, at x >= 0, in units of sigma."""
-    from mpmath import mp
-
     if h == 0:
         return x
     with spaces.MPMath(_digits(dps, h)).working():
@@ -160,8 +150,6 @@ def exact_pull(x: Any, h: Any, dps: int) -> Any:
 
 def exact_density(x: Any, h: Any, dps: int) -> Any:
     """Return (Phi(x+h) - Phi(x-h)) / (2h)."""
-    from mpmath import mp
-
     if h == 0:
         return mp.npdf(x)
     with spaces.MPMath(_digits(dps, h)).working():
@@ -171,15 +159,11 @@ def exact_density(x: Any, h: Any, dps: int) -> Any:
 
 def exact_log_density(x: Any, h: Any, dps: int) -> Any:
     """Return the logarithm of `exact_density`."""
-    from mpmath import mp
-
     return mp.log(exact_density(x, h, dps))
 
 
 def exact_tail(x: Any, h: Any) -> Any:
     """Return the probability beyond x on one side."""
-    from mpmath import mp
-
     if h == 0:
         return mp.erfc(x / mp.sqrt(2)) / 2
     with spaces.MPMath(_digits(mp.dps, h, 1 + x)).working():
@@ -189,8 +173,6 @@ def exact_tail(x: Any, h: Any) -> Any:
 
 def exact_distance(offset: Any, half: Any, new_half: Any, sigma: Any, new_sigma: Any, dps: int) -> Any:
     """Return the distance from the centre after the flow from that before."""
-    from mpmath import mp
-
     with spaces.MPMath(dps + _GUARD).working():
         level = (half - offset) / (2 * half) if sigma == 0 else exact_tail(offset / sigma, half / sigma)
         if new_sigma == 0:
@@ -317,8 +299,6 @@ def _sign(offset: Array) -> Array:
 
 def _distances(offset: Array, half: Array, new_half: Array, sigma: float, new_sigma: float) -> Array:
     """Return the distances from the centre after the flow, shape (n,), from those before and both half lengths."""
-    from scipy.special import ndtri_exp
-
     clean = sigma == 0
     level = np.log((half - offset) / (2 * half)) if clean else log_tail(offset / sigma, half / sigma)
     if new_sigma == 0:
@@ -326,7 +306,7 @@ def _distances(offset: Array, half: Array, new_half: Array, sigma: float, new_si
     # log 1/2 at the centre, where rounding must not leave the domain; the quantile of the sum lies between those of the
     # interval's ends.
     level = np.minimum(level, -np.log(2.0))
-    h, quantile = new_half / new_sigma, -ndtri_exp(level)
+    h, quantile = new_half / new_sigma, -special.ndtri_exp(level)
 
     def gap(x: Array, h: Array, level: Array) -> Array:
         return level - log_tail(np.maximum(x, 0.0), h) + np.minimum(x, 0.0)

@@ -8,21 +8,20 @@ from bdia_numerics.program.inverse import (
     NotInvertibleError,
     condition_of,
     end_without_inverse,
+    inverse_latex,
     inverse_run,
     invertibility,
     parameters,
+    step_latex,
     symbolised,
 )
-from bdia_numerics.program.latex import inverse_latex, step_latex
 from bdia_numerics.program.lattice import NotOnLatticeError, lattice_plan
-from bdia_numerics.program.ops import Trace
+from bdia_numerics.program.ops import Parameter, Slot, Trace
 from bdia_numerics.program.plan import Plan, make_plan
 from bdia_numerics.program.record import Evaluation, Form, Linear, Recorder, Register, Scratch, StaleFormError
 from bdia_numerics.program.refusal import refusal
-from bdia_numerics.program.slots import Parameter, Slot
-from bdia_numerics.program.start import record_begin, record_run, record_start
 from bdia_numerics.program.structure import Solver, Structure, structure
-from bdia_numerics.program.trace import Run, Segment, record_step, record_steps
+from bdia_numerics.program.trace import Run, Segment, record_begin, record_run, record_start, record_step, record_steps
 from bdia_numerics.spaces.values import share
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.grids import Grid
-from bdia_numerics.program.slots import Slot
+from bdia_numerics.program.ops import Slot
 from bdia_numerics.spaces import kind_of
 
 _DIGITS = 16

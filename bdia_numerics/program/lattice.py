@@ -17,14 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.program.meaning import rows
-from bdia_numerics.program.ops import Combine, Evaluate, Mix
+from bdia_numerics.program.ops import Combine, Evaluate, Mix, rows
 from bdia_numerics.program.plan import Arithmetic, Call, Plan, Stage, make_plan
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import Run, Segment, record_steps
-from bdia_numerics.spaces import Lattice, LatticeSpace, Memory, kernel
+from bdia_numerics.spaces import Array, Lattice, LatticeSpace, Memory, kernel
 from bdia_numerics.spaces.lattice import OVERFLOW, Remainder
-from bdia_numerics.spaces.memory import Array
 
 BUFFER, FLOATS, SPARE, BEFORE = -1, -2, -3, -4
 """Where a run's store keeps the remainder, registers as floats by number, arrays to be used again, and the remainder before the slot."""

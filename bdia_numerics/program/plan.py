@@ -8,22 +8,25 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-from bdia_numerics.program.meaning import rows
-from bdia_numerics.program.ops import Evaluate, Held, Op
+from bdia_numerics.program.ops import Evaluate, Held, Op, rows
 from bdia_numerics.program.trace import Run, Segment
-from bdia_numerics.spaces import Memory, Scalar, Space
-from bdia_numerics.spaces.memory import Array, States
+from bdia_numerics.spaces import Array, Memory, Scalar, Space
+from bdia_numerics.spaces.memory import States
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Ask for the model's output. `copy` where it must outlive a later call, since a model may reuse its buffer."""
+    """Ask for the model's output at the time t, of an argument that stands at the time `at` (EDICT's is evaluated at another).
+
+    `copy` where it must outlive a later call, since a model may reuse its buffer.
+    """
 
     target: int
     argument: int
     t: Scalar
     copy: bool = False
     dead: tuple[int, ...] = ()
+    at: Scalar = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +208,12 @@ def make_plan(
 
 def _drafts(ops: Iterable[Op], run: Run, space: Space) -> Iterable[Instruction]:
     """Yield the instructions of operations, nothing decided yet but the coefficients, which are rounded here, each once."""
-    asked = 0
+    asked, times = 0, run.trace.times | {h.number: h.time for h in run.inputs.values()}
     for op in ops:
         if isinstance(op, Evaluate):
             asked = op.target
-            yield Call(op.target, op.argument, run.trace.point(op.time).t)
+            stands = times.get(op.argument, op.time)
+            yield Call(op.target, op.argument, run.trace.point(op.time).t, at=run.trace.point(stands).t)
         for target, _, terms in rows(op):
             # A prediction without a coefficient, such as eps of a score where sigma = 0, is a zero of the output's shape.
             pairs = terms or ((space.field(0), asked),)

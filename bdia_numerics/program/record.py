@@ -15,10 +15,9 @@ from typing import Any
 from bdia_numerics import models, spaces
 from bdia_numerics.grids import Between, Point
 from bdia_numerics.program.identity import attributes
-from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Scalar, Time, Trace
+from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Slot, Time, Trace
 from bdia_numerics.program.refusal import theirs
-from bdia_numerics.program.slots import Slot
-from bdia_numerics.spaces import vanishes
+from bdia_numerics.spaces import Scalar, vanishes
 from bdia_numerics.texts import shown
 
 

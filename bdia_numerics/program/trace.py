@@ -1,16 +1,19 @@
-"""Record the steps of a run, one a slot; `start` records what comes before them."""
+"""Record a run: its steps, one a slot, and before them its first registers.
+
+These come from the one state at either end of the grid, or from states that are given.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bdia_numerics.grids import Levels
+from bdia_numerics.grids import Between, Grid, Levels
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Op, Trace
 from bdia_numerics.program.record import Recorder
 from bdia_numerics.program.refusal import theirs
-from bdia_numerics.program.structure import Solver, structure
+from bdia_numerics.program.structure import OTHER, Solver, structure, unfilled
 from bdia_numerics.texts import shown
 
 Mapping = dict[str, Held]
@@ -104,3 +107,158 @@ def steps_from(solver: Solver, trace: Trace, held: Mapping, indices: Iterable[in
         segments.append(record_step(solver, trace, i, held))
         held = segments[-1].after
     return tuple(segments)
+
+
+def record_run(solver: Solver, starter: Solver, grid: Grid, prediction: str = "eps", written: bool = False) -> Run:
+    """Record a run from the one state z_N: the first states by steps of `starter`, eq. (25), then the steps."""
+    start = record_start(solver, starter, grid, prediction, written)
+    steps = steps_from(solver, start.trace, start.final, range(check_length(solver, grid), 0, -1))
+    segments = (*start.segments, *steps)
+    return Run(start.trace, start.inputs, segments, segments[-1].after, start.starting)
+
+
+def record_start(
+    solver: Solver,
+    starter: Solver,
+    grid: Grid,
+    prediction: str = "eps",
+    written: bool = False,
+    *,
+    data_end: bool = False,
+) -> Run:
+    """Record how the registers are filled from one state, the input "z".
+
+    Parameters
+    ----------
+    solver, grid
+        Of the run that begins.
+    starter
+        Makes the states that a multistep solver has besides, by its steps from there.
+    prediction
+        What the model predicts.
+    written
+        As of `Trace`.
+    data_end
+        Whether the state is x_0 and the registers are those at the data end, where the starter's steps are those of the reversed
+        grid; otherwise it is z_N.
+
+    Returns
+    -------
+    Run
+        Without steps of the solver; its `final` are the registers.
+
+    Raises
+    ------
+    ValueError
+        For a grid that is too short, a starter that is itself in need of more states, registers that no state fills.
+    """
+    first, depth = check_length(solver, grid), structure(solver).depth
+    trace = Trace(grid, prediction, written)
+    if data_end:
+        z = Held(trace.new("z at 0"), 0)
+        chain, start = _mirrored(starter, trace, z, depth)
+        first = 0
+    else:
+        z = Held(trace.new(f"z at {grid.n}"), grid.n)
+        chain, start = _chain(starter, trace, z, depth)
+    held, ops = _filled(solver, trace, chain, first)
+    # The registers are complete in a segment of its own, which ends no slot; messages count it with the starter's last.
+    begin = Segment(first + 1, first, {}, ops, held)
+    return Run(trace, {"z": z}, (*start, begin), held, len(start) + 1)
+
+
+def record_begin(solver: Solver, grid: Grid, first: int, prediction: str = "eps", written: bool = False) -> Run:
+    """Record how the registers before the step from t_first are filled from states at first, first + 1, ..., inputs "z{index}"."""
+    trace = Trace(grid, prediction, written)
+    times = range(first, first + structure(solver).depth + 1)
+    inputs = {f"z{i}": Held(trace.new(f"z at {i}"), i) for i in times}
+    held, ops = _filled(solver, trace, {h.time: h.number for h in inputs.values()}, first)
+    return Run(trace, inputs, (Segment(first, first, {}, ops, held),), held, 1)
+
+
+def _chain(starter: Solver, trace: Trace, z: Held, depth: int) -> tuple[dict[int, int], list[Segment]]:
+    """Return the numbers of the states at z.time, z.time - 1, ..., made by a solver of fewer steps, and by its own starter."""
+    if not depth:
+        return {z.time: z.number}, []
+    # A starter of several steps needs states before it in turn: the chain ends at a one-step solver.
+    shape, inner = structure(starter), getattr(starter, "starter", None)
+    if shape.depth and (inner is None or shape.depth > depth):
+        raise ValueError(f"start={shown(starter)} is not a one-step solver: use DDIM(), or pass states")
+    chain, segments = _chain(inner or starter, trace, z, shape.depth)
+    first = z.time - shape.depth
+    held, ops = _filled(starter, trace, chain, first)
+    segments.append(Segment(first + 1, first, {}, ops, held))
+    for segment in steps_from(starter, trace, held, range(first, z.time - depth, -1)):
+        chain[segment.reached] = segment.after[shape.output].number
+        segments.append(segment)
+    return chain, segments
+
+
+def _mirrored(starter: Solver, trace: Trace, x: Held, depth: int) -> tuple[dict[int, int], list[Segment]]:
+    """Return the numbers of the states at 0, 1, ..., depth, made by steps on the reversed grid, and these as segments of this one."""
+    grid: Any = trace.grid
+    if not depth:
+        return {0: x.number}, []
+    # The slots next to the data are the last ones of the reversed grid.
+    mirror = Trace(grid.reversed()[grid.n - depth : grid.n], trace.prediction, trace.written)
+    chain, segments = _chain(starter, mirror, Held(mirror.new("z at 0"), depth), depth)
+
+    # Index k of the mirror is index depth - k here, and all its values but the first, the state itself, are new ones.
+    def time(there: Any) -> Any:
+        return replace(there, i=time(there.i), j=time(there.j)) if isinstance(there, Between) else depth - there
+
+    own = [x.number]
+    for k, name in enumerate(mirror.names[1:], 1):
+        own.append(trace.new(name, time(mirror.times[k]) if k in mirror.times else None))
+
+    def op_of(op: Op) -> Op:
+        if isinstance(op, Evaluate):
+            return Evaluate(own[op.target], own[op.argument], time(op.time))
+        if isinstance(op, Combine):
+            old = None if op.old is None else own[op.old]
+            return Combine(own[op.target], tuple((c, own[n]) for c, n in op.terms), op.register, old)
+        return replace(op, targets=tuple(own[n] for n in op.targets), olds=tuple(own[n] for n in op.olds))
+
+    def held_of(held: Mapping) -> Mapping:
+        return {name: Held(own[h.number], time(h.time)) for name, h in held.items()}
+
+    moved = [
+        Segment(depth + 1 - s.slot, depth - s.reached, held_of(s.before), tuple(map(op_of, s.ops)), held_of(s.after))
+        for s in segments
+    ]
+    return {depth - k: own[number] for k, number in chain.items()}, moved
+
+
+def _prediction(solver: Solver, name: str, s: Recorder) -> int:
+    """Record what an evaluation register holds at its state: eps, or x0 or velocity where the solver says so."""
+    (z,) = s.registers
+    e = s.eps(z)
+    kind = structure(solver).kind(name)
+    if kind == OTHER:
+        raise unfilled(solver, name)
+    return s.eps_number(e) if kind == "eps" else s.scratch(getattr(s, kind)(z, e)).number
+
+
+def _filled(solver: Solver, trace: Trace, chain: dict[int, int], first: int) -> tuple[Mapping, tuple[Op, ...]]:
+    """Fill the registers from a chain of states: equal times give equal states, evaluations are taken at the output."""
+    if given := getattr(solver, "given", ()):
+        name, both = type(solver).__name__, ", ".join(f"{shown(r)}: ..." for r in solver.registers)
+        raise ValueError(f"{name} cannot make {', '.join(given)} from a state: pass start={{{both}}} to solve")
+    shape, held, ops, one = structure(solver), {}, list[Op](), trace.grid.space.field(1)
+    # The output comes first, so that it keeps the number of the state that was given, and others at its time are the copies.
+    order = sorted(zip(shape.registers, shape.lags, strict=True), key=lambda pair: pair[0] != shape.output)
+    taken: set[int] = set()
+    for name, lag in order:
+        number, time = chain[first + lag], first + lag
+        if name in shape.evaluations:
+            s = Recorder(trace, first, {"z": Held(number, time)})
+            number = _prediction(solver, name, s)
+            ops.extend(s.ops)
+        # Two registers that begin with one state need two versions, since each is overwritten on its own.
+        elif number in taken:
+            copy = trace.new(f"{name} at {time}")
+            ops.append(Combine(copy, ((one, number),)))
+            number = copy
+        taken.add(number)
+        held[name] = Held(number, time)
+    return {name: held[name] for name in shape.registers}, tuple(ops)

@@ -14,6 +14,7 @@ from bdia_numerics.grids import Between, Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Slot
 from bdia_numerics.runs.solving import Model, Solution, begin, check_arguments, prepared, solve
+from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.base import decimal
 from bdia_numerics.spaces.values import ordered, share
 from bdia_numerics.texts import shown
@@ -22,8 +23,6 @@ Kind = TypeVar("Kind")
 """Of a solver, which `fit` gives back."""
 
 __all__ = ["Fit", "PerSlot", "fit", "fit_slots"]
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, repr=False)

@@ -288,7 +288,11 @@ class Stepwise:
     @property
     def value(self) -> Any:
         """Where the model is to be evaluated next; in the end the result."""
-        return self.store[self.held[self.course.result].number if self.call is None else self.call.argument]
+        if self.call is not None:
+            return self.store[self.call.argument]
+        # A start that failed has registers of its own.
+        held = self.held
+        return self.store[held.get(self.course.result, next(iter(held.values()))).number]
 
     @property
     def whole(self) -> bool:
@@ -453,10 +457,7 @@ def drive(
     watch = _Watch(course, return_trajectory, callback)
     listen = watch if return_trajectory or callback is not None else None
     run = Stepwise(course, values, space, remainder, stops=True, listen=listen).finish(model)
-    state = run.state
-    name = course.result if state is not None else next(iter(run.held))  # a start that failed has registers of its own
-    z = run.plan.arithmetic.shown(run.store[run.held[name].number])
-    return Solution(z, state, run.place, run.status, watch.trajectory)
+    return Solution(run.plan.arithmetic.shown(run.value), run.state, run.place, run.status, watch.trajectory)
 
 
 def _check_output(space: Memory, output: Any, z: Any, t: Any) -> None:

@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.schedules.base import VARIABLES, Schedule, probability_flow
-from bdia_numerics.schedules.discrete import Discrete, exact_table
-from bdia_numerics.schedules.functions import Functions
-from bdia_numerics.schedules.plain import EDM, VE, Flow
-from bdia_numerics.schedules.preserving import VPCosine, VPLinear
+from bdia_numerics.schedules.continuous import EDM, VE, Flow, VPCosine, VPLinear
+from bdia_numerics.schedules.discrete import Discrete, Functions, exact_table
 from bdia_numerics.spaces.base import decimal
 from bdia_numerics.spaces.values import share
 from bdia_numerics.texts import shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Parameter, Recorder
-from bdia_numerics.solvers.parameters import in_unit_interval
+from bdia_numerics.program.ops import checked
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class BDIA:
     registers = ("z_prev", "z")
 
     def __post_init__(self) -> None:
-        in_unit_interval("gamma", self.gamma, self.allow_any)
+        checked(self, "gamma")
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}, eq. (27)."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Form, Linear, Parameter, Recorder
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.interpolation import Formula, increment, known
-from bdia_numerics.solvers.parameters import in_unit_interval
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,7 @@ class BDIA2:
     registers = ("z_2", "z_1", "z")
 
     def __post_init__(self) -> None:
-        in_unit_interval("gamma1", self.gamma1, self.allow_any)
-        in_unit_interval("gamma2", self.gamma2, self.allow_any)
+        checked(self, "gamma1", "gamma2")
         known(self.variable)
 
     def step(self, s: Recorder) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Form, Linear, Parameter, Recorder
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.heun import Heun
 from bdia_numerics.solvers.interpolation import Formula, increment, known
-from bdia_numerics.solvers.parameters import in_unit_interval
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,7 @@ class BDIA3:
     starter = Heun()
 
     def __post_init__(self) -> None:
-        in_unit_interval("gamma1", self.gamma1, self.allow_any)
-        in_unit_interval("gamma2", self.gamma2, self.allow_any)
-        in_unit_interval("gamma3", self.gamma3, self.allow_any)
+        checked(self, "gamma1", "gamma2", "gamma3")
         known(self.variable)
 
     def step(self, s: Recorder) -> None:

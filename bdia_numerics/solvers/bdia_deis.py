@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Parameter, Recorder
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.deis import DEIS
 from bdia_numerics.solvers.history import over_previous_slot, reach, renew
 from bdia_numerics.solvers.interpolation import VARIABLES, increment
-from bdia_numerics.solvers.parameters import in_unit_interval, one_of
 
 ORDERS = (1, 2, 3)
 
@@ -32,9 +32,7 @@ class BDIADEIS:
     allow_any: bool = False
 
     def __post_init__(self) -> None:
-        one_of("order", self.order, ORDERS)
-        in_unit_interval("gamma", self.gamma, self.allow_any)
-        one_of("variable", self.variable, VARIABLES)
+        checked(self, "gamma", order=ORDERS, variable=VARIABLES)
 
     @property
     def registers(self) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Form, Linear, Parameter, Recorder
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.heun import Heun, heun, moved, slope
-from bdia_numerics.solvers.parameters import in_unit_interval, one_of
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,7 @@ class BDIAHeun:
     allow_any: bool = False
 
     def __post_init__(self) -> None:
-        in_unit_interval("gamma", self.gamma, self.allow_any)
-        one_of("base", self.base, ("z", "z_hat"))
-        one_of("variable", self.variable, ("sigma_bar", "t"))
+        checked(self, "gamma", base=("z", "z_hat"), variable=("sigma_bar", "t"))
 
     @property
     def registers(self) -> tuple[str, ...]:

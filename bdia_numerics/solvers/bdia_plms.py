@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Parameter, Recorder
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.heun import Heun
 from bdia_numerics.solvers.history import over_previous_slot, renew
-from bdia_numerics.solvers.parameters import in_unit_interval, one_of
 from bdia_numerics.solvers.plms import ORDERS, PLMS, increment
 
 
@@ -29,8 +29,7 @@ class BDIAPLMS:
     allow_any: bool = False
 
     def __post_init__(self) -> None:
-        in_unit_interval("gamma", self.gamma, self.allow_any)
-        one_of("order", self.order, ORDERS)
+        checked(self, "gamma", order=ORDERS)
 
     @property
     def registers(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from bdia_numerics.program import Parameter, Recorder
-from bdia_numerics.solvers.parameters import in_unit_interval
+from bdia_numerics.program.ops import checked
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,7 @@ class CBDIA:
     registers = ("z", "y")
 
     def __post_init__(self) -> None:
-        in_unit_interval("gamma1", self.gamma1, self.allow_any)
-        in_unit_interval("gamma2", self.gamma2, self.allow_any)
+        checked(self, "gamma1", "gamma2")
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}, eq. (43)-(46)."""

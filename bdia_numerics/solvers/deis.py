@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Recorder
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.history import reach, renew
 from bdia_numerics.solvers.interpolation import VARIABLES, increment
-from bdia_numerics.solvers.parameters import one_of
 
 ORDERS = (1, 2, 3, 4)
 
@@ -32,8 +32,7 @@ class DEIS:
     variable: str = "log_snr"
 
     def __post_init__(self) -> None:
-        one_of("order", self.order, ORDERS)
-        one_of("variable", self.variable, VARIABLES)
+        checked(self, order=ORDERS, variable=VARIABLES)
 
     @property
     def registers(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from bdia_numerics.program import Form, Linear, Recorder
-from bdia_numerics.solvers.parameters import one_of
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.runge_kutta import OneStep
 
 THIRD = Fraction(1, 3)
@@ -33,7 +33,7 @@ class DPMSolver(OneStep):
     order: int = 2
 
     def __post_init__(self) -> None:
-        one_of("order", self.order, (1, 2, 3))
+        checked(self, order=(1, 2, 3))
 
     def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form:
         """Return what the step from t_i to t_j adds."""

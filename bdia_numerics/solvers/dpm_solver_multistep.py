@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Recorder
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.exponential import integral, usable
 from bdia_numerics.solvers.history import renew
-from bdia_numerics.solvers.parameters import one_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class DPMSolverMultistep:
     order: int = 2
 
     def __post_init__(self) -> None:
-        one_of("order", self.order, (1, 2, 3))
+        checked(self, order=(1, 2, 3))
 
     @property
     def registers(self) -> tuple[str, ...]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bdia_numerics.program import Form, Linear, Recorder
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.exponential import integral, usable
 from bdia_numerics.solvers.history import renew
-from bdia_numerics.solvers.parameters import one_of
 
 ORDERS = (1, 2, 3)
 
@@ -42,7 +42,7 @@ class DPMSolverPP:
     exact: bool = False
 
     def __post_init__(self) -> None:
-        one_of("order", self.order, ORDERS)
+        checked(self, order=ORDERS)
 
     @property
     def registers(self) -> tuple[str, ...]:

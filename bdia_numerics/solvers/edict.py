@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from bdia_numerics.program import Parameter, Recorder
-from bdia_numerics.solvers.parameters import in_unit_interval, one_of
+from bdia_numerics.program.ops import checked
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,7 @@ class EDICT:
     registers = ("z", "y")
 
     def __post_init__(self) -> None:
-        in_unit_interval("p", self.p, self.allow_any)
-        one_of("shifted", self.shifted, (False, True))
-        one_of("exchange", self.exchange, (False, True))
+        checked(self, "p", shifted=(False, True), exchange=(False, True))
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}, eq. (11)-(14)."""

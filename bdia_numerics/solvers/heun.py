@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder
-from bdia_numerics.solvers.parameters import one_of
+from bdia_numerics.program.ops import checked
 
 
 def slope(s: Recorder, variable: str, z: Linear, e: Evaluation) -> Linear:
@@ -52,7 +52,7 @@ class Heun:
     registers = ("z",)
 
     def __post_init__(self) -> None:
-        one_of("variable", self.variable, ("sigma_bar", "t"))
+        checked(self, variable=("sigma_bar", "t"))
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}, eq. (35)-(36)."""

@@ -7,7 +7,7 @@ from functools import cache, partial
 from typing import Any
 
 from bdia_numerics.program import Form, Linear, Recorder
-from bdia_numerics.solvers.parameters import one_of
+from bdia_numerics.texts import one_of
 
 VARIABLES = ("sigma_bar", "log_snr")
 Formula = Callable[[Recorder, int, int, Linear, Sequence[int], Sequence[Linear]], Form]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from bdia_numerics.program import Parameter, Recorder
-from bdia_numerics.solvers.parameters import in_unit_interval
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.runge_kutta import Base, Euler
 from bdia_numerics.texts import shown
 
@@ -31,7 +31,7 @@ class McCallumFoster:
     registers = ("z", "y")
 
     def __post_init__(self) -> None:
-        in_unit_interval("coupling", self.coupling, self.allow_any)
+        checked(self, "coupling")
         if not callable(getattr(self.base, "increment", None)):
             raise TypeError(f"base={shown(self.base)} has no increment: use Euler(), Midpoint(), RK4() or DPMSolver()")
 

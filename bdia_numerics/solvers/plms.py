@@ -8,9 +8,9 @@ from fractions import Fraction
 from typing import Any
 
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.heun import Heun
 from bdia_numerics.solvers.history import renew
-from bdia_numerics.solvers.parameters import one_of
 
 ORDERS = (1, 2, 3, 4)
 WEIGHTS = ((1,), (3, -1), (23, -16, 5), (55, -59, 37, -9))
@@ -46,7 +46,7 @@ class PLMS:
     order: int = 4
 
     def __post_init__(self) -> None:
-        one_of("order", self.order, ORDERS)
+        checked(self, order=ORDERS)
 
     @property
     def registers(self) -> tuple[str, ...]:

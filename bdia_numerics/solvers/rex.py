@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Recorder
+from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.mccallum_foster import McCallumFoster
-from bdia_numerics.solvers.parameters import one_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Rex(McCallumFoster):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("prediction", self.prediction, ("eps", "x0"))
+        checked(self, prediction=("eps", "x0"))
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}."""

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from bdia_numerics.program import Form, Linear, Recorder
-from bdia_numerics.solvers.parameters import one_of
+from bdia_numerics.program.ops import checked
 
 HALF = Fraction(1, 2)
 
@@ -83,7 +83,7 @@ class RK4(OneStep):
     middle: str = "sigma_bar"
 
     def __post_init__(self) -> None:
-        one_of("middle", self.middle, ("sigma_bar", "t"))
+        checked(self, middle=("sigma_bar", "t"))
 
     def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form:
         """Return the increment with slopes at both ends and two half-way."""

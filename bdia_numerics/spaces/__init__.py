@@ -28,6 +28,7 @@ from bdia_numerics.spaces.formal import Vector, formal_model
 from bdia_numerics.spaces.lattice import Lattice, LatticeSpace, as_floats
 from bdia_numerics.spaces.mean_value import MeanValue
 from bdia_numerics.spaces.memory import HALF, Memory, read_stored, register_reader
+from bdia_numerics.spaces.memory import Array as Array
 from bdia_numerics.spaces.multiprecision import MPMath
 from bdia_numerics.spaces.rationals import FRACTION, Rationals
 from bdia_numerics.spaces.symbolic import SYMBOLS, Symbols

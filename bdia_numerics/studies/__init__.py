@@ -8,10 +8,8 @@ from pkgutil import iter_modules
 from bdia_numerics.spaces.values import share
 from bdia_numerics.studies.engine.cluster import cluster
 from bdia_numerics.studies.engine.journal import Task
-from bdia_numerics.studies.engine.local import processes
-from bdia_numerics.studies.engine.running import run, tasks
-from bdia_numerics.studies.engine.saving import data_hash, load, save
-from bdia_numerics.studies.engine.task import Outcome, Pool, serial
+from bdia_numerics.studies.engine.local import Outcome, Pool, processes, serial
+from bdia_numerics.studies.engine.running import data_hash, load, run, save, tasks
 from bdia_numerics.studies.study import Study, Variable
 
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bdia_numerics import names
 from bdia_numerics.analysis import ObservedOrder, observed_order, order_on_pattern, symbolic_order
 from bdia_numerics.analysis.measurement.observed import FIRST, PRECISE, RANDOM, OrderLevel
-from bdia_numerics.analysis.sheet.compared import Compared, proved_order
+from bdia_numerics.analysis.sheet.proved import Compared, proved_order
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.program import identity
-from bdia_numerics.studies.configuration import check, family
-from bdia_numerics.studies.records import config_of
-from bdia_numerics.studies.study import Cell, Study, Variable
-
-if TYPE_CHECKING:
-    from xarray import Dataset
+from bdia_numerics.studies.study import Cell, Dataset, Study, Variable, check, config_of, family
 
 SOLVERS = (
     "DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "CBDIA", "OBELM", "BDIA2", "Heun", "BDIAHeun", "ReversibleHeun", "ALF", "DPMSolverPP",

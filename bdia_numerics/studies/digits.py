@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,15 +26,11 @@ from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.encoding import Solution, encode, solve
 from bdia_numerics.runs.inversion import INVERSIONS, Method, split
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT
-from bdia_numerics.studies.configuration import among, back_to_noise, solver_of
-from bdia_numerics.studies.engine.blas import one_blas_thread
+from bdia_numerics.spaces import Array
+from bdia_numerics.studies.engine.local import one_blas_thread
 from bdia_numerics.studies.engine.running import run
-from bdia_numerics.studies.study import Cell, Study, Variable
+from bdia_numerics.studies.study import Cell, Dataset, Study, Variable, among, back_to_noise, solver_of
 
-if TYPE_CHECKING:
-    from xarray import Dataset
-
-Array = np.ndarray[Any, Any]
 Encode = Callable[..., Solution]
 Contenders = Mapping[str, tuple[Solver, Method | None]]
 """By the name that it has in tables and figures: a solver, and its inversion, the default of `encode` if None."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,14 +15,22 @@ from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import structure
 from bdia_numerics.runs.encoding import solve
-from bdia_numerics.studies.configuration import check, contender, once, over_gammas, shared, takes_gamma, to_clean
-from bdia_numerics.studies.study import Cell, Study, Variable
+from bdia_numerics.spaces import Array
+from bdia_numerics.studies.study import (
+    Cell,
+    Dataset,
+    Study,
+    Variable,
+    check,
+    contender,
+    once,
+    over_gammas,
+    shared,
+    takes_gamma,
+    to_clean,
+)
 from bdia_numerics.texts import shown
 
-if TYPE_CHECKING:
-    from xarray import Dataset
-
-Array = np.ndarray[Any, Any]
 GAMMAS = (0.0, 0.1, 0.5, 0.9, 1.0)
 STEPS = (10, 20, 40, 80)
 SOLVERS = {"BDIA": "BDIA", "OBELM": "O-BELM", "EDICT(exchange=true)": "EDICT"}
@@ -151,9 +159,7 @@ def _said(found: dict[str, Any], dataset: Any) -> dict[str, Any]:
         kept = {k: cell[k] for k in ("grid", "steps", "nfe", "error")}
         points.append(kept | {"solver": name, "gamma": cell["gamma"] if open_gamma else None, "quality": quality})
     floor = {k: found[f"{k}_floor"] for k in DISTANCES if f"{k}_floor" in found}
-    law = found["config"]["distribution"]
-    former = {new: old for old, new in names.FORMER_DISTRIBUTIONS.items()}
-    return {"config": found["config"] | {"law": former.get(law, law)}, "floor": floor, "cells": points}
+    return {"config": found["config"], "floor": floor, "cells": points}
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,6 @@ from bdia_numerics.studies import protocols
 from bdia_numerics.studies.protocols import PROTOCOLS, Protocol
 from bdia_numerics.texts import refuse
 
-Array = np.ndarray[Any, Any]
 FILES = ("weights", "reference", "features", "prompts")
 """Fields of the configuration that can name a file."""
 
@@ -166,14 +165,14 @@ def _loaded(weights: str, device: str, ema: bool, trust_pickle: bool) -> Any:
 
 @lru_cache(maxsize=1)
 def _prompted(weights: str, device: str) -> Any:
-    from bdia_numerics.torch.networks.prompted import prompted
+    from bdia_numerics.torch.editing.drawing import text_to_image
 
-    return prompted(weights, device=device)
+    return text_to_image(weights, device=device)
 
 
 @lru_cache(maxsize=1)
 def _prompts(path: str) -> list[str]:
-    from bdia_numerics.torch.networks.prompted import read_prompts
+    from bdia_numerics.torch.editing.drawing import read_prompts
 
     return read_prompts(Path(path))
 

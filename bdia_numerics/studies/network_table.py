@@ -14,12 +14,11 @@ from bdia_numerics.analysis.frechet import Moments, frechet_of_moments, moments
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.encoding import solve
+from bdia_numerics.spaces import Array
 from bdia_numerics.studies import network
-from bdia_numerics.studies.configuration import check, shared, to_clean
 from bdia_numerics.studies.network import one_thread
-from bdia_numerics.studies.study import Cell, Study, Variable
+from bdia_numerics.studies.study import Cell, Study, Variable, check, shared, to_clean
 
-Array = np.ndarray[Any, Any]
 SOLVERS = (
     "DDIM", *(f"BDIA(gamma={g})" for g in ("1/10", "1/2", "9/10", "1")), "EDICT", "OBELM", "Heun", "BDIAHeun", "DPMSolverPP",
     "BDIADPMSolverPP",

@@ -12,9 +12,9 @@ from bdia_numerics import names
 from bdia_numerics.analysis.frechet import frechet_of_moments, joined, scatter
 from bdia_numerics.models import Predicting
 from bdia_numerics.runs.encoding import solve
+from bdia_numerics.spaces import Array
 from bdia_numerics.studies import protocols
 from bdia_numerics.studies.given import (
-    Array,
     ReproductionConfig,
     bytes_of,
     described,

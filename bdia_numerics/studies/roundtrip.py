@@ -13,9 +13,18 @@ from bdia_numerics import grids, names, problems, schedules
 from bdia_numerics.analysis import amplification, gaussian_jacobian, round_trip_error
 from bdia_numerics.runs.encoding import round_trip
 from bdia_numerics.runs.inversion import split
-from bdia_numerics.studies.configuration import among, check, contender, gammas_with_inverse, once, over_gammas
-from bdia_numerics.studies.engine.blas import one_blas_thread
-from bdia_numerics.studies.study import Cell, Study, Variable
+from bdia_numerics.studies.engine.local import one_blas_thread
+from bdia_numerics.studies.study import (
+    Cell,
+    Study,
+    Variable,
+    among,
+    check,
+    contender,
+    gammas_with_inverse,
+    once,
+    over_gammas,
+)
 from bdia_numerics.texts import ratio
 
 DTYPES = names.NUMPY_DTYPES

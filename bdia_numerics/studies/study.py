@@ -1,25 +1,43 @@
-"""What a study is: cells that are computed one by one, each by itself, and the dataset that they make."""
+"""What a study is: cells that are computed one by one, each by itself, and the dataset that they make.
+
+Also what a dataset says in plain values, a record for each cell, the rows of its study's table and the data of its JSON; and what
+the configurations of studies share: how their texts are read and checked.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
+import math
 import platform
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from fractions import Fraction
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bdia_numerics.texts import shown
+from bdia_numerics import names
+from bdia_numerics.analysis import GridFamily
+from bdia_numerics.analysis.measurement.observed import family_named
+from bdia_numerics.formulas import number
+from bdia_numerics.grids import Grid
+from bdia_numerics.program import NotInvertibleError, Solver, parameters
+from bdia_numerics.runs.encoding import Solution, encode, invert
+from bdia_numerics.runs.inversion import Method, split
+from bdia_numerics.texts import one_of, ratio, shown
 
 if TYPE_CHECKING:
-    from xarray import Dataset
+    from xarray import Dataset as Dataset
+else:
+    Dataset = Any  # xarray is loaded when a dataset is made
+
 
 Scalar = str | int | float | bool
 Cell = Mapping[str, Scalar]
@@ -80,11 +98,11 @@ class Study:
     columns : dict
         Head of a column of the table -> format of its texts, of fields of a row; without, the heads are the fields.
     rows : callable, optional
-        Dataset -> rows of the table, each values by field; without, those of `studies.records` by `columns`.
+        Dataset -> rows of the table, each values by field; without, those of `records` by `columns`.
     figure : str
         "module:function" of `bdia_numerics.plots`, which takes the dataset.
     said : callable
-        (what `studies.records.data` returns without it, dataset) -> what the study's command prints as JSON.
+        (what `studies.study.data` returns without it, dataset) -> what the study's command prints as JSON.
     """
 
     name: str
@@ -240,3 +258,205 @@ def _commit() -> str:
         return done.stdout.strip()
 
     return (git("rev-parse", "HEAD") or "none") + ("+changes" if git("status", "--porcelain", "-uno") else "")
+
+
+COLUMNS = 12
+"""Numbers in a row of a table whose study names no columns."""
+
+
+def config_of(study: Study, found: Dataset) -> Any:
+    """Return the configuration that a dataset was made with; ValueError for a dataset of another study."""
+    if found.attrs.get("study") != study.name:
+        raise ValueError(f"the dataset is of study {found.attrs.get('study')}, not {study.name}: give one of that")
+    return study.config(**{name: _tuples(value) for name, value in json.loads(found.attrs["config"]).items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def records(study: Study, found: Dataset) -> list[dict[str, Any]]:
+    """Return a record for each cell that is run and in the dataset, which may be a part: its place, numbers and texts by name."""
+    config = config_of(study, found)
+    dims = list(study.dims(config))
+    place = {dim: {value: k for k, value in enumerate(found[dim].values.tolist())} for dim in dims}
+    columns = {str(k): v.transpose(*dims).values for k, v in found.data_vars.items() if set(v.dims) == set(dims)}
+    return [
+        dict(cell) | {k: _plain(study, k, v[tuple(place[dim][cell[dim]] for dim in dims)]) for k, v in columns.items()}
+        for cell in cells(study, config)
+        if all(cell[dim] in place[dim] for dim in dims)
+    ]
+
+
+def in_common(study: Study, found: Dataset) -> dict[str, Any]:
+    """Return the numbers and lists of numbers that all cells share, by variable."""
+    cellular = set(study.dims(config_of(study, found)))
+    common = {str(k): v.values for k, v in found.data_vars.items() if not cellular & set(v.dims) and v.ndim < 2}
+    return {k: [_plain(study, k, x) for x in v] if v.ndim else _plain(study, k, v) for k, v in common.items()}
+
+
+def _plain(study: Study, name: str, value: Any) -> Any:
+    value = getattr(value, "item", lambda: value)()
+    counts = name in study.variables and study.variables[name].whole
+    return int(value) if counts and math.isfinite(value) else value
+
+
+def data(study: Study, found: Dataset) -> dict[str, Any]:
+    """Return what the study's command prints as JSON: configuration, what the cells share, and their records."""
+    config = asdict(config_of(study, found))
+    return study.said({"config": config, **in_common(study, found), "cells": records(study, found)}, found)
+
+
+def table(study: Study, found: Dataset) -> tuple[str, list[str], list[list[str]]]:
+    """Return caption, heads and texts of the study's table.
+
+    A number that is NaN has no text, and where a status is not "ok" a last column shows it.
+    """
+    if not (study.columns or study.rows):
+        return _pivot(study, found)
+    rows = list(study.rows(found) if study.rows else records(study, found))
+    caption = study.caption.format(**in_common(study, found) | asdict(config_of(study, found)))
+    formats = dict(study.columns) or {name: "" for row in rows for name in row if name != "status"}
+    if any(row.get("status", "ok") != "ok" for row in rows):
+        formats["status"] = ""
+    return caption, list(formats), [[_text(name, form, row) for name, form in formats.items()] for row in rows]
+
+
+def _text(name: str, form: str, row: Mapping[str, Any]) -> str:
+    values = [row.get(field, "") for _, field, _, _ in Formatter().parse(form) if field] or [row.get(name, "")]
+    if all(value == "" or value != value for value in values):
+        return ""
+    return form.format(**row) if form else number(values[0]) if isinstance(values[0], float) else str(values[0])
+
+
+def _pivot(study: Study, found: Dataset) -> tuple[str, list[str], list[list[str]]]:
+    """Return the study's first number, a column for each coordinate of its last numeric dimension, the median over seeds."""
+    name = next((n for n in study.variables if n in found and found[n].dtype.kind == "f" and found[n].ndim), None)
+    if name is None:
+        return "", [], []
+    values, title = found[name], study.variables[name].long_name
+    if "seed" in values.dims and values.sizes["seed"] > 1:
+        values, title = values.median("seed"), f"{title}, median over {values.sizes['seed']} seeds"
+    numeric = [d for d in values.dims if d in values.coords and values[d].dtype.kind in "if"]
+    fits = [d for d in numeric if values.sizes[d] <= COLUMNS]
+    fits.sort(key=lambda d: values.sizes[d] > 1)  # the last one that varies, if any does
+    across = fits[-1] if fits else None
+    rest = [d for d in values.dims if d != across]
+    varying = [d for d in rest if values.sizes[d] > 1]
+    title = ", ".join([title, *(f"{d} {values[d].item()}" for d in rest if d not in varying)])
+    heads = [f"{across} {c}" for c in values[across].values] if fits else [name]
+    lines = values.transpose(*rest, *fits[-1:]).values.reshape(-1, len(heads)).tolist()
+    places = itertools.product(*(values[d].values for d in varying))
+    kept = [
+        [*map(str, at), *map(number, row)] for at, row in zip(places, lines, strict=True) if any(x == x for x in row)
+    ]
+    return title, [*map(str, varying), *heads], kept
+
+
+def solver_of(text: str) -> Solver:
+    """Return the solver of a text, without the inversion that "DDIM by (23)" names behind it."""
+    return names.solver(split(text)[0])
+
+
+CLEAN = -1
+"""Time of clean data in a discrete schedule."""
+
+
+def to_clean(text: str, schedule: Any, n: int) -> Grid:
+    """Return a grid of a discrete schedule by name; one that has a last time ends at clean data."""
+    return names.grid(text)(schedule, n, t_min=CLEAN)
+
+
+def family(config: Any, kind: str) -> GridFamily:
+    """Return the grids of a kind, on the schedule, in the variable and over the span of a configuration."""
+    ends = ratio("t_max", config.t_max), ratio("t_min", config.t_min)
+    return family_named(kind, names.schedule(config.schedule), *ends, config.variable)
+
+
+def takes_gamma(text: str) -> bool:
+    """Return whether a solver has a gamma that its text leaves open."""
+    return "gamma" not in text and "gamma" in parameters(solver_of(text))
+
+
+def contender(cell: Cell) -> Solver:
+    """Return the solver of a cell, with the cell's gamma if it takes one; decimals mean what they print as."""
+    text = str(cell["solver"])
+    return names.solver(split(text)[0], gamma=Fraction(str(cell["gamma"]))) if takes_gamma(text) else solver_of(text)
+
+
+def once(config: Any, cell: Cell) -> bool:
+    """Return whether a cell is not a repetition: a solver without gamma is run at the first gamma alone."""
+    return cell["gamma"] == config.gammas[0] or takes_gamma(str(cell["solver"]))
+
+
+def over_gammas(dataset: Any) -> Any:
+    """Return the dataset with the one result of a solver without gamma at every gamma."""
+    free = dataset["solver"].isin([text for text in dataset["solver"].values if takes_gamma(str(text))])
+
+    def filled(values: Any) -> Any:
+        if not {"solver", "gamma"} <= set(values.dims):
+            return values
+        return values.where(free, values.isel(gamma=0, drop=True))
+
+    return dataset.map(filled, keep_attrs=True)
+
+
+def shared(dataset: Any, dims: Iterable[str], names: Iterable[str]) -> Any:
+    """Return the dataset with these variables, the same in every cell, freed of the cells' dimensions."""
+    held = [name for name in names if name in dataset]
+    return dataset.assign(
+        {name: dataset[name].max([d for d in dims if d in dataset[name].dims], keep_attrs=True) for name in held}
+    )
+
+
+def with_parameters(dataset: Any, *names: str) -> Any:
+    """Return the dataset with parameters of its solvers as coordinates beside their texts; NaN for a solver without."""
+    found = [parameters(solver_of(str(text))) for text in dataset["solver"].values]
+    columns = {name: ("solver", [float(given.get(name, np.nan)) for given in found]) for name in names}
+    return dataset.assign_coords(columns)
+
+
+def check(config: Any, *lists: str, encodes: bool = False, **least: float) -> None:
+    """Raise ValueError for a name that is none, an empty one of `lists`, and a number, or one in a list, below its least.
+
+    Names are those of solvers, distributions, schedules and grids, which are read by the names of their fields; grids of a configuration
+    with a `variable` are kinds of families. A study that `encodes` takes solvers with an inversion behind them, "DDIM by (23)", too.
+    """
+    for name in lists:
+        if not getattr(config, name):
+            raise ValueError(f"{name} is empty: give one or more")
+    grid: Callable[[str], Any] = partial(family, config) if hasattr(config, "variable") else names.grid
+    readers: dict[str, Callable[[str], Any]] = {
+        "solver": solver_of if encodes else names.solver, "problem": names.distribution, "distribution": names.distribution,
+        "schedule": names.schedule, "grid": grid,
+    }  # fmt: skip
+    for word, reader in readers.items():
+        for text in (getattr(config, word, ""), *getattr(config, f"{word}s", ())):
+            if text:
+                reader(text)
+    for name, bound in least.items():
+        value = getattr(config, name)
+        if any(x < bound for x in (value if isinstance(value, tuple) else (value,))):
+            raise ValueError(f"{name}={value}: give {bound:g} or more")
+
+
+def gammas_with_inverse(config: Any) -> None:
+    """Raise ValueError for a gamma outside (0, 1]: at 0 there is no inverse."""
+    if any(not 0 < g <= 1 for g in config.gammas):
+        raise ValueError(f"gammas={config.gammas}: give numbers above 0, up to 1")
+
+
+def back_to_noise(solver: Solver, model: Any, grid: Grid, there: Any, method: Method | None) -> Solution:
+    """Return a run's way back: by the exact inverse, or by the inversion that is named, or of a solver without inverse that of `encode`."""
+    if method is None:
+        with suppress(NotInvertibleError):
+            return invert(solver, model, grid, there.state)
+    return encode(solver, model, grid, there.z, method)
+
+
+def among(config: Any, **known: Iterable[str]) -> None:
+    """Raise ValueError for a word, or a word in a list, that is not among those known."""
+    for name, words in known.items():
+        value, allowed = getattr(config, name), list(words)
+        for word in value if isinstance(value, tuple) else (value,):
+            one_of(name, word, allowed)

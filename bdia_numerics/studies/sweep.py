@@ -18,11 +18,10 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.program import NotInvertibleError, parameters, structure
 from bdia_numerics.runs.encoding import encode, solve
 from bdia_numerics.runs.inversion import split
-from bdia_numerics.studies.configuration import among, back_to_noise, check, solver_of, with_parameters
-from bdia_numerics.studies.study import Cell, Study, Variable
+from bdia_numerics.spaces import Array
+from bdia_numerics.studies.study import Cell, Study, Variable, among, back_to_noise, check, solver_of, with_parameters
 from bdia_numerics.texts import ratio, shown
 
-Array = np.ndarray[Any, Any]
 STEPS = (10, 20, 40)
 
 

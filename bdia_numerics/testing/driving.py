@@ -76,7 +76,12 @@ def reading(scheduler: Any) -> configs.SchedulerConfig | None:
         Beginning with "cannot be tested": for a class whose walk is not known, and for walks that solve no ordinary differential equation.
     """
     entries = {key: value for key, value in getattr(scheduler, "config", {}).items() if not key.startswith("_")}
-    name = next((kind.__name__ for kind in type(scheduler).__mro__ if kind.__name__ in configs.FAMILIES), None)
+    own = getattr(scheduler, "read", None)  # of one of this package's
+    name = (
+        own.name
+        if isinstance(own, configs.SchedulerConfig)
+        else next((kind.__name__ for kind in type(scheduler).__mro__ if kind.__name__ in configs.FAMILIES), None)
+    )
     if name is None:
         return None
     # The levels are the object's own, and no entry of a class derived from it needs to be known.

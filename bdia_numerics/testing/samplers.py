@@ -1,4 +1,7 @@
-"""What can be certified: solvers, plain functions and diffusers' schedulers, in one form. Torch is imported when a scheduler runs."""
+"""What can be certified: solvers, plain functions, diffusers' schedulers and k-diffusion's samplers, in one form.
+
+Torch is imported when one of the latter two runs.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.grids.grid import build, slots_of
 from bdia_numerics.models import prediction_of
 from bdia_numerics.problems import GaussianMixture
-from bdia_numerics.problems.certificate import known_flow
+from bdia_numerics.problems.problem import known_flow
 from bdia_numerics.program import Solver, invertibility, structure
 from bdia_numerics.runs.encoding import encode
 from bdia_numerics.runs.solving import invert, solve
@@ -289,6 +292,63 @@ def as_sampler(subject: Any, invert: Any = None, mu: float | None = None) -> Sam
         f"{shown(subject)} is not a sampler: pass an object with registers and step, a function sample(eps, grid, z), "
         "or a scheduler with set_timesteps and step; of a class, an instance"
     )
+
+
+def from_kdiffusion(function: Callable[..., Any], *, inverse: bool = False, **options: Any) -> Function:
+    """Return a sampler of k-diffusion as a function ``sample(eps, grid, z)``, which `assert_order` and its like take.
+
+    Parameters
+    ----------
+    function
+        ``function(model, x, sigmas, disable=True, **options)``, such as those of k_diffusion.sampling or of a node of ComfyUI.
+    inverse
+        Whether it takes data to noise, for `invert=`: it is then given rising sigmas.
+    **options
+        More arguments of the function, such as ``order=3``.
+
+    Returns
+    -------
+    callable
+        The states have shape (batch, D) and are passed on as float64 tensors x = z/alpha; the levels are sigma/alpha.
+
+    Raises
+    ------
+    TypeError
+        For what cannot be called.
+
+    Examples
+    --------
+    >>> from bdia_numerics.testing import assert_nfe, from_kdiffusion
+    >>> def sample_euler(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    ...     for s, following in zip(sigmas, sigmas[1:]):
+    ...         x = x + (following - s) * (x - model(x, s * x.new_ones(len(x)))) / s
+    ...     return x
+    >>> assert_nfe(from_kdiffusion(sample_euler), 1)
+    (12, 25)
+    """
+    if not callable(function):
+        raise TypeError(f"function={shown(function)} cannot be called: pass a sampler of k-diffusion")
+
+    def sample(eps: Any, grid: Grid, z: Array) -> Array:
+        import torch
+
+        alpha, levels = grid.alpha, grid.sigma / grid.alpha
+        known = dict(zip(levels.tolist(), grid.t.tolist(), strict=True))
+        begin, end = (0, grid.n) if inverse else (grid.n, 0)
+
+        def model(x: Any, sigma: Any, **_: Any) -> Any:
+            s = float(sigma.reshape(-1)[0])
+            schedule: Any = grid.schedule
+            # A stage between two levels of the grid is at a time of its own.
+            t = known[s] if s in known else float(schedule.time("sigma_bar", s))
+            return x - s * torch.from_numpy(np.asarray(eps(float(schedule.alpha(t)) * x.numpy(), t)))
+
+        sigmas = torch.from_numpy(levels if inverse else levels[::-1].copy())
+        found = function(model, torch.from_numpy(z / alpha[begin]), sigmas, disable=True, **options)
+        return np.asarray(alpha[end] * found.numpy())
+
+    sample.__name__ = str(getattr(function, "__name__", type(function).__name__))
+    return sample
 
 
 def truth_of(problem: ExactProblem, start: Array, t_from: Any, t_to: Any, schedule: Any) -> tuple[Array, float]:

@@ -17,7 +17,7 @@ import torch
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Solution, Status
 from bdia_numerics.spaces.values import made, share
-from bdia_numerics.torch import gradients
+from bdia_numerics.torch import gradients, kdiffusion
 from bdia_numerics.torch.networks.loading import Loaded, load
 from bdia_numerics.torch.networks.models import NetworkModel, Preconditioned, controlled, denoiser
 from bdia_numerics.torch.networks.sampling import Sampled, noise, sample
@@ -36,6 +36,7 @@ __all__ = [
     "denoiser",
     "fused",
     "gradients",
+    "kdiffusion",
     "load",
     "make_grid",
     "noise",

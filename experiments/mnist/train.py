@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from training import Training, batches, mnist_unet, train, train_classifier
 
 from bdia_numerics import schedules
-from bdia_numerics.cli.show import progress
+from bdia_numerics.cli.options import progress
 from bdia_numerics.torch.networks.features import Classifier
 
 Watch = Callable[[str, int, int, float], None]

@@ -70,7 +70,6 @@ COMMANDS = {
     "figures-list": "figures --list",
     "unet-growth": "unet growth --steps 3 --iterations 2",
     "unet-table": "unet table --solvers DDIM;BDIA(gamma=1) --grids trailing --evaluations 8 --images 64 --paired 4",
-    "unet-edit": "unet edit --solvers DDIM;BDIA(gamma=1) --guidance 1 --steps 6 --images 4",
 }  # fmt: skip
 
 

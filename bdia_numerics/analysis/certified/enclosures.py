@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bdia_numerics.grids import Grid
-from bdia_numerics.problems.enclosed_scores import square
+from bdia_numerics.problems.enclosures import square
 from bdia_numerics.program import Solver, identity
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.spaces import Balls, MeanValue, parameter

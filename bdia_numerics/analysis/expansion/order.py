@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, TypeVar
 
-from bdia_numerics.analysis.expansion.differentials import Element, Expansion, text
 from bdia_numerics.analysis.expansion.layouts import own
-from bdia_numerics.analysis.expansion.modes import ONE, InconsistentError, StepModes, error_orders
+from bdia_numerics.analysis.expansion.modes import ONE, InconsistentError, StepModes, error_orders, irreducible
 from bdia_numerics.analysis.expansion.propagation import (
     ROUGH,
     Displaced,
@@ -21,8 +20,8 @@ from bdia_numerics.analysis.expansion.propagation import (
     stable,
     varies,
 )
+from bdia_numerics.analysis.expansion.series import Element, Expansion, text
 from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
-from bdia_numerics.analysis.stability.roots import irreducible
 from bdia_numerics.grids import pattern_of
 from bdia_numerics.program import Solver, refusal, structure
 from bdia_numerics.program.identity import identity

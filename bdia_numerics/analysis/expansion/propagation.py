@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from bdia_numerics.analysis.expansion.differentials import Element, Expansion, added
-from bdia_numerics.analysis.expansion.modes import ONE, StepModes, error_orders
-from bdia_numerics.analysis.expansion.series import Series
+from bdia_numerics.analysis.expansion.modes import CIRCLE, ONE, OPEN, OUTSIDE, StepModes, error_orders
+from bdia_numerics.analysis.expansion.series import Element, Expansion, Series, added
 from bdia_numerics.analysis.expansion.step import SeriesStep
-from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE
 from bdia_numerics.spaces.later import sympy
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bdia_numerics.analysis.lint import rules
-from bdia_numerics.analysis.lint.findings import SEVERITIES, Case, Cost, Finding
-from bdia_numerics.analysis.lint.grid_rules import GRID_RULES, GridRun
+from bdia_numerics.analysis.lint.grid_rules import GRID_RULES, SEVERITIES, Case, Cost, Finding, GridRun
 from bdia_numerics.analysis.perturbation.precision import DTYPES
 from bdia_numerics.configs import OutOfTableError, SchedulerConfig, from_mapping, layout, read
 from bdia_numerics.grids import Grid

@@ -18,7 +18,7 @@ from bdia_numerics.configs.walk import RatioLevels
 from bdia_numerics.problems import Gaussian, normal_quantiles
 from bdia_numerics.program import Solver
 from bdia_numerics.runs.encoding import encode, round_trip
-from bdia_numerics.runs.inversion.ddpm import DDPMMean
+from bdia_numerics.runs.inversion.guided import DDPMMean
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import DDIM
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.analysis.lint import measure
-from bdia_numerics.analysis.lint.findings import Case, Cost, Finding, Rule
+from bdia_numerics.analysis.lint.grid_rules import Case, Cost, Finding, Rule
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.configs import PREDICTIONS, SchedulerConfig, Walk
 

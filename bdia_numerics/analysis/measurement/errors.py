@@ -9,16 +9,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bdia_numerics.analysis.perturbation.amplification import Array
 from bdia_numerics.grids import Grid
-from bdia_numerics.problems.certificate import known_flow
+from bdia_numerics.problems.problem import known_flow
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
 from bdia_numerics.runs.state import identity
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import kind_of, plain
+from bdia_numerics.spaces import Array, kind_of, plain
 from bdia_numerics.spaces.values import of_kind, ordered
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import one_of
 
 STATES = 32
 
@@ -221,9 +220,8 @@ def run_from(
     solver: Solver, problem: ExactProblem, grid: Grid, truth: Array, start: Any, *, return_trajectory: bool = False
 ) -> Solution:
     """Run a solver from exact states at the noise end; `start` as for `global_error`."""
-    if isinstance(start, str) and start not in ("exact", "own"):
-        raise ValueError(f"start={shown(start)} is unknown: use 'exact', 'own' or a one-step solver")
     if isinstance(start, str):
+        one_of("start", start, ("exact", "own"))
         given = range(grid.n - 1, grid.n - structure(solver).depth - 1, -1)
         start = [truth[k] for k in given] if start == "exact" else None
     model = problem.model(grid.schedule)

@@ -17,11 +17,10 @@ from bdia_numerics.analysis.measurement.errors import (
     root_mean_square,
     run_from,
 )
-from bdia_numerics.analysis.perturbation.amplification import Array
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.state import identity
-from bdia_numerics.spaces import FLOAT64, MPMath
+from bdia_numerics.spaces import FLOAT64, Array, MPMath
 from bdia_numerics.spaces.base import decimal
 
 LEAST = 5

@@ -16,15 +16,13 @@ from bdia_numerics.formulas import number
 from bdia_numerics.grids import Between, Grid, Point
 from bdia_numerics.models import eps_form
 from bdia_numerics.program import NotInvertibleError, Run, Segment, Solver, inverse_run, record_steps, structure
-from bdia_numerics.program.meaning import interpret
-from bdia_numerics.program.ops import Evaluate, Op
+from bdia_numerics.program.ops import Evaluate, Op, interpret
 from bdia_numerics.runs.solving import inverse_plan
 from bdia_numerics.runs.state import identity
-from bdia_numerics.spaces import plain
+from bdia_numerics.spaces import Array, plain
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import one_of, shown
 
-Array = np.ndarray[Any, Any]
 Jacobian = float | Array | Callable[[Point], float]
 """d eps/dz, a number: one for the whole run, one for each index of the grid (shape (N+1,)), or a function of a Point."""
 
@@ -33,8 +31,7 @@ DIRECTIONS = ("sample", "invert")
 
 def directed_run(solver: Solver, grid: Grid, direction: str, prediction: str) -> Run:
     """Record the steps, or derive their inverse; errors as `amplification` names them."""
-    if direction not in DIRECTIONS:
-        raise ValueError(f"direction={shown(direction)} is neither 'sample' nor 'invert'")
+    one_of("direction", direction, DIRECTIONS)
     if grid.space.symbolic:
         raise TypeError(
             f"grid is in {grid.space.name}: amplification needs numbers, pass a grid of floats or fractions"

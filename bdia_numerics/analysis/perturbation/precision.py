@@ -22,13 +22,12 @@ from bdia_numerics.analysis.perturbation.amplification import (
 )
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Run, Segment, Solver, parameters, record_start
-from bdia_numerics.program.meaning import rows
-from bdia_numerics.program.ops import Evaluate
+from bdia_numerics.program.ops import Evaluate, rows
 from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces import Numpy
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import one_of, shown
 
 DTYPES, TENSORS = names.ARRAY_DTYPES, names.TORCH_DTYPES
 
@@ -263,8 +262,7 @@ def round_trip_error(
     too high, by any factor. A model that rounds more than its output, as a network in the states' own dtype does, makes it too low.
     Rounding to nearest as independent random numbers: Higham, Accuracy and Stability of Numerical Algorithms, sec. 2.8.
     """
-    if end not in ("noise", "data"):
-        raise ValueError(f"end={shown(end)} is neither 'noise' nor 'data'")
+    one_of("end", end, ("noise", "data"))
     law = gaussian_jacobian(_positive("data_rms", data_rms) ** 2)
     # The inverse is derived first, so that a solver without one is refused with the reason.
     runs = {d: directed_run(solver, grid, d, prediction) for d in ("invert", "sample")}

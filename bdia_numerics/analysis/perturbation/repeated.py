@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.analysis.perturbation.amplification import Array, amplification, gaussian_jacobian
+from bdia_numerics.analysis.perturbation.amplification import amplification, gaussian_jacobian
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.encoding import encode
+from bdia_numerics.spaces import Array
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def latent_error(solver: Solver, grid: Grid, spreads: tuple[float, ...] = (1.0, 
     Returns
     -------
     float
-        For data at one standard deviation; the latents' own size is about 1. Infinite where the run overflows.
+        For data at one standard deviation, relative to the latents' own size. Infinite where the run overflows.
 
     Raises
     ------
@@ -128,5 +129,5 @@ def latent_error(solver: Solver, grid: Grid, spreads: tuple[float, ...] = (1.0, 
 
     data, noise = (np.hypot(float(grid.alpha[k]) * spread, float(grid.sigma[k])) for k in (0, -1))
     found = encode(solver, eps, grid, data)
-    error = float(np.abs(found.z - noise).max())
+    error = float(np.abs(found.z / noise - 1).max())
     return error if found.status.ok and np.isfinite(error) else float("inf")

@@ -8,11 +8,19 @@ from fractions import Fraction
 from itertools import combinations
 from typing import Any
 
-from bdia_numerics.analysis.expansion.modes import characteristic, value
+from bdia_numerics.analysis.expansion.modes import (
+    CIRCLE,
+    OPEN,
+    OUTSIDE,
+    characteristic,
+    factors,
+    irreducible,
+    location,
+    value,
+)
 from bdia_numerics.analysis.expansion.order import consistent
 from bdia_numerics.analysis.expansion.step import coefficient_of
 from bdia_numerics.analysis.stability.characteristic import directed
-from bdia_numerics.analysis.stability.roots import CIRCLE, OPEN, OUTSIDE, factors, irreducible, location
 from bdia_numerics.grids import pattern_of
 from bdia_numerics.program import Solver
 from bdia_numerics.spaces.later import sympy

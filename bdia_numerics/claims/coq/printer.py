@@ -1,7 +1,8 @@
 """Step programs as Coq definitions: the recorded step and its derived inverse, for a slot of which nothing is known.
 
 The slot goes from t_i to t_{i-1}. Coq's k is the lowest index that the step mentions, i - 1 or below. A parameter may vary
-with the slot, so it is a function of the index, as alpha and sigma are.
+with the slot, so it is a function of the index, as alpha and sigma are. Coefficients are rational expressions in Coq's notation
+of fields and modules. `steps` is the whole of Steps.v, the generated part of the development.
 """
 
 from __future__ import annotations
@@ -13,14 +14,70 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from bdia_numerics.claims.coq.scalars import combination
 from bdia_numerics.claims.formal import AnyIndex, DeltaRecorder, any_slot
 from bdia_numerics.claims.ledger import CheckFailed
 from bdia_numerics.program import Recorder, Run, Segment, Solver, Trace, inverse_run, parameters, record_step, structure
-from bdia_numerics.program.meaning import rows
-from bdia_numerics.program.ops import Evaluate, Held, Op
+from bdia_numerics.program.ops import Evaluate, Held, Op, rows
+from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT
 from bdia_numerics.spaces import SYMBOLS
 from bdia_numerics.spaces.later import sympy
+
+_WIDTH = 100
+
+
+def combination(coefficients: Iterable[Any], values: Iterable[str], places: Mapping[int, str]) -> str:
+    """Return a linear combination as text, a term a line if it is long.
+
+    Parameters
+    ----------
+    coefficients
+        sympy expressions; a symbol is called as a function of the index, with the index's offset behind its last underscore.
+    values
+        Coq's names of the vectors.
+    places
+        Coq's name of each index, by its offset.
+    """
+    terms = []
+    for c, v in zip(coefficients, values, strict=True):
+        sign, size = ("-:", -c) if c.could_extract_minus_sign() else ("+:", c)
+        terms.append((sign, v if size == 1 else f"({scalar(size, places)}) *: {v}"))
+    (sign, first), *rest = terms
+    pieces = [first if sign == "+:" else f"-: ({first})", *(" ".join(term) for term in rest)]
+    return (" " if sum(map(len, pieces)) < _WIDTH else "\n").join(pieces)
+
+
+def scalar(c: Any, places: Mapping[int, str]) -> str:
+    """Return a rational expression as text; CheckFailed for anything else."""
+    if c.is_Symbol:
+        name, _, offset = c.name.rpartition("_")
+        return f"{name} {places[int(offset)]}"
+    if c.is_Integer and c >= 0:
+        return " + ".join(["1"] * int(c)) or "0"
+    if c.is_Add:
+        first, *rest = c.as_ordered_terms()
+        return scalar(first, places) + "".join(_signed(term, places) for term in rest)
+    if c.could_extract_minus_sign():
+        return f"- {_factor(-c, places)}"
+    over, under = c.as_numer_denom()
+    if under != 1:
+        return f"{_factor(over, places)} / {_factor(under, places)}"
+    if c.is_Mul:
+        return " * ".join(_factor(x, places) for x in c.args)
+    if c.is_Pow and c.exp.is_Integer and c.exp > 1:
+        return " * ".join([_factor(c.base, places)] * int(c.exp))
+    raise CheckFailed(f"the coefficient {c} is not a rational expression")
+
+
+def _signed(term: Any, places: Mapping[int, str]) -> str:
+    negative = term.could_extract_minus_sign()
+    return f" - {_factor(-term, places)}" if negative else f" + {scalar(term, places)}"
+
+
+def _factor(c: Any, places: Mapping[int, str]) -> str:
+    """Return an expression as an operand of a product: in parentheses unless it is one symbol."""
+    text = scalar(c, places)
+    return text if c.is_Symbol or c in (0, 1) else f"({text})"
+
 
 _RESERVED = frozenset(
     [
@@ -241,3 +298,33 @@ def _fresh(label: str, taken: Container[str]) -> str:
 def _tuple(names: Iterable[str]) -> str:
     listed = list(names)
     return f"'({', '.join(listed)})" if len(listed) > 1 else listed[0]
+
+
+_HEAD = """(** The steps of the solvers and their derived inverses, printed from the step programs that run.
+
+    Written by `python experiments/coq_steps.py`; a test compares. Indices: the slot of step k goes from t_(k+1) to t_k. *)
+
+From BDIA Require Import Algebra.
+
+"""
+
+
+def steps(*, ddim: Any = DDIM, bdia: Any = BDIA, edict: Any = EDICT, cbdia: Any = CBDIA) -> str:
+    """Return the text of Steps.v.
+
+    Parameters
+    ----------
+    ddim, bdia, edict, cbdia
+        Solver classes, or functions that make a solver without arguments.
+
+    Raises
+    ------
+    CheckFailed, NotInvertibleError
+        If a step cannot be printed for every slot, or has no derived inverse.
+    """
+    definitions = [delta_definition("ddim_delta"), step_definition("ddim_step", ddim())]
+    definitions.append(increments_definition("ddim_step_by", ddim()))
+    for name, solver in (("bdia", bdia()), ("edict", edict()), ("cbdia", cbdia())):
+        definitions += [step_definition(f"{name}_step", solver), inverse_definition(f"{name}_undo", solver)]
+    definitions += [increments_definition("bdia_step_by", bdia()), increments_definition("cbdia_step_by", cbdia())]
+    return "\n\n".join([_HEAD, *definitions]) + "\n"

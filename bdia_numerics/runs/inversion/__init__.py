@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from bdia_numerics.runs.inversion.choice import INVERSIONS, default_for, named, split
-from bdia_numerics.runs.inversion.ddim import DDIMInversion, Method, mirrored, name_of
-from bdia_numerics.runs.inversion.ddpm import EditFriendly, edit_friendly
-from bdia_numerics.runs.inversion.guided import NullText, null_text
+from bdia_numerics.runs.inversion.guided import EditFriendly, NullText, edit_friendly, null_text
 from bdia_numerics.runs.inversion.implicit import (
     CorrectedSolution,
     DefectCorrection,
@@ -13,7 +10,17 @@ from bdia_numerics.runs.inversion.implicit import (
     ImplicitSolution,
     Unconverged,
 )
-from bdia_numerics.runs.inversion.reversed import Reversed
+from bdia_numerics.runs.inversion.steps import (
+    INVERSIONS,
+    DDIMInversion,
+    Method,
+    Reversed,
+    default_for,
+    mirrored,
+    name_of,
+    named,
+    split,
+)
 from bdia_numerics.spaces.values import share
 
 __all__ = [

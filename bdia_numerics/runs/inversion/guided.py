@@ -1,4 +1,8 @@
-"""Null-text inversion: an unconditional prediction fitted at each step, so that guided sampling returns to the data."""
+"""Inversions that fit something to the run: null-text and edit-friendly DDPM inversion.
+
+The first fits an unconditional prediction at each step, so that guided sampling returns to the data. The second keeps the noise of
+each stochastic step, chosen so that the run passes through given states.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,9 @@ import numpy as np
 from bdia_numerics import spaces
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Predicting, guided, prediction_of
-from bdia_numerics.program import Solver, record_steps, structure
-from bdia_numerics.runs.inversion.ddim import DDIMInversion, Method
-from bdia_numerics.runs.inversion.steps import dependence
-from bdia_numerics.runs.solving import Model, Status, prepared, solve
+from bdia_numerics.program import Recorder, Solver, record_steps, structure
+from bdia_numerics.runs.inversion.steps import DDIMInversion, Method, dependence
+from bdia_numerics.runs.solving import Model, Solution, Status, prepared, solve
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
 
@@ -166,3 +169,157 @@ class _Once:
             output = spaces.plain(f"model(z, t={t})", self.model(z, t))
             self.output = np.array(output) if isinstance(z, np.ndarray) else output
         return self.output
+
+
+@dataclass(frozen=True)
+class DDPMMean:
+    """Mean of the DDPM step, DDIM with eta = 1, given the data prediction x.
+
+    m_i(z_i) = alpha_{i-1} (1 - r) x + (alpha_{i-1}/alpha_i) r z_i,    r = (sigma_{i-1} alpha_i)^2/(sigma_i alpha_{i-1})^2
+
+    State     z_i, of shape (*batch, *data)
+    NFE       1 per step
+    Source    Ho, Jain, Abbeel, NeurIPS 2020, eq. (7), for any alpha and sigma; Song, Meng, Ermon, ICLR 2021, eq. (12)
+    """
+
+    registers = ("z",)
+
+    def step(self, s: Recorder) -> None:
+        """Record the step from t_i to t_{i-1}."""
+        (z,) = s.registers
+        top, alpha = s.alpha(s.i - 1), s.alpha(s.i)
+        kept = s.sigma(s.i - 1) ** 2 * alpha / (s.sigma(s.i) ** 2 * top)
+        s.assign(z, (top - kept * alpha) * s.x0(z, s.eps(z)) + kept * z, at=s.i - 1)
+
+
+@dataclass(frozen=True)
+class EditFriendly:
+    """States and noise of a DDPM run that ends on the data.
+
+    Attributes
+    ----------
+    trajectory : array, shape (N+1, *batch, *data)
+        The states that the run passes through, indexed as in the paper. Index 0 is where the run ends: the data, but
+        for one rounding of an addition.
+    offsets : array, shape (N, *batch, *data)
+        For slot i, at index i-1, z_{i-1} - m_i(z_i): the noise of the step times its standard deviation.
+    nfe : int
+        Evaluations made, N.
+    status : Status
+        Whether all went well.
+    """
+
+    trajectory: Any
+    offsets: Any
+    nfe: int
+    status: Status
+    grid: Grid = field(repr=False)
+
+    @property
+    def z(self) -> Any:
+        """The latent z_N; with `offsets` it determines the run."""
+        return self.trajectory[-1]
+
+    @property
+    def deviations(self) -> Any:
+        """Standard deviation of the DDPM step in each slot, shape (N,): sigma_{i-1} sqrt(1 - r)."""
+        a, s = (np.asarray(x, dtype=self.offsets.dtype) for x in (self.grid.alpha, self.grid.sigma))
+        ratio = s[:-1] * a[1:] / (s[1:] * a[:-1])
+        return s[:-1] * np.sqrt(1 - ratio * ratio)
+
+    @property
+    def noises(self) -> Any:
+        """The noise maps offsets/deviation, shape of `offsets`; NaN in a step to sigma = 0, which has no noise."""
+        d = self.deviations.reshape(-1, *(1,) * (self.offsets.ndim - 1))
+        return np.divide(self.offsets, d, out=np.full_like(self.offsets, np.nan), where=d > 0)
+
+    def replay(self, model: Model, first: int | None = None) -> Solution:
+        """Run the stochastic sampler with the kept noise.
+
+        Parameters
+        ----------
+        model
+            The one that was inverted, which returns to `trajectory` bit for bit, or one of another condition.
+        first
+            Index of the state of `trajectory` to start from, N by default. Fewer steps keep more of the data: the edit
+            of the source starts after T_skip steps, first = N - T_skip.
+
+        Returns
+        -------
+        Solution
+            With NFE `first`, and without a State, since no solver starts from there.
+
+        Raises
+        ------
+        ValueError
+            For `first` outside 1..N.
+        """
+        n = self.grid.n
+        first = n if first is None else first
+        if isinstance(first, bool) or first not in range(1, n + 1):
+            raise ValueError(f"first={shown(first)} is not an index of a state above the data: pass one of 1..{n}")
+        z = self.trajectory[first]
+        for i in range(first, 0, -1):
+            found = solve(DDPMMean(), model, self.grid[i - 1 : i], z)
+            z = found.z + self.offsets[i - 1]
+            if not (found.status.ok and np.all(np.isfinite(z))):
+                return Solution(z, None, first - i + 1, Status(False, i, "z"))
+        return Solution(z, None, first)
+
+
+@ordered
+def edit_friendly(model: Model, grid: Grid, x_0: Any, rng: np.random.Generator) -> EditFriendly:
+    """Draw noisy states of the data independently of each other, and take the noise that a DDPM run needs for them.
+
+    z_i = (alpha_i/alpha_0) x_0 + sqrt(sigma_i^2 - (alpha_i sigma_0/alpha_0)^2) xi_i,    xi_i independent for i = 1..N
+
+    Parameters
+    ----------
+    model
+        Any prediction; evaluated at z_N, ..., z_1.
+    grid
+        N slots. The step to t_0 is noiseless where sigma_0 = 0. What it misses the data by is then kept as an offset,
+        too, which the source leaves out.
+    x_0
+        Data at t_0, NumPy floats, shape (*batch, *data).
+    rng
+        Draws xi.
+
+    Returns
+    -------
+    EditFriendly
+
+    Raises
+    ------
+    TypeError
+        For states that are not NumPy floats, or another `rng`.
+    ValueError
+        For states that are not finite; for models and grids that leave x open, as with eps at alpha_N = 0.
+
+    Notes
+    -----
+    Huberman-Spiegelglas, Kulikov, Michaeli, CVPR 2024. z_{i-1} is replaced by m_i(z_i) + offset_i before it is used, as
+    there, so that rounding does not add up. The noise maps are neither of variance 1 nor independent, which is what
+    makes them good for edits and no sample of the DDPM's own noise.
+    """
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng={shown(rng)} draws nothing: pass numpy.random.default_rng(seed)")
+    space, grid = prepared("x_0", x_0, grid)
+    if not space.floats:
+        raise TypeError(f"x_0 is in {space.name}: random states are drawn in NumPy floats")
+    if not space.finite(x_0):
+        raise ValueError("x_0 holds NaN or infinite values: pass finite states")
+    x_0 = np.asarray(x_0)
+    trajectory = np.empty((grid.n + 1, *x_0.shape), x_0.dtype)
+    trajectory[0], offsets = x_0, np.zeros((grid.n, *x_0.shape), x_0.dtype)
+    for i in range(1, grid.n + 1):
+        kept = grid.alpha[i] / grid.alpha[0]
+        spread = np.sqrt(grid.sigma[i] ** 2 - (kept * grid.sigma[0]) ** 2)
+        trajectory[i] = kept * x_0 + spread * rng.standard_normal(x_0.shape)
+    for i in range(grid.n, 0, -1):
+        found = solve(DDPMMean(), model, grid[i - 1 : i], trajectory[i])
+        if not found.status.ok:
+            return EditFriendly(trajectory, offsets, grid.n - i + 1, Status(False, i, found.status.register), grid)
+        offsets[i - 1] = trajectory[i - 1] - found.z
+        trajectory[i - 1] = found.z + offsets[i - 1]
+    return EditFriendly(trajectory, offsets, grid.n, Status(), grid)

@@ -14,13 +14,10 @@ import numpy as np
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.runs.inversion.ddim import DDIMInversion, Method, name_of
-from bdia_numerics.runs.inversion.steps import Step, step_at
+from bdia_numerics.runs.inversion.steps import DDIMInversion, Method, Step, name_of, step_at
 from bdia_numerics.runs.solving import Model, Solution, Status, prepared, solve
-from bdia_numerics.spaces import Space, kind_of
+from bdia_numerics.spaces import Array, Space, kind_of
 from bdia_numerics.texts import shown
-
-Array = np.ndarray[Any, Any]
 
 # Two differences of increments whose directions agree to this many digits say the same about the slope.
 PARALLEL = 1e-10

@@ -1,16 +1,23 @@
-"""One step of any solver as a map from a state to the next: the only text of a step here is the solver's own."""
+"""Explicit inversions, one step of a solver as a map from a state to the next, and which inversion `encode` takes.
+
+The only text of a step here is the solver's own. Run on the reversed grid it inverts with its own order where its step cannot be
+undone. DDIM inversion is the start of the implicit methods, and the pivot of the guided ones.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
-from bdia_numerics.program import Run, Solver, record_steps, structure
-from bdia_numerics.program.meaning import interpret
-from bdia_numerics.runs.solving import Model, Solution, begin, solve, starter_of
+from bdia_numerics.program import Linear, Recorder, Run, Solver, record_steps, structure
+from bdia_numerics.program.ops import interpret
+from bdia_numerics.runs.solving import Model, Solution, Status, begin, solve, starter_of
+from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import Scalar
 from bdia_numerics.texts import shown
 
@@ -96,3 +103,145 @@ def _sum(terms: Sequence[tuple[Scalar, Mapping[int, Scalar]]]) -> dict[int, Scal
         for k, value in form.items():
             total[k] = total[k] + c * value if k in total else c * value
     return total
+
+
+@dataclass(frozen=True)
+class Reversed:
+    """Run the solver from data to noise: its own step on the reversed grid, from its own start there.
+
+    State     those of the solver; a multistep one makes its first states at the data end by its own starter
+    Order     that of the solver, on the reversed grid; the round trip misses by the errors of both runs
+    NFE       that of the solver
+    Requires  what the solver requires, at the data end as at the noise end: sigma_0 != 0 where it divides by sigma, or where
+              the model leaves eps open at sigma = 0
+    Same as   DDIM inversion told its own time, eq. (23), for DDIM
+    Source    the ODE (2) has no direction; for DPM-Solver++ it is the inverse scheduler of diffusers
+
+    Raises
+    ------
+    ValueError
+        Called, where the solver has no step on the reversed grid: in one line, with the condition.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bdia_numerics import encode, grids, problems, schedules, solvers
+    >>> schedule = schedules.vp_cosine()
+    >>> grid, law = grids.uniform(schedule, 20, t_max=0.95, t_min=0.02), problems.Gaussian([0.0], 1.0)
+    >>> encode(solvers.RK4(), law.model(schedule), grid, np.array([[0.5]]), Reversed()).inversion
+    'solver on the reversed grid'
+    """
+
+    label = "solver on the reversed grid"
+
+    def __call__(self, solver: Solver, model: Any, grid: Grid, x_0: Any) -> Solution:
+        """Take data to noise; raises as the class says."""
+        return _towards_noise(solver, model, grid, x_0, self.label)
+
+
+Method = Callable[[Solver, Any, Grid, Any], Solution]
+"""method(solver, model, grid, x_0) returns a Solution whose `.z` is the latent, z_N; its trajectory begins there."""
+
+
+@dataclass(frozen=True)
+class DDIMInversion:
+    """DDIM inversion: the DDIM step towards the noise, with the model told the time at which the step ends.
+
+    z_i = z_{i-1} + Delta(t_{i-1} -> t_i | z_{i-1}), eps taken at (z_{i-1}, t_i)
+
+    It is a step program for the reversed grid, and a method for `encode`.
+
+    State     z_{i-1}, of shape (*batch, *data)
+    Order     1; the round trip with DDIM misses by O(1/N)
+    NFE       `substeps` per step
+    Source    paper, eq. (10); with `at_target` False the time is that of the state, as in eq. (23)
+    Options   `substeps` equal parts of each slot in sigma/alpha, for which the grid needs a schedule: the finer naive
+              inversion of Hong et al., CVPR 2024
+    """
+
+    at_target: bool = True
+    substeps: int = 1
+    registers = ("z",)
+
+    @property
+    def label(self) -> str:
+        """Its name in results."""
+        parts = f", {self.substeps} parts a slot" if self.substeps > 1 else ""
+        return f"DDIM inversion ({10 if self.at_target else 23}){parts}"
+
+    def __post_init__(self) -> None:
+        if self.substeps != int(self.substeps) or self.substeps < 1:
+            raise ValueError(f"substeps={shown(self.substeps)}: a slot has at least 1 part, pass an int")
+
+    def step(self, s: Recorder) -> None:
+        """Record the step between two neighbours of the reversed grid."""
+        (z,) = s.registers
+        times = [s.i, *(s.between(s.i, s.i - 1, Fraction(k, self.substeps)) for k in range(1, self.substeps)), s.i - 1]
+        state: Linear = z
+        for start, end in pairwise(times):
+            moved = state + s.delta(start, end, state, s.eps(state, at=end if self.at_target else start))
+            state = s.scratch(moved, at=end) if end != s.i - 1 else moved
+        s.assign(z, state, at=s.i - 1)
+
+    def __call__(self, solver: Solver, model: Any, grid: Grid, x_0: Any) -> Solution:
+        """Take data to noise; the solver is not used."""
+        return _towards_noise(self, model, grid, x_0, self.label)
+
+
+def _towards_noise(program: Solver, model: Any, grid: Grid, x_0: Any, label: str) -> Solution:
+    """Run a program on the reversed grid, with its slots counted as in sampling."""
+    found = solve(program, model, grid.reversed(), x_0, return_trajectory=True)
+    return replace(found, status=mirrored(found.status, grid.n), inversion=label)
+
+
+def name_of(method: Method) -> str:
+    """Return what results call an inversion: its `label`, or the name of a function."""
+    return str(getattr(method, "label", None) or getattr(method, "__name__", None) or repr(method))
+
+
+def mirrored(status: Status, n: int) -> Status:
+    """Return the status of a run on the reversed grid of n slots with the slot counted as in sampling."""
+    return status if status.slot is None else replace(status, slot=n + 1 - status.slot)
+
+
+INVERSIONS: Mapping[str, Method] = {
+    "(10)": DDIMInversion(),
+    "(23)": DDIMInversion(at_target=False),
+    "reversed": Reversed(),
+}
+"""By name: DDIM inversion of eq. (10), the same told its own time, eq. (23), and the solver on the reversed grid."""
+
+
+def default_for(solver: Solver) -> Method:
+    """Return the inversion of a solver without an exact inverse: itself on the reversed grid; (10) for DDIM, as diffusers does."""
+    return INVERSIONS["(10)" if isinstance(solver, DDIM) else "reversed"]
+
+
+def named(text: str) -> Method | None:
+    """Return the inversion that a word names; None for "default".
+
+    Raises
+    ------
+    ValueError
+        For a word that names none.
+
+    >>> named("23")
+    DDIMInversion(at_target=False, substeps=1)
+    """
+    word = text.strip()
+    if word == "default":
+        return None
+    found = INVERSIONS.get(word) or INVERSIONS.get(f"({word})")
+    if found is None:
+        raise ValueError(f"inversion={shown(text)} is none of default, {', '.join(INVERSIONS)}")
+    return found
+
+
+def split(text: str) -> tuple[str, Method | None]:
+    """Return a solver's text and the inversion that is named behind it, None if none is.
+
+    >>> split("DDIM by (23)")
+    ('DDIM', DDIMInversion(at_target=False, substeps=1))
+    """
+    solver, by, word = text.partition(" by ")
+    return solver.strip(), named(word) if by else None

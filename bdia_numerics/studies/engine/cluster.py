@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from typing import Any
 
-from bdia_numerics.studies.engine.task import Chunks, Outcome, Outcomes, Pool, StudyJob, killed, packed, work
+from bdia_numerics.studies.engine.local import Chunks, Outcome, Outcomes, Pool, StudyJob, killed, packed, work
 from bdia_numerics.studies.study import Cell
 
 CHUNK_SECONDS = 1.0

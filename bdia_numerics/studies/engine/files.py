@@ -5,13 +5,11 @@ from __future__ import annotations
 import tomllib
 import types
 import typing
-import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from bdia_numerics.names import FORMER_DISTRIBUTIONS
 from bdia_numerics.studies.study import Study
 from bdia_numerics.texts import bounded, instead, one_of, real, shown, whole
 
@@ -67,13 +65,6 @@ def configured(study: Study, table: Mapping[str, Any]) -> Any:
     hints = typing.get_type_hints(study.config)
     known = {field.name for field in fields(study.config) if field.init}
     table = {_field(name, known): value for name, value in table.items()}
-    if "law" in table.keys() - known and "distribution" in known:
-        former = str(table["law"])
-        table = {**table, "distribution": FORMER_DISTRIBUTIONS.get(former, former)}
-        del table["law"]
-        warnings.warn(
-            f"law={shown(former)} is a former spelling: write distribution = {table['distribution']!r}", stacklevel=2
-        )
     for name in table:
         if name not in known:
             raise ValueError(

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.runs.files import clear
-from bdia_numerics.studies.engine.task import Outcome, difference
+from bdia_numerics.studies.engine.local import Outcome, difference
 from bdia_numerics.studies.study import Cell, key
 
 _SECONDS_BETWEEN_COMMITS = 0.2

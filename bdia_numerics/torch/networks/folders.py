@@ -193,12 +193,12 @@ def _level(name: str) -> Shared:
     return Shared(lambda: logger.level, logger.setLevel)
 
 
-_LEVELS = [_level(name) for name in ("diffusers", "huggingface_hub")]
+_LEVELS = [_level(name) for name in ("diffusers", "huggingface_hub", "transformers")]
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let diffusers and the hub's client log nothing: what is wrong is raised, in one line."""
+    """Let diffusers, transformers and the hub's client log nothing: what is wrong is raised, in one line."""
     with ExitStack() as stack:
         for level in _LEVELS:
             stack.enter_context(level.at_least(logging.CRITICAL + 1))

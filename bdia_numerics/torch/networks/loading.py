@@ -241,10 +241,9 @@ def load(
 
 
 def _of_ddim(path: Path, *, ema: bool) -> Loaded:
-    network = ddim_unet(path, ema=ema)
-    size, betas = network.config["sample_size"], {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}
+    betas = {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}
     config = configs.from_mapping({"_class_name": "DDIMScheduler", "clip_sample": False, **betas})
-    return Loaded(network, schedule_of(config), "eps", (network.config["in_channels"], size, size), config)
+    return described(ddim_unet(path, ema=ema), config)
 
 
 def _from_folder(source: str | Path, part: str | None, dtype: torch.dtype) -> Loaded:
@@ -269,7 +268,30 @@ def _from_folder(source: str | Path, part: str | None, dtype: torch.dtype) -> Lo
         raise ValueError(
             f"source={str(source)!r} has no scheduler/scheduler_config.json, which says what the network was trained for: add it"
         )
-    prediction = "x0" if config.preconditioned is not None else config.prediction
+    card = read_json(folder / CARD) or {}
+    return described(network, config, (card, index or {}), data=card.get("data"))
+
+
+def described(
+    network: Any,
+    config: configs.SchedulerConfig,
+    places: tuple[Mapping[str, Any], ...] = (),
+    *,
+    data: str | None = None,
+) -> Loaded:
+    """Return a network of diffusers with what its own configuration and that of its scheduler say of it.
+
+    Parameters
+    ----------
+    network
+        The module.
+    config
+        Of its scheduler.
+    places
+        Mappings that may hold a null label, before the network's configuration.
+    data
+        What it was trained on.
+    """
     own = network.config
     size = own.get("sample_size")
     height, width = size if isinstance(size, tuple | list) else (size, size)
@@ -277,9 +299,9 @@ def _from_folder(source: str | Path, part: str | None, dtype: torch.dtype) -> Lo
     options = {} if config.preconditioned is None else {"time_scale": 1.0}
     if config.flow:
         options = {"time_scale": told_scale(network, float(config["num_train_timesteps"]))}
-    card = read_json(folder / CARD) or {}
-    null = _null_label(network, (card, index or {}, own))
-    return Loaded(network, schedule_of(config), prediction, shape, config, null, options=options, data=card.get("data"))
+    prediction = "x0" if config.preconditioned is not None else config.prediction
+    null = _null_label(network, (*places, own))
+    return Loaded(network, schedule_of(config), prediction, shape, config, null, options=options, data=data)
 
 
 _TOLD_TIMES = (

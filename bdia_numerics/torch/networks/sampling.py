@@ -16,7 +16,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import Model
 from bdia_numerics.program import NotInvertibleError, Solver
 from bdia_numerics.runs.encoding import encode, invert, solve
-from bdia_numerics.runs.inversion import Method
+from bdia_numerics.runs.inversion import DDIMInversion, Method
 from bdia_numerics.runs.solving import DERIVED
 from bdia_numerics.runs.stepwise import come_back
 from bdia_numerics.solvers import DDIM, RK4
@@ -132,10 +132,7 @@ def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int, *, back: bo
     ValueError
         For a grid without a schedule, or fewer than four slots.
     """
-    refuse(
-        (grid.schedule is None, "the reference needs the schedule, and this grid was made from values"),
-        (slots < 4, f"slots={slots}: pass 4 or more, since the error is estimated from a half and a quarter as many"),
-    )
+    _check_reference(grid, slots)
     schedule: Any = grid.schedule
     levels = refined(grid, slots)
     ends = [solve(RK4(), model, refined(grid, slots // k), z).z for k in (1, 2, 4)]
@@ -144,11 +141,51 @@ def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int, *, back: bo
     if last < least:
         final = grids.from_timesteps(schedule, [float(least), float(last)])
         ends = [solve(DDIM(), model, final, end).z for end in ends]
-    fine, half, quarter = ends
+    error, growth = _error(*ends)
+    return NetworkReference(ends[0], error, missed * growth)
+
+
+def latent_reference(model: Model, grid: Grid, x: torch.Tensor, slots: int) -> NetworkReference:
+    """Return the noise end of the network's ODE from data, as `z`, and the estimate of its error; `latent_error` is NaN.
+
+    It is `reference` the other way: a step of DDIM inversion, eq. (10), from clean data to the least noise of the network's training, and
+    then RK4.
+
+    Parameters
+    ----------
+    model, grid, slots
+        As for `reference`.
+    x
+        x_0, shape (batch, *data).
+
+    Raises
+    ------
+    ValueError
+        As `reference`.
+    """
+    _check_reference(grid, slots)
+    schedule: Any = grid.schedule
+    least, last = refined(grid, slots).t[0], grid.t[0]
+    if last < least:
+        final = grids.from_timesteps(schedule, [float(least), float(last)])
+        x = solve(DDIMInversion(), model, final.reversed(), x).z
+    ends = [solve(RK4(), model, refined(grid, slots // k).reversed(), x).z for k in (1, 2, 4)]
+    return NetworkReference(ends[0], _error(*ends)[0], math.nan)
+
+
+def _check_reference(grid: Grid, slots: int) -> None:
+    refuse(
+        (grid.schedule is None, "the reference needs the schedule, and this grid was made from values"),
+        (slots < 4, f"slots={slots}: pass 4 or more, since the error is estimated from a half and a quarter as many"),
+    )
+
+
+def _error(fine: torch.Tensor, half: torch.Tensor, quarter: torch.Tensor) -> tuple[float, float]:
+    """Return the estimated error of the finest of three runs, and what the change by the last halving is multiplied by for that."""
     apart, before = rms(fine - half), rms(half - quarter)
     ratio = max(apart / before, 0.25) if before else 0.25
     further = ratio / (1 - ratio) if ratio < 1 else math.inf
-    return NetworkReference(fine, apart * further, missed * further)
+    return apart * further, further
 
 
 def refined(grid: Grid, slots: int) -> Grid:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver
-from bdia_numerics.runs.bit_exact import bit_exact_round_trip
-from bdia_numerics.runs.encoding import encode, solve
+from bdia_numerics.runs.encoding import bit_exact_round_trip, encode, solve
 from bdia_numerics.spaces import Lattice
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.torch.networks.jacobians import array_model
@@ -22,38 +24,65 @@ from bdia_numerics.torch.networks.sampling import rms
 
 
 @dataclass(frozen=True)
-class Repeatability:
-    """Whether one state has one output, in elements of the output that differ.
+class Difference:
+    """What changed in an output.
 
     Attributes
     ----------
-    repeated : int
-        Between two calls with the same batch.
-    differing : dict of int to int
-        Of the first state's output, from that in the whole batch, by the size of the batch that it is in.
-    kernels : dict of str to int
-        Where the same batch is computed by other kernels or by another model, by what was changed.
-    largest, largest_by_kernels : float
-        Largest of the differences by batch, and of those by kernels, over the root mean square of the output.
+    differing : int
+        Elements that are not the same bit by bit.
+    largest : float
+        Largest absolute difference of an element, over the root mean square of the output.
     """
 
-    repeated: int
-    differing: dict[int, int]
-    kernels: dict[str, int]
+    differing: int
     largest: float
-    largest_by_kernels: float
+
+
+@dataclass(frozen=True)
+class Repeatability:
+    """Whether one state has one output: what was tried, what it changed, and what could not be tried.
+
+    Attributes
+    ----------
+    probes : dict of str to Difference
+        By what was changed: "the same call" (nothing), "a batch of 1", "1 thread", "attention by MATH", ...
+    not_tried : dict of str to str
+        What this machine, this model or this call did not allow, with the reason.
+    """
+
+    probes: dict[str, Difference]
+    not_tried: dict[str, str]
 
     @property
     def exact(self) -> bool:
-        """Whether no bit depends on the call, the batch or the kernels."""
-        return not self.repeated and not any((*self.differing.values(), *self.kernels.values()))
+        """Whether no bit depends on anything that was tried."""
+        return not any(found.differing for found in self.probes.values())
+
+    @property
+    def largest(self) -> float:
+        """The largest difference in all probes, over the root mean square of the output."""
+        return max(found.largest for found in self.probes.values())
+
+    def __str__(self) -> str:
+        same = ", ".join(name for name, found in self.probes.items() if not found.differing)
+        other = ", ".join(
+            f"{name} ({found.differing} elements, by {found.largest:.1e} at most)"
+            for name, found in self.probes.items()
+            if found.differing
+        )
+        said = {"differs": other, "the same": same, "not tried": ", ".join(self.not_tried)}
+        return "; ".join(f"{word}: {names}" for word, names in said.items() if names)
 
 
 @ordered
 def repeatability(
-    model: Any, z: torch.Tensor, t: Any = 0.5, *, others: Mapping[str, Any] | None = None
+    model: Any, z: torch.Tensor, t: Any = 0.5, *, others: Mapping[str, Any] | None = None, device: Any = None
 ) -> Repeatability:
-    """Compare the output at a state in batches of 1, 2, 4, ... with that in the whole batch, and that of other kernels, bit by bit.
+    """Compare the output at the same states bit by bit: in two calls, in smaller batches, by other kernels, after offloading.
+
+    A run returns every element only if the model gives the same output on the way back. Dropout that was left on makes two calls differ;
+    BLAS divides a product by the size of its batch, and a sum by threads.
 
     Parameters
     ----------
@@ -61,86 +90,173 @@ def repeatability(
         A `NetworkModel`, whose conditions of as many entries as z are divided with the batch; a module, which is asked for
         ``module(z, t)``; or a function of (z, t) that takes any batch.
     z, t
-        States, shape (batch, *data), of a batch of 2 or more, and time.
+        States, shape (batch, *data), and time. Batches are compared from two states on.
     others
         More models of the same states by name, such as the same network on another device; their outputs may be on that one.
+    device
+        Another device, to which the network is moved and from which it comes back. Without one none is tried, since a large network may
+        take minutes on a CPU.
+
+    Returns
+    -------
+    Repeatability
+        Probes: the same call; a batch of 1, 2, 4, ...; channels_last; other numbers of threads, without oneDNN (states on a CPU); with and
+        without TF32, deterministic cuDNN, offloaded (on CUDA); each kernel of scaled_dot_product_attention; the device; `others`.
 
     Raises
     ------
-    ValueError
-        For a batch of less than 2.
+    Exception
+        What the model raises at z itself. What it raises in a probe is the reason why that was not tried.
 
     Examples
     --------
     >>> import torch
     >>> from bdia_numerics.torch import repeatability
-    >>> repeatability(lambda z, t: torch.tanh(z), torch.zeros(3, 2)).exact
+    >>> dropout = torch.nn.Dropout(0.5)
+    >>> found = repeatability(lambda z, t: dropout(z), torch.ones(2, 500))
+    >>> found.exact, found.probes["the same call"].differing > 0
+    (False, True)
+    >>> repeatability(lambda z, t: dropout.eval()(z), torch.ones(2, 500)).exact
     True
     """
-    if len(z) < 2:
-        raise ValueError(f"z has a batch of {len(z)}: pass 2 states or more")
+    network = getattr(model, "network", model)
     model = NetworkModel(model) if isinstance(model, torch.nn.Module) else model
+    probes, not_tried = dict[str, Difference](), dict[str, str]()
     with torch.no_grad():
-        # Clones: a model that writes every output into one tensor would agree with itself.
-        whole, again = (model(z.clone(), t).clone() for _ in range(2))
-        kernels = {name: model(x, t) - whole for name, x in _by_other_kernels(z)}
-        kernels |= {name: other(z.clone(), t).to(whole) - whole for name, other in (others or {}).items()}
-        parts, n = dict[int, torch.Tensor](), 1
-        while n < len(z):
-            parts[n] = _first(model, n, len(z))(z[:n].clone(), t)[0] - whole[0]
-            n *= 2
-    size = max(rms(whole), float(torch.finfo(z.dtype).tiny))
-    return Repeatability(
-        repeated=int((whole != again).sum()),
-        differing={k: int((d != 0).sum()) for k, d in parts.items()},
-        kernels={name: int((d != 0).sum()) for name, d in kernels.items()},
-        largest=max(float(d.abs().max()) for d in parts.values()) / size,
-        largest_by_kernels=max((float(d.abs().max()) for d in kernels.values()), default=0.0) / size,
-    )
+        # Cloned: a model that writes every output into one tensor would agree with itself.
+        whole = _ask(model, z, t).clone()
+        size = max(rms(whole), float(torch.finfo(z.dtype).tiny))
+        tried: Iterator[Probe] = chain(
+            _by_batch(model, z, t),
+            _by_kernel(model, z, t),
+            _by_device(model, network, z, t, device),
+            ((name, nullcontext(), partial(_ask, one, z, t)) for name, one in (others or {}).items()),
+        )
+        for name, way, ask in tried:
+            if isinstance(way, str):
+                not_tried[name] = way
+                continue
+            try:
+                with way:
+                    found = ask().to(whole)
+            except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+                not_tried[name] = f"it raises {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                continue
+            apart = (found - whole[: len(found)]).abs()
+            probes[name] = Difference(int((apart != 0).sum()), float(apart.max()) / size)
+    return Repeatability(probes, not_tried)
 
 
-def _first(model: Any, n: int, count: int) -> Any:
-    """Return the model of the first n of some states."""
+Probe = tuple[str, AbstractContextManager[Any] | str, Callable[[], torch.Tensor]]
+"""A name, what to be in or why it cannot be tried, and what gives the output of the first states."""
 
-    def cut(given: Any) -> Any:
+
+def _ask(model: Any, z: torch.Tensor, t: Any) -> torch.Tensor:
+    found: torch.Tensor = model(z.clone(), t)
+    return found
+
+
+def _by_batch(model: Any, z: torch.Tensor, t: Any) -> Iterator[Probe]:
+    yield "the same call", nullcontext(), partial(_ask, model, z, t)
+    few = "z has a batch of 1: pass 2 states or more"
+    for n in [1 << k for k in range((len(z) - 1).bit_length())] or [1]:
+        part = partial(_first, n, len(z))
+        yield f"a batch of {n}", nullcontext() if len(z) > 1 else few, partial(_ask, _with(model, part), z[:n], t)
+
+
+def _by_kernel(model: Any, z: torch.Tensor, t: Any) -> Iterator[Probe]:
+    if z.ndim == 4:
+        # Cloned so, since a state of one channel is in both layouts.
+        yield "channels_last", nullcontext(), lambda: model(z.clone(memory_format=torch.channels_last), t)
+    cudnn, product, onednn = torch.backends.cudnn, torch.backends.cuda.matmul, torch.backends.mkldnn
+    count = 1 if torch.get_num_threads() > 1 else 2
+    tf32 = {
+        word: _set((product, "allow_tf32", on), (cudnn, "allow_tf32", on))
+        for word, on in (("with", True), ("without", False))
+    }
+    on_cpu = {
+        f"{count} thread{'s' * (count > 1)}": on_threads(count),
+        "without oneDNN": _set((onednn, "enabled", False)),
+    }
+    on_cuda = {f"{word} TF32": way for word, way in tf32.items()}
+    on_cuda["deterministic cuDNN"] = _set((cudnn, "deterministic", True), (cudnn, "benchmark", False))
+    for kind, ways in (("cpu", on_cpu), ("cuda", on_cuda)):
+        for name, way in ways.items():
+            elsewhere = f"the states are on {z.device.type}"
+            yield name, way if z.device.type == kind else elsewhere, partial(_ask, model, z, t)
+    for name, kernel in SDPBackend.__members__.items():
+        if name not in ("ERROR", "OVERRIDEABLE"):
+            yield f"attention by {name}", sdpa_kernel(kernel), partial(_ask, model, z, t)
+
+
+def _by_device(model: Any, network: Any, z: torch.Tensor, t: Any, device: Any) -> Iterator[Probe]:
+    def ask_there() -> torch.Tensor:
+        return _ask(_with(model, lambda tensor: tensor.to(device)), z.to(device), t)
+
+    unknown = "" if isinstance(network, torch.nn.Module) else "the model is a function: pass the network's module"
+    offloaded = unknown or ("the states are on cpu" if z.is_cpu else _moved(network, "cpu", back=True))
+    moved = unknown or ("none was named: pass device=" if device is None else _moved(network, device))
+    yield "offloaded to the CPU and back", offloaded, partial(_ask, model, z, t)
+    yield f"on {device or 'another device'}", moved, ask_there
+
+
+def _first(n: int, count: int, tensor: torch.Tensor) -> torch.Tensor:
+    return tensor[:n] if tensor.ndim and len(tensor) == count else tensor
+
+
+def _with(model: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """Return the model with other conditions: each tensor of them as `change` makes it."""
+
+    def changed(given: Any) -> Any:
         if isinstance(given, Mapping):
-            return {name: cut(value) for name, value in given.items()}
-        return given[:n] if isinstance(given, torch.Tensor) and given.ndim and len(given) == count else given
+            return {name: changed(value) for name, value in given.items()}
+        return change(given) if isinstance(given, torch.Tensor) else given
 
     if not isinstance(model, NetworkModel):
         return model
-    return replace(model, conditions=cut(model.conditions), unconditional=cut(model.unconditional))
-
-
-def _by_other_kernels(z: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield names and states, each while what it names is changed, as far as this machine has another way."""
-    if z.ndim == 4:
-        yield "channels_last", z.clone(memory_format=torch.channels_last)
-    if z.device.type == "cuda":
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            yield "deterministic cuDNN without TF32", z.clone()
-        return
-    if torch.get_num_threads() > 1:
-        with one_thread():
-            yield "one thread", z.clone()
-    onednn: Any = torch.backends.mkldnn
-    if onednn.enabled:
-        onednn.enabled = False
-        try:
-            yield "without oneDNN", z.clone()
-        finally:
-            onednn.enabled = True
+    return replace(model, conditions=changed(model.conditions), unconditional=changed(model.unconditional))
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one thread inside: sums are then rounded alike in every process, and as many processes can run as there are cores."""
+def _set(*changes: tuple[Any, str, Any]) -> Iterator[None]:
+    """Give attributes other values inside."""
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
+    try:
+        for owner, name, value in changes:
+            setattr(owner, name, value)
+        yield
+    finally:
+        for owner, name, value in before:
+            setattr(owner, name, value)
+
+
+@contextmanager
+def _moved(network: torch.nn.Module, device: Any, *, back: bool = False) -> Iterator[None]:
+    """Have a network on another device inside, or have had it there and back; in the end it is where it was."""
+    home = next((weight.device for weight in network.parameters()), device)
+    try:
+        network.to(device)
+        if back:
+            network.to(home)
+        yield
+    finally:
+        network.to(home)
+
+
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """Compute with so many threads inside."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def one_thread() -> AbstractContextManager[None]:
+    """Compute with one thread inside: sums are then rounded alike in every process, and as many processes can run as there are cores."""
+    return on_threads(1)
 
 
 def bits(solver: Solver, model: Any, grid: Grid, z: torch.Tensor) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import warnings
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
@@ -9,37 +11,40 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
+from diffusers.configuration_utils import ConfigMixin
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOutput
+from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers, SchedulerMixin
 
-from bdia_numerics import configs, grids, schedules
-from bdia_numerics.grids import Grid, Point
+from bdia_numerics import configs, schedules
+from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import encoding, inverting, resumed, sampling
-from bdia_numerics.runs.state import State, check_state
+from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Course, Status
 from bdia_numerics.solvers import BDIA, DDIM
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import one_of, shown
 from bdia_numerics.torch.schedulers.configuration import (
-    KINDS,
+    FOREIGN,
+    TABLES,
     check,
-    counted,
     initialiser,
-    listed,
+    read_of,
     translated,
-    whole_number,
 )
-from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, added_noise, clip_of, fresh, level
-from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun, before, tensor_of
+from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, clip_of, ddim_step
+from bdia_numerics.torch.schedulers.frames import PLAIN, Frame, kind_of, levelled, own_levels
+from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun, first_register, part_of, tensor_of
+from bdia_numerics.torch.schedulers.tables import level, listed, table_grid, whole_number
 from bdia_numerics.torch.schedulers.warning import foreseen, warn_not_finite, warn_of_contradiction
-from bdia_numerics.torch.tensors import space_of
 
 Made = TypeVar("Made")
+Times = list[float]
 
 
-class ProgramScheduler(DDIMScheduler):
+class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # which diffusers combines itself
     """A scheduler that runs a step program; its subclasses say which, and in which direction.
 
-    The configuration is that of DDIMScheduler, whose tables, time spacings and `add_noise` are used, the solver's own parameters, and:
+    The configuration is that of DDIMScheduler, or with `counts_as` that of another class, the solver's own parameters, and:
 
     clip_sample : bool or None
         None, the default, clips as DDIMScheduler does where the solver is DDIM (gamma = 0), and not elsewhere.
@@ -50,10 +55,13 @@ class ProgramScheduler(DDIMScheduler):
         In which the registers are kept between steps; "float64" is float32 on a device that has none, None the dtype of the latents.
         The model is evaluated at registers rounded to the dtype of the latents: float64 ones are rounded alike both ways.
     counts_as : str or None
-        Class of diffusers whose `timesteps` the spacing counts, which may be fractions of training steps; None is DDIMScheduler.
-        `from_config` takes the class that the configuration is of. Each step then ends where the next begins.
+        Class of diffusers whose times, noise levels and samples these are, with its entries; None is DDIMScheduler. `from_config` takes
+        the class that the configuration is of. Each step then ends where the next begins. Samples are those of the pipelines of that
+        class: z/alpha for EulerDiscreteScheduler and others that work with sigma/alpha, else z.
     """
 
+    _compatibles = [kind.name for kind in KarrasDiffusionSchedulers]  # noqa: RUF012  # as diffusers declares it
+    order = 1
     own: ClassVar[dict[str, Any]] = {}
     noise_end: ClassVar[bool] = False
 
@@ -83,12 +91,21 @@ class ProgramScheduler(DDIMScheduler):
         Raises
         ------
         ValueError
-            For entries that nothing reads, and for a walk that is none of the times of a table: flow matching, EDM, Karras sigmas, ...
+            For entries that nothing reads, and for a walk that is not made: of consistency and other distilled models, ...
         """
-        if config is not None:
-            given: Any = config if isinstance(config, Mapping) else cls.load_config(config)
-            config, options = translated(given, options, cls, ignore), {}
-        return super().from_config(config, return_unused_kwargs, **options)
+        if config is None:
+            raise ValueError(
+                "config is missing: pass the .config of a scheduler, or a mapping like scheduler_config.json"
+            )
+        given: Any = config if isinstance(config, Mapping) else cls.load_config(config)
+        found = translated(given, options, cls, ignore)
+        taken = set(inspect.signature(cls.__init__).parameters) | (FOREIGN if found.get("counts_as") else set())
+        made = cls(**{key: value for key, value in found.items() if key in taken})
+        rest = {key: value for key, value in found.items() if key not in taken}
+        made.register_to_config(  # type: ignore[no-untyped-call]
+            **rest | {"_class_name": cls.__name__}
+        )
+        return (made, rest) if return_unused_kwargs else made
 
     def make_solver(self) -> Solver:
         """Return the solver of the configuration."""
@@ -98,23 +115,39 @@ class ProgramScheduler(DDIMScheduler):
         self.solver = self.make_solver()
         ddim = isinstance(self.solver, DDIM) or (isinstance(self.solver, BDIA) and self.solver.gamma == 0)
         self._is_ddim = ddim and not self.noise_end
-        self._shape = structure(self.solver)
+        self._runs: Solver = DDIM() if self._is_ddim else self.solver
+        self._shape = structure(self._runs)
         # Pipelines count by it: model outputs per slot, and no order of accuracy.
-        self.order = 1 if self._is_ddim else self._shape.nfe
-        check(self.config, is_ddim=self._is_ddim)
-        self._counted = counted(self.config)
-        if self._counted is not None and self._counted["rescale_betas_zero_snr"]:
-            # Classes with sigma/alpha have a number there that keeps it finite.
-            self.alphas_cumprod[-1] = float(configs.alphas_cumprod(self._counted, np.float32)[-1])
-        self._kind = KINDS[self.config["prediction_type"]]
+        self.order = self._shape.nfe
+        self.read = read = read_of(self.config)
+        self._levelled = own_levels(read)
+        # DDIM on a table's times takes steps in any order, and adds noise and clips as DDIMScheduler does.
+        self._free = self._is_ddim and not self._levelled and read.rule != "points"
+        check(self.config, free=self._free)
+        if not self._levelled:
+            kinds = [word for word, kind in configs.PREDICTIONS.items() if kind != "velocity"]
+            one_of("prediction_type", read["prediction_type"], kinds)
+        self._kind = kind_of(read)
+        if read.rule in TABLES:
+            self.alphas_cumprod = torch.from_numpy(configs.alphas_cumprod(read, np.float32).astype(np.float32))
+            self.alphas = self.alphas_cumprod / torch.cat([torch.ones(1), self.alphas_cumprod[:-1]])
+            self.betas = 1 - self.alphas
+            self.final_alpha_cumprod = torch.tensor(1.0) if self.config["set_alpha_to_one"] else self.alphas_cumprod[0]
+        self.num_inference_steps: int | None = None
+        self.timesteps = torch.arange(self.config["num_train_timesteps"]).flip(0)
         self._cache: dict[Hashable, Any] = {}
         self._ends: dict[float, float] = {}
         self._given: State | None = None
+        self._cut = False
         self._now: PipelineRun | None = None
+
+    def __len__(self) -> int:
+        """Return the number of training steps."""
+        return int(self.config["num_train_timesteps"])
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy takes along: all but the run under way."""
-        return self.__dict__ | {"_now": None, "_cache": {}} | ({} if self._is_ddim else {"num_inference_steps": None})
+        return self.__dict__ | {"_now": None, "_cache": {}} | ({} if self._free else {"num_inference_steps": None})
 
     @property
     def step_index(self) -> int | None:
@@ -138,7 +171,7 @@ class ProgramScheduler(DDIMScheduler):
         A run may stop early, as one of less strength does: the opposite one then begins there, with a part of its timesteps.
         """
         run = None if self._now is None else self._now.run
-        whole = run is not None and run.between and (run.completed or run.done)
+        whole = run is not None and run.between and (run.completed or run.done) and not self._is_ddim
         state = run.state if run is not None and whole else None
         if state is None:
             raise ValueError(
@@ -149,11 +182,20 @@ class ProgramScheduler(DDIMScheduler):
     @property
     def grid(self) -> Grid | None:
         """The times and noise levels of the run; None before set_timesteps, and where steps do not end at the next time."""
-        if self._now is not None:
-            return self._now.grid
+        if self._now is not None or not self._free:
+            return None if self._now is None else self._now.grid
         end = -1 if self.config["set_alpha_to_one"] else 0  # a step from there has no length
         times = [t for t in self._ends if t > end]
         return self._grid_of(times) if times else None
+
+    @property
+    def levels(self) -> str:
+        """The kind of noise levels: "flow" (alpha + sigma = 1), "one" (alpha = 1) or "vp" (alpha^2 + sigma^2 = 1)."""
+        return "flow" if self.read.flow else "one" if self.read.preconditioned else "vp"
+
+    def told(self, t: float) -> float:
+        """Return what the network is told at a time of the grid."""
+        return (PLAIN if self._now is None else self._now.frame).told(t)
 
     @property
     def status(self) -> Status:
@@ -161,7 +203,7 @@ class ProgramScheduler(DDIMScheduler):
         run = None if self._now is None else self._now.run
         return Status() if run is None else run.status
 
-    def start_from(self, state: State | None) -> None:
+    def start_from(self, state: State | None, *, cut: bool = False) -> torch.Tensor | None:
         """Let every run from now on begin from a State instead of from latents alone, until another is given.
 
         Parameters
@@ -169,20 +211,33 @@ class ProgramScheduler(DDIMScheduler):
         state
             The `.state` of the opposite scheduler, or of `solve`, `invert` or `encode` on the same grid; None takes it back. The pipeline
             is given the latents that the opposite run returned, repeated for a larger batch, and called after this.
+        cut
+            Whether `timesteps` also has the entries before a State that stands within the run, for a pipeline that cuts them off itself:
+            by a strength, such as DiffEdit's.
+
+        Returns
+        -------
+        Tensor or None
+            z at which the model is evaluated first: the latents for pipelines that do not call `scale_model_input` (SD3, Flux, ...).
         """
         if state is not None and not isinstance(state, State):
             raise TypeError(f"state is a {type(state).__name__}: pass the .state of the opposite scheduler")
         if state is not None and self._is_ddim:
             raise ValueError("gamma = 0 is DDIM, which starts from latents alone: leave start_from out")
-        self._given, self.num_inference_steps, self._now = state, None, None
+        self._given, self._cut, self.num_inference_steps, self._now = state, cut, None, None
+        return None if state is None else first_register(self.solver, state, noise_end=self.noise_end)
 
     def set_timesteps(
         self,
         num_inference_steps: int | None = None,
         device: str | torch.device | None = None,
-        timesteps: Sequence[int] | None = None,
+        timesteps: Sequence[float] | None = None,
+        sigmas: Sequence[float] | None = None,
+        mu: float | None = None,
     ) -> None:
         """Set the times of the run, one for each model output, and forget the run before.
+
+        A run from a State has as many as the opposite run without one, of which the outputs at the last may not be needed.
 
         Parameters
         ----------
@@ -191,72 +246,88 @@ class ProgramScheduler(DDIMScheduler):
         device
             Of `timesteps`.
         timesteps
-            Falling training steps instead of the configuration's spacing; the data end is added to them.
+            Falling times instead of the configuration's spacing; the data end is added to them. Training steps, and fractions of them for
+            the classes that tell such.
+        sigmas
+            Falling levels instead, for the classes that take them, as these take them.
+        mu
+            The shift of flow matching in logarithms, for use_dynamic_shifting.
 
         Raises
         ------
         ValueError
             For no or too many steps, times that do not fall or are not training steps, another number of times than num_inference_steps,
-            a State of another grid or prediction, a solver that cannot run on these noise levels (NotInvertibleError where it has no
-            exact inverse).
+            what the class does not take, a State of another grid or prediction, a solver that cannot run on these noise levels
+            (NotInvertibleError where it has no exact inverse).
         """
         left = None if self._now is None or self._now.done else self._now.handed
         self._now = None
-        times = self._times(num_inference_steps, timesteps)
-        self._ratio = self.config["num_train_timesteps"] // self.num_inference_steps
-        if self._is_ddim:
-            meet = self._meet or (timesteps is not None and self.config["walk"] is None)
-            self._ends = dict(zip(times, [*times[1:], -1], strict=True)) if meet else {}
-            self.timesteps = tensor_of(times).to(device)
-            return
-        grid = self._grid_of(times)
+        if self._levelled or sigmas is not None or mu is not None:
+            grid, frame = self._levels(num_inference_steps, timesteps, sigmas, mu)
+        else:
+            times = self._times(num_inference_steps, timesteps)
+            if self._free:
+                self._ratio = self.config["num_train_timesteps"] // (self.num_inference_steps or 1)
+                meet = self._meet or (timesteps is not None and self.config["walk"] is None)
+                self._ends = dict(zip(times, [*times[1:], -1], strict=True)) if meet else {}
+                self.timesteps = tensor_of(times).to(device)
+                return
+            grid, frame = self._grid_of(times), Frame(scaled=self.read.rule == "points")
+        part, idle, ahead = grid, Times(), Times()
         if self._given is not None:
-            grid = before(self._given, self._shape.depth, grid, noise_end=self.noise_end)
-            first = 0 if self.noise_end else grid.n - self._shape.depth
-            check_state(self._given, self.solver, grid, first, self._kind)
-        self._now = PipelineRun(grid, self._course, self._given, self.config["state_dtype"], device, left)
+            beside = part_of(self._given, self.solver, grid, self._kind, noise_end=self.noise_end, cut=self._cut)
+            part, idle, ahead = beside
+        self._now = PipelineRun(
+            part, self._course, self._given, self.config["state_dtype"], device, frame, idle, ahead, left
+        )
         self.timesteps = self._now.timesteps
-        # Fewer than the step names where it asks again at a state that stands, as CBDIA does for gamma2 = 1.
-        self.order = max(len(self.timesteps) // grid.n, 1)
+        # Fewer than the step names where it asks again at a state that stands, as CBDIA does for gamma2 = 1; the last slot may take fewer.
+        per_slot = (len(self.timesteps) - len(ahead)) / part.n
+        self.order = max(math.ceil(per_slot - 0.5), 1)
+
+    def _levels(self, number: int | None, times: Any, sigmas: Any, mu: float | None) -> tuple[Grid, Frame]:
+        """Return the grid and the frame of noise levels that are not those of a table at the times that are told."""
+        if number is None and times is None and sigmas is None:
+            raise ValueError("num_inference_steps=None: pass a number of steps, timesteps or sigmas")
+        lists = (None if x is None else tuple(float(t) for t in x) for x in (times, sigmas))
+        passed: dict[str, Any] = dict(zip(("timesteps", "sigmas", "mu"), (*lists, mu), strict=True))
+        make = lambda: levelled(self.read, configs.layout(self.read, number, **passed))  # noqa: E731
+        grid, frame = self._cached(("levels", number, *passed.values()), make)
+        self.num_inference_steps = grid.n if number is None else number
+        return grid, frame
 
     @property
     def _meet(self) -> bool:
         """Whether each step ends where the next begins, also for gamma = 0."""
-        return not self._is_ddim or self.config["walk"] == "grid" or self._counted is not None
+        return not self._free or self.config["walk"] == "grid" or self.read.rule != "jump"
 
-    def _times(self, number: Any, given: Sequence[int] | None) -> list[float]:
+    def _times(self, number: Any, given: Sequence[float] | None) -> list[float]:
         # Trailing spacing counts a time -1 for some numbers of steps; and t = 0 may be the data end itself.
-        end = -1 if self.config["set_alpha_to_one"] else 0
+        end, length = -1 if self.config["set_alpha_to_one"] else 0, self.config["num_train_timesteps"]
         if given is not None:
-            times: list[float] = [*listed(given, number, self.config["num_train_timesteps"], end + 1)]
-            super().set_timesteps(len(times))
-            return times if self._is_ddim else [t for t in times if t > end]
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-            raise ValueError(f"num_inference_steps={shown(number)}: pass a number of steps, 1 or more")
-        super().set_timesteps(int(number))
-        times = self.timesteps.tolist()
-        if self._counted is not None:
-            times = list(dict.fromkeys(step.t for step in configs.layout(self._counted, int(number)).steps))
-        return [t for t in times if t > end] if self._meet else times
+            times = listed(given, number, length, end + 1, fractional=self.read.rule == "points")
+            self.num_inference_steps = len(times)
+            return times if self._free else [t for t in times if t > end]
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or not 1 <= number <= length:
+            raise ValueError(f"num_inference_steps={shown(number)}: pass a number of steps, 1 to {length}")
+        self.num_inference_steps = int(number)
+        times = self._cached(
+            ("times", int(number)), lambda: [step.t for step in configs.layout(self.read, int(number)).steps]
+        )
+        return [t for t in dict.fromkeys(times) if t > end] if self._meet else times
 
     def _grid_of(self, times: list[float]) -> Grid:
         table = self.alphas_cumprod.double().cpu().numpy()
         schedule = self._cached(table.tobytes(), lambda: schedules.from_alphas_cumprod(table))
-        ends: Any = (times, 1) if self.config["set_alpha_to_one"] else ([*times, 0], None)
-
-        def between() -> Grid:
-            last = Point(-1.0, 1.0, 0.0) if ends[1] else level(self.alphas_cumprod, 0)
-            points = [*(level(self.alphas_cumprod, t) for t in times), last]
-            return grids.from_values(*zip(*(p[:3] for p in points), strict=True), schedule=schedule)
-
-        whole = all(float(t).is_integer() for t in times)
-        make = (lambda: grids.from_timesteps(schedule, *ends)) if whole else between
-        return self._cached((table.tobytes(), *times), make)
+        clean = self.config["set_alpha_to_one"]
+        return self._cached(
+            (table.tobytes(), *times), lambda: table_grid(schedule, self.alphas_cumprod, times, clean=clean)
+        )
 
     def _course(self, grid: Grid) -> Course:
         given = self._given is not None
         make = (inverting if given else encoding) if self.noise_end else (resumed if given else sampling)
-        return self._cached((make, grid.root, grid.offset, grid.n), lambda: make(self.solver, grid, self._kind))
+        return self._cached((make, grid.root, grid.offset, grid.n), lambda: make(self._runs, grid, self._kind))
 
     def _cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
         if key not in self._cache:
@@ -264,25 +335,53 @@ class ProgramScheduler(DDIMScheduler):
         found: Made = self._cache[key]
         return found
 
+    @property
+    def init_noise_sigma(self) -> float:
+        """What a pipeline multiplies noise of size 1 by to begin a run; 1 where the latents are those that the opposite run returned."""
+        read, now = self.read, self._now
+        if self.noise_end or self._given is not None or read.rule not in ("points", "edm"):
+            return 1.0
+        if read.rule == "edm":
+            return math.hypot(read["sigma_max"], 1)
+        alpha, sigma = level(self.alphas_cumprod, len(self) - 1)[1:3] if now is None else now.levels[0]
+        spaced = read["timestep_spacing"] in ("linspace", "trailing")
+        return float(sigma / alpha) if spaced else math.hypot(sigma / alpha, 1)
+
+    @property
+    def sigmas(self) -> torch.Tensor:
+        """The noise levels of `timesteps` and of the end, as classes that hold them: sigma of flow matching, else sigma/alpha."""
+        if self._now is None or not (self._levelled or self.read.rule in ("points", "intervals")):
+            raise AttributeError(f"{type(self).__name__} has sigmas after set_timesteps, of classes that hold them")
+        return torch.tensor([s if self.read.flow else s / a for a, s in self._now.levels], dtype=torch.float32)
+
     def add_noise(self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """Return alpha x + sigma noise as DDIMScheduler does, and also at times between training steps, of shape (batch,)."""
-        if not timesteps.is_floating_point():
-            noised: torch.Tensor = super().add_noise(original_samples, noise, timesteps)  # type: ignore[arg-type]
-            return noised
-        points = [level(self.alphas_cumprod, t) for t in timesteps.flatten().tolist()]
+        """Return samples of the family with noise, alpha x + sigma noise or that over alpha, at times of shape (batch,)."""
+        now, frame = self._now, PLAIN if self._now is None else self._now.frame
+        if self._levelled:
+            self._check_ready()
+            assert now is not None
+            found = [now.levels[now.entry(t)] for t in timesteps.flatten()]
+        else:
+            found = [level(self.alphas_cumprod, t)[1:3] for t in timesteps.flatten().tolist()]
+            frame = Frame(scaled=self.read.rule == "points")
+        rows = [(scale * a, scale * s) for a, s in found for scale in [frame.at((a, s), (a, s))[0]]]
         alpha, sigma = (
-            original_samples.new_tensor(values).reshape(-1, *[1] * (original_samples.ndim - 1))
-            for values in ([p.alpha for p in points], [p.sigma for p in points])
+            original_samples.new_tensor(row).reshape(-1, *[1] * (original_samples.ndim - 1))
+            for row in zip(*rows, strict=True)
         )
         return alpha * original_samples + sigma * noise
 
-    def scale_model_input(self, sample: torch.Tensor, timestep: float | torch.Tensor | None = None) -> torch.Tensor:
-        """Return the sample; at the beginning of a run from a State the register at which the model is to be asked.
+    def scale_noise(self, sample: torch.Tensor, timestep: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Return the same as `add_noise`, as pipelines of flow matching call it."""
+        return self.add_noise(sample, noise, timestep)
 
-        It is repeated where the pipeline repeats its batch, as for classifier-free guidance.
+    def scale_model_input(self, sample: torch.Tensor, timestep: float | torch.Tensor) -> torch.Tensor:
+        """Return what the model is given: the sample, or at the beginning of a run from a State the register at which it is to be asked.
+
+        It is scaled as the class has it, and repeated where the pipeline repeats its batch, as for classifier-free guidance.
         """
         self._check_ready()
-        return sample if self._now is None else self._now.input(sample)
+        return sample if self._now is None else self._now.input(sample, timestep)
 
     def step(
         self,
@@ -332,7 +431,7 @@ class ProgramScheduler(DDIMScheduler):
         if model_output.device != sample.device:
             raise ValueError(f"model_output is on {model_output.device}, sample on {sample.device}: move one")
         x0: torch.Tensor | None
-        if self._is_ddim:
+        if self._free:
             noise = generator, variance_noise
             prev, x0, finite = self._ddim(
                 model_output,
@@ -346,7 +445,9 @@ class ProgramScheduler(DDIMScheduler):
             if not finite:
                 warn_not_finite("prev_sample is not finite", timestep, model_output, None)
         elif eta:
-            raise ValueError(f"eta={eta} adds noise, which is not invertible: eta > 0 is allowed for gamma = 0 only")
+            raise ValueError(
+                f"eta={eta} adds noise, which is not invertible: eta > 0 is allowed for gamma = 0 on a table's times only"
+            )
         else:
             assert now is not None
             was_ok = now.run is None or now.run.status.ok
@@ -364,6 +465,7 @@ class ProgramScheduler(DDIMScheduler):
 
     def _warn_first(self, now: PipelineRun, course: Course, sample: torch.Tensor, output: torch.Tensor) -> None:
         """Say at the first step of a run what is known of it before the others."""
+        sample = sample / now.frame_at(now.begin or 0)[0]
         kept, batch = now.kept(sample), None if now.given is None else len(next(iter(now.given.registers.values())))
         if said := foreseen(course, sample, kept, batch):
             warnings.warn(said, stacklevel=3)
@@ -371,7 +473,7 @@ class ProgramScheduler(DDIMScheduler):
             warn_of_contradiction(self._kind, now.start, sample, output)
 
     def _check_ready(self) -> None:
-        if (self._now is None and not self._is_ddim) or self.num_inference_steps is None:
+        if (self._now is None and not self._free) or self.num_inference_steps is None:
             raise ValueError("no times are set: call set_timesteps before the first step, and after start_from")
 
     def _ddim(
@@ -387,12 +489,11 @@ class ProgramScheduler(DDIMScheduler):
         t = t if t in self._ends else whole_number(t)
         end = self._ends.get(t, t - self._ratio)
         table, last = self.alphas_cumprod, self.final_alpha_cumprod if end < 0 else None
-        start, goal = level(table, t), level(table, end, last)
-        deviation = eta * fresh(start, goal) if eta else 0.0
-        make = lambda: DDIMStep(self._kind, start, goal, deviation, clip_of(self.config, self._threshold_sample))  # noqa: E731
-        step = self._cached((t, end, deviation, self.config["clip_sample"]), make)
-        prev, x0, finite = step(output.to(z.dtype), z, **options)
-        if deviation:
-            prev = added_noise(prev, deviation, *noise)
-            finite = bool(space_of(prev).finite(prev))
-        return prev, x0, finite
+
+        def make() -> DDIMStep:
+            clip = clip_of(self.config, lambda x0: DDIMScheduler._threshold_sample(self, x0))
+            return ddim_step(self._kind, level(table, t), level(table, end, last), eta, clip)
+
+        return self._cached((t, end, eta, self.config["clip_sample"]), make).noised(
+            output.to(z.dtype), z, noise, **options
+        )

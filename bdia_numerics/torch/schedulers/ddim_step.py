@@ -96,6 +96,21 @@ class DDIMStep:
         run.feed(output)
         return run.value, x0, run.status.ok
 
+    def noised(
+        self, output: torch.Tensor, z: torch.Tensor, noise: tuple[Any, Any], **options: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None, bool]:
+        """Return the same with the fresh noise added, of a generator or as it is given: `noise` has both."""
+        prev, x0, finite = self(output, z, **options)
+        if self.noise:
+            prev = added_noise(prev, self.noise, *noise)
+            finite = bool(space_of(prev).finite(prev))
+        return prev, x0, finite
+
+
+def ddim_step(kind: str, start: Point, end: Point, eta: float, clip: Clip | None) -> DDIMStep:
+    """Return the step between two levels with DDIMScheduler's eta."""
+    return DDIMStep(kind, start, end, eta * fresh(start, end) if eta else 0.0, clip)
+
 
 def clip_of(config: Mapping[str, Any], threshold: Clip) -> Clip | None:
     """Return what a configuration does to the data prediction; None where it leaves it alone."""
@@ -119,20 +134,3 @@ def added_noise(
 def fresh(start: Point, end: Point) -> float:
     """Return the standard deviation of the noise that a step adds for eta = 1 (Song et al. 2021, eq. 16)."""
     return float(end.sigma / start.sigma) * math.sqrt(max(1 - (start.alpha / end.alpha) ** 2, 0.0))
-
-
-def level(table: torch.Tensor, t: float, square: torch.Tensor | None = None) -> Point:
-    """Return the level of a time; `square` is alpha^2 where the table has none. ValueError for a time outside of it.
-
-    Between two training steps sigma/alpha is linear, as for the schedulers of diffusers that tell such times.
-    """
-    if t > len(table) - 1 or (square is None and t < -1):
-        raise ValueError(f"timestep={t:g} is not a training step: they are 0 to {len(table) - 1}")
-    if square is None and t != int(t):
-        low, high = (level(table, k) for k in (math.floor(t), math.ceil(t)))
-        part = t - math.floor(t)
-        s = (1 - part) * low.sigma / low.alpha + part * high.sigma / high.alpha
-        return Point(float(t), *map(float, grids.levels_of("vp", s)))
-    # Trailing spacing makes a time -1 for some numbers of steps, at which DDIMScheduler reads the last entry of the table.
-    known = float(table[int(t)] if square is None else square)
-    return Point(float(t), known**0.5, (1 - known) ** 0.5)

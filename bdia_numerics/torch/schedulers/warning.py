@@ -79,8 +79,8 @@ def foreseen(course: Course, sample: torch.Tensor, registers: torch.dtype, given
     if noise_end and given is None and (error := latent_error(solver, grid)) > USELESS:
         grown = amplification(solver, grid, "invert").total
         return (
-            f"{what} multiplies errors by {grown:.0e} towards the noise: latents of Gaussian data, of size 1, are wrong by {error:.0e}: "
-            f"{_calmer(solver)}"
+            f"{what} multiplies errors by {grown:.0e} towards the noise: latents of Gaussian data are wrong by {error:.0e} times "
+            f"their size: {_calmer(solver)}"
         )
     unit, seen = (torch.finfo(dtype).eps / 2 for dtype in (registers, sample.dtype))
     other = given not in (None, len(sample))

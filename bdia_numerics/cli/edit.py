@@ -1,0 +1,203 @@
+"""The command `bdia edit`: an image to noise under one prompt or label, and back under others, with a sheet of pictures and the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bdia_numerics import names
+from bdia_numerics.cli.options import (
+    AsJson,
+    OneGrid,
+    OneSolver,
+    counting,
+    figure_path,
+    require_torch,
+    save_figure,
+    say,
+)
+from bdia_numerics.runs.files import check
+from bdia_numerics.texts import listed, whole
+
+SOURCE, TARGETS = "3", ("8", "5")
+"""Labels of the shipped network where none are given."""
+
+
+def edit(
+    pipeline: Annotated[
+        str | None,
+        typer.Argument(
+            help="A folder or a hub name of a diffusers pipeline; the shipped network of digits by default."
+        ),
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Argument(help="The picture; a digit that the shipped network draws by default.")
+    ] = None,
+    source_prompt: Annotated[
+        str | None, typer.Option(help="What the picture shows; its label for a network of labels.")
+    ] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Option(help="What it is to show; again for more. A label for a network of labels.")
+    ] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What it is not to show, both ways.")] = None,
+    solver: OneSolver = "BDIA",
+    baselines: Annotated[
+        str, typer.Option(help="To compare with: ddim, fixed-point, edit-friendly, edict, null-text; or solvers.")
+    ] = "",
+    steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 40,
+    grid: OneGrid = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(help="Scale of classifier-free guidance, both ways; the pipeline's own by default, 2 for labels."),
+    ] = None,
+    strength: Annotated[float, typer.Option(help="Part of the grid from the data end, in (0, 1].")] = 1.0,
+    control: Annotated[Path | None, typer.Option(help="The picture that a ControlNet looks at.")] = None,
+    controlnet: Annotated[
+        str | None, typer.Option(help="A ControlNet for the pipeline: its folder or hub name.")
+    ] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="A picture, white where the edit may change the image: PSNR is taken outside.")
+    ] = None,
+    fine: Annotated[
+        int, typer.Option(help="Slots of RK4 for the network's own ODE, 4 or more (7 evaluations each); 0 for none.")
+    ] = 0,
+    dequantise: Annotated[bool, typer.Option("--dequantise", help="Add noise of half a grey level first.")] = False,
+    dtype: Annotated[str, typer.Option(help=f"Of the networks: {', '.join(names.TORCH_DTYPES)}.")] = "float32",
+    device: Annotated[str, typer.Option(help="Of the networks.")] = "cpu",
+    seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
+    save: Annotated[
+        Path | None, typer.Option(help="Write the inversion to a file of safetensors, for Inversion.load.")
+    ] = None,
+    figure: Annotated[
+        Path, typer.Option("--figure", metavar="PATH", help="The sheet of pictures: .png, .pdf or .svg.")
+    ] = Path("edited.png"),
+    as_json: AsJson = False,
+) -> None:
+    """Edit a picture: to noise under a prompt that describes it, and back under others, beside its reconstruction and baselines.
+
+    Without arguments the shipped network turns a 3 into an 8 and a 5; labels stand in the place of prompts.
+    """
+    require_torch()
+
+    from bdia_numerics import plots
+    from bdia_numerics.torch.editing import drawn, open_pipeline
+    from bdia_numerics.torch.editing.methods import way_of
+    from bdia_numerics.torch.tensors import dtype_named
+
+    if plots.available():
+        figure_path(figure)
+    check("--save", save, (".safetensors",))
+    if pipeline is not None and image is None:
+        raise ValueError("IMAGE is missing: give the picture that is to be edited")
+    methods = (solver, *listed(baselines))
+    for one in methods:
+        way_of(one)  # refuses a name before anything is run
+    pipe = open_pipeline(pipeline, controlnet=controlnet, device=device, dtype=dtype_named(dtype))
+    labelled = hasattr(pipe, "labels")
+    shipped = pipeline is None
+    told = _read(labelled, source_prompt or (SOURCE if shipped else None), prompt or (list(TARGETS) if shipped else []))
+    source: Any = image if image is not None else drawn(pipe, told[0], seed)
+    options = {
+        "steps": steps, "guidance_scale": guidance, "strength": strength, "negative_prompt": negative_prompt,
+        "control_image": control and [str(control)], "grid": grid, "dequantise": dequantise, "generator": seed,
+    }  # fmt: skip
+    head = {
+        "pipeline": pipeline or "mnist",
+        "image": None if image is None else str(image),
+        "source": told[0],
+        "wanted": told[1],
+    }
+    with counting("", len(methods) * (len(told[1]) + 2)) as advance:
+        rows = [
+            _row(pipe, source, told, one, options, advance, fine, mask, save if k == 0 else None)
+            for k, one in enumerate(methods)
+        ]
+    found = {**head, "steps": steps, "strength": strength, "seed": seed, "dtype": dtype, "device": device}
+    found |= {"guidance": rows[0][1]["guidance"], "methods": [row for _, row in rows], "notes": []}
+    if plots.available():
+        _draw(rows, found, figure)
+    else:
+        found["notes"] = [plots.MISSING]
+    say(found, _lines, as_json)
+    raise typer.Exit(int(any(row["status"] != "ok" for _, row in rows[:1])))
+
+
+def _read(labelled: bool, source: str | None, wanted: list[str]) -> tuple[Any, list[Any]]:
+    """Return what the picture shows, and what it is to show: texts, or labels."""
+    if not labelled:
+        return source or "", wanted
+    return (
+        None if source is None else whole("--source-prompt", source),
+        [whole("--prompt", text) for text in wanted],
+    )
+
+
+def _row(
+    pipe: Any, source: Any, told: tuple[Any, list[Any]], solver: str, options: dict[str, Any], advance: Callable[..., None],
+    fine: int, mask: Any, save: Path | None,
+) -> tuple[list[Any], dict[str, Any]]:  # fmt: skip
+    """Return the pictures of one method, the source first, and its numbers."""
+    from bdia_numerics.torch.editing import invert
+
+    labelled = hasattr(pipe, "labels")
+    made = {"labels" if labelled else "prompt": told[0]}
+    advance(f"{solver}", 0)
+    inv = invert(pipe, source, solver=solver, **made, **options)
+    if save is not None:
+        inv.save(save)
+    advance(f"{solver}")
+    edits = []
+    for one in told[1]:
+        edits.append(inv.edit(labels=one) if labelled else inv.edit(one))
+        advance(f"{solver}")
+    back = inv.reconstruct()
+    report = inv.report(fine=fine, edits=edits, mask=mask, reconstruction=back)
+    advance(f"{solver}")
+    pictures = [inv.source, back.images, *(one.images for one in edits)]
+    read = None
+    if labelled and pipe.data == "mnist":
+        from bdia_numerics.torch.networks.features import predicted
+
+        read = [int(predicted(2 * x - 1)[0]) for x in pictures]
+    numbers = {"solver": solver, "guidance": inv.guidance, **asdict(report), "read": read, "lines": report.lines()}
+    return [x[0].permute(1, 2, 0).numpy() for x in pictures], numbers
+
+
+def _draw(rows: list[tuple[list[Any], dict[str, Any]]], found: dict[str, Any], path: Path) -> None:
+    from bdia_numerics.plots.pictures import edits
+
+    behind = [
+        f"{'returns with error ' + format(row['latents_error'], '.1g') if row['differing'] else 'returns exactly'}\n"
+        f"{row['nfe']} + {row['back_nfe']} evaluations"
+        for _, row in rows
+    ]
+    caption = f"{found['pipeline']}: {found['steps']} steps, guidance {found['guidance']:g}"
+    caption += "" if found["strength"] == 1 else f", strength {found['strength']:g}"
+    labels = isinstance(found["source"], int)
+    heads = ["source", "reconstruction", *(f"as {'label ' if labels else ''}{one}" for one in found["wanted"])]
+    said = f"label {found['source']}" if labels else f"prompt: {found['source'] or 'none'}"
+    drawn = edits(
+        [pictures for pictures, _ in rows],
+        [row["solver"] for _, row in rows],
+        heads,
+        behind,
+        f"Inverted under {said}",
+        caption,
+    )
+    save_figure(path, drawn)
+    found["sheet"] = str(path)
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    ends = f"{found['source']!r} to {', '.join(map(repr, found['wanted'])) or 'itself'}"
+    lines = [f"{found['pipeline']}: {ends}, {found['steps']} steps, guidance {found['guidance']:g}, {found['dtype']}"]
+    for row in found["methods"]:
+        read = [] if row["read"] is None else [f"the classifier reads {', '.join(map(str, row['read']))}"]
+        lines += [row["solver"], *(f"  {line}" for line in [*row["lines"], *read])]
+    if "sheet" in found:
+        lines.append(f"sheet: {found['sheet']}")
+    return [*lines, *(f"note: {note}" for note in found["notes"])]

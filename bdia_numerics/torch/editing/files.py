@@ -1,0 +1,167 @@
+"""The file of an inversion: tensors in safetensors, and in their header the rest as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from bdia_numerics.runs.files import write
+from bdia_numerics.runs.inversion import INVERSIONS
+from bdia_numerics.runs.state import State
+from bdia_numerics.solvers import SOLVERS
+from bdia_numerics.texts import shown
+from bdia_numerics.torch.editing.methods import BySolver, Encoded, Setting, way_of
+from bdia_numerics.torch.editing.pipelines import Labelled, adapted
+from bdia_numerics.torch.editing.prompted import Prompted
+
+FORMAT = 1
+"""Of saved inversions."""
+_KEY = "bdia_numerics.inversion"
+
+
+def write_file(path: str | Path, inv: Any) -> None:
+    """Write an inversion; see `Inversion.save`."""
+    record, setting, state = dict(inv.record), inv.setting, inv.kept.state
+    tensors = {"source": inv.source, "data": inv.data, "latents": inv.kept.z}
+    tensors |= {f"part:{name}": value for name, value in inv.kept.parts.items()}
+    tensors |= {f"control:{k}": value for k, value in enumerate(record.pop("control"))}
+    meta: dict[str, Any] = {
+        "format": FORMAT, "pipeline": _class_of(setting.pipe), "weights": weights(setting.pipe.network), "guidance": inv.guidance,
+        "nfe": inv.nfe, "seconds": inv.seconds, "inversion": inv.kept.inversion,
+        "condition": _written("prompt", inv.condition, tensors), "given": _written("pipeline_arguments", record.pop("given"), tensors),
+        "solver": record["solver"] if isinstance(record["solver"], str) else _solver_out(record["solver"]),
+        "method": _method_out(record["method"]), **{key: record[key] for key in ("steps", "strength", "grid")},
+    }  # fmt: skip
+    if state is not None:
+        tensors |= {f"register:{name}": value for name, value in state.registers.items()}
+        own = {key: getattr(state, key) for key in ("solver", "grid", "prediction")}
+        meta["state"] = {**own, "times": dict(state.times)}
+    flat = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    write(path, save(flat, {_KEY: json.dumps(meta)}))
+
+
+def read_file(path: str | Path, pipe: Any, watch: Callable[[], None]) -> dict[str, Any]:
+    """Return the fields of an `Inversion` from its file; see `Inversion.load`."""
+    said = f"path={shown(str(path))}"
+    try:
+        with safe_open(path, "pt") as file:
+            meta = json.loads((file.metadata() or {}).get(_KEY, "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+    except FileNotFoundError:
+        raise ValueError(f"{said}: there is no such file") from None
+    except (SafetensorError, OSError, ValueError):
+        meta = None
+    if not isinstance(meta, dict):
+        raise ValueError(f"{said} holds no inversion: pass a file that Inversion.save wrote")  # noqa: TRY004  the file is at fault
+    if meta.get("format") != FORMAT:
+        raise ValueError(
+            f"{said} is an inversion of format {meta.get('format')}, and this version reads {FORMAT}: update bdia_numerics"
+        )
+    given = _read(meta["given"], tensors)
+    controls = [tensors[name] for name in sorted(tensors) if name.startswith("control:")]
+    taken = adapted(pipe, given, controls or None)
+    for what, own in (("pipeline", _class_of(taken)), ("weights", weights(taken.network))):
+        if meta[what] != own:
+            raise ValueError(
+                f"{said} was made with another {what} ({meta[what]}, and this is {own}): pass the pipeline that made it"
+            )
+    solver = meta["solver"] if isinstance(meta["solver"], str) else _solver_in(meta["solver"])
+    method = None if meta["method"] is None else INVERSIONS[meta["method"]]
+    condition = _read(meta["condition"], tensors)
+    way, data = way_of(solver, method), tensors["data"].to(taken.device)
+    whole, scale = taken.grid(meta["steps"], meta["grid"], data.shape[1:], condition)
+    grid = whole[: min(int(whole.n * meta["strength"]), whole.n)]
+    state = None
+    if (held := meta.get("state")) is not None:
+        if held["grid"] != grid.root:
+            raise ValueError(f"{said} was made on another grid: pass the pipeline with the scheduler that it had")
+        registers = {k.partition(":")[2]: v.to(taken.device) for k, v in tensors.items() if k.startswith("register:")}
+        state = State(held["solver"], held["grid"], registers, held["times"], prediction=held["prediction"])
+    parts = {k.partition(":")[2]: v.to(taken.device) for k, v in tensors.items() if k.startswith("part:")}
+    record = {
+        "solver": solver, "method": method, "given": given, "control": tuple(controls),
+        **{key: meta[key] for key in ("steps", "strength", "grid")},
+    }  # fmt: skip
+    kept = Encoded(tensors["latents"].to(taken.device), state, parts, meta["inversion"])
+    assert isinstance(way, BySolver) or parts
+    return {
+        "setting": Setting(taken, grid, scale, watch), "way": way, "kept": kept, "source": tensors["source"], "data": data,
+        "condition": condition, "guidance": meta["guidance"], "record": record, "nfe": meta["nfe"],
+        "seconds": meta["seconds"],
+    }  # fmt: skip
+
+
+def weights(network: Any) -> str:
+    """Return a fingerprint of a network: names, shapes, dtypes, and the first 16 values of each of its weights."""
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.flatten()[:16].double().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _class_of(taken: Prompted | Labelled) -> str:
+    return type(taken.pipe if isinstance(taken, Prompted) else taken.network).__name__
+
+
+def _written(where: str, value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Return a value as JSON takes it; a tensor in it stands among the tensors, under the place where it was."""
+    if isinstance(value, torch.Tensor):
+        tensors[f"in:{where}"] = value
+        return {"tensor": f"in:{where}"}
+    if isinstance(value, Mapping):
+        return {"mapping": {str(key): _written(f"{where}.{key}", part, tensors) for key, part in value.items()}}
+    if isinstance(value, list | tuple):
+        return [_written(f"{where}.{k}", part, tensors) for k, part in enumerate(value)]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise ValueError(
+        f"{where} holds a {type(value).__name__}, which has no text: pass tensors, numbers and texts, or keep it out of the file"
+    )
+
+
+def _read(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_read(part, tensors) for part in value]
+    if isinstance(value, dict):
+        if "tensor" in value:
+            return tensors[value["tensor"]]
+        return {key: _read(part, tensors) for key, part in value["mapping"].items()}
+    return value
+
+
+def _solver_out(solver: Any) -> dict[str, Any]:
+    """Return a solver's class and fields; fractions as texts."""
+    name = type(solver).__name__
+    values = (
+        {one.name: getattr(solver, one.name) for one in fields(solver) if one.init} if is_dataclass(solver) else None
+    )
+    plain = values is not None and all(isinstance(x, str | int | float | Fraction) for x in values.values())
+    if SOLVERS.get(name) is not type(solver) or not plain or values is None:
+        raise ValueError(
+            f"solver={shown(solver)} has no text in a file: save an inversion of a solver of the package, with numbers as parameters"
+        )
+    return {name: {key: {"fraction": str(x)} if isinstance(x, Fraction) else x for key, x in values.items()}}
+
+
+def _solver_in(held: Mapping[str, Any]) -> Any:
+    ((name, values),) = held.items()
+    return SOLVERS[name](**{key: Fraction(x["fraction"]) if isinstance(x, dict) else x for key, x in values.items()})
+
+
+def _method_out(method: Any) -> str | None:
+    name = next((name for name, known in INVERSIONS.items() if known == method), None)
+    if method is not None and name is None:
+        raise ValueError(
+            f"method={shown(method)} has no text in a file: save an inversion without one, or by a name of BASELINES"
+        )
+    return name

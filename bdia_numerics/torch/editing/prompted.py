@@ -1,0 +1,333 @@
+"""Pipelines of a prompt as models of states: their own call, one model output at a time."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from bdia_numerics import configs
+from bdia_numerics.grids import Grid
+from bdia_numerics.texts import one_of, refuse, shown
+from bdia_numerics.torch.editing.codec import Codec
+from bdia_numerics.torch.networks.models import in_one_line
+from bdia_numerics.torch.schedulers import BDIAScheduler
+
+TAKEN = {
+    "num_inference_steps": "steps=", "latents": "the image", "output_type": "what reconstruct() and edit() return", "height": "the image",
+    "width": "the image", "num_images_per_prompt": "a list of images", "return_dict": "what reconstruct() and edit() return",
+}  # fmt: skip
+"""Arguments of pipelines that are not passed on, and what decides them."""
+WITHOUT = {
+    "callback": "a callback may change the latents", "callback_on_step_end": "a callback may change the latents",
+    "denoising_end": "a part of a run is inverted by strength=", "denoising_start": "a part of a run is inverted by strength=",
+    "skip_guidance_layers": "its slots are counted by the pipeline's own loop",
+}  # fmt: skip
+"""Arguments of pipelines that have no meaning for one model output at a time, with the reason."""
+
+Ask = Callable[[torch.Tensor, float], torch.Tensor]
+
+
+class _Times(Exception):
+    """What a pipeline asks of its scheduler's `set_timesteps`."""
+
+
+class OneOutput:
+    """A scheduler of one step, which keeps the model output that a pipeline hands it; without a time it raises what it is asked for."""
+
+    order, init_noise_sigma = 1, 1.0
+
+    def __init__(self, config: Any, told: float | None = None) -> None:
+        self.config, self.told = config, told
+        self.output: Any = None
+        self.timesteps = torch.empty(0)
+
+    def set_timesteps(
+        self,
+        num_inference_steps: Any = None,
+        device: Any = None,
+        timesteps: Any = None,
+        sigmas: Any = None,
+        mu: Any = None,
+    ) -> None:
+        """Set the one time."""
+        if self.told is None:
+            asked = {"num_inference_steps": num_inference_steps, "timesteps": timesteps, "sigmas": sigmas, "mu": mu}
+            raise _Times({name: value for name, value in asked.items() if value is not None})
+        whole = float(self.told).is_integer()
+        self.timesteps = torch.tensor([int(self.told) if whole else self.told]).to(device)
+
+    def set_begin_index(self, begin_index: int = 0) -> None:
+        """Do nothing: there is one step."""
+
+    def scale_model_input(self, sample: torch.Tensor, timestep: Any = None) -> torch.Tensor:
+        """Return the sample."""
+        return sample
+
+    def step(
+        self, model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, return_dict: bool = True
+    ) -> tuple[torch.Tensor]:
+        """Keep the output."""
+        self.output = model_output
+        return (sample,)
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """A pipeline whose call takes a prompt and latents.
+
+    Attributes
+    ----------
+    pipe
+        The pipeline, which is not changed.
+    given : mapping
+        Arguments of its call, the same both ways.
+    control
+        Images that its ControlNets look at, shape (batch, 3, height, width), one or one for each net.
+    """
+
+    pipe: Any
+    given: Mapping[str, Any] = field(default_factory=dict)
+    control: Sequence[torch.Tensor] = ()
+    words: ClassVar[str] = "prompt"
+
+    def __post_init__(self) -> None:
+        name, known = type(self.pipe).__name__, inspect.signature(self.pipe.__call__).parameters
+        for key in self.given:
+            refuse(
+                (key in TAKEN, f"{key}= is not taken: {TAKEN.get(key)} decides it"),
+                (key in WITHOUT, f"{key}= is not taken: {WITHOUT.get(key)}"),
+                (
+                    key == "eta" and bool(self.given[key]),
+                    f"eta={self.given[key]} adds noise, which is not invertible: leave it out",
+                ),
+                (key not in known, f"{key}= is not an argument of {name}: leave it out"),
+            )
+        net = getattr(self.pipe, "controlnet", None)
+        count = 0 if net is None else len(getattr(net, "nets", (net,)))
+        refuse(
+            (
+                count != len(self.control) and not count,
+                f"control_image= needs a ControlNet, and {name} has none: load the pipeline with controlnet=",
+            ),
+            (
+                count != len(self.control),
+                f"control_image has {len(self.control)} images, and {name} {count} ControlNets: pass one for each",
+            ),
+        )
+
+    @property
+    def network(self) -> Any:
+        """The U-Net or the transformer."""
+        return getattr(self.pipe, "unet", None) or self.pipe.transformer
+
+    @property
+    def codec(self) -> Codec:
+        """The autoencoder."""
+        return Codec(self.pipe.vae)
+
+    @property
+    def channels(self) -> int:
+        """Of an image."""
+        return int(self.pipe.vae.config.in_channels)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pipeline computes, also while it is offloaded."""
+        return torch.device(self.pipe._execution_device)
+
+    @property
+    def prediction(self) -> str:
+        """What the network predicts."""
+        return read_config(self.pipe).prediction
+
+    @property
+    def default_guidance(self) -> float:
+        """That of the pipeline's call."""
+        return float(inspect.signature(self.pipe.__call__).parameters["guidance_scale"].default)
+
+    def check_size(self, x: torch.Tensor) -> None:
+        """Raise ValueError for images whose sides the autoencoder cannot halve, and for control images of another size."""
+        high, wide, unit = *x.shape[-2:], self._unit
+        for one in self.control:
+            refuse(
+                (
+                    one.shape[-2:] != x.shape[-2:],
+                    f"control_image is {one.shape[-1]}x{one.shape[-2]}, and the image {wide}x{high}: resize it to that",
+                )
+            )
+        near = [max(unit, round(side / unit) * unit) for side in (wide, high)]
+        if (wide, high) != tuple(near):
+            raise ValueError(
+                f"image is {wide}x{high}, and {type(self.pipe).__name__} takes sides that {unit} divides: resize it to {near[0]}x{near[1]}"
+            )
+
+    @property
+    def _unit(self) -> int:
+        return int(self.pipe.vae_scale_factor)
+
+    def condition(self, given: Any) -> dict[str, Any]:
+        """Return a prompt as arguments of the call: a text, a list of texts, one a state, or a mapping such as prompt_embeds=."""
+        if isinstance(given, Mapping):
+            return dict(given)
+        refuse(
+            (
+                not isinstance(given, str | list | type(None))
+                or (isinstance(given, list) and not all(isinstance(p, str) for p in given)),
+                f"prompt={shown(given)} is not a text: pass one, or a mapping such as {{'prompt_embeds': ...}}",
+            )
+        )
+        if "prompt_embeds" in self.given and given is None:
+            return {}
+        refuse(
+            (
+                getattr(self.pipe, "tokenizer", None) is None,
+                f"{type(self.pipe).__name__} has no tokenizer, which a text needs: pass prompt={{'prompt_embeds': ...}}",
+            )
+        )
+        return {"prompt": given or ""}
+
+    def grid(self, steps: int, spacing: str | None, size: Sequence[int], condition: Any) -> tuple[Grid, float]:
+        """Return the grid that the pipeline's own call makes for a drop-in scheduler, and what multiplies its times for the network."""
+        changed = {} if spacing is None else {"timestep_spacing": one_of("grid", spacing, configs.SPACINGS)}
+        entries = {**self.pipe.scheduler.config, "_class_name": type(self.pipe.scheduler).__name__}
+        sampler = BDIAScheduler.from_config({**entries, **_without_clipping(entries), **changed})
+        z = torch.zeros(1, *size, dtype=self.network.dtype, device=self.device)
+        arguments = {**self.condition(condition), **self._controls(0, 1)}
+        try:
+            self._run(self._copied(None), z, arguments, num_inference_steps=steps)
+        except _Times as asked:
+            sampler.set_timesteps(**asked.args[0])
+        grid: Any = sampler.grid
+        return grid, float(sampler.timesteps[0]) / float(grid.t[grid.n])
+
+    def model(self, condition: Any, guidance: float, grid: Grid, scale: float = 1.0) -> Ask:
+        """Return the network under a prompt; see `Asked.ask`."""
+        pipe, arguments = self._copied(0.0), {**self.condition(condition), **self._guidance(guidance)}
+
+        def ask(z: torch.Tensor, t: float) -> torch.Tensor:
+            pipe.scheduler.told = t * scale
+            own = arguments.get("prompt_embeds", arguments.get("prompt"))
+            count = 1 if own is None or isinstance(own, str) else len(own)
+            more = self._controls(slot_of(grid, t), grid.n)
+            return self._run(
+                pipe, z, {**arguments, **more}, num_inference_steps=1, num_images_per_prompt=len(z) // count
+            )
+
+        return ask
+
+    @property
+    def embeds_alone(self) -> bool:
+        """Whether a text is one embedding, `prompt_embeds`, and nothing besides."""
+        return type(self.pipe).__name__ in ("StableDiffusionPipeline", "StableDiffusionControlNetPipeline")
+
+    @torch.no_grad()
+    def no_text(self, condition: Any) -> torch.Tensor:
+        """Return the embedding of the negative prompt, or of no text."""
+        given = {**self.given, **self.condition(condition)}
+        if given.get("negative_prompt_embeds") is not None:
+            return given["negative_prompt_embeds"]  # type: ignore[no-any-return]
+        refuse(
+            (
+                getattr(self.pipe, "tokenizer", None) is None,
+                "null-text needs the embedding of no text: pass negative_prompt_embeds=",
+            )
+        )
+        found: torch.Tensor = self.pipe.encode_prompt(given.get("negative_prompt") or "", self.device, 1, False)[0]
+        return found
+
+    def _guidance(self, guidance: float) -> dict[str, Any]:
+        return {"guidance_scale": guidance}
+
+    def _controls(self, k: int, n: int) -> dict[str, Any]:
+        """Return the arguments of the ControlNets in slot k of n, counted from noise; diffusers would count its one output."""
+        if not self.control:
+            return {}
+        windows = self.given.get("control_guidance_start", 0.0), self.given.get("control_guidance_end", 1.0)
+        many = len(self.control) > 1
+        starts, ends = (list(x) if isinstance(x, list | tuple) else [x] * len(self.control) for x in windows)
+        # A window that ends before the one output is over turns a net off.
+        on = [0.5 if k / n < start or (k + 1) / n > end else 1.0 for start, end in zip(starts, ends, strict=True)]
+        image = "control_image" if "control_image" in inspect.signature(self.pipe.__call__).parameters else "image"
+        return {
+            image: list(self.control) if many else self.control[0],
+            "control_guidance_start": [0.0] * len(on) if many else 0.0,
+            "control_guidance_end": on if many else on[0],
+        }
+
+    def _run(self, pipe: Any, z: torch.Tensor, arguments: Mapping[str, Any], **own: Any) -> torch.Tensor:
+        unit = int(self.pipe.vae_scale_factor)
+        sizes = {"height": z.shape[-2] * unit, "width": z.shape[-1] * unit}
+        # Without no_grad, so that gradients can be taken; the caller decides.
+        call = inspect.unwrap(type(pipe).__call__)
+        given = {
+            key: value
+            for key, value in self.given.items()
+            if not (key in ("timesteps", "sigmas") and pipe.scheduler.told is not None)
+        }
+        if "negative_prompt_embeds" in arguments:
+            given.pop("negative_prompt", None)
+        elif isinstance(arguments.get("prompt"), list) and isinstance(given.get("negative_prompt"), str):
+            given["negative_prompt"] = [given["negative_prompt"]] * len(arguments["prompt"])
+        try:
+            call(pipe, **{**given, **arguments, **sizes, **own}, latents=self._packed(z), output_type="latent")
+        except (RuntimeError, MemoryError, ValueError, TypeError, LookupError, AttributeError) as error:
+            raise in_one_line(error, self.network, z, tuple(arguments)) from error
+        return self._unpacked(pipe.scheduler.output, z)
+
+    def _packed(self, z: torch.Tensor) -> torch.Tensor:
+        return z
+
+    def _unpacked(self, output: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        return output
+
+    def _copied(self, told: float | None) -> Any:
+        """Return a copy of the pipeline with a scheduler of one step, which encodes each prompt and each image once."""
+        made = copy.copy(self.pipe)
+        own: dict[str, Any] = {"scheduler": OneOutput(self.pipe.scheduler.config, told)}
+        own["_progress_bar_config"] = {**getattr(self.pipe, "_progress_bar_config", {}), "disable": True}
+        own |= {name: _once(getattr(made, name)) for name in _REPEATED if hasattr(made, name)}
+        made.__dict__.update(own)
+        return made
+
+
+_REPEATED = ("encode_prompt", "prepare_image", "prepare_ip_adapter_image_embeds")
+"""Methods of pipelines that make the same of the same arguments at each call."""
+
+
+def _once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that remembers its results by the numbers and texts among its arguments; of one copy the others are the same."""
+    kept: dict[str, Any] = {}
+
+    def remembered(*arguments: Any, **named: Any) -> Any:
+        key = repr([x for x in (*arguments, *named.items()) if not _tensors_in(x)])
+        if key not in kept:
+            kept[key] = function(*arguments, **named)
+        return kept[key]
+
+    return remembered
+
+
+def _tensors_in(x: Any) -> bool:
+    return isinstance(x, torch.Tensor) or (isinstance(x, list | tuple) and any(map(_tensors_in, x)))
+
+
+def slot_of(grid: Grid, t: float) -> int:
+    """Return the slot, counted from the noise end, that begins at a time or has it inside; the last one at the data end."""
+    times = np.maximum(np.asarray(grid.t, dtype=float), 0.0)
+    i = int(np.searchsorted(times, t - 1e-9 * abs(t)))
+    return min(grid.n - min(max(i, 0), grid.n), grid.n - 1)
+
+
+def read_config(pipe: Any) -> configs.SchedulerConfig:
+    """Return the configuration of a pipeline's scheduler."""
+    return configs.from_mapping({**pipe.scheduler.config, "_class_name": type(pipe.scheduler).__name__})
+
+
+def _without_clipping(entries: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: False for key in ("clip_sample", "thresholding") if entries.get(key)}

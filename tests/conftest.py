@@ -1,0 +1,28 @@
+"""What all tests share: those of POSIX are left out elsewhere, and a limit of the size of files stands in for a full disk."""
+
+import os
+from contextlib import contextmanager
+
+import pytest
+
+
+def pytest_runtest_setup(item):
+    if os.name != "posix" and item.get_closest_marker("posix"):
+        pytest.skip("needs POSIX: fork, signals, limits of resources, or bash")
+
+
+@pytest.fixture
+def full_disk():
+    """Return a context in which no file of this process can grow beyond a size."""
+    import resource
+
+    @contextmanager
+    def limited(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited

@@ -1,0 +1,429 @@
+"""Editing of images through pipelines of each family, with random weights, and through the shipped network of digits."""
+
+import json
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra torch")
+pytest.importorskip("diffusers", reason="needs the extra torch")
+pytest.importorskip("transformers", reason="the pipelines need transformers")
+pytest.importorskip("matplotlib", reason="the photograph is matplotlib's")
+
+import editing_pipelines as tiny  # noqa: E402
+
+from bdia_numerics import BDIA, DDIM, EDICT, grids, schedules, solve  # noqa: E402
+from bdia_numerics.torch import load  # noqa: E402
+from bdia_numerics.torch.editing import Inversion, drawn, invert, psnr  # noqa: E402
+from bdia_numerics.torch.editing.methods import ByNullText  # noqa: E402
+from bdia_numerics.torch.networks.sampling import latent_reference  # noqa: E402
+from bdia_numerics.torch.schedulers import BDIAScheduler  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+def words(seed, *, pooled=False):
+    """Return the embeddings of a prompt and of none."""
+    return tiny.embeds(seed, pooled=pooled) | tiny.nothing(pooled=pooled)
+
+
+def control(**more):
+    return {"control_image": tiny.photograph(), **more}
+
+
+FAMILIES = {
+    "StableDiffusion": (tiny.stable, {}, [words(k) for k in range(4)]),
+    "StableDiffusion, ControlNet": (
+        lambda: tiny.stable(net=1),
+        control(control_guidance_start=0.2, control_guidance_end=0.8),
+        [words(k) for k in range(4)],
+    ),
+    "SDXL": (tiny.xl, {"guidance_rescale": 0.5}, [words(k, pooled=True) for k in range(4)]),
+    "DiT": (tiny.transformer, {"guidance_scale": 3.0}, [1, 2, 3, 4]),
+}
+SLOW = {
+    "StableDiffusion, two ControlNets": (
+        lambda: tiny.stable(net=2),
+        {"control_image": [tiny.photograph()] * 2, "control_guidance_start": [0.0, 0.5]},
+        [words(k) for k in range(4)],
+    ),
+    "SDXL, ControlNet": (lambda: tiny.xl(net=True), control(strength=0.5), [words(k, pooled=True) for k in range(4)]),
+}
+CASES = [*FAMILIES.items(), *(pytest.param(*one, marks=pytest.mark.slow) for one in SLOW.items())]
+
+
+@pytest.mark.parametrize(("family", "given"), CASES)
+def test_a_family_returns_and_edits(family, given):
+    """Every element of the latents comes back, and three prompts lead to three other images, each as alone."""
+    make, options, (own, *others) = given
+    pipe, key = make(), "labels" if family == "DiT" else "prompt"
+    before = pipe.scheduler
+    inv = invert(pipe, tiny.photograph(), **{key: own}, steps=6, **options)
+    report = inv.report(repeats=False)
+    assert (report.differing, report.elements, report.status) == (0, 4 * 8 * 8, "ok") and inv.exact
+    assert report.nfe == inv.setting.grid.n and report.back_nfe == inv.setting.grid.n - 1
+    # What the autoencoder loses no solver mends, and nothing besides is lost.
+    assert report.image_error == pytest.approx(report.autoencoder_error, rel=1e-6) and report.image_error > 0.1
+    edits = inv.edit(**{key: others})
+    again = inv.edit(**{key: others[1]})
+    assert torch.equal(edits[1].latents, again.latents)
+    assert all(float(abs(one.latents - inv.data).max()) > 1e-3 for one in edits)
+    assert len({float(one.latents.sum()) for one in edits}) == 3
+    assert pipe.scheduler is before and edits[0].pil()[0].size == (32, 32)
+
+
+def test_pixels_without_a_condition():
+    """The image itself comes back, and there is nothing to edit by."""
+    inv = invert(tiny.unconditional(), tiny.array(tiny.photograph(16)), steps=6)
+    report = inv.report()
+    assert (
+        report.differing == 0
+        and report.image_error < 1e-7
+        and report.repeatability.probes["the same call"].differing == 0
+    )
+    assert report.nfe == 6 and report.amplification > 1 and report.latents_distance is None
+
+
+@pytest.mark.parametrize("net", [0, 1])
+def test_a_run_is_that_of_the_pipeline_with_a_drop_in_scheduler(net):
+    """The pipeline's own call, its windows of a ControlNet included, makes the same latents."""
+    options = control(control_guidance_end=0.5) if net else {}
+    pipe = tiny.stable(net=net)
+    inv = invert(pipe, tiny.photograph(), words(1), steps=6, **options)
+    there = solve(BDIA(), inv.setting.model(words(2), 7.5), inv.setting.grid, inv.latents)
+    pipe.scheduler = BDIAScheduler.from_config(pipe.scheduler.config)
+    pipe.set_progress_bar_config(disable=True)
+    if net:
+        options["image"] = options.pop("control_image")[None].float()
+    own = pipe(**words(2), **options, latents=inv.latents.float(), num_inference_steps=6, output_type="latent").images
+    assert float(abs(there.z - own).max()) < 1e-4 * float(abs(own).max())
+
+
+def test_the_network_is_told_no_time_before_the_first():
+    told = []
+    inv = invert(tiny.unconditional(), tiny.photograph(16), steps=4)
+    assert float(inv.setting.grid.t[0]) == -1
+    inv.setting.asked(lambda z, t: told.append(t) or z)(inv.latents, inv.setting.grid.t[0])
+    assert told == [0]
+
+
+@pytest.fixture(scope="module")
+def digit():
+    network = load()
+    return network, drawn(network, 3, 0)
+
+
+@pytest.mark.filterwarnings("ignore:EDICT.*expect an error in one of 34 runs")
+@pytest.mark.parametrize(
+    ("solver", "exact", "evaluations"),
+    [("ddim", False, 8), ("edict", True, 16), ("fixed-point", False, 8 * 11 + 8), ("edit-friendly", True, 8)],
+)
+def test_baselines(digit, solver, exact, evaluations, tmp_path):
+    """On a trained network: what returns exactly does, and what iterates returns better than DDIM inversion."""
+    inv = invert(*digit, labels=3, solver=solver, steps=8, guidance_scale=1.0)
+    report = inv.report(repeats=False)
+    assert (report.differing == 0) == exact and report.nfe <= evaluations
+    least, most = {"ddim": (0.3, 2.0), "fixed-point": (1e-6, 0.1)}.get(solver, (-1.0, 1e-9))
+    assert least < report.latents_error < most
+    other = inv.edit(labels=8)
+    assert float(abs(other.latents - inv.data).max()) > 0.1
+    inv.save(tmp_path / "x.safetensors")
+    again = Inversion.load(tmp_path / "x.safetensors", digit[0])
+    assert torch.equal(again.edit(labels=8).latents, other.latents)
+
+
+def test_null_text_fits_the_embedding_of_no_text():
+    """Ten gradient steps a slot at most, which bring guided sampling nearer to the image than the embedding that they began from."""
+    pipe, x = tiny.stable(), tiny.photograph()
+    for name, value in pipe.unet.named_parameters():
+        if "attn2.to_v" in name:
+            value.data *= 10  # so that an untrained network heeds the text
+    fitted = invert(pipe, x, words(1), solver="null-text", steps=8, guidance_scale=3.0)
+    assert 8 * 4 < fitted.nfe <= 8 * 13
+    plain = ByNullText(inner=0)
+    unfitted = replace(fitted, way=plain, kept=plain.there(fitted.setting, fitted.data, words(1), 3.0, 0))
+    errors = [inv.report(repeats=False).latents_error for inv in (fitted, unfitted)]
+    assert errors[0] < 0.9 * errors[1]
+    nulls = fitted.kept.parts["nulls"]
+    assert nulls.shape == (8, 1, tiny.WORDS, tiny.WIDTH)
+    assert not torch.equal(nulls[0], nulls[1]) and not nulls.requires_grad
+    with pytest.raises(ValueError, match="null-text fits the one text embedding of StableDiffusionPipeline"):
+        invert(tiny.xl(), x, words(1, pooled=True), solver="null-text", steps=2)
+
+
+def test_a_run_that_begins_from_latents_alone_does_not_return(digit):
+    """So what returns exactly is the state."""
+    inv = invert(*digit, labels=3, steps=8)
+    bare = replace(inv, kept=replace(inv.kept, state=None))
+    assert inv.report(repeats=False).differing == 0 < bare.report(repeats=False).differing
+
+
+def test_several_prompts_at_once_say_what_that_costs(digit):
+    inv = invert(*digit, labels=3, steps=8)
+    one_by_one = inv.edit(labels=[8, 5])
+    with pytest.warns(UserWarning, match="the state has a batch of 1, this run one of 2"):
+        at_once = inv.edit(labels=[8, 5], batched=True)
+    for one, other in zip(one_by_one, at_once, strict=True):
+        assert float(abs(one.latents - other.latents).max()) < 1e-3
+        assert one.prompt == other.prompt
+    with pytest.raises(ValueError, match="pass batched=False"):
+        invert(*digit, labels=3, steps=4, solver="edit-friendly").edit(labels=[8, 5], batched=True)
+
+
+def test_several_images_are_inverted_together(digit):
+    network, x = digit
+    inv = invert(network, [x, x.flip(-1)], labels=[3, 3], steps=6)
+    assert inv.report(repeats=False).differing == 0 and inv.edit(labels=8).images.shape == (2, 1, 28, 28)
+
+
+def test_dequantisation_adds_half_a_grey_level_at_most(digit):
+    network, x = digit
+    plain, noisy = (invert(network, x, labels=3, steps=2, dequantise=on).source for on in (False, True))
+    change = abs(plain - noisy)
+    assert 0.9 / 510 < float(change.max()) <= 1 / 510 and torch.equal(plain, x.double())
+
+
+def test_a_part_of_the_run_keeps_more(digit):
+    distances = []
+    for strength in (0.25, 0.75):
+        inv = invert(*digit, labels=3, steps=8, strength=strength)
+        assert inv.setting.grid.n == 8 * strength and inv.report(repeats=False).differing == 0
+        distances.append(float((inv.edit(labels=8).latents - inv.data).square().mean()))
+    assert distances[0] < distances[1] / 4
+
+
+def test_the_distance_of_latents_is_known_to_what_is_said():
+    """On Gaussian data, whose flow is a scaling."""
+    schedule, variance = schedules.ddpm_linear(), 0.25
+    grid = grids.trailing(schedule, 10, final_alpha=None)
+
+    def eps(z, t):
+        alpha, sigma = (float(f(max(t, 0))) for f in (schedule.alpha, schedule.sigma))
+        return z * sigma / (alpha**2 * variance + sigma**2)
+
+    def away(grid):
+        found = latent_reference(eps, grid, torch.tensor([[0.5, -1.0]], dtype=torch.float64), 24)
+        begin, end = (grid.alpha[i] ** 2 * variance + grid.sigma[i] ** 2 for i in (0, -1))
+        exact = torch.tensor([[0.5, -1.0]]) * (end / begin) ** 0.5
+        return float((found.z - exact).square().mean().sqrt()), found.error
+
+    distance, known = away(grid)
+    assert distance < known < 2e-3
+    # From clean data it begins by a step of the explicit inversion, beyond the times of training.
+    assert away(grids.trailing(schedule, 10))[0] < 1e-3
+
+
+def test_psnr_outside_a_mask():
+    source = torch.zeros(1, 3, 4, 4)
+    image = source.clone()
+    image[..., 0] = 1
+    mask = np.zeros((4, 4), np.uint8)
+    assert psnr(image, source) == pytest.approx(10 * np.log10(4), rel=1e-5)
+    mask[:, 0] = 255
+    assert psnr(image, source, mask) == np.inf
+    with pytest.raises(ValueError, match="mask is 2x2, the image 4x4"):
+        psnr(image, source, np.zeros((2, 2), np.uint8))
+
+
+FRESH = """
+import sys
+import torch
+torch.set_num_threads(1)
+import editing_pipelines as tiny
+from bdia_numerics.torch.editing import Inversion
+
+inv = Inversion.load(sys.argv[1], tiny.stable(net=1))
+torch.save([inv.reconstruct().latents, inv.edit(torch.load(sys.argv[2])).latents], sys.argv[3])
+"""
+
+
+@pytest.mark.parametrize("fresh", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_file_goes_on_where_the_inversion_stands(fresh, tmp_path):
+    pipe = tiny.stable(net=1)
+    inv = invert(
+        pipe, tiny.photograph(), words(1), solver=BDIA(Fraction(24, 25)), steps=4, strength=0.75,
+        **control(control_guidance_end=0.5),
+    )  # fmt: skip
+    here, path = [inv.reconstruct().latents, inv.edit(words(2)).latents], tmp_path / "x.safetensors"
+    inv.save(path)
+    if fresh:
+        torch.save(words(2), tmp_path / "words.pt")
+        files = [str(path), str(tmp_path / "words.pt"), str(tmp_path / "found.pt")]
+        done = subprocess.run(
+            [sys.executable, "-c", FRESH, *files], cwd="tests", capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        there = torch.load(tmp_path / "found.pt")
+    else:
+        again = Inversion.load(path, pipe)
+        there = [again.reconstruct().latents, again.edit(words(2)).latents]
+        assert again.way == inv.way and again.guidance == inv.guidance
+    assert all(torch.equal(one, other) for one, other in zip(here, there, strict=True))
+    torch.manual_seed(5)
+    torch.nn.init.normal_(next(pipe.unet.parameters()))
+    with pytest.raises(ValueError, match="made with another weights"):
+        Inversion.load(path, pipe)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="holds no inversion"):
+        Inversion.load(path, pipe)
+
+
+def missing(pipe, part):
+    setattr(pipe, part, None)
+    return pipe
+
+
+PHOTO = tiny.photograph()
+REFUSED = [
+    (object, {}, "pipe is a object, whose encoding of images"),
+    (tiny.stable, {"image": PHOTO[:, :30]}, "image is 32x30, and StableDiffusionPipeline takes sides that 4 divides: resize it to 32x32"),
+    (tiny.stable, {"image": "no.png"}, "image='no.png': there is no such file"),
+    (tiny.stable, {"image": __file__}, "is not a picture"),
+    (tiny.stable, {"image": 2 * PHOTO}, "image has values from .* pass bytes, or floats from 0 to 1"),
+    (tiny.stable, {"image": 3}, "image is a int"),
+    (tiny.stable, {"image": [PHOTO, PHOTO[:, :16]]}, "images of sizes 32x32, 32x16"),
+    (tiny.stable, {"steps": 0}, "steps=0: pass 1 or more"),
+    (tiny.stable, {"strength": 1.5}, r"strength=1.5 is not in \(0, 1\]"),
+    (tiny.stable, {"strength": 0.1}, "strength=0.1 of 4 steps is not one step"),
+    (tiny.stable, {"control_image": PHOTO}, "control_image= needs a ControlNet, and StableDiffusionPipeline has none"),
+    (lambda: tiny.stable(net=1), {}, "control_image has 0 images, and StableDiffusionControlNetPipeline 1 ControlNets"),
+    (lambda: tiny.stable(net=1), {"control_image": PHOTO[:, :16]}, "control_image is 32x16, and the image 32x32"),
+    (tiny.stable, {"prompt": "a cat"}, "has no tokenizer, which a text needs"),
+    (tiny.stable, {"prompt": 3}, "prompt=3 is not a text"),
+    (tiny.stable, {"labels": 3}, "labels=3: this pipeline takes prompt= instead"),
+    (tiny.transformer, {}, "prompt=.* this network takes labels= instead"),
+    (tiny.transformer, {"prompt": None, "labels": 11}, "this network has the labels 0 to 10"),
+    (tiny.transformer, {"prompt": None, "labels": 1, "image": PHOTO[:, :16]}, "image is 32x16, and the network takes 32x32"),
+    (tiny.stable, {"num_inference_steps": 3}, "num_inference_steps= is not taken: steps= decides it"),
+    (tiny.stable, {"callback_on_step_end": print}, "a callback may change the latents"),
+    (tiny.stable, {"eta": 0.5}, "eta=0.5 adds noise"),
+    (tiny.stable, {"guidence": 3}, "guidence= is not an argument of StableDiffusionPipeline"),
+    (lambda: missing(tiny.stable(), "vae"), {}, "StableDiffusionPipeline has no vae"),
+    (lambda: missing(tiny.stable(), "unet"), {}, "StableDiffusionPipeline has no unet or transformer"),
+    (tiny.stable, {"solver": "bdai"}, "BDIA"),
+    (tiny.stable, {"solver": BDIA(0)}, "gamma"),
+    (tiny.stable, {"grid": "odd"}, "odd"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "changed", "said"), REFUSED)
+def test_what_cannot_be_done_is_said_in_one_line(make, changed, said):
+    given = {"image": PHOTO, "prompt": words(1), "steps": 4} | changed
+    with pytest.raises((ValueError, TypeError), match=said) as refused:
+        invert(make(), given.pop("image"), given.pop("prompt"), **given)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_pipeline_of_images_is_told_its_pipeline_of_texts():
+    from diffusers import StableDiffusionImg2ImgPipeline
+
+    pipe = tiny.stable()
+    other = StableDiffusionImg2ImgPipeline(**pipe.components, requires_safety_checker=False)
+    with pytest.raises(ValueError, match=r"pass StableDiffusionPipeline.from_pipe\(pipe\)"):
+        invert(other, PHOTO, words(1))
+
+
+def test_a_gamma_that_explodes_is_said_before_the_run(digit):
+    with pytest.warns(UserWarning, match="multiplies errors by .* take gamma nearer to 1"):
+        report = invert(*digit, labels=3, solver=BDIA(0.5), steps=40).report(repeats=False)
+    assert report.std > 100
+
+
+def test_out_of_memory_is_said_with_the_batch(monkeypatch):
+    pipe = tiny.stable()
+
+    def too_large(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(pipe.unet, "forward", too_large)
+    with pytest.raises(torch.OutOfMemoryError, match="out of memory on cpu at states of shape"):
+        invert(pipe, PHOTO, words(1), steps=2)
+
+
+def test_methods_beside_solvers(digit):
+    """A method takes the place of the derived inverse, and a baseline that has its own takes none."""
+    from bdia_numerics.runs.inversion import DDIMInversion
+
+    inv = invert(*digit, labels=3, solver=DDIM(), method=DDIMInversion(at_target=False), steps=4)
+    assert inv.kept.inversion == "DDIM inversion (23)" and not inv.exact and inv.state is None
+    assert invert(*digit, labels=3, solver="DDIM by (23)", steps=4).kept.inversion == "DDIM inversion (23)"
+    with pytest.raises(ValueError, match="leave method out"):
+        invert(*digit, labels=3, solver="aidi", method=DDIMInversion(), steps=4)
+
+
+def test_half_precision_returns_in_every_element(digit):
+    """The registers are wide, and the network is evaluated at their rounding."""
+    network = load(dtype=torch.bfloat16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        inv = invert(network, digit[1], labels=3, solver=EDICT(), steps=8)
+    assert inv.latents.dtype == torch.float64 and inv.report(repeats=False).differing == 0
+
+
+def invoked(*arguments):
+    from typer.testing import CliRunner
+
+    from bdia_numerics.cli import app
+
+    return CliRunner().invoke(app, ["edit", *map(str, arguments)])
+
+
+def test_the_command_edits_a_digit_without_arguments(tmp_path, monkeypatch):
+    """It writes a sheet in which nothing overlaps, and says what returned."""
+    import matplotlib.image
+
+    monkeypatch.chdir(tmp_path)
+    found = invoked("--steps", 10, "--baselines", "ddim", "--fine", 4, "--json")
+    assert found.exit_code == 0, found.output
+    told = json.loads(found.stdout)
+    bdia, ddim = told["methods"]
+    assert told["source"] == 3 and told["wanted"] == [8, 5] and told["guidance"] == 2
+    assert bdia["differing"] == 0 < ddim["differing"] and bdia["latents_uncertainty"] > 0
+    assert bdia["read"][:2] == [3, 3] and len(bdia["psnr"]) == 2
+    assert matplotlib.image.imread(tmp_path / "edited.png").shape[1] > 600
+    lines = invoked("--steps", 4, "--source-prompt", 3, "--prompt", 9, "--figure", "nine.png").stdout.splitlines()
+    assert lines[0] == "mnist: 3 to 9, 4 steps, guidance 2, float32" and lines[-1] == "sheet: nine.png"
+    assert "  reconstruction: all 784 elements of the latents are equal" in lines
+
+
+def test_the_words_of_a_sheet_lie_apart():
+    from figure_checks import faults
+
+    from bdia_numerics.plots.pictures import edits
+
+    image = tiny.photograph().permute(1, 2, 0).numpy()
+    heads = ["source", "reconstruction", "as a portrait of a sailor, oil on canvas", "as label 5"]
+    rows = ["bdia:gamma=0.96,allow_any=true", "ddim"]
+    figure = edits(
+        [[image] * 4] * 2, rows, heads, ["returns exactly\n40 + 39 evaluations"] * 2, "Inverted under 3", "40 steps"
+    )
+    assert not faults(figure)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere"], "IMAGE is missing"),
+        (["nowhere", "x.png"], "source='nowhere' cannot be loaded as a pipeline"),
+        (["--figure", "x.gif"], "end its name"),
+        (["--save", "x.npz"], "end its name"),
+        (["--source-prompt", "three"], "--source-prompt=three is not a whole number"),
+        (["--prompt", "12"], "labels=[12]: this network has the labels 0 to 10"),
+        (["--baselines", "null-text"], "null-text fits the one text embedding"),
+        (["--baselines", "dimm"], "DDIM"),
+        (["--control", "x.png"], "control_image= needs a ControlNet"),
+        (["--controlnet", "x"], "controlnet='x' steers a pipeline of a text"),
+        (["--fine", "2"], "slots=2: pass 4 or more"),
+        (["--dtype", "float8"], "float8"),
+        (["--guidance", "inf"], "guidance"),
+    ],
+)
+def test_the_command_refuses_in_one_line(words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = invoked(*words, "--steps", 2)
+    assert found.exit_code == 2 and said in found.stderr and found.stderr.count("\n") == 1, found.output
