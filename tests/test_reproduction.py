@@ -1,5 +1,6 @@
 """The tables made anew on stand-ins: small networks in the files of the published ones, a few images, a small function for features."""
 
+import itertools
 import json
 import math
 import os
@@ -356,6 +357,82 @@ def test_a_file_that_is_another_in_a_worker_is_refused(home):
     other = replace(config, digests=("0" * 64, *config.digests[1:]))
     with pytest.raises(ValueError, match=r"weights=.*some.ckpt' is another file here than where the run began"):
         REPRODUCTION.compute(other, {"protocol": "table-2:quad", "steps": 10, "solver": "DDIM", "seed": 0, "part": 0})
+
+
+@pytest.mark.slow
+def test_text_to_image(home, tmp_path):
+    """Table 1 and figure 1 on a pipeline of random weights."""
+    pytest.importorskip("transformers", reason="needs the extra test")
+    pytest.importorskip("matplotlib", reason="needs the extra report")
+    from editing_pipelines import reader, stable
+
+    (tmp_path / "words").mkdir()
+    tokenizer, encoder = reader(tmp_path / "words")
+    pipe = stable()
+    pipe.register_modules(tokenizer=tokenizer, text_encoder=encoder)
+    pipe.save_pretrained(tmp_path / "sd")
+    (tmp_path / "prompts.txt").write_text("a cat\ndogs\na house\na\n", encoding="utf-8")
+    words = ["--weights", tmp_path / "sd", "--prompts", tmp_path / "prompts.txt", "--reference", "stats.npz"]
+    words += ["--features", "own_features:corners", "--out", tmp_path / "out"]
+    made = bdia("reproduce", "table-1", *words, "--images", 4, "--piece", 2, "--seeds", "0,1", "--json")
+    assert made.exit_code == 0, made.output
+    table = json.loads(made.stdout)["rows"]
+    assert [(row["solver"], row["nfe"], row["published"]) for row in table] == [
+        ("DDIM", 10, 15.04), ("BDIA(gamma=1/2)", 10, 12.62), ("DPMSolverPP, last slot DDIM", 10, 16.06),
+    ]  # fmt: skip
+    assert (
+        len({round(row["fid"], 6) for row in table}) == 3 and "images of 3x32x32, not 3x512x512" in table[0]["departs"]
+    )
+    drawn = bdia("reproduce", "figure-1", *words, "--images", 2)
+    assert drawn.exit_code == 0 and (tmp_path / "out" / "figure-1.png").read_bytes().startswith(b"\x89PNG")
+    few = bdia("reproduce", "table-1", *words, "--images", 5)
+    assert few.exit_code == 2 and "images=5: prompts=" in few.stderr and "fewer lines" in few.stderr
+
+
+@pytest.mark.slow
+def test_the_third_table_is_the_sampler_of_edm(home):
+    """Heun's rows are the loop of Karras et al., Algorithm 1 without noise, from 80 times normal noise, with labels after it."""
+
+    class Denoiser(torch.nn.Module):
+        img_channels, img_resolution, label_dim = 3, 32, 10
+
+        def __init__(self):
+            super().__init__()
+            self.shift = torch.nn.Parameter(torch.linspace(-1, 1, 10))
+
+        def forward(self, x, sigma, class_labels=None):
+            sigma = sigma.reshape(-1, 1, 1, 1).double()
+            own = (class_labels.double() @ self.shift.double()).reshape(-1, 1, 1, 1)
+            return (x.double() + sigma**2 * torch.tanh(own + x.double())) / (1 + sigma**2)
+
+    from bdia_numerics.torch.networks.loading import Loaded
+
+    D = Denoiser()
+    config = ReproductionConfig(
+        "table-3", ("",), reference=str(home / "stats.npz"), features="own_features:corners", images=3, piece=3
+    )
+    given._loaded.cache_clear()
+    loaded = Loaded(D, schedules.edm(), "x0", (3, 32, 32), options={"time_scale": 1.0})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bdia_numerics.torch.networks.loading.load", lambda *_, **__: loaded)
+        found = REPRODUCTION.compute(
+            config, {"protocol": "table-3", "steps": 18, "solver": "Heun", "seed": 1, "part": 0}
+        )
+    given._loaded.cache_clear()
+    noise, labels = seeded(range(3, 6), (3, 32, 32), classes=10, dtype=torch.float64)
+    told = torch.nn.functional.one_hot(torch.tensor(labels), 10)
+    k = torch.arange(18, dtype=torch.float64)
+    levels = [*((80 ** (1 / 7) + k / 17 * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7).tolist(), 0.0]
+    x = noise * levels[0]
+    with torch.no_grad():
+        for here, there in itertools.pairwise(levels):
+            slope = (x - D(x.float(), torch.tensor(here), told)) / here
+            y = x + (there - here) * slope
+            if there:
+                slope = (slope + (y - D(y.float(), torch.tensor(there), told)) / there) / 2
+            x = x + (there - here) * slope
+    own = features_of(as_bytes(x), extractor("own_features:corners", "cpu"))
+    assert found["nfe"] == 35 and np.allclose(found["mean"], own.mean(0), rtol=1e-5)
 
 
 # What results decide
