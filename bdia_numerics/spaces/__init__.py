@@ -71,4 +71,5 @@ __all__ = [
     "vanishes",
 ]
 
+__dir__ = __all__.copy  # what completion shows
 share(Balls, Lattice, LatticeSpace, MPMath, Numpy, Rationals, Symbols)  # the others are numbers, compared as such

@@ -21,7 +21,7 @@ from bdia_numerics.solvers import BDIA, DDIM
 from bdia_numerics.torch.schedulers.configuration import initialiser
 from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, clip_of, ddim_step
 from bdia_numerics.torch.schedulers.family import FamilyScheduler
-from bdia_numerics.torch.schedulers.frames import Frame
+from bdia_numerics.torch.schedulers.frames import PLAIN, Frame
 from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun, first_register, part_of, tensor_of
 from bdia_numerics.torch.schedulers.tables import level, whole_number
 from bdia_numerics.torch.schedulers.warning import foreseen, scaled_twice, warn_not_finite, warn_of_contradiction
@@ -105,6 +105,11 @@ class ProgramScheduler(FamilyScheduler):
         end = -1 if self.config["set_alpha_to_one"] else 0  # a step from there has no length
         times = [t for t in self._ends if t > end]
         return self._grid_of(times) if times else None
+
+    @property
+    def frame(self) -> Frame:
+        """What a pipeline of this configuration knows of the run; `frame.told(t)` is what the network is told at a time of the grid."""
+        return PLAIN if self._now is None else self._now.frame
 
     @property
     def status(self) -> Status:
