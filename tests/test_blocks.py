@@ -45,6 +45,10 @@ TEXT = {
         'BDIAScheduler.from_config(pipe.scheduler.config, _class_name="LMSDiscreteScheduler")',
     ): "a line of yours",
     (
+        "docs/diffusers.md",
+        "pipe.scheduler = inverse = BDIAInverseScheduler.from_config(pipe.scheduler.config)",
+    ): "a pipeline of yours, as in test_schedulers_family_pipelines.py",
+    (
         "docs/kdiffusion.md",
         "from comfy.samplers import KSAMPLER",
     ): "run by test_kdiffusion.py with a stand-in for ComfyUI",
