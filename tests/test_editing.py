@@ -225,7 +225,7 @@ def test_a_part_of_the_run_keeps_more(digit):
     distances = []
     for strength in (0.25, 0.75):
         inv = invert(*digit, labels=3, steps=8, strength=strength)
-        assert inv.setting.grid.n == 8 * strength and inv.setting.grid.t[0] == -1
+        assert inv.setting.grid.n == 8 * strength and inv.setting.grid.t[0] == 0
         assert inv.report(repeats=False).differing == 0
         distances.append(float((inv.edit(labels=8).latents - inv.data).square().mean()))
     assert distances[0] < distances[1] / 4
