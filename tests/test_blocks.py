@@ -33,6 +33,17 @@ NOT_RUN = {
     ("README.md", 'pip install -c constraints.txt ".[report]" && bdia verify'): "run by .ci/run",
     ("README.md", 'pip install -c constraints.txt -e ".[all]" && pytest'): "run by .ci/run",
     ("CONTRIBUTING.md", 'pip install -c constraints.txt -e ".[all]" && pre-commit install'): "installs packages",
+    (
+        "docs/reproduce-tables.md",
+        "bdia reproduce table-2 --weights ddim_cifar10.ckpt --reference fid_cifar10_train.npz --features inception:features --device cuda",
+    ): "needs the checkpoint",
+    (
+        "docs/reproduce-tables.md",
+        (
+            "bdia reproduce table-3 --weights edm-cifar10-32x32-cond-vp.pkl --trust-pickle --reference cifar10-32x32.npz "
+            "--features inception:features --device cuda"
+        ),
+    ): "needs the weights",
     ("docs/start.md", 'pip install -c constraints.txt ".[report]"'): "installs packages",
 }
 # Blocks of plain text, which nothing runs, by their first line.
