@@ -135,8 +135,8 @@ def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int, *, back: bo
     _check_reference(grid, slots)
     schedule: Any = grid.schedule
     levels = refined(grid, slots)
-    ends = [solve(RK4(), model, refined(grid, slots // k), z).z for k in (1, 2, 4)]
-    missed = rms(solve(RK4(), model, levels.reversed(), ends[1]).z - z) if back else math.nan
+    ends = [solve(_fine(grid), model, refined(grid, slots // k), z).z for k in (1, 2, 4)]
+    missed = rms(solve(_fine(grid), model, levels.reversed(), ends[1]).z - z) if back else math.nan
     least, last = levels.t[0], grid.t[0]
     if last < least:
         final = grids.from_timesteps(schedule, [float(least), float(last)])
@@ -169,8 +169,13 @@ def latent_reference(model: Model, grid: Grid, x: torch.Tensor, slots: int) -> N
     if last < least:
         final = grids.from_timesteps(schedule, [float(least), float(last)])
         x = solve(DDIMInversion(), model, final.reversed(), x).z
-    ends = [solve(RK4(), model, refined(grid, slots // k).reversed(), x).z for k in (1, 2, 4)]
+    ends = [solve(_fine(grid), model, refined(grid, slots // k).reversed(), x).z for k in (1, 2, 4)]
     return NetworkReference(ends[0], _error(*ends)[0], math.nan)
+
+
+def _fine(grid: Grid) -> Solver:
+    """Return RK4, with its middle in t, at order 2, where sigma/alpha is infinite at the noise end."""
+    return RK4("sigma_bar" if float(grid.alpha[-1]) else "t")
 
 
 def _check_reference(grid: Grid, slots: int) -> None:
@@ -263,3 +268,57 @@ def sample(
 def rms(difference: torch.Tensor) -> float:
     """Return the root mean square over all elements, in float64."""
     return float(difference.detach().double().square().mean().sqrt())
+
+
+def seeded(
+    images: range,
+    shape: tuple[int, ...],
+    *,
+    scale: float = 1.0,
+    classes: int = 0,
+    dtype: torch.dtype,
+    device: Any = "cpu",
+) -> tuple[torch.Tensor, list[int] | None]:
+    """Return the noise of numbered images, each from a generator of its own, so that it depends on no batch; and a label of each.
+
+    Parameters
+    ----------
+    images
+        Their numbers, which are the seeds.
+    shape
+        Of a state.
+    scale
+        Standard deviation.
+    classes
+        From how many a label is drawn, after the noise, as the scripts of EDM do; 0 draws none.
+    dtype, device
+        Of the noise, which is drawn in float32 on the CPU.
+    """
+    drawn, labels = [], []
+    for number in images:
+        generator = torch.Generator().manual_seed(number % 2**32)
+        drawn.append(torch.randn(shape, generator=generator))
+        labels += [int(torch.randint(classes, (), generator=generator))] if classes else []
+    return torch.stack(drawn).to(device=device, dtype=dtype) * scale, labels or None
+
+
+def clipped_ddim(model: Model, n: int, z: torch.Tensor) -> torch.Tensor:
+    """Return what diffusers' DDIM pipeline makes of noise with the scheduler of google/ddpm-cifar10-32, which clips x_0 to [-1, 1].
+
+    Parameters
+    ----------
+    model
+        Of noise predictions, with the betas of DDPM.
+    n
+        Steps: times 0, 1000//n, ... in falling order, and clean data.
+    z
+        Shape (batch, channels, height, width).
+    """
+    import diffusers
+
+    make: Any = diffusers.DDIMScheduler
+    scheduler = make(beta_start=1e-4, beta_end=0.02, clip_sample=True)
+    scheduler.set_timesteps(n)
+    for t in scheduler.timesteps:
+        z = scheduler.step(model(z, int(t)), t, z).prev_sample
+    return z
