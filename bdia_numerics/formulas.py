@@ -1,38 +1,175 @@
-"""Formulas, numbers and tables for pages: the LaTeX of the ledger as MathML, powers of ten, rows in Markdown."""
+"""Formulas, numbers and tables for pages: TeX in HTML, powers of ten, rows in Markdown."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 
-_FORMULA = re.compile(r"\$([^$]+)\$")
+_MARKED = re.compile(r"\$([^$]+)\$|`([^`]+)`")
 
 
 def html(text: str) -> str:
-    r"""Return text as HTML, with each formula between dollar signs as MathML.
+    r"""Return text as HTML, with each formula between dollar signs as TeX, which the script of a page sets, and code in backticks.
 
     >>> html(r"for $N \to \infty$ & on")
-    'for <math ...><mrow><mi>N</mi>...</mrow></math> &amp; on'
+    'for <span class="math">N \\to \\infty</span> &amp; on'
     """
-    pieces = _FORMULA.split(text)
-    return "".join(mathml(piece) if k % 2 else escape(piece, quote=False) for k, piece in enumerate(pieces))
+
+    def marked(found: re.Match[str]) -> str:
+        return f'<span class="math">{found[1]}</span>' if found[1] else f"<code>{found[2]}</code>"
+
+    return _MARKED.sub(marked, escape(text, quote=False))
 
 
-def mathml(formula: str, *, display: bool = False) -> str:
-    r"""Return a formula in LaTeX as MathML, in a line or, with `display`, as a block of its own.
+def typeset(text: str) -> str:
+    r"""Return text with its plain mathematics as TeX between dollar signs; formulas in TeX, code in backticks and words stay.
 
-    >>> mathml(r"\gamma")
-    '<math xmlns="http://www.w3.org/1998/Math/MathML" display="inline"><mrow><mi>&#x003B3;</mi></mrow></math>'
+    Plain mathematics is what terminals show: gamma for a letter, z_{i-1}, y'', h^2 or h**2, a product with `*` or a space, and
+    (...)/(...) for a fraction. A formula has at least one symbol, so (27) and [0, 1] are text. An "a" alone is the article.
+
+    >>> print(typeset("The roots are 1 and -gamma, so (27) needs gamma != 0."))
+    The roots are 1 and $-\gamma$, so (27) needs $\gamma \neq 0$.
+    >>> print(typeset("DDIM's error is h^2/2 y'', that of a step here (1 - gamma)/(2*gamma + 2) h**2 y''."))
+    DDIM's error is $\frac{h^2}{2} y''$, that of a step here $\frac{1 - \gamma}{2 \gamma + 2} h^2 y''$.
     """
-    from latex2mathml.converter import convert
+    found, at = [], 0
+    while at < len(text):
+        kept = _KEPT.match(text, at)
+        read = None if kept else _expression(text, at)
+        if read is not None and read.sure:
+            found.append(f"${read.tex}$")
+            at = read.end
+        else:
+            kept = kept or _NUMBER.match(text, at)
+            found.append(kept[0] if kept else text[at])
+            at += len(found[-1])
+    return "".join(found)
 
-    # The converter sets the lines of `split`, and takes those of `aligned`, which is the same, for one line.
-    converted: str = convert(formula.replace("{aligned}", "{split}"), display="block" if display else "inline")
-    # Without a mathematical font, Chromium sets a lone subscript on the line, and no browser reads bold as a variant.
-    converted = converted.replace("<msub>", "<msubsup>").replace("</msub>", "<mrow></mrow></msubsup>")
-    return converted.replace('mathvariant="bold"', 'mathvariant="normal" style="font-weight: bold"')
+
+@dataclass(frozen=True)
+class _Read:
+    """A piece of plain mathematics: its TeX, where it ends, whether it has a symbol or is a number, and what is in its brackets."""
+
+    tex: str
+    end: int
+    sure: bool = False
+    number: bool = False
+    inner: str = ""
+
+
+def _expression(text: str, at: int, inside: str = "") -> _Read | None:
+    """Return the longest formula that begins here; `inside` has the operators that count within brackets alone."""
+    pieces: list[str] = []
+    left: _Read | None = None
+    operator, end, sure, called = "", at, False, False
+    while True:
+        sign = _SIGN.match(text, end) if left is None or operator else None
+        begin = end + bool(sign)
+        right = _atom(text, begin, deep=bool(inside))
+        if right is None or (left is not None and not operator and not _multiplied(left, right, text[left.end : end])):
+            return None if left is None else _Read("".join(pieces), left.end, sure, inner=_lone(pieces))
+        sure = sure or right.sure
+        before_factor = right.number and _SYMBOL.match(text, right.end + 1)  # what follows "h/2 " is not below the line
+        if operator == "/" and left is not None and not called and (left.inner or before_factor):
+            pieces[-1] = f"\\frac{{{left.inner or left.tex}}}{{{right.inner or right.tex}}}"
+            left = replace(right, inner="", number=False)
+        else:
+            between = (
+                "" if left is None else r" \cdot " if operator == "*" and right.number else _OPERATORS.get(operator)
+            )
+            pieces += [f" {operator} " if between is None else between, sign[0] if sign else "", right.tex]
+            called = left is not None and not (operator or left.number) and begin == left.end
+            left = right
+        follows = _OPERATOR.match(text, left.end)
+        operator = follows[1] if follows and (follows[1] not in ",;|" or follows[1] in inside) else ""
+        end = follows.end() if follows and operator else left.end + (text[left.end : left.end + 1] == " ")
+
+
+def _lone(pieces: Sequence[str]) -> str:
+    """Return a fraction that is all there is, which needs no brackets as a factor."""
+    return pieces[2] if len(pieces) == 3 and not pieces[1] and pieces[2].startswith("\\frac") else ""
+
+
+def _multiplied(left: _Read, right: _Read, gap: str) -> bool:
+    """Say whether a factor or an argument follows without an operator: not the 2 of "gamma 2", nor the (27) of "z (27)"."""
+    return not right.number and (right.sure or (not gap and not left.number and left.sure))
+
+
+def _atom(text: str, at: int, *, deep: bool) -> _Read | None:
+    """Return a number, a symbol, a function with its argument, or what is in brackets, each with its indices and powers."""
+    if text.startswith("...", at):
+        return _Read(r"\dots", at + 3, number=True)
+    read: _Read | None
+    if found := _FUNCTION.match(text, at):
+        argument = _atom(text, found.end(), deep=True)
+        if argument is None or argument.number:
+            return None
+        name = f"\\{found[1]}" if found[1] in _NAMED else f"\\operatorname{{{found[1]}}}"
+        tex = f"{name}^{found[2]} {argument.tex}" if found[2] else f"{name} {argument.tex}"
+        read = _Read(
+            f"\\sqrt{{{argument.inner or argument.tex}}}" if found[1] == "sqrt" else tex, argument.end, sure=True
+        )
+    elif found := _NUMBER.match(text, at):
+        digits, power = ("" if found[1] == "1" else f"{found[1]} \\cdot "), found[2] and int(found[2])
+        tex = found[1] if power is None else f"{digits}10^{{{power}}}"
+        read = _Read(tex, found.end(), sure=power is not None, number=True)
+    elif found := _SYMBOL.match(text, at):
+        if not deep and found[0] in ("a", "A", "I") and not _JOINED.match(text, found.end()):
+            return None
+        name = {"eps": "epsilon"}.get(found[1], found[1])
+        tex = _SETS.get(found[0], found[0]) if _OF.match(text, found.end()) else found[0]
+        tex = f"\\{name}" if name in _WORDS.split() else "x" if found[1] == "x" else tex
+        read = _Read(tex + (f"_{found[2]}" if found[2] else ""), found.end(), sure=True)
+    else:
+        read = _bracketed(text, at)
+        if read is None:
+            return None
+    return _with_scripts(text, read)
+
+
+def _bracketed(text: str, at: int) -> _Read | None:
+    bar = text.startswith("|", at)
+    if not bar and not text.startswith(("(", "["), at):
+        return None
+    read = _expression(text, at + 1, "," if bar else ",;|")
+    if read is None or not text.startswith("|" if bar else (")", "]"), read.end):
+        return None
+    if read.inner and not bar and not _SCRIPT.match(text, read.end + 1):
+        return _Read(read.inner, read.end + 1, read.sure)
+    big = ("\\left", "\\right") if "\\frac" in read.tex else ("", "")
+    tex = f"{big[0]}{text[at]}{read.tex}{big[1]}{text[read.end]}"
+    return _Read(tex, read.end + 1, read.sure, inner="" if bar else read.tex)
+
+
+def _with_scripts(text: str, read: _Read) -> _Read:
+    while script := _SCRIPT.match(text, read.end):
+        end, tex, sure = script.end(), script[1] or "", read.sure
+        if script[2]:
+            tex = _script("_", _upright(script[2]))
+        elif not tex:
+            power, word = _atom(text, end, deep=True), _WORD.match(text, end)
+            if power is not None:
+                bare = power.inner and not script[3] and not power.inner.isdigit()  # y^(4) is a derivative
+                tex, end, sure = power.inner if bare else power.tex, power.end, sure or power.sure
+            elif word is not None:
+                tex, end = _upright(word[0]), word.end()
+            else:
+                return read
+            tex = _script("^", script[3] + tex)
+        read = _Read(read.tex + tex, end, sure, read.number and not sure)
+    return read
+
+
+def _script(mark: str, tex: str) -> str:
+    return f"{mark}{tex}" if len(tex) == 1 else f"{mark}{{{tex}}}"
+
+
+def _upright(index: str) -> str:
+    bare = index.strip("{}")
+    return f"\\mathrm{{{bare}}}" if bare.isalpha() and len(bare) > 1 else bare
 
 
 def number(x: float, digits: int = 2) -> str:
@@ -111,3 +248,29 @@ _NAMES = {
 }  # fmt: skip
 _HUNDREDTHS = re.compile(r"^(\d+)/(10|20|50|100)$")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+_WORDS = "alpha beta gamma delta epsilon eps zeta eta theta kappa lambda mu nu xi rho sigma tau phi psi omega pi Gamma Delta Omega Phi"
+_NAMED = ("log", "exp", "cosh", "sinh", "tanh", "cos", "sin", "det", "min", "max")
+_LETTERS, _CALLED = "|".join(_WORDS.split()), "|".join((*_NAMED, "asinh", "mod", "sqrt"))
+_SYMBOL = re.compile(
+    rf"({_LETTERS}|x(?=0(?!\w)))(\d*)(?![A-Za-z]|_bar)|d[tsyzrgqxF](?![A-Za-z0-9])|[A-Za-z](?![A-Za-z0-9])"
+)
+_FUNCTION = re.compile(rf"({_CALLED})(?:\^(\d))?(?=[( ]) ?")
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(?:e([-+]?\d+))?(?!\d|[A-Za-z]{2}|[MDS](?!\w))")
+_SIGN = re.compile(r"[-+](?=[^\s>])")
+_OPERATOR = re.compile(r"\s*(->|<-|<=|>=|!=|\.\.(?!\.)|\*(?!\*)|[/=<>,|;]|(?<! )[-+](?! )|(?<= )[-+](?= ))\s*")
+_OPERATORS = {
+    "": " ", "*": " ", "/": "/", ",": ", ", "->": r" \to ", "<-": r" \leftarrow ", "<=": r" \le ", ">=": r" \ge ", "!=": r" \neq ",
+    "|": r" \mid ", "..": r", \dots, ",
+}  # fmt: skip
+_SCRIPT = re.compile(r"('+)(?![A-Za-z])|_(\{[^{}]*\}|[A-Za-z]+|\d+)|(?:\^|\*\*)(-?)(?=[\w({])")
+_WORD = re.compile(r"[A-Za-z]+|\{[^{}]*\}")
+_OF = re.compile(r"\[|\((?=[^()]*,)")
+_SETS = {"N": r"\mathcal{N}", "E": r"\mathbb{E}"}
+"""The normal distribution of a mean and a variance, and expectations."""
+_JOINED = re.compile(r"_|\^|'(?!s)|\(|\[| ?(?:=|<|>|!=|/|\*|\+) ?[^ ]| - ")
+_KEPT = re.compile(
+    rf"\$[^$]+\$|`[^`]*`|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+|'s(?!\w)|[Aa]ppendix [A-Z]|O-(?=[A-Z])|\d+(?:[A-Za-z]{{2,}}|[MDS](?!\w))"
+    rf"|(?!(?:{_LETTERS})\d*(?![A-Za-z]|_bar)|(?:{_CALLED})[(^ ]|x0(?!\w)|d[tsyzrgqxF](?!\w))[A-Za-z]{{2}}\w*(?:[-'][A-Za-z]\w*)*\+*"
+)
+"""Formulas in TeX, code, names in code, and words."""

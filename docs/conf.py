@@ -1,14 +1,14 @@
-"""Sphinx configuration: MyST pages, formulas as MathML, and API pages written from the modules that exist."""
+"""Sphinx configuration: MyST pages, formulas that KaTeX sets, and API pages written from the modules that exist."""
 
 import re
 import runpy
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from jinja2 import Template
 from sphinx.application import Sphinx
-from sphinx.util import logging
 
 import bdia_numerics
 from bdia_numerics import formulas
@@ -36,9 +36,10 @@ add_module_names = False
 suppress_warnings = ["ref.python"]
 html_theme = "furo"
 html_title = "bdia_numerics"
-html_static_path = ["_static"]
-html_css_files = ["pages.css"]
-html_math_renderer = "mathml"
+html_static_path = ["_static", "../bdia_numerics/pages/vendor", "../bdia_numerics/pages/templates/formulas.js"]
+html_css_files = ["katex/katex.min.css", "pages.css"]
+html_js_files = [(f"{name}.js", {"defer": "defer"}) for name in ("katex/katex.min", "formulas")]
+html_math_renderer = "katex"
 exclude_patterns = ["_build"]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,19 +50,18 @@ BESIDES = {
     "api/claims": ("pages", "formulas"),
     "api/studies": ("plots",),
 }
-LONG = 48  # characters of LaTeX, with their backslashes
+COLON = "\ue000"  # in the place of one, while napoleon reads a line
 DATASHEET_LINE = re.compile(r"^(State|Order|NFE|Requires|Source|Options|Start|Same as) {2,}(?=\S)")
 JOINT = re.compile(r"^:ivar (?:\w+, )+\w+:")
 FORMULA_MARK = re.compile(r"(?<![\w*`\\])\*(?=(?:batch|data|shape)\b)|(?<![\\`])\|(?=\S)")
 
-logger = logging.getLogger(__name__)
-
 
 def public_modules() -> list[str]:
-    """Return the dotted names of all modules but private ones, a package before its contents."""
+    """Return the dotted names of all modules but private ones and the commands', which commands.md has; a package before its contents."""
     relative = [path.relative_to(PACKAGE.parent).with_suffix("").parts for path in PACKAGE.rglob("*.py")]
     names = [[part for part in parts if part != "__init__"] for parts in relative]
-    return sorted(".".join(parts) for parts in names if not any(part.startswith("_") for part in parts))
+    names = [parts for parts in names if parts[1:2] != ["cli"] and not any(part.startswith("_") for part in parts)]
+    return sorted(map(".".join, names))
 
 
 def modules_by_page(pages: set[str]) -> dict[str, list[str]]:
@@ -111,39 +111,30 @@ def fill_api(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def house_style(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Read a solver's `Order     2` lines as fields, its formulas line by line, and (*batch, D), |z|, p(x|y) as themselves."""
-    if what in {"data", "attribute", "property"} and lines and ":" in lines[0]:
-        lines.insert(0, "")  # else napoleon takes what stands before the colon for a type
+    if what in {"data", "attribute", "property", "type"} and lines:
+        lines[0] = lines[0].replace(":", COLON)  # else napoleon takes what stands before it for a type
     first = next((k for k, line in enumerate(lines) if DATASHEET_LINE.match(line)), 0)
     lines[:] = [FORMULA_MARK.sub(r"\\\g<0>", DATASHEET_LINE.sub(r":\1: ", line)) for line in lines]
     lines[1:first] = [f"| {line.strip()}" if line.strip() else line for line in lines[1:first]]
 
 
-def mathml(node: nodes.Element, *, display: bool) -> str:
-    """Return a formula as MathML, and warn where LaTeX is left over in it."""
-    converted = formulas.mathml(node.astext(), display=display)
-    if "\\" in re.sub(r'alttext="[^"]*"', "", converted):
-        logger.warning("the formula %r was not understood", node.astext(), location=node)
-    return converted
-
-
 def inline_formula(translator: Any, node: nodes.Element) -> None:
-    """Write a formula in a line; one that may be wider than a phone can scroll by itself."""
-    name = "math long" if len(node.astext()) > LONG else "math"
-    translator.body.append(f'<span class="{name}">{mathml(node, display=False)}</span>')
+    """Write a formula in a line, as TeX, which the script of the page sets."""
+    translator.body.append(formulas.html(f"${node.astext()}$"))
     raise nodes.SkipNode
 
 
 def block_formula(translator: Any, node: nodes.Element) -> None:
     """Write a formula of its own, with its number if it has one."""
     anchor = f' id="{node["ids"][0]}"' if node["ids"] else ""
-    number = f'<span class="eqno">({node["number"]})</span>' if node.get("number") else ""
-    translator.body.append(f'<div class="math"{anchor}>{number}{mathml(node, display=True)}</div>\n')
+    number = f"\\tag{{{node['number']}}}" if node.get("number") else ""
+    translator.body.append(f'<div class="math"{anchor}>{escape(node.astext() + number, quote=False)}</div>\n')
     raise nodes.SkipNode
 
 
 def joint_attributes(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Read what napoleon made of the attributes `x, y` as two names, not as a name with a type."""
-    lines[:] = [JOINT.sub(lambda m: m[0].replace(", ", ","), line) for line in lines]
+    """Read what napoleon made of the attributes `x, y` as two names, not as a name with a type, and put colons back."""
+    lines[:] = [JOINT.sub(lambda m: m[0].replace(", ", ","), line).replace(COLON, ":") for line in lines]
 
 
 def execute_chapters(app: Sphinx) -> None:
@@ -157,4 +148,4 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", fill_api)
     app.connect("autodoc-process-docstring", house_style, priority=400)
     app.connect("autodoc-process-docstring", joint_attributes, priority=600)
-    app.add_html_math_renderer("mathml", (inline_formula, None), (block_formula, None))
+    app.add_html_math_renderer("katex", (inline_formula, None), (block_formula, None))

@@ -1,6 +1,7 @@
 """What a reader would stumble over, found by opening pages in headless Chromium."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -63,6 +64,20 @@ ANCHORS = (
     '() => [...document.querySelectorAll("[id], a[name]")].flatMap(e => [e.id, e.getAttribute("name")]).filter(x => x)'
 )
 LINKS = '() => [...document.querySelectorAll("a[href]")].map(a => a.href)'
+
+
+UNSET = re.compile(
+    r"\b(?:alpha|beta|gamma|sigma|epsilon|eps|zeta|Delta)\b|\\[a-z]+|\$|\*\*|[_^]\{|\w\^\w|Fraction\(|\[1ex\]"
+)
+"""Mathematics that stands on a page as in a program or in TeX."""
+
+
+def unset(page: str) -> list[str]:
+    """Return what is left of plain mathematics and TeX in a page's HTML outside of its formulas, code and scripts."""
+    set_so = r'<(script|style|code)\b.*?</\1>|<(span|div) class="math">.*?</\2>'
+    text = re.sub("<[^>]+>", " ", re.sub(set_so, " ", page, flags=re.DOTALL))
+    assert len(text) > 300
+    return [text[max(found.start() - 30, 0) : found.end() + 30] for found in UNSET.finditer(text)]
 
 
 @contextmanager

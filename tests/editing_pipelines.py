@@ -12,6 +12,11 @@ from diffusers import (
     DiTPipeline,
     DiTTransformer2DModel,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
     StableDiffusionControlNetPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLControlNetPipeline,
@@ -22,6 +27,7 @@ from diffusers import (
 
 STABLE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
 STABLE |= {"set_alpha_to_one": False, "clip_sample": False}
+SHIFTED = {"shift_factor": 0.0609, "scaling_factor": 1.5305, "use_quant_conv": False, "use_post_quant_conv": False}
 WIDTH, WORDS = 8, 5  # of the text embeddings
 
 
@@ -90,12 +96,12 @@ def stable(*, net=False, **scheduler):
     return StableDiffusionPipeline(*parts, *rest, requires_safety_checker=False)
 
 
-def xl(*, net=False):
+def xl(*, net=False, scheduler=None):
     """Return a StableDiffusionXLPipeline, with a ControlNet if wanted."""
     unet = _unet(
         addition_embed_type="text_time", addition_time_embed_dim=4, projection_class_embeddings_input_dim=WIDTH + 24
     )
-    scheduler = EulerDiscreteScheduler(
+    scheduler = scheduler or EulerDiscreteScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, timestep_spacing="leading"
     )
     parts = {"vae": _vae(), "unet": unet, "scheduler": scheduler}
@@ -103,6 +109,34 @@ def xl(*, net=False):
     if net:
         return StableDiffusionXLControlNetPipeline(**parts, controlnet=controlnet(unet), add_watermarker=False)
     return StableDiffusionXLPipeline(**parts, add_watermarker=False)
+
+
+def sd3():
+    """Return a StableDiffusion3Pipeline."""
+    torch.manual_seed(0)
+    network = SD3Transformer2DModel(
+        sample_size=8, patch_size=1, in_channels=4, num_layers=1, attention_head_dim=8, num_attention_heads=2,
+        joint_attention_dim=WIDTH, caption_projection_dim=16, pooled_projection_dim=WIDTH, out_channels=4,
+    ).eval()  # fmt: skip
+    names = (f"{part}{k}" for part in ("text_encoder", "tokenizer") for k in ("", "_2", "_3"))
+    return StableDiffusion3Pipeline(
+        transformer=network, scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0), vae=_vae(**SHIFTED),
+        **dict.fromkeys(names),
+    )  # fmt: skip
+
+
+def flux(*, guidance=True):
+    """Return a FluxPipeline, whose latents are packed, with an embedding of the guidance as in Flux-dev."""
+    torch.manual_seed(0)
+    network = FluxTransformer2DModel(
+        patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=8, num_attention_heads=2,
+        joint_attention_dim=WIDTH, pooled_projection_dim=WIDTH, axes_dims_rope=(2, 2, 4), guidance_embeds=guidance,
+    ).eval()  # fmt: skip
+    scheduler = FlowMatchEulerDiscreteScheduler(
+        shift=3.0, use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15, base_image_seq_len=4, max_image_seq_len=64
+    )
+    names = (f"{part}{k}" for part in ("text_encoder", "tokenizer") for k in ("", "_2"))
+    return FluxPipeline(transformer=network, scheduler=scheduler, vae=_vae(**SHIFTED), **dict.fromkeys(names))
 
 
 def unconditional():

@@ -56,9 +56,17 @@ TEXT = {
         'BDIAScheduler.from_config(pipe.scheduler.config, _class_name="LMSDiscreteScheduler")',
     ): "a line of yours",
     (
+        "docs/diffusers.md",
+        "pipe.scheduler = inverse = BDIAInverseScheduler.from_config(pipe.scheduler.config)",
+    ): "a pipeline of yours, as in test_schedulers_family_pipelines.py",
+    (
         "docs/kdiffusion.md",
         "from comfy.samplers import KSAMPLER",
     ): "run by test_kdiffusion.py with a stand-in for ComfyUI",
+    (
+        "docs/edit-an-image.md",
+        'inv = invert(pipe, "photo.png", "a cat on a sofa", solver=BDIA(0.96), steps=40, guidance_scale=4.0)',
+    ): "needs the weights of Stable Diffusion",
     ("docs/scale-out.md", "# the driver's job: scheduler and bdia sweep on one core each"): "needs SLURM",
     (
         "docs/scale-out.md",

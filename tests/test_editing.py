@@ -16,6 +16,7 @@ pytest.importorskip("transformers", reason="the pipelines need transformers")
 pytest.importorskip("matplotlib", reason="the photograph is matplotlib's")
 
 import editing_pipelines as tiny  # noqa: E402
+from diffusers import EDMEulerScheduler  # noqa: E402
 
 from bdia_numerics import BDIA, DDIM, EDICT, grids, schedules, solve  # noqa: E402
 from bdia_numerics.torch import load  # noqa: E402
@@ -44,6 +45,8 @@ FAMILIES = {
         [words(k) for k in range(4)],
     ),
     "SDXL": (tiny.xl, {"guidance_rescale": 0.5}, [words(k, pooled=True) for k in range(4)]),
+    "SD3": (tiny.sd3, {"guidance_scale": 3.0}, [words(k, pooled=True) for k in range(4)]),
+    "Flux": (tiny.flux, {"strength": 0.7}, [tiny.embeds(k, pooled=True) for k in range(4)]),
     "DiT": (tiny.transformer, {"guidance_scale": 3.0}, [1, 2, 3, 4]),
 }
 SLOW = {
@@ -52,6 +55,12 @@ SLOW = {
         {"control_image": [tiny.photograph()] * 2, "control_guidance_start": [0.0, 0.5]},
         [words(k) for k in range(4)],
     ),
+    "SDXL, EDM": (
+        lambda: tiny.xl(scheduler=EDMEulerScheduler()),
+        {},
+        [words(k, pooled=True) for k in range(4)],
+    ),
+    "Flux without guidance": (lambda: tiny.flux(guidance=False), {}, [tiny.embeds(k, pooled=True) for k in range(4)]),
     "SDXL, ControlNet": (lambda: tiny.xl(net=True), control(strength=0.5), [words(k, pooled=True) for k in range(4)]),
 }
 CASES = [*FAMILIES.items(), *(pytest.param(*one, marks=pytest.mark.slow) for one in SLOW.items())]
@@ -89,19 +98,43 @@ def test_pixels_without_a_condition():
     assert report.nfe == 6 and report.amplification > 1 and report.latents_distance is None
 
 
-@pytest.mark.parametrize("net", [0, 1])
-def test_a_run_is_that_of_the_pipeline_with_a_drop_in_scheduler(net):
-    """The pipeline's own call, its windows of a ControlNet included, makes the same latents."""
-    options = control(control_guidance_end=0.5) if net else {}
-    pipe = tiny.stable(net=net)
-    inv = invert(pipe, tiny.photograph(), words(1), steps=6, **options)
-    there = solve(BDIA(), inv.setting.model(words(2), 7.5), inv.setting.grid, inv.latents)
-    pipe.scheduler = BDIAScheduler.from_config(pipe.scheduler.config)
+@pytest.mark.parametrize("family", ["stable", "control", "flux", pytest.param("edm", marks=pytest.mark.slow)])
+def test_a_run_is_that_of_the_pipeline_with_a_drop_in_scheduler(family):
+    """The pipeline's own call makes the same latents: its windows of a ControlNet, its shift by the size, its scaling of samples."""
+    makes = {"control": lambda: tiny.stable(net=1), "edm": lambda: tiny.xl(scheduler=EDMEulerScheduler())}
+    pipe = makes.get(family, getattr(tiny, family, None))()
+    options = control(control_guidance_end=0.5) if family == "control" else {}
+    own = words(1, pooled=True) if family == "edm" else tiny.embeds(1, pooled=True) if family == "flux" else words(1)
+    inv = invert(pipe, tiny.photograph(), own, steps=6, **options)
+    there = solve(BDIA(), inv.setting.model(own, inv.guidance), inv.setting.grid, inv.latents)
+    entries = {**pipe.scheduler.config, "_class_name": type(pipe.scheduler).__name__}
+    pipe.scheduler = BDIAScheduler.from_config(entries)
     pipe.set_progress_bar_config(disable=True)
-    if net:
+    if options:
         options["image"] = options.pop("control_image")[None].float()
-    own = pipe(**words(2), **options, latents=inv.latents.float(), num_inference_steps=6, output_type="latent").images
-    assert float(abs(there.z - own).max()) < 1e-4 * float(abs(own).max())
+    z = inv.latents.float()
+    if family == "edm":
+        z = z / float(EDMEulerScheduler().init_noise_sigma)
+    if family == "flux":
+        z, options = pipe._pack_latents(z, *z.shape), {"height": 32, "width": 32}
+    found = pipe(**own, **options, latents=z, num_inference_steps=6, output_type="latent").images
+    found = pipe._unpack_latents(found, 32, 32, 4) if family == "flux" else found
+    largest = max(float(abs(found).max()), float(abs(inv.latents).max()))
+    assert float(abs(there.z - found).max()) < 2e-5 * largest
+
+
+@pytest.mark.parametrize("make", [tiny.stable, tiny.sd3])
+def test_latents_are_scaled_and_shifted_as_the_pipeline_has_them(make):
+    """The mean of the autoencoder's distribution, less the shift, times the factor; and back."""
+    pipe, x = make(), tiny.photograph()[None].float()
+    config, own = pipe.vae.config, words(1, pooled=True) if make is tiny.sd3 else words(1)
+    data = invert(pipe, x, own, steps=2).data
+    mean = pipe.vae.encode(2 * x - 1).latent_dist.mode().detach()
+    expected = (mean - (config.shift_factor or 0)) * config.scaling_factor
+    assert torch.allclose(data.float(), expected, rtol=0, atol=1e-6)
+    image = invert(pipe, x, own, steps=2).setting.pipe.codec.decode(data)
+    shown = (pipe.vae.decode(mean).sample.detach() / 2 + 0.5).clamp(0, 1)
+    assert torch.allclose(image.float(), shown, rtol=0, atol=1e-5)
 
 
 def test_the_network_is_told_no_time_before_the_first():
@@ -192,7 +225,8 @@ def test_a_part_of_the_run_keeps_more(digit):
     distances = []
     for strength in (0.25, 0.75):
         inv = invert(*digit, labels=3, steps=8, strength=strength)
-        assert inv.setting.grid.n == 8 * strength and inv.report(repeats=False).differing == 0
+        assert inv.setting.grid.n == 8 * strength and inv.setting.grid.t[0] == 0
+        assert inv.report(repeats=False).differing == 0
         distances.append(float((inv.edit(labels=8).latents - inv.data).square().mean()))
     assert distances[0] < distances[1] / 4
 
@@ -427,3 +461,57 @@ def test_the_command_refuses_in_one_line(words, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = invoked(*words, "--steps", 2)
     assert found.exit_code == 2 and said in found.stderr and found.stderr.count("\n") == 1, found.output
+
+
+@pytest.mark.slow
+def test_the_command_edits_a_photograph_through_folders_of_a_pipeline_and_a_controlnet(tmp_path, monkeypatch):
+    """Texts, a negative prompt, a ControlNet and a mask; the inversion is kept, and goes on from its file."""
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    pipe = tiny.stable()
+    tokenizer, encoder = tiny.reader(tmp_path)
+    pipe.register_modules(tokenizer=tokenizer, text_encoder=encoder)
+    pipe.save_pretrained("pipeline")
+    tiny.controlnet(pipe.unet).save_pretrained("net")
+    Image.fromarray(tiny.array(tiny.photograph())).save("photo.png")
+    Image.fromarray(np.eye(32, dtype=np.uint8) * 255).save("mask.png")
+    given = [
+        "pipeline",
+        "photo.png",
+        "--source-prompt",
+        "a woman",
+        "--prompt",
+        "a cat",
+        "--prompt",
+        "a dog",
+        "--steps",
+        4,
+    ]
+    plain = json.loads(invoked(*given, "--baselines", "null-text", "--save", "kept.safetensors", "--json").stdout)
+    assert [row["differing"] == 0 for row in plain["methods"]] == [True, False] and len(
+        plain["methods"][0]["psnr"]
+    ) == 2
+    steered = [
+        *given,
+        "--controlnet",
+        "net",
+        "--control",
+        "photo.png",
+        "--negative-prompt",
+        "blur",
+        "--mask",
+        "mask.png",
+    ]
+    found = invoked(*steered, "--guidance", 4, "--json")
+    assert found.exit_code == 0, found.output
+    told = json.loads(found.stdout)
+    assert told["guidance"] == 4 and told["methods"][0]["differing"] == 0
+    assert told["methods"][0]["psnr"] != plain["methods"][0]["psnr"]
+    again = Inversion.load("kept.safetensors", pipe)
+    assert again.report(repeats=False).differing == 0 and again.condition == "a woman"
+    with pytest.warns(UserWarning, match="this run one of 2"):
+        one, other = again.edit(["a cat", "a dog"], batched=True)
+    assert not torch.equal(one.latents, other.latents)
+    absent = invoked("pipeline", "photo.png", "--controlnet", "nowhere")
+    assert absent.exit_code == 2 and "source='nowhere' cannot be loaded" in absent.stderr

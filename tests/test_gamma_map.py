@@ -143,7 +143,7 @@ def test_the_commands_need_no_extra():
         "sys.meta_path.insert(0, Missing())\n"
         "from bdia_numerics.cli import app\n"
         "app(['map', '--grid', 'quad', '--solver', 'bdia:gamma=1', '--steps', '10', '--states', '8'], standalone_mode=False)\n"
-        "app(['converge', '--solver', 'DDIM', '--grid', 'smooth', '--steps', '8,12,16,24,32', '--states', '2'], "
+        "app(['converge', '--solver', 'DDIM', '--family', 'smooth', '--steps', '8,12,16,24,32', '--states', '2'], "
         "standalone_mode=False)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

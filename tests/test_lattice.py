@@ -366,8 +366,8 @@ def test_overflow_is_a_status_and_no_wrap():
         Lattice.from_float(np.array([np.nan]))
     with pytest.raises(TypeError, match="float16"):
         Lattice.from_float(np.ones(2, np.float16))
-    with pytest.raises(ValueError, match="bits=60"):
-        Lattice.from_float(np.ones(2), bits=60)
+    with pytest.raises(ValueError, match="bits=60: pass an int from 0 to 59"):
+        Lattice.from_float(np.zeros(2), bits=60)
 
 
 def test_the_inverse_detects_overflow_too():

@@ -141,6 +141,9 @@ def test_only_public_names_are_offered():
     assert [name for name in dir(bd) if name.startswith("_")] == ["__version__"]
     assert {"solve", "BDIA", "analysis", "testing", "studies", "plots"} <= set(dir(bd))
     assert all(getattr(bd, name) is not None for name in dir(bd))
+    for name in ("grids", "schedules", "solvers", "problems", "analysis", "spaces", "studies"):
+        room = importlib.import_module(f"bdia_numerics.{name}")
+        assert set(dir(room)) == set(room.__all__), name
 
 
 def test_a_solver_a_claim_and_a_study_are_each_their_file(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bdia_numerics.claims.ledger import Decided, checks, counts, decide, statements
+from bdia_numerics.formulas import typeset
 from bdia_numerics.pages.ledger import HEAD_ROWS, head, ledger, page, render
 from bdia_numerics.solvers import SECOND_ORDER, SOLVERS
 
@@ -56,7 +57,7 @@ def test_every_correction_has_its_section():
     text = MISPRINTS.read_text(encoding="utf-8") + LEDGER.read_text(encoding="utf-8")
     corrected = [s for s in statements().values() if s.printed]
     assert len(corrected) >= 25
-    assert all(f"# {s.id}: {s.title}" in text and s.right in text for s in corrected)
+    assert all(f"# {s.id}: {typeset(s.title)}" in text and typeset(s.right) in text for s in corrected)
 
 
 def test_the_head_in_the_readme_is_the_ledgers(decided):
@@ -121,8 +122,10 @@ def test_both_texts_of_a_corrected_conjecture_are_shown(decided):
     assert [d.statement.id for d in corrected] == ["fact-8", "fact-11", "fact-14"]
     whole, report_page = ledger(decided), render(decided)
     for d in corrected:
-        assert f"Conjectured: {d.statement.printed}" in whole and f"Right: {d.statement.right}" in whole
-    assert report_page.count("<b>Conjectured:</b>") == 2 * len(corrected)
+        assert (
+            f"Conjectured: {typeset(d.statement.printed)}" in whole and f"Right: {typeset(d.statement.right)}" in whole
+        )
+    assert report_page.count("<b>Conjectured:</b>") == len(corrected)
     assert "refuted" not in whole + report_page
 
 

@@ -15,6 +15,7 @@ from small_solvers import ALF, EDICT, INVERTIBLE, REFUSED, AdamsBashforth, Adams
 
 from bdia_numerics import (
     BDIA,
+    CBDIA,
     DDIM,
     Heun,
     NotInvertibleError,
@@ -213,6 +214,7 @@ def test_a_mix_mentions_its_own_registers_only():
         (INVERTIBLE["ReversibleHeun"], 1, N + 1, 2, 3, (0, 0)),
         (ALF(), 1, N + 1, 2, 3, (0, 0)),
         (EDICT(), 2, 2 * N, 2, 4, (0, 0)),
+        (CBDIA(0, 1), 1, N + 1, 2, 4, (0, 0)),
         (INVERTIBLE["Coupled"], 4, 4 * N, 2, 4, (0, 0)),
         (Midpoint(), 2, 2 * N, 1, 2, (0,)),
     ],

@@ -68,7 +68,7 @@ def test_errors_of_latents(solver):
                 / np.hypot(float(SCHEDULE.alpha(t)) * spread, float(SCHEDULE.sigma(t))) ** 2
             )
 
-        worst = max(worst, abs(float(encode(solver, eps, grid, np.array([data])).z[0]) - noise))
+        worst = max(worst, abs(float(encode(solver, eps, grid, np.array([data])).z[0]) / noise - 1))
     assert latent_error(solver, grid) == pytest.approx(worst, rel=1e-6)
 
 

@@ -379,10 +379,15 @@ def test_bad_steps():
     with pytest.raises(ValueError, match=r"sample has shape \(1, 3, 4, 4\), the run \(2, 3, 4, 4\)"):
         scheduler.step(SAMPLE[:1], 751, SAMPLE[:1])
     scheduler.step(SAMPLE, 751, z)  # what was refused has changed nothing
-    scheduler.set_timesteps(4)
-    scheduler.set_begin_index(3)
-    with pytest.raises(ValueError, match="timestep=501 begins no run"):
-        scheduler.step(SAMPLE, 501, SAMPLE)
+    # The last entry is within the last slot; one before it, within another slot, hands on the sample to the next.
+    for entry, t in ((7, 1), (3, 501)):
+        scheduler.set_timesteps(4)
+        scheduler.set_begin_index(entry)
+        if entry == 7:
+            with pytest.raises(ValueError, match="timestep=1 begins no run"):
+                scheduler.step(SAMPLE, t, SAMPLE)
+        else:
+            assert torch.equal(scheduler.step(SAMPLE, t, SAMPLE).prev_sample, SAMPLE) and scheduler.begin_index == 4
 
 
 def test_bad_states():

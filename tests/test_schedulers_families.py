@@ -11,8 +11,11 @@ torch = pytest.importorskip("torch", reason="needs the extra torch")
 diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
 
 from bdia_numerics import configs  # noqa: E402
+from bdia_numerics.configs.config import KINDS  # noqa: E402
 from bdia_numerics.torch import schedulers  # noqa: E402
+from bdia_numerics.torch.schedulers.configuration import unmade  # noqa: E402
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # of NumPy 2, in other schedulers
 torch.set_num_threads(1)
 CONFIGS = Path(__file__).parent / "configs"
 SAMPLE = torch.randn(1, 4, 4, 4, generator=torch.manual_seed(0))
@@ -69,7 +72,6 @@ def relative(x, y, *sizes):
     return float((x - y).abs().max()) / max(float(size.abs().max()) for size in (y, *sizes))
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of NumPy 2, in other schedulers
 @pytest.mark.parametrize("name", RUNS)
 def test_gamma_0_is_the_first_order_scheduler(name):
     entries = entries_of(name)
@@ -103,7 +105,70 @@ def halves(scheduler, dtype):
     return z.double()
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_inverted_sigmas():
+    """Mochi's network is told 1 - sigma and predicts data less noise."""
+    entries = {"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": True, "shift": 3.0}
+    theirs = diffusers.FlowMatchEulerDiscreteScheduler(invert_sigmas=True, shift=3.0)
+    ours = schedulers.BDIAScheduler.from_config(entries, gamma=0.0)
+    z = w = SAMPLE
+    for scheduler in (theirs, ours):
+        scheduler.set_timesteps(STEPS)
+    torch.testing.assert_close(ours.timesteps, theirs.timesteps, rtol=1e-6, atol=1e-3)
+    for t in theirs.timesteps:
+        w = theirs.step(network(w, t), t, w).prev_sample
+    for t in ours.timesteps:
+        z = ours.step(network(z, t), t, z).prev_sample
+    assert relative(z, w) < RUN
+    back, *_ = trip(("BDIAScheduler", "BDIAInverseScheduler"), entries, SAMPLE)
+    assert torch.equal(back, SAMPLE)
+
+
+def test_sigmas_and_fractional_times_of_ones_own():
+    """As Euler's class takes them, with the level of the end or without."""
+    entries = entries_of("sdxl.json")
+    for passed in ({"sigmas": [14.0, 7.5, 3.0, 0.4, 0.0]}, {"timesteps": [900.5, 600.0, 250.25, 10.0]}):
+        theirs, ours = first_order(entries), schedulers.BDIAScheduler.from_config(entries, gamma=0.0)
+        for scheduler in (theirs, ours):
+            scheduler.set_timesteps(**passed)
+        torch.testing.assert_close(ours.timesteps.float(), theirs.timesteps.float(), rtol=1e-5, atol=1e-3)
+        torch.testing.assert_close(ours.sigmas, theirs.sigmas.float(), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="sigmas is not taken by DDIMScheduler"):
+        schedulers.BDIAScheduler().set_timesteps(sigmas=[14.0, 0.0])
+    with pytest.raises(ValueError, match="mu is missing"):
+        schedulers.BDIAScheduler.from_config(entries_of("flux_dev.json")).set_timesteps(4)
+
+
+def test_latents_that_are_scaled_twice_are_said():
+    """From latents alone: an inverse hands them out in the size of the noise end, and a pipeline multiplies by that size."""
+    entries = entries_of("sdxl.json")
+    _, sampler, inverse = trip(("BDIAScheduler", "BDIAInverseScheduler"), entries, SAMPLE)
+    latents = inverse.state.registers["z_prev"].float() * 14
+    sampler.start_from(None)
+    sampler.set_timesteps(**passed(entries))
+    t = sampler.timesteps[0]
+    with pytest.warns(UserWarning, match="first sample has the size .* divide them by it, or hand over the state"):
+        sampler.step(SAMPLE, t, latents * sampler.init_noise_sigma)
+    sampler.set_timesteps(**passed(entries))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sampler.step(SAMPLE, t, SAMPLE * sampler.init_noise_sigma)
+
+
+def test_noise_is_added_as_the_family_does():
+    """Before a run, where it begins, and in it, as inpainting does."""
+    for name, steps in (("stable-diffusion-3-medium.json", 8), ("euler_karras.json", 8), ("playground-v2.5.json", 8)):
+        entries = entries_of(name)
+        theirs, ours = first_order(entries), schedulers.BDIAScheduler.from_config(entries, gamma=0.9)
+        x, e = SAMPLE, torch.randn(SAMPLE.shape, generator=torch.manual_seed(5))
+        for scheduler in (theirs, ours):
+            scheduler.set_timesteps(steps)
+            scheduler.set_begin_index(3)
+        add = "scale_noise" if hasattr(theirs, "scale_noise") else "add_noise"
+        order = (x, ours.timesteps[3:4], e) if add == "scale_noise" else (x, e, ours.timesteps[3:4])
+        found = [getattr(scheduler, add)(*order) for scheduler in (ours, theirs)]
+        torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("name", ["stable-diffusion-3-medium.json", "sdxl.json", "playground-v2.5.json", "sd15.json"])
 def test_in_half_precision_gamma_0_is_no_farther_from_the_truth(name, dtype):
@@ -152,14 +217,15 @@ SOLVERS = [
     ("Solver", {"solver_spec": "reversibleheun"}),
     ("Solver", {"solver_spec": "bdia2"}),
 ]
-FAMILIES = ["flux_dev.json", "playground-v2.5.json", "svd.json", "euler_karras.json", "dpm_karras.json"]
+FAMILIES = ["sd15.json", "sdxl.json", "euler_karras.json", "flux_dev.json", "playground-v2.5.json"]
+MORE = ["svd.json", "dpm_karras.json"]
 STARTS_BELOW_1 = ("EDICT", "OBELM", "reversibleheun", "bdia2")
 """Solvers that divide by alpha of the first level, which is 0 in flow matching unless the first sigma is below 1."""
 
 
 # Of some of them the growth on these few slots is said.
 @pytest.mark.filterwarnings("ignore:.* on these 10 slots")
-@pytest.mark.parametrize("file", FAMILIES)
+@pytest.mark.parametrize("file", [*FAMILIES, *(pytest.param(file, marks=pytest.mark.slow) for file in MORE)])
 @pytest.mark.parametrize(("name", "own"), SOLVERS)
 def test_every_solver_returns(name, own, file):
     entries, both = entries_of(file), (f"{name}Scheduler", f"{name}InverseScheduler")
@@ -171,7 +237,7 @@ def test_every_solver_returns(name, own, file):
     assert torch.equal(back, SAMPLE) and len(sampler.timesteps) == len(inverse.timesteps)
 
 
-@pytest.mark.parametrize("file", FAMILIES[1:])
+@pytest.mark.parametrize("file", ["euler_karras.json", "playground-v2.5.json", *MORE])
 def test_stages_between_the_levels(file):
     """Heun's method and one of order 4 take stages there; on forty slots Heun's is nearer to the latter than DDIM is."""
     entries, ends = entries_of(file), {}
@@ -199,3 +265,64 @@ def test_a_level_of_which_a_prediction_says_nothing(gamma):
     scheduler = schedulers.BDIAScheduler.from_config(entries_of(OPEN), gamma=gamma, **UNCLIPPED)
     with pytest.raises(ValueError, match="alpha = 0: eps leaves the state open there"):
         scheduler.set_timesteps(STEPS) or scheduler.step(SAMPLE, scheduler.timesteps[0], SAMPLE)
+
+
+FAMILY_ROWS = {  # by rule of the walk, or that of its levels: the row's name, the first-order scheduler, the sample, the file that is run
+    "table": ("noise levels of a table", "DDIMScheduler", "$z$", "sd15.json"),
+    "points": ("$\\sigma/\\alpha$ over a table", "EulerDiscreteScheduler", "$z/\\alpha$", "sdxl.json"),
+    "kind": (
+        "Karras, exponential and beta sigmas, log-SNR",
+        "that of the class",
+        "that of the class",
+        "euler_karras.json",
+    ),
+    "flow": ("flow matching", "FlowMatchEulerDiscreteScheduler", "$z$", "flux_dev.json"),
+    "edm": ("EDM's preconditioning", "EDMEulerScheduler", "$z$, with $\\alpha=1$", "playground-v2.5.json"),
+}
+WORDS = {
+    "OBELM": "O-BELM",
+    "mccallumfoster:coupling=99/100": "McCallum-Foster",
+    "reversibleheun": "reversible Heun",
+    "bdia2": "BDIA2",
+}
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "diffusers.md"
+
+
+def table_of_families():
+    """Return the lines of the page's table: from the classes that are read, the files and solvers that run here, and what is refused."""
+    read = {name: configs.SchedulerConfig(name, f.defaults, frozenset()) for name, f in configs.FAMILIES.items()}
+    made = {name: own for name, own in read.items() if not unmade(own) and name != "ldm"}
+    names = {
+        "table": [n for n, own in made.items() if own.rule not in ("points", "flow", "edm")],
+        "kind": [n for n, own in made.items() if own.rule != "flow" and own.values.keys() & KINDS.keys()],
+        "flow": [n for n, own in made.items() if own.rule == "flow" or "use_flow_sigmas" in own.values],
+        **{rule: [n for n, own in made.items() if own.rule == rule] for rule in ("points", "edm")},
+    }
+    names["edm"].append("EulerDiscreteScheduler with continuous times and v")
+    spoken = [WORDS.get(own.get("solver_spec", name), name) for name, own in SOLVERS]
+    below = [
+        w for w, (name, own) in zip(spoken, SOLVERS, strict=True) if {name, own.get("solver_spec")} & {*STARTS_BELOW_1}
+    ]
+    lines = [
+        "| family | classes | `gamma=0` is | sample | what works | what is refused, and why |",
+        "|---|---|---|---|---|---|",
+    ]
+    for rule, (family, first, sample, _) in FAMILY_ROWS.items():
+        classes = ", ".join(n.removesuffix("Scheduler").replace("Scheduler ", " ") for n in names[rule])
+        works = ", ".join(w for w in spoken if rule != "flow" or w not in below)
+        refused = f"{', '.join(below)} where the first sigma is 1: they divide by $\\alpha=0$" if rule == "flow" else ""
+        if rule == "table":
+            refused = (
+                "a first level with $\\alpha=0$, if the network predicts the noise: it says nothing of the data there"
+            )
+        lines.append(f"| {family} | {classes} | {first} | {sample} | {works} | {refused} |")
+    for name, own in read.items():
+        if why := unmade(own):
+            lines.append(f"| not run | {name.removesuffix('Scheduler')} | | | | {why} |")
+    return lines
+
+
+def test_the_table_of_the_page_is_that_of_these_tests():
+    page = PAGE.read_text(encoding="utf-8")
+    assert "\n".join(table_of_families()) in page and all(name in page for name in (*REFUSED, OPEN))
+    assert [row[3] for row in FAMILY_ROWS.values()] == FAMILIES  # which test_every_solver_returns runs

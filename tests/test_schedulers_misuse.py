@@ -206,14 +206,38 @@ def test_a_set_timesteps_that_fails_leaves_no_run():
             use()
 
 
-def test_a_copy_of_a_run_under_way_is_none():
+def test_a_copy_of_a_run_under_way_begins_another():
+    """On the same times, as text-to-video zero does with other samples; with the run's own, it is said. A pickle has no times."""
     scheduler = BDIAScheduler(**STABLE)
     scheduler.set_timesteps(8)
     first, second = scheduler.timesteps[:2]
     z = scheduler.step(model(SAMPLE, first), first, SAMPLE).prev_sample
     with pytest.raises(ValueError, match="call set_timesteps before the first step"):
-        copy.deepcopy(scheduler).step(z, second, z)
-    scheduler.step(model(z, second), second, z)
+        pickle.loads(pickle.dumps(scheduler)).step(z, second, z)
+    twin, fresh = copy.deepcopy(scheduler), BDIAScheduler(**STABLE)
+    with pytest.warns(UserWarning, match="another begins from it alone, after set_timesteps or in a copy"):
+        found = twin.step(model(z, second), second, z).prev_sample
+    fresh.set_timesteps(8)
+    assert torch.equal(found, fresh.step(model(z, second), second, z.clone()).prev_sample)
+    assert not torch.equal(found, scheduler.step(model(z, second), second, z).prev_sample)
+
+
+def test_views_that_share_a_scheduler_have_a_run_each():
+    """Panorama's pipelines put copies of its attributes back before each view, all of them at first the same one."""
+    whole, scheduler = BDIAScheduler(**STABLE), BDIAScheduler(**STABLE)
+    views = [SAMPLE, SAMPLE * 0.5, SAMPLE - 1]
+    expected = []
+    for z in views:
+        whole.set_timesteps(8)
+        expected.append(loop(whole, z))
+    scheduler.set_timesteps(8)
+    kept = [copy.deepcopy(scheduler.__dict__)] * len(views)
+    for t in scheduler.timesteps:
+        for k, z in enumerate(views):
+            scheduler.__dict__.update(kept[k])
+            views[k] = scheduler.step(model(scheduler.scale_model_input(z, t), t), t, z).prev_sample
+            kept[k] = copy.deepcopy(scheduler.__dict__)
+    assert all(torch.equal(*pair) for pair in zip(views, expected, strict=True))
 
 
 def test_where_a_run_begins_is_said_before_it():

@@ -255,7 +255,7 @@ def test_a_network_table_is_distances_of_samples():
     ("config", "values", "says"),
     [
         (ConvergenceConfig, {"grids": ("rough",)}, "family='rough'"),
-        (ConvergenceConfig, {"problem": "cat"}, "distribution='cat'"),
+        (ConvergenceConfig, {"distribution": "cat"}, "distribution='cat'"),
         (ConvergenceConfig, {"t_max": "far"}, "t_max=far is not a number"),
         (RoundtripConfig, {"solvers": ("BDA",)}, "'BDA' is unknown"),
         (RoundtripConfig, {"gammas": (0.0,)}, "above 0"),

@@ -112,4 +112,5 @@ __all__ = [
     "zero_stability",
 ]
 
+__dir__ = __all__.copy  # what completion shows
 share(*map(globals().get, __all__))

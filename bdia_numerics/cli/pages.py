@@ -9,9 +9,16 @@ import typer
 
 from bdia_numerics.cli.options import AsJson, as_text, counting, show_table
 from bdia_numerics.runs.files import check
+from bdia_numerics.spaces.later import Later
 
 if TYPE_CHECKING:
     from bdia_numerics.pages.documents import Document
+
+design = Later("bdia_numerics.studies.study")
+documents = Later("bdia_numerics.pages.documents")
+drawn = Later("bdia_numerics.plots.figures")
+gallery = Later("bdia_numerics.pages.figures")
+plots = Later("bdia_numerics.plots")
 
 
 def figures(
@@ -31,25 +38,20 @@ def figures(
     as_json: AsJson = False,
 ) -> None:
     """Draw the paper's figures from saved data, as PDF and PNG, with a manifest of the data and settings behind each."""
-    from bdia_numerics import plots
-    from bdia_numerics.pages import figures as gallery
-
     if not plots.available():
         raise ValueError(plots.MISSING)
-    from bdia_numerics.plots.figures import FIGURES
-
-    names = _names(only, list(FIGURES))
+    names = _names(only, list(drawn.FIGURES))
     kinds = tuple(kind.strip() for kind in formats.split(","))
     if unknown := [kind for kind in kinds if kind not in ("pdf", "png", "svg")]:
         raise ValueError(f"--formats={unknown[0]} is none of pdf, png, svg")
     if as_list:
-        _list_figures(names, FIGURES, gallery, as_json)
+        _list_figures(names, drawn.FIGURES, gallery, as_json)
         return
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out={out} is a file: give another folder")
     if out.is_dir():
         check("--out", out / "manifest.json")
-    folder = _recomputed(names, FIGURES, data or out / "data") if recompute else _folder(data, gallery)
+    folder = _recomputed(names, drawn.FIGURES, data or out / "data") if recompute else _folder(data, gallery)
     with counting("figures", len(names)) as advance:
         manifest, missing = gallery.draw(names, folder, out, formats=kinds, advance=advance)
     if as_json:
@@ -77,13 +79,10 @@ def _folder(data: Path | None, gallery: Any) -> Path:
 
 
 def _recomputed(names: list[str], known: Any, folder: Path) -> Path:
-    from bdia_numerics.pages import figures as gallery
-    from bdia_numerics.studies.study import cells
-
     for key in dict.fromkeys(key for name in names for key in known[name].data):
         file = gallery.DATA[key]
         typer.echo(f"{key}: study {file.study}, about {file.minutes:g} min of one core", err=True)
-        with counting(key, sum(1 for _ in cells(*gallery.study_of(file)))) as advance:
+        with counting(key, sum(1 for _ in design.cells(*gallery.study_of(file)))) as advance:
             gallery.recompute(key, folder, advance=advance)
     return folder
 
@@ -130,12 +129,9 @@ def pages(
     Without --recompute those that need runs are left as they are. `bdia figures --recompute --data paper_figs/data` runs the studies behind
     the saved data of figures.
     """
-    from bdia_numerics import plots
-    from bdia_numerics.pages.documents import DOCUMENTS, checkout, make
-
-    if unknown := [name for name in names or () if name not in DOCUMENTS]:
-        raise ValueError(f"{unknown[0]} is none of {', '.join(DOCUMENTS)}")
-    chosen = {name: DOCUMENTS[name] for name in DOCUMENTS if not names or name in names}
+    if unknown := [name for name in names or () if name not in documents.DOCUMENTS]:
+        raise ValueError(f"{unknown[0]} is none of {', '.join(documents.DOCUMENTS)}")
+    chosen = {name: documents.DOCUMENTS[name] for name in documents.DOCUMENTS if not names or name in names}
     if as_list:
         _list_pages(chosen, as_json)
         return
@@ -146,7 +142,7 @@ def pages(
     if not plots.available():
         raise ValueError(plots.MISSING)
     with counting("pages", len(chosen) - len(left)) as advance:
-        found = make(list(chosen), root=checkout(), out=out, recompute=recompute, advance=advance)
+        found = documents.make(list(chosen), root=documents.checkout(), out=out, recompute=recompute, advance=advance)
     if as_json:
         typer.echo(as_text({"pages": found, "left": left}))
         return

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bdia_numerics import grids, names, program, schedules, solvers
 from bdia_numerics.cli.options import (
     AsJson,
     Html,
@@ -23,14 +24,18 @@ from bdia_numerics.cli.options import (
     visible,
 )
 from bdia_numerics.runs.files import check, fingerprint, write
+from bdia_numerics.spaces.later import Later
+
+page = Later("bdia_numerics.pages.datasheet")
+runs = Later("bdia_numerics.runs.encoding")
+sheet = Later("bdia_numerics.analysis.sheet.datasheet")
+template = Later("bdia_numerics.pages.template")
 
 
 def list_solvers(
     as_json: AsJson = False,
 ) -> None:
     """List the solvers: order, evaluations and registers, when they are invertible, exactly and bit by bit, and the source."""
-    from bdia_numerics.solvers import SECOND_ORDER
-
     found = rows_of_all()
     if as_json:
         typer.echo(as_text({"solvers": found}))
@@ -42,7 +47,7 @@ def list_solvers(
         cells = (s["name"], s["order"], s["nfe"], ", ".join(s["registers"]), s["combinations"], exact)
         rows.append((*cells, s["bit_exact"], s["source"]))
     show_table(heads, rows, whole=("solver",), width=200)
-    for name in SECOND_ORDER:
+    for name in solvers.SECOND_ORDER:
         typer.echo(
             f"{name} solves z'' = a(z, t): its model gives a, its start z and z'. The others solve the ODE of diffusion."
         )
@@ -55,15 +60,13 @@ def rows_of_all() -> list[dict[str, Any]]:
     versions that they were made with: a file that is damaged, or from before a change, is made anew. A folder that is not there
     or cannot be written costs the time alone.
     """
-    from bdia_numerics.solvers import SECOND_ORDER, SOLVERS
-
     made_with = (sys.version, *map(version, ("numpy", "sympy", "mpmath")))
     code = fingerprint(Path(__file__).parents[1], ".py") + json.dumps(made_with)
     with suppress(OSError, RuntimeError, ValueError):  # no file, no home, not a text
         mark, text = _kept().read_text(encoding="utf-8").split("\n", 1)
         if mark == hashlib.sha256((code + text).encode()).hexdigest():
             return json.loads(text)  # type: ignore[no-any-return]
-    found = [row(name, make) for name, make in {**SOLVERS, **SECOND_ORDER}.items()]
+    found = [row(name, make) for name, make in {**solvers.SOLVERS, **solvers.SECOND_ORDER}.items()]
     text = json.dumps(found)
     with suppress(OSError, RuntimeError):
         _kept().parent.mkdir(parents=True, exist_ok=True)
@@ -83,14 +86,11 @@ def row(name: str, make: Any) -> dict[str, Any]:
     condition of its exact inverse are read off its program, the last for symbolic parameters; "bit_exact" is tried on the
     integer lattice with the parameters that it has by default.
     """
-    from bdia_numerics.analysis.sheet.datasheet import documented
-    from bdia_numerics.program import invertibility, structure
-
     solver = make()
-    shape, verdict = structure(solver), invertibility(solver)
+    shape, verdict = program.structure(solver), program.invertibility(solver)
     return {
         "name": name,
-        "order": documented(make, "Order"),
+        "order": sheet.documented(make, "Order"),
         "nfe": shape.nfe,
         "registers": list(shape.registers),
         "combinations": shape.combinations,
@@ -98,24 +98,20 @@ def row(name: str, make: Any) -> dict[str, Any]:
         "condition": str(verdict) if verdict.invertible else "",
         "reason": verdict.reason,
         "bit_exact": _bit_exact(solver) if verdict.invertible else "no",
-        "source": documented(make, "Source"),
+        "source": sheet.documented(make, "Source"),
     }
 
 
 def _bit_exact(solver: Any) -> str:
     import numpy as np
 
-    from bdia_numerics import grids, schedules
-    from bdia_numerics.program import NotOnLatticeError, refusal
-    from bdia_numerics.runs.encoding import bit_exact_round_trip
-
     grid = grids.uniform(schedules.vp_linear(), 6, t_min=0.1)
     z = np.linspace(-1, 1, 5)
     start = dict.fromkeys(solver.registers, z) if hasattr(solver, "given") else None
     try:
-        found = bit_exact_round_trip(solver, lambda z, t: z / 2, grid, z, start=start)
-    except (NotOnLatticeError, TypeError) as error:
-        return f"no: {refusal(error)}"
+        found = runs.bit_exact_round_trip(solver, lambda z, t: z / 2, grid, z, start=start)
+    except (program.NotOnLatticeError, TypeError) as error:
+        return f"no: {program.refusal(error)}"
     return "yes" if found.differing_bits == 0 and found.status.ok else "no"
 
 
@@ -129,19 +125,13 @@ def show_datasheet(
     as_json: AsJson = False,
 ) -> None:
     """Print what is proved of a solver, what its runs show (a few seconds), and where the two differ."""
-    from bdia_numerics import names
-    from bdia_numerics.analysis.sheet.datasheet import PARTS, datasheet
-    from bdia_numerics.pages.template import require_pages
-
-    require_pages(html)
+    template.require_pages(html)
     check("--html", html)
     chosen = names.solver(solver)
-    with counting("proving", None if proved_only else PARTS) as advance:
-        found = datasheet(chosen, measured=not proved_only, progress=lambda part: advance(part[:14]))
+    with counting("proving", None if proved_only else sheet.PARTS) as advance:
+        found = sheet.datasheet(chosen, measured=not proved_only, progress=lambda part: advance(part[:14]))
     if html is not None:
-        from bdia_numerics.pages.datasheet import render
-
-        write(html, render(found, chosen))
+        write(html, page.render(found, chosen))
     if as_json:
         typer.echo(as_text(found.as_dict()))
         return
@@ -155,9 +145,9 @@ def _print(found: Any) -> None:
 
     out = console()
     for title, rows in found.sections():
-        page = Table(box=box.SIMPLE, show_header=False, pad_edge=False, show_edge=False)
-        page.add_column(no_wrap=True, style="dim")
-        page.add_column(overflow="fold")
+        lines = Table(box=box.SIMPLE, show_header=False, pad_edge=False, show_edge=False)
+        lines.add_column(no_wrap=True, style="dim")
+        lines.add_column(overflow="fold")
         for row in rows:
-            page.add_row(*(Text(visible(cell)) for cell in row))
-        out.print(Text(title, "bold"), page, "", sep="\n")
+            lines.add_row(*(Text(visible(cell)) for cell in row))
+        out.print(Text(title, "bold"), lines, "", sep="\n")

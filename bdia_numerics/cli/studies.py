@@ -33,10 +33,15 @@ from bdia_numerics.cli.options import (
     show_table,
 )
 from bdia_numerics.solvers import BDIA
+from bdia_numerics.spaces.later import Later
 from bdia_numerics.texts import listed, ratio, wholes
 
 if TYPE_CHECKING:
     from bdia_numerics.studies import Study
+
+design = Later("bdia_numerics.studies.study")
+plots = Later("bdia_numerics.plots")
+studies = Later("bdia_numerics.studies")
 
 ROWS = 40
 """Rows of a table that `bdia sweep` prints."""
@@ -44,28 +49,21 @@ ROWS = 40
 
 def show(study: Study, config: Any, figure: Path | None, as_json: bool) -> None:
     """Run a study in this process, write its figure where a path is given, and print its table or its JSON."""
-    from bdia_numerics.studies import run
-    from bdia_numerics.studies.study import data, work
-
     figure_path(figure)
-    with counting(study.name[:14], len(work(study, config))) as advance:
-        found = run(study, config, advance=advance)
+    with counting(study.name[:14], len(design.work(study, config))) as advance:
+        found = studies.run(study, config, advance=advance)
     if figure is not None:
-        from bdia_numerics.plots import figure_of
-
-        save_figure(figure, figure_of(study, found))
+        save_figure(figure, plots.figure_of(study, found))
         typer.echo(f"figure: {figure}", err=True)
     if as_json:
-        typer.echo(as_text(data(study, found)))
+        typer.echo(as_text(design.data(study, found)))
     else:
         show_rows(study, found)
 
 
 def show_rows(study: Study, found: Any, most: int | None = None) -> None:
     """Print a study's table, at most so many rows of it."""
-    from bdia_numerics.studies.study import table as texts
-
-    caption, heads, rows = texts(study, found)
+    caption, heads, rows = design.table(study, found)
     if not rows:
         return
     if caption:
@@ -96,15 +94,13 @@ def converge(
     as_json: AsJson = False,
 ) -> None:
     """Measure orders of convergence on exact flows, with uncertainty bands and signs; what is not consistent is undecided."""
-    from bdia_numerics.studies import convergence as study
-
-    config = study.ConvergenceConfig(
-        parts(solver, study.SOLVERS), listed(family), problem=distribution, schedule=schedule, variable=variable,
+    config = studies.convergence.ConvergenceConfig(
+        parts(solver, studies.convergence.SOLVERS), listed(family), distribution=distribution, schedule=schedule, variable=variable,
         t_max=str(ratio("--t-max", t_max)), t_min=str(ratio("--t-min", t_min)), start=start,
         steps=wholes("--steps", steps) if steps else (), max_steps=max_steps, states=states, seeds=seeds,
         arithmetic=dtype, proved=proved,
     )  # fmt: skip
-    show(study.CONVERGENCE, config, figure, as_json)
+    show(studies.convergence.CONVERGENCE, config, figure, as_json)
 
 
 def work_precision(
@@ -124,14 +120,12 @@ def work_precision(
     as_json: AsJson = False,
 ) -> None:
     """Compare solvers by error at equal numbers of model evaluations, and by processor time apart from the model's."""
-    from bdia_numerics.studies import work_precision as study
-
-    config = study.WorkConfig(
-        parts(solver, study.SOLVERS), listed(distribution), listed(family), wholes("--nfe", nfe), schedule, variable,
+    config = studies.work_precision.WorkConfig(
+        parts(solver, studies.work_precision.SOLVERS), listed(distribution), listed(family), wholes("--nfe", nfe), schedule, variable,
         str(ratio("--t-max", t_max)), str(ratio("--t-min", t_min)), states, repeats, start,
         steps=wholes("--steps", steps) if steps else (),
     )  # fmt: skip
-    show(study.WORK_PRECISION, config, figure, as_json)
+    show(studies.work_precision.WORK_PRECISION, config, figure, as_json)
 
 
 def gamma_map(
@@ -154,13 +148,11 @@ def gamma_map(
 
     On the line errors are distances to the exact flow. Of digits, samples are compared with draws of the distribution.
     """
-    from bdia_numerics.studies import gamma_map as study
-
-    config = study.MapConfig(
-        distribution, schedule, parts(grid, study.STANDARD), _gammas(solver) or study.GAMMAS,
-        wholes("--steps", steps) if steps else study.STEPS, states, quality, seed,
+    config = studies.gamma_map.MapConfig(
+        distribution, schedule, parts(grid, studies.gamma_map.STANDARD), _gammas(solver) or studies.gamma_map.GAMMAS,
+        wholes("--steps", steps) if steps else studies.gamma_map.STEPS, states, quality, seed,
     )  # fmt: skip
-    show(study.MAP, config, figure, as_json)
+    show(studies.gamma_map.MAP, config, figure, as_json)
 
 
 def _gammas(given: list[str] | None) -> tuple[float, ...]:
@@ -191,11 +183,9 @@ def network_table(
     """
     require_torch()
 
-    from bdia_numerics.studies import network_table as study
-
-    default = study.TableConfig()
-    config = study.TableConfig(
+    default = studies.network_table.TableConfig()
+    config = studies.network_table.TableConfig(
         parts(solver, default.solvers), parts(grid, default.grids), wholes("--nfe", nfe),
         images, paired=paired, guidance=guidance, seed=seed,
     )  # fmt: skip
-    show(study.NETWORK_TABLE, config, figure, as_json)
+    show(studies.network_table.NETWORK_TABLE, config, figure, as_json)

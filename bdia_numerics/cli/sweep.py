@@ -11,9 +11,16 @@ import typer
 
 from bdia_numerics.cli.options import AsJson, as_text, counting, show_table
 from bdia_numerics.cli.studies import ROWS, show_rows
+from bdia_numerics.spaces.later import Later
 
 if TYPE_CHECKING:
     from bdia_numerics.studies import Outcome, Pool, Study, Task
+
+files = Later("bdia_numerics.studies.engine.files")
+local = Later("bdia_numerics.studies.engine.local")
+running = Later("bdia_numerics.studies.engine.running")
+studies = Later("bdia_numerics.studies")
+design = Later("bdia_numerics.studies.study")
 
 SHOWN = 10
 """Kinds of failures that are printed."""
@@ -54,8 +61,6 @@ def sweep(
     Each cell is kept when it is finished. If the sweep is stopped or killed, the same command continues it, and the dataset is the same.
     The exit status is 1 if a cell failed.
     """
-    from bdia_numerics import studies
-
     chosen, settings, folder = _chosen(config, study, out)
     if tasks:
         status = _show_tasks(studies.tasks(folder, chosen), as_json)
@@ -71,43 +76,33 @@ def sweep(
 
 def _chosen(path: Path | None, name: str | None, out: Path | None) -> tuple[Study, Any, Path]:
     """Return study, configuration and folder; ValueError says in which file what is wrong."""
-    from bdia_numerics.studies import STUDIES
-    from bdia_numerics.studies.engine.files import chosen, configured, read
-    from bdia_numerics.studies.study import coordinates
-
     if path is None and name is None:
-        raise ValueError(f"nothing to run: give a CONFIG.toml, or --study with one of {', '.join(STUDIES)}")
-    given = {} if path is None else read(path)
+        raise ValueError(f"nothing to run: give a CONFIG.toml, or --study with one of {', '.join(studies.STUDIES)}")
+    given = {} if path is None else files.read(path)
     try:
         said = given.pop("study", None)
         if name and said and name != said:
             raise ValueError(f"study={said!r}, but --study={name}: give one of the two")
-        study = chosen(STUDIES, name or said or "sweep")
-        settings = configured(study, given)
-        coordinates(study, settings)
+        study = files.chosen(studies.STUDIES, name or said or "sweep")
+        settings = files.configured(study, given)
+        design.coordinates(study, settings)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}" if path else str(error)) from None
     return study, settings, out or Path("results") / (path.stem if path else study.name)
 
 
-def pool_of(workers: int | None, scheduler: str | None) -> Pool:
+def pool_of(workers: int | None, scheduler: str | None) -> Any:
     """Return where a study's cells are computed; ValueError for both a number of processes and a cluster."""
-    from bdia_numerics.studies import cluster, processes, serial
-
     if scheduler is not None:
         if workers is not None:
             raise ValueError(
                 f"--workers={workers} and --scheduler={scheduler}: a cluster has its own workers, give one of the two"
             )
-        return cluster(scheduler)
-    return serial if workers == 1 else processes(workers)
+        return studies.cluster(scheduler)
+    return studies.serial if workers == 1 else studies.processes(workers)
 
 
 def _go(study: Study, settings: Any, folder: Path, pool: Pool, retry: bool, as_json: bool) -> int:
-    from bdia_numerics.studies import data_hash, run, tasks
-    from bdia_numerics.studies.engine.running import dataset_path
-    from bdia_numerics.studies.study import work
-
     failed = 0
 
     def watch(outcome: Outcome) -> None:
@@ -116,12 +111,17 @@ def _go(study: Study, settings: Any, folder: Path, pool: Pool, retry: bool, as_j
         if failed:
             advance(f"{study.name}, {failed} failed", 0)
 
-    with counting(study.name[:14], len(work(study, settings))) as advance:
-        dataset = run(study, settings, folder=folder, pool=pool, retry=retry, advance=advance, watch=watch)
-    path, done = dataset_path(folder, study), tasks(folder, study)
+    with counting(study.name[:14], len(design.work(study, settings))) as advance:
+        dataset = studies.run(study, settings, folder=folder, pool=pool, retry=retry, advance=advance, watch=watch)
+    path, done = running.dataset_path(folder, study), studies.tasks(folder, study)
     failures = [t for t in done if t.failure]
     if as_json:
-        head = {"study": study.name, "dataset": str(path), "data_hash": data_hash(dataset), "failed": len(failures)}
+        head = {
+            "study": study.name,
+            "dataset": str(path),
+            "data_hash": studies.data_hash(dataset),
+            "failed": len(failures),
+        }
         typer.echo(as_text({**head, "cells": [asdict(t) for t in done]}))
         return int(bool(failures))
     show_rows(study, dataset, ROWS)
@@ -155,17 +155,13 @@ def _show_tasks(done: list[Task], as_json: bool) -> int:
 
 
 def _show_plan(study: Study, settings: Any, folder: Path, workers: int | None, as_json: bool) -> int:
-    from bdia_numerics.studies.engine.local import StudyJob, attempt, cores
-    from bdia_numerics.studies.engine.running import finished
-    from bdia_numerics.studies.study import key, work
-
-    kept = finished(folder, study)
-    missing = [task for task in work(study, settings) if key(task) not in kept]
-    apart, job = max(1, len(missing) // SAMPLES), StudyJob(study, settings, "", "")
-    tried = [attempt(job, cell) for cell in [*missing[:1], *missing[apart // 2 :: apart][:SAMPLES]]]
+    kept = running.finished(folder, study)
+    missing = [cell for cell in design.work(study, settings) if design.key(cell) not in kept]
+    apart, job = max(1, len(missing) // SAMPLES), local.StudyJob(study, settings, "", "")
+    tried = [local.attempt(job, cell) for cell in [*missing[:1], *missing[apart // 2 :: apart][:SAMPLES]]]
     sample = tried[1:]  # the first one imports what all need
     each = sum(outcome.seconds for outcome in sample) / max(1, len(sample))
-    count = workers or cores()
+    count = workers or local.cores()
     found = {
         "study": study.name,
         "cells": len(missing),

@@ -60,6 +60,7 @@ __all__ = [
     "uniform",
 ]
 
+__dir__ = __all__.copy  # what completion shows
 share(Between, Grid, Live, Point, Pointwise)
 
 

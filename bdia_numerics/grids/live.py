@@ -39,9 +39,9 @@ class Live:
 
 
 def live(scheduler: Any) -> Live:
-    """Return the walk of a scheduler: from its `timesteps` and its `sigmas`, or else from its table.
+    """Return the walk of a scheduler.
 
-    One with a `grid` also says what is `told` at its times, and the kind of its `levels`.
+    It is read off its `grid`, its `frame` and its `levels`; else off its `timesteps` and its `sigmas`, or else off its table.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def live(scheduler: Any) -> Live:
         with np.errstate(divide="ignore"):
             levels = own.sigma.astype(np.float64) / own.alpha.astype(np.float64)
         way = 1 if getattr(scheduler, "noise_end", False) else -1
-        times, levels = np.array([scheduler.told(t) for t in own.t[::way].tolist()]), levels[::way]
+        times, levels = np.array([scheduler.frame.told(t) for t in own.t[::way].tolist()]), levels[::way]
         return Live(scheduler.levels, told, times[:-1], levels[:-1], levels[1:], table)
     if hasattr(scheduler, "sigmas"):
         times, sigmas = _points(scheduler, told)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bdia_numerics import plots
 from bdia_numerics.claims.ledger import KINDS, NOT_REPRODUCED, TEXT_WRONG, UNCLEAR, Decided, counted, counts, decide
-from bdia_numerics.formulas import number
+from bdia_numerics.formulas import number, typeset
 from bdia_numerics.pages.template import embedded, rendered, versions
 from bdia_numerics.studies.study import Dataset, config_of, records
 
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 COPY = """One copy of the paper was read: a transcription of the PDF of arXiv:2307.10829 with its formulas in TeX. It names neither
 version nor date; the authors' affiliations in it are Exeter, Nvidia and Wellington, and its newest references are of 2023."""
 """Which text of the paper was read."""
+PARTS = {
+    "paper": "The paper",
+    "fact": "Facts beyond the paper",
+    "enclosure": "Enclosures over intervals of states",
+    "measurement": "Real input",
+    "kernel": "Proofs checked by a kernel",
+}
+"""Parts of the ledger, by how the sources of their claims begin."""
 HEAD_ROWS = ("prop-1", "eq-33", "eq-43", "eq-61", "fact-8", "fact-17", "table-2")
 
 
@@ -54,10 +62,19 @@ def verdicts(*ids: str) -> str:
 
 
 def _page(name: str, decided: Sequence[Decided], **values: Any) -> str:
-    known = {"text_wrong": TEXT_WRONG, "unclear": UNCLEAR, "not_reproduced": NOT_REPRODUCED, "copy": COPY}
-    return rendered(
-        f"{name}.md.j2", decided=decided, counts=counts(decided), texts=texts, words=_words, **known, **values
-    )
+    known: dict[str, Any] = {
+        "text_wrong": TEXT_WRONG,
+        "unclear": UNCLEAR,
+        "not_reproduced": NOT_REPRODUCED,
+        "copy": COPY,
+    }
+    known |= {"counts": counts(decided), "texts": texts, "words": _words, "told": told(decided)}
+    return rendered(f"{name}.md.j2", decided=decided, **known, **values)
+
+
+def told(decided: Iterable[Decided]) -> dict[str, str]:
+    """Return by evidence the first claim that has it, under which pages show it."""
+    return {d.evidence: d.statement.id for d in reversed(list(decided))}
 
 
 def texts(d: Decided) -> list[tuple[str, str]]:
@@ -69,10 +86,10 @@ def texts(d: Decided) -> list[tuple[str, str]]:
     return [(label, s.printed), ("Right", s.right), ("Why", s.why)]
 
 
-def _words(evidence: str) -> str:
-    """Return evidence, which is plain words, so that Markdown leaves z_{i-1} and its like alone; formulas stay."""
-    pieces = re.split(r"(\$[^$]+\$)", evidence)
-    return "".join(piece if k % 2 else re.sub(r"[_*`<\[]", r"\\\g<0>", piece) for k, piece in enumerate(pieces))
+def _words(text: str) -> str:
+    """Return text in Markdown with its mathematics set: what is not a formula or code is plain, also a ticked z_{i-1} or an asterisk."""
+    pieces = re.split(r"(\$[^$]+\$|`[^`]+`)", typeset(text))
+    return "".join(piece if k % 2 else re.sub(r"[_*<\[]", r"\\\g<0>", piece) for k, piece in enumerate(pieces))
 
 
 def render(
@@ -102,8 +119,10 @@ def render(
         counts=counts(decided),
         texts=texts,
         copy=COPY,
-        failed=[d for d in decided if d.verdict == "failed"],
-        corrections=[d for d in decided if d.statement.printed],
+        told=told(decided),
+        parts=[
+            (title, [d for d in decided if d.statement.source.startswith(source)]) for source, title in PARTS.items()
+        ],
         notes=[] if plots.available() or results is None else [plots.MISSING],
         results=results and {"config": config_of(DIGITS, results), "rows": records(DIGITS, results)},
         figures=figures(results, runs) if results and runs and plots.available() else [],

@@ -15,13 +15,15 @@ from typing import Any
 from bdia_numerics import formulas, plots
 from bdia_numerics.studies.study import installed
 
+KATEX = Path(__file__).with_name("vendor") / "katex"
+"""The renderer of formulas, as it was published; SHA256SUMS says where."""
 PACKAGES = ("numpy", "scipy", "sympy", "mpmath", "matplotlib", "xarray")
-MISSING = "no page is written, since jinja2 or latex2mathml is not installed: pip install 'bdia_numerics[report]'"
+MISSING = "no page is written, since jinja2 is not installed: pip install 'bdia_numerics[report]'"
 
 
 def available() -> bool:
     """Say whether what pages are made with is installed."""
-    return all(find_spec(name) is not None for name in ("jinja2", "latex2mathml"))
+    return find_spec("jinja2") is not None
 
 
 def require_pages(asked: object) -> None:
@@ -44,8 +46,26 @@ def _environment() -> Any:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals |= {"math": lambda x: Markup(formulas.html(x)), "number": formulas.number, "version": version}
+    made.globals |= {
+        "math": lambda x: Markup(formulas.html(formulas.typeset(x))),
+        "number": formulas.number,
+        "version": version,
+    }
+    made.globals["katex"] = {
+        "css": Markup(_style()),
+        "js": Markup((KATEX / "katex.min.js").read_text(encoding="utf-8")),
+    }
     return made
+
+
+def _style() -> str:
+    """Return the style sheet of the renderer with its fonts in it, so that a page is one file."""
+
+    def inside(font: re.Match[str]) -> str:
+        data = base64.b64encode((KATEX / font[1]).read_bytes()).decode("ascii")
+        return f'src:url(data:font/woff2;base64,{data}) format("woff2")'
+
+    return re.sub(r"src:url\(([^)]+\.woff2)\)[^}]*", inside, (KATEX / "katex.min.css").read_text(encoding="utf-8"))
 
 
 def rendered(template: str | Path, **values: Any) -> str:
@@ -57,7 +77,7 @@ def rendered(template: str | Path, **values: Any) -> str:
         The name of one in pages/templates/, of which those of HTML escape what they are given; or the path of a file, whose text is
         Markdown.
     values
-        Its names. math(text), number(x) and version(package) are known to all templates.
+        Its names. math(text), which sets plain mathematics as well, number(x) and version(package) are known to all templates.
 
     Raises
     ------

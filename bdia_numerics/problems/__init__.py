@@ -29,4 +29,5 @@ __all__ = [
     "reference_flow",
 ]
 
+__dir__ = __all__.copy  # what completion shows
 share(*map(globals().get, __all__))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partialmethod
 from typing import Any, Protocol, cast
 
 from bdia_numerics import models
@@ -26,8 +26,8 @@ from bdia_numerics.spaces.values import of_kind
 class Limit:
     """A scalar of a step whose length falls to 0: its limit, or None where that is not known."""
 
-    def __init__(self, value: Fraction | None = None, name: object = None) -> None:
-        self.value, self.name = value, name
+    def __init__(self, value: Fraction | None = None, name: object = None, exact: bool = False) -> None:
+        self.value, self.name, self.exact = value, name, exact
 
     def __eq__(self, other: object) -> bool:
         known = isinstance(other, Limit) and (self.value, self.name) == (other.value, other.name)
@@ -36,29 +36,22 @@ class Limit:
     def __hash__(self) -> int:
         return hash(self.value)
 
-    def _with(self, other: object, operation: str) -> Any:
+    def _with(self, operation: str, other: object) -> Any:
         # The form multiplies itself by the scalar then.
         if isinstance(other, Linear):
             return NotImplemented
-        x, y = self.value, limit(other).value
+        right = limit(other)
+        x, y = self.value, right.value
         if x is None or y is None or (operation == "__truediv__" and not y):
             return Limit()
-        return Limit(getattr(x, operation)(y))
+        return Limit(getattr(x, operation)(y), exact=self.exact and right.exact)
 
-    def __add__(self, other: object) -> Any:
-        return self._with(other, "__add__")
-
-    def __mul__(self, other: object) -> Any:
-        return self._with(other, "__mul__")
-
-    def __truediv__(self, other: object) -> Any:
-        return self._with(other, "__truediv__")
+    __add__ = __radd__ = partialmethod(_with, "__add__")
+    __mul__ = __rmul__ = partialmethod(_with, "__mul__")
+    __sub__, __truediv__ = partialmethod(_with, "__sub__"), partialmethod(_with, "__truediv__")
 
     def __neg__(self) -> Any:
         return self * -1
-
-    def __sub__(self, other: object) -> Any:
-        return self._with(other, "__sub__")
 
     def __rsub__(self, other: object) -> Any:
         return limit(other) - self
@@ -69,9 +62,7 @@ class Limit:
     def __pow__(self, k: object) -> Limit:
         # 0 to a negative power diverges, and a root need not be rational.
         whole = isinstance(k, int) and self.value is not None and (self.value or k >= 0)
-        return Limit(self.value**k if whole else None)  # type: ignore[operator]
-
-    __radd__, __rmul__ = __add__, __mul__
+        return Limit(self.value**k if whole else None, exact=self.exact)  # type: ignore[operator]
 
 
 def limit(x: object) -> Limit:
@@ -79,7 +70,7 @@ def limit(x: object) -> Limit:
     if isinstance(x, Limit):
         return x
     if isinstance(x, int | Fraction) or (isinstance(x, float) and abs(x) < float("inf")):
-        return Limit(decimal(x))
+        return Limit(decimal(x), exact=True)
     return Limit(None, x)
 
 
@@ -94,8 +85,8 @@ class Limits(GenericArithmetic):
         return limit(x)
 
     def is_zero(self, x: object) -> bool:
-        """Return False: a limit that vanishes says nothing of the number itself, so that every term is kept."""
-        return False
+        """Say whether it is the number 0: a limit that vanishes says nothing of what tends to it, and its term is kept."""
+        return limit(x).exact and not limit(x).value
 
 
 LIMITS = Limits()

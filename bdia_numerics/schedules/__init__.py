@@ -40,6 +40,7 @@ __all__ = [
     "vp_linear",
 ]
 
+__dir__ = __all__.copy  # what completion shows
 share(*map(globals().get, __all__))
 
 Real = float | int | str | Fraction

@@ -71,4 +71,5 @@ def find(name: str) -> Any:
 __all__ = ["SECOND_ORDER", "SOLVERS", "find"]
 __all__ += list(PUBLIC)
 
+__dir__ = __all__.copy  # what completion shows
 share(*PUBLIC.values())

@@ -20,6 +20,8 @@ from bdia_numerics.spaces.base import (
     parameter,
     plain,
     register,
+    require_finite,
+    require_system,
     same_system,
     vanishes,
 )
@@ -67,8 +69,11 @@ __all__ = [
     "read_stored",
     "register",
     "register_reader",
+    "require_finite",
+    "require_system",
     "same_system",
     "vanishes",
 ]
 
+__dir__ = __all__.copy  # what completion shows
 share(Balls, Lattice, LatticeSpace, MPMath, Numpy, Rationals, Symbols)  # the others are numbers, compared as such

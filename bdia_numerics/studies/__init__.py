@@ -40,4 +40,5 @@ __all__ = [
     "tasks",
 ]
 
+__dir__ = __all__.copy  # what completion shows
 share(*map(globals().get, __all__))

@@ -31,7 +31,7 @@ class ConvergenceConfig:
         As `bdia_numerics.names` reads them.
     grids
         Kinds of `analysis.GridFamily`: "smooth", "alternating", "random".
-    problem, schedule
+    distribution, schedule
         Names of `bdia_numerics.names`.
     variable, t_max, t_min
         What the steps are of, and the span; numbers like 9/10 or 0.9.
@@ -49,7 +49,7 @@ class ConvergenceConfig:
 
     solvers: tuple[str, ...] = SOLVERS
     grids: tuple[str, ...] = ("smooth", "alternating")
-    problem: str = "mixture"
+    distribution: str = "mixture"
     schedule: str = "vp_linear"
     variable: str = "asinh"
     t_max: str = "0.6"
@@ -81,7 +81,7 @@ def compute(config: ConvergenceConfig, cell: Cell) -> Mapping[str, Any]:
     """Return an order with its band, and the errors that it rests on: NaN at numbers of steps that were not taken."""
     solver, kind = names.solver(str(cell["solver"])), str(cell["grid"])
     found = observed_order(
-        solver, names.distribution(config.problem), family(config, kind),
+        solver, names.distribution(config.distribution), family(config, kind),
         steps=config.steps or None, states=config.states, start=config.start, seeds=config.seeds,
         arithmetic=config.arithmetic, max_steps=config.max_steps,
     )  # fmt: skip
@@ -153,7 +153,7 @@ def _said(data: dict[str, Any], found: Dataset) -> dict[str, Any]:
             agrees = {"agrees": True, "differs": False}.get(cell["verdict"].item())
             row |= {"proved": int(proved) if proved.isdigit() else proved, "agrees": agrees}
         rows.append(row)
-    return {"problem": data["config"]["problem"], "schedule": data["config"]["schedule"], "orders": rows}
+    return {"problem": data["config"]["distribution"], "schedule": data["config"]["schedule"], "orders": rows}
 
 
 CONVERGENCE = Study(

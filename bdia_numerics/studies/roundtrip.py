@@ -46,7 +46,7 @@ class RoundtripConfig:
         Slots of the grid, and floats of the states: "float16", "float32", "float64".
     ends
         Where a round trip begins and ends. "noise": sample, then invert. "data": encode, then sample.
-    problem, schedule
+    distribution, schedule
         Names of `bdia_numerics.names`.
     t_max, t_min
         Ends of the grid, which is uniform in t; numbers like 9/10 or 0.9.
@@ -59,7 +59,7 @@ class RoundtripConfig:
     steps: tuple[int, ...] = (10, 20, 40, 80)
     dtypes: tuple[str, ...] = ("float32", "float64")
     ends: tuple[str, ...] = ENDS
-    problem: str = "mixture"
+    distribution: str = "mixture"
     schedule: str = "vp_linear"
     t_max: str = "1"
     t_min: str = "0.01"
@@ -81,7 +81,7 @@ def grid(config: RoundtripConfig, steps: int) -> grids.Grid:
 
 def states(config: RoundtripConfig, end: str, steps: int) -> np.ndarray[Any, Any]:
     """Return the states of one end, shape (states, D): clean data with the noise of that end."""
-    law, made, rng = names.distribution(config.problem), grid(config, steps), np.random.default_rng(config.seed)
+    law, made, rng = names.distribution(config.distribution), grid(config, steps), np.random.default_rng(config.seed)
     x = np.asarray(law.sample(config.states, rng), dtype=float)
     i = made.n if end == "noise" else 0
     return float(made.alpha[i]) * x + float(made.sigma[i]) * rng.standard_normal(x.shape)
@@ -90,7 +90,7 @@ def states(config: RoundtripConfig, end: str, steps: int) -> np.ndarray[Any, Any
 def both_sides(config: RoundtripConfig, cell: Cell) -> Mapping[str, Any]:
     """Return both sides of one round trip."""
     steps, end = int(cell["steps"]), str(cell["end"])
-    law, made = names.distribution(config.problem), grid(config, steps)
+    law, made = names.distribution(config.distribution), grid(config, steps)
     z = states(config, end, steps).astype(str(cell["dtype"]))
     # What overflows is told by the status; the numbers are then infinite or none.
     with one_blas_thread(), np.errstate(all="ignore"):

@@ -73,15 +73,13 @@ def configured(study: Study, table: Mapping[str, Any]) -> Any:
     return study.config(**{name: _typed(name, hints[name], value) for name, value in table.items()})
 
 
-VOCABULARY = {
-    "distribution": ("problem",), "distributions": ("problems",), "families": ("grids",), "nfe": ("evaluations",),
-}  # fmt: skip
+VOCABULARY = {"distributions": "problems", "families": "grids", "nfe": "evaluations"}
 """Keys that mean the same in every study, and the fields of the studies that have other names for it."""
 
 
 def _field(name: str, known: Collection[str]) -> str:
-    own = [field for field in VOCABULARY.get(name, ()) if field in known]
-    return own[0] if own and name not in known else name
+    own = VOCABULARY.get(name, name)
+    return own if own in known and name not in known else name
 
 
 _EXAMPLES = {

@@ -78,7 +78,7 @@ def read_file(path: str | Path, pipe: Any, watch: Callable[[], None]) -> dict[st
     method = None if meta["method"] is None else INVERSIONS[meta["method"]]
     condition = _read(meta["condition"], tensors)
     way, data = way_of(solver, method), tensors["data"].to(taken.device)
-    whole, scale = taken.grid(meta["steps"], meta["grid"], data.shape[1:], condition)
+    whole, frame = taken.grid(meta["steps"], meta["grid"], data.shape[1:], condition)
     grid = whole[: min(int(whole.n * meta["strength"]), whole.n)]
     state = None
     if (held := meta.get("state")) is not None:
@@ -94,7 +94,7 @@ def read_file(path: str | Path, pipe: Any, watch: Callable[[], None]) -> dict[st
     kept = Encoded(tensors["latents"].to(taken.device), state, parts, meta["inversion"])
     assert isinstance(way, BySolver) or parts
     return {
-        "setting": Setting(taken, grid, scale, watch), "way": way, "kept": kept, "source": tensors["source"], "data": data,
+        "setting": Setting(taken, grid, frame, watch), "way": way, "kept": kept, "source": tensors["source"], "data": data,
         "condition": condition, "guidance": meta["guidance"], "record": record, "nfe": meta["nfe"],
         "seconds": meta["seconds"],
     }  # fmt: skip

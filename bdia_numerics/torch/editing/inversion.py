@@ -278,8 +278,8 @@ def invert(
     Parameters
     ----------
     pipe
-        A StableDiffusionPipeline (1 and 2) or StableDiffusionXLPipeline, also with a ControlNet; a DDPMPipeline, DDIMPipeline or
-        DiTPipeline; or a network that `load` returned. It is not changed.
+        A StableDiffusionPipeline (1 and 2) or StableDiffusionXLPipeline, also with ControlNets; a StableDiffusion3Pipeline or FluxPipeline;
+        a DDPMPipeline, DDIMPipeline or DiTPipeline; or a network that `load` returned. It is not changed.
     image
         A PIL image, its path, an array, a tensor with values from 0 to 1, or a list of images of one size.
     prompt
@@ -352,9 +352,9 @@ def invert(
     data = taken.codec.encode(x.to(taken.device, wide))
     # What the network sees first, and what comes back, are numbers of its own dtype.
     data = data.to(taken.network.dtype).to(wide)
-    whole, scale = taken.grid(steps, grid, data.shape[1:], condition)
+    whole, frame = taken.grid(steps, grid, data.shape[1:], condition)
     slots = min(int(whole.n * strength), whole.n)
-    setting = Setting(taken, whole[:slots] if slots < whole.n else whole, scale, watch or (lambda: None))
+    setting = Setting(taken, whole[:slots] if slots < whole.n else whole, frame, watch or (lambda: None))
     guidance = taken.default_guidance if guidance_scale is None else float(guidance_scale)
     _warn(way, setting, data)
     begun = time.perf_counter()

@@ -13,7 +13,15 @@ from bdia_numerics import names
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, record_steps, structure
 from bdia_numerics.runs.encoding import encode, solve
-from bdia_numerics.runs.inversion import DDIMInversion, EditFriendly, ImplicitInversion, Method, edit_friendly, split
+from bdia_numerics.runs.inversion import (
+    INVERSIONS,
+    DDIMInversion,
+    EditFriendly,
+    ImplicitInversion,
+    Method,
+    edit_friendly,
+    split,
+)
 from bdia_numerics.runs.inversion.steps import dependence
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Solution, Status
@@ -22,6 +30,7 @@ from bdia_numerics.texts import refuse, shown
 from bdia_numerics.torch.editing.pipelines import Asked, Labelled
 from bdia_numerics.torch.editing.prompted import Prompted
 from bdia_numerics.torch.networks.jacobians import array_model
+from bdia_numerics.torch.schedulers.frames import PLAIN, Frame
 
 
 @dataclass
@@ -32,8 +41,8 @@ class Setting:
     ----------
     pipe
         See `pipelines`.
-    grid, scale
-        Of the run, and what multiplies its times for the network.
+    grid, frame
+        Of the run, and how a pipeline evaluates its network on it.
     watch
         Called at each evaluation.
     evaluations : int
@@ -42,13 +51,13 @@ class Setting:
 
     pipe: Prompted | Labelled
     grid: Grid
-    scale: float = 1.0
+    frame: Frame = PLAIN
     watch: Callable[[], None] = lambda: None
     evaluations: int = 0
 
     def model(self, condition: Any, guidance: float) -> Asked:
         """Return the network under a prompt or label as a model of states."""
-        ask = self.pipe.model(condition, guidance, self.grid, self.scale)
+        ask = self.pipe.model(condition, guidance, self.grid, self.frame)
         return self.asked(torch.no_grad()(ask))
 
     def asked(self, ask: Callable[[torch.Tensor, float], torch.Tensor]) -> Asked:
@@ -114,7 +123,10 @@ class BySolver:
 
     def there(self, setting: Setting, x: torch.Tensor, condition: Any, guidance: float, seed: int) -> Encoded:
         """Take data to noise."""
-        found = encode(self.solver, setting.model(condition, guidance), setting.grid, x, self.method)
+        # At alpha = 0, where flow matching begins, (10) knows the noise without asking the network.
+        euler = isinstance(self.solver, DDIM) and setting.pipe.prediction == "velocity"
+        method = self.method or (INVERSIONS["(23)"] if euler else None)
+        found = encode(self.solver, setting.model(condition, guidance), setting.grid, x, method)
         return Encoded(found.z, found.state, {}, found.inversion, found.status)
 
     def back(self, setting: Setting, kept: Encoded, condition: Any, guidance: float) -> Solution:
@@ -202,7 +214,7 @@ class ByNullText:
                 weight: float = weight,
                 leaf: torch.Tensor = leaf,
             ) -> torch.Tensor:
-                without = setting.asked(pipe.model({"prompt_embeds": leaf}, 1.0, grid, setting.scale))
+                without = setting.asked(pipe.model({"prompt_embeds": leaf}, 1.0, grid, setting.frame))
                 return kept + weight * (1 - guidance) * without(z, t)
 
             with torch.enable_grad():
@@ -226,7 +238,7 @@ class ByNullText:
         @torch.no_grad()
         def ask(z: torch.Tensor, t: float) -> torch.Tensor:
             given = {**pipe.condition(condition), "negative_prompt_embeds": nulls[t]}
-            return pipe.model(given, guidance, setting.grid, setting.scale)(z, t)
+            return pipe.model(given, guidance, setting.grid, setting.frame)(z, t)
 
         return solve(self.solver, setting.asked(ask), setting.grid, kept.z)
 
@@ -247,8 +259,8 @@ BASELINES: Mapping[str, Callable[[], Way]] = {
     "edict": lambda: BySolver(EDICT()),
     "null-text": ByNullText,
 }
-"""Methods to compare with: DDIM inversion (10); DDIM with each step solved by ten fixed-point iterations (AIDI); edit-friendly DDPM
-inversion; EDICT; null-text inversion."""
+"""Methods to compare with: DDIM inversion (10), of flow matching (23), which is Euler's method; DDIM with each step solved by ten
+fixed-point iterations (AIDI); edit-friendly DDPM inversion; EDICT; null-text inversion."""
 _ALSO = {"aidi": "fixed-point", "ddpm": "edit-friendly"}
 
 

@@ -19,9 +19,11 @@ from bdia_numerics.torch.editing.codec import Codec, enough_memory
 from bdia_numerics.torch.editing.images import pixels
 from bdia_numerics.torch.editing.prompted import Ask, Prompted, read_config
 from bdia_numerics.torch.networks.loading import Loaded, described
+from bdia_numerics.torch.schedulers.frames import PLAIN, Frame
 
 PROMPTED = (
     "StableDiffusionPipeline", "StableDiffusionControlNetPipeline", "StableDiffusionXLPipeline", "StableDiffusionXLControlNetPipeline",
+    "StableDiffusion3Pipeline", "FluxPipeline",
 )  # fmt: skip
 LABELLED = ("DDPMPipeline", "DDIMPipeline", "DiTPipeline")
 """Pipelines that can be inverted, by class: those of a prompt, and those of a label or of nothing."""
@@ -115,11 +117,11 @@ class Labelled:
         """Return the labels of the states as a list; None for a network without."""
         return [given] if isinstance(given, int) else given if given is None else list(given)
 
-    def grid(self, steps: int, spacing: str | None, size: Sequence[int], condition: Any) -> tuple[Grid, float]:
+    def grid(self, steps: int, spacing: str | None, size: Sequence[int], condition: Any) -> tuple[Grid, Frame]:
         """Return a grid of the scheduler's schedule: with the spacing that suits gamma = 1, or another one."""
-        return self.loaded.grid(steps, spacing or self.loaded.best_spacing), 1.0
+        return self.loaded.grid(steps, spacing or self.loaded.best_spacing), PLAIN
 
-    def model(self, condition: Any, guidance: float, grid: Grid, scale: float = 1.0) -> Ask:
+    def model(self, condition: Any, guidance: float, grid: Grid, frame: Frame = PLAIN) -> Ask:
         """Return the network under labels; one label serves any number of states."""
         labels = self.condition(condition)
 
@@ -158,7 +160,7 @@ def adapted(pipe: Any, given: Mapping[str, Any], control: Any) -> Prompted | Lab
         return Labelled(described(network, read_config(pipe)), getattr(pipe, "vae", None))
     if not classes & set(PROMPTED):
         known = ", ".join(word.removesuffix("Pipeline") for word in (*PROMPTED, *LABELLED))
-        near = next((word for word in PROMPTED if word.removesuffix("Pipeline") in name), None)
+        near = max((word for word in PROMPTED if word.removesuffix("Pipeline") in name), key=len, default=None)
         remedy = f"pass {near}.from_pipe(pipe)" if near else f"pass one of {known}"
         raise ValueError(
             f"pipe is a {name}, whose encoding of images and order of conditions are not known here: {remedy}"

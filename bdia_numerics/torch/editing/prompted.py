@@ -6,7 +6,7 @@ import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from bdia_numerics.texts import one_of, refuse, shown
 from bdia_numerics.torch.editing.codec import Codec
 from bdia_numerics.torch.networks.models import in_one_line
 from bdia_numerics.torch.schedulers import BDIAScheduler
+from bdia_numerics.torch.schedulers.frames import Frame, kind_of
+from bdia_numerics.torch.schedulers.pipeline_run import tensor_of
 
 TAKEN = {
     "num_inference_steps": "steps=", "latents": "the image", "output_type": "what reconstruct() and edit() return", "height": "the image",
@@ -42,10 +44,10 @@ class OneOutput:
 
     order, init_noise_sigma = 1, 1.0
 
-    def __init__(self, config: Any, told: float | None = None) -> None:
-        self.config, self.told = config, told
+    def __init__(self, config: Any) -> None:
+        self.config = config
         self.output: Any = None
-        self.timesteps = torch.empty(0)
+        self.timesteps: torch.Tensor | None = None
 
     def set_timesteps(
         self,
@@ -55,12 +57,11 @@ class OneOutput:
         sigmas: Any = None,
         mu: Any = None,
     ) -> None:
-        """Set the one time."""
-        if self.told is None:
+        """Put the one time on a device."""
+        if self.timesteps is None:
             asked = {"num_inference_steps": num_inference_steps, "timesteps": timesteps, "sigmas": sigmas, "mu": mu}
             raise _Times({name: value for name, value in asked.items() if value is not None})
-        whole = float(self.told).is_integer()
-        self.timesteps = torch.tensor([int(self.told) if whole else self.told]).to(device)
+        self.timesteps = self.timesteps.to(device)
 
     def set_begin_index(self, begin_index: int = 0) -> None:
         """Do nothing: there is one step."""
@@ -143,8 +144,8 @@ class Prompted:
 
     @property
     def prediction(self) -> str:
-        """What the network predicts."""
-        return read_config(self.pipe).prediction
+        """What a run takes the network's output as."""
+        return kind_of(read_config(self.pipe))
 
     @property
     def default_guidance(self) -> float:
@@ -169,7 +170,8 @@ class Prompted:
 
     @property
     def _unit(self) -> int:
-        return int(self.pipe.vae_scale_factor)
+        patch = 2 if self._packs else int(getattr(self.pipe, "patch_size", 1))
+        return int(self.pipe.vae_scale_factor) * patch
 
     def condition(self, given: Any) -> dict[str, Any]:
         """Return a prompt as arguments of the call: a text, a list of texts, one a state, or a mapping such as prompt_embeds=."""
@@ -192,32 +194,35 @@ class Prompted:
         )
         return {"prompt": given or ""}
 
-    def grid(self, steps: int, spacing: str | None, size: Sequence[int], condition: Any) -> tuple[Grid, float]:
-        """Return the grid that the pipeline's own call makes for a drop-in scheduler, and what multiplies its times for the network."""
+    def grid(self, steps: int, spacing: str | None, size: Sequence[int], condition: Any) -> tuple[Grid, Frame]:
+        """Return the grid that the pipeline's own call makes for a drop-in scheduler, and how its network is evaluated."""
         changed = {} if spacing is None else {"timestep_spacing": one_of("grid", spacing, configs.SPACINGS)}
         entries = {**self.pipe.scheduler.config, "_class_name": type(self.pipe.scheduler).__name__}
         sampler = BDIAScheduler.from_config({**entries, **_without_clipping(entries), **changed})
         z = torch.zeros(1, *size, dtype=self.network.dtype, device=self.device)
         arguments = {**self.condition(condition), **self._controls(0, 1)}
         try:
-            self._run(self._copied(None), z, arguments, num_inference_steps=steps)
+            self._run(self._copied(), z, arguments, num_inference_steps=steps)
         except _Times as asked:
             sampler.set_timesteps(**asked.args[0])
         grid: Any = sampler.grid
-        return grid, float(sampler.timesteps[0]) / float(grid.t[grid.n])
+        return grid, sampler.frame
 
-    def model(self, condition: Any, guidance: float, grid: Grid, scale: float = 1.0) -> Ask:
+    def model(self, condition: Any, guidance: float, grid: Grid, frame: Frame) -> Ask:
         """Return the network under a prompt; see `Asked.ask`."""
-        pipe, arguments = self._copied(0.0), {**self.condition(condition), **self._guidance(guidance)}
+        pipe, arguments = self._copied(), {**self.condition(condition), "guidance_scale": guidance}
+        prompts = arguments.get("prompt_embeds", arguments.get("prompt"))
+        count = 1 if prompts is None or isinstance(prompts, str) else len(prompts)
 
         def ask(z: torch.Tensor, t: float) -> torch.Tensor:
-            pipe.scheduler.told = t * scale
-            own = arguments.get("prompt_embeds", arguments.get("prompt"))
-            count = 1 if own is None or isinstance(own, str) else len(own)
-            more = self._controls(slot_of(grid, t), grid.n)
-            return self._run(
-                pipe, z, {**arguments, **more}, num_inference_steps=1, num_images_per_prompt=len(z) // count
-            )
+            pipe.scheduler.timesteps = tensor_of([frame.told(t)], fractions=frame.fractions)
+            # Samples that are z/alpha are scaled by alpha before the network is asked, so that it is given z.
+            plain, schedule = frame.plain or frame.scaled, cast(Any, grid.schedule)
+            level = (1.0, 1.0) if plain else (float(schedule.alpha(t)), float(schedule.sigma(t)))
+            _, scaled, form = (1.0, 1.0, None) if plain else frame.at(level, level)
+            own = {"num_inference_steps": 1, "num_images_per_prompt": len(z) // count}
+            output = self._run(pipe, z * scaled, {**arguments, **self._controls(slot_of(grid, t), grid.n)}, **own)
+            return output if form is None else form[0] * z + form[1] * output
 
         return ask
 
@@ -240,9 +245,6 @@ class Prompted:
         )
         found: torch.Tensor = self.pipe.encode_prompt(given.get("negative_prompt") or "", self.device, 1, False)[0]
         return found
-
-    def _guidance(self, guidance: float) -> dict[str, Any]:
-        return {"guidance_scale": guidance}
 
     def _controls(self, k: int, n: int) -> dict[str, Any]:
         """Return the arguments of the ControlNets in slot k of n, counted from noise; diffusers would count its one output."""
@@ -268,7 +270,7 @@ class Prompted:
         given = {
             key: value
             for key, value in self.given.items()
-            if not (key in ("timesteps", "sigmas") and pipe.scheduler.told is not None)
+            if not (key in ("timesteps", "sigmas") and pipe.scheduler.timesteps is not None)
         }
         if "negative_prompt_embeds" in arguments:
             given.pop("negative_prompt", None)
@@ -280,16 +282,23 @@ class Prompted:
             raise in_one_line(error, self.network, z, tuple(arguments)) from error
         return self._unpacked(pipe.scheduler.output, z)
 
+    @property
+    def _packs(self) -> bool:
+        return hasattr(self.pipe, "_pack_latents")
+
     def _packed(self, z: torch.Tensor) -> torch.Tensor:
-        return z
+        return self.pipe._pack_latents(z, *z.shape) if self._packs else z
 
     def _unpacked(self, output: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        return output
+        if not self._packs:
+            return output
+        unit = int(self.pipe.vae_scale_factor)
+        return self.pipe._unpack_latents(output, z.shape[-2] * unit, z.shape[-1] * unit, unit)  # type: ignore[no-any-return]
 
-    def _copied(self, told: float | None) -> Any:
+    def _copied(self) -> Any:
         """Return a copy of the pipeline with a scheduler of one step, which encodes each prompt and each image once."""
         made = copy.copy(self.pipe)
-        own: dict[str, Any] = {"scheduler": OneOutput(self.pipe.scheduler.config, told)}
+        own: dict[str, Any] = {"scheduler": OneOutput(self.pipe.scheduler.config)}
         own["_progress_bar_config"] = {**getattr(self.pipe, "_progress_bar_config", {}), "disable": True}
         own |= {name: _once(getattr(made, name)) for name in _REPEATED if hasattr(made, name)}
         made.__dict__.update(own)

@@ -34,14 +34,14 @@ class Report:
         Of the reconstruction's latents.
     image_error, autoencoder_error : float
         Of the reconstruction, and of the image that was encoded and decoded without a run: the part that no solver can mend.
-    mean, std : float
-        Of the latents z_N; near 0 and 1 for noise.
+    mean, std, noise_std : float
+        Mean and standard deviation of the latents z_N; near 0 and `noise_std` for noise about data of variance 1.
     latents_distance, latents_uncertainty : float or None
         Of the latents from the network's own ODE through the image, and the estimated error of that; None where it was not asked for.
     amplification : float or None
         What the inverse multiplies a perturbation by at most, predicted for Gaussian data; None without an exact inverse.
     repeatability : Repeatability or None
-        Whether the network's output depends on the call, the batch or the kernels.
+        What the network's output depends on besides its input.
     nfe, back_nfe : int
         Evaluations of the network there and back.
     seconds, back_seconds : float
@@ -59,6 +59,7 @@ class Report:
     autoencoder_error: float
     mean: float
     std: float
+    noise_std: float
     latents_distance: float | None
     latents_uncertainty: float | None
     amplification: float | None
@@ -77,7 +78,7 @@ class Report:
             f"{self.inversion}: {self.nfe} evaluations there in {self.seconds:.1f} s, {self.back_nfe} back in {self.back_seconds:.1f} s",
             f"reconstruction: {other if self.differing else equal}",
             f"image error {self.image_error:.2g} of the range, of which the autoencoder alone makes {self.autoencoder_error:.2g}",
-            f"latents: mean {self.mean:.3f}, standard deviation {self.std:.3f} (0 and 1 for noise)",
+            f"latents: mean {self.mean:.3f}, standard deviation {self.std:.3f} (0 and {self.noise_std:.3g} for noise)",
         ]
         if self.status != "ok":
             lines.insert(1, self.status)
@@ -90,7 +91,12 @@ class Report:
                 f"the inverse multiplies a perturbation by {self.amplification:.2g} at most, for Gaussian data"
             )
         if self.repeatability is not None:
-            lines.append(f"output of the network at one state: {self.repeatability}")
+            probes = self.repeatability.probes
+            changed = ", ".join(name for name, found in probes.items() if found.differing)
+            apart = f"differs by up to {self.repeatability.largest:.1g} with {changed}"
+            lines.append(
+                f"output of the network at one state: {apart if changed else 'the same in ' + ', '.join(probes)}"
+            )
         return lines + [f"edit {k}: {value:.1f} dB from the source" for k, value in enumerate(self.psnr, 1)]
 
 
@@ -164,6 +170,7 @@ def report_of(inv: Any, back: Any, *, fine: int, edits: Sequence[Any], mask: Any
         autoencoder_error=rms(codec.decode(x) - inv.source),
         mean=float(kept.z.double().mean()),
         std=float(kept.z.double().std()),
+        noise_std=math.hypot(setting.grid.alpha[-1], setting.grid.sigma[-1]),
         latents_distance=distance,
         latents_uncertainty=uncertainty,
         amplification=_growth(inv) if inv.exact else None,

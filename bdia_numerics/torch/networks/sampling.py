@@ -135,8 +135,8 @@ def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int, *, back: bo
     _check_reference(grid, slots)
     schedule: Any = grid.schedule
     levels = refined(grid, slots)
-    ends = [solve(RK4(), model, refined(grid, slots // k), z).z for k in (1, 2, 4)]
-    missed = rms(solve(RK4(), model, levels.reversed(), ends[1]).z - z) if back else math.nan
+    ends = [solve(_fine(grid), model, refined(grid, slots // k), z).z for k in (1, 2, 4)]
+    missed = rms(solve(_fine(grid), model, levels.reversed(), ends[1]).z - z) if back else math.nan
     least, last = levels.t[0], grid.t[0]
     if last < least:
         final = grids.from_timesteps(schedule, [float(least), float(last)])
@@ -169,8 +169,13 @@ def latent_reference(model: Model, grid: Grid, x: torch.Tensor, slots: int) -> N
     if last < least:
         final = grids.from_timesteps(schedule, [float(least), float(last)])
         x = solve(DDIMInversion(), model, final.reversed(), x).z
-    ends = [solve(RK4(), model, refined(grid, slots // k).reversed(), x).z for k in (1, 2, 4)]
+    ends = [solve(_fine(grid), model, refined(grid, slots // k).reversed(), x).z for k in (1, 2, 4)]
     return NetworkReference(ends[0], _error(*ends)[0], math.nan)
+
+
+def _fine(grid: Grid) -> Solver:
+    """Return RK4, with its middle in t, at order 2, where sigma/alpha is infinite at the noise end."""
+    return RK4("sigma_bar" if float(grid.alpha[-1]) else "t")
 
 
 def _check_reference(grid: Grid, slots: int) -> None:

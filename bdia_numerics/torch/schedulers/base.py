@@ -2,46 +2,34 @@
 
 from __future__ import annotations
 
-import inspect
+import copy
 import math
 import warnings
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from diffusers.configuration_utils import ConfigMixin
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOutput
-from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers, SchedulerMixin
 
-from bdia_numerics import configs, schedules
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import encoding, inverting, resumed, sampling
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Course, Status
 from bdia_numerics.solvers import BDIA, DDIM
-from bdia_numerics.texts import one_of, shown
-from bdia_numerics.torch.schedulers.configuration import (
-    FOREIGN,
-    TABLES,
-    check,
-    initialiser,
-    read_of,
-    translated,
-)
+from bdia_numerics.torch.schedulers.configuration import initialiser
 from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, clip_of, ddim_step
-from bdia_numerics.torch.schedulers.frames import PLAIN, Frame, kind_of, levelled, own_levels
+from bdia_numerics.torch.schedulers.family import FamilyScheduler
+from bdia_numerics.torch.schedulers.frames import PLAIN, Frame
 from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun, first_register, part_of, tensor_of
-from bdia_numerics.torch.schedulers.tables import level, listed, table_grid, whole_number
-from bdia_numerics.torch.schedulers.warning import foreseen, warn_not_finite, warn_of_contradiction
+from bdia_numerics.torch.schedulers.tables import level, whole_number
+from bdia_numerics.torch.schedulers.warning import foreseen, scaled_twice, warn_not_finite, warn_of_contradiction
 
-Made = TypeVar("Made")
 Times = list[float]
 
 
-class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # which diffusers combines itself
+class ProgramScheduler(FamilyScheduler):
     """A scheduler that runs a step program; its subclasses say which, and in which direction.
 
     The configuration is that of DDIMScheduler, or with `counts_as` that of another class, the solver's own parameters, and:
@@ -60,52 +48,12 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
         class: z/alpha for EulerDiscreteScheduler and others that work with sigma/alpha, else z.
     """
 
-    _compatibles = [kind.name for kind in KarrasDiffusionSchedulers]  # noqa: RUF012  # as diffusers declares it
-    order = 1
     own: ClassVar[dict[str, Any]] = {}
-    noise_end: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Give the class its __init__."""
         super().__init_subclass__(**options)
         cls.__init__ = initialiser(cls.own, cls._prepare)  # type: ignore[method-assign]
-
-    @classmethod
-    def from_config(
-        cls, config: Any = None, return_unused_kwargs: bool = False, *, ignore: Collection[str] = (), **options: Any
-    ) -> Any:
-        """Make a scheduler from another one's configuration, with the defaults of that one's class.
-
-        Parameters
-        ----------
-        config
-            As saved by diffusers, or the `config` of an object. An object that was made in Python may not hold its class: add
-            ``_class_name="EulerDiscreteScheduler"`` or whichever it is.
-        return_unused_kwargs
-            As in diffusers.
-        ignore
-            Entries that are known to have no effect.
-        **options
-            Entries that take the place of the configuration's, and parameters of the solver.
-
-        Raises
-        ------
-        ValueError
-            For entries that nothing reads, and for a walk that is not made: of consistency and other distilled models, ...
-        """
-        if config is None:
-            raise ValueError(
-                "config is missing: pass the .config of a scheduler, or a mapping like scheduler_config.json"
-            )
-        given: Any = config if isinstance(config, Mapping) else cls.load_config(config)
-        found = translated(given, options, cls, ignore)
-        taken = set(inspect.signature(cls.__init__).parameters) | (FOREIGN if found.get("counts_as") else set())
-        made = cls(**{key: value for key, value in found.items() if key in taken})
-        rest = {key: value for key, value in found.items() if key not in taken}
-        made.register_to_config(  # type: ignore[no-untyped-call]
-            **rest | {"_class_name": cls.__name__}
-        )
-        return (made, rest) if return_unused_kwargs else made
 
     def make_solver(self) -> Solver:
         """Return the solver of the configuration."""
@@ -119,50 +67,20 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
         self._shape = structure(self._runs)
         # Pipelines count by it: model outputs per slot, and no order of accuracy.
         self.order = self._shape.nfe
-        self.read = read = read_of(self.config)
-        self._levelled = own_levels(read)
-        # DDIM on a table's times takes steps in any order, and adds noise and clips as DDIMScheduler does.
-        self._free = self._is_ddim and not self._levelled and read.rule != "points"
-        check(self.config, free=self._free)
-        if not self._levelled:
-            kinds = [word for word, kind in configs.PREDICTIONS.items() if kind != "velocity"]
-            one_of("prediction_type", read["prediction_type"], kinds)
-        self._kind = kind_of(read)
-        if read.rule in TABLES:
-            self.alphas_cumprod = torch.from_numpy(configs.alphas_cumprod(read, np.float32).astype(np.float32))
-            self.alphas = self.alphas_cumprod / torch.cat([torch.ones(1), self.alphas_cumprod[:-1]])
-            self.betas = 1 - self.alphas
-            self.final_alpha_cumprod = torch.tensor(1.0) if self.config["set_alpha_to_one"] else self.alphas_cumprod[0]
-        self.num_inference_steps: int | None = None
-        self.timesteps = torch.arange(self.config["num_train_timesteps"]).flip(0)
-        self._cache: dict[Hashable, Any] = {}
-        self._ends: dict[float, float] = {}
-        self._given: State | None = None
+        self._read(is_ddim=self._is_ddim)
         self._cut = False
-        self._now: PipelineRun | None = None
-
-    def __len__(self) -> int:
-        """Return the number of training steps."""
-        return int(self.config["num_train_timesteps"])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy takes along: all but the run under way."""
+        """Return what a pickle takes along: all but the run under way."""
         return self.__dict__ | {"_now": None, "_cache": {}} | ({} if self._free else {"num_inference_steps": None})
 
-    @property
-    def step_index(self) -> int | None:
-        """Index in `timesteps` of the output that is awaited; None before the first step."""
-        return None if self._now is None else self._now.index
-
-    @property
-    def begin_index(self) -> int | None:
-        """Index in `timesteps` at which the run begins, once it is known."""
-        return None if self._now is None else self._now.begin
-
-    def set_begin_index(self, begin_index: int = 0) -> None:
-        """Let the run begin at an entry of `timesteps`, as image-to-image pipelines do."""
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """Return a scheduler of its own, in which a run on the same times begins anew."""
+        made = type(self).__new__(type(self))
+        made.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
         if self._now is not None:
-            self._now.begin_at(begin_index)
+            made._now, made.num_inference_steps = self._now.anew(made._course), self.num_inference_steps
+        return made
 
     @property
     def state(self) -> State:
@@ -189,13 +107,9 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
         return self._grid_of(times) if times else None
 
     @property
-    def levels(self) -> str:
-        """The kind of noise levels: "flow" (alpha + sigma = 1), "one" (alpha = 1) or "vp" (alpha^2 + sigma^2 = 1)."""
-        return "flow" if self.read.flow else "one" if self.read.preconditioned else "vp"
-
-    def told(self, t: float) -> float:
-        """Return what the network is told at a time of the grid."""
-        return (PLAIN if self._now is None else self._now.frame).told(t)
+    def frame(self) -> Frame:
+        """What a pipeline of this configuration knows of the run; `frame.told(t)` is what the network is told at a time of the grid."""
+        return PLAIN if self._now is None else self._now.frame
 
     @property
     def status(self) -> Status:
@@ -285,95 +199,10 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
         per_slot = (len(self.timesteps) - len(ahead)) / part.n
         self.order = max(math.ceil(per_slot - 0.5), 1)
 
-    def _levels(self, number: int | None, times: Any, sigmas: Any, mu: float | None) -> tuple[Grid, Frame]:
-        """Return the grid and the frame of noise levels that are not those of a table at the times that are told."""
-        if number is None and times is None and sigmas is None:
-            raise ValueError("num_inference_steps=None: pass a number of steps, timesteps or sigmas")
-        lists = (None if x is None else tuple(float(t) for t in x) for x in (times, sigmas))
-        passed: dict[str, Any] = dict(zip(("timesteps", "sigmas", "mu"), (*lists, mu), strict=True))
-        make = lambda: levelled(self.read, configs.layout(self.read, number, **passed))  # noqa: E731
-        grid, frame = self._cached(("levels", number, *passed.values()), make)
-        self.num_inference_steps = grid.n if number is None else number
-        return grid, frame
-
-    @property
-    def _meet(self) -> bool:
-        """Whether each step ends where the next begins, also for gamma = 0."""
-        return not self._free or self.config["walk"] == "grid" or self.read.rule != "jump"
-
-    def _times(self, number: Any, given: Sequence[float] | None) -> list[float]:
-        # Trailing spacing counts a time -1 for some numbers of steps; and t = 0 may be the data end itself.
-        end, length = -1 if self.config["set_alpha_to_one"] else 0, self.config["num_train_timesteps"]
-        if given is not None:
-            times = listed(given, number, length, end + 1, fractional=self.read.rule == "points")
-            self.num_inference_steps = len(times)
-            return times if self._free else [t for t in times if t > end]
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or not 1 <= number <= length:
-            raise ValueError(f"num_inference_steps={shown(number)}: pass a number of steps, 1 to {length}")
-        self.num_inference_steps = int(number)
-        times = self._cached(
-            ("times", int(number)), lambda: [step.t for step in configs.layout(self.read, int(number)).steps]
-        )
-        return [t for t in dict.fromkeys(times) if t > end] if self._meet else times
-
-    def _grid_of(self, times: list[float]) -> Grid:
-        table = self.alphas_cumprod.double().cpu().numpy()
-        schedule = self._cached(table.tobytes(), lambda: schedules.from_alphas_cumprod(table))
-        clean = self.config["set_alpha_to_one"]
-        return self._cached(
-            (table.tobytes(), *times), lambda: table_grid(schedule, self.alphas_cumprod, times, clean=clean)
-        )
-
     def _course(self, grid: Grid) -> Course:
         given = self._given is not None
         make = (inverting if given else encoding) if self.noise_end else (resumed if given else sampling)
         return self._cached((make, grid.root, grid.offset, grid.n), lambda: make(self._runs, grid, self._kind))
-
-    def _cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        if key not in self._cache:
-            self._cache[key] = make()
-        found: Made = self._cache[key]
-        return found
-
-    @property
-    def init_noise_sigma(self) -> float:
-        """What a pipeline multiplies noise of size 1 by to begin a run; 1 where the latents are those that the opposite run returned."""
-        read, now = self.read, self._now
-        if self.noise_end or self._given is not None or read.rule not in ("points", "edm"):
-            return 1.0
-        if read.rule == "edm":
-            return math.hypot(read["sigma_max"], 1)
-        alpha, sigma = level(self.alphas_cumprod, len(self) - 1)[1:3] if now is None else now.levels[0]
-        spaced = read["timestep_spacing"] in ("linspace", "trailing")
-        return float(sigma / alpha) if spaced else math.hypot(sigma / alpha, 1)
-
-    @property
-    def sigmas(self) -> torch.Tensor:
-        """The noise levels of `timesteps` and of the end, as classes that hold them: sigma of flow matching, else sigma/alpha."""
-        if self._now is None or not (self._levelled or self.read.rule in ("points", "intervals")):
-            raise AttributeError(f"{type(self).__name__} has sigmas after set_timesteps, of classes that hold them")
-        return torch.tensor([s if self.read.flow else s / a for a, s in self._now.levels], dtype=torch.float32)
-
-    def add_noise(self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """Return samples of the family with noise, alpha x + sigma noise or that over alpha, at times of shape (batch,)."""
-        now, frame = self._now, PLAIN if self._now is None else self._now.frame
-        if self._levelled:
-            self._check_ready()
-            assert now is not None
-            found = [now.levels[now.entry(t)] for t in timesteps.flatten()]
-        else:
-            found = [level(self.alphas_cumprod, t)[1:3] for t in timesteps.flatten().tolist()]
-            frame = Frame(scaled=self.read.rule == "points")
-        rows = [(scale * a, scale * s) for a, s in found for scale in [frame.at((a, s), (a, s))[0]]]
-        alpha, sigma = (
-            original_samples.new_tensor(row).reshape(-1, *[1] * (original_samples.ndim - 1))
-            for row in zip(*rows, strict=True)
-        )
-        return alpha * original_samples + sigma * noise
-
-    def scale_noise(self, sample: torch.Tensor, timestep: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Return the same as `add_noise`, as pipelines of flow matching call it."""
-        return self.add_noise(sample, noise, timestep)
 
     def scale_model_input(self, sample: torch.Tensor, timestep: float | torch.Tensor) -> torch.Tensor:
         """Return what the model is given: the sample, or at the beginning of a run from a State the register at which it is to be asked.
@@ -450,13 +279,16 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
             )
         else:
             assert now is not None
+            if (
+                now.run is None
+            ):  # so that a copy of what stood before it, such as Panorama's pipelines keep, has not begun
+                now = self._now = copy.copy(now)
             was_ok = now.run is None or now.run.status.ok
             prev, x0 = now.take(model_output, timestep, sample, preview=return_dict)
             run = now.run
-            assert run is not None
-            if run.place == 1:
+            if run is not None and run.place == 1:
                 self._warn_first(now, run.course, sample, model_output)
-            if was_ok and not run.status.ok:
+            if run is not None and was_ok and not run.status.ok:
                 what = str(replace(run.status, remedy=""))
                 warn_not_finite(what, timestep, model_output, now.dtype(sample))
             elif now.overflows(prev):
@@ -465,6 +297,8 @@ class ProgramScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # wh
 
     def _warn_first(self, now: PipelineRun, course: Course, sample: torch.Tensor, output: torch.Tensor) -> None:
         """Say at the first step of a run what is known of it before the others."""
+        if now.given is None and course is now.whole and (said := scaled_twice(sample, self.init_noise_sigma)):
+            warnings.warn(said, stacklevel=3)
         sample = sample / now.frame_at(now.begin or 0)[0]
         kept, batch = now.kept(sample), None if now.given is None else len(next(iter(now.given.registers.values())))
         if said := foreseen(course, sample, kept, batch):

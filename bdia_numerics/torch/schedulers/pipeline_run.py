@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 
@@ -79,6 +81,18 @@ class PipelineRun:
         self.handed: Mark | None = None
         if self.given is not None:
             self.begin = len(self.ahead)
+
+    def anew(self, course_of: Callable[[Grid], Course]) -> PipelineRun:
+        """Return the same run before its beginning, with the same times."""
+        made = replace(self, course_of=course_of, left=self.handed, begin=None)
+        made.timesteps = self.timesteps
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PipelineRun:
+        """Return a copy that goes on by itself."""
+        made = copy.copy(self)
+        made.run = copy.deepcopy(self.run, memo)
+        return made
 
     @cached_property
     def levels(self) -> list[Level]:
@@ -164,6 +178,12 @@ class PipelineRun:
         """Take a model output; return where the model is to be asked next, in the end the result, and the data prediction if asked."""
         run, begin = self.run, self.begin or 0
         if run is None:
+            if self._between():
+                # The refiner of SDXL adds an entry where order is 2, as Heun's method needs it: in the middle of a slot, of which the
+                # sample stands at the end.
+                assert self.begin is not None
+                self.begin += 1
+                return sample.clone(), None
             begin, run = self._started(timestep, sample)
         place = begin + run.place
         if place >= len(self._expected):
@@ -242,8 +262,8 @@ class PipelineRun:
             return begin, run
         if self.left is not None and self.left[0]() is sample:
             warnings.warn(
-                "sample was handed out by a run that set_timesteps has ended before its last step, and another begins from it alone: "
-                "make all steps of a run before the next, and give each pipeline a scheduler of its own",
+                "sample was handed out by a run that has not made its last step, and another begins from it alone, after set_timesteps or "
+                "in a copy: make all steps of a run before the next, and give each pipeline a scheduler of its own",
                 stacklevel=4,
             )
         first = self.entry(timestep)
@@ -257,8 +277,21 @@ class PipelineRun:
 
     def _part(self, entries: list[int]) -> tuple[int, Course]:
         """Return the first of some entries of `timesteps` at which a run over a part of the grid begins, and that run."""
+        if found := self._parts(entries):
+            return found
+        t = self._expected[entries[0]]
+        raise ValueError(f"timestep={t:g} begins no run, which is at entry {entries[0]}: begin at another")
+
+    def _between(self) -> bool:
+        """Say whether a run is to begin at an entry within a slot, after which the next one begins."""
+        entry = self.begin or 0
+        if self.given is not None or not 0 < entry < len(self._expected) - 1:
+            return False
+        return self._parts([entry]) is None and self._parts([entry + 1]) is not None
+
+    def _parts(self, entries: list[int]) -> tuple[int, Course] | None:
         t, noise_end = self._expected[entries[0]], self.whole.noise_end
-        at = [i for i in range(self.grid.n + 1) if self._told([float(self.grid.t[i])]) == [t]]
+        at = [i for i, told in enumerate(self._told(self.grid.t.tolist())) if told == t]
         for entry in entries:
             if entry == 0:
                 return 0, self.whole
@@ -267,7 +300,7 @@ class PipelineRun:
                 course = self.course_of(self.grid[i:] if noise_end else self.grid[:i])
                 if self._told(course.times) == self._expected[entry:]:
                     return entry, course
-        raise ValueError(f"timestep={t:g} begins no run, which is at entry {entries[0]}: begin at another")
+        return None
 
     def _told(self, times: Sequence[float]) -> list[float]:
         """Return what is told of times of the grid, rounded as `timesteps` are."""
