@@ -470,7 +470,8 @@ def test_all_figures_within_their_intervals_are_measured(tmp_path):
     folders = [results(tmp_path / data, near(own), data=data) for data, own in THIRD.items()]
     verdict, evidence, kind = reproduced.decided(folders)["table-3"]
     assert (verdict, kind) == ("measured", "measured") and evidence.startswith("under protocol table-3: ")
-    assert "table-3, CIFAR10, 18 steps, BDIAHeun: 1.79 (1.69 to 1.89), published 1.79" in evidence
+    own = "table-3, CIFAR10, 18 steps: Heun 1.85 (1.75 to 1.95), published 1.85, BDIAHeun 1.79 (1.69 to 1.89), published 1.79"
+    assert own in evidence.removeprefix("under protocol table-3: ").split("; ")
     # A part of the table decides nothing, if it is met.
     verdict, evidence, kind = reproduced.decided(folders[:1])["table-3"]
     assert (verdict, kind) == ("open", "undecided") and "12 of 16 published figures" in evidence
@@ -478,10 +479,7 @@ def test_all_figures_within_their_intervals_are_measured(tmp_path):
 
 def test_a_figure_outside_is_refuted_where_the_protocol_is_published(tmp_path):
     verdict, evidence, kind = reproduced.decided([results(tmp_path / "a", near(THIRD["CIFAR10"], 0.5))])["table-3"]
-    assert (verdict, kind) == (
-        "refuted",
-        "refuted under protocol table-3",
-    ) and "2.35 (2.25 to 2.45), published 1.85" in evidence
+    assert (verdict, kind) == ("refuted", "refuted") and "2.35 (2.25 to 2.45), published 1.85" in evidence
 
 
 def test_and_stays_open_where_it_is_not(tmp_path):
