@@ -7,8 +7,7 @@ FOLDER/convergence.png. `bdia converge` decides orders, with uncertainty bands.
 from fractions import Fraction
 
 import numpy as np
-import xarray
-from output import folder, keep
+from output import dataset, folder, keep
 
 from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, OBELM, BDIAHeun, DPMSolverPP, grids, problems, schedules, solve
 from bdia_numerics.plots.style import Panel, draw
@@ -38,11 +37,9 @@ def error(solver, grid, states=32):
 def study(solvers=SOLVERS, steps=STEPS):
     """Return the errors, and the slope between each number of steps and the one before."""
     errors = [[[error(solver, make(n)) for n in steps] for solver in solvers.values()] for make in GRIDS.values()]
-    coordinates = {"grid": list(GRIDS), "solver": list(solvers), "steps": list(steps)}
-    found = xarray.Dataset({"error": (tuple(coordinates), errors)}, coordinates)
+    found = dataset({"grid": list(GRIDS), "solver": list(solvers), "steps": list(steps)}, error=errors)
     logs = np.log(found["error"])
-    found["slope"] = -logs.diff("steps") / np.log(found["steps"]).diff("steps")
-    return found
+    return found.assign(slope=-logs.diff("steps") / np.log(found["steps"]).diff("steps"))
 
 
 def figure(found):
@@ -52,9 +49,7 @@ def figure(found):
         one = found.sel(grid=name)
         curves = {solver: (steps, one["error"].sel(solver=solver)) for solver in one["solver"].values}
         slopes = {f"slope {p}": (steps, 0.1 * (steps[0] / steps) ** p) for p in (1, 2)}
-        panels.append(
-            Panel("steps", "root mean square error", curves, slopes, name, log="xy", ticks=steps, legend=False)
-        )
+        panels.append(Panel("steps", "rms error", curves, slopes, name, log="xy", ticks=steps, legend=False))
     return draw(*panels)
 
 

@@ -7,8 +7,7 @@ costs of docs/findings/enclosures.md are printed. `bdia pages enclosures --recom
 from fractions import Fraction
 
 import numpy as np
-import xarray
-from output import folder, keep
+from output import dataset, folder, keep
 
 from bdia_numerics import BDIA, DDIM, analysis, grids, problems, schedules, solve
 from bdia_numerics.plots.style import Panel, draw
@@ -40,7 +39,7 @@ def study(slots=SLOTS, halvings=HALVINGS):
     curves = [*FORMS.values(), "sampled spread"]
     found = [[radii(n, width) for width in widths] for n in slots]
     coordinates = {"slots": list(slots), "width": list(map(float, widths)), "curve": curves}
-    return xarray.Dataset({"radius": (tuple(coordinates), found)}, coordinates)
+    return dataset(coordinates, radius=found)
 
 
 def figure(found):

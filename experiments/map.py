@@ -7,8 +7,7 @@ FOLDER/map.nc and FOLDER/map.png. `bdia map` measures samples of other distribut
 from fractions import Fraction
 
 import numpy as np
-import xarray
-from output import folder, keep
+from output import dataset, folder, keep
 
 from bdia_numerics import BDIA, grids, problems, schedules, solve
 from bdia_numerics.plots.style import Panel, draw
@@ -37,7 +36,7 @@ def study(gammas=GAMMAS, steps=STEPS):
     """Return the errors, DDIM's at gamma 0, and the best gamma of each grid and number of steps."""
     errors = [[[error(g, make(n)) for g in gammas] for n in steps] for make in GRIDS.values()]
     coordinates = {"grid": list(GRIDS), "steps": list(steps), "gamma": [float(g) for g in gammas]}
-    found = xarray.Dataset({"error": (tuple(coordinates), errors)}, coordinates)
+    found = dataset(coordinates, error=errors)
     found["best"] = found["error"].idxmin("gamma")
     found["gain"] = found["error"].sel(gamma=0) / found["error"].min("gamma")
     return found

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+import xarray
+
 from bdia_numerics.plots import image
 
 
@@ -13,6 +15,11 @@ def folder(doc):
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     return out
+
+
+def dataset(coordinates, **values):
+    """Return a dataset of values over all coordinates, in their order."""
+    return xarray.Dataset({name: (tuple(coordinates), value) for name, value in values.items()}, coordinates)
 
 
 def keep(out, name, figure, found=None):

@@ -7,8 +7,7 @@ FOLDER/precision.png. The data are Gaussian of variance 1, so that every state k
 from fractions import Fraction
 
 import numpy as np
-import xarray
-from output import folder, keep
+from output import dataset, folder, keep
 
 from bdia_numerics import BDIA, analysis, grids, invert, problems, schedules, solve
 from bdia_numerics.plots.style import Panel, draw
@@ -39,8 +38,7 @@ def study(gammas=GAMMAS, steps=20):
     expected = [[analysis.round_trip_error(BDIA(g), grid).errors for g in gammas] for grid in made.values()]
     predicted = [[[one[dtype] for one in row] for dtype in DTYPES] for row in expected]
     coordinates = {"grid": list(made), "dtype": list(DTYPES), "gamma": [float(g) for g in gammas]}
-    values = {"error": errors, "predicted": predicted}
-    return xarray.Dataset({name: (tuple(coordinates), value) for name, value in values.items()}, coordinates)
+    return dataset(coordinates, error=errors, predicted=predicted)
 
 
 def figure(found):

@@ -7,8 +7,7 @@ FOLDER/roundtrip.png. `bdia roundtrip` makes such trips of any solver.
 from fractions import Fraction
 
 import numpy as np
-import xarray
-from output import folder, keep
+from output import dataset, folder, keep
 
 from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, OBELM, encode, grids, problems, schedules, solve
 from bdia_numerics.plots.style import Panel, draw
@@ -17,15 +16,10 @@ from bdia_numerics.runs.inversion import DDIMInversion
 SCHEDULE = schedules.vp_linear()
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
 METHODS = {  # a solver, and what takes the data to noise: its derived inverse where it has one
-    "DDIM, (10)": (DDIM(), DDIMInversion()),
-    "DDIM, (23)": (DDIM(), DDIMInversion(at_target=False)),
-    "BDIA, gamma 1/2": (BDIA(Fraction(1, 2)), None),
-    "BDIA, gamma 9/10": (BDIA(Fraction(9, 10)), None),
-    "BDIA, gamma 1": (BDIA(1), None),
-    "EDICT": (EDICT(), None),
-    "CBDIA": (CBDIA(), None),
-    "O-BELM": (OBELM(), None),
-}
+    "DDIM, (10)": (DDIM(), DDIMInversion()), "DDIM, (23)": (DDIM(), DDIMInversion(at_target=False)),
+    "BDIA, gamma 1/2": (BDIA(Fraction(1, 2)), None), "BDIA, gamma 9/10": (BDIA(Fraction(9, 10)), None),
+    "BDIA, gamma 1": (BDIA(1), None), "EDICT": (EDICT(), None), "CBDIA": (CBDIA(), None), "O-BELM": (OBELM(), None),
+}  # fmt: skip
 STEPS = (10, 20, 40, 80)
 
 
@@ -42,9 +36,7 @@ def trip(solver, method, n, states=100):
 def study(methods=METHODS, steps=STEPS):
     """Return both sides of each round trip."""
     both = np.array([[trip(*method, n) for n in steps] for method in methods.values()])
-    coordinates = {"solver": list(methods), "steps": list(steps)}
-    sides = {"error": both[..., 0], "distance": both[..., 1]}
-    return xarray.Dataset({name: (tuple(coordinates), side) for name, side in sides.items()}, coordinates)
+    return dataset({"solver": list(methods), "steps": list(steps)}, error=both[..., 0], distance=both[..., 1])
 
 
 def figure(found):

@@ -8,8 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import sympy
-import xarray
-from output import folder, keep
+from output import dataset, folder, keep
 
 from bdia_numerics import BDIA, CBDIA, DDIM, EDICT, ReversibleHeun, analysis
 from bdia_numerics.plots.style import Panel, draw
@@ -34,11 +33,8 @@ def study(solvers=SOLVERS, plane=PLANE):
     wanted = [(name, way) for way in WAYS for name in solvers if way == "sample" or name != "DDIM"]
     regions = [analysis.stability_region(solvers[name], direction=way, **plane) for name, way in wanted]
     real, imaginary = (np.linspace(*plane[axis], plane["resolution"]) for axis in ("real", "imaginary"))
-    names = [f"{name}, {way}" for name, way in wanted]
-    return xarray.Dataset(
-        {"radius": (("run", "imaginary", "real"), [region.radius for region in regions])},
-        {"run": names, "imaginary": imaginary, "real": real},
-    )
+    coordinates = {"run": [f"{name}, {way}" for name, way in wanted], "imaginary": imaginary, "real": real}
+    return dataset(coordinates, radius=[region.radius for region in regions])
 
 
 def figure(found):

@@ -8,8 +8,7 @@ import time
 from fractions import Fraction
 
 import numpy as np
-import xarray
-from output import folder, keep
+from output import dataset, folder, keep
 
 from bdia_numerics import BDIA, DDIM, EDICT, OBELM, DPMSolverPP, Heun, grids, problems, schedules, solve
 from bdia_numerics.plots.style import Panel, draw
@@ -20,7 +19,6 @@ SOLVERS = {  # with the evaluations of one step
     "DDIM": (DDIM(), 1), "BDIA, gamma 1": (BDIA(1), 1), "BDIA, gamma 1/2": (BDIA(Fraction(1, 2)), 1), "EDICT": (EDICT(), 2),
     "O-BELM": (OBELM(), 1), "Heun": (Heun(), 2), "DPM-Solver++ 2M": (DPMSolverPP(), 1),
 }  # fmt: skip
-EVALUATIONS = (10, 20, 40, 80, 160)
 
 
 def run(solver, n, states=256, repeats=3):
@@ -42,21 +40,20 @@ def run(solver, n, states=256, repeats=3):
     return float(np.sqrt(np.mean(away**2))), found.nfe, min(own)
 
 
-def study(solvers=SOLVERS, evaluations=EVALUATIONS):
+def study(solvers=SOLVERS, evaluations=(10, 20, 40, 80, 160)):
     """Return errors, evaluations and processor times."""
     rows = [[run(solver, budget // nfe) for budget in evaluations] for solver, nfe in solvers.values()]
     columns = dict(zip(("error", "nfe", "seconds"), np.moveaxis(np.array(rows), -1, 0), strict=True))
-    coordinates = {"solver": list(solvers), "evaluations": list(evaluations)}
-    return xarray.Dataset({name: (tuple(coordinates), values) for name, values in columns.items()}, coordinates)
+    return dataset({"solver": list(solvers), "evaluations": list(evaluations)}, **columns)
 
 
 def figure(found):
     """Draw errors against evaluations and against processor time."""
-    names = {"nfe": "model evaluations", "seconds": "processor time without the model, s"}
-    curves = {
-        x: {s: (found[x].sel(solver=s), found["error"].sel(solver=s)) for s in found["solver"].values} for x in names
-    }
-    return draw(*(Panel(names[x], "root mean square error", curves[x], log="xy", legend=False) for x in names))
+    panels, error = [], found["error"]
+    for x, label in {"nfe": "model evaluations", "seconds": "processor time without the model, s"}.items():
+        curves = {s: (found[x].sel(solver=s), error.sel(solver=s)) for s in found["solver"].values}
+        panels.append(Panel(label, "root mean square error", curves, log="xy", legend=False))
+    return draw(*panels)
 
 
 if __name__ == "__main__":

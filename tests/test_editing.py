@@ -123,6 +123,20 @@ def test_a_run_is_that_of_the_pipeline_with_a_drop_in_scheduler(family):
     assert float(abs(there.z - found).max()) < 2e-5 * largest
 
 
+@pytest.mark.parametrize("make", [tiny.stable, tiny.sd3])
+def test_latents_are_scaled_and_shifted_as_the_pipeline_has_them(make):
+    """The mean of the autoencoder's distribution, less the shift, times the factor; and back."""
+    pipe, x = make(), tiny.photograph()[None].float()
+    config, own = pipe.vae.config, words(1, pooled=True) if make is tiny.sd3 else words(1)
+    data = invert(pipe, x, own, steps=2).data
+    mean = pipe.vae.encode(2 * x - 1).latent_dist.mode().detach()
+    expected = (mean - (config.shift_factor or 0)) * config.scaling_factor
+    assert torch.allclose(data.float(), expected, rtol=0, atol=1e-6)
+    image = invert(pipe, x, own, steps=2).setting.pipe.codec.decode(data)
+    shown = (pipe.vae.decode(mean).sample.detach() / 2 + 0.5).clamp(0, 1)
+    assert torch.allclose(image.float(), shown, rtol=0, atol=1e-5)
+
+
 def test_the_network_is_told_no_time_before_the_first():
     told = []
     inv = invert(tiny.unconditional(), tiny.photograph(16), steps=4)
@@ -211,7 +225,8 @@ def test_a_part_of_the_run_keeps_more(digit):
     distances = []
     for strength in (0.25, 0.75):
         inv = invert(*digit, labels=3, steps=8, strength=strength)
-        assert inv.setting.grid.n == 8 * strength and inv.report(repeats=False).differing == 0
+        assert inv.setting.grid.n == 8 * strength and inv.setting.grid.t[0] == 0
+        assert inv.report(repeats=False).differing == 0
         distances.append(float((inv.edit(labels=8).latents - inv.data).square().mean()))
     assert distances[0] < distances[1] / 4
 
@@ -397,7 +412,7 @@ def test_the_command_edits_a_digit_without_arguments(tmp_path, monkeypatch):
     import matplotlib.image
 
     monkeypatch.chdir(tmp_path)
-    found = invoked("--steps", 10, "--baselines", "ddim", "--fine", 4, "--json")
+    found = invoked("--steps", 6, "--baselines", "ddim", "--fine", 4, "--json")
     assert found.exit_code == 0, found.output
     told = json.loads(found.stdout)
     bdia, ddim = told["methods"]
@@ -405,8 +420,8 @@ def test_the_command_edits_a_digit_without_arguments(tmp_path, monkeypatch):
     assert bdia["differing"] == 0 < ddim["differing"] and bdia["latents_uncertainty"] > 0
     assert bdia["read"][:2] == [3, 3] and len(bdia["psnr"]) == 2
     assert matplotlib.image.imread(tmp_path / "edited.png").shape[1] > 600
-    lines = invoked("--steps", 4, "--source-prompt", 3, "--prompt", 9, "--figure", "nine.png").stdout.splitlines()
-    assert lines[0] == "mnist: 3 to 9, 4 steps, guidance 2, float32" and lines[-1] == "sheet: nine.png"
+    lines = invoked("--steps", 2, "--source-prompt", 3, "--prompt", 9, "--figure", "nine.png").stdout.splitlines()
+    assert lines[0] == "mnist: 3 to 9, 2 steps, guidance 2, float32" and lines[-1] == "sheet: nine.png"
     assert "  reconstruction: all 784 elements of the latents are equal" in lines
 
 
@@ -446,3 +461,57 @@ def test_the_command_refuses_in_one_line(words, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = invoked(*words, "--steps", 2)
     assert found.exit_code == 2 and said in found.stderr and found.stderr.count("\n") == 1, found.output
+
+
+@pytest.mark.slow
+def test_the_command_edits_a_photograph_through_folders_of_a_pipeline_and_a_controlnet(tmp_path, monkeypatch):
+    """Texts, a negative prompt, a ControlNet and a mask; the inversion is kept, and goes on from its file."""
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    pipe = tiny.stable()
+    tokenizer, encoder = tiny.reader(tmp_path)
+    pipe.register_modules(tokenizer=tokenizer, text_encoder=encoder)
+    pipe.save_pretrained("pipeline")
+    tiny.controlnet(pipe.unet).save_pretrained("net")
+    Image.fromarray(tiny.array(tiny.photograph())).save("photo.png")
+    Image.fromarray(np.eye(32, dtype=np.uint8) * 255).save("mask.png")
+    given = [
+        "pipeline",
+        "photo.png",
+        "--source-prompt",
+        "a woman",
+        "--prompt",
+        "a cat",
+        "--prompt",
+        "a dog",
+        "--steps",
+        4,
+    ]
+    plain = json.loads(invoked(*given, "--baselines", "null-text", "--save", "kept.safetensors", "--json").stdout)
+    assert [row["differing"] == 0 for row in plain["methods"]] == [True, False] and len(
+        plain["methods"][0]["psnr"]
+    ) == 2
+    steered = [
+        *given,
+        "--controlnet",
+        "net",
+        "--control",
+        "photo.png",
+        "--negative-prompt",
+        "blur",
+        "--mask",
+        "mask.png",
+    ]
+    found = invoked(*steered, "--guidance", 4, "--json")
+    assert found.exit_code == 0, found.output
+    told = json.loads(found.stdout)
+    assert told["guidance"] == 4 and told["methods"][0]["differing"] == 0
+    assert told["methods"][0]["psnr"] != plain["methods"][0]["psnr"]
+    again = Inversion.load("kept.safetensors", pipe)
+    assert again.report(repeats=False).differing == 0 and again.condition == "a woman"
+    with pytest.warns(UserWarning, match="this run one of 2"):
+        one, other = again.edit(["a cat", "a dog"], batched=True)
+    assert not torch.equal(one.latents, other.latents)
+    absent = invoked("pipeline", "photo.png", "--controlnet", "nowhere")
+    assert absent.exit_code == 2 and "source='nowhere' cannot be loaded" in absent.stderr

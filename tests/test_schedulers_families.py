@@ -138,6 +138,22 @@ def test_sigmas_and_fractional_times_of_ones_own():
         schedulers.BDIAScheduler.from_config(entries_of("flux_dev.json")).set_timesteps(4)
 
 
+def test_latents_that_are_scaled_twice_are_said():
+    """From latents alone: an inverse hands them out in the size of the noise end, and a pipeline multiplies by that size."""
+    entries = entries_of("sdxl.json")
+    _, sampler, inverse = trip(("BDIAScheduler", "BDIAInverseScheduler"), entries, SAMPLE)
+    latents = inverse.state.registers["z_prev"].float() * 14
+    sampler.start_from(None)
+    sampler.set_timesteps(**passed(entries))
+    t = sampler.timesteps[0]
+    with pytest.warns(UserWarning, match="first sample has the size .* divide them by it, or hand over the state"):
+        sampler.step(SAMPLE, t, latents * sampler.init_noise_sigma)
+    sampler.set_timesteps(**passed(entries))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sampler.step(SAMPLE, t, SAMPLE * sampler.init_noise_sigma)
+
+
 def test_noise_is_added_as_the_family_does():
     """Before a run, where it begins, and in it, as inpainting does."""
     for name, steps in (("stable-diffusion-3-medium.json", 8), ("euler_karras.json", 8), ("playground-v2.5.json", 8)):
@@ -307,5 +323,6 @@ def table_of_families():
 
 
 def test_the_table_of_the_page_is_that_of_these_tests():
-    assert "\n".join(table_of_families()) in PAGE.read_text(encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
+    assert "\n".join(table_of_families()) in page and all(name in page for name in (*REFUSED, OPEN))
     assert [row[3] for row in FAMILY_ROWS.values()] == FAMILIES  # which test_every_solver_returns runs

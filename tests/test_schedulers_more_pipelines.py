@@ -260,6 +260,51 @@ def test_text_to_video_zero():
     assert torch.as_tensor(found.images).isfinite().all()
 
 
+class Encoder(torch.nn.Module):
+    """Stand in for a text encoder, and for its tokenizer."""
+
+    model_max_length, device, dtype = 5, torch.device("cpu"), torch.float32
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(noise(1))
+
+    def forward(self, text, **_):
+        if isinstance(text, torch.Tensor):
+            return (noise(len(text), 5, 8, seed=int(text.sum())) * self.weight,)
+        ids = torch.full((len(text) if isinstance(text, list) else 1, 5), len(str(text)))
+        return type("Tokens", (), {"input_ids": ids})
+
+
+def test_semantic_guidance():
+    """It has room for one edit a step, so that order 2 does not fit, with diffusers' own schedulers, too."""
+    pipe = diffusers.pipelines.SemanticStableDiffusionPipeline(
+        vae(), Encoder(), Encoder(), unet(), diffusers.DDIMScheduler(), None, None, requires_safety_checker=False
+    )
+    pipe.set_progress_bar_config(disable=True)
+    given = {
+        "prompt": "a",
+        "editing_prompt": ["bc"],
+        "edit_warmup_steps": 1,
+        "height": 8,
+        "width": 8,
+        "num_inference_steps": 6,
+    }
+    ends = []
+    for scheduler in (
+        diffusers.DDIMScheduler.from_config(entries_of("sd15")),
+        schedulers.BDIAScheduler.from_config(entries_of("sd15"), gamma=0.0),
+        schedulers.BDIAScheduler.from_config(entries_of("sd15")),
+    ):
+        pipe.scheduler = scheduler
+        ends.append(pipe(**given, output_type="latent", generator=torch.manual_seed(0))[0])
+    assert torch.allclose(*ends[:2], rtol=0, atol=1e-4) and ends[2].isfinite().all()
+    for scheduler in (schedulers.EDICTScheduler.from_config(entries_of("sd15")), diffusers.HeunDiscreteScheduler()):
+        pipe.scheduler = scheduler
+        with pytest.raises(IndexError):
+            pipe(**given, output_type="latent", generator=torch.manual_seed(0))
+
+
 @pytest.mark.parametrize("strength", [0.5, 1.0])
 def test_diffedit(strength):
     """Inverted with the strength with which it is sampled: with nothing to change it returns; `cut` fits the pipeline's own cut."""

@@ -17,11 +17,12 @@ from bdia_numerics.studies import STUDIES, run
 from bdia_numerics.studies.convergence import ConvergenceConfig
 from bdia_numerics.studies.digits import Config as DigitsConfig
 from bdia_numerics.studies.gamma_map import MapConfig
+from bdia_numerics.studies.given import ReproductionConfig
 from bdia_numerics.studies.network_studies import EditConfig, GrowthConfig, ImagesConfig, ReturnsConfig
 from bdia_numerics.studies.network_table import TableConfig
 from bdia_numerics.studies.roundtrip import PrecisionConfig, RoundtripConfig
 from bdia_numerics.studies.stability import StabilityConfig
-from bdia_numerics.studies.study import assemble, cells, takes_gamma, to_clean
+from bdia_numerics.studies.study import assemble, cells, parts_of, takes_gamma, to_clean
 from bdia_numerics.studies.work_precision import TIMES, WorkConfig
 
 TINY = {
@@ -38,9 +39,10 @@ TINY = {
     "network_table": TableConfig(("DDIM", "BDIA"), ("cut",), (6,), images=4, batch=4, paired=2, fine=4, resamples=10),
     "samples": ImagesConfig(("DDIM",), ("trailing",), (4,), images=2, fine=4),
     "returns": ReturnsConfig(("DDIM", "BDIA(gamma=1)"), steps=(5,), images=2),
+    "reproduction": ReproductionConfig(images=66, seeds=(0,), steps=(10,), piece=40),
     "digits": DigitsConfig(("DDIM", "EDICT, p 0.93"), ("trailing",), (4,), ("float64",), images=1),
 }
-ON_NETWORKS = ("growth", "editing", "network_table", "samples", "returns")
+ON_NETWORKS = ("growth", "editing", "network_table", "samples", "returns", "reproduction")
 CASES = [pytest.param(name, marks=[pytest.mark.slow] * (name in ON_NETWORKS)) for name in TINY]
 _FOUND = {}
 
@@ -88,7 +90,8 @@ def test_cells_do_not_depend_on_one_another(name):
     for cell in reversed(list(cells(study, config))):
         for value in list(vars(sys.modules[getattr(study.compute, "func", study.compute).__module__]).values()):
             getattr(value, "cache_clear", lambda: None)()
-        results.append((cell, study.compute(config, cell)))
+        own = [study.compute(config, task) for task in parts_of(study, config, cell)]
+        results.append((cell, study.join(config, cell, iter(own)) if study.join else own[0]))
     again = assemble(study, config, results)
     timed = [k for k in TIMES if k in again]
     assert again.drop_vars(timed).drop_attrs(deep=False).identical(expected.drop_vars(timed).drop_attrs(deep=False))

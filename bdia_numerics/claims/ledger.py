@@ -209,7 +209,13 @@ def select(only: Sequence[str] | None) -> list[Statement]:
     return [known[name] for name in only] if only else list(known.values())
 
 
-def decide(only: Sequence[str] | None = None, *, full: bool = False, show: Sequence[str] = ()) -> Iterator[Decided]:
+def decide(
+    only: Sequence[str] | None = None,
+    *,
+    full: bool = False,
+    show: Sequence[str] = (),
+    results: Mapping[str, tuple[str, str, str]] | None = None,
+) -> Iterator[Decided]:
     """Decide claims, in the order of the ledger; a command shares a long ledger among processes.
 
     Parameters
@@ -220,6 +226,8 @@ def decide(only: Sequence[str] | None = None, *, full: bool = False, show: Seque
         Whether to run the slow checks; without it their claims say so.
     show
         What of `Check.shows` to make as well, by name.
+    results
+        Verdict, evidence and kind of claims that somebody's results decide (`claims.reproduced`), by id.
     """
     registered, chosen, known = checks(), select(only), statements()
     first: dict[int, str] = {}
@@ -232,7 +240,10 @@ def decide(only: Sequence[str] | None = None, *, full: bool = False, show: Seque
     done: dict[str, Ran] = {}
     told: set[str] = set()
     for statement in chosen:
-        if statement.id not in registered:
+        if statement.id in (results or {}):
+            verdict, evidence, kind = (results or {})[statement.id]
+            yield Decided(statement, verdict, evidence, 0.0, kind=kind)
+        elif statement.id not in registered:
             yield Decided(statement, statement.verdict, statement.note, 0.0)
         elif (name := first.get(id((check := registered[statement.id]).run))) is None:
             yield Decided(statement, "skipped", "slow: run with --full or --only", 0.0, check)

@@ -113,7 +113,7 @@ def edit(
     }
     with counting("", len(methods) * (len(told[1]) + 2)) as advance:
         rows = [
-            _row(pipe, source, told, one, options, advance, fine, mask, save if k == 0 else None)
+            _row(pipe, source, told, one, options, advance, fine, mask, k == 0, save if k == 0 else None)
             for k, one in enumerate(methods)
         ]
     found = {**head, "steps": steps, "strength": strength, "seed": seed, "dtype": dtype, "device": device}
@@ -138,7 +138,7 @@ def _read(labelled: bool, source: str | None, wanted: list[str]) -> tuple[Any, l
 
 def _row(
     pipe: Any, source: Any, told: tuple[Any, list[Any]], solver: str, options: dict[str, Any], advance: Callable[..., None],
-    fine: int, mask: Any, save: Path | None,
+    fine: int, mask: Any, repeats: bool, save: Path | None,
 ) -> tuple[list[Any], dict[str, Any]]:  # fmt: skip
     """Return the pictures of one method, the source first, and its numbers."""
     from bdia_numerics.torch.editing import invert
@@ -155,7 +155,7 @@ def _row(
         edits.append(inv.edit(labels=one) if labelled else inv.edit(one))
         advance(f"{solver}")
     back = inv.reconstruct()
-    report = inv.report(fine=fine, edits=edits, mask=mask, reconstruction=back)
+    report = inv.report(fine=fine, edits=edits, mask=mask, reconstruction=back, repeats=repeats)
     advance(f"{solver}")
     pictures = [inv.source, back.images, *(one.images for one in edits)]
     read = None
@@ -178,8 +178,8 @@ def _draw(rows: list[tuple[list[Any], dict[str, Any]]], found: dict[str, Any], p
     caption = f"{found['pipeline']}: {found['steps']} steps, guidance {found['guidance']:g}"
     caption += "" if found["strength"] == 1 else f", strength {found['strength']:g}"
     labels = isinstance(found["source"], int)
-    heads = ["source", "reconstruction", *(f"as {'label ' if labels else ''}{one}" for one in found["wanted"])]
-    said = f"label {found['source']}" if labels else f"prompt: {found['source'] or 'none'}"
+    heads = ["source", "reconstruction", *(f"as label {one}" if labels else f"as “{one}”" for one in found["wanted"])]
+    said = f"label {found['source']}" if labels else f"“{found['source']}”" if found["source"] else "no prompt"
     drawn = edits(
         [pictures for pictures, _ in rows],
         [row["solver"] for _, row in rows],

@@ -160,7 +160,8 @@ def progress() -> Any:
     error = Console(stderr=True)
     counted = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn())
     columns = (*counted, TimeElapsedColumn(), TextColumn("so far,"), TimeRemainingColumn(), TextColumn("to go"))
-    return Progress(*columns, console=error, transient=True, disable=not error.is_terminal)
+    # Half an hour, since a step of a long run takes longer than the half minute that rich remembers.
+    return Progress(*columns, console=error, transient=True, disable=not error.is_terminal, speed_estimate_period=1800)
 
 
 @contextmanager

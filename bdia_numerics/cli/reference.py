@@ -61,12 +61,10 @@ def _section(name: str, command: Any, kept: str) -> str:
     about = "\n\n".join(_plain(part) for part in re.split(r"\n\s*\n", command.help.strip()))
     rows = []
     for record in filter(None, (p.get_help_record(context) for p in command.params)):
-        names, said = re.sub(r"list\[(\w+)\]", r"\1", record[0]), re.sub(r"\s+", " ", record[1])
+        names, said = re.sub(r"list\[(\w+)\]", r"\1", record[0]).replace("|", " or "), " ".join(record[1].split())
+        text, default, required = re.fullmatch(r"(.*?) ?(?:\[default: (.*)\]|\[(required)\])?", said).groups()  # type: ignore[union-attr]
         if "--help" not in names:
-            text, _, default = (
-                said.removesuffix("]").partition("[default: ") if "[default: " in said else (said, "", "")
-            )
-            rows.append((f"`{names}`", _plain(text.strip()), f"`{default.strip('()')}`" if default else ""))
+            rows.append((f"`{names}`", _plain(text), f"`{default.strip('()')}`" if default else required or ""))
     words = f"bdia {name} {EXAMPLES[name]}".strip()
     found = re.search(rf"^```text\n\$ {re.escape(words)}\n(.*?)^```$", kept, re.MULTILINE | re.DOTALL)
     shown = found[1] if found else _output(words)
@@ -77,8 +75,9 @@ def _section(name: str, command: Any, kept: str) -> str:
 def _plain(text: str) -> str:
     """Return a text of help in Markdown: options are code, and what Markdown would read is itself."""
     pieces = re.split(r"(`[^`]*`)", " ".join(text.split()))
-    escaped = (re.sub(r"[*_<|\[]", r"\\\g<0>", re.sub(r"(?<![\w-])--[a-z][\w/-]*", r"`\g<0>`", p)) for p in pieces[::2])
-    return "".join(part for pair in zip(escaped, [*pieces[1::2], ""], strict=True) for part in pair)
+    escaped = (re.sub(r"[*_<\[]", r"\\\g<0>", re.sub(r"(?<![\w-])--[a-z][\w/-]*", r"`\g<0>`", p)) for p in pieces[::2])
+    shown = "".join(part for pair in zip(escaped, [*pieces[1::2], ""], strict=True) for part in pair)
+    return shown.replace("|", "&#124;")
 
 
 def _output(words: str) -> str:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics import grids, names, program, schedules
+from bdia_numerics import grids, names, program, schedules, solvers
 from bdia_numerics.cli.options import (
     AsJson,
     Html,
@@ -24,7 +24,6 @@ from bdia_numerics.cli.options import (
     visible,
 )
 from bdia_numerics.runs.files import check, fingerprint, write
-from bdia_numerics.solvers import SECOND_ORDER, SOLVERS
 from bdia_numerics.spaces.later import Later
 
 page = Later("bdia_numerics.pages.datasheet")
@@ -48,7 +47,7 @@ def list_solvers(
         cells = (s["name"], s["order"], s["nfe"], ", ".join(s["registers"]), s["combinations"], exact)
         rows.append((*cells, s["bit_exact"], s["source"]))
     show_table(heads, rows, whole=("solver",), width=200)
-    for name in SECOND_ORDER:
+    for name in solvers.SECOND_ORDER:
         typer.echo(
             f"{name} solves z'' = a(z, t): its model gives a, its start z and z'. The others solve the ODE of diffusion."
         )
@@ -67,7 +66,7 @@ def rows_of_all() -> list[dict[str, Any]]:
         mark, text = _kept().read_text(encoding="utf-8").split("\n", 1)
         if mark == hashlib.sha256((code + text).encode()).hexdigest():
             return json.loads(text)  # type: ignore[no-any-return]
-    found = [row(name, make) for name, make in {**SOLVERS, **SECOND_ORDER}.items()]
+    found = [row(name, make) for name, make in {**solvers.SOLVERS, **solvers.SECOND_ORDER}.items()]
     text = json.dumps(found)
     with suppress(OSError, RuntimeError):
         _kept().parent.mkdir(parents=True, exist_ok=True)

@@ -50,7 +50,7 @@ ROWS = 40
 def show(study: Study, config: Any, figure: Path | None, as_json: bool) -> None:
     """Run a study in this process, write its figure where a path is given, and print its table or its JSON."""
     figure_path(figure)
-    with counting(study.name[:14], sum(1 for _ in design.cells(study, config))) as advance:
+    with counting(study.name[:14], len(design.work(study, config))) as advance:
         found = studies.run(study, config, advance=advance)
     if figure is not None:
         save_figure(figure, plots.figure_of(study, found))

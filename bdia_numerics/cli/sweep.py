@@ -68,7 +68,7 @@ def sweep(
         status = _show_plan(chosen, settings, folder, workers, as_json)
     else:
         try:
-            status = _go(chosen, settings, folder, _pool(workers, scheduler), retry, as_json)
+            status = _go(chosen, settings, folder, pool_of(workers, scheduler), retry, as_json)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("stopped; the same command goes on from here") from None
     raise typer.Exit(status)
@@ -91,7 +91,8 @@ def _chosen(path: Path | None, name: str | None, out: Path | None) -> tuple[Stud
     return study, settings, out or Path("results") / (path.stem if path else study.name)
 
 
-def _pool(workers: int | None, scheduler: str | None) -> Any:
+def pool_of(workers: int | None, scheduler: str | None) -> Any:
+    """Return where a study's cells are computed; ValueError for both a number of processes and a cluster."""
     if scheduler is not None:
         if workers is not None:
             raise ValueError(
@@ -110,7 +111,7 @@ def _go(study: Study, settings: Any, folder: Path, pool: Pool, retry: bool, as_j
         if failed:
             advance(f"{study.name}, {failed} failed", 0)
 
-    with counting(study.name[:14], sum(1 for _ in design.cells(study, settings))) as advance:
+    with counting(study.name[:14], len(design.work(study, settings))) as advance:
         dataset = studies.run(study, settings, folder=folder, pool=pool, retry=retry, advance=advance, watch=watch)
     path, done = running.dataset_path(folder, study), studies.tasks(folder, study)
     failures = [t for t in done if t.failure]
@@ -155,7 +156,7 @@ def _show_tasks(done: list[Task], as_json: bool) -> int:
 
 def _show_plan(study: Study, settings: Any, folder: Path, workers: int | None, as_json: bool) -> int:
     kept = running.finished(folder, study)
-    missing = [cell for cell in design.cells(study, settings) if design.key(cell) not in kept]
+    missing = [cell for cell in design.work(study, settings) if design.key(cell) not in kept]
     apart, job = max(1, len(missing) // SAMPLES), local.StudyJob(study, settings, "", "")
     tried = [local.attempt(job, cell) for cell in [*missing[:1], *missing[apart // 2 :: apart][:SAMPLES]]]
     sample = tried[1:]  # the first one imports what all need

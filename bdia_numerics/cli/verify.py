@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +43,12 @@ def verify(
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="PATH", help="Where to write the ledger as a page in Markdown.")
     ] = None,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--results", metavar="FOLDER", help="Of `bdia reproduce`, which decides a table's claim; again for more."
+        ),
+    ] = None,
     mutants: Annotated[bool, typer.Option("--mutants", help="Run each check on the errors it must notice.")] = False,
 ) -> None:
     """Decide the claims of the paper, print how many hold and which do not, and write report.html, which has the evidence of each.
@@ -52,6 +58,8 @@ def verify(
     """
     from bdia_numerics.pages.template import MISSING, available, require_pages
 
+    if results and mutants:
+        raise ValueError("--results does not go with --mutants: leave one out")
     if quick and full:
         raise ValueError("--quick and --full exclude each other: give one")
     for option, given in (("--html", html), ("--markdown", markdown)):
@@ -70,7 +78,12 @@ def verify(
         unasked = None
     path = html or unasked
     check("--html", path)
-    decided = _decide(ids or None, full=full, show=("results", *(("runs", "choices") if path else ())))
+    told: dict[str, tuple[str, str, str]] = {}
+    if results:
+        from bdia_numerics.claims import reproduced
+
+        told = reproduced.decided(results)
+    decided = _decide(ids or None, told, full=full, show=("results", *(("runs", "choices") if path else ())))
     shown = {name: data for d in decided for name, data in d.shown.items()}
     if as_json:
         typer.echo(as_text(_ledger(decided, shown.get("results"))))
@@ -87,12 +100,14 @@ def verify(
     raise typer.Exit(int(any(d.verdict == "failed" for d in decided)))
 
 
-def _decide(only: Sequence[str] | None, *, full: bool, show: Sequence[str]) -> list[Decided]:
+def _decide(
+    only: Sequence[str] | None, results: Mapping[str, tuple[str, str, str]], *, full: bool, show: Sequence[str]
+) -> list[Decided]:
     from bdia_numerics.claims import ledger
 
     decided = []
     with counting("deciding", len(ledger.select(only))) as advance:
-        for d in ledger.decide(only, full=full, show=show):
+        for d in ledger.decide(only, full=full, show=show, results=results):
             decided.append(d)
             advance(d.statement.id)
     return decided

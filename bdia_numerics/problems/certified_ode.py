@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.checks import finite_states, marginal, states
+from bdia_numerics.problems.checks import marginal, states
 from bdia_numerics.problems.enclosures import Ball, Parts, Vector, ball_mixture, square
 from bdia_numerics.problems.mixtures import Law
 from bdia_numerics.problems.problem import Certificate, CertifiedFlow
@@ -85,7 +85,7 @@ def certified_flow(
     given = np.asarray(spaces.plain("z", z), dtype=None if isinstance(z, np.ndarray) else object)
     array = np.asarray(np.frompyfunc(space.number, 1, 1)(given.astype(object)), dtype=object)
     states(array, problem.dimension)
-    finite_states(array, space)
+    spaces.require_finite("z", array, space)
     if any(map(carries_slopes, array.flat)):
         raise TypeError("z carries derivatives, which the Taylor steps do not move: pass balls")
     with space.working():

@@ -237,12 +237,6 @@ def states(z: object, dimension: int) -> tuple[Array, spaces.Space]:
     return array, space
 
 
-def finite_states(z: Array, space: spaces.Space) -> None:
-    """Refuse NaN and infinite states where a flow would have no meaning."""
-    if not space.finite(z):
-        raise ValueError("z contains NaN or infinity: the flow needs finite states")
-
-
 def marginal(
     schedule: Any, t: Any, space: spaces.Space, known: dict[Any, tuple[Any, Any]] | None = None
 ) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.checks import finite_states, marginal, states
+from bdia_numerics.problems.checks import marginal, states
 from bdia_numerics.problems.reference import Method, reference_flow
 from bdia_numerics.spaces import Array, Space
 from bdia_numerics.spaces.mean_value import ball_of
@@ -285,7 +285,7 @@ class Problem:
         what ran. For Gaussians and mixtures `problems.certified_flow` gives an enclosure with a proved radius instead.
         """
         array, space = states(z, self.dimension)
-        finite_states(array, space)
+        spaces.require_finite("z", array, space)
         certificate = self._certificate_in(space)
         with space.working():
             begin, end = marginal(schedule, t_from, space), marginal(schedule, t_to, space)
@@ -312,7 +312,7 @@ class Problem:
     def flow_and_jacobian(self, z: Any, t_from: Any, t_to: Any, schedule: NoiseLevels) -> tuple[Array, Array]:
         """Return `flow` and `flow_jacobian`, for little more than the price of the flow; errors as theirs."""
         array, space = states(z, self.dimension)
-        finite_states(array, space)
+        spaces.require_finite("z", array, space)
         certificate = self._certificate_in(space)
         if not certificate.exact:
             raise ValueError(f"{self._kind()}: the flow has no closed form, so its derivative has none either")

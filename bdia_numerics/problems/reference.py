@@ -236,8 +236,7 @@ def reference_flow(
     space = spaces.of(array)
     if not space.floats:
         raise TypeError(f"z is in {space.name}, and the reference is computed in float64: pass float states")
-    if not space.finite(array):
-        raise ValueError("z contains NaN or infinity: the reference needs finite states")
+    spaces.require_finite("z", array, space)
     chosen = _chosen(method, model, schedule)
     rtol = _DEFAULT[chosen] if rtol is None else rtol
     if not _FINEST[chosen] <= rtol < 1e-2:

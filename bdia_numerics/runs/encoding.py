@@ -28,7 +28,7 @@ from bdia_numerics.runs.solving import (
 )
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Model, Status, come_back, drive
-from bdia_numerics.spaces import Space, as_floats, lattice, plain
+from bdia_numerics.spaces import Space, as_floats, lattice, plain, require_finite
 from bdia_numerics.spaces.lattice import on_lattice
 from bdia_numerics.spaces.values import ordered, share
 from bdia_numerics.texts import one_of, shown
@@ -73,8 +73,7 @@ def encode(
     """
     check_arguments(solver, model, grid)
     space, grid = prepared("x_0", x_0, grid)
-    if not space.finite(x_0):
-        raise ValueError("x_0 holds NaN or infinite values: pass finite states")
+    require_finite("x_0", x_0, space)
     if method is None:
         if has_inverse(solver, grid, prediction_of(model), space):
             course = encoding(solver, grid, prediction_of(model), space)

@@ -14,7 +14,7 @@ from bdia_numerics.grids import Between, Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Slot
 from bdia_numerics.runs.solving import Model, Solution, begin, check_arguments, prepared, solve
-from bdia_numerics.spaces import Array
+from bdia_numerics.spaces import Array, require_finite
 from bdia_numerics.spaces.base import decimal
 from bdia_numerics.spaces.values import ordered, share
 from bdia_numerics.texts import shown
@@ -154,8 +154,7 @@ def fit_slots(
     space, grid = prepared("z", z, grid)
     if not space.floats:
         raise TypeError(f"z is in {space.name}: coefficients are fitted on NumPy floats")
-    if not space.finite(z):
-        raise ValueError("z holds NaN or infinite values: pass finite states")
+    require_finite("z", z, space)
     asked = _Remembering(model)
     registers, _ = begin(solver, asked, grid, {grid.n: z}, grid.n)
     given = {name: getattr(solver, name) for name in names}

@@ -33,7 +33,7 @@ from bdia_numerics.program import (
 from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import FLOAT64, Space, of, parameter, plain, same_system
+from bdia_numerics.spaces import FLOAT64, Space, of, parameter, plain, require_finite, require_system, same_system
 from bdia_numerics.spaces.values import of_kind, ordered
 from bdia_numerics.texts import shown
 
@@ -383,12 +383,6 @@ def _alike(registers: Mapping[str, Any], space: Space, prefix: str = "register")
 
 def _checked(name: str, value: Any, space: Space) -> Any:
     value = np.float64(value) if isinstance(value, float) else plain(name, value)
-    try:
-        found = of(value)
-    except TypeError as error:
-        raise TypeError(f"{name}: {error}") from None
-    if not same_system(found, space):
-        raise TypeError(f"{name} is in {found.name}, the other states in {space.name}: convert it")
-    if not space.finite(value):
-        raise ValueError(f"{name} holds NaN or infinite values: pass finite states")
+    require_system(name, value, space, "the other states", "convert it")
+    require_finite(name, value, space)
     return value

@@ -20,6 +20,8 @@ from bdia_numerics.spaces.base import (
     parameter,
     plain,
     register,
+    require_finite,
+    require_system,
     same_system,
     vanishes,
 )
@@ -67,6 +69,8 @@ __all__ = [
     "read_stored",
     "register",
     "register_reader",
+    "require_finite",
+    "require_system",
     "same_system",
     "vanishes",
 ]

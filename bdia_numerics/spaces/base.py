@@ -260,12 +260,23 @@ def admitted(space: Memory, name: str, output: Any) -> None:
         if found != dtype:
             raise TypeError(f"{name} has dtype {found}, z has {dtype}: cast the output, or z")
         return
+    require_system(name, output, space, "the run", "compute it there")
+
+
+def require_system(name: str, value: Any, space: Any, others: str, remedy: str) -> None:
+    """Raise TypeError unless a value is in the number system of the others."""
     try:
-        found = of(output)
+        found = of(value)
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from None
     if not same_system(found, space):
-        raise TypeError(f"{name} is in {found.name}, the run in {space.name}: compute it there")
+        raise TypeError(f"{name} is in {found.name}, {others} in {space.name}: {remedy}")
+
+
+def require_finite(name: str, states: Any, space: Space) -> None:
+    """Raise ValueError for states that hold NaN or infinity."""
+    if not space.finite(states):
+        raise ValueError(f"{name} holds NaN or infinite values: pass finite states")
 
 
 _REGISTERED: list[tuple[Callable[[object], bool], Callable[[Any], Space]]] = []

@@ -86,6 +86,11 @@ class Study:
         config -> coordinates by dimension within a cell.
     wanted : callable
         (config, cell) -> whether that cell is run; where not, numbers are NaN and texts empty.
+    parts : callable
+        config -> in how many parts a cell is computed, each a task that is kept when it is finished, and for `compute` a cell with its
+        number under "part"; 0 for cells that are computed as they are.
+    join : callable, optional
+        (config, cell, values of its parts in order, read one at a time) -> values by variable.
     finish : callable
         Dataset -> dataset: what needs several cells.
     caption : str
@@ -108,6 +113,8 @@ class Study:
     variables: Mapping[str, Variable]
     inner: Callable[[Any], Mapping[str, Sequence[Scalar]]] = field(default=lambda config: {})
     wanted: Callable[[Any, Cell], bool] = field(default=lambda config, cell: True)
+    parts: Callable[[Any], int] = field(default=lambda config: 0)
+    join: Callable[[Any, Cell, Iterator[Mapping[str, Any]]], Mapping[str, Any]] | None = None
     finish: Callable[[Any], Any] = field(default=lambda dataset: dataset)
     caption: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -133,6 +140,16 @@ def cells(study: Study, config: Any) -> Iterator[Cell]:
         cell = dict(zip(dims, values, strict=True))
         if study.wanted(config, cell):
             yield cell
+
+
+def parts_of(study: Study, config: Any, cell: Cell) -> list[Cell]:
+    """Return what a cell is computed in: itself, or its parts."""
+    return [{**cell, "part": k} for k in range(study.parts(config))] or [cell]
+
+
+def work(study: Study, config: Any) -> list[Cell]:
+    """Return all tasks of a study; ValueError as `coordinates`."""
+    return [task for cell in cells(study, config) for task in parts_of(study, config, cell)]
 
 
 def key(cell: Cell) -> str:

@@ -307,8 +307,7 @@ def edit_friendly(model: Model, grid: Grid, x_0: Any, rng: np.random.Generator) 
     space, grid = prepared("x_0", x_0, grid)
     if not space.floats:
         raise TypeError(f"x_0 is in {space.name}: random states are drawn in NumPy floats")
-    if not space.finite(x_0):
-        raise ValueError("x_0 holds NaN or infinite values: pass finite states")
+    spaces.require_finite("x_0", x_0, space)
     x_0 = np.asarray(x_0)
     trajectory = np.empty((grid.n + 1, *x_0.shape), x_0.dtype)
     trajectory[0], offsets = x_0, np.zeros((grid.n, *x_0.shape), x_0.dtype)

@@ -16,7 +16,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.inversion.steps import DDIMInversion, Method, Step, name_of, step_at
 from bdia_numerics.runs.solving import Model, Solution, Status, prepared, solve
-from bdia_numerics.spaces import Array, Space, kind_of
+from bdia_numerics.spaces import Array, Space, kind_of, require_finite
 from bdia_numerics.texts import shown
 
 # Two differences of increments whose directions agree to this many digits say the same about the slope.
@@ -43,8 +43,7 @@ class Iteration:
         """Return a state as an array, and the tolerance in its number system; ValueError and TypeError as documented."""
         if space.scalars is not space or space.encloses or space.symbolic:
             raise TypeError(f"{name} is in {space.name}, where iterations have no limit: use floats, mpf or fractions")
-        if not space.finite(z):
-            raise ValueError(f"{name} holds NaN or infinite values: pass finite states")
+        require_finite(name, z, space)
         if self.memory and not space.floats:
             raise TypeError(f"memory={self.memory} needs NumPy floats, and {name} is in {space.name}: use memory=0")
         if self.tolerance is not None:

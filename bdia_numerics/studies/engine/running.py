@@ -19,7 +19,19 @@ from bdia_numerics.studies.engine.journal import Journal, Task
 from bdia_numerics.studies.engine.journal import tasks as tasks_of
 from bdia_numerics.studies.engine.local import Outcome, Pool, StudyJob, direct, serial
 from bdia_numerics.studies.engine.sources import source
-from bdia_numerics.studies.study import Cell, Dataset, Study, as_text, assemble, cells, key, provenance, versions
+from bdia_numerics.studies.study import (
+    Cell,
+    Dataset,
+    Study,
+    as_text,
+    assemble,
+    cells,
+    key,
+    parts_of,
+    provenance,
+    versions,
+    work,
+)
 from bdia_numerics.texts import shown
 
 _SAVED = 2
@@ -184,11 +196,11 @@ def run(
 
 
 def _pending(study: Study, config: Any, journal: Journal, retry: bool, advance: Callable[[], None]) -> Iterator[Cell]:
-    for cell in cells(study, config):
-        if journal.holds(cell, failures=not retry):
+    for task in work(study, config):
+        if journal.holds(task, failures=not retry):
             advance()
         else:
-            yield cell
+            yield task
 
 
 def _dataset(study: Study, config: Any, journal: Journal) -> Dataset:
@@ -197,12 +209,20 @@ def _dataset(study: Study, config: Any, journal: Journal) -> Dataset:
     def results() -> Iterator[tuple[Cell, dict[str, Any]]]:
         nonlocal failed
         for cell in cells(study, config):  # in their own order, whatever that of the journal is
-            found = journal.outcome(cell)
-            if found is None:
-                raise RuntimeError(f"{dict(cell)} was lost: run the study again")
-            values, failure = found
+            own = parts_of(study, config, cell)
+            failure = next((kept(task)[1] for task in own if not journal.holds(task, failures=False)), "")
             failed += bool(failure)
-            yield cell, ({"status": failure} if "status" in study.variables else {}) if failure else values
+            if failure:
+                yield cell, {"status": failure} if "status" in study.variables else {}
+            else:
+                parts = (kept(task)[0] for task in own)
+                yield cell, next(parts) if study.join is None else dict(study.join(config, cell, parts))
+
+    def kept(task: Cell) -> tuple[dict[str, Any], str]:
+        found = journal.outcome(task)
+        if found is None:
+            raise RuntimeError(f"{dict(task)} was lost: run the study again")
+        return found
 
     made = assemble(study, config, results(), made_by=journal.provenance)
     return made.assign_attrs(failed=failed)

@@ -91,7 +91,12 @@ class Report:
                 f"the inverse multiplies a perturbation by {self.amplification:.2g} at most, for Gaussian data"
             )
         if self.repeatability is not None:
-            lines.append(f"output of the network at one state: {self.repeatability}")
+            probes = self.repeatability.probes
+            changed = ", ".join(name for name, found in probes.items() if found.differing)
+            apart = f"differs by up to {self.repeatability.largest:.1g} with {changed}"
+            lines.append(
+                f"output of the network at one state: {apart if changed else 'the same in ' + ', '.join(probes)}"
+            )
         return lines + [f"edit {k}: {value:.1f} dB from the source" for k, value in enumerate(self.psnr, 1)]
 
 

@@ -241,10 +241,9 @@ def load(
 
 
 def _of_ddim(path: Path, *, ema: bool) -> Loaded:
-    network = ddim_unet(path, ema=ema)
-    size, betas = network.config["sample_size"], {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}
+    betas = {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}
     config = configs.from_mapping({"_class_name": "DDIMScheduler", "clip_sample": False, **betas})
-    return Loaded(network, schedule_of(config), "eps", (network.config["in_channels"], size, size), config)
+    return described(ddim_unet(path, ema=ema), config)
 
 
 def _from_folder(source: str | Path, part: str | None, dtype: torch.dtype) -> Loaded:

@@ -268,3 +268,57 @@ def sample(
 def rms(difference: torch.Tensor) -> float:
     """Return the root mean square over all elements, in float64."""
     return float(difference.detach().double().square().mean().sqrt())
+
+
+def seeded(
+    images: range,
+    shape: tuple[int, ...],
+    *,
+    scale: float = 1.0,
+    classes: int = 0,
+    dtype: torch.dtype,
+    device: Any = "cpu",
+) -> tuple[torch.Tensor, list[int] | None]:
+    """Return the noise of numbered images, each from a generator of its own, so that it depends on no batch; and a label of each.
+
+    Parameters
+    ----------
+    images
+        Their numbers, which are the seeds.
+    shape
+        Of a state.
+    scale
+        Standard deviation.
+    classes
+        From how many a label is drawn, after the noise, as the scripts of EDM do; 0 draws none.
+    dtype, device
+        Of the noise, which is drawn in float32 on the CPU.
+    """
+    drawn, labels = [], []
+    for number in images:
+        generator = torch.Generator().manual_seed(number % 2**32)
+        drawn.append(torch.randn(shape, generator=generator))
+        labels += [int(torch.randint(classes, (), generator=generator))] if classes else []
+    return torch.stack(drawn).to(device=device, dtype=dtype) * scale, labels or None
+
+
+def clipped_ddim(model: Model, n: int, z: torch.Tensor) -> torch.Tensor:
+    """Return what diffusers' DDIM pipeline makes of noise with the scheduler of google/ddpm-cifar10-32, which clips x_0 to [-1, 1].
+
+    Parameters
+    ----------
+    model
+        Of noise predictions, with the betas of DDPM.
+    n
+        Steps: times 0, 1000//n, ... in falling order, and clean data.
+    z
+        Shape (batch, channels, height, width).
+    """
+    import diffusers
+
+    make: Any = diffusers.DDIMScheduler
+    scheduler = make(beta_start=1e-4, beta_end=0.02, clip_sample=True)
+    scheduler.set_timesteps(n)
+    for t in scheduler.timesteps:
+        z = scheduler.step(model(z, int(t)), t, z).prev_sample
+    return z

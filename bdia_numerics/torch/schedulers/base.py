@@ -24,7 +24,7 @@ from bdia_numerics.torch.schedulers.family import FamilyScheduler
 from bdia_numerics.torch.schedulers.frames import PLAIN, Frame
 from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun, first_register, part_of, tensor_of
 from bdia_numerics.torch.schedulers.tables import level, whole_number
-from bdia_numerics.torch.schedulers.warning import foreseen, warn_not_finite, warn_of_contradiction
+from bdia_numerics.torch.schedulers.warning import foreseen, scaled_twice, warn_not_finite, warn_of_contradiction
 
 Times = list[float]
 
@@ -297,6 +297,8 @@ class ProgramScheduler(FamilyScheduler):
 
     def _warn_first(self, now: PipelineRun, course: Course, sample: torch.Tensor, output: torch.Tensor) -> None:
         """Say at the first step of a run what is known of it before the others."""
+        if now.given is None and course is now.whole and (said := scaled_twice(sample, self.init_noise_sigma)):
+            warnings.warn(said, stacklevel=3)
         sample = sample / now.frame_at(now.begin or 0)[0]
         kept, batch = now.kept(sample), None if now.given is None else len(next(iter(now.given.registers.values())))
         if said := foreseen(course, sample, kept, batch):

@@ -16,6 +16,8 @@ from bdia_numerics.texts import shown
 from bdia_numerics.torch.networks.models import contradiction
 from bdia_numerics.torch.tensors import has_float64, space_of
 
+TWICE = 3.0
+"""Times the size of the noise, above which a first sample was scaled once too often."""
 SELDOM = 0.02
 """Expected number of elements that the network sees otherwise: one in fifty runs meets one."""
 
@@ -56,6 +58,16 @@ def warn_of_contradiction(kind: str, point: Point, z: torch.Tensor, output: torc
     """Warn where a network's output at the noise end is not a prediction of its kind; on a device nothing is looked at."""
     if z.device.type == "cpu" and (said := contradiction(kind, point.alpha, point.t, z, output)):
         warnings.warn(said, stacklevel=4)
+
+
+def scaled_twice(sample: torch.Tensor, size: float) -> str:
+    """Return what is to be said of a first sample that is much larger than its family's first size; on a device nothing is looked at."""
+    if size <= 1 or sample.device.type != "cpu" or not (found := space_of(sample).rms(sample)) > TWICE * size:
+        return ""
+    return (
+        f"the first sample has the size {found:.2g}, where noise has {size:.2g}: latents of an inverse have it already, and a pipeline "
+        "multiplies by init_noise_sigma: divide them by it, or hand over the state with start_from"
+    )
 
 
 def foreseen(course: Course, sample: torch.Tensor, registers: torch.dtype, given: int | None) -> str:

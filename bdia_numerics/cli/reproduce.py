@@ -1,0 +1,137 @@
+"""The command `bdia reproduce`: a published table, made anew with the weights that somebody has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bdia_numerics.cli.options import AsJson, TrustPickle, as_text, counting, require_torch, save_figure
+from bdia_numerics.cli.studies import show_rows
+from bdia_numerics.cli.sweep import pool_of
+from bdia_numerics.texts import wholes
+
+PICTURES = 4
+"""Prompts of which figure-1 shows images, unless --images says how many."""
+_KNOWN = "figure-1, table-1, table-2:quad|cut|trailing|leading|pndm, table-3, belm:cifar10"
+
+
+def reproduce(
+    table: Annotated[str, typer.Argument(help=f"What to make: {_KNOWN}; a table alone is all of its protocols.")],
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="A checkpoint of DDIM's or PNDM's repository, a diffusers folder, or a pickle of EDM; without it the shipped network of "
+            "digits stands in.",
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(metavar="STATS.npz", help="mu and sigma of real images' features; those of MNIST without it."),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.pt|MODULE:FUNCTION",
+            help="Takes images of bytes (n, 3, height, width) and gives features (n, d); the shipped classifier of digits without it.",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="What the weights are for, where the network does not tell: FFHQ or AFHQV2.")
+    ] = None,
+    prompts: Annotated[str | None, typer.Option(metavar="FILE", help="Of table-1: one prompt a line.")] = None,
+    images: Annotated[int | None, typer.Option(help="Of a run; as many as the protocol says by default.")] = None,
+    steps: Annotated[str | None, typer.Option(help="Of the table's, such as 10,20; all by default.")] = None,
+    seeds: Annotated[str, typer.Option(help="Runs, each with its own noise; an interval needs two.")] = "0,1,2",
+    batch: Annotated[int, typer.Option(help="Images at a time; halved where memory does not suffice.")] = 100,
+    piece: Annotated[int, typer.Option(help="Images that are kept together, the most that a kill can lose.")] = 2500,
+    device: Annotated[str, typer.Option(help="Of the network, such as cuda; in each process.")] = "cpu",
+    ema: Annotated[
+        bool, typer.Option("--ema/--no-ema", help="Take the running mean where a checkpoint has both.")
+    ] = True,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where the run is kept; results/ with the names of table and data."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes on this machine; one by default.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="A Dask cluster instead, such as tcp://host:8786, one process a device.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Run again what failed before.")] = False,
+    trust_pickle: TrustPickle = False,
+    as_json: AsJson = False,
+) -> None:
+    """Sample by every solver of a published table, take FID over seeds, and show it beside the published figures.
+
+    Finished pieces are kept: if the command is stopped or killed, the same command goes on. `bdia verify --results FOLDER` decides the
+    claim by the result. The exit status is 1 if a run failed.
+    """
+    require_torch()
+    from dataclasses import replace
+
+    from bdia_numerics.studies import given, protocols, run
+    from bdia_numerics.studies import reproduction as study
+    from bdia_numerics.studies.engine.running import dataset_path, finished
+    from bdia_numerics.studies.study import data as said
+    from bdia_numerics.studies.study import key, work
+
+    name, variants = protocols.protocols("table-1" if table == "figure-1" else table)
+    config = given.ReproductionConfig(
+        name, variants, data or "", _path(weights), _path(reference), _path(features), _path(prompts), images=images or 0,
+        seeds=wholes("--seeds", seeds), steps=(), batch=batch, piece=piece, device=device, ema=ema, trust_pickle=trust_pickle,
+    )  # fmt: skip
+    if table == "figure-1":
+        _draw_figure_1(config, out or Path("results"))
+        return
+    config = replace(config, digests=given.digests(config))
+    config = replace(config, data=study.data_of(config))
+    config = replace(config, steps=wholes("--steps", steps) if steps else ())
+    given.checked(config)
+    folder = out or Path("results") / f"{table.replace(':', '-')}-{config.data}"
+    pool = pool_of(1 if workers is None and scheduler is None else workers, scheduler)
+    kept = finished(folder, study.REPRODUCTION)
+    left = sum(key(task) not in kept for task in work(study.REPRODUCTION, config))
+    try:
+        with counting(table, left) as advance:
+            found = run(study.REPRODUCTION, config, folder=folder, pool=pool, retry=retry, watch=lambda _: advance())
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; the same command goes on from here") from None
+    rows, path = study.rows(found), dataset_path(folder, study.REPRODUCTION)
+    if as_json:
+        typer.echo(as_text({**said(study.REPRODUCTION, found), "dataset": str(path)}))
+    else:
+        show_rows(study.REPRODUCTION, found)
+        if departs := rows[0]["departs"]:
+            typer.echo(f"A stand-in, which decides nothing: {departs}.")
+        typer.echo(f"{config.data}, {path}: bdia verify --results {folder}")
+    raise typer.Exit(int(found.attrs["failed"] > 0))
+
+
+def _draw_figure_1(config: Any, folder: Path) -> None:
+    from textwrap import fill
+
+    from bdia_numerics.plots import MISSING, available
+    from bdia_numerics.studies.reproduction import FIGURE_1, figure_1
+
+    if not available():
+        raise ValueError(MISSING)
+    from bdia_numerics.plots.pictures import Sheet, sheets
+
+    prompts, images = figure_1(config, config.images or PICTURES)
+    path = folder / "figure-1.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    caption = f"10 steps, guidance {config.protocol.guidance:g}, seed {config.seeds[0]}"
+    sheet = Sheet(
+        images / 255, rows=[fill(prompt, 20) for prompt in prompts], columns=FIGURE_1, high=1.0, caption=caption
+    )
+    save_figure(path, sheets([sheet], width=6.5, margin=1.8))
+    typer.echo(f"figure: {path}; its prompts are not those of the paper, which it does not list")
+
+
+def _path(text: str | None) -> str:
+    """Return the absolute path of what is in this file system, and any other text as it is."""
+    return (
+        str(Path(text).resolve()) if text and (Path(text).exists() or "/" in text) and ":" not in text else text or ""
+    )
