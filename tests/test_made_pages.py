@@ -140,4 +140,4 @@ def test_there_is_one_environment_and_one_style_sheet():
     # The ledger's own rules are its filter's, one for each verdict that it has.
     styled = {p.name for p in TEMPLATES.iterdir() if "<style>" in p.read_text(encoding="utf-8")}
     assert styled == {"page.html.j2", "ledger.html.j2"}
-    assert [p.name for p in TEMPLATES.iterdir() if p.suffix == ".css"] == ["style.css"]
+    assert sorted(p.name for p in TEMPLATES.iterdir() if p.suffix == ".css") == ["claims.css", "style.css"]
