@@ -253,7 +253,7 @@ MUTANTS = {
         checks.check_guided_model,
     ),
     "covariances across not compared": (
-        "symmetry",
+        "mixtures",
         "return alike(covs[:, ~on]",
         "return True or alike(covs[:, ~on]",
         lambda: test_what_has_no_symmetry_is_a_reference(
