@@ -107,6 +107,10 @@ STRETCH = (1000 / 30) / (1000 // 30)
 """How much longer 1000/S is than 1000//S for S = 30 steps."""
 
 
+ROW = 1 / 1000
+"""One of a thousand training steps, in the time of a schedule on [0, 1]."""
+
+
 def defects() -> tuple[Defect, ...]:
     """Return all of them, made anew."""
     kutta = runge_kutta(_RK4)
@@ -138,6 +142,12 @@ def defects() -> tuple[Defect, ...]:
             _SAMPLED,
             "assert_order(..., 2)",
             told=lambda g, i: g.t[-1] * i / g.n / 2,
+        ),
+        _leap(
+            "the level of the table's next row for the time that is told",
+            _SAMPLED,
+            "assert_order(..., 2)",
+            told=lambda g, i: g.t[i] - ROW,
         ),
         _leap(
             "two evaluations a slot where one is needed", partial(assert_nfe, per_step=1), "assert_nfe(..., 1)", calls=2

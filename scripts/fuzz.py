@@ -287,6 +287,7 @@ QUICK = {  # what makes a command's own work short, so that a limit is met by ho
     "pages": ["--list"],
     "lint": [str(ROOT / "tests/configs/sdxl.json")],
     "sweep": [str(ROOT / "examples/sweep.toml"), "--dry-run"],
+    "edit": ["--steps", "2"],
     "unet": ["--help"],
 }
 

@@ -254,17 +254,22 @@ def drawn(seed: int, count: int) -> list[Mutant]:
     return [m for turn in itertools.zip_longest(*piles) for m in turn if m][:count]
 
 
-def tests_of(mutant: Mutant, kept: dict[str, Any]) -> list[str]:
-    """Return the tests that run an error's lines, or else those of its statement, or of the lines around that are run."""
+def against(mutant: Mutant, kept: dict[str, Any], limit: float) -> list[str]:
+    """Return the tests that run an error's lines, or else those of its statement, or of its file, for so many seconds."""
     at = {int(line): tests for line, tests in kept["lines"].get(mutant.file, {}).items()}
-    for lines in (range(mutant.line, mutant.last + 1), range(mutant.around[0], mutant.around[1] + 1)):
-        ranks: dict[int, int] = {}
+    ranks: dict[int, int] = {}
+    for lines in (range(mutant.line, mutant.last + 1), range(mutant.around[0], mutant.around[1] + 1), at):
         for rank, k in ((rank, k) for line in lines for rank, k in enumerate(at.get(line, []))):
             ranks[k] = min(rank, ranks.get(k, rank))
-        if ranks:
-            return [kept["tests"][k] for k in sorted(ranks, key=ranks.__getitem__)]
-    # What is run when a module is imported is run by every test of the file.
-    return [kept["tests"][k] for k in dict.fromkeys(k for tests in at.values() for k in tests[:1])]
+        if ranks:  # what is run when a module is imported, every test of the file runs
+            break
+    found: list[str] = []
+    for k in sorted(ranks, key=ranks.__getitem__):
+        limit -= kept["seconds"][k]
+        if found and limit < 0:
+            break
+        found.append(kept["tests"][k])
+    return found
 
 
 def equivalents() -> dict[tuple[str, str, str], str]:
@@ -280,10 +285,11 @@ class Judge:
     kept: dict[str, Any]
     copies: Queue[Any]
     sound: dict[str, bool]
+    limit: float
 
     def __call__(self, mutant: Mutant) -> tuple[str, str]:
         """Return how an error ended, and the test that noticed it or what was printed."""
-        tests = tests_of(mutant, self.kept)
+        tests = against(mutant, self.kept, self.limit)
         if not tests:
             return "not run", ""
         text = (ROOT / "bdia_numerics" / mutant.file).read_text(encoding="utf-8")
@@ -323,6 +329,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=250)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of tests for one error, as they were measured")
     parser.add_argument("--only", type=int, help="the error of this number, with what its tests print")
     parser.add_argument(
         "--keep", action="store_true", help="take the kept lines, although the package was changed since"
@@ -351,30 +358,33 @@ def main() -> int:
         for k in range(given.jobs):
             (Path(folder) / str(k)).mkdir()
             copies.put(Copy(Path(folder) / str(k)))
-        judge = Judge(kept, copies, {})
+        judge = Judge(kept, copies, {}, given.seconds)
         with ThreadPoolExecutor(given.jobs) as pool:
             found = pool.map(lambda pair: judge(pair[1]), chosen_ones)
             for (k, mutant), (how, what) in zip(chosen_ones, found, strict=True):
                 lines = mutant.shown(texts[mutant.file])
                 noticed = how in ("killed", "too long")
-                if (reason := why.get((mutant.file, *lines))) and not noticed:
-                    ended["equivalent"] += 1
-                else:
-                    ended[how] += 1
+                reason = why.get((mutant.file, *lines))
+                # A line of equivalent.toml is wrong if a test notices its error.
+                verdict = how if not reason else "wrong line" if noticed else "equivalent"
+                ended[verdict] += 1
+                if verdict != "equivalent":
                     kinds[mutant.kind, noticed] += 1
-                place = f"{k:4} {mutant.kind:11} {'equivalent' if reason else how:10} {mutant.file}:{mutant.line}"
+                place = f"{k:4} {mutant.kind:11} {verdict:10} {mutant.file}:{mutant.line}"
                 print(place, what.splitlines()[-1][:120] if noticed and what else reason or "", flush=True)
-                if not noticed and not reason:
+                if verdict in ("survived", "not run", "wrong line"):
                     survivors.append("\n     ".join([place, f"- {lines[0]}", f"+ {lines[1]}"]))
                 if given.only is not None:
                     print(what)
         for _ in range(given.jobs):
             with closing(copies.get()):
                 pass
-    print("\nNo test notices:", *survivors, sep="\n") if survivors else None
+    print(
+        "\nNo test notices these, or a line of tests/equivalent.toml is wrong:", *survivors, sep="\n"
+    ) if survivors else None
     for kind in KINDS:
         print(f"{kind:11} {kinds[kind, True]} of {kinds[kind, True] + kinds[kind, False]} die")
-    total, died = sum(ended.values()), ended["killed"] + ended["too long"]
+    total, died = sum(ended.values()), ended["killed"] + ended["too long"] + ended["wrong line"]
     rest = max(1, total - ended["equivalent"])
     print(
         f"seed {given.seed}: {total} errors: {dict(ended)}; {died} of {rest} that are not equivalent die: {100 * died / rest:.0f}%"

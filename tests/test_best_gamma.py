@@ -112,6 +112,9 @@ def test_round_trip_curve_is_what_runs_lose():
     at = float(np.exp(np.interp(gamma, found.gammas[1:], np.log(found.round_trip[1:]))))
     # How float32 rounds the coefficients of this very gamma is not smooth in gamma, and the curve is.
     assert at == pytest.approx(round_trip_error(BDIA(gamma), grid).errors["float32"], rel=0.5)
+    # The least gamma but 0 is where the curve begins: nothing is interpolated there.
+    least = round_trip_error(BDIA(float(found.gammas[1])), grid, data_rms=1.0).errors["float32"]
+    assert found.round_trip[1] == pytest.approx(least, rel=1e-6)
     law = problems.Gaussian([0.0], 1)
     z = np.random.default_rng(0).standard_normal((500, 1)).astype(np.float32)
     lost = round_trip(BDIA(gamma), law.model(S), grid, z, reference=law).error

@@ -33,6 +33,17 @@ NOT_RUN = {
     ("README.md", 'pip install -c constraints.txt ".[report]" && bdia verify'): "run by .ci/run",
     ("README.md", 'pip install -c constraints.txt -e ".[all]" && pytest'): "run by .ci/run",
     ("CONTRIBUTING.md", 'pip install -c constraints.txt -e ".[all]" && pre-commit install'): "installs packages",
+    (
+        "docs/reproduce-tables.md",
+        "bdia reproduce table-2 --weights ddim_cifar10.ckpt --reference fid_cifar10_train.npz --features inception:features --device cuda",
+    ): "needs the checkpoint",
+    (
+        "docs/reproduce-tables.md",
+        (
+            "bdia reproduce table-3 --weights edm-cifar10-32x32-cond-vp.pkl --trust-pickle --reference cifar10-32x32.npz "
+            "--features inception:features --device cuda"
+        ),
+    ): "needs the weights",
     ("docs/start.md", 'pip install -c constraints.txt ".[report]"'): "installs packages",
 }
 # Blocks of plain text, which nothing runs, by their first line.
@@ -52,6 +63,10 @@ TEXT = {
         "docs/kdiffusion.md",
         "from comfy.samplers import KSAMPLER",
     ): "run by test_kdiffusion.py with a stand-in for ComfyUI",
+    (
+        "docs/edit-an-image.md",
+        'inv = invert(pipe, "photo.png", "a cat on a sofa", solver=BDIA(0.96), steps=40, guidance_scale=4.0)',
+    ): "needs the weights of Stable Diffusion",
     ("docs/scale-out.md", "# the driver's job: scheduler and bdia sweep on one core each"): "needs SLURM",
     (
         "docs/scale-out.md",

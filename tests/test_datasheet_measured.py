@@ -175,6 +175,7 @@ def test_a_stage_in_the_log_snr_is_measured_above_clean_data():
     assert end == f"on a grid that ends at sigma = {float(grid.sigma[0]):.2g}, not at 0"
     assert counted_evaluations(DPMSolver(2), t_min) == {"run": 100, "step": 2}
     assert registers_and_arrays(DPMSolver(2), grid)["registers"] == 1
+    assert registers_and_arrays(EDICT(), grid) == {"registers": 2, "peak": 4, "peak_inverse": 5}
     assert 0 < float_trip(DPMSolver(2), grid).returned["float64"] < 0.1
     for other in (DDIM(), BDIA(), EDICT()):
         assert last_time(other) == (None, "")

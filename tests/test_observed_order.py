@@ -26,6 +26,14 @@ def test_fit_finds_the_order_of_a_known_law(order, correction):
     assert abs(fit.order - order) <= fit.half_width < 0.15
 
 
+@pytest.mark.parametrize(("correction", "first"), [(3.5, 0), (5.0, 1), (7.0, 2)])
+def test_on_random_grids_coarse_levels_are_left_out_until_the_correction_is_small(correction, first):
+    """Levels begin with 8, 12, 16: the correction c/n is to be below a half at the first that counts."""
+    seeds = 1 + 1e-4 * np.random.default_rng(2).standard_normal((12, len(STEPS)))
+    fit = fit_random(STEPS, STEPS**-1.5 * np.exp(correction / STEPS) * seeds)
+    assert fit.first == first and fit.order == pytest.approx(1.5, abs=0.01)
+
+
 @pytest.mark.parametrize("noise", [0.003, 0.03])
 def test_band_widens_with_noise_and_covers(noise):
     rng, covered, widths = np.random.default_rng(0), 0, []
@@ -70,6 +78,8 @@ def test_bands_that_hold_neighbouring_orders_are_undecided():
     wide = ObservedOrder("s", "smooth", "own", 1.545, -1.51, 4.60, True, levels, 0, "float64", "")
     assert not wide.decided and wide.agrees(2) is None and "undecided up to n = 128" in str(wide)
     assert replace(wide, low=1.32, high=1.77).decided and not replace(wide, low=1.29, high=1.80).decided
+    edge = replace(wide, low=1.4, high=1.7, order=1.55)
+    assert edge.agrees(1.4) and edge.agrees(1.7) and edge.agrees(1.39) is False and edge.agrees(1.71) is False
 
 
 def test_random_fit_covers():

@@ -64,7 +64,7 @@ def test_no_text_of_a_claim_has_a_number_of_its_own(claim):
 @pytest.mark.parametrize(
     ("claim", "text", "number"),
     [
-        ("fact-5", "the response is 17 times the formula", 17),
+        ("fact-5", "the response is 17.3 times the formula", 17.3),
         ("fact-11", "sampled 90 times better", 90),
         ("fact-12", "the mean has 1.38 times the error", 1.38),
         ("fact-14", "2.0 times (3.1 times) the error of Heun", 3.1),

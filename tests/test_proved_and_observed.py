@@ -8,7 +8,7 @@ import pytest
 
 from bdia_numerics import BDIA, OBELM, SOLVERS, McCallumFoster, Rex, problems
 from bdia_numerics.analysis import GridFamily, observed_order, order_on_pattern, symbolic_order
-from bdia_numerics.analysis.sheet.proved import compared_order, prove
+from bdia_numerics.analysis.sheet.proved import compared_order, prove, proved_on
 from bdia_numerics.program.identity import identity
 from bdia_numerics.testing import assert_order
 
@@ -131,3 +131,9 @@ def test_a_wrong_claim_is_noticed():
     assert found.agrees(symbolic_order(BDIA(Fraction(1, 2))).order_smooth)
     assert not found.agrees(2) and not found.agrees(0)
     assert identity(BDIA(Fraction(1, 2))) == found.solver
+
+
+def test_on_equal_steps_of_t_an_order_is_proved_above_clean_data_alone():
+    """There sigma/alpha may not be smooth in t."""
+    assert proved_on(BDIA(1), GridFamily(variable="t")) == 2
+    assert proved_on(BDIA(1), GridFamily(variable="t", t_min=0)) is None

@@ -1,6 +1,8 @@
 """Pipelines of every family: gamma = 0 is the family's own scheduler in them, and round trips return through the pipelines themselves."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,3 +137,32 @@ def test_a_saved_pipeline_keeps_the_family(made, tmp_path):
         theirs = kind.from_config({k: v for k, v in again.config.items() if k in kind().config})
         theirs.set_timesteps(8, **passed)
         torch.testing.assert_close(theirs.timesteps.float(), ours.timesteps.float(), rtol=1e-6, atol=1e-6)
+
+
+FRESH = """
+import sys
+import torch
+from diffusers import DiffusionPipeline
+import bdia_numerics.torch.schedulers
+
+folder, *absent = sys.argv[1:]
+pipe = DiffusionPipeline.from_pretrained(folder, **dict.fromkeys(absent))
+given = torch.load(f"{folder}/given.pt")
+torch.save(pipe(**given)[0], f"{folder}/found.pt")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sd3", "playground"])
+def test_a_saved_pipeline_runs_in_a_fresh_process(made, name, tmp_path):
+    pipe, given, shape = made(name)
+    given = given | {"latents": noise(*shape), "num_inference_steps": 4, "output_type": "latent"}
+    pipe.scheduler = schedulers.BDIAScheduler.from_config(entries_of(name), gamma=0.9)
+    pipe.save_pretrained(tmp_path)
+    torch.save(given, tmp_path / "given.pt")
+    absent = [part for part, value in pipe.components.items() if value is None]
+    found = subprocess.run(
+        [sys.executable, "-c", FRESH, tmp_path, *absent], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert found.returncode == 0, found.stderr
+    assert torch.allclose(torch.load(tmp_path / "found.pt"), pipe(**given)[0], rtol=0, atol=1e-3)

@@ -459,7 +459,7 @@ def test_arguments_that_fit_nothing():
         assert_nfe(DDIM(), 1, invert=ddim)
     with pytest.raises(TypeError, match="pass a grid with a schedule"):
         assert_round_trip(DDIM(), grid="leading")
-    with pytest.raises(ValueError, match=r"end='.*' is unknown: use"):
+    with pytest.raises(ValueError, match="is neither 'noise' nor 'data'"):
         assert_round_trip(BDIA(1), end="middle")
     with pytest.raises(TypeError, match="return the state at the other end"):
         assert_nfe(lambda eps, grid, z: z[:1], 1)

@@ -30,6 +30,7 @@ KINDS = (
     UNCLEAR,
     "measured",
     "conjecture corrected",
+    "refuted",
     "definition",
     "needs weights",
     "undecided",

@@ -66,9 +66,9 @@ def verdict(table: str, found: list[dict[str, Any]]) -> Verdict:
     nothing is unpublished it has not. Otherwise the claim stays open.
     """
     real = [row for row in found if not row["departs"]]
-    evidence = "; ".join(map(_said, real))
+    evidence = _said(real)
     if not real:
-        said = f"stand-ins decide nothing: {found[0]['departs']}; {'; '.join(map(_said, found))}"
+        said = f"stand-ins decide nothing: {found[0]['departs']}; {_said(found)}"
         return "needs-weights", said, "needs weights"
     wanted = {
         (data, steps, str(row))
@@ -89,7 +89,7 @@ def verdict(table: str, found: list[dict[str, Any]]) -> Verdict:
             return "measured", f"under protocol {protocol}: {evidence}", "measured"
     for protocol in missed:
         if not protocols.PROTOCOLS[table][protocol.partition(":")[2]].unpublished:
-            return "refuted", f"under protocol {protocol}: {evidence}", f"refuted under protocol {protocol}"
+            return "refuted", f"under protocol {protocol}: {evidence}", "refuted"
     if missed and not met.keys() - missed.keys():
         unpublished: Mapping[str, str] = {
             p: protocols.PROTOCOLS[table][p.partition(":")[2]].unpublished for p in missed
@@ -104,9 +104,13 @@ def verdict(table: str, found: list[dict[str, Any]]) -> Verdict:
     return "open", f"{why}; {evidence}", "undecided"
 
 
-def _said(row: Mapping[str, Any]) -> str:
-    ours = (
-        f"{row['fid']:.2f}" if row["low"] != row["low"] else f"{row['fid']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
-    )
-    figure = f", published {row['published']:.2f}" if row["published"] == row["published"] else ""
-    return f"{row['protocol']}, {row['data']}, {row['steps']} steps, {row['solver']}: {ours}{figure}"
+def _said(found: list[dict[str, Any]]) -> str:
+    """Return our figures with their intervals, and the published ones, in a text."""
+    texts: dict[str, list[str]] = {}
+    for row in found:
+        low, figure = row["low"], row["published"]
+        interval = f" ({low:.2f} to {row['high']:.2f})" if low == low else ""
+        beside = f", published {figure:.2f}" if figure == figure else ""
+        place = f"{row['protocol']}, {row['data']}, {row['steps']} steps"
+        texts.setdefault(place, []).append(f"{row['solver']} {row['fid']:.2f}{interval}{beside}")
+    return "; ".join(f"{place}: {', '.join(own)}" for place, own in texts.items())

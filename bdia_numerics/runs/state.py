@@ -75,8 +75,10 @@ class State:
         arrays |= {f"remainder:{name}": value for name, value in self.remainder.items()}
         meta = {"format": FORMAT, "arrays": sorted(arrays), "solver": self.solver, "grid": self.grid}
         meta |= {"times": dict(self.times), "systems": systems, "prediction": self.prediction}
-        with writing(path) as file:  # a bare name would be given another suffix
-            np.savez(file, meta=np.asarray(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
+        content = io.BytesIO()  # older NumPy leaves an archive open in a file that cannot take it
+        np.savez(content, meta=np.asarray(json.dumps(meta)), **arrays)  # type: ignore[arg-type]
+        with writing(path) as file:
+            file.write(content.getbuffer())
 
     @classmethod
     def load(cls, path: str | Path) -> State:

@@ -278,7 +278,9 @@ def bytes_of(config: ReproductionConfig, z: Any) -> Any:
     """Return data as images of bytes, as the protocol has them before features are taken."""
     from bdia_numerics.torch.networks.extractors import as_bytes, as_small_jpeg
 
-    return as_small_jpeg(as_bytes(pipeline(config)[0].pixels(z))) if config.prompts else as_bytes(z)
+    if not config.prompts:
+        return as_bytes(z)
+    return as_small_jpeg(as_bytes(pipeline(config)[0].pixels(z))).to(config.device)
 
 
 def described(config: ReproductionConfig) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def _made(kind: Any, source: Any, dtype: torch.dtype) -> Any:
 def drawn(network: Loaded, label: int, seed: int) -> torch.Tensor:
     """Return an image that a network of pixels draws of a label, shape (1, channels, height, width), values from 0 to 1."""
     grid = network.grid(40, "log_snr")
-    z = noise((1, *(network.shape or ())), grid, seed, dtype=next(network.network.parameters()).dtype)
+    weight = next(network.network.parameters())
+    z = noise((1, *(network.shape or ())), grid, seed, dtype=weight.dtype, device=weight.device)
     found: torch.Tensor = solve(DPMSolverPP(), network.model([label], guidance=2.0), grid, z).z
     return (found / 2 + 0.5).clamp(0, 1)
