@@ -143,6 +143,17 @@ def test_a_ball_of_states_holds_the_images_of_its_points():
         assert float(mean_value.value.rad()) < 1.2 * true < float(plain.rad())
 
 
+def test_the_flows_derivative_on_balls_holds_that_of_points():
+    schedule, t_from, t_to = schedules.vp_linear(), Fraction(3, 5), Fraction(1, 10)
+    points = np.array([[0.299], [0.3], [0.301], [-1.2]])
+    slopes = LAW.flow_jacobian(points, 0.6, 0.1, schedule)[:, 0, 0]
+    balls = np.array([[arb("0.3", "0.001")], [arb("0.3")], [arb("-1.2")]], dtype=object)
+    wide, *narrow = LAW.flow_jacobian(balls, t_from, t_to, schedule)[:, 0, 0]
+    assert float(wide.lower()) < slopes[:3].min() and slopes[:3].max() < float(wide.upper()) and wide.rad() < 1e-3
+    for ball, slope in zip(narrow, slopes[[1, 3]], strict=True):
+        assert abs(float(ball.mid()) - slope) < 1e-12 and ball.rad() < 1e-12
+
+
 LAWS = {
     "one": problems.Gaussian([0.5], 0.25),
     "three": LAW,

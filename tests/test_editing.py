@@ -412,7 +412,7 @@ def test_the_command_edits_a_digit_without_arguments(tmp_path, monkeypatch):
     import matplotlib.image
 
     monkeypatch.chdir(tmp_path)
-    found = invoked("--steps", 10, "--baselines", "ddim", "--fine", 4, "--json")
+    found = invoked("--steps", 6, "--baselines", "ddim", "--fine", 4, "--json")
     assert found.exit_code == 0, found.output
     told = json.loads(found.stdout)
     bdia, ddim = told["methods"]
@@ -420,8 +420,8 @@ def test_the_command_edits_a_digit_without_arguments(tmp_path, monkeypatch):
     assert bdia["differing"] == 0 < ddim["differing"] and bdia["latents_uncertainty"] > 0
     assert bdia["read"][:2] == [3, 3] and len(bdia["psnr"]) == 2
     assert matplotlib.image.imread(tmp_path / "edited.png").shape[1] > 600
-    lines = invoked("--steps", 4, "--source-prompt", 3, "--prompt", 9, "--figure", "nine.png").stdout.splitlines()
-    assert lines[0] == "mnist: 3 to 9, 4 steps, guidance 2, float32" and lines[-1] == "sheet: nine.png"
+    lines = invoked("--steps", 2, "--source-prompt", 3, "--prompt", 9, "--figure", "nine.png").stdout.splitlines()
+    assert lines[0] == "mnist: 3 to 9, 2 steps, guidance 2, float32" and lines[-1] == "sheet: nine.png"
     assert "  reconstruction: all 784 elements of the latents are equal" in lines
 
 

@@ -100,6 +100,20 @@ def test_methods_of_order_two_without_a_declaration(solver):
     assert analysis.symbolic_order(solver).order_smooth == 2
 
 
+def test_a_solver_may_declare_every_kind():
+    class Every:
+        registers = ("a", "b", "c", "z")
+        evaluations = {"a": "eps", "b": "x0", "c": "velocity"}  # noqa: RUF012 - as a user writes it
+
+        def step(self, s: Any) -> None:
+            *kept, z = s.registers
+            s.assign(z, z + s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
+            for register in kept:
+                s.assign(register, 1 * register, at=s.i)
+
+    assert structure(Every()).kinds == ("eps", "x0", "velocity", "state")
+
+
 def declared(solver: TwoStep) -> Any:
     return type("Declared", (type(solver),), {"evaluations": ("e_1",)})()
 

@@ -368,6 +368,9 @@ def test_overflow_is_a_status_and_no_wrap():
         Lattice.from_float(np.ones(2, np.float16))
     with pytest.raises(ValueError, match="bits=60: pass an int from 0 to 59"):
         Lattice.from_float(np.zeros(2), bits=60)
+    for value in (kernel.LIMIT, -kernel.LIMIT, np.nan):
+        assert kernel.rounded(np.array([float(value)]), np.empty(1, np.int64)) == kernel.FAILED
+    assert kernel.rounded(np.array([2.5, -(2.0**59)]), np.empty(2, np.int64)) == 2**59
 
 
 def test_the_inverse_detects_overflow_too():

@@ -40,7 +40,7 @@ SYMBOLIC = np.array([[checks.Fraction(1, 2)]], dtype=object)
         (ValueError, "the last axis must be D = 1", lambda: ONE.score(np.zeros(3), 0.5, FLOW)),
         (ValueError, "variance 0 and sigma", lambda: Empirical([[0.0], [1.0]]).score(Z, 0.0, FLOW)),
         (ValueError, "variance 0 and sigma", lambda: Empirical([[0.0], [1.0]]).flow(Z, 0.5, 0.0, FLOW)),
-        (ValueError, "z contains NaN", lambda: ONE.flow(Z * np.nan, 0.5, 0.25, FLOW)),
+        (ValueError, "z holds NaN", lambda: ONE.flow(Z * np.nan, 0.5, 0.25, FLOW)),
         (ValueError, "alpha is 0", lambda: PLANE.flow(np.zeros((1, 2)), 1.0, 0.5, FLOW)),
         (ValueError, "rtol=1e-20", lambda: reference_flow(ONE.model(FLOW), FLOW, Z, 0.5, 0.25, rtol=1e-20)),
         (ValueError, "no closed form", lambda: PLANE.flow_jacobian(np.zeros((1, 2)), 0.75, 0.5, FLOW)),

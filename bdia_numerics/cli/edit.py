@@ -178,8 +178,8 @@ def _draw(rows: list[tuple[list[Any], dict[str, Any]]], found: dict[str, Any], p
     caption = f"{found['pipeline']}: {found['steps']} steps, guidance {found['guidance']:g}"
     caption += "" if found["strength"] == 1 else f", strength {found['strength']:g}"
     labels = isinstance(found["source"], int)
-    heads = ["source", "reconstruction", *(f"as {'label ' if labels else ''}{one}" for one in found["wanted"])]
-    said = f"label {found['source']}" if labels else f"prompt: {found['source'] or 'none'}"
+    heads = ["source", "reconstruction", *(f"as label {one}" if labels else f"as “{one}”" for one in found["wanted"])]
+    said = f"label {found['source']}" if labels else f"“{found['source']}”" if found["source"] else "no prompt"
     drawn = edits(
         [pictures for pictures, _ in rows],
         [row["solver"] for _, row in rows],
