@@ -71,6 +71,7 @@ def reproduce(
     require_torch()
     from dataclasses import replace
 
+    from bdia_numerics.claims.ledger import statements
     from bdia_numerics.studies import given, protocols, run
     from bdia_numerics.studies import reproduction as study
     from bdia_numerics.studies.engine.running import dataset_path, finished
@@ -105,7 +106,9 @@ def reproduce(
         show_rows(study.REPRODUCTION, found)
         if departs := rows[0]["departs"]:
             typer.echo(f"A stand-in, which decides nothing: {departs}.")
-        typer.echo(f"{config.data}, {path}: bdia verify --results {folder}")
+        typer.echo(f"{config.data}: {path}")
+        if name in statements():
+            typer.echo(f"What it decides: bdia verify --only {name} --results {folder}")
     raise typer.Exit(int(found.attrs["failed"] > 0))
 
 

@@ -78,6 +78,8 @@ class ReproductionConfig:
     trust_pickle: bool = False
 
     def __post_init__(self) -> None:
+        empty = not self.variants or not self.seeds
+        refuse((empty, f"variants={self.variants} seeds={self.seeds}: give one or more of both"))
         for variant in self.variants:
             protocols.protocols(protocols.name(self.table, variant))
         data, own = self.data or next(iter(self.protocol.data)), protocols.FIGURES[self.table]
@@ -86,11 +88,7 @@ class ReproductionConfig:
                 data not in self.protocol.data,
                 f"data={data!r} is not in {self.table}: give one of {', '.join(self.protocol.data)}",
             ),
-            (
-                not self.variants or not self.seeds,
-                f"variants={self.variants} seeds={self.seeds}: give one or more of both",
-            ),
-            (min(self.seeds, default=0) < 0, f"seeds={self.seeds}: give 0 or more"),
+            (min(self.seeds) < 0, f"seeds={self.seeds}: give 0 or more"),
             (
                 (self.table == "table-1") != bool(self.prompts),
                 f"prompts={self.prompts!r}: table-1 needs a file of prompts, and no other table takes one",
