@@ -92,7 +92,7 @@ def test_the_list_names_what_is_there():
 def test_the_page_of_the_commands_is_the_commands_own():
     """What each prints is kept; `bdia pages commands --recompute` runs them."""
     page = (ROOT / reference.PLACE).read_text(encoding="utf-8")
-    assert reference.contents(ROOT, False) == {reference.PLACE: page}
+    assert reference.page(typer.main.get_command(app)).make(ROOT, False) == {reference.PLACE: page}
     known = dict(reference.commands(typer.main.get_command(app)))
     assert known.keys() <= reference.EXAMPLES.keys() and len(known) >= 15
     for name, command in known.items():
@@ -106,7 +106,8 @@ def test_the_page_of_the_commands_is_the_commands_own():
 def test_each_output_on_the_page_of_the_commands_is_what_is_printed():
     """Digits apart, which are times and the last places of what BLAS computes."""
     page = (ROOT / reference.PLACE).read_text(encoding="utf-8")
-    shapes = [re.sub(r"[\d.e+-]+|\s+", " ", text) for text in (page, reference.contents(ROOT, True)[reference.PLACE])]
+    anew = reference.page(typer.main.get_command(app)).make(ROOT, True)[reference.PLACE]
+    shapes = [re.sub(r"[\d.e+-]+|\s+", " ", text) for text in (page, anew)]
     assert shapes[0] == shapes[1]
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import typer
-
 from bdia_numerics.formulas import table
 from bdia_numerics.pages.documents import Document
 from bdia_numerics.pages.template import between
@@ -49,11 +47,6 @@ def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
             yield from commands(command, f"{before}{name} ")
         else:
             yield before + name, command
-
-
-def sections(app: typer.Typer, kept: str) -> str:
-    """Return the sections of all commands in Markdown; `kept` is a page whose outputs are taken again, others are run."""
-    return "\n".join(_section(name, command, kept) for name, command in commands(typer.main.get_command(app)))
 
 
 def _section(name: str, command: Any, kept: str) -> str:
@@ -100,12 +93,13 @@ def _output(words: str) -> str:
     return "".join(f"{line}\n" for line in cut)
 
 
-def contents(root: Path, recompute: bool) -> Mapping[str, str]:
-    """Return the page, with its outputs as they stand there or run anew."""
-    from bdia_numerics.cli import app
+def page(root_command: Any) -> Document:
+    """Return docs/commands.md as a page that can be made: its outputs as they stand there, or run anew."""
 
-    page = (root / PLACE).read_text(encoding="utf-8")
-    return {PLACE: between(page, {"commands": sections(app, "" if recompute else page)})}
+    def make(root: Path, recompute: bool) -> Mapping[str, str]:
+        text = (root / PLACE).read_text(encoding="utf-8")
+        kept = "" if recompute else text
+        sections = [_section(name, command, kept) for name, command in commands(root_command)]
+        return {PLACE: between(text, {"commands": "\n".join(sections)})}
 
-
-PAGE = Document(PLACE, "the commands' own help, and what each prints", contents, minutes=2, saved=True)
+    return Document(PLACE, "the commands' own help, and what each prints", make, minutes=2, saved=True)
