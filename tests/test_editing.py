@@ -52,7 +52,7 @@ FAMILIES = {
 SLOW = {
     "StableDiffusion, two ControlNets": (
         lambda: tiny.stable(net=2),
-        {"control_image": [tiny.photograph()] * 2, "control_guidance_start": [0.0, 0.5]},
+        {"control_image": [tiny.photograph(), tiny.photograph().flip(-1)], "control_guidance_start": [0.0, 0.5]},
         [words(k) for k in range(4)],
     ),
     "SDXL, EDM": (

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from bdia_numerics.analysis import amplification
-from bdia_numerics.program import NotInvertibleError
+from bdia_numerics.analysis import inverse_growth
 from bdia_numerics.runs.stepwise import come_back
 from bdia_numerics.texts import refuse
 from bdia_numerics.torch.editing.images import pixels
@@ -39,7 +38,7 @@ class Report:
     latents_distance, latents_uncertainty : float or None
         Of the latents from the network's own ODE through the image, and the estimated error of that; None where it was not asked for.
     amplification : float or None
-        What the inverse multiplies a perturbation by at most, predicted for Gaussian data; None without an exact inverse.
+        What the inverse multiplies a perturbation by at most, predicted for Gaussian data of variance 1; None without an exact inverse.
     repeatability : Repeatability or None
         What the network's output depends on besides its input.
     nfe, back_nfe : int
@@ -188,7 +187,4 @@ def _growth(inv: Any) -> float | None:
     grid = inv.setting.grid
     if float(grid.alpha[-1]) == 0:
         grid = grid[: grid.n - 1]
-    try:
-        return float(amplification(inv.way.solver, grid, "invert").total)
-    except (NotInvertibleError, ValueError):  # a grid that is all start
-        return None
+    return inverse_growth(inv.way.solver, grid, inv.setting.pipe.prediction)
