@@ -310,20 +310,22 @@ _REPEATED = ("encode_prompt", "prepare_image", "prepare_ip_adapter_image_embeds"
 
 
 def _once(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that remembers its results by the numbers and texts among its arguments; of one copy the others are the same."""
+    """Return a function that remembers its results; tensors among its arguments are the same if they are the same object."""
     kept: dict[str, Any] = {}
 
     def remembered(*arguments: Any, **named: Any) -> Any:
-        key = repr([x for x in (*arguments, *named.items()) if not _tensors_in(x)])
+        key = str(_mark((*arguments, *named.items())))
         if key not in kept:
-            kept[key] = function(*arguments, **named)
-        return kept[key]
+            kept[key] = function(*arguments, **named), arguments, named  # held, so that no other object gets the identity
+        return kept[key][0]
 
     return remembered
 
 
-def _tensors_in(x: Any) -> bool:
-    return isinstance(x, torch.Tensor) or (isinstance(x, list | tuple) and any(map(_tensors_in, x)))
+def _mark(x: Any) -> Any:
+    if isinstance(x, list | tuple):
+        return [_mark(part) for part in x]
+    return id(x) if isinstance(x, torch.Tensor) else repr(x)
 
 
 def slot_of(grid: Grid, t: float) -> int:
