@@ -92,10 +92,8 @@ class Report:
         if self.repeatability is not None:
             probes = self.repeatability.probes
             changed = ", ".join(name for name, found in probes.items() if found.differing)
-            apart = f"differs by up to {self.repeatability.largest:.1g} with {changed}"
-            lines.append(
-                f"output of the network at one state: {apart if changed else 'the same in ' + ', '.join(probes)}"
-            )
+            found = f"differs by up to {self.repeatability.largest:.1g}" if changed else "the same"
+            lines.append(f"output of the network at one state: {found} ({changed or ', '.join(probes)})")
         return lines + [f"edit {k}: {value:.1f} dB from the source" for k, value in enumerate(self.psnr, 1)]
 
 
@@ -142,6 +140,8 @@ def report_of(inv: Any, back: Any, *, fine: int, edits: Sequence[Any], mask: Any
     """Return the report of an inversion and its reconstruction; see `Inversion.report`."""
     setting, kept, x = inv.setting, inv.kept, inv.data
     codec, kind = setting.pipe.codec, setting.pipe.network.dtype
+    if mask is not None:
+        psnr(inv.source, inv.source, mask)  # refuses it also where there are no edits
     psnrs = tuple(psnr(one.images, inv.source, mask) for one in edits)
     error = rms(back.latents - x)
     status = come_back(back.status, error, rms(x), exact=inv.exact) if kept.status.ok else kept.status
