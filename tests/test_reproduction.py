@@ -350,6 +350,15 @@ def test_what_cannot_be_run_is_refused_in_one_line(home, how, words, tmp_path):
     assert found.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
+def test_names_of_the_hub_are_not_paths(home):
+    from bdia_numerics.cli.reproduce import _path
+
+    assert _path("google/ddpm-cifar10-32") == "google/ddpm-cifar10-32" and _path(None) == ""
+    assert _path("own_features:corners") == "own_features:corners" and _path("some.ckpt") == str(
+        home.resolve() / "some.ckpt"
+    )
+
+
 def test_a_file_that_is_another_in_a_worker_is_refused(home):
     config = config_of(home)
     config = replace(config, digests=digests(config))
