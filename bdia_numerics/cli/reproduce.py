@@ -135,6 +135,4 @@ def _draw_figure_1(config: Any, folder: Path) -> None:
 
 def _path(text: str | None) -> str:
     """Return the absolute path of what is in this file system, and any other text as it is."""
-    return (
-        str(Path(text).resolve()) if text and (Path(text).exists() or "/" in text) and ":" not in text else text or ""
-    )
+    return str(Path(text).resolve()) if text and Path(text).exists() else text or ""
