@@ -27,7 +27,7 @@ CUT_OFF = """() => {
     return false; };
   const walk = document.createTreeWalker(main, NodeFilter.SHOW_TEXT);
   for (let node; (node = walk.nextNode());) {
-    if (!node.data.trim()) continue;
+    if (!node.data.trim() || node.parentElement.closest(".katex-mathml")) continue;  // what is read out is not shown
     const range = document.createRange(); range.selectNodeContents(node);
     const right = Math.max(...[...range.getClientRects()].map(r => r.right));
     if (right > innerWidth + 1 && !held(node.parentElement)) found.push(node.data.trim().slice(0, 60));
@@ -41,7 +41,7 @@ OVERLAPS = """() => {
   const walk = document.createTreeWalker(main, NodeFilter.SHOW_TEXT);
   for (let node; (node = walk.nextNode());) {
     const style = getComputedStyle(node.parentElement);
-    if (!node.data.trim() || node.parentElement.closest("math, svg, details:not([open])") || style.visibility === "hidden"
+    if (!node.data.trim() || node.parentElement.closest(".katex, svg, details:not([open])") || style.visibility === "hidden"
         || style.opacity === "0") continue;
     const range = document.createRange(); range.selectNodeContents(node);
     for (const r of range.getClientRects()) if (r.width > 1 && r.height > 1) boxes.push({r, text: node.data.trim(), node});
@@ -59,6 +59,21 @@ OVERLAPS = """() => {
     }
   });
   return [...new Set(found)];
+}"""
+# Markup that was not read: addresses of objects anywhere; roles, commands of TeX, and text taken for a type, outside of code.
+LEFT_OVER = r"""() => {
+  const main = document.querySelector("[role=main]") || document.body, found = [];
+  const walk = document.createTreeWalker(main, NodeFilter.SHOW_TEXT);
+  for (let node; (node = walk.nextNode());) {
+    const quoted = node.parentElement.closest("code, pre, .katex, script, style, .sig");
+    const marks = quoted ? /object at 0x/ : /object at 0x|\\[A-Za-z]{2,}|\$[^$\s]+\$|\[1ex\]|:[a-z]{3,}:`|\{[a-z:]+\}`|\w_\{/;
+    if (marks.test(node.data) && !node.parentElement.closest("script, style, .katex-mathml")) found.push(node.data.trim().slice(0, 60));
+  }
+  for (const term of main.querySelectorAll("dl.field-list > dt")) {
+    const said = term.nextElementSibling.textContent.trim();
+    if (/^Type\s*:?$/.test(term.textContent.trim()) && said.split(/\s+/).length > 6) found.push(`Type: ${said.slice(0, 50)}`);
+  }
+  return found;
 }"""
 ANCHORS = (
     '() => [...document.querySelectorAll("[id], a[name]")].flatMap(e => [e.id, e.getAttribute("name")]).filter(x => x)'
@@ -113,6 +128,7 @@ def defects(chromium, pages: Iterable[Path], widths: Iterable[int] = WIDTHS) -> 
             if (scrolls := tab.evaluate("document.scrollingElement.scrollWidth")) > width:
                 said.append(f"scrolls sideways: {scrolls} px wide")
             said += (f"cut off at the right: {text}" for text in tab.evaluate(CUT_OFF))
+            said += (f"left over: {text}" for text in tab.evaluate(LEFT_OVER))
             said += (f"text over text: {texts}" for texts in tab.evaluate(OVERLAPS))
             found += (f"{page.name} at {width} px: {line}" for line in dict.fromkeys(said))
             anchors[page] = set(tab.evaluate(ANCHORS))

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from browser_checks import CHROMIUM, browser, defects
+from browser_checks import CHROMIUM, HEIGHT, WIDTHS, browser, defects
 
 from bdia_numerics.claims.ledger import Decided, checks, statements
 from bdia_numerics.pages import ledger
@@ -34,8 +34,17 @@ PLANTED = {
     "at 390 px: scrolls sideways": "<table><tr>" + "<td>a_long_cell_of_code</td>" * 6 + "</tr></table>",
     "at 390 px: cut off at the right: Beyond": '<div style="overflow: hidden"><p style="width: 60rem">Beyond'
     " the edge of a narrow window this line goes on, and nobody who reads it there sees how it ends.</p></div>",
+    "left over: <Option object at 0x7f3d4b>": "<code>&lt;Option object at 0x7f3d4b&gt;</code>",
+    "left over: as \\gamma grows": r"<p>as \gamma grows</p>",
+    "left over: see {ref}`there`": "<p>see {ref}`there`</p>",
+    "left over: Type: Whether there is one order": '<dl class="field-list"><dt>Type:</dt><dd>Whether there is one order for all</dd></dl>',
     "text over text: one line | another line": '<p>one line</p><p style="margin-top: -2.3rem">another line</p>',
 }
+
+
+CLIPPED = """() => { document.querySelectorAll("details").forEach(e => { e.open = true; });
+  return [...document.querySelectorAll(".statement .katex-base")]
+    .filter(e => innerWidth > 1000 && e.getBoundingClientRect().right > innerWidth).map(e => e.textContent.slice(0, 40)); }"""
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +93,20 @@ def test_the_report_and_a_datasheet(chromium, tmp_path):
     ]
     (tmp_path / "all.html").write_text(ledger.render(decided), encoding="utf-8")
     assert defects(chromium, sorted(tmp_path.glob("*.html"))) == []
+    for width in WIDTHS:
+        tab = chromium.new_page(viewport={"width": width, "height": HEIGHT})
+        tab.goto((tmp_path / "all.html").as_uri())
+        assert tab.evaluate("document.documentElement.scrollHeight") <= 10 * HEIGHT, (
+            "ten screens before anything is opened"
+        )
+        tab.check("#only-1")
+        shown = tab.evaluate(
+            "[...document.querySelectorAll('.claim')].filter(e => e.checkVisibility()).map(e => e.dataset.kind)"
+        )
+        assert len(set(shown)) == 1 and 0 < len(shown) < len(decided), "the filter shows one kind"
+        tab.goto((tmp_path / "all.html").as_uri() + "#eq-27")
+        assert tab.evaluate("document.querySelector('#eq-27').open") and tab.evaluate(CLIPPED) == []
+        tab.close()
 
 
 def test_every_page_of_the_documentation(chromium):

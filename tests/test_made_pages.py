@@ -10,9 +10,10 @@ pytest.importorskip("matplotlib", reason="needs the extra report")
 pytest.importorskip("h5netcdf", reason="needs the extra sweep")
 
 import jinja2
+import typer
 from typer.testing import CliRunner
 
-from bdia_numerics.cli import app
+from bdia_numerics.cli import app, reference
 from bdia_numerics.pages import documents
 from bdia_numerics.pages.template import between, rendered
 
@@ -79,13 +80,35 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch):
 
 def test_the_list_names_what_is_there():
     listed = json.loads(bdia("--list", "--json").stdout)
-    assert list(listed) == list(documents.DOCUMENTS)
+    assert list(listed) == [*documents.DOCUMENTS, "commands"]
     for about in listed.values():
         paths = re.findall(
             r"(?:docs|experiments|paper_figs)/[\w./-]+\w|README\.md", about["files"] + " " + about["source"]
         )
         assert all((ROOT / path).exists() for path in paths), paths
     assert "diffusers-orders" in bdia("--list").stdout
+
+
+def test_the_page_of_the_commands_is_the_commands_own(tmp_path):
+    """What each prints is kept; `bdia pages commands --recompute` runs them."""
+    assert bdia("commands", "--out", tmp_path).exit_code == 0
+    page = (tmp_path / reference.PLACE).read_text(encoding="utf-8")
+    assert page == (ROOT / reference.PLACE).read_text(encoding="utf-8")
+    known = dict(reference.commands(typer.main.get_command(app)))
+    assert known.keys() <= reference.EXAMPLES.keys() and len(known) >= 15
+    for name, command in known.items():
+        section = page.partition(f"### bdia {name}\n")[2].partition("\n### ")[0]
+        words = [option for p in command.params for option in p.opts if option.startswith("--") and not p.hidden]
+        assert all(f"`{word}" in section for word in words if word != "--help"), name
+        assert re.search(rf"```text\n\$ bdia {name}\b.*\n.+", section), name
+
+
+@pytest.mark.slow
+def test_each_output_on_the_page_of_the_commands_is_what_is_printed():
+    """Digits apart, which are times and the last places of what BLAS computes."""
+    page = (ROOT / reference.PLACE).read_text(encoding="utf-8")
+    shapes = [re.sub(r"[\d.e+-]+|\s+", " ", text) for text in (page, reference.contents(ROOT, True)[reference.PLACE])]
+    assert shapes[0] == shapes[1]
 
 
 def test_text_goes_between_its_marks():

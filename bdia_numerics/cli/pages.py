@@ -129,9 +129,12 @@ def pages(
     Without --recompute those that need runs are left as they are. `bdia figures --recompute --data paper_figs/data` runs the studies behind
     the saved data of figures.
     """
-    if unknown := [name for name in names or () if name not in documents.DOCUMENTS]:
-        raise ValueError(f"{unknown[0]} is none of {', '.join(documents.DOCUMENTS)}")
-    chosen = {name: documents.DOCUMENTS[name] for name in documents.DOCUMENTS if not names or name in names}
+    from bdia_numerics.cli.reference import PAGE
+
+    known = {**documents.DOCUMENTS, "commands": PAGE}
+    if unknown := [name for name in names or () if name not in known]:
+        raise ValueError(f"{unknown[0]} is none of {', '.join(known)}")
+    chosen = {name: page for name, page in known.items() if not names or name in names}
     if as_list:
         _list_pages(chosen, as_json)
         return
@@ -142,7 +145,9 @@ def pages(
     if not plots.available():
         raise ValueError(plots.MISSING)
     with counting("pages", len(chosen) - len(left)) as advance:
-        found = documents.make(list(chosen), root=documents.checkout(), out=out, recompute=recompute, advance=advance)
+        found = documents.make(
+            list(chosen), root=documents.checkout(), out=out, recompute=recompute, advance=advance, documents=known
+        )
     if as_json:
         typer.echo(as_text({"pages": found, "left": left}))
         return

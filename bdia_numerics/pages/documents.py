@@ -162,13 +162,14 @@ def make(
     out: Path | None = None,
     recompute: bool = False,
     advance: Callable[[str], None] = lambda name: None,
+    documents: Mapping[str, Document] = DOCUMENTS,
 ) -> dict[str, dict[str, str]]:
     """Write pages of the documentation.
 
     Parameters
     ----------
     names
-        Of `DOCUMENTS`.
+        Of `documents`.
     root
         The checkout whose data and texts are read.
     out
@@ -177,6 +178,8 @@ def make(
         Whether those that need runs are run. Others that need them are left as they are.
     advance
         Called with each name, before it is made.
+    documents
+        Those that can be made.
 
     Returns
     -------
@@ -190,10 +193,10 @@ def make(
     """
     found: dict[str, dict[str, str]] = {}
     for name in names:
-        if DOCUMENTS[name].runs_first(recompute):
+        if documents[name].runs_first(recompute):
             continue
         advance(name)
-        contents = DOCUMENTS[name].make(root, recompute)
+        contents = documents[name].make(root, recompute)
         found[name] = {path: _put((out or root) / path, content) for path, content in contents.items()}
     return found
 

@@ -7,10 +7,11 @@ evaluation. A coefficient that has no limit that is known, as a ratio of two ste
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache, partialmethod
+from functools import lru_cache
 from typing import Any, Protocol, cast
 
 from bdia_numerics import models
@@ -21,6 +22,20 @@ from bdia_numerics.program.record import Form, Linear, Recorder
 from bdia_numerics.program.refusal import theirs
 from bdia_numerics.spaces.base import GenericArithmetic, decimal
 from bdia_numerics.spaces.values import of_kind
+
+
+def _limits(operation: Callable[[Any, Any], Any]) -> Callable[[Limit, object], Any]:
+    def found(self: Limit, other: object) -> Any:
+        # The form multiplies itself by the scalar then.
+        if isinstance(other, Linear):
+            return NotImplemented
+        right = limit(other)
+        x, y = self.value, right.value
+        if x is None or y is None or (operation is operator.truediv and not y):
+            return Limit()
+        return Limit(operation(x, y), exact=self.exact and right.exact)
+
+    return found
 
 
 class Limit:
@@ -36,19 +51,9 @@ class Limit:
     def __hash__(self) -> int:
         return hash(self.value)
 
-    def _with(self, operation: str, other: object) -> Any:
-        # The form multiplies itself by the scalar then.
-        if isinstance(other, Linear):
-            return NotImplemented
-        right = limit(other)
-        x, y = self.value, right.value
-        if x is None or y is None or (operation == "__truediv__" and not y):
-            return Limit()
-        return Limit(getattr(x, operation)(y), exact=self.exact and right.exact)
-
-    __add__ = __radd__ = partialmethod(_with, "__add__")
-    __mul__ = __rmul__ = partialmethod(_with, "__mul__")
-    __sub__, __truediv__ = partialmethod(_with, "__sub__"), partialmethod(_with, "__truediv__")
+    __add__ = __radd__ = _limits(operator.add)
+    __mul__ = __rmul__ = _limits(operator.mul)
+    __sub__, __truediv__ = _limits(operator.sub), _limits(operator.truediv)
 
     def __neg__(self) -> Any:
         return self * -1

@@ -20,11 +20,11 @@ from bdia_numerics.spaces.base import (
     parameter,
     plain,
     register,
-    require_finite,
-    require_system,
     same_system,
     vanishes,
 )
+from bdia_numerics.spaces.base import require_finite as require_finite
+from bdia_numerics.spaces.base import require_system as require_system
 from bdia_numerics.spaces.floats import FLOAT32, FLOAT64, LONGDOUBLE, Numpy, named
 from bdia_numerics.spaces.formal import Vector, formal_model
 from bdia_numerics.spaces.lattice import Lattice, LatticeSpace, as_floats
@@ -69,8 +69,6 @@ __all__ = [
     "read_stored",
     "register",
     "register_reader",
-    "require_finite",
-    "require_system",
     "same_system",
     "vanishes",
 ]
