@@ -66,7 +66,7 @@ LEFT_OVER = r"""() => {
   const walk = document.createTreeWalker(main, NodeFilter.SHOW_TEXT);
   for (let node; (node = walk.nextNode());) {
     const quoted = node.parentElement.closest("code, pre, .katex, script, style, .sig");
-    const marks = quoted ? /object at 0x/ : /object at 0x|\\[A-Za-z]{2,}|\$[^$\s]+\$|\[1ex\]|:[a-z]{3,}:`|\{[a-z:]+\}`|\w_\{/;
+    const marks = quoted ? /object at 0x/ : /object at 0x|\\[A-Za-z]{2,}|\$[^$\s]+\$|\[1ex\]|:[a-z]{3,}:`|\{[a-z:]+\}`/;
     if (marks.test(node.data) && !node.parentElement.closest("script, style, .katex-mathml")) found.push(node.data.trim().slice(0, 60));
   }
   for (const term of main.querySelectorAll("dl.field-list > dt")) {

@@ -47,6 +47,12 @@ CLIPPED = """() => { document.querySelectorAll("details").forEach(e => { e.open 
     .filter(e => innerWidth > 1000 && e.getBoundingClientRect().right > innerWidth).map(e => e.textContent.slice(0, 40)); }"""
 
 
+def screens(tab, page):
+    """Return how many windows high a page is before anything on it is opened."""
+    tab.goto(page.as_uri())
+    return tab.evaluate("document.documentElement.scrollHeight") / HEIGHT
+
+
 @pytest.fixture(scope="module")
 def chromium():
     pytest.importorskip("playwright.sync_api", reason="needs bdia_numerics[test]")
@@ -122,3 +128,7 @@ def test_every_page_of_the_documentation(chromium):
     assert len(pages) > 40
     found = defects(chromium, pages)
     assert not found, "\n".join(found)
+    for width in WIDTHS:
+        tab = chromium.new_page(viewport={"width": width, "height": HEIGHT})
+        assert screens(tab, ROOT / "docs" / "_build" / "html" / "ledger.html") <= 10
+        tab.close()

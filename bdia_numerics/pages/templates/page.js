@@ -1,4 +1,4 @@
-/* Sets the formulas of a page, which stand in it as TeX; one that is too wide between two of its breaks scrolls by itself. */
+/* Opens what the address of a page names, and sets the formulas of a page, which stand in it as TeX; one that is too wide between two of its breaks scrolls by itself. */
 for (const e of document.querySelectorAll(".math")) {
   const tex = e.textContent.trim();
   try {
@@ -18,3 +18,6 @@ const fit = () => {
 document.fonts.ready.then(fit);
 addEventListener("resize", fit);
 addEventListener("toggle", fit, true);
+const named = () => { document.getElementById(decodeURIComponent(location.hash.slice(1)))?.closest("details")?.setAttribute("open", ""); };
+addEventListener("hashchange", named); named();
+document.getElementById("open")?.addEventListener("click", () => document.querySelectorAll(".claim").forEach(e => { if (e.checkVisibility()) e.open = true; }));
