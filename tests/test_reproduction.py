@@ -376,10 +376,10 @@ def test_what_cannot_be_run_is_refused_in_one_line(home, how, words, tmp_path):
 
 
 def test_names_of_the_hub_are_not_paths(home):
-    from bdia_numerics.cli.reproduce import _path
+    from bdia_numerics.cli.reproduce import absolute
 
-    assert _path("google/ddpm-cifar10-32") == "google/ddpm-cifar10-32" and _path(None) == ""
-    assert _path("own_features:corners") == "own_features:corners" and _path("some.ckpt") == str(
+    assert absolute("google/ddpm-cifar10-32") == "google/ddpm-cifar10-32" and absolute(None) == ""
+    assert absolute("own_features:corners") == "own_features:corners" and absolute("some.ckpt") == str(
         home.resolve() / "some.ckpt"
     )
 
