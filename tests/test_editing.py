@@ -358,7 +358,11 @@ REFUSED = [
     (tiny.stable, {"image": torch.cat([PHOTO, PHOTO[:1]])}, "image has 4 channels: pass an image of 3"),
     (tiny.stable, {"image": Image.fromarray(np.zeros((32, 32), np.uint16))}, "image is a picture of mode I;16, .* convert it to 8 bits"),
     (tiny.stable, {"guidance_scale": float("nan")}, "guidance_scale=nan"),
-    (tiny.stable, {"image": [PHOTO] * 2, "prompt": {key: torch.cat([value] * 3) for key, value in words(1).items()}}, "prompts are 3, and the images 2"),
+    (
+        tiny.stable,
+        {"image": [PHOTO] * 2, "prompt": {key: torch.cat([value] * 3) for key, value in words(1).items()}},
+        "prompts are 3, and the images 2",
+    ),
     (tiny.transformer, {"prompt": None, "labels": [1, 2]}, "labels are 2, and the images 1: pass one for all"),
     (tiny.transformer, {"prompt": None, "labels": 1.5}, "labels=1.5 are not whole numbers"),
     (tiny.stable, {"image": [PHOTO, PHOTO[:, :16]]}, "images of sizes 32x32, 32x16"),

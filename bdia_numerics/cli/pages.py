@@ -111,6 +111,7 @@ def _print_figures(names: list[str], manifest: Any, out: Path, folder: Path) -> 
 
 
 def pages(
+    context: typer.Context,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME ...]", help="Pages of --list; all by default.")
     ] = None,
@@ -129,9 +130,9 @@ def pages(
     Without --recompute those that need runs are left as they are. `bdia figures --recompute --data paper_figs/data` runs the studies behind
     the saved data of figures.
     """
-    from bdia_numerics.cli.reference import PAGE
+    from bdia_numerics.cli.reference import page_of
 
-    known = {**documents.DOCUMENTS, "commands": PAGE}
+    known = {**documents.DOCUMENTS, "commands": page_of(context.find_root().command)}
     if unknown := [name for name in names or () if name not in known]:
         raise ValueError(f"{unknown[0]} is none of {', '.join(known)}")
     chosen = {name: page for name, page in known.items() if not names or name in names}

@@ -7,11 +7,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-
-import typer
 
 from bdia_numerics.formulas import table
 from bdia_numerics.pages.documents import Document
@@ -51,9 +50,9 @@ def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
             yield before + name, command
 
 
-def sections(app: typer.Typer, kept: str) -> str:
-    """Return the sections of all commands in Markdown; `kept` is a page whose outputs are taken again, others are run."""
-    return "\n".join(_section(name, command, kept) for name, command in commands(typer.main.get_command(app)))
+def sections(group: Any, kept: str) -> str:
+    """Return the sections of a group's commands in Markdown; `kept` is a page whose outputs are taken again, others are run."""
+    return "\n".join(_section(name, command, kept) for name, command in commands(group))
 
 
 def _section(name: str, command: Any, kept: str) -> str:
@@ -100,12 +99,13 @@ def _output(words: str) -> str:
     return "".join(f"{line}\n" for line in cut)
 
 
-def contents(root: Path, recompute: bool) -> Mapping[str, str]:
-    """Return the page, with its outputs as they stand there or run anew."""
-    from bdia_numerics.cli import app
-
+def contents(group: Any, root: Path, recompute: bool) -> Mapping[str, str]:
+    """Return the page of a group's commands, with its outputs as they stand there or run anew."""
     page = (root / PLACE).read_text(encoding="utf-8")
-    return {PLACE: between(page, {"commands": sections(app, "" if recompute else page)})}
+    return {PLACE: between(page, {"commands": sections(group, "" if recompute else page)})}
 
 
-PAGE = Document(PLACE, "the commands' own help, and what each prints", contents, minutes=2, saved=True)
+def page_of(group: Any) -> Document:
+    """Return the page of a group's commands among the pages that `bdia pages` writes."""
+    about = "the commands' own help, and what each prints"
+    return Document(PLACE, about, partial(contents, group), minutes=2, saved=True)
