@@ -36,7 +36,12 @@ add_module_names = False
 suppress_warnings = ["ref.python"]
 html_theme = "furo"
 html_title = "bdia_numerics"
-html_static_path = ["_static", "../bdia_numerics/pages/vendor", "../bdia_numerics/pages/templates/page.js", "../bdia_numerics/pages/templates/claims.css"]
+html_static_path = [
+    "_static",
+    "../bdia_numerics/pages/vendor",
+    "../bdia_numerics/pages/templates/page.js",
+    "../bdia_numerics/pages/templates/claims.css",
+]
 html_css_files = ["katex/katex.min.css", "claims.css", "pages.css"]
 html_js_files = [(f"{name}.js", {"defer": "defer"}) for name in ("katex/katex.min", "page")]
 html_math_renderer = "katex"

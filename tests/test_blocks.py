@@ -153,7 +153,8 @@ def test_what_is_not_run_is_exactly_what_says_so():
     assert shown == set(NOT_RUN), "in the list and in no page"
     marked = {(b.page, b.command): b.mark for b in ALL if b.mark}
     assert marked == {key: why for key, why in NOT_RUN.items() if why != "run by .ci/run"}
-    assert {(b.page, b.command) for b in ALL if b.language == "text"} == set(TEXT)
+    # What stands on the page of the commands is what they print: `bdia pages commands` writes it, and a test of its own runs them.
+    assert {(b.page, b.command) for b in ALL if b.language == "text" and b.page != "docs/commands.md"} == set(TEXT)
     assert set(TO_RUN) >= QUICK
 
 

@@ -136,7 +136,7 @@ def test_json_of_the_whole_ledger_has_the_real_input(folder):
 def test_the_ledger_is_written_as_a_page_in_markdown(folder):
     assert run("verify", "--only", "eq-33", "--markdown", "page.md").exit_code == 0
     page = (folder / "page.md").read_text(encoding="utf-8")
-    assert "\n(eq-33)=\n### eq-33:" in page
+    assert "\n(eq-33)=\neq-33 **Exact inverse of BDIA-DDIM**" in page
     assert re.search(r"^Evidence: \S", page, re.MULTILINE)
     assert not (folder / "report.html").exists()
 

@@ -18,6 +18,7 @@ from bdia_numerics.pages import documents
 from bdia_numerics.pages.template import between, rendered
 
 ROOT = Path(__file__).resolve().parent.parent
+GROUP = typer.main.get_command(app)
 TEMPLATES = ROOT / "bdia_numerics" / "pages" / "templates"
 
 
@@ -92,8 +93,8 @@ def test_the_list_names_what_is_there():
 def test_the_page_of_the_commands_is_the_commands_own():
     """What each prints is kept; `bdia pages commands --recompute` runs them."""
     page = (ROOT / reference.PLACE).read_text(encoding="utf-8")
-    assert reference.page(typer.main.get_command(app)).make(ROOT, False) == {reference.PLACE: page}
-    known = dict(reference.commands(typer.main.get_command(app)))
+    assert reference.contents(GROUP, ROOT, False) == {reference.PLACE: page}
+    known = dict(reference.commands(GROUP))
     assert known.keys() <= reference.EXAMPLES.keys() and len(known) >= 15
     for name, command in known.items():
         section = page.partition(f"### bdia {name}\n")[2].partition("\n### ")[0]
@@ -106,8 +107,9 @@ def test_the_page_of_the_commands_is_the_commands_own():
 def test_each_output_on_the_page_of_the_commands_is_what_is_printed():
     """Digits apart, which are times and the last places of what BLAS computes."""
     page = (ROOT / reference.PLACE).read_text(encoding="utf-8")
-    anew = reference.page(typer.main.get_command(app)).make(ROOT, True)[reference.PLACE]
-    shapes = [re.sub(r"[\d.e+-]+|\s+", " ", text) for text in (page, anew)]
+    shapes = [
+        re.sub(r"[\d.e+-]+|\s+", " ", text) for text in (page, reference.contents(GROUP, ROOT, True)[reference.PLACE])
+    ]
     assert shapes[0] == shapes[1]
 
 

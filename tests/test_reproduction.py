@@ -47,6 +47,11 @@ def corners(images):
 def whole(images):
     return corners(images).to(torch.uint8)
 
+def narrow(images):
+    if len(images) > 1:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    return corners(images)
+
 def apart(images):
     return corners(images) / 0
 """
@@ -250,6 +255,26 @@ def test_a_table_is_what_its_steps_make(home):
     assert found["published"].values.ravel().tolist() == [14.38, 10.03]
 
 
+def test_a_batch_that_is_too_large_is_halved(home):
+    cell = {"protocol": "table-2:quad", "steps": 10, "solver": "DDIM", "seed": 0, "part": 0}
+    narrow, usual = (
+        REPRODUCTION.compute(config_of(home, features=f"own_features:{name}"), cell) for name in ("narrow", "corners")
+    )
+    assert narrow["count"] == usual["count"] == 2 and np.allclose(
+        narrow["mean"], usual["mean"], atol=0.02
+    )  # some bytes
+
+
+def test_a_run_that_fails_is_a_row_with_its_reason(home, tmp_path):
+    found = run(REPRODUCTION, config_of(home, features="own_features:apart", images=3, piece=3), folder=tmp_path)
+    row = rows(found)[0]
+    assert (
+        found.attrs["failed"] == 4
+        and math.isnan(row["fid"])
+        and row["status"].startswith("ValueError: features of 3 images hold NaN")
+    )
+
+
 def test_the_command_its_results_and_what_they_decide(home, tmp_path):
     words = [
         "reproduce",
@@ -350,6 +375,15 @@ def test_what_cannot_be_run_is_refused_in_one_line(home, how, words, tmp_path):
     assert found.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
+def test_names_of_the_hub_are_not_paths(home):
+    from bdia_numerics.cli.reproduce import absolute
+
+    assert absolute("google/ddpm-cifar10-32") == "google/ddpm-cifar10-32" and absolute(None) == ""
+    assert absolute("own_features:corners") == "own_features:corners" and absolute("some.ckpt") == str(
+        home.resolve() / "some.ckpt"
+    )
+
+
 def test_a_file_that_is_another_in_a_worker_is_refused(home):
     config = config_of(home)
     config = replace(config, digests=digests(config))
@@ -448,12 +482,9 @@ def results(folder, fids, *, table="table-3", data="CIFAR10", departs="", **chan
         dims = REPRODUCTION.dims(config)
         at = [list(dims[name]).index(cell[name]) for name in ("steps", "solver", "seed")]
         figure = protocols.published(table, data, cell["steps"], cell["solver"])
-        made.append(
-            (
-                cell,
-                {"fid": fids[at[0]][at[1]][at[2]], "published": figure, "nfe": 35, "departs": departs, "status": "ok"},
-            )
-        )
+        fid = fids[at[0]][at[1]][at[2]]
+        values = {"fid": fid, "published": figure, "nfe": 35, "departs": departs, "status": "ok"}
+        made.append((cell, {"status": "ValueError: planted"} if fid is None else values))
     folder.mkdir(exist_ok=True)
     save(assemble(REPRODUCTION, config, made), folder / "reproduction.nc")
     return folder
@@ -501,6 +532,15 @@ def test_one_run_and_stand_ins_decide_nothing(tmp_path):
     stand_in = results(tmp_path / "b", near(THIRD["CIFAR10"], 5.0), departs="10 images, not 50000")
     verdict, evidence, _ = reproduced.decided([stand_in])["table-3"]
     assert verdict == "needs-weights" and evidence.startswith("stand-ins decide nothing: 10 images, not 50000; ")
+
+
+def test_runs_that_failed_in_part_decide_nothing(tmp_path):
+    fids = near(THIRD["CIFAR10"])
+    fids[0][0][1] = None
+    folder = results(tmp_path / "a", fids)
+    first = rows(load(folder / "reproduction.nc"))[0]
+    assert first["published"] == 1.85 and first["status"] == "ValueError: planted" and math.isnan(first["low"])
+    assert reproduced.decided([folder])["table-3"][::2] == ("open", "undecided")
 
 
 def test_the_interval_is_that_of_one_more_run():

@@ -114,6 +114,7 @@ def test_inverted_sigmas():
     for scheduler in (theirs, ours):
         scheduler.set_timesteps(STEPS)
     torch.testing.assert_close(ours.timesteps, theirs.timesteps, rtol=1e-6, atol=1e-3)
+    torch.testing.assert_close(ours.sigmas, theirs.sigmas, rtol=1e-6, atol=1e-6)
     for t in theirs.timesteps:
         w = theirs.step(network(w, t), t, w).prev_sample
     for t in ours.timesteps:
@@ -167,6 +168,70 @@ def test_noise_is_added_as_the_family_does():
         order = (x, ours.timesteps[3:4], e) if add == "scale_noise" else (x, e, ours.timesteps[3:4])
         found = [getattr(scheduler, add)(*order) for scheduler in (ours, theirs)]
         torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+
+
+def test_noise_is_added_at_sigmas_of_ones_own():
+    """At the top of a cosine table sigma/alpha of the time that is told for 3000 is another."""
+    theirs = diffusers.EulerDiscreteScheduler(beta_schedule="squaredcos_cap_v2")
+    ours = schedulers.BDIAScheduler.from_config(theirs.config, gamma=0.9)
+    for scheduler in (theirs, ours):
+        scheduler.set_timesteps(sigmas=[3000.0, 5.0, 0.0])
+    noise = torch.randn(SAMPLE.shape, generator=torch.manual_seed(5))
+    for k in range(2):
+        found = [scheduler.add_noise(SAMPLE, noise, scheduler.timesteps[k : k + 1]) for scheduler in (ours, theirs)]
+        torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
+
+
+def test_the_class_of_an_object_is_recognized_whatever_options_are_passed():
+    """The entries of EulerAncestralDiscreteScheduler are entries of DDIMScheduler, too, whose samples are others."""
+    for kind in (diffusers.EulerAncestralDiscreteScheduler, diffusers.UniPCMultistepScheduler):
+        for options in ({}, UNCLIPPED):
+            ours = schedulers.BDIAScheduler.from_config(kind().config, **options)
+            assert ours.config.counts_as == kind.__name__
+
+
+def test_a_learned_variance_is_left_out():
+    """The pipelines of DeepFloyd IF hand on the variance with the output."""
+    entries = entries_of("deepfloyd_if.json")
+    variance = torch.full_like(SAMPLE, 9.0)
+    ends = []
+    for more in ([], [variance]):
+        ours = schedulers.BDIAScheduler.from_config(entries, gamma=0.9, **UNCLIPPED)
+        ours.set_timesteps(4)
+        z = SAMPLE
+        for t in ours.timesteps:
+            z = ours.step(torch.cat([network(z, t), *more], 1), t, z).prev_sample
+        ends.append(z)
+    assert torch.equal(*ends)
+    plain = schedulers.BDIAScheduler.from_config(entries_of("sd15.json"), **UNCLIPPED)
+    plain.set_timesteps(4)
+    with pytest.raises(ValueError, match="model_output has shape"):
+        plain.step(torch.cat([SAMPLE, variance], 1), plain.timesteps[0], SAMPLE)
+
+
+@pytest.mark.parametrize("name", ["EulerDiscreteScheduler", "DPMSolverMultistepScheduler"])
+def test_a_time_before_the_table(name):
+    """61 trailing times of 1000 are 62 by rounding, and the last is -1, at the lowest level of the table."""
+    entries = {"_class_name": name, "timestep_spacing": "trailing", "beta_schedule": "scaled_linear"}
+    theirs = first_order(entries)
+    ours = schedulers.BDIAScheduler.from_config(entries, gamma=0.0, **UNCLIPPED)
+    for scheduler in (theirs, ours):
+        scheduler.set_timesteps(61)
+    assert ours.timesteps.tolist() == theirs.timesteps.tolist() and ours.timesteps[-1] == -1
+    w = SAMPLE * theirs.init_noise_sigma
+    for t in theirs.timesteps:
+        output = network(w, t)
+        found, before, w = ours.step(output, t, w).prev_sample, w, theirs.step(output, t, w).prev_sample
+        assert relative(found, w, before) < STEP
+    back, *_ = trip(("BDIAScheduler", "BDIAInverseScheduler"), entries, SAMPLE, 61)
+    assert torch.equal(back, SAMPLE)
+
+
+def test_a_run_without_length_is_refused():
+    """One step of EDM's levels ends at sigma_min, where it begins."""
+    ours = schedulers.BDIAScheduler.from_config({"_class_name": "EDMEulerScheduler", "final_sigmas_type": "sigma_min"})
+    with pytest.raises(ValueError, match=r"num_inference_steps=1: the run of EDMEulerScheduler ends .*: ask for more"):
+        ours.set_timesteps(1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)

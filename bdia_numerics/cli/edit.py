@@ -84,7 +84,8 @@ def edit(
     require_torch()
 
     from bdia_numerics import plots
-    from bdia_numerics.torch.editing import drawn, open_pipeline
+    from bdia_numerics.torch.editing import drawn, open_pipeline, psnr
+    from bdia_numerics.torch.editing.images import pixels
     from bdia_numerics.torch.editing.methods import way_of
     from bdia_numerics.torch.tensors import dtype_named
 
@@ -101,6 +102,9 @@ def edit(
     shipped = pipeline is None
     told = _read(labelled, source_prompt or (SOURCE if shipped else None), prompt or (list(TARGETS) if shipped else []))
     source: Any = image if image is not None else drawn(pipe, told[0], seed)
+    if mask is not None:
+        shown = pixels("image", source, 3)
+        psnr(shown, shown, mask)  # refuses a mask before anything is run
     options = {
         "steps": steps, "guidance_scale": guidance, "strength": strength, "negative_prompt": negative_prompt,
         "control_image": control and [str(control)], "grid": grid, "dequantise": dequantise, "generator": seed,

@@ -19,7 +19,6 @@ documents = Later("bdia_numerics.pages.documents")
 drawn = Later("bdia_numerics.plots.figures")
 gallery = Later("bdia_numerics.pages.figures")
 plots = Later("bdia_numerics.plots")
-reference = Later("bdia_numerics.cli.reference")
 
 
 def figures(
@@ -131,7 +130,9 @@ def pages(
     Without --recompute those that need runs are left as they are. `bdia figures --recompute --data paper_figs/data` runs the studies behind
     the saved data of figures.
     """
-    known = {**documents.DOCUMENTS, "commands": reference.page(context.find_root().command)}
+    from bdia_numerics.cli.reference import page_of
+
+    known = {**documents.DOCUMENTS, "commands": page_of(context.find_root().command)}
     if unknown := [name for name in names or () if name not in known]:
         raise ValueError(f"{unknown[0]} is none of {', '.join(known)}")
     chosen = {name: page for name, page in known.items() if not names or name in names}

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -47,6 +48,11 @@ def commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
             yield from commands(command, f"{before}{name} ")
         else:
             yield before + name, command
+
+
+def sections(group: Any, kept: str) -> str:
+    """Return the sections of a group's commands in Markdown; `kept` is a page whose outputs are taken again, others are run."""
+    return "\n".join(_section(name, command, kept) for name, command in commands(group))
 
 
 def _section(name: str, command: Any, kept: str) -> str:
@@ -93,13 +99,13 @@ def _output(words: str) -> str:
     return "".join(f"{line}\n" for line in cut)
 
 
-def page(root_command: Any) -> Document:
-    """Return docs/commands.md as a page that can be made: its outputs as they stand there, or run anew."""
+def contents(group: Any, root: Path, recompute: bool) -> Mapping[str, str]:
+    """Return the page of a group's commands, with its outputs as they stand there or run anew."""
+    page = (root / PLACE).read_text(encoding="utf-8")
+    return {PLACE: between(page, {"commands": sections(group, "" if recompute else page)})}
 
-    def make(root: Path, recompute: bool) -> Mapping[str, str]:
-        text = (root / PLACE).read_text(encoding="utf-8")
-        kept = "" if recompute else text
-        sections = [_section(name, command, kept) for name, command in commands(root_command)]
-        return {PLACE: between(text, {"commands": "\n".join(sections)})}
 
-    return Document(PLACE, "the commands' own help, and what each prints", make, minutes=2, saved=True)
+def page_of(group: Any) -> Document:
+    """Return the page of a group's commands among the pages that `bdia pages` writes."""
+    about = "the commands' own help, and what each prints"
+    return Document(PLACE, about, partial(contents, group), minutes=2, saved=True)

@@ -80,7 +80,7 @@ def reproduce(
 
     name, variants = protocols.protocols("table-1" if table == "figure-1" else table)
     config = given.ReproductionConfig(
-        name, variants, data or "", _path(weights), _path(reference), _path(features), _path(prompts), images=images or 0,
+        name, variants, data or "", absolute(weights), absolute(reference), absolute(features), absolute(prompts), images=images or 0,
         seeds=wholes("--seeds", seeds), steps=(), batch=batch, piece=piece, device=device, ema=ema, trust_pickle=trust_pickle,
     )  # fmt: skip
     if table == "figure-1":
@@ -133,8 +133,6 @@ def _draw_figure_1(config: Any, folder: Path) -> None:
     typer.echo(f"figure: {path}; its prompts are not those of the paper, which it does not list")
 
 
-def _path(text: str | None) -> str:
+def absolute(text: str | None) -> str:
     """Return the absolute path of what is in this file system, and any other text as it is."""
-    return (
-        str(Path(text).resolve()) if text and (Path(text).exists() or "/" in text) and ":" not in text else text or ""
-    )
+    return str(Path(text).resolve()) if text and Path(text).exists() else text or ""

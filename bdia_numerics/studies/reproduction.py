@@ -172,7 +172,7 @@ def rows(dataset: Any) -> list[dict[str, Any]]:
                 row = {
                     "protocol": protocol, "solver": solver, "steps": steps, "nfe": int(np.nan_to_num(one["nfe"].values).max()),
                     "runs": len(fid), "fid": middle, "least": float(fid.min()), "low": middle - half, "high": middle + half,
-                    "published": float(one["published"].values.max()), "departs": str(max(one["departs"].values.tolist())),
+                    "published": float(np.fmax.reduce(one["published"].values)), "departs": str(max(one["departs"].values.tolist())),
                     "status": status[0] if status else "ok",
                 }  # fmt: skip
                 if k:

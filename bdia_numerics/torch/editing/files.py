@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from bdia_numerics.runs.files import write
+from bdia_numerics.runs.files import check, write
 from bdia_numerics.runs.inversion import INVERSIONS
 from bdia_numerics.runs.state import State
 from bdia_numerics.solvers import SOLVERS
@@ -30,12 +30,13 @@ _KEY = "bdia_numerics.inversion"
 
 def write_file(path: str | Path, inv: Any) -> None:
     """Write an inversion; see `Inversion.save`."""
+    check("path", path, (".safetensors",))
     record, setting, state = dict(inv.record), inv.setting, inv.kept.state
     tensors = {"source": inv.source, "data": inv.data, "latents": inv.kept.z}
     tensors |= {f"part:{name}": value for name, value in inv.kept.parts.items()}
     tensors |= {f"control:{k}": value for k, value in enumerate(record.pop("control"))}
     meta: dict[str, Any] = {
-        "format": FORMAT, "pipeline": _class_of(setting.pipe), "weights": weights(setting.pipe.network), "guidance": inv.guidance,
+        "format": FORMAT, "pipeline": _class_of(setting.pipe), "weights": weights(setting.pipe), "guidance": inv.guidance,
         "nfe": inv.nfe, "seconds": inv.seconds, "inversion": inv.kept.inversion,
         "condition": _written("prompt", inv.condition, tensors), "given": _written("pipeline_arguments", record.pop("given"), tensors),
         "solver": record["solver"] if isinstance(record["solver"], str) else _solver_out(record["solver"]),
@@ -69,10 +70,10 @@ def read_file(path: str | Path, pipe: Any, watch: Callable[[], None]) -> dict[st
     given = _read(meta["given"], tensors)
     controls = [tensors[name] for name in sorted(tensors) if name.startswith("control:")]
     taken = adapted(pipe, given, controls or None)
-    for what, own in (("pipeline", _class_of(taken)), ("weights", weights(taken.network))):
+    for what, other, own in (("pipeline", "another", _class_of(taken)), ("weights", "other", weights(taken))):
         if meta[what] != own:
             raise ValueError(
-                f"{said} was made with another {what} ({meta[what]}, and this is {own}): pass the pipeline that made it"
+                f"{said} was made with {other} {what} ({meta[what]}, and this is {own}): pass the pipeline that made it"
             )
     solver = meta["solver"] if isinstance(meta["solver"], str) else _solver_in(meta["solver"])
     method = None if meta["method"] is None else INVERSIONS[meta["method"]]
@@ -100,12 +101,16 @@ def read_file(path: str | Path, pipe: Any, watch: Callable[[], None]) -> dict[st
     }  # fmt: skip
 
 
-def weights(network: Any) -> str:
-    """Return a fingerprint of a network: names, shapes, dtypes, and the first 16 values of each of its weights."""
+def weights(taken: Prompted | Labelled) -> str:
+    """Return a fingerprint of all networks of a pipeline: names, shapes, dtypes, and the first 16 values of each of their weights."""
     digest = hashlib.sha256()
-    for name, value in network.state_dict().items():
-        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-        digest.update(value.flatten()[:16].double().cpu().numpy().tobytes())
+    parts = taken.pipe.components if isinstance(taken, Prompted) else {"network": taken.network, "vae": taken.vae}
+    for part in (
+        parts[name] for name in sorted(parts) if isinstance(parts[name], torch.nn.Module) and name != "safety_checker"
+    ):
+        for name, value in part.state_dict().items():
+            digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+            digest.update(value.flatten()[:16].double().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

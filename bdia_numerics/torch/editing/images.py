@@ -19,8 +19,8 @@ def pixels(name: str, given: Any, channels: int) -> torch.Tensor:
     name
         Of the argument, for messages.
     given
-        A PIL image, the path of one, a NumPy array (height, width[, channels]) of bytes or of floats from 0 to 1, a tensor
-        ([batch, ]channels, height, width) of floats from 0 to 1; or a list of such.
+        A PIL image; the path of one, which is turned as a camera has noted in it; a NumPy array (height, width[, channels]) or a tensor
+        ([batch, ]channels, height, width) of bytes or of floats from 0 to 1; or a list of such.
     channels
         1 turns colours into grey, 3 grey into colours.
 
@@ -38,19 +38,27 @@ def pixels(name: str, given: Any, channels: int) -> torch.Tensor:
     if isinstance(given, str | Path):
         given = opened(name, given)
     if hasattr(given, "convert"):
+        if given.mode.startswith(("I", "F")):
+            raise ValueError(
+                f"{name} is a picture of mode {given.mode}, whose range is not known: convert it to 8 bits"
+            )
         given = np.asarray(given.convert("L" if channels == 1 else "RGB"))
     if isinstance(given, np.ndarray) and given.ndim in (2, 3):
-        x = torch.from_numpy(np.array(given)).double() / (255 if given.dtype == np.uint8 else 1)
-        x = x[None, None] if x.ndim == 2 else x.permute(2, 0, 1)[None]
-    elif isinstance(given, torch.Tensor) and given.ndim in (3, 4):
-        x = (given if given.ndim == 4 else given[None]).detach().double().cpu()
+        given = torch.from_numpy(np.array(given))
+        given = given[None] if given.ndim == 2 else given.permute(2, 0, 1)
+    if isinstance(given, torch.Tensor) and given.ndim in (3, 4):
+        x = (given if given.ndim == 4 else given[None]).detach().double().cpu() / (
+            255 if given.dtype == torch.uint8 else 1
+        )
     else:
         shape = f" of shape {tuple(given.shape)}" if hasattr(given, "shape") else ""
         raise ValueError(
             f"{name} is a {type(given).__name__}{shape}: pass a PIL image, its path, an array or a tensor of pixels"
         )
-    if x.shape[1] != channels:
-        x = x.mean(1, keepdim=True) if channels == 1 else x.expand(-1, channels, -1, -1) if x.shape[1] == 1 else x
+    if (x.shape[1], channels) == (3, 1):
+        x = x.mean(1, keepdim=True)
+    elif x.shape[1] == 1:
+        x = x.expand(-1, channels, -1, -1)
     if x.shape[1] != channels:
         raise ValueError(f"{name} has {x.shape[1]} channels: pass an image of {channels}")
     if not bool(((x >= 0) & (x <= 1)).all()):
@@ -62,11 +70,11 @@ def pixels(name: str, given: Any, channels: int) -> torch.Tensor:
 
 def opened(name: str, path: str | Path) -> Any:
     """Return the picture in a file; ValueError where there is none."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
-            return picture.convert("RGB" if picture.mode not in ("L", "1") else "L")
+            return ImageOps.exif_transpose(picture)
     except FileNotFoundError:
         raise ValueError(f"{name}={shown(str(path))}: there is no such file") from None
     except (UnidentifiedImageError, OSError, ValueError):

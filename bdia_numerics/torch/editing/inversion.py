@@ -17,7 +17,7 @@ from bdia_numerics.runs.solving import DERIVED, encoding, has_inverse, resumed
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Status
 from bdia_numerics.solvers import BDIA
-from bdia_numerics.texts import refuse, shown
+from bdia_numerics.texts import real, refuse, shown
 from bdia_numerics.torch.editing import report as reports
 from bdia_numerics.torch.editing.files import read_file, write_file
 from bdia_numerics.torch.editing.images import pictures, pixels
@@ -147,10 +147,10 @@ class Inversion:
             For a prompt where labels are wanted and the other way round, and for a baseline that is to run a list at once.
         """
         wanted = self._one_of(prompt, labels)
-        guidance = self.guidance if guidance_scale is None else float(guidance_scale)
+        guidance = self.guidance if guidance_scale is None else real("guidance_scale", guidance_scale)
         if not isinstance(wanted, list):
             return self._run(self.kept, wanted, guidance)
-        if not batched:
+        if not batched or not wanted:
             return [self._run(self.kept, one, guidance) for one in wanted]
         return self._at_once(wanted, guidance)
 
@@ -355,7 +355,7 @@ def invert(
     whole, frame = taken.grid(steps, grid, data.shape[1:], condition)
     slots = min(int(whole.n * strength), whole.n)
     setting = Setting(taken, whole[:slots] if slots < whole.n else whole, frame, watch or (lambda: None))
-    guidance = taken.default_guidance if guidance_scale is None else float(guidance_scale)
+    guidance = taken.default_guidance if guidance_scale is None else real("guidance_scale", guidance_scale)
     _warn(way, setting, data)
     begun = time.perf_counter()
     kept = way.there(setting, data, condition, guidance, seed)

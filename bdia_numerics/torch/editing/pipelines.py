@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any, ClassVar
 
 import torch
 
 from bdia_numerics.grids import Grid
-from bdia_numerics.texts import refuse
+from bdia_numerics.texts import refuse, shown
 from bdia_numerics.torch.editing.codec import Codec, enough_memory
 from bdia_numerics.torch.editing.images import pixels
-from bdia_numerics.torch.editing.prompted import Ask, Prompted, read_config
+from bdia_numerics.torch.editing.prompted import Ask, Prompted, check_count, read_config
 from bdia_numerics.torch.networks.loading import Loaded, described
 from bdia_numerics.torch.schedulers.frames import PLAIN, Frame
 
@@ -115,7 +116,10 @@ class Labelled:
 
     def condition(self, given: Any) -> Any:
         """Return the labels of the states as a list; None for a network without."""
-        return [given] if isinstance(given, int) else given if given is None else list(given)
+        try:
+            return None if given is None else [index(one) for one in (given if hasattr(given, "__len__") else [given])]
+        except TypeError:
+            raise TypeError(f"labels={shown(given)} are not whole numbers: pass one, or a list, one an image") from None
 
     def grid(self, steps: int, spacing: str | None, size: Sequence[int], condition: Any) -> tuple[Grid, Frame]:
         """Return a grid of the scheduler's schedule: with the spacing that suits gamma = 1, or another one."""
@@ -126,9 +130,11 @@ class Labelled:
         labels = self.condition(condition)
 
         def of_batch(count: int) -> Any:
+            check_count("labels", len(labels or [0]), count)
             return self.loaded.model(labels * (count // len(labels)) if labels else None, guidance=guidance)
 
-        models = {n: of_batch(n) for n in (len(labels) if labels else 1,)}
+        of_batch(len(labels or [0]))  # refuses labels that the network does not have
+        models: dict[int, Any] = {}
 
         def ask(z: torch.Tensor, t: float) -> torch.Tensor:
             if len(z) not in models:

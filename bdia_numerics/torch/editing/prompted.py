@@ -211,10 +211,11 @@ class Prompted:
     def model(self, condition: Any, guidance: float, grid: Grid, frame: Frame) -> Ask:
         """Return the network under a prompt; see `Asked.ask`."""
         pipe, arguments = self._copied(), {**self.condition(condition), "guidance_scale": guidance}
-        prompts = arguments.get("prompt_embeds", arguments.get("prompt"))
+        prompts = arguments.get("prompt_embeds", arguments.get("prompt", self.given.get("prompt_embeds")))
         count = 1 if prompts is None or isinstance(prompts, str) else len(prompts)
 
         def ask(z: torch.Tensor, t: float) -> torch.Tensor:
+            check_count("prompts", count, len(z))
             pipe.scheduler.timesteps = tensor_of([frame.told(t)], fractions=frame.fractions)
             # Samples that are z/alpha are scaled by alpha before the network is asked, so that it is given z.
             plain, schedule = frame.plain or frame.scaled, cast(Any, grid.schedule)
@@ -310,20 +311,31 @@ _REPEATED = ("encode_prompt", "prepare_image", "prepare_ip_adapter_image_embeds"
 
 
 def _once(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that remembers its results by the numbers and texts among its arguments; of one copy the others are the same."""
+    """Return a function that remembers its results; tensors among its arguments are the same if they are the same object."""
     kept: dict[str, Any] = {}
 
     def remembered(*arguments: Any, **named: Any) -> Any:
-        key = repr([x for x in (*arguments, *named.items()) if not _tensors_in(x)])
+        key = str(_mark((*arguments, *named.items())))
         if key not in kept:
-            kept[key] = function(*arguments, **named)
-        return kept[key]
+            kept[key] = (
+                function(*arguments, **named),
+                arguments,
+                named,
+            )  # held, so that no other object gets the identity
+        return kept[key][0]
 
     return remembered
 
 
-def _tensors_in(x: Any) -> bool:
-    return isinstance(x, torch.Tensor) or (isinstance(x, list | tuple) and any(map(_tensors_in, x)))
+def _mark(x: Any) -> Any:
+    if isinstance(x, list | tuple):
+        return [_mark(part) for part in x]
+    return id(x) if isinstance(x, torch.Tensor) else repr(x)
+
+
+def check_count(name: str, count: int, images: int) -> None:
+    """Raise ValueError unless there is one prompt or label for all images, or as many for each."""
+    refuse((images % count != 0, f"{name} are {count}, and the images {images}: pass one for all, or one for each"))
 
 
 def slot_of(grid: Grid, t: float) -> int:

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from bdia_numerics.analysis import amplification
-from bdia_numerics.program import NotInvertibleError
+from bdia_numerics.analysis import inverse_growth
 from bdia_numerics.runs.stepwise import come_back
 from bdia_numerics.texts import refuse
 from bdia_numerics.torch.editing.images import pixels
@@ -39,7 +38,7 @@ class Report:
     latents_distance, latents_uncertainty : float or None
         Of the latents from the network's own ODE through the image, and the estimated error of that; None where it was not asked for.
     amplification : float or None
-        What the inverse multiplies a perturbation by at most, predicted for Gaussian data; None without an exact inverse.
+        What the inverse multiplies a perturbation by at most, predicted for Gaussian data of variance 1; None without an exact inverse.
     repeatability : Repeatability or None
         What the network's output depends on besides its input.
     nfe, back_nfe : int
@@ -93,10 +92,8 @@ class Report:
         if self.repeatability is not None:
             probes = self.repeatability.probes
             changed = ", ".join(name for name, found in probes.items() if found.differing)
-            apart = f"differs by up to {self.repeatability.largest:.1g} with {changed}"
-            lines.append(
-                f"output of the network at one state: {apart if changed else 'the same in ' + ', '.join(probes)}"
-            )
+            found = f"differs by up to {self.repeatability.largest:.1g}" if changed else "the same"
+            lines.append(f"output of the network at one state: {found} ({changed or ', '.join(probes)})")
         return lines + [f"edit {k}: {value:.1f} dB from the source" for k, value in enumerate(self.psnr, 1)]
 
 
@@ -143,6 +140,8 @@ def report_of(inv: Any, back: Any, *, fine: int, edits: Sequence[Any], mask: Any
     """Return the report of an inversion and its reconstruction; see `Inversion.report`."""
     setting, kept, x = inv.setting, inv.kept, inv.data
     codec, kind = setting.pipe.codec, setting.pipe.network.dtype
+    if mask is not None:
+        psnr(inv.source, inv.source, mask)  # refuses it also where there are no edits
     psnrs = tuple(psnr(one.images, inv.source, mask) for one in edits)
     error = rms(back.latents - x)
     status = come_back(back.status, error, rms(x), exact=inv.exact) if kept.status.ok else kept.status
@@ -188,7 +187,4 @@ def _growth(inv: Any) -> float | None:
     grid = inv.setting.grid
     if float(grid.alpha[-1]) == 0:
         grid = grid[: grid.n - 1]
-    try:
-        return float(amplification(inv.way.solver, grid, "invert").total)
-    except (NotInvertibleError, ValueError):  # a grid that is all start
-        return None
+    return inverse_growth(inv.way.solver, grid, inv.setting.pipe.prediction)

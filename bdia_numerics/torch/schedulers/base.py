@@ -176,7 +176,7 @@ class ProgramScheduler(FamilyScheduler):
         """
         left = None if self._now is None or self._now.done else self._now.handed
         self._now = None
-        if self._levelled or sigmas is not None or mu is not None:
+        if self._own_levels(num_inference_steps, timesteps) or sigmas is not None or mu is not None:
             grid, frame = self._levels(num_inference_steps, timesteps, sigmas, mu)
         else:
             times = self._times(num_inference_steps, timesteps)
@@ -228,7 +228,8 @@ class ProgramScheduler(FamilyScheduler):
         Parameters
         ----------
         model_output
-            Of the sample's shape.
+            Of the sample's shape; where `variance_type` is "learned" or "learned_range", also with the variance as further channels, which
+            are left out.
         timestep
             The entry of `timesteps` at which the model was evaluated; for gamma = 0 any training step, in any order.
         sample
@@ -253,6 +254,9 @@ class ProgramScheduler(FamilyScheduler):
         now = self._now
         if now is None:
             self._check_ready()
+        learned = str(self.config.get("variance_type")).startswith("learned")
+        if learned and model_output.shape[1:2] == (2 * sample.shape[1],):
+            model_output = model_output[:, : sample.shape[1]]
         if model_output.shape != sample.shape:
             raise ValueError(
                 f"model_output has shape {tuple(model_output.shape)}, sample {tuple(sample.shape)}: pass the output of its shape"
@@ -260,7 +264,7 @@ class ProgramScheduler(FamilyScheduler):
         if model_output.device != sample.device:
             raise ValueError(f"model_output is on {model_output.device}, sample on {sample.device}: move one")
         x0: torch.Tensor | None
-        if self._free:
+        if self._free and now is None:
             noise = generator, variance_noise
             prev, x0, finite = self._ddim(
                 model_output,

@@ -164,6 +164,9 @@ def translated(
     named = named[-1] if isinstance(named, list | tuple) and named else named
     is_ours = named in ours or (named is None and bool(entries.get("counts_as")))
     source = config.get("counts_as") or DDIM if is_ours else named
+    plain = {key: value for key, value in config.items() if key not in own}
+    if source is None and (name := configs.from_mapping(plain, ignore=ignore).name) not in ("ldm", DDIM):
+        source = name  # before options, which may be no entries of that class
     read = configs.from_mapping(
         {key: value for key, value in entries.items() if key not in own | {"_class_name"}}
         | ({} if source is None else {"_class_name": source}),

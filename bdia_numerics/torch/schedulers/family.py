@@ -133,15 +133,19 @@ class FamilyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # whi
 
     @property
     def sigmas(self) -> torch.Tensor:
-        """The noise levels of `timesteps` and of the end, as classes that hold them: sigma of flow matching, else sigma/alpha."""
+        """The noise levels of `timesteps` and of the end, as classes that hold them.
+
+        They are sigma of flow matching (1 - sigma where it is inverted), else sigma/alpha.
+        """
         if self._now is None or not (self._levelled or self.read.rule in ("points", "intervals")):
             raise AttributeError(f"{type(self).__name__} has sigmas after set_timesteps, of classes that hold them")
-        return torch.tensor([s if self.read.flow else s / a for a, s in self._now.levels], dtype=torch.float32)
+        levels = [s if self.read.flow else s / a for a, s in self._now.levels]
+        return torch.tensor([1 - s for s in levels] if self.read["invert_sigmas"] else levels, dtype=torch.float32)
 
     def add_noise(self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         """Return samples of the family with noise, alpha x + sigma noise or that over alpha, at times of shape (batch,)."""
         now, frame = self._now, PLAIN if self._now is None else self._now.frame
-        if self._levelled:
+        if self._levelled or frame.own:
             if now is None:
                 raise ValueError("no times are set: call set_timesteps before noise is added")
             found = [now.levels[now.entry(t)] for t in timesteps.flatten()]
@@ -185,10 +189,19 @@ class FamilyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # whi
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or not 1 <= number <= length:
             raise ValueError(f"num_inference_steps={shown(number)}: pass a number of steps, 1 to {length}")
         self.num_inference_steps = int(number)
-        times = self._cached(
-            ("times", int(number)), lambda: [step.t for step in configs.layout(self.read, int(number)).steps]
-        )
+        times = self._walked(number)
         return [t for t in dict.fromkeys(times) if t > end] if self._meet else times
+
+    def _walked(self, number: int | np.integer[Any]) -> list[float]:
+        """Return the times of the class's own steps."""
+        make = lambda: [step.t for step in configs.layout(self.read, int(number)).steps]  # noqa: E731
+        return self._cached(("times", int(number)), make)
+
+    def _own_levels(self, number: Any, given: Any) -> bool:
+        """Say whether the levels are not the table's at the times: so is that of the time -1, the lowest, where sigma/alpha is held."""
+        held = given is None and self.read.rule in ("points", "intervals")
+        able = held and isinstance(number, int | np.integer) and 1 <= number <= self.config["num_train_timesteps"]
+        return self._levelled or (able and min(self._walked(number)) < 0)
 
     def _grid_of(self, times: list[float]) -> Grid:
         table = self.alphas_cumprod.double().cpu().numpy()

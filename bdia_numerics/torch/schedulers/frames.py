@@ -37,6 +37,8 @@ class Frame:
         The time that the network is told, of a time of the grid.
     fractions : bool
         Whether `timesteps` are floats even where all are whole, as the family has them.
+    own : bool
+        Whether the levels at `timesteps` are others than those of a table.
     """
 
     scaled: bool = False
@@ -44,6 +46,7 @@ class Frame:
     sign: int = 1
     told: Callable[[float], float] = lambda t: max(t, 0.0)
     fractions: bool = False
+    own: bool = False
 
     @property
     def plain(self) -> bool:
@@ -94,6 +97,11 @@ def levelled(read: configs.SchedulerConfig, walk: configs.Walk) -> tuple[Grid, F
     """
     conditioned, inverted = read.preconditioned, bool(read["invert_sigmas"])
     steps = [step for step in walk.steps if step.s != step.s_end]
+    if not steps:
+        raise ValueError(
+            f"num_inference_steps={len(walk.steps)}: the run of {read.name} ends at the level at which it begins: ask for more steps, or "
+            "for final_sigmas_type='zero' where the class has it"
+        )
     ratios = np.array([*(step.s for step in steps), walk.steps[-1].s_end])
     schedule: Schedule
     if read.flow:
@@ -114,6 +122,7 @@ def levelled(read: configs.SchedulerConfig, walk: configs.Walk) -> tuple[Grid, F
         -1 if inverted else 1,
         told,
         read.rule in ("flow", "points", "edm"),
+        own=True,
     )
     return grid, frame
 
