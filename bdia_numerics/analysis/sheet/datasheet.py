@@ -303,7 +303,9 @@ def float_trip(solver: Solver, grid: Grid) -> FloatTrip:
     exact = ran == DERIVED
     growth = {d: amplification(solver, grid, d, J=J).total for d in ("sample", "invert")[: 1 + exact]}
     predicted = dict(round_trip_error(solver, grid).errors) if exact else {}
-    return FloatTrip(ran, predicted, returned, growth, str(required_dtype(solver, grid, WANTED)) if exact else "")
+    # The sheet has the solver in its head.
+    needed = str(required_dtype(solver, grid, WANTED)).removeprefix(f"{solver} ") if exact else ""
+    return FloatTrip(ran, predicted, returned, growth, needed)
 
 
 def registers_and_arrays(solver: Solver, grid: Grid) -> dict[str, int | None]:
