@@ -358,6 +358,8 @@ REFUSED = [
     (tiny.stable, {"image": torch.cat([PHOTO, PHOTO[:1]])}, "image has 4 channels: pass an image of 3"),
     (tiny.stable, {"image": Image.fromarray(np.zeros((32, 32), np.uint16))}, "image is a picture of mode I;16, .* convert it to 8 bits"),
     (tiny.stable, {"guidance_scale": float("nan")}, "guidance_scale=nan"),
+    (tiny.stable, {"guidance_scale": 0.5}, "guidance_scale=0.5 acts as 1 in StableDiffusionPipeline"),
+    (tiny.stable, {"solver": "null-text", "guidance_scale": 3.0, "guidance_rescale": 0.5}, "guidance_rescale changes the way back"),
     (
         tiny.stable,
         {"image": [PHOTO] * 2, "prompt": {key: torch.cat([value] * 3) for key, value in words(1).items()}},

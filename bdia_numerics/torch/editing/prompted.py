@@ -211,6 +211,13 @@ class Prompted:
     def model(self, condition: Any, guidance: float, grid: Grid, frame: Frame) -> Ask:
         """Return the network under a prompt; see `Asked.ask`."""
         pipe, arguments = self._copied(), {**self.condition(condition), "guidance_scale": guidance}
+        guides = hasattr(type(pipe), "do_classifier_free_guidance")
+        refuse(
+            (
+                guides and guidance < 1,
+                f"guidance_scale={guidance:g} acts as 1 in {type(pipe).__name__}, which guides above 1 only: pass 1 or more",
+            )
+        )
         prompts = arguments.get("prompt_embeds", arguments.get("prompt", self.given.get("prompt_embeds")))
         count = 1 if prompts is None or isinstance(prompts, str) else len(prompts)
 

@@ -94,7 +94,8 @@ class Report:
             changed = ", ".join(name for name, found in probes.items() if found.differing)
             found = f"differs by up to {self.repeatability.largest:.1g}" if changed else "the same"
             lines.append(f"output of the network at one state: {found} ({changed or ', '.join(probes)})")
-        return lines + [f"edit {k}: {value:.1f} dB from the source" for k, value in enumerate(self.psnr, 1)]
+        said = ("is not finite" if math.isnan(value) else f"{value:.1f} dB from the source" for value in self.psnr)
+        return lines + [f"edit {k}: {what}" for k, what in enumerate(said, 1)]
 
 
 def psnr(image: torch.Tensor, source: torch.Tensor, mask: Any = None) -> float:

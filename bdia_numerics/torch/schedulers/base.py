@@ -156,7 +156,7 @@ class ProgramScheduler(FamilyScheduler):
         Parameters
         ----------
         num_inference_steps
-            Number of slots. A slot without length is left out; gamma = 0 keeps it, as DDIMScheduler does.
+            Number of slots. A slot without length is left out; gamma = 0 keeps it at times of a table, as DDIMScheduler does.
         device
             Of `timesteps`.
         timesteps

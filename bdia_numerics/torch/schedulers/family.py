@@ -160,7 +160,10 @@ class FamilyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # whi
         return alpha * original_samples + sigma * noise
 
     def scale_noise(self, sample: torch.Tensor, timestep: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Return the same as `add_noise`, as pipelines of flow matching call it."""
+        """Return the same as `add_noise`, as pipelines of flow matching call it.
+
+        With `invert_sigmas` the level is that of the run. The class of diffusers mixes data and noise the other way round there.
+        """
         return self.add_noise(sample, noise, timestep)
 
     def _levels(self, number: int | None, times: Any, sigmas: Any, mu: float | None) -> tuple[Grid, Frame]:
