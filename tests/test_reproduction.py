@@ -176,6 +176,23 @@ def test_the_data_are_read_off_the_network():
         protocols.data_of(third, 64, 0)
 
 
+def test_another_network_and_other_weights_are_departures():
+    protocol = protocols.PROTOCOLS["table-3"][""]
+    found = {
+        "images": 50_000,
+        "columns": 2048,
+        "channels": 3,
+        "side": 32,
+        "labels": 10,
+        "widths": (),
+        "millions": 55.735,
+        "ema": True,
+    }
+    assert protocols.departures(protocol, "CIFAR10", found) == ""
+    said = protocols.departures(protocol, "CIFAR10", found | {"millions": 0.3, "ema": False})
+    assert said == "a network of 0.3 million weights, not 55.7, weights by --no-ema, not their running mean"
+
+
 # Images and features
 
 
@@ -214,6 +231,9 @@ def test_images_are_bytes_as_files_have_them():
     x = torch.tensor([-2.0, -1.0, -0.0039, 0.0, 0.0039, 1.0, 2.0])
     stored = ((x / 2 + 0.5).clamp(0, 1) * 255 + 0.5).floor()  # as torchvision's save_image rounds
     assert as_bytes(x).tolist() == stored.tolist()
+    # The script of the first table turns 255 times the clamped values to integers.
+    below = (255 * ((x + 1) / 2).clamp(0, 1)).to(torch.uint8)
+    assert as_bytes(x, rounded=False).tolist() == below.tolist() != stored.tolist()
 
 
 def test_images_of_the_first_table_are_made_small_as_opencv_does():
@@ -330,14 +350,18 @@ def changed(home, how):
     bad = {
         "nan": {**stats, "mu": stats["mu"] * np.nan}, "dtype": {**stats, "mu": stats["mu"].astype(complex)}, "names": {"m": stats["mu"]},
         "shape": {**stats, "sigma": stats["sigma"][:1]}, "asymmetric": {**stats, "sigma": np.triu(stats["sigma"])},
-        "columns": {"mu": np.zeros(4), "sigma": np.eye(4)},
+        "columns": {"mu": np.zeros(4), "sigma": np.eye(4)}, "no columns": {"mu": np.zeros(0), "sigma": np.zeros((0, 0))},
+        "damaged": stats, "cut short": stats,
     }  # fmt: skip
     options = {"reference": "stats.npz", "features": "own_features:corners", "images": 10, "weights": "some.ckpt"}
     if how in bad:
-        np.savez(home / "bad.npz", **bad[how])
+        np.savez_compressed(home / "bad.npz", **bad[how])
+        content = (home / "bad.npz").read_bytes()
+        content = {"damaged": content[:56] + b"\xff" * 9 + content[65:], "cut short": content[:99]}.get(how, content)
+        (home / "bad.npz").write_bytes(content)
         options["reference"] = "bad.npz"
     options |= {
-        "weights": {"weights": "gone.ckpt"}, "gone": {"reference": "gone.npz"}, "few": {"images": 2},
+        "weights": {"weights": "gone.ckpt"}, "gone": {"reference": "gone.npz"}, "few": {"images": 2}, "none": {"images": 0},
         "integers": {"features": "own_features:whole"},
         "infinite": {"features": "own_features:apart"}, "no function": {"features": "own_features:cornes"},
         "no script": {"features": "some.pt"}, "steps": {"steps": 11}, "data": {"data": "FFHQ"},
@@ -352,6 +376,10 @@ REFUSED = {
     "names": "lacks mu or sigma",
     "shape": r"mu has shape \(2,\), sigma \(1, 2\)",
     "asymmetric": "sigma is not symmetric",
+    "no columns": r"mu has shape \(0,\)",
+    "damaged": "bad.npz' is not read .Error -3 while decompressing",
+    "cut short": "bad.npz' is not read .File is not a zip file",
+    "none": "--images=0: give 1 or more",
     "columns": "have 2 columns, and the reference 4: take both from one network",
     "weights": "gone.ckpt': there is no such file",
     "gone": "gone.npz' is not read .there is no such file",
@@ -532,6 +560,25 @@ def test_one_run_and_stand_ins_decide_nothing(tmp_path):
     stand_in = results(tmp_path / "b", near(THIRD["CIFAR10"], 5.0), departs="10 images, not 50000")
     verdict, evidence, _ = reproduced.decided([stand_in])["table-3"]
     assert verdict == "needs-weights" and evidence.startswith("stand-ins decide nothing: 10 images, not 50000; ")
+
+
+def test_figures_under_several_protocols_are_no_table(tmp_path):
+    """CIFAR-10 by one grid and CelebA by another meet all figures, and none of the two has all."""
+    folders = []
+    for data, variant in (("CIFAR10", "quad"), ("CelebA", "trailing")):
+        own = [list(row) for row in protocols.FIGURES["table-2"][data].values()]
+        folders.append(results(tmp_path / data, near(own), table="table-2", data=data, variant=variant))
+    verdict, evidence, kind = reproduced.decided(folders)["table-2"]
+    assert (verdict, kind) == ("open", "undecided")
+    assert evidence.startswith("6 of 12 published figures are without a result under one protocol")
+
+
+def test_a_stand_in_whose_first_run_failed_is_still_one(tmp_path):
+    fids = near(THIRD["CIFAR10"])
+    fids[0][0] = [None] * 3
+    folder = results(tmp_path / "a", fids, departs="10 images, not 50000")
+    assert rows(load(folder / "reproduction.nc"))[0]["departs"] == "10 images, not 50000"
+    assert reproduced.decided([folder])["table-3"][0] == "needs-weights"
 
 
 def test_runs_that_failed_in_part_decide_nothing(tmp_path):

@@ -95,7 +95,7 @@ def verdict(table: str, found: list[dict[str, Any]]) -> Verdict:
             p: protocols.PROTOCOLS[table][p.partition(":")[2]].unpublished for p in missed
         }
         return "open", f"{next(iter(unpublished.values()))}; {evidence}", f"{NOT_REPRODUCED} {', '.join(missed)}"
-    left = wanted - set().union(*met.values())
+    left = min((wanted - own for own in met.values()), key=len, default=wanted)
     why = (
         f"{len(left)} of {len(wanted)} published figures are without a result under one protocol"
         if left

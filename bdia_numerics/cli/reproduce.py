@@ -10,7 +10,7 @@ import typer
 from bdia_numerics.cli.options import AsJson, TrustPickle, as_text, counting, require_torch, save_figure
 from bdia_numerics.cli.studies import show_rows
 from bdia_numerics.cli.sweep import pool_of
-from bdia_numerics.texts import wholes
+from bdia_numerics.texts import refuse, wholes
 
 PICTURES = 4
 """Prompts of which figure-1 shows images, unless --images says how many."""
@@ -68,6 +68,7 @@ def reproduce(
     Finished pieces are kept: if the command is stopped or killed, the same command goes on. `bdia verify --results FOLDER` decides the
     claim by the result. The exit status is 1 if a run failed.
     """
+    refuse((images is not None and images < 1, f"--images={images}: give 1 or more"))
     require_torch()
     from dataclasses import replace
 

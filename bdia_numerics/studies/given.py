@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -190,13 +192,13 @@ def read_moments(path: Path) -> Moments:
     """
     said = f"reference={str(path)!r}"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             found = {name: file[name] for name in ("mu", "sigma")}
     except KeyError:
         raise ValueError(
             f"{said} lacks mu or sigma, the mean and the covariance of features: give such an .npz file"
         ) from None
-    except (OSError, ValueError, TypeError, EOFError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         why = "there is no such file" if not path.is_file() else " ".join(str(error).split())[:80]
         raise ValueError(f"{said} is not read ({why}): give an .npz file with mu and sigma") from None
     mean, covariance = found["mu"], found["sigma"]
@@ -207,7 +209,7 @@ def read_moments(path: Path) -> Moments:
         )
     refuse(
         (
-            mean.ndim != 1 or covariance.shape != 2 * mean.shape,
+            mean.ndim != 1 or not mean.size or covariance.shape != 2 * mean.shape,
             f"{said}: mu has shape {mean.shape}, sigma {covariance.shape}: give shapes (d,) and (d, d)",
         )
     )
@@ -278,7 +280,7 @@ def bytes_of(config: ReproductionConfig, z: Any) -> Any:
 
     if not config.prompts:
         return as_bytes(z)
-    return as_small_jpeg(as_bytes(pipeline(config)[0].pixels(z))).to(config.device)
+    return as_small_jpeg(as_bytes(pipeline(config)[0].pixels(z), rounded=False)).to(config.device)
 
 
 def described(config: ReproductionConfig) -> dict[str, Any]:
@@ -288,7 +290,8 @@ def described(config: ReproductionConfig) -> dict[str, Any]:
     if config.prompts:
         channels, side = 3, side * pipeline(config)[0].pipe.vae_scale_factor
     widths = getattr(loaded.network, "config", {}).get("block_out_channels", ())
-    columns = len(reference(config)[0])
+    columns, weights = len(reference(config)[0]), sum(each.numel() for each in loaded.network.parameters())
     return {
         "images": config.count, "columns": columns, "channels": channels, "side": side, "labels": loaded.labels, "widths": list(widths),
+        "millions": weights / 1e6, "ema": config.ema,
     }  # fmt: skip

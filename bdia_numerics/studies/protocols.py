@@ -80,19 +80,22 @@ class Images:
         Channels of the levels of its U-Net; () where they are not compared.
     labels
         How many classes the network was trained with.
+    millions
+        Of weights, to 2%; 0 where they are not compared. EDM's two architectures differ by less.
     """
 
     side: int
     widths: tuple[int, ...] = ()
     labels: int = 0
+    millions: float = 0
 
 
 _DDIM_UNETS = {"CIFAR10": Images(32, (128, 256, 256, 256)), "CelebA": Images(64, (128, 256, 256, 256, 512))}
 _EDM = {
-    "CIFAR10": Images(32, labels=10),
-    "FFHQ": Images(64),
-    "AFHQV2": Images(64),
-    "ImageNet64": Images(64, labels=1000),
+    "CIFAR10": Images(32, labels=10, millions=55.7),
+    "FFHQ": Images(64, millions=61.8),
+    "AFHQV2": Images(64, millions=61.8),
+    "ImageNet64": Images(64, labels=1000, millions=295.9),
 }
 
 
@@ -140,7 +143,8 @@ _NO_GRID = "the paper does not state its grid"
 PROTOCOLS: Mapping[str, Mapping[str, Protocol]] = {
     "table-1": {
         "": Protocol(
-            "leading+1", _TABLE_1, {"COCO2014": Images(512)}, 20_000, guidance=9.0, unpublished="the paper does not list its prompts"
+            "leading+1", _TABLE_1, {"COCO2014": Images(512, millions=865.9)}, 20_000, guidance=9.0,
+            unpublished="the paper does not list its prompts",
         )
     },
     "table-2": {
@@ -199,7 +203,8 @@ def departures(protocol: Protocol, data: str, found: Mapping[str, Any]) -> str:
     protocol, data
         What is reproduced.
     found
-        side, channels, widths, labels of the network; images, and columns of the features.
+        side, channels, widths, labels and millions of weights of the network, and whether they are the running mean; images, and
+        columns of the features.
     """
     own = protocol.data[data]
     pairs = (
@@ -214,5 +219,10 @@ def departures(protocol: Protocol, data: str, found: Mapping[str, Any]) -> str:
             not own.widths or tuple(found["widths"]) == own.widths,
             f"a network of {' '.join(map(str, found['widths']))} channels, not {' '.join(map(str, own.widths))}",
         ),
+        (
+            not own.millions or abs(found["millions"] / own.millions - 1) < 0.02,
+            f"a network of {found['millions']:.1f} million weights, not {own.millions}",
+        ),
+        (found["ema"], "weights by --no-ema, not their running mean"),
     )
     return ", ".join(said for same, said in pairs if not same)

@@ -99,9 +99,9 @@ def features_of(images: torch.Tensor, extract: Extractor, columns: int | None = 
     return found.double().cpu().numpy()
 
 
-def as_bytes(x: torch.Tensor) -> torch.Tensor:
-    """Return images with values from -1 to 1 as files hold them: cut there, rounded to the nearest of 0 to 255, uint8."""
-    return (x * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+def as_bytes(x: torch.Tensor, *, rounded: bool = True) -> torch.Tensor:
+    """Return images with values from -1 to 1 as files hold them: cut there, rounded to the nearest of 0 to 255 or down, uint8."""
+    return (x * 127.5 + (128 if rounded else 127.5)).clamp(0, 255).to(torch.uint8)
 
 
 def as_small_jpeg(images: torch.Tensor) -> torch.Tensor:
