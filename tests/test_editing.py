@@ -78,8 +78,8 @@ def test_a_family_returns_and_edits(family, given):
     report = inv.report(repeats=False)
     assert (report.differing, report.elements, report.status) == (0, 4 * 8 * 8, "ok") and inv.exact
     assert report.nfe == inv.setting.grid.n and report.back_nfe == inv.setting.grid.n - 1
-    # On Gaussian data of variance 1 the ODE itself keeps perturbations, and gamma = 1 nearly does.
-    assert 1 < report.amplification < 1.2
+    # On Gaussian data of variance 1 the ODE itself keeps perturbations, and gamma = 1 nearly does. EDM's states grow with sigma, up to 80.
+    assert 1 < report.amplification < (80 if family == "SDXL, EDM" else 1.2)
     # What the autoencoder loses no solver mends, and nothing besides is lost.
     assert report.image_error == pytest.approx(report.autoencoder_error, rel=1e-6) and report.image_error > 0.1
     edits = inv.edit(**{key: others})

@@ -105,10 +105,11 @@ def test_the_page_of_the_commands_is_the_commands_own():
 
 @pytest.mark.slow
 def test_each_output_on_the_page_of_the_commands_is_what_is_printed():
-    """Digits apart, which are times and the last places of what BLAS computes."""
+    """Digits apart, which are times and the last places of what BLAS computes, and the kernels that this machine has."""
     page = (ROOT / reference.PLACE).read_text(encoding="utf-8")
     shapes = [
-        re.sub(r"[\d.e+-]+|\s+", " ", text) for text in (page, reference.contents(GROUP, ROOT, True)[reference.PLACE])
+        re.sub(r"[\d.e+-]+|\s+", " ", re.sub("outputs? of (the network|one input).*", "", text))
+        for text in (page, reference.contents(GROUP, ROOT, True)[reference.PLACE])
     ]
     assert shapes[0] == shapes[1]
 
