@@ -3,6 +3,7 @@
 from functools import cache
 
 import numpy as np
+import tiny_pipelines
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -14,14 +15,11 @@ from diffusers import (
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
-    FluxTransformer2DModel,
-    SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionControlNetPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLControlNetPipeline,
     StableDiffusionXLPipeline,
-    UNet2DConditionModel,
     UNet2DModel,
 )
 
@@ -41,15 +39,6 @@ def photograph(side=32):
         image = matplotlib.image.imread(file, format="jpg")[40:360, 100:420] / 255
     step = 320 // side
     return torch.from_numpy(image.reshape(side, step, side, step, 3).mean((1, 3)).transpose(2, 0, 1).copy())
-
-
-def _unet(**own):
-    torch.manual_seed(0)
-    return UNet2DConditionModel(
-        sample_size=8, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(8, 8), norm_num_groups=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=WIDTH, attention_head_dim=4, **own,
-    ).eval()  # fmt: skip
 
 
 def _vae(**own):
@@ -85,7 +74,7 @@ def nothing(*, pooled=False):
 
 def stable(*, net=False, **scheduler):
     """Return a StableDiffusionPipeline, with a ControlNet if wanted, whose prompts are embeddings."""
-    unet = _unet()
+    unet = tiny_pipelines.unet().eval()
     parts = _vae(), None, None, unet
     rest = DDIMScheduler(**STABLE | scheduler), None, None
     if net:
@@ -98,9 +87,7 @@ def stable(*, net=False, **scheduler):
 
 def xl(*, net=False, scheduler=None):
     """Return a StableDiffusionXLPipeline, with a ControlNet if wanted."""
-    unet = _unet(
-        addition_embed_type="text_time", addition_time_embed_dim=4, projection_class_embeddings_input_dim=WIDTH + 24
-    )
+    unet = tiny_pipelines.unet(**tiny_pipelines.XL | {"projection_class_embeddings_input_dim": WIDTH + 24}).eval()
     scheduler = scheduler or EulerDiscreteScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, timestep_spacing="leading"
     )
@@ -113,11 +100,7 @@ def xl(*, net=False, scheduler=None):
 
 def sd3():
     """Return a StableDiffusion3Pipeline."""
-    torch.manual_seed(0)
-    network = SD3Transformer2DModel(
-        sample_size=8, patch_size=1, in_channels=4, num_layers=1, attention_head_dim=8, num_attention_heads=2,
-        joint_attention_dim=WIDTH, caption_projection_dim=16, pooled_projection_dim=WIDTH, out_channels=4,
-    ).eval()  # fmt: skip
+    network = tiny_pipelines.sd3_network(WIDTH).eval()
     names = (f"{part}{k}" for part in ("text_encoder", "tokenizer") for k in ("", "_2", "_3"))
     return StableDiffusion3Pipeline(
         transformer=network, scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0), vae=_vae(**SHIFTED),
@@ -127,11 +110,7 @@ def sd3():
 
 def flux(*, guidance=True):
     """Return a FluxPipeline, whose latents are packed, with an embedding of the guidance as in Flux-dev."""
-    torch.manual_seed(0)
-    network = FluxTransformer2DModel(
-        patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=8, num_attention_heads=2,
-        joint_attention_dim=WIDTH, pooled_projection_dim=WIDTH, axes_dims_rope=(2, 2, 4), guidance_embeds=guidance,
-    ).eval()  # fmt: skip
+    network = tiny_pipelines.flux_network(WIDTH, guidance=guidance).eval()
     scheduler = FlowMatchEulerDiscreteScheduler(
         shift=3.0, use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15, base_image_seq_len=4, max_image_seq_len=64
     )

@@ -1,9 +1,7 @@
 """Pipelines of every family: gamma = 0 is the family's own scheduler in them, and round trips return through the pipelines themselves."""
 
-import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +16,6 @@ from bdia_numerics.torch import schedulers  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 torch.set_num_threads(1)
-CONFIGS = Path(__file__).parent / "configs"
 PIPES = {  # the pipeline, the configuration, and the family's first-order scheduler
     "sd3": ("stable-diffusion-3-medium", diffusers.FlowMatchEulerDiscreteScheduler),
     "flux": ("flux_dev", diffusers.FlowMatchEulerDiscreteScheduler),
@@ -45,14 +42,11 @@ def made():
 
 
 def entries_of(name):
-    entries = json.loads((CONFIGS / f"{PIPES[name][0]}.json").read_text(encoding="utf-8"))
-    return entries | {"clip_sample": False} if "clip_sample" in entries else entries
+    return tiny_pipelines.entries_of(PIPES[name][0])
 
 
 def both(name, solver, **own):
-    return tuple(
-        getattr(schedulers, f"{solver}{way}Scheduler").from_config(entries_of(name), **own) for way in ("", "Inverse")
-    )
+    return tiny_pipelines.both(PIPES[name][0], solver, **own)
 
 
 @pytest.mark.parametrize("name", PIPES)

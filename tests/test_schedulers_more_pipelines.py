@@ -1,8 +1,5 @@
 """Further pipelines of diffusers with random weights: image-to-image, inpainting, a refiner, video, transformers, views, DiffEdit."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra torch")
@@ -10,7 +7,7 @@ diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
 pytest.importorskip("transformers", reason="pipelines need transformers")
 
 import tiny_pipelines  # noqa: E402
-from tiny_pipelines import embeds, noise, ran, unet, vae  # noqa: E402
+from tiny_pipelines import both, embeds, entries_of, noise, ran, unet, vae  # noqa: E402
 
 from bdia_numerics.torch import schedulers  # noqa: E402
 
@@ -23,19 +20,14 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.* on these .* slots"),
 ]
 torch.set_num_threads(1)
-CONFIGS = Path(__file__).parent / "configs"
 SOLVERS = ["BDIA", "EDICT", "CBDIA", "OBELM"]
 
 
-def entries_of(name):
-    entries = json.loads((CONFIGS / f"{name}.json").read_text(encoding="utf-8"))
-    return entries | {"clip_sample": False} if "clip_sample" in entries else entries
-
-
-def both(name, solver, **own):
-    return tuple(
-        getattr(schedulers, f"{solver}{way}Scheduler").from_config(entries_of(name), **own) for way in ("", "Inverse")
-    )
+def ddim_and_bdia():
+    """Return DDIMScheduler, ours with gamma = 0 and ours, of the configuration of Stable Diffusion 1.5."""
+    entries = entries_of("sd15")
+    ours = (schedulers.BDIAScheduler.from_config(entries, **own) for own in ({"gamma": 0.0}, {}))
+    return diffusers.DDIMScheduler.from_config(entries), *ours
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -228,11 +220,7 @@ def test_panorama(batch):
     pipe = kind(vae(), None, None, unet(), diffusers.DDIMScheduler(), None, None, requires_safety_checker=False)
     pipe.set_progress_bar_config(disable=True)
     ends = []
-    for scheduler in (
-        diffusers.DDIMScheduler.from_config(entries_of("sd15")),
-        schedulers.BDIAScheduler.from_config(entries_of("sd15"), gamma=0.0),
-        schedulers.BDIAScheduler.from_config(entries_of("sd15")),
-    ):
+    for scheduler in ddim_and_bdia():
         pipe.scheduler = scheduler
         options = {
             "height": 512,
@@ -291,11 +279,7 @@ def test_semantic_guidance():
         "num_inference_steps": 6,
     }
     ends = []
-    for scheduler in (
-        diffusers.DDIMScheduler.from_config(entries_of("sd15")),
-        schedulers.BDIAScheduler.from_config(entries_of("sd15"), gamma=0.0),
-        schedulers.BDIAScheduler.from_config(entries_of("sd15")),
-    ):
+    for scheduler in ddim_and_bdia():
         pipe.scheduler = scheduler
         ends.append(pipe(**given, output_type="latent", generator=torch.manual_seed(0))[0])
     assert torch.allclose(*ends[:2], rtol=0, atol=1e-4) and ends[2].isfinite().all()

@@ -1,4 +1,7 @@
-"""Pipelines of diffusers with random weights, as small as their classes allow, and the arguments of a call."""
+"""Pipelines of diffusers with random weights, as small as their classes allow, and schedulers of committed configurations."""
+
+import json
+from pathlib import Path
 
 import torch
 from diffusers import (
@@ -15,12 +18,27 @@ from diffusers import (
     UNet2DConditionModel,
 )
 
+from bdia_numerics.torch import schedulers
+
+CONFIGS = Path(__file__).parent / "configs"
 UNET = {
     "sample_size": 8, "in_channels": 4, "out_channels": 4, "layers_per_block": 1, "block_out_channels": (8, 8), "norm_num_groups": 4,
     "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"), "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
     "cross_attention_dim": 8, "attention_head_dim": 4,
 }  # fmt: skip
 XL = {"addition_embed_type": "text_time", "addition_time_embed_dim": 4, "projection_class_embeddings_input_dim": 40}
+
+
+def entries_of(file):
+    """Return the entries of a configuration in tests/configs, without the clipping that no inverse undoes."""
+    entries = json.loads((CONFIGS / f"{file}.json").read_text(encoding="utf-8"))
+    return entries | {"clip_sample": False} if "clip_sample" in entries else entries
+
+
+def both(file, solver, **own):
+    """Return a solver's scheduler of a configuration, and the inverse one."""
+    kinds = (getattr(schedulers, f"{solver}{way}Scheduler") for way in ("", "Inverse"))
+    return tuple(kind.from_config(entries_of(file), **own) for kind in kinds)
 
 
 def noise(*shape, seed=0):
@@ -62,25 +80,34 @@ def controlnet():
     return pipe, embeds(8) | {"guidance_scale": 4.0, "image": noise(1, 3, 16, 16).sigmoid()}, (1, 4, 8, 8)
 
 
+def sd3_network(width, **options):
+    """Return a transformer of Stable Diffusion 3 whose texts have a width."""
+    torch.manual_seed(0)
+    return SD3Transformer2DModel(
+        sample_size=8, patch_size=1, in_channels=4, num_layers=1, attention_head_dim=8, num_attention_heads=2, joint_attention_dim=width,
+        caption_projection_dim=16, pooled_projection_dim=width, out_channels=4, **options,
+    )  # fmt: skip
+
+
+def flux_network(width, *, guidance=False):
+    """Return a transformer of Flux whose texts have a width, with an embedding of the guidance if wanted."""
+    torch.manual_seed(0)
+    return FluxTransformer2DModel(
+        patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=8, num_attention_heads=2,
+        joint_attention_dim=width, pooled_projection_dim=width, guidance_embeds=guidance, axes_dims_rope=(2, 2, 4),
+    )  # fmt: skip
+
+
 def sd3():
     """Return a StableDiffusion3Pipeline, its arguments and the shape of its latents."""
-    torch.manual_seed(0)
-    network = SD3Transformer2DModel(
-        sample_size=8, patch_size=1, in_channels=4, num_layers=1, attention_head_dim=8, num_attention_heads=2, joint_attention_dim=16,
-        caption_projection_dim=16, pooled_projection_dim=16, out_channels=4, pos_embed_max_size=8,
-    )  # fmt: skip
+    network = sd3_network(16, pos_embed_max_size=8)
     pipe = StableDiffusion3Pipeline(network, FlowMatchEulerDiscreteScheduler(), vae(), *[None] * 6)
     return pipe, embeds(16, pooled=16) | {"guidance_scale": 4.0, "height": 64, "width": 64}, (1, 4, 8, 8)
 
 
 def flux():
     """Return a FluxPipeline, its arguments and the shape of its latents."""
-    torch.manual_seed(0)
-    network = FluxTransformer2DModel(
-        patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=8, num_attention_heads=2,
-        joint_attention_dim=16, pooled_projection_dim=16, guidance_embeds=False, axes_dims_rope=(2, 2, 4),
-    )  # fmt: skip
-    pipe = FluxPipeline(FlowMatchEulerDiscreteScheduler(), vae(), None, None, None, None, network)
+    pipe = FluxPipeline(FlowMatchEulerDiscreteScheduler(), vae(), None, None, None, None, flux_network(16))
     given = embeds(16, pooled=16, unconditional=False) | {"guidance_scale": 1.0, "height": 16, "width": 16}
     return pipe, given, (1, 64, 16)
 
