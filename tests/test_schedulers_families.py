@@ -369,21 +369,23 @@ def table_of_families():
         w for w, (name, own) in zip(spoken, SOLVERS, strict=True) if {name, own.get("solver_spec")} & {*STARTS_BELOW_1}
     ]
     lines = [
-        "| family | classes | `gamma=0` is | sample | what works | what is refused, and why |",
-        "|---|---|---|---|---|---|",
+        f"Every family runs {', '.join(spoken)}, except for what the last column refuses.",
+        "",
+        "| family | classes | `gamma=0` is | sample | what is refused, and why |",
+        "|---|---|---|---|---|",
     ]
     for rule, (family, first, sample, _) in FAMILY_ROWS.items():
         classes = ", ".join(n.removesuffix("Scheduler").replace("Scheduler ", " ") for n in names[rule])
-        works = ", ".join(w for w in spoken if rule != "flow" or w not in below)
         refused = f"{', '.join(below)} where the first sigma is 1: they divide by $\\alpha=0$" if rule == "flow" else ""
         if rule == "table":
             refused = (
                 "a first level with $\\alpha=0$, if the network predicts the noise: it says nothing of the data there"
             )
-        lines.append(f"| {family} | {classes} | {first} | {sample} | {works} | {refused} |")
+        lines.append(f"| {family} | {classes} | {first.removesuffix('Scheduler')} | {sample} | {refused} |")
+    lines += ["", "| class | why it is not run |", "|---|---|"]
     for name, own in read.items():
         if why := unmade(own):
-            lines.append(f"| not run | {name.removesuffix('Scheduler')} | | | | {why} |")
+            lines.append(f"| {name.removesuffix('Scheduler')} | {why} |")
     return lines
 
 

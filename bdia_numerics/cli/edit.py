@@ -173,10 +173,13 @@ def _row(
 
 def _draw(rows: list[tuple[list[Any], dict[str, Any]]], found: dict[str, Any], path: Path) -> None:
     from bdia_numerics.plots.pictures import edits
+    from bdia_numerics.torch.editing.methods import title_of
 
     behind = [
-        f"{'returns with error ' + format(row['latents_error'], '.1g') if row['differing'] else 'returns exactly'}\n"
-        f"{row['nfe']} + {row['back_nfe']} evaluations"
+        ("latents return with an\nRMS error of {latents_error:.2g}" if row["differing"] else "returns exactly").format(
+            **row
+        )
+        + f"\n{row['nfe']} evaluations there,\n{row['back_nfe']} back"
         for _, row in rows
     ]
     caption = f"{found['pipeline']}: {found['steps']} steps, guidance {found['guidance']:g}"
@@ -186,7 +189,7 @@ def _draw(rows: list[tuple[list[Any], dict[str, Any]]], found: dict[str, Any], p
     said = f"label {found['source']}" if labels else f"“{found['source']}”" if found["source"] else "no prompt"
     drawn = edits(
         [pictures for pictures, _ in rows],
-        [row["solver"] for _, row in rows],
+        [title_of(row["solver"]) for _, row in rows],
         heads,
         behind,
         f"Inverted under {said}",
