@@ -369,19 +369,17 @@ def table_of_families():
         w for w, (name, own) in zip(spoken, SOLVERS, strict=True) if {name, own.get("solver_spec")} & {*STARTS_BELOW_1}
     ]
     lines = [
-        f"Every family runs {', '.join(spoken)}, except for what the last column refuses.",
+        f"Every family runs {', '.join(spoken[:-1])} and {spoken[-1]}, with two exceptions:",
         "",
-        "| family | classes | `gamma=0` is | sample | what is refused, and why |",
-        "|---|---|---|---|---|",
+        "- If the network predicts the noise, a first level with $\\alpha=0$ of a table is refused: the output says nothing of the data there.",
+        f"- For flow matching whose first sigma is 1, {', '.join(below[:-1])} and {below[-1]} are refused: they divide by $\\alpha=0$.",
+        "",
+        "| family | classes | `gamma=0` is | sample |",
+        "|---|---|---|---|",
     ]
     for rule, (family, first, sample, _) in FAMILY_ROWS.items():
         classes = ", ".join(n.removesuffix("Scheduler").replace("Scheduler ", " ") for n in names[rule])
-        refused = f"{', '.join(below)} where the first sigma is 1: they divide by $\\alpha=0$" if rule == "flow" else ""
-        if rule == "table":
-            refused = (
-                "a first level with $\\alpha=0$, if the network predicts the noise: it says nothing of the data there"
-            )
-        lines.append(f"| {family} | {classes} | {first.removesuffix('Scheduler')} | {sample} | {refused} |")
+        lines.append(f"| {family} | {classes} | {first.removesuffix('Scheduler')} | {sample} |")
     lines += ["", "| class | why it is not run |", "|---|---|"]
     for name, own in read.items():
         if why := unmade(own):
