@@ -371,7 +371,7 @@ def table_of_families():
     lines = [
         f"Every family runs {', '.join(spoken[:-1])} and {spoken[-1]}, with two exceptions:",
         "",
-        "- If the network predicts the noise, a first level with $\\alpha=0$ of a table is refused: the output says nothing of the data there.",
+        "- If the network predicts the noise, a first level with $\\alpha=0$ is refused: its output says nothing of the data there.",
         f"- For flow matching whose first sigma is 1, {', '.join(below[:-1])} and {below[-1]} are refused: they divide by $\\alpha=0$.",
         "",
         "| family | classes | `gamma=0` is | sample |",
