@@ -476,13 +476,14 @@ def test_the_words_of_a_sheet_lie_apart():
     from figure_checks import faults
 
     from bdia_numerics.plots.pictures import edits
+    from bdia_numerics.torch.editing.methods import BASELINES, title_of
 
     image = tiny.photograph().permute(1, 2, 0).numpy()
     heads = ["source", "reconstruction", "as a portrait of a sailor, oil on canvas", "as label 5"]
-    rows = ["bdia:gamma=0.96,allow_any=true", "ddim"]
-    figure = edits(
-        [[image] * 4] * 2, rows, heads, ["returns exactly\n40 + 39 evaluations"] * 2, "Inverted under 3", "40 steps"
-    )
+    rows = [title_of(text) for text in ["bdia:gamma=0.96,allow_any=true", "DDIM by (23)", *BASELINES]]
+    assert rows[:3] == ["BDIA, gamma=0.96,allow_any=true", "DDIM by (23)", "DDIM inversion"] and rows[5] == "EDICT"
+    behind = ["latents return with an\nRMS error of 1.2e+03\n1000 evaluations there,\n1000 back"] * len(rows)
+    figure = edits([[image] * 4] * len(rows), rows, heads, behind, "Inverted under 3", "40 steps")
     assert not faults(figure)
 
 

@@ -369,21 +369,21 @@ def table_of_families():
         w for w, (name, own) in zip(spoken, SOLVERS, strict=True) if {name, own.get("solver_spec")} & {*STARTS_BELOW_1}
     ]
     lines = [
-        "| family | classes | `gamma=0` is | sample | what works | what is refused, and why |",
-        "|---|---|---|---|---|---|",
+        f"Every family runs {', '.join(spoken[:-1])} and {spoken[-1]}, with two exceptions:",
+        "",
+        "- If the network predicts the noise, a first level with $\\alpha=0$ is refused: its output says nothing of the data there.",
+        f"- For flow matching whose first sigma is 1, {', '.join(below[:-1])} and {below[-1]} are refused: they divide by $\\alpha=0$.",
+        "",
+        "| family | classes | `gamma=0` is | sample |",
+        "|---|---|---|---|",
     ]
     for rule, (family, first, sample, _) in FAMILY_ROWS.items():
         classes = ", ".join(n.removesuffix("Scheduler").replace("Scheduler ", " ") for n in names[rule])
-        works = ", ".join(w for w in spoken if rule != "flow" or w not in below)
-        refused = f"{', '.join(below)} where the first sigma is 1: they divide by $\\alpha=0$" if rule == "flow" else ""
-        if rule == "table":
-            refused = (
-                "a first level with $\\alpha=0$, if the network predicts the noise: it says nothing of the data there"
-            )
-        lines.append(f"| {family} | {classes} | {first} | {sample} | {works} | {refused} |")
+        lines.append(f"| {family} | {classes} | {first.removesuffix('Scheduler')} | {sample} |")
+    lines += ["", "| class | why it is not run |", "|---|---|"]
     for name, own in read.items():
         if why := unmade(own):
-            lines.append(f"| not run | {name.removesuffix('Scheduler')} | | | | {why} |")
+            lines.append(f"| {name.removesuffix('Scheduler')} | {why} |")
     return lines
 
 

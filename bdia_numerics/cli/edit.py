@@ -41,21 +41,27 @@ def edit(
         str | None, typer.Option(help="What the picture shows; its label for a network of labels.")
     ] = None,
     prompt: Annotated[
-        list[str] | None, typer.Option(help="What it is to show; again for more. A label for a network of labels.")
+        list[str] | None,
+        typer.Option(help="What the edit is to show; its label for a network of labels. Give it again for more edits."),
     ] = None,
-    negative_prompt: Annotated[str | None, typer.Option(help="What it is not to show, both ways.")] = None,
+    negative_prompt: Annotated[
+        str | None, typer.Option(help="What neither picture nor edit shows; used both ways.")
+    ] = None,
     solver: OneSolver = "BDIA",
     baselines: Annotated[
-        str, typer.Option(help="To compare with: ddim, fixed-point, edit-friendly, edict, null-text; or solvers.")
+        str,
+        typer.Option(help="Methods to compare with: ddim, fixed-point, edit-friendly, edict, null-text; or solvers."),
     ] = "",
-    steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 40,
+    steps: Annotated[int, typer.Option(help="Steps of the grid.")] = 40,
     grid: OneGrid = None,
     guidance: Annotated[
         float | None,
         typer.Option(help="Scale of classifier-free guidance, both ways; the pipeline's own by default, 2 for labels."),
     ] = None,
-    strength: Annotated[float, typer.Option(help="Part of the grid from the data end, in (0, 1].")] = 1.0,
-    control: Annotated[Path | None, typer.Option(help="The picture that a ControlNet looks at.")] = None,
+    strength: Annotated[
+        float, typer.Option(help="Part of the grid that is inverted, counted from the data end, in (0, 1].")
+    ] = 1.0,
+    control: Annotated[Path | None, typer.Option(help="The picture that steers the ControlNet.")] = None,
     controlnet: Annotated[
         str | None, typer.Option(help="A ControlNet for the pipeline: its folder or hub name.")
     ] = None,
@@ -65,9 +71,13 @@ def edit(
     fine: Annotated[
         int, typer.Option(help="Slots of RK4 for the network's own ODE, 4 or more (7 evaluations each); 0 for none.")
     ] = 0,
-    dequantise: Annotated[bool, typer.Option("--dequantise", help="Add noise of half a grey level first.")] = False,
-    dtype: Annotated[str, typer.Option(help=f"Of the networks: {', '.join(names.TORCH_DTYPES)}.")] = "float32",
-    device: Annotated[str, typer.Option(help="Of the networks.")] = "cpu",
+    dequantise: Annotated[
+        bool, typer.Option("--dequantise", help="Add noise of at most half a grey level first.")
+    ] = False,
+    dtype: Annotated[
+        str, typer.Option(help=f"Floating-point format of the networks: {', '.join(names.TORCH_DTYPES)}.")
+    ] = "float32",
+    device: Annotated[str, typer.Option(help="Device of the networks, such as cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Seed of all noise.")] = 0,
     save: Annotated[
         Path | None, typer.Option(help="Write the inversion to a file of safetensors, for Inversion.load.")
@@ -77,9 +87,10 @@ def edit(
     ] = Path("edited.png"),
     as_json: AsJson = False,
 ) -> None:
-    """Edit a picture: to noise under a prompt that describes it, and back under others, beside its reconstruction and baselines.
+    """Edit a picture: take it to noise under a prompt that describes it, and back under other prompts.
 
-    Without arguments the shipped network turns a 3 into an 8 and a 5; labels stand in the place of prompts.
+    A sheet shows the picture, its reconstruction and the edits, with a row for each baseline. Without arguments the shipped network of
+    digits turns a 3 into an 8 and a 5, and labels take the place of prompts.
     """
     require_torch()
 
@@ -173,10 +184,13 @@ def _row(
 
 def _draw(rows: list[tuple[list[Any], dict[str, Any]]], found: dict[str, Any], path: Path) -> None:
     from bdia_numerics.plots.pictures import edits
+    from bdia_numerics.torch.editing.methods import title_of
 
     behind = [
-        f"{'returns with error ' + format(row['latents_error'], '.1g') if row['differing'] else 'returns exactly'}\n"
-        f"{row['nfe']} + {row['back_nfe']} evaluations"
+        ("latents return with an\nRMS error of {latents_error:.2g}" if row["differing"] else "returns exactly").format(
+            **row
+        )
+        + f"\n{row['nfe']} evaluations there,\n{row['back_nfe']} back"
         for _, row in rows
     ]
     caption = f"{found['pipeline']}: {found['steps']} steps, guidance {found['guidance']:g}"
@@ -186,7 +200,7 @@ def _draw(rows: list[tuple[list[Any], dict[str, Any]]], found: dict[str, Any], p
     said = f"label {found['source']}" if labels else f"“{found['source']}”" if found["source"] else "no prompt"
     drawn = edits(
         [pictures for pictures, _ in rows],
-        [row["solver"] for _, row in rows],
+        [title_of(row["solver"]) for _, row in rows],
         heads,
         behind,
         f"Inverted under {said}",

@@ -18,7 +18,9 @@ _KNOWN = "figure-1, table-1, table-2:quad|cut|trailing|leading|pndm, table-3, be
 
 
 def reproduce(
-    table: Annotated[str, typer.Argument(help=f"What to make: {_KNOWN}; a table alone is all of its protocols.")],
+    table: Annotated[
+        str, typer.Argument(help=f"What to make: {_KNOWN}; a table without a protocol runs all of its protocols.")
+    ],
     weights: Annotated[
         str | None,
         typer.Option(
@@ -29,31 +31,41 @@ def reproduce(
     ] = None,
     reference: Annotated[
         str | None,
-        typer.Option(metavar="STATS.npz", help="mu and sigma of real images' features; those of MNIST without it."),
+        typer.Option(
+            metavar="STATS.npz",
+            help="A file with mu and sigma of the features of real images; without it those of MNIST stand in.",
+        ),
     ] = None,
     features: Annotated[
         str | None,
         typer.Option(
             metavar="FILE.pt|MODULE:FUNCTION",
-            help="Takes images of bytes (n, 3, height, width) and gives features (n, d); the shipped classifier of digits without it.",
+            help="A network that takes uint8 images (n, 3, height, width) and returns features (n, d); without it the shipped "
+            "classifier of digits stands in.",
         ),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="What the weights are for, where the network does not tell: FFHQ or AFHQV2.")
+        str | None, typer.Option(help="Data set of the weights, if the network does not tell it: FFHQ or AFHQV2.")
     ] = None,
-    prompts: Annotated[str | None, typer.Option(metavar="FILE", help="Of table-1: one prompt a line.")] = None,
-    images: Annotated[int | None, typer.Option(help="Of a run; as many as the protocol says by default.")] = None,
-    steps: Annotated[str | None, typer.Option(help="Of the table's, such as 10,20; all by default.")] = None,
+    prompts: Annotated[
+        str | None, typer.Option(metavar="FILE", help="For table-1 and figure-1: one prompt a line.")
+    ] = None,
+    images: Annotated[int | None, typer.Option(help="Images of a run; the number of the protocol by default.")] = None,
+    steps: Annotated[
+        str | None, typer.Option(help="Which of the table's numbers of steps to run, such as 10,20; all by default.")
+    ] = None,
     seeds: Annotated[str, typer.Option(help="Runs, each with its own noise; an interval needs two.")] = "0,1,2",
     batch: Annotated[int, typer.Option(help="Images at a time; halved where memory does not suffice.")] = 100,
-    piece: Annotated[int, typer.Option(help="Images that are kept together, the most that a kill can lose.")] = 2500,
-    device: Annotated[str, typer.Option(help="Of the network, such as cuda; in each process.")] = "cpu",
+    piece: Annotated[
+        int, typer.Option(help="Images that are saved together; a process that is killed loses at most as many.")
+    ] = 2500,
+    device: Annotated[str, typer.Option(help="Device of the network in each process, such as cuda.")] = "cpu",
     ema: Annotated[
         bool, typer.Option("--ema/--no-ema", help="Take the running mean where a checkpoint has both.")
     ] = True,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Where the run is kept; results/ with the names of table and data."),
+        typer.Option(metavar="FOLDER", help="Where the run is kept; results/TABLE-DATA by default."),
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes on this machine; one by default.")] = None,
     scheduler: Annotated[
@@ -63,10 +75,10 @@ def reproduce(
     trust_pickle: TrustPickle = False,
     as_json: AsJson = False,
 ) -> None:
-    """Sample by every solver of a published table, take FID over seeds, and show it beside the published figures.
+    """Sample by every solver of a published table, compute FID over seeds, and show it next to the published figures.
 
-    Finished pieces are kept: if the command is stopped or killed, the same command goes on. `bdia verify --results FOLDER` decides the
-    claim by the result. The exit status is 1 if a run failed.
+    Finished pieces are kept: if the command is stopped or killed, the same command continues the run. `bdia verify --results FOLDER`
+    decides the claim by the result. The exit status is 1 if a run failed.
     """
     refuse((images is not None and images < 1, f"--images={images}: give 1 or more"))
     require_torch()

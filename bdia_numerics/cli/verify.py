@@ -41,12 +41,12 @@ def verify(
     as_json: AsJson = False,
     html: Html = None,
     markdown: Annotated[
-        Path | None, typer.Option("--markdown", metavar="PATH", help="Where to write the ledger as a page in Markdown.")
+        Path | None, typer.Option("--markdown", metavar="PATH", help="Write the ledger as a page in Markdown.")
     ] = None,
     results: Annotated[
         list[Path] | None,
         typer.Option(
-            "--results", metavar="FOLDER", help="Of `bdia reproduce`, which decides a table's claim; again for more."
+            "--results", metavar="FOLDER", help="Results of `bdia reproduce`, which decide a table's claim; repeatable."
         ),
     ] = None,
     mutants: Annotated[bool, typer.Option("--mutants", help="Run each check on the errors it must notice.")] = False,

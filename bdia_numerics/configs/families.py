@@ -163,7 +163,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "ldm": Family("ldm", _TABLE | {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}),
     **{name: Family("", stochastic=noisy, why=why) for name, noisy, why in (
-        ("DPMSolverSDEScheduler", True, "it draws its noise from a Brownian tree and asks between its levels"),
+        ("DPMSolverSDEScheduler", True, "it draws its noise from a Brownian tree and evaluates the network between its levels"),
         ("CosineDPMSolverMultistepScheduler", True, "it has its own cosine levels of sigma"),
         ("DDPMWuerstchenScheduler", True, "its levels are a cosine of a continuous time, and no table"),
         ("RePaintScheduler", True, UNREAD["RePaintScheduler"]),

@@ -256,16 +256,30 @@ def _step(solver: Solver, part: Grid, prediction: str) -> tuple[float, float]:
     return float(own), float(weight)
 
 
-BASELINES: Mapping[str, Callable[[], Way]] = {
-    "ddim": lambda: BySolver(DDIM()),
-    "fixed-point": lambda: BySolver(DDIM(), on_arrays(ImplicitInversion(10))),
-    "edit-friendly": ByNoise,
-    "edict": lambda: BySolver(EDICT()),
-    "null-text": ByNullText,
+BASELINES: Mapping[str, tuple[str, Callable[[], Way]]] = {
+    "ddim": ("DDIM inversion", lambda: BySolver(DDIM())),
+    "fixed-point": ("fixed-point iterations (AIDI)", lambda: BySolver(DDIM(), on_arrays(ImplicitInversion(10)))),
+    "edit-friendly": ("edit-friendly DDPM inversion", ByNoise),
+    "edict": ("EDICT", lambda: BySolver(EDICT())),
+    "null-text": ("null-text inversion", ByNullText),
 }
-"""Methods to compare with: DDIM inversion (10), of flow matching (23), which is Euler's method; DDIM with each step solved by ten
-fixed-point iterations (AIDI); edit-friendly DDPM inversion; EDICT; null-text inversion."""
+"""Methods to compare with, by name: what the literature calls them, and what makes them. DDIM inversion is (10), and (23) for flow
+matching, which is Euler's method; AIDI solves each step of DDIM by ten fixed-point iterations."""
 _ALSO = {"aidi": "fixed-point", "ddpm": "edit-friendly"}
+
+
+def _word(text: str) -> str:
+    word = text.strip().lower()
+    return _ALSO.get(word, word)
+
+
+def title_of(text: str) -> str:
+    """Return what a picture calls the method that a text names."""
+    if _word(text) in BASELINES:
+        return BASELINES[_word(text)][0]
+    name, _, parameters = text.strip().partition(":")
+    title = type(way_of(text).solver).__name__
+    return ", ".join(filter(None, [title, parameters])) if title.lower() == name.lower() else text
 
 
 def way_of(solver: Any, method: Method | None = None) -> Way:
@@ -278,10 +292,9 @@ def way_of(solver: Any, method: Method | None = None) -> Way:
     """
     if not isinstance(solver, str):
         return BySolver(solver, method)
-    word = solver.strip().lower()
-    word = _ALSO.get(word, word)
+    word = _word(solver)
     if word in BASELINES and (method is None or word == "ddim"):
-        return BASELINES[word]() if method is None else BySolver(DDIM(), method)
+        return BASELINES[word][1]() if method is None else BySolver(DDIM(), method)
     if word in BASELINES:
         raise ValueError(f"solver={shown(solver)} has an inversion of its own: leave method out")
     text, named = split(solver)
