@@ -562,6 +562,27 @@ def test_one_run_and_stand_ins_decide_nothing(tmp_path):
     assert verdict == "needs-weights" and evidence.startswith("stand-ins decide nothing: 10 images, not 50000; ")
 
 
+def test_two_runs_meet_no_figure(tmp_path):
+    """Student's factor makes their interval so wide that nearly any figure is in it; what even that excludes is excluded."""
+    two = {data: [[[f - 0.1, f + 0.1] for f in row] for row in own] for data, own in THIRD.items()}
+    found = reproduced.decided([results(tmp_path / data, own, data=data) for data, own in two.items()])["table-3"]
+    assert found[::2] == ("open", "undecided")
+    assert found[1].startswith("16 of 16 published figures are in no interval of 3 or more runs under one protocol; ")
+    far = [[[9.0, 9.01]] * 2] * 2
+    assert reproduced.decided([results(tmp_path / "far", far)])["table-3"][0] == "refuted"
+
+
+def test_evidence_of_a_protocol_has_its_figures_alone(tmp_path):
+    folders = []
+    for variant, away in (("quad", 2.0), ("trailing", 0.0)):
+        for data, own in protocols.FIGURES["table-2"].items():
+            fids = near([list(row) for row in own.values()], away)
+            folders.append(results(tmp_path / f"{data}-{variant}", fids, table="table-2", data=data, variant=variant))
+    verdict, evidence, _ = reproduced.decided(folders)["table-2"]
+    assert verdict == "measured" and evidence.startswith("under protocol table-2:trailing: ")
+    assert evidence.count("table-2:trailing, ") == 6 and "table-2:quad" not in evidence
+
+
 def test_figures_under_several_protocols_are_no_table(tmp_path):
     """CIFAR-10 by one grid and CelebA by another meet all figures, and none of the two has all."""
     folders = []
@@ -570,7 +591,7 @@ def test_figures_under_several_protocols_are_no_table(tmp_path):
         folders.append(results(tmp_path / data, near(own), table="table-2", data=data, variant=variant))
     verdict, evidence, kind = reproduced.decided(folders)["table-2"]
     assert (verdict, kind) == ("open", "undecided")
-    assert evidence.startswith("6 of 12 published figures are without a result under one protocol")
+    assert evidence.startswith("6 of 12 published figures are in no interval of 3 or more runs under one protocol")
 
 
 def test_a_stand_in_whose_first_run_failed_is_still_one(tmp_path):

@@ -44,7 +44,12 @@ def reproduce(
     prompts: Annotated[str | None, typer.Option(metavar="FILE", help="Of table-1: one prompt a line.")] = None,
     images: Annotated[int | None, typer.Option(help="Of a run; as many as the protocol says by default.")] = None,
     steps: Annotated[str | None, typer.Option(help="Of the table's, such as 10,20; all by default.")] = None,
-    seeds: Annotated[str, typer.Option(help="Runs, each with its own noise; an interval needs two.")] = "0,1,2",
+    seeds: Annotated[
+        str,
+        typer.Option(
+            help="Runs, each with its own noise; an interval needs two, a verdict that figures are met three."
+        ),
+    ] = "0,1,2",
     batch: Annotated[int, typer.Option(help="Images at a time; halved where memory does not suffice.")] = 100,
     piece: Annotated[int, typer.Option(help="Images that are kept together, the most that a kill can lose.")] = 2500,
     device: Annotated[str, typer.Option(help="Of the network, such as cuda; in each process.")] = "cpu",

@@ -142,6 +142,7 @@ def figure_1(config: ReproductionConfig, count: int) -> tuple[list[str], Array]:
 
 
 QUANTILE = 0.975
+"""Upper end of an interval of 95%."""
 
 
 def half_width(values: Array, *, of_mean: bool = False) -> float:
