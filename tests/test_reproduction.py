@@ -364,7 +364,8 @@ def changed(home, how):
         "weights": {"weights": "gone.ckpt"}, "gone": {"reference": "gone.npz"}, "few": {"images": 2}, "none": {"images": 0},
         "integers": {"features": "own_features:whole"},
         "infinite": {"features": "own_features:apart"}, "no function": {"features": "own_features:cornes"},
-        "no script": {"features": "some.pt"}, "steps": {"steps": 11}, "data": {"data": "FFHQ"},
+        "no script": {"features": "some.pt"}, "no module": {"features": "nowhere:f"},
+        "neither": {"features": "net.pth"}, "no name": {"features": "own_features:a.b"}, "steps": {"steps": 11}, "data": {"data": "FFHQ"},
         "prompts": {"prompts": "some.txt"},
     }.get(how, {})  # fmt: skip
     return [word for name, value in options.items() for word in (f"--{name}", value)]
@@ -387,6 +388,9 @@ REFUSED = {
     "integers": "are of torch.uint8: return floats",
     "infinite": "hold NaN or infinite values",
     "no function": "has no cornes, use corners",
+    "no module": r"features=nowhere: .*No module named 'nowhere'.*: put nowhere.py into ",
+    "neither": r"features='net.pth' is neither a TorchScript file \(.pt\) nor module:function",
+    "no name": "features='own_features:a.b' is not a features: write module:name",
     "no script": "some.pt': there is no such file",
     "steps": r"steps=\[11\] are not in table-2 for CIFAR10: it has 10, 20, 40",
     "data": "data='FFHQ' is not in table-2",
@@ -401,6 +405,15 @@ def test_what_cannot_be_run_is_refused_in_one_line(home, how, words, tmp_path):
     found = bdia("reproduce", "table-2:quad", *changed(home, how), "--out", tmp_path / "out")
     assert found.exit_code == 2 and re.search(words, found.stderr), found.output
     assert found.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "option", [("--steps", "20"), ("--features", "a:b"), ("--reference", "stats.npz"), ("--workers", 2), ("--json",)]
+)
+def test_a_figure_refuses_the_options_of_tables(option):
+    found = bdia("reproduce", "figure-1", "--weights", "sd", "--prompts", "prompts.txt", *option)
+    assert found.exit_code == 2 and f"{option[0]} has no meaning for figure-1" in found.stderr
+    assert found.stderr.count("\n") == 1
 
 
 def test_names_of_the_hub_are_not_paths(home):
@@ -445,7 +458,7 @@ def test_text_to_image(home, tmp_path):
     assert (
         len({round(row["fid"], 6) for row in table}) == 3 and "images of 3x32x32, not 3x512x512" in table[0]["departs"]
     )
-    drawn = bdia("reproduce", "figure-1", *words, "--images", 2)
+    drawn = bdia("reproduce", "figure-1", *words[:4], *words[-2:], "--images", 2)
     assert drawn.exit_code == 0 and (tmp_path / "out" / "figure-1.png").read_bytes().startswith(b"\x89PNG")
     few = bdia("reproduce", "table-1", *words, "--images", 5)
     assert few.exit_code == 2 and "images=5: prompts=" in few.stderr and "fewer lines" in few.stderr

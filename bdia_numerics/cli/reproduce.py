@@ -73,7 +73,20 @@ def reproduce(
     Finished pieces are kept: if the command is stopped or killed, the same command goes on. `bdia verify --results FOLDER` decides the
     claim by the result. The exit status is 1 if a run failed.
     """
-    refuse((images is not None and images < 1, f"--images={images}: give 1 or more"))
+    unused = {
+        "--steps": steps, "--reference": reference, "--features": features, "--workers": workers, "--scheduler": scheduler,
+        "--retry": retry, "--json": as_json,
+    }  # fmt: skip
+    refuse(
+        (images is not None and images < 1, f"--images={images}: give 1 or more"),
+        *(
+            (
+                table == "figure-1" and given is not None and given is not False,
+                f"{name} has no meaning for figure-1, images at 10 steps: leave it out",
+            )
+            for name, given in unused.items()
+        ),
+    )
     require_torch()
     from dataclasses import replace
 
