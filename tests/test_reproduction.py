@@ -365,6 +365,7 @@ def changed(home, how):
         "integers": {"features": "own_features:whole"},
         "infinite": {"features": "own_features:apart"}, "no function": {"features": "own_features:cornes"},
         "no script": {"features": "some.pt"}, "no module": {"features": "nowhere:f"},
+        "equal": {"seeds": "1,1,1"}, "alike": {"seeds": "0,1073741824"}, "steps twice": {"steps": "10,10"},
         "neither": {"features": "net.pth"}, "no name": {"features": "own_features:a.b"}, "steps": {"steps": 11}, "data": {"data": "FFHQ"},
         "prompts": {"prompts": "some.txt"},
     }.get(how, {})  # fmt: skip
@@ -388,6 +389,9 @@ REFUSED = {
     "integers": "are of torch.uint8: return floats",
     "infinite": "hold NaN or infinite values",
     "no function": "has no cornes, use corners",
+    "equal": r"seeds=\(1, 1, 1\): give each once, below ",
+    "alike": r"seeds=\(0, 1073741824\): give each once, below ",
+    "steps twice": r"steps=\(10, 10\): give each once",
     "no module": r"features=nowhere: .*No module named 'nowhere'.*: put nowhere.py into ",
     "neither": r"features='net.pth' is neither a TorchScript file \(.pt\) nor module:function",
     "no name": "features='own_features:a.b' is not a features: write module:name",

@@ -92,6 +92,11 @@ class ReproductionConfig:
             ),
             (min(self.seeds) < 0, f"seeds={self.seeds}: give 0 or more"),
             (
+                len(set(self.seeds)) < len(self.seeds) or max(self.seeds) * self.count >= 2**32 - self.count,
+                f"seeds={self.seeds}: give each once, below {2**32 // self.count - 1}, as runs of the same noise are one run",
+            ),
+            (len(set(self.steps)) < len(self.steps), f"steps={self.steps}: give each once"),
+            (
                 (self.table == "table-1") != bool(self.prompts),
                 f"prompts={self.prompts!r}: table-1 needs a file of prompts, and no other table takes one",
             ),
