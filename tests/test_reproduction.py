@@ -29,7 +29,7 @@ from bdia_numerics.cli import app
 from bdia_numerics.plots import tables
 from bdia_numerics.studies import cluster, given, load, protocols, run, save, tasks
 from bdia_numerics.studies.given import ReproductionConfig, digests, read_moments
-from bdia_numerics.studies.reproduction import REPRODUCTION, half_width, rows
+from bdia_numerics.studies.reproduction import REPRODUCTION, half_width, rows, widened
 from bdia_numerics.studies.study import assemble, cells
 from bdia_numerics.torch import load as load_network
 from bdia_numerics.torch.networks.extractors import as_bytes, as_small_jpeg, extractor, features_of
@@ -587,6 +587,16 @@ def test_two_runs_meet_no_figure(tmp_path):
     assert found[1].startswith("16 of 16 published figures are in no interval of 3 or more runs under one protocol; ")
     far = [[[9.0, 9.01]] * 2] * 2
     assert reproduced.decided([results(tmp_path / "far", far)])["table-3"][0] == "refuted"
+
+
+def test_a_figure_just_outside_its_own_interval_refutes_no_table(tmp_path):
+    """0.3 away with half widths of 0.10: at 95% for each, one of 16 true figures is outside in every second table."""
+    for away, verdict in ((0.3, "open"), (0.5, "refuted")):
+        folder = results(tmp_path / str(away), near(THIRD["CIFAR10"], away))
+        assert reproduced.decided([folder])["table-3"][0] == verdict
+    # Student's factor for two degrees of freedom is (2 p - 1) / sqrt(2 p (1 - p)) at the quantile p.
+    high, usual = ((2 * p - 1) / math.sqrt(2 * p * (1 - p)) for p in (1 - 0.025 / 16, 0.975))
+    assert widened(3, 16) == pytest.approx(high / usual, rel=1e-9)
 
 
 def test_evidence_of_a_protocol_has_its_figures_alone(tmp_path):
