@@ -394,6 +394,7 @@ REFUSED = [
     (tiny.stable, {"solver": "bdai"}, "BDIA"),
     (tiny.stable, {"solver": BDIA(0)}, "gamma"),
     (tiny.stable, {"grid": "odd"}, "odd"),
+    (tiny.stable, {"generator": "a"}, "generator's seed=a is not a whole number"),
 ]  # fmt: skip
 
 

@@ -361,6 +361,7 @@ def check_count(name: str, count: int, images: int) -> None:
 def slot_of(grid: Grid, t: float) -> int:
     """Return the slot, counted from the noise end, that begins at a time or has it inside; the last one at the data end."""
     times = np.maximum(np.asarray(grid.t, dtype=float), 0.0)
+    # A time that was computed twice differs by rounding in float64, and slots are far longer than 1e-9 of a time.
     i = int(np.searchsorted(times, t - 1e-9 * abs(t)))
     return min(grid.n - min(max(i, 0), grid.n), grid.n - 1)
 
