@@ -265,9 +265,9 @@ def read(name: str, text: str, known: Mapping[str, Any]) -> tuple[Any, tuple[Any
         node = None
     call = node if isinstance(node, ast.Call) else None
     word = call.func if call else node
-    if not isinstance(word, ast.Name):
-        example = "BDIA, 'BDIA(gamma=9/10)'" if name == "solver" else next(iter(known))
-        raise ValueError(f"{name}={shown(text)} is not a {name}: write {example} or module:name")  # noqa: TRY004
+    if not isinstance(word, ast.Name) or (module is None and not known):
+        examples = ["BDIA, 'BDIA(gamma=9/10)'"] if name == "solver" else [*known][:1]
+        raise ValueError(f"{name}={shown(text)} is not a {name}: write {' or '.join([*examples, 'module:name'])}")
     make = None if module is None else _object(name, module, word.id)
     if module is None and (make := known.get(lowered.get(word.id.lower(), ""))) is None:
         if known is _SOLVERS:
@@ -377,8 +377,10 @@ def _module(name: str, place: str) -> Any:
     try:
         return importlib.import_module(dotted)
     except Exception as error:  # noqa: BLE001 - a user's file can raise whatever it likes
+        absent = isinstance(error, ModuleNotFoundError) and error.name == top
         raise ValueError(
             f"{name}={place}: the module {place} cannot be imported ({type(error).__name__}: {error})"
+            + (f": put {top}.py into {folder}" if absent else "")
         ) from None
 
 

@@ -77,6 +77,7 @@ def altered(how, weights):
         "another": {"first.weight": torch.zeros(2, 3)},
         "code": {"layer": torch.nn.Linear(2, 2)},
         "number": 3,
+        "no mean": [weights, {"state": {}}, 3, 5],
         "no attention": {key: value for key, value in weights.items() if ".attn." not in key},
     }[how]
 
@@ -89,7 +90,8 @@ UNFIT = {
     "nan": f"{KEY} holds NaN or infinite values",
     "another": r"lacks conv_in.weight.*; its first key is first.weight, \(2, 3\): give one of its checkpoints",
     "code": r"holds more than tensors \(torch.nn.modules.linear.Linear\), and is not opened",
-    "number": "holds a int, no state dict",
+    "number": "holds int, no state dict",
+    "no mean": r"a list of training without the running mean of the weights: take .* by ema=False \(--no-ema\)",
     "no attention": "attention on 0 levels",
 }
 

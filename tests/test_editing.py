@@ -374,6 +374,11 @@ REFUSED = [
     (tiny.stable, {"control_image": PHOTO}, "control_image= needs a ControlNet, and StableDiffusionPipeline has none"),
     (lambda: tiny.stable(net=1), {}, "control_image has 0 images, and StableDiffusionControlNetPipeline 1 ControlNets"),
     (lambda: tiny.stable(net=1), {"control_image": PHOTO[:, :16]}, "control_image is 32x16, and the image 32x32"),
+    (
+        lambda: tiny.stable(net=1),
+        {"image": [PHOTO] * 2, "control_image": torch.stack([PHOTO] * 2)},
+        "control_image is a batch of 2, and the prompts are 1",
+    ),
     (tiny.stable, {"prompt": "a cat"}, "has no tokenizer, which a text needs"),
     (tiny.stable, {"prompt": 3}, "prompt=3 is not a text"),
     (tiny.stable, {"labels": 3}, "labels=3: this pipeline takes prompt= instead"),
@@ -389,6 +394,7 @@ REFUSED = [
     (tiny.stable, {"solver": "bdai"}, "BDIA"),
     (tiny.stable, {"solver": BDIA(0)}, "gamma"),
     (tiny.stable, {"grid": "odd"}, "odd"),
+    (tiny.stable, {"generator": "a"}, "generator's seed=a is not a whole number"),
 ]  # fmt: skip
 
 

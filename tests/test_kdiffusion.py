@@ -265,6 +265,8 @@ def test_states_that_are_refused():
         back.start_from(sampler(BDIA()))
     with pytest.raises(TypeError, match="pass the opposite sampler"):
         back.start_from("there")
+    with pytest.raises(TypeError, match="model returned a tuple: return the denoised states, a tensor"):
+        sampler(BDIA())(lambda x, sigma: (x,), torch.ones(2, 3), [1.0, 0.5, 0.0])
     with pytest.raises(ValueError, match=re.escape("model returned shape (2, 1) for x of shape (2, 3)")):
         sampler(DDIM())(lambda x, s: x[:, :1], X, SIGMAS)
 

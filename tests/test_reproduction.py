@@ -29,7 +29,7 @@ from bdia_numerics.cli import app
 from bdia_numerics.plots import tables
 from bdia_numerics.studies import cluster, given, load, protocols, run, save, tasks
 from bdia_numerics.studies.given import ReproductionConfig, digests, read_moments
-from bdia_numerics.studies.reproduction import REPRODUCTION, half_width, rows
+from bdia_numerics.studies.reproduction import REPRODUCTION, half_width, rows, widened
 from bdia_numerics.studies.study import assemble, cells
 from bdia_numerics.torch import load as load_network
 from bdia_numerics.torch.networks.extractors import as_bytes, as_small_jpeg, extractor, features_of
@@ -364,7 +364,9 @@ def changed(home, how):
         "weights": {"weights": "gone.ckpt"}, "gone": {"reference": "gone.npz"}, "few": {"images": 2}, "none": {"images": 0},
         "integers": {"features": "own_features:whole"},
         "infinite": {"features": "own_features:apart"}, "no function": {"features": "own_features:cornes"},
-        "no script": {"features": "some.pt"}, "steps": {"steps": 11}, "data": {"data": "FFHQ"},
+        "no script": {"features": "some.pt"}, "no module": {"features": "nowhere:f"},
+        "equal": {"seeds": "1,1,1"}, "alike": {"seeds": "0,1073741824"}, "steps twice": {"steps": "10,10"},
+        "neither": {"features": "net.pth"}, "no name": {"features": "own_features:a.b"}, "steps": {"steps": 11}, "data": {"data": "FFHQ"},
         "prompts": {"prompts": "some.txt"},
     }.get(how, {})  # fmt: skip
     return [word for name, value in options.items() for word in (f"--{name}", value)]
@@ -387,6 +389,12 @@ REFUSED = {
     "integers": "are of torch.uint8: return floats",
     "infinite": "hold NaN or infinite values",
     "no function": "has no cornes, use corners",
+    "equal": r"seeds=\(1, 1, 1\): give each once, below ",
+    "alike": r"seeds=\(0, 1073741824\): give each once, below ",
+    "steps twice": r"steps=\(10, 10\): give each once",
+    "no module": r"features=nowhere: .*No module named 'nowhere'.*: put nowhere.py into ",
+    "neither": r"features='net.pth' is neither a TorchScript file \(.pt\) nor module:function",
+    "no name": "features='own_features:a.b' is not a features: write module:name",
     "no script": "some.pt': there is no such file",
     "steps": r"steps=\[11\] are not in table-2 for CIFAR10: it has 10, 20, 40",
     "data": "data='FFHQ' is not in table-2",
@@ -401,6 +409,15 @@ def test_what_cannot_be_run_is_refused_in_one_line(home, how, words, tmp_path):
     found = bdia("reproduce", "table-2:quad", *changed(home, how), "--out", tmp_path / "out")
     assert found.exit_code == 2 and re.search(words, found.stderr), found.output
     assert found.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "option", [("--steps", "20"), ("--features", "a:b"), ("--reference", "stats.npz"), ("--workers", 2), ("--json",)]
+)
+def test_a_figure_refuses_the_options_of_tables(option):
+    found = bdia("reproduce", "figure-1", "--weights", "sd", "--prompts", "prompts.txt", *option)
+    assert found.exit_code == 2 and f"{option[0]} has no meaning for figure-1" in found.stderr
+    assert found.stderr.count("\n") == 1
 
 
 def test_names_of_the_hub_are_not_paths(home):
@@ -445,7 +462,7 @@ def test_text_to_image(home, tmp_path):
     assert (
         len({round(row["fid"], 6) for row in table}) == 3 and "images of 3x32x32, not 3x512x512" in table[0]["departs"]
     )
-    drawn = bdia("reproduce", "figure-1", *words, "--images", 2)
+    drawn = bdia("reproduce", "figure-1", *words[:4], *words[-2:], "--images", 2)
     assert drawn.exit_code == 0 and (tmp_path / "out" / "figure-1.png").read_bytes().startswith(b"\x89PNG")
     few = bdia("reproduce", "table-1", *words, "--images", 5)
     assert few.exit_code == 2 and "images=5: prompts=" in few.stderr and "fewer lines" in few.stderr
@@ -562,6 +579,37 @@ def test_one_run_and_stand_ins_decide_nothing(tmp_path):
     assert verdict == "needs-weights" and evidence.startswith("stand-ins decide nothing: 10 images, not 50000; ")
 
 
+def test_two_runs_meet_no_figure(tmp_path):
+    """Student's factor makes their interval so wide that nearly any figure is in it; what even that excludes is excluded."""
+    two = {data: [[[f - 0.1, f + 0.1] for f in row] for row in own] for data, own in THIRD.items()}
+    found = reproduced.decided([results(tmp_path / data, own, data=data) for data, own in two.items()])["table-3"]
+    assert found[::2] == ("open", "undecided")
+    assert found[1].startswith("16 of 16 published figures are in no interval of 3 or more runs under one protocol; ")
+    far = [[[9.0, 9.01]] * 2] * 2
+    assert reproduced.decided([results(tmp_path / "far", far)])["table-3"][0] == "refuted"
+
+
+def test_a_figure_just_outside_its_own_interval_refutes_no_table(tmp_path):
+    """0.3 away with half widths of 0.10: at 95% for each, one of 16 true figures is outside in every second table."""
+    for away, verdict in ((0.3, "open"), (0.5, "refuted")):
+        folder = results(tmp_path / str(away), near(THIRD["CIFAR10"], away))
+        assert reproduced.decided([folder])["table-3"][0] == verdict
+    # Student's factor for two degrees of freedom is (2 p - 1) / sqrt(2 p (1 - p)) at the quantile p.
+    high, usual = ((2 * p - 1) / math.sqrt(2 * p * (1 - p)) for p in (1 - 0.025 / 16, 0.975))
+    assert widened(3, 16) == pytest.approx(high / usual, rel=1e-9)
+
+
+def test_evidence_of_a_protocol_has_its_figures_alone(tmp_path):
+    folders = []
+    for variant, away in (("quad", 2.0), ("trailing", 0.0)):
+        for data, own in protocols.FIGURES["table-2"].items():
+            fids = near([list(row) for row in own.values()], away)
+            folders.append(results(tmp_path / f"{data}-{variant}", fids, table="table-2", data=data, variant=variant))
+    verdict, evidence, _ = reproduced.decided(folders)["table-2"]
+    assert verdict == "measured" and evidence.startswith("under protocol table-2:trailing: ")
+    assert evidence.count("table-2:trailing, ") == 6 and "table-2:quad" not in evidence
+
+
 def test_figures_under_several_protocols_are_no_table(tmp_path):
     """CIFAR-10 by one grid and CelebA by another meet all figures, and none of the two has all."""
     folders = []
@@ -570,7 +618,7 @@ def test_figures_under_several_protocols_are_no_table(tmp_path):
         folders.append(results(tmp_path / data, near(own), table="table-2", data=data, variant=variant))
     verdict, evidence, kind = reproduced.decided(folders)["table-2"]
     assert (verdict, kind) == ("open", "undecided")
-    assert evidence.startswith("6 of 12 published figures are without a result under one protocol")
+    assert evidence.startswith("6 of 12 published figures are in no interval of 3 or more runs under one protocol")
 
 
 def test_a_stand_in_whose_first_run_failed_is_still_one(tmp_path):

@@ -16,6 +16,7 @@ from bdia_numerics.torch.schedulers import (  # noqa: E402
     EDICTScheduler,
     SolverScheduler,
 )
+from bdia_numerics.torch.scheduling import make_grid, schedule_of  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 CONFIGS = Path(__file__).parent / "configs"
@@ -264,6 +265,26 @@ def test_walks_that_are_not_made(entries, says):
 def test_entries_that_nothing_reads(entries, options, says):
     with pytest.raises(ValueError, match=says):
         BDIAScheduler.from_config(entries, **options)
+
+
+NO_FALL = "alpha\\^2 of .*Scheduler must fall strictly, and is .*: "
+LEVELS = [
+    ({"_class_name": "EulerDiscreteScheduler", "rescale_betas_zero_snr": True}, f"{NO_FALL}set rescale_betas_zero_snr to false"),
+    ({"_class_name": "DDIMScheduler", "trained_betas": [0.999] * 1000}, f"{NO_FALL}change beta_start and beta_end"),
+    (
+        {"_class_name": "EulerDiscreteScheduler", "use_karras_sigmas": True, "sigma_min": 1e-3, "final_sigmas_type": "sigma_min"},
+        "sigma_min=0.001 lies below the table's lowest level, 0.01, .*: give that or more, or final_sigmas_type='zero'",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("entries", "says"), LEVELS, ids=["zero SNR", "betas", "sigma_min"])
+def test_levels_that_do_not_fall_name_the_entry(entries, says):
+    with pytest.raises(ValueError, match=says):
+        BDIAScheduler.from_config(entries).set_timesteps(5)
+    read = configs.from_mapping(entries)
+    with pytest.raises(ValueError, match=says):
+        make_grid(schedule_of(read), read, 5)
 
 
 @pytest.mark.parametrize("name", ["stable-diffusion-v1-5", "stable-diffusion-2-1", "stable-diffusion-xl-base-1.0"])

@@ -54,7 +54,10 @@ def reproduce(
     steps: Annotated[
         str | None, typer.Option(help="Which of the table's numbers of steps to run, such as 10,20; all by default.")
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Runs, each with its own noise; an interval needs two.")] = "0,1,2",
+    seeds: Annotated[
+        str,
+        typer.Option(help="Runs, each with its own noise; an interval needs two runs, and the verdict measured three."),
+    ] = "0,1,2",
     batch: Annotated[int, typer.Option(help="Images at a time; halved where memory does not suffice.")] = 100,
     piece: Annotated[
         int, typer.Option(help="Images that are saved together; a process that is killed loses at most as many.")
@@ -80,7 +83,20 @@ def reproduce(
     Finished pieces are kept: if the command is stopped or killed, the same command continues the run. `bdia verify --results FOLDER`
     decides the claim by the result. The exit status is 1 if a run failed.
     """
-    refuse((images is not None and images < 1, f"--images={images}: give 1 or more"))
+    unused = {
+        "--steps": steps, "--reference": reference, "--features": features, "--workers": workers, "--scheduler": scheduler,
+        "--retry": retry, "--json": as_json,
+    }  # fmt: skip
+    refuse(
+        (images is not None and images < 1, f"--images={images}: give 1 or more"),
+        *(
+            (
+                table == "figure-1" and given is not None and given is not False,
+                f"{name} has no meaning for figure-1, images at 10 steps: leave it out",
+            )
+            for name, given in unused.items()
+        ),
+    )
     require_torch()
     from dataclasses import replace
 

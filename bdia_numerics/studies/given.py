@@ -92,6 +92,11 @@ class ReproductionConfig:
             ),
             (min(self.seeds) < 0, f"seeds={self.seeds}: give 0 or more"),
             (
+                len(set(self.seeds)) < len(self.seeds) or max(self.seeds) * self.count >= 2**32 - self.count,
+                f"seeds={self.seeds}: give each once, below {2**32 // self.count - 1}, as runs of the same noise are one run",
+            ),
+            (len(set(self.steps)) < len(self.steps), f"steps={self.steps}: give each once"),
+            (
                 (self.table == "table-1") != bool(self.prompts),
                 f"prompts={self.prompts!r}: table-1 needs a file of prompts, and no other table takes one",
             ),
@@ -214,6 +219,7 @@ def read_moments(path: Path) -> Moments:
         )
     )
     largest = float(abs(covariance).max())
+    # float32 sums of 50,000 products round by up to sqrt(50,000) times 1.2e-7, or 3e-5, of the largest entry.
     off = float(abs(covariance - covariance.T).max())
     refuse(
         (off > 1e-4 * largest, f"{said}: sigma is not symmetric, entries differ by {off:.1g}: make it anew"),

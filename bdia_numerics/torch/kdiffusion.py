@@ -114,7 +114,7 @@ class KDiffusionSampler:
         Raises
         ------
         TypeError
-            For a model that cannot be called, and for what is not a tensor of floats.
+            For a model that cannot be called or returns no tensor, and for states that are not a tensor of floats.
         ValueError
             For sigmas that do not fall, states that are not finite, and a State of other sigmas, of another solver or of other states.
         """
@@ -135,6 +135,8 @@ class KDiffusionSampler:
                 z, t = run.asks  # type: ignore[misc]  # which it has while it waits for an output
                 asked, sigma = (z * tilt).to(x.dtype), max(float(t), least)
                 denoised = model(asked.clone(), asked.new_full((len(asked),), sigma), **(extra_args or {}))
+                if not isinstance(denoised, torch.Tensor):
+                    raise TypeError(f"model returned a {type(denoised).__name__}: return the denoised states, a tensor")
                 if denoised.shape != x.shape:
                     raise ValueError(
                         f"model returned shape {tuple(denoised.shape)} for x of shape {tuple(x.shape)}: return the denoised states"

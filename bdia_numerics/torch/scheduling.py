@@ -10,6 +10,7 @@ import numpy as np
 from bdia_numerics import configs, grids, names, schedules
 from bdia_numerics.grids import Grid
 from bdia_numerics.schedules import Schedule
+from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.base import decimal
 
 
@@ -19,7 +20,7 @@ def schedule_of(config: configs.SchedulerConfig) -> Schedule:
     Raises
     ------
     ValueError
-        For a class whose walk is not read.
+        For a class whose walk is not read, and a table of alpha^2 that does not fall strictly.
     """
     if not config.known:
         raise ValueError(f"the walk of {config.name[:80]} is not read: {config.family.why}")
@@ -34,7 +35,31 @@ def schedule_of(config: configs.SchedulerConfig) -> Schedule:
     if rule in ("linear", "scaled_linear") and config["trained_betas"] is None and plain:
         first, last = (decimal(config[key]) for key in ("beta_start", "beta_end"))
         return _tabled(rule, config["num_train_timesteps"], first, last)
-    return schedules.from_alphas_cumprod(configs.alphas_cumprod(config))
+    return of_table(config, configs.alphas_cumprod(config))
+
+
+def of_table(config: configs.SchedulerConfig, table: Array) -> Schedule:
+    """Return the schedule of a configuration's table of alpha^2, shape (T,), data end first; ValueError unless it falls strictly."""
+    if not (falls := np.diff(table) < 0).all():
+        k = int(np.argmin(falls)) + 1
+        remedy = (
+            "set rescale_betas_zero_snr to false, or lower beta_end"
+            if config["rescale_betas_zero_snr"]
+            else "change beta_start and beta_end, or trained_betas"
+        )
+        raise ValueError(
+            f"alpha^2 of {config.name} must fall strictly, and is {table[k]:.3g} at training step {k} after {table[k - 1]:.3g}: {remedy}"
+        )
+    return schedules.from_alphas_cumprod(table)
+
+
+def falling(config: configs.SchedulerConfig, levels: Array) -> None:
+    """Raise ValueError where sigma/alpha of a walk, noise end first, falls to `sigma_min` and rises to the table's lowest level."""
+    if len(levels) > 2 and config["sigma_min"] is not None and levels[-1] > levels[-2] and levels[0] > levels[1]:
+        raise ValueError(
+            f"sigma_min={config['sigma_min']:g} lies below the table's lowest level, {levels[-1]:.4g}, at which the run ends: give that or "
+            "more, or final_sigmas_type='zero'"
+        )
 
 
 @cache
@@ -94,6 +119,7 @@ def _grid_of(schedule: Schedule, config: configs.SchedulerConfig, walk: configs.
         return grids.from_timesteps(schedule, levels.tolist())
     if config.flow:
         return grids.from_timesteps(schedule, walk.levels.sigma(levels).tolist())
+    falling(config, levels)
     times = [step.t for step in steps]
     if len(set(times)) < len(times):
         raise ValueError(

@@ -17,7 +17,7 @@ from bdia_numerics.runs.solving import DERIVED, encoding, has_inverse, resumed
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Status
 from bdia_numerics.solvers import BDIA
-from bdia_numerics.texts import real, refuse, shown
+from bdia_numerics.texts import real, refuse, shown, whole
 from bdia_numerics.torch.editing import report as reports
 from bdia_numerics.torch.editing.files import read_file, write_file
 from bdia_numerics.torch.editing.images import pictures, pixels
@@ -344,7 +344,8 @@ def invert(
     condition = _condition(taken, prompt, labels)
     x = pixels("image", image, taken.channels)
     taken.check_size(x)
-    generator = torch.Generator().manual_seed(generator) if isinstance(generator, int) else generator
+    if not isinstance(generator, torch.Generator):
+        generator = torch.Generator().manual_seed(whole("generator's seed", generator))
     if dequantise:
         x = (x + (torch.rand(x.shape, generator=generator, dtype=x.dtype) - 0.5) / 255).clamp(0, 1)
     seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
@@ -352,9 +353,9 @@ def invert(
     data = taken.codec.encode(x.to(taken.device, wide))
     # What the network sees first, and what comes back, are numbers of its own dtype.
     data = data.to(taken.network.dtype).to(wide)
-    whole, frame = taken.grid(steps, grid, data.shape[1:], condition)
-    slots = min(int(whole.n * strength), whole.n)
-    setting = Setting(taken, whole[:slots] if slots < whole.n else whole, frame, watch or (lambda: None))
+    full, frame = taken.grid(steps, grid, data.shape[1:], condition)
+    slots = min(int(full.n * strength), full.n)
+    setting = Setting(taken, full[:slots] if slots < full.n else full, frame, watch or (lambda: None))
     guidance = taken.default_guidance if guidance_scale is None else real("guidance_scale", guidance_scale)
     _warn(way, setting, data)
     begun = time.perf_counter()

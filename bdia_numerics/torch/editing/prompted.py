@@ -118,7 +118,7 @@ class Prompted:
             ),
             (
                 count != len(self.control),
-                f"control_image has {len(self.control)} images, and {name} {count} ControlNets: pass one for each",
+                f"control_image has {len(self.control)} images, and {name} {count} ControlNets: pass one for each net",
             ),
         )
 
@@ -201,6 +201,7 @@ class Prompted:
         sampler = BDIAScheduler.from_config({**entries, **_without_clipping(entries), **changed})
         z = torch.zeros(1, *size, dtype=self.network.dtype, device=self.device)
         arguments = {**self.condition(condition), **self._controls(0, 1)}
+        self._count(arguments)
         try:
             self._run(self._copied(), z, arguments, num_inference_steps=steps)
         except _Times as asked:
@@ -218,8 +219,7 @@ class Prompted:
                 f"guidance_scale={guidance:g} acts as 1 in {type(pipe).__name__}, which guides above 1 only: pass 1 or more",
             )
         )
-        prompts = arguments.get("prompt_embeds", arguments.get("prompt", self.given.get("prompt_embeds")))
-        count = 1 if prompts is None or isinstance(prompts, str) else len(prompts)
+        count = self._count(arguments)
 
         def ask(z: torch.Tensor, t: float) -> torch.Tensor:
             check_count("prompts", count, len(z))
@@ -253,6 +253,19 @@ class Prompted:
         )
         found: torch.Tensor = self.pipe.encode_prompt(given.get("negative_prompt") or "", self.device, 1, False)[0]
         return found
+
+    def _count(self, arguments: Mapping[str, Any]) -> int:
+        """Return how many prompts arguments hold; ValueError for control images of another number, but one for all."""
+        prompts = arguments.get("prompt_embeds", arguments.get("prompt", self.given.get("prompt_embeds")))
+        count = 1 if prompts is None or isinstance(prompts, str) else len(prompts)
+        for one in self.control:
+            refuse(
+                (
+                    len(one) not in (1, count),
+                    f"control_image is a batch of {len(one)}, and the prompts are {count}: pass one picture for all, or a prompt for each",
+                )
+            )
+        return count
 
     def _controls(self, k: int, n: int) -> dict[str, Any]:
         """Return the arguments of the ControlNets in slot k of n, counted from noise; diffusers would count its one output."""
@@ -348,6 +361,7 @@ def check_count(name: str, count: int, images: int) -> None:
 def slot_of(grid: Grid, t: float) -> int:
     """Return the slot, counted from the noise end, that begins at a time or has it inside; the last one at the data end."""
     times = np.maximum(np.asarray(grid.t, dtype=float), 0.0)
+    # A time that was computed twice differs by rounding in float64, and slots are far longer than 1e-9 of a time.
     i = int(np.searchsorted(times, t - 1e-9 * abs(t)))
     return min(grid.n - min(max(i, 0), grid.n), grid.n - 1)
 

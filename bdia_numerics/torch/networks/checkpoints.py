@@ -47,8 +47,8 @@ def ddim_unet(path: Path, *, ema: bool = True) -> Any:
     Raises
     ------
     ValueError
-        For a file that is missing, damaged, or holds more than tensors; for weights that are none of this network, with the first key
-        and its shapes; for weights that are not finite.
+        For a file that is missing, damaged, or holds more than tensors; for a list without a running mean that is to be taken; for weights
+        that are none of this network, with the first key and its shapes; for weights that are not finite.
     """
     said = f"source={str(path)!r}"
     weights = _state_dict(said, _read(said, path), ema=ema)
@@ -106,20 +106,26 @@ def _read(said: str, path: Path) -> Any:
 def _state_dict(said: str, content: Any, *, ema: bool) -> dict[str, torch.Tensor]:
     """Return the weights by name, without the prefix of DataParallel."""
     if isinstance(content, list | tuple) and content:
+        refuse(
+            (
+                ema and _is_state_dict(content[0]) and not _is_state_dict(content[-1]),
+                f"{said} is a list of training without the running mean of the weights: take the network's own by ema=False (--no-ema)",
+            )
+        )
         content = content[-1 if ema else 0]
-    if (
-        not isinstance(content, Mapping)
-        or not content
-        or not all(isinstance(x, torch.Tensor) for x in content.values())
-    ):
+    if not _is_state_dict(content):
         inside = f" with {shown(list(content)[:3])}" if isinstance(content, Mapping) else ""
         raise ValueError(
-            f"{said} holds a {type(content).__name__}{inside}, no state dict: save network.state_dict(), tensors by name"
+            f"{said} holds {type(content).__name__}{inside}, no state dict: save network.state_dict(), tensors by name"
         )
     return {
         str(key).removeprefix("module."): value.float() if value.is_floating_point() else value
         for key, value in content.items()
     }
+
+
+def _is_state_dict(content: Any) -> bool:
+    return isinstance(content, Mapping) and bool(content) and all(isinstance(x, torch.Tensor) for x in content.values())
 
 
 def _configuration(said: str, weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def extractor(text: str, device: str) -> Extractor:
     Raises
     ------
     ValueError
-        For a file that is missing or no TorchScript, and a module or function that is not there.
+        For a file that is missing or no TorchScript, a module or function that is not there, and a text that names neither.
     """
     if not text:
         return lambda images: torch.from_numpy(shipped.features(images.float() / 127.5 - 1))
@@ -53,6 +53,12 @@ def extractor(text: str, device: str) -> Extractor:
                 f"{said} is not a TorchScript file ({why}): save one by torch.jit.save, or give module:function"
             ) from None
         return module
+    refuse(
+        (
+            ":" not in text,
+            f"features={shown(text)} is neither a TorchScript file (.pt) nor module:function: give either",
+        )
+    )
     function, positional, named = names.read("features", text, {})
     if positional or named or not callable(function):
         raise ValueError(f"features={shown(text)}: give module:function, of a function that takes the images alone")

@@ -12,7 +12,7 @@ import torch
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers, SchedulerMixin
 
-from bdia_numerics import configs, schedules
+from bdia_numerics import configs
 from bdia_numerics.grids import Grid
 from bdia_numerics.runs.state import State
 from bdia_numerics.texts import one_of, shown
@@ -20,6 +20,7 @@ from bdia_numerics.torch.schedulers.configuration import FOREIGN, TABLES, check,
 from bdia_numerics.torch.schedulers.frames import PLAIN, Frame, kind_of, levelled, own_levels
 from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun
 from bdia_numerics.torch.schedulers.tables import level, listed, table_grid
+from bdia_numerics.torch.scheduling import of_table
 
 Made = TypeVar("Made")
 
@@ -208,7 +209,7 @@ class FamilyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # whi
 
     def _grid_of(self, times: list[float]) -> Grid:
         table = self.alphas_cumprod.double().cpu().numpy()
-        schedule = self._cached(table.tobytes(), lambda: schedules.from_alphas_cumprod(table))
+        schedule = self._cached(table.tobytes(), lambda: of_table(self.read, table))
         clean = self.config["set_alpha_to_one"]
         return self._cached(
             (table.tobytes(), *times), lambda: table_grid(schedule, self.alphas_cumprod, times, clean=clean)

@@ -13,6 +13,7 @@ from bdia_numerics import configs, grids, schedules
 from bdia_numerics.configs.tables import times_of
 from bdia_numerics.grids import Grid
 from bdia_numerics.schedules import Schedule
+from bdia_numerics.torch.scheduling import falling
 
 Form = tuple[float, float]
 Level = tuple[float, float]
@@ -103,6 +104,7 @@ def levelled(read: configs.SchedulerConfig, walk: configs.Walk) -> tuple[Grid, F
             "for final_sigmas_type='zero' where the class has it"
         )
     ratios = np.array([*(step.s for step in steps), walk.steps[-1].s_end])
+    falling(read, ratios)
     schedule: Schedule
     if read.flow:
         levels = walk.levels.sigma(ratios)
