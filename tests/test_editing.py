@@ -323,7 +323,11 @@ def test_a_file_goes_on_where_the_inversion_stands(fresh, tmp_path):
     assert Inversion.load(path, pipe).exact
     with pytest.raises(ValueError, match="there is not a folder"):
         inv.save(tmp_path / "nowhere" / "x.safetensors")
-    path.write_bytes(path.read_bytes()[:100])
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'\\"given\\"', b'\\"taken\\"', 1))
+    with pytest.raises(ValueError, match="holds a part of an inversion, without 'given'"):
+        Inversion.load(path, pipe)
+    path.write_bytes(whole[:100])
     with pytest.raises(ValueError, match="holds no inversion"):
         Inversion.load(path, pipe)
 

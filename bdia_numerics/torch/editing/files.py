@@ -19,7 +19,7 @@ from bdia_numerics.runs.inversion import INVERSIONS
 from bdia_numerics.runs.state import State
 from bdia_numerics.solvers import SOLVERS
 from bdia_numerics.texts import shown
-from bdia_numerics.torch.editing.methods import BySolver, Encoded, Setting, way_of
+from bdia_numerics.torch.editing.methods import BySolver, Encoded, Setting, shortened, way_of
 from bdia_numerics.torch.editing.pipelines import Labelled, adapted
 from bdia_numerics.torch.editing.prompted import Prompted
 
@@ -67,6 +67,15 @@ def read_file(path: str | Path, pipe: Any, watch: Callable[[], None]) -> dict[st
         raise ValueError(
             f"{said} is an inversion of format {meta.get('format')}, and this version reads {FORMAT}: update bdia_numerics"
         )
+    try:
+        return _fields(meta, tensors, pipe, watch, said)
+    except KeyError as error:
+        raise ValueError(f"{said} holds a part of an inversion, without {error}: save it again") from None
+
+
+def _fields(
+    meta: dict[str, Any], tensors: dict[str, torch.Tensor], pipe: Any, watch: Callable[[], None], said: str
+) -> dict[str, Any]:
     given = _read(meta["given"], tensors)
     controls = [tensors[name] for name in sorted(tensors) if name.startswith("control:")]
     taken = adapted(pipe, given, controls or None)
@@ -80,7 +89,7 @@ def read_file(path: str | Path, pipe: Any, watch: Callable[[], None]) -> dict[st
     condition = _read(meta["condition"], tensors)
     way, data = way_of(solver, method), tensors["data"].to(taken.device)
     whole, frame = taken.grid(meta["steps"], meta["grid"], data.shape[1:], condition)
-    grid = whole[: min(int(whole.n * meta["strength"]), whole.n)]
+    grid = shortened(whole, meta["strength"])
     state = None
     if (held := meta.get("state")) is not None:
         if held["grid"] != grid.root:
@@ -93,7 +102,8 @@ def read_file(path: str | Path, pipe: Any, watch: Callable[[], None]) -> dict[st
         **{key: meta[key] for key in ("steps", "strength", "grid")},
     }  # fmt: skip
     kept = Encoded(tensors["latents"].to(taken.device), state, parts, meta["inversion"])
-    assert isinstance(way, BySolver) or parts
+    if not (isinstance(way, BySolver) or parts):
+        raise KeyError("what its method kept")
     return {
         "setting": Setting(taken, grid, frame, watch), "way": way, "kept": kept, "source": tensors["source"], "data": data,
         "condition": condition, "guidance": meta["guidance"], "record": record, "nfe": meta["nfe"],

@@ -21,7 +21,7 @@ from bdia_numerics.texts import real, refuse, shown, whole
 from bdia_numerics.torch.editing import report as reports
 from bdia_numerics.torch.editing.files import read_file, write_file
 from bdia_numerics.torch.editing.images import pictures, pixels
-from bdia_numerics.torch.editing.methods import BySolver, Encoded, Setting, Way, way_of
+from bdia_numerics.torch.editing.methods import BySolver, Encoded, Setting, Way, shortened, way_of
 from bdia_numerics.torch.editing.pipelines import Labelled, adapted
 from bdia_numerics.torch.editing.prompted import Prompted
 from bdia_numerics.torch.schedulers.warning import foreseen
@@ -354,8 +354,7 @@ def invert(
     # What the network sees first, and what comes back, are numbers of its own dtype.
     data = data.to(taken.network.dtype).to(wide)
     full, frame = taken.grid(steps, grid, data.shape[1:], condition)
-    slots = min(int(full.n * strength), full.n)
-    setting = Setting(taken, full[:slots] if slots < full.n else full, frame, watch or (lambda: None))
+    setting = Setting(taken, shortened(full, strength), frame, watch or (lambda: None))
     guidance = taken.default_guidance if guidance_scale is None else real("guidance_scale", guidance_scale)
     _warn(way, setting, data)
     begun = time.perf_counter()

@@ -33,6 +33,12 @@ from bdia_numerics.torch.networks.jacobians import array_model
 from bdia_numerics.torch.schedulers.frames import PLAIN, Frame
 
 
+def shortened(grid: Grid, strength: float) -> Grid:
+    """Return as many slots of a grid, counted from the data end, as a strength in (0, 1] takes; the grid itself for 1."""
+    slots = min(int(grid.n * strength), grid.n)
+    return grid[:slots] if slots < grid.n else grid
+
+
 @dataclass
 class Setting:
     """A pipeline, its grid, and how many evaluations of its network were made.
