@@ -230,7 +230,7 @@ def _mirrored(starter: Solver, trace: Trace, x: Held, depth: int) -> tuple[dict[
 
 
 def _prediction(solver: Solver, name: str, s: Recorder) -> int:
-    """Record what an evaluation register holds at its state: eps, or x0 or velocity where the solver says so."""
+    """Record what an evaluation register holds at its state: eps, or x0, v or velocity where the solver says so."""
     (z,) = s.registers
     e = s.eps(z)
     kind = structure(solver).kind(name)

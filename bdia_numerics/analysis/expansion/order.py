@@ -228,7 +228,7 @@ def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
     ratio = 2 * constant if order == 1 else 0
     same = order == 1 and set(principal) == {first} and not uniform.layout.in_time  # as DDIM's, but for a number
     comparable = simple and order == even.mean_order and (order > 1 or same)
-    variables = ("z", "t") if uniform.layout.in_time else ("y", "s")
+    variables = {"sigma_bar": ("y", "s"), "t": ("z", "t"), "angle": ("z", "phi")}[uniform.layout.variable]
 
     def written(terms: Mapping[Element, Any]) -> dict[str, Any]:
         return {text(e, variables[0]): sympy.factor(c.as_expr().subs(names)) for e, c in terms.items()}

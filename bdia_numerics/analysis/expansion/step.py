@@ -79,8 +79,19 @@ class SeriesRecorder(Recorder):
             return super().velocity(z, e)
         return Form(self, {e.number: self.one})
 
+    def angle(self, time: Any) -> Any:
+        """Return the angle at a time; NeedsTime in another variable."""
+        self._timed("angle")
+        return super().t(time)
+
+    def v(self, z: Linear, e: Linear) -> Form:
+        """Return dz/dphi; NeedsTime in another variable than the angle."""
+        self._timed("angle")
+        return Form(self, {e.number: self.one}) if isinstance(e, Evaluation) else super().v(z, e)
+
     def _timed(self, what: str) -> None:
-        if not cast(PointLayout, self.trace.grid).in_time:
+        where = cast(PointLayout, self.trace.grid)
+        if not where.in_time or where.in_angle != (what == "angle"):
             raise NeedsTime(what)
 
 
@@ -112,19 +123,19 @@ class SeriesStep:
     def of(
         cls, solver: Solver, terms: int, spacing: str, alphas: str = "smooth", pattern: Sequence[Any] = (1,)
     ) -> SeriesStep:
-        """Take a solver on series to O(h^terms), in s = sigma/alpha, or in t where the step asks for t.
+        """Take a solver on series to O(h^terms), in s = sigma/alpha, or in t, or the angle, where the step asks for it.
 
         With a pattern, as many of its steps are taken as one.
         """
         depth, options = structure(solver).depth, {"spacing": spacing, "alphas": alphas, "pattern": tuple(pattern)}
         missing = ""
-        for in_time in (False, True):
-            where = layout(symbols_of(solver), terms, depth, in_time=in_time, **options)
+        for in_time, in_angle in ((False, False), (True, False), (True, True)):
+            where = layout(symbols_of(solver), terms, depth, in_time=in_time, in_angle=in_angle, **options)
             try:
                 return cls(solver, where, recorded(solver, where))
             except NeedsTime as error:
-                missing = str(error)
-        raise TypeError(f"the step mixes t and {missing}: its order has no expansion in one variable")
+                missing = " and ".join(filter(None, (missing, str(error))))
+        raise TypeError(f"the step mixes variables ({missing}): its order has no expansion in one variable")
 
     def with_free_alphas(self) -> SeriesStep:
         """Return the step with a symbol for alpha at each time that it mentions; in s."""
@@ -170,6 +181,10 @@ class SeriesStep:
         prediction = "velocity" if where.in_time else "eps"
         if kind == OTHER:
             raise unfilled(self.solver, name)
+        if kind == "v" and where.in_angle:
+            kind = prediction
+        elif kind == "v" or (kind == "velocity" and where.in_angle):
+            raise NeedsTime(kind)
         if kind in (prediction, "state"):
             total = slope if kind == prediction else value
         elif kind == "velocity":
