@@ -384,6 +384,10 @@ class Recorder:
             raise ZeroDivisionError
         return space.field(getattr(space, name)(space.coefficient(x)))
 
+    def root(self, x: int, n: int) -> Scalar:
+        """Return the n-th root of a positive whole number, rounded in the grid's system; TypeError for fractions."""
+        return self.function("exp", self.function("log", self.scalar(x)) / n)
+
     def is_zero(self, x: Scalar) -> bool:
         """Decide exactly whether a scalar is zero, for a step that differs where sigma or alpha vanishes."""
         return self.trace.grid.space.is_zero(x)

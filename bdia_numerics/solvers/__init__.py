@@ -28,6 +28,7 @@ SOLVERS: dict[str, Any] = _classes(
         "DPMSolver": "dpm_solver",
         "ReversibleHeun": "reversible_heun",
         "ALF": "alf",
+        "Composed": "alf",
         "McCallumFoster": "mccallum_foster",
         "Rex": "rex",
         "RFSolver": "rectified_flow",
@@ -37,13 +38,18 @@ SOLVERS: dict[str, Any] = _classes(
         "BDIA3": "bdia3",
         "BELM": "belm",
         "OBELM": "belm",
+        "SymmetricMultistep": "symmetric_multistep",
         "PLMS": "plms",
+        "IPNDM": "ipndm",
         "BDIAPLMS": "bdia_plms",
         "DEIS": "deis",
         "BDIADEIS": "bdia_deis",
         "DPMSolverPP": "dpm_solver_pp",
         "BDIADPMSolverPP": "bdia_dpm_solver_pp",
         "DPMSolverMultistep": "dpm_solver_multistep",
+        "DPMSolverPPSinglestep": "dpm_solver_pp_singlestep",
+        "UniPC": "unipc",
+        "SASolver": "unipc",
     }
 )
 """The class of each solver by its name, written above with its file: a new solver is its file and a line here."""

@@ -15,6 +15,10 @@ from bdia_numerics.spaces.later import sympy
 SPACINGS = ("rough", "smooth", "uniform")
 
 
+class NeedsRoot(Exception):
+    """A step whose weights are rational in the n-th root of a number: it is analysed with a symbol for it, which is reduced."""
+
+
 class NeedsTime(Exception):
     """A step that asks for t, or for a derivative in t: it is analysed in (z, t); or in (z, phi), if it asks for the angle."""
 
@@ -196,9 +200,11 @@ class PointLayout:
         for k in range(1, self.space.terms + 1):
             table |= {f"a{k}": "alpha" + "'" * k + relative, f"b{k}": "sigma" + "'" * k}
         table |= {alpha_name(time): f"alpha_{_subscript(time)}" for time in self.places}
+        if self.space.root:
+            table["r"] = sympy.root(*self.space.root)
         constants = {c.as_expr(): key.replace("~", "") for key, c in self.space.constants.items()}
         return {
-            **{own(old): sympy.Symbol(new) for old, new in table.items()},
+            **{own(old): sympy.Symbol(new) if isinstance(new, str) else new for old, new in table.items()},
             **{c: sympy.Symbol(n) for c, n in constants.items()},
         }
 
@@ -276,6 +282,7 @@ def layout(
     depth: int,
     *,
     times: Sequence[Any] = (),
+    root: tuple[int, int] | None = None,
     **options: Any,
 ) -> PointLayout:
     """Return a layout of series to O(h^terms) with a field of the symbols that it uses.
@@ -288,6 +295,8 @@ def layout(
         Length of the series, and points before t_i.
     times
         Those that have an alpha of their own, for alphas="free".
+    root
+        (x, n), if the solver has the n-th root of x.
     options
         `spacing`, `alphas`, `in_time`, `in_angle` and `pattern` of `PointLayout`.
     """
@@ -303,6 +312,6 @@ def layout(
     elif options.get("alphas", "smooth") == "smooth":
         names += [f"a{k}" for k in range(terms)]
     names += [alpha_name(time) for time in times]
-    return PointLayout(
-        SeriesSpace(rational_functions([*parameters, *map(own, [*names, "_0", "_1"])]), terms), depth, **options
-    )
+    names += ["r"] * bool(root)
+    field = rational_functions([*parameters, *map(own, [*names, "_0", "_1"])])
+    return PointLayout(SeriesSpace(field, terms, root=root), depth, **options)

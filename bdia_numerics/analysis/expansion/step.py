@@ -14,7 +14,7 @@ from math import prod
 from typing import Any, cast
 
 from bdia_numerics import models
-from bdia_numerics.analysis.expansion.layouts import NeedsTime, PointLayout, layout
+from bdia_numerics.analysis.expansion.layouts import NeedsRoot, NeedsTime, PointLayout, layout
 from bdia_numerics.analysis.expansion.modes import StepModes, modes
 from bdia_numerics.analysis.expansion.series import (
     SOLUTION,
@@ -89,6 +89,13 @@ class SeriesRecorder(Recorder):
         self._timed("angle")
         return Form(self, {e.number: self.one}) if isinstance(e, Evaluation) else super().v(z, e)
 
+    def root(self, x: int, n: int) -> Any:
+        """Return a root of a whole number; NeedsRoot where the field of the series lacks it."""
+        space = cast(PointLayout, self.trace.grid).space
+        if space.root != (x, n):
+            raise NeedsRoot((x, n))
+        return space.symbol("r")
+
     def _timed(self, what: str) -> None:
         where = cast(PointLayout, self.trace.grid)
         if not where.in_time or where.in_angle != (what == "angle"):
@@ -130,19 +137,27 @@ class SeriesStep:
         depth, options = structure(solver).depth, {"spacing": spacing, "alphas": alphas, "pattern": tuple(pattern)}
         missing = ""
         for in_time, in_angle in ((False, False), (True, False), (True, True)):
-            where = layout(symbols_of(solver), terms, depth, in_time=in_time, in_angle=in_angle, **options)
+            options |= {"in_time": in_time, "in_angle": in_angle}
             try:
-                return cls(solver, where, recorded(solver, where))
+                return cls._recorded(solver, terms, depth, options)
             except NeedsTime as error:
                 missing = " and ".join(filter(None, (missing, str(error))))
         raise TypeError(f"the step mixes variables ({missing}): its order has no expansion in one variable")
+
+    @classmethod
+    def _recorded(cls, solver: Solver, terms: int, depth: int, options: dict[str, Any]) -> SeriesStep:
+        where = layout(symbols_of(solver), terms, depth, **options)
+        try:
+            return cls(solver, where, recorded(solver, where))
+        except NeedsRoot as needed:
+            return cls._recorded(solver, terms, depth, {**options, "root": needed.args[0]})
 
     def with_free_alphas(self) -> SeriesStep:
         """Return the step with a symbol for alpha at each time that it mentions; in s."""
         seen, depth = self.layout, self.layout.depth
         # What the step has mentioned is known only now that it is recorded, stages between two points included.
         times = list(dict.fromkeys([*seen.places, *range(-1, depth + 1)]))
-        names, options = symbols_of(self.solver), {"spacing": seen.spacing, "alphas": "free"}
+        names, options = symbols_of(self.solver), {"spacing": seen.spacing, "alphas": "free", "root": seen.space.root}
         where = layout(names, seen.space.terms, depth, times=times, **options)
         return SeriesStep(self.solver, where, recorded(self.solver, where))
 
