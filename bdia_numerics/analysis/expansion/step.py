@@ -6,7 +6,7 @@ For one-step methods also Butcher's order conditions: elementary weights, tree b
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import combinations_with_replacement
@@ -161,6 +161,12 @@ class SeriesStep:
         where = layout(names, seen.space.terms, depth, times=times, **options)
         return SeriesStep(self.solver, where, recorded(self.solver, where))
 
+    def back(self) -> SeriesStep:
+        """Return the step of the same solver from where this one ends to where it begins; for one without first states."""
+        places = {0: self.layout.place(-1), -1: self.layout.place(0)}
+        where = replace(self.layout, places=places, _points={})
+        return SeriesStep(self.solver, where, recorded(self.solver, where))
+
     @cached_property
     def shape(self) -> Structure:
         """Registers of the solver, and what they hold."""
@@ -215,11 +221,15 @@ class SeriesStep:
 
     def residual(self, profiles: Mapping[str, Profile] | None = None) -> list[Expansion]:
         """Return, register by register, the exact value after the step less what the step makes of the exact values before it."""
-        where, profiles = self.layout, profiles or {}
-        before, after = self.run.segments[0].before, self.run.segments[-1].after
+        profiles = profiles or {}
+        ends = self.run.segments[0].before, self.run.segments[-1].after
+        before, after = ([self.exact(n, x.time, profiles.get(n, {})) for n, x in end.items()] for end in ends)
+        return [true - made for true, made in zip(after, self.taken(before), strict=True)]
 
-        def exact(name: str, held: Held) -> Expansion:
-            return self.exact(name, held.time, profiles.get(name, {}))
+    def taken(self, registers: Sequence[Expansion]) -> list[Expansion]:
+        """Return what the step makes of what the registers hold before it; states are divided by alpha."""
+        where = self.layout
+        before, after = self.run.segments[0].before, self.run.segments[-1].after
 
         def evaluate(op: Evaluate, argument: Expansion) -> Expansion:
             return evaluated(argument.times(where.scale(op.time).inverse()), where.place(op.time))
@@ -227,12 +237,12 @@ class SeriesStep:
         def combine(terms: Sequence[tuple[Any, Expansion]]) -> Expansion:
             return sum((value.times(where.space.field(c)) for c, value in terms), Expansion.zero(where.space))
 
-        values = {held.number: exact(n, held).times(self.scale(n, held.time)) for n, held in before.items()}
+        values = {
+            held.number: x.times(self.scale(n, held.time)) for x, (n, held) in zip(registers, before.items(), strict=True)
+        }
         for segment in self.run.segments:
             interpret(segment.ops, values, evaluate, combine)
-        return [
-            exact(n, held) - values[held.number].times(self.scale(n, held.time).inverse()) for n, held in after.items()
-        ]
+        return [values[held.number].times(self.scale(n, held.time).inverse()) for n, held in after.items()]
 
     def matrix(self, jacobian: Any) -> Matrix:
         """Return the registers after the step from those before it for eps = J y: states over alpha.
