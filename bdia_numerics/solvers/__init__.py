@@ -25,6 +25,7 @@ SOLVERS: dict[str, Any] = _classes(
         "IIAEDM": "iia",
         "Midpoint": "runge_kutta",
         "RK4": "runge_kutta",
+        "EES": "ees",
         "DPMSolver": "dpm_solver",
         "ReversibleHeun": "reversible_heun",
         "ALF": "alf",

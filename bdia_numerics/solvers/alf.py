@@ -67,7 +67,7 @@ class Composed:
     w, w, 1 - 4 w, w, w, w = 1/(4 - 4^(1/3)) ("suzuki"); the model is evaluated at their middles, which lie within the slot
 
     State     (v_i, z_i), as of the base
-    Order     4
+    Order     4 on smooth grids, 2 where the step ratios are bounded
     NFE       3 ("yoshida") or 5 ("suzuki") per step, both ways, and 1 for the start
     Requires  nothing to invert; a grid with a schedule
     Source    Yoshida, Phys. Lett. A 150 (1990) 262; Suzuki, Phys. Lett. A 146 (1990) 319

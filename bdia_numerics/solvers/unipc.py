@@ -21,7 +21,7 @@ class UniPC:
     x_i = (z_i - sigma eps(z_i, t_i))/alpha, whose interpolant is integrated as in DPM-Solver++
 
     State     (z_i, c_{i+1}, x_{i+1}, x_{i+2}, x_{i+3}), as many x as are used, each of shape (*batch, *data)
-    Order     `order` + 1 in c if the corrector is of the same order, with a start that is as good; `order` in z
+    Order     1 more than the smaller of `order` and `corrector`, where the step ratios are bounded; 3 at most with its own start
     NFE       1 per step
     Requires  an approximate inversion: each step drops its oldest prediction; sigma_i != 0, and one step of order 1 to
               sigma = 0
@@ -68,7 +68,7 @@ class SASolver(UniPC):
     """SA-Solver without noise, eta = 0 (tau = 0): exponential Adams methods, a predictor and a corrector.
 
     State     as of UniPC
-    Order     `order` + 1 in c if the corrector is of the same order, with a start that is as good; `order` in z
+    Order     1 more than the smaller of `order` and `corrector`, where the step ratios are bounded; 3 at most with its own start
     NFE       1 per step
     Requires  as UniPC
     Source    Xue, Yi, Luo, Zhang, Sun, Li, Ma, NeurIPS 2023, arXiv:2309.05019; the weights of two predictions from their program
