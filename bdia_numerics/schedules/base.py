@@ -17,8 +17,8 @@ from bdia_numerics.texts import shown
 
 _NAN_TIMES = "t holds NaN: pass finite times"
 VARIABLES = ("t", "sigma_bar", "log_snr", "half_log_snr", "angle")
-_ROUNDED = Fraction(1, 10**5)
-"""By how much alpha^2 + sigma^2 of a table in float32 may miss 1."""
+_ROUNDED = 10**5
+"""One over what alpha^2 + sigma^2 of a table in float32 may miss of 1."""
 
 
 @runtime_checkable
@@ -134,7 +134,7 @@ def angle_of(space: Space, alpha: Scalar, sigma: Scalar) -> Scalar:
     Of symbols it is taken for granted that alpha^2 + sigma^2 = 1.
     """
     excess = alpha * alpha + sigma * sigma - 1
-    if not (space.symbolic or space.traced) and not -_ROUNDED < excess < _ROUNDED:
+    if not (space.symbolic or space.traced) and not -1 < _ROUNDED * excess < 1:
         raise ValueError(
             f"alpha^2 + sigma^2 = {shown(excess + 1)}, not 1: the angle needs a variance-preserving schedule, so take "
             "another variable, for instance 'sigma_bar'"
@@ -146,8 +146,6 @@ def sigma_bar_of(space: Space, variable: str, value: Scalar) -> Scalar:
     """Return sigma/alpha, given it or one of the log signal-to-noise ratios."""
     if variable == "sigma_bar":
         return value
-    if variable == "angle":
-        return space.sin(value) / space.cos(value)
     return space.exp(-value if variable == "half_log_snr" else -value / 2)
 
 
@@ -197,6 +195,8 @@ class Derived:
             return value
         space, number = read(value)
         with space.working(), np.errstate(all="ignore"):
+            if variable == "angle":
+                variable, number = "sigma_bar", space.sin(number) / space.cos(number)
             return write(space, self._time(space, variable, number), value)
 
     def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
