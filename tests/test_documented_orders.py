@@ -66,7 +66,10 @@ CLAIMS: dict[str, tuple[str, list[tuple[dict[str, Any], tuple[int, int, int]]]]]
             for a, b, orders in ((F(19, 20), F(1, 20), (2, 2, 2)), (F(3, 5), F(1, 5), (1, 1, 1)), (0, 1, (2, 1, 2)))
         ],
     ),
-    "Composed": ("4 on smooth grids, 2 where", [({"base": solvers.ALF("angle"), "scheme": w}, (4, 2, 4)) for w in ("yoshida", "suzuki")]),
+    "Composed": (
+        "4 on smooth grids, 2 where",
+        [({"base": solvers.ALF("angle"), "scheme": w}, (4, 2, 4)) for w in ("yoshida", "suzuki")],
+    ),
     "DDIM": ("1", [({}, (1, 1, 1))]),
     "DEIS": (
         "`order`, where the step ratios are bounded",
@@ -93,7 +96,10 @@ CLAIMS: dict[str, tuple[str, list[tuple[dict[str, Any], tuple[int, int, int]]]]]
             (iia_edm(0, F(1, 5), -1), (1, 1, 1)),
         ],
     ),
-    "IPNDM": ("as of PLMS; 2 at most with its own start", [({"order": k}, (min(k, 2), 1, min(k, 2))) for k in (1, 2, 3, 4)]),
+    "IPNDM": (
+        "as of PLMS; 2 at most with its own start",
+        [({"order": k}, (min(k, 2), 1, min(k, 2))) for k in (1, 2, 3, 4)],
+    ),
     "OBELM": (
         "2 on smooth grids; with a start of order 2 also where the step ratios are bounded",
         [({"variable": v}, (2, 2, 2)) for v in ANGLE],
@@ -109,11 +115,18 @@ CLAIMS: dict[str, tuple[str, list[tuple[dict[str, Any], tuple[int, int, int]]]]]
     ),
     "SymmetricMultistep": (
         "4 on smooth grids for k = 4 and 5, 2 for k = 3",
-        [({"k": k, "variable": v}, orders) for k, orders in ((3, (2, 2, 2)), (4, (4, 3, 4)), (5, (4, 4, 4))) for v in ANGLE],
+        [
+            ({"k": k, "variable": v}, orders)
+            for k, orders in ((3, (2, 2, 2)), (4, (4, 3, 4)), (5, (4, 4, 4)))
+            for v in ANGLE
+        ],
     ),
     "UniPC": (
         "1 more than the smaller of `order` and `corrector`",
-        [({"order": k, "corrector": c, "weights": w}, (min(k, c) + 1,) * 3) for k, c, w in ((1, 1, "bh1"), (2, 1, "bh2"), (2, 2, "bh1"))]
+        [
+            ({"order": k, "corrector": c, "weights": w}, (min(k, c) + 1,) * 3)
+            for k, c, w in ((1, 1, "bh1"), (2, 1, "bh2"), (2, 2, "bh1"))
+        ]
         + [({"order": 3, "corrector": 3}, (4, 4, 3))],
     ),
     "BDIADPMSolverPP": (
@@ -151,7 +164,14 @@ CLAIMS: dict[str, tuple[str, list[tuple[dict[str, Any], tuple[int, int, int]]]]]
         [({"coupling": HALF, "base": b}, (k, k, k)) for b, k in ((solvers.Euler(), 1), (solvers.Midpoint(), 2))],
     ),
 }
-HEAVY = {"UniPC(order=3", "Composed(base=ALF(variable='angle'), scheme=suzuki", "SymmetricMultistep(k=5", "DEIS(order=4)", "DEIS(order=3)", "McCallumFoster(coupling=1/2, base=RK4())"}
+HEAVY = {
+    "UniPC(order=3",
+    "Composed(base=ALF(variable='angle'), scheme=suzuki",
+    "SymmetricMultistep(k=5",
+    "DEIS(order=4)",
+    "DEIS(order=3)",
+    "McCallumFoster(coupling=1/2, base=RK4())",
+}
 CASES = [
     pytest.param(
         name,

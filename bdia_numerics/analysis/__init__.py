@@ -10,8 +10,8 @@ from bdia_numerics.analysis.certified.enclosures import (
     enclose_error,
 )
 from bdia_numerics.analysis.expansion.order import PatternOrder, SymbolicOrder, order_on_pattern, symbolic_order
-from bdia_numerics.analysis.expansion.symmetry import symmetry_order
 from bdia_numerics.analysis.expansion.step import OrderCondition, order_conditions
+from bdia_numerics.analysis.expansion.symmetry import symmetry_order
 from bdia_numerics.analysis.geometry import (
     Asymmetry,
     SymplecticDefect,

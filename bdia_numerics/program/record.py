@@ -354,7 +354,7 @@ class Recorder:
         return z.form().times(of_state) + Form(self, {e.number: of_output})
 
     def angle(self, time: Time) -> Scalar:
-        """Return phi = atan(sigma/alpha), rounded in the grid's system; ValueError unless alpha^2 + sigma^2 = 1, TypeError for fractions."""
+        """Return phi = atan(sigma/alpha), rounded; ValueError unless alpha^2 + sigma^2 = 1, TypeError for fractions."""
         if ("angle", time) not in self.trace.ratios:
             space, point = self.trace.grid.space, self.trace.point(time)
             try:

@@ -354,7 +354,13 @@ def _kinds(solver: Solver, registers: tuple[str, ...], lags: tuple[Any, ...], st
     return kinds
 
 
-_WORDS = {STATE: "a state", EPS: "an evaluation, eps", "x0": "a prediction of the data, x0", "velocity": "a velocity", "v": "a prediction of v"}
+_WORDS = {
+    STATE: "a state",
+    EPS: "an evaluation, eps",
+    "x0": "a prediction of the data, x0",
+    "velocity": "a velocity",
+    "v": "a prediction of v",
+}
 
 
 def unfilled(solver: Solver, register: str) -> ValueError:

@@ -30,8 +30,9 @@ def integral(
     others stand in their place: with two predictions h M_0/2 for M_1 ("published", "bh2") or top h^2/2 ("bh1"), with three M_2/2 for
     M_2 ("published"); nowhere if "exact".
     """
+    constant: Form = first * m[0].form()
     if len(m) == 1:
-        return first * m[0].form()
+        return constant
     x, h = tuple(map(partial(half_log_snr, s, times[0]), times[: len(m)])), half_log_snr(s, times[0], end)
 
     def moment(k: int) -> Any:

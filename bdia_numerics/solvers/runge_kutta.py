@@ -16,8 +16,7 @@ HALF = Fraction(1, 2)
 class Base(Protocol):
     """A one-step method as a function: what it adds to a value, in either direction."""
 
-    def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form:
-        """Return what a step from t_i to t_j adds to the value `x` at t_i."""
+    def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form: ...
 
 
 class OneStep:
@@ -77,9 +76,8 @@ class RK4(OneStep):
     NFE       4 per step
     Requires  an approximate inversion: its step is not exactly invertible by its structure; a grid with a schedule
     Source    Kutta, Z. Math. Phys. 1901, in the variables of eq. (34); Liu, Ren, Lin, Zhao, ICLR 2022, eq. (13), for "t"
-    Options   `middle`: where the second and third slope are taken, half-way in "sigma_bar" or in "t". The latter is the
-              pseudo Runge-Kutta step of PNDM, whose first three it makes: PLMS(4) with start=RK4("t"). `variable`:
-              "sigma_bar", or "t" or "angle", where z moves along its velocity or along v, with the middle there
+    Options   `middle`: where the second and third slope are taken, half-way in "sigma_bar" or in "t", the pseudo Runge-Kutta
+              step of PNDM, whose first three it makes: PLMS(4) with start=RK4("t"). `variable`: as of Heun, with its middle
     """
 
     middle: str = "sigma_bar"
@@ -98,7 +96,5 @@ class RK4(OneStep):
             stage = s.scratch(moved(s, variable, x, i, time, d), at=time)
             return slope(s, variable, stage, s.eps(stage))
 
-        d1 = slope(s, variable, x, s.eps(x, at=i))
-        d2 = there(middle, d1)
-        d3 = there(middle, d2)
-        return moved(s, variable, x, i, j, (d1 + 2 * d2 + 2 * d3 + there(j, d3)) / 6) - x
+        d2 = there(middle, d1 := slope(s, variable, x, s.eps(x, at=i)))
+        return moved(s, variable, x, i, j, (d1 + 2 * d2 + 2 * (d3 := there(middle, d2)) + there(j, d3)) / 6) - x

@@ -51,7 +51,9 @@ class UniPC:
     def starter(self) -> UniPC | DDIM:
         """The solver with one prediction less, at first DDIM."""
         kept = len(self.registers) - 2
-        return replace(self, order=min(self.order, kept), corrector=min(self.corrector, kept - 1)) if kept > 1 else DDIM()
+        return (
+            replace(self, order=min(self.order, kept), corrector=min(self.corrector, kept - 1)) if kept > 1 else DDIM()
+        )
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}."""

@@ -194,7 +194,14 @@ class PointLayout:
 
     def readable(self) -> dict[Any, Any]:
         """Return the symbols in which results are written, by those of the layout."""
-        table = {"h": "h_i", "s": "s_i", "t": "t_i", "u": "tan(phi_i/2)", "a0": "alpha_i", "b0": "sigma_i"}
+        table: dict[str, Any] = {
+            "h": "h_i",
+            "s": "s_i",
+            "t": "t_i",
+            "u": "tan(phi_i/2)",
+            "a0": "alpha_i",
+            "b0": "sigma_i",
+        }
         # In (z, t) the series of alpha and sigma have their own derivatives, in (y, s) those of alpha are relative to it.
         relative = "" if self.in_time else "/alpha"
         for k in range(1, self.space.terms + 1):

@@ -199,7 +199,9 @@ def start_powers(solver: Solver) -> dict[str, float]:
     chain, held = _powers(starter, shape.depth) if shape.depth else ({0: math.inf}, {})
     own = held if type(starter) is type(solver) else {}
     return {
-        name: own.get(name, chain[shape.depth - lag]) if kind == "state" and name != shape.output else chain[shape.depth - lag]
+        name: own.get(name, chain[shape.depth - lag])
+        if kind == "state" and name != shape.output
+        else chain[shape.depth - lag]
         for name, lag, kind in zip(shape.registers, shape.lags, shape.kinds, strict=True)
     }
 
@@ -213,7 +215,9 @@ def _powers(starter: Solver, depth: int) -> tuple[dict[int, float], dict[str, fl
         return chain, powers
     step, local = resolved(starter, lambda terms: _local(starter, terms))
     for j in range(shape.depth + 1, depth + 1):
-        passed = [[k + (not c) for k, c in zip(powers.values(), row, strict=True)] for row in step.coefficient(0).to_list()]
+        passed = [
+            [k + (not c) for k, c in zip(powers.values(), row, strict=True)] for row in step.coefficient(0).to_list()
+        ]
         powers = {name: min(k, *row) for name, k, row in zip(powers, local, passed, strict=True)}
         chain[j] = powers[shape.output]
     return chain, powers

@@ -134,8 +134,8 @@ class SeriesStep:
 
         With a pattern, as many of its steps are taken as one.
         """
-        depth, options = structure(solver).depth, {"spacing": spacing, "alphas": alphas, "pattern": tuple(pattern)}
-        missing = ""
+        options: dict[str, Any] = {"spacing": spacing, "alphas": alphas, "pattern": tuple(pattern)}
+        depth, missing = structure(solver).depth, ""
         for in_time, in_angle in ((False, False), (True, False), (True, True)):
             options |= {"in_time": in_time, "in_angle": in_angle}
             try:
@@ -157,8 +157,8 @@ class SeriesStep:
         seen, depth = self.layout, self.layout.depth
         # What the step has mentioned is known only now that it is recorded, stages between two points included.
         times = list(dict.fromkeys([*seen.places, *range(-1, depth + 1)]))
-        names, options = symbols_of(self.solver), {"spacing": seen.spacing, "alphas": "free", "root": seen.space.root}
-        where = layout(names, seen.space.terms, depth, times=times, **options)
+        options = {"spacing": seen.spacing, "alphas": "free"}
+        where = layout(symbols_of(self.solver), seen.space.terms, depth, times=times, root=seen.space.root, **options)
         return SeriesStep(self.solver, where, recorded(self.solver, where))
 
     def back(self) -> SeriesStep:
@@ -238,7 +238,8 @@ class SeriesStep:
             return sum((value.times(where.space.field(c)) for c, value in terms), Expansion.zero(where.space))
 
         values = {
-            held.number: x.times(self.scale(n, held.time)) for x, (n, held) in zip(registers, before.items(), strict=True)
+            held.number: x.times(self.scale(n, held.time))
+            for x, (n, held) in zip(registers, before.items(), strict=True)
         }
         for segment in self.run.segments:
             interpret(segment.ops, values, evaluate, combine)

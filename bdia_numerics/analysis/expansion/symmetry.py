@@ -53,7 +53,9 @@ def symmetry_order(solver: Solver) -> int | float:
     [1, 3, inf]
     """
     if structure(solver).depth:
-        raise ValueError(f"{type(solver).__name__} takes first states, so that its step has no step back: give a one-step solver")
+        raise ValueError(
+            f"{type(solver).__name__} takes first states, so that its step has no step back: give a one-step solver"
+        )
     return math.inf if _returns(solver) else resolved(solver, lambda terms: _there_and_back(solver, terms))
 
 
