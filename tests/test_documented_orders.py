@@ -165,6 +165,7 @@ CLAIMS: dict[str, tuple[str, list[tuple[dict[str, Any], tuple[int, int, int]]]]]
     ),
 }
 HEAVY = {
+    "BDIA3(gamma1=1/2, gamma2=1/2)",
     "UniPC(order=3",
     "Composed(base=ALF(variable='angle'), scheme=suzuki",
     "SymmetricMultistep(k=5",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import accumulate, islice
 from typing import Any, TypedDict, Unpack
 
@@ -90,7 +91,10 @@ class Mapped:
         t = [times[0], *(self._backward(space, v) for v in inner), times[1]]
         if self.append_zero:
             t.insert(0, clean_time(self.schedule))
-        return at_times(self.schedule, space, t)
+        found = at_times(self.schedule, space, t)
+        if self.rule == "angle":  # the ends of most schedules have an angle, whatever is between them
+            list(map(partial(angle_of, space), *found[1:]))
+        return found
 
     def _forward(self, space: Space, t: Scalar) -> Scalar:
         if self.rule == "t":
