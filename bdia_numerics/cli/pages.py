@@ -124,7 +124,7 @@ def explore(
 ) -> None:
     """Open the explorer: one page on which two solvers run under your hand, with their errors, roots and round trips.
 
-    It needs a browser with JavaScript, and no network. Its address holds what is chosen on it, so a view is shared as a link.
+    It needs a browser with JavaScript, and no network. Its address holds every choice, so that a view can be shared as a link.
     """
     template.require_pages(asked=True)
     if preset is not None:

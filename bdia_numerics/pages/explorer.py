@@ -36,23 +36,23 @@ STARTS = 16
 """Equally likely starts, over which errors are root mean squares."""
 PRESETS: Mapping[str, tuple[str, str]] = {
     "last-slot": (
-        "The tiny last slot of the leading grid: with it the best gamma is small, and without it (grid: cut) gamma = 1 is best",
+        "The last slot of the leading grid is tiny. With it the best γ is small; on the same grid without it, which is called cut, γ = 1 is best.",
         "a=ddim&b=bdia&gb=1&grid=leading&n=10&dist=tight&dir=sample&dtype=float64",
     ),
     "second-state": (
-        "A second state that is damped forward grows on the way back: EDICT's return in float32",
+        "Sampling damps the difference of EDICT's two states, and the inverse amplifies it, here in float32 with 160 steps.",
         "a=edict&ga=0.93&b=bdia&gb=1&grid=trailing&n=160&dist=mixture&dir=encode&dtype=float32&x=0.8",
     ),
     "inversion": (
-        "Returning is not arriving: both latents of ten steps are wrong, and only BDIA's run comes back",
+        "BDIA returns to the data and DDIM inversion does not, but both latents have large errors.",
         "a=ddim&b=bdia&gb=1&grid=trailing&n=10&dist=modes&dir=encode&dtype=float64",
     ),
     "gamma": (
-        "A gamma below 1 damps the parasitic root in sampling, and amplifies it in the inverse",
+        "With γ = 0.8 the parasitic root is damped in sampling and amplified in the inverse.",
         "a=bdia&ga=1&b=bdia&gb=0.8&grid=trailing&n=40&dist=mixture&dir=encode&dtype=float64",
     ),
     "rough-grid": (
-        "Steps that alternate cost BDIA with gamma = 1 its second order; O-BELM weighs its step by their ratio",
+        "On a grid whose steps alternate, BDIA with γ = 1 has order 1, and O-BELM has order 2.",
         "a=bdia&ga=1&b=obelm&grid=alternating&n=40&dist=mixture&dir=sample&dtype=float64",
     ),
 }  # fmt: skip

@@ -7,8 +7,9 @@ const LARGEST = 1e3;  // of the errors that are shown
 let state = {...START};
 
 /* The address: what is not known there is left as it was at the start. */
-const ALLOWED = {a: k => k in DATA.solvers, b: k => k in DATA.solvers, grid: k => k in DATA.grids, dist: k => k in DATA.laws, dir: k => ["sample", "encode"].includes(k),
-  dtype: k => k in ROUND, n: k => DATA.steps.includes(k), ga: k => k >= 0 && k <= 1, gb: k => k >= 0 && k <= 1, x: k => Math.abs(k) <= REACH};
+const among = table => key => Object.hasOwn(table, key);
+const ALLOWED = {a: among(DATA.solvers), b: among(DATA.solvers), grid: among(DATA.grids), dist: among(DATA.laws), dir: k => ["sample", "encode"].includes(k),
+  dtype: among(ROUND), n: k => DATA.steps.includes(k), ga: k => k >= 0 && k <= 1, gb: k => k >= 0 && k <= 1, x: k => Math.abs(k) <= REACH};
 function read(text) {
   const found = {...START};
   for (const [key, value] of new URLSearchParams(DATA.presets[text] || text)) {
