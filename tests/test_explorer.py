@@ -59,8 +59,9 @@ def tab(chromium, page):
 
 
 def settled(tab):
-    """Wait until all panels are drawn."""
+    """Wait until all panels are drawn, and the address is written."""
     tab.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+    tab.wait_for_function("location.hash === written()")
 
 
 def at(tab, state):

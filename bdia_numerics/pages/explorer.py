@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Mapping
 from fractions import Fraction
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,10 @@ LAWS = {
 }  # fmt: skip
 STARTS = 16
 """Equally likely starts, over which errors are root mean squares."""
+_LEVELS = [(2 * k + 1) / (2 * STARTS) for k in range(STARTS)]
 PRESETS: Mapping[str, tuple[str, str]] = {
     "last-slot": (
-        "The last slot of the leading grid is tiny. With it the best γ is small; on the same grid without it, which is called cut, γ = 1 is best.",
+        "The last slot of the leading grid is tiny. With it the best γ is small. On the grid without it, called cut, γ = 1 is best.",
         "a=ddim&b=bdia&gb=1&grid=leading&n=10&dist=tight&dir=sample&dtype=float64",
     ),
     "second-state": (
@@ -48,7 +50,7 @@ PRESETS: Mapping[str, tuple[str, str]] = {
         "a=ddim&b=bdia&gb=1&grid=trailing&n=10&dist=modes&dir=encode&dtype=float64",
     ),
     "gamma": (
-        "With γ = 0.8 the parasitic root is damped in sampling and amplified in the inverse.",
+        "With γ = 0.8 the parasitic root lies inside the unit circle for the step, and outside for the inverse.",
         "a=bdia&ga=1&b=bdia&gb=0.8&grid=trailing&n=40&dist=mixture&dir=encode&dtype=float64",
     ),
     "rough-grid": (
@@ -93,7 +95,7 @@ def script() -> str:
         "grids": json.dumps({kind: {n: _numbers(names.grid(kind)(schedule, n)) for n in STEPS} for kind in GRIDS}),
         "laws": json.dumps({text.partition(":")[0]: _law(text, label) for text, label in LAWS.items()}),
         "steps": json.dumps(STEPS),
-        "levels": json.dumps([(2 * k + 1) / (2 * STARTS) for k in range(STARTS)]),
+        "levels": json.dumps(_LEVELS),
         "presets": json.dumps({name: state for name, (_, state) in PRESETS.items()}),
     }
     return _object(parts)
@@ -160,8 +162,8 @@ def _law(text: str, label: str) -> dict[str, Any]:
 
 
 _SAYS = (
-    "Sample error of BDIA against gamma for two tight modes and 10 steps. The best gamma moves to 1 when the tiny last slot of the "
-    "leading grid is cut."
+    "Sample error of BDIA against γ for two tight modes, 10 steps and normally distributed starts. The best γ moves to 1 when "
+    "the tiny last slot of the leading grid is cut."
 )
 
 
@@ -170,9 +172,9 @@ def _picture() -> Any:
     from bdia_numerics.plots.style import Panel, draw
 
     law, schedule = names.distribution("tight"), names.schedule("stable_diffusion")
-    gammas, z, curves = np.linspace(0, 1, 21), np.linspace(-2, 2, 21)[:, None], {}
+    gammas, z, curves = np.linspace(0, 1, 21), np.array([*map(NormalDist().inv_cdf, _LEVELS)])[:, None], {}
     for kind in GRIDS[:2]:
         grid = names.grid(kind)(schedule, 10)
         truth, model = law.flow(z, grid.t[grid.n], grid.t[0], schedule), law.model(schedule)
         curves[kind] = gammas, [FLOAT64.rms(solve(BDIA(float(g)), model, grid, z).z - truth) for g in gammas]
-    return draw(Panel("$\\gamma$", "root-mean-square error", curves, log="y"))
+    return draw(Panel("$\\gamma$", "root mean square of the sample error", curves, log="y"))

@@ -241,10 +241,11 @@ function show() {
   }
   $("n").nextElementSibling.textContent = state.n;
 }
-let waiting = {};
+let waiting = {}, later = 0;
 function update(...panels) {
   for (const panel of panels.length ? panels : [paths, steps, gammas, trips, stability, printed]) waiting[panel.name] = panel;
-  history.replaceState(null, "", written());
+  clearTimeout(later);
+  later = setTimeout(() => history.replaceState(null, "", written()), 100);  // browsers refuse more than a few a second
   show();
   requestAnimationFrame(() => { const all = Object.values(waiting); waiting = {}; for (const panel of all) panel(); });
 }
@@ -277,7 +278,7 @@ handle.addEventListener("keydown", e => {
   const to = by ? state.x + by : {Home: -REACH, End: REACH}[e.key];
   if (to !== undefined) { e.preventDefault(); move(to); }
 });
-const arrive = () => { state = read(location.hash.slice(1)); update(); };
+const arrive = () => { clearTimeout(later); state = read(location.hash.slice(1)); update(); };
 addEventListener("hashchange", arrive);
 addEventListener("resize", () => update());
 $("controls").hidden = $("panels").hidden = false;
