@@ -219,6 +219,23 @@ def test_the_start_is_moved_by_keys_and_by_pointer(tab):
     assert {name for name, html in shown(tab).items() if html != before[name]} == {"paths", "stability"}
 
 
+def test_a_finger_moves_the_start_and_not_the_page(chromium, page):
+    context = chromium.new_context(viewport={"width": WIDTHS[1], "height": HEIGHT}, has_touch=True, is_mobile=True)
+    phone = context.new_page()
+    phone.goto(page[0].as_uri())
+    settled(phone)
+    phone.locator(".handle").scroll_into_view_if_needed()
+    box, scrolled = phone.locator(".handle .grip").bounding_box(), phone.evaluate("scrollY")
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    fingers = context.new_cdp_session(phone)
+    for kind, places in [("Start", [y]), *(("Move", [y + 15 * k]) for k in range(1, 5)), ("End", [])]:
+        points = [{"x": x, "y": place} for place in places]
+        fingers.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+    settled(phone)
+    assert phone.evaluate("scrollY") == scrolled and -1.6 < phone.evaluate("state.x") < -1.1
+    context.close()
+
+
 def test_the_best_gamma_jumps_when_the_last_slot_is_cut(tab):
     best = []
     for grid in ("leading", "cut"):

@@ -40,7 +40,10 @@ function chosen() {
   });
 }
 const SHAPES = {o: "M4 0A4 4 0 1 1 -4 0A4 4 0 1 1 4 0Z", "^": "M0 -5L5 4H-5Z", s: "M-4 -4H4V4H-4Z", D: "M0 -5L5 0L0 5L-5 0Z", v: "M0 5L5 -4H-5Z", P: "M-2 -5H2V-2H5V2H2V5H-2V2H-5V-2H-2Z", X: "M-4 -4L4 4M4 -4L-4 4"};
-const mark = (who, x, y, more = "") => `<path d="${SHAPES[who.marker]}" transform="translate(${x.toFixed(1)} ${y.toFixed(1)})" fill="${who.colour}" stroke="${who.colour}" ${more}/>`;
+const mark = (who, x, y, more = "") => {  // the second one's are open and larger, so that the first one's are seen below
+  const open = who.key === "b";
+  return `<path d="${SHAPES[who.marker]}" transform="translate(${x.toFixed(1)} ${y.toFixed(1)})${open ? " scale(1.3)" : ""}" fill="${open ? "none" : who.colour}" stroke="${who.colour}" stroke-width="${open ? 1.3 : 1}" ${more}/>`;
+};
 const keyOf = who => `<span class="key"><svg viewBox="0 0 34 12"><path d="M0 6H34" stroke="${who.colour}" stroke-width="2" stroke-dasharray="${who.dash}"/>${mark(who, 17, 6)}</svg> ${who.label}</span>`;
 const keys = () => chosen().map(keyOf).join("");
 
@@ -51,7 +54,7 @@ function axes(svg, {x, y, xlabel, ylabel, title = "", left = ylabel ? 66 : 52, e
   const H = svg.height.baseVal.value, box = {l: left, r: W - 10, t: top, b: H - 42};
   const scale = ([low, high, kind], from, to) => { const f = {log: Math.log10, root: v => Math.sqrt(v + 1)}[kind] || (v => v); return v => from + (to - from) * (f(v) - f(low)) / (f(high) - f(low)); };
   const sx = scale(x, box.l, box.r), sy = scale(y, box.b, box.t), parts = [];
-  const wide = Math.max(2, Math.floor((box.r - box.l) / 55)), high = Math.max(2, Math.floor((box.b - box.t) / 34));
+  const wide = Math.max(2, Math.floor((box.r - box.l) / (equal ? 42 : 55))), high = Math.max(2, Math.floor((box.b - box.t) / 34));
   for (const [v, text] of ticks(x, wide)) parts.push(`<path class="rule" d="M${sx(v)} ${box.t}V${box.b}"/><text x="${sx(v)}" y="${box.b + 15}" text-anchor="middle">${text}</text>`);
   for (const [v, text] of ticks(y, high)) parts.push(`<path class="rule" d="M${box.l} ${sy(v)}H${box.r}"/><text x="${box.l - 6}" y="${sy(v) + 4}" text-anchor="end">${text}</text>`);
   parts.push(`<path class="axis" d="M${box.l} ${box.t}V${box.b}H${box.r}"/><text x="${(box.l + box.r) / 2}" y="${H - 6}" text-anchor="middle">${xlabel}</text>`);
@@ -207,15 +210,15 @@ function stability() {
   const svgs = $("stability").querySelectorAll(".plots > svg"), both = chosen(), dots = both.map(slots), farthest = Math.max(...dots.flat().map(Math.abs));
   const half = [0.25, 0.5, 1].find(size => farthest <= 0.5 * size) || 2, view = {x: [-1.5 * half, half / 2], y: [-half, half]};
   ["sample", "invert"].forEach((way, column) => {
-    const names = {sample: "step", invert: "inverse"}, plane = axes(svgs[column], {...view, xlabel: "Re hJ", ylabel: "", title: `${names[way]}: region`, left: 30, equal: true});
-    const circle = axes(svgs[column + 2], {x: [-2, 2], y: [-2, 2], xlabel: "Re root", ylabel: "", title: `${names[way]}: roots`, left: 30, equal: true});
+    const names = {sample: "step", invert: "inverse"}, plane = axes(svgs[column], {...view, xlabel: "Re hJ", ylabel: "", title: `${names[way]}: region`, left: 34, equal: true});
+    const circle = axes(svgs[column + 2], {x: [-2, 2], y: [-2, 2], xlabel: "Re root", ylabel: "", title: `${names[way]}: roots`, left: 34, equal: true});
     plane.parts.push(`<path class="zero" d="M${plane.sx(0)} ${plane.box.t}V${plane.box.b}M${plane.box.l} ${plane.sy(0)}H${plane.box.r}"/>`);
     circle.parts.push(`<circle class="zero" cx="${circle.sx(0)}" cy="${circle.sy(0)}" r="${circle.sx(1) - circle.sx(0)}"/>`);
     both.forEach((who, k) => {
       const keep = (v, [low, high], s) => s(Math.max(low, Math.min(high, v)));
       const d = region(who, way, view).map(([a, b, c, e]) => { const l = keep(a, view.x, plane.sx), r = keep(b, view.x, plane.sx), t = keep(e, view.y, plane.sy), u = keep(c, view.y, plane.sy); return `M${l} ${t}H${r}V${u}H${l}Z`; }).join("");
       plane.parts.push(`<path class="region" d="${d}" fill="${who.colour}" fill-opacity=".28"/>`);
-      const small = `fill-opacity=".75" stroke="none"`;
+      const small = `opacity=".75"`;
       for (const x of dots[k]) {
         if (x >= view.x[0] && x <= view.x[1]) plane.parts.push(mark(who, plane.sx(x), plane.sy(0) + (k ? 7 : -7), small));
         const [rows, sign] = rowsOf(who, way);
@@ -268,6 +271,7 @@ for (const key of ["grid", "dist", "dir", "dtype"]) $(key).addEventListener("cha
 const handle = document.querySelector(".handle");
 const move = x => { state.x = +Math.max(-REACH, Math.min(REACH, x)).toFixed(2); update(paths, stability); };
 handle.addEventListener("pointerdown", e => { handle.setPointerCapture(e.pointerId); handle.focus(); e.preventDefault(); });
+handle.addEventListener("touchstart", e => e.preventDefault(), {passive: false});  // a finger moves the start, not the page
 handle.addEventListener("pointermove", e => {
   if (!handle.hasPointerCapture(e.pointerId)) return;
   const place = e.clientY - handle.ownerSVGElement.getBoundingClientRect().top, {t, b} = frame.box;
