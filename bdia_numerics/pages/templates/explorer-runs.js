@@ -7,7 +7,6 @@ function once(key, make) {
   return kept.get(key);
 }
 const ROUND = {float64: x => x, float32: Math.fround};
-const INSIDE = 3;  // of a slot: levels 0 to 2 are its indices, from the lowest
 
 /* A grid as rows of one table: t, alpha, sigma at N+1 points, then alpha and sigma inside of the N slots; index 0 is the data end. */
 function gridOf(name, n) {
@@ -20,7 +19,7 @@ function gridOf(name, n) {
 const reversed = g => ({n: g.n, t: g.t.slice().reverse(), a: g.a.slice().reverse(), s: g.s.slice().reverse(),
   insideA: g.insideA.slice().reverse(), insideS: g.insideS.slice().reverse()});
 
-/* The noise levels that an operation of the slot from t_slot can ask for, from the lowest index on. */
+/* The noise levels that an operation of the slot from t_slot can ask for: three indices from the lowest on, then inside of the slot. */
 function levels(grid, lowest, slot) {
   const of = (points, inside) => [points[lowest], points[lowest + 1], points[lowest + 2], inside[slot - 1]];
   return [of(grid.a, grid.insideA), of(grid.s, grid.insideS)];
