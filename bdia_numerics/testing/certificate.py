@@ -112,8 +112,7 @@ def _tasks(claim: str, families: Sequence[str], takes_grids: bool) -> Iterator[t
 
 
 def _decided(claim: str, family: str, check: Callable[[], Any]) -> Decided:
-    NOTES.clear()
-    began, verdict, reason = perf_counter(), "measured", ""
+    began, noted, verdict, reason = perf_counter(), len(NOTES), "measured", ""
     try:
         check()
     except AssertionError as error:
@@ -123,7 +122,7 @@ def _decided(claim: str, family: str, check: Callable[[], Any]) -> Decided:
         if str(last.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]:
             raise  # of this package, which was asked for what it cannot do
         verdict, reason = "failed", f"it raises {type(error).__name__}: {error}"
-    return Decided(claim, family, verdict, "; ".join(NOTES), reason, perf_counter() - began)
+    return Decided(claim, family, verdict, "; ".join(NOTES[noted:]), reason, perf_counter() - began)
 
 
 def _order(claim: str, value: str, family: Any, direction: str = "sample") -> Callable[..., Any]:
