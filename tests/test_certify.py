@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from plain_samplers import RIGHT, WRONG, pair
@@ -13,7 +13,7 @@ from bdia_numerics.testing import certify
 
 TESTS = Path(__file__).resolve().parent
 FORTY = [(kind, k, plain) for kind, plains in (("right", RIGHT), ("wrong", WRONG)) for k, plain in enumerate(plains)]
-OWN = '''
+OWN = """
 def ddim(eps, grid, z, shift=0):
     for i in range(grid.n, 0, -1):
         e = eps(z, grid.t[i])
@@ -34,7 +34,7 @@ def sample_euler(model, x, sigmas, extra_args=None, callback=None, disable=None,
 
 class Nothing:
     pass
-'''
+"""
 
 
 def run(*words):
@@ -103,7 +103,9 @@ def test_there_are_forty():
 
 def test_a_solver_on_families_of_grids():
     """Its second order holds on smooth grids, and is not seen on Stable Diffusion's; the inverse is exact on each."""
-    found = run("bdia", "--claim", "order=2,order=1@alternating,invertible,nfe=1", "--family", "smooth,leading", "--json")
+    found = run(
+        "bdia", "--claim", "order=2,order=1@alternating,invertible,nfe=1", "--family", "smooth,leading", "--json"
+    )
     decided = {(d["claim"], d["family"]): d for d in json.loads(found.stdout)["claims"]}
     assert found.exit_code == 3
     assert {key: d["verdict"] for key, d in decided.items()} == {
@@ -117,7 +119,10 @@ def test_a_solver_on_families_of_grids():
     assert decided["order=2", "smooth"]["numbers"].startswith("1.99 [")
     assert decided["invertible", "leading"]["numbers"].count("rounding alone") == 3
     refused = run("obelm", "--claim", "latent@leading")
-    assert refused.exit_code == 1 and "latent@leading: assert_latent_valid: OBELM(): in 10 slots of Stable" in refused.stdout
+    assert (
+        refused.exit_code == 1
+        and "latent@leading: assert_latent_valid: OBELM(): in 10 slots of Stable" in refused.stdout
+    )
 
 
 def test_functions_and_their_options(own, tmp_path):
@@ -125,7 +130,7 @@ def test_functions_and_their_options(own, tmp_path):
     assert run(f"{own}:ddim", *claims).exit_code == 0
     found = run(f"{own}:ddim:shift=1/1000", *claims)
     assert found.exit_code == 1 and "order=1 on smooth grids: assert_order: ddim: claimed 1, observed" in found.stdout
-    suite = ElementTree.fromstring((tmp_path / "found.xml").read_text(encoding="utf-8"))
+    suite = ET.fromstring((tmp_path / "found.xml").read_text(encoding="utf-8"))
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "2", "0")
     assert [case.get("name") for case in suite if case.find("failure") is not None] == [
         "order=1 on smooth grids",
@@ -142,7 +147,7 @@ def test_functions_and_their_options(own, tmp_path):
 def test_undecided_is_a_status_of_its_own(tmp_path):
     found = run("bdia", "--claim", "order=2@leading,nfe=1", "--junit", tmp_path / "found.xml")
     assert found.exit_code == 3 and "undecided up to n = 500" in found.stdout
-    (error,) = ElementTree.fromstring((tmp_path / "found.xml").read_text(encoding="utf-8")).findall("testcase/error")
+    (error,) = ET.fromstring((tmp_path / "found.xml").read_text(encoding="utf-8")).findall("testcase/error")
     assert error.get("type") == "undecided" and "the slopes drift on" in error.get("message")
 
 

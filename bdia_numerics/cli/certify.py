@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import typer
 
@@ -126,16 +126,16 @@ def subject_of(option: str, text: str, inverse: bool = False) -> Any:
 
 def as_junit(subject: str, found: Any) -> str:
     """Return verdicts as JUnit's XML: a claim that fails is a failure, and one that is undecided an error."""
-    suite = ElementTree.Element("testsuite", name=f"bdia certify {subject}", tests=str(len(found)))
+    suite = ET.Element("testsuite", name=f"bdia certify {subject}", tests=str(len(found)))
     for verdict, kind in (("failed", "failures"), ("undecided", "errors")):
         suite.set(kind, str(sum(line.verdict == verdict for line in found)))
     for line in found:
-        case = ElementTree.SubElement(suite, "testcase", classname=subject, name=_named(line), time=f"{line.seconds:.3f}")
+        case = ET.SubElement(suite, "testcase", classname=subject, name=_named(line), time=f"{line.seconds:.3f}")
         if line.verdict != "measured":
             kind = "failure" if line.verdict == "failed" else "error"
-            ElementTree.SubElement(case, kind, type=line.verdict, message=visible(line.reason))
-        ElementTree.SubElement(case, "system-out").text = visible(line.numbers)
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+            ET.SubElement(case, kind, type=line.verdict, message=visible(line.reason))
+        ET.SubElement(case, "system-out").text = visible(line.numbers)
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def _named(line: Any) -> str:

@@ -151,7 +151,9 @@ def _invertible(claim: str, value: str, family: Any) -> Callable[..., Any]:
 def _round_trip(claim: str, value: str, family: Any) -> Callable[..., Any]:
     most = real("round-trip", value)
     return lambda subject, **ways: [
-        assert_round_trip(subject, tolerance=most, end=end, grid=grid, **ways) for grid in _grids(family) for end in ENDS
+        assert_round_trip(subject, tolerance=most, end=end, grid=grid, **ways)
+        for grid in _grids(family)
+        for end in ENDS
     ]
 
 

@@ -94,7 +94,7 @@ def reading(scheduler: Any) -> configs.SchedulerConfig | None:
     refuse(
         (
             read.stochastic,
-            f"cannot be tested: {name} adds noise in each step, so that it has no exact solution to come to",
+            f"cannot be tested: {name} adds noise in each step and so has no exact solution: take one that adds none, as DDIMScheduler",
         ),
         (
             read["invert_sigmas"],

@@ -165,8 +165,9 @@ def assert_order(
     family
         An `analysis.GridFamily`, its kind ("smooth", "alternating:ratio=3", "random"), the name of grids in use ("leading" or
         "trailing" with Stable Diffusion's levels, "flow"), or a function of n that returns a grid with a schedule. Smooth grids by
-        default, where the order on alternating ones (h, 2h) is reported and not required; "any" requires it on both. For a scheduler None, "alternating", "any"
-        or "own"; where its levels stand in no table and its set_timesteps takes no `sigmas`, it has no alternating ones.
+        default, where the order on alternating ones (h, 2h) is reported and not required; "any" requires it on both. For a scheduler
+        "smooth" (the default), "alternating", "any" or "own"; where its levels stand in no table and its set_timesteps takes no `sigmas`,
+        it has no alternating ones.
     direction : {"sample", "invert"}
         From noise to data, or from data to noise by the inverse.
     start
@@ -199,7 +200,7 @@ def assert_order(
     """
     given: Any = order
     if not (isinstance(given, int | float | Fraction) and math.isfinite(given)):
-        raise ValueError(f"order={shown(order)} is not an order: pass a finite number")
+        raise ValueError(f"order={shown(order)} is not an order: pass a finite number, such as 2")
     both = isinstance(family, str) and family == "any"
     sampler = as_sampler(subject, invert, mu)
     main: Any = None if both else family

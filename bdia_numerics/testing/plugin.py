@@ -74,8 +74,8 @@ def _through_assertions(excinfo: pytest.ExceptionInfo[BaseException] | None) -> 
 def ledger(stats: dict[str, list[Any]]) -> list[dict[str, Any]]:
     """Return a line for each claim and test in a run's reports, by id.
 
-    It has the "id" and the "statement" of the claim, the node id of its "test", the "numbers" that the assertions measured, the "seconds" of
-    setup, call and teardown, and a "verdict": "measured" (the test passed), "undecided" (an assertion could not tell), "failed", or
+    It has the "id" and the "statement" of the claim, the node id of its "test", the "numbers" that the assertions measured, the "seconds"
+    of setup, call and teardown, and a "verdict": "measured" (the test passed), "undecided" (an assertion could not tell), "failed", or
     "skipped".
     """
     found: dict[tuple[str, str], dict[str, Any]] = {}

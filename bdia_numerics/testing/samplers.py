@@ -80,9 +80,7 @@ IN_USE: Mapping[str, InUse] = {
     "trailing": InUse(
         "Stable Diffusion's trailing", cache(lambda n: grids.trailing(_SD, n, final_alpha=None)), _DIVISORS
     ),
-    "flow": InUse(
-        "the uniform flow", cache(lambda n: grids.uniform(schedules.flow(), n, t_max="0.99", t_min="0.01"))
-    ),
+    "flow": InUse("the uniform flow", cache(lambda n: grids.uniform(schedules.flow(), n, t_max="0.99", t_min="0.01"))),
 }
 """By the word that names them; those that count training steps have numbers of steps that divide these, as the others are no one family."""
 
@@ -105,7 +103,7 @@ def family_of(family: Any) -> Callable[..., Grid]:
         raise TypeError(
             f"family={shown(family)} is not a family of grids: pass analysis.GridFamily(kind), its kind, or a function of n"
         )
-    return GridFamily() if family is None else family  # type: ignore[no-any-return]
+    return GridFamily() if family is None else family
 
 
 _SPAN = (GridFamily().schedule, GridFamily().t_max, GridFamily().t_min, GridFamily().variable)
@@ -275,7 +273,7 @@ class SchedulerSampler:
         chosen = "smooth" if family is None else family
         if chosen not in PATTERNS:
             raise TypeError(
-                f"family={shown(family)}: a scheduler makes its own times: pass None, 'alternating', 'any' or 'own'"
+                f"family={shown(family)}: a scheduler makes its own times: pass 'smooth', 'alternating', 'any' or 'own'"
             )
         return "own times" if chosen == "own" else chosen, lambda n, _: Steps(n, PATTERNS[chosen])
 
