@@ -156,7 +156,7 @@ def assert_same(
         first = next(iter(faults))
         where = f"on these grids: {', '.join(faults)}; it is that program on these: {', '.join(same)}"
         raise AssertionError(
-            f"assert_same: {sampler.label} is not {identity(solver)}: on {first} grids {faults[first]}"
+            f"assert_same: {sampler.label} is not {identity(solver)}: {faults[first]} (grid: {first})"
             + (f". It deviates {where if same else 'on all kinds of grids'}" if every else "")
         )
     return tuple(same)
