@@ -43,7 +43,7 @@ def run(*words):
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    (tmp_path / "samplers_of_mine.py").write_text(OWN)
+    (tmp_path / "samplers_of_mine.py").write_text(OWN, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return "samplers_of_mine.py"
 

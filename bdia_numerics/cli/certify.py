@@ -20,6 +20,7 @@ from bdia_numerics.spaces.later import Later
 from bdia_numerics.texts import one_of
 
 testing = Later("bdia_numerics.testing")
+driving = Later("bdia_numerics.testing.driving")
 COLOURS = {"measured": "green", "failed": "bold red", "undecided": "yellow"}
 _KINDS = (
     "a solver of `bdia list` with its parameters, such as bdia:gamma=9/10; a scheduler of diffusers with its options, such as "
@@ -43,8 +44,8 @@ def certify(
         list[str] | None,
         typer.Option(
             "--family",
-            help="Grids on which order, inverse and latents are decided: smooth, alternating, random, leading, trailing and flow; of a "
-            "scheduler smooth, alternating and own.",
+            help="Grids on which order, inverse and latents are decided, and how they are refined: smooth, alternating, random, leading, "
+            "trailing and flow; of a scheduler smooth, alternating and own.",
         ),
     ] = None,
     invert: Annotated[
@@ -100,9 +101,7 @@ def subject_of(option: str, text: str, inverse: bool = False) -> Any:
     word = re.split(r"[:(]", text)[0].lower()
     if word in schedulers:
         require_torch()
-        import diffusers
-
-        make, positional, named = names.read(option, text, {word: getattr(diffusers, schedulers[word], None)})
+        make, positional, named = names.read(option, text, {word: driving.scheduler_class(schedulers[word])})
     elif names.module_of(text) is None:
         if word not in map(str.lower, solvers.SOLVERS):
             one_of(option, word, (*solvers.SOLVERS, *configs.FAMILIES))

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bdia_numerics.testing.certificate import Decided, certify
+    from bdia_numerics.testing.certificate import Certified, certify
     from bdia_numerics.testing.latents import assert_latent_valid
     from bdia_numerics.testing.orders import UndecidedOrder, assert_nfe, assert_order, order_of
     from bdia_numerics.testing.returns import Returned, assert_exactly_invertible, assert_round_trip, returned
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bdia_numerics.testing.samplers import Undecided, from_kdiffusion
 
 __all__ = [
-    "Decided",
+    "Certified",
     "Returned",
     "Undecided",
     "UndecidedOrder",

@@ -24,7 +24,7 @@ _NFE = re.compile(r"(\d+)([+-]\d+)?")
 
 
 @dataclass(frozen=True)
-class Decided:
+class Certified:
     """One claim, decided on one family of grids.
 
     Attributes
@@ -57,7 +57,7 @@ def certify(
     invert: Any = None,
     mu: float | None = None,
     problem: ExactProblem = LAW,
-) -> tuple[Decided, ...]:
+) -> tuple[Certified, ...]:
     """Decide claims on a sampler by the assertions of this module.
 
     Parameters
@@ -75,7 +75,7 @@ def certify(
 
     Returns
     -------
-    tuple of Decided
+    tuple of Certified
         In the order of the claims.
 
     Raises
@@ -111,7 +111,7 @@ def _tasks(claim: str, families: Sequence[str], takes_grids: bool) -> Iterator[t
         yield claim, family, make(claim, value, chosen)
 
 
-def _decided(claim: str, family: str, check: Callable[[], Any]) -> Decided:
+def _decided(claim: str, family: str, check: Callable[[], Any]) -> Certified:
     began, noted, verdict, reason = perf_counter(), len(NOTES), "measured", ""
     try:
         check()
@@ -122,7 +122,7 @@ def _decided(claim: str, family: str, check: Callable[[], Any]) -> Decided:
         if str(last.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]:
             raise  # of this package, which was asked for what it cannot do
         verdict, reason = "failed", f"it raises {type(error).__name__}: {error}"
-    return Decided(claim, family, verdict, "; ".join(NOTES[noted:]), reason, perf_counter() - began)
+    return Certified(claim, family, verdict, "; ".join(NOTES[noted:]), reason, perf_counter() - began)
 
 
 def _order(claim: str, value: str, family: Any, direction: str = "sample") -> Callable[..., Any]:

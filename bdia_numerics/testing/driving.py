@@ -67,6 +67,13 @@ def double_precision(kind: type) -> Iterator[None]:
             torch.set_default_dtype(before)
 
 
+def scheduler_class(name: str) -> Any:
+    """Return a class of diffusers by its name, None if the installed version has none."""
+    import diffusers
+
+    return getattr(diffusers, name, None)
+
+
 def reading(scheduler: Any) -> configs.SchedulerConfig | None:
     """Return what the configuration of a scheduler, or of the class of diffusers that it is made from, says; None for other classes.
 

@@ -217,7 +217,7 @@ def _near(a: Array, b: Array, tolerance: float) -> Array:
 def _coefficients(row: Array, wanted: Array, before: Array, tolerance: float) -> str:
     """Say in words which coefficients of a state differ; empty if none does.
 
-    A wrong factor of an earlier state changes the coefficients of all that is in it: it is named where that leaves fewer to name.
+    A wrong factor of an earlier state changes many coefficients. It is named in their place where that leaves fewer to name.
     """
     missed, left, said = row - wanted, ~_near(row, wanted, tolerance), list[str]()
     for k, state in enumerate([wanted, *before]):

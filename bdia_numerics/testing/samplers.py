@@ -82,7 +82,7 @@ IN_USE: Mapping[str, InUse] = {
     ),
     "flow": InUse("the uniform flow", cache(lambda n: grids.uniform(schedules.flow(), n, t_max="0.99", t_min="0.01"))),
 }
-"""By the word that names them; those that count training steps have numbers of steps that divide these, as the others are no one family."""
+"""By the word that names them. Those that count training steps have numbers of steps that divide these: with others their span changes."""
 
 
 def family_of(family: Any) -> Callable[..., Grid]:
