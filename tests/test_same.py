@@ -146,9 +146,7 @@ DEVIATIONS = [
 ]
 
 
-NAMES = (
-    "factor alpha gamma weights start mixing half stage velocity step end float32 clipping time fewer twice raises"
-)
+NAMES = "factor alpha gamma weights start mixing half stage velocity step end float32 clipping time fewer twice raises"
 
 
 @pytest.mark.parametrize(("sample", "solver", "says"), DEVIATIONS, ids=NAMES.split())
