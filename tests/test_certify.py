@@ -156,9 +156,10 @@ def test_samplers_of_other_libraries(own):
     assert run(f"{own}:sample_euler", "--claim", "order=1,nfe=1").exit_code == 0
     assert run(f"{own}:sample_euler:factor=1.01", "--claim", "order=1").exit_code == 1
     words = ("DDIMScheduler:clip_sample=false", "--invert", "DDIMInverseScheduler:clip_sample=false", "--json")
-    found = run(*words, "--claim", "order=1,nfe=1,inverse-nfe=1,same=ddim,invertible")
+    found = run(*words, "--claim", "order=1@own,nfe=1,inverse-nfe=1,same=ddim,invertible")
     verdicts = [d["verdict"] for d in json.loads(found.stdout)["claims"]]
     assert (found.exit_code, verdicts) == (1, ["measured"] * 4 + ["failed"])
+    assert json.loads(found.stdout)["claims"][0]["numbers"].endswith("up to n = 500")
     noisy = run("DDPMScheduler", "--claim", "order=1")
     assert noisy.exit_code == 2 and "DDPMScheduler adds noise in each step" in noisy.stderr
 

@@ -107,7 +107,7 @@ def _measured(
     if direction not in DIRECTIONS:
         raise ValueError(f"direction={shown(direction)} is unknown: use 'sample' or 'invert'")
     is_random = getattr(family, "kind", "") == "random"
-    steps = getattr(family, "steps", None) if steps is None else steps
+    steps = sampler.steps_of(family) if steps is None else steps
     check(steps, "auto", seeds, is_random)
     proved = None
     if isinstance(sampler, SolverSampler) and direction == "sample":

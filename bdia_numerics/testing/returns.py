@@ -333,7 +333,7 @@ def assert_round_trip(
             f"tolerance={shown(tolerance)}: a loss as large as the states is not a return: pass a number from 0 to below 1"
         )
     trip = returned(subject, end=end, invert=invert, mu=mu, problem=problem, grid=grid, states=states)
-    NOTES.append(f"error {trip.error:.2g} from the {end}, far end {trip.latent:.2g} from the ODE's state")
+    NOTES.append(f"error {trip.error:.2g}, latent error {trip.latent:.2g}")
     if trip.fault or not trip.error <= tolerance:
         amplified = (
             "Rounding alone loses this, since the inverse amplifies it: take fewer slots, or a parameter that damps the inverse (gamma or "

@@ -70,6 +70,7 @@ class InUse:
 
 
 _SD = schedules.stable_diffusion()
+_TRAINED = 1000
 _DIVISORS = (20, 25, 40, 50, 100, 125, 200, 250, 500)
 IN_USE: Mapping[str, InUse] = {
     "leading": InUse(
@@ -157,6 +158,10 @@ class OnGrids:
         chosen = family_of(family)
         label = str(getattr(chosen, "label", getattr(chosen, "__name__", "given")))
         return label, lambda n, seed: chosen(n) if seed is None else chosen(n, seed=seed)
+
+    def steps_of(self, family: Any) -> tuple[int, ...] | None:
+        """Return the numbers of steps of a family that has its own, None for others."""
+        return getattr(family, "steps", None)
 
     def divided(self, grid: Any, family: Any) -> tuple[str, Callable[..., Any]]:
         """Return what grids are called, and the function from (k, more=0) to one with k times the first one's slots, and more."""
@@ -276,6 +281,11 @@ class SchedulerSampler:
                 f"family={shown(family)}: a scheduler makes its own times: pass 'smooth', 'alternating', 'any' or 'own'"
             )
         return "own times" if chosen == "own" else chosen, lambda n, _: Steps(n, PATTERNS[chosen])
+
+    def steps_of(self, family: Any) -> tuple[int, ...] | None:
+        """Return the numbers of steps that divide its own times, where these are of a table."""
+        whole = len(getattr(self.scheduler, "alphas_cumprod", ())) == _TRAINED
+        return _DIVISORS if family == "own" and whole else None
 
     def divided(self, grid: Any, family: Any) -> tuple[str, Callable[..., Any]]:
         """Return its own times, k times as many, and more."""
