@@ -146,13 +146,14 @@ def test_dpm_solver_is_diffusers(diffusers, torch, order):
 
 @pytest.mark.parametrize("solver", [ReversibleHeun(), Leapfrog()], ids=["ReversibleHeun", "Leapfrog"])
 def test_reversible_solvers_are_diffrax(diffrax, solver):
-    """On the probability flow of a mixture in sigma, where eps is the slope: whole trajectories, ours on NumPy and compiled by JAX."""
+    """On the probability flow of a mixture in sigma, where eps is the slope: whole trajectories, ours on arrays of NumPy and of JAX."""
     jax, jnp = pytest.importorskip("jax"), pytest.importorskip("jax.numpy")
     edm = schedules.edm()
     levels = np.geomspace(3.0, 0.2, 9)
     grid = grids.from_timesteps(edm, levels)
     means, data = jnp.asarray([[-1.0], [1.0]]), 0.2
 
+    @jax.jit
     def field(s, y, args):
         apart = y[..., None, :] - means
         near = jax.nn.softmax(-(apart**2).sum(-1) / (2 * (s * s + data)))
@@ -167,6 +168,6 @@ def test_reversible_solvers_are_diffrax(diffrax, solver):
         stepsize_controller=diffrax.StepTo(ts=jnp.asarray(levels)), saveat=diffrax.SaveAt(t0=True, steps=True), max_steps=8,
     ).ys  # fmt: skip
     on_numpy = solve(solver, lambda z, t: np.asarray(model(z, t)), grid, Z, return_trajectory=True).trajectory
-    by_jax = jax.jit(lambda z: solve(solver, model, grid, z, return_trajectory=True).trajectory)(jnp.asarray(Z))
+    by_jax = solve(solver, model, grid, jnp.asarray(Z), return_trajectory=True).trajectory
     assert distance(on_numpy[::-1], theirs) < 100 * EPS and distance(by_jax[::-1], theirs) < 100 * EPS
     assert distance(solve(ALF(), model, grid, jnp.asarray(Z)).z, theirs[-1]) > 1e-5

@@ -28,7 +28,7 @@ from bdia_numerics.runs.solving import (
 )
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Model, Status, come_back, drive
-from bdia_numerics.spaces import Space, as_floats, given, is_broken, lattice, require_finite, tree
+from bdia_numerics.spaces import Space, as_floats, given, is_broken, lattice, plain, require_finite, tree
 from bdia_numerics.spaces.lattice import on_lattice
 from bdia_numerics.spaces.values import ordered, share
 from bdia_numerics.texts import one_of, shown
@@ -231,8 +231,7 @@ def _truth(model: Model, grid: Grid, z: Any, end: str, reference: Any, space: Sp
         eps = space.on_arrays(as_eps(model, schedule))
         fine = reference_flow(eps, schedule, space.host(z), *ends, rtol=space.reference_rtol)
         return space.placed(fine.z), fine.rms
-    reference = given("reference", reference)
-    if np.shape(reference) != np.shape(z):
+    if np.shape(plain("reference", reference)) != np.shape(z):
         raise ValueError(
             f"reference has shape {np.shape(reference)}, z has {np.shape(z)}: pass the true state at the far end"
         )

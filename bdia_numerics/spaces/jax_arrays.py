@@ -40,7 +40,9 @@ class JaxArrays(Memory):
 
     def __post_init__(self) -> None:
         if str(self.dtype) not in _DTYPES:
-            raise TypeError(f"dtype={self.dtype} is not a real float: use {', '.join(_DTYPES)} (z.astype(float))")
+            raise TypeError(
+                f"dtype={self.dtype} is not a real float: use float16, bfloat16, float32 or float64 (z.astype('float32'))"
+            )
 
     @property
     def name(self) -> str:
@@ -129,9 +131,8 @@ class JaxArrays(Memory):
         return lambda z, t: self.host(model(self.placed(z).astype(self.dtype), t))
 
     def stored(self, value: Any) -> tuple[Array, str]:
-        """Return the array, bfloat16 as integers of the same bits, and a word with its dtype."""
-        host = np.asarray(value)
-        return host.view(np.int16) if str(self.dtype) == "bfloat16" else host, f"{_WORD}:{self.dtype}"
+        """Return the array and a word with its dtype, since a file has no name for bfloat16."""
+        return np.asarray(value), f"{_WORD}:{self.dtype}"
 
 
 def tree(kind: type, *leaves: str) -> None:
