@@ -228,6 +228,14 @@ def test_refused_in_one_line(name):
     assert "\n" not in str(said.value)
 
 
+def test_exact_models_are_brought_in_by_a_callback():
+    def brought(z, t):
+        return jax.pure_callback(lambda z: EXACT(np.asarray(z), t), z, z, vmap_method="broadcast_all")
+
+    found = jax.jit(jax.vmap(lambda z: solve(BDIA(), brought, GRID, z).z))(STATES["float64"])
+    assert distance(found, solve(BDIA(), EXACT, GRID, Z).z) < NEAR * UNIT["float64"]
+
+
 def test_methods_of_inversion_run():
     for method in (inversion.Reversed(), inversion.INVERSIONS["(23)"]):
         expected = encode(DDIM(), model, GRID, Z, method)

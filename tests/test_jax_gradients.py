@@ -1,5 +1,7 @@
 """Gradients on arrays of JAX with states rebuilt by the inverse: those of plain differentiation, in memory that does not grow."""
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ jax = pytest.importorskip("jax", reason="needs the extra jax")
 import jax.numpy as jnp  # noqa: E402
 
 from bdia_numerics import BDIA, DDIM, EDICT, SOLVERS, grids, models, schedules, solve  # noqa: E402
-from bdia_numerics.program import NotInvertibleError  # noqa: E402
+from bdia_numerics.program import NotInvertibleError, structure  # noqa: E402
 from bdia_numerics.runs import gradients  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
@@ -57,19 +59,28 @@ def test_the_run_is_that_of_solve():
 
 @pytest.mark.parametrize("solver", [BDIA(), EDICT()], ids=["BDIA", "EDICT"])
 def test_memory_does_not_grow_with_the_slots(solver):
-    """The arrays that stand are counted at each evaluation; a plain gradient holds more with each slot."""
-    states, held = jnp.ones((5, 7)), []
+    """The arrays that stand between the way there and the way back; a plain gradient holds more with each slot."""
+    states, calls = jnp.ones((5, 7)), []
 
     def watched(z, t):
-        held.append(sum(x.shape == states.shape for x in jax.live_arrays()))
+        jax.debug.callback(lambda: calls.append(t))
         return jnp.tanh(z) / 2
 
-    def most(run, n):
-        held.clear()
-        jax.grad(lambda z: run(solver, watched, grid_of(n), z).z.sum())(states)
-        return max(held)
+    def counted(run, n):
+        calls.clear()
+        end, pull = jax.vjp(lambda z: run(solver, watched, grid_of(n), z).z, states)
+        jax.effects_barrier()
+        gc.collect()
+        held = sum(x.shape == states.shape for x in jax.live_arrays())
+        pull(end)
+        jax.effects_barrier()
+        return len(calls), held
 
-    assert most(gradients.solve, 4) == most(gradients.solve, 8) < most(solve, 8) / 1.5
+    (few, most), (many, also) = counted(gradients.solve, 4), counted(gradients.solve, 8)
+    # One or two in each slot there, and as many to undo it and to repeat it, but for the slots that come first.
+    evaluations, first = structure(solver).nfe, structure(solver).depth + 1
+    assert (few, many) == tuple(evaluations * (n + 2 * (n - first)) for n in (4, 8))
+    assert most == also < counted(solve, 8)[1] and counted(solve, 4)[1] < counted(solve, 8)[1]
 
 
 def test_a_gradient_that_cannot_be_rebuilt_is_nan():
