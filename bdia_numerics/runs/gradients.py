@@ -33,11 +33,11 @@ def solve(solver: Solver, model: Model, grid: Grid, z: Any, start: Any = None, *
     ----------
     solver, model, grid, z, start
         As for `bdia_numerics.solve`: arrays of JAX of shape (*batch, *data), or a State of them. The model may close over arrays in which
-        the gradient is wanted, such as a network's parameters. On the way back it is evaluated at most twice more at each point, once under
-        `jax.jit`, and must give the same output again.
+        the gradient is wanted, such as a network's parameters. On the way back it is evaluated twice more at each point, and must
+        give the same output again.
     tolerance
         The beginning of the run is rebuilt from its end. If its relative error (Euclidean norm) exceeds this, all gradients are NaN, since
-        they would be that far off: take fewer slots, float64, or a gamma nearer to 1.
+        they would have an error of this size: take fewer slots, float64, or a gamma nearer to 1.
 
     Returns
     -------
