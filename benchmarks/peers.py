@@ -1,7 +1,8 @@
 """Our time over that of others for the same work, side by side in one run: python benchmarks/peers.py [PEER ...].
 
-Peers are diffusers, numpy (loops and products written by hand), jax (a compiled loop), scipy (its DOP853 with a right-hand side written by hand), and diffrax
-(its Dopri8, compiled by jax, against our Taylor steps, which heyoka compiles). What is not installed is named and left out. A figure
+Peers are diffusers, numpy (loops and products written by hand), jax (a loop written by hand, compiled), scipy (its DOP853 with a
+right-hand side written by hand), and diffrax (its Dopri8, compiled by jax, against our Taylor steps, which heyoka compiles). What is
+not installed is named and left out. A figure
 below 1 is faster than the peer. Minutes; best on an idle machine.
 """
 
