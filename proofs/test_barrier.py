@@ -22,8 +22,9 @@ Growth     The product of the roots of rho - x sigma does not depend on x, so th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ def weights(polynomial: Any, k: int) -> list[Any]:
     return [sympy.Poly(polynomial, ZETA).coeff_monomial(ZETA**j) for j in range(k + 1)]
 
 
+@cache
 def rho_sigma(solver: Any) -> tuple[Any, Any]:
     """Return rho and sigma of a solver, whose stability polynomial must be rho - x sigma."""
     parts = sympy.Poly(stability_polynomial(solver, zeta=ZETA, x=X), X).all_coeffs()
@@ -72,23 +74,26 @@ def rho_sigma(solver: Any) -> tuple[Any, Any]:
     return sympy.expand(parts[1]), sympy.expand(-parts[0])
 
 
-def residuals(solver: Any, order: int) -> list[Any]:
+@cache
+def residuals(solver: Any, order: int) -> tuple[Any, ...]:
     """Return what the step leaves of exact states, by Taylor's formula on the program: the coefficients of h^q y^(q), q = 0..order."""
     step = SeriesStep.of(solver, order + 2, "uniform", "one")
     found = step.residual()[step.row]
     for q in range(order + 1):
         require(set(found.at(q)) <= {(0, q)}, f"the residual has other terms than y^({q}) in h^{q}: {set(found.at(q))}")
-    return [sympy.Add(*(c.as_expr() for c in found.at(q).values())) for q in range(order + 1)]
+    return tuple(sympy.Add(*(c.as_expr() for c in found.at(q).values())) for q in range(order + 1))
 
 
-def interpolatory(a: Sequence[Any], family: Family = Multistep) -> Multistep:
+def interpolatory(a: Sequence[Any], family: Family = general) -> Multistep:
     """Return the method of these a whose b make its order k - 1 at least; CheckFailed unless they exist and are unique."""
-    b = sympy.symbols(f"b_1:{len(a)}")
-    conditions = residuals(family(tuple(a), b), len(a))
+    solver = family(len(a))
+    conditions = [c.subs(dict(zip(solver.a, a, strict=True))) for c in residuals(solver, len(a) + 1)]
     require(sympy.cancel(conditions[0]) == 0, f"rho(1) is {conditions[0]}, not 0")
-    solutions = list(sympy.linsolve(conditions[1 : len(a)], b))
-    require(len(solutions) == 1 and not solutions[0].free_symbols & set(b), f"the b of order k - 1 are {solutions}")
-    return family(tuple(a), tuple(solutions[0]))
+    solutions = list(sympy.linsolve(conditions[1 : len(a)], solver.b))
+    require(
+        len(solutions) == 1 and not solutions[0].free_symbols & set(solver.b), f"the b of order k - 1 are {solutions}"
+    )
+    return Multistep(tuple(a), tuple(solutions[0]))
 
 
 def on_circle(k: int, cosines: Sequence[Any]) -> list[Any]:
@@ -156,6 +161,12 @@ def both_ways(
 ) -> dict[str, Any]:
     """Zero-stability both ways of simple roots on the circle, for symbolic cosines; what is not so fails in one direction."""
     directions = ("sample", inverse)
+    published = Multistep((-1, -9, 9), (1, 1))
+    for name, solver in (unstable or {"the published three steps": published}).items():
+        found = rho_sigma(solver)[0]
+        require_same(ZETA**3 * found.subs(ZETA, 1 / ZETA), -found, f"{name}: rho is not anti-palindromic")
+        outside = [zero_stability(solver, d).stable for d in directions]
+        require(outside == [False, False], f"{name}: zero-stable {outside}")
     for k in STEPS:
         cosines = sympy.symbols("c_1 c_2")[: (k - 1) // 2]
         found = rho_sigma(Multistep(tuple(on_circle(k, cosines)), (1,) * (k - 1)))[0]
@@ -165,22 +176,10 @@ def both_ways(
         for found in (zero_stability(made, d) for d in directions):
             require(found.stable, f"{k} steps, {found.direction}: {found.polynomial} is not zero-stable")
     c = sympy.Symbol("c", real=True)
-    regions = {
-        BDIA(c): {1},
-        BDIA2(2 * c, 1): sympy.Interval.open(-1, 1),
-        BDIA3(2 * c + 1, 2 * c + 1, 1): sympy.Interval.open(-1, 1),
-    }
+    regions = {BDIA(c): sympy.FiniteSet(1), BDIA3(2 * c + 1, 2 * c + 1, 1): sympy.Interval.open(-1, 1)}
     for solver, wanted in regions.items():
         first, second = (zero_stability(solver, d).condition.as_set() for d in directions)
-        require(
-            first.intersect(second) == sympy.sympify(wanted), f"{solver}: {first} in sampling, {second} in inverting"
-        )
-    published = Multistep((-1, -9, 9), (1, 1))
-    for name, solver in (unstable or {"the published three steps": published}).items():
-        found = rho_sigma(solver)[0]
-        require_same(ZETA**3 * found.subs(ZETA, 1 / ZETA), -found, f"{name}: rho is not anti-palindromic")
-        outside = [zero_stability(solver, d).stable for d in directions]
-        require(outside == [False, False], f"{name}: zero-stable {outside}")
+        require(first.intersect(second) == wanted, f"{solver}: {first} in sampling, {second} in inverting")
     return {"root": printed(min(float(r) for r in sympy.real_roots(rho_sigma(published)[0])), "-9.90")}
 
 
@@ -189,8 +188,9 @@ def conditions_in_w(k: int, family: Family) -> tuple[Any, Any, tuple[Any, ...]]:
     r = sympy.symbols(f"r_1:{k + 1}")
     rho = sum(c * (ZETA - 1) ** j * (ZETA + 1) ** (k - j) for j, c in enumerate(r, 1))  # w = (zeta - 1)/(zeta + 1)
     *a, leading = weights(rho, k)
-    found = residuals(interpolatory([c / leading for c in a], family), k + 1)
-    at_k, beyond = (sympy.expand(sympy.cancel(found[q] * leading)) for q in (k, k + 1))
+    made, solver = interpolatory([c / leading for c in a], family), family(k)
+    known = dict(zip((*solver.a, *solver.b), (*made.a, *made.b), strict=True))
+    at_k, beyond = (sympy.expand(sympy.cancel(c.subs(known) * leading)) for c in residuals(solver, k + 1)[k:])
     return at_k, beyond, r
 
 
@@ -204,19 +204,32 @@ def one_sign(form: Any, symbols: Sequence[Any]) -> bool:
     "fact-23",
     verdict="proved",
     mutants={
-        "an evaluation at the oldest state": {"family": lambda: lambda a, b: Multistep(a, (*b[:1], *b))},
+        "an evaluation at the oldest state": {"family": lambda: with_oldest},
         "order k for odd k": {"most": lambda: lambda k: k},
         "another condition for four steps": {"beta": lambda: lambda alpha, gamma: alpha + 9 * gamma - 8},
         "four steps that damp": {"damped": lambda: (-Fraction(1, 2), 0, 0)},
     },
 )
 def order(
-    family: Family = Multistep,
+    family: Family = general,
     most: Callable[[int], int] = lambda k: k - k % 2,
     beta: Callable[..., Any] = lambda alpha, gamma: alpha + 9 * gamma - 9,
     damped: Sequence[Any] = (Fraction(1, 16), 0, 0, 0),
 ) -> dict[str, Any]:
     """The conditions of order k and k + 1 by their signs; which rho has order 4 with four steps; damping with five."""
+    alpha, middle, gamma = sympy.symbols("alpha beta gamma")
+    cubic = ZETA**3 + alpha * ZETA**2 + middle * ZETA + gamma
+    four = interpolatory(weights((ZETA - 1) * cubic, 4)[:-1], family)
+    (solution,) = sympy.solve(sympy.numer(sympy.cancel(residuals(four, 5)[4])), middle)
+    require_same(solution, beta(alpha, gamma), "beta for order 4 with four steps")
+    require_same(cubic.subs({middle: solution, ZETA: -1}), 8 * (1 - gamma), "the cubic at -1")
+    # The cubic falls to -oo for zeta -> -oo and is positive at -1 if gamma < 1: a root lies beyond -1.
+    inner = ZETA ** len(damped) + sum(c * ZETA**j for j, c in enumerate(damped))
+    five = interpolatory(weights((ZETA - 1) * inner, len(damped) + 1)[:-1], family)
+    stable = zero_stability(five).stable and residuals(five, 4) == (0,) * 5
+    require(stable, f"{len(damped) + 1} steps with the damping {abs(damped[0])}: not of order 4, or not zero-stable")
+    highest = residuals(interpolatory((-1, -9, 9), family), 5)
+    require([c != 0 for c in highest] == [False] * 5 + [True], f"the published three steps: residuals {highest}")
     lines = []
     for k in STEPS:
         at_k, beyond, r = conditions_in_w(k, family)
@@ -230,19 +243,6 @@ def order(
         left = [c != 0 for c in residuals(solver, reached + 1)]
         require(left == [False] * (reached + 1) + [True], f"{k} steps: residuals of h^q that do not vanish: {left}")
         lines.append(f"k = {k}: {sympy.numer(sympy.factor(at_k))}")
-    alpha, middle, gamma = sympy.symbols("alpha beta gamma")
-    cubic = ZETA**3 + alpha * ZETA**2 + middle * ZETA + gamma
-    four = interpolatory(weights((ZETA - 1) * cubic, 4)[:-1], family)
-    (solution,) = sympy.solve(sympy.numer(sympy.cancel(residuals(four, 4)[4])), middle)
-    require_same(solution, beta(alpha, gamma), "beta for order 4 with four steps")
-    require_same(cubic.subs({middle: solution, ZETA: -1}), 8 * (1 - gamma), "the cubic at -1")
-    # The cubic falls to -oo for zeta -> -oo and is positive at -1 if gamma < 1: a root lies beyond -1.
-    inner = ZETA ** len(damped) + sum(c * ZETA**j for j, c in enumerate(damped))
-    five = interpolatory(weights((ZETA - 1) * inner, len(damped) + 1)[:-1], family)
-    stable = zero_stability(five).stable and residuals(five, 4) == [0] * 5
-    require(stable, f"{len(damped) + 1} steps with the damping {abs(damped[0])}: not of order 4, or not zero-stable")
-    highest = residuals(interpolatory((-1, -9, 9), family), 5)
-    require([c != 0 for c in highest] == [False] * 5 + [True], f"the published three steps: residuals {highest}")
     return {"lines": lines, "damping": abs(damped[0])}
 
 
@@ -267,7 +267,7 @@ def of_order(k: int, order: int, family: Family) -> tuple[Any, Any, Any, list[An
     parasitic = ZETA ** (k - 1) + sum(c * ZETA**j for j, c in enumerate(q))
     solver = family(k)
     free = dict(zip(solver.a, weights((ZETA - 1) * parasitic, k), strict=False))
-    found = [c.subs(free) for c in residuals(solver, order + 1)]
+    found = [c.subs(free) for c in residuals(solver, k + 1)[: order + 2]]
     (fixed,) = sympy.solve(found[1 : order + 1], [*solver.b, *q][:order], dict=True)
     rho, sigma = (sympy.expand(p.subs(free).subs(fixed)) for p in rho_sigma(solver))
     return rho, sigma, parasitic.subs(fixed), [sympy.cancel(c.subs(fixed)) for c in found]
@@ -298,7 +298,7 @@ def weak_instability(
         rho, sigma = rho_sigma(family(k))
         ends = [sigma.subs(ZETA, 0), sympy.degree(sigma, ZETA) - (k - 1)]
         require(ends == [0, 0], f"{k} steps: the first and the last weight of rho - x sigma depend on x: {ends}")
-        gap = residuals(family(k), 1)[1] - (sympy.diff(rho, ZETA) - sigma).subs(ZETA, 1)
+        gap = residuals(family(k), k + 1)[1] - (sympy.diff(rho, ZETA) - sigma).subs(ZETA, 1)
         require_same(gap, -(k - 1) * rho.subs(ZETA, 1), f"{k} steps: rho'(1) - sigma(1) where the order is 1")
     for k in (2, 3, 4):
         rho, sigma, parasitic, _ = of_order(k, 1, family)
@@ -331,12 +331,6 @@ def growth_against_order(
     four: Callable[[Any], Any] = lambda c: BDIA3(2 * c + 1, 2 * c + 1, 1, allow_any=True),
 ) -> dict[str, Any]:
     """The condition of order 3 on the growths, by traces; the families of 4 and 6 steps at the highest order."""
-    for k in (2, 3, 4):
-        rho, sigma, parasitic, found = of_order(k, 2, general)
-        slope = sympy.diff(rho, ZETA)
-        top, bottom = sympy.fraction(sympy.cancel(sigma / (ZETA * slope * sine(ZETA))))
-        gap = over_roots(sympy.expand(top), sympy.expand(bottom), parasitic) - wanted
-        require_same(gap, -4 * found[3] / slope.subs(ZETA, 1), f"{k} steps: the sum of lambda/sin^2(theta/2) + 1/3")
     c = sympy.Symbol("c", real=True)
     total = sympy.Integer(0)
     for found in growth_parameters(four(c)):
@@ -344,6 +338,12 @@ def growth_against_order(
         require(not found.rate.has(ZETA), f"the roots of {found.roots} have different growths")
         total += sum(found.rate / sine(r) for r in root)
     require_same(sympy.simplify(total), wanted, "four steps: the sum of lambda/sin^2(theta/2)")
+    for k in (2, 3, 4):
+        rho, sigma, parasitic, found = of_order(k, 2, general)
+        slope = sympy.diff(rho, ZETA)
+        top, bottom = sympy.fraction(sympy.cancel(sigma / (ZETA * slope * sine(ZETA))))
+        gap = over_roots(sympy.expand(top), sympy.expand(bottom), parasitic) - wanted
+        require_same(gap, -4 * found[3] / slope.subs(ZETA, 1), f"{k} steps: the sum of lambda/sin^2(theta/2) + 1/3")
     # Six steps: the growth at -1 is below -1 for all cosines in (-1, 1), c = (1 - u)/(1 + u).
     c1, c2, u, v = sympy.symbols("c_1 c_2 u v", positive=True)
     six = growth_parameters(interpolatory(on_circle(6, (c1, c2))))
@@ -403,31 +403,32 @@ def five_steps(product: int = -1) -> Member:
     "fact-26",
     verdict="proved",
     mutants={
-        "another sign in a growth": {"four": lambda: four_steps(sign=-1)},
-        "another sign in a weight": {"five": lambda: five_steps(product=1)},
-        "BDIA3 with other gammas": {"four": lambda: four_steps(lambda a, b, c, **options: BDIA3(a, 1, c, **options))},
-        "BDIA2 that damps": {"three": lambda: three_steps(lambda a, b: BDIA2(a, Fraction(1, 2)))},
+        "another sign in a growth": {"four": lambda: lambda: four_steps(sign=-1)},
+        "another sign in a weight": {"five": lambda: lambda: five_steps(product=1)},
+        "BDIA3 with other gammas": {
+            "four": lambda: lambda: four_steps(lambda a, b, c, **options: BDIA3(a, 1, c, **options))
+        },
+        "BDIA2 that damps": {"three": lambda: lambda: three_steps(lambda a, b: BDIA2(a, Fraction(1, 2)))},
         "a mean of k evaluations": {"many": lambda: lambda k: best_of_order_2(k + 1)},
     },
 )
 def families(
-    three: Member | None = None,
-    four: Member | None = None,
-    five: Member | None = None,
+    three: Callable[[], Member] = three_steps,
+    four: Callable[[], Member] = four_steps,
+    five: Callable[[], Member] = five_steps,
     many: Callable[[int], Member] = best_of_order_2,
 ) -> dict[str, Any]:
     """Weights, order, error constant and growths of each family from its program; the sums for every k."""
-    members = {f"{k} steps, order 2": many(k) for k in STEPS}
-    members |= {
-        "BDIA": many(2),
-        "BDIA2": three or three_steps(),
-        "BDIA3": four or four_steps(),
-        "5 steps, order 4": five or five_steps(),
+    makes: dict[str, Callable[[], Member]] = {
+        "Leapfrog": lambda: replace(many(2), solver=Leapfrog()),
+        "BDIA": lambda: replace(many(2), solver=BDIA(1)),
+        "BDIA2": three,
+        "BDIA3": four,
+        "5 steps, order 4": five,
+        **{f"{k} steps, order 2": partial(many, k) for k in STEPS},
     }
-    members["Leapfrog"] = Member(
-        Leapfrog(), *[getattr(many(2), name) for name in ("a", "b", "constant", "growths", "order")]
-    )
-    for name, m in members.items():
+    for name, make in makes.items():
+        m = make()
         rho, sigma = rho_sigma(m.solver)
         written = [
             ZETA ** len(m.a) + sum(c * ZETA**j for j, c in enumerate(m.a)),
@@ -446,4 +447,4 @@ def families(
     for q, wanted in ((1, 0), (2, 0), (3, k**2 / 2)):  # of rho = zeta^k - 1 and equal b, for every k
         moment = k**q - q * k / (k - 1) * sympy.summation(j ** (q - 1), (j, 1, k - 1))
         require_same(sympy.simplify(moment), wanted, f"any k: the residual of h^{q}, times {q}!")
-    return {"count": len(members)}
+    return {"count": len(makes)}

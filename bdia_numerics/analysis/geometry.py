@@ -248,7 +248,7 @@ def own_coefficients(segment: Segment, space: Space) -> Any:
     """Return the product of a step's own coefficients and determinants of mixes, with the sign of how registers are exchanged."""
     product, places = space.field(1), [held.number for held in segment.before.values()]
     for op in segment.ops:
-        if isinstance(op, Combine) and op.register:
+        if isinstance(op, Combine) and op.old is not None:
             product = product * sum(c for c, number in op.terms if number == op.old)
             places[places.index(op.old)] = op.target
         elif isinstance(op, Mix):
