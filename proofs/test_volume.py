@@ -16,10 +16,10 @@ import sympy
 
 from bdia_numerics.analysis import stability_polynomial
 from bdia_numerics.analysis.expansion.step import SeriesStep
-from bdia_numerics.analysis.geometry import own_coefficients
 from bdia_numerics.claims.formal import Multistep, require_same
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.program import Segment, invertibility, symbolised
+from bdia_numerics.program.inverse import own_coefficients
 from bdia_numerics.program.ops import Combine, Evaluate, Mix
 from bdia_numerics.solvers import SOLVERS
 

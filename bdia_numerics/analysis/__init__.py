@@ -39,7 +39,7 @@ from bdia_numerics.analysis.perturbation.precision import Requirement, RoundTrip
 from bdia_numerics.analysis.sheet.datasheet import Datasheet, datasheet
 from bdia_numerics.analysis.sheet.proved import Proved
 from bdia_numerics.analysis.stability.characteristic import (
-    Growth,
+    GrowthParameter,
     StabilityInterval,
     StabilityRegion,
     characteristic_polynomial,
@@ -65,7 +65,7 @@ __all__ = [
     "Finding",
     "GlobalError",
     "GridFamily",
-    "Growth",
+    "GrowthParameter",
     "LeadingError",
     "LocalErrors",
     "ObservedOrder",

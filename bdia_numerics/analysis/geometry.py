@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations
 from math import prod
 from typing import Any
 
@@ -17,11 +16,10 @@ import numpy as np
 from bdia_numerics.analysis.perturbation.amplification import evaluations, slot_matrix
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Predicting, prediction_of
-from bdia_numerics.program import Segment, Solver, inverse_run, record_steps, structure
-from bdia_numerics.program.inverse import invert_matrix
-from bdia_numerics.program.ops import Combine, Mix
+from bdia_numerics.program import Solver, inverse_run, record_steps, structure
+from bdia_numerics.program.inverse import own_coefficients
 from bdia_numerics.runs.solving import solve
-from bdia_numerics.spaces import Array, Space, kind_of, plain
+from bdia_numerics.spaces import Array, kind_of, plain
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
 
@@ -242,22 +240,6 @@ def step_determinants(solver: Solver, grid: Grid) -> tuple[Any, ...]:
     run = record_steps(solver, grid)
     inverse_run(run)  # refuses what cannot be undone
     return tuple(own_coefficients(segment, run.trace.grid.space) for segment in run.segments)
-
-
-def own_coefficients(segment: Segment, space: Space) -> Any:
-    """Return the product of a step's own coefficients and determinants of mixes, with the sign of how registers are exchanged."""
-    product, places = space.field(1), [held.number for held in segment.before.values()]
-    for op in segment.ops:
-        if isinstance(op, Combine) and op.old is not None:
-            product = product * sum(c for c, number in op.terms if number == op.old)
-            places[places.index(op.old)] = op.target
-        elif isinstance(op, Mix):
-            product = product * invert_matrix(op.matrix, space)[1]
-            moved = dict(zip(op.olds, op.targets, strict=True))
-            places = [moved.get(number, number) for number in places]
-    after = [places.index(segment.after[name].number) for name in segment.before]
-    exchanged = (-1) ** sum(a > b for a, b in combinations(after, 2))
-    return space.coefficient(exchanged * product) if space.exact else exchanged * product
 
 
 @ordered

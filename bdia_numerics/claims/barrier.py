@@ -290,7 +290,10 @@ def two_registers(
         places = evaluated_at(solver)
         require(len(places) > 3, f"{solver} evaluates the model {len(places)} times in four steps")
         for (before, _), (_, e), (after, _) in zip(places, places[1:], places[2:], strict=False):
-            require(not (after - before + 2 * e).terms, f"{solver}: its arguments are no leapfrog sequence")
+            require(
+                not (after - before + 2 * e).terms,
+                f"{solver}: the states at which it evaluates do not obey the leapfrog step",
+            )
         require_same(stability_polynomial(solver), stability_polynomial(Leapfrog()), f"{solver}: the polynomial")
     zeta, x = sympy.symbols("zeta x")
     for r in (2, 3):

@@ -15,7 +15,7 @@ from bdia_numerics.analysis.measurement.errors import ErrorRatio
 from bdia_numerics.analysis.measurement.ladder import WIDEST
 from bdia_numerics.analysis.measurement.observed import GridFamily, ObservedOrder
 from bdia_numerics.analysis.stability.characteristic import (
-    Growth,
+    GrowthParameter,
     StabilityInterval,
     characteristic_polynomial,
     growth_parameters,
@@ -85,7 +85,7 @@ class Proved:
     inverse_zero_stability: ZeroStability | None
     real_interval: StabilityInterval | None
     imaginary_interval: StabilityInterval | None
-    growth: tuple[Growth, ...] | None
+    growth: tuple[GrowthParameter, ...] | None
     refused: Mapping[str, str]
 
     def rows(self) -> Rows:

@@ -135,7 +135,7 @@ def polynomial_of(matrix: Matrix, zeta: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Growth:
+class GrowthParameter:
     """How fast roots on the unit circle leave it: zeta(x) = zeta (1 + rate x + ...), x = h J; equal steps, alpha = 1.
 
     What such a root carries grows over a run by about C^-rate, where C is how many times the flow contracts in z/alpha.
@@ -170,7 +170,7 @@ class Growth:
         return f"{self.rate} at {where}: errors there {grow if self.exponent > 0 else kept}"
 
 
-def growth_parameters(solver: Solver) -> tuple[Growth, ...]:
+def growth_parameters(solver: Solver) -> tuple[GrowthParameter, ...]:
     """Return the growth parameters of a solver's parasitic roots on the unit circle, or on it for some values of its symbols.
 
     Parameters
@@ -181,7 +181,7 @@ def growth_parameters(solver: Solver) -> tuple[Growth, ...]:
 
     Returns
     -------
-    tuple of Growth
+    tuple of GrowthParameter
 
     Notes
     -----
@@ -204,7 +204,7 @@ def growth_parameters(solver: Solver) -> tuple[Growth, ...]:
         slope, to_root = (sympy.diff(polynomial, by).subs(x, 0) for by in (x, zeta))
         modulus = factor.as_expr()
         rate = sympy.rem(-slope * sympy.invert(zeta * to_root, modulus, zeta), modulus, zeta)
-        found.append(Growth(modulus, sympy.factor(rate)))
+        found.append(GrowthParameter(modulus, sympy.factor(rate)))
     return tuple(found)
 
 
