@@ -12,6 +12,7 @@ from sphinx.application import Sphinx
 
 import bdia_numerics
 from bdia_numerics import formulas, solvers
+from bdia_numerics.pages import explorer
 from bdia_numerics.pages.datasheet import step_formulas
 
 project = "bdia_numerics"
@@ -157,10 +158,17 @@ def execute_chapters(app: Sphinx) -> None:
     runpy.run_path(str(ROOT / "scripts" / "run_notebooks.py"))["refresh"]()
 
 
+def write_explorer(app: Sphinx, exception: Exception | None) -> None:
+    """Write the explorer beside the pages that link to it."""
+    if exception is None and app.builder.name == "html":
+        (Path(app.outdir) / "explorer.html").write_text(explorer.render(), encoding="utf-8")
+
+
 def setup(app: Sphinx) -> None:
     """Connect all of it to the build."""
     app.connect("builder-inited", execute_chapters)
     app.connect("source-read", fill_api)
+    app.connect("build-finished", write_explorer)
     app.connect("autodoc-process-docstring", house_style, priority=400)
     app.connect("autodoc-process-docstring", joint_attributes, priority=600)
     app.connect("autodoc-process-docstring", recurrences, priority=700)
