@@ -77,7 +77,7 @@ def test_errors_are_one_line(arguments, words):
 
 def test_the_page_in_the_terminal():
     page = run("bdia", "--proved-only").stdout
-    for line in ("exactly invertible", "Proved for all parameters", "(1 - gamma)/(gamma + 1)", "Proved for gamma = 1"):
+    for line in ("exactly invertible", "Proved for all parameters", "(1 - gamma)/(1 + gamma)", "Proved for gamma = 1"):
         assert line in page
 
 

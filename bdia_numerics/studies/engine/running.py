@@ -19,6 +19,7 @@ from bdia_numerics.studies.engine.journal import Journal, Task
 from bdia_numerics.studies.engine.journal import tasks as tasks_of
 from bdia_numerics.studies.engine.local import Outcome, Pool, StudyJob, direct, serial
 from bdia_numerics.studies.engine.sources import content, source
+from bdia_numerics.studies.showing import register
 from bdia_numerics.studies.study import (
     Cell,
     Dataset,
@@ -79,6 +80,8 @@ def load(path: str | Path) -> Dataset:
     try:
         import h5netcdf as _  # noqa: F401
         from xarray import load_dataset
+
+        register()
     except ImportError:
         raise ImportError(MISSING) from None
     try:
@@ -221,6 +224,7 @@ def _dataset(study: Study, config: Any, journal: Journal) -> Dataset:
             raise RuntimeError(f"{dict(task)} was lost: run the study again")
         return found
 
+    register()
     made = assemble(study, config, results(), made_by=journal.provenance)
     return made.assign_attrs(failed=failed)
 
