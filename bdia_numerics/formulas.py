@@ -229,11 +229,8 @@ class _Writer:
         number, sides = sympy.Integer(1), []
         for part, power in zip(map(sympy.factor_terms, sympy.fraction(x)), (1, -1), strict=True):
             own, rest = part.as_coeff_Mul()
-            number, side = number * own**power, [] if rest == 1 else sorted(rest.as_ordered_factors(), key=_rank)
-            for k, f in enumerate(side):
-                if f.is_Add and all(map(_negative, f.args)):
-                    side[k], number = -f, -number
-            sides.append(side)
+            number *= own**power
+            sides.append([] if rest == 1 else sorted(rest.as_ordered_factors(), key=_rank))
         above, below = sides
         if _negative(number) and (sums := [k for k, f in enumerate(above) if f.is_Add]):
             k = max(sums, key=lambda k: sum(map(_negative, above[k].args)))

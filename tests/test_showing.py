@@ -215,7 +215,7 @@ def test_what_is_printed_is_what_was_meant():
         return sum(int(k) * x for k, x in zip(rng.integers(-3, 4, 4), (1, gamma, zeta, p * a), strict=True))
 
     for _ in range(40):
-        value = some() * some() ** 2 * int(rng.integers(1, 9)) / (some() * p + 7)
+        value = some() * some() ** 2 * int(rng.integers(1, 9)) / (some() * p + 7) / gamma / int(rng.integers(1, 9))
         text = expression(value)
         assert "*" not in text
         product = re.sub(r"(?<=[\w)]) (?=[\w(])", "*", text).replace("^", "**")

@@ -20,7 +20,7 @@ from bdia_numerics.pages import datasheet
 from bdia_numerics.pages.template import embedded, rendered, require_pages
 from bdia_numerics.runs.files import write
 from bdia_numerics.spaces.later import Later
-from bdia_numerics.spaces.showing import Drawn, Listing, brief
+from bdia_numerics.spaces.showing import Listing, brief
 from bdia_numerics.studies.showing import StudyResult
 from bdia_numerics.studies.study import records
 
@@ -171,7 +171,7 @@ def page(found: Any, path: str | Path) -> None:
             solver = None
         text = datasheet.render(found, solver)
     else:
-        figure = embedded(drawn.figure(found)) if isinstance(found, Drawn) and plots.available() else ""
+        figure = embedded(drawn.figure(found)) if hasattr(found, "plot") and plots.available() else ""
         ours = fragment(found, lambda text: formulas.html(formulas.typeset(text)), most=10_000)
         text = rendered("result.html.j2", title=type(found).__name__, tables=ours, figure=figure)
     write(Path(path), text.encode())
