@@ -171,7 +171,8 @@ def page(found: Any, path: str | Path) -> None:
             solver = None
         text = datasheet.render(found, solver)
     else:
-        figure = embedded(drawn.figure(found)) if hasattr(found, "plot") and plots.available() else ""
+        has = hasattr(found, "plot") and (not isinstance(found, StudyResult) or found.study.figure)
+        figure = embedded(drawn.figure(found)) if has and plots.available() else ""
         ours = fragment(found, lambda text: formulas.html(formulas.typeset(text)), most=10_000)
         text = rendered("result.html.j2", title=type(found).__name__, tables=ours, figure=figure)
     write(Path(path), text.encode())
