@@ -10,12 +10,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import combinations
 from typing import Any
 
 from bdia_numerics import grids
+from bdia_numerics.formulas import expression
 from bdia_numerics.grids import Grid
 from bdia_numerics.program.ops import Combine, Evaluate, Mix, Op, Parameter, rows
 from bdia_numerics.program.refusal import refusal
@@ -221,7 +223,7 @@ class Invertibility:
     def __str__(self) -> str:
         if not self.invertible:
             return f"no: {self.reason}"
-        return " and ".join(f"{c} != 0" for c in self.condition) or "always"
+        return " and ".join(f"{expression(c)} != 0" for c in self.condition) or "always"
 
 
 def parameters(solver: Solver) -> dict[str, Any]:
@@ -370,6 +372,14 @@ def inverse_latex(solver: Solver, *, symbols: bool = True, exploding: bool = Fal
     return _print(inverse, inverse.segments[-1])
 
 
+def latex(solver: Solver) -> str:
+    """Return the step and, where there is one, its derived inverse in LaTeX between dollar signs, as notebooks set a solver."""
+    texts = [rf"\text{{step}}\quad {step_latex(solver)}"]
+    with suppress(NotInvertibleError):
+        texts.append(rf"\text{{inverse}}\quad {inverse_latex(solver)}")
+    return "\n\n".join(f"$\\displaystyle {text}$" for text in texts)
+
+
 def _run(solver: Solver, symbols: bool, exploding: bool) -> Run:
     grid = grids.symbolic(_I + structure(solver).depth)
     if exploding:
@@ -425,12 +435,11 @@ class _Labels:
             scalar = sympy.factor(c).subs(self.symbols, simultaneous=True)
             if scalar == 0:
                 continue
-            # A minus stands before the term, not inside its brackets.
-            negative = scalar.could_extract_minus_sign()
-            scalar = -scalar if negative else scalar
-            body = rf"\left({sympy.latex(scalar)}\right)" if scalar.is_Add else sympy.latex(scalar)
-            value = self.of(number)
-            parts.append(("-" if negative else "+") + (value if body == "1" else f"{body}\\, {value}"))
+            body, sign, value = expression(scalar, tex=True), "+", self.of(number)
+            if body.startswith("-"):  # a minus stands before the term, not inside its brackets
+                body, sign = expression(-scalar, tex=True), "-"
+            body = rf"\left({body}\right)" if scalar.is_Add else body
+            parts.append(sign + (value if body == "1" else f"{body}\\, {value}"))
         text = " ".join(parts)
         return text.removeprefix("+") or "0"
 

@@ -12,6 +12,7 @@ from bdia_numerics.analysis.expansion.step import Matrix, SeriesStep
 from bdia_numerics.program import NotInvertibleError, Solver, inverse_run
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import sympy
+from bdia_numerics.spaces.showing import Drawn
 from bdia_numerics.texts import one_of
 
 DIRECTIONS = ("sample", "invert")
@@ -364,8 +365,8 @@ def _in_symbol(polynomial: Any, zeta: Any, r: Any, symbol: Any) -> StabilityInte
     return StabilityInterval("real", end, sympy.And(symbol > 0, symbol < 1))
 
 
-@dataclass(frozen=True, eq=False)
-class StabilityRegion:
+@dataclass(frozen=True, eq=False, repr=False)
+class StabilityRegion(Drawn):
     """The largest modulus of a root over a part of the complex plane of x = h J.
 
     Attributes
