@@ -110,8 +110,8 @@ def region_plot(regions: dict[str, StabilityRegion]) -> Figure:
         ax.plot([], [], color=colour, linestyle=dashes, label=NAMES.get(name, name) + empty)
     ax.axhline(0, color="0.6", linewidth=0.6)
     ax.axvline(0, color="0.6", linewidth=0.6)
-    ax.set(xlabel="real part of h J", ylabel="imaginary part of h J")
-    ax.legend(loc="upper left")
+    ax.set(xlabel="real part of h J", ylabel="imaginary part of h J", aspect="equal")
+    legend_outside(figure, len(regions))
     return figure
 
 

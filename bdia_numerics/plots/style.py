@@ -5,6 +5,7 @@ Colours are such that colour-blind readers tell them apart, with markers and das
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,20 +27,33 @@ COLUMN, PAGE = 3.3, 6.9
 
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 _MORE = ("<", ">", "*", "h", "p", "d", "8")
-_LOOKS: Sequence[dict[str, Any]] = [
+_LOOKS: list[dict[str, Any]] = [
     {**look, "color": "#" + look["color"].lstrip("#"), "marker": marker}
     for look, marker in zip(STYLE["axes.prop_cycle"], _MARKERS, strict=True)
 ]
+_LOOKS += [
+    look | {"marker": more, "linestyle": _LOOKS[k - 1]["linestyle"]}
+    for k, (look, more) in enumerate(zip(_LOOKS, _MORE, strict=True))
+]
+_OF_SOLVERS = {
+    "DDIM": 0, "γ = 0": 0, "γ = 1/2": 1, "γ = 0.5": 1, "γ = 0.9": 2, "γ = 1": 3, "BDIA": 3, "EDICT, p = 0.93": 4, "EDICT": 4,
+    "CBDIA": 5, "O-BELM": 6, "Heun": 7, "DPM-Solver++": 8, "γ = 0.8": 9, "BDIA-EDM": 10, "EDICT, p = 1": 11, "BDIA-DPM-Solver++": 12,
+}  # fmt: skip
+"""The look of a solver by its name, that of BDIA by its gamma; those of numbers 7 and more are the seven colours again."""
 _FEW_DECADES = 2.0
 
 
 def looks(labels: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return colour, marker and dashes by label, in the order given; beyond seven, colours come again with other markers and dashes."""
-    again = [
-        look | {"marker": more, "linestyle": _LOOKS[k - 1]["linestyle"]}
-        for k, (look, more) in enumerate(zip(_LOOKS, _MORE, strict=True))
-    ]
-    return {label: (_LOOKS if k < len(_LOOKS) else again)[k % len(_LOOKS)] for k, label in enumerate(labels)}
+    """Return colour, marker and dashes by label: a solver has the same in every figure, and the others take what is left, in order.
+
+    >>> looks(["EDICT", "BDIA, γ = 1"])["BDIA, γ = 1"] == looks(["γ = 1"])["γ = 1"]
+    True
+    """
+    taken = {label: _OF_SOLVERS.get(re.sub(r"^BDIA, (?=γ)", "", label)) for label in labels}
+    free = [k for k in range(len(_LOOKS)) if k not in taken.values()]
+    others = [label for label, k in taken.items() if k is None]
+    taken.update((label, free[k % len(free)]) for k, label in enumerate(others))
+    return {label: _LOOKS[k] for label, k in taken.items() if k is not None}
 
 
 def canvas(
@@ -121,8 +135,6 @@ class Panel:
         Of the vertical axis, None where the curves decide.
     ticks
         Of the horizontal axis.
-    legend
-        Whether it has a legend of its own; where no panel has one, there is one for all of them below.
     around
         Labels of curves whose marks are open and larger, so that one below is seen.
     """
@@ -135,7 +147,6 @@ class Panel:
     log: str = ""
     limits: tuple[float | None, float | None] | None = None
     ticks: Sequence[float] = ()
-    legend: bool = True
     around: Sequence[str] = ()
 
 
@@ -149,7 +160,7 @@ def draw(
     side: str = "lower",
     **options: Any,
 ) -> Figure:
-    """Draw panels in rows; a label has one look in all of them.
+    """Draw panels in rows, and one legend for all of them beside; a label has one look in all of them.
 
     Parameters
     ----------
@@ -171,7 +182,7 @@ def draw(
         fill(ax, panel, style)
     for ax in list(axes.flat)[len(panels) :]:
         ax.set_axis_off()
-    if not any(panel.legend for panel in panels):
+    if len(style) > 1 or any(panel.references for panel in panels):
         legend_outside(figure, ncols, side)
     return figure
 
@@ -196,6 +207,3 @@ def fill(ax: Any, panel: Panel, style: Mapping[str, Mapping[str, Any]] | None = 
         ax.set_ylim(*panel.limits)
     if len(panel.ticks):
         ax.set_xticks(panel.ticks, [f"{tick:g}" for tick in panel.ticks])
-    shown = [label for label in (*panel.references, *panel.curves) if not label.startswith("_")]
-    if panel.legend and (len(shown) > 1 or panel.references):
-        ax.legend()
