@@ -78,9 +78,9 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 0.1. One image, taken to noise under the label 3 and back under the labels 3, 8 and 5, with 20 evaluations of the
-# network each way. Upper row: DDIM inversion returns another 3. Lower row: BDIA returns the image itself, so that
-# whatever changes in an edit is changed by the label.*
+# *Figure 0.1. One image was taken to noise under the label 3 and back under the labels 3, 8 and 5, with 20 evaluations of the
+# network each way. DDIM inversion (upper row) returns another 3. BDIA (lower row) returns the image itself, so that whatever
+# changes in an edit is changed by the label.*
 
 # %% tags=["hide-input"]
 reports = {name: found.report() for name, found in there.items()}
@@ -89,7 +89,9 @@ for name, report in reports.items():
         f"{name}: {report.differing} of {report.elements} elements differ after the round trip,"
         f" error {errors[name]:.1e} (black to white is 1); {report.nfe} evaluations to noise"
     )
-    print(f"    standard deviation of its noise: {report.std:.2f}; that of real noise is 1")
+    print(
+        f"    standard deviation of its noise: {report.std:.2f}; that of real noise is 1"
+    )
 
 # %% tags=["hide-cell"]
 assert errors["BDIA"] < 1e-12 and errors["DDIM inversion"] > 0.05
@@ -180,7 +182,7 @@ assert reports["BDIA"].std > 0.8 > 0.6 > reports["DDIM inversion"].std
 #
 # <details><summary>Solution of exercise 1</summary>
 #
-# By Bayes, $P(x=1\mid z)=\dfrac{e^{\alpha z/\sigma^2}}{e^{\alpha z/\sigma^2}+e^{-\alpha z/\sigma^2}}$, so
+# Bayes' theorem gives $P(x=1\mid z)=\dfrac{e^{\alpha z/\sigma^2}}{e^{\alpha z/\sigma^2}+e^{-\alpha z/\sigma^2}}$, so
 # $\mathbb E[x\mid z]=\tanh(\alpha z/\sigma^2)$ and $\mathbb E[\epsilon\mid z]=\big(z-\alpha\tanh(\alpha z/\sigma^2)\big)/\sigma$. For
 # $\sigma\to0$ the first tends to the sign of $z$, so the data point is known. For $\sigma\to\infty$ with $z/\sigma$ fixed it
 # tends to 0, the mean of the data, and the noise prediction tends to $z/\sigma$, so nothing but noise is left.

@@ -46,7 +46,7 @@ from bdia_numerics.schedules import probability_flow
 #
 # $$\frac{\partial p}{\partial t}=-\nabla\cdot\big(f\,\mathbf z\,p\big)+\tfrac12g^2\,\nabla^2p .$$
 #
-# Which $f$ and $g$ make $k_t(\mathbf z\mid\mathbf x)$ a solution? The mean $\alpha_t\mathbf x$ must follow the drift, so
+# To find the $f$ and $g$ that make $k_t(\mathbf z\mid\mathbf x)$ a solution, look at its first two moments. The mean $\alpha_t\mathbf x$ must follow the drift, so
 # $\dot\alpha=f\alpha$. The variance obeys $d\sigma^2/dt=2f\sigma^2+g^2$, because the drift scales it and the diffusion adds
 # to it. Solving for $f$ and $g^2$ gives eq. (3):
 #
@@ -62,8 +62,8 @@ f, g2 = any_schedule.drift(t), any_schedule.diffusion2(t)
 Math(rf"f(t)={sp.latex(f)},\qquad g^2(t)={sp.latex(sp.expand(g2))}")
 
 # %% [markdown]
-# The Fokker-Planck equation is linear. If every $k_t(\mathbf z\mid\mathbf x)$ solves it, so does their average $q_t$. So the random
-# process has the marginals $q_t$. The folded cell checks that $k_t$ is a solution for every schedule. In more
+# The Fokker-Planck equation is linear, so if every $k_t(\mathbf z\mid\mathbf x)$ solves it, their average $q_t$ does, too. The random
+# process therefore has the marginals $q_t$. The folded cell checks that $k_t$ is a solution for every schedule. In more
 # dimensions $k_t$ is a product of such densities, one for each coordinate.
 
 # %% tags=["hide-cell"]
@@ -80,7 +80,7 @@ assert sp.simplify((sp.diff(kernel, t) - fokker_planck) / kernel) == 0
 # \qquad\text{so}\qquad
 # \frac{\partial q}{\partial t}=-\nabla\cdot\Big(\big[f\,\mathbf z-\tfrac12g^2\,\nabla\log q\big]\,q\Big).$$
 #
-# This is a continuity equation. It says how a density changes when every point moves with the velocity in the
+# This is a continuity equation, which says how a density changes when every point moves with the velocity in the
 # brackets, without any randomness. So points that start distributed as $q_T$ and follow
 #
 # $$\frac{d\mathbf z}{dt}=f(t)\,\mathbf z-\tfrac12g^2(t)\,\nabla_{\mathbf z}\log q_t(\mathbf z)$$
@@ -144,8 +144,7 @@ Markdown(verdicts("eq-5"))
 #
 # $$\mathbf y=\mathbf z/\alpha_t,\qquad s=\sigma_t/\alpha_t .$$
 #
-# By hand: $\dot{\mathbf y}=\dot{\mathbf z}/\alpha-\mathbf z\,\dot\alpha/\alpha^2=(\dot{\mathbf z}-f\mathbf z)/\alpha=\tfrac12g^2\,\hat\epsilon/(\alpha\sigma)$. Also
-# $g^2=2\sigma\dot\sigma-2f\sigma^2=2\sigma\alpha\,\dot s$, since $\dot s=\dot\sigma/\alpha-\sigma f/\alpha$. Hence $\dot{\mathbf y}=\dot s\,\hat\epsilon$. The library
+# By hand we get $\dot{\mathbf y}=\dot{\mathbf z}/\alpha-\mathbf z\,\dot\alpha/\alpha^2=(\dot{\mathbf z}-f\mathbf z)/\alpha=\tfrac12g^2\,\hat\epsilon/(\alpha\sigma)$. We also need $g^2=2\sigma\dot\sigma-2f\sigma^2=2\sigma\alpha\,\dot s$, since $\dot s=\dot\sigma/\alpha-\sigma f/\alpha$. Hence $\dot{\mathbf y}=\dot s\,\hat\epsilon$. The library
 # does the same on symbols:
 
 # %%
@@ -158,7 +157,7 @@ Math(rf"\frac{{d\mathbf y}}{{ds}}={sp.latex(right_hand_side)}")
 assert right_hand_side == eps
 
 # %% [markdown]
-# This is the one equation of the course: $d\mathbf y/ds=\hat\epsilon$. The noise prediction *is* the slope. In sampling $s$ runs
+# This is the one equation of the course, $d\mathbf y/ds=\hat\epsilon$: the noise prediction *is* the slope. In sampling $s$ runs
 # downwards, from $\sigma_T/\alpha_T$ to the data end, so every step size in $s$ is negative. Schedules differ only in which values
 # of $s$ a grid of times visits, and in the factor $\alpha$ by which an error of $\mathbf y$ becomes an error of $\mathbf z$.
 #
@@ -253,9 +252,9 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 1.1. The probability flow of a mixture. Shading shows the density at each time, relative to its maximum, and
+# *Figure 1.1. The probability flow takes one broad hump to the two modes of a mixture. Shading shows the density at each time, relative to its maximum, and
 # lines are exact trajectories. The trajectory between the modes turns sharply, and there solvers make their largest
-# errors. Right: the densities at both ends.*
+# errors. The right panel has the densities at both ends.*
 #
 # Is this the solution? We ask in three ways that do not rest on one another. The first is the conserved quantity, computed with scipy's
 # normal distribution function. The second is an integration of eq. (2) in $t$ by `scipy.integrate`. The third is the
@@ -407,7 +406,7 @@ assert np.isclose(at_noise, at_data, rtol=0.02)
 # <details><summary>First steps on exercise 5</summary>
 #
 # For the random process in reverse time, Girsanov's theorem bounds the Kullback-Leibler divergence by the integral of
-# the squared error of the score, weighted with $g^2/2$. For the ODE no such bound by the squared error alone holds: the
+# the squared error of the score, weighted with $g^2/2$. For the ODE no such bound by the squared error alone holds. The
 # derivative of the divergence has a mixed term, the error of the score of the *model's own* density, which training does
 # not control. [Song et al. (2021)](https://arxiv.org/abs/2101.09258) and [Lu et al. (2022)](https://arxiv.org/abs/2206.08265) are places to start.
 # In one dimension you can measure both with this package: perturb `model` by a function of your choice.

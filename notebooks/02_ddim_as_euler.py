@@ -63,7 +63,9 @@ Math(step_latex(DDIM()))
 slot, z1 = grids.symbolic(1), Vector.basis("z_1")
 z0 = solve(DDIM(), formal_model(), slot, z1).z
 of_z, of_eps = z0.terms.values()
-Math(rf"\mathbf z_0={sp.latex(of_z)}\,\mathbf z_1+\Big({sp.latex(of_eps)}\Big)\,\hat\epsilon(\mathbf z_1,t_1)")
+Math(
+    rf"\mathbf z_0={sp.latex(of_z)}\,\mathbf z_1+\Big({sp.latex(of_eps)}\Big)\,\hat\epsilon(\mathbf z_1,t_1)"
+)
 
 # %% tags=["hide-cell"]
 (a0, a1), (s0, s1) = slot.alpha, slot.sigma
@@ -144,7 +146,7 @@ picture = draw(
     Panel(
         "noise level s (sampling goes to the left)",
         "y",
-        {f"Euler, {n} steps": path_of(n) for n in (3, 6, 24)},
+        {f"Euler, {n} steps": path_of(n) for n in (3, 6)},
         {"exact trajectory": (levels, exact)},
     ),
     height=3.4,
@@ -152,17 +154,18 @@ picture = draw(
 )
 Picture(
     picture,
-    "Euler's polygons with 3, 6 and 24 steps and the exact trajectory, which bends; with 3 steps the polygon ends far below it.",
+    "Euler's polygons with 3 and 6 steps and the exact trajectory, which bends; with 3 steps the polygon ends far below it.",
 )
+
+# %% [markdown]
+# *Figure 2.1. Euler's polygons and the exact trajectory lie in the plane of $s$ and $y$. Each step is a straight line with the slope of the field at
+# its noisy (right) end. It leaves the trajectory where that bends, and later steps cannot know it.*
 
 # %% tags=["hide-cell"]
 ends_of = [path_of(n)[1][0] for n in (3, 6, 24)]
 assert np.all(np.diff(np.abs(np.array(ends_of) - 0.2)) < 0)
 
 # %% [markdown]
-# *Figure 2.1. Euler's method in the plane of $s$ and $y$. Each step is a straight line with the slope of the field at
-# its noisy (right) end. It leaves the trajectory where that bends, and later steps cannot know it.*
-#
 # ### Is it first order, and is the constant right?
 #
 # From here on the schedule is the variance-preserving one, with $s$ from 152 down to 0.045. If the theory is right, $N$ times the error
@@ -204,6 +207,10 @@ Picture(
     "N times DDIM's error against N for two spacings, tending to two grey lines from the quadrature",
 )
 
+# %% [markdown]
+# *Figure 2.2. $N$ times the error of DDIM for one initial state tends to the limits (grey) that the integral predicts. The spacing of the
+# grid alone changes the constant, and for this state even its sign.*
+
 # %% tags=["hide-cell"]
 measured = analysis.observed_order(DDIM(), law)
 print(measured)
@@ -211,9 +218,6 @@ assert measured.agrees(1)
 assert schedule.sigma_bar(1) > 151 and 0.044 < schedule.sigma_bar(0.01) < 0.046
 
 # %% [markdown]
-# *Figure 2.2. $N$ times the error of DDIM for one initial state, and the limits (grey) that the integral predicts. The spacing of the
-# grid alone changes the constant, and for this state even its sign.*
-#
 # ### Which grid?
 #
 # At equal $N$ the spacing decides. We compare five spacings over 200 initial states.
@@ -248,18 +252,15 @@ slope_1 = {"slope −1": (many, 1.2 / np.array(many))}
 panels = []
 for title, mean in (("root mean square", rms), ("median", np.median)):
     curves = {name: (many, [mean(e) for e in es]) for name, es in misses.items()}
-    panels.append(
-        Panel("steps N", "error", curves, slope_1, title, "xy", ticks=many)
-    )
+    panels.append(Panel("steps N", "error", curves, slope_1, title, "xy", ticks=many))
 Picture(
     draw(*panels, height=3.4),
     "Errors of DDIM against steps for five spacings. The medians are parallel lines of slope minus one; the root mean squares are flat at first, then steep, then of slope minus one.",
 )
 
 # %% [markdown]
-# *Figure 2.3. One method, five spacings, 200 states. Right: the median error falls with slope $-1$ from the beginning.
-# Left: the root mean square has slopes between $-0.3$ and $-2.1$ before it reaches $-1$ at about 200 steps. Grey: slope
-# $-1$.*
+# *Figure 2.3. DDIM with five spacings is compared over 200 states. On the right, the median error falls with slope $-1$ from the beginning.
+# On the left, the root mean square has slopes between $-0.3$ and $-2.1$ before it reaches $-1$ at about 200 steps. The grey line has slope $-1$.*
 
 # %% tags=["hide-input"]
 rows = []
@@ -465,7 +466,7 @@ assert np.isclose(n * error, predicted, atol=0.02 * bound_after)
 # %% [markdown]
 # <details><summary>First steps on exercise 4</summary>
 #
-# For the mean square, minimise $\int\!\int d(u,u')\,du\,du'/(\rho(u)\rho(u'))$ with $d(u,u')=\mathbb E[d(u)d(u')]$ over the states. This
+# For the mean square, minimise $\int\int d(u,u')\,du\,du'/(\rho(u)\rho(u'))$ with $d(u,u')=\mathbb E[d(u)d(u')]$ over the states. This
 # is not of the form of exercise 3, because errors of different slots may cancel. For states near the watershed the
 # expansion itself fails, as figure 2.3 shows, so the best grid at 20 steps may be none of those that an expansion finds.
 # [Karras et al. (2022)](https://arxiv.org/abs/2206.00364) chose $\rho=7$ by experiment.

@@ -4,7 +4,7 @@
 # ## Question
 #
 # A network cannot be inverted, yet [EDICT](https://arxiv.org/abs/2211.12446) (Wallace, Gokul and Naik, 2023), and BDIA and CBDIA of
-# [the paper](https://arxiv.org/abs/2307.10829), undo their steps exactly. By which idea, and under which condition? The paper says
+# [the paper](https://arxiv.org/abs/2307.10829), undo their steps exactly. Which idea makes this possible, and under which condition? The paper says
 # that BDIA does it at half of EDICT's cost. Is that so? And if a round trip returns every digit, is the noise in its middle the
 # right one?
 
@@ -150,7 +150,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 3.1. One slot of each solver in full, the others faint. Full arrows carry states, and dashed arrows carry evaluations of the
+# *Figure 3.1. One slot of each solver is drawn in full, and the others are faint. Full arrows carry states, and dashed arrows carry evaluations of the
 # network. EDICT and CBDIA evaluate twice a slot, BDIA once. No dashed arrow ends at the state from which it started, which is
 # why all three can be undone.*
 #
@@ -275,8 +275,8 @@ for what, title in (
 Picture(draw(*panels, height=3.6), "Round-trip and latent errors against evaluations")
 
 # %% [markdown]
-# *Figure 3.3. From data to noise and back. DDIM is inverted by eq. (10). CBDIA has $(\gamma_1,\gamma_2)=(0.95,0.05)$. Left: all but DDIM
-# return up to rounding, which is that of large numbers where the latent is large. Right: with many steps the latents of BDIA at
+# *Figure 3.3. Runs go from data to noise and back. DDIM is inverted by eq. (10), and CBDIA has $(\gamma_1,\gamma_2)=(0.95,0.05)$. On the left, all but DDIM
+# return up to rounding, which is that of large numbers where the latent is large. On the right, with many steps, the latents of BDIA at
 # $\gamma=0.9$, of EDICT at $p=0.93$ and of CBDIA are useless by orders of magnitude, and the left panel does not show it.*
 
 # %% tags=["hide-cell"]

@@ -3,8 +3,7 @@
 #
 # ## Question
 #
-# [The paper](https://arxiv.org/abs/2307.10829) calls BDIA "more accurate" than DDIM and shows better samples. More accurate by how
-# much: by a constant, or by an order? What does $\gamma$ do to the constant? On which time grids is that so? And why do two papers
+# [The paper](https://arxiv.org/abs/2307.10829) calls BDIA "more accurate" than DDIM and shows better samples. Is it more accurate by a constant, or by an order? What does $\gamma$ do to the constant? On which time grids is that so? And why do two papers
 # disagree about the best $\gamma$ at ten steps?
 
 # %% tags=["hide-input"]
@@ -217,17 +216,17 @@ observed = [
 ]
 observed.append((first, order))
 order = {(name, o.family.split()[0]): o for name, o in observed}
-slopes, panels = {"smooth": (1, 2), "alternating": (1, 2), "random": (1.5, 2)}, []
-for kind, own in slopes.items():
+panels = []
+for kind in ("smooth", "alternating", "random"):
     curves = {
         name: ([x.steps for x in o.levels], [x.error for x in o.levels])
         for name, o in ((name, order.get((name, kind))) for name in solvers)
         if o
     }
     n, e = map(np.array, curves[first])
-    at = {p: 0.6 * e[0] * (n / n[0]) ** -p for p in own}
+    at = {p: 0.6 * e[0] * (n / n[0]) ** -p for p in (1, 1.5, 2)}
     lines = {f"slope −{p:g}": (n, values) for p, values in at.items()}
-    panels.append(Panel("steps N", "", curves, lines, title=kind, log="xy"))
+    panels.append(Panel("steps N", "", curves, lines, kind, "xy", around=(obelm,)))
 picture = draw(*panels, columns=3, height=3.0, ncols=6)
 picture.axes[0].set_ylabel("root-mean-square error")
 Picture(
@@ -236,7 +235,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 4.1. Errors against steps, with reference slopes in grey. BDIA at $\gamma=1$ has order 2 on smooth grids, 1 on alternating ones,
+# *Figure 4.1. Errors fall with the number of steps, next to reference slopes in grey. BDIA at $\gamma=1$ has order 2 on smooth grids, 1 on alternating ones,
 # and between them on random ones. O-BELM keeps order 2 everywhere. The table has the fitted orders.*
 
 # %% tags=["hide-input"]
@@ -284,7 +283,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 4.2. The error of BDIA over that of DDIM on smooth grids. At ten steps the limit (grey) is far. The distance from it falls like
+# *Figure 4.2. The error of BDIA is divided by that of DDIM on smooth grids. At ten steps the limit (grey) is far. The distance from it falls like
 # $1/N$.*
 
 # %% tags=["hide-cell"]
@@ -341,7 +340,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 4.3. $N^2$ times the error of BDIA at $\gamma=1$ for one state. One more step changes the sign of the error. An extrapolation from $N$ and
+# *Figure 4.3. $N^2$ times the error of BDIA at $\gamma=1$ for one state has two limits. One more step changes the sign of the error. An extrapolation from $N$ and
 # $N+1$, or an order fitted through both, is therefore wrong.*
 #
 # ### Rough grids can be worse than DDIM
@@ -407,7 +406,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 4.4. Errors at ten steps on four grids, over 200 states. Left: with wide modes, values of $\gamma$ near 1 are best on every grid. Right: with tight modes they are
+# *Figure 4.4. Errors at ten steps on four grids are root mean squares over 200 states. On the left, with wide modes, values of $\gamma$ near 1 are best on every grid. On the right, with tight modes, they are
 # best on the two grids that end evenly. Where the last slot is several times shorter than the one before it (the printed ratios), they multiply the error, on
 # "leading" almost by that ratio.*
 

@@ -65,11 +65,10 @@ assert [sp.simplify(x.subs(power, 1)) for x in u[:2]] == [u0, u1]
 # $\mathbf v_k$. It obeys $\mathbf v_{k+1}=C\,\mathbf v_k+(\text{slope terms of size at most }|h_k|\,L\,|\mathbf v_k|)+\boldsymbol\ell_k$, with the companion matrix $C$ of the
 # recurrence and a bound $L$ of the Jacobian. Zero-stability says that all powers of $C$ are bounded, $\|C^k\|\le K$. Unroll the recurrence:
 #
-# $$|\mathbf v_k|\le K\Big(|\mathbf v_0|+\sum_{j<k}|h_j|\,L\,|\mathbf v_j|+\sum_{j<k}|\boldsymbol\ell_j|\Big)
-# \quad\Longrightarrow\quad
+# $$|\mathbf v_k|\le K\Big(|\mathbf v_0|+\sum_{j<k}|h_j|\,L\,|\mathbf v_j|+\sum_{j<k}|\boldsymbol\ell_j|\Big)\quad\text{so}\quad
 # |\mathbf v_k|\le K\Big(|\mathbf v_0|+\sum_j|\boldsymbol\ell_j|\Big)\,e^{KLH},\qquad H=\sum_j|h_j| .$$
 #
-# The implication is Gronwall's inequality for sums. The bound does not grow with $N$. If local errors are $O(h^{p+1})$ and the start is
+# The second inequality is Gronwall's for sums. The bound does not grow with $N$. If local errors are $O(h^{p+1})$ and the start is
 # $O(h^p)$, then the global error is $O(h^p)$. Without zero-stability there is no $K$, and the bound is void.
 #
 # ### Roots, both ways
@@ -131,7 +130,8 @@ Markdown(table(["solver", "sampling", "inverting"], rows))
 x = sp.Symbol("x", real=True)
 quadratic = analysis.stability_polynomial(BDIA(gamma), zeta=zeta, x=x).as_expr()
 assert (
-    sp.expand(quadratic - (zeta**2 - (1 - gamma + (1 + gamma) * x) * zeta - gamma)) == 0
+    sp.expand(quadratic - (zeta**2 - (1 - gamma + (1 + gamma) * x) * zeta - gamma))
+    == 0
 )
 for at, moved in ((1, 1 + x), (-gamma, -gamma * (1 - x))):
     left = sp.series(sp.expand(quadratic.subs(zeta, moved)), x, 0, 2).removeO()
@@ -243,7 +243,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 5.1. Where numerical solutions of $dy/ds=Jy$ stay bounded, in the plane of $hJ$ with equal scales. The region shrinks from Euler's disc towards the
+# *Figure 5.1. The regions show where numerical solutions of $dy/ds=Jy$ stay bounded, in the plane of $hJ$ with equal scales. The region shrinks from Euler's disc towards the
 # segment of the imaginary axis that leapfrog has.*
 #
 # ## Experiment
@@ -276,7 +276,7 @@ for g in (1, Fraction(9, 10), Fraction(4, 5)):
     growth[name] = counts, grown
     if g < 1:
         power = float(g) ** -np.array(counts, float)
-        guides[f"proportional to {float(g):g}⁻ᴺ"] = counts, power / power[-1]
+        guides[f"proportional to ${float(g):g}^{{-N}}$"] = counts, power / power[-1]
 rate = np.polyfit(counts[2:], np.log(latent["γ = 0.8"][1][2:]), 1)[0]
 print(
     f"gamma = 0.8: the latent error grows {np.exp(rate):.2f}-fold a step; 1/gamma = 1.25"
@@ -299,7 +299,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 5.2. More steps make the latent worse, exponentially, unless $\gamma=1$. Grey: the slopes $\gamma^{-N}$, drawn through the last points.*
+# *Figure 5.2. More steps make the latent worse, exponentially, unless $\gamma=1$. The grey lines have the slopes $\gamma^{-N}$ and pass through the last points.*
 #
 # The way back undoes all of it. It starts from the states that the way there reached, and multiplies by the reciprocals. That is why a round trip
 # says nothing about the latent.
@@ -334,7 +334,10 @@ for dtype in ("float16", "float32", "float64"):
     measured[dtype] = gammas[kept], [t.error for t in trips if t.error < 1]
     by_theory = np.array([x.errors[dtype] for x in predictions])
     inside = np.array([t.error for t in trips])[kept] / by_theory[kept]
-    expected[f"{dtype}, predicted"] = gammas[by_theory < 30], by_theory[by_theory < 30]
+    expected[f"{dtype}, predicted"] = (
+        gammas[by_theory < 30],
+        by_theory[by_theory < 30],
+    )
     print(
         f"{dtype}: measured over predicted {inside.min():.2f} to {inside.max():.2f}"
     )
@@ -344,7 +347,9 @@ marks = {
 }
 Picture(
     draw(
-        Panel("γ", "round-trip error", measured, expected, log="y", limits=(1e-16, 10)),
+        Panel(
+            "γ", "round-trip error", measured, expected, log="y", limits=(1e-16, 10)
+        ),
         height=3.6,
         ncols=2,
         style=marks,
@@ -353,7 +358,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 5.3. Root-mean-square round-trip errors from noise to data and back at 40 steps. Marks are measured, and grey lines are predicted. Where the error exceeds 1,
+# *Figure 5.3. Round-trip errors from noise to data and back at 40 steps are root mean squares. Marks are measured, and grey lines are predicted. Where the error exceeds 1,
 # the size of the noise itself, nothing comes back, and the mark is left out.*
 #
 # Turned around, the prediction names the format that a tolerance needs:
@@ -410,7 +415,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 5.4. Predicted errors at 40 steps on a smooth grid for a broad distribution. Both curves fall towards $\gamma=1$, so there is no trade at all. A trade arises where
+# *Figure 5.4. The errors are predicted for 40 steps on a smooth grid and a broad distribution. Both curves fall towards $\gamma=1$, so there is no trade at all. A trade arises where
 # $\gamma=1$ is worse at sampling: on rough grids, with short last slots, and on tight data (chapter 4).*
 #
 # ### What O-BELM costs

@@ -308,7 +308,7 @@ Math(r"\begin{aligned}" + r"\\".join(differences) + r"\end{aligned}")
 # ### The ledger decides
 #
 # What was done by hand above is a *check* of the [ledger](../docs/ledger.md). A check is a function that takes the imported solver, raises an error if the
-# claim fails, and returns the evidence. `bdia verify` runs all of them. From Python, a few:
+# claim fails, and returns the evidence. `bdia verify` runs all of them. From Python one can run a few of them:
 
 # %%
 some = list(decide(["prop-1", "prop-2", "eq-33", "eq-32", "eq-61"]))
@@ -407,8 +407,8 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 6.1. Errors of two formulas of the paper, as printed and right. Left: the right (32) holds up to rounding, and as printed its error is about
-# the size of the state. Right: the right (61) converges with order 2, and as printed its error does not fall below a limit. The round trip of the printed (61) is as
+# *Figure 6.1. Two formulas of the paper are evaluated as printed and as they are right. On the left, the right (32) holds up to rounding, and as printed its error is about
+# the size of the state. On the right, the right (61) converges with order 2, and as printed its error does not fall below a limit. The round trip of the printed (61) is as
 # perfect as that of the flipped sign.*
 
 # %% tags=["hide-cell"]
@@ -488,7 +488,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 6.2. Boxes that certainly contain the errors over the initial state $z_N$, at ten steps. DDIM's error changes its sign near 0, and next to its zero no
+# *Figure 6.2. The boxes certainly contain the errors at ten steps, over the initial state $z_N$. DDIM's error changes its sign near 0, and next to its zero no
 # solver has a smaller error.*
 #
 # ## What we found

@@ -57,7 +57,7 @@ def error(solver, law, grid, z):
 # ### Heun, and Algorithm 1
 #
 # EDM takes $\alpha=1$ and $\sigma=t$. Then $\mathbf z$ is its own $\mathbf y$, and the slope of the ODE is $\hat\epsilon$. Heun's method is a
-# trapezoidal rule with an Euler step in place of the unknown end, eq. (35)-(36). Printed from the program:
+# trapezoidal rule with an Euler step in place of the unknown end, eq. (35)-(36). The program prints it as follows:
 
 # %%
 Math(step_latex(Heun(), exploding=True))
@@ -65,7 +65,7 @@ Math(step_latex(Heun(), exploding=True))
 # %% [markdown]
 # Its local error has two sources. The trapezoidal rule with true slopes has the error $-\tfrac1{12}h^3\mathbf y'''$. The Euler predictor is too
 # small by $\tfrac12h^2\mathbf y''$, so the slope there is too small by $\mathbf J\cdot\tfrac12h^2\mathbf y''$, and half a step with it adds
-# $\tfrac14h^3\mathbf J\mathbf y''$. Together, exact minus numerical:
+# $\tfrac14h^3\mathbf J\mathbf y''$. Together they are, exact minus numerical,
 #
 # $$h^3\Big(-\tfrac1{12}\,\mathbf y'''+\tfrac14\,\mathbf J\,\mathbf y''\Big).$$
 #
@@ -266,7 +266,7 @@ Markdown(
 # %% [markdown]
 # ### A mixture on which BDIA-EDM is worse
 #
-# Two distant components, and $\gamma=1$ as in the paper's table 3:
+# We take two distant components, and $\gamma=1$ as in the paper's table 3:
 
 # %%
 distant = problems.GaussianMixture([0.28, 0.72], [[-2.0], [3.9]], [0.07, 0.54])
@@ -341,7 +341,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 7.1. Errors against steps, with reference slopes in grey. DPM-Solver++ is 2M, and BDIA-DPM-Solver++ is (65) at $\gamma=1$. Equation (65) has the slope of
+# *Figure 7.1. Errors fall with the number of steps, next to reference slopes in grey. DPM-Solver++ is 2M, and BDIA-DPM-Solver++ is (65) at $\gamma=1$. Equation (65) has the slope of
 # DDIM, not that of the solver that it extends.*
 #
 # The theory says more than the slope. State by state, the error of (65) tends to $-\gamma/(1+\gamma)$ times DDIM's. The cell regresses one error on the
@@ -414,7 +414,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 7.2. Errors at equal evaluations. The best solver depends on the schedule, and it is neither BDIA-EDM nor (65). On the Karras grid it is 2M. On the
+# *Figure 7.2. Solvers are compared at equal numbers of evaluations. The best solver depends on the schedule, and it is neither BDIA-EDM nor (65). On the Karras grid it is 2M. On the
 # smooth grid of the VP schedule it is BDIA-DDIM with $\gamma=1$, with one evaluation a step and an exact inverse. (65) is behind 2M
 # at every number of evaluations and on both grids.*
 

@@ -135,7 +135,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 8.1. Samples from the same noise with 20 evaluations, a row a solver. Right: root-mean-square distance to the last row, where black to white is 2. The shipped classifier
+# *Figure 8.1. Each row has the samples of a solver from the same noise with 20 evaluations. At its right is the root-mean-square distance to the last row, where black to white is 2. The shipped classifier
 # reads all of them as their label.*
 #
 # The strokes agree, and the classifier has no preference. But the third row, $\gamma=1$, is farther from the images of DPM-Solver++ than the two rows
@@ -246,7 +246,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 8.2. Distance from the network's ODE along the run, from noise (left) to data (right). At high noise $\gamma=1$ is far better than DDIM. Towards the data its error
+# *Figure 8.2. The distance from the network's ODE is followed along the run, from noise (left) to data (right). At high noise $\gamma=1$ is far better than DDIM. Towards the data its error
 # rises more than sevenfold on both grids, and that of DDIM less than threefold.*
 #
 # There are three suspects: the start, the last slot, and the parasitic mode. Each can be taken away:
@@ -319,8 +319,8 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 8.3. Six digits (first row), and their edits under the labels above. Right: how many the classifier reads as the new digit, and the root-mean-square distance to the
-# source.*
+# *Figure 8.3. Six digits (first row) are edited under the labels above. At the right of a row is how many the classifier reads as the new digit, and the
+# root-mean-square distance to the source.*
 
 # %% tags=["hide-input"]
 edits = records(EDITING, edited)

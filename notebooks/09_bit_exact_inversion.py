@@ -74,7 +74,9 @@ for dtype in (np.float64, np.float32):
     for name, solver in floats.items():
         with np.errstate(over="ignore", invalid="ignore"):
             back = [
-                invert(solver, model, grid(n), solve(solver, model, grid(n), z).state).z
+                invert(
+                    solver, model, grid(n), solve(solver, model, grid(n), z).state
+                ).z
                 for n in steps
             ]
         errors = np.array([float(np.abs(b - z).max()) for b in back])
@@ -100,7 +102,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 9.1. The largest round-trip error against steps in two formats, for three values of $\gamma$. Above the grey line the error exceeds the noise. A cross at the upper edge
+# *Figure 9.1. The largest round-trip error depends on the steps, on $\gamma$ and on the format. Above the grey line the error exceeds the noise. A cross at the upper edge
 # stands for an error above $10^{12}$ or an overflow.*
 #
 # At $\gamma=1$ the error stays near rounding, and yet few elements come back unchanged. At $\gamma=\frac12$ nothing comes back beyond
@@ -186,7 +188,7 @@ Markdown(table(["solver", "determinant of the last step"], rows))
 # $$B\leftarrow qB+r,\qquad s=B\bmod p,\quad B\leftarrow\lfloor B/p\rfloor,\qquad X\leftarrow pX'+s.$$
 #
 # The stack $B$ is one integer for each element, the *remainder buffer*. The idea is that of
-# [Maclaurin, Duvenaud and Adams (2015)](https://arxiv.org/abs/1502.03492), who used it to reverse the training of networks. In Python integers, without limit of length:
+# [Maclaurin, Duvenaud and Adams (2015)](https://arxiv.org/abs/1502.03492), who used it to reverse the training of networks. In Python integers, which have no limit of length, it reads:
 
 
 # %%
@@ -285,7 +287,7 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 9.2. Size of the remainder buffer against steps. Grey: the lower bound from the determinants, which no method can beat.*
+# *Figure 9.2. The remainder buffer grows with the steps along the lower bound from the determinants (grey), which no method can beat.*
 #
 # The buffer is part of the `State`. A run may be written to a file, read by another process, and undone there:
 

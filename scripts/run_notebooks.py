@@ -64,6 +64,8 @@ def execute(path: Path) -> str:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # the hours at which cells ran
         _describe_pictures(cell)
+        if "hide-cell" in cell.metadata.get("tags", []):
+            cell.metadata.setdefault("mystnb", {})["code_prompt_show"] = "Show the check"
         if cell.cell_type == "markdown":  # links that hold beside the chapters hold among the pages, too
             cell.source = re.sub(r"\]\((\d\d_\w+)\.py", r"](\1.ipynb", cell.source.replace("](../docs/", "](../"))
     EXECUTED.mkdir(exist_ok=True)

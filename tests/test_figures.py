@@ -23,7 +23,7 @@ from bdia_numerics.pages import figures as gallery
 from bdia_numerics.plots import rounding, stability, tables
 from bdia_numerics.plots.figures import FIGURES
 from bdia_numerics.plots.pictures import Sheet, mosaic, sheets
-from bdia_numerics.plots.style import line
+from bdia_numerics.plots.style import line, looks
 from bdia_numerics.studies.network_studies import GROWTH, GrowthConfig
 from bdia_numerics.studies.network_table import NETWORK_TABLE, TableConfig
 from bdia_numerics.studies.study import assemble, cells
@@ -173,6 +173,14 @@ def test_users_have_the_style():
 
     with plt.style.context("bdia_numerics.plots.bdia"):
         assert plt.rcParams["pdf.fonttype"] == 42 and plt.rcParams["font.size"] == 8
+
+
+def test_a_solver_has_one_look_in_every_company():
+    alone = {name: looks([name])[name] for name in ("DDIM", "BDIA, γ = 1", "EDICT, p = 0.93")}
+    mixed = looks(["a", "EDICT, p = 0.93", "b", "BDIA, γ = 1", "DDIM"])
+    assert {name: mixed[name] for name in alone} == alone
+    seen = {tuple(sorted(look.items())) for look in mixed.values()}
+    assert len(seen) == 5, "and no other curve has it"
 
 
 def test_a_number_that_is_missing_is_seen():

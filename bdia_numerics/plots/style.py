@@ -37,7 +37,7 @@ _LOOKS += [
 ]
 _OF_SOLVERS = {
     "DDIM": 0, "γ = 0": 0, "γ = 1/2": 1, "γ = 0.5": 1, "γ = 0.9": 2, "γ = 1": 3, "BDIA": 3, "EDICT, p = 0.93": 4, "EDICT": 4,
-    "CBDIA": 5, "O-BELM": 6, "Heun": 7, "DPM-Solver++": 8, "γ = 0.8": 9, "BDIA-EDM": 10, "EDICT, p = 1": 11, "BDIA-DPM-Solver++": 12,
+    "CBDIA": 5, "O-BELM": 6, "Heun": 7, "EDICT, p = 1": 8, "BDIA-EDM": 9, "DPM-Solver++": 11, "BDIA-DPM-Solver++": 12, "γ = 0.8": 13,
 }  # fmt: skip
 """The look of a solver by its name, that of BDIA by its gamma; those of numbers 7 and more are the seven colours again."""
 _FEW_DECADES = 2.0
