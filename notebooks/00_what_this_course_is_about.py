@@ -3,15 +3,15 @@
 #
 # ## Question
 #
-# You have an image, and a network that turns noise into images. You want the same image with one thing changed. For that
-# you need the noise from which the network would draw exactly this image. A diffusion sampler runs from noise to images,
-# so you have to run it backwards. Can a sampler be run backwards exactly, what does it cost, and is the noise that comes
-# out the right one? These three questions are the subject of the course.
+# You have an image, and a network that turns noise into images. You want the same image with one thing changed. For
+# that you need the noise from which the network would draw exactly this image. A diffusion sampler runs from noise to
+# images, so you have to run it backwards. Can a sampler be run backwards exactly, what does it cost, and is the noise
+# that comes out the right one? These three questions are the subject of the course.
 #
 # The course follows one paper, "Exact Diffusion Inversion via Bi-directional Integration Approximation" by
 # [Zhang, Lewis and Kleijn (2024)](https://arxiv.org/abs/2307.10829), which every chapter calls *the paper*. Its method,
-# BDIA, is compared with its predecessors and rivals. Every statement is derived on the page, checked by the program that
-# also does the sampling, or measured against an exact solution.
+# BDIA, is compared with its predecessors and rivals. Every statement is derived on the page, checked by the program
+# that also does the sampling, or measured against an exact solution.
 
 # %% tags=["hide-input"]
 import os
@@ -32,8 +32,8 @@ from bdia_numerics.torch.editing import drawn, invert
 # %% [markdown]
 # ## An edit that returns, and one that does not
 #
-# The package carries a small network that draws handwritten digits of a given label. We let it draw a 3. Then we pretend
-# that this 3 is our own image, of which nobody knows the noise.
+# The package carries a small network that draws handwritten digits of a given label. We let it draw a 3. Then we
+# pretend that this 3 is our own image, of which nobody knows the noise.
 
 # %%
 network = load()
@@ -41,8 +41,8 @@ image = drawn(network, label=3, seed=0)
 
 # %% [markdown]
 # Two methods take the image to noise under its label. The usual one, *DDIM inversion*, runs the sampler
-# [DDIM](https://arxiv.org/abs/2010.02502) (Song, Meng and Ermon, 2021) on the reversed time axis. The other one uses BDIA,
-# whose step has an exact inverse.
+# [DDIM](https://arxiv.org/abs/2010.02502) (Song, Meng and Ermon, 2021) on the reversed time axis. The other one uses
+# BDIA, whose step has an exact inverse.
 
 # %%
 there = {
@@ -74,13 +74,14 @@ Picture(
         "",
         "",
     ),
-    "Two rows of digits. DDIM inversion: the 3 that returns differs from the image. BDIA: the 3 that returns is the image; the edits keep its slant.",
+    "Two rows of digits. DDIM inversion: the 3 that returns differs from the image. "
+    "BDIA: the 3 that returns is the image.",
 )
 
 # %% [markdown]
-# *Figure 0.1. One image was taken to noise under the label 3 and back under the labels 3, 8 and 5, with 20 evaluations of the
-# network each way. DDIM inversion (upper row) returns another 3. BDIA (lower row) returns the image itself, so that whatever
-# changes in an edit is changed by the label.*
+# *Figure 0.1. One image was taken to noise under the label 3 and back under the labels 3, 8 and 5, with 20 evaluations
+# of the network each way. DDIM inversion (upper row) returns another 3. BDIA (lower row) returns the image itself, so
+# that whatever changes in an edit is changed by the label.*
 
 # %% tags=["hide-input"]
 reports = {name: found.report() for name, found in there.items()}
@@ -111,13 +112,13 @@ assert reports["BDIA"].std > 0.8 > 0.6 > reports["DDIM inversion"].std
 #
 # | chapter | question | what you can do afterwards |
 # |---|---|---|
-# | [1](01_probability_flow.py) | Which equation does a sampler solve? | derive the probability-flow ODE, and solve it exactly for mixtures |
+# | [1](01_probability_flow.py) | Which equation does a sampler solve? | derive the probability-flow ODE, and solve it for mixtures |
 # | [2](02_ddim_as_euler.py) | What is DDIM? | predict its error, with the sign, before you run it |
 # | [3](03_exact_inversion.py) | How can a step be undone? | decide from a step's text whether it has an exact inverse |
 # | [4](04_order_and_error_constants.py) | How accurate is BDIA? | derive $(1-\gamma)/(1+\gamma)$, and say on which grids it holds |
 # | [5](05_stability_and_rounding.py) | What grows, and how fast? | predict how many digits a round trip loses |
 # | [6](06_proofs_that_run.py) | How do you know? | prove a statement for every network and every number of steps |
-# | [7](07_edm_and_dpm_solver_pp.py) | Does the idea carry over to better solvers? | find by expansion where an average helps, and where it costs an order |
+# | [7](07_edm_and_dpm_solver_pp.py) | Does the idea help better solvers? | find where an average gains an order, and where it costs one |
 # | [8](08_real_unets.py) | What survives on a real network? | separate the errors of the start, the last slot and the parasitic mode |
 # | [9](09_bit_exact_inversion.py) | Can every bit come back? | run an inversion without any rounding error, and state its price |
 #
@@ -127,8 +128,8 @@ assert reports["BDIA"].std > 0.8 > 0.6 > reports["DDIM inversion"].std
 #
 # You need calculus with Taylor expansions, matrices with their eigenvalues and determinants, and densities of random
 # variables with conditional expectations. You need to read Python with NumPy. You do not need to know diffusion models,
-# numerical analysis or stochastic calculus, because what is needed of them is derived where it is used. If you can do the
-# first exercise below without help, you are ready.
+# numerical analysis or stochastic calculus, because what is needed of them is derived where it is used. If you can do
+# the first exercise below without help, you are ready.
 #
 # ## Notation
 #
@@ -139,7 +140,7 @@ assert reports["BDIA"].std > 0.8 > 0.6 > reports["DDIM inversion"].std
 # |---|---|
 # | $\mathbf x$ | a data point, for example an image |
 # | $\alpha_t,\ \sigma_t$ | the schedule: how much of the data, and how much noise, is in a state at time $t$ |
-# | $\mathbf z_t=\alpha_t\mathbf x+\sigma_t\boldsymbol\epsilon$ | the noisy state at time $t$, with noise $\boldsymbol\epsilon\sim\mathcal N(\mathbf 0,\mathbf I)$ |
+# | $\mathbf z_t=\alpha_t\mathbf x+\sigma_t\boldsymbol\epsilon$ | the noisy state at time $t$, with standard normal $\boldsymbol\epsilon$ |
 # | $\hat\epsilon(\mathbf z,t)$ | the noise prediction: what the network returns |
 # | $s=\sigma/\alpha,\ \mathbf y=\mathbf z/\alpha$ | noise level and scaled state; in them the equation is simplest |
 # | $t_0<t_1<\dots<t_N$ | the time grid; index 0 is the data end, index $N$ the noise end |
@@ -157,8 +158,8 @@ assert reports["BDIA"].std > 0.8 > 0.6 > reports["DDIM inversion"].std
 # ## How to read a chapter
 #
 # Each chapter asks a question, derives what can be derived, and tests it in an experiment. The code that teaches
-# something is shown. The code that draws, prints tables or checks what the text says is folded, and opens at a click. The
-# checks are assertions that stop the chapter when they fail. So the numbers on these pages are those of the program
+# something is shown. The code that draws, prints tables or checks what the text says is folded, and opens at a click.
+# The checks are assertions that stop the chapter when they fail. So the numbers on these pages are those of the program
 # that you install.
 #
 # The exercises have three grades. A *warm-up* takes minutes and a pencil. A *standard* exercise takes an hour and some
@@ -173,19 +174,20 @@ assert reports["BDIA"].std > 0.8 > 0.6 > reports["DDIM inversion"].std
 # 1. **Warm-up.** Let $x$ be $-1$ or $+1$ with probability $\frac12$ each, and $z=\alpha x+\sigma\epsilon$. Compute
 #    $\mathbb E[x\mid z]$ and $\mathbb E[\epsilon\mid z]$. What do they tend to for $\sigma\to0$, and what for
 #    $\sigma\to\infty$?
-# 2. **Warm-up.** A map $\Phi$ and its exact inverse are given. Somebody reports that
-#    $|\Phi(\Phi^{-1}(x))-x|<10^{-12}$ for a thousand images $x$. What follows about how well $\Phi$ solves its equation?
-# 3. **Standard.** Repeat figure 0.1 with EDICT (`solver="edict"`) and with BDIA at $\gamma=\frac12$. How well do they return?
-#    Compare the standard deviations of their noise. Which of the two could you use for an edit?
+# 2. **Warm-up.** A map $\Phi$ and its exact inverse are given. Somebody reports that $|\Phi(\Phi^{-1}(x))-x|<10^{-12}$
+#    for a thousand images $x$. What follows about how well $\Phi$ solves its equation?
+# 3. **Standard.** Repeat figure 0.1 with EDICT (`solver="edict"`) and with BDIA at $\gamma=\frac12$. How well do they
+#    return? Compare the standard deviations of their noise. Which of the two could you use for an edit?
 #
 # ## Solutions
 #
 # <details><summary>Solution of exercise 1</summary>
 #
 # Bayes' theorem gives $P(x=1\mid z)=\dfrac{e^{\alpha z/\sigma^2}}{e^{\alpha z/\sigma^2}+e^{-\alpha z/\sigma^2}}$, so
-# $\mathbb E[x\mid z]=\tanh(\alpha z/\sigma^2)$ and $\mathbb E[\epsilon\mid z]=\big(z-\alpha\tanh(\alpha z/\sigma^2)\big)/\sigma$. For
-# $\sigma\to0$ the first tends to the sign of $z$, so the data point is known. For $\sigma\to\infty$ with $z/\sigma$ fixed it
-# tends to 0, the mean of the data, and the noise prediction tends to $z/\sigma$, so nothing but noise is left.
+# $\mathbb E[x\mid z]=\tanh(\alpha z/\sigma^2)$ and
+# $\mathbb E[\epsilon\mid z]=\big(z-\alpha\tanh(\alpha z/\sigma^2)\big)/\sigma$. For $\sigma\to0$ the first tends to the
+# sign of $z$, so the data point is known. For $\sigma\to\infty$ with $z/\sigma$ fixed it tends to 0, the mean of the
+# data, and the noise prediction tends to $z/\sigma$, so nothing but noise is left.
 #
 # </details>
 
@@ -240,4 +242,5 @@ assert any("gamma=0.5" in str(warning.message) for warning in told)
 #   [Wang et al. (2024)](https://arxiv.org/abs/2410.07273) give a family that contains BDIA and EDICT.
 # - [Edit an image](../docs/edit-an-image.md) does the experiment of this chapter from the command line, also with
 #   Stable Diffusion.
-# - The [ledger](../docs/ledger.md) lists every numbered statement of the paper with the verdict that this package gives.
+# - The [ledger](../docs/ledger.md) lists every numbered statement of the paper with the verdict that this package
+#   gives.

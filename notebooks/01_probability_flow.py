@@ -5,8 +5,8 @@
 #
 # A diffusion model turns noise into data by solving an ordinary differential equation. Where does this equation come
 # from, and why does it produce the right distribution although it contains no randomness? Whoever compares solvers
-# needs its exact solution, because a comparison with "a very fine run" trusts the thing that is being tested. For
-# which distributions of the data is the exact solution known?
+# needs its exact solution, because a comparison with "a very fine run" trusts the thing that is being tested. For which
+# distributions of the data is the exact solution known?
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -26,13 +26,13 @@ from bdia_numerics.schedules import probability_flow
 #
 # ### Noisy states
 #
-# Data $\mathbf x\sim p_{\rm data}$ become noisy states by eq. (1) of
-# [the paper](https://arxiv.org/abs/2307.10829):
+# Data $\mathbf x\sim p_{\rm data}$ become noisy states by eq. (1) of [the paper](https://arxiv.org/abs/2307.10829):
 #
 # $$\mathbf z_t=\alpha_t\mathbf x+\sigma_t\boldsymbol\epsilon,\qquad\boldsymbol\epsilon\sim\mathcal N(\mathbf 0,\mathbf I).$$
 #
-# Given $\mathbf x$, the state has the density $k_t(\mathbf z\mid\mathbf x)=\mathcal N(\alpha_t\mathbf x,\sigma_t^2\mathbf I)$. Its marginal
-# density is the average of these over the data,
+# Given $\mathbf x$, the state has the density
+# $k_t(\mathbf z\mid\mathbf x)=\mathcal N(\alpha_t\mathbf x,\sigma_t^2\mathbf I)$. Its marginal density is the average
+# of these over the data,
 #
 # $$q_t(\mathbf z)=\int k_t(\mathbf z\mid\mathbf x)\,p_{\rm data}(\mathbf x)\,d\mathbf x .$$
 #
@@ -40,15 +40,15 @@ from bdia_numerics.schedules import probability_flow
 #
 # ### Step 1: a random process with these marginals
 #
-# Consider the linear stochastic differential equation $d\mathbf z=f(t)\,\mathbf z\,dt+g(t)\,d\mathbf w$ with a Wiener process
-# $\mathbf w$. The density $p$ of its solution obeys the Fokker-Planck equation, which balances the drift and the diffusion of
-# probability:
+# Consider the linear stochastic differential equation $d\mathbf z=f(t)\,\mathbf z\,dt+g(t)\,d\mathbf w$ with a Wiener
+# process $\mathbf w$. The density $p$ of its solution obeys the Fokker-Planck equation, which balances the drift and
+# the diffusion of probability:
 #
 # $$\frac{\partial p}{\partial t}=-\nabla\cdot\big(f\,\mathbf z\,p\big)+\tfrac12g^2\,\nabla^2p .$$
 #
-# To find the $f$ and $g$ that make $k_t(\mathbf z\mid\mathbf x)$ a solution, look at its first two moments. The mean $\alpha_t\mathbf x$ must follow the drift, so
-# $\dot\alpha=f\alpha$. The variance obeys $d\sigma^2/dt=2f\sigma^2+g^2$, because the drift scales it and the diffusion adds
-# to it. Solving for $f$ and $g^2$ gives eq. (3):
+# To find the $f$ and $g$ that make $k_t(\mathbf z\mid\mathbf x)$ a solution, look at its first two moments. The mean
+# $\alpha_t\mathbf x$ must follow the drift, so $\dot\alpha=f\alpha$. The variance obeys $d\sigma^2/dt=2f\sigma^2+g^2$,
+# because the drift scales it and the diffusion adds to it. Solving for $f$ and $g^2$ gives eq. (3):
 #
 # $$f=\frac{d\log\alpha}{dt},\qquad g^2=\frac{d\sigma^2}{dt}-2\,\frac{d\log\alpha}{dt}\,\sigma^2 .$$
 #
@@ -62,9 +62,9 @@ f, g2 = any_schedule.drift(t), any_schedule.diffusion2(t)
 Math(rf"f(t)={sp.latex(f)},\qquad g^2(t)={sp.latex(sp.expand(g2))}")
 
 # %% [markdown]
-# The Fokker-Planck equation is linear, so if every $k_t(\mathbf z\mid\mathbf x)$ solves it, their average $q_t$ does, too. The random
-# process therefore has the marginals $q_t$. The folded cell checks that $k_t$ is a solution for every schedule. In more
-# dimensions $k_t$ is a product of such densities, one for each coordinate.
+# The Fokker-Planck equation is linear, so if every $k_t(\mathbf z\mid\mathbf x)$ solves it, their average $q_t$ does,
+# too. The random process therefore has the marginals $q_t$. The folded cell checks that $k_t$ is a solution for every
+# schedule. In more dimensions $k_t$ is a product of such densities, one for each coordinate.
 
 # %% tags=["hide-cell"]
 kernel = sp.exp(-((z - alpha(t) * x) ** 2) / (2 * sigma(t) ** 2)) / sigma(t)
@@ -101,13 +101,15 @@ assert sp.simplify(transported - diffused) == 0
 # ### Step 3: the score is the noise prediction
 #
 # A network is trained to guess the noise in a state, by minimising
-# $\mathbb E\,|\hat\epsilon(\mathbf z_t,t)-\boldsymbol\epsilon|^2$. Among all functions of $\mathbf z$ the minimiser is the conditional mean: for any guess
-# $\mathbf u$, with $\mathbf m=\mathbb E[\boldsymbol\epsilon\mid\mathbf z]$,
+# $\mathbb E\,|\hat\epsilon(\mathbf z_t,t)-\boldsymbol\epsilon|^2$. Among all functions of $\mathbf z$ the minimiser is
+# the conditional mean: for any guess $\mathbf u$, with $\mathbf m=\mathbb E[\boldsymbol\epsilon\mid\mathbf z]$,
 #
-# $$\mathbb E\big[|\mathbf u-\boldsymbol\epsilon|^2\mid\mathbf z\big]=|\mathbf u-\mathbf m|^2+\mathbb E\big[|\mathbf m-\boldsymbol\epsilon|^2\mid\mathbf z\big],$$
+# $$\mathbb E\big[|\mathbf u-\boldsymbol\epsilon|^2\mid\mathbf z\big]=|\mathbf u-\mathbf m|^2
+# +\mathbb E\big[|\mathbf m-\boldsymbol\epsilon|^2\mid\mathbf z\big],$$
 #
-# because the mixed term has the factor $\mathbb E[\mathbf m-\boldsymbol\epsilon\mid\mathbf z]=0$. The first term on the right is least for
-# $\mathbf u=\mathbf m$. So a perfect network returns $\hat\epsilon(\mathbf z,t)=\mathbb E[\boldsymbol\epsilon\mid\mathbf z_t=\mathbf z]$.
+# because the mixed term has the factor $\mathbb E[\mathbf m-\boldsymbol\epsilon\mid\mathbf z]=0$. The first term on the
+# right is least for $\mathbf u=\mathbf m$. So a perfect network returns
+# $\hat\epsilon(\mathbf z,t)=\mathbb E[\boldsymbol\epsilon\mid\mathbf z_t=\mathbf z]$.
 #
 # The score is the same conditional mean. Differentiate $q_t$ under the integral, and use
 # $\nabla_{\mathbf z}k_t=-k_t\,(\mathbf z-\alpha_t\mathbf x)/\sigma_t^2$:
@@ -119,8 +121,8 @@ assert sp.simplify(transported - diffused) == 0
 #
 # The fraction is the density of $\mathbf x$ given $\mathbf z$, by Bayes. The result is known as Tweedie's formula
 # ([Efron, 2011](https://doi.org/10.1198/jasa.2011.tm11181)) and as denoising score matching
-# ([Vincent, 2011](https://doi.org/10.1162/NECO_a_00142)). It is what eq. (5) of the paper ends with. The middle of eq. (5)
-# lacks the conditional mean: it has the score of $\mathbf z$ *given one* $\mathbf x$.
+# ([Vincent, 2011](https://doi.org/10.1162/NECO_a_00142)). It is what eq. (5) of the paper ends with. The middle of eq.
+# (5) lacks the conditional mean: it has the score of $\mathbf z$ *given one* $\mathbf x$.
 
 # %% tags=["hide-cell"]
 w, a, s_ = sp.symbols("w a s", positive=True)
@@ -144,8 +146,14 @@ Markdown(verdicts("eq-5"))
 #
 # $$\mathbf y=\mathbf z/\alpha_t,\qquad s=\sigma_t/\alpha_t .$$
 #
-# By hand we get $\dot{\mathbf y}=\dot{\mathbf z}/\alpha-\mathbf z\,\dot\alpha/\alpha^2=(\dot{\mathbf z}-f\mathbf z)/\alpha=\tfrac12g^2\,\hat\epsilon/(\alpha\sigma)$. We also need $g^2=2\sigma\dot\sigma-2f\sigma^2=2\sigma\alpha\,\dot s$, since $\dot s=\dot\sigma/\alpha-\sigma f/\alpha$. Hence $\dot{\mathbf y}=\dot s\,\hat\epsilon$. The library
-# does the same on symbols:
+# By hand we get
+#
+# $$\dot{\mathbf y}=\frac{\dot{\mathbf z}}\alpha-\mathbf z\,\frac{\dot\alpha}{\alpha^2}
+# =\frac{\dot{\mathbf z}-f\mathbf z}\alpha=\frac{g^2\,\hat\epsilon}{2\alpha\sigma}.$$
+#
+# We also need $g^2=2\sigma\dot\sigma-2f\sigma^2=2\sigma\alpha\,\dot s$, since
+# $\dot s=\dot\sigma/\alpha-\sigma f/\alpha$. Hence $\dot{\mathbf y}=\dot s\,\hat\epsilon$. The library does the same on
+# symbols:
 
 # %%
 ode = probability_flow(lambda z, t: -eps / any_schedule.sigma(t), any_schedule)
@@ -157,9 +165,10 @@ Math(rf"\frac{{d\mathbf y}}{{ds}}={sp.latex(right_hand_side)}")
 assert right_hand_side == eps
 
 # %% [markdown]
-# This is the one equation of the course, $d\mathbf y/ds=\hat\epsilon$: the noise prediction *is* the slope. In sampling $s$ runs
-# downwards, from $\sigma_T/\alpha_T$ to the data end, so every step size in $s$ is negative. Schedules differ only in which values
-# of $s$ a grid of times visits, and in the factor $\alpha$ by which an error of $\mathbf y$ becomes an error of $\mathbf z$.
+# This is the one equation of the course, $d\mathbf y/ds=\hat\epsilon$: the noise prediction *is* the slope. In sampling
+# $s$ runs downwards, from $\sigma_T/\alpha_T$ to the data end, so every step size in $s$ is negative. Schedules differ
+# only in which values of $s$ a grid of times visits, and in the factor $\alpha$ by which an error of $\mathbf y$
+# becomes an error of $\mathbf z$.
 #
 # ### The score of a mixture
 #
@@ -212,8 +221,9 @@ assert np.allclose(score, by_differences, rtol=1e-8, atol=1e-8)
 # $$F_t(z_t)=F_T(z_T),\qquad\text{hence}\qquad z_t=F_t^{-1}\big(F_T(z_T)\big).$$
 #
 # This is the exact solution for every distribution on the line, without a single integration step. To prove it,
-# integrate the continuity equation over $(-\infty,y]$. In $(y,s)$ it reads $\partial q/\partial s=-\partial(\hat\epsilon q)/\partial y$, so
-# $\partial F/\partial s=-\hat\epsilon\,q$, and along a trajectory
+# integrate the continuity equation over $(-\infty,y]$. In $(y,s)$ it reads
+# $\partial q/\partial s=-\partial(\hat\epsilon q)/\partial y$, so $\partial F/\partial s=-\hat\epsilon\,q$, and along a
+# trajectory
 #
 # $$\frac{d}{ds}F_s(y(s))=\frac{\partial F}{\partial s}+q\,\frac{dy}{ds}=-\hat\epsilon\,q+q\,\hat\epsilon=0 .$$
 #
@@ -252,13 +262,13 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 1.1. The probability flow takes one broad hump to the two modes of a mixture. Shading shows the density at each time, relative to its maximum, and
-# lines are exact trajectories. The trajectory between the modes turns sharply, and there solvers make their largest
-# errors. The right panel has the densities at both ends.*
+# *Figure 1.1. The probability flow takes one broad hump to the two modes of a mixture. Shading shows the density at
+# each time, relative to its maximum, and lines are exact trajectories. The trajectory between the modes turns sharply,
+# and there solvers make their largest errors. The right panel has the densities at both ends.*
 #
-# Is this the solution? We ask in three ways that do not rest on one another. The first is the conserved quantity, computed with scipy's
-# normal distribution function. The second is an integration of eq. (2) in $t$ by `scipy.integrate`. The third is the
-# library's own reference integrator in $(\mathbf y,s)$, which estimates its error.
+# Is this the solution? We ask in three ways that do not rest on one another. The first is the conserved quantity,
+# computed with scipy's normal distribution function. The second is an integration of eq. (2) in $t$ by
+# `scipy.integrate`. The third is the library's own reference integrator in $(\mathbf y,s)$, which estimates its error.
 
 # %% tags=["hide-input"]
 conserved = np.abs(cdf(end[:, 0], 0.005) - cdf(noise[:, 0], 1.0)).max()
@@ -284,9 +294,9 @@ assert np.abs(integrated - end[:, 0]).max() < 1e-8
 assert np.abs(reference.z - end).max() < reference.error
 
 # %% [markdown]
-# In the plane there is a closed form for special positions only, such as means on a line, or one centre. Three Gaussians
-# in a triangle have none. For them the library gives a numerical solution with an error estimate, or an *enclosure*: an
-# interval that certainly contains the solution, by Taylor steps in ball arithmetic
+# In the plane there is a closed form for special positions only, such as means on a line, or one centre. Three
+# Gaussians in a triangle have none. For them the library gives a numerical solution with an error estimate, or an
+# *enclosure*: an interval that certainly contains the solution, by Taylor steps in ball arithmetic
 # ([Johansson, 2017](https://arxiv.org/abs/1611.02831)). It does not call either of them exact.
 
 # %%
@@ -312,7 +322,8 @@ assert np.abs(middle - estimated.z).max() < np.max(estimated.certificate.error)
 # - The process and the probability-flow ODE have equal marginals, because diffusion can be written as a transport along
 #   the score.
 # - The score is $-\hat\epsilon/\sigma$ for the conditional mean $\hat\epsilon$, which is what training aims at.
-# - In $(\mathbf y,s)$ the ODE is $d\mathbf y/ds=\hat\epsilon$ for every schedule. All later chapters use these variables.
+# - In $(\mathbf y,s)$ the ODE is $d\mathbf y/ds=\hat\epsilon$ for every schedule. All later chapters use these
+#   variables.
 # - Distributions on the line have an exact flow, to rounding. This course measures errors against it, and not against
 #   fine runs.
 #
@@ -320,22 +331,22 @@ assert np.abs(middle - estimated.z).max() < np.max(estimated.certificate.error)
 #
 # 1. **Warm-up.** Derive the flow of one Gaussian $\mathcal N(\mu,c)$ from the conservation of $F$, and compare it with
 #    `problems.Gaussian`.
-# 2. **Warm-up.** A network may be trained to predict the data, $\hat x=\mathbb E[\mathbf x\mid\mathbf z]$. Express $\hat x$ by $\hat\epsilon$, and show
-#    that both trainings have the same optimum.
+# 2. **Warm-up.** A network may be trained to predict the data, $\hat x=\mathbb E[\mathbf x\mid\mathbf z]$. Express
+#    $\hat x$ by $\hat\epsilon$, and show that both trainings have the same optimum.
 # 3. **Standard.** Show that the derivative of the flow is a ratio of densities,
 #    $\partial z_t/\partial z_T=q_T(z_T)/q_t(z_t)$. Where is it large, and what does that mean for a solver?
-# 4. **Standard.** Samplers start from $\mathcal N(0,\sigma_T^2)$, not from $q_T$. How wrong is the distribution of
-#    the samples, even if the ODE is solved exactly? Use the Kolmogorov-Smirnov distance $\sup_z|F(z)-G(z)|$.
-# 5. **Research.** A learned $\hat\epsilon$ is not exactly $-\sigma$ times a score. Step 2 then gives a transport of some
-#    density, but not of $q_t$. Bound the distance of the marginals of the ODE and of the random process in terms of
-#    the error of $\hat\epsilon$. Which of the two suffers more?
+# 4. **Standard.** Samplers start from $\mathcal N(0,\sigma_T^2)$, not from $q_T$. How wrong is the distribution of the
+#    samples, even if the ODE is solved exactly? Use the Kolmogorov-Smirnov distance $\sup_z|F(z)-G(z)|$.
+# 5. **Research.** A learned $\hat\epsilon$ is not exactly $-\sigma$ times a score. Step 2 then gives a transport of
+#    some density, but not of $q_t$. Bound the distance of the marginals of the ODE and of the random process in terms
+#    of the error of $\hat\epsilon$. Which of the two suffers more?
 #
 # ## Solutions
 #
 # <details><summary>Solution of exercise 1</summary>
 #
-# In $y$ the distribution at level $s$ is $\mathcal N(\mu,c+s^2)$, so $F_s(y)=\Phi\big((y-\mu)/\sqrt{c+s^2}\big)$, and equal
-# values of $\Phi$ mean equal arguments:
+# In $y$ the distribution at level $s$ is $\mathcal N(\mu,c+s^2)$, so $F_s(y)=\Phi\big((y-\mu)/\sqrt{c+s^2}\big)$, and
+# equal values of $\Phi$ mean equal arguments:
 #
 # $$y_s=\mu+\sqrt{\frac{c+s^2}{c+s_T^2}}\;(y_T-\mu).$$
 #
@@ -355,16 +366,17 @@ assert np.allclose(by_hand, found, rtol=1e-13, atol=1e-13)
 # %% [markdown]
 # <details><summary>Solution of exercise 2</summary>
 #
-# Take the conditional mean of (1) given $\mathbf z$: $\mathbf z=\alpha\hat x+\sigma\hat\epsilon$, so $\hat x=(\mathbf z-\sigma\hat\epsilon)/\alpha$. An error of
-# $\hat\epsilon$ becomes one of $\hat x$ with the factor $-\sigma/\alpha$, which depends on $t$ alone. At each $t$ both losses are therefore
-# multiples of one another. Over all $t$ they weigh the times differently, but a perfect network is optimal for both.
+# Take the conditional mean of (1) given $\mathbf z$: $\mathbf z=\alpha\hat x+\sigma\hat\epsilon$, so
+# $\hat x=(\mathbf z-\sigma\hat\epsilon)/\alpha$. An error of $\hat\epsilon$ becomes one of $\hat x$ with the factor
+# $-\sigma/\alpha$, which depends on $t$ alone. At each $t$ both losses are therefore multiples of one another. Over all
+# $t$ they weigh the times differently, but a perfect network is optimal for both.
 #
 # </details>
 #
 # <details><summary>Solution of exercise 3</summary>
 #
-# Differentiate $F_t(z_t)=F_T(z_T)$ by $z_T$: $q_t(z_t)\,\partial z_t/\partial z_T=q_T(z_T)$. The derivative is large where the end
-# lies in a region that the data avoid, here between the modes. An error made early is multiplied by it.
+# Differentiate $F_t(z_t)=F_T(z_T)$ by $z_T$: $q_t(z_t)\,\partial z_t/\partial z_T=q_T(z_T)$. The derivative is large
+# where the end lies in a region that the data avoid, here between the modes. An error made early is multiplied by it.
 #
 # </details>
 
@@ -383,9 +395,9 @@ for where, state in (
 # %% [markdown]
 # <details><summary>Solution of exercise 4</summary>
 #
-# The flow is an increasing map, and increasing maps do not change the Kolmogorov-Smirnov distance. So the distance at the
-# data end is the distance at $t=T$, which needs no ODE at all. The check uses that a state ends left of $x$ if and only if it
-# begins left of the state to which the exact flow takes $x$ back.
+# The flow is an increasing map, and increasing maps do not change the Kolmogorov-Smirnov distance. So the distance at
+# the data end is the distance at $t=T$, which needs no ODE at all. The check uses that a state ends left of $x$ if and
+# only if it begins left of the state to which the exact flow takes $x$ back.
 #
 # </details>
 
@@ -407,9 +419,10 @@ assert np.isclose(at_noise, at_data, rtol=0.02)
 #
 # For the random process in reverse time, Girsanov's theorem bounds the Kullback-Leibler divergence by the integral of
 # the squared error of the score, weighted with $g^2/2$. For the ODE no such bound by the squared error alone holds. The
-# derivative of the divergence has a mixed term, the error of the score of the *model's own* density, which training does
-# not control. [Song et al. (2021)](https://arxiv.org/abs/2101.09258) and [Lu et al. (2022)](https://arxiv.org/abs/2206.08265) are places to start.
-# In one dimension you can measure both with this package: perturb `model` by a function of your choice.
+# derivative of the divergence has a mixed term, the error of the score of the *model's own* density, which training
+# does not control. [Song et al. (2021)](https://arxiv.org/abs/2101.09258) and
+# [Lu et al. (2022)](https://arxiv.org/abs/2206.08265) are places to start. In one dimension you can measure both with
+# this package: perturb `model` by a function of your choice.
 #
 # </details>
 #

@@ -3,9 +3,9 @@
 #
 # ## Question
 #
-# [Chapter 3](03_exact_inversion.py) left a riddle: exact round trips through useless latents. By which factor does an error grow on
-# the way to the noise, and on the way to the data? What does $\gamma<1$ buy, and what does it cost? How many digits does a
-# computer need so that "exact" inversion is exact in practice?
+# [Chapter 3](03_exact_inversion.py) left a riddle: exact round trips through useless latents. By which factor does an
+# error grow on the way to the noise, and on the way to the data? What does $\gamma<1$ buy, and what does it cost? How
+# many digits does a computer need so that "exact" inversion is exact in practice?
 
 # %% tags=["hide-input"]
 from fractions import Fraction
@@ -36,20 +36,22 @@ from bdia_numerics.plots.style import Panel, draw, looks
 #
 # ### Zero-stability
 #
-# Switch the network off, $\hat\epsilon=0$, and let $\alpha$ be constant. The ODE then stands still, and so should a solver. BDIA becomes
-# the recurrence $u_{k+2}=(1-\gamma)\,u_{k+1}+\gamma\,u_k$, where $k$ counts the steps. Try $u_k=\zeta^k$:
+# Switch the network off, $\hat\epsilon=0$, and let $\alpha$ be constant. The ODE then stands still, and so should a
+# solver. BDIA becomes the recurrence $u_{k+2}=(1-\gamma)\,u_{k+1}+\gamma\,u_k$, where $k$ counts the steps. Try
+# $u_k=\zeta^k$:
 #
 # $$\zeta^2-(1-\gamma)\,\zeta-\gamma=(\zeta-1)(\zeta+\gamma)=0 .$$
 #
-# This is the *characteristic polynomial*. The root 1 carries the solution. The root $-\gamma$ is *parasitic*: nothing in the ODE
-# corresponds to it. For $\gamma\ne-1$ every solution of the recurrence is
+# This is the *characteristic polynomial*. The root 1 carries the solution. The root $-\gamma$ is *parasitic*: nothing
+# in the ODE corresponds to it. For $\gamma\ne-1$ every solution of the recurrence is
 #
 # $$u_k=A+B\,(-\gamma)^k,\qquad A=\frac{u_1+\gamma u_0}{1+\gamma},\qquad B=\frac{u_0-u_1}{1+\gamma}.$$
 #
-# If both first values are equal, then $B=0$, and the solver stands still. If a rounding error makes them differ, the parasitic part stays bounded for
-# all $k$ if and only if $|\gamma|\le1$. For $\gamma=-1$ the root 1 is double, the solution is $A+Bk$, and it grows. A solver is called **zero-stable**
-# if its recurrence keeps all solutions bounded as the number of steps grows. For BDIA this is $-1<\gamma\le1$. In general all roots must lie in the
-# closed unit disc, and those on the circle must be simple ([Dahlquist, 1956](https://doi.org/10.7146/math.scand.a-10454)).
+# If both first values are equal, then $B=0$, and the solver stands still. If a rounding error makes them differ, the
+# parasitic part stays bounded for all $k$ if and only if $|\gamma|\le1$. For $\gamma=-1$ the root 1 is double, the
+# solution is $A+Bk$, and it grows. A solver is called **zero-stable** if its recurrence keeps all solutions bounded as
+# the number of steps grows. For BDIA this is $-1<\gamma\le1$. In general all roots must lie in the closed unit disc,
+# and those on the circle must be simple ([Dahlquist, 1956](https://doi.org/10.7146/math.scand.a-10454)).
 
 # %% tags=["hide-cell"]
 gamma, p, g1, g2, zeta = sp.symbols("gamma p gamma_1 gamma_2 zeta", positive=True)
@@ -61,15 +63,18 @@ assert sp.simplify(u[2] - (1 - gamma) * u[1] - gamma * u[0]) == 0
 assert [sp.simplify(x.subs(power, 1)) for x in u[:2]] == [u0, u1]
 
 # %% [markdown]
-# Zero-stability is what turns small local errors into small global ones. Collect the last two errors of a run in a vector
-# $\mathbf v_k$. It obeys $\mathbf v_{k+1}=C\,\mathbf v_k+(\text{slope terms of size at most }|h_k|\,L\,|\mathbf v_k|)+\boldsymbol\ell_k$, with the companion matrix $C$ of the
-# recurrence and a bound $L$ of the Jacobian. Zero-stability says that all powers of $C$ are bounded, $\|C^k\|\le K$. Unroll the recurrence:
+# Zero-stability is what turns small local errors into small global ones. Collect the last two errors of a run in a
+# vector $\mathbf v_k$. It obeys
+# $\mathbf v_{k+1}=C\,\mathbf v_k+(\text{slope terms of size at most }|h_k|\,L\,|\mathbf v_k|)+\boldsymbol\ell_k$, with
+# the companion matrix $C$ of the recurrence and a bound $L$ of the Jacobian. Zero-stability says that all powers of $C$
+# are bounded, $\|C^k\|\le K$. Unroll the recurrence:
 #
 # $$|\mathbf v_k|\le K\Big(|\mathbf v_0|+\sum_{j<k}|h_j|\,L\,|\mathbf v_j|+\sum_{j<k}|\boldsymbol\ell_j|\Big)\quad\text{so}\quad
 # |\mathbf v_k|\le K\Big(|\mathbf v_0|+\sum_j|\boldsymbol\ell_j|\Big)\,e^{KLH},\qquad H=\sum_j|h_j| .$$
 #
-# The second inequality is Gronwall's for sums. The bound does not grow with $N$. If local errors are $O(h^{p+1})$ and the start is
-# $O(h^p)$, then the global error is $O(h^p)$. Without zero-stability there is no $K$, and the bound is void.
+# The second inequality is Gronwall's for sums. The bound does not grow with $N$. If local errors are $O(h^{p+1})$ and
+# the start is $O(h^p)$, then the global error is $O(h^p)$. Without zero-stability there is no $K$, and the bound is
+# void.
 #
 # ### Roots, both ways
 #
@@ -104,27 +109,31 @@ assert sp.simplify(inverting.subs(zeta, -1 / gamma)) == 0
 Markdown(table(["solver", "sampling", "inverting"], rows))
 
 # %% [markdown]
-# The parasitic root of the inverse is the *reciprocal* of that of the sampler. So **what a solver damps on one way it amplifies on the
-# other.** A parasitic root of modulus below 1 in sampling makes the inverse zero-unstable. Only modulus 1 is neutral both ways, and
-# at modulus 1 nothing is damped.
+# The parasitic root of the inverse is the *reciprocal* of that of the sampler. So **what a solver damps on one way it
+# amplifies on the other.** A parasitic root of modulus below 1 in sampling makes the inverse zero-unstable. Only
+# modulus 1 is neutral both ways, and at modulus 1 nothing is damped.
 #
 # ### The growth of a perturbation
 #
-# With varying $\alpha$ and $\hat\epsilon\ne0$ two things change. First, the two brackets of [chapter 4](04_order_and_error_constants.py) read, without slopes,
-# $\alpha_{i-1}(\mathbf y_{i-1}-\mathbf y_i)=-\gamma\,\alpha_{i+1}(\mathbf y_i-\mathbf y_{i+1})$. So a difference of neighbours is multiplied by
-# $-\gamma\,\alpha_{i+1}/\alpha_{i-1}$ in each step, exactly. Second, a slope $J$ moves the roots. With $x=hJ$ the polynomial is
-# $\zeta^2-(1-\gamma+(1+\gamma)x)\,\zeta-\gamma$, and to first order in $x$ its roots are
+# With varying $\alpha$ and $\hat\epsilon\ne0$ two things change. First, the two brackets of
+# [chapter 4](04_order_and_error_constants.py) read, without slopes,
+# $\alpha_{i-1}(\mathbf y_{i-1}-\mathbf y_i)=-\gamma\,\alpha_{i+1}(\mathbf y_i-\mathbf y_{i+1})$. So a difference of
+# neighbours is multiplied by $-\gamma\,\alpha_{i+1}/\alpha_{i-1}$ in each step, exactly. Second, a slope $J$ moves the
+# roots. With $x=hJ$ the polynomial is $\zeta^2-(1-\gamma+(1+\gamma)x)\,\zeta-\gamma$, and to first order in $x$ its
+# roots are
 #
 # $$1+x\approx e^{hJ},\qquad-\gamma\,(1-x)\approx-\gamma\,e^{-hJ}.$$
 #
-# The smooth mode follows the flow. The parasitic mode follows the flow *with the opposite sign of* $J$: it grows where the solution shrinks.
-# Multiply the factors over a run to the noise. A perturbation of $\mathbf z_0$ alone has the share $1/(1+\gamma)$ in both modes, up to a factor $\gamma$, and
+# The smooth mode follows the flow. The parasitic mode follows the flow *with the opposite sign of* $J$: it grows where
+# the solution shrinks. Multiply the factors over a run to the noise. A perturbation of $\mathbf z_0$ alone has the
+# share $1/(1+\gamma)$ in both modes, up to a factor $\gamma$, and
 #
 # $$\Big|\frac{\partial\mathbf z_N}{\partial\mathbf z_0}\Big|\approx\frac1{1+\gamma}\Big|
 # \underbrace{\frac{\alpha_N}{\alpha_0}\,e^{\int J\,ds}}_{\text{smooth}}
 # \;-\;(-1)^{N-1}\underbrace{\gamma^{-(N-1)}\,\frac{\alpha_1}{\alpha_{N-1}}\,e^{-\int J\,ds}}_{\text{parasitic}}\Big|,$$
 #
-# with integrals from $s_0$ to $s_N$. For $\gamma<1$ and large $N$ the parasitic term wins: the latent is made of $\gamma^{-(N-1)}$ times the error of the start.
+# with integrals from $s_0$ to $s_N$. For $\gamma<1$ and large $N$ the parasitic term wins: the latent is made of
+# $\gamma^{-(N-1)}$ times the error of the start.
 
 # %% tags=["hide-cell"]
 x = sp.Symbol("x", real=True)
@@ -133,10 +142,9 @@ assert (
     sp.expand(quadratic - (zeta**2 - (1 - gamma + (1 + gamma) * x) * zeta - gamma))
     == 0
 )
-for at, moved in ((1, 1 + x), (-gamma, -gamma * (1 - x))):
+for moved in (1 + x, -gamma * (1 - x)):
     left = sp.series(sp.expand(quadratic.subs(zeta, moved)), x, 0, 2).removeO()
     assert sp.simplify(left) == 0
-start = [(u1 + gamma * u0) / (1 + gamma), (u0 - u1) / (1 + gamma)]
 # the inverse from z_0 = 1, z_1 = 0: C + D (-1/gamma)^k
 C, D = sp.symbols("C D")
 found = sp.solve([C + D - 1, C - D / gamma], [C, D])
@@ -144,8 +152,9 @@ assert sp.simplify(found[C] - 1 / (1 + gamma)) == 0
 assert sp.simplify(found[D] - gamma / (1 + gamma)) == 0
 
 # %% [markdown]
-# [`analysis.amplification`](../docs/api/analysis.md) multiplies the companion matrices of an actual grid, so it needs no approximation. We compare it
-# with the formula for a Gaussian of variance $c$, where $e^{\int J\,ds}=\sqrt{(c+s_N^2)/(c+s_0^2)}$:
+# [`analysis.amplification`](../docs/api/analysis.md) multiplies the companion matrices of an actual grid, so it needs
+# no approximation. We compare it with the formula for a Gaussian of variance $c$, where
+# $e^{\int J\,ds}=\sqrt{(c+s_N^2)/(c+s_0^2)}$:
 
 # %%
 schedule, c = schedules.vp_linear(), 0.25
@@ -198,9 +207,10 @@ heads = [
 Markdown(table(heads, rows))
 
 # %% [markdown]
-# The formula is asymptotic, and the last column says how good it is. With both terms it is too small by up to two thirds at 20 steps, by a seventh at
-# 80, and by a few hundredths at 320: the relative error falls like $1/N$. The parasitic term alone would be 2.6 times too small for $\gamma=0.9$ and 20 steps, where
-# both modes are still of one size. At $\gamma=1$ both modes have modulus 1, and the smooth one is larger here.
+# The formula is asymptotic, and the last column says how good it is. With both terms it is too small by up to two
+# thirds at 20 steps, by a seventh at 80, and by a few hundredths at 320: the relative error falls like $1/N$. The
+# parasitic term alone would be 2.6 times too small for $\gamma=0.9$ and 20 steps, where both modes are still of one
+# size. At $\gamma=1$ both modes have modulus 1, and the smooth one is larger here.
 
 # %% tags=["hide-cell"]
 assert max(excess[g, 20] for g in (0.5, 0.8, 0.9)) < 0.7
@@ -213,8 +223,9 @@ assert 2.5 < alone < 2.7
 # %% [markdown]
 # ### The interval of stability
 #
-# In sampling $hJ<0$ where the flow contracts, because $h<0$ and $J>0$ there ([chapter 2](02_ddim_as_euler.py)). How large may $|hJ|$ be until a
-# solver blows up where it ought to decay? For $\alpha=1$ and equal steps the answer is exact algebra (exercise 1):
+# In sampling $hJ<0$ where the flow contracts, because $h<0$ and $J>0$ there ([chapter 2](02_ddim_as_euler.py)). How
+# large may $|hJ|$ be until a solver blows up where it ought to decay? For $\alpha=1$ and equal steps the answer is
+# exact algebra (exercise 1):
 
 # %%
 interval = analysis.stability_interval(BDIA(gamma))
@@ -226,8 +237,8 @@ ratio = analysis.symbolic_order(BDIA(gamma)).ddim_ratio
 assert sp.simplify(interval.length - 2 * ratio) == 0
 
 # %% [markdown]
-# It is *twice the error over DDIM's* of chapter 4. The smaller the error, the smaller the interval, and at $\gamma=1$ both are 0. DDIM
-# ($\gamma=0$) has Euler's interval of length 2.
+# It is *twice the error over DDIM's* of chapter 4. The smaller the error, the smaller the interval, and at $\gamma=1$
+# both are 0. DDIM ($\gamma=0$) has Euler's interval of length 2.
 
 # %%
 plane = {"real": (-2.2, 0.4), "imaginary": (-1.3, 1.3)}
@@ -243,15 +254,15 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 5.1. The regions show where numerical solutions of $dy/ds=Jy$ stay bounded, in the plane of $hJ$ with equal scales. The region shrinks from Euler's disc towards the
-# segment of the imaginary axis that leapfrog has.*
+# *Figure 5.1. The regions show where numerical solutions of $dy/ds=Jy$ stay bounded, in the plane of $hJ$ with equal
+# scales. The region shrinks from Euler's disc towards the segment of the imaginary axis that leapfrog has.*
 #
 # ## Experiment
 #
 # ### The riddle of chapter 3
 #
-# We go from data to noise by the inverse, with *one* DDIM step as start. The start has an error of the size $h^2$, and the growth does the rest.
-# We compare the latent error with the growth alone.
+# We go from data to noise by the inverse, with *one* DDIM step as start. The start has an error of the size $h^2$, and
+# the growth does the rest. We compare the latent error with the growth alone.
 
 # %%
 law = problems.GaussianMixture([0.3, 0.7], [[-1.0], [1.0]], [0.04, 0.09])
@@ -299,16 +310,17 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 5.2. More steps make the latent worse, exponentially, unless $\gamma=1$. The grey lines have the slopes $\gamma^{-N}$ and pass through the last points.*
+# *Figure 5.2. More steps make the latent worse, exponentially, unless $\gamma=1$. The grey lines have the slopes
+# $\gamma^{-N}$ and pass through the last points.*
 #
-# The way back undoes all of it. It starts from the states that the way there reached, and multiplies by the reciprocals. That is why a round trip
-# says nothing about the latent.
+# The way back undoes all of it. It starts from the states that the way there reached, and multiplies by the
+# reciprocals. That is why a round trip says nothing about the latent.
 #
 # ### Rounding
 #
-# A start can be improved, but rounding cannot. Each slot makes an error of about one unit in the last place, and the growth on the way *back*
-# multiplies it. `analysis.round_trip_error` adds this up from the program, by format, before anything is run. We go from noise to data and back on a
-# unit Gaussian with 40 steps:
+# A start can be improved, but rounding cannot. Each slot makes an error of about one unit in the last place, and the
+# growth on the way *back* multiplies it. `analysis.round_trip_error` adds this up from the program, by format, before
+# anything is run. We go from noise to data and back on a unit Gaussian with 40 steps:
 
 # %%
 unit, curvature = problems.Gaussian([0], 1), analysis.gaussian_jacobian(1)
@@ -358,8 +370,9 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 5.3. Round-trip errors from noise to data and back at 40 steps are root mean squares. Marks are measured, and grey lines are predicted. Where the error exceeds 1,
-# the size of the noise itself, nothing comes back, and the mark is left out.*
+# *Figure 5.3. Round-trip errors from noise to data and back at 40 steps are root mean squares. Marks are measured, and
+# grey lines are predicted. Where the error exceeds 1, the size of the noise itself, nothing comes back, and the mark is
+# left out.*
 #
 # Turned around, the prediction names the format that a tolerance needs:
 
@@ -370,8 +383,9 @@ for g in (1, 0.9, 0.5):
 # %% [markdown]
 # ### What γ = 1 costs
 #
-# At $\gamma=1$ both ways are neutral, but neutral means that nothing is damped. Where the flow contracts strongly, as it does for tight data, the
-# parasitic mode grows by as much as the solution shrinks. The table has the growth of a perturbation over a run of 80 steps, either way:
+# At $\gamma=1$ both ways are neutral, but neutral means that nothing is damped. Where the flow contracts strongly, as
+# it does for tight data, the parasitic mode grows by as much as the solution shrinks. The table has the growth of a
+# perturbation over a run of 80 steps, either way:
 
 # %% tags=["hide-input"]
 rows = []
@@ -393,8 +407,8 @@ Markdown(table(["variance", *(f"γ = {g}, {ways[d]}" for g, d in total)], rows))
 #
 # ### The trade
 #
-# `analysis.best_gamma` puts both sides on one scale. One is the sample error, from local errors carried along exact trajectories. The other one is
-# the loss of a round trip in a given format.
+# `analysis.best_gamma` puts both sides on one scale. One is the sample error, from local errors carried along exact
+# trajectories. The other one is the loss of a round trip in a given format.
 
 # %%
 traded = analysis.best_gamma(law, grid_of(40), target="both", dtype="float32")
@@ -415,13 +429,14 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 5.4. The errors are predicted for 40 steps on a smooth grid and a broad distribution. Both curves fall towards $\gamma=1$, so there is no trade at all. A trade arises where
-# $\gamma=1$ is worse at sampling: on rough grids, with short last slots, and on tight data (chapter 4).*
+# *Figure 5.4. The errors are predicted for 40 steps on a smooth grid and a broad distribution. Both curves fall towards
+# $\gamma=1$, so there is no trade at all. A trade arises where $\gamma=1$ is worse at sampling: on rough grids, with
+# short last slots, and on tight data (chapter 4).*
 #
 # ### What O-BELM costs
 #
-# O-BELM's $\gamma_i$ follows the squared ratio of the steps, so it exceeds 1 in every other slot of an alternating grid. The table has the growth of a
-# perturbation over a run on steps $h,2h$, with $\hat\epsilon=0$ and $\alpha=1$:
+# O-BELM's $\gamma_i$ follows the squared ratio of the steps, so it exceeds 1 in every other slot of an alternating
+# grid. The table has the growth of a perturbation over a run on steps $h,2h$, with $\hat\epsilon=0$ and $\alpha=1$:
 
 # %% tags=["hide-input"]
 edm = schedules.edm()
@@ -446,18 +461,20 @@ Markdown(
 )
 
 # %% [markdown]
-# The growth is linear, not exponential. The price for second order on every grid is one factor $N$. It multiplies the error of the start, too, so
-# a DDIM start leaves order 1, and a start of second order is needed (fact 10).
+# The growth is linear, not exponential. The price for second order on every grid is one factor $N$. It multiplies the
+# error of the start, too, so a DDIM start leaves order 1, and a start of second order is needed (fact 10).
 #
 # ## What we found
 #
 # - Zero-stability bounds global errors by local ones. BDIA has it for $-1<\gamma\le1$. Within this interval its inverse
 #   has it for $\gamma=1$ alone.
-# - Parasitic roots of sampler and inverse are reciprocal. $\gamma<1$ (EDICT: $p<1$) damps sampling and makes the inverse unstable, with
-#   $\gamma^{-(N-1)}$. This is a property of every such scheme, and not a fault of an implementation.
+# - Parasitic roots of sampler and inverse are reciprocal. $\gamma<1$ (EDICT: $p<1$) damps sampling and makes the
+#   inverse unstable, with $\gamma^{-(N-1)}$. This is a property of every such scheme, and not a fault of an
+#   implementation.
 # - The same number $(1-\gamma)/(1+\gamma)$ is the error over DDIM's and half of the stability interval.
-# - The inversion (33) of [the paper](https://arxiv.org/abs/2307.10829) is exact in exact arithmetic for every $\gamma\ne0$. In floating point it loses
-#   digits at a rate that is known beforehand, and `required_dtype` names the format.
+# - The inversion (33) of [the paper](https://arxiv.org/abs/2307.10829) is exact in exact arithmetic for every
+#   $\gamma\ne0$. In floating point it loses digits at a rate that is known beforehand, and `required_dtype` names the
+#   format.
 # - $\gamma=1$ pays with an undamped oscillation where data are tight or slots unequal.
 
 # %%
@@ -467,11 +484,13 @@ Markdown(verdicts("fact-5", "fact-6"))
 # ## Exercises
 #
 # 1. **Warm-up.** Derive the stability interval from the quadratic of $dy/ds=Jy$ by asking when a root is $-1$.
-# 2. **Standard.** For $\gamma=0.9$ and the grids above, at how many steps has a round trip from noise in float32 lost all digits?
-#    Predict, then run.
-# 3. **Standard.** Is $\gamma>1$ a way out? It makes the inverse stable. Say what happens to sampling, and check it with the code.
-# 4. **Research.** Both ways are neutral only if all parasitic roots lie on the unit circle. Let a method have more steps than two. Can it damp all
-#    parasitic modes a little on *both* ways, at the price of the order or of a register?
+# 2. **Standard.** For $\gamma=0.9$ and the grids above, at how many steps has a round trip from noise in float32 lost
+#    all digits? Predict, then run.
+# 3. **Standard.** Is $\gamma>1$ a way out? It makes the inverse stable. Say what happens to sampling, and check it with
+#    the code.
+# 4. **Research.** Both ways are neutral only if all parasitic roots lie on the unit circle. Let a method have more
+#    steps than two. Can it damp all parasitic modes a little on *both* ways, at the price of the order or of a
+#    register?
 #
 # ## Solutions
 #
@@ -479,8 +498,8 @@ Markdown(verdicts("fact-5", "fact-6"))
 #
 # With $x=hJ$ the step is $y_{i-1}=(1-\gamma+(1+\gamma)x)\,y_i+\gamma\,y_{i+1}$, so
 # $\zeta^2-\big(1-\gamma+(1+\gamma)x\big)\zeta-\gamma=0$. At $\zeta=-1$ this is $1+1-\gamma+(1+\gamma)x-\gamma=0$, so
-# $x=-2(1-\gamma)/(1+\gamma)$. The product of the roots is $-\gamma$. As long as neither is $\pm1$, both therefore stay inside the circle, and at $x=0$ one
-# of them is 1.
+# $x=-2(1-\gamma)/(1+\gamma)$. The product of the roots is $-\gamma$. As long as neither is $\pm1$, both therefore stay
+# inside the circle, and at $x=0$ one of them is 1.
 #
 # </details>
 
@@ -492,8 +511,8 @@ print("root -1 at x =", sp.factor(end))
 # %% [markdown]
 # <details><summary>Solution of exercise 2</summary>
 #
-# All digits are lost when $\tfrac12\cdot2^{-23}\cdot\gamma^{-N}$ reaches 1, up to a factor, so $N\approx\ln(2^{24})/\ln(1/\gamma)$. The cell compares
-# this with the prediction from the program and with runs.
+# All digits are lost when $\tfrac12\cdot2^{-23}\cdot\gamma^{-N}$ reaches 1, up to a factor, so
+# $N\approx\ln(2^{24})/\ln(1/\gamma)$. The cell compares this with the prediction from the program and with runs.
 #
 # </details>
 
@@ -524,10 +543,11 @@ assert abs(rough_guess - from_runs) <= 30
 # %% [markdown]
 # <details><summary>Solution of exercise 3</summary>
 #
-# Where $\alpha$ is constant the roots exchange their roles. The sampler has the root $-\gamma$ outside the unit disc, and samples are lost instead of
-# latents. Where $\alpha$ grows towards the data, as on variance-preserving schedules, the effective root is $-\gamma\,\alpha_{i+1}/\alpha_{i-1}$. Its product over
-# the run is about $\gamma^N(\alpha_N/\alpha_0)^2$. So there is room above 1 for *few* steps, as there was for EDICT's $p$ in chapter 3, and with more steps it
-# ends. (The library asks for `allow_any=True`.)
+# Where $\alpha$ is constant the roots exchange their roles. The sampler has the root $-\gamma$ outside the unit disc,
+# and samples are lost instead of latents. Where $\alpha$ grows towards the data, as on variance-preserving schedules,
+# the effective root is $-\gamma\,\alpha_{i+1}/\alpha_{i-1}$. Its product over the run is about
+# $\gamma^N(\alpha_N/\alpha_0)^2$. So there is room above 1 for *few* steps, as there was for EDICT's $p$ in chapter 3,
+# and with more steps it ends. (The library asks for `allow_any=True`.)
 #
 # </details>
 
@@ -554,17 +574,19 @@ assert missed[False, 80][0] < 0.1 < 1 < missed[False, 80][1]  # the other way ro
 # %% [markdown]
 # <details><summary>First steps on exercise 4</summary>
 #
-# For a linear multistep method the product of all roots has the modulus of the quotient of the last and the first coefficient, and the inverse has the
-# reciprocal roots. If sampling damps every parasitic root, the inverse amplifies every one. So both ways cannot be damped by a linear method with constant coefficients. What remains is to alternate between
-# methods, or to pay with a register that is thrown away and made anew, which ends exactness. [Multistep methods](../docs/findings/multistep.md)
-# has the trade-off between order and damping.
+# For a linear multistep method the product of all roots has the modulus of the quotient of the last and the first
+# coefficient, and the inverse has the reciprocal roots. If sampling damps every parasitic root, the inverse amplifies
+# every one. So both ways cannot be damped by a linear method with constant coefficients. What remains is to alternate
+# between methods, or to pay with a register that is thrown away and made anew, which ends exactness.
+# [Multistep methods](../docs/findings/multistep.md) has the trade-off between order and damping.
 #
 # </details>
 #
 # ## Further reading
 #
-# - [Hairer, Nørsett and Wanner (1993)](https://doi.org/10.1007/978-3-540-78862-1), section III.3, have the root condition and the proof of convergence in general.
-#   Their second volume treats stability regions.
+# - [Hairer, Nørsett and Wanner (1993)](https://doi.org/10.1007/978-3-540-78862-1), section III.3, have the root
+#   condition and the proof of convergence in general. Their second volume treats stability regions.
 # - [Higham (2002)](https://doi.org/10.1137/1.9780898718027) is the reference for rounding errors.
-# - [Precision](../docs/findings/precision.md) has the digits that each solver loses, and [choose gamma](../docs/choose-gamma.md) gives advice.
+# - [Precision](../docs/findings/precision.md) has the digits that each solver loses, and
+#   [choose gamma](../docs/choose-gamma.md) gives advice.
 # - [Chapter 9](09_bit_exact_inversion.py) removes rounding altogether.

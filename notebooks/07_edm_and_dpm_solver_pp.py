@@ -3,13 +3,15 @@
 #
 # ## Question
 #
-# BDIA replaces the increment over the slot behind by an average with a second estimate of the same integral. For DDIM this gains an order and an
-# exact inverse. [The paper](https://arxiv.org/abs/2307.10829) puts the same average into two solvers that are of second order already: Heun's method
-# as used by EDM ([Karras et al., 2022](https://arxiv.org/abs/2206.00364)) in Algorithm 1, and DPM-Solver++ 2M
-# ([Lu et al., 2022](https://arxiv.org/abs/2211.01095)) in eq. (65). What does it gain there? What does it cost? Is there still an inverse?
+# BDIA replaces the increment over the slot behind by an average with a second estimate of the same integral. For DDIM
+# this gains an order and an exact inverse. [The paper](https://arxiv.org/abs/2307.10829) puts the same average into two
+# solvers that are of second order already: Heun's method as used by EDM
+# ([Karras et al., 2022](https://arxiv.org/abs/2206.00364)) in Algorithm 1, and DPM-Solver++ 2M
+# ([Lu et al., 2022](https://arxiv.org/abs/2211.01095)) in eq. (65). What does it gain there? What does it cost? Is
+# there still an inverse?
 #
-# The paper answers with FID scores: BDIA-EDM is "consistently better". Scores of images rank samplers on one network. Here the same programs
-# are expanded into Taylor series, and run against exact flows.
+# The paper answers with FID scores: BDIA-EDM is "consistently better". Scores of images rank samplers on one network.
+# Here the same programs are expanded into Taylor series, and run against exact flows.
 
 # %% tags=["hide-input"]
 import inspect
@@ -56,23 +58,26 @@ def error(solver, law, grid, z):
 #
 # ### Heun, and Algorithm 1
 #
-# EDM takes $\alpha=1$ and $\sigma=t$. Then $\mathbf z$ is its own $\mathbf y$, and the slope of the ODE is $\hat\epsilon$. Heun's method is a
-# trapezoidal rule with an Euler step in place of the unknown end, eq. (35)-(36). The program prints it as follows:
+# EDM takes $\alpha=1$ and $\sigma=t$. Then $\mathbf z$ is its own $\mathbf y$, and the slope of the ODE is
+# $\hat\epsilon$. Heun's method is a trapezoidal rule with an Euler step in place of the unknown end, eq. (35)-(36). The
+# program prints it as follows:
 
 # %%
 Math(step_latex(Heun(), exploding=True))
 
 # %% [markdown]
-# Its local error has two sources. The trapezoidal rule with true slopes has the error $-\tfrac1{12}h^3\mathbf y'''$. The Euler predictor is too
-# small by $\tfrac12h^2\mathbf y''$, so the slope there is too small by $\mathbf J\cdot\tfrac12h^2\mathbf y''$, and half a step with it adds
-# $\tfrac14h^3\mathbf J\mathbf y''$. Together they are, exact minus numerical,
+# Its local error has two sources. The trapezoidal rule with true slopes has the error $-\tfrac1{12}h^3\mathbf y'''$.
+# The Euler predictor is too small by $\tfrac12h^2\mathbf y''$, so the slope there is too small by
+# $\mathbf J\cdot\tfrac12h^2\mathbf y''$, and half a step with it adds $\tfrac14h^3\mathbf J\mathbf y''$. Together they
+# are, exact minus numerical,
 #
 # $$h^3\Big(-\tfrac1{12}\,\mathbf y'''+\tfrac14\,\mathbf J\,\mathbf y''\Big).$$
 #
-# Once the slope at $\mathbf z_i$ is known, the slot behind can be integrated a second time, now with true slopes at both ends. Algorithm 1 starts its
-# step from the average $\hat{\mathbf z}_i$ of both estimates, eq. (37), and keeps the slope from $\mathbf z_i$, so it costs no evaluation. Eq. (37)
-# adds the second estimate to $\mathbf z_{i+1}$, as printed. But the step that led to $\mathbf z_i$ began at $\hat{\mathbf z}_{i+1}$. The library
-# has both readings, `base="z"` and `base="z_hat"`. The second one prints shorter, with $z'$ for $\hat{\mathbf z}$:
+# Once the slope at $\mathbf z_i$ is known, the slot behind can be integrated a second time, now with true slopes at
+# both ends. Algorithm 1 starts its step from the average $\hat{\mathbf z}_i$ of both estimates, eq. (37), and keeps the
+# slope from $\mathbf z_i$, so it costs no evaluation. Eq. (37) adds the second estimate to $\mathbf z_{i+1}$, as
+# printed. But the step that led to $\mathbf z_i$ began at $\hat{\mathbf z}_{i+1}$. The library has both readings,
+# `base="z"` and `base="z_hat"`. The second one prints shorter, with $z'$ for $\hat{\mathbf z}$:
 
 # %%
 Math(step_latex(BDIAHeun(base="z_hat"), exploding=True))
@@ -80,8 +85,8 @@ Math(step_latex(BDIAHeun(base="z_hat"), exploding=True))
 # %% [markdown]
 # ### What the average does to the error
 #
-# The library expands the three programs along the exact solution, and solves for what a step adds to the error on a uniform grid. The
-# table has the coefficients of $h^3$:
+# The library expands the three programs along the exact solution, and solves for what a step adds to the error on a
+# uniform grid. The table has the coefficients of $h^3$:
 
 # %%
 names = {
@@ -107,11 +112,12 @@ terms = [
 Markdown(table(["solver", "order", f"of ${curved}$", f"of ${coupled}$"], terms))
 
 # %% [markdown]
-# All three are of order 2, on rough grids, too. The average leaves the quadrature error $-\frac1{12}\mathbf y'''$ alone and reduces the error of the
-# predictor: to a half at $\gamma=1$ as printed, and to nothing with $\hat{\mathbf z}$ as base.
+# All three are of order 2, on rough grids, too. The average leaves the quadrature error $-\frac1{12}\mathbf y'''$ alone
+# and reduces the error of the predictor: to a half at $\gamma=1$ as printed, and to nothing with $\hat{\mathbf z}$ as
+# base.
 #
-# On one Gaussian of variance $c$ the exact flow is $y=K\sqrt{c+s^2}$. There both terms are multiples of each other, since $y'''=-3s\,y''/(c+s^2)$
-# and $J=y'/y=s/(c+s^2)$. The ratio of BDIA-EDM's error to Heun's is then a number:
+# On one Gaussian of variance $c$ the exact flow is $y=K\sqrt{c+s^2}$. There both terms are multiples of each other,
+# since $y'''=-3s\,y''/(c+s^2)$ and $J=y'/y=s/(c+s^2)$. The ratio of BDIA-EDM's error to Heun's is then a number:
 
 # %% tags=["hide-input"]
 s, c = sympy.symbols("s c", positive=True)
@@ -144,30 +150,32 @@ Markdown(
 )
 
 # %% [markdown]
-# On a mixture $\mathbf J\mathbf y''$ and $\mathbf y'''$ have no fixed ratio, and they may have the same sign or not. Where the predictor's error *cancels*
-# against that of the quadrature, removing it makes things worse. So there can be no theorem that BDIA-EDM is better.
+# On a mixture $\mathbf J\mathbf y''$ and $\mathbf y'''$ have no fixed ratio, and they may have the same sign or not.
+# Where the predictor's error *cancels* against that of the quadrature, removing it makes things worse. So there can be
+# no theorem that BDIA-EDM is better.
 #
 # ### DPM-Solver++, and equation (65)
 #
-# DPM-Solver++ 2M extrapolates the data prediction $x=\mathbf z-\sigma\hat\epsilon$ linearly in $\log\sigma$. Here $w$ is the prediction at
-# $\mathbf z_i$:
+# DPM-Solver++ 2M extrapolates the data prediction $x=\mathbf z-\sigma\hat\epsilon$ linearly in $\log\sigma$. Here $w$
+# is the prediction at $\mathbf z_i$:
 
 # %%
 Math(step_latex(DPMSolverPP(), exploding=True))
 
 # %% [markdown]
-# Equation (65) takes that as the increment over the slot ahead, and BDIA's average of DDIM increments for the slot behind. These are the program and the line
-# for the slot behind:
+# Equation (65) takes that as the increment over the slot ahead, and BDIA's average of DDIM increments for the slot
+# behind. These are the program and the line for the slot behind:
 
 # %%
 print(inspect.getsource(BDIADPMSolverPP.step))
 print(inspect.getsource(history.over_previous_slot))
 
 # %% [markdown]
-# Count the local errors for $\alpha=1$ and equal steps, as in [chapter 4](04_order_and_error_constants.py). In BDIA-DDIM the increment ahead has the
-# error $\tfrac12h^2\mathbf y''$, and the backward increment of weight $\gamma$ contributes $-\tfrac\gamma2h^2\mathbf y''$. At $\gamma=1$ they cancel,
-# and that is where the order comes from. In (65) the increment ahead is already right to second order. The error of the backward increment has nothing to
-# cancel against: $\ell=-\tfrac\gamma2h^2\mathbf y''$. A local error adds $\ell/(1+\gamma)$ to the global one, so the error is
+# Count the local errors for $\alpha=1$ and equal steps, as in [chapter 4](04_order_and_error_constants.py). In
+# BDIA-DDIM the increment ahead has the error $\tfrac12h^2\mathbf y''$, and the backward increment of weight $\gamma$
+# contributes $-\tfrac\gamma2h^2\mathbf y''$. At $\gamma=1$ they cancel, and that is where the order comes from. In (65)
+# the increment ahead is already right to second order. The error of the backward increment has nothing to cancel
+# against: $\ell=-\tfrac\gamma2h^2\mathbf y''$. A local error adds $\ell/(1+\gamma)$ to the global one, so the error is
 #
 # $$-\frac{\gamma}{1+\gamma}\quad\text{times DDIM's}.$$
 
@@ -193,8 +201,9 @@ Markdown(table(["solver", "order", "leading error of a step"], lines))
 #
 # ### Is there an inverse?
 #
-# The paper says that BDIA-EDM and (65) are "designed to improve the sampling quality instead of enabling inversion". Whether they are invertible
-# is a property of the program ([chapter 3](03_exact_inversion.py)). The library walks backwards through the step and says where it stops:
+# The paper says that BDIA-EDM and (65) are "designed to improve the sampling quality instead of enabling inversion".
+# Whether they are invertible is a property of the program ([chapter 3](03_exact_inversion.py)). The library walks
+# backwards through the step and says where it stops:
 
 # %% tags=["hide-input"]
 programs = {
@@ -215,10 +224,10 @@ Markdown(
 )
 
 # %% [markdown]
-# In (65) the step to $\mathbf z_{i-1}$ overwrites $\mathbf z_{i+1}$, with a coefficient that is not zero. But it also used
-# $\hat x(\mathbf z_{i+1})$. To undo it one needs the network at the very state that one is looking for. That is an implicit equation, which iteration solves
-# up to a tolerance, and not an exact inverse. With order 1 that prediction is not used, the scheme is BDIA-DDIM, and the condition is
-# $\gamma\ne0$.
+# In (65) the step to $\mathbf z_{i-1}$ overwrites $\mathbf z_{i+1}$, with a coefficient that is not zero. But it also
+# used $\hat x(\mathbf z_{i+1})$. To undo it one needs the network at the very state that one is looking for. That is an
+# implicit equation, which iteration solves up to a tolerance, and not an exact inverse. With order 1 that prediction is
+# not used, the scheme is BDIA-DDIM, and the condition is $\gamma\ne0$.
 #
 # ## Experiment
 #
@@ -288,8 +297,9 @@ print(
 assert over_heun["base z"] > 1.9 and over_heun["base z_hat"] > 2.9
 
 # %% [markdown]
-# On the same grid and from the same noise, the error of BDIA-EDM is twice that of Heun, and the more thorough base is the worse one. This does not
-# contradict the paper's table, which is about four networks. It contradicts "consistently" as a property of the method.
+# On the same grid and from the same noise, the error of BDIA-EDM is twice that of Heun, and the more thorough base is
+# the worse one. This does not contradict the paper's table, which is about four networks. It contradicts "consistently"
+# as a property of the method.
 #
 # ### Equation (65) loses its order
 #
@@ -341,11 +351,11 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 7.1. Errors fall with the number of steps, next to reference slopes in grey. DPM-Solver++ is 2M, and BDIA-DPM-Solver++ is (65) at $\gamma=1$. Equation (65) has the slope of
-# DDIM, not that of the solver that it extends.*
+# *Figure 7.1. Errors fall with the number of steps, next to reference slopes in grey. DPM-Solver++ is 2M, and
+# BDIA-DPM-Solver++ is (65) at $\gamma=1$. Equation (65) has the slope of DDIM, not that of the solver that it extends.*
 #
-# The theory says more than the slope. State by state, the error of (65) tends to $-\gamma/(1+\gamma)$ times DDIM's. The cell regresses one error on the
-# other, and extrapolates from the two finest grids:
+# The theory says more than the slope. State by state, the error of (65) tends to $-\gamma/(1+\gamma)$ times DDIM's. The
+# cell regresses one error on the other, and extrapolates from the two finest grids:
 
 # %% tags=["hide-input"]
 for name, gamma in (("(65), γ = 1/2", 0.5), ("BDIA-DPM-Solver++", 1.0)):
@@ -362,8 +372,8 @@ for name, gamma in (("(65), γ = 1/2", 0.5), ("BDIA-DPM-Solver++", 1.0)):
 # %% [markdown]
 # ### At equal evaluations
 #
-# Steps are not cost, because Heun's take two evaluations. We compare errors at equal numbers of evaluations, from the same states, on the grids with which
-# each schedule is used:
+# Steps are not cost, because Heun's take two evaluations. We compare errors at equal numbers of evaluations, from the
+# same states, on the grids with which each schedule is used:
 
 # %%
 field = {
@@ -414,9 +424,10 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 7.2. Solvers are compared at equal numbers of evaluations. The best solver depends on the schedule, and it is neither BDIA-EDM nor (65). On the Karras grid it is 2M. On the
-# smooth grid of the VP schedule it is BDIA-DDIM with $\gamma=1$, with one evaluation a step and an exact inverse. (65) is behind 2M
-# at every number of evaluations and on both grids.*
+# *Figure 7.2. Solvers are compared at equal numbers of evaluations. The best solver depends on the schedule, and it is
+# neither BDIA-EDM nor (65). On the Karras grid it is 2M. On the smooth grid of the VP schedule it is BDIA-DDIM with
+# $\gamma=1$, with one evaluation a step and an exact inverse. (65) is behind 2M at every number of evaluations and on
+# both grids.*
 
 # %% tags=["hide-cell"]
 for prefix, winner in (("EDM", "DPM-Solver++"), ("linear", "BDIA, γ = 1")):
@@ -429,31 +440,32 @@ for kind in kinds:
 # %% [markdown]
 # ## What we found
 #
-# - BDIA-EDM keeps order 2 and removes a part of Heun's predictor error. On one Gaussian this is a gain of a quarter at $\gamma=1$ (a half with
-#   the consistent base), and a theorem. On a mixture it can be a loss, twofold or threefold here. The paper's "consistently better" is
-#   a measurement on four networks, and not a property of the method.
-# - Equation (65) is of order 1 for every $\gamma>0$. The error that BDIA cancels in DDIM does not exist in DPM-Solver++.
-# - None of them has an exact inverse, and the library says where each fails. Of the paper's schemes in this chapter only
-#   BDIA-DDIM has one.
+# - BDIA-EDM keeps order 2 and removes a part of Heun's predictor error. On one Gaussian this is a gain of a quarter at
+#   $\gamma=1$ (a half with the consistent base), and a theorem. On a mixture it can be a loss, twofold or threefold
+#   here. The paper's "consistently better" is a measurement on four networks, and not a property of the method.
+# - Equation (65) is of order 1 for every $\gamma>0$. The error that BDIA cancels in DDIM does not exist in
+#   DPM-Solver++.
+# - None of them has an exact inverse, and the library says where each fails. Of the paper's schemes in this chapter
+#   only BDIA-DDIM has one.
 # - An average helps where the two averaged errors have opposite signs. To know the signs, expand the program.
 #
 # ## Exercises
 #
-# 1. **Warm-up.** Algorithm 1 sets $\mathbf z_{i-1}$ in its last line only if $\sigma_{i-1}\ne0$, and EDM itself ends at $\sigma_0=0$. What is
-#    missing, and how many evaluations does a run of $N$ steps take?
-# 2. **Standard.** Repair (65). Replace the backward DDIM increment by one of second order that costs nothing. What order results, how does its
-#    constant compare with 2M's, and is it invertible?
-# 3. **Standard.** List the solvers of the library that are invertible, of order 2 or more, and zero-stable with their default
-#    parameters. Which of them evaluates once a step?
-# 4. **Research.** On mixtures BDIA-EDM may be worse than Heun without a known bound. Find a distribution for which the ratio of the errors is larger
-#    than 3.15, or prove a bound for a class of distributions.
+# 1. **Warm-up.** Algorithm 1 sets $\mathbf z_{i-1}$ in its last line only if $\sigma_{i-1}\ne0$, and EDM itself ends at
+#    $\sigma_0=0$. What is missing, and how many evaluations does a run of $N$ steps take?
+# 2. **Standard.** Repair (65). Replace the backward DDIM increment by one of second order that costs nothing. What
+#    order results, how does its constant compare with 2M's, and is it invertible?
+# 3. **Standard.** List the solvers of the library that are invertible, of order 2 or more, and zero-stable with their
+#    default parameters. Which of them evaluates once a step?
+# 4. **Research.** On mixtures BDIA-EDM may be worse than Heun without a known bound. Find a distribution for which the
+#    ratio of the errors is larger than 3.15, or prove a bound for a class of distributions.
 #
 # ## Solutions
 #
 # <details><summary>Solution of exercise 1</summary>
 #
-# The `else` is missing. Without it the output $\mathbf z_0$ is never set. With it, the last step is an Euler step of one evaluation, which makes
-# $2N-1$ in all, the same as for Heun.
+# The `else` is missing. Without it the output $\mathbf z_0$ is never set. With it, the last step is an Euler step of
+# one evaluation, which makes $2N-1$ in all, the same as for Heun.
 #
 # </details>
 
@@ -469,9 +481,10 @@ print("evaluations:", taken)
 # %% [markdown]
 # <details><summary>Solution of exercise 2</summary>
 #
-# The prediction at $\mathbf z_{i+1}$ is known, because 2M used it. So integrate the slot behind by the trapezoidal rule in $\hat\epsilon$, with both
-# ends. Order 2 is back. At $\gamma=1$ the coefficient of $\mathbf y''$ is half of 2M's, and that of $\mathbf y'''$ is two fifths, for one evaluation a
-# step. So the idea behind (65) was sound, and the DDIM increment in it was not. The inverse is still refused, for the same reason.
+# The prediction at $\mathbf z_{i+1}$ is known, because 2M used it. So integrate the slot behind by the trapezoidal rule
+# in $\hat\epsilon$, with both ends. Order 2 is back. At $\gamma=1$ the coefficient of $\mathbf y''$ is half of 2M's,
+# and that of $\mathbf y'''$ is two fifths, for one evaluation a step. So the idea behind (65) was sound, and the DDIM
+# increment in it was not. The inverse is still refused, for the same reason.
 #
 # </details>
 
@@ -525,8 +538,8 @@ Markdown(table(["leading error", "2M", "repaired"], comparison))
 # %% [markdown]
 # <details><summary>Solution of exercise 3</summary>
 #
-# The folded cell asks every program and makes a run of 12 steps. Solvers that took 12 to 15 evaluations evaluate once a step, and what exceeds 12 belongs to
-# their start. CBDIA evaluates twice.
+# The folded cell asks every program and makes a run of 12 steps. Solvers that took 12 to 15 evaluations evaluate once a
+# step, and what exceeds 12 belongs to their start. CBDIA evaluates twice.
 #
 # </details>
 
@@ -553,15 +566,19 @@ Markdown(
 # %% [markdown]
 # <details><summary>First steps on exercise 4</summary>
 #
-# `analysis.leading_error` gives the leading error of both solvers along exact trajectories, so you can search over mixtures without running a solver. The ratio is large where Heun's
-# two error terms cancel along most trajectories. A bound needs a lower bound of $|{-\tfrac1{12}}\mathbf y'''+\tfrac14\mathbf J\mathbf y''|$, which fails at
-# zeros. So ask for a bound in the mean over states.
+# `analysis.leading_error` gives the leading error of both solvers along exact trajectories, so you can search over
+# mixtures without running a solver. The ratio is large where Heun's two error terms cancel along most trajectories. A
+# bound needs a lower bound of $|{-\tfrac1{12}}\mathbf y'''+\tfrac14\mathbf J\mathbf y''|$, which fails at zeros. So ask
+# for a bound in the mean over states.
 #
 # </details>
 #
 # ## Further reading
 #
-# - [Karras et al. (2022)](https://arxiv.org/abs/2206.00364), section 3, and [Lu et al. (2022)](https://arxiv.org/abs/2211.01095), section 4, introduce the two base solvers.
+# - [Karras et al. (2022)](https://arxiv.org/abs/2206.00364), section 3, and
+#   [Lu et al. (2022)](https://arxiv.org/abs/2211.01095), section 4, introduce the two base solvers.
 #   [Zhang, Niwa and Kleijn (2024)](https://arxiv.org/abs/2304.11328) improve EDM by a related average, IIA.
-# - [Hairer, Nørsett and Wanner (1993)](https://doi.org/10.1007/978-3-540-78862-1), sections II.1 to II.3, have the order conditions of Runge-Kutta methods.
-# - [Work-precision](../docs/benchmarks.md) compares more solvers, and [`solvers`](../docs/api/solvers.md) has their programs.
+# - [Hairer, Nørsett and Wanner (1993)](https://doi.org/10.1007/978-3-540-78862-1), sections II.1 to II.3, have the
+#   order conditions of Runge-Kutta methods.
+# - [Work-precision](../docs/benchmarks.md) compares more solvers, and [`solvers`](../docs/api/solvers.md) has their
+#   programs.

@@ -3,11 +3,13 @@
 #
 # ## Question
 #
-# So far $\hat\epsilon$ was the exact noise prediction of a distribution: $-\sigma$ times a gradient, with a known flow. The $\hat\epsilon$ of a U-Net has neither
-# property. Which of the theorems survive? And what may a user conclude from the test that everybody runs, an image sent to noise and back?
+# So far $\hat\epsilon$ was the exact noise prediction of a distribution: $-\sigma$ times a gradient, with a known flow.
+# The $\hat\epsilon$ of a U-Net has neither property. Which of the theorems survive? And what may a user conclude from
+# the test that everybody runs, an image sent to noise and back?
 #
-# The network is the one that the package ships, a class-conditional U-Net of MNIST digits with 637,169 parameters ([model card](../docs/model-card.md)). It is small
-# enough to sample from it on one core. Everything here takes a diffusers folder as well.
+# The network is the one that the package ships, a class-conditional U-Net of MNIST digits with 637,169 parameters
+# ([model card](../docs/model-card.md)). It is small enough to sample from it on one core. Everything here takes a
+# diffusers folder as well.
 
 # %% tags=["hide-input"]
 import os
@@ -50,14 +52,16 @@ from bdia_numerics.torch.tensors import dtype_named
 #
 # ### What the proofs demanded of the network
 #
-# They demanded nothing. The inverse of BDIA was derived with $\hat\epsilon$ uninterpreted ([chapter 6](06_proofs_that_run.py)). It repeats the evaluation at the
-# state where it was made. So invertibility, its condition and the determinant $(-\gamma)^d$ hold for a U-Net unchanged.
+# They demanded nothing. The inverse of BDIA was derived with $\hat\epsilon$ uninterpreted
+# ([chapter 6](06_proofs_that_run.py)). It repeats the evaluation at the state where it was made. So invertibility, its
+# condition and the determinant $(-\gamma)^d$ hold for a U-Net unchanged.
 #
 # ### What the error theory demands
 #
-# It demands a bound of the Jacobian. On equal steps with $\alpha=1$, BDIA with $\gamma=1$ is leapfrog, $\mathbf y_{i-1}=\mathbf y_{i+1}+2h\,\hat\epsilon_i$
-# ([chapter 3](03_exact_inversion.py)). Take a direction in which $\partial\hat\epsilon/\partial\mathbf y$ has the eigenvalue $J$, and let $x=hJ$, with $h<0$ in
-# sampling. Perturbations obey $\delta_{i-1}=\delta_{i+1}+2x\,\delta_i$, so each step multiplies them by a root of $\zeta^2-2x\zeta-1=0$:
+# It demands a bound of the Jacobian. On equal steps with $\alpha=1$, BDIA with $\gamma=1$ is leapfrog,
+# $\mathbf y_{i-1}=\mathbf y_{i+1}+2h\,\hat\epsilon_i$ ([chapter 3](03_exact_inversion.py)). Take a direction in which
+# $\partial\hat\epsilon/\partial\mathbf y$ has the eigenvalue $J$, and let $x=hJ$, with $h<0$ in sampling. Perturbations
+# obey $\delta_{i-1}=\delta_{i+1}+2x\,\delta_i$, so each step multiplies them by a root of $\zeta^2-2x\zeta-1=0$:
 
 # %%
 polynomial = analysis.stability_polynomial(BDIA(1))
@@ -73,15 +77,18 @@ assert sympy.expand(polynomial - (zeta**2 - 2 * x * zeta - 1)) == 0
 assert abs(parasitic.subs(x, -sympy.Rational(1, 10))) > 1
 
 # %% [markdown]
-# Where the flow contracts, $J>0$ and $x<0$, the parasitic root has a modulus above one. Errors of alternating sign *grow* as fast as the smooth ones
-# shrink. For the score of a distribution there is a limit to this. Differentiate $\hat\epsilon=(\mathbf z-\alpha\,\mathbb E[\mathbf x\mid\mathbf z])/\sigma$. The
-# derivative of a posterior mean under Gaussian noise is a covariance,
-# $\partial\,\mathbb E[\mathbf x\mid\mathbf z]/\partial\mathbf z=\frac\alpha{\sigma^2}\operatorname{Cov}(\mathbf x\mid\mathbf z)$, so
+# Where the flow contracts, $J>0$ and $x<0$, the parasitic root has a modulus above one. Errors of alternating sign
+# *grow* as fast as the smooth ones shrink. For the score of a distribution there is a limit to this. Differentiate
+# $\hat\epsilon=(\mathbf z-\alpha\,\mathbb E[\mathbf x\mid\mathbf z])/\sigma$. The derivative of a posterior mean under
+# Gaussian noise is a covariance,
+# $\partial\,\mathbb E[\mathbf x\mid\mathbf z]/\partial\mathbf z=\frac\alpha{\sigma^2}\operatorname{Cov}(\mathbf x\mid\mathbf z)$,
+# so
 #
-# $$\sigma\,\frac{\partial\hat\epsilon}{\partial\mathbf z}=\mathbf I-\frac{\alpha^2}{\sigma^2}\operatorname{Cov}(\mathbf x\mid\mathbf z).$$
+# $$\sigma\,\frac{\partial\hat\epsilon}{\partial\mathbf z}
+# =\mathbf I-\frac{\alpha^2}{\sigma^2}\operatorname{Cov}(\mathbf x\mid\mathbf z).$$
 #
-# A covariance has no negative eigenvalue. Every eigenvalue of $\sigma\,\partial\hat\epsilon/\partial\mathbf z$ is therefore **at most 1**. A network
-# guarantees nothing of this kind.
+# A covariance has no negative eigenvalue. Every eigenvalue of $\sigma\,\partial\hat\epsilon/\partial\mathbf z$ is
+# therefore **at most 1**. A network guarantees nothing of this kind.
 
 # %% tags=["hide-cell"]
 z_, a_, s_, w_ = sympy.symbols("z a s w", positive=True)
@@ -135,18 +142,20 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 8.1. Each row has the samples of a solver from the same noise with 20 evaluations. At its right is the root-mean-square distance to the last row, where black to white is 2. The shipped classifier
-# reads all of them as their label.*
+# *Figure 8.1. Each row has the samples of a solver from the same noise with 20 evaluations. At its right is the
+# root-mean-square distance to the last row, where black to white is 2. The shipped classifier reads all of them as
+# their label.*
 #
-# The strokes agree, and the classifier has no preference. But the third row, $\gamma=1$, is farther from the images of DPM-Solver++ than the two rows
-# of lower order, by more than a third. From here on we measure where this comes from, in float64, on two states, with 40 slots over the whole
-# schedule.
+# The strokes agree, and the classifier has no preference. But the third row, $\gamma=1$, is farther from the images of
+# DPM-Solver++ than the two rows of lower order, by more than a third. From here on we measure where this comes from, in
+# float64, on two states, with 40 slots over the whole schedule.
 #
 # ### Invertible, exactly
 #
-# We take two spacings, uniform in $t$ and quadratic, from the same noise at $t=999$ to $t=0$. The reference is the network's own ODE, by the
-# Runge-Kutta method of order 4 on the same slots, with four evaluations each. There is no closed form any more, so the reference needs an error estimate. The two
-# grids solve the same ODE, and the distance of their solutions says how well it is known.
+# We take two spacings, uniform in $t$ and quadratic, from the same noise at $t=999$ to $t=0$. The reference is the
+# network's own ODE, by the Runge-Kutta method of order 4 on the same slots, with four evaluations each. There is no
+# closed form any more, so the reference needs an error estimate. The two grids solve the same ODE, and the distance of
+# their solutions says how well it is known.
 
 # %%
 exact, labels = load(dtype=dtype_named("float64")), [3, 1]
@@ -204,9 +213,10 @@ assert gap > 3 * known
 Markdown(table(["spacing", "solver", "round-trip error", "sample error"], rows))
 
 # %% [markdown]
-# With $\gamma=1$ the noise returns to fourteen digits, better than for any other $\gamma$. On both grids its image is nearer to the network's own ODE
-# than DDIM's, as the order promises. But on the quadratic grid $\gamma=\frac9{10}$, of order one, is nearer than $\gamma=1$, by more than three times
-# the uncertainty of the ODE. On the uniform grid the two differ by less than this uncertainty, so nothing is decided there.
+# With $\gamma=1$ the noise returns to fourteen digits, better than for any other $\gamma$. On both grids its image is
+# nearer to the network's own ODE than DDIM's, as the order promises. But on the quadratic grid $\gamma=\frac9{10}$, of
+# order one, is nearer than $\gamma=1$, by more than three times the uncertainty of the ODE. On the uniform grid the two
+# differ by less than this uncertainty, so nothing is decided there.
 #
 # ### Where the error arises
 #
@@ -246,15 +256,16 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 8.2. The distance from the network's ODE is followed along the run, from noise (left) to data (right). At high noise $\gamma=1$ is far better than DDIM. Towards the data its error
-# rises more than sevenfold on both grids, and that of DDIM less than threefold.*
+# *Figure 8.2. The distance from the network's ODE is followed along the run, from noise (left) to data (right). At high
+# noise $\gamma=1$ is far better than DDIM. Towards the data its error rises more than sevenfold on both grids, and that
+# of DDIM less than threefold.*
 #
 # There are three suspects: the start, the last slot, and the parasitic mode. Each can be taken away:
 #
 # - start from the exact second state instead of a DDIM step;
 # - set $\gamma=0$ in the last slot alone, since a parameter may be a function of the slot;
-# - near the data end, split the error of $\mathbf y$ into $\frac14(e_2+2e_1+e_0)$, in which an alternating sequence vanishes, and
-#   $\frac14(e_2-2e_1+e_0)$, in which a smooth one nearly vanishes.
+# - near the data end, split the error of $\mathbf y$ into $\frac14(e_2+2e_1+e_0)$, in which an alternating sequence
+#   vanishes, and $\frac14(e_2-2e_1+e_0)$, in which a smooth one nearly vanishes.
 
 
 # %%
@@ -293,15 +304,16 @@ heads = "spacing | γ = 1 | exact second state | γ = 0 in the last slot | smoot
 Markdown(table(heads.split(" | "), rows))
 
 # %% [markdown]
-# It is neither the start nor the last slot, because most of the error remains without either. On the quadratic grid the larger part by far *alternates*, so it is the
-# parasitic mode. The smooth part alone is less than an eighth of DDIM's error, so the order is there, underneath. On the uniform grid both parts are
-# smaller than the uncertainty of the ODE, so it is not decided which one is larger. A smaller $\gamma$ multiplies the mode by $\gamma$ in each step, and on
-# the quadratic grid $\gamma=\frac9{10}$ is nearer to the ODE than $\gamma=1$.
+# It is neither the start nor the last slot, because most of the error remains without either. On the quadratic grid the
+# larger part by far *alternates*, so it is the parasitic mode. The smooth part alone is less than an eighth of DDIM's
+# error, so the order is there, underneath. On the uniform grid both parts are smaller than the uncertainty of the ODE,
+# so it is not decided which one is larger. A smaller $\gamma$ multiplies the mode by $\gamma$ in each step, and on the
+# quadratic grid $\gamma=\frac9{10}$ is nearer to the ODE than $\gamma=1$.
 #
 # ### Editing: encode under one label, decode under another
 #
-# This is what inversion is for ([chapter 0](00_what_this_course_is_about.py)). Samples are encoded under their label with guidance 3, and decoded under another digit
-# that resembles it.
+# This is what inversion is for ([chapter 0](00_what_this_course_is_about.py)). Samples are encoded under their label
+# with guidance 3, and decoded under another digit that resembles it.
 
 # %%
 config = EditConfig(
@@ -319,8 +331,8 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 8.3. Six digits (first row) are edited under the labels above. At the right of a row is how many the classifier reads as the new digit, and the
-# root-mean-square distance to the source.*
+# *Figure 8.3. Six digits (first row) are edited under the labels above. At the right of a row is how many the
+# classifier reads as the new digit, and the root-mean-square distance to the source.*
 
 # %% tags=["hide-input"]
 edits = records(EDITING, edited)
@@ -339,9 +351,9 @@ rows = [
 Markdown(table(heads.split(" | "), rows))
 
 # %% [markdown]
-# DDIM inversion does not return, and the exact inverses do. Their return says nothing about the edit. EDICT returns well, takes twice the
-# evaluations, and here turns fewer digits into others than DDIM does. The standard deviation of the latent should be 1. Those of DDIM inversion and of EDICT are well
-# below it, and those of BDIA are not.
+# DDIM inversion does not return, and the exact inverses do. Their return says nothing about the edit. EDICT returns
+# well, takes twice the evaluations, and here turns fewer digits into others than DDIM does. The standard deviation of
+# the latent should be 1. Those of DDIM inversion and of EDICT are well below it, and those of BDIA are not.
 
 # %% tags=["hide-cell"]
 by_name = {e["solver"]: e for e in edits}
@@ -356,10 +368,10 @@ assert all(
 # ## What we found
 #
 # - Exact inversion holds on a U-Net unchanged, because it never depended on what $\hat\epsilon$ is.
-# - With $\gamma=1$ the image is nearer to the network's ODE than DDIM's on both grids. On the quadratic one $\gamma=\frac9{10}$ is nearer still, since it damps
-#   the parasitic mode, which grows near the data.
-# - [The paper](https://arxiv.org/abs/2307.10829) takes $\gamma=1$ for unconditional sampling and $\gamma=0.5$ for Stable Diffusion, by FID. Which
-#   $\gamma$ is nearest to the ODE depends on the grid, and the error shows why.
+# - With $\gamma=1$ the image is nearer to the network's ODE than DDIM's on both grids. On the quadratic one
+#   $\gamma=\frac9{10}$ is nearer still, since it damps the parasitic mode, which grows near the data.
+# - [The paper](https://arxiv.org/abs/2307.10829) takes $\gamma=1$ for unconditional sampling and $\gamma=0.5$ for
+#   Stable Diffusion, by FID. Which $\gamma$ is nearest to the ODE depends on the grid, and the error shows why.
 # - A round trip says that a map was inverted. It says nothing about the map.
 #
 # One network and two states show a mechanism. They do not show its size elsewhere.
@@ -367,18 +379,21 @@ assert all(
 # ## Exercises
 #
 # 1. **Warm-up.** Halve the network's output. What happens to the round trip, and what to the images?
-# 2. **Standard.** Is the network steeper than any score? Along the alternating error, measure $\sigma\,\mathbf v^\top\mathbf E\mathbf v/|\mathbf v|^2$ with
-#    $\mathbf E=\partial\hat\epsilon/\partial\mathbf z$ by differences of two evaluations. Compare it with the limit of the derivation, for both states.
-# 3. **Standard.** Which $\gamma$ would you ship? Compare $\frac9{10}$ with $\frac{19}{20}$ on the uniform grid, by distance and by round trip in
-#    float64. What can be concluded?
-# 4. **Research.** A score's Jacobian is symmetric, and that of a network is not. Fact 8 of the [ledger](../docs/ledger.md) turns the asymmetry into a defect of BDIA's step that can be
-#    measured. Does this defect predict which networks edit well?
+# 2. **Standard.** Is the network steeper than any score? Along the alternating error, measure
+#    $\sigma\,\mathbf v^\top\mathbf E\mathbf v/|\mathbf v|^2$ with $\mathbf E=\partial\hat\epsilon/\partial\mathbf z$ by
+#    differences of two evaluations. Compare it with the limit of the derivation, for both states.
+# 3. **Standard.** Which $\gamma$ would you ship? Compare $\frac9{10}$ with $\frac{19}{20}$ on the uniform grid, by
+#    distance and by round trip in float64. What can be concluded?
+# 4. **Research.** A score's Jacobian is symmetric, and that of a network is not. Fact 8 of the
+#    [ledger](../docs/ledger.md) turns the asymmetry into a defect of BDIA's step that can be measured. Does this defect
+#    predict which networks edit well?
 #
 # ## Solutions
 #
 # <details><summary>Solution of exercise 1</summary>
 #
-# The round trip stays perfect, since the inverse was derived for every $\hat\epsilon$. The images are not digits at all.
+# The round trip stays perfect, since the inverse was derived for every $\hat\epsilon$. The images are not digits at
+# all.
 #
 # </details>
 
@@ -401,8 +416,9 @@ assert rms(back.z - start) < 1e-12 and rms(broken.z) > 10
 # %% [markdown]
 # <details><summary>Solution of exercise 2</summary>
 #
-# The limit is 1. On the second state, the digit 1, the network slightly exceeds it along the very direction that grows, and on the first state it does not. So the
-# learned $\hat\epsilon$ is there the score of no distribution, whatever the data.
+# The limit is 1. On the second state, the digit 1, the network slightly exceeds it along the very direction that grows,
+# and on the first state it does not. So the learned $\hat\epsilon$ is there the score of no distribution, whatever the
+# data.
 #
 # </details>
 
@@ -431,9 +447,9 @@ Markdown(table(["noise level s", "digit 3", "digit 1"], rows))
 # %% [markdown]
 # <details><summary>Solution of exercise 3</summary>
 #
-# The distances differ by less than the uncertainty of the ODE. Nothing can be concluded from them, however tempting the smaller number is. The round trips differ in favour of
-# the larger $\gamma$, since the inverse multiplies rounding by $1/\gamma$, but both are near rounding. An experiment is over when its error estimate
-# says so.
+# The distances differ by less than the uncertainty of the ODE. Nothing can be concluded from them, however tempting the
+# smaller number is. The round trips differ in favour of the larger $\gamma$, since the inverse multiplies rounding by
+# $1/\gamma$, but both are near rounding. An experiment is over when its error estimate says so.
 #
 # </details>
 
@@ -453,16 +469,18 @@ assert trip < returned["uniform", nine]
 # %% [markdown]
 # <details><summary>First steps on exercise 4</summary>
 #
-# The asymmetric part acts on a vector by one product with the Jacobian and one with its transpose, which torch computes without the matrix. A random vector estimates its norm. Measure it along
-# the states of an inversion, relative to the symmetric part, on networks of different quality. [Network growth](../docs/findings/network-growth.md) measures how errors grow on the
-# shipped network, and is a place to start.
+# The asymmetric part acts on a vector by one product with the Jacobian and one with its transpose, which torch computes
+# without the matrix. A random vector estimates its norm. Measure it along the states of an inversion, relative to the
+# symmetric part, on networks of different quality. [Network growth](../docs/findings/network-growth.md) measures how
+# errors grow on the shipped network, and is a place to start.
 #
 # </details>
 #
 # ## Further reading
 #
-# - [Ho, Jain and Abbeel (2020)](https://arxiv.org/abs/2006.11239) train such networks, and [Ho and Salimans (2022)](https://arxiv.org/abs/2207.12598) introduce the guidance that
-#   the edits use.
-# - [Huberman-Spiegelglas, Kulikov and Michaeli (2024)](https://arxiv.org/abs/2304.06140) and [Mokady et al. (2023)](https://arxiv.org/abs/2211.09794) edit by inversions that are not derived from a solver.
-# - [Edit an image](../docs/edit-an-image.md) and [diffusers](../docs/diffusers.md) use the same functions on Stable Diffusion. The API is on the page
-#   [`torch`](../docs/api/torch.md).
+# - [Ho, Jain and Abbeel (2020)](https://arxiv.org/abs/2006.11239) train such networks, and
+#   [Ho and Salimans (2022)](https://arxiv.org/abs/2207.12598) introduce the guidance that the edits use.
+# - [Huberman-Spiegelglas, Kulikov and Michaeli (2024)](https://arxiv.org/abs/2304.06140) and
+#   [Mokady et al. (2023)](https://arxiv.org/abs/2211.09794) edit by inversions that are not derived from a solver.
+# - [Edit an image](../docs/edit-an-image.md) and [diffusers](../docs/diffusers.md) use the same functions on Stable
+#   Diffusion. The API is on the page [`torch`](../docs/api/torch.md).

@@ -3,9 +3,9 @@
 #
 # ## Question
 #
-# [The paper](https://arxiv.org/abs/2307.10829) calls its inverse exact "up to floating point error". How large is that error, and on what does it depend? Can
-# it be zero: every bit of the state back, after hundreds of steps, with a network in between about which nothing is known? And what does that
-# cost, in bits, in accuracy and in time?
+# [The paper](https://arxiv.org/abs/2307.10829) calls its inverse exact "up to floating point error". How large is that
+# error, and on what does it depend? Can it be zero: every bit of the state back, after hundreds of steps, with a
+# network in between about which nothing is known? And what does that cost, in bits, in accuracy and in time?
 
 # %% tags=["hide-input"]
 import tempfile
@@ -102,12 +102,12 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 9.1. The largest round-trip error depends on the steps, on $\gamma$ and on the format. Above the grey line the error exceeds the noise. A cross at the upper edge
-# stands for an error above $10^{12}$ or an overflow.*
+# *Figure 9.1. The largest round-trip error depends on the steps, on $\gamma$ and on the format. Above the grey line the
+# error exceeds the noise. A cross at the upper edge stands for an error above $10^{12}$ or an overflow.*
 #
-# At $\gamma=1$ the error stays near rounding, and yet few elements come back unchanged. At $\gamma=\frac12$ nothing comes back beyond
-# some 50 steps, because the inverse multiplies its rounding by $1/\gamma$ in every step ([chapter 5](05_stability_and_rounding.py)). "Exact up to floating
-# point error" says nothing without $N$ and $\gamma$.
+# At $\gamma=1$ the error stays near rounding, and yet few elements come back unchanged. At $\gamma=\frac12$ nothing
+# comes back beyond some 50 steps, because the inverse multiplies its rounding by $1/\gamma$ in every step
+# ([chapter 5](05_stability_and_rounding.py)). "Exact up to floating point error" says nothing without $N$ and $\gamma$.
 #
 # ## Derivation
 #
@@ -122,9 +122,9 @@ Math(step_latex(BDIA(1), symbols=False, exploding=True))
 Math(inverse_latex(BDIA(1), symbols=False, exploding=True))
 
 # %% [markdown]
-# Both use the *same* $\hat\epsilon(\mathbf z_i)$, from the same bits. The increment $d$ is therefore the same number both ways, and all that must hold is
-# $(x+d)-d=x$. In floats it does not hold, because the sum is rounded to the grid of its own exponent ([Higham, 2002](https://doi.org/10.1137/1.9780898718027)), and low bits of
-# $x$ are lost:
+# Both use the *same* $\hat\epsilon(\mathbf z_i)$, from the same bits. The increment $d$ is therefore the same number
+# both ways, and all that must hold is $(x+d)-d=x$. In floats it does not hold, because the sum is rounded to the grid
+# of its own exponent ([Higham, 2002](https://doi.org/10.1137/1.9780898718027)), and low bits of $x$ are lost:
 
 # %%
 x, d = 0.1, 3.0
@@ -142,8 +142,8 @@ assert (0.1 + 3.0) - 3.0 != 0.1 and 0.3 < kept < 0.9
 #
 # $$X\leftarrow X+\operatorname{round}(2^b d),\qquad d\ \text{computed in floats from the other registers.}$$
 #
-# How accurate $d$ is does not matter. It is the same function of the same numbers on the way back, and it is subtracted exactly. This is fixed-point
-# arithmetic for the register, and floating point for everything else.
+# How accurate $d$ is does not matter. It is the same function of the same numbers on the way back, and it is subtracted
+# exactly. This is fixed-point arithmetic for the register, and floating point for everything else.
 #
 # ### The own coefficient, and the bits that it drops
 #
@@ -153,10 +153,11 @@ assert (0.1 + 3.0) - 3.0 != 0.1 and 0.3 < kept < 0.9
 Math(step_latex(BDIA(), exploding=True))
 
 # %% [markdown]
-# Multiplication by $\gamma<1$ maps the integers into fewer integers. By the pigeonhole principle it *cannot* be undone. How many bits are lost? A map on a
-# lattice is one to one only if it has room: a region of volume $V$ holds about $V$ lattice points, and its image has the volume $|\det|\,V$. To
-# tell the points of the region apart, one must keep at least $\log_2(1/|\det|)$ bits a point elsewhere. The determinant of the step on states of one
-# coordinate is known without any model, and the library reads it from the program:
+# Multiplication by $\gamma<1$ maps the integers into fewer integers. By the pigeonhole principle it *cannot* be undone.
+# How many bits are lost? A map on a lattice is one to one only if it has room: a region of volume $V$ holds about $V$
+# lattice points, and its image has the volume $|\det|\,V$. To tell the points of the region apart, one must keep at
+# least $\log_2(1/|\det|)$ bits a point elsewhere. The determinant of the step on states of one coordinate is known
+# without any model, and the library reads it from the program:
 
 # %%
 symbolic = grids.symbolic(3)
@@ -177,18 +178,20 @@ assert determinant == -gamma
 Markdown(table(["solver", "determinant of the last step"], rows))
 
 # %% [markdown]
-# For BDIA the bound is $\log_2(1/\gamma)$ bits for each element and step: nothing for $\gamma=1$, and one bit for $\gamma=\frac12$. EDICT's $\alpha$
-# belong to the change of units from $\mathbf z$ to $\mathbf y=\mathbf z/\alpha$, and in $\mathbf y$ its determinant is $p^2$.
+# For BDIA the bound is $\log_2(1/\gamma)$ bits for each element and step: nothing for $\gamma=1$, and one bit for
+# $\gamma=\frac12$. EDICT's $\alpha$ belong to the change of units from $\mathbf z$ to $\mathbf y=\mathbf z/\alpha$, and
+# in $\mathbf y$ its determinant is $p^2$.
 #
 # ### A contraction that loses nothing
 #
-# Let $\gamma=p/q$. Divide with remainder, $X=qX'+r$. Keep the digit $r$ by pushing it on a stack of digits. The product $pX'$ leaves room for a
-# digit $0\le s<p$, and this digit is *popped* from the stack:
+# Let $\gamma=p/q$. Divide with remainder, $X=qX'+r$. Keep the digit $r$ by pushing it on a stack of digits. The product
+# $pX'$ leaves room for a digit $0\le s<p$, and this digit is *popped* from the stack:
 #
 # $$B\leftarrow qB+r,\qquad s=B\bmod p,\quad B\leftarrow\lfloor B/p\rfloor,\qquad X\leftarrow pX'+s.$$
 #
 # The stack $B$ is one integer for each element, the *remainder buffer*. The idea is that of
-# [Maclaurin, Duvenaud and Adams (2015)](https://arxiv.org/abs/1502.03492), who used it to reverse the training of networks. In Python integers, which have no limit of length, it reads:
+# [Maclaurin, Duvenaud and Adams (2015)](https://arxiv.org/abs/1502.03492), who used it to reverse the training of
+# networks. In Python integers, which have no limit of length, it reads:
 
 
 # %%
@@ -203,9 +206,9 @@ x, b = contract(1234, 5, 9, 10)
 print(f"contract(1234, 5) by 9/10 = {(x, b)}; undone: {contract(x, b, 10, 9)}")
 
 # %% [markdown]
-# The contraction by $q/p$ is its inverse. To see it, run the four lines with $p$ and $q$ exchanged: the popped digit is now pushed, and the pushed one is
-# popped. $X$ differs from $\gamma X$ by less than $\max(p,q)$ units. The folded cell checks both on many pairs, and the library's kernel for int64
-# arrays against these Python integers.
+# The contraction by $q/p$ is its inverse. To see it, run the four lines with $p$ and $q$ exchanged: the popped digit is
+# now pushed, and the pushed one is popped. $X$ differs from $\gamma X$ by less than $\max(p,q)$ units. The folded cell
+# checks both on many pairs, and the library's kernel for int64 arrays against these Python integers.
 
 # %% tags=["hide-cell"]
 pairs = [(x, b) for x in range(-60, 60) for b in range(40)]
@@ -225,8 +228,8 @@ assert [(int(x), int(b)) for x, b in zip(out, head, strict=True)] == expected
 #
 # ### Every bit, for any number of steps
 #
-# `Lattice.from_float` makes the integers. `solve` and `invert` are the functions of every other chapter, and the inverse is derived in the same
-# way.
+# `Lattice.from_float` makes the integers. `solve` and `invert` are the functions of every other chapter, and the
+# inverse is derived in the same way.
 
 # %%
 sent = Lattice.from_float(noise, bits=40)
@@ -262,8 +265,8 @@ Markdown(
 )
 
 # %% [markdown]
-# No bit differs, where floats lost everything. The buffer keeps a few bits more than the bound $\sum\log_2(1/|\det|)$, and figure 9.2 shows that
-# the difference does not grow:
+# No bit differs, where floats lost everything. The buffer keeps a few bits more than the bound $\sum\log_2(1/|\det|)$,
+# and figure 9.2 shows that the difference does not grow:
 
 # %% tags=["hide-input"]
 longer = (25, 50, 75, 100, 125, 150, 175, 200)
@@ -287,7 +290,8 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 9.2. The remainder buffer grows with the steps along the lower bound from the determinants (grey), which no method can beat.*
+# *Figure 9.2. The remainder buffer grows with the steps along the lower bound from the determinants (grey), which no
+# method can beat.*
 #
 # The buffer is part of the `State`. A run may be written to a file, read by another process, and undone there:
 
@@ -304,8 +308,9 @@ assert back.z.differing_bits(sent) == 0
 # %% [markdown]
 # ### From data
 #
-# `encode` begins with data and no run before it, so the buffer is empty. An empty buffer gives zeros without end, and the way back is still
-# exact. But the inverse of a small $\gamma$ *expands*, and 60 bits have an end. A run that leaves the range says so, and where:
+# `encode` begins with data and no run before it, so the buffer is empty. An empty buffer gives zeros without end, and
+# the way back is still exact. But the inverse of a small $\gamma$ *expands*, and 60 bits have an end. A run that leaves
+# the range says so, and where:
 
 # %%
 images = Lattice.from_float(law.sample(200, rng), bits=40)
@@ -330,13 +335,13 @@ Markdown(
 )
 
 # %% [markdown]
-# A latent of size 260 is not noise. It returns every bit, and it is of no use for editing. Bit-exactness says that a run *returns*. Chapter 5
-# says where it goes.
+# A latent of size 260 is not noise. It returns every bit, and it is of no use for editing. Bit-exactness says that a
+# run *returns*. Chapter 5 says where it goes.
 #
 # ### The price in accuracy
 #
-# Rounding the increment moves a state by at most half a unit, and a contraction moves it by less than $q$ units. The run treats these as it treats any
-# perturbation. We compare the data end with that of the float run:
+# Rounding the increment moves a state by at most half a unit, and a contraction moves it by less than $q$ units. The
+# run treats these as it treats any perturbation. We compare the data end with that of the float run:
 
 # %% tags=["hide-input"]
 moved = {
@@ -356,8 +361,8 @@ Markdown(
 # %% [markdown]
 # ### The price in time and memory
 #
-# The first table has the time of the arithmetic alone, with a model that costs nothing, on a million elements. The line below it compares the file of a state
-# with that of its float run:
+# The first table has the time of the arithmetic alone, with a model that costs nothing, on a million elements. The line
+# below it compares the file of a state with that of its float run:
 
 # %% tags=["hide-input"]
 large = rng.standard_normal((500_000, 2))
@@ -397,8 +402,8 @@ assert kept["floats"] < kept["lattice"] < 2 * kept["floats"]
 # %% [markdown]
 # ### What it rests on
 #
-# It rests on one thing: the model must give the same bits for the same input. Here is a model whose output depends on how often it was called, by one
-# unit in the last place:
+# It rests on one thing: the model must give the same bits for the same input. Here is a model whose output depends on
+# how often it was called, by one unit in the last place:
 
 
 # %%
@@ -420,33 +425,37 @@ print(f"{trip.differing_bits} bits differ; {trip.unsteady}")
 assert trip.differing_bits > 0 and trip.unsteady
 
 # %% [markdown]
-# One bit of an output is as bad as any other, because from that slot on the states differ. The trip names the time at which one input gave two outputs. Dropout,
-# atomic additions on a GPU and another batch size are models of this kind ([run on a GPU](../docs/run-on-gpu.md)).
+# One bit of an output is as bad as any other, because from that slot on the states differ. The trip names the time at
+# which one input gave two outputs. Dropout, atomic additions on a GPU and another batch size are models of this kind
+# ([run on a GPU](../docs/run-on-gpu.md)).
 #
 # ## What we found
 #
-# - "Exact up to floating point error" holds for few steps or for $\gamma=1$. At $\gamma=\frac12$ the float inverse has lost everything by 200 steps,
-#   and most of it by 50.
-# - Exactness to the bit needs neither a better network nor more precision. It needs integers for the registers, and the same floats twice for the
-#   increments.
-# - It costs $\log_2(1/\gamma)$ bits an element and step, which no method can avoid. $\gamma=1$ and O-BELM lose next to nothing.
+# - "Exact up to floating point error" holds for few steps or for $\gamma=1$. At $\gamma=\frac12$ the float inverse has
+#   lost everything by 200 steps, and most of it by 50.
+# - Exactness to the bit needs neither a better network nor more precision. It needs integers for the registers, and the
+#   same floats twice for the increments.
+# - It costs $\log_2(1/\gamma)$ bits an element and step, which no method can avoid. $\gamma=1$ and O-BELM lose next to
+#   nothing.
 # - A latent that returns every bit may still be useless.
 #
 # ## Exercises
 #
-# 1. **Warm-up.** Take $X\mapsto\operatorname{round}(\gamma X)$ on $0,\dots,M-1$, without a buffer. Which share of the integers shares its
-#    image with another one at $\gamma=\frac9{10}$? How many bits does it take, at least, to tell them apart?
+# 1. **Warm-up.** Take $X\mapsto\operatorname{round}(\gamma X)$ on $0,\dots,M-1$, without a buffer. Which share of the
+#    integers shares its image with another one at $\gamma=\frac9{10}$? How many bits does it take, at least, to tell
+#    them apart?
 # 2. **Warm-up.** Which settings of CBDIA and EDICT need no buffer? Decide it with determinants, then look.
 # 3. **Standard.** Give the lattice run a model in float32. Is it still exact to the bit?
-# 4. **Research.** The buffer is $N\log_2(1/\gamma)$ bits an element for the whole run. Can two images share a buffer? Can the buffer hold
-#    information that a receiver wants anyway, so that the bits are not lost?
+# 4. **Research.** The buffer is $N\log_2(1/\gamma)$ bits an element for the whole run. Can two images share a buffer?
+#    Can the buffer hold information that a receiver wants anyway, so that the bits are not lost?
 #
 # ## Solutions
 #
 # <details><summary>Solution of exercise 1</summary>
 #
-# $M$ integers fall into about $\gamma M$ images. About $(1-\gamma)M$ images therefore hold two, and $2(1-\gamma)=\frac15$ of the integers have a
-# twin. To tell $M$ from $\gamma M$ takes $\log_2(1/\gamma)$ bits on average, which is the bound.
+# $M$ integers fall into about $\gamma M$ images. About $(1-\gamma)M$ images therefore hold two, and
+# $2(1-\gamma)=\frac15$ of the integers have a twin. To tell $M$ from $\gamma M$ takes $\log_2(1/\gamma)$ bits on
+# average, which is the bound.
 #
 # </details>
 
@@ -462,7 +471,8 @@ assert abs(twins - 0.2) < 1e-3 and abs(bits - np.log2(10 / 9)) < 1e-4
 # %% [markdown]
 # <details><summary>Solution of exercise 2</summary>
 #
-# The determinants are $\pm(\gamma_1-\gamma_2)$ and, in $\mathbf y$, $p^2$. Their modulus is 1 for $(0,1)$, for $(1,0)$ and for $p=1$.
+# The determinants are $\pm(\gamma_1-\gamma_2)$ and, in $\mathbf y$, $p^2$. Their modulus is 1 for $(0,1)$, for $(1,0)$
+# and for $p=1$.
 #
 # </details>
 
@@ -483,8 +493,8 @@ for name, candidate in {**free, **costly}.items():
 # %% [markdown]
 # <details><summary>Solution of exercise 3</summary>
 #
-# Yes. A float32 model repeats itself as well as a float64 one. The samples are those of the float32 model, and every bit of the noise
-# returns.
+# Yes. A float32 model repeats itself as well as a float64 one. The samples are those of the float32 model, and every
+# bit of the noise returns.
 #
 # </details>
 
@@ -500,14 +510,18 @@ assert coarse.differing_bits == 0
 # %% [markdown]
 # <details><summary>First steps on exercise 4</summary>
 #
-# A stack may be filled from any source of digits before a run. If it holds a message, the run pops it into the latents and pushes other digits, and the way back restores the message. This
-# is how [bits-back coding](https://arxiv.org/abs/1901.04866) (Townsend, Bird and Barber, 2019) compresses with latent variables. Whether a diffusion model with exact inversion gives a good code
-# depends on how uniform the pushed digits are, which you can measure.
+# A stack may be filled from any source of digits before a run. If it holds a message, the run pops it into the latents
+# and pushes other digits, and the way back restores the message. This is how
+# [bits-back coding](https://arxiv.org/abs/1901.04866) (Townsend, Bird and Barber, 2019) compresses with latent
+# variables. Whether a diffusion model with exact inversion gives a good code depends on how uniform the pushed digits
+# are, which you can measure.
 #
 # </details>
 #
 # ## Further reading
 #
 # - [Maclaurin, Duvenaud and Adams (2015)](https://arxiv.org/abs/1502.03492), section 3, introduce the buffer.
-# - [Bit-exact inversion](../docs/findings/bit-exact.md) has the measurements on networks, and [`spaces`](../docs/api/spaces.md) has the lattice.
-# - [When every element comes back](../docs/diffusers.md#when-every-element-comes-back) says what holds on a real pipeline with float registers.
+# - [Bit-exact inversion](../docs/findings/bit-exact.md) has the measurements on networks, and
+#   [`spaces`](../docs/api/spaces.md) has the lattice.
+# - [When every element comes back](../docs/diffusers.md#when-every-element-comes-back) says what holds on a real
+#   pipeline with float registers.
