@@ -378,6 +378,10 @@ Markdown(table(heads, rows))
 # - "Exact" concerns the return. With $\gamma<1$ or $p<1$ and many steps, the latent is far from any noise that the flow
 #   connects with the data, and a round trip cannot show this.
 
+# %% [markdown]
+# You can try this in the explorer: <a href="../explorer.html#second-state">EDICT's second state</a> and
+# <a href="../explorer.html#inversion">a return with a wrong latent</a> (`bdia explore second-state`).
+
 # %%
 Markdown(verdicts("eq-33", "prop-1", "prop-2", "eq-61"))
 

@@ -449,6 +449,10 @@ assert all(best["broad", g] >= 0.8 for g in names)
 # - The start and the last slot matter as much as $\gamma$. Letting $\gamma$ follow the steps (O-BELM) gives order 2 on
 #   all grids, at a price that [chapter 5](05_stability_and_rounding.py) names.
 
+# %% [markdown]
+# You can try this in the explorer: <a href="../explorer.html#last-slot">the last slot</a> and
+# <a href="../explorer.html#rough-grid">a rough grid</a> (`bdia explore last-slot`).
+
 # %%
 Markdown(verdicts("fact-2", "fact-10"))
 

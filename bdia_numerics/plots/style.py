@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -27,33 +29,56 @@ COLUMN, PAGE = 3.3, 6.9
 
 _MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 _MORE = ("<", ">", "*", "h", "p", "d", "8")
-_LOOKS: list[dict[str, Any]] = [
+_LOOKS: Sequence[dict[str, Any]] = [
     {**look, "color": "#" + look["color"].lstrip("#"), "marker": marker}
     for look, marker in zip(STYLE["axes.prop_cycle"], _MARKERS, strict=True)
 ]
-_LOOKS += [
-    look | {"marker": more, "linestyle": _LOOKS[k - 1]["linestyle"]}
-    for k, (look, more) in enumerate(zip(_LOOKS, _MORE, strict=True))
-]
-_OF_SOLVERS = {
-    "DDIM": 0, "γ = 0": 0, "γ = 1/2": 1, "γ = 0.5": 1, "γ = 0.9": 2, "γ = 1": 3, "BDIA": 3, "EDICT, p = 0.93": 4, "EDICT": 4,
-    "CBDIA": 5, "O-BELM": 6, "Heun": 7, "EDICT, p = 1": 8, "BDIA-EDM": 9, "DPM-Solver++": 11, "BDIA-DPM-Solver++": 12, "γ = 0.8": 13,
-}  # fmt: skip
-"""The look of a solver by its name, that of BDIA by its gamma; those of numbers 7 and more are the seven colours again."""
 _FEW_DECADES = 2.0
 
 
-def looks(labels: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return colour, marker and dashes by label: a solver has the same in every figure, and the others take what is left, in order.
+_OF_SOLVERS = dict(
+    zip(
+        (
+            *("ddim", "bdia 0.5", "cbdia", "o-belm", "bdia 1", "edict", "dpm-solver++"),
+            *("ddim by (23)", "bdia 0.9", "alf", "heun", "bdia-edm", "edict, exchanging", "leapfrog"),
+        ),
+        range(14),
+        strict=True,
+    )
+)
+"""Which look a solver has, in all figures."""
+_GAMMA = re.compile(r"(?:bdia\W*)?(?:γ|gamma)\s*=?\s*(\d+(?:[./]\d+)?)\)?")
+_SAME = {"bdia": "bdia 1", "bdia 0": "ddim", "obelm": "o-belm", "bdiaheun": "bdia-edm", "dpmsolverpp": "dpm-solver++"}
 
-    >>> looks(["EDICT", "BDIA, γ = 1"])["BDIA, γ = 1"] == looks(["γ = 1"])["γ = 1"]
-    True
+
+def _solver(label: str) -> str:
+    """Return what a label calls a solver, in one of several ways, as `_OF_SOLVERS` names it."""
+    text = label.lower()
+    if found := _GAMMA.fullmatch(text):
+        text = f"bdia {float(Fraction(found[1])):g}"
+    for name in ("edict", "cbdia", "o-belm", "dpm-solver++"):
+        if text.startswith(name) and "exchang" not in text:
+            text = name
+    return _SAME.get(text, text)
+
+
+def looks(labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return colour, marker and dashes by label.
+
+    A solver has the same look in every figure. Other labels take those that are free, in the order given; beyond fourteen they come again.
     """
-    taken = {label: _OF_SOLVERS.get(re.sub(r"^BDIA, (?=γ)", "", label)) for label in labels}
-    free = [k for k in range(len(_LOOKS)) if k not in taken.values()]
-    others = [label for label, k in taken.items() if k is None]
-    taken.update((label, free[k % len(free)]) for k, label in enumerate(others))
-    return {label: _LOOKS[k] for label, k in taken.items() if k is not None}
+    again = [
+        look | {"marker": more, "linestyle": _LOOKS[k - 1]["linestyle"]}
+        for k, (look, more) in enumerate(zip(_LOOKS, _MORE, strict=True))
+    ]
+    every = [*_LOOKS, *again]
+    own: dict[str, int] = {}
+    for label in labels:
+        place = _OF_SOLVERS.get(_solver(label))
+        if place is not None and place not in own.values():
+            own[label] = place
+    free = cycle([k for k in range(len(every)) if k not in own.values()] or range(len(every)))
+    return {label: every[own[label] if label in own else next(free)] for label in labels}
 
 
 def canvas(
