@@ -128,7 +128,7 @@ assert order.order == 1
 #
 # ## Experiment
 #
-# The distribution is that of chapter 1. First, a picture of what Euler's method does. We take $\alpha=1$, so that
+# The distribution is that of chapter 1. First we draw what Euler's method does. We take $\alpha=1$, so that
 # $\mathbf z=\mathbf y$ and $\sigma=s$, and equal steps in $s$.
 
 # %%

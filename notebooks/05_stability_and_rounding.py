@@ -590,7 +590,7 @@ assert missed[False, 80][0] < 0.1 < 1 < missed[False, 80][1]  # the other way ro
 #
 # ## Further reading
 #
-# - [Hairer, Nørsett and Wanner (1993)](https://doi.org/10.1007/978-3-540-78862-1), section III.3, have the root
+# - [Hairer, Nørsett and Wanner (1993)](https://doi.org/10.1007/978-3-540-78862-1), sections III.3 and III.4, have the root
 #   condition and the proof of convergence in general. Their second volume treats stability regions.
 # - [Higham (2002)](https://doi.org/10.1137/1.9780898718027) is the reference for rounding errors.
 # - [Precision](../docs/findings/precision.md) has the digits that each solver loses, and

@@ -40,7 +40,7 @@ _OF_SOLVERS = dict(
     zip(
         (
             *("ddim", "bdia 0.5", "cbdia", "o-belm", "bdia 1", "edict", "dpm-solver++"),
-            *("ddim by (23)", "bdia 0.9", "alf", "heun", "bdia-edm", "edict, exchanging", "leapfrog"),
+            *("ddim by (23)", "leapfrog", "bdia-edm", "heun", "alf", "edict, exchanging", "bdia 0.9"),
         ),
         range(14),
         strict=True,
