@@ -28,7 +28,8 @@ from bdia_numerics import (
 from bdia_numerics.formulas import number, table
 from bdia_numerics.pages.ledger import verdicts
 from bdia_numerics.plots import Picture
-from bdia_numerics.plots.stability import region_plot
+from bdia_numerics.plots.results import figure
+from bdia_numerics.plots.results import regions as region_plot
 from bdia_numerics.plots.style import Panel, draw, looks
 
 # %% [markdown]
@@ -249,7 +250,7 @@ regions = {
 
 # %% tags=["hide-input"]
 Picture(
-    region_plot({name.replace("9/10", "0.9"): r for name, r in regions.items()}),
+    figure({k.replace("9/10", "0.9"): r for k, r in regions.items()}, region_plot),
     "Regions of linear stability of BDIA for gamma 0, 1/2 and 9/10, shrinking from Euler's disc to the imaginary axis",
 )
 

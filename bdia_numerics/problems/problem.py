@@ -13,7 +13,7 @@ from bdia_numerics.problems.checks import marginal, states
 from bdia_numerics.problems.reference import Method, reference_flow
 from bdia_numerics.spaces import Array, Space
 from bdia_numerics.spaces.mean_value import ball_of
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import shown, whole
 
 Kind = Literal["closed form", "CDF transport", "enclosure", "reference"]
 
@@ -228,13 +228,19 @@ class Problem:
             self._check_density(sigma, t)
             flat = array.reshape(-1, self.dimension)
             cast = space.wide.cast if compute_dtype == "float64" else self._narrow(compute_dtype, space).cast
-            score = self._score_at(cast(flat), cast(alpha), cast(sigma), space)
+            result = (self._noise_at if noise else self._score_at)(cast(flat), cast(alpha), cast(sigma), space)
             with np.errstate(all="ignore"):
-                result = -sigma * score if noise else score
                 return result.astype(array.dtype).reshape(array.shape)
 
-    def sample(self, n: int, rng: np.random.Generator, t: Any = None, schedule: NoiseLevels | None = None) -> Array:
-        """Return n independent draws, shape (n, D), float64: clean data, or z at time t when a schedule is given."""
+    def sample(
+        self, n: int, rng: np.random.Generator | int, t: Any = None, schedule: NoiseLevels | None = None
+    ) -> Array:
+        """Return n independent draws, shape (n, D), float64: clean data, or z at time t when a schedule is given.
+
+        `rng` is a generator of NumPy, or the seed of a new one.
+        """
+        if not isinstance(rng, np.random.Generator):
+            rng = np.random.default_rng(whole("seed", rng))
         if (t is None) != (schedule is None):
             raise ValueError("sample takes t and schedule together: give both for noisy states, neither for clean data")
         x = self._draw(n, rng)
@@ -352,6 +358,11 @@ class Problem:
 
     def _score_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
         raise NotImplementedError
+
+    def _noise_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
+        score = self._score_at(z, alpha, sigma, space)
+        with np.errstate(all="ignore"):
+            return np.asarray(-sigma * score)
 
     def _draw(self, n: int, rng: np.random.Generator) -> Array:
         raise NotImplementedError

@@ -28,8 +28,9 @@ from bdia_numerics.runs.solving import (
 )
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Model, Status, come_back, drive
-from bdia_numerics.spaces import Space, as_floats, lattice, plain, require_finite
+from bdia_numerics.spaces import Space, as_floats, given, is_broken, lattice, plain, require_finite, tree
 from bdia_numerics.spaces.lattice import on_lattice
+from bdia_numerics.spaces.showing import Shown
 from bdia_numerics.spaces.values import ordered, share
 from bdia_numerics.texts import one_of, shown
 
@@ -72,6 +73,7 @@ def encode(
         As for `solve`; ValueError where the inversion has no step from the data end, as for solvers that divide by sigma_0 = 0.
     """
     check_arguments(solver, model, grid)
+    x_0 = given("x_0", x_0)
     space, grid = prepared("x_0", x_0, grid)
     require_finite("x_0", x_0, space)
     if method is None:
@@ -85,19 +87,19 @@ def encode(
     found = method(solver, model, grid, x_0)
     shape = structure(solver)
     state = None
-    if len(shape.registers) == 1 and found.status.ok:
+    if len(shape.registers) == 1 and found.status.ok is not False:
         times = {shape.output: grid.offset + grid.n}
         state = State(
             identity(solver, grid), grid.root, {shape.output: found.z}, times, prediction=prediction_of(model)
         )
     trajectory = (
-        found.trajectory[list(range(grid.n, -1, -1))] if return_trajectory and found.trajectory is not None else None
+        found.trajectory[np.arange(grid.n, -1, -1)] if return_trajectory and found.trajectory is not None else None
     )
     return replace(found, state=state, trajectory=trajectory, inversion=found.inversion or name_of(method))
 
 
-@dataclass(frozen=True)
-class RoundTrip:
+@dataclass(frozen=True, repr=False)
+class RoundTrip(Shown):
     """Both sides of a round trip.
 
     Attributes
@@ -144,6 +146,7 @@ class RoundTrip:
 
 
 share(RoundTrip)
+tree(RoundTrip, "error", "latent", "reference_error", "far", "returned", "status")
 
 
 @ordered
@@ -180,19 +183,20 @@ def round_trip(
     """
     one_of("end", end, ("noise", "data"))
     check_arguments(solver, model, grid)
+    z = given("z", z)
     space, grid = prepared("z", z, grid)
     witness, unwatched = witnessed(model), model
     model = witness if space.integers else model
     back = None
     if end == "data":
         there = encode(solver, model, grid, z, method)
-        if there.status.ok:
+        if there.status.ok is not False:
             back = solve(solver, model, grid, there.z if there.state is None else there.state)
     else:
         there = solve(solver, model, grid, z)
-        if there.status.ok and method is None and has_inverse(solver, grid, prediction_of(model), space):
+        if there.status.ok is not False and method is None and has_inverse(solver, grid, prediction_of(model), space):
             back = invert(solver, model, grid, there.state)  # type: ignore[arg-type]
-        elif there.status.ok:
+        elif there.status.ok is not False:
             back = encode(solver, model, grid, there.z, method)
     if back is None:
         return RoundTrip(math.nan, math.nan, math.nan, there.nfe, there.z, None, there.status, there.inversion)
@@ -233,10 +237,10 @@ def _truth(model: Model, grid: Grid, z: Any, end: str, reference: Any, space: Sp
             f"reference has shape {np.shape(reference)}, z has {np.shape(z)}: pass the true state at the far end"
         )
     try:
-        known = space.finite(reference)
+        broken = is_broken(reference, space)
     except TypeError:
-        known = False
-    if not known:
+        broken = True
+    if broken:
         raise ValueError("reference holds NaN, infinite or no numbers: pass the finite true state at the far end")
     return reference, 0.0
 

@@ -33,7 +33,7 @@ from bdia_numerics.program import (
 from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import FLOAT64, Space, of, parameter, plain, require_finite, require_system, same_system
+from bdia_numerics.spaces import FLOAT64, Space, given, of, parameter, require_finite, require_system, same_system
 from bdia_numerics.spaces.values import of_kind, ordered
 from bdia_numerics.texts import shown
 
@@ -72,7 +72,7 @@ def solve(
     grid
         Grid of N slots.
     z
-        z_N of shape (*batch, *data), or a State.
+        z_N of shape (*batch, *data), or a State. Lists of numbers and arrays of integers are read as float64.
     start
         How the first states of a multistep solver are made: a one-step solver (DDIM by default, eq. (25)), a sequence of
         the states z_{N-1}, z_{N-2}, ..., or a mapping with a value for every register.
@@ -90,7 +90,7 @@ def solve(
     ValueError
         For a non-finite state, a State of another solver, grid or prediction, a model output of another shape or dtype.
     TypeError
-        For complex or integer states, and for floats in an exact run.
+        For complex or boolean states, and for floats in an exact run.
     """
     check_arguments(solver, model, grid)
     space, grid = prepared("z", z, grid)
@@ -344,8 +344,9 @@ def _differs(schedule: Any, grid: Grid) -> str:
 
 def prepared(name: str, z: Any, grid: Grid) -> tuple[Space, Grid]:
     """Return the system of the states and the grid in it; of different systems only NumPy floats mix."""
+    z = next(iter(z.registers.values())) if isinstance(z, State) else given(name, z)
     try:
-        space = of(next(iter(z.registers.values())) if isinstance(z, State) else plain(name, z))
+        space = of(z)
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from None
     scalars = space.scalars
@@ -382,7 +383,7 @@ def _alike(registers: Mapping[str, Any], space: Space, prefix: str = "register")
 
 
 def _checked(name: str, value: Any, space: Space) -> Any:
-    value = np.float64(value) if isinstance(value, float) else plain(name, value)
+    value = np.float64(value) if isinstance(value, float) else given(name, value)
     require_system(name, value, space, "the other states", "convert it")
     require_finite(name, value, space)
     return value

@@ -252,9 +252,16 @@ def same_system(found: Any, space: Any) -> bool:
     return found == space if hasattr(space, "dtype") else type(found) is type(space)
 
 
+def require_numpy(name: str, x: Any, remedy: str) -> None:
+    """Raise TypeError for an array of another library."""
+    if hasattr(x, "__array__") and not isinstance(x, np.ndarray | np.generic):
+        raise TypeError(f"{name} is of class {type(x).__name__}, no array of NumPy: {remedy}")
+
+
 def admitted(space: Memory, name: str, output: Any) -> None:
     """Raise TypeError unless a model's output is in the system of a run."""
     if space.floats:
+        require_numpy(name, output, "return numpy.asarray of it, or pass z in its library")
         found: Any = output.dtype if isinstance(output, np.ndarray | np.generic) else np.result_type(type(output))
         dtype = space.dtype  # type: ignore[attr-defined]  # what floats have
         if found != dtype:
@@ -273,10 +280,15 @@ def require_system(name: str, value: Any, space: Any, others: str, remedy: str) 
         raise TypeError(f"{name} is in {found.name}, {others} in {space.name}: {remedy}")
 
 
-def require_finite(name: str, states: Any, space: Space) -> None:
+def require_finite(name: str, states: Any, space: Memory) -> None:
     """Raise ValueError for states that hold NaN or infinity."""
-    if not space.finite(states):
+    if is_broken(states, space):
         raise ValueError(f"{name} holds NaN or infinite values: pass finite states")
+
+
+def is_broken(states: Any, space: Memory) -> bool:
+    """Say whether states are known to hold NaN or infinity; of traced ones nothing is known."""
+    return space.read([space.finite(states)])[0] is False
 
 
 _REGISTERED: list[tuple[Callable[[object], bool], Callable[[Any], Space]]] = []
@@ -317,6 +329,28 @@ def plain(name: str, x: Any) -> Any:
         for part in x:
             plain(name, part)
     return x
+
+
+def given(name: str, x: Any) -> Any:
+    """Return states as a caller gave them; (nested) lists of numbers and arrays of integers become float64 arrays.
+
+    Raises
+    ------
+    TypeError
+        For lists of other things or with rows of unequal lengths, and as `plain`.
+    """
+    if isinstance(plain(name, x), np.ndarray):
+        return x.astype(np.float64) if kind_of(x) == "integer" else x
+    if not isinstance(x, list | tuple):
+        return x
+    elements = np.asarray(x, object)
+    for element in elements.flat:
+        if isinstance(element, bool) or not isinstance(element, int | float | np.integer):
+            raise TypeError(
+                f"{name} is a list that holds {shown(element)}, a {type(element).__name__}: "
+                "pass an array, or a list of numbers with rows of equal lengths"
+            )
+    return elements.astype(np.float64)
 
 
 def of(x: object) -> Space:

@@ -101,6 +101,9 @@ class Study:
         Dataset -> rows of the table, each values by field; without, those of `records` by `columns`.
     figure : str
         "module:function" of `bdia_numerics.plots`, which takes the dataset.
+    lists : tuple of str
+        Fields of the configuration that say which cells there are, and change nothing in any of them: a run with longer ones finds
+        again what a shorter one computed.
     said : callable
         (what `studies.study.data` returns without it, dataset) -> what the study's command prints as JSON.
     """
@@ -120,6 +123,7 @@ class Study:
     columns: Mapping[str, str] = field(default_factory=dict)
     rows: Callable[[Any], Iterable[Mapping[str, Any]]] | None = None
     figure: str = ""
+    lists: tuple[str, ...] = ()
     said: Callable[[dict[str, Any], Any], dict[str, Any]] = field(default=lambda data, dataset: data)
 
 
@@ -224,9 +228,9 @@ def provenance(study: Study, config: Any) -> dict[str, Any]:
     }
 
 
-def as_text(config: Any) -> str:
-    """Return a configuration as JSON, its fields sorted."""
-    return json.dumps(asdict(config), sort_keys=True)
+def as_text(config: Any, without: tuple[str, ...] = ()) -> str:
+    """Return a configuration as JSON, its fields sorted, without some."""
+    return json.dumps({k: v for k, v in asdict(config).items() if k not in without}, sort_keys=True)
 
 
 _COMPUTED_WITH = ("bdia_numerics", "heyoka", "mpmath", "numpy", "python-flint", "scipy", "torch", "xarray")

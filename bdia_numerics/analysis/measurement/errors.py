@@ -16,6 +16,7 @@ from bdia_numerics.runs.solving import Solution, begin, solve
 from bdia_numerics.runs.state import identity
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import Array, kind_of, plain
+from bdia_numerics.spaces.showing import Drawn, Shown
 from bdia_numerics.spaces.values import of_kind, ordered
 from bdia_numerics.texts import one_of
 
@@ -30,8 +31,8 @@ class ExactProblem(Protocol):
     def flow(self, z: Any, t_from: Any, t_to: Any, schedule: Any, /) -> Any: ...
 
 
-@dataclass(frozen=True, eq=False)
-class GlobalError:
+@dataclass(frozen=True, eq=False, repr=False)
+class GlobalError(Drawn):
     """How far a run is from the exact solution, at every point of the grid.
 
     Attributes
@@ -61,8 +62,8 @@ class GlobalError:
         return float(self.rms[0])
 
 
-@dataclass(frozen=True, eq=False)
-class LocalErrors:
+@dataclass(frozen=True, eq=False, repr=False)
+class LocalErrors(Shown):
     """The errors of single steps from exact history.
 
     Attributes
@@ -303,8 +304,8 @@ WIDER = 2.0
 """The half-width is this many times what the choice of levels and the degree of the fit change."""
 
 
-@dataclass(frozen=True)
-class ErrorRatio:
+@dataclass(frozen=True, repr=False)
+class ErrorRatio(Drawn):
     """A solver's error over DDIM's on the same states and grids: the factor by which DDIM's errors fit it best, with its sign.
 
     Attributes

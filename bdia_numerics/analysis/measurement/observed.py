@@ -18,6 +18,7 @@ from bdia_numerics.grids import Grid, pattern_of, periodic, random
 from bdia_numerics.program import Solver, refusal
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import FLOAT64
+from bdia_numerics.spaces.showing import Drawn
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import one_of, shown
 
@@ -164,8 +165,8 @@ class OrderLevel:
     note: str
 
 
-@dataclass(frozen=True)
-class ObservedOrder:
+@dataclass(frozen=True, repr=False)
+class ObservedOrder(Drawn):
     """An observed order: positive where errors fall with the number of steps, negative where they grow.
 
     It holds up to the finest number of steps that was run, and it is undecided where the errors are not consistent with one order, or
