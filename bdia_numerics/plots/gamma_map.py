@@ -71,7 +71,7 @@ def last_slot(digits: Dataset, tight: Dataset) -> Figure:
 
 def _panel(part: Dataset, what: str, title: str, y: str, ticks: Sequence[float] = ()) -> Panel:
     lines = {str(name): (part["gamma"].values, part[what].sel(grid=name).values) for name in part["grid"].values}
-    return Panel("gamma (0 is DDIM)", y, lines, title=title, log="y", ticks=ticks, legend=False)
+    return Panel("gamma (0 is DDIM)", y, lines, title=title, log="y", ticks=ticks)
 
 
 @styled

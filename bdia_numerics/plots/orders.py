@@ -76,14 +76,13 @@ def work_precision(found: Dataset) -> Figure:
             about, y = f"{problem}, {grid} grid", "root-mean-square error"
             ticks = counts if len(counts) <= 8 else ()  # each number of evaluations that was run, where they fit
             panels += [
-                Panel("model evaluations", y, nfe, title=f"{about}: evaluations", log="xy", ticks=ticks, legend=False),
+                Panel("model evaluations", y, nfe, title=f"{about}: evaluations", log="xy", ticks=ticks),
                 Panel(
                     "milliseconds, model left out",
                     "",
                     seconds,
                     title=f"{about}: processor time",
                     log="xy",
-                    legend=False,
                 ),
             ]
     return draw(*panels, height=3.0, ncols=4)
@@ -112,7 +111,7 @@ def sweep(found: Dataset) -> Figure:
             }
             if curves:
                 title = about if k == 0 else ""
-                panels.append(Panel("model evaluations", y, curves, title=title, log="xy", legend=False))
+                panels.append(Panel("model evaluations", y, curves, title=title, log="xy"))
     return draw(*panels, height=2.6)
 
 
@@ -132,4 +131,4 @@ def misprint(label: str, quantity: str, steps: Any, curves: dict[str, Any]) -> P
     """Return the panel of one misprint: errors of a quantity at numbers of steps, by form; the second form's marks are open."""
     title = f"{label}: " + re.sub(r"\b([a-z])_(\w)\b", r"$\1_\2$", quantity)
     drawn = {form: (steps, errors) for form, errors in curves.items()}
-    return Panel("steps N", "", drawn, title=title, log="xy", ticks=steps, legend=False, around=list(curves)[1:])
+    return Panel("steps N", "", drawn, title=title, log="xy", ticks=steps, around=list(curves)[1:])

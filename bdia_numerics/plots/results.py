@@ -92,7 +92,7 @@ def regions(found: Mapping[str, StabilityRegion], ax: Any) -> None:
         empty = "" if region(ax, one.real, one.imaginary, one.radius, colour, dashes) else "empty, or a line"
         if label := ": ".join(filter(None, [NAMES.get(name, name), empty])):
             ax.plot([], [], color=colour, linestyle=dashes, label=label)
-            ax.legend(loc="upper left")
+            ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(found))  # off the regions
     ax.axhline(0, color="0.6", linewidth=0.6)
     ax.axvline(0, color="0.6", linewidth=0.6)
     ax.set(xlabel="real part of $h\\,J$", ylabel="imaginary part of $h\\,J$", aspect="equal")
@@ -116,6 +116,7 @@ def _(found: WorkPrecision, ax: Any) -> None:
                 label = ": ".join(filter(None, [solver_name(solver.replace(", allow_any=False", "")), about]))
                 curves[label] = ([r.nfe for r in rows], [r.error for r in rows])
     fill(ax, Panel("model evaluations", "root-mean-square error", curves, log="xy"))
+    ax.legend()
 
 
 @draw.register
@@ -129,6 +130,7 @@ def _(found: ErrorBudget, ax: Any) -> None:
 def _(found: GlobalError, ax: Any) -> None:
     curves = {"root mean square": (found.t, found.rms), "largest": (found.t, found.largest)}
     fill(ax, Panel("$t$", "error", curves, log="y"))
+    ax.legend()
 
 
 @draw.register
