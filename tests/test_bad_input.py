@@ -276,7 +276,7 @@ def end_of(state):
     return State(state.solver, state.grid, state.registers, {"z_prev": 1, "z": 0})
 
 
-@pytest.mark.parametrize("z", [np.array([1j]), np.array([1, 2]), [0.5], "0.5", None, np.array([True])])
+@pytest.mark.parametrize("z", [np.array([1j]), [1j], "0.5", None, np.array([True])])
 def test_states_in_no_number_system(z):
     for run, name in ((solve, "z"), (encode, "x_0"), (round_trip, "z")):
         refused(TypeError, [f"{name}: ", "number system", "float"], lambda run=run: run(BDIA(), model, GRID, z))

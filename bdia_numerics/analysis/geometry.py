@@ -17,6 +17,7 @@ import numpy as np
 from bdia_numerics.analysis.perturbation.amplification import evaluations, slot_matrix
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Predicting, prediction_of
+from bdia_numerics.problems.checks import generator
 from bdia_numerics.program import Run, Segment, Solver, inverse_run, record_steps, structure
 from bdia_numerics.program.inverse import invert_matrix
 from bdia_numerics.program.ops import interpret
@@ -163,7 +164,7 @@ def asymmetry(
         return _from_squares(np.sum(((E - np.swapaxes(E, -1, -2)) / 2) ** 2, (-1, -2)), np.sum(E**2, (-1, -2)))
     if probes < 2:
         raise ValueError(f"probes={probes}: take 2 or more, or None for the whole Jacobian")
-    rng = np.random.default_rng(0) if rng is None else rng
+    rng = generator(0 if rng is None else rng)
     over = tuple(range(array.ndim - axes, array.ndim))
     anti, size = [], []
     for _ in range(probes):

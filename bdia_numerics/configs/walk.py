@@ -157,6 +157,10 @@ def layout(
     ValueError
         For a class whose walk is not read, for what the scheduler itself would refuse, and for a time outside its table.
     """
+    if not isinstance(config, SchedulerConfig):
+        raise TypeError(
+            f"config={shown(config)} is not a SchedulerConfig: pass configs.from_mapping(config), or configs.read(path)"
+        )
     refuse(
         (not config.known, f"the walk of {config.name[:80]} is not read: {config.family.why}"),
         (

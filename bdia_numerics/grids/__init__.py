@@ -32,6 +32,7 @@ from bdia_numerics.grids.recipes import (
 from bdia_numerics.schedules import Discrete, Schedule
 from bdia_numerics.spaces import Space
 from bdia_numerics.spaces.values import ordered, share
+from bdia_numerics.texts import shown
 
 __all__ = [
     "Between",
@@ -234,7 +235,7 @@ def from_timesteps(
         For fewer than two points, times that are not strictly decreasing, NaN, or outside the schedule's domain, and
         for a final_alpha that is not above alpha at the last time.
     """
-    times = [exact("ts", t) for t in spaces.plain("ts", ts)][::-1]
+    times = [exact("ts", t) for t in _column("ts", ts)][::-1]
     if len(times) + (final_alpha is not None) < 2:
         raise ValueError(f"ts has {len(times)} times: a grid needs two points at least, or one and final_alpha")
     for t in times:
@@ -245,6 +246,15 @@ def from_timesteps(
             raise ValueError(f"ts must fall strictly, and {float(later):g} {what}: sort it, noise end first")
     final = None if final_alpha is None else _final(schedule, exact("final_alpha", final_alpha))
     return build(Listed(schedule, tuple(times), final), space, schedule)
+
+
+def _column(name: str, values: Any) -> list[Any]:
+    """Return numbers as a list; TypeError for what is no list of numbers."""
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable) or np.ndim(values) > 1:
+        raise TypeError(
+            f"{name}={shown(values)} is not a list of numbers: pass one number a point, such as [900, 500, 100]"
+        )
+    return list(spaces.plain(name, values))
 
 
 def _final(schedule: Schedule, alpha: Fraction) -> Fraction:
@@ -275,7 +285,7 @@ def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None, schedule: 
     TypeError
         If values of two number systems are mixed.
     """
-    lists = [list(spaces.plain(name, x)) for name, x in (("t", t), ("alpha", alpha), ("sigma", sigma))]
+    lists = [_column(name, x) for name, x in (("t", t), ("alpha", alpha), ("sigma", sigma))]
     lengths = [len(x) for x in lists]
     if len(set(lengths)) > 1 or lengths[0] < 2:
         raise ValueError(f"t, alpha, sigma have {lengths} values: pass equally many of each, two at least")

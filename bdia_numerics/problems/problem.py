@@ -9,11 +9,12 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.checks import marginal, states
+from bdia_numerics.problems.checks import generator, marginal, states
 from bdia_numerics.problems.reference import Method, reference_flow
 from bdia_numerics.spaces import Array, Space
 from bdia_numerics.spaces.mean_value import ball_of
-from bdia_numerics.texts import shown
+from bdia_numerics.spaces.values import of_kind
+from bdia_numerics.texts import one_of, shown
 
 Kind = Literal["closed form", "CDF transport", "enclosure", "reference"]
 
@@ -178,6 +179,8 @@ class Problem:
 
     def model(self, schedule: NoiseLevels, *, compute_dtype: ComputeDtype = "float64") -> NoisePrediction:
         """Return the exact noise prediction ``eps(z, t)`` under a schedule; the dtype of z is kept, `compute_dtype` as in `score`."""
+        of_kind("schedule", "schedule", schedule, "alpha", "sigma")
+        one_of("compute_dtype", compute_dtype, ("float64", "float32"))
         return NoisePrediction(self, schedule, compute_dtype)
 
     def score(self, z: Any, t: Any, schedule: NoiseLevels, *, compute_dtype: ComputeDtype = "float64") -> Array:
@@ -233,8 +236,13 @@ class Problem:
                 result = -sigma * score if noise else score
                 return result.astype(array.dtype).reshape(array.shape)
 
-    def sample(self, n: int, rng: np.random.Generator, t: Any = None, schedule: NoiseLevels | None = None) -> Array:
-        """Return n independent draws, shape (n, D), float64: clean data, or z at time t when a schedule is given."""
+    def sample(
+        self, n: int, rng: np.random.Generator | int, t: Any = None, schedule: NoiseLevels | None = None
+    ) -> Array:
+        """Return n independent draws, shape (n, D), float64: clean data, or z at time t when a schedule is given; an int is a seed."""
+        rng = generator(rng)
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+            raise ValueError(f"n={shown(n)} is not a number of draws: pass an int of at least 0")
         if (t is None) != (schedule is None):
             raise ValueError("sample takes t and schedule together: give both for noisy states, neither for clean data")
         x = self._draw(n, rng)

@@ -87,7 +87,7 @@ class _Undo:
         self.standing.discard(op.target)
         others = [(c, number) for c, number in op.terms if number != op.old]
         for _, number in others:
-            self._need(number, number, slot, op, ops)
+            self._need(number, "the old {} is needed", slot, op, ops)
         self.divisors.append(own)
         ops.append(
             Combine(
@@ -107,22 +107,26 @@ class _Undo:
         self.standing |= set(op.olds)
         ops.append(Mix(op.olds, op.targets, inverse, op.registers))
 
-    def _need(self, number: int, wanted: int, slot: int, user: Combine, ops: list[Op]) -> None:
+    def _need(self, number: int, what: str, slot: int, user: Combine, ops: list[Op]) -> None:
         """Have a value at hand: standing, computed before in this direction, or computed again from what stands.
 
-        `wanted` is what the undoing of `user` mentions itself; `number` is that, or something that it is computed from.
+        `what` says for what the undoing of `user` needs it: itself, or something that is computed from it.
         """
         if number in self.standing or number in self.known:
             return
         definition = self.definitions.get(number)
         if definition is None:
-            needs = f"undoing the assignment of {user.register} needs {self.name(wanted)}"
-            reason = f"{needs}, but the step has overwritten {self.name(number)}"
+            needed = what.format(self.name(number).partition(" at ")[0])
+            reason = f"to undo the step {needed}, which the step has overwritten"
             raise self._refusal(reason, "lost", slot, user, number)
         # What it is computed from may itself be a scratch value or an evaluation, which is then repeated first.
         sources = [definition.argument] if isinstance(definition, Evaluate) else [n for _, n in definition.terms]  # type: ignore[union-attr]
+        if isinstance(definition, Evaluate):
+            what = "the network is needed at the old {}"
+        elif what.startswith("the network"):
+            what = "the network is needed at a state made of the old {}"
         for source in sources:
-            self._need(source, wanted, slot, user, ops)
+            self._need(source, what, slot, user, ops)
         # It stays at hand in the slots that follow, as a remembered evaluation does on the way there.
         self.known.add(number)
         ops.append(definition)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from bdia_numerics.grids import Levels, Point
 from bdia_numerics.grids.levels import Time as Time
 from bdia_numerics.spaces import Scalar, UndecidedError
+from bdia_numerics.spaces.values import takes
 from bdia_numerics.texts import one_of, shown
 
 
@@ -230,7 +231,10 @@ def in_unit_interval(name: str, value: object, allow_any: bool) -> None:
     ValueError
         For a number outside [0, 1] or NaN, unless `allow_any`.
     """
-    if not isinstance(value, type) and (callable(value) or hasattr(value, "free_symbols")):
+    if hasattr(value, "free_symbols"):
+        return
+    if callable(value) and not isinstance(value, type):
+        takes(name, value, "slot")
         return
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(

@@ -17,7 +17,7 @@ from typing import Any, Protocol, cast
 from bdia_numerics import models
 from bdia_numerics.grids import Point, Pointwise
 from bdia_numerics.program.identity import identity
-from bdia_numerics.program.ops import Evaluate, Held, Mix, Op, Time, Trace, rows
+from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Time, Trace, rows
 from bdia_numerics.program.record import Form, Linear, Recorder
 from bdia_numerics.program.refusal import theirs
 from bdia_numerics.spaces.base import GenericArithmetic, decimal
@@ -63,6 +63,14 @@ class Limit:
 
     def __rtruediv__(self, other: object) -> Any:
         return limit(other) / self
+
+    def _unread(self, *_: object) -> Any:
+        raise TypeError(
+            "a step is recorded once for all levels, so that alpha, sigma and t have no value in it: compare and compute with "
+            "s.function('exp', x), s.is_zero(x) or s.i, or take a parameter that is a function of the slot"
+        )
+
+    __float__ = __int__ = __abs__ = __gt__ = __lt__ = __ge__ = __le__ = __array_ufunc__ = _unread
 
     def __pow__(self, k: object) -> Limit:
         # 0 to a negative power diverges, and a root need not be rational.
@@ -274,18 +282,18 @@ def _structure(solver: Any, attributes: str) -> Structure:
     lags: tuple[Any, ...] = (0,) * len(registers)
     # The times are a fixed point: each turn passes one register's time on to the next, so a chain of r needs r turns.
     for _ in range(len(registers) + 2):
-        after = tuple(held.time for held in _two_steps(solver, registers, lags)[0].values())
+        held, second = _two_steps(solver, registers, lags)
+        after = tuple(x.time for x in held.values())
         if after == lags:
             break
         lags = after
     else:
-        raise ValueError(
-            f"{solver!r}: the times of its registers do not settle: end each step with them moved by one slot"
-        )
+        raise ValueError(f"{type(solver).__name__}: {_unmoved(held, second)}")
     # A register that stands at a time between two indices, or ahead of the step, has no index at which a start could fill it.
     if any(not isinstance(lag, int) or lag < 0 for lag in lags) or 0 not in lags:
+        where = ", ".join(f"{name} at {lag}" for name, lag in zip(registers, lags, strict=True))
         raise ValueError(
-            f"{solver!r}: after a step its registers stand at {lags} slots before the new time: move one to at=s.i - 1"
+            f"{type(solver).__name__}: after a step to t_i its registers stand at {where} slots above i: assign one at=s.i - 1, none below"
         )
     _, step = _two_steps(solver, registers, lags)
     ops, kinds = step.ops, _kinds(solver, registers, lags, step)
@@ -297,6 +305,19 @@ def _structure(solver: Any, attributes: str) -> Structure:
         nfe=sum(isinstance(op, Evaluate) for op in ops),
         combinations=sum(len(op.targets) if isinstance(op, Mix) else 1 for op in ops if not isinstance(op, Evaluate)),
     )
+
+
+def _unmoved(before: Mapping[str, Held], step: _ShapeRecorder) -> str:
+    """Return which registers a step leaves at their time, and what moves them."""
+    still = [name for name, x in before.items() if step.held[name].time == x.time]
+    assigned = {op.register for op in step.ops if isinstance(op, Combine)}
+    for name in still:
+        moved = next((other for other in before if other not in still), None)
+        if name in assigned:
+            return f"the step assigns {name} and leaves it at the time of its old value: write s.assign({name}, ..., at=s.i - 1)"
+        swap = f", or exchange it at the end, s.swap({moved}, {name})" if moved else ""
+        return f"the step never moves {name} to the new time: write s.assign({name}, ..., at=s.i - 1){swap}"
+    return "the times of its registers do not settle: end each step with all of them moved by one slot"
 
 
 def _names(solver: Any) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from bdia_numerics.models import as_eps, prediction_of, witnessed
 from bdia_numerics.problems.problem import known_flow
 from bdia_numerics.problems.reference import reference_flow
 from bdia_numerics.program import Solver, condition_of, identity, parameters, structure
-from bdia_numerics.runs.inversion import Method, default_for, name_of
+from bdia_numerics.runs.inversion import Method, as_method, default_for, name_of
 from bdia_numerics.runs.solving import (
     DERIVED,
     Solution,
@@ -38,7 +38,13 @@ __all__ = ["RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", 
 
 @ordered
 def encode(
-    solver: Solver, model: Model, grid: Grid, x_0: Any, method: Method | None = None, *, return_trajectory: bool = False
+    solver: Solver,
+    model: Model,
+    grid: Grid,
+    x_0: Any,
+    method: Method | str | None = None,
+    *,
+    return_trajectory: bool = False,
 ) -> Solution:
     """Take data to noise.
 
@@ -53,8 +59,8 @@ def encode(
     x_0
         State at t_0, of shape (*batch, *data).
     method
-        An inversion of `bdia_numerics.runs.inversion`. By default the derived inverse; where there is none, `Reversed()`, the solver
-        itself on the reversed grid, or `DDIMInversion()`, eq. (10), for DDIM.
+        An inversion of `bdia_numerics.runs.inversion`, or its name, "ddim" or "reversed". By default the derived inverse; where there is
+        none, `Reversed()`, the solver itself on the reversed grid, or `DDIMInversion()`, eq. (10), for DDIM.
     return_trajectory
         Whether to keep all N+1 states, indexed as in the paper.
 
@@ -72,6 +78,11 @@ def encode(
         As for `solve`; ValueError where the inversion has no step from the data end, as for solvers that divide by sigma_0 = 0.
     """
     check_arguments(solver, model, grid)
+    if isinstance(x_0, State):
+        raise TypeError(
+            "x_0 is a State, which holds all registers: pass it to invert, or the data alone, the .z of a Solution"
+        )
+    method = as_method(method)
     space, grid = prepared("x_0", x_0, grid)
     require_finite("x_0", x_0, space)
     if method is None:
@@ -155,7 +166,7 @@ def round_trip(
     end: str = "noise",
     reference: Any = "fine",
     *,
-    method: Method | None = None,
+    method: Method | str | None = None,
 ) -> RoundTrip:
     """Go to the other end and back, and measure both how well it returns and how far the other end is from the truth.
 
@@ -180,6 +191,7 @@ def round_trip(
     """
     one_of("end", end, ("noise", "data"))
     check_arguments(solver, model, grid)
+    method = as_method(method)
     space, grid = prepared("z", z, grid)
     witness, unwatched = witnessed(model), model
     model = witness if space.integers else model
@@ -215,7 +227,7 @@ def _truth(model: Model, grid: Grid, z: Any, end: str, reference: Any, space: Sp
     z = as_floats(z)
     ends = (grid.t[grid.n], grid.t[0]) if end == "noise" else (grid.t[0], grid.t[grid.n])
     if isinstance(reference, str) and reference != "fine":
-        raise ValueError(f"reference={shown(reference)} is none: pass 'fine', a problem with a flow, or a state")
+        raise ValueError(f"reference={shown(reference)} is unknown: pass 'fine', a problem with a flow, or a state")
     if (hasattr(reference, "flow") or isinstance(reference, str)) and grid.schedule is None:
         raise ValueError(
             f"reference={shown(reference)} needs the schedule, and this grid was made from values: pass the true state"
@@ -230,7 +242,8 @@ def _truth(model: Model, grid: Grid, z: Any, end: str, reference: Any, space: Sp
         return space.placed(fine.z), fine.rms
     if np.shape(plain("reference", reference)) != np.shape(z):
         raise ValueError(
-            f"reference has shape {np.shape(reference)}, z has {np.shape(z)}: pass the true state at the far end"
+            f"reference={shown(reference)} has shape {np.shape(reference)}, z has {np.shape(z)}: pass the true state at the far end, "
+            "a problem with a flow, or 'fine'"
         )
     try:
         known = space.finite(reference)

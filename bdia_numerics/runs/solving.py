@@ -34,7 +34,7 @@ from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import FLOAT64, Space, of, parameter, plain, require_finite, require_system, same_system
-from bdia_numerics.spaces.values import of_kind, ordered
+from bdia_numerics.spaces.values import as_states, of_kind, ordered
 from bdia_numerics.texts import shown
 
 Made = TypeVar("Made")
@@ -101,6 +101,7 @@ def solve(
         course, values = resumed(solver, grid, kind, space), _alike(z.registers, space)
         return drive(course, model, values, space, *options, z.remainder)
     z = _checked("z", z, space)
+    check_start(start)
     if start is None or hasattr(start, "step"):
         return drive(sampling(solver, grid, kind, space, start), model, {"z": z}, space, *options)
     registers, nfe, _ = begun(solver, model, grid, z, start)
@@ -229,12 +230,25 @@ def _plan(solver: Solver, run: Run, space: Space, *, forward: Run | None = None)
     return make_plan(run, space.scalars)
 
 
+def check_start(start: Any) -> None:
+    """Raise TypeError unless the first states of a solver can come from what is given."""
+    if isinstance(start, str | type) or hasattr(start, "step"):
+        of_kind("solver", "start", start)
+    elif start is not None and not (hasattr(start, "__iter__") or hasattr(start, "__getitem__")):
+        raise TypeError(
+            f"start={shown(start)} makes no first states: pass a one-step solver such as DDIM(), a sequence of states, or a dict "
+            "with a value for every register; a State is passed as z"
+        )
+
+
 def begin(solver: Solver, model: Model, grid: Grid, chain: Mapping[int, Any], first: int) -> tuple[dict[str, Any], int]:
     """Fill the registers of a solver from states at indices first, first + 1, ...; return them and the NFE."""
     check_arguments(solver, model, grid)
     depth = structure(solver).depth
     if sorted(chain) != list(range(first, first + depth + 1)):
-        raise ValueError(f"start gives {len(chain) - 1} states after z_N, and {type(solver).__name__} needs {depth}")
+        raise ValueError(
+            f"start gives {len(chain) - 1} states after z_N, and {type(solver).__name__} needs {depth}: pass so many, or a one-step solver"
+        )
     space, grid = prepared("start", chain[first], grid)
     with space.working():
         plan = _plan(solver, record_begin(solver, grid, first, prediction_of(model), space.written), space)
@@ -251,6 +265,7 @@ def begun(solver: Solver, model: Model, grid: Grid, z: Any, start: Any = None) -
     solver, model, grid, z, start
         As for `solve`.
     """
+    check_start(start)
     if isinstance(start, Mapping):
         return {**start}, 0, Status()
     if start is not None and not hasattr(start, "step"):
@@ -382,7 +397,7 @@ def _alike(registers: Mapping[str, Any], space: Space, prefix: str = "register")
 
 
 def _checked(name: str, value: Any, space: Space) -> Any:
-    value = np.float64(value) if isinstance(value, float) else plain(name, value)
+    value = np.float64(value) if isinstance(value, float) else as_states(name, plain(name, value))
     require_system(name, value, space, "the other states", "convert it")
     require_finite(name, value, space)
     return value

@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +20,7 @@ from bdia_numerics.program import Solver, identity, structure
 from bdia_numerics.runs.files import writing
 from bdia_numerics.spaces import FLOAT64, of, plain, read_stored
 from bdia_numerics.spaces.values import share
+from bdia_numerics.texts import shown
 
 __all__ = ["State", "check_state", "identity"]
 
@@ -69,6 +71,7 @@ class State:
         OSError
             If the file cannot be written, as on a full disk; what was there before is then unchanged.
         """
+        path = _path(path)
         arrays, systems = {}, {}
         for name, value in self.registers.items():
             arrays[f"register:{name}"], systems[name] = of(value).stored(value)
@@ -93,7 +96,7 @@ class State:
         ImportError
             If it holds tensors, and bdia_numerics.torch was not imported.
         """
-        content = io.BytesIO(Path(path).read_bytes())
+        content = io.BytesIO(_path(path).read_bytes())
         try:
             return cls._read(content)
         except _LaterError as error:
@@ -135,6 +138,12 @@ FORMAT = 2
 
 class _LaterError(Exception):
     """A file of a format that this version does not know."""
+
+
+def _path(path: Any) -> Path:
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"path={shown(path)} is no path: pass the name of a file, such as 'latent.npz'")
+    return Path(path)
 
 
 def _text(value: object) -> str:

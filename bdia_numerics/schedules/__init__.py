@@ -15,7 +15,7 @@ from bdia_numerics.schedules.base import VARIABLES, Schedule, probability_flow
 from bdia_numerics.schedules.continuous import EDM, VE, Flow, VPCosine, VPLinear
 from bdia_numerics.schedules.discrete import Discrete, Functions, exact_table
 from bdia_numerics.spaces.base import decimal
-from bdia_numerics.spaces.values import share
+from bdia_numerics.spaces.values import ordered, share
 from bdia_numerics.texts import shown
 
 __all__ = [
@@ -53,6 +53,7 @@ def _real(name: str, value: Real) -> Fraction:
         raise ValueError(f"{name}={shown(value)} is not a finite number: pass an int, a float or a Fraction") from None
 
 
+@ordered
 def vp_linear(beta_min: Real = 0.1, beta_max: Real = 20.0) -> VPLinear:
     """Return the variance-preserving schedule with beta linear in t, t in [0, 1].
 
@@ -64,6 +65,7 @@ def vp_linear(beta_min: Real = 0.1, beta_max: Real = 20.0) -> VPLinear:
     return VPLinear(_real("beta_min", beta_min), _real("beta_max", beta_max))
 
 
+@ordered
 def vp_cosine(s: Real = 0.008) -> VPCosine:
     """Return the cosine schedule on t in [0, 1]; ValueError unless 0 <= s < 1."""
     return VPCosine(_real("s", s))
@@ -84,6 +86,7 @@ def flow() -> Flow:
     return Flow()
 
 
+@ordered
 def from_functions(
     alpha: Callable[[Any], Any],
     sigma: Callable[[Any], Any],
@@ -120,6 +123,7 @@ def from_functions(
     )
 
 
+@ordered
 def from_alphas_cumprod(alphas_cumprod: Sequence[Any] | np.ndarray[Any, Any]) -> Discrete:
     """Return the discrete schedule of a table.
 

@@ -32,8 +32,10 @@ class McCallumFoster:
 
     def __post_init__(self) -> None:
         checked(self, "coupling")
-        if not callable(getattr(self.base, "increment", None)):
-            raise TypeError(f"base={shown(self.base)} has no increment: use Euler(), Midpoint(), RK4() or DPMSolver()")
+        if isinstance(self.base, type) or not callable(getattr(self.base, "increment", None)):
+            raise TypeError(
+                f"base={shown(self.base)} is no instance with an increment: use Euler(), Midpoint(), RK4() or DPMSolver()"
+            )
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}."""

@@ -341,14 +341,15 @@ def of(x: object) -> Space:
     for accepts, space_of in _REGISTERED:
         if accepts(x):
             return space_of(x)
-    kind = f"an array of dtype {x.dtype}" if isinstance(x, np.ndarray | np.generic) else f"a {type(x).__name__}"
+    is_array = isinstance(x, np.ndarray | np.generic)
+    kind = f"an array of dtype {x.dtype}" if is_array else f"{shown(x)}, a {type(x).__name__},"  # type: ignore[attr-defined]
     # Told by its name alone: torch is not imported here.
     if type(x).__module__.partition(".")[0] == "torch":
         raise TypeError(
             "a Tensor is in no number system yet: import bdia_numerics.torch, which registers float tensors"
         )
     raise TypeError(
-        f"{kind} is in no number system here: pass real floats (z.astype(float)), mpf, Fractions, balls or symbols"
+        f"{kind} is in no number system here: pass an array of real floats, or of mpf, Fractions, balls or symbols"
     )
 
 

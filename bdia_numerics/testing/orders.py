@@ -17,7 +17,7 @@ import numpy as np
 from bdia_numerics.analysis import GridFamily, ObservedOrder
 from bdia_numerics.analysis.measurement.errors import ExactProblem, root_mean_square
 from bdia_numerics.analysis.measurement.ladder import Ladder, Trial, flow_rounding, solver_trial
-from bdia_numerics.analysis.measurement.observed import STALLED, check, climb, first_steps
+from bdia_numerics.analysis.measurement.observed import STALLED, as_family, check, climb, first_steps
 from bdia_numerics.analysis.sheet.proved import proved_on
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.testing.returns import NOT_FINITE
@@ -84,8 +84,8 @@ def order_of(
 ) -> ObservedOrder:
     """Measure the order of a solver, a function or a scheduler; parameters as for `assert_order`, but for family="any"."""
     sampler = as_sampler(subject, invert, mu)
-    if family is None and isinstance(sampler, OnGrids):
-        family = GridFamily()
+    if isinstance(sampler, OnGrids):
+        family = as_family(family)
     return _measured(sampler, family, problem, direction, start, steps, states, seeds, max_steps)
 
 
@@ -199,8 +199,10 @@ def assert_order(
     both = isinstance(family, str) and family == "any"
     sampler = as_sampler(subject, invert, mu)
     main: Any = None if both else family
-    if main is None:
-        main = GridFamily() if isinstance(sampler, OnGrids) else "smooth"
+    if isinstance(sampler, OnGrids):
+        main = as_family(main)
+    elif main is None:
+        main = "smooth"
     run = partial(
         _measured,
         sampler,
@@ -306,6 +308,7 @@ def _advice(found: ObservedOrder, claimed: float) -> str:
     return f"Claim {found.order:.0f}{rougher}"
 
 
+@ordered
 def assert_nfe(
     subject: Any,
     per_step: int,

@@ -17,6 +17,7 @@ import numpy as np
 from bdia_numerics import grids
 from bdia_numerics.analysis import GridFamily
 from bdia_numerics.analysis.measurement.errors import ExactProblem, doubt
+from bdia_numerics.analysis.measurement.observed import as_family
 from bdia_numerics.grids import Grid
 from bdia_numerics.grids.grid import build, slots_of
 from bdia_numerics.models import prediction_of
@@ -27,6 +28,7 @@ from bdia_numerics.runs.encoding import encode
 from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.runs.state import State, identity
 from bdia_numerics.spaces import plain
+from bdia_numerics.spaces.values import takes
 from bdia_numerics.testing.carry import copied
 from bdia_numerics.texts import shown
 
@@ -91,11 +93,7 @@ class OnGrids:
 
     def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
         """Return what a family of grids is called, the smooth one by default, and the function from (n, seed) to a grid of it."""
-        chosen = GridFamily() if family is None else family
-        if not callable(chosen):
-            raise TypeError(
-                f"family={shown(family)} is not a family of grids: pass analysis.GridFamily(kind), a function of n, or 'any'"
-            )
+        chosen = as_family(family)
         label = str(getattr(chosen, "label", getattr(chosen, "__name__", "given")))
         return label, lambda n, seed: chosen(n) if seed is None else chosen(n, seed=seed)
 
@@ -287,6 +285,9 @@ def as_sampler(subject: Any, invert: Any = None, mu: float | None = None) -> Sam
             raise TypeError(f"invert={shown(invert)}: the inverse of a solver is derived from its step: leave it out")
         return SolverSampler(subject)
     if callable(subject) and not is_class:
+        takes("subject", subject, "eps", "grid", "z")
+        if invert is not None:
+            takes("invert", invert, "eps", "grid", "x")
         return FunctionSampler(subject, invert)
     raise TypeError(
         f"{shown(subject)} is not a sampler: pass an object with registers and step, a function sample(eps, grid, z), "

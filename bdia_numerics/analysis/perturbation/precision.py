@@ -358,7 +358,7 @@ def damping(solver: Solver) -> str:
 
 def _positive(name: str, value: float) -> float:
     if not 0 < value < math.inf:
-        raise ValueError(f"{name}={shown(value)} is not a positive number")
+        raise ValueError(f"{name}={shown(value)} is not a positive number: pass one, such as 0.001")
     return float(value)
 
 

@@ -12,7 +12,8 @@ from bdia_numerics.analysis.expansion.step import Matrix, SeriesStep
 from bdia_numerics.program import NotInvertibleError, Solver, inverse_run
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import sympy
-from bdia_numerics.texts import one_of
+from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import one_of, shown
 
 DIRECTIONS = ("sample", "invert")
 TERMS = 5
@@ -309,6 +310,7 @@ class StabilityRegion:
     radius: Array
 
 
+@ordered
 def stability_region(
     solver: Solver,
     *,
@@ -331,8 +333,13 @@ def stability_region(
     Raises
     ------
     ValueError
-        If the solver has symbols.
+        If the solver has symbols, for an axis without two rising ends, and for a resolution below 2.
     """
+    for name, ends in (("real", real), ("imaginary", imaginary)):
+        if np.shape(ends) != (2,) or not -np.inf < ends[0] < ends[1] < np.inf:
+            raise ValueError(f"{name}={shown(ends)} is not a part of the axis: pass (low, high), such as (-4, 1)")
+    if resolution < 2:
+        raise ValueError(f"resolution={resolution}: give 2 points or more along each axis")
     zeta, x = sympy.Symbol("zeta"), sympy.Dummy("x")
     polynomial = sympy.numer(sympy.together(stability_polynomial(solver, direction=direction, zeta=zeta, x=x)))
     if symbols := polynomial.free_symbols - {zeta, x}:

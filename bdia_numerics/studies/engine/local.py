@@ -235,7 +235,7 @@ def processes(workers: int | None = None) -> Pool:
     ValueError
         For fewer than one.
     """
-    count = cores() if workers is None else workers
+    count = cores() if workers is None else whole("workers", workers)
     if count < 1:
         raise ValueError(f"workers={workers}: give a number of processes, 1 or more")
 

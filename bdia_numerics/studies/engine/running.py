@@ -167,6 +167,10 @@ def run(
     ImportError
         Without an extra that is needed; the message names it.
     """
+    if not isinstance(study, Study):
+        raise TypeError(
+            f"study={shown(study)} is not a Study: pass one of studies.STUDIES, such as studies.STUDIES['digits']"
+        )
     config = study.config() if config is None else config
     job = StudyJob(study, config, source(study, config), versions())
     identity = {

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from diffusers.schedulers.scheduling_utils import SchedulerMixin
+try:
+    from diffusers.schedulers.scheduling_utils import SchedulerMixin
+except ModuleNotFoundError as error:
+    raise ImportError(f"schedulers need {error.name}: pip install 'bdia_numerics[torch]'", name=error.name) from None
 
 from bdia_numerics import names
 from bdia_numerics.program import Solver
 from bdia_numerics.solvers import BDIA, CBDIA, EDICT, OBELM
+from bdia_numerics.texts import shown
 from bdia_numerics.torch.schedulers.base import ProgramScheduler
 
 __all__ = [
@@ -120,7 +124,12 @@ class SolverScheduler(ProgramScheduler):
 
     def make_solver(self) -> Solver:
         """Return the solver that `solver_spec` names."""
-        return names.solver(self.config["solver_spec"])
+        text = self.config["solver_spec"]
+        if not isinstance(text, str):
+            raise TypeError(
+                f"solver_spec={shown(text)} is not text: pass a name such as 'bdia:gamma=9/10', or 'my_module:MySolver'"
+            )
+        return names.solver(text)
 
 
 class SolverInverseScheduler(SolverScheduler):
