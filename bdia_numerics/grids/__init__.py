@@ -250,7 +250,8 @@ def from_timesteps(
 
 def _column(name: str, values: Any) -> list[Any]:
     """Return numbers as a list; TypeError for what is no list of numbers."""
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable) or np.ndim(values) > 1:
+    given: object = values
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable) or np.ndim(values) > 1:
         raise TypeError(
             f"{name}={shown(values)} is not a list of numbers: pass one number a point, such as [900, 500, 100]"
         )

@@ -165,7 +165,7 @@ def parameter(name: str, value: object) -> Array:
     elif kind == "other":
         raise TypeError(f"{name} has dtype {array.dtype}: pass real numbers")
     elif kind == "float":
-        array = _cast(array, spaces.of(array).wide)
+        array = _cast(array, spaces.of(array, name).wide)
         if not spaces.of(array).finite(array):
             bad = array[~np.isfinite(array)].flat[0]
             raise ValueError(f"{name} contains {bad}: pass finite numbers")

@@ -428,7 +428,8 @@ def digits() -> np.ndarray[Any, Any]:
 
 def normal_quantiles(n: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return n states of N(0, 1) on the line without a draw: the midpoints of equal parts of its probability, shape (n, 1)."""
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+    counted: Any = n
+    if isinstance(counted, bool) or not isinstance(counted, int | np.integer) or n < 1:
         raise ValueError(f"n={shown(n)} is not a number of states: pass an int of at least 1")
     found: np.ndarray[Any, np.dtype[np.float64]] = special.ndtri((np.arange(n) + 0.5) / n)[:, None]
     return found

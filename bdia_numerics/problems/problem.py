@@ -241,7 +241,8 @@ class Problem:
     ) -> Array:
         """Return n independent draws, shape (n, D), float64: clean data, or z at time t when a schedule is given; an int is a seed."""
         rng = generator(rng)
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+        counted: Any = n
+        if isinstance(counted, bool) or not isinstance(counted, int | np.integer) or n < 0:
             raise ValueError(f"n={shown(n)} is not a number of draws: pass an int of at least 0")
         if (t is None) != (schedule is None):
             raise ValueError("sample takes t and schedule together: give both for noisy states, neither for clean data")

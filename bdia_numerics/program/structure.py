@@ -21,7 +21,7 @@ from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Time, Tr
 from bdia_numerics.program.record import Form, Linear, Recorder
 from bdia_numerics.program.refusal import theirs
 from bdia_numerics.spaces.base import GenericArithmetic, decimal
-from bdia_numerics.spaces.values import of_kind
+from bdia_numerics.spaces.values import of_kind, takes
 
 
 def _limits(operation: Callable[[Any, Any], Any]) -> Callable[[Limit, object], Any]:
@@ -277,6 +277,7 @@ def structure(solver: Solver) -> Structure:
 @lru_cache(maxsize=256)
 def _structure(solver: Any, attributes: str) -> Structure:
     """Read a structure; `attributes` is the text of what may change in one and the same solver."""
+    takes(f"step of {type(solver).__name__}", solver.step, "s")
     registers = _names(solver)
     # Any first guess will do, since a step moves each register by a number of slots that does not depend on where it stands.
     lags: tuple[Any, ...] = (0,) * len(registers)

@@ -359,10 +359,7 @@ def _differs(schedule: Any, grid: Grid) -> str:
 
 def prepared(name: str, z: Any, grid: Grid) -> tuple[Space, Grid]:
     """Return the system of the states and the grid in it; of different systems only NumPy floats mix."""
-    try:
-        space = of(next(iter(z.registers.values())) if isinstance(z, State) else plain(name, z))
-    except TypeError as error:
-        raise TypeError(f"{name}: {error}") from None
+    space = of(next(iter(z.registers.values())) if isinstance(z, State) else z, name)
     scalars = space.scalars
     if scalars.floats and grid.space.floats:
         # Arrays of any float meet a grid of floats, but a longdouble's digits are more than those of the grid's numbers.

@@ -6,52 +6,45 @@ from importlib import import_module
 from typing import Any
 
 from bdia_numerics.spaces.values import share
-from bdia_numerics.texts import instead, one_of, shown
+from bdia_numerics.texts import one_of, shown
 
 
 def _classes(files: dict[str, str]) -> dict[str, Any]:
     return {name: getattr(import_module(f"{__name__}.{file}"), name) for name, file in files.items()}
 
 
-class _Register(dict[str, Any]):
-    def __missing__(self, name: str) -> Any:
-        raise KeyError(f"SOLVERS has no {shown(name)}: use {instead(name, self)}")
-
-
-SOLVERS: dict[str, Any] = _Register(
-    _classes(
-        {
-            "DDIM": "ddim",
-            "BDIA": "bdia",
-            "EDICT": "edict",
-            "CBDIA": "cbdia",
-            "Heun": "heun",
-            "BDIAHeun": "bdia_heun",
-            "IIADDIM": "iia",
-            "IIAEDM": "iia",
-            "Midpoint": "runge_kutta",
-            "RK4": "runge_kutta",
-            "DPMSolver": "dpm_solver",
-            "ReversibleHeun": "reversible_heun",
-            "ALF": "alf",
-            "McCallumFoster": "mccallum_foster",
-            "Rex": "rex",
-            "RFSolver": "rectified_flow",
-            "FireFlow": "rectified_flow",
-            "Leapfrog": "leapfrog",
-            "BDIA2": "bdia2",
-            "BDIA3": "bdia3",
-            "BELM": "belm",
-            "OBELM": "belm",
-            "PLMS": "plms",
-            "BDIAPLMS": "bdia_plms",
-            "DEIS": "deis",
-            "BDIADEIS": "bdia_deis",
-            "DPMSolverPP": "dpm_solver_pp",
-            "BDIADPMSolverPP": "bdia_dpm_solver_pp",
-            "DPMSolverMultistep": "dpm_solver_multistep",
-        }
-    )
+SOLVERS: dict[str, Any] = _classes(
+    {
+        "DDIM": "ddim",
+        "BDIA": "bdia",
+        "EDICT": "edict",
+        "CBDIA": "cbdia",
+        "Heun": "heun",
+        "BDIAHeun": "bdia_heun",
+        "IIADDIM": "iia",
+        "IIAEDM": "iia",
+        "Midpoint": "runge_kutta",
+        "RK4": "runge_kutta",
+        "DPMSolver": "dpm_solver",
+        "ReversibleHeun": "reversible_heun",
+        "ALF": "alf",
+        "McCallumFoster": "mccallum_foster",
+        "Rex": "rex",
+        "RFSolver": "rectified_flow",
+        "FireFlow": "rectified_flow",
+        "Leapfrog": "leapfrog",
+        "BDIA2": "bdia2",
+        "BDIA3": "bdia3",
+        "BELM": "belm",
+        "OBELM": "belm",
+        "PLMS": "plms",
+        "BDIAPLMS": "bdia_plms",
+        "DEIS": "deis",
+        "BDIADEIS": "bdia_deis",
+        "DPMSolverPP": "dpm_solver_pp",
+        "BDIADPMSolverPP": "bdia_dpm_solver_pp",
+        "DPMSolverMultistep": "dpm_solver_multistep",
+    }
 )
 """The class of each solver by its name, written above with its file: a new solver is its file and a line here."""
 

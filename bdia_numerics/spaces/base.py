@@ -265,10 +265,7 @@ def admitted(space: Memory, name: str, output: Any) -> None:
 
 def require_system(name: str, value: Any, space: Any, others: str, remedy: str) -> None:
     """Raise TypeError unless a value is in the number system of the others."""
-    try:
-        found = of(value)
-    except TypeError as error:
-        raise TypeError(f"{name}: {error}") from None
+    found = of(value, name)
     if not same_system(found, space):
         raise TypeError(f"{name} is in {found.name}, {others} in {space.name}: {remedy}")
 
@@ -319,7 +316,7 @@ def plain(name: str, x: Any) -> Any:
     return x
 
 
-def of(x: object) -> Space:
+def of(x: object, name: str = "") -> Space:
     """Return the number system of a value.
 
     Parameters
@@ -327,12 +324,23 @@ def of(x: object) -> Space:
     x
         A scalar, an array of any shape, an object array of mpf, Fractions, balls or symbols, or a formal vector. Python floats
         and ints are read as float64.
+    name
+        Of the argument, for the message.
 
     Raises
     ------
     TypeError
         For complex and integer arrays, for types that no system claims, and for object arrays that mix systems.
     """
+    try:
+        return _of(x)
+    except TypeError as error:
+        if not name:
+            raise
+        raise TypeError(f"{name}: {error}") from None
+
+
+def _of(x: object) -> Space:
     plain("z", x)
     if isinstance(x, np.ndarray) and kind_of(x) == "objects":
         if x.size == 0:

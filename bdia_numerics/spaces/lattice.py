@@ -17,6 +17,7 @@ from bdia_numerics.spaces.base import plain, register
 from bdia_numerics.spaces.floats import Numpy
 from bdia_numerics.spaces.kernel import LIMIT, dequantise
 from bdia_numerics.spaces.memory import Array, register_reader
+from bdia_numerics.spaces.values import as_states
 from bdia_numerics.texts import ratio, shown, whole
 
 _WORD = "lattice"
@@ -66,9 +67,9 @@ class Lattice:
         ValueError
             For NaN, infinity, values of 2^(60 - bits) or more, and bits outside the range.
         """
-        z = np.asarray(plain("z", z))
+        z = np.asarray(as_states("z", plain("z", z)))
         if z.dtype not in (np.float32, np.float64):
-            raise TypeError(f"z has dtype {z.dtype}: a lattice is made of float32 or float64 states")
+            raise TypeError(f"z={shown(z)} has dtype {z.dtype}: pass float32 or float64 states")
         if bits not in range(60):
             raise ValueError(f"bits={shown(bits)}: pass an int from 0 to 59")
         # A shift by `bits` is exact in float64, so that only rint rounds.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
 from functools import wraps
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 from numbers import Integral, Real
 from types import FrameType, MappingProxyType
 from typing import Any, ParamSpec, TypeVar
@@ -31,7 +31,7 @@ def share(*objects: object) -> None:
     for kind in objects:
         if isinstance(kind, type) and is_dataclass(kind):
             if "__init__" in vars(kind):  # not one that it inherits, which is answered for already
-                kind.__init__ = answering(kind.__init__, kind.__name__)  # type: ignore[misc]
+                kind.__init__ = answering(kind.__init__, kind.__name__)  # type: ignore[method-assign]
             _compared(kind, tuple(f.name for f in fields(kind) if f.init and f.compare))
             kind.__reduce__, kind.__copy__, kind.__deepcopy__ = _reduced, _copied, _deep  # type: ignore[attr-defined, method-assign]
         elif isinstance(kind, type) and issubclass(kind, tuple):
@@ -254,8 +254,6 @@ def of_kind(kind: str, name: str, value: Any, *marks: str) -> None:
         raise TypeError(f"{name}={shown(value)} is {_REMEDIES[kind]}")
     if kind == "model":
         takes(name, value, "z", "t")
-    elif kind == "solver":
-        takes(f"the step of {type(value).__name__}", value.step, "s")
 
 
 def takes(name: str, function: Any, *arguments: str) -> None:
@@ -310,10 +308,10 @@ def as_states(name: str, x: Any) -> Any:
 
 
 def _foreign(x: Any) -> bool:
-    """Say whether nested lists hold arrays of another library, which are not made NumPy's without a word."""
+    """Say whether nested lists hold arrays of another library or class, which are not made plain ones without a word."""
     if isinstance(x, list | tuple):
         return any(map(_foreign, x))
-    return hasattr(x, "__array__") and not isinstance(x, np.ndarray | np.generic)
+    return hasattr(x, "__array__") and not isinstance(x, np.generic) and type(x) not in (np.ndarray, np.memmap)
 
 
 def _sequence(x: Any) -> bool:
@@ -321,7 +319,11 @@ def _sequence(x: Any) -> bool:
 
 
 def _whole(x: Any) -> bool:
-    return isinstance(x, Integral) and not isinstance(x, bool)
+    return not isinstance(x, bool) and isinstance(x, Integral)
+
+
+def _number(x: Any) -> bool:
+    return not isinstance(x, bool) and isinstance(x, Real)
 
 
 _FORMS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
@@ -333,7 +335,7 @@ _FORMS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     ),
     (("Iterable[", "Sequence["), lambda x: _sequence(x) or isinstance(x, Mapping), "a collection: pass a list of them"),
     (("Callable[", "Callback", "Progress", "Watch"), callable, "callable: pass a function"),
-    (("float$",), lambda x: isinstance(x, Real) and not isinstance(x, bool) and x == x, "a number: pass a float"),
+    (("float$",), lambda x: _number(x) and x == x, "a number: pass a float"),
     (("int$",), _whole, "a whole number: pass an int"),
 )
 """What annotations begin with, what of it is looked at, and what is said of another value."""
@@ -364,7 +366,7 @@ def answering(function: Callable[P, R], called: str) -> Callable[P, R]:
             unknown = next((k for k in kwargs if k not in names), "")
             near = " or ".join(f"{name}=" for name in nearest(unknown, names) if unknown)
             said = f"there is no parameter {unknown}={shown(kwargs[unknown])}" if unknown else said
-            raise TypeError(f"{called}: {said}: use {near or call}") from None
+            raise TypeError(f"{called}: {said}: use {near and f'{near} of '}{call}") from None
 
     return answered
 
@@ -415,10 +417,12 @@ def ordered(function: Callable[P, R]) -> Callable[P, R]:
                 of_kind(_SINGLE[name], name, value)
             if value is not None and name in forms and not forms[name][0](value):
                 raise TypeError(f"{name}={shown(value)} is not {forms[name][1]}")
-        whole: Any = [as_states(name, x) if name in _STATES else x for name, x in zip(positional, args, strict=False)]
         for name in _STATES & kwargs.keys():
             kwargs[name] = as_states(name, kwargs[name])
-        return called(*whole, *args[len(positional) :], **kwargs)
+        whole: Any = (
+            as_states(name, x) if name in _STATES else x for name, x in zip_longest(positional[: len(args)], args)
+        )
+        return called(*whole, **kwargs)
 
     return checked
 
