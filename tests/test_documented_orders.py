@@ -15,6 +15,12 @@ F = Fraction
 HALF = F(1, 2)
 
 
+@pytest.mark.parametrize("name", [n if n == "BDIA" else pytest.param(n, marks=pytest.mark.slow) for n in SOLVERS])
+def test_the_orders_of_the_list_are_proved(name):
+    found = analysis.symbolic_order(SOLVERS[name]())
+    assert (found.order_smooth, found.order_rough) == tuple(solvers.ORDERS[name])
+
+
 def iia_edm(b0: Any, b1: Any, sign: int = 1) -> dict[str, Any]:
     """Weights of order 2 by a1 h_i + (b1 - b0) h_{i+1} = h_i/2 as the ratio of steps tends to 1; of another sign they are of order 1."""
     return {"a0": 1 - b0, "b0": b0, "b1": b1, "a1": HALF - sign * (b1 - b0)}

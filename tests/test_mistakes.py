@@ -1,4 +1,4 @@
-"""Mistakes of a hurried user: each is answered in one line with the argument, its value and the remedy, and none from inside the package."""
+"""Mistakes of a hurried user are answered in one line with the argument, its value and the remedy; none ends inside the package."""
 
 import re
 import subprocess
@@ -15,11 +15,9 @@ from bdia_numerics import (
     configs,
     grids,
     inversion,
-    models,
     names,
     problems,
     schedules,
-    spaces,
     studies,
     testing,
 )
@@ -44,16 +42,24 @@ def run(line, *registers):
 
 
 NAMES = {name: getattr(bdia_numerics, name) for name in bdia_numerics.__all__} | {
-    **{
-        "analysis": analysis,
-        "configs": configs,
-        "GridFamily": GridFamily,
-        "names": names,
-        "np": np,
-        "studies": studies,
-    },
-    **{"testing": testing, "bdia_numerics": bdia_numerics, "run": run, "VP": VP, "SD": SD, "grid": GRID, "law": LAW},
-    **{"plane": PLANE, "model": MODEL, "z": Z, "solved": SOLVED, "nan": float("nan")},
+    "analysis": analysis,
+    "configs": configs,
+    "GridFamily": GridFamily,
+    "names": names,
+    "np": np,
+    "studies": studies,
+    "testing": testing,
+    "bdia_numerics": bdia_numerics,
+    "run": run,
+    "VP": VP,
+    "SD": SD,
+    "grid": GRID,
+    "law": LAW,
+    "plane": PLANE,
+    "model": MODEL,
+    "z": Z,
+    "solved": SOLVED,
+    "nan": float("nan"),
 }
 
 MISTAKES = """

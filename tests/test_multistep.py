@@ -203,9 +203,7 @@ VERDICTS = {
     DPMSolverMultistep(): "no: the step overwrites e_1 at 2 with own coefficient 0",
     BDIADPMSolverPP(): "no: to undo the step the network is needed at the old z_prev, which the step has overwritten",
     BDIADEIS(): "no: to undo the step the network is needed at the old z_prev, which the step has overwritten",
-    BDIAPLMS(
-        order=2
-    ): "no: to undo the step the network is needed at the old z_prev, which the step has overwritten",
+    BDIAPLMS(order=2): "no: to undo the step the network is needed at the old z_prev, which the step has overwritten",
     BDIAPLMS(): "no: the step overwrites e_3 at 4 with own coefficient 0",
 }
 

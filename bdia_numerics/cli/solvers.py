@@ -25,6 +25,7 @@ from bdia_numerics.cli.options import (
 )
 from bdia_numerics.runs.files import check, fingerprint, write
 from bdia_numerics.spaces.later import Later
+from bdia_numerics.texts import one_of
 
 page = Later("bdia_numerics.pages.datasheet")
 runs = Later("bdia_numerics.runs.encoding")
@@ -33,12 +34,46 @@ template = Later("bdia_numerics.pages.template")
 
 
 def list_solvers(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A solver, of which all is shown.", autocompletion=lambda: [word.lower() for word in solvers.PUBLIC]
+        ),
+    ] = None,
+    whole: Annotated[
+        bool, typer.Option("--long", help="Add conditions, reasons and sources; 200 columns wide.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the solvers: order, evaluations and registers, when they are invertible, exactly and bit by bit, and the source."""
+    """List the solvers: order on smooth and rough grids, evaluations, registers, and whether they are invertible, also bit by bit."""
     found = rows_of_all()
+    if name is not None:
+        lowered = {s["name"].lower(): s for s in found}
+        if name.lower() not in lowered:
+            one_of("name", name, [s["name"] for s in found])
+        found = [lowered[name.lower()]]
     if as_json:
         typer.echo(as_text({"solvers": found}))
+        return
+    if name is not None:
+        show_table(
+            ("", found[0]["name"]),
+            [(key.replace("_", " "), _cell(value)) for key, value in found[0].items() if key != "name"],
+            width=80,
+        )
+        return
+    if not whole:
+        for s in found:
+            s["orders"] = f"{s['order_smooth']}/{s['order_rough']}"
+            s["exact"] = s["condition"] or "no"
+            s["bits"], s["held"] = s["bit_exact"].partition(":")[0], " ".join(s["registers"])
+        keys = ("name", "orders", "nfe", "held", "exact", "bits")
+        show_table(
+            ("solver", "order", "NFE", "registers", "invertible", "bit-exact"),
+            ([_cell(s[key]) for key in keys] for s in found), whole=("solver", "order"), width=80,
+        )  # fmt: skip
+        typer.echo("order: on smooth/rough grids, with default parameters. NFE: evaluations a step.")
+        typer.echo("All of one solver: bdia list bdia; of all of them: bdia list --long.")
         return
     heads = ("solver", "order", "NFE", "registers", "passes", "exactly invertible", "bit-exact", "source")
     rows = []
@@ -51,6 +86,12 @@ def list_solvers(
         typer.echo(
             f"{name} solves z'' = a(z, t): its model gives a, its start z and z'. The others solve the ODE of diffusion."
         )
+
+
+def _cell(value: Any) -> str:
+    return (
+        ", ".join(value) if isinstance(value, list) else ("no", "yes")[value] if isinstance(value, bool) else str(value)
+    )
 
 
 def rows_of_all() -> list[dict[str, Any]]:
@@ -91,6 +132,7 @@ def row(name: str, make: Any) -> dict[str, Any]:
     return {
         "name": name,
         "order": sheet.documented(make, "Order"),
+        **dict(zip(("order_smooth", "order_rough"), solvers.ORDERS[name], strict=True)),
         "nfe": shape.nfe,
         "registers": list(shape.registers),
         "combinations": shape.combinations,

@@ -193,7 +193,7 @@ def layout(
     table = alphas_cumprod(config, np.float32)
     # These keep sigma/alpha in float32, the others look alpha^2 up in each step.
     kept = table if config.rule in ("points", "intervals") else table.astype(np.float64)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):  # infinite where alpha is 0 or next to it
         levels = np.sqrt((1 - kept) / kept)
     return _RULES[config.rule](config, asked, levels, table)
 
