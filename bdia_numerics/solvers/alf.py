@@ -21,6 +21,13 @@ class ALF:
     NFE       1 per step, both ways, and 1 for the start
     Requires  nothing to invert; a grid with a schedule
     Source    Mutze, arXiv:1311.6602; as MALI, Zhuang, Dvornek, Tatikonda, Duncan, ICLR 2021
+
+    Examples
+    --------
+    >>> from bdia_numerics import ALF, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(ALF(), law, grid, start='own').error:.1e}"
+    '4.9e-06'
     """
 
     registers = ("v", "z")

@@ -19,6 +19,13 @@ class ReversibleHeun:
     NFE       1 per step, both ways, and 1 more in all
     Requires  nothing to invert
     Source    Kidger, Foster, Li, Lyons, NeurIPS 2021, in the variables of eq. (34)
+
+    Examples
+    --------
+    >>> from bdia_numerics import ReversibleHeun, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(ReversibleHeun(), law, grid, start='own').error:.1e}"
+    '2.5e-03'
     """
 
     registers = ("v", "z")
