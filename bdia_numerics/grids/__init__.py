@@ -82,10 +82,21 @@ def uniform(
     space
         The number system.
 
+    Returns
+    -------
+    Grid
+        Of n slots.
+
     Raises
     ------
     ValueError
         For n < 1 and for ends outside the schedule's domain or in the wrong order.
+
+    Examples
+    --------
+    >>> from bdia_numerics import grids, schedules
+    >>> grids.uniform(schedules.vp_linear(), 4).t
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
     """
     return build(Power(schedule, slots_of(n), *ends_of(schedule, t_max, t_min), 1), space, schedule)
 
@@ -119,7 +130,7 @@ def karras(
     schedule: Schedule,
     n: int,
     *,
-    rho: float | int | Fraction = 7,
+    rho: spaces.Number = 7,
     t_max: Time | None = None,
     t_min: Time | None = None,
     append_zero: bool = False,
@@ -172,12 +183,23 @@ def leading(
     space
         The number system.
 
+    Returns
+    -------
+    Grid
+        Of n slots.
+
     Raises
     ------
     TypeError
         If the schedule is not discrete.
     ValueError
         For n < 1 or n > T, and times outside the table.
+
+    Examples
+    --------
+    >>> from bdia_numerics import grids, schedules
+    >>> grids.leading(schedules.stable_diffusion(), 4, steps_offset=1).timesteps
+    array([751., 501., 251.,   1.,  -1.])
     """
     ratio = _training_steps(schedule, n, "leading") // n
     return _integers(schedule, [k * ratio + steps_offset for k in range(n)], final_alpha, space)
@@ -196,6 +218,27 @@ def trailing(schedule: Schedule, n: int, *, final_alpha: Any = 1, space: Any = s
 
     They are counted in float64 as there, which decides ties; the superfluous time that this adds for some n (61, 103,
     ...) is left out.
+
+    Parameters
+    ----------
+    schedule, n, final_alpha, space
+        As for `leading`.
+
+    Returns
+    -------
+    Grid
+        Of n slots.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `leading`.
+
+    Examples
+    --------
+    >>> from bdia_numerics import grids, schedules
+    >>> grids.trailing(schedules.stable_diffusion(), 4).timesteps
+    array([999., 749., 499., 249.,  -1.])
     """
     steps = _training_steps(schedule, n, "trailing")
     counted = rounded(np.arange(steps, 0, -steps / n))[:n]

@@ -201,7 +201,7 @@ RULES = {"t": "t", "sigma_bar": "power", "log_snr": "log_snr", "asinh": "asinh"}
 _RESOLUTION = 2**20
 _MOST = 1000
 """Entries of a pattern; more of them are a mistake, and may have no end."""
-Step = float | int | Fraction
+Step = spaces.Number
 
 
 class Span(TypedDict, total=False):

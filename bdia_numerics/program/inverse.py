@@ -42,6 +42,17 @@ class NotInvertibleError(ValueError):
         The operation that cannot be undone.
     missing : int
         Number of the value that is gone.
+
+    Examples
+    --------
+    >>> from bdia_numerics import DDIM, NotInvertibleError, grids, invert, problems, schedules, solve
+    >>> grid = grids.uniform(schedules.vp_linear(), 4, t_min=0.1)
+    >>> model = problems.Gaussian([0.0], 0.25).model(grid.schedule)
+    >>> try:
+    ...     invert(DDIM(), model, grid, solve(DDIM(), model, grid, [[1.0]]).state)
+    ... except NotInvertibleError as error:
+    ...     print(error.kind, error.slot)
+    lost 1
     """
 
     def __init__(self, message: str, *, kind: str, slot: int, operation: Op, missing: int) -> None:
@@ -257,10 +268,21 @@ def invertibility(solver: Solver) -> Invertibility:
         Any object with `registers` and `step`. Dataclass fields annotated `Parameter`, `float` or `Fraction` become
         symbols; other floats are taken as the decimals that they print as.
 
+    Returns
+    -------
+    Invertibility
+        The verdict, its condition on the parameters, or the reason.
+
     Raises
     ------
     TypeError
         If the step computes what cannot be done with symbols on the grid.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, invertibility
+    >>> str(invertibility(BDIA()))
+    'gamma != 0'
     """
     grid = replace(grids.symbolic(structure(solver).depth + 3), space=_Written())
     try:
@@ -340,6 +362,22 @@ def step_latex(solver: Solver, *, symbols: bool = True, exploding: bool = False)
         Whether numerical parameters appear as symbols (True) or with their values.
     exploding
         Whether alpha is 1, as in EDM, which makes the coefficients short.
+
+    Returns
+    -------
+    str
+        An environment `aligned`.
+
+    Raises
+    ------
+    TypeError
+        For what is not a solver, and for a step that cannot be done with symbols.
+
+    Examples
+    --------
+    >>> from bdia_numerics import Leapfrog, step_latex
+    >>> print(step_latex(Leapfrog(), exploding=True))
+    \begin{aligned}z_{i-1} &= z_{i+1} -\left(\sigma_{i+1} - \sigma_{i-1}\right)\, \hat\epsilon(z_{i}, i)\end{aligned}
     """
     run = _run(solver, symbols, exploding)
     return _print(run, run.segments[0])
@@ -348,10 +386,26 @@ def step_latex(solver: Solver, *, symbols: bool = True, exploding: bool = False)
 def inverse_latex(solver: Solver, *, symbols: bool = True, exploding: bool = False) -> str:
     r"""Return the derived inverse of the step in LaTeX, one line per assignment; arguments as for `step_latex`.
 
+    Parameters
+    ----------
+    solver, symbols, exploding
+        As for `step_latex`.
+
+    Returns
+    -------
+    str
+        An environment `aligned`.
+
     Raises
     ------
     NotInvertibleError
         If the solver is not exactly invertible.
+
+    Examples
+    --------
+    >>> from bdia_numerics import Leapfrog, inverse_latex
+    >>> print(inverse_latex(Leapfrog(), exploding=True))
+    \begin{aligned}z_{i+1} &= z_{i-1} +\left(\sigma_{i+1} - \sigma_{i-1}\right)\, \hat\epsilon(z_{i}, i)\end{aligned}
     """
     inverse, _ = inverse_run(_run(solver, symbols, exploding))
     return _print(inverse, inverse.segments[-1])

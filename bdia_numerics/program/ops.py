@@ -11,12 +11,11 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, NamedTuple, TypeVar
 
 from bdia_numerics.grids import Levels, Point
 from bdia_numerics.grids.levels import Time as Time
-from bdia_numerics.spaces import Scalar, UndecidedError
+from bdia_numerics.spaces import Number, Scalar, UndecidedError
 from bdia_numerics.spaces.values import takes
 from bdia_numerics.texts import one_of, shown
 
@@ -217,8 +216,10 @@ class Slot:
         return Slot(self.grid, self.index + 1)
 
 
-Parameter = int | float | Fraction | Callable[[Slot], Any] | Any
-"""A solver's parameter: a number, a symbol, or a function of the slot."""
+OfSlot = Callable[[Slot], Any]
+"""A parameter by its slot: ``gamma(slot)`` with .i, .alpha, .sigma and .h."""
+Parameter = Number | OfSlot | Any
+"""A solver's parameter: a number, a function of the slot, or a symbol, whose type is sympy's own matter."""
 
 
 def in_unit_interval(name: str, value: object, allow_any: bool) -> None:

@@ -258,12 +258,29 @@ class Structure:
 def structure(solver: Solver) -> Structure:
     """Read the shape of a solver off its step.
 
+    Parameters
+    ----------
+    solver
+        Any object with `registers` and `step`.
+
+    Returns
+    -------
+    Structure
+        Registers, their times and kinds, and the counts of a step.
+
     Raises
     ------
     TypeError
         If the object has no `registers` or no `step`.
     ValueError
         If the registers' times do not settle, `output` names no register, or `evaluations` says other than the step.
+
+    Examples
+    --------
+    >>> from bdia_numerics import EDICT
+    >>> from bdia_numerics.program import structure
+    >>> structure(EDICT()).registers, structure(EDICT()).nfe
+    (('z', 'y'), 2)
     """
     of_kind("solver", "solver", solver)
     # A solver may be changed after it was read, so its attributes are a part of the key.

@@ -91,6 +91,15 @@ def solve(
         For a non-finite state, a State of another solver, grid or prediction, a model output of another shape or dtype.
     TypeError
         For complex or integer states, and for floats in an exact run.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, grids, problems, schedules, solve
+    >>> grid = grids.uniform(schedules.vp_linear(), 20, t_min=0.1)
+    >>> model = problems.Gaussian([0.0], 0.25).model(grid.schedule)
+    >>> solution = solve(BDIA(), model, grid, [[1.0]])
+    >>> solution.z.round(3), solution.nfe
+    (array([[0.569]]), 20)
     """
     check_arguments(solver, model, grid)
     space, grid = prepared("z", z, grid)
@@ -143,6 +152,16 @@ def invert(
         (a ValueError) if the structure of the step does not let it be undone, with the reason.
     ValueError
         For a State of another solver, grid or prediction.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, grids, invert, problems, schedules, solve
+    >>> grid = grids.uniform(schedules.vp_linear(), 20, t_min=0.1)
+    >>> model = problems.Gaussian([0.0], 0.25).model(grid.schedule)
+    >>> state = solve(BDIA(), model, grid, [[1.0]]).state
+    >>> found = invert(BDIA(), model, grid, state)
+    >>> found.z.round(12), found.inversion
+    (array([[1.]]), 'derived inverse')
     """
     if not isinstance(state, State):
         raise TypeError(

@@ -43,6 +43,18 @@ class State:
         Digits kept by bit-exact arithmetic; empty in the other number systems.
     prediction : str
         What the run read the model's output as, such as "eps" or "v"; empty where that is not known, and fits every run.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from bdia_numerics import BDIA, State, grids, problems, schedules, solve
+    >>> grid = grids.uniform(schedules.vp_linear(), 20, t_min=0.1)
+    >>> state = solve(BDIA(), problems.Gaussian([0.0], 0.25).model(grid.schedule), grid, [[1.0]]).state
+    >>> with TemporaryDirectory() as folder:
+    ...     state.save(Path(folder) / "end.npz")
+    ...     State.load(Path(folder) / "end.npz") == state
+    True
     """
 
     solver: str

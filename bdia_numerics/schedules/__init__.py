@@ -57,10 +57,27 @@ def _real(name: str, value: Real) -> Fraction:
 def vp_linear(beta_min: Real = 0.1, beta_max: Real = 20.0) -> VPLinear:
     """Return the variance-preserving schedule with beta linear in t, t in [0, 1].
 
+    Parameters
+    ----------
+    beta_min, beta_max
+        beta at t = 0 and at t = 1; decimals mean what they print as.
+
+    Returns
+    -------
+    VPLinear
+        log(alpha) is minus a quarter of (beta_max - beta_min) t^2 less half of beta_min t.
+
     Raises
     ------
     ValueError
         Unless 0 < beta_min <= beta_max.
+
+    Examples
+    --------
+    >>> from bdia_numerics import schedules
+    >>> schedule = schedules.vp_linear(beta_min=0.1, beta_max=20)
+    >>> round(schedule.alpha(0.5), 4), round(schedule.sigma(0.5), 4)
+    (0.2812, 0.9597)
     """
     return VPLinear(_real("beta_min", beta_min), _real("beta_max", beta_max))
 
@@ -141,7 +158,19 @@ def from_alphas_cumprod(alphas_cumprod: Sequence[Any] | np.ndarray[Any, Any]) ->
 
 
 def stable_diffusion() -> Discrete:
-    """Return the schedule of Stable Diffusion: 1000 steps, sqrt(beta) linear from sqrt(0.00085) to sqrt(0.012)."""
+    """Return the schedule of Stable Diffusion: 1000 steps, sqrt(beta) linear from sqrt(0.00085) to sqrt(0.012).
+
+    Returns
+    -------
+    Discrete
+        Times 0 to 999, data end first.
+
+    Examples
+    --------
+    >>> from bdia_numerics import schedules
+    >>> round(schedules.stable_diffusion().alpha(999), 4)
+    0.0683
+    """
     return Discrete(betas=("scaled_linear", 1000, Fraction(85, 100_000), Fraction(12, 1000)))
 
 

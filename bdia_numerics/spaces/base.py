@@ -276,6 +276,9 @@ def require_finite(name: str, states: Any, space: Space) -> None:
         raise ValueError(f"{name} holds NaN or infinite values: pass finite states")
 
 
+Number = int | float | Fraction
+"""A real number of a user's; a decimal means what it prints as, wherever a docstring says so."""
+
 _REGISTERED: list[tuple[Callable[[object], bool], Callable[[Any], Space]]] = []
 
 

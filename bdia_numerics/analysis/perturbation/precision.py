@@ -320,6 +320,12 @@ def required_dtype(
     ValueError
         For a tolerance that is not positive; where the loss is too large for a float to hold; else as
         `round_trip_error`.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, analysis
+    >>> analysis.required_dtype(BDIA(), analysis.GridFamily()(20), 1e-5).dtype
+    'float32'
     """
     wanted = _positive("tolerance", tolerance)
     loss = round_trip_error(solver, grid, end=end, J=J, data_rms=data_rms, prediction=prediction)

@@ -184,6 +184,12 @@ def stability_interval(solver: Solver, axis: str = "real", *, direction: str = "
     -----
     The places where a root can cross the circle are zeros of resultants and discriminants; between neighbouring ones the root
     condition is decided exactly, at one rational place of each gap.
+
+    Examples
+    --------
+    >>> from bdia_numerics import Midpoint, analysis
+    >>> analysis.stability_interval(Midpoint()).length
+    2
     """
     one_of("axis", axis, AXES)
     zeta, x = sympy.Symbol("zeta"), sympy.Dummy("x")

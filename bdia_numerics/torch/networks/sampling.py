@@ -74,10 +74,34 @@ class Sampled:
 def noise(shape: tuple[int, ...], grid: Grid, seed: int, *, dtype: torch.dtype, device: Any = "cpu") -> torch.Tensor:
     """Return normal noise of standard deviation sqrt(alpha_N^2 + sigma_N^2), the same on every device and in every dtype.
 
+    Parameters
+    ----------
+    shape
+        (batch, *data).
+    grid
+        At whose noise end the states stand.
+    seed
+        Of the draw.
+    dtype, device
+        Of the states.
+
+    Returns
+    -------
+    torch.Tensor
+        Of that shape.
+
     Raises
     ------
     ValueError
         For a seed that torch cannot take.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from bdia_numerics import grids, schedules
+    >>> from bdia_numerics.torch import noise
+    >>> noise((2, 1), grids.uniform(schedules.vp_linear(), 20), 0, dtype=torch.float32).shape
+    torch.Size([2, 1])
     """
     if not -(2**63) <= seed < 2**64:
         raise ValueError(f"seed={seed} has more than 64 bits: pass a smaller one")

@@ -40,8 +40,23 @@ __all__ = [
 class BDIAScheduler(ProgramScheduler):
     """BDIA-DDIM: one model output a slot, the first of them for the starting DDIM step.
 
+    Parameters
+    ----------
     gamma : float
         In [0, 1]; 0 is DDIMScheduler, in which steps may be made in any order, from any timestep, and with eta.
+    **options
+        Entries of DDIMScheduler's configuration; with `counts_as` those of that class.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an entry that is not one, and for values that the class does not take.
+
+    Examples
+    --------
+    >>> from bdia_numerics.torch.schedulers import BDIAScheduler
+    >>> BDIAScheduler(gamma=0.9).solver
+    BDIA(gamma=0.9, allow_any=False)
     """
 
     own: ClassVar[dict[str, Any]] = {"gamma": 1.0}
@@ -116,8 +131,23 @@ class OBELMInverseScheduler(OBELMScheduler):
 class SolverScheduler(ProgramScheduler):
     """Any solver of the package, or a third party's.
 
+    Parameters
+    ----------
     solver_spec : str
         As on the command line: "dpmsolverpp", "mccallumfoster:coupling=99/100", "my_module:MySolver".
+    **options
+        Entries of DDIMScheduler's configuration; with `counts_as` those of that class.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an entry that is not one, and for values that the class does not take.
+
+    Examples
+    --------
+    >>> from bdia_numerics.torch.schedulers import SolverScheduler
+    >>> SolverScheduler(solver_spec="mccallumfoster:coupling=99/100").solver.coupling
+    Fraction(99, 100)
     """
 
     own: ClassVar[dict[str, Any]] = {"solver_spec": "ddim"}
