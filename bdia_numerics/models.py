@@ -192,7 +192,7 @@ class Counted:
 
 
 def counted(model: Model) -> Counted:
-    """Return the model with a counter of its evaluations, `nfe`; TypeError for what is no model."""
+    """Return the model with a counter of its evaluations, `nfe`; TypeError for what is not a model."""
     of_kind("model", "model", model)
     return Counted(model)
 

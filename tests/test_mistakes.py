@@ -196,7 +196,7 @@ models.guided(model, None, 7.5) | uncond=None is not callable | pass a function 
 models.counted(grid) | model=Grid( | pass a function of (z, t)
 spaces.Lattice.from_float(z, bits="40") | bits='40' | pass an int from 0 to 59
 spaces.MPMath("50") | dps='50' is not a number of digits | use a positive integer
-State.load(None) | path=None is no path | pass the name of a file
+State.load(None) | path=None is not a path | pass the name of a file
 State.load(__file__) | holds no State | pass a file written by State.save
 studies.run("convergence") | study='convergence' is not a Study | pass one of studies.STUDIES
 studies.processes("two") | workers=two is not a whole number | write one like 40

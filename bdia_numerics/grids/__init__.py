@@ -292,7 +292,7 @@ def from_timesteps(
 
 
 def _column(name: str, values: Any) -> list[Any]:
-    """Return numbers as a list; TypeError for what is no list of numbers."""
+    """Return numbers as a list; TypeError for what is not a list of numbers."""
     given: object = values
     if isinstance(given, str | bytes) or not isinstance(given, Iterable) or np.ndim(values) > 1:
         raise TypeError(

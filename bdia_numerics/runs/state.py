@@ -154,7 +154,7 @@ class _LaterError(Exception):
 
 def _path(path: Any) -> Path:
     if not isinstance(path, str | PathLike):
-        raise TypeError(f"path={shown(path)} is no path: pass the name of a file, such as 'latent.npz'")
+        raise TypeError(f"path={shown(path)} is not a path: pass the name of a file, such as 'latent.npz'")
     return Path(path)
 
 

@@ -34,7 +34,6 @@ from bdia_numerics.solvers.runge_kutta import Midpoint as Midpoint
 from bdia_numerics.solvers.runge_kutta import RK4 as RK4
 from bdia_numerics.solvers.stormer_verlet import StormerVerlet as StormerVerlet
 
-ORDERS: dict[str, Any]
 SECOND_ORDER: dict[str, Any]
 SOLVERS: dict[str, Any]
 
@@ -66,7 +65,6 @@ __all__ = [
     "McCallumFoster",
     "Midpoint",
     "OBELM",
-    "ORDERS",
     "PLMS",
     "RFSolver",
     "RK4",

@@ -36,7 +36,7 @@ class BDIADPMSolverPP:
     Raises
     ------
     TypeError
-        For a weight that is no number, symbol or function.
+        For a weight that is not a number, a symbol or a function.
     ValueError
         For a constant outside [0, 1] unless `allow_any`, and for another `order`.
 

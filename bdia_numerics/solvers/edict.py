@@ -40,7 +40,7 @@ class EDICT:
     Raises
     ------
     TypeError
-        For a weight that is no number, symbol or function.
+        For a weight that is not a number, a symbol or a function.
     ValueError
         For a constant outside [0, 1] unless `allow_any`.
 

@@ -36,7 +36,7 @@ class McCallumFoster:
     Raises
     ------
     TypeError
-        For a weight that is no number, symbol or function, and for a base without an increment.
+        For a weight that is not a number, a symbol or a function, and for a base without an increment.
     ValueError
         For a constant outside [0, 1] unless `allow_any`.
 
@@ -57,7 +57,7 @@ class McCallumFoster:
         checked(self, "coupling")
         if isinstance(self.base, type) or not callable(getattr(self.base, "increment", None)):
             raise TypeError(
-                f"base={shown(self.base)} is no instance with an increment: use Euler(), Midpoint(), RK4() or DPMSolver()"
+                f"base={shown(self.base)} is not an instance with an increment: use Euler(), Midpoint(), RK4() or DPMSolver()"
             )
 
     def step(self, s: Recorder) -> None:

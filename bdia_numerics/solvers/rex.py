@@ -40,7 +40,7 @@ class Rex(McCallumFoster):
     Raises
     ------
     TypeError
-        For a weight that is no number, symbol or function, and for a base without an increment.
+        For a weight that is not a number, a symbol or a function, and for a base without an increment.
     ValueError
         For a constant outside [0, 1] unless `allow_any`, and for another `prediction`.
 

@@ -449,7 +449,7 @@ def inverse_growths(solver: Solver, steps: int) -> dict[str, float]:
     Raises
     ------
     TypeError
-        For what is not a solver, and for a number of slots that is no int.
+        For what is not a solver, and for a number of slots that is not an int.
 
     Examples
     --------

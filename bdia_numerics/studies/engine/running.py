@@ -131,7 +131,7 @@ def data_hash(dataset: Dataset) -> str:
     Raises
     ------
     TypeError
-        For values that are no numbers or texts.
+        For values that are neither numbers nor texts.
 
     Examples
     --------

@@ -58,7 +58,7 @@ class FamilyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # whi
         """
         if not isinstance(config, Mapping | str | PathLike):
             raise TypeError(
-                f"config={shown(config)} is no configuration: pass the .config of a scheduler, or a mapping like scheduler_config.json"
+                f"config={shown(config)} is not a configuration: pass the .config of a scheduler, or a mapping like scheduler_config.json"
             )
         given: Any = config if isinstance(config, Mapping) else cls.load_config(config)
         found = translated(given, options, cls, ignore)
