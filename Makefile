@@ -1,10 +1,14 @@
 # Thin names for what CI runs; everything is written to docs/_build or where the command itself says.
 SPHINXBUILD ?= sphinx-build
 
-.PHONY: docs test notebooks figures lint matrix matrix-diffusers
+.PHONY: docs site test notebooks figures lint matrix matrix-diffusers
 
-docs:  ## the pages, warnings as errors, into docs/_build/html
+docs:  ## the pages, warnings as errors, into docs/_build/html, and a picture of each into docs/_build/contact
 	$(SPHINXBUILD) -q -N -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+	python scripts/contact_sheet.py
+
+site: docs  ## the pages and the chapters as notebooks, packed for a web server
+	python scripts/site.py
 
 test:
 	pytest

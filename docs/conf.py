@@ -11,7 +11,9 @@ from jinja2 import Template
 from sphinx.application import Sphinx
 
 import bdia_numerics
-from bdia_numerics import formulas
+from bdia_numerics import formulas, solvers
+from bdia_numerics.pages import explorer
+from bdia_numerics.pages.datasheet import step_formulas
 
 project = "bdia_numerics"
 author = "bdia_numerics contributors"
@@ -31,6 +33,7 @@ nb_code_prompt_hide = "Hide the code"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 autodoc_member_order = "bysource"
+autodoc_default_options = {"no-value": True}  # a table of a hundred classes is read in its source
 add_module_names = False
 # A docstring's `t` or `alpha` is a quantity, not any one class's attribute of that name.
 suppress_warnings = ["ref.python"]
@@ -55,6 +58,7 @@ BESIDES = {
     "api/claims": ("pages", "formulas"),
     "api/studies": ("plots",),
 }
+INVERSIONS = "bdia_numerics.runs.inversion"  # a room in a room, with a page of its own
 COLON = "\ue000"  # in the place of one, while napoleon reads a line
 DATASHEET_LINE = re.compile(r"^(State|Order|NFE|Requires|Source|Options|Start|Same as) {2,}(?=\S)")
 JOINT = re.compile(r"^:ivar (?:\w+, )+\w+:")
@@ -74,7 +78,7 @@ def modules_by_page(pages: set[str]) -> dict[str, list[str]]:
     home = {room: page for page, rooms in BESIDES.items() for room in rooms}
     found: dict[str, list[str]] = {page: [] for page in pages}
     for name in public_modules():
-        room = name.partition(".")[2].partition(".")[0]
+        room = "inversion" if name.startswith(INVERSIONS) else name.partition(".")[2].partition(".")[0]
         page = home.get(room, f"api/{room}")
         found[page if page in pages else "api/index"].append(name)
     found["api/index"].remove("bdia_numerics")
@@ -123,6 +127,13 @@ def house_style(app: Sphinx, what: str, name: str, obj: object, options: object,
     lines[1:first] = [f"| {line.strip()}" if line.strip() else line for line in lines[1:first]]
 
 
+def recurrences(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Write below a solver's docstring its step and its derived inverse, printed from its program."""
+    if what == "class" and obj in solvers.SOLVERS.values():
+        for title, formula in step_formulas(obj()):
+            lines += ["", f"{title}:", "", ".. math::", "", f"   {formula}", ""]
+
+
 def inline_formula(translator: Any, node: nodes.Element) -> None:
     """Write a formula in a line, as TeX, which the script of the page sets."""
     translator.body.append(formulas.html(f"${node.astext()}$"))
@@ -147,10 +158,18 @@ def execute_chapters(app: Sphinx) -> None:
     runpy.run_path(str(ROOT / "scripts" / "run_notebooks.py"))["refresh"]()
 
 
+def write_explorer(app: Sphinx, exception: Exception | None) -> None:
+    """Write the explorer beside the pages that link to it."""
+    if exception is None and app.builder.name == "html":
+        (Path(app.outdir) / "explorer.html").write_text(explorer.render(), encoding="utf-8")
+
+
 def setup(app: Sphinx) -> None:
     """Connect all of it to the build."""
     app.connect("builder-inited", execute_chapters)
     app.connect("source-read", fill_api)
+    app.connect("build-finished", write_explorer)
     app.connect("autodoc-process-docstring", house_style, priority=400)
     app.connect("autodoc-process-docstring", joint_attributes, priority=600)
+    app.connect("autodoc-process-docstring", recurrences, priority=700)
     app.add_html_math_renderer("katex", (inline_formula, None), (block_formula, None))

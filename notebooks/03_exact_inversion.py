@@ -331,6 +331,9 @@ Markdown(table(heads, shown))
 #   latent.
 # - "Exact" concerns the return. With $\gamma<1$ or $p<1$ the latent of many steps is far from any noise that the flow
 #   connects with the data. The round trip cannot see that.
+#
+# Try it: <a href="../explorer.html#second-state">EDICT's second state</a> and
+# <a href="../explorer.html#inversion">a return with a wrong latent</a> in the explorer (`bdia explore second-state`).
 
 # %%
 Markdown(verdicts("eq-33", "prop-1", "prop-2", "eq-61"))

@@ -365,6 +365,9 @@ assert all(best["broad", g] >= 0.8 for g in names)
 #   ones, where it can be many times worse than DDIM.
 # - The start and the last slot matter as much as $\gamma$. Letting $\gamma$ follow the steps (O-BELM) gives order 2 on
 #   all grids, at a price that chapter 5 names.
+#
+# Try it: <a href="../explorer.html#last-slot">the last slot</a> and
+# <a href="../explorer.html#rough-grid">a rough grid</a> in the explorer (`bdia explore last-slot`).
 
 # %%
 Markdown(verdicts("fact-2", "fact-10"))

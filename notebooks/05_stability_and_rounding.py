@@ -339,6 +339,9 @@ Markdown(
 # - The paper's inversion (33) is exact in exact arithmetic, for every $\gamma\ne0$. In floating point it loses digits
 #   at a rate that is known beforehand; `required_dtype` names the format.
 # - $\gamma=1$ pays with undamped oscillation where data are tight or slots unequal.
+#
+# Try it: <a href="../explorer.html#gamma">the parasitic root</a> in the explorer, with the roots of the step and of the
+# inverse in every slot (`bdia explore gamma`).
 
 # %%
 Markdown(verdicts("fact-5", "fact-6"))

@@ -45,6 +45,8 @@ NOT_RUN = {
         ),
     ): "needs the weights",
     ("docs/start.md", 'pip install -c constraints.txt ".[report]"'): "installs packages",
+    ("docs/teach.md", 'pip install "bdia_numerics[report,torch]" jupytext notebook'): "installs packages",
+    ("docs/teach.md", "make site"): "builds all pages, minutes",
 }
 # Blocks of plain text, which nothing runs, by their first line.
 TEXT = {

@@ -84,6 +84,8 @@ def test_a_family_returns_and_edits(family, given):
     assert report.image_error == pytest.approx(report.autoencoder_error, rel=1e-6) and report.image_error > 0.1
     edits = inv.edit(**{key: others})
     again = inv.edit(**{key: others[1]})
+    psnrs = inv.report(edits=edits, reconstruction=inv.reconstruct(), repeats=False).psnr
+    assert inv.report(edits=again, repeats=False).psnr == psnrs[1:2]
     assert torch.equal(edits[1].latents, again.latents)
     assert all(float(abs(one.latents - inv.data).max()) > 1e-3 for one in edits)
     assert len({float(one.latents.sum()) for one in edits}) == 3

@@ -142,7 +142,7 @@ def test_a_template_escapes_html_and_misses_no_value(tmp_path):
 def test_there_is_one_environment_and_one_style_sheet():
     code = [path for folder in ("bdia_numerics", "experiments", "paper_figs") for path in (ROOT / folder).rglob("*.py")]
     assert [p.name for p in code if "Environment(" in p.read_text(encoding="utf-8")] == ["template.py"]
-    # A ledger's own rules are its filter's, one for each verdict that it has.
+    # A ledger's own rules are its filter's, one for each verdict that it has; the explorer's are those of its controls and drawings.
     styled = {p.name for p in TEMPLATES.iterdir() if "<style>" in p.read_text(encoding="utf-8")}
     assert styled == {"page.html.j2", "claims.html.j2"}
-    assert sorted(p.name for p in TEMPLATES.iterdir() if p.suffix == ".css") == ["claims.css", "style.css"]
+    assert {p.name for p in TEMPLATES.glob("*.css")} == {"claims.css", "explorer.css", "style.css"}

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -151,7 +153,38 @@ def test_the_bibliography_has_the_source_of_every_solver():
     sources = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "bdia_numerics").rglob("*.py"))
     numbers = set(re.findall(r"arXiv:(\d{4}\.\d{4,5})", sources))
     assert len(numbers) >= 5
-    assert numbers - set(re.findall(r"arXiv:(\d{4}\.\d{4,5})", references)) == set()
+    assert numbers - set(re.findall(r"eprint = \{(\d{4}\.\d{4,5})\}", references)) == set()
     keys = set(re.findall(r"^@\w+\{(\w+),", references, re.MULTILINE))
     cited = {key for group in re.findall(r"\{cite:\w\}`([^`]+)`", page) for key in group.split(",")}
     assert keys == cited, "the page says of each reference what it is for"
+
+
+def unlinked(references: str) -> list[str]:
+    """Return the entries of a bibliography that lead nowhere."""
+    entries = re.findall(r"^@\w+\{(\w+),(.*?)^\}", references, re.MULTILINE | re.DOTALL)
+    link = r"^  (eprint = \{\d{4}\.\d{4,5}\},\n  archiveprefix = \{arXiv\}|doi = \{10\.\d{4,}/\S+\}|url = \{https://\S+\})$"
+    return [key for key, fields in entries if not re.search(link, fields, re.MULTILINE)]
+
+
+def test_every_reference_has_a_link():
+    references = (ROOT / "docs" / "references.bib").read_text(encoding="utf-8")
+    assert unlinked(references) == []
+    assert unlinked(references.replace("  doi = {10.1145/321296.321305}\n", "")) == ["anderson1965iterative"]
+    assert references.count("\n@") + 1 > 40
+
+
+def test_the_archive_of_the_site_has_the_pages_and_the_chapters(tmp_path, capsys):
+    script = runpy.run_path(str(ROOT / "scripts" / "site.py"))
+    inside = script["main"].__globals__
+    inside["DOCS"], inside["BUILT"] = tmp_path, tmp_path / "_build" / "html"
+    assert script["main"]() == 1 and "make site" in capsys.readouterr().err
+    for name in ("index.html", "_static/a.css", ".buildinfo", ".doctrees/index"):
+        (inside["BUILT"] / name).parent.mkdir(parents=True, exist_ok=True)
+        (inside["BUILT"] / name).write_text(name, encoding="utf-8")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "01_flow.ipynb").write_text("{}", encoding="utf-8")
+    archives = [(script["main"](), (tmp_path / "_build" / "site.zip").read_bytes())[1] for _ in range(2)]
+    assert archives[0] == archives[1]
+    with zipfile.ZipFile(tmp_path / "_build" / "site.zip") as packed:
+        assert sorted(packed.namelist()) == [".nojekyll", "_static/a.css", "index.html", "notebooks/01_flow.ipynb"]
+        assert packed.read("index.html") == b"index.html"

@@ -15,7 +15,7 @@ from bdia_numerics.cli.edit import edit
 from bdia_numerics.cli.handling import OneLine, status_of
 from bdia_numerics.cli.lint import lint
 from bdia_numerics.cli.options import Command
-from bdia_numerics.cli.pages import figures, pages
+from bdia_numerics.cli.pages import explore, figures, pages
 from bdia_numerics.cli.reproduce import reproduce
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers, show_datasheet
@@ -40,7 +40,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., Any]] = {
     "verify": verify, "list": list_solvers, "roundtrip": roundtrip, "lint": lint, "converge": converge,
     "work-precision": work_precision, "map": gamma_map, "sweep": sweep, "reproduce": reproduce, "edit": edit,
-    "datasheet": show_datasheet, "figures": figures, "pages": pages,
+    "datasheet": show_datasheet, "figures": figures, "explore": explore, "pages": pages,
 }  # fmt: skip
 for _name, _run in COMMANDS.items():
     app.command(_name, cls=Command)(_run)

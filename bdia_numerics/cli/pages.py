@@ -1,15 +1,18 @@
-"""The commands that write what is made, not typed: `bdia figures` from saved data, and `bdia pages` of a checkout's documentation."""
+"""The commands that write what is made, not typed: `bdia figures`, `bdia explore`, and `bdia pages` of a checkout's documentation."""
 
 from __future__ import annotations
 
+import webbrowser
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bdia_numerics.cli.options import AsJson, as_text, counting, show_table
-from bdia_numerics.runs.files import check
+from bdia_numerics.runs.files import check, write
 from bdia_numerics.spaces.later import Later
+from bdia_numerics.texts import one_of
 
 if TYPE_CHECKING:
     from bdia_numerics.pages.documents import Document
@@ -17,8 +20,10 @@ if TYPE_CHECKING:
 design = Later("bdia_numerics.studies.study")
 documents = Later("bdia_numerics.pages.documents")
 drawn = Later("bdia_numerics.plots.figures")
+explorer = Later("bdia_numerics.pages.explorer")
 gallery = Later("bdia_numerics.pages.figures")
 plots = Later("bdia_numerics.plots")
+template = Later("bdia_numerics.pages.template")
 
 
 def figures(
@@ -109,6 +114,33 @@ def _print_figures(names: list[str], manifest: Any, out: Path, folder: Path) -> 
             rows.append((name, " ".join(entry["files"]), kilo, hashes))
     show_table(("figure", "files", "kB", "hash of the data"), rows, whole=("figure",))
     typer.echo(f"from the data in {folder}; see {out / 'index.html'}", err=True)
+
+
+def explore(
+    preset: Annotated[
+        str | None, typer.Argument(metavar="[PRESET]", help="Where it opens, one of those that are listed.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="PATH", help="Write the page there, and open no browser.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Open the explorer: one page on which two solvers run under your hand, with their errors, roots and round trips.
+
+    It needs a browser with JavaScript, and no network. Its address holds every choice, so that a view can be shared as a link.
+    """
+    template.require_pages(asked=True)
+    if preset is not None:
+        one_of("preset", preset, explorer.PRESETS)
+    check("--out", out)
+    place = out or Path(mkdtemp(prefix="bdia-")) / "explorer.html"
+    write(place, page := explorer.render())
+    if out is None:
+        webbrowser.open(f"{place.absolute().as_uri()}#{preset or ''}")
+    presets = {name: says for name, (says, _) in explorer.PRESETS.items()}
+    if as_json:
+        typer.echo(as_text({"page": str(place), "bytes": len(page.encode()), "presets": presets}))
+        return
+    typer.echo(f"{place}{f'#{preset}' if preset else ''}")
+    show_table(("preset", "shows"), presets.items(), whole=("preset",))
 
 
 def pages(

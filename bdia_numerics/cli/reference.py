@@ -31,6 +31,7 @@ EXAMPLES: Mapping[str, str] = {
     "reproduce": "table-2:trailing --images 100 --steps 10 --seeds 0,1",
     "datasheet": "bdia:gamma=9/10 --proved-only",
     "figures": "--list",
+    "explore": "--out explorer.html",
     "pages": "--list",
     "unet sample": "--steps 5 --count 4 --fine 10",
     "unet growth": "--steps 5",

@@ -158,7 +158,7 @@ class Inversion:
         self,
         *,
         fine: int = 0,
-        edits: Sequence[Edited] = (),
+        edits: Sequence[Edited] | Edited = (),
         mask: Any = None,
         repeats: bool = True,
         reconstruction: Edited | None = None,
@@ -170,7 +170,7 @@ class Inversion:
         fine
             Slots of RK4 for the network's own ODE, 4 or more, each of seven evaluations in all; 0 leaves the distance of the latents out.
         edits
-            Results of `edit`, whose distance from the source is measured.
+            One result of `edit`, or several, whose distance from the source is measured.
         mask
             An image that is white where an edit may change the source; without one all of the image counts.
         repeats
@@ -179,7 +179,8 @@ class Inversion:
             What `reconstruct` returned; it is run if that is not given.
         """
         back = self.reconstruct() if reconstruction is None else reconstruction
-        return reports.report_of(self, back, fine=fine, edits=edits, mask=mask, repeats=repeats)
+        every = [edits] if isinstance(edits, Edited) else edits
+        return reports.report_of(self, back, fine=fine, edits=every, mask=mask, repeats=repeats)
 
     def save(self, path: str | Path) -> None:
         """Write the inversion to a file of safetensors, whose header has the rest as JSON; what stood there stays until all is written.
