@@ -43,6 +43,7 @@ ELSEWHERE = {
     "figures": "test_figures.py",
     "figures --list": "test_figures.py",
     "pages": "test_made_pages.py",
+    "explore": "test_explorer.py",
 }
 """Outputs that need what other tests make, each held to its schema by `fits` there."""
 
