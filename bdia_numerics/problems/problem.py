@@ -339,8 +339,7 @@ class Problem:
 
     def _narrow(self, compute_dtype: str, space: spaces.Space) -> spaces.Numpy:
         """Return the floats in which a score is computed instead of float64; ValueError where there is no such way."""
-        if compute_dtype != "float32":
-            raise ValueError(f"compute_dtype={shown(compute_dtype)} is unknown: use 'float64' or 'float32'")
+        one_of("compute_dtype", compute_dtype, ("float64", "float32"))
         if not space.double:
             raise ValueError(f"compute_dtype='float32' is for float states, and z is in {space.name}: leave it out")
         raise ValueError(f"compute_dtype='float32' is for mixtures, and this is a {type(self).__name__}: leave it out")
