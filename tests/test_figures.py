@@ -24,7 +24,7 @@ from bdia_numerics.pages import figures as gallery
 from bdia_numerics.plots import rounding, stability, tables
 from bdia_numerics.plots.figures import FIGURES
 from bdia_numerics.plots.pictures import Sheet, mosaic, sheets
-from bdia_numerics.plots.style import line
+from bdia_numerics.plots.style import line, looks
 from bdia_numerics.studies.network_studies import GROWTH, GrowthConfig
 from bdia_numerics.studies.network_table import NETWORK_TABLE, TableConfig
 from bdia_numerics.studies.study import assemble, cells
@@ -237,13 +237,11 @@ def table_of(broken=()):
 def test_tables_are_labelled_and_whole():
     found = table_of(broken=("Heun",))
     one, two, three = tables.blocks(found)
-    assert one.rows[0][0] == "BDIA, γ = 0.5" and one.rows[0][1][0] == (12.62, None, "")
+    assert one.rows[0][0] == "BDIA, γ = 0.5" and one.rows[0][1][0] == (12.62, None, None, False)
     assert [row[1][0][0] for row in two.rows] == [14.38, 10.03, 7.51, 6.29, 4.95, 4.63]
-    # DDIM is the first cell of the first grid, 10 evaluations, and its interval is that of ten equal spaces.
-    value, half, mark = one.rows[1][1][one.published]
-    # BDIA's number is made one larger on every resample, so it is surely worse.
-    assert (mark, one.rows[0][1][one.published].mark) == ("", "−")
-    assert value == 3 and half == pytest.approx(1.96 * np.linspace(-0.1, 0.1, 10).std(ddof=1))
+    # DDIM is the first cell of the first grid, 10 evaluations. BDIA's number is made one larger on every resample.
+    assert one.rows[1][1][one.published] == (3, None, None, True)
+    assert one.rows[0][1][one.published] == pytest.approx((4, 1, 0, False))
     assert three.rows[0][1][three.published :] == (None,) * 4
     figure = tables.draw(found)
     assert len(marks(figure)) == 4 and faults(figure) == []
@@ -252,10 +250,38 @@ def test_tables_are_labelled_and_whole():
     assert one.heads[: one.published + 1] == ("COCO 2014, SD V2", "leading") and "failed" in words
 
 
-def test_the_best_of_a_table_are_those_of_equal_steps():
-    block = tables.blocks(table_of())[1]
-    assert {(k, 0) for k in (1, 3, 5)} | {(k, 1) for k in (1, 3, 5)} <= tables.best_rows(block)
-    assert {(k, 2) for k in (0, 2, 4)} <= tables.best_rows(block)  # made up so that DDIM is
+def test_only_what_a_paired_interval_decides_is_bold():
+    found = table_of()
+    assert {cell.best for _, cells in tables.blocks(found)[1].rows for cell in cells[:2]} == {
+        False
+    }  # no interval is published
+    at = {"grid": "cut", "evaluations": 20}
+    base, other = (found["resampled"].sel(solver=s, **at) for s in ("DDIM", "BDIA(gamma=1)"))
+
+    def shown(spread):
+        """The cells of DDIM and BDIA, one larger in the mean, with a difference that spreads so much over the resamples."""
+        found["resampled"].loc[at | {"solver": "BDIA(gamma=1)"}] = (
+            base.values + 1 + np.linspace(-spread, spread, base.size)
+        )
+        rows = dict(tables.blocks(found)[1].rows)
+        column = tables.blocks(found)[1].heads.index("cut")
+        return rows["DDIM, 20"][column], rows["BDIA, 20"][column]
+
+    found["frechet"].loc[at | {"solver": "BDIA(gamma=1)"}] = float(found["frechet"].sel(solver="DDIM", **at)) + 1
+    ddim, bdia = shown(0.1)
+    assert ddim.best and not bdia.best and bdia.more == pytest.approx(1)
+    assert bdia.half == pytest.approx(1.96 * np.linspace(-0.1, 0.1, other.size).std(ddof=1))
+    assert [cell.best for cell in shown(1)] == [False, False]
+
+
+def test_a_solver_has_one_look_in_every_figure():
+    """However it is called, and whatever stands beside it."""
+    one, other = looks(["Heun", "BDIA, gamma 1", "EDICT, p 0.93"]), looks(["DDIM", "EDICT", "BDIA, γ = 1", "a", "b"])
+    assert one["BDIA, gamma 1"] == other["BDIA, γ = 1"] == looks(["BDIA"])["BDIA"] == looks(["γ = 1"])["γ = 1"]
+    assert one["EDICT, p 0.93"] == other["EDICT"] != looks(["EDICT, exchanging"])["EDICT, exchanging"]
+    assert looks(["BDIA, γ = 1/2"])["BDIA, γ = 1/2"] == looks(["γ = 0.5"])["γ = 0.5"]
+    many = looks([*(f"curve {k}" for k in range(11)), "DDIM", "BDIA", "EDICT"])
+    assert len({(look["color"], look["marker"]) for look in many.values()}) == 14
 
 
 def test_formats_of_a_network_that_failed_are_seen():

@@ -24,6 +24,7 @@ WORDS = {
     "roundtrip": "--solver bdia --steps 6",
     "lint": "--steps 10",
     "work-precision": "--solver ddim --nfe 8 --states 4",
+    "certify": "ddim --claim nfe=1",
     "map": "--distribution gaussian --steps 6 --grid leading --states 20",
     "datasheet": "ddim --proved-only",
     "pages --list": "",

@@ -39,7 +39,7 @@ FACADE = "__init__"  # `import bdia_numerics` re-exports names from everywhere; 
 HOMES = {
     "matplotlib": {"plots", "studies"},
     "torch": {"torch", "testing"},
-    "diffusers": {"torch"},
+    "diffusers": {"torch", "testing"},
     "safetensors": {"torch"},
 }
 SCRIPTS = ("paper_figs", "notebooks")  # thin: drawing and tensors are in the package

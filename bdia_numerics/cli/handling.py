@@ -33,6 +33,7 @@ _AS_OPTIONS = {
     "end the grid above it (t_min > 0), or encode by another method, such as inversion.DDIMInversion()": (
         "pass --grid uniform:t_min=0.01, or --inversion '(10)'"
     ),
+    "pass invert=, ": "pass --invert, ",
     "pass fewer states at a time": "pass a smaller --count, or a narrower --dtype",
 }
 """Remedies of the library in words of the command line."""

@@ -23,6 +23,7 @@ EXAMPLES: Mapping[str, str] = {
     "list": "",
     "roundtrip": "--solver bdia:gamma=9/10 --steps 20",
     "lint": "--steps 10",
+    "certify": "bdia --claim order=2,order=1@alternating,invertible,nfe=1",
     "converge": "--solver bdia --solver ddim --distribution gaussian --family smooth",
     "work-precision": "--solver bdia --solver ddim --nfe 10,20 --states 16",
     "map": "--distribution gaussian --steps 10 --grid leading,trailing --states 100",

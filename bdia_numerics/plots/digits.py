@@ -18,7 +18,7 @@ _QUANTITIES = {
     "latent_distance": "latent: distance to the true latent",
     "data_round_trip": "data to noise and back: error",
 }
-_STORY = ("DDIM", "BDIA, gamma 1", "EDICT, p 0.93")
+_STORY = ("DDIM", "BDIA, gamma 1", "EDICT, p 0.93", "EDICT, exchanging")
 _LATENT_LIMIT = 10.0
 """Where the axis ends: latents further off than ten times the noise are of no use, and the numbers say how far they are."""
 
@@ -65,7 +65,7 @@ def errors(
         # What lies beyond the limit is not drawn, but said in words.
         curves = {k: (r[cost].values, r[name].where(_inside(r[name], limits[name]), 0).values) for k, r in own.items()}
         panels.append(Panel("model evaluations", "", curves, title=title, log="xy", legend=False))
-    figure = draw(*panels, columns=3, height=height, style=looks(names))
+    figure = draw(*panels, columns=3, height=height, style=looks(names), ncols=4)
     for ax, (name, limit) in zip(figure.axes, limits.items(), strict=True):
         if name != "data_round_trip":
             plain_ticks(ax.yaxis)
@@ -82,5 +82,5 @@ def _inside(values: Any, limit: float) -> Any:
 
 
 def overview(results: Dataset) -> Figure:
-    """Draw the same three errors for DDIM, BDIA and EDICT alone."""
+    """Draw the same three errors for DDIM, BDIA, and EDICT as published and as its authors' program runs it."""
     return errors(results, only=_STORY, height=2.45)

@@ -124,9 +124,10 @@ FIGURES: dict[str, PaperFigure] = {
         ("network-table",),
         "Tables 1 to 3: left of the line the paper's FID; right of it what is measured here, on another data set and "
         "network (MNIST, 0.6 million parameters) and with another measure: the squared Frechet distance in the "
-        "features of the shipped classifier, of 256 samples, with 95% intervals, which is not comparable with FID. Columns here are "
-        "grids. Only comparisons within a column mean anything. Bold: the smallest of those that are compared. A plus "
-        "or minus: better or worse than DDIM with 95% confidence, on the same resamples of the images.",
+        "features of the shipped classifier, of 256 samples, which is not comparable with FID. Columns here are grids. Only "
+        "comparisons within a column mean anything. In parentheses: the difference from DDIM, or from EDM in table 3, with its 95% "
+        "interval, on the same resamples of the images. Bold: smaller than every number that it is compared with, by such intervals. "
+        "The paper gives no intervals, so none of its numbers is bold.",
     ),
     "network-table": PaperFigure(
         "Quality of samples by solver and grid",

@@ -5,9 +5,12 @@ Colours are such that colour-blind readers tell them apart, with markers and das
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +36,49 @@ _LOOKS: Sequence[dict[str, Any]] = [
 _FEW_DECADES = 2.0
 
 
+_OF_SOLVERS = dict(
+    zip(
+        (
+            *("ddim", "bdia 0.5", "cbdia", "o-belm", "bdia 1", "edict", "dpm-solver++"),
+            *("ddim by (23)", "bdia 0.9", "alf", "heun", "bdia-edm", "edict, exchanging", "leapfrog"),
+        ),
+        range(14),
+        strict=True,
+    )
+)
+"""Which look a solver has, in all figures."""
+_GAMMA = re.compile(r"(?:bdia\W*)?(?:γ|gamma)\s*=?\s*(\d+(?:[./]\d+)?)\)?")
+_SAME = {"bdia": "bdia 1", "bdia 0": "ddim", "obelm": "o-belm", "bdiaheun": "bdia-edm", "dpmsolverpp": "dpm-solver++"}
+
+
+def _solver(label: str) -> str:
+    """Return what a label calls a solver, in one of several ways, as `_OF_SOLVERS` names it."""
+    text = label.lower()
+    if found := _GAMMA.fullmatch(text):
+        text = f"bdia {float(Fraction(found[1])):g}"
+    for name in ("edict", "cbdia", "o-belm", "dpm-solver++"):
+        if text.startswith(name) and "exchang" not in text:
+            text = name
+    return _SAME.get(text, text)
+
+
 def looks(labels: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return colour, marker and dashes by label, in the order given; beyond seven, colours come again with other markers and dashes."""
+    """Return colour, marker and dashes by label.
+
+    A solver has the same look in every figure. Other labels take those that are free, in the order given; beyond fourteen they come again.
+    """
     again = [
         look | {"marker": more, "linestyle": _LOOKS[k - 1]["linestyle"]}
         for k, (look, more) in enumerate(zip(_LOOKS, _MORE, strict=True))
     ]
-    return {label: (_LOOKS if k < len(_LOOKS) else again)[k % len(_LOOKS)] for k, label in enumerate(labels)}
+    every = [*_LOOKS, *again]
+    own: dict[str, int] = {}
+    for label in labels:
+        place = _OF_SOLVERS.get(_solver(label))
+        if place is not None and place not in own.values():
+            own[label] = place
+    free = cycle([k for k in range(len(every)) if k not in own.values()] or range(len(every)))
+    return {label: every[own[label] if label in own else next(free)] for label in labels}
 
 
 def canvas(

@@ -11,15 +11,28 @@ from matplotlib.figure import Figure
 
 from bdia_numerics.plots.style import PAGE, styled
 from bdia_numerics.studies import protocols
+from bdia_numerics.studies.network_table import interval
 from bdia_numerics.studies.study import Dataset
 
 
 class Cell(NamedTuple):
-    """A number, the half-width of its 95% interval, and "+" or "−" where it is better or worse than DDIM's on the same resamples."""
+    """A number of a table.
+
+    Attributes
+    ----------
+    value
+        The number.
+    more, half
+        How much larger it is than the number that it is compared with, and half the width of the 95% interval of that difference; None
+        where there is no difference.
+    best
+        Whether it is smaller than all numbers that it is compared with, by such intervals.
+    """
 
     value: float
+    more: float | None = None
     half: float | None = None
-    mark: str = ""
+    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,35 +102,50 @@ def blocks(found: Dataset) -> tuple[Block, ...]:
     grids = found["grid"].values.tolist()
     made = []
     for title, columns, lines in _TABLES:
-        rows = []
-        beside_ddim = any(one.solver == "DDIM" for one in lines)
-        for one in lines:
-            there = one.solver in found["solver"] and one.evaluations in found["evaluations"]
-            at: dict[str, Any] = {"solver": one.solver, "evaluations": one.evaluations}
-            own = (_cell(found.sel(grid=g, **at), beside_ddim) if there else None for g in grids)
-            rows.append((one.head, (*map(Cell, one.fid), *own)))
-        made.append(Block(title, (*columns, *grids), len(columns), tuple(rows)))
+        measured = [_column(found.sel(grid=grid), lines) for grid in grids]
+        rows = tuple((one.head, (*map(Cell, one.fid), *(own[one] for own in measured))) for one in lines)
+        made.append(Block(title, (*columns, *grids), len(columns), rows))
     return tuple(made)
 
 
-def _cell(one: Dataset, beside_ddim: bool) -> Cell | None:
-    value, low, high, *gain = (float(one[name]) for name in ("frechet", "low", "high", "gain_low", "gain_high"))
-    if not np.isfinite(value):
-        return None
-    mark = "+" if gain[0] > 0 else "−" if gain[1] < 0 else ""
-    return Cell(value, (high - low) / 2, mark if beside_ddim else "")
+def _column(found: Dataset, lines: tuple[Published, ...]) -> dict[Published, Cell | None]:
+    """Return the cells of one grid; rows of as many evaluations are compared, with DDIM or with the first of them."""
+    cells: dict[Published, Cell | None] = {}
+    for evaluations in dict.fromkeys(one.evaluations for one in lines):
+        rows = [one for one in lines if one.evaluations == evaluations]
+        cells |= dict.fromkeys(rows)
+        if evaluations not in found["evaluations"]:
+            continue
+        at = found.sel(evaluations=evaluations)
+        there = {one: at.sel(solver=one.solver) for one in rows if one.solver in found["solver"]}
+        there = {one: here for one, here in there.items() if np.isfinite(here["frechet"])}
+        base = min(there, key=lambda one: one.solver != "DDIM", default=None)
+        for one, here in there.items():
+            beside = {other: _difference(here, there[other]) for other in there if other is not one}
+            best = bool(beside) and all(more + half < 0 for more, half in beside.values())
+            more, half = beside.get(base or one, (None, None))
+            cells[one] = Cell(float(here["frechet"]), more, half, best)
+    return cells
+
+
+def _difference(one: Dataset, other: Dataset) -> tuple[float, float]:
+    """Return how much larger a distance is than another, and half the width of the interval of that by the same resamples."""
+    more = np.array(float(one["frechet"]) - float(other["frechet"]))
+    return float(more), float(interval(more, (one["resampled"] - other["resampled"]).values)[1] - more)
 
 
 def texts(cell: Cell | None) -> str:
     """Return a cell's text."""
     if cell is None:
         return "failed"
-    return f"{cell.value:.2f}" if cell.half is None else f"{cell.value:.1f} ± {cell.half:.1f} {cell.mark}".rstrip()
+    if cell.more is None:
+        return f"{cell.value:.1f}" if cell.value != round(cell.value, 2) else f"{cell.value:.2f}"
+    return f"{cell.value:.1f} ({cell.more:+.1f} ± {cell.half:.1f})".replace("-", "−")
 
 
 @styled
 def draw(found: Dataset) -> Figure:
-    """Draw the tables one below the other; the smallest number of a column's rows that are compared is bold."""
+    """Draw the tables one below the other; a number is bold where intervals show it to be smaller than those it is compared with."""
     made = blocks(found)
     lines = sum(len(block.rows) + 3.4 for block in made)
     figure = Figure(figsize=(PAGE, 0.165 * lines))
@@ -143,11 +171,10 @@ def _block(ax: Any, block: Block, top: float) -> float:
         word(x, top + 2, head)
     for ends in (((0.01, 0.99), (top + 2.5, top + 2.5)), ((split, split), (top + 0.6, bottom))):
         ax.plot(*ends, color="0.3", linestyle="-", linewidth=0.6)
-    best = best_rows(block)
     for k, (head, cells) in enumerate(block.rows):
         word(0.01, top + 3 + k, head, ha="left")
-        for column, (x, cell) in enumerate(zip(places, cells, strict=True)):
-            weight = "bold" if (k, column) in best else "normal"
+        for x, cell in zip(places, cells, strict=True):
+            weight = "bold" if cell and cell.best else "normal"
             mark = {"color": "#D55E00", "gid": "missing"} if cell is None else {}
             word(x, top + 3 + k, texts(cell), fontweight=weight, **mark)
     return bottom + 1
@@ -155,21 +182,9 @@ def _block(ax: Any, block: Block, top: float) -> float:
 
 def _places(block: Block) -> list[float]:
     """Return the middles of the columns: the paper's are narrow, since they have no interval."""
-    first = 0.2 if block.published == 1 else 0.17
-    published = [first + 0.09 * k for k in range(block.published)]
-    measured = np.linspace(published[-1] + 0.16, 0.93, len(block.heads) - block.published)
+    first = 0.2 if block.published == 1 else 0.16
+    published = [first + 0.08 * k for k in range(block.published)]
+    measured = np.linspace(
+        published[-1] + (0.16 if block.published < 3 else 0.13), 0.93, len(block.heads) - block.published
+    )
     return [*published, *map(float, measured)]
-
-
-def best_rows(block: Block) -> set[tuple[int, int]]:
-    """Return the places (row, column) of the smallest numbers among rows that are compared: those of one number of steps."""
-    groups: dict[str, list[int]] = {}
-    for k, (head, _) in enumerate(block.rows):
-        groups.setdefault(head.partition(", ")[2] if head.split(", ")[-1].isdigit() else "", []).append(k)
-    found = set()
-    for rows in groups.values():
-        for column in range(len(block.heads)):
-            values = [(cell.value, k) for k in rows if (cell := block.rows[k][1][column]) is not None]
-            if values:
-                found.add((min(values)[1], column))
-    return found

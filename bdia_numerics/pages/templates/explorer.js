@@ -39,7 +39,9 @@ function chosen() {
       run: (change = {}) => ({solver: state[key], g: own.parameter ? g : 1, grid: state.grid, n: state.n, dist: state.dist, dtype: state.dtype, ...change})};
   });
 }
-const SHAPES = {o: "M4 0A4 4 0 1 1 -4 0A4 4 0 1 1 4 0Z", "^": "M0 -5L5 4H-5Z", s: "M-4 -4H4V4H-4Z", D: "M0 -5L5 0L0 5L-5 0Z", v: "M0 5L5 -4H-5Z", P: "M-2 -5H2V-2H5V2H2V5H-2V2H-5V-2H-2Z", X: "M-4 -4L4 4M4 -4L-4 4"};
+const SHAPES = {o: "M4 0A4 4 0 1 1 -4 0A4 4 0 1 1 4 0Z", "^": "M0 -5L5 4H-5Z", s: "M-4 -4H4V4H-4Z", D: "M0 -5L5 0L0 5L-5 0Z", v: "M0 5L5 -4H-5Z", P: "M-2 -5H2V-2H5V2H2V5H-2V2H-5V-2H-2Z", X: "M-4 -4L4 4M4 -4L-4 4",
+  "<": "M-5 0L4 -5V5Z", ">": "M5 0L-4 -5V5Z", "*": "M0 -6L1.5 -2H5.5L2.4 .6L3.5 5L0 2.4L-3.5 5L-2.4 .6L-5.5 -2H-1.5Z", h: "M0 -5L4.3 -2.5V2.5L0 5L-4.3 2.5V-2.5Z",
+  p: "M0 -5L4.8 -1.5L2.9 4H-2.9L-4.8 -1.5Z", d: "M0 -5.5L3 0L0 5.5L-3 0Z", "8": "M-2 -5H2L5 -2V2L2 5H-2L-5 2V-2Z"};
 const mark = (who, x, y, more = "") => {  // the second one's are open and larger, so that the first one's are seen below
   const open = who.key === "b";
   return `<path d="${SHAPES[who.marker]}" transform="translate(${x.toFixed(1)} ${y.toFixed(1)})${open ? " scale(1.3)" : ""}" fill="${open ? "none" : who.colour}" stroke="${who.colour}" stroke-width="${open ? 1.3 : 1}" ${more}/>`;
