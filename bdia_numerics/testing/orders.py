@@ -197,6 +197,15 @@ def assert_order(
         If the order is another one.
     TypeError, ValueError
         For arguments that are not a sampler, family or direction.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA
+    >>> from bdia_numerics.testing import assert_order
+    >>> assert_order(BDIA(gamma=1), 2).decided
+    True
+    >>> assert_order(BDIA(gamma=1), 1, family="alternating").family
+    'alternating in asinh'
     """
     given: Any = order
     if not (isinstance(given, int | float | Fraction) and math.isfinite(given)):
@@ -349,6 +358,13 @@ def assert_nfe(
     ------
     AssertionError
         With the numbers counted; also where the second run takes another number than the first.
+
+    Examples
+    --------
+    >>> from bdia_numerics import EDICT
+    >>> from bdia_numerics.testing import assert_nfe
+    >>> assert_nfe(EDICT(), 2)
+    (24, 50)
     """
     if direction not in DIRECTIONS:
         raise ValueError(f"direction={shown(direction)} is unknown: use 'sample' or 'invert'")
