@@ -79,7 +79,7 @@ analysis.required_dtype(BDIA(), 1e-3, grid) | the grid comes before the toleranc
 analysis.best_gamma(grid, law) | the problem comes before the grid | best_gamma(problem, grid)
 analysis.leading_error(BDIA(), law, 1.0, VP, t_max=0.9, t_min=0.1) | the schedule comes before the states | (solver, problem, schedule, z)
 testing.assert_order(BDIA(), "1") | order='1' is not a number | pass a float
-solve(BDIA(), model, grid, z=[[0.0], [1.0, 2.0]]) | z=[[0.0], [1.0, 2.0]] has rows | pass an array
+solve(BDIA(), model, grid, z=[[0.0], [1.0, 2.0]]) | z is a list that holds [0.0] | with rows of equal lengths
 # Arguments of another kind, or in another place
 solve(model, BDIA(), grid, z) | the solver comes before the model | solve(solver, model, grid, z)
 solve(BDIA(), law, grid, z) | model=GaussianMixture( | pass a function of (z, t)

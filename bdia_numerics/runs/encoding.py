@@ -28,7 +28,7 @@ from bdia_numerics.runs.solving import (
 )
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Model, Status, come_back, drive
-from bdia_numerics.spaces import Space, as_floats, lattice, plain, require_finite
+from bdia_numerics.spaces import Space, as_floats, given, is_broken, lattice, plain, require_finite, tree
 from bdia_numerics.spaces.lattice import on_lattice
 from bdia_numerics.spaces.values import ordered, share
 from bdia_numerics.texts import one_of, shown
@@ -92,6 +92,7 @@ def encode(
             "x_0 is a State, which holds all registers: pass it to invert, or the data alone, the .z of a Solution"
         )
     method = as_method(method)
+    x_0 = given("x_0", x_0)
     space, grid = prepared("x_0", x_0, grid)
     require_finite("x_0", x_0, space)
     if method is None:
@@ -105,13 +106,13 @@ def encode(
     found = method(solver, model, grid, x_0)
     shape = structure(solver)
     state = None
-    if len(shape.registers) == 1 and found.status.ok:
+    if len(shape.registers) == 1 and found.status.ok is not False:
         times = {shape.output: grid.offset + grid.n}
         state = State(
             identity(solver, grid), grid.root, {shape.output: found.z}, times, prediction=prediction_of(model)
         )
     trajectory = (
-        found.trajectory[list(range(grid.n, -1, -1))] if return_trajectory and found.trajectory is not None else None
+        found.trajectory[np.arange(grid.n, -1, -1)] if return_trajectory and found.trajectory is not None else None
     )
     return replace(found, state=state, trajectory=trajectory, inversion=found.inversion or name_of(method))
 
@@ -172,6 +173,7 @@ class RoundTrip:
 
 
 share(RoundTrip)
+tree(RoundTrip, "error", "latent", "reference_error", "far", "returned", "status")
 
 
 @ordered
@@ -224,19 +226,20 @@ def round_trip(
     one_of("end", end, ("noise", "data"))
     check_arguments(solver, model, grid)
     method = as_method(method)
+    z = given("z", z)
     space, grid = prepared("z", z, grid)
     witness, unwatched = witnessed(model), model
     model = witness if space.integers else model
     back = None
     if end == "data":
         there = encode(solver, model, grid, z, method)
-        if there.status.ok:
+        if there.status.ok is not False:
             back = solve(solver, model, grid, there.z if there.state is None else there.state)
     else:
         there = solve(solver, model, grid, z)
-        if there.status.ok and method is None and has_inverse(solver, grid, prediction_of(model), space):
+        if there.status.ok is not False and method is None and has_inverse(solver, grid, prediction_of(model), space):
             back = invert(solver, model, grid, there.state)  # type: ignore[arg-type]
-        elif there.status.ok:
+        elif there.status.ok is not False:
             back = encode(solver, model, grid, there.z, method)
     if back is None:
         return RoundTrip(math.nan, math.nan, math.nan, there.nfe, there.z, None, there.status, there.inversion)
@@ -278,10 +281,10 @@ def _truth(model: Model, grid: Grid, z: Any, end: str, reference: Any, space: Sp
             "a problem with a flow, or 'fine'"
         )
     try:
-        known = space.finite(reference)
+        broken = is_broken(reference, space)
     except TypeError:
-        known = False
-    if not known:
+        broken = True
+    if broken:
         raise ValueError("reference holds NaN, infinite or no numbers: pass the finite true state at the far end")
     return reference, 0.0
 

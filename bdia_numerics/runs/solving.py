@@ -33,8 +33,8 @@ from bdia_numerics.program import (
 from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import FLOAT64, Space, of, parameter, plain, require_finite, require_system, same_system
-from bdia_numerics.spaces.values import as_states, of_kind, ordered
+from bdia_numerics.spaces import FLOAT64, Space, given, of, parameter, require_finite, require_system, same_system
+from bdia_numerics.spaces.values import of_kind, ordered
 from bdia_numerics.texts import shown
 
 Made = TypeVar("Made")
@@ -72,7 +72,7 @@ def solve(
     grid
         Grid of N slots.
     z
-        z_N of shape (*batch, *data), or a State.
+        z_N of shape (*batch, *data), or a State. Lists of numbers and arrays of integers are read as float64.
     start
         How the first states of a multistep solver are made: a one-step solver (DDIM by default, eq. (25)), a sequence of
         the states z_{N-1}, z_{N-2}, ..., or a mapping with a value for every register.
@@ -90,16 +90,7 @@ def solve(
     ValueError
         For a non-finite state, a State of another solver, grid or prediction, a model output of another shape or dtype.
     TypeError
-        For complex or integer states, and for floats in an exact run.
-
-    Examples
-    --------
-    >>> from bdia_numerics import BDIA, grids, problems, schedules, solve
-    >>> grid = grids.uniform(schedules.vp_linear(), 20, t_min=0.1)
-    >>> model = problems.Gaussian([0.0], 0.25).model(grid.schedule)
-    >>> solution = solve(BDIA(), model, grid, [[1.0]])
-    >>> solution.z.round(3), solution.nfe
-    (array([[0.569]]), 20)
+        For complex or boolean states, and for floats in an exact run.
     """
     check_arguments(solver, model, grid)
     space, grid = prepared("z", z, grid)
@@ -378,7 +369,8 @@ def _differs(schedule: Any, grid: Grid) -> str:
 
 def prepared(name: str, z: Any, grid: Grid) -> tuple[Space, Grid]:
     """Return the system of the states and the grid in it; of different systems only NumPy floats mix."""
-    space = of(next(iter(z.registers.values())) if isinstance(z, State) else z, name)
+    z = next(iter(z.registers.values())) if isinstance(z, State) else given(name, z)
+    space = of(z, name)
     scalars = space.scalars
     if scalars.floats and grid.space.floats:
         # Arrays of any float meet a grid of floats, but a longdouble's digits are more than those of the grid's numbers.
@@ -413,7 +405,7 @@ def _alike(registers: Mapping[str, Any], space: Space, prefix: str = "register")
 
 
 def _checked(name: str, value: Any, space: Space) -> Any:
-    value = np.float64(value) if isinstance(value, float) else as_states(name, plain(name, value))
+    value = np.float64(value) if isinstance(value, float) else given(name, value)
     require_system(name, value, space, "the other states", "convert it")
     require_finite(name, value, space)
     return value

@@ -18,7 +18,7 @@ import numpy as np
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, identity, structure
 from bdia_numerics.runs.files import writing
-from bdia_numerics.spaces import FLOAT64, of, plain, read_stored
+from bdia_numerics.spaces import FLOAT64, of, plain, read_stored, tree
 from bdia_numerics.spaces.values import share
 from bdia_numerics.texts import shown
 
@@ -183,6 +183,7 @@ def _members(content: io.BytesIO) -> dict[str, np.ndarray[Any, Any]]:
 
 
 share(State)
+tree(State, "registers", "remainder")
 
 
 def check_state(state: State, solver: Solver, grid: Grid, first: int, prediction: str) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import and_
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +21,7 @@ from bdia_numerics.program import Plan, Solver, Structure, identity, structure
 from bdia_numerics.program.ops import Held
 from bdia_numerics.program.plan import Call, Stage
 from bdia_numerics.runs.state import State
-from bdia_numerics.spaces import Memory, Space, admitted, plain
+from bdia_numerics.spaces import Memory, Space, admitted, plain, tree
 from bdia_numerics.spaces.values import share
 
 Model = Callable[[Any, Any], Any]
@@ -38,7 +39,8 @@ class Status:
     Attributes
     ----------
     ok : bool
-        Whether every state is finite; of a round trip also whether what came back is of any use.
+        Whether every state is finite; of a round trip also whether what came back is of any use. Under JAX's transformations a traced
+        boolean, without slot and register.
     slot : int or None
         Index i of the slot (from t_i to t_{i-1} in sampling) in which a state first was not.
     register : str or None
@@ -62,7 +64,8 @@ class Status:
 
     def __str__(self) -> str:
         what = "" if self.register is None else f"register {self.register} is not finite after slot i={self.slot}"
-        return "ok" if self.ok else ": ".join(filter(None, (what, self.remedy)))
+        # Of a run under vmap each state has its own answer.
+        return "ok" if np.all(self.ok) else ": ".join(filter(None, (what, self.remedy))) or "a state is not finite"
 
 
 def come_back(status: Status, error: Any, size: Any, *, exact: bool) -> Status:
@@ -131,6 +134,8 @@ class Solution:
 
 
 share(Status, Solution)
+tree(Status, "ok")
+tree(Solution, "z", "state", "status", "trajectory")
 
 
 @dataclass(frozen=True, eq=False)
@@ -429,6 +434,9 @@ class Stepwise:
     def _read(self) -> None:
         """Read what a device found in the course of the run."""
         flags = self.space.read([flag for flag, *_ in self._flags])
+        if not all(isinstance(flag, bool) for flag in flags):  # a traced program will tell
+            self.status = Status(reduce(and_, flags), remedy=self.space.remedy)
+            return
         for finite, (_, slot, register) in zip(flags, self._flags, strict=True):
             if not finite and self.status.ok:
                 self.status = Status(False, slot, register, remedy=self.space.remedy)
@@ -474,7 +482,8 @@ def drive(
     watch = _Watch(course, return_trajectory, callback)
     listen = watch if return_trajectory or callback is not None else None
     run = Stepwise(course, values, space, remainder, stops=True, listen=listen).finish(model)
-    return Solution(run.plan.arithmetic.shown(run.value), run.state, run.place, run.status, watch.trajectory)
+    kept = None if watch.trajectory is None else space.stacked(watch.trajectory)
+    return Solution(run.plan.arithmetic.shown(run.value), run.state, run.place, run.status, kept)
 
 
 def _check_output(space: Memory, output: Any, z: Any, t: Any) -> None:

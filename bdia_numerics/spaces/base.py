@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from bdia_numerics.spaces.memory import NOTHING, Array, Memory, States
+from bdia_numerics.spaces.values import as_states
 from bdia_numerics.texts import ratio, shown
 
 Scalar = Any
@@ -252,9 +253,16 @@ def same_system(found: Any, space: Any) -> bool:
     return found == space if hasattr(space, "dtype") else type(found) is type(space)
 
 
+def require_numpy(name: str, x: Any, remedy: str) -> None:
+    """Raise TypeError for an array of another library."""
+    if hasattr(x, "__array__") and not isinstance(x, np.ndarray | np.generic):
+        raise TypeError(f"{name} is of class {type(x).__name__}, no array of NumPy: {remedy}")
+
+
 def admitted(space: Memory, name: str, output: Any) -> None:
     """Raise TypeError unless a model's output is in the system of a run."""
     if space.floats:
+        require_numpy(name, output, "return numpy.asarray of it, or pass z in its library")
         found: Any = output.dtype if isinstance(output, np.ndarray | np.generic) else np.result_type(type(output))
         dtype = space.dtype  # type: ignore[attr-defined]  # what floats have
         if found != dtype:
@@ -270,10 +278,15 @@ def require_system(name: str, value: Any, space: Any, others: str, remedy: str) 
         raise TypeError(f"{name} is in {found.name}, {others} in {space.name}: {remedy}")
 
 
-def require_finite(name: str, states: Any, space: Space) -> None:
+def require_finite(name: str, states: Any, space: Memory) -> None:
     """Raise ValueError for states that hold NaN or infinity."""
-    if not space.finite(states):
+    if is_broken(states, space):
         raise ValueError(f"{name} holds NaN or infinite values: pass finite states")
+
+
+def is_broken(states: Any, space: Memory) -> bool:
+    """Say whether states are known to hold NaN or infinity; of traced ones nothing is known."""
+    return space.read([space.finite(states)])[0] is False
 
 
 Number = int | float | Fraction
@@ -317,6 +330,11 @@ def plain(name: str, x: Any) -> Any:
         for part in x:
             plain(name, part)
     return x
+
+
+def given(name: str, x: Any) -> Any:
+    """Return states as a caller gave them, of which `as_states` makes arrays of floats where they are lists or whole numbers."""
+    return as_states(name, plain(name, x))
 
 
 def of(x: object, name: str = "") -> Space:

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.spaces.base import plain, register
+from bdia_numerics.spaces.base import given, register, require_numpy
 from bdia_numerics.spaces.floats import Numpy
 from bdia_numerics.spaces.kernel import LIMIT, dequantise
 from bdia_numerics.spaces.memory import Array, register_reader
-from bdia_numerics.spaces.values import as_states
 from bdia_numerics.texts import ratio, shown, whole
 
 _WORD = "lattice"
@@ -67,7 +66,8 @@ class Lattice:
         ValueError
             For NaN, infinity, values of 2^(60 - bits) or more, and bits outside the range.
         """
-        z = np.asarray(as_states("z", plain("z", z)))
+        require_numpy("z", z, "a lattice is made of those, pass numpy.asarray(z) and a model of such arrays")
+        z = np.asarray(given("z", z))
         if z.dtype not in (np.float32, np.float64):
             raise TypeError(f"z={shown(z)} has dtype {z.dtype}: pass float32 or float64 states")
         if bits not in range(60):

@@ -283,19 +283,21 @@ def as_states(name: str, x: Any) -> Any:
 
     Raises
     ------
-    ValueError
-        For a list whose rows have different lengths.
     TypeError
-        For a Solution, with what to pass of it.
+        For a list of other things or with rows of different lengths, and for a Solution, with what to pass of it.
 
     >>> as_states("z", [[0, 1]])
     array([[0., 1.]])
     """
-    if isinstance(x, list | tuple) and not _foreign(x):
-        try:
-            x = np.asarray(x)
-        except ValueError:
-            raise ValueError(f"{name}={shown(x)} has rows of different lengths: pass an array") from None
+    if isinstance(x, list | tuple):
+        elements = np.asarray(x, object)
+        for element in elements.flat:
+            if isinstance(element, bool) or not isinstance(element, int | float | np.integer):
+                raise TypeError(
+                    f"{name} is a list that holds {shown(element)}, a {type(element).__name__}: "
+                    "pass an array, or a list of numbers with rows of equal lengths"
+                )
+        return elements.astype(np.float64)
     if isinstance(x, np.ndarray):
         if x.dtype.kind in "iu":
             return x.astype(np.float64)
@@ -305,13 +307,6 @@ def as_states(name: str, x: Any) -> Any:
             f"{name}={shown(x)} is a {type(x).__name__}: pass its .z, or its .state, which has all registers"
         )
     return x
-
-
-def _foreign(x: Any) -> bool:
-    """Say whether nested lists hold arrays of another library or class, which are not made plain ones without a word."""
-    if isinstance(x, list | tuple):
-        return any(map(_foreign, x))
-    return hasattr(x, "__array__") and not isinstance(x, np.generic) and type(x) not in (np.ndarray, np.memmap)
 
 
 def _sequence(x: Any) -> bool:
