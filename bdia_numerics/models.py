@@ -68,7 +68,29 @@ def velocity(f: Model) -> Predicting:
 
 
 def score(f: Model) -> Predicting:
-    """Say that f predicts the gradient of log q, eq. (5)."""
+    """Say that f predicts the gradient of log q, eq. (5).
+
+    Parameters
+    ----------
+    f
+        A function of (z, t).
+
+    Returns
+    -------
+    Predicting
+        The model, which says what it predicts.
+
+    Raises
+    ------
+    TypeError
+        For what is not callable.
+
+    Examples
+    --------
+    >>> from bdia_numerics import models
+    >>> models.score(lambda z, t: -z).prediction
+    'score'
+    """
     return Predicting(f, "score")
 
 

@@ -28,7 +28,8 @@ from bdia_numerics import (
 from bdia_numerics.formulas import number, table
 from bdia_numerics.pages.ledger import verdicts
 from bdia_numerics.plots import Picture
-from bdia_numerics.plots.stability import region_plot
+from bdia_numerics.plots.results import figure
+from bdia_numerics.plots.results import regions as region_plot
 from bdia_numerics.plots.style import Panel, draw
 
 # %% [markdown]
@@ -133,7 +134,7 @@ regions = {
     for g in (0, Fraction(1, 2), Fraction(4, 5))
 }
 Picture(
-    region_plot(regions),
+    figure(regions, region_plot),
     "Regions of linear stability of BDIA for gamma 0, 1/2 and 4/5, shrinking from Euler's disc",
 )
 

@@ -21,7 +21,7 @@ PAGES = [
         if path.stem not in ("architecture", "decisions", "ledger")
     ),
 ]
-REFUSE_NOTHING = {"stable_diffusion", "vectors"}
+REFUSE_NOTHING = {"stable_diffusion", "vectors", "table", "records"}
 
 
 def objects(block):

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from bdia_numerics.spaces.showing import Listing, Shown
+
 VERDICTS = ("proved", "measured", "refuted", "misprint", "definition", "needs-weights", "skipped", "open", "failed")
 TEXT_WRONG, UNCLEAR, NOT_REPRODUCED = (
     "formula right, text wrong",
@@ -147,8 +149,8 @@ class Check:
     shows: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Decided:
+@dataclass(frozen=True, repr=False)
+class Decided(Shown):
     """A statement with its verdict.
 
     Attributes
@@ -181,6 +183,15 @@ class Decided:
         own = self.statement.kind if self.verdict in ("proved", "measured", "open") else ""
         kind = self.kind or own or _KIND_OF.get(self.verdict, self.verdict)
         object.__setattr__(self, "kind", kind)
+
+    def __str__(self) -> str:
+        return f"{self.statement.id}: {self.kind} ({self.statement.title})"
+
+
+class Ledger(Listing[Decided]):
+    """Decided statements, as `Ledger(decide())`: their table in notebooks, in pandas and as a page."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)

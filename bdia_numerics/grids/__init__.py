@@ -140,12 +140,28 @@ def karras(
 
     Parameters
     ----------
+    schedule, n, t_max, t_min, space
+        As for `uniform`.
     rho
         At least 1; 7 in their paper.
     append_zero
         Take n-1 such slots and a last one down to sigma = 0, as they do.
 
-    Other parameters and errors as in `uniform`; ValueError where alpha = 0 and for rho < 1.
+    Returns
+    -------
+    Grid
+        Of n slots.
+
+    Raises
+    ------
+    ValueError
+        As `uniform`; where alpha = 0, and for rho < 1.
+
+    Examples
+    --------
+    >>> from bdia_numerics import grids, schedules
+    >>> grids.karras(schedules.edm(), 3, t_max=80, t_min=0.002).t.round(3)
+    array([2.000e-03, 4.700e-01, 9.723e+00, 8.000e+01])
     """
     exponent = exact("rho", rho)
     if exponent < 1:
@@ -272,11 +288,22 @@ def from_timesteps(
     space
         The number system.
 
+    Returns
+    -------
+    Grid
+        One slot fewer than times, or as many with final_alpha.
+
     Raises
     ------
     ValueError
         For fewer than two points, times that are not strictly decreasing, NaN, or outside the schedule's domain, and
         for a final_alpha that is not above alpha at the last time.
+
+    Examples
+    --------
+    >>> from bdia_numerics import grids, schedules
+    >>> grids.from_timesteps(schedules.stable_diffusion(), [900, 500, 100], final_alpha=1).n
+    3
     """
     times = [exact("ts", t) for t in _column("ts", ts)][::-1]
     if len(times) + (final_alpha is not None) < 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -86,6 +87,33 @@ def work_precision(found: Dataset) -> Figure:
                 ),
             ]
     return draw(*panels, height=3.0, ncols=4)
+
+
+def sweep(found: Dataset) -> Figure:
+    """Draw a dataset of the study "sweep": errors of samples and of latents against evaluations, a row a problem, grid, schedule and dtype.
+
+    Where there are several seeds, the line is their median.
+    """
+    rows = [d for d in ("problem", "schedule", "grid", "dtype") if d in found.dims]
+    varying = [d for d in rows if found.sizes[d] > 1]
+    numbers = found[["error", "latent_distance", "nfe"]].median("seed")
+    panels = []
+    for place in itertools.product(*(found[d].values for d in rows)):
+        part = numbers.sel(dict(zip(rows, place, strict=True)))
+        about = ", ".join(str(v) for d, v in zip(rows, place, strict=True) if d in varying)
+        for k, (what, y) in enumerate(
+            {"error": "rms error of samples", "latent_distance": "rms error of latents"}.items()
+        ):
+            solvers = {solver_name(str(text)): part.sel(solver=text) for text in found["solver"].values}
+            curves = {
+                name: (one["nfe"].values, one[what].values)
+                for name, one in solvers.items()
+                if one["nfe"].notnull().any()
+            }
+            if curves:
+                title = about if k == 0 else ""
+                panels.append(Panel("model evaluations", y, curves, title=title, log="xy", legend=False))
+    return draw(*panels, height=2.6)
 
 
 def misprints(found: Dataset) -> Figure:

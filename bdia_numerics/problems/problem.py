@@ -231,15 +231,17 @@ class Problem:
             self._check_density(sigma, t)
             flat = array.reshape(-1, self.dimension)
             cast = space.wide.cast if compute_dtype == "float64" else self._narrow(compute_dtype, space).cast
-            score = self._score_at(cast(flat), cast(alpha), cast(sigma), space)
+            result = (self._noise_at if noise else self._score_at)(cast(flat), cast(alpha), cast(sigma), space)
             with np.errstate(all="ignore"):
-                result = -sigma * score if noise else score
                 return result.astype(array.dtype).reshape(array.shape)
 
     def sample(
         self, n: int, rng: np.random.Generator | int, t: Any = None, schedule: NoiseLevels | None = None
     ) -> Array:
-        """Return n independent draws, shape (n, D), float64: clean data, or z at time t when a schedule is given; an int is a seed."""
+        """Return n independent draws, shape (n, D), float64: clean data, or z at time t when a schedule is given.
+
+        `rng` is a generator of NumPy, or the seed of a new one.
+        """
         rng = generator(rng)
         counted: Any = n
         if isinstance(counted, bool) or not isinstance(counted, int | np.integer) or n < 0:
@@ -360,6 +362,11 @@ class Problem:
 
     def _score_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
         raise NotImplementedError
+
+    def _noise_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
+        score = self._score_at(z, alpha, sigma, space)
+        with np.errstate(all="ignore"):
+            return np.asarray(-sigma * score)
 
     def _draw(self, n: int, rng: np.random.Generator) -> Array:
         raise NotImplementedError

@@ -10,11 +10,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 from bdia_numerics import grids
+from bdia_numerics.formulas import expression
 from bdia_numerics.grids import Grid
 from bdia_numerics.program.ops import Combine, Evaluate, Mix, Op, Parameter, rows
 from bdia_numerics.program.refusal import refusal
@@ -198,6 +201,22 @@ def invert_matrix(matrix: Matrix, space: Space) -> tuple[Matrix | None, Scalar]:
     return tuple(tuple(row[n:]) for row in rows), determinant
 
 
+def own_coefficients(segment: Segment, space: Space) -> Any:
+    """Return the product of a step's own coefficients and determinants of mixes, with the sign of how registers are exchanged."""
+    product, places = space.field(1), [held.number for held in segment.before.values()]
+    for op in segment.ops:
+        if isinstance(op, Combine) and op.old is not None:
+            product = product * sum(c for c, number in op.terms if number == op.old)
+            places[places.index(op.old)] = op.target
+        elif isinstance(op, Mix):
+            product = product * invert_matrix(op.matrix, space)[1]
+            moved = dict(zip(op.olds, op.targets, strict=True))
+            places = [moved.get(number, number) for number in places]
+    after = [places.index(segment.after[name].number) for name in segment.before]
+    exchanged = (-1) ** sum(a > b for a, b in combinations(after, 2))
+    return space.coefficient(exchanged * product) if space.exact else exchanged * product
+
+
 @dataclass(frozen=True)
 class Invertibility:
     """Verdict on the exact invertibility of a solver.
@@ -219,7 +238,7 @@ class Invertibility:
     def __str__(self) -> str:
         if not self.invertible:
             return f"no: {self.reason}"
-        return " and ".join(f"{c} != 0" for c in self.condition) or "always"
+        return " and ".join(f"{expression(c)} != 0" for c in self.condition) or "always"
 
 
 def parameters(solver: Solver) -> dict[str, Any]:
@@ -377,7 +396,7 @@ def step_latex(solver: Solver, *, symbols: bool = True, exploding: bool = False)
     --------
     >>> from bdia_numerics import Leapfrog, step_latex
     >>> print(step_latex(Leapfrog(), exploding=True))
-    \begin{aligned}z_{i-1} &= z_{i+1} -\left(\sigma_{i+1} - \sigma_{i-1}\right)\, \hat\epsilon(z_{i}, i)\end{aligned}
+    \begin{aligned}z_{i-1} &= z_{i+1} +\left(\sigma_{i-1} - \sigma_{i+1}\right)\, \hat\epsilon(z_{i}, i)\end{aligned}
     """
     run = _run(solver, symbols, exploding)
     return _print(run, run.segments[0])
@@ -409,6 +428,14 @@ def inverse_latex(solver: Solver, *, symbols: bool = True, exploding: bool = Fal
     """
     inverse, _ = inverse_run(_run(solver, symbols, exploding))
     return _print(inverse, inverse.segments[-1])
+
+
+def latex(solver: Solver) -> str:
+    """Return the step and, where there is one, its derived inverse in LaTeX between dollar signs, as notebooks set a solver."""
+    texts = [rf"\text{{step}}\quad {step_latex(solver)}"]
+    with suppress(NotInvertibleError):
+        texts.append(rf"\text{{inverse}}\quad {inverse_latex(solver)}")
+    return "\n\n".join(f"$\\displaystyle {text}$" for text in texts)
 
 
 def _run(solver: Solver, symbols: bool, exploding: bool) -> Run:
@@ -466,12 +493,11 @@ class _Labels:
             scalar = sympy.factor(c).subs(self.symbols, simultaneous=True)
             if scalar == 0:
                 continue
-            # A minus stands before the term, not inside its brackets.
-            negative = scalar.could_extract_minus_sign()
-            scalar = -scalar if negative else scalar
-            body = rf"\left({sympy.latex(scalar)}\right)" if scalar.is_Add else sympy.latex(scalar)
-            value = self.of(number)
-            parts.append(("-" if negative else "+") + (value if body == "1" else f"{body}\\, {value}"))
+            body, sign, value = expression(scalar, tex=True), "+", self.of(number)
+            if body.startswith("-"):  # a minus stands before the term, not inside its brackets
+                body, sign = expression(-scalar, tex=True), "-"
+            body = rf"\left({body}\right)" if scalar.is_Add else body
+            parts.append(sign + (value if body == "1" else f"{body}\\, {value}"))
         text = " ".join(parts)
         return text.removeprefix("+") or "0"
 

@@ -30,6 +30,7 @@ from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Model, Status, come_back, drive
 from bdia_numerics.spaces import Space, as_floats, given, is_broken, lattice, plain, require_finite, tree
 from bdia_numerics.spaces.lattice import on_lattice
+from bdia_numerics.spaces.showing import Shown
 from bdia_numerics.spaces.values import ordered, share
 from bdia_numerics.texts import one_of, shown
 
@@ -117,8 +118,8 @@ def encode(
     return replace(found, state=state, trajectory=trajectory, inversion=found.inversion or name_of(method))
 
 
-@dataclass(frozen=True)
-class RoundTrip:
+@dataclass(frozen=True, repr=False)
+class RoundTrip(Shown):
     """Both sides of a round trip.
 
     Attributes

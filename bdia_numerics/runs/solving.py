@@ -91,6 +91,15 @@ def solve(
         For a non-finite state, a State of another solver, grid or prediction, a model output of another shape or dtype.
     TypeError
         For complex or boolean states, and for floats in an exact run.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, grids, problems, schedules, solve
+    >>> grid = grids.uniform(schedules.vp_linear(), 20, t_min=0.1)
+    >>> model = problems.Gaussian([0.0], 0.25).model(grid.schedule)
+    >>> solution = solve(BDIA(), model, grid, [[1.0]])
+    >>> solution.z.round(3), solution.nfe
+    (array([[0.569]]), 20)
     """
     check_arguments(solver, model, grid)
     space, grid = prepared("z", z, grid)

@@ -19,14 +19,15 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, identity, structure
 from bdia_numerics.runs.files import writing
 from bdia_numerics.spaces import FLOAT64, of, plain, read_stored, tree
+from bdia_numerics.spaces.showing import Shown
 from bdia_numerics.spaces.values import share
 from bdia_numerics.texts import shown
 
 __all__ = ["State", "check_state", "identity"]
 
 
-@dataclass(frozen=True)
-class State:
+@dataclass(frozen=True, repr=False)
+class State(Shown):
     """Registers of a solver at one end of a run.
 
     Attributes

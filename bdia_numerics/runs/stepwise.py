@@ -22,6 +22,7 @@ from bdia_numerics.program.ops import Held
 from bdia_numerics.program.plan import Call, Stage
 from bdia_numerics.runs.state import State
 from bdia_numerics.spaces import Memory, Space, admitted, plain, tree
+from bdia_numerics.spaces.showing import Shown
 from bdia_numerics.spaces.values import share
 
 Model = Callable[[Any, Any], Any]
@@ -96,8 +97,8 @@ def come_back(status: Status, error: Any, size: Any, *, exact: bool) -> Status:
     )
 
 
-@dataclass(frozen=True)
-class Solution:
+@dataclass(frozen=True, repr=False)
+class Solution(Shown):
     """Result of a run.
 
     Attributes

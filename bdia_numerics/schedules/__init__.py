@@ -128,12 +128,23 @@ def from_functions(
     variance_preserving
         Says that alpha^2 + sigma^2 = 1.
 
+    Returns
+    -------
+    Functions
+        The schedule.
+
     Raises
     ------
     TypeError
         If one is not callable.
     ValueError
         Unless t_min < t_max.
+
+    Examples
+    --------
+    >>> from bdia_numerics import schedules
+    >>> schedules.from_functions(lambda t: 1 - t, lambda t: t).sigma_bar(0.5)
+    1.0
     """
     return Functions(
         alpha, sigma, alpha_dot, sigma_dot, _real("t_min", t_min), _real("t_max", t_max), variance_preserving

@@ -348,10 +348,22 @@ def of(x: object, name: str = "") -> Space:
     name
         Of the argument, for the message.
 
+    Returns
+    -------
+    Space
+        The system, such as `spaces.FLOAT64`.
+
     Raises
     ------
     TypeError
         For complex and integer arrays, for types that no system claims, and for object arrays that mix systems.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bdia_numerics import spaces
+    >>> spaces.of(np.zeros(2, np.float32)).name
+    'float32'
     """
     try:
         return _of(x)

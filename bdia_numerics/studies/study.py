@@ -107,6 +107,9 @@ class Study:
         Dataset -> rows of the table, each values by field; without, those of `records` by `columns`.
     figure : str
         "module:function" of `bdia_numerics.plots`, which takes the dataset.
+    lists : tuple of str
+        Fields of the configuration that say which cells there are, and change nothing in any of them: a run with longer ones finds
+        again what a shorter one computed.
     said : callable
         (what `studies.study.data` returns without it, dataset) -> what the study's command prints as JSON.
 
@@ -139,6 +142,7 @@ class Study:
     columns: Mapping[str, str] = field(default_factory=dict)
     rows: Callable[[Any], Iterable[Mapping[str, Any]]] | None = None
     figure: str = ""
+    lists: tuple[str, ...] = ()
     said: Callable[[dict[str, Any], Any], dict[str, Any]] = field(default=lambda data, dataset: data)
 
 
@@ -243,9 +247,9 @@ def provenance(study: Study, config: Any) -> dict[str, Any]:
     }
 
 
-def as_text(config: Any) -> str:
-    """Return a configuration as JSON, its fields sorted."""
-    return json.dumps(asdict(config), sort_keys=True)
+def as_text(config: Any, without: tuple[str, ...] = ()) -> str:
+    """Return a configuration as JSON, its fields sorted, without some."""
+    return json.dumps({k: v for k, v in asdict(config).items() if k not in without}, sort_keys=True)
 
 
 _COMPUTED_WITH = ("bdia_numerics", "heyoka", "mpmath", "numpy", "python-flint", "scipy", "torch", "xarray")
@@ -308,11 +312,6 @@ def records(study: Study, found: Dataset) -> list[dict[str, Any]]:
     -------
     list of dict
 
-    Raises
-    ------
-    KeyError
-        For a dataset of another study.
-
     Examples
     --------
     >>> from bdia_numerics import studies
@@ -368,11 +367,6 @@ def table(study: Study, found: Dataset) -> tuple[str, list[str], list[list[str]]
     -------
     caption, heads, rows
         Texts.
-
-    Raises
-    ------
-    KeyError
-        For a dataset of another study.
 
     Examples
     --------

@@ -19,6 +19,7 @@ from bdia_numerics.grids.recipes import RULES
 from bdia_numerics.program import Solver, refusal
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import FLOAT64
+from bdia_numerics.spaces.showing import Drawn
 from bdia_numerics.spaces.values import of_kind, ordered
 from bdia_numerics.texts import one_of, shown
 
@@ -182,8 +183,8 @@ class OrderLevel:
     note: str
 
 
-@dataclass(frozen=True)
-class ObservedOrder:
+@dataclass(frozen=True, repr=False)
+class ObservedOrder(Drawn):
     """An observed order: positive where errors fall with the number of steps, negative where they grow.
 
     It holds up to the finest number of steps that was run, and it is undecided where the errors are not consistent with one order, or
@@ -331,10 +332,22 @@ def observed_order(
     max_steps
         Where chosen numbers of steps end: an order of 2 whose error has a small part of order 1 shows it only there.
 
+    Returns
+    -------
+    ObservedOrder
+        The order with its band, and the levels that it rests on.
+
     Raises
     ------
     ValueError
         For steps that are too few or not rising, another arithmetic, fewer than 4 seeds.
+
+    Examples
+    --------
+    >>> from bdia_numerics import DDIM, analysis, problems
+    >>> found = analysis.observed_order(DDIM(), problems.Gaussian([0.0], 0.25), steps=(8, 12, 16, 24, 32), states=4)
+    >>> round(found.order), found.decided
+    (1, True)
     """
     family = as_family(family)
     is_random = getattr(family, "kind", "") == "random"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from statistics import median
 from types import SimpleNamespace
@@ -25,6 +25,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.state import identity
+from bdia_numerics.spaces.showing import Drawn
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
 
@@ -66,8 +67,8 @@ class Work:
     status: str
 
 
-@dataclass(frozen=True)
-class WorkPrecision:
+@dataclass(frozen=True, repr=False)
+class WorkPrecision(Drawn):
     """A table of runs.
 
     Attributes
@@ -87,6 +88,10 @@ class WorkPrecision:
     def select(self, **values: Any) -> tuple[Work, ...]:
         """Return the rows with these values of their attributes, for instance solver="BDIA(gamma=1)"."""
         return tuple(row for row in self.rows if all(getattr(row, k) == v for k, v in values.items()))
+
+    def named(self, **names: str) -> WorkPrecision:
+        """Return the same with other names of solvers."""
+        return replace(self, rows=tuple(replace(row, solver=names.get(row.solver, row.solver)) for row in self.rows))
 
     def labels(self, attribute: str) -> tuple[str, ...]:
         """Return the values of an attribute, in order of appearance."""

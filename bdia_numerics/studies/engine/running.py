@@ -18,7 +18,8 @@ from bdia_numerics.runs.files import writing
 from bdia_numerics.studies.engine.journal import Journal, Task
 from bdia_numerics.studies.engine.journal import tasks as tasks_of
 from bdia_numerics.studies.engine.local import Outcome, Pool, StudyJob, direct, serial
-from bdia_numerics.studies.engine.sources import source
+from bdia_numerics.studies.engine.sources import content, source
+from bdia_numerics.studies.showing import register
 from bdia_numerics.studies.study import (
     Cell,
     Dataset,
@@ -100,6 +101,8 @@ def load(path: str | Path) -> Dataset:
     try:
         import h5netcdf as _  # noqa: F401
         from xarray import load_dataset
+
+        register()
     except ImportError:
         raise ImportError(MISSING) from None
     try:
@@ -162,7 +165,7 @@ def _numbers(values: np.ndarray[Any, Any]) -> bytes:
     return values.tobytes()
 
 
-FORMAT = "2"
+FORMAT = "3"
 
 
 def run(
@@ -178,7 +181,9 @@ def run(
     """Run a study: in this process or in others, and again from where it was killed.
 
     Each finished cell is kept in `folder/NAME.sqlite`, which is whole at any moment; at the end all of them become
-    `folder/NAME.nc`. Run again, a study that was killed computes what is missing, and its dataset is the same to the bit.
+    `folder/NAME.nc`. Run again, a study that was killed computes what is missing, and its dataset is the same to the bit. With more
+    solvers, steps or seeds (the `lists` of its configuration) it computes the new cells alone. What depends on something else that has
+    changed, on another field, the versions of packages or the source of a solver, is computed anew, and the rows of before are kept.
 
     Parameters
     ----------
@@ -204,7 +209,7 @@ def run(
     Raises
     ------
     ValueError
-        If the folder holds this study with another configuration, other versions or other source, or is in use.
+        If the folder holds another study or a journal of another format, or is in use.
     Exception
         Of a cell that fails where no folder keeps the failure; RuntimeError with its text, from another process.
     ImportError
@@ -224,15 +229,10 @@ def run(
         )
     config = study.config() if config is None else config
     job = StudyJob(study, config, source(study, config), versions())
-    identity = {
-        "format": FORMAT,
-        "study": study.name,
-        "config": as_text(config),
-        "versions": versions(),
-        "source": job.source,
-    }
+    identity, origin = {"format": FORMAT, "study": study.name}, "\n".join((as_text(config), job.versions, job.source))
     path = None if folder is None else journal_path(folder, study)
-    journal = Journal(path, identity, lambda: provenance(study, config) | {"source": job.source})
+    told = lambda: provenance(study, config) | {"source": job.source}  # noqa: E731
+    journal = Journal(path, identity, origin, told, content(study, config))
     try:
         pending = _pending(study, config, journal, retry, advance)
         if (first := next(pending, None)) is not None:
@@ -279,6 +279,7 @@ def _dataset(study: Study, config: Any, journal: Journal) -> Dataset:
             raise RuntimeError(f"{dict(task)} was lost: run the study again")
         return found
 
+    register()
     made = assemble(study, config, results(), made_by=journal.provenance)
     return made.assign_attrs(failed=failed)
 
@@ -293,12 +294,21 @@ def dataset_path(folder: str | Path, study: Study) -> Path:
     return Path(folder) / f"{study.name}.nc"
 
 
-def tasks(folder: str | Path, study: Study) -> list[Task]:
-    """Return what the journal in a folder says of each cell: seconds, worker, attempts, failure; ValueError if there is none."""
-    return list(tasks_of(journal_path(folder, study)))
+def tasks(folder: str | Path, study: Study, config: Any = None) -> list[Task]:
+    """Return what the journal in a folder says of each cell: seconds, worker, attempts, failure; ValueError if there is none.
+
+    With a configuration, of the cells of its run alone.
+    """
+    found = list(tasks_of(journal_path(folder, study)))
+    if config is None:
+        return found
+    digest = content(study, config)
+    wanted = {key(task) for task in work(study, config)}
+    return [task for task in found if key(task.cell) in wanted and task.content == digest(task.cell)]
 
 
-def finished(folder: str | Path, study: Study) -> set[str]:
-    """Return the keys of the cells that a folder holds, without those that failed."""
-    path = journal_path(folder, study)
-    return {key(task.cell) for task in tasks_of(path) if not task.failure} if path.exists() else set()
+def finished(folder: str | Path, study: Study, config: Any) -> set[str]:
+    """Return the keys of a run's cells that a folder holds, without those that failed."""
+    if not journal_path(folder, study).exists():
+        return set()
+    return {key(task.cell) for task in tasks(folder, study, config) if not task.failure}
