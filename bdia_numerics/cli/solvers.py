@@ -41,6 +41,8 @@ ORDERS = {
     "RFSolver": (2, 2), "FireFlow": (2, 2), "Leapfrog": (2, 1), "BDIA2": (2, 2), "BDIA3": (4, 3),
     "BELM": (2, 1), "OBELM": (2, 2), "PLMS": (2, 1), "BDIAPLMS": (1, 1), "DEIS": (2, 2),
     "BDIADEIS": (1, 1), "DPMSolverPP": (2, 2), "BDIADPMSolverPP": (1, 1), "DPMSolverMultistep": (2, 2), "StormerVerlet": (2, 2),
+    "EES": (2, 2), "Composed": (4, 2), "SymmetricMultistep": (4, 3), "IPNDM": (2, 1), "DPMSolverPPSinglestep": (2, 2),
+    "UniPC": (3, 3), "SASolver": (2, 2),
 }  # fmt: skip
 """Orders on smooth and on rough grids with the default parameters; proving those of a solver that is not here takes a second."""
 
