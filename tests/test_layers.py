@@ -139,7 +139,7 @@ def solver_faults(source: str) -> list[str]:
 
 def without(source: str, *sections: str) -> str:
     """Return source without the ends of docstrings that begin with one of some sections, which no limit of lines should shorten."""
-    return re.sub(rf"\n +(?:{'|'.join(sections)})\n +-+\n.*?(?=\n +\"\"\")", "", source, flags=re.DOTALL)
+    return re.sub(rf"\n\n +(?:{'|'.join(sections)})\n +-+\n.*?(?=\n +\"\"\")", "", source, flags=re.DOTALL)
 
 
 def number_tests(source: str) -> list[str]:

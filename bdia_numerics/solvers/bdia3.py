@@ -49,7 +49,7 @@ class BDIA3:
     >>> from bdia_numerics import BDIA3, analysis, problems
     >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
     >>> f"{analysis.global_error(BDIA3(), law, grid, start='own').error:.1e}"
-    '6.5e-05'
+    '1.6e-05'
     """
 
     gamma1: Parameter = 1
