@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from json_checks import fits
 from typer.testing import CliRunner
 
 from bdia_numerics import BDIA, grids, names, problems, round_trip, schedules, solve
@@ -181,12 +182,13 @@ def test_every_study_can_be_configured():
 
 
 def test_a_sweep_and_what_it_keeps(small, tmp_path):
-    plan = json.loads(bdia(small, "--dry-run", "--json", "--out", tmp_path / "out").stdout)
+    plan = fits("sweep --dry-run", bdia(small, "--dry-run", "--json", "--out", tmp_path / "out").stdout)
     assert plan["cells"] == 6 and plan["finished"] == 0 and not (tmp_path / "out").exists()
     first = bdia(small, "--workers", 1, "--out", tmp_path / "out")
     assert first.exit_code == 0 and "BDIA(gamma=0.5)" in first.stdout and "steps 8" in first.stdout
     again = bdia(small, "--workers", 1, "--out", tmp_path / "out", "--json")
-    found = json.loads(again.stdout)
+    found = fits("sweep", again.stdout)
+    assert len(fits("sweep --tasks", bdia(small, "--tasks", "--json", "--out", tmp_path / "out").stdout)["cells"]) == 6
     assert len(found["cells"]) == 6 and {c["attempts"] for c in found["cells"]} == {1}
     kept = load(found["dataset"])
     assert kept.sizes["solver"] == 3

@@ -159,7 +159,7 @@ def _show_failures(failures: Sequence[tuple[Mapping[str, Any], str]]) -> None:
 
 def _show_tasks(done: list[Task], as_json: bool) -> int:
     if as_json:
-        typer.echo(as_text({"cells": [asdict(t) for t in done]}))
+        typer.echo(as_text({"cells": [asdict(t) for t in done]}, "--tasks"))
     else:
         first = sorted(done, key=lambda t: (not t.failure, -t.seconds))[:ROWS]
         rows = ((_words(t.cell), f"{t.seconds:.3g}", t.attempts, t.worker, t.failure) for t in first)
@@ -184,7 +184,7 @@ def _show_plan(study: Study, settings: Any, folder: Path, workers: int | None, a
         "workers": count,
     }
     if as_json:
-        typer.echo(as_text({**found, "seconds": each * len(missing) / count}))
+        typer.echo(as_text({**found, "seconds": each * len(missing) / count}, "--dry-run"))
         return 0
     typer.echo(f"study {study.name}: {len(missing)} cells to run, {len(kept)} finished in {folder}")
     typer.echo(

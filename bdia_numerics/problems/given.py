@@ -208,6 +208,11 @@ def from_score(score: Callable[..., Any], sample: Any = None, *, dimension: int,
     schedule
         That of a score of (z, t).
 
+    Returns
+    -------
+    Problem
+        With a numerical flow.
+
     Raises
     ------
     TypeError

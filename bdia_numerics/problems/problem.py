@@ -9,11 +9,12 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.checks import marginal, states
+from bdia_numerics.problems.checks import generator, marginal, states
 from bdia_numerics.problems.reference import Method, reference_flow
 from bdia_numerics.spaces import Array, Space
 from bdia_numerics.spaces.mean_value import ball_of
-from bdia_numerics.texts import shown, whole
+from bdia_numerics.spaces.values import of_kind
+from bdia_numerics.texts import one_of, shown
 
 Kind = Literal["closed form", "CDF transport", "enclosure", "reference"]
 
@@ -178,6 +179,8 @@ class Problem:
 
     def model(self, schedule: NoiseLevels, *, compute_dtype: ComputeDtype = "float64") -> NoisePrediction:
         """Return the exact noise prediction ``eps(z, t)`` under a schedule; the dtype of z is kept, `compute_dtype` as in `score`."""
+        of_kind("schedule", "schedule", schedule, "alpha", "sigma")
+        one_of("compute_dtype", compute_dtype, ("float64", "float32"))
         return NoisePrediction(self, schedule, compute_dtype)
 
     def score(self, z: Any, t: Any, schedule: NoiseLevels, *, compute_dtype: ComputeDtype = "float64") -> Array:
@@ -239,8 +242,10 @@ class Problem:
 
         `rng` is a generator of NumPy, or the seed of a new one.
         """
-        if not isinstance(rng, np.random.Generator):
-            rng = np.random.default_rng(whole("seed", rng))
+        rng = generator(rng)
+        counted: Any = n
+        if isinstance(counted, bool) or not isinstance(counted, int | np.integer) or n < 0:
+            raise ValueError(f"n={shown(n)} is not a number of draws: pass an int of at least 0")
         if (t is None) != (schedule is None):
             raise ValueError("sample takes t and schedule together: give both for noisy states, neither for clean data")
         x = self._draw(n, rng)
@@ -336,8 +341,7 @@ class Problem:
 
     def _narrow(self, compute_dtype: str, space: spaces.Space) -> spaces.Numpy:
         """Return the floats in which a score is computed instead of float64; ValueError where there is no such way."""
-        if compute_dtype != "float32":
-            raise ValueError(f"compute_dtype={shown(compute_dtype)} is unknown: use 'float64' or 'float32'")
+        one_of("compute_dtype", compute_dtype, ("float64", "float32"))
         if not space.double:
             raise ValueError(f"compute_dtype='float32' is for float states, and z is in {space.name}: leave it out")
         raise ValueError(f"compute_dtype='float32' is for mixtures, and this is a {type(self).__name__}: leave it out")

@@ -48,6 +48,14 @@ class Status:
         The register that was not; None if all were.
     remedy : str
         What to change, where the number system is to blame; of a round trip also what it lost.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, grids, schedules, solve
+    >>> grid = grids.uniform(schedules.vp_linear(), 20, t_min=0.1)
+    >>> found = solve(BDIA(), lambda z, t: z * float("nan"), grid, [[1.0]])
+    >>> found.status.ok, found.status.slot
+    (False, 20)
     """
 
     ok: bool = True
@@ -107,6 +115,15 @@ class Solution(Shown):
         Shape (N+1, *batch, *data), indexed as in the paper: 0 is the data end.
     inversion : str
         Of a run from data to noise: what took it there, such as "derived inverse" or "DDIM inversion (10)".
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, grids, problems, schedules, solve
+    >>> grid = grids.uniform(schedules.vp_linear(), 20, t_min=0.1)
+    >>> model = problems.Gaussian([0.0], 0.25).model(grid.schedule)
+    >>> solution = solve(BDIA(), model, grid, [[1.0]], return_trajectory=True)
+    >>> solution.trajectory.shape, sorted(solution.state.registers)
+    ((21, 1, 1), ['z', 'z_prev'])
     """
 
     z: Any

@@ -36,6 +36,29 @@ class SymmetricMultistep:
     Options   `variable`: "sigma_bar" for y = z/alpha, "t", or "angle", atan(sigma/alpha), on variance-preserving schedules, where
               sigma_bar amplifies what the roots receive by a power of its largest value. It is the map of the grid: with equal
               steps of the variable the weights are those of equal steps
+
+    Parameters
+    ----------
+    k
+        Steps of the method.
+    c
+        Coefficient c of the roots, for k = 4 and 5.
+    c2
+        Coefficient c2 of the roots, for k = 5.
+    variable
+        "sigma_bar", or "angle" on variance-preserving schedules.
+
+    Raises
+    ------
+    ValueError
+        For values of these that are not among the choices above.
+
+    Examples
+    --------
+    >>> from bdia_numerics import SymmetricMultistep, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(SymmetricMultistep(), law, grid, start='own').error:.1e}"
+    '3.1e-04'
     """
 
     k: int = 4

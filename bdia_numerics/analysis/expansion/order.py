@@ -166,6 +166,13 @@ def symbolic_order(solver: Solver) -> SymbolicOrder:
     Notes
     -----
     Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, sec. II.2 and III.8 (general linear methods).
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, analysis
+    >>> found = analysis.symbolic_order(BDIA(gamma=1))
+    >>> found.order_smooth, found.order_rough
+    (2, 1)
     """
     start = start_error(solver)
     return resolved(solver, lambda terms: _at(solver, terms, start))

@@ -272,6 +272,11 @@ def best_gamma(
     end : {"noise", "data"}
         Where the round trip begins and ends, as for `round_trip_error`.
 
+    Returns
+    -------
+    BestGamma
+        The gamma, and the errors that were predicted at each.
+
     Raises
     ------
     ValueError
@@ -279,6 +284,12 @@ def best_gamma(
     TypeError
         For a grid that is not in floats.
 
+    Examples
+    --------
+    >>> from bdia_numerics import analysis, problems
+    >>> law, grid = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.1, 0.2]), analysis.GridFamily()(10)
+    >>> round(analysis.best_gamma(law, grid, states=4).gamma, 1)
+    1.0
     """
     one_of("target", target, TARGETS)
     one_of("dtype", dtype, DTYPES)

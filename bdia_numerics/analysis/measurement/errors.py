@@ -122,10 +122,22 @@ def global_error(
     seed
         Of the states that are drawn.
 
+    Returns
+    -------
+    GlobalError
+        By index of the grid.
+
     Raises
     ------
     ValueError
         For a grid without a schedule, another start, a number of states below 1.
+
+    Examples
+    --------
+    >>> from bdia_numerics import DDIM, analysis, problems
+    >>> found = analysis.global_error(DDIM(), problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20))
+    >>> f"{found.error:.1e}", found.nfe
+    ('2.0e-02', 20)
     """
     truth = exact_states(problem, grid, states, seed)
     run = run_from(solver, problem, grid, truth, start, return_trajectory=True)

@@ -20,6 +20,7 @@ from bdia_numerics.analysis.measurement.errors import (
     root_mean_square,
     run_from,
 )
+from bdia_numerics.analysis.measurement.observed import Family, as_family
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import Solver, structure
@@ -110,7 +111,7 @@ class WorkPrecision(Drawn):
 def work_precision(
     solvers: Iterable[Solver] | Mapping[str, Solver],
     problems: Mapping[str, ExactProblem],
-    grids: Mapping[str, Callable[[int], Grid]],
+    grids: Mapping[str, Family | str],
     nfe: Sequence[int] | None = None,
     *,
     slots: Sequence[int] | None = None,
@@ -130,7 +131,7 @@ def work_precision(
     problems
         Distributions with `model`, `sample` and `flow`, by label.
     grids
-        Functions of the number of slots, for instance a `GridFamily`, by label.
+        Functions of the number of slots, for instance a `GridFamily`, or names of one, by label.
     nfe
         Numbers of evaluations, the same for all solvers; each takes as many steps as they pay for (EDICT, with two a step, half as
         many as BDIA).
@@ -164,6 +165,7 @@ def work_precision(
     if repeats < 1:
         raise ValueError(f"repeats={repeats}: time at least 1 run")
     named = dict(solvers) if isinstance(solvers, Mapping) else {identity(s): s for s in solvers}
+    grids = {label: as_family(make) for label, make in grids.items()}
     for name, given in (("solvers", named), ("problems", problems), ("grids", grids)):
         if not given:
             raise ValueError(f"{name} is empty: pass at least one")

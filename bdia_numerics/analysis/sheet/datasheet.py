@@ -349,6 +349,13 @@ class Datasheet(Shown):
     inverse_growth
         By number of steps and name of a grid in use (`analysis.PRACTICAL`): how many times the inverse enlarges errors there; empty
         without an inverse.
+
+    Examples
+    --------
+    >>> from bdia_numerics import DDIM, datasheet
+    >>> sheet = datasheet(DDIM(), measured=False)
+    >>> sheet.structure.nfe, sheet.documented["Source"]
+    (1, 'paper, eq. (6)-(8); Song, Meng, Ermon, ICLR 2021')
     """
 
     name: str
@@ -446,6 +453,13 @@ def datasheet(solver: Solver, *, measured: bool = True, progress: Progress | Non
     ------
     TypeError, ValueError
         If the object is not a solver, as `program.structure` says.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, datasheet
+    >>> sheet = datasheet(BDIA(gamma=1), measured=False)
+    >>> sheet.given.order.order_smooth, sheet.given.order.order_rough, str(sheet.invertibility)
+    (2, 1, 'gamma != 0')
     """
     shape, general = structure(solver), symbolised(solver)
     given = {name: str(value) for name, value in parameters(solver).items()}

@@ -111,6 +111,12 @@ def zero_stability(
     -----
     Inside the unit circle: Schur and Cohn's determinants. On it: irreducible factors that are their own reciprocals, whose
     roots are counted by Sturm's theorem, and eigenvectors by rank. No root is computed.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, analysis
+    >>> analysis.zero_stability(BDIA(gamma=1)).stable
+    True
     """
     given = pattern_of(pattern)
     lengths = given[::-1]

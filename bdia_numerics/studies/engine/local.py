@@ -245,7 +245,7 @@ def processes(workers: int | None = None, *, timeout: float | None = None) -> Po
     ValueError
         For fewer than one, and for a timeout that is not above 0.
     """
-    count = cores() if workers is None else workers
+    count = cores() if workers is None else whole("workers", workers)
     if count < 1:
         raise ValueError(f"workers={workers}: give a number of processes, 1 or more")
     if timeout is not None and not 0 < timeout < math.inf:

@@ -67,12 +67,33 @@ def save(dataset: Dataset, path: str | Path) -> Path:
 def load(path: str | Path) -> Dataset:
     """Read a dataset that `save` wrote, all of it.
 
+    Parameters
+    ----------
+    path
+        Of a .nc file.
+
+    Returns
+    -------
+    xarray.Dataset
+
     Raises
     ------
     ValueError
         If there is no such file, it is not a netCDF, or is of a later format.
     ImportError
         Without h5netcdf; the message names the extra.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from bdia_numerics import studies
+    >>> study = studies.STUDIES["precision"]
+    >>> config = study.config(solvers=("BDIA",), gammas=(0.9,), grids=("uniform",), steps=(20,), ends=("noise",))
+    >>> made = studies.run(study, config)
+    >>> with TemporaryDirectory() as folder:
+    ...     studies.load(studies.save(made, Path(folder) / "made.nc")).equals(made)
+    True
     """
     path = Path(path)
     if not path.is_file():
@@ -99,6 +120,28 @@ def data_hash(dataset: Dataset) -> str:
     """Return the SHA-256 of a dataset's values and coordinates, with names and dimensions; attributes do not count.
 
     The same before it was saved and after it was loaded.
+
+    Parameters
+    ----------
+    dataset
+        Of any study.
+
+    Returns
+    -------
+    str
+        64 digits in base 16.
+
+    Raises
+    ------
+    TypeError
+        For values that are neither numbers nor texts.
+
+    Examples
+    --------
+    >>> import xarray
+    >>> from bdia_numerics import studies
+    >>> studies.data_hash(xarray.Dataset({"x": 1.0}))[:8]
+    'b59b2e0b'
     """
     digest = hashlib.sha256()
     for name in sorted(map(str, dataset.variables)):
@@ -171,7 +214,19 @@ def run(
         Of a cell that fails where no folder keeps the failure; RuntimeError with its text, from another process.
     ImportError
         Without an extra that is needed; the message names it.
+
+    Examples
+    --------
+    >>> from bdia_numerics import studies
+    >>> study = studies.STUDIES["precision"]
+    >>> config = study.config(solvers=("BDIA",), gammas=(0.9,), grids=("uniform",), steps=(20,), ends=("noise",))
+    >>> dict(studies.run(study, config)["error"].sizes)
+    {'end': 1, 'solver': 1, 'gamma': 1, 'grid': 1, 'steps': 1, 'dtype': 3}
     """
+    if not isinstance(study, Study):
+        raise TypeError(
+            f"study={shown(study)} is not a Study: pass one of studies.STUDIES, such as studies.STUDIES['digits']"
+        )
     config = study.config() if config is None else config
     job = StudyJob(study, config, source(study, config), versions())
     identity, origin = {"format": FORMAT, "study": study.name}, "\n".join((as_text(config), job.versions, job.source))
