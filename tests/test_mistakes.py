@@ -46,6 +46,7 @@ NAMES = {name: getattr(bdia_numerics, name) for name in bdia_numerics.__all__} |
     "configs": configs,
     "GridFamily": GridFamily,
     "names": names,
+    "problems": problems,
     "np": np,
     "studies": studies,
     "testing": testing,
@@ -80,6 +81,12 @@ analysis.best_gamma(grid, law) | the problem comes before the grid | best_gamma(
 analysis.leading_error(BDIA(), law, 1.0, VP, t_max=0.9, t_min=0.1) | the schedule comes before the states | (solver, problem, schedule, z)
 testing.assert_order(BDIA(), "1") | order='1' is not a number | pass a float
 solve(BDIA(), model, grid, z=[[0.0], [1.0, 2.0]]) | z is a list that holds [0.0] | with rows of equal lengths
+testing.certify(BDIA(), "order=2") | claims='order=2' is not a collection | pass a list of them
+testing.certify(BDIA(), [3]) | claim='3' is unknown | use one of order
+testing.certify(lambda eps, grid, z: None, ["nfe=1"]) | <lambda> returned None for states of shape ( | return the state
+analysis.work_precision([BDIA()], {"p": law}, {"g": lambda n: n}, (6,)) | grids['g'](n)=6 is not a Grid | make one
+encode(BDIA(), model, grid, z, lambda: 3) | method=<lambda>() does not take (solver, model, grid, x_0) | pass a function
+problems.from_score(lambda z, t, s: -z, z, dimension=1) | sample=array( | pass a function of (n, rng)
 # Arguments of another kind, or in another place
 solve(model, BDIA(), grid, z) | the solver comes before the model | solve(solver, model, grid, z)
 solve(BDIA(), law, grid, z) | model=GaussianMixture( | pass a function of (z, t)

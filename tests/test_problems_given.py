@@ -117,7 +117,7 @@ def score(function, dimension=2, **more):
         (TypeError, r"cannot be called as score\(z, t\): pass one that can", lambda: score(lambda z: -z)),
         (TypeError, "score=3 cannot be called", lambda: score(3)),
         (TypeError, "schedule='vp' is not a schedule", lambda: score(lambda z, t: -z, schedule="vp")),
-        (ValueError, "dimension is missing", lambda: score(lambda z, t: -z, dimension=0)),
+        (ValueError, "dimension=0: give 1 or more", lambda: score(lambda z, t: -z, dimension=0)),
         (ValueError, r"score\(z, t=.*\) has shape \(3,\) for z of shape \(3, 2\)", lambda: score(lambda z, t: -z[:, 0])),
         (ValueError, r"score is not finite at z = \[", lambda: score(lambda z, t: z * np.nan)),
         (TypeError, "has dtype float32 for z of float64", lambda: score(lambda z, t: -z.astype(np.float32))),

@@ -29,11 +29,13 @@ from bdia_numerics.program import symbolised
 from bdia_numerics.spaces import showing
 from bdia_numerics.studies import run
 from bdia_numerics.studies.gamma_map import MAP
+from bdia_numerics.testing import certify
 
 mpl.use("Agg")
 VP = schedules.vp_linear()
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
 GRID = grids.uniform(VP, 8, t_max=1, t_min=0.1)
+LEADING = analysis.LeadingError(2, 0.5, 0.1, 0.0, 0.0, 1e-6, np.linspace(0.01, 0.99, 21), np.linspace(1, 2, 21))
 NFE = (4, 6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 30)
 
 
@@ -67,11 +69,32 @@ def results():
         "symbolic": analysis.symbolic_order(symbolised(BDIA())),
         "findings": analysis.lint(config, steps=10),
         "ledger": claims.Ledger(claims.decide(["eq-1", "eq-34"])),
+        "amplification": analysis.amplification(BDIA(), GRID, "invert"),
+        "local": analysis.local_truncation_error(BDIA(), LAW, GRID, states=3),
+        "leading": LEADING,
+        "loss": analysis.round_trip_error(BDIA(), GRID),
+        "requirement": analysis.required_dtype(BDIA(), GRID, 1e-3),
+        "stability": analysis.zero_stability(BDIA()),
+        "certified": certify(BDIA(), ["nfe=1", "nfe=2"]),
+        "grid": grids.uniform(VP, 200, t_min=0.1),
         "solution": solve(BDIA(), lambda z, t: z / 2, GRID, np.zeros((64, 2))),
     }
 
 
-DRAWN = ("order", "work", "region", "budget", "error", "gamma", "map")
+DRAWN = (
+    "order",
+    "work",
+    "region",
+    "budget",
+    "error",
+    "gamma",
+    "map",
+    "amplification",
+    "local",
+    "leading",
+    "loss",
+    "requirement",
+)
 
 
 def test_a_result_is_a_few_short_lines(results):
@@ -113,6 +136,28 @@ def test_a_table_of_pandas_has_the_numbers(results):
     levels = results["order"].to_pandas()
     assert levels["steps"].tolist() == [16, 24, 32, 48, 64]
     assert set(results["sheet"].to_pandas()["part"]) >= {"Proved for all parameters", "Proved for gamma = 1"}
+
+
+def test_columns_of_a_table_are_those_of_the_result(results):
+    found, table = results["amplification"], results["amplification"].to_pandas()
+    assert table["slot"].tolist() == found.slots.tolist() and table["growth so far"].iloc[-1] == found.total
+    assert table["growth to the end"].tolist() == found.injected.tolist()
+    assert results["loss"].to_pandas().set_index("dtype")["error"].to_dict() == dict(results["loss"].errors)
+    assert results["local"].to_pandas()["rms"].tolist() == results["local"].rms.tolist()
+    assert results["certified"].to_pandas()["verdict"].tolist() == ["measured", "failed"]
+
+
+def test_an_enclosure_is_drawn_as_the_boxes_that_hold_the_error():
+    pytest.importorskip("flint")
+    from matplotlib import pyplot as plt
+
+    found = analysis.enclose_error(DDIM(), LAW, grids.uniform(VP, 2, t_min=0.1), (-0.5, 0.5), budget=8)
+    boxes = [patch.get_bbox() for patch in found.plot().patches]
+    for bar, (((low, high),), (error,)) in zip(boxes, found.pieces, strict=True):
+        assert (bar.x0, bar.x1) == pytest.approx((float(low), float(high)))
+        assert (bar.y0, bar.y1) == pytest.approx((float(error.lower()), float(error.upper())))
+    assert len(found.to_pandas()) == len(boxes) and len(repr(found)) < 400
+    plt.close("all")
 
 
 def test_a_page_is_one_file(results, tmp_path):

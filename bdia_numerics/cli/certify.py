@@ -103,6 +103,8 @@ def subject_of(option: str, text: str, inverse: bool = False) -> Any:
         require_torch()
         make, positional, named = names.read(option, text, {word: driving.scheduler_class(schedulers[word])})
     elif names.module_of(text) is None:
+        if word.endswith(".py"):
+            raise ValueError(f"{option}={text} names no function: write {text}:sample, with the name of yours")
         if word not in map(str.lower, solvers.SOLVERS):
             one_of(option, word, (*solvers.SOLVERS, *configs.FAMILIES))
         return names.solver(text)

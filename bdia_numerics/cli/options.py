@@ -225,4 +225,4 @@ def require_torch() -> None:
 
     missing = [name for name in ("torch", "diffusers", "safetensors") if find_spec(name) is None]
     if missing:
-        raise ImportError(f"unet needs {', '.join(missing)}: pip install 'bdia_numerics[torch]'")
+        raise ImportError(f"{', '.join(missing)} is not installed: pip install 'bdia_numerics[torch]'")

@@ -17,6 +17,7 @@ from bdia_numerics.schedules import Schedule
 from bdia_numerics.schedules.base import angle_of, write
 from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.spaces.base import decimal
+from bdia_numerics.spaces.showing import Shown
 from bdia_numerics.texts import MOST, ratio, shown
 
 Time = Any
@@ -32,8 +33,8 @@ class Spacing(Protocol):
     def points(self, space: Space) -> Columns: ...
 
 
-@dataclass(frozen=True, eq=False)
-class Grid:
+@dataclass(frozen=True, eq=False, repr=False)
+class Grid(Shown):
     """N slots between N+1 times.
 
     Attributes

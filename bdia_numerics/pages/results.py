@@ -9,8 +9,23 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bdia_numerics import formulas, names, plots
-from bdia_numerics.analysis import Datasheet, Finding, ObservedOrder, Proved, SymbolicOrder, WorkPrecision
+from bdia_numerics.analysis import (
+    Amplification,
+    Datasheet,
+    ErrorEnclosure,
+    Finding,
+    LeadingError,
+    LocalErrors,
+    ObservedOrder,
+    Proved,
+    Requirement,
+    RoundTripError,
+    SymbolicOrder,
+    WorkPrecision,
+)
 from bdia_numerics.analysis.measurement.budget import BestGamma, ErrorBudget
 from bdia_numerics.analysis.measurement.errors import GlobalError
 from bdia_numerics.analysis.sheet.proved import order_rows
@@ -23,12 +38,22 @@ from bdia_numerics.spaces.later import Later
 from bdia_numerics.spaces.showing import Listing, brief
 from bdia_numerics.studies.showing import StudyResult
 from bdia_numerics.studies.study import records
+from bdia_numerics.testing import Certified
 
 drawn = Later("bdia_numerics.plots.results")
 
 Row = dict[str, Any]
 Table = tuple[str, list[Row]]
 """A title, and rows of numbers and texts by the heads of their columns."""
+
+
+def _rows(**columns: Iterable[Any]) -> list[Row]:
+    """Return rows of equally long columns; in their heads _ stands for a space."""
+    heads = [name.replace("_", " ") for name in columns]
+    return [
+        dict(zip(heads, row, strict=True))
+        for row in zip(*(np.asarray(x).tolist() for x in columns.values()), strict=True)
+    ]
 
 
 def _pairs(rows: Iterable[tuple[str, str]]) -> list[Row]:
@@ -90,29 +115,57 @@ def _(found: WorkPrecision) -> list[Table]:
 
 @tables.register
 def _(found: ErrorBudget) -> list[Table]:
-    rows = [
-        {"slot": int(i), "rms": float(rms), "share": float(share)}
-        for i, rms, share in zip(found.slots, found.rms, found.shares, strict=True)
-    ]
+    rows = _rows(slot=found.slots, rms=found.rms, share=found.shares)
     return [(f"Error budget of {found.solver}, start {found.start_share:.2g}", rows)]
 
 
 @tables.register
 def _(found: GlobalError) -> list[Table]:
+    return [(f"Global error of {found.solver}", _rows(t=found.t, rms=found.rms, largest=found.largest))]
+
+
+@tables.register
+def _(found: LocalErrors) -> list[Table]:
+    return [(f"Local errors of {found.solver}", _rows(slot=found.slots, h=found.h, rms=found.rms))]
+
+
+@tables.register
+def _(found: Amplification) -> list[Table]:
+    rows = _rows(slot=found.slots, growth_so_far=found.norms, growth_to_the_end=found.injected)
+    return [(f"Amplification by {found.solver}, {found.total:.3g} in all", rows)]
+
+
+@tables.register
+def _(found: LeadingError) -> list[Table]:
+    head = f"Leading error: {found.coefficient:.4g}, oscillating {found.oscillating:.4g}, over N^{found.order}"
+    return [(head, _rows(u=found.u, density=found.density))]
+
+
+@tables.register(RoundTripError)
+@tables.register(Requirement)
+def _(found: Any) -> list[Table]:
+    head = getattr(found, "summary", "") or f"Error of a round trip of {found.solver} in {found.steps} steps"
+    return [(head, _rows(dtype=[*found.errors], error=[*found.errors.values()]))]
+
+
+@tables.register
+def _(found: ErrorEnclosure) -> list[Table]:
     rows = [
-        {"t": float(t), "rms": float(a), "largest": float(b)}
-        for t, a, b in zip(found.t, found.rms, found.largest, strict=True)
+        {"states": "; ".join(f"{float(low):.6g} to {float(high):.6g}" for low, high in box)}
+        | {f"error {k}": str(ball) for k, ball in enumerate(balls, 1)}
+        for box, balls in found.pieces
     ]
-    return [(f"Global error of {found.solver}", rows)]
+    return [(f"Enclosed error, on {len(rows)} boxes", rows)]
+
+
+@tables.register
+def _(found: Certified) -> list[Table]:
+    return [(found.claim, [asdict(found)])]
 
 
 @tables.register
 def _(found: BestGamma) -> list[Table]:
-    rows = [
-        {"gamma": float(g), "sample": float(a), "round trip": float(b)}
-        for g, a, b in zip(found.gammas, found.sample, found.round_trip, strict=True)
-    ]
-    return [(found.why, rows)]
+    return [(found.why, _rows(gamma=found.gammas, sample=found.sample, round_trip=found.round_trip))]
 
 
 @tables.register

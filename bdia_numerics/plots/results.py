@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from bdia_numerics.analysis import GlobalError, ObservedOrder, StabilityRegion, WorkPrecision
+from bdia_numerics.analysis import (
+    Amplification,
+    ErrorEnclosure,
+    GlobalError,
+    LeadingError,
+    LocalErrors,
+    ObservedOrder,
+    Requirement,
+    RoundTripError,
+    StabilityRegion,
+    WorkPrecision,
+)
 from bdia_numerics.analysis.measurement.budget import BestGamma, ErrorBudget
 from bdia_numerics.analysis.measurement.errors import ErrorRatio
 from bdia_numerics.formulas import solver_name
@@ -130,6 +141,55 @@ def _(found: ErrorBudget, ax: Any) -> None:
 def _(found: GlobalError, ax: Any) -> None:
     curves = {"root mean square": (found.t, found.rms), "largest": (found.t, found.largest)}
     fill(ax, Panel("$t$", "error", curves, log="y"))
+    ax.legend()
+
+
+@draw.register
+def _(found: LocalErrors, ax: Any) -> None:
+    fill(ax, Panel("slot, from the data end", "error of one step", {"": (found.slots, found.rms)}, log="y"))
+
+
+@draw.register
+def _(found: Amplification, ax: Any) -> None:
+    curves = {"of the first registers, so far": (found.slots, found.norms)}
+    curves["of the slot's own, to the end"] = (found.slots, found.injected)
+    fill(ax, Panel("slot, from the data end", "growth of a perturbation", curves, log="y"))
+    ax.legend()
+
+
+@draw.register
+def _(found: LeadingError, ax: Any) -> None:
+    fill(ax, Panel("$u = i/N$", f"part of the error times $N^{found.order}$", {"": (found.u, found.density)}))
+
+
+@draw.register(RoundTripError)
+@draw.register(Requirement)
+def _(found: Any, ax: Any) -> None:
+    """Draw the error in each format; one that overflows has none."""
+    ax.plot(list(found.errors), list(found.errors.values()), marker="o", linestyle="")
+    if isinstance(found, Requirement):
+        ax.axhline(found.tolerance, color=GREY, linestyle="--", label="tolerance")
+        ax.legend()
+    ax.set(yscale="log", xlabel="format", ylabel="root-mean-square error")
+
+
+@draw.register
+def _(found: ErrorEnclosure, ax: Any) -> None:
+    """Draw boxes that hold the error, over the first coordinate of the states."""
+    sides = np.array([[float(end) for end in box[0]] for box, _ in found.pieces])
+    for k, look in enumerate(looks([str(k) for k, _ in enumerate(found.error, 1)]).values()):
+        balls = [errors[k] for _, errors in found.pieces]
+        middle, radius = (np.array([float(getattr(b, part)()) for b in balls]) for part in ("mid", "rad"))
+        ax.bar(
+            sides[:, 0],
+            2 * radius,
+            np.diff(sides)[:, 0],
+            middle - radius,
+            align="edge",
+            color=look["color"],
+            label=f"coordinate {k + 1}",
+        )
+    ax.set(xlabel="first coordinate of the state", ylabel="error, enclosed")
     ax.legend()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from bdia_numerics import schedules, spaces
 from bdia_numerics.problems.problem import REFERENCE, Certificate, CertifiedFlow, Problem
 from bdia_numerics.spaces import Array
-from bdia_numerics.spaces.values import of_kind
+from bdia_numerics.spaces.values import of_kind, takes
 from bdia_numerics.texts import refuse, shown, whole
 
 _EDM = schedules.edm()
@@ -56,16 +56,17 @@ class GivenFunction(Problem):
         name = self.predicts
         if self.schedule is not None:
             of_kind("schedule", "schedule", self.schedule)
-        refuse((self.dimension == 0, "dimension is missing: give D, the length of a state, as dimension=2"))
         whole("dimension", self.dimension, least=1)
+        if self.sampler is not None:
+            takes("sample", self.sampler, "n", "rng")
         arguments = 3 if self.schedule is None else 2
         try:
             inspect.signature(self.function).bind(*range(arguments))
         except TypeError:
-            takes = "(z, t, schedule)" if self.schedule is None else "(z, t)"
+            call = "(z, t, schedule)" if self.schedule is None else "(z, t)"
             also = ", or say with schedule= to which schedule a function of (z, t) belongs" * (self.schedule is None)
             raise TypeError(
-                f"{name}={shown(self.function)} cannot be called as {name}{takes}: pass one that can{also}"
+                f"{name}={shown(self.function)} cannot be called as {name}{call}: pass one that can{also}"
             ) from None
         except ValueError:  # a function in C, which does not say what it takes
             pass

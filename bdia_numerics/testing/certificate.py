@@ -12,6 +12,8 @@ from typing import Any
 
 from bdia_numerics import names
 from bdia_numerics.analysis.measurement.errors import ExactProblem
+from bdia_numerics.spaces.showing import Listing, Shown
+from bdia_numerics.spaces.values import ordered
 from bdia_numerics.testing.latents import PRACTICAL_SLOTS, assert_latent_valid
 from bdia_numerics.testing.orders import assert_nfe, assert_order
 from bdia_numerics.testing.returns import ENDS, assert_exactly_invertible, assert_round_trip
@@ -23,8 +25,8 @@ SMOOTH = "smooth"
 _NFE = re.compile(r"(\d+)([+-]\d+)?")
 
 
-@dataclass(frozen=True)
-class Certified:
+@dataclass(frozen=True, repr=False)
+class Certified(Shown):
     """One claim, decided on one family of grids.
 
     Attributes
@@ -49,6 +51,7 @@ class Certified:
     seconds: float
 
 
+@ordered
 def certify(
     subject: Any,
     claims: Iterable[str],
@@ -57,7 +60,7 @@ def certify(
     invert: Any = None,
     mu: float | None = None,
     problem: ExactProblem = LAW,
-) -> tuple[Certified, ...]:
+) -> Listing[Certified]:
     """Decide claims on a sampler by the assertions of this module.
 
     Parameters
@@ -93,12 +96,12 @@ def certify(
     refuse((not families, "families is empty: name one, such as smooth"))
     todo = [task for claim in claims for task in _tasks(claim, families, sampler.takes_grids)]
     refuse((not todo, "claims is empty: name one, such as order=2"))
-    return tuple(_decided(claim, family, partial(check, subject, **ways)) for claim, family, check in todo)
+    return Listing(_decided(claim, family, partial(check, subject, **ways)) for claim, family, check in todo)
 
 
 def _tasks(claim: str, families: Sequence[str], takes_grids: bool) -> Iterator[tuple[str, str, Callable[..., Any]]]:
     """Yield a claim with each family of grids and the function of a subject that decides it."""
-    head, _, own = claim.partition("@")
+    head, _, own = str(claim).partition("@")
     name, sign, value = (part.strip() for part in head.partition("="))
     one_of("claim", name, CLAIMS)
     make, example = CLAIMS[name]

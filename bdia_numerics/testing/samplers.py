@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -228,8 +229,10 @@ class FunctionSampler(OnGrids):
         found = copied(function(eps, grid, given))
         end = found[0] if isinstance(found, tuple) else found
         if np.shape(end) != sent:
+            said = "None" if end is None else f"shape {np.shape(end)}"
+            also = " (its z is the tuple that the opposite run returned)" if isinstance(given, tuple) else ""
             raise TypeError(
-                f"{name} returned shape {np.shape(end)} for states of shape {sent}: return the state at the other end"
+                f"{name} returned {said} for states of shape {sent}{also}: return the state at the other end"
             )
         state = np.asarray(plain("the returned state", end))
         if state.dtype.kind not in "fiu":
@@ -391,6 +394,8 @@ def from_kdiffusion(function: Callable[..., Any], *, inverse: bool = False, **op
     """
     if not callable(function):
         raise TypeError(f"function={shown(function)} cannot be called: pass a sampler of k-diffusion")
+    if find_spec("torch") is None:
+        raise ImportError("a sampler of k-diffusion needs torch: pip install 'bdia_numerics[torch]'")
 
     def sample(eps: Any, grid: Grid, z: Array) -> Array:
         import torch

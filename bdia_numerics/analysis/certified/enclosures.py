@@ -24,6 +24,7 @@ from bdia_numerics.program import Solver, identity
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.spaces import Balls, MeanValue, parameter
 from bdia_numerics.spaces.mean_value import ball_of
+from bdia_numerics.spaces.showing import Drawn, Shown
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import one_of, shown
 
@@ -164,8 +165,8 @@ Progress = Callable[[float, int], None]
 """Called with the part of the box that is decided, and the number of boxes looked at."""
 
 
-@dataclass(frozen=True)
-class ErrorEnclosure:
+@dataclass(frozen=True, repr=False)
+class ErrorEnclosure(Drawn):
     """Where the error of a solver, numerical less exact state at the data end, lies over a box of initial states.
 
     Attributes
@@ -197,8 +198,8 @@ class ErrorEnclosure:
         return max(float(e.rad()) for _, errors in self.pieces for e in errors)
 
 
-@dataclass(frozen=True)
-class Counterexample:
+@dataclass(frozen=True, repr=False)
+class Counterexample(Shown):
     """A state at which the opposite is certain, and both errors there (Euclidean norms)."""
 
     state: tuple[Fraction, ...]
@@ -206,8 +207,8 @@ class Counterexample:
     error_b: Ball
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """What became of the statement that a's error is smaller than b's, from every state of a box.
 
     Attributes

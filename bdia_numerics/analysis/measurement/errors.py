@@ -16,7 +16,7 @@ from bdia_numerics.runs.solving import Solution, begin, solve
 from bdia_numerics.runs.state import identity
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import Array, kind_of, plain
-from bdia_numerics.spaces.showing import Drawn, Shown
+from bdia_numerics.spaces.showing import Drawn
 from bdia_numerics.spaces.values import of_kind, ordered
 from bdia_numerics.texts import one_of
 
@@ -63,7 +63,7 @@ class GlobalError(Drawn):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LocalErrors(Shown):
+class LocalErrors(Drawn):
     """The errors of single steps from exact history.
 
     Attributes

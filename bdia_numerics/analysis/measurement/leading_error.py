@@ -18,6 +18,7 @@ from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import mp
+from bdia_numerics.spaces.showing import Drawn
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
 
@@ -255,8 +256,8 @@ VARIABLES = ("t", "sigma_bar", "log_snr", "half_log_snr")
 _DIGITS = 50
 
 
-@dataclass(frozen=True)
-class LeadingError:
+@dataclass(frozen=True, repr=False)
+class LeadingError(Drawn):
     """exact - numerical of a run over N slots, times N^order, as N grows: coefficient + (-1)^N oscillating.
 
     Attributes

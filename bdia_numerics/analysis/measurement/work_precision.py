@@ -26,7 +26,7 @@ from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces.showing import Drawn
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces.values import of_kind, ordered
 from bdia_numerics.texts import shown
 
 _TRIALS = (8, 9)
@@ -169,6 +169,8 @@ def work_precision(
     for name, given in (("solvers", named), ("problems", problems), ("grids", grids)):
         if not given:
             raise ValueError(f"{name} is empty: pass at least one")
+    for label, make in grids.items():
+        of_kind("grid", f"grids[{label!r}](n)", make(max(counts)))
     rows = []
     for (p, problem), (g, make), (label, solver) in product(problems.items(), grids.items(), named.items()):
         for n in counts if slots else _affordable(solver, problem, make, counts, start):

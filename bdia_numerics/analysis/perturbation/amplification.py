@@ -20,6 +20,7 @@ from bdia_numerics.program.ops import Evaluate, Op, interpret
 from bdia_numerics.runs.solving import inverse_plan
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces import Array, plain
+from bdia_numerics.spaces.showing import Drawn, Shown
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import one_of, shown
 
@@ -134,8 +135,8 @@ def output_of(solver: Solver, run: Run, direction: str) -> str:
 Sides = dict[int, int]
 
 
-@dataclass(frozen=True, eq=False)
-class Amplification:
+@dataclass(frozen=True, eq=False, repr=False)
+class Amplification(Drawn):
     """How perturbations grow over a run, linearised: eps answers a perturbation dz with J dz.
 
     Attributes
@@ -192,8 +193,8 @@ class Amplification:
         return float(np.hypot.reduce(self.injected))
 
 
-@dataclass(frozen=True, eq=False)
-class WorstCase:
+@dataclass(frozen=True, eq=False, repr=False)
+class WorstCase(Shown):
     """Largest total amplification when J lies anywhere between two limits, at each evaluation on its own.
 
     Attributes

@@ -26,6 +26,7 @@ from bdia_numerics.program.ops import Evaluate, rows
 from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces import Numpy
+from bdia_numerics.spaces.showing import Drawn
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import one_of, shown
 
@@ -149,8 +150,8 @@ MARGIN = 3.0
 float16; for a mixture of two peaks 0.3 to 2.3."""
 
 
-@dataclass(frozen=True)
-class RoundTripError:
+@dataclass(frozen=True, repr=False)
+class RoundTripError(Drawn):
     """What a round trip is expected to lose, before a floating-point format is chosen.
 
     Attributes
@@ -187,8 +188,8 @@ class RoundTripError:
         return math.log10(max(self.per_unit_roundoff / (ROUNDING_RMS * self.scale), 1.0))
 
 
-@dataclass(frozen=True)
-class Requirement:
+@dataclass(frozen=True, repr=False)
+class Requirement(Drawn):
     """The arithmetic that a round trip needs for a tolerance.
 
     Attributes

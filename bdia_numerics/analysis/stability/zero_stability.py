@@ -25,11 +25,12 @@ from bdia_numerics.analysis.stability.characteristic import directed
 from bdia_numerics.grids import pattern_of
 from bdia_numerics.program import Solver
 from bdia_numerics.spaces.later import sympy
+from bdia_numerics.spaces.showing import Shown
 from bdia_numerics.spaces.values import ordered
 
 
-@dataclass(frozen=True)
-class ZeroStability:
+@dataclass(frozen=True, repr=False)
+class ZeroStability(Shown):
     """Whether powers of the step for eps = 0 stay bounded.
 
     Attributes

@@ -19,6 +19,7 @@ from bdia_numerics.program.ops import interpret
 from bdia_numerics.runs.solving import Model, Solution, Status, begin, solve, starter_of
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import Scalar
+from bdia_numerics.spaces.values import takes
 from bdia_numerics.texts import shown
 
 
@@ -245,6 +246,8 @@ def as_method(method: Method | str | None) -> Method | None:
         raise TypeError(
             f"method={shown(method)} is not an inversion: pass an instance, such as inversion.DDIMInversion(), or a name, such as 'ddim'"
         )
+    if method is not None:
+        takes("method", method, "solver", "model", "grid", "x_0")
     return method
 
 
