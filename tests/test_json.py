@@ -21,7 +21,8 @@ WORDS = {
     "verify": "--only eq-27",
     "verify --mutants": "--only eq-27",
     "list": "bdia",
-    "roundtrip": "--solver bdia --steps 6",
+    "roundtrip": "--solver ddim --steps 6",
+    "roundtrip --exact": "--solver bdia --steps 6",
     "lint": "--steps 10",
     "work-precision": "--solver ddim --nfe 8 --states 4",
     "certify": "ddim --claim nfe=1",
@@ -62,6 +63,12 @@ def test_an_output_fits_its_schema(output, tmp_path, monkeypatch):
     assert list(found)[:2] == ["schema", "version"] and found["schema"] == output
 
 
+def test_a_round_trip_that_went_wrong_fits_its_schema():
+    run = CliRunner().invoke(app, ["roundtrip", "--solver", "edict", "--steps", "300", "--dtype", "float32", "--json"])
+    found = fits("roundtrip", run.stdout)
+    assert run.exit_code == 1 and found["status"] != "ok" and found["amplification"] > 1
+
+
 def test_every_command_with_json_has_a_schema():
     words = {name for name, command in commands(get_command(app)) if any("--json" in p.opts for p in command.params)}
     assert words == {name.split(" --")[0] for name in schemas.known()}
@@ -95,10 +102,22 @@ def test_the_page_has_the_schemas():
         assert all(f"`{path}`" in page for path in fields if path != "version")
 
 
-@pytest.mark.parametrize(("typed", "found"), [("bdia round", "roundtrip"), ("bdia list bdiah", "bdiaheun")])
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("bdia round", "roundtrip"),
+        ("bdia list bdiah", "bdiaheun"),
+        ("bdia converge --solver bdiah", "bdiaheun"),
+        ("bdia certify bdiah", "bdiaheun"),
+    ],
+)
 def test_a_shell_completes_commands_and_solvers(typed, found):
     """As the installed command does, which begins in bdia_start.py."""
-    own = {"_BDIA_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": typed, "PYTHONPATH": os.pathsep.join(map(str, PLACES))}
+    own = {
+        "_BDIA_COMPLETE": "complete_zsh",
+        "_TYPER_COMPLETE_ARGS": typed,
+        "PYTHONPATH": os.pathsep.join(map(str, PLACES)),
+    }
     run = subprocess.run(
         [sys.executable, "-P", "-c", "from bdia_start import main; main()"],
         env=os.environ | own,

@@ -32,6 +32,7 @@ from bdia_numerics import (
     CBDIA,
     DDIM,
     EDICT,
+    IPNDM,
     OBELM,
     RK4,
     SOLVERS,
@@ -168,6 +169,12 @@ def test_a_program_on_some_grids_alone():
     uneven = grids.uniform(schedules.flow(), 5, t_max=0.9, t_min=0.1)
     with pytest.raises(AssertionError, match="in the step from t_4 to t_3 the state of evaluation 3 deviates"):
         assert_same(equal, DPMSolverPP(), grid=uneven)
+
+
+def test_a_deviation_in_the_first_states_is_placed_by_its_time():
+    """IPNDM makes three states before its step, in one go; its start of second order is that of two steps."""
+    with pytest.raises(AssertionError, match="in the step from t_10 to t_9 the state of evaluation 4 deviates"):
+        assert_same(IPNDM(order=2), IPNDM(order=4))
 
 
 def test_what_is_compared_with_what():

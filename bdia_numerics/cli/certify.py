@@ -14,7 +14,16 @@ from xml.etree import ElementTree as ET
 import typer
 
 from bdia_numerics import configs, names, solvers
-from bdia_numerics.cli.options import AsJson, as_text, counting, parts, require_torch, show_table, visible
+from bdia_numerics.cli.options import (
+    AsJson,
+    as_text,
+    counting,
+    known_solvers,
+    parts,
+    require_torch,
+    show_table,
+    visible,
+)
 from bdia_numerics.runs.files import check, write
 from bdia_numerics.spaces.later import Later
 from bdia_numerics.texts import one_of
@@ -30,7 +39,7 @@ _KINDS = (
 
 
 def certify(
-    subject: Annotated[str, typer.Argument(help=f"What is certified: {_KINDS}.")],
+    subject: Annotated[str, typer.Argument(help=f"What is certified: {_KINDS}.", autocompletion=known_solvers)],
     claims: Annotated[
         list[str] | None,
         typer.Option(

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from bdia_numerics import names
+from bdia_numerics import names, solvers
 from bdia_numerics.cli import schemas
 from bdia_numerics.runs.files import check, write
 from bdia_numerics.texts import listed, real, whole
@@ -23,9 +23,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard out
 Figure = Annotated[Path | None, typer.Option("--figure", metavar="PATH", help="Draw it: .png, .pdf or .svg.")]
 Html = Annotated[Path | None, typer.Option("--html", metavar="PATH", help="Write the page, one file with its figures.")]
 
+
+def known_solvers() -> list[str]:
+    """Return the words that a shell completes where a solver stands."""
+    return [word.lower() for word in solvers.PUBLIC]
+
+
 _TEXT = "`bdia list` names them; parameters behind it, bdia:gamma=9/10; or module:object of this folder"
-Solvers = Annotated[list[str] | None, typer.Option("--solver", help=f"A solver; again for more. {_TEXT}.")]
-OneSolver = Annotated[str, typer.Option("--solver", help=f"The solver. {_TEXT}.")]
+Solvers = Annotated[
+    list[str] | None, typer.Option("--solver", help=f"A solver; again for more. {_TEXT}.", autocompletion=known_solvers)
+]
+OneSolver = Annotated[str, typer.Option("--solver", help=f"The solver. {_TEXT}.", autocompletion=known_solvers)]
 Grids = Annotated[
     list[str] | None,
     typer.Option(
@@ -189,9 +197,11 @@ def as_text(data: dict[str, Any], variant: str = "") -> str:
     return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def say(found: dict[str, Any], lines: Callable[[dict[str, Any]], Iterable[str]], as_json: bool) -> None:
+def say(
+    found: dict[str, Any], lines: Callable[[dict[str, Any]], Iterable[str]], as_json: bool, variant: str = ""
+) -> None:
     """Print what was found, as JSON or in lines."""
-    typer.echo(as_text(found) if as_json else "\n".join(lines(found)))
+    typer.echo(as_text(found, variant) if as_json else "\n".join(lines(found)))
 
 
 def _finite(x: Any) -> Any:

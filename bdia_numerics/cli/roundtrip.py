@@ -48,7 +48,7 @@ def roundtrip(
     found = _run(
         chosen, law, levels, slots, one_of("--dtype", dtype, ("float32", "float64")), bits, seed, exact, inversion
     )
-    say(found, _lines, as_json)
+    say(found, _lines, as_json, "--exact" * exact)
     raise typer.Exit(int(found["status"] != "ok" or bool(found.get("differing_bits")) or bool(found.get("unsteady"))))
 
 

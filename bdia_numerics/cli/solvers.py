@@ -20,6 +20,7 @@ from bdia_numerics.cli.options import (
     as_text,
     console,
     counting,
+    known_solvers,
     show_table,
     visible,
 )
@@ -56,9 +57,7 @@ def proved_orders(solver: Any) -> tuple[int, int]:
 def list_solvers(
     name: Annotated[
         str | None,
-        typer.Argument(
-            help="A solver, of which all is shown.", autocompletion=lambda: [word.lower() for word in solvers.PUBLIC]
-        ),
+        typer.Argument(help="A solver, of which all is shown.", autocompletion=known_solvers),
     ] = None,
     whole: Annotated[
         bool, typer.Option("--long", help="Add conditions, reasons and sources; 200 columns wide.")
@@ -182,7 +181,10 @@ def _bit_exact(solver: Any) -> str:
 def show_datasheet(
     solver: Annotated[
         str,
-        typer.Argument(help="A solver of `bdia list`, such as bdia:gamma=9/10, or module:object, which is imported."),
+        typer.Argument(
+            help="A solver of `bdia list`, such as bdia:gamma=9/10, or module:object, which is imported.",
+            autocompletion=known_solvers,
+        ),
     ],
     proved_only: Annotated[bool, typer.Option("--proved-only", help="Leave out what runs show.")] = False,
     html: Html = None,

@@ -203,6 +203,10 @@ def _step(grid: Any, reached: list[tuple[int, int]], k: int, told: float | None)
     if k == 0:
         return "at the start"
     ended = [i for count, i in reached if count <= k]
+    if not ended and told is not None:  # in the first states, which are made in one go
+        gone, due = (abs(t - float(grid.t[-1])) for t in (np.array(grid.t, float), told))
+        begin = max(1, min(np.flatnonzero(gone < due - TIME * gone[0]), default=grid.n))
+        return f"in the step from t_{begin} to t_{begin - 1}"
     last, done = (ended[-1], any(count == k for count, _ in reached)) if ended else (grid.n, False)
     # A state that stands beyond the last index that was reached is made in the step from there.
     gone, span = (abs(float(t) - float(grid.t[-1])) for t in (grid.t[last], grid.t[0]))
