@@ -267,3 +267,9 @@ def test_a_forked_child_has_its_own_threads():
         "sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
     )
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=60, check=False).returncode == 0
+
+
+def test_the_root_mean_square_of_what_overflows_warns_of_nothing():
+    rms = spaces.FLOAT64.rms
+    assert rms(np.array([np.inf, 1e200])) == np.inf and np.isnan(rms(np.array([np.nan, 1e200, np.inf])))
+    assert rms(np.array([3e200, -4e200])) == pytest.approx(5e200 / np.sqrt(2))

@@ -96,7 +96,9 @@ class Memory(Protocol):
             wide = difference.astype(np.result_type(difference, np.float64))
             # Squares of numbers beyond 1e154 overflow though their root does not.
             largest = np.max(np.abs(wide), initial=0.0)
-            scale = largest if _SQUARED < largest < np.inf else 1.0
+            if not np.isfinite(largest):
+                return float(largest)
+            scale = largest if largest > _SQUARED else 1.0
             return float(scale * np.sqrt(np.mean(np.square(wide / scale))))
         elements = np.ravel(np.asarray(difference, dtype=object))
         mean = sum(d * d for d in elements) / self.number(len(elements))  # type: ignore[attr-defined]
