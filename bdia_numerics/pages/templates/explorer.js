@@ -305,6 +305,7 @@ const arrive = () => {
   clearTimeout(later); state = read(location.hash.slice(1), refused); update();
   $("refused").textContent = refused.length ? `Unknown in the address, and left at its first value: ${refused.join(", ")}.` : "";
 };
+$("controls").addEventListener("input", () => { $("refused").textContent = ""; });
 addEventListener("hashchange", arrive);
 addEventListener("resize", () => update());
 $("controls").hidden = $("panels").hidden = false;
