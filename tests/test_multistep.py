@@ -201,11 +201,9 @@ VERDICTS = {
     DEIS(3): "no: the step overwrites e_2 at 3 with own coefficient 0",
     DPMSolverPP(): "no: the step overwrites x_1 at 2 with own coefficient 0",
     DPMSolverMultistep(): "no: the step overwrites e_1 at 2 with own coefficient 0",
-    BDIADPMSolverPP(): "no: undoing the assignment of z_prev needs eps(z_prev at 2, 2), but the step has overwritten z_prev at 2",
-    BDIADEIS(): "no: undoing the assignment of z_prev needs eps(z_prev at 2, 2), but the step has overwritten z_prev at 2",
-    BDIAPLMS(
-        order=2
-    ): "no: undoing the assignment of z_prev needs eps(z_prev at 2, 2), but the step has overwritten z_prev at 2",
+    BDIADPMSolverPP(): "no: to undo the step the network is needed at the old z_prev, which the step has overwritten",
+    BDIADEIS(): "no: to undo the step the network is needed at the old z_prev, which the step has overwritten",
+    BDIAPLMS(order=2): "no: to undo the step the network is needed at the old z_prev, which the step has overwritten",
     BDIAPLMS(): "no: the step overwrites e_3 at 4 with own coefficient 0",
 }
 
@@ -220,8 +218,9 @@ def test_one_evaluation_a_step(solver):
     counted = models.counted(MODEL)
     solve(solver, counted, smooth(20), STATES)
     assert structure(solver).nfe == 1
-    # A start by Heun's method takes one more evaluation a slot: one slot of PLMS, and the three of BDIA3.
-    extra = {PLMS: 1, BDIAPLMS: 1, BDIA3: 3}.get(type(solver), 0) * (getattr(solver, "order", 2) > 1)
+    # A start by Heun's method takes one more evaluation a slot, by RK4 three: one slot of PLMS, and the three of BDIA3.
+    many = 3 * (structure(solver.starter).nfe - 1) if isinstance(solver, BDIA3) else 1
+    extra = many * isinstance(solver, PLMS | BDIAPLMS | BDIA3) * (getattr(solver, "order", 2) > 1)
     assert counted.nfe in (20 + extra, 20)
 
 

@@ -11,6 +11,7 @@ from bdia_numerics.analysis.certified.enclosures import (
 )
 from bdia_numerics.analysis.expansion.order import PatternOrder, SymbolicOrder, order_on_pattern, symbolic_order
 from bdia_numerics.analysis.expansion.step import OrderCondition, order_conditions
+from bdia_numerics.analysis.expansion.symmetry import symmetry_order
 from bdia_numerics.analysis.geometry import (
     Asymmetry,
     SymplecticDefect,
@@ -39,9 +40,11 @@ from bdia_numerics.analysis.perturbation.precision import Requirement, RoundTrip
 from bdia_numerics.analysis.sheet.datasheet import Datasheet, datasheet
 from bdia_numerics.analysis.sheet.proved import Proved
 from bdia_numerics.analysis.stability.characteristic import (
+    GrowthParameter,
     StabilityInterval,
     StabilityRegion,
     characteristic_polynomial,
+    growth_parameters,
     stability_interval,
     stability_polynomial,
     stability_region,
@@ -63,6 +66,7 @@ __all__ = [
     "Finding",
     "GlobalError",
     "GridFamily",
+    "GrowthParameter",
     "LeadingError",
     "LocalErrors",
     "ObservedOrder",
@@ -90,6 +94,7 @@ __all__ = [
     "error_budget",
     "gaussian_jacobian",
     "global_error",
+    "growth_parameters",
     "inverse_growth",
     "inverse_growths",
     "leading_error",
@@ -106,6 +111,7 @@ __all__ = [
     "stability_region",
     "step_determinants",
     "symbolic_order",
+    "symmetry_order",
     "symplectic_defect",
     "work_precision",
     "worst_amplification",

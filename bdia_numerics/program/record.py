@@ -17,6 +17,7 @@ from bdia_numerics.grids import Between, Point
 from bdia_numerics.program.identity import attributes
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Slot, Time, Trace
 from bdia_numerics.program.refusal import theirs
+from bdia_numerics.schedules.base import angle_of
 from bdia_numerics.spaces import Scalar, vanishes
 from bdia_numerics.texts import shown
 
@@ -66,6 +67,12 @@ class Linear:
                 "so divide states in the model"
             )
         return self.form().times(1 / self.recorder.scalar(scalar))
+
+    def __pow__(self, power: object) -> Form:
+        raise TypeError(
+            f"{self} to the power {shown(power)} is not linear: a step program is linear in its registers, "
+            "so take powers of states in the model"
+        )
 
     def __bool__(self) -> bool:
         raise TypeError(
@@ -171,6 +178,13 @@ class Recorder:
     ops: list[Op] = field(default_factory=list)
     own: set[int] = field(default_factory=set)
     solver: object = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # of copies and of what looks for a protocol
+            raise AttributeError(name)
+        register = name in self.__dict__.get("held", ())
+        use = f"write {name}, = s.registers" if register else f"s has {', '.join(_METHODS)}"
+        raise AttributeError(f"a step has no s.{name}: {use}")
 
     @property
     def registers(self) -> tuple[Register, ...]:
@@ -342,11 +356,26 @@ class Recorder:
         """Return dz/dt = alpha_dot x0 + sigma_dot eps, eq. (2); as the model gives it, where `e` was taken at `z`."""
         return self._predicted(models.velocity_form, z, e)
 
+    def v(self, z: Linear, e: Linear) -> Form:
+        """Return v = alpha eps - sigma x0, which is dz/dphi on a variance-preserving schedule; as the model gives it, as `x0`."""
+        return self._predicted(models.v_form, z, e)
+
     def _predicted(self, form_of: Conversion, z: Linear, e: Linear) -> Form:
         if not isinstance(e, Evaluation) or list(z.form().terms) != [e.argument]:
-            raise TypeError("x0 and velocity need an evaluation and the value that it was taken at: z and s.eps(z)")
+            raise TypeError("x0, v and velocity need an evaluation and the value that it was taken at: z and s.eps(z)")
         of_state, of_output = self._converted(form_of, e.time)
         return z.form().times(of_state) + Form(self, {e.number: of_output})
+
+    def angle(self, time: Time) -> Scalar:
+        """Return phi = atan(sigma/alpha), rounded; ValueError unless alpha^2 + sigma^2 = 1, TypeError for fractions."""
+        if ("angle", time) not in self.trace.ratios:
+            space, point = self.trace.grid.space, self.trace.point(time)
+            try:
+                phi = angle_of(space, space.coefficient(point.alpha), space.coefficient(point.sigma))
+            except ValueError as error:
+                raise ValueError(f"at t={shown(point.t)} {error}") from None
+            self.trace.ratios["angle", time] = space.field(phi)
+        return self.trace.ratios["angle", time]
 
     def half_log_snr(self, time: Time) -> Scalar:
         """Return log(alpha/sigma), rounded in the grid's system; TypeError for fractions."""
@@ -367,6 +396,10 @@ class Recorder:
         if name == "log" and vanishes(space, x):
             raise ZeroDivisionError
         return space.field(getattr(space, name)(space.coefficient(x)))
+
+    def root(self, x: int, n: int) -> Scalar:
+        """Return the n-th root of a positive whole number, rounded in the grid's system; TypeError for fractions."""
+        return self.function("exp", self.function("log", self.scalar(x)) / n)
 
     def is_zero(self, x: Scalar) -> bool:
         """Decide exactly whether a scalar is zero, for a step that differs where sigma or alpha vanishes."""
@@ -434,3 +467,6 @@ class Recorder:
                     f"{what} mentions {self.trace.names[number]}, a version that has been overwritten: "
                     "form it again, or keep it with s.scratch"
                 )
+
+
+_METHODS = [name for name in vars(Recorder) if not name.startswith("_") and name not in Recorder.__dataclass_fields__]

@@ -22,6 +22,7 @@ from bdia_numerics.program.ops import Held
 from bdia_numerics.program.plan import Call, Stage
 from bdia_numerics.runs.state import State
 from bdia_numerics.spaces import Memory, Space, admitted, plain, tree
+from bdia_numerics.spaces.showing import Shown
 from bdia_numerics.spaces.values import share
 
 Model = Callable[[Any, Any], Any]
@@ -47,6 +48,14 @@ class Status:
         The register that was not; None if all were.
     remedy : str
         What to change, where the number system is to blame; of a round trip also what it lost.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, grids, schedules, solve
+    >>> grid = grids.uniform(schedules.vp_linear(), 20, t_min=0.1)
+    >>> found = solve(BDIA(), lambda z, t: z * float("nan"), grid, [[1.0]])
+    >>> found.status.ok, found.status.slot
+    (False, 20)
     """
 
     ok: bool = True
@@ -88,8 +97,8 @@ def come_back(status: Status, error: Any, size: Any, *, exact: bool) -> Status:
     )
 
 
-@dataclass(frozen=True)
-class Solution:
+@dataclass(frozen=True, repr=False)
+class Solution(Shown):
     """Result of a run.
 
     Attributes
@@ -106,6 +115,15 @@ class Solution:
         Shape (N+1, *batch, *data), indexed as in the paper: 0 is the data end.
     inversion : str
         Of a run from data to noise: what took it there, such as "derived inverse" or "DDIM inversion (10)".
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, grids, problems, schedules, solve
+    >>> grid = grids.uniform(schedules.vp_linear(), 20, t_min=0.1)
+    >>> model = problems.Gaussian([0.0], 0.25).model(grid.schedule)
+    >>> solution = solve(BDIA(), model, grid, [[1.0]], return_trajectory=True)
+    >>> solution.trajectory.shape, sorted(solution.state.registers)
+    ((21, 1, 1), ['z', 'z_prev'])
     """
 
     z: Any

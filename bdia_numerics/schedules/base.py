@@ -12,11 +12,13 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.spaces import Scalar, Space
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces.values import as_states, ordered
 from bdia_numerics.texts import shown
 
 _NAN_TIMES = "t holds NaN: pass finite times"
-VARIABLES = ("t", "sigma_bar", "log_snr", "half_log_snr")
+VARIABLES = ("t", "sigma_bar", "log_snr", "half_log_snr", "angle")
+_ROUNDED = 10**5
+"""One over what alpha^2 + sigma^2 of a table in float32 may miss of 1."""
 
 
 @runtime_checkable
@@ -58,7 +60,7 @@ def read(x: Any) -> tuple[Space, Any]:
         x = x[()]
     if isinstance(x, np.ndarray | np.generic) and spaces.kind_of(x) == "integer":
         x = x.astype(np.float64)
-    space = spaces.of(x).scalars
+    space = spaces.of(x, "t").scalars
     # Python floats raise where NumPy's give inf, and an array of times must not differ from its elements.
     value = np.float64(x) if isinstance(x, float) else space.number(x)
     return space, np.float64(value) if isinstance(value, float) else value
@@ -77,7 +79,7 @@ def timed(formula: Callable[[Any, Space, Any], Any]) -> Callable[[Any, Any], Any
 
     @wraps(formula)
     def method(self: Any, t: Any) -> Any:
-        if isinstance(spaces.plain("t", t), np.ndarray) and spaces.kind_of(t) == "objects":
+        if isinstance(t := as_states("t", spaces.plain("t", t)), np.ndarray) and spaces.kind_of(t) == "objects":
             return np.frompyfunc(lambda x: method(self, x), 1, 1)(t)
         space, value = read(t)
         try:
@@ -124,6 +126,20 @@ def known(variable: str) -> str:
     if variable not in VARIABLES:
         raise ValueError(f"variable={shown(variable)} is unknown: use one of {', '.join(VARIABLES)}")
     return variable
+
+
+def angle_of(space: Space, alpha: Scalar, sigma: Scalar) -> Scalar:
+    """Return atan(sigma/alpha) of a variance-preserving level, finite where alpha = 0; ValueError for another level.
+
+    Of symbols it is taken for granted that alpha^2 + sigma^2 = 1.
+    """
+    excess = alpha * alpha + sigma * sigma - 1
+    if not (space.symbolic or space.traced) and not -1 < _ROUNDED * excess < 1:
+        raise ValueError(
+            f"alpha^2 + sigma^2 = {shown(excess + 1)}, not 1: the angle needs a variance-preserving schedule, so take "
+            "another variable, for instance 'sigma_bar'"
+        )
+    return 2 * space.atan(sigma / (1 + alpha))  # the half angle needs no quotient that diverges at either end
 
 
 def sigma_bar_of(space: Space, variable: str, value: Scalar) -> Scalar:
@@ -179,6 +195,8 @@ class Derived:
             return value
         space, number = read(value)
         with space.working(), np.errstate(all="ignore"):
+            if variable == "angle":
+                variable, number = "sigma_bar", space.sin(number) / space.cos(number)
             return write(space, self._time(space, variable, number), value)
 
     def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:

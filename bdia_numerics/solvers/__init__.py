@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from bdia_numerics.program import latex
 from bdia_numerics.spaces.values import share
 from bdia_numerics.texts import one_of, shown
 
@@ -25,9 +26,11 @@ SOLVERS: dict[str, Any] = _classes(
         "IIAEDM": "iia",
         "Midpoint": "runge_kutta",
         "RK4": "runge_kutta",
+        "EES": "ees",
         "DPMSolver": "dpm_solver",
         "ReversibleHeun": "reversible_heun",
         "ALF": "alf",
+        "Composed": "alf",
         "McCallumFoster": "mccallum_foster",
         "Rex": "rex",
         "RFSolver": "rectified_flow",
@@ -37,13 +40,18 @@ SOLVERS: dict[str, Any] = _classes(
         "BDIA3": "bdia3",
         "BELM": "belm",
         "OBELM": "belm",
+        "SymmetricMultistep": "symmetric_multistep",
         "PLMS": "plms",
+        "IPNDM": "ipndm",
         "BDIAPLMS": "bdia_plms",
         "DEIS": "deis",
         "BDIADEIS": "bdia_deis",
         "DPMSolverPP": "dpm_solver_pp",
         "BDIADPMSolverPP": "bdia_dpm_solver_pp",
         "DPMSolverMultistep": "dpm_solver_multistep",
+        "DPMSolverPPSinglestep": "dpm_solver_pp_singlestep",
+        "UniPC": "unipc",
+        "SASolver": "unipc",
     }
 )
 """The class of each solver by its name, written above with its file: a new solver is its file and a line here."""
@@ -55,6 +63,9 @@ PUBLIC: dict[str, Any] = SOLVERS | SECOND_ORDER | _classes({"Euler": "runge_kutt
 """Whatever can be imported. Euler's method in sigma_bar is DDIM, so that it is not listed twice."""
 
 globals().update(PUBLIC)
+
+for _solver in PUBLIC.values():
+    _solver._repr_latex_ = latex
 
 
 def find(name: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bdia_numerics.spaces.balls import Balls
 from bdia_numerics.spaces.base import (
+    Number,
     Numbers,
     Scalar,
     Space,
@@ -52,6 +53,7 @@ __all__ = [
     "MPMath",
     "MeanValue",
     "Memory",
+    "Number",
     "Numbers",
     "Numpy",
     "Rationals",

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from bdia_numerics.spaces.memory import NOTHING, Array, Memory, States
+from bdia_numerics.spaces.values import as_states
 from bdia_numerics.texts import ratio, shown
 
 Scalar = Any
@@ -137,6 +138,7 @@ class Numbers(Protocol):
     sin: Function = lacked("sin")
     cos: Function = lacked("cos")
     acos: Function = lacked("acos")
+    atan: Function = lacked("atan")
     sinh: Function = lacked("sinh")
     asinh: Function = lacked("asinh")
 
@@ -272,10 +274,7 @@ def admitted(space: Memory, name: str, output: Any) -> None:
 
 def require_system(name: str, value: Any, space: Any, others: str, remedy: str) -> None:
     """Raise TypeError unless a value is in the number system of the others."""
-    try:
-        found = of(value)
-    except TypeError as error:
-        raise TypeError(f"{name}: {error}") from None
+    found = of(value, name)
     if not same_system(found, space):
         raise TypeError(f"{name} is in {found.name}, {others} in {space.name}: {remedy}")
 
@@ -290,6 +289,9 @@ def is_broken(states: Any, space: Memory) -> bool:
     """Say whether states are known to hold NaN or infinity; of traced ones nothing is known."""
     return space.read([space.finite(states)])[0] is False
 
+
+Number = int | float | Fraction
+"""A real number of a user's; a decimal means what it prints as, wherever a docstring says so."""
 
 _REGISTERED: list[tuple[Callable[[object], bool], Callable[[Any], Space]]] = []
 
@@ -332,28 +334,11 @@ def plain(name: str, x: Any) -> Any:
 
 
 def given(name: str, x: Any) -> Any:
-    """Return states as a caller gave them; (nested) lists of numbers and arrays of integers become float64 arrays.
-
-    Raises
-    ------
-    TypeError
-        For lists of other things or with rows of unequal lengths, and as `plain`.
-    """
-    if isinstance(plain(name, x), np.ndarray):
-        return x.astype(np.float64) if kind_of(x) == "integer" else x
-    if not isinstance(x, list | tuple):
-        return x
-    elements = np.asarray(x, object)
-    for element in elements.flat:
-        if isinstance(element, bool) or not isinstance(element, int | float | np.integer):
-            raise TypeError(
-                f"{name} is a list that holds {shown(element)}, a {type(element).__name__}: "
-                "pass an array, or a list of numbers with rows of equal lengths"
-            )
-    return elements.astype(np.float64)
+    """Return states as a caller gave them, of which `as_states` makes arrays of floats where they are lists or whole numbers."""
+    return as_states(name, plain(name, x))
 
 
-def of(x: object) -> Space:
+def of(x: object, name: str = "") -> Space:
     """Return the number system of a value.
 
     Parameters
@@ -361,12 +346,35 @@ def of(x: object) -> Space:
     x
         A scalar, an array of any shape, an object array of mpf, Fractions, balls or symbols, or a formal vector. Python floats
         and ints are read as float64.
+    name
+        Of the argument, for the message.
+
+    Returns
+    -------
+    Space
+        The system, such as `spaces.FLOAT64`.
 
     Raises
     ------
     TypeError
         For complex and integer arrays, for types that no system claims, and for object arrays that mix systems.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bdia_numerics import spaces
+    >>> spaces.of(np.zeros(2, np.float32)).name
+    'float32'
     """
+    try:
+        return _of(x)
+    except TypeError as error:
+        if not name:
+            raise
+        raise TypeError(f"{name}: {error}") from None
+
+
+def _of(x: object) -> Space:
     plain("z", x)
     if isinstance(x, np.ndarray) and kind_of(x) == "objects":
         if x.size == 0:
@@ -375,14 +383,15 @@ def of(x: object) -> Space:
     for accepts, space_of in _REGISTERED:
         if accepts(x):
             return space_of(x)
-    kind = f"an array of dtype {x.dtype}" if isinstance(x, np.ndarray | np.generic) else f"a {type(x).__name__}"
+    is_array = isinstance(x, np.ndarray | np.generic)
+    kind = f"an array of dtype {x.dtype}" if is_array else f"{shown(x)}, a {type(x).__name__},"  # type: ignore[attr-defined]
     # Told by its name alone: torch is not imported here.
     if type(x).__module__.partition(".")[0] == "torch":
         raise TypeError(
             "a Tensor is in no number system yet: import bdia_numerics.torch, which registers float tensors"
         )
     raise TypeError(
-        f"{kind} is in no number system here: pass real floats (z.astype(float)), mpf, Fractions, balls or symbols"
+        f"{kind} is in no number system here: pass an array of real floats, or of mpf, Fractions, balls or symbols"
     )
 
 
