@@ -255,8 +255,7 @@ def test_the_best_gamma_jumps_when_the_last_slot_is_cut(tab):
 
 def test_each_gamma_of_the_curve_can_be_chosen(tab):
     at(tab, explorer.PRESETS["last-slot"][1])
-    for best in tab.evaluate("GAMMAS"):
-        assert float(tab.evaluate("g => { $('gb').value = g; return $('gb').value; }", best)) == best
+    assert tab.evaluate("GAMMAS.filter(g => { $('gb').value = g; return +$('gb').value !== g; })") == []
 
 
 def test_the_parasitic_root_is_inside_for_the_step_and_outside_for_the_inverse(tab):
@@ -289,9 +288,11 @@ def test_what_cannot_be_drawn_is_said(tab):
     at(tab, "a=ddim&b=dpmsolverpp&grid=leading&n=50&dir=encode")
     for panel in ("steps", "gammas", "trips"):
         assert "errors above 1000" not in tab.inner_text(f"#{panel} figcaption"), panel
-        assert tab.locator(f"#{panel} figure > svg path[stroke='{tab.evaluate('chosen()[1].colour')}']").count() == 0
+        colour = tab.evaluate("chosen()[1].colour")
+        assert tab.locator(f"#{panel} svg:not(figcaption svg) path[stroke='{colour}']").count() == 0, panel
 
 
+@pytest.mark.slow
 def test_the_first_step_limits_the_order_on_a_rough_grid():
     """O-BELM's error from 200 to 400 steps, as docs/explore.md says."""
     law, schedule = names.distribution("mixture"), names.schedule("stable_diffusion")
@@ -321,6 +322,14 @@ def test_an_address_that_means_nothing_is_the_first_view(tab):
     for name in explorer.PRESETS:
         at(tab, name)
         assert tab.inner_text("#refused") == ""
+
+
+def test_a_link_is_followed_while_a_choice_waits_to_be_written(tab):
+    """The address is written some time after a choice; what a link put there meanwhile stays."""
+    at(tab, "last-slot")
+    tab.evaluate("state.n = 20; location.hash = 'gamma'; write();")
+    settled(tab)
+    assert tab.evaluate("JSON.stringify(state) === JSON.stringify(read('gamma'))")
 
 
 # Pieces of text in one drawing that cover one another, and those that leave the window.

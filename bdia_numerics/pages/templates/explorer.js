@@ -247,7 +247,7 @@ function stability() {
   };
   say("stability", both.map((who, k) => `${keyOf(who)}${said(who, k)}`).join("<br>")
     + muted(`Test equation dy/ds = Jy with y = z/α, s = σ/α and equal steps h. Regions: shaded where its numerical solutions stay bounded; markers are hJ of each slot along the path above, beside the real axis.
-    Roots: ζ at these hJ, by which a solution grows in a step; the root that is not near e<sup>hJ</sup> (1/e<sup>hJ</sup> for the inverse) is parasitic. ${missing}`));
+    Roots: ζ at these hJ, by which a solution grows in a step, those beyond 2 left out; the root that is not near e<sup>hJ</sup> (1/e<sup>hJ</sup> for the inverse) is parasitic. ${missing}`));
 }
 
 /* Controls. */
@@ -262,11 +262,14 @@ function show() {
   $("n").nextElementSibling.textContent = state.n; $("n").setAttribute("aria-valuetext", state.n);
   $("spacing").textContent = `Grid ${state.grid}: ${DATA.spacing[state.grid]}. Here it has ${gridOf(state.grid, state.n).n} slots.`;
 }
-let waiting = {}, later = 0;
+let waiting = {}, later = 0, address = "";
+function write() {  // unless a link was followed a moment ago, of which the page will hear
+  if (location.hash === address) { history.replaceState(null, "", written()); address = location.hash; }
+}
 function update(...panels) {
   for (const panel of panels.length ? panels : [paths, steps, gammas, trips, stability, printed]) waiting[panel.name] = panel;
   clearTimeout(later);
-  later = setTimeout(() => history.replaceState(null, "", written()), 100);  // browsers refuse more than a few a second
+  later = setTimeout(write, 100);  // browsers refuse more than a few a second
   show();
   requestAnimationFrame(() => { const all = Object.values(waiting); waiting = {}; for (const panel of all) panel(); });
 }
@@ -302,7 +305,7 @@ handle.addEventListener("keydown", e => {
 });
 const arrive = () => {
   const refused = [];
-  clearTimeout(later); state = read(location.hash.slice(1), refused); update();
+  clearTimeout(later); address = location.hash; state = read(address.slice(1), refused); update();
   $("refused").textContent = refused.length ? `Unknown in the address, and left at its first value: ${refused.join(", ")}.` : "";
 };
 $("controls").addEventListener("input", () => { $("refused").textContent = ""; });
