@@ -98,7 +98,11 @@ def test_the_page_has_the_schemas():
 @pytest.mark.parametrize(("typed", "found"), [("bdia round", "roundtrip"), ("bdia list bdiah", "bdiaheun")])
 def test_a_shell_completes_commands_and_solvers(typed, found):
     """As the installed command does, which begins in bdia_start.py."""
-    own = {"_BDIA_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": typed, "PYTHONPATH": os.pathsep.join(map(str, PLACES))}
+    own = {
+        "_BDIA_COMPLETE": "complete_zsh",
+        "_TYPER_COMPLETE_ARGS": typed,
+        "PYTHONPATH": os.pathsep.join(map(str, PLACES)),
+    }
     run = subprocess.run(
         [sys.executable, "-P", "-c", "from bdia_start import main; main()"],
         env=os.environ | own,
