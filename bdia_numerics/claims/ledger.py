@@ -116,7 +116,7 @@ __all__ = [
 
 FEW = 8
 """So many checks are run in this process: others would take longer to start."""
-PROOFS = ("test_proposition_1", "test_time_symmetry", "test_lemmas", "test_inverses")
+PROOFS = ("test_proposition_1", "test_time_symmetry", "test_lemmas", "test_inverses", "test_volume", "test_barrier")
 """Checks that are written to be read, in proofs/; the wheel carries these files."""
 
 _CHECKS: dict[str, Check] = {}

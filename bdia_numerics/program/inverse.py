@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 from bdia_numerics import grids
@@ -181,6 +182,22 @@ def invert_matrix(matrix: Matrix, space: Space) -> tuple[Matrix | None, Scalar]:
                 factor = rows[r][k]
                 rows[r] = [x - factor * y for x, y in zip(rows[r], rows[k], strict=True)]
     return tuple(tuple(row[n:]) for row in rows), determinant
+
+
+def own_coefficients(segment: Segment, space: Space) -> Any:
+    """Return the product of a step's own coefficients and determinants of mixes, with the sign of how registers are exchanged."""
+    product, places = space.field(1), [held.number for held in segment.before.values()]
+    for op in segment.ops:
+        if isinstance(op, Combine) and op.old is not None:
+            product = product * sum(c for c, number in op.terms if number == op.old)
+            places[places.index(op.old)] = op.target
+        elif isinstance(op, Mix):
+            product = product * invert_matrix(op.matrix, space)[1]
+            moved = dict(zip(op.olds, op.targets, strict=True))
+            places = [moved.get(number, number) for number in places]
+    after = [places.index(segment.after[name].number) for name in segment.before]
+    exchanged = (-1) ** sum(a > b for a, b in combinations(after, 2))
+    return space.coefficient(exchanged * product) if space.exact else exchanged * product
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,10 @@ from bdia_numerics.analysis.measurement.errors import ErrorRatio
 from bdia_numerics.analysis.measurement.ladder import WIDEST
 from bdia_numerics.analysis.measurement.observed import GridFamily, ObservedOrder
 from bdia_numerics.analysis.stability.characteristic import (
+    GrowthParameter,
     StabilityInterval,
     characteristic_polynomial,
+    growth_parameters,
     stability_interval,
 )
 from bdia_numerics.analysis.stability.zero_stability import ZeroStability, written, zero_stability
@@ -68,6 +70,8 @@ class Proved:
         Result of `order_on_pattern` for alternating steps h, 2h; None where parameters are symbols.
     inverse_polynomial, inverse_zero_stability
         Those of the derived inverse; None without one.
+    growth
+        Result of `growth_parameters`: what the roots on the unit circle make of errors over a run; None where parameters are symbols.
     refused
         Why there is none, by name of the attribute.
     """
@@ -81,6 +85,7 @@ class Proved:
     inverse_zero_stability: ZeroStability | None
     real_interval: StabilityInterval | None
     imaginary_interval: StabilityInterval | None
+    growth: tuple[GrowthParameter, ...] | None
     refused: Mapping[str, str]
 
     def rows(self) -> Rows:
@@ -126,6 +131,8 @@ class Proved:
                     else f"|h J| < {exact(interval.length)}, h J imaginary"
                 )
                 yield f"stable, {label}", ("none" if interval.length == 0 else ends) + where
+        if self.growth:
+            yield "growth parameters", "; ".join(map(str, self.growth))
         yield from ((f"no {name.replace('_', ' ')}", reason) for name, reason in self.refused.items())
 
     def as_dict(self) -> dict[str, Any]:
@@ -139,6 +146,7 @@ class Proved:
             "zero_stability": [None if x is None else {"stable": x.stable, "condition": str(x)} for x in stable],
             "real_interval": self.real_interval and exact(self.real_interval.length),
             "imaginary_interval": self.imaginary_interval and exact(self.imaginary_interval.length),
+            "growth": [{"roots": str(g.roots), "rate": str(g.rate), "exponent": g.exponent} for g in self.growth or ()],
             "refused": dict(self.refused),
         }
 
@@ -160,6 +168,7 @@ def prove(solver: Solver, given: Mapping[str, str]) -> Proved:
         inverse_zero_stability=attempt("inverse_zero_stability", lambda: zero_stability(solver, "invert")),
         real_interval=attempt("real_interval", lambda: stability_interval(solver)),
         imaginary_interval=attempt("imaginary_interval", lambda: stability_interval(solver, "imaginary")),
+        growth=None if symbols_of(solver) else attempt("growth", lambda: growth_parameters(solver)),
         refused=refused,
     )
     if "order" in refused:

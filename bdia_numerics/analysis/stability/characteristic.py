@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.analysis.expansion.modes import CIRCLE, INSIDE, factors, irreducible, keeps_sign, location
+from bdia_numerics.analysis.expansion.modes import CIRCLE, INSIDE, OPEN, factors, irreducible, keeps_sign, location
 from bdia_numerics.analysis.expansion.step import Matrix, SeriesStep
 from bdia_numerics.program import NotInvertibleError, Solver, inverse_run
 from bdia_numerics.spaces import Array
@@ -132,6 +132,80 @@ def polynomial_of(matrix: Matrix, zeta: Any) -> Any:
         coefficients.append(-np.trace(product) / k)
         auxiliary = product + coefficients[-1] * unit
     return sum(c.coefficient(0).as_expr() * zeta ** (n - k) for k, c in enumerate(coefficients))
+
+
+@dataclass(frozen=True)
+class GrowthParameter:
+    """How fast roots on the unit circle leave it: zeta(x) = zeta (1 + rate x + ...), x = h J; equal steps, alpha = 1.
+
+    What such a root carries grows over a run by about C^-rate, where C is how many times the flow contracts in z/alpha.
+
+    Attributes
+    ----------
+    roots : sympy.Expr
+        The irreducible factor in zeta of the characteristic polynomial whose roots they are.
+    rate : sympy.Expr
+        The growth parameter sigma(zeta)/(zeta rho'(zeta)); if the roots of the factor have different ones, a polynomial in zeta.
+    """
+
+    roots: Any
+    rate: Any
+
+    @property
+    def exponent(self) -> float:
+        """The largest -rate (its real part) over the roots; for numbers."""
+        zeta = sympy.Symbol("zeta")
+        return max(
+            -float(sympy.re(sympy.N(self.rate.subs(zeta, root)))) for root in sympy.Poly(self.roots, zeta).nroots()
+        )
+
+    def __str__(self) -> str:
+        zeta = sympy.Symbol("zeta")
+        factor = sympy.Poly(self.roots, zeta)
+        where = f"zeta = {-factor.TC() / factor.LC()}" if factor.degree() == 1 else f"the roots of {self.roots}"
+        if self.rate.free_symbols | self.roots.free_symbols != {zeta}:
+            return f"{self.rate} at {where}"
+        kept = "stay as they are" if self.exponent == 0 else "decay"
+        grow = f"grow over a run by (contraction of the flow)^{self.exponent:.3g}"
+        return f"{self.rate} at {where}: errors there {grow if self.exponent > 0 else kept}"
+
+
+def growth_parameters(solver: Solver) -> tuple[GrowthParameter, ...]:
+    """Return the growth parameters of a solver's parasitic roots on the unit circle, or on it for some values of its symbols.
+
+    Parameters
+    ----------
+    solver
+        Any solver; its parameters may be numbers or sympy symbols. Roots inside the circle decay, and have no part in the result;
+        multiple ones have no growth parameter, and are left out, too.
+
+    Returns
+    -------
+    tuple of GrowthParameter
+
+    Notes
+    -----
+    Dahlquist, Stability and error bounds in the numerical integration of ordinary differential equations, 1959; Hairer, Norsett,
+    Wanner, Solving Ordinary Differential Equations I, sec. III.9 (weak instability).
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA
+    >>> print(*growth_parameters(BDIA(1)))
+    -1 at zeta = -1: errors there grow over a run by (contraction of the flow)^1
+    """
+    zeta, x = sympy.Symbol("zeta"), sympy.Dummy("x")
+    polynomial = sympy.numer(sympy.together(stability_polynomial(solver, zeta=zeta, x=x)))
+    found = []
+    for factor, multiplicity in factors(polynomial.subs(x, 0), zeta):
+        principal = factor.degree() == 1 and factor.eval(1) == 0
+        if multiplicity > 1 or principal or location(factor) not in (CIRCLE, OPEN):
+            continue
+        slope, to_root = (sympy.diff(polynomial, by).subs(x, 0) for by in (x, zeta))
+        modulus = factor.as_expr()
+        rate = sympy.rem(-slope * sympy.invert(zeta * to_root, modulus, zeta), modulus, zeta)
+        found.append(GrowthParameter(modulus, sympy.factor(rate)))
+    return tuple(found)
 
 
 AXES = ("real", "imaginary")
