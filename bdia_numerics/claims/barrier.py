@@ -17,9 +17,10 @@ from bdia_numerics.analysis import (
     gaussian_jacobian,
     stability_polynomial,
 )
+from bdia_numerics.analysis.designing.templates import Multistep
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.claims.bdia_order import require_order
-from bdia_numerics.claims.formal import Multistep, require_same
+from bdia_numerics.claims.formal import require_same
 from bdia_numerics.claims.ledger import check, printed, require
 from bdia_numerics.claims.multistep import vp_errors
 from bdia_numerics.grids import Grid
@@ -34,27 +35,6 @@ from bdia_numerics.spaces.later import sympy
 HALF = Fraction(1, 2)
 ANGLE = schedules.vp_cosine(0)
 """alpha = cos(pi t/2): steps equal in t are equal in the angle atan(sigma/alpha), and dz/dt is pi v/2."""
-
-
-@dataclass(frozen=True)
-class RungeKutta:
-    """The method of order 4 in t."""
-
-    registers = ("z",)
-
-    def step(self, s: Recorder) -> None:
-        """Record the step from t_i to t_{i-1}."""
-        (z,), end = s.registers, s.i - 1
-        middle, h = s.between(s.i, end, HALF, "t"), s.t(end) - s.t(s.i)
-
-        def slope(part: Any, before: Any, time: Any) -> Any:
-            stage = s.scratch(z + part * h * before, at=time)
-            return s.velocity(stage, s.eps(stage))
-
-        first = s.velocity(z, s.eps(z))
-        second = slope(HALF, first, middle)
-        third = slope(HALF, second, middle)
-        s.assign(z, z + h * (first + 2 * second + 2 * third + slope(1, third, end)) / 6, at=end)
 
 
 @dataclass(frozen=True)
@@ -96,10 +76,10 @@ class Jumps:
 def four_steps(c: Fraction = HALF / 2) -> Multistep:
     """Return the method of four steps and order 4 with the roots of zeta^2 + 2 c zeta + 1 in t, after steps of Runge and Kutta."""
     outer = (8 + 2 * c) / 3
-    return Multistep((-1, -2 * c, 0, 2 * c), (outer, (8 * c - 4) / 3, outer), in_time=True, starter=RungeKutta())
+    return Multistep((-1, -2 * c, 0, 2 * c), (outer, (8 * c - 4) / 3, outer), "t")
 
 
-LEAPFROG = Multistep((-1, 0), (2,), in_time=True, starter=Heun("t"))
+LEAPFROG = Multistep((-1, 0), (2,), "t")
 STARTS = {"four steps": 9, "leapfrog": 1, "ALF": 1, "DDIM": 0}
 """Evaluations of a run less its number of slots."""
 STATES = 64
