@@ -20,7 +20,7 @@ from bdia_numerics.cli.options import (
     visible,
 )
 from bdia_numerics.spaces.later import Later
-from bdia_numerics.texts import ratio, shown
+from bdia_numerics.texts import ratio
 
 search = Later("bdia_numerics.analysis.designing.search")
 templates = Later("bdia_numerics.analysis.designing.templates")
@@ -92,7 +92,7 @@ def design(
             stable=None if stable == "none" else stable,
             at_most_amplification=at_most_amplification,
             spacing=spacing,
-            variance=float(law.covs.ravel()[0]),
+            variance=float(law.cov.ravel()[0]),
             progress=advance,
             **ends,
         )
@@ -109,14 +109,9 @@ def _print(found: Any) -> None:
     for family in made["families"]:
         typer.echo(visible(", ".join(f"{w} = {x}" for w, x in family["weights"].items() if w != x)))
         typer.echo(visible(f"roots: {family['roots']} = 0"))
-        typer.echo(
-            visible(
-                "leading error: "
-                + ", ".join(
-                    f"{c} h^{family['order_on_equal_steps'] + 1} {e}" for e, c in family["leading_error"].items()
-                )
-            )
-        )
+        power = family["order_on_equal_steps"] + 1
+        terms = (f"{c} h^{power - e.startswith('displacement')} {e}" for e, c in family["leading_error"].items())
+        typer.echo(visible(f"leading error of a step: {', '.join(terms)}"))
     for line in made["zero_stability"]:
         typer.echo(line)
     free = made["families"][0]["free"]
@@ -124,7 +119,7 @@ def _print(found: Any) -> None:
     best = found.best
     rows = [
         (
-            *(str(m.values.get(x, "")) for x in found.families[0].free),
+            *(str(m.weights[x]) for x in found.families[0].free),
             f"{m.error:.2e}",
             f"{found.measured(m):.2e}",
             *(f"{m.amplification.get(d, float('nan')):.3g}" for d in ("sample", "invert")),
@@ -133,6 +128,6 @@ def _print(found: Any) -> None:
         for m in sorted({id(m): m for m in (*kept, best)}.values(), key=lambda m: m.error)
     ]
     show_table((*free, "predicted error", "error of a run", "sampling", "inverting", ""), rows)
-    typer.echo(visible(f"best: {shown(best.solver)}"))
-    if same := found.same():
+    typer.echo(visible(f"best: {', '.join(f'{x} = {w}' for x, w in made['best']['weights'].items())}"))
+    if same := made["best"]["same"]:
         typer.echo(f"the same steps: {', '.join(same)}")

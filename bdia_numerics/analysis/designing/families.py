@@ -59,12 +59,14 @@ def filled(value: T, put: Callable[[Any], Any]) -> T:
     if hasattr(value, "free_symbols"):
         return cast(T, put(value))
     if isinstance(value, tuple | list):
-        return cast(Any, type(value))([filled(x, put) for x in value])  # type: ignore[no-any-return]
+        return cast(T, cast(Any, type(value))(filled(x, put) for x in value))
     if isinstance(value, type) or not symbols_of(value):
         return value
     if dataclasses.is_dataclass(value):
         names = [f.name for f in dataclasses.fields(value) if f.init]
-        return dataclasses.replace(cast(Any, value), **{name: filled(getattr(value, name), put) for name in names})
+        return cast(
+            T, dataclasses.replace(cast(Any, value), **{name: filled(getattr(value, name), put) for name in names})
+        )
     made = copy.copy(value)
     vars(made).update({name: filled(x, put) for name, x in vars(value).items()})
     return made
@@ -111,10 +113,10 @@ class Family:
         equal = {w: x.subs({y: 1 for y in x.free_symbols if str(y).startswith("~w")}) for w, x in self.weights.items()}
         return filled(self.template, lambda e: weight(e.subs(equal)))
 
-    def member(self, values: Values) -> Solver:
-        """Return the solver with numbers for the free symbols."""
-        made = {w: x.subs(values) for w, x in self.weights.items()}
-        return filled(self.template, lambda e: weight(e.subs(made)))
+    @property
+    def member(self) -> Solver:
+        """The solver of a family without free symbols; its weights are functions of the slot where they have ratios of steps."""
+        return filled(self.template, lambda e: weight(e.subs(self.weights)))
 
     def restricted(self, values: Values) -> Family:
         """Return the part of the family with these values of free symbols."""
@@ -221,7 +223,7 @@ def solutions(equations: Sequence[Any], symbols: Sequence[Any]) -> list[Values]:
 
 def solved(template: Solver, order: int, spacing: str, symbols: Sequence[Any], given: Values) -> Iterator[Family]:
     """Yield families: the condition of the lowest order that is open is solved, put in, and the next one looked at."""
-    weights = {x: sympy.cancel(sympy.sympify(given.get(x, x)).subs(given)) for x in symbols}
+    weights = {x: sympy.cancel(sympy.sympify(given.get(x, x)).subs(given)) for x in sorted(symbols, key=str)}
     current = filled(template, lambda e: sympy.cancel(e.subs(weights)))
     reached, equations = open_conditions(current, order, spacing)
     if not equations:

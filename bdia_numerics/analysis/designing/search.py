@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from bdia_numerics import grids, solvers
-from bdia_numerics.analysis.designing.families import DIRECTIONS, Family, families, readable, weight
+from bdia_numerics.analysis.designing.families import DIRECTIONS, Family, families, readable
 from bdia_numerics.analysis.designing.templates import multistep
 from bdia_numerics.analysis.expansion.layouts import SPACINGS
 from bdia_numerics.analysis.expansion.series import Element
@@ -49,8 +49,8 @@ class Member:
     ----------
     solver
         It runs, inverts and has a datasheet as any other.
-    values : dict
-        Its free weights.
+    weights : dict
+        Numbers, or expressions in ratios of steps, by symbol of the template.
     error : float
         The leading term of its global error on the schedule, over the size of the state.
     amplification : dict
@@ -59,7 +59,7 @@ class Member:
     """
 
     solver: Solver
-    values: Mapping[Any, Any]
+    weights: Mapping[Any, Any]
     error: float
     amplification: Mapping[str, float]
 
@@ -70,13 +70,8 @@ class Member:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers."""
-        values = {str(x): str(v) for x, v in self.values.items()}
-        return {
-            "solver": shown(self.solver),
-            "values": values,
-            "error": self.error,
-            "amplification": dict(self.amplification),
-        }
+        weights = {str(x): str(readable(w)) for x, w in self.weights.items()}
+        return {"weights": weights, "error": self.error, "amplification": dict(self.amplification)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -382,16 +377,18 @@ class Search:
 
     def _member(self, place: Sequence[Fraction]) -> Member:
         values = self._values(place)
-        solver, J = self.family.member(values), gaussian_jacobian(self.variance)
+        one, J = self.family.restricted(values), gaussian_jacobian(self.variance)
+        solver = one.member
         grown = {d: float(amplification(solver, self.grid, d, J=J).norms.max()) for d in self.directions}
         self.progress()
-        return Member(solver, {x: weight(v) for x, v in values.items()}, self._error(values), grown)
+        return Member(solver, one.weights, self._error(one), grown)
 
-    def _error(self, values: Mapping[Any, Any]) -> float:
+    def _error(self, one: Family) -> float:
         order, *terms = self.family.leading
+        values = {x: one.weights[x] for x in self.family.free}
         here: list[Mapping[Element, Any]] = [{e: c.subs(values) for e, c in some.items()} for some in terms]
         if not any(c for some in here for c in some.values()):  # a member of a higher order
-            order, *here = self.family.restricted(values).leading
+            order, *here = one.leading
         x = self._flow.span / self.grid.n
         parts = (
             float(c) * at(e)
