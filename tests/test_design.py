@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from bdia_numerics import cli, grids, problems, schedules
 from bdia_numerics.analysis import design, leading_error, multistep, order_on_pattern, symbolic_order, zero_stability
-from bdia_numerics.analysis.designing.families import Family
+from bdia_numerics.analysis.designing.families import SolverFamily
 from bdia_numerics.analysis.designing.search import Search
 from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.solvers import BDIA, CBDIA, OBELM, Heun, Leapfrog, SymmetricMultistep
@@ -132,7 +132,7 @@ def test_the_predicted_error_is_that_of_the_quadrature_for_any_solver(solver, sc
     """Leapfrog has a root -1; the output of CBDIA is displaced from what its mean does. First states are exact."""
     ends = {"t_max": Fraction(9, 10), "t_min": Fraction(1, 10)}
     grid = grids.alternating(schedule, 100, ratio=1, variable=getattr(solver, "variable", "sigma_bar"), **ends)
-    (found,) = Search(Family(solver, {}, 2), ("sample",), True, grid, 0.25, lambda: None).members(None)
+    (found,) = Search(SolverFamily(solver, {}, 2), ("sample",), True, grid, 0.25, lambda: None).members(None)
     wanted = leading_error(solver, LAW, schedule, 1.0, variable=variable, rtol=1e-3, **ends)
     exact = LAW.flow(np.ones((1, 1)), 0.9, 0.1, schedule).item()
     assert found.error * 100**2 == pytest.approx(abs((wanted.coefficient - wanted.start) / exact), rel=1e-4)
@@ -173,18 +173,13 @@ def test_a_template_without_inverse_can_be_asked_for():
 
 def test_the_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = ["design", "--template", "three-step", "--symmetric", "--order", "2", "--steps", "6"]
-    shown = CliRunner().invoke(cli.app, [*words, "--figure", "found.svg"])
+    words = ["design", "--template", "two-step", "--steps", "6", "--order"]
+    shown = CliRunner().invoke(cli.app, [*words, "1", "--stable", "sample", "--figure", "found.svg"])
     assert shown.exit_code == 0, shown.output
-    assert "zero-stable for -3 < a_2 and a_2 < 1" in shown.stdout and "best: a_2 = " in shown.stdout
+    assert "sampling: zero-stable for -2 < a_1 and a_1 <= 0" in shown.stdout and "best: a_0 = " in shown.stdout
     assert "<svg" in Path("found.svg").read_text(encoding="utf-8")
-    found = json.loads(
-        CliRunner()
-        .invoke(
-            cli.app,
-            ["design", "--template", "two-step", "--order", "2", "--steps", "6", "--stable", "encode", "--json"],
-        )
-        .stdout
-    )
+    found = json.loads(CliRunner().invoke(cli.app, [*words, "2", "--stable", "encode", "--json"]).stdout)
     assert found["zero_stability"] == ["inverting: zero-stable"] and found["best"]["weights"]["b_1"] == "2"
     assert list(found["best"]["amplification"]) == ["invert"]
+    refused = CliRunner().invoke(cli.app, [*words, "2", "--distribution", "modes"])
+    assert "--distribution=modes is not a Gaussian on the line" in str(refused.exception)

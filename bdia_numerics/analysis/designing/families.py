@@ -83,7 +83,7 @@ def weight(expression: Any) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Family:
+class SolverFamily:
     """All solutions of the order conditions of a template, or one branch of them.
 
     Attributes
@@ -118,7 +118,7 @@ class Family:
         """The solver of a family without free symbols; its weights are functions of the slot where they have ratios of steps."""
         return filled(self.template, lambda e: weight(e.subs(self.weights)))
 
-    def restricted(self, values: Values) -> Family:
+    def restricted(self, values: Values) -> SolverFamily:
         """Return the part of the family with these values of free symbols."""
         return replace(self, weights={w: x.subs(values) for w, x in self.weights.items()})
 
@@ -169,7 +169,7 @@ class Family:
         return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
-def families(template: Solver, order: int, spacing: str, both_ways: bool) -> list[Family]:
+def families(template: Solver, order: int, spacing: str, both_ways: bool) -> list[SolverFamily]:
     """Return the solutions of the order conditions of a template, and of those that every solver has that is stable both ways.
 
     Raises
@@ -221,17 +221,17 @@ def solutions(equations: Sequence[Any], symbols: Sequence[Any]) -> list[Values]:
     return [s for s in real if all(x.is_rational_function(*x.free_symbols) for x in s.values())]
 
 
-def solved(template: Solver, order: int, spacing: str, symbols: Sequence[Any], given: Values) -> Iterator[Family]:
+def solved(template: Solver, order: int, spacing: str, symbols: Sequence[Any], given: Values) -> Iterator[SolverFamily]:
     """Yield families: the condition of the lowest order that is open is solved, put in, and the next one looked at."""
     weights = {x: sympy.cancel(sympy.sympify(given.get(x, x)).subs(given)) for x in sorted(symbols, key=str)}
     current = filled(template, lambda e: sympy.cancel(e.subs(weights)))
     reached, equations = open_conditions(current, order, spacing)
     if not equations:
-        yield Family(template, weights, order)
+        yield SolverFamily(template, weights, order)
         return
     some = solutions(equations, symbols)
     if not some:
-        yield Family(template, weights, reached)
+        yield SolverFamily(template, weights, reached)
     for more in some:
         yield from solved(
             template, order, spacing, symbols, {x: w.subs(more) for x, w in (dict(weights) | dict(more)).items()}

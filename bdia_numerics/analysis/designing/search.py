@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from bdia_numerics import grids, solvers
-from bdia_numerics.analysis.designing.families import DIRECTIONS, Family, families, readable
+from bdia_numerics.analysis.designing.families import DIRECTIONS, SolverFamily, families, readable
 from bdia_numerics.analysis.designing.templates import multistep
 from bdia_numerics.analysis.expansion.layouts import SPACINGS
 from bdia_numerics.analysis.expansion.series import Element
@@ -80,7 +80,7 @@ class Design:
 
     Attributes
     ----------
-    families : tuple of Family
+    families : tuple of SolverFamily
         The solutions of the order conditions, in symbols; one, unless they are not linear.
     order, stable, spacing
         What was asked for.
@@ -94,7 +94,7 @@ class Design:
         Of the data.
     """
 
-    families: tuple[Family, ...]
+    families: tuple[SolverFamily, ...]
     order: int
     stable: str | None
     spacing: str
@@ -327,7 +327,7 @@ def depends_on_alpha(template: Solver) -> bool:
 class Search:
     """The search of one family."""
 
-    family: Family
+    family: SolverFamily
     directions: Sequence[str]
     stable: bool
     grid: Grid
@@ -383,7 +383,7 @@ class Search:
         self.progress()
         return Member(solver, one.weights, self._error(one), grown)
 
-    def _error(self, one: Family) -> float:
+    def _error(self, one: SolverFamily) -> float:
         order, *terms = self.family.leading
         values = {x: one.weights[x] for x in self.family.free}
         here: list[Mapping[Element, Any]] = [{e: c.subs(values) for e, c in some.items()} for some in terms]
@@ -398,8 +398,8 @@ class Search:
         return abs(sum(parts)) * x**order
 
     @cached_property
-    def _flow(self) -> Flow:
-        return Flow(self.grid, getattr(self.family.template, "variable", "sigma_bar"), self.variance)
+    def _flow(self) -> GaussianFlow:
+        return GaussianFlow(self.grid, getattr(self.family.template, "variable", "sigma_bar"), self.variance)
 
     @cached_property
     def _functions(self) -> tuple[list[Any], Any]:
@@ -419,7 +419,7 @@ def bounded(polynomial: Array) -> bool:
 
 
 @dataclass(eq=False)
-class Flow:
+class GaussianFlow:
     """Elementary differentials along the flow of a Gaussian, over the state, in the variable x of a grid.
 
     A state is a multiple of its standard deviation w(x), dw/dx = J w, and an error at x is carried to the end as the state is. All is taken
