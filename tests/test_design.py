@@ -104,13 +104,13 @@ def test_o_belm_and_bdia_are_among_the_methods_of_two_steps():
     even = design("two-step", order=2, schedule=EDM, steps=8)
     assert even.best.solver.a == (-1, 0) and even.best.solver.b == (2,)
     assert {"OBELM(variable='sigma_bar')", "BDIA(gamma=1, allow_any=False)"} <= set(even.same())
-    found = design("two-step", order=2, schedule=EDM, steps=8, spacing="rough")
+    found = design("two-step", order=2, schedule=EDM, steps=8, order_on="rough")
     assert found.same() == ["OBELM(variable='sigma_bar')"]
     assert found.as_dict()["families"][0]["weights"]["a_0"] == "-1/w_1**2"
     grid = grids.alternating(VP, 9, t_max=0.6, t_min=0.1)
     first, second = (solve(s, LAW.model(VP), grid, Z, start=Heun()).z for s in (found.best.solver, OBELM()))
     assert np.abs(first - second).max() < 1e-13 and order_on_pattern(found.best.solver, (1, 2)).order == 2
-    increments = design(Increments(), order=2, schedule=VP, steps=8, spacing="smooth")
+    increments = design(Increments(), order=2, schedule=VP, steps=8, order_on="smooth")
     assert increments.best.solver == Increments((1, 0, -1, 1)) and "BDIA(gamma=1, allow_any=False)" in increments.same()
 
 
@@ -120,7 +120,7 @@ def test_parameters_of_solvers_are_found():
     line = design(CBDIA(first, second, allow_any=True), order=2, schedule=EDM, steps=6, stable="sample")
     (family,) = line.families
     assert sympy.expand(sum(family.weights.values())) == 1
-    assert design(BDIA(first), order=2, schedule=VP, steps=6, spacing="smooth").best.solver == BDIA(1)
+    assert design(BDIA(first), order=2, schedule=VP, steps=6, order_on="smooth").best.solver == BDIA(1)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ REFUSED = {
     "stable='one way' is unknown": {"stable": "one way"},
     "order=0 is not an order of a solver": {"order": 0},
     "has alpha in its weights": {"template": Increments()},
-    "errors are compared on equal steps alone": {"template": Increments(), "order": 1, "spacing": "smooth"},
+    "errors are compared on equal steps alone": {"template": Increments(), "order": 1, "order_on": "smooth"},
 }  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def design(
     approximate: Annotated[
         bool, typer.Option("--approximate", help="Take steps without an exact inverse, too.")
     ] = False,
-    spacing: Annotated[
+    order_on: Annotated[
         str, typer.Option(help="On which grids the order is asked for: uniform, smooth or rough.")
     ] = "uniform",
     variable: Annotated[
@@ -91,7 +91,7 @@ def design(
             invertible=not approximate,
             stable=None if stable == "none" else stable,
             at_most_amplification=at_most_amplification,
-            spacing=spacing,
+            order_on=order_on,
             variance=float(law.cov.ravel()[0]),
             progress=advance,
             **ends,

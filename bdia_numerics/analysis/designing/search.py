@@ -82,7 +82,7 @@ class Design:
     ----------
     families : tuple of SolverFamily
         The solutions of the order conditions, in symbols; one, unless they are not linear.
-    order, stable, spacing
+    order, stable, order_on
         What was asked for.
     grid : Grid
         On which errors and amplifications are.
@@ -97,7 +97,7 @@ class Design:
     families: tuple[SolverFamily, ...]
     order: int
     stable: str | None
-    spacing: str
+    order_on: str
     grid: Grid
     members: tuple[Member, ...]
     bound: float | None
@@ -124,7 +124,7 @@ class Design:
         variable, schedule = getattr(self.best.solver, "variable", "sigma_bar"), cast(Schedule, self.grid.schedule)
         ends = {"t_max": self.grid.t[self.grid.n], "t_min": self.grid.t[0], "variable": variable}
         return same_steps(
-            self.best.solver, self.grid if self.spacing == "uniform" else grids.alternating(schedule, 12, **ends)
+            self.best.solver, self.grid if self.order_on == "uniform" else grids.alternating(schedule, 12, **ends)
         )
 
     def measured(self, member: Member) -> float:
@@ -149,7 +149,7 @@ class Design:
         return {
             "order": self.order,
             "stable": self.stable,
-            "spacing": self.spacing,
+            "order_on": self.order_on,
             "families": [
                 {
                     "weights": {str(w): str(readable(x)) for w, x in f.weights.items()},
@@ -183,7 +183,7 @@ def design(
     invertible: bool = True,
     stable: str | None = "both",
     at_most_amplification: float | None = None,
-    spacing: str = "uniform",
+    order_on: str = "uniform",
     variance: float | Fraction = Fraction(1, 4),
     t_max: Any = None,
     t_min: Any = None,
@@ -211,7 +211,7 @@ def design(
     at_most_amplification
         A bound on the amplification of perturbations of the first states, in the directions of `stable` (in both where it is None and
         there is an inverse).
-    spacing : {"uniform", "smooth", "rough"}
+    order_on : {"uniform", "smooth", "rough"}
         On which grids the order is asked for: on steps equal in the variable, with alpha = 1 where the states are divided by it; on all
         that are smooth in sigma/alpha; or on all with bounded ratios of steps, where weights may depend on these ratios.
     variance
@@ -244,7 +244,7 @@ def design(
     Multistep(a=(-1, 0), b=(2,), variable='angle')
     """
     one_of("stable", stable, DIRECTIONS)
-    one_of("spacing", spacing, SPACINGS)
+    one_of("order_on", order_on, SPACINGS)
     if order < 1:
         raise ValueError(f"order={order} is not an order of a solver: give at least 1")
     if isinstance(template, str):
@@ -253,15 +253,15 @@ def design(
     variable = getattr(template, "variable", "sigma_bar")
     ends = {name: t for name, t in (("t_max", t_max), ("t_min", t_min)) if t is not None}
     grid = grids.alternating(schedule, steps, ratio=1, variable=variable, **ends)
-    if spacing == "uniform" and depends_on_alpha(template) and any(a != 1 for a in grid.alpha):
+    if order_on == "uniform" and depends_on_alpha(template) and any(a != 1 for a in grid.alpha):
         raise ValueError(
-            f"spacing=uniform: the step of {shown(template)} has alpha in its weights, and order and error on equal steps are those for "
-            "alpha = 1: pass spacing='smooth', or a schedule with alpha = 1"
+            f"order_on=uniform: the step of {shown(template)} has alpha in its weights, and order and error on equal steps are those for "
+            "alpha = 1: pass order_on='smooth', or a schedule with alpha = 1"
         )
-    found = families(template, order, spacing, stable == "both")
-    if spacing == "smooth" and (left := [x for f in found for x in f.free]):
+    found = families(template, order, order_on, stable == "both")
+    if order_on == "smooth" and (left := [x for f in found for x in f.free]):
         raise ValueError(
-            f"spacing=smooth: order {order} leaves {', '.join(map(str, left))} free, and errors are compared on equal steps alone: ask for "
+            f"order_on=smooth: order {order} leaves {', '.join(map(str, left))} free, and errors are compared on equal steps alone: ask for "
             "a higher order, or fix them"
         )
     directions = DIRECTIONS[stable] or (("sample", "invert") if verdict.invertible else ("sample",))
