@@ -261,8 +261,8 @@ def design(
     found = families(template, order, order_on, stable == "both")
     if order_on == "smooth" and (left := [x for f in found for x in f.free]):
         raise ValueError(
-            f"order_on=smooth: order {order} leaves {', '.join(map(str, left))} free, and errors are compared on equal steps alone: ask for "
-            "a higher order, or fix them"
+            f"order_on=smooth: order {order} leaves {', '.join(map(str, left))} free, and errors are compared on equal steps alone: ask "
+            "for a higher order, or fix them"
         )
     directions = DIRECTIONS[stable] or (("sample", "invert") if verdict.invertible else ("sample",))
     members = []
@@ -276,7 +276,7 @@ def design(
         )
     while True:
         made = Design(
-            tuple(found), order, stable, spacing, grid, tuple(members), at_most_amplification, float(variance)
+            tuple(found), order, stable, order_on, grid, tuple(members), at_most_amplification, float(variance)
         )
         least = min((m.worst for m in members), default=math.inf)
         if at_most_amplification is not None and least > at_most_amplification:
