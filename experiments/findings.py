@@ -96,7 +96,7 @@ def rms(x: Any) -> float:
     return float(np.sqrt(np.mean(np.square(x))))
 
 
-panel = partial(Panel, log="xy", legend=False)
+panel = partial(Panel, log="xy")
 
 
 def bit_exact():

@@ -121,7 +121,7 @@ def test_a_solver_on_families_of_grids():
     refused = run("obelm", "--claim", "latent@leading")
     assert (
         refused.exit_code == 1
-        and "latent@leading: assert_latent_valid: OBELM(): in 10 slots of Stable" in refused.stdout
+        and "latent@leading: assert_latent_valid: OBELM(variable='sigma_bar'): in 10 slots of Stable" in refused.stdout
     )
 
 

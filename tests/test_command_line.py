@@ -128,7 +128,7 @@ def test_a_reader_that_has_enough_and_a_closed_standard_error_are_no_failure():
     found = shell("bdia pages --list | head -1")
     assert found.stderr == "" and found.stdout.startswith("page")
     found = shell("bdia pages --list --json 2>&-")
-    assert found.returncode == 0 and json.loads(found.stdout)["ledger"]
+    assert found.returncode == 0 and json.loads(found.stdout)["pages"]["ledger"]
 
 
 @pytest.mark.parametrize("place", ["bdia_numerics", "bdia_numerics.cli"])

@@ -81,7 +81,7 @@ def test_the_page_in_the_terminal():
     page = run("bdia", "--proved-only").stdout
     growth = "-1 at zeta = -1: errors there grow over a run by (contraction of the flow)^1"
     for line in (
-        "exactly invertible", "Proved for all parameters", "(1 - gamma)/(gamma + 1)", "Proved for gamma = 1", growth,
+        "exactly invertible", "Proved for all parameters", "(1 - gamma)/(1 + gamma)", "Proved for gamma = 1", growth,
     ):  # fmt: skip
         assert line in page
 

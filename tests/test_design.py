@@ -73,7 +73,8 @@ def test_the_family_of_four_steps_is_found():
     ((element, constant),) = family.leading[1].items()
     assert element == (0, 5) and sympy.cancel(constant - (14 - c) / (180 * (1 + c))) == 0
     assert family.stability("invert").condition.as_set() == sympy.Interval.open(-2, 2)
-    assert r"b_{3} &= \frac{a_{3} + 8}{3}" in family.latex
+    assert r"b_{3} &= \frac{8 + a_{3}}{3}" in family.latex
+    assert four().to_pandas().shape[0] > 10 and "leading error" in four()._repr_html_()
 
 
 def test_the_best_has_the_least_error_within_the_bound():
@@ -176,7 +177,7 @@ def test_the_command(tmp_path, monkeypatch):
     words = ["design", "--template", "two-step", "--steps", "6", "--order"]
     shown = CliRunner().invoke(cli.app, [*words, "1", "--stable", "sample", "--figure", "found.svg"])
     assert shown.exit_code == 0, shown.output
-    assert "sampling: zero-stable for -2 < a_1 and a_1 <= 0" in shown.stdout and "best: a_0 = " in shown.stdout
+    assert "sampling: zero-stable for -2 < a_1 and a_1 <= 0" in shown.stdout and "best a_0 = " in shown.stdout
     assert "<svg" in Path("found.svg").read_text(encoding="utf-8")
     found = json.loads(CliRunner().invoke(cli.app, [*words, "2", "--stable", "encode", "--json"]).stdout)
     assert found["zero_stability"] == ["inverting: zero-stable"] and found["best"]["weights"]["b_1"] == "2"

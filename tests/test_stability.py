@@ -365,7 +365,7 @@ def test_an_algebraic_end_of_an_interval_is_a_number():
     """That of the classical method of order 4: -2.785293563405282 (Hairer and Wanner, Solving ODEs II, sec. IV.2)."""
     proved = datasheet(RK4(), measured=False).given
     rows = dict(proved.rows())
-    assert rows["stable, real"] == "0 < -h J < 2.78529 (a root of x**3 - 4*x**2 + 12*x - 24)"
+    assert rows["stable, real"] == "0 < -h J < 2.78529 (a root of x^3 - 4 x^2 + 12 x - 24)"
     for solver in (RK4(), DPMSolver(3), PLMS(4), DEIS(4)):
         ends = {f"{axis}_interval": analysis.stability_interval(solver, axis) for axis in ("real", "imaginary")}
         shown = replace(proved, **ends)

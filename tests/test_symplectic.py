@@ -120,6 +120,8 @@ def test_the_determinant_is_that_of_the_whole_step(solver):
 
 
 EXACT_SOLVERS = {name: make() for name, make in SOLVERS.items() if invertibility(make()).invertible}
+# With four registers, or in sigma/alpha, its matrices on this grid are so large that a determinant has few digits.
+EXACT_SOLVERS["SymmetricMultistep"] = SOLVERS["SymmetricMultistep"](3, variable="angle")
 
 
 @pytest.mark.parametrize("name", EXACT_SOLVERS)

@@ -241,7 +241,7 @@ def test_a_wrong_time_does_not_converge():
 
 
 def test_a_stage_that_reads_the_wrong_predecessor():
-    wrong = mutate(RK4, ("x + s.delta(i, j, x, e3)", "x + s.delta(i, j, x, e1)"))()
+    wrong = mutate(RK4, ("there(j, d3)", "there(j, d1)"))()
     assert_order(RK4(), 4)
     with pytest.raises(AssertionError, match=r"claimed 4, observed [12]\.\d"):
         assert_order(wrong, 4)

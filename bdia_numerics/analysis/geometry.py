@@ -16,6 +16,7 @@ import numpy as np
 from bdia_numerics.analysis.perturbation.amplification import evaluations, slot_matrix
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Predicting, prediction_of
+from bdia_numerics.problems.checks import generator
 from bdia_numerics.program import Solver, inverse_run, record_steps, structure
 from bdia_numerics.program.inverse import own_coefficients
 from bdia_numerics.runs.solving import solve
@@ -161,7 +162,7 @@ def asymmetry(
         return _from_squares(np.sum(((E - np.swapaxes(E, -1, -2)) / 2) ** 2, (-1, -2)), np.sum(E**2, (-1, -2)))
     if probes < 2:
         raise ValueError(f"probes={probes}: take 2 or more, or None for the whole Jacobian")
-    rng = np.random.default_rng(0) if rng is None else rng
+    rng = generator(0 if rng is None else rng)
     over = tuple(range(array.ndim - axes, array.ndim))
     anti, size = [], []
     for _ in range(probes):

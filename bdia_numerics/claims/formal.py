@@ -26,6 +26,22 @@ class Formal:
     """A symbolic grid with the paper's abbreviations; eps is uninterpreted.
 
     Indices are those of the grid: on three points, 2, 1, 0 stand for i+1, i, i-1.
+
+    Parameters
+    ----------
+    n
+        Slots of the grid.
+
+    Raises
+    ------
+    ValueError
+        For a number below 1.
+
+    Examples
+    --------
+    >>> from bdia_numerics.claims.formal import Formal
+    >>> Formal(2).grid.n
+    2
     """
 
     n: int
@@ -98,12 +114,53 @@ def symbols(*names: str) -> tuple[Any, ...]:
 
 
 def vectors(*names: str) -> tuple[Vector, ...]:
-    """Return free vectors."""
+    """Return free vectors.
+
+    Parameters
+    ----------
+    names
+        Of the vectors.
+
+    Returns
+    -------
+    tuple of Vector
+        One a name, each a generator of a free module.
+
+    Examples
+    --------
+    >>> from bdia_numerics.claims.formal import vectors
+    >>> z, y = vectors("z", "y")
+    >>> 2 * z - y + y == 2 * z
+    True
+    """
     return tuple(Vector.basis(name) for name in names)
 
 
 def equal(left: Vector, right: Vector, what: str) -> None:
-    """Require two vectors to be equal."""
+    """Require two vectors to be equal.
+
+    Parameters
+    ----------
+    left, right
+        Vectors.
+    what
+        What is compared, for the message.
+
+    Returns
+    -------
+    None
+
+    Raises
+    ------
+    CheckFailed
+        Unless all their coefficients are equal.
+
+    Examples
+    --------
+    >>> from bdia_numerics.claims.formal import equal, vectors
+    >>> (z,) = vectors("z")
+    >>> equal(z + z, 2 * z, "twice z")
+    """
     difference = left - right
     require(not difference.terms, f"{what}: the two sides differ by {dict(difference.terms)}")
 

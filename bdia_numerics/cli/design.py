@@ -19,13 +19,13 @@ from bdia_numerics.cli.options import (
     show_table,
     visible,
 )
+from bdia_numerics.formulas import number
 from bdia_numerics.spaces.later import Later
 from bdia_numerics.texts import ratio
 
 search = Later("bdia_numerics.analysis.designing.search")
 templates = Later("bdia_numerics.analysis.designing.templates")
-drawn = Later("bdia_numerics.plots.designs")
-ROWS = 12
+drawn = Later("bdia_numerics.plots.results")
 
 
 def design(
@@ -97,7 +97,7 @@ def design(
             **ends,
         )
     if figure is not None:
-        save_figure(figure, drawn.pareto(found))
+        save_figure(figure, drawn.figure(found))
     if as_json:
         typer.echo(as_text({"template": template, "schedule": schedule, **found.as_dict()}))
         return
@@ -105,29 +105,10 @@ def design(
 
 
 def _print(found: Any) -> None:
-    made = found.as_dict()
-    for family in made["families"]:
-        typer.echo(visible(", ".join(f"{w} = {x}" for w, x in family["weights"].items() if w != x)))
-        typer.echo(visible(f"roots: {family['roots']} = 0"))
-        power = family["order_on_equal_steps"] + 1
-        terms = (f"{c} h^{power - e.startswith('displacement')} {e}" for e, c in family["leading_error"].items())
-        typer.echo(visible(f"leading error of a step: {', '.join(terms)}"))
-    for line in made["zero_stability"]:
-        typer.echo(line)
-    free = made["families"][0]["free"]
-    kept = found.pareto[:: -(-len(found.pareto) // ROWS)]
-    best = found.best
-    rows = [
-        (
-            *(str(m.weights[x]) for x in found.families[0].free),
-            f"{m.error:.2e}",
-            f"{found.measured(m):.2e}",
-            *(f"{m.amplification.get(d, float('nan')):.3g}" for d in ("sample", "invert")),
-            "best" if m is best else "",
-        )
-        for m in sorted({id(m): m for m in (*kept, best)}.values(), key=lambda m: m.error)
-    ]
-    show_table((*free, "predicted error", "error of a run", "sampling", "inverting", ""), rows)
-    typer.echo(visible(f"best: {', '.join(f'{x} = {w}' for x, w in made['best']['weights'].items())}"))
-    if same := made["best"]["same"]:
+    for about, text in found.said():
+        typer.echo(visible(f"{about}: {text}"))
+    rows = found.rows()
+    show_table(tuple(rows[0]), [[number(x) if isinstance(x, float) else x for x in row.values()] for row in rows])
+    typer.echo(visible(str(found)))
+    if same := found.same():
         typer.echo(f"the same steps: {', '.join(same)}")

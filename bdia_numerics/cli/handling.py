@@ -51,6 +51,7 @@ class OneLine(TyperGroup):
         given: Sequence[str] | None = args[0] if args else options.get("args")
 
         def run() -> None:
+            self._main_shell_completion({}, "bdia")  # ends the program where a shell asks for words
             words = list(sys.argv[1:] if given is None else given)
             with self.make_context(options.get("prog_name") or "bdia", words) as context:
                 self.invoke(context)

@@ -112,6 +112,7 @@ def assert_latent_valid(
     Examples
     --------
     >>> from bdia_numerics import BDIA
+    >>> from bdia_numerics.testing import assert_latent_valid
     >>> assert_latent_valid(BDIA(gamma=1)) < 0.01
     True
     """

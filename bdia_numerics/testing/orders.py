@@ -197,6 +197,15 @@ def assert_order(
         If the order is another one.
     TypeError, ValueError
         For arguments that are not a sampler, family or direction.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA
+    >>> from bdia_numerics.testing import assert_order
+    >>> assert_order(BDIA(gamma=1), 2).decided
+    True
+    >>> assert_order(BDIA(gamma=1), 1, family="alternating").family
+    'alternating in asinh'
     """
     given: Any = order
     if not (isinstance(given, int | float | Fraction) and math.isfinite(given)):
@@ -311,6 +320,7 @@ def _advice(found: ObservedOrder, claimed: float) -> str:
     return f"Claim {found.order:.0f}{rougher}"
 
 
+@ordered
 def assert_nfe(
     subject: Any,
     per_step: int,
@@ -348,6 +358,13 @@ def assert_nfe(
     ------
     AssertionError
         With the numbers counted; also where the second run takes another number than the first.
+
+    Examples
+    --------
+    >>> from bdia_numerics import EDICT
+    >>> from bdia_numerics.testing import assert_nfe
+    >>> assert_nfe(EDICT(), 2)
+    (24, 50)
     """
     if direction not in DIRECTIONS:
         raise ValueError(f"direction={shown(direction)} is unknown: use 'sample' or 'invert'")

@@ -249,6 +249,13 @@ def assert_exactly_invertible(
         With the reason from the step's structure, or with what a round trip lost; where a run does not depend only on what it is given (it
         ignores it or the model, or goes on from what another run left in memory); and where rounding is amplified so much that nothing
         can be said.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA
+    >>> from bdia_numerics.testing import assert_exactly_invertible
+    >>> [trip.end for trip in assert_exactly_invertible(BDIA())]
+    ['data', 'noise']
     """
     sampler = as_sampler(subject, invert, mu)
     if isinstance(sampler, SolverSampler):

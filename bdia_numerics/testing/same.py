@@ -123,6 +123,7 @@ def assert_same(
     Examples
     --------
     >>> from bdia_numerics import DDIM
+    >>> from bdia_numerics.testing import assert_same
     >>> def sample(eps, grid, z):
     ...     for i in range(grid.n, 0, -1):
     ...         e = eps(z, grid.t[i])

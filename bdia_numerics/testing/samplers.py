@@ -17,7 +17,7 @@ import numpy as np
 from bdia_numerics import grids, names, schedules
 from bdia_numerics.analysis import GridFamily
 from bdia_numerics.analysis.measurement.errors import ExactProblem, doubt
-from bdia_numerics.analysis.measurement.observed import family_named
+from bdia_numerics.analysis.measurement.observed import as_family
 from bdia_numerics.grids import Grid
 from bdia_numerics.grids.grid import build, slots_of
 from bdia_numerics.models import prediction_of
@@ -28,6 +28,7 @@ from bdia_numerics.runs.encoding import encode
 from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.runs.state import State, identity
 from bdia_numerics.spaces import plain
+from bdia_numerics.spaces.values import takes
 from bdia_numerics.testing.carry import copied
 from bdia_numerics.texts import one_of, shown
 
@@ -87,7 +88,7 @@ IN_USE: Mapping[str, InUse] = {
 
 
 def family_of(family: Any) -> Callable[..., Grid]:
-    """Return the family of grids that a text names, of `IN_USE` or as `family_named`; smooth grids for None; anything else as it is.
+    """Return the family of grids that a text names, of `IN_USE`; everything else as `as_family`.
 
     Raises
     ------
@@ -96,18 +97,9 @@ def family_of(family: Any) -> Callable[..., Grid]:
     ValueError
         For a text that names no family.
     """
-    if isinstance(family, str):
-        if ":" not in family:
-            one_of("family", family, (*names.FAMILIES, *IN_USE))
-        return IN_USE.get(family) or family_named(family, *_SPAN)
-    if family is not None and not callable(family):
-        raise TypeError(
-            f"family={shown(family)} is not a family of grids: pass analysis.GridFamily(kind), its kind, or a function of n"
-        )
-    return GridFamily() if family is None else family
-
-
-_SPAN = (GridFamily().schedule, GridFamily().t_max, GridFamily().t_min, GridFamily().variable)
+    if isinstance(family, str) and ":" not in family:
+        one_of("family", family, (*names.FAMILIES, *IN_USE))
+    return IN_USE[family] if isinstance(family, str) and family in IN_USE else as_family(family)
 
 
 @dataclass(frozen=True, eq=False)
@@ -355,6 +347,9 @@ def as_sampler(subject: Any, invert: Any = None, mu: float | None = None) -> Sam
             raise TypeError(f"invert={shown(invert)}: the inverse of a solver is derived from its step: leave it out")
         return SolverSampler(subject)
     if callable(subject) and not is_class:
+        takes("subject", subject, "eps", "grid", "z")
+        if invert is not None:
+            takes("invert", invert, "eps", "grid", "x")
         return FunctionSampler(subject, invert)
     raise TypeError(
         f"{shown(subject)} is not a sampler: pass an object with registers and step, a function sample(eps, grid, z), "

@@ -15,6 +15,7 @@ from bdia_numerics.analysis.expansion.propagation import Displaced, TooShort
 from bdia_numerics.analysis.expansion.series import Element, text
 from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
 from bdia_numerics.analysis.stability.zero_stability import ZeroStability, zero_stability
+from bdia_numerics.formulas import expression
 from bdia_numerics.program import Slot, Solver, refusal
 from bdia_numerics.spaces.later import sympy
 from bdia_numerics.texts import shown
@@ -156,16 +157,16 @@ class SolverFamily:
         return sympy.factor(characteristic(SeriesStep.of(self.solver, 2, "uniform", "one").coefficient(0), zeta))
 
     def constants(self) -> dict[str, Any]:
-        """Return the coefficients of what a step adds to the error, and of the displacement, by elementary differential in words."""
+        """Return the coefficients of the leading error by power of h and elementary differential, the displacement of the output last."""
         variable = "y" if getattr(self.template, "variable", "sigma_bar") == "sigma_bar" else "z"
-        _, adding, displaced = self.leading
-        named = {text(e, variable): c for e, c in adding.items()}
-        return named | {f"displacement {text(e, variable)}": c for e, c in displaced.items()}
+        order, adding, displaced = self.leading
+        named = {f"h^{order + 1} {text(e, variable)}": c for e, c in adding.items()}
+        return named | {f"h^{order} {text(e, variable)} (displacement)": c for e, c in displaced.items()}
 
     @property
     def latex(self) -> str:
         """The weights in LaTeX, one equation for each."""
-        lines = (rf"{sympy.latex(w)} &= {sympy.latex(readable(x))}" for w, x in self.weights.items())
+        lines = (f"{expression(w, tex=True)} &= {expression(readable(x), tex=True)}" for w, x in self.weights.items())
         return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 

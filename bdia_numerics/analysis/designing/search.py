@@ -21,7 +21,7 @@ from bdia_numerics.analysis.expansion.series import weight as derivatives
 from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
 from bdia_numerics.analysis.perturbation.amplification import amplification, gaussian_jacobian
 from bdia_numerics.analysis.stability.zero_stability import zero_stability
-from bdia_numerics.formulas import number
+from bdia_numerics.formulas import expression, number
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import Gaussian
 from bdia_numerics.program import Solver, invertibility, structure
@@ -29,6 +29,7 @@ from bdia_numerics.runs.solving import solve
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import mp, sympy
+from bdia_numerics.spaces.showing import Drawn
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import one_of, shown
 
@@ -37,6 +38,8 @@ MOST_FREE = 3
 PLACES = 96
 """Members of the first, coarse look at a family for which the amplification is computed."""
 ROUNDS = 4
+SHOWN = 12
+"""Members of the Pareto set that tables show."""
 """How often the lattice of weights is halved around the best member."""
 _DIGITS, _ROUNDED, _APART, _ANY_VARIANCE = 30, 1e-9, 1e-3, 0.3
 
@@ -75,7 +78,7 @@ class Member:
 
 
 @dataclass(frozen=True, eq=False)
-class Design:
+class Design(Drawn):
     """What `design` found.
 
     Attributes
@@ -102,6 +105,10 @@ class Design:
     members: tuple[Member, ...]
     bound: float | None
     variance: float
+
+    def __str__(self) -> str:
+        chosen = ", ".join(f"{x} = {expression(readable(w))}" for x, w in self.best.weights.items())
+        return f"order {self.order}, stable: {self.stable}, {len(self.members)} tried; best {chosen}"
 
     @property
     def pareto(self) -> tuple[Member, ...]:
@@ -136,13 +143,30 @@ class Design:
         exact = law.flow(z, high, low, schedule)
         return float(abs(end - exact).item() / abs(exact).item())
 
-    def regions(self) -> list[str]:
-        """Return where each family is zero-stable, by direction, in words; for up to one free weight."""
-        found: list[str] = []
+    def said(self) -> Iterator[tuple[str, str]]:
+        """Yield the families in symbols: weights, roots, leading error, and for up to one free weight where they are zero-stable."""
         for family in self.families:
-            decided = DIRECTIONS[self.stable] if len(family.free) < 2 else ()
-            found.extend(f"{NAMES[d]}: {family.stability(d)}" for d in decided)
-        return found
+            weights = (f"{w} = {expression(readable(x))}" for w, x in family.weights.items() if w != x)
+            yield "weights", ", ".join(weights)
+            yield "roots", f"{expression(family.roots)} = 0"
+            yield "leading error", ", ".join(f"{expression(c)} {e}" for e, c in family.constants().items())
+            for d in DIRECTIONS[self.stable] if len(family.free) < 2 else ():
+                yield NAMES[d], str(family.stability(d))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return free weights, errors and amplifications of the best and of up to some dozen of the Pareto set, the least error first."""
+        front, free = self.pareto, self.families[0].free
+        shown = {id(m): m for m in (*front[:: -(-len(front) // SHOWN)], self.best)}
+        return [
+            {
+                **{str(x): str(m.weights.get(x, "")) for x in free},
+                "predicted error": m.error,
+                "error of a run": self.measured(m),
+                **{NAMES[d]: growth for d, growth in m.amplification.items()},
+                "": "best" if m is self.best else "",
+            }
+            for m in sorted(shown.values(), key=lambda m: m.error)
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it, but for what was looked at and is not in the Pareto set."""
@@ -154,14 +178,11 @@ class Design:
                 {
                     "weights": {str(w): str(readable(x)) for w, x in f.weights.items()},
                     "free": list(map(str, f.free)),
-                    "order_on_equal_steps": f.leading[0],
-                    "leading_error": {name: str(c) for name, c in f.constants().items()},
-                    "roots": str(f.roots),
                     "latex": f.latex,
                 }
                 for f in self.families
             ],
-            "zero_stability": self.regions(),
+            "said": [list(pair) for pair in self.said()],
             "steps": self.grid.n,
             "bound": self.bound,
             "variance": self.variance,

@@ -12,7 +12,9 @@ from bdia_numerics.analysis.expansion.step import Matrix, SeriesStep
 from bdia_numerics.program import NotInvertibleError, Solver, inverse_run
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import sympy
-from bdia_numerics.texts import one_of
+from bdia_numerics.spaces.showing import Drawn
+from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import one_of, shown
 
 DIRECTIONS = ("sample", "invert")
 TERMS = 5
@@ -257,6 +259,12 @@ def stability_interval(solver: Solver, axis: str = "real", *, direction: str = "
     -----
     The places where a root can cross the circle are zeros of resultants and discriminants; between neighbouring ones the root
     condition is decided exactly, at one rational place of each gap.
+
+    Examples
+    --------
+    >>> from bdia_numerics import Midpoint, analysis
+    >>> analysis.stability_interval(Midpoint()).length
+    2
     """
     one_of("axis", axis, AXES)
     zeta, x = sympy.Symbol("zeta"), sympy.Dummy("x")
@@ -364,8 +372,8 @@ def _in_symbol(polynomial: Any, zeta: Any, r: Any, symbol: Any) -> StabilityInte
     return StabilityInterval("real", end, sympy.And(symbol > 0, symbol < 1))
 
 
-@dataclass(frozen=True, eq=False)
-class StabilityRegion:
+@dataclass(frozen=True, eq=False, repr=False)
+class StabilityRegion(Drawn):
     """The largest modulus of a root over a part of the complex plane of x = h J.
 
     Attributes
@@ -383,6 +391,7 @@ class StabilityRegion:
     radius: Array
 
 
+@ordered
 def stability_region(
     solver: Solver,
     *,
@@ -402,11 +411,28 @@ def stability_region(
     resolution
         Number of points along each axis.
 
+    Returns
+    -------
+    StabilityRegion
+        The largest modulus of a root at each point.
+
     Raises
     ------
     ValueError
-        If the solver has symbols.
+        If the solver has symbols, for an axis without two rising ends, and for a resolution below 2.
+
+    Examples
+    --------
+    >>> from bdia_numerics import Midpoint, analysis
+    >>> region = analysis.stability_region(Midpoint(), resolution=8)
+    >>> int((region.radius <= 1).sum())
+    10
     """
+    for name, ends in (("real", real), ("imaginary", imaginary)):
+        if np.shape(ends) != (2,) or not -np.inf < ends[0] < ends[1] < np.inf:
+            raise ValueError(f"{name}={shown(ends)} is not a part of the axis: pass (low, high), such as (-4, 1)")
+    if resolution < 2:
+        raise ValueError(f"resolution={resolution}: give 2 points or more along each axis")
     zeta, x = sympy.Symbol("zeta"), sympy.Dummy("x")
     polynomial = sympy.numer(sympy.together(stability_polynomial(solver, direction=direction, zeta=zeta, x=x)))
     if symbols := polynomial.free_symbols - {zeta, x}:
