@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import product
@@ -14,10 +14,10 @@ import numpy as np
 
 from bdia_numerics import grids, solvers
 from bdia_numerics.analysis.designing.families import DIRECTIONS, SolverFamily, families, readable
+from bdia_numerics.analysis.designing.flow import GaussianFlow
 from bdia_numerics.analysis.designing.templates import multistep
 from bdia_numerics.analysis.expansion.layouts import SPACINGS
 from bdia_numerics.analysis.expansion.series import Element
-from bdia_numerics.analysis.expansion.series import weight as derivatives
 from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
 from bdia_numerics.analysis.perturbation.amplification import amplification, gaussian_jacobian
 from bdia_numerics.analysis.stability.zero_stability import zero_stability
@@ -28,7 +28,7 @@ from bdia_numerics.program import Solver, invertibility, structure
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import Array
-from bdia_numerics.spaces.later import mp, sympy
+from bdia_numerics.spaces.later import sympy
 from bdia_numerics.spaces.showing import Drawn
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import one_of, shown
@@ -41,7 +41,7 @@ ROUNDS = 4
 SHOWN = 12
 """Members of the Pareto set that tables show."""
 """How often the lattice of weights is halved around the best member."""
-_DIGITS, _ROUNDED, _APART, _ANY_VARIANCE = 30, 1e-9, 1e-3, 0.3
+_ROUNDED, _APART, _ANY_VARIANCE = 1e-9, 1e-3, 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -437,71 +437,6 @@ def bounded(polynomial: Array) -> bool:
     circle = roots[abs(roots) > 1 - _ROUNDED]
     gaps = abs(circle[:, None] - circle) + np.eye(len(circle))
     return bool(np.all(abs(roots) < 1 + _ROUNDED) and np.all(gaps > _APART))
-
-
-@dataclass(eq=False)
-class GaussianFlow:
-    """Elementary differentials along the flow of a Gaussian, over the state, in the variable x of a grid.
-
-    A state is a multiple of its standard deviation w(x), dw/dx = J w, and an error at x is carried to the end as the state is. All is taken
-    from Taylor series of w and of its logarithm, whose derivative is J.
-    """
-
-    grid: Grid
-    variable: str
-    variance: float
-    known: dict[Element, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        points = [
-            tuple(float(column[i]) for column in (self.grid.alpha, self.grid.sigma, self.grid.t))
-            for i in (0, self.grid.n)
-        ]
-        self.low, self.high = (
-            {"sigma_bar": s / a if a else math.inf, "t": t, "angle": math.atan2(s, a)}[self.variable]
-            for a, s, t in points
-        )
-        self.span = self.high - self.low
-
-    def deviation(self, x: Any) -> Any:
-        """Return w(x) in mpmath."""
-        alpha, sigma = 1, x
-        if self.variable == "angle":
-            alpha, sigma = mp.cos(x), mp.sin(x)
-        elif self.variable == "t":
-            schedule = cast(Schedule, self.grid.schedule)
-            alpha, sigma = schedule.alpha(x), schedule.sigma(x)
-        return mp.sqrt(alpha**2 * self.variance + sigma**2)
-
-    def at(self, element: Element, x: float) -> float:
-        """Return an elementary differential over the state."""
-        with mp.workdps(_DIGITS):
-            terms = derivatives(element)
-            state = mp.taylor(self.deviation, mp.mpf(x), terms)
-            logarithm = mp.taylor(lambda u: mp.log(self.deviation(u)), mp.mpf(x), terms)
-            return float(differential(element, state, logarithm) / state[0])
-
-    def added(self, element: Element) -> float:
-        """Return the integral."""
-        from scipy.integrate import quad_vec
-
-        if element not in self.known:
-            self.known[element] = float(quad_vec(lambda x: self.at(element, x), self.low, self.high, epsrel=1e-6)[0])
-        return self.known[element]
-
-    def at_end(self, element: Element) -> float:
-        """Return the value at the data end."""
-        return self.at(element, self.low)
-
-
-def differential(element: Element, state: Sequence[Any], logarithm: Sequence[Any]) -> Any:
-    """Return an elementary differential of the linear ODE from Taylor coefficients; further derivatives by the state vanish."""
-    if element[0] == 0:
-        return mp.factorial(element[1]) * state[element[1]]
-    _, a, arguments = element
-    if len(arguments) > 1:
-        return mp.mpf(0)
-    return mp.factorial(a + 1) * logarithm[a + 1] * differential(arguments[0], state, logarithm)
 
 
 def same_steps(solver: Solver, grid: Grid) -> list[str]:
