@@ -165,8 +165,12 @@ class SolverFamily:
 
     @property
     def latex(self) -> str:
-        """The weights in LaTeX, one equation for each."""
-        lines = (f"{expression(w, tex=True)} &= {expression(readable(x), tex=True)}" for w, x in self.weights.items())
+        """The weights in LaTeX, one equation for each that is not free."""
+        lines = (
+            f"{expression(w, tex=True)} &= {expression(readable(x), tex=True)}"
+            for w, x in self.weights.items()
+            if w != x
+        )
         return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
