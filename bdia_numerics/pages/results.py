@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bdia_numerics import formulas, names, plots
-from bdia_numerics.analysis import Datasheet, Finding, ObservedOrder, Proved, SymbolicOrder, WorkPrecision
+from bdia_numerics.analysis import Datasheet, Design, Finding, ObservedOrder, Proved, SymbolicOrder, WorkPrecision
 from bdia_numerics.analysis.measurement.budget import BestGamma, ErrorBudget
 from bdia_numerics.analysis.measurement.errors import GlobalError
 from bdia_numerics.analysis.sheet.proved import order_rows
@@ -123,6 +123,11 @@ def _(found: StabilityRegion) -> list[Table]:
         for j, x in enumerate(found.real)
     ]
     return [("Largest modulus of a root", rows)]
+
+
+@tables.register
+def _(found: Design) -> list[Table]:
+    return [(f"Order {found.order}", _pairs(found.said())), ("Error and amplification", found.rows())]
 
 
 @tables.register
