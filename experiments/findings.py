@@ -18,7 +18,7 @@ from output import folder, keep
 
 from bdia_numerics import BDIA, BDIA3, CBDIA, DDIM, EDICT, OBELM, encode, grids, schedules, solve
 from bdia_numerics.analysis import GridFamily, global_error, growth_parameters
-from bdia_numerics.claims.formal import Multistep
+from bdia_numerics.analysis.designing.templates import Multistep
 from bdia_numerics.claims.ledger import checks
 from bdia_numerics.plots.style import Panel, draw
 from bdia_numerics.problems import GaussianMixture

@@ -39,9 +39,10 @@ from bdia_numerics.analysis import (
     stability_polynomial,
     zero_stability,
 )
+from bdia_numerics.analysis.designing.templates import Multistep
 from bdia_numerics.analysis.expansion.modes import value
 from bdia_numerics.analysis.expansion.step import SeriesStep
-from bdia_numerics.claims.formal import Multistep, require_same
+from bdia_numerics.claims.formal import require_same
 from bdia_numerics.claims.ledger import check, printed, require
 from bdia_numerics.program import structure
 from bdia_numerics.solvers import ALF, BDIA, BDIA2, BDIA3, Leapfrog, ReversibleHeun

@@ -15,8 +15,9 @@ from typing import Any
 import sympy
 
 from bdia_numerics.analysis import stability_polynomial
+from bdia_numerics.analysis.designing.templates import Multistep
 from bdia_numerics.analysis.expansion.step import SeriesStep
-from bdia_numerics.claims.formal import Multistep, require_same
+from bdia_numerics.claims.formal import require_same
 from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.program import Segment, invertibility, symbolised
 from bdia_numerics.program.inverse import own_coefficients

@@ -176,7 +176,7 @@ def test_a_fitted_solver_is_frozen_known_by_its_values_and_runs_in_every_system(
     [
         ({"solver": DDIM()}, TypeError, "no coefficients to fit"),
         ({"fine": 0}, ValueError, "fine=0"),
-        ({"fine": 1.5}, ValueError, "fine=1.5"),
+        ({"fine": 1.5}, TypeError, "fine=1.5 is not a whole number"),
         ({"names": ("gamma",)}, ValueError, "names='gamma' is not a coefficient of IIADDIM: use phi0, phi1, beta"),
         ({"variable": "s"}, ValueError, "variable='s'"),
         ({"z": BATCH * np.nan}, ValueError, "z holds NaN"),

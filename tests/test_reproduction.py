@@ -329,7 +329,10 @@ def test_the_command_its_results_and_what_they_decide(home, tmp_path):
         and "table-2:quad, CIFAR10" in decided[0]["evidence"]
     )
     other = bdia(*[word if word != "table-2:quad" else "table-2:cut" for word in words])
-    assert other.exit_code == 2 and 'another config, variants=["quad"], but ["cut"] here' in other.stderr
+    # Another protocol is computed next to the first one, whose runs are kept.
+    assert other.exit_code == 0 and "table-2:cut" in other.stdout
+    assert len(tasks(tmp_path, REPRODUCTION)) == 16
+    assert bdia(*words).exit_code == 0 and {t.attempts for t in tasks(tmp_path, REPRODUCTION)} == {1}
 
 
 def test_shipped_claims_name_their_commands():

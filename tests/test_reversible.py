@@ -170,5 +170,5 @@ def test_mccallum_foster_and_rex_agree_where_alpha_is_1():
 
 
 def test_a_base_without_increment_is_named():
-    with pytest.raises(TypeError, match="has no increment: use Euler"):
+    with pytest.raises(TypeError, match=r"base=DDIM\(\) is not an instance with an increment: use Euler"):
         McCallumFoster(1, DDIM())

@@ -16,7 +16,7 @@ from bdia_numerics.torch import schedulers  # noqa: E402
 from bdia_numerics.torch.schedulers import BDIAScheduler, EDICTScheduler, SolverScheduler  # noqa: E402
 
 # The steps of leading times are so uneven that O-BELM's inverse is warned of; tests/test_schedulers_misuse.py looks at such warnings.
-pytestmark = pytest.mark.filterwarnings(r"ignore:OBELM\(\) on these 8 slots multiplies errors by")
+pytestmark = pytest.mark.filterwarnings(r"ignore:OBELM\(.*\) on these 8 slots multiplies errors by")
 torch.set_num_threads(1)
 SAMPLE = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 UNIT = {t: torch.finfo(t).eps for t in (torch.float64, torch.float32)}

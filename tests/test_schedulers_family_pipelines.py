@@ -72,7 +72,7 @@ def there_and_back(made, name, solver, x, up=None, down=None):
 
 
 # Of O-BELM on these few slots the growth is said.
-@pytest.mark.filterwarnings("ignore:OBELM.. on these 8 slots")
+@pytest.mark.filterwarnings("ignore:OBELM.* on these 8 slots")
 @pytest.mark.parametrize("solver", ["BDIA", "EDICT", "CBDIA", "OBELM"])
 @pytest.mark.parametrize("name", ["sd3", "flux", "sdxl", "playground"])
 def test_no_element_differs_after_a_round_trip(made, name, solver):

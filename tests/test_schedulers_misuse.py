@@ -16,7 +16,7 @@ from bdia_numerics import DDIM, grids, schedules, solve  # noqa: E402
 from bdia_numerics.torch import tensors  # noqa: E402
 from bdia_numerics.torch.schedulers import BDIAInverseScheduler, BDIAScheduler, EDICTInverseScheduler  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings(r"ignore:OBELM\(\) on these 8 slots multiplies errors by")
+pytestmark = pytest.mark.filterwarnings(r"ignore:OBELM\(.*\) on these 8 slots multiplies errors by")
 EPS = UNIT[torch.float64]
 
 

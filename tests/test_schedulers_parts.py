@@ -9,7 +9,7 @@ from test_schedulers import CASES, SAMPLE, STABLE, UNIT, grid_of, loop, made, mo
 
 from bdia_numerics import encode, invert, solve  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings(r"ignore:OBELM\(\) on these [3-8] slots multiplies errors by")
+pytestmark = pytest.mark.filterwarnings(r"ignore:OBELM\(.*\) on these [3-8] slots multiplies errors by")
 SLOTS = 8
 
 

@@ -14,7 +14,7 @@ from diffusers import DDIMPipeline, DDIMScheduler, UNet2DConditionModel, UNet2DM
 
 from bdia_numerics.torch import schedulers  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings(r"ignore:OBELM\(\) on these 5 slots multiplies errors by")
+pytestmark = pytest.mark.filterwarnings(r"ignore:OBELM\(.*\) on these 5 slots multiplies errors by")
 torch.set_num_threads(1)
 EMBEDS = ("prompt_embeds", "negative_prompt_embeds")
 NAMES = ("BDIA", "EDICT", "CBDIA", "OBELM")
@@ -136,7 +136,7 @@ def guided_trip(pipe, schedulers_of_both_ways, latents, steps=50, monkeypatch=No
 
 
 # Of O-BELM in float32 one of some twenty runs is expected to lose a bit, which is said.
-@pytest.mark.filterwarnings("ignore:OBELM.. on these 50 slots. expect an error in one of")
+@pytest.mark.filterwarnings("ignore:OBELM.* on these 50 slots. expect an error in one of")
 @pytest.mark.parametrize(
     ("name", "own", "dtype"), [*CASES, *(pytest.param(*case, marks=pytest.mark.slow) for case in OTHERS)]
 )

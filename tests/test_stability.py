@@ -37,9 +37,9 @@ from bdia_numerics import (
     program,
     schedules,
 )
+from bdia_numerics.analysis.designing.templates import Multistep
 from bdia_numerics.analysis.expansion.order import equations_of
 from bdia_numerics.analysis.stability.characteristic import nowhere_stable
-from bdia_numerics.claims.formal import Multistep
 from bdia_numerics.claims.ledger import mutate
 
 g, g1, g2, p = sympy.symbols("gamma gamma1 gamma2 p")

@@ -20,9 +20,10 @@ pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium (scripts/debian-packages.sh chromium installs it)"
 )
 
-ITALICS = "alpha α beta β gamma γ delta δ epsilon ϵ zeta ζ theta θ lambda λ mu μ rho ρ sigma σ tau τ phi ϕ"
+ITALICS = "alpha α beta β gamma γ delta δ epsilon ϵ zeta ζ theta θ lambda λ mu μ rho ρ sigma σ tau τ phi ϕ varphi φ"
 UPRIGHTS = "Gamma Γ Delta Δ Phi Φ Omega Ω nabla ∇ infty ∞ top ⊤ partial ∂ ell ℓ"
 RELATIONS = "sim ∼ approx ≈ le ≤ ge ≥ gg ≫ in ∈ to → mapsto ↦ leftarrow ← propto ∝ mid ∣"
+FUNCTIONS = "log ln exp cosh sin arctan tanh det lim max min sup"
 UPRIGHT, BOLD, ITALIC = "KaTeX_Main 400 normal", "KaTeX_Main 700 normal", "KaTeX_Math 400 italic"
 
 
@@ -33,7 +34,7 @@ def signs(names, kind, font):
 
 EXPECTED = {
     **signs(ITALICS, "mord", ITALIC), **signs(UPRIGHTS, "mord", UPRIGHT), **signs(RELATIONS, "mrel", UPRIGHT),
-    **{rf"\{name}": (name, "mop", UPRIGHT) for name in ("log", "ln", "exp", "cosh", "sin", "tanh", "det", "lim", "max", "min", "sup")},
+    **{rf"\{name}": (name, "mop", UPRIGHT) for name in FUNCTIONS.split()},
     r"\cdot": ("⋅", "mbin", UPRIGHT), r"\times": ("×", "mbin", UPRIGHT), r"\pm": ("±", "mbin", UPRIGHT),
     r"\bmod": ("mod", "mbin", UPRIGHT), r"\operatorname{mod}": ("mod", "mop", UPRIGHT),
     r"\mathcal N": ("N", "mord", "KaTeX_Caligraphic 400 normal"), r"\mathbb E": ("E", "mord", "KaTeX_AMS 400 normal"),

@@ -9,6 +9,8 @@ from bdia_numerics.analysis.certified.enclosures import (
     certify_better,
     enclose_error,
 )
+from bdia_numerics.analysis.designing.search import Design, design
+from bdia_numerics.analysis.designing.templates import Multistep, multistep
 from bdia_numerics.analysis.expansion.order import PatternOrder, SymbolicOrder, order_on_pattern, symbolic_order
 from bdia_numerics.analysis.expansion.step import OrderCondition, order_conditions
 from bdia_numerics.analysis.expansion.symmetry import symmetry_order
@@ -61,6 +63,7 @@ __all__ = [
     "Cost",
     "Counterexample",
     "Datasheet",
+    "Design",
     "ErrorBudget",
     "ErrorEnclosure",
     "Finding",
@@ -69,6 +72,7 @@ __all__ = [
     "GrowthParameter",
     "LeadingError",
     "LocalErrors",
+    "Multistep",
     "ObservedOrder",
     "OrderCondition",
     "OrderLevel",
@@ -90,6 +94,7 @@ __all__ = [
     "certify_better",
     "characteristic_polynomial",
     "datasheet",
+    "design",
     "enclose_error",
     "error_budget",
     "gaussian_jacobian",
@@ -101,6 +106,7 @@ __all__ = [
     "lint",
     "local_truncation_error",
     "model_jacobian",
+    "multistep",
     "observed_order",
     "order_conditions",
     "order_on_pattern",

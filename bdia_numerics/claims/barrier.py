@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,17 +17,29 @@ from bdia_numerics.analysis import (
     gaussian_jacobian,
     stability_polynomial,
 )
+from bdia_numerics.analysis.designing.templates import Multistep
 from bdia_numerics.analysis.measurement.errors import root_mean_square
+from bdia_numerics.analysis.perturbation.amplification import evaluations
 from bdia_numerics.claims.bdia_order import require_order
-from bdia_numerics.claims.formal import Multistep, require_same
+from bdia_numerics.claims.formal import require_same
 from bdia_numerics.claims.ledger import check, printed, require
 from bdia_numerics.claims.multistep import vp_errors
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import Gaussian
-from bdia_numerics.program import Recorder, Slot, invertibility
+from bdia_numerics.program import Slot, invertibility, record_steps
 from bdia_numerics.runs.encoding import encode
 from bdia_numerics.runs.solving import solve
-from bdia_numerics.solvers import ALF, BDIA3, DDIM, DPMSolver, Heun, Leapfrog, ReversibleHeun
+from bdia_numerics.solvers import (
+    ALF,
+    BDIA3,
+    DDIM,
+    Composed,
+    DPMSolver,
+    Heun,
+    Leapfrog,
+    ReversibleHeun,
+    SymmetricMultistep,
+)
 from bdia_numerics.spaces import SYMBOLS, Vector, formal_model
 from bdia_numerics.spaces.later import sympy
 
@@ -36,70 +48,9 @@ ANGLE = schedules.vp_cosine(0)
 """alpha = cos(pi t/2): steps equal in t are equal in the angle atan(sigma/alpha), and dz/dt is pi v/2."""
 
 
-@dataclass(frozen=True)
-class RungeKutta:
-    """The method of order 4 in t."""
-
-    registers = ("z",)
-
-    def step(self, s: Recorder) -> None:
-        """Record the step from t_i to t_{i-1}."""
-        (z,), end = s.registers, s.i - 1
-        middle, h = s.between(s.i, end, HALF, "t"), s.t(end) - s.t(s.i)
-
-        def slope(part: Any, before: Any, time: Any) -> Any:
-            stage = s.scratch(z + part * h * before, at=time)
-            return s.velocity(stage, s.eps(stage))
-
-        first = s.velocity(z, s.eps(z))
-        second = slope(HALF, first, middle)
-        third = slope(HALF, second, middle)
-        s.assign(z, z + h * (first + 2 * second + 2 * third + slope(1, third, end)) / 6, at=end)
-
-
-@dataclass(frozen=True)
-class InTime:
-    """ALF in t."""
-
-    registers = ("v", "z")
-    evaluations = {"v": "velocity"}  # noqa: RUF012
-
-    def step(self, s: Recorder) -> None:
-        """Record the step from t_i to t_{i-1}."""
-        (v, z), end = s.registers, s.i - 1
-        half = (s.t(end) - s.t(s.i)) / 2
-        s.assign(z, z + half * v, at=s.between(s.i, end, HALF, "t"))
-        s.assign(v, 2 * s.velocity(z, s.eps(z)) - v, at=end)
-        s.assign(z, z + half * v, at=end)
-
-
-@dataclass(frozen=True)
-class Jumps:
-    """ALF in steps that are parts of a slot, some of them backwards, which cancel its leading error."""
-
-    parts: Sequence[Any]
-    registers = ("v", "z")
-    evaluations = ("v",)
-
-    def step(self, s: Recorder) -> None:
-        """Record the step from t_i to t_{i-1}."""
-        (v, z), end = s.registers, s.i - 1
-        at, place = s.i, 0
-        for part in self.parts:
-            middle = s.between(s.i, end, place + part / 2)
-            s.assign(z, z + s.delta(at, middle, z, v), at=middle)
-            s.assign(v, 2 * s.eps(z) - v, at=end)
-            at, place = middle, place + part
-        s.assign(z, z + s.delta(at, end, z, v), at=end)
-
-
-def four_steps(c: Fraction = HALF / 2) -> Multistep:
-    """Return the method of four steps and order 4 with the roots of zeta^2 + 2 c zeta + 1 in t, after steps of Runge and Kutta."""
-    outer = (8 + 2 * c) / 3
-    return Multistep((-1, -2 * c, 0, 2 * c), (outer, (8 * c - 4) / 3, outer), in_time=True, starter=RungeKutta())
-
-
-LEAPFROG = Multistep((-1, 0), (2,), in_time=True, starter=Heun("t"))
+FOUR = partial(SymmetricMultistep, 4, variable="angle")
+"""The method of four steps and order 4 with the roots of zeta^2 + 2 c zeta + 1, from its c."""
+LEAPFROG = Multistep((-1, 0), (2,), "angle")
 STARTS = {"four steps": 9, "leapfrog": 1, "ALF": 1, "DDIM": 0}
 """Evaluations of a run less its number of slots."""
 STATES = 64
@@ -110,7 +61,7 @@ def errors_in_angle(four: Any, law: str, schedule: Any, nfe: int, back: bool = F
     problem, rng = names.distribution(law), np.random.default_rng(0)
     z = problem.sample(STATES, rng) if back else rng.standard_normal((STATES, 1))
     found = {}
-    for (name, more), solver in zip(STARTS.items(), (four, LEAPFROG, InTime(), DDIM()), strict=True):
+    for (name, more), solver in zip(STARTS.items(), (four, LEAPFROG, ALF("angle"), DDIM()), strict=True):
         grid = grids.uniform(schedule, nfe - more, t_max=Fraction(99, 100), t_min=Fraction(1, 1000))
         model, ends = models.counted(problem.model(schedule)), (grid.t[grid.n], grid.t[0])
         end = encode(solver, model, grid, z).z if back else solve(solver, model, grid, z).z
@@ -132,12 +83,12 @@ def contractions(variance: Fraction, schedule: Any = ANGLE) -> tuple[float, floa
     verdict="measured",
     mutants={
         "steps equal in t of another schedule": {"schedule": schedules.vp_linear},
-        "roots near 1": {"four": lambda: four_steps(Fraction(-9, 10))},
+        "roots near 1": {"four": lambda: FOUR(Fraction(-9, 10))},
         "a schedule that explodes the variance": {"contracted": lambda: lambda v: contractions(v, schedules.edm())},
     },
 )
 def coordinate(
-    four: Any = four_steps(),  # noqa: B008
+    four: Any = FOUR(),  # noqa: B008
     schedule: Any = ANGLE,
     contracted: Callable[[Fraction], Sequence[float]] = contractions,
 ) -> dict[str, Any]:
@@ -267,22 +218,18 @@ def one_evaluation(r: int) -> Any:
     return column * row.T
 
 
-_Y, _S = 1 / (2 - 2 ** (1 / 3)), 1 / (4 - 4 ** (1 / 3))
-JUMPS = {"Yoshida": Jumps((_Y, 1 - 2 * _Y, _Y)), "Suzuki": Jumps((_S, _S, 1 - 4 * _S, _S, _S))}
-
-
 @check(
     "fact-30",
     verdict="measured",
     mutants={
         "another method for ALF": {"hidden": lambda: (Heun(), ReversibleHeun())},
-        "equal parts of a slot": {"jumps": lambda: {"planted": Jumps((HALF, HALF))}},
+        "one step of ALF": {"jumps": lambda: (ALF(),)},
         "two evaluations a step": {"update": lambda: lambda r: one_evaluation(r) + sympy.diag(*range(r))},
     },
 )
 def two_registers(
     hidden: Sequence[Any] = (ALF(), ReversibleHeun()),
-    jumps: Mapping[str, Any] = JUMPS,
+    jumps: Sequence[Any] = (Composed(), Composed(scheme="suzuki")),
     update: Callable[[int], Any] = one_evaluation,
 ) -> dict[str, Any]:
     """Leapfrog in two solvers, for any model; the order of any method of two registers; measured orders of composed steps."""
@@ -309,12 +256,8 @@ def two_registers(
         f"order 2 asks for {second} = 0, order 3 for {third} = 0",
     )
     orders = []
-    for name, solver in jumps.items():
-        orders.append(require_order(*vp_errors(solver, "smooth", None), 4, name, 0.2))
-        require(0 < min(middles(solver.parts)) <= max(middles(solver.parts)) < 1, f"{name} leaves the slot")
+    for solver in jumps:
+        orders.append(require_order(*vp_errors(solver, "smooth", None), 4, str(solver), 0.2))
+        run = record_steps(solver, PRACTICAL["flow"](4))
+        require(all(0 < op.time.theta < 1 for op in evaluations(run)), f"{solver} evaluates outside the slot")
     return {"orders": orders}
-
-
-def middles(parts: Sequence[Any]) -> Iterator[Any]:
-    """Yield where the middles of consecutive parts lie."""
-    return (sum(parts[:k]) + part / 2 for k, part in enumerate(parts))

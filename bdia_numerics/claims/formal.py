@@ -5,10 +5,8 @@ Coupled two-state solvers are relations between states and abstract increments, 
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from bdia_numerics import grids
@@ -18,7 +16,7 @@ from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Solver, Tr
 from bdia_numerics.program.ops import Held, interpret
 from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.runs.state import State, identity
-from bdia_numerics.solvers import BDIA, RK4
+from bdia_numerics.solvers import BDIA
 from bdia_numerics.spaces import SYMBOLS, Vector, formal_model
 from bdia_numerics.spaces.later import sympy
 
@@ -108,42 +106,6 @@ class Formal:
     def run(self, solver: Solver, z: Vector) -> list[Vector]:
         """Solve from z_N; return z_0, ..., z_N."""
         return list(solve(solver, self.model, self.grid, z, return_trajectory=True).trajectory)
-
-
-@dataclass(frozen=True)
-class Multistep:
-    """A linear multistep method of k steps as a program, sum of a_j y_{n+j} = h (sum of b_j f_{n+j}), a_k = 1 and b_k = 0.
-
-    With y = z/alpha and f = eps on steps equal in s = sigma/alpha; `in_time`, y = z and f = dz/dt on steps equal in t.
-
-    Attributes
-    ----------
-    a, b
-        a_0, ..., a_{k-1} and b_1, ..., b_{k-1}: no evaluation at the state that is overwritten, so that the step has an exact inverse. With
-        one b more, the first is b_0, and it has none.
-    """
-
-    a: tuple[Any, ...]
-    b: tuple[Any, ...]
-    in_time: bool = False
-    starter: Solver = field(default_factory=RK4)
-
-    @property
-    def registers(self) -> tuple[str, ...]:
-        """The states, the oldest first."""
-        return (*(f"z_{lag}" for lag in range(len(self.a) - 1, 0, -1)), "z")
-
-    def step(self, s: Recorder) -> None:
-        """Record the step from t_i to t_{i-1}."""
-        held, end = s.registers, s.i - 1
-        place, scale = (s.t, lambda time: 1) if self.in_time else (s.sigma_bar, s.alpha)
-        slopes = [s.velocity(z, s.eps(z)) if self.in_time else s.eps(z) for z in held[-len(self.b) :]]
-        states = [z / scale(s.time(z)) for z in held]
-        y = sum(map(operator.mul, states, map(s.value, self.a)))
-        f = sum(map(operator.mul, slopes, map(s.value, self.b)))
-        s.assign(held[0], scale(end) * ((place(end) - place(s.i)) * f - y), at=end)
-        for older, newer in pairwise(held):
-            s.swap(older, newer)
 
 
 def symbols(*names: str) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ import typer
 
 from bdia_numerics.cli import schemas
 from bdia_numerics.cli.certify import certify
+from bdia_numerics.cli.design import design
 from bdia_numerics.cli.edit import edit
 from bdia_numerics.cli.handling import OneLine, status_of
 from bdia_numerics.cli.lint import lint
@@ -41,7 +42,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., Any]] = {
     "verify": verify, "list": list_solvers, "roundtrip": roundtrip, "lint": lint, "certify": certify, "converge": converge,
     "work-precision": work_precision, "map": gamma_map, "sweep": sweep, "reproduce": reproduce, "edit": edit,
-    "datasheet": show_datasheet, "figures": figures, "explore": explore, "pages": pages,
+    "datasheet": show_datasheet, "design": design, "figures": figures, "explore": explore, "pages": pages,
 }  # fmt: skip
 for _name, _run in COMMANDS.items():
     app.command(_name, cls=Command)(_run)

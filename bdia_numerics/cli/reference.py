@@ -31,6 +31,7 @@ EXAMPLES: Mapping[str, str] = {
     "edit": "--steps 10",
     "reproduce": "table-2:trailing --images 100 --steps 10 --seeds 0,1",
     "datasheet": "bdia:gamma=9/10 --proved-only",
+    "design": "--at-most-amplification 10",
     "figures": "--list",
     "explore": "--out explorer.html",
     "pages": "--list",

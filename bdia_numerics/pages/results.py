@@ -15,6 +15,7 @@ from bdia_numerics import formulas, names, plots
 from bdia_numerics.analysis import (
     Amplification,
     Datasheet,
+    Design,
     ErrorEnclosure,
     Finding,
     LeadingError,
@@ -176,6 +177,11 @@ def _(found: StabilityRegion) -> list[Table]:
         for j, x in enumerate(found.real)
     ]
     return [("Largest modulus of a root", rows)]
+
+
+@tables.register
+def _(found: Design) -> list[Table]:
+    return [(f"Order {found.order}", _pairs(found.said())), ("Error and amplification", found.rows())]
 
 
 @tables.register

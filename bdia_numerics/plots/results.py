@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from bdia_numerics.analysis import (
     Amplification,
+    Design,
     ErrorEnclosure,
     GlobalError,
     LeadingError,
@@ -217,4 +218,29 @@ def _(found: BestGamma, ax: Any) -> None:
     }
     fill(ax, Panel("gamma", "predicted root-mean-square error", curves, log="y"))
     ax.axvline(found.gamma, color=GREY, linewidth=1, linestyle="--", label=f"chosen: {found.gamma:.3g}")
+    ax.legend()
+
+
+@draw.register
+def _(found: Design, ax: Any) -> None:
+    """Draw error against amplification: all members that were looked at, the Pareto set among them, and the best."""
+    best, front = found.best, found.pareto
+    chosen = ", ".join(f"${x} = {best.weights[x]}$" for x in found.families[0].free) or "the only one"
+    looks = (
+        ([m for m in found.members if m not in front], "o", "0.75", 3, "others"),
+        (front, "o-", "#0072B2", 3, "none is better in both"),
+        ([best], "*", "#D55E00", 9, f"chosen: {chosen}"),
+    )
+    for members, mark, colour, size, label in looks:
+        ax.plot(
+            [m.worst for m in members], [m.error for m in members], mark, color=colour, markersize=size, label=label
+        )
+    if found.bound is not None:
+        ax.axvline(found.bound, color=GREY, linewidth=1, linestyle=":", label="bound")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="amplification of errors of the start",
+        ylabel=f"predicted error, {found.grid.n} steps",
+    )
     ax.legend()

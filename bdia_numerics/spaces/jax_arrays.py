@@ -21,7 +21,6 @@ from bdia_numerics.spaces.memory import HALF, Array, Memory, register_reader
 
 Model = Callable[[Any, Any], Any]
 _WORD = "jax"
-_DTYPES = ("float16", "bfloat16", "float32", "float64")
 _TREES: list[tuple[type, tuple[str, ...]]] = []
 _MIXED = "write the model with jax.numpy, or bring a NumPy function in by jax.pure_callback"
 
@@ -39,7 +38,7 @@ class JaxArrays(Memory):
     deferred = True
 
     def __post_init__(self) -> None:
-        if str(self.dtype) not in _DTYPES:
+        if not (jnp.issubdtype(self.dtype, jnp.floating) and self.dtype.itemsize > 1):
             raise TypeError(
                 f"dtype={self.dtype} is not a real float: use float16, bfloat16, float32 or float64 (z.astype('float32'))"
             )

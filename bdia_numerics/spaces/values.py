@@ -278,8 +278,10 @@ def takes(name: str, function: Any, *arguments: str) -> None:
         raise TypeError(f"{name}={whole}({said}) does not take ({call}): pass a function of ({call})") from None
 
 
-def as_states(name: str, x: Any) -> Any:
+def as_states(name: str, x: Any, *, exact: bool = False) -> Any:
     """Return states as an array of floats in the machine's own order of bytes, where they are a list, whole numbers or of another order.
+
+    With `exact` a list of other things, such as balls and fractions, is left to the function that takes it.
 
     Raises
     ------
@@ -293,6 +295,8 @@ def as_states(name: str, x: Any) -> Any:
         elements = np.asarray(x, object)
         for element in elements.flat:
             if isinstance(element, bool) or not isinstance(element, int | float | np.integer):
+                if exact:
+                    return x
                 raise TypeError(
                     f"{name} is a list that holds {shown(element)}, a {type(element).__name__}: "
                     "pass an array, or a list of numbers with rows of equal lengths"
@@ -413,9 +417,10 @@ def ordered(function: Callable[P, R]) -> Callable[P, R]:
             if value is not None and name in forms and not forms[name][0](value):
                 raise TypeError(f"{name}={shown(value)} is not {forms[name][1]}")
         for name in _STATES & kwargs.keys():
-            kwargs[name] = as_states(name, kwargs[name])
+            kwargs[name] = as_states(name, kwargs[name], exact=True)
         whole: Any = (
-            as_states(name, x) if name in _STATES else x for name, x in zip_longest(positional[: len(args)], args)
+            as_states(name, x, exact=True) if name in _STATES else x
+            for name, x in zip_longest(positional[: len(args)], args)
         )
         return called(*whole, **kwargs)
 

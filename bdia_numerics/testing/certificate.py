@@ -13,7 +13,7 @@ from typing import Any
 from bdia_numerics import names
 from bdia_numerics.analysis.measurement.errors import ExactProblem
 from bdia_numerics.spaces.showing import Listing, Shown
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces.values import ordered, share
 from bdia_numerics.testing.latents import PRACTICAL_SLOTS, assert_latent_valid
 from bdia_numerics.testing.orders import assert_nfe, assert_order
 from bdia_numerics.testing.returns import ENDS, assert_exactly_invertible, assert_round_trip
@@ -182,3 +182,6 @@ CLAIMS: dict[str, tuple[Callable[..., Callable[..., Any]], str]] = {
 """By name: what makes the check of a claim from its text, its value and a family; and how its value is written."""
 ALONE = ("nfe", "inverse-nfe", "same")
 """Claims on no family of grids."""
+
+
+share(Certified)

@@ -320,5 +320,6 @@ def layout(
         names += [f"a{k}" for k in range(terms)]
     names += [alpha_name(time) for time in times]
     names += ["r"] * bool(root)
-    field = rational_functions([*parameters, *map(own, [*names, "_0", "_1"])])
+    # Weights of a template may be functions of the ratios of steps.
+    field = rational_functions(list(dict.fromkeys([*parameters, *map(own, [*names, "_0", "_1"])])))
     return PointLayout(SeriesSpace(field, terms, root=root), depth, **options)

@@ -1,0 +1,114 @@
+"""The command `bdia design`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bdia_numerics import names, problems
+from bdia_numerics.cli.options import (
+    AsJson,
+    Distribution,
+    Figure,
+    ScheduleName,
+    as_text,
+    counting,
+    figure_path,
+    save_figure,
+    show_table,
+    visible,
+)
+from bdia_numerics.formulas import number
+from bdia_numerics.spaces.later import Later
+from bdia_numerics.texts import ratio
+
+search = Later("bdia_numerics.analysis.designing.search")
+templates = Later("bdia_numerics.analysis.designing.templates")
+drawn = Later("bdia_numerics.plots.results")
+
+
+def design(
+    template: Annotated[
+        str,
+        typer.Option(
+            "--template",
+            help="two-step, three-step, four-step, five-step; or file.py:Class, a step program with sympy symbols.",
+        ),
+    ] = "four-step",
+    order: Annotated[int, typer.Option(help="That the solvers shall have.")] = 4,
+    stable: Annotated[str, typer.Option(help="Where the root condition holds: both, sample, encode or none.")] = "both",
+    at_most_amplification: Annotated[
+        float | None,
+        typer.Option("--at-most-amplification", help="A bound on how many times a run enlarges errors of its start."),
+    ] = None,
+    symmetric: Annotated[
+        bool, typer.Option("--symmetric", help="Take the named template with symmetric weights.")
+    ] = False,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Take steps without an exact inverse, too.")
+    ] = False,
+    order_on: Annotated[
+        str, typer.Option(help="On which grids the order is asked for: uniform, smooth or rough.")
+    ] = "uniform",
+    variable: Annotated[
+        str | None,
+        typer.Option(
+            help="What the steps of a named template are of: sigma_bar, t or angle.",
+            show_default="angle where there is one",
+        ),
+    ] = None,
+    schedule: ScheduleName = "vp_linear",
+    distribution: Distribution = "gaussian:0.5",
+    steps: Annotated[int, typer.Option(help="Slots of the grid.")] = 40,
+    t_max: Annotated[str | None, typer.Option(help="Noise end of the grid.")] = None,
+    t_min: Annotated[str | None, typer.Option(help="Data end of the grid.")] = None,
+    figure: Figure = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the solvers of a template that have an order, and the best of them on a schedule: error against amplification.
+
+    It prints the family in symbols, and of the solvers to which none is better in both respects the predicted error, that of a run, and
+    how many times sampling and inverting enlarge errors of the first states.
+    """
+    figure_path(figure)
+    law, levels = names.distribution(distribution), names.schedule(schedule)
+    if not isinstance(law, problems.Gaussian) or law.dimension != 1:
+        raise ValueError(f"--distribution={distribution} is not a Gaussian on the line: write gaussian:0.5")
+    if names.module_of(template) is None:
+        given: Any = templates.multistep(template, symmetric=symmetric, variable=variable or search.natural(levels))
+    else:
+        given = names.solver(template)
+    ends = {
+        name: ratio(f"--{name.replace('_', '-')}", text) for name, text in (("t_max", t_max), ("t_min", t_min)) if text
+    }
+    with counting("members", None) as advance:
+        found = search.design(
+            given,
+            order=order,
+            schedule=levels,
+            steps=steps,
+            invertible=not approximate,
+            stable=None if stable == "none" else stable,
+            at_most_amplification=at_most_amplification,
+            order_on=order_on,
+            variance=float(law.cov.ravel()[0]),
+            progress=advance,
+            **ends,
+        )
+    if figure is not None:
+        save_figure(figure, drawn.figure(found))
+    if as_json:
+        typer.echo(as_text({"template": template, "schedule": schedule, **found.as_dict()}))
+        return
+    _print(found)
+
+
+def _print(found: Any) -> None:
+    for about, text in found.said():
+        typer.echo(visible(f"{about}: {text}"))
+    rows = found.rows()
+    show_table(tuple(rows[0]), [[number(x) if isinstance(x, float) else x for x in row.values()] for row in rows])
+    typer.echo(visible(str(found)))
+    if same := found.same():
+        typer.echo(f"the same steps: {', '.join(same)}")

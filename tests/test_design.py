@@ -1,0 +1,186 @@
+"""`analysis.design`: families that it finds by itself, what it predicts of their members, and what it refuses."""
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sympy
+from typer.testing import CliRunner
+
+from bdia_numerics import cli, grids, problems, schedules
+from bdia_numerics.analysis import design, leading_error, multistep, order_on_pattern, symbolic_order, zero_stability
+from bdia_numerics.analysis.designing.families import SolverFamily
+from bdia_numerics.analysis.designing.search import Search
+from bdia_numerics.runs.solving import invert, solve
+from bdia_numerics.solvers import BDIA, CBDIA, OBELM, Heun, Leapfrog, SymmetricMultistep
+
+VP, EDM = schedules.vp_linear(), schedules.edm()
+EVEN = schedules.vp_cosine(0)  # steps equal in t are equal in the angle
+VARIANCE = Fraction(1, 4)
+LAW = problems.Gaussian([0.0], 0.25)
+Z = np.linspace(-1.5, 1.5, 5)[:, None]
+
+
+@dataclass(frozen=True)
+class Increments:
+    """Two steps of any two increments."""
+
+    weights: tuple = sympy.symbols("p q r u")
+    registers = ("z_prev", "z")
+
+    def step(self, s):
+        (z_prev, z), (p, q, r, u) = s.registers, map(s.value, self.weights)
+        e = s.eps(z)
+        backward, forward = s.delta(s.i, s.i + 1, z, e), s.delta(s.i, s.i - 1, z, e)
+        s.assign(z_prev, p * z_prev + q * z + r * backward + u * forward, at=s.i - 1)
+        s.swap(z_prev, z)
+
+
+@dataclass(frozen=True)
+class TwoStages:
+    """A Runge-Kutta step, which has no exact inverse."""
+
+    weights: tuple = sympy.symbols("b_1 b_2")
+    registers = ("z",)
+
+    def step(self, s):
+        (z,), (first, second) = s.registers, map(s.value, self.weights)
+        e = s.eps(z)
+        stage = s.scratch(z + s.delta(s.i, s.i - 1, z, e), at=s.i - 1)
+        s.assign(z, z + s.delta(s.i, s.i - 1, z, first * e + second * s.eps(stage)), at=s.i - 1)
+
+
+@cache
+def four():
+    """Return the methods of four steps and order 4, with a bound."""
+    return design("four-step", order=4, schedule=VP, steps=8, at_most_amplification=10)
+
+
+def test_the_family_of_four_steps_is_found():
+    (family,) = four().families
+    (a,) = family.free
+    c = a / 2
+    wanted = {
+        "a_0": -1, "a_1": -2 * c, "a_2": 0, "a_3": 2 * c, "b_1": (8 + 2 * c) / 3, "b_2": (8 * c - 4) / 3, "b_3": (8 + 2 * c) / 3,
+    }  # fmt: skip
+    assert {str(x): sympy.expand(w) for x, w in family.weights.items()} == {
+        k: sympy.expand(w) for k, w in wanted.items()
+    }
+    ((element, constant),) = family.leading[1].items()
+    assert element == (0, 5) and sympy.cancel(constant - (14 - c) / (180 * (1 + c))) == 0
+    assert family.stability("invert").condition.as_set() == sympy.Interval.open(-2, 2)
+    assert r"b_3 &= \frac{8 + a_3}{3}" in family.latex
+    assert four().to_pandas().shape[0] > 10 and "leading error" in four()._repr_html_()
+
+
+def test_the_best_has_the_least_error_within_the_bound():
+    found, best = four(), four().best
+    inside = [m for m in found.members if m.worst <= 10]
+    assert best in inside and best.error == min(m.error for m in inside) and best in found.pareto
+    assert 9 < best.worst == max(best.amplification.values())
+    pairs = [(m.error, m.worst) for m in found.pareto]
+    assert len(pairs) > 5 and pairs == sorted(pairs) and sorted(pairs, key=lambda p: p[1]) == pairs[::-1]
+    (a,) = found.families[0].free
+    for m in found.members:
+        assert abs(m.weights[a]) < 2
+        assert any(e <= m.error and w <= m.worst for e, w in pairs)
+
+
+def test_a_solver_that_was_found_is_one_as_any_other():
+    found = four()
+    solver, grid = found.best.solver, found.grid
+    assert symbolic_order(solver).order_uniform == 4 and zero_stability(solver, "invert").stable
+    a = found.best.weights[found.families[0].free[0]]
+    there = solve(solver, LAW.model(VP), grid, Z)
+    known = SymmetricMultistep(4, Fraction(int(a.p), 2 * int(a.q)), variable="angle")
+    assert np.abs(there.z - solve(known, LAW.model(VP), grid, Z).z).max() < 1e-12
+    assert np.abs(invert(solver, LAW.model(VP), grid, there.state).z - Z).max() < 1e-13
+
+
+def test_o_belm_and_bdia_are_among_the_methods_of_two_steps():
+    even = design("two-step", order=2, schedule=EDM, steps=8)
+    assert even.best.solver.a == (-1, 0) and even.best.solver.b == (2,)
+    assert {"OBELM(variable='sigma_bar')", "BDIA(gamma=1, allow_any=False)"} <= set(even.same())
+    found = design("two-step", order=2, schedule=EDM, steps=8, order_on="rough")
+    assert found.same() == ["OBELM(variable='sigma_bar')"]
+    assert found.as_dict()["families"][0]["weights"]["a_0"] == "-1/w_1**2"
+    grid = grids.alternating(VP, 9, t_max=0.6, t_min=0.1)
+    first, second = (solve(s, LAW.model(VP), grid, Z, start=Heun()).z for s in (found.best.solver, OBELM()))
+    assert np.abs(first - second).max() < 1e-13 and order_on_pattern(found.best.solver, (1, 2)).order == 2
+    increments = design(Increments(), order=2, schedule=VP, steps=8, order_on="smooth")
+    assert increments.best.solver == Increments((1, 0, -1, 1)) and "BDIA(gamma=1, allow_any=False)" in increments.same()
+
+
+def test_parameters_of_solvers_are_found():
+    """Fact 13: CBDIA is of order 2 on the line gamma_1 + gamma_2 = 1; BDIA at gamma = 1 alone."""
+    first, second = sympy.symbols("gamma1 gamma2")
+    line = design(CBDIA(first, second, allow_any=True), order=2, schedule=EDM, steps=6, stable="sample")
+    (family,) = line.families
+    assert sympy.expand(sum(family.weights.values())) == 1
+    assert design(BDIA(first), order=2, schedule=VP, steps=6, order_on="smooth").best.solver == BDIA(1)
+
+
+@pytest.mark.parametrize(
+    ("solver", "schedule", "variable"),
+    [(Leapfrog("angle"), EVEN, "t"), (CBDIA(0, 1), EDM, "sigma_bar")],
+    ids=["leapfrog", "CBDIA"],
+)
+def test_the_predicted_error_is_that_of_the_quadrature_for_any_solver(solver, schedule, variable):
+    """Leapfrog has a root -1; the output of CBDIA is displaced from what its mean does. First states are exact."""
+    ends = {"t_max": Fraction(9, 10), "t_min": Fraction(1, 10)}
+    grid = grids.alternating(schedule, 100, ratio=1, variable=getattr(solver, "variable", "sigma_bar"), **ends)
+    (found,) = Search(SolverFamily(solver, {}, 2), ("sample",), True, grid, 0.25, lambda: None).members(None)
+    wanted = leading_error(solver, LAW, schedule, 1.0, variable=variable, rtol=1e-3, **ends)
+    exact = LAW.flow(np.ones((1, 1)), 0.9, 0.1, schedule).item()
+    assert found.error * 100**2 == pytest.approx(abs((wanted.coefficient - wanted.start) / exact), rel=1e-4)
+
+
+def test_predictions_agree_with_runs():
+    found = design("two-step", order=2, schedule=VP, steps=60)
+    assert found.measured(found.best) == pytest.approx(found.best.error, rel=0.05)
+
+
+REFUSED = {
+    "has no free weights: give sympy symbols": {"template": BDIA(1)},
+    "is not exactly invertible: to undo the step": {"template": TwoStages()},
+    "order=3: no weights of TwoStages": {"template": TwoStages(), "order": 3, "stable": "sample", "invertible": False},
+    "no weights of order 6 are zero-stable in both directions": {"template": multistep("four-step", symmetric=True), "order": 6},
+    "at_most_amplification=1.1: the least that was found is": {"at_most_amplification": 1.1},
+    "leaves the weights a_1, a_2, a_3, b_2, b_3 free": {"template": "four-step", "order": 1, "stable": None},
+    "template='six-step' is unknown": {"template": "six-step"},
+    "stable='one way' is unknown": {"stable": "one way"},
+    "order=0 is not an order of a solver": {"order": 0},
+    "has alpha in its weights": {"template": Increments()},
+    "errors are compared on equal steps alone": {"template": Increments(), "order": 1, "order_on": "smooth"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", REFUSED)
+def test_what_cannot_be_found_is_refused_in_a_line(said):
+    given = {"template": "two-step", "order": 2, "schedule": VP, "steps": 6} | REFUSED[said]
+    with pytest.raises(ValueError, match=r"\A.*\Z") as error:
+        design(**given)
+    assert said in str(error.value)
+
+
+def test_a_template_without_inverse_can_be_asked_for():
+    found = design(TwoStages(), order=2, schedule=VP, steps=6, stable="sample", invertible=False, t_max=0.5)
+    assert found.best.solver == TwoStages((Fraction(1, 2), Fraction(1, 2)))
+
+
+def test_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["design", "--template", "two-step", "--steps", "6", "--order"]
+    shown = CliRunner().invoke(cli.app, [*words, "1", "--stable", "sample", "--figure", "found.svg"])
+    assert shown.exit_code == 0, shown.output
+    assert "sampling: zero-stable for -2 < a_1 and a_1 <= 0" in shown.stdout and "best a_0 = " in shown.stdout
+    assert "<svg" in Path("found.svg").read_text(encoding="utf-8")
+    found = json.loads(CliRunner().invoke(cli.app, [*words, "2", "--stable", "encode", "--json"]).stdout)
+    assert found["said"][-1] == ["inverting", "zero-stable"] and found["best"]["weights"]["b_1"] == "2"
+    assert list(found["best"]["amplification"]) == ["invert"]
+    refused = CliRunner().invoke(cli.app, [*words, "2", "--distribution", "modes"])
+    assert "--distribution=modes is not a Gaussian on the line" in refused.output
