@@ -154,19 +154,20 @@ def stranger(tmp_path_factory):
     core, contents, programs, folder = (made / name for name in ("core", "contents", "bin", "empty"))
     for path in (core, programs, folder):
         path.mkdir()
-    (core / "sitecustomize.py").write_text(HIDE)
+    (core / "sitecustomize.py").write_text(HIDE, encoding="utf-8")
     installed = os.environ.get("BDIA_BIN")
     if installed is None:
         put_together(contents)
         command = programs / "bdia"
         command.write_text(
-            f"#!{sys.executable}\nfrom bdia_start import main\n\nif __name__ == '__main__':\n    main()\n"
+            f"#!{sys.executable}\nfrom bdia_start import main\n\nif __name__ == '__main__':\n    main()\n",
+            encoding="utf-8",
         )
         command.chmod(0o755)
-        (programs / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        (programs / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
         (programs / "python").chmod(0o755)
     for name, text in (("samplers.py", SAMPLERS), ("mine.py", MINE), ("compare.toml", COMPARE)):
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
 
     def run(line, status=0, extras=False):
         paths = ([] if extras else [core]) + ([contents] if installed is None else [])
@@ -213,7 +214,9 @@ def test_a_sampler_is_certified(stranger, subject):
     verdicts = {line["claim"]: line["verdict"] for line in found["claims"]}
     assert verdicts == {claim: "measured" if holds else "failed" for claim, holds in claims.items()}
     assert all(line["reason"] for line in found["claims"] if line["verdict"] == "failed")
-    assert (stranger.folder / "claims.xml").read_text().count("<failure") == list(claims.values()).count(False)
+    assert (stranger.folder / "claims.xml").read_text(encoding="utf-8").count("<failure") == list(
+        claims.values()
+    ).count(False)
 
 
 def test_mistakes_are_one_line(stranger):
@@ -254,7 +257,7 @@ def test_figures_and_datasets_say_which_extra_they_need(stranger):
 def test_a_sweep_is_extended_twice_and_drawn(stranger):
     def sweep(old="", new="", options=""):
         path = stranger.folder / "compare.toml"
-        path.write_text(path.read_text().replace(old, new))
+        path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
         first = stranger("bdia sweep compare.toml --dry-run", extras=True).splitlines()[0]
         stranger(f"bdia sweep compare.toml --workers 1 --timeout 60 {options}", extras=True)
         return first
@@ -278,4 +281,4 @@ growth.to_html("growth.html")
 """
     stranger(f"python - <<'END'\n{line}END", extras=True)
     assert (stranger.folder / "growth.pdf").read_bytes().startswith(b"%PDF")
-    assert "data:image/svg" in (stranger.folder / "growth.html").read_text()
+    assert "data:image/svg" in (stranger.folder / "growth.html").read_text(encoding="utf-8")

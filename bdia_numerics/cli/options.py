@@ -26,7 +26,7 @@ Html = Annotated[Path | None, typer.Option("--html", metavar="PATH", help="Write
 
 def known_solvers() -> list[str]:
     """Return the words that a shell completes where a solver stands."""
-    return [word.lower() for word in solvers.PUBLIC]
+    return [word.lower() for word in (*solvers.SOLVERS, *solvers.SECOND_ORDER)]
 
 
 _TEXT = "`bdia list` names them; parameters behind it, bdia:gamma=9/10; or module:object of this folder"

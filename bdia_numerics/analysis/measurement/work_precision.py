@@ -169,8 +169,8 @@ def work_precision(
     for name, given in (("solvers", named), ("problems", problems), ("grids", grids)):
         if not given:
             raise ValueError(f"{name} is empty: pass at least one")
-    for label, make in grids.items():
-        of_kind("grid", f"grids[{label!r}](n)", make(max(counts)))
+    for g, make in grids.items():
+        of_kind("grid", f"grids[{g!r}](n)", make(max(counts)))
     rows = []
     for (p, problem), (g, make), (label, solver) in product(problems.items(), grids.items(), named.items()):
         for n in counts if slots else _affordable(solver, problem, make, counts, start):
