@@ -280,6 +280,11 @@ def velocity_form(prediction: str, point: Any) -> tuple[Scalar, Scalar]:
     return form(prediction, "velocity", point)
 
 
+def v_form(prediction: str, point: Any) -> tuple[Scalar, Scalar]:
+    """Return (a, b) with v = alpha eps - sigma x0 = a z + b m at a point, for a model that predicts m; see `form`."""
+    return form(prediction, "v", point)
+
+
 def _derivatives(point: Any) -> tuple[Scalar, Scalar]:
     if point.alpha_dot is None or point.sigma_dot is None:
         raise ValueError(

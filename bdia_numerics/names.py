@@ -93,6 +93,7 @@ GRIDS: Mapping[str, tuple[Callable[..., Grid], tuple[str, ...]]] = {
     "quadratic": (grids.quadratic, _SPAN),
     "log_snr": (grids.log_snr, _SPAN),
     "asinh": (grids.asinh, _SPAN),
+    "angle": (grids.angle, _SPAN),
     "karras": (grids.karras, (*_SPAN, "rho", "append_zero")),
     "smooth": (partial(grids.alternating, ratio=1), (*_SPAN, "variable")),
     "alternating": (grids.alternating, (*_SPAN, "variable", "ratio")),

@@ -1,7 +1,9 @@
-"""DDIM and its inversion, PLMS, DEIS, LMS, DPM-Solver and DPM-Solver++ against diffusers' schedulers.
+"""DDIM and its inversion, PLMS, iPNDM, DEIS, LMS, DPM-Solver, DPM-Solver++, UniPC and SA-Solver against diffusers' schedulers.
 
 Same model, same timesteps, to rounding.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +18,9 @@ from bdia_numerics.models import as_prediction  # noqa: E402
 from bdia_numerics.solvers.deis import DEIS  # noqa: E402
 from bdia_numerics.solvers.dpm_solver_multistep import DPMSolverMultistep  # noqa: E402
 from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP  # noqa: E402
+from bdia_numerics.solvers.ipndm import IPNDM  # noqa: E402
 from bdia_numerics.solvers.plms import PLMS  # noqa: E402
+from bdia_numerics.solvers.unipc import SASolver, UniPC  # noqa: E402
 
 N = 20  # from 15 steps on diffusers takes the full order to the end
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0, 0.5], [1.5, -0.2]], [0.3, 0.4])
@@ -35,8 +39,11 @@ def double(monkeypatch):
         scheduling_deis_multistep,
         scheduling_dpmsolver_multistep,
         scheduling_edm_dpmsolver_multistep,
+        scheduling_ipndm,
         scheduling_lms_discrete,
         scheduling_pndm,
+        scheduling_sasolver,
+        scheduling_unipc_multistep,
     )
 
     for module in (
@@ -45,8 +52,11 @@ def double(monkeypatch):
         scheduling_deis_multistep,
         scheduling_dpmsolver_multistep,
         scheduling_edm_dpmsolver_multistep,
+        scheduling_ipndm,
         scheduling_lms_discrete,
         scheduling_pndm,
+        scheduling_sasolver,
+        scheduling_unipc_multistep,
     ):
         monkeypatch.setattr(module, "torch", Double())
 
@@ -86,6 +96,23 @@ MULTISTEP = {
         )
         for k in (1, 2, 3)
     },
+    **{
+        f"unipc {k} {weights}": (
+            UniPC(k, k, weights),
+            "UniPCMultistepScheduler",
+            {"solver_order": k, "solver_type": weights, "lower_order_final": False},
+        )
+        for k in (1, 2, 3)
+        for weights in ("bh1", "bh2")
+    },
+    **{
+        f"sa-solver {k} {c}": (
+            SASolver(k, c - 1),
+            "SASolverScheduler",
+            {"predictor_order": k, "corrector_order": c, "tau_func": lambda t: 0, "lower_order_final": False},
+        )
+        for k, c in ((2, 2), (3, 4))
+    },
     "dpmsolver++ 2, integrated exactly": (
         DPMSolverPP(2, exact=True),
         "DPMSolverMultistepScheduler",
@@ -100,7 +127,7 @@ MULTISTEP = {
 
 
 def made(name, options):
-    options = {"final_sigmas_type": "sigma_min", **options} if "DPM" in name else options
+    options = {"final_sigmas_type": "sigma_min", **options} if name[:3] in ("DPM", "Uni") else options
     return getattr(diffusers, name)(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, **options)
 
 
@@ -116,7 +143,7 @@ def test_same_numbers(case, spacing, double):
     assert np.abs(found - expected).max() < TOLERANCE
     # Another order of the same family is far away: the comparison can tell.
     if getattr(solver, "order", 1) > 1:
-        other = solve(type(solver)(solver.order - 1), LAW.model(schedule), grid, STATES).z
+        other = solve(replace(solver, order=solver.order - 1), LAW.model(schedule), grid, STATES).z
         assert np.abs(other - expected).max() > 1e-4
 
 
@@ -135,6 +162,24 @@ def test_plms_without_runge_kutta_steps(offset, double):
     assert found.nfe == len(times) == N + 1
     assert np.abs(found.z - expected).max() < TOLERANCE
     assert np.abs(solve(PLMS(3), LAW.model(schedule), grid, STATES).z - expected).max() > 1e-4
+
+
+def test_ipndm_begins_order_by_order(double):
+    """Its levels are an angle t pi/2, here below pure noise, where it takes the data for 0; its outputs are v."""
+    scheduler, turn = diffusers.IPNDMScheduler(), np.pi / 2
+    schedule = schedules.from_functions(lambda t: np.cos(turn * t), lambda t: np.sin(turn * t))
+    times = np.linspace(0.98, 0, N + 1)
+    scheduler.set_timesteps(N)
+    scheduler.timesteps, scheduler.betas, scheduler.alphas = (
+        torch.from_numpy(x) for x in (times[:-1], np.sin(turn * times), np.cos(turn * times))
+    )
+    model, z = as_prediction(LAW.model(schedule), schedule, "v"), torch.from_numpy(STATES.copy())
+    for t in scheduler.timesteps:
+        z = scheduler.step(torch.from_numpy(model(z.numpy(), float(t))), t, z).prev_sample
+    grid = grids.from_timesteps(schedule, times)
+    found = solve(IPNDM(4), model, grid, STATES)
+    assert found.nfe == N and np.abs(found.z - z.numpy()).max() < TOLERANCE
+    assert np.abs(solve(PLMS(4), model, grid, STATES).z - found.z).max() > 1e-4
 
 
 def test_pndm_begins_with_runge_kutta_steps_whose_middle_is_in_t(double):

@@ -7,7 +7,7 @@ import pytest
 
 from bdia_numerics import grids, problems, schedules, solve
 from bdia_numerics.models import as_prediction
-from bdia_numerics.solvers import ALF, DDIM, DPMSolver, Euler, Heun, Leapfrog, ReversibleHeun
+from bdia_numerics.solvers import ALF, DDIM, DPMSolver, DPMSolverPPSinglestep, Euler, Heun, Leapfrog, ReversibleHeun
 
 # torch's tensors have no `copy` keyword in __array__ yet, which NumPy says wherever diffusers makes an array of one.
 pytestmark = pytest.mark.filterwarnings(
@@ -120,12 +120,14 @@ def _stages(grid, parts):
 
 @pytest.mark.filterwarnings("ignore:`algorithm_types=dpmsolver` is deprecated:FutureWarning")
 @pytest.mark.parametrize("order", [1, 2, 3])
-def test_dpm_solver_is_diffusers(diffusers, torch, order):
+@pytest.mark.parametrize(("kind", "algorithm"), [(DPMSolver, "dpmsolver"), (DPMSolverPPSinglestep, "dpmsolver++")])
+def test_dpm_solver_is_diffusers(diffusers, torch, order, kind, algorithm):
     """Singlestep of diffusers takes its stages at grid points: here those of ours, at parts of each slot in log_snr."""
     schedule = schedules.vp_linear()
-    grid, model = grids.log_snr(schedule, 8, t_max=1.0, t_min=0.01), LAW.model(schedule)
+    grid, eps = grids.log_snr(schedule, 8, t_max=1.0, t_min=0.01), LAW.model(schedule)
+    model = as_prediction(eps, schedule, "eps" if kind is DPMSolver else "x0")  # its update takes converted outputs
     t, alpha, sigma = _stages(grid, [Fraction(k, order) for k in range(1, order)])
-    scheduler = diffusers.DPMSolverSinglestepScheduler(algorithm_type="dpmsolver", final_sigmas_type="sigma_min")
+    scheduler = diffusers.DPMSolverSinglestepScheduler(algorithm_type=algorithm, final_sigmas_type="sigma_min")
     scheduler.set_timesteps(8)
     set_levels(scheduler, [s / a for s, a in zip(sigma, alpha, strict=True)], t[:-1], torch)
     scheduler._step_index = 0
@@ -138,10 +140,10 @@ def test_dpm_solver_is_diffusers(diffusers, torch, order):
             scheduler.register_to_config(solver_type="heun" if (order, stage) == (3, 1) else "midpoint")
             z = scheduler.singlestep_dpm_solver_update(outputs, sample=start, order=stage + 1)
             scheduler._step_index += 1
-    ours = solve(DPMSolver(order), model, grid, Z)
+    ours = solve(kind(order), eps, grid, Z)
     # (e^h - 1)/h - 1 loses a few digits at the steps taken, log_snr / 2 = .8.
     assert distance(ours.z, z.numpy()) < 1000 * EPS
-    assert distance(solve(DPMSolver(order % 3 + 1), model, grid, Z).z, ours.z) > 1e-4
+    assert distance(solve(kind(order % 3 + 1), eps, grid, Z).z, ours.z) > 1e-4
 
 
 @pytest.mark.parametrize("solver", [ReversibleHeun(), Leapfrog()], ids=["ReversibleHeun", "Leapfrog"])

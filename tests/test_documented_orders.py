@@ -20,9 +20,10 @@ def iia_edm(b0: Any, b1: Any, sign: int = 1) -> dict[str, Any]:
     return {"a0": 1 - b0, "b0": b0, "b1": b1, "a1": HALF - sign * (b1 - b0)}
 
 
+ANGLE = ("sigma_bar", "angle")
 # Parameters, and (order on smooth grids, where the step ratios are bounded, on smooth grids with the solver's own start).
 CLAIMS: dict[str, tuple[str, list[tuple[dict[str, Any], tuple[int, int, int]]]]] = {
-    "ALF": ("2", [({}, (2, 2, 2))]),
+    "ALF": ("2", [({"variable": v}, (2, 2, 2)) for v in ANGLE]),
     "BDIA": (
         "2 for gamma = 1 on smooth grids, else 1",
         [({"gamma": 1}, (2, 1, 2)), *(({"gamma": g}, (1, 1, 1)) for g in (0, HALF, F(99, 100)))],
@@ -33,7 +34,10 @@ CLAIMS: dict[str, tuple[str, list[tuple[dict[str, Any], tuple[int, int, int]]]]]
     ),
     "BDIA3": (
         "3, where the step ratios are bounded",
-        [({"gamma1": a, "gamma2": b, "gamma3": c}, (3, 3, 3)) for a, b, c in ((F(9, 10), F(3, 5), F(3, 10)),)],
+        [
+            ({"gamma1": F(9, 10), "gamma2": F(3, 5), "gamma3": F(3, 10)}, (3, 3, 3)),
+            *(({"gamma1": g, "gamma2": g}, (4, 3, 4)) for g in (1, HALF)),
+        ],
     ),
     "BDIADEIS": (
         "1 for g > 0",
@@ -50,7 +54,7 @@ CLAIMS: dict[str, tuple[str, list[tuple[dict[str, Any], tuple[int, int, int]]]]]
     "BELM": (
         "1; 2 where a = h_i^2/h_{i+1}^2, or, as a = 1, on grids smooth",
         [
-            ({"a": 1}, (2, 1, 2)),
+            *(({"a": 1, "variable": v}, (2, 1, 2)) for v in ANGLE),
             ({"a": HALF}, (1, 1, 1)),
             ({"a": lambda slot: (slot.h / slot.previous.h) ** 2}, (2, 2, 2)),
         ],
@@ -62,11 +66,16 @@ CLAIMS: dict[str, tuple[str, list[tuple[dict[str, Any], tuple[int, int, int]]]]]
             for a, b, orders in ((F(19, 20), F(1, 20), (2, 2, 2)), (F(3, 5), F(1, 5), (1, 1, 1)), (0, 1, (2, 1, 2)))
         ],
     ),
+    "Composed": (
+        "4 on smooth grids, 2 where",
+        [({"base": solvers.ALF("angle"), "scheme": w}, (4, 2, 4)) for w in ("yoshida", "suzuki")],
+    ),
     "DDIM": ("1", [({}, (1, 1, 1))]),
     "DEIS": (
         "`order`, where the step ratios are bounded",
         [({"order": 1}, (1, 1, 1)), ({"order": 2}, (2, 2, 2)), ({"order": 3}, (3, 3, 2)), ({"order": 4}, (4, 4, 2))],
     ),
+    "EES": ("2", [({"x": x}, (2, 2, 2)) for x in (F(1, 10), F(1, 4))]),
     "EDICT": ("1", [({"p": p}, (1, 1, 1)) for p in (F(93, 100), HALF)]),
     "IIADDIM": (
         "1 with coefficients of 0",
@@ -87,12 +96,39 @@ CLAIMS: dict[str, tuple[str, list[tuple[dict[str, Any], tuple[int, int, int]]]]]
             (iia_edm(0, F(1, 5), -1), (1, 1, 1)),
         ],
     ),
-    "OBELM": ("2 on smooth grids; with a start of order 2 also where the step ratios are bounded", [({}, (2, 2, 2))]),
+    "IPNDM": (
+        "as of PLMS; 2 at most with its own start",
+        [({"order": k}, (min(k, 2), 1, min(k, 2))) for k in (1, 2, 3, 4)],
+    ),
+    "OBELM": (
+        "2 on smooth grids; with a start of order 2 also where the step ratios are bounded",
+        [({"variable": v}, (2, 2, 2)) for v in ANGLE],
+    ),
     "PLMS": (
         "`order` on grids uniform in sigma/alpha",
         [({"order": k}, (min(k, 2), 1, min(k, 2))) for k in (1, 2, 3, 4)],
     ),
-    "RK4": ("4 with the middle in sigma/alpha; 2 with it in t", [({}, (4, 4, 4))]),
+    "RK4": ("4 with the middle in sigma/alpha; 2 with it in t", [({"variable": v}, (4, 4, 4)) for v in ANGLE]),
+    "SASolver": (
+        "1 more than the smaller of `order` and `corrector`",
+        [({}, (2, 2, 2)), ({"corrector": 2}, (3, 3, 3))],
+    ),
+    "SymmetricMultistep": (
+        "4 on smooth grids for k = 4 and 5, 2 for k = 3",
+        [
+            ({"k": k, "variable": v}, orders)
+            for k, orders in ((3, (2, 2, 2)), (4, (4, 3, 4)), (5, (4, 4, 4)))
+            for v in ANGLE
+        ],
+    ),
+    "UniPC": (
+        "1 more than the smaller of `order` and `corrector`",
+        [
+            ({"order": k, "corrector": c, "weights": w}, (min(k, c) + 1,) * 3)
+            for k, c, w in ((1, 1, "bh1"), (2, 1, "bh2"), (2, 2, "bh1"))
+        ]
+        + [({"order": 3, "corrector": 3}, (4, 4, 3))],
+    ),
     "BDIADPMSolverPP": (
         "1 for g > 0",
         [({"gamma": HALF}, (1, 1, 1)), ({"order": 3, "gamma": 1}, (1, 1, 1)), ({"gamma": 0}, (2, 2, 2))],
@@ -102,14 +138,15 @@ CLAIMS: dict[str, tuple[str, list[tuple[dict[str, Any], tuple[int, int, int]]]]]
         [({"gamma": g, "base": b}, (2, 2, 2)) for g, b in ((0, "z"), (HALF, "z_hat"), (1, "z"), (1, "z_hat"))],
     ),
     "DPMSolver": ("`order`: 1, 2 or 3", [({"order": k}, (k, k, k)) for k in (1, 2, 3)]),
+    "DPMSolverPPSinglestep": ("`order`: 1, 2 or 3", [({"order": k}, (k, k, k)) for k in (1, 2, 3)]),
     "DPMSolverMultistep": ("1, 2, 2 as published", [({"order": k}, (min(k, 2),) * 3) for k in (1, 2, 3)]),
     "DPMSolverPP": (
         "1, 2, 2 as published; `order` if `exact`",
         [*(({"order": k}, (min(k, 2),) * 3) for k in (1, 2, 3)), ({"order": 3, "exact": True}, (3, 3, 2))],
     ),
     "FireFlow": ("2", [({}, (2, 2, 2))]),
-    "Heun": ("2;", [({"variable": v}, (2, 2, 2)) for v in ("sigma_bar", "t")]),
-    "Leapfrog": ("2 on smooth grids", [({}, (2, 1, 2))]),
+    "Heun": ("2;", [({"variable": v}, (2, 2, 2)) for v in (*ANGLE, "t")]),
+    "Leapfrog": ("2 on smooth grids", [({"variable": v}, (2, 1, 2)) for v in ANGLE]),
     "McCallumFoster": (
         "that of the base for c < 1; for c = 1 over Euler z is of order 1",
         [
@@ -121,13 +158,21 @@ CLAIMS: dict[str, tuple[str, list[tuple[dict[str, Any], tuple[int, int, int]]]]]
     ),
     "Midpoint": ("2", [({}, (2, 2, 2))]),
     "RFSolver": ("2", [({}, (2, 2, 2))]),
-    "ReversibleHeun": ("2;", [({}, (2, 2, 2))]),
+    "ReversibleHeun": ("2;", [({"variable": v}, (2, 2, 2)) for v in ANGLE]),
     "Rex": (
         "that of the base for c < 1",
         [({"coupling": HALF, "base": b}, (k, k, k)) for b, k in ((solvers.Euler(), 1), (solvers.Midpoint(), 2))],
     ),
 }
-HEAVY = {"DEIS(order=4)", "DEIS(order=3)", "McCallumFoster(coupling=1/2, base=RK4())"}
+HEAVY = {
+    "BDIA3(gamma1=1/2, gamma2=1/2)",
+    "UniPC(order=3",
+    "Composed(base=ALF(variable='angle'), scheme=suzuki",
+    "SymmetricMultistep(k=5",
+    "DEIS(order=4)",
+    "DEIS(order=3)",
+    "McCallumFoster(coupling=1/2, base=RK4())",
+}
 CASES = [
     pytest.param(
         name,
@@ -151,6 +196,8 @@ def test_every_solver_is_there_with_the_line_that_it_has():
 def test_the_orders_that_a_docstring_claims(name: str, given: dict[str, Any], orders: tuple[int, int, int]) -> None:
     found = analysis.symbolic_order(SOLVERS[name](**given))
     assert (found.order_smooth, found.order_rough, found.order_with_start) == orders
+    if found.order_with_start < found.order_smooth:
+        assert "with its own start" in documented(SOLVERS[name], "Order")
 
 
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])

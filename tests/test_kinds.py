@@ -151,7 +151,7 @@ def test_a_step_with_a_state_for_an_evaluation_is_refused_by_all(solver, ask):
         (TwoStep, {"e_1": "x0"}, r"assigns it an evaluation, eps: set evaluations = \('e_1',\)"),
         (TwoStep, ("e1",), r"evaluations=\('e1',\) of .* names among its registers \('z', 'e_1'\)"),
         (TwoStep, "e_1", "evaluations='e_1' of .*: give a tuple of names"),
-        (TwoStep, {"e_1": "noise"}, "a dict from them to 'eps', 'x0' or 'velocity'"),
+        (TwoStep, {"e_1": "noise"}, "a dict from them to 'eps', 'x0', 'v' or 'velocity'"),
     ],
 )  # fmt: skip
 def test_a_declaration_that_the_step_contradicts(make, says, message):

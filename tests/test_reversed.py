@@ -196,10 +196,10 @@ def test_a_time_is_named_by_its_index_as_in_sampling():
             encode(solver, model, TO_CLEAN_DATA, Z)
 
 
-NO_STEP_TO_CLEAN_DATA = {"DPMSolver"}
+NO_STEP_TO_CLEAN_DATA = {"DPMSolver", "DPMSolverPPSinglestep"}
 """Asks the model at the middle of a slot in log-SNR, which is infinite at its end."""
 NO_STEP_FROM_CLEAN_DATA = {
-    "DPMSolver", "DEIS", "BDIADEIS", "DPMSolverPP", "BDIADPMSolverPP", "DPMSolverMultistep",
+    "DPMSolver", "DEIS", "BDIADEIS", "DPMSolverPP", "BDIADPMSolverPP", "DPMSolverMultistep", "DPMSolverPPSinglestep", "UniPC", "SASolver",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from bdia_numerics.analysis.certified.enclosures import (
 )
 from bdia_numerics.analysis.expansion.order import PatternOrder, SymbolicOrder, order_on_pattern, symbolic_order
 from bdia_numerics.analysis.expansion.step import OrderCondition, order_conditions
+from bdia_numerics.analysis.expansion.symmetry import symmetry_order
 from bdia_numerics.analysis.geometry import (
     Asymmetry,
     SymplecticDefect,
@@ -106,6 +107,7 @@ __all__ = [
     "stability_region",
     "step_determinants",
     "symbolic_order",
+    "symmetry_order",
     "symplectic_defect",
     "work_precision",
     "worst_amplification",

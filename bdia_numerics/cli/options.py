@@ -48,7 +48,7 @@ Distribution = Annotated[
     ),
 ]
 Nfe = Annotated[str, typer.Option("--nfe", help="Budgets of model evaluations, like 10,20,40.")]
-Variable = Annotated[str, typer.Option(help="What the steps are of: asinh, sigma_bar, log_snr or t.")]
+Variable = Annotated[str, typer.Option(help="What the steps are of: asinh, sigma_bar, log_snr, angle or t.")]
 NoiseEnd = Annotated[str, typer.Option(help="Noise end of the grids.")]
 DataEnd = Annotated[str, typer.Option(help="Data end of the grids.")]
 Guidance = Annotated[float, typer.Option(help="Scale of classifier-free guidance; 1 is none.")]

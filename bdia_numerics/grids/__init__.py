@@ -42,6 +42,7 @@ __all__ = [
     "Point",
     "Pointwise",
     "alternating",
+    "angle",
     "asinh",
     "from_scheduler",
     "from_timesteps",
@@ -111,6 +112,14 @@ def asinh(
 ) -> Grid:
     """Return the grid with equal steps of asinh(sigma/alpha); ValueError where alpha = 0, else as in `uniform`."""
     return build(Mapped(schedule, slots_of(n), *ends_of(schedule, t_max, t_min), "asinh"), space, schedule)
+
+
+@ordered
+def angle(
+    schedule: Schedule, n: int, *, t_max: Time | None = None, t_min: Time | None = None, space: Any = spaces.FLOAT64
+) -> Grid:
+    """Return the grid with equal steps of atan(sigma/alpha); ValueError unless variance preserving, else as in `uniform`."""
+    return build(Mapped(schedule, slots_of(n), *ends_of(schedule, t_max, t_min), "angle"), space, schedule)
 
 
 @ordered

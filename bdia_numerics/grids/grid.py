@@ -14,7 +14,7 @@ import numpy as np
 from bdia_numerics import spaces
 from bdia_numerics.grids.levels import Between, Point
 from bdia_numerics.schedules import Schedule
-from bdia_numerics.schedules.base import write
+from bdia_numerics.schedules.base import angle_of, write
 from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.spaces.base import decimal
 from bdia_numerics.texts import MOST, ratio, shown
@@ -191,6 +191,8 @@ class Grid:
             return t, self.schedule.alpha(t), self.schedule.sigma(t)
 
     def _value(self, variable: str, t: Scalar, alpha: Scalar, sigma: Scalar) -> Scalar:
+        if variable == "angle":
+            return angle_of(self.space, alpha, sigma)
         if alpha == 0 or (variable == "log_snr" and sigma == 0):
             raise ValueError(
                 f"{'alpha' if alpha == 0 else 'sigma'} = 0 at t={t}: {variable} is infinite there: end the grid before it, "

@@ -25,7 +25,7 @@ class Point(NamedTuple):
 class Between:
     """The time at which a variable is (1-theta) times its value at index i plus theta times its value at index j.
 
-    `variable` is "sigma_bar", "log_snr" or "t".
+    `variable` is "sigma_bar", "log_snr", "angle" or "t".
     """
 
     i: int
@@ -34,8 +34,8 @@ class Between:
     variable: str = "sigma_bar"
 
     def __post_init__(self) -> None:
-        if self.variable not in ("sigma_bar", "log_snr", "t"):
-            raise ValueError(f"variable={shown(self.variable)} is unknown: use 'sigma_bar', 'log_snr' or 't'")
+        if self.variable not in ("sigma_bar", "log_snr", "angle", "t"):
+            raise ValueError(f"variable={shown(self.variable)} is unknown: use 'sigma_bar', 'log_snr', 'angle' or 't'")
 
     def __hash__(self) -> int:
         # A time is looked up many times a step, and one index rarely has two values of theta, whose hash takes longest.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import accumulate, islice
 from typing import Any, TypedDict, Unpack
 
@@ -17,7 +18,7 @@ from bdia_numerics import spaces
 from bdia_numerics.grids.grid import Columns, Grid, Time, build, ends_of, exact, slots_of
 from bdia_numerics.grids.levels import Point
 from bdia_numerics.schedules import Schedule
-from bdia_numerics.schedules.base import write
+from bdia_numerics.schedules.base import angle_of, write
 from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.spaces.later import sympy
 from bdia_numerics.spaces.values import ordered
@@ -60,7 +61,7 @@ class Power:
 
 @dataclass(frozen=True)
 class Mapped:
-    """A function of sigma/alpha is equally spaced: its logarithm, asinh, or its power 1/rho; or t itself is.
+    """A function of sigma/alpha is equally spaced: its logarithm, asinh, arc tangent, or its power 1/rho; or t itself is.
 
     `parts` are the inner points as parts of the whole where they are not equally spaced.
     """
@@ -79,7 +80,7 @@ class Mapped:
         slots = self.n - 1 if self.append_zero else self.n
         times = [space.number(self.t_min), space.number(self.t_max)]
         for t in times:
-            if self.rule != "t" and self.schedule.alpha(t) == 0:
+            if self.rule not in ("t", "angle") and self.schedule.alpha(t) == 0:
                 raise ValueError(f"t_max={t}: alpha = 0 there and sigma/alpha is infinite: give a smaller t_max")
             if self.rule == "log_snr" and self.schedule.sigma(t) == 0:
                 raise ValueError(f"t_min={t}: sigma = 0 there and log_snr is infinite: give a larger t_min, say 0.001")
@@ -90,21 +91,26 @@ class Mapped:
         t = [times[0], *(self._backward(space, v) for v in inner), times[1]]
         if self.append_zero:
             t.insert(0, clean_time(self.schedule))
-        return at_times(self.schedule, space, t)
+        found = at_times(self.schedule, space, t)
+        if self.rule == "angle":  # the ends of most schedules have an angle, whatever is between them
+            list(map(partial(angle_of, space), *found[1:]))
+        return found
 
     def _forward(self, space: Space, t: Scalar) -> Scalar:
         if self.rule == "t":
             return t
         if self.rule == "log_snr":
             return self.schedule.half_log_snr(t)
+        if self.rule == "angle":
+            return angle_of(space, self.schedule.alpha(t), self.schedule.sigma(t))
         s = self.schedule.sigma_bar(t)
         return space.asinh(s) if self.rule == "asinh" else power(space, s, 1 / self.rho)
 
     def _backward(self, space: Space, v: Scalar) -> Scalar:
         if self.rule == "t":
             return write(space, v, None)
-        if self.rule == "log_snr":
-            return self.schedule.time("half_log_snr", v)
+        if self.rule in ("log_snr", "angle"):
+            return self.schedule.time("half_log_snr" if self.rule == "log_snr" else "angle", write(space, v, None))
         s = space.sinh(v) if self.rule == "asinh" else power(space, v, self.rho)
         return self.schedule.time("sigma_bar", write(space, s, None))
 
@@ -195,7 +201,7 @@ def rounded(values: Any) -> list[int]:
     return [int(v) for v in np.round(values)]
 
 
-_RULES = {"t": "t", "sigma_bar": "power", "log_snr": "log_snr", "asinh": "asinh"}
+_RULES = {"t": "t", "sigma_bar": "power", "log_snr": "log_snr", "asinh": "asinh", "angle": "angle"}
 _RESOLUTION = 2**20
 _MOST = 1000
 """Entries of a pattern; more of them are a mistake, and may have no end."""
@@ -221,8 +227,8 @@ def alternating(schedule: Schedule, n: int, *, ratio: Step = 2, **ends: Unpack[S
         As in `uniform`.
     ratio
         Of neighbouring steps, positive; 1 gives equal steps.
-    variable : {"asinh", "sigma_bar", "log_snr", "t"}
-        What is spaced so: asinh(sigma/alpha), sigma/alpha, log(alpha^2/sigma^2) or t. The others' steps then have ratios
+    variable : {"asinh", "sigma_bar", "log_snr", "angle", "t"}
+        What is spaced so: asinh(sigma/alpha), sigma/alpha, log(alpha^2/sigma^2), atan(sigma/alpha) or t. The others' steps then have ratios
         that tend to the same.
 
     Raises

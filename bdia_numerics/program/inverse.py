@@ -266,6 +266,10 @@ def invertibility(solver: Solver) -> Invertibility:
     # No two points of a grid have the same sigma/alpha.
     noise = list(zip(grid.alpha, grid.sigma, strict=True))
     distinct = {a * v - b * u for k, (a, u) in enumerate(noise) for b, v in noise[:k]}
+    halves = [
+        sympy.atan(sigma / (1 + alpha)) for alpha, sigma in noise
+    ]  # of the angles, which differ where the levels do
+    distinct |= {x - y for k, x in enumerate(halves) for y in halves[:k]}
     factors: dict[Any, None] = {}
     for divisor in divisors:
         numerator = sympy.numer(sympy.cancel(sympy.together(divisor)))

@@ -17,6 +17,7 @@ from bdia_numerics.grids import Between, Point
 from bdia_numerics.program.identity import attributes
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Slot, Time, Trace
 from bdia_numerics.program.refusal import theirs
+from bdia_numerics.schedules.base import angle_of
 from bdia_numerics.spaces import Scalar, vanishes
 from bdia_numerics.texts import shown
 
@@ -342,11 +343,26 @@ class Recorder:
         """Return dz/dt = alpha_dot x0 + sigma_dot eps, eq. (2); as the model gives it, where `e` was taken at `z`."""
         return self._predicted(models.velocity_form, z, e)
 
+    def v(self, z: Linear, e: Linear) -> Form:
+        """Return v = alpha eps - sigma x0, which is dz/dphi on a variance-preserving schedule; as the model gives it, as `x0`."""
+        return self._predicted(models.v_form, z, e)
+
     def _predicted(self, form_of: Conversion, z: Linear, e: Linear) -> Form:
         if not isinstance(e, Evaluation) or list(z.form().terms) != [e.argument]:
-            raise TypeError("x0 and velocity need an evaluation and the value that it was taken at: z and s.eps(z)")
+            raise TypeError("x0, v and velocity need an evaluation and the value that it was taken at: z and s.eps(z)")
         of_state, of_output = self._converted(form_of, e.time)
         return z.form().times(of_state) + Form(self, {e.number: of_output})
+
+    def angle(self, time: Time) -> Scalar:
+        """Return phi = atan(sigma/alpha), rounded; ValueError unless alpha^2 + sigma^2 = 1, TypeError for fractions."""
+        if ("angle", time) not in self.trace.ratios:
+            space, point = self.trace.grid.space, self.trace.point(time)
+            try:
+                phi = angle_of(space, space.coefficient(point.alpha), space.coefficient(point.sigma))
+            except ValueError as error:
+                raise ValueError(f"at t={shown(point.t)} {error}") from None
+            self.trace.ratios["angle", time] = space.field(phi)
+        return self.trace.ratios["angle", time]
 
     def half_log_snr(self, time: Time) -> Scalar:
         """Return log(alpha/sigma), rounded in the grid's system; TypeError for fractions."""
@@ -367,6 +383,10 @@ class Recorder:
         if name == "log" and vanishes(space, x):
             raise ZeroDivisionError
         return space.field(getattr(space, name)(space.coefficient(x)))
+
+    def root(self, x: int, n: int) -> Scalar:
+        """Return the n-th root of a positive whole number, rounded in the grid's system; TypeError for fractions."""
+        return self.function("exp", self.function("log", self.scalar(x)) / n)
 
     def is_zero(self, x: Scalar) -> bool:
         """Decide exactly whether a scalar is zero, for a step that differs where sigma or alpha vanishes."""

@@ -102,7 +102,7 @@ Weights = dict[str, Limit]
 """A value as a combination of the registers before the step, by name, and of eps, under the name ""."""
 
 STATE, EPS, OTHER = "state", "eps", "other"
-_FORMS = {"x0": models.x0_form, "velocity": models.velocity_form}
+_FORMS = {"x0": models.x0_form, "velocity": models.velocity_form, "v": models.v_form}
 VALUES: dict[str, tuple[Fraction, Fraction]] = {STATE: (Fraction(1), Fraction(0)), EPS: (Fraction(0), Fraction(1))} | {
     kind: tuple(c.value for c in form("eps", LEVEL)) for kind, form in _FORMS.items()
 }
@@ -167,7 +167,7 @@ class Solver(Protocol):
     """What any solver must have: the names of its registers, and one step.
 
     Optional attributes: ``output``, the register that is the solution's `.z` ("z" by default); ``evaluations``, the
-    names of the registers that hold evaluations instead of states, or a dict from names to "eps", "x0" or "velocity", where
+    names of the registers that hold evaluations instead of states, or a dict from names to "eps", "x0", "v" or "velocity", where
     what the step assigns to them does not say it; ``starter``, the solver that makes the first states, DDIM by default;
     ``given``, the registers that only the caller's start can fill.
     """
@@ -193,6 +193,9 @@ class _ShapeRecorder(Recorder):
         # The functions of a step compare noise levels, which all meet in the limit: ratios of steps have no known one.
         return Limit()
 
+    def angle(self, time: Time) -> Any:
+        return Limit()
+
     def delta(self, i: Time, j: Time, z: Linear, e: Linear) -> Form:
         # Kept for the check that e holds an evaluation, which can be made only when the kinds of all registers are known.
         self.asked.append((z.form(), e.form()))
@@ -213,7 +216,7 @@ class Structure:
     output
         The register that is the solution's `.z`.
     kinds
-        What each register holds: "state", "eps", "x0" or "velocity", as the solver says or as the step assigns it; "other"
+        What each register holds: "state", "eps", "x0", "v" or "velocity", as the solver says or as the step assigns it; "other"
         for what is none of them, such as an increment, with which no start can fill it.
     nfe
         Model evaluations per step.
@@ -319,7 +322,7 @@ def _declared(solver: Solver, registers: tuple[str, ...]) -> dict[str, str]:
     if not known or not set(kinds.values()) <= set(VALUES) - {STATE}:
         raise ValueError(
             f"evaluations={given!r} of {type(solver).__name__}: give a tuple of names among its registers {registers}, "
-            "or a dict from them to 'eps', 'x0' or 'velocity'"
+            "or a dict from them to 'eps', 'x0', 'v' or 'velocity'"
         )
     return kinds
 
@@ -351,7 +354,13 @@ def _kinds(solver: Solver, registers: tuple[str, ...], lags: tuple[Any, ...], st
     return kinds
 
 
-_WORDS = {STATE: "a state", EPS: "an evaluation, eps", "x0": "a prediction of the data, x0", "velocity": "a velocity"}
+_WORDS = {
+    STATE: "a state",
+    EPS: "an evaluation, eps",
+    "x0": "a prediction of the data, x0",
+    "velocity": "a velocity",
+    "v": "a prediction of v",
+}
 
 
 def unfilled(solver: Solver, register: str) -> ValueError:

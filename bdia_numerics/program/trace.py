@@ -161,7 +161,7 @@ def record_start(
     else:
         z = Held(trace.new(f"z at {grid.n}"), grid.n)
         chain, start = _chain(starter, trace, z, depth)
-    held, ops = _filled(solver, trace, chain, first)
+    held, ops = _filled(solver, trace, chain, first, _kept(solver, starter, start))
     # The registers are complete in a segment of its own, which ends no slot; messages count it with the starter's last.
     begin = Segment(first + 1, first, {}, ops, held)
     return Run(trace, {"z": z}, (*start, begin), held, len(start) + 1)
@@ -186,7 +186,7 @@ def _chain(starter: Solver, trace: Trace, z: Held, depth: int) -> tuple[dict[int
         raise ValueError(f"start={shown(starter)} is not a one-step solver: use DDIM(), or pass states")
     chain, segments = _chain(inner or starter, trace, z, shape.depth)
     first = z.time - shape.depth
-    held, ops = _filled(starter, trace, chain, first)
+    held, ops = _filled(starter, trace, chain, first, _kept(starter, inner, segments))
     segments.append(Segment(first + 1, first, {}, ops, held))
     for segment in steps_from(starter, trace, held, range(first, z.time - depth, -1)):
         chain[segment.reached] = segment.after[shape.output].number
@@ -229,8 +229,16 @@ def _mirrored(starter: Solver, trace: Trace, x: Held, depth: int) -> tuple[dict[
     return {depth - k: own[number] for k, number in chain.items()}, moved
 
 
+def _kept(solver: Solver, starter: Solver | None, segments: list[Segment]) -> Mapping:
+    """Return the states that a starter of the solver's own class holds in the end, beside its solution: these are taken over."""
+    if not segments or type(starter) is not type(solver):
+        return {}
+    shape = structure(starter)
+    return {n: h for n, h in segments[-1].after.items() if shape.kind(n) == "state" and n != shape.output}
+
+
 def _prediction(solver: Solver, name: str, s: Recorder) -> int:
-    """Record what an evaluation register holds at its state: eps, or x0 or velocity where the solver says so."""
+    """Record what an evaluation register holds at its state: eps, or x0, v or velocity where the solver says so."""
     (z,) = s.registers
     e = s.eps(z)
     kind = structure(solver).kind(name)
@@ -239,7 +247,9 @@ def _prediction(solver: Solver, name: str, s: Recorder) -> int:
     return s.eps_number(e) if kind == "eps" else s.scratch(getattr(s, kind)(z, e)).number
 
 
-def _filled(solver: Solver, trace: Trace, chain: dict[int, int], first: int) -> tuple[Mapping, tuple[Op, ...]]:
+def _filled(
+    solver: Solver, trace: Trace, chain: dict[int, int], first: int, kept: Mapping | None = None
+) -> tuple[Mapping, tuple[Op, ...]]:
     """Fill the registers from a chain of states: equal times give equal states, evaluations are taken at the output."""
     if given := getattr(solver, "given", ()):
         name, both = type(solver).__name__, ", ".join(f"{shown(r)}: ..." for r in solver.registers)
@@ -250,6 +260,8 @@ def _filled(solver: Solver, trace: Trace, chain: dict[int, int], first: int) -> 
     taken: set[int] = set()
     for name, lag in order:
         number, time = chain[first + lag], first + lag
+        if kept and name in kept and kept[name].time == time:
+            number = kept[name].number
         if name in shape.evaluations:
             s = Recorder(trace, first, {"z": Held(number, time)})
             number = _prediction(solver, name, s)

@@ -16,7 +16,9 @@ from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
 
 _NAN_TIMES = "t holds NaN: pass finite times"
-VARIABLES = ("t", "sigma_bar", "log_snr", "half_log_snr")
+VARIABLES = ("t", "sigma_bar", "log_snr", "half_log_snr", "angle")
+_ROUNDED = 10**5
+"""One over what alpha^2 + sigma^2 of a table in float32 may miss of 1."""
 
 
 @runtime_checkable
@@ -126,6 +128,20 @@ def known(variable: str) -> str:
     return variable
 
 
+def angle_of(space: Space, alpha: Scalar, sigma: Scalar) -> Scalar:
+    """Return atan(sigma/alpha) of a variance-preserving level, finite where alpha = 0; ValueError for another level.
+
+    Of symbols it is taken for granted that alpha^2 + sigma^2 = 1.
+    """
+    excess = alpha * alpha + sigma * sigma - 1
+    if not (space.symbolic or space.traced) and not -1 < _ROUNDED * excess < 1:
+        raise ValueError(
+            f"alpha^2 + sigma^2 = {shown(excess + 1)}, not 1: the angle needs a variance-preserving schedule, so take "
+            "another variable, for instance 'sigma_bar'"
+        )
+    return 2 * space.atan(sigma / (1 + alpha))  # the half angle needs no quotient that diverges at either end
+
+
 def sigma_bar_of(space: Space, variable: str, value: Scalar) -> Scalar:
     """Return sigma/alpha, given it or one of the log signal-to-noise ratios."""
     if variable == "sigma_bar":
@@ -179,6 +195,8 @@ class Derived:
             return value
         space, number = read(value)
         with space.working(), np.errstate(all="ignore"):
+            if variable == "angle":
+                variable, number = "sigma_bar", space.sin(number) / space.cos(number)
             return write(space, self._time(space, variable, number), value)
 
     def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from bdia_numerics.solvers.alf import ALF as ALF
+from bdia_numerics.solvers.alf import Composed as Composed
 from bdia_numerics.solvers.bdia import BDIA as BDIA
 from bdia_numerics.solvers.bdia2 import BDIA2 as BDIA2
 from bdia_numerics.solvers.bdia3 import BDIA3 as BDIA3
@@ -18,10 +19,13 @@ from bdia_numerics.solvers.deis import DEIS as DEIS
 from bdia_numerics.solvers.dpm_solver import DPMSolver as DPMSolver
 from bdia_numerics.solvers.dpm_solver_multistep import DPMSolverMultistep as DPMSolverMultistep
 from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP as DPMSolverPP
+from bdia_numerics.solvers.dpm_solver_pp_singlestep import DPMSolverPPSinglestep as DPMSolverPPSinglestep
 from bdia_numerics.solvers.edict import EDICT as EDICT
+from bdia_numerics.solvers.ees import EES as EES
 from bdia_numerics.solvers.heun import Heun as Heun
 from bdia_numerics.solvers.iia import IIADDIM as IIADDIM
 from bdia_numerics.solvers.iia import IIAEDM as IIAEDM
+from bdia_numerics.solvers.ipndm import IPNDM as IPNDM
 from bdia_numerics.solvers.leapfrog import Leapfrog as Leapfrog
 from bdia_numerics.solvers.mccallum_foster import McCallumFoster as McCallumFoster
 from bdia_numerics.solvers.plms import PLMS as PLMS
@@ -33,6 +37,9 @@ from bdia_numerics.solvers.runge_kutta import Euler as Euler
 from bdia_numerics.solvers.runge_kutta import Midpoint as Midpoint
 from bdia_numerics.solvers.runge_kutta import RK4 as RK4
 from bdia_numerics.solvers.stormer_verlet import StormerVerlet as StormerVerlet
+from bdia_numerics.solvers.symmetric_multistep import SymmetricMultistep as SymmetricMultistep
+from bdia_numerics.solvers.unipc import SASolver as SASolver
+from bdia_numerics.solvers.unipc import UniPC as UniPC
 
 SECOND_ORDER: dict[str, Any]
 SOLVERS: dict[str, Any]
@@ -50,17 +57,21 @@ __all__ = [
     "BDIAPLMS",
     "BELM",
     "CBDIA",
+    "Composed",
     "DDIM",
     "DEIS",
     "DPMSolver",
     "DPMSolverMultistep",
     "DPMSolverPP",
+    "DPMSolverPPSinglestep",
     "EDICT",
+    "EES",
     "Euler",
     "FireFlow",
     "Heun",
     "IIADDIM",
     "IIAEDM",
+    "IPNDM",
     "Leapfrog",
     "McCallumFoster",
     "Midpoint",
@@ -70,8 +81,11 @@ __all__ = [
     "RK4",
     "ReversibleHeun",
     "Rex",
+    "SASolver",
     "SECOND_ORDER",
     "SOLVERS",
     "StormerVerlet",
+    "SymmetricMultistep",
+    "UniPC",
     "find",
 ]

@@ -8,6 +8,8 @@ from bdia_numerics.program import Form, Linear, Parameter, Recorder
 from bdia_numerics.program.ops import checked
 from bdia_numerics.solvers.heun import Heun
 from bdia_numerics.solvers.interpolation import Formula, increment, known
+from bdia_numerics.solvers.runge_kutta import RK4
+from bdia_numerics.solvers.starts import start_of
 
 
 @dataclass(frozen=True)
@@ -17,10 +19,11 @@ class BDIA3:
     z_{i-1} = z_{i+3} + sum over k = 1..3 of [-(1-g_k)(z_{i+k} - z_{i+k-1}) - g_k Delta(t_{i+k-1} -> t_{i+k} | z_i, z_{i+1}, z_{i+2})]
                       + Delta(t_i -> t_{i-1} | z_i, z_{i+1}, z_{i+2})
 
-    State     (z_{i+3}, ..., z_i), each of shape (*batch, *data); the start is three steps of Heun's method
+    State     (z_{i+3}, ..., z_i), each of shape (*batch, *data); the start is three steps of Heun's method, of RK4 where the
+              order is 4
     Order     3, where the step ratios are bounded and z^3 + g1 z^2 + g2 z + g3 has its roots in the unit disc, those on the
-              circle simple: so for 1 >= g1 >= g2 >= g3 >= 0, but not in all of [0, 1]^3
-    NFE       1 per step, both ways
+              circle simple: so for 1 >= g1 >= g2 >= g3 >= 0, but not in all of [0, 1]^3; 4 on smooth grids for g1 = g2, g3 = 1
+    NFE       1 per step, both ways; the start takes 6, or 12 where it is RK4
     Requires  gamma3 != 0 to invert; constants in [0, 1] unless allow_any; alpha != 0
     Source    announced in the paper's remark 1, without a formula; eps is quadratic in `variable`
     Options   `variable`: as of BDIA2
@@ -32,7 +35,11 @@ class BDIA3:
     variable: str | Formula = "sigma_bar"
     allow_any: bool = False
     registers = ("z_3", "z_2", "z_1", "z")
-    starter = Heun()
+
+    @property
+    def starter(self) -> Heun | RK4:
+        """A start of the order that the parameters give."""
+        return start_of(4 if self.gamma1 == self.gamma2 and self.gamma3 == 1 else 3)
 
     def __post_init__(self) -> None:
         checked(self, "gamma1", "gamma2", "gamma3")

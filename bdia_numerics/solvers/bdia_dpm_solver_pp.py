@@ -51,7 +51,8 @@ class BDIADPMSolverPP:
         z_prev, z, *older = s.registers
         x, last = s.x0(z, s.eps(z)), s.x0(z_prev, s.eps(z_prev))
         kept = s.scratch(last) if older else last
-        forward = solution(s, z, (x, kept, *older)[: self.order], self.exact) - z
+        weights = "exact" if self.exact else "published"
+        forward = solution(s, z, (x, kept, *older)[: self.order], weights) - z
         s.assign(z_prev, over_previous_slot(s, self.gamma, z_prev, z, forward), at=s.i - 1)
         renew(s, older, kept, at=s.i + 1)
         s.swap(z_prev, z)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from bdia_numerics.program import Form, Linear, Parameter, Recorder
 from bdia_numerics.program.ops import checked
-from bdia_numerics.solvers.heun import Heun, heun, moved, slope
+from bdia_numerics.solvers.heun import Heun, heun
+from bdia_numerics.solvers.variables import chosen, moved, slope
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class BDIAHeun:
     allow_any: bool = False
 
     def __post_init__(self) -> None:
-        checked(self, "gamma", base=("z", "z_hat"), variable=("sigma_bar", "t"))
+        checked(self, "gamma", base=("z", "z_hat"))
+        chosen(self.variable, "t")
 
     @property
     def registers(self) -> tuple[str, ...]:

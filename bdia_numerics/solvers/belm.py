@@ -6,17 +6,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from bdia_numerics.program import Parameter, Recorder
+from bdia_numerics.solvers.variables import chosen, position, scale, slope
 
 
-def two_steps(s: Recorder, a: Any) -> None:
-    """Record y_{i-1} = a y_{i+1} + (1-a) y_i + (a h_{i+1} + h_i) eps_i, with y = z/alpha."""
+def two_steps(s: Recorder, variable: str, a: Any) -> None:
+    """Record y_{i-1} = a y_{i+1} + (1-a) y_i + (a h_{i+1} + h_i) times the slope, with y = z/alpha in sigma_bar, z in the angle."""
     z_prev, z = s.registers
     end = s.i - 1
-    h = s.sigma_bar(end) - s.sigma_bar(s.i)
-    h_prev = s.sigma_bar(s.i) - s.sigma_bar(s.i + 1)
-    y = a * z_prev / s.alpha(s.i + 1) + (1 - a) * z / s.alpha(s.i) + (a * h_prev + h) * s.eps(z)
-    s.assign(z_prev, s.alpha(end) * y, at=end)
+    h, h_prev = steps(s, variable)
+    y = a * z_prev / scale(s, variable, s.i + 1) + (1 - a) * z / scale(s, variable, s.i)
+    y += (a * h_prev + h) * slope(s, variable, z, s.eps(z))
+    s.assign(z_prev, scale(s, variable, end) * y, at=end)
     s.swap(z_prev, z)
+
+
+def steps(s: Recorder, variable: str) -> tuple[Any, Any]:
+    """Return the step to t_{i-1} and the one before it."""
+    here = position(s, variable, s.i)
+    return position(s, variable, s.i - 1) - here, here - position(s, variable, s.i + 1)
 
 
 @dataclass(frozen=True)
@@ -31,14 +38,19 @@ class BELM:
     Requires  a != 0 to invert; alpha != 0. Zero-stable for a in (-1, 1]
     Source    Wang, Yin, Dong, Zhu, Zhang, Zhao, Qian, Li, NeurIPS 2024, the 2-step case of their linear multistep form
     Same as   BDIA with gamma_i = a alpha_{i-1}/alpha_{i+1}
+    Options   `variable`: "sigma_bar", or "angle": y is z, s is atan(sigma/alpha), eps is v, on variance-preserving schedules
     """
 
     a: Parameter = 1
+    variable: str = "sigma_bar"
     registers = ("z_prev", "z")
+
+    def __post_init__(self) -> None:
+        chosen(self.variable)
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}."""
-        two_steps(s, s.value(self.a))
+        two_steps(s, self.variable, s.value(self.a))
 
 
 @dataclass(frozen=True)
@@ -53,17 +65,21 @@ class OBELM:
     Requires  alpha_{i+1} != 0 to invert
     Source    Wang et al., NeurIPS 2024, O-BELM; h_i has the other sign there
     Same as   BDIA with gamma_i = alpha_{i-1} h_i^2/(alpha_{i+1} h_{i+1}^2)
+    Options   `variable`: as of BELM
     """
 
+    variable: str = "sigma_bar"
     registers = ("z_prev", "z")
+
+    def __post_init__(self) -> None:
+        chosen(self.variable)
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}; with alpha_{i+1} = 0, where h_{i+1} is infinite, a DDIM step."""
         z_prev, z = s.registers
-        if s.is_zero(s.alpha(s.i + 1)):
+        if self.variable == "sigma_bar" and s.is_zero(s.alpha(s.i + 1)):
             s.assign(z_prev, z + s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
             s.swap(z_prev, z)
             return
-        h = s.sigma_bar(s.i - 1) - s.sigma_bar(s.i)
-        h_prev = s.sigma_bar(s.i) - s.sigma_bar(s.i + 1)
-        two_steps(s, (h / h_prev) ** 2)
+        h, h_prev = steps(s, self.variable)
+        two_steps(s, self.variable, (h / h_prev) ** 2)

@@ -54,6 +54,8 @@ class DPMSolverMultistep:
             s.assign(z, z + s.delta(s.i, s.i - 1, z, e), at=s.i - 1)
         else:
             kept = s.alpha(s.i - 1) / s.alpha(s.i)
-            past = integral(s, top, top - kept * s.sigma(s.i), 1, (e, *older)[:n], False)
+            past = integral(
+                s, top, top - kept * s.sigma(s.i), 1, (e, *older)[:n], (s.i, s.i + 1, s.i + 2), s.i - 1, "published"
+            )
             s.assign(z, kept * z + past, at=s.i - 1)
         renew(s, older, e, at=s.i)

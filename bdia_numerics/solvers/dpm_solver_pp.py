@@ -13,11 +13,16 @@ from bdia_numerics.solvers.history import renew
 ORDERS = (1, 2, 3)
 
 
-def solution(s: Recorder, z: Linear, x: Sequence[Linear], exact: bool) -> Form:
-    """Return z_{i-1} from the latest data predictions: the letter Gamma of the paper's eq. (64)."""
-    top, kept = s.alpha(s.i - 1), s.sigma(s.i - 1) / s.sigma(s.i)
-    total: Form = kept * z + integral(s, top, top - kept * s.alpha(s.i), -1, x[: usable(s, len(x))], exact)
+def moved(s: Recorder, z: Linear, x: Sequence[Linear], times: Sequence[int], end: int, weights: str) -> Form:
+    """Return z at t_end, from z at the first of `times` and the data predictions there."""
+    top, kept = s.alpha(end), s.sigma(end) / s.sigma(times[0])
+    total: Form = kept * z + integral(s, top, top - kept * s.alpha(times[0]), -1, x, times, end, weights)
     return total
+
+
+def solution(s: Recorder, z: Linear, x: Sequence[Linear], weights: str) -> Form:
+    """Return z_{i-1} from the latest data predictions: the letter Gamma of the paper's eq. (64)."""
+    return moved(s, z, x[: usable(s, len(x))], (s.i, s.i + 1, s.i + 2), s.i - 1, weights)
 
 
 @dataclass(frozen=True)
@@ -63,5 +68,5 @@ class DPMSolverPP:
         """Record the step from t_i to t_{i-1}."""
         z, *older = s.registers
         x = s.scratch(s.x0(z, s.eps(z)))
-        s.assign(z, solution(s, z, (x, *older), self.exact), at=s.i - 1)
+        s.assign(z, solution(s, z, (x, *older), "exact" if self.exact else "published"), at=s.i - 1)
         renew(s, older, x, at=s.i)

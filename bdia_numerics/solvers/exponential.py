@@ -8,7 +8,7 @@ from typing import Any
 
 from bdia_numerics.program import Form, Linear, Recorder
 from bdia_numerics.solvers.history import reach
-from bdia_numerics.solvers.interpolation import divided
+from bdia_numerics.solvers.interpolation import newton
 
 
 def usable(s: Recorder, order: int) -> int:
@@ -16,31 +16,32 @@ def usable(s: Recorder, order: int) -> int:
     return 1 if s.is_zero(s.sigma(s.i - 1)) else reach(s, order)
 
 
-def half_log_snr(s: Recorder, time: int) -> Any:
-    """Return log(alpha/sigma) at a time, less that at t_i."""
-    return s.function("log", s.sigma_bar(s.i) / s.sigma_bar(time))
+def half_log_snr(s: Recorder, origin: int, time: int) -> Any:
+    """Return log(alpha/sigma) at a time, less that at another one."""
+    return s.function("log", s.sigma_bar(origin) / s.sigma_bar(time))
 
 
-def _earlier(s: Recorder, k: int) -> Any:
-    return half_log_snr(s, s.i + k)
+def integral(
+    s: Recorder, top: Any, first: Any, sign: int, m: Sequence[Linear], times: Sequence[int], end: int, weights: str
+) -> Form:
+    """Return what the interpolant of predictions m, taken at `times`, adds from the first of these to `end`.
 
-
-def integral(s: Recorder, top: Any, first: Any, sign: int, m: Sequence[Linear], exact: bool) -> Form:
-    """Return M_0 m_0 + M_1 [01] + (M_2 + h_{i+1} M_1) [012], with the moments M_k = top h^k + sign k M_{k-1}.
-
-    m are the latest predictions, the newest first; [01] and [012] their divided differences over l = log(alpha/sigma);
-    h = l_{i-1} - l_i. Unless `exact`, the weights are those of the published programs: h M_0/2 for M_1 with two
-    predictions, M_2/2 for M_2 with three.
+    Its moments are M_0 = `first`, M_k = top h^k + sign k M_{k-1}, over l = log(alpha/sigma), with h the step in l. `weights` says where
+    others stand in their place: with two predictions h M_0/2 for M_1 ("published", "bh2") or top h^2/2 ("bh1"), with three M_2/2 for
+    M_2 ("published"); nowhere if "exact".
     """
-    total: Form = first * m[0].form()
+    constant: Form = first * m[0].form()
     if len(m) == 1:
-        return total
-    x, h = tuple(map(partial(_earlier, s), range(len(m)))), half_log_snr(s, s.i - 1)
-    one = top * h + sign * first
-    differences = divided(x, m)
-    if len(m) == 2:
-        total += (one if exact else h * first / 2) * differences[1]
-        return total
-    two = top * h**2 + 2 * sign * one
-    total += one * differences[1] + ((two if exact else two / 2) - x[1] * one) * differences[2]
+        return constant
+    x, h = tuple(map(partial(half_log_snr, s, times[0]), times[: len(m)])), half_log_snr(s, times[0], end)
+
+    def moment(k: int) -> Any:
+        return top * h**k + sign * k * moment(k - 1) if k else first
+
+    def weight(k: int) -> Any:
+        if k == 1 and len(m) == 2 and weights != "exact":
+            return (h * top if weights == "bh1" else first) * h / 2
+        return moment(k) / 2 if k == 2 and weights == "published" else moment(k)
+
+    total: Form = newton(x, m, weight)
     return total

@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from bdia_numerics.program import Evaluation, Form, Linear, Recorder
-from bdia_numerics.program.ops import checked
-
-
-def slope(s: Recorder, variable: str, z: Linear, e: Evaluation) -> Linear:
-    """Return d(z, t), eq. (2), or in sigma_bar the slope of z/alpha, which is eps."""
-    return s.velocity(z, e) if variable == "t" else e
-
-
-def moved(s: Recorder, variable: str, z: Linear, i: int, j: int, d: Any) -> Form:
-    """Return z moved from t_i to t_j along one slope."""
-    return z + (s.t(j) - s.t(i)) * d if variable == "t" else z + s.delta(i, j, z, d)
+from bdia_numerics.program import Form, Linear, Recorder
+from bdia_numerics.solvers.variables import chosen, moved, slope
 
 
 def heun(s: Recorder, variable: str, z: Linear, base: Linear) -> Form:
@@ -44,15 +33,16 @@ class Heun:
     NFE       2 per step, 1 for a step to sigma = 0
     Requires  an approximate inversion: its step is not exactly invertible by its structure
     Source    paper, eq. (35)-(36); Karras, Aittala, Aila, Laine, NeurIPS 2022
-    Options   `variable`: "sigma_bar", where d is eps and z is z/alpha, or "t", where d is that of eq. (2) and alpha and
-              sigma need finite derivatives
+    Options   `variable`: "sigma_bar", where d is eps and z is z/alpha, "t", where d is that of eq. (2) and alpha and
+              sigma need finite derivatives, or "angle", where t is atan(sigma/alpha) and d is v, on variance-preserving
+              schedules alone
     """
 
     variable: str = "sigma_bar"
     registers = ("z",)
 
     def __post_init__(self) -> None:
-        checked(self, variable=("sigma_bar", "t"))
+        chosen(self.variable, "t")
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}, eq. (35)-(36)."""

@@ -17,13 +17,14 @@ def renew(s: Recorder, history: Sequence[Register], value: Linear, at: int) -> N
     """Put a value at the head of a history, newest first, and drop its oldest one."""
     if history:
         s.assign(history[-1], value, at=at)
-        _rotate(s, history)
+        rotate(s, history)
 
 
-def _rotate(s: Recorder, history: Sequence[Register]) -> None:
+def rotate(s: Recorder, history: Sequence[Register]) -> None:
+    """Make the last register of a history its first."""
     if len(history) > 1:
         s.swap(history[-2], history[-1])
-        _rotate(s, history[:-1])
+        rotate(s, history[:-1])
 
 
 def over_previous_slot(s: Recorder, gamma: Any, z_prev: Register, z: Register, forward: Form) -> Form:

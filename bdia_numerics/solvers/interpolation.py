@@ -26,6 +26,22 @@ def divided(x: Sequence[Any], m: Sequence[Linear], k: int = 1) -> list[Linear]:
     return [m[0], *(divided(x, following, k + 1) if following else ())]
 
 
+def newton(x: Sequence[Any], m: Sequence[Linear], moment: Callable[[int], Any]) -> Any:
+    """Return what a linear functional makes of the interpolant of up to four values `m` at places x, x_0 = 0.
+
+    It is m_0 + x [01] + x (x - x_1) [012] + x (x - x_1) (x - x_2) [0123], Newton's form; `moment(k)` is the functional of x^k.
+    """
+    differences = divided(x, m)
+    area = moment(0) * m[0]
+    if len(m) > 1:
+        area = area + moment(1) * differences[1]
+    if len(m) > 2:
+        area = area + (moment(2) - x[1] * moment(1)) * differences[2]
+    if len(m) > 3:
+        area = area + (moment(3) - (x[1] + x[2]) * moment(2) + x[1] * x[2] * moment(1)) * differences[3]
+    return area
+
+
 def place(s: Recorder, variable: str, origin: int, time: int) -> Any:
     """Return where a time lies, seen from `origin`: s - s_0, or log(s/s_0), with s = sigma/alpha."""
     if variable == "sigma_bar":
@@ -49,7 +65,7 @@ def increment(
     """Return Delta(t_start -> t_end) from z at t_start: the integral of the interpolant of the evaluations, exact.
 
     z (alpha_end/alpha_start - 1) + alpha_end int p ds, with the polynomial p in `variable` through up to four evaluations
-    `m` taken at `times`, in Newton's form m_0 + x [01] + x (x - x_1) [012] + x (x - x_1) (x - x_2) [0123]
+    `m` taken at `times`
     """
     if callable(variable):
         return variable(s, start, end, z, times, m)
@@ -61,11 +77,5 @@ def increment(
     def moment(k: int) -> Any:
         return primitive(s, variable, times[0], end, k) - primitive(s, variable, times[0], start, k)
 
-    differences = divided(x, m)
-    area = moment(0) * m[0] + moment(1) * differences[1]
-    if len(m) > 2:
-        area = area + (moment(2) - x[1] * moment(1)) * differences[2]
-    if len(m) > 3:
-        area = area + (moment(3) - (x[1] + x[2]) * moment(2) + x[1] * x[2] * moment(1)) * differences[3]
-    total: Form = (s.alpha(end) / s.alpha(start) - 1) * z + s.alpha(end) * area
+    total: Form = (s.alpha(end) / s.alpha(start) - 1) * z + s.alpha(end) * newton(x, m, moment)
     return total

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bdia_numerics.program import Recorder
+from bdia_numerics.solvers.variables import chosen, moved, position, scale, slope
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,21 @@ class ReversibleHeun:
     NFE       1 per step, both ways, and 1 more in all
     Requires  nothing to invert
     Source    Kidger, Foster, Li, Lyons, NeurIPS 2021, in the variables of eq. (34)
+    Options   `variable`: "sigma_bar", or "angle", with y = z, s = atan(sigma/alpha) and the prediction v for eps, on
+              variance-preserving schedules alone
     """
 
+    variable: str = "sigma_bar"
     registers = ("v", "z")
+
+    def __post_init__(self) -> None:
+        chosen(self.variable)
 
     def step(self, s: Recorder) -> None:
         """Record the step from t_i to t_{i-1}."""
         v, z = s.registers
-        i, end = s.i, s.i - 1
-        s.assign(z, z + s.delta(i, end, z, s.eps(v) / 2), at=end)
-        scale = s.alpha(end) / s.alpha(i)
-        s.assign(v, 2 * z - scale * v, at=end)
-        s.assign(z, z + (s.sigma(end) - scale * s.sigma(i)) / 2 * s.eps(v))
+        i, end, variable = s.i, s.i - 1, self.variable
+        s.assign(z, moved(s, variable, z, i, end, slope(s, variable, v, s.eps(v)) / 2), at=end)
+        s.assign(v, 2 * z - scale(s, variable, end) / scale(s, variable, i) * v, at=end)
+        half = scale(s, variable, end) * (position(s, variable, end) - position(s, variable, i)) / 2
+        s.assign(z, z + half * slope(s, variable, v, s.eps(v)))

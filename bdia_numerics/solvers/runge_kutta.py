@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from bdia_numerics.program import Form, Linear, Recorder
 from bdia_numerics.program.ops import checked
+from bdia_numerics.solvers.variables import chosen, moved, slope
 
 HALF = Fraction(1, 2)
 
@@ -15,8 +16,7 @@ HALF = Fraction(1, 2)
 class Base(Protocol):
     """A one-step method as a function: what it adds to a value, in either direction."""
 
-    def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form:
-        """Return what a step from t_i to t_j adds to the value `x` at t_i."""
+    def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form: ...
 
 
 class OneStep:
@@ -76,19 +76,25 @@ class RK4(OneStep):
     NFE       4 per step
     Requires  an approximate inversion: its step is not exactly invertible by its structure; a grid with a schedule
     Source    Kutta, Z. Math. Phys. 1901, in the variables of eq. (34); Liu, Ren, Lin, Zhao, ICLR 2022, eq. (13), for "t"
-    Options   `middle`: where the second and third slope are taken, half-way in "sigma_bar" or in "t". The latter is the
-              pseudo Runge-Kutta step of PNDM, whose first three it makes: PLMS(4) with start=RK4("t")
+    Options   `middle`: where the second and third slope are taken, half-way in "sigma_bar" or in "t", the pseudo Runge-Kutta
+              step of PNDM, whose first three it makes: PLMS(4) with start=RK4("t"). `variable`: as of Heun, with its middle
     """
 
     middle: str = "sigma_bar"
+    variable: str = "sigma_bar"
 
     def __post_init__(self) -> None:
         checked(self, middle=("sigma_bar", "t"))
+        chosen(self.variable, "t")
 
     def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form:
         """Return the increment with slopes at both ends and two half-way."""
-        middle, e1 = s.between(i, j, HALF, self.middle), s.eps(x, at=i)
-        e2 = s.eps(x + s.delta(i, middle, x, e1), at=middle)
-        e3 = s.eps(x + s.delta(i, middle, x, e2), at=middle)
-        e4 = s.eps(x + s.delta(i, j, x, e3), at=j)
-        return s.delta(i, j, x, (e1 + 2 * e2 + 2 * e3 + e4) / 6)
+        variable = self.variable
+        middle = s.between(i, j, HALF, self.middle if variable == "sigma_bar" else variable)
+
+        def there(time: Any, d: Linear) -> Linear:
+            stage = s.scratch(moved(s, variable, x, i, time, d), at=time)
+            return slope(s, variable, stage, s.eps(stage))
+
+        d2 = there(middle, d1 := slope(s, variable, x, s.eps(x, at=i)))
+        return moved(s, variable, x, i, j, (d1 + 2 * d2 + 2 * (d3 := there(middle, d2)) + there(j, d3)) / 6) - x

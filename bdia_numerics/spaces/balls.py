@@ -171,7 +171,7 @@ class Balls(GenericArithmetic):
         text = np.frompyfunc(_text, 1, 1)(np.asarray(value, dtype=object))
         return np.asarray(text, dtype=str), f"{_WORD}:{max(x.mid().bits() for x in np.ravel(value))}"
 
-    exp, expm1, sinh, asinh, sin, cos = map(_function, ("exp", "expm1", "sinh", "asinh", "sin", "cos"))
+    exp, expm1, sinh, asinh, sin, cos, atan = map(_function, ("exp", "expm1", "sinh", "asinh", "sin", "cos", "atan"))
     log, log1p = _function("log", partial=True), _function("log1p", partial=True)
     sqrt, acos = _function("sqrt", partial=True), _function("acos", partial=True)
 

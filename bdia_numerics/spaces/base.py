@@ -137,6 +137,7 @@ class Numbers(Protocol):
     sin: Function = lacked("sin")
     cos: Function = lacked("cos")
     acos: Function = lacked("acos")
+    atan: Function = lacked("atan")
     sinh: Function = lacked("sinh")
     asinh: Function = lacked("asinh")
 

@@ -156,7 +156,7 @@ class Numpy(Space):
         return not found.size or found.item(found.argmin())  # the place of the first False is found fastest
 
     exp, log, sqrt, sin, cos = map(staticmethod, (np.exp, np.log, np.sqrt, np.sin, np.cos))
-    acos, sinh, asinh = map(staticmethod, (np.arccos, np.sinh, np.arcsinh))
+    acos, atan, sinh, asinh = map(staticmethod, (np.arccos, np.arctan, np.sinh, np.arcsinh))
     expm1, log1p = map(staticmethod, (np.expm1, np.log1p))  # type: ignore[assignment]  # the defaults are methods
 
 

@@ -117,7 +117,7 @@ class MPMath(GenericArithmetic):
         return as_text(exact), f"{_WORD}:{bits * 3 // 10 + 2}"
 
     exp, expm1, log, log1p, sqrt = map(_function, ("exp", "expm1", "log", "log1p", "sqrt"))
-    sin, cos, acos, sinh, asinh = map(_function, ("sin", "cos", "acos", "sinh", "asinh"))
+    sin, cos, acos, atan, sinh, asinh = map(_function, ("sin", "cos", "acos", "atan", "sinh", "asinh"))
 
 
 def _accepts(x: object) -> bool:

@@ -131,7 +131,7 @@ class Symbols(GenericArithmetic):
         return lift(_normal)(total) if isinstance(total, np.ndarray) else total
 
     exp, log, sqrt = map(_function, ("exp", "log", "sqrt"))
-    sin, cos, acos, sinh, asinh = map(_function, ("sin", "cos", "acos", "sinh", "asinh"))
+    sin, cos, acos, atan, sinh, asinh = map(_function, ("sin", "cos", "acos", "atan", "sinh", "asinh"))
 
 
 SYMBOLS = Symbols()

@@ -15,8 +15,12 @@ from bdia_numerics.spaces.later import sympy
 SPACINGS = ("rough", "smooth", "uniform")
 
 
+class NeedsRoot(Exception):
+    """A step whose weights are rational in the n-th root of a number: it is analysed with a symbol for it, which is reduced."""
+
+
 class NeedsTime(Exception):
-    """A step that asks for t, or for a derivative in t: it is analysed in (z, t)."""
+    """A step that asks for t, or for a derivative in t: it is analysed in (z, t); or in (z, phi), if it asks for the angle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +42,8 @@ class PointLayout:
         "one": alpha = 1.
     in_time
         Whether the independent variable is t, not s = sigma/alpha; then alpha and sigma are smooth functions of t.
+    in_angle
+        Whether t is the angle of a variance-preserving schedule, alpha = cos(t) and sigma = sin(t), with u = tan(t_i/2).
     pattern
         Relative steps that repeat, from the data end, of "smooth" and "uniform" spacing: (1,) for equal ones. As many steps as it has
         are taken, to the index minus its length.
@@ -48,6 +54,7 @@ class PointLayout:
     spacing: str = "rough"
     alphas: str = "smooth"
     in_time: bool = False
+    in_angle: bool = False
     pattern: tuple[Any, ...] = (1,)
     offset: int = 0
     is_reversed: bool = False
@@ -91,12 +98,17 @@ class PointLayout:
         even: Series = self.space.h * sum(steps) * (-1 if index > 0 else 1)
         return even
 
+    @property
+    def variable(self) -> str:
+        """The independent variable."""
+        return "angle" if self.in_angle else "t" if self.in_time else "sigma_bar"
+
     def _between(self, time: Between) -> Series:
         ends = [self.place(time.i), self.place(time.j)]
         theta = self.space.field(time.theta)
-        if time.variable == ("t" if self.in_time else "sigma_bar"):
+        if time.variable == self.variable:
             return ends[0] + (ends[1] - ends[0]) * theta
-        if self.in_time or time.variable == "t":
+        if self.in_time or time.variable in ("t", "angle"):
             raise NeedsTime(f"{time.variable} half-way")
         s = self.space.symbol("s")
         # log s cancels: only differences of logarithms are interpolated, so that no symbol for it is needed.
@@ -144,6 +156,8 @@ class PointLayout:
         g = known[name]
         if name == ("~t" if self.in_time else "~s"):
             return 1
+        if letter == "u":
+            return (1 + g * g) / 2
         if letter == "_":
             function, x = self.space.arguments[name]
             inner = self._slope(x)
@@ -180,20 +194,36 @@ class PointLayout:
 
     def readable(self) -> dict[Any, Any]:
         """Return the symbols in which results are written, by those of the layout."""
-        table = {"h": "h_i", "s": "s_i", "t": "t_i", "a0": "alpha_i", "b0": "sigma_i"}
+        table: dict[str, Any] = {
+            "h": "h_i",
+            "s": "s_i",
+            "t": "t_i",
+            "u": "tan(phi_i/2)",
+            "a0": "alpha_i",
+            "b0": "sigma_i",
+        }
         # In (z, t) the series of alpha and sigma have their own derivatives, in (y, s) those of alpha are relative to it.
         relative = "" if self.in_time else "/alpha"
         for k in range(1, self.space.terms + 1):
             table |= {f"a{k}": "alpha" + "'" * k + relative, f"b{k}": "sigma" + "'" * k}
         table |= {alpha_name(time): f"alpha_{_subscript(time)}" for time in self.places}
+        if self.space.root:
+            table["r"] = sympy.root(*self.space.root)
         constants = {c.as_expr(): key.replace("~", "") for key, c in self.space.constants.items()}
         return {
-            **{own(old): sympy.Symbol(new) for old, new in table.items()},
+            **{own(old): sympy.Symbol(new) if isinstance(new, str) else new for old, new in table.items()},
             **{c: sympy.Symbol(n) for c, n in constants.items()},
         }
 
     def _point(self, time: Any) -> Point:
         x = self.place(time)
+        if self.in_angle:
+            u, series = self.space.symbol("u"), self.space.taylor(x)
+            signed = [power * (-1) ** (k // 2) for k, power in enumerate(series)]
+            cosine, sine = (sum(signed[k::2], self.space.field(0)).truncated(self.space.terms) for k in (0, 1))
+            alpha, sigma = (1 - u * u) / (1 + u * u), 2 * u / (1 + u * u)
+            alpha, sigma = alpha * cosine - sigma * sine, sigma * cosine + alpha * sine
+            return Point(x + self.space.symbol("t"), alpha, sigma, -sigma, alpha)
         if self.in_time:
             alpha, sigma = self._taylor("a", x), self._taylor("b", x)
             return Point(x + self.space.symbol("t"), alpha, sigma, self._taylor("a", x, 1), self._taylor("b", x, 1))
@@ -259,6 +289,7 @@ def layout(
     depth: int,
     *,
     times: Sequence[Any] = (),
+    root: tuple[int, int] | None = None,
     **options: Any,
 ) -> PointLayout:
     """Return a layout of series to O(h^terms) with a field of the symbols that it uses.
@@ -271,19 +302,23 @@ def layout(
         Length of the series, and points before t_i.
     times
         Those that have an alpha of their own, for alphas="free".
+    root
+        (x, n), if the solver has the n-th root of x.
     options
-        `spacing`, `alphas`, `in_time` and `pattern` of `PointLayout`.
+        `spacing`, `alphas`, `in_time`, `in_angle` and `pattern` of `PointLayout`.
     """
     names = ["s", "J"]
     if options.get("spacing", "rough") == "rough":
         names += [f"w{k}" for k in range(1, depth + 1)]
     elif options["spacing"] == "smooth":
         names += [f"k{k}" for k in range(2, terms)]
-    if options.get("in_time"):
+    if options.get("in_angle"):
+        names += ["t", "u"]
+    elif options.get("in_time"):
         names += ["t", *(f"{letter}{k}" for letter in "ab" for k in range(terms + 1))]
     elif options.get("alphas", "smooth") == "smooth":
         names += [f"a{k}" for k in range(terms)]
     names += [alpha_name(time) for time in times]
-    return PointLayout(
-        SeriesSpace(rational_functions([*parameters, *map(own, [*names, "_0", "_1"])]), terms), depth, **options
-    )
+    names += ["r"] * bool(root)
+    field = rational_functions([*parameters, *map(own, [*names, "_0", "_1"])])
+    return PointLayout(SeriesSpace(field, terms, root=root), depth, **options)

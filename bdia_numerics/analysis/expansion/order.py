@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from fractions import Fraction
 from typing import Any, TypeVar
 
 from bdia_numerics.analysis.expansion.layouts import own
-from bdia_numerics.analysis.expansion.modes import ONE, InconsistentError, StepModes, error_orders, irreducible
+from bdia_numerics.analysis.expansion.modes import INSIDE, ONE, InconsistentError, StepModes, error_orders, irreducible
 from bdia_numerics.analysis.expansion.propagation import (
     ROUGH,
     Displaced,
@@ -25,7 +26,7 @@ from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
 from bdia_numerics.grids import pattern_of
 from bdia_numerics.program import Solver, refusal, structure
 from bdia_numerics.program.identity import identity
-from bdia_numerics.solvers import DDIM
+from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.spaces.later import sympy
 from bdia_numerics.texts import shown
 
@@ -180,14 +181,54 @@ def _order_on_equal_steps(solver: Solver, terms: int) -> int:
 
 
 def start_error(solver: Solver) -> int | None:
-    """Return the power of h in the errors of the first states, which stay in all later ones; None without a start."""
+    """Return the power of h in what the errors of the first states leave in all later ones; None without a start.
+
+    A register that only modes inside the unit circle see loses its error, but for what it feeds to the others in a step, times h.
+    """
     if not structure(solver).depth:
         return None
-    starter: Solver = getattr(solver, "starter", None) or DDIM()
+    step = SeriesStep.of(solver, SHORT, "uniform", "one")
+    stays = (step.modes.unit - step.modes.groups.get(INSIDE, step.modes.unit * step.modes.V.domain.zero)).to_list()
+    found = start_powers(solver).values()
+    return int(min(k + (not c) for k, c in zip(found, stays[step.row], strict=True)))
 
-    own = resolved(starter, lambda terms: _order_on_equal_steps(starter, terms)) + 1
-    inner = start_error(starter)
-    return own if inner is None else min(own, inner)
+
+def start_powers(solver: Solver) -> dict[str, float]:
+    """Return the power of h in the error of each register before the first step, infinite where it is exact."""
+    shape, starter = structure(solver), starter_of(solver)
+    chain, held = _powers(starter, shape.depth) if shape.depth else ({0: math.inf}, {})
+    own = held if type(starter) is type(solver) else {}
+    return {
+        name: own.get(name, chain[shape.depth - lag])
+        if kind == "state" and name != shape.output
+        else chain[shape.depth - lag]
+        for name, lag, kind in zip(shape.registers, shape.lags, shape.kinds, strict=True)
+    }
+
+
+def _powers(starter: Solver, depth: int) -> tuple[dict[int, float], dict[str, float]]:
+    """Return the powers in the errors of the states after 0, 1, ..., depth slots, and of the registers in the end."""
+    shape = structure(starter)
+    chain = _powers(starter_of(starter), shape.depth)[0] if shape.depth else {0: math.inf}
+    powers = start_powers(starter)
+    if shape.depth == depth:
+        return chain, powers
+    step, local = resolved(starter, lambda terms: _local(starter, terms))
+    for j in range(shape.depth + 1, depth + 1):
+        passed = [
+            [k + (not c) for k, c in zip(powers.values(), row, strict=True)] for row in step.coefficient(0).to_list()
+        ]
+        powers = {name: min(k, *row) for name, k, row in zip(powers, local, passed, strict=True)}
+        chain[j] = powers[shape.output]
+    return chain, powers
+
+
+def _local(solver: Solver, terms: int) -> tuple[SeriesStep, list[int]]:
+    step = SeriesStep.of(solver, terms, "uniform", "one")
+    found = list(map(known_order, step.residual()))
+    if found[step.row] >= terms:
+        raise TooShort
+    return step, found
 
 
 def resolved(solver: Solver, found: Callable[[int], T]) -> T:
@@ -224,11 +265,11 @@ def _at(solver: Solver, terms: int, start: int | None) -> SymbolicOrder:
     exact, local = exact_local_error(rough, raw)
     first, names = (0, even.power), uniform.layout.readable()
     simple = uniform.modes.multiplicity == 1
-    constant = principal[first].as_expr() if first in principal else sympy.Integer(0)
+    constant = principal[first].as_expr().subs(names) if first in principal else sympy.Integer(0)
     ratio = 2 * constant if order == 1 else 0
     same = order == 1 and set(principal) == {first} and not uniform.layout.in_time  # as DDIM's, but for a number
     comparable = simple and order == even.mean_order and (order > 1 or same)
-    variables = ("z", "t") if uniform.layout.in_time else ("y", "s")
+    variables = {"sigma_bar": ("y", "s"), "t": ("z", "t"), "angle": ("z", "phi")}[uniform.layout.variable]
 
     def written(terms: Mapping[Element, Any]) -> dict[str, Any]:
         return {text(e, variables[0]): sympy.factor(c.as_expr().subs(names)) for e, c in terms.items()}

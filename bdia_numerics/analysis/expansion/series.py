@@ -144,22 +144,38 @@ class SeriesSpace(GenericArithmetic):
 
     Constants that are not rational, such as the logarithm of a symbol, become symbols of their own: `constants` says
     which, and `arguments` of which argument each is a function; only as many as there are symbols ``~_0``, ``~_1``, ... of the field.
+    Where `root` is (x, n), the symbol ``~r`` is the n-th root of x: its powers are reduced in every coefficient.
     """
 
     base: Any
     terms: int
+    root: tuple[int, int] | None = None
     constants: dict[str, Any] = made(default_factory=dict)
     arguments: dict[str, tuple[str, Any]] = made(default_factory=dict)
+    _taylor: dict[int, tuple[Series, list[Series]]] = made(default_factory=dict, init=False, repr=False)
     name = "series"
     exact = True
 
     def series(self, valuation: int, coefficients: Iterable[Any], precision: int = EXACT) -> Series:
         """Return a series without leading and trailing zeros."""
         known = tuple(coefficients)[: max(precision - valuation, 0)]
+        if self.root:
+            known = tuple(map(self._reduced, known))
         places = [k for k, c in enumerate(known) if c]
         if not places:
             return Series(self, min(precision, EXACT), (), precision)
         return Series(self, valuation + places[0], known[places[0] : places[-1] + 1], precision)
+
+    @cached_property
+    def _relation(self) -> Any:
+        x, n = self.root  # type: ignore[misc]  # asked only where there is one
+        return (self.symbols["~r"] ** n - x).numer
+
+    def _reduced(self, c: Any) -> Any:
+        place, (_, n) = list(self.symbols).index("~r"), self.root  # type: ignore[misc]
+        if all(monomial[place] < n for part in (c.numer, c.denom) for monomial in part):
+            return c
+        return self.base(c.numer.rem(self._relation)) / self.base(c.denom.rem(self._relation))
 
     @cached_property
     def symbols(self) -> dict[str, Any]:
@@ -183,9 +199,12 @@ class SeriesSpace(GenericArithmetic):
 
     def taylor(self, x: Series) -> list[Series]:
         """Return 1, x, x^2/2, x^3/6, ... as far as they do not vanish to O(h^terms)."""
+        if id(x) in self._taylor:  # all elements of an expansion are moved by one and the same series
+            return self._taylor[id(x)][1]
         powers = [self.one]
         while len(powers) < self.terms and (power := (powers[-1] * x * Fraction(1, len(powers))).truncated(self.terms)):
             powers.append(power)
+        self._taylor[id(x)] = x, powers
         return powers
 
     def symbol(self, name: str) -> Series:

@@ -6,7 +6,7 @@ For one-step methods also Butcher's order conditions: elementary weights, tree b
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import combinations_with_replacement
@@ -14,7 +14,7 @@ from math import prod
 from typing import Any, cast
 
 from bdia_numerics import models
-from bdia_numerics.analysis.expansion.layouts import NeedsTime, PointLayout, layout
+from bdia_numerics.analysis.expansion.layouts import NeedsRoot, NeedsTime, PointLayout, layout
 from bdia_numerics.analysis.expansion.modes import StepModes, modes
 from bdia_numerics.analysis.expansion.series import (
     SOLUTION,
@@ -79,8 +79,26 @@ class SeriesRecorder(Recorder):
             return super().velocity(z, e)
         return Form(self, {e.number: self.one})
 
+    def angle(self, time: Any) -> Any:
+        """Return the angle at a time; NeedsTime in another variable."""
+        self._timed("angle")
+        return super().t(time)
+
+    def v(self, z: Linear, e: Linear) -> Form:
+        """Return dz/dphi; NeedsTime in another variable than the angle."""
+        self._timed("angle")
+        return Form(self, {e.number: self.one}) if isinstance(e, Evaluation) else super().v(z, e)
+
+    def root(self, x: int, n: int) -> Any:
+        """Return a root of a whole number; NeedsRoot where the field of the series lacks it."""
+        space = cast(PointLayout, self.trace.grid).space
+        if space.root != (x, n):
+            raise NeedsRoot((x, n))
+        return space.symbol("r")
+
     def _timed(self, what: str) -> None:
-        if not cast(PointLayout, self.trace.grid).in_time:
+        where = cast(PointLayout, self.trace.grid)
+        if not where.in_time or where.in_angle != (what == "angle"):
             raise NeedsTime(what)
 
 
@@ -112,27 +130,41 @@ class SeriesStep:
     def of(
         cls, solver: Solver, terms: int, spacing: str, alphas: str = "smooth", pattern: Sequence[Any] = (1,)
     ) -> SeriesStep:
-        """Take a solver on series to O(h^terms), in s = sigma/alpha, or in t where the step asks for t.
+        """Take a solver on series to O(h^terms), in s = sigma/alpha, or in t, or the angle, where the step asks for it.
 
         With a pattern, as many of its steps are taken as one.
         """
-        depth, options = structure(solver).depth, {"spacing": spacing, "alphas": alphas, "pattern": tuple(pattern)}
-        missing = ""
-        for in_time in (False, True):
-            where = layout(symbols_of(solver), terms, depth, in_time=in_time, **options)
+        options: dict[str, Any] = {"spacing": spacing, "alphas": alphas, "pattern": tuple(pattern)}
+        depth, missing = structure(solver).depth, ""
+        for in_time, in_angle in ((False, False), (True, False), (True, True)):
+            options |= {"in_time": in_time, "in_angle": in_angle}
             try:
-                return cls(solver, where, recorded(solver, where))
+                return cls._recorded(solver, terms, depth, options)
             except NeedsTime as error:
-                missing = str(error)
-        raise TypeError(f"the step mixes t and {missing}: its order has no expansion in one variable")
+                missing = " and ".join(filter(None, (missing, str(error))))
+        raise TypeError(f"the step mixes variables ({missing}): its order has no expansion in one variable")
+
+    @classmethod
+    def _recorded(cls, solver: Solver, terms: int, depth: int, options: dict[str, Any]) -> SeriesStep:
+        where = layout(symbols_of(solver), terms, depth, **options)
+        try:
+            return cls(solver, where, recorded(solver, where))
+        except NeedsRoot as needed:
+            return cls._recorded(solver, terms, depth, {**options, "root": needed.args[0]})
 
     def with_free_alphas(self) -> SeriesStep:
         """Return the step with a symbol for alpha at each time that it mentions; in s."""
         seen, depth = self.layout, self.layout.depth
         # What the step has mentioned is known only now that it is recorded, stages between two points included.
         times = list(dict.fromkeys([*seen.places, *range(-1, depth + 1)]))
-        names, options = symbols_of(self.solver), {"spacing": seen.spacing, "alphas": "free"}
-        where = layout(names, seen.space.terms, depth, times=times, **options)
+        options = {"spacing": seen.spacing, "alphas": "free"}
+        where = layout(symbols_of(self.solver), seen.space.terms, depth, times=times, root=seen.space.root, **options)
+        return SeriesStep(self.solver, where, recorded(self.solver, where))
+
+    def back(self) -> SeriesStep:
+        """Return the step of the same solver from where this one ends to where it begins; for one without first states."""
+        places = {0: self.layout.place(-1), -1: self.layout.place(0)}
+        where = replace(self.layout, places=places, _points={})
         return SeriesStep(self.solver, where, recorded(self.solver, where))
 
     @cached_property
@@ -170,6 +202,10 @@ class SeriesStep:
         prediction = "velocity" if where.in_time else "eps"
         if kind == OTHER:
             raise unfilled(self.solver, name)
+        if kind == "v" and where.in_angle:
+            kind = prediction
+        elif kind == "v" or (kind == "velocity" and where.in_angle):
+            raise NeedsTime(kind)
         if kind in (prediction, "state"):
             total = slope if kind == prediction else value
         elif kind == "velocity":
@@ -185,11 +221,15 @@ class SeriesStep:
 
     def residual(self, profiles: Mapping[str, Profile] | None = None) -> list[Expansion]:
         """Return, register by register, the exact value after the step less what the step makes of the exact values before it."""
-        where, profiles = self.layout, profiles or {}
-        before, after = self.run.segments[0].before, self.run.segments[-1].after
+        profiles = profiles or {}
+        ends = self.run.segments[0].before, self.run.segments[-1].after
+        before, after = ([self.exact(n, x.time, profiles.get(n, {})) for n, x in end.items()] for end in ends)
+        return [true - made for true, made in zip(after, self.taken(before), strict=True)]
 
-        def exact(name: str, held: Held) -> Expansion:
-            return self.exact(name, held.time, profiles.get(name, {}))
+    def taken(self, registers: Sequence[Expansion]) -> list[Expansion]:
+        """Return what the step makes of what the registers hold before it; states are divided by alpha."""
+        where = self.layout
+        before, after = self.run.segments[0].before, self.run.segments[-1].after
 
         def evaluate(op: Evaluate, argument: Expansion) -> Expansion:
             return evaluated(argument.times(where.scale(op.time).inverse()), where.place(op.time))
@@ -197,12 +237,13 @@ class SeriesStep:
         def combine(terms: Sequence[tuple[Any, Expansion]]) -> Expansion:
             return sum((value.times(where.space.field(c)) for c, value in terms), Expansion.zero(where.space))
 
-        values = {held.number: exact(n, held).times(self.scale(n, held.time)) for n, held in before.items()}
+        values = {
+            held.number: x.times(self.scale(n, held.time))
+            for x, (n, held) in zip(registers, before.items(), strict=True)
+        }
         for segment in self.run.segments:
             interpret(segment.ops, values, evaluate, combine)
-        return [
-            exact(n, held) - values[held.number].times(self.scale(n, held.time).inverse()) for n, held in after.items()
-        ]
+        return [values[held.number].times(self.scale(n, held.time).inverse()) for n, held in after.items()]
 
     def matrix(self, jacobian: Any) -> Matrix:
         """Return the registers after the step from those before it for eps = J y: states over alpha.

@@ -37,7 +37,7 @@ class GridFamily:
         Gives alpha and sigma.
     t_max, t_min
         The span; decimals mean what they print as.
-    variable : {"asinh", "sigma_bar", "log_snr", "t"}
+    variable : {"asinh", "sigma_bar", "log_snr", "angle", "t"}
         What the steps are of, see `grids.alternating`.
     ratio
         Of the steps of alternating and random grids.
