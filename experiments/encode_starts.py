@@ -1,6 +1,7 @@
 """BDIA with a start of second order: `experiments/encode_starts.py:HeunStarted` is a solver for every command.
 
-The package's BDIA starts by a DDIM step, eq. (25), which leaves an error that gamma = 1 does not damp. Heun's step costs one more evaluation.
+The package's BDIA starts by a DDIM step, eq. (25), which leaves an error that gamma = 1 does not damp. Heun's step costs one more
+evaluation.
 """
 
 from __future__ import annotations

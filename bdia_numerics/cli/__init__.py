@@ -17,7 +17,7 @@ from bdia_numerics.cli.pages import explore, figures, pages
 from bdia_numerics.cli.reproduce import reproduce
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers, show_datasheet
-from bdia_numerics.cli.studies import converge, gamma_map, network_table, work_precision
+from bdia_numerics.cli.studies import converge, encode_table, gamma_map, network_table, work_precision
 from bdia_numerics.cli.sweep import sweep
 from bdia_numerics.cli.unet import draw_samples, show_growth, unet
 from bdia_numerics.cli.verify import verify
@@ -38,7 +38,7 @@ app = typer.Typer(
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "verify": verify, "list": list_solvers, "roundtrip": roundtrip, "lint": lint, "converge": converge,
-    "work-precision": work_precision, "map": gamma_map, "sweep": sweep, "reproduce": reproduce, "edit": edit,
+    "work-precision": work_precision, "map": gamma_map, "encode-table": encode_table, "sweep": sweep, "reproduce": reproduce, "edit": edit,
     "datasheet": show_datasheet, "figures": figures, "explore": explore, "pages": pages,
 }  # fmt: skip
 for _name, _run in COMMANDS.items():

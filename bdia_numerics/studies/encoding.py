@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,7 @@ def _targets(config: EncodeConfig) -> tuple[str, ...]:
     return (*config.problems, *(f"{NETWORK}{g:g}" for g in config.guidances))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _grid(text: str, n: int) -> Grid:
     return to_clean(text, _schedule(), n)
 
@@ -105,16 +105,19 @@ def _schedule() -> Any:
     return names.schedule(SCHEDULE)
 
 
-@lru_cache(maxsize=None)
+@cache
 def affordable(solver: str, grid: str, budget: int) -> int:
     """Return the most slots with which a solver encodes by at most so many evaluations, 0 if there are none."""
     made, law = solver_of(solver), names.distribution("tight")  # on which iterations do not end early
     x = law.sample(16, np.random.default_rng(0))
-    for n in range(budget // structure(made).nfe + 3, structure(made).depth + 1, -1):
+    n = budget // structure(made).nfe + 3
+    while n > structure(made).depth + 1:
+        nfe = budget
         with suppress(ValueError, ArithmeticError):
-            found = encode(made, law.model(_schedule()), _grid(grid, n), x, split(solver)[1])
-            if found.nfe <= budget:
+            nfe = encode(made, law.model(_schedule()), _grid(grid, n), x, split(solver)[1]).nfe
+            if nfe <= budget:
                 return n
+        n -= max(1, (nfe - budget) * n // nfe)  # a slot costs nfe/n at most, beside the start
     return 0
 
 
