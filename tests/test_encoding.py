@@ -7,7 +7,7 @@ import pytest
 
 from bdia_numerics import encode, names
 from bdia_numerics.studies import run
-from bdia_numerics.studies.encoding import ENCODING, EncodeConfig, affordable
+from bdia_numerics.studies.encoding import ENCODING, EncodeConfig, affordable, surely_better
 from bdia_numerics.studies.study import table, to_clean
 
 LAW = EncodeConfig(
@@ -54,9 +54,10 @@ def test_a_rank_is_claimed_only_where_intervals_are_apart():
     for k, solver in enumerate(part["solver"].values):
         below = int((part["high"].values < part["low"].values[k]).sum())
         assert part["better"].sel(solver=solver).item() == below or not np.isfinite(part["low"].values[k])
+    assert surely_better(np.array([1.0, 1.5, 4.0]), np.array([2.0, 3.0, 5.0])).tolist() == [0, 0, 2]
     assert part["better"].sel(solver="ALF") == 0 < part["better"].sel(solver="DDIM")
     rows = table(ENCODING, on_law())[2]
-    assert [row[2] for row in rows if row[1] == "trailing"][0] == "ALF"
+    assert next(row[2] for row in rows if row[1] == "trailing") == "ALF"
 
 
 def test_the_network_is_encoded_returned_and_edited():
@@ -69,6 +70,12 @@ def test_the_network_is_encoded_returned_and_edited():
     assert alf["return_float32"] < 1e-4 < ddim["return_float32"]
     assert set(alf["edits"].values.tolist()) <= {0.0, 0.5, 1.0} and float(alf["edits_alone"].mean()) == 1
     assert alf["growth"].sel(direction="sample") > 100 > alf["growth"].sel(direction="invert")
+
+
+def test_the_grid_of_flow_matching_has_equal_steps_of_its_time():
+    grid = to_clean("flow", names.schedule("ddpm_linear"), 8)
+    steps = np.diff(grid.sigma / (grid.alpha + grid.sigma))
+    assert grid.sigma[0] == 0 and steps == pytest.approx(np.full(8, steps[0]), abs=1e-9)
 
 
 def test_what_cannot_be_run_is_refused():

@@ -34,7 +34,7 @@ from bdia_numerics.cli.options import (
 )
 from bdia_numerics.solvers import BDIA
 from bdia_numerics.spaces.later import Later
-from bdia_numerics.texts import listed, ratio, real, wholes
+from bdia_numerics.texts import listed, ratio, wholes
 
 if TYPE_CHECKING:
     from bdia_numerics.studies import Study
@@ -196,10 +196,10 @@ def encode_table(
     grid: Grids = None,
     nfe: Nfe = "20",
     distribution: Annotated[
-        str, typer.Option(help="Distributions with an exact score; empty for none.")
+        str, typer.Option(help="Distributions with an exact score, with commas; or none.")
     ] = "mixture,tight",
     guidance: Annotated[
-        str, typer.Option(help="Scales of the shipped network, there and back, such as 1,2,4; empty leaves it out.")
+        str, typer.Option(help="Scales of the shipped network, there and back, such as 1,2,4; none leaves it out.")
     ] = "1",
     states: Annotated[int, typer.Option(help="States of one seed.")] = 16,
     images: Annotated[int, typer.Option(help="Images of one seed.")] = 3,
@@ -214,11 +214,12 @@ def encode_table(
     `bdia sweep examples/encode.toml`.
     """
     default = studies.encoding.EncodeConfig()
-    scales = tuple(real("--guidance", float(ratio("--guidance", text))) for text in listed(guidance))
+    laws, words = (() if text == "none" else listed(text) for text in (distribution, guidance))
+    scales = tuple(float(ratio("--guidance", word)) for word in words)
     if scales:
         require_torch()
     config = studies.encoding.EncodeConfig(
-        parts(solver, default.solvers), listed(distribution), scales, parts(grid, default.grids), wholes("--nfe", nfe),
+        parts(solver, default.solvers), laws, scales, parts(grid, default.grids), wholes("--nfe", nfe),
         states, images, seeds,
     )  # fmt: skip
     show(studies.encoding.ENCODING, config, figure, as_json)

@@ -352,9 +352,8 @@ def invert(
     if not isinstance(generator, torch.Generator):
         generator = torch.Generator().manual_seed(whole("generator's seed", generator))
     if dequantise is True or dequantise == "level":
-        x = (
-            x + (torch.rand(x.shape, generator=generator, dtype=x.dtype) - 0.5) / 255
-        )  # beyond [0, 1], too, or black stays black
+        noise = torch.rand(x.shape, generator=generator, dtype=x.dtype) - 0.5
+        x = x + noise / 255  # beyond [0, 1], too: what is black in all of a picture would stay so in half of it
     elif dequantise is not False:
         one_of("dequantise", dequantise, ("level", "noise"))
     seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
@@ -380,18 +379,9 @@ def invert(
         "solver": solver, "method": method, "steps": steps, "strength": strength, "grid": grid, "control": getattr(taken, "control", ()),
         "given": dict(getattr(taken, "given", {})),
     }  # fmt: skip
-    return Inversion(
-        setting,
-        way,
-        kept,
-        x.clamp(0, 1),
-        data,
-        condition,
-        guidance,
-        record,
-        setting.evaluations,
-        time.perf_counter() - begun,
-    )
+    seconds = time.perf_counter() - begun
+    source = x.clamp(0, 1)
+    return Inversion(setting, way, kept, source, data, condition, guidance, record, setting.evaluations, seconds)
 
 
 def _least(grid: Grid) -> tuple[float, float]:
