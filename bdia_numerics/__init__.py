@@ -37,7 +37,10 @@ def __getattr__(name: str) -> Any:
     elif not name.startswith("_") and name in {*_solvers().PUBLIC, "SOLVERS"}:
         value = getattr(_solvers(), name)
     else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # What others look for, such as __path__ or _pytest's marks, is not asked of users.
+        near = [] if name.startswith("_") else import_module("bdia_numerics.texts").nearest(name, __dir__())
+        said = f": use {' or '.join(near)}" if near else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{said}")
     globals()[name] = value
     return value
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from typing import Any
 
 _MARKED = re.compile(r"\$([^$]+)\$|`([^`]+)`")
 
@@ -170,6 +171,127 @@ def _script(mark: str, tex: str) -> str:
 def _upright(index: str) -> str:
     bare = index.strip("{}")
     return f"\\mathrm{{{bare}}}" if bare.isalpha() and len(bare) > 1 else bare
+
+
+def expression(x: Any, *, tex: bool = False) -> str:
+    r"""Return an expression of sympy, or a condition, as it stands in texts: for terminals, and for `typeset`, or in TeX.
+
+    A quotient has one line, factors stand side by side, constants come first unless they are negative, and a root of a polynomial that
+    has no closed form is a decimal. What is factored stays so, and nothing else is.
+
+    >>> import sympy
+    >>> gamma, h = sympy.symbols("gamma h_{i-1}")
+    >>> expression((gamma - 1) / (-1 - gamma)), expression(5 * h**2 * (gamma + 2 * h) / 12), expression(gamma > 0)
+    ('(1 - gamma)/(1 + gamma)', '5 h_{i-1}^2 (gamma + 2 h_{i-1})/12', 'gamma > 0')
+    >>> print(expression((gamma - 1) / (-1 - gamma), tex=True))
+    \frac{1 - \gamma}{1 + \gamma}
+    """
+    return _Writer(tex).of(x)
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Expressions as text, in TeX or not."""
+
+    tex: bool
+
+    def of(self, x: Any) -> str:
+        import sympy
+
+        if isinstance(x, sympy.And | sympy.Or):
+            joint = " and " if isinstance(x, sympy.And) else " or "
+            parts = sorted(x.args, key=_Writer(tex=False).of)
+            return (f"\\text{{{joint}}}" if self.tex else joint).join(map(self.of, parts))
+        if isinstance(x, sympy.core.relational.Relational):
+            sign = {"==": "="}.get(x.rel_op, x.rel_op)
+            return f"{self.of(x.lhs)} {_OPERATORS.get(sign, sign).strip() if self.tex else sign} {self.of(x.rhs)}"
+        x = sympy.sympify(x)
+        return self._sum(x.xreplace({root: sympy.Float(root.evalf(6), 6) for root in x.atoms(sympy.CRootOf)}))
+
+    def _sum(self, x: Any) -> str:
+        if not x.is_Add:
+            return self._product(x)
+        terms = x.as_ordered_terms()
+        # Polynomials in zeta fall in powers; elsewhere a constant is first, as in 1 - gamma. No sum begins with a minus that need not.
+        zeta = next((symbol for symbol in x.free_symbols if str(symbol) == "zeta"), None)
+        terms.sort(key=lambda t: 0 if zeta is None else -t.as_coeff_exponent(zeta)[1])
+        first = next((t for t in terms if t.is_number and t > 0 and zeta is None), None)
+        if first is None and _negative(terms[0]):
+            first = next((t for t in terms if not _negative(t)), None)
+        if first is not None:
+            terms = [first, *(t for t in terms if t is not first)]
+        text = " ".join(f"- {p[1:]}" if (p := self._product(t)).startswith("-") else f"+ {p}" for t in terms)
+        return text[2:] if text[0] == "+" else f"-{text[2:]}"
+
+    def _product(self, x: Any) -> str:
+        import sympy
+
+        number, sides = sympy.Integer(1), []
+        for part, power in zip(map(sympy.factor_terms, sympy.fraction(x)), (1, -1), strict=True):
+            own, rest = part.as_coeff_Mul()
+            number *= own**power
+            sides.append([] if rest == 1 else sorted(rest.as_ordered_factors(), key=_rank))
+        above, below = sides
+        if _negative(number) and (sums := [k for k, f in enumerate(above) if f.is_Add]):
+            k = max(sums, key=lambda k: sum(map(_negative, above[k].args)))
+            above[k], number = -above[k], -number
+        sign, number = "-" if _negative(number) else "", abs(number)
+        upper, lower = (number.p, number.q) if number.is_Rational else (number, 1)
+        over, under = (
+            self._side(upper, above, self.tex or not (below or lower != 1)),
+            self._side(lower, below, self.tex),
+        )
+        if under == "1":
+            return sign + over
+        if self.tex:
+            return f"{sign}\\frac{{{over}}}{{{under}}}"
+        return f"{sign}{over}/({under})" if len(below) + (lower != 1) > 1 else f"{sign}{over}/{under}"
+
+    def _side(self, number: Any, factors: list[Any], bare: bool) -> str:
+        """Return one side of a quotient; `bare` if a sum that is all of it needs no brackets."""
+        if bare and number == 1 and len(factors) == 1 and factors[0].is_Add:
+            return self._sum(factors[0])
+        return " ".join([*([] if number == 1 and factors else [self._number(number)]), *map(self._factor, factors)])
+
+    def _number(self, x: Any) -> str:
+        return f"{float(x):.6g}" if getattr(x, "is_Float", False) else str(x)
+
+    def _factor(self, x: Any) -> str:
+        import sympy
+
+        if x.is_Symbol:
+            return self._name(x.name)
+        if x.is_Pow:
+            base, power = x.as_base_exp()
+            if power == sympy.Rational(1, 2):
+                return f"\\sqrt{{{self._sum(base)}}}" if self.tex else f"sqrt({self._sum(base)})"
+            above = self._sum(power)
+            above = f"{{{above}}}" if self.tex else above if power.is_Integer and power > 0 else f"({above})"
+            return f"{self._factor(base)}^{above}"
+        if x.is_Function:
+            name = f"\\{x.func.__name__}" if self.tex and x.func.__name__ in _NAMED else x.func.__name__
+            return f"{name}({', '.join(map(self._sum, x.args))})"
+        if x.is_number and (x.is_Float or x.is_Integer or x.is_NumberSymbol):
+            return self._number(x) if not x.is_NumberSymbol else self._name(str(x))
+        inner = self._sum(x)
+        return f"\\left({inner}\\right)" if self.tex else f"({inner})"
+
+    def _name(self, name: str) -> str:
+        if not self.tex or "\\" in name:
+            return f"({name})" if "/" in name else name
+        set_ = typeset(name)
+        return set_[1:-1] if set_.startswith("$") and set_.count("$") == 2 else f"\\mathrm{{{name}}}"
+
+
+def _rank(factor: Any) -> int:
+    """Return 0 for parameters, 1 for what has an index, 2 for sums, 3 for derivatives such as J y'': their order in a product."""
+    base = factor.as_base_exp()[0]
+    name = base.name if base.is_Symbol else ""
+    return 2 if base.is_Add else 3 if " " in name or name.endswith(("'", ")")) else int("_" in name)
+
+
+def _negative(x: Any) -> bool:
+    return bool(x.as_coeff_Mul()[0].is_negative)
 
 
 def number(x: float, digits: int = 2) -> str:

@@ -25,7 +25,7 @@ import numpy as np
 from bdia_numerics.grids import Point
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import Scalar
-from bdia_numerics.spaces.values import ordered, share
+from bdia_numerics.spaces.values import of_kind, ordered, share
 from bdia_numerics.texts import one_of, shown
 
 PREDICTIONS = {"eps": "epsilon", "x0": "sample", "v": "v_prediction", "velocity": "flow_prediction", "score": ""}
@@ -68,7 +68,29 @@ def velocity(f: Model) -> Predicting:
 
 
 def score(f: Model) -> Predicting:
-    """Say that f predicts the gradient of log q, eq. (5)."""
+    """Say that f predicts the gradient of log q, eq. (5).
+
+    Parameters
+    ----------
+    f
+        A function of (z, t).
+
+    Returns
+    -------
+    Predicting
+        The model, which says what it predicts.
+
+    Raises
+    ------
+    TypeError
+        For what is not callable.
+
+    Examples
+    --------
+    >>> from bdia_numerics import models
+    >>> models.score(lambda z, t: -z).prediction
+    'score'
+    """
     return Predicting(f, "score")
 
 
@@ -134,6 +156,7 @@ def schedules_of(model: Any) -> tuple[Any, ...]:
     return found + tuple(schedule for part in parts for schedule in schedules_of(part))
 
 
+@ordered
 def guided(cond: Model, uncond: Model, scale: Any) -> Predicting:
     """Return classifier-free guidance, uncond + scale (cond - uncond).
 
@@ -149,6 +172,10 @@ def guided(cond: Model, uncond: Model, scale: Any) -> Predicting:
     ValueError
         If the predictions differ.
     """
+    for name, model in (("cond", cond), ("uncond", uncond)):
+        of_kind("model", name, model)
+    if isinstance(scale, str | bytes) or scale is None or scale != scale:
+        raise ValueError(f"scale={shown(scale)} is not a guidance scale: pass a finite number, such as 7.5")
     kinds = prediction_of(cond), prediction_of(uncond)
     if kinds[0] != kinds[1]:
         raise ValueError(f"cond predicts {kinds[0]} and uncond {kinds[1]}: convert one with models.as_prediction")
@@ -187,7 +214,8 @@ class Counted:
 
 
 def counted(model: Model) -> Counted:
-    """Return the model with a counter of its evaluations, `nfe`."""
+    """Return the model with a counter of its evaluations, `nfe`; TypeError for what is not a model."""
+    of_kind("model", "model", model)
     return Counted(model)
 
 

@@ -108,7 +108,8 @@ def _filled(name: str, text: str, example: str) -> tuple[str, ...]:
 def one_of(name: str, value: Any, known: Iterable[Any]) -> Any:
     """Return a value that is among those known; ValueError, with the nearest ones, for another."""
     choices = list(known)
-    if not getattr(value, "ndim", 0) and value in choices:  # an array answers with an array
+    # An array answers with an array, and True and 2.0 are equal to 1 and 2.
+    if not getattr(value, "ndim", 0) and any(value == choice and str(value) == str(choice) for choice in choices):
         return value
     raise ValueError(f"{name}={shown(value)} is unknown: use {instead(value, choices)}")
 

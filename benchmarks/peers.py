@@ -1,7 +1,8 @@
 """Our time over that of others for the same work, side by side in one run: python benchmarks/peers.py [PEER ...].
 
-Peers are diffusers, numpy (loops and products written by hand), scipy (its DOP853 with a right-hand side written by hand), and diffrax
-(its Dopri8, compiled by jax, against our Taylor steps, which heyoka compiles). What is not installed is named and left out. A figure
+Peers are diffusers, numpy (loops and products written by hand), jax (a loop written by hand, compiled), scipy (its DOP853 with a
+right-hand side written by hand), and diffrax (its Dopri8, compiled by jax, against our Taylor steps, which heyoka compiles). What is
+not installed is named and left out. A figure
 below 1 is faster than the peer. Minutes; best on an idle machine.
 """
 
@@ -18,6 +19,7 @@ MEASURED = {
         "test_mixture": {"score": ("atoms", "variances")},
         "test_problems": ("data set", "float32 scores: K = 2,000", "float32 scores: K = 60,000"),
     },
+    "jax": {"test_jax": ("compiled",)},
     "scipy": {"test_flow": ("speed",), "test_problems": ("DOP853: 1", "DOP853: 100", "DOP853: 10000")},
     "diffrax": {
         "test_problems": ("Taylor: plane, 1", "Taylor: 20-D, 1", "Taylor: 20-D, 100", "Taylor: 20-D, K = 10, 100")

@@ -49,7 +49,7 @@ def figure(found):
         one = found.sel(grid=name)
         curves = {solver: (steps, one["error"].sel(solver=solver)) for solver in one["solver"].values}
         slopes = {f"slope {p}": (steps, 0.1 * (steps[0] / steps) ** p) for p in (1, 2)}
-        panels.append(Panel("steps", "rms error", curves, slopes, name, log="xy", ticks=steps, legend=False))
+        panels.append(Panel("steps", "rms error", curves, slopes, name, log="xy", ticks=steps))
     return draw(*panels)
 
 

@@ -50,7 +50,7 @@ def figure(found):
         one = found["radius"].sel(slots=n)
         finite = one.where(np.isfinite(one))
         curves = {str(name): (found["width"], finite.sel(curve=name)) for name in found["curve"].values}
-        panels.append(Panel(x, y, curves, title=f"{n} slots", log="xy", legend=False))
+        panels.append(Panel(x, y, curves, title=f"{n} slots", log="xy"))
     return draw(*panels)
 
 

@@ -1,4 +1,4 @@
-"""The pictures of the pages on bit-exact runs, on inversions and on third-order BDIA.
+"""The pictures of the pages on bit-exact runs, on inversions, on third-order BDIA and on the barrier.
 
 ``python experiments/findings.py [--out FOLDER]`` (about a minute of one core) draws them into FOLDER; `bdia pages findings --recompute`
 draws them into docs/images.
@@ -6,16 +6,20 @@ draws them into docs/images.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import Any
 
 import numpy as np
+import sympy
 from output import folder, keep
 
 from bdia_numerics import BDIA, BDIA3, CBDIA, DDIM, EDICT, OBELM, encode, grids, schedules, solve
-from bdia_numerics.analysis import GridFamily, global_error
+from bdia_numerics.analysis import GridFamily, global_error, growth_parameters
+from bdia_numerics.claims.formal import Multistep
+from bdia_numerics.claims.ledger import checks
 from bdia_numerics.plots.style import Panel, draw
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.runs.encoding import BitExact, bit_exact_round_trip
@@ -92,7 +96,7 @@ def rms(x: Any) -> float:
     return float(np.sqrt(np.mean(np.square(x))))
 
 
-panel = partial(Panel, log="xy", legend=False)
+panel = partial(Panel, log="xy")
 
 
 def bit_exact():
@@ -130,7 +134,83 @@ def third_order():
     return draw(*drawn)
 
 
-FIGURES = {"bit-exact": bit_exact, "inversions": inversions, "bdia3": third_order}
+NEAR = Fraction(1, 1000)
+
+
+def least_growths() -> dict[int, dict[int, float]]:
+    """Return, by number of steps and order, the least exponent of the growth over a run; above order 2 it is only approached.
+
+    Order 2 is that of equal weights; beyond it all pairs of roots but one are moved towards the root 1, to a distance of `NEAR`.
+    """
+    proofs = barrier_proofs()
+    found = {k: {2: worst(proofs.best_of_order_2(k).solver)} for k in proofs.STEPS}
+    for k, cosines in ((4, [NEAR - 1]), (5, [NEAR - 1, Fraction(1, 2)]), (6, [NEAR - 1, 2 * NEAR - 1])):
+        found[k][k - k % 2] = worst(proofs.interpolatory(proofs.on_circle(k, cosines)))
+    found[6] = {2: found[6][2], 4: worst(six_of_order_4()), 6: found[6][6]}
+    return found
+
+
+def six_of_order_4(near: Fraction = NEAR - 1, other: Fraction = Fraction(1, 2)) -> Any:
+    """Return the method of six steps whose roots -1 and e^(i theta), cos theta = -other, share the growth that order 4 leaves to them."""
+    proofs, zeta = barrier_proofs(), sympy.Symbol("zeta")
+    shared, pair = sympy.symbols("shared pair")
+    # The growths add up to -1, and over sin^2(theta/2) = (1 + c)/2 to -1/3; by partial fractions sigma/zeta is what they make of rho.
+    conditions = [
+        3 * shared + 2 * pair + 1,
+        shared * (1 + 4 / (1 + other)) + 4 * pair / (1 + near) + sympy.Rational(1, 3),
+    ]
+    growths = sympy.solve(conditions, [shared, pair])
+    pairs = [
+        (g * (2 * zeta + 2 * c), zeta**2 + 2 * c * zeta + 1)
+        for g, c in ((growths[pair], near), (growths[shared], other))
+    ]
+    fractions = [(1, zeta - 1), (growths[shared], zeta + 1), *pairs]
+    a = tuple(proofs.on_circle(6, [near, other]))
+    rho = zeta**6 + sum(c * zeta**j for j, c in enumerate(a))
+    sigma = sympy.Poly(sympy.cancel(sum(top * sympy.cancel(rho / bottom) for top, bottom in fractions)), zeta)
+    return Multistep(a, tuple(sigma.all_coeffs()[::-1]))
+
+
+def barrier_proofs() -> Any:
+    """Return the module of proofs/test_barrier.py, as the ledger loads it."""
+    return inspect.getmodule(checks()["fact-26"].run)
+
+
+def worst(solver: Any) -> float:
+    """Return the largest exponent of a solver's growth parameters."""
+    return max(g.exponent for g in growth_parameters(solver))
+
+
+def growth_against_constant(points: int = 160) -> dict[str, tuple[Any, Any]]:
+    """Return error constants and worst exponents of the methods of order 4: of four steps, and the best of five."""
+    proofs, found = barrier_proofs(), {}
+    cosines = np.linspace(-0.98, 0.98, points)
+    for name, member in (("4 steps", proofs.four_steps()), ("5 steps", proofs.five_steps())):
+        symbols = sorted(member.constant.free_symbols, key=str)
+        rates = [-g.rate for g in growth_parameters(member.solver)]
+        values = np.meshgrid(*[cosines] * len(symbols))
+        with np.errstate(divide="ignore"):
+            exponents = np.max([sympy.lambdify(symbols, rate)(*values) for rate in rates], axis=0).ravel()
+        constants = sympy.lambdify(symbols, member.constant)(*values).ravel()
+        order = np.argsort(constants)
+        lowest = np.minimum.accumulate(exponents[order])
+        kept = np.r_[True, np.diff(lowest) < 0]
+        found[name] = constants[order][kept], lowest[kept]
+    return found
+
+
+def barrier():
+    least = {f"{k} steps": (list(found), list(found.values())) for k, found in least_growths().items()}
+    traded = growth_against_constant()
+    ends = {f"limit of {k} steps": ([0.04, 4], [end, end]) for k, end in ((4, 1), (5, 1 / 2))}
+    title = "growth against error constant, order 4"
+    return draw(
+        Panel("order", "exponent of the growth over a run", least, title="least growth by order", ticks=(2, 4, 6)),
+        Panel("error constant", "", traded, ends, title, log="x", limits=(0, 4)),
+    )
+
+
+FIGURES = {"bit-exact": bit_exact, "inversions": inversions, "bdia3": third_order, "barrier": barrier}
 
 if __name__ == "__main__":
     out = folder(__doc__)

@@ -47,7 +47,7 @@ def figure(found):
     gammas, panels = found["gamma"].values, []
     for n in found["steps"].values:
         curves = {name: (gammas, found["error"].sel(steps=n, grid=name)) for name in found["grid"].values}
-        panels.append(Panel("gamma (0 is DDIM)", "rms error", curves, title=f"{n} steps", log="y", legend=False))
+        panels.append(Panel("gamma (0 is DDIM)", "rms error", curves, title=f"{n} steps", log="y"))
     return draw(*panels)
 
 

@@ -48,7 +48,7 @@ def figure(found):
         one = found.sel(grid=name)
         measured, expected = ({d: (gammas, one[k].sel(dtype=d)) for d in DTYPES} for k in ("error", "predicted"))
         grey = {f"{dtype}, predicted": curve for dtype, curve in expected.items()}
-        panels.append(Panel("gamma", "rms of what does not come back", measured, grey, name, log="y", legend=False))
+        panels.append(Panel("gamma", "rms of what does not come back", measured, grey, name, log="y"))
     return draw(*panels)
 
 

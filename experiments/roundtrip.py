@@ -47,7 +47,7 @@ def figure(found):
         "distance": "distance of the latent from the true one",
     }.items():
         curves = {method: (steps, found[name].sel(solver=method)) for method in found["solver"].values}
-        panels.append(Panel("steps", "root mean square", curves, title=title, log="xy", ticks=steps, legend=False))
+        panels.append(Panel("steps", "root mean square", curves, title=title, log="xy", ticks=steps))
     return draw(*panels)
 
 

@@ -47,7 +47,7 @@ def figure(found):
             curves = {run.removesuffix(f", {way}"): (found[axis], along.sel(run=run)) for run in runs}
             one = {"_1": (found[axis].values[[0, -1]], np.ones(2))}
             title = f"{way}, {axis} axis"
-            panels.append(Panel("h J", "largest modulus", curves, one, title, limits=(0, 3), legend=False))
+            panels.append(Panel("h J", "largest modulus", curves, one, title, limits=(0, 3)))
     return draw(*panels)
 
 

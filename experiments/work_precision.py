@@ -52,7 +52,7 @@ def figure(found):
     panels, error = [], found["error"]
     for x, label in {"nfe": "model evaluations", "seconds": "processor time without the model, s"}.items():
         curves = {s: (found[x].sel(solver=s), error.sel(solver=s)) for s in found["solver"].values}
-        panels.append(Panel(label, "root mean square error", curves, log="xy", legend=False))
+        panels.append(Panel(label, "root mean square error", curves, log="xy"))
     return draw(*panels)
 
 

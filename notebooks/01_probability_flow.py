@@ -3,9 +3,10 @@
 #
 # ## Question
 #
-# A diffusion model turns noise into data by solving an ordinary differential equation. Whoever compares solvers of it
-# needs the exact solution: a comparison with "a very fine run" trusts the very thing that is on trial. For which distributions
-# of the data do we know the equation exactly, for which the solution, and how do we know that we do?
+# A diffusion model turns noise into data by solving an ordinary differential equation. Where does this equation come
+# from, and why does it produce the right distribution although it contains no randomness? Whoever compares solvers
+# needs its exact solution, because a comparison with "a very fine run" trusts the thing that is being tested. For which
+# distributions of the data is the exact solution known?
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -23,71 +24,172 @@ from bdia_numerics.schedules import probability_flow
 # %% [markdown]
 # ## Derivation
 #
-# Data $\mathbf x\sim p_{\rm data}$ become noisy states, eq. (1) of the paper:
+# ### Noisy states
 #
-# $$\mathbf z_t=\alpha_t\mathbf x+\sigma_t\boldsymbol\epsilon,\qquad\boldsymbol\epsilon\sim\mathcal N(\mathbf 0,\mathbf I),$$
+# Data $\mathbf x\sim p_{\rm data}$ become noisy states by eq. (1) of [the paper](https://arxiv.org/abs/2307.10829):
 #
-# with marginal distribution $q(\mathbf z;\alpha_t,\sigma_t)$. The *probability-flow ODE*, eq. (2)-(3), has the same marginals
-# without any randomness after the first state:
+# $$\mathbf z_t=\alpha_t\mathbf x+\sigma_t\boldsymbol\epsilon,\qquad\boldsymbol\epsilon\sim\mathcal N(\mathbf 0,\mathbf I).$$
 #
-# $$\frac{d\mathbf z}{dt}=f(t)\,\mathbf z-\tfrac12g^2(t)\,\nabla_{\mathbf z}\log q(\mathbf z;\alpha_t,\sigma_t).$$
+# Given $\mathbf x$, the state has the density
+# $k_t(\mathbf z\mid\mathbf x)=\mathcal N(\alpha_t\mathbf x,\sigma_t^2\mathbf I)$. Its marginal density is the average
+# of these over the data,
 #
-# The coefficients follow from the schedule. The library computes them in any number system, so it also does so on
-# symbols:
+# $$q_t(\mathbf z)=\int k_t(\mathbf z\mid\mathbf x)\,p_{\rm data}(\mathbf x)\,d\mathbf x .$$
+#
+# The *score* is $\nabla_{\mathbf z}\log q_t$. It points to where states are more likely.
+#
+# ### Step 1: a random process with these marginals
+#
+# Consider the linear stochastic differential equation $d\mathbf z=f(t)\,\mathbf z\,dt+g(t)\,d\mathbf w$ with a Wiener
+# process $\mathbf w$. The density $p$ of its solution obeys the Fokker-Planck equation, which balances the drift and
+# the diffusion of probability:
+#
+# $$\frac{\partial p}{\partial t}=-\nabla\cdot\big(f\,\mathbf z\,p\big)+\tfrac12g^2\,\nabla^2p .$$
+#
+# To find the $f$ and $g$ that make $k_t(\mathbf z\mid\mathbf x)$ a solution, look at its first two moments. The mean
+# $\alpha_t\mathbf x$ must follow the drift, so $\dot\alpha=f\alpha$. The variance obeys $d\sigma^2/dt=2f\sigma^2+g^2$,
+# because the drift scales it and the diffusion adds to it. Solving for $f$ and $g^2$ gives eq. (3):
+#
+# $$f=\frac{d\log\alpha}{dt},\qquad g^2=\frac{d\sigma^2}{dt}-2\,\frac{d\log\alpha}{dt}\,\sigma^2 .$$
+#
+# The library computes both from a schedule, in any number system. Here it does so on symbols:
 
 # %%
-t, z, eps = sp.symbols("t z epsilon")
-alpha, sigma = sp.Function("alpha"), sp.Function("sigma")
+t, z, x, eps = sp.symbols("t z x epsilon")
+alpha, sigma = (sp.Function(name, positive=True) for name in ("alpha", "sigma"))
 any_schedule = schedules.from_functions(alpha, sigma)
 f, g2 = any_schedule.drift(t), any_schedule.diffusion2(t)
 Math(rf"f(t)={sp.latex(f)},\qquad g^2(t)={sp.latex(sp.expand(g2))}")
 
 # %% [markdown]
-# A network is trained to predict the noise,
-# $\hat\epsilon(\mathbf z,t)\approx\mathbb E[\boldsymbol\epsilon\,|\,\mathbf z_t=\mathbf z]$, and the score is
-# $-\hat\epsilon/\sigma_t$ (eq. (5); more on its print below). Put that into the ODE and change variables to
-#
-# $$\mathbf y=\mathbf z/\alpha_t,\qquad s=\sigma_t/\alpha_t.$$
-#
-# Everything that belongs to the schedule then drops out:
+# The Fokker-Planck equation is linear, so if every $k_t(\mathbf z\mid\mathbf x)$ solves it, their average $q_t$ does,
+# too. The random process therefore has the marginals $q_t$. The folded cell checks that $k_t$ is a solution for every
+# schedule. In more dimensions $k_t$ is a product of such densities, one for each coordinate.
 
-# %%
-slope_of_z = probability_flow(
-    lambda z, t: -eps / any_schedule.sigma(t), any_schedule
-)(z, t)
-slope_of_y = slope_of_z / alpha(t) - z * alpha(t).diff(t) / alpha(t) ** 2
-slope_of_s = any_schedule.sigma_bar(t).diff(t)
-right_hand_side = sp.simplify(slope_of_y / slope_of_s)
-assert right_hand_side == eps
-Math(
-    rf"\frac{{d\mathbf y}}{{ds}}=\frac{{d\mathbf y/dt}}{{ds/dt}}={sp.latex(right_hand_side)}"
-)
+# %% tags=["hide-cell"]
+kernel = sp.exp(-((z - alpha(t) * x) ** 2) / (2 * sigma(t) ** 2)) / sigma(t)
+fokker_planck = -sp.diff(f * z * kernel, z) + g2 / 2 * sp.diff(kernel, z, 2)
+assert sp.simplify((sp.diff(kernel, t) - fokker_planck) / kernel) == 0
 
 # %% [markdown]
-# This is the one equation of the whole field. $s$ runs from $\sigma_T/\alpha_T$ down to the data end, and the noise
-# prediction *is* the slope. Schedules differ only in which values of $s$ a grid of times visits, and in the factor
-# $\alpha$ with which the error of $\mathbf y$ is read.
+# ### Step 2: the same marginals without randomness
+#
+# Write the diffusion term as a transport. Since $\nabla q=q\,\nabla\log q$,
+#
+# $$\tfrac12g^2\,\nabla^2q=\nabla\cdot\big(\tfrac12g^2\,q\,\nabla\log q\big),
+# \qquad\text{so}\qquad
+# \frac{\partial q}{\partial t}=-\nabla\cdot\Big(\big[f\,\mathbf z-\tfrac12g^2\,\nabla\log q\big]\,q\Big).$$
+#
+# This is a continuity equation, which says how a density changes when every point moves with the velocity in the
+# brackets, without any randomness. So points that start distributed as $q_T$ and follow
+#
+# $$\frac{d\mathbf z}{dt}=f(t)\,\mathbf z-\tfrac12g^2(t)\,\nabla_{\mathbf z}\log q_t(\mathbf z)$$
+#
+# are distributed as $q_t$ at every time $t$. This is the *probability-flow ODE*, eq. (2), of
+# [Song et al. (2021)](https://arxiv.org/abs/2011.13456). The process and the ODE have equal marginals, but not equal
+# paths: a path of the process is rough, and one of the ODE is smooth. The ODE runs in both directions, so it also takes
+# an image to its noise.
+
+# %% tags=["hide-cell"]
+density_of = sp.Function("q")(z, t)
+velocity = f * z - g2 / 2 * sp.diff(sp.log(density_of), z)
+transported = -sp.diff(velocity * density_of, z)
+diffused = -sp.diff(f * z * density_of, z) + g2 / 2 * sp.diff(density_of, z, 2)
+assert sp.simplify(transported - diffused) == 0
+
+# %% [markdown]
+# ### Step 3: the score is the noise prediction
+#
+# A network is trained to guess the noise in a state, by minimising
+# $\mathbb E\,|\hat\epsilon(\mathbf z_t,t)-\boldsymbol\epsilon|^2$. Among all functions of $\mathbf z$ the minimiser is
+# the conditional mean: for any guess $\mathbf u$, with $\mathbf m=\mathbb E[\boldsymbol\epsilon\mid\mathbf z]$,
+#
+# $$\mathbb E\big[|\mathbf u-\boldsymbol\epsilon|^2\mid\mathbf z\big]=|\mathbf u-\mathbf m|^2
+# +\mathbb E\big[|\mathbf m-\boldsymbol\epsilon|^2\mid\mathbf z\big],$$
+#
+# because the mixed term has the factor $\mathbb E[\mathbf m-\boldsymbol\epsilon\mid\mathbf z]=0$. The first term on the
+# right is least for $\mathbf u=\mathbf m$. So a perfect network returns
+# $\hat\epsilon(\mathbf z,t)=\mathbb E[\boldsymbol\epsilon\mid\mathbf z_t=\mathbf z]$.
+#
+# The score is the same conditional mean. Differentiate $q_t$ under the integral, and use
+# $\nabla_{\mathbf z}k_t=-k_t\,(\mathbf z-\alpha_t\mathbf x)/\sigma_t^2$:
+#
+# $$\nabla\log q_t(\mathbf z)=\int\frac{k_t(\mathbf z\mid\mathbf x)\,p_{\rm data}(\mathbf x)}{q_t(\mathbf z)}\cdot
+# \frac{-(\mathbf z-\alpha_t\mathbf x)}{\sigma_t^2}\,d\mathbf x
+# =-\frac1{\sigma_t}\,\mathbb E\Big[\frac{\mathbf z-\alpha_t\mathbf x}{\sigma_t}\,\Big|\,\mathbf z\Big]
+# =-\frac{\mathbb E[\boldsymbol\epsilon\mid\mathbf z]}{\sigma_t}.$$
+#
+# The fraction is the density of $\mathbf x$ given $\mathbf z$, by Bayes. The result is known as Tweedie's formula
+# ([Efron, 2011](https://doi.org/10.1198/jasa.2011.tm11181)) and as denoising score matching
+# ([Vincent, 2011](https://doi.org/10.1162/NECO_a_00142)). It is what eq. (5) of the paper ends with. The middle of eq.
+# (5) lacks the conditional mean: it has the score of $\mathbf z$ *given one* $\mathbf x$.
+
+# %% tags=["hide-cell"]
+w, a, s_ = sp.symbols("w a s", positive=True)
+atoms, shares = sp.symbols("x_1 x_2", real=True), (w, 1 - w)
+terms = [
+    p * sp.exp(-((z - a * one) ** 2) / (2 * s_**2))
+    for p, one in zip(shares, atoms, strict=True)
+]
+noise_mean = sum(
+    k * (z - a * one) / s_ for k, one in zip(terms, atoms, strict=True)
+) / sum(terms)
+assert sp.simplify(sp.diff(sp.log(sum(terms)), z) + noise_mean / s_) == 0
+
+# %%
+Markdown(verdicts("eq-5"))
+
+# %% [markdown]
+# ### Step 4: the right variables
+#
+# Put $\nabla\log q=-\hat\epsilon/\sigma$ into the ODE and change variables to
+#
+# $$\mathbf y=\mathbf z/\alpha_t,\qquad s=\sigma_t/\alpha_t .$$
+#
+# By hand we get
+#
+# $$\dot{\mathbf y}=\frac{\dot{\mathbf z}}\alpha-\mathbf z\,\frac{\dot\alpha}{\alpha^2}
+# =\frac{\dot{\mathbf z}-f\mathbf z}\alpha=\frac{g^2\,\hat\epsilon}{2\alpha\sigma}.$$
+#
+# We also need $g^2=2\sigma\dot\sigma-2f\sigma^2=2\sigma\alpha\,\dot s$, since
+# $\dot s=\dot\sigma/\alpha-\sigma f/\alpha$. Hence $\dot{\mathbf y}=\dot s\,\hat\epsilon$. The library does the same on
+# symbols:
+
+# %%
+ode = probability_flow(lambda z, t: -eps / any_schedule.sigma(t), any_schedule)
+slope_of_y = ode(z, t) / alpha(t) - z * alpha(t).diff(t) / alpha(t) ** 2
+right_hand_side = sp.simplify(slope_of_y / any_schedule.sigma_bar(t).diff(t))
+Math(rf"\frac{{d\mathbf y}}{{ds}}={sp.latex(right_hand_side)}")
+
+# %% tags=["hide-cell"]
+assert right_hand_side == eps
+
+# %% [markdown]
+# This is the one equation of the course, $d\mathbf y/ds=\hat\epsilon$: the noise prediction *is* the slope. In sampling
+# $s$ runs downwards, from $\sigma_T/\alpha_T$ to the data end, so every step size in $s$ is negative. Schedules differ
+# only in which values of $s$ a grid of times visits, and in the factor $\alpha$ by which an error of $\mathbf y$
+# becomes an error of $\mathbf z$.
 #
 # ### The score of a mixture
 #
-# Let the data be a mixture $\sum_kw_k\,\mathcal N(\mu_k,c_k)$. Then $q$ is a mixture too, of
-# $\mathcal N(\alpha_t\mu_k,\;\alpha_t^2c_k+\sigma_t^2)$, and its score is elementary. `problems.GaussianMixture` has
-# it; we write the density ourselves, to have something to hold it against.
+# Let the data be a mixture $\sum_kw_k\,\mathcal N(\mu_k,c_k)$. Then $q_t$ is a mixture too, of
+# $\mathcal N(\alpha_t\mu_k,\;\alpha_t^2c_k+\sigma_t^2)$, and its score is elementary:
 
 # %%
-weights, means, variances = (
-    np.array([0.3, 0.7]),
-    np.array([-1.0, 1.0]),
-    np.array([0.04, 0.09]),
-)
-law = problems.GaussianMixture(weights, means[:, None], variances)
+weights, means, variances = (0.3, 0.7), (-1.0, 1.0), (0.04, 0.09)
+law = problems.GaussianMixture(weights, np.array(means)[:, None], variances)
 schedule = schedules.vp_linear()
+model = law.model(schedule)  # its noise prediction, in place of a network
+
+# %% [markdown]
+# The folded cell writes the density of $q_t$ with scipy, and compares its difference quotient with the score.
 
 
+# %% tags=["hide-cell"]
 def marginal(t):
     """Means and standard deviations of q's components at time t."""
     a, s = schedule.alpha(t), schedule.sigma(t)
-    return a * means, np.sqrt(a**2 * variances + s**2)
+    return a * np.array(means), np.sqrt(a**2 * np.array(variances) + s**2)
 
 
 def density(z, t):
@@ -105,23 +207,27 @@ score = law.score(states[:, None], time, schedule)[:, 0]
 by_differences = (
     np.log(density(states + step, time)) - np.log(density(states - step, time))
 ) / (2 * step)
-print(
-    f"largest difference between score and difference quotient: {np.abs(score - by_differences).max():.1e}"
-)
-assert np.allclose(
-    score, by_differences, rtol=1e-8, atol=1e-8
-)  # step^2 and eps/step are both near 1e-10
+largest = np.abs(score - by_differences).max()
+print(f"largest difference between score and difference quotient: {largest:.1e}")
+# step^2 and eps/step are both near 1e-10
+assert np.allclose(score, by_differences, rtol=1e-8, atol=1e-8)
 
 # %% [markdown]
 # ### The flow of any distribution on the line
 #
-# In one dimension trajectories cannot cross, and the ODE carries probability along with them. So what lies left of a
-# trajectory stays left of it: the distribution function is conserved,
+# In one dimension trajectories cannot cross, and the ODE carries probability along with them. What lies left of a
+# trajectory therefore stays left of it. The distribution function $F$ is conserved:
 #
-# $$F_t(\mathbf z_t)=F_T(\mathbf z_T),\qquad\text{hence}\qquad\mathbf z_t=F_t^{-1}\big(F_T(\mathbf z_T)\big).$$
+# $$F_t(z_t)=F_T(z_T),\qquad\text{hence}\qquad z_t=F_t^{-1}\big(F_T(z_T)\big).$$
 #
-# That is the exact solution, for every distribution on the line, without a single integration step. The ledger proves the
-# conservation from $\partial F/\partial s=s\,p'$ and calls the whole `measured`, since it also compares numbers:
+# This is the exact solution for every distribution on the line, without a single integration step. To prove it,
+# integrate the continuity equation over $(-\infty,y]$. In $(y,s)$ it reads
+# $\partial q/\partial s=-\partial(\hat\epsilon q)/\partial y$, so $\partial F/\partial s=-\hat\epsilon\,q$, and along a
+# trajectory
+#
+# $$\frac{d}{ds}F_s(y(s))=\frac{\partial F}{\partial s}+q\,\frac{dy}{ds}=-\hat\epsilon\,q+q\,\hat\epsilon=0 .$$
+#
+# The ledger checks this identity, and compares numbers as well:
 
 # %%
 Markdown(verdicts("fact-17"))
@@ -129,14 +235,17 @@ Markdown(verdicts("fact-17"))
 # %% [markdown]
 # ## Experiment
 #
-# Nine states at the noise end, $t=1$, carried to the data end. `law.flow` inverts the distribution function;
+# Nine states at the noise end $t=1$ are carried to the data end. `law.flow` inverts the distribution function, and
 # `flow_certificate` says so.
 
 # %%
+noise = norm.ppf(np.linspace(0.1, 0.9, 9))[:, None]
+end = law.flow(noise, 1.0, 0.005, schedule)
 print(law.flow_certificate.kind, "-", law.flow_certificate.detail)
+
+# %% tags=["hide-input"]
 times = np.concatenate([np.linspace(0.005, 0.2, 60), np.linspace(0.21, 1, 60)])
-noise = norm.ppf(np.linspace(0.1, 0.9, 9))
-paths = np.array([law.flow(noise[:, None], 1.0, t, schedule)[:, 0] for t in times])
+paths = np.array([law.flow(noise, 1.0, t, schedule)[:, 0] for t in times])
 levels = np.linspace(-2.4, 2.4, 241)
 drawn = np.array([density(levels, t) for t in times])
 Picture(
@@ -153,31 +262,28 @@ Picture(
 )
 
 # %% [markdown]
-# *Figure 1.1. The probability flow of a mixture. Shading is the density at each time, relative to its maximum; lines
-# are exact trajectories. The one between the modes turns sharply: that is where solvers err.*
+# *Figure 1.1. The probability flow takes one broad hump to the two modes of a mixture. Shading shows the density at
+# each time, relative to its maximum, and lines are exact trajectories. The trajectory between the modes turns sharply,
+# and there solvers make their largest errors. The right panel has the densities at both ends.*
 #
-# Is it the solution? Three answers that do not rest on one another. First, the conserved quantity, computed with
-# scipy's normal distribution function. Second, an integration of eq. (2) in $t$ by `scipy.integrate`, from the drift,
-# the diffusion and the score. Third, the library's own reference integrator in $(\mathbf y,s)$, which comes with an
-# estimate of its error.
+# Is this the solution? We ask in three ways that do not rest on one another. The first is the conserved quantity,
+# computed with scipy's normal distribution function. The second is an integration of eq. (2) in $t$ by
+# `scipy.integrate`. The third is the library's own reference integrator in $(\mathbf y,s)$, which estimates its error.
 
-# %%
-end = law.flow(noise[:, None], 1.0, 0.005, schedule)
-conserved = np.abs(cdf(end[:, 0], 0.005) - cdf(noise, 1.0)).max()
+# %% tags=["hide-input"]
+conserved = np.abs(cdf(end[:, 0], 0.005) - cdf(noise[:, 0], 1.0)).max()
 ode = probability_flow(
     lambda z, t: law.score(z[:, None], t, schedule)[:, 0], schedule
 )
 integrated = solve_ivp(
     lambda t, z: ode(z, t),
     (1.0, 0.005),
-    noise,
+    noise[:, 0],
     method="DOP853",
     rtol=1e-11,
     atol=1e-12,
 ).y[:, -1]
-reference = problems.reference_flow(
-    law.model(schedule), schedule, noise[:, None], 1.0, 0.005
-)
+reference = problems.reference_flow(model, schedule, noise, 1.0, 0.005)
 print(f"F(end) - F(noise)              {conserved:.1e}")
 print(f"scipy's solution in t          {np.abs(integrated - end[:, 0]).max():.1e}")
 print(
@@ -188,9 +294,10 @@ assert np.abs(integrated - end[:, 0]).max() < 1e-8
 assert np.abs(reference.z - end).max() < reference.error
 
 # %% [markdown]
-# In the plane there is a closed form for special positions only: means on a line, or one centre. Three Gaussians in a
-# triangle have none. Then there is no "exact flow", and the library does not call it one. It gives a numerical solution
-# with an estimate, or an *enclosure*: an interval with a proved radius, by Taylor steps in ball arithmetic.
+# In the plane there is a closed form for special positions only, such as means on a line, or one centre. Three
+# Gaussians in a triangle have none. For them the library gives a numerical solution with an error estimate, or an
+# *enclosure*: an interval that certainly contains the solution, by Taylor steps in ball arithmetic
+# ([Johansson, 2017](https://arxiv.org/abs/1611.02831)). It does not call either of them exact.
 
 # %%
 triangle = problems.GaussianMixture(
@@ -199,6 +306,8 @@ triangle = problems.GaussianMixture(
 start = np.array([[0.3, -0.4]])
 estimated = triangle.flow_certified(start, 0.6, 0.5, schedule)
 enclosed = problems.certified_flow(triangle, schedule, start, 0.6, 0.5)
+
+# %% tags=["hide-input"]
 middle = np.array([[float(x.mid()) for x in row] for row in enclosed.z])
 for found in (estimated, enclosed):
     print(
@@ -210,32 +319,38 @@ assert np.abs(middle - estimated.z).max() < np.max(estimated.certificate.error)
 # %% [markdown]
 # ## What we found
 #
-# - In $(\mathbf y,s)$ the probability-flow ODE is $d\mathbf y/ds=\epsilon$, for every schedule. All later chapters use
-#   these variables.
-# - Distributions on the line have an exact flow, to rounding. Errors of solvers in this book are measured against it, not
-#   against fine runs.
-# - The paper's eq. (5) is right in what it ends with and wrong in its middle: it prints the score of $\mathbf z$ *given
-#   one* $\mathbf x$.
-
-# %%
-Markdown(verdicts("eq-5"))
-
-# %% [markdown]
+# - The process and the probability-flow ODE have equal marginals, because diffusion can be written as a transport along
+#   the score.
+# - The score is $-\hat\epsilon/\sigma$ for the conditional mean $\hat\epsilon$, which is what training aims at.
+# - In $(\mathbf y,s)$ the ODE is $d\mathbf y/ds=\hat\epsilon$ for every schedule. All later chapters use these
+#   variables.
+# - Distributions on the line have an exact flow, to rounding. This course measures errors against it, and not against
+#   fine runs.
+#
 # ## Exercises
 #
-# 1. Derive the flow of one Gaussian $\mathcal N(\mu,c)$ from the conservation of $F$, and compare with
+# 1. **Warm-up.** Derive the flow of one Gaussian $\mathcal N(\mu,c)$ from the conservation of $F$, and compare it with
 #    `problems.Gaussian`.
-# 2. Show that the derivative of the flow is a ratio of densities, $\partial z_t/\partial z_T=q_T(z_T)/q_t(z_t)$. Where
-#    is it large, and what does that mean for a solver?
-# 3. Samplers start from $\mathcal N(0,\sigma_T^2)$, not from $q_T$. By how much is the distribution of the samples wrong, even
-#    if the ODE is solved exactly? Use the Kolmogorov-Smirnov distance $\sup_z|F(z)-G(z)|$.
+# 2. **Warm-up.** A network may be trained to predict the data, $\hat x=\mathbb E[\mathbf x\mid\mathbf z]$. Express
+#    $\hat x$ by $\hat\epsilon$, and show that both trainings have the same optimum.
+# 3. **Standard.** Show that the derivative of the flow is a ratio of densities,
+#    $\partial z_t/\partial z_T=q_T(z_T)/q_t(z_t)$. Where is it large, and what does that mean for a solver?
+# 4. **Standard.** Samplers start from $\mathcal N(0,\sigma_T^2)$, not from $q_T$. How wrong is the distribution of the
+#    samples, even if the ODE is solved exactly? Use the Kolmogorov-Smirnov distance $\sup_z|F(z)-G(z)|$.
+# 5. **Research.** A learned $\hat\epsilon$ is not exactly $-\sigma$ times a score. Step 2 then gives a transport of
+#    some density, but not of $q_t$. Bound the distance of the marginals of the ODE and of the random process in terms
+#    of the error of $\hat\epsilon$. Which of the two suffers more?
 #
 # ## Solutions
 #
-# **1.** In $y$ the distribution at level $s$ is $\mathcal N(\mu,c+s^2)$, so $F_s(y)=\Phi\big((y-\mu)/\sqrt{c+s^2}\big)$, and
+# <details><summary>Solution of exercise 1</summary>
+#
+# In $y$ the distribution at level $s$ is $\mathcal N(\mu,c+s^2)$, so $F_s(y)=\Phi\big((y-\mu)/\sqrt{c+s^2}\big)$, and
 # equal values of $\Phi$ mean equal arguments:
 #
 # $$y_s=\mu+\sqrt{\frac{c+s^2}{c+s_T^2}}\;(y_T-\mu).$$
+#
+# </details>
 
 # %% tags=["hide-cell"]
 mu, c = 0.4, 0.25
@@ -244,13 +359,26 @@ y = noise / schedule.alpha(0.8)
 by_hand = schedule.alpha(0.1) * (
     mu + np.sqrt((c + s_to**2) / (c + s_from**2)) * (y - mu)
 )
-found = problems.Gaussian([mu], c).flow(noise[:, None], 0.8, 0.1, schedule)[:, 0]
+found = problems.Gaussian([mu], c).flow(noise, 0.8, 0.1, schedule)
 print(f"largest difference: {np.abs(by_hand - found).max():.1e}")
 assert np.allclose(by_hand, found, rtol=1e-13, atol=1e-13)
 
 # %% [markdown]
-# **2.** Differentiate $F_t(z_t)=F_T(z_T)$ by $z_T$: $q_t(z_t)\,\partial z_t/\partial z_T=q_T(z_T)$. It is large where
-# the end lies in a region that the data avoid, here between the modes. An error made early is multiplied by it.
+# <details><summary>Solution of exercise 2</summary>
+#
+# Take the conditional mean of (1) given $\mathbf z$: $\mathbf z=\alpha\hat x+\sigma\hat\epsilon$, so
+# $\hat x=(\mathbf z-\sigma\hat\epsilon)/\alpha$. An error of $\hat\epsilon$ becomes one of $\hat x$ with the factor
+# $-\sigma/\alpha$, which depends on $t$ alone. At each $t$ both losses are therefore multiples of one another. Over all
+# $t$ they weigh the times differently, but a perfect network is optimal for both.
+#
+# </details>
+#
+# <details><summary>Solution of exercise 3</summary>
+#
+# Differentiate $F_t(z_t)=F_T(z_T)$ by $z_T$: $q_t(z_t)\,\partial z_t/\partial z_T=q_T(z_T)$. The derivative is large
+# where the end lies in a region that the data avoid, here between the modes. An error made early is multiplied by it.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 ends_between = law.flow(np.array([[-0.25]]), 0.005, 1.0, schedule)
@@ -261,14 +389,17 @@ for where, state in (
     landed = law.flow(state, 1.0, 0.005, schedule)
     ratio = density(state[0, 0], 1.0) / density(landed[0, 0], 0.005)
     print(f"{where}: ends at {landed[0, 0]:+.3f}, derivative {ratio:.3g}")
-    assert np.isclose(
-        law.flow_jacobian(state, 1.0, 0.005, schedule)[0, 0, 0], ratio, rtol=1e-9
-    )
+    jacobian = law.flow_jacobian(state, 1.0, 0.005, schedule)[0, 0, 0]
+    assert np.isclose(jacobian, ratio, rtol=1e-9)
 
 # %% [markdown]
-# **3.** The flow is an increasing map, and increasing maps do not change the Kolmogorov-Smirnov distance. So it is the
-# distance at $t=T$, which needs no ODE at all. We check it on samples' distribution function at the data end: a state
-# ends left of $x$ iff it begins left of the state that the exact flow takes back from $x$.
+# <details><summary>Solution of exercise 4</summary>
+#
+# The flow is an increasing map, and increasing maps do not change the Kolmogorov-Smirnov distance. So the distance at
+# the data end is the distance at $t=T$, which needs no ODE at all. The check uses that a state ends left of $x$ if and
+# only if it begins left of the state to which the exact flow takes $x$ back.
+#
+# </details>
 
 # %% tags=["hide-cell"]
 fine = np.linspace(-5, 5, 4001)
@@ -280,6 +411,27 @@ at_data = np.abs(
 print(
     f"distance at t = 1: {at_noise:.2e}; at the data end: {at_data:.2e}; alpha at t = 1: {schedule.alpha(1.0):.2e}"
 )
-assert np.isclose(
-    at_noise, at_data, rtol=0.02
-)  # both are maxima over finite lists of points
+# both are maxima over finite lists of points
+assert np.isclose(at_noise, at_data, rtol=0.02)
+
+# %% [markdown]
+# <details><summary>First steps on exercise 5</summary>
+#
+# For the random process in reverse time, Girsanov's theorem bounds the Kullback-Leibler divergence by the integral of
+# the squared error of the score, weighted with $g^2/2$. For the ODE no such bound by the squared error alone holds. The
+# derivative of the divergence has a mixed term, the error of the score of the *model's own* density, which training
+# does not control. [Song et al. (2021)](https://arxiv.org/abs/2101.09258) and
+# [Lu et al. (2022)](https://arxiv.org/abs/2206.08265) are places to start. In one dimension you can measure both with
+# this package: perturb `model` by a function of your choice.
+#
+# </details>
+#
+# ## Further reading
+#
+# - [Song et al. (2021)](https://arxiv.org/abs/2011.13456), section 4.3 and appendix D.1, have steps 1 and 2 for general
+#   drift and diffusion.
+# - [Anderson (1982)](https://doi.org/10.1016/0304-4149(82)90051-5) reverses the process itself in time.
+# - [Karras et al. (2022)](https://arxiv.org/abs/2206.00364), appendix B, derive the ODE for general schedules.
+# - The package's distributions are in [`problems`](../docs/api/problems.md), its schedules in
+#   [`schedules`](../docs/api/grids.md). [Which flows are exact](../docs/flows.md) lists the closed forms.
+# - [Chapter 2](02_ddim_as_euler.py) solves the equation with the simplest method there is.

@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
-EXTRAS = ("report", "balls", "reference", "sweep")
+EXTRAS = ("report", "balls", "jax", "reference", "sweep")
 SETS = ("lowest", "latest")
 
 

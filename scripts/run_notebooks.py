@@ -28,6 +28,7 @@ EXECUTED = ROOT / "docs" / "notebooks"
 CELL_LIMIT_S = 600
 NAME = re.compile(r"\d\d_\w+\.py")  # 03_exact_inversion.py: what else lies beside the chapters is none
 PICTURES = {"image/svg+xml", "image/png"}
+WIDE = 400  # points: a wider picture keeps its size on a phone, and scrolls
 ON_DISPLAY = {"numpy", "scipy", "matplotlib"}
 
 
@@ -63,6 +64,10 @@ def execute(path: Path) -> str:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # the hours at which cells ran
         _describe_pictures(cell)
+        if "hide-cell" in cell.metadata.get("tags", []):
+            cell.metadata.setdefault("mystnb", {})["code_prompt_show"] = "Show the check"
+        if cell.cell_type == "markdown":  # links that hold beside the chapters hold among the pages, too
+            cell.source = re.sub(r"\]\((\d\d_\w+)\.py", r"](\1.ipynb", cell.source.replace("](../docs/", "](../"))
     EXECUTED.mkdir(exist_ok=True)
     partial = _executed(path).with_suffix(f".{os.getpid()}")
     nbformat.write(notebook, partial)
@@ -74,7 +79,9 @@ def _describe_pictures(cell: nbformat.NotebookNode) -> None:
     """Tell the docs build a picture's text for those who do not see it: the representation in words that it came with."""
     for output in cell.get("outputs", []):
         if PICTURES & set(output.get("data", {})) and "text/plain" in output.data:
-            cell.metadata.setdefault("mystnb", {})["image"] = {"alt": output.data["text/plain"]}
+            size = re.search(r'width="([\d.]+)pt"', output.data.get("image/svg+xml", ""))
+            shape = {"classes": "wide"} if size and float(size[1]) > WIDE else {}
+            cell.metadata.setdefault("mystnb", {})["image"] = {"alt": output.data["text/plain"], **shape}
 
 
 def _executed(path: Path) -> Path:

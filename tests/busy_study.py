@@ -25,6 +25,8 @@ class Config:
     """A file to which each execution adds the number of its cell and its process; none without."""
     kills: int = -1
     """The cell that kills its process."""
+    sleeps: int = -1
+    """The cell that never ends."""
     seed: int = 0
 
 
@@ -35,6 +37,8 @@ def compute(config, cell):
             file.write(f"{k} {os.getpid()}\n")
     if k == config.kills:
         os._exit(1)
+    if k == config.sleeps:
+        time.sleep(600)
     time.sleep(config.milliseconds / 1000)
     a = np.random.default_rng([config.seed, k]).standard_normal((60, 60))
     return {"sum": float((a @ a).sum()), "row": (a @ a)[0], "status": "ok"}

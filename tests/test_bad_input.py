@@ -276,10 +276,30 @@ def end_of(state):
     return State(state.solver, state.grid, state.registers, {"z_prev": 1, "z": 0})
 
 
-@pytest.mark.parametrize("z", [np.array([1j]), np.array([1, 2]), [0.5], "0.5", None, np.array([True])])
+@pytest.mark.parametrize("z", [np.array([1j]), "0.5", None, np.array([True])])
 def test_states_in_no_number_system(z):
     for run, name in ((solve, "z"), (encode, "x_0"), (round_trip, "z")):
         refused(TypeError, [f"{name}: ", "number system", "float"], lambda run=run: run(BDIA(), model, GRID, z))
+
+
+@pytest.mark.parametrize("z", [[[1, 2.5], (3, np.int64(4))], np.array([[1, 2], [3, 4]], np.int32)])
+def test_lists_of_numbers_and_integers_are_float64(z):
+    array = np.asarray(z, np.float64)
+    for run in (solve, encode):
+        found, expected = run(BDIA(), model, GRID, z), run(BDIA(), model, GRID, array)
+        assert found.z.dtype == np.float64 and (found.z == expected.z).all()
+    found, expected = (round_trip(BDIA(), model, GRID, x, reference=x) for x in (z, array))
+    assert found.error == expected.error and found.latent == expected.latent
+    found, expected = (solve(BDIA(), model, GRID, x, start=[x]) for x in (z, array))
+    assert (found.z == expected.z).all()
+
+
+@pytest.mark.parametrize("z", [[True, 1.0], [[1.0], [2.0, 3.0]], [None], [Fraction(1, 2)], ["0.5"], [1j]], ids=repr)
+def test_lists_of_other_things_are_refused(z):
+    for run, name in ((solve, "z"), (encode, "x_0"), (round_trip, "z")):
+        refused(
+            TypeError, [f"{name} is a list that holds", "pass an array"], lambda run=run: run(BDIA(), model, GRID, z)
+        )
 
 
 def test_states_of_different_shapes_or_systems():

@@ -251,7 +251,14 @@ def test_list_names_every_solver(monkeypatch):
     assert not solvers["DDIM"]["invertible"]
     assert solvers["DDIM"]["reason"]
     monkeypatch.setattr("bdia_numerics.cli.solvers.row", lambda name, make: solvers[name])  # known by now
-    shown = run("list").stdout
+    short = run("list").stdout
+    assert all(len(line.rstrip()) <= 80 for line in short.splitlines())
+    (line,) = (line for line in short.splitlines() if line.startswith("BDIA "))
+    assert line.split() == ["BDIA", "2/1", "1", "z_prev", "z", "gamma", "!=", "0", "yes"]
+    one = run("list", "ddim").stdout
+    assert "which the step has overwritten" in " ".join(one.split()) and "BDIA" not in one
+    assert "name='bdai' is unknown: use BDIA" in run("list", "bdai").output
+    shown = run("list", "--long").stdout
     assert "StormerVerlet solves z'' = a(z, t): its model gives a" in shown
     assert all(name in shown for name in SOLVERS)
     # No row is left to do: each says its order, its source, and why it is not exact, where it is not.

@@ -128,7 +128,7 @@ def test_a_reader_that_has_enough_and_a_closed_standard_error_are_no_failure():
     found = shell("bdia pages --list | head -1")
     assert found.stderr == "" and found.stdout.startswith("page")
     found = shell("bdia pages --list --json 2>&-")
-    assert found.returncode == 0 and json.loads(found.stdout)["ledger"]
+    assert found.returncode == 0 and json.loads(found.stdout)["pages"]["ledger"]
 
 
 @pytest.mark.parametrize("place", ["bdia_numerics", "bdia_numerics.cli"])
@@ -290,14 +290,14 @@ def commands():
 
 def test_options_mean_the_same_in_every_command_and_no_former_one_is_shown():
     found = commands()
-    assert len(found) == 17
+    assert len(found) == 18
     for command, known in found.items():
         assert not FORMER & known.keys(), command
         for option, word in MEANING.items():
             assert option not in known or re.search(word, known[option].help), (command, option)
     for option, users in {
         "--grid": {"roundtrip", "map", "unet sample"},
-        "--family": {"converge", "work-precision"},
+        "--family": {"certify", "converge", "work-precision"},
     }.items():
         assert users <= {command for command, known in found.items() if option in known}
 

@@ -47,6 +47,8 @@ def test_bdia():
     assert given["order"]["smooth"] == 2
     assert given["order"]["rough"] == 1
     assert [x["stable"] for x in given["zero_stability"]] == [True, True]
+    assert (given["real_interval"], given["growth"]) == ("0", [{"roots": "zeta + 1", "rate": "-1", "exponent": 1.0}])
+    assert general["growth"] == []
 
 
 def test_parameters_are_taken():
@@ -77,7 +79,10 @@ def test_errors_are_one_line(arguments, words):
 
 def test_the_page_in_the_terminal():
     page = run("bdia", "--proved-only").stdout
-    for line in ("exactly invertible", "Proved for all parameters", "(1 - gamma)/(gamma + 1)", "Proved for gamma = 1"):
+    growth = "-1 at zeta = -1: errors there grow over a run by (contraction of the flow)^1"
+    for line in (
+        "exactly invertible", "Proved for all parameters", "(1 - gamma)/(1 + gamma)", "Proved for gamma = 1", growth,
+    ):  # fmt: skip
         assert line in page
 
 

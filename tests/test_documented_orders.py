@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 import sympy
 
-from bdia_numerics import SOLVERS, analysis, problems, solvers
+from bdia_numerics import SOLVERS, analysis, cli, problems, solvers
 from bdia_numerics.analysis.expansion import modes, propagation, step
 from bdia_numerics.analysis.sheet.datasheet import documented
 
 F = Fraction
 HALF = F(1, 2)
+
+
+@pytest.mark.parametrize("name", [n if n == "BDIA" else pytest.param(n, marks=pytest.mark.slow) for n in SOLVERS])
+def test_the_orders_of_the_list_are_proved(name):
+    assert cli.solvers.ORDERS[name] == cli.solvers.proved_orders(SOLVERS[name]())
 
 
 def iia_edm(b0: Any, b1: Any, sign: int = 1) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """`bdia explore`: what the page computes is what NumPy computes, and each control, the address and both widths do what they should."""
 
-import json
 import re
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
+from json_checks import fits
 
 pytest.importorskip("matplotlib", reason="needs the extra report")
 pytest.importorskip("jinja2", reason="needs the extra report")
@@ -38,7 +38,7 @@ def page(tmp_path_factory):
     place = tmp_path_factory.mktemp("explorer") / "explorer.html"
     ran = CliRunner().invoke(app, ["explore", "--out", str(place), "--json"])
     assert ran.exit_code == 0, ran.output
-    return place, json.loads(ran.stdout)
+    return place, fits("explore", ran.stdout)
 
 
 @pytest.fixture(scope="module")

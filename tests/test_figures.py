@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from json_checks import fits
 
 pytest.importorskip("matplotlib", reason="needs the extra report")
 pytest.importorskip("h5netcdf", reason="needs the extra sweep")
@@ -304,7 +305,7 @@ def test_formats_of_a_network_that_failed_are_seen():
 
 
 def test_the_command_lists():
-    found = json.loads(invoked("--list", "--json").stdout)
+    found = fits("figures --list", invoked("--list", "--json").stdout)["figures"]
     assert list(found) == list(FIGURES) and found["gamma-best"]["data"] == ["map"]
 
 
@@ -313,7 +314,7 @@ def test_a_figure_without_its_data_is_named(tmp_path):
         "--only", "fig3-interlaced,misprints", "--data", tmp_path, "--out", tmp_path / "x", "--formats", "svg", "--json"
     )
     assert found.exit_code == 1
-    said = json.loads(found.stdout)
+    said = fits("figures", found.stdout)
     assert list(said["figures"]) == ["fig3-interlaced"] and list(said["missing"]) == ["misprints"]
     line = next(text for text in found.stderr.splitlines() if text.startswith("bdia:"))
     assert "misprints is not drawn" in line and "--recompute --only misprints" in line

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("matplotlib", reason="needs the extra report")
 
 import findings
+import numpy as np
 
 
 def test_buffers_hold_little_more_than_the_bound():
@@ -36,3 +37,16 @@ def test_orders_of_third_order_bdia():
     for label, (smooth, alternating) in expected.items():
         assert abs(orders["smooth", label] - smooth) < 0.25, label
         assert abs(orders["alternating", label] - alternating) < 0.25, label
+
+
+@pytest.mark.slow
+def test_order_is_paid_for_in_growth():
+    """What facts 24 and 25 allow: 1/(k - 1) at order 2, and more than 1/(k + 1 - p) at order p, which is approached."""
+    for k, found in findings.least_growths().items():
+        for order, exponent in found.items():
+            bound = 1 / (k + 1 - order)
+            assert exponent == pytest.approx(bound, rel=5e-3) and (order == 2 or exponent > bound), (k, order)
+    traded = findings.growth_against_constant(20)
+    for (name, (constants, exponents)), limit in zip(traded.items(), (1, 1 / 2), strict=True):
+        assert (np.diff(constants) >= 0).all() and (np.diff(exponents) < 0).all(), name
+        assert limit < exponents[-1] < 1.03 * limit, name

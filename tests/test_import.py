@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_RUN = "from bdia_numerics import BDIA, SOLVERS, grids, invert, models, problems, schedules, solve, spaces"
-HEAVY = ("torch", "matplotlib", "sympy")
+HEAVY = ("torch", "jax", "matplotlib", "sympy")
 LIMIT_S = 0.5
 REPEATS = 5  # the quickest of some runs is the one that other processes disturbed least
 

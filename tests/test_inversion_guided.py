@@ -192,7 +192,7 @@ def test_edit_friendly_refuses_in_one_line():
     exact = grids.uniform(schedules.flow(), 2, t_max="1/2", t_min="1/4", space=spaces.FRACTION)
     drawn = edit_friendly(COND, GRID, X, np.random.default_rng(1))
     cases = [
-        (TypeError, "rng=7", lambda: edit_friendly(COND, GRID, X, 7)),
+        (TypeError, "rng=-7", lambda: edit_friendly(COND, GRID, X, -7)),
         (TypeError, "NumPy floats", lambda: edit_friendly(COND, exact, fraction, np.random.default_rng(1))),
         (ValueError, "NaN", lambda: edit_friendly(COND, GRID, X * np.nan, np.random.default_rng(1))),
         *((ValueError, "first=", lambda k=k: drawn.replay(COND, k)) for k in (0, 21, True)),

@@ -284,3 +284,13 @@ def test_what_users_of_torch_are_told_is_there_for_them(solver):
         assert "longdouble" not in said[0] and "mpmath" not in said[0]
         assert ("gamma nearer to 1" in said[0]) == isinstance(solver, BDIA)
         assert ("p nearer to 1" in said[0]) == isinstance(solver, EDICT)
+
+
+@pytest.mark.parametrize("entries", [{"beta_end": 0.5}, {"beta_start": 0.5, "beta_end": 0.9}])
+def test_levels_beyond_floats_are_infinite_without_a_warning(entries):
+    """All warnings are errors here; the table of alpha^2 goes below float32's least number."""
+    for name in ("EulerDiscreteScheduler", "DDIMScheduler"):
+        assert analysis.lint({"_class_name": name, **entries}, steps=10)
+    zero = {"rescale_betas_zero_snr": True}
+    with pytest.raises(ValueError, match=r"alphas_cumprod is 0 in float32 from t=\d+ on.*give smaller betas"):
+        analysis.lint({"_class_name": "DDIMScheduler", **entries, **zero}, steps=10)

@@ -121,7 +121,7 @@ def test_the_first_command_finds_what_the_readme_says(tmp_path):
 
 def test_both_texts_of_a_corrected_conjecture_are_shown(decided):
     corrected = [d for d in decided if d.kind == "conjecture corrected"]
-    assert [d.statement.id for d in corrected] == ["fact-8", "fact-11", "fact-14"]
+    assert [d.statement.id for d in corrected] == ["fact-8", "fact-11", "fact-14", "fact-28"]
     whole, report_page = ledger(decided), render(decided)
     for d in corrected:
         assert (

@@ -100,6 +100,51 @@ def test_the_ledger_lists_every_claim(pytester, options):
     assert "test_other" not in {c["test"].split("::")[1] for c in claims}
 
 
+MEASURED = """
+import pytest
+from bdia_numerics.testing import assert_nfe, assert_order
+
+def ddim(eps, grid, z):
+    for i in range(grid.n, 0, -1):
+        e = eps(z, grid.t[i])
+        z = grid.alpha[i - 1] * (z - grid.sigma[i] * e) / grid.alpha[i] + grid.sigma[i - 1] * e
+    return z
+
+def broken(eps, grid, z):
+    return eps(z, grid.t[grid.n + 1])
+
+def test_before():
+    assert_nfe(ddim, 1)
+
+@pytest.mark.claim("right", "first order")
+def test_right():
+    assert_order(ddim, 1, states=4)
+    assert_nfe(ddim, 1)
+
+@pytest.mark.claim("wrong")
+def test_wrong():
+    assert_nfe(ddim, 2)
+
+@pytest.mark.claim("raised")
+def test_raised():
+    assert_nfe(broken, 2)
+"""
+
+
+def test_the_ledger_holds_the_numbers_and_no_frame_of_the_package(pytester):
+    pytester.makepyfile(MEASURED)
+    options = (*PLUGIN, "-p", "no:xdist", "--claims-json", "claims.json")
+    result = pytester.runpytest_subprocess(*options)
+    found = json.loads((pytester.path / "claims.json").read_text(encoding="utf-8"))["claims"]
+    numbers = {claim["id"]: claim["numbers"] for claim in found}
+    assert numbers["right"].startswith("1.00 [") and numbers["right"].endswith("; 12 and 25 in 12 and 25 slots")
+    assert (numbers["wrong"], numbers["raised"]) == ("12 and 25 in 12 and 25 slots", "")
+    result.stdout.fnmatch_lines(["right *(first order): 1.00 [[]*up to n = *", "wrong *::test_wrong: 12 and 25 in *"])
+    assert "orders.py" not in result.stdout.str() and "samplers.py" not in result.stdout.str()
+    # Of what a sampler raises, its own line is there.
+    result.stdout.fnmatch_lines([">       return eps(z, grid.t[[]grid.n + 1[]])"])
+
+
 def test_a_claim_without_an_id_is_refused(pytester):
     pytester.makepyfile("import pytest\n\n@pytest.mark.claim\ndef test_a():\n    pass\n")
     result = pytester.runpytest_subprocess(*PLUGIN, "-p", "no:xdist")

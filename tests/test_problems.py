@@ -128,14 +128,14 @@ MUTANTS = {
     ),
     "eps without sigma": (
         "problem",
-        "-sigma * score if noise",
-        "-score if noise",
+        "np.asarray(-sigma * score)",
+        "np.asarray(-score)",
         lambda: checks.check_float_score("full", 2),
     ),
     "eps with the score's sign": (
         "problem",
-        "-sigma * score if noise",
-        "sigma * score if noise",
+        "np.asarray(-sigma * score)",
+        "np.asarray(sigma * score)",
         lambda: checks.check_float_score("full", 2),
     ),
     "no survival functions": (

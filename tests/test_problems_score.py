@@ -244,7 +244,7 @@ def test_float32_is_computed_on_request_and_keeps_the_state_alone():
 def test_float32_is_refused_where_nothing_is_computed_so():
     law, z = wide_mixture("equal", 9), np.zeros((1, 9))
     for other, states, dtype, message in (
-        (law, z, "float16", "compute_dtype='float16' is unknown: use 'float64' or 'float32'"),
+        (law, z, "float16", "compute_dtype='float16' is unknown: use float64 or float32"),
         (law, z.astype(np.longdouble), "float32", "is for float states, and z is in longdouble: leave it out"),
         (Uniform(np.zeros(9), np.ones(9)), z, "float32", "is for mixtures, and this is a Uniform: leave it out"),
     ):

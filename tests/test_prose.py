@@ -13,6 +13,7 @@ from bdia_numerics.cli import app
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "bdia_numerics"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs").glob("*/*.md"))]
+CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
 
 _LESS_OR_MORE = "longer|more|less|larger|smaller|wider|nearer|better|worse"
 # What is not to be written, and what says the same in whole words. "(?<!there )" leaves "there is no grid" alone.
@@ -43,10 +44,13 @@ def blank(text, *patterns):
 
 
 def pages():
-    """Yield the name and the text of each page, without code, formulas, links' targets and citations."""
-    for path in PAGES:
+    """Yield the name and the text of each page and chapter, without code, formulas, links' targets and citations."""
+    for path in (*PAGES, *CHAPTERS):
+        text = path.read_text(encoding="utf-8")
+        if path in CHAPTERS:
+            text = "\n".join(re.findall(r"^# ?(?!%)(.*)$", text, re.MULTILINE))
         code = (r"```.*?```", r"\{cite:\w+\}`[^`]*`", r"`[^`\n]+`", r"\$\$.*?\$\$", r"\]\([^)\s]*\)")
-        yield path.relative_to(ROOT).as_posix(), blank(path.read_text(encoding="utf-8"), *code)
+        yield path.relative_to(ROOT).as_posix(), blank(text, *code)
 
 
 def helps():
@@ -115,7 +119,7 @@ def test_no_page_is_clipped():
 
 
 def test_there_are_texts_to_look_at():
-    assert len(list(helps())) >= 14 and len(list(pages())) >= 45 and len(strings()) > 3000
+    assert len(list(helps())) >= 14 and len(list(pages())) >= 55 and len(strings()) > 3000
 
 
 @pytest.mark.parametrize(

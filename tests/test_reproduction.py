@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from json_checks import fits
 
 pytest.importorskip("torch", reason="needs the extra torch")
 pytest.importorskip("diffusers", reason="needs the extra torch")
@@ -313,7 +314,7 @@ def test_the_command_its_results_and_what_they_decide(home, tmp_path):
     assert "A stand-in, which decides nothing: 4 images, not 50000, 2 features, not 2048" in first.stdout
     assert len(tasks(tmp_path, REPRODUCTION)) == 8
     again = bdia(*words, "--json")
-    row = json.loads(again.stdout)["rows"][1]
+    row = fits("reproduce", again.stdout)["rows"][1]
     assert (row["protocol"], row["solver"], row["runs"], row["published"]) == (
         "table-2:quad",
         "BDIA(gamma=1)",

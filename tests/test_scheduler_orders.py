@@ -106,7 +106,7 @@ def test_what_has_no_known_levels_is_refused():
         assert_order(diffusers.IPNDMScheduler(), 2)
     with pytest.raises(TypeError, match="pass a number of steps"):
         returned(made(CASES[0]), grid="leading")
-    with pytest.raises(TypeError, match="pass None, 'alternating', 'any' or 'own'"):
+    with pytest.raises(TypeError, match="pass 'smooth', 'alternating', 'any' or 'own'"):
         assert_order(made(CASES[0]), 1, family="rough")
 
 

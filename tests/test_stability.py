@@ -33,10 +33,13 @@ from bdia_numerics import (
     Rex,
     analysis,
     datasheet,
+    grids,
     program,
+    schedules,
 )
 from bdia_numerics.analysis.expansion.order import equations_of
 from bdia_numerics.analysis.stability.characteristic import nowhere_stable
+from bdia_numerics.claims.formal import Multistep
 from bdia_numerics.claims.ledger import mutate
 
 g, g1, g2, p = sympy.symbols("gamma gamma1 gamma2 p")
@@ -362,7 +365,7 @@ def test_an_algebraic_end_of_an_interval_is_a_number():
     """That of the classical method of order 4: -2.785293563405282 (Hairer and Wanner, Solving ODEs II, sec. IV.2)."""
     proved = datasheet(RK4(), measured=False).given
     rows = dict(proved.rows())
-    assert rows["stable, real"] == "0 < -h J < 2.78529 (a root of x**3 - 4*x**2 + 12*x - 24)"
+    assert rows["stable, real"] == "0 < -h J < 2.78529 (a root of x^3 - 4 x^2 + 12 x - 24)"
     for solver in (RK4(), DPMSolver(3), PLMS(4), DEIS(4)):
         ends = {f"{axis}_interval": analysis.stability_interval(solver, axis) for axis in ("real", "imaginary")}
         shown = replace(proved, **ends)
@@ -380,3 +383,35 @@ def test_what_a_refusal_of_an_interval_asks_for_is_possible():
     for axis, wanted in (("real", "numbers to all but one"), ("imaginary", "numbers to all")):
         with pytest.raises(ValueError, match=f"on the {axis} axis .* give {wanted}$"):
             analysis.stability_interval(program.symbolised(CBDIA()), axis)
+
+
+@pytest.mark.parametrize(
+    ("solver", "found"),
+    [
+        (BDIA(1), [("zeta + 1", -1, 1)]),
+        (BDIA2(1, 1), [("zeta**2 + zeta + 1", -Fraction(1, 2), 1 / 2)]),
+        (BDIA3(1, 1, 1), [("zeta + 1", -Fraction(5, 3), 5 / 3), ("zeta**2 + 1", Fraction(1, 3), -1 / 3)]),
+        (BDIA(Fraction(1, 2)), []),
+    ],
+    ids=["two steps", "three steps", "four steps", "damped"],
+)
+def test_growth_parameters(solver, found):
+    """Kills: the sign exchanged, the growth of the principal root, a growth that is not relative."""
+    got = analysis.growth_parameters(solver)
+    assert [(str(g.roots), g.rate, pytest.approx(g.exponent)) for g in got] == found
+    assert all(("grow over a run" in str(g)) == (g.exponent > 0) for g in got)
+    # The run itself, dy/ds = J y with J = 1: a flow that contracts e^2 times more enlarges errors e^(2 exponent) times more.
+    grown = []
+    for length in (2, 4):
+        grid = grids.uniform(schedules.edm(), 300, t_max=length, t_min=0)
+        grown.append(analysis.amplification(solver, grid, J=1.0).total)
+    exponent = max([rate for *_, rate in found], default=-1)
+    assert np.log(grown[1] / grown[0]) / 2 == pytest.approx(exponent, rel=0.03)
+
+
+def test_growths_of_a_pair_that_differ():
+    """Weights that are not symmetric: the growths of a pair are conjugate numbers, given by a polynomial in zeta."""
+    (pair,) = analysis.growth_parameters(Multistep((-1, 0, 0), (1, 2)))
+    assert str(pair.rate) == "-(zeta + 2)/3"
+    assert pair.exponent == pytest.approx(1 / 2)  # two growths add up to -1
+    assert str(pair).endswith("grow over a run by (contraction of the flow)^0.5")

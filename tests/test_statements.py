@@ -26,7 +26,7 @@ EXPECTED = {
     "alg-1",
     *(f"table-{n}" for n in range(1, 5)),
     *(f"figure-{n}" for n in range(1, 7)),
-    *(f"fact-{n}" for n in range(1, 20)),
+    *(f"fact-{n}" for n in range(1, 31)),
     *(f"enclosure-{n}" for n in (1, 2)),
     "digits",
     *(f"coq-{name}" for name in KERNEL),
@@ -58,7 +58,7 @@ def test_numbers_ascend_within_a_kind(kind: str) -> None:
 
 def test_facts_and_measurements_come_last() -> None:
     enclosures, kernel = (f"enclosure-{n}" for n in (1, 2)), (f"coq-{name}" for name in KERNEL)
-    last = [*(f"fact-{n}" for n in range(1, 20)), *enclosures, *MEASUREMENTS, *kernel]
+    last = [*(f"fact-{n}" for n in range(1, 31)), *enclosures, *MEASUREMENTS, *kernel]
     assert [c["id"] for c in CLAIMS[-len(last) :]] == last
 
 

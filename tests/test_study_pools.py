@@ -101,6 +101,21 @@ def test_a_cell_that_kills_its_process_is_a_failure(tmp_path):
     assert 2 <= Counter(k for k, _ in executions(note))[30] <= 3
 
 
+@pytest.mark.slow
+def test_a_cell_that_never_ends_is_named_and_the_others_are_kept(tmp_path):
+    note, begun = tmp_path / "note", time.monotonic()
+    config = Config(cells=12, note=str(note), sleeps=7)
+    found = run(STUDY, config, folder=tmp_path, pool=processes(2, timeout=2))
+    assert time.monotonic() - begun < 300  # and not the ten minutes that the cell would take
+    assert found.attrs["failed"] == 1
+    assert found["status"].item(7) == "Timeout: it had not ended after 2 s, and its process was ended"
+    assert np.flatnonzero(np.isnan(found["sum"])).tolist() == [7]
+    wait_for(lambda: not any(psutil.pid_exists(pid) for k, pid in executions(note) if k == 7))
+    executed = len(executions(note))
+    mended = run(STUDY, config, folder=tmp_path, pool=processes(1, timeout=2))  # a failure is not tried again unasked
+    assert mended.attrs["failed"] == 1 and len(executions(note)) == executed
+
+
 def _drive(folder, note):
     run(STUDY, Config(milliseconds=5, note=str(note)), folder=folder, pool=serial)
 

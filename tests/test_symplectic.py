@@ -13,6 +13,7 @@ from bdia_numerics import (
     DDIM,
     EDICT,
     OBELM,
+    SOLVERS,
     Heun,
     McCallumFoster,
     Midpoint,
@@ -25,7 +26,7 @@ from bdia_numerics import (
     schedules,
     solve,
 )
-from bdia_numerics.program import structure
+from bdia_numerics.program import invertibility, structure
 
 VP = schedules.vp_linear()
 GRID = grids.uniform(VP, 5, t_min=0.01)
@@ -116,6 +117,26 @@ def test_the_determinant_is_that_of_the_whole_step(solver):
     (number,) = analysis.step_determinants(solver, grid)
     jacobian = analysis.model_jacobian(step, both, 0.0)
     assert np.linalg.det(jacobian) == pytest.approx(np.full(4, float(number) ** 3), rel=1e-8)
+
+
+EXACT_SOLVERS = {name: make() for name, make in SOLVERS.items() if invertibility(make()).invertible}
+# With four registers, or in sigma/alpha, its matrices on this grid are so large that a determinant has few digits.
+EXACT_SOLVERS["SymmetricMultistep"] = SOLVERS["SymmetricMultistep"](3, variable="angle")
+
+
+@pytest.mark.parametrize("name", EXACT_SOLVERS)
+def test_no_model_changes_the_volume(name):
+    """The determinant of a run is the product of own coefficients, whatever slope the model has at each index."""
+    solver, rng = EXACT_SOLVERS[name], np.random.default_rng(0)
+    grid = grids.uniform(VP, 3 + structure(solver).depth, t_max=0.9, t_min=0.1)
+    own = np.prod([float(c) for c in analysis.step_determinants(solver, grid)])
+    for J in rng.normal(size=(3, grid.n + 1)):
+        for direction, wanted in (("sample", own), ("invert", 1 / own)):
+            run = analysis.amplification(solver, grid, direction, J=J)
+            # A determinant is known to some roundings of the largest product of its entries.
+            slack = 1e2 * np.finfo(float).eps * np.linalg.norm(run.product, 2) ** len(run.registers)
+            assert slack < abs(wanted) / 100
+            assert np.linalg.det(run.product) == pytest.approx(wanted, abs=slack)
 
 
 def test_determinants_are_exact():

@@ -13,11 +13,13 @@ from bdia_numerics.testing import (
     assert_latent_valid,
     assert_nfe,
     assert_order,
+    order_of,
 )
 from bdia_numerics.testing import assert_round_trip as assert_returns
 from bdia_numerics.testing.carry import cut
 
 down, up = both(ddim)
+leap_down = both(leap)[0]
 
 
 def alternating_edict(eps, grid, z, up, p=0.93):
@@ -262,12 +264,27 @@ def test_several_states_in_one_array_are_cut_by_rows():
         cut(np.zeros(36), (6, 3), 2)
 
 
+def test_families_have_names():
+    assert assert_order(leap_down, 1, family="alternating", states=4).family == "alternating in asinh"
+    assert assert_order(down, 1, family="alternating:ratio=3", states=4)
+    leading = assert_order(down, 1, family="leading", states=8)
+    assert leading.family == "Stable Diffusion's leading" and leading.up_to == 500
+    assert order_of(down, family="flow", states=8).agrees(1)
+    assert 0 < assert_latent_valid(down, invert=up, family="leading") < 0.3
+
+
 def test_arguments_and_returns_that_fit_nothing():
-    for family in ("alternating", "leading"):
-        with pytest.raises(TypeError, match=f"family='{family}' is not a family of grids"):
+    for family, error, says in (
+        ("alternate", ValueError, "unknown: use alternating"),
+        (3, TypeError, "3 is not a family of grids"),
+    ):
+        with pytest.raises(error, match=says):
             assert_order(down, 1, family=family)
-        with pytest.raises(TypeError, match=f"family='{family}' is not a family of grids"):
+        with pytest.raises(error, match=says):
             assert_latent_valid(down, invert=up, family=family)
+    for order in ("1", None, float("inf")):
+        with pytest.raises(ValueError, match="is not an order: pass a finite number, such as 2"):
+            assert_order(down, order)
     for states in (0, -1):
         with pytest.raises(ValueError, match=f"states={states}: pass a number of 1 or more"):
             assert_returns(down, invert=up, states=states)

@@ -33,7 +33,7 @@ def signs(names, kind, font):
 
 EXPECTED = {
     **signs(ITALICS, "mord", ITALIC), **signs(UPRIGHTS, "mord", UPRIGHT), **signs(RELATIONS, "mrel", UPRIGHT),
-    **{rf"\{name}": (name, "mop", UPRIGHT) for name in ("log", "ln", "exp", "cosh", "det", "max", "sup")},
+    **{rf"\{name}": (name, "mop", UPRIGHT) for name in ("log", "ln", "exp", "cosh", "sin", "tanh", "det", "lim", "max", "min", "sup")},
     r"\cdot": ("⋅", "mbin", UPRIGHT), r"\times": ("×", "mbin", UPRIGHT), r"\pm": ("±", "mbin", UPRIGHT),
     r"\bmod": ("mod", "mbin", UPRIGHT), r"\operatorname{mod}": ("mod", "mop", UPRIGHT),
     r"\mathcal N": ("N", "mord", "KaTeX_Caligraphic 400 normal"), r"\mathbb E": ("E", "mord", "KaTeX_AMS 400 normal"),

@@ -91,6 +91,7 @@ EXAMPLES = [
     grids.karras(schedules.edm(), 4, t_min=0.002, append_zero=True), grids.symbolic(3), grids.random(SCHEDULE, 5, seed=1),
     grids.from_values([0, 1, 2], [1.0, 0.9, 0.5], [0.1, 0.2, 0.9]), GRID.point(2), grids.Between(1, 0, Fraction(1, 2)),
     LAW, problems.Gaussian([0.5]), problems.Gaussian([Fraction(1, 3)], Fraction(2)), problems.Empirical(Z, 0.1), problems.Uniform([0], [1]),
+    problems.from_eps(model, dimension=2, schedule=SCHEDULE),
     problems.Product((problems.Gaussian([0.0]), problems.Uniform([0.0], [2.0]))), LAW.model(SCHEDULE), LAW.flow_certificate,
     problems.GuidedGaussians(problems.Gaussian([0.0, 1.0]), problems.Gaussian([1.0, 1.0]), 2),
     problems.Gaussian([0.5, 1.0]).flow_certified(Z, 0.9, 0.1, SCHEDULE),

@@ -40,9 +40,11 @@ from bdia_numerics.analysis.perturbation.precision import Requirement, RoundTrip
 from bdia_numerics.analysis.sheet.datasheet import Datasheet, datasheet
 from bdia_numerics.analysis.sheet.proved import Proved
 from bdia_numerics.analysis.stability.characteristic import (
+    GrowthParameter,
     StabilityInterval,
     StabilityRegion,
     characteristic_polynomial,
+    growth_parameters,
     stability_interval,
     stability_polynomial,
     stability_region,
@@ -64,6 +66,7 @@ __all__ = [
     "Finding",
     "GlobalError",
     "GridFamily",
+    "GrowthParameter",
     "LeadingError",
     "LocalErrors",
     "ObservedOrder",
@@ -91,6 +94,7 @@ __all__ = [
     "error_budget",
     "gaussian_jacobian",
     "global_error",
+    "growth_parameters",
     "inverse_growth",
     "inverse_growths",
     "leading_error",

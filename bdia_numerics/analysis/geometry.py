@@ -6,8 +6,7 @@ are those of the run that a model makes.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -17,9 +16,9 @@ import numpy as np
 from bdia_numerics.analysis.perturbation.amplification import evaluations, slot_matrix
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Predicting, prediction_of
-from bdia_numerics.program import Run, Segment, Solver, inverse_run, record_steps, structure
-from bdia_numerics.program.inverse import invert_matrix
-from bdia_numerics.program.ops import interpret
+from bdia_numerics.problems.checks import generator
+from bdia_numerics.program import Solver, inverse_run, record_steps, structure
+from bdia_numerics.program.inverse import own_coefficients
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.spaces import Array, kind_of, plain
 from bdia_numerics.spaces.values import ordered
@@ -163,7 +162,7 @@ def asymmetry(
         return _from_squares(np.sum(((E - np.swapaxes(E, -1, -2)) / 2) ** 2, (-1, -2)), np.sum(E**2, (-1, -2)))
     if probes < 2:
         raise ValueError(f"probes={probes}: take 2 or more, or None for the whole Jacobian")
-    rng = np.random.default_rng(0) if rng is None else rng
+    rng = generator(0 if rng is None else rng)
     over = tuple(range(array.ndim - axes, array.ndim))
     anti, size = [], []
     for _ in range(probes):
@@ -241,26 +240,7 @@ def step_determinants(solver: Solver, grid: Grid) -> tuple[Any, ...]:
     """
     run = record_steps(solver, grid)
     inverse_run(run)  # refuses what cannot be undone
-    return tuple(_determinant(segment, run) for segment in run.segments)
-
-
-def _determinant(segment: Segment, run: Run) -> Any:
-    """Return the determinant of a step with the model's output set to zero."""
-    space = run.trace.grid.space
-    zero, one, registers = space.field(0), space.field(1), tuple(segment.before)
-    nothing = [zero] * len(registers)
-
-    def combined(terms: Sequence[tuple[Any, list[Any]]]) -> list[Any]:
-        return [sum((c * row[j] for c, row in terms), zero) for j in range(len(registers))]
-
-    # The model's output, of this slot or an earlier one, counts as zero.
-    values: defaultdict[int, list[Any]] = defaultdict(lambda: nothing)
-    for k, held in enumerate(segment.before.values()):
-        values[held.number] = [one if j == k else zero for j in range(len(registers))]
-    interpret(segment.ops, values, lambda op, argument: nothing, combined)
-    matrix = tuple(tuple(values[segment.after[name].number]) for name in registers)
-    determinant = invert_matrix(matrix, space)[1]
-    return space.coefficient(determinant) if space.exact else determinant
+    return tuple(own_coefficients(segment, run.trace.grid.space) for segment in run.segments)
 
 
 @ordered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bdia_numerics.claims.entries import Ledger
 from bdia_numerics.claims.ledger import (
     CheckFailed,
     Decided,
@@ -14,6 +15,16 @@ from bdia_numerics.claims.ledger import (
 )
 from bdia_numerics.spaces.values import share
 
-__all__ = ["CheckFailed", "Decided", "Statement", "checks", "decide", "run_mutant", "statements", "unique_checks"]
+__all__ = [
+    "CheckFailed",
+    "Decided",
+    "Ledger",
+    "Statement",
+    "checks",
+    "decide",
+    "run_mutant",
+    "statements",
+    "unique_checks",
+]
 
 share(*map(globals().get, __all__))

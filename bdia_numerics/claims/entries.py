@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from bdia_numerics.spaces.showing import Listing, Shown
+
 VERDICTS = ("proved", "measured", "refuted", "misprint", "definition", "needs-weights", "skipped", "open", "failed")
 TEXT_WRONG, UNCLEAR, NOT_REPRODUCED = (
     "formula right, text wrong",
@@ -44,7 +46,17 @@ NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?")
 
 
 class CheckFailed(Exception):
-    """A check did not find what the claim says."""
+    """A check did not find what the claim says.
+
+    Examples
+    --------
+    >>> from bdia_numerics.claims.entries import CheckFailed, require
+    >>> try:
+    ...     require(1 + 1 == 3, "1 + 1 is not 3")
+    ... except CheckFailed as error:
+    ...     print(error)
+    1 + 1 is not 3
+    """
 
 
 class Skipped(Exception):
@@ -137,8 +149,8 @@ class Check:
     shows: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Decided:
+@dataclass(frozen=True, repr=False)
+class Decided(Shown):
     """A statement with its verdict.
 
     Attributes
@@ -172,6 +184,15 @@ class Decided:
         kind = self.kind or own or _KIND_OF.get(self.verdict, self.verdict)
         object.__setattr__(self, "kind", kind)
 
+    def __str__(self) -> str:
+        return f"{self.statement.id}: {self.kind} ({self.statement.title})"
+
+
+class Ledger(Listing[Decided]):
+    """Decided statements, as `Ledger(decide())`: their table in notebooks, in pandas and as a page."""
+
+    __slots__ = ()
+
 
 @dataclass(frozen=True)
 class MutantResult:
@@ -185,7 +206,29 @@ class MutantResult:
 
 
 def require(condition: object, message: str) -> None:
-    """Raise CheckFailed with the message unless the condition holds."""
+    """Raise CheckFailed with the message unless the condition holds.
+
+    Parameters
+    ----------
+    condition
+        What must hold.
+    message
+        What is said if it does not.
+
+    Returns
+    -------
+    None
+
+    Raises
+    ------
+    CheckFailed
+        Unless it holds.
+
+    Examples
+    --------
+    >>> from bdia_numerics.claims.entries import require
+    >>> require(1 + 1 == 2, "arithmetic has failed")
+    """
     if not condition:
         raise CheckFailed(message)
 
@@ -242,6 +285,11 @@ def fill(text: str, found: Found) -> str:
     found
         Values by name.
 
+    Returns
+    -------
+    str
+        The text with the values.
+
     Raises
     ------
     ValueError
@@ -249,6 +297,7 @@ def fill(text: str, found: Found) -> str:
 
     Examples
     --------
+    >>> from bdia_numerics.claims.ledger import fill
     >>> fill("the errors {errors:.2g} fall with order {order:.1f}", {"errors": [0.123, 0.0312], "order": 1.98})
     'the errors 0.12, 0.031 fall with order 2.0'
     """

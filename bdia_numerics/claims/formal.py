@@ -5,8 +5,10 @@ Coupled two-state solvers are relations between states and abstract increments, 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from bdia_numerics import grids
@@ -16,7 +18,7 @@ from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Solver, Tr
 from bdia_numerics.program.ops import Held, interpret
 from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.runs.state import State, identity
-from bdia_numerics.solvers import BDIA
+from bdia_numerics.solvers import BDIA, RK4
 from bdia_numerics.spaces import SYMBOLS, Vector, formal_model
 from bdia_numerics.spaces.later import sympy
 
@@ -26,6 +28,22 @@ class Formal:
     """A symbolic grid with the paper's abbreviations; eps is uninterpreted.
 
     Indices are those of the grid: on three points, 2, 1, 0 stand for i+1, i, i-1.
+
+    Parameters
+    ----------
+    n
+        Slots of the grid.
+
+    Raises
+    ------
+    ValueError
+        For a number below 1.
+
+    Examples
+    --------
+    >>> from bdia_numerics.claims.formal import Formal
+    >>> Formal(2).grid.n
+    2
     """
 
     n: int
@@ -92,18 +110,95 @@ class Formal:
         return list(solve(solver, self.model, self.grid, z, return_trajectory=True).trajectory)
 
 
+@dataclass(frozen=True)
+class Multistep:
+    """A linear multistep method of k steps as a program, sum of a_j y_{n+j} = h (sum of b_j f_{n+j}), a_k = 1 and b_k = 0.
+
+    With y = z/alpha and f = eps on steps equal in s = sigma/alpha; `in_time`, y = z and f = dz/dt on steps equal in t.
+
+    Attributes
+    ----------
+    a, b
+        a_0, ..., a_{k-1} and b_1, ..., b_{k-1}: no evaluation at the state that is overwritten, so that the step has an exact inverse. With
+        one b more, the first is b_0, and it has none.
+    """
+
+    a: tuple[Any, ...]
+    b: tuple[Any, ...]
+    in_time: bool = False
+    starter: Solver = field(default_factory=RK4)
+
+    @property
+    def registers(self) -> tuple[str, ...]:
+        """The states, the oldest first."""
+        return (*(f"z_{lag}" for lag in range(len(self.a) - 1, 0, -1)), "z")
+
+    def step(self, s: Recorder) -> None:
+        """Record the step from t_i to t_{i-1}."""
+        held, end = s.registers, s.i - 1
+        place, scale = (s.t, lambda time: 1) if self.in_time else (s.sigma_bar, s.alpha)
+        slopes = [s.velocity(z, s.eps(z)) if self.in_time else s.eps(z) for z in held[-len(self.b) :]]
+        states = [z / scale(s.time(z)) for z in held]
+        y = sum(map(operator.mul, states, map(s.value, self.a)))
+        f = sum(map(operator.mul, slopes, map(s.value, self.b)))
+        s.assign(held[0], scale(end) * ((place(end) - place(s.i)) * f - y), at=end)
+        for older, newer in pairwise(held):
+            s.swap(older, newer)
+
+
 def symbols(*names: str) -> tuple[Any, ...]:
     """Return sympy symbols."""
     return tuple(sympy.Symbol(name) for name in names)
 
 
 def vectors(*names: str) -> tuple[Vector, ...]:
-    """Return free vectors."""
+    """Return free vectors.
+
+    Parameters
+    ----------
+    names
+        Of the vectors.
+
+    Returns
+    -------
+    tuple of Vector
+        One a name, each a generator of a free module.
+
+    Examples
+    --------
+    >>> from bdia_numerics.claims.formal import vectors
+    >>> z, y = vectors("z", "y")
+    >>> 2 * z - y + y == 2 * z
+    True
+    """
     return tuple(Vector.basis(name) for name in names)
 
 
 def equal(left: Vector, right: Vector, what: str) -> None:
-    """Require two vectors to be equal."""
+    """Require two vectors to be equal.
+
+    Parameters
+    ----------
+    left, right
+        Vectors.
+    what
+        What is compared, for the message.
+
+    Returns
+    -------
+    None
+
+    Raises
+    ------
+    CheckFailed
+        Unless all their coefficients are equal.
+
+    Examples
+    --------
+    >>> from bdia_numerics.claims.formal import equal, vectors
+    >>> (z,) = vectors("z")
+    >>> equal(z + z, 2 * z, "twice z")
+    """
     difference = left - right
     require(not difference.terms, f"{what}: the two sides differ by {dict(difference.terms)}")
 

@@ -81,7 +81,33 @@ def mutate(subject: Any, *replacements: tuple[str, str]) -> Any:
 
 
 def mutant(subject: Any, *replacements: tuple[str, str]) -> Callable[[], Any]:
-    """Return `mutate` put off until the mutant is wanted."""
+    """Return `mutate` put off until the mutant is wanted.
+
+    Parameters
+    ----------
+    subject
+        A class or a function of the package.
+    replacements
+        Pairs of a piece of its source and what stands for it.
+
+    Returns
+    -------
+    callable
+        Makes the class or function with the pieces replaced.
+
+    Raises
+    ------
+    ValueError
+        When it is called, for a piece that its source does not hold once.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA
+    >>> from bdia_numerics.claims.ledger import mutant
+    >>> made = mutant(BDIA, ("z_prev - (1 - g)", "z_prev - 1"))
+    >>> made().__name__
+    'BDIA'
+    """
     return lambda: mutate(subject, *replacements)
 
 
@@ -116,7 +142,7 @@ __all__ = [
 
 FEW = 8
 """So many checks are run in this process: others would take longer to start."""
-PROOFS = ("test_proposition_1", "test_time_symmetry", "test_lemmas", "test_inverses")
+PROOFS = ("test_proposition_1", "test_time_symmetry", "test_lemmas", "test_inverses", "test_volume", "test_barrier")
 """Checks that are written to be read, in proofs/; the wheel carries these files."""
 
 _CHECKS: dict[str, Check] = {}
@@ -146,6 +172,25 @@ def check(
         The extra without which it is skipped.
     shows
         By name, what makes the data that pages show of a claim which holds.
+
+    Returns
+    -------
+    callable
+        A decorator, which leaves the function as it is.
+
+    Raises
+    ------
+    ValueError
+        For no mutants, and a verdict that there is not.
+
+    Examples
+    --------
+    >>> from bdia_numerics.claims.ledger import check
+    >>> try:
+    ...     check("fact-99", verdict="proved", mutants={})
+    ... except ValueError as error:
+    ...     print(str(error).rpartition(", and ")[2])
+    a mutant must be declared
     """
     if verdict not in VERDICTS or not mutants:
         raise ValueError(

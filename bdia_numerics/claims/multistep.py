@@ -121,7 +121,7 @@ def dpm_solver_pp(solver: Any = DPMSolverPP) -> None:
 _PLUS = "over_previous_slot(s, self.gamma, z_prev, z, forward)"
 _BDIA_PLUS_MUTANTS = {
     "forward increment negated": {"solver": mutant(BDIADPMSolverPP, (_PLUS, _PLUS.replace("forward", "-forward")))},
-    "z_i not subtracted": {"solver": mutant(BDIADPMSolverPP, ("self.exact) - z", "self.exact)"))},
+    "z_i not subtracted": {"solver": mutant(BDIADPMSolverPP, ("weights) - z", "weights)"))},
 }
 
 

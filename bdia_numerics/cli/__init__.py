@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bdia_numerics.cli import schemas
+from bdia_numerics.cli.certify import certify
 from bdia_numerics.cli.edit import edit
 from bdia_numerics.cli.handling import OneLine, status_of
 from bdia_numerics.cli.lint import lint
@@ -29,7 +32,6 @@ app = typer.Typer(
     "Options mean the same in every command: --solver name:parameter=value (again for more), --grid, --family (how grids are refined), "
     "--schedule, --distribution, --steps, --nfe (a budget of model evaluations), --dtype, --figure, --html, --json. Names of solvers, "
     "grids, schedules and distributions can be module:object, of a file in this folder. Numbers are read exactly: 9/10 and 0.9.",
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -37,9 +39,9 @@ app = typer.Typer(
 )
 
 COMMANDS: dict[str, Callable[..., Any]] = {
-    "verify": verify, "list": list_solvers, "roundtrip": roundtrip, "lint": lint, "converge": converge,
-    "work-precision": work_precision, "map": gamma_map, "encode-table": encode_table, "sweep": sweep, "reproduce": reproduce, "edit": edit,
-    "datasheet": show_datasheet, "figures": figures, "explore": explore, "pages": pages,
+    "verify": verify, "list": list_solvers, "roundtrip": roundtrip, "lint": lint, "certify": certify, "converge": converge,
+    "work-precision": work_precision, "map": gamma_map, "encode-table": encode_table, "sweep": sweep, "reproduce": reproduce,
+    "edit": edit, "datasheet": show_datasheet, "figures": figures, "explore": explore, "pages": pages,
 }  # fmt: skip
 for _name, _run in COMMANDS.items():
     app.command(_name, cls=Command)(_run)
@@ -65,10 +67,26 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _schema(output: str | None) -> None:
+    if output is not None:
+        typer.echo(json.dumps(schemas.schema(output), indent=2))
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            "--schema",
+            metavar="COMMAND",
+            callback=_schema,
+            is_eager=True,
+            help="Print the JSON Schema of a command's --json.",
+        ),
+    ] = None,
 ) -> None:
     pass

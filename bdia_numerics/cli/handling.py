@@ -33,6 +33,7 @@ _AS_OPTIONS = {
     "end the grid above it (t_min > 0), or encode by another method, such as inversion.DDIMInversion()": (
         "pass --grid uniform:t_min=0.01, or --inversion '(10)'"
     ),
+    "pass invert=, ": "pass --invert, ",
     "pass fewer states at a time": "pass a smaller --count, or a narrower --dtype",
 }
 """Remedies of the library in words of the command line."""
@@ -50,6 +51,7 @@ class OneLine(TyperGroup):
         given: Sequence[str] | None = args[0] if args else options.get("args")
 
         def run() -> None:
+            self._main_shell_completion({}, "bdia")  # ends the program where a shell asks for words
             words = list(sys.argv[1:] if given is None else given)
             with self.make_context(options.get("prog_name") or "bdia", words) as context:
                 self.invoke(context)

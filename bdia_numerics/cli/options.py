@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ import typer
 from typer.core import TyperCommand
 
 from bdia_numerics import names
+from bdia_numerics.cli import schemas
 from bdia_numerics.runs.files import check, write
 from bdia_numerics.texts import listed, real, whole
 
@@ -110,6 +112,7 @@ class Command(TyperCommand):
                 whole(option, value, least=0 if name == "seed" else -(2**63))
             elif type(value) is float:
                 real(option, value)
+        _RUNNING.set(ctx.command_path.partition(" ")[2])
         return super().invoke(ctx)
 
 
@@ -176,8 +179,13 @@ def counting(what: str, total: int | None) -> Iterator[Callable[..., None]]:
         yield advance
 
 
-def as_text(data: dict[str, Any]) -> str:
-    """Return data as JSON; numbers that JSON lacks are null."""
+_RUNNING = ContextVar("_RUNNING", default="")
+"""The words of the command that runs."""
+
+
+def as_text(data: dict[str, Any], variant: str = "") -> str:
+    """Return what the running command found as JSON, with its schema and version; numbers that JSON lacks are null."""
+    data = schemas.marked(f"{_RUNNING.get()} {variant}".strip(), data)
     return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
 
 

@@ -94,7 +94,8 @@ def _recomputed(names: list[str], known: Any, folder: Path) -> Path:
 
 def _list_figures(names: list[str], known: Any, gallery: Any, as_json: bool) -> None:
     if as_json:
-        typer.echo(as_text({name: {"caption": known[name].caption, "data": list(known[name].data)} for name in names}))
+        data = {name: {"caption": known[name].caption, "data": list(known[name].data)} for name in names}
+        typer.echo(as_text({"figures": data}, "--list"))
         return
     rows = []
     for name in names:
@@ -162,9 +163,9 @@ def pages(
     Without --recompute those that need runs are left as they are. `bdia figures --recompute --data paper_figs/data` runs the studies behind
     the saved data of figures.
     """
-    from bdia_numerics.cli.reference import page_of
+    from bdia_numerics.cli.reference import SCHEMAS, page_of
 
-    known = {**documents.DOCUMENTS, "commands": page_of(context.find_root().command)}
+    known = {**documents.DOCUMENTS, "commands": page_of(context.find_root().command), "json": SCHEMAS}
     if unknown := [name for name in names or () if name not in known]:
         raise ValueError(f"{unknown[0]} is none of {', '.join(known)}")
     chosen = {name: page for name, page in known.items() if not names or name in names}
@@ -196,7 +197,7 @@ def _list_pages(chosen: dict[str, Document], as_json: bool) -> None:
         for name, d in chosen.items()
     }
     if as_json:
-        typer.echo(as_text(listed))
+        typer.echo(as_text({"pages": listed}, "--list"))
         return
     runs = {name: f"{d.minutes:g}{', saved' if d.saved else ''}" if d.minutes else "" for name, d in chosen.items()}
     rows = ((name, d.files, d.source, runs[name]) for name, d in chosen.items())

@@ -12,16 +12,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bdia_numerics.cli import schemas
 from bdia_numerics.formulas import table
 from bdia_numerics.pages.documents import Document
 from bdia_numerics.pages.template import between
 
-PLACE = "docs/commands.md"
+PLACE, JSON = "docs/commands.md", "docs/json.md"
 EXAMPLES: Mapping[str, str] = {
     "verify": "--only eq-27,eq-61",
     "list": "",
     "roundtrip": "--solver bdia:gamma=9/10 --steps 20",
     "lint": "--steps 10",
+    "certify": "bdia --claim order=2,order=1@alternating,invertible,nfe=1",
     "converge": "--solver bdia --solver ddim --distribution gaussian --family smooth",
     "work-precision": "--solver bdia --solver ddim --nfe 10,20 --states 16",
     "map": "--distribution gaussian --steps 10 --grid leading,trailing --states 100",
@@ -105,6 +107,19 @@ def contents(group: Any, root: Path, recompute: bool) -> Mapping[str, str]:
     """Return the page of a group's commands, with its outputs as they stand there or run anew."""
     page = (root / PLACE).read_text(encoding="utf-8")
     return {PLACE: between(page, {"commands": sections(group, "" if recompute else page)})}
+
+
+def _tables() -> Iterator[str]:
+    for output, fields in schemas.known().items():
+        rows = [(f"`{path}`", *said.split(": ", 1)) for path, said in fields.items() if path != "version"]
+        yield f"### bdia {output}\n\nVersion {fields['version']}.\n\n{table(('field', 'type', 'what it is'), rows)}\n"
+
+
+def _schemas(root: Path, recompute: bool) -> Mapping[str, str]:
+    return {JSON: between((root / JSON).read_text(encoding="utf-8"), {"schemas": "\n".join(_tables())})}
+
+
+SCHEMAS = Document(JSON, "the schemas of the commands", _schemas)
 
 
 def page_of(group: Any) -> Document:

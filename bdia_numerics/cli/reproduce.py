@@ -121,7 +121,7 @@ def reproduce(
     given.checked(config)
     folder = out or Path("results") / f"{table.replace(':', '-')}-{config.data}"
     pool = pool_of(1 if workers is None and scheduler is None else workers, scheduler)
-    kept = finished(folder, study.REPRODUCTION)
+    kept = finished(folder, study.REPRODUCTION, config)
     left = sum(key(task) not in kept for task in work(study.REPRODUCTION, config))
     try:
         with counting(table, left) as advance:

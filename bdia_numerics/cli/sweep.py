@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, as_text, counting, show_table
+from bdia_numerics.cli.options import AsJson, Figure, as_text, counting, figure_path, save_figure, show_table
 from bdia_numerics.cli.studies import ROWS, show_rows
 from bdia_numerics.spaces.later import Later
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bdia_numerics.studies import Outcome, Pool, Study, Task
 
 files = Later("bdia_numerics.studies.engine.files")
+plots = Later("bdia_numerics.plots")
 local = Later("bdia_numerics.studies.engine.local")
 running = Later("bdia_numerics.studies.engine.running")
 studies = Later("bdia_numerics.studies")
@@ -47,6 +48,10 @@ def sweep(
         int | None, typer.Option(help="Processes on this machine; one for each core by default.")
     ] = None,
     scheduler: Annotated[str | None, typer.Option(help="A Dask cluster instead, such as tcp://host:8786.")] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="For a cell; it is recorded as failed then. Not on a Dask cluster."),
+    ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Run cells again that failed before.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say how many cells there are, and how long they take.")
@@ -54,21 +59,23 @@ def sweep(
     tasks: Annotated[
         bool, typer.Option("--tasks", help="Show the cells that were run, the slowest first; run none.")
     ] = False,
+    figure: Figure = None,
     as_json: AsJson = False,
 ) -> None:
     """Run any product of solvers, parameters, grids, problems, steps, dtypes and seeds, or a study.
 
     Each cell is kept when it is finished. If the sweep is stopped or killed, the same command continues it, and the dataset is the same.
-    The exit status is 1 if a cell failed.
+    With more solvers, steps or seeds in the file it computes the new cells alone. The exit status is 1 if a cell failed.
     """
     chosen, settings, folder = _chosen(config, study, out)
     if tasks:
-        status = _show_tasks(studies.tasks(folder, chosen), as_json)
+        status = _show_tasks(studies.tasks(folder, chosen, settings), as_json)
     elif dry_run:
         status = _show_plan(chosen, settings, folder, workers, as_json)
     else:
+        figure_path(figure)
         try:
-            status = _go(chosen, settings, folder, pool_of(workers, scheduler), retry, as_json)
+            status = _go(chosen, settings, folder, pool_of(workers, scheduler, timeout), retry, figure, as_json)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("stopped; the same command goes on from here") from None
     raise typer.Exit(status)
@@ -91,18 +98,22 @@ def _chosen(path: Path | None, name: str | None, out: Path | None) -> tuple[Stud
     return study, settings, out or Path("results") / (path.stem if path else study.name)
 
 
-def pool_of(workers: int | None, scheduler: str | None) -> Any:
-    """Return where a study's cells are computed; ValueError for both a number of processes and a cluster."""
+def pool_of(workers: int | None, scheduler: str | None, timeout: float | None = None) -> Any:
+    """Return where a study's cells are computed; ValueError for both a number of processes, or a timeout, and a cluster."""
     if scheduler is not None:
+        if timeout is not None:
+            raise ValueError(
+                f"--timeout={timeout:g} and --scheduler={scheduler}: only processes of this machine can be ended, leave one out"
+            )
         if workers is not None:
             raise ValueError(
                 f"--workers={workers} and --scheduler={scheduler}: a cluster has its own workers, give one of the two"
             )
         return studies.cluster(scheduler)
-    return studies.serial if workers == 1 else studies.processes(workers)
+    return studies.serial if workers == 1 and timeout is None else studies.processes(workers, timeout=timeout)
 
 
-def _go(study: Study, settings: Any, folder: Path, pool: Pool, retry: bool, as_json: bool) -> int:
+def _go(study: Study, settings: Any, folder: Path, pool: Pool, retry: bool, figure: Path | None, as_json: bool) -> int:
     failed = 0
 
     def watch(outcome: Outcome) -> None:
@@ -113,7 +124,10 @@ def _go(study: Study, settings: Any, folder: Path, pool: Pool, retry: bool, as_j
 
     with counting(study.name[:14], len(design.work(study, settings))) as advance:
         dataset = studies.run(study, settings, folder=folder, pool=pool, retry=retry, advance=advance, watch=watch)
-    path, done = running.dataset_path(folder, study), studies.tasks(folder, study)
+    path, done = running.dataset_path(folder, study), studies.tasks(folder, study, settings)
+    if figure is not None:
+        save_figure(figure, plots.figure_of(study, dataset))
+        typer.echo(f"figure: {figure}", err=True)
     failures = [t for t in done if t.failure]
     if as_json:
         head = {
@@ -145,7 +159,7 @@ def _show_failures(failures: Sequence[tuple[Mapping[str, Any], str]]) -> None:
 
 def _show_tasks(done: list[Task], as_json: bool) -> int:
     if as_json:
-        typer.echo(as_text({"cells": [asdict(t) for t in done]}))
+        typer.echo(as_text({"cells": [asdict(t) for t in done]}, "--tasks"))
     else:
         first = sorted(done, key=lambda t: (not t.failure, -t.seconds))[:ROWS]
         rows = ((_words(t.cell), f"{t.seconds:.3g}", t.attempts, t.worker, t.failure) for t in first)
@@ -155,7 +169,7 @@ def _show_tasks(done: list[Task], as_json: bool) -> int:
 
 
 def _show_plan(study: Study, settings: Any, folder: Path, workers: int | None, as_json: bool) -> int:
-    kept = running.finished(folder, study)
+    kept = running.finished(folder, study, settings)
     missing = [cell for cell in design.work(study, settings) if design.key(cell) not in kept]
     apart, job = max(1, len(missing) // SAMPLES), local.StudyJob(study, settings, "", "")
     tried = [local.attempt(job, cell) for cell in [*missing[:1], *missing[apart // 2 :: apart][:SAMPLES]]]
@@ -170,7 +184,7 @@ def _show_plan(study: Study, settings: Any, folder: Path, workers: int | None, a
         "workers": count,
     }
     if as_json:
-        typer.echo(as_text({**found, "seconds": each * len(missing) / count}))
+        typer.echo(as_text({**found, "seconds": each * len(missing) / count}, "--dry-run"))
         return 0
     typer.echo(f"study {study.name}: {len(missing)} cells to run, {len(kept)} finished in {folder}")
     typer.echo(

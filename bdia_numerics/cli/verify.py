@@ -128,7 +128,7 @@ def _mutants(only: Sequence[str] | None, *, as_json: bool) -> int:
             {"claims": list(r.ids), "mutant": r.mutant, "killed": r.killed, "skipped": r.skipped, "how": r.how}
             for r in found
         ]
-        typer.echo(as_text({"mutants": listed}))
+        typer.echo(as_text({"mutants": listed}, "--mutants"))
     else:
         said = ("yes" if r.killed else "skipped" if r.skipped else ("NO", "bold red") for r in found)
         rows = ((", ".join(r.ids), r.mutant, killed, r.how) for r, killed in zip(found, said, strict=True))

@@ -42,6 +42,13 @@ def alphas_cumprod(config: SchedulerConfig, dtype: Any = np.float64) -> Array:
     if config["rescale_betas_zero_snr"]:
         found = zero_terminal_snr(found)
         if shift is None and dtype is np.float32:  # these go back to betas, and round once more
+            if not found[:-1].all():
+                t, names = int(np.argmin(found)), ("beta_schedule", "beta_start", "beta_end")
+                given = ", ".join(f"{name}={config[name]}" for name in names)
+                raise ValueError(
+                    f"{given}: alphas_cumprod is 0 in float32 from t={t} on, and the scheduler divides by it: "
+                    "give smaller betas"
+                )
             ratios = np.concatenate([found[:1], found[1:] / found[:-1]])
             found = np.cumprod(1 - (1 - ratios), dtype=np.float64).astype(dtype)
         if config.family.walk in ("points", "intervals"):

@@ -157,6 +157,10 @@ def layout(
     ValueError
         For a class whose walk is not read, for what the scheduler itself would refuse, and for a time outside its table.
     """
+    if not isinstance(config, SchedulerConfig):
+        raise TypeError(
+            f"config={shown(config)} is not a SchedulerConfig: pass configs.from_mapping(config), or configs.read(path)"
+        )
     refuse(
         (not config.known, f"the walk of {config.name[:80]} is not read: {config.family.why}"),
         (
@@ -189,7 +193,7 @@ def layout(
     table = alphas_cumprod(config, np.float32)
     # These keep sigma/alpha in float32, the others look alpha^2 up in each step.
     kept = table if config.rule in ("points", "intervals") else table.astype(np.float64)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):  # infinite where alpha is 0 or next to it
         levels = np.sqrt((1 - kept) / kept)
     return _RULES[config.rule](config, asked, levels, table)
 

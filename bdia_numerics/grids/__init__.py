@@ -32,6 +32,7 @@ from bdia_numerics.grids.recipes import (
 from bdia_numerics.schedules import Discrete, Schedule
 from bdia_numerics.spaces import Space
 from bdia_numerics.spaces.values import ordered, share
+from bdia_numerics.texts import shown
 
 __all__ = [
     "Between",
@@ -82,10 +83,21 @@ def uniform(
     space
         The number system.
 
+    Returns
+    -------
+    Grid
+        Of n slots.
+
     Raises
     ------
     ValueError
         For n < 1 and for ends outside the schedule's domain or in the wrong order.
+
+    Examples
+    --------
+    >>> from bdia_numerics import grids, schedules
+    >>> grids.uniform(schedules.vp_linear(), 4).t
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
     """
     return build(Power(schedule, slots_of(n), *ends_of(schedule, t_max, t_min), 1), space, schedule)
 
@@ -127,7 +139,7 @@ def karras(
     schedule: Schedule,
     n: int,
     *,
-    rho: float | int | Fraction = 7,
+    rho: spaces.Number = 7,
     t_max: Time | None = None,
     t_min: Time | None = None,
     append_zero: bool = False,
@@ -137,12 +149,28 @@ def karras(
 
     Parameters
     ----------
+    schedule, n, t_max, t_min, space
+        As for `uniform`.
     rho
         At least 1; 7 in their paper.
     append_zero
         Take n-1 such slots and a last one down to sigma = 0, as they do.
 
-    Other parameters and errors as in `uniform`; ValueError where alpha = 0 and for rho < 1.
+    Returns
+    -------
+    Grid
+        Of n slots.
+
+    Raises
+    ------
+    ValueError
+        As `uniform`; where alpha = 0, and for rho < 1.
+
+    Examples
+    --------
+    >>> from bdia_numerics import grids, schedules
+    >>> grids.karras(schedules.edm(), 3, t_max=80, t_min=0.002).t.round(3)
+    array([2.000e-03, 4.700e-01, 9.723e+00, 8.000e+01])
     """
     exponent = exact("rho", rho)
     if exponent < 1:
@@ -180,12 +208,23 @@ def leading(
     space
         The number system.
 
+    Returns
+    -------
+    Grid
+        Of n slots.
+
     Raises
     ------
     TypeError
         If the schedule is not discrete.
     ValueError
         For n < 1 or n > T, and times outside the table.
+
+    Examples
+    --------
+    >>> from bdia_numerics import grids, schedules
+    >>> grids.leading(schedules.stable_diffusion(), 4, steps_offset=1).timesteps
+    array([751., 501., 251.,   1.,  -1.])
     """
     ratio = _training_steps(schedule, n, "leading") // n
     return _integers(schedule, [k * ratio + steps_offset for k in range(n)], final_alpha, space)
@@ -204,6 +243,27 @@ def trailing(schedule: Schedule, n: int, *, final_alpha: Any = 1, space: Any = s
 
     They are counted in float64 as there, which decides ties; the superfluous time that this adds for some n (61, 103,
     ...) is left out.
+
+    Parameters
+    ----------
+    schedule, n, final_alpha, space
+        As for `leading`.
+
+    Returns
+    -------
+    Grid
+        Of n slots.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `leading`.
+
+    Examples
+    --------
+    >>> from bdia_numerics import grids, schedules
+    >>> grids.trailing(schedules.stable_diffusion(), 4).timesteps
+    array([999., 749., 499., 249.,  -1.])
     """
     steps = _training_steps(schedule, n, "trailing")
     counted = rounded(np.arange(steps, 0, -steps / n))[:n]
@@ -237,13 +297,24 @@ def from_timesteps(
     space
         The number system.
 
+    Returns
+    -------
+    Grid
+        One slot fewer than times, or as many with final_alpha.
+
     Raises
     ------
     ValueError
         For fewer than two points, times that are not strictly decreasing, NaN, or outside the schedule's domain, and
         for a final_alpha that is not above alpha at the last time.
+
+    Examples
+    --------
+    >>> from bdia_numerics import grids, schedules
+    >>> grids.from_timesteps(schedules.stable_diffusion(), [900, 500, 100], final_alpha=1).n
+    3
     """
-    times = [exact("ts", t) for t in spaces.plain("ts", ts)][::-1]
+    times = [exact("ts", t) for t in _column("ts", ts)][::-1]
     if len(times) + (final_alpha is not None) < 2:
         raise ValueError(f"ts has {len(times)} times: a grid needs two points at least, or one and final_alpha")
     for t in times:
@@ -254,6 +325,16 @@ def from_timesteps(
             raise ValueError(f"ts must fall strictly, and {float(later):g} {what}: sort it, noise end first")
     final = None if final_alpha is None else _final(schedule, exact("final_alpha", final_alpha))
     return build(Listed(schedule, tuple(times), final), space, schedule)
+
+
+def _column(name: str, values: Any) -> list[Any]:
+    """Return numbers as a list; TypeError for what is not a list of numbers."""
+    given: object = values
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable) or np.ndim(values) > 1:
+        raise TypeError(
+            f"{name}={shown(values)} is not a list of numbers: pass one number a point, such as [900, 500, 100]"
+        )
+    return list(spaces.plain(name, values))
 
 
 def _final(schedule: Schedule, alpha: Fraction) -> Fraction:
@@ -284,7 +365,7 @@ def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None, schedule: 
     TypeError
         If values of two number systems are mixed.
     """
-    lists = [list(spaces.plain(name, x)) for name, x in (("t", t), ("alpha", alpha), ("sigma", sigma))]
+    lists = [_column(name, x) for name, x in (("t", t), ("alpha", alpha), ("sigma", sigma))]
     lengths = [len(x) for x in lists]
     if len(set(lengths)) > 1 or lengths[0] < 2:
         raise ValueError(f"t, alpha, sigma have {lengths} values: pass equally many of each, two at least")

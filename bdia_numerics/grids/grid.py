@@ -285,12 +285,12 @@ def exact(name: str, x: Any) -> Fraction:
         return Fraction(int(x))
     if isinstance(x, str):
         return ratio(name, x)
-    space = spaces.of(x)
+    space = spaces.of(x, name)
     if not space.finite(x):
         raise ValueError(not_finite(name, x))
     try:
         return decimal(x) if spaces.is_float(x) else Fraction(str(space.field(x)))
-    except ValueError:
+    except (TypeError, ValueError):
         raise TypeError(f"{name}={x} is not a number: pass an int, a float or a Fraction") from None
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from bdia_numerics.grids.grid import Grid
 from bdia_numerics.spaces import Array
+from bdia_numerics.texts import shown
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ def live(scheduler: Any) -> Live:
     if getattr(scheduler, "timesteps", None) is None or not (
         hasattr(scheduler, "sigmas") or hasattr(scheduler, "alphas_cumprod")
     ):
-        raise TypeError(f"{name} has no timesteps with sigmas or alphas_cumprod: its noise levels are not known")
+        raise TypeError(
+            f"scheduler={shown(scheduler)} has no timesteps with sigmas or alphas_cumprod: pass a scheduler of diffusers, not its name"
+        )
     if getattr(scheduler, "num_inference_steps", None) is None and not getattr(scheduler, "custom_timesteps", False):
         raise ValueError(f"{name} has no steps yet: call its set_timesteps first")
     told = np.asarray(scheduler.timesteps, dtype=np.float64)

@@ -21,7 +21,7 @@ from bdia_numerics.schedules import Schedule
 from bdia_numerics.schedules.base import angle_of, write
 from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.spaces.later import sympy
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces.values import answering, ordered
 from bdia_numerics.texts import one_of, shown
 
 
@@ -201,11 +201,12 @@ def rounded(values: Any) -> list[int]:
     return [int(v) for v in np.round(values)]
 
 
-_RULES = {"t": "t", "sigma_bar": "power", "log_snr": "log_snr", "asinh": "asinh", "angle": "angle"}
+RULES = {"t": "t", "sigma_bar": "power", "log_snr": "log_snr", "asinh": "asinh", "angle": "angle"}
+"""How steps of a variable are made, by its name."""
 _RESOLUTION = 2**20
 _MOST = 1000
 """Entries of a pattern; more of them are a mistake, and may have no end."""
-Step = float | int | Fraction
+Step = spaces.Number
 
 
 class Span(TypedDict, total=False):
@@ -338,6 +339,7 @@ def random(schedule: Schedule, n: int, *, seed: Any, ratio: Step = 2, **ends: Un
     return _spaced(schedule, steps, **ends)
 
 
+@partial(answering, called="a grid of patterns")
 def _spaced(
     schedule: Schedule,
     steps: list[Fraction],
@@ -347,8 +349,8 @@ def _spaced(
     t_min: Time | None = None,
     space: Any = spaces.FLOAT64,
 ) -> Grid:
-    one_of("variable", variable, _RULES)
+    one_of("variable", variable, RULES)
     *inner, whole = accumulate(steps)
     parts = tuple(end / whole for end in inner)
-    recipe = Mapped(schedule, len(steps), *ends_of(schedule, t_max, t_min), _RULES[variable], parts=parts)
+    recipe = Mapped(schedule, len(steps), *ends_of(schedule, t_max, t_min), RULES[variable], parts=parts)
     return build(recipe, space, schedule)

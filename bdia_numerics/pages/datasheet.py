@@ -51,20 +51,20 @@ def figures(found: Datasheet) -> Iterator[tuple[str, str]]:
     measured = found.measured
     if measured is None or not plots.available():
         return
-    from bdia_numerics.plots import stability as drawn
+    from bdia_numerics.plots import results as drawn
 
     if measured.orders:
         yield (
-            embedded(drawn.order_plot(dict(measured.orders))),
+            embedded(drawn.figure(measured.orders, drawn.orders)),
             "Order: error against steps, hollow where a level does not count",
         )
     if measured.work is not None:
         yield (
-            embedded(drawn.work_plot(measured.work, found.name)),
+            embedded(drawn.figure(measured.work.named(solver=found.name))),
             "Work and precision beside DDIM, on a grid uniform in t",
         )
     if measured.regions:
         yield (
-            embedded(drawn.region_plot(dict(measured.regions))),
+            embedded(drawn.figure(measured.regions, drawn.regions)),
             "Stability: where solutions of dy/ds = J y stay bounded",
         )

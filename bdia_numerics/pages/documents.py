@@ -125,7 +125,9 @@ DOCUMENTS: Mapping[str, Document] = {
     "digits": Document("the picture of README.md", "the study of digits", _digits, 1),
     "defects": Document("docs/findings/defects.md and its picture", "experiments/defects.py", _study("defects"), 1),
     "diffusers-orders": Document(_ORDERS, "experiments/diffusers_orders.py", _study("diffusers_orders"), 2),
-    "findings": Document("pictures of bit-exact, inversions, bdia3", "experiments/findings.py", _study("findings"), 1),
+    "findings": Document(
+        "pictures of bit-exact, inversions, bdia3, barrier", "experiments/findings.py", _study("findings"), 1
+    ),
     "enclosures": Document(
         "the picture of docs/findings/enclosures.md", "experiments/enclosures.py", _study("enclosures"), 0.5
     ),

@@ -95,8 +95,14 @@ DATA: dict[str, DataFile] = {
     "encode-laws": DataFile(
         "encode_table",
         {
-            "solvers": _ENCODE, "problems": ("mixture", "tight"), "guidances": (), "grids": _ENCODE_GRIDS, "evaluations": (20, 40),
-            "dtypes": ("float16", "float32", "float64"), "network_dtypes": ("float16", "float32", "float64"), "images": 4,
+            "solvers": _ENCODE,
+            "problems": ("mixture", "tight"),
+            "guidances": (),
+            "grids": _ENCODE_GRIDS,
+            "evaluations": (20, 40),
+            "dtypes": ("float16", "float32", "float64"),
+            "network_dtypes": ("float16", "float32", "float64"),
+            "images": 4,
         },
         minutes=4,
     ),
@@ -104,7 +110,11 @@ DATA: dict[str, DataFile] = {
     "encode-guided": DataFile(
         "encode_table",
         {
-            "solvers": _GUIDED, "problems": (), "guidances": (4.0,), "grids": ("trailing", "quad"), "fine": 60,
+            "solvers": _GUIDED,
+            "problems": (),
+            "guidances": (4.0,),
+            "grids": ("trailing", "quad"),
+            "fine": 60,
             "dtypes": ("float16", "float32", "float64"),
         },
         minutes=2,

@@ -64,7 +64,7 @@ def errors(
         cost = "nfe" if name == "error" else "encode_nfe"
         # What lies beyond the limit is not drawn, but said in words.
         curves = {k: (r[cost].values, r[name].where(_inside(r[name], limits[name]), 0).values) for k, r in own.items()}
-        panels.append(Panel("model evaluations", "", curves, title=title, log="xy", legend=False))
+        panels.append(Panel("model evaluations", "", curves, title=title, log="xy"))
     figure = draw(*panels, columns=3, height=height, style=looks(names), ncols=4)
     for ax, (name, limit) in zip(figure.axes, limits.items(), strict=True):
         if name != "data_round_trip":

@@ -71,29 +71,34 @@ def last_slot(digits: Dataset, tight: Dataset) -> Figure:
 
 def _panel(part: Dataset, what: str, title: str, y: str, ticks: Sequence[float] = ()) -> Panel:
     lines = {str(name): (part["gamma"].values, part[what].sel(grid=name).values) for name in part["grid"].values}
-    return Panel("gamma (0 is DDIM)", y, lines, title=title, log="y", ticks=ticks, legend=False)
+    return Panel("gamma (0 is DDIM)", y, lines, title=title, log="y", ticks=ticks)
 
 
 @styled
 def table(found: Dataset, what: str = "error") -> Figure:
+    """Draw `fill` as a figure of its own."""
+    figure, ((ax,),) = canvas(0.34 * found.sizes["grid"] + 0.9, width=0.8 * found.sizes["steps"] + 1.9)
+    fill(found, ax, what)
+    return figure
+
+
+def fill(found: Dataset, ax: Any, what: str = "error") -> None:
     """Draw the best gamma of each grid and number of steps, with DDIM's measure over its own; in colour by that ratio."""
     part, rows, columns = of_bdia(found), found["grid"].values, found["steps"].values
     least = part[what].min("gamma")
     ddim = part[what].sel(gamma=0) if 0 in part["gamma"] else least
     with np.errstate(invalid="ignore"):  # where both are infinitely far
         gains = (ddim / least).transpose("grid", "steps").values
-    figure, ((axes,),) = canvas(0.34 * len(rows) + 0.9, width=0.8 * len(columns) + 1.9)
-    image = axes.imshow(np.log10(gains), cmap="cividis", aspect="auto")
+    image = ax.imshow(np.log10(gains), cmap="cividis", aspect="auto")
     for row, column in np.ndindex(*gains.shape):
         here, gain = part.sel(grid=rows[row], steps=columns[column]), gains[row, column]
-        light = np.log10(gain) > np.nanmax(np.log10(gains)) / 2
+        light = image.norm(np.log10(gain)) > 0.5
         failed = not np.isfinite(gain)
         text = "failed" if failed else f"{best(here, what):g}\n{gain:.1f}x"
         look: dict[str, Any] = {"ha": "center", "va": "center", "color": "black" if light or failed else "white"}
-        axes.text(column, row, text, gid="missing" if failed else None, **look)
-    axes.set_xticks(range(len(columns)), [str(n) for n in columns])
-    axes.set_yticks(range(len(rows)), list(rows))
-    axes.set(xlabel="steps", title="best gamma, and how much better than DDIM")
-    axes.grid(visible=False)
-    figure.colorbar(image, ax=axes, label="log10 of the gain")
-    return figure
+        ax.text(column, row, text, gid="missing" if failed else None, **look)
+    ax.set_xticks(range(len(columns)), [str(n) for n in columns])
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set(xlabel="steps", title="best gamma, and how much better than DDIM")
+    ax.grid(visible=False)
+    ax.figure.colorbar(image, ax=ax, label="log10 of the gain")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -75,17 +76,43 @@ def work_precision(found: Dataset) -> Figure:
             about, y = f"{problem}, {grid} grid", "root-mean-square error"
             ticks = counts if len(counts) <= 8 else ()  # each number of evaluations that was run, where they fit
             panels += [
-                Panel("model evaluations", y, nfe, title=f"{about}: evaluations", log="xy", ticks=ticks, legend=False),
+                Panel("model evaluations", y, nfe, title=f"{about}: evaluations", log="xy", ticks=ticks),
                 Panel(
                     "milliseconds, model left out",
                     "",
                     seconds,
                     title=f"{about}: processor time",
                     log="xy",
-                    legend=False,
                 ),
             ]
     return draw(*panels, height=3.0, ncols=4)
+
+
+def sweep(found: Dataset) -> Figure:
+    """Draw a dataset of the study "sweep": errors of samples and of latents against evaluations, a row a problem, grid, schedule and dtype.
+
+    Where there are several seeds, the line is their median.
+    """
+    rows = [d for d in ("problem", "schedule", "grid", "dtype") if d in found.dims]
+    varying = [d for d in rows if found.sizes[d] > 1]
+    numbers = found[["error", "latent_distance", "nfe"]].median("seed")
+    panels = []
+    for place in itertools.product(*(found[d].values for d in rows)):
+        part = numbers.sel(dict(zip(rows, place, strict=True)))
+        about = ", ".join(str(v) for d, v in zip(rows, place, strict=True) if d in varying)
+        for k, (what, y) in enumerate(
+            {"error": "rms error of samples", "latent_distance": "rms error of latents"}.items()
+        ):
+            solvers = {solver_name(str(text)): part.sel(solver=text) for text in found["solver"].values}
+            curves = {
+                name: (one["nfe"].values, one[what].values)
+                for name, one in solvers.items()
+                if one["nfe"].notnull().any()
+            }
+            if curves:
+                title = about if k == 0 else ""
+                panels.append(Panel("model evaluations", y, curves, title=title, log="xy"))
+    return draw(*panels, height=2.6)
 
 
 def misprints(found: Dataset) -> Figure:
@@ -104,4 +131,4 @@ def misprint(label: str, quantity: str, steps: Any, curves: dict[str, Any]) -> P
     """Return the panel of one misprint: errors of a quantity at numbers of steps, by form; the second form's marks are open."""
     title = f"{label}: " + re.sub(r"\b([a-z])_(\w)\b", r"$\1_\2$", quantity)
     drawn = {form: (steps, errors) for form, errors in curves.items()}
-    return Panel("steps N", "", drawn, title=title, log="xy", ticks=steps, legend=False, around=list(curves)[1:])
+    return Panel("steps N", "", drawn, title=title, log="xy", ticks=steps, around=list(curves)[1:])

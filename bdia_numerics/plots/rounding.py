@@ -54,7 +54,7 @@ def both_sides(found: Dataset, *, end: str = "data", dtype: str = "float64") -> 
     steps = found["steps"].values
     titles = {"error": "error of the round trip", "distance": "distance of the other end from the exact state"}
     curves = {name: {label: (steps, part[name].values) for label, part in runs.items()} for name in titles}
-    common: dict[str, Any] = {"log": "xy", "ticks": steps, "legend": False}
+    common: dict[str, Any] = {"log": "xy", "ticks": steps}
     return draw(
         Panel("steps", "root mean square", curves["error"], title=titles["error"], **common),
         Panel("steps", "", curves["distance"], title=titles["distance"], **common),

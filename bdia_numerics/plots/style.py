@@ -40,7 +40,7 @@ _OF_SOLVERS = dict(
     zip(
         (
             *("ddim", "bdia 0.5", "cbdia", "o-belm", "bdia 1", "edict", "dpm-solver++"),
-            *("ddim by (23)", "bdia 0.9", "alf", "heun", "bdia-edm", "edict, exchanging", "leapfrog"),
+            *("ddim by (23)", "leapfrog", "bdia-edm", "heun", "alf", "edict, exchanging", "bdia 0.9"),
         ),
         range(14),
         strict=True,
@@ -160,8 +160,6 @@ class Panel:
         Of the vertical axis, None where the curves decide.
     ticks
         Of the horizontal axis.
-    legend
-        Whether it has a legend of its own; where no panel has one, there is one for all of them below.
     around
         Labels of curves whose marks are open and larger, so that one below is seen.
     """
@@ -174,7 +172,6 @@ class Panel:
     log: str = ""
     limits: tuple[float | None, float | None] | None = None
     ticks: Sequence[float] = ()
-    legend: bool = True
     around: Sequence[str] = ()
 
 
@@ -188,7 +185,7 @@ def draw(
     side: str = "lower",
     **options: Any,
 ) -> Figure:
-    """Draw panels in rows; a label has one look in all of them.
+    """Draw panels in rows, and one legend for all of them beside; a label has one look in all of them.
 
     Parameters
     ----------
@@ -210,7 +207,7 @@ def draw(
         fill(ax, panel, style)
     for ax in list(axes.flat)[len(panels) :]:
         ax.set_axis_off()
-    if not any(panel.legend for panel in panels):
+    if len(style) > 1 or any(panel.references for panel in panels):
         legend_outside(figure, ncols, side)
     return figure
 
@@ -235,6 +232,3 @@ def fill(ax: Any, panel: Panel, style: Mapping[str, Mapping[str, Any]] | None = 
         ax.set_ylim(*panel.limits)
     if len(panel.ticks):
         ax.set_xticks(panel.ticks, [f"{tick:g}" for tick in panel.ticks])
-    shown = [label for label in (*panel.references, *panel.curves) if not label.startswith("_")]
-    if panel.legend and (len(shown) > 1 or panel.references):
-        ax.legend()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bdia_numerics.problems.certified_ode import certified_flow
 from bdia_numerics.problems.combined import GuidedGaussians, Product
+from bdia_numerics.problems.given import GivenFunction, from_eps, from_log_density, from_score
 from bdia_numerics.problems.mixtures import Empirical, Gaussian, GaussianMixture, Law, digits, normal_quantiles
 from bdia_numerics.problems.problem import Certificate, CertifiedFlow, NoisePrediction, Problem
 from bdia_numerics.problems.reference import ReferenceFlow, reference_flow
@@ -16,6 +17,7 @@ __all__ = [
     "Empirical",
     "Gaussian",
     "GaussianMixture",
+    "GivenFunction",
     "GuidedGaussians",
     "Law",
     "NoisePrediction",
@@ -25,6 +27,9 @@ __all__ = [
     "Uniform",
     "certified_flow",
     "digits",
+    "from_eps",
+    "from_log_density",
+    "from_score",
     "normal_quantiles",
     "reference_flow",
 ]

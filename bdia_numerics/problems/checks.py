@@ -165,7 +165,7 @@ def parameter(name: str, value: object) -> Array:
     elif kind == "other":
         raise TypeError(f"{name} has dtype {array.dtype}: pass real numbers")
     elif kind == "float":
-        array = _cast(array, spaces.of(array).wide)
+        array = _cast(array, spaces.of(array, name).wide)
         if not spaces.of(array).finite(array):
             bad = array[~np.isfinite(array)].flat[0]
             raise ValueError(f"{name} contains {bad}: pass finite numbers")
@@ -246,14 +246,25 @@ def marginal(
         return memory[t]
     if spaces.is_float(t) and t != t:
         raise ValueError(f"t={t} is not a number: pass a finite time")
-    time = space.number(t)
     of_kind("schedule", "schedule", schedule, "alpha", "sigma")
+    time = space.number(t)
     level = space.number(schedule.alpha(time)), space.number(schedule.sigma(time))
     if memory is not None:
         if len(memory) >= _REMEMBERED:
             memory.clear()
         memory[t] = level
     return level
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """Return a generator of random numbers, of a seed where that is given; TypeError for what draws nothing."""
+    if isinstance(rng, int | np.integer) and not isinstance(rng, bool) and rng >= 0:
+        return np.random.default_rng(rng)
+    if not hasattr(rng, "standard_normal"):
+        raise TypeError(
+            f"rng={shown(rng)} draws nothing: pass numpy.random.default_rng(seed), or the seed, an int of at least 0"
+        )
+    return rng  # type: ignore[no-any-return]
 
 
 def weights_of(value: object) -> Array:

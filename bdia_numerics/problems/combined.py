@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -57,7 +57,8 @@ class Product(Problem):
     basis: Any = None
 
     def __post_init__(self) -> None:
-        factors = tuple(self.factors)
+        given: object = self.factors
+        factors = tuple(self.factors) if isinstance(given, Iterable) else (given,)
         for k, factor in enumerate(factors):
             if not isinstance(factor, Problem):
                 raise TypeError(

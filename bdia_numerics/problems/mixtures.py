@@ -307,6 +307,13 @@ class Gaussian(Law):
         For shapes that do not match, NaN, infinity, negative variances and matrices not positive definite.
     TypeError
         For complex numbers.
+
+    Examples
+    --------
+    >>> from bdia_numerics import problems, schedules
+    >>> law = problems.Gaussian([0.0], 0.25)
+    >>> law.flow([[1.0]], 1.0, 0.0, schedules.vp_linear()).round(4)
+    array([[0.5]])
     """
 
     mean: Any
@@ -349,6 +356,13 @@ class GaussianMixture(Law):
         and matrices not positive definite.
     TypeError
         For complex numbers.
+
+    Examples
+    --------
+    >>> from bdia_numerics import problems
+    >>> law = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.1, 0.2])
+    >>> law.sample(3, 0).round(2).tolist(), law.flow_certificate.kind
+    ([[1.55], [-1.17], [-0.89]], 'CDF transport')
     """
 
     weights: Any
@@ -428,5 +442,8 @@ def digits() -> np.ndarray[Any, Any]:
 
 def normal_quantiles(n: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return n states of N(0, 1) on the line without a draw: the midpoints of equal parts of its probability, shape (n, 1)."""
+    counted: Any = n
+    if isinstance(counted, bool) or not isinstance(counted, int | np.integer) or n < 1:
+        raise ValueError(f"n={shown(n)} is not a number of states: pass an int of at least 1")
     found: np.ndarray[Any, np.dtype[np.float64]] = special.ndtri((np.arange(n) + 0.5) / n)[:, None]
     return found

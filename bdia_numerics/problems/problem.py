@@ -9,11 +9,12 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.checks import marginal, states
+from bdia_numerics.problems.checks import generator, marginal, states
 from bdia_numerics.problems.reference import Method, reference_flow
 from bdia_numerics.spaces import Array, Space
 from bdia_numerics.spaces.mean_value import ball_of
-from bdia_numerics.texts import shown
+from bdia_numerics.spaces.values import of_kind
+from bdia_numerics.texts import one_of, shown
 
 Kind = Literal["closed form", "CDF transport", "enclosure", "reference"]
 
@@ -178,6 +179,8 @@ class Problem:
 
     def model(self, schedule: NoiseLevels, *, compute_dtype: ComputeDtype = "float64") -> NoisePrediction:
         """Return the exact noise prediction ``eps(z, t)`` under a schedule; the dtype of z is kept, `compute_dtype` as in `score`."""
+        of_kind("schedule", "schedule", schedule, "alpha", "sigma")
+        one_of("compute_dtype", compute_dtype, ("float64", "float32"))
         return NoisePrediction(self, schedule, compute_dtype)
 
     def score(self, z: Any, t: Any, schedule: NoiseLevels, *, compute_dtype: ComputeDtype = "float64") -> Array:
@@ -228,13 +231,21 @@ class Problem:
             self._check_density(sigma, t)
             flat = array.reshape(-1, self.dimension)
             cast = space.wide.cast if compute_dtype == "float64" else self._narrow(compute_dtype, space).cast
-            score = self._score_at(cast(flat), cast(alpha), cast(sigma), space)
+            result = (self._noise_at if noise else self._score_at)(cast(flat), cast(alpha), cast(sigma), space)
             with np.errstate(all="ignore"):
-                result = -sigma * score if noise else score
                 return result.astype(array.dtype).reshape(array.shape)
 
-    def sample(self, n: int, rng: np.random.Generator, t: Any = None, schedule: NoiseLevels | None = None) -> Array:
-        """Return n independent draws, shape (n, D), float64: clean data, or z at time t when a schedule is given."""
+    def sample(
+        self, n: int, rng: np.random.Generator | int, t: Any = None, schedule: NoiseLevels | None = None
+    ) -> Array:
+        """Return n independent draws, shape (n, D), float64: clean data, or z at time t when a schedule is given.
+
+        `rng` is a generator of NumPy, or the seed of a new one.
+        """
+        rng = generator(rng)
+        counted: Any = n
+        if isinstance(counted, bool) or not isinstance(counted, int | np.integer) or n < 0:
+            raise ValueError(f"n={shown(n)} is not a number of draws: pass an int of at least 0")
         if (t is None) != (schedule is None):
             raise ValueError("sample takes t and schedule together: give both for noisy states, neither for clean data")
         x = self._draw(n, rng)
@@ -330,8 +341,7 @@ class Problem:
 
     def _narrow(self, compute_dtype: str, space: spaces.Space) -> spaces.Numpy:
         """Return the floats in which a score is computed instead of float64; ValueError where there is no such way."""
-        if compute_dtype != "float32":
-            raise ValueError(f"compute_dtype={shown(compute_dtype)} is unknown: use 'float64' or 'float32'")
+        one_of("compute_dtype", compute_dtype, ("float64", "float32"))
         if not space.double:
             raise ValueError(f"compute_dtype='float32' is for float states, and z is in {space.name}: leave it out")
         raise ValueError(f"compute_dtype='float32' is for mixtures, and this is a {type(self).__name__}: leave it out")
@@ -352,6 +362,11 @@ class Problem:
 
     def _score_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
         raise NotImplementedError
+
+    def _noise_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
+        score = self._score_at(z, alpha, sigma, space)
+        with np.errstate(all="ignore"):
+            return np.asarray(-sigma * score)
 
     def _draw(self, n: int, rng: np.random.Generator) -> Array:
         raise NotImplementedError

@@ -319,7 +319,7 @@ def right_hand_side(
 
         def own(s: float, y: Array) -> Array:
             level = np.float64(min(max(s, least), most))
-            return np.asarray(-level * law._score_at(y.reshape(-1, law.dimension), one, level, spaces.FLOAT64)).ravel()
+            return np.asarray(law._noise_at(y.reshape(-1, law.dimension), one, level, spaces.FLOAT64)).ravel()
 
         return own
 
@@ -342,6 +342,8 @@ def dop853(model: Any, schedule: Any, z: Array, begin: float, end: float, rtol: 
     span = (float(schedule.sigma_bar(begin)), float(schedule.sigma_bar(end)))
     slope = right_hand_side(model, schedule, z.shape, begin, end)
     with np.errstate(all="ignore"):
+        if not np.isfinite(slope(span[0], start)).all():  # later, a step that meets such values is tried shorter
+            raise ArithmeticError(f"the reference integration cannot start: the model is not finite at t = {begin}")
         solution = solve_ivp(slope, span, start, method="DOP853", rtol=rtol, atol=rtol * min(size, 1.0))
     if not solution.success:
         raise ArithmeticError(f"the reference integration from t = {begin} to t = {end} stopped: {solution.message}")

@@ -10,11 +10,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 from bdia_numerics import grids
+from bdia_numerics.formulas import expression
 from bdia_numerics.grids import Grid
 from bdia_numerics.program.ops import Combine, Evaluate, Mix, Op, Parameter, rows
 from bdia_numerics.program.refusal import refusal
@@ -42,6 +45,17 @@ class NotInvertibleError(ValueError):
         The operation that cannot be undone.
     missing : int
         Number of the value that is gone.
+
+    Examples
+    --------
+    >>> from bdia_numerics import DDIM, NotInvertibleError, grids, invert, problems, schedules, solve
+    >>> grid = grids.uniform(schedules.vp_linear(), 4, t_min=0.1)
+    >>> model = problems.Gaussian([0.0], 0.25).model(grid.schedule)
+    >>> try:
+    ...     invert(DDIM(), model, grid, solve(DDIM(), model, grid, [[1.0]]).state)
+    ... except NotInvertibleError as error:
+    ...     print(error.kind, error.slot)
+    lost 1
     """
 
     def __init__(self, message: str, *, kind: str, slot: int, operation: Op, missing: int) -> None:
@@ -87,7 +101,7 @@ class _Undo:
         self.standing.discard(op.target)
         others = [(c, number) for c, number in op.terms if number != op.old]
         for _, number in others:
-            self._need(number, number, slot, op, ops)
+            self._need(number, "the old {} is needed", slot, op, ops)
         self.divisors.append(own)
         ops.append(
             Combine(
@@ -107,22 +121,26 @@ class _Undo:
         self.standing |= set(op.olds)
         ops.append(Mix(op.olds, op.targets, inverse, op.registers))
 
-    def _need(self, number: int, wanted: int, slot: int, user: Combine, ops: list[Op]) -> None:
+    def _need(self, number: int, what: str, slot: int, user: Combine, ops: list[Op]) -> None:
         """Have a value at hand: standing, computed before in this direction, or computed again from what stands.
 
-        `wanted` is what the undoing of `user` mentions itself; `number` is that, or something that it is computed from.
+        `what` says for what the undoing of `user` needs it: itself, or something that is computed from it.
         """
         if number in self.standing or number in self.known:
             return
         definition = self.definitions.get(number)
         if definition is None:
-            needs = f"undoing the assignment of {user.register} needs {self.name(wanted)}"
-            reason = f"{needs}, but the step has overwritten {self.name(number)}"
+            needed = what.format(self.name(number).partition(" at ")[0])
+            reason = f"to undo the step {needed}, which the step has overwritten"
             raise self._refusal(reason, "lost", slot, user, number)
         # What it is computed from may itself be a scratch value or an evaluation, which is then repeated first.
         sources = [definition.argument] if isinstance(definition, Evaluate) else [n for _, n in definition.terms]  # type: ignore[union-attr]
+        if isinstance(definition, Evaluate):
+            what = "the network is needed at the old {}"
+        elif what.startswith("the network"):
+            what = "the network is needed at a state made of the old {}"
         for source in sources:
-            self._need(source, wanted, slot, user, ops)
+            self._need(source, what, slot, user, ops)
         # It stays at hand in the slots that follow, as a remembered evaluation does on the way there.
         self.known.add(number)
         ops.append(definition)
@@ -183,6 +201,22 @@ def invert_matrix(matrix: Matrix, space: Space) -> tuple[Matrix | None, Scalar]:
     return tuple(tuple(row[n:]) for row in rows), determinant
 
 
+def own_coefficients(segment: Segment, space: Space) -> Any:
+    """Return the product of a step's own coefficients and determinants of mixes, with the sign of how registers are exchanged."""
+    product, places = space.field(1), [held.number for held in segment.before.values()]
+    for op in segment.ops:
+        if isinstance(op, Combine) and op.old is not None:
+            product = product * sum(c for c, number in op.terms if number == op.old)
+            places[places.index(op.old)] = op.target
+        elif isinstance(op, Mix):
+            product = product * invert_matrix(op.matrix, space)[1]
+            moved = dict(zip(op.olds, op.targets, strict=True))
+            places = [moved.get(number, number) for number in places]
+    after = [places.index(segment.after[name].number) for name in segment.before]
+    exchanged = (-1) ** sum(a > b for a, b in combinations(after, 2))
+    return space.coefficient(exchanged * product) if space.exact else exchanged * product
+
+
 @dataclass(frozen=True)
 class Invertibility:
     """Verdict on the exact invertibility of a solver.
@@ -204,7 +238,7 @@ class Invertibility:
     def __str__(self) -> str:
         if not self.invertible:
             return f"no: {self.reason}"
-        return " and ".join(f"{c} != 0" for c in self.condition) or "always"
+        return " and ".join(f"{expression(c)} != 0" for c in self.condition) or "always"
 
 
 def parameters(solver: Solver) -> dict[str, Any]:
@@ -253,10 +287,21 @@ def invertibility(solver: Solver) -> Invertibility:
         Any object with `registers` and `step`. Dataclass fields annotated `Parameter`, `float` or `Fraction` become
         symbols; other floats are taken as the decimals that they print as.
 
+    Returns
+    -------
+    Invertibility
+        The verdict, its condition on the parameters, or the reason.
+
     Raises
     ------
     TypeError
         If the step computes what cannot be done with symbols on the grid.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, invertibility
+    >>> str(invertibility(BDIA()))
+    'gamma != 0'
     """
     grid = replace(grids.symbolic(structure(solver).depth + 3), space=_Written())
     try:
@@ -340,6 +385,22 @@ def step_latex(solver: Solver, *, symbols: bool = True, exploding: bool = False)
         Whether numerical parameters appear as symbols (True) or with their values.
     exploding
         Whether alpha is 1, as in EDM, which makes the coefficients short.
+
+    Returns
+    -------
+    str
+        An environment `aligned`.
+
+    Raises
+    ------
+    TypeError
+        For what is not a solver, and for a step that cannot be done with symbols.
+
+    Examples
+    --------
+    >>> from bdia_numerics import Leapfrog, step_latex
+    >>> print(step_latex(Leapfrog(), exploding=True))
+    \begin{aligned}z_{i-1} &= z_{i+1} +\left(\sigma_{i-1} - \sigma_{i+1}\right)\, \hat\epsilon(z_{i}, i)\end{aligned}
     """
     run = _run(solver, symbols, exploding)
     return _print(run, run.segments[0])
@@ -348,13 +409,37 @@ def step_latex(solver: Solver, *, symbols: bool = True, exploding: bool = False)
 def inverse_latex(solver: Solver, *, symbols: bool = True, exploding: bool = False) -> str:
     r"""Return the derived inverse of the step in LaTeX, one line per assignment; arguments as for `step_latex`.
 
+    Parameters
+    ----------
+    solver, symbols, exploding
+        As for `step_latex`.
+
+    Returns
+    -------
+    str
+        An environment `aligned`.
+
     Raises
     ------
     NotInvertibleError
         If the solver is not exactly invertible.
+
+    Examples
+    --------
+    >>> from bdia_numerics import Leapfrog, inverse_latex
+    >>> print(inverse_latex(Leapfrog(), exploding=True))
+    \begin{aligned}z_{i+1} &= z_{i-1} +\left(\sigma_{i+1} - \sigma_{i-1}\right)\, \hat\epsilon(z_{i}, i)\end{aligned}
     """
     inverse, _ = inverse_run(_run(solver, symbols, exploding))
     return _print(inverse, inverse.segments[-1])
+
+
+def latex(solver: Solver) -> str:
+    """Return the step and, where there is one, its derived inverse in LaTeX between dollar signs, as notebooks set a solver."""
+    texts = [rf"\text{{step}}\quad {step_latex(solver)}"]
+    with suppress(NotInvertibleError):
+        texts.append(rf"\text{{inverse}}\quad {inverse_latex(solver)}")
+    return "\n\n".join(f"$\\displaystyle {text}$" for text in texts)
 
 
 def _run(solver: Solver, symbols: bool, exploding: bool) -> Run:
@@ -412,12 +497,11 @@ class _Labels:
             scalar = sympy.factor(c).subs(self.symbols, simultaneous=True)
             if scalar == 0:
                 continue
-            # A minus stands before the term, not inside its brackets.
-            negative = scalar.could_extract_minus_sign()
-            scalar = -scalar if negative else scalar
-            body = rf"\left({sympy.latex(scalar)}\right)" if scalar.is_Add else sympy.latex(scalar)
-            value = self.of(number)
-            parts.append(("-" if negative else "+") + (value if body == "1" else f"{body}\\, {value}"))
+            body, sign, value = expression(scalar, tex=True), "+", self.of(number)
+            if body.startswith("-"):  # a minus stands before the term, not inside its brackets
+                body, sign = expression(-scalar, tex=True), "-"
+            body = rf"\left({body}\right)" if scalar.is_Add else body
+            parts.append(sign + (value if body == "1" else f"{body}\\, {value}"))
         text = " ".join(parts)
         return text.removeprefix("+") or "0"
 

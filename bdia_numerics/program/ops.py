@@ -11,12 +11,12 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, NamedTuple, TypeVar
 
 from bdia_numerics.grids import Levels, Point
 from bdia_numerics.grids.levels import Time as Time
-from bdia_numerics.spaces import Scalar, UndecidedError
+from bdia_numerics.spaces import Number, Scalar, UndecidedError
+from bdia_numerics.spaces.values import takes
 from bdia_numerics.texts import one_of, shown
 
 
@@ -216,8 +216,10 @@ class Slot:
         return Slot(self.grid, self.index + 1)
 
 
-Parameter = int | float | Fraction | Callable[[Slot], Any] | Any
-"""A solver's parameter: a number, a symbol, or a function of the slot."""
+OfSlot = Callable[[Slot], Any]
+"""A parameter by its slot: ``gamma(slot)`` with .i, .alpha, .sigma and .h."""
+Parameter = Number | OfSlot | Any
+"""A solver's parameter: a number, a function of the slot, or a symbol, whose type is sympy's own matter."""
 
 
 def in_unit_interval(name: str, value: object, allow_any: bool) -> None:
@@ -230,7 +232,10 @@ def in_unit_interval(name: str, value: object, allow_any: bool) -> None:
     ValueError
         For a number outside [0, 1] or NaN, unless `allow_any`.
     """
-    if not isinstance(value, type) and (callable(value) or hasattr(value, "free_symbols")):
+    if hasattr(value, "free_symbols"):
+        return
+    if callable(value) and not isinstance(value, type):
+        takes(name, value, "slot")
         return
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(

@@ -68,6 +68,12 @@ class Linear:
             )
         return self.form().times(1 / self.recorder.scalar(scalar))
 
+    def __pow__(self, power: object) -> Form:
+        raise TypeError(
+            f"{self} to the power {shown(power)} is not linear: a step program is linear in its registers, "
+            "so take powers of states in the model"
+        )
+
     def __bool__(self) -> bool:
         raise TypeError(
             f"a step does not know the value of {self}: it is recorded once for all states, so branch on s.i, s.slot "
@@ -172,6 +178,13 @@ class Recorder:
     ops: list[Op] = field(default_factory=list)
     own: set[int] = field(default_factory=set)
     solver: object = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # of copies and of what looks for a protocol
+            raise AttributeError(name)
+        register = name in self.__dict__.get("held", ())
+        use = f"write {name}, = s.registers" if register else f"s has {', '.join(_METHODS)}"
+        raise AttributeError(f"a step has no s.{name}: {use}")
 
     @property
     def registers(self) -> tuple[Register, ...]:
@@ -454,3 +467,6 @@ class Recorder:
                     f"{what} mentions {self.trace.names[number]}, a version that has been overwritten: "
                     "form it again, or keep it with s.scratch"
                 )
+
+
+_METHODS = [name for name in vars(Recorder) if not name.startswith("_") and name not in Recorder.__dataclass_fields__]

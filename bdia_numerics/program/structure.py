@@ -17,11 +17,11 @@ from typing import Any, Protocol, cast
 from bdia_numerics import models
 from bdia_numerics.grids import Point, Pointwise
 from bdia_numerics.program.identity import identity
-from bdia_numerics.program.ops import Evaluate, Held, Mix, Op, Time, Trace, rows
+from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Time, Trace, rows
 from bdia_numerics.program.record import Form, Linear, Recorder
 from bdia_numerics.program.refusal import theirs
 from bdia_numerics.spaces.base import GenericArithmetic, decimal
-from bdia_numerics.spaces.values import of_kind
+from bdia_numerics.spaces.values import of_kind, takes
 
 
 def _limits(operation: Callable[[Any, Any], Any]) -> Callable[[Limit, object], Any]:
@@ -63,6 +63,14 @@ class Limit:
 
     def __rtruediv__(self, other: object) -> Any:
         return limit(other) / self
+
+    def _unread(self, *_: object) -> Any:
+        raise TypeError(
+            "a step is recorded once for all levels, so that alpha, sigma and t have no value in it: compare and compute with "
+            "s.function('exp', x), s.is_zero(x) or s.i, or take a parameter that is a function of the slot"
+        )
+
+    __float__ = __int__ = __abs__ = __gt__ = __lt__ = __ge__ = __le__ = __array_ufunc__ = _unread
 
     def __pow__(self, k: object) -> Limit:
         # 0 to a negative power diverges, and a root need not be rational.
@@ -253,12 +261,29 @@ class Structure:
 def structure(solver: Solver) -> Structure:
     """Read the shape of a solver off its step.
 
+    Parameters
+    ----------
+    solver
+        Any object with `registers` and `step`.
+
+    Returns
+    -------
+    Structure
+        Registers, their times and kinds, and the counts of a step.
+
     Raises
     ------
     TypeError
         If the object has no `registers` or no `step`.
     ValueError
         If the registers' times do not settle, `output` names no register, or `evaluations` says other than the step.
+
+    Examples
+    --------
+    >>> from bdia_numerics import EDICT
+    >>> from bdia_numerics.program import structure
+    >>> structure(EDICT()).registers, structure(EDICT()).nfe
+    (('z', 'y'), 2)
     """
     of_kind("solver", "solver", solver)
     # A solver may be changed after it was read, so its attributes are a part of the key.
@@ -272,23 +297,24 @@ def structure(solver: Solver) -> Structure:
 @lru_cache(maxsize=256)
 def _structure(solver: Any, attributes: str) -> Structure:
     """Read a structure; `attributes` is the text of what may change in one and the same solver."""
+    takes(f"step of {type(solver).__name__}", solver.step, "s")
     registers = _names(solver)
     # Any first guess will do, since a step moves each register by a number of slots that does not depend on where it stands.
     lags: tuple[Any, ...] = (0,) * len(registers)
     # The times are a fixed point: each turn passes one register's time on to the next, so a chain of r needs r turns.
     for _ in range(len(registers) + 2):
-        after = tuple(held.time for held in _two_steps(solver, registers, lags)[0].values())
+        held, second = _two_steps(solver, registers, lags)
+        after = tuple(x.time for x in held.values())
         if after == lags:
             break
         lags = after
     else:
-        raise ValueError(
-            f"{solver!r}: the times of its registers do not settle: end each step with them moved by one slot"
-        )
+        raise ValueError(f"{type(solver).__name__}: {_unmoved(held, second)}")
     # A register that stands at a time between two indices, or ahead of the step, has no index at which a start could fill it.
     if any(not isinstance(lag, int) or lag < 0 for lag in lags) or 0 not in lags:
+        where = ", ".join(f"{name} at {lag}" for name, lag in zip(registers, lags, strict=True))
         raise ValueError(
-            f"{solver!r}: after a step its registers stand at {lags} slots before the new time: move one to at=s.i - 1"
+            f"{type(solver).__name__}: after a step to t_i its registers stand at {where} slots above i: assign one at=s.i - 1, none below"
         )
     _, step = _two_steps(solver, registers, lags)
     ops, kinds = step.ops, _kinds(solver, registers, lags, step)
@@ -300,6 +326,19 @@ def _structure(solver: Any, attributes: str) -> Structure:
         nfe=sum(isinstance(op, Evaluate) for op in ops),
         combinations=sum(len(op.targets) if isinstance(op, Mix) else 1 for op in ops if not isinstance(op, Evaluate)),
     )
+
+
+def _unmoved(before: Mapping[str, Held], step: _ShapeRecorder) -> str:
+    """Return which registers a step leaves at their time, and what moves them."""
+    still = [name for name, x in before.items() if step.held[name].time == x.time]
+    assigned = {op.register for op in step.ops if isinstance(op, Combine)}
+    for name in still:
+        moved = next((other for other in before if other not in still), None)
+        if name in assigned:
+            return f"the step assigns {name} and leaves it at the time of its old value: write s.assign({name}, ..., at=s.i - 1)"
+        swap = f", or exchange it at the end, s.swap({moved}, {name})" if moved else ""
+        return f"the step never moves {name} to the new time: write s.assign({name}, ..., at=s.i - 1){swap}"
+    return "the times of its registers do not settle: end each step with all of them moved by one slot"
 
 
 def _names(solver: Any) -> tuple[str, ...]:

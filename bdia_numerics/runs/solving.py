@@ -33,7 +33,7 @@ from bdia_numerics.program import (
 from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import FLOAT64, Space, of, parameter, plain, require_finite, require_system, same_system
+from bdia_numerics.spaces import FLOAT64, Space, given, of, parameter, require_finite, require_system, same_system
 from bdia_numerics.spaces.values import of_kind, ordered
 from bdia_numerics.texts import shown
 
@@ -72,7 +72,7 @@ def solve(
     grid
         Grid of N slots.
     z
-        z_N of shape (*batch, *data), or a State.
+        z_N of shape (*batch, *data), or a State. Lists of numbers and arrays of integers are read as float64.
     start
         How the first states of a multistep solver are made: a one-step solver (DDIM by default, eq. (25)), a sequence of
         the states z_{N-1}, z_{N-2}, ..., or a mapping with a value for every register.
@@ -90,7 +90,16 @@ def solve(
     ValueError
         For a non-finite state, a State of another solver, grid or prediction, a model output of another shape or dtype.
     TypeError
-        For complex or integer states, and for floats in an exact run.
+        For complex or boolean states, and for floats in an exact run.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, grids, problems, schedules, solve
+    >>> grid = grids.uniform(schedules.vp_linear(), 20, t_min=0.1)
+    >>> model = problems.Gaussian([0.0], 0.25).model(grid.schedule)
+    >>> solution = solve(BDIA(), model, grid, [[1.0]])
+    >>> solution.z.round(3), solution.nfe
+    (array([[0.569]]), 20)
     """
     check_arguments(solver, model, grid)
     space, grid = prepared("z", z, grid)
@@ -101,6 +110,7 @@ def solve(
         course, values = resumed(solver, grid, kind, space), _alike(z.registers, space)
         return drive(course, model, values, space, *options, z.remainder)
     z = _checked("z", z, space)
+    check_start(start)
     if start is None or hasattr(start, "step"):
         return drive(sampling(solver, grid, kind, space, start), model, {"z": z}, space, *options)
     registers, nfe, _ = begun(solver, model, grid, z, start)
@@ -142,6 +152,16 @@ def invert(
         (a ValueError) if the structure of the step does not let it be undone, with the reason.
     ValueError
         For a State of another solver, grid or prediction.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, grids, invert, problems, schedules, solve
+    >>> grid = grids.uniform(schedules.vp_linear(), 20, t_min=0.1)
+    >>> model = problems.Gaussian([0.0], 0.25).model(grid.schedule)
+    >>> state = solve(BDIA(), model, grid, [[1.0]]).state
+    >>> found = invert(BDIA(), model, grid, state)
+    >>> found.z.round(12), found.inversion
+    (array([[1.]]), 'derived inverse')
     """
     if not isinstance(state, State):
         raise TypeError(
@@ -229,12 +249,25 @@ def _plan(solver: Solver, run: Run, space: Space, *, forward: Run | None = None)
     return make_plan(run, space.scalars)
 
 
+def check_start(start: Any) -> None:
+    """Raise TypeError unless the first states of a solver can come from what is given."""
+    if isinstance(start, str | type) or hasattr(start, "step"):
+        of_kind("solver", "start", start)
+    elif start is not None and not (hasattr(start, "__iter__") or hasattr(start, "__getitem__")):
+        raise TypeError(
+            f"start={shown(start)} makes no first states: pass a one-step solver such as DDIM(), a sequence of states, or a dict "
+            "with a value for every register; a State is passed as z"
+        )
+
+
 def begin(solver: Solver, model: Model, grid: Grid, chain: Mapping[int, Any], first: int) -> tuple[dict[str, Any], int]:
     """Fill the registers of a solver from states at indices first, first + 1, ...; return them and the NFE."""
     check_arguments(solver, model, grid)
     depth = structure(solver).depth
     if sorted(chain) != list(range(first, first + depth + 1)):
-        raise ValueError(f"start gives {len(chain) - 1} states after z_N, and {type(solver).__name__} needs {depth}")
+        raise ValueError(
+            f"start gives {len(chain) - 1} states after z_N, and {type(solver).__name__} needs {depth}: pass so many, or a one-step solver"
+        )
     space, grid = prepared("start", chain[first], grid)
     with space.working():
         plan = _plan(solver, record_begin(solver, grid, first, prediction_of(model), space.written), space)
@@ -251,6 +284,7 @@ def begun(solver: Solver, model: Model, grid: Grid, z: Any, start: Any = None) -
     solver, model, grid, z, start
         As for `solve`.
     """
+    check_start(start)
     if isinstance(start, Mapping):
         return {**start}, 0, Status()
     if start is not None and not hasattr(start, "step"):
@@ -344,10 +378,8 @@ def _differs(schedule: Any, grid: Grid) -> str:
 
 def prepared(name: str, z: Any, grid: Grid) -> tuple[Space, Grid]:
     """Return the system of the states and the grid in it; of different systems only NumPy floats mix."""
-    try:
-        space = of(next(iter(z.registers.values())) if isinstance(z, State) else plain(name, z))
-    except TypeError as error:
-        raise TypeError(f"{name}: {error}") from None
+    z = next(iter(z.registers.values())) if isinstance(z, State) else given(name, z)
+    space = of(z, name)
     scalars = space.scalars
     if scalars.floats and grid.space.floats:
         # Arrays of any float meet a grid of floats, but a longdouble's digits are more than those of the grid's numbers.
@@ -382,7 +414,7 @@ def _alike(registers: Mapping[str, Any], space: Space, prefix: str = "register")
 
 
 def _checked(name: str, value: Any, space: Space) -> Any:
-    value = np.float64(value) if isinstance(value, float) else plain(name, value)
+    value = np.float64(value) if isinstance(value, float) else given(name, value)
     require_system(name, value, space, "the other states", "convert it")
     require_finite(name, value, space)
     return value

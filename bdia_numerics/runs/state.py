@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,14 +18,16 @@ import numpy as np
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, identity, structure
 from bdia_numerics.runs.files import writing
-from bdia_numerics.spaces import FLOAT64, of, plain, read_stored
+from bdia_numerics.spaces import FLOAT64, of, plain, read_stored, tree
+from bdia_numerics.spaces.showing import Shown
 from bdia_numerics.spaces.values import share
+from bdia_numerics.texts import shown
 
 __all__ = ["State", "check_state", "identity"]
 
 
-@dataclass(frozen=True)
-class State:
+@dataclass(frozen=True, repr=False)
+class State(Shown):
     """Registers of a solver at one end of a run.
 
     Attributes
@@ -41,6 +44,18 @@ class State:
         Digits kept by bit-exact arithmetic; empty in the other number systems.
     prediction : str
         What the run read the model's output as, such as "eps" or "v"; empty where that is not known, and fits every run.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from bdia_numerics import BDIA, State, grids, problems, schedules, solve
+    >>> grid = grids.uniform(schedules.vp_linear(), 20, t_min=0.1)
+    >>> state = solve(BDIA(), problems.Gaussian([0.0], 0.25).model(grid.schedule), grid, [[1.0]]).state
+    >>> with TemporaryDirectory() as folder:
+    ...     state.save(Path(folder) / "end.npz")
+    ...     State.load(Path(folder) / "end.npz") == state
+    True
     """
 
     solver: str
@@ -69,6 +84,7 @@ class State:
         OSError
             If the file cannot be written, as on a full disk; what was there before is then unchanged.
         """
+        path = _path(path)
         arrays, systems = {}, {}
         for name, value in self.registers.items():
             arrays[f"register:{name}"], systems[name] = of(value).stored(value)
@@ -93,7 +109,7 @@ class State:
         ImportError
             If it holds tensors, and bdia_numerics.torch was not imported.
         """
-        content = io.BytesIO(Path(path).read_bytes())
+        content = io.BytesIO(_path(path).read_bytes())
         try:
             return cls._read(content)
         except _LaterError as error:
@@ -137,6 +153,12 @@ class _LaterError(Exception):
     """A file of a format that this version does not know."""
 
 
+def _path(path: Any) -> Path:
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"path={shown(path)} is not a path: pass the name of a file, such as 'latent.npz'")
+    return Path(path)
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("no text")
@@ -162,6 +184,7 @@ def _members(content: io.BytesIO) -> dict[str, np.ndarray[Any, Any]]:
 
 
 share(State)
+tree(State, "registers", "remainder")
 
 
 def check_state(state: State, solver: Solver, grid: Grid, first: int, prediction: str) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import and_
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +21,8 @@ from bdia_numerics.program import Plan, Solver, Structure, identity, structure
 from bdia_numerics.program.ops import Held
 from bdia_numerics.program.plan import Call, Stage
 from bdia_numerics.runs.state import State
-from bdia_numerics.spaces import Memory, Space, admitted, plain
+from bdia_numerics.spaces import Memory, Space, admitted, plain, tree
+from bdia_numerics.spaces.showing import Shown
 from bdia_numerics.spaces.values import share
 
 Model = Callable[[Any, Any], Any]
@@ -38,13 +40,22 @@ class Status:
     Attributes
     ----------
     ok : bool
-        Whether every state is finite; of a round trip also whether what came back is of any use.
+        Whether every state is finite; of a round trip also whether what came back is of any use. Under JAX's transformations a traced
+        boolean, without slot and register.
     slot : int or None
         Index i of the slot (from t_i to t_{i-1} in sampling) in which a state first was not.
     register : str or None
         The register that was not; None if all were.
     remedy : str
         What to change, where the number system is to blame; of a round trip also what it lost.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, grids, schedules, solve
+    >>> grid = grids.uniform(schedules.vp_linear(), 20, t_min=0.1)
+    >>> found = solve(BDIA(), lambda z, t: z * float("nan"), grid, [[1.0]])
+    >>> found.status.ok, found.status.slot
+    (False, 20)
     """
 
     ok: bool = True
@@ -54,7 +65,8 @@ class Status:
 
     def __str__(self) -> str:
         what = "" if self.register is None else f"register {self.register} is not finite after slot i={self.slot}"
-        return "ok" if self.ok else ": ".join(filter(None, (what, self.remedy)))
+        # Of a run under vmap each state has its own answer.
+        return "ok" if np.all(self.ok) else ": ".join(filter(None, (what, self.remedy))) or "a state is not finite"
 
 
 def come_back(status: Status, error: Any, size: Any, *, exact: bool) -> Status:
@@ -85,8 +97,8 @@ def come_back(status: Status, error: Any, size: Any, *, exact: bool) -> Status:
     )
 
 
-@dataclass(frozen=True)
-class Solution:
+@dataclass(frozen=True, repr=False)
+class Solution(Shown):
     """Result of a run.
 
     Attributes
@@ -103,6 +115,15 @@ class Solution:
         Shape (N+1, *batch, *data), indexed as in the paper: 0 is the data end.
     inversion : str
         Of a run from data to noise: what took it there, such as "derived inverse" or "DDIM inversion (10)".
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, grids, problems, schedules, solve
+    >>> grid = grids.uniform(schedules.vp_linear(), 20, t_min=0.1)
+    >>> model = problems.Gaussian([0.0], 0.25).model(grid.schedule)
+    >>> solution = solve(BDIA(), model, grid, [[1.0]], return_trajectory=True)
+    >>> solution.trajectory.shape, sorted(solution.state.registers)
+    ((21, 1, 1), ['z', 'z_prev'])
     """
 
     z: Any
@@ -114,6 +135,8 @@ class Solution:
 
 
 share(Status, Solution)
+tree(Status, "ok")
+tree(Solution, "z", "state", "status", "trajectory")
 
 
 @dataclass(frozen=True, eq=False)
@@ -412,6 +435,9 @@ class Stepwise:
     def _read(self) -> None:
         """Read what a device found in the course of the run."""
         flags = self.space.read([flag for flag, *_ in self._flags])
+        if not all(isinstance(flag, bool) for flag in flags):  # a traced program will tell
+            self.status = Status(reduce(and_, flags), remedy=self.space.remedy)
+            return
         for finite, (_, slot, register) in zip(flags, self._flags, strict=True):
             if not finite and self.status.ok:
                 self.status = Status(False, slot, register, remedy=self.space.remedy)
@@ -457,7 +483,8 @@ def drive(
     watch = _Watch(course, return_trajectory, callback)
     listen = watch if return_trajectory or callback is not None else None
     run = Stepwise(course, values, space, remainder, stops=True, listen=listen).finish(model)
-    return Solution(run.plan.arithmetic.shown(run.value), run.state, run.place, run.status, watch.trajectory)
+    kept = None if watch.trajectory is None else space.stacked(watch.trajectory)
+    return Solution(run.plan.arithmetic.shown(run.value), run.state, run.place, run.status, kept)
 
 
 def _check_output(space: Memory, output: Any, z: Any, t: Any) -> None:

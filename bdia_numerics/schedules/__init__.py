@@ -15,7 +15,7 @@ from bdia_numerics.schedules.base import VARIABLES, Schedule, probability_flow
 from bdia_numerics.schedules.continuous import EDM, VE, Flow, VPCosine, VPLinear
 from bdia_numerics.schedules.discrete import Discrete, Functions, exact_table
 from bdia_numerics.spaces.base import decimal
-from bdia_numerics.spaces.values import share
+from bdia_numerics.spaces.values import ordered, share
 from bdia_numerics.texts import shown
 
 __all__ = [
@@ -53,17 +53,36 @@ def _real(name: str, value: Real) -> Fraction:
         raise ValueError(f"{name}={shown(value)} is not a finite number: pass an int, a float or a Fraction") from None
 
 
+@ordered
 def vp_linear(beta_min: Real = 0.1, beta_max: Real = 20.0) -> VPLinear:
     """Return the variance-preserving schedule with beta linear in t, t in [0, 1].
+
+    Parameters
+    ----------
+    beta_min, beta_max
+        beta at t = 0 and at t = 1; decimals mean what they print as.
+
+    Returns
+    -------
+    VPLinear
+        log(alpha) is minus a quarter of (beta_max - beta_min) t^2 less half of beta_min t.
 
     Raises
     ------
     ValueError
         Unless 0 < beta_min <= beta_max.
+
+    Examples
+    --------
+    >>> from bdia_numerics import schedules
+    >>> schedule = schedules.vp_linear(beta_min=0.1, beta_max=20)
+    >>> round(schedule.alpha(0.5), 4), round(schedule.sigma(0.5), 4)
+    (0.2812, 0.9597)
     """
     return VPLinear(_real("beta_min", beta_min), _real("beta_max", beta_max))
 
 
+@ordered
 def vp_cosine(s: Real = 0.008) -> VPCosine:
     """Return the cosine schedule on t in [0, 1]; ValueError unless 0 <= s < 1."""
     return VPCosine(_real("s", s))
@@ -84,6 +103,7 @@ def flow() -> Flow:
     return Flow()
 
 
+@ordered
 def from_functions(
     alpha: Callable[[Any], Any],
     sigma: Callable[[Any], Any],
@@ -108,18 +128,30 @@ def from_functions(
     variance_preserving
         Says that alpha^2 + sigma^2 = 1.
 
+    Returns
+    -------
+    Functions
+        The schedule.
+
     Raises
     ------
     TypeError
         If one is not callable.
     ValueError
         Unless t_min < t_max.
+
+    Examples
+    --------
+    >>> from bdia_numerics import schedules
+    >>> schedules.from_functions(lambda t: 1 - t, lambda t: t).sigma_bar(0.5)
+    1.0
     """
     return Functions(
         alpha, sigma, alpha_dot, sigma_dot, _real("t_min", t_min), _real("t_max", t_max), variance_preserving
     )
 
 
+@ordered
 def from_alphas_cumprod(alphas_cumprod: Sequence[Any] | np.ndarray[Any, Any]) -> Discrete:
     """Return the discrete schedule of a table.
 
@@ -137,7 +169,19 @@ def from_alphas_cumprod(alphas_cumprod: Sequence[Any] | np.ndarray[Any, Any]) ->
 
 
 def stable_diffusion() -> Discrete:
-    """Return the schedule of Stable Diffusion: 1000 steps, sqrt(beta) linear from sqrt(0.00085) to sqrt(0.012)."""
+    """Return the schedule of Stable Diffusion: 1000 steps, sqrt(beta) linear from sqrt(0.00085) to sqrt(0.012).
+
+    Returns
+    -------
+    Discrete
+        Times 0 to 999, data end first.
+
+    Examples
+    --------
+    >>> from bdia_numerics import schedules
+    >>> round(schedules.stable_diffusion().alpha(999), 4)
+    0.0683
+    """
     return Discrete(betas=("scaled_linear", 1000, Fraction(85, 100_000), Fraction(12, 1000)))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.spaces import Scalar, Space
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces.values import as_states, ordered
 from bdia_numerics.texts import shown
 
 _NAN_TIMES = "t holds NaN: pass finite times"
@@ -60,7 +60,7 @@ def read(x: Any) -> tuple[Space, Any]:
         x = x[()]
     if isinstance(x, np.ndarray | np.generic) and spaces.kind_of(x) == "integer":
         x = x.astype(np.float64)
-    space = spaces.of(x).scalars
+    space = spaces.of(x, "t").scalars
     # Python floats raise where NumPy's give inf, and an array of times must not differ from its elements.
     value = np.float64(x) if isinstance(x, float) else space.number(x)
     return space, np.float64(value) if isinstance(value, float) else value
@@ -79,7 +79,7 @@ def timed(formula: Callable[[Any, Space, Any], Any]) -> Callable[[Any, Any], Any
 
     @wraps(formula)
     def method(self: Any, t: Any) -> Any:
-        if isinstance(spaces.plain("t", t), np.ndarray) and spaces.kind_of(t) == "objects":
+        if isinstance(t := as_states("t", spaces.plain("t", t)), np.ndarray) and spaces.kind_of(t) == "objects":
             return np.frompyfunc(lambda x: method(self, x), 1, 1)(t)
         space, value = read(t)
         try:

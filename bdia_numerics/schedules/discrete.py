@@ -200,7 +200,9 @@ def exact_table(alphas_cumprod: Sequence[Any] | np.ndarray[Any, Any]) -> tuple[F
     values = np.asarray(spaces.plain("alphas_cumprod", alphas_cumprod))
     if values.ndim != 1 or len(values) < 2:
         raise ValueError(f"alphas_cumprod has shape {values.shape}: pass a table of shape (T,), T >= 2")
-    table = tuple(spaces.of(a).field(a) for a in values)
+    if spaces.kind_of(values) == "float" and not np.all(np.isfinite(values)):
+        raise ValueError(f"alphas_cumprod={shown(values)} holds NaN or infinite values: pass a finite table")
+    table = tuple(spaces.of(a, "alphas_cumprod").field(a) for a in values)
     for k, a in enumerate(table):
         if not (0 <= a <= 1) or (k and not a < table[k - 1]):
             raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from bdia_numerics.program import latex
 from bdia_numerics.spaces.values import share
 from bdia_numerics.texts import one_of, shown
 
@@ -62,6 +63,9 @@ PUBLIC: dict[str, Any] = SOLVERS | SECOND_ORDER | _classes({"Euler": "runge_kutt
 """Whatever can be imported. Euler's method in sigma_bar is DDIM, so that it is not listed twice."""
 
 globals().update(PUBLIC)
+
+for _solver in PUBLIC.values():
+    _solver._repr_latex_ = latex
 
 
 def find(name: str) -> Any:

@@ -24,6 +24,29 @@ class BDIA2:
               or "log_snr", and integrated exactly
     Options   `variable`: as above, or a formula (s, start, end, z, times, evaluations) -> increment of another integration,
               remark 1
+
+    Parameters
+    ----------
+    gamma1, gamma2
+        Weight in [0, 1]: a number, a symbol, or a function of the slot.
+    variable
+        "sigma_bar", "log_snr", or a formula: in what eps is interpolated.
+    allow_any
+        Whether constants outside [0, 1] are taken.
+
+    Raises
+    ------
+    TypeError
+        For a weight that is not a number, a symbol or a function.
+    ValueError
+        For a constant outside [0, 1] unless `allow_any`, and for another `variable`.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA2, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(BDIA2(), law, grid, start='own').error:.1e}"
+    '3.9e-03'
     """
 
     gamma1: Parameter = 1

@@ -27,6 +27,29 @@ class BDIA3:
     Requires  gamma3 != 0 to invert; constants in [0, 1] unless allow_any; alpha != 0
     Source    announced in the paper's remark 1, without a formula; eps is quadratic in `variable`
     Options   `variable`: as of BDIA2
+
+    Parameters
+    ----------
+    gamma1, gamma2, gamma3
+        Weight in [0, 1]: a number, a symbol, or a function of the slot.
+    variable
+        "sigma_bar", "log_snr", or a formula: in what eps is interpolated.
+    allow_any
+        Whether constants outside [0, 1] are taken.
+
+    Raises
+    ------
+    TypeError
+        For a weight that is not a number, a symbol or a function.
+    ValueError
+        For a constant outside [0, 1] unless `allow_any`, and for another `variable`.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA3, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(BDIA3(), law, grid, start='own').error:.1e}"
+    '1.6e-05'
     """
 
     gamma1: Parameter = 1

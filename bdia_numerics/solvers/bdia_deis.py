@@ -24,6 +24,31 @@ class BDIADEIS:
     NFE       1 per step
     Requires  an approximate inversion, but for order 1: eps was taken at z_{i+1}, which an inverse would have to find
     Source    paper, remark 4, by the pattern of eq. (65)
+
+    Parameters
+    ----------
+    order
+        Number of the variant, 1 to 4.
+    gamma
+        Weight of the step back, in [0, 1]: a number, a symbol, or a function of the slot.
+    variable
+        "log_snr" or "sigma_bar": in what the polynomial is.
+    allow_any
+        Whether constants outside [0, 1] are taken.
+
+    Raises
+    ------
+    TypeError
+        For a weight that is not a number, a symbol or a function.
+    ValueError
+        For a constant outside [0, 1] unless `allow_any`, and for another `order` or `variable`.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIADEIS, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(BDIADEIS(), law, grid, start='own').error:.1e}"
+    '7.8e-03'
     """
 
     order: int = 2

@@ -27,6 +27,31 @@ class BDIAHeun:
     Source    paper, eq. (37) and Alg. 1
     Options   `variable`: as of Heun; `base`: "z" for z_{i+1} in (37) as printed, "z_hat" for the refined state from
               which the step to z_i began
+
+    Parameters
+    ----------
+    gamma
+        Weight of the step back, in [0, 1]: a number, a symbol, or a function of the slot.
+    base
+        "z" or "z_hat": from where the step back goes.
+    variable
+        "sigma_bar" or "t": what the slopes belong to.
+    allow_any
+        Whether constants outside [0, 1] are taken.
+
+    Raises
+    ------
+    TypeError
+        For a weight that is not a number, a symbol or a function.
+    ValueError
+        For a constant outside [0, 1] unless `allow_any`, and for another `variable` or `base`.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIAHeun, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(BDIAHeun(), law, grid, start='own').error:.1e}"
+    '2.0e-03'
     """
 
     gamma: Parameter = 1

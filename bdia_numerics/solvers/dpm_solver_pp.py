@@ -41,6 +41,25 @@ class DPMSolverPP:
     Options   `exact`: the interpolant is integrated exactly. Without it the last term of 3M has half the weight that
               its Taylor expansion asks for
     Start     order by order
+
+    Parameters
+    ----------
+    order
+        Number of the variant, 1, 2 or 3.
+    exact
+        Whether the interpolant is integrated exactly.
+
+    Raises
+    ------
+    ValueError
+        For another `order`.
+
+    Examples
+    --------
+    >>> from bdia_numerics import DPMSolverPP, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(DPMSolverPP(), law, grid, start='own').error:.1e}"
+    '1.2e-04'
     """
 
     order: int = 2

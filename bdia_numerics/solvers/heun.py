@@ -36,6 +36,23 @@ class Heun:
     Options   `variable`: "sigma_bar", where d is eps and z is z/alpha, "t", where d is that of eq. (2) and alpha and
               sigma need finite derivatives, or "angle", where t is atan(sigma/alpha) and d is v, on variance-preserving
               schedules alone
+
+    Parameters
+    ----------
+    variable
+        "sigma_bar", "t" or "angle": what the slopes belong to.
+
+    Raises
+    ------
+    ValueError
+        For another `variable`.
+
+    Examples
+    --------
+    >>> from bdia_numerics import Heun, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(Heun(), law, grid, start='own').error:.1e}"
+    '2.6e-03'
     """
 
     variable: str = "sigma_bar"

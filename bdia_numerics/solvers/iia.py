@@ -26,6 +26,18 @@ class IIADDIM:
               or a velocity
     Source    Zhang, Niwa, Kleijn, ICLR 2024, arXiv:2304.11328, sec. 4: phi0 and phi1 for plain DDIM, beta alone under guidance.
               Not checked against the paper itself, but against a public program that cites its eq. (6) and (8)
+
+    Parameters
+    ----------
+    phi0, phi1, beta
+        Weights of the corrections: numbers, symbols, or functions of the slot.
+
+    Examples
+    --------
+    >>> from bdia_numerics import IIADDIM, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(IIADDIM(), law, grid, start='own').error:.1e}"
+    '2.0e-02'
     """
 
     phi0: Parameter = 0
@@ -63,6 +75,18 @@ class IIAEDM:
               z - D(z), which is sigma e, and the difference of two D, which is that of e times sigma_{i-1}, is known from its
               public reviews; that a1 and b1 stand here without that factor, that the previous step keeps its e', and what
               happens in the first and in the last step, was settled here
+
+    Parameters
+    ----------
+    a0, a1, b0, b1
+        Weights of the gradients: numbers, symbols, or functions of the slot.
+
+    Examples
+    --------
+    >>> from bdia_numerics import IIAEDM, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(IIAEDM(), law, grid, start='own').error:.1e}"
+    '2.6e-03'
     """
 
     a0: Parameter = 1

@@ -17,6 +17,18 @@ class IPNDM(PLMS):
     Requires  an approximate inversion: each step drops its oldest evaluation
     Source    Zhang, Chen, ICLR 2023, appendix, where it is named; Liu, Ren, Lin, Zhao, ICLR 2022, eq. (12)
     Start     order by order
+
+    Parameters
+    ----------
+    order
+        Number of the variant.
+
+    Examples
+    --------
+    >>> from bdia_numerics import IPNDM, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(IPNDM(), law, grid, start='own').error:.1e}"
+    '7.7e-05'
     """
 
     @property

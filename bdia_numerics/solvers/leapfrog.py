@@ -21,6 +21,23 @@ class Leapfrog:
     Requires  nothing to invert
     Source    paper, sec. 5; with alpha = 1 it is BDIA-DDIM with gamma = 1, eq. (28)
     Options   `variable`: "sigma_bar", or "angle", phi = atan(sigma/alpha), on variance-preserving schedules alone
+
+    Parameters
+    ----------
+    variable
+        "sigma_bar", or "angle" on variance-preserving schedules.
+
+    Raises
+    ------
+    ValueError
+        For values of these that are not among the choices above.
+
+    Examples
+    --------
+    >>> from bdia_numerics import Leapfrog, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(Leapfrog(), law, grid, start='own').error:.1e}"
+    '1.9e-05'
     """
 
     variable: str = "sigma_bar"

@@ -22,6 +22,23 @@ class ReversibleHeun:
     Source    Kidger, Foster, Li, Lyons, NeurIPS 2021, in the variables of eq. (34)
     Options   `variable`: "sigma_bar", or "angle", with y = z, s = atan(sigma/alpha) and the prediction v for eps, on
               variance-preserving schedules alone
+
+    Parameters
+    ----------
+    variable
+        "sigma_bar", or "angle" on variance-preserving schedules.
+
+    Raises
+    ------
+    ValueError
+        For values of these that are not among the choices above.
+
+    Examples
+    --------
+    >>> from bdia_numerics import ReversibleHeun, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(ReversibleHeun(), law, grid, start='own').error:.1e}"
+    '2.5e-03'
     """
 
     variable: str = "sigma_bar"

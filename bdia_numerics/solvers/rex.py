@@ -25,6 +25,31 @@ class Rex(McCallumFoster):
               are Runge-Kutta methods in sigma/alpha for "eps", as ours, and in alpha/sigma for "x0", where only Euler is
               the same: DDIM in both
     Options   `prediction`: "eps", where it is McCallumFoster if alpha = 1, or "x0"; whatever the model predicts
+
+    Parameters
+    ----------
+    coupling
+        Weight c in [0, 1]: a number, a symbol, or a function of the slot.
+    base
+        The one-step method that is coupled: Euler(), Midpoint(), RK4() or DPMSolver().
+    allow_any
+        Whether constants outside [0, 1] are taken.
+    prediction
+        What the base integrates: "eps" or "x0".
+
+    Raises
+    ------
+    TypeError
+        For a weight that is not a number, a symbol or a function, and for a base without an increment.
+    ValueError
+        For a constant outside [0, 1] unless `allow_any`, and for another `prediction`.
+
+    Examples
+    --------
+    >>> from bdia_numerics import Rex, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(Rex(), law, grid, start='own').error:.1e}"
+    '6.5e-02'
     """
 
     prediction: str = "eps"

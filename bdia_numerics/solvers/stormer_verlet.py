@@ -21,6 +21,13 @@ class StormerVerlet:
     Same as   z_{i-1} = z_i + (h_i/h_{i+1}) (z_i - z_{i+1}) + h_i (h_i + h_{i+1})/2 a(z_i, t_i), Stormer's rule on equal steps;
               and the velocities w half-way leap over the states. Leapfrog, the midpoint rule, on the pair (z, z') is two
               of these with step 2 h, z at even and z' at odd indices, and the other way round
+
+    Examples
+    --------
+    >>> from bdia_numerics import StormerVerlet, grids, solve
+    >>> grid = grids.from_values([0, 0.5, 1], [1, 1, 1], [0, 1, 2])
+    >>> solve(StormerVerlet(), lambda z, t: 0 * z, grid, [1.0], start={"v": [2.0], "z": [1.0]}).z
+    array([-1.])
     """
 
     registers = ("v", "z")

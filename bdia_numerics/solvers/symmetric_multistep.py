@@ -31,10 +31,34 @@ class SymmetricMultistep:
               so 3 for k = 4 on alternating steps
     NFE       1 per step, both ways; the start takes 4, 12 and 16 for k = 3, 4 and 5
     Requires  nothing to invert; c and c2 in (-1, 1), and different for k = 5; a grid with a schedule
-    Source    derived here; k = 4 with c = 0 is Milne's predictor (Amer. Math. Monthly 33 (1926) 455) and BDIA3(1, 1, 1) of alpha = 1;
+    Source    derived here; k = 4 with c = 0 is Milne's predictor (Hairer, Norsett, Wanner, sec. III.1) and BDIA3(1, 1, 1) of alpha = 1;
               symmetric methods: Quinlan, Tremaine, Astron. J. 100 (1990) 1694
-    Options   `variable`: "sigma_bar" for y = z/alpha, "t", or "angle", atan(sigma/alpha), on variance-preserving schedules. It is
-              the map of the grid: with equal steps of the variable the weights are those of equal steps
+    Options   `variable`: "sigma_bar" for y = z/alpha, "t", or "angle", atan(sigma/alpha), on variance-preserving schedules, where
+              sigma_bar amplifies what the roots receive by a power of its largest value. It is the map of the grid: with equal
+              steps of the variable the weights are those of equal steps
+
+    Parameters
+    ----------
+    k
+        Steps of the method.
+    c
+        Coefficient c of the roots, for k = 4 and 5.
+    c2
+        Coefficient c2 of the roots, for k = 5.
+    variable
+        "sigma_bar", or "angle" on variance-preserving schedules.
+
+    Raises
+    ------
+    ValueError
+        For values of these that are not among the choices above.
+
+    Examples
+    --------
+    >>> from bdia_numerics import SymmetricMultistep, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(SymmetricMultistep(), law, grid, start='own').error:.1e}"
+    '3.1e-04'
     """
 
     k: int = 4

@@ -28,6 +28,27 @@ class UniPC:
     Source    Zhao, Bai, Rao, Zhou, Lu, NeurIPS 2023, arXiv:2302.04867; what is simplified, from their program
     Options   `weights`: B(h) of the two simplified weights, "bh1" for h, "bh2" for e^h - 1; all others are exact
     Start     order by order
+
+    Parameters
+    ----------
+    order
+        Number of the variant.
+    corrector
+        Number of the correction, UniC-1 to UniC-3; at most one that the history allows is made.
+    weights
+        Which weights of the history.
+
+    Raises
+    ------
+    ValueError
+        For values of these that are not among the choices above.
+
+    Examples
+    --------
+    >>> from bdia_numerics import UniPC, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(UniPC(), law, grid, start='own').error:.1e}"
+    '5.2e-04'
     """
 
     order: int = 2
@@ -76,6 +97,22 @@ class SASolver(UniPC):
     Source    Xue, Yi, Luo, Zhang, Sun, Li, Ma, NeurIPS 2023, arXiv:2309.05019; the weights of two predictions from their program
     Same as   UniPC with "bh1"; a corrector that counts x_i among its k predictions is the one of order k - 1 here
     Start     order by order
+
+    Parameters
+    ----------
+    order
+        Number of the variant.
+    corrector
+        Number of the correction, UniC-1 to UniC-3; at most one that the history allows is made.
+    weights
+        Which weights of the history.
+
+    Examples
+    --------
+    >>> from bdia_numerics import SASolver, analysis, problems
+    >>> law, grid = problems.Gaussian([0.0], 0.25), analysis.GridFamily()(20)
+    >>> f"{analysis.global_error(SASolver(), law, grid, start='own').error:.1e}"
+    '2.7e-03'
     """
 
     corrector: int = 1

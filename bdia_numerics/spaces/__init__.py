@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bdia_numerics.spaces.balls import Balls
 from bdia_numerics.spaces.base import (
+    Number,
     Numbers,
     Scalar,
     Space,
@@ -23,10 +24,13 @@ from bdia_numerics.spaces.base import (
     same_system,
     vanishes,
 )
+from bdia_numerics.spaces.base import given as given
+from bdia_numerics.spaces.base import is_broken as is_broken
 from bdia_numerics.spaces.base import require_finite as require_finite
 from bdia_numerics.spaces.base import require_system as require_system
 from bdia_numerics.spaces.floats import FLOAT32, FLOAT64, LONGDOUBLE, Numpy, named
 from bdia_numerics.spaces.formal import Vector, formal_model
+from bdia_numerics.spaces.jax_arrays import tree as tree
 from bdia_numerics.spaces.lattice import Lattice, LatticeSpace, as_floats
 from bdia_numerics.spaces.mean_value import MeanValue
 from bdia_numerics.spaces.memory import HALF, Memory, read_stored, register_reader
@@ -49,6 +53,7 @@ __all__ = [
     "MPMath",
     "MeanValue",
     "Memory",
+    "Number",
     "Numbers",
     "Numpy",
     "Rationals",

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from bdia_numerics.spaces.memory import NOTHING, Array, Memory, States
+from bdia_numerics.spaces.values import as_states
 from bdia_numerics.texts import ratio, shown
 
 Scalar = Any
@@ -253,9 +254,16 @@ def same_system(found: Any, space: Any) -> bool:
     return found == space if hasattr(space, "dtype") else type(found) is type(space)
 
 
+def require_numpy(name: str, x: Any, remedy: str) -> None:
+    """Raise TypeError for an array of another library."""
+    if hasattr(x, "__array__") and not isinstance(x, np.ndarray | np.generic):
+        raise TypeError(f"{name} is of class {type(x).__name__}, no array of NumPy: {remedy}")
+
+
 def admitted(space: Memory, name: str, output: Any) -> None:
     """Raise TypeError unless a model's output is in the system of a run."""
     if space.floats:
+        require_numpy(name, output, "return numpy.asarray of it, or pass z in its library")
         found: Any = output.dtype if isinstance(output, np.ndarray | np.generic) else np.result_type(type(output))
         dtype = space.dtype  # type: ignore[attr-defined]  # what floats have
         if found != dtype:
@@ -266,19 +274,24 @@ def admitted(space: Memory, name: str, output: Any) -> None:
 
 def require_system(name: str, value: Any, space: Any, others: str, remedy: str) -> None:
     """Raise TypeError unless a value is in the number system of the others."""
-    try:
-        found = of(value)
-    except TypeError as error:
-        raise TypeError(f"{name}: {error}") from None
+    found = of(value, name)
     if not same_system(found, space):
         raise TypeError(f"{name} is in {found.name}, {others} in {space.name}: {remedy}")
 
 
-def require_finite(name: str, states: Any, space: Space) -> None:
+def require_finite(name: str, states: Any, space: Memory) -> None:
     """Raise ValueError for states that hold NaN or infinity."""
-    if not space.finite(states):
+    if is_broken(states, space):
         raise ValueError(f"{name} holds NaN or infinite values: pass finite states")
 
+
+def is_broken(states: Any, space: Memory) -> bool:
+    """Say whether states are known to hold NaN or infinity; of traced ones nothing is known."""
+    return space.read([space.finite(states)])[0] is False
+
+
+Number = int | float | Fraction
+"""A real number of a user's; a decimal means what it prints as, wherever a docstring says so."""
 
 _REGISTERED: list[tuple[Callable[[object], bool], Callable[[Any], Space]]] = []
 
@@ -320,7 +333,12 @@ def plain(name: str, x: Any) -> Any:
     return x
 
 
-def of(x: object) -> Space:
+def given(name: str, x: Any) -> Any:
+    """Return states as a caller gave them, of which `as_states` makes arrays of floats where they are lists or whole numbers."""
+    return as_states(name, plain(name, x))
+
+
+def of(x: object, name: str = "") -> Space:
     """Return the number system of a value.
 
     Parameters
@@ -328,12 +346,35 @@ def of(x: object) -> Space:
     x
         A scalar, an array of any shape, an object array of mpf, Fractions, balls or symbols, or a formal vector. Python floats
         and ints are read as float64.
+    name
+        Of the argument, for the message.
+
+    Returns
+    -------
+    Space
+        The system, such as `spaces.FLOAT64`.
 
     Raises
     ------
     TypeError
         For complex and integer arrays, for types that no system claims, and for object arrays that mix systems.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bdia_numerics import spaces
+    >>> spaces.of(np.zeros(2, np.float32)).name
+    'float32'
     """
+    try:
+        return _of(x)
+    except TypeError as error:
+        if not name:
+            raise
+        raise TypeError(f"{name}: {error}") from None
+
+
+def _of(x: object) -> Space:
     plain("z", x)
     if isinstance(x, np.ndarray) and kind_of(x) == "objects":
         if x.size == 0:
@@ -342,14 +383,15 @@ def of(x: object) -> Space:
     for accepts, space_of in _REGISTERED:
         if accepts(x):
             return space_of(x)
-    kind = f"an array of dtype {x.dtype}" if isinstance(x, np.ndarray | np.generic) else f"a {type(x).__name__}"
+    is_array = isinstance(x, np.ndarray | np.generic)
+    kind = f"an array of dtype {x.dtype}" if is_array else f"{shown(x)}, a {type(x).__name__},"  # type: ignore[attr-defined]
     # Told by its name alone: torch is not imported here.
     if type(x).__module__.partition(".")[0] == "torch":
         raise TypeError(
             "a Tensor is in no number system yet: import bdia_numerics.torch, which registers float tensors"
         )
     raise TypeError(
-        f"{kind} is in no number system here: pass real floats (z.astype(float)), mpf, Fractions, balls or symbols"
+        f"{kind} is in no number system here: pass an array of real floats, or of mpf, Fractions, balls or symbols"
     )
 
 

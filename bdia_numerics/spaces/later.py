@@ -31,4 +31,5 @@ class Later:
 
 sympy = Later("sympy")
 mp = Later("mpmath:mp")
+jax, jnp = Later("jax"), Later("jax.numpy")
 special = Later("scipy.special")  # takes half the time of importing the whole package

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.spaces.base import plain, register
+from bdia_numerics.spaces.base import given, register, require_numpy
 from bdia_numerics.spaces.floats import Numpy
 from bdia_numerics.spaces.kernel import LIMIT, dequantise
 from bdia_numerics.spaces.memory import Array, register_reader
@@ -66,9 +66,10 @@ class Lattice:
         ValueError
             For NaN, infinity, values of 2^(60 - bits) or more, and bits outside the range.
         """
-        z = np.asarray(plain("z", z))
+        require_numpy("z", z, "a lattice is made of those, pass numpy.asarray(z) and a model of such arrays")
+        z = np.asarray(given("z", z))
         if z.dtype not in (np.float32, np.float64):
-            raise TypeError(f"z has dtype {z.dtype}: a lattice is made of float32 or float64 states")
+            raise TypeError(f"z={shown(z)} has dtype {z.dtype}: pass float32 or float64 states")
         if bits not in range(60):
             raise ValueError(f"bits={shown(bits)}: pass an int from 0 to 59")
         # A shift by `bits` is exact in float64, so that only rint rounds.

@@ -51,8 +51,8 @@ class Memory(Protocol):
         """The system in which the schedules, grids and coefficients of such states are computed: this one."""
         return self
 
-    def read(self, flags: list[Any]) -> list[bool]:
-        """Return as booleans what `finite` gave in the course of a run."""
+    def read(self, flags: list[Any]) -> list[Any]:
+        """Return as booleans what `finite` gave in the course of a run, or as it is where a traced program will tell."""
         return [bool(flag) for flag in flags]
 
     def holds(self, value: States) -> bool:
@@ -85,6 +85,10 @@ class Memory(Protocol):
         value = np.asarray(value)
         # A run that ends early leaves NaN in the slots that it has not reached.
         return np.full((n, *value.shape), None if value.dtype == object else np.nan, value.dtype)
+
+    def stacked(self, history: Any) -> States:
+        """Return as one array what `history` made room for, and a run has filled."""
+        return history
 
     def rms(self, difference: States) -> Any:
         """Return the root mean square over all elements; in exact systems the root is taken in float64."""

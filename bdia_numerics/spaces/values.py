@@ -7,17 +7,18 @@ import copyreg
 import inspect
 import pickle
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
 from functools import wraps
-from itertools import takewhile
+from itertools import takewhile, zip_longest
+from numbers import Integral, Real
 from types import FrameType, MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import nearest, shown
 
 
 def share(*objects: object) -> None:
@@ -29,6 +30,8 @@ def share(*objects: object) -> None:
     """
     for kind in objects:
         if isinstance(kind, type) and is_dataclass(kind):
+            if "__init__" in vars(kind):  # not one that it inherits, which is answered for already
+                kind.__init__ = answering(kind.__init__, kind.__name__)  # type: ignore[method-assign]
             _compared(kind, tuple(f.name for f in fields(kind) if f.init and f.compare))
             kind.__reduce__, kind.__copy__, kind.__deepcopy__ = _reduced, _copied, _deep  # type: ignore[attr-defined, method-assign]
         elif isinstance(kind, type) and issubclass(kind, tuple):
@@ -190,6 +193,7 @@ ORDER = {
 }
 """The kinds of arguments in the order that every public function has, and the names of parameters of a kind. A function takes a model or
 a problem. What is of no kind comes after them."""
+_STATES = {"z", "x_0"}
 FORMER = {
     "start": ("end",),
     "trip": ("end",),
@@ -245,8 +249,121 @@ def of_kind(kind: str, name: str, value: Any, *marks: str) -> None:
         known = ", which needs registers and a step of its own" if kind == "solver" else ""
         raise TypeError(f"{name}={value.__name__} is a class{known}: pass an instance, for instance {value.__name__}()")
     marked = callable(value) if kind == "model" else all(hasattr(value, mark) for mark in wanted)
-    if not marked or (kind == "solver" and not callable(value.step)):
+    method = {"solver": "step", "schedule": "alpha"}.get(kind)  # a grid has alpha, too: as an array
+    if not marked or (method and not callable(getattr(value, method))):
         raise TypeError(f"{name}={shown(value)} is {_REMEDIES[kind]}")
+    if kind == "model":
+        takes(name, value, "z", "t")
+
+
+def takes(name: str, function: Any, *arguments: str) -> None:
+    """Raise TypeError unless a function takes so many arguments; what is callable and has no signature is not refused.
+
+    >>> takes("model", lambda z: z, "z", "t")
+    Traceback (most recent call last):
+    TypeError: model=<lambda>(z) does not take (z, t): pass a function of (z, t)
+    """
+    call = ", ".join(arguments)
+    if not callable(function):
+        raise TypeError(f"{name}={shown(function)} is not callable: pass a function of ({call})")
+    try:
+        found = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        found.bind(*arguments)
+    except TypeError:
+        whole = getattr(function, "__name__", type(function).__name__)
+        said = ", ".join(p if p.isidentifier() else "..." for p in found.parameters)
+        raise TypeError(f"{name}={whole}({said}) does not take ({call}): pass a function of ({call})") from None
+
+
+def as_states(name: str, x: Any) -> Any:
+    """Return states as an array of floats in the machine's own order of bytes, where they are a list, whole numbers or of another order.
+
+    Raises
+    ------
+    TypeError
+        For a list of other things or with rows of different lengths, and for a Solution, with what to pass of it.
+
+    >>> as_states("z", [[0, 1]])
+    array([[0., 1.]])
+    """
+    if isinstance(x, list | tuple):
+        elements = np.asarray(x, object)
+        for element in elements.flat:
+            if isinstance(element, bool) or not isinstance(element, int | float | np.integer):
+                raise TypeError(
+                    f"{name} is a list that holds {shown(element)}, a {type(element).__name__}: "
+                    "pass an array, or a list of numbers with rows of equal lengths"
+                )
+        return elements.astype(np.float64)
+    if isinstance(x, np.ndarray):
+        if x.dtype.kind in "iu":
+            return x.astype(np.float64)
+        return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+    if hasattr(x, "state") and hasattr(x, "z"):
+        raise TypeError(
+            f"{name}={shown(x)} is a {type(x).__name__}: pass its .z, or its .state, which has all registers"
+        )
+    return x
+
+
+def _sequence(x: Any) -> bool:
+    return isinstance(x, Iterable) and not isinstance(x, str | bytes | Mapping)
+
+
+def _whole(x: Any) -> bool:
+    return not isinstance(x, bool) and isinstance(x, Integral)
+
+
+def _number(x: Any) -> bool:
+    return not isinstance(x, bool) and isinstance(x, Real)
+
+
+_FORMS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
+    (("Mapping[",), lambda x: isinstance(x, Mapping), "a mapping: pass a dict from labels, such as {'label': ...}"),
+    (
+        ("Sequence[int]", "Iterable[int]"),
+        lambda x: _sequence(x) and all(map(_whole, x)),
+        "a sequence of whole numbers: pass numbers like (10, 20, 40)",
+    ),
+    (("Iterable[", "Sequence["), lambda x: _sequence(x) or isinstance(x, Mapping), "a collection: pass a list of them"),
+    (("Callable[", "Callback", "Progress", "Watch"), callable, "callable: pass a function"),
+    (("float$",), lambda x: _number(x) and x == x, "a number: pass a float"),
+    (("int$",), _whole, "a whole number: pass an int"),
+)
+"""What annotations begin with, what of it is looked at, and what is said of another value."""
+_ELSEWHERE = ("n", "pattern")
+"""Checked by their functions, in words of their own."""
+
+
+def _form(annotation: str) -> tuple[Callable[[Any], bool], str] | None:
+    whole = annotation.removesuffix(" | None") + "$"
+    return next(((test, said) for heads, test, said in _FORMS if whole.startswith(heads)), None)
+
+
+def answering(function: Callable[P, R], called: str) -> Callable[P, R]:
+    """Make a function say what is missing, or what is not among its parameters, with what it takes."""
+    parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
+    names = [p.name for p in parameters]
+    call = f"{called}({', '.join(p.name if p.default is p.empty else f'{p.name}=' for p in parameters if p.kind is not p.VAR_KEYWORD)})"
+
+    @wraps(function)
+    def answered(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            # Only a call that did not come about leaves no frame of its own.
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise
+            said = str(error).partition(") ")[2] or str(error)
+            unknown = next((k for k in kwargs if k not in names), "")
+            near = " or ".join(f"{name}=" for name in nearest(unknown, names) if unknown)
+            said = f"there is no parameter {unknown}={shown(kwargs[unknown])}" if unknown else said
+            raise TypeError(f"{called}: {said}: use {near and f'{near} of '}{call}") from None
+
+    return answered
 
 
 def ordered(function: Callable[P, R]) -> Callable[P, R]:
@@ -273,6 +390,10 @@ def ordered(function: Callable[P, R]) -> Callable[P, R]:
         if name in _SINGLE and not (p.default is None and p.annotation in ("Any", Any))
     }
     call = f"{function.__name__}({', '.join(name for name in positional if parameters[name].default is inspect.Parameter.empty)})"
+    forms = {
+        name: form for name, p in parameters.items() if name not in _ELSEWHERE and (form := _form(str(p.annotation)))
+    }
+    called = answering(function, function.__name__)
 
     @wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -289,7 +410,14 @@ def ordered(function: Callable[P, R]) -> Callable[P, R]:
         for name, value in (*zip(positional, args, strict=False), *kwargs.items()):
             if name in able and not isinstance(value, able[name]):
                 of_kind(_SINGLE[name], name, value)
-        return function(*args, **kwargs)
+            if value is not None and name in forms and not forms[name][0](value):
+                raise TypeError(f"{name}={shown(value)} is not {forms[name][1]}")
+        for name in _STATES & kwargs.keys():
+            kwargs[name] = as_states(name, kwargs[name])
+        whole: Any = (
+            as_states(name, x) if name in _STATES else x for name, x in zip_longest(positional[: len(args)], args)
+        )
+        return called(*whole, **kwargs)
 
     return checked
 

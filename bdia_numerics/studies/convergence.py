@@ -161,6 +161,7 @@ CONVERGENCE = Study(
     "Errors against exact flows by the number of steps, and observed orders",
     ConvergenceConfig,
     dims=lambda config: {"solver": config.solvers, "grid": config.grids},
+    lists=("solvers", "grids"),
     inner=lambda config: {"steps": ladder(config.steps, config.max_steps)},
     compute=compute,
     variables={

@@ -227,6 +227,7 @@ MAP = Study(
         "solver": tuple(SOLVERS),
         "gamma": config.gammas,
     },
+    lists=("grids", "steps", "gammas"),
     wanted=once,
     compute=compute,
     variables={

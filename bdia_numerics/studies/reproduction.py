@@ -211,6 +211,7 @@ REPRODUCTION = Study(
         "seed": config.seeds,
     },
     compute=compute,
+    lists=("steps", "seeds"),
     parts=lambda config: -(-config.count // config.piece),
     join=join,
     variables={

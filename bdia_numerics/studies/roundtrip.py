@@ -117,6 +117,7 @@ ROUNDTRIP = Study(
         "steps": config.steps,
         "dtype": config.dtypes,
     },
+    lists=("ends", "solvers", "gammas", "steps", "dtypes"),
     wanted=once,
     compute=both_sides,
     variables={
@@ -211,6 +212,7 @@ PRECISION = Study(
         "steps": config.steps,
         "dtype": config.dtypes,
     },
+    lists=("ends", "solvers", "gammas", "grids", "steps", "dtypes"),
     wanted=once,
     compute=rounded,
     variables={

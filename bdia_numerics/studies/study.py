@@ -58,6 +58,12 @@ class Variable:
         Dimensions within a cell; () for a number or a text.
     whole : bool
         Whether it counts: a dataset holds it in floats, for the sake of NaN, and a record in an int.
+
+    Examples
+    --------
+    >>> from bdia_numerics.studies import Variable
+    >>> Variable("root mean square error").units
+    '1'
     """
 
     long_name: str
@@ -101,8 +107,24 @@ class Study:
         Dataset -> rows of the table, each values by field; without, those of `records` by `columns`.
     figure : str
         "module:function" of `bdia_numerics.plots`, which takes the dataset.
+    lists : tuple of str
+        Fields of the configuration that say which cells there are, and change nothing in any of them: a run with longer ones finds
+        again what a shorter one computed.
     said : callable
         (what `studies.study.data` returns without it, dataset) -> what the study's command prints as JSON.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> from bdia_numerics.studies import Study, Variable, run
+    >>> @dataclass(frozen=True)
+    ... class Config:
+    ...     powers: tuple[int, ...] = (1, 2, 3)
+    ...
+    >>> study = Study("powers", "Powers of two", Config, lambda config: {"power": config.powers},
+    ...     lambda config, cell: {"value": 2.0 ** cell["power"]}, {"value": Variable("the power")})
+    >>> run(study)["value"].values
+    array([2., 4., 8.])
     """
 
     name: str
@@ -120,6 +142,7 @@ class Study:
     columns: Mapping[str, str] = field(default_factory=dict)
     rows: Callable[[Any], Iterable[Mapping[str, Any]]] | None = None
     figure: str = ""
+    lists: tuple[str, ...] = ()
     said: Callable[[dict[str, Any], Any], dict[str, Any]] = field(default=lambda data, dataset: data)
 
 
@@ -224,9 +247,9 @@ def provenance(study: Study, config: Any) -> dict[str, Any]:
     }
 
 
-def as_text(config: Any) -> str:
-    """Return a configuration as JSON, its fields sorted."""
-    return json.dumps(asdict(config), sort_keys=True)
+def as_text(config: Any, without: tuple[str, ...] = ()) -> str:
+    """Return a configuration as JSON, its fields sorted, without some."""
+    return json.dumps({k: v for k, v in asdict(config).items() if k not in without}, sort_keys=True)
 
 
 _COMPUTED_WITH = ("bdia_numerics", "heyoka", "mpmath", "numpy", "python-flint", "scipy", "torch", "xarray")
@@ -276,7 +299,28 @@ def _tuples(value: Any) -> Any:
 
 
 def records(study: Study, found: Dataset) -> list[dict[str, Any]]:
-    """Return a record for each cell that is run and in the dataset, which may be a part: its place, numbers and texts by name."""
+    """Return a record for each cell that is run and in the dataset, which may be a part: its place, numbers and texts by name.
+
+    Parameters
+    ----------
+    study
+        The study.
+    found
+        Its dataset.
+
+    Returns
+    -------
+    list of dict
+
+    Examples
+    --------
+    >>> from bdia_numerics import studies
+    >>> from bdia_numerics.studies.study import records
+    >>> study = studies.STUDIES["precision"]
+    >>> config = study.config(solvers=("BDIA",), gammas=(0.9,), grids=("uniform",), steps=(20,), ends=("noise",))
+    >>> records(study, studies.run(study, config))[0]["steps"]
+    20
+    """
     config = config_of(study, found)
     dims = list(study.dims(config))
     place = {dim: {value: k for k, value in enumerate(found[dim].values.tolist())} for dim in dims}
@@ -311,6 +355,27 @@ def table(study: Study, found: Dataset) -> tuple[str, list[str], list[list[str]]
     """Return caption, heads and texts of the study's table.
 
     A number that is NaN has no text, and where a status is not "ok" a last column shows it.
+
+    Parameters
+    ----------
+    study
+        The study.
+    found
+        Its dataset.
+
+    Returns
+    -------
+    caption, heads, rows
+        Texts.
+
+    Examples
+    --------
+    >>> from bdia_numerics import studies
+    >>> from bdia_numerics.studies.study import table
+    >>> study = studies.STUDIES["precision"]
+    >>> config = study.config(solvers=("BDIA",), gammas=(0.9,), grids=("uniform",), steps=(20,), ends=("noise",))
+    >>> table(study, studies.run(study, config))[1][:3]
+    ['dtype', 'steps 20']
     """
     if not (study.columns or study.rows):
         return _pivot(study, found)

@@ -265,4 +265,6 @@ SWEEP = Study(
     },
     wanted=wanted,
     finish=_finished,
+    figure="orders:sweep",
+    lists=("solvers", "parameters", "problems", "schedules", "grids", "steps", "nfe", "dtypes", "seeds"),
 )

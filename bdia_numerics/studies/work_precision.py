@@ -119,6 +119,7 @@ WORK_PRECISION = Study(
         "status": Variable("status"),
     },
     finish=_finish,
+    lists=("solvers", "problems", "grids", "evaluations", "steps"),
     columns={
         "solver": "",
         "problem": "",

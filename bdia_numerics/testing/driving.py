@@ -67,6 +67,13 @@ def double_precision(kind: type) -> Iterator[None]:
             torch.set_default_dtype(before)
 
 
+def scheduler_class(name: str) -> Any:
+    """Return a class of diffusers by its name, None if the installed version has none."""
+    import diffusers
+
+    return getattr(diffusers, name, None)
+
+
 def reading(scheduler: Any) -> configs.SchedulerConfig | None:
     """Return what the configuration of a scheduler, or of the class of diffusers that it is made from, says; None for other classes.
 
@@ -94,7 +101,7 @@ def reading(scheduler: Any) -> configs.SchedulerConfig | None:
     refuse(
         (
             read.stochastic,
-            f"cannot be tested: {name} adds noise in each step, so that it has no exact solution to come to",
+            f"cannot be tested: {name} adds noise in each step and so has no exact solution: take one that adds none, as DDIMScheduler",
         ),
         (
             read["invert_sigmas"],

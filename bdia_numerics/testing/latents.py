@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from bdia_numerics import grids, schedules
 from bdia_numerics.analysis.measurement.errors import ExactProblem, root_mean_square
 from bdia_numerics.grids import Grid
 from bdia_numerics.runs.inversion import DDIMInversion
@@ -19,7 +17,19 @@ from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.testing.orders import ODD
 from bdia_numerics.testing.returns import NOT_FINITE, growth_of
-from bdia_numerics.testing.samplers import LAW, RAISES, STATES, Sampler, SamplerRun, as_sampler
+from bdia_numerics.testing.samplers import (
+    IN_USE,
+    LAW,
+    NOTES,
+    RAISES,
+    STATES,
+    InUse,
+    Sampler,
+    SamplerRun,
+    Undecided,
+    as_sampler,
+    family_of,
+)
 
 FACTORS, FURTHER = (1, 2, 4, 8), (16,)
 """Numbers of slots, in units of the fewest; further ones where these do not decide."""
@@ -42,16 +52,8 @@ STAYS = 0.5
 """Which part of the last distance may be left where it is extrapolated to any number of slots: powers of 1/n beyond the second."""
 FLOOR = 1e-12
 """Distances below are rounding's."""
-_SD = schedules.stable_diffusion()
 PRACTICAL_SLOTS, WORSE = (10, 20, 50), 2.0
 """On grids in use a latent is of no use if its error is this many times that of DDIM inversion."""
-
-
-PRACTICAL: dict[str, Callable[[int], Grid]] = {
-    "Stable Diffusion's leading": cache(lambda n: grids.leading(_SD, n, steps_offset=1, final_alpha=None)),
-    "Stable Diffusion's trailing": cache(lambda n: grids.trailing(_SD, n, final_alpha=None)),
-    "the uniform flow": cache(lambda n: grids.uniform(schedules.flow(), n, t_max="0.99", t_min="0.01")),
-}
 
 
 @ordered
@@ -82,10 +84,10 @@ def assert_latent_valid(
         If given, only the distance at n slots is looked at, and it must not be more than this: root mean square, relative
         to that of the exact state.
     family
-        An `analysis.GridFamily` or a function of n that returns a grid with a schedule; smooth grids by default. "any" also
-        requires that the latents on grids in use (Stable Diffusion's leading and trailing ones, and a uniform flow, in 10, 20 and 50
-        slots) have less than twice the error of DDIM inversion, eq. (10). By default that is looked at, too, and a warning says where
-        it is not so, with the amplification of a disturbance there.
+        As for `assert_order`; smooth grids by default. "any" also requires that the latents on grids in use (Stable Diffusion's
+        "leading" and "trailing" ones, and a uniform "flow", in 10, 20 and 50 slots) have less than twice the error of DDIM inversion,
+        eq. (10); the name of one of these requires it there alone. By default that is looked at, too, and a warning says where it is
+        not so, with the amplification of a disturbance there.
     grid
         The number n, 24 by default; or a grid with a schedule, whose slots are then divided: by its own rule, or, where it was made
         from single times, into equal parts of t. For a scheduler the number of its steps, 25 by default, on its own times.
@@ -110,13 +112,20 @@ def assert_latent_valid(
     Examples
     --------
     >>> from bdia_numerics import BDIA
+    >>> from bdia_numerics.testing import assert_latent_valid
     >>> assert_latent_valid(BDIA(gamma=1)) < 0.01
     True
     """
     sampler = as_sampler(subject, invert, mu)
+    family = family_of(family) if sampler.takes_grids and family not in (None, "any") else family
     label, place = sampler.divided(grid, family)
     head = f"assert_latent_valid: {sampler.label}"
     first = sampler.run(problem, place(1), "invert", states)
+    NOTES.append(f"distance {distance(first):.2g} in {first.slots} slots")
+    if isinstance(family, InUse) and tolerance is None:
+        if fault := "; ".join(_in_use(sampler, problem, states, (family,))):
+            raise AssertionError(f"{head}: {fault}")
+        return distance(first)
     if tolerance is not None:
         if not distance(first) <= tolerance:
             raise AssertionError(
@@ -172,12 +181,12 @@ def assert_latent_valid(
             else lambda n: distance(sampler.run(problem, sampler.divided(n, family)[1](1), "invert", states)),
         )
         shown = ", ".join(f"{d:.2g} ({o:.2g})" for d, o in zip(far, own, strict=True))
-        raise AssertionError(
+        raise (Undecided if kind == "undecided" else AssertionError)(
             f"{f'undecided up to n = {slots[-1]}: ' if kind == 'undecided' else ''}{head}: {reason} In "
             f"{', '.join(map(str, slots))} slots of {label} grids the distances from the ODE's state (errors of the samples) are {shown}"
         )
     if family == "any" or (family is None and not isinstance(grid, Grid)):
-        fault = "; ".join(_in_use(sampler, problem, states))
+        fault = "; ".join(_in_use(sampler, problem, states, IN_USE.values()))
         if fault and family == "any":
             raise AssertionError(f"{head}: holds on {label} grids, but {fault}")
         if fault:
@@ -309,17 +318,17 @@ def _turn(tried: dict[int, float], at: Any) -> str:
     return f"{first} slots on (least distance: {tried[least]:.2g} in {least})"
 
 
-def _in_use(sampler: Sampler, problem: ExactProblem, states: Any) -> Iterator[str]:
+def _in_use(sampler: Sampler, problem: ExactProblem, states: Any, kinds: Iterable[InUse]) -> Iterator[str]:
     """Yield where latents are far from the exact ones on grids in use, in words: of each kind of grid the fewest slots where they are."""
-    for name, make in PRACTICAL.items() if sampler.takes_grids else ():
+    for kind in kinds if sampler.takes_grids else ():
         for n in PRACTICAL_SLOTS:
-            grid = make(n)
+            grid = kind(n)
             try:
                 said = _far_off(sampler, grid, problem, states, sampler.run(problem, grid, "invert", states))
             except RAISES as error:
                 said = f"it raises {type(error).__name__}: {error}"
             if said:
-                yield f"in {n} slots of {name} grid {said}"
+                yield f"in {n} slots of {kind.label} grid {said}"
                 break
 
 

@@ -24,13 +24,16 @@ from bdia_numerics.testing.returns import NOT_FINITE
 from bdia_numerics.testing.samplers import (
     DIRECTIONS,
     LAW,
+    NOTES,
     RAISES,
     STATES,
     FunctionSampler,
     OnGrids,
     Sampler,
     SolverSampler,
+    Undecided,
     as_sampler,
+    family_of,
 )
 from bdia_numerics.texts import shown
 
@@ -64,7 +67,7 @@ def sampler_trial(sampler: Sampler, problem: ExactProblem, family: Any, directio
     return Trial(sampler.label + (", inverting" if direction == "invert" else ""), label, "own", run, precise)
 
 
-class UndecidedOrder(AssertionError):
+class UndecidedOrder(Undecided):
     """Neither the claim nor its contrary was shown, up to the number of steps that the message names."""
 
 
@@ -84,8 +87,7 @@ def order_of(
 ) -> ObservedOrder:
     """Measure the order of a solver, a function or a scheduler; parameters as for `assert_order`, but for family="any"."""
     sampler = as_sampler(subject, invert, mu)
-    if family is None and isinstance(sampler, OnGrids):
-        family = GridFamily()
+    family = family_of(family) if isinstance(sampler, OnGrids) else family
     return _measured(sampler, family, problem, direction, start, steps, states, seeds, max_steps)
 
 
@@ -105,6 +107,7 @@ def _measured(
     if direction not in DIRECTIONS:
         raise ValueError(f"direction={shown(direction)} is unknown: use 'sample' or 'invert'")
     is_random = getattr(family, "kind", "") == "random"
+    steps = sampler.steps_of(family) if steps is None else steps
     check(steps, "auto", seeds, is_random)
     proved = None
     if isinstance(sampler, SolverSampler) and direction == "sample":
@@ -160,9 +163,11 @@ def assert_order(
     problem
         A distribution with `model`, `sample` and an exact `flow`.
     family
-        An `analysis.GridFamily` or a function of n that returns a grid with a schedule. Smooth grids by default, where the order on
-        alternating ones (h, 2h) is reported and not required; "any" requires it on both. For a scheduler None, "alternating", "any"
-        or "own"; where its levels stand in no table and its set_timesteps takes no `sigmas`, it has no alternating ones.
+        An `analysis.GridFamily`, its kind ("smooth", "alternating:ratio=3", "random"), the name of grids in use ("leading" or
+        "trailing" with Stable Diffusion's levels, "flow"), or a function of n that returns a grid with a schedule. Smooth grids by
+        default, where the order on alternating ones (h, 2h) is reported and not required; "any" requires it on both. For a scheduler
+        "smooth" (the default), "alternating", "any" or "own"; where its levels stand in no table and its set_timesteps takes no `sigmas`,
+        it has no alternating ones.
     direction : {"sample", "invert"}
         From noise to data, or from data to noise by the inverse.
     start
@@ -192,15 +197,23 @@ def assert_order(
         If the order is another one.
     TypeError, ValueError
         For arguments that are not a sampler, family or direction.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA
+    >>> from bdia_numerics.testing import assert_order
+    >>> assert_order(BDIA(gamma=1), 2).decided
+    True
+    >>> assert_order(BDIA(gamma=1), 1, family="alternating").family
+    'alternating in asinh'
     """
     given: Any = order
     if not (isinstance(given, int | float | Fraction) and math.isfinite(given)):
-        raise ValueError(f"order={shown(order)} is not an order: pass a finite number")
+        raise ValueError(f"order={shown(order)} is not an order: pass a finite number, such as 2")
     both = isinstance(family, str) and family == "any"
     sampler = as_sampler(subject, invert, mu)
     main: Any = None if both else family
-    if main is None:
-        main = GridFamily() if isinstance(sampler, OnGrids) else "smooth"
+    main = family_of(main) if isinstance(sampler, OnGrids) else main or "smooth"
     run = partial(
         _measured,
         sampler,
@@ -225,6 +238,7 @@ def assert_order(
                 raise
             beside = f"; on alternating grids it raises {type(error).__name__}: {error}"
             found = replace(found, reason=found.reason + beside)
+    NOTES.append(f"{found.value}{beside}")
     _judge(found, order, tolerance, beside)
     if isinstance(sampler, FunctionSampler) and steps is None and main == GridFamily():
         _try_odd(found, sampler, problem, main, direction, states)
@@ -306,6 +320,7 @@ def _advice(found: ObservedOrder, claimed: float) -> str:
     return f"Claim {found.order:.0f}{rougher}"
 
 
+@ordered
 def assert_nfe(
     subject: Any,
     per_step: int,
@@ -343,6 +358,13 @@ def assert_nfe(
     ------
     AssertionError
         With the numbers counted; also where the second run takes another number than the first.
+
+    Examples
+    --------
+    >>> from bdia_numerics import EDICT
+    >>> from bdia_numerics.testing import assert_nfe
+    >>> assert_nfe(EDICT(), 2)
+    (24, 50)
     """
     if direction not in DIRECTIONS:
         raise ValueError(f"direction={shown(direction)} is unknown: use 'sample' or 'invert'")
@@ -357,6 +379,7 @@ def assert_nfe(
     except RAISES:
         slots = EVEN
         (short, long), again = counted(slots)
+    NOTES.append(f"{short:g} and {long:g} in {slots[0]} and {slots[1]} slots")
     if [short, long] != again:
         raise AssertionError(
             f"assert_nfe: {sampler.label}: counted {short:g} and {long:g} in {slots[0]} and {slots[1]} slots, and in a second run "

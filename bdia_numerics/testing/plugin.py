@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-KEY, OPEN = "bdia_claim", "bdia_undecided"
+KEY, OPEN, NUMBERS = "bdia_claim", "bdia_undecided", "bdia_numbers"
 _ORDER = ("skipped", "measured", "undecided", "failed")
 
 
@@ -45,24 +45,44 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """Mark the report of a test that failed since an assertion was undecided."""
+    """Put what the assertions measured into the report, mark one of an assertion that was undecided, and show none of their frames."""
+    for space in _spaces(call.excinfo):
+        if space.get("__name__", "").startswith("bdia_numerics."):
+            space["__tracebackhide__"] = _through_assertions  # --full-trace shows them
     report = yield
-    # Not imported: where nothing has loaded the assertions, none of them raised. A session without a claim does not wait for the package.
-    orders = sys.modules.get("bdia_numerics.testing.orders")
-    if orders is not None and call.excinfo is not None and isinstance(call.excinfo.value, orders.UndecidedOrder):
-        report.user_properties.append((OPEN, ""))
+    # Not imported: where nothing has loaded the assertions, none of them ran. A session without a claim does not wait for the package.
+    samplers = sys.modules.get("bdia_numerics.testing.samplers")
+    if samplers is not None:
+        if call.excinfo is not None and isinstance(call.excinfo.value, samplers.Undecided):
+            report.user_properties.append((OPEN, ""))
+        if samplers.NOTES:
+            report.user_properties.append((NUMBERS, "; ".join(samplers.NOTES)))
+            samplers.NOTES.clear()
     return report
+
+
+def _spaces(excinfo: pytest.ExceptionInfo[BaseException] | None) -> list[dict[str, Any]]:
+    """Return the global names of each frame in a traceback."""
+    return [] if excinfo is None else [entry.frame.f_globals for entry in excinfo.traceback]
+
+
+def _through_assertions(excinfo: pytest.ExceptionInfo[BaseException] | None) -> bool:
+    """Say whether a traceback goes through the package's assertions: it then shows none of the package, as the message says all."""
+    return any(space.get("__name__", "").startswith("bdia_numerics.testing.") for space in _spaces(excinfo))
 
 
 def ledger(stats: dict[str, list[Any]]) -> list[dict[str, Any]]:
     """Return a line for each claim and test in a run's reports, by id.
 
-    It has the "id" and the "statement" of the claim, the node id of its "test", the "seconds" of setup, call and teardown, and a "verdict":
-    "measured" (the test passed), "undecided" (an assertion could not tell), "failed", or "skipped".
+    It has the "id" and the "statement" of the claim, the node id of its "test", the "numbers" that the assertions measured, the "seconds"
+    of setup, call and teardown, and a "verdict": "measured" (the test passed), "undecided" (an assertion could not tell), "failed", or
+    "skipped".
     """
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for report in chain.from_iterable(stats.values()):
-        for key, value in report.user_properties if isinstance(report, pytest.TestReport) else ():
+        given = report.user_properties if isinstance(report, pytest.TestReport) else ()
+        numbers = "; ".join(str(value) for key, value in given if key == NUMBERS)
+        for key, value in given:
             if key == KEY:
                 claim, statement = json.loads(str(value))
                 line = {
@@ -70,10 +90,12 @@ def ledger(stats: dict[str, list[Any]]) -> list[dict[str, Any]]:
                     "statement": statement,
                     "verdict": "skipped",
                     "test": report.nodeid,
+                    "numbers": "",
                     "seconds": 0.0,
                 }
                 line = found.setdefault((claim, report.nodeid), line)
                 line["seconds"] += report.duration
+                line["numbers"] = numbers or line["numbers"]
                 line["verdict"] = max(line["verdict"], _verdict(report), key=_ORDER.index)
     return [found[key] for key in sorted(found)]
 
@@ -97,7 +119,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     widths = [max(len(line[key]) for line in lines) for key in ("id", "verdict")]
     for line in lines:
         said, seconds = f" ({line['statement']})" if line["statement"] else "", f"{line['seconds']:.2f} s"
-        shown = f"{line['id']:{widths[0]}}  {line['verdict']:{widths[1]}}  {seconds:>7}  {line['test']}{said}"
+        numbers = f": {line['numbers']}" if line["numbers"] else ""
+        shown = f"{line['id']:{widths[0]}}  {line['verdict']:{widths[1]}}  {seconds:>7}  {line['test']}{said}{numbers}"
         terminalreporter.write_line(shown.rstrip())
     counts = Counter(line["verdict"] for line in lines)
     words = (f"{counts[verdict]} {verdict}" for verdict in reversed(_ORDER) if counts[verdict])

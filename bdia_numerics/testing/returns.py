@@ -18,6 +18,7 @@ from bdia_numerics.spaces.values import ordered, share
 from bdia_numerics.testing.carry import cut, disturbed, has_integers
 from bdia_numerics.testing.samplers import (
     LAW,
+    NOTES,
     RAISES,
     SLOTS,
     STATES,
@@ -25,6 +26,7 @@ from bdia_numerics.testing.samplers import (
     Sampler,
     SamplerRun,
     SolverSampler,
+    Undecided,
     as_sampler,
 )
 from bdia_numerics.texts import shown
@@ -247,6 +249,13 @@ def assert_exactly_invertible(
         With the reason from the step's structure, or with what a round trip lost; where a run does not depend only on what it is given (it
         ignores it or the model, or goes on from what another run left in memory); and where rounding is amplified so much that nothing
         can be said.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA
+    >>> from bdia_numerics.testing import assert_exactly_invertible
+    >>> [trip.end for trip in assert_exactly_invertible(BDIA())]
+    ['data', 'noise']
     """
     sampler = as_sampler(subject, invert, mu)
     if isinstance(sampler, SolverSampler):
@@ -264,10 +273,13 @@ def assert_exactly_invertible(
             if len(found) < 2:
                 raise
             break  # a method that takes two slots at once says so
+        worst = max((*found, trip), key=lambda trip: trip.error)
+        said = f"error {worst.error:.2g}, rounding alone {worst.rounding:.2g}"
+        NOTES[-1:] = [said] if found else [*NOTES[-1:], said]
         if trip.fault:
             raise AssertionError(f"assert_exactly_invertible: {sampler.label}: {trip}. {trip.fault}")
         if not trip.rounding < READABLE:
-            raise AssertionError(
+            raise Undecided(
                 f"assert_exactly_invertible: {sampler.label}: {trip}. The way back amplifies disturbances {trip.growth:.2g} times, "
                 "too much to tell an inverse from an approximation: take fewer slots"
             )
@@ -328,6 +340,7 @@ def assert_round_trip(
             f"tolerance={shown(tolerance)}: a loss as large as the states is not a return: pass a number from 0 to below 1"
         )
     trip = returned(subject, end=end, invert=invert, mu=mu, problem=problem, grid=grid, states=states)
+    NOTES.append(f"error {trip.error:.2g}, latent error {trip.latent:.2g}")
     if trip.fault or not trip.error <= tolerance:
         amplified = (
             "Rounding alone loses this, since the inverse amplifies it: take fewer slots, or a parameter that damps the inverse (gamma or "

@@ -6,17 +6,18 @@ Torch is imported when one of the latter two runs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
 
-from bdia_numerics import grids
+from bdia_numerics import grids, names, schedules
 from bdia_numerics.analysis import GridFamily
 from bdia_numerics.analysis.measurement.errors import ExactProblem, doubt
+from bdia_numerics.analysis.measurement.observed import as_family
 from bdia_numerics.grids import Grid
 from bdia_numerics.grids.grid import build, slots_of
 from bdia_numerics.models import prediction_of
@@ -27,14 +28,16 @@ from bdia_numerics.runs.encoding import encode
 from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.runs.state import State, identity
 from bdia_numerics.spaces import plain
+from bdia_numerics.spaces.values import takes
 from bdia_numerics.testing.carry import copied
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import one_of, shown
 
 Array = np.ndarray[Any, Any]
 Function = Callable[[Any, Grid, Any], Any]
 """(eps, grid, z) to the state at the other end, or to a tuple with it in front, which the opposite function takes as its z."""
 
-NEAR = 1e-9
+NEAR = 1e-6
+"""Levels that differ by this part are one: tables are in single precision, and looked up in more than one way."""
 PATTERNS: dict[Any, tuple[int, ...]] = {"smooth": (1,), "alternating": (1, 2), "own": ()}
 OWN_STEPS = 25
 """Divides 1000, also doubled and redoubled."""
@@ -44,6 +47,59 @@ RAISES = ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, 
 """What a sampler may raise on grids that it was not asked about: it is reported, and does not end the test."""
 LAW = GaussianMixture([0.4, 0.6], [[-1.0], [1.2]], [0.1, 0.2])
 """The default distribution: two modes on the line, so that eps is not linear, the flow is exact, and states leave [-1, 1]."""
+
+
+NOTES: list[str] = []
+"""What assertions have measured since it was last emptied, in words: the plugin's ledger and `certify` hold it."""
+
+
+class Undecided(AssertionError):
+    """Neither a claim nor its contrary was shown; the message says why."""
+
+
+@dataclass(frozen=True)
+class InUse:
+    """Grids as they are used: what they are called, the function of n that makes them, and the numbers of steps that divide them evenly."""
+
+    label: str
+    make: Callable[[int], Grid]
+    steps: tuple[int, ...] | None = None
+
+    def __call__(self, n: int, **_: Any) -> Grid:
+        """Return the grid of n slots, in floats."""
+        return self.make(n)
+
+
+_SD = schedules.stable_diffusion()
+_TRAINED = 1000
+_DIVISORS = (20, 25, 40, 50, 100, 125, 200, 250, 500)
+IN_USE: Mapping[str, InUse] = {
+    "leading": InUse(
+        "Stable Diffusion's leading",
+        cache(lambda n: grids.leading(_SD, n, steps_offset=1, final_alpha=None)),
+        _DIVISORS,
+    ),
+    "trailing": InUse(
+        "Stable Diffusion's trailing", cache(lambda n: grids.trailing(_SD, n, final_alpha=None)), _DIVISORS
+    ),
+    "flow": InUse("the uniform flow", cache(lambda n: grids.uniform(schedules.flow(), n, t_max="0.99", t_min="0.01"))),
+}
+"""By the word that names them. Those that count training steps have numbers of steps that divide these: with others their span changes."""
+
+
+def family_of(family: Any) -> Callable[..., Grid]:
+    """Return the family of grids that a text names, of `IN_USE`; everything else as `as_family`.
+
+    Raises
+    ------
+    TypeError
+        For what makes no grids.
+    ValueError
+        For a text that names no family.
+    """
+    if isinstance(family, str) and ":" not in family:
+        one_of("family", family, (*names.FAMILIES, *IN_USE))
+    return IN_USE[family] if isinstance(family, str) and family in IN_USE else as_family(family)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,13 +147,13 @@ class OnGrids:
 
     def family(self, family: Any) -> tuple[str, Callable[[int, int | None], Any]]:
         """Return what a family of grids is called, the smooth one by default, and the function from (n, seed) to a grid of it."""
-        chosen = GridFamily() if family is None else family
-        if not callable(chosen):
-            raise TypeError(
-                f"family={shown(family)} is not a family of grids: pass analysis.GridFamily(kind), a function of n, or 'any'"
-            )
+        chosen = family_of(family)
         label = str(getattr(chosen, "label", getattr(chosen, "__name__", "given")))
         return label, lambda n, seed: chosen(n) if seed is None else chosen(n, seed=seed)
+
+    def steps_of(self, family: Any) -> tuple[int, ...] | None:
+        """Return the numbers of steps of a family that has its own, None for others."""
+        return getattr(family, "steps", None)
 
     def divided(self, grid: Any, family: Any) -> tuple[str, Callable[..., Any]]:
         """Return what grids are called, and the function from (k, more=0) to one with k times the first one's slots, and more."""
@@ -214,9 +270,14 @@ class SchedulerSampler:
         chosen = "smooth" if family is None else family
         if chosen not in PATTERNS:
             raise TypeError(
-                f"family={shown(family)}: a scheduler makes its own times: pass None, 'alternating', 'any' or 'own'"
+                f"family={shown(family)}: a scheduler makes its own times: pass 'smooth', 'alternating', 'any' or 'own'"
             )
         return "own times" if chosen == "own" else chosen, lambda n, _: Steps(n, PATTERNS[chosen])
+
+    def steps_of(self, family: Any) -> tuple[int, ...] | None:
+        """Return the numbers of steps that divide its own times, where these are of a table."""
+        whole = len(getattr(self.scheduler, "alphas_cumprod", ())) == _TRAINED
+        return _DIVISORS if family == "own" and whole else None
 
     def divided(self, grid: Any, family: Any) -> tuple[str, Callable[..., Any]]:
         """Return its own times, k times as many, and more."""
@@ -231,7 +292,6 @@ class SchedulerSampler:
 
         walk = walked(self.scheduler, place.n, self.mu)
         s = np.array(sorted((*walk.told, walk.begins[0], walk.ends[-1])))
-        # A level that is looked up twice differs by rounding.
         s = s[np.concatenate([[True], np.diff(s) > NEAR * s[1:]])]
         return grids.from_values(s, walk.levels.alpha(s), walk.levels.sigma(s)), walk.levels
 
@@ -287,6 +347,9 @@ def as_sampler(subject: Any, invert: Any = None, mu: float | None = None) -> Sam
             raise TypeError(f"invert={shown(invert)}: the inverse of a solver is derived from its step: leave it out")
         return SolverSampler(subject)
     if callable(subject) and not is_class:
+        takes("subject", subject, "eps", "grid", "z")
+        if invert is not None:
+            takes("invert", invert, "eps", "grid", "x")
         return FunctionSampler(subject, invert)
     raise TypeError(
         f"{shown(subject)} is not a sampler: pass an object with registers and step, a function sample(eps, grid, z), "

@@ -12,7 +12,12 @@
 
 from __future__ import annotations
 
-import torch
+try:
+    import torch
+except ModuleNotFoundError as error:
+    raise ImportError(
+        f"bdia_numerics.torch needs {error.name}: pip install 'bdia_numerics[torch]'", name=error.name
+    ) from None
 
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Solution, Status

@@ -219,6 +219,11 @@ def sampler(solver: Solver) -> KDiffusionSampler:
     solver
         Any object with `registers` and `step`.
 
+    Returns
+    -------
+    KDiffusionSampler
+        The function, with `start_from` for a State or an `unsampler`.
+
     Raises
     ------
     TypeError
@@ -251,12 +256,29 @@ def unsampler(solver: Solver) -> KDiffusionSampler:
     solver
         An exactly invertible one.
 
+    Returns
+    -------
+    KDiffusionSampler
+        A function of ``(model, x, sigmas)``, with `start_from` for a State.
+
     Raises
     ------
     NotInvertibleError
         (a ValueError) for others, with the reason.
     TypeError
         For what is not a solver.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from bdia_numerics import BDIA
+    >>> from bdia_numerics.torch.kdiffusion import sampler, unsampler
+    >>> there, back = unsampler(BDIA()), sampler(BDIA())
+    >>> back.start_from(there)
+    >>> image, sigmas = torch.ones(1, 3), [14.6, 3.0, 0.5, 0.0]
+    >>> denoiser = lambda x, sigma: x / (1 + sigma[:, None] ** 2)
+    >>> back(denoiser, there(denoiser, image, sigmas), sigmas)
+    tensor([[1., 1., 1.]])
     """
     inverting(solver, grids.karras(schedules.edm(), structure(solver).depth + 3), KIND)
     return KDiffusionSampler(solver, noise_end=True)

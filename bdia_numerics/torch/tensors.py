@@ -21,7 +21,7 @@ import torch
 from bdia_numerics import names
 from bdia_numerics.models import Model
 from bdia_numerics.spaces import FLOAT64, HALF, Memory, Numbers, Scalar, register, register_reader
-from bdia_numerics.texts import one_of
+from bdia_numerics.texts import one_of, shown
 
 Array = np.ndarray[Any, Any]
 DTYPES: tuple[torch.dtype, ...] = tuple(getattr(torch, name) for name in names.TORCH_DTYPES)
@@ -31,6 +31,12 @@ _CHUNK = 2**18
 """Elements that a thread sums at a time in float32: one megabyte, about a core's own cache."""
 _BITS = {torch.bfloat16: torch.int16}
 """NumPy has no bfloat16: such states are stored as the integers of the same bits."""
+
+
+def require_tensor(name: str, value: Any) -> None:
+    """Raise TypeError, with what to pass instead, for what is not a tensor."""
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"{name}={shown(value)} is not a tensor: pass torch.as_tensor({name})")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -23,11 +22,13 @@ from bdia_numerics.analysis.expansion.propagation import (
 )
 from bdia_numerics.analysis.expansion.series import Element, Expansion, text
 from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
+from bdia_numerics.formulas import expression
 from bdia_numerics.grids import pattern_of
 from bdia_numerics.program import Solver, refusal, structure
 from bdia_numerics.program.identity import identity
 from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.spaces.later import sympy
+from bdia_numerics.spaces.showing import Shown
 from bdia_numerics.texts import shown
 
 T = TypeVar("T")
@@ -35,8 +36,8 @@ LONGEST = 11
 """Series are made longer up to O(h^LONGEST) until they show the residual."""
 
 
-@dataclass(frozen=True)
-class SymbolicOrder:
+@dataclass(frozen=True, repr=False)
+class SymbolicOrder(Shown):
     """What the Taylor expansion of a solver's step says.
 
     Errors are exact minus numerical, in y = z/alpha with s = sigma/alpha, dy/ds = eps; in z with t where the step asks for
@@ -132,8 +133,14 @@ class SymbolicOrder:
     @property
     def latex(self) -> str:
         """The leading term in LaTeX."""
-        names = {s: re.sub(r"^(alpha|gamma|kappa)", r"\\\1", str(s)) for s in self.leading_term.free_symbols}
-        return str(sympy.latex(self.leading_term, symbol_names=names))
+        return expression(self.leading_term, tex=True)
+
+    def __str__(self) -> str:
+        kinds = f"order {self.order_smooth} on smooth grids, {self.order_rough} where the step ratios are bounded"
+        return f"{self.solver}: {kinds}; leading term of the local error {expression(self.leading_term)}"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex}$"
 
 
 def symbolic_order(solver: Solver) -> SymbolicOrder:
@@ -159,6 +166,13 @@ def symbolic_order(solver: Solver) -> SymbolicOrder:
     Notes
     -----
     Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, sec. II.2 and III.8 (general linear methods).
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, analysis
+    >>> found = analysis.symbolic_order(BDIA(gamma=1))
+    >>> found.order_smooth, found.order_rough
+    (2, 1)
     """
     start = start_error(solver)
     return resolved(solver, lambda terms: _at(solver, terms, start))

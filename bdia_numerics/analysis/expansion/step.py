@@ -35,6 +35,7 @@ from bdia_numerics.program.ops import Evaluate, Held, interpret
 from bdia_numerics.program.refusal import theirs
 from bdia_numerics.program.structure import OTHER, unfilled
 from bdia_numerics.spaces.later import sympy
+from bdia_numerics.spaces.values import ordered
 
 Matrix = list[list[Series]]
 Profile = Mapping[Element, Series]
@@ -342,6 +343,7 @@ class OrderCondition:
         return bool(sympy.cancel(self.weight - sympy.Rational(self.wanted.numerator, self.wanted.denominator)) == 0)
 
 
+@ordered
 def order_conditions(solver: Solver, order: int = 4) -> list[OrderCondition]:
     """Return the elementary weights of a one-step method for all rooted trees of up to `order` nodes.
 

@@ -14,6 +14,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.models import PREDICTIONS
 from bdia_numerics.program import Solver
 from bdia_numerics.solvers import BDIA
+from bdia_numerics.spaces.showing import Listing
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import one_of
 
@@ -32,7 +33,7 @@ def lint(
     dtype: str = "float32",
     prediction: str | None = None,
     tolerance: float = 1e-4,
-) -> tuple[Finding, ...]:
+) -> Listing[Finding]:
     """Return what is wrong with a configuration or a grid, with what it costs and the remedy.
 
     Costs are measured on a mixture on the line of mean 0 and variance 1, against its exact flow.
@@ -58,7 +59,7 @@ def lint(
     Returns
     -------
     tuple of Finding
-        The worst first; empty if nothing was found.
+        The worst first; empty if nothing was found. It shows itself as a table in notebooks, by `to_pandas()` and by `to_html(path)`.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def lint(
         try:
             walk = layout(config, **asked)
         except OutOfTableError as error:
-            return (rules.beyond(config, str(error)),)
+            return Listing([rules.beyond(config, str(error))])
         case = Case(config, asked, walk, prediction)
         found += [finding for rule in rules.RULES for finding in rule(case)]
         try:
@@ -105,5 +106,5 @@ def _config(target: Any) -> SchedulerConfig:
     return from_mapping(target)
 
 
-def _sorted(found: list[Finding]) -> tuple[Finding, ...]:
-    return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
+def _sorted(found: list[Finding]) -> Listing[Finding]:
+    return Listing(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))

@@ -19,6 +19,7 @@ from bdia_numerics.formulas import number
 from bdia_numerics.program import Solver, identity, invertibility, parameters
 from bdia_numerics.runs.solving import has_inverse
 from bdia_numerics.solvers import ALF, BDIA, DDIM, OBELM
+from bdia_numerics.spaces.showing import Shown
 from bdia_numerics.texts import shown
 
 SEVERITIES = ("error", "warning", "note")
@@ -45,8 +46,8 @@ class Cost:
         return f"{self.what}: {self.configured:.2g}{after}"
 
 
-@dataclass(frozen=True)
-class Finding:
+@dataclass(frozen=True, repr=False)
+class Finding(Shown):
     """A defect.
 
     Attributes

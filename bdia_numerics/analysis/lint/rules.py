@@ -178,7 +178,8 @@ def start_below_noise(case: Case) -> Iterator[Finding]:
     if case.walk.levels.kind != "vp" or rising or not math.isfinite(first.s):
         return
     assert case.walk.table is not None
-    late = first.s < np.sqrt((1 - case.walk.table[-1]) / case.walk.table[-1]) * (1 - 1e-6)
+    last = float(case.walk.table[-1])
+    late = first.s < (math.sqrt((1 - last) / last) if last else math.inf) * (1 - 1e-6)
     if (
         not late and case.config["rescale_betas_zero_snr"]
     ):  # there alpha is 0 but for a number that keeps sigma/alpha finite

@@ -32,6 +32,7 @@ from bdia_numerics.runs.solving import begin, solve, starter_of
 from bdia_numerics.runs.state import identity
 from bdia_numerics.solvers import BDIA
 from bdia_numerics.spaces import Array
+from bdia_numerics.spaces.showing import Drawn
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import one_of, shown
 
@@ -39,8 +40,8 @@ from bdia_numerics.texts import one_of, shown
 _STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
 
 
-@dataclass(frozen=True, eq=False)
-class ErrorBudget:
+@dataclass(frozen=True, eq=False, repr=False)
+class ErrorBudget(Drawn):
     """The global error as a sum over slots, to first order in the local errors.
 
     Attributes
@@ -192,8 +193,8 @@ BENT = 0.05
 _TRIP_NODES = 13
 
 
-@dataclass(frozen=True, eq=False)
-class BestGamma:
+@dataclass(frozen=True, eq=False, repr=False)
+class BestGamma(Drawn):
     """A constant gamma for BDIA on one grid, and what it trades.
 
     Attributes
@@ -271,6 +272,11 @@ def best_gamma(
     end : {"noise", "data"}
         Where the round trip begins and ends, as for `round_trip_error`.
 
+    Returns
+    -------
+    BestGamma
+        The gamma, and the errors that were predicted at each.
+
     Raises
     ------
     ValueError
@@ -278,6 +284,12 @@ def best_gamma(
     TypeError
         For a grid that is not in floats.
 
+    Examples
+    --------
+    >>> from bdia_numerics import analysis, problems
+    >>> law, grid = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.1, 0.2]), analysis.GridFamily()(10)
+    >>> round(analysis.best_gamma(law, grid, states=4).gamma, 1)
+    1.0
     """
     one_of("target", target, TARGETS)
     one_of("dtype", dtype, DTYPES)

@@ -15,13 +15,17 @@ from bdia_numerics.analysis.measurement.errors import STATES, ExactProblem
 from bdia_numerics.analysis.measurement.ladder import LEAST, LEAST_RANDOM, WIDEST, Ladder, solver_trial
 from bdia_numerics.formulas import within
 from bdia_numerics.grids import Grid, pattern_of, periodic, random
+from bdia_numerics.grids.recipes import RULES
 from bdia_numerics.program import Solver, refusal
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces import FLOAT64
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces.showing import Drawn
+from bdia_numerics.spaces.values import of_kind, ordered
 from bdia_numerics.texts import one_of, shown
 
 KINDS = (*names.FAMILIES, "periodic")
+Family = Callable[..., Grid]
+"""``family(n, space=)``: a grid of n slots; with ``seed=`` where its attribute `kind` is "random"."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,8 @@ class GridFamily:
             raise ValueError(
                 f"kind={shown(kind)} with pattern={shown(self.pattern)}: pass GridFamily(pattern=(1, 2, 3)), and no other kind"
             )
+        of_kind("schedule", "schedule", self.schedule)
+        one_of("variable", self.variable, RULES)
         object.__setattr__(self, "kind", kind)
         object.__setattr__(self, "pattern", pattern)
 
@@ -132,6 +138,19 @@ def family_named(text: str, schedule: Schedule, t_max: Any, t_min: Any, variable
     return found
 
 
+def as_family(family: Family | str | None) -> Family:
+    """Return a family of grids: the smooth one for None, that of a name, 'alternating' or 'alternating:ratio=3', or what was given."""
+    if family is None or isinstance(family, str):
+        own = GridFamily()
+        return family_named(family, own.schedule, own.t_max, own.t_min, own.variable) if family else own
+    if not callable(family):
+        raise TypeError(
+            f"family={shown(family)} is not a family of grids: pass a name such as 'alternating', analysis.GridFamily(kind), "
+            "or a function of n"
+        )
+    return family
+
+
 FIRST = (8, 12, 16, 24, 32, 48, 64, 96, 128)
 RANDOM = (16, 32, 64, 128, 256)
 PRECISE = (16, 24, 32, 48, 64)
@@ -164,8 +183,8 @@ class OrderLevel:
     note: str
 
 
-@dataclass(frozen=True)
-class ObservedOrder:
+@dataclass(frozen=True, repr=False)
+class ObservedOrder(Drawn):
     """An observed order: positive where errors fall with the number of steps, negative where they grow.
 
     It holds up to the finest number of steps that was run, and it is undecided where the errors are not consistent with one order, or
@@ -274,7 +293,7 @@ class ObservedOrder:
 def observed_order(
     solver: Solver,
     problem: ExactProblem,
-    family: Callable[..., Grid] | None = None,
+    family: Family | str | None = None,
     *,
     steps: Sequence[int] | None = None,
     states: Any = STATES,
@@ -297,8 +316,8 @@ def observed_order(
     problem
         A distribution with `model`, `sample` and `flow`.
     family
-        A `GridFamily`, or any function of n that returns a grid with a schedule and takes `space=` (and `seed=` if its attribute
-        `kind` is "random"); by default smooth grids in asinh(sigma/alpha).
+        A `GridFamily`, the name of one ("alternating", "random", "alternating:ratio=3"), or any function of n that returns a grid with a
+        schedule and takes `space=` (and `seed=` if its attribute `kind` is "random"); by default smooth grids in asinh(sigma/alpha).
     steps
         Numbers of steps to take, as they are, two to an octave; by default they are chosen, whole repeats of the family's pattern. At
         least five, three for random grids.
@@ -313,12 +332,24 @@ def observed_order(
     max_steps
         Where chosen numbers of steps end: an order of 2 whose error has a small part of order 1 shows it only there.
 
+    Returns
+    -------
+    ObservedOrder
+        The order with its band, and the levels that it rests on.
+
     Raises
     ------
     ValueError
         For steps that are too few or not rising, another arithmetic, fewer than 4 seeds.
+
+    Examples
+    --------
+    >>> from bdia_numerics import DDIM, analysis, problems
+    >>> found = analysis.observed_order(DDIM(), problems.Gaussian([0.0], 0.25), steps=(8, 12, 16, 24, 32), states=4)
+    >>> round(found.order), found.decided
+    (1, True)
     """
-    family = GridFamily() if family is None else family
+    family = as_family(family)
     is_random = getattr(family, "kind", "") == "random"
     check(steps, arithmetic, seeds, is_random)
     ladder = Ladder(solver_trial(solver, problem, family, states, start), range(seeds) if is_random else range(1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from statistics import median
 from types import SimpleNamespace
@@ -20,10 +20,12 @@ from bdia_numerics.analysis.measurement.errors import (
     root_mean_square,
     run_from,
 )
+from bdia_numerics.analysis.measurement.observed import Family, as_family
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.state import identity
+from bdia_numerics.spaces.showing import Drawn
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
 
@@ -65,8 +67,8 @@ class Work:
     status: str
 
 
-@dataclass(frozen=True)
-class WorkPrecision:
+@dataclass(frozen=True, repr=False)
+class WorkPrecision(Drawn):
     """A table of runs.
 
     Attributes
@@ -87,6 +89,10 @@ class WorkPrecision:
         """Return the rows with these values of their attributes, for instance solver="BDIA(gamma=1)"."""
         return tuple(row for row in self.rows if all(getattr(row, k) == v for k, v in values.items()))
 
+    def named(self, **names: str) -> WorkPrecision:
+        """Return the same with other names of solvers."""
+        return replace(self, rows=tuple(replace(row, solver=names.get(row.solver, row.solver)) for row in self.rows))
+
     def labels(self, attribute: str) -> tuple[str, ...]:
         """Return the values of an attribute, in order of appearance."""
         return tuple(dict.fromkeys(getattr(row, attribute) for row in self.rows))
@@ -105,7 +111,7 @@ class WorkPrecision:
 def work_precision(
     solvers: Iterable[Solver] | Mapping[str, Solver],
     problems: Mapping[str, ExactProblem],
-    grids: Mapping[str, Callable[[int], Grid]],
+    grids: Mapping[str, Family | str],
     nfe: Sequence[int] | None = None,
     *,
     slots: Sequence[int] | None = None,
@@ -125,7 +131,7 @@ def work_precision(
     problems
         Distributions with `model`, `sample` and `flow`, by label.
     grids
-        Functions of the number of slots, for instance a `GridFamily`, by label.
+        Functions of the number of slots, for instance a `GridFamily`, or names of one, by label.
     nfe
         Numbers of evaluations, the same for all solvers; each takes as many steps as they pay for (EDICT, with two a step, half as
         many as BDIA).
@@ -159,6 +165,7 @@ def work_precision(
     if repeats < 1:
         raise ValueError(f"repeats={repeats}: time at least 1 run")
     named = dict(solvers) if isinstance(solvers, Mapping) else {identity(s): s for s in solvers}
+    grids = {label: as_family(make) for label, make in grids.items()}
     for name, given in (("solvers", named), ("problems", problems), ("grids", grids)):
         if not given:
             raise ValueError(f"{name} is empty: pass at least one")

@@ -14,7 +14,7 @@ import numpy as np
 from bdia_numerics import grids, schedules
 from bdia_numerics.formulas import number
 from bdia_numerics.grids import Between, Grid, Point
-from bdia_numerics.models import eps_form
+from bdia_numerics.models import PREDICTIONS, eps_form
 from bdia_numerics.program import NotInvertibleError, Run, Segment, Solver, inverse_run, record_steps, structure
 from bdia_numerics.program.ops import Evaluate, Op, interpret
 from bdia_numerics.runs.solving import inverse_plan
@@ -69,7 +69,13 @@ def jacobian_at(run: Run, op: Evaluate, J: Jacobian) -> float:
         value = (1 - theta) * table[at.i] + theta * table[at.j]
     else:
         value = np.asarray(J)[at]
-    if not np.isfinite(value):
+    try:
+        finite = np.isfinite(value)
+    except TypeError:
+        raise TypeError(
+            f"J={shown(value)} is not a number: pass d eps/dz, a number, a function of a Point, or one number a point"
+        ) from None
+    if not finite:
         raise ValueError(f"J={value} at index {op.time} is not finite: pass finite numbers")
     return float(value)
 
@@ -229,6 +235,11 @@ def amplification(
     prediction
         What the model predicts; J is that of eps in any case.
 
+    Returns
+    -------
+    Amplification
+        The matrices of the steps, and the norms of their products.
+
     Raises
     ------
     NotInvertibleError
@@ -241,6 +252,14 @@ def amplification(
     Notes
     -----
     Zero-stability: paper, sec. 4; Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, sec. III.3.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, analysis
+    >>> grid = analysis.GridFamily()(20)
+    >>> found = analysis.amplification(BDIA(gamma=0.9), grid, "invert")
+    >>> round(found.total, 1)
+    40.2
     """
     run = directed_run(solver, grid, direction, prediction)
     slopes = slopes_of(run, J)
@@ -321,6 +340,7 @@ def worst_amplification(
     return WorstCase(found, _norm(running_products(largest)[-1]), corner)
 
 
+@ordered
 def gaussian_jacobian(variance: float) -> Callable[[Point], float]:
     """Return J of the exact eps of a Gaussian of this variance: sigma/(alpha^2 variance + sigma^2) at each Point.
 
@@ -330,7 +350,9 @@ def gaussian_jacobian(variance: float) -> Callable[[Point], float]:
         For a variance that is not a positive number.
     """
     if not 0 < variance < np.inf:
-        raise ValueError(f"variance={shown(variance)} is not a positive number")
+        raise ValueError(
+            f"variance={shown(variance)} is not a positive number: pass the variance of the data, such as 0.25"
+        )
     return lambda point: float(point.sigma / (point.alpha**2 * variance + point.sigma**2))
 
 
@@ -402,6 +424,7 @@ def inverse_growth(solver: Solver, grid: Grid, prediction: str = "eps") -> float
     >>> [round(inverse_growth(solver, PRACTICAL["leading"](10)), 1) for solver in (BDIA(1), OBELM())]
     [1.0, 7808.3]
     """
+    one_of("prediction", prediction, PREDICTIONS)
     try:
         return amplification(solver, grid, "invert", J=gaussian_jacobian(1.0), prediction=prediction).total
     except ValueError:  # NotInvertibleError, and ends of the grid that the solver does not take
@@ -409,7 +432,31 @@ def inverse_growth(solver: Solver, grid: Grid, prediction: str = "eps") -> float
 
 
 def inverse_growths(solver: Solver, steps: int) -> dict[str, float]:
-    """Return `inverse_growth` on each of `PRACTICAL` with this many slots, where it exists."""
+    """Return `inverse_growth` on each of `PRACTICAL` with this many slots, where it exists.
+
+    Parameters
+    ----------
+    solver
+        Any solver.
+    steps
+        Slots of each grid.
+
+    Returns
+    -------
+    dict of str to float
+        By the name of the grid.
+
+    Raises
+    ------
+    TypeError
+        For what is not a solver, and for a number of slots that is not an int.
+
+    Examples
+    --------
+    >>> from bdia_numerics import OBELM, analysis
+    >>> {name: round(x, 1) for name, x in analysis.inverse_growths(OBELM(), 10).items()}
+    {'leading': 7808.3, 'trailing': 8.8, 'Stable Diffusion': 1976.3, 'flow': 1155.6}
+    """
     found = {name: inverse_growth(solver, make(steps)) for name, make in PRACTICAL.items()}
     return {name: value for name, value in found.items() if value is not None}
 

@@ -320,6 +320,12 @@ def required_dtype(
     ValueError
         For a tolerance that is not positive; where the loss is too large for a float to hold; else as
         `round_trip_error`.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, analysis
+    >>> analysis.required_dtype(BDIA(), analysis.GridFamily()(20), 1e-5).dtype
+    'float32'
     """
     wanted = _positive("tolerance", tolerance)
     loss = round_trip_error(solver, grid, end=end, J=J, data_rms=data_rms, prediction=prediction)
@@ -358,7 +364,7 @@ def damping(solver: Solver) -> str:
 
 def _positive(name: str, value: float) -> float:
     if not 0 < value < math.inf:
-        raise ValueError(f"{name}={shown(value)} is not a positive number")
+        raise ValueError(f"{name}={shown(value)} is not a positive number: pass one, such as 0.001")
     return float(value)
 
 

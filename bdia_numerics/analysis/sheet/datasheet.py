@@ -31,6 +31,7 @@ from bdia_numerics.analysis.sheet.proved import (
     compared_claims,
     compared_order,
     compared_ratio,
+    orders,
     prove,
     summary,
 )
@@ -54,6 +55,7 @@ from bdia_numerics.runs.encoding import BitExact, bit_exact_round_trip, round_tr
 from bdia_numerics.runs.solving import DERIVED, starter_of
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import FLOAT64
+from bdia_numerics.spaces.showing import Shown
 
 T = TypeVar("T")
 Progress = Callable[[str], None]
@@ -91,8 +93,8 @@ class FloatTrip:
     needed: str
 
 
-@dataclass(frozen=True, eq=False)
-class Measured:
+@dataclass(frozen=True, eq=False, repr=False)
+class Measured(Shown):
     """What runs of a solver show; what could not be measured is named in `refused`, with the reason, and None.
 
     Attributes
@@ -324,8 +326,8 @@ HOLDS = {
 GROWTH_STEPS = (10, 50)
 
 
-@dataclass(frozen=True)
-class Datasheet:
+@dataclass(frozen=True, repr=False)
+class Datasheet(Shown):
     """What is known of a solver.
 
     Attributes
@@ -347,6 +349,13 @@ class Datasheet:
     inverse_growth
         By number of steps and name of a grid in use (`analysis.PRACTICAL`): how many times the inverse enlarges errors there; empty
         without an inverse.
+
+    Examples
+    --------
+    >>> from bdia_numerics import DDIM, datasheet
+    >>> sheet = datasheet(DDIM(), measured=False)
+    >>> sheet.structure.nfe, sheet.documented["Source"]
+    (1, 'paper, eq. (6)-(8); Song, Meng, Ermon, ICLR 2021')
     """
 
     name: str
@@ -358,6 +367,12 @@ class Datasheet:
     given: Proved
     measured: Measured | None = None
     inverse_growth: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        exact = "not decided" if self.invertibility is None else str(self.invertibility)
+        order = "order unknown" if self.given.order is None else f"order {orders(self.given.order)}"
+        compared = f"; {summary(self.measured.compared)}" if self.measured else ""
+        return f"Datasheet of {self.solver}: {order}; exactly invertible: {exact}{compared}"
 
     def sections(self) -> Iterator[tuple[str, Rows]]:
         """Yield the page: titles, each with rows of (label, text)."""
@@ -438,6 +453,13 @@ def datasheet(solver: Solver, *, measured: bool = True, progress: Progress | Non
     ------
     TypeError, ValueError
         If the object is not a solver, as `program.structure` says.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, datasheet
+    >>> sheet = datasheet(BDIA(gamma=1), measured=False)
+    >>> sheet.given.order.order_smooth, sheet.given.order.order_rough, str(sheet.invertibility)
+    (2, 1, 'gamma != 0')
     """
     shape, general = structure(solver), symbolised(solver)
     given = {name: str(value) for name, value in parameters(solver).items()}

@@ -15,14 +15,17 @@ from bdia_numerics.analysis.measurement.errors import ErrorRatio
 from bdia_numerics.analysis.measurement.ladder import WIDEST
 from bdia_numerics.analysis.measurement.observed import GridFamily, ObservedOrder
 from bdia_numerics.analysis.stability.characteristic import (
+    GrowthParameter,
     StabilityInterval,
     characteristic_polynomial,
+    growth_parameters,
     stability_interval,
 )
-from bdia_numerics.analysis.stability.zero_stability import ZeroStability, written, zero_stability
-from bdia_numerics.formulas import within
+from bdia_numerics.analysis.stability.zero_stability import ZeroStability, zero_stability
+from bdia_numerics.formulas import expression, within
 from bdia_numerics.program import Solver, refusal
 from bdia_numerics.spaces.later import sympy
+from bdia_numerics.spaces.showing import Shown
 
 T = TypeVar("T")
 Rows = Iterator[tuple[str, str]]
@@ -53,8 +56,8 @@ def proved_on(solver: Solver, family: Any, *, own: bool = False) -> int | None:
     return found.order_with_start if own else found.order
 
 
-@dataclass(frozen=True)
-class Proved:
+@dataclass(frozen=True, repr=False)
+class Proved(Shown):
     """What follows from a solver's program, for given parameters or for all.
 
     Attributes
@@ -68,6 +71,8 @@ class Proved:
         Result of `order_on_pattern` for alternating steps h, 2h; None where parameters are symbols.
     inverse_polynomial, inverse_zero_stability
         Those of the derived inverse; None without one.
+    growth
+        Result of `growth_parameters`: what the roots on the unit circle make of errors over a run; None where parameters are symbols.
     refused
         Why there is none, by name of the attribute.
     """
@@ -81,34 +86,17 @@ class Proved:
     inverse_zero_stability: ZeroStability | None
     real_interval: StabilityInterval | None
     imaginary_interval: StabilityInterval | None
+    growth: tuple[GrowthParameter, ...] | None
     refused: Mapping[str, str]
 
     def rows(self) -> Rows:
         """Yield what it says, as (label, text)."""
-        order = self.order
-        if order is not None:
-            y, s = order.variables
-            yield "order", orders(order)
-            if self.alternating is not None and self.alternating.order != order.order_rough:
+        if self.order is not None:
+            found = dict(order_rows(self.order))
+            yield "order", found.pop("order")
+            if self.alternating is not None and self.alternating.order != self.order.order_rough:
                 yield "order, steps h, 2h", str(self.alternating.order)
-            yield "local error", "; ".join(f"{terms_text(terms)} in {name}" for name, terms in order.local.items())
-            if set(order.local) == {order.output}:
-                yield "local error one order higher if", equations(order.local_condition)
-            yield (
-                "error added per step",
-                terms_text(order.principal, lambda name: f"h^{order.order_uniform + 1} {name}"),
-            )
-            yield "one order higher on equal steps if", equations(order.condition)
-            if order.ddim_ratio is not None:
-                yield (
-                    "error over DDIM's",
-                    quotient(order.ddim_ratio) + (" (a higher order)" if order.ddim_ratio == 0 else ""),
-                )
-            power = order.order_uniform + 1
-            yield (
-                "error constant",
-                f"{quotient(order.error_constant)} (times {y}^({power}) h^{power}, in {s}; DDIM has 1/2)",
-            )
+            yield from found.items()
         for label, polynomial, verdict in (
             ("sampling", self.polynomial, self.zero_stability),
             ("inverting", self.inverse_polynomial, self.inverse_zero_stability),
@@ -119,13 +107,15 @@ class Proved:
                 yield f"stability, {label}", str(verdict)
         for label, interval in (("real", self.real_interval), ("imaginary", self.imaginary_interval)):
             if interval is not None:
-                where = "" if interval.valid in (True, sympy.true) else f" for {written(interval.valid)}"
+                where = "" if interval.valid in (True, sympy.true) else f" for {expression(interval.valid)}"
                 ends = (
                     f"0 < -h J < {exact(interval.length)}"
                     if label == "real"
                     else f"|h J| < {exact(interval.length)}, h J imaginary"
                 )
                 yield f"stable, {label}", ("none" if interval.length == 0 else ends) + where
+        if self.growth:
+            yield "growth parameters", "; ".join(map(str, self.growth))
         yield from ((f"no {name.replace('_', ' ')}", reason) for name, reason in self.refused.items())
 
     def as_dict(self) -> dict[str, Any]:
@@ -139,8 +129,24 @@ class Proved:
             "zero_stability": [None if x is None else {"stable": x.stable, "condition": str(x)} for x in stable],
             "real_interval": self.real_interval and exact(self.real_interval.length),
             "imaginary_interval": self.imaginary_interval and exact(self.imaginary_interval.length),
+            "growth": [{"roots": str(g.roots), "rate": str(g.rate), "exponent": g.exponent} for g in self.growth or ()],
             "refused": dict(self.refused),
         }
+
+
+def order_rows(order: SymbolicOrder) -> Rows:
+    """Yield what the expansion of a step says, as (label, text)."""
+    y, s = order.variables
+    power = order.order_uniform + 1
+    yield "order", orders(order)
+    yield "local error", "; ".join(f"{terms_text(terms)} in {name}" for name, terms in order.local.items())
+    if set(order.local) == {order.output}:
+        yield "local error one order higher if", equations(order.local_condition)
+    yield "error added per step", terms_text(order.principal, lambda name: f"h^{power} {name}")
+    yield "one order higher on equal steps if", equations(order.condition)
+    if order.ddim_ratio is not None:
+        yield "error over DDIM's", quotient(order.ddim_ratio) + (" (a higher order)" if order.ddim_ratio == 0 else "")
+    yield "error constant", f"{quotient(order.error_constant)} (times {y}^({power}) h^{power}, in {s}; DDIM has 1/2)"
 
 
 def prove(solver: Solver, given: Mapping[str, str]) -> Proved:
@@ -160,6 +166,7 @@ def prove(solver: Solver, given: Mapping[str, str]) -> Proved:
         inverse_zero_stability=attempt("inverse_zero_stability", lambda: zero_stability(solver, "invert")),
         real_interval=attempt("real_interval", lambda: stability_interval(solver)),
         imaginary_interval=attempt("imaginary_interval", lambda: stability_interval(solver, "imaginary")),
+        growth=None if symbols_of(solver) else attempt("growth", lambda: growth_parameters(solver)),
         refused=refused,
     )
     if "order" in refused:
@@ -216,44 +223,29 @@ def exact(x: Any) -> str:
     if not x.has(sympy.CRootOf):
         return quotient(x)
     polynomial = sympy.minimal_polynomial(x, sympy.Symbol("x"))
-    return f"{sympy.N(x, 6)} (a root of {polynomial})"
+    return f"{expression(x)} (a root of {expression(polynomial)})"
 
 
 def terms_text(terms: Mapping[str, Any], name: Callable[[str], str] = str) -> str:
     """Return a sum of elementary differentials."""
-    return " + ".join(f"{_factor(c)} {name(element)}" for element, c in terms.items())
+    text = " ".join(_term(c, name(element)) for element, c in terms.items())
+    return text[2:] if text.startswith("+") else f"-{text[2:]}"
 
 
-def _factor(c: Any) -> str:
+def _term(c: Any, name: str) -> str:
     text = quotient(c)
-    return f"({text})" if " " in text or text.startswith("-") else text
-
-
-def factors(c: Any) -> tuple[list[Any], Any]:
-    """Return a coefficient as the factors of a numerator, without a minus sign before a difference, and a denominator."""
-    top, bottom = sympy.fraction(sympy.factor(c))
-    number, rest = top.as_coeff_Mul()
-    some = [] if rest == 1 else list(sympy.Mul.make_args(rest))
-    last = max((k for k, f in enumerate(some) if isinstance(f, sympy.Add)), default=None)
-    if number < 0 and last is not None:
-        number, some[last] = -number, sympy.expand(-some[last])
-    if number != 1 or not some:
-        some.insert(0, number)
-    return some, bottom
+    sign, text = ("-", text[1:]) if text.startswith("-") else ("+", text)
+    return f"{sign} {f'({text})' if ' + ' in text or ' - ' in text else text} {name}"
 
 
 def quotient(c: Any) -> str:
-    """Return a coefficient as text, as a quotient."""
-    some, bottom = factors(c)
-    several = len(some) > 1 or bottom != 1
-    text = "*".join(f"({f})" if isinstance(f, sympy.Add) and several else str(f) for f in some).replace("-1*", "-")
-    below = str(bottom) if bottom.is_Symbol or bottom.is_Integer else f"({bottom})"
-    return text if bottom == 1 else f"{text}/{below}"
+    """Return a coefficient as text, factored, as a quotient."""
+    return expression(sympy.factor(c))
 
 
 def equations(found: tuple[Any, ...]) -> str:
     """Return what must vanish; "never" where nothing can be done, or no values solve all equations."""
-    return " and ".join(f"{e.lhs} = 0" for e in found if e.lhs != 0) or "never"
+    return " and ".join(f"{expression(e.lhs)} = 0" for e in found if e.lhs != 0) or "never"
 
 
 SLOW = 0.85
@@ -349,9 +341,9 @@ def compared_ratio(proved: Proved, found: ErrorRatio) -> Compared:
         )
         return Compared("error over DDIM's", "", value, None, reason)
     if derived.ddim_ratio.free_symbols:
-        return Compared("error over DDIM's", str(derived.ddim_ratio), value, None)
+        return Compared("error over DDIM's", quotient(derived.ddim_ratio), value, None)
     exact = float(derived.ddim_ratio)
-    text = str(derived.ddim_ratio) + (" (a higher order)" if exact == 0 else "")
+    text = quotient(derived.ddim_ratio) + (" (a higher order)" if exact == 0 else "")
     if found.half_width > WIDEST / 2:
         return Compared("error over DDIM's", text, value, None, _slow(proved) or "the band is too wide to decide")
     agrees = abs(found.limit - exact) <= max(found.half_width, NEAR)

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.analysis.expansion.modes import CIRCLE, INSIDE, factors, irreducible, keeps_sign, location
+from bdia_numerics.analysis.expansion.modes import CIRCLE, INSIDE, OPEN, factors, irreducible, keeps_sign, location
 from bdia_numerics.analysis.expansion.step import Matrix, SeriesStep
 from bdia_numerics.program import NotInvertibleError, Solver, inverse_run
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import sympy
-from bdia_numerics.texts import one_of
+from bdia_numerics.spaces.showing import Drawn
+from bdia_numerics.spaces.values import ordered
+from bdia_numerics.texts import one_of, shown
 
 DIRECTIONS = ("sample", "invert")
 TERMS = 5
@@ -134,6 +136,80 @@ def polynomial_of(matrix: Matrix, zeta: Any) -> Any:
     return sum(c.coefficient(0).as_expr() * zeta ** (n - k) for k, c in enumerate(coefficients))
 
 
+@dataclass(frozen=True)
+class GrowthParameter:
+    """How fast roots on the unit circle leave it: zeta(x) = zeta (1 + rate x + ...), x = h J; equal steps, alpha = 1.
+
+    What such a root carries grows over a run by about C^-rate, where C is how many times the flow contracts in z/alpha.
+
+    Attributes
+    ----------
+    roots : sympy.Expr
+        The irreducible factor in zeta of the characteristic polynomial whose roots they are.
+    rate : sympy.Expr
+        The growth parameter sigma(zeta)/(zeta rho'(zeta)); if the roots of the factor have different ones, a polynomial in zeta.
+    """
+
+    roots: Any
+    rate: Any
+
+    @property
+    def exponent(self) -> float:
+        """The largest -rate (its real part) over the roots; for numbers."""
+        zeta = sympy.Symbol("zeta")
+        return max(
+            -float(sympy.re(sympy.N(self.rate.subs(zeta, root)))) for root in sympy.Poly(self.roots, zeta).nroots()
+        )
+
+    def __str__(self) -> str:
+        zeta = sympy.Symbol("zeta")
+        factor = sympy.Poly(self.roots, zeta)
+        where = f"zeta = {-factor.TC() / factor.LC()}" if factor.degree() == 1 else f"the roots of {self.roots}"
+        if self.rate.free_symbols | self.roots.free_symbols != {zeta}:
+            return f"{self.rate} at {where}"
+        kept = "stay as they are" if self.exponent == 0 else "decay"
+        grow = f"grow over a run by (contraction of the flow)^{self.exponent:.3g}"
+        return f"{self.rate} at {where}: errors there {grow if self.exponent > 0 else kept}"
+
+
+def growth_parameters(solver: Solver) -> tuple[GrowthParameter, ...]:
+    """Return the growth parameters of a solver's parasitic roots on the unit circle, or on it for some values of its symbols.
+
+    Parameters
+    ----------
+    solver
+        Any solver; its parameters may be numbers or sympy symbols. Roots inside the circle decay, and have no part in the result;
+        multiple ones have no growth parameter, and are left out, too.
+
+    Returns
+    -------
+    tuple of GrowthParameter
+
+    Notes
+    -----
+    Dahlquist, Stability and error bounds in the numerical integration of ordinary differential equations, 1959; Hairer, Norsett,
+    Wanner, Solving Ordinary Differential Equations I, sec. III.9 (weak instability).
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA
+    >>> print(*growth_parameters(BDIA(1)))
+    -1 at zeta = -1: errors there grow over a run by (contraction of the flow)^1
+    """
+    zeta, x = sympy.Symbol("zeta"), sympy.Dummy("x")
+    polynomial = sympy.numer(sympy.together(stability_polynomial(solver, zeta=zeta, x=x)))
+    found = []
+    for factor, multiplicity in factors(polynomial.subs(x, 0), zeta):
+        principal = factor.degree() == 1 and factor.eval(1) == 0
+        if multiplicity > 1 or principal or location(factor) not in (CIRCLE, OPEN):
+            continue
+        slope, to_root = (sympy.diff(polynomial, by).subs(x, 0) for by in (x, zeta))
+        modulus = factor.as_expr()
+        rate = sympy.rem(-slope * sympy.invert(zeta * to_root, modulus, zeta), modulus, zeta)
+        found.append(GrowthParameter(modulus, sympy.factor(rate)))
+    return tuple(found)
+
+
 AXES = ("real", "imaginary")
 
 
@@ -183,6 +259,12 @@ def stability_interval(solver: Solver, axis: str = "real", *, direction: str = "
     -----
     The places where a root can cross the circle are zeros of resultants and discriminants; between neighbouring ones the root
     condition is decided exactly, at one rational place of each gap.
+
+    Examples
+    --------
+    >>> from bdia_numerics import Midpoint, analysis
+    >>> analysis.stability_interval(Midpoint()).length
+    2
     """
     one_of("axis", axis, AXES)
     zeta, x = sympy.Symbol("zeta"), sympy.Dummy("x")
@@ -290,8 +372,8 @@ def _in_symbol(polynomial: Any, zeta: Any, r: Any, symbol: Any) -> StabilityInte
     return StabilityInterval("real", end, sympy.And(symbol > 0, symbol < 1))
 
 
-@dataclass(frozen=True, eq=False)
-class StabilityRegion:
+@dataclass(frozen=True, eq=False, repr=False)
+class StabilityRegion(Drawn):
     """The largest modulus of a root over a part of the complex plane of x = h J.
 
     Attributes
@@ -309,6 +391,7 @@ class StabilityRegion:
     radius: Array
 
 
+@ordered
 def stability_region(
     solver: Solver,
     *,
@@ -328,11 +411,28 @@ def stability_region(
     resolution
         Number of points along each axis.
 
+    Returns
+    -------
+    StabilityRegion
+        The largest modulus of a root at each point.
+
     Raises
     ------
     ValueError
-        If the solver has symbols.
+        If the solver has symbols, for an axis without two rising ends, and for a resolution below 2.
+
+    Examples
+    --------
+    >>> from bdia_numerics import Midpoint, analysis
+    >>> region = analysis.stability_region(Midpoint(), resolution=8)
+    >>> int((region.radius <= 1).sum())
+    10
     """
+    for name, ends in (("real", real), ("imaginary", imaginary)):
+        if np.shape(ends) != (2,) or not -np.inf < ends[0] < ends[1] < np.inf:
+            raise ValueError(f"{name}={shown(ends)} is not a part of the axis: pass (low, high), such as (-4, 1)")
+    if resolution < 2:
+        raise ValueError(f"resolution={resolution}: give 2 points or more along each axis")
     zeta, x = sympy.Symbol("zeta"), sympy.Dummy("x")
     polynomial = sympy.numer(sympy.together(stability_polynomial(solver, direction=direction, zeta=zeta, x=x)))
     if symbols := polynomial.free_symbols - {zeta, x}:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from itertools import combinations
 from typing import Any
 
+from bdia_numerics import formulas
 from bdia_numerics.analysis.expansion.modes import (
     CIRCLE,
     OPEN,
@@ -70,22 +71,13 @@ class ZeroStability:
     def _said(self) -> str:
         if self.stable is not None:
             return "zero-stable" if self.stable else "not zero-stable"
-        pieces = [] if self.condition == sympy.false else [written(self.condition)]
+        pieces = [] if self.condition == sympy.false else [formulas.expression(self.condition)]
         # In one symbol the condition has the stable points of the boundary in it.
         if len(self.condition.free_symbols) != 1 or not pieces:
             for equation, verdict in ((e, v) for e, v in self.boundary if v.stable is not False):
                 more = "" if verdict.stable else f" with {str(verdict).removeprefix('zero-stable for ')}"
                 pieces.append(f"{equation.lhs} = {equation.rhs}{more}")
         return f"zero-stable for {'; or '.join(pieces)}"
-
-
-def written(condition: Any) -> str:
-    """Return a condition in words and signs."""
-    if isinstance(condition, sympy.And | sympy.Or):
-        joint = " and " if isinstance(condition, sympy.And) else " or "
-        return joint.join(sorted(written(x) for x in condition.args))
-    sign = {sympy.Eq: "=", sympy.Ne: "!="}.get(type(condition))
-    return f"{condition.lhs} {sign} {condition.rhs}" if sign else str(condition)
 
 
 @ordered
@@ -119,6 +111,12 @@ def zero_stability(
     -----
     Inside the unit circle: Schur and Cohn's determinants. On it: irreducible factors that are their own reciprocals, whose
     roots are counted by Sturm's theorem, and eigenvectors by rank. No root is computed.
+
+    Examples
+    --------
+    >>> from bdia_numerics import BDIA, analysis
+    >>> analysis.zero_stability(BDIA(gamma=1)).stable
+    True
     """
     given = pattern_of(pattern)
     lengths = given[::-1]

@@ -15,6 +15,7 @@ import numpy as np
 from bdia_numerics import spaces
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Predicting, guided, prediction_of
+from bdia_numerics.problems.checks import generator
 from bdia_numerics.program import Recorder, Solver, record_steps, structure
 from bdia_numerics.runs.inversion.steps import DDIMInversion, Method, dependence
 from bdia_numerics.runs.solving import Model, Solution, Status, prepared, solve
@@ -268,7 +269,7 @@ class EditFriendly:
 
 
 @ordered
-def edit_friendly(model: Model, grid: Grid, x_0: Any, rng: np.random.Generator) -> EditFriendly:
+def edit_friendly(model: Model, grid: Grid, x_0: Any, rng: np.random.Generator | int) -> EditFriendly:
     """Draw noisy states of the data independently of each other, and take the noise that a DDPM run needs for them.
 
     z_i = (alpha_i/alpha_0) x_0 + sqrt(sigma_i^2 - (alpha_i sigma_0/alpha_0)^2) xi_i,    xi_i independent for i = 1..N
@@ -302,8 +303,7 @@ def edit_friendly(model: Model, grid: Grid, x_0: Any, rng: np.random.Generator) 
     there, so that rounding does not add up. The noise maps are neither of variance 1 nor independent, which is what
     makes them good for edits and no sample of the DDPM's own noise.
     """
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng={shown(rng)} draws nothing: pass numpy.random.default_rng(seed)")
+    rng = generator(rng)
     space, grid = prepared("x_0", x_0, grid)
     if not space.floats:
         raise TypeError(f"x_0 is in {space.name}: random states are drawn in NumPy floats")

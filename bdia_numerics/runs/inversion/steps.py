@@ -229,13 +229,24 @@ def named(text: str) -> Method | None:
     >>> named("23")
     DDIMInversion(at_target=False, substeps=1)
     """
-    word = text.strip()
+    word = text.strip().lower()
     if word == "default":
         return None
-    found = INVERSIONS.get(word) or INVERSIONS.get(f"({word})")
+    found = INVERSIONS.get("(10)" if word == "ddim" else word) or INVERSIONS.get(f"({word})")
     if found is None:
-        raise ValueError(f"inversion={shown(text)} is none of default, {', '.join(INVERSIONS)}")
+        raise ValueError(f"inversion={shown(text)} is unknown: use one of default, ddim, {', '.join(INVERSIONS)}")
     return found
+
+
+def as_method(method: Method | str | None) -> Method | None:
+    """Return an inversion, of its name where that is a text; TypeError for what is none."""
+    if isinstance(method, str):
+        return named(method)
+    if method is not None and (isinstance(method, type) or not callable(method)):
+        raise TypeError(
+            f"method={shown(method)} is not an inversion: pass an instance, such as inversion.DDIMInversion(), or a name, such as 'ddim'"
+        )
+    return method
 
 
 def split(text: str) -> tuple[str, Method | None]:

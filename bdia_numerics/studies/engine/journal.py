@@ -26,13 +26,13 @@ _SECONDS_BETWEEN_COMMITS = 0.2
 _TABLES = """
 CREATE TABLE IF NOT EXISTS made_by (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cells (
-    cell TEXT PRIMARY KEY, scalars TEXT NOT NULL, arrays BLOB NOT NULL, failure TEXT NOT NULL, seconds REAL,
-    worker TEXT NOT NULL, finished REAL NOT NULL, attempts INTEGER NOT NULL, checksum TEXT NOT NULL
+    cell TEXT, content TEXT, scalars TEXT NOT NULL, arrays BLOB NOT NULL, failure TEXT NOT NULL, seconds REAL,
+    worker TEXT NOT NULL, finished REAL NOT NULL, attempts INTEGER NOT NULL, checksum TEXT NOT NULL, PRIMARY KEY (cell, content)
 );
 """
 _ADD = """
-INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)
-ON CONFLICT (cell) DO UPDATE SET
+INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?)
+ON CONFLICT (cell, content) DO UPDATE SET
     scalars = excluded.scalars, arrays = excluded.arrays, failure = excluded.failure, seconds = excluded.seconds,
     worker = excluded.worker, finished = excluded.finished, attempts = attempts + 1, checksum = excluded.checksum
 WHERE failure <> ''
@@ -53,6 +53,8 @@ class Task:
         On the worker's clock; NaN if its process died.
     worker, attempts
         Where it ran, and how many of its outcomes came in.
+    content
+        The digest of what its values depend on apart from the cell, as `sources.content` has it.
     """
 
     cell: Cell
@@ -61,19 +63,24 @@ class Task:
     seconds: float
     worker: str
     attempts: int
+    content: str
 
 
 class Journal:
-    """The finished cells of one run, in an SQLite file with one writer.
+    """The finished cells of a study, in an SQLite file with one writer.
+
+    A row is found by the cell and by its content, so that runs of several configurations, versions and sources share a file.
 
     Parameters
     ----------
     path
         The file, or None to keep it in memory.
     identity
-        What the run is; all of it must be the same for a run to go on.
-    provenance
-        Makes that of the run's dataset; asked by the run that begins the file.
+        What the file is; all of it must be the same for a run to go on.
+    origin, provenance
+        What the run is, and what makes that of its dataset; asked by the first run of an origin.
+    content
+        Gives a cell the digest of what its values depend on.
 
     Raises
     ------
@@ -82,9 +89,15 @@ class Journal:
     """
 
     def __init__(
-        self, path: Path | None, identity: Mapping[str, str], provenance: Callable[[], Mapping[str, Any]]
+        self,
+        path: Path | None,
+        identity: Mapping[str, str],
+        origin: str,
+        provenance: Callable[[], Mapping[str, Any]],
+        content: Callable[[Cell], str],
     ) -> None:
-        self.path, self._committed = path, 0.0
+        self.path, self._committed, self._content = path, 0.0, content
+        self._origin = f"provenance {hashlib.sha256(origin.encode()).hexdigest()[:32]}"
         with ExitStack() as undone:
             if path is not None:
                 undone.enter_context(closing(_locked(path)))
@@ -114,8 +127,7 @@ class Journal:
             self._rows.execute("BEGIN IMMEDIATE")
             found = dict(self._rows.execute("SELECT name, value FROM made_by"))
             if not found:
-                rows = {**identity, "provenance": json.dumps(dict(provenance()))}
-                self._rows.executemany("INSERT INTO made_by VALUES (?, ?)", rows.items())
+                self._rows.executemany("INSERT INTO made_by VALUES (?, ?)", identity.items())
         for name, value in identity.items() if found else ():
             if found.get(name) != value:
                 raise ValueError(
@@ -124,6 +136,9 @@ class Journal:
                 )
         if found:
             self._mend(found)
+        with self._rows:
+            if self._origin not in found:
+                self._rows.execute("INSERT INTO made_by VALUES (?, ?)", (self._origin, json.dumps(dict(provenance()))))
 
     def _mend(self, head: Mapping[str, str]) -> None:
         """Take out rows that are damaged, and say which: their cells are run again."""
@@ -140,25 +155,29 @@ class Journal:
             self._rows.executemany("INSERT INTO made_by VALUES (?, ?)", head.items())
         with self._rows:
             self._rows.execute("DELETE FROM cells")
-            self._rows.executemany("INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", sound)
+            self._rows.executemany(f"INSERT INTO cells VALUES ({', '.join('?' * 10)})", sound)
         warnings.warn(_said_of(self.path, sound, damaged), stacklevel=2)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What began the journal."""
-        ((text,),) = self._rows.execute("SELECT value FROM made_by WHERE name = 'provenance'")
+        """What began this run."""
+        ((text,),) = self._rows.execute("SELECT value FROM made_by WHERE name = ?", (self._origin,))
         found: dict[str, Any] = json.loads(text)
         return found
 
     def holds(self, cell: Cell, *, failures: bool) -> bool:
         """Return whether the cell is here and need not run; failed ones count where `failures`."""
-        row = self._rows.execute("SELECT failure FROM cells WHERE cell = ?", (key(cell),)).fetchone()
+        row = self._found("failure", cell)
         return row is not None and (failures or not row[0])
+
+    def _found(self, columns: str, cell: Cell) -> Any:
+        which = f"SELECT {columns} FROM cells WHERE cell = ? AND content = ?"
+        return self._rows.execute(which, (key(cell), self._content(cell))).fetchone()
 
     def add(self, outcome: Outcome) -> None:
         """Keep an outcome; a cell that succeeded stays as it is."""
         scalars, arrays = _packed(outcome.values)
-        held = (key(outcome.cell), scalars, arrays, outcome.failure)
+        held = (key(outcome.cell), self._content(outcome.cell), scalars, arrays, outcome.failure)
         with self._writing():
             self._rows.execute(_ADD, (*held, outcome.seconds, outcome.worker, time.time(), _checksum(*held)))
         if time.monotonic() - self._committed > _SECONDS_BETWEEN_COMMITS:
@@ -179,7 +198,7 @@ class Journal:
 
     def outcome(self, cell: Cell) -> tuple[dict[str, Any], str] | None:
         """Return values and failure of a cell; None if it is not here."""
-        row = self._rows.execute("SELECT scalars, arrays, failure FROM cells WHERE cell = ?", (key(cell),)).fetchone()
+        row = self._found("scalars, arrays, failure", cell)
         return None if row is None else (_unpacked(row[0], row[1]), row[2])
 
     def close(self) -> None:
@@ -206,13 +225,13 @@ def tasks(path: Path) -> Iterator[Task]:
         sound, damaged = _sorted_out(rows)
     if damaged:
         warnings.warn(_said_of(path, sound, damaged), stacklevel=2)
-    for cell, scalars, _, failure, seconds, worker, _, attempts, _ in sound:
+    for cell, content, scalars, _, failure, seconds, worker, _, attempts, _ in sound:
         nan = math.nan if seconds is None else seconds
-        yield Task(json.loads(cell), json.loads(scalars)[0], failure, nan, worker, attempts)
+        yield Task(json.loads(cell), json.loads(scalars)[0], failure, nan, worker, attempts, content)
 
 
 def _checksum(*row: Any) -> str:
-    """Return the checksum of a row's cell, scalars, arrays and failure, whatever damage made of them."""
+    """Return the checksum of a row's cell, content, scalars, arrays and failure, whatever damage made of them."""
     parts = [part if isinstance(part, bytes) else str(part).encode() for part in row]
     return hashlib.sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts)).hexdigest()[:32]
 
@@ -220,17 +239,17 @@ def _checksum(*row: Any) -> str:
 def _sorted_out(rows: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], list[str]]:
     """Return the rows that hold, in their order, and what can be said of the others; ValueError if there is not a table of them."""
     columns = {name for _, name, *_ in rows.execute("PRAGMA table_info(cells)")}
-    if not columns:
-        raise ValueError("this is not a journal of a study: take another folder, or delete it")
-    checked = "checksum" in columns  # journals of before have none
+    if "content" not in columns:
+        what = "of an earlier version" if columns else "not a journal of a study"
+        raise ValueError(f"this is {what}: take another folder, or delete it")
     found: dict[int, tuple[Any, ...]] = {}
     damaged: dict[str, None] = {}
     rows.text_factory = lambda text: text.decode(errors="replace")
     for order in ("ASC", "DESC"):  # from both ends, up to the page that cannot be read
         try:
             for rowid, *row in rows.execute(f"SELECT rowid, * FROM cells NOT INDEXED ORDER BY rowid {order}"):
-                if not checked or _checksum(*row[:4]) == row[8]:
-                    found[rowid] = (*row[:8], _checksum(*row[:4]))
+                if _checksum(*row[:5]) == row[9]:
+                    found[rowid] = tuple(row)
                 else:
                     damaged[f"row {rowid}, {ascii(row[0])[1:120]}"] = None
             break

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import multiprocessing
 import os
 import pickle
@@ -209,6 +210,13 @@ class Chunks:
                 yield killed(cell, DEATHS, worker)
 
 
+def late(cell: Cell, seconds: float, worker: str) -> Outcome:
+    """Return the failure of a cell that had not ended after some seconds alone in its process, which was ended."""
+    return Outcome(
+        cell, {}, f"Timeout: it had not ended after {seconds:g} s, and its process was ended", seconds, worker
+    )
+
+
 def killed(cell: Cell, times: int, worker: str) -> Outcome:
     """Return the failure of a cell whose worker died each time."""
     said = f"KilledWorker: the process that ran it died {times} times (out of memory, or a crash in compiled code)"
@@ -222,27 +230,31 @@ WORKERS = "BDIA_WORKERS"
 """In the environment: how many processes a command shares its work among; by default one for each core."""
 
 
-def processes(workers: int | None = None) -> Pool:
+def processes(workers: int | None = None, *, timeout: float | None = None) -> Pool:
     """Return a pool of processes on this machine, started anew (no fork), with one thread of BLAS each.
 
     Parameters
     ----------
     workers
         How many; one for each core that this process may use by default.
+    timeout
+        Seconds that a cell may take. Its process is ended then, another takes its place, and the cell is recorded as failed.
 
     Raises
     ------
     ValueError
-        For fewer than one.
+        For fewer than one, and for a timeout that is not above 0.
     """
-    count = cores() if workers is None else workers
+    count = cores() if workers is None else whole("workers", workers)
     if count < 1:
         raise ValueError(f"workers={workers}: give a number of processes, 1 or more")
+    if timeout is not None and not 0 < timeout < math.inf:
+        raise ValueError(f"timeout={timeout}: give a number of seconds above 0")
 
     def pool(job: StudyJob, pending: Iterator[Cell]) -> Outcomes:
         lanes = [Lane(packed(job)) for _ in range(count)]
         try:
-            yield from _outcomes(lanes, Chunks(pending, seconds=CHUNK_SECONDS))
+            yield from _outcomes(lanes, Chunks(pending, seconds=CHUNK_SECONDS), timeout)
         finally:
             for lane in lanes:
                 lane.close()
@@ -351,6 +363,7 @@ class Lane:
     job: bytes
     pid: int = 0
     running: list[Cell] = field(default_factory=list)
+    since: float = math.inf
 
     def begin(self) -> Future[Any]:
         """Start a process; its first task tells that it is there."""
@@ -359,8 +372,14 @@ class Lane:
 
     def submit(self, chunk: list[Cell]) -> Future[Any]:
         """Give the process cells."""
-        self.running = chunk
+        self.running, self.since = chunk, time.monotonic()
         return self._executor.submit(work, self.job, chunk)
+
+    def anew(self) -> Future[Any]:
+        """End the process, and start another."""
+        self.close()
+        self.pid, self.running, self.since = 0, [], math.inf
+        return self.begin()
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -370,7 +389,7 @@ class Lane:
                 child.kill()
 
 
-def _outcomes(lanes: list[Lane], chunks: Chunks) -> Iterator[Outcome]:
+def _outcomes(lanes: list[Lane], chunks: Chunks, timeout: float | None) -> Iterator[Outcome]:
     idle: list[Lane] = []
     busy = {lane.begin(): lane for lane in lanes}
     while True:
@@ -379,24 +398,35 @@ def _outcomes(lanes: list[Lane], chunks: Chunks) -> Iterator[Outcome]:
             busy[lane.submit(chunk)] = lane
         if idle and not any(lane.running for lane in busy.values()):
             return
-        for future in wait(busy, return_when=FIRST_COMPLETED).done:
+        limit = timeout and max(0.0, min(lane.since for lane in busy.values()) + timeout - time.monotonic())
+        done = wait(busy, limit if limit != math.inf else None, return_when=FIRST_COMPLETED).done
+        overdue = (
+            [] if timeout is None or done else [k for k, x in busy.items() if time.monotonic() - x.since >= timeout]
+        )
+        for future in (*done, *overdue):
             lane = busy.pop(future)
             try:
-                found = future.result()
+                found = None if future in overdue else future.result()
             except BrokenProcessPool:
                 if not lane.pid:
                     raise RuntimeError(_NO_START) from None
                 yield from chunks.died(lane.running, f"process {lane.pid}")
-                lane.close()
-                lane.pid, lane.running = 0, []
-                busy[lane.begin()] = lane
+                busy[lane.anew()] = lane
+                continue
+            if found is None:
+                # Which cell of several it was, each shows alone.
+                alone, worker = len(lane.running) == 1, f"process {lane.pid}"
+                yield from (
+                    [late(lane.running[0], timeout or 0.0, worker)] if alone else chunks.died(lane.running, worker)
+                )
+                busy[lane.anew()] = lane
                 continue
             if isinstance(found, int):
                 lane.pid = found
             else:
                 chunks.returned(found)
                 yield from found
-            lane.running = []
+            lane.running, lane.since = [], math.inf
             idle.append(lane)
 
 

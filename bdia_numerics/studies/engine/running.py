@@ -18,7 +18,8 @@ from bdia_numerics.runs.files import writing
 from bdia_numerics.studies.engine.journal import Journal, Task
 from bdia_numerics.studies.engine.journal import tasks as tasks_of
 from bdia_numerics.studies.engine.local import Outcome, Pool, StudyJob, direct, serial
-from bdia_numerics.studies.engine.sources import source
+from bdia_numerics.studies.engine.sources import content, source
+from bdia_numerics.studies.showing import register
 from bdia_numerics.studies.study import (
     Cell,
     Dataset,
@@ -66,12 +67,33 @@ def save(dataset: Dataset, path: str | Path) -> Path:
 def load(path: str | Path) -> Dataset:
     """Read a dataset that `save` wrote, all of it.
 
+    Parameters
+    ----------
+    path
+        Of a .nc file.
+
+    Returns
+    -------
+    xarray.Dataset
+
     Raises
     ------
     ValueError
         If there is no such file, it is not a netCDF, or is of a later format.
     ImportError
         Without h5netcdf; the message names the extra.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from bdia_numerics import studies
+    >>> study = studies.STUDIES["precision"]
+    >>> config = study.config(solvers=("BDIA",), gammas=(0.9,), grids=("uniform",), steps=(20,), ends=("noise",))
+    >>> made = studies.run(study, config)
+    >>> with TemporaryDirectory() as folder:
+    ...     studies.load(studies.save(made, Path(folder) / "made.nc")).equals(made)
+    True
     """
     path = Path(path)
     if not path.is_file():
@@ -79,6 +101,8 @@ def load(path: str | Path) -> Dataset:
     try:
         import h5netcdf as _  # noqa: F401
         from xarray import load_dataset
+
+        register()
     except ImportError:
         raise ImportError(MISSING) from None
     try:
@@ -96,6 +120,28 @@ def data_hash(dataset: Dataset) -> str:
     """Return the SHA-256 of a dataset's values and coordinates, with names and dimensions; attributes do not count.
 
     The same before it was saved and after it was loaded.
+
+    Parameters
+    ----------
+    dataset
+        Of any study.
+
+    Returns
+    -------
+    str
+        64 digits in base 16.
+
+    Raises
+    ------
+    TypeError
+        For values that are neither numbers nor texts.
+
+    Examples
+    --------
+    >>> import xarray
+    >>> from bdia_numerics import studies
+    >>> studies.data_hash(xarray.Dataset({"x": 1.0}))[:8]
+    'b59b2e0b'
     """
     digest = hashlib.sha256()
     for name in sorted(map(str, dataset.variables)):
@@ -119,7 +165,7 @@ def _numbers(values: np.ndarray[Any, Any]) -> bytes:
     return values.tobytes()
 
 
-FORMAT = "2"
+FORMAT = "3"
 
 
 def run(
@@ -135,7 +181,9 @@ def run(
     """Run a study: in this process or in others, and again from where it was killed.
 
     Each finished cell is kept in `folder/NAME.sqlite`, which is whole at any moment; at the end all of them become
-    `folder/NAME.nc`. Run again, a study that was killed computes what is missing, and its dataset is the same to the bit.
+    `folder/NAME.nc`. Run again, a study that was killed computes what is missing, and its dataset is the same to the bit. With more
+    solvers, steps or seeds (the `lists` of its configuration) it computes the new cells alone. What depends on something else that has
+    changed, on another field, the versions of packages or the source of a solver, is computed anew, and the rows of before are kept.
 
     Parameters
     ----------
@@ -161,23 +209,30 @@ def run(
     Raises
     ------
     ValueError
-        If the folder holds this study with another configuration, other versions or other source, or is in use.
+        If the folder holds another study or a journal of another format, or is in use.
     Exception
         Of a cell that fails where no folder keeps the failure; RuntimeError with its text, from another process.
     ImportError
         Without an extra that is needed; the message names it.
+
+    Examples
+    --------
+    >>> from bdia_numerics import studies
+    >>> study = studies.STUDIES["precision"]
+    >>> config = study.config(solvers=("BDIA",), gammas=(0.9,), grids=("uniform",), steps=(20,), ends=("noise",))
+    >>> dict(studies.run(study, config)["error"].sizes)
+    {'end': 1, 'solver': 1, 'gamma': 1, 'grid': 1, 'steps': 1, 'dtype': 3}
     """
+    if not isinstance(study, Study):
+        raise TypeError(
+            f"study={shown(study)} is not a Study: pass one of studies.STUDIES, such as studies.STUDIES['digits']"
+        )
     config = study.config() if config is None else config
     job = StudyJob(study, config, source(study, config), versions())
-    identity = {
-        "format": FORMAT,
-        "study": study.name,
-        "config": as_text(config),
-        "versions": versions(),
-        "source": job.source,
-    }
+    identity, origin = {"format": FORMAT, "study": study.name}, "\n".join((as_text(config), job.versions, job.source))
     path = None if folder is None else journal_path(folder, study)
-    journal = Journal(path, identity, lambda: provenance(study, config) | {"source": job.source})
+    told = lambda: provenance(study, config) | {"source": job.source}  # noqa: E731
+    journal = Journal(path, identity, origin, told, content(study, config))
     try:
         pending = _pending(study, config, journal, retry, advance)
         if (first := next(pending, None)) is not None:
@@ -224,6 +279,7 @@ def _dataset(study: Study, config: Any, journal: Journal) -> Dataset:
             raise RuntimeError(f"{dict(task)} was lost: run the study again")
         return found
 
+    register()
     made = assemble(study, config, results(), made_by=journal.provenance)
     return made.assign_attrs(failed=failed)
 
@@ -238,12 +294,21 @@ def dataset_path(folder: str | Path, study: Study) -> Path:
     return Path(folder) / f"{study.name}.nc"
 
 
-def tasks(folder: str | Path, study: Study) -> list[Task]:
-    """Return what the journal in a folder says of each cell: seconds, worker, attempts, failure; ValueError if there is none."""
-    return list(tasks_of(journal_path(folder, study)))
+def tasks(folder: str | Path, study: Study, config: Any = None) -> list[Task]:
+    """Return what the journal in a folder says of each cell: seconds, worker, attempts, failure; ValueError if there is none.
+
+    With a configuration, of the cells of its run alone.
+    """
+    found = list(tasks_of(journal_path(folder, study)))
+    if config is None:
+        return found
+    digest = content(study, config)
+    wanted = {key(task) for task in work(study, config)}
+    return [task for task in found if key(task.cell) in wanted and task.content == digest(task.cell)]
 
 
-def finished(folder: str | Path, study: Study) -> set[str]:
-    """Return the keys of the cells that a folder holds, without those that failed."""
-    path = journal_path(folder, study)
-    return {key(task.cell) for task in tasks_of(path) if not task.failure} if path.exists() else set()
+def finished(folder: str | Path, study: Study, config: Any) -> set[str]:
+    """Return the keys of a run's cells that a folder holds, without those that failed."""
+    if not journal_path(folder, study).exists():
+        return set()
+    return {key(task.cell) for task in tasks(folder, study, config) if not task.failure}

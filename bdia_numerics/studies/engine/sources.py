@@ -9,7 +9,7 @@ import inspect
 import json
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
@@ -18,7 +18,7 @@ from typing import Any
 
 from bdia_numerics import names
 from bdia_numerics.runs.files import fingerprint
-from bdia_numerics.studies.study import Study
+from bdia_numerics.studies.study import Cell, Study, as_text, versions
 
 PACKAGE = Path(__file__).resolve().parents[2]
 NO_RESULTS = frozenset({"cli", "__main__.py", "pages", "plots", "claims", "__pycache__"})
@@ -28,17 +28,22 @@ DIGITS = 16
 
 
 def source(study: Study, config: Any) -> str:
-    """Return digests of all source that a run computes with, as JSON by module.
+    """Return digests of all source that a run computes with, as JSON by module: `source_of` what its configuration names."""
+    return source_of(study, _texts(asdict(config)))
 
-    They are the package; the file of `compute`, if that is elsewhere; the file of every `module:object` that the configuration
-    names; and what these import, directly or not, outside Python's library and site-packages.
+
+def source_of(study: Study, texts: Iterable[str]) -> str:
+    """Return digests of the source behind some texts, as JSON by module.
+
+    They are the package; the file of `compute`, if that is elsewhere; the file of every `module:object` among the texts; and what
+    these import, directly or not, outside Python's library and site-packages.
     """
     found = {"bdia_numerics": _package()}
     own = inspect.getsourcefile(inspect.unwrap(study.compute)) if inspect.isfunction(study.compute) else None
     waiting: list[tuple[str, Path]] = []
     if own is not None and Path(own).is_file() and _outside(Path(own)):  # a notebook's cell has no file
         waiting.append((Path(own).name, Path(own)))
-    for text in _texts(asdict(config)):
+    for text in texts:
         files = _files(names.module_of(text) or "")
         if files:
             with suppress(Exception):  # whatever a cell would say of it
@@ -53,6 +58,26 @@ def source(study: Study, config: Any) -> str:
                 for imported in _imports(content, name, path.name == "__init__.py"):
                     waiting += _files(imported)
     return json.dumps(found, sort_keys=True)
+
+
+def content(study: Study, config: Any) -> Callable[[Cell], str]:
+    """Return what gives a task the digest of all that its values depend on, apart from its coordinates.
+
+    That is the configuration without its `lists`, the versions of packages, and the source of what the two and the cell name, so that an
+    edited solver concerns its own cells alone.
+    """
+    head = as_text(config, study.lists)
+    general = list(_texts(json.loads(head)))
+
+    @cache
+    def digest(named: tuple[str, ...]) -> str:
+        parts = (head, versions(), source_of(study, (*general, *named)))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+    def of(cell: Cell) -> str:
+        return digest(tuple(x for x in cell.values() if isinstance(x, str) and names.module_of(x)))
+
+    return of
 
 
 _SEEN: dict[str, tuple[Any, str]] = {}

@@ -78,7 +78,34 @@ def _made(kind: Any, source: Any, dtype: torch.dtype) -> Any:
 
 
 def drawn(network: Loaded, label: int, seed: int) -> torch.Tensor:
-    """Return an image that a network of pixels draws of a label, shape (1, channels, height, width), values from 0 to 1."""
+    """Return an image that a network of pixels draws of a label, shape (1, channels, height, width), values from 0 to 1.
+
+    Parameters
+    ----------
+    network
+        As `load` returns it.
+    label
+        The class.
+    seed
+        Of the noise.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (1, channels, height, width), values from 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        For a label that the network does not have.
+
+    Examples
+    --------
+    >>> from bdia_numerics.torch import load
+    >>> from bdia_numerics.torch.editing import drawn
+    >>> drawn(load(), 3, seed=0).shape
+    torch.Size([1, 1, 28, 28])
+    """
     grid = network.grid(40, "log_snr")
     weight = next(network.network.parameters())
     z = noise((1, *(network.shape or ())), grid, seed, dtype=weight.dtype, device=weight.device)

@@ -205,6 +205,11 @@ def load(
     device, dtype
         Where the network is put, and in which precision.
 
+    Returns
+    -------
+    Loaded
+        The network, its schedule, what it predicts, and the shape of its states.
+
     Raises
     ------
     ValueError
@@ -217,6 +222,13 @@ def load(
     -----
     UserWarning
         Where the scheduler's configuration asks for clipping or thresholding, which is not applied, and before a pickle is opened.
+
+    Examples
+    --------
+    >>> from bdia_numerics.torch import load
+    >>> network = load()
+    >>> network.prediction, network.shape
+    ('eps', (1, 28, 28))
     """
     if dtype is not None and dtype not in DTYPES:
         raise TypeError(f"dtype={shown(dtype)} is not a float dtype of torch: pass one such as torch.float32")

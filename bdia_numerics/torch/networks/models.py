@@ -21,7 +21,7 @@ from bdia_numerics.models import PREDICTIONS, Trained, prediction_of
 from bdia_numerics.schedules import Schedule, edm
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
-from bdia_numerics.torch.tensors import DTYPES
+from bdia_numerics.torch.tensors import DTYPES, require_tensor
 
 Control = Callable[[torch.Tensor, torch.Tensor, Mapping[str, Any]], Mapping[str, Any]]
 """control(z, time, conditions) gives more keyword arguments of the network, such as the residuals of a ControlNet."""
@@ -217,6 +217,9 @@ def controlled(controlnet: Any, image: torch.Tensor, *, scale: float = 1.0, **ar
     arguments
         More keyword arguments of the ControlNet.
     """
+    if not hasattr(controlnet, "forward"):
+        raise TypeError(f"controlnet={shown(controlnet)} is not a module: pass a ControlNetModel of diffusers")
+    require_tensor("image", image)
     taken = tuple(inspect.signature(controlnet.forward).parameters)
 
     def control(z: torch.Tensor, time: torch.Tensor, conditions: Mapping[str, Any]) -> Mapping[str, Any]:

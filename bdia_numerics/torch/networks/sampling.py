@@ -21,7 +21,8 @@ from bdia_numerics.runs.solving import DERIVED
 from bdia_numerics.runs.stepwise import come_back
 from bdia_numerics.solvers import DDIM, RK4
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.texts import refuse
+from bdia_numerics.texts import refuse, shown
+from bdia_numerics.torch.tensors import require_tensor
 
 Watch = Callable[[str], None]
 _AGAINST = ("distance", "latent_distance", "reference_error", "reference_latent_error")
@@ -69,16 +70,43 @@ class Sampled:
     seconds: float
 
 
+@ordered
 def noise(shape: tuple[int, ...], grid: Grid, seed: int, *, dtype: torch.dtype, device: Any = "cpu") -> torch.Tensor:
     """Return normal noise of standard deviation sqrt(alpha_N^2 + sigma_N^2), the same on every device and in every dtype.
+
+    Parameters
+    ----------
+    shape
+        (batch, *data).
+    grid
+        At whose noise end the states stand.
+    seed
+        Of the draw.
+    dtype, device
+        Of the states.
+
+    Returns
+    -------
+    torch.Tensor
+        Of that shape.
 
     Raises
     ------
     ValueError
         For a seed that torch cannot take.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from bdia_numerics import grids, schedules
+    >>> from bdia_numerics.torch import noise
+    >>> noise((2, 1), grids.uniform(schedules.vp_linear(), 20), 0, dtype=torch.float32).shape
+    torch.Size([2, 1])
     """
     if not -(2**63) <= seed < 2**64:
         raise ValueError(f"seed={seed} has more than 64 bits: pass a smaller one")
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype={shown(dtype)} is not a dtype of torch: pass one such as torch.float32")
     drawn = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return (drawn * math.hypot(grid.alpha[grid.n], grid.sigma[grid.n])).to(device=device, dtype=dtype)
 
@@ -231,6 +259,7 @@ def sample(
     watch
         Called with the name of what is done next.
     """
+    require_tensor("z", z)
     tell = watch or (lambda _: None)
     tell("sampling")
     begun = time.perf_counter()

@@ -21,6 +21,7 @@ from bdia_numerics.spaces.values import ordered
 from bdia_numerics.torch.networks.jacobians import array_model
 from bdia_numerics.torch.networks.models import NetworkModel
 from bdia_numerics.torch.networks.sampling import rms
+from bdia_numerics.torch.tensors import require_tensor
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ def repeatability(
     >>> repeatability(lambda z, t: dropout.eval()(z), torch.ones(2, 500)).exact
     True
     """
+    require_tensor("z", z)
     network = getattr(model, "network", model)
     model = NetworkModel(model) if isinstance(model, torch.nn.Module) else model
     probes, not_tried = dict[str, Difference](), dict[str, str]()

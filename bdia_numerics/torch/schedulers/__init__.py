@@ -10,11 +10,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from diffusers.schedulers.scheduling_utils import SchedulerMixin
+try:
+    from diffusers.schedulers.scheduling_utils import SchedulerMixin
+except ModuleNotFoundError as error:
+    raise ImportError(f"schedulers need {error.name}: pip install 'bdia_numerics[torch]'", name=error.name) from None
 
 from bdia_numerics import names
 from bdia_numerics.program import Solver
 from bdia_numerics.solvers import BDIA, CBDIA, EDICT, OBELM
+from bdia_numerics.texts import shown
 from bdia_numerics.torch.schedulers.base import ProgramScheduler
 
 __all__ = [
@@ -36,8 +40,23 @@ __all__ = [
 class BDIAScheduler(ProgramScheduler):
     """BDIA-DDIM: one model output a slot, the first of them for the starting DDIM step.
 
+    Parameters
+    ----------
     gamma : float
         In [0, 1]; 0 is DDIMScheduler, in which steps may be made in any order, from any timestep, and with eta.
+    **options
+        Entries of DDIMScheduler's configuration; with `counts_as` those of that class.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an entry that is not one, and for values that the class does not take.
+
+    Examples
+    --------
+    >>> from bdia_numerics.torch.schedulers import BDIAScheduler
+    >>> BDIAScheduler(gamma=0.9).solver
+    BDIA(gamma=0.9, allow_any=False)
     """
 
     own: ClassVar[dict[str, Any]] = {"gamma": 1.0}
@@ -112,15 +131,35 @@ class OBELMInverseScheduler(OBELMScheduler):
 class SolverScheduler(ProgramScheduler):
     """Any solver of the package, or a third party's.
 
+    Parameters
+    ----------
     solver_spec : str
         As on the command line: "dpmsolverpp", "mccallumfoster:coupling=99/100", "my_module:MySolver".
+    **options
+        Entries of DDIMScheduler's configuration; with `counts_as` those of that class.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an entry that is not one, and for values that the class does not take.
+
+    Examples
+    --------
+    >>> from bdia_numerics.torch.schedulers import SolverScheduler
+    >>> SolverScheduler(solver_spec="mccallumfoster:coupling=99/100").solver.coupling
+    Fraction(99, 100)
     """
 
     own: ClassVar[dict[str, Any]] = {"solver_spec": "ddim"}
 
     def make_solver(self) -> Solver:
         """Return the solver that `solver_spec` names."""
-        return names.solver(self.config["solver_spec"])
+        text = self.config["solver_spec"]
+        if not isinstance(text, str):
+            raise TypeError(
+                f"solver_spec={shown(text)} is not text: pass a name such as 'bdia:gamma=9/10', or 'my_module:MySolver'"
+            )
+        return names.solver(text)
 
 
 class SolverInverseScheduler(SolverScheduler):

@@ -25,6 +25,7 @@ from bdia_numerics.torch.schedulers.frames import PLAIN, Frame
 from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun, first_register, part_of, tensor_of
 from bdia_numerics.torch.schedulers.tables import level, whole_number
 from bdia_numerics.torch.schedulers.warning import foreseen, scaled_twice, warn_not_finite, warn_of_contradiction
+from bdia_numerics.torch.tensors import require_tensor
 
 Times = list[float]
 
@@ -254,6 +255,8 @@ class ProgramScheduler(FamilyScheduler):
         now = self._now
         if now is None:
             self._check_ready()
+        require_tensor("model_output", model_output)
+        require_tensor("sample", sample)
         learned = str(self.config.get("variance_type")).startswith("learned")
         if learned and model_output.shape[1:2] == (2 * sample.shape[1],):
             model_output = model_output[:, : sample.shape[1]]

@@ -10,7 +10,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from bdia_numerics import configs
 from bdia_numerics.configs.families import KNOWN, SIGMA_ENDS
-from bdia_numerics.texts import one_of, shown
+from bdia_numerics.texts import nearest, one_of, shown
 from bdia_numerics.torch.tensors import dtype_named
 
 WALKS = (None, "grid", "ddim")
@@ -43,6 +43,20 @@ def initialiser(own: Mapping[str, Any], prepare: Callable[[Any], None]) -> Calla
 
     def initialise(self: Any, *args: Any, **kwargs: Any) -> None:
         foreign = {k: kwargs.pop(k) for k in FOREIGN & kwargs.keys()} if kwargs.get("counts_as") else {}
+        for name in kwargs.keys() - signature.parameters.keys():
+            if not name.startswith("_"):
+                near = (
+                    f"{nearest(name, signature.parameters)[0]}="
+                    if nearest(name, signature.parameters)
+                    else f"one of {', '.join(own)}"
+                )
+                said = f"{type(self).__name__}: there is no parameter {name}={shown(kwargs[name])}"
+                text = (
+                    ", a text such as 'bdia:gamma=9/10', since a configuration is saved as text"
+                    if "spec" in near
+                    else ""
+                )
+                raise TypeError(f"{said}: use {near}{text}")
         # An underscore marks what only configurations hold.
         bound = signature.bind(self, *args, **{k: v for k, v in kwargs.items() if not k.startswith("_")})
         given = set(bound.arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from os import PathLike
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -55,9 +56,9 @@ class FamilyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # whi
         ValueError
             For entries that nothing reads, and for a walk that is not made: of consistency and other distilled models, ...
         """
-        if config is None:
-            raise ValueError(
-                "config is missing: pass the .config of a scheduler, or a mapping like scheduler_config.json"
+        if not isinstance(config, Mapping | str | PathLike):
+            raise TypeError(
+                f"config={shown(config)} is not a configuration: pass the .config of a scheduler, or a mapping like scheduler_config.json"
             )
         given: Any = config if isinstance(config, Mapping) else cls.load_config(config)
         found = translated(given, options, cls, ignore)

@@ -1,0 +1,178 @@
+"""Results as tables: of notebooks, of pandas, and as a page of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, fields
+from functools import singledispatch
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from bdia_numerics import formulas, names, plots
+from bdia_numerics.analysis import Datasheet, Finding, ObservedOrder, Proved, SymbolicOrder, WorkPrecision
+from bdia_numerics.analysis.measurement.budget import BestGamma, ErrorBudget
+from bdia_numerics.analysis.measurement.errors import GlobalError
+from bdia_numerics.analysis.sheet.proved import order_rows
+from bdia_numerics.analysis.stability.characteristic import StabilityRegion
+from bdia_numerics.claims import Decided
+from bdia_numerics.pages import datasheet
+from bdia_numerics.pages.template import embedded, rendered, require_pages
+from bdia_numerics.runs.files import write
+from bdia_numerics.spaces.later import Later
+from bdia_numerics.spaces.showing import Listing, brief
+from bdia_numerics.studies.showing import StudyResult
+from bdia_numerics.studies.study import records
+
+drawn = Later("bdia_numerics.plots.results")
+
+Row = dict[str, Any]
+Table = tuple[str, list[Row]]
+"""A title, and rows of numbers and texts by the heads of their columns."""
+
+
+def _pairs(rows: Iterable[tuple[str, str]]) -> list[Row]:
+    return [{"quantity": label, "value": text} for label, text in rows]
+
+
+@singledispatch
+def tables(found: Any) -> list[Table]:
+    """Return the tables of a result; one of its attributes unless it has others."""
+    return [(type(found).__name__, _pairs((f.name, brief(getattr(found, f.name))) for f in fields(found) if f.repr))]
+
+
+@tables.register(Listing)
+def _(found: Listing[Any]) -> list[Table]:
+    return [("", [row for one in found for _, rows in tables(one) for row in rows])]
+
+
+@tables.register
+def _(found: Finding) -> list[Table]:
+    return [(found.rule, [{f.name: getattr(found, f.name) for f in fields(found)} | {"cost": str(found.cost or "")}])]
+
+
+@tables.register
+def _(found: Decided) -> list[Table]:
+    s = found.statement
+    return [(s.id, [{"id": s.id, "kind": found.kind, "statement": s.right or s.statement, "evidence": found.evidence}])]
+
+
+@tables.register
+def _(found: Datasheet) -> list[Table]:
+    compared = found.measured.compared if found.measured else ()
+    sheet = [(title, _pairs(rows)) for title, rows in found.sections() if not title.startswith("Proved and measured")]
+    rows = [
+        {"quantity": r.quantity, "proved": r.proved, "measured": r.measured, "": r.verdict, "reason": r.reason}
+        for r in compared
+    ]
+    return [*sheet, *([("Proved and measured", rows)] if rows else [])]
+
+
+@tables.register
+def _(found: Proved) -> list[Table]:
+    return [("Proved", _pairs(found.rows()))]
+
+
+@tables.register
+def _(found: SymbolicOrder) -> list[Table]:
+    return [(f"Order of {found.solver}", _pairs(order_rows(found)))]
+
+
+@tables.register
+def _(found: ObservedOrder) -> list[Table]:
+    return [(str(found), [asdict(level) for level in found.levels])]
+
+
+@tables.register
+def _(found: WorkPrecision) -> list[Table]:
+    return [(f"Work and precision, {found.states} states", [asdict(row) for row in found.rows])]
+
+
+@tables.register
+def _(found: ErrorBudget) -> list[Table]:
+    rows = [
+        {"slot": int(i), "rms": float(rms), "share": float(share)}
+        for i, rms, share in zip(found.slots, found.rms, found.shares, strict=True)
+    ]
+    return [(f"Error budget of {found.solver}, start {found.start_share:.2g}", rows)]
+
+
+@tables.register
+def _(found: GlobalError) -> list[Table]:
+    rows = [
+        {"t": float(t), "rms": float(a), "largest": float(b)}
+        for t, a, b in zip(found.t, found.rms, found.largest, strict=True)
+    ]
+    return [(f"Global error of {found.solver}", rows)]
+
+
+@tables.register
+def _(found: BestGamma) -> list[Table]:
+    rows = [
+        {"gamma": float(g), "sample": float(a), "round trip": float(b)}
+        for g, a, b in zip(found.gammas, found.sample, found.round_trip, strict=True)
+    ]
+    return [(found.why, rows)]
+
+
+@tables.register
+def _(found: StabilityRegion) -> list[Table]:
+    rows = [
+        {"real": float(x), "imaginary": float(y), "radius": float(found.radius[k, j])}
+        for k, y in enumerate(found.imaginary)
+        for j, x in enumerate(found.real)
+    ]
+    return [("Largest modulus of a root", rows)]
+
+
+@tables.register
+def _(found: StudyResult) -> list[Table]:
+    return [(str(found), records(found.study, found.dataset))]
+
+
+def frame(found: Any) -> Any:
+    """Return the tables of a result as one pandas.DataFrame; of several, a column `part` says which."""
+    from pandas import DataFrame
+
+    parts = tables(found)
+    return DataFrame([({"part": title} if len(parts) > 1 else {}) | row for title, rows in parts for row in rows])
+
+
+SHOWN = 60
+"""Rows of a table that a notebook shows."""
+
+
+def fragment(found: Any, math: Callable[[str], str] | None = None, most: int = SHOWN) -> str:
+    """Return the tables of a result in HTML: formulas between dollar signs, as notebooks set them, or as `math` says."""
+    math = math or (lambda text: escape(formulas.typeset(text), quote=False))
+
+    def cell(x: Any) -> str:
+        text = {None: "", True: "yes", False: "no"}.get(x) if x is None or isinstance(x, bool) else x
+        text = formulas.number(text, 3) if isinstance(text, float) else str(text)
+        return f'<td style="text-align: {"left" if isinstance(x, str) else "right"}">{math(text)}</td>'
+
+    made = []
+    for title, rows in tables(found):
+        heads = "".join(f'<th style="text-align: left">{escape(str(head))}</th>' for head in (rows[0] if rows else ()))
+        body = "".join(f"<tr>{''.join(map(cell, row.values()))}</tr>" for row in rows[:most])
+        more = f"<p>and {len(rows) - most} more rows</p>" if len(rows) > most else ""
+        head = f"<p><b>{math(title)}</b></p>" if title else ""
+        made.append(f"{head}<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{more}")
+    return "".join(made) or "<p>none</p>"
+
+
+def page(found: Any, path: str | Path) -> None:
+    """Write a result as a page; ImportError without the extra report."""
+    require_pages(asked=True)
+    if isinstance(found, Datasheet):
+        try:
+            solver = names.solver(found.solver)
+        except ValueError:  # one of a user's own, of which the sheet has the name alone
+            solver = None
+        text = datasheet.render(found, solver)
+    else:
+        has = hasattr(found, "plot") and (not isinstance(found, StudyResult) or found.study.figure)
+        figure = embedded(drawn.figure(found)) if has and plots.available() else ""
+        ours = fragment(found, lambda text: formulas.html(formulas.typeset(text)), most=10_000)
+        text = rendered("result.html.j2", title=type(found).__name__, tables=ours, figure=figure)
+    write(Path(path), text.encode())

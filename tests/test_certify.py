@@ -1,0 +1,201 @@
+"""`bdia certify`: forty plain samplers, what can be certified, what is said, and the status."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from plain_samplers import RIGHT, WRONG, pair
+from typer.testing import CliRunner
+
+from bdia_numerics import BDIA, cli
+from bdia_numerics.testing import certify
+
+TESTS = Path(__file__).resolve().parent
+FORTY = [(kind, k, plain) for kind, plains in (("right", RIGHT), ("wrong", WRONG)) for k, plain in enumerate(plains)]
+OWN = """
+def ddim(eps, grid, z, shift=0):
+    for i in range(grid.n, 0, -1):
+        e = eps(z, grid.t[i])
+        x0 = (z - grid.sigma[i] * e) / grid.alpha[i]
+        z = grid.alpha[i - 1] * x0 + grid.sigma[i - 1] * e + shift
+    return z
+
+
+def broken(eps, grid, z):
+    return eps(z, grid.t[grid.n + 1])
+
+
+def sample_euler(model, x, sigmas, extra_args=None, callback=None, disable=None, factor=1.0):
+    for s, after in zip(sigmas, sigmas[1:]):
+        x = x + factor * (after - s) * (x - model(x, s * x.new_ones(len(x)))) / s
+    return x
+
+
+class Nothing:
+    pass
+"""
+
+
+def run(*words):
+    return CliRunner().invoke(cli.app, ["certify", *map(str, words)])
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "samplers_of_mine.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return "samplers_of_mine.py"
+
+
+def failed(kind, k, plain, names):
+    """Return which claims of a plain sampler the command refutes or leaves undecided."""
+    pair.cache_clear()
+    claims = {text: name for name, text in plain.claims().items() if name in names}
+    words = [f"plain_samplers.py:{kind}_{k}_sample", "--json", *(word for text in claims for word in ("--claim", text))]
+    if pair(kind, str(k))[1] is not None:
+        words += ["--invert", f"plain_samplers.py:{kind}_{k}_invert"]
+    found = run(*words)
+    decided = json.loads(found.stdout)["claims"]
+    assert [line["claim"] for line in decided] == list(claims)
+    verdicts = {line["verdict"] for line in decided}
+    assert found.exit_code == (1 if "failed" in verdicts else 3 if "undecided" in verdicts else 0)
+    assert all(line["numbers"] or line["verdict"] == "failed" for line in decided)
+    return [claims[line["claim"]] for line in decided if line["verdict"] != "measured"]
+
+
+ALL = ("order", "rough", "up", "nfe", "up_nfe", "exact", "latent")
+CHEAP = ("nfe", "up_nfe", "exact")
+
+
+@pytest.fixture
+def beside(monkeypatch):
+    monkeypatch.chdir(TESTS)
+
+
+def named(case):
+    return case[2].name
+
+
+@pytest.mark.parametrize("case", [c for c in FORTY if c[0] == "right" and {*CHEAP} & {*c[2].claims()}], ids=named)
+def test_no_false_alarm_on_cost_and_returns(beside, case):
+    assert failed(*case, CHEAP) == []
+
+
+@pytest.mark.parametrize("case", [c for c in FORTY if c[0] == "wrong"], ids=named)
+def test_the_claim_that_a_wrong_one_breaks_is_named(beside, case):
+    assert failed(*case, (case[2].breaks,)) == [case[2].breaks]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", FORTY, ids=named)
+def test_no_false_alarm_and_no_miss(beside, case):
+    said = failed(*case, ALL)
+    assert (case[2].breaks in said) if case[2].breaks else said == []
+
+
+def test_there_are_forty():
+    assert len(RIGHT) == len(WRONG) == 20
+    assert len({plain.name for plain in RIGHT + WRONG}) == 40
+    assert {plain.breaks for plain in WRONG} == {"order", "rough", "nfe", "exact", "latent"}
+    assert not any(plain.breaks for plain in RIGHT)
+
+
+def test_a_solver_on_families_of_grids():
+    """Its second order holds on smooth grids, and is not seen on Stable Diffusion's; the inverse is exact on each."""
+    found = run(
+        "bdia", "--claim", "order=2,order=1@alternating,invertible,nfe=1", "--family", "smooth,leading", "--json"
+    )
+    decided = {(d["claim"], d["family"]): d for d in json.loads(found.stdout)["claims"]}
+    assert found.exit_code == 3
+    assert {key: d["verdict"] for key, d in decided.items()} == {
+        ("order=2", "smooth"): "measured",
+        ("order=2", "leading"): "undecided",
+        ("order=1@alternating", "alternating"): "measured",
+        ("invertible", "smooth"): "measured",
+        ("invertible", "leading"): "measured",
+        ("nfe=1", ""): "measured",
+    }
+    assert decided["order=2", "smooth"]["numbers"].startswith("1.99 [")
+    assert decided["invertible", "leading"]["numbers"].count("rounding alone") == 3
+    refused = run("obelm", "--claim", "latent@leading")
+    assert (
+        refused.exit_code == 1
+        and "latent@leading: assert_latent_valid: OBELM(variable='sigma_bar'): in 10 slots of Stable" in refused.stdout
+    )
+
+
+def test_functions_and_their_options(own, tmp_path):
+    claims = ("--claim", "order=1,nfe=1,same=ddim", "--junit", tmp_path / "found.xml")
+    assert run(f"{own}:ddim", *claims).exit_code == 0
+    found = run(f"{own}:ddim:shift=1/1000", *claims)
+    assert found.exit_code == 1 and "order=1 on smooth grids: assert_order: ddim: claimed 1, observed" in found.stdout
+    suite = ET.fromstring((tmp_path / "found.xml").read_text(encoding="utf-8"))
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "2", "0")
+    assert [case.get("name") for case in suite if case.find("failure") is not None] == [
+        "order=1 on smooth grids",
+        "same=ddim",
+    ]
+    assert suite[1].findtext("system-out") == "12 and 25 in 12 and 25 slots"
+    # What a sampler raises is a claim that fails, and what is asked of it in vain is not.
+    raised = run(f"{own}:broken", "--claim", "order=1")
+    assert raised.exit_code == 1 and "it raises IndexError: index 9 is out of bounds" in raised.stdout
+    lacking = run(f"{own}:ddim", "--claim", "invertible")
+    assert lacking.exit_code == 2 and "ddim has no inverse: pass --invert" in lacking.stderr
+
+
+def test_undecided_is_a_status_of_its_own(tmp_path):
+    found = run("bdia", "--claim", "order=2@leading,nfe=1", "--junit", tmp_path / "found.xml")
+    assert found.exit_code == 3 and "undecided up to n = 500" in found.stdout
+    (error,) = ET.fromstring((tmp_path / "found.xml").read_text(encoding="utf-8")).findall("testcase/error")
+    assert error.get("type") == "undecided" and "the slopes drift on" in error.get("message")
+
+
+def test_samplers_of_other_libraries(own):
+    pytest.importorskip("diffusers", reason="needs the extra torch")
+    assert run(f"{own}:sample_euler", "--claim", "order=1,nfe=1").exit_code == 0
+    assert run(f"{own}:sample_euler:factor=1.01", "--claim", "order=1").exit_code == 1
+    words = ("DDIMScheduler:clip_sample=false", "--invert", "DDIMInverseScheduler:clip_sample=false", "--json")
+    found = run(*words, "--claim", "order=1@own,nfe=1,inverse-nfe=1,same=ddim,invertible")
+    verdicts = [d["verdict"] for d in json.loads(found.stdout)["claims"]]
+    assert (found.exit_code, verdicts) == (1, ["measured"] * 4 + ["failed"])
+    assert json.loads(found.stdout)["claims"][0]["numbers"].endswith("up to n = 500")
+    noisy = run("DDPMScheduler", "--claim", "order=1")
+    assert noisy.exit_code == 2 and "DDPMScheduler adds noise in each step" in noisy.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("ddim",), "--claim is missing: write one"),
+        (("ddim", "--claim", "ordr=1"), "claim='ordr' is unknown: use order"),
+        (("ddim", "--claim", "order"), "claim=order: write order=2"),
+        (("ddim", "--claim", "invertible=3"), "claim=invertible=3: write invertible"),
+        (("ddim", "--claim", "order=x"), "order=x is not a number"),
+        (("ddim", "--claim", "nfe=1.5"), "claim=nfe=1.5: write evaluations of a step"),
+        (("ddim", "--claim", "nfe=1@smooth"), "nfe is on no family of grids: write nfe=1"),
+        (("ddim", "--claim", "order=1", "--family", "smoth"), "family='smoth' is unknown: use smooth"),
+        (("ddim", "--claim", "order=1", "--junit", "found.txt"), "--junit=found.txt"),
+        (("DDIMSchduler", "--claim", "order=1"), "'ddimschduler' is unknown: use DDIMScheduler or"),
+        (("samplers_of_mine.py:ddim:shft=1", "--claim", "order=1"), "unexpected keyword argument 'shft'"),
+        (("samplers_of_mine.py:Nothing", "--claim", "order=1"), "is not a sampler: pass an object with registers"),
+        (("samplers_of_mine.py:dim", "--claim", "order=1"), "samplers_of_mine has no dim, use ddim"),
+    ],
+)
+def test_what_is_no_subject_or_claim(own, words, says):
+    found = run(*words)
+    assert found.exit_code == 2 and says in found.stderr and found.stderr.count("\n") == 1, found.output
+
+
+def test_claims_are_decided_without_the_command_line():
+    decided = certify(BDIA(), ["nfe=1", "nfe=2", "round-trip=1e-9"], ["smooth", "trailing"])
+    assert [(d.claim, d.family, d.verdict) for d in decided] == [
+        ("nfe=1", "", "measured"),
+        ("nfe=2", "", "failed"),
+        ("round-trip=1e-9", "smooth", "measured"),
+        ("round-trip=1e-9", "trailing", "measured"),
+    ]
+    with pytest.raises(ValueError, match="families is empty: name one"):
+        certify(BDIA(), ["nfe=1"], [])
+    with pytest.raises(ValueError, match="claims is empty: name one"):
+        certify(BDIA(), [])
