@@ -82,7 +82,7 @@ def test_what_cannot_be_run_is_refused():
     for given, said in (
         ({"problems": (), "guidances": ()}, "give a problem or a guidance"),
         ({"seeds": 1}, "seeds=1: give 2 or more"),
-        ({"solvers": ("DDIM by magic",)}, "inversion='magic' is none of"),
+        ({"solvers": ("DDIM by magic",)}, "inversion='magic' is unknown"),
     ):
         with pytest.raises(ValueError, match=said):
             EncodeConfig(**given)

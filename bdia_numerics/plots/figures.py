@@ -216,14 +216,15 @@ FIGURES: dict[str, PaperFigure] = {
         ("encode-laws",),
         "Encoding by 20 evaluations, starts paid: root-mean-square distance of the latents to those of the exact flow, with 95% intervals "
         "over five seeds of 16 states. Two distributions of two modes on the line, wide and tight; the schedule of the shipped "
-        "network. ALF has the smallest errors on nearly every grid. On the grids of the angle and of flow matching O-BELM's latents are lost.",
+        "network. ALF has the smallest errors on nearly every grid. On the grids of the angle and of flow matching "
+        "O-BELM's latents are lost.",
     ),
     "encoding-network": PaperFigure(
         "Latent errors by solver and grid, on the shipped network",
         encoding.errors,
         ("encode-network",),
         "The same for the default of bdia encode-table: two exact distributions, and the shipped network of digits without guidance, five "
-        "seeds of three images. Equal steps in log-SNR suit the network far better than the trailing grid. A cross is a run that was not finite.",
+        "seeds of three images. Equal steps in log-SNR suit the network far better than the trailing grid.",
     ),
     "encoding-edits": PaperFigure(
         "Edits under strong guidance, and how far sampling magnifies a perturbation",

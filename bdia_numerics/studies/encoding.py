@@ -240,7 +240,8 @@ def _missed(back: Solution, sent: Array, config: EncodeConfig) -> Array:
     if not back.status.ok:
         return np.full(config.seeds, np.nan)
     error = np.asarray(back.z, float) - np.asarray(sent, float)
-    return np.sqrt(np.mean(error.reshape(config.seeds, -1) ** 2, axis=1))
+    missed: Array = np.sqrt(np.mean(error.reshape(config.seeds, -1) ** 2, axis=1))
+    return missed
 
 
 def _found(
