@@ -196,7 +196,7 @@ def encode_table(
     grid: Grids = None,
     nfe: Nfe = "20",
     distribution: Annotated[
-        str, typer.Option(help="Distributions with an exact score, with commas; or none.")
+        str, typer.Option(help="Distributions of the data, with an exact score; commas between them; or none.")
     ] = "mixture,tight",
     guidance: Annotated[
         str, typer.Option(help="Scales of the shipped network, there and back, such as 1,2,4; none leaves it out.")
