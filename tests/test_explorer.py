@@ -1,11 +1,12 @@
 """`bdia explore`: what the page computes is what NumPy computes, and each control, the address and both widths do what they should."""
 
 import re
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy
 from json_checks import fits
 
 pytest.importorskip("matplotlib", reason="needs the extra report")
@@ -15,11 +16,13 @@ pytest.importorskip("playwright.sync_api", reason="needs the extra test")
 from browser_checks import CHROMIUM, HEIGHT, WIDTHS, browser
 from typer.testing import CliRunner
 
-from bdia_numerics import analysis, encode, names, round_trip, solve
+from bdia_numerics import BDIA, analysis, encode, names, problems, round_trip, solve
 from bdia_numerics.cli import app
 from bdia_numerics.pages import explorer
+from bdia_numerics.spaces import FLOAT64
 
 ROOT = Path(__file__).resolve().parent.parent
+LINKED = (ROOT / "docs" / "explore.md").read_text(encoding="utf-8")
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium (scripts/debian-packages.sh chromium installs it)"
 )
@@ -47,15 +50,20 @@ def chromium():
         yield opened
 
 
-@pytest.fixture(scope="module")
-def tab(chromium, page):
-    """Return the page in a wide window, whose errors are counted."""
-    opened = chromium.new_page(viewport={"width": WIDTHS[0], "height": HEIGHT})
+def opened_at(chromium, page, width):
+    """Return the page in a window, with what its console says."""
+    opened = chromium.new_page(viewport={"width": width, "height": HEIGHT})
     opened.said = []
     opened.on("console", lambda m: opened.said.append(m.text))
     opened.on("pageerror", lambda e: opened.said.append(str(e)))
     opened.goto(page[0].as_uri())
     return opened
+
+
+@pytest.fixture(scope="module")
+def tab(chromium, page):
+    """Return the page in a wide window."""
+    return opened_at(chromium, page, WIDTHS[0])
 
 
 def settled(tab):
@@ -81,16 +89,14 @@ def test_the_page_is_one_file_that_loads_nothing(page):
     text = place.read_text(encoding="utf-8")
     assert said["page"] == str(place) and said["bytes"] == place.stat().st_size < 2_000_000
     assert not re.search(r"(?:src|href)=[\"'](?!data:|#|\$\{shades)|https?://(?!www\.w3\.org)", text)
-    linked = (ROOT / "docs" / "explore.md").read_text(encoding="utf-8")
-    assert said["presets"].keys() == set(re.findall(r"explorer\.html#([\w-]+)", linked))
-    chapters = {
-        path.name[:2]
-        for path in (ROOT / "notebooks").glob("*.py")
-        if "explorer.html#" in path.read_text(encoding="utf-8")
-    }
-    assert chapters == {"03", "04", "05"} and "docs/explore.md#the-last-slot" in (ROOT / "README.md").read_text(
-        encoding="utf-8"
-    )
+    assert said["presets"].keys() == set(re.findall(r"explorer\.html#([\w-]+)", LINKED))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    chapters = {path.name[:2]: path.read_text(encoding="utf-8") for path in (ROOT / "notebooks").glob("*.py")}
+    linking = {number: re.findall(r"\.\./explorer\.html#([\w-]+)", text) for number, text in chapters.items()}
+    assert {number for number, presets in linking.items() if presets} == {"03", "04", "05"}
+    commands = re.findall(r"bdia explore ([\w-]+)", "".join([readme, LINKED, *chapters.values()]))
+    assert {*commands, *chain(*linking.values())} <= {*said["presets"], "--out"}
+    assert "`bdia explore last-slot`" in readme and "docs/explore.md#the-last-slot" in readme
 
 
 def cases(dtype):
@@ -170,6 +176,7 @@ def shown(tab):
 ALL = {"paths", "steps", "gammas", "trips", "stability"}
 CONTROLS = {
     "a": ("edict", "edict", ALL | {"programs"}),
+    "ga": ("0.9", "0.9", ALL),
     "b": ("bdia", "bdia", ALL | {"programs"}),
     "gb": ("0.8", "0.8", ALL),
     "grid": ("trailing", "trailing", ALL),
@@ -191,6 +198,8 @@ def test_each_control_changes_its_panels_and_the_address(tab, chromium):
         after = shown(tab)
         assert panels <= {name for name in after if after[name] != before[name]}, control
         assert re.search(rf"[#&]{control}={written}(&|$)", tab.url)
+    assert tab.get_attribute("#n", "aria-valuetext") == "20"
+    assert "N points from t = 999" in tab.inner_text("#spacing") and "20 slots" in tab.inner_text("#spacing")
     fresh = chromium.new_page(viewport={"width": WIDTHS[0], "height": HEIGHT})
     fresh.goto(tab.url)
     settled(fresh)
@@ -244,10 +253,83 @@ def test_the_best_gamma_jumps_when_the_last_slot_is_cut(tab):
     assert best == [0.25, 1]
 
 
+def test_each_gamma_of_the_curve_can_be_chosen(tab):
+    at(tab, explorer.PRESETS["last-slot"][1])
+    assert tab.evaluate("GAMMAS.filter(g => { $('gb').value = g; return +$('gb').value !== g; })") == []
+
+
+def test_the_parasitic_root_is_inside_for_the_step_and_outside_for_the_inverse(tab):
+    """As the view of gamma says; with Python's polynomial, without the root that follows the solution."""
+    at(tab, explorer.PRESETS["gamma"][1])
+    said = re.search(r"γ = 0\.8.*", tab.locator("#stability figcaption").text_content())[0]
+    step, inverse = np.array(re.findall(r"([\d.]+) to ([\d.]+)", said), float)
+    assert step[1] < 1 < inverse[0], said
+    zeta, x = sympy.symbols("zeta x")
+    for way, shown, sign in (("sample", step, 1), ("invert", inverse, -1)):
+        polynomial = sympy.numer(
+            sympy.together(analysis.stability_polynomial(BDIA(0.8), direction=way, zeta=zeta, x=x))
+        )
+        coefficients = sympy.lambdify(x, sympy.Poly(polynomial, zeta).all_coeffs())
+        moduli = []
+        for slot in tab.evaluate("slots(chosen()[1])"):
+            roots = np.roots(coefficients(slot))
+            moduli.append(abs(roots[np.argmax(abs(roots - np.exp(sign * slot)))]))
+        assert np.allclose(shown, [min(moduli), max(moduli)], rtol=5e-3)
+
+
+def test_what_cannot_be_drawn_is_said(tab):
+    """Crosses are explained where there are some; a solver that cannot encode has no curve, and its reason stands there."""
+    at(tab, "a=bdia&ga=0&b=bdia&gb=0.5&grid=trailing&n=50&dir=encode")
+    for panel in ("steps", "gammas", "trips"):
+        assert "errors above 1000" in tab.inner_text(f"#{panel} figcaption"), panel
+    assert "needs γ ≠ 0" in tab.inner_text("#paths figcaption") and "no path above" in tab.inner_text(
+        "#stability figcaption"
+    )
+    at(tab, "a=ddim&b=dpmsolverpp&grid=leading&n=50&dir=encode")
+    for panel in ("steps", "gammas", "trips"):
+        assert "errors above 1000" not in tab.inner_text(f"#{panel} figcaption"), panel
+        colour = tab.evaluate("chosen()[1].colour")
+        assert tab.locator(f"#{panel} svg:not(figcaption svg) path[stroke='{colour}']").count() == 0, panel
+
+
+@pytest.mark.slow
+def test_the_first_step_limits_the_order_on_a_rough_grid():
+    """O-BELM's error from 200 to 400 steps, as docs/explore.md says."""
+    law, schedule = names.distribution("mixture"), names.schedule("stable_diffusion")
+    z, ratios = problems.normal_quantiles(explorer.STARTS), []
+    for start in (None, names.solver("heun")):
+        slots = [names.grid("alternating")(schedule, n) for n in (200, 400)]
+        ends = [solve(names.solver("obelm"), law.model(schedule), grid, z, start=start).z for grid in slots]
+        errors = [
+            FLOAT64.rms(end - law.flow(z, grid.t[grid.n], grid.t[0], schedule))
+            for grid, end in zip(slots, ends, strict=True)
+        ]
+        ratios.append(round(float(errors[0] / errors[1]), 1))
+    said = re.search(r"divided by ([\d.]+), after a first step by Heun's method by ([\d.]+)", LINKED)
+    assert ratios == [float(x.rstrip(".")) for x in said.groups()]
+
+
 def test_an_address_that_means_nothing_is_the_first_view(tab):
     wanted = tab.evaluate("JSON.stringify(START)")
     for text in ("", "nowhere", "a=euler&n=7&x=nan&grid=__proto__&ga=2&constructor=1"):
         assert tab.evaluate("text => JSON.stringify(read(text))", text) == wanted
+    tab.evaluate("text => { location.hash = text; }", f"{text}&gb=&x=1e9&dist=broad&ga=0.5x")
+    settled(tab)
+    names_them = "a=euler, n=7, x=nan, grid=__proto__, ga=2, constructor=1, gb, x=1e9, ga=0.5x."
+    assert tab.inner_text("#refused").endswith(f": {names_them}") and tab.evaluate("state.dist") == "broad"
+    tab.select_option("#grid", "quad")
+    assert tab.inner_text("#refused") == ""
+    for name in explorer.PRESETS:
+        at(tab, name)
+        assert tab.inner_text("#refused") == ""
+
+
+def test_a_link_is_followed_while_a_choice_waits_to_be_written(tab):
+    """The address is written some time after a choice; what a link put there meanwhile stays."""
+    at(tab, "last-slot")
+    tab.evaluate("state.n = 20; location.hash = 'gamma'; write();")
+    settled(tab)
+    assert tab.evaluate("JSON.stringify(state) === JSON.stringify(read('gamma'))")
 
 
 # Pieces of text in one drawing that cover one another, and those that leave the window.
@@ -265,14 +347,24 @@ CROWDED = """() => [...document.querySelectorAll("#panels svg")].flatMap(svg => 
 
 @pytest.mark.parametrize("width", [pytest.param(WIDTHS[0], marks=pytest.mark.slow), WIDTHS[1]])
 def test_views_have_room_at_both_widths(chromium, page, width):
-    opened = chromium.new_page(viewport={"width": width, "height": HEIGHT})
-    opened.goto(page[0].as_uri())
+    opened = opened_at(chromium, page, width)
     for name, (_, state) in explorer.PRESETS.items():
         at(opened, state)
         assert opened.evaluate(CROWDED) == [] and opened.evaluate("document.scrollingElement.scrollWidth") <= width, (
             name
         )
+    assert not opened.said
     opened.close()
+
+
+def test_the_still_picture_shows_the_panel_of_gamma(tab):
+    gammas = [0.25, 0.5, 1]
+    for kind in ("leading", "cut"):
+        choices = [
+            {"solver": "bdia", "g": g, "grid": kind, "n": 10, "dist": "tight", "dtype": "float64"} for g in gammas
+        ]
+        wanted = tab.evaluate("choices => choices.map(choice => farError(choice, 'noise'))", choices)
+        assert explorer.still(kind, gammas) == pytest.approx(wanted, rel=1e-9)
 
 
 def test_without_javascript_a_picture_stands_there(chromium, page):

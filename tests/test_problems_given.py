@@ -86,7 +86,7 @@ def test_draws_are_those_of_the_distribution(name):
 def test_a_seed_draws_as_its_generator():
     for problem in (KNOWN, GIVEN["score"]):
         np.testing.assert_array_equal(problem.sample(3, 5), problem.sample(3, np.random.default_rng(5)))
-    with pytest.raises(TypeError, match="rng=.a. draws nothing: pass numpy.random.default_rng"):
+    with pytest.raises(TypeError, match=r"rng=.a. draws nothing: pass numpy.random.default_rng"):
         KNOWN.sample(3, "a")
 
 

@@ -148,7 +148,7 @@ function course({solver, g, grid, n}) {
       const back = own.reversed;
       found.encode = sampling(back, reversed(levelsOf), g).map(x => ({...x, reached: levelsOf.n - x.reached}));
     }
-    found.refused = finite(found.encode) ? "" : own.inverse ? `no inverse: it needs ${own.condition}` : "it divides by sigma = 0 at the data end";
+    found.refused = finite(found.encode) ? "" : own.inverse ? `no inverse: it needs ${own.condition}` : "it divides by σ = 0 at the data end";
     return found;
   });
 }

@@ -6,15 +6,15 @@ const REACH = 3.2;  // of the states that are shown
 const LARGEST = 1e3;  // of the errors that are shown
 let state = {...START};
 
-/* The address: what is not known there is left as it was at the start. */
+/* The address: what is not known there is left as it was at the start, and listed among what is refused. */
 const among = table => key => Object.hasOwn(table, key);
 const ALLOWED = {a: among(DATA.solvers), b: among(DATA.solvers), grid: among(DATA.grids), dist: among(DATA.laws), dir: k => ["sample", "encode"].includes(k),
   dtype: among(ROUND), n: k => DATA.steps.includes(k), ga: k => k >= 0 && k <= 1, gb: k => k >= 0 && k <= 1, x: k => Math.abs(k) <= REACH};
-function read(text) {
+function read(text, refused = []) {
   const found = {...START};
   for (const [key, value] of new URLSearchParams(DATA.presets[text] || text)) {
-    const typed = typeof START[key] === "number" ? parseFloat(value) : value;
-    if (Object.hasOwn(ALLOWED, key) && ALLOWED[key](typed)) found[key] = typed;
+    const typed = typeof START[key] !== "number" ? value : value.trim() ? Number(value) : NaN;
+    if (Object.hasOwn(ALLOWED, key) && ALLOWED[key](typed)) found[key] = typed; else refused.push(value ? `${key}=${value}` : key);
   }
   return found;
 }
@@ -42,12 +42,13 @@ function chosen() {
 const SHAPES = {o: "M4 0A4 4 0 1 1 -4 0A4 4 0 1 1 4 0Z", "^": "M0 -5L5 4H-5Z", s: "M-4 -4H4V4H-4Z", D: "M0 -5L5 0L0 5L-5 0Z", v: "M0 5L5 -4H-5Z", P: "M-2 -5H2V-2H5V2H2V5H-2V2H-5V-2H-2Z", X: "M-4 -4L4 4M4 -4L-4 4",
   "<": "M-5 0L4 -5V5Z", ">": "M5 0L-4 -5V5Z", "*": "M0 -6L1.5 -2H5.5L2.4 .6L3.5 5L0 2.4L-3.5 5L-2.4 .6L-5.5 -2H-1.5Z", h: "M0 -5L4.3 -2.5V2.5L0 5L-4.3 2.5V-2.5Z",
   p: "M0 -5L4.8 -1.5L2.9 4H-2.9L-4.8 -1.5Z", d: "M0 -5.5L3 0L0 5.5L-3 0Z", "8": "M-2 -5H2L5 -2V2L2 5H-2L-5 2V-2Z"};
-const mark = (who, x, y, more = "") => {  // the second one's are open and larger, so that the first one's are seen below
+const mark = (who, x, y, more = "", size = 1) => {  // the second one's are open and larger, so that the first one's are seen below
   const open = who.key === "b";
-  return `<path d="${SHAPES[who.marker]}" transform="translate(${x.toFixed(1)} ${y.toFixed(1)})${open ? " scale(1.3)" : ""}" fill="${open ? "none" : who.colour}" stroke="${who.colour}" stroke-width="${open ? 1.3 : 1}" ${more}/>`;
+  return `<path d="${SHAPES[who.marker]}" transform="translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${open ? 1.3 * size : size})" fill="${open ? "none" : who.colour}" stroke="${who.colour}" stroke-width="${open ? 1.3 : 1}" ${more}/>`;
 };
 const keyOf = who => `<span class="key"><svg viewBox="0 0 34 12"><path d="M0 6H34" stroke="${who.colour}" stroke-width="2" stroke-dasharray="${who.dash}"/>${mark(who, 17, 6)}</svg> ${who.label}</span>`;
 const keys = () => chosen().map(keyOf).join("");
+const muted = text => `<br><span class="muted">${text}</span>`;
 
 /* A pair of axes in an SVG of its own width: scales, ticks and labels. */
 function axes(svg, {x, y, xlabel, ylabel, title = "", left = ylabel ? 66 : 52, equal = false}) {
@@ -56,7 +57,7 @@ function axes(svg, {x, y, xlabel, ylabel, title = "", left = ylabel ? 66 : 52, e
   const H = svg.height.baseVal.value, box = {l: left, r: W - 10, t: top, b: H - 42};
   const scale = ([low, high, kind], from, to) => { const f = {log: Math.log10, root: v => Math.sqrt(v + 1)}[kind] || (v => v); return v => from + (to - from) * (f(v) - f(low)) / (f(high) - f(low)); };
   const sx = scale(x, box.l, box.r), sy = scale(y, box.b, box.t), parts = [];
-  const wide = Math.max(2, Math.floor((box.r - box.l) / (equal ? 42 : 55))), high = Math.max(2, Math.floor((box.b - box.t) / 34));
+  const wide = Math.max(2, Math.floor((box.r - box.l) / (equal ? 30 : 55))), high = Math.max(2, Math.floor((box.b - box.t) / 34));
   for (const [v, text] of ticks(x, wide)) parts.push(`<path class="rule" d="M${sx(v)} ${box.t}V${box.b}"/><text x="${sx(v)}" y="${box.b + 15}" text-anchor="middle">${text}</text>`);
   for (const [v, text] of ticks(y, high)) parts.push(`<path class="rule" d="M${box.l} ${sy(v)}H${box.r}"/><text x="${box.l - 6}" y="${sy(v) + 4}" text-anchor="end">${text}</text>`);
   parts.push(`<path class="axis" d="M${box.l} ${box.t}V${box.b}H${box.r}"/><text x="${(box.l + box.r) / 2}" y="${H - 6}" text-anchor="middle">${xlabel}</text>`);
@@ -87,9 +88,12 @@ const range = values => {
   return high / low < 12 ? [Math.sqrt(low * high / 12), Math.sqrt(low * high * 12), "log"] : [low, high, "log"];
 };
 
-/* A curve over logarithmic errors: a cross at the upper edge where a value is too large, or not a number. */
+/* A curve over logarithmic errors: a cross at the upper edge where a value is too large, or not a number, unless none is a number. */
+const none = points => points.every(p => Number.isNaN(p[1]));
+const crosses = all => all.some(({points}) => !none(points) && points.some(p => !(p[1] <= LARGEST))) ? `Crosses at the upper edge: errors above ${LARGEST}, or not finite.` : "";
 function curve(at, who, points, marks) {
   let d = "", gap = true, drawn = "";
+  if (none(points)) return "";
   for (const [x, y] of points) {
     const px = at.sx(x);
     if (!(y <= LARGEST)) { drawn += `<path d="M${px - 4} ${at.box.t - 1}l8 8m0 -8l-8 8" stroke="${who.colour}" stroke-width="1.5"/>`; gap = true; continue; }
@@ -144,7 +148,8 @@ function paths() {
   const handle = svg.querySelector(".handle");
   handle.setAttribute("transform", `translate(${at.sx(grid.t[from])} ${at.sy(state.x)})`);
   for (const [name, value] of Object.entries({valuemin: -REACH, valuemax: REACH, valuenow: state.x, valuetext: `start at ${state.x}`})) handle.setAttribute(`aria-${name}`, value);
-  say("paths", `${said.join("<br>")}<br><span class="muted">Exact solution (grey line): ${short(truth, 4)}. Drag the red circle, or use the arrow keys on it.</span>`,
+  say("paths", said.join("<br>") + muted(`Exact solution (grey line): ${short(truth, 4)}. Drag the red circle, or use the arrow keys on it.
+    Shaded: the density, darkest where it is highest at that time. White: exact solutions of the ${DATA.levels.length} starts.`),
     sampled ? `Sampling from z = ${short(state.x, 3)} over the density` : `Encoding x = ${short(state.x, 3)} over the density`);
 }
 
@@ -155,21 +160,21 @@ function against(svg, title, ylabel, value) {
   at.parts.push(`<path class="zero" stroke-dasharray="3 3" d="M${at.sx(state.n)} ${at.box.t}V${at.box.b}"/>`);
   for (const {who, points} of all) at.parts.push(curve(at, who, points, true));
   svg.innerHTML = at.parts.join("");
+  return crosses(all);
 }
 const farWord = () => state.dir === "sample" ? "sample error" : "latent error";
 function steps() {
-  against($("steps").querySelector(":scope > svg"), "", farWord(), choice => farError(choice, END()));
-  say("steps", keys(), `Error against N: the ${farWord()}`);
+  const note = against($("steps").querySelector(":scope > svg"), "", farWord(), choice => farError(choice, END()));
+  say("steps", keys() + muted(`Dashed line: the chosen N. Where the order is p, twice the steps have 1/2<sup>p</sup> of the error. ${note}`), `Error against N: the ${farWord()}`);
 }
 function trips() {
   const [first, second] = $("trips").querySelectorAll(".plots > svg"), notes = [];
-  against(first, "return error", "", choice => errors(choice, "data").returned);
-  against(second, "latent error", "", choice => errors(choice, "data").far);
+  const found = [[first, "return error", "returned"], [second, "latent error", "far"]].map(([svg, title, which]) => against(svg, title, "", choice => errors(choice, "data")[which]));
   for (const who of chosen()) {
     const c = course(who.run());
     notes.push(`${keyOf(who)}${c.refused ? `cannot encode: ${c.refused}` : `${who.own.inverse ? "derived inverse" : who.own.inversion}; at N = ${state.n} it returns to ${short(errors(who.run(), "data").returned)}, and its latent is ${short(errors(who.run(), "data").far)} from the true one`}`);
   }
-  say("trips", notes.join("<br>"));
+  say("trips", notes.join("<br>") + muted(found[0] || found[1]));
 }
 
 /* Panel 3: error against gamma or p, the best of each ringed. */
@@ -188,11 +193,16 @@ function gammas() {
     said.push(`${keyOf(who)}${best ? `best ${who.own.parameter} = ${best[0]} (ring)` : "every error is too large"}`);
   }
   svg.innerHTML = at.parts.join("");
-  say("gammas", said.join("<br>"), `Error against ${of || "the parameter"} at N = ${state.n}: the ${farWord()}`);
+  say("gammas", said.join("<br>") + muted(crosses(all)), `Error against ${of || "the parameter"} at N = ${state.n}: the ${farWord()}`);
 }
 
 /* Panel 5: where solutions of dy/ds = J y stay bounded, and the roots at the slots' h J, for the step and for what goes back. */
 const rowsOf = (who, way) => way === "sample" ? [who.own.sample(who.g), 1] : who.own.invert ? [who.own.invert(who.g), 1] : [who.own.reversed.sample(who.g), -1];
+/* The roots other than that which follows the solution: exp(hJ) for the step, and its reciprocal for what goes back. */
+function parasites(who, way, x) {
+  const [rows, sign] = rowsOf(who, way), own = Math.exp(way === "sample" ? x : -x), off = ([re, im]) => Math.hypot(re - own, im);
+  return roots(rows, [sign * x, 0]).sort((p, q) => off(p) - off(q)).slice(1).map(r => Math.hypot(...r));
+}
 const largest = ([rows, sign], x) => Math.max(...roots(rows, [sign * x[0], sign * x[1]]).map(r => Math.hypot(...r)));
 const region = (who, way, plane) => once(`region ${who.own.name} ${who.g} ${way} ${plane.x}`, () => {
   const C = 96, found = [], polynomial = rowsOf(who, way), [[x0, x1], [y0, y1]] = [plane.x, plane.y], dx = (x1 - x0) / C, dy = (y1 - y0) / C;
@@ -212,27 +222,32 @@ function stability() {
   const svgs = $("stability").querySelectorAll(".plots > svg"), both = chosen(), dots = both.map(slots), farthest = Math.max(...dots.flat().map(Math.abs));
   const half = [0.25, 0.5, 1].find(size => farthest <= 0.5 * size) || 2, view = {x: [-1.5 * half, half / 2], y: [-half, half]};
   ["sample", "invert"].forEach((way, column) => {
-    const names = {sample: "step", invert: "inverse"}, plane = axes(svgs[column], {...view, xlabel: "Re hJ", ylabel: "", title: `${names[way]}: region`, left: 34, equal: true});
-    const circle = axes(svgs[column + 2], {x: [-2, 2], y: [-2, 2], xlabel: "Re root", ylabel: "", title: `${names[way]}: roots`, left: 34, equal: true});
+    const names = {sample: "step", invert: "inverse"}, plane = axes(svgs[column], {...view, xlabel: "Re hJ, upwards Im hJ", ylabel: "", title: `${names[way]}: region`, left: 42, equal: true});
+    const circle = axes(svgs[column + 2], {x: [-2, 2], y: [-2, 2], xlabel: "Re ζ, upwards Im ζ", ylabel: "", title: `${names[way]}: roots`, left: 42, equal: true});
     plane.parts.push(`<path class="zero" d="M${plane.sx(0)} ${plane.box.t}V${plane.box.b}M${plane.box.l} ${plane.sy(0)}H${plane.box.r}"/>`);
     circle.parts.push(`<circle class="zero" cx="${circle.sx(0)}" cy="${circle.sy(0)}" r="${circle.sx(1) - circle.sx(0)}"/>`);
     both.forEach((who, k) => {
       const keep = (v, [low, high], s) => s(Math.max(low, Math.min(high, v)));
       const d = region(who, way, view).map(([a, b, c, e]) => { const l = keep(a, view.x, plane.sx), r = keep(b, view.x, plane.sx), t = keep(e, view.y, plane.sy), u = keep(c, view.y, plane.sy); return `M${l} ${t}H${r}V${u}H${l}Z`; }).join("");
       plane.parts.push(`<path class="region" d="${d}" fill="${who.colour}" fill-opacity=".28"/>`);
-      const small = `opacity=".75"`;
+      const size = dots[k].length > 20 ? 0.6 : 1;
       for (const x of dots[k]) {
-        if (x >= view.x[0] && x <= view.x[1]) plane.parts.push(mark(who, plane.sx(x), plane.sy(0) + (k ? 7 : -7), small));
+        if (x >= view.x[0] && x <= view.x[1]) plane.parts.push(mark(who, plane.sx(x), plane.sy(0) + (k ? 7 : -7), "", size));
         const [rows, sign] = rowsOf(who, way);
-        for (const [re, im] of roots(rows, [sign * x, 0])) if (Math.abs(re) <= 2 && Math.abs(im) <= 2) circle.parts.push(mark(who, circle.sx(re), circle.sy(im), small));
+        for (const [re, im] of roots(rows, [sign * x, 0])) if (Math.abs(re) <= 2 && Math.abs(im) <= 2) circle.parts.push(mark(who, circle.sx(re), circle.sy(im), "", size));
       }
     });
     svgs[column].innerHTML = plane.parts.join(""); svgs[column + 2].innerHTML = circle.parts.join("");
   });
-  const missing = both.filter(who => !who.own.inverse).map(who => `${who.own.name} has no exact inverse: ${who.own.inversion} takes its place.`).join(" ");
-  const outside = (k, way) => dots[k].filter(x => largest(rowsOf(both[k], way), [x, 0]) > 1 + 1e-6).length;
-  say("stability", both.map((who, k) => `${keyOf(who)}${dots[k].length ? "" : "no path above: "}a root is outside the circle in ${outside(k, "sample")} of ${dots[k].length} slots for the step, in ${outside(k, "invert")} for the inverse`).join("<br>")
-    + `<br><span class="muted">Shaded: numerical solutions of dy/ds = Jy stay bounded, y = z/α, s = σ/α. Markers: hJ of each slot along the path above, drawn beside the real axis. ${missing}</span>`);
+  const missing = both.filter(who => !who.own.inverse).map(who => `${who.own.name} has no exact inverse; in its place: ${who.own.inversion}.`).join(" ");
+  const said = (who, k) => {
+    if (!dots[k].length) return "no path above";
+    const [step, inverse] = ["sample", "invert"].map(way => dots[k].flatMap(x => parasites(who, way, x))), span = found => `${short(Math.min(...found), 3)} to ${short(Math.max(...found), 3)}`;
+    return step.length ? `modulus of the parasitic root: ${span(step)} for the step, ${span(inverse)} for the inverse` : "only the root that follows the solution";
+  };
+  say("stability", both.map((who, k) => `${keyOf(who)}${said(who, k)}`).join("<br>")
+    + muted(`Test equation dy/ds = Jy with y = z/α, s = σ/α and equal steps h. Regions: shaded where its numerical solutions stay bounded; markers are hJ of each slot along the path above, beside the real axis.
+    Roots: ζ at these hJ, by which a solution grows in a step, those beyond 2 left out; the root that is not near e<sup>hJ</sup> (1/e<sup>hJ</sup> for the inverse) is parasitic. ${missing}`));
 }
 
 /* Controls. */
@@ -244,13 +259,17 @@ function show() {
     label.firstElementChild.textContent = parameter || "no parameter"; label.querySelector("output").textContent = parameter ? state[`g${which}`] : "";
     input.setAttribute("aria-label", `${parameter || "no parameter"} of ${name}`);
   }
-  $("n").nextElementSibling.textContent = state.n;
+  $("n").nextElementSibling.textContent = state.n; $("n").setAttribute("aria-valuetext", state.n);
+  $("spacing").textContent = `Grid ${state.grid}: ${DATA.spacing[state.grid]}. Here it has ${gridOf(state.grid, state.n).n} slots.`;
 }
-let waiting = {}, later = 0;
+let waiting = {}, later = 0, address = "";
+function write() {  // unless a link was followed a moment ago, of which the page will hear
+  if (location.hash === address) { history.replaceState(null, "", written()); address = location.hash; }
+}
 function update(...panels) {
   for (const panel of panels.length ? panels : [paths, steps, gammas, trips, stability, printed]) waiting[panel.name] = panel;
   clearTimeout(later);
-  later = setTimeout(() => history.replaceState(null, "", written()), 100);  // browsers refuse more than a few a second
+  later = setTimeout(write, 100);  // browsers refuse more than a few a second
   show();
   requestAnimationFrame(() => { const all = Object.values(waiting); waiting = {}; for (const panel of all) panel(); });
 }
@@ -284,7 +303,12 @@ handle.addEventListener("keydown", e => {
   const to = by ? state.x + by : {Home: -REACH, End: REACH}[e.key];
   if (to !== undefined) { e.preventDefault(); move(to); }
 });
-const arrive = () => { clearTimeout(later); state = read(location.hash.slice(1)); update(); };
+const arrive = () => {
+  const refused = [];
+  clearTimeout(later); address = location.hash; state = read(address.slice(1), refused); update();
+  $("refused").textContent = refused.length ? `Unknown in the address, and left at its first value: ${refused.join(", ")}.` : "";
+};
+$("controls").addEventListener("input", () => { $("refused").textContent = ""; });
 addEventListener("hashchange", arrive);
 addEventListener("resize", () => update());
 $("controls").hidden = $("panels").hidden = false;
