@@ -210,7 +210,7 @@ def encode_table(
     """Compare what takes data to noise: errors of latents, returns, amplification and edits, at equal evaluations with starts paid.
 
     A solver is ranked below another one only where their 95% intervals over the seeds do not overlap. The defaults are a small part of the
-    table, of some three minutes of one core: 20 evaluations, 3 grids, 2 distributions, and the network without guidance. All of it is
+    table, of some two minutes of one core: 20 evaluations, 3 grids, 2 distributions, and the network without guidance. All of it is
     `bdia sweep examples/encode.toml`.
     """
     default = studies.encoding.EncodeConfig()

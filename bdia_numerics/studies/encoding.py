@@ -36,7 +36,7 @@ _T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 
 
 @dataclass(frozen=True)
 class EncodeConfig:
-    """What to run; by default a small part, of three minutes of one core. `examples/encode.toml` has the published table.
+    """What to run; by default a small part, of two minutes of one core. `examples/encode.toml` has the published table.
 
     Attributes
     ----------
