@@ -87,6 +87,14 @@ def _cut(schedule: Any, n: int) -> Grid:
     return grids.from_timesteps(schedule, [k * step for k in reversed(range(n))])
 
 
+def _flow(schedule: Any, n: int, *, t_max: Any = None, t_min: Any = None) -> Grid:
+    """Return equal steps of sigma/(alpha + sigma), which is the time of a flow schedule."""
+    low, *_, high = (float(t) for t in grids.uniform(schedule, 2, t_max=t_max, t_min=t_min).t)
+    first, last = (s / (1 + s) for s in (float(schedule.sigma_bar(t)) for t in (high, low)))
+    parts = (first + (last - first) * k / n for k in range(1, n))
+    return grids.from_timesteps(schedule, [high, *(float(schedule.time("sigma_bar", u / (1 - u))) for u in parts), low])
+
+
 _SPAN, _LAST = ("t_max", "t_min"), ("final_alpha",)
 GRIDS: Mapping[str, tuple[Callable[..., Grid], tuple[str, ...]]] = {
     "uniform": (grids.uniform, _SPAN),
@@ -94,6 +102,7 @@ GRIDS: Mapping[str, tuple[Callable[..., Grid], tuple[str, ...]]] = {
     "log_snr": (grids.log_snr, _SPAN),
     "asinh": (grids.asinh, _SPAN),
     "angle": (grids.angle, _SPAN),
+    "flow": (_flow, _SPAN),
     "karras": (grids.karras, (*_SPAN, "rho", "append_zero")),
     "smooth": (partial(grids.alternating, ratio=1), (*_SPAN, "variable")),
     "alternating": (grids.alternating, (*_SPAN, "variable", "ratio")),

@@ -290,7 +290,7 @@ def commands():
 
 def test_options_mean_the_same_in_every_command_and_no_former_one_is_shown():
     found = commands()
-    assert len(found) == 19
+    assert len(found) == 20
     for command, known in found.items():
         assert not FORMER & known.keys(), command
         for option, word in MEANING.items():

@@ -19,7 +19,7 @@ import editing_pipelines as tiny  # noqa: E402
 from diffusers import EDMEulerScheduler  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from bdia_numerics import BDIA, DDIM, EDICT, grids, schedules, solve  # noqa: E402
+from bdia_numerics import ALF, BDIA, DDIM, EDICT, grids, schedules, solve  # noqa: E402
 from bdia_numerics.torch import load  # noqa: E402
 from bdia_numerics.torch.editing import Inversion, drawn, invert, psnr  # noqa: E402
 from bdia_numerics.torch.editing.images import pixels  # noqa: E402
@@ -230,11 +230,33 @@ def test_several_images_are_inverted_together(digit):
     assert inv.report(repeats=False).differing == 0 and inv.edit(labels=8).images.shape == (2, 1, 28, 28)
 
 
-def test_dequantisation_adds_half_a_grey_level_at_most(digit):
+def test_dequantised_images_come_back_and_round_to_their_bytes(digit):
     network, x = digit
-    plain, noisy = (invert(network, x, labels=3, steps=2, dequantise=on).source for on in (False, True))
-    change = abs(plain - noisy)
-    assert 0.9 / 510 < float(change.max()) <= 1 / 510 and torch.equal(plain, x.double())
+    levels = torch.round(255 * x.double())
+    inv = invert(network, (levels / 255), labels=3, steps=4, dequantise=True)
+    moved = 255 * (inv.data.double() + 1) / 2 - levels
+    assert 0.45 < float(abs(moved).max()) <= 0.5001
+    # Cut to [0, 1], half of the black pixels would stay as flat as before.
+    assert abs(float(moved[levels == 0].mean())) < 0.05 and float(moved[levels == 0].min()) < -0.4
+    back = inv.reconstruct()
+    assert torch.equal(back.latents.float(), inv.data.float()) and inv.report(repeats=False).image_error < 1e-7
+    assert torch.equal(torch.round(255 * back.images), levels)
+
+
+def test_the_least_noise_of_the_training_makes_latents_of_bytes_normal(digit):
+    network, x = digit
+    x = torch.round(255 * x.double()) / 255
+
+    def kurtosis(dequantise):
+        inv = invert(network, x, labels=3, steps=12, guidance_scale=1, grid="cut", solver=ALF(), dequantise=dequantise)
+        z = inv.latents - inv.latents.mean()
+        return inv, float((z**4).mean() / (z**2).mean() ** 2)
+
+    (plain, before), (noisy, after) = kurtosis(False), kurtosis("noise")
+    assert float((noisy.data - plain.data).std()) == pytest.approx(0.01, rel=0.1)
+    assert abs(after - 3) < abs(before - 3) / 2
+    with pytest.raises(ValueError, match="dequantise='levels' is unknown: use level"):
+        invert(network, x, labels=3, steps=2, dequantise="levels")
 
 
 def test_a_part_of_the_run_keeps_more(digit):

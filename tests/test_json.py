@@ -27,7 +27,9 @@ WORDS = {
     "work-precision": "--solver ddim --nfe 8 --states 4",
     "certify": "ddim --claim nfe=1",
     "map": "--distribution gaussian --steps 6 --grid leading --states 20",
+    "encode-table": "--solver ddim --distribution mixture --guidance none --grid cut --nfe 6 --states 2 --seeds 2",
     "datasheet": "ddim --proved-only",
+    "design": "--template two-step --order 2 --steps 6",
     "pages --list": "",
 }
 SLOW = {

@@ -142,7 +142,7 @@ def test_inversions_by_name():
     assert inversion.split("RK4 by reversed") == ("RK4", Reversed())
     assert inversion.named("default") is None and inversion.named("(10)") == DDIMInversion()
     with pytest.raises(
-        ValueError, match=r"inversion='9' is unknown: use one of default, ddim, \(10\), \(23\), reversed$"
+        ValueError, match=r"inversion='9' is unknown: use one of default, ddim, \(10\), \(23\), reversed, fixed point$"
     ):
         inversion.named("9")
     assert solver_name("BDIA(gamma=1/2) by (23)") == "BDIA, γ = 1/2 by (23)"

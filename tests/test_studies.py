@@ -16,6 +16,7 @@ from bdia_numerics.names import distribution as law
 from bdia_numerics.studies import STUDIES, run
 from bdia_numerics.studies.convergence import ConvergenceConfig
 from bdia_numerics.studies.digits import Config as DigitsConfig
+from bdia_numerics.studies.encoding import EncodeConfig
 from bdia_numerics.studies.gamma_map import MapConfig
 from bdia_numerics.studies.given import ReproductionConfig
 from bdia_numerics.studies.network_studies import EditConfig, GrowthConfig, ImagesConfig, ReturnsConfig
@@ -35,6 +36,7 @@ TINY = {
         ("BDIA", "CBDIA"), gammas=(0.9, 1.0), grids=("uniform",), steps=(20,), dtypes=("float32",)
     ),
     "growth": GrowthConfig(("BDIA(gamma=1)",), steps=(5,), dtypes=("float16", "float32"), iterations=2),
+    "encode_table": EncodeConfig(("DDIM", "ALF"), ("tight",), (), ("cut",), (6,), states=2, seeds=2),
     "editing": EditConfig(("BDIA", "EDICT(p=1)"), (1.0,), steps=4, images=2),
     "network_table": TableConfig(("DDIM", "BDIA"), ("cut",), (6,), images=4, batch=4, paired=2, fine=4, resamples=10),
     "samples": ImagesConfig(("DDIM",), ("trailing",), (4,), images=2, fine=4),

@@ -109,7 +109,7 @@ EXAMPLES = [
     configs.from_mapping({"_class_name": "DDIMScheduler"}), configs.layout(configs.from_mapping({}), 5),
     configs.FAMILIES["DDIMScheduler"], analysis.GridFamily("random", ratio=3), inversion.DDIMInversion(),
     analysis.symbolic_order(BDIA()), analysis.amplification(BDIA(), GRID), analysis.zero_stability(BDIA()), *analysis.lint(GRID),
-    grids.Index(2), inversion.DefectCorrection(2), inversion.ImplicitInversion(iterations=3),
+    analysis.Multistep((-1, 0), (2,)), grids.Index(2), inversion.DefectCorrection(2), inversion.ImplicitInversion(iterations=3),
     claims.Decided(claims.statements()["figure-1"], "needs-weights", "none", 0.5),
 ]  # fmt: skip
 

@@ -21,7 +21,7 @@ from bdia_numerics.cli.pages import explore, figures, pages
 from bdia_numerics.cli.reproduce import reproduce
 from bdia_numerics.cli.roundtrip import roundtrip
 from bdia_numerics.cli.solvers import list_solvers, show_datasheet
-from bdia_numerics.cli.studies import converge, gamma_map, network_table, work_precision
+from bdia_numerics.cli.studies import converge, encode_table, gamma_map, network_table, work_precision
 from bdia_numerics.cli.sweep import sweep
 from bdia_numerics.cli.unet import draw_samples, show_growth, unet
 from bdia_numerics.cli.verify import verify
@@ -41,8 +41,8 @@ app = typer.Typer(
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "verify": verify, "list": list_solvers, "roundtrip": roundtrip, "lint": lint, "certify": certify, "converge": converge,
-    "work-precision": work_precision, "map": gamma_map, "sweep": sweep, "reproduce": reproduce, "edit": edit,
-    "datasheet": show_datasheet, "design": design, "figures": figures, "explore": explore, "pages": pages,
+    "work-precision": work_precision, "map": gamma_map, "encode-table": encode_table, "sweep": sweep, "reproduce": reproduce,
+    "edit": edit, "datasheet": show_datasheet, "design": design, "figures": figures, "explore": explore, "pages": pages,
 }  # fmt: skip
 for _name, _run in COMMANDS.items():
     app.command(_name, cls=Command)(_run)

@@ -72,8 +72,11 @@ def edit(
         int, typer.Option(help="Slots of RK4 for the network's own ODE, 4 or more (7 evaluations each); 0 for none.")
     ] = 0,
     dequantise: Annotated[
-        bool, typer.Option("--dequantise", help="Add noise of at most half a grey level first.")
-    ] = False,
+        str | None,
+        typer.Option(
+            help="Add noise first: level, at most half a grey level, which rounding to 8 bits removes; or noise, the least of the training."
+        ),
+    ] = None,
     dtype: Annotated[
         str, typer.Option(help=f"Floating-point format of the networks: {', '.join(names.TORCH_DTYPES)}.")
     ] = "float32",
@@ -118,7 +121,7 @@ def edit(
         psnr(shown, shown, mask)  # refuses a mask before anything is run
     options = {
         "steps": steps, "guidance_scale": guidance, "strength": strength, "negative_prompt": negative_prompt,
-        "control_image": control and [str(control)], "grid": grid, "dequantise": dequantise, "generator": seed,
+        "control_image": control and [str(control)], "grid": grid, "dequantise": dequantise or False, "generator": seed,
     }  # fmt: skip
     head = {
         "pipeline": pipeline or "mnist",

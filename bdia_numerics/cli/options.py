@@ -67,7 +67,7 @@ Inversion = Annotated[
     str,
     typer.Option(
         help="How to go from data to noise: default; (10) or (23), DDIM inversion whose network is told the time to which a step leads, or "
-        "that of its state; or reversed, the solver on the reversed grid."
+        "that of its state; reversed, the solver on the reversed grid; or fixed point, eq. (9) by three iterations a slot."
     ),
 ]
 

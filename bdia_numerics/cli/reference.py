@@ -27,6 +27,7 @@ EXAMPLES: Mapping[str, str] = {
     "converge": "--solver bdia --solver ddim --distribution gaussian --family smooth",
     "work-precision": "--solver bdia --solver ddim --nfe 10,20 --states 16",
     "map": "--distribution gaussian --steps 10 --grid leading,trailing --states 100",
+    "encode-table": "--solver alf --solver ddim --distribution mixture --guidance none --grid cut --nfe 10",
     "sweep": "--study digits --dry-run",
     "edit": "--steps 10",
     "reproduce": "table-2:trailing --images 100 --steps 10 --seeds 0,1",

@@ -50,6 +50,15 @@ _TRIPS = ("DDIM", "DDIM by (23)", "BDIA", "EDICT(p=93/100)", "CBDIA", "OBELM")
 _PAIR = ("DDIM", "DDIM by (23)", "BDIA(gamma=1/2)")
 _GRIDS = ("leading", "cut", "trailing", "quad")
 _GAMMAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_ENCODE = (
+    "DDIM", "DDIM by (23)", "DDIM by fixed point", "PLMS", "BDIA(gamma=1)", "BDIA(gamma=9/10)", "EDICT",
+    "EDICT(shifted=true)", "OBELM", "ALF", "ALF(variable=angle)", "Leapfrog(variable=angle)", "ReversibleHeun", "McCallumFoster",
+    "SymmetricMultistep(variable=angle)",
+)  # fmt: skip
+_ENCODE_GRIDS = ("leading", "trailing", "leading+1", "cut", "quad", "log_snr:t_min=0", "angle", "flow")
+_GUIDED = (
+    "DDIM by (23)", "PLMS", "BDIA(gamma=1)", "EDICT", "EDICT(shifted=true)", "OBELM", "ALF", "ALF(variable=angle)", "ReversibleHeun",
+)  # fmt: skip
 _PIXELS = ("images", "sources")
 _PLANE = {"real": (-2.5, 0.5), "imaginary": (-2.0, 2.0), "resolution": 49}
 
@@ -83,6 +92,33 @@ DATA: dict[str, DataFile] = {
         "map", {"distribution": "sharp", "grids": _GRIDS, "gammas": _GAMMAS, "steps": (10,)}, minutes=0.1
     ),
     "misprints": DataFile("misprints", minutes=0.1),
+    "encode-laws": DataFile(
+        "encode_table",
+        {
+            "solvers": _ENCODE,
+            "problems": ("mixture", "tight"),
+            "guidances": (),
+            "grids": _ENCODE_GRIDS,
+            "evaluations": (20, 40),
+            "dtypes": ("float16", "float32", "float64"),
+            "network_dtypes": ("float16", "float32", "float64"),
+            "images": 4,
+        },
+        minutes=4,
+    ),
+    "encode-network": DataFile("encode_table", minutes=2),
+    "encode-guided": DataFile(
+        "encode_table",
+        {
+            "solvers": _GUIDED,
+            "problems": (),
+            "guidances": (4.0,),
+            "grids": ("trailing", "quad"),
+            "fine": 60,
+            "dtypes": ("float16", "float32", "float64"),
+        },
+        minutes=2,
+    ),
 }
 """By the name of the file, without .nc."""
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.grids import Grid
+from bdia_numerics.program import Solver
 from bdia_numerics.runs.encoding import solve
+from bdia_numerics.runs.inversion import Method
 from bdia_numerics.solvers import DPMSolverPP
 from bdia_numerics.studies.study import Cell
 
@@ -45,6 +47,15 @@ def images(config: Any) -> Any:
     """Return samples of the network, of the labels 0 to 9 in turn, on a fine grid."""
     fine = shipped().grid(40, "log_snr")
     return solve(DPMSolverPP(), shipped().model(labels(config.images)), fine, noise(config, fine)).z
+
+
+def way(text: str) -> tuple[Solver, Method | None]:
+    """Return the solver of a text, and the inversion that is named behind it as one of tensors."""
+    from bdia_numerics.torch.editing.methods import BySolver, way_of
+
+    found = way_of(text)
+    assert isinstance(found, BySolver)
+    return found.solver, found.method
 
 
 def one_thread(compute: Compute) -> Compute:

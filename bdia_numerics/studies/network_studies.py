@@ -12,7 +12,6 @@ import numpy as np
 from bdia_numerics import names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.runs.encoding import encode, solve
-from bdia_numerics.runs.inversion import split
 from bdia_numerics.runs.solving import DERIVED
 from bdia_numerics.runs.stepwise import come_back
 from bdia_numerics.spaces import Array
@@ -25,7 +24,6 @@ from bdia_numerics.studies.study import (
     among,
     check,
     shared,
-    solver_of,
     to_clean,
     with_parameters,
 )
@@ -140,7 +138,7 @@ def returned(config: ReturnsConfig, cell: Cell) -> Mapping[str, Any]:
     if cell["solver"] == SOURCE:
         return {**_found(sources, 0.0, 0, "ok"), "inversion": ""}
     grid, model = _grid_and_model(config, cell)
-    solver, method = solver_of(str(cell["solver"])), split(str(cell["solver"]))[1]
+    solver, method = network.way(str(cell["solver"]))
     there = encode(solver, model, grid, x, method)
     back = solve(solver, model, grid, there.z if there.state is None else there.state)
     images = back.z.double().numpy()
@@ -178,7 +176,7 @@ def edited(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
 
     x, labels, guidance = network.images(config), network.labels(config.images), float(cell["guidance"])
     targets, shipped = TARGETS[labels], network.shipped()
-    solver, method = solver_of(str(cell["solver"])), split(str(cell["solver"]))[1]
+    solver, method = network.way(str(cell["solver"]))
     own, other = (shipped.model(y, guidance=guidance) for y in (labels, targets))
     grid = to_clean(config.grid, shipped.schedule, config.steps)
     there = encode(solver, own, grid, x, method)

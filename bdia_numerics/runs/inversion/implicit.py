@@ -14,7 +14,7 @@ import numpy as np
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.runs.inversion.steps import DDIMInversion, Method, Step, name_of, step_at
+from bdia_numerics.runs.inversion.steps import INVERSIONS, DDIMInversion, Method, Step, name_of, step_at
 from bdia_numerics.runs.solving import Model, Solution, Status, prepared, solve
 from bdia_numerics.spaces import Array, Space, kind_of, require_finite
 from bdia_numerics.texts import shown
@@ -279,6 +279,9 @@ class ImplicitInversion(Iteration):
         with space.working():
             steps = [step_at(solver, model, grid, i + 1) for i in range(grid.n)]
             return replace(_Search(self, model, relative).run(steps, x_0), inversion=self.label)
+
+
+INVERSIONS["fixed point"] = ImplicitInversion(3, memory=1)
 
 
 class _Failed(Exception):

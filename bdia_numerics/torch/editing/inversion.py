@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 
+from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.inversion import Method
 from bdia_numerics.runs.solving import DERIVED, encoding, has_inverse, resumed
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Status
 from bdia_numerics.solvers import BDIA
-from bdia_numerics.texts import real, refuse, shown, whole
+from bdia_numerics.texts import one_of, real, refuse, shown, whole
 from bdia_numerics.torch.editing import report as reports
 from bdia_numerics.torch.editing.files import read_file, write_file
 from bdia_numerics.torch.editing.images import pictures, pixels
@@ -75,7 +76,7 @@ class Inversion:
     kept : Encoded
         What the way back begins from.
     source : tensor
-        The image, shape (batch, channels, height, width), values from 0 to 1; with the noise of dequantisation, if that was asked for.
+        The image, shape (batch, channels, height, width), values from 0 to 1; with the noise of `dequantise="level"`, cut to these.
     data : tensor
         Its latents at the data end, from which the run began.
     condition
@@ -270,7 +271,7 @@ def invert(
     generator: torch.Generator | int = 0,
     method: Method | None = None,
     grid: str | None = None,
-    dequantise: bool = False,
+    dequantise: bool | str = False,
     watch: Callable[[], None] | None = None,
     **pipeline_arguments: Any,
 ) -> Inversion:
@@ -308,7 +309,10 @@ def invert(
         A spacing of times in place of that of the scheduler's configuration, such as "trailing". For networks of labels it is any name of
         a grid, and "trailing" by default, which suits gamma = 1.
     dequantise
-        Whether to add noise of at most half a grey level, 1/510, to each value, as the densities of pixels are estimated.
+        Noise that hides the steps between grey levels, which a latent would show. "level" (or True) adds to each value what rounding to
+        8 bits removes, at most half a grey level, 1/510: the picture that comes back is the given one once it is rounded. "noise" adds
+        to the latents at the data end the least noise of the network's training, as all that it was trained on has it: the latents are
+        then most like noise, and the picture that comes back has it.
     watch
         Called at each evaluation of the network.
     pipeline_arguments
@@ -347,14 +351,20 @@ def invert(
     taken.check_size(x)
     if not isinstance(generator, torch.Generator):
         generator = torch.Generator().manual_seed(whole("generator's seed", generator))
-    if dequantise:
-        x = (x + (torch.rand(x.shape, generator=generator, dtype=x.dtype) - 0.5) / 255).clamp(0, 1)
+    if dequantise is True or dequantise == "level":
+        noise = torch.rand(x.shape, generator=generator, dtype=x.dtype) - 0.5
+        x = x + noise / 255  # beyond [0, 1], too: what is black in all of a picture would stay so in half of it
+    elif dequantise is not False:
+        one_of("dequantise", dequantise, ("level", "noise"))
     seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
     wide = torch.float64 if has_float64(taken.device) else torch.float32
     data = taken.codec.encode(x.to(taken.device, wide))
+    full, frame = taken.grid(steps, grid, data.shape[1:], condition)
+    if dequantise == "noise":
+        alpha, sigma = _least(full)
+        data = alpha * data + sigma * torch.randn(data.shape, generator=generator, dtype=data.dtype).to(data)
     # What the network sees first, and what comes back, are numbers of its own dtype.
     data = data.to(taken.network.dtype).to(wide)
-    full, frame = taken.grid(steps, grid, data.shape[1:], condition)
     setting = Setting(taken, shortened(full, strength), frame, watch or (lambda: None))
     guidance = taken.default_guidance if guidance_scale is None else real("guidance_scale", guidance_scale)
     _warn(way, setting, data)
@@ -369,9 +379,20 @@ def invert(
         "solver": solver, "method": method, "steps": steps, "strength": strength, "grid": grid, "control": getattr(taken, "control", ()),
         "given": dict(getattr(taken, "given", {})),
     }  # fmt: skip
-    return Inversion(
-        setting, way, kept, x, data, condition, guidance, record, setting.evaluations, time.perf_counter() - begun
-    )
+    seconds = time.perf_counter() - begun
+    source = x.clamp(0, 1)
+    return Inversion(setting, way, kept, source, data, condition, guidance, record, setting.evaluations, seconds)
+
+
+def _least(grid: Grid) -> tuple[float, float]:
+    """Return alpha and sigma of the least noise of the training, or of the grid's data end if that has more."""
+    alpha, sigma = (float(level[0]) for level in (grid.alpha, grid.sigma))
+    if not sigma and grid.schedule is not None:
+        alpha, sigma = (
+            float(level(float(grid.schedule.t_min))) for level in (grid.schedule.alpha, grid.schedule.sigma)
+        )
+    refuse((not sigma, "dequantise='noise': the training of this network went down to clean data, use 'level'"))
+    return alpha, sigma
 
 
 def _strength(strength: float, steps: int) -> float:

@@ -304,4 +304,5 @@ def way_of(solver: Any, method: Method | None = None) -> Way:
     if word in BASELINES:
         raise ValueError(f"solver={shown(solver)} has an inversion of its own: leave method out")
     text, named = split(solver)
-    return BySolver(names.solver(text), method or named)
+    method = method or named
+    return BySolver(names.solver(text), on_arrays(method) if isinstance(method, ImplicitInversion) else method)
