@@ -170,7 +170,28 @@ def schedule(text: str) -> Any:
 
 
 def distribution(text: str) -> Any:
-    """Return the distribution that a text names: of `DISTRIBUTIONS`, such as 'gaussian:0.5', or `module:object`; ValueError for another."""
+    """Return the distribution that a text names.
+
+    Parameters
+    ----------
+    text
+        A name of `DISTRIBUTIONS` with options behind it, 'gaussian:0.5'; or `module:object`, a distribution or what makes one.
+
+    Returns
+    -------
+    Problem
+
+    Raises
+    ------
+    ValueError
+        For a name that is not known, and for an object without `model` and `sample`.
+
+    Examples
+    --------
+    >>> from bdia_numerics import names
+    >>> names.distribution("plane").dimension
+    2
+    """
     return _having(("model", "sample"), "distribution", text, DISTRIBUTIONS)
 
 

@@ -204,8 +204,8 @@ def _step(grid: Any, reached: list[tuple[int, int]], k: int, told: float | None)
         return "at the start"
     ended = [i for count, i in reached if count <= k]
     if not ended and told is not None:  # in the first states, which are made in one go
-        gone = np.abs(np.array(grid.t, float) - float(grid.t[-1]))
-        before = np.flatnonzero(gone < abs(told - float(grid.t[-1])) - TIME * gone[0])
+        ways = np.abs(np.array(grid.t, float) - float(grid.t[-1]))
+        before = np.flatnonzero(ways < abs(told - float(grid.t[-1])) - TIME * ways[0])
         begin = max(1, int(np.append(before, grid.n)[0]))
         return f"in the step from t_{begin} to t_{begin - 1}"
     last, done = (ended[-1], any(count == k for count, _ in reached)) if ended else (grid.n, False)

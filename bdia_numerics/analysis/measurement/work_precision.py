@@ -170,7 +170,7 @@ def work_precision(
         if not given:
             raise ValueError(f"{name} is empty: pass at least one")
     for g, make in grids.items():
-        of_kind("grid", f"grids[{g!r}](n)", make(max(counts)))
+        of_kind("grid", f"grids[{g!r}](n)", as_family(make)(max(counts)))
     rows = []
     for (p, problem), (g, make), (label, solver) in product(problems.items(), grids.items(), named.items()):
         for n in counts if slots else _affordable(solver, problem, make, counts, start):
