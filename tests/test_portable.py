@@ -26,7 +26,12 @@ def unmarked(source: str) -> list[str]:
         if called <= needing:
             break
         needing |= called
-    tests = [name for name in needing if name.startswith("test_")]
+    whole = [
+        ast.unparse(n.value)
+        for n in tree.body
+        if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "pytestmark"
+    ]
+    tests = [name for name in needing if name.startswith("test_") and "mark.posix" not in " ".join(whole)]
     marked = {name for name in tests if "mark.posix" in " ".join(map(ast.unparse, functions[name].decorator_list))}
     imports = [
         node for node in tree.body if isinstance(node, ast.Import) and any(a.name == "resource" for a in node.names)

@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from bdia_numerics import plots, studies
+from bdia_numerics import names, plots, studies
 from bdia_numerics.pages.template import rendered, versions
 from bdia_numerics.runs.files import write
 from bdia_numerics.studies.study import Dataset
@@ -100,8 +100,8 @@ DATA: dict[str, DataFile] = {
             "guidances": (),
             "grids": _ENCODE_GRIDS,
             "evaluations": (20, 40),
-            "dtypes": ("float16", "float32", "float64"),
-            "network_dtypes": ("float16", "float32", "float64"),
+            "dtypes": names.NUMPY_DTYPES,
+            "network_dtypes": names.NUMPY_DTYPES,
             "images": 4,
         },
         minutes=4,
@@ -115,7 +115,7 @@ DATA: dict[str, DataFile] = {
             "guidances": (4.0,),
             "grids": ("trailing", "quad"),
             "fine": 60,
-            "dtypes": ("float16", "float32", "float64"),
+            "dtypes": names.NUMPY_DTYPES,
         },
         minutes=2,
     ),
