@@ -88,7 +88,6 @@ ORDERS = [
     slow(SymmetricMultistep(4), ALTERNATING, 3),
     slow(SymmetricMultistep(3, variable="angle"), SMOOTH, 2),
     slow(SymmetricMultistep(3, variable="angle"), ALTERNATING, 2),
-    slow(SymmetricMultistep(5, variable="angle"), SMOOTH, 4),
     slow(Leapfrog("angle"), SMOOTH, 2),
     slow(BELM(1, "angle"), ALTERNATING, 1),
     slow(OBELM("angle"), SMOOTH, 2),

@@ -22,6 +22,7 @@ from bdia_numerics import (
     step_latex,
 )
 from bdia_numerics.program import structure
+from bdia_numerics.program.structure import VALUES
 
 GRID = grids.log_snr(schedules.vp_linear(), 12, t_max=1, t_min=Fraction(1, 50))
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
@@ -102,8 +103,8 @@ def test_methods_of_order_two_without_a_declaration(solver):
 
 def test_a_solver_may_declare_every_kind():
     class Every:
-        registers = ("a", "b", "c", "z")
-        evaluations = {"a": "eps", "b": "x0", "c": "velocity"}  # noqa: RUF012 - as a user writes it
+        registers = ("a", "b", "c", "d", "z")
+        evaluations = {"a": "eps", "b": "x0", "c": "velocity", "d": "v"}  # noqa: RUF012 - as a user writes it
 
         def step(self, s: Any) -> None:
             *kept, z = s.registers
@@ -111,7 +112,8 @@ def test_a_solver_may_declare_every_kind():
             for register in kept:
                 s.assign(register, 1 * register, at=s.i)
 
-    assert structure(Every()).kinds == ("eps", "x0", "velocity", "state")
+    assert structure(Every()).kinds == ("eps", "x0", "velocity", "v", "state")
+    assert {*structure(Every()).kinds} == {*VALUES}
 
 
 def declared(solver: TwoStep) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.plots.style import canvas, error_ticks, legend_outside, looks, styled
@@ -66,6 +67,8 @@ def edits(found: Dataset) -> Figure:
             title=str(grid).partition(":")[0],
             ylim=(-0.05, 1.05),
         )
+        panel.set_xticks([1e-2, 1, 1e2, 1e4])  # none at an end, where the next panel's would touch it
+        panel.xaxis.set_minor_locator(NullLocator())
     axes[0, 0].set_ylabel("part read as wanted")
     legend_outside(figure, 4)
     return figure
