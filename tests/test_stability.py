@@ -38,9 +38,11 @@ from bdia_numerics import (
     schedules,
 )
 from bdia_numerics.analysis.designing.templates import Multistep
-from bdia_numerics.analysis.expansion.order import equations_of
+from bdia_numerics.analysis.expansion.order import consistent, equations_of
 from bdia_numerics.analysis.stability.characteristic import nowhere_stable
 from bdia_numerics.claims.ledger import mutate
+from bdia_numerics.solvers.history import renew
+from bdia_numerics.solvers.interpolation import increment
 
 g, g1, g2, p = sympy.symbols("gamma gamma1 gamma2 p")
 zeta = sympy.Symbol("zeta")
@@ -339,6 +341,34 @@ def test_an_inconsistent_method_is_called_so(make):
 @pytest.mark.parametrize("solver", [BDIA(0), BDIA(1), EDICT(0.5), ALF(), IIAEDM(), IIAEDM(a0=2, b0=-1)])
 def test_a_consistent_method_is_not(solver):
     assert analysis.zero_stability(solver).consistent and analysis.symbolic_order(solver).consistent
+
+
+class HalfDEIS(DEIS):
+    """DEIS with half of its increment."""
+
+    def step(self, s):
+        z, *older = s.registers
+        e, times = s.eps(z), tuple(s.i + j for j in range(self.order))
+        s.assign(z, z + increment(s, self.variable, s.i, s.i - 1, z, times, (e, *older)) / 2, at=s.i - 1)
+        renew(s, older, e, at=s.i)
+
+
+def members():
+    """Yield every solver, and one for each value that its `order` and its `corrector` take."""
+    for make in SOLVERS.values():
+        for options in [{}, *({name: k} for name in ("order", "corrector") for k in (1, 2, 3, 4))]:
+            with contextlib.suppress(TypeError, ValueError):  # it has no such parameter, or no such value of it
+                yield make(**options)
+
+
+@pytest.mark.parametrize("solver", dict.fromkeys(members()), ids=str)
+def test_every_solver_is_consistent_at_every_order(solver):
+    assert consistent(solver) is True
+
+
+def test_weights_that_short_series_do_not_show_decide_nothing():
+    """The weights of DEIS are differences divided by up to the cube of a step, so that series lose as many terms."""
+    assert [consistent(make(k)) for make in (DEIS, HalfDEIS) for k in (3, 4)] == [True, True, False, False]
 
 
 def test_consistency_that_depends_on_symbols():

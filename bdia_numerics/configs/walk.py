@@ -7,11 +7,12 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from bdia_numerics import grids
+from bdia_numerics import grids, schedules
 from bdia_numerics.configs.config import SchedulerConfig
 from bdia_numerics.configs.tables import (
     alphas_cumprod,
@@ -26,19 +27,29 @@ from bdia_numerics.configs.tables import (
     spread,
     times_of,
 )
+from bdia_numerics.schedules.base import Derived, sigma_bar_of
+from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.texts import refuse, shown
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class RatioLevels:
+class RatioLevels(Derived):
     """alpha and sigma as functions of s = sigma/alpha: the schedule on which runs of a layout are compared.
 
     `kind` is "vp" (alpha^2 + sigma^2 = 1), "one" (alpha = 1) or "flow" (alpha + sigma = 1).
     """
 
     kind: str
+    t_min = Fraction(0)
+    t_max = Fraction(10**8)
+    domain = (t_min, None)
+
+    @property
+    def variance_preserving(self) -> bool:  # type: ignore[override]
+        """Whether alpha^2 + sigma^2 = 1."""
+        return self.kind == "vp"
 
     def alpha(self, s: Any) -> Any:
         """Return alpha; s may be infinite, except for "one"."""
@@ -47,6 +58,18 @@ class RatioLevels:
     def sigma(self, s: Any) -> Any:
         """Return sigma; s may be infinite."""
         return grids.levels_of(self.kind, s)[1]
+
+    def alpha_dot(self, s: Any) -> Any:
+        """Return d alpha/ds."""
+        alpha, sigma = grids.levels_of(self.kind, s)
+        return {"one": 0 * alpha, "flow": -(alpha**2), "vp": -sigma * alpha**2}[self.kind]
+
+    def sigma_dot(self, s: Any) -> Any:
+        """Return d sigma/ds."""
+        return grids.levels_of(self.kind, s)[0] ** {"one": 0, "flow": 2, "vp": 3}[self.kind]
+
+    def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
+        return sigma_bar_of(space, variable, value)
 
 
 @dataclass(frozen=True)
@@ -95,6 +118,8 @@ class Walk:
     def grid(self) -> grids.Grid:
         """Return the grid of the times at which the model is evaluated and the last level; slots without length are left out.
 
+        Its t is sigma for flow matching, as there, and sigma/alpha else: a table has no time for a level between its entries.
+
         Raises
         ------
         ValueError
@@ -104,7 +129,9 @@ class Walk:
         rises = len(self.steps) > 1 and self.steps[1].s > first
         levels = {first, *(step.s_end for step in self.steps)} if rises else {*(step.s for step in self.steps), last}
         s = np.array(sorted(levels))
-        return grids.from_values(s, self.levels.alpha(s), self.levels.sigma(s))
+        flow = self.levels.kind == "flow"
+        alpha, sigma = self.levels.alpha(s), self.levels.sigma(s)
+        return grids.from_values(sigma if flow else s, alpha, sigma, schedule=schedules.flow() if flow else self.levels)
 
 
 def from_scheduler(scheduler: Any) -> Walk:

@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from bdia_numerics.analysis.expansion.modes import characteristic
-from bdia_numerics.analysis.expansion.propagation import Displaced, TooShort
-from bdia_numerics.analysis.expansion.series import Element, text
+from bdia_numerics.analysis.expansion.propagation import Displaced
+from bdia_numerics.analysis.expansion.series import Element, TooShort, text
 from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
 from bdia_numerics.analysis.stability.zero_stability import ZeroStability, zero_stability
 from bdia_numerics.formulas import expression

@@ -9,14 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from bdia_numerics.analysis.expansion.modes import CIRCLE, ONE, OPEN, OUTSIDE, StepModes, error_orders
-from bdia_numerics.analysis.expansion.series import Element, Expansion, Series, added
+from bdia_numerics.analysis.expansion.series import Element, Expansion, Series, TooShort, added
 from bdia_numerics.analysis.expansion.step import SeriesStep
 from bdia_numerics.spaces.later import sympy
-
-
-class TooShort(Exception):
-    """The series end before the residual shows."""
-
 
 ROUGH = frozenset({ONE, CIRCLE, OUTSIDE})
 """Modes in which residuals add up over a run, on rough grids."""

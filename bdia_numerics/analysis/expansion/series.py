@@ -25,12 +25,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bdia_numerics.spaces.base import GenericArithmetic, Scalar, decimal, is_float
+from bdia_numerics.spaces.base import GenericArithmetic, Scalar, UndecidedError, decimal, is_float
 from bdia_numerics.spaces.later import sympy
 from bdia_numerics.texts import shown
 
 EXACT = 1 << 30
 """The precision of a series that is not truncated."""
+
+
+class TooShort(ValueError):
+    """The series end before what is asked of them shows."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,9 +47,9 @@ class Series:
     precision: int
 
     def coefficient(self, k: int) -> Any:
-        """Return the coefficient of h^k; ValueError beyond the precision."""
+        """Return the coefficient of h^k; `TooShort` beyond the precision."""
         if k >= self.precision:
-            raise ValueError(f"a series known to O(h^{self.precision}) has no known coefficient of h^{k}")
+            raise TooShort(f"a series known to O(h^{self.precision}) has no known coefficient of h^{k}")
         place = k - self.valuation
         return self.coefficients[place] if 0 <= place < len(self.coefficients) else self.space.base.zero
 
@@ -240,8 +244,11 @@ class SeriesSpace(GenericArithmetic):
     field = number
 
     def is_zero(self, x: Scalar) -> bool:
-        """Decide whether all known coefficients vanish."""
-        return not self.field(x)
+        """Decide whether a series vanishes to O(h^terms); undecided where it is known to a lower power, and vanishes so far."""
+        x = self.field(x)
+        if not x and x.precision < self.terms:
+            raise UndecidedError(f"a series known to O(h^{x.precision}) vanishes as far as it is known")
+        return not x
 
     def _constant(self, function: str, x: Any) -> Any:
         """Return a symbol for a function of a constant: log(1/x) is -log(x), exp(-x) is 1/exp(x)."""
@@ -400,9 +407,9 @@ class Expansion:
         return min((c.valuation for c in self.terms.values()), default=self.precision)
 
     def at(self, k: int) -> dict[Element, Any]:
-        """Return the coefficients of h^k that are not zero; ValueError beyond the precision."""
+        """Return the coefficients of h^k that are not zero; `TooShort` beyond the precision."""
         if k >= self.precision:
-            raise ValueError(f"an expansion to O(h^{self.precision}) has no known terms in h^{k}")
+            raise TooShort(f"an expansion to O(h^{self.precision}) has no known terms in h^{k}")
         found = {element: c.coefficient(k) for element, c in self.terms.items()}
         return {element: c for element, c in found.items() if c}
 

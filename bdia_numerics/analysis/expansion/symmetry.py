@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bdia_numerics.analysis.expansion.order import resolved
-from bdia_numerics.analysis.expansion.propagation import TooShort, known_order
-from bdia_numerics.analysis.expansion.series import EXACT, Series, added
+from bdia_numerics.analysis.expansion.propagation import known_order
+from bdia_numerics.analysis.expansion.series import EXACT, Series, TooShort, added
 from bdia_numerics.analysis.expansion.step import SeriesStep
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.program.ops import Evaluate, interpret

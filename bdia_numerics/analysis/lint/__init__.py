@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bdia_numerics.analysis.lint import rules
-from bdia_numerics.analysis.lint.grid_rules import GRID_RULES, SEVERITIES, Case, Cost, Finding, GridRun
+from bdia_numerics.analysis.lint.grid_rules import GRID_RULES, SEVERITIES, Case, Cost, Finding, GridRun, no_run
 from bdia_numerics.analysis.perturbation.precision import DTYPES
 from bdia_numerics.configs import OutOfTableError, SchedulerConfig, from_mapping, layout, read
 from bdia_numerics.grids import Grid
@@ -36,7 +38,8 @@ def lint(
 ) -> Listing[Finding]:
     """Return what is wrong with a configuration or a grid, with what it costs and the remedy.
 
-    Costs are measured on a mixture on the line of mean 0 and variance 1, against its exact flow.
+    Costs are measured on a mixture on the line of mean 0 and variance 1, against its exact flow. What is said of the solver holds from
+    the first finite sigma/alpha on: a step from pure noise is left out. Of configurations its t is that of `configs.Walk.grid`.
 
     Parameters
     ----------
@@ -76,7 +79,7 @@ def lint(
             raise ValueError(
                 "this grid was made from values and has no schedule: make it by a named constructor of grids"
             )
-        run = GridRun(sampler, target, target.schedule, dtype, tolerance)
+        run = GridRun(sampler, target, dtype, tolerance)
     else:
         config = _config(target)
         if not config.known:
@@ -89,12 +92,15 @@ def lint(
             return Listing([rules.beyond(config, str(error))])
         case = Case(config, asked, walk, prediction)
         found += [finding for rule in rules.RULES for finding in rule(case)]
+        finite = tuple(step for step in walk.steps if math.isfinite(max(step.s, step.s_end)))
         try:
-            grid = walk.grid()
-        except ValueError:  # a level is infinite or out of order, which a rule has said
+            grid = replace(walk, steps=finite).grid() if finite else None
+        except ValueError:  # levels are out of order, which a rule has said
+            grid = None
+        if grid is None:
             return _sorted(found)
-        run = GridRun(sampler, grid, walk.levels, dtype, tolerance, tensors=True)
-    found += [finding for rule in GRID_RULES for finding in rule(run)]
+        run = GridRun(sampler, grid, dtype, tolerance, tensors=True)
+    found += no_run(run) or [finding for rule in GRID_RULES for finding in rule(run)]
     return _sorted(found)
 
 

@@ -11,13 +11,22 @@ import numpy as np
 
 from bdia_numerics import grids
 from bdia_numerics.analysis.lint import measure
-from bdia_numerics.analysis.perturbation.amplification import LIMIT, inverse_growth, inverse_growths, listed
+from bdia_numerics.analysis.perturbation.amplification import (
+    BREAKS,
+    LIMIT,
+    NARROW,
+    data_growth,
+    directed_run,
+    inverse_growth,
+    inverse_growths,
+    listed,
+)
 from bdia_numerics.analysis.perturbation.precision import DTYPES, TENSORS, damping, required_dtype
 from bdia_numerics.configs import SchedulerConfig, Walk, layout
 from bdia_numerics.configs.walk import RatioLevels
 from bdia_numerics.formulas import number
-from bdia_numerics.program import Solver, identity, invertibility, parameters
-from bdia_numerics.runs.solving import has_inverse
+from bdia_numerics.program import Solver, identity, invertibility, parameters, refusal
+from bdia_numerics.runs.solving import has_inverse, sampling
 from bdia_numerics.solvers import ALF, BDIA, DDIM, OBELM
 from bdia_numerics.spaces.showing import Shown
 from bdia_numerics.texts import shown
@@ -127,10 +136,14 @@ class GridRun:
 
     solver: Solver
     grid: grids.Grid
-    schedule: Any
     dtype: str
     tolerance: float
     tensors: bool = False
+
+    @property
+    def schedule(self) -> Any:
+        """The schedule of the grid."""
+        return self.grid.schedule
 
     @property
     def gamma(self) -> float | None:
@@ -140,6 +153,17 @@ class GridRun:
 
 
 GridRule = Callable[[GridRun], Iterator[Finding]]
+
+
+def no_run(run: GridRun) -> list[Finding]:
+    """Find solvers that have no start or no step on this grid, of which no other rule can say anything."""
+    try:
+        directed_run(run.solver, run.grid, "sample", "eps")
+        sampling(run.solver, run.grid, "eps", run.grid.space)
+    except ValueError as error:
+        what, where = "the solver cannot run on this grid", f"solver={identity(run.solver)}, {run.grid.n} steps"
+        return [Finding("no-run", "error", where, f"{what}: {refusal(error)}", "use another solver, or another grid")]
+    return []
 
 
 def not_invertible(run: GridRun) -> Iterator[Finding]:
@@ -220,6 +244,26 @@ def inverse_amplification(run: GridRun) -> Iterator[Finding]:
     )
 
 
+def growth_to_data(run: GridRun) -> Iterator[Finding]:
+    """Find solvers that enlarge a change of encoded states so much on the way to data that edits break."""
+    if not has_inverse(run.solver, run.grid, "eps", run.grid.space):
+        return
+    here = data_growth(run.solver, run.grid)
+    if here is None or here <= BREAKS:
+        return
+    better: dict[str, Solver] = {"BDIA with gamma = 1": BDIA(1), "ALF in the angle": ALF("angle")}
+    growths = {name: x for name, solver in better.items() if (x := data_growth(solver, run.grid)) is not None}
+    yield Finding(
+        "growth-to-data",
+        "warning",
+        f"solver={identity(run.solver)}, {run.grid.n} steps",
+        f"the steps enlarge a change of encoded states {number(here)} times on the way to data, in a mode of variance {NARROW:g}: above "
+        f"{BREAKS:,.0f} most edits fail (docs/findings/encoding.md)",
+        f"decode edits from z alone by DDIM, or take another solver (growth here: {listed(growths)})",
+        Cost("growth of a perturbation of the noise end", here, max(growths.values())),
+    )
+
+
 def rough_grid(run: GridRun) -> Iterator[Finding]:
     """Find slots at which gamma near 1 loses its second order: alpha h^2 jumps there."""
     if run.gamma is None or run.gamma < 0.95 or run.grid.n < 3:
@@ -273,12 +317,11 @@ def _sigma_bar(grid: grids.Grid) -> Any:
 
 def _smooth(run: GridRun) -> float:
     """Return the error on the grid with the same ends, uniform in asinh(sigma/alpha)."""
-    s = _sigma_bar(run.grid)
+    s, schedule = _sigma_bar(run.grid), run.schedule
     even = np.sinh(np.linspace(np.arcsinh(s[0]), np.arcsinh(s[-1]), run.grid.n + 1))
-    even[0], even[-1] = s[0], s[-1]
-    levels = RatioLevels("one" if np.allclose(np.asarray(run.grid.alpha, float), 1) else "vp")
-    made = grids.from_values(even, levels.alpha(even), levels.sigma(even))
-    return measure.solver_error(run.solver, made, levels)
+    t = np.array([run.grid.t[0], *schedule.time("sigma_bar", even[1:-1]), run.grid.t[-1]])
+    made = grids.from_values(t, schedule.alpha(t), schedule.sigma(t), schedule=schedule)
+    return measure.solver_error(run.solver, made, schedule)
 
 
 def gamma_for_grid(run: GridRun) -> Iterator[Finding]:
@@ -304,4 +347,6 @@ def _with(solver: Any, gamma: float) -> Any:
     return replace(solver, gamma=gamma)
 
 
-GRID_RULES: tuple[GridRule, ...] = (not_invertible, inverse_amplification, small_dtype, rough_grid, gamma_for_grid)
+GRID_RULES: tuple[GridRule, ...] = (
+    not_invertible, inverse_amplification, growth_to_data, small_dtype, rough_grid, gamma_for_grid,
+)  # fmt: skip

@@ -413,6 +413,9 @@ LIMIT = 4.0
 """An inverse that enlarges errors more than this many times is named: its latents are further from the ODE's than its samples by about
 that factor."""
 
+NARROW, BREAKS = 1e-4, 1e4
+"""Variance of the narrow mode, and the growth to data on it above which most edits broke: docs/findings/encoding.md."""
+
 
 @ordered
 def inverse_growth(solver: Solver, grid: Grid, prediction: str = "eps") -> float | None:
@@ -425,13 +428,31 @@ def inverse_growth(solver: Solver, grid: Grid, prediction: str = "eps") -> float
     >>> [round(inverse_growth(solver, PRACTICAL["leading"](10)), 1) for solver in (BDIA(1), OBELM())]
     [1.0, 7808.3]
     """
+    return _growth(solver, grid, "invert", 1.0, prediction)
+
+
+@ordered
+def data_growth(solver: Solver, grid: Grid, prediction: str = "eps") -> float | None:
+    """Return how many times the steps enlarge a perturbation of the noise end, for a Gaussian mode of variance `NARROW`.
+
+    None where the solver has no step. The ODE itself damps such a perturbation.
+
+    >>> from bdia_numerics import ALF, EDICT
+    >>> [data_growth(solver, PRACTICAL["leading"](20)) > BREAKS for solver in (ALF(variable="angle"), EDICT())]
+    [False, True]
+    """
+    return _growth(solver, grid, "sample", NARROW, prediction)
+
+
+def _growth(solver: Solver, grid: Grid, direction: str, variance: float, prediction: str) -> float | None:
     one_of("prediction", prediction, PREDICTIONS)
     try:
-        return amplification(solver, grid, "invert", J=gaussian_jacobian(1.0), prediction=prediction).total
+        return amplification(solver, grid, direction, J=gaussian_jacobian(variance), prediction=prediction).total
     except ValueError:  # NotInvertibleError, and ends of the grid that the solver does not take
         return None
 
 
+@ordered
 def inverse_growths(solver: Solver, steps: int) -> dict[str, float]:
     """Return `inverse_growth` on each of `PRACTICAL` with this many slots, where it exists.
 
