@@ -15,7 +15,9 @@ Order      With w = (zeta - 1)/(zeta + 1), rho is (1 - w)^-k times a polynomial 
            r_2, r_4, ...: these vanish, so rho is anti-palindromic; the condition of order k + 1 is one of r_1, r_3, ..., and fails (fact
            23).
 Growth     The product of the roots of rho - x sigma does not depend on x, so the growths add up to 0; that of the root 1 is 1. Were all
-           roots on the circle for a real x != 0, the polynomial would be anti-palindromic and 1 a root of it; at 1 it is -x rho'(1) (fact
+           roots on the circle for a real x != 0, the polynomial would be anti-palindromic and 1 a root of it; at 1 it is -x rho'(1). A
+           root is zeta_j (1 + lambda_j x + ...), and what roots add to each other oscillates from slot to slot, so over a run a root
+           carries exp(lambda_j times the integral of J) as the steps fall; the runs are of finitely many steps, and measured (fact
            24). By partial fractions of sigma/((zeta-1)^2 rho) the condition of order 3 becomes one on the growths (fact 25).
 """
 
@@ -25,6 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, partial
+from math import hypot, log
 from typing import Any
 
 import numpy as np
@@ -34,6 +37,7 @@ from bdia_numerics import grids, schedules
 from bdia_numerics.analysis import (
     amplification,
     characteristic_polynomial,
+    gaussian_jacobian,
     growth_parameters,
     stability_interval,
     stability_polynomial,
@@ -278,6 +282,16 @@ THIRD = -sympy.Rational(1, 3)
 SYMMETRIC = (BDIA(1), Leapfrog(), BDIA2(1, 1), BDIA3(1, 1, 1), ALF(), ReversibleHeun())
 
 
+EDM, SLOTS = schedules.edm(), (200, 400)
+CONTRACTION = hypot(0.5, 20) / hypot(0.5, 0.05)
+"""How many times the exact flow of data of variance 1/4 contracts from sigma = 20 to 0.05, alpha = 1."""
+
+
+def worst_growth(solver: Any) -> float:
+    """Return the exponent of the fastest growth of a parasitic root."""
+    return max(g.exponent for g in growth_parameters(solver))
+
+
 @check(
     "fact-24",
     verdict="proved",
@@ -286,6 +300,7 @@ SYMMETRIC = (BDIA(1), Leapfrog(), BDIA2(1, 1), BDIA3(1, 1, 1), ALF(), Reversible
         "growth in place of relative growth": {"growth": lambda: lambda sigma, slope: (sigma, slope)},
         "the growth of all roots": {"total": lambda: 0},
         "a solver that damps": {"solvers": lambda: (BDIA(Fraction(1, 2)),)},
+        "the growth of leapfrog for every method": {"power": lambda: lambda solver: 1.0},
     },
 )
 def weak_instability(
@@ -293,8 +308,9 @@ def weak_instability(
     growth: Callable[[Any, Any], tuple[Any, Any]] = lambda sigma, slope: (sigma, ZETA * slope),
     total: Any = -1,
     solvers: Sequence[Any] = SYMMETRIC,
+    power: Callable[[Any], float] = worst_growth,
 ) -> dict[str, Any]:
-    """The sum of the growths over the roots; the product of all roots and the value at 1 for every x; the intervals of solvers."""
+    """The sum of the growths over the roots; the product of all roots and the value at 1 for every x; intervals and runs of solvers."""
     for k in STEPS:
         rho, sigma = rho_sigma(family(k))
         ends = [sigma.subs(ZETA, 0), sympy.degree(sigma, ZETA) - (k - 1)]
@@ -305,16 +321,23 @@ def weak_instability(
         rho, sigma, parasitic, _ = of_order(k, 1, family)
         found = over_roots(*map(sympy.expand, growth(sigma, sympy.diff(rho, ZETA))), parasitic)
         require_same(found, total, f"{k} steps: the sum of the parasitic growths")
-    lines = []
+    lines, powers = [], []
     for solver in solvers:
         interval = stability_interval(solver).length
         require(interval == 0, f"{solver} is stable for 0 < -h J < {interval}")
-        found = growth_parameters(solver)
-        worst = max(g.exponent for g in found)
-        roots = sum(sympy.degree(g.roots, ZETA) for g in found)
+        worst, roots = worst_growth(solver), sum(sympy.degree(g.roots, ZETA) for g in growth_parameters(solver))
         require(worst >= 1 / roots, f"{solver}: {roots} parasitic roots, the worst growth is {-worst}")
         lines.append(f"{type(solver).__name__} {-worst:.3g}")
-    return {"lines": lines}
+        runs = [
+            amplification(solver, grids.uniform(EDM, n, t_max=20, t_min=0.05), J=gaussian_jacobian(0.25)) for n in SLOTS
+        ]
+        measured = [log(run.total) / log(CONTRACTION) for run in runs]
+        require(
+            max(abs(p - power(solver)) for p in measured) < 0.1,
+            f"{solver}: C to the power of {measured}, not {power(solver)}",
+        )
+        powers.append(f"{type(solver).__name__} {measured[0]:.2f} and {measured[1]:.2f}")
+    return {"lines": lines, "slots": SLOTS, "contraction": CONTRACTION, "powers": powers}
 
 
 @check(

@@ -9,7 +9,8 @@ Programs   That a line is of this kind is read off the recorded program: whateve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import sympy
@@ -22,7 +23,7 @@ from bdia_numerics.claims.ledger import check, require
 from bdia_numerics.program import Segment, invertibility, symbolised
 from bdia_numerics.program.inverse import own_coefficients
 from bdia_numerics.program.ops import Combine, Evaluate, Mix
-from bdia_numerics.solvers import SOLVERS
+from bdia_numerics.solvers import ALF, RK4, SOLVERS, Midpoint
 
 
 def shears(segment: Segment) -> list[Any]:
@@ -68,6 +69,23 @@ class Overwriting:
         s.assign(y, y + s.delta(s.i, s.i - 1, y, e), at=s.i - 1)
 
 
+OPTIONS: tuple[dict[str, Any], ...] = (
+    *({"variable": name} for name in ("log_snr", "t", "angle")), {"k": 3}, {"k": 5}, {"scheme": "suzuki"}, {"shifted": True},
+    {"prediction": "x0"}, {"base": Midpoint()}, {"base": RK4()}, {"base": ALF("angle")},
+)  # fmt: skip
+"""Options that make another program; numbers are symbols in any case. EDICT's `exchange` is none: its step depends on the slot."""
+
+
+def with_options(names: Iterable[str]) -> dict[str, Any]:
+    """Return solvers of these names with each of the options that they take."""
+    found = {}
+    for name in names:
+        for option in OPTIONS:
+            with suppress(TypeError, ValueError):  # it has no such option
+                found[f"{name}, {option}"] = SOLVERS[name](**option)
+    return found
+
+
 @check(
     "fact-20",
     verdict="proved",
@@ -84,25 +102,27 @@ def volume(
     known: Mapping[str, Any] = {"Leapfrog": -1, "ALF": -1, "ReversibleHeun": -1},
 ) -> dict[str, Any]:
     """Every line of every invertible solver is a shear; the product of own coefficients is the determinant for every x."""
-    every = {name: make() for name, make in SOLVERS.items()} if solvers is None else solvers
+    every, others = solvers or {}, dict[str, Any]()
+    if solvers is None:
+        every = {name: make() for name, make in SOLVERS.items() if invertibility(make()).invertible}
+        others = with_options(every)
     steps = {f"{k} steps": Multistep(sympy.symbols(f"a_0:{k}"), sympy.symbols(f"b_1:{k}")) for k in range(2, 7)}
     found, (zeta, x) = {}, sympy.symbols("zeta x")
-    for name, solver in (*every.items(), *steps.items()):
-        if solvers is None and not invertibility(solver).invertible:
-            continue
+    for name, solver in (*every.items(), *others.items(), *steps.items()):
         some = symbolised(solver)
         run = SeriesStep.of(some, 5, "uniform", "one").run
         (segment,) = run.segments
-        lines = sympy.prod(shears(segment))
+        product = sympy.prod(shears(segment))
         found[name] = as_number(own(segment, run.trace.grid.space))
         require(found[name] != 0, f"{name}: the determinant is 0")
-        require(sympy.cancel(found[name] ** 2 - lines**2) == 0, f"{name}: {found[name]} is not +-{lines}")
+        require(sympy.cancel(found[name] ** 2 - product**2) == 0, f"{name}: {found[name]} is not +-{product}")
         polynomial = sympy.Poly(stability_polynomial(some, zeta=zeta, x=x), zeta)
         determinant = (-1) ** polynomial.degree() * polynomial.TC() / polynomial.LC()
         require_same(determinant, found[name], f"{name}: the determinant for eps = J y")
         require_same(known.get(name, found[name]), found[name], f"the determinant of {name} on z/alpha")
     require(set(known) <= set(found) or solvers is not None, f"not exactly invertible: {set(known) - set(found)}")
-    return {"lines": [f"{name} {text}" for name, text in found.items() if name in every], "count": len(found)}
+    lines = [f"{name} {text}" for name, text in found.items() if name in every]
+    return {"lines": lines, "count": len(found), "options": len(others)}
 
 
 def as_number(x: Any) -> Any:

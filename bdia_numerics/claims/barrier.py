@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from bdia_numerics.analysis import (
     stability_polynomial,
 )
 from bdia_numerics.analysis.designing.templates import Multistep
-from bdia_numerics.analysis.measurement.errors import root_mean_square
+from bdia_numerics.analysis.measurement.errors import global_error, root_mean_square
 from bdia_numerics.analysis.perturbation.amplification import evaluations
 from bdia_numerics.claims.bdia_order import require_order
 from bdia_numerics.claims.formal import require_same
@@ -33,6 +33,7 @@ from bdia_numerics.solvers import (
     ALF,
     BDIA3,
     DDIM,
+    RK4,
     Composed,
     DPMSolver,
     Heun,
@@ -136,10 +137,15 @@ START_ORDERS: Mapping[str, tuple[Any, int]] = {
         "gammas inside the circle": {"solver": lambda: BDIA3(Fraction(9, 10), Fraction(3, 5), Fraction(3, 10))},
         "Heun's method for one of order 3": {"starts": lambda: {**START_ORDERS, "order 3": (Heun(), 4)}},
         "DDIM for Heun's method": {"starts": lambda: {**START_ORDERS, "Heun": (DDIM(), 3)}},
+        "DDIM for Heun's method at 40 steps": {"early": lambda: (DDIM(), DDIM(), RK4())},
     },
 )
-def start(solver: Any = BDIA3(1, 1, 1), starts: Mapping[str, tuple[Any, int]] | None = None) -> dict[str, Any]:  # noqa: B008
-    """The order and the error of four-step BDIA after starts of orders 1 to 3, beside exact first states."""
+def start(
+    solver: Any = BDIA3(1, 1, 1),  # noqa: B008
+    starts: Mapping[str, tuple[Any, int]] | None = None,
+    early: Sequence[Any] = (Heun(), DDIM(), RK4()),
+) -> dict[str, Any]:
+    """The order and the error of four-step BDIA after starts of orders 1 to 3, beside exact first states; errors at 40 steps."""
     found, orders = {}, []
     for name, (first, order) in (starts or START_ORDERS).items():
         found[name] = vp_errors(solver, "smooth", first)
@@ -149,7 +155,20 @@ def start(solver: Any = BDIA3(1, 1, 1), starts: Mapping[str, tuple[Any, int]] | 
         np.abs(third / exact - 1).max() < 0.05,
         f"after a start of order 3 the errors are {third}, from exact states {exact}",
     )
-    return {"orders": orders, "names": list(found), "steps": (80, 160), "worse": (heun / exact).tolist()}
+    errors = np.array([[global_error(solver, law, grid, start=s).error for s in early] for law, grid in forty_steps()])
+    second, first = errors[:, :2].T / errors[:, 2]
+    require(second.max() < 10 < 40 < first.max(), f"errors at 40 steps over those after RK4: {second}, {first}")
+    counted = {"cells": len(second), "least": second.min(), "most": second.max(), "even": int((second <= 1.001).sum())}
+    orders_of = {"orders": orders, "names": list(found), "steps": (80, 160), "worse": (heun / exact).tolist()}
+    return {**orders_of, **counted, "ddim": first.max()}
+
+
+def forty_steps() -> Iterator[tuple[Any, Grid]]:
+    """Yield distributions with grids of 40 slots over the whole range of a schedule."""
+    for schedule, t_max, t_min in (schedules.vp_linear(), 1, "0.001"), (schedules.edm(), 80, "0.002"):
+        for make in (grids.log_snr, grids.karras, grids.asinh):
+            for law in ("mixture", "modes"):
+                yield names.distribution(law), make(schedule, 40, t_max=t_max, t_min=Fraction(t_min))
 
 
 CONSTANT = Multistep((-1, 0, 0, 0), (Fraction(8, 3), Fraction(-4, 3), Fraction(8, 3)))

@@ -20,8 +20,9 @@ Value = dict[Any, Series]
 def symmetry_order(solver: Solver) -> int | float:
     """Derive the order of symmetry of a one-step solver: the largest q with Phi_{-h} Phi_h = id + O(h^(q+1)).
 
-    Phi_h is the step from t_i to t_{i-1} of all registers, Phi_{-h} the same program from t_{i-1} to t_i. A method of even order p has
-    q >= p + 1, and a symmetric one q = infinity.
+    Phi_h is the step from t_i to t_{i-1} of all registers, Phi_{-h} the same program from t_{i-1} to t_i. A symmetric method has
+    q = infinity. One whose only register is z, of even order p, has q >= p + 1: the leading terms of the two steps cancel. With other
+    registers q may be lower than the order of z, since all of them count: FireFlow, of order 2, has q = 0.
 
     Parameters
     ----------
