@@ -8,7 +8,8 @@ import pytest
 from bdia_numerics import encode, names
 from bdia_numerics.studies import run
 from bdia_numerics.studies.encoding import ENCODING, EncodeConfig, affordable, surely_better
-from bdia_numerics.studies.study import table, to_clean
+from bdia_numerics.studies.records import table
+from bdia_numerics.studies.study import to_clean
 
 LAW = EncodeConfig(
     ("DDIM", "DDIM by fixed point", "ALF", "BDIA", "DPMSolverPP"),

@@ -24,7 +24,8 @@ from bdia_numerics.spaces import Array
 from bdia_numerics.studies import network
 from bdia_numerics.studies.engine.local import one_blas_thread
 from bdia_numerics.studies.network_studies import TARGETS
-from bdia_numerics.studies.study import Cell, Study, Variable, among, check, records, solver_of, to_clean
+from bdia_numerics.studies.records import records
+from bdia_numerics.studies.study import Cell, Study, Variable, among, check, solver_of, to_clean
 
 SCHEDULE = "ddpm_linear"
 """That of the shipped network, on which the exact distributions are encoded, too."""
