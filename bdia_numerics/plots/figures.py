@@ -230,7 +230,7 @@ FIGURES: dict[str, PaperFigure] = {
         "Edits under strong guidance, and how far sampling magnifies a perturbation",
         encoding.edits,
         ("encode-guided",),
-        "Digits of the shipped network, encoded by 20 evaluations at guidance 4 and decoded under another label: part of ten images that "
+        "Digits of the shipped network, encoded by 20 evaluations at guidance 4 and decoded under another label: part of 15 images that "
         "the classifier reads as wanted, against the largest growth of a perturbation on the way to data for a mode of variance 0.0001. "
         "Full: decoded from all registers by the same solver. Open: DDIM decodes z alone.",
     ),
