@@ -39,7 +39,7 @@ class ALF:
     Raises
     ------
     ValueError
-        For values of these that are not among the choices above.
+        For another `variable`.
 
     Examples
     --------
@@ -92,14 +92,16 @@ class Composed:
     Parameters
     ----------
     base
-        The symmetric method that is composed.
+        The symmetric method that is composed, an `ALF`.
     scheme
         "yoshida" or "suzuki".
 
     Raises
     ------
+    TypeError
+        For a base without steps within a slot.
     ValueError
-        For values of these that are not among the choices above.
+        For another `scheme`.
 
     Examples
     --------
