@@ -130,11 +130,18 @@ PLMS(order=9) | order=9 is unknown | use one of 1, 2, 3, 4
 PLMS(order=2.0) | order=2.0 is unknown | use one of 1, 2, 3, 4
 PLMS(order=True) | order=True is unknown | use one of 1, 2, 3, 4
 Heun("T") | variable='T' is unknown | use t
+SymmetricMultistep(c=1) | c=1 lies outside (-1, 1) | pass a number in (-1, 1)
+SymmetricMultistep(c2="4/5") | c2='4/5' is not a real number | pass a number in (-1, 1)
+SymmetricMultistep(5, 0.8) | c=c2=0.8: two roots are double | pass two different numbers
+EES(0.5) | x=0.5 has no method in this family | pass a number that is not 1
 McCallumFoster(base=RK4) | base=<class | use Euler(), Midpoint(), RK4()
 Rex(base="DDIM") | base='DDIM' | use Euler()
 bdia_numerics.BDAI | no attribute 'BDAI' | use BDIA or CBDIA
 names.solver("bdia:gama=1") | gama is not a parameter of BDIA | which takes gamma
 names.grid("karas") | grid='karas' is unknown | use karras
+names.grid("flow")(VP, 0) | n=0 | needs at least 1 slot
+names.grid("cut")(VP, 5) | cut spacing counts training steps | use grids.uniform
+names.grid("cut")(SD, 0) | n=0 | needs at least 2 slots
 names.distribution("gauss") | distribution='gauss' is unknown | use gaussian
 # Grids
 grids.uniform(20, VP) | the schedule comes before the n | uniform(schedule, n)
@@ -169,6 +176,9 @@ schedules.from_functions("1-t", "t") | alpha='1-t' is not callable | pass a func
 schedules.from_alphas_cumprod([0.9, nan]) | alphas_cumprod=array([0.9, nan]) | pass a finite table
 schedules.from_alphas_cumprod([0.1, 0.5]) | alphas_cumprod[1]=0.5 | must fall strictly and stay in [0, 1]
 VP.alpha("0.5") | t: '0.5' | pass an array of real floats
+schedules.from_functions(lambda t: 1 - t, lambda t: t, variance_preserving=True) | = 0.625 at t=0.25, not 1 | leave it out
+VP.time("angle", 2.0) | angle=2.0 | lies in [0, pi/2]: give one there
+VP.time("sigma_bar", 1000.0) | sigma_bar=1000.0: t=1.17333 is outside the schedule | need 0 <= t <= 1
 VP.time("sigma", 0.5) | variable='sigma' is unknown | use one of t, sigma_bar
 problems.Gaussian([0.0], std=1.0) | no parameter std=1.0 | use Gaussian(mean, cov=)
 problems.Gaussian([nan], 1.0) | mean contains nan | pass finite numbers
@@ -181,6 +191,8 @@ problems.reference_flow(model, VP, z, 0.9, 0.1, method="rk45") | method='rk45' i
 law.model(grid) | schedule=Grid( | pass one of `schedules`
 law.model(VP, compute_dtype="f4") | compute_dtype='f4' is unknown | use one of float64
 law.sample("3", 0) | n='3' is not a number of draws | pass an int
+law.flow(z, 1.5, 0.5, VP) | t=1.5 is outside the schedule | need 0 <= t <= 1
+law.score(z, -0.5, VP) | t=-0.5 is outside the schedule | need 0 <= t <= 1
 law.score(z, VP, 0.5) | schedule=0.5 is not a schedule | pass one of `schedules`
 # Analysis, models, number systems, studies
 analysis.observed_order(BDIA(), law, "alternate") | family='alternate' is unknown | use alternating
@@ -217,6 +229,7 @@ testing.assert_order(BDIA(), 1, tolerance="x") | tolerance='x' is not a number |
 testing.assert_nfe(BDIA(), 1.5) | per_step=1.5 is not a whole number | pass an int
 testing.assert_exactly_invertible(lambda eps, grid, z: z, invert=3) | invert=3 is not callable | pass a function of (eps, grid, x)
 testing.assert_latent_valid(BDIA(), tolerance=nan) | tolerance=nan is not a number | pass a float
+testing.assert_same(DDIM(), BDIA(), tolerance=float("inf")) | tolerance=inf | pass a number from 0 to below 1
 testing.from_kdiffusion("sample_euler") | function='sample_euler' cannot be called | pass a sampler of k-diffusion
 """
 ROWS = [[part.strip() for part in line.split(" | ")] for line in MISTAKES.strip().splitlines() if line[0] != "#"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from bdia_numerics import spaces
+from bdia_numerics.schedules.base import SINGLE, inside
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import mp
 from bdia_numerics.spaces.values import of_kind
@@ -247,6 +249,8 @@ def marginal(
     if spaces.is_float(t) and t != t:
         raise ValueError(f"t={t} is not a number: pass a finite time")
     of_kind("schedule", "schedule", schedule, "alpha", "sigma")
+    if isinstance(t, Real) and hasattr(schedule, "domain"):  # of symbols and balls it is not known
+        inside(schedule, "t", t, SINGLE)
     time = space.number(t)
     level = space.number(schedule.alpha(time)), space.number(schedule.sigma(time))
     if memory is not None:
