@@ -204,7 +204,7 @@ def encode_table(
     ] = "1",
     states: Annotated[int, typer.Option(help="States of one seed.")] = 16,
     images: Annotated[int, typer.Option(help="Images of one seed.")] = 3,
-    seeds: Annotated[int, typer.Option(help="Seeds, 2 to 10, over which the intervals are.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Seeds, at least 2, over which the intervals are.")] = 5,
     figure: Figure = None,
     as_json: AsJson = False,
 ) -> None:
