@@ -179,6 +179,10 @@ VP.alpha("0.5") | t: '0.5' | pass an array of real floats
 schedules.from_functions(lambda t: 1 - t, lambda t: t, variance_preserving=True) | = 0.625 at t=0.25, not 1 | leave it out
 VP.time("angle", 2.0) | angle=2.0 | lies in [0, pi/2]: give one there
 VP.time("sigma_bar", 1000.0) | sigma_bar=1000.0: t=1.17333 is outside the schedule | need 0 <= t <= 1
+VP.time("sigma_bar", -1.0) | sigma_bar=-1.0 is negative | noise levels are at least 0
+VP.time("log_snr", nan) | log_snr=nan: t=nan is outside the schedule | need 0 <= t <= 1
+VP.time("t", 5.0) | t=5 is outside the schedule | need 0 <= t <= 1
+schedules.probability_flow(lambda z, t: z[:1], VP)(z, 0.5) | score(z, t=0.5) has shape (1, 1), z has (2, 1) | return an array like z
 VP.time("sigma", 0.5) | variable='sigma' is unknown | use one of t, sigma_bar
 problems.Gaussian([0.0], std=1.0) | no parameter std=1.0 | use Gaussian(mean, cov=)
 problems.Gaussian([nan], 1.0) | mean contains nan | pass finite numbers
@@ -188,6 +192,10 @@ problems.Product("ab") | factors[0] is a str | pass distributions
 problems.normal_quantiles(2.5) | n=2.5 is not a number of states | pass an int
 problems.reference_flow(model, VP, z, 0.9, 0.1, rtol="1e-6") | rtol='1e-6' is not a number | pass a float
 problems.reference_flow(model, VP, z, 0.9, 0.1, method="rk45") | method='rk45' is unknown | use one of auto
+problems.reference_flow(model, VP, z, 0.9, -0.1) | t_to=-0.1 is outside the schedule | need 0 <= t <= 1
+problems.reference_flow(lambda z, t: z[:1], VP, z, 0.9, 0.1) | model(z, t=0.9) has shape (1, 1) | return an array like z
+law.score(z, [0.5, 0.6], VP) | t=[0.5, 0.6] is not one time | pass a number
+law.model(VP)(z, "1.5") | t='1.5' is not one time | pass a number
 law.model(grid) | schedule=Grid( | pass one of `schedules`
 law.model(VP, compute_dtype="f4") | compute_dtype='f4' is unknown | use one of float64
 law.sample("3", 0) | n='3' is not a number of draws | pass an int
@@ -212,6 +220,9 @@ analysis.work_precision([BDIA()], {"p": law}, {"g": grid}, (6,)) | family=Grid( 
 analysis.lint({"_class_name": "DDIMScheduler"}, steps="50") | steps='50' is not a whole number | pass an int
 models.guided(model, model, "7.5") | scale='7.5' is not a guidance scale | pass a finite number
 models.guided(model, None, 7.5) | uncond=None is not callable | pass a function of (z, t)
+models.guided(model, lambda z, t: z[:1], 2)(z, 0.5) | uncond(z, t=0.5) has shape (1, 1), z has (2, 1) | return an array like z
+models.as_prediction(lambda z, t: z[:1], VP, "x0")(z, 0.5) | model(z, t=0.5) has shape (1, 1) | return an array like z
+models.x0(law.model(VP)) | predicts eps, not x0 | convert it with models.as_prediction
 models.counted(grid) | model=Grid( | pass a function of (z, t)
 spaces.Lattice.from_float(z, bits="40") | bits='40' | pass an int from 0 to 59
 spaces.MPMath("50") | dps='50' is not a number of digits | use a positive integer

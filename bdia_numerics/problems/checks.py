@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -249,9 +248,9 @@ def marginal(
     if spaces.is_float(t) and t != t:
         raise ValueError(f"t={t} is not a number: pass a finite time")
     of_kind("schedule", "schedule", schedule, "alpha", "sigma")
-    if isinstance(t, Real) and hasattr(schedule, "domain"):  # of symbols and balls it is not known
-        inside(schedule, "t", t, SINGLE)
-    time = space.number(t)
+    if isinstance(t, str) or np.ndim(t):
+        raise TypeError(f"t={shown(t)} is not one time: pass a number, and states of one time at once")
+    time = space.number(inside(schedule, "t", t, SINGLE))
     level = space.number(schedule.alpha(time)), space.number(schedule.sigma(time))
     if memory is not None:
         if len(memory) >= _REMEMBERED:

@@ -132,10 +132,15 @@ def known(variable: str) -> str:
 
 
 def inside(schedule: Any, name: str, t: Any, slack: Fraction | int = 0) -> Any:
-    """Return a time; ValueError outside the schedule's domain by more than the slack, a part of the larger end, at least of 1."""
+    """Return a time; ValueError for NaN and outside a schedule's domain by more than the slack, a part of the larger end, at least of 1.
+
+    Of symbols and balls it is not known where they are, nor of other people's schedules where they end.
+    """
+    if not isinstance(t, Real) or not hasattr(schedule, "domain"):
+        return t
     low, high = schedule.domain
     value, slack = t if isinstance(t, Fraction) else float(t), slack * max(1, low, high or 0)
-    if value < low - slack or (high is not None and value > high + slack):
+    if not low - slack <= value or (high is not None and value > high + slack):
         upper = "" if high is None else f" <= {float(high):g}"
         raise ValueError(f"{name}={float(t):g} is outside the schedule: need {float(low):g} <= t{upper}")
     return t
@@ -210,17 +215,17 @@ class Derived:
             Where the number system has no functions for it.
         """
         if known(variable) == "t":
-            return value
+            return inside(self, "t", value, SINGLE)
         space, number = read(value)
         with space.working(), np.errstate(all="ignore"):
             if variable == "angle":
                 if not space.symbolic and not 0 <= number <= 2 * space.atan(space.number(1)):
                     raise ValueError(f"angle={shown(value)}: atan(sigma/alpha) lies in [0, pi/2]: give one there")
                 variable, number = "sigma_bar", space.sin(number) / space.cos(number)
+            if variable == "sigma_bar" and not space.symbolic and number < 0:
+                raise ValueError(f"sigma_bar={shown(value)} is negative: noise levels are at least 0")
             found = self._time(space, variable, number)
-        if isinstance(found, Real):  # of symbols and balls it is not known
-            inside(self, f"{variable}={shown(value)}: t", found, SINGLE)
-        return write(space, found, value)
+        return write(space, inside(self, f"{variable}={shown(value)}: t", found, SINGLE), value)
 
     def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
         raise NotImplementedError
@@ -248,6 +253,6 @@ def probability_flow(score: Callable[[Any, Any], Any], schedule: Schedule) -> Ca
     """
 
     def gradient(z: Any, t: Any) -> Any:
-        return schedule.drift(t) * z - schedule.diffusion2(t) / 2 * score(z, t)
+        return schedule.drift(t) * z - schedule.diffusion2(t) / 2 * spaces.shaped(f"score(z, t={t})", score(z, t), z)
 
     return gradient
