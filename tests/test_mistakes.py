@@ -212,6 +212,16 @@ analysis.zero_stability(BDIA(), "forward") | direction='forward' is unknown | us
 analysis.order_conditions(RK4(), "4") | order='4' is not a whole number | pass an int
 analysis.stability_region(BDIA(), real=(1, -4)) | real=(1, -4) is not a part of the axis | pass (low, high)
 analysis.stability_region(BDIA(), resolution=0) | resolution=0 | give 2 points or more
+analysis.leading_error(BDIA(), law, VP, 1.0, t_max=0.1, t_min=0.9) | t_min=0.9, t_max=0.1 | need t_min < t_max
+analysis.leading_error(BDIA(), law, VP, 1.0, t_max=1.9, t_min=0.1) | t_max=1.9 is outside the schedule | need 0 <= t <= 1
+analysis.Multistep((0, 1, 0), (2,)) | a has 3 weights and b 1 | pass b_1, ..., b_{k-1} to k of a
+analysis.worst_amplification(BDIA(), grid, J_min=-1, J_max=1, sweeps=-1) | sweeps=-1 | give 1 or more
+analysis.model_jacobian(lambda z, t: z[:1], z, 0.5) | model(z, t=0.5) has shape (1, 1) | return an array like z
+analysis.lint(grid, steps=50) | steps: a grid has times of its own | leave it out, or pass a configuration
+analysis.global_error(BDIA(), law, grid, seed=-1) | rng=-1 draws nothing | the seed, an int of at least 0
+inversion.edit_friendly(model, grid.reversed(), z, 0) | grid is a reversed one | pass grid.reversed() of it
+Composed(ALF) | base=<class | use ALF()
+spaces.MPMath(True) | dps=True is not a number of digits | use a positive integer
 analysis.amplification(BDIA(), grid, J="x") | J='x' is not a number | pass d eps/dz
 analysis.inverse_growth(BDIA(), grid, "noise") | prediction='noise' is unknown | use one of eps
 analysis.gaussian_jacobian("1") | variance='1' is not a number | pass a float
@@ -237,6 +247,7 @@ testing.assert_order(3, 1) | 3 is not a sampler | pass an object with registers 
 testing.assert_order(BDIA(), 1, family=grid) | family=Grid( | pass a name such as 'alternating'
 testing.assert_order(lambda eps, z: z, 1) | subject=<lambda>(eps, z) does not take | pass a function of (eps, grid, z)
 testing.assert_order(BDIA(), 1, tolerance="x") | tolerance='x' is not a number | pass a float
+testing.assert_order(BDIA(), 3, tolerance=1.5) | tolerance=1.5: orders are 1 apart | pass a number from 0 to below 1
 testing.assert_nfe(BDIA(), 1.5) | per_step=1.5 is not a whole number | pass an int
 testing.assert_exactly_invertible(lambda eps, grid, z: z, invert=3) | invert=3 is not callable | pass a function of (eps, grid, x)
 testing.assert_latent_valid(BDIA(), tolerance=nan) | tolerance=nan is not a number | pass a float

@@ -117,7 +117,7 @@ class Composed:
 
     def __post_init__(self) -> None:
         checked(self, scheme=("yoshida", "suzuki"))
-        if not callable(getattr(self.base, "through", None)):
+        if isinstance(self.base, type) or not callable(getattr(self.base, "through", None)):
             raise TypeError(f"base={shown(self.base)} has no steps within a slot: use ALF()")
 
     @property

@@ -74,8 +74,8 @@ class SymmetricMultistep:
         chosen(self.variable, "t")
         in_interval("c", self.c, -1, 1, interior=True)
         in_interval("c2", self.c2, -1, 1, interior=True)
-        constants = isinstance(self.c, Real) and isinstance(self.c2, Real)
-        if self.k == 5 and constants and float(self.c) == float(self.c2):
+        c, c2 = self.c, self.c2
+        if self.k == 5 and isinstance(c, Real) and isinstance(c2, Real) and float(c) == float(c2):
             raise ValueError(f"c=c2={shown(self.c)}: two roots are double: pass two different numbers in (-1, 1)")
 
     @property

@@ -20,8 +20,7 @@ from bdia_numerics.program import Solver
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.testing.samplers import IN_USE, NOTES, RAISES, as_sampler
-from bdia_numerics.texts import refuse, shown
+from bdia_numerics.testing.samplers import IN_USE, NOTES, RAISES, as_sampler, below_one
 
 Array = np.ndarray[Any, Any]
 SLOTS, ASKED = 12, 12
@@ -135,12 +134,7 @@ def assert_same(
     """
     sampler = as_sampler(subject, mu=mu)
     bound = (EXACT if sampler.takes_grids else TABLES) if tolerance is None else tolerance
-    refuse(
-        (
-            not 0 <= bound < 1,
-            f"tolerance={shown(tolerance)}: coefficients are compared with the largest one: pass a number from 0 to below 1",
-        )
-    )
+    below_one(bound, "coefficients are compared with the largest one")
     every = grid is None and sampler.takes_grids
     places = {kind: make(SLOTS) for kind, make in KINDS.items()}
     if not every:
