@@ -324,7 +324,7 @@ def test_schedulers_and_tensors_are_asked_for_in_words():
     from bdia_numerics.torch import noise, repeatability, sample
     from bdia_numerics.torch.schedulers import BDIAScheduler, SolverScheduler
 
-    scheduler = BDIAScheduler()
+    scheduler, X, T = BDIAScheduler(), torch.zeros(2, 3), torch.tensor([5])
     scheduler.set_timesteps(4)
     for call, *words in (
         (lambda: SolverScheduler(solver=bdia_numerics.BDIA()), "solver=BDIA(", "use solver_spec=, a text"),
@@ -335,6 +335,9 @@ def test_schedulers_and_tensors_are_asked_for_in_words():
         (lambda: sample(bdia_numerics.BDIA(), MODEL, GRID, Z), "z=array(", "pass torch.as_tensor(z)"),
         (lambda: repeatability(MODEL, Z), "z=array(", "pass torch.as_tensor(z)"),
         (lambda: noise((2, 1), GRID, "0", dtype=torch.float32), "seed='0'", "pass an int"),
+        (lambda: noise((2, 1), GRID, 0, dtype=torch.int32), "dtype=torch.int32", "pass one such as torch.float32"),
+        (lambda: scheduler.add_noise(X, X[:1], T), "noise has shape (1, 3), the samples (2, 3)", "draw noise of their"),
+        (lambda: scheduler.add_noise(X, X, T.repeat(3)), "timesteps has 3 times for 2 samples", "or one a sample"),
         (lambda: noise((2, 1), GRID, 0, dtype="float32"), "dtype='float32'", "pass one such as torch.float32"),
         (lambda: testing.assert_order(DDPMScheduler(), 1), "DDPMScheduler adds noise", "no exact solution"),
     ):
