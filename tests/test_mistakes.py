@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,6 +45,7 @@ def run(line, *registers):
 NAMES = {name: getattr(bdia_numerics, name) for name in bdia_numerics.__all__} | {
     "analysis": analysis,
     "configs": configs,
+    "replace": replace,
     "GridFamily": GridFamily,
     "names": names,
     "problems": problems,
@@ -110,6 +112,8 @@ run("s.model(z)", "z") | a step has no s.model | s has registers
 run("s.z", "z") | a step has no s.z | write z, = s.registers
 run("s.eps('z')", "z") | evaluated at 'z' | pass a register
 invert(BDIA(), model, grid, solved) | state=Solution( | pass the .state of a Solution
+invert(BDIA(), model, grid, replace(solved.state, registers={"z": z})) | state holds z | pass one with z_prev, z
+invert(PLMS(2), model, grid[:1], solve(PLMS(2), model, grid[:1], z).state) | no register keeps the state at the noise end | use encode
 invert(EDICT(), model, grid, solved.state) | not of EDICT( | run the solver that made it
 encode(DDIM(), model, grid, z, 10) | method=10 is not an inversion | a name, such as 'ddim'
 encode(DDIM(), model, grid, z, inversion.DDIMInversion) | method=<class | pass an instance
@@ -192,6 +196,7 @@ problems.Product("ab") | factors[0] is a str | pass distributions
 problems.normal_quantiles(2.5) | n=2.5 is not a number of states | pass an int
 problems.reference_flow(model, VP, z, 0.9, 0.1, rtol="1e-6") | rtol='1e-6' is not a number | pass a float
 problems.reference_flow(model, VP, z, 0.9, 0.1, method="rk45") | method='rk45' is unknown | use one of auto
+problems.certified_flow(law, VP, z, 1.9, 0.1) | t=1.9 is outside the schedule | need 0 <= t <= 1
 problems.reference_flow(model, VP, z, 0.9, -0.1) | t_to=-0.1 is outside the schedule | need 0 <= t <= 1
 problems.reference_flow(lambda z, t: z[:1], VP, z, 0.9, 0.1) | model(z, t=0.9) has shape (1, 1) | return an array like z
 law.score(z, [0.5, 0.6], VP) | t=[0.5, 0.6] is not one time | pass a number
@@ -291,6 +296,13 @@ def test_lists_ints_and_bytes_in_another_order_are_states():
         assert again.far.dtype.isnative and np.array_equal(again.far, exact)
     single = bdia_numerics.solve(bdia_numerics.BDIA(), MODEL, GRID, swapped.astype(">f4"))
     assert single.z.dtype == np.float32 and single.state.registers["z_prev"].dtype.isnative
+
+
+def test_what_the_start_alone_makes_is_encoded_by_its_reverse():
+    """Nothing is undone there, so that the data came back as their own latent."""
+    for solver, n in ((bdia_numerics.PLMS(4), 3), (bdia_numerics.DPMSolverPP(2), 1)):
+        found = bdia_numerics.encode(solver, MODEL, GRID[:n], Z)
+        assert found.inversion == "solver on the reversed grid" and not np.isclose(found.z, Z).any()
 
 
 def test_names_stand_for_families_and_inversions():

@@ -38,9 +38,9 @@ class NotInvertibleError(ValueError):
         taken at a version that has been overwritten.
     slot : int
         Index i of the slot, from t_i to t_{i-1}.
-    operation : Combine or Mix
-        The operation that cannot be undone.
-    missing : int
+    operation : Combine, Mix or None
+        The operation that cannot be undone; None where the start makes the whole run, and keeps no state at the noise end.
+    missing : int or None
         Number of the value that is gone.
 
     Examples
@@ -55,7 +55,7 @@ class NotInvertibleError(ValueError):
     lost 1
     """
 
-    def __init__(self, message: str, *, kind: str, slot: int, operation: Op, missing: int) -> None:
+    def __init__(self, message: str, *, kind: str, slot: int, operation: Op | None, missing: int | None) -> None:
         super().__init__(message)
         self.kind, self.slot, self.operation, self.missing = kind, slot, operation, missing
 
