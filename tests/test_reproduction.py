@@ -723,7 +723,7 @@ def test_two_dask_workers_make_the_same_table(home, tmp_path, monkeypatch):
     config = config_of(home)
     whole = run(REPRODUCTION, config)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE.parent), str(home)]))
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as local:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local:
         found = run(REPRODUCTION, config, folder=tmp_path, pool=cluster(local.scheduler_address))
     assert found["fid"].equals(whole["fid"]) and rows(found)[0]["status"] == "ok"
     assert len({t.worker for t in tasks(tmp_path, REPRODUCTION)}) == 2
