@@ -200,7 +200,7 @@ problems.certified_flow(law, VP, z, 1.9, 0.1) | t=1.9 is outside the schedule | 
 problems.reference_flow(model, VP, z, 0.9, -0.1) | t_to=-0.1 is outside the schedule | need 0 <= t <= 1
 problems.reference_flow(lambda z, t: z[:1], VP, z, 0.9, 0.1) | model(z, t=0.9) has shape (1, 1) | return an array like z
 law.score(z, [0.5, 0.6], VP) | t=[0.5, 0.6] is not one time | pass a number
-law.model(VP)(z, "1.5") | t='1.5' is not one time | pass a number
+law.model(VP)(z, "1.5") | t=1.5 is outside the schedule | need 0 <= t <= 1
 law.model(grid) | schedule=Grid( | pass one of `schedules`
 law.model(VP, compute_dtype="f4") | compute_dtype='f4' is unknown | use one of float64
 law.sample("3", 0) | n='3' is not a number of draws | pass an int
