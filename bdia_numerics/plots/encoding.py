@@ -29,7 +29,7 @@ def errors(found: Dataset) -> Figure:
                 panel, part, "latent", places, str(grid).partition(":")[0], {**styles[str(grid)], "markersize": 3}
             )
         panel.set(xscale="log", xlabel="latent error", title=str(target))
-        error_ticks(panel.xaxis)
+        error_ticks(panel.xaxis, 5)
     solver_rows(axes[0, 0], solvers)
     legend_outside(figure, 4)
     return figure
