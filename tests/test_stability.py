@@ -38,7 +38,7 @@ from bdia_numerics import (
     schedules,
 )
 from bdia_numerics.analysis.designing.templates import Multistep
-from bdia_numerics.analysis.expansion.order import consistent, equations_of
+from bdia_numerics.analysis.expansion.order import consistent, equations_of, start_error
 from bdia_numerics.analysis.stability.characteristic import nowhere_stable
 from bdia_numerics.claims.ledger import mutate
 from bdia_numerics.solvers.history import renew
@@ -369,6 +369,7 @@ def test_every_solver_is_consistent_at_every_order(solver):
 def test_weights_that_short_series_do_not_show_decide_nothing():
     """The weights of DEIS are differences divided by up to the cube of a step, so that series lose as many terms."""
     assert [consistent(make(k)) for make in (DEIS, HalfDEIS) for k in (3, 4)] == [True, True, False, False]
+    assert start_error(DEIS(4)) == 2  # its first step is DDIM
 
 
 def test_consistency_that_depends_on_symbols():

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from bdia_numerics.analysis.expansion.modes import characteristic
+from bdia_numerics.analysis.expansion.order import settled
 from bdia_numerics.analysis.expansion.propagation import Displaced
 from bdia_numerics.analysis.expansion.series import Element, TooShort, text
 from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
@@ -154,7 +155,7 @@ class SolverFamily:
     def roots(self) -> Any:
         """The characteristic polynomial in zeta on equal steps."""
         zeta = sympy.Symbol("zeta")
-        return sympy.factor(characteristic(SeriesStep.of(self.solver, 2, "uniform", "one").coefficient(0), zeta))
+        return sympy.factor(characteristic(settled(self.solver, "uniform", "one").coefficient(0), zeta))
 
     def constants(self) -> dict[str, Any]:
         """Return the coefficients of the leading error by power of h and elementary differential, the displacement of the output last."""
@@ -201,7 +202,7 @@ def families(template: Solver, order: int, spacing: str, both_ways: bool) -> lis
 
 def ordered_symbols(template: Solver) -> list[Any]:
     """Return the symbols of a template, those that the step without evaluations does not depend on first: they are solved for first."""
-    matrix = SeriesStep.of(template, 2, "uniform", "one").coefficient(0).to_Matrix()
+    matrix = settled(template, "uniform", "one").coefficient(0).to_Matrix()
     return sorted(symbols_of(template), key=lambda x: (x in matrix.free_symbols, str(x)))
 
 
@@ -210,7 +211,7 @@ def mirrored(template: Solver, symbols: Sequence[Any], sign: int) -> list[Values
 
     They are 1, with a simple root -1 or without, and conjugate pairs: the sign is -1 unless 1 is a double root.
     """
-    V = SeriesStep.of(template, 2, "uniform", "one").coefficient(0)
+    V = settled(template, "uniform", "one").coefficient(0)
     row = [V.domain.to_sympy(c) for c in V.charpoly()]
     return solutions([c - sign * d for c, d in zip(row, row[::-1], strict=True)], symbols)
 

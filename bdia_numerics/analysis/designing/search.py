@@ -18,8 +18,9 @@ from bdia_numerics.analysis.designing.families import DIRECTIONS, SolverFamily, 
 from bdia_numerics.analysis.designing.flow import GaussianFlow
 from bdia_numerics.analysis.designing.templates import multistep
 from bdia_numerics.analysis.expansion.layouts import SPACINGS
+from bdia_numerics.analysis.expansion.order import settled
 from bdia_numerics.analysis.expansion.series import Element
-from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
+from bdia_numerics.analysis.expansion.step import symbols_of
 from bdia_numerics.analysis.perturbation.amplification import amplification, gaussian_jacobian
 from bdia_numerics.analysis.stability.zero_stability import zero_stability
 from bdia_numerics.formulas import expression, number
@@ -343,7 +344,7 @@ def check_template(template: Solver, inverse: bool) -> Any:
 
 def depends_on_alpha(template: Solver) -> bool:
     """Say whether the step for eps = J y, in y = z/alpha, depends on alpha."""
-    step = SeriesStep.of(template, 2, "uniform", "one")
+    step = settled(template, "uniform", "one")
     if step.layout.in_time:
         return False
     matrix = (free := step.with_free_alphas()).matrix(free.layout.space.symbol("J"))

@@ -203,10 +203,21 @@ def start_error(solver: Solver) -> int | None:
     """
     if not structure(solver).depth:
         return None
-    step = SeriesStep.of(solver, SHORT, "uniform", "one")
+    step = settled(solver, "uniform", "one")
     stays = (step.modes.unit - step.modes.groups.get(INSIDE, step.modes.unit * step.modes.V.domain.zero)).to_list()
     found = start_powers(solver).values()
     return int(min(k + (not c) for k, c in zip(found, stays[step.row], strict=True)))
+
+
+def settled(solver: Solver, *spacing: str) -> SeriesStep:
+    """Return the step on the shortest series that show its matrix at h = 0."""
+
+    def found(terms: int) -> SeriesStep:
+        step = SeriesStep.of(solver, terms, *spacing)
+        step.coefficient(0)
+        return step
+
+    return resolved(solver, found, SHORT)
 
 
 def start_powers(solver: Solver) -> dict[str, float]:
@@ -472,7 +483,7 @@ def _parted(repeat: SeriesStep) -> StepModes:
     The root -1 of a step is a root 1 of two of them: what it carries adds up on alternating grids, and still is another mode.
     """
     found, terms = repeat.modes, repeat.layout.space.terms
-    if len(repeat.layout.pattern) == 1 or varies(SeriesStep.of(repeat.solver, SHORT, "rough")):
+    if len(repeat.layout.pattern) == 1 or varies(settled(repeat.solver, "rough")):
         return replace(found, groups={f"{name} all": P for name, P in found.groups.items()})
     once = SeriesStep.of(repeat.solver, terms, "smooth").modes
     both = {
