@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -130,8 +131,14 @@ def house_style(app: Sphinx, what: str, name: str, obj: object, options: object,
 def recurrences(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Write below a solver's docstring its step and its derived inverse, printed from its program."""
     if what == "class" and obj in solvers.SOLVERS.values():
-        for title, formula in step_formulas(obj()):
+        for title, formula in printed(obj):
             lines += ["", f"{title}:", "", ".. math::", "", f"   {formula}", ""]
+
+
+@cache  # autodoc asks for a class several times, and factoring its coefficients is a third of the build
+def printed(solver: Any) -> list[tuple[str, str]]:
+    """Return the step and the derived inverse of a solver's class with its defaults, each with its title."""
+    return list(step_formulas(solver()))
 
 
 def inline_formula(translator: Any, node: nodes.Element) -> None:
