@@ -40,7 +40,7 @@ def errors(found: Dataset) -> Figure:
                 gid="missing",
             )
         panel.set(xscale="log", xlabel="latent error", title=str(target))
-        error_ticks(panel.xaxis)
+        error_ticks(panel.xaxis, 5)
     axes[0, 0].set_yticks(rows, [solver_name(str(text)) for text in solvers])
     axes[0, 0].invert_yaxis()
     legend_outside(figure, 4)

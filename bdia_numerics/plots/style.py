@@ -104,13 +104,13 @@ def plain_ticks(axis: Any) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def error_ticks(axis: Any) -> None:
-    """Label a logarithmic axis with powers of ten, or with plain numbers where it spans too few decades for them."""
+def error_ticks(axis: Any, most: int = 7) -> None:
+    """Label a logarithmic axis with so many powers of ten at most, or with plain numbers where it spans too few decades for them."""
     low, high = sorted(axis.get_view_interval())
     if np.log10(high / low) < _FEW_DECADES:
         plain_ticks(axis)
     else:
-        axis.set_major_locator(LogLocator(10, numticks=7))
+        axis.set_major_locator(LogLocator(10, numticks=most))
         axis.set_minor_locator(NullLocator())
 
 
