@@ -42,7 +42,7 @@ from bdia_numerics.plots.pictures import Sheet, sheets
 from bdia_numerics.plots.style import Panel, draw
 from bdia_numerics.studies import run as run_study
 from bdia_numerics.studies.network_studies import EDITING, EditConfig
-from bdia_numerics.studies.study import records
+from bdia_numerics.studies.records import records
 from bdia_numerics.torch import load, noise
 from bdia_numerics.torch.networks.sampling import refined, rms
 from bdia_numerics.torch.tensors import dtype_named
