@@ -453,3 +453,11 @@ def test_what_is_no_pattern_is_refused(make, pattern, message):
 def test_patterns_of_any_sequence_of_numbers():
     for pattern in ([1, 2], np.array([1.0, 2.0]), (Fraction(1), 2), iter((1, 2)), (k for k in (1, 2))):
         assert analysis.GridFamily(pattern=pattern).pattern == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "values", [([0.0, 0.5], [1.0, 0.9], [0.0, 0.4]), (sympy.symbols("t:2"), (1, 1), sympy.symbols("s:2"))]
+)
+def test_levels_between_points_need_a_schedule(values):
+    with pytest.raises(ValueError, match=r"between t=\S+ and \S+, and this grid has values only.*schedule="):
+        grids.from_values(*values).point(grids.Between(1, 0, Fraction(1, 2)))

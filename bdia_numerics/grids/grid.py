@@ -185,7 +185,10 @@ class Grid(Shown):
             own: Point = symbolic(f"{{{low},{high},{str(part).replace(' ', '')},{time.variable}}}")
             return own[:3]
         if self.schedule is None:
-            raise ValueError(f"{time} needs a schedule, and this grid has values only: use grids.from_timesteps")
+            raise ValueError(
+                f"the step evaluates the model between t={shown(first[0])} and {shown(last[0])}, and this grid has values only: use "
+                "grids.from_timesteps, or from_values(..., schedule=)"
+            )
         with self.space.working():
             ends = [level[0] if time.variable == "t" else self._value(time.variable, *level) for level in (first, last)]
             t = self.schedule.time(time.variable, ends[0] + (ends[1] - ends[0]) * theta)
