@@ -28,10 +28,15 @@ def on_law():
 
 def test_a_budget_pays_for_the_start_and_for_iterations():
     found = on_law()
-    assert affordable("ALF", "trailing", 12) == (11, "") and affordable("BDIA", "cut", 12) == (13, "")  # "cut" has a slot less
+    assert affordable("ALF", "trailing", 12) == (11, "") and affordable("BDIA", "cut", 12) == (
+        13,
+        "",
+    )  # "cut" has a slot less
     nfe = found["nfe"].sel(solver=["DDIM", "ALF", "BDIA"])
     assert (nfe == 12).all() and 8 <= found["nfe"].sel(solver="DDIM by fixed point").max() <= 12
-    assert str(found["status"].sel(solver="DPMSolverPP", grid="flow", target="mixture").item()).startswith("no run from")
+    assert str(found["status"].sel(solver="DPMSolverPP", grid="flow", target="mixture").item()).startswith(
+        "no run from"
+    )
 
 
 def test_a_cell_without_a_run_says_whether_evaluations_or_clean_data_are_the_reason():

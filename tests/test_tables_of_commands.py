@@ -6,7 +6,21 @@ from bdia_numerics.cli.options import show_table
 from bdia_numerics.studies.encoding import ENCODING
 
 SOLVERS = ("ALF", "SymmetricMultistep(variable=angle)", "OBELM(variable=angle)")
-NUMBERS = ("20", "0.0057", "0.00036 to 0.091", "0", "0.0035", "0.64", "2.2", "6e-07", "1.2e-15", "4e+03", "2e+01", "0.93", "0.81")
+NUMBERS = (
+    "20",
+    "0.0057",
+    "0.00036 to 0.091",
+    "0",
+    "0.0035",
+    "0.64",
+    "2.2",
+    "6e-07",
+    "1.2e-15",
+    "4e+03",
+    "2e+01",
+    "0.93",
+    "0.81",
+)
 ENCODED = [
     (target, grid, solver, *NUMBERS)
     for target in ("tight", "network, guidance 1")
@@ -15,7 +29,8 @@ ENCODED = [
 ]
 TOLD = "the inverse enlarges errors 2200 times on this grid, and what it returns says nothing of the latent"
 LINTED = [
-    (f"rule-{k}", "timestep_spacing='leading', steps_offset=0", TOLD, "pass set_alpha_to_one=False", TOLD) for k in range(4)
+    (f"rule-{k}", "timestep_spacing='leading', steps_offset=0", TOLD, "pass set_alpha_to_one=False", TOLD)
+    for k in range(4)
 ]
 
 

@@ -33,7 +33,7 @@ def design(
         str,
         typer.Option(
             "--template",
-            help="two-step, three-step, four-step, five-step; or file.py:Class, a step program with sympy symbols.",
+            help="two-step, three-step, four-step, five-step, increments; or file.py:Class, a step program with sympy symbols.",
         ),
     ] = "four-step",
     order: Annotated[int, typer.Option(help="That the solvers shall have.")] = 4,
@@ -55,7 +55,7 @@ def design(
         str | None,
         typer.Option(
             help="What the steps of a named template are of: sigma_bar, t or angle.",
-            show_default="angle where there is one",
+            show_default="angle, where that is, else sigma_bar, or t",
         ),
     ] = None,
     schedule: ScheduleName = "vp_linear",
@@ -75,13 +75,14 @@ def design(
     law, levels = names.distribution(distribution), names.schedule(schedule)
     if not isinstance(law, problems.Gaussian) or law.dimension != 1:
         raise ValueError(f"--distribution={distribution} is not a Gaussian on the line: write gaussian:0.5")
-    if names.module_of(template) is None:
-        given: Any = templates.multistep(template, symmetric=symmetric, variable=variable or search.natural(levels))
-    else:
-        given = names.solver(template)
     ends = {
         name: ratio(f"--{name.replace('_', '-')}", text) for name, text in (("t_max", t_max), ("t_min", t_min)) if text
     }
+    if names.module_of(template) is None:
+        variable = variable or search.natural(template, levels, **ends)
+        given: Any = templates.multistep(template, symmetric=symmetric, variable=variable)
+    else:
+        given = names.solver(template)
     with counting("members", None) as advance:
         found = search.design(
             given,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -122,6 +123,8 @@ class Command(TyperCommand):
             elif type(value) is float:
                 real(option, value)
         _RUNNING.set(ctx.command_path.partition(" ")[2])
+        long = (option for param in ctx.command.params for option in param.opts if option.startswith("--"))
+        _OPTIONS.set({option[2:].replace("-", "_"): option for option in long})
         return super().invoke(ctx)
 
 
@@ -157,10 +160,7 @@ def show_table(
     from rich.table import Table
     from rich.text import Text
 
-    pairs = (
-        [(visible(c[0]), c[1]) if isinstance(c, tuple) else (visible(str(c)), "") for c in row]
-        for row in rows
-    )
+    pairs = ([(visible(c[0]), c[1]) if isinstance(c, tuple) else (visible(str(c)), "") for c in row] for row in rows)
     out = console(width)
     for title, titles, lines in _parts(heads, list(pairs), whole, out.width):
         widths, least = _widths(titles, lines, whole)
@@ -196,10 +196,9 @@ def _parts(
         for row in rows:
             yield " ", ("", ""), [((head, "dim"), cell) for head, cell in zip(heads, row, strict=True) if cell[0]]
         return
-    first = 0
-    while first < len(heads) - 2 and RUN * len([*groupby(rows, lambda row: row[: first + 1])]) <= len(rows):
-        first += 1
-    for shared, block in groupby(rows, lambda row: row[:first]):
+    shared_by = (k for k in range(1, len(heads) - 1) if RUN * len([*_runs(rows, k)]) <= len(rows))
+    first = max(shared_by, default=0)
+    for shared, block in _runs(rows, first):
         title, lines = ", ".join(f"{head} {text}" for head, (text, _) in zip(heads, shared, strict=False)), list(block)
         places = list(range(first + 1, len(heads)))
         while places:
@@ -208,6 +207,11 @@ def _parts(
                 taken.append(places.pop(0))
             yield title or " ", [heads[k] for k in taken], [[row[k] for k in taken] for row in lines]
             title = ""
+
+
+def _runs(rows: Sequence[Cells], count: int) -> Iterator[tuple[Cells, Iterator[Cells]]]:
+    """Yield the rows in runs of equal first cells, so many of them."""
+    return groupby(rows, lambda row: row[:count])
 
 
 def _widths(heads: Sequence[str], rows: Iterable[Cells], whole: Sequence[str]) -> tuple[list[int], list[int]]:
@@ -259,6 +263,22 @@ def counting(what: str, total: int | None) -> Iterator[Callable[..., None]]:
 
 _RUNNING = ContextVar("_RUNNING", default="")
 """The words of the command that runs."""
+_OPTIONS: ContextVar[Mapping[str, str] | None] = ContextVar("_OPTIONS", default=None)
+"""Its options, by the name that a Python argument would have."""
+_WITHIN = r"\((?:[^()]|\([^()]*\))*\)"
+"""What is in brackets: parameters of a solver, of a grid."""
+
+
+def in_options(said: str) -> str:
+    """Return a message of the library with the options of the running command for the arguments that it names."""
+    options = _OPTIONS.get() or {}
+    words = "|".join(name if "_" in name else f"{name}(?==)" for name in options)
+    if not words:
+        return said
+    text = re.sub(
+        rf"{_WITHIN}|(?<![\w:,.'-])({words})(?!\w)", lambda found: options.get(found[1] or "", found[0]), said
+    )
+    return re.sub(r"(--[\w-]+)=None\b", r"\1 none", text)
 
 
 def as_text(data: dict[str, Any], variant: str = "") -> str:

@@ -15,7 +15,13 @@ from bdia_numerics.studies.study import Cell, Study, Variable, check, family, re
 SOLVERS = ("DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "OBELM", "Heun", "DPMSolverPP")
 TIMES = ("seconds", "model_seconds", "own_seconds", "setup")
 """The variables that a second run does not repeat."""
-NOTHING = {"steps": 0, "nfe": 0, "error": float("nan"), **dict.fromkeys(TIMES, float("nan")), "status": "the evaluations pay for no step"}
+NOTHING = {
+    "steps": 0,
+    "nfe": 0,
+    "error": float("nan"),
+    **dict.fromkeys(TIMES, float("nan")),
+    "status": "the evaluations pay for no step",
+}
 
 
 @dataclass(frozen=True)
