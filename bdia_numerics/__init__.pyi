@@ -18,9 +18,9 @@ from bdia_numerics import torch as torch
 from bdia_numerics.analysis.sheet.datasheet import Datasheet as Datasheet
 from bdia_numerics.analysis.sheet.datasheet import datasheet as datasheet
 from bdia_numerics.program.inverse import NotInvertibleError as NotInvertibleError
-from bdia_numerics.program.inverse import inverse_latex as inverse_latex
 from bdia_numerics.program.inverse import invertibility as invertibility
-from bdia_numerics.program.inverse import step_latex as step_latex
+from bdia_numerics.program.latex import inverse_latex as inverse_latex
+from bdia_numerics.program.latex import step_latex as step_latex
 from bdia_numerics.runs import inversion as inversion
 from bdia_numerics.runs.encoding import RoundTrip as RoundTrip
 from bdia_numerics.runs.encoding import encode as encode

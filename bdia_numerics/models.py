@@ -24,7 +24,7 @@ import numpy as np
 
 from bdia_numerics.grids import Point
 from bdia_numerics.schedules import Schedule
-from bdia_numerics.spaces import Scalar
+from bdia_numerics.spaces import Scalar, shaped
 from bdia_numerics.spaces.values import of_kind, ordered, share
 from bdia_numerics.texts import one_of, shown
 
@@ -45,7 +45,11 @@ class Predicting:
     def __post_init__(self) -> None:
         if not callable(self.model):
             raise TypeError(f"model={shown(self.model)} is not callable: pass a function of (z, t)")
-        _known(self.prediction)
+        said = _known(getattr(self.model, "prediction", self.prediction))
+        if said != _known(self.prediction):
+            raise ValueError(
+                f"model={shown(self.model)} predicts {said}, not {self.prediction}: convert it with models.as_prediction"
+            )
 
     def __call__(self, z: Any, t: Any) -> Any:
         """Return the model's own output at states z and time t."""
@@ -191,8 +195,8 @@ class _Guided:
 
     def __call__(self, z: Any, t: Any) -> Any:
         # A network may write every output into one array: the first one is kept, as its negative, which rounds nothing.
-        less = -self.uncond(z, t)
-        return self.scale * (self.cond(z, t) + less) - less
+        less = -shaped(f"uncond(z, t={t})", self.uncond(z, t), z)
+        return self.scale * (shaped(f"cond(z, t={t})", self.cond(z, t), z) + less) - less
 
 
 @dataclass
@@ -389,7 +393,7 @@ class _Converted:
         if "velocity" in (self.source, self.target):
             point = Point(*point[:3], self.schedule.alpha_dot(t), self.schedule.sigma_dot(t))
         a, b = _form(self.source, self.target, point)
-        return _plus(a, z, b, self.model(z, t))
+        return _plus(a, z, b, shaped(f"model(z, t={t})", self.model(z, t), z))
 
 
 share(Predicting, Trained, Counted, Witnessed, _Guided, _Converted)

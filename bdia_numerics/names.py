@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import grids, problems, schedules, solvers
-from bdia_numerics.grids import Grid
+from bdia_numerics.grids import Grid, training_steps
+from bdia_numerics.grids.grid import slots_of
 from bdia_numerics.program import Solver, parameters, refusal, structure
 from bdia_numerics.program.identity import attributes
 from bdia_numerics.texts import instead, one_of, ratio, refuse, shown
@@ -79,22 +80,23 @@ in all; two wide ones; the three at a quarter of their size; the three with widt
 
 def _quad(schedule: Any, n: int) -> Grid:
     """Return the quadratic grid of the DDIM paper: squares of n even numbers up to the root of 0.8 T, then clean data."""
-    times = {int(t) for t in np.linspace(0, np.sqrt(0.8 * schedule.length), n) ** 2}
+    times = {int(t) for t in np.linspace(0, np.sqrt(0.8 * training_steps(schedule, n, "quad")), n) ** 2}
     return grids.from_timesteps(schedule, sorted(times, reverse=True), 1)
 
 
 def _cut(schedule: Any, n: int) -> Grid:
     """Return "leading" without its last slot: it ends at t = 0, and has n-1 slots."""
-    step = schedule.length // n
+    step = training_steps(schedule, slots_of(n, 2), "cut") // n
     return grids.from_timesteps(schedule, [k * step for k in reversed(range(n))])
 
 
 def _flow(schedule: Any, n: int, *, t_max: Any = None, t_min: Any = None) -> Grid:
-    """Return equal steps of sigma/(alpha + sigma), which is the time of a flow schedule."""
-    low, *_, high = (float(t) for t in grids.uniform(schedule, 2, t_max=t_max, t_min=t_min).t)
-    first, last = (s / (1 + s) for s in (float(schedule.sigma_bar(t)) for t in (high, low)))
-    parts = (first + (last - first) * k / n for k in range(1, n))
-    return grids.from_timesteps(schedule, [high, *(float(schedule.time("sigma_bar", u / (1 - u))) for u in parts), low])
+    """Return equal steps of u = sigma/(alpha + sigma), which is the time of a flow schedule."""
+    ends = grids.uniform(schedule, slots_of(n), t_max=t_max, t_min=t_min)
+    last, *_, first = (ends.sigma / (ends.alpha + ends.sigma)).tolist()
+    inner = (first + (last - first) * k / n for k in range(1, n))
+    low, *_, high = ends.t.tolist()
+    return grids.from_timesteps(schedule, [high, *(float(schedule.time("sigma_bar", u / (1 - u))) for u in inner), low])
 
 
 _SPAN, _LAST = ("t_max", "t_min"), ("final_alpha",)

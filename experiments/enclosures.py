@@ -7,10 +7,11 @@ costs of docs/findings/enclosures.md are printed. `bdia pages enclosures --recom
 from fractions import Fraction
 
 import numpy as np
+from matplotlib.ticker import LogFormatterMathtext
 from output import dataset, folder, keep
 
 from bdia_numerics import BDIA, DDIM, analysis, grids, problems, schedules, solve
-from bdia_numerics.plots.style import Panel, draw
+from bdia_numerics.plots.style import Panel, draw, error_ticks
 
 SCHEDULE, QUARTER = schedules.vp_linear(), Fraction(1, 4)
 LAW = problems.GaussianMixture([QUARTER, 3 * QUARTER], [[-1], [1]], [QUARTER, QUARTER])
@@ -51,7 +52,11 @@ def figure(found):
         finite = one.where(np.isfinite(one))
         curves = {str(name): (found["width"], finite.sel(curve=name)) for name in found["curve"].values}
         panels.append(Panel(x, y, curves, title=f"{n} slots", log="xy"))
-    return draw(*panels)
+    drawn = draw(*panels)
+    for ax in drawn.axes:
+        error_ticks(ax.xaxis)  # the widths span six decades, too many for plain numbers
+        ax.xaxis.set_major_formatter(LogFormatterMathtext())
+    return drawn
 
 
 def costs():

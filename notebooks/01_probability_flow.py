@@ -173,7 +173,14 @@ assert right_hand_side == eps
 # ### The score of a mixture
 #
 # Let the data be a mixture $\sum_kw_k\,\mathcal N(\mu_k,c_k)$. Then $q_t$ is a mixture too, of
-# $\mathcal N(\alpha_t\mu_k,\;\alpha_t^2c_k+\sigma_t^2)$, and its score is elementary:
+# $\mathcal N(m_k,v_k)$ with $m_k=\alpha_t\mu_k$ and $v_k=\alpha_t^2c_k+\sigma_t^2$. Differentiate the logarithm of
+# $\sum_kw_k\,\mathcal N(z;m_k,v_k)$:
+#
+# $$\nabla\log q_t(z)=\sum_kr_k(z)\,\frac{m_k-z}{v_k},\qquad
+# r_k(z)=\frac{w_k\,\mathcal N(z;m_k,v_k)}{\sum_jw_j\,\mathcal N(z;m_j,v_j)}.$$
+#
+# It is the mean of the components' scores, weighted with the probability $r_k(z)$ that $z$ comes from component $k$.
+# The exact noise prediction is $-\sigma_t$ times it:
 
 # %%
 weights, means, variances = (0.3, 0.7), (-1.0, 1.0), (0.04, 0.09)

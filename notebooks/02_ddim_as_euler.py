@@ -279,6 +279,10 @@ for name, es in misses.items():
         assert abs(slopes[-1] + 1) < 0.05
         if kind == "median" and "asinh" not in name:
             assert np.all(np.abs(slopes + 1) < 0.05)
+medians = {name: [float(np.median(e)) for e in es] for name, es in misses.items()}
+assert medians["quadratic in t"] == [
+    min(at) for at in zip(*medians.values(), strict=True)
+]
 heads = [f"{n} to {2 * n}" for n in many[:-1]]
 Markdown(table(["spacing", "mean over states", *heads], rows))
 
@@ -300,6 +304,11 @@ assert share > 0.5 and strayed >= 2
 # Their error is of the size of the distance of the modes, until the steps are small enough, and then it falls at once.
 # An order that is fitted to such a mean is not an order. The later chapters therefore state the steps on which a fit
 # rests.
+#
+# **Which spacing is best?** On this problem it is the quadratic one. Its median error is the smallest at every $N$, and
+# at 20 steps half of that of the spacing uniform in $\operatorname{asinh}(s)$. Its root mean square differs little from
+# that of equal steps in $t$. Another distribution may have another best grid. What a grid gains is a constant, and no
+# grid raises the order.
 #
 # ### DDIM inversion
 #

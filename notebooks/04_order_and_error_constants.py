@@ -558,9 +558,9 @@ for name, solver in (("BDIA", BDIA(1)), ("DDIM", DDIM())):
 # <details><summary>First steps on exercise 4</summary>
 #
 # [`analysis.best_gamma`](../docs/api/analysis.md) predicts the error of samples from local errors that are carried
-# along exact trajectories, so it needs the distribution. [Choose gamma](../docs/choose-gamma.md) gives rules of thumb.
-# A first candidate for your one number is the standard deviation of the tightest component over the last
-# $\sigma/\alpha$ of the grid. Beware of means over states, which figure 2.3 warns of.
+# along exact trajectories, so it needs the distribution. [Choose gamma](../docs/choose-gamma.md) calls it for the
+# grids of schedulers. A first candidate for your one number is the standard deviation of the tightest component over
+# the last $\sigma/\alpha$ of the grid. Beware of means over states, which figure 2.3 warns of.
 #
 # </details>
 #
@@ -569,7 +569,8 @@ for name, solver in (("BDIA", BDIA(1)), ("DDIM", DDIM())):
 # - [Hairer, Nørsett and Wanner (1993)](https://doi.org/10.1007/978-3-540-78862-1), section III.9, expand the global
 #   error of multistep methods into smooth and parasitic parts. [Skeel (1993)](https://doi.org/10.1007/BF01990352)
 #   treats variable steps of leapfrog.
-# - [Orders](../docs/findings/orders.md) has proved and observed orders of all solvers, and
+# - [Orders](../docs/findings/orders.md) has proved and observed orders of one-step and of exactly invertible solvers,
+#   [multistep solvers](../docs/findings/multistep.md) those of the others, and
 #   [protocols](../docs/findings/protocols.md) the protocols of published comparisons.
 # - [`analysis.symbolic_order`, `observed_order`, `leading_error`](../docs/api/analysis.md) are the functions that this
 #   chapter used.

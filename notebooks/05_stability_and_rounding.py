@@ -479,6 +479,11 @@ Markdown(
 #   $\gamma\ne0$. In floating point it loses digits at a rate that is known beforehand, and `required_dtype` names the
 #   format.
 # - $\gamma=1$ pays with an undamped oscillation where data are tight or slots unequal.
+#
+# **Which $\gamma$ should you take?** Take $\gamma=1$ for round trips and editing, and for samples on a smooth grid.
+# Take a $\gamma$ below 1 for samples alone, if the grid has a short last slot or steps that alternate, or if the data
+# are tight. If you need both on such a grid, take $\gamma$ near 1 and keep the states in float64. `analysis.best_gamma`
+# weighs the two sides on your own grid ([choose gamma](../docs/choose-gamma.md)).
 
 # %% [markdown]
 # You can try this in the explorer: <a href="../explorer.html#gamma">the parasitic root</a> is shown with the roots of
@@ -585,7 +590,8 @@ assert missed[False, 80][0] < 0.1 < 1 < missed[False, 80][1]  # the other way ro
 # coefficient, and the inverse has the reciprocal roots. If sampling damps every parasitic root, the inverse amplifies
 # every one. So both ways cannot be damped by a linear method with constant coefficients. What remains is to alternate
 # between methods, or to pay with a register that is thrown away and made anew, which ends exactness.
-# [Multistep methods](../docs/findings/multistep.md) has the trade-off between order and damping.
+# [How good an exactly invertible method can be](../docs/findings/barrier.md) proves the trade-off between order and
+# damping.
 #
 # </details>
 #

@@ -580,5 +580,5 @@ Markdown(
 #   [Zhang, Niwa and Kleijn (2024)](https://arxiv.org/abs/2304.11328) improve EDM by a related average, IIA.
 # - [Hairer, Nørsett and Wanner (1993)](https://doi.org/10.1007/978-3-540-78862-1), sections II.1 to II.3, have the
 #   order conditions of Runge-Kutta methods.
-# - [Work-precision](../docs/benchmarks.md) compares more solvers, and [`solvers`](../docs/api/solvers.md) has their
-#   programs.
+# - [Observed orders](../docs/findings/orders.md) compares more solvers by error and evaluations, and
+#   [`solvers`](../docs/api/solvers.md) has their programs.

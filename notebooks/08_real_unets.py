@@ -42,7 +42,7 @@ from bdia_numerics.plots.pictures import Sheet, sheets
 from bdia_numerics.plots.style import Panel, draw
 from bdia_numerics.studies import run as run_study
 from bdia_numerics.studies.network_studies import EDITING, EditConfig
-from bdia_numerics.studies.study import records
+from bdia_numerics.studies.records import records
 from bdia_numerics.torch import load, noise
 from bdia_numerics.torch.networks.sampling import refined, rms
 from bdia_numerics.torch.tensors import dtype_named
@@ -351,14 +351,18 @@ rows = [
 Markdown(table(heads.split(" | "), rows))
 
 # %% [markdown]
-# DDIM inversion does not return, and the exact inverses do. Their return says nothing about the edit. EDICT returns
-# well, takes twice the evaluations, and here turns fewer digits into others than DDIM does. The standard deviation of
-# the latent should be 1. Those of DDIM inversion and of EDICT are well below it, and those of BDIA are not.
+# **Which solver edits best?** BDIA with either $\gamma$: it turns every digit into the new one, returns, and has latents
+# of standard deviation 1, as noise has. DDIM inversion turns as many digits, and its edits stay nearer to the source,
+# but it does not return. EDICT returns and takes twice the evaluations, and turns fewer digits than the others. The
+# latents of DDIM inversion and of EDICT have a standard deviation well below 1. So a return says nothing about the
+# edit. Six digits cannot tell apart solvers that turn all of them.
 
 # %% tags=["hide-cell"]
 by_name = {e["solver"]: e for e in edits}
 assert by_name["EDICT(p=93/100)"]["nfe"] == 2 * by_name["DDIM"]["nfe"]
 assert by_name["EDICT(p=93/100)"]["as_target"] < by_name["DDIM"]["as_target"]
+assert all(by_name[name]["as_target"] == 6 for name in config.solvers[:3])
+assert by_name["DDIM"]["distance"] < by_name["BDIA(gamma=1)"]["distance"]
 assert max(by_name[name]["latent_std"] for name in ("DDIM", "EDICT(p=93/100)")) < 0.9
 assert all(
     abs(e["latent_std"] - 1) < 0.05 for e in edits if e["solver"].startswith("BDIA")

@@ -521,7 +521,8 @@ assert coarse.differing_bits == 0
 # ## Further reading
 #
 # - [Maclaurin, Duvenaud and Adams (2015)](https://arxiv.org/abs/1502.03492), section 3, introduce the buffer.
-# - [Bit-exact inversion](../docs/findings/bit-exact.md) has the measurements on networks, and
-#   [`spaces`](../docs/api/spaces.md) has the lattice.
+# - [Bit-exact inversion](../docs/findings/bit-exact.md) has coordinates, range and speed of the lattice,
+#   [growth on a network](../docs/findings/network-growth.md#bits-and-batches) what kernels and batches do to it, and
+#   [`spaces`](../docs/api/spaces.md) its functions.
 # - [When every element comes back](../docs/diffusers.md#when-every-element-comes-back) says what holds on a real
 #   pipeline with float registers.

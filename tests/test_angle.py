@@ -120,7 +120,9 @@ def test_orders_on_smooth_and_alternating_grids_are_those_of_the_program(k, orde
 def test_symmetric_methods_are_stable_both_ways_where_their_roots_are_simple(k):
     for direction in ("sample", "invert"):
         assert analysis.zero_stability(SymmetricMultistep(k, variable="angle"), direction).stable
-    assert not analysis.zero_stability(SymmetricMultistep(k, 1, variable="angle")).stable  # a double root -1
+    assert not analysis.zero_stability(
+        SymmetricMultistep(k, sympy.Integer(1), variable="angle")
+    ).stable  # a double root -1
     zeta, c, c2 = sympy.symbols("zeta c c2")
     found = analysis.characteristic_polynomial(SymmetricMultistep(k, c, c2, "angle"), zeta=zeta)
     rho = (zeta - 1) * (zeta**2 + 2 * c * zeta + 1) * {3: 1, 4: zeta + 1, 5: zeta**2 + 2 * c2 * zeta + 1}[k]

@@ -468,7 +468,7 @@ WRAPPED = {
     "guided": models.guided(OF_COSINE, OF_COSINE, 2),
     "converted": models.as_prediction(OF_COSINE, COSINE, "x0"),
     "converted alone": models.as_prediction(model, COSINE, "v"),
-    "said": models.score(OF_COSINE),
+    "said": models.Predicting(OF_COSINE, "eps"),
     "in the other branch": models.guided(model, OF_COSINE, 2),
     "in a conversion": models.as_prediction(OF_COSINE, VP, "x0"),
 }

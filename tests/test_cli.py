@@ -17,7 +17,7 @@ from bdia_numerics.claims import ledger
 from bdia_numerics.pages import template
 from bdia_numerics.studies import digits
 from bdia_numerics.studies.digits import Choice, Config
-from bdia_numerics.studies.study import records
+from bdia_numerics.studies.records import records
 
 ROOT = Path(__file__).resolve().parent.parent
 runner = CliRunner()

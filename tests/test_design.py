@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ class TwoStages:
     """A Runge-Kutta step, which has no exact inverse."""
 
     weights: tuple = sympy.symbols("b_1 b_2")
+    variable: str = "sigma_bar"
     registers = ("z",)
 
     def step(self, s):
@@ -141,6 +143,7 @@ REFUSED = {
     "stable='one way' is unknown": {"stable": "one way"},
     "order=0 is not an order of a solver": {"order": 0},
     "has alpha in its weights": {"template": "increments"},
+    "variable='log_snr' is unknown: use one of sigma_bar, t, angle": {"template": TwoStages(variable="log_snr")},
     "errors are compared on equal steps alone": {"template": "increments", "order": 1, "order_on": "smooth"},
 }  # fmt: skip
 
@@ -151,6 +154,27 @@ def test_what_cannot_be_found_is_refused_in_a_line(said):
     with pytest.raises(ValueError, match=r"\A.*\Z") as error:
         design(**given)
     assert said in str(error.value)
+
+
+def test_weights_that_the_template_refuses_are_left_out():
+    found = design(
+        BDIA(sympy.Symbol("g")),
+        order=1,
+        schedule=schedules.edm(),
+        steps=6,
+        stable="sample",
+        t_max=10,
+        t_min=Fraction(1, 10),
+    )
+    assert {0, 1} >= {m.weights[sympy.Symbol("g")] for m in found.members if not 0 < m.weights[sympy.Symbol("g")] < 1}
+
+
+def test_members_that_are_unstable_after_all_are_no_design(monkeypatch):
+    from bdia_numerics.analysis.designing import search
+
+    monkeypatch.setattr(search, "zero_stability", lambda *_: SimpleNamespace(stable=False))
+    with pytest.raises(ValueError, match="no weights of order 2 are zero-stable in both directions"):
+        design("two-step", order=2, schedule=VP, steps=6)
 
 
 def test_a_template_without_inverse_can_be_asked_for():
@@ -170,6 +194,9 @@ def test_the_command(tmp_path, monkeypatch):
     assert list(found["best"]["amplification"]) == ["invert"]
     refused = CliRunner().invoke(cli.app, [*words, "2", "--distribution", "modes"])
     assert "--distribution=modes is not a Gaussian on the line" in refused.output
+    for option, value in {"--symmetric": (), "--variable": ("t",)}.items():
+        refused = CliRunner().invoke(cli.app, ["design", "--template", "mine.py:Mine", option, *value])
+        assert refused.exit_code == 2 and f"{option}" in refused.output and "of its own: leave it out" in refused.output
 
 
 @pytest.mark.parametrize(("schedule", "variable"), [(schedules.vp_cosine(), "angle"), (schedules.flow(), "t")])

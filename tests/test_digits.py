@@ -10,7 +10,7 @@ from bdia_numerics.claims.measured import encode_with_one_for_eps
 from bdia_numerics.problems import reference_flow
 from bdia_numerics.studies import digits, run
 from bdia_numerics.studies.digits import DIGITS, Config, contenders, study, study_of
-from bdia_numerics.studies.study import records
+from bdia_numerics.studies.records import records
 
 SMALL = Config(steps=(10, 50), images=4, dtypes=("float64",), spacings=("trailing",))
 EPS = float(np.finfo(np.float64).eps)

@@ -1,6 +1,8 @@
 """The facade, and the names that the pages for users call, say what they take, return and refuse, with an example that runs."""
 
 import ast
+import contextlib
+import dataclasses
 import doctest
 import inspect
 import re
@@ -108,6 +110,29 @@ def test_its_example_runs(name):
         warnings.simplefilter("ignore", UserWarning)  # some examples show what warns
         found = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test)
     assert found.attempted and not found.failed
+
+
+CHOICES = [
+    (solver, field.name)
+    for solver in bdia_numerics.SOLVERS.values()
+    for field in dataclasses.fields(solver)
+    if field.init
+]
+
+
+@pytest.mark.parametrize(("solver", "name"), CHOICES, ids=lambda value: getattr(value, "__name__", value))
+def test_a_solver_says_what_each_parameter_may_be(solver, name):
+    text = inspect.getdoc(solver).partition("Parameters\n----------\n")[2].partition("\n\n")[0]
+    said = re.search(rf"^(?:\w+, )*{name}(?:, \w+)*\n((?: +.*\n?)+)", text, re.MULTILINE)[1]
+    refusal = ""
+    with contextlib.suppress(TypeError):  # a weight, which has no choices
+        try:
+            solver(**{name: "?"})
+        except ValueError as error:
+            refusal = str(error)
+    choices = refusal.partition("use one of ")[2].split(", ")
+    yes_or_no = choices == ["False", "True"]
+    assert not refusal or yes_or_no or f"1 to {choices[-1]}" in said or all(word and word in said for word in choices)
 
 
 def test_what_a_docstring_lacks_is_found():

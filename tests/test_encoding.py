@@ -5,10 +5,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from bdia_numerics import encode, names
+from bdia_numerics import encode, names, schedules
 from bdia_numerics.studies import run
 from bdia_numerics.studies.encoding import ENCODING, EncodeConfig, affordable, surely_better
-from bdia_numerics.studies.study import table, to_clean
+from bdia_numerics.studies.records import table
+from bdia_numerics.studies.study import to_clean
 
 LAW = EncodeConfig(
     ("DDIM", "DDIM by fixed point", "ALF", "BDIA", "DPMSolverPP"),
@@ -87,6 +88,7 @@ def test_the_grid_of_flow_matching_has_equal_steps_of_its_time():
     grid = to_clean("flow", names.schedule("ddpm_linear"), 8)
     steps = np.diff(grid.sigma / (grid.alpha + grid.sigma))
     assert grid.sigma[0] == 0 and steps == pytest.approx(np.full(8, steps[0]), abs=1e-9)
+    assert names.grid("flow")(schedules.flow(), 4).t.tolist() == [0, 0.25, 0.5, 0.75, 1]  # from alpha = 0
 
 
 def test_what_cannot_be_run_is_refused():

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,6 +45,7 @@ def run(line, *registers):
 NAMES = {name: getattr(bdia_numerics, name) for name in bdia_numerics.__all__} | {
     "analysis": analysis,
     "configs": configs,
+    "replace": replace,
     "GridFamily": GridFamily,
     "names": names,
     "problems": problems,
@@ -110,6 +112,8 @@ run("s.model(z)", "z") | a step has no s.model | s has registers
 run("s.z", "z") | a step has no s.z | write z, = s.registers
 run("s.eps('z')", "z") | evaluated at 'z' | pass a register
 invert(BDIA(), model, grid, solved) | state=Solution( | pass the .state of a Solution
+invert(BDIA(), model, grid, replace(solved.state, registers={"z": z})) | state holds z | pass one with z_prev, z
+invert(PLMS(2), model, grid[:1], solve(PLMS(2), model, grid[:1], z).state) | no register keeps the state at the noise end | use encode
 invert(EDICT(), model, grid, solved.state) | not of EDICT( | run the solver that made it
 encode(DDIM(), model, grid, z, 10) | method=10 is not an inversion | a name, such as 'ddim'
 encode(DDIM(), model, grid, z, inversion.DDIMInversion) | method=<class | pass an instance
@@ -130,11 +134,18 @@ PLMS(order=9) | order=9 is unknown | use one of 1, 2, 3, 4
 PLMS(order=2.0) | order=2.0 is unknown | use one of 1, 2, 3, 4
 PLMS(order=True) | order=True is unknown | use one of 1, 2, 3, 4
 Heun("T") | variable='T' is unknown | use t
+SymmetricMultistep(c=1) | c=1 lies outside (-1, 1) | pass a number in (-1, 1)
+SymmetricMultistep(c2="4/5") | c2='4/5' is not a real number | pass a number in (-1, 1)
+SymmetricMultistep(5, 0.8) | c=c2=0.8: two roots are double | pass two different numbers
+EES(0.5) | x=0.5 has no method in this family | pass a number that is not 1
 McCallumFoster(base=RK4) | base=<class | use Euler(), Midpoint(), RK4()
 Rex(base="DDIM") | base='DDIM' | use Euler()
 bdia_numerics.BDAI | no attribute 'BDAI' | use BDIA or CBDIA
 names.solver("bdia:gama=1") | gama is not a parameter of BDIA | which takes gamma
 names.grid("karas") | grid='karas' is unknown | use karras
+names.grid("flow")(VP, 0) | n=0 | needs at least 1 slot
+names.grid("cut")(VP, 5) | cut spacing counts training steps | use grids.uniform
+names.grid("cut")(SD, 0) | n=0 | needs at least 2 slots
 names.distribution("gauss") | distribution='gauss' is unknown | use gaussian
 # Grids
 grids.uniform(20, VP) | the schedule comes before the n | uniform(schedule, n)
@@ -169,6 +180,13 @@ schedules.from_functions("1-t", "t") | alpha='1-t' is not callable | pass a func
 schedules.from_alphas_cumprod([0.9, nan]) | alphas_cumprod=array([0.9, nan]) | pass a finite table
 schedules.from_alphas_cumprod([0.1, 0.5]) | alphas_cumprod[1]=0.5 | must fall strictly and stay in [0, 1]
 VP.alpha("0.5") | t: '0.5' | pass an array of real floats
+schedules.from_functions(lambda t: 1 - t, lambda t: t, variance_preserving=True) | = 0.625 at t=0.25, not 1 | leave it out
+VP.time("angle", 2.0) | angle=2.0 | lies in [0, pi/2]: give one there
+VP.time("sigma_bar", 1000.0) | sigma_bar=1000.0: t=1.17333 is outside the schedule | need 0 <= t <= 1
+VP.time("sigma_bar", -1.0) | sigma_bar=-1.0 is negative | noise levels are at least 0
+VP.time("log_snr", nan) | log_snr=nan: t=nan is outside the schedule | need 0 <= t <= 1
+VP.time("t", 5.0) | t=5 is outside the schedule | need 0 <= t <= 1
+schedules.probability_flow(lambda z, t: z[:1], VP)(z, 0.5) | score(z, t=0.5) has shape (1, 1), z has (2, 1) | return an array like z
 VP.time("sigma", 0.5) | variable='sigma' is unknown | use one of t, sigma_bar
 problems.Gaussian([0.0], std=1.0) | no parameter std=1.0 | use Gaussian(mean, cov=)
 problems.Gaussian([nan], 1.0) | mean contains nan | pass finite numbers
@@ -178,9 +196,16 @@ problems.Product("ab") | factors[0] is a str | pass distributions
 problems.normal_quantiles(2.5) | n=2.5 is not a number of states | pass an int
 problems.reference_flow(model, VP, z, 0.9, 0.1, rtol="1e-6") | rtol='1e-6' is not a number | pass a float
 problems.reference_flow(model, VP, z, 0.9, 0.1, method="rk45") | method='rk45' is unknown | use one of auto
+problems.certified_flow(law, VP, z, 1.9, 0.1) | t=1.9 is outside the schedule | need 0 <= t <= 1
+problems.reference_flow(model, VP, z, 0.9, -0.1) | t_to=-0.1 is outside the schedule | need 0 <= t <= 1
+problems.reference_flow(lambda z, t: z[:1], VP, z, 0.9, 0.1) | model(z, t=0.9) has shape (1, 1) | return an array like z
+law.score(z, [0.5, 0.6], VP) | t=[0.5, 0.6] is not one time | pass a number
+law.model(VP)(z, "1.5") | t=1.5 is outside the schedule | need 0 <= t <= 1
 law.model(grid) | schedule=Grid( | pass one of `schedules`
 law.model(VP, compute_dtype="f4") | compute_dtype='f4' is unknown | use one of float64
 law.sample("3", 0) | n='3' is not a number of draws | pass an int
+law.flow(z, 1.5, 0.5, VP) | t=1.5 is outside the schedule | need 0 <= t <= 1
+law.score(z, -0.5, VP) | t=-0.5 is outside the schedule | need 0 <= t <= 1
 law.score(z, VP, 0.5) | schedule=0.5 is not a schedule | pass one of `schedules`
 # Analysis, models, number systems, studies
 analysis.observed_order(BDIA(), law, "alternate") | family='alternate' is unknown | use alternating
@@ -192,6 +217,16 @@ analysis.zero_stability(BDIA(), "forward") | direction='forward' is unknown | us
 analysis.order_conditions(RK4(), "4") | order='4' is not a whole number | pass an int
 analysis.stability_region(BDIA(), real=(1, -4)) | real=(1, -4) is not a part of the axis | pass (low, high)
 analysis.stability_region(BDIA(), resolution=0) | resolution=0 | give 2 points or more
+analysis.leading_error(BDIA(), law, VP, 1.0, t_max=0.1, t_min=0.9) | t_min=0.9, t_max=0.1 | need t_min < t_max
+analysis.leading_error(BDIA(), law, VP, 1.0, t_max=1.9, t_min=0.1) | t_max=1.9 is outside the schedule | need 0 <= t <= 1
+analysis.Multistep((0, 1, 0), (2,)) | a has 3 weights and b 1 | pass b_1, ..., b_{k-1} to k of a
+analysis.worst_amplification(BDIA(), grid, J_min=-1, J_max=1, sweeps=-1) | sweeps=-1 | give 1 or more
+analysis.model_jacobian(lambda z, t: z[:1], z, 0.5) | model(z, t=0.5) has shape (1, 1) | return an array like z
+analysis.lint(grid, steps=50) | steps: a grid has times of its own | leave it out, or pass a configuration
+analysis.global_error(BDIA(), law, grid, seed=-1) | rng=-1 draws nothing | the seed, an int of at least 0
+inversion.edit_friendly(model, grid.reversed(), z, 0) | grid is a reversed one | pass grid.reversed() of it
+Composed(ALF) | base=<class | use ALF()
+spaces.MPMath(True) | dps=True is not a number of digits | use a positive integer
 analysis.amplification(BDIA(), grid, J="x") | J='x' is not a number | pass d eps/dz
 analysis.inverse_growth(BDIA(), grid, "noise") | prediction='noise' is unknown | use one of eps
 analysis.gaussian_jacobian("1") | variance='1' is not a number | pass a float
@@ -200,6 +235,9 @@ analysis.work_precision([BDIA()], {"p": law}, {"g": grid}, (6,)) | family=Grid( 
 analysis.lint({"_class_name": "DDIMScheduler"}, steps="50") | steps='50' is not a whole number | pass an int
 models.guided(model, model, "7.5") | scale='7.5' is not a guidance scale | pass a finite number
 models.guided(model, None, 7.5) | uncond=None is not callable | pass a function of (z, t)
+models.guided(model, lambda z, t: z[:1], 2)(z, 0.5) | uncond(z, t=0.5) has shape (1, 1), z has (2, 1) | return an array like z
+models.as_prediction(lambda z, t: z[:1], VP, "x0")(z, 0.5) | model(z, t=0.5) has shape (1, 1) | return an array like z
+models.x0(law.model(VP)) | predicts eps, not x0 | convert it with models.as_prediction
 models.counted(grid) | model=Grid( | pass a function of (z, t)
 spaces.Lattice.from_float(z, bits="40") | bits='40' | pass an int from 0 to 59
 spaces.MPMath("50") | dps='50' is not a number of digits | use a positive integer
@@ -214,9 +252,11 @@ testing.assert_order(3, 1) | 3 is not a sampler | pass an object with registers 
 testing.assert_order(BDIA(), 1, family=grid) | family=Grid( | pass a name such as 'alternating'
 testing.assert_order(lambda eps, z: z, 1) | subject=<lambda>(eps, z) does not take | pass a function of (eps, grid, z)
 testing.assert_order(BDIA(), 1, tolerance="x") | tolerance='x' is not a number | pass a float
+testing.assert_order(BDIA(), 3, tolerance=1.5) | tolerance=1.5: orders are 1 apart | pass a number from 0 to below 1
 testing.assert_nfe(BDIA(), 1.5) | per_step=1.5 is not a whole number | pass an int
 testing.assert_exactly_invertible(lambda eps, grid, z: z, invert=3) | invert=3 is not callable | pass a function of (eps, grid, x)
 testing.assert_latent_valid(BDIA(), tolerance=nan) | tolerance=nan is not a number | pass a float
+testing.assert_same(DDIM(), BDIA(), tolerance=float("inf")) | tolerance=inf | pass a number from 0 to below 1
 testing.from_kdiffusion("sample_euler") | function='sample_euler' cannot be called | pass a sampler of k-diffusion
 """
 ROWS = [[part.strip() for part in line.split(" | ")] for line in MISTAKES.strip().splitlines() if line[0] != "#"]
@@ -258,6 +298,13 @@ def test_lists_ints_and_bytes_in_another_order_are_states():
     assert single.z.dtype == np.float32 and single.state.registers["z_prev"].dtype.isnative
 
 
+def test_what_the_start_alone_makes_is_encoded_by_its_reverse():
+    """Nothing is undone there, so that the data came back as their own latent."""
+    for solver, n in ((bdia_numerics.PLMS(4), 3), (bdia_numerics.DPMSolverPP(2), 1)):
+        found = bdia_numerics.encode(solver, MODEL, GRID[:n], Z)
+        assert found.inversion == "solver on the reversed grid" and not np.isclose(found.z, Z).any()
+
+
 def test_names_stand_for_families_and_inversions():
     named, made = (
         testing.order_of(bdia_numerics.DDIM(), family=f, steps=(8, 12, 16, 24, 32), states=2)
@@ -289,7 +336,7 @@ def test_schedulers_and_tensors_are_asked_for_in_words():
     from bdia_numerics.torch import noise, repeatability, sample
     from bdia_numerics.torch.schedulers import BDIAScheduler, SolverScheduler
 
-    scheduler = BDIAScheduler()
+    scheduler, X, T = BDIAScheduler(), torch.zeros(2, 3), torch.tensor([5])
     scheduler.set_timesteps(4)
     for call, *words in (
         (lambda: SolverScheduler(solver=bdia_numerics.BDIA()), "solver=BDIA(", "use solver_spec=, a text"),
@@ -300,6 +347,9 @@ def test_schedulers_and_tensors_are_asked_for_in_words():
         (lambda: sample(bdia_numerics.BDIA(), MODEL, GRID, Z), "z=array(", "pass torch.as_tensor(z)"),
         (lambda: repeatability(MODEL, Z), "z=array(", "pass torch.as_tensor(z)"),
         (lambda: noise((2, 1), GRID, "0", dtype=torch.float32), "seed='0'", "pass an int"),
+        (lambda: noise((2, 1), GRID, 0, dtype=torch.int32), "dtype=torch.int32", "pass one such as torch.float32"),
+        (lambda: scheduler.add_noise(X, X[:1], T), "noise has shape (1, 3), the samples (2, 3)", "draw noise of their"),
+        (lambda: scheduler.add_noise(X, X, T.repeat(3)), "timesteps has 3 times for 2 samples", "or one a sample"),
         (lambda: noise((2, 1), GRID, 0, dtype="float32"), "dtype='float32'", "pass one such as torch.float32"),
         (lambda: testing.assert_order(DDPMScheduler(), 1), "DDPMScheduler adds noise", "no exact solution"),
     ):

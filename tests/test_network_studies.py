@@ -15,7 +15,8 @@ from bdia_numerics.cli import app
 from bdia_numerics.studies import run
 from bdia_numerics.studies.network_studies import EDITING, EditConfig
 from bdia_numerics.studies.network_table import NETWORK_TABLE, TableConfig
-from bdia_numerics.studies.study import assemble, cells, records, table
+from bdia_numerics.studies.records import records, table
+from bdia_numerics.studies.study import assemble, cells
 from bdia_numerics.torch.networks import features
 
 

@@ -98,7 +98,7 @@ import bdia_numerics as bd
 from bdia_numerics import *
 from typer.testing import CliRunner
 from bdia_numerics import cli, plots, solvers, studies
-from bdia_numerics.studies.study import data
+from bdia_numerics.studies.records import data
 
 def said(*words):
     return CliRunner().invoke(cli.app, list(words)).stdout

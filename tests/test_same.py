@@ -28,6 +28,7 @@ from plain_samplers import (
 )
 
 from bdia_numerics import (
+    ALF,
     BDIA,
     CBDIA,
     DDIM,
@@ -210,3 +211,10 @@ def test_every_solver_is_itself_and_no_other_one():
             assert_same(made[one], made[other])
             same.add((one, other))
     assert same == {(name, name) for name in made} | {("DDIM", "IIADDIM"), ("Heun", "IIAEDM"), ("Leapfrog", "BELM")}
+
+
+def test_grids_that_the_solver_does_not_take_are_left_out():
+    angle = ALF(variable="angle")
+    assert len(assert_same(angle, angle)) == 8  # all but the uniform flow, on which no angle is
+    with pytest.raises(ValueError, match="the angle needs a variance-preserving schedule"):
+        assert_same(angle, angle, grid=grids.uniform(schedules.flow(), 4, t_max=0.9, t_min=0.1))

@@ -20,7 +20,7 @@ from bdia_numerics.problems.checks import generator
 from bdia_numerics.program import Solver, inverse_run, record_steps, structure
 from bdia_numerics.program.inverse import own_coefficients
 from bdia_numerics.runs.solving import solve
-from bdia_numerics.spaces import Array, kind_of, plain
+from bdia_numerics.spaces import Array, kind_of, plain, shaped
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
 
@@ -52,7 +52,11 @@ class Asymmetry:
 def difference(model: Model, z: Array, t: Any, v: Array, length: float) -> Array:
     """Return the derivative of the model along v by central differences of fourth order, with steps of eps^(1/5) length."""
     h = z.dtype.type(float(np.finfo(z.dtype).eps) ** 0.2 * length)
-    one, two = (np.asarray(model(z + k * h * v, t)) - np.asarray(model(z - k * h * v, t)) for k in (1, 2))
+
+    def asked(x: Array) -> Array:
+        return np.asarray(shaped(f"model(z, t={t})", model(x, t), z))
+
+    one, two = (asked(z + k * h * v) - asked(z - k * h * v) for k in (1, 2))
     return np.asarray((8 * one - two) / (12 * h))
 
 

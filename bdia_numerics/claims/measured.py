@@ -14,7 +14,7 @@ from bdia_numerics.runs import encoding
 from bdia_numerics.solvers import BDIA, CBDIA, EDICT
 from bdia_numerics.studies import run
 from bdia_numerics.studies.digits import DIGITS, Config, choices, contenders, images, portraits, study, study_of
-from bdia_numerics.studies.study import records
+from bdia_numerics.studies.records import records
 
 Row = Mapping[str, Any]
 

@@ -9,8 +9,8 @@ from typing import Any
 from bdia_numerics.claims.entries import NOT_REPRODUCED
 from bdia_numerics.claims.ledger import statements
 from bdia_numerics.studies import load, protocols
+from bdia_numerics.studies.records import config_of
 from bdia_numerics.studies.reproduction import REPRODUCTION, rows, widened
-from bdia_numerics.studies.study import config_of
 from bdia_numerics.texts import refuse
 
 Verdict = tuple[str, str, str]

@@ -21,7 +21,7 @@ from bdia_numerics.cli.options import (
 )
 from bdia_numerics.formulas import number
 from bdia_numerics.spaces.later import Later
-from bdia_numerics.texts import ratio
+from bdia_numerics.texts import ratio, refuse
 
 search = Later("bdia_numerics.analysis.designing.search")
 templates = Later("bdia_numerics.analysis.designing.templates")
@@ -73,8 +73,8 @@ def design(
     """
     figure_path(figure)
     law, levels = names.distribution(distribution), names.schedule(schedule)
-    if not isinstance(law, problems.Gaussian) or law.dimension != 1:
-        raise ValueError(f"--distribution={distribution} is not a Gaussian on the line: write gaussian:0.5")
+    if not isinstance(law, problems.Gaussian) or law.dimension != 1 or law.mean.any():
+        raise ValueError(f"--distribution={distribution} is not a Gaussian on the line with mean 0: write gaussian:0.5")
     ends = {
         name: ratio(f"--{name.replace('_', '-')}", text) for name, text in (("t_max", t_max), ("t_min", t_min)) if text
     }
@@ -82,6 +82,10 @@ def design(
         variable = variable or search.natural(template, levels, **ends)
         given: Any = templates.multistep(template, symmetric=symmetric, variable=variable)
     else:
+        refuse(
+            (symmetric, f"--symmetric: {template} has weights of its own: leave it out"),
+            (variable, f"--variable={variable}: {template} has a variable of its own: leave it out"),
+        )
         given = names.solver(template)
     with counting("members", None) as advance:
         found = search.design(

@@ -104,7 +104,7 @@ def reproduce(
     from bdia_numerics.studies import given, protocols, run
     from bdia_numerics.studies import reproduction as study
     from bdia_numerics.studies.engine.running import dataset_path, finished
-    from bdia_numerics.studies.study import data as said
+    from bdia_numerics.studies.records import data as said
     from bdia_numerics.studies.study import key, work
 
     name, variants = protocols.protocols("table-1" if table == "figure-1" else table)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 design = Later("bdia_numerics.studies.study")
 plots = Later("bdia_numerics.plots")
+records = Later("bdia_numerics.studies.records")
 studies = Later("bdia_numerics.studies")
 
 ROWS = 40
@@ -56,14 +57,14 @@ def show(study: Study, config: Any, figure: Path | None, as_json: bool) -> None:
         save_figure(figure, plots.figure_of(study, found))
         typer.echo(f"figure: {figure}", err=True)
     if as_json:
-        typer.echo(as_text(design.data(study, found)))
+        typer.echo(as_text(records.data(study, found)))
     else:
         show_rows(study, found)
 
 
 def show_rows(study: Study, found: Any, most: int | None = None) -> None:
     """Print a study's table, at most so many rows of it."""
-    caption, heads, rows = design.table(study, found)
+    caption, heads, rows = records.table(study, found)
     if not rows:
         return
     if caption:
@@ -203,7 +204,7 @@ def encode_table(
     ] = "1",
     states: Annotated[int, typer.Option(help="States of one seed.")] = 16,
     images: Annotated[int, typer.Option(help="Images of one seed.")] = 3,
-    seeds: Annotated[int, typer.Option(help="Seeds, 2 to 10, over which the intervals are.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Seeds, at least 2, over which the intervals are.")] = 5,
     figure: Figure = None,
     as_json: AsJson = False,
 ) -> None:

@@ -142,7 +142,7 @@ def _mutants(only: Sequence[str] | None, *, as_json: bool) -> int:
 def _ledger(decided: Sequence[Decided], results: Dataset | None) -> dict[str, Any]:
     from bdia_numerics.pages.template import versions
     from bdia_numerics.studies.digits import DIGITS
-    from bdia_numerics.studies.study import records
+    from bdia_numerics.studies.records import records
 
     claims = [
         {

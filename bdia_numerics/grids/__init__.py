@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.grids.grid import Grid, Time, build, check_value, decided, ends_of, exact, inside, slots_of
+from bdia_numerics.grids.grid import Grid, Time, build, check_value, decided, ends_of, exact, slots_of
 from bdia_numerics.grids.levels import Between, Index, Levels, Point, Pointwise
 from bdia_numerics.grids.live import Live, live
 from bdia_numerics.grids.recipes import (
@@ -30,6 +30,7 @@ from bdia_numerics.grids.recipes import (
     rounded,
 )
 from bdia_numerics.schedules import Discrete, Schedule
+from bdia_numerics.schedules.base import inside
 from bdia_numerics.spaces import Space
 from bdia_numerics.spaces.values import ordered, share
 from bdia_numerics.texts import shown
@@ -180,7 +181,7 @@ def karras(
     return build(Mapped(schedule, slots, *ends, "karras", exponent, append_zero), space, schedule)
 
 
-def _training_steps(schedule: Schedule, n: int, name: str) -> int:
+def training_steps(schedule: Schedule, n: int, name: str) -> int:
     if not isinstance(schedule, Discrete):
         raise TypeError(f"{name} spacing counts training steps, and {schedule} has none: use grids.uniform")
     if slots_of(n) > schedule.length:
@@ -226,14 +227,14 @@ def leading(
     >>> grids.leading(schedules.stable_diffusion(), 4, steps_offset=1).timesteps
     array([751., 501., 251.,   1.,  -1.])
     """
-    ratio = _training_steps(schedule, n, "leading") // n
+    ratio = training_steps(schedule, n, "leading") // n
     return _integers(schedule, [k * ratio + steps_offset for k in range(n)], final_alpha, space)
 
 
 @ordered
 def linspace(schedule: Schedule, n: int, *, final_alpha: Any = 1, space: Any = spaces.FLOAT64) -> Grid:
     """Return diffusers' "linspace" grid: n rounded times from T-1 to 0, then the final point; see `leading`."""
-    steps = _training_steps(schedule, n, "linspace")
+    steps = training_steps(schedule, n, "linspace")
     return _integers(schedule, rounded(np.linspace(0, steps - 1, n)), final_alpha, space)
 
 
@@ -265,7 +266,7 @@ def trailing(schedule: Schedule, n: int, *, final_alpha: Any = 1, space: Any = s
     >>> grids.trailing(schedules.stable_diffusion(), 4).timesteps
     array([999., 749., 499., 249.,  -1.])
     """
-    steps = _training_steps(schedule, n, "trailing")
+    steps = training_steps(schedule, n, "trailing")
     counted = rounded(np.arange(steps, 0, -steps / n))[:n]
     return _integers(schedule, [k - 1 for k in counted[::-1]], final_alpha, space)
 

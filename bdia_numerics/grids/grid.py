@@ -14,7 +14,7 @@ import numpy as np
 from bdia_numerics import spaces
 from bdia_numerics.grids.levels import Between, Point
 from bdia_numerics.schedules import Schedule
-from bdia_numerics.schedules.base import angle_of, write
+from bdia_numerics.schedules.base import angle_of, inside, write
 from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.spaces.base import decimal
 from bdia_numerics.spaces.showing import Shown
@@ -311,15 +311,6 @@ def slots_of(n: Any, least: int = 1) -> int:
     if n > MOST:
         raise ValueError(f"n={shown(n)} is too large: a grid has at most {MOST} slots")
     return int(n)
-
-
-def inside(schedule: Schedule, name: str, t: Fraction) -> Fraction:
-    """Return a time; ValueError outside the schedule's domain."""
-    low, high = schedule.domain
-    if t < low or (high is not None and t > high):
-        upper = "" if high is None else f" <= {float(high):g}"
-        raise ValueError(f"{name}={float(t):g} is outside the schedule: need {float(low):g} <= t{upper}")
-    return t
 
 
 def ends_of(schedule: Schedule, t_max: Time | None, t_min: Time | None) -> tuple[Fraction, Fraction]:

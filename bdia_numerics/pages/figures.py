@@ -51,9 +51,10 @@ _PAIR = ("DDIM", "DDIM by (23)", "BDIA(gamma=1/2)")
 _GRIDS = ("leading", "cut", "trailing", "quad")
 _GAMMAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _ENCODE = (
-    "DDIM", "DDIM by (23)", "DDIM by fixed point", "PLMS", "BDIA(gamma=1)", "BDIA(gamma=9/10)", "EDICT",
-    "EDICT(shifted=true)", "OBELM", "ALF", "ALF(variable=angle)", "Leapfrog(variable=angle)", "ReversibleHeun", "McCallumFoster",
-    "SymmetricMultistep(variable=angle)",
+    "DDIM", "DDIM by (23)", "DDIM by fixed point", "PLMS", "DPMSolverPP", "BDIA(gamma=1)", "BDIA(gamma=9/10)", "BDIA2", "BDIA3",
+    "CBDIA", "EDICT", "EDICT(shifted=true)", "OBELM", "ALF", "ALF(variable=angle)", "Composed(base=ALF(variable=angle))",
+    "Leapfrog(variable=angle)", "ReversibleHeun", "McCallumFoster", "Rex", "SymmetricMultistep(variable=angle)",
+    "SymmetricMultistep(k=5, variable=angle)",
 )  # fmt: skip
 _ENCODE_GRIDS = ("leading", "trailing", "leading+1", "cut", "quad", "log_snr:t_min=0", "angle", "flow")
 _GUIDED = (
@@ -96,15 +97,15 @@ DATA: dict[str, DataFile] = {
         "encode_table",
         {
             "solvers": _ENCODE,
-            "problems": ("mixture", "tight"),
+            "problems": ("mixture", "tight", "broad"),
             "guidances": (),
             "grids": _ENCODE_GRIDS,
-            "evaluations": (20, 40),
+            "evaluations": (20, 10, 40, 80),  # the first is drawn
             "dtypes": names.NUMPY_DTYPES,
             "network_dtypes": names.NUMPY_DTYPES,
             "images": 4,
         },
-        minutes=4,
+        minutes=2,
     ),
     "encode-network": DataFile("encode_table", minutes=2),
     "encode-guided": DataFile(

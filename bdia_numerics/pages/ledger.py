@@ -12,7 +12,8 @@ from bdia_numerics import plots
 from bdia_numerics.claims.ledger import KINDS, NOT_REPRODUCED, TEXT_WRONG, UNCLEAR, Decided, counted, counts, decide
 from bdia_numerics.formulas import number, typeset
 from bdia_numerics.pages.template import embedded, rendered, versions
-from bdia_numerics.studies.study import Dataset, config_of, records
+from bdia_numerics.studies.records import config_of, records
+from bdia_numerics.studies.study import Dataset
 
 if TYPE_CHECKING:
     from bdia_numerics.studies.digits import Choice, Portrait

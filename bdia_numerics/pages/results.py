@@ -37,8 +37,8 @@ from bdia_numerics.pages.template import embedded, rendered, require_pages
 from bdia_numerics.runs.files import write
 from bdia_numerics.spaces.later import Later
 from bdia_numerics.spaces.showing import Listing, brief
+from bdia_numerics.studies.records import records
 from bdia_numerics.studies.showing import StudyResult
-from bdia_numerics.studies.study import records
 from bdia_numerics.testing import Certified
 
 drawn = Later("bdia_numerics.plots.results")

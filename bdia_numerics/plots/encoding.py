@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from bdia_numerics.formulas import solver_name
-from bdia_numerics.plots.style import canvas, error_ticks, legend_outside, looks, styled
+from bdia_numerics.plots.style import canvas, error_ticks, intervals, legend_outside, looks, solver_rows, styled
 from bdia_numerics.studies.study import Dataset
 
 
@@ -24,25 +24,13 @@ def errors(found: Dataset) -> Figure:
     for panel, target in zip(axes[0], found["target"].values, strict=True):
         for k, grid in enumerate(grids):
             part = found.sel(target=target, grid=grid)
-            middle, low, high = (part[what].values for what in ("latent", "low", "high"))
             places = rows + 0.7 * ((k + 0.5) / len(grids) - 0.5)
-            style = {**styles[str(grid)], "linestyle": "none", "markersize": 3}
-            panel.errorbar(
-                middle, places, xerr=np.abs((low - middle, high - middle)), label=str(grid).partition(":")[0], **style
-            )
-            failed = places[~np.isfinite(middle)]
-            panel.plot(
-                np.full(failed.size, 0.98),
-                failed,
-                "x",
-                color=style["color"],
-                transform=panel.get_yaxis_transform(),
-                gid="missing",
+            intervals(
+                panel, part, "latent", places, str(grid).partition(":")[0], {**styles[str(grid)], "markersize": 3}
             )
         panel.set(xscale="log", xlabel="latent error", title=str(target))
-        error_ticks(panel.xaxis)
-    axes[0, 0].set_yticks(rows, [solver_name(str(text)) for text in solvers])
-    axes[0, 0].invert_yaxis()
+        error_ticks(panel.xaxis, 5)
+    solver_rows(axes[0, 0], solvers)
     legend_outside(figure, 4)
     return figure
 

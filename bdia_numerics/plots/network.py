@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from bdia_numerics.formulas import number, solver_name
 from bdia_numerics.plots.pictures import Sheet, sheets
-from bdia_numerics.plots.style import canvas, error_ticks, legend_outside, looks, styled
+from bdia_numerics.plots.style import canvas, error_ticks, intervals, legend_outside, looks, solver_rows, styled
 from bdia_numerics.studies.study import Dataset
 
 
@@ -24,22 +24,15 @@ def bars(found: Dataset) -> Figure:
     for panel, name in zip(axes[0], found["grid"].values, strict=True):
         for k, budget in enumerate(budgets):
             part = found.sel(grid=name, evaluations=budget)
-            middle, low, high = (part[what].values for what in ("frechet", "low", "high"))
-            style = {**styles[str(budget)], "linestyle": "none"}
-            offset = 0.2 * (k - (len(budgets) - 1) / 2)
-            ends = np.abs((low - middle, high - middle))
-            panel.errorbar(middle, rows + offset, xerr=ends, label=f"{budget} evaluations", **style)
-            failed = rows[~np.isfinite(middle)] + offset
-            at = np.full(failed.size, 0.98), failed
-            panel.plot(*at, "x", color=style["color"], transform=panel.get_yaxis_transform(), gid="missing")
+            places = rows + 0.2 * (k - (len(budgets) - 1) / 2)
+            intervals(panel, part, "frechet", places, f"{budget} evaluations", styles[str(budget)])
         panel.axvline(floor, color="0.6", linewidth=0.8, label="training images")
         panel.set(xscale="log", xlabel="Frechet distance", title=name)
     # An interval of few images reaches to 0, which a logarithmic axis would follow without end.
     axes[0, 0].set_xlim(left=float(np.nanmin([floor, *found["frechet"].values.ravel()])) / 2)
     for panel in axes[0]:
         error_ticks(panel.xaxis)
-    axes[0, 0].set_yticks(rows, [solver_name(str(text)) for text in solvers])
-    axes[0, 0].invert_yaxis()
+    solver_rows(axes[0, 0], solvers)
     legend_outside(figure, len(budgets) + 1)
     return figure
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bdia_numerics.formulas import solver_name
-from bdia_numerics.plots.style import Panel, canvas, draw, error_ticks, line, looks, styled
+from bdia_numerics.plots.style import Panel, canvas, draw, error_ticks, line, looks, missing, solver_rows, styled
 from bdia_numerics.studies.study import Dataset
 
 _UNIT = 1.0
@@ -93,12 +93,9 @@ def on_network(found: Dataset) -> Figure:
             label=dtype,
             **(look | {"linestyle": "none"}),
         )
-        bad = ~np.isfinite(errors)
-        edge = right.get_yaxis_transform()
-        right.plot(np.full(bad.sum(), 0.99), rows[bad] + over, "x", color=look["color"], transform=edge, gid="missing")
+        missing(right, rows[~np.isfinite(errors)] + over, look)
     right.set(xscale="log", xlabel="rms error of the noise that comes back")
-    left.set_yticks(rows, [solver_name(s) for s in solvers])
-    left.invert_yaxis()
+    solver_rows(left, solvers)
     for ax in (left, right):
         error_ticks(ax.xaxis)
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1 if ax is left else 2)

@@ -19,6 +19,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from bdia_numerics.formulas import solver_name
+
 STYLE: Any = mpl.rc_params_from_file(Path(__file__).with_name("bdia.mplstyle"), use_default_template=False)
 """What the style sheet sets; users have it by ``matplotlib.pyplot.style.use("bdia_numerics.plots.bdia")``."""
 styled = mpl.rc_context(STYLE)
@@ -104,14 +106,35 @@ def plain_ticks(axis: Any) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def error_ticks(axis: Any) -> None:
-    """Label a logarithmic axis with powers of ten, or with plain numbers where it spans too few decades for them."""
+def error_ticks(axis: Any, most: int = 7) -> None:
+    """Label a logarithmic axis with so many powers of ten at most, or with plain numbers where it spans too few decades for them."""
     low, high = sorted(axis.get_view_interval())
     if np.log10(high / low) < _FEW_DECADES:
         plain_ticks(axis)
     else:
-        axis.set_major_locator(LogLocator(10, numticks=7))
+        axis.set_major_locator(LogLocator(10, numticks=most))
         axis.set_minor_locator(NullLocator())
+
+
+def missing(ax: Any, rows: Any, look: Mapping[str, Any]) -> None:
+    """Draw a cross at the right edge in each row whose value is not finite."""
+    edge = ax.get_yaxis_transform()
+    ax.plot(np.full(len(rows), 0.98), rows, "x", color=look["color"], transform=edge, gid="missing")
+
+
+def intervals(ax: Any, part: Any, what: str, rows: Any, label: str, look: Mapping[str, Any]) -> None:
+    """Draw the values of a part of a dataset with their intervals, `low` to `high`, one a row."""
+    middle, low, high = (part[name].values for name in (what, "low", "high"))
+    ends = np.abs((low - middle, high - middle))
+    ax.errorbar(middle, rows, xerr=ends, label=label, **{**look, "linestyle": "none"})
+    missing(ax, rows[~np.isfinite(middle)], look)
+
+
+def solver_rows(ax: Any, solvers: Iterable[Any]) -> None:
+    """Name the rows of solvers, the first one on top."""
+    names = [solver_name(str(text)) for text in solvers]
+    ax.set_yticks(np.arange(len(names)), names)
+    ax.invert_yaxis()
 
 
 def line(ax: Any, x: Iterable[Any], y: Iterable[Any], **look: Any) -> None:

@@ -182,9 +182,7 @@ def _block(ax: Any, block: Block, top: float) -> float:
 
 def _places(block: Block) -> list[float]:
     """Return the middles of the columns: the paper's are narrow, since they have no interval."""
-    first = 0.2 if block.published == 1 else 0.16
+    first = {1: 0.2, 2: 0.16}.get(block.published, 0.12)
     published = [first + 0.08 * k for k in range(block.published)]
-    measured = np.linspace(
-        published[-1] + (0.16 if block.published < 3 else 0.13), 0.93, len(block.heads) - block.published
-    )
+    measured = np.linspace(published[-1] + 0.24 - 0.02 * block.published, 0.93, len(block.heads) - block.published)
     return [*published, *map(float, measured)]

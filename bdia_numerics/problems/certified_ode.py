@@ -22,6 +22,7 @@ from bdia_numerics.problems.enclosures import Ball, Parts, Vector, ball_mixture,
 from bdia_numerics.problems.mixtures import Law
 from bdia_numerics.problems.problem import Certificate, CertifiedFlow
 from bdia_numerics.problems.scores import generic_score
+from bdia_numerics.schedules.base import SINGLE, inside
 from bdia_numerics.spaces.mean_value import carries_slopes
 from bdia_numerics.spaces.precision import Shared
 from bdia_numerics.spaces.values import ordered
@@ -75,7 +76,7 @@ def certified_flow(
     TypeError
         For what is not a mixture, and for states with derivatives.
     ValueError
-        For alpha = 0, and where `max_steps` are used up, as for atoms near sigma = 0.
+        For times outside the schedule, alpha = 0, and where `max_steps` are used up, as for atoms near sigma = 0.
     ArithmeticError
         Where no step keeps the radius finite: take more bits or a smaller ball.
     """
@@ -89,7 +90,7 @@ def certified_flow(
     if any(map(carries_slopes, array.flat)):
         raise TypeError("z carries derivatives, which the Taylor steps do not move: pass balls")
     with space.working():
-        levels = [marginal(schedule, space.number(t), space) for t in (t_from, t_to)]
+        levels = [marginal(schedule, space.number(inside(schedule, "t", t, SINGLE)), space) for t in (t_from, t_to)]
         for (alpha, _), t in zip(levels, (t_from, t_to), strict=True):
             if not alpha > 0:
                 raise ValueError(f"alpha = 0 at t={t}: sigma/alpha is infinite there, take a time with alpha > 0")

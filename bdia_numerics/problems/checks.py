@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
+from bdia_numerics.schedules.base import SINGLE, inside
 from bdia_numerics.spaces import Array
+from bdia_numerics.spaces.base import decimal
 from bdia_numerics.spaces.later import mp
 from bdia_numerics.spaces.values import of_kind
 from bdia_numerics.texts import shown
@@ -247,7 +249,10 @@ def marginal(
     if spaces.is_float(t) and t != t:
         raise ValueError(f"t={t} is not a number: pass a finite time")
     of_kind("schedule", "schedule", schedule, "alpha", "sigma")
-    time = space.number(t)
+    if np.ndim(t):
+        raise TypeError(f"t={shown(t)} is not one time: pass a number, and states of one time at once")
+    t = decimal(t) if isinstance(t, str) else t
+    time = space.number(inside(schedule, "t", t, SINGLE))
     level = space.number(schedule.alpha(time)), space.number(schedule.sigma(time))
     if memory is not None:
         if len(memory) >= _REMEMBERED:

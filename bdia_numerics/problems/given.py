@@ -56,7 +56,7 @@ class GivenFunction(Problem):
         name = self.predicts
         if self.schedule is not None:
             of_kind("schedule", "schedule", self.schedule)
-        whole("dimension", self.dimension, least=1)
+        object.__setattr__(self, "dimension", whole("dimension", self.dimension, least=1))
         if self.sampler is not None:
             takes("sample", self.sampler, "n", "rng")
         arguments = 3 if self.schedule is None else 2

@@ -274,7 +274,7 @@ class Problem:
         Raises
         ------
         ValueError
-            For NaN states, a last axis that is not D, and times without a density (atoms at sigma = 0).
+            For NaN states, a last axis that is not D, times outside the schedule, and times without a density (atoms at sigma = 0).
         TypeError
             Where the number system lacks the functions of the flow.
         """

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from bdia_numerics import spaces
+from bdia_numerics.schedules.base import SINGLE, inside
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.base import GenericArithmetic
 from bdia_numerics.spaces.values import ordered
@@ -220,7 +221,8 @@ def reference_flow(
     Raises
     ------
     ValueError
-        For alpha = 0 at either time, NaN states, unknown methods and tolerances that float64 cannot keep.
+        For times outside the schedule, alpha = 0 at one of them, NaN states, a model that gives another shape, unknown methods,
+        and tolerances that float64 cannot keep.
     TypeError
         For states that are not floats, and Taylor steps on a model that is not a distribution's.
     ImportError
@@ -243,7 +245,7 @@ def reference_flow(
         raise ValueError(f"rtol={shown(rtol)}: use a tolerance between {_FINEST[chosen]:.1e} and 1e-2")
     begin, end = spaces.FLOAT64.number(t_from), spaces.FLOAT64.number(t_to)
     for name, t in (("t_from", begin), ("t_to", end)):
-        if schedule.alpha(t) == 0:
+        if schedule.alpha(inside(schedule, name, t, SINGLE)) == 0:
             raise ValueError(f"{name}={t}: alpha is 0 there, so y = z/alpha has no value; use a time with alpha > 0")
     if begin == end or array.size == 0:
         return ReferenceFlow(array.copy(), 0.0, 0.0, 0, "identity")
@@ -326,9 +328,9 @@ def right_hand_side(
     def slope(s: float, y: Array) -> Array:
         # A root found for s may miss the ends of the schedule's domain by a rounding.
         t = min(max(float(schedule.time("sigma_bar", min(max(s, least), most))), earliest), latest)
-        output = spaces.plain(f"model(z, t={t})", model(schedule.alpha(t) * y.reshape(shape), t))
+        z, name = schedule.alpha(t) * y.reshape(shape), f"model(z, t={t})"
         # A copy: the integrator keeps slopes, and a model may write every output into one array.
-        return np.array(output, dtype=np.float64).ravel()
+        return np.array(spaces.plain(name, spaces.shaped(name, model(z, t), z)), dtype=np.float64).ravel()
 
     return slope
 

@@ -8,14 +8,12 @@ from bdia_numerics.program.inverse import (
     NotInvertibleError,
     condition_of,
     end_without_inverse,
-    inverse_latex,
     inverse_run,
     invertibility,
-    latex,
     parameters,
-    step_latex,
     symbolised,
 )
+from bdia_numerics.program.latex import inverse_latex, latex, step_latex
 from bdia_numerics.program.lattice import NotOnLatticeError, lattice_plan
 from bdia_numerics.program.ops import Parameter, Slot, Trace
 from bdia_numerics.program.plan import Plan, make_plan

@@ -1,8 +1,6 @@
 """The derived inverse: every operation undone in reverse order, each assignment solved for what it overwrote.
 
 Whether a solver has one, and under which condition on its parameters, is read from the same derivation on symbols.
-
-The step and its inverse are printed as formulas from the program.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import combinations
@@ -19,7 +16,7 @@ from typing import Any
 from bdia_numerics import grids
 from bdia_numerics.formulas import expression
 from bdia_numerics.grids import Grid
-from bdia_numerics.program.ops import Combine, Evaluate, Mix, Op, Parameter, rows
+from bdia_numerics.program.ops import Combine, Evaluate, Mix, Op, Parameter
 from bdia_numerics.program.refusal import refusal
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import Run, Segment, record_steps
@@ -41,9 +38,9 @@ class NotInvertibleError(ValueError):
         taken at a version that has been overwritten.
     slot : int
         Index i of the slot, from t_i to t_{i-1}.
-    operation : Combine or Mix
-        The operation that cannot be undone.
-    missing : int
+    operation : Combine, Mix or None
+        The operation that cannot be undone; None where the start makes the whole run, and keeps no state at the noise end.
+    missing : int or None
         Number of the value that is gone.
 
     Examples
@@ -58,7 +55,7 @@ class NotInvertibleError(ValueError):
     lost 1
     """
 
-    def __init__(self, message: str, *, kind: str, slot: int, operation: Op, missing: int) -> None:
+    def __init__(self, message: str, *, kind: str, slot: int, operation: Op | None, missing: int | None) -> None:
         super().__init__(message)
         self.kind, self.slot, self.operation, self.missing = kind, slot, operation, missing
 
@@ -368,161 +365,3 @@ def condition_of(solver: Solver) -> str | None:
         refusal(error)
         return None
     return str(verdict) if verdict.invertible else None
-
-
-_LETTERS = ("t", r"\alpha", r"\sigma", r"\dot\alpha", r"\dot\sigma")  # of a point's values
-_I = 3  # slots below the printed one, so that i - 1, i - 2 exist on the symbolic grid
-
-
-def step_latex(solver: Solver, *, symbols: bool = True, exploding: bool = False) -> str:
-    r"""Return the step from t_i to t_{i-1} in LaTeX, one line per assignment.
-
-    Parameters
-    ----------
-    solver
-        Any object with `registers` and `step`.
-    symbols
-        Whether numerical parameters appear as symbols (True) or with their values.
-    exploding
-        Whether alpha is 1, as in EDM, which makes the coefficients short.
-
-    Returns
-    -------
-    str
-        An environment `aligned`.
-
-    Raises
-    ------
-    TypeError
-        For what is not a solver, and for a step that cannot be done with symbols.
-
-    Examples
-    --------
-    >>> from bdia_numerics import Leapfrog, step_latex
-    >>> print(step_latex(Leapfrog(), exploding=True))
-    \begin{aligned}z_{i-1} &= z_{i+1} +\left(\sigma_{i-1} - \sigma_{i+1}\right)\, \hat\epsilon(z_{i}, i)\end{aligned}
-    """
-    run = _run(solver, symbols, exploding)
-    return _print(run, run.segments[0])
-
-
-def inverse_latex(solver: Solver, *, symbols: bool = True, exploding: bool = False) -> str:
-    r"""Return the derived inverse of the step in LaTeX, one line per assignment; arguments as for `step_latex`.
-
-    Parameters
-    ----------
-    solver, symbols, exploding
-        As for `step_latex`.
-
-    Returns
-    -------
-    str
-        An environment `aligned`.
-
-    Raises
-    ------
-    NotInvertibleError
-        If the solver is not exactly invertible.
-
-    Examples
-    --------
-    >>> from bdia_numerics import Leapfrog, inverse_latex
-    >>> print(inverse_latex(Leapfrog(), exploding=True))
-    \begin{aligned}z_{i+1} &= z_{i-1} +\left(\sigma_{i+1} - \sigma_{i-1}\right)\, \hat\epsilon(z_{i}, i)\end{aligned}
-    """
-    inverse, _ = inverse_run(_run(solver, symbols, exploding))
-    return _print(inverse, inverse.segments[-1])
-
-
-def latex(solver: Solver) -> str:
-    """Return the step and, where there is one, its derived inverse in LaTeX between dollar signs, as notebooks set a solver."""
-    texts = [rf"\text{{step}}\quad {step_latex(solver)}"]
-    with suppress(NotInvertibleError):
-        texts.append(rf"\text{{inverse}}\quad {inverse_latex(solver)}")
-    return "\n\n".join(f"$\\displaystyle {text}$" for text in texts)
-
-
-def _run(solver: Solver, symbols: bool, exploding: bool) -> Run:
-    grid = grids.symbolic(_I + structure(solver).depth)
-    if exploding:
-        grid = grids.from_values(grid.t, [1] * (grid.n + 1), grid.sigma)
-    return record_steps(symbolised(solver) if symbols else solver, grid)
-
-
-def _print(run: Run, segment: Segment) -> str:
-    labels = _Labels(run, segment)
-    lines = []
-    for op in segment.ops:
-        if isinstance(op, Evaluate):
-            labels.evaluation(op)
-        lines += [f"{labels.of(target)} &= {labels.sum(terms)}" for target, _, terms in rows(op)]
-    return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"
-
-
-class _Labels:
-    """Names of values: the register's letter with its time, primed where two versions stand at one time."""
-
-    def __init__(self, run: Run, segment: Segment) -> None:
-        self.run = run
-        self.labels: dict[int, str] = {}
-        self.definitions = run.definitions()
-        self.times = _times(run)
-        self.symbols = _symbols(run, self.times)
-        final = {h.number for h in (*segment.before.values(), *segment.after.values())}
-        for number in sorted(final):
-            self._name(number)
-
-    def of(self, number: int) -> str:
-        definition = self.definitions.get(number)
-        if number not in self.labels and isinstance(definition, Evaluate):  # remembered from another slot
-            self.evaluation(definition)
-        return self.labels[number] if number in self.labels else self._name(number)
-
-    def _name(self, number: int) -> str:
-        name, _, time = self.run.trace.names[number].partition(" at ")
-        letter = name.split("_")[0] if time else "w"
-        label = f"{letter}_{{{self.times[time]}}}" if time else letter
-        # Two versions at one time, as the two states of a coupled solver have, are told apart by primes.
-        while label in self.labels.values():
-            label = label.replace(letter, letter + "'", 1)
-        self.labels[number] = label
-        return label
-
-    def evaluation(self, op: Evaluate) -> None:
-        self.labels[op.target] = rf"\hat\epsilon({self.of(op.argument)}, {self.times[str(op.time)]})"
-
-    def sum(self, terms: tuple[tuple[Any, int], ...]) -> str:
-        parts = []
-        for c, number in terms:
-            scalar = sympy.factor(c).subs(self.symbols, simultaneous=True)
-            if scalar == 0:
-                continue
-            body, sign, value = expression(scalar, tex=True), "+", self.of(number)
-            if body.startswith("-"):  # a minus stands before the term, not inside its brackets
-                body, sign = expression(-scalar, tex=True), "-"
-            body = rf"\left({body}\right)" if scalar.is_Add else body
-            parts.append(sign + (value if body == "1" else f"{body}\\, {value}"))
-        text = " ".join(parts)
-        return text.removeprefix("+") or "0"
-
-
-def _times(run: Run) -> dict[str, str]:
-    r"""Return the label of each time: i with an offset for an index of the grid, \tau, \tau', ... for those in between."""
-    held = [h.time for segment in run.segments for h in (*segment.before.values(), *segment.after.values())]
-    labels: dict[str, str] = {}
-    between: dict[Any, str] = {}  # by the time itself, which may be reached from either side
-    for time in dict.fromkeys((*run.trace.points, *(key[1] for key in run.trace.evaluations), *held)):
-        if isinstance(time, int):
-            labels[str(time)] = "i" if time == _I else f"i{time - _I:+d}"
-        else:
-            labels[str(time)] = between.setdefault(run.trace.point(time).t, r"\tau" + "'" * len(between))
-    return labels
-
-
-def _symbols(run: Run, times: dict[str, str]) -> dict[Any, Any]:
-    return {
-        symbol: sympy.Symbol(rf"{letter}_{{{times[str(time)]}}}")
-        for time, point in run.trace.points.items()
-        for letter, symbol in zip(_LETTERS, point, strict=True)
-        if isinstance(symbol, sympy.Symbol)
-    }

@@ -222,36 +222,39 @@ Parameter = Number | OfSlot | Any
 """A solver's parameter: a number, a function of the slot, or a symbol, whose type is sympy's own matter."""
 
 
-def in_unit_interval(name: str, value: object, allow_any: bool) -> None:
-    """Raise unless a constant lies in [0, 1].
+def in_interval(
+    name: str, value: object, low: int, high: int, *, interior: bool = False, allow_any: bool | None = None
+) -> None:
+    """Raise unless a constant lies between two ends, with `interior` strictly; a symbol or a function of the slot may be anything.
 
     Raises
     ------
     TypeError
         For an array, a list, a complex number, a bool, text, or None.
     ValueError
-        For a number outside [0, 1] or NaN, unless `allow_any`.
+        For a number outside or NaN, unless `allow_any`; None is a solver without that option.
     """
     if hasattr(value, "free_symbols"):
         return
     if callable(value) and not isinstance(value, type):
         takes(name, value, "slot")
         return
+    interval = f"({low}, {high})" if interior else f"[{low}, {high}]"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(
-            f"{name}={shown(value)} is not a real number: pass a number in [0, 1], a symbol, or a function of the slot"
+            f"{name}={shown(value)} is not a real number: pass a number in {interval}, a symbol, or a function of the slot"
         )
-    if value != value:
-        raise ValueError(f"{name}={shown(value)} is not a number: pass one in [0, 1]")
-    if not allow_any and not 0 <= value <= 1:  # type: ignore[operator]
-        raise ValueError(
-            f"{name}={shown(value)} lies outside [0, 1]: pass a number in [0, 1], or allow_any=True to go there on purpose"
-        )
+    number: Any = value
+    if number != number:
+        raise ValueError(f"{name}={shown(value)} is not a number: pass one in {interval}")
+    if not (allow_any or (low < number < high if interior else low <= number <= high)):
+        also = "" if allow_any is None else ", or allow_any=True to go there on purpose"
+        raise ValueError(f"{name}={shown(value)} lies outside {interval}: pass a number in {interval}{also}")
 
 
 def checked(solver: Any, *parameters: str, **options: Sequence[object]) -> None:
     """Refuse a solver whose parameters lie outside [0, 1], unless it allows any, or an option of which is none of its choices."""
     for name in parameters:
-        in_unit_interval(name, getattr(solver, name), solver.allow_any)
+        in_interval(name, getattr(solver, name), 0, 1, allow_any=solver.allow_any)
     for name, choices in options.items():
         one_of(name, getattr(solver, name), choices)

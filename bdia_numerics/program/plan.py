@@ -28,6 +28,11 @@ class Call:
     dead: tuple[int, ...] = ()
     at: Scalar = None
 
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """What it reads, as of other instructions."""
+        return (self.argument,)
+
 
 @dataclass(frozen=True, slots=True)
 class Sum:
@@ -220,10 +225,6 @@ def _drafts(ops: Iterable[Op], run: Run, space: Space) -> Iterable[Instruction]:
             yield Sum(target, tuple(space.coefficient(c) for c, _ in pairs), tuple(n for _, n in pairs))
 
 
-def _sources(draft: Instruction) -> tuple[int, ...]:
-    return (draft.argument,) if isinstance(draft, Call) else draft.sources
-
-
 def _without_unused(drafts: list[list[Instruction]], held: list[dict[str, Held]]) -> list[list[Instruction]]:
     """Drop what no later instruction and no register uses, such as a conversion that a solver never asked for."""
     used = {h.number for after in held for h in after.values()}
@@ -234,7 +235,7 @@ def _without_unused(drafts: list[list[Instruction]], held: list[dict[str, Held]]
         for draft in reversed(stage):
             if draft.target in used:
                 kept.append(draft)
-                used.update(_sources(draft))
+                used.update(draft.sources)
         result.append(kept[::-1])
     return result[::-1]
 
@@ -244,7 +245,7 @@ def _last_uses(drafts: list[list[Instruction]], run: Run) -> dict[int, tuple[int
     last: dict[int, tuple[int, int]] = {h.number: (-1, 0) for h in run.inputs.values()}
     for k, (segment, stage) in enumerate(zip(run.segments, drafts, strict=True)):
         for m, draft in enumerate(stage):
-            last.update(dict.fromkeys((*_sources(draft), draft.target), (k, m)))
+            last.update(dict.fromkeys((*draft.sources, draft.target), (k, m)))
         # A model that raises leaves the state that the slot began with.
         asked = max((m for m, draft in enumerate(stage) if isinstance(draft, Call)), default=-1)
         for h in segment.before.values():

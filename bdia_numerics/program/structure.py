@@ -253,6 +253,11 @@ class Structure:
         """Number of slots that the start takes."""
         return max(self.lags)
 
+    @property
+    def keeps_noise(self) -> bool:
+        """Whether a register holds the state furthest from the data, not a prediction that was made there."""
+        return (self.depth, STATE) in zip(self.lags, self.kinds, strict=True)
+
     def end_index(self, name: str) -> int:
         """Index at which a register stands after the last step."""
         return self.lags[self.registers.index(name)]

@@ -236,8 +236,14 @@ def has_inverse(solver: Solver, grid: Grid, kind: str, space: Space) -> bool:
 
 def _inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
     def make() -> Plan:
-        run = record_steps(solver, grid, kind, space.written)
-        return _plan(solver, inverse_run(run)[0], space, forward=run)
+        run, shape = record_steps(solver, grid, kind, space.written), structure(solver)
+        back, _ = inverse_run(run)
+        if not shape.keeps_noise:  # without a step after the start there is nothing that cannot be undone
+            raise NotInvertibleError(
+                f"the start takes {shape.depth} slots, and no register keeps the state at the noise end",
+                kind="lost", slot=grid.n, operation=None, missing=None,
+            )  # fmt: skip
+        return _plan(solver, back, space, forward=run)
 
     return _cached(grid, ("inverse", solver, identity(solver, grid), kind, space.scalars), make)
 

@@ -204,3 +204,5 @@ def check_state(state: State, solver: Solver, grid: Grid, first: int, prediction
         raise ValueError(
             f"state stands at indices {dict(state.times)}, and this run begins at {expected}: pass the state of that end"
         )
+    if {*state.registers} != {*expected}:
+        raise ValueError(f"state holds {', '.join(state.registers)}: pass one with {', '.join(expected)}")

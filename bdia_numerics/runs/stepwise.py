@@ -21,7 +21,7 @@ from bdia_numerics.program import Plan, Solver, Structure, identity, structure
 from bdia_numerics.program.ops import Held
 from bdia_numerics.program.plan import Call, Stage
 from bdia_numerics.runs.state import State
-from bdia_numerics.spaces import Memory, Space, admitted, plain, tree
+from bdia_numerics.spaces import Memory, Space, admitted, plain, shaped, tree
 from bdia_numerics.spaces.showing import Shown
 from bdia_numerics.spaces.values import share
 
@@ -493,6 +493,5 @@ def _check_output(space: Memory, output: Any, z: Any, t: Any) -> None:
         raise TypeError(
             f"model(z, t={t}) is a {type(output).__name__}: wrap the network in bdia_numerics.torch.NetworkModel"
         )
-    if np.shape(output) != np.shape(z):
-        raise ValueError(f"model(z, t={t}) has shape {np.shape(output)}, z has {np.shape(z)}: return an array like z")
-    admitted(space, f"model(z, t={t})", plain(f"model(z, t={t})", output))
+    name = f"model(z, t={t})"
+    admitted(space, name, plain(name, shaped(name, output, z)))

@@ -84,7 +84,30 @@ def vp_linear(beta_min: Real = 0.1, beta_max: Real = 20.0) -> VPLinear:
 
 @ordered
 def vp_cosine(s: Real = 0.008) -> VPCosine:
-    """Return the cosine schedule on t in [0, 1]; ValueError unless 0 <= s < 1."""
+    """Return the cosine schedule, t in [0, 1] (Nichol and Dhariwal 2021).
+
+    Parameters
+    ----------
+    s
+        Offset of the cosine, which keeps the noise at the data end from vanishing too fast.
+
+    Returns
+    -------
+    VPCosine
+        alpha is cos(pi/2 (t+s)/(1+s)), divided by its value at t = 0.
+
+    Raises
+    ------
+    ValueError
+        Unless 0 <= s < 1.
+
+    Examples
+    --------
+    >>> from bdia_numerics import schedules
+    >>> schedule = schedules.vp_cosine()
+    >>> round(schedule.alpha(0.5), 4), round(schedule.sigma(0.5), 4)
+    (0.7027, 0.7114)
+    """
     return VPCosine(_real("s", s))
 
 
@@ -126,7 +149,7 @@ def from_functions(
     t_min, t_max
         The interval on which they are asked.
     variance_preserving
-        Says that alpha^2 + sigma^2 = 1.
+        Says that alpha^2 + sigma^2 = 1, which is checked at the ends and at three times between them.
 
     Returns
     -------
@@ -138,7 +161,7 @@ def from_functions(
     TypeError
         If one is not callable.
     ValueError
-        Unless t_min < t_max.
+        Unless t_min < t_max, and if `variance_preserving` is said of functions of which it is not true.
 
     Examples
     --------

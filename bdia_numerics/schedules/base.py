@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 from functools import wraps
+from numbers import Real
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,6 +18,8 @@ from bdia_numerics.texts import shown
 
 _NAN_TIMES = "t holds NaN: pass finite times"
 VARIABLES = ("t", "sigma_bar", "log_snr", "half_log_snr", "angle")
+SINGLE = Fraction(1, 2**23)
+"""Rounding of single precision."""
 _ROUNDED = 10**5
 """One over what alpha^2 + sigma^2 of a table in float32 may miss of 1."""
 
@@ -128,15 +131,35 @@ def known(variable: str) -> str:
     return variable
 
 
+def inside(schedule: Any, name: str, t: Any, slack: Fraction | int = 0) -> Any:
+    """Return a time; ValueError for NaN and outside a schedule's domain by more than the slack, a part of the larger end, at least of 1.
+
+    Of symbols and balls it is not known where they are, nor of other people's schedules where they end.
+    """
+    if not isinstance(t, Real) or not hasattr(schedule, "domain"):
+        return t
+    low, high = schedule.domain
+    value, slack = t if isinstance(t, Fraction) else float(t), slack * max(1, low, high or 0)
+    if not low - slack <= value or (high is not None and value > high + slack):
+        upper = "" if high is None else f" <= {float(high):g}"
+        raise ValueError(f"{name}={float(t):g} is outside the schedule: need {float(low):g} <= t{upper}")
+    return t
+
+
+def preserves(total: Scalar) -> bool:
+    """Say whether alpha^2 + sigma^2 is 1, up to the rounding of tables in single precision."""
+    return bool(-1 < _ROUNDED * (total - 1) < 1)
+
+
 def angle_of(space: Space, alpha: Scalar, sigma: Scalar) -> Scalar:
     """Return atan(sigma/alpha) of a variance-preserving level, finite where alpha = 0; ValueError for another level.
 
     Of symbols it is taken for granted that alpha^2 + sigma^2 = 1.
     """
-    excess = alpha * alpha + sigma * sigma - 1
-    if not (space.symbolic or space.traced) and not -1 < _ROUNDED * excess < 1:
+    total = alpha * alpha + sigma * sigma
+    if not (space.symbolic or space.traced) and not preserves(total):
         raise ValueError(
-            f"alpha^2 + sigma^2 = {shown(excess + 1)}, not 1: the angle needs a variance-preserving schedule, so take "
+            f"alpha^2 + sigma^2 = {shown(total)}, not 1: the angle needs a variance-preserving schedule, so take "
             "another variable, for instance 'sigma_bar'"
         )
     return 2 * space.atan(sigma / (1 + alpha))  # the half angle needs no quotient that diverges at either end
@@ -192,12 +215,17 @@ class Derived:
             Where the number system has no functions for it.
         """
         if known(variable) == "t":
-            return value
+            return inside(self, "t", value, SINGLE)
         space, number = read(value)
         with space.working(), np.errstate(all="ignore"):
             if variable == "angle":
+                if not space.symbolic and not 0 <= number <= 2 * space.atan(space.number(1)):
+                    raise ValueError(f"angle={shown(value)}: atan(sigma/alpha) lies in [0, pi/2]: give one there")
                 variable, number = "sigma_bar", space.sin(number) / space.cos(number)
-            return write(space, self._time(space, variable, number), value)
+            if variable == "sigma_bar" and not space.symbolic and number < 0:
+                raise ValueError(f"sigma_bar={shown(value)} is negative: noise levels are at least 0")
+            found = self._time(space, variable, number)
+        return write(space, inside(self, f"{variable}={shown(value)}: t", found, SINGLE), value)
 
     def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
         raise NotImplementedError
@@ -225,6 +253,6 @@ def probability_flow(score: Callable[[Any, Any], Any], schedule: Schedule) -> Ca
     """
 
     def gradient(z: Any, t: Any) -> Any:
-        return schedule.drift(t) * z - schedule.diffusion2(t) / 2 * score(z, t)
+        return schedule.drift(t) * z - schedule.diffusion2(t) / 2 * spaces.shaped(f"score(z, t={t})", score(z, t), z)
 
     return gradient

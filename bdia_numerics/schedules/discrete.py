@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.schedules.base import Derived, each, rounding, sigma_bar_of, timed
+from bdia_numerics.schedules.base import Derived, each, preserves, rounding, sigma_bar_of, timed
 from bdia_numerics.schedules.continuous import damping_of
 from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.spaces.later import mp, sympy
@@ -212,6 +212,8 @@ def exact_table(alphas_cumprod: Sequence[Any] | np.ndarray[Any, Any]) -> tuple[F
 
 
 Function = Callable[[Any], Any]
+LOOKS = 5
+"""Times at which functions that are said to preserve the variance are looked at."""
 
 
 @dataclass(frozen=True)
@@ -236,6 +238,13 @@ class Functions(Derived):
                 raise TypeError(f"{name}={shown(getattr(self, name))} is not callable: pass a function of t")
         if not self.t_min < self.t_max:
             raise ValueError(f"t_min={self.t_min}, t_max={self.t_max}: need t_min < t_max")
+        for k in range(LOOKS if self.variance_preserving else 0):
+            t = float(self.t_min + (self.t_max - self.t_min) * k / (LOOKS - 1))
+            total = self.alpha(t) ** 2 + self.sigma(t) ** 2
+            if not preserves(total):
+                raise ValueError(
+                    f"variance_preserving=True: alpha^2 + sigma^2 = {shown(total)} at t={t:g}, not 1: leave it out, or mend the functions"
+                )
 
     @property
     def domain(self) -> tuple[Fraction, Fraction | None]:

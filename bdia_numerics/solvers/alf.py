@@ -39,7 +39,7 @@ class ALF:
     Raises
     ------
     ValueError
-        For values of these that are not among the choices above.
+        For another `variable`.
 
     Examples
     --------
@@ -92,14 +92,16 @@ class Composed:
     Parameters
     ----------
     base
-        The symmetric method that is composed.
+        The symmetric method that is composed, an `ALF`.
     scheme
         "yoshida" or "suzuki".
 
     Raises
     ------
+    TypeError
+        For a base without steps within a slot.
     ValueError
-        For values of these that are not among the choices above.
+        For another `scheme`.
 
     Examples
     --------
@@ -115,7 +117,7 @@ class Composed:
 
     def __post_init__(self) -> None:
         checked(self, scheme=("yoshida", "suzuki"))
-        if not callable(getattr(self.base, "through", None)):
+        if isinstance(self.base, type) or not callable(getattr(self.base, "through", None)):
             raise TypeError(f"base={shown(self.base)} has no steps within a slot: use ALF()")
 
     @property

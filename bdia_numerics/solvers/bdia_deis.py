@@ -28,7 +28,7 @@ class BDIADEIS:
     Parameters
     ----------
     order
-        Number of the variant, 1 to 4.
+        1, 2 or 3: predictions through which the polynomial goes.
     gamma
         Weight of the step back, in [0, 1]: a number, a symbol, or a function of the slot.
     variable

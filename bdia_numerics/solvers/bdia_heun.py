@@ -35,7 +35,7 @@ class BDIAHeun:
     base
         "z" or "z_hat": from where the step back goes.
     variable
-        "sigma_bar" or "t": what the slopes belong to.
+        "sigma_bar", "t" or "angle": what the slopes belong to.
     allow_any
         Whether constants outside [0, 1] are taken.
 

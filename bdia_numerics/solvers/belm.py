@@ -50,7 +50,7 @@ class BELM:
     Raises
     ------
     ValueError
-        For values of these that are not among the choices above.
+        For another `variable`.
 
     Examples
     --------
@@ -94,7 +94,7 @@ class OBELM:
     Raises
     ------
     ValueError
-        For values of these that are not among the choices above.
+        For another `variable`.
 
     Examples
     --------

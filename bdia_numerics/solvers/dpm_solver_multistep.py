@@ -28,7 +28,7 @@ class DPMSolverMultistep:
     Parameters
     ----------
     order
-        Number of the variant, 1 or 2.
+        Number of the variant, 1, 2 or 3.
 
     Raises
     ------

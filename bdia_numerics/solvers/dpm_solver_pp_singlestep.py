@@ -32,12 +32,12 @@ class DPMSolverPPSinglestep(OneStep):
     Parameters
     ----------
     order
-        Number of the variant.
+        1, 2 or 3: the stages of a step.
 
     Raises
     ------
     ValueError
-        For values of these that are not among the choices above.
+        For another `order`.
 
     Examples
     --------

@@ -8,6 +8,9 @@ from typing import Any
 
 from bdia_numerics.program import Form, Linear, Parameter, Recorder
 from bdia_numerics.solvers.runge_kutta import OneStep
+from bdia_numerics.texts import shown
+
+HALF = Fraction(1, 2)
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,12 @@ class EES(OneStep):
     Parameters
     ----------
     x
-        The parameter of the family.
+        The parameter of the family: a number, a symbol, or a function of the slot.
+
+    Raises
+    ------
+    ValueError
+        For x = 1, 1/2 or -1/2, where a slope or its weight has no value.
 
     Examples
     --------
@@ -39,6 +47,12 @@ class EES(OneStep):
     """
 
     x: Parameter = Fraction(1, 10)
+
+    def __post_init__(self) -> None:
+        if self.x in (1, HALF, -HALF):
+            raise ValueError(
+                f"x={shown(self.x)} has no method in this family: pass a number that is not 1, 1/2 or -1/2"
+            )
 
     def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form:
         """Return the increment with three slopes."""

@@ -21,7 +21,12 @@ class IPNDM(PLMS):
     Parameters
     ----------
     order
-        Number of the variant.
+        Number of the variant, 1 to 4.
+
+    Raises
+    ------
+    ValueError
+        For another `order`.
 
     Examples
     --------

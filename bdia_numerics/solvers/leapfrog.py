@@ -30,7 +30,7 @@ class Leapfrog:
     Raises
     ------
     ValueError
-        For values of these that are not among the choices above.
+        For another `variable`.
 
     Examples
     --------

@@ -31,7 +31,7 @@ class ReversibleHeun:
     Raises
     ------
     ValueError
-        For values of these that are not among the choices above.
+        For another `variable`.
 
     Examples
     --------

@@ -97,11 +97,13 @@ class RK4(OneStep):
     ----------
     middle
         Where the middle slopes are taken: "sigma_bar" or "t".
+    variable
+        "sigma_bar", "t" or "angle": what the slopes belong to.
 
     Raises
     ------
     ValueError
-        For another `middle`.
+        For another `middle` or `variable`.
 
     Examples
     --------

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from numbers import Real
 from operator import neg
 from typing import Any
 
 from bdia_numerics.program import Parameter, Recorder, Register
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program.ops import checked, in_interval
 from bdia_numerics.solvers.heun import Heun
 from bdia_numerics.solvers.history import rotate
 from bdia_numerics.solvers.interpolation import newton
 from bdia_numerics.solvers.runge_kutta import RK4
 from bdia_numerics.solvers.starts import start_of
 from bdia_numerics.solvers.variables import chosen, position, scale, slope
+from bdia_numerics.texts import shown
 
 
 @dataclass(frozen=True)
@@ -40,18 +42,19 @@ class SymmetricMultistep:
     Parameters
     ----------
     k
-        Steps of the method.
-    c
-        Coefficient c of the roots, for k = 4 and 5.
-    c2
-        Coefficient c2 of the roots, for k = 5.
+        Steps of the method: 3, 4 or 5.
+    c, c2
+        Coefficients of the roots, c2 for k = 5: numbers, symbols, or functions of the slot.
     variable
-        "sigma_bar", or "angle" on variance-preserving schedules.
+        "sigma_bar", "t", or "angle" on variance-preserving schedules.
 
     Raises
     ------
+    TypeError
+        For a c or c2 that is not a number, a symbol or a function.
     ValueError
-        For values of these that are not among the choices above.
+        For a `k` or a `variable` that is not among these, and for constants with which the method is not zero-stable: c or c2
+        outside (-1, 1), or both equal for k = 5.
 
     Examples
     --------
@@ -69,6 +72,11 @@ class SymmetricMultistep:
     def __post_init__(self) -> None:
         checked(self, k=(3, 4, 5))
         chosen(self.variable, "t")
+        in_interval("c", self.c, -1, 1, interior=True)
+        in_interval("c2", self.c2, -1, 1, interior=True)
+        c, c2 = self.c, self.c2
+        if self.k == 5 and isinstance(c, Real) and isinstance(c2, Real) and float(c) == float(c2):
+            raise ValueError(f"c=c2={shown(self.c)}: two roots are double: pass two different numbers in (-1, 1)")
 
     @property
     def registers(self) -> tuple[str, ...]:

@@ -32,16 +32,16 @@ class UniPC:
     Parameters
     ----------
     order
-        Number of the variant.
+        1, 2 or 3: predictions through which the predictor goes.
     corrector
-        Number of the correction, UniC-1 to UniC-3; at most one that the history allows is made.
+        1, 2 or 3, UniC-1 to UniC-3; at first the one that the history allows.
     weights
-        Which weights of the history.
+        "bh1" or "bh2".
 
     Raises
     ------
     ValueError
-        For values of these that are not among the choices above.
+        For another `order`, `corrector` or `weights`.
 
     Examples
     --------
@@ -101,11 +101,16 @@ class SASolver(UniPC):
     Parameters
     ----------
     order
-        Number of the variant.
+        1, 2 or 3: predictions through which the predictor goes.
     corrector
-        Number of the correction, UniC-1 to UniC-3; at most one that the history allows is made.
+        1, 2 or 3, UniC-1 to UniC-3; at first the one that the history allows.
     weights
-        Which weights of the history.
+        "bh1" or "bh2".
+
+    Raises
+    ------
+    ValueError
+        As `UniPC`.
 
     Examples
     --------

@@ -28,6 +28,7 @@ from bdia_numerics.spaces.base import given as given
 from bdia_numerics.spaces.base import is_broken as is_broken
 from bdia_numerics.spaces.base import require_finite as require_finite
 from bdia_numerics.spaces.base import require_system as require_system
+from bdia_numerics.spaces.base import shaped as shaped
 from bdia_numerics.spaces.floats import FLOAT32, FLOAT64, LONGDOUBLE, Numpy, named
 from bdia_numerics.spaces.formal import Vector, formal_model
 from bdia_numerics.spaces.jax_arrays import tree as tree

@@ -260,6 +260,13 @@ def require_numpy(name: str, x: Any, remedy: str) -> None:
         raise TypeError(f"{name} is of class {type(x).__name__}, no array of NumPy: {remedy}")
 
 
+def shaped(name: str, output: Any, z: Any) -> Any:
+    """Return what a model gave for z; ValueError unless it has the shape of z, to which sums would stretch it without a word."""
+    if np.shape(output) != np.shape(z):
+        raise ValueError(f"{name} has shape {np.shape(output)}, z has {np.shape(z)}: return an array like z")
+    return output
+
+
 def admitted(space: Memory, name: str, output: Any) -> None:
     """Raise TypeError unless a model's output is in the system of a run."""
     if space.floats:

@@ -45,7 +45,7 @@ class MPMath(GenericArithmetic):
     dps: int = 50
 
     def __post_init__(self) -> None:
-        if self.dps != int(self.dps) or self.dps < 1:
+        if isinstance(self.dps, bool) or self.dps != int(self.dps) or self.dps < 1:
             raise ValueError(
                 f"dps={shown(self.dps)} is not a number of digits: use a positive integer, for instance 50"
             )

@@ -14,7 +14,8 @@ from bdia_numerics.analysis.measurement.observed import FIRST, PRECISE, RANDOM, 
 from bdia_numerics.analysis.sheet.proved import Compared, proved_order
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.program import identity
-from bdia_numerics.studies.study import Cell, Dataset, Study, Variable, check, config_of, family
+from bdia_numerics.studies.records import config_of
+from bdia_numerics.studies.study import Cell, Dataset, Study, Variable, check, family
 
 SOLVERS = (
     "DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "CBDIA", "OBELM", "BDIA2", "Heun", "BDIAHeun", "ReversibleHeun", "ALF", "DPMSolverPP",

@@ -145,14 +145,14 @@ QUANTILE = 0.975
 """Upper end of an interval of 95%."""
 
 
-def half_width(values: Array, *, of_mean: bool = False) -> float:
-    """Return half the 95% interval of one more run for normal values, or that of their mean; NaN for one value."""
+def half_width(values: Array, *, of_mean: bool = False) -> Any:
+    """Return half the 95% interval of one more run for normal values, or that of their mean, over the last axis; NaN for one value."""
     from scipy.stats import t
 
-    n = len(values)
+    n = values.shape[-1]
     if n < 2:
-        return float("nan")
-    return float(t.ppf(QUANTILE, n - 1) * values.std(ddof=1) * np.sqrt(1 / n + (0 if of_mean else 1)))
+        return np.full(values.shape[:-1], np.nan)[()]
+    return t.ppf(QUANTILE, n - 1) * values.std(-1, ddof=1) * np.sqrt(1 / n + (0 if of_mean else 1))
 
 
 def widened(runs: int, figures: int) -> float:

@@ -10,7 +10,8 @@ from typing import Any
 from bdia_numerics import names
 from bdia_numerics.analysis import work_precision
 from bdia_numerics.studies.engine.local import one_blas_thread
-from bdia_numerics.studies.study import Cell, Study, Variable, check, family, records
+from bdia_numerics.studies.records import records
+from bdia_numerics.studies.study import Cell, Study, Variable, check, family
 
 SOLVERS = ("DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "OBELM", "Heun", "DPMSolverPP")
 TIMES = ("seconds", "model_seconds", "own_seconds", "setup")

@@ -33,6 +33,7 @@ from bdia_numerics.testing.samplers import (
     SolverSampler,
     Undecided,
     as_sampler,
+    below_one,
     family_of,
 )
 from bdia_numerics.texts import shown
@@ -159,7 +160,7 @@ def assert_order(
     order
         The claimed order; negative for errors that grow.
     tolerance
-        How far the observed order may be from it, where its band is narrower.
+        How far the observed order may be from it, where its band is narrower; below 1.
     problem
         A distribution with `model`, `sample` and an exact `flow`.
     family
@@ -210,6 +211,7 @@ def assert_order(
     given: Any = order
     if not (isinstance(given, int | float | Fraction) and math.isfinite(given)):
         raise ValueError(f"order={shown(order)} is not an order: pass a finite number, such as 2")
+    below_one(tolerance, "orders are 1 apart")
     both = isinstance(family, str) and family == "any"
     sampler = as_sampler(subject, invert, mu)
     main: Any = None if both else family

@@ -13,7 +13,6 @@ import numpy as np
 from bdia_numerics.analysis.measurement.errors import ExactProblem, root_mean_square
 from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import invertibility
-from bdia_numerics.runs.stepwise import USELESS
 from bdia_numerics.spaces.values import ordered, share
 from bdia_numerics.testing.carry import cut, disturbed, has_integers
 from bdia_numerics.testing.samplers import (
@@ -28,6 +27,7 @@ from bdia_numerics.testing.samplers import (
     SolverSampler,
     Undecided,
     as_sampler,
+    below_one,
 )
 from bdia_numerics.texts import shown
 
@@ -335,10 +335,7 @@ def assert_round_trip(
     """
     if end not in ENDS:
         raise ValueError(f"end={shown(end)} is neither 'noise' nor 'data'")
-    if not 0 <= tolerance < USELESS:
-        raise ValueError(
-            f"tolerance={shown(tolerance)}: a loss as large as the states is not a return: pass a number from 0 to below 1"
-        )
+    below_one(tolerance, "a loss as large as the states is not a return")
     trip = returned(subject, end=end, invert=invert, mu=mu, problem=problem, grid=grid, states=states)
     NOTES.append(f"error {trip.error:.2g}, latent error {trip.latent:.2g}")
     if trip.fault or not trip.error <= tolerance:

@@ -20,7 +20,7 @@ from bdia_numerics.program import Solver
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.testing.samplers import IN_USE, NOTES, RAISES, as_sampler
+from bdia_numerics.testing.samplers import IN_USE, NOTES, RAISES, as_sampler, below_one
 
 Array = np.ndarray[Any, Any]
 SLOTS, ASKED = 12, 12
@@ -100,11 +100,11 @@ def assert_same(
     solver
         What it should be, with its own start.
     grid
-        A grid with a schedule, or for a scheduler a number of steps. By default 12 slots of nine kinds of grids: uniform in four
-        variables, alternating in two, and three in use; a scheduler runs on its own times.
+        A grid with a schedule, or for a scheduler a number of steps. By default 12 slots of nine kinds of grids, of those that the solver
+        takes: uniform in four variables, alternating in two, and three in use; a scheduler runs on its own times.
     tolerance
-        How far a coefficient may be from the solver's, relative to the largest one of its state: 1e-10 by default, and 1e-5 for a
-        scheduler, whose tables are in single precision.
+        How far a coefficient may be from the solver's, relative to the largest one of its state, below 1: 1e-10 by default, and 1e-5
+        for a scheduler, whose tables are in single precision.
 
     Returns
     -------
@@ -134,14 +134,23 @@ def assert_same(
     """
     sampler = as_sampler(subject, mu=mu)
     bound = (EXACT if sampler.takes_grids else TABLES) if tolerance is None else tolerance
+    below_one(bound, "coefficients are compared with the largest one")
     every = grid is None and sampler.takes_grids
     places = {kind: make(SLOTS) for kind, make in KINDS.items()}
     if not every:
         places = {"the given" if sampler.takes_grids else "its own": sampler.place(SLOTS if grid is None else grid)}
-    same, faults = list[str](), dict[str, str]()
+    programs, refusal = dict[str, _Program](), None
     for kind, place in places.items():
         try:
-            fault = _deviation(partial(_run, sampler, place), solver, sampler.grid(place)[0], bound)
+            programs[kind] = _Program(solver, sampler.grid(place)[0])
+        except RAISES as error:  # it has no program on such grids
+            refusal = error
+    if not programs and refusal:
+        raise refusal
+    same, faults = list[str](), dict[str, str]()
+    for kind, program in programs.items():
+        try:
+            fault = _deviation(partial(_run, sampler, places[kind]), program, bound)
         except TooMany as error:
             fault = str(error)
         except RAISES as error:
@@ -152,7 +161,7 @@ def assert_same(
             faults[kind] = fault
         else:
             same.append(kind)
-    NOTES.append(f"the same on {len(same)} of {len(places)} kinds of grids")
+    NOTES.append(f"the same on {len(same)} of {len(programs)} kinds of grids")
     if faults:
         first = next(iter(faults))
         where = f"on these grids: {', '.join(faults)}; it is that program on these: {', '.join(same)}"
@@ -169,16 +178,24 @@ def _run(sampler: Any, place: Any, model: Any, z: Array) -> Array:
     return np.asarray(sampler.run(problem, place, "sample", z).end)
 
 
-def _deviation(run: Callable[[Any, Array], Array], solver: Solver, grid: Any, tolerance: float) -> str:
-    """Say in words where a run first deviates from that of a solver; empty if it does not."""
-    basis = np.eye(1 + ASKED * grid.n)
+class _Program:
+    """What a solver does on a grid: the states at which it evaluates the model, and after how many evaluations it reached each index."""
+
+    def __init__(self, solver: Solver, grid: Any) -> None:
+        self.grid, self.basis, self.reached = grid, np.eye(1 + ASKED * grid.n), list[tuple[int, int]]()
+        self.own = Answers(self.basis[1:])
+        end = solve(
+            solver, self.own, grid, self.basis[:1], callback=lambda i, _: self.reached.append((len(self.own.asked), i))
+        )
+        self.states = self.own.states(end.z)
+
+
+def _deviation(run: Callable[[Any, Array], Array], program: _Program, tolerance: float) -> str:
+    """Say in words where a run first deviates from the program of a solver; empty if it does not."""
+    grid, basis, own, wanted = program.grid, program.basis, program.own, program.states
     # Of other states: a sampler that is linear takes them where its coefficients say.
     values = 3 * np.random.default_rng(0).standard_normal((len(basis), 4))
-    own, theirs, others = (Answers(answers[1:]) for answers in (basis, basis, values))
-    reached = list[tuple[int, int]]()
-    wanted = own.states(
-        solve(solver, own, grid, basis[:1], callback=lambda i, _: reached.append((len(own.asked), i))).z
-    )
+    theirs, others = (Answers(answers[1:]) for answers in (basis, values))
     rows, moved = theirs.states(run(theirs, basis[:1])), others.states(run(others, values[:1]))
     span = abs(float(grid.t[-1]) - float(grid.t[0]))
     for k in range(min(len(rows), len(wanted))):
@@ -186,7 +203,7 @@ def _deviation(run: Callable[[Any, Array], Array], solver: Solver, grid: Any, to
         if is_end != (k == len(theirs.asked)):
             break
         due = None if is_end else own.asked[k][0]
-        made = f"{_step(grid, reached, k, due)} the {'end' if is_end else f'state of evaluation {k + 1}'}"
+        made = f"{_step(grid, program.reached, k, due)} the {'end' if is_end else f'state of evaluation {k + 1}'}"
         if not (k < len(moved) and _near(rows[k] @ values, moved[k], LINEAR).all()):
             return f"{made} is not linear in the start and the predictions: look for clipping, or for steps chosen by the state"
         if due is not None and not abs(theirs.asked[k][0] - due) <= max(TIME, tolerance) * span:

@@ -31,7 +31,7 @@ from bdia_numerics.runs.state import State, identity
 from bdia_numerics.spaces import plain
 from bdia_numerics.spaces.values import takes
 from bdia_numerics.testing.carry import copied
-from bdia_numerics.texts import one_of, shown
+from bdia_numerics.texts import one_of, refuse, shown
 
 Array = np.ndarray[Any, Any]
 Function = Callable[[Any, Grid, Any], Any]
@@ -471,6 +471,11 @@ def divided(grid: Grid, k: int, more: int = 0) -> Grid:
     t = [float(x) for x in grid.t]
     inner = [a + (b - a) * j / k for a, b in pairwise(t) for j in range(k)]
     return grids.from_timesteps(grid.schedule, [*inner, t[-1]][::-1])  # type: ignore[arg-type]
+
+
+def below_one(tolerance: float, why: str) -> None:
+    """Raise ValueError unless a tolerance, of what is 1 when all is lost, is from 0 to below 1."""
+    refuse((not 0 <= tolerance < 1, f"tolerance={shown(tolerance)}: {why}: pass a number from 0 to below 1"))
 
 
 def law_states(problem: ExactProblem, alpha: float, sigma: float, states: Any, seed: int = 0) -> Array:

@@ -39,6 +39,12 @@ def require_tensor(name: str, value: Any) -> None:
         raise TypeError(f"{name}={shown(value)} is not a tensor: pass torch.as_tensor({name})")
 
 
+def require_float(name: str, dtype: Any) -> None:
+    """Raise TypeError for what is not one of torch's floats; None leaves the choice open."""
+    if dtype is not None and dtype not in DTYPES:
+        raise TypeError(f"{name}={shown(dtype)} is not a float dtype of torch: pass one such as torch.float32")
+
+
 @dataclass(frozen=True)
 class Tensors(Memory):
     """Float tensors of one dtype on one device.

@@ -28,6 +28,7 @@ from bdia_numerics.problems import Gaussian
 from bdia_numerics.program import Solver, invertibility, structure
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.schedules import Schedule
+from bdia_numerics.solvers.variables import PREDICTIONS
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import sympy
 from bdia_numerics.spaces.showing import Drawn
@@ -39,9 +40,9 @@ MOST_FREE = 3
 PLACES = 96
 """Members of the first, coarse look at a family for which the amplification is computed."""
 ROUNDS = 4
+"""How often the lattice of weights is halved around the best member."""
 SHOWN = 12
 """Members of the Pareto set that tables show."""
-"""How often the lattice of weights is halved around the best member."""
 _ROUNDED, _APART, _ANY_VARIANCE = 1e-9, 1e-3, 0.3
 
 
@@ -255,8 +256,8 @@ def design(
     Raises
     ------
     ValueError
-        For a template without symbols, without inverse, or with more than three free weights left; where no weights have the order,
-        none is stable, or none keeps the bound: the highest order or the least amplification is named.
+        For a template without symbols, without inverse, with steps of another variable, or with more than three free weights left;
+        where no weights have the order, none is stable, or none keeps the bound: the highest order or the least amplification is named.
 
     Notes
     -----
@@ -296,16 +297,11 @@ def design(
     for family in found:
         search = Search(family, directions, bool(stable), grid, float(variance), progress or (lambda: None))
         members += search.members(at_most_amplification)
-    if not members:
-        what = {"both": "in both directions", "sample": "in sampling", "encode": "in encoding"}[str(stable)]
-        raise ValueError(
-            f"stable={stable}: no weights of order {order} are zero-stable {what}: ask for a lower order, or stable=None"
-        )
-    while True:
+    while members:
         made = Design(
             tuple(found), order, stable, order_on, grid, tuple(members), at_most_amplification, float(variance)
         )
-        least = min((m.worst for m in members), default=math.inf)
+        least = min(m.worst for m in members)
         if at_most_amplification is not None and least > at_most_amplification:
             raise ValueError(
                 f"at_most_amplification={at_most_amplification:g}: the least that was found is {number(least)}: allow as much, or change "
@@ -315,6 +311,15 @@ def design(
         if all(zero_stability(made.best.solver, d).stable for d in DIRECTIONS[stable]):
             return made
         members.remove(made.best)
+    kept = {
+        "both": "zero-stable in both directions",
+        "sample": "zero-stable in sampling",
+        "encode": "zero-stable in encoding",
+    }
+    raise ValueError(
+        f"stable={stable}: no weights of order {order} are {kept.get(str(stable), 'taken by the template')}: ask for a lower order"
+        + ", or stable=None" * bool(stable)
+    )
 
 
 def natural(template: str, schedule: Schedule, **ends: Any) -> str:
@@ -330,6 +335,7 @@ def natural(template: str, schedule: Schedule, **ends: Any) -> str:
 def check_template(template: Solver, inverse: bool) -> Any:
     """Return whether a template has a derived inverse; ValueError if it has no symbols, or none and one is wanted."""
     structure(template)
+    one_of("variable", getattr(template, "variable", "sigma_bar"), PREDICTIONS)
     if not symbols_of(template):
         raise ValueError(f"template={shown(template)} has no free weights: give sympy symbols for those to be found")
     verdict = invertibility(template)
@@ -392,7 +398,7 @@ class Search:
         return {x: sympy.Rational(v.numerator, v.denominator) for x, v in zip(self.family.free, place, strict=True)}
 
     def _stands(self, place: Sequence[Fraction]) -> bool:
-        """Say whether the root condition holds, in the wanted directions, up to rounding; the error is known there."""
+        """Say whether the roots are as wanted, up to rounding, the error is known there, and the template takes these weights."""
         at = tuple(map(float, place))
         try:
             row = np.array(self._functions[1](*at), dtype=float)
@@ -401,7 +407,11 @@ class Search:
             return False
         if not np.all(np.isfinite(row)) or not np.all(np.isfinite(values)) or row[-1] == 0:
             return False
-        return not self.stable or all(bounded(row if d == "sample" else row[::-1]) for d in self.directions)
+        if self.stable and not all(bounded(row if d == "sample" else row[::-1]) for d in self.directions):
+            return False
+        with suppress(ValueError):  # weights that the template refuses
+            return bool(self.family.restricted(self._values(place)).member)
+        return False
 
     def _member(self, place: Sequence[Fraction]) -> Member:
         values = self._values(place)

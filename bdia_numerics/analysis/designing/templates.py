@@ -39,6 +39,10 @@ class Multistep:
 
     def __post_init__(self) -> None:
         chosen(self.variable, "t")
+        if not 0 <= len(self.a) - len(self.b) < 2 or not self.b:
+            raise ValueError(
+                f"a has {len(self.a)} weights and b {len(self.b)}: pass b_1, ..., b_{{k-1}} to k of a, or b_0 as well"
+            )
 
     @property
     def registers(self) -> tuple[str, ...]:

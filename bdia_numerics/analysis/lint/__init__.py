@@ -16,7 +16,7 @@ from bdia_numerics.program import Solver
 from bdia_numerics.solvers import BDIA
 from bdia_numerics.spaces.showing import Listing
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.texts import one_of
+from bdia_numerics.texts import one_of, refuse
 
 __all__ = ["Cost", "Finding", "lint"]
 
@@ -44,9 +44,9 @@ def lint(
         A path of a scheduler_config.json, of a pipeline's folder or of a CompVis YAML; the same as a mapping or as
         `configs.SchedulerConfig`; or a grid with a schedule, for which only the rules on solver and grid apply.
     steps
-        Number of steps asked of the scheduler, 50 by default; of a grid it is the grid's own.
+        Number of steps asked of the scheduler, 50 by default; not of a grid, which has its own.
     mu, timesteps, sigmas
-        Passed to its set_timesteps; see `configs.layout`.
+        Passed to its set_timesteps; see `configs.layout`. Not with a grid.
     solver
         The sampler that is to run on these times; BDIA() by default.
     dtype
@@ -71,17 +71,23 @@ def lint(
         one_of("prediction", prediction, PREDICTIONS)
     sampler = BDIA() if solver is None else solver
     found: list[Finding] = []
+    asked: dict[str, Any]
     if isinstance(target, Grid):
-        if target.schedule is None:
-            raise ValueError(
-                "this grid was made from values and has no schedule: make it by a named constructor of grids"
-            )
+        asked = {"steps": steps, "mu": mu, "timesteps": timesteps, "sigmas": sigmas}
+        given = [name for name, value in asked.items() if value is not None]
+        refuse(
+            (given, f"{', '.join(given)}: a grid has times of its own: leave it out, or pass a configuration"),
+            (
+                target.schedule is None,
+                "this grid was made from values and has no schedule: make it by a named constructor of grids",
+            ),
+        )
         run = GridRun(sampler, target, target.schedule, dtype, tolerance)
     else:
         config = _config(target)
         if not config.known:
             return _sorted(list(rules.not_read(config)))
-        asked: dict[str, Any] = {"mu": mu, "timesteps": timesteps, "sigmas": sigmas}
+        asked = {"mu": mu, "timesteps": timesteps, "sigmas": sigmas}
         asked["n"] = 50 if steps is None and timesteps is None and sigmas is None else steps
         try:
             walk = layout(config, **asked)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bdia_numerics.grids import Grid
+from bdia_numerics.problems.checks import generator
 from bdia_numerics.problems.problem import known_flow
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
@@ -254,7 +255,7 @@ def noisy_states(problem: ExactProblem, grid: Grid, states: Any, seed: int = 0) 
         if states < 1:
             raise ValueError(f"states={states}: draw at least 1, or pass an array of states")
         of_kind("problem", "problem", problem, "sample")
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         x = np.asarray(problem.sample(int(states), rng), dtype=np.float64)
         alpha, sigma = float(grid.alpha[grid.n]), float(grid.sigma[grid.n])
         return grid.space.states(alpha * x + sigma * rng.standard_normal(x.shape))

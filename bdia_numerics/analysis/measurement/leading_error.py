@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import grids, spaces
+from bdia_numerics.grids.grid import ends_of
 from bdia_numerics.problems.checks import exact
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
@@ -328,8 +329,8 @@ def leading_error(
     Raises
     ------
     ValueError
-        For more dimensions or states than one, no exact flow, and solvers that are not zero-stable, that have a multiple root
-        1 or a root of modulus 1 other than 1 and -1.
+        For more dimensions or states than one, no exact flow, times outside the schedule or in the wrong order, and
+        solvers that are not zero-stable, that have a multiple root 1 or a root of modulus 1 other than 1 and -1.
     TypeError
         For times or states that are not numbers.
 
@@ -354,11 +355,9 @@ def leading_error(
         raise ValueError(f"z has shape {np.shape(z)}: pass one state, a number or shape (1,)")
     space = spaces.MPMath(_DIGITS)
     with space.working():
-        high, low = (space.number(exact(t)) for t in (t_max, t_min))
+        high, low = map(space.number, ends_of(schedule, t_max, t_min))
         state = space.number(exact(np.ravel(np.asarray(z, dtype=object))[0]))
         where = _grid_map(variable, schedule, low, high, space)
-        if high <= low:
-            raise ValueError(f"t_max={t_max} is not above t_min={t_min}: exchange them")
         windows = [Window(solver, problem, schedule, where, high, state, step) for step in EPSILONS]
         return _assembled(windows, rtol)
 

@@ -22,7 +22,7 @@ from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces import Array, plain
 from bdia_numerics.spaces.showing import Drawn, Shown
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.texts import one_of, shown
+from bdia_numerics.texts import one_of, shown, whole
 
 Jacobian = float | Array | Callable[[Point], float]
 """d eps/dz, a number: one for the whole run, one for each index of the grid (shape (N+1,)), or a function of a Point."""
@@ -309,13 +309,13 @@ def worst_amplification(
     Raises
     ------
     ValueError
-        If J_min > J_max somewhere; else as `amplification`.
+        If J_min > J_max somewhere, and for sweeps below 1; else as `amplification`.
 
     Notes
     -----
     The product is affine in the J of each single evaluation, and a norm is convex, so the maximum over the box is attained at a corner.
     """
-    run = directed_run(solver, grid, direction, prediction)
+    sweeps, run = whole("sweeps", sweeps, least=1), directed_run(solver, grid, direction, prediction)
     low, high = slopes_of(run, J_min), slopes_of(run, J_max)
     ends = {op.target: (jacobian_at(run, op, J_min), jacobian_at(run, op, J_max)) for op in evaluations(run)}
     if wrong := [pair for pair in ends.values() if pair[0] > pair[1]]:

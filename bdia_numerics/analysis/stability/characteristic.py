@@ -296,8 +296,7 @@ def stability_interval(solver: Solver, axis: str = "real", *, direction: str = "
     2
     """
     one_of("axis", axis, AXES)
-    zeta, x = sympy.Symbol("zeta"), sympy.Dummy("x")
-    polynomial = sympy.numer(sympy.together(stability_polynomial(solver, direction=direction, zeta=zeta, x=x)))
+    polynomial, zeta, x = _numerator(solver, direction)
     symbols = sorted(polynomial.free_symbols - {zeta, x}, key=str)
     r = sympy.Dummy("r", positive=True)
     on_axis = polynomial.subs(x, -r if axis == "real" else sympy.I * r)
@@ -311,6 +310,12 @@ def stability_interval(solver: Solver, axis: str = "real", *, direction: str = "
     if direction == "sample" and _empty(solver, symbols[0]):
         return StabilityInterval(axis, sympy.Integer(0), sympy.And(symbols[0] > -1, symbols[0] < 1))
     return _in_symbol(on_axis, zeta, r, symbols[0])
+
+
+def _numerator(solver: Solver, direction: str) -> tuple[Any, Any, Any]:
+    """Return the stability polynomial without denominators, and its zeta and x."""
+    zeta, x = sympy.Symbol("zeta"), sympy.Dummy("x")
+    return sympy.numer(sympy.together(stability_polynomial(solver, direction=direction, zeta=zeta, x=x))), zeta, x
 
 
 def _length(polynomial: Any, zeta: Any, r: Any) -> Any:
@@ -464,8 +469,7 @@ def stability_region(
             raise ValueError(f"{name}={shown(ends)} is not a part of the axis: pass (low, high), such as (-4, 1)")
     if resolution < 2:
         raise ValueError(f"resolution={resolution}: give 2 points or more along each axis")
-    zeta, x = sympy.Symbol("zeta"), sympy.Dummy("x")
-    polynomial = sympy.numer(sympy.together(stability_polynomial(solver, direction=direction, zeta=zeta, x=x)))
+    polynomial, zeta, x = _numerator(solver, direction)
     if symbols := polynomial.free_symbols - {zeta, x}:
         raise ValueError(f"a region with the symbols {', '.join(sorted(map(str, symbols)))}: give them numbers")
     a, b = np.linspace(*real, resolution), np.linspace(*imaginary, resolution)

@@ -20,7 +20,7 @@ from bdia_numerics.program import Recorder, Solver, record_steps, structure
 from bdia_numerics.runs.inversion.steps import DDIMInversion, Method, dependence
 from bdia_numerics.runs.solving import Model, Solution, Status, prepared, solve
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import refuse, shown
 
 
 @dataclass(frozen=True)
@@ -308,6 +308,7 @@ def edit_friendly(model: Model, grid: Grid, x_0: Any, rng: np.random.Generator |
     if not space.floats:
         raise TypeError(f"x_0 is in {space.name}: random states are drawn in NumPy floats")
     spaces.require_finite("x_0", x_0, space)
+    refuse((grid.t[0] > grid.t[grid.n], "grid is a reversed one, from data to noise: pass grid.reversed() of it"))
     x_0 = np.asarray(x_0)
     trajectory = np.empty((grid.n + 1, *x_0.shape), x_0.dtype)
     trajectory[0], offsets = x_0, np.zeros((grid.n, *x_0.shape), x_0.dtype)

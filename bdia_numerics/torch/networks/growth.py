@@ -189,18 +189,14 @@ def slot_instructions(plan: Plan, k: int, before: list[int]) -> list[Instruction
         if n in known or n not in made:
             return
         known.add(n)
-        for source in _sources(made[n]):
+        for source in made[n].sources:
             need(source)
         first.append(made[n])
 
     for x in own:
-        for n in _sources(x):
+        for n in x.sources:
             need(n)
     return [*first, *own]
-
-
-def _sources(x: Instruction) -> tuple[int, ...]:
-    return (x.argument,) if isinstance(x, Call) else x.sources
 
 
 def _leading(step: Map, v: Store, iterations: int) -> tuple[list[torch.Tensor], Store]:

@@ -20,7 +20,7 @@ from bdia_numerics.torch.networks.features import verdicts
 from bdia_numerics.torch.networks.folders import CARD, UNET, edm_network, local, network_of, quiet, read_json
 from bdia_numerics.torch.networks.models import NetworkModel, Preconditioned
 from bdia_numerics.torch.scheduling import make_grid, schedule_of
-from bdia_numerics.torch.tensors import DTYPES
+from bdia_numerics.torch.tensors import require_float
 
 _PARTS = ("unet", "transformer")
 
@@ -230,8 +230,7 @@ def load(
     >>> network.prediction, network.shape
     ('eps', (1, 28, 28))
     """
-    if dtype is not None and dtype not in DTYPES:
-        raise TypeError(f"dtype={shown(dtype)} is not a float dtype of torch: pass one such as torch.float32")
+    require_float("dtype", dtype)
     if source is None:
         if not (UNET / "config.json").is_file():
             raise ValueError(

@@ -21,7 +21,7 @@ from bdia_numerics.models import PREDICTIONS, Trained, prediction_of
 from bdia_numerics.schedules import Schedule, edm
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
-from bdia_numerics.torch.tensors import DTYPES, require_tensor
+from bdia_numerics.torch.tensors import require_float, require_tensor
 
 Control = Callable[[torch.Tensor, torch.Tensor, Mapping[str, Any]], Mapping[str, Any]]
 """control(z, time, conditions) gives more keyword arguments of the network, such as the residuals of a ControlNet."""
@@ -283,8 +283,7 @@ def check_options(guidance: Any, **dtypes: torch.dtype | None) -> None:
     if not abs(float(guidance)) < float("inf"):
         raise ValueError(f"guidance={guidance} is not finite: pass a scale such as 2.0")
     for name, dtype in dtypes.items():
-        if dtype is not None and dtype not in DTYPES:
-            raise TypeError(f"{name}={shown(dtype)} is not a float dtype of torch: pass one such as torch.float32")
+        require_float(name, dtype)
 
 
 def check_states(network: Any, weight: torch.Tensor | None, z: Any) -> None:

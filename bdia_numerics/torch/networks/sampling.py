@@ -21,8 +21,8 @@ from bdia_numerics.runs.solving import DERIVED
 from bdia_numerics.runs.stepwise import come_back
 from bdia_numerics.solvers import DDIM, RK4
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.texts import refuse, shown
-from bdia_numerics.torch.tensors import require_tensor
+from bdia_numerics.texts import refuse
+from bdia_numerics.torch.tensors import require_float, require_tensor
 
 Watch = Callable[[str], None]
 _AGAINST = ("distance", "latent_distance", "reference_error", "reference_latent_error")
@@ -105,8 +105,7 @@ def noise(shape: tuple[int, ...], grid: Grid, seed: int, *, dtype: torch.dtype, 
     """
     if not -(2**63) <= seed < 2**64:
         raise ValueError(f"seed={seed} has more than 64 bits: pass a smaller one")
-    if not isinstance(dtype, torch.dtype):
-        raise TypeError(f"dtype={shown(dtype)} is not a dtype of torch: pass one such as torch.float32")
+    require_float("dtype", dtype)
     drawn = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return (drawn * math.hypot(grid.alpha[grid.n], grid.sigma[grid.n])).to(device=device, dtype=dtype)
 

@@ -16,7 +16,7 @@ from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers, Sch
 from bdia_numerics import configs
 from bdia_numerics.grids import Grid
 from bdia_numerics.runs.state import State
-from bdia_numerics.texts import one_of, shown
+from bdia_numerics.texts import one_of, refuse, shown
 from bdia_numerics.torch.schedulers.configuration import FOREIGN, TABLES, check, read_of, translated
 from bdia_numerics.torch.schedulers.frames import PLAIN, Frame, kind_of, levelled, own_levels
 from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun
@@ -145,7 +145,18 @@ class FamilyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # whi
         return torch.tensor([1 - s for s in levels] if self.read["invert_sigmas"] else levels, dtype=torch.float32)
 
     def add_noise(self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """Return samples of the family with noise, alpha x + sigma noise or that over alpha, at times of shape (batch,)."""
+        """Return samples of the family with noise, alpha x + sigma noise or that over alpha, at times of shape (batch,) or (1,)."""
+        shape, count = tuple(original_samples.shape), timesteps.numel()
+        refuse(
+            (
+                tuple(noise.shape) != shape,
+                f"noise has shape {tuple(noise.shape)}, the samples {shape}: draw noise of their shape",
+            ),
+            (
+                count not in (1, *shape[:1]),
+                f"timesteps has {count} times for {shape[0]} samples: pass one, or one a sample",
+            ),
+        )
         now, frame = self._now, PLAIN if self._now is None else self._now.frame
         if self._levelled or frame.own:
             if now is None:
