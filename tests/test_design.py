@@ -225,3 +225,10 @@ def test_schedules_that_begin_at_alpha_0_are_designed_for_as_they_are(schedule, 
 def test_messages_of_the_command_name_its_options(words, said):
     refused = CliRunner().invoke(cli.app, ["design", "--steps", "6", *words.split()])
     assert refused.exit_code == 2 and said in refused.output, refused.output
+
+
+def test_what_is_in_brackets_of_a_message_is_no_option():
+    """The template's text has a `variable`, which is a parameter of it."""
+    given = "--template two-step --order 2 --order-on smooth --steps 6".split()
+    said = CliRunner().invoke(cli.app, ["design", *given]).output
+    assert said.startswith("bdia: --order=2: no weights of") and "b=(b_1,), variable='angle') have it" in said
