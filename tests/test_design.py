@@ -229,6 +229,6 @@ def test_messages_of_the_command_name_its_options(words, said):
 
 def test_what_is_in_brackets_of_a_message_is_no_option():
     """The template's text has a `variable`, which is a parameter of it."""
-    given = "--template two-step --order 2 --order-on smooth --steps 6".split()
+    given = ["--template", "two-step", "--order", "2", "--order-on", "smooth", "--steps", "6"]
     said = CliRunner().invoke(cli.app, ["design", *given]).output
     assert said.startswith("bdia: --order=2: no weights of") and "b=(b_1,), variable='angle') have it" in said

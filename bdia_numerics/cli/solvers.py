@@ -168,9 +168,8 @@ def row(name: str, make: Any) -> dict[str, Any]:
 def _bit_exact(solver: Any) -> str:
     import numpy as np
 
-    grid = grids.uniform(
-        schedules.vp_linear(), 6, t_max=0.5, t_min=0.1
-    )  # arithmetic is tried, not what long steps do at t = 1
+    # The arithmetic is tried, not what long steps at t = 1 do.
+    grid = grids.uniform(schedules.vp_linear(), 6, t_max=0.5, t_min=0.1)
     z = np.linspace(-1, 1, 5)
     start = dict.fromkeys(solver.registers, z) if hasattr(solver, "given") else None
     try:
