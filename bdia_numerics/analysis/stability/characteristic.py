@@ -222,7 +222,7 @@ def growth_parameters(solver: Solver) -> tuple[GrowthParameter, ...]:
     for factor, multiplicity in factors(polynomial.subs(x, 0), zeta):
         principal = factor.degree() == 1 and factor.eval(1) == 0
         seldom = location(factor) == OPEN and factor.degree() > 1 and not own_reciprocal(factor)
-        if multiplicity > 1 or principal or seldom or location(factor) not in (CIRCLE, OPEN):
+        if multiplicity > 1 or principal or location(factor) not in (CIRCLE, OPEN) or seldom:
             continue
         slope, to_root = (sympy.diff(polynomial, by).subs(x, 0) for by in (x, zeta))
         modulus = factor.as_expr()
