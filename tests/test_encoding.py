@@ -42,8 +42,8 @@ def test_a_budget_pays_for_the_start_and_for_iterations():
 
 def test_a_cell_without_a_run_says_whether_evaluations_or_clean_data_are_the_reason():
     long = "SymmetricMultistep(k=5,variable=angle)"  # a start of 16 evaluations, and four slopes of the first step
-    assert affordable(long, "trailing", 20) == (5, "")
-    assert affordable(long, "trailing", 19) == (0, "19 evaluations do not pay the start and a step: 5 slots take 20")
+    assert affordable(long, "trailing", 21) == (6, "")
+    assert affordable(long, "trailing", 20) == (0, "20 evaluations do not pay the start and two steps: 6 slots take 21")
     assert affordable("DPMSolverPP", "flow", 12) == (0, "no run from clean data: sigma = 0 at t=-1.0")
 
 

@@ -21,6 +21,7 @@ NUMBERS = (
     "0.93",
     "0.81",
 )
+STATUS = "19 evaluations do not pay the start and a step, which five slots take: allow more"
 ENCODED = [
     (target, grid, solver, *NUMBERS)
     for target in ("tight", "network, guidance 1")
@@ -40,9 +41,14 @@ LINTED = [
     [
         (list(ENCODING.columns), ENCODED, list(ENCODING.columns)),
         (list(ENCODING.columns), ENCODED, ("solver",)),
+        (
+            [*ENCODING.columns, "status"],
+            [*((*row, "ok") for row in ENCODED), (*ENCODED[0], STATUS)],
+            [*ENCODING.columns],
+        ),
         (("rule", "where", "what", "remedy", "cost"), LINTED, ("rule",)),
     ],
-    ids=("whole", "numbers", "sentences"),
+    ids=("whole", "numbers", "one sentence", "sentences"),
 )
 def test_no_line_is_longer_than_the_width_and_no_word_is_broken(width, heads, rows, whole, capsys):
     show_table(heads, [(*row, "")[: len(heads)] for row in rows], whole, width)
@@ -52,6 +58,7 @@ def test_no_line_is_longer_than_the_width_and_no_word_is_broken(width, heads, ro
     for row in rows:
         assert {*" ".join(row).replace(",", " ").split()} <= {*words}
     assert {*" ".join(heads[: len(rows[0])]).split()} <= {*words}
+    assert heads[0] == "rule" or printed.count("kurtosis") <= 4  # a table for each target and grid, not for each row
 
 
 def test_parts_of_a_wide_table_repeat_the_solver_and_name_what_they_share(capsys):

@@ -153,8 +153,8 @@ def show_table(
     """Print a table; a cell is what prints as its text, or a pair of a text and its colour.
 
     Columns without any text are left out. Lines are broken at spaces, in columns of `whole` those of the head alone. A table that is wider
-    yet becomes a block for each row if it has a text of more than half the width; and otherwise a table for each run of equal first
-    cells, each in parts of as many columns as there is room for.
+    yet becomes a block for each row if most rows have a text of more than half the width; and otherwise a table for each run of equal
+    first cells, each in parts of as many columns as there is room for.
     """
     from rich import box
     from rich.table import Table
@@ -188,11 +188,11 @@ def _parts(
     """Yield the title, heads and rows of tables that have room."""
     kept = [k for k in range(len(heads)) if not rows or any(row[k][0] for row in rows)]
     heads, rows = [heads[k] for k in kept], [[row[k] for k in kept] for row in rows]
-    widest, least = _widths(heads, rows, whole)
+    _, least = _widths(heads, rows, whole)
     if sum(least) + GAP * (len(least) - 1) <= room:
         yield "", heads, rows
         return
-    if max(widest) > room // 2:
+    if sum(any(len(text) > room // 2 for text, _ in row) for row in rows) > len(rows) // 2:
         for row in rows:
             yield " ", ("", ""), [((head, "dim"), cell) for head, cell in zip(heads, row, strict=True) if cell[0]]
         return

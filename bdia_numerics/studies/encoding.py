@@ -108,14 +108,14 @@ def affordable(solver: str, grid: str, budget: int) -> tuple[int, str]:
     """Return the most slots with which a solver encodes by at most so many evaluations; 0 if there are none, and then why."""
     made, law = solver_of(solver), names.distribution("tight")  # on which iterations do not end early
     x = law.sample(16, np.random.default_rng(0))
-    n, why = budget // structure(made).nfe + 3, f"{budget} evaluations pay no step"
-    while n > structure(made).depth:
+    n, why = budget // structure(made).nfe + 3, f"{budget} evaluations pay for no step"
+    while n > structure(made).depth + 1:
         nfe = budget
         try:
             nfe = encode(made, law.model(_schedule()), _grid(grid, n), x, split(solver)[1]).nfe
             if nfe <= budget:
                 return n, ""
-            why = f"{budget} evaluations do not pay the start and a step: {n} slots take {nfe}"
+            why = f"{budget} evaluations do not pay the start and two steps: {n} slots take {nfe}"
         except (ValueError, ArithmeticError) as error:
             why = f"no run from clean data: {str(error).partition(': ')[0]}"
         n -= max(1, (nfe - budget) * n // nfe)  # a slot costs nfe/n at most, beside the start
