@@ -45,7 +45,7 @@ NOT_RUN = {
         ),
     ): "needs the weights",
     ("docs/start.md", 'pip install -c constraints.txt ".[report]"'): "installs packages",
-    ("docs/teach.md", 'pip install "bdia_numerics[report,torch]" jupytext notebook'): "installs packages",
+    ("docs/teach.md", 'pip install "bdia_numerics[report,torch,balls]" jupytext notebook'): "installs packages",
     ("docs/start.md", "bdia --install-completion"): "changes the shell's start-up file",
     ("docs/teach.md", "make site"): "builds all pages, minutes",
 }
