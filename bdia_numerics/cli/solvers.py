@@ -22,7 +22,6 @@ from bdia_numerics.cli.options import (
     counting,
     known_solvers,
     show_table,
-    visible,
 )
 from bdia_numerics.runs.files import check, fingerprint, write
 from bdia_numerics.spaces.later import Later
@@ -206,15 +205,7 @@ def show_datasheet(
 
 
 def _print(found: Any) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    out = console()
     for title, rows in found.sections():
-        lines = Table(box=box.SIMPLE, show_header=False, pad_edge=False, show_edge=False)
-        lines.add_column(no_wrap=True, style="dim")
-        lines.add_column(overflow="fold")
-        for row in rows:
-            lines.add_row(*(Text(visible(cell)) for cell in row))
-        out.print(Text(title, "bold"), lines, "", sep="\n")
+        console().print(title, style="bold", markup=False)
+        show_table(("", ""), [((label, "dim"), text) for label, text in rows])
+        typer.echo()
