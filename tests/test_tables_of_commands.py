@@ -1,5 +1,7 @@
 """Tables of commands on any width: no line is longer, and no number or name is broken."""
 
+from itertools import pairwise
+
 import pytest
 
 from bdia_numerics.cli.options import show_table
@@ -68,3 +70,12 @@ def test_parts_of_a_wide_table_repeat_the_solver_and_name_what_they_share(capsys
     assert printed.count("target tight, grid log_snr:t_min=0") == 1 and parts > 4
     assert all(printed.count(f"\n{solver} ") == parts for solver in SOLVERS)
     assert all("\nALF" in part for part in printed.split("\nsolver ")[1:])
+
+
+def test_parts_of_a_short_table_tell_its_rows_apart(capsys):
+    for rows in (ENCODED[:2], [ENCODED[0], ENCODED[1], ENCODED[6], ENCODED[7]]):
+        show_table(list(ENCODING.columns), rows, list(ENCODING.columns), 100)
+        lines = capsys.readouterr().out.splitlines()
+        heads = [line for line, below in pairwise(lines) if below.startswith("──")]
+        assert len(heads) > 1 and all("solver" in head.split() for head in heads)
+        assert len(rows) > 2 or "target tight, grid trailing" in lines

@@ -196,14 +196,18 @@ def _parts(
         for row in rows:
             yield " ", ("", ""), [((head, "dim"), cell) for head, cell in zip(heads, row, strict=True) if cell[0]]
         return
-    shared_by = (k for k in range(1, len(heads) - 1) if RUN * len([*_runs(rows, k)]) <= len(rows))
-    first = max(shared_by, default=0)
+    # Columns up to `last` tell the rows apart; those before `first` are in titles, and the others in each part.
+    last = next((k for k in range(len(heads) - 1) if len({tuple(row[: k + 1]) for row in rows}) == len(rows)), 0)
+    runs = [len([*_runs(rows, k)]) for k in range(last + 1)]
+    first = max(k for k, count in enumerate(runs) if count == 1 or RUN * count <= len(rows))
+    while first < last and sum(least[k] + GAP for k in range(first, last + 1)) > room * 2 // 3:
+        first += 1
     for shared, block in _runs(rows, first):
         title, lines = ", ".join(f"{head} {text}" for head, (text, _) in zip(heads, shared, strict=False)), list(block)
-        places = list(range(first + 1, len(heads)))
+        places = list(range(last + 1, len(heads)))
         while places:
-            taken = [first]
-            while places and (len(taken) < 2 or sum(least[k] + GAP for k in (*taken, places[0])) - GAP <= room):
+            taken = [*range(first, last + 1)]
+            while places and (taken[-1] == last or sum(least[k] + GAP for k in (*taken, places[0])) - GAP <= room):
                 taken.append(places.pop(0))
             yield title or " ", [heads[k] for k in taken], [[row[k] for k in taken] for row in lines]
             title = ""
