@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
+from bdia_numerics.texts import listed
+
 _MARKED = re.compile(r"\$([^$]+)\$|`([^`]+)`")
 
 
@@ -335,15 +337,17 @@ def solver_name(text: str) -> str:
 
     >>> solver_name("BDIA(gamma=1/2)"), solver_name("EDICT(p=93/100)"), solver_name("OBELM"), solver_name("DDIM by (23)")
     ('BDIA, γ = 1/2', 'EDICT, p = 0.93', 'O-BELM', 'DDIM by (23)')
+    >>> solver_name("Composed(base=ALF(variable=angle),scheme=suzuki)")
+    'Composed, base = ALF(variable=angle), scheme = suzuki'
     """
     text, by, way = text.partition(" by ")
     if by:
         return f"{solver_name(text)} by {way}"
-    name, _, rest = text.rstrip(")").partition("(")
-    name = _NAMES.get(name, name)
-    words = []
-    for word in filter(None, rest.split(",")):
-        key, _, value = word.strip().partition("=")
+    found = _CALL.fullmatch(text)
+    name, rest = (found[1], found[2] or found[3] or "") if found else (text, "")
+    name, words = _NAMES.get(name, name), []
+    for word in listed(rest):
+        key, _, value = _FRACTION.sub(r"\1/\2", word).partition("=")
         words.append(f"{key.replace('gamma', 'γ')} = {_HUNDREDTHS.sub(_decimal, value)}" if value else key)
     return ", ".join([name, *words])
 
@@ -368,6 +372,8 @@ _NAMES = {
     "OBELM": "O-BELM", "DPMSolver": "DPM-Solver", "DPMSolverPP": "DPM-Solver++", "BDIAHeun": "BDIA-EDM",
     "BDIADPMSolverPP": "BDIA-DPM-Solver++", "McCallumFoster": "McCallum-Foster", "ReversibleHeun": "reversible Heun",
 }  # fmt: skip
+_CALL = re.compile(r"(\w+)(?:\((.*)\)|:([^:]*=[^:]*))?")
+_FRACTION = re.compile(r"Fraction\((-?\d+), (\d+)\)")
 _HUNDREDTHS = re.compile(r"^(\d+)/(10|20|50|100)$")
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

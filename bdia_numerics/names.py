@@ -16,6 +16,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
+from dataclasses import MISSING
 from functools import partial
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -26,7 +27,8 @@ import numpy as np
 from bdia_numerics import grids, problems, schedules, solvers
 from bdia_numerics.grids import Grid, training_steps
 from bdia_numerics.grids.grid import slots_of
-from bdia_numerics.program import Solver, refusal, structure
+from bdia_numerics.program import Solver, parameters, refusal, structure
+from bdia_numerics.program.identity import attributes
 from bdia_numerics.texts import instead, one_of, ratio, refuse, shown
 
 DTYPES = ("float16", "bfloat16", "float32", "float64", "longdouble")
@@ -164,6 +166,35 @@ def solver(text: str, **values: Any) -> Solver:
         )
         raise TypeError(f"{text}: {said}; {reads}") from error
     return found  # type: ignore[no-any-return]
+
+
+def options_of(solver: Any) -> dict[str, str]:
+    """Return the parameters of a solver as texts that `solver` reads: those that are numbers, and others where they are not the default.
+
+    >>> options_of(solvers.Composed(solvers.ALF("angle")))
+    {'base': 'ALF(variable=angle)'}
+    """
+    numbers, plain = parameters(solver), _defaults(type(solver))
+    return {
+        name: written(value) if hasattr(value, "step") else str(value)
+        for name, value in attributes(solver).items()
+        if name in numbers or name not in plain or value != plain[name]
+    }
+
+
+def written(solver: Any) -> str:
+    """Return a solver with its parameters as `solver` reads it; two that differ have different texts.
+
+    >>> written(solvers.SymmetricMultistep(3, variable="angle"))
+    'SymmetricMultistep(k=3, c=1/4, c2=4/5, variable=angle)'
+    """
+    return f"{type(solver).__name__}({', '.join(f'{name}={value}' for name, value in options_of(solver).items())})"
+
+
+def _defaults(kind: Any) -> dict[str, Any]:
+    fields = getattr(kind, "__dataclass_fields__", {}).items()
+    made = {name: field.default_factory() for name, field in fields if field.default_factory is not MISSING}
+    return {name: field.default for name, field in fields if field.default is not MISSING} | made
 
 
 def schedule(text: str) -> Any:

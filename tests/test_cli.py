@@ -245,6 +245,9 @@ def test_list_names_every_solver(monkeypatch):
     solvers = {s["name"]: s for s in json.loads(run("list", "--json").stdout)["solvers"]}
     assert set(solvers) == {*SOLVERS, "StormerVerlet"}
     assert solvers["StormerVerlet"]["bit_exact"] == "yes" and "z''" in solvers["StormerVerlet"]["order"]
+    assert all(
+        s["bit_exact"] == ("yes" if s["invertible"] else "no") for s in solvers.values()
+    )  # as their datasheets say
     assert solvers["BDIA"]["condition"] == "gamma != 0"
     assert solvers["BDIA"]["nfe"] == 1
     assert solvers["BDIA"]["registers"] == ["z_prev", "z"]

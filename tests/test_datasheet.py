@@ -48,7 +48,7 @@ def test_bdia():
     assert given["order"]["rough"] == 1
     assert [x["stable"] for x in given["zero_stability"]] == [True, True]
     assert (given["real_interval"], given["growth"]) == ("0", [{"roots": "zeta + 1", "rate": "-1", "exponent": 1.0}])
-    assert general["growth"] == []
+    assert general["growth"] == [{"roots": "gamma + zeta", "rate": "-1", "exponent": None}]
 
 
 def test_parameters_are_taken():

@@ -16,6 +16,7 @@ from bdia_numerics import cli, grids, problems, schedules
 from bdia_numerics.analysis import design, leading_error, multistep, order_on_pattern, symbolic_order, zero_stability
 from bdia_numerics.analysis.designing.families import SolverFamily
 from bdia_numerics.analysis.designing.search import Search
+from bdia_numerics.analysis.designing.templates import Increments
 from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.solvers import BDIA, CBDIA, OBELM, Heun, Leapfrog, SymmetricMultistep
 
@@ -24,21 +25,6 @@ EVEN = schedules.vp_cosine(0)  # steps equal in t are equal in the angle
 VARIANCE = Fraction(1, 4)
 LAW = problems.Gaussian([0.0], 0.25)
 Z = np.linspace(-1.5, 1.5, 5)[:, None]
-
-
-@dataclass(frozen=True)
-class Increments:
-    """Two steps of any two increments."""
-
-    weights: tuple = sympy.symbols("p q r u")
-    registers = ("z_prev", "z")
-
-    def step(self, s):
-        (z_prev, z), (p, q, r, u) = s.registers, map(s.value, self.weights)
-        e = s.eps(z)
-        backward, forward = s.delta(s.i, s.i + 1, z, e), s.delta(s.i, s.i - 1, z, e)
-        s.assign(z_prev, p * z_prev + q * z + r * backward + u * forward, at=s.i - 1)
-        s.swap(z_prev, z)
 
 
 @dataclass(frozen=True)
@@ -113,7 +99,7 @@ def test_o_belm_and_bdia_are_among_the_methods_of_two_steps():
     grid = grids.alternating(VP, 9, t_max=0.6, t_min=0.1)
     first, second = (solve(s, LAW.model(VP), grid, Z, start=Heun()).z for s in (found.best.solver, OBELM()))
     assert np.abs(first - second).max() < 1e-13 and order_on_pattern(found.best.solver, (1, 2)).order == 2
-    increments = design(Increments(), order=2, schedule=VP, steps=8, order_on="smooth")
+    increments = design("increments", order=2, schedule=VP, steps=8, order_on="smooth")
     assert increments.best.solver == Increments((1, 0, -1, 1)) and "BDIA(gamma=1, allow_any=False)" in increments.same()
 
 
@@ -156,9 +142,9 @@ REFUSED = {
     "template='six-step' is unknown": {"template": "six-step"},
     "stable='one way' is unknown": {"stable": "one way"},
     "order=0 is not an order of a solver": {"order": 0},
-    "has alpha in its weights": {"template": Increments()},
+    "has alpha in its weights": {"template": "increments"},
     "variable='log_snr' is unknown: use one of sigma_bar, t, angle": {"template": TwoStages(variable="log_snr")},
-    "errors are compared on equal steps alone": {"template": Increments(), "order": 1, "order_on": "smooth"},
+    "errors are compared on equal steps alone": {"template": "increments", "order": 1, "order_on": "smooth"},
 }  # fmt: skip
 
 
@@ -211,3 +197,38 @@ def test_the_command(tmp_path, monkeypatch):
     for option, value in {"--symmetric": (), "--variable": ("t",)}.items():
         refused = CliRunner().invoke(cli.app, ["design", "--template", "mine.py:Mine", option, *value])
         assert refused.exit_code == 2 and f"{option}" in refused.output and "of its own: leave it out" in refused.output
+
+
+@pytest.mark.parametrize(("schedule", "variable"), [(schedules.vp_cosine(), "angle"), (schedules.flow(), "t")])
+def test_schedules_that_begin_at_alpha_0_are_designed_for_as_they_are(schedule, variable):
+    found = design("two-step", order=2, schedule=schedule, steps=20)
+    assert found.grid.alpha[20] < 1e-15 and found.best.solver.variable == variable
+    assert found.rows()[0]["error of a run"] == pytest.approx(found.best.error, rel=0.2)
+    low = design("two-step", order=2, schedule=schedules.flow(), steps=6, t_max=0.5)
+    assert low.best.solver.variable == "sigma_bar"  # which is finite there
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--order 6 --template four-step --symmetric", "ask for a lower order, or --stable none"),
+        ("--template increments --order 2", "--order-on=uniform: the step"),
+        ("--template increments --order 2 --variable angle", "--variable=angle: the increments of DDIM"),
+        (
+            "--schedule flow --variable sigma_bar",
+            "--t-max=1.0: alpha = 0 there and sigma/alpha is infinite: give a smaller --t-max",
+        ),
+        ("--template two-step --order 2 --at-most-amplification 1", "--at-most-amplification=1: the least"),
+        ("--stable perhaps", "use one of both, sample, encode, none"),
+    ],
+)
+def test_messages_of_the_command_name_its_options(words, said):
+    refused = CliRunner().invoke(cli.app, ["design", "--steps", "6", *words.split()])
+    assert refused.exit_code == 2 and said in refused.output, refused.output
+
+
+def test_what_is_in_brackets_of_a_message_is_no_option():
+    """The template's text has a `variable`, which is a parameter of it."""
+    given = ["--template", "two-step", "--order", "2", "--order-on", "smooth", "--steps", "6"]
+    said = CliRunner().invoke(cli.app, ["design", *given]).output
+    assert said.startswith("bdia: --order=2: no weights of") and "b=(b_1,), variable='angle') have it" in said

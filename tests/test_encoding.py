@@ -29,11 +29,22 @@ def on_law():
 
 def test_a_budget_pays_for_the_start_and_for_iterations():
     found = on_law()
-    assert affordable("ALF", "trailing", 12) == 11 and affordable("BDIA", "cut", 12) == 13  # "cut" has a slot less
-    assert affordable("DPMSolverPP", "flow", 12) == 0  # no step from clean data
+    assert affordable("ALF", "trailing", 12) == (11, "") and affordable("BDIA", "cut", 12) == (
+        13,
+        "",
+    )  # "cut" has a slot less
     nfe = found["nfe"].sel(solver=["DDIM", "ALF", "BDIA"])
     assert (nfe == 12).all() and 8 <= found["nfe"].sel(solver="DDIM by fixed point").max() <= 12
-    assert str(found["status"].sel(solver="DPMSolverPP", grid="flow", target="mixture").item()).startswith("no step")
+    assert str(found["status"].sel(solver="DPMSolverPP", grid="flow", target="mixture").item()).startswith(
+        "no run from"
+    )
+
+
+def test_a_cell_without_a_run_says_whether_evaluations_or_clean_data_are_the_reason():
+    long = "SymmetricMultistep(k=5,variable=angle)"  # a start of 16 evaluations, and four slopes of the first step
+    assert affordable(long, "trailing", 21) == (6, "")
+    assert affordable(long, "trailing", 20) == (0, "20 evaluations do not pay the start and two steps: 6 slots take 21")
+    assert affordable("DPMSolverPP", "flow", 12) == (0, "no run from clean data: sigma = 0 at t=-1.0")
 
 
 def test_errors_are_those_of_each_seed():

@@ -2,14 +2,17 @@
 
 import re
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import bdia_numerics
-from bdia_numerics import BDIA, BDIA2, DEIS, EDICT, Heun, McCallumFoster, grids, names, schedules
+from bdia_numerics import ALF, BDIA, BDIA2, DEIS, EDICT, SOLVERS, Heun, McCallumFoster, grids, names, schedules
 from bdia_numerics.analysis.measurement.observed import family_named
+from bdia_numerics.formulas import solver_name
+from bdia_numerics.program import identity
 from bdia_numerics.solvers import RK4
 
 MODULE = """
@@ -241,3 +244,25 @@ def test_a_module_that_fails_is_one_line(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="solver=broken_names: the module broken_names cannot be imported"):
         names.solver("broken_names:Mine")
+
+
+CHANGES = (Fraction(1, 3), 2, 3, True, False, "t", "angle", "log_snr", "suzuki", "z_hat", ALF("angle"), RK4())
+
+
+def test_solvers_that_differ_print_differently_and_are_read_back():
+    """Each with each of `CHANGES` in each of its parameters that takes it."""
+    for make in SOLVERS.values():
+        texts = {}
+        for name, value in [("", ""), *product(make.__dataclass_fields__, CHANGES)]:
+            try:
+                solver = make(**{name: value} if name else {})
+            except (ValueError, TypeError):
+                continue
+            assert texts.setdefault(names.written(solver), solver) == solver == _read(names.written(solver))
+        for printed in (texts, map(identity, texts.values())):
+            assert len(set(map(solver_name, printed))) == len(texts), texts
+
+
+def _read(text):
+    make, positional, options = names.read("solver", text, SOLVERS)
+    return names.object_made("solver", text, make, positional, options, False)

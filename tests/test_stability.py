@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import math
 from dataclasses import replace
 from fractions import Fraction
 
@@ -31,6 +32,7 @@ from bdia_numerics import (
     NotInvertibleError,
     ReversibleHeun,
     Rex,
+    SymmetricMultistep,
     analysis,
     datasheet,
     grids,
@@ -438,6 +440,37 @@ def test_growth_parameters(solver, found):
         grown.append(analysis.amplification(solver, grid, J=1.0).total)
     exponent = max([rate for *_, rate in found], default=-1)
     assert np.log(grown[1] / grown[0]) / 2 == pytest.approx(exponent, rel=0.03)
+
+
+c = sympy.Symbol("c")
+CHANGED = ": errors there change over a run by (contraction of the flow)^"
+
+
+@pytest.mark.parametrize(
+    ("solver", "rates", "said"),
+    [
+        (
+            SymmetricMultistep(4, c),
+            [(5 - c) / (3 * (c - 1)), -(c + 1) / (3 * (c - 1))],
+            f"(5 - c)/(3 (c - 1)) at zeta = -1{CHANGED}((c - 5)/(3 (c - 1)))",
+        ),
+        (SymmetricMultistep(3, c), [-sympy.Rational(1, 2)], f"the roots of zeta^2 + 2 c zeta + 1{CHANGED}(1/2)"),
+        (BDIA(g), [-1], f"zeta = -gamma, for values that put it on the unit circle{CHANGED}1"),
+        (program.symbolised(BDIA2()), [], ""),
+    ],
+    ids=["four steps", "three steps", "two steps", "circle for single values"],
+)  # fmt: skip
+def test_growth_parameters_with_symbols(solver, rates, said):
+    """Those of numbers are their values, and no real interval is left for all between -1 and 1 where one grows."""
+    found = analysis.growth_parameters(solver)
+    assert [sympy.simplify(g.rate - rate) for g, rate in zip(found, rates, strict=True)] == [0] * len(rates)
+    assert said in "; ".join(map(str, found)) and all(math.isnan(g.exponent) for g in found)
+    if isinstance(solver, SymmetricMultistep):
+        interval = analysis.stability_interval(solver)
+        assert interval.length == 0 and interval.valid == sympy.And(c > -1, c < 1)
+        value = -sympy.Rational(2, 3)
+        rates = {g.rate for g in analysis.growth_parameters(replace(solver, c=Fraction(-2, 3)))}
+        assert {g.rate.subs(c, value) for g in found} == rates
 
 
 def test_growths_of_a_pair_that_differ():

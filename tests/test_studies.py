@@ -165,7 +165,7 @@ def test_work_and_precision_is_the_global_error_at_equal_evaluations():
         direct = global_error(solver, law("mixture"), family(steps), states=8, start="own")
         assert float(one["error"]) == pytest.approx(direct.error, rel=1e-12, abs=0)
         assert (one["steps"], one["nfe"]) == (steps, direct.nfe) and one["seconds"] > 0
-    assert dataset["status"].sel(evaluations=1).values.tolist() == ["no step"] * 2
+    assert dataset["status"].sel(evaluations=1).values.tolist() == ["the evaluations pay for no step"] * 2
     assert np.isnan(dataset["error"].sel(evaluations=1)).all()
 
 

@@ -33,7 +33,7 @@ def design(
         str,
         typer.Option(
             "--template",
-            help="two-step, three-step, four-step, five-step; or file.py:Class, a step program with sympy symbols.",
+            help="two-step, three-step, four-step, five-step, increments; or file.py:Class, a step program with sympy symbols.",
         ),
     ] = "four-step",
     order: Annotated[int, typer.Option(help="That the solvers shall have.")] = 4,
@@ -55,7 +55,7 @@ def design(
         str | None,
         typer.Option(
             help="What the steps of a named template are of: sigma_bar, t or angle.",
-            show_default="angle where there is one",
+            show_default="angle, where that is, else sigma_bar, or t",
         ),
     ] = None,
     schedule: ScheduleName = "vp_linear",
@@ -75,17 +75,18 @@ def design(
     law, levels = names.distribution(distribution), names.schedule(schedule)
     if not isinstance(law, problems.Gaussian) or law.dimension != 1 or law.mean.any():
         raise ValueError(f"--distribution={distribution} is not a Gaussian on the line with mean 0: write gaussian:0.5")
+    ends = {
+        name: ratio(f"--{name.replace('_', '-')}", text) for name, text in (("t_max", t_max), ("t_min", t_min)) if text
+    }
     if names.module_of(template) is None:
-        given: Any = templates.multistep(template, symmetric=symmetric, variable=variable or search.natural(levels))
+        variable = variable or search.natural(template, levels, **ends)
+        given: Any = templates.multistep(template, symmetric=symmetric, variable=variable)
     else:
         refuse(
             (symmetric, f"--symmetric: {template} has weights of its own: leave it out"),
             (variable, f"--variable={variable}: {template} has a variable of its own: leave it out"),
         )
         given = names.solver(template)
-    ends = {
-        name: ratio(f"--{name.replace('_', '-')}", text) for name, text in (("t_max", t_max), ("t_min", t_min)) if text
-    }
     with counting("members", None) as advance:
         found = search.design(
             given,

@@ -19,7 +19,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from bdia_numerics.cli.options import visible
+from bdia_numerics.cli.options import in_options, visible
 
 TRACEBACK = "BDIA_TRACEBACK"
 """Set in the environment, it shows the traceback of whatever ends a command."""
@@ -34,6 +34,8 @@ _AS_OPTIONS = {
         "pass --grid uniform:t_min=0.01, or --inversion '(10)'"
     ),
     "pass invert=, ": "pass --invert, ",
+    "pass invertible=False with stable='sample' or None": "pass --approximate with --stable sample or none",
+    "sample, encode, None": "sample, encode, none",
     "pass fewer states at a time": "pass a smaller --count, or a narrower --dtype",
 }
 """Remedies of the library in words of the command line."""
@@ -110,7 +112,7 @@ def _line(error: BaseException) -> tuple[str, int]:
     if isinstance(error, (*REFUSED, Refused)) and not isinstance(error, NotImplementedError):
         for sentence, option in _AS_OPTIONS.items():
             said = said.replace(sentence, option)
-        return said, 2
+        return in_options(said), 2
     frames = traceback.extract_tb(error.__traceback__)
     package = str(Path(__file__).parents[1])
     ours = [k for k, frame in enumerate(frames) if frame.filename.startswith(package) and frame.filename != __file__]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -121,6 +123,8 @@ class Command(TyperCommand):
             elif type(value) is float:
                 real(option, value)
         _RUNNING.set(ctx.command_path.partition(" ")[2])
+        long = (option for param in ctx.command.params for option in param.opts if option.startswith("--"))
+        _OPTIONS.set({option[2:].replace("-", "_"): option for option in long})
         return super().invoke(ctx)
 
 
@@ -139,21 +143,95 @@ def console(width: int = 160) -> Any:
     return Console(width=None if sys.stdout is not None and sys.stdout.isatty() else width, highlight=False)
 
 
+Cells = Sequence[tuple[str, str]]
+"""A row, each cell a text and its colour."""
+
+
 def show_table(
     heads: Sequence[str], rows: Iterable[Sequence[Any]], whole: Sequence[str] = (), width: int = 160
 ) -> None:
-    """Print a table; a cell is what prints as its text, or a pair of a text and its colour, and columns in `whole` are not wrapped."""
+    """Print a table; a cell is what prints as its text, or a pair of a text and its colour.
+
+    Columns without any text are left out. Lines are broken at spaces, in columns of `whole` those of the head alone. A table that is wider
+    yet becomes a block for each row if most rows have a text of more than half the width; and otherwise a table for each run of equal
+    first cells, each in parts of as many columns as there is room for.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in heads:
-        made.add_column(name, no_wrap=name in whole, overflow="fold")
-    for row in rows:
-        pairs = (cell if isinstance(cell, tuple) else (str(cell), "") for cell in row)
-        made.add_row(*(Text(visible(text), colour) for text, colour in pairs))
-    console(width).print(made)
+    pairs = ([(visible(c[0]), c[1]) if isinstance(c, tuple) else (visible(str(c)), "") for c in row] for row in rows)
+    out = console(width)
+    for title, titles, lines in _parts(heads, list(pairs), whole, out.width):
+        widths, least = _widths(titles, lines, whole)
+        while sum(widths) + GAP * (len(widths) - 1) > out.width and (
+            loose := [k for k, w in enumerate(widths) if w > least[k]]
+        ):
+            widths[max(loose, key=lambda k: widths[k])] -= 1
+        made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=any(titles))
+        for name, wide in zip(titles, widths, strict=True):
+            made.add_column(name, width=wide, overflow="fold")
+        for line in lines:
+            made.add_row(*(Text(text, colour) for text, colour in line))
+        out.print(*filter(None, [title and Text(f"\n{title}", "bold")]), made, sep="\n")
+
+
+GAP = 3
+"""Characters between two columns."""
+RUN = 3
+"""Rows that first cells are shared by, at least on the average, where a table is divided by them."""
+
+
+def _parts(
+    heads: Sequence[str], rows: Sequence[Cells], whole: Sequence[str], room: int
+) -> Iterator[tuple[str, Sequence[str], Sequence[Cells]]]:
+    """Yield the title, heads and rows of tables that have room."""
+    kept = [k for k in range(len(heads)) if not rows or any(row[k][0] for row in rows)]
+    heads, rows = [heads[k] for k in kept], [[row[k] for k in kept] for row in rows]
+    _, least = _widths(heads, rows, whole)
+    if sum(least) + GAP * (len(least) - 1) <= room:
+        yield "", heads, rows
+        return
+    if sum(any(len(text) > room // 2 for text, _ in row) for row in rows) > len(rows) // 2:
+        for row in rows:
+            yield " ", ("", ""), [((head, "dim"), cell) for head, cell in zip(heads, row, strict=True) if cell[0]]
+        return
+    # Columns up to `last` tell the rows apart; those before `first` are in titles, and the others in each part.
+    last = next((k for k in range(len(heads) - 1) if len({tuple(row[: k + 1]) for row in rows}) == len(rows)), 0)
+    runs = [len([*_runs(rows, k)]) for k in range(last + 1)]
+    first = max(k for k, count in enumerate(runs) if count == 1 or RUN * count <= len(rows))
+    while first < last and sum(least[k] + GAP for k in range(first, last + 1)) > room * 2 // 3:
+        first += 1
+    for shared, block in _runs(rows, first):
+        title, lines = ", ".join(f"{head} {text}" for head, (text, _) in zip(heads, shared, strict=False)), list(block)
+        places = list(range(last + 1, len(heads)))
+        while places:
+            taken = [*range(first, last + 1)]
+            while places and (taken[-1] == last or sum(least[k] + GAP for k in (*taken, places[0])) - GAP <= room):
+                taken.append(places.pop(0))
+            yield title or " ", [heads[k] for k in taken], [[row[k] for k in taken] for row in lines]
+            title = ""
+
+
+def _runs(rows: Sequence[Cells], count: int) -> Iterator[tuple[Cells, Iterator[Cells]]]:
+    """Yield the rows in runs of equal first cells, so many of them."""
+    return groupby(rows, lambda row: row[:count])
+
+
+def _widths(heads: Sequence[str], rows: Iterable[Cells], whole: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Return the widths of columns without a break, and with all that may be."""
+    from rich.cells import cell_len
+
+    def longest(parts: Iterable[str]) -> int:
+        return max(map(cell_len, parts), default=0)
+
+    widest, least = [], []
+    for head, *cells in zip(heads, *([text for text, _ in row] for row in rows), strict=True):
+        lines = [line for cell in cells for line in cell.splitlines()]
+        widest.append(longest([head, *lines]))
+        words = lines if head in whole else (word for line in lines for word in line.split())
+        least.append(longest([*head.split(), *words]))
+    return widest, least
 
 
 def progress() -> Any:
@@ -189,6 +267,22 @@ def counting(what: str, total: int | None) -> Iterator[Callable[..., None]]:
 
 _RUNNING = ContextVar("_RUNNING", default="")
 """The words of the command that runs."""
+_OPTIONS: ContextVar[Mapping[str, str] | None] = ContextVar("_OPTIONS", default=None)
+"""Its options, by the name that a Python argument would have."""
+_WITHIN = r"\((?:[^()]|\([^()]*\))*\)"
+"""What is in brackets: parameters of a solver, of a grid."""
+
+
+def in_options(said: str) -> str:
+    """Return a message of the library with the options of the running command for the arguments that it names."""
+    options = _OPTIONS.get() or {}
+    words = "|".join(name if "_" in name else f"{name}(?==)" for name in options)
+    if not words:
+        return said
+    text = re.sub(
+        rf"{_WITHIN}|(?<![\w:,.'-])({words})(?!\w)", lambda found: options.get(found[1] or "", found[0]), said
+    )
+    return re.sub(r"(--[\w-]+)=None\b", r"\1 none", text)
 
 
 def as_text(data: dict[str, Any], variant: str = "") -> str:

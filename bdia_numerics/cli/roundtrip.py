@@ -58,15 +58,14 @@ def _run(
     import numpy as np
 
     from bdia_numerics.analysis.perturbation.amplification import inverse_growth
-    from bdia_numerics.program import parameters
     from bdia_numerics.runs.encoding import bit_exact_round_trip, round_trip
     from bdia_numerics.runs.inversion import INVERSIONS, name_of, named
     from bdia_numerics.runs.solving import DERIVED
 
     method, model = named(inversion), law.model(schedule)
     z = np.random.default_rng(seed).standard_normal((STATES, law.dimension)).astype(dtype)
-    shown = {k: str(v) for k, v in parameters(solver).items()}
-    head = {"solver": type(solver).__name__, "parameters": shown, "steps": grid.n, "dtype": dtype, "exact": exact}
+    options = names.options_of(solver)
+    head = {"solver": type(solver).__name__, "parameters": options, "steps": grid.n, "dtype": dtype, "exact": exact}
     if exact:
         if method is not None:
             raise ValueError(f"--exact runs the derived inverse: leave out --inversion={inversion}")

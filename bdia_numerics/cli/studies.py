@@ -69,7 +69,7 @@ def show_rows(study: Study, found: Any, most: int | None = None) -> None:
         return
     if caption:
         typer.echo(caption)
-    show_table(heads, rows[:most], whole=("solver", "grid"))
+    show_table(heads, rows[:most], whole=[head for head in heads if head not in ("status", "inversion")])
     if most is not None and len(rows) > most:
         typer.echo(f"{len(rows) - most} more rows are in the dataset")
 

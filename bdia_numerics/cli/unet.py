@@ -115,7 +115,7 @@ def draw_samples(
     numbers = asdict(result)
     images = numbers.pop("images")
     head = {
-        "network": path or "mnist", "solver": written(chosen), "steps": steps, "spacing": spacing, "dtype": dtype, "device": device,
+        "network": path or "mnist", "solver": names.written(chosen), "steps": steps, "spacing": spacing, "dtype": dtype, "device": device,
         "guidance": guidance, "labels": given, "seed": seed,
     }  # fmt: skip
     notes = [note for note in loaded.notes if note not in loaded.altered]
@@ -135,13 +135,6 @@ def load_network(path: str | None, device: str, kind: Any, *, trust_pickle: bool
     if loaded.shape is None:
         raise ValueError(f"path={path!r}: the network's configuration says no size of its images (sample_size)")
     return loaded
-
-
-def written(solver: Any) -> str:
-    """Return a solver as the command line takes it, such as BDIA(gamma=9/10)."""
-    from bdia_numerics.program import parameters
-
-    return f"{type(solver).__name__}({', '.join(f'{name}={value}' for name, value in parameters(solver).items())})"
 
 
 def labels_of(text: str | None, count: int, labels: int) -> list[int] | None:
@@ -248,7 +241,7 @@ def show_growth(
     model = loaded.model(given, guidance=guidance)
     one = loaded.model(given and given[:1], guidance=guidance)
     found: dict[str, Any] = {
-        "network": path or "mnist", "solver": written(chosen), "steps": steps, "spacing": spacing,
+        "network": path or "mnist", "solver": names.written(chosen), "steps": steps, "spacing": spacing,
         "guidance": guidance, "labels": given, "seed": seed,
     }  # fmt: skip
     scales = (1.0, 3.0) if loaded.null_label is not None else (1.0,)

@@ -305,7 +305,9 @@ def invertibility(solver: Solver) -> Invertibility:
     try:
         return _invertibility(cast(Hashable, solver), attributes)
     except TypeError:
-        return _invertibility.__wrapped__(solver, attributes)  # unhashable, or a fault of the step, which is raised again
+        return _invertibility.__wrapped__(
+            solver, attributes
+        )  # unhashable, or a fault of the step, which is raised again
 
 
 @lru_cache(maxsize=256)

@@ -104,31 +104,34 @@ def _schedule() -> Any:
 
 
 @cache
-def affordable(solver: str, grid: str, budget: int) -> int:
-    """Return the most slots with which a solver encodes by at most so many evaluations, 0 if there are none."""
+def affordable(solver: str, grid: str, budget: int) -> tuple[int, str]:
+    """Return the most slots with which a solver encodes by at most so many evaluations; 0 if there are none, and then why."""
     made, law = solver_of(solver), names.distribution("tight")  # on which iterations do not end early
     x = law.sample(16, np.random.default_rng(0))
-    n = budget // structure(made).nfe + 3
+    n, why = budget // structure(made).nfe + 3, f"{budget} evaluations pay for no step"
     while n > structure(made).depth + 1:
         nfe = budget
-        with suppress(ValueError, ArithmeticError):
+        try:
             nfe = encode(made, law.model(_schedule()), _grid(grid, n), x, split(solver)[1]).nfe
             if nfe <= budget:
-                return n
+                return n, ""
+            why = f"{budget} evaluations do not pay the start and two steps: {n} slots take {nfe}"
+        except (ValueError, ArithmeticError) as error:
+            why = f"no run from clean data: {str(error).partition(': ')[0]}"
         n -= max(1, (nfe - budget) * n // nfe)  # a slot costs nfe/n at most, beside the start
-    return 0
+    return 0, why
 
 
-def _afforded(cell: Cell) -> Any:
-    n = affordable(str(cell["solver"]), str(cell["grid"]), int(cell["evaluations"]))
-    return _grid(str(cell["grid"]), n) if n else None
+def _afforded(cell: Cell) -> tuple[Any, str]:
+    n, why = affordable(str(cell["solver"]), str(cell["grid"]), int(cell["evaluations"]))
+    return _grid(str(cell["grid"]), n) if n else None, why
 
 
 def compute(config: EncodeConfig, cell: Cell) -> Mapping[str, Any]:
     """Return latents, returns, amplification and edits of one solver on one grid, by seed."""
-    text, grid = str(cell["solver"]), _afforded(cell)
-    if grid is None:
-        return {"status": "no step, or none from clean data"}
+    text, (grid, why) = str(cell["solver"]), _afforded(cell)
+    if why:
+        return {"status": why}
     found = (_on_network if str(cell["target"]).startswith(NETWORK) else _on_law)(config, cell)
     factors = []
     for direction in DIRECTIONS:
@@ -143,7 +146,7 @@ def _seeds(config: EncodeConfig) -> range:
 
 
 def _on_law(config: EncodeConfig, cell: Cell) -> Mapping[str, Any]:
-    law, grid, solver = names.distribution(str(cell["target"])), _afforded(cell), solver_of(str(cell["solver"]))
+    law, grid, solver = names.distribution(str(cell["target"])), _afforded(cell)[0], solver_of(str(cell["solver"]))
     method = split(str(cell["solver"]))[1]
     x, truth, uncertain = _flow(config, str(cell["target"]), float(grid.t[grid.n]), float(grid.t[0]))
     model, trips = law.model(_schedule()), {}
@@ -174,7 +177,7 @@ def _on_network(config: EncodeConfig, cell: Cell) -> Mapping[str, Any]:
     from bdia_numerics.torch.tensors import dtype_named
 
     guidance, (solver, method) = float(str(cell["target"]).removeprefix(NETWORK)), network.way(str(cell["solver"]))
-    grid = _afforded(cell)
+    grid, _ = _afforded(cell)
     labels, x = network.labels(config.images * config.seeds), _images(config)
     truth, uncertain = _own_ode(config, guidance, float(grid.t[grid.n]), float(grid.t[0]))
     trips: dict[str, Array] = {}

@@ -16,7 +16,13 @@ from bdia_numerics.studies.study import Cell, Study, Variable, check, family
 SOLVERS = ("DDIM", "BDIA", "BDIA(gamma=1/2)", "EDICT", "OBELM", "Heun", "DPMSolverPP")
 TIMES = ("seconds", "model_seconds", "own_seconds", "setup")
 """The variables that a second run does not repeat."""
-NOTHING = {"steps": 0, "nfe": 0, "error": float("nan"), **dict.fromkeys(TIMES, float("nan")), "status": "no step"}
+NOTHING = {
+    "steps": 0,
+    "nfe": 0,
+    "error": float("nan"),
+    **dict.fromkeys(TIMES, float("nan")),
+    "status": "the evaluations pay for no step",
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class WorkConfig:
 
 
 def compute(config: WorkConfig, cell: Cell) -> Mapping[str, Any]:
-    """Return error, evaluations and processor times; "no step" if the evaluations pay for none."""
+    """Return error, evaluations and processor times; a status alone if the evaluations pay for no step."""
     solver, problem, kind = (str(cell[name]) for name in ("solver", "problem", "grid"))
     slots, nfe = ([int(cell["count"])], None) if config.steps else (None, [int(cell["evaluations"])])
     try:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from bdia_numerics import grids, solvers
+from bdia_numerics import grids, models, solvers
 from bdia_numerics.analysis.designing.families import DIRECTIONS, SolverFamily, families, readable
 from bdia_numerics.analysis.designing.flow import GaussianFlow
 from bdia_numerics.analysis.designing.templates import multistep
@@ -142,7 +142,12 @@ class Design(Drawn):
         law, schedule = Gaussian([0.0], self.variance), cast(Schedule, self.grid.schedule)
         high, low = self.grid.t[self.grid.n], self.grid.t[0]
         z = np.ones((1, 1))
-        end = solve(member.solver, law.model(schedule), self.grid, z).z
+
+        def v(z: Array, t: Any) -> Array:  # determines the ODE at both ends, where alpha or sigma may be 0
+            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+            return z * float(alpha * sigma * (1 - self.variance) / (alpha**2 * self.variance + sigma**2))
+
+        end = solve(member.solver, models.v(v), self.grid, z).z
         exact = law.flow(z, high, low, schedule)
         return float(abs(end - exact).item() / abs(exact).item())
 
@@ -221,8 +226,8 @@ def design(
     Parameters
     ----------
     template
-        A step program whose weights are sympy symbols; or a name of `multistep`, which is taken in the angle on variance-preserving
-        schedules, else in sigma/alpha.
+        A step program whose weights are sympy symbols; or a name of `multistep`, which, but for "increments", is taken in the angle
+        on variance-preserving schedules, else in sigma/alpha, or in t where that is infinite at an end of the grid.
     order
         At least 1.
     schedule, steps
@@ -271,11 +276,11 @@ def design(
     one_of("order_on", order_on, SPACINGS)
     if order < 1:
         raise ValueError(f"order={order} is not an order of a solver: give at least 1")
+    ends = {name: t for name, t in (("t_max", t_max), ("t_min", t_min)) if t is not None}
     if isinstance(template, str):
-        template = multistep(template, variable=natural(schedule))
+        template = multistep(template, variable=natural(template, schedule, **ends))
     verdict = check_template(template, invertible or stable in ("both", "encode"))
     variable = getattr(template, "variable", "sigma_bar")
-    ends = {name: t for name, t in (("t_max", t_max), ("t_min", t_min)) if t is not None}
     grid = grids.alternating(schedule, steps, ratio=1, variable=variable, **ends)
     if order_on == "uniform" and depends_on_alpha(template) and any(a != 1 for a in grid.alpha):
         raise ValueError(
@@ -318,13 +323,14 @@ def design(
     )
 
 
-def natural(schedule: Schedule) -> str:
-    """Return the variable of named templates: the angle on variance-preserving schedules."""
-    try:
-        grids.angle(schedule, 2)
-    except ValueError:
-        return "sigma_bar"
-    return "angle"
+def natural(template: str, schedule: Schedule, **ends: Any) -> str:
+    """Return the variable of a named template: the angle on variance-preserving schedules, t where sigma/alpha is infinite at an end."""
+    *first, last = ("sigma_bar",) if template == "increments" else ("angle", "sigma_bar", "t")
+    for variable in first:
+        with suppress(ValueError):
+            grids.alternating(schedule, 2, ratio=1, variable=variable, **ends)
+            return variable
+    return last
 
 
 def check_template(template: Solver, inverse: bool) -> Any:

@@ -11,9 +11,9 @@ from bdia_numerics.program import Recorder, Solver
 from bdia_numerics.solvers.starts import start_of
 from bdia_numerics.solvers.variables import chosen, position, scale, slope
 from bdia_numerics.spaces.later import sympy
-from bdia_numerics.texts import one_of
+from bdia_numerics.texts import one_of, refuse
 
-TEMPLATES = {"two-step": 2, "three-step": 3, "four-step": 4, "five-step": 5}
+TEMPLATES = {"two-step": 2, "three-step": 3, "four-step": 4, "five-step": 5, "increments": 2}
 """Numbers of steps by name."""
 
 
@@ -67,13 +67,37 @@ class Multistep:
             s.swap(older, newer)
 
 
-def multistep(name: str, *, symmetric: bool = False, variable: str = "sigma_bar") -> Multistep:
-    """Return a multistep method with a symbol for each weight, as a template of `design`.
+@dataclass(frozen=True)
+class Increments:
+    """Two states and the increments of DDIM back and forth, as BDIA combines them.
+
+    z_{i-1} = p z_{i+1} + q z_i + r Delta(t_i -> t_{i+1}) + u Delta(t_i -> t_{i-1})
+
+    Attributes
+    ----------
+    weights
+        p, q, r and u, numbers, symbols or functions of the slot; the step has an exact inverse if p != 0.
+    """
+
+    weights: tuple[Any, Any, Any, Any]
+    registers = ("z_prev", "z")
+
+    def step(self, s: Recorder) -> None:
+        """Record the step from t_i to t_{i-1}."""
+        (z_prev, z), (p, q, r, u) = s.registers, map(s.value, self.weights)
+        e = s.eps(z)
+        back, forth = s.delta(s.i, s.i + 1, z, e), s.delta(s.i, s.i - 1, z, e)
+        s.assign(z_prev, p * z_prev + q * z + r * back + u * forth, at=s.i - 1)
+        s.swap(z_prev, z)
+
+
+def multistep(name: str, *, symmetric: bool = False, variable: str = "sigma_bar") -> Multistep | Increments:
+    """Return a multistep method, or the two-step one in increments of DDIM, with a symbol for each weight, as a template of `design`.
 
     Parameters
     ----------
-    name : {"two-step", "three-step", "four-step", "five-step"}
-        How many states it keeps.
+    name : {"two-step", "three-step", "four-step", "five-step", "increments"}
+        How many states it keeps; "increments" is `Increments`.
     symmetric
         With a_j = -a_{k-j} and b_j = b_{k-j}, without which no method is zero-stable in both directions.
     variable
@@ -82,7 +106,7 @@ def multistep(name: str, *, symmetric: bool = False, variable: str = "sigma_bar"
     Raises
     ------
     ValueError
-        For another name or variable.
+        For another name or variable, and for symmetric weights or another variable than "sigma_bar" of "increments".
 
     Examples
     --------
@@ -91,6 +115,15 @@ def multistep(name: str, *, symmetric: bool = False, variable: str = "sigma_bar"
     Multistep(a=(-1, -a_2, a_2), b=(b_2, b_2), variable='sigma_bar')
     """
     k = TEMPLATES[one_of("template", name, TEMPLATES)]
+    if name == "increments":
+        refuse(
+            (symmetric, "symmetric=True: increments are taken with any weights: leave it out"),
+            (
+                variable != "sigma_bar",
+                f"variable={variable}: the increments of DDIM are those of sigma_bar: leave it out",
+            ),
+        )
+        return Increments(tuple(sympy.symbols("p q r u")))
     a, b = ([sympy.Symbol(f"{letter}_{j}") for j in range(k)] for letter in "ab")
     if symmetric:
         a = [-1, *((-a[k - j] if 2 * j < k else 0 if 2 * j == k else a[j]) for j in range(1, k))]

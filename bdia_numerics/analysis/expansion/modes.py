@@ -48,6 +48,15 @@ def location(factor: Any) -> str:
     return INSIDE if schur(numbers) else OUTSIDE
 
 
+def own_reciprocal(factor: Any) -> bool:
+    """Say whether a polynomial is its own reciprocal, up to its sign."""
+    coefficients = factor.all_coeffs()
+    return any(
+        all(sympy.expand(a - s * b) == 0 for a, b in zip(coefficients, coefficients[::-1], strict=True))
+        for s in (1, -1)
+    )
+
+
 def schur(coefficients: list[Fraction]) -> bool:
     """Say whether all roots lie in the open unit disc (Schur, Cohn); coefficients of the highest power first."""
     while len(coefficients) > 1:

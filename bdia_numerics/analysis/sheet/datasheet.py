@@ -45,7 +45,6 @@ from bdia_numerics.program import (
     inverse_run,
     invertibility,
     make_plan,
-    parameters,
     record_run,
     record_steps,
     structure,
@@ -462,11 +461,10 @@ def datasheet(solver: Solver, *, measured: bool = True, progress: Progress | Non
     (2, 1, 'gamma != 0')
     """
     shape, general = structure(solver), symbolised(solver)
-    given = {name: str(value) for name, value in parameters(solver).items()}
     # A step that takes numbers only is not decided with symbols.
     verdict = attempted("invertibility", lambda: invertibility(solver), {})
     fields = {key: text for key in FIELDS if (text := documented(type(solver), key))}
-    proved = prove(solver, given)
+    proved = prove(solver, names.options_of(solver))
     return Datasheet(
         name=type(solver).__name__,
         solver=identity(solver),

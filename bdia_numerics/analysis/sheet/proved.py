@@ -72,7 +72,7 @@ class Proved(Shown):
     inverse_polynomial, inverse_zero_stability
         Those of the derived inverse; None without one.
     growth
-        Result of `growth_parameters`: what the roots on the unit circle make of errors over a run; None where parameters are symbols.
+        Result of `growth_parameters`: what the roots on the unit circle make of errors over a run.
     refused
         Why there is none, by name of the attribute.
     """
@@ -166,7 +166,7 @@ def prove(solver: Solver, given: Mapping[str, str]) -> Proved:
         inverse_zero_stability=attempt("inverse_zero_stability", lambda: zero_stability(solver, "invert")),
         real_interval=attempt("real_interval", lambda: stability_interval(solver)),
         imaginary_interval=attempt("imaginary_interval", lambda: stability_interval(solver, "imaginary")),
-        growth=None if symbols_of(solver) else attempt("growth", lambda: growth_parameters(solver)),
+        growth=attempt("growth", lambda: growth_parameters(solver)),
         refused=refused,
     )
     if "order" in refused:

@@ -7,8 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.analysis.expansion.modes import CIRCLE, INSIDE, OPEN, factors, irreducible, keeps_sign, location
+from bdia_numerics.analysis.expansion.modes import (
+    CIRCLE,
+    INSIDE,
+    OPEN,
+    factors,
+    irreducible,
+    keeps_sign,
+    location,
+    own_reciprocal,
+)
 from bdia_numerics.analysis.expansion.step import Matrix, SeriesStep
+from bdia_numerics.formulas import expression
 from bdia_numerics.program import NotInvertibleError, Solver, inverse_run
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import sympy
@@ -155,8 +165,10 @@ class GrowthParameter:
 
     @property
     def exponent(self) -> float:
-        """The largest -rate (its real part) over the roots; for numbers."""
+        """The largest -rate (its real part) over the roots; nan for symbols."""
         zeta = sympy.Symbol("zeta")
+        if (self.rate.free_symbols | self.roots.free_symbols) - {zeta}:
+            return float("nan")
         return max(
             -float(sympy.re(sympy.N(self.rate.subs(zeta, root)))) for root in sympy.Poly(self.roots, zeta).nroots()
         )
@@ -164,12 +176,20 @@ class GrowthParameter:
     def __str__(self) -> str:
         zeta = sympy.Symbol("zeta")
         factor = sympy.Poly(self.roots, zeta)
-        where = f"zeta = {-factor.TC() / factor.LC()}" if factor.degree() == 1 else f"the roots of {self.roots}"
-        if self.rate.free_symbols | self.roots.free_symbols != {zeta}:
-            return f"{self.rate} at {where}"
-        kept = "stay as they are" if self.exponent == 0 else "decay"
-        grow = f"grow over a run by (contraction of the flow)^{self.exponent:.3g}"
-        return f"{self.rate} at {where}: errors there {grow if self.exponent > 0 else kept}"
+        where = f"the roots of {expression(self.roots)}"
+        if factor.degree() == 1:
+            where = f"zeta = {expression(-factor.TC() / factor.LC())}"
+        if not own_reciprocal(factor):
+            where += ", for values that put it on the unit circle"
+        found = f"{expression(self.rate)} at {where}"
+        if self.exponent == self.exponent:
+            kept = "stay as they are" if self.exponent == 0 else "decay"
+            grow = f"grow over a run by (contraction of the flow)^{self.exponent:.3g}"
+            return f"{found}: errors there {grow if self.exponent > 0 else kept}"
+        if self.rate.has(zeta):
+            return found
+        power = expression(-self.rate)
+        return f"{found}: errors there change over a run by (contraction of the flow)^{power if power.isalnum() else f'({power})'}"
 
 
 def growth_parameters(solver: Solver) -> tuple[GrowthParameter, ...]:
@@ -179,7 +199,7 @@ def growth_parameters(solver: Solver) -> tuple[GrowthParameter, ...]:
     ----------
     solver
         Any solver; its parameters may be numbers or sympy symbols. Roots inside the circle decay, and have no part in the result;
-        multiple ones have no growth parameter, and are left out, too.
+        multiple ones have no growth parameter, and are left out, too; so are several with symbols that the circle does not hold as a rule.
 
     Returns
     -------
@@ -201,13 +221,22 @@ def growth_parameters(solver: Solver) -> tuple[GrowthParameter, ...]:
     found = []
     for factor, multiplicity in factors(polynomial.subs(x, 0), zeta):
         principal = factor.degree() == 1 and factor.eval(1) == 0
-        if multiplicity > 1 or principal or location(factor) not in (CIRCLE, OPEN):
+        seldom = location(factor) == OPEN and factor.degree() > 1 and not own_reciprocal(factor)
+        if multiplicity > 1 or principal or location(factor) not in (CIRCLE, OPEN) or seldom:
             continue
         slope, to_root = (sympy.diff(polynomial, by).subs(x, 0) for by in (x, zeta))
         modulus = factor.as_expr()
         rate = sympy.rem(-slope * sympy.invert(zeta * to_root, modulus, zeta), modulus, zeta)
         found.append(GrowthParameter(modulus, sympy.factor(rate)))
     return tuple(found)
+
+
+def _empty(solver: Solver, symbol: Any) -> bool:
+    """Say whether a root that grows from the circle, or is beyond it, leaves no real interval for a symbol in (-1, 1)."""
+    half, zeta = sympy.Dummy("half"), sympy.Symbol("zeta")
+    kept = (g.rate for g in growth_parameters(solver) if own_reciprocal(sympy.Poly(g.roots, zeta)))
+    rates = (rate.subs(symbol, 2 * half - 1) for rate in kept if not rate.has(zeta))
+    return any(x.subs(half, sympy.Rational(1, 2)) < 0 and keeps_sign(x, (half,)) for x in rates)
 
 
 AXES = ("real", "imaginary")
@@ -240,7 +269,7 @@ def stability_interval(solver: Solver, axis: str = "real", *, direction: str = "
     ----------
     solver
         Any solver with numbers as parameters; or with one sympy symbol between 0 and 1, if the end of the interval is a
-        rational function of it.
+        rational function of it; between -1 and 1, if a growth parameter shows that there is none.
     axis : {"real", "imaginary"}
         Which axis of x = h J. In sampling h < 0, and J > 0 where the solution contracts.
     direction : {"sample", "invert"}
@@ -278,6 +307,8 @@ def stability_interval(solver: Solver, axis: str = "real", *, direction: str = "
         raise ValueError(
             f"an interval on the {axis} axis with {', '.join(map(str, symbols))} as symbols: give {wanted}"
         )
+    if direction == "sample" and _empty(solver, symbols[0]):
+        return StabilityInterval(axis, sympy.Integer(0), sympy.And(symbols[0] > -1, symbols[0] < 1))
     return _in_symbol(on_axis, zeta, r, symbols[0])
 
 
