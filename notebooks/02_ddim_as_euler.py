@@ -137,6 +137,7 @@ edm, plane = schedules.edm(), {"t_max": 1.5, "t_min": 0.02}
 begin = law.flow(np.array([[0.2]]), 0.02, 1.5, edm)  # the state that ends at 0.2
 
 
+# %%
 def path_of(n):
     grid = grids.uniform(edm, n, **plane)
     run = solve(DDIM(), law.model(edm), grid, begin, return_trajectory=True)

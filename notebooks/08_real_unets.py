@@ -274,6 +274,7 @@ def damped(slot):
     return Fraction(slot.i > 1)
 
 
+# %%
 started, ended = {}, {}
 for name, slots in spacings.items():
     second = flows[name][slots.n - 1]

@@ -202,6 +202,7 @@ def contract(x, b, p, q):
     return p * quotient + popped, b
 
 
+# %%
 x, b = contract(1234, 5, 9, 10)
 print(f"contract(1234, 5) by 9/10 = {(x, b)}; undone: {contract(x, b, 10, 9)}")
 
@@ -418,6 +419,7 @@ class Restless:
         return output if self.calls <= 100 else np.nextafter(output, np.inf)
 
 
+# %%
 trip = bit_exact_round_trip(BDIA(1), Restless(), grid(60), noise, bits=50)
 print(f"{trip.differing_bits} bits differ; {trip.unsteady}")
 

@@ -1,5 +1,6 @@
 """Steps in the angle atan(sigma/alpha) and symmetric multistep methods: orders in 40 digits both ways, starts, refusals."""
 
+import math
 from fractions import Fraction
 
 import mpmath
@@ -88,6 +89,8 @@ ORDERS = [
     slow(SymmetricMultistep(4), ALTERNATING, 3),
     slow(SymmetricMultistep(3, variable="angle"), SMOOTH, 2),
     slow(SymmetricMultistep(3, variable="angle"), ALTERNATING, 2),
+    slow(SymmetricMultistep(5, variable="angle"), SMOOTH, 4),
+    slow(SymmetricMultistep(5, variable="angle"), ALTERNATING, 4),
     slow(Leapfrog("angle"), SMOOTH, 2),
     slow(BELM(1, "angle"), ALTERNATING, 1),
     slow(OBELM("angle"), SMOOTH, 2),
@@ -98,12 +101,15 @@ ORDERS = [
 
 @pytest.mark.parametrize(("solver", "pattern", "order"), ORDERS, ids=str)
 def test_orders_both_ways_from_exact_and_own_first_states(solver, pattern, order):
-    depth, n = structure(solver).depth, {0: 24, 4: 192}.get(structure(solver).depth, 96)
+    depth, n = structure(solver).depth, {0: 24, 4: 384}.get(structure(solver).depth, 96)
     (coarse, _), (fine, nfe) = (errors(solver, pattern, k) for k in (n // 2, n))
     assert all(mpmath.mpf(10) ** -25 < abs(x) for x in fine)
     # What the first states excite oscillates, so that a slope of two errors may be off by some tenths.
     slopes = [float(mpmath.log(abs(a / b), 2)) for a, b in zip(coarse, fine, strict=True)]
-    assert all(order - 0.5 < slope < order + 0.5 for slope in slopes), slopes
+    # Of five steps on alternating grids a part of order 5 still outweighs the rest towards noise: there 4 is a lower bound.
+    most = math.inf if depth == 4 and pattern == ALTERNATING else order + 0.5
+    assert all(order - 0.5 < slope < order + 0.5 for slope in slopes[:2]), slopes
+    assert all(order - 0.5 < slope < most for slope in slopes[2:]), slopes
     if depth:  # evaluations of the start are counted, in both directions; from the data end on none of them is one of the steps
         own = depth * structure(starter_of(solver)).nfe
         assert nfe == [n - 1, n - depth + own, n - 1, n - 1 + own]
