@@ -166,7 +166,7 @@ assert reports["BDIA"].std > 0.8 > 0.6 > reports["DDIM inversion"].std
 # code. A *research* exercise has a first answer on the page, and no last one. Try an exercise before you open its
 # solution.
 #
-# To run a chapter, install `bdia_numerics[all]`, and open the file in Jupyter with the extension jupytext, or run
+# To run a chapter, install `bdia_numerics[report,torch,balls]` and jupytext, and open the file in Jupyter, or run
 # `python scripts/run_notebooks.py notebooks/03*.py` in a checkout.
 #
 # ## Exercises
@@ -211,8 +211,9 @@ assert sympy.simplify((mean - sympy.tanh(a * z / s**2)).rewrite(sympy.exp)) == 0
 # <details><summary>Solution of exercise 3</summary>
 #
 # Both return so well that no eye sees a difference, EDICT with twice the evaluations. The noise of BDIA at
-# $\gamma=\frac12$ is hundreds of thousands of times too large, so its edits are not images of anything. Its inverse
-# doubles every error in each step, and the way back halves it again. The library warns of this before it runs.
+# $\gamma=\frac12$ is hundreds of thousands of times too large, so its edits are not images of anything. On the way to
+# noise each step doubles every error. On the way back under the same label each step halves it again, and so the image
+# returns. The library warns of this before it runs.
 # [Chapter 5](05_stability_and_rounding.py) derives the factor. EDICT's noise is of the right size, but too small.
 #
 # </details>

@@ -436,7 +436,8 @@ assert all(best["broad", g] >= 0.8 for g in names)
 
 # %% [markdown]
 # The BDIA paper reports that $\gamma=1$ beats DDIM at ten steps on CIFAR-10, and the
-# [BELM paper](https://arxiv.org/abs/2410.07273) reports that it is by far the worst. Neither states its grid. On
+# [BELM paper](https://arxiv.org/abs/2410.07273) reports that it is by far the worst. Neither paper states its grid. The
+# [public code](../docs/findings/protocols.md) of BELM takes a "leading" grid, and BDIA has none for this table. On
 # "trailing" grids the first pattern arises, and on "leading" ones the second, with exact scores and without any
 # network. The page on the [best gamma](../docs/findings/best-gamma.md) has more.
 #

@@ -361,7 +361,8 @@ Markdown(table(["mutant", "refused by"], [(r.mutant, f"`{r.how}`") for r in resu
 #
 # ### Misprints, exposed
 #
-# The same machinery compares the printed formulas with the program. Two of them differ:
+# The same machinery compares the printed formulas with the program. Two that differ are (61), a misprint, and (32), whose
+# missing arrow may be a fault of our copy of the paper:
 
 # %% tags=["hide-input"]
 misprinted = [statements()[key] for key in ("eq-32", "eq-61")]

@@ -266,8 +266,8 @@ Markdown(
 )
 
 # %% [markdown]
-# No bit differs, where floats lost everything. The buffer keeps a few bits more than the bound $\sum\log_2(1/|\det|)$,
-# and figure 9.2 shows that the difference does not grow:
+# No bit differs, also where floats lost everything, at $\gamma=\frac12$ and 200 steps. The buffer keeps at most four
+# bits more than the bound $\sum\log_2(1/|\det|)$, at 25 steps as at 200 (figure 9.2):
 
 # %% tags=["hide-input"]
 longer = (25, 50, 75, 100, 125, 150, 175, 200)
@@ -275,7 +275,7 @@ sizes = {}
 for name in ("BDIA, γ = 0.9", "BDIA, γ = 1/2", "EDICT, p = 0.93"):
     ends = [solve(solvers[name], model, grid(n), sent).state for n in longer]
     sizes[name] = [bits_per_element(end.remainder) for end in ends]
-    assert all(bound <= size <= 1.01 * bound + 8 for size, bound in sizes[name])
+    assert all(bound <= size <= bound + 4 for size, bound in sizes[name])
 half = [bound for _, bound in sizes["BDIA, γ = 1/2"]]
 assert np.allclose(half, [n - 1 for n in longer])  # the start contracts nothing
 curves = {
@@ -439,6 +439,9 @@ assert trip.differing_bits > 0 and trip.unsteady
 #   same floats twice for the increments.
 # - It costs $\log_2(1/\gamma)$ bits an element and step, which no method can avoid. $\gamma=1$ and O-BELM lose next to
 #   nothing.
+# - In accuracy it costs less than $10^{-8}$ at 40 bits and 50 steps. In time it costs less than ten times the
+#   arithmetic of floats, and no further evaluation of the network. At $\gamma=\frac9{10}$ and 200 steps the file of a
+#   state is less than twice as large as that of the float run.
 # - A latent that returns every bit may still be useless.
 #
 # ## Exercises
