@@ -91,7 +91,7 @@ UNFIT = {
     "another": r"lacks conv_in.weight.*; its first key is first.weight, \(2, 3\): give one of its checkpoints",
     "code": r"holds more than tensors \(torch.nn.modules.linear.Linear\), and is not opened",
     "number": "holds int, no state dict",
-    "no mean": r"a list of training without the running mean of the weights: take .* by ema=False \(--no-ema\)",
+    "no mean": r"a list of training without the running mean of the weights: take .* by ema=False",
     "no attention": "attention on 0 levels",
 }
 

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from bdia_numerics.cli import options
 from bdia_numerics.cli.options import show_table
 from bdia_numerics.studies.encoding import ENCODING
 
@@ -79,3 +80,20 @@ def test_parts_of_a_short_table_tell_its_rows_apart(capsys):
         heads = [line for line, below in pairwise(lines) if below.startswith("──")]
         assert len(heads) > 1 and all("solver" in head.split() for head in heads)
         assert len(rows) > 2 or "target tight, grid trailing" in lines
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("pass trust_pickle=True if", "pass --trust-pickle if"),
+        ("by ema=False, not", "by --no-ema, not"),
+        ("or stable=None", "or --stable none"),
+        ("ema(trust_pickle=True)", "ema(trust_pickle=True)"),
+    ],
+)
+def test_what_python_passes_is_told_as_the_commands_options(said, told):
+    token = options._OPTIONS.set({"trust_pickle": "--trust-pickle", "ema": "--ema", "stable": "--stable"})
+    try:
+        assert options.in_options(said) == told
+    finally:
+        options._OPTIONS.reset(token)

@@ -273,7 +273,7 @@ def test_the_command_warns_of_clipping(folder, tmp_path):
         (None, ("--guidance", "nan"), "guidance=nan is not a number"),
         ("cut", (), "safetensors is truncated or corrupt"),
         ("no card", ("--guidance", "2"), "no null label is known"),
-        ("edm.pkl", (), "opening it runs the code in it: pass trust_pickle=True (--trust-pickle)"),
+        ("edm.pkl", (), "opening it runs the code in it: pass --trust-pickle if you trust its author"),
         ("edm.pkl", ("--trust-pickle",), "is not a readable pickle"),
     ],
 )

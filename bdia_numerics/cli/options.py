@@ -282,7 +282,13 @@ def in_options(said: str) -> str:
     text = re.sub(
         rf"{_WITHIN}|(?<![\w:,.'-])({words})(?!\w)", lambda found: options.get(found[1] or "", found[0]), said
     )
-    return re.sub(r"(--[\w-]+)=None\b", r"\1 none", text)
+    for written, option in (
+        (r"--([\w-]+)=None", r"--\1 none"),
+        (r"--([\w-]+)=True", r"--\1"),
+        (r"--([\w-]+)=False", r"--no-\1"),
+    ):
+        text = re.sub(rf"{written}\b", option, text)
+    return text
 
 
 def as_text(data: dict[str, Any], variant: str = "") -> str:

@@ -109,7 +109,7 @@ def _state_dict(said: str, content: Any, *, ema: bool) -> dict[str, torch.Tensor
         refuse(
             (
                 ema and _is_state_dict(content[0]) and not _is_state_dict(content[-1]),
-                f"{said} is a list of training without the running mean of the weights: take the network's own by ema=False (--no-ema)",
+                f"{said} is a list of training without the running mean of the weights: take the network's own by ema=False",
             )
         )
         content = content[-1 if ema else 0]

@@ -168,7 +168,7 @@ def edm_network(path: Path, *, trust: bool) -> torch.nn.Module:
     refuse(
         (
             not trust,
-            f"{source} is a pickle, and opening it runs the code in it: pass trust_pickle=True (--trust-pickle) if you trust its author",
+            f"{source} is a pickle, and opening it runs the code in it: pass trust_pickle=True if you trust its author",
         ),
         (not path.is_file(), f"{source}: there is no such file"),
     )
