@@ -217,7 +217,7 @@ def distribution(text: str) -> Any:
     Raises
     ------
     ValueError
-        For a name that is not known, and for an object without `model` and `sample`.
+        For a name that is not known, and for an object without `model`, `sample` and `dimension`.
 
     Examples
     --------
@@ -225,15 +225,15 @@ def distribution(text: str) -> Any:
     >>> names.distribution("plane").dimension
     2
     """
-    return _having(("model", "sample"), "distribution", text, DISTRIBUTIONS)
+    return _having(("model", "sample", "dimension"), "distribution", text, DISTRIBUTIONS)
 
 
-def _having(methods: tuple[str, str], name: str, text: str, known: Mapping[str, Any]) -> Any:
-    """Return what a text names of a kind of objects, which have these methods."""
+def _having(members: tuple[str, ...], name: str, text: str, known: Mapping[str, Any]) -> Any:
+    """Return what a text names of a kind of objects, which have these members."""
     make, positional, named = read(name, text, known)
-    found = object_made(name, text, make, positional, named, hasattr(make, methods[0]) and not isinstance(make, type))
-    if not all(hasattr(found, method) for method in methods):
-        raise ValueError(f"{name}={shown(text)} has no {' and '.join(methods)}: name a {name}, or what makes one")
+    found = object_made(name, text, make, positional, named, hasattr(make, members[0]) and not isinstance(make, type))
+    if missing := [member for member in members if not hasattr(found, member)]:
+        raise ValueError(f"{name}={shown(text)} has no {' and '.join(missing)}: name a {name}, or what makes one")
     return found
 
 

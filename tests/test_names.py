@@ -175,6 +175,10 @@ def nothing(schedule, n):
     return n
 
 
+class Shapeless:
+    model = sample = normal
+
+
 FAMILY = analysis.GridFamily()
 
 
@@ -197,6 +201,8 @@ def test_everything_can_be_of_a_module(tmp_path, monkeypatch):
         names.distribution("own_names:normol")
     with pytest.raises(ValueError, match="has no alpha and sigma"):
         names.schedule("own_names:normal")
+    with pytest.raises(ValueError, match="has no dimension: name a distribution"):
+        names.distribution("own_names:Shapeless")
     family = family_named("own_names:rough", schedules.flow(), 0.6, 0.1, "t")
     assert (family.kind, family.ratio) == ("alternating", 3)
     assert family_named("alternating:ratio=4", schedules.flow(), 0.6, 0.1, "t").ratio == 4
