@@ -22,6 +22,7 @@ from bdia_numerics.program import (
     structure,
 )
 from bdia_numerics.program.ops import Held
+from bdia_numerics.runs.solving import inverse_plan
 from bdia_numerics.runs.stepwise import Course, Stepwise
 
 # No database and no clock: the same programs on every machine.
@@ -74,6 +75,18 @@ def verdict(solver: Programmed) -> tuple[str, Step] | None:
 @few_or_many(80, 250)
 def test_the_interpreter_the_inverse_and_the_refusals(count):
     on_examples(interpreter_inverse_and_refusal, count, programs())
+
+
+def test_what_keeps_no_state_at_the_noise_end_is_undone_from_all_registers():
+    """Such a run has no start that gives its state there, and its registers are undone nevertheless; without a step nothing is."""
+    half = ("assign", "a", ((Fraction(1, 4), "a"),), -1)
+    solver = Programmed(
+        ("a", "b"), (("assign", "b", ((Fraction(1), "b"), (Fraction(-1), "a")), None), half, ("swap", "a", "b"))
+    )
+    interpreter_inverse_and_refusal(solver)
+    short = GRID[: structure(solver).depth]
+    with pytest.raises(NotInvertibleError, match=r"the start takes 1 slot, .*; invert needs 2 slots or more"):
+        inverse_plan(solver, short, "eps", GRID.space)
 
 
 def interpreter_inverse_and_refusal(solver: Programmed) -> None:

@@ -469,7 +469,7 @@ def test_text_to_image(home, tmp_path):
     drawn = bdia("reproduce", "figure-1", *words[:4], *words[-2:], "--images", 2)
     assert drawn.exit_code == 0 and (tmp_path / "out" / "figure-1.png").read_bytes().startswith(b"\x89PNG")
     few = bdia("reproduce", "table-1", *words, "--images", 5)
-    assert few.exit_code == 2 and "images=5: prompts=" in few.stderr and "fewer lines" in few.stderr
+    assert few.exit_code == 2 and "--images=5: --prompts=" in few.stderr and "fewer lines" in few.stderr
 
 
 @pytest.mark.slow

@@ -218,7 +218,8 @@ def inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
             end = end_without_inverse(
                 grid, structure(solver).depth, lambda part: has_inverse(solver, part, kind, space)
             )
-            values, remedy = ("", end) if end else (values, f"invert needs {condition}")
+            needs = f"{structure(solver).depth + 1} slots or more" if condition == "always" else condition
+            values, remedy = ("", end) if end else (values, f"invert needs {needs}")
         raise NotInvertibleError(
             f"{values}{type(solver).__name__} is not exactly invertible here, {error}; {remedy}",
             kind=error.kind, slot=error.slot, operation=error.operation, missing=error.missing,
@@ -238,9 +239,9 @@ def _inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
     def make() -> Plan:
         run, shape = record_steps(solver, grid, kind, space.written), structure(solver)
         back, _ = inverse_run(run)
-        if not shape.keeps_noise:  # without a step after the start there is nothing that cannot be undone
+        if grid.n <= shape.depth and not shape.keeps_noise:  # without a step there is nothing that cannot be undone
             raise NotInvertibleError(
-                f"the start takes {shape.depth} slots, and no register keeps the state at the noise end",
+                f"the start takes {shape.depth} slot{'s' * (shape.depth > 1)}, and no register keeps the state at the noise end",
                 kind="lost", slot=grid.n, operation=None, missing=None,
             )  # fmt: skip
         return _plan(solver, back, space, forward=run)
