@@ -431,7 +431,7 @@ class Denoiser(torch.nn.Module):
 def test_pickles_are_opened_only_on_request(tmp_path):
     path = tmp_path / "edm.pkl"
     path.write_bytes(pickle.dumps({"ema": Denoiser()}))
-    with pytest.raises(ValueError, match="--trust-pickle"):
+    with pytest.raises(ValueError, match="pass trust_pickle=True if"):
         load(path)
     with pytest.warns(UserWarning, match=r"edm.pkl is a pickle: its code is run"):
         loaded = load(path, trust_pickle=True)
