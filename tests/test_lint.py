@@ -108,6 +108,12 @@ def test_solvers_whose_edits_succeed_are_not_blamed_for_growth(spacing):
     )  # no state but z, and no exact return, to be enlarged
 
 
+def test_growth_on_a_grid_that_no_better_solver_takes_names_none():
+    """One slot of flow matching is all start for BDIA, and has no angle for ALF."""
+    (found,) = (f for f in analysis.lint(CONFIGS / "sana.json", steps=1, solver=EDICT()) if f.rule == "growth-to-data")
+    assert found.remedy == "decode edits from z alone by DDIM" and np.isnan(found.cost.remedied)
+
+
 WALKS = {
     "DDIMScheduler": {},
     "DPMSolverMultistepScheduler": {"use_karras_sigmas": True},

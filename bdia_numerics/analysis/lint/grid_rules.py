@@ -252,15 +252,19 @@ def growth_to_data(run: GridRun) -> Iterator[Finding]:
     if here is None or here <= BREAKS:
         return
     better: dict[str, Solver] = {"BDIA with gamma = 1": BDIA(1), "ALF in the angle": ALF("angle")}
-    growths = {name: x for name, solver in better.items() if (x := data_growth(solver, run.grid)) is not None}
+    found = {name: data_growth(solver, run.grid) for name, solver in better.items()}
+    growths = {
+        name: x for name, x in found.items() if x is not None and x <= BREAKS
+    }  # one slot is BDIA's start, flows have no angle
+    others = f", or take another solver (growth here: {listed(growths)})" if growths else ""
     yield Finding(
         "growth-to-data",
         "warning",
         f"solver={identity(run.solver)}, {run.grid.n} steps",
         f"the steps enlarge a change of encoded states {number(here)} times on the way to data, in a mode of variance {NARROW:g}: above "
         f"{BREAKS:,.0f} most edits fail (docs/findings/encoding.md)",
-        f"decode edits from z alone by DDIM, or take another solver (growth here: {listed(growths)})",
-        Cost("growth of a perturbation of the noise end", here, max(growths.values())),
+        f"decode edits from z alone by DDIM{others}",
+        Cost("growth of a perturbation of the noise end", here, max(growths.values(), default=math.nan)),
     )
 
 
