@@ -571,3 +571,21 @@ def test_the_work_of_a_plan_grows_with_its_slots():
         return sum(entry.callcount for entry in profile.getstats())
 
     assert calls(200) < 2.05 * calls(100)
+
+
+def test_the_verdict_follows_a_solver_that_is_changed():
+    """The verdict is kept, and a solver whose attributes have changed is another one."""
+
+    class Changed:
+        registers = ("z_prev", "z")
+        kept = 1
+
+        def step(self, s):
+            z_prev, z = s.registers
+            s.assign(z_prev, self.kept * z_prev + s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
+            s.swap(z_prev, z)
+
+    solver = Changed()
+    assert invertibility(solver).invertible
+    solver.kept = 0
+    assert not invertibility(solver).invertible
