@@ -18,7 +18,6 @@ import hashlib
 import itertools
 import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -72,7 +71,7 @@ def pytest_runtest_protocol(item: Any) -> Iterator[None]:
 
 
 def pytest_unconfigure(config: Any) -> None:
-    if hasattr(config, "measured"):
+    if getattr(config, "passed", None):  # a process of pytest-xdist that hands tests out runs none
         config.measured.stop()
         config.measured.save()
         with Path(f"{config.measured.config.data_file}.json").open("w", encoding="utf-8") as file:
@@ -246,23 +245,30 @@ def every() -> list[Mutant]:
 
 
 def drawn(seed: int, count: int) -> list[Mutant]:
-    """Return errors of a seed, of each kind in turn."""
-    draw = random.Random(seed)
-    piles = [[m for m in every() if m.kind == kind] for kind in KINDS]
-    for pile in piles:
-        draw.shuffle(pile)
+    """Return errors of a seed, of each kind in turn. A hash of its line places an error, so that a change elsewhere leaves the others."""
+    lines = {file: text.splitlines() for file, text in sources().items()}
+    seen: Counter[str] = Counter()
+
+    def place(mutant: Mutant) -> str:
+        words = f"{seed} {mutant.file} {lines[mutant.file][mutant.line - 1].strip()} -> {mutant.new}"
+        seen[words] += 1
+        return hashlib.sha256(f"{words} {seen[words]}".encode()).hexdigest()
+
+    piles = [sorted((m for m in every() if m.kind == kind), key=place) for kind in KINDS]
     return [m for turn in itertools.zip_longest(*piles) for m in turn if m][:count]
 
 
 def against(mutant: Mutant, kept: dict[str, Any], limit: float) -> list[str]:
-    """Return the tests that run an error's lines, or else those of its statement, or of its file, for so many seconds."""
+    """Return the tests that run an error's lines, then those of its statement and of its file, for so many seconds.
+
+    What a test finds in a cache, or a fixture hands to several tests, only the first one was seen to run.
+    """
     at = {int(line): tests for line, tests in kept["lines"].get(mutant.file, {}).items()}
-    ranks: dict[int, int] = {}
-    for lines in (range(mutant.line, mutant.last + 1), range(mutant.around[0], mutant.around[1] + 1), at):
-        for rank, k in ((rank, k) for line in lines for rank, k in enumerate(at.get(line, []))):
-            ranks[k] = min(rank, ranks.get(k, rank))
-        if ranks:  # what is run when a module is imported, every test of the file runs
-            break
+    ranks: dict[int, tuple[int, int]] = {}
+    for level, lines in enumerate((range(mutant.line, mutant.last + 1), range(mutant.around[0], mutant.around[1] + 1), at)):
+        for line in lines:
+            for rank, k in enumerate(at.get(line, [])):
+                ranks[k] = min((level, rank), ranks.get(k, (level, rank)))
     found: list[str] = []
     for k in sorted(ranks, key=ranks.__getitem__):
         limit -= kept["seconds"][k]
@@ -304,14 +310,16 @@ class Judge:
                     status, output = copy.run("-x", "--tb=short", *batch)
                 if status == 0:
                     continue
-                if (
-                    status < 0
-                    or (said := re.search(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", output, re.MULTILINE)) is None
-                ):
-                    return ("too long" if status < 0 else "killed"), output[-300:]
-                name = said[1] if said[1] in batch else next((t for t in batch if said[1].startswith(t)), batch[0])
-                if self.passes(name, copy):
-                    return "killed", name
+                if status < 0:
+                    return "too long", output[-300:]
+                said = re.search(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", output, re.MULTILINE)
+                if said is None:  # no test is named, as where pytest does not find one that it is asked for
+                    if all([self.passes(test, copy) for test in batch]):
+                        return "killed", output[-300:]
+                else:
+                    name = said[1] if said[1] in batch else next((t for t in batch if said[1].startswith(t)), batch[0])
+                    if self.passes(name, copy):
+                        return "killed", name
                 left.insert(0, batch)
         finally:
             self.copies.put(copy)

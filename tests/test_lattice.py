@@ -182,7 +182,8 @@ def test_the_contraction_is_the_published_one():
     ours = Remainder()
     for _ in range(300):
         bound = kernel.largest(array)
-        kernel.assign(array, array, (p, q), [], [], ours.opened(p, q, (50,)), bound=bound, undo=False)
+        found = kernel.assign(array, array, (p, q), [], [], ours.opened(p, q, (50,)), bound=bound, undo=False)
+        assert kernel.largest(array) <= found
         ours.closed(p, q)
         for k, number in enumerate(numbers):
             stack = buffer[k] * q + number % q
@@ -218,7 +219,8 @@ def test_a_contraction_and_its_inverse(p, q):
     for e in reversed(increments):
         head = buffer.opened(q, abs(p), (1000,))
         bound = kernel.largest(array)
-        kernel.assign(array, array, (p, q), [2.0**20], [e], head, bound=bound, undo=True)
+        found = kernel.assign(array, array, (p, q), [2.0**20], [e], head, bound=bound, undo=True)
+        assert kernel.largest(array) <= found
         buffer.closed(q, abs(p))
     assert np.array_equal(array, start)
     assert buffer.arrays() == {}

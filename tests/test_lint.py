@@ -269,6 +269,13 @@ def test_mean_that_pure_noise_lacks():
     assert measure.shift(walk.steps[0].s, 0.0, walk.levels) == pytest.approx(-alpha, rel=1e-9)
 
 
+def test_two_runs_of_ddpm_are_as_far_apart_as_their_noise_makes_them():
+    """From pure noise they end as independent samples, of variance 1; with the same noise in one place."""
+    walk = configs.layout(configs.from_mapping(CLEAN), 20)
+    assert measure.spread(walk, (0, 0)) == 0
+    assert measure.spread(walk) == pytest.approx(np.sqrt(2), rel=0.1)
+
+
 EXPECTED = {
     "stable-diffusion-v1-5.json": {"start-below-noise", "final-alpha", "rough-grid"},
     "stable-diffusion-2-1.json": {"prediction-type", "start-below-noise", "final-alpha"},

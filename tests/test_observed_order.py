@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import curve_fit
 
 from bdia_numerics import BDIA, DDIM, EDICT, OBELM, RK4, SOLVERS, Heun, McCallumFoster, problems
 from bdia_numerics.analysis import GridFamily, ObservedOrder, OrderLevel, observed_order
@@ -34,6 +35,48 @@ def test_on_random_grids_coarse_levels_are_left_out_until_the_correction_is_smal
     assert fit.first == first and fit.order == pytest.approx(1.5, abs=0.01)
 
 
+def curve(n, e, terms=1):
+    """Fit log e = a - p log n + c/n by scipy: p and c, and the standard error of p."""
+    guess = np.zeros(2 + terms)
+    found, spread = curve_fit(lambda x, a, p, *c: a - p * np.log(x) + sum(c) / x, n, np.log(e), p0=guess)
+    return found[1], found[-1], np.sqrt(spread[1, 1])
+
+
+def test_a_band_is_its_three_parts():
+    """Deviations of the fit, its correction at the finest level, and what the finest octave has changed."""
+    errors = 3 * STEPS**-1.5 * np.exp(2 / STEPS + 1e-3 * np.sin(STEPS))
+    order, correction, deviation = curve(STEPS[-5:], errors[-5:])
+    before = curve(STEPS[-7:-2], errors[-7:-2])[0]
+    fit = fit_order(STEPS, errors)
+    assert fit.asymptotic and fit.first == 4 and fit.order == pytest.approx(order, rel=1e-6)
+    band = 2 * deviation + abs(correction) / STEPS[-1] + 2 * abs(order - before)
+    assert fit.half_width == pytest.approx(band, rel=1e-4)
+
+
+@pytest.mark.parametrize(("correction", "size"), [(0.5, 0.3), (3.5, 1e-4)])
+def test_a_band_on_random_grids_is_its_three_parts(correction, size):
+    """The correction is not seen below the noise, and enters the order above it."""
+    noise = 1 + size * np.random.default_rng(4).standard_normal((6, len(STEPS)))
+    errors = STEPS**-1.5 * np.exp(correction / STEPS) * noise
+
+    def fitted(rows, levels=slice(None), terms=0):
+        found = curve(STEPS[levels], np.sqrt(np.mean(rows[:, levels] ** 2, axis=0)), terms)
+        return np.array(found[:2])
+
+    def deviation(terms):
+        found = np.array([fitted(np.delete(errors, k, axis=0), terms=terms)[0] for k in range(6)])
+        return np.sqrt(5 / 6 * np.sum((found - found.mean()) ** 2))
+
+    (plain, _), (corrected, c) = fitted(errors), fitted(errors, terms=1)
+    seen = size < 0.1
+    assert (abs(plain - corrected) > 2 * deviation(1)) == seen
+    order, own, rest = (corrected, deviation(1), abs(c) / STEPS[-1]) if seen else (plain, deviation(0), abs(plain - corrected))
+    fit = fit_random(STEPS, errors)
+    changed = abs(order - fitted(errors, slice(-1))[0])
+    assert fit.first == 0 and fit.order == pytest.approx(order, rel=1e-6)
+    assert fit.half_width == pytest.approx(2 * own + rest + 2 * changed, rel=1e-4)
+
+
 @pytest.mark.parametrize("noise", [0.003, 0.03])
 def test_band_widens_with_noise_and_covers(noise):
     rng, covered, widths = np.random.default_rng(0), 0, []
@@ -46,6 +89,10 @@ def test_band_widens_with_noise_and_covers(noise):
 
 
 FINER = np.array([*FIRST, 192, 256, 384, 512])
+
+
+def test_a_family_spans_what_its_page_says():
+    assert [float(GridFamily()(8).t[i]) for i in (0, 8)] == [0.1, 0.6]
 
 
 def test_the_finest_levels_decide_and_a_transient_is_undecided():

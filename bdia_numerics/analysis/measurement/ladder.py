@@ -289,7 +289,7 @@ class Ladder:
 
     def drowned(self) -> bool:
         """Say whether rounding hides the errors of the finest levels."""
-        return any(0 < e < math.inf and e <= CLEAR * r for e, r in zip(self.means(), self.roundings, strict=True))
+        return any(0 < e <= CLEAR * r for e, r in zip(self.means(), self.roundings, strict=True))
 
 
 def exactly(solver: Any) -> Any:
