@@ -91,6 +91,10 @@ def test_band_widens_with_noise_and_covers(noise):
 FINER = np.array([*FIRST, 192, 256, 384, 512])
 
 
+def test_levels_are_two_to_an_octave_from_8_on():
+    assert FIRST[:2] == (8, 12) and all(2 * n == m for n, m in zip(FIRST, FIRST[2:], strict=False))
+
+
 def test_a_family_spans_what_its_page_says():
     assert [float(GridFamily()(8).t[i]) for i in (0, 8)] == [0.1, 0.6]
 

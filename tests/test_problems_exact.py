@@ -10,6 +10,7 @@ from problem_checks import EPS, FLOW, plant
 from scipy import stats
 
 from bdia_numerics.problems import Empirical, Gaussian, GaussianMixture, GuidedGaussians, Product, Uniform
+from bdia_numerics.problems.cdf_flow import increasing_root
 
 
 @pytest.mark.parametrize("name", checks.LAWS)
@@ -34,6 +35,14 @@ def test_flows_compose(name):
     back = law.flow(through, 0.125, 0.875, FLOW)
     # Ratios of standard deviations up to 7 (its 7.5-fold power for guidance) enlarge roundings on the way back.
     np.testing.assert_allclose(back, z, rtol=0, atol=2000 * EPS)
+
+
+@pytest.mark.parametrize("start", [0, mpmath.mpf(1) / 2, 3])
+def test_a_root_is_found_where_the_slope_vanishes_on_the_way(start):
+    def gap(x):
+        return x**3 - 1, 0 if x < 0.75 else 3 * x * x
+
+    assert increasing_root(gap, mpmath.mpf(start), mpmath.mpf(1) / 4, mpmath.mpf(10) ** -12) == pytest.approx(1, abs=1e-12)
 
 
 @pytest.mark.parametrize("z", [0.0, 1e-9, 0.3, 1.0, 3.0, 20.0, 39.0])

@@ -40,6 +40,7 @@ from bdia_numerics import (
     schedules,
 )
 from bdia_numerics.analysis.designing.templates import Multistep
+from bdia_numerics.analysis.expansion.modes import schur
 from bdia_numerics.analysis.expansion.order import consistent, equations_of, start_error
 from bdia_numerics.analysis.stability.characteristic import nowhere_stable
 from bdia_numerics.claims.ledger import mutate
@@ -49,6 +50,12 @@ from bdia_numerics.solvers.interpolation import increment
 g, g1, g2, p = sympy.symbols("gamma gamma1 gamma2 p")
 zeta = sympy.Symbol("zeta")
 before, after, here = sympy.symbols("alpha_{i+1} alpha_{i-1} alpha_i")
+
+
+@pytest.mark.parametrize("coefficients", [(2, 1), (1, 2), (1, 1), (1, 2, 3, 1, 2, 1), (3, -1, 1, 1), (4, 1, 1, -1, 1)])
+def test_the_recursion_of_schur_and_cohn(coefficients):
+    """Also where the product of the roots has modulus 1, and the recursion meets zeros."""
+    assert schur([Fraction(c) for c in coefficients]) == bool(np.all(abs(np.roots(coefficients)) < 1))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,6 +59,8 @@ def test_interpolation_and_labels():
     where = {"solver": "a", "problem": "p", "grid": "g"}
     assert found.error_at(20, **where) == pytest.approx(math.sqrt(low * high), rel=1e-12, abs=0)
     assert math.isnan(found.error_at(9, **where)) and math.isnan(found.error_at(41, **where))
+    exact = replace(found, rows=(replace(found.rows[0], nfe=5, error=0.0), *found.rows))  # has no logarithm
+    assert exact.error_at(20, **where) == found.error_at(20, **where) and math.isnan(exact.error_at(9, **where))
 
 
 @pytest.mark.parametrize(
