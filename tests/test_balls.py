@@ -143,6 +143,16 @@ def test_a_ball_of_states_holds_the_images_of_its_points():
         assert float(mean_value.value.rad()) < 1.2 * true < float(plain.rad())
 
 
+def test_values_with_derivatives_follow_the_rules_of_differentiation():
+    x = spaces.MeanValue(arb(2), (arb(1),), (arb(0, "0.01"),))
+    at_2 = {(-x): (-2, -1), (x - x * x): (-2, -3), (3 - x): (1, -1), (x + 1 - 2 * x): (-1, -1), (x * x * x): (8, 12)}
+    for found, (value, slope) in at_2.items():
+        assert found.centre == value and found.slopes[0].contains(slope) and found.value.contains(value)
+        assert float(found.slopes[0].rad()) < 0.2
+    with pytest.raises(ValueError, match="two values over different boxes"):
+        x + spaces.MeanValue(arb(2), (arb(1),), (arb(0, "0.01"),))
+
+
 def test_the_flows_derivative_on_balls_holds_that_of_points():
     schedule, t_from, t_to = schedules.vp_linear(), Fraction(3, 5), Fraction(1, 10)
     points = np.array([[0.299], [0.3], [0.301], [-1.2]])

@@ -184,7 +184,9 @@ def test_weights_that_the_template_refuses_are_left_out():
         t_max=10,
         t_min=Fraction(1, 10),
     )
-    assert {0, 1} >= {m.weights[sympy.Symbol("g")] for m in found.members if not 0 < m.weights[sympy.Symbol("g")] < 1}
+    weights = {m.weights[sympy.Symbol("g")] for m in found.members}
+    assert {0, 1} >= {w for w in weights if not 0 < w < 1}
+    assert max(int(w.q).bit_count() for w in weights) == 1  # the lattice is halved
 
 
 def test_members_that_are_unstable_after_all_are_no_design(monkeypatch):

@@ -66,6 +66,10 @@ def test_uniform_flow_from_and_to_the_data():
     np.testing.assert_allclose(law.flow(z, 0.5, 0.0, FLOW), x, rtol=0, atol=8 * EPS)
     far = law.flow(np.array([[50.0, -50.0]]), 0.5, 0.0, FLOW)
     np.testing.assert_array_equal(far, [[1.0, 0.0]])
+    # In mpmath, too: at the centre, and at the distance 1 from it.
+    with mpmath.workdps(30):
+        exact = law.flow(np.array([[0, 3]], dtype=object) * mpmath.mpf(1), 0, Fraction(1, 2), FLOW)[0]
+    assert exact[0] == 0 and float(exact[1]) == pytest.approx(law.flow(np.array([[0.0, 3.0]]), 0.0, 0.5, FLOW)[0, 1], rel=1e-13)
     # At alpha = 0 the law is unit noise, so x is the centre plus a length times Phi - 1/2.
     noise = np.array([[0.5, -1.25]])
     expected = np.array([0.0, 2.0]) + np.array([2.0, 4.0]) * (stats.norm.cdf(noise) - 0.5)

@@ -164,6 +164,25 @@ def test_patterns_of_steps():
         analysis.zero_stability(OBELM(), pattern=(1, 0))
 
 
+class Leaning:
+    """For alpha = 1; its root beside 1 is (5/16)(1 + 2 w), with w the step before over the present one."""
+
+    registers = ("z_prev", "z")
+
+    def step(self, s):
+        z_prev, z = s.registers
+        w = (s.sigma(s.i + 1) - s.sigma(s.i)) / (s.sigma(s.i) - s.sigma(s.i - 1))
+        root = Fraction(5, 16) * (1 + 2 * w)
+        s.assign(z_prev, z + root * (z - z_prev) + s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
+        s.swap(z_prev, z)
+
+
+def test_a_pattern_begins_at_the_data_end():
+    """Sampling meets 3, 2, 1, whose product of roots is (5/16)^3 * 4 * 5 * 5/3 > 1; the other way round it is below 1."""
+    assert not analysis.zero_stability(Leaning(), pattern=(1, 2, 3)).stable
+    assert analysis.zero_stability(Leaning(), pattern=(3, 2, 1)).stable
+
+
 def multistep(polynomial):
     """Return a method whose characteristic polynomial, monic in zeta, is the given one."""
     weights = [-c for c in sympy.Poly(sympy.expand(polynomial), zeta).all_coeffs()[1:]]

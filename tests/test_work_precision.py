@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bdia_numerics import BDIA, DDIM, EDICT, Heun, problems
+from bdia_numerics import BDIA, DDIM, EDICT, PLMS, Heun, problems
 from bdia_numerics.analysis import GridFamily, global_error, work_precision
 from bdia_numerics.cli import app
 from bdia_numerics.models import Predicting
@@ -165,6 +165,12 @@ def test_the_figure_shows_what_counts_and_what_does_not():
     assert list(every.get_xdata()) == [level.steps for level in order.levels]
     assert list(counted.get_xdata()) == list(order.steps_used)
     assert np.allclose(every.get_ydata(), [level.error for level in order.levels])
+
+
+def test_a_budget_pays_for_the_start_too():
+    """Heun's step at the start of PLMS takes two evaluations, and what is left pays for one a step."""
+    found = work_precision([PLMS(2)], {"p": LAW}, {"g": FAMILY}, (12, 13), repeats=1, states=1)
+    assert [(row.steps, row.nfe) for row in found.rows] == [(11, 12), (12, 13)]
 
 
 def test_budgets_that_pay_for_no_step_are_named():
