@@ -91,6 +91,26 @@ def test_band_widens_with_noise_and_covers(noise):
 FINER = np.array([*FIRST, 192, 256, 384, 512])
 
 
+@pytest.mark.parametrize(
+    ("slopes", "at_rest"),
+    [
+        ((1.0, 1.2, 1.34), True),  # changes by less than three quarters of the octave before
+        ((1.0, 1.2, 1.36), False),
+        ((1.2, 1.2, 1.16), True),  # leads to 1
+        ((1.2, 1.2, 1.22), False),  # leads away from it
+        ((1.2, 1.2, 1.208), True),  # hardly changes
+    ],
+)
+def test_slopes_that_change_as_fast_as_before_are_no_order(slopes, at_rest):
+    """Slopes of the last three octaves, and half-way between them; what is between has no say."""
+    at = np.interp(np.arange(len(STEPS) - 2), [2, 4, 6], slopes)
+    errors = [1.0, (STEPS[1] / STEPS[0]) ** -slopes[0]]
+    for k, slope in enumerate(at):
+        errors.append(errors[k] * (STEPS[k + 2] / STEPS[k]) ** -slope)
+    fit = fit_order(STEPS, errors)
+    assert fit.asymptotic == at_rest, fit
+
+
 def test_levels_are_two_to_an_octave_from_8_on():
     assert FIRST[:2] == (8, 12) and all(2 * n == m for n, m in zip(FIRST, FIRST[2:], strict=False))
 

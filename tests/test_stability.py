@@ -40,7 +40,7 @@ from bdia_numerics import (
     schedules,
 )
 from bdia_numerics.analysis.designing.templates import Multistep
-from bdia_numerics.analysis.expansion.modes import schur
+from bdia_numerics.analysis.expansion.modes import keeps_sign, schur
 from bdia_numerics.analysis.expansion.order import consistent, equations_of, start_error
 from bdia_numerics.analysis.stability.characteristic import nowhere_stable
 from bdia_numerics.claims.ledger import mutate
@@ -56,6 +56,24 @@ before, after, here = sympy.symbols("alpha_{i+1} alpha_{i-1} alpha_i")
 def test_the_recursion_of_schur_and_cohn(coefficients):
     """Also where the product of the roots has modulus 1, and the recursion meets zeros."""
     assert schur([Fraction(c) for c in coefficients]) == bool(np.all(abs(np.roots(coefficients)) < 1))
+
+
+x, y = sympy.symbols("x y")
+
+
+@pytest.mark.parametrize(
+    ("expression", "kept"),
+    [
+        ((x - 1) / (1 + x), True),
+        (x - sympy.Rational(1, 2), False),
+        ((2 * x - 1) ** 2 + y / 4 + sympy.Rational(1, 50) - x**4 / 5, True),  # only after halving; negative beyond 2
+        ((2 * x - 1) ** 2 - sympy.Rational(1, 50), False),  # negative for few x
+        ((2 * x - 1) ** 2 + (2 * y - 1) ** 2, False),  # 0 at one point
+        (1 - x**2 * y**3 + x * y, True),
+    ],
+)
+def test_a_strict_sign_on_the_unit_square(expression, kept):
+    assert keeps_sign(expression, (x, y)) == kept
 
 
 @pytest.mark.parametrize(
