@@ -293,6 +293,9 @@ class Judge:
     sound: dict[str, bool]
     limit: float
 
+    def __post_init__(self) -> None:
+        self.taken = dict(zip(self.kept["tests"], self.kept["seconds"], strict=True))
+
     def __call__(self, mutant: Mutant) -> tuple[str, str]:
         """Return how an error ended, and the test that noticed it or what was printed."""
         tests = against(mutant, self.kept, self.limit)
@@ -307,7 +310,7 @@ class Judge:
                 if not batch:
                     continue
                 with copy.planted(mutant.file, mutant.source(text)):
-                    status, output = copy.run("-x", "--tb=short", *batch)
+                    status, output = copy.run("-x", "--tb=short", *batch, seconds=self.patience(batch))
                 if status == 0:
                     continue
                 if status < 0:
@@ -324,6 +327,10 @@ class Judge:
         finally:
             self.copies.put(copy)
         return "survived", output[-300:]
+
+    def patience(self, tests: list[str]) -> int:
+        """Return the seconds after which an error is one that makes tests run on."""
+        return 30 + int(4 * sum(self.taken[test] for test in tests))
 
     def passes(self, test: str, copy: Any) -> bool:
         """Say whether a test passes on the package as it is: one that does not tells nothing."""

@@ -168,6 +168,7 @@ def test_the_buffer_is_as_large_as_the_bound(name, n):
     there = solve(
         solver, lambda z, t: 0 * z, grids.uniform(FLOW, n, t_min=F(1, 10), t_max=F(9, 10)), noise(shape=(40,))
     )
+    assert bits_per_element({"levels": [], "head": np.zeros(3, np.int64), "fill": 0}) == (0, 0)
     size, bound = bits_per_element(there.state.remainder)
     exact = per_step * (n - (1 if isinstance(solver, BDIA) else 0))
     assert bound == pytest.approx(exact, rel=1e-8, abs=1e-6)

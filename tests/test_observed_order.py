@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from scipy.optimize import curve_fit
 
 from bdia_numerics import BDIA, DDIM, EDICT, OBELM, RK4, SOLVERS, Heun, McCallumFoster, problems
 from bdia_numerics.analysis import GridFamily, ObservedOrder, OrderLevel, observed_order
-from bdia_numerics.analysis.measurement.ladder import fit_order, fit_random
-from bdia_numerics.analysis.measurement.observed import FIRST
+from bdia_numerics.analysis.measurement.ladder import CLEAR, Ladder, fit_order, fit_random
+from bdia_numerics.analysis.measurement.observed import FIRST, first_steps
 
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
 STEPS = np.array(FIRST)
@@ -111,8 +112,21 @@ def test_slopes_that_change_as_fast_as_before_are_no_order(slopes, at_rest):
     assert fit.asymptotic == at_rest, fit
 
 
+@pytest.mark.parametrize(("error", "hidden"), [(0.9, True), (1.1, False), (0, False), (math.inf, False)])
+def test_rounding_hides_an_error_that_is_not_clear_of_it(error, hidden):
+    ladder = Ladder(None, range(1), [8], [[error * CLEAR * 1e-9]], [1e-9])
+    assert ladder.drowned() == hidden and bool(ladder.usable()) == (error == 1.1)
+
+
 def test_levels_are_two_to_an_octave_from_8_on():
     assert FIRST[:2] == (8, 12) and all(2 * n == m for n, m in zip(FIRST, FIRST[2:], strict=False))
+
+
+@pytest.mark.parametrize(("repeats", "finest"), [(1, 128), (3, 192), (5, 240), (8, 256)])
+def test_first_levels_are_even_whole_repeats_of_the_pattern(repeats, finest):
+    steps = first_steps(SimpleNamespace(repeats=(1,) * repeats))
+    assert steps[0] >= 8 and steps[-1] == finest and all(n % 2 == n % repeats == 0 for n in steps)
+    assert all(2 * n == m for n, m in zip(steps, steps[2:], strict=False))
 
 
 def test_a_family_spans_what_its_page_says():
@@ -151,6 +165,8 @@ def test_bands_that_hold_neighbouring_orders_are_undecided():
     assert replace(wide, low=1.32, high=1.77).decided and not replace(wide, low=1.29, high=1.80).decided
     edge = replace(wide, low=1.4, high=1.7, order=1.55)
     assert edge.agrees(1.4) and edge.agrees(1.7) and edge.agrees(1.39) is False and edge.agrees(1.71) is False
+    narrow = replace(wide, low=1.54, high=1.56, order=1.55)  # within 0.1, but for random grids
+    assert narrow.agrees(1.64) and narrow.agrees(1.66) is False and replace(narrow, seeds=8).agrees(1.64) is False
 
 
 def test_random_fit_covers():

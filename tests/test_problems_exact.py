@@ -107,6 +107,8 @@ def test_product_and_guidance_in_mpmath():
     turn = [[Fraction(3, 5), Fraction(-4, 5)], [Fraction(4, 5), Fraction(3, 5)]]
     z = np.array([[1.0, 0.5], [-0.25, 2.0]])
     checks.check_digits(Product([Uniform([0], [1]), Gaussian([2], 1)], turn), 0.875, 0.125, z, most=40)
+    one = Gaussian([2], 1)  # how many numbers a score is made of decides whether it is compiled
+    assert Product([one, one], turn)._terms() == 2 * one._terms() + 4
     for cond, uncond in (((1, 2), (0, 1)), ((1, 2), (1, 2))):
         covs = ([2, 3], [2, 3]) if cond != uncond else ([2, 3], [1, 4])
         law = GuidedGaussians(Gaussian(cond, covs[0]), Gaussian(uncond, covs[1]), Fraction(5, 2))
