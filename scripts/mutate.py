@@ -54,7 +54,7 @@ def pytest_configure(config: Any) -> None:
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
         sources = [str(ROOT / "bdia_numerics" / room) for room in ROOMS]
         config.measured = coverage.Coverage(f"{folder}/{worker}", source=sources, config_file=False, messages=False)
-        config.passed = {}
+        config.passed, config.shared = {}, {}
         config.measured.start()
 
 
@@ -66,8 +66,28 @@ def pytest_runtest_protocol(item: Any) -> Iterator[None]:
         yield
         item.config.measured.switch_context("")
         item.config.passed[item.nodeid] = time.process_time() - begun
+        for fixtures in item._fixtureinfo.name2fixturedefs.values():
+            for fixture in fixtures:
+                item.config.shared.setdefault(_context(fixture), []).append(item.nodeid)
         return None
     return (yield)
+
+
+def _context(fixture: Any) -> str:
+    return f"{fixture.baseid}::{fixture.argname} of a {fixture.scope}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: Any, request: Any) -> Iterator[Any]:
+    """What a fixture runs for several tests, each of them runs."""
+    measured = getattr(request.config, "measured", None)
+    if measured is None or fixturedef.scope == "function":
+        return (yield)
+    measured.switch_context(_context(fixturedef))
+    try:
+        return (yield)
+    finally:
+        measured.switch_context(request._pyfuncitem.nodeid)
 
 
 def pytest_unconfigure(config: Any) -> None:
@@ -75,7 +95,7 @@ def pytest_unconfigure(config: Any) -> None:
         config.measured.stop()
         config.measured.save()
         with Path(f"{config.measured.config.data_file}.json").open("w", encoding="utf-8") as file:
-            json.dump(config.passed, file)
+            json.dump([config.passed, config.shared], file)
 
 
 def sources() -> dict[str, str]:
@@ -99,16 +119,20 @@ def measured(words: list[str], jobs: int) -> dict[str, Any]:
             command, cwd=ROOT, env=os.environ | own | {"OMP_NUM_THREADS": "1"}, check=False, stdout=sys.stderr
         )
         seconds: dict[str, float] = {}
+        shared: dict[str, set[str]] = {}
         lines: dict[str, dict[int, set[str]]] = {}
         for path in Path(folder).glob("*.json"):
-            seconds |= json.loads(path.read_text(encoding="utf-8"))
+            took, users = json.loads(path.read_text(encoding="utf-8"))
+            seconds |= took
+            for context, tests in users.items():
+                shared.setdefault(context, set()).update(tests)
         for path in (p for p in Path(folder).iterdir() if p.suffix != ".json"):
             data = coverage.CoverageData(str(path))
             data.read()
             for name in data.measured_files():
                 inside = Path(name).relative_to(ROOT / "bdia_numerics").as_posix()
                 for line, tests in data.contexts_by_lineno(name).items():
-                    lines.setdefault(inside, {}).setdefault(line, set()).update(t for t in tests if t)
+                    lines.setdefault(inside, {}).setdefault(line, set()).update(*(shared.get(t, {t}) for t in tests if t))
     names = sorted(seconds, key=seconds.__getitem__)
     place = {name: k for k, name in enumerate(names)}
     kept = {
