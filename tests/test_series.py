@@ -1,9 +1,20 @@
 """Truncated power series: their coefficients are those of the functions, and they say how far they are known."""
 
+from types import SimpleNamespace
+
 import pytest
 import sympy
 
-from bdia_numerics.analysis.expansion.series import EXACT, Expansion, SeriesSpace, TooShort, rational_functions
+from bdia_numerics.analysis.expansion.layouts import layout
+from bdia_numerics.analysis.expansion.propagation import telescopes
+from bdia_numerics.analysis.expansion.series import (
+    EXACT,
+    SOLUTION,
+    Expansion,
+    SeriesSpace,
+    TooShort,
+    rational_functions,
+)
 from bdia_numerics.spaces.base import UndecidedError
 
 TERMS, A, H = 5, sympy.Symbol("~a"), sympy.Symbol("h")
@@ -44,3 +55,21 @@ def test_a_series_is_known_as_far_as_its_factors_are():
         Expansion.zero(SPACE).at(TERMS)
     with pytest.raises(UndecidedError):
         SPACE.is_zero((h**3).truncated(3))
+
+
+@pytest.mark.parametrize(
+    ("of", "power", "nothing"),
+    [
+        (lambda v, w: v**2 - 1, 2, True),  # h_{i+1}^2 - h_i^2
+        (lambda v, w: v**2 * w - v, 3, True),  # h_{i+1}^2 h_{i+2} - h_i^2 h_{i+1}
+        (lambda v, w: v**2 * w - v**2, 3, False),  # h_{i+1}^2 h_{i+2} - h_i h_{i+1}^2
+        (lambda v, w: v - 1, 2, False),  # h_i h_{i+1} - h_i^2
+        (lambda v, w: v**3 - 1, 2, False),  # h_{i+1}^3/h_i - h_i^2
+        (lambda v, w: 1 / v, 2, False),
+    ],
+)
+def test_what_adds_up_to_nothing_over_the_slots(of, power, nothing):
+    where = layout([], 5, 2)
+    w1, w2 = (where.space.symbols[f"~{name}"] for name in ("w1", "w2"))
+    parts = [Expansion.of(where.space, {SOLUTION: where.space.series(power, [of(w1, w2)])}, 5)]
+    assert telescopes(SimpleNamespace(layout=where), parts, power) == nothing
