@@ -26,6 +26,7 @@ from bdia_numerics import (  # noqa: E402
     solve,
     spaces,
 )
+from bdia_numerics.analysis.certified.enclosures import halves  # noqa: E402
 from bdia_numerics.spaces.ball import ball  # noqa: E402
 
 arb = flint.arb
@@ -143,6 +144,11 @@ def test_a_ball_of_states_holds_the_images_of_its_points():
         # The derivative keeps the excess of second order: at this width a few percent, where balls alone lose more.
         true = (images.max() - images.min()) / 2
         assert float(mean_value.value.rad()) < 1.2 * true < float(plain.rad())
+
+
+def test_a_box_is_cut_across_its_longest_side():
+    assert list(halves(((0, 1), (0, 4)))) == [((0, 1), (0, 2)), ((0, 1), (2, 4))]
+    assert list(halves(((0, 4), (3, 4)))) == [((0, 2), (3, 4)), ((2, 4), (3, 4))]
 
 
 def test_powers_of_a_ball_hold_those_of_its_points():

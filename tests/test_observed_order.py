@@ -158,6 +158,13 @@ def test_what_the_rule_was_before_is_not_a_choice_among_windows():
     assert fit_order(FINER, spoiled).first == fit_order(FINER, errors).first
 
 
+def test_no_slope_is_told_beside_a_level_without_an_error_or_without_an_end():
+    errors = (0.0, 1 / 12, 1 / 16, math.inf, 1 / 32)
+    levels = tuple(OrderLevel(n, e, 0.0, True, "") for n, e in zip(FIRST, errors, strict=False))
+    slopes = ObservedOrder("s", "smooth", "own", 1.0, 0.9, 1.1, True, levels, 0, "float64", "").local_slopes
+    assert slopes == pytest.approx((math.nan, 1, math.nan, math.nan), nan_ok=True)
+
+
 def test_bands_that_hold_neighbouring_orders_are_undecided():
     levels = tuple(OrderLevel(n, 1.0 / n, 0.0, True, "") for n in FIRST[-5:])
     wide = ObservedOrder("s", "smooth", "own", 1.545, -1.51, 4.60, True, levels, 0, "float64", "")
