@@ -139,6 +139,8 @@ def inside(schedule: Any, name: str, t: Any, slack: Fraction | int = 0) -> Any:
     if not isinstance(t, Real) or not hasattr(schedule, "domain"):
         return t
     low, high = schedule.domain
+    if type(t) is float and float(low) < t < float(math.inf if high is None else high):  # fractions take as long as a step
+        return t
     value, slack = t if isinstance(t, Fraction) else float(t), slack * max(1, low, high or 0)
     if not low - slack <= value or (high is not None and value > high + slack):
         upper = "" if high is None else f" <= {float(high):g}"
