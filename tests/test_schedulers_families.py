@@ -227,8 +227,39 @@ def test_a_time_before_the_table(name):
     assert torch.equal(back, SAMPLE)
 
 
+def test_latents_of_another_layout_return():
+    """A network rounds otherwise in another layout, such as that in which an autoencoder gives two images."""
+    x = torch.randn(2, 4, 8, 8, generator=torch.manual_seed(0)).to(memory_format=torch.channels_last)
+    sampler, inverse = (
+        getattr(schedulers, name).from_config(entries_of("sd15.json"))
+        for name in ("BDIAScheduler", "BDIAInverseScheduler")
+    )
+    z = x
+    for scheduler in (inverse, sampler):
+        scheduler.set_timesteps(4)
+        for t in scheduler.timesteps:
+            given = scheduler.scale_model_input(z, t)
+            output = network(given, t) * (1.000001 if given.is_contiguous() else 1)
+            z = scheduler.step(output, t, z).prev_sample
+        sampler.start_from(inverse.state)
+    assert torch.equal(z, x)
+
+
+def test_gamma_0_has_the_sigmas_of_its_class():
+    for name in ("pixart_sigma.json", "unipc.json"):
+        theirs, ours = first_order(entries_of(name)), schedulers.BDIAScheduler.from_config(entries_of(name), gamma=0.0)
+        with pytest.raises(AttributeError):
+            ours.sigmas  # noqa: B018  before set_timesteps
+        for scheduler in (theirs, ours):
+            scheduler.set_timesteps(5)
+        torch.testing.assert_close(ours.sigmas, theirs.sigmas.float(), rtol=1e-5, atol=1e-6)
+
+
 def test_a_run_without_length_is_refused():
-    """One step of EDM's levels ends at sigma_min, where it begins."""
+    """One step of EDM's levels ends at sigma_min, where it begins; one linspace time of a table is t = 0."""
+    table = schedulers.BDIAScheduler(timestep_spacing="linspace", set_alpha_to_one=False)
+    with pytest.raises(ValueError, match="num_inference_steps=1 tells t = 0 only, where the run ends: ask for more"):
+        table.set_timesteps(1)
     ours = schedulers.BDIAScheduler.from_config({"_class_name": "EDMEulerScheduler", "final_sigmas_type": "sigma_min"})
     with pytest.raises(ValueError, match=r"num_inference_steps=1: the run of EDMEulerScheduler ends .*: ask for more"):
         ours.set_timesteps(1)

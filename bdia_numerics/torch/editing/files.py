@@ -37,15 +37,15 @@ def write_file(path: str | Path, inv: Any) -> None:
     tensors |= {f"control:{k}": value for k, value in enumerate(record.pop("control"))}
     meta: dict[str, Any] = {
         "format": FORMAT, "pipeline": _class_of(setting.pipe), "weights": weights(setting.pipe), "guidance": inv.guidance,
-        "nfe": inv.nfe, "seconds": inv.seconds, "inversion": inv.kept.inversion,
+        "nfe": inv.nfe, "seconds": inv.seconds, "inversion": inv.kept.inversion, "levels": setting.grid.root,
+        "prediction": setting.pipe.prediction,
         "condition": _written("prompt", inv.condition, tensors), "given": _written("pipeline_arguments", record.pop("given"), tensors),
         "solver": record["solver"] if isinstance(record["solver"], str) else _solver_out(record["solver"]),
         "method": _method_out(record["method"]), **{key: record[key] for key in ("steps", "strength", "grid")},
     }  # fmt: skip
     if state is not None:
         tensors |= {f"register:{name}": value for name, value in state.registers.items()}
-        own = {key: getattr(state, key) for key in ("solver", "grid", "prediction")}
-        meta["state"] = {**own, "times": dict(state.times)}
+        meta["state"] = {"solver": state.solver, "times": dict(state.times)}
     flat = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     write(path, save(flat, {_KEY: json.dumps(meta)}))
 
@@ -91,11 +91,13 @@ def _fields(
     whole, frame = taken.grid(meta["steps"], meta["grid"], data.shape[1:], condition)
     grid = shortened(whole, meta["strength"])
     state = None
+    if (meta["levels"], meta["prediction"]) != (grid.root, taken.prediction):
+        raise ValueError(
+            f"{said} was made on other noise levels or with another prediction_type: pass the pipeline with the scheduler that it had"
+        )
     if (held := meta.get("state")) is not None:
-        if held["grid"] != grid.root:
-            raise ValueError(f"{said} was made on another grid: pass the pipeline with the scheduler that it had")
         registers = {k.partition(":")[2]: v.to(taken.device) for k, v in tensors.items() if k.startswith("register:")}
-        state = State(held["solver"], held["grid"], registers, held["times"], prediction=held["prediction"])
+        state = State(held["solver"], grid.root, registers, held["times"], prediction=taken.prediction)
     parts = {k.partition(":")[2]: v.to(taken.device) for k, v in tensors.items() if k.startswith("part:")}
     record = {
         "solver": solver, "method": method, "given": given, "control": tuple(controls),
@@ -133,6 +135,8 @@ def _written(where: str, value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, torch.Tensor):
         tensors[f"in:{where}"] = value
         return {"tensor": f"in:{where}"}
+    if hasattr(value, "tolist"):  # NumPy's
+        return value.tolist()
     if isinstance(value, Mapping):
         return {"mapping": {str(key): _written(f"{where}.{key}", part, tensors) for key, part in value.items()}}
     if isinstance(value, list | tuple):
