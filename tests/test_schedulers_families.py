@@ -363,6 +363,15 @@ def test_a_level_of_which_a_prediction_says_nothing(gamma):
         scheduler.set_timesteps(STEPS) or scheduler.step(SAMPLE, scheduler.timesteps[0], SAMPLE)
 
 
+def test_a_prediction_of_the_data_says_nothing_at_clean_data():
+    """So an inverse begins at the lowest level, as the page says."""
+    entries = entries_of("sdxl.json") | {"prediction_type": "sample"}
+    with pytest.raises(ValueError, match="sigma = 0: x0 leaves the state open there"):
+        trip(("BDIAScheduler", "BDIAInverseScheduler"), entries, SAMPLE)
+    back, *_ = trip(("BDIAScheduler", "BDIAInverseScheduler"), entries, SAMPLE, final_sigmas_type="sigma_min")
+    assert torch.equal(back, SAMPLE)
+
+
 FAMILY_ROWS = {  # by rule of the walk, or that of its levels: the row's name, the first-order scheduler, the sample, the file that is run
     "table": ("noise levels of a table", "DDIMScheduler", "$z$", "sd15.json"),
     "points": ("$\\sigma/\\alpha$ over a table", "EulerDiscreteScheduler", "$z/\\alpha$", "sdxl.json"),
