@@ -409,9 +409,11 @@ def table_of_families():
         w for w, (name, own) in zip(spoken, SOLVERS, strict=True) if {name, own.get("solver_spec")} & {*STARTS_BELOW_1}
     ]
     lines = [
-        f"Every family runs {', '.join(spoken[:-1])} and {spoken[-1]}, with two exceptions:",
+        f"Every family runs {', '.join(spoken[:-1])} and {spoken[-1]}, with three exceptions:",
         "",
         "- If the network predicts the noise, a first level with $\\alpha=0$ is refused: its output says nothing of the data there.",
+        "- If the network predicts the data, an inverse that begins at clean data is refused: its output says nothing of the noise there. Let the "
+        'run end at the lowest level, by `set_alpha_to_one=False` or `final_sigmas_type="sigma_min"`.',
         f"- For flow matching whose first sigma is 1, {', '.join(below[:-1])} and {below[-1]} are refused: they divide by $\\alpha=0$.",
         "",
         "| family | classes | `gamma=0` is | sample |",
