@@ -19,7 +19,7 @@ import editing_pipelines as tiny  # noqa: E402
 from diffusers import EDMEulerScheduler  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from bdia_numerics import ALF, BDIA, DDIM, EDICT, grids, schedules, solve  # noqa: E402
+from bdia_numerics import ALF, BDIA, DDIM, EDICT, Composed, McCallumFoster, grids, schedules, solve  # noqa: E402
 from bdia_numerics.torch import load  # noqa: E402
 from bdia_numerics.torch.editing import Inversion, drawn, invert, psnr  # noqa: E402
 from bdia_numerics.torch.editing.images import pixels  # noqa: E402
@@ -254,6 +254,14 @@ def test_a_batch_goes_on_from_its_file(tmp_path):
     again = Inversion.load(tmp_path / "x.safetensors", pipe)
     assert torch.equal(again.reconstruct().latents, inv.reconstruct().latents)
     assert again.report(repeats=False).differing == 0
+
+
+@pytest.mark.parametrize("solver", [McCallumFoster(), Composed(ALF("angle"))], ids=lambda s: type(s).__name__)
+def test_solvers_of_solvers_have_files(solver, digit, tmp_path):
+    inv = invert(*digit, labels=3, solver=solver, steps=2)
+    inv.save(tmp_path / "x.safetensors")
+    again = Inversion.load(tmp_path / "x.safetensors", digit[0])
+    assert again.way == inv.way and torch.equal(again.reconstruct().latents, inv.reconstruct().latents)
 
 
 @pytest.mark.parametrize("solver", ["bdia", "edit-friendly"])

@@ -393,6 +393,9 @@ WORDS = {
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "diffusers.md"
 
 
+LOWEST = 'Let the run end at the lowest level, by `set_alpha_to_one=False` or `final_sigmas_type="sigma_min"`.'
+
+
 def table_of_families():
     """Return the lines of the page's table: from the classes that are read, the files and solvers that run here, and what is refused."""
     read = {name: configs.SchedulerConfig(name, f.defaults, frozenset()) for name, f in configs.FAMILIES.items()}
@@ -412,8 +415,8 @@ def table_of_families():
         f"Every family runs {', '.join(spoken[:-1])} and {spoken[-1]}, with three exceptions:",
         "",
         "- If the network predicts the noise, a first level with $\\alpha=0$ is refused: its output says nothing of the data there.",
-        "- If the network predicts the data, an inverse that begins at clean data is refused: its output says nothing of the noise there. Let the "
-        'run end at the lowest level, by `set_alpha_to_one=False` or `final_sigmas_type="sigma_min"`.',
+        "- If the network predicts the data, an inverse that begins at clean data is refused: its output says nothing of the noise there. "
+        + LOWEST,
         f"- For flow matching whose first sigma is 1, {', '.join(below[:-1])} and {below[-1]} are refused: they divide by $\\alpha=0$.",
         "",
         "| family | classes | `gamma=0` is | sample |",

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from bdia_numerics import names
 from bdia_numerics.runs.files import check, write
 from bdia_numerics.runs.inversion import INVERSIONS
 from bdia_numerics.runs.state import State
@@ -159,22 +160,33 @@ def _read(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
 
 
 def _solver_out(solver: Any) -> dict[str, Any]:
-    """Return a solver's class and fields; fractions as texts."""
+    """Return a solver's class and parameters; fractions as texts, solvers among the parameters likewise unless they are the default."""
+    values: dict[str, Any] = {}
     name = type(solver).__name__
-    values = (
-        {one.name: getattr(solver, one.name) for one in fields(solver) if one.init} if is_dataclass(solver) else None
-    )
-    plain = values is not None and all(isinstance(x, str | int | float | Fraction) for x in values.values())
-    if SOLVERS.get(name) is not type(solver) or not plain or values is None:
+    if SOLVERS.get(name) is not type(solver) or not is_dataclass(solver):
         raise ValueError(
-            f"solver={shown(solver)} has no text in a file: save an inversion of a solver of the package, with numbers as parameters"
+            f"solver={shown(solver)} has no text in a file: save an inversion of a solver of the package, whose parameters are numbers, "
+            "texts, or such solvers"
         )
-    return {name: {key: {"fraction": str(x)} if isinstance(x, Fraction) else x for key, x in values.items()}}
+    for one in (x for x in fields(solver) if x.init):
+        value = getattr(solver, one.name)
+        if isinstance(value, str | int | float):
+            values[one.name] = value
+        elif isinstance(value, Fraction):
+            values[one.name] = {"fraction": str(value)}
+        elif one.name in names.options_of(solver):
+            values[one.name] = _solver_out(value)
+    return {name: values}
 
 
 def _solver_in(held: Mapping[str, Any]) -> Any:
     ((name, values),) = held.items()
-    return SOLVERS[name](**{key: Fraction(x["fraction"]) if isinstance(x, dict) else x for key, x in values.items()})
+    return SOLVERS[name](
+        **{
+            key: x if not isinstance(x, dict) else Fraction(x["fraction"]) if "fraction" in x else _solver_in(x)
+            for key, x in values.items()
+        }
+    )
 
 
 def _method_out(method: Any) -> str | None:
