@@ -485,6 +485,7 @@ REFUSED = [
     (tiny.stable, {"prompt": words(1) | {"guidance_scale": 3}}, "guidance_scale= is not taken: guidance_scale= of invert"),
     (tiny.stable, {"prompt": words(1) | {"eta": 1.0}}, "eta=1.0 adds noise"),
     (tiny.stable, {"prompt": {"prompt_embeds": torch.zeros(1, 5, 9)}, "guidance_scale": 1}, "cannot be called .* embeddings in float32"),
+    (tiny.flux, {"true_cfg_scale": "a"}, "true_cfg_scale=a is not a number"),
     (tiny.stable, {"negative_prompt": 3}, "negative_prompt=3 is not a text: pass one, or a list"),
     (tiny.stable, {"negative_prompt": ["a", "b"]}, "negative_prompt=.* are 2, and the prompts are 1"),
     pytest.param(lambda: tiny.stable(net=1), control(control_guidance_start=0.9, control_guidance_end=0.2), "that rise", id="window"),

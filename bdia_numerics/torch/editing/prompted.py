@@ -124,7 +124,8 @@ class Prompted:
     def _check(self, arguments: Mapping[str, Any]) -> None:
         """Raise ValueError for arguments of the pipeline's call that it does not take, that are decided elsewhere or do nothing."""
         name, known = type(self.pipe).__name__, inspect.signature(self.pipe.__call__).parameters
-        unguided = "true_cfg_scale" in known and {**self.given, **arguments}.get("true_cfg_scale", 1) <= 1
+        scale = {**self.given, **arguments}.get("true_cfg_scale", 1)
+        unguided = "true_cfg_scale" in known and real("true_cfg_scale", scale) <= 1
         for key, value in arguments.items():
             texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
             refuse(
