@@ -20,7 +20,7 @@ from bdia_numerics.program import Solver
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.testing.samplers import IN_USE, NOTES, RAISES, as_sampler, below_one
+from bdia_numerics.testing.samplers import IN_USE, NOTES, RAISES, as_sampler, below_one, one_time
 
 Array = np.ndarray[Any, Any]
 SLOTS, ASKED = 12, 12
@@ -60,7 +60,7 @@ class Answers:
 
     def __call__(self, z: Any, t: Any) -> Array:
         """Return an answer for each state of a batch."""
-        states, time = np.asarray(z), float(np.ravel(t)[0])
+        states, time = np.asarray(z), float(one_time(t))
         found = np.array([self._answer(time, row) for row in states.reshape(-1, states.shape[-1])])
         return found.reshape(states.shape)
 
@@ -207,7 +207,7 @@ def _deviation(run: Callable[[Any, Array], Array], program: _Program, tolerance:
         if not (k < len(moved) and _near(rows[k] @ values, moved[k], LINEAR).all()):
             return f"{made} is not linear in the start and the predictions: look for clipping, or for steps chosen by the state"
         if due is not None and not abs(theirs.asked[k][0] - due) <= max(TIME, tolerance) * span:
-            return f"the model is told the time {theirs.asked[k][0]:.6g} at evaluation {k + 1}, and by the solver {due:.6g}"
+            return f"the model is told the time {theirs.asked[k][0]:.10g} at evaluation {k + 1}, and by the solver {due:.10g}"
         if said := _coefficients(rows[k], wanted[k], wanted[:k], tolerance):
             return f"{made} deviates: {said}"
     if theirs.calls != own.calls:

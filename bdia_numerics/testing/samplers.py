@@ -456,9 +456,17 @@ class CountedStates:
 
     def __call__(self, z: Any, t: Any) -> Any:
         """Return the model's output at states z and time t, and count its rows."""
-        output = self.model(z, t)
+        output = self.model(z, one_time(t))
         self.elements += max(math.prod(np.shape(z)), math.prod(np.shape(output)))
         return output
+
+
+def one_time(t: Any) -> Any:
+    """Return the time of an array or a tensor that holds only one, as networks are told it for each state; everything else as it is."""
+    if not hasattr(t, "__array__") or isinstance(t, np.generic):
+        return t
+    times = np.asarray(t)
+    return times.flat[0] if times.size and (times == times.flat[0]).all() else t
 
 
 def divided(grid: Grid, k: int, more: int = 0) -> Grid:
