@@ -232,7 +232,8 @@ class FunctionSampler(OnGrids):
             said = "None" if end is None else f"shape {np.shape(end)}"
             also = " (its z is the tuple that the opposite run returned)" if isinstance(given, tuple) else ""
             raise TypeError(
-                f"{name} returned {said} for states of shape {sent}{also}: return the state at the other end"
+                f"{name} returned {said} for states of shape {sent}{also}: return the state at the other end, "
+                "or a tuple with it in front"
             )
         state = np.asarray(plain("the returned state", end))
         if state.dtype.kind not in "fiu":
