@@ -169,6 +169,24 @@ def test_published_figures_stand_once():
     assert math.isnan(protocols.published("belm", "CIFAR10", 10, "OBELM"))
 
 
+def test_the_page_says_what_a_table_costs():
+    """Evaluations of three runs of 50,000 images, and what a piece of them keeps."""
+    page = " ".join((HERE.parent / "docs" / "reproduce-tables.md").read_text(encoding="utf-8").split())
+    second, third = (
+        {
+            round(0.15 * 2 * sum(evaluations(n) for n in own))
+            for own in protocols.FIGURES[table].values()
+        }
+        for table, evaluations in (("table-2", lambda n: n), ("table-3", lambda n: 2 * n - 1))
+    )  # fmt: skip
+    assert (
+        f"table 2 takes {max(second)} million" in page and f"table 3 takes {min(third)} to {max(third)} million" in page
+    )
+    kept = sum(x.nbytes for x in scatter(np.zeros((2, 2048)))) / 1e6
+    assert f"features, {kept:.0f} MB, so a run of 50,000 images keeps {20 * kept / 1e3:.2f} GB" in page
+    assert f"one grid of table 2 keeps {3 * 2 * 3 * 20 * kept / 1e3:.0f} GB" in page
+
+
 def test_the_data_are_read_off_the_network():
     third, second = protocols.PROTOCOLS["table-3"][""], protocols.PROTOCOLS["table-2"]["quad"]
     assert [protocols.data_of(second, side, 0) for side in (32, 64, 28)] == ["CIFAR10", "CelebA", "CIFAR10"]
