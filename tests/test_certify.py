@@ -222,6 +222,25 @@ def test_one_time_may_stand_in_an_array(times):
     assert {d.verdict for d in certify(at_times(times), ["order=1", "nfe=1", "same=ddim"])} == {"measured"}
 
 
+def test_a_sampler_of_tensors_is_answered_in_tensors():
+    torch = pytest.importorskip("torch", reason="needs the extra torch")
+
+    def sample(eps, grid, z):
+        z, t = torch.tensor(z), torch.tensor(grid.t)
+        for i in range(grid.n, 0, -1):
+            e = eps(z, t[i].expand(len(z)))
+            assert e.dtype == z.dtype
+            z = grid.alpha[i - 1] / grid.alpha[i] * z.sub(e, alpha=grid.sigma[i])
+            z.add_(e, alpha=grid.sigma[i - 1])
+        return z
+
+    assert {d.verdict for d in certify(sample, ["order=1", "nfe=1", "same=ddim"])} == {"measured"}
+    single = certify(
+        lambda eps, grid, z: sample(eps, grid, z.astype(np.float32)).double().numpy(), ["nfe=1", "same=ddim"]
+    )
+    assert [d.verdict for d in single] == ["measured", "failed"]
+
+
 def test_what_a_sampler_asks_of_the_model_in_vain_is_its_own_fault():
     """A time outside of the schedule, or several at once: the other claims are decided nevertheless."""
     for times, said in (

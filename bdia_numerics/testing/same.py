@@ -20,7 +20,8 @@ from bdia_numerics.program import Solver
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces.values import ordered
-from bdia_numerics.testing.samplers import IN_USE, NOTES, RAISES, as_sampler, below_one, one_time
+from bdia_numerics.testing.asking import at_home, one_time
+from bdia_numerics.testing.samplers import IN_USE, NOTES, RAISES, as_sampler, below_one
 
 Array = np.ndarray[Any, Any]
 SLOTS, ASKED = 12, 12
@@ -58,11 +59,17 @@ class Answers:
     asked: list[tuple[float, Array]] = field(default_factory=list)
     calls: int = 0
 
-    def __call__(self, z: Any, t: Any) -> Array:
+    def __call__(self, z: Any, t: Any) -> Any:
         """Return an answer for each state of a batch."""
-        states, time = np.asarray(z), float(one_time(t))
-        found = np.array([self._answer(time, row) for row in states.reshape(-1, states.shape[-1])])
-        return found.reshape(states.shape)
+        time = float(one_time(t))
+
+        def answered(z: Any) -> Array:
+            states = np.asarray(z)
+            return np.array([self._answer(time, row) for row in states.reshape(-1, states.shape[-1])]).reshape(
+                states.shape
+            )
+
+        return at_home(answered, z)
 
     def _answer(self, time: float, state: Array) -> Array:
         self.calls += 1
