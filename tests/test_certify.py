@@ -299,6 +299,17 @@ def test_options_of_other_libraries_are_words():
     }
 
 
+def test_a_program_that_ends_itself_has_not_passed(tmp_path, monkeypatch):
+    """An exit with status 0, in a run and where the file is imported."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "leaving.py").write_text("def sample(eps, grid, z):\n    raise SystemExit(0)\n", encoding="utf-8")
+    found = run("leaving.py:sample", "--claim", "order=1,nfe=1")
+    assert found.exit_code == 1 and "nfe=1: it raises SystemExit: 0" in found.stdout
+    (tmp_path / "program.py").write_text("import sys\nsys.exit(0)\n", encoding="utf-8")
+    found = run("program.py:sample", "--claim", "order=1")
+    assert found.exit_code == 2 and found.stderr.startswith("bdia: program.py:2 ended the program: take the exit out")
+
+
 def test_what_a_constructor_raises_is_no_verdict(own, tmp_path):
     (tmp_path / "lost.py").write_text("class Lost:\n    def __init__(self):\n        {}['key']\n", encoding="utf-8")
     found = run("lost.py:Lost", "--claim", "nfe=1")

@@ -129,14 +129,14 @@ def _decided(claim: str, family: str, check: Callable[[], Any]) -> Certified:
         check()
     except AssertionError as error:
         verdict, reason = "undecided" if isinstance(error, Undecided) else "failed", str(error)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if not _raised_by_sampler(error):
             raise  # of this package, which was asked for what it cannot do
         verdict, reason = "failed", f"it raises {type(error).__name__}: {error}"
     return Certified(claim, family, verdict, "; ".join(NOTES[noted:]), reason, perf_counter() - began)
 
 
-def _raised_by_sampler(error: Exception) -> bool:
+def _raised_by_sampler(error: BaseException) -> bool:
     """Say whether a sampler raises an exception: code outside this package does, or asks this package for what it refuses, as a time."""
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     began = next((k for k, frame in enumerate(frames) if frame.f_code is FunctionSampler._go.__code__), len(frames) - 1)
