@@ -299,6 +299,15 @@ def test_options_of_other_libraries_are_words():
     }
 
 
+def test_what_a_sampler_prints_is_no_part_of_the_verdicts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = "print('imported')\ndef sample(eps, grid, z):\n    print('run')\n    return z\n"
+    (tmp_path / "talking.py").write_text(source, encoding="utf-8")
+    found = run("talking.py:sample", "--claim", "nfe=0", "--json")
+    assert json.loads(found.stdout)["claims"][0]["verdict"] == "measured"
+    assert "imported\nrun\n" in found.stderr
+
+
 def test_a_program_that_ends_itself_has_not_passed(tmp_path, monkeypatch):
     """An exit with status 0, in a run and where the file is imported."""
     monkeypatch.chdir(tmp_path)
