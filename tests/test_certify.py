@@ -307,8 +307,8 @@ def test_what_a_sampler_prints_is_no_part_of_the_verdicts(tmp_path, monkeypatch)
     assert json.loads(found.stdout)["claims"][0]["verdict"] == "measured"
     assert "imported\nrun\n" in found.stderr
     (tmp_path / "solver_of_mine.py").write_text("print('imported')\nfrom bdia_numerics import DDIM\n", encoding="utf-8")
-    found = CliRunner().invoke(cli.app, ["datasheet", "solver_of_mine.py:DDIM", "--json"])
-    assert json.loads(found.stdout)["schema"] == "datasheet"
+    found = CliRunner().invoke(cli.app, ["roundtrip", "--solver", "solver_of_mine.py:DDIM", "--steps", "4", "--json"])
+    assert json.loads(found.stdout)["schema"] == "roundtrip"
 
 
 def test_a_program_that_ends_itself_has_not_passed(tmp_path, monkeypatch):
