@@ -57,7 +57,7 @@ class Schedule(Protocol):
 
 def read(x: Any) -> tuple[Space, Any]:
     """Return the number system of a scalar or float array, and the value in it, floats ready for IEEE arithmetic."""
-    if type(x) is float and math.isfinite(x):
+    if isinstance(x, float) and math.isfinite(x):  # of NumPy as well
         return spaces.FLOAT64, np.float64(x)
     if isinstance(x, np.ndarray) and x.ndim == 0:
         x = x[()]
@@ -139,6 +139,8 @@ def inside(schedule: Any, name: str, t: Any, slack: Fraction | int = 0) -> Any:
     if not isinstance(t, Real) or not hasattr(schedule, "domain"):
         return t
     low, high = schedule.domain
+    if isinstance(t, float) and float(low) < t and (high is None or t < float(high)):  # most often, and without exact arithmetic
+        return t
     value, slack = t if isinstance(t, Fraction) else float(t), slack * max(1, low, high or 0)
     if not low - slack <= value or (high is not None and value > high + slack):
         upper = "" if high is None else f" <= {float(high):g}"

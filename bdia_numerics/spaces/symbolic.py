@@ -29,6 +29,8 @@ def _normal(x: Scalar) -> Scalar:
     denominators in it, and the one greatest common divisor that is left then takes minutes for a quadratic interpolant.
     """
     sympy = _sympy()
+    if getattr(x, "is_Rational", False) or getattr(x, "is_Symbol", False):
+        return x
     from sympy.core.sorting import default_sort_key
     from sympy.polys.fields import FracField
 
