@@ -34,8 +34,9 @@ def _normal(x: Scalar) -> Scalar:
     from sympy.core.sorting import default_sort_key
     from sympy.polys.fields import FracField
 
-    # Sorted, so that one expression has one normal form in every process.
-    symbols = sorted(x.free_symbols, key=default_sort_key) if isinstance(x, sympy.Expr) else []
+    # Sorted, so that one expression has one normal form in every process. Logarithms are symbols of their own, between which no
+    # rational relation is known.
+    symbols = sorted(x.free_symbols | x.atoms(sympy.log), key=default_sort_key) if isinstance(x, sympy.Expr) else []
     if not symbols:
         return sympy.cancel(x)
     try:
