@@ -10,9 +10,7 @@ from defects import defects
 
 DEFECTS = defects()
 # The same assertion of the same right method passes for several defects: once is enough.
-RIGHT = [
-    d for k, d in enumerate(DEFECTS) if not any(d.check == e.check and d.right == e.right for e in DEFECTS[:k])
-]
+RIGHT = [d for k, d in enumerate(DEFECTS) if not any(d.check == e.check and d.right == e.right for e in DEFECTS[:k])]
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
