@@ -40,7 +40,9 @@ def _normal(x: Scalar) -> Scalar:
     if not symbols:
         return sympy.cancel(x)
     try:
-        return FracField(symbols, sympy.ZZ).from_expr(x).as_expr()
+        found = FracField(symbols, sympy.ZZ).from_expr(x)
+        sign = -1 if found.denom.LC < 0 else 1  # an inverse has the sign where sympy left it
+        return (sign * found.numer).as_expr() / (sign * found.denom).as_expr()
     except ValueError:  # not rational in its symbols
         return sympy.cancel(sympy.together(x))
 
