@@ -139,9 +139,8 @@ def inside(schedule: Any, name: str, t: Any, slack: Fraction | int = 0) -> Any:
     if not isinstance(t, Real) or not hasattr(schedule, "domain"):
         return t
     low, high = schedule.domain
-    if (
-        isinstance(t, float) and float(low) < t and (high is None or t < float(high))
-    ):  # most often, and without exact arithmetic
+    # Most often a float, well inside, which takes no exact arithmetic.
+    if isinstance(t, float) and float(low) < t and (high is None or t < float(high)):
         return t
     value, slack = t if isinstance(t, Fraction) else float(t), slack * max(1, low, high or 0)
     if not low - slack <= value or (high is not None and value > high + slack):
