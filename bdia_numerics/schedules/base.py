@@ -136,11 +136,13 @@ def inside(schedule: Any, name: str, t: Any, slack: Fraction | int = 0) -> Any:
 
     Of symbols and balls it is not known where they are, nor of other people's schedules where they end.
     """
-    if not isinstance(t, Real) or not hasattr(schedule, "domain"):
+    if not hasattr(schedule, "domain"):
         return t
     low, high = schedule.domain
-    # Most often a float, well inside, which takes no exact arithmetic.
-    if isinstance(t, float) and float(low) < t and (high is None or t < float(high)):
+    # Fractions take as long as a step.
+    if isinstance(t, float) and float(low) < t < (math.inf if high is None else float(high)):
+        return t
+    if not isinstance(t, Real):
         return t
     value, slack = t if isinstance(t, Fraction) else float(t), slack * max(1, low, high or 0)
     if not low - slack <= value or (high is not None and value > high + slack):
