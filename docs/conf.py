@@ -9,6 +9,7 @@ from typing import Any
 
 from docutils import nodes
 from jinja2 import Template
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 import bdia_numerics
@@ -34,7 +35,7 @@ nb_code_prompt_hide = "Hide the code"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 autodoc_member_order = "bysource"
-autodoc_default_options = {"no-value": True}  # a table of a hundred classes is read in its source
+autodoc_preserve_defaults = True  # as they are written: what an object prints of itself is no Python
 add_module_names = False
 # A docstring's `t` or `alpha` is a quantity, not any one class's attribute of that name.
 suppress_warnings = ["ref.python"]
@@ -160,6 +161,27 @@ def joint_attributes(app: Sphinx, what: str, name: str, obj: object, options: ob
     lines[:] = [JOINT.sub(lambda m: m[0].replace(", ", ","), line).replace(COLON, ":") for line in lines]
 
 
+def readable_defaults(
+    app: Sphinx, what: str, name: str, obj: object, options: object, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Write `...` for a default that is no Python, such as a factory's: else none of the types beside it would be read."""
+    return signature and re.sub(r"<[^<>]*(?:<[^<>]*>[^<>]*)*>", "...", signature), returns
+
+
+def mark_sentences(app: Sphinx, doctree: nodes.document) -> None:
+    """Mark the cells of tables that hold sentences, which code in the same row, since it does not break, would squeeze."""
+    for cell in doctree.findall(nodes.entry):
+        if len(cell.astext()) > 60:
+            cell["classes"].append("sentence")
+
+
+def short_values(app: Sphinx, doctree: nodes.document) -> None:
+    """Leave out the value of a constant that takes more than a line, as a table of a hundred classes does, or is no Python."""
+    for value in list(doctree.findall(addnodes.desc_annotation)):
+        if value.astext().lstrip().startswith("=") and (len(value.astext()) > 70 or "<" in value.astext()):
+            value.parent.remove(value)
+
+
 def execute_chapters(app: Sphinx) -> None:
     """Execute those chapters of notebooks/ that scripts/run_notebooks.py has not executed as they stand."""
     runpy.run_path(str(ROOT / "scripts" / "run_notebooks.py"))["refresh"]()
@@ -175,6 +197,9 @@ def setup(app: Sphinx) -> None:
     """Connect all of it to the build."""
     app.connect("builder-inited", execute_chapters)
     app.connect("source-read", fill_api)
+    app.connect("autodoc-process-signature", readable_defaults)
+    app.connect("doctree-read", mark_sentences)
+    app.connect("doctree-read", short_values)
     app.connect("build-finished", write_explorer)
     app.connect("autodoc-process-docstring", house_style, priority=400)
     app.connect("autodoc-process-docstring", joint_attributes, priority=600)

@@ -60,7 +60,8 @@ OVERLAPS = """() => {
   });
   return [...new Set(found)];
 }"""
-# Markup that was not read: addresses of objects anywhere; roles, commands of TeX, and text taken for a type, outside of code.
+# Markup that was not read: addresses of objects anywhere; roles, commands of TeX, and text taken for a type, outside of code; in
+# signatures what is no Python, and tables written out.
 LEFT_OVER = r"""() => {
   const main = document.querySelector("[role=main]") || document.body, found = [];
   const walk = document.createTreeWalker(main, NodeFilter.SHOW_TEXT);
@@ -69,6 +70,8 @@ LEFT_OVER = r"""() => {
     const marks = quoted ? /object at 0x/ : /object at 0x|\\[A-Za-z]{2,}|\$[^$\s]+\$|\[1ex\]|:[a-z]{3,}:`|\{[a-z:]+\}`/;
     if (marks.test(node.data) && !node.parentElement.closest("script, style, .katex-mathml")) found.push(node.data.trim().slice(0, 60));
   }
+  for (const {textContent: sig} of main.querySelectorAll("dt.sig"))
+    if (/~[a-z]|<\w/.test(sig) || sig.length > 1000) found.push(`signature: ${sig.trim().slice(0, 50)}`);
   for (const term of main.querySelectorAll("dl.field-list > dt")) {
     const said = term.nextElementSibling.textContent.trim();
     if (/^Type\s*:?$/.test(term.textContent.trim()) && said.split(/\s+/).length > 6) found.push(`Type: ${said.slice(0, 50)}`);

@@ -54,12 +54,13 @@ for line in sys.stdin:
 
 
 class Copy:
-    """The package and the proofs in a folder, and the process, which is to be closed."""
+    """The package, the proofs and the figures' data in a folder, and the process, which is to be closed."""
 
     def __init__(self, folder: Path) -> None:
         self.package, self.log = folder / PACKAGE.name, folder / "log"
         shutil.copytree(PACKAGE, self.package)
         shutil.copytree(ROOT / "proofs", folder / "proofs", ignore=shutil.ignore_patterns("coq"))
+        shutil.copytree(ROOT / "paper_figs" / "data", folder / "paper_figs" / "data")  # found beside the package
         compileall.compile_dir(self.package, quiet=2)
         # Plugins of pytest take longer to load than most tests.
         own = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

@@ -38,6 +38,7 @@ PLANTED = {
     "left over: as \\gamma grows": r"<p>as \gamma grows</p>",
     "left over: see {ref}`there`": "<p>see {ref}`there`</p>",
     "left over: Type: Whether there is one order": '<dl class="field-list"><dt>Type:</dt><dd>Whether there is one order for all</dd></dl>',
+    "left over: signature: f(x=<factory>)": '<dl><dt class="sig">f(x=&lt;factory&gt;)</dt></dl>',
     "text over text: one line | another line": '<p>one line</p><p style="margin-top: -2.3rem">another line</p>',
 }
 

@@ -173,6 +173,9 @@ def test_evaluations_are_counted_where_they_are_not_the_steps(name, entries, ask
     """As many as the class of diffusers has timesteps in 50 steps."""
     found = finding("evaluations", {"_class_name": name} | entries)
     assert found.cost.configured == asked and f"50 steps evaluate the network {asked} times" in found.message
+
+
+def test_evaluations_that_are_the_steps_are_no_finding():
     assert "evaluations" not in rules({"_class_name": "EulerDiscreteScheduler"})
 
 
@@ -204,6 +207,9 @@ def test_levels_that_are_shifted_twice_are_named():
 )
 def test_classes_that_add_noise_are_named(name):
     assert finding("stochastic", {"_class_name": name}, steps=10).severity == "error"
+
+
+def test_an_entry_that_adds_noise_is_named():
     flow = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
     assert "stochastic" in rules(flow | {"stochastic_sampling": True}) and "stochastic" not in rules(flow)
 

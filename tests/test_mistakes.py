@@ -70,6 +70,7 @@ MISTAKES = """
 run("s.assign(z, z + s.delta(s.i, s.i - 1, z, e))", "z") | the step assigns z | write s.assign(z, ..., at=s.i - 1)
 run("s.assign(y, y + s.delta(s.i, s.i - 1, z, e), at=s.i - 1)", "y", "z") | never moves z | exchange it at the end, s.swap(y, z)
 run("s.assign(z, np.exp(s.alpha(s.i)) * z, at=s.i - 1)", "z") | alpha, sigma and t have no value | s.function('exp', x)
+run("s.assign(z, z + np.random.normal() * s.delta(s.i, s.i - 1, z, e), at=s.i - 1)", "z") | another one each time | draw no random numbers
 run("s.alpha(s.i) > .5", "z") | alpha, sigma and t have no value | a function of the slot
 solve(BDIA(), model, grid, z, start="DDIM") | start='DDIM' is text | pass an instance, for instance DDIM()
 encode(BDIA(), model, grid, solved.state) | x_0 is a State | pass it to invert
@@ -180,6 +181,8 @@ schedules.from_functions("1-t", "t") | alpha='1-t' is not callable | pass a func
 schedules.from_alphas_cumprod([0.9, nan]) | alphas_cumprod=array([0.9, nan]) | pass a finite table
 schedules.from_alphas_cumprod([0.1, 0.5]) | alphas_cumprod[1]=0.5 | must fall strictly and stay in [0, 1]
 VP.alpha("0.5") | t: '0.5' | pass an array of real floats
+schedules.from_functions(lambda t: 1 - t, lambda t: t, alpha_dot=lambda t: 1.0) | alpha_dot is 1.0 at t=0.137 | leave it out
+schedules.from_functions(lambda t: 1 - t, lambda t: t, sigma_dot=lambda t: 0.9997) | sigma_dot is 0.9997 | changes there by 1 a unit
 schedules.from_functions(lambda t: 1 - t, lambda t: t, variance_preserving=True) | = 0.625 at t=0.25, not 1 | leave it out
 VP.time("angle", 2.0) | angle=2.0 | lies in [0, pi/2]: give one there
 VP.time("sigma_bar", 1000.0) | sigma_bar=1000.0: t=1.17333 is outside the schedule | need 0 <= t <= 1

@@ -223,7 +223,7 @@ def test_alternating_in_sigma_bar():
 
 def test_bdia_on_random_grids_is_of_order_three_halves():
     """24 seeds: the root mean square over random grids falls like N^-3/2; 1 and 2 lie outside the band."""
-    found = observed_order(BDIA(1), LAW, GridFamily("random"), steps=(16, 32, 64, 128, 256), seeds=24, states=8)
+    found = observed_order(BDIA(1), LAW, GridFamily("random"), steps=(8, 16, 32, 64, 128), seeds=24, states=8)
     assert found.seeds == 24
     assert found.low <= 1.5 <= found.high, found
     assert found.low > 1 and found.high < 2

@@ -391,3 +391,25 @@ def test_the_local_error_in_time_is_written_in_derivatives_of_alpha_and_sigma():
     shown = sum(c * sympy.Symbol(name) for name, c in found.local["z"].items())
     # The exact step less two halves, each with h/2.
     assert sympy.simplify(shown + one_step / 2) == 0
+
+
+def test_orders_follow_a_solver_that_is_changed():
+    """What is remembered of a solver belongs to its parameters and to the step of its class."""
+
+    class Halves:
+        registers = ("z",)
+        part = 1
+
+        def step(self, s):
+            (z,) = s.registers
+            s.assign(z, z + self.part * s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
+
+    def heun(self, s):
+        return Heun().step(s)
+
+    solver = Halves()
+    first = [analysis.symbolic_order(solver).order, analysis.order_on_pattern(solver, (1, 2)).order]
+    solver.part = Fraction(1, 2)
+    second = [analysis.symbolic_order(solver).order, analysis.order_on_pattern(solver, (1, 2)).order]
+    Halves.step = heun
+    assert (first, second, analysis.symbolic_order(solver).order) == ([1, 1], [0, 0], 2)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from bdia_numerics import spaces
+from bdia_numerics.schedules import EDM, VE, Discrete, Flow, VPCosine, VPLinear
 from bdia_numerics.schedules.base import SINGLE, inside
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.base import decimal
@@ -145,7 +147,19 @@ def eigen(a: Array, space: spaces.Space) -> tuple[Array, Array]:
 
 
 _REMEMBERED = 1 << 14
-"""Times whose noise levels a model remembers, some MB of them: those of a long grid, not those of every adaptive run."""
+"""Times whose noise levels are remembered of a schedule, some MB of them: those of a long grid, not those of every adaptive run."""
+_VALUES = (EDM, VE, Discrete, Flow, VPCosine, VPLinear)
+"""Schedules whose levels follow from their arguments; functions and classes of other people may answer otherwise the next time."""
+
+
+def levels_of(schedule: Any) -> dict[Any, tuple[Any, Any]]:
+    """Return what is known of a schedule's levels, by the time: the same for all models under equal schedules."""
+    return _levels(schedule) if type(schedule) in _VALUES else {}
+
+
+@lru_cache(maxsize=64)
+def _levels(schedule: Any) -> dict[Any, tuple[Any, Any]]:
+    return {}
 
 
 def parameter(name: str, value: object) -> Array:
@@ -244,8 +258,8 @@ def marginal(
 ) -> tuple[Any, Any]:
     """Return alpha(t) and sigma(t) in the number system of the states; `known` remembers those of float64 by the time."""
     memory = known if space.double and spaces.is_float(t) else None
-    if memory is not None and t in memory:
-        return memory[t]
+    if memory is not None and (found := memory.get(t)) is not None:
+        return found
     if spaces.is_float(t) and t != t:
         raise ValueError(f"t={t} is not a number: pass a finite time")
     of_kind("schedule", "schedule", schedule, "alpha", "sigma")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.checks import generator, marginal, states
+from bdia_numerics.problems.checks import generator, levels_of, marginal, states
 from bdia_numerics.problems.reference import Method, reference_flow
 from bdia_numerics.spaces import Array, Space
 from bdia_numerics.spaces.mean_value import ball_of
@@ -142,8 +143,11 @@ class NoisePrediction:
     law: Problem
     schedule: Any
     compute_dtype: ComputeDtype = "float64"
-    _levels: dict[Any, tuple[Any, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
     prediction = "eps"
+
+    @cached_property
+    def _levels(self) -> dict[Any, tuple[Any, Any]]:
+        return levels_of(self.schedule)
 
     def __call__(self, z: Any, t: Any) -> Array:
         """Return eps(z, t), shape and dtype of z."""

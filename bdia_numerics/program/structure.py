@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Protocol, cast
 
 from bdia_numerics import models
-from bdia_numerics.grids import Point, Pointwise
+from bdia_numerics.grids import Levels, Point, Pointwise
 from bdia_numerics.program.identity import identity
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Time, Trace, rows
 from bdia_numerics.program.record import Form, Linear, Recorder
@@ -186,6 +186,10 @@ class Solver(Protocol):
 
 
 _ANY_GRID = Pointwise(LIMITS, lambda time: LEVEL)
+_APART = Pointwise(
+    LIMITS, lambda time: Point(*(limit(x) + (time if isinstance(time, int) else Fraction(1, 2)) for x in LEVEL))
+)
+"""Levels that differ from one time to the next, which tell recordings of a step apart."""
 
 
 @dataclass(eq=False)
@@ -281,7 +285,8 @@ def structure(solver: Solver) -> Structure:
     TypeError
         If the object has no `registers` or no `step`.
     ValueError
-        If the registers' times do not settle, `output` names no register, or `evaluations` says other than the step.
+        If the registers' times do not settle, two recordings of the step differ, `output` names no register, or `evaluations` says
+        other than the step.
 
     Examples
     --------
@@ -322,6 +327,11 @@ def _structure(solver: Any, attributes: str) -> Structure:
             f"{type(solver).__name__}: after a step to t_i its registers stand at {where} slots above i: assign one at=s.i - 1, none below"
         )
     _, step = _two_steps(solver, registers, lags)
+    if _computed(solver, registers, lags) != _computed(solver, registers, lags):
+        raise ValueError(
+            f"{type(solver).__name__}: its step is another one each time that it is recorded: let it draw no random numbers and count "
+            "no calls, and tell slots apart by s.i or a parameter that is a function of the slot"
+        )
     ops, kinds = step.ops, _kinds(solver, registers, lags, step)
     return Structure(
         registers=registers,
@@ -331,6 +341,15 @@ def _structure(solver: Any, attributes: str) -> Structure:
         nfe=sum(isinstance(op, Evaluate) for op in ops),
         combinations=sum(len(op.targets) if isinstance(op, Mix) else 1 for op in ops if not isinstance(op, Evaluate)),
     )
+
+
+def _computed(
+    solver: Solver, registers: tuple[str, ...], lags: tuple[Any, ...]
+) -> dict[int, dict[str, Fraction | None]]:
+    """Return what a step computes between levels that differ, by number, as far as that follows without functions."""
+    _, step = _two_steps(solver, registers, lags, _APART)
+    values = weights(step.ops, step.before)
+    return {number: {name: w.value for name, w in value.items()} for number, value in values.items()}
 
 
 def _unmoved(before: Mapping[str, Held], step: _ShapeRecorder) -> str:
@@ -455,10 +474,10 @@ def _output(solver: Solver, registers: tuple[str, ...], lags: tuple[int, ...], k
 
 
 def _two_steps(
-    solver: Solver, registers: tuple[str, ...], lags: tuple[Any, ...]
+    solver: Solver, registers: tuple[str, ...], lags: tuple[Any, ...], grid: Levels = _ANY_GRID
 ) -> tuple[dict[str, Held], _ShapeRecorder]:
     """Record the steps from t_1 and t_0; return what is held at t_0, and the second step, which shows what is remembered."""
-    trace = Trace(_ANY_GRID)
+    trace = Trace(grid)
     held = {
         name: Held(trace.new(name), 1 + lag if isinstance(lag, int) else lag)
         for name, lag in zip(registers, lags, strict=True)

@@ -145,7 +145,7 @@ def from_functions(
         Functions of t with sigma/alpha increasing. They work in a number system if they take and return its scalars;
         they are asked at one time after the other.
     alpha_dot, sigma_dot
-        Their derivatives; see `Functions` for what is done without them.
+        Their derivatives, compared with differences at three times; see `Functions` for what is done without them.
     t_min, t_max
         The interval on which they are asked.
     variance_preserving
@@ -161,7 +161,8 @@ def from_functions(
     TypeError
         If one is not callable.
     ValueError
-        Unless t_min < t_max, and if `variance_preserving` is said of functions of which it is not true.
+        Unless t_min < t_max, for a derivative of another function, and if `variance_preserving` is said of functions of which it is
+        not true.
 
     Examples
     --------

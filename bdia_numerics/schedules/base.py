@@ -57,7 +57,7 @@ class Schedule(Protocol):
 
 def read(x: Any) -> tuple[Space, Any]:
     """Return the number system of a scalar or float array, and the value in it, floats ready for IEEE arithmetic."""
-    if type(x) is float and math.isfinite(x):
+    if isinstance(x, float) and math.isfinite(x):  # of NumPy as well
         return spaces.FLOAT64, np.float64(x)
     if isinstance(x, np.ndarray) and x.ndim == 0:
         x = x[()]
@@ -136,9 +136,14 @@ def inside(schedule: Any, name: str, t: Any, slack: Fraction | int = 0) -> Any:
 
     Of symbols and balls it is not known where they are, nor of other people's schedules where they end.
     """
-    if not isinstance(t, Real) or not hasattr(schedule, "domain"):
+    if not hasattr(schedule, "domain"):
         return t
     low, high = schedule.domain
+    # Fractions take as long as a step.
+    if isinstance(t, float) and float(low) < t < (math.inf if high is None else float(high)):
+        return t
+    if not isinstance(t, Real):
+        return t
     value, slack = t if isinstance(t, Fraction) else float(t), slack * max(1, low, high or 0)
     if not low - slack <= value or (high is not None and value > high + slack):
         upper = "" if high is None else f" <= {float(high):g}"

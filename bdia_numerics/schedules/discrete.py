@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -105,7 +105,7 @@ class Discrete(Derived):
             return self.table or ()
         wide = space.guarded()
         if wide not in self._tables:
-            self._tables[wide] = products_of_alphas(*self.betas, space=wide)
+            self._tables[wide] = products_of_alphas(*self.betas, space=wide)  # type: ignore[arg-type]  # spaces have a hash
         return self._tables[wide]
 
     def _level(self, space: Space, k: int) -> TableLevel:
@@ -179,6 +179,7 @@ class Discrete(Derived):
         return low + (part if part < 1 else part * 0 + 1) if part > 0 else part * 0 + low
 
 
+@lru_cache(maxsize=16)
 def products_of_alphas(rule: str, steps: int, first: Fraction, last: Fraction, *, space: Space) -> tuple[Scalar, ...]:
     """Return prod_{j <= k} (1 - beta_j) for k = 0..steps-1, computed in a number system, each as an element of its field.
 
@@ -212,6 +213,8 @@ def exact_table(alphas_cumprod: Sequence[Any] | np.ndarray[Any, Any]) -> tuple[F
 
 
 Function = Callable[[Any], Any]
+_PLACES, _STEP, _ALIKE = (0.137, 0.459, 0.853), 1e-5, 1e-4
+"""Where derivatives are compared with differences, as parts of the domain, the half width of these, and how far both may be apart."""
 LOOKS = 5
 """Times at which functions that are said to preserve the variance are looked at."""
 
@@ -238,6 +241,8 @@ class Functions(Derived):
                 raise TypeError(f"{name}={shown(getattr(self, name))} is not callable: pass a function of t")
         if not self.t_min < self.t_max:
             raise ValueError(f"t_min={self.t_min}, t_max={self.t_max}: need t_min < t_max")
+        for name in ("alpha", "sigma"):
+            self._compare(name)
         for k in range(LOOKS if self.variance_preserving else 0):
             t = float(self.t_min + (self.t_max - self.t_min) * k / (LOOKS - 1))
             total = self.alpha(t) ** 2 + self.sigma(t) ** 2
@@ -284,6 +289,20 @@ class Functions(Derived):
         if root is None:
             raise ValueError(f"{variable}={value} does not occur for t in [{self.t_min}, {self.t_max}]")
         return root
+
+    def _compare(self, name: str) -> None:
+        """Raise ValueError where a derivative that was given is not that of its function, which is looked at on floats."""
+        given, function = getattr(self, f"{name}_derivative"), getattr(self, f"{name}_function")
+        start, width = float(self.t_min), float(self.t_max - self.t_min)
+        for part in _PLACES if given is not None else ():
+            t, step = start + part * width, _STEP * width
+            said, value = float(given(t)), float(function(t))
+            seen = (float(function(t + step)) - float(function(t - step))) / (2 * step)
+            if not abs(said - seen) <= _ALIKE * (abs(said) + abs(seen) + abs(value) / width):
+                raise ValueError(
+                    f"{name}_dot is {shown(said)} at t={t:.3g}, and {name} changes there by {seen:.4g} a unit of t: "
+                    "give its derivative, or leave it out"
+                )
 
     def _derivative(self, name: str, space: Space, t: Scalar) -> Scalar:
         given, function = getattr(self, f"{name}_derivative"), getattr(self, f"{name}_function")
