@@ -132,7 +132,9 @@ def measured(words: list[str], jobs: int) -> dict[str, Any]:
             for name in data.measured_files():
                 inside = Path(name).relative_to(ROOT / "bdia_numerics").as_posix()
                 for line, tests in data.contexts_by_lineno(name).items():
-                    lines.setdefault(inside, {}).setdefault(line, set()).update(*(shared.get(t, {t}) for t in tests if t))
+                    lines.setdefault(inside, {}).setdefault(line, set()).update(
+                        *(shared.get(t, {t}) for t in tests if t)
+                    )
     names = sorted(seconds, key=seconds.__getitem__)
     place = {name: k for k, name in enumerate(names)}
     kept = {
@@ -289,7 +291,9 @@ def against(mutant: Mutant, kept: dict[str, Any], limit: float) -> list[str]:
     """
     at = {int(line): tests for line, tests in kept["lines"].get(mutant.file, {}).items()}
     ranks: dict[int, tuple[int, int]] = {}
-    for level, lines in enumerate((range(mutant.line, mutant.last + 1), range(mutant.around[0], mutant.around[1] + 1), at)):
+    for level, lines in enumerate(
+        (range(mutant.line, mutant.last + 1), range(mutant.around[0], mutant.around[1] + 1), at)
+    ):
         for line in lines:
             for rank, k in enumerate(at.get(line, [])):
                 ranks[k] = min((level, rank), ranks.get(k, (level, rank)))
@@ -344,7 +348,8 @@ class Judge:
                     # A name may hold what the error changed, as a default: that test is not found, and says nothing.
                     lost = re.findall(r"^ERROR: not found: (.*)$", output, re.MULTILINE)
                     found = [test for test in batch if not any(name.endswith(test) for name in lost)]
-                    if len(found) == len(batch) and all([self.passes(test, copy) for test in batch]):
+                    sound = [self.passes(test, copy) for test in found]
+                    if len(found) == len(batch) and all(sound):
                         return "killed", output[-300:]
                     batch = found
                 else:

@@ -71,7 +71,9 @@ def test_a_band_on_random_grids_is_its_three_parts(correction, size):
     (plain, _), (corrected, c) = fitted(errors), fitted(errors, terms=1)
     seen = size < 0.1
     assert (abs(plain - corrected) > 2 * deviation(1)) == seen
-    order, own, rest = (corrected, deviation(1), abs(c) / STEPS[-1]) if seen else (plain, deviation(0), abs(plain - corrected))
+    order, own, rest = (
+        (corrected, deviation(1), abs(c) / STEPS[-1]) if seen else (plain, deviation(0), abs(plain - corrected))
+    )
     fit = fit_random(STEPS, errors)
     changed = abs(order - fitted(errors, slice(-1))[0])
     assert fit.first == 0 and fit.order == pytest.approx(order, rel=1e-6)

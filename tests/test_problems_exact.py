@@ -42,7 +42,9 @@ def test_a_root_is_found_where_the_slope_vanishes_on_the_way(start):
     def gap(x):
         return x**3 - 1, 0 if x < 0.75 else 3 * x * x
 
-    assert increasing_root(gap, mpmath.mpf(start), mpmath.mpf(1) / 4, mpmath.mpf(10) ** -12) == pytest.approx(1, abs=1e-12)
+    assert increasing_root(gap, mpmath.mpf(start), mpmath.mpf(1) / 4, mpmath.mpf(10) ** -12) == pytest.approx(
+        1, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("z", [0.0, 1e-9, 0.3, 1.0, 3.0, 20.0, 39.0])
@@ -70,7 +72,9 @@ def test_uniform_flow_from_and_to_the_data():
     # In mpmath, too: at the centre, and at the distance 1 from it.
     with mpmath.workdps(30):
         exact = law.flow(np.array([[0, 3]], dtype=object) * mpmath.mpf(1), 0, Fraction(1, 2), FLOW)[0]
-    assert exact[0] == 0 and float(exact[1]) == pytest.approx(law.flow(np.array([[0.0, 3.0]]), 0.0, 0.5, FLOW)[0, 1], rel=1e-13, abs=0)
+    assert exact[0] == 0 and float(exact[1]) == pytest.approx(
+        law.flow(np.array([[0.0, 3.0]]), 0.0, 0.5, FLOW)[0, 1], rel=1e-13, abs=0
+    )
     # At alpha = 0 the law is unit noise, so x is the centre plus a length times Phi - 1/2.
     noise = np.array([[0.5, -1.25]])
     expected = np.array([0.0, 2.0]) + np.array([2.0, 4.0]) * (stats.norm.cdf(noise) - 0.5)
