@@ -80,6 +80,13 @@ def test_a_band_on_random_grids_is_its_three_parts(correction, size):
     assert fit.half_width == pytest.approx(2 * own + rest + 2 * changed, rel=1e-4)
 
 
+def test_three_levels_on_random_grids_are_fitted_without_a_correction():
+    n = np.array([16, 32, 64])
+    errors = n**-1.5 * np.exp(8 / n) * (1 + 1e-6 * np.random.default_rng(4).standard_normal((6, 3)))
+    plain = -np.polyfit(np.log(n), np.log(np.sqrt(np.mean(errors**2, axis=0))), 1)[0]
+    assert fit_random(n, errors).order == pytest.approx(plain, rel=1e-9) != pytest.approx(1.5, abs=0.05)
+
+
 @pytest.mark.parametrize("noise", [0.003, 0.03])
 def test_band_widens_with_noise_and_covers(noise):
     rng, covered, widths = np.random.default_rng(0), 0, []
