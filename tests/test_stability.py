@@ -246,12 +246,12 @@ def test_roots_that_stay_on_the_circle_must_be_apart(parasitic, holds):
 
 
 def test_two_pairs_of_roots_that_stay_on_the_circle():
-    """zeta^4 + g_1 zeta^3 + g_2 zeta^2 + g_1 zeta + 1 for both coefficients, against its roots."""
-    quartic = (1, g1, g2, g1, 1)
+    """2 zeta^4 + g_1 zeta^3 + g_2 zeta^2 + g_1 zeta + 2 for both coefficients, against its roots."""
+    quartic = (1, g1 / 2, g2 / 2, g1 / 2, 1)
     found = analysis.zero_stability(multistep((zeta - 1) * sum(c * zeta**k for k, c in enumerate(quartic))))
-    for x in (-3.3, -1.1, 0.3, 1.7, 3.1):
-        for y in (-3.1, -0.7, 0.1, 1.9, 2.3, 5.3):
-            roots = np.roots([1, x, y, x, 1])
+    for x in (-6.6, -2.2, 0.6, 3.4):
+        for y in (-6.2, -1.4, 0.2, 3.8, 4.6, 10.6):
+            roots = np.roots([2, x, y, x, 2])
             inside = bool(np.all(abs(abs(roots) - 1) < 1e-9))
             at = {g1: sympy.Rational(str(x)), g2: sympy.Rational(str(y))}
             assert bool(found.condition.subs(at)) == inside, (x, y)
