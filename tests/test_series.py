@@ -13,6 +13,7 @@ from bdia_numerics.analysis.expansion.series import (
     Expansion,
     SeriesSpace,
     TooShort,
+    derivative,
     rational_functions,
 )
 from bdia_numerics.spaces.base import UndecidedError
@@ -73,3 +74,13 @@ def test_what_adds_up_to_nothing_over_the_slots(of, power, nothing):
     w1, w2 = (where.space.symbols[f"~{name}"] for name in ("w1", "w2"))
     parts = [Expansion.of(where.space, {SOLUTION: where.space.series(power, [of(w1, w2)])}, 5)]
     assert telescopes(SimpleNamespace(layout=where), parts, power) == nothing
+
+
+def test_the_derivative_of_an_elementary_differential_takes_each_argument_in_turn():
+    first, second, third, fourth = ((0, k) for k in range(1, 5))
+    assert list(derivative((1, 0, (first, second, third)))) == [
+        (1, (1, 1, (first, second, third))),
+        (1, (1, 0, (second, second, third))),
+        (1, (1, 0, (first, third, third))),
+        (1, (1, 0, (first, second, fourth))),
+    ]

@@ -245,6 +245,12 @@ def test_roots_that_stay_on_the_circle_must_be_apart(parasitic, holds):
         assert given is None or given.stable == holds(x), x
 
 
+def test_a_symmetric_method_of_five_steps_has_the_pairs_of_roots_that_it_is_given():
+    c, c2 = sympy.Rational(1, 4), sympy.Rational(-1, 2)
+    found = analysis.characteristic_polynomial(SymmetricMultistep(k=5, c=Fraction(1, 4), c2=Fraction(-1, 2)), zeta=zeta)
+    assert sympy.expand(found - (zeta - 1) * (zeta**2 + 2 * c * zeta + 1) * (zeta**2 + 2 * c2 * zeta + 1)) == 0
+
+
 def test_two_pairs_of_roots_that_stay_on_the_circle():
     """2 zeta^4 + g_1 zeta^3 + g_2 zeta^2 + g_1 zeta + 2 for both coefficients, against its roots."""
     quartic = (1, g1 / 2, g2 / 2, g1 / 2, 1)
