@@ -197,6 +197,8 @@ def test_levels_that_are_shifted_twice_are_named():
     flow = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}
     found = finding("double-shift", flow, steps=20)
     assert found.severity == "note" and "the last level is 0.00893, where one shift gives 0.00299" in found.message
+    few = finding("double-shift", flow | {"shift": 3.0, "num_train_timesteps": 10}, steps=5)
+    assert "where one shift gives 0.25" in few.message  # 1/10, shifted
     found = finding("double-shift", flow, steps=None, sigmas=[1.0, 0.5])
     assert found.severity == "warning" and "sigmas are shifted by 3 when they are set" in found.message
     assert "double-shift" not in rules(flow | {"shift": 1.0})

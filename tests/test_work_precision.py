@@ -4,6 +4,7 @@ import json
 import math
 import time
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -51,6 +52,13 @@ def test_the_models_time_is_told_apart():
     (row,) = work_precision({"DDIM": DDIM()}, {"slow": Slow()}, {"smooth": FAMILY}, (10,), repeats=3).rows
     assert row.model_seconds >= 0.02  # ten evaluations that sleep for 2 ms
     assert row.seconds >= row.model_seconds > row.own_seconds > 0
+
+
+def test_a_run_is_timed_as_often_as_is_said_and_once_before():
+    """Each run looks at the clock at its ends, and at those of its evaluations."""
+    ticks = count()
+    work_precision([DDIM()], {"p": LAW}, {"g": FAMILY}, slots=(5,), repeats=2, clock=lambda: float(next(ticks)))
+    assert next(ticks) == 3 * (2 + 2 * 5)
 
 
 def test_interpolation_and_labels():
