@@ -313,6 +313,7 @@ def test_real_configurations(name):
 def test_a_grid():
     rough = grids.from_timesteps(schedules.vp_linear(), [1.0, 0.8, 0.6, 0.4, 0.2, 0.199, 0.05, 0.01])
     assert "gamma-for-grid" in rules(rough, dtype="float64")
+    assert "rough-grid" in rules(grids.from_timesteps(schedules.vp_linear(), [1.0, 0.3, 0.25, 0.01]), dtype="float64")
     assert not rules(grids.asinh(schedules.vp_linear(), 20, t_min=0.001), dtype="float64")
     with pytest.raises(ValueError, match="has no schedule"):
         analysis.lint(grids.from_values([0.0, 1.0], [1.0, 0.5], [0.1, 0.9]))
