@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -179,6 +179,7 @@ class Discrete(Derived):
         return low + (part if part < 1 else part * 0 + 1) if part > 0 else part * 0 + low
 
 
+@lru_cache(maxsize=16)
 def products_of_alphas(rule: str, steps: int, first: Fraction, last: Fraction, *, space: Space) -> tuple[Scalar, ...]:
     """Return prod_{j <= k} (1 - beta_j) for k = 0..steps-1, computed in a number system, each as an element of its field.
 
