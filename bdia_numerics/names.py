@@ -16,6 +16,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout, suppress
 from dataclasses import MISSING
 from functools import partial
 from importlib.machinery import PathFinder
@@ -29,7 +30,7 @@ from bdia_numerics.grids import Grid, training_steps
 from bdia_numerics.grids.grid import slots_of
 from bdia_numerics.program import Solver, parameters, refusal, structure
 from bdia_numerics.program.identity import attributes
-from bdia_numerics.texts import instead, one_of, ratio, refuse, shown
+from bdia_numerics.texts import instead, listed, one_of, ratio, refuse, shown
 
 DTYPES = ("float16", "bfloat16", "float32", "float64", "longdouble")
 """Floats of states. NumPy has no bfloat16, and torch no longdouble."""
@@ -306,8 +307,13 @@ _PLACE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*|[^():]*\.py")
 _PAIRS = re.compile(r"\s*\w+\s*=")
 
 
-def read(name: str, text: str, known: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    """Return what a text names, of a table or of a module, and the options behind it; ValueError, with the nearest names, for another."""
+def read(
+    name: str, text: str, known: Mapping[str, Any], *, words: bool = False
+) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """Return what a text names, of a table or of a module, and the options behind it; ValueError, with the nearest names, for another.
+
+    With `words` an option is a number, a list or a text, and no solver, as those of other libraries are: dpmsolver, dpmsolver++.
+    """
     if len(text) > 2000:
         raise ValueError(f"{name}={text[:37]}... is longer than 2,000 letters: name one {name}")
     lowered = {word.lower(): word for word in known}
@@ -318,7 +324,8 @@ def read(name: str, text: str, known: Mapping[str, Any]) -> tuple[Any, tuple[Any
     if not colon or "(" in head:
         source = text
     elif head.strip().lower() in lowered or (_PAIRS.match(rest) and ":" not in rest):
-        source = f"{head}({rest})"
+        pairs = (part.partition("=") for part in listed(rest)) if words else ()
+        source = f"{head}({', '.join(f'{key}={value!r}' for key, _, value in pairs) or rest})"
     else:
         module = _module(name, head.strip())
         object_, colon, rest = rest.partition(":")
@@ -337,7 +344,8 @@ def read(name: str, text: str, known: Mapping[str, Any]) -> tuple[Any, tuple[Any
         if known is _SOLVERS:
             solvers.find(word.id)  # refuses, with the nearest names
         one_of(name, word.id, known)
-    values = {str(k.arg): _value(str(k.arg), k.value, source.strip()) for k in call.keywords} if call else {}
+    value_of = _word if words else _value
+    values = {str(k.arg): value_of(str(k.arg), k.value, source.strip()) for k in call.keywords} if call else {}
     positional = tuple(_value("a parameter", a, source.strip()) for a in call.args) if call else ()
     return make, positional, values
 
@@ -350,6 +358,15 @@ def _value(name: str, node: ast.expr, source: str) -> Any:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     return number(name, text)
+
+
+def _word(name: str, node: ast.expr, source: str) -> Any:
+    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    text = str(node.value) if is_text else ast.get_source_segment(source, node) or ""  # type: ignore[attr-defined]
+    for reader in (partial(number, name), ast.literal_eval):
+        with suppress(ValueError, SyntaxError):
+            return reader(text)
+    return text
 
 
 def object_made(
@@ -367,10 +384,11 @@ def object_made(
         return make(*positional, **named)
     except TypeError as error:
         raise ValueError(f"{name}={shown(text)} cannot be made so ({error})") from None
-    except ValueError as error:
-        if name == "solver":  # its message names the parameter
+    except Exception as error:
+        if name == "solver" and isinstance(error, ValueError):  # its message names the parameter
             raise
-        raise ValueError(f"{name}={shown(text)}: {error}") from None
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"{name}={shown(text)}: {kind}{error}") from None
 
 
 # Modules
@@ -439,7 +457,8 @@ def _module(name: str, place: str) -> Any:
             sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     try:
-        return importlib.import_module(dotted)
+        with redirect_stdout(sys.stderr):  # what it prints is no result of a command
+            return importlib.import_module(dotted)
     except Exception as error:  # noqa: BLE001 - a user's file can raise whatever it likes
         absent = isinstance(error, ModuleNotFoundError) and error.name == top
         raise ValueError(

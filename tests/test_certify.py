@@ -1,15 +1,17 @@
 """`bdia certify`: forty plain samplers, what can be certified, what is said, and the status."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 from plain_samplers import RIGHT, WRONG, pair
 from typer.testing import CliRunner
 
-from bdia_numerics import BDIA, cli
-from bdia_numerics.testing import certify
+from bdia_numerics import BDIA, cli, grids, names, schedules
+from bdia_numerics.testing import Undecided, assert_order, certify
 
 TESTS = Path(__file__).resolve().parent
 FORTY = [(kind, k, plain) for kind, plains in (("right", RIGHT), ("wrong", WRONG)) for k, plain in enumerate(plains)]
@@ -199,3 +201,128 @@ def test_claims_are_decided_without_the_command_line():
         certify(BDIA(), ["nfe=1"], [])
     with pytest.raises(ValueError, match="claims is empty: name one"):
         certify(BDIA(), [])
+
+
+def at_times(times):
+    """DDIM whose model is told what a function makes of a time and the states."""
+
+    def sample(eps, grid, z):
+        for i in range(grid.n, 0, -1):
+            e = eps(z, times(grid.t[i], z))
+            z = grid.alpha[i - 1] * (z - grid.sigma[i] * e) / grid.alpha[i] + grid.sigma[i - 1] * e
+        return z
+
+    return sample
+
+
+@pytest.mark.parametrize(
+    "times", [lambda t, z: np.full(len(z), t), lambda t, z: np.array([[t]]), lambda t, z: np.array(t)]
+)
+def test_one_time_may_stand_in_an_array(times):
+    assert {d.verdict for d in certify(at_times(times), ["order=1", "nfe=1", "same=ddim"])} == {"measured"}
+
+
+def test_a_sampler_of_tensors_is_answered_in_tensors():
+    torch = pytest.importorskip("torch", reason="needs the extra torch")
+
+    def sample(eps, grid, z):
+        z, t = torch.tensor(z), torch.tensor(grid.t)
+        for i in range(grid.n, 0, -1):
+            e = eps(z, t[i].expand(len(z)))
+            assert e.dtype == z.dtype
+            z = grid.alpha[i - 1] / grid.alpha[i] * z.sub(e, alpha=grid.sigma[i])
+            z.add_(e, alpha=grid.sigma[i - 1])
+        return z
+
+    assert {d.verdict for d in certify(sample, ["order=1", "nfe=1", "same=ddim"])} == {"measured"}
+    single = certify(
+        lambda eps, grid, z: sample(eps, grid, z.astype(np.float32)).double().numpy(), ["nfe=1", "same=ddim"]
+    )
+    assert [d.verdict for d in single] == ["measured", "failed"]
+
+
+def test_what_a_sampler_asks_of_the_model_in_vain_is_its_own_fault():
+    """A time outside of the schedule, or several at once: the other claims are decided nevertheless."""
+    for times, said in (
+        (lambda t, z: t - 1, "it raises ValueError: t=-"),
+        (lambda t, z: np.linspace(t / 2, t, len(z)), "it raises TypeError: t=array("),
+    ):
+        decided = certify(at_times(times), ["nfe=1", "order=1"])
+        assert [d.verdict for d in decided] == ["failed", "failed"]
+        assert all(d.reason.startswith(said) for d in decided)
+    # A family that makes no grid says nothing about a sampler.
+    with pytest.raises(ValueError, match="n=0"):
+        certify(at_times(lambda t, z: t), ["order=1"], [lambda n: grids.uniform(schedules.vp_linear(), 0)])
+
+
+def test_runs_that_differ_from_the_same_states_have_no_order():
+    """The error of one is random; the other one takes two steps in one at each third of its runs."""
+    rng, calls = np.random.default_rng(0), []
+    right = at_times(lambda t, z: t)
+
+    def noisy(eps, grid, z):
+        return right(eps, grid, z) + 1e-2 * rng.standard_normal(z.shape)
+
+    def counting(eps, grid, z):
+        calls.append(0)
+        return right(eps, grid, z) * (1.01 if len(calls) % 3 == 0 else 1)
+
+    for sample in noisy, counting:
+        with pytest.raises(AssertionError, match=r"in 8 steps is .* in another run from the same states. It draws"):
+            assert_order(sample, 1, max_steps=48)
+
+
+def test_states_that_are_not_finite_are_no_undecided_order():
+    with pytest.raises(
+        AssertionError, match=r"claimed 1, not finite up to n = 128 .*; on alternating grids not"
+    ) as error:
+        assert_order(lambda eps, grid, z: z / (z < 1), 1, max_steps=48)
+    assert not isinstance(error.value, Undecided)
+
+
+def test_a_claim_may_follow_a_solver_with_options():
+    found = run("bdia:gamma=9/10", "--claim", "same=bdia:gamma=9/10,nfe=1", "--json")
+    assert [line["claim"] for line in json.loads(found.stdout)["claims"]] == ["same=bdia:gamma=9/10", "nfe=1"]
+
+
+def test_options_of_other_libraries_are_words():
+    """Among them the names of solvers, and such as Python would not read."""
+    text = "Thing:kind=dpmsolver,other=sde-dpmsolver++,rho=7.5,on=true,betas=[0.1, 0.2],said='9 lives'"
+    made, positional, named = names.read("SUBJECT", text, {"thing": dict}, words=True)
+    assert made is dict and positional == ()
+    assert named == {
+        "kind": "dpmsolver", "other": "sde-dpmsolver++", "rho": Fraction(15, 2), "on": True, "betas": [0.1, 0.2], "said": "9 lives",
+    }  # fmt: skip
+    assert names.read("SUBJECT", "Thing(kind='dpmsolver++', base=ddim)", {"thing": dict}, words=True)[2] == {
+        "kind": "dpmsolver++",
+        "base": "ddim",
+    }
+
+
+def test_what_a_sampler_prints_is_no_part_of_the_verdicts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = "print('imported')\ndef sample(eps, grid, z):\n    print('run')\n    return z\n"
+    (tmp_path / "talking.py").write_text(source, encoding="utf-8")
+    found = run("talking.py:sample", "--claim", "nfe=0", "--json")
+    assert json.loads(found.stdout)["claims"][0]["verdict"] == "measured"
+    assert "imported\nrun\n" in found.stderr
+    (tmp_path / "solver_of_mine.py").write_text("print('imported')\nfrom bdia_numerics import DDIM\n", encoding="utf-8")
+    found = CliRunner().invoke(cli.app, ["roundtrip", "--solver", "solver_of_mine.py:DDIM", "--steps", "4", "--json"])
+    assert json.loads(found.stdout)["schema"] == "roundtrip"
+
+
+def test_a_program_that_ends_itself_has_not_passed(tmp_path, monkeypatch):
+    """An exit with status 0, in a run and where the file is imported."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "leaving.py").write_text("def sample(eps, grid, z):\n    raise SystemExit(0)\n", encoding="utf-8")
+    found = run("leaving.py:sample", "--claim", "order=1,nfe=1")
+    assert found.exit_code == 1 and "nfe=1: it raises SystemExit: 0" in found.stdout
+    (tmp_path / "program.py").write_text("import sys\nsys.exit(0)\n", encoding="utf-8")
+    found = run("program.py:sample", "--claim", "order=1")
+    assert found.exit_code == 2 and found.stderr.startswith("bdia: program.py:2 ended the program: take the exit out")
+
+
+def test_what_a_constructor_raises_is_no_verdict(own, tmp_path):
+    (tmp_path / "lost.py").write_text("class Lost:\n    def __init__(self):\n        {}['key']\n", encoding="utf-8")
+    found = run("lost.py:Lost", "--claim", "nfe=1")
+    assert (found.exit_code, found.stderr) == (2, "bdia: SUBJECT='lost.py:Lost': KeyError: 'key'\n")

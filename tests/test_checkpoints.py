@@ -78,6 +78,9 @@ def altered(how, weights):
         "code": {"layer": torch.nn.Linear(2, 2)},
         "number": 3,
         "no mean": [weights, {"state": {}}, 3, 5],
+        "twice": {**weights, f"module.{KEY}": 2 * own},
+        "sparse": {**weights, KEY: own.to_sparse()},
+        "flat": {**weights, "conv_in.weight": own.flatten()},
         "no attention": {key: value for key, value in weights.items() if ".attn." not in key},
     }[how]
 
@@ -92,6 +95,9 @@ UNFIT = {
     "code": r"holds more than tensors \(torch.nn.modules.linear.Linear\), and is not opened",
     "number": "holds int, no state dict",
     "no mean": r"a list of training without the running mean of the weights: take .* by ema=False",
+    "twice": r"has some weights twice, with and without the prefix module\.: save one set",
+    "sparse": f"{KEY} is sparse, or has no values: save it as a plain tensor",
+    "flat": r"conv_in.weight has shape \(\d+\), and two or more axes in the U-Net of DDIM",
     "no attention": "attention on 0 levels",
 }
 
@@ -101,6 +107,14 @@ def test_what_does_not_fit_is_said_in_one_line(saved, weights, how, words):
     with pytest.raises(ValueError, match=words) as error:
         load(saved(altered(how, weights)))
     assert "\n" not in str(error.value) and "some.ckpt" in str(error.value)
+
+
+def test_one_set_of_weights_is_no_choice_of_two(saved, weights, tmp_path):
+    with pytest.raises(ValueError, match="has one set of weights, and ema=False takes the network's own of two"):
+        load(saved(weights), ema=False)
+    for source in (None, tmp_path):
+        with pytest.raises(ValueError, match="ema=False: only a checkpoint of DDIM's training has two sets of weights"):
+            load(source, ema=False)
 
 
 def test_files_that_are_none(tmp_path):

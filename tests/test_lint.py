@@ -275,6 +275,22 @@ def test_mean_that_pure_noise_lacks():
     assert measure.shift(walk.steps[0].s, 0.0, walk.levels) == pytest.approx(-alpha, rel=1e-9)
 
 
+@pytest.mark.parametrize("prediction", ["eps", "x0", "v", "velocity"])
+def test_what_is_read_as_what_it_is_gives_the_noise(prediction):
+    alpha, sigma, x, eps = 0.8, 0.6, np.array([0.3, -1.0]), np.array([1.0, 0.5])
+    z = alpha * x + sigma * eps
+    np.testing.assert_allclose(measure.read_as(prediction, prediction)(z, eps, alpha, sigma), eps, rtol=1e-14)
+    output = {"eps": eps, "x0": x, "v": alpha * eps - sigma * x, "velocity": eps - x}[prediction]
+    np.testing.assert_allclose(measure.read_as(prediction, "eps")(z, eps, alpha, sigma), output, rtol=1e-14)
+
+
+def test_two_runs_of_ddpm_are_as_far_apart_as_their_noise_makes_them():
+    """From pure noise they end as independent samples, of variance 1; with the same noise in one place."""
+    walk = configs.layout(configs.from_mapping(CLEAN), 20)
+    assert measure.spread(walk, (0, 0)) == 0
+    assert measure.spread(walk) == pytest.approx(np.sqrt(2), rel=0.1)
+
+
 EXPECTED = {
     "stable-diffusion-v1-5.json": {"start-below-noise", "final-alpha", "rough-grid"},
     "stable-diffusion-2-1.json": {"prediction-type", "start-below-noise", "final-alpha"},

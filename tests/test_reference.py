@@ -141,6 +141,29 @@ def test_a_model_that_writes_every_output_into_one_array():
     )
 
 
+def test_states_at_the_origin_are_moved():
+    """They have no size that an absolute tolerance could be a part of."""
+    z, vp = np.zeros((2, 1)), schedules.vp_linear()
+    moved = reference(lambda z, t: vp.sigma(t) * z + 0 * t, vp, z, 0.1, 0.9, method="DOP853").z
+    away = reference(lambda z, t: vp.sigma(t) + 0 * z, vp, z, 0.1, 0.9, method="DOP853").z
+    assert np.array_equal(moved, z) and np.all(np.abs(away) > 0.1)
+
+
+def test_a_model_that_is_no_smooth_function_ends_the_run(monkeypatch):
+    rng, vp = np.random.default_rng(0), schedules.vp_linear()
+    with pytest.raises(
+        ArithmeticError, match=r"two outputs for the same states at t = 0\.1: let it draw no random numbers"
+    ):
+        reference(lambda z, t: z + 1e-3 * rng.standard_normal(z.shape), vp, np.ones((2, 1)), 0.1, 0.9)
+    monkeypatch.setattr(taylor, "_MAX_STEPS", 1000)
+    single = lambda z, t: np.float32(np.tanh(3 * z)).astype(float)  # noqa: E731
+    with pytest.raises(
+        ArithmeticError, match=r"more than 1,000 evaluations at rtol=1.0e-09: compute the model in float64"
+    ):
+        reference(single, vp, np.ones((2, 1)), 0.1, 0.9)
+    assert reference(single, vp, np.ones((2, 1)), 0.1, 0.9, rtol=1e-5).nfe < 1000
+
+
 def test_batches_of_any_size():
     """The last lanes, optimised code for many states, and shapes (*batch, D), in the dtype of the states."""
     pytest.importorskip("heyoka", reason="needs the extra reference")
@@ -180,6 +203,7 @@ def test_which_one_runs(monkeypatch):
         (TypeError, "method='DOP853'", lambda z, t: z, {"method": "taylor"}),
         (TypeError, "method='DOP853'", PLANE.model(FLOW), {"method": "taylor"}),
         (ValueError, "rtol=1e-15", PLANE.model(EDM), {"method": "DOP853", "rtol": 1e-15}),
+        (ValueError, "rtol=0.01", PLANE.model(EDM), {"method": "DOP853", "rtol": 1e-2}),
         (ValueError, "bandwidth holds a variance 0", OTHERS["atoms"].model(EDM), {"t_to": 0.0}),
     ],
 )

@@ -169,6 +169,24 @@ def test_published_figures_stand_once():
     assert math.isnan(protocols.published("belm", "CIFAR10", 10, "OBELM"))
 
 
+def test_the_page_says_what_a_table_costs():
+    """Evaluations of three runs of 50,000 images, and what a piece of them keeps."""
+    page = " ".join((HERE.parent / "docs" / "reproduce-tables.md").read_text(encoding="utf-8").split())
+    second, third = (
+        {
+            round(0.15 * 2 * sum(evaluations(n) for n in own))
+            for own in protocols.FIGURES[table].values()
+        }
+        for table, evaluations in (("table-2", lambda n: n), ("table-3", lambda n: 2 * n - 1))
+    )  # fmt: skip
+    assert (
+        f"table 2 takes {max(second)} million" in page and f"table 3 takes {min(third)} to {max(third)} million" in page
+    )
+    kept = sum(x.nbytes for x in scatter(np.zeros((2, 2048)))) / 1e6
+    assert f"features, {kept:.0f} MB, so a run of 50,000 images keeps {20 * kept / 1e3:.2f} GB" in page
+    assert f"one grid of table 2 keeps {3 * 2 * 3 * 20 * kept / 1e3:.0f} GB" in page
+
+
 def test_the_data_are_read_off_the_network():
     third, second = protocols.PROTOCOLS["table-3"][""], protocols.PROTOCOLS["table-2"]["quad"]
     assert [protocols.data_of(second, side, 0) for side in (32, 64, 28)] == ["CIFAR10", "CelebA", "CIFAR10"]
@@ -371,7 +389,7 @@ def changed(home, how):
         "no script": {"features": "some.pt"}, "no module": {"features": "nowhere:f"},
         "equal": {"seeds": "1,1,1"}, "alike": {"seeds": "0,1073741824"}, "steps twice": {"steps": "10,10"},
         "neither": {"features": "net.pth"}, "no name": {"features": "own_features:a.b"}, "steps": {"steps": 11}, "data": {"data": "FFHQ"},
-        "prompts": {"prompts": "some.txt"},
+        "prompts": {"prompts": "some.txt"}, "no features": {"features": ""},
     }.get(how, {})  # fmt: skip
     return [word for name, value in options.items() for word in (f"--{name}", value)]
 
@@ -402,6 +420,7 @@ REFUSED = {
     "no script": "some.pt': there is no such file",
     "steps": r"steps=\[11\] are not in table-2 for CIFAR10: it has 10, 20, 40",
     "data": "data='FFHQ' is not in table-2",
+    "no features": "features='': the shipped classifier reads digits of 1x28x28, and the images are 3x32x32: give the",
     "prompts": "table-1 needs a file of prompts, and no other table takes one",
 }
 
@@ -416,12 +435,33 @@ def test_what_cannot_be_run_is_refused_in_one_line(home, how, words, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "option", [("--steps", "20"), ("--features", "a:b"), ("--reference", "stats.npz"), ("--workers", 2), ("--json",)]
+    "option",
+    [
+        ("--batch", 3),
+        ("--piece", 10),
+        ("--steps", "20"),
+        ("--features", "a:b"),
+        ("--reference", "stats.npz"),
+        ("--workers", 2),
+        ("--json",),
+    ],
 )
 def test_a_figure_refuses_the_options_of_tables(option):
     found = bdia("reproduce", "figure-1", "--weights", "sd", "--prompts", "prompts.txt", *option)
     assert found.exit_code == 2 and f"{option[0]} has no meaning for figure-1" in found.stderr
     assert found.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"images": 10**7}, "images=10000000: give 1 to 1000000"),
+        ({"table": "table-1", "variants": ("",), "prompts": "a.txt", "ema": False}, "ema=False: a folder of Stable"),
+    ],
+)
+def test_configurations_that_mean_nothing_are_refused(home, changes, words):
+    with pytest.raises(ValueError, match=words):
+        ReproductionConfig(**{"steps": (10,), **changes})
 
 
 def test_names_of_the_hub_are_not_paths(home):

@@ -158,6 +158,17 @@ def test_the_first_deviation_is_named(sample, solver, says):
     assert "It deviates on all kinds of grids" in str(raised.value)
 
 
+def test_times_that_differ_are_told_apart():
+    def sample(eps, grid, z):
+        for i in range(grid.n, 0, -1):
+            e = eps(z, grid.t[i] * (1 - 3e-8))
+            z = grid.alpha[i - 1] * (z - grid.sigma[i] * e) / grid.alpha[i] + grid.sigma[i - 1] * e
+        return z
+
+    with pytest.raises(AssertionError, match=r"the time 0.599999982 at evaluation 1, and by the solver 0.6 "):
+        assert_same(sample, DDIM())
+
+
 def test_a_program_on_some_grids_alone():
     equal = partial(second_order_multistep, up=False, equal=True)
     with pytest.raises(AssertionError, match=r"it is that program on these: uniform in log_snr$"):

@@ -241,6 +241,43 @@ def test_what_cannot_be_tested_gets_no_verdict(name, entries, says, family):
         assert_order(getattr(diffusers, name)(**entries), 1, family=family, **FEW)
 
 
+class Own(diffusers.DDIMScheduler):
+    """Of one's own: it names its arguments in its own way, and returns what a function is given."""
+
+    def __init__(self, returned):
+        super().__init__(clip_sample=False)
+        self.returned = returned
+
+    def set_timesteps(self, count):
+        super().set_timesteps(count)
+
+    def step(self, *given):
+        return self.returned(super().step(*given).prev_sample)
+
+
+def test_schedulers_of_ones_own_may_return_tuples():
+    assert assert_nfe(Own(lambda z: (z, None)), 1) == (12, 25)
+    for wrong in (lambda z: None, lambda z: z.numpy(), lambda z: (None, z)):
+        with pytest.raises(
+            TypeError, match=r"cannot be tested: Own.step returned a \w+: return an object with the tensor"
+        ):
+            assert_nfe(Own(wrong), 1)
+
+
+def test_a_scheduler_without_a_configuration_does_not_say_what_it_predicts():
+    class Bare:
+        alphas_cumprod = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
+
+        def set_timesteps(self, n):
+            self.num_inference_steps, self.timesteps = n, np.arange(n)[::-1] * (1000 // n)
+
+        def step(self, e, t, z):
+            return (z,)
+
+    with pytest.raises(ValueError, match="cannot be tested: prediction_type='None' is not known here: use epsilon"):
+        assert_nfe(Bare(), 1)
+
+
 def test_a_shift_is_for_schedulers():
     with pytest.raises(TypeError, match="mu=1: only a scheduler takes it"):
         assert_nfe(lambda eps, grid, z: z, 1, mu=1)

@@ -160,6 +160,22 @@ def test_an_enclosure_is_drawn_as_the_boxes_that_hold_the_error():
     plt.close("all")
 
 
+def test_no_findings_are_said_to_be_none():
+    found = analysis.lint(GRID)
+    assert len(found) == 0 and found._repr_html_() == "<p>none</p>"
+
+
+def test_where_a_result_cannot_be_shown_is_said(results, tmp_path):
+    for path, words in ((tmp_path, "is a folder: give"), (tmp_path / "no" / "a.html", "there is not a folder")):
+        with pytest.raises(ValueError, match=words) as error:
+            results["order"].to_html(path)
+        assert str(error.value).startswith(f"path={path}")
+    with pytest.raises(TypeError, match=r"path=None is not a path: pass one such as 'result.html'"):
+        results["order"].to_html(None)
+    with pytest.raises(TypeError, match="ax=3 is not a pair of axes: pass one of matplotlib"):
+        results["order"].plot(3)
+
+
 def test_a_page_is_one_file(results, tmp_path):
     for name in ("order", "findings", "sheet"):
         results[name].to_html(tmp_path / f"{name}.html")

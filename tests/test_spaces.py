@@ -129,6 +129,7 @@ def test_precision_belongs_to_the_run_and_is_given_back():
     with spaces.MPMath(80).working():
         assert mpmath.mp.dps == 80
     assert mpmath.mp.dps == before
+    assert spaces.MPMath(1).dps == 1
     for bad in (0, -3, 2.5, "50"):
         with pytest.raises(ValueError, match="is not a number of digits: use a positive integer"):
             spaces.MPMath(bad)

@@ -461,7 +461,7 @@ def test_arguments_that_fit_nothing():
         assert_round_trip(DDIM(), grid="leading")
     with pytest.raises(ValueError, match="is neither 'noise' nor 'data'"):
         assert_round_trip(BDIA(1), end="middle")
-    with pytest.raises(TypeError, match="return the state at the other end"):
+    with pytest.raises(TypeError, match="return the state at the other end, or a tuple with it in front"):
         assert_nfe(lambda eps, grid, z: z[:1], 1)
 
 

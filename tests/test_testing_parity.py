@@ -16,7 +16,7 @@ from bdia_numerics.testing import (
     order_of,
 )
 from bdia_numerics.testing import assert_round_trip as assert_returns
-from bdia_numerics.testing.carry import cut
+from bdia_numerics.testing.carry import cut, replaced
 
 down, up = both(ddim)
 leap_down = both(leap)[0]
@@ -257,16 +257,20 @@ def test_what_an_approximation_has_missed_is_returned_to_the_same_batch_alone():
 def test_several_states_in_one_array_are_cut_by_rows():
     """BDIA that hands both its states on in one array; a method for one size of the batch is accepted as it is."""
 
-    def packed(function, eps, grid, z, size=None):
+    def packed(function, eps, grid, z, size=None, whole=False):
         if size and len(z[0] if isinstance(z, tuple) else z) != size:
             raise ValueError(f"batches of {size} alone")
-        found = function(eps, grid, (z[0], z[1][1]) if isinstance(z, tuple) else z)
+        found = function(eps, grid, (z[1][0] if whole else z[0], z[1][1]) if isinstance(z, tuple) else z)
         return found[0], np.stack(found)
 
-    for size in (None, 32):
-        sample, invert = (partial(packed, f, size=size) for f in both(leap))
+    for options in {"size": None}, {"size": 32}, {"whole": True}:
+        sample, invert = (partial(packed, f, **options) for f in both(leap))
         assert all(trip.error <= trip.rounding for trip in assert_exactly_invertible(sample, invert=invert, grid=8))
     assert cut((np.zeros((2, 6, 3)), [np.zeros((6, 3)), np.zeros(5)]), (6, 3), 2)[0].shape == (2, 2, 3)
+    pair, kept = replaced(
+        (np.arange(4.0).reshape(2, 2, 1), {"t": np.ones(3)}), np.array([[2.0], [3.0]]), np.zeros((2, 1))
+    )
+    assert pair.ravel().tolist() == [0, 1, 0, 0] and kept["t"].tolist() == [1, 1, 1]
     with pytest.raises(LookupError, match=r"shape \(36,\)"):
         cut(np.zeros(36), (6, 3), 2)
 

@@ -71,6 +71,8 @@ def status_of(run: Callable[[], object]) -> int:
             run()
         sys.stdout.flush()
     except (typer.Exit, SystemExit) as ended:
+        if isinstance(ended, SystemExit) and (place := _users(ended)):  # not a success, whatever its status
+            return _said(f"{place} ended the program: take the exit out, or put it below if __name__ == '__main__'")
         code = ended.exit_code if isinstance(ended, typer.Exit) else ended.code
         return _flushed(code if isinstance(code, int) else int(code is not None))
     except ClickException as error:
@@ -114,15 +116,20 @@ def _line(error: BaseException) -> tuple[str, int]:
             said = said.replace(sentence, option)
         return in_options(said), 2
     frames = traceback.extract_tb(error.__traceback__)
+    if place := _users(error):
+        return f"{place} raised {type(error).__name__}: {said}: mend it, {TRACEBACK}=1 shows how it was called", 3
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"a defect of bdia_numerics: {type(error).__name__}: {said}{where}; please report it, with {TRACEBACK}=1", 3
+
+
+def _users(error: BaseException) -> str:
+    """Return file and line of the user's own code that raised an exception; empty for another."""
+    frames = traceback.extract_tb(error.__traceback__)
     package = str(Path(__file__).parents[1])
     ours = [k for k, frame in enumerate(frames) if frame.filename.startswith(package) and frame.filename != __file__]
     after = frames[ours[-1] + 1 :] if ours else []  # what the package called last, of libraries or of the user
     theirs = [frame for frame in after if not frame.filename.startswith((sys.prefix, sys.base_prefix, "<"))]
-    if theirs:
-        place = f"{Path(theirs[-1].filename).name}:{theirs[-1].lineno}"
-        return f"{place} raised {type(error).__name__}: {said}: mend it, {TRACEBACK}=1 shows how it was called", 3
-    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"a defect of bdia_numerics: {type(error).__name__}: {said}{where}; please report it, with {TRACEBACK}=1", 3
+    return f"{Path(theirs[-1].filename).name}:{theirs[-1].lineno}" if theirs else ""
 
 
 def _of_file(error: OSError) -> str:

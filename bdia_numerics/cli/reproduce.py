@@ -14,6 +14,7 @@ from bdia_numerics.texts import refuse, wholes
 
 PICTURES = 4
 """Prompts of which figure-1 shows images, unless --images says how many."""
+BATCH, PIECE = 100, 2500
 _KNOWN = "figure-1, table-1, table-2:quad|cut|trailing|leading|pndm, table-3, belm:cifar10"
 
 
@@ -58,10 +59,10 @@ def reproduce(
         str,
         typer.Option(help="Runs, each with its own noise; an interval needs two runs, and the verdict measured three."),
     ] = "0,1,2",
-    batch: Annotated[int, typer.Option(help="Images at a time; halved where memory does not suffice.")] = 100,
+    batch: Annotated[int, typer.Option(help="Images at a time; halved where memory does not suffice.")] = BATCH,
     piece: Annotated[
         int, typer.Option(help="Images that are saved together; a process that is killed loses at most as many.")
-    ] = 2500,
+    ] = PIECE,
     device: Annotated[str, typer.Option(help="Device of the network in each process, such as cuda.")] = "cpu",
     ema: Annotated[
         bool, typer.Option("--ema/--no-ema", help="Take the running mean where a checkpoint has both.")
@@ -85,7 +86,7 @@ def reproduce(
     """
     unused = {
         "--steps": steps, "--reference": reference, "--features": features, "--workers": workers, "--scheduler": scheduler,
-        "--retry": retry, "--json": as_json,
+        "--retry": retry, "--json": as_json, "--batch": batch != BATCH, "--piece": piece != PIECE,
     }  # fmt: skip
     refuse(
         (images is not None and images < 1, f"--images={images}: give 1 or more"),

@@ -61,7 +61,7 @@ def live(scheduler: Any) -> Live:
             f"scheduler={shown(scheduler)} has no timesteps with sigmas or alphas_cumprod: pass a scheduler of diffusers, not its name"
         )
     if getattr(scheduler, "num_inference_steps", None) is None and not getattr(scheduler, "custom_timesteps", False):
-        raise ValueError(f"{name} has no steps yet: call its set_timesteps first")
+        raise ValueError(f"{name} has no steps yet: call its set_timesteps first, which sets num_inference_steps")
     told = np.asarray(scheduler.timesteps, dtype=np.float64)
     table = None
     if hasattr(scheduler, "alphas_cumprod"):
@@ -121,7 +121,7 @@ def _points(scheduler: Any, told: Array) -> tuple[Array, Array]:
 
 def _looked_up(scheduler: Any, told: Array, table: Array) -> tuple[Array, Array, Array]:
     """Return the times of the steps of a scheduler without `sigmas`, and the levels that it looks up in its table in each."""
-    config, length = scheduler.config, len(table)
+    config, length = getattr(scheduler, "config", {}), len(table)
     with np.errstate(divide="ignore"):
         levels = np.sqrt((1 - table) / table)
     # PNDM tells some times more than once.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 from functools import singledispatch
 from html import escape
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,13 @@ from bdia_numerics.analysis.stability.characteristic import StabilityRegion
 from bdia_numerics.claims import Decided
 from bdia_numerics.pages import datasheet
 from bdia_numerics.pages.template import embedded, rendered, require_pages
-from bdia_numerics.runs.files import write
+from bdia_numerics.runs.files import check, write
 from bdia_numerics.spaces.later import Later
 from bdia_numerics.spaces.showing import Listing, brief
 from bdia_numerics.studies.records import records
 from bdia_numerics.studies.showing import StudyResult
 from bdia_numerics.testing import Certified
+from bdia_numerics.texts import shown
 
 drawn = Later("bdia_numerics.plots.results")
 
@@ -212,7 +214,9 @@ def fragment(found: Any, math: Callable[[str], str] | None = None, most: int = S
 
     made = []
     for title, rows in tables(found):
-        heads = "".join(f'<th style="text-align: left">{escape(str(head))}</th>' for head in (rows[0] if rows else ()))
+        if not rows:
+            continue
+        heads = "".join(f'<th style="text-align: left">{escape(str(head))}</th>' for head in rows[0])
         body = "".join(f"<tr>{''.join(map(cell, row.values()))}</tr>" for row in rows[:most])
         more = f"<p>and {len(rows) - most} more rows</p>" if len(rows) > most else ""
         head = f"<p><b>{math(title)}</b></p>" if title else ""
@@ -223,6 +227,9 @@ def fragment(found: Any, math: Callable[[str], str] | None = None, most: int = S
 def page(found: Any, path: str | Path) -> None:
     """Write a result as a page; ImportError without the extra report."""
     require_pages(asked=True)
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"path={shown(path)} is not a path: pass one such as 'result.html'")
+    check("path", path)
     if isinstance(found, Datasheet):
         try:
             solver = names.solver(found.solver)

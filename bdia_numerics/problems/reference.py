@@ -228,7 +228,8 @@ def reference_flow(
     ImportError
         For Taylor steps without heyoka; the message names the extra.
     ArithmeticError
-        If the integrator gives up.
+        If the integrator gives up: also on a model that gives two outputs for the same states, and on one that is not smooth to the
+        tolerance, where a run of DOP853 would take more than 100,000 evaluations.
 
     Notes
     -----
@@ -342,11 +343,30 @@ def dop853(model: Any, schedule: Any, z: Array, begin: float, end: float, rtol: 
     start = np.ravel(z.astype(np.float64)) / schedule.alpha(begin)
     size = float(np.sqrt(np.mean(start**2)))
     span = (float(schedule.sigma_bar(begin)), float(schedule.sigma_bar(end)))
-    slope = right_hand_side(model, schedule, z.shape, begin, end)
+    slope, asked = right_hand_side(model, schedule, z.shape, begin, end), 0
     with np.errstate(all="ignore"):
-        if not np.isfinite(slope(span[0], start)).all():  # later, a step that meets such values is tried shorter
+        first = slope(span[0], start)
+        if not np.isfinite(first).all():  # later, a step that meets such values is tried shorter
             raise ArithmeticError(f"the reference integration cannot start: the model is not finite at t = {begin}")
-        solution = solve_ivp(slope, span, start, method="DOP853", rtol=rtol, atol=rtol * min(size, 1.0))
+
+        def watched(s: float, y: Array) -> Array:
+            nonlocal asked
+            asked += 1
+            found = slope(s, y)
+            if asked == 1 and np.max(np.abs(found - first)) > rtol * np.max(np.abs(first)):  # at the start once more
+                raise ArithmeticError(
+                    f"the reference integration cannot start: the model gives two outputs for the same states at t = {begin}: let it "
+                    "draw no random numbers, as a network with dropout does not after net.eval()"
+                )
+            if asked > _MAX_STEPS:
+                raise ArithmeticError(
+                    f"the reference integration from t = {begin} to t = {end} takes more than {_MAX_STEPS:,} evaluations at "
+                    f"rtol={rtol:.1e}: compute the model in float64, without jumps, or pass a larger rtol"
+                )
+            return found
+
+        # States that are all 0 have no size: they are then compared with 1.
+        solution = solve_ivp(watched, span, start, method="DOP853", rtol=rtol, atol=rtol * min(size or 1.0, 1.0))
     if not solution.success:
         raise ArithmeticError(f"the reference integration from t = {begin} to t = {end} stopped: {solution.message}")
     return schedule.alpha(end) * solution.y[:, -1].reshape(z.shape), int(solution.nfev) + 1  # the first look

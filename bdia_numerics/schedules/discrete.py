@@ -105,7 +105,7 @@ class Discrete(Derived):
             return self.table or ()
         wide = space.guarded()
         if wide not in self._tables:
-            self._tables[wide] = products_of_alphas(*self.betas, space=wide)
+            self._tables[wide] = products_of_alphas(*self.betas, space=wide)  # type: ignore[arg-type]  # spaces have a hash
         return self._tables[wide]
 
     def _level(self, space: Space, k: int) -> TableLevel:

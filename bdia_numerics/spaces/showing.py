@@ -58,6 +58,8 @@ class Drawn(Shown):
         """Draw it into axes of matplotlib, new ones by default, and return them; ImportError without matplotlib."""
         if find_spec("matplotlib") is None:
             raise ImportError("plot needs matplotlib: pip install 'bdia_numerics[report]'")
+        if ax is not None and not hasattr(ax, "fill_between"):
+            raise TypeError(f"ax={brief(ax)} is not a pair of axes: pass one of matplotlib, such as plt.subplots()[1]")
         return resolve_name("bdia_numerics.plots.results:plot")(self, ax)
 
 

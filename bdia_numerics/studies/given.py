@@ -18,7 +18,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.runs.files import fingerprint
 from bdia_numerics.studies import protocols
 from bdia_numerics.studies.protocols import PROTOCOLS, Protocol
-from bdia_numerics.texts import refuse
+from bdia_numerics.texts import MOST, refuse
 
 FILES = ("weights", "reference", "features", "prompts")
 """Fields of the configuration that can name a file."""
@@ -100,7 +100,11 @@ class ReproductionConfig:
                 (self.table == "table-1") != bool(self.prompts),
                 f"prompts={self.prompts!r}: table-1 needs a file of prompts, and no other table takes one",
             ),
-            (self.images < 0, f"images={self.images}: give 1 or more"),
+            (not 0 <= self.images <= MOST, f"images={self.images}: give 1 to {MOST}"),
+            (
+                bool(self.prompts) and not self.ema,
+                "ema=False: a folder of Stable Diffusion has one set of weights, leave it out",
+            ),
             (self.batch < 1 or self.piece < 1, f"batch={self.batch} piece={self.piece}: give 1 or more"),
         )
         odd = sorted(set(self.steps) - set(own[data]))

@@ -77,6 +77,23 @@ def cut(carry: Any, shape: tuple[int, ...], rows: int) -> Any:
     return _mapped(carry, one)
 
 
+def replaced(carry: Any, state: Any, other: Any) -> Any:
+    """Return what a run goes on from with another state in each place of a state, also where this is one of several in an array."""
+    shape = tuple(np.shape(state))
+
+    def one(z: Any) -> Any:
+        made = _copy(z)
+        if type(z) is type(state) and tuple(z.shape)[-len(shape) :] == shape:
+            parts = made.reshape((-1, *shape))
+            for k in range(len(parts)):
+                if bool((parts[k] == state).all()):
+                    parts[k] = other
+            made = parts.reshape(tuple(z.shape))
+        return made
+
+    return _mapped(carry, one)
+
+
 def has_integers(carry: Any, part: int) -> bool:
     """Say whether a carry holds integers of a state's size, as bit-exact methods do."""
     found = list[bool]()

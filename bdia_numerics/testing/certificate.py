@@ -18,7 +18,16 @@ from bdia_numerics.testing.latents import PRACTICAL_SLOTS, assert_latent_valid
 from bdia_numerics.testing.orders import assert_nfe, assert_order
 from bdia_numerics.testing.returns import ENDS, assert_exactly_invertible, assert_round_trip
 from bdia_numerics.testing.same import assert_same
-from bdia_numerics.testing.samplers import LAW, NOTES, SLOTS, InUse, Undecided, as_sampler, family_of
+from bdia_numerics.testing.samplers import (
+    LAW,
+    NOTES,
+    SLOTS,
+    FunctionSampler,
+    InUse,
+    Undecided,
+    as_sampler,
+    family_of,
+)
 from bdia_numerics.texts import one_of, real, refuse
 
 SMOOTH = "smooth"
@@ -120,12 +129,19 @@ def _decided(claim: str, family: str, check: Callable[[], Any]) -> Certified:
         check()
     except AssertionError as error:
         verdict, reason = "undecided" if isinstance(error, Undecided) else "failed", str(error)
-    except Exception as error:
-        *_, (last, _) = walk_tb(error.__traceback__)
-        if str(last.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]:
+    except (Exception, SystemExit) as error:
+        if not _raised_by_sampler(error):
             raise  # of this package, which was asked for what it cannot do
         verdict, reason = "failed", f"it raises {type(error).__name__}: {error}"
     return Certified(claim, family, verdict, "; ".join(NOTES[noted:]), reason, perf_counter() - began)
+
+
+def _raised_by_sampler(error: BaseException) -> bool:
+    """Say whether a sampler raises an exception: code outside this package does, or asks this package for what it refuses, as a time."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    began = next((k for k, frame in enumerate(frames) if frame.f_code is FunctionSampler._go.__code__), len(frames) - 1)
+    names = (str(frame.f_globals.get("__name__")).partition(".")[0] for frame in frames[began:])
+    return any(name != __name__.partition(".")[0] for name in names)
 
 
 def _order(claim: str, value: str, family: Any, direction: str = "sample") -> Callable[..., Any]:

@@ -183,12 +183,18 @@ class DrivenWalk:
             first, last = (float(levels.alpha(s)) for s in (self.begins[0], self.ends[-1]))
             # EDM's factor is its preconditioning, the others' takes z/alpha to z.
             keeps_y = levels.kind == "vp" and abs(self.scale(scheduler.timesteps[0]) - 1) > 1e-9
-            sample = torch.from_numpy(start / first if keeps_y else start.copy())
+            sample: Any = torch.from_numpy(start / first if keeps_y else start.copy())
             for t, s in zip(scheduler.timesteps, self.told, strict=True):
                 z = sample.numpy().astype(np.float64) * self.scale(t)
                 if levels.kind == "one":
                     z = z * np.hypot(s, self.config["sigma_data"])
-                sample = scheduler.step(torch.from_numpy(self.prediction(model(z, s), z, s)), t, sample).prev_sample
+                found = scheduler.step(torch.from_numpy(self.prediction(model(z, s), z, s)), t, sample)
+                sample = found[0] if isinstance(found, tuple) else getattr(found, "prev_sample", None)
+                if not isinstance(sample, torch.Tensor):
+                    raise TypeError(
+                        f"cannot be tested: {type(scheduler).__name__}.step returned a {type(found).__name__}: return an object with "
+                        "the tensor prev_sample, or a tuple with it in front"
+                    )
             return np.asarray(sample.numpy().astype(np.float64) * (last if keeps_y else 1.0))
 
 
@@ -214,9 +220,9 @@ def walked(scheduler: Any, n: int, mu: float | None = None, passed: dict[str, An
     reading(scheduler)
     with double_precision(type(scheduler)), np.errstate(all="ignore"):
         try:
-            scheduler.set_timesteps(
-                **({"num_inference_steps": n} if passed is None else passed), **({} if mu is None else {"mu": mu})
-            )
+            # By place: classes of one's own may call it otherwise.
+            steps, named = ((n,), {}) if passed is None else ((), passed)
+            scheduler.set_timesteps(*steps, **named, **({} if mu is None else {"mu": mu}))
         except (TypeError, ValueError, IndexError, AttributeError) as error:
             raise ValueError(
                 f"cannot be tested: {type(scheduler).__name__}.set_timesteps({n}) says: {' '.join(str(error).split())}"

@@ -14,7 +14,7 @@ from bdia_numerics.analysis.measurement.errors import ExactProblem, root_mean_sq
 from bdia_numerics.models import Predicting, prediction_of
 from bdia_numerics.program import invertibility
 from bdia_numerics.spaces.values import ordered, share
-from bdia_numerics.testing.carry import cut, disturbed, has_integers
+from bdia_numerics.testing.carry import cut, disturbed, has_integers, replaced
 from bdia_numerics.testing.samplers import (
     LAW,
     NOTES,
@@ -157,9 +157,11 @@ def _is_unread(sampler: Sampler, place: Any, problem: ExactProblem, back: str, o
     """Say whether the way back leaves the state itself unread, in floats: an integer state may stand for it."""
     if not isinstance(out.carry, tuple) or has_integers(out.carry[1:], out.end.size):
         return False
-    delta = DISTURBANCE * root_mean_square(out.end)
-    moved = disturbed(out.carry[0], delta, out.end.size), *out.carry[1:]
-    return np.array_equal(sampler.run(problem, place, back, out.start, moved).end, end)
+    state = out.carry[0]
+    other = disturbed(state, DISTURBANCE * root_mean_square(out.end), out.end.size)
+    # An array of all states may hold it once more, and be what is read.
+    rests = out.carry[1:], replaced(out.carry[1:], state, other)
+    return all(np.array_equal(sampler.run(problem, place, back, out.start, (other, *rest)).end, end) for rest in rests)
 
 
 def _is_remembered(
@@ -195,7 +197,8 @@ def _is_remembered(
         return ""
     return (
         f"It returns the batch of {len(out.start)} states, and the first {rows} of them with an error of "
-        f"{root_mean_square(part) / size:.2g}: the way back uses what an earlier run of the same batch left in memory"
+        f"{root_mean_square(part) / size:.2g}: the way back uses what an earlier run of the same batch left in memory, or what other "
+        "states of the batch are"
     )
 
 

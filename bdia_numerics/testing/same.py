@@ -20,6 +20,7 @@ from bdia_numerics.program import Solver
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces.values import ordered
+from bdia_numerics.testing.asking import at_home, one_time
 from bdia_numerics.testing.samplers import IN_USE, NOTES, RAISES, as_sampler, below_one
 
 Array = np.ndarray[Any, Any]
@@ -58,11 +59,17 @@ class Answers:
     asked: list[tuple[float, Array]] = field(default_factory=list)
     calls: int = 0
 
-    def __call__(self, z: Any, t: Any) -> Array:
+    def __call__(self, z: Any, t: Any) -> Any:
         """Return an answer for each state of a batch."""
-        states, time = np.asarray(z), float(np.ravel(t)[0])
-        found = np.array([self._answer(time, row) for row in states.reshape(-1, states.shape[-1])])
-        return found.reshape(states.shape)
+        time = float(one_time(t))
+
+        def answered(z: Any) -> Array:
+            states = np.asarray(z)
+            return np.array([self._answer(time, row) for row in states.reshape(-1, states.shape[-1])]).reshape(
+                states.shape
+            )
+
+        return at_home(answered, z)
 
     def _answer(self, time: float, state: Array) -> Array:
         self.calls += 1
@@ -207,7 +214,7 @@ def _deviation(run: Callable[[Any, Array], Array], program: _Program, tolerance:
         if not (k < len(moved) and _near(rows[k] @ values, moved[k], LINEAR).all()):
             return f"{made} is not linear in the start and the predictions: look for clipping, or for steps chosen by the state"
         if due is not None and not abs(theirs.asked[k][0] - due) <= max(TIME, tolerance) * span:
-            return f"the model is told the time {theirs.asked[k][0]:.6g} at evaluation {k + 1}, and by the solver {due:.6g}"
+            return f"the model is told the time {theirs.asked[k][0]:.10g} at evaluation {k + 1}, and by the solver {due:.10g}"
         if said := _coefficients(rows[k], wanted[k], wanted[:k], tolerance):
             return f"{made} deviates: {said}"
     if theirs.calls != own.calls:

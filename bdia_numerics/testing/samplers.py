@@ -5,7 +5,6 @@ Torch is imported when one of the latter two runs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -21,7 +20,6 @@ from bdia_numerics.analysis.measurement.errors import ExactProblem, doubt
 from bdia_numerics.analysis.measurement.observed import as_family
 from bdia_numerics.grids import Grid
 from bdia_numerics.grids.grid import build, slots_of
-from bdia_numerics.models import prediction_of
 from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.problems.problem import known_flow
 from bdia_numerics.program import Solver, invertibility, structure
@@ -30,6 +28,7 @@ from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.runs.state import State, identity
 from bdia_numerics.spaces import plain
 from bdia_numerics.spaces.values import takes
+from bdia_numerics.testing.asking import CountedStates
 from bdia_numerics.testing.carry import copied
 from bdia_numerics.texts import one_of, refuse, shown
 
@@ -232,7 +231,8 @@ class FunctionSampler(OnGrids):
             said = "None" if end is None else f"shape {np.shape(end)}"
             also = " (its z is the tuple that the opposite run returned)" if isinstance(given, tuple) else ""
             raise TypeError(
-                f"{name} returned {said} for states of shape {sent}{also}: return the state at the other end"
+                f"{name} returned {said} for states of shape {sent}{also}: return the state at the other end, "
+                "or a tuple with it in front"
             )
         state = np.asarray(plain("the returned state", end))
         if state.dtype.kind not in "fiu":
@@ -423,42 +423,6 @@ def truth_of(problem: ExactProblem, start: Array, t_from: Any, t_to: Any, schedu
     """Return the exact end of a run, and the error that it may have, apart from rounding."""
     truth, stated = known_flow(problem, start.copy(), t_from, t_to, schedule)
     return np.asarray(truth), doubt(problem, start, truth, (t_from, t_to), schedule, stated)
-
-
-@dataclass
-class CountedStates:
-    """A model that counts what it is asked in states: a call on two states stacked into one array is two evaluations.
-
-    Attributes
-    ----------
-    model
-        The model.
-    part : int
-        Elements of a state with its batch.
-    elements : int
-        Elements of all inputs so far, or of the outputs where these are more.
-    """
-
-    model: Any
-    part: int = 1
-    elements: int = 0
-
-    @property
-    def prediction(self) -> str:
-        """What the model predicts."""
-        return prediction_of(self.model)
-
-    @property
-    def nfe(self) -> float:
-        """Evaluations so far: a fraction where only a part of the batch was asked for."""
-        whole, rest = divmod(self.elements, self.part)
-        return whole + rest / self.part if rest else whole
-
-    def __call__(self, z: Any, t: Any) -> Any:
-        """Return the model's output at states z and time t, and count its rows."""
-        output = self.model(z, t)
-        self.elements += max(math.prod(np.shape(z)), math.prod(np.shape(output)))
-        return output
 
 
 def divided(grid: Grid, k: int, more: int = 0) -> Grid:

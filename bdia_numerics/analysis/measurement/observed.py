@@ -285,6 +285,8 @@ class ObservedOrder(Drawn):
     @property
     def value(self) -> str:
         """The order and its band, or that it is undecided, and up to which number of steps."""
+        if self.order == -math.inf:
+            return f"not finite up to n = {self.up_to}"
         found = f"{self.number} [{self._written(self.low)}, {self._written(self.high)}]"
         return f"{found} up to n = {self.up_to}" if self.decided else f"undecided up to n = {self.up_to} ({found})"
 

@@ -58,8 +58,12 @@ def ddim_unet(path: Path, *, ema: bool = True) -> Any:
                 not value.is_floating_point(),
                 f"{said}: {key} holds {value.dtype}, and weights are floats: is it the right file?",
             ),
-            (not bool(value.isfinite().all()), f"{said}: {key} holds NaN or infinite values: download it again"),
+            (
+                value.layout != torch.strided or value.is_meta,
+                f"{said}: {key} is sparse, or has no values: save it as a plain tensor",
+            ),
         )
+        refuse((not bool(value.isfinite().all()), f"{said}: {key} holds NaN or infinite values: download it again"))
     from diffusers import UNet2DModel
 
     network: Any = UNet2DModel(**_configuration(said, weights))  # type: ignore[no-untyped-call]
@@ -105,7 +109,8 @@ def _read(said: str, path: Path) -> Any:
 
 def _state_dict(said: str, content: Any, *, ema: bool) -> dict[str, torch.Tensor]:
     """Return the weights by name, without the prefix of DataParallel."""
-    if isinstance(content, list | tuple) and content:
+    several = isinstance(content, list | tuple)
+    if several and content:
         refuse(
             (
                 ema and _is_state_dict(content[0]) and not _is_state_dict(content[-1]),
@@ -118,10 +123,18 @@ def _state_dict(said: str, content: Any, *, ema: bool) -> dict[str, torch.Tensor
         raise ValueError(
             f"{said} holds {type(content).__name__}{inside}, no state dict: save network.state_dict(), tensors by name"
         )
-    return {
-        str(key).removeprefix("module."): value.float() if value.is_floating_point() else value
-        for key, value in content.items()
-    }
+    found = {str(key).removeprefix("module."): value for key, value in content.items()}
+    refuse(
+        (
+            not ema and not several,
+            f"{said} has one set of weights, and ema=False takes the network's own of two: leave it out",
+        ),
+        (
+            len(found) < len(content),
+            f"{said} has some weights twice, with and without the prefix module.: save one set of them",
+        ),
+    )
+    return {key: value.float() if value.is_floating_point() else value for key, value in found.items()}
 
 
 def _is_state_dict(content: Any) -> bool:
@@ -131,7 +144,11 @@ def _is_state_dict(content: Any) -> bool:
 def _configuration(said: str, weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     """Return the arguments of the UNet2DModel that has these weights."""
     for key in ("conv_in.weight", "conv_out.weight", "temb.dense.0.weight", "down.0.block.0.conv1.weight"):
-        if key not in weights or weights[key].ndim < 2:
+        if key in weights and weights[key].ndim < 2:
+            raise ValueError(
+                f"{said}: {key} has shape {_shape(weights[key])}, and two or more axes in the U-Net of DDIM: is it the right file?"
+            )
+        if key not in weights:
             first, value = next(iter(weights.items()))
             raise ValueError(
                 f"{said} lacks {key}, which the U-Net of DDIM has; its first key is {first}, {_shape(value)}: give one of its checkpoints, "

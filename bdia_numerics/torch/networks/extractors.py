@@ -38,7 +38,7 @@ def extractor(text: str, device: str) -> Extractor:
         For a file that is missing or no TorchScript, a module or function that is not there, and a text that names neither.
     """
     if not text:
-        return lambda images: torch.from_numpy(shipped.features(images.float() / 127.5 - 1))
+        return _of_digits
     if Path(text).suffix == ".pt":
         said = f"features={text!r}"
         refuse((not Path(text).is_file(), f"{said}: there is no such file"))
@@ -63,6 +63,13 @@ def extractor(text: str, device: str) -> Extractor:
     if positional or named or not callable(function):
         raise ValueError(f"features={shown(text)}: give module:function, of a function that takes the images alone")
     return function  # type: ignore[no-any-return]
+
+
+def _of_digits(images: torch.Tensor) -> torch.Tensor:
+    size = "x".join(map(str, images.shape[1:]))
+    said = f"features='': the shipped classifier reads digits of 1x28x28, and the images are {size}"
+    refuse((size != "1x28x28", f"{said}: give the network that made the moments"))
+    return torch.from_numpy(shipped.features(images.float() / 127.5 - 1))
 
 
 def features_of(images: torch.Tensor, extract: Extractor, columns: int | None = None) -> np.ndarray[Any, Any]:

@@ -201,7 +201,7 @@ def load(
     trust_pickle
         Whether a pickle of EDM may be opened. Opening one runs the code in it.
     ema
-        Whether the running mean of the weights is taken from a checkpoint that has both it and the weights.
+        Whether the running mean of the weights is taken from a checkpoint that has both it and the weights; False for no other source.
     device, dtype
         Where the network is put, and in which precision.
 
@@ -231,6 +231,13 @@ def load(
     ('eps', (1, 28, 28))
     """
     require_float("dtype", dtype)
+    is_checkpoint = source is not None and Path(source).suffix in SUFFIXES and not Path(source).is_dir()
+    refuse(
+        (
+            not ema and not is_checkpoint,
+            f"ema=False: only a checkpoint of DDIM's training has two sets of weights, and source={shown(source)} is none: leave it out",
+        )
+    )
     if source is None:
         if not (UNET / "config.json").is_file():
             raise ValueError(
@@ -243,7 +250,7 @@ def load(
         shape = (int(channels), int(size), int(size)) if channels and size else None
         found = Loaded(network, schedules.edm(), "x0", shape, options={"time_scale": 1.0})
         return found.to(device, dtype or torch.float32)
-    if Path(source).suffix in SUFFIXES and not Path(source).is_dir():
+    if is_checkpoint:
         return _of_ddim(Path(source), ema=ema).to(device, dtype or torch.float32)
     found = _from_folder(source, part, dtype or torch.float32).to(device)
     for note in found.altered:
