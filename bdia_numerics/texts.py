@@ -59,8 +59,9 @@ def real(name: str, text: Any) -> float:
 def whole(name: str, text: Any, least: int = 0) -> int:
     """Return a whole number from `least` to a million, or to 2^63-1 for a seed; ValueError if it is none."""
     most = _SEED if "seed" in name else MOST
+    written = str(text).strip()
     try:
-        value = int(str(text).strip()) if len(str(text)) < 30 else None
+        value = None if len(written) >= 30 and written.lstrip("+-").isdecimal() else int(written)
     except ValueError:
         raise ValueError(f"{name}={_short(str(text))} is not a whole number: write one like 40") from None
     if value is None or value > most:

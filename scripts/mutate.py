@@ -18,7 +18,6 @@ import hashlib
 import itertools
 import json
 import os
-import random
 import re
 import subprocess
 import sys
@@ -55,7 +54,7 @@ def pytest_configure(config: Any) -> None:
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
         sources = [str(ROOT / "bdia_numerics" / room) for room in ROOMS]
         config.measured = coverage.Coverage(f"{folder}/{worker}", source=sources, config_file=False, messages=False)
-        config.passed = {}
+        config.passed, config.shared = {}, {}
         config.measured.start()
 
 
@@ -67,16 +66,36 @@ def pytest_runtest_protocol(item: Any) -> Iterator[None]:
         yield
         item.config.measured.switch_context("")
         item.config.passed[item.nodeid] = time.process_time() - begun
+        for fixtures in item._fixtureinfo.name2fixturedefs.values():
+            for fixture in fixtures:
+                item.config.shared.setdefault(_context(fixture), []).append(item.nodeid)
         return None
     return (yield)
 
 
+def _context(fixture: Any) -> str:
+    return f"{fixture.baseid}::{fixture.argname} of a {fixture.scope}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: Any, request: Any) -> Iterator[Any]:
+    """What a fixture runs for several tests, each of them runs."""
+    measured = getattr(request.config, "measured", None)
+    if measured is None or fixturedef.scope == "function":
+        return (yield)
+    measured.switch_context(_context(fixturedef))
+    try:
+        return (yield)
+    finally:
+        measured.switch_context(request._pyfuncitem.nodeid)
+
+
 def pytest_unconfigure(config: Any) -> None:
-    if hasattr(config, "measured"):
+    if getattr(config, "passed", None):  # a process of pytest-xdist that hands tests out runs none
         config.measured.stop()
         config.measured.save()
         with Path(f"{config.measured.config.data_file}.json").open("w", encoding="utf-8") as file:
-            json.dump(config.passed, file)
+            json.dump([config.passed, config.shared], file)
 
 
 def sources() -> dict[str, str]:
@@ -100,16 +119,20 @@ def measured(words: list[str], jobs: int) -> dict[str, Any]:
             command, cwd=ROOT, env=os.environ | own | {"OMP_NUM_THREADS": "1"}, check=False, stdout=sys.stderr
         )
         seconds: dict[str, float] = {}
+        shared: dict[str, set[str]] = {}
         lines: dict[str, dict[int, set[str]]] = {}
         for path in Path(folder).glob("*.json"):
-            seconds |= json.loads(path.read_text(encoding="utf-8"))
+            took, users = json.loads(path.read_text(encoding="utf-8"))
+            seconds |= took
+            for context, tests in users.items():
+                shared.setdefault(context, set()).update(tests)
         for path in (p for p in Path(folder).iterdir() if p.suffix != ".json"):
             data = coverage.CoverageData(str(path))
             data.read()
             for name in data.measured_files():
                 inside = Path(name).relative_to(ROOT / "bdia_numerics").as_posix()
                 for line, tests in data.contexts_by_lineno(name).items():
-                    lines.setdefault(inside, {}).setdefault(line, set()).update(t for t in tests if t)
+                    lines.setdefault(inside, {}).setdefault(line, set()).update(*(shared.get(t, {t}) for t in tests if t))
     names = sorted(seconds, key=seconds.__getitem__)
     place = {name: k for k, name in enumerate(names)}
     kept = {
@@ -246,23 +269,30 @@ def every() -> list[Mutant]:
 
 
 def drawn(seed: int, count: int) -> list[Mutant]:
-    """Return errors of a seed, of each kind in turn."""
-    draw = random.Random(seed)
-    piles = [[m for m in every() if m.kind == kind] for kind in KINDS]
-    for pile in piles:
-        draw.shuffle(pile)
+    """Return errors of a seed, of each kind in turn. A hash of its line places an error, so that a change elsewhere leaves the others."""
+    lines = {file: text.splitlines() for file, text in sources().items()}
+    seen: Counter[str] = Counter()
+
+    def place(mutant: Mutant) -> str:
+        words = f"{seed} {mutant.file} {lines[mutant.file][mutant.line - 1].strip()} -> {mutant.new}"
+        seen[words] += 1
+        return hashlib.sha256(f"{words} {seen[words]}".encode()).hexdigest()
+
+    piles = [sorted((m for m in every() if m.kind == kind), key=place) for kind in KINDS]
     return [m for turn in itertools.zip_longest(*piles) for m in turn if m][:count]
 
 
 def against(mutant: Mutant, kept: dict[str, Any], limit: float) -> list[str]:
-    """Return the tests that run an error's lines, or else those of its statement, or of its file, for so many seconds."""
+    """Return the tests that run an error's lines, then those of its statement and of its file, for so many seconds.
+
+    What a test finds in a cache, or a fixture hands to several tests, only the first one was seen to run.
+    """
     at = {int(line): tests for line, tests in kept["lines"].get(mutant.file, {}).items()}
-    ranks: dict[int, int] = {}
-    for lines in (range(mutant.line, mutant.last + 1), range(mutant.around[0], mutant.around[1] + 1), at):
-        for rank, k in ((rank, k) for line in lines for rank, k in enumerate(at.get(line, []))):
-            ranks[k] = min(rank, ranks.get(k, rank))
-        if ranks:  # what is run when a module is imported, every test of the file runs
-            break
+    ranks: dict[int, tuple[int, int]] = {}
+    for level, lines in enumerate((range(mutant.line, mutant.last + 1), range(mutant.around[0], mutant.around[1] + 1), at)):
+        for line in lines:
+            for rank, k in enumerate(at.get(line, [])):
+                ranks[k] = min((level, rank), ranks.get(k, (level, rank)))
     found: list[str] = []
     for k in sorted(ranks, key=ranks.__getitem__):
         limit -= kept["seconds"][k]
@@ -287,6 +317,9 @@ class Judge:
     sound: dict[str, bool]
     limit: float
 
+    def __post_init__(self) -> None:
+        self.taken = dict(zip(self.kept["tests"], self.kept["seconds"], strict=True))
+
     def __call__(self, mutant: Mutant) -> tuple[str, str]:
         """Return how an error ended, and the test that noticed it or what was printed."""
         tests = against(mutant, self.kept, self.limit)
@@ -301,21 +334,27 @@ class Judge:
                 if not batch:
                     continue
                 with copy.planted(mutant.file, mutant.source(text)):
-                    status, output = copy.run("-x", "--tb=short", *batch)
+                    status, output = copy.run("-x", "--tb=short", *batch, seconds=self.patience(batch))
                 if status == 0:
                     continue
-                if (
-                    status < 0
-                    or (said := re.search(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", output, re.MULTILINE)) is None
-                ):
-                    return ("too long" if status < 0 else "killed"), output[-300:]
-                name = said[1] if said[1] in batch else next((t for t in batch if said[1].startswith(t)), batch[0])
-                if self.passes(name, copy):
-                    return "killed", name
+                if status < 0:
+                    return "too long", output[-300:]
+                said = re.search(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", output, re.MULTILINE)
+                if said is None:  # no test is named, as where pytest does not find one that it is asked for
+                    if all([self.passes(test, copy) for test in batch]):
+                        return "killed", output[-300:]
+                else:
+                    name = said[1] if said[1] in batch else next((t for t in batch if said[1].startswith(t)), batch[0])
+                    if self.passes(name, copy):
+                        return "killed", name
                 left.insert(0, batch)
         finally:
             self.copies.put(copy)
         return "survived", output[-300:]
+
+    def patience(self, tests: list[str]) -> int:
+        """Return the seconds after which an error is one that makes tests run on."""
+        return 30 + int(4 * sum(self.taken[test] for test in tests))
 
     def passes(self, test: str, copy: Any) -> bool:
         """Say whether a test passes on the package as it is: one that does not tells nothing."""

@@ -1,9 +1,22 @@
 """What all tests share: those of POSIX are left out elsewhere, and a limit of the size of files stands in for a full disk."""
 
+import functools
+import gc
 import os
 from contextlib import contextmanager
 
 import pytest
+import typer.main
+import typer.testing
+
+# The tree of commands, which depends on nothing that a test changes, takes longer to build than most commands take to refuse an option.
+typer.testing._get_command = functools.cache(typer.main.get_command)
+
+
+def pytest_collection_finish():
+    """Leave ten thousand tests and the libraries out of each search for garbage, which they would be walked through for."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item):

@@ -48,6 +48,8 @@ def test_against_a_search(law, spacing, n):
     assert ours <= (1.45 if (law, spacing, n) == (TIGHT, "quadratic", 10) else 1.02) * searched
     assert found.predicted_error == pytest.approx(ours, rel=1e-9)  # the chosen gamma was run
     assert 0 <= found.gamma <= 1 and f"gamma = {found.gamma:.3g}" in found.why
+    assert ("takes away the one before it" in found.why) == (found.gamma == 1)
+    assert ("takes away is worse than what it leaves" in found.why) == (found.gamma == 0)
 
 
 ATOMS = problems.GaussianMixture([0.5, 0.5], [[-0.8], [0.8]], [1e-4, 1e-4])

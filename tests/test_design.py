@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from bdia_numerics import cli, grids, problems, schedules
 from bdia_numerics.analysis import design, leading_error, multistep, order_on_pattern, symbolic_order, zero_stability
 from bdia_numerics.analysis.designing.families import SolverFamily
-from bdia_numerics.analysis.designing.search import Search
+from bdia_numerics.analysis.designing.search import MOST_FREE, Search, bounded
 from bdia_numerics.analysis.designing.templates import Increments
 from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.solvers import BDIA, CBDIA, OBELM, Heun, Leapfrog, SymmetricMultistep
@@ -156,6 +156,24 @@ def test_what_cannot_be_found_is_refused_in_a_line(said):
     assert said in str(error.value)
 
 
+def test_as_many_free_weights_as_are_allowed_are_searched(monkeypatch):
+    """Members of a lattice of three weights; that each is refused saves their errors."""
+    monkeypatch.setattr(Search, "_stands", lambda *_: False)
+    a = sympy.symbols(f"a:{MOST_FREE}")
+    family = SolverFamily(multistep("two-step"), dict(zip(a, a, strict=True)), 1)
+    assert len(family.free) == MOST_FREE
+    grid = grids.alternating(VP, 6, ratio=1, variable="angle")
+    assert Search(family, ("sample",), True, grid, 0.25, lambda: None).members(None) == []
+
+
+@pytest.mark.parametrize(
+    ("roots", "kept"),
+    [([1, -1], True), ([1, 1], False), ([-1, 0.5, -1], False), ([0.5, 0.5, 1], True), ([1, 1.001], False), ([1j, -1j, 1], True)],
+)
+def test_the_root_condition_up_to_rounding(roots, kept):
+    assert bounded(np.poly(roots)) == kept
+
+
 def test_weights_that_the_template_refuses_are_left_out():
     found = design(
         BDIA(sympy.Symbol("g")),
@@ -166,7 +184,9 @@ def test_weights_that_the_template_refuses_are_left_out():
         t_max=10,
         t_min=Fraction(1, 10),
     )
-    assert {0, 1} >= {m.weights[sympy.Symbol("g")] for m in found.members if not 0 < m.weights[sympy.Symbol("g")] < 1}
+    weights = {m.weights[sympy.Symbol("g")] for m in found.members}
+    assert {0, 1} >= {w for w in weights if not 0 < w < 1}
+    assert max(int(w.q).bit_count() for w in weights) == 1  # the lattice is halved
 
 
 def test_members_that_are_unstable_after_all_are_no_design(monkeypatch):

@@ -19,7 +19,7 @@ import editing_pipelines as tiny  # noqa: E402
 from diffusers import EDMEulerScheduler  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from bdia_numerics import ALF, BDIA, DDIM, EDICT, grids, schedules, solve  # noqa: E402
+from bdia_numerics import ALF, BDIA, DDIM, EDICT, Composed, McCallumFoster, grids, schedules, solve  # noqa: E402
 from bdia_numerics.torch import load  # noqa: E402
 from bdia_numerics.torch.editing import Inversion, drawn, invert, psnr  # noqa: E402
 from bdia_numerics.torch.editing.images import pixels  # noqa: E402
@@ -230,6 +230,60 @@ def test_several_images_are_inverted_together(digit):
     assert inv.report(repeats=False).differing == 0 and inv.edit(labels=8).images.shape == (2, 1, 28, 28)
 
 
+@pytest.mark.filterwarnings("ignore:the state has a batch of 2, this run one of 4")
+def test_each_image_of_a_batch_has_its_own_prompt():
+    """Labels of any kind of whole number, embeddings that a pipeline does not repeat, and prompts that cannot be joined."""
+    x = tiny.photograph()
+    inv = invert(tiny.transformer(), [x, x.flip(-1)], labels=1, steps=2)
+    wanted = [np.int64(8), [5, 6]]
+    for one, other in zip(inv.edit(labels=wanted, batched=True), inv.edit(labels=wanted), strict=True):
+        assert float(abs(one.latents - other.latents).max()) < 1e-3
+    inv = invert(tiny.sd3(), [x, x.flip(-1)], words(1, pooled=True), steps=2)
+    alone = invert(tiny.sd3(), x.flip(-1), words(1, pooled=True), steps=2)
+    assert float(abs(inv.latents[1:] - alone.latents).max()) < 1e-4 and inv.report(repeats=False).differing == 0
+    for pair in ([words(2, pooled=True), tiny.embeds(3, pooled=True)], [{"prompt": "a"}, {"prompt": "b"}]):
+        with pytest.raises(ValueError, match="batched=True joins texts, or mappings of the same keys"):
+            inv.edit(pair, batched=True)
+
+
+def test_a_batch_goes_on_from_its_file(tmp_path):
+    """The autoencoder gives two images in another layout than a file does, in which the network rounds otherwise."""
+    pipe, x = tiny.stable(), tiny.photograph()
+    inv = invert(pipe, [x, x.flip(-1)], words(1), steps=2)
+    inv.save(tmp_path / "x.safetensors")
+    again = Inversion.load(tmp_path / "x.safetensors", pipe)
+    assert torch.equal(again.reconstruct().latents, inv.reconstruct().latents)
+    assert again.report(repeats=False).differing == 0
+
+
+@pytest.mark.parametrize("solver", [McCallumFoster(), Composed(ALF("angle"))], ids=lambda s: type(s).__name__)
+def test_solvers_of_solvers_have_files(solver, digit, tmp_path):
+    inv = invert(*digit, labels=3, solver=solver, steps=2)
+    inv.save(tmp_path / "x.safetensors")
+    again = Inversion.load(tmp_path / "x.safetensors", digit[0])
+    assert again.way == inv.way and torch.equal(again.reconstruct().latents, inv.reconstruct().latents)
+
+
+@pytest.mark.parametrize("solver", ["bdia", "edit-friendly"])
+def test_a_file_is_of_one_scheduler(solver, tmp_path):
+    """A baseline keeps no State, which would say so."""
+    inv = invert(tiny.stable(), tiny.photograph(), words(1), solver=solver, steps=2)
+    inv.save(tmp_path / "x.safetensors")
+    for other in ({"timestep_spacing": "trailing"}, {"prediction_type": "v_prediction"}):
+        with pytest.raises(ValueError, match="made on other noise levels or with another prediction_type"):
+            Inversion.load(tmp_path / "x.safetensors", tiny.stable(**other))
+
+
+@pytest.mark.parametrize("family", ["sd3", "transformer"])
+def test_a_pipeline_that_has_a_drop_in_scheduler_already(family):
+    """Its network predicts what it did under the scheduler of its own."""
+    pipe, given = getattr(tiny, family)(), {"steps": 2}
+    given |= {"prompt": words(1, pooled=True)} if family == "sd3" else {"labels": 1}
+    before = invert(pipe, tiny.photograph(), **given).latents
+    pipe.scheduler = BDIAScheduler.from_config(pipe.scheduler.config)
+    assert torch.equal(invert(pipe, tiny.photograph(), **given).latents, before)
+
+
 def test_dequantised_images_come_back_and_round_to_their_bytes(digit):
     network, x = digit
     levels = torch.round(255 * x.double())
@@ -300,6 +354,10 @@ def test_psnr_outside_a_mask():
     assert psnr(image, source, mask) == np.inf
     with pytest.raises(ValueError, match="mask is 2x2, the image 4x4"):
         psnr(image, source, np.zeros((2, 2), np.uint8))
+    with pytest.raises(ValueError, match="mask has 2 images, and the source 1: pass one for all"):
+        psnr(image, source, [mask, mask])
+    with pytest.raises(ValueError, match=r"image has shape \(2, 3, 4, 4\), the source \(1, 3, 4, 4\)"):
+        psnr(image.repeat(2, 1, 1, 1), source)
 
 
 FRESH = """
@@ -396,8 +454,9 @@ REFUSED = [
     (tiny.transformer, {"prompt": None, "labels": [1, 2]}, "labels are 2, and the images 1: pass one for all"),
     (tiny.transformer, {"prompt": None, "labels": 1.5}, "labels=1.5 are not whole numbers"),
     (tiny.stable, {"image": [PHOTO, PHOTO[:, :16]]}, "images of sizes 32x32, 32x16"),
-    (tiny.stable, {"steps": 0}, "steps=0: pass 1 or more"),
+    (tiny.stable, {"steps": 0}, "steps=0: give 1 or more"),
     (tiny.stable, {"strength": 1.5}, r"strength=1.5 is not in \(0, 1\]"),
+    (tiny.stable, {"strength": None}, "strength=None is not a number"),
     (tiny.stable, {"strength": 0.1}, "strength=0.1 of 4 steps is not one step"),
     (tiny.stable, {"control_image": PHOTO}, "control_image= needs a ControlNet, and StableDiffusionPipeline has none"),
     (lambda: tiny.stable(net=1), {}, "control_image has 0 images, and StableDiffusionControlNetPipeline 1 ControlNets"),
@@ -422,7 +481,20 @@ REFUSED = [
     (tiny.stable, {"solver": "bdai"}, "BDIA"),
     (tiny.stable, {"solver": BDIA(0)}, "gamma"),
     (tiny.stable, {"grid": "odd"}, "odd"),
+    pytest.param(tiny.stable, {"prompt": words(1) | {"promt": 3}}, "promt= is not an argument of Stable", id="prompt's entries"),
+    (tiny.stable, {"prompt": words(1) | {"guidance_scale": 3}}, "guidance_scale= is not taken: guidance_scale= of invert"),
+    (tiny.stable, {"prompt": words(1) | {"eta": 1.0}}, "eta=1.0 adds noise"),
+    (tiny.stable, {"prompt": {"prompt_embeds": torch.zeros(1, 5, 9)}, "guidance_scale": 1}, "cannot be called .* embeddings in float32"),
+    (tiny.flux, {"true_cfg_scale": "a"}, "true_cfg_scale=a is not a number"),
+    (tiny.stable, {"negative_prompt": 3}, "negative_prompt=3 is not a text: pass one, or a list"),
+    (tiny.stable, {"negative_prompt": ["a", "b"]}, "negative_prompt=.* are 2, and the prompts are 1"),
+    pytest.param(lambda: tiny.stable(net=1), control(control_guidance_start=0.9, control_guidance_end=0.2), "that rise", id="window"),
+    (lambda: tiny.stable(net=1), control(control_guidance_end=[0.2, 0.3]), "control_guidance_end has 2 numbers for 1 ControlNets"),
+    (lambda: tiny.stable(net=1), control(control_guidance_end="a"), "control_guidance_end=a is not a number"),
+    pytest.param(tiny.flux, {"prompt": words(1, pooled=True)}, "negative_prompt_embeds= does nothing .* above 1", id="unguided"),
+    (lambda: tiny.flux(guidance=False), {"prompt": tiny.embeds(1, pooled=True), "guidance_scale": 2}, "guidance_scale=2 does nothing"),
     (tiny.stable, {"generator": "a"}, "generator's seed=a is not a whole number"),
+    (tiny.stable, {"generator": [torch.Generator()]}, "generator's seed=.* is not a whole number"),
 ]  # fmt: skip
 
 

@@ -74,6 +74,8 @@ def test_a_device_is_written_in_place_and_a_link_stays_one(tmp_path):
     ],
 )
 def test_a_path_is_checked_before_the_work(tmp_path, name, says):
+    with pytest.raises(ValueError, match=r"end its name in \.npz$"):
+        files.check("--figure", tmp_path / "file.txt", (".npz",))
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(ValueError, match=says) as caught:
         files.check("--figure", tmp_path / name, (".png", ".pdf"))

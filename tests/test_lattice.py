@@ -168,6 +168,7 @@ def test_the_buffer_is_as_large_as_the_bound(name, n):
     there = solve(
         solver, lambda z, t: 0 * z, grids.uniform(FLOW, n, t_min=F(1, 10), t_max=F(9, 10)), noise(shape=(40,))
     )
+    assert bits_per_element({"levels": [], "head": np.zeros(3, np.int64), "fill": 0}) == (0, 0)
     size, bound = bits_per_element(there.state.remainder)
     exact = per_step * (n - (1 if isinstance(solver, BDIA) else 0))
     assert bound == pytest.approx(exact, rel=1e-8, abs=1e-6)
@@ -182,7 +183,8 @@ def test_the_contraction_is_the_published_one():
     ours = Remainder()
     for _ in range(300):
         bound = kernel.largest(array)
-        kernel.assign(array, array, (p, q), [], [], ours.opened(p, q, (50,)), bound=bound, undo=False)
+        found = kernel.assign(array, array, (p, q), [], [], ours.opened(p, q, (50,)), bound=bound, undo=False)
+        assert kernel.largest(array) <= found
         ours.closed(p, q)
         for k, number in enumerate(numbers):
             stack = buffer[k] * q + number % q
@@ -218,7 +220,8 @@ def test_a_contraction_and_its_inverse(p, q):
     for e in reversed(increments):
         head = buffer.opened(q, abs(p), (1000,))
         bound = kernel.largest(array)
-        kernel.assign(array, array, (p, q), [2.0**20], [e], head, bound=bound, undo=True)
+        found = kernel.assign(array, array, (p, q), [2.0**20], [e], head, bound=bound, undo=True)
+        assert kernel.largest(array) <= found
         buffer.closed(q, abs(p))
     assert np.array_equal(array, start)
     assert buffer.arrays() == {}

@@ -173,6 +173,9 @@ def test_evaluations_are_counted_where_they_are_not_the_steps(name, entries, ask
     """As many as the class of diffusers has timesteps in 50 steps."""
     found = finding("evaluations", {"_class_name": name} | entries)
     assert found.cost.configured == asked and f"50 steps evaluate the network {asked} times" in found.message
+
+
+def test_evaluations_that_are_the_steps_are_no_finding():
     assert "evaluations" not in rules({"_class_name": "EulerDiscreteScheduler"})
 
 
@@ -204,6 +207,9 @@ def test_levels_that_are_shifted_twice_are_named():
 )
 def test_classes_that_add_noise_are_named(name):
     assert finding("stochastic", {"_class_name": name}, steps=10).severity == "error"
+
+
+def test_an_entry_that_adds_noise_is_named():
     flow = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
     assert "stochastic" in rules(flow | {"stochastic_sampling": True}) and "stochastic" not in rules(flow)
 
@@ -267,6 +273,22 @@ def test_mean_that_pure_noise_lacks():
     walk = configs.layout(configs.from_mapping(CLEAN), 50)
     alpha = np.sqrt(np.float64(walk.table[-1]))
     assert measure.shift(walk.steps[0].s, 0.0, walk.levels) == pytest.approx(-alpha, rel=1e-9)
+
+
+@pytest.mark.parametrize("prediction", ["eps", "x0", "v", "velocity"])
+def test_what_is_read_as_what_it_is_gives_the_noise(prediction):
+    alpha, sigma, x, eps = 0.8, 0.6, np.array([0.3, -1.0]), np.array([1.0, 0.5])
+    z = alpha * x + sigma * eps
+    np.testing.assert_allclose(measure.read_as(prediction, prediction)(z, eps, alpha, sigma), eps, rtol=1e-14)
+    output = {"eps": eps, "x0": x, "v": alpha * eps - sigma * x, "velocity": eps - x}[prediction]
+    np.testing.assert_allclose(measure.read_as(prediction, "eps")(z, eps, alpha, sigma), output, rtol=1e-14)
+
+
+def test_two_runs_of_ddpm_are_as_far_apart_as_their_noise_makes_them():
+    """From pure noise they end as independent samples, of variance 1; with the same noise in one place."""
+    walk = configs.layout(configs.from_mapping(CLEAN), 20)
+    assert measure.spread(walk, (0, 0)) == 0
+    assert measure.spread(walk) == pytest.approx(np.sqrt(2), rel=0.1)
 
 
 EXPECTED = {

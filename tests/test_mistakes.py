@@ -219,6 +219,7 @@ analysis.global_error(BDIA(), law, grid, seed="a") | seed='a' is not a whole num
 analysis.zero_stability(BDIA(), "forward") | direction='forward' is unknown | use one of sample, invert
 analysis.order_conditions(RK4(), "4") | order='4' is not a whole number | pass an int
 analysis.stability_region(BDIA(), real=(1, -4)) | real=(1, -4) is not a part of the axis | pass (low, high)
+analysis.stability_region(BDIA(), real=(1, 1)) | real=(1, 1) is not a part of the axis | pass (low, high)
 analysis.stability_region(BDIA(), resolution=0) | resolution=0 | give 2 points or more
 analysis.leading_error(BDIA(), law, VP, 1.0, t_max=0.1, t_min=0.9) | t_min=0.9, t_max=0.1 | need t_min < t_max
 analysis.leading_error(BDIA(), law, VP, 1.0, t_max=1.9, t_min=0.1) | t_max=1.9 is outside the schedule | need 0 <= t <= 1

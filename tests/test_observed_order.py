@@ -3,15 +3,17 @@
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import curve_fit
 
 from bdia_numerics import BDIA, DDIM, EDICT, OBELM, RK4, SOLVERS, Heun, McCallumFoster, problems
 from bdia_numerics.analysis import GridFamily, ObservedOrder, OrderLevel, observed_order
-from bdia_numerics.analysis.measurement.ladder import fit_order, fit_random
-from bdia_numerics.analysis.measurement.observed import FIRST
+from bdia_numerics.analysis.measurement.ladder import CLEAR, Ladder, fit_order, fit_random
+from bdia_numerics.analysis.measurement.observed import FIRST, first_steps
 
 LAW = problems.GaussianMixture([0.4, 0.6], [[-1.0], [1.5]], [0.6, 0.4])
 STEPS = np.array(FIRST)
@@ -34,6 +36,48 @@ def test_on_random_grids_coarse_levels_are_left_out_until_the_correction_is_smal
     assert fit.first == first and fit.order == pytest.approx(1.5, abs=0.01)
 
 
+def curve(n, e, terms=1):
+    """Fit log e = a - p log n + c/n by scipy: p and c, and the standard error of p."""
+    guess = np.zeros(2 + terms)
+    found, spread = curve_fit(lambda x, a, p, *c: a - p * np.log(x) + sum(c) / x, n, np.log(e), p0=guess)
+    return found[1], found[-1], np.sqrt(spread[1, 1])
+
+
+def test_a_band_is_its_three_parts():
+    """Deviations of the fit, its correction at the finest level, and what the finest octave has changed."""
+    errors = 3 * STEPS**-1.5 * np.exp(2 / STEPS + 1e-3 * np.sin(STEPS))
+    order, correction, deviation = curve(STEPS[-5:], errors[-5:])
+    before = curve(STEPS[-7:-2], errors[-7:-2])[0]
+    fit = fit_order(STEPS, errors)
+    assert fit.asymptotic and fit.first == 4 and fit.order == pytest.approx(order, rel=1e-6)
+    band = 2 * deviation + abs(correction) / STEPS[-1] + 2 * abs(order - before)
+    assert fit.half_width == pytest.approx(band, rel=1e-4)
+
+
+@pytest.mark.parametrize(("correction", "size"), [(0.5, 0.3), (3.5, 1e-4)])
+def test_a_band_on_random_grids_is_its_three_parts(correction, size):
+    """The correction is not seen below the noise, and enters the order above it."""
+    noise = 1 + size * np.random.default_rng(4).standard_normal((6, len(STEPS)))
+    errors = STEPS**-1.5 * np.exp(correction / STEPS) * noise
+
+    def fitted(rows, levels=slice(None), terms=0):
+        found = curve(STEPS[levels], np.sqrt(np.mean(rows[:, levels] ** 2, axis=0)), terms)
+        return np.array(found[:2])
+
+    def deviation(terms):
+        found = np.array([fitted(np.delete(errors, k, axis=0), terms=terms)[0] for k in range(6)])
+        return np.sqrt(5 / 6 * np.sum((found - found.mean()) ** 2))
+
+    (plain, _), (corrected, c) = fitted(errors), fitted(errors, terms=1)
+    seen = size < 0.1
+    assert (abs(plain - corrected) > 2 * deviation(1)) == seen
+    order, own, rest = (corrected, deviation(1), abs(c) / STEPS[-1]) if seen else (plain, deviation(0), abs(plain - corrected))
+    fit = fit_random(STEPS, errors)
+    changed = abs(order - fitted(errors, slice(-1))[0])
+    assert fit.first == 0 and fit.order == pytest.approx(order, rel=1e-6)
+    assert fit.half_width == pytest.approx(2 * own + rest + 2 * changed, rel=1e-4)
+
+
 @pytest.mark.parametrize("noise", [0.003, 0.03])
 def test_band_widens_with_noise_and_covers(noise):
     rng, covered, widths = np.random.default_rng(0), 0, []
@@ -46,6 +90,47 @@ def test_band_widens_with_noise_and_covers(noise):
 
 
 FINER = np.array([*FIRST, 192, 256, 384, 512])
+
+
+@pytest.mark.parametrize(
+    ("slopes", "at_rest"),
+    [
+        ((1.0, 1.2, 1.34), True),  # changes by less than three quarters of the octave before
+        ((1.0, 1.2, 1.36), False),
+        ((1.2, 1.2, 1.16), True),  # leads to 1
+        ((1.2, 1.2, 1.22), False),  # leads away from it
+        ((1.2, 1.2, 1.208), True),  # hardly changes
+    ],
+)
+def test_slopes_that_change_as_fast_as_before_are_no_order(slopes, at_rest):
+    """Slopes of the last three octaves, and half-way between them; what is between has no say."""
+    at = np.interp(np.arange(len(STEPS) - 2), [2, 4, 6], slopes)
+    errors = [1.0, (STEPS[1] / STEPS[0]) ** -slopes[0]]
+    for k, slope in enumerate(at):
+        errors.append(errors[k] * (STEPS[k + 2] / STEPS[k]) ** -slope)
+    fit = fit_order(STEPS, errors)
+    assert fit.asymptotic == at_rest, fit
+
+
+@pytest.mark.parametrize(("error", "hidden"), [(0.9, True), (1.1, False), (0, False), (math.inf, False)])
+def test_rounding_hides_an_error_that_is_not_clear_of_it(error, hidden):
+    ladder = Ladder(None, range(1), [8], [[error * CLEAR * 1e-9]], [1e-9])
+    assert ladder.drowned() == hidden and bool(ladder.usable()) == (error == 1.1)
+
+
+def test_levels_are_two_to_an_octave_from_8_on():
+    assert FIRST[:2] == (8, 12) and all(2 * n == m for n, m in zip(FIRST, FIRST[2:], strict=False))
+
+
+@pytest.mark.parametrize(("repeats", "finest"), [(1, 128), (3, 192), (5, 240), (8, 256)])
+def test_first_levels_are_even_whole_repeats_of_the_pattern(repeats, finest):
+    steps = first_steps(SimpleNamespace(repeats=(1,) * repeats))
+    assert steps[0] >= 8 and steps[-1] == finest and all(n % 2 == n % repeats == 0 for n in steps)
+    assert all(2 * n == m for n, m in zip(steps, steps[2:], strict=False))
+
+
+def test_a_family_spans_what_its_page_says():
+    assert [float(GridFamily()(8).t[i]) for i in (0, 8)] == [0.1, 0.6]
 
 
 def test_the_finest_levels_decide_and_a_transient_is_undecided():
@@ -80,6 +165,8 @@ def test_bands_that_hold_neighbouring_orders_are_undecided():
     assert replace(wide, low=1.32, high=1.77).decided and not replace(wide, low=1.29, high=1.80).decided
     edge = replace(wide, low=1.4, high=1.7, order=1.55)
     assert edge.agrees(1.4) and edge.agrees(1.7) and edge.agrees(1.39) is False and edge.agrees(1.71) is False
+    narrow = replace(wide, low=1.54, high=1.56, order=1.55)  # within 0.1, but for random grids
+    assert narrow.agrees(1.64) and narrow.agrees(1.66) is False and replace(narrow, seeds=8).agrees(1.64) is False
 
 
 def test_random_fit_covers():
@@ -129,7 +216,7 @@ def test_alternating_in_sigma_bar():
 
 def test_bdia_on_random_grids_is_of_order_three_halves():
     """24 seeds: the root mean square over random grids falls like N^-3/2; 1 and 2 lie outside the band."""
-    found = observed_order(BDIA(1), LAW, GridFamily("random"), steps=(16, 32, 64, 128, 256), seeds=24, states=8)
+    found = observed_order(BDIA(1), LAW, GridFamily("random"), steps=(8, 16, 32, 64, 128), seeds=24, states=8)
     assert found.seeds == 24
     assert found.low <= 1.5 <= found.high, found
     assert found.low > 1 and found.high < 2

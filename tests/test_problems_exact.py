@@ -10,6 +10,7 @@ from problem_checks import EPS, FLOW, plant
 from scipy import stats
 
 from bdia_numerics.problems import Empirical, Gaussian, GaussianMixture, GuidedGaussians, Product, Uniform
+from bdia_numerics.problems.cdf_flow import increasing_root
 
 
 @pytest.mark.parametrize("name", checks.LAWS)
@@ -36,6 +37,14 @@ def test_flows_compose(name):
     np.testing.assert_allclose(back, z, rtol=0, atol=2000 * EPS)
 
 
+@pytest.mark.parametrize("start", [0, mpmath.mpf(1) / 2, 3])
+def test_a_root_is_found_where_the_slope_vanishes_on_the_way(start):
+    def gap(x):
+        return x**3 - 1, 0 if x < 0.75 else 3 * x * x
+
+    assert increasing_root(gap, mpmath.mpf(start), mpmath.mpf(1) / 4, mpmath.mpf(10) ** -12) == pytest.approx(1, abs=1e-12)
+
+
 @pytest.mark.parametrize("z", [0.0, 1e-9, 0.3, 1.0, 3.0, 20.0, 39.0])
 @pytest.mark.parametrize("t", [1 - 2.0**-30, 1 - 2.0**-8, 0.75, 0.25, 2.0**-6, 2.0**-12])
 def test_uniform_score(z, t):
@@ -57,10 +66,22 @@ def test_uniform_flow_from_and_to_the_data():
     np.testing.assert_allclose(law.flow(z, 0.5, 0.0, FLOW), x, rtol=0, atol=8 * EPS)
     far = law.flow(np.array([[50.0, -50.0]]), 0.5, 0.0, FLOW)
     np.testing.assert_array_equal(far, [[1.0, 0.0]])
+    # In mpmath, too: at the centre, and at the distance 1 from it.
+    with mpmath.workdps(30):
+        exact = law.flow(np.array([[0, 3]], dtype=object) * mpmath.mpf(1), 0, Fraction(1, 2), FLOW)[0]
+    assert exact[0] == 0 and float(exact[1]) == pytest.approx(law.flow(np.array([[0.0, 3.0]]), 0.0, 0.5, FLOW)[0, 1], rel=1e-13, abs=0)
     # At alpha = 0 the law is unit noise, so x is the centre plus a length times Phi - 1/2.
     noise = np.array([[0.5, -1.25]])
     expected = np.array([0.0, 2.0]) + np.array([2.0, 4.0]) * (stats.norm.cdf(noise) - 0.5)
     np.testing.assert_allclose(law.flow(noise, 1.0, 0.0, FLOW), expected, rtol=0, atol=8 * EPS)
+
+
+def test_states_that_lie_a_hundred_deviations_from_each_side():
+    """Both tails underflow there, so that only their logarithms tell where the state is moved."""
+    law, z = GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [1e-4, 1e-4]), np.array([[-0.2], [0.0], [0.3]])
+    with mpmath.workdps(30):
+        exact = law.flow(z.astype(object) * mpmath.mpf(1), Fraction(1, 1024), Fraction(1, 2), FLOW)
+    np.testing.assert_allclose(law.flow(z, 2.0**-10, 0.5, FLOW), exact.astype(float), rtol=1e-9)
 
 
 def test_radial_digits():
@@ -86,6 +107,8 @@ def test_product_and_guidance_in_mpmath():
     turn = [[Fraction(3, 5), Fraction(-4, 5)], [Fraction(4, 5), Fraction(3, 5)]]
     z = np.array([[1.0, 0.5], [-0.25, 2.0]])
     checks.check_digits(Product([Uniform([0], [1]), Gaussian([2], 1)], turn), 0.875, 0.125, z, most=40)
+    one = Gaussian([2], 1)  # how many numbers a score is made of decides whether it is compiled
+    assert Product([one, one], turn)._terms() == 2 * one._terms() + 4
     for cond, uncond in (((1, 2), (0, 1)), ((1, 2), (1, 2))):
         covs = ([2, 3], [2, 3]) if cond != uncond else ([2, 3], [1, 4])
         law = GuidedGaussians(Gaussian(cond, covs[0]), Gaussian(uncond, covs[1]), Fraction(5, 2))

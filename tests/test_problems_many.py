@@ -62,8 +62,10 @@ def test_a_negligible_component(times):
     check(law, z, *times, law.flow(z, *times, EDM))
 
 
-@pytest.mark.parametrize("kind", ["random", "steep", "1e-18", "1e-300"])
-@pytest.mark.parametrize("count", [8, 50, 200, 500])
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [*(("random", count) for count in (8, 50, 200, 500)), ("steep", 50), ("1e-18", 200), ("1e-300", 50)],
+)
 def test_many_components_in_batches(kind, count):
     """Every state of a batch settles; a few are compared with the definition, noise to data and back."""
     law = mixture(kind, count)

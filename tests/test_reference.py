@@ -203,6 +203,7 @@ def test_which_one_runs(monkeypatch):
         (TypeError, "method='DOP853'", lambda z, t: z, {"method": "taylor"}),
         (TypeError, "method='DOP853'", PLANE.model(FLOW), {"method": "taylor"}),
         (ValueError, "rtol=1e-15", PLANE.model(EDM), {"method": "DOP853", "rtol": 1e-15}),
+        (ValueError, "rtol=0.01", PLANE.model(EDM), {"method": "DOP853", "rtol": 1e-2}),
         (ValueError, "bandwidth holds a variance 0", OTHERS["atoms"].model(EDM), {"t_to": 0.0}),
     ],
 )

@@ -10,12 +10,15 @@ pytest.importorskip("torch", reason="needs the extra torch")
 diffusers = pytest.importorskip("diffusers", reason="needs the extra torch")
 
 from bdia_numerics import configs  # noqa: E402
+from bdia_numerics.configs.families import OURS  # noqa: E402
+from bdia_numerics.torch import schedulers  # noqa: E402
 from bdia_numerics.torch.schedulers import (  # noqa: E402
     BDIAInverseScheduler,
     BDIAScheduler,
     EDICTScheduler,
     SolverScheduler,
 )
+from bdia_numerics.torch.schedulers.configuration import SHARED  # noqa: E402
 from bdia_numerics.torch.scheduling import make_grid, schedule_of  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
@@ -183,6 +186,21 @@ def test_the_walk_is_that_of_the_source(name, entries):
         assert times[:20] == [step.t for step in source.steps]
         # Both tables are in float32, in which 1 - alpha^2 has four digits at t = 0.
         np.testing.assert_allclose(ours, levels, rtol=1e-4)
+
+
+def test_a_configuration_of_ours_is_read_as_that_of_its_source(tmp_path):
+    """By all that read configurations: a network's loader, lint, a pipeline that is edited."""
+    for name in ("sd15.json", "stable-diffusion-3-medium.json", "svd.json", "dpm_karras.json", "cogvideox2b.json"):
+        entries = json.loads((CONFIGS / name).read_text(encoding="utf-8"))
+        SolverScheduler.from_config(entries, solver_spec="edict").save_pretrained(tmp_path)
+        source, ours = configs.from_mapping(entries), configs.read(tmp_path)
+        assert (ours.prediction, ours.preconditioned) == (source.prediction, source.preconditioned)
+        walks = [configs.layout(read, 7).steps for read in (source, ours)]
+        assert walks[0] == walks[1]
+    with pytest.raises(ValueError, match=r"beta_strat=0\.1 is an entry that nothing reads.*did you mean beta_start"):
+        configs.from_mapping({**BDIAScheduler().config, "beta_strat": 0.1})
+    own = {key for kind in vars(schedulers).values() for key in getattr(kind, "own", ())}
+    assert own | set(SHARED) == OURS
 
 
 DEFAULTS = [

@@ -227,8 +227,45 @@ def test_a_time_before_the_table(name):
     assert torch.equal(back, SAMPLE)
 
 
+def test_latents_of_another_layout_return():
+    """A network rounds otherwise in another layout, such as that in which an autoencoder gives two images."""
+    x = torch.randn(2, 4, 8, 8, generator=torch.manual_seed(0)).to(memory_format=torch.channels_last)
+    sampler, inverse = (
+        getattr(schedulers, name).from_config(entries_of("sd15.json"))
+        for name in ("BDIAScheduler", "BDIAInverseScheduler")
+    )
+    z = x
+    for scheduler in (inverse, sampler):
+        scheduler.set_timesteps(4)
+        for t in scheduler.timesteps:
+            given = scheduler.scale_model_input(z, t)
+            output = network(given, t) * (1.000001 if given.is_contiguous() else 1)
+            z = scheduler.step(output, t, z).prev_sample
+        sampler.start_from(inverse.state)
+    assert torch.equal(z, x)
+
+
+def test_gamma_0_has_the_sigmas_of_its_class():
+    # The table of the last one does not fall at its end, so that there is no grid.
+    rescaled = {
+        "_class_name": "DPMSolverMultistepScheduler",
+        "rescale_betas_zero_snr": True,
+        "final_sigmas_type": "sigma_min",
+    }
+    for entries in (entries_of("pixart_sigma.json"), entries_of("unipc.json"), rescaled):
+        theirs, ours = first_order(entries), schedulers.BDIAScheduler.from_config(entries, gamma=0.0)
+        with pytest.raises(AttributeError):
+            ours.sigmas  # noqa: B018  before set_timesteps
+        for scheduler in (theirs, ours):
+            scheduler.set_timesteps(5)
+        torch.testing.assert_close(ours.sigmas, theirs.sigmas.float(), rtol=1e-5, atol=1e-6)
+
+
 def test_a_run_without_length_is_refused():
-    """One step of EDM's levels ends at sigma_min, where it begins."""
+    """One step of EDM's levels ends at sigma_min, where it begins; one linspace time of a table is t = 0."""
+    table = schedulers.BDIAScheduler(timestep_spacing="linspace", set_alpha_to_one=False)
+    with pytest.raises(ValueError, match="num_inference_steps=1 tells t = 0 only, where the run ends: ask for more"):
+        table.set_timesteps(1)
     ours = schedulers.BDIAScheduler.from_config({"_class_name": "EDMEulerScheduler", "final_sigmas_type": "sigma_min"})
     with pytest.raises(ValueError, match=r"num_inference_steps=1: the run of EDMEulerScheduler ends .*: ask for more"):
         ours.set_timesteps(1)
@@ -332,6 +369,15 @@ def test_a_level_of_which_a_prediction_says_nothing(gamma):
         scheduler.set_timesteps(STEPS) or scheduler.step(SAMPLE, scheduler.timesteps[0], SAMPLE)
 
 
+def test_a_prediction_of_the_data_says_nothing_at_clean_data():
+    """So an inverse begins at the lowest level, as the page says."""
+    entries = entries_of("sdxl.json") | {"prediction_type": "sample"}
+    with pytest.raises(ValueError, match="sigma = 0: x0 leaves the state open there"):
+        trip(("BDIAScheduler", "BDIAInverseScheduler"), entries, SAMPLE)
+    back, *_ = trip(("BDIAScheduler", "BDIAInverseScheduler"), entries, SAMPLE, final_sigmas_type="sigma_min")
+    assert torch.equal(back, SAMPLE)
+
+
 FAMILY_ROWS = {  # by rule of the walk, or that of its levels: the row's name, the first-order scheduler, the sample, the file that is run
     "table": ("noise levels of a table", "DDIMScheduler", "$z$", "sd15.json"),
     "points": ("$\\sigma/\\alpha$ over a table", "EulerDiscreteScheduler", "$z/\\alpha$", "sdxl.json"),
@@ -353,6 +399,9 @@ WORDS = {
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "diffusers.md"
 
 
+LOWEST = 'Let the run end at the lowest level, by `set_alpha_to_one=False` or `final_sigmas_type="sigma_min"`.'
+
+
 def table_of_families():
     """Return the lines of the page's table: from the classes that are read, the files and solvers that run here, and what is refused."""
     read = {name: configs.SchedulerConfig(name, f.defaults, frozenset()) for name, f in configs.FAMILIES.items()}
@@ -369,9 +418,11 @@ def table_of_families():
         w for w, (name, own) in zip(spoken, SOLVERS, strict=True) if {name, own.get("solver_spec")} & {*STARTS_BELOW_1}
     ]
     lines = [
-        f"Every family runs {', '.join(spoken[:-1])} and {spoken[-1]}, with two exceptions:",
+        f"Every family runs {', '.join(spoken[:-1])} and {spoken[-1]}, with three exceptions:",
         "",
         "- If the network predicts the noise, a first level with $\\alpha=0$ is refused: its output says nothing of the data there.",
+        "- If the network predicts the data, an inverse that begins at clean data is refused: its output says nothing of the noise there. "
+        + LOWEST,
         f"- For flow matching whose first sigma is 1, {', '.join(below[:-1])} and {below[-1]} are refused: they divide by $\\alpha=0$.",
         "",
         "| family | classes | `gamma=0` is | sample |",

@@ -11,6 +11,7 @@ import pytest
 import sympy
 
 from bdia_numerics import schedules, spaces
+from bdia_numerics.schedules.base import inside
 
 CONTINUOUS = {
     "vp_linear": schedules.vp_linear(),
@@ -415,3 +416,13 @@ def test_from_functions_asks_inside_the_domain_only(t):
     assert schedule.sigma_dot(t) == pytest.approx(2 * t, rel=1e-11, abs=0)
     with mpmath.workdps(30):
         assert abs(schedules.from_functions(lambda x: 1, lambda x: x**2).sigma_dot(mpmath.mpf(1)) - 2) < 1e-20
+
+
+def test_floats_beyond_either_end_are_refused():
+    """One rounding beyond, which a comparison with an end that is rounded to a float must not let pass."""
+    vp, low, high = schedules.vp_linear(), 0.0, 1.0
+    for t in (low, 0.5, high, np.nextafter(low, 1), np.nextafter(high, 0)):
+        assert inside(vp, "t", t) == t
+    for t in (np.nextafter(low, -1), np.nextafter(high, 2), -0.5, 1.5, math.nan, math.inf, -math.inf):
+        with pytest.raises(ValueError, match="outside the schedule"):
+            inside(vp, "t", t)

@@ -129,6 +129,7 @@ def test_precision_belongs_to_the_run_and_is_given_back():
     with spaces.MPMath(80).working():
         assert mpmath.mp.dps == 80
     assert mpmath.mp.dps == before
+    assert spaces.MPMath(1).dps == 1
     for bad in (0, -3, 2.5, "50"):
         with pytest.raises(ValueError, match="is not a number of digits: use a positive integer"):
             spaces.MPMath(bad)
@@ -164,6 +165,9 @@ def test_a_normal_form_of_symbols_is_one_and_that_of_sympy():
         ((a / b - c / b) / (a / c - 1), c / b),
         ((a + b) / 6 + (a - b) / 3, (3 * a - b) / 6),
         (1 / (1 / (a - b) - 1 / (a + b)), (a**2 - b**2) / (2 * b)),
+        (1 / (b - a), -1 / (a - b)),
+        ((sympy.log(a) / b - c / b) / (sympy.log(a) / c - 1), c / b),
+        (1 / (1 / (sympy.log(a / b) - a) - 1 / (a + sympy.log(a / b))), (sympy.log(a / b) ** 2 - a**2) / (2 * a)),
     ]
     for x, y in forms:
         assert spaces.SYMBOLS.coefficient(x) == spaces.SYMBOLS.coefficient(y)

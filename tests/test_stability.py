@@ -40,6 +40,7 @@ from bdia_numerics import (
     schedules,
 )
 from bdia_numerics.analysis.designing.templates import Multistep
+from bdia_numerics.analysis.expansion.modes import keeps_sign, schur
 from bdia_numerics.analysis.expansion.order import consistent, equations_of, start_error
 from bdia_numerics.analysis.stability.characteristic import nowhere_stable
 from bdia_numerics.claims.ledger import mutate
@@ -49,6 +50,30 @@ from bdia_numerics.solvers.interpolation import increment
 g, g1, g2, p = sympy.symbols("gamma gamma1 gamma2 p")
 zeta = sympy.Symbol("zeta")
 before, after, here = sympy.symbols("alpha_{i+1} alpha_{i-1} alpha_i")
+
+
+@pytest.mark.parametrize("coefficients", [(2, 1), (1, 2), (1, 1), (1, 2, 3, 1, 2, 1), (3, -1, 1, 1), (4, 1, 1, -1, 1)])
+def test_the_recursion_of_schur_and_cohn(coefficients):
+    """Also where the product of the roots has modulus 1, and the recursion meets zeros."""
+    assert schur([Fraction(c) for c in coefficients]) == bool(np.all(abs(np.roots(coefficients)) < 1))
+
+
+x, y = sympy.symbols("x y")
+
+
+@pytest.mark.parametrize(
+    ("expression", "kept"),
+    [
+        ((x - 1) / (1 + x), True),
+        (x - sympy.Rational(1, 2), False),
+        ((2 * x - 1) ** 2 + y / 4 + sympy.Rational(1, 50) - x**4 / 5, True),  # only after halving; negative beyond 2
+        ((2 * x - 1) ** 2 - sympy.Rational(1, 50), False),  # negative for few x
+        ((2 * x - 1) ** 2 + (2 * y - 1) ** 2, False),  # 0 at one point
+        (1 - x**2 * y**3 + x * y, True),
+    ],
+)
+def test_a_strict_sign_on_the_unit_square(expression, kept):
+    assert keeps_sign(expression, (x, y)) == kept
 
 
 @pytest.mark.parametrize(
@@ -155,6 +180,25 @@ def test_patterns_of_steps():
         assert not analysis.zero_stability(OBELM(), direction, pattern=(1, 2)).stable
     with pytest.raises(ValueError, match="positive"):
         analysis.zero_stability(OBELM(), pattern=(1, 0))
+
+
+class Leaning:
+    """For alpha = 1; its root beside 1 is (5/16)(1 + 2 w), with w the step before over the present one."""
+
+    registers = ("z_prev", "z")
+
+    def step(self, s):
+        z_prev, z = s.registers
+        w = (s.sigma(s.i + 1) - s.sigma(s.i)) / (s.sigma(s.i) - s.sigma(s.i - 1))
+        root = Fraction(5, 16) * (1 + 2 * w)
+        s.assign(z_prev, z + root * (z - z_prev) + s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
+        s.swap(z_prev, z)
+
+
+def test_a_pattern_begins_at_the_data_end():
+    """Sampling meets 3, 2, 1, whose product of roots is (5/16)^3 * 4 * 5 * 5/3 > 1; the other way round it is below 1."""
+    assert not analysis.zero_stability(Leaning(), pattern=(1, 2, 3)).stable
+    assert analysis.zero_stability(Leaning(), pattern=(3, 2, 1)).stable
 
 
 def multistep(polynomial):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.resources
 import re
 import tomllib
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,23 @@ def _claims() -> list[dict[str, Any]]:
 
 
 CLAIMS = _claims()
-each = pytest.mark.parametrize("claim", CLAIMS, ids=[c["id"] for c in CLAIMS])
+
+
+def each(check: Callable[[dict[str, Any]], None]) -> Callable[[], None]:
+    """Let a check of one claim be one test of all, which names those that fail: hundreds of tests would take longer than what they do."""
+
+    @wraps(check)
+    def checked() -> None:
+        failed = {}
+        for claim in CLAIMS:
+            try:
+                check(claim)
+            except AssertionError as error:
+                failed[claim["id"]] = str(error)
+        assert failed == {}
+
+    del checked.__wrapped__  # type: ignore[attr-defined]  # pytest would look for a fixture "claim"
+    return checked
 
 
 def test_every_numbered_statement_stands_exactly_once() -> None:
@@ -139,3 +157,12 @@ def test_two_checks_of_a_claim_are_refused():
     assert "eq-33" in checks()
     with pytest.raises(ValueError, match="'eq-33' has two checks"):
         ledger.check("eq-33", verdict="proved", mutants={"none": {}})(lambda: "")
+
+
+def test_a_check_of_each_claim_names_those_that_fail():
+    @each
+    def facts_are_no_facts(claim: dict[str, Any]) -> None:
+        assert not claim["id"].startswith("fact-3"), "a fact"
+
+    with pytest.raises(AssertionError, match=r"(?s)Left contains 2 more items:.*'fact-3': 'a fact"):
+        facts_are_no_facts()

@@ -147,6 +147,11 @@ def test_ratio_to_ddim(solver, ratio):
     assert sympy.simplify(derived(solver).ddim_ratio - ratio) == 0
 
 
+def test_what_is_no_multiple_of_ddims_error_has_no_ratio():
+    assert derived(EDICT(Fraction(1, 2))).order_uniform == 1
+    assert derived(EDICT(Fraction(1, 2))).ddim_ratio is None
+
+
 def test_the_local_error_of_bdia_with_every_alpha():
     found = derived(BDIA(g))
     assert found.alpha_exact
@@ -338,6 +343,16 @@ def test_what_depends_on_a_grid_is_carried_along_it(name):
         assert sympy.simplify(moved.coefficient(k).as_expr().subs(values) - expected.coeff(x, k)) == 0
 
 
+def test_levels_in_the_angle_are_its_cosine_and_sine():
+    where = layout([], 4, 1, spacing="uniform", in_angle=True, in_time=True)
+    point, phi, x = where.point(1), sympy.Rational(2, 5), sympy.Symbol("x")
+    names = {sympy.Symbol("~u"): sympy.tan(phi / 2)}
+    for found, function in zip(point[1:], (sympy.cos, sympy.sin, lambda p: -sympy.sin(p), sympy.cos), strict=True):
+        for k in range(4):
+            wanted = sympy.diff(function(phi - x), x, k).subs(x, 0) / sympy.factorial(k)
+            assert float(found.coefficient(k).as_expr().subs(names) - wanted) == pytest.approx(0, abs=1e-12)
+
+
 def test_an_inconsistent_step_is_refused():
     with pytest.raises(ValueError, match="inconsistent"):
         analysis.symbolic_order(_scaled())
@@ -376,3 +391,25 @@ def test_the_local_error_in_time_is_written_in_derivatives_of_alpha_and_sigma():
     shown = sum(c * sympy.Symbol(name) for name, c in found.local["z"].items())
     # The exact step less two halves, each with h/2.
     assert sympy.simplify(shown + one_step / 2) == 0
+
+
+def test_orders_follow_a_solver_that_is_changed():
+    """What is remembered of a solver belongs to its parameters and to the step of its class."""
+
+    class Halves:
+        registers = ("z",)
+        part = 1
+
+        def step(self, s):
+            (z,) = s.registers
+            s.assign(z, z + self.part * s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
+
+    def heun(self, s):
+        return Heun().step(s)
+
+    solver = Halves()
+    first = [analysis.symbolic_order(solver).order, analysis.order_on_pattern(solver, (1, 2)).order]
+    solver.part = Fraction(1, 2)
+    second = [analysis.symbolic_order(solver).order, analysis.order_on_pattern(solver, (1, 2)).order]
+    Halves.step = heun
+    assert (first, second, analysis.symbolic_order(solver).order) == ([1, 1], [0, 0], 2)

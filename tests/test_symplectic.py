@@ -188,6 +188,7 @@ def test_probes_estimate_the_norm_of_the_curl():
     assert whole.norm == pytest.approx(np.linalg.norm(W), rel=1e-9)
     assert whole.relative == pytest.approx(1, rel=1e-9)
     probed = analysis.asymmetry(lambda z, t: z @ W.T, Z, 0.5, probes=400, rng=np.random.default_rng(3))
+    assert analysis.asymmetry(lambda z, t: z @ W.T, Z, 0.5, probes=2).standard_error > 0  # as few as have a deviation
     # A square of a Gaussian has the relative standard deviation sqrt(2); 1600 pairs of directions.
     assert 0 < probed.standard_error < 0.05 * whole.norm
     assert abs(probed.norm - whole.norm) < 4 * probed.standard_error

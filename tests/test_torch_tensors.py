@@ -189,9 +189,10 @@ def test_status_names_the_first_bad_slot(monkeypatch, deferred):
 
 
 @pytest.mark.parametrize("dtype", UNIT, ids=str)
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last, torch.channels_last_3d], ids=str)
 def test_a_state_comes_back_from_its_file(tmp_path, dtype, layout):
-    z = torch.from_numpy(Z).to(dtype).to(memory_format=layout)
+    frames = Z.reshape(*Z.shape[:2], 2, -1, Z.shape[-1]) if layout is torch.channels_last_3d else Z
+    z = torch.from_numpy(frames).to(dtype).to(memory_format=layout)
     state = solve(BDIA(), model, GRID, z).state
     state.save(tmp_path / "state.npz")
     loaded = State.load(tmp_path / "state.npz")

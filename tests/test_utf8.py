@@ -9,6 +9,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def unencoded(source: str) -> list[int]:
     """Return the lines of calls that read or write a text without saying its encoding."""
+    if "_text" not in source:
+        return []
     calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
     texts = (c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr in ("read_text", "write_text"))
     return [c.lineno for c in texts if not any(k.arg == "encoding" for k in c.keywords)]

@@ -3,12 +3,13 @@
 import json
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bdia_numerics import BDIA, DDIM, EDICT, Heun, problems
+from bdia_numerics import BDIA, DDIM, EDICT, PLMS, Heun, problems
 from bdia_numerics.analysis import GridFamily, global_error, work_precision
 from bdia_numerics.cli import app
 from bdia_numerics.models import Predicting
@@ -58,6 +59,8 @@ def test_interpolation_and_labels():
     where = {"solver": "a", "problem": "p", "grid": "g"}
     assert found.error_at(20, **where) == pytest.approx(math.sqrt(low * high), rel=1e-12, abs=0)
     assert math.isnan(found.error_at(9, **where)) and math.isnan(found.error_at(41, **where))
+    exact = replace(found, rows=(replace(found.rows[0], nfe=5, error=0.0), *found.rows))  # has no logarithm
+    assert exact.error_at(20, **where) == found.error_at(20, **where) and math.isnan(exact.error_at(9, **where))
 
 
 @pytest.mark.parametrize(
@@ -155,13 +158,19 @@ def test_work_precision_command(tmp_path):
 def test_the_figure_shows_what_counts_and_what_does_not():
     from bdia_numerics.analysis import observed_order
 
-    order = observed_order(DDIM(), LAW, steps=(4, 8, 16, 24, 32, 48), states=4)
+    order = observed_order(DDIM(), LAW, steps=(1, 8, 16, 24, 32, 48), states=4)
     figure = drawing.convergence([("DDIM", order)])
     (ax,) = figure.axes
     every, counted = ax.get_lines()
     assert list(every.get_xdata()) == [level.steps for level in order.levels]
     assert list(counted.get_xdata()) == list(order.steps_used)
     assert np.allclose(every.get_ydata(), [level.error for level in order.levels])
+
+
+def test_a_budget_pays_for_the_start_too():
+    """Heun's step at the start of PLMS takes two evaluations, and what is left pays for one a step."""
+    found = work_precision([PLMS(2)], {"p": LAW}, {"g": FAMILY}, (12, 13), repeats=1, states=1)
+    assert [(row.steps, row.nfe) for row in found.rows] == [(11, 12), (12, 13)]
 
 
 def test_budgets_that_pay_for_no_step_are_named():

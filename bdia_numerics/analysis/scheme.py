@@ -120,8 +120,7 @@ def scheme(solver: Solver, *, slots: int = SLOTS) -> Scheme:
     arrows: list[Arrow] = []
     taken: dict[int, tuple[int, float]] = {}
     for segment in run.segments:
-        held = sorted(segment.after.items(), key=lambda item: item[0] == output)  # of two names the output's stays
-        kept = {h.number: name for name, h in held}
+        kept = {held.number: name for name, held in segment.after.items()}
         for op in segment.ops:
             if isinstance(op, Evaluate):
                 taken[op.target] = op.argument, _index(op.time)

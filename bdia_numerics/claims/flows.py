@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -134,6 +135,20 @@ def ddim_limit(law: GaussianMixture, schedule: Any, z: Any, times: tuple[float, 
     return value * span / 2
 
 
+def _of_fact_17() -> tuple[GaussianMixture, GaussianMixture, Any, Any]:
+    """Return the distributions of fact 17, a state of the first one, and the schedule."""
+    three = GaussianMixture([0.3, 0.5, 0.2], [[-2.0], [0.5], [3.0]], [0.04, 0.25, 0.09])
+    return three, GaussianMixture([0.25, 0.75], [[-1.0], [1.0]], [0.25, 0.0625]), np.array([4.0]), schedules.edm()
+
+
+@cache  # no mutant changes them
+def _quadratures() -> tuple[float, LeadingError]:
+    """Return DDIM's limit for the first distribution, and BDIA's leading error for the second one."""
+    law, pair, point, schedule = _of_fact_17()
+    second = leading_error(BDIA(1), pair, schedule, 1.5, t_max=2, t_min=Fraction(1, 2), rtol=1e-2)
+    return ddim_limit(law, schedule, point, (5.0, 0.5)), second
+
+
 @check(
     "fact-17",
     verdict="measured",
@@ -157,8 +172,8 @@ def cdf_flow(
     p = sympy.exp(-((y - x) ** 2) / (2 * s**2)) / (sympy.sqrt(2 * sympy.pi) * s)
     F = (1 + sympy.erf((y - x) / (sympy.sqrt(2) * s))) / 2
     require(sympy.simplify(sympy.diff(F, s) - s * sympy.diff(p, y)) == 0, "dF/ds is not s p'")
-    law = GaussianMixture([0.3, 0.5, 0.2], [[-2.0], [0.5], [3.0]], [0.04, 0.25, 0.09])
-    schedule, start, end = schedules.edm(), 10.0, 0.05
+    law, pair, point, schedule = _of_fact_17()
+    start, end = 10.0, 0.05
     z = np.linspace(-35, 35, 15)[:, None]
     moved = flow_law(law).flow(z, start, end, schedule)
     reference = reference_flow(law.model(schedule), schedule, z, start, end, method="DOP853")
@@ -166,16 +181,13 @@ def cdf_flow(
     kept = np.abs(_distribution(moved, end, schedule, law) - _distribution(z, start, schedule, law)).max()
     require(kept < 1e-13, f"F moves by {kept}")
     require(miss < reference.error, f"flow and reference differ by {miss}, error {reference.error}")
-    point = np.array([4.0])
-    limit = ddim_limit(law, schedule, point, (5.0, 0.5))
+    limit, second = _quadratures()
     found = [float(scaled_error(solver(), law, schedule, point, (5.0, 0.5), n)[0]) for n in (125, 250, 500)]
     extrapolated = 2 * found[2] - found[1]
     require(
         abs(extrapolated / limit - 1) < 2e-3,
         f"n times the error tends to {extrapolated:.6g}, the quadrature is {limit:.6g}",
     )
-    pair = GaussianMixture([0.25, 0.75], [[-1.0], [1.0]], [0.25, 0.0625])
-    second = leading_error(BDIA(1), pair, schedule, 1.5, t_max=2, t_min=Fraction(1, 2), rtol=1e-2)
     shares = [
         float(scaled_error(two_step(), pair, schedule, np.array([1.5]), (2.0, 0.5), n)[0]) / n / term(second, n)
         for n in (200, 201)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from bdia_numerics.solvers.heun import Heun
 from bdia_numerics.spaces.later import sympy
 
 
+@cache  # mutants of a check share most of their runs with it
 def vp_errors(solver: Any, kind: str = "smooth", start: Any = "exact") -> tuple[float, float]:
     """Return errors of 80 and 160 steps, from exact starts unless another one is given: linear VP, t from 0.5 to 0.15."""
     family, law = GridFamily(kind, schedules.vp_linear(), 0.5, 0.15, "log_snr"), names.distribution("mixture")

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bdia_numerics import models
-from bdia_numerics.configs.families import FAMILIES, KNOWN, SIGMA_ENDS, Family
+from bdia_numerics.configs.families import FAMILIES, KNOWN, OURS, SIGMA_ENDS, Family
 from bdia_numerics.texts import DEEPEST, MOST, bounded, nearest, one_of, refuse, shown
 
 SPACINGS = ("leading", "linspace", "trailing")
@@ -131,9 +131,9 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
     Parameters
     ----------
     entries
-        As diffusers' scheduler_config.json ("_class_name", "beta_start", ...), or as CompVis' YAML (model: params: linear_start,
-        linear_end, timesteps, parameterization). Without "_class_name" it holds all the parameters of one class, as the `config` of an
-        object does, or parameters of DDIMScheduler only.
+        As diffusers' scheduler_config.json ("_class_name", "beta_start", ...), also of this package's schedulers, or as CompVis' YAML
+        (model: params: linear_start, linear_end, timesteps, parameterization). Without "_class_name" it holds all the parameters of one
+        class, as the `config` of an object does, or parameters of DDIMScheduler only.
     ignore
         Entries that are known to have no effect.
 
@@ -151,6 +151,8 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
         raise ValueError(
             f"config has the key {shown(odd)}, which is not a name: pass a scheduler_config.json or a mapping like it"
         )
+    if "counts_as" in entries:
+        entries = _counting(entries)
     if "_class_name" not in entries and ("model" in entries or entries.keys() & (_LDM.keys() - KNOWN)):
         entries = _from_ldm(entries, ignore)
     entries = dict(entries)
@@ -187,6 +189,12 @@ def from_mapping(entries: Mapping[str, Any], *, ignore: Collection[str] = ()) ->
         _check_entry(key, values[key], family.defaults.get(key))
     _check(name, values)
     return SchedulerConfig(name, values, frozenset(own), frozenset(own.keys() - values.keys()))
+
+
+def _counting(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a scheduler of this package in the words of the class whose times and levels it has."""
+    plain = {key: value for key, value in entries.items() if key not in OURS}
+    return plain | {"_class_name": entries["counts_as"] or "DDIMScheduler"}
 
 
 def _class_of(own: Mapping[str, Any]) -> str:

@@ -186,5 +186,10 @@ FAMILIES: Mapping[str, Family] = {
 KNOWN = frozenset(key for family in FAMILIES.values() for key in family.defaults)
 """Parameters of any class here. Of those that a class does not take, diffusers ignores all but `SIGMA_ENDS`."""
 
+OURS = frozenset(
+    ("counts_as", "walk", "state_dtype", "gamma", "p", "shifted", "exchange", "gamma1", "gamma2", "solver_spec")
+)
+"""Parameters of this package's schedulers that no class of diffusers has."""
+
 SIGMA_ENDS = frozenset({"sigma_min", "sigma_max"})
 """Read by the conversions of sigmas even where the class has no such parameter, if the configuration holds them."""

@@ -169,7 +169,7 @@ def _hermite(z: Array, nodes: Array, images: Array, slopes: Array) -> Array:
     u = (z - nodes[i]) / width
     rise = images[j] - images[i]
     cubic = images[i] + u * u * (3 - 2 * u) * rise + width * u * (1 - u) * ((1 - u) * slopes[i] - u * slopes[j])
-    return np.asarray(np.where(np.isfinite(cubic), np.clip(cubic, images[i], images[j]), images[i] + u * rise))
+    return np.asarray(np.fmin(np.fmax(cubic, images[i]), images[j]))  # a node's image where the cubic is NaN
 
 
 def _solve(target: Marginal, known: _Sums, z: Array, low: Array, high: Array) -> Array:

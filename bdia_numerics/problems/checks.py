@@ -51,7 +51,7 @@ def ldl_solve(factors: tuple[Array, Array], b: Array) -> Array:
     for j in range(len(d)):
         x[j + 1 :] = x[j + 1 :] - lower[j + 1 :, j] * x[j]
     x = x / d
-    for j in range(len(d) - 1, -1, -1):
+    for j in range(len(d) - 1, 0, -1):
         x[:j] = x[:j] - lower[j, :j] * x[j]
     return x
 
@@ -215,7 +215,7 @@ def embed(array: Array, space: spaces.Space) -> Array:
     wide = space.wide
     if wide.floats and spaces.kind_of(array) != "objects":
         return _cast(array, wide)
-    if array.size > 1 and not any(array.strides):  # one number many times, as the weights of a data set
+    if not any(array.strides):  # one number many times, as the weights of a data set
         return np.repeat(embed(array.flat[:1], space), array.size).reshape(array.shape)
     with wide.working():
         return wide.array([x if wide.exact else exact(x) for x in array.flat]).reshape(array.shape)

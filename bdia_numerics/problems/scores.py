@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -110,18 +111,19 @@ def _block_score(z: Array, alpha: Any, sigma: Any, law: Components, few: bool) -
     return _from_differences(z, alpha, v, law) if few else _isotropic(z, alpha, v, law)
 
 
-def _negligible(exponents: Array) -> float:
-    """Return the log-weight to which smaller ones are raised, so that no subnormal slows a product.
+@cache
+def _negligible(dtype: Any) -> float:
+    """Return the log-weight of a dtype to which smaller ones are raised, so that no subnormal slows a product.
 
     exp(-600) = 1e-261, and exp(-75) = 2e-33 in float32, change no digit.
     """
-    return max(-600.0, -0.85 * float(np.log(np.finfo(exponents.dtype).max)))
+    return max(-600.0, -0.85 * float(np.log(np.finfo(dtype).max)))
 
 
 def _softmax(exponents: Array) -> Array:
     """Overwrite exponents, shape (n, K), by responsibilities."""
     exponents -= exponents.max(axis=1, keepdims=True)
-    np.maximum(exponents, _negligible(exponents), out=exponents)
+    np.maximum(exponents, _negligible(exponents.dtype), out=exponents)
     np.exp(exponents, out=exponents)
     exponents /= exponents.sum(axis=1, keepdims=True)
     return exponents
@@ -190,7 +192,7 @@ def _diagonal(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:
         # The largest exponent so far: what was summed under a smaller one is scaled down to it.
         known, top = top, np.maximum(top, r.max(axis=1, keepdims=True))
         r -= top
-        np.maximum(r, _negligible(r), out=r)
+        np.maximum(r, _negligible(r.dtype), out=r)
         np.exp(r, out=r)
         scale = np.exp(known - top)
         total = scale * total + r.sum(axis=1, keepdims=True)

@@ -70,7 +70,7 @@ def pull(x: Array, h: Array) -> Array:
     def integrated(a: Array, b: Array) -> Array:
         v = np.multiply.outer(b, (_NODES + 1) / 2)
         integral = (np.cosh(a[:, None] * v) * np.exp((b[:, None] ** 2 - v * v) / 2)) @ _WEIGHTS / 2
-        return np.asarray(np.where(b > 0, np.sinh(a * b) / np.where(b > 0, b, 1), a) / integral)
+        return np.asarray(np.where(b > 0, np.sinh(a * b) / b, a) / integral)
 
     def outside(a: Array, b: Array) -> Array:
         return np.asarray(-np.expm1(-2 * a * b) / _mass(a, b))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from functools import cached_property, lru_cache
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, lru_cache, wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from bdia_numerics.program.ops import Slot
 from bdia_numerics.spaces import kind_of
 
 _DIGITS = 16
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def attributes(value: object) -> dict[str, Any]:
@@ -49,6 +51,29 @@ def identity(solver: object, grid: Grid | None = None) -> str:
         same name do not. Otherwise it is its qualified name alone.
     """
     return _described(solver, None if grid is None else grid.entire, ())
+
+
+def remembered(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function of a solver keep its last results, as long as the solver's attributes and its class's step stay what they are.
+
+    A solver that cannot be hashed is computed each time.
+    """
+
+    @lru_cache(maxsize=128)
+    def known(key: object, *arguments: Any) -> R:
+        return function(*arguments)  # type: ignore[call-arg]  # by position alone
+
+    @wraps(function)
+    def asked(*arguments: P.args, **named: P.kwargs) -> R:
+        try:
+            hash(arguments)
+        except TypeError:
+            return function(*arguments, **named)
+        if named or not arguments:
+            return function(*arguments, **named)
+        return known((identity(arguments[0]), getattr(type(arguments[0]), "step", None)), *arguments)
+
+    return asked
 
 
 def _described(value: object, grid: Grid | None, around: tuple[int, ...]) -> str:

@@ -77,7 +77,7 @@ def check(name: str, path: str | Path | None, suffixes: Sequence[str] = ()) -> N
         return
     path = Path(path)
     if suffixes and path.suffix.lower() not in suffixes:
-        raise ValueError(f"{name}={path}: end its name in {', '.join(suffixes[:-1])} or {suffixes[-1]}")
+        raise ValueError(f"{name}={path}: end its name in {' or '.join(suffixes)}")
     try:
         folder = Path(os.path.realpath(path)).parent
         refuse(

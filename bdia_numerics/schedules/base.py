@@ -57,7 +57,7 @@ class Schedule(Protocol):
 
 def read(x: Any) -> tuple[Space, Any]:
     """Return the number system of a scalar or float array, and the value in it, floats ready for IEEE arithmetic."""
-    if type(x) is float and math.isfinite(x):
+    if isinstance(x, float) and math.isfinite(x):  # of NumPy as well
         return spaces.FLOAT64, np.float64(x)
     if isinstance(x, np.ndarray) and x.ndim == 0:
         x = x[()]

@@ -196,8 +196,12 @@ class VPLinear(Damped):
         if not 0 < self.beta_min <= self.beta_max:
             raise ValueError(f"beta_min={self.beta_min}, beta_max={self.beta_max}: need 0 < beta_min <= beta_max")
 
+    @cached_property
+    def _half_slope(self) -> Fraction:
+        return (self.beta_max - self.beta_min) / 2
+
     def _damping(self, space: Space, t: Scalar) -> Scalar:
-        return t * (space.number(self.beta_min) + t * space.number((self.beta_max - self.beta_min) / 2))
+        return t * (space.number(self.beta_min) + t * space.number(self._half_slope))
 
     def _rate(self, space: Space, t: Scalar) -> Scalar:
         return t * space.number(self.beta_max - self.beta_min) + space.number(self.beta_min)

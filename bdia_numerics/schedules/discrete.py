@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -105,7 +105,7 @@ class Discrete(Derived):
             return self.table or ()
         wide = space.guarded()
         if wide not in self._tables:
-            self._tables[wide] = products_of_alphas(*self.betas, space=wide)
+            self._tables[wide] = products_of_alphas(*self.betas, space=wide)  # type: ignore[arg-type]  # spaces have a hash
         return self._tables[wide]
 
     def _level(self, space: Space, k: int) -> TableLevel:
@@ -179,6 +179,7 @@ class Discrete(Derived):
         return low + (part if part < 1 else part * 0 + 1) if part > 0 else part * 0 + low
 
 
+@lru_cache(maxsize=16)
 def products_of_alphas(rule: str, steps: int, first: Fraction, last: Fraction, *, space: Space) -> tuple[Scalar, ...]:
     """Return prod_{j <= k} (1 - beta_j) for k = 0..steps-1, computed in a number system, each as an element of its field.
 

@@ -27,14 +27,12 @@ def divided(x: Sequence[Any], m: Sequence[Linear], k: int = 1) -> list[Linear]:
 
 
 def newton(x: Sequence[Any], m: Sequence[Linear], moment: Callable[[int], Any]) -> Any:
-    """Return what a linear functional makes of the interpolant of up to four values `m` at places x, x_0 = 0.
+    """Return what a linear functional makes of the interpolant of two to four values `m` at places x, x_0 = 0.
 
     It is m_0 + x [01] + x (x - x_1) [012] + x (x - x_1) (x - x_2) [0123], Newton's form; `moment(k)` is the functional of x^k.
     """
     differences = divided(x, m)
-    area = moment(0) * m[0]
-    if len(m) > 1:
-        area = area + moment(1) * differences[1]
+    area = moment(0) * m[0] + moment(1) * differences[1]
     if len(m) > 2:
         area = area + (moment(2) - x[1] * moment(1)) * differences[2]
     if len(m) > 3:

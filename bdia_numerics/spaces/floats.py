@@ -94,6 +94,8 @@ class Numpy(Space):
         """Return `x` (int, float, NumPy float, Fraction, decimal string) rounded once to this system."""
         if type(x) is float and math.isfinite(x) and not self._extended:
             return x + 0.0  # what its exact value, which has no -0.0, is rounded to
+        if type(x) is Fraction and not self._extended:
+            return float(x)
         if isinstance(x, np.ndarray | np.floating) and not self._extended:
             return np.asarray(x, dtype=np.float64) if isinstance(x, np.ndarray) and x.ndim else float(x)
         if isinstance(x, np.ndarray | np.floating):

@@ -29,7 +29,7 @@ class Vector:
     def __post_init__(self) -> None:
         # Without a normal form a coefficient that vanishes need not look like 0, and equal vectors would differ.
         normal = {name: _normal(SYMBOLS.number(c)) for name, c in self.terms.items()}
-        object.__setattr__(self, "terms", {name: c for name, c in normal.items() if c != 0})
+        vars(self)["terms"] = {name: c for name, c in normal.items() if c != 0}
 
     @classmethod
     def basis(cls, name: Any) -> Vector:
@@ -39,8 +39,9 @@ class Vector:
     def __add__(self, other: object) -> Vector:
         if not isinstance(other, Vector):
             return NotImplemented
-        names = dict.fromkeys((*self.terms, *other.terms))
-        return Vector({n: self.terms.get(n, 0) + other.terms.get(n, 0) for n in names})
+        # What one of the two has alone is in normal form already.
+        new = {n: _normal(self.terms[n] + c) if n in self.terms else c for n, c in other.terms.items()}
+        return _vector({**self.terms, **new})
 
     def __neg__(self) -> Vector:
         return -1 * self
@@ -52,7 +53,7 @@ class Vector:
 
     def __mul__(self, scalar: object) -> Vector:
         number = SYMBOLS.number(scalar)
-        return Vector({n: number * c for n, c in self.terms.items()})
+        return self if number == 1 else _vector({n: _normal(number * c) for n, c in self.terms.items()})
 
     __rmul__ = __mul__
 
@@ -72,6 +73,13 @@ class Vector:
     def coefficient(self, name: Any) -> Scalar:
         """Return the coefficient of a basis element, 0 if it does not occur."""
         return self.terms.get(name, SYMBOLS.number(0))
+
+
+def _vector(normal: Mapping[Any, Scalar]) -> Vector:
+    """Return the vector of coefficients in normal form."""
+    made = object.__new__(Vector)
+    vars(made)["terms"] = {name: c for name, c in normal.items() if c != 0}
+    return made
 
 
 @dataclass(frozen=True)

@@ -29,15 +29,20 @@ def _normal(x: Scalar) -> Scalar:
     denominators in it, and the one greatest common divisor that is left then takes minutes for a quadratic interpolant.
     """
     sympy = _sympy()
+    if getattr(x, "is_Rational", False) or getattr(x, "is_Symbol", False):
+        return x
     from sympy.core.sorting import default_sort_key
     from sympy.polys.fields import FracField
 
-    # Sorted, so that one expression has one normal form in every process.
-    symbols = sorted(x.free_symbols, key=default_sort_key) if isinstance(x, sympy.Expr) else []
+    # Sorted, so that one expression has one normal form in every process. Logarithms are symbols of their own, between which no
+    # rational relation is known.
+    symbols = sorted(x.free_symbols | x.atoms(sympy.log), key=default_sort_key) if isinstance(x, sympy.Expr) else []
     if not symbols:
         return sympy.cancel(x)
     try:
-        return FracField(symbols, sympy.ZZ).from_expr(x).as_expr()
+        found = FracField(symbols, sympy.ZZ).from_expr(x)
+        sign = -1 if found.denom.LC < 0 else 1  # an inverse has the sign where sympy left it
+        return (sign * found.numer).as_expr() / (sign * found.denom).as_expr()
     except ValueError:  # not rational in its symbols
         return sympy.cancel(sympy.together(x))
 

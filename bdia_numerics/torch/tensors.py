@@ -32,6 +32,9 @@ _CHUNK = 2**18
 _BITS = {torch.bfloat16: torch.int16}
 """NumPy has no bfloat16: such states are stored as the integers of the same bits."""
 
+_LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
+"""Channels last, by the number of axes: of images and of videos."""
+
 
 def require_tensor(name: str, value: Any) -> None:
     """Raise TypeError, with what to pass instead, for what is not a tensor."""
@@ -291,13 +294,14 @@ def _word(dtype: torch.dtype) -> str:
 
 
 def _channels_last(value: torch.Tensor) -> bool:
-    return value.ndim == 4 and value.is_contiguous(memory_format=torch.channels_last) and not value.is_contiguous()
+    layout = _LAYOUTS.get(value.ndim)
+    return layout is not None and value.is_contiguous(memory_format=layout) and not value.is_contiguous()
 
 
 def _read(array: Array, word: str) -> torch.Tensor:
     name, layout = word.split(":")
     tensor = torch.from_numpy(array.copy()).view(getattr(torch, name))
-    return tensor.contiguous(memory_format=torch.channels_last) if layout == "channels_last" else tensor
+    return tensor.contiguous(memory_format=_LAYOUTS[tensor.ndim]) if layout == "channels_last" else tensor
 
 
 @cache

@@ -87,8 +87,7 @@ class EnclosureSetting:
     def norm(self, errors: Sequence[Ball]) -> Ball:
         """Return the Euclidean norm."""
         with self.space.working():
-            squares = [square(e) for e in errors]
-            return sum(squares[1:], start=squares[0]).nonnegative_part().sqrt()
+            return sum(map(square, errors)).nonnegative_part().sqrt()
 
 
 def centre(box: Box) -> tuple[Fraction, ...]:

@@ -24,7 +24,7 @@ from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
 from bdia_numerics.formulas import expression
 from bdia_numerics.grids import pattern_of
 from bdia_numerics.program import Solver, refusal, structure
-from bdia_numerics.program.identity import identity
+from bdia_numerics.program.identity import identity, remembered
 from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.spaces.later import sympy
 from bdia_numerics.spaces.showing import Shown
@@ -142,6 +142,7 @@ class SymbolicOrder(Shown):
         return f"$\\displaystyle {self.latex}$"
 
 
+@remembered
 def symbolic_order(solver: Solver) -> SymbolicOrder:
     """Derive order, leading error term and error constant from a solver's program.
 
@@ -177,6 +178,7 @@ def symbolic_order(solver: Solver) -> SymbolicOrder:
     return resolved(solver, lambda terms: _at(solver, terms, start))
 
 
+@remembered
 def consistent(solver: Solver) -> bool | None:
     """Say whether a solver is of order 1 at least on equal steps; None if that depends on its symbols."""
     try:
@@ -448,8 +450,13 @@ def order_on_pattern(solver: Solver, pattern: Iterable[Any]) -> PatternOrder:
     >>> [order_on_pattern(BDIA(1), steps).order for steps in ((1,), (1, 2), (1, 2, 3))]
     [2, 1, 2]
     """
-    steps, start = pattern_of(pattern), start_error(solver)
-    return resolved(solver, lambda terms: _repeated(solver, terms, steps, start))
+    return _on_pattern(solver, pattern_of(pattern))
+
+
+@remembered
+def _on_pattern(solver: Solver, pattern: tuple[Fraction, ...]) -> PatternOrder:
+    start = start_error(solver)
+    return resolved(solver, lambda terms: _repeated(solver, terms, pattern, start))
 
 
 def _repeated(solver: Solver, terms: int, pattern: tuple[Fraction, ...], start: int | None) -> PatternOrder:

@@ -232,7 +232,8 @@ class SeriesSpace(GenericArithmetic):
             raise TypeError(f"{shown(x)} is not a number: pass an int, a Fraction or an expression")
         if is_float(x) or isinstance(x, int | Fraction | np.integer):
             x = decimal(x)
-            return self.series(0, [self.base(x.numerator) / x.denominator])
+            top, bottom = map(self.base.ring.ground_new, (x.numerator, x.denominator))
+            return self.series(0, [self.base.raw_new(top, bottom)])  # of a Fraction, which is in lowest terms
         if hasattr(x, "free_symbols"):
             return self.series(0, [element(self.base, x)])
         if getattr(type(x), "__name__", "") == "FracElement":

@@ -161,7 +161,7 @@ def step_jacobian(history: Exact, i: int) -> Array:
     count, *batch, size = before.shape
     scale = _STEP * max(1.0, *map(root_mean_square, before))
     # All directions, forwards and backwards, ride along as one more axis of the batch.
-    ways = np.eye(count * size).reshape(-1, count, *(1 for _ in batch), size)
+    ways = np.eye(count * size).reshape(count * size, count, *(1 for _ in batch), size)
     moved = before + scale * np.concatenate([ways, -ways])
     after = history.step(i, {name: moved[:, k] for k, name in enumerate(names)})
     forwards, backwards = np.split(np.array([as_floats64(after[name]) for name in names]), 2, axis=1)

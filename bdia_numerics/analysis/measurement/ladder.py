@@ -142,12 +142,12 @@ def _jackknife(n: Array, errors: Array, terms: int) -> tuple[Array, float]:
     total = squares.sum(axis=0)
     solve = np.linalg.pinv(_design(n, terms))
 
-    def fitted(mean_square: Array) -> Array:
-        return np.asarray(np.log(mean_square) @ solve.T / 2)
+    def fitted(sums: Array) -> Array:  # how many are summed changes the constant alone
+        return np.asarray(np.log(sums) @ solve.T / 2)
 
-    left_out = fitted((total - squares) / (count - 1))[:, 1]
+    left_out = fitted(total - squares)[:, 1]
     deviation = math.sqrt((count - 1) / count * float(np.sum((left_out - left_out.mean()) ** 2)))
-    whole = fitted(total / count)
+    whole = fitted(total)
     return np.array([whole[1], whole[2] * n[0] if terms else 0.0]), deviation
 
 
@@ -289,7 +289,7 @@ class Ladder:
 
     def drowned(self) -> bool:
         """Say whether rounding hides the errors of the finest levels."""
-        return any(0 < e < math.inf and e <= CLEAR * r for e, r in zip(self.means(), self.roundings, strict=True))
+        return any(0 < e <= CLEAR * r for e, r in zip(self.means(), self.roundings, strict=True))
 
 
 def exactly(solver: Any) -> Any:

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from bdia_numerics import names
 from bdia_numerics.runs.files import check, write
 from bdia_numerics.runs.inversion import INVERSIONS
 from bdia_numerics.runs.state import State
@@ -37,15 +38,15 @@ def write_file(path: str | Path, inv: Any) -> None:
     tensors |= {f"control:{k}": value for k, value in enumerate(record.pop("control"))}
     meta: dict[str, Any] = {
         "format": FORMAT, "pipeline": _class_of(setting.pipe), "weights": weights(setting.pipe), "guidance": inv.guidance,
-        "nfe": inv.nfe, "seconds": inv.seconds, "inversion": inv.kept.inversion,
+        "nfe": inv.nfe, "seconds": inv.seconds, "inversion": inv.kept.inversion, "levels": setting.grid.root,
+        "prediction": setting.pipe.prediction,
         "condition": _written("prompt", inv.condition, tensors), "given": _written("pipeline_arguments", record.pop("given"), tensors),
         "solver": record["solver"] if isinstance(record["solver"], str) else _solver_out(record["solver"]),
         "method": _method_out(record["method"]), **{key: record[key] for key in ("steps", "strength", "grid")},
     }  # fmt: skip
     if state is not None:
         tensors |= {f"register:{name}": value for name, value in state.registers.items()}
-        own = {key: getattr(state, key) for key in ("solver", "grid", "prediction")}
-        meta["state"] = {**own, "times": dict(state.times)}
+        meta["state"] = {"solver": state.solver, "times": dict(state.times)}
     flat = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     write(path, save(flat, {_KEY: json.dumps(meta)}))
 
@@ -91,11 +92,13 @@ def _fields(
     whole, frame = taken.grid(meta["steps"], meta["grid"], data.shape[1:], condition)
     grid = shortened(whole, meta["strength"])
     state = None
+    if (meta["levels"], meta["prediction"]) != (grid.root, taken.prediction):
+        raise ValueError(
+            f"{said} was made on other noise levels or with another prediction_type: pass the pipeline with the scheduler that it had"
+        )
     if (held := meta.get("state")) is not None:
-        if held["grid"] != grid.root:
-            raise ValueError(f"{said} was made on another grid: pass the pipeline with the scheduler that it had")
         registers = {k.partition(":")[2]: v.to(taken.device) for k, v in tensors.items() if k.startswith("register:")}
-        state = State(held["solver"], held["grid"], registers, held["times"], prediction=held["prediction"])
+        state = State(held["solver"], grid.root, registers, held["times"], prediction=taken.prediction)
     parts = {k.partition(":")[2]: v.to(taken.device) for k, v in tensors.items() if k.startswith("part:")}
     record = {
         "solver": solver, "method": method, "given": given, "control": tuple(controls),
@@ -133,6 +136,8 @@ def _written(where: str, value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, torch.Tensor):
         tensors[f"in:{where}"] = value
         return {"tensor": f"in:{where}"}
+    if hasattr(value, "tolist"):  # NumPy's
+        return value.tolist()
     if isinstance(value, Mapping):
         return {"mapping": {str(key): _written(f"{where}.{key}", part, tensors) for key, part in value.items()}}
     if isinstance(value, list | tuple):
@@ -155,22 +160,33 @@ def _read(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
 
 
 def _solver_out(solver: Any) -> dict[str, Any]:
-    """Return a solver's class and fields; fractions as texts."""
+    """Return a solver's class and parameters; fractions as texts, solvers among the parameters likewise unless they are the default."""
+    values: dict[str, Any] = {}
     name = type(solver).__name__
-    values = (
-        {one.name: getattr(solver, one.name) for one in fields(solver) if one.init} if is_dataclass(solver) else None
-    )
-    plain = values is not None and all(isinstance(x, str | int | float | Fraction) for x in values.values())
-    if SOLVERS.get(name) is not type(solver) or not plain or values is None:
+    if SOLVERS.get(name) is not type(solver) or not is_dataclass(solver):
         raise ValueError(
-            f"solver={shown(solver)} has no text in a file: save an inversion of a solver of the package, with numbers as parameters"
+            f"solver={shown(solver)} has no text in a file: save an inversion of a solver of the package, whose parameters are numbers, "
+            "texts, or such solvers"
         )
-    return {name: {key: {"fraction": str(x)} if isinstance(x, Fraction) else x for key, x in values.items()}}
+    for one in (x for x in fields(solver) if x.init):
+        value = getattr(solver, one.name)
+        if isinstance(value, str | int | float):
+            values[one.name] = value
+        elif isinstance(value, Fraction):
+            values[one.name] = {"fraction": str(value)}
+        elif one.name in names.options_of(solver):
+            values[one.name] = _solver_out(value)
+    return {name: values}
 
 
 def _solver_in(held: Mapping[str, Any]) -> Any:
     ((name, values),) = held.items()
-    return SOLVERS[name](**{key: Fraction(x["fraction"]) if isinstance(x, dict) else x for key, x in values.items()})
+    return SOLVERS[name](
+        **{
+            key: x if not isinstance(x, dict) else Fraction(x["fraction"]) if "fraction" in x else _solver_in(x)
+            for key, x in values.items()
+        }
+    )
 
 
 def _method_out(method: Any) -> str | None:

@@ -24,7 +24,7 @@ from bdia_numerics.torch.editing.files import read_file, write_file
 from bdia_numerics.torch.editing.images import pictures, pixels
 from bdia_numerics.torch.editing.methods import BySolver, Encoded, Setting, Way, shortened, way_of
 from bdia_numerics.torch.editing.pipelines import Labelled, adapted
-from bdia_numerics.torch.editing.prompted import Prompted
+from bdia_numerics.torch.editing.prompted import Prompted, check_count
 from bdia_numerics.torch.schedulers.warning import foreseen
 from bdia_numerics.torch.tensors import has_float64, space_of
 
@@ -181,7 +181,10 @@ class Inversion:
         """
         back = self.reconstruct() if reconstruction is None else reconstruction
         every = [edits] if isinstance(edits, Edited) else edits
-        return reports.report_of(self, back, fine=fine, edits=every, mask=mask, repeats=repeats)
+        given: Sequence[Any] = every
+        if strange := [one for one in given if not isinstance(one, Edited)]:
+            raise TypeError(f"edits has {shown(strange[0])}, which is no result of edit(): pass these")
+        return reports.report_of(self, back, fine=whole("fine", fine), edits=every, mask=mask, repeats=repeats)
 
     def save(self, path: str | Path) -> None:
         """Write the inversion to a file of safetensors, whose header has the rest as JSON; what stood there stays until all is written.
@@ -230,6 +233,7 @@ class Inversion:
             raise ValueError(
                 "batched=True repeats the registers of a solver, and this baseline keeps more: pass batched=False"
             )
+        joined = _joined(wanted, images, self.setting.pipe)
         registers = {name: z.repeat(count, *[1] * (z.ndim - 1)) for name, z in state.registers.items()}
         kept = replace(
             self.kept,
@@ -240,7 +244,7 @@ class Inversion:
         sample = kept.z.to(self.setting.pipe.network.dtype)
         if said := foreseen(course, sample, kept.z.dtype, images):
             warnings.warn(said, stacklevel=4)
-        found = self._run(kept, _joined(wanted, images), guidance)
+        found = self._run(kept, joined, guidance)
         return [
             replace(found, prompt=one, latents=z, images=x)
             for one, z, x in zip(
@@ -249,11 +253,24 @@ class Inversion:
         ]
 
 
-def _joined(wanted: list[Any], images: int) -> Any:
+def _joined(wanted: list[Any], images: int, pipe: Prompted | Labelled) -> Any:
     """Return several prompts, labels or mappings as those of one batch, each for as many states as there are images."""
-    if all(isinstance(one, Mapping) for one in wanted):
-        return {key: torch.cat([one[key] for one in wanted]) for key in wanted[0]}
-    return [one for one in wanted for _ in range(images)] if isinstance(wanted[0], int) else wanted
+    if isinstance(pipe, Labelled):
+        each = [pipe.condition(one) or [one] for one in wanted]
+        for labels in each:
+            check_count("labels", len(labels), images)
+        return [label for labels in each for label in labels * (images // len(labels))]
+    mappings = [one for one in wanted if isinstance(one, Mapping)]
+    shapes = [{key: tuple(getattr(x, "shape", ())[1:]) for key, x in one.items()} for one in mappings]
+    tensors = all(isinstance(x, torch.Tensor) for one in mappings for x in one.values())
+    alike = len(mappings) in (0, len(wanted)) and all(one == shapes[0] for one in shapes)
+    refuse(
+        (
+            not (tensors and alike),
+            "batched=True joins texts, or mappings of the same keys to tensors of one shape: pass batched=False",
+        )
+    )
+    return {key: torch.cat([one[key] for one in mappings]) for key in mappings[0]} if mappings else wanted
 
 
 def invert(
@@ -345,7 +362,9 @@ def invert(
     if negative_prompt is not None:
         pipeline_arguments["negative_prompt"] = negative_prompt
     taken = adapted(pipe, pipeline_arguments, control_image)
-    way, strength = way_of(solver, method), _strength(strength, steps)
+    steps, strength = whole("steps", steps, 1), real("strength", strength)
+    _check_strength(strength, steps)
+    way = way_of(solver, method)
     condition = _condition(taken, prompt, labels)
     x = pixels("image", image, taken.channels)
     taken.check_size(x)
@@ -364,7 +383,8 @@ def invert(
         alpha, sigma = _least(full)
         data = alpha * data + sigma * torch.randn(data.shape, generator=generator, dtype=data.dtype).to(data)
     # What the network sees first, and what comes back, are numbers of its own dtype.
-    data = data.to(taken.network.dtype).to(wide)
+    # They lie in memory as a file gives them back, since a network rounds otherwise in another layout.
+    data = data.to(taken.network.dtype).to(wide).contiguous()
     setting = Setting(taken, shortened(full, strength), frame, watch or (lambda: None))
     guidance = taken.default_guidance if guidance_scale is None else real("guidance_scale", guidance_scale)
     _warn(way, setting, data)
@@ -395,18 +415,14 @@ def _least(grid: Grid) -> tuple[float, float]:
     return alpha, sigma
 
 
-def _strength(strength: float, steps: int) -> float:
+def _check_strength(strength: float, steps: int) -> None:
     refuse(
-        (type(steps) is not int or steps < 1, f"steps={shown(steps)}: pass 1 or more"),
         (
             not 0 < strength <= 1,
-            f"strength={shown(strength)} is not in (0, 1]: pass the part of the run that is to be inverted",
+            f"strength={strength:g} is not in (0, 1]: pass the part of the run that is to be inverted",
         ),
+        (int(steps * strength) < 1, f"strength={strength:g} of {steps} steps is not one step: pass more of either"),
     )
-    refuse(
-        (int(steps * strength) < 1, f"strength={shown(strength)} of {steps} steps is not one step: pass more of either")
-    )
-    return float(strength)
 
 
 def _condition(taken: Prompted | Labelled, prompt: Any, labels: Any) -> Any:

@@ -6,6 +6,7 @@ import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -13,9 +14,9 @@ import torch
 
 from bdia_numerics import configs
 from bdia_numerics.grids import Grid
-from bdia_numerics.texts import one_of, refuse, shown
+from bdia_numerics.texts import one_of, real, refuse, shown
 from bdia_numerics.torch.editing.codec import Codec
-from bdia_numerics.torch.networks.models import in_one_line
+from bdia_numerics.torch.networks.models import is_out_of_memory
 from bdia_numerics.torch.schedulers import BDIAScheduler
 from bdia_numerics.torch.schedulers.frames import Frame, kind_of
 from bdia_numerics.torch.schedulers.pipeline_run import tensor_of
@@ -23,6 +24,7 @@ from bdia_numerics.torch.schedulers.pipeline_run import tensor_of
 TAKEN = {
     "num_inference_steps": "steps=", "latents": "the image", "output_type": "what reconstruct() and edit() return", "height": "the image",
     "width": "the image", "num_images_per_prompt": "a list of images", "return_dict": "what reconstruct() and edit() return",
+    "guidance_scale": "guidance_scale= of invert() and edit()", "image": "control_image=", "control_image": "control_image=",
 }  # fmt: skip
 """Arguments of pipelines that are not passed on, and what decides them."""
 WITHOUT = {
@@ -98,18 +100,8 @@ class Prompted:
     words: ClassVar[str] = "prompt"
 
     def __post_init__(self) -> None:
-        name, known = type(self.pipe).__name__, inspect.signature(self.pipe.__call__).parameters
-        for key in self.given:
-            refuse(
-                (key in TAKEN, f"{key}= is not taken: {TAKEN.get(key)} decides it"),
-                (key in WITHOUT, f"{key}= is not taken: {WITHOUT.get(key)}"),
-                (
-                    key == "eta" and bool(self.given[key]),
-                    f"eta={self.given[key]} adds noise, which is not invertible: leave it out",
-                ),
-                (key not in known, f"{key}= is not an argument of {name}: leave it out"),
-            )
-        net = getattr(self.pipe, "controlnet", None)
+        self._check(self.given)
+        name, net = type(self.pipe).__name__, getattr(self.pipe, "controlnet", None)
         count = 0 if net is None else len(getattr(net, "nets", (net,)))
         refuse(
             (
@@ -121,6 +113,51 @@ class Prompted:
                 f"control_image has {len(self.control)} images, and {name} {count} ControlNets: pass one for each net",
             ),
         )
+        for start, end in self._windows:
+            refuse(
+                (
+                    not 0 <= start < end <= 1,
+                    f"control_guidance_start={start:g}, control_guidance_end={end:g}: pass parts of the run that rise, from 0 to 1",
+                )
+            )
+
+    def _check(self, arguments: Mapping[str, Any]) -> None:
+        """Raise ValueError for arguments of the pipeline's call that it does not take, that are decided elsewhere or do nothing."""
+        name, known = type(self.pipe).__name__, inspect.signature(self.pipe.__call__).parameters
+        scale = {**self.given, **arguments}.get("true_cfg_scale", 1)
+        unguided = "true_cfg_scale" in known and real("true_cfg_scale", scale) <= 1
+        for key, value in arguments.items():
+            texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
+            refuse(
+                (key in TAKEN, f"{key}= is not taken: {TAKEN.get(key)} decides it"),
+                (key in WITHOUT, f"{key}= is not taken: {WITHOUT.get(key)}"),
+                (key == "eta" and bool(value), f"eta={value} adds noise, which is not invertible: leave it out"),
+                (key not in known, f"{key}= is not an argument of {name}: leave it out"),
+                (
+                    key == "negative_prompt" and not (texts or isinstance(value, str | None)),
+                    f"negative_prompt={shown(value)} is not a text: pass one, or a list of them, one for each prompt",
+                ),
+                (
+                    key.startswith("negative_") and value is not None and unguided,
+                    f"{key}= does nothing in {name} without guidance by it: pass true_cfg_scale= above 1, too",
+                ),
+            )
+
+    @property
+    def _windows(self) -> list[tuple[float, float]]:
+        """Begin and end of each ControlNet's part of a run; ValueError for another number of them."""
+        parts = []
+        for key, default in (("control_guidance_start", 0.0), ("control_guidance_end", 1.0)):
+            given, count = self.given.get(key, default), len(self.control)
+            ends = list(given) if isinstance(given, list | tuple) else [given] * count
+            refuse(
+                (
+                    len(ends) != count,
+                    f"{key} has {len(ends)} numbers for {count} ControlNets: pass one, or one for each",
+                )
+            )
+            parts.append([real(key, end) for end in ends])
+        return list(zip(*parts, strict=True))
 
     @property
     def network(self) -> Any:
@@ -149,8 +186,14 @@ class Prompted:
 
     @property
     def default_guidance(self) -> float:
-        """That of the pipeline's call."""
+        """That of the pipeline's call; 1 where the network has no embedding of it, as Flux-schnell."""
+        if self._unguided:
+            return 1.0
         return float(inspect.signature(self.pipe.__call__).parameters["guidance_scale"].default)
+
+    @property
+    def _unguided(self) -> bool:
+        return (getattr(self.network, "config", None) or {}).get("guidance_embeds") is False
 
     def check_size(self, x: torch.Tensor) -> None:
         """Raise ValueError for images whose sides the autoencoder cannot halve, and for control images of another size."""
@@ -176,6 +219,7 @@ class Prompted:
     def condition(self, given: Any) -> dict[str, Any]:
         """Return a prompt as arguments of the call: a text, a list of texts, one a state, or a mapping such as prompt_embeds=."""
         if isinstance(given, Mapping):
+            self._check(given)
             return dict(given)
         refuse(
             (
@@ -217,9 +261,13 @@ class Prompted:
             (
                 guides and guidance < 1,
                 f"guidance_scale={guidance:g} acts as 1 in {type(pipe).__name__}, which guides above 1 only: pass 1 or more",
-            )
+            ),
+            (
+                guidance != 1 and self._unguided,
+                f"guidance_scale={guidance:g} does nothing here, since the network has no embedding of it: leave it out",
+            ),
         )
-        count = self._count(arguments)
+        count, each = self._count(arguments), cache(lambda n: self._each(arguments, n))
 
         def ask(z: torch.Tensor, t: float) -> torch.Tensor:
             check_count("prompts", count, len(z))
@@ -228,11 +276,19 @@ class Prompted:
             plain, schedule = frame.plain or frame.scaled, cast(Any, grid.schedule)
             level = (1.0, 1.0) if plain else (float(schedule.alpha(t)), float(schedule.sigma(t)))
             _, scaled, form = (1.0, 1.0, None) if plain else frame.at(level, level)
-            own = {"num_inference_steps": 1, "num_images_per_prompt": len(z) // count}
-            output = self._run(pipe, z * scaled, {**arguments, **self._controls(slot_of(grid, t), grid.n)}, **own)
+            controls = self._controls(slot_of(grid, t), grid.n)
+            output = self._run(pipe, z * scaled, {**each(len(z) // count), **controls}, num_inference_steps=1)
             return output if form is None else form[0] * z + form[1] * output
 
         return ask
+
+    def _each(self, arguments: Mapping[str, Any], n: int) -> dict[str, Any]:
+        """Return arguments for n states of each prompt. Embeddings are repeated here, since StableDiffusion3Pipeline does not."""
+        given = {**self.given, **arguments}
+        embeds = {key: x for key, x in given.items() if key.endswith("prompt_embeds") and x is not None}
+        if n == 1 or self.control or "prompt_embeds" not in embeds:
+            return {**arguments, "num_images_per_prompt": n}
+        return {**arguments, **{key: x.repeat_interleave(n, 0) for key, x in embeds.items()}}
 
     @property
     def embeds_alone(self) -> bool:
@@ -255,9 +311,16 @@ class Prompted:
         return found
 
     def _count(self, arguments: Mapping[str, Any]) -> int:
-        """Return how many prompts arguments hold; ValueError for control images of another number, but one for all."""
+        """Return how many prompts arguments hold; ValueError for other numbers of negative ones, and of control images, but one for all."""
         prompts = arguments.get("prompt_embeds", arguments.get("prompt", self.given.get("prompt_embeds")))
         count = 1 if prompts is None or isinstance(prompts, str) else len(prompts)
+        against = arguments.get("negative_prompt", self.given.get("negative_prompt"))
+        refuse(
+            (
+                isinstance(against, list) and len(against) != count,
+                f"negative_prompt={shown(against)} are {len(against or ())}, and the prompts are {count}: pass one text, or one for each",
+            )
+        )
         for one in self.control:
             refuse(
                 (
@@ -271,11 +334,9 @@ class Prompted:
         """Return the arguments of the ControlNets in slot k of n, counted from noise; diffusers would count its one output."""
         if not self.control:
             return {}
-        windows = self.given.get("control_guidance_start", 0.0), self.given.get("control_guidance_end", 1.0)
         many = len(self.control) > 1
-        starts, ends = (list(x) if isinstance(x, list | tuple) else [x] * len(self.control) for x in windows)
         # A window that ends before the one output is over turns a net off.
-        on = [0.5 if k / n < start or (k + 1) / n > end else 1.0 for start, end in zip(starts, ends, strict=True)]
+        on = [0.5 if k / n < start or (k + 1) / n > end else 1.0 for start, end in self._windows]
         image = "control_image" if "control_image" in inspect.signature(self.pipe.__call__).parameters else "image"
         return {
             image: list(self.control) if many else self.control[0],
@@ -297,10 +358,18 @@ class Prompted:
             given.pop("negative_prompt", None)
         elif isinstance(arguments.get("prompt"), list) and isinstance(given.get("negative_prompt"), str):
             given["negative_prompt"] = [given["negative_prompt"]] * len(arguments["prompt"])
+        elif isinstance(arguments.get("prompt"), str) and isinstance(given.get("negative_prompt"), list):
+            (given["negative_prompt"],) = given["negative_prompt"]
         try:
             call(pipe, **{**given, **arguments, **sizes, **own}, latents=self._packed(z), output_type="latent")
         except (RuntimeError, MemoryError, ValueError, TypeError, LookupError, AttributeError) as error:
-            raise in_one_line(error, self.network, z, tuple(arguments)) from error
+            if is_out_of_memory(error):
+                raise
+            name, said = type(pipe).__name__, " ".join((str(error).strip() or type(error).__name__).split())
+            raise ValueError(
+                f"{name} cannot be called with {', '.join({**given, **arguments}) or 'nothing'} at {tuple(z.shape)} ({said[:200]}): "
+                f"pass what its own call takes, and embeddings in {str(z.dtype).removeprefix('torch.')}"
+            ) from error
         return self._unpacked(pipe.scheduler.output, z)
 
     @property

@@ -111,7 +111,7 @@ def psnr(image: torch.Tensor, source: torch.Tensor, mask: Any = None) -> float:
     Raises
     ------
     ValueError
-        For a mask of another size, or one that leaves nothing.
+        For images of another shape, for a mask of another size or number, or one that leaves nothing.
 
     Examples
     --------
@@ -119,6 +119,12 @@ def psnr(image: torch.Tensor, source: torch.Tensor, mask: Any = None) -> float:
     >>> psnr(torch.full((1, 1, 2, 2), 0.1), torch.zeros(1, 1, 2, 2))
     20.0
     """
+    refuse(
+        (
+            image.shape != source.shape,
+            f"image has shape {tuple(image.shape)}, the source {tuple(source.shape)}: pass an edit of that inversion",
+        )
+    )
     kept = torch.ones_like(source)
     if mask is not None:
         white = pixels("mask", mask, 1)
@@ -126,6 +132,10 @@ def psnr(image: torch.Tensor, source: torch.Tensor, mask: Any = None) -> float:
             (
                 white.shape[-2:] != source.shape[-2:],
                 f"mask is {white.shape[-1]}x{white.shape[-2]}, the image {source.shape[-1]}x{source.shape[-2]}: pass one of its size",
+            ),
+            (
+                len(white) not in (1, len(source)),
+                f"mask has {len(white)} images, and the source {len(source)}: pass one for all, or one for each",
             ),
             (
                 bool((white > 0.5).all()),

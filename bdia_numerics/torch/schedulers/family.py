@@ -139,9 +139,14 @@ class FamilyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # whi
 
         They are sigma of flow matching (1 - sigma where it is inverted), else sigma/alpha.
         """
-        if self._now is None or not (self._levelled or self.read.rule in ("points", "intervals")):
+        now, times = self._now, [*self._ends, *list(self._ends.values())[-1:]]
+        if not (now or times) or not (self._levelled or self.read.rule in ("points", "intervals")):
             raise AttributeError(f"{type(self).__name__} has sigmas after set_timesteps, of classes that hold them")
-        levels = [s if self.read.flow else s / a for a, s in self._now.levels]
+        clean = self.final_alpha_cumprod if now is None else None
+        told = (
+            [level(self.alphas_cumprod, t, clean if t < 0 else None)[1:3] for t in times] if now is None else now.levels
+        )
+        levels = [s if self.read.flow else s / a for a, s in told]
         return torch.tensor([1 - s for s in levels] if self.read["invert_sigmas"] else levels, dtype=torch.float32)
 
     def add_noise(self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
@@ -206,7 +211,10 @@ class FamilyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # whi
             raise ValueError(f"num_inference_steps={shown(number)}: pass a number of steps, 1 to {length}")
         self.num_inference_steps = int(number)
         times = self._walked(number)
-        return [t for t in dict.fromkeys(times) if t > end] if self._meet else times
+        found = [t for t in dict.fromkeys(times) if t > end] if self._meet else times
+        ended = f"num_inference_steps={number} tells t = {times[0]:g} only, where the run ends: ask for more, or pass set_alpha_to_one=True"
+        refuse((not found, ended))
+        return found
 
     def _walked(self, number: int | np.integer[Any]) -> list[float]:
         """Return the times of the class's own steps."""

@@ -323,8 +323,9 @@ class PipelineRun:
                 raise ValueError(
                     f"sample has shape {tuple(sample.shape)}, the state {tuple(z.shape)}: pass its latents"
                 )
-            repeated = z.repeat(len(sample) // len(z), *[1] * (z.ndim - 1))
-            registers[name] = repeated.to(sample.device, self.dtype(sample))
+            # In the layout that they have, in which the opposite run evaluated the network: another one rounds otherwise.
+            repeated = z if len(sample) == len(z) else torch.cat([z] * (len(sample) // len(z)))
+            registers[name] = repeated.to(sample.device, self.dtype(sample), copy=True)
         return Stepwise(self.whole, registers, space_of(next(iter(registers.values()))))
 
     def dtype(self, sample: torch.Tensor) -> torch.dtype:
