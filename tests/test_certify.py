@@ -301,11 +301,11 @@ def test_options_of_other_libraries_are_words():
 
 def test_what_a_sampler_prints_is_no_part_of_the_verdicts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    source = "print('imported')\ndef sample(eps, grid, z):\n    print('run')\n    return z\n"
+    source = "import warnings\nprint('imported')\ndef sample(eps, grid, z):\n    print('run')\n    warnings.warn('old')\n    return z\n"
     (tmp_path / "talking.py").write_text(source, encoding="utf-8")
     found = run("talking.py:sample", "--claim", "nfe=0", "--json")
     assert json.loads(found.stdout)["claims"][0]["verdict"] == "measured"
-    assert "imported\nrun\n" in found.stderr
+    assert "imported\nrun\n" in found.stderr and found.stderr.count("bdia: warning: old\n") == 1
     (tmp_path / "solver_of_mine.py").write_text("print('imported')\nfrom bdia_numerics import DDIM\n", encoding="utf-8")
     found = CliRunner().invoke(cli.app, ["roundtrip", "--solver", "solver_of_mine.py:DDIM", "--steps", "4", "--json"])
     assert json.loads(found.stdout)["schema"] == "roundtrip"
