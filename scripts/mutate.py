@@ -132,7 +132,9 @@ def measured(words: list[str], jobs: int) -> dict[str, Any]:
             for name in data.measured_files():
                 inside = Path(name).relative_to(ROOT / "bdia_numerics").as_posix()
                 for line, tests in data.contexts_by_lineno(name).items():
-                    lines.setdefault(inside, {}).setdefault(line, set()).update(*(shared.get(t, {t}) for t in tests if t))
+                    lines.setdefault(inside, {}).setdefault(line, set()).update(
+                        *(shared.get(t, {t}) for t in tests if t)
+                    )
     names = sorted(seconds, key=seconds.__getitem__)
     place = {name: k for k, name in enumerate(names)}
     kept = {
@@ -289,7 +291,9 @@ def against(mutant: Mutant, kept: dict[str, Any], limit: float) -> list[str]:
     """
     at = {int(line): tests for line, tests in kept["lines"].get(mutant.file, {}).items()}
     ranks: dict[int, tuple[int, int]] = {}
-    for level, lines in enumerate((range(mutant.line, mutant.last + 1), range(mutant.around[0], mutant.around[1] + 1), at)):
+    for level, lines in enumerate(
+        (range(mutant.line, mutant.last + 1), range(mutant.around[0], mutant.around[1] + 1), at)
+    ):
         for line in lines:
             for rank, k in enumerate(at.get(line, [])):
                 ranks[k] = min((level, rank), ranks.get(k, (level, rank)))
@@ -340,9 +344,14 @@ class Judge:
                 if status < 0:
                     return "too long", output[-300:]
                 said = re.search(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", output, re.MULTILINE)
-                if said is None:  # no test is named, as where pytest does not find one that it is asked for
-                    if all([self.passes(test, copy) for test in batch]):
+                if said is None:
+                    # A name may hold what the error changed, as a default: that test is not found, and says nothing.
+                    lost = re.findall(r"^ERROR: not found: (.*)$", output, re.MULTILINE)
+                    found = [test for test in batch if not any(name.endswith(test) for name in lost)]
+                    sound = [self.passes(test, copy) for test in found]
+                    if len(found) == len(batch) and all(sound):
                         return "killed", output[-300:]
+                    batch = found
                 else:
                     name = said[1] if said[1] in batch else next((t for t in batch if said[1].startswith(t)), batch[0])
                     if self.passes(name, copy):

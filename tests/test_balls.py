@@ -26,7 +26,8 @@ from bdia_numerics import (  # noqa: E402
     solve,
     spaces,
 )
-from bdia_numerics.spaces.ball import ball  # noqa: E402
+from bdia_numerics.analysis.certified.enclosures import halves  # noqa: E402
+from bdia_numerics.spaces.ball import ball as ball_of  # noqa: E402
 
 arb = flint.arb
 BALLS, DIGITS = spaces.Balls(160), spaces.MPMath(70)
@@ -145,15 +146,20 @@ def test_a_ball_of_states_holds_the_images_of_its_points():
         assert float(mean_value.value.rad()) < 1.2 * true < float(plain.rad())
 
 
+def test_a_box_is_cut_across_its_longest_side():
+    assert list(halves(((0, 1), (0, 4)))) == [((0, 1), (0, 2)), ((0, 1), (2, 4))]
+    assert list(halves(((0, 4), (3, 4)))) == [((0, 2), (3, 4)), ((2, 4), (3, 4))]
+
+
 def test_powers_of_a_ball_hold_those_of_its_points():
-    x = ball(arb(3, "0.1"))
+    x = ball_of(arb(3, "0.1"))
     for n in (-2, -1, 0, 1, 3):
         for point in (Fraction(29, 10), 3, Fraction(31, 10)):
             value = Fraction(point) ** n
             assert (x**n).contains(arb(value.numerator) / value.denominator)
         assert float((x**n).rad()) <= 0.12 * abs(n) * 3.0**n + 1e-12
     with pytest.raises(ValueError, match="may be zero"):
-        ball(arb(0, 1)) ** -1
+        ball_of(arb(0, 1)) ** -1
 
 
 def test_values_with_derivatives_follow_the_rules_of_differentiation():

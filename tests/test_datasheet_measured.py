@@ -139,6 +139,8 @@ def test_the_ratio_of_bdia(gamma, limit):
 def test_ratios_need_levels():
     with pytest.raises(ValueError, match="at least 5"):
         error_over_ddim(DDIM(), law(), GridFamily(), steps=(16, 32))
+    own = error_over_ddim(DDIM(), law(), GridFamily(), steps=(8, 12, 16, 24, 32), states=2)  # as few as are fitted
+    assert own.limit == pytest.approx(1, abs=1e-9) and own.half_width < 1e-9 and own.alignment == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,14 @@ def test_as_many_free_weights_as_are_allowed_are_searched(monkeypatch):
 
 @pytest.mark.parametrize(
     ("roots", "kept"),
-    [([1, -1], True), ([1, 1], False), ([-1, 0.5, -1], False), ([0.5, 0.5, 1], True), ([1, 1.001], False), ([1j, -1j, 1], True)],
+    [
+        ([1, -1], True),
+        ([1, 1], False),
+        ([-1, 0.5, -1], False),
+        ([0.5, 0.5, 1], True),
+        ([1, 1.001], False),
+        ([1j, -1j, 1], True),
+    ],
 )
 def test_the_root_condition_up_to_rounding(roots, kept):
     assert bounded(np.poly(roots)) == kept

@@ -360,6 +360,9 @@ def test_overflow_is_a_status_and_no_wrap():
         assert not there.status.ok
         assert there.status.register in solver.registers
         assert np.all(np.isnan(there.z.to_float()))
+    first = iter([1e30])  # what overflows is not mixed back into the range in the same slot
+    there = solve(EDICT(F(1, 16)), lambda z, t: 0 * z + next(first, 0.0), grid, z)
+    assert not there.status.ok and np.all(np.isnan(there.z.to_float()))
     grown = solve(BDIA(F(1, 2)), lambda z, t: 0 * z, grid, z)
     assert grown.status.ok
     with pytest.raises(ValueError, match="bits=59 reaches"):

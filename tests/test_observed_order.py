@@ -71,11 +71,20 @@ def test_a_band_on_random_grids_is_its_three_parts(correction, size):
     (plain, _), (corrected, c) = fitted(errors), fitted(errors, terms=1)
     seen = size < 0.1
     assert (abs(plain - corrected) > 2 * deviation(1)) == seen
-    order, own, rest = (corrected, deviation(1), abs(c) / STEPS[-1]) if seen else (plain, deviation(0), abs(plain - corrected))
+    order, own, rest = (
+        (corrected, deviation(1), abs(c) / STEPS[-1]) if seen else (plain, deviation(0), abs(plain - corrected))
+    )
     fit = fit_random(STEPS, errors)
     changed = abs(order - fitted(errors, slice(-1))[0])
     assert fit.first == 0 and fit.order == pytest.approx(order, rel=1e-6)
     assert fit.half_width == pytest.approx(2 * own + rest + 2 * changed, rel=1e-4)
+
+
+def test_three_levels_on_random_grids_are_fitted_without_a_correction():
+    n = np.array([16, 32, 64])
+    errors = n**-1.5 * np.exp(8 / n) * (1 + 1e-6 * np.random.default_rng(4).standard_normal((6, 3)))
+    plain = -np.polyfit(np.log(n), np.log(np.sqrt(np.mean(errors**2, axis=0))), 1)[0]
+    assert fit_random(n, errors).order == pytest.approx(plain, rel=1e-9) != pytest.approx(1.5, abs=0.05)
 
 
 @pytest.mark.parametrize("noise", [0.003, 0.03])
@@ -156,6 +165,13 @@ def test_what_the_rule_was_before_is_not_a_choice_among_windows():
     spoiled = errors * np.where(FINER < 96, 1 + 0.5 * np.sin(FINER), 1)
     assert fit_order(FINER, spoiled).order == pytest.approx(fit_order(FINER, errors).order, abs=1e-12)
     assert fit_order(FINER, spoiled).first == fit_order(FINER, errors).first
+
+
+def test_no_slope_is_told_beside_a_level_without_an_error_or_without_an_end():
+    errors = (0.0, 1 / 12, 1 / 16, math.inf, 1 / 32)
+    levels = tuple(OrderLevel(n, e, 0.0, True, "") for n, e in zip(FIRST, errors, strict=False))
+    slopes = ObservedOrder("s", "smooth", "own", 1.0, 0.9, 1.1, True, levels, 0, "float64", "").local_slopes
+    assert slopes == pytest.approx((math.nan, 1, math.nan, math.nan), nan_ok=True)
 
 
 def test_bands_that_hold_neighbouring_orders_are_undecided():

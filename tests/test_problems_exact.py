@@ -42,7 +42,9 @@ def test_a_root_is_found_where_the_slope_vanishes_on_the_way(start):
     def gap(x):
         return x**3 - 1, 0 if x < 0.75 else 3 * x * x
 
-    assert increasing_root(gap, mpmath.mpf(start), mpmath.mpf(1) / 4, mpmath.mpf(10) ** -12) == pytest.approx(1, abs=1e-12)
+    assert increasing_root(gap, mpmath.mpf(start), mpmath.mpf(1) / 4, mpmath.mpf(10) ** -12) == pytest.approx(
+        1, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("z", [0.0, 1e-9, 0.3, 1.0, 3.0, 20.0, 39.0])
@@ -61,6 +63,7 @@ def test_uniform_digits(times):
 
 def test_uniform_flow_from_and_to_the_data():
     law = Uniform([-1.0, 0.0], [1.0, 4.0])
+    assert law.sample(0, 1).shape == (0, 2)
     x = np.array([[-0.999, 1.0], [0.0, 3.5], [0.25, 2.0]])
     z = law.flow(x, 0.0, 0.5, FLOW)
     np.testing.assert_allclose(law.flow(z, 0.5, 0.0, FLOW), x, rtol=0, atol=8 * EPS)
@@ -69,7 +72,9 @@ def test_uniform_flow_from_and_to_the_data():
     # In mpmath, too: at the centre, and at the distance 1 from it.
     with mpmath.workdps(30):
         exact = law.flow(np.array([[0, 3]], dtype=object) * mpmath.mpf(1), 0, Fraction(1, 2), FLOW)[0]
-    assert exact[0] == 0 and float(exact[1]) == pytest.approx(law.flow(np.array([[0.0, 3.0]]), 0.0, 0.5, FLOW)[0, 1], rel=1e-13, abs=0)
+    assert exact[0] == 0 and float(exact[1]) == pytest.approx(
+        law.flow(np.array([[0.0, 3.0]]), 0.0, 0.5, FLOW)[0, 1], rel=1e-13, abs=0
+    )
     # At alpha = 0 the law is unit noise, so x is the centre plus a length times Phi - 1/2.
     noise = np.array([[0.5, -1.25]])
     expected = np.array([0.0, 2.0]) + np.array([2.0, 4.0]) * (stats.norm.cdf(noise) - 0.5)
@@ -93,6 +98,22 @@ def test_radial_digits():
 def test_radial_tails():
     """Kills: incomplete gamma functions that underflow."""
     checks.check_radial_tails()
+
+
+@pytest.mark.parametrize(
+    ("z", "covs"), [([8, 6], [Fraction(1, 100), Fraction(1, 50)]), ([Fraction(1, 10**20), 0], [30, 40])]
+)
+def test_far_out_and_near_the_centre_more_digits_change_none(z, covs):
+    """The tail that is small there is the one that is taken."""
+    law = GaussianMixture([0.5, 0.5], np.zeros((2, 2)), covs)
+    found = []
+    for digits in (30, 60):
+        with mpmath.workdps(digits):
+            state = np.array([[mpmath.mpf(x.numerator) / x.denominator for x in map(Fraction, z)]], dtype=object)
+            found.append(law.flow(state, Fraction(1, 1024), Fraction(1, 2), FLOW)[0])
+    assert max(abs(found[0] - found[1])) < 1e-26 * max(abs(found[1]))
+    floats = law.flow(np.array([z], dtype=float), 2.0**-10, 0.5, FLOW)[0]
+    np.testing.assert_allclose(floats, found[1].astype(float), rtol=1e-11)
 
 
 def test_line_digits():

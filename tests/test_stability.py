@@ -245,6 +245,18 @@ def test_roots_that_stay_on_the_circle_must_be_apart(parasitic, holds):
         assert given is None or given.stable == holds(x), x
 
 
+def test_two_pairs_of_roots_that_stay_on_the_circle():
+    """2 zeta^4 + g_1 zeta^3 + g_2 zeta^2 + g_1 zeta + 2 for both coefficients, against its roots."""
+    quartic = (1, g1 / 2, g2 / 2, g1 / 2, 1)
+    found = analysis.zero_stability(multistep((zeta - 1) * sum(c * zeta**k for k, c in enumerate(quartic))))
+    for x in (-6.6, -2.2, 0.6, 3.4):
+        for y in (-6.2, -1.4, 0.2, 3.8, 4.6, 10.6):
+            roots = np.roots([2, x, y, x, 2])
+            inside = bool(np.all(abs(abs(roots) - 1) < 1e-9))
+            at = {g1: sympy.Rational(str(x)), g2: sympy.Rational(str(y))}
+            assert bool(found.condition.subs(at)) == inside, (x, y)
+
+
 def test_two_pairs_on_the_circle_in_two_parameters():
     found = analysis.zero_stability(multistep((zeta - 1) * (zeta**2 - g1 * zeta + 1) * (zeta**2 - g2 * zeta + 1)))
     half = sympy.Rational(1, 2)
