@@ -306,8 +306,8 @@ def test_what_a_sampler_prints_is_no_part_of_the_verdicts(tmp_path, monkeypatch)
     found = run("talking.py:sample", "--claim", "nfe=0", "--json")
     assert json.loads(found.stdout)["claims"][0]["verdict"] == "measured"
     assert "imported\nrun\n" in found.stderr and found.stderr.count("bdia: warning: old\n") == 1
-    own = "print('imported')\nimport bdia_numerics as bd\nclass Own(bd.DDIM):\n    def step(self, s):\n        print('step')\n        super().step(s)\n"
-    (tmp_path / "solver_of_mine.py").write_text(own, encoding="utf-8")
+    own = "import bdia_numerics as bd\nclass Own(bd.DDIM):\n    def step(self, s):\n        print('step')\n        super().step(s)\n"
+    (tmp_path / "solver_of_mine.py").write_text(f"print('imported')\n{own}", encoding="utf-8")
     found = CliRunner().invoke(cli.app, ["roundtrip", "--solver", "solver_of_mine.py:Own", "--steps", "4", "--json"])
     assert json.loads(found.stdout)["schema"] == "roundtrip"
     assert "imported\n" in found.stderr and "step\n" in found.stderr
