@@ -301,14 +301,16 @@ def test_options_of_other_libraries_are_words():
 
 def test_what_a_sampler_prints_is_no_part_of_the_verdicts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    source = "print('imported')\ndef sample(eps, grid, z):\n    print('run')\n    return z\n"
+    source = "import warnings\nprint('imported')\ndef sample(eps, grid, z):\n    print('run')\n    warnings.warn('old')\n    return z\n"
     (tmp_path / "talking.py").write_text(source, encoding="utf-8")
     found = run("talking.py:sample", "--claim", "nfe=0", "--json")
     assert json.loads(found.stdout)["claims"][0]["verdict"] == "measured"
-    assert "imported\nrun\n" in found.stderr
-    (tmp_path / "solver_of_mine.py").write_text("print('imported')\nfrom bdia_numerics import DDIM\n", encoding="utf-8")
-    found = CliRunner().invoke(cli.app, ["roundtrip", "--solver", "solver_of_mine.py:DDIM", "--steps", "4", "--json"])
+    assert "imported\nrun\n" in found.stderr and found.stderr.count("bdia: warning: old\n") == 1
+    own = "import bdia_numerics as bd\nclass Own(bd.DDIM):\n    def step(self, s):\n        print('step')\n        super().step(s)\n"
+    (tmp_path / "solver_of_mine.py").write_text(f"print('imported')\n{own}", encoding="utf-8")
+    found = CliRunner().invoke(cli.app, ["roundtrip", "--solver", "solver_of_mine.py:Own", "--steps", "4", "--json"])
     assert json.loads(found.stdout)["schema"] == "roundtrip"
+    assert "imported\n" in found.stderr and "step\n" in found.stderr
 
 
 def test_a_program_that_ends_itself_has_not_passed(tmp_path, monkeypatch):

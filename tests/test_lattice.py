@@ -77,8 +77,7 @@ def there_and_back(solver: Any, grid: Any, z: Lattice, f: Any = model) -> tuple[
     return there, invert(solver, f, grid, there.state)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("n", [2, 10, 200])
+@pytest.mark.parametrize(("n", "dtype"), [(2, np.float64), (10, np.float32), (200, np.float64)])
 @pytest.mark.parametrize("name", CASES)
 def test_every_bit_returns(name, n, dtype):
     solver, bits = CASES[name]

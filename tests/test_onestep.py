@@ -65,7 +65,7 @@ def errors(solver, make, counts, model=MODEL):
     return [np.sqrt(np.mean((solve(solver, model, make(n), Z).z - truth()) ** 2)) for n in counts]
 
 
-def assert_order(solver, order, make, counts=(64, 128)):
+def assert_order(solver, order, make, counts=(32, 64)):
     """Both sides: halving the steps divides the error by 2^order, within a third of an order, so order + 1 fails."""
     coarse, fine = errors(solver, make, counts)
     # The error of the exact flow, about 1e-13, and rounding stay far below.

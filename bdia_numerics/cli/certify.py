@@ -18,10 +18,10 @@ import typer
 from bdia_numerics import configs, names, solvers
 from bdia_numerics.cli.options import (
     AsJson,
-    as_text,
     counting,
     known_solvers,
     parts,
+    put_json,
     require_torch,
     show_table,
     visible,
@@ -90,7 +90,7 @@ def certify(
     if junit is not None:
         write(junit, as_junit(subject, found))
     if as_json:
-        typer.echo(as_text({"subject": subject, "invert": invert, "claims": [asdict(line) for line in found]}))
+        put_json({"subject": subject, "invert": invert, "claims": [asdict(line) for line in found]})
     else:
         heads = ("claim", "grids", "verdict", "measured")
         rows = ((d.claim, d.family, (d.verdict, COLOURS[d.verdict]), d.numbers) for d in found)

@@ -12,9 +12,9 @@ from bdia_numerics.cli.options import (
     Distribution,
     Figure,
     ScheduleName,
-    as_text,
     counting,
     figure_path,
+    put_json,
     save_figure,
     show_table,
     visible,
@@ -104,7 +104,7 @@ def design(
     if figure is not None:
         save_figure(figure, drawn.figure(found))
     if as_json:
-        typer.echo(as_text({"template": template, "schedule": schedule, **found.as_dict()}))
+        put_json({"template": template, "schedule": schedule, **found.as_dict()})
         return
     _print(found)
 

@@ -163,10 +163,16 @@ def _said(line: str, status: int = 2) -> int:
 
 @contextmanager
 def warnings_in_one_line() -> Iterator[None]:
-    """Say each warning in one line."""
+    """Say each warning in one line, and once."""
+    said = set[str]()
+
+    def show(message: Any, *_: Any, **__: Any) -> None:
+        line = f"bdia: warning: {' '.join(str(message).split())}"
+        if line not in said:
+            typer.echo(line, err=True)
+        said.add(line)
+
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *_: typer.echo(
-            f"bdia: warning: {' '.join(str(message).split())}", err=True
-        )
+        warnings.showwarning = show
         yield

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bdia_numerics import names
-from bdia_numerics.cli.options import AsJson, OneSolver, as_text, show_table
+from bdia_numerics.cli.options import AsJson, OneSolver, put_json, show_table
 from bdia_numerics.texts import reals
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "default"}
@@ -81,9 +81,7 @@ def lint(
     )
     count = asked["n"] or len(asked["timesteps"] or asked["sigmas"])
     if as_json:
-        typer.echo(
-            as_text({"scheduler": chosen.name, "steps": count, "walk": taken, "findings": [asdict(f) for f in found]})
-        )
+        put_json({"scheduler": chosen.name, "steps": count, "walk": taken, "findings": [asdict(f) for f in found]})
     else:
         if taken is not None:
             _print_walk(taken)

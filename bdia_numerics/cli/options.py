@@ -7,7 +7,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from itertools import groupby
 from pathlib import Path
@@ -125,7 +125,11 @@ class Command(TyperCommand):
         _RUNNING.set(ctx.command_path.partition(" ")[2])
         long = (option for param in ctx.command.params for option in param.opts if option.startswith("--"))
         _OPTIONS.set({option[2:].replace("-", "_"): option for option in long})
-        return super().invoke(ctx)
+        if not ctx.params.get("as_json"):
+            return super().invoke(ctx)
+        _RESULTS.set(sys.stdout)
+        with redirect_stdout(sys.stderr):  # what a user's code prints is no part of the JSON
+            return super().invoke(ctx)
 
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
@@ -267,6 +271,8 @@ def counting(what: str, total: int | None) -> Iterator[Callable[..., None]]:
 
 _RUNNING = ContextVar("_RUNNING", default="")
 """The words of the command that runs."""
+_RESULTS: ContextVar[Any] = ContextVar("_RESULTS", default=None)
+"""Where its JSON goes."""
 _OPTIONS: ContextVar[Mapping[str, str] | None] = ContextVar("_OPTIONS", default=None)
 """Its options, by the name that a Python argument would have."""
 _WITHIN = r"\((?:[^()]|\([^()]*\))*\)"
@@ -291,17 +297,20 @@ def in_options(said: str) -> str:
     return text
 
 
-def as_text(data: dict[str, Any], variant: str = "") -> str:
-    """Return what the running command found as JSON, with its schema and version; numbers that JSON lacks are null."""
+def put_json(data: dict[str, Any], variant: str = "") -> None:
+    """Print what the running command found as JSON, with its schema and version; numbers that JSON lacks are null."""
     data = schemas.marked(f"{_RUNNING.get()} {variant}".strip(), data)
-    return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
+    typer.echo(json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False), file=_RESULTS.get())
 
 
 def say(
     found: dict[str, Any], lines: Callable[[dict[str, Any]], Iterable[str]], as_json: bool, variant: str = ""
 ) -> None:
     """Print what was found, as JSON or in lines."""
-    typer.echo(as_text(found, variant) if as_json else "\n".join(lines(found)))
+    if as_json:
+        put_json(found, variant)
+    else:
+        typer.echo("\n".join(lines(found)))
 
 
 def _finite(x: Any) -> Any:

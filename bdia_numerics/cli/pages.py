@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, as_text, counting, show_table
+from bdia_numerics.cli.options import AsJson, counting, put_json, show_table
 from bdia_numerics.runs.files import check, write
 from bdia_numerics.spaces.later import Later
 from bdia_numerics.texts import one_of
@@ -60,7 +60,7 @@ def figures(
     with counting("figures", len(names)) as advance:
         manifest, missing = gallery.draw(names, folder, out, formats=kinds, advance=advance)
     if as_json:
-        typer.echo(as_text(manifest | {"missing": missing}))
+        put_json(manifest | {"missing": missing})
     else:
         _print_figures(names, manifest, out, folder)
     for name, reason in missing.items():
@@ -95,7 +95,7 @@ def _recomputed(names: list[str], known: Any, folder: Path) -> Path:
 def _list_figures(names: list[str], known: Any, gallery: Any, as_json: bool) -> None:
     if as_json:
         data = {name: {"caption": known[name].caption, "data": list(known[name].data)} for name in names}
-        typer.echo(as_text({"figures": data}, "--list"))
+        put_json({"figures": data}, "--list")
         return
     rows = []
     for name in names:
@@ -137,7 +137,7 @@ def explore(
         webbrowser.open(f"{place.absolute().as_uri()}#{preset or ''}")
     presets = {name: says for name, (says, _) in explorer.PRESETS.items()}
     if as_json:
-        typer.echo(as_text({"page": str(place), "bytes": len(page.encode()), "presets": presets}))
+        put_json({"page": str(place), "bytes": len(page.encode()), "presets": presets})
         return
     typer.echo(f"{place}{f'#{preset}' if preset else ''}")
     show_table(("preset", "shows"), presets.items(), whole=("preset",))
@@ -183,7 +183,7 @@ def pages(
             list(chosen), root=documents.checkout(), out=out, recompute=recompute, advance=advance, documents=known
         )
     if as_json:
-        typer.echo(as_text({"pages": found, "left": left}))
+        put_json({"pages": found, "left": left})
         return
     rows = ((name, path, what) for name, files in found.items() for path, what in files.items())
     show_table(("page", "file", ""), rows, whole=("page",))
@@ -197,7 +197,7 @@ def _list_pages(chosen: dict[str, Document], as_json: bool) -> None:
         for name, d in chosen.items()
     }
     if as_json:
-        typer.echo(as_text({"pages": listed}, "--list"))
+        put_json({"pages": listed}, "--list")
         return
     runs = {name: f"{d.minutes:g}{', saved' if d.saved else ''}" if d.minutes else "" for name, d in chosen.items()}
     rows = ((name, d.files, d.source, runs[name]) for name, d in chosen.items())

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, TrustPickle, as_text, counting, require_torch, save_figure
+from bdia_numerics.cli.options import AsJson, TrustPickle, counting, put_json, require_torch, save_figure
 from bdia_numerics.cli.studies import show_rows
 from bdia_numerics.cli.sweep import pool_of
 from bdia_numerics.texts import refuse, wholes
@@ -131,7 +131,7 @@ def reproduce(
         raise KeyboardInterrupt("stopped; the same command goes on from here") from None
     rows, path = study.rows(found), dataset_path(folder, study.REPRODUCTION)
     if as_json:
-        typer.echo(as_text({**said(study.REPRODUCTION, found), "dataset": str(path)}))
+        put_json({**said(study.REPRODUCTION, found), "dataset": str(path)})
     else:
         show_rows(study.REPRODUCTION, found)
         if departs := rows[0]["departs"]:

@@ -17,10 +17,10 @@ from bdia_numerics import grids, names, program, schedules, solvers
 from bdia_numerics.cli.options import (
     AsJson,
     Html,
-    as_text,
     console,
     counting,
     known_solvers,
+    put_json,
     show_table,
 )
 from bdia_numerics.runs.files import check, fingerprint, write
@@ -71,7 +71,7 @@ def list_solvers(
             one_of("name", name, [s["name"] for s in found])
         found = [lowered[name.lower()]]
     if as_json:
-        typer.echo(as_text({"solvers": found}))
+        put_json({"solvers": found})
         return
     if name is not None:
         show_table(
@@ -199,7 +199,7 @@ def show_datasheet(
     if html is not None:
         write(html, page.render(found, chosen))
     if as_json:
-        typer.echo(as_text(found.as_dict()))
+        put_json(found.as_dict())
         return
     _print(found)
 

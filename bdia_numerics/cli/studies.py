@@ -24,10 +24,10 @@ from bdia_numerics.cli.options import (
     ScheduleName,
     Solvers,
     Variable,
-    as_text,
     counting,
     figure_path,
     parts,
+    put_json,
     require_torch,
     save_figure,
     show_table,
@@ -57,7 +57,7 @@ def show(study: Study, config: Any, figure: Path | None, as_json: bool) -> None:
         save_figure(figure, plots.figure_of(study, found))
         typer.echo(f"figure: {figure}", err=True)
     if as_json:
-        typer.echo(as_text(records.data(study, found)))
+        put_json(records.data(study, found))
     else:
         show_rows(study, found)
 

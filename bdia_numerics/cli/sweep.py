@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, Figure, as_text, counting, figure_path, save_figure, show_table
+from bdia_numerics.cli.options import AsJson, Figure, counting, figure_path, put_json, save_figure, show_table
 from bdia_numerics.cli.studies import ROWS, show_rows
 from bdia_numerics.spaces.later import Later
 
@@ -136,7 +136,7 @@ def _go(study: Study, settings: Any, folder: Path, pool: Pool, retry: bool, figu
             "data_hash": studies.data_hash(dataset),
             "failed": len(failures),
         }
-        typer.echo(as_text({**head, "cells": [asdict(t) for t in done]}))
+        put_json({**head, "cells": [asdict(t) for t in done]})
         return int(bool(failures))
     show_rows(study, dataset, ROWS)
     seconds = sorted(t.seconds for t in done if t.seconds == t.seconds) or [0.0]
@@ -159,7 +159,7 @@ def _show_failures(failures: Sequence[tuple[Mapping[str, Any], str]]) -> None:
 
 def _show_tasks(done: list[Task], as_json: bool) -> int:
     if as_json:
-        typer.echo(as_text({"cells": [asdict(t) for t in done]}, "--tasks"))
+        put_json({"cells": [asdict(t) for t in done]}, "--tasks")
     else:
         first = sorted(done, key=lambda t: (not t.failure, -t.seconds))[:ROWS]
         rows = ((_words(t.cell), f"{t.seconds:.3g}", t.attempts, t.worker, t.failure) for t in first)
@@ -184,7 +184,7 @@ def _show_plan(study: Study, settings: Any, folder: Path, workers: int | None, a
         "workers": count,
     }
     if as_json:
-        typer.echo(as_text({**found, "seconds": each * len(missing) / count}, "--dry-run"))
+        put_json({**found, "seconds": each * len(missing) / count}, "--dry-run")
         return 0
     typer.echo(f"study {study.name}: {len(missing)} cells to run, {len(kept)} finished in {folder}")
     typer.echo(

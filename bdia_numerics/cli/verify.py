@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, Html, as_text, counting, show_table
+from bdia_numerics.cli.options import AsJson, Html, counting, put_json, show_table
 from bdia_numerics.cli.studies import show_rows
 from bdia_numerics.runs.files import check, write
 
@@ -86,7 +86,7 @@ def verify(
     decided = _decide(ids or None, told, full=full, show=("results", *(("runs", "choices") if path else ())))
     shown = {name: data for d in decided for name, data in d.shown.items()}
     if as_json:
-        typer.echo(as_text(_ledger(decided, shown.get("results"))))
+        put_json(_ledger(decided, shown.get("results")))
     elif ids or whole:
         _print_ledger(decided, shown.get("results"))
     else:
@@ -128,7 +128,7 @@ def _mutants(only: Sequence[str] | None, *, as_json: bool) -> int:
             {"claims": list(r.ids), "mutant": r.mutant, "killed": r.killed, "skipped": r.skipped, "how": r.how}
             for r in found
         ]
-        typer.echo(as_text({"mutants": listed}, "--mutants"))
+        put_json({"mutants": listed}, "--mutants")
     else:
         said = ("yes" if r.killed else "skipped" if r.skipped else ("NO", "bold red") for r in found)
         rows = ((", ".join(r.ids), r.mutant, killed, r.how) for r, killed in zip(found, said, strict=True))

@@ -13,6 +13,7 @@ import os
 import pickle
 import signal
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -434,7 +435,8 @@ _NO_START = "the worker processes do not start: in a script, call run under if _
 
 
 def _enter() -> None:
-    """Leave Ctrl-C to the driver, and end when it does."""
+    """Leave Ctrl-C and standard output to the driver, and end when it does."""
+    sys.stdout = sys.stderr
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ[WORKERS] = "1"
     threading.Thread(target=_follow, daemon=True).start()

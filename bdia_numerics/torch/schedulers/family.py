@@ -139,11 +139,14 @@ class FamilyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # whi
 
         They are sigma of flow matching (1 - sigma where it is inverted), else sigma/alpha.
         """
-        grid: Any = self.grid  # of the class that makes runs
-        if grid is None or not (self._levelled or self.read.rule in ("points", "intervals")):
+        now, times = self._now, [*self._ends, *list(self._ends.values())[-1:]]
+        if not (now or times) or not (self._levelled or self.read.rule in ("points", "intervals")):
             raise AttributeError(f"{type(self).__name__} has sigmas after set_timesteps, of classes that hold them")
-        told = zip(grid.alpha[::-1], grid.sigma[::-1], strict=True) if self._now is None else self._now.levels
-        levels = [float(s if self.read.flow else s / a) for a, s in told]
+        clean = self.final_alpha_cumprod if now is None else None
+        told = (
+            [level(self.alphas_cumprod, t, clean if t < 0 else None)[1:3] for t in times] if now is None else now.levels
+        )
+        levels = [s if self.read.flow else s / a for a, s in told]
         return torch.tensor([1 - s for s in levels] if self.read["invert_sigmas"] else levels, dtype=torch.float32)
 
     def add_noise(self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
