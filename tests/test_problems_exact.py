@@ -85,8 +85,8 @@ def test_states_that_lie_a_hundred_deviations_from_each_side():
     """Both tails underflow there, so that only their logarithms tell where the state is moved."""
     law, z = GaussianMixture([0.4, 0.6], [[-1.0], [1.0]], [1e-4, 1e-4]), np.array([[-0.2], [0.0], [0.3]])
     with mpmath.workdps(30):
-        exact = law.flow(z.astype(object) * mpmath.mpf(1), Fraction(1, 1024), Fraction(1, 2), FLOW)
-    np.testing.assert_allclose(law.flow(z, 2.0**-10, 0.5, FLOW), exact.astype(float), rtol=1e-9)
+        exact = law.flow(z.astype(object) * mpmath.mpf(1), Fraction(1, 1024), Fraction(1, 512), FLOW)
+    np.testing.assert_allclose(law.flow(z, 2.0**-10, 2.0**-9, FLOW), exact.astype(float), rtol=1e-9)
 
 
 def test_radial_digits():
