@@ -16,7 +16,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from dataclasses import MISSING
 from functools import partial
 from importlib.machinery import PathFinder
@@ -457,8 +457,7 @@ def _module(name: str, place: str) -> Any:
             sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     try:
-        with redirect_stdout(sys.stderr):  # what it prints is no result of a command
-            return importlib.import_module(dotted)
+        return importlib.import_module(dotted)
     except Exception as error:  # noqa: BLE001 - a user's file can raise whatever it likes
         absent = isinstance(error, ModuleNotFoundError) and error.name == top
         raise ValueError(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import sys
-from contextlib import redirect_stdout
 from dataclasses import asdict
 from fractions import Fraction
 from functools import partial
@@ -82,11 +80,10 @@ def certify(
     wanted = tuple(claim for text in parts(claims, ()) for claim in re.split(r",\s*(?=(?:nfe|same)\s*=)", text))
     if not wanted:
         raise ValueError("--claim is missing: write one, such as --claim order=2,invertible,nfe=1")
-    with redirect_stdout(sys.stderr):  # what a sampler prints is no part of the verdicts
-        chosen, inverse = subject_of("SUBJECT", subject), invert and subject_of("--invert", invert, inverse=True)
-        options: dict[str, Any] = {"problem": names.distribution(distribution)} if distribution else {}
-        with counting("certifying", None):
-            found = testing.certify(chosen, wanted, parts(families, ("smooth",)), invert=inverse, mu=mu, **options)
+    chosen, inverse = subject_of("SUBJECT", subject), invert and subject_of("--invert", invert, inverse=True)
+    options: dict[str, Any] = {"problem": names.distribution(distribution)} if distribution else {}
+    with counting("certifying", None):
+        found = testing.certify(chosen, wanted, parts(families, ("smooth",)), invert=inverse, mu=mu, **options)
     if junit is not None:
         write(junit, as_junit(subject, found))
     if as_json:
