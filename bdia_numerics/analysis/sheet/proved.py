@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bdia_numerics.analysis.expansion.order import PatternOrder, SymbolicOrder, order_on_pattern, symbolic_order
+from bdia_numerics.analysis.expansion.order import SymbolicOrder, symbolic_order
+from bdia_numerics.analysis.expansion.pattern import PatternOrder, order_on_pattern
 from bdia_numerics.analysis.expansion.step import symbols_of
 from bdia_numerics.analysis.measurement.errors import ErrorRatio
 from bdia_numerics.analysis.measurement.ladder import WIDEST
