@@ -328,6 +328,12 @@ def test_from_functions(derivatives):
     np.testing.assert_allclose(schedule.sigma_dot(times), math.pi / 2 * np.cos(math.pi * times / 2), rtol=1e-10)
 
 
+def test_functions_of_balls_alone_are_not_compared_on_floats():
+    schedule = schedules.from_functions(lambda t: (-t).exp(), lambda t: 1 - (-t).exp(), alpha_dot=lambda t: -(-t).exp())
+    with pytest.raises(AttributeError):  # a float has no method exp
+        schedule.alpha_function(0.5)
+
+
 def test_from_functions_inverts_on_the_whole_domain():
     schedule = schedules.from_functions(lambda t: 1 - t, lambda t: t)
     for s in (0.0, 1e-300, 1e-9, 0.3, 1.0, 1e6, 1e15):
