@@ -298,6 +298,9 @@ def test_a_state_of_balls_is_saved_with_every_bit(tmp_path):
         for old, new in zip(balls, read.registers[name], strict=True):
             assert old.mid().man_exp() == new.mid().man_exp() and old.rad().man_exp() == new.rad().man_exp()
     assert invert(BDIA(), LAW.model(schedule), grid, read).z[0].contains(BALLS.number(Fraction(1, 3)))
+    # A radius of one bit, where those of a run have thirty.
+    type(left)("BDIA", "", {"z": np.array([[arb(1, (1, -2))]], dtype=object)}, {"z": 0}).save(tmp_path / "short.npz")
+    assert type(left).load(tmp_path / "short.npz").registers["z"][0, 0].rad() == 0.25
 
 
 def test_what_the_radii_leave_open_is_an_error():
@@ -397,6 +400,8 @@ def test_a_comparison_is_proved_refuted_or_left_open():
     assert swapped.verdict == "refuted" and swapped.witness.error_a > swapped.witness.error_b
     same = analysis.certify_better(DDIM(), DDIM(), TWO, GRID, (0.5, 1), budget=9)
     assert (same.verdict in ("undecided", "refuted") and "undecided" in str(same)) or same.witness is not None
+    neither = analysis.certify_better(BDIA(1), DDIM(), problems.Gaussian([0], 1), GRID, (-1, 1), budget=2)
+    assert neither.verdict == "refuted" and neither.witness.error_a == neither.witness.error_b == 0  # at the mean
     half = analysis.certify_better(BDIA(1), DDIM(), TWO, GRID, (0.5, 0.6), factor=Fraction(1, 2))
     assert half.verdict == "proved" and half.ratio < 0.5
     poor = analysis.certify_better(BDIA(1), DDIM(), TWO, GRID, (0.5, 1), form="natural", budget=7)

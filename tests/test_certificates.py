@@ -115,6 +115,7 @@ def test_a_reference_instead_of_the_false_certificate():
         (GaussianMixture([0.5, 0.5], [[0.3, 1.0], [0.1 + 0.2, 2.0]], [[0.5, 0.1]] * 2), "CDF transport"),
         (GaussianMixture([0.5, 0.5], np.zeros((2, 64)), [turned(np.linspace(1, 2, 64), TURN)] * 2), "closed form"),
         (GaussianMixture([0.5, 0.5], [[0.0, 0.0]] * 2, [[0.1 + 0.2, 1e-20], [0.3, 1e-20]]), "closed form"),
+        (GuidedGaussians(Gaussian([0.1 + 0.2, 0], [1, 0]), Gaussian([0.3, 0], [2, 0]), 2), "closed form"),
         (
             GuidedGaussians(
                 Gaussian(np.zeros(64), turned(np.linspace(1, 2, 64), TURN)),

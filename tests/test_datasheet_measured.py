@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from browser_checks import unset
 from typer.testing import CliRunner
@@ -27,6 +28,7 @@ from bdia_numerics.analysis.sheet.datasheet import law, measure
 from bdia_numerics.analysis.sheet.proved import claimed, compared_order, compared_ratio
 from bdia_numerics.cli import app
 from bdia_numerics.pages.datasheet import render
+from bdia_numerics.problems import Gaussian
 
 MINE = '''
 class Mine:
@@ -141,6 +143,10 @@ def test_ratios_need_levels():
         error_over_ddim(DDIM(), law(), GridFamily(), steps=(16, 32))
     own = error_over_ddim(DDIM(), law(), GridFamily(), steps=(8, 12, 16, 24, 32), states=2)  # as few as are fitted
     assert own.limit == pytest.approx(1, abs=1e-9) and own.half_width < 1e-9 and own.alignment == pytest.approx(1)
+    # The line through the finest three differs most from the parabola through all, and twice that is the half width.
+    ratio = error_over_ddim(BDIA(0.5), Gaussian([0.5], 0.25), GridFamily(), steps=own.steps, states=2)
+    (_, line), *_ = np.linalg.lstsq(np.array([[1 / n, 1] for n in ratio.steps[2:]]), np.array(ratio.ratios[2:]))
+    assert ratio.half_width == pytest.approx(2 * abs(line - ratio.limit), rel=1e-9)
 
 
 @pytest.mark.parametrize(

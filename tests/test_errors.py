@@ -113,8 +113,9 @@ def test_budget_sums_to_the_global_error_to_first_order(name, start):
 
 def test_budget_couples_the_elements_of_a_state():
     found = error_budget(DDIM(), PLANE, GridFamily()(40), states=4)
-    # eps of a Gaussian is linear: DDIM's error is propagated without remainder, but for the differences' rounding.
-    assert found.defect < 1e-7
+    # eps of a Gaussian is linear: DDIM's error is propagated without remainder, but for the differences' rounding, a few units
+    # of eps over their step, which is its third root.
+    assert found.defect < 1e-9
 
 
 def test_budget_finds_the_slot_that_was_spoilt():

@@ -204,7 +204,7 @@ def test_a_contraction_and_its_inverse(p, q):
     rng = np.random.default_rng(2)
     start = rng.integers(-(2**42), 2**42, 1000)
     array, buffer = start.copy(), Remainder()
-    increments = [rng.standard_normal(1000) for _ in range(3)]
+    increments = [rng.standard_normal(1000) for _ in range(12)]  # up to 192 bits, of which the head holds 44
     for e in increments:
         before = array.copy()
         head = buffer.opened(abs(p), q, (1000,))
@@ -387,6 +387,14 @@ def test_the_inverse_detects_overflow_too():
         found = kernel.assign(z.integers, out, own, [], [], head.copy(), bound=bound, undo=True)
         exact = 3 * 2**57 * own[1] // own[0]
         assert (found == kernel.FAILED) == (exact >= 2**60)
+
+
+def test_what_an_increment_brings_back_into_the_range_is_no_overflow():
+    """2 x is 2^61 - 2^17, one multiple of p below what the kernel cannot hold, and the increment is negative."""
+    old, out, head = np.array([2**60 - 2**16]), np.empty(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+    increment = [np.array([2.0**8 - 2.0**60])]
+    found = kernel.assign(old, out, (2**16, 2**15), [1.0], increment, head, bound=int(old[0]), undo=False)
+    assert out[0] == 2 * (2**60 - 2**16) + 2**8 - 2**60 <= found < kernel.LIMIT
 
 
 def test_coefficients_that_lose_bits_are_refused():

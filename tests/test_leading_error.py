@@ -125,16 +125,16 @@ def test_spacings():
     import mpmath
 
     def where(u):
-        low, high = (VP.log_snr(mpmath.mpf(t)) for t in (0.125, 0.875))
+        low, high = (VP.log_snr(mpmath.mpf(t)) for t in (0.125, 1))
         return VP.time("log_snr", low + u * (high - low))
 
     law = problems.Gaussian([0], 1)
-    by_name = leading_error(DDIM(), law, VP, 1, t_max=0.875, t_min=0.125, variable="log_snr")
-    by_map = leading_error(DDIM(), law, VP, 1, t_max=0.875, t_min=0.125, variable=where)
+    by_name = leading_error(DDIM(), law, VP, 1, t_max=1, t_min=0.125, variable="log_snr")
+    by_map = leading_error(DDIM(), law, VP, 1, t_max=1, t_min=0.125, variable=where)
     assert by_name.coefficient == pytest.approx(by_map.coefficient, rel=1e-12, abs=0)
-    grid = grids.log_snr(VP, 400, t_max=0.875, t_min=0.125)
+    grid = grids.log_snr(VP, 400, t_max=1, t_min=0.125)
     z = np.array([1.0])
-    error = law.flow(z, 0.875, 0.125, VP) - solve(DDIM(), law.model(VP), grid, z).z
+    error = law.flow(z, 1, 0.125, VP) - solve(DDIM(), law.model(VP), grid, z).z
     assert float(error[0]) == pytest.approx(by_name.at(400), rel=0.02)
 
 

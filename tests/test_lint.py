@@ -29,7 +29,7 @@ from bdia_numerics import (
     schedules,
 )
 from bdia_numerics.analysis.lint import measure
-from bdia_numerics.analysis.lint.grid_rules import GridRun, no_run
+from bdia_numerics.analysis.lint.grid_rules import GridRun, gamma_for_grid, no_run
 from bdia_numerics.configs.levels import RatioLevels
 
 # NumPy 2 against the tensors of this torch, inside diffusers.
@@ -310,13 +310,28 @@ def test_real_configurations(name):
     assert EXPECTED[name] <= rules(CONFIGS / name)
 
 
+ROUGH = grids.from_timesteps(schedules.vp_linear(), [1.0, 0.8, 0.6, 0.4, 0.2, 0.199, 0.05, 0.01])
+
+
 def test_a_grid():
-    rough = grids.from_timesteps(schedules.vp_linear(), [1.0, 0.8, 0.6, 0.4, 0.2, 0.199, 0.05, 0.01])
-    assert "gamma-for-grid" in rules(rough, dtype="float64")
+    assert "gamma-for-grid" in rules(ROUGH, dtype="float64")
     assert "rough-grid" in rules(grids.from_timesteps(schedules.vp_linear(), [1.0, 0.3, 0.25, 0.01]), dtype="float64")
+    # Three slots that are as rough, on which nothing does much better.
+    assert "rough-grid" not in rules(
+        grids.from_timesteps(schedules.vp_linear(), [1.0, 0.9, 0.1, 0.01]), dtype="float64"
+    )
     assert not rules(grids.asinh(schedules.vp_linear(), 20, t_min=0.001), dtype="float64")
     with pytest.raises(ValueError, match="has no schedule"):
         analysis.lint(grids.from_values([0.0, 1.0], [1.0, 0.5], [0.1, 0.9]))
+
+
+@pytest.mark.parametrize(
+    ("grid", "gamma", "better"), [(grids.log_snr(ROUGH.schedule, 10, t_min=0.01), 0.3, False), (ROUGH, 1, True)]
+)
+def test_ddim_is_named_where_it_does_better(grid, gamma, better):
+    (found,) = gamma_for_grid(GridRun(BDIA(gamma), grid, "float64", 1e-4))
+    errors = [measure.solver_error(s, grid, grid.schedule) for s in (DDIM(), BDIA(gamma))]
+    assert ("DDIM itself" in found.message) == (errors[0] < errors[1]) == better
 
 
 def test_bad_arguments():

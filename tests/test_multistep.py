@@ -194,6 +194,7 @@ VERDICTS = {
     BDIA3(): "gamma3 != 0",
     BELM(): "a != 0",
     OBELM(): "always",
+    OBELM("angle"): "always",
     BDIAPLMS(order=1): "gamma != 0",
     BDIADEIS(1): "gamma != 0",
     BDIADPMSolverPP(order=1): "gamma != 0",

@@ -54,6 +54,13 @@ def test_a_band_is_its_three_parts():
     assert fit.half_width == pytest.approx(band, rel=1e-4)
 
 
+def test_seven_levels_show_what_the_finest_octave_has_changed():
+    """Of an exact law it has changed nothing, and the band is the correction at the finest level."""
+    steps = STEPS[:7]
+    fit = fit_order(steps, steps**-2.0 * np.exp(2 / steps))
+    assert fit.half_width == pytest.approx(2 / steps[-1], rel=1e-8)
+
+
 @pytest.mark.parametrize(("correction", "size"), [(0.5, 0.3), (3.5, 1e-4)])
 def test_a_band_on_random_grids_is_its_three_parts(correction, size):
     """The correction is not seen below the noise, and enters the order above it."""

@@ -101,7 +101,12 @@ def test_radial_tails():
 
 
 @pytest.mark.parametrize(
-    ("z", "covs"), [([8, 6], [Fraction(1, 100), Fraction(1, 50)]), ([Fraction(1, 10**20), 0], [30, 40])]
+    ("z", "covs"),
+    [
+        ([8, 6], [Fraction(1, 100), Fraction(1, 50)]),
+        ([5, Fraction(4, 5)], [Fraction(1, 100), Fraction(1, 50)]),  # exp(-645) here, and less at the end of the flow
+        ([Fraction(1, 10**20), 0], [30, 40]),
+    ],
 )
 def test_far_out_and_near_the_centre_more_digits_change_none(z, covs):
     """The tail that is small there is the one that is taken."""

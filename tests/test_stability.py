@@ -40,9 +40,9 @@ from bdia_numerics import (
     schedules,
 )
 from bdia_numerics.analysis.designing.templates import Multistep
-from bdia_numerics.analysis.expansion.modes import keeps_sign, schur
+from bdia_numerics.analysis.expansion.modes import factors, keeps_sign, schur
 from bdia_numerics.analysis.expansion.order import consistent, equations_of, start_error
-from bdia_numerics.analysis.stability.characteristic import nowhere_stable
+from bdia_numerics.analysis.stability.characteristic import between, nowhere_stable
 from bdia_numerics.claims.ledger import mutate
 from bdia_numerics.solvers.history import renew
 from bdia_numerics.solvers.interpolation import increment
@@ -56,6 +56,16 @@ before, after, here = sympy.symbols("alpha_{i+1} alpha_{i-1} alpha_i")
 def test_the_recursion_of_schur_and_cohn(coefficients):
     """Also where the product of the roots has modulus 1, and the recursion meets zeros."""
     assert schur([Fraction(c) for c in coefficients]) == bool(np.all(abs(np.roots(coefficients)) < 1))
+
+
+def test_a_number_between_two_that_agree_in_fifteen_digits_is_neither():
+    low, high = sympy.Integer(1), 1 + sympy.Rational(1, 10**20)
+    assert low < between(low, high) < high
+
+
+def test_what_does_not_depend_on_zeta_is_no_factor():
+    found = factors(g * (zeta - 1) ** 2 * (zeta + g), zeta)
+    assert {(f.as_expr(), m) for f, m in found} == {(zeta + g, 1), (zeta - 1, 2)} and len(found) == 2
 
 
 x, y = sympy.symbols("x y")

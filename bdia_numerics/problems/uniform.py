@@ -303,9 +303,7 @@ def _distances(offset: Array, half: Array, new_half: Array, sigma: float, new_si
     level = np.log((half - offset) / (2 * half)) if clean else log_tail(offset / sigma, half / sigma)
     if new_sigma == 0:
         return np.asarray(new_half * -np.expm1(np.log(2.0) + level))
-    # log 1/2 at the centre, where rounding must not leave the domain; the quantile of the sum lies between those of the
-    # interval's ends.
-    level = np.minimum(level, -np.log(2.0))
+    # The quantile of the sum lies between those of the interval's ends.
     h, quantile = new_half / new_sigma, -special.ndtri_exp(level)
 
     def gap(x: Array, h: Array, level: Array) -> Array:

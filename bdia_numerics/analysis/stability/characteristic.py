@@ -327,13 +327,13 @@ def _length(polynomial: Any, zeta: Any, r: Any) -> Any:
     ends: list[Any] = sorted({root for c in _critical(paired, zeta, r) for root in _positive_roots(c, r)})
     low = sympy.Integer(0)
     for end in [*ends, sympy.oo]:
-        if not _holds(polynomial, paired, zeta, r, _between(low, end)):
+        if not _holds(polynomial, paired, zeta, r, between(low, end)):
             return low
         low = end
     return sympy.oo
 
 
-def _between(low: Any, high: Any) -> Any:
+def between(low: Any, high: Any) -> Any:
     """Return a rational number between two algebraic ones."""
     if high == sympy.oo:
         return sympy.Integer(sympy.floor(low)) + 1
