@@ -257,6 +257,27 @@ def test_a_certified_flow_meets_the_exact_one():
     assert 1e-7 < found.certificate.error < 1.5e-6
 
 
+def test_a_ball_as_large_as_what_the_steps_leave_open_is_carried_along_beside_it():
+    """Of unit variance each state is scaled, so that the ends of the ball have images in closed form."""
+    law, places = problems.Gaussian([0, 0], 1), (0.3, -0.7)
+    alone = problems.certified_flow(law, schedules.edm(), places, *SHORT, prec=53)
+    radius = float(alone.z[0].rad())
+    found = problems.certified_flow(law, schedules.edm(), [arb(x, radius) for x in places], *SHORT, prec=53)
+    with BALLS.working():
+        scale = BALLS.sqrt(BALLS.number((1 + SHORT[1] ** 2) / (1 + SHORT[0] ** 2)))
+        for x, ball in zip(places, found.z, strict=True):
+            assert all(ball.contains((arb(x) + s * arb(radius)) * scale) for s in (1, -1))
+
+
+def test_a_certified_flow_where_the_noise_is_smaller_than_the_data():
+    law, times = LAWS["plane, full"], (Fraction(1, 4), Fraction(6, 25))
+    found = problems.certified_flow(law, schedules.edm(), [0.3, -0.7], *times, prec=53)
+    fine = problems.reference_flow(
+        law.model(schedules.edm()), schedules.edm(), np.array([0.3, -0.7]), *map(float, times)
+    )
+    assert all(ball.overlaps(arb(number, fine.error)) for ball, number in zip(found.z, fine.z, strict=True))
+
+
 @pytest.mark.parametrize(
     "times", [SHORT, pytest.param((Fraction(1, 10), Fraction(1, 2)), marks=pytest.mark.slow)], ids=["down", "up"]
 )

@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 from bdia_numerics import cli, grids, problems, schedules
 from bdia_numerics.analysis import design, leading_error, multistep, order_on_pattern, symbolic_order, zero_stability
 from bdia_numerics.analysis.designing.families import SolverFamily
-from bdia_numerics.analysis.designing.search import MOST_FREE, Search, bounded
+from bdia_numerics.analysis.designing.flow import GaussianFlow
+from bdia_numerics.analysis.designing.search import MOST_FREE, Design, Search, bounded
 from bdia_numerics.analysis.designing.templates import Increments
 from bdia_numerics.runs.solving import invert, solve
-from bdia_numerics.solvers import BDIA, CBDIA, OBELM, Heun, Leapfrog, SymmetricMultistep
+from bdia_numerics.solvers import BDIA, CBDIA, DDIM, OBELM, Heun, Leapfrog, SymmetricMultistep
 
 VP, EDM = schedules.vp_linear(), schedules.edm()
 EVEN = schedules.vp_cosine(0)  # steps equal in t are equal in the angle
@@ -133,6 +134,7 @@ def test_predictions_agree_with_runs():
 
 
 REFUSED = {
+    "order 2 is the highest: ask for that": {"order": 3, "order_on": "rough"},
     "has no free weights: give sympy symbols": {"template": BDIA(1)},
     "is not exactly invertible: to undo the step": {"template": TwoStages()},
     "order=3: no weights of TwoStages": {"template": TwoStages(), "order": 3, "stable": "sample", "invertible": False},
@@ -164,6 +166,34 @@ def test_as_many_free_weights_as_are_allowed_are_searched(monkeypatch):
     assert len(family.free) == MOST_FREE
     grid = grids.alternating(VP, 6, ratio=1, variable="angle")
     assert Search(family, ("sample",), True, grid, 0.25, lambda: None).members(None) == []
+
+
+def test_a_place_where_the_error_is_infinite_does_not_stand():
+    """Although the roots are as wanted."""
+    w, zeta = sympy.symbols("w zeta")
+    family = SimpleNamespace(free=[w], roots=zeta - 1, leading=(2, {(0, 1): 1 / w}, {}), restricted=lambda _: family)
+    family.member = DDIM()
+    search = Search(family, ("sample",), True, None, 0.25, lambda: None)
+    assert [search._stands((place,)) for place in (Fraction(1), Fraction(0))] == [True, False]
+
+
+def test_of_two_members_that_grow_alike_the_one_of_less_error_is_kept():
+    members = [SimpleNamespace(error=e, worst=w) for e, w in ((3, 4), (1, 5), (2, 5), (4, 6))]
+    assert [m.error for m in Design.pareto.fget(SimpleNamespace(members=members))] == [1, 3]
+
+
+def test_finer_places_lie_on_both_sides():
+    search = Search(None, (), True, None, 0.25, lambda: None)
+    around = set(search._around((Fraction(1), Fraction(0)), Fraction(1, 2)))
+    assert around == {(Fraction(x, 2), Fraction(y, 2)) for x in (1, 2, 3) for y in (-1, 0, 1)}
+
+
+@pytest.mark.parametrize("variable", ["sigma_bar", "t", "angle"])
+def test_a_prediction_spans_its_grid(variable):
+    grid = grids.uniform(VP, 3, t_min=0.25, t_max=0.75)
+    flow = GaussianFlow(grid, variable, 0.25)
+    of = {"sigma_bar": VP.sigma_bar, "t": float, "angle": lambda t: np.arctan(VP.sigma_bar(t))}[variable]
+    assert (flow.low, flow.high) == pytest.approx((of(0.25), of(0.75)), rel=1e-14)
 
 
 @pytest.mark.parametrize(

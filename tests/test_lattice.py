@@ -174,6 +174,16 @@ def test_the_buffer_is_as_large_as_the_bound(name, n):
     assert 0.99 * exact - 8 <= size <= 1.01 * exact + 8
 
 
+@pytest.mark.parametrize(("denominator", "own"), [(2**16 - 1, True), (2**16 + 1, False)])
+def test_ratios_of_integers_beyond_sixteen_bits_get_units(denominator, own):
+    """With units each contraction is by a power of 2."""
+    there = solve(
+        BDIA(F(1, denominator)), lambda z, t: 0 * z, grids.uniform(FLOW, 4, t_min=F(1, 10), t_max=F(9, 10)), noise()
+    )
+    bits = bits_per_element(there.state.remainder)[1]
+    assert bits == pytest.approx(3 * (math.log2(denominator) if own else 16), rel=1e-8)
+
+
 def test_the_contraction_is_the_published_one():
     """Against the same exchange of digits on Python's integers, with no limit to their length."""
     rng, p, q = np.random.default_rng(1), 9, 10

@@ -8,6 +8,7 @@ import pytest
 from bdia_numerics import (
     ALF,
     BDIA,
+    BDIA2,
     CBDIA,
     DDIM,
     EDICT,
@@ -144,6 +145,7 @@ def test_spacings():
         ("D = 1", DDIM(), problems.Gaussian([0, 0], 1), {}),
         ("variable='rho' is unknown", DDIM(), problems.Gaussian([0], 1), {"variable": "rho"}),
         ("2 roots at 1", CBDIA(1, 0), problems.Gaussian([0], 1), {}),
+        ("only a simple -1 is treated", BDIA2(2, 1, allow_any=True), problems.Gaussian([0], 10**12), {}),
         ("outside the unit circle", BDIA(2, allow_any=True), problems.Gaussian([0], 1), {}),
     ],
 )

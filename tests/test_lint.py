@@ -291,6 +291,8 @@ def test_two_runs_of_ddpm_are_as_far_apart_as_their_noise_makes_them():
     walk = configs.layout(configs.from_mapping(CLEAN), 20)
     assert measure.spread(walk, (0, 0)) == 0
     assert measure.spread(walk) == pytest.approx(np.sqrt(2), rel=0.1)
+    still = replace(walk.steps[0], s_end=walk.steps[0].s)  # adds no noise
+    assert measure.spread(replace(walk, steps=(still, *walk.steps))) == measure.spread(walk)
 
 
 EXPECTED = {
@@ -326,12 +328,30 @@ def test_a_grid():
 
 
 @pytest.mark.parametrize(
-    ("grid", "gamma", "better"), [(grids.log_snr(ROUGH.schedule, 10, t_min=0.01), 0.3, False), (ROUGH, 1, True)]
+    ("grid", "gamma", "better"),
+    [
+        (grids.log_snr(ROUGH.schedule, 10, t_min=0.01), 0.3, False),
+        (grids.uniform(ROUGH.schedule, 6, t_min=0.01), 0, False),  # it is DDIM
+        (ROUGH, 1, True),
+    ],
 )
 def test_ddim_is_named_where_it_does_better(grid, gamma, better):
     (found,) = gamma_for_grid(GridRun(BDIA(gamma), grid, "float64", 1e-4))
     errors = [measure.solver_error(s, grid, grid.schedule) for s in (DDIM(), BDIA(gamma))]
     assert ("DDIM itself" in found.message) == (errors[0] < errors[1]) == better
+
+
+def test_every_gamma_of_the_list_may_be_the_best():
+    grid = grids.from_timesteps(schedules.vp_linear(), [0.98, 0.42, 0.36, 0.08, 0.05])
+    (found,) = gamma_for_grid(GridRun(BDIA(1), grid, "float64", 1e-4))
+    errors = {g: measure.solver_error(BDIA(g), grid, grid.schedule) for g in (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0)}
+    assert min(errors, key=errors.get) == 0.3 and found.remedy.startswith("take gamma=0.3,")
+
+
+def test_samples_that_are_scaled_by_a_bound_of_1_are_clipped_there():
+    """A quantile below 1 counts as 1."""
+    scaled = finding("thresholding", CLEAN | {"thresholding": True, "dynamic_thresholding_ratio": 1e-9}, steps=5)
+    assert scaled.cost == finding("clip-sample", CLEAN | {"clip_sample": True}, steps=5).cost
 
 
 def test_bad_arguments():
@@ -365,6 +385,13 @@ def test_the_command():
     assert len(done.stderr.splitlines()) == 1
     done = runner.invoke(cli.app, ["lint", "--set", "steps_offset"])
     assert done.exit_code == 2
+
+
+def test_the_noise_that_is_left_is_no_more_than_what_was_added():
+    """Of all maps from the noisy states to clean ones the flow in one dimension moves them least."""
+    cost = finding("final-alpha", CLEAN | {"set_alpha_to_one": False}).cost
+    alpha = np.sqrt(1 - CLEAN["beta_start"])
+    assert 0 < cost.configured < 1.001 * np.hypot(1 - alpha, np.sqrt(1 - alpha**2))
 
 
 def test_a_misspelt_entry_of_a_mapping_is_refused():

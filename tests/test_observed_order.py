@@ -126,6 +126,10 @@ def test_slopes_that_change_as_fast_as_before_are_no_order(slopes, at_rest):
         errors.append(errors[k] * (STEPS[k + 2] / STEPS[k]) ** -slope)
     fit = fit_order(STEPS, errors)
     assert fit.asymptotic == at_rest, fit
+    if not at_rest:  # the finest slope, and how far the others of the finest five levels and their fit lie from it
+        order = curve(STEPS[-5:], np.array(errors[-5:]))[0]
+        assert fit.order == pytest.approx(at[-1]) and str(fit.reason).endswith(f"from {at[-3]:.2f} to {at[-1]:.2f}")
+        assert fit.half_width == pytest.approx(max(abs(x - at[-1]) for x in (*at[-3:], order)), rel=1e-5)
 
 
 @pytest.mark.parametrize(("error", "hidden"), [(0.9, True), (1.1, False), (0, False), (math.inf, False)])

@@ -10,7 +10,7 @@ from problem_checks import EPS, FLOW, plant
 from scipy import stats
 
 from bdia_numerics.problems import Empirical, Gaussian, GaussianMixture, GuidedGaussians, Product, Uniform
-from bdia_numerics.problems.cdf_flow import increasing_root
+from bdia_numerics.problems.cdf_flow import ExactMarginal, increasing_root
 
 
 @pytest.mark.parametrize("name", checks.LAWS)
@@ -69,6 +69,11 @@ def test_uniform_flow_from_and_to_the_data():
     np.testing.assert_allclose(law.flow(z, 0.5, 0.0, FLOW), x, rtol=0, atol=8 * EPS)
     far = law.flow(np.array([[50.0, -50.0]]), 0.5, 0.0, FLOW)
     np.testing.assert_array_equal(far, [[1.0, 0.0]])
+    # The derivative by a central difference, whose rounding leaves 1e-11.
+    for times in ((0.5, 0.0), (0.0, 0.5)):
+        moved, beside = (law.flow(np.array([[0.7 + s, 3.0]]), *times, FLOW)[0, 0] for s in (1e-5, -1e-5))
+        slope = law.flow_and_jacobian(np.array([[0.7, 3.0]]), *times, FLOW)[1][0, 0, 0]
+        assert slope == pytest.approx((moved - beside) / 2e-5, rel=1e-8)
     # In mpmath, too: at the centre, and at the distance 1 from it.
     with mpmath.workdps(30):
         exact = law.flow(np.array([[0, 3]], dtype=object) * mpmath.mpf(1), 0, Fraction(1, 2), FLOW)[0]
@@ -119,6 +124,20 @@ def test_far_out_and_near_the_centre_more_digits_change_none(z, covs):
     assert max(abs(found[0] - found[1])) < 1e-26 * max(abs(found[1]))
     floats = law.flow(np.array([z], dtype=float), 2.0**-10, 0.5, FLOW)[0]
     np.testing.assert_allclose(floats, found[1].astype(float), rtol=1e-11)
+
+
+def test_what_one_deviation_above_a_mean_is_stays_there():
+    """N(3, 4) to N(1, 9): from 5 to 4."""
+    assert ExactMarginal([1], [3], [4]).images(mpmath.mpf(5), ExactMarginal([1], [1], [9])) == [4]
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (3, 3)])
+def test_isotropic_covariances_move_states_in_each_of_their_forms(shape):
+    """Variances of each coordinate, and matrices, whose first entry stands for all."""
+    z, times, scales = np.array([[0.5, -1.0, 0.25]]), (0.1, 0.6), np.array([0.5, 2.0])
+    covs = scales[:, None, None] * np.eye(3) if shape[0] == 3 else scales[:, None] * np.ones(3)
+    found, wanted = (GaussianMixture([0.5, 0.5], np.zeros((2, 3)), c).flow(z, *times, FLOW) for c in (covs, scales))
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=4 * EPS)
 
 
 def test_line_digits():

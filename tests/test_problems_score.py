@@ -31,6 +31,16 @@ def test_generic_score_is_the_gradient_to_thirty_digits(shape):
     checks.check_generic_score(shape)
 
 
+def test_up_to_eight_dimensions_distances_are_formed_from_differences():
+    """Two narrow modes close to each other and far from the third, whose squares of 8e6 over 1e-8 would keep no digit."""
+    means = np.full((3, 8), [[0.0], [1000.0], [1000.0]])
+    means[2, 0] += 2.0**-13
+    law = GaussianMixture([0.5, 0.25, 0.25], means, [2.0**-26] * 3)
+    z = means[1:2] + np.array([2.0**-14, *[2.0**-15] * 7])  # as far from the one as from the other
+    v = 2.0**-26 + 2.0**-40
+    np.testing.assert_allclose(law.score(z, 2.0**-20, schedules.edm()), (means[1:].mean(axis=0) - z) / v, rtol=1e-9)
+
+
 def test_empirical_score():
     """Kills: alpha dropped before the means in the two matrix products."""
     checks.check_empirical()

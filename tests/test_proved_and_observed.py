@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import pytest
+import sympy
 
 from bdia_numerics import BDIA, OBELM, SOLVERS, McCallumFoster, Rex, problems
 from bdia_numerics.analysis import GridFamily, observed_order, order_on_pattern, symbolic_order
-from bdia_numerics.analysis.sheet.proved import compared_order, prove, proved_on
+from bdia_numerics.analysis.sheet.proved import compared_order, prove, proved_on, terms_text
 from bdia_numerics.program.identity import identity
 from bdia_numerics.testing import assert_order
 
@@ -140,3 +141,9 @@ def test_on_equal_steps_of_t_an_order_is_proved_above_clean_data_alone():
     """There sigma/alpha may not be smooth in t."""
     assert proved_on(BDIA(1), GridFamily(variable="t")) == 2
     assert proved_on(BDIA(1), GridFamily(variable="t", t_min=0)) is None
+
+
+def test_a_sum_of_terms_begins_with_its_sign_and_loses_no_digit():
+    half = sympy.Rational(1, 2)
+    assert terms_text({"eps'": -half, "J eps": sympy.Rational(2, 3)}) == "-1/2 eps' + 2/3 J eps"
+    assert terms_text({"J eps": half, "eps'": -half}) == "1/2 J eps - 1/2 eps'"

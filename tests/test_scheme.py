@@ -75,6 +75,10 @@ def test_states_that_feed_a_bdia_step():
     assert set(step) == {(3, 1, None, 0.25), (2, 1, None, 0.75), (2, 1, 2.0, (5 - 11) - (19 - 11) / 4)}
 
 
+def test_stages_lie_between_the_ends_of_their_slot():
+    assert {a.told for a in scheme(SOLVERS["RK4"]()).arrows if a.slot == 2} == {None, 2, 1.5, 1}
+
+
 @pytest.mark.parametrize(
     ("solver", "change"),
     [

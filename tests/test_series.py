@@ -46,6 +46,13 @@ def test_a_series_is_that_of_its_function(text):
             found.coefficient(found.precision)
 
 
+def test_the_exponential_of_a_constant_is_a_factor():
+    space = SeriesSpace(rational_functions([A, sympy.Symbol("~_0")]), TERMS)
+    found = space.exp(2 + space.h)
+    assert list(space.constants) == ["exp(2)"]
+    assert [found.coefficient(k) for k in (0, 1)] == [space.constants["exp(2)"]] * 2
+
+
 def test_a_series_is_known_as_far_as_its_factors_are():
     short, long = (h + h**2).truncated(3), (h**2 + a * h**4).truncated(7)
     assert (short + long).precision == 3 and short.truncated(5) is short

@@ -204,6 +204,7 @@ def test_probes_estimate_the_norm_of_the_curl():
         (lambda: analysis.symplectic_defect(BDIA(1), EXACT, GRID, np.full((1, 3), np.nan)), ValueError, "finite"),
         (lambda: analysis.model_jacobian(EXACT, Z, 0.5, axes=0), ValueError, "axes=0"),
         (lambda: analysis.model_jacobian(EXACT, Z, 0.5, length=0.0), ValueError, "length=0.0"),
+        (lambda: analysis.model_jacobian(EXACT, Z, 0.5, length=np.inf), ValueError, "length=inf"),
         (lambda: analysis.model_jacobian(EXACT, Z.astype(complex), 0.5), TypeError, "complex"),
         (lambda: analysis.asymmetry(EXACT, Z, 0.5, probes=1), ValueError, "probes=1"),
     ],

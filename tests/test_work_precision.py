@@ -57,8 +57,9 @@ def test_the_models_time_is_told_apart():
 def test_a_run_is_timed_as_often_as_is_said_and_once_before():
     """Each run looks at the clock at its ends, and at those of its evaluations."""
     ticks = count()
-    work_precision([DDIM()], {"p": LAW}, {"g": FAMILY}, slots=(5,), repeats=2, clock=lambda: float(next(ticks)))
+    found = work_precision([DDIM()], {"p": LAW}, {"g": FAMILY}, slots=(5,), repeats=2, clock=lambda: float(next(ticks)))
     assert next(ticks) == 3 * (2 + 2 * 5)
+    assert [(row.seconds, row.setup) for row in found.rows] == [(11, 0)]  # the first took as long as the others
 
 
 def test_interpolation_and_labels():

@@ -26,7 +26,7 @@ _GUARD, _BITS = 10, 3.32
 
 
 def ldl(a: Array) -> tuple[Array, Array]:
-    """Return L (unit lower triangular) and d with a = L diag(d) L^T, by rational operations only.
+    """Return L (unit lower triangular, without its ones) and d with a = L diag(d) L^T, by rational operations only.
 
     Parameters
     ----------
@@ -37,7 +37,6 @@ def ldl(a: Array) -> tuple[Array, Array]:
     size = a.shape[0]
     lower = np.zeros_like(a)
     for j in range(size):
-        lower[j, j] = a[j, j] / a[j, j]
         column = a[j + 1 :, j] / a[j, j]
         lower[j + 1 :, j] = column
         a[j + 1 :, j + 1 :] = a[j + 1 :, j + 1 :] - column[:, None] * a[j, j + 1 :][None, :]
