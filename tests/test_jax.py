@@ -211,6 +211,7 @@ REFUSED = {
     "a wider output": (TypeError, "in float64 jax arrays, the run in float32", lambda z: run(lambda z, t: z.astype(float))),
     "a shape": (ValueError, r"shape \(4,\), z has \(3, 4\)", lambda z: run(lambda z, t: z[0])),
     "a jax model of NumPy": (TypeError, "no array of NumPy: return numpy.asarray", lambda z: run(lambda z, t: jnp.tanh(z), Z)),
+    "floats of eight bits": (TypeError, "float8_e5m2 is not a real float", lambda z: run(z=z.astype("float8_e5m2"))),
     "integers": (TypeError, "int32 is not a real float", lambda z: run(z=jnp.arange(3, dtype="int32"))),
     "complex": (TypeError, "complex64 is not a real float", lambda z: run(z=z + 1j)),
     "NaN": (ValueError, "x_0 holds NaN or infinite", lambda z: encode(BDIA(), model, GRID, z * jnp.nan)),

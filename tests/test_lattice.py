@@ -15,6 +15,7 @@ from small_solvers import INVERTIBLE
 from typer.testing import CliRunner
 
 from bdia_numerics import (
+    ALF,
     BDIA,
     CBDIA,
     EDICT,
@@ -357,6 +358,12 @@ def test_the_distance_to_the_float_run_is_a_multiple_of_the_unit(name):
         found.append(float(np.max(np.abs(solve(solver, f, grid, z).z - plain.z))) * 2.0**bits)
     assert min(found) > 0.4 and max(found) < 4000
     assert max(found) < 30 * min(found)
+
+
+def test_a_register_that_begins_with_an_evaluation_begins_with_that_of_the_float_run():
+    z, grid = noise(bits=40), grids.uniform(VP, 5)
+    there, plain = (solve(ALF(), lambda z, t: 0.5 * z, grid, start).z for start in (z, z.to_float()))
+    assert np.abs(there.to_float() - plain).max() < 1e-6
 
 
 def test_overflow_is_a_status_and_no_wrap():

@@ -318,6 +318,9 @@ ROUGH = grids.from_timesteps(schedules.vp_linear(), [1.0, 0.8, 0.6, 0.4, 0.2, 0.
 def test_a_grid():
     assert "gamma-for-grid" in rules(ROUGH, dtype="float64")
     assert "rough-grid" in rules(grids.from_timesteps(schedules.vp_linear(), [1.0, 0.3, 0.25, 0.01]), dtype="float64")
+    exact = grids.uniform(schedules.vp_linear(), 10, t_min=0.01)
+    assert analysis.required_dtype(BDIA(1), exact, 1e-4, end="data").dtype == "float32"
+    assert "small-dtype" not in rules(exact, solver=BDIA(1), dtype="float32")
     # Three slots that are as rough, on which nothing does much better.
     assert "rough-grid" not in rules(
         grids.from_timesteps(schedules.vp_linear(), [1.0, 0.9, 0.1, 0.01]), dtype="float64"
@@ -392,6 +395,15 @@ def test_the_noise_that_is_left_is_no_more_than_what_was_added():
     cost = finding("final-alpha", CLEAN | {"set_alpha_to_one": False}).cost
     alpha = np.sqrt(1 - CLEAN["beta_start"])
     assert 0 < cost.configured < 1.001 * np.hypot(1 - alpha, np.sqrt(1 - alpha**2))
+
+
+def test_a_step_at_a_time_below_the_table_is_no_step_of_a_mended_walk():
+    """61 steps are 62, of which the last stands at t = -1: without it the run is one of DDIM on the others' levels."""
+    walk = configs.layout(configs.from_mapping(CLEAN), 61)
+    assert len(walk.steps) == 62 and walk.steps[-1].t == -1
+    grid = grids.from_timesteps(walk.levels, [*(step.s for step in walk.steps[:-1]), 0.0])
+    cost = finding("steps-not-dividing", CLEAN, steps=61).cost
+    assert cost.remedied == pytest.approx(measure.solver_error(DDIM(), grid, walk.levels), rel=1e-9)
 
 
 def test_a_misspelt_entry_of_a_mapping_is_refused():

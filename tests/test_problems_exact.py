@@ -47,6 +47,17 @@ def test_a_root_is_found_where_the_slope_vanishes_on_the_way(start):
     )
 
 
+def test_a_root_is_found_from_where_newtons_steps_grow():
+    asked = []
+
+    def gap(x):
+        asked.append(x)
+        assert len(asked) < 50  # a bracket that is halved has 40 bits by then
+        return mpmath.atan(x - 1), 1 / (1 + (x - 1) ** 2)
+
+    assert increasing_root(gap, mpmath.mpf(10), mpmath.mpf(1) / 4, mpmath.mpf(10) ** -12) == pytest.approx(1, abs=1e-12)
+
+
 @pytest.mark.parametrize("z", [0.0, 1e-9, 0.3, 1.0, 3.0, 20.0, 39.0])
 @pytest.mark.parametrize("t", [1 - 2.0**-30, 1 - 2.0**-8, 0.75, 0.25, 2.0**-6, 2.0**-12])
 def test_uniform_score(z, t):
@@ -263,6 +274,14 @@ def test_bad_input_is_one_clear_line(error, words, call):
     with pytest.raises(error, match=words) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_a_rational_rotation_turns_a_score_exactly():
+    """By hand: variances 1/2 and 3/4 along the axes (3/5, 4/5) and (-4/5, 3/5), on which (1, 2) has 11/5 and 2/5."""
+    axes = [[Fraction(3, 5), Fraction(-4, 5)], [Fraction(4, 5), Fraction(3, 5)]]
+    law = Product([Gaussian([0], 1), Gaussian([1], 2)], axes)
+    found = law.score(np.array([[Fraction(1), Fraction(2)]]), Fraction(1, 2), FLOW)
+    assert found.tolist() == [[Fraction(-206, 75), Fraction(-86, 25)]]
 
 
 def test_a_float_rotation_is_refused_in_mpmath():

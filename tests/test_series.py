@@ -53,11 +53,28 @@ def test_the_exponential_of_a_constant_is_a_factor():
     assert [found.coefficient(k) for k in (0, 1)] == [space.constants["exp(2)"]] * 2
 
 
+@pytest.mark.parametrize("in_time", [False, True])
+def test_alpha_has_the_derivatives_that_its_symbols_are_called(in_time):
+    """a0 is alpha, and a1, a2 are its derivatives in t, or in sigma/alpha over alpha."""
+    where = layout([], TERMS, 1, spacing="uniform", in_time=in_time)
+    alpha, step = where.point(-1).alpha, where.place(-1).coefficient(1)
+    a0, a1, a2 = (where.space.symbols[f"~a{k}"] for k in range(3))
+    size = 1 if in_time else a0
+    assert [alpha.coefficient(k) for k in range(3)] == [a0, size * a1 * step, size * a2 * step**2 / 2]
+
+
+def test_powers_of_a_root_are_reduced():
+    space = SeriesSpace(rational_functions([sympy.Symbol("~r")]), TERMS, root=(2, 3))
+    r = space.symbol("r")
+    assert [(r * r * r).coefficient(0), (r * r * r * r).coefficient(0)] == [2, 2 * r.coefficient(0)]
+
+
 def test_a_series_is_known_as_far_as_its_factors_are():
     short, long = (h + h**2).truncated(3), (h**2 + a * h**4).truncated(7)
     assert (short + long).precision == 3 and short.truncated(5) is short
     assert (short * long).precision == (long * short).precision == 5  # O(h^3) h^2
     assert (long / short).precision == 3  # 1/h of h^3 loses as much as it gains: 1/short is known to O(h^1)
+    assert len(SPACE.series(-1, [0, 1, 2, 0, 0]).coefficients) == 2  # without zeros at either end
     assert not Expansion.zero(SPACE).at(TERMS - 1)
     with pytest.raises(TooShort):
         Expansion.zero(SPACE).at(TERMS)

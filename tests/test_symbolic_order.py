@@ -40,6 +40,7 @@ from bdia_numerics import (
 )
 from bdia_numerics.analysis.expansion.layouts import layout
 from bdia_numerics.analysis.sheet.proved import orders, proved_order
+from bdia_numerics.solvers import belm
 
 g, g1, g2, g3, p, c = sympy.symbols("gamma gamma1 gamma2 gamma3 p c")
 h, h1 = sympy.symbols("h_i h_{i+1}")
@@ -53,6 +54,16 @@ def heavy(*case):
     return pytest.param(*case, marks=pytest.mark.slow)
 
 
+class StepRatio:
+    """The two-step method with the ratio of steps for the weight of the older state, where order 2 on every grid asks for its square."""
+
+    registers = ("z_prev", "z")
+
+    def step(self, s):
+        now, older = belm.steps(s, "sigma_bar")
+        belm.two_steps(s, "sigma_bar", now / older)
+
+
 # rough, smooth, uniform in s with alpha = 1, with the solver's own start on smooth grids
 ORDERS = [
     (DDIM(), (1, 1, 1, 1)),
@@ -60,6 +71,7 @@ ORDERS = [
     (BDIA(1), (1, 2, 2, 2)),
     (BELM(g), (1, 1, 1, 1)),
     (OBELM(), (2, 2, 2, 2)),
+    pytest.param(StepRatio(), (1, 2, 2, 2), id="StepRatio"),
     (Leapfrog(), (1, 2, 2, 2)),
     (PLMS(1), (1, 1, 1, 1)),
     (PLMS(2), (1, 2, 2, 2)),
