@@ -145,7 +145,6 @@ def test_spacings():
         ("D = 1", DDIM(), problems.Gaussian([0, 0], 1), {}),
         ("variable='rho' is unknown", DDIM(), problems.Gaussian([0], 1), {"variable": "rho"}),
         ("2 roots at 1", CBDIA(1, 0), problems.Gaussian([0], 1), {}),
-        ("only a simple -1 is treated", BDIA2(2, 1, allow_any=True), problems.Gaussian([0], 10**12), {}),
         ("outside the unit circle", BDIA(2, allow_any=True), problems.Gaussian([0], 1), {}),
     ],
 )
@@ -153,6 +152,12 @@ def test_bad_input_is_one_clear_line(words, solver, law, options):
     with pytest.raises(ValueError, match=words) as caught:
         leading_error(solver, law, VP, 1, t_max=0.875, t_min=0.125, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_double_root_of_minus_1_is_refused():
+    """Data so wide that their slopes do not take the roots apart."""
+    with pytest.raises(ValueError, match="only a simple -1 is treated beside 1"):
+        leading_error(BDIA2(2, 1, allow_any=True), problems.Gaussian([0], 10**8), EDM, 1, t_max=0.875, t_min=0.125)
 
 
 def test_several_states_are_refused():

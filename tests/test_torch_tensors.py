@@ -13,6 +13,7 @@ pytest.importorskip("bdia_numerics.torch")
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from bdia_numerics import BDIA, DDIM, EDICT, SOLVERS, State, encode, grids, invert, round_trip, schedules, solve  # noqa: E402
+from bdia_numerics.analysis.perturbation.precision import HALVES  # noqa: E402
 from bdia_numerics.program import NotInvertibleError  # noqa: E402
 from bdia_numerics.torch import Tensors  # noqa: E402
 from bdia_numerics.torch.tensors import space_of  # noqa: E402
@@ -331,3 +332,9 @@ def test_without_the_room_a_tensor_is_named():
         [sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True
     ).stdout
     assert said == "z: a Tensor is in no number system yet: import bdia_numerics.torch, which registers float tensors\n"
+
+
+def test_formats_of_sixteen_bits_are_those_of_torch():
+    for name, (eps, most) in HALVES.items():
+        info = torch.finfo(getattr(torch, name))
+        assert eps == info.eps and most == pytest.approx(info.max, rel=1e-3)

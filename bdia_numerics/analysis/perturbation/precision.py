@@ -143,7 +143,7 @@ def _pull_back(row: Row, adjoint: dict[int, float]) -> float:
     return weight
 
 
-_HALVES = {"float16": (2.0**-10, 65504.0), "bfloat16": (2.0**-7, 3.39e38)}
+HALVES = {"float16": (2.0**-10, 65504.0), "bfloat16": (2.0**-7, 3.39e38)}
 """Spacing at 1, and largest number."""
 MARGIN = 3.0
 """How far measured errors may exceed predicted ones. For Gaussian data they are 0.5 to 1.2 of them in float32 and float64, 0.4 to 2 in
@@ -282,7 +282,7 @@ def round_trip_error(
     largest = max(map(abs, values.values()))
     loss = math.hypot(trip.random, *(w * float(c) for w, c in trip.coefficients)) * ROUNDING_RMS
     errors = {name: trip.error(name, largest) for name in DTYPES}
-    halves = {name: trip.rounded_once(*limits, largest) for name, limits in _HALVES.items()}
+    halves = {name: trip.rounded_once(*limits, largest) for name, limits in HALVES.items()}
     tensors = halves | {name: errors[name] for name in TENSORS if name not in halves}
     finite = loss if math.isfinite(loss) else math.inf
     return RoundTripError(identity(solver), end, grid.n, finite, errors, tensors, largest, scale)
