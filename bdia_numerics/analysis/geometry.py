@@ -20,8 +20,7 @@ from bdia_numerics.problems.checks import generator
 from bdia_numerics.program import Solver, inverse_run, record_steps, structure
 from bdia_numerics.program.inverse import own_coefficients
 from bdia_numerics.runs.solving import solve
-from bdia_numerics.spaces import Array, kind_of, plain, shaped
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces import Array, kind_of, ordered, plain, shaped
 from bdia_numerics.texts import shown
 
 Model = Callable[[Any, Any], Any]

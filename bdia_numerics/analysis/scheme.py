@@ -11,8 +11,7 @@ from typing import Any
 from bdia_numerics import grids, schedules
 from bdia_numerics.analysis.expansion.series import added
 from bdia_numerics.grids import Between
-from bdia_numerics.program import Solver, record_run, structure
-from bdia_numerics.program.ops import Evaluate, interpret, rows
+from bdia_numerics.program import Evaluate, Solver, interpret, record_run, rows, structure
 from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.texts import shown
 

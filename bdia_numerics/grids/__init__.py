@@ -31,8 +31,7 @@ from bdia_numerics.grids.recipes import (
 )
 from bdia_numerics.schedules import Discrete, Schedule
 from bdia_numerics.schedules.base import inside
-from bdia_numerics.spaces import Space
-from bdia_numerics.spaces.values import ordered, share
+from bdia_numerics.spaces import Space, ordered, share
 from bdia_numerics.texts import shown
 
 __all__ = [

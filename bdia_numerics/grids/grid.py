@@ -15,9 +15,7 @@ from bdia_numerics import spaces
 from bdia_numerics.grids.levels import Between, Point
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.schedules.base import angle_of, inside, write
-from bdia_numerics.spaces import Scalar, Space
-from bdia_numerics.spaces.base import decimal
-from bdia_numerics.spaces.showing import Shown
+from bdia_numerics.spaces import Scalar, Shown, Space, decimal
 from bdia_numerics.texts import MOST, ratio, shown
 
 Time = Any

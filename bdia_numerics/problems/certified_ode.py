@@ -23,9 +23,8 @@ from bdia_numerics.problems.mixtures import Law
 from bdia_numerics.problems.problem import Certificate, CertifiedFlow
 from bdia_numerics.problems.scores import generic_score
 from bdia_numerics.schedules.base import SINGLE, inside
-from bdia_numerics.spaces.mean_value import carries_slopes
+from bdia_numerics.spaces import carries_slopes, ordered
 from bdia_numerics.spaces.precision import Shared
-from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
 
 _STEP = 1 / 16

@@ -11,10 +11,8 @@ import numpy as np
 from bdia_numerics import spaces
 from bdia_numerics.schedules import EDM, VE, Discrete, Flow, VPCosine, VPLinear
 from bdia_numerics.schedules.base import SINGLE, inside
-from bdia_numerics.spaces import Array
-from bdia_numerics.spaces.base import decimal
+from bdia_numerics.spaces import Array, decimal, of_kind
 from bdia_numerics.spaces.later import mp
-from bdia_numerics.spaces.values import of_kind
 from bdia_numerics.texts import shown
 
 SEEN = 2.0**-36

@@ -29,8 +29,7 @@ from bdia_numerics import spaces
 from bdia_numerics.problems.cdf_flow import ExactMarginal, attempt
 from bdia_numerics.problems.checks import ldl_solve
 from bdia_numerics.problems.scores import covariance
-from bdia_numerics.spaces import Array, MeanValue
-from bdia_numerics.spaces.mean_value import carries_slopes
+from bdia_numerics.spaces import Array, MeanValue, carries_slopes
 
 Parts = tuple[Array, Array, Array]
 Ball = Any

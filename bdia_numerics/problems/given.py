@@ -12,8 +12,7 @@ import numpy as np
 
 from bdia_numerics import schedules, spaces
 from bdia_numerics.problems.problem import REFERENCE, Certificate, CertifiedFlow, Problem
-from bdia_numerics.spaces import Array
-from bdia_numerics.spaces.values import of_kind, takes
+from bdia_numerics.spaces import Array, of_kind, takes
 from bdia_numerics.texts import refuse, shown, whole
 
 _EDM = schedules.edm()

@@ -12,9 +12,7 @@ import numpy as np
 from bdia_numerics import spaces
 from bdia_numerics.problems.checks import generator, levels_of, marginal, states
 from bdia_numerics.problems.reference import Method, reference_flow
-from bdia_numerics.spaces import Array, Space
-from bdia_numerics.spaces.mean_value import ball_of
-from bdia_numerics.spaces.values import of_kind
+from bdia_numerics.spaces import Array, Space, ball_of, of_kind
 from bdia_numerics.texts import one_of, shown
 
 Kind = Literal["closed form", "CDF transport", "enclosure", "reference"]

@@ -16,9 +16,7 @@ import numpy as np
 
 from bdia_numerics import spaces
 from bdia_numerics.schedules.base import SINGLE, inside
-from bdia_numerics.spaces import Array
-from bdia_numerics.spaces.base import GenericArithmetic
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces import Array, GenericArithmetic, ordered
 from bdia_numerics.texts import one_of, shown
 
 MISSING = "heyoka is not installed: pip install 'bdia_numerics[reference]', or use method='DOP853'"

@@ -21,10 +21,8 @@ from bdia_numerics.program.ops import Combine, Evaluate, Mix, Op, Parameter
 from bdia_numerics.program.refusal import refusal
 from bdia_numerics.program.structure import Solver, structure
 from bdia_numerics.program.trace import Run, Segment, record_steps
-from bdia_numerics.spaces import Scalar, Space, is_float, vanishes
-from bdia_numerics.spaces.base import decimal
+from bdia_numerics.spaces import Scalar, Space, Symbols, decimal, is_float, vanishes
 from bdia_numerics.spaces.later import sympy
-from bdia_numerics.spaces.symbolic import Symbols
 
 Matrix = tuple[tuple[Scalar, ...], ...]
 

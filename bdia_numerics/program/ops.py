@@ -15,8 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from bdia_numerics.grids import Levels, Point
 from bdia_numerics.grids.levels import Time as Time
-from bdia_numerics.spaces import Number, Scalar, UndecidedError
-from bdia_numerics.spaces.values import takes
+from bdia_numerics.spaces import Number, Scalar, UndecidedError, takes
 from bdia_numerics.texts import one_of, shown
 
 

@@ -20,8 +20,7 @@ from bdia_numerics.program.identity import identity
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Time, Trace, rows
 from bdia_numerics.program.record import Form, Linear, Recorder
 from bdia_numerics.program.refusal import theirs
-from bdia_numerics.spaces.base import GenericArithmetic, decimal
-from bdia_numerics.spaces.values import of_kind, takes
+from bdia_numerics.spaces import GenericArithmetic, decimal, of_kind, takes
 
 
 def _limits(operation: Callable[[Any, Any], Any]) -> Callable[[Limit, object], Any]:

@@ -14,9 +14,7 @@ from bdia_numerics.grids import Between, Grid
 from bdia_numerics.models import prediction_of
 from bdia_numerics.program import Slot
 from bdia_numerics.runs.solving import Model, Solution, begin, check_arguments, prepared, solve
-from bdia_numerics.spaces import Array, require_finite
-from bdia_numerics.spaces.base import decimal
-from bdia_numerics.spaces.values import ordered, share
+from bdia_numerics.spaces import Array, decimal, ordered, require_finite, share
 from bdia_numerics.texts import shown
 
 Kind = TypeVar("Kind")

@@ -18,9 +18,8 @@ from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs import solving
 from bdia_numerics.runs.state import State
 from bdia_numerics.runs.stepwise import Model, Solution, Status
-from bdia_numerics.spaces import of
+from bdia_numerics.spaces import of, ordered
 from bdia_numerics.spaces.later import jax, jnp
-from bdia_numerics.spaces.values import ordered
 
 __all__ = ["solve"]
 

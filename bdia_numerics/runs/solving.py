@@ -33,8 +33,18 @@ from bdia_numerics.program import (
 from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Status, Stepwise, drive
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import FLOAT64, Space, given, of, parameter, require_finite, require_system, same_system
-from bdia_numerics.spaces.values import of_kind, ordered
+from bdia_numerics.spaces import (
+    FLOAT64,
+    Space,
+    given,
+    of,
+    of_kind,
+    ordered,
+    parameter,
+    require_finite,
+    require_system,
+    same_system,
+)
 from bdia_numerics.texts import shown
 
 Made = TypeVar("Made")

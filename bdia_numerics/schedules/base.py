@@ -12,8 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.spaces import Scalar, Space
-from bdia_numerics.spaces.values import as_states, ordered
+from bdia_numerics.spaces import Scalar, Space, as_states, ordered
 from bdia_numerics.texts import shown
 
 _NAN_TIMES = "t holds NaN: pass finite times"

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from bdia_numerics.program import Form, Linear, Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Form, Linear, Recorder, checked
 from bdia_numerics.solvers.runge_kutta import OneStep
 
 THIRD = Fraction(1, 3)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bdia_numerics.program import Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Recorder, checked
 from bdia_numerics.solvers.exponential import integral, usable
 from bdia_numerics.solvers.history import renew
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from bdia_numerics.program import Parameter, Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Parameter, Recorder, checked
 from bdia_numerics.solvers.runge_kutta import Base, Euler
 from bdia_numerics.texts import shown
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from bdia_numerics.program import Evaluation, Form, Linear, Recorder
-from bdia_numerics.program.ops import checked
+from bdia_numerics.program import Evaluation, Form, Linear, Recorder, checked
 from bdia_numerics.solvers.heun import Heun
 from bdia_numerics.solvers.history import renew
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from bdia_numerics.spaces.base import GenericArithmetic, Scalar, float_in_exact_run, lift, register
 from bdia_numerics.spaces.memory import Array, register_reader
-from bdia_numerics.spaces.precision import digits
-from bdia_numerics.spaces.precision import of_mpmath as _mp
+from bdia_numerics.spaces.precision import digits, of_mpmath as _mp
 from bdia_numerics.spaces.rationals import as_text, from_text
 from bdia_numerics.texts import ratio, shown, whole
 

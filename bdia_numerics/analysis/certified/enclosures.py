@@ -22,10 +22,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.problems.enclosures import square
 from bdia_numerics.program import Solver, identity
 from bdia_numerics.runs.solving import solve
-from bdia_numerics.spaces import Balls, MeanValue, parameter
-from bdia_numerics.spaces.mean_value import ball_of
-from bdia_numerics.spaces.showing import Drawn, Shown
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces import Balls, Drawn, MeanValue, Shown, ball_of, ordered, parameter
 from bdia_numerics.texts import one_of, shown
 
 Box = tuple[tuple[Fraction, Fraction], ...]

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from bdia_numerics.analysis.expansion.series import Element
-from bdia_numerics.analysis.expansion.series import weight as derivatives
+from bdia_numerics.analysis.expansion.series import Element, weight as derivatives
 from bdia_numerics.grids import Grid
 from bdia_numerics.schedules import Schedule
 from bdia_numerics.spaces.later import mp

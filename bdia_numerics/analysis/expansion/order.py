@@ -21,8 +21,7 @@ from bdia_numerics.analysis.expansion.propagation import (
 from bdia_numerics.analysis.expansion.series import Element, Expansion, TooShort, text
 from bdia_numerics.analysis.expansion.step import SeriesStep, symbols_of
 from bdia_numerics.formulas import expression
-from bdia_numerics.program import Solver, refusal, structure
-from bdia_numerics.program.identity import identity, remembered
+from bdia_numerics.program import Solver, identity, refusal, remembered, structure
 from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.spaces.later import sympy
 from bdia_numerics.spaces.showing import Shown

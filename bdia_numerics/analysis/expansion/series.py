@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from dataclasses import field as made
+from dataclasses import dataclass, field as made
 from fractions import Fraction
 from functools import cached_property, reduce
 from itertools import accumulate, combinations_with_replacement

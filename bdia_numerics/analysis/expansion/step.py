@@ -29,10 +29,23 @@ from bdia_numerics.analysis.expansion.series import (
     repeats,
 )
 from bdia_numerics.grids import Index
-from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Run, Segment, Solver, Structure, Trace, structure
-from bdia_numerics.program.identity import attributes
-from bdia_numerics.program.ops import Evaluate, Held, interpret
-from bdia_numerics.program.refusal import theirs
+from bdia_numerics.program import (
+    Evaluate,
+    Evaluation,
+    Form,
+    Held,
+    Linear,
+    Recorder,
+    Run,
+    Segment,
+    Solver,
+    Structure,
+    Trace,
+    attributes,
+    interpret,
+    structure,
+    theirs,
+)
 from bdia_numerics.program.structure import OTHER, unfilled
 from bdia_numerics.spaces.later import sympy
 from bdia_numerics.spaces.values import ordered

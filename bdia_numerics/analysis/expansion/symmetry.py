@@ -10,8 +10,7 @@ from bdia_numerics.analysis.expansion.order import resolved
 from bdia_numerics.analysis.expansion.propagation import known_order
 from bdia_numerics.analysis.expansion.series import EXACT, Series, TooShort, added
 from bdia_numerics.analysis.expansion.step import SeriesStep
-from bdia_numerics.program import Solver, structure
-from bdia_numerics.program.ops import Evaluate, interpret
+from bdia_numerics.program import Evaluate, Solver, interpret, structure
 
 Value = dict[Any, Series]
 """Coefficients by the name of a register, or by the number of an evaluation."""

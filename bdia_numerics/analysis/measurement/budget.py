@@ -31,9 +31,7 @@ from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import begin, solve, starter_of
 from bdia_numerics.runs.state import identity
 from bdia_numerics.solvers import BDIA
-from bdia_numerics.spaces import Array
-from bdia_numerics.spaces.showing import Drawn
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces import Array, Drawn, ordered
 from bdia_numerics.texts import one_of, shown
 
 # The error of a central difference, of order step^2 and eps/step, is smallest near eps^(1/3).

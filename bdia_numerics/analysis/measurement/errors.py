@@ -16,9 +16,7 @@ from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
 from bdia_numerics.runs.state import identity
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import Array, kind_of, plain
-from bdia_numerics.spaces.showing import Drawn
-from bdia_numerics.spaces.values import of_kind, ordered
+from bdia_numerics.spaces import Array, Drawn, kind_of, of_kind, ordered, plain
 from bdia_numerics.texts import one_of
 
 STATES = 32

@@ -17,10 +17,8 @@ from bdia_numerics.grids.grid import ends_of
 from bdia_numerics.problems.checks import exact
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
-from bdia_numerics.spaces import Array
+from bdia_numerics.spaces import Array, Drawn, ordered
 from bdia_numerics.spaces.later import mp
-from bdia_numerics.spaces.showing import Drawn
-from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
 
 EPSILONS = ("1e-5", "1e-7")

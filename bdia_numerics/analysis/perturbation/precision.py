@@ -21,13 +21,10 @@ from bdia_numerics.analysis.perturbation.amplification import (
     slopes_of,
 )
 from bdia_numerics.grids import Grid
-from bdia_numerics.program import Run, Segment, Solver, parameters, record_start
-from bdia_numerics.program.ops import Evaluate, rows
+from bdia_numerics.program import Evaluate, Run, Segment, Solver, parameters, record_start, rows
 from bdia_numerics.runs.solving import starter_of
 from bdia_numerics.runs.state import identity
-from bdia_numerics.spaces import Numpy
-from bdia_numerics.spaces.showing import Drawn
-from bdia_numerics.spaces.values import ordered
+from bdia_numerics.spaces import Drawn, Numpy, ordered
 from bdia_numerics.texts import one_of, shown
 
 DTYPES, TENSORS = names.ARRAY_DTYPES, names.TORCH_DTYPES

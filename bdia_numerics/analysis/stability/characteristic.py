@@ -20,10 +20,8 @@ from bdia_numerics.analysis.expansion.modes import (
 from bdia_numerics.analysis.expansion.step import Matrix, SeriesStep
 from bdia_numerics.formulas import expression
 from bdia_numerics.program import NotInvertibleError, Solver, inverse_run
-from bdia_numerics.spaces import Array
+from bdia_numerics.spaces import Array, Drawn, ordered
 from bdia_numerics.spaces.later import sympy
-from bdia_numerics.spaces.showing import Drawn
-from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import one_of, shown
 
 DIRECTIONS = ("sample", "invert")

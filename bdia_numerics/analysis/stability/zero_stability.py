@@ -24,9 +24,8 @@ from bdia_numerics.analysis.expansion.step import coefficient_of
 from bdia_numerics.analysis.stability.characteristic import directed
 from bdia_numerics.grids import pattern_of
 from bdia_numerics.program import Solver
+from bdia_numerics.spaces import Shown, ordered
 from bdia_numerics.spaces.later import sympy
-from bdia_numerics.spaces.showing import Shown
-from bdia_numerics.spaces.values import ordered
 
 
 @dataclass(frozen=True, repr=False)

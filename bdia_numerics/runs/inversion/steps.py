@@ -14,12 +14,10 @@ from typing import Any
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import prediction_of
-from bdia_numerics.program import Linear, Recorder, Run, Solver, record_steps, structure
-from bdia_numerics.program.ops import interpret
+from bdia_numerics.program import Linear, Recorder, Run, Solver, interpret, record_steps, structure
 from bdia_numerics.runs.solving import Model, Solution, Status, begin, solve, starter_of
 from bdia_numerics.solvers import DDIM
-from bdia_numerics.spaces import Scalar
-from bdia_numerics.spaces.values import takes
+from bdia_numerics.spaces import Scalar, takes
 from bdia_numerics.texts import shown
 
 
