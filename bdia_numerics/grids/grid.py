@@ -28,7 +28,8 @@ Columns = tuple[Column, Column, Column]
 class Spacing(Protocol):
     """How the points of a grid are computed in any number system."""
 
-    def points(self, space: Space) -> Columns: ...
+    def points(self, space: Space) -> Columns:
+        """Return t, alpha and sigma, the data end first."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

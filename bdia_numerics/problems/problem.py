@@ -130,8 +130,11 @@ ComputeDtype = Literal["float64", "float32"]
 class NoiseLevels(Protocol):
     """What a distribution asks of a schedule."""
 
-    def alpha(self, t: Any, /) -> Any: ...
-    def sigma(self, t: Any, /) -> Any: ...
+    def alpha(self, t: Any, /) -> Any:
+        """Return alpha at a time."""
+
+    def sigma(self, t: Any, /) -> Any:
+        """Return sigma at a time."""
 
 
 @dataclass(frozen=True)

@@ -180,8 +180,11 @@ class Solver(Protocol):
     """
 
     @property
-    def registers(self) -> Sequence[str]: ...
-    def step(self, s: Any) -> None: ...
+    def registers(self) -> Sequence[str]:
+        """Names of the registers, in the order in which `step` is given them."""
+
+    def step(self, s: Any) -> None:
+        """Record the step from t_i to t_{i-1} with a `Recorder`."""
 
 
 _ANY_GRID = Pointwise(LIMITS, lambda time: LEVEL)

@@ -35,23 +35,50 @@ class Schedule(Protocol):
     """
 
     @property
-    def t_min(self) -> Fraction: ...
+    def t_min(self) -> Fraction:
+        """Where grids end unless told otherwise."""
+
     @property
-    def t_max(self) -> Fraction: ...
+    def t_max(self) -> Fraction:
+        """Where grids begin unless told otherwise."""
+
     @property
-    def domain(self) -> tuple[Fraction, Fraction | None]: ...
+    def domain(self) -> tuple[Fraction, Fraction | None]:
+        """Where the schedule is defined; None for a side without end."""
+
     @property
-    def variance_preserving(self) -> bool: ...
-    def alpha(self, t: Any) -> Any: ...
-    def sigma(self, t: Any) -> Any: ...
-    def sigma_bar(self, t: Any) -> Any: ...
-    def log_snr(self, t: Any) -> Any: ...
-    def half_log_snr(self, t: Any) -> Any: ...
-    def drift(self, t: Any) -> Any: ...
-    def diffusion2(self, t: Any) -> Any: ...
-    def alpha_dot(self, t: Any) -> Any: ...
-    def sigma_dot(self, t: Any) -> Any: ...
-    def time(self, variable: str, value: Any) -> Any: ...
+    def variance_preserving(self) -> bool:
+        """Whether alpha^2 + sigma^2 = 1."""
+
+    def alpha(self, t: Any) -> Any:
+        """Return alpha(t)."""
+
+    def sigma(self, t: Any) -> Any:
+        """Return sigma(t)."""
+
+    def sigma_bar(self, t: Any) -> Any:
+        """Return sigma/alpha."""
+
+    def log_snr(self, t: Any) -> Any:
+        """Return log(alpha^2/sigma^2)."""
+
+    def half_log_snr(self, t: Any) -> Any:
+        """Return log(alpha/sigma), DPM-Solver's lambda."""
+
+    def drift(self, t: Any) -> Any:
+        """Return f = d log(alpha)/dt of eq. (3)."""
+
+    def diffusion2(self, t: Any) -> Any:
+        """Return g^2 of eq. (3)."""
+
+    def alpha_dot(self, t: Any) -> Any:
+        """Return d alpha/dt."""
+
+    def sigma_dot(self, t: Any) -> Any:
+        """Return d sigma/dt."""
+
+    def time(self, variable: str, value: Any) -> Any:
+        """Return the t at which one of `VARIABLES` has a value."""
 
 
 def read(x: Any) -> tuple[Space, Any]:

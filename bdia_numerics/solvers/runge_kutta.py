@@ -15,7 +15,8 @@ HALF = Fraction(1, 2)
 class Base(Protocol):
     """A one-step method as a function: what it adds to a value, in either direction."""
 
-    def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form: ...
+    def increment(self, s: Recorder, x: Linear, i: Any, j: Any) -> Form:
+        """Return what a step from t_i to t_j adds to the value `x` at t_i."""
 
 
 class OneStep:

@@ -101,11 +101,20 @@ class Numbers(Protocol):
         """Return a system with more digits, for long products that are to keep all digits of this one."""
         return self  # type: ignore[return-value]
 
-    def number(self, x: object) -> Scalar: ...
-    def field(self, x: object) -> Scalar: ...
-    def coefficient(self, x: Scalar) -> Scalar: ...
-    def is_zero(self, x: Scalar) -> bool: ...
-    def array(self, values: Sequence[Scalar]) -> Array: ...
+    def number(self, x: object) -> Scalar:
+        """Return `x` as a number of this system, rounded once where it rounds."""
+
+    def field(self, x: object) -> Scalar:
+        """Return the exact value of `x`: a Fraction, or an expression."""
+
+    def coefficient(self, x: Scalar) -> Scalar:
+        """Return an element of the field as a number of this system."""
+
+    def is_zero(self, x: Scalar) -> bool:
+        """Decide whether an element of the field is zero."""
+
+    def array(self, values: Sequence[Scalar]) -> Array:
+        """Return scalars as an array, shape (n,)."""
 
     def working(self) -> AbstractContextManager[object]:
         """Return the context in which this system computes."""

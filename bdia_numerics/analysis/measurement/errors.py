@@ -25,9 +25,14 @@ STATES = 32
 class ExactProblem(Protocol):
     """What is measured against: a distribution with exact eps and the solution of its probability-flow ODE."""
 
-    def model(self, schedule: Any, /) -> Any: ...
-    def sample(self, n: int, rng: Any, /) -> Any: ...
-    def flow(self, z: Any, t_from: Any, t_to: Any, schedule: Any, /) -> Any: ...
+    def model(self, schedule: Any, /) -> Any:
+        """Return the exact eps(z, t) under a schedule."""
+
+    def sample(self, n: int, rng: Any, /) -> Any:
+        """Return n draws of clean data, shape (n, D)."""
+
+    def flow(self, z: Any, t_from: Any, t_to: Any, schedule: Any, /) -> Any:
+        """Return the states at t_to that the ODE reaches from z at t_from."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
