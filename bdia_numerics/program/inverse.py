@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from itertools import combinations
-from typing import Any, cast
+from typing import Any
 
 from bdia_numerics import grids
 from bdia_numerics.formulas import expression
 from bdia_numerics.grids import Grid
-from bdia_numerics.program.identity import identity
+from bdia_numerics.program.identity import remembered
 from bdia_numerics.program.ops import Combine, Evaluate, Mix, Op, Parameter
 from bdia_numerics.program.refusal import refusal
 from bdia_numerics.program.structure import Solver, structure
@@ -274,6 +274,7 @@ class _Written(Symbols):
     field = number
 
 
+@remembered
 def invertibility(solver: Solver) -> Invertibility:
     """Decide whether a solver is exactly invertible, for symbolic parameters on a symbolic grid.
 
@@ -299,18 +300,6 @@ def invertibility(solver: Solver) -> Invertibility:
     >>> str(invertibility(BDIA()))
     'gamma != 0'
     """
-    attributes = identity(solver)
-    try:
-        return _invertibility(cast(Hashable, solver), attributes)
-    except TypeError:
-        return _invertibility.__wrapped__(
-            solver, attributes
-        )  # unhashable, or a fault of the step, which is raised again
-
-
-@lru_cache(maxsize=256)
-def _invertibility(solver: Any, attributes: str) -> Invertibility:
-    """Decide it; `attributes` is the text of what may change in one and the same solver, as for its structure."""
     grid = replace(grids.symbolic(structure(solver).depth + 3), space=_Written())
     try:
         divisors = _divisors(solver, grid)

@@ -8,15 +8,14 @@ evaluation. A coefficient that has no limit that is known, as a ratio of two ste
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from bdia_numerics import models
 from bdia_numerics.grids import Levels, Point, Pointwise
-from bdia_numerics.program.identity import identity
+from bdia_numerics.program.identity import remembered
 from bdia_numerics.program.ops import Combine, Evaluate, Held, Mix, Op, Time, Trace, rows
 from bdia_numerics.program.record import Form, Linear, Recorder
 from bdia_numerics.program.refusal import theirs
@@ -269,6 +268,7 @@ class Structure:
         return self.lags[self.registers.index(name)]
 
 
+@remembered
 def structure(solver: Solver) -> Structure:
     """Read the shape of a solver off its step.
 
@@ -298,17 +298,6 @@ def structure(solver: Solver) -> Structure:
     (('z', 'y'), 2)
     """
     of_kind("solver", "solver", solver)
-    # A solver may be changed after it was read, so its attributes are a part of the key.
-    attributes = identity(solver)
-    try:
-        return _structure(cast(Hashable, solver), attributes)
-    except TypeError:
-        return _structure.__wrapped__(solver, attributes)  # unhashable, or a fault of the step, which is raised again
-
-
-@lru_cache(maxsize=256)
-def _structure(solver: Any, attributes: str) -> Structure:
-    """Read a structure; `attributes` is the text of what may change in one and the same solver."""
     takes(f"step of {type(solver).__name__}", solver.step, "s")
     registers = _names(solver)
     # Any first guess will do, since a step moves each register by a number of slots that does not depend on where it stands.
