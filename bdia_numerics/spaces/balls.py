@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics.spaces.base import GenericArithmetic, Scalar, lift, register
-from bdia_numerics.spaces.mean_value import MeanValue
+from bdia_numerics.spaces.base import GenericArithmetic, Scalar, lift, of_class, register
+from bdia_numerics.spaces.mean_value import MeanValue, carries_slopes
 from bdia_numerics.spaces.memory import register_reader
 from bdia_numerics.spaces.precision import Shared
 from bdia_numerics.texts import ratio, shown
@@ -190,10 +189,6 @@ def _read(array: np.ndarray[Any, Any], bits: str) -> Any:
     return np.frompyfunc(one, 1, 1)(array.astype(object))
 
 
-def _accepts(x: object) -> bool:
-    flint = sys.modules.get("flint")
-    return isinstance(x, MeanValue) or (flint is not None and isinstance(x, flint.arb))
-
-
 register_reader(_WORD, _read)
-register(_accepts, lambda x: Balls(_PRECISION.own))
+for _accepts in (carries_slopes, of_class("flint", "arb")):
+    register(_accepts, lambda x: Balls(_PRECISION.own))

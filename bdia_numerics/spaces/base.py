@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from fractions import Fraction
@@ -228,6 +229,16 @@ def lift(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lifted
 
 
+def borrowed(library: Callable[[], Any], name: str) -> Any:
+    """Return a function of a library as a method of a system, for its numbers and object arrays of them."""
+
+    def method(self: Numbers, x: Scalar) -> Scalar:
+        with self.working():
+            return lift(getattr(library(), name))(x)
+
+    return method
+
+
 def decimal(x: Any) -> Fraction:
     """Return the number that was written: 0.1 is one tenth here, not the float nearest to it.
 
@@ -323,6 +334,16 @@ def register(accepts: Callable[[object], bool], space_of: Callable[[Any], Space]
         Gives the space of such a value.
     """
     _REGISTERED.append((accepts, space_of))
+
+
+def of_class(module: str, name: str) -> Callable[[object], bool]:
+    """Return what says whether a value is of a class of a library, which is not imported to find out."""
+
+    def accepts(x: object) -> bool:
+        library = sys.modules.get(module)
+        return library is not None and isinstance(x, getattr(library, name))
+
+    return accepts
 
 
 def plain(name: str, x: Any) -> Any:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache, reduce
+from functools import lru_cache, partial, reduce
 from typing import Any
 
 import numpy as np
 
-from bdia_numerics.spaces.base import GenericArithmetic, Scalar, float_in_exact_run, lift, register
+from bdia_numerics.spaces.base import GenericArithmetic, Scalar, borrowed, float_in_exact_run, lift, of_class, register
 from bdia_numerics.spaces.later import sympy
 from bdia_numerics.texts import ratio
-
-
-def _sympy() -> Any:
-    return sympy
 
 
 def _normal(x: Scalar) -> Scalar:
@@ -28,7 +23,6 @@ def _normal(x: Scalar) -> Scalar:
     product. `sympy.cancel` first expands all over one common denominator, whose degree is the sum of the degrees of all the
     denominators in it, and the one greatest common divisor that is left then takes minutes for a quadratic interpolant.
     """
-    sympy = _sympy()
     if getattr(x, "is_Rational", False) or getattr(x, "is_Symbol", False):
         return x
     from sympy.core.sorting import default_sort_key
@@ -80,16 +74,9 @@ def _residue(x: Any) -> int:
 def _certainly_not_zero(x: Any) -> bool:
     """Say whether a residue proves that an expression is not identically zero, whose residues are all zero."""
     try:
-        return isinstance(x, _sympy().Expr) and _residue(x) != 0
+        return isinstance(x, sympy.Expr) and _residue(x) != 0
     except ValueError:
         return False
-
-
-def _function(name: str) -> Any:
-    def function(self: Symbols, x: Scalar) -> Scalar:
-        return lift(getattr(_sympy(), name))(x)
-
-    return function
 
 
 @dataclass(frozen=True)
@@ -103,11 +90,10 @@ class Symbols(GenericArithmetic):
     @property
     def pi(self) -> Scalar:
         """The circle constant, exact."""
-        return _sympy().pi
+        return sympy.pi
 
     def number(self, x: object) -> Scalar:
         """Return `x` (int, Fraction, decimal string, expression) as an expression; TypeError for floats."""
-        sympy = _sympy()
         if isinstance(x, np.ndarray):
             return lift(self.number)(x)
         if isinstance(x, str):
@@ -131,20 +117,16 @@ class Symbols(GenericArithmetic):
     def combine(self, coefficients: Sequence[Scalar], values: Sequence[Any], out: Any = None) -> Any:
         """Return sum_k coefficients[k] * values[k]; expressions are brought to normal form."""
         total = super().combine(coefficients, values)
-        if isinstance(total, _sympy().Expr):
+        if isinstance(total, sympy.Expr):
             return _normal(total)
         return lift(_normal)(total) if isinstance(total, np.ndarray) else total
 
-    exp, log, sqrt = map(_function, ("exp", "log", "sqrt"))
-    sin, cos, acos, atan, sinh, asinh = map(_function, ("sin", "cos", "acos", "atan", "sinh", "asinh"))
+    exp, log, sqrt, sin, cos, acos, atan, sinh, asinh = map(
+        partial(borrowed, lambda: sympy), ("exp", "log", "sqrt", "sin", "cos", "acos", "atan", "sinh", "asinh")
+    )
 
 
 SYMBOLS = Symbols()
 
 
-def _accepts(x: object) -> bool:
-    sympy = sys.modules.get("sympy")
-    return sympy is not None and isinstance(x, sympy.Expr)
-
-
-register(_accepts, lambda x: SYMBOLS)
+register(of_class("sympy", "Expr"), lambda x: SYMBOLS)
