@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.checks import marginal, states
-from bdia_numerics.problems.enclosures import Ball, Parts, Vector, ball_mixture, square
+from bdia_numerics.problems.checks import Parts, marginal, states
+from bdia_numerics.problems.enclosures import Ball, Vector, ball_mixture, square
 from bdia_numerics.problems.mixtures import Law
 from bdia_numerics.problems.problem import Certificate, CertifiedFlow
 from bdia_numerics.problems.scores import generic_score

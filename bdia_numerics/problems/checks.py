@@ -15,6 +15,10 @@ from bdia_numerics.spaces import Array, decimal, of_kind
 from bdia_numerics.spaces.later import mp
 from bdia_numerics.texts import shown
 
+Times = tuple[Any, Any]
+"""(alpha, sigma) at one time."""
+Parts = tuple[Array, Array, Array]
+"""Weights, means and covariances."""
 SEEN = 2.0**-36
 """Relative difference of variances in some direction from which on two matrices differ, whatever their entries say."""
 _GRADED = 1e4
@@ -223,8 +227,7 @@ def exact(x: Any) -> Any:
     """Return the exact value of a number of any system."""
     if isinstance(x, np.integer):
         return Fraction(int(x))
-    space = spaces.of(x)
-    return space.field(x)
+    return spaces.of(x).field(x)
 
 
 def exact_values(array: Array) -> Array:

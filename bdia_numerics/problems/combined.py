@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.checks import alike, commuting, embed, exact_values, narrowest, parameter
+from bdia_numerics.problems.checks import Times, alike, commuting, embed, exact_values, narrowest, parameter
 from bdia_numerics.problems.mixtures import Gaussian
 from bdia_numerics.problems.problem import (
     CLOSED_FORM,
@@ -20,7 +20,6 @@ from bdia_numerics.problems.problem import (
     SHIFTED_MEAN,
     Certificate,
     Problem,
-    Times,
 )
 from bdia_numerics.problems.transports import closed, closed_matrix, root_vectors
 from bdia_numerics.spaces import Array

@@ -186,8 +186,7 @@ class GivenFunction(Problem):
         schedule = self.schedule or _EDM
         far, near = (float(schedule.time("sigma_bar", self._inside(level))) for level in (_FAR, _NEAR))
         noise = float(schedule.sigma(far)) * rng.standard_normal((n, self.dimension))
-        x = super().flow_certified(noise, far, near, schedule, rtol=_DRAWN).z
-        return np.asarray(x / schedule.alpha(near))
+        return np.asarray(super().flow_certified(noise, far, near, schedule, rtol=_DRAWN).z / schedule.alpha(near))
 
 
 def from_score(score: Callable[..., Any], sample: Any = None, *, dimension: int, schedule: Any = None) -> GivenFunction:

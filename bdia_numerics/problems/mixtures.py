@@ -16,6 +16,8 @@ import numpy as np
 from bdia_numerics import spaces
 from bdia_numerics.problems import transports
 from bdia_numerics.problems.checks import (
+    Parts,
+    Times,
     alike,
     embed,
     exact_values,
@@ -34,15 +36,12 @@ from bdia_numerics.problems.problem import (
     RADIAL_TRANSPORT,
     Certificate,
     Problem,
-    Times,
 )
 from bdia_numerics.problems.scores import Components, components, float_score, generic_score
-from bdia_numerics.problems.transports import radial, radial_derivative
 from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import special
 from bdia_numerics.texts import shown
 
-Parts = tuple[Array, Array, Array]
 Kind = Literal["one", "1-D", "line", "radial", "none"]
 
 
@@ -273,7 +272,7 @@ class Law(Problem):
         if found.kind == "1-D":
             return transports.cdf(z, begin, end, parts, space)
         if found.kind == "radial":
-            return radial(z, begin, end, parts, space)
+            return transports.radial(z, begin, end, parts, space)
         return transports.along_line(z, begin, end, parts, found.axis(space), space)
 
     def _derivative(self, z: Array, moved: Array, begin: Times, end: Times, space: spaces.Space) -> Array:
@@ -284,7 +283,7 @@ class Law(Problem):
         if found.kind == "1-D":
             return transports.density_ratio(z, moved, begin, end, parts, space)[:, :, None]
         if found.kind == "radial":
-            return radial_derivative(z, begin, end, parts, space)
+            return transports.radial_derivative(z, begin, end, parts, space)
         return transports.along_line_derivative(z, moved, begin, end, parts, found.axis(space), space)
 
 
@@ -442,8 +441,6 @@ def digits() -> np.ndarray[Any, Any]:
 
 def normal_quantiles(n: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return n states of N(0, 1) on the line without a draw: the midpoints of equal parts of its probability, shape (n, 1)."""
-    counted: Any = n
-    if isinstance(counted, bool) or not isinstance(counted, int | np.integer) or n < 1:
-        raise ValueError(f"n={shown(n)} is not a number of states: pass an int of at least 1")
+    spaces.require_count("n", n, 1, " is not a number of states")
     found: np.ndarray[Any, np.dtype[np.float64]] = special.ndtri((np.arange(n) + 0.5) / n)[:, None]
     return found

@@ -10,10 +10,10 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from bdia_numerics import spaces
-from bdia_numerics.problems.checks import generator, levels_of, marginal, states
+from bdia_numerics.problems.checks import Times, generator, levels_of, marginal, states
 from bdia_numerics.problems.reference import Method, reference_flow
 from bdia_numerics.spaces import Array, Space, ball_of, of_kind
-from bdia_numerics.texts import one_of, shown
+from bdia_numerics.texts import one_of
 
 Kind = Literal["closed form", "CDF transport", "enclosure", "reference"]
 
@@ -123,7 +123,6 @@ ENCLOSABLE = Certificate(
 )
 
 
-Times = tuple[Any, Any]
 ComputeDtype = Literal["float64", "float32"]
 
 
@@ -248,9 +247,7 @@ class Problem:
         `rng` is a generator of NumPy, or the seed of a new one.
         """
         rng = generator(rng)
-        counted: Any = n
-        if isinstance(counted, bool) or not isinstance(counted, int | np.integer) or n < 0:
-            raise ValueError(f"n={shown(n)} is not a number of draws: pass an int of at least 0")
+        spaces.require_count("n", n, 0, " is not a number of draws")
         if (t is None) != (schedule is None):
             raise ValueError("sample takes t and schedule together: give both for noisy states, neither for clean data")
         x = self._draw(n, rng)

@@ -280,8 +280,7 @@ def _chosen(method: str, model: Any, schedule: Any) -> Literal["taylor", "DOP853
             )
         heyoka()
         return "taylor"
-    small = known and moderate(law)
-    return "taylor" if method == "auto" and small and installed() else "DOP853"
+    return "taylor" if method == "auto" and known and moderate(law) and installed() else "DOP853"
 
 
 def law_of(model: Any, schedule: Any) -> Any:

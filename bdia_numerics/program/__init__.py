@@ -25,6 +25,7 @@ from bdia_numerics.program.ops import (
     checked as checked,
     interpret as interpret,
     rows as rows,
+    weighted as weighted,
 )
 from bdia_numerics.program.plan import Call as Call, Instruction as Instruction, Plan, make_plan
 from bdia_numerics.program.record import Evaluation, Form, Linear, Recorder, Register, Scratch, StaleFormError

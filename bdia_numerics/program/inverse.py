@@ -267,9 +267,7 @@ class _Written(Symbols):
     """Symbols, with the floats of a step taken as the decimals that they print as."""
 
     def number(self, x: object) -> Scalar:
-        if is_float(x):
-            return super().number(decimal(x))
-        return super().number(x)
+        return super().number(decimal(x) if is_float(x) else x)
 
     field = number
 

@@ -167,6 +167,15 @@ def interpret(
             values[target] = combine([(c, value(n)) for c, n in terms])
 
 
+def weighted(terms: Iterable[tuple[Scalar, Mapping[Any, Any]]]) -> dict[Any, Any]:
+    """Return a combination of vectors that are known by their coefficients, by what these belong to: a `combine` of `interpret`."""
+    total: dict[Any, Any] = {}
+    for c, vector in terms:
+        for key, x in vector.items():
+            total[key] = total[key] + c * x if key in total else c * x
+    return total
+
+
 @dataclass(frozen=True)
 class Slot:
     """The slot from t_i to t_{i-1}; numbers are in the grid's own system."""

@@ -109,8 +109,7 @@ def encode(
     if method is None:
         if has_inverse(solver, grid, prediction_of(model), space):
             course = encoding(solver, grid, prediction_of(model), space)
-            found = drive(course, model, {"z": x_0}, space, return_trajectory)
-            return replace(found, inversion=DERIVED)
+            return replace(drive(course, model, {"z": x_0}, space, return_trajectory), inversion=DERIVED)
         if parameters(solver) and condition_of(solver) is not None:
             inverse_plan(solver, grid, prediction_of(model), space)  # refuses these parameters, with the condition
     method = default_for(solver) if method is None else method

@@ -146,8 +146,7 @@ def each(function: Callable[[Any], Any], t: Any) -> Any:
 
 def rounding(space: Space) -> Scalar:
     """Return the distance from 1 to the next number of a system, 0 where nothing is rounded."""
-    third = space.number(4) / space.number(3) - space.number(1)
-    return abs(third * 3 - 1)
+    return abs((space.number(4) / space.number(3) - space.number(1)) * 3 - 1)
 
 
 def known(variable: str) -> str:

@@ -45,6 +45,7 @@ from bdia_numerics.spaces.values import (
     as_states as as_states,
     of_kind as of_kind,
     ordered as ordered,
+    require_count as require_count,
     share as share,
     takes as takes,
 )

@@ -222,9 +222,7 @@ def lift(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return a scalar function that also takes object arrays, element by element."""
 
     def lifted(x: Any) -> Any:
-        if isinstance(x, np.ndarray):
-            return np.frompyfunc(function, 1, 1)(x)
-        return function(x)
+        return np.frompyfunc(function, 1, 1)(x) if isinstance(x, np.ndarray) else function(x)
 
     return lifted
 

@@ -47,9 +47,7 @@ class Vector:
         return -1 * self
 
     def __sub__(self, other: object) -> Vector:
-        if not isinstance(other, Vector):
-            return NotImplemented
-        return self + -other
+        return self + -other if isinstance(other, Vector) else NotImplemented
 
     def __mul__(self, scalar: object) -> Vector:
         number = SYMBOLS.number(scalar)

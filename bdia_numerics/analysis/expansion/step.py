@@ -22,7 +22,6 @@ from bdia_numerics.analysis.expansion.series import (
     Expansion,
     Series,
     SeriesSpace,
-    added,
     evaluated,
     moved,
     product,
@@ -45,6 +44,7 @@ from bdia_numerics.program import (
     interpret,
     structure,
     theirs,
+    weighted,
 )
 from bdia_numerics.program.structure import OTHER, unfilled
 from bdia_numerics.spaces.later import sympy
@@ -89,9 +89,7 @@ class SeriesRecorder(Recorder):
     def velocity(self, z: Linear, e: Linear) -> Form:
         """Return dz/dt; NeedsTime in the variable s."""
         self._timed("velocity")
-        if not isinstance(e, Evaluation):
-            return super().velocity(z, e)
-        return Form(self, {e.number: self.one})
+        return Form(self, {e.number: self.one}) if isinstance(e, Evaluation) else super().velocity(z, e)
 
     def angle(self, time: Any) -> Any:
         """Return the angle at a time; NeedsTime in another variable."""
@@ -385,10 +383,7 @@ def order_conditions(solver: Solver, order: int = 4) -> list[OrderCondition]:
     (before,), (after,) = segment.before.values(), segment.after.values()
     values: dict[int, Value] = {before.number: {None: one}}
 
-    def combine(terms: Sequence[tuple[Any, Value]]) -> Value:
-        return added(*({tree: x * c for tree, x in value.items()} for c, value in terms))
-
-    interpret(segment.ops, values, lambda op, argument: _evaluated(argument, order, one), combine)
+    interpret(segment.ops, values, lambda op, argument: _evaluated(argument, order, one), weighted)
     found = values[after.number]
     return [
         OrderCondition(text(tree), nodes(tree), _weight(found, tree), Fraction(1, density(tree)))

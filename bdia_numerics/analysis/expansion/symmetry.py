@@ -8,9 +8,9 @@ from typing import Any
 
 from bdia_numerics.analysis.expansion.order import resolved
 from bdia_numerics.analysis.expansion.propagation import known_order
-from bdia_numerics.analysis.expansion.series import EXACT, Series, TooShort, added
+from bdia_numerics.analysis.expansion.series import EXACT, Series, TooShort
 from bdia_numerics.analysis.expansion.step import SeriesStep
-from bdia_numerics.program import Evaluate, Solver, interpret, structure
+from bdia_numerics.program import Evaluate, Solver, interpret, structure, weighted
 
 Value = dict[Any, Series]
 """Coefficients by the name of a register, or by the number of an evaluation."""
@@ -76,8 +76,7 @@ def _returns(solver: Solver) -> bool:
     values: list[Value] = [{name: one} for name in there.shape.registers]
 
     def combine(terms: Sequence[tuple[Any, Value]]) -> Value:
-        total = added(*({key: x * c for key, x in value.items()} for c, value in terms))
-        return {key: x for key, x in total.items() if x or x.precision < EXACT}
+        return {key: x for key, x in weighted(terms).items() if x or x.precision < EXACT}
 
     for step in (there, there.back()):
 

@@ -112,9 +112,7 @@ def lint(
 def _config(target: Any) -> SchedulerConfig:
     if isinstance(target, SchedulerConfig):
         return target
-    if isinstance(target, str | Path):
-        return read(target)
-    return from_mapping(target)
+    return read(target) if isinstance(target, str | Path) else from_mapping(target)
 
 
 def _sorted(found: list[Finding]) -> Listing[Finding]:

@@ -112,9 +112,7 @@ def latent_error(solver: Solver, grid: grids.Grid, schedule: Any) -> float:
 def states_at(t: float, schedule: Any) -> Array:
     """Return states of the distribution at a time of a schedule, shape (STATES, 1)."""
     alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
-    if alpha == 0:
-        return sigma * normal_quantiles(STATES)
-    return alpha * states(sigma / alpha, RatioLevels("one"))
+    return sigma * normal_quantiles(STATES) if alpha == 0 else alpha * states(sigma / alpha, RatioLevels("one"))
 
 
 def return_error(solver: Solver, grid: grids.Grid, schedule: Any, dtype: str) -> float:

@@ -12,9 +12,8 @@ import numpy as np
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems.checks import generator
 from bdia_numerics.problems.problem import known_flow
-from bdia_numerics.program import Solver, structure
+from bdia_numerics.program import Solver, identity, structure
 from bdia_numerics.runs.solving import Solution, begin, solve
-from bdia_numerics.runs.state import identity
 from bdia_numerics.solvers import DDIM
 from bdia_numerics.spaces import Array, Drawn, kind_of, of_kind, ordered, plain
 from bdia_numerics.texts import one_of
@@ -296,8 +295,7 @@ def doubt(
     """Return the error of an exact end apart from rounding: what is stated, and else what its flow misses on the way back."""
     if not math.isnan(stated):
         return stated
-    back = problem.flow(end, times[1], times[0], schedule)
-    return root_mean_square(as_floats64(back) - as_floats64(start))
+    return root_mean_square(as_floats64(problem.flow(end, times[1], times[0], schedule)) - as_floats64(start))
 
 
 def as_floats64(array: Any) -> Array:

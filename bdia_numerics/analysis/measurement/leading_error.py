@@ -222,8 +222,7 @@ def _kept(run: Solution, names: Sequence[str]) -> Array:
 
 def _displaced(step: LocalStep) -> Array:
     """Return (1 - M)^-1 of L, both without their part along the tangent."""
-    rest = step.error - step.after * (step.left @ step.error)
-    return _off_mode(step.matrix, step.before, step.left, rest)
+    return _off_mode(step.matrix, step.before, step.left, step.error - step.after * (step.left @ step.error))
 
 
 def _off_mode(matrix: Array, mode: Array, dual: Array, right_side: Array) -> Array:

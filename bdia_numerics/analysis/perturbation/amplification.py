@@ -22,13 +22,13 @@ from bdia_numerics.program import (
     Run,
     Segment,
     Solver,
+    identity,
     interpret,
     inverse_run,
     record_steps,
     structure,
 )
 from bdia_numerics.runs.solving import inverse_plan
-from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces import Array, Drawn, Shown, ordered, plain
 from bdia_numerics.texts import one_of, shown, whole
 

@@ -21,9 +21,8 @@ from bdia_numerics.analysis.perturbation.amplification import (
     slopes_of,
 )
 from bdia_numerics.grids import Grid
-from bdia_numerics.program import Evaluate, Run, Segment, Solver, parameters, record_start, rows
+from bdia_numerics.program import Evaluate, Run, Segment, Solver, identity, parameters, record_start, rows
 from bdia_numerics.runs.solving import starter_of
-from bdia_numerics.runs.state import identity
 from bdia_numerics.spaces import Drawn, Numpy, ordered
 from bdia_numerics.texts import one_of, shown
 
@@ -97,8 +96,7 @@ class RoundedTrip:
 
     def error(self, dtype: str, largest: float) -> float:
         """Return the root-mean-square error at the end in a format; infinite where values, or errors, overflow."""
-        info = np.finfo(dtype)
-        return _in_range(self._within(dtype), largest, float(info.max))
+        return _in_range(self._within(dtype), largest, float(np.finfo(dtype).max))
 
     def rounded_once(self, eps: float, most: float, largest: float) -> float:
         """Return the error of a narrow format, of a given spacing at 1 and largest number, whose sums are taken in float32."""

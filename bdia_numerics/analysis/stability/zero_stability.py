@@ -17,6 +17,7 @@ from bdia_numerics.analysis.expansion.modes import (
     factors,
     irreducible,
     location,
+    own_reciprocal,
     value,
 )
 from bdia_numerics.analysis.expansion.order import consistent
@@ -150,7 +151,7 @@ def _decided(V: Any, direction: str) -> ZeroStability:
     if any(where == OUTSIDE for *_, where in found):
         return ZeroStability(direction, polynomial, False, sympy.false, (), roots)
     # A polynomial that is its own reciprocal has its roots in pairs zeta, 1/zeta: where none is outside, all are on the circle.
-    held = [f for f, _, where in found if where == CIRCLE or (where == OPEN and _own_reciprocal(f))]
+    held = [f for f, _, where in found if where == CIRCLE or (where == OPEN and own_reciprocal(f))]
     defects = _defects(matrix, found, held)
     wanted = [_wanted(f.all_coeffs()) for f, _, where in found if where == OPEN]
     determinants = [d for positive, _ in wanted for d in positive]
@@ -163,12 +164,6 @@ def _decided(V: Any, direction: str) -> ZeroStability:
     boundary = [(e, _decided(W, direction)) for e, W in reduced.items() if not W.has(sympy.zoo, sympy.nan)]
     condition, stable = _region(inside, boundary, V.free_symbols)
     return ZeroStability(direction, polynomial, stable, condition, tuple(boundary), roots)
-
-
-def _own_reciprocal(factor: Any) -> bool:
-    """Say whether a factor is its own reciprocal, up to its sign, for all parameters: its roots can stay on the circle."""
-    row = [sympy.expand(c) for c in factor.all_coeffs()]
-    return any(all(sympy.expand(c - sign * d) == 0 for c, d in zip(row, row[::-1], strict=True)) for sign in (1, -1))
 
 
 def _meeting(held: Sequence[Any], positive: Sequence[Any]) -> list[Any]:

@@ -16,7 +16,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.program import Solver, structure
 from bdia_numerics.runs.inversion.steps import INVERSIONS, DDIMInversion, Method, Step, name_of, step_at
 from bdia_numerics.runs.solving import Model, Solution, Status, prepared, solve
-from bdia_numerics.spaces import Array, Space, kind_of, require_finite
+from bdia_numerics.spaces import Array, Space, kind_of, require_count, require_finite
 from bdia_numerics.texts import shown
 
 # Two differences of increments whose directions agree to this many digits say the same about the slope.
@@ -33,9 +33,7 @@ class Iteration:
 
     def __post_init__(self) -> None:
         for name, least in (("iterations", 1), ("memory", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise ValueError(f"{name}={shown(value)}: pass an int of at least {least}")
+            require_count(name, getattr(self, name), least)
         if self.tolerance is not None and not self.tolerance > 0:
             raise ValueError(f"tolerance={shown(self.tolerance)} cannot be reached: pass a positive number, or None")
 
