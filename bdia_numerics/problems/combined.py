@@ -106,12 +106,8 @@ class Product(Problem):
         """D, the length of a state."""
         return sum(f.dimension for f in self.factors)
 
-    @property
-    def flow_certificate(self) -> Certificate:
-        """Exact if the flow of every factor is, and the basis separates them entry by entry."""
-        return self._certificate_in(spaces.FLOAT64)
-
     def _certificate_in(self, space: spaces.Space) -> Certificate:
+        """Exact if the flow of every factor is, and the basis separates them entry by entry."""
         found = [f._certificate_in(space) for f in self.factors]
         apart = self.basis is None or self._separates(embed(self.basis, space), space)
         if not apart or not all(c.exact for c in found):
@@ -210,11 +206,6 @@ class GuidedGaussians(Problem):
     def dimension(self) -> int:
         """D, the length of a state."""
         return self.cond.dimension
-
-    @property
-    def flow_certificate(self) -> Certificate:
-        """How exact `flow` is on floats."""
-        return self._certificate_in(spaces.FLOAT64)
 
     def _certificate_in(self, space: spaces.Space) -> Certificate:
         slack: Any = 0

@@ -178,9 +178,7 @@ class Law(Problem):
     _cache: dict[Any, Any]
 
     def _prepare(self, weights: Array, means: Array, covs: Array, cov_name: str) -> None:
-        object.__setattr__(self, "_parts", (weights, means, covs))
-        object.__setattr__(self, "_cov_name", cov_name)
-        object.__setattr__(self, "_cache", {})
+        vars(self).update(_parts=(weights, means, covs), _cov_name=cov_name, _cache={})
 
     @property
     def dimension(self) -> int:
@@ -253,11 +251,6 @@ class Law(Problem):
         x += law.means[k] + law.centre
         return np.asarray(x)
 
-    @property
-    def flow_certificate(self) -> Certificate:
-        """How exact `flow` is on floats; for a numerical reference the estimate comes with each `flow_certified`."""
-        return self._certificate_in(spaces.FLOAT64)
-
     def _certificate_in(self, space: spaces.Space) -> Certificate:
         return _CERTIFICATES[self._symmetry(space).kind]
 
@@ -323,8 +316,7 @@ class Gaussian(Law):
         if mean.ndim != 1 or mean.size == 0:
             raise ValueError(f"mean has shape {mean.shape}: pass D >= 1 numbers, shape (D,)")
         cov = variances_of("cov", self.cov, ((), mean.shape, (mean.size, mean.size)))
-        object.__setattr__(self, "mean", mean)
-        object.__setattr__(self, "cov", cov)
+        vars(self).update(mean=mean, cov=cov)
         one = np.empty(1, dtype=object)
         one[0] = Fraction(1)
         self._prepare(one, mean[None], cov[None], "cov")
@@ -374,8 +366,7 @@ class GaussianMixture(Law):
             raise ValueError(f"means has shape {means.shape}: pass {weights.size} rows, one a weight")
         count, size = means.shape
         covs = variances_of("covs", self.covs, ((count,), (count, size), (count, size, size)))
-        for name, value in (("weights", weights), ("means", means), ("covs", covs)):
-            object.__setattr__(self, name, value)
+        vars(self).update(weights=weights, means=means, covs=covs)
         self._prepare(weights, means, covs, "covs")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
@@ -167,9 +168,15 @@ class Problem:
     states: float16 to float64 in float64 (scores in float32, if asked) and rounded once at the end, longdouble, mpmath,
     and Fractions and symbols where nothing but rational operations occurs.
 
-    A distribution says what it is by `dimension`, `flow_certificate`, `_score_at`, `_draw`, and, if its flow is exact, `_moved`
+    A distribution says what it is by `dimension`, `_certificate_in`, `_score_at`, `_draw`, and, if its flow is exact, `_moved`
     and `_derivative`; these see flat states (n, D) and the noise levels (alpha, sigma).
     """
+
+    _certificate_in: Callable[[Space], Certificate]
+    _score_at: Callable[[Array, Any, Any, Space], Array]
+    _draw: Callable[[int, np.random.Generator], Array]
+    _moved: Callable[[Array, Times, Times, Space], Array]
+    _derivative: Callable[[Array, Array, Times, Times, Space], Array]
 
     @property
     def dimension(self) -> int:
@@ -178,8 +185,8 @@ class Problem:
 
     @property
     def flow_certificate(self) -> Certificate:
-        """How exact `flow` is; for a numerical reference the estimate comes with each `flow_certified`."""
-        raise NotImplementedError
+        """How exact `flow` is on floats; for a numerical reference the estimate comes with each `flow_certified`."""
+        return self._certificate_in(spaces.FLOAT64)
 
     def model(self, schedule: NoiseLevels, *, compute_dtype: ComputeDtype = "float64") -> NoisePrediction:
         """Return the exact noise prediction ``eps(z, t)`` under a schedule; the dtype of z is kept, `compute_dtype` as in `score`."""
@@ -351,9 +358,6 @@ class Problem:
     def _kind(self) -> str:
         return f"{type(self).__name__} with D = {self.dimension}"
 
-    def _certificate_in(self, space: spaces.Space) -> Certificate:
-        return self.flow_certificate
-
     def _check_density(self, sigma: Any, t: object) -> None:
         """Raise ValueError at a time without a score."""
 
@@ -362,19 +366,7 @@ class Problem:
         for (_, sigma), t in ((begin, t_from), (end, t_to)):
             self._check_density(sigma, t)
 
-    def _score_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
-        raise NotImplementedError
-
     def _noise_at(self, z: Array, alpha: Any, sigma: Any, space: spaces.Space) -> Array:
         score = self._score_at(z, alpha, sigma, space)
         with np.errstate(all="ignore"):
             return np.asarray(-sigma * score)
-
-    def _draw(self, n: int, rng: np.random.Generator) -> Array:
-        raise NotImplementedError
-
-    def _moved(self, z: Array, begin: Times, end: Times, space: spaces.Space) -> Array:
-        raise NotImplementedError
-
-    def _derivative(self, z: Array, moved: Array, begin: Times, end: Times, space: spaces.Space) -> Array:
-        raise NotImplementedError

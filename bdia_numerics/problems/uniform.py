@@ -228,17 +228,14 @@ class Uniform(Problem):
             raise ValueError(
                 f"low={low[bad][0]} is not below high={high[bad][0]}: exchange them, or use Gaussian for an atom"
             )
-        object.__setattr__(self, "low", low)
-        object.__setattr__(self, "high", high)
+        vars(self).update(low=low, high=high)
 
     @property
     def dimension(self) -> int:
         """D, the length of a state."""
         return int(self.low.size)
 
-    @property
-    def flow_certificate(self) -> Certificate:
-        """Conservation of the distribution function in each coordinate."""
+    def _certificate_in(self, space: spaces.Space) -> Certificate:
         return UNIFORM_TRANSPORT
 
     def _check_density(self, sigma: Any, t: object) -> None:

@@ -206,6 +206,7 @@ class Derived:
     """What follows from alpha, sigma and their derivatives; schedules replace what has a better form."""
 
     variance_preserving = False
+    _time: Callable[[Space, str, Scalar], Scalar]
 
     @timed
     def sigma_bar(self, space: Space, t: Scalar) -> Scalar:
@@ -256,9 +257,6 @@ class Derived:
                 raise ValueError(f"sigma_bar={shown(value)} is negative: noise levels are at least 0")
             found = self._time(space, variable, number)
         return write(space, inside(self, f"{variable}={shown(value)}: t", found, SINGLE), value)
-
-    def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
-        raise NotImplementedError
 
 
 def _ieee(x: Any) -> Any:

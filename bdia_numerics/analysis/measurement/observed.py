@@ -77,8 +77,7 @@ class GridFamily:
             )
         of_kind("schedule", "schedule", self.schedule)
         one_of("variable", self.variable, RULES)
-        object.__setattr__(self, "kind", kind)
-        object.__setattr__(self, "pattern", pattern)
+        vars(self).update(kind=kind, pattern=pattern)
 
     @property
     def repeats(self) -> tuple[Fraction, ...]:
