@@ -42,7 +42,7 @@ SOLVERS: dict[str, Any] = _classes(
         "OBELM": "belm",
         "SymmetricMultistep": "symmetric_multistep",
         "PLMS": "plms",
-        "IPNDM": "ipndm",
+        "IPNDM": "plms",
         "BDIAPLMS": "bdia_plms",
         "DEIS": "deis",
         "BDIADEIS": "bdia_deis",

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from bdia_numerics.program import Form, Linear, Parameter, Recorder, checked
 from bdia_numerics.solvers.heun import Heun
+from bdia_numerics.solvers.history import start_of
 from bdia_numerics.solvers.interpolation import Formula, increment, known
 from bdia_numerics.solvers.runge_kutta import RK4
-from bdia_numerics.solvers.starts import start_of
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from bdia_numerics.spaces.base import Scalar, Space, register
 from bdia_numerics.spaces.kernel import linear_combination
 from bdia_numerics.spaces.memory import HALF, Array, register_reader
 from bdia_numerics.spaces.multiprecision import MPMath
-from bdia_numerics.spaces.quotients import Quotient, exact
-from bdia_numerics.spaces.rationals import FRACTION
+from bdia_numerics.spaces.rationals import FRACTION, Quotient, exact
 from bdia_numerics.texts import shown
 
 _GUARDED = 60  # digits: as many beyond a quadruple-precision longdouble as mpmath gets beyond its own

@@ -280,7 +280,8 @@ def _share(part: Callable[[slice, Sequence[Array]], int | None], size: int, dtyp
     Returns
     -------
     int
-        The largest of what the calls return, 0 where they return nothing. All are made, so that the outcome does not depend on the number of threads.
+        The largest of what the calls return, if they return anything. All are made, so that the outcome does not depend on the
+        number of threads.
     """
     blocks = [slice(k, min(k + BLOCK, size)) for k in range(0, size, BLOCK)]
 
