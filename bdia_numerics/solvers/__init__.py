@@ -32,7 +32,7 @@ SOLVERS: dict[str, Any] = _classes(
         "ALF": "alf",
         "Composed": "alf",
         "McCallumFoster": "mccallum_foster",
-        "Rex": "rex",
+        "Rex": "mccallum_foster",
         "RFSolver": "rectified_flow",
         "FireFlow": "rectified_flow",
         "Leapfrog": "leapfrog",
