@@ -176,8 +176,7 @@ def asymmetry(
         anti.append((np.sum(u * Ev, over) - np.sum(v * Eu, over)) ** 2 / 4)
         size.append((np.sum(Eu**2, over) + np.sum(Ev**2, over)) / 2)
     found = _from_squares(np.mean(anti, 0), np.mean(size, 0))
-    each = np.mean(np.reshape(anti, (probes, -1)), 1)
-    spread = float(np.std(each, ddof=1)) / np.sqrt(probes)
+    spread = float(np.std(np.mean(np.reshape(anti, (probes, -1)), 1), ddof=1)) / np.sqrt(probes)
     return Asymmetry(found.norm, found.relative, float(spread / (2 * found.norm)) if found.norm else 0.0)
 
 

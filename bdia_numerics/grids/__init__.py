@@ -378,8 +378,7 @@ def from_values(t: Any, alpha: Any, sigma: Any, *, space: Any = None, schedule: 
     lists = [[own.number(x) for x in column] for column in lists]
     if decided(lists[2][0] * lists[1][-1] > lists[2][-1] * lists[1][0]):
         lists = [column[::-1] for column in lists]
-    recipe = Values(tuple(lists[0]), tuple(lists[1]), tuple(lists[2]), own)
-    return build(recipe, target, schedule)
+    return build(Values(tuple(lists[0]), tuple(lists[1]), tuple(lists[2]), own), target, schedule)
 
 
 def from_scheduler(scheduler: Any) -> Grid:

@@ -326,8 +326,7 @@ def random(schedule: Schedule, n: int, *, seed: Any, ratio: Step = 2, **ends: Un
         raise ValueError(f"ratio={ratio} is below 1: pass the largest step over the smallest, for instance 2")
     spaces.require_count("seed", seed, 0, " is not a seed")
     drawn = np.random.default_rng((int(seed), slots_of(n))).integers(0, _RESOLUTION, n)
-    steps = [1 + (largest - 1) * Fraction(int(k), _RESOLUTION) for k in drawn]
-    return _spaced(schedule, steps, **ends)
+    return _spaced(schedule, [1 + (largest - 1) * Fraction(int(k), _RESOLUTION) for k in drawn], **ends)
 
 
 @partial(answering, called="a grid of patterns")

@@ -72,8 +72,7 @@ class Product(Problem):
         if basis.shape != (self.dimension, self.dimension):
             raise ValueError(f"basis has shape {basis.shape}: the factors ask for {(self.dimension, self.dimension)}")
         object.__setattr__(self, "basis", basis)
-        floats = embed(basis, spaces.FLOAT64)
-        self._orthonormal(floats, self.dimension * float(np.finfo(np.float64).eps))
+        self._orthonormal(embed(basis, spaces.FLOAT64), self.dimension * float(np.finfo(np.float64).eps))
 
     def _orthonormal(self, basis: Array, most: Any) -> bool:
         """Refuse a basis that is not orthonormal to `most`; say whether each product is as small as its own terms ask.

@@ -98,8 +98,7 @@ class BallMixture:
 
     def marginal(self) -> ExactMarginal:
         """Return the same in one dimension, with the functions of balls."""
-        pi = type(self.weights[0]).pi()
-        functions = SimpleNamespace(exp=_EXP, sqrt=_SQRT, erfc=_ERFC, pi=pi)
+        functions = SimpleNamespace(exp=_EXP, sqrt=_SQRT, erfc=_ERFC, pi=type(self.weights[0]).pi())
         means, variances = [m[0] for m in self.means], [1 / p[0][0] for p in self.inverses]
         return ExactMarginal(self.weights, means, variances, functions)
 

@@ -280,8 +280,7 @@ def _exact_scales(
         wide = [[digits.number(exact(x)) for x in row] for row in (weights, old, new)]
         for state in centred:
             numbers = [digits.number(exact(x)) for x in state]
-            scale = _exact_scale(sum(x * x for x in numbers), wide, size, digits.dps)
-            result.append(scale)
+            result.append(_exact_scale(sum(x * x for x in numbers), wide, size, digits.dps))
     with digits.working():
         return space.array([x if space == digits else exact(+x) for x in result])
 

@@ -162,8 +162,7 @@ def inferred(after: Mapping[str, Weights], fixed: Mapping[str, str]) -> dict[str
         kinds = {name: fixed.get(name, first) for name in after}
         # What one register holds may depend on another one, which was settled a round before: as many rounds as registers suffice.
         for name in [name for name in after if name not in fixed] * len(after):
-            fitting = (k for k in VALUES if fits(after[name], {**kinds, name: k}, k))
-            kinds[name] = next(fitting, kinds[name])
+            kinds[name] = next((k for k in VALUES if fits(after[name], {**kinds, name: k}, k)), kinds[name])
         wrong = sum(not fits(value, kinds, kinds[name]) for name, value in after.items() if name not in fixed)
         results.append((wrong, kinds))
     return min(results, key=lambda pair: pair[0])[1]

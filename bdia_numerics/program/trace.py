@@ -163,8 +163,7 @@ def record_start(
         chain, start = _chain(starter, trace, z, depth)
     held, ops = _filled(solver, trace, chain, first, _kept(solver, starter, start))
     # The registers are complete in a segment of its own, which ends no slot; messages count it with the starter's last.
-    begin = Segment(first + 1, first, {}, ops, held)
-    return Run(trace, {"z": z}, (*start, begin), held, len(start) + 1)
+    return Run(trace, {"z": z}, (*start, Segment(first + 1, first, {}, ops, held)), held, len(start) + 1)
 
 
 def record_begin(solver: Solver, grid: Grid, first: int, prediction: str = "eps", written: bool = False) -> Run:

@@ -39,8 +39,9 @@ class _Room(threading.local):
     """Three temporaries of each thread: fresh pages for every sum would cost as much as its arithmetic."""
 
     def __init__(self) -> None:
-        widest = np.dtype(np.longdouble).itemsize
-        self._bytes = np.empty((3, BLOCK * widest), dtype=np.uint8)  # pages that nobody writes to take no memory
+        self._bytes = np.empty(
+            (3, BLOCK * np.dtype(np.longdouble).itemsize), dtype=np.uint8
+        )  # pages that nobody writes to take no memory
         self._shape: Any = None
         self._dtype: Any = None
 

@@ -64,8 +64,7 @@ class EnclosureSetting:
         """Return each solver's error over a box, in the form of the setting, and the model evaluations made."""
         with self.space.working():
             state, schedule = self.state(box), self.grid.schedule
-            ends = self.grid.t[self.grid.n], self.grid.t[0]
-            truth = self.problem.flow_certified(state, *ends, schedule).z
+            truth = self.problem.flow_certified(state, self.grid.t[self.grid.n], self.grid.t[0], schedule).z
             runs = [solve(s, self.problem.model(schedule), self.grid, state) for s in solvers]
             return [list(r.z - truth) for r in runs], sum(r.nfe for r in runs)
 

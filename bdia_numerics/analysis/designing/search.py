@@ -413,8 +413,7 @@ class Search:
         return False
 
     def _member(self, place: Sequence[Fraction]) -> Member:
-        values = self._values(place)
-        one, J = self.family.restricted(values), gaussian_jacobian(self.variance)
+        one, J = self.family.restricted(self._values(place)), gaussian_jacobian(self.variance)
         solver = one.member
         grown = {d: float(amplification(solver, self.grid, d, J=J).norms.max()) for d in self.directions}
         self.progress()

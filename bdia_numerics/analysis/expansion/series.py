@@ -389,8 +389,7 @@ class Expansion:
         return cls(space, {}, space.terms)
 
     def __add__(self, other: Expansion) -> Expansion:
-        terms = added(self.terms, other.terms)
-        return self.of(self.space, terms, min(self.precision, other.precision))
+        return self.of(self.space, added(self.terms, other.terms), min(self.precision, other.precision))
 
     def __sub__(self, other: Expansion) -> Expansion:
         return self + other.times(self.space.field(-1))

@@ -175,8 +175,7 @@ class SeriesStep:
 
     def back(self) -> SeriesStep:
         """Return the step of the same solver from where this one ends to where it begins; for one without first states."""
-        places = {0: self.layout.place(-1), -1: self.layout.place(0)}
-        where = replace(self.layout, places=places, _points={})
+        where = replace(self.layout, places={0: self.layout.place(-1), -1: self.layout.place(0)}, _points={})
         return SeriesStep(self.solver, where, recorded(self.solver, where))
 
     @cached_property

@@ -44,8 +44,7 @@ def shift(s: float, end: float, levels: RatioLevels) -> float:
 
 def states(s: float, levels: RatioLevels) -> Array:
     """Return states of the distribution at the level s: where its exact flow takes those of pure noise, shape (STATES, 1)."""
-    top = levels.sigma(TOP) * normal_quantiles(STATES)
-    return np.asarray(LAW.flow(top, TOP, min(s, TOP), levels))
+    return np.asarray(LAW.flow(levels.sigma(TOP) * normal_quantiles(STATES), TOP, min(s, TOP), levels))
 
 
 def truth(layout: Walk) -> Array:

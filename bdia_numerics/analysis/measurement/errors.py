@@ -220,8 +220,7 @@ class Exact:
     def step(self, i: int, registers: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the registers after the step from t_i to t_{i-1}."""
         part = self.grid[i - 1 : i + self.depth]
-        first = next(iter(registers.values()))
-        solution = solve(self.solver, self.model, part, first, start=dict(registers))
+        solution = solve(self.solver, self.model, part, next(iter(registers.values())), start=dict(registers))
         if solution.state is None or not solution.status.ok:
             raise ArithmeticError(f"the step of {identity(self.solver)} from i={i} failed: {solution.status}")
         return solution.state.registers

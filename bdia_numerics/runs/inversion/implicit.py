@@ -161,8 +161,7 @@ def fixed_point(
                 return Solved(best, least, first, enough, evaluations)
             f = r * inverse_slope
             past.append((z, f))
-            update = f if len(past) == 1 else f - _correction(past, f, rows)
-            moved = z + update
+            moved = z + (f if len(past) == 1 else f - _correction(past, f, rows))
             resting = resting | (largest(moved, rows) == np.inf)
             z = _rowwise(resting, best, moved)
 
