@@ -156,8 +156,7 @@ class Grid(Shown):
         level = self.level(time)
         symbolic = getattr(self.recipe, "symbols", None)
         if symbolic is not None:
-            own: Point = symbolic(str(level[0]).removeprefix("t_"))
-            return own
+            return symbolic(str(level[0]).removeprefix("t_"))
         with self.space.working():
             return Point(*level, *self._derivatives(level[0]))
 
@@ -181,8 +180,7 @@ class Grid(Shown):
             i, j = self._span[time.i], self._span[time.j]
             # One time has one name, from whichever side it is reached.
             low, high, part = (i, j, theta) if i < j else (j, i, 1 - theta)
-            own: Point = symbolic(f"{{{low},{high},{str(part).replace(' ', '')},{time.variable}}}")
-            return own[:3]
+            return symbolic(f"{{{low},{high},{str(part).replace(' ', '')},{time.variable}}}")[:3]
         if self.schedule is None:
             raise ValueError(
                 f"the step evaluates the model between t={shown(first[0])} and {shown(last[0])}, and this grid has values only: use "

@@ -190,8 +190,7 @@ class Law(Problem):
         if key not in self._cache:
             weights, means, covs = (embed(part, space) for part in self._parts)
             self._cache[key] = weights, means, covs
-        found: tuple[Array, Array, Array] = self._cache[key]
-        return found
+        return self._cache[key]
 
     def _components(self, space: spaces.Space, dtype: Any = None) -> Components:
         key = ("components", "single" if dtype == np.float32 else _key(space))
@@ -199,8 +198,7 @@ class Law(Problem):
             self._cache[key] = (
                 self._components(space).cast(dtype) if "single" in key else components(*self._in(space), space)
             )
-        found: Components = self._cache[key]
-        return found
+        return self._cache[key]
 
     def _narrow(self, compute_dtype: str, space: spaces.Space) -> spaces.Numpy:
         return spaces.FLOAT32 if compute_dtype == "float32" and space.double else super()._narrow(compute_dtype, space)
@@ -214,8 +212,7 @@ class Law(Problem):
         if key not in self._cache:
             parts = self._in(spaces.FLOAT64) if rounded else tuple(map(exact_values, self._parts))
             self._cache[key] = symmetry(*parts, slack=4 * float(np.finfo(np.float64).eps) if rounded else 0)
-        found: Symmetry = self._cache[key]
-        return found
+        return self._cache[key]
 
     def _check_density(self, sigma: Any, t: object) -> None:
         has_density(self._cov_name, self._parts[2], sigma, t)
@@ -433,5 +430,4 @@ def digits() -> np.ndarray[Any, Any]:
 def normal_quantiles(n: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return n states of N(0, 1) on the line without a draw: the midpoints of equal parts of its probability, shape (n, 1)."""
     spaces.require_count("n", n, 1, " is not a number of states")
-    found: np.ndarray[Any, np.dtype[np.float64]] = special.ndtri((np.arange(n) + 0.5) / n)[:, None]
-    return found
+    return special.ndtri((np.arange(n) + 0.5) / n)[:, None]

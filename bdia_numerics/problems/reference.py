@@ -145,8 +145,7 @@ def _compiled(law: Any, rtol: float, states: int) -> tuple[Any, list[Any]]:
             opt_level=key[2],
         )
         found[key] = made, []
-    compiled: tuple[Any, list[Any]] = found[key]
-    return compiled
+    return found[key]
 
 
 def field(law: Any) -> list[tuple[Any, Any]]:

@@ -45,8 +45,7 @@ class PerSlot:
             raise ValueError(
                 f"the coefficients are those of {len(self.values)} slots, and this grid has {n}: fit again"
             )
-        i: int = slot.i
-        return self.values[i - 1]
+        return self.values[slot.i - 1]
 
 
 @dataclass(frozen=True)
@@ -121,8 +120,7 @@ def fit(solver: Kind, model: Model, grid: Grid, z: Any, **options: Any) -> Kind:
     >>> errors[1] < errors[0] / 3
     True
     """
-    fitted: Kind = fit_slots(solver, model, grid, z, **options).solver
-    return fitted
+    return fit_slots(solver, model, grid, z, **options).solver
 
 
 @ordered

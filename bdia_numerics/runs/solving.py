@@ -320,8 +320,7 @@ def begun(solver: Solver, model: Model, grid: Grid, z: Any, start: Any = None) -
 
 def starter_of(solver: Solver) -> Solver:
     """Return the solver that makes the first states of a multistep one: its own choice, or DDIM, eq. (25)."""
-    starter: Solver = getattr(solver, "starter", None) or DDIM()
-    return starter
+    return getattr(solver, "starter", None) or DDIM()
 
 
 def _cached(grid: Grid, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
@@ -340,7 +339,7 @@ def _cached(grid: Grid, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
     grid._plans[key] = plan  # the last one of the dict is the one that was used last
     for old in list(grid._plans)[: -max(8, PLANNED_SLOTS // grid.n)]:
         grid._plans.pop(old, None)
-    return plan  # type: ignore[no-any-return]
+    return plan
 
 
 @contextmanager

@@ -74,8 +74,7 @@ class BDIA3:
 
         def again(gamma: Parameter, k: int, newer: Linear, older: Linear) -> Form:
             g, past = s.value(gamma), increment(s, self.variable, i + k - 1, i + k, newer, (i, i + 1, i + 2), m)
-            slot: Form = -(1 - g) * (older - newer) - g * past
-            return slot
+            return -(1 - g) * (older - newer) - g * past
 
         slots = again(self.gamma1, 1, z, z_1) + again(self.gamma2, 2, z_1, z_2) + again(self.gamma3, 3, z_2, z_3)
         forward = increment(s, self.variable, i, i - 1, z, (i, i + 1, i + 2), m)

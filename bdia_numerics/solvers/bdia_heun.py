@@ -87,5 +87,4 @@ class BDIAHeun:
         z_prev, z = s.registers[:2]
         g = s.value(self.gamma)
         average = (slope(s, self.variable, z_prev, s.eps(z_prev)) + slope(s, self.variable, z, s.eps(z))) / 2
-        refined: Form = moved(s, self.variable, base, s.i + 1, s.i, average) * g + z * (1 - g)
-        return refined
+        return moved(s, self.variable, base, s.i + 1, s.i, average) * g + z * (1 - g)

@@ -65,8 +65,7 @@ class DPMSolver(OneStep):
         e1 = s.eps(x + s.delta(i, first, x, e), at=first)
         stage = x + s.delta(i, second, x, e) + (e1 - e) * (2 * _f(s, i, second, 2 * h / 3))
         e2 = s.eps(stage, at=second)
-        total: Form = (e2 - e) * (3 * _f(s, i, j, h) / 2) + ddim
-        return total
+        return (e2 - e) * (3 * _f(s, i, j, h) / 2) + ddim
 
 
 def _f(s: Recorder, i: Any, j: Any, h: Any) -> Any:

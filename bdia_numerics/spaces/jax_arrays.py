@@ -76,8 +76,7 @@ class JaxArrays(Memory):
         """Return the flags of a run, in one transfer; as they are if one of them is traced."""
         if not flags or any(isinstance(flag, jax.core.Tracer) for flag in flags):
             return flags
-        found: list[bool] = jnp.stack(flags).tolist()
-        return found
+        return jnp.stack(flags).tolist()
 
     def asked(self, model: Model, z: Any, t: Any) -> Any:
         """Return a model's output; TypeError where it computes with another library."""
