@@ -25,16 +25,15 @@ def _normal(x: Scalar) -> Scalar:
     """
     if getattr(x, "is_Rational", False) or getattr(x, "is_Symbol", False):
         return x
-    from sympy.core.sorting import default_sort_key
-    from sympy.polys.fields import FracField
-
     # Sorted, so that one expression has one normal form in every process. Logarithms are symbols of their own, between which no
     # rational relation is known.
-    symbols = sorted(x.free_symbols | x.atoms(sympy.log), key=default_sort_key) if isinstance(x, sympy.Expr) else []
+    symbols = (
+        sorted(x.free_symbols | x.atoms(sympy.log), key=sympy.default_sort_key) if isinstance(x, sympy.Expr) else []
+    )
     if not symbols:
         return sympy.cancel(x)
     try:
-        found = FracField(symbols, sympy.ZZ).from_expr(x)
+        found = sympy.polys.fields.FracField(symbols, sympy.ZZ).from_expr(x)
         sign = -1 if found.denom.LC < 0 else 1  # an inverse has the sign where sympy left it
         return (sign * found.numer).as_expr() / (sign * found.denom).as_expr()
     except ValueError:  # not rational in its symbols
