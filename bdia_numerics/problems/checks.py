@@ -225,9 +225,7 @@ def embed(array: Array, space: spaces.Space) -> Array:
 
 def exact(x: Any) -> Any:
     """Return the exact value of a number of any system."""
-    if isinstance(x, np.integer):
-        return Fraction(int(x))
-    return spaces.of(x).field(x)
+    return Fraction(int(x)) if isinstance(x, np.integer) else spaces.of(x).field(x)
 
 
 def exact_values(array: Array) -> Array:
@@ -325,9 +323,3 @@ def variances_of(name: str, value: object, shapes: tuple[tuple[int, ...], ...]) 
         if not positive_definite(embed(matrix, spaces.FRACTION) if spaces.kind_of(matrix) == "integer" else matrix):
             raise ValueError(f"{label} is not positive definite, {matrix.tolist()}: pass one with positive eigenvalues")
     return array
-
-
-def has_density(name: str, covs: Array, sigma: Any, t: object) -> None:
-    """Refuse a time at which atoms are not smeared by any noise."""
-    if sigma == 0 and np.any(covs == 0):
-        raise ValueError(f"{name} holds a variance 0 and sigma(t = {t}) is 0, so no density: use a time with sigma > 0")

@@ -190,7 +190,8 @@ def fit_slots(
         def step(values: dict[str, Any], slot: Grid = slot) -> Solution:
             return _finite(solve(replace(solver, **values), asked, slot, z, start=registers), slot)  # noqa: B023
 
-        target = _finite(solve(solver.base, asked, _refined(slot, fine, variable), _present(solver, registers)), slot).z
+        state = registers[getattr(solver, "output", "z")]
+        target = _finite(solve(solver.base, asked, _refined(slot, fine, variable), state), slot).z
         begun = {k: decimal(v(Slot(grid, i)) if callable(v) else v) for k, v in given.items()}
         start = step(begun).z
         directions = [step({**begun, name: begun[name] + 1}).z - start for name in names]
@@ -225,10 +226,6 @@ def _checked(solver: Any, fine: int, names: Sequence[str] | None) -> tuple[str, 
                 f"names={shown(name)} is not a coefficient of {type(solver).__name__}: use {', '.join(fields)}"
             )
     return wanted
-
-
-def _present(solver: Any, registers: dict[str, Any]) -> Any:
-    return registers[getattr(solver, "output", "z")]
 
 
 def _finite(solution: Solution, slot: Grid) -> Solution:

@@ -108,9 +108,7 @@ class Flow(Derived):
 
     def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
         # 1/(1 + alpha/sigma) for large noise: sigma/alpha may overflow where alpha/sigma does not.
-        if variable == "sigma_bar":
-            return value / (1 + value)
-        return 1 / (1 + 1 / sigma_bar_of(space, variable, value))
+        return value / (1 + value) if variable == "sigma_bar" else 1 / (1 + 1 / sigma_bar_of(space, variable, value))
 
 
 Formula = Callable[[Space, Scalar], Scalar]

@@ -434,6 +434,4 @@ def symmetry(tree: Tree) -> int:
 
 def text(tree: Tree) -> str:
     """Return the elementary differential of a tree."""
-    if not tree:
-        return "f"
-    return f"f{chr(39) * len(tree)}({', '.join(map(text, tree))})"
+    return f"f{chr(39) * len(tree)}({', '.join(map(text, tree))})" if tree else "f"

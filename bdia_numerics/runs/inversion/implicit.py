@@ -282,10 +282,7 @@ INVERSIONS["fixed point"] = ImplicitInversion(3, memory=1)
 
 
 class _Failed(Exception):
-    """The start program left the numbers."""
-
-    def __init__(self, solution: Solution) -> None:
-        self.solution = solution
+    """The start program left the numbers; its argument is the solution."""
 
 
 @dataclass
@@ -303,7 +300,7 @@ class _Search:
                 solved.append(self._slot(i, step, slope, chain[-1]))
                 chain.append(solved[-1].z)
         except _Failed as failure:
-            return failure.solution
+            return failure.args[0]
         found = [
             s.status(i, structure(step.solver).output) for i, (step, s) in enumerate(zip(steps, solved, strict=True), 1)
         ]
