@@ -36,6 +36,23 @@ def over_previous_slot(s: Recorder, gamma: Any, z_prev: Register, z: Register, f
     return z_prev + behind + forward
 
 
+class KeepsEvaluations:
+    """A multistep solver: its registers are its states, and the evaluations of as many slots before them as its order needs."""
+
+    order: int
+    states: tuple[str, ...] = ("z",)
+
+    @property
+    def registers(self) -> tuple[str, ...]:
+        """The states, and the evaluations before them."""
+        return (*self.states, *("e_1", "e_2", "e_3")[len(self.states) - 1 : self.order - 1])
+
+    @property
+    def evaluations(self) -> tuple[str, ...]:
+        """The registers that hold evaluations."""
+        return self.registers[len(self.states) :]
+
+
 def start_of(order: int, variable: str = "sigma_bar") -> Heun | RK4:
     """Return the start of a solver of an order whose first states stay in all later ones: Heun's method up to 3, else RK4.
 

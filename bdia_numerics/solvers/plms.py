@@ -9,7 +9,7 @@ from typing import Any
 
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, checked
 from bdia_numerics.solvers.heun import Heun
-from bdia_numerics.solvers.history import renew
+from bdia_numerics.solvers.history import KeepsEvaluations, renew
 
 ORDERS = (1, 2, 3, 4)
 WEIGHTS = ((1,), (3, -1), (23, -16, 5), (55, -59, 37, -9))
@@ -26,7 +26,7 @@ def increment(s: Recorder, z: Linear, e: Evaluation, older: Sequence[Linear]) ->
 
 
 @dataclass(frozen=True)
-class PLMS:
+class PLMS(KeepsEvaluations):
     """PLMS: DDIM with the noise prediction of Adams and Bashforth, whose weights are those of equal steps.
 
     z_{i-1} = z_i + Delta(t_i -> t_{i-1} | z_i) with (55 e_i - 59 e_{i+1} + 37 e_{i+2} - 9 e_{i+3})/24 for eps,
@@ -63,16 +63,6 @@ class PLMS:
 
     def __post_init__(self) -> None:
         checked(self, order=ORDERS)
-
-    @property
-    def registers(self) -> tuple[str, ...]:
-        """z_i, and the evaluations before it."""
-        return ("z", "e_1", "e_2", "e_3")[: self.order]
-
-    @property
-    def evaluations(self) -> tuple[str, ...]:
-        """The registers that hold evaluations."""
-        return self.registers[1:]
 
     @property
     def starter(self) -> PLMS | Heun:
