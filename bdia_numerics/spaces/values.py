@@ -129,10 +129,13 @@ def _arguments(value: Any) -> dict[str, Any]:
 
 def made(kind: Any, arguments: Mapping[str, Any]) -> Any:
     """Return the value of a class and its arguments, as unpickling does."""
-    if not _own_constructor(kind):
-        return kind(**arguments)
+    return bare(kind, arguments) if _own_constructor(kind) else kind(**arguments)
+
+
+def bare(kind: Any, attributes: Mapping[str, Any]) -> Any:
+    """Return an instance of a class with these attributes, of which its constructor makes nothing."""
     value = object.__new__(kind)
-    vars(value).update(arguments)
+    vars(value).update(attributes)
     return value
 
 
