@@ -114,9 +114,7 @@ def model_jacobian(
     data = array.shape[array.ndim - axes :]
     batch, d = array.shape[: array.ndim - axes], prod(data)
     jacobian = np.empty((*batch, d, d), dtype=array.dtype)
-    for k in range(d):
-        direction = np.zeros(d, dtype=array.dtype)
-        direction[k] = 1
+    for k, direction in enumerate(np.eye(d, dtype=array.dtype)):
         v = np.broadcast_to(direction.reshape(data), array.shape)
         along = difference(model, array, t, v, length) if jvp is None else np.asarray(jvp(array, t, v))
         jacobian[..., :, k] = along.reshape(*batch, d)

@@ -154,8 +154,7 @@ class _Field:
         rows = [[x] for x in y]
         for k in range(order):
             with _CAP.at_least(k + 1):
-                state = np.empty((1, len(y)), dtype=object)
-                state[0] = [_Taylor(flint.arb_series(row, k + 1)) for row in rows]
+                state = np.array([[_Taylor(flint.arb_series(row, k + 1)) for row in rows]], dtype=object)
                 time = _Taylor(flint.arb_series([s, 1], k + 1))
                 score = generic_score(state, 1, time, self.weights, self.means, self.covs, _SERIES)
                 for row, slope in zip(rows, score[0], strict=True):

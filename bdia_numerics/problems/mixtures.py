@@ -316,9 +316,7 @@ class Gaussian(Law):
             raise ValueError(f"mean has shape {mean.shape}: pass D >= 1 numbers, shape (D,)")
         cov = variances_of("cov", self.cov, ((), mean.shape, (mean.size, mean.size)))
         vars(self).update(mean=mean, cov=cov)
-        one = np.empty(1, dtype=object)
-        one[0] = Fraction(1)
-        self._prepare(one, mean[None], cov[None], "cov")
+        self._prepare(np.array([Fraction(1)], dtype=object), mean[None], cov[None], "cov")
 
 
 @dataclass(frozen=True, eq=False)

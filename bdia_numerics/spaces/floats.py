@@ -95,10 +95,9 @@ class Numpy(Space):
             return x + 0.0  # what its exact value, which has no -0.0, is rounded to
         if type(x) is Fraction and not self._extended:
             return float(x)
-        if isinstance(x, np.ndarray | np.floating) and not self._extended:
-            return np.asarray(x, dtype=np.float64) if isinstance(x, np.ndarray) and x.ndim else float(x)
         if isinstance(x, np.ndarray | np.floating):
-            return np.asarray(x, dtype=np.longdouble) if isinstance(x, np.ndarray) and x.ndim else np.longdouble(x)
+            kind: Any = np.longdouble if self._extended else float
+            return np.asarray(x, dtype=kind) if isinstance(x, np.ndarray) and x.ndim else kind(x)
         return self.coefficient(self.field(x))
 
     def field(self, x: object) -> Quotient:

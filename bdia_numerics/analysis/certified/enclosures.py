@@ -56,9 +56,7 @@ class EnclosureSetting:
             reach = tuple(kind(0, plain((high - low) / 2).upper()) for low, high in box)
             unit = [tuple(kind(int(j == k)) for j in range(len(box))) for k in range(len(box))]
             values = [MeanValue(c, slopes, reach) for c, slopes in zip(centres, unit, strict=True)]
-        state = np.empty(len(values), dtype=object)
-        state[:] = values
-        return state
+        return np.array(values, dtype=object)
 
     def errors(self, solvers: Sequence[Solver], box: Box) -> tuple[list[list[Any]], int]:
         """Return each solver's error over a box, in the form of the setting, and the model evaluations made."""
