@@ -145,9 +145,7 @@ def _in_blocks(z: Array, source: Marginal, target: Marginal, nodes: tuple[Array,
         part = z[start : start + size]
         known = _sums(source, part)
         low, high = _bracket(source, target, part)
-        guess = (low + high) / 2
-        if nodes is not None:
-            guess = np.clip(_hermite(part, *nodes), low, high)
+        guess = (low + high) / 2 if nodes is None else np.clip(_hermite(part, *nodes), low, high)
         result[start : start + size] = _solve(target, known, guess, low, high)
     return result
 

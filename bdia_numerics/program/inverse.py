@@ -166,11 +166,8 @@ def inverse_run(run: Run) -> tuple[Run, list[Any]]:
         If an own coefficient is zero, decided exactly, or an evaluation cannot be repeated.
     """
     undo = _Undo(run, {held.number for held in run.final.values()})
-    segments = []
-    for segment in reversed(run.segments):
-        ops = undo.segment(segment)
-        segments.append(Segment(segment.slot, segment.slot, segment.after, ops, segment.before))
-    return Run(run.trace, run.final, tuple(segments), run.inputs), undo.divisors
+    segments = tuple(Segment(s.slot, s.slot, s.after, undo.segment(s), s.before) for s in reversed(run.segments))
+    return Run(run.trace, run.final, segments, run.inputs), undo.divisors
 
 
 def invert_matrix(matrix: Matrix, space: Space) -> tuple[Matrix | None, Scalar]:

@@ -165,9 +165,8 @@ def inside(schedule: Any, name: str, t: Any, slack: Fraction | int = 0) -> Any:
         return t
     low, high = schedule.domain
     # Fractions take as long as a step.
-    if isinstance(t, float) and float(low) < t < (math.inf if high is None else float(high)):
-        return t
-    if not isinstance(t, Real):
+    within = isinstance(t, float) and float(low) < t < (math.inf if high is None else float(high))
+    if within or not isinstance(t, Real):
         return t
     value, slack = t if isinstance(t, Fraction) else float(t), slack * max(1, low, high or 0)
     if not low - slack <= value or (high is not None and value > high + slack):
