@@ -421,7 +421,7 @@ def _of(x: object) -> Space:
     is_array = isinstance(x, np.ndarray | np.generic)
     kind = f"an array of dtype {x.dtype}" if is_array else f"{shown(x)}, a {type(x).__name__},"  # type: ignore[attr-defined]
     # Told by its name alone: torch is not imported here.
-    if type(x).__module__.partition(".")[0] == "torch":
+    if str(type(x).__module__).partition(".")[0] == "torch":
         raise TypeError(
             "a Tensor is in no number system yet: import bdia_numerics.torch, which registers float tensors"
         )

@@ -154,7 +154,8 @@ def _grow(kind: Any, leaves: tuple[str, ...]) -> None:
 
 
 def _accepts(x: object) -> bool:
-    return type(x).__module__.partition(".")[0] in ("jax", "jaxlib") and isinstance(x, jax.Array)
+    # The class of a function of symbols is in no module.
+    return str(type(x).__module__).partition(".")[0] in ("jax", "jaxlib") and isinstance(x, jax.Array)
 
 
 def _space_of(x: Any) -> JaxArrays:
