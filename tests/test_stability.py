@@ -3,7 +3,7 @@
 import contextlib
 import inspect
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -351,6 +351,24 @@ def test_where_the_product_of_roots_leaves_no_region(solver, direction, empty):
         solver, direction=direction, real=(-1.0, 1.0), imaginary=(-1.0, 1.0), resolution=21
     )
     assert bool(region.radius.min() > 1 + 1e-9) is empty
+
+
+@dataclass(frozen=True)
+class Beside:
+    """DDIM with a weight, beside a register that changes its sign and sees no evaluation."""
+
+    gamma: object
+    registers = ("z", "w")
+
+    def step(self, s):
+        z, w = s.registers
+        s.assign(z, z + (1 + self.gamma) * s.delta(s.i, s.i - 1, z, s.eps(z)), at=s.i - 1)
+        s.assign(w, -w, at=s.i - 1)
+
+
+def test_a_root_that_stays_on_the_circle_leaves_an_interval():
+    with pytest.raises(ValueError, match=r"the roots lie on the circle up to 2/\(gamma \+ 1\)"):
+        analysis.stability_interval(Beside(g))
 
 
 MUTANTS = {
