@@ -29,7 +29,8 @@ from bdia_numerics import (
     schedules,
 )
 from bdia_numerics.analysis.lint import measure
-from bdia_numerics.analysis.lint.grid_rules import GridRun, gamma_for_grid, no_run
+from bdia_numerics.analysis.lint.grid_rules import Case, GridRun, gamma_for_grid, no_run
+from bdia_numerics.analysis.lint.rules import clip_sample, final_alpha, steps_not_dividing, thresholding
 from bdia_numerics.configs.levels import RatioLevels
 
 # NumPy 2 against the tensors of this torch, inside diffusers.
@@ -53,6 +54,13 @@ def rules(target, **options):
 
 def finding(name, target, **options):
     return next(f for f in analysis.lint(target, **options) if f.rule == name)
+
+
+def cost(rule, target, steps):
+    """Return the cost of the one finding of a rule."""
+    config = configs.from_mapping(target)
+    (found,) = rule(Case(config, {"n": steps}, configs.layout(config, steps), None))
+    return found.cost
 
 
 def test_the_law_has_mean_0_and_variance_1():
@@ -359,8 +367,8 @@ def test_every_gamma_of_the_list_may_be_the_best():
 
 def test_samples_that_are_scaled_by_a_bound_of_1_are_clipped_there():
     """A quantile below 1 counts as 1."""
-    scaled = finding("thresholding", CLEAN | {"thresholding": True, "dynamic_thresholding_ratio": 1e-9}, steps=5)
-    assert scaled.cost == finding("clip-sample", CLEAN | {"clip_sample": True}, steps=5).cost
+    scaled = cost(thresholding, CLEAN | {"thresholding": True, "dynamic_thresholding_ratio": 1e-9}, 5)
+    assert scaled == cost(clip_sample, CLEAN | {"clip_sample": True}, 5)
 
 
 def test_bad_arguments():
@@ -398,9 +406,9 @@ def test_the_command():
 
 def test_the_noise_that_is_left_is_no_more_than_what_was_added():
     """Of all maps from the noisy states to clean ones the flow in one dimension moves them least."""
-    cost = finding("final-alpha", CLEAN | {"set_alpha_to_one": False}).cost
+    left = cost(final_alpha, CLEAN | {"set_alpha_to_one": False}, 5).configured
     alpha = np.sqrt(1 - CLEAN["beta_start"])
-    assert 0 < cost.configured < 1.001 * np.hypot(1 - alpha, np.sqrt(1 - alpha**2))
+    assert 0 < left < 1.001 * np.hypot(1 - alpha, np.sqrt(1 - alpha**2))
 
 
 def test_a_step_at_a_time_below_the_table_is_no_step_of_a_mended_walk():
@@ -408,8 +416,9 @@ def test_a_step_at_a_time_below_the_table_is_no_step_of_a_mended_walk():
     walk = configs.layout(configs.from_mapping(CLEAN), 61)
     assert len(walk.steps) == 62 and walk.steps[-1].t == -1
     grid = grids.from_timesteps(walk.levels, [*(step.s for step in walk.steps[:-1]), 0.0])
-    cost = finding("steps-not-dividing", CLEAN, steps=61).cost
-    assert cost.remedied == pytest.approx(measure.solver_error(DDIM(), grid, walk.levels), rel=1e-9)
+    assert cost(steps_not_dividing, CLEAN, 61).remedied == pytest.approx(
+        measure.solver_error(DDIM(), grid, walk.levels), rel=1e-9
+    )
 
 
 def test_a_misspelt_entry_of_a_mapping_is_refused():

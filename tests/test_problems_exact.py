@@ -95,6 +95,10 @@ def test_uniform_flow_from_and_to_the_data():
     noise = np.array([[0.5, -1.25]])
     expected = np.array([0.0, 2.0]) + np.array([2.0, 4.0]) * (stats.norm.cdf(noise) - 0.5)
     np.testing.assert_allclose(law.flow(noise, 1.0, 0.0, FLOW), expected, rtol=0, atol=8 * EPS)
+    with mpmath.workdps(30):
+        exact = law.flow(noise * mpmath.mpf(1), 1, 0, FLOW)[0]
+        wanted = (-1 + 2 * mpmath.ncdf(noise[0, 0]), 4 * mpmath.ncdf(noise[0, 1]))
+        assert all(abs(a - b) < mpmath.mpf(10) ** -29 for a, b in zip(exact, wanted, strict=True))
 
 
 def test_states_that_lie_a_hundred_deviations_from_each_side():
