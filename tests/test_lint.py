@@ -120,6 +120,7 @@ def test_growth_on_a_grid_that_no_better_solver_takes_names_none():
     """One slot of flow matching is all start for BDIA, and has no angle for ALF."""
     (found,) = (f for f in analysis.lint(CONFIGS / "sana.json", steps=1, solver=EDICT()) if f.rule == "growth-to-data")
     assert found.remedy == "decode edits from z alone by DDIM" and np.isnan(found.cost.remedied)
+    assert "above 10,000 most edits fail" in found.message  # as docs/findings/encoding.md has it
 
 
 WALKS = {

@@ -99,6 +99,7 @@ def test_uniform_flow_from_and_to_the_data():
         exact = law.flow(noise * mpmath.mpf(1), 1, 0, FLOW)[0]
         wanted = (-1 + 2 * mpmath.ncdf(noise[0, 0]), 4 * mpmath.ncdf(noise[0, 1]))
         assert all(abs(a - b) < mpmath.mpf(10) ** -29 for a, b in zip(exact, wanted, strict=True))
+        assert np.all(law.score(noise * mpmath.mpf(1), 1, FLOW) == -noise)
 
 
 def test_states_that_lie_a_hundred_deviations_from_each_side():

@@ -134,7 +134,7 @@ def evaluated(floats: Callable[..., Array], precise: Callable[..., Any], space: 
 
 def _digits(dps: int, *scales: Any) -> int:
     """Return the digits in which differences over a narrow interval, and far out, keep `dps` digits."""
-    return dps + GUARD + 2 * int(sum(abs(mp.log10(s)) for s in scales if s > 0))
+    return dps + GUARD + 2 * int(sum(abs(mp.log10(s)) for s in scales))
 
 
 def exact_pull(x: Any, h: Any, dps: int) -> Any:
