@@ -27,6 +27,7 @@ from bdia_numerics import (  # noqa: E402
     spaces,
 )
 from bdia_numerics.analysis.certified.enclosures import halves  # noqa: E402
+from bdia_numerics.problems import certified_ode  # noqa: E402
 from bdia_numerics.spaces.ball import ball as ball_of  # noqa: E402
 
 arb = flint.arb
@@ -255,6 +256,16 @@ def test_a_certified_flow_meets_the_exact_one():
     assert all(float(ball.rad()) <= found.certificate.error for ball in found.z)
     # 1e-6 sqrt(2), carried along by at most the growth of the flow, which here is a contraction.
     assert 1e-7 < found.certificate.error < 1.5e-6
+
+
+def test_the_slopes_over_a_box_are_those_of_the_series():
+    """Of unit variance dy/ds is s y/(1 + s^2): 1/2 and -1/2 here, with the derivative 1/2."""
+    field = certified_ode._Field(problems.Gaussian([0, 0], 1)._in(BALLS), BALLS, 8)
+    with BALLS.working():
+        slopes, jacobian = field.over([arb(1), arb(-1)], arb(1))
+        series = field.coefficients([arb(1), arb(-1)], arb(1), 2)
+    for k, slope in enumerate((0.5, -0.5)):
+        assert slopes[k].contains(slope) and series[k][1].contains(slope) and jacobian[k][k].contains(0.5)
 
 
 def test_a_ball_as_large_as_what_the_steps_leave_open_is_carried_along_beside_it():
