@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import names
+from bdia_numerics import grids, names
 from bdia_numerics.analysis import amplification, gaussian_jacobian
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import NotInvertibleError, structure
@@ -173,9 +173,6 @@ def _flow(config: EncodeConfig, problem: str, far: float, near: float) -> tuple[
 
 @network.one_thread
 def _on_network(config: EncodeConfig, cell: Cell) -> Mapping[str, Any]:
-    from bdia_numerics.torch.networks.features import predicted
-    from bdia_numerics.torch.tensors import dtype_named
-
     guidance, (solver, method) = float(str(cell["target"]).removeprefix(NETWORK)), network.way(str(cell["solver"]))
     grid, _ = _afforded(cell)
     labels, x = network.labels(config.images * config.seeds), _images(config)
@@ -183,7 +180,7 @@ def _on_network(config: EncodeConfig, cell: Cell) -> Mapping[str, Any]:
     trips: dict[str, Array] = {}
     for word in sorted(config.network_dtypes, key=lambda d: np.finfo(d).bits):
         shipped = network.shipped("float64" if word == "float64" else "float32")
-        model, sent = shipped.model(labels, guidance=guidance), x.to(dtype_named(word))
+        model, sent = shipped.model(labels, guidance=guidance), x.to(network.tensors.dtype_named(word))
         there = encode(solver, model, grid, sent, method)
         back = _back(solver, model, grid, there)
         trips[word] = _missed(back, sent.double().numpy(), config)
@@ -194,7 +191,11 @@ def _on_network(config: EncodeConfig, cell: Cell) -> Mapping[str, Any]:
     other = shipped.model(wanted, guidance=guidance)
     for name, way, begin in (("edits", solver, _begin(there)), ("edits_alone", DDIM(), there.z)):
         edited = solve(way, other, grid, begin)
-        read = predicted(edited.z.double().numpy()) == wanted if edited.status.ok else np.zeros(len(labels), bool)
+        read = (
+            network.networks.features.predicted(edited.z.double().numpy()) == wanted
+            if edited.status.ok
+            else np.zeros(len(labels), bool)
+        )
         found[name] = read.reshape(config.seeds, -1).mean(1)
     return found
 
@@ -216,15 +217,12 @@ def _images(config: EncodeConfig) -> Any:
 
 @lru_cache(maxsize=64)
 def _own_ode(config: EncodeConfig, guidance: float, far: float, near: float) -> tuple[Array, float]:
-    from bdia_numerics import grids
-    from bdia_numerics.torch.networks.sampling import latent_reference
-
     shipped, x = network.shipped(), _images(config)
     model, ends = (
         shipped.model(network.labels(len(x)), guidance=guidance),
         grids.from_timesteps(shipped.schedule, [far, near]),
     )
-    truth = latent_reference(model, ends, x, config.fine)
+    truth = network.networks.sampling.latent_reference(model, ends, x, config.fine)
     return truth.z.double().numpy(), truth.error
 
 

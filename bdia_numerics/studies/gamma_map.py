@@ -16,6 +16,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.program import structure
 from bdia_numerics.runs.encoding import solve
 from bdia_numerics.spaces import Array
+from bdia_numerics.spaces.later import stats
 from bdia_numerics.studies.study import (
     Cell,
     Dataset,
@@ -46,15 +47,13 @@ PROJECTIONS = 64
 
 def sliced_wasserstein(a: Array, b: Array, seed: int = 0) -> float:
     """Return the mean Wasserstein-1 distance over `PROJECTIONS` random directions; in one dimension, the distance itself."""
-    from scipy.stats import wasserstein_distance  # which takes longer to import than all studies
-
     dimension = a.shape[1]
     if dimension == 1:
-        return float(wasserstein_distance(a[:, 0], b[:, 0]))
+        return float(stats.wasserstein_distance(a[:, 0], b[:, 0]))
     directions = np.random.default_rng(seed).standard_normal((dimension, PROJECTIONS))
     directions /= np.linalg.norm(directions, axis=0)
     pairs = zip((a @ directions).T, (b @ directions).T, strict=True)
-    return float(np.mean([wasserstein_distance(x, y) for x, y in pairs]))
+    return float(np.mean([stats.wasserstein_distance(x, y) for x, y in pairs]))
 
 
 def energy(a: Array, b: Array) -> float:

@@ -16,7 +16,7 @@ from bdia_numerics.runs.solving import DERIVED
 from bdia_numerics.runs.stepwise import come_back
 from bdia_numerics.spaces import Array
 from bdia_numerics.studies import network
-from bdia_numerics.studies.network import SIDE, one_thread
+from bdia_numerics.studies.network import SIDE, networks, one_thread, tensors
 from bdia_numerics.studies.study import (
     Cell,
     Study,
@@ -153,27 +153,22 @@ def _grid_and_model(config: ImagesConfig, cell: Cell) -> tuple[Any, Any]:
 
 
 def _found(images: Array, distance: float, nfe: int, status: str) -> Mapping[str, Any]:
-    from bdia_numerics.torch.networks.features import predicted
-
-    return {"images": grey(images), "distance": distance, "nfe": nfe, "status": status, "read": predicted(images)}
+    read = networks.features.predicted(images)
+    return {"images": grey(images), "distance": distance, "nfe": nfe, "status": status, "read": read}
 
 
 @lru_cache(maxsize=8)
 def _truth(config: ImagesConfig, name: str, steps: int) -> tuple[Array, float]:
     """Return the network's own ODE from the noise at the first time of a grid, and the error of that."""
-    from bdia_numerics.torch.networks.sampling import reference
-
     grid, model = _grid_and_model(config, {"grid": name, "steps": steps})
-    truth = reference(model, grid, network.noise(config, grid), config.fine)
+    truth = networks.sampling.reference(model, grid, network.noise(config, grid), config.fine)
     return truth.z.double().numpy(), truth.error
 
 
 @one_thread
 def edited(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
     """Return what one solver makes of the sources at one scale, with these and the labels."""
-    from bdia_numerics.torch.networks.features import predicted
-    from bdia_numerics.torch.networks.sampling import rms
-
+    rms = networks.sampling.rms
     x, labels, guidance = network.images(config), network.labels(config.images), float(cell["guidance"])
     targets, shipped = TARGETS[labels], network.shipped()
     solver, method = network.way(str(cell["solver"]))
@@ -190,7 +185,7 @@ def edited(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
     back, edited = (solve(solver, model, grid, begin) for model in (own, other))
     images, error = edited.z.double().numpy(), rms(back.z - x)
     status = come_back(edited.status, error, rms(x), exact=there.inversion == DERIVED)
-    read = predicted(images) if edited.status.ok else np.full(len(labels), -1)
+    read = networks.features.predicted(images) if edited.status.ok else np.full(len(labels), -1)
     return {
         **found,
         "nfe": there.nfe + edited.nfe,
@@ -335,26 +330,21 @@ class GrowthConfig:
 @one_thread
 def compute(config: GrowthConfig, cell: Cell) -> Mapping[str, Any]:
     """Return the amplification in both directions, and the error of a round trip, in one format."""
-    from bdia_numerics.torch.networks.growth import growth
-    from bdia_numerics.torch.networks.round_trips import trips
-    from bdia_numerics.torch.networks.steadiness import repeatability
-    from bdia_numerics.torch.tensors import dtype_named
-
     solver, word, steps = names.solver(str(cell["solver"])), str(cell["dtype"]), int(cell["steps"])
-    shipped, dtype = network.shipped("float64" if word == "float64" else "float32"), dtype_named(word)
+    shipped, dtype = network.shipped("float64" if word == "float64" else "float32"), tensors.dtype_named(word)
     grid = to_clean(config.grid, shipped.schedule, steps)
     wide, model = (
         network.noise(config, grid, "float64"),
         shipped.model(network.labels(config.images), guidance=config.guidance),
     )
     options: dict[str, Any] = {"dtypes": (dtype,), "guidances": (config.guidance,)}
-    (trip,) = trips(lambda *_: model, {repr(solver): solver}, [grid], wide, **options)
+    (trip,) = networks.round_trips.trips(lambda *_: model, {repr(solver): solver}, [grid], wide, **options)
     found = {key: trip[key] for key in ("error", "status")}
     if word not in WIDE:
         return found
     z, run = wide.to(dtype), {"iterations": config.iterations, "seed": config.seed}
-    steady = repeatability(model, z, grid.t[grid.n // 2])
-    grown = [growth(solver, model, grid, z, direction=direction, **run) for direction in DIRECTIONS]
+    steady = networks.steadiness.repeatability(model, z, grid.t[grid.n // 2])
+    grown = [networks.growth.growth(solver, model, grid, z, direction=direction, **run) for direction in DIRECTIONS]
     slots = np.full((len(DIRECTIONS), max(config.steps), config.images), np.nan)
     for k, one in enumerate(grown):
         slots[k, one.slots - 1] = one.steps
