@@ -28,7 +28,7 @@ from bdia_numerics.problems import (
 )
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, DDIM, Heun
-from bdia_numerics.spaces.later import mp, sympy
+from bdia_numerics.spaces.later import mp, stats, sympy
 
 _SHORT = ("z + s.delta", "z + s.value(s.one - s.one / 50) * s.delta")
 _STALE = ("s.delta(s.i, s.i - 1, z, s.eps(z))", "s.delta(s.i, s.i - 1, z, s.eps(z, at=s.i - 1))")
@@ -100,11 +100,9 @@ def gaussian_flow(flow: Callable[..., Any] = _closed_form) -> dict[str, Any]:
 
 def _distribution(z: Any, t: float, schedule: Any, law: GaussianMixture) -> Any:
     """Return F_t(z) of a one-dimensional mixture by scipy, as a check of its own."""
-    from scipy.stats import norm
-
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     parts = zip(law.weights, np.ravel(law.means), law.covs, strict=True)
-    return sum(w * norm.cdf(z, alpha * m, np.sqrt(alpha**2 * c + sigma**2)) for w, m, c in parts)
+    return sum(w * stats.norm.cdf(z, alpha * m, np.sqrt(alpha**2 * c + sigma**2)) for w, m, c in parts)
 
 
 def scaled_error(solver: Any, law: GaussianMixture, schedule: Any, z: Any, times: tuple[float, float], n: int) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics.configs.config import SchedulerConfig
+from bdia_numerics.spaces.later import stats
 from bdia_numerics.texts import shown
 
 Array = np.ndarray[Any, Any]
@@ -128,9 +129,7 @@ def spread(kind: str, levels: Array, n: int, config: SchedulerConfig) -> Array:
         # "lu" keeps the table's own float32, in which its first level is found again at the table's last entry.
         logs = np.log(levels[[0, -1]]) if kind == "lu" else np.log([first, last])
         return np.asarray(np.exp(np.linspace(logs[0], logs[1], n, dtype=logs.dtype)))
-    from scipy.stats import beta
-
-    return np.asarray(last + beta.ppf(1 - np.linspace(0, 1, n), 0.6, 0.6) * (first - last))
+    return np.asarray(last + stats.beta.ppf(1 - np.linspace(0, 1, n), 0.6, 0.6) * (first - last))
 
 
 def _takes_ends(kind: str, config: SchedulerConfig) -> bool:

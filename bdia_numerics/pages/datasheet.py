@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bdia_numerics import plots
 from bdia_numerics.analysis.sheet.datasheet import Datasheet
 from bdia_numerics.analysis.sheet.proved import summary
-from bdia_numerics.pages.template import embedded, rendered
+from bdia_numerics.pages.template import embedded, plots, rendered
 from bdia_numerics.program import inverse_latex, refusal, step_latex
 
 
@@ -51,8 +50,7 @@ def figures(found: Datasheet) -> Iterator[tuple[str, str]]:
     measured = found.measured
     if measured is None or not plots.available():
         return
-    from bdia_numerics.plots import results as drawn
-
+    drawn = plots.results
     if measured.orders:
         yield (
             embedded(drawn.figure(measured.orders, drawn.orders)),

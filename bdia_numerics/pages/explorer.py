@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import names, plots, schedules
+from bdia_numerics import names, schedules
 from bdia_numerics.analysis import stability_polynomial
 from bdia_numerics.grids import Between, Grid
-from bdia_numerics.pages.template import embedded, rendered
+from bdia_numerics.pages.template import embedded, markupsafe, plots, rendered
 from bdia_numerics.problems import normal_quantiles
 from bdia_numerics.program import NotInvertibleError, Solver, condition_of, parameters, structure, symbolised
 from bdia_numerics.program.javascript import expression, programs
@@ -78,11 +78,9 @@ def render() -> str:
     """
     if not plots.available():
         raise ImportError(plots.MISSING)
-    from markupsafe import Markup
-
     return rendered(
         "explorer.html.j2",
-        data=Markup(script()),
+        data=markupsafe.Markup(script()),
         presets=PRESETS,
         starts=STARTS,
         picture=embedded(_picture()),
@@ -92,10 +90,8 @@ def render() -> str:
 
 def script() -> str:
     """Return what is printed for the page, as one object of JavaScript: programs, polynomials, grids, distributions and looks."""
-    from bdia_numerics.plots.style import looks
-
     schedule = names.schedule("stable_diffusion")
-    styles = looks([*SOLVERS, "again"])
+    styles = plots.style.looks([*SOLVERS, "again"])
     parts = {
         "solvers": _object({name: _solver(name, styles[name]) for name in SOLVERS}),
         "again": json.dumps(styles["again"]),
@@ -191,8 +187,6 @@ def still(kind: str, gammas: Iterable[float]) -> list[float]:
 
 def _picture() -> Any:
     """Return the figure for readers without JavaScript."""
-    from bdia_numerics.plots.style import Panel, draw
-
     gammas = [k / 40 for k in range(41)]
     curves = {kind: (gammas, still(kind, gammas)) for kind in ("leading", "cut")}
-    return draw(Panel("$\\gamma$", "sample error (root mean square)", curves, log="y"))
+    return plots.style.draw(plots.style.Panel("$\\gamma$", "sample error (root mean square)", curves, log="y"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bdia_numerics import formulas, names, plots
+from bdia_numerics import formulas, names
 from bdia_numerics.analysis import (
     Amplification,
     Datasheet,
@@ -34,16 +34,13 @@ from bdia_numerics.analysis.sheet.proved import order_rows
 from bdia_numerics.analysis.stability.characteristic import StabilityRegion
 from bdia_numerics.claims import Decided
 from bdia_numerics.pages import datasheet
-from bdia_numerics.pages.template import embedded, rendered, require_pages
+from bdia_numerics.pages.template import embedded, plots, rendered, require_pages
 from bdia_numerics.runs.files import check, write
-from bdia_numerics.spaces.later import Later
 from bdia_numerics.spaces.showing import Listing, brief
 from bdia_numerics.studies.records import records
 from bdia_numerics.studies.showing import StudyResult
 from bdia_numerics.testing import Certified
 from bdia_numerics.texts import shown
-
-drawn = Later("bdia_numerics.plots.results")
 
 Row = dict[str, Any]
 Table = tuple[str, list[Row]]
@@ -238,7 +235,7 @@ def page(found: Any, path: str | Path) -> None:
         text = datasheet.render(found, solver)
     else:
         has = hasattr(found, "plot") and (not isinstance(found, StudyResult) or found.study.figure)
-        figure = embedded(drawn.figure(found)) if has and plots.available() else ""
+        figure = embedded(plots.results.figure(found)) if has and plots.available() else ""
         ours = fragment(found, lambda text: formulas.html(formulas.typeset(text)), most=10_000)
         text = rendered("result.html.j2", title=type(found).__name__, tables=ours, figure=figure)
     write(Path(path), text.encode())
