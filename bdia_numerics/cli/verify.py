@@ -12,6 +12,7 @@ from bdia_numerics.cli.options import AsJson, Html, counting, plots, put_json, s
 from bdia_numerics.cli.studies import show_rows
 from bdia_numerics.runs.files import check, write
 from bdia_numerics.spaces.later import Later
+from bdia_numerics.texts import refuse
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -58,14 +59,16 @@ def verify(
     With --only or --json the report is written only where --html says. The exit status is 1 if a check failed, or, with
     --mutants, if one did not notice an error.
     """
-    if results and mutants:
-        raise ValueError("--results does not go with --mutants: leave one out")
-    if quick and full:
-        raise ValueError("--quick and --full exclude each other: give one")
-    for option, given in (("--html", html), ("--markdown", markdown)):
-        if given is not None and mutants:
-            raise ValueError(f"{option} does not go with --mutants: leave one out")
-        check(option, given)
+    beside = {"--results": results or None, "--html": html, "--markdown": markdown} if mutants else {}
+    refuse(
+        *(
+            (given is not None, f"{option} does not go with --mutants: leave one out")
+            for option, given in beside.items()
+        ),
+        (quick and full, "--quick and --full exclude each other: give one"),
+    )
+    check("--html", html)
+    check("--markdown", markdown)
     ids = [name.strip() for part in only or () for name in part.split(",") if name.strip()]
     if only is not None and not ids:
         raise ValueError("--only is empty: give ids like prop-1,eq-33")

@@ -26,12 +26,11 @@ from bdia_numerics.studies.engine.local import one_blas_thread
 from bdia_numerics.studies.network_studies import TARGETS
 from bdia_numerics.studies.records import records
 from bdia_numerics.studies.reproduction import half_width
-from bdia_numerics.studies.study import Cell, Study, Variable, among, check, solver_of, to_clean
+from bdia_numerics.studies.study import DIRECTIONS, Cell, Study, Variable, among, check, solver_of, to_clean
 
 SCHEDULE = "ddpm_linear"
 """That of the shipped network, on which the exact distributions are encoded, too."""
 NETWORK = "network, guidance "
-DIRECTIONS = ("sample", "invert")
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from bdia_numerics.studies.study import (
     takes_gamma,
     to_clean,
 )
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import refuse, shown
 
 GAMMAS = (0.0, 0.1, 0.5, 0.9, 1.0)
 STEPS = (10, 20, 40, 80)
@@ -101,12 +101,11 @@ class MapConfig:
 
     def __post_init__(self) -> None:
         check(self, "gammas", "steps", steps=3, states=2)
-        if not hasattr(names.schedule(self.schedule), "length"):
-            raise ValueError(
-                f"schedule={shown(self.schedule)} has no training steps: use {' or '.join(names.DISCRETE)}"
-            )
-        if any(not 0 <= g <= 1 for g in self.gammas):
-            raise ValueError(f"gammas={self.gammas}: give numbers from 0 to 1")
+        counts, known = hasattr(names.schedule(self.schedule), "length"), " or ".join(names.DISCRETE)
+        refuse(
+            (not counts, f"schedule={shown(self.schedule)} has no training steps: use {known}"),
+            (any(not 0 <= g <= 1 for g in self.gammas), f"gammas={self.gammas}: give numbers from 0 to 1"),
+        )
 
 
 def of_bdia(found: Dataset) -> Dataset:

@@ -18,6 +18,7 @@ from bdia_numerics.spaces import Array
 from bdia_numerics.studies import network
 from bdia_numerics.studies.network import SIDE, networks, one_thread, tensors
 from bdia_numerics.studies.study import (
+    DIRECTIONS,
     Cell,
     Study,
     Variable,
@@ -65,11 +66,7 @@ class ImagesConfig:
     fine: int = 40
 
     def __post_init__(self) -> None:
-        check(self, encodes=isinstance(self, ReturnsConfig))
-        if self.images < 1 or min(self.steps, default=0) < 3 or self.fine < 4:
-            raise ValueError(
-                f"images={self.images}, steps={self.steps}, fine={self.fine}: give an image, three steps and four slots, or more"
-            )
+        check(self, "steps", encodes=isinstance(self, ReturnsConfig), images=1, steps=3, fine=4)
 
 
 @dataclass(frozen=True)
@@ -105,11 +102,7 @@ class EditConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check(self, "solvers", "guidances", encodes=True)
-        if self.images < 1 or self.steps < 3:
-            raise ValueError(
-                f"images={self.images}, steps={self.steps}: give an image or more, and three steps or more"
-            )
+        check(self, "solvers", "guidances", encodes=True, images=1, steps=3)
 
 
 def grey(images: Any) -> Array:
@@ -284,8 +277,6 @@ EDITING = Study(
 )
 
 
-DTYPES = names.TORCH_DTYPES
-DIRECTIONS = ("sample", "invert")
 WIDE = ("float32", "float64")
 """Formats in which derivatives of the network are taken."""
 
@@ -315,7 +306,7 @@ class GrowthConfig:
         *(f"EDICT(p={p})" for p in ("9/10", "93/100", "1")),
     )
     steps: tuple[int, ...] = (10,)
-    dtypes: tuple[str, ...] = DTYPES
+    dtypes: tuple[str, ...] = names.TORCH_DTYPES
     grid: str = "cut"
     images: int = 2
     iterations: int = 4
@@ -324,7 +315,7 @@ class GrowthConfig:
 
     def __post_init__(self) -> None:
         check(self, "solvers", "steps", "dtypes", steps=4, images=2, iterations=2)
-        among(self, dtypes=DTYPES)
+        among(self, dtypes=names.TORCH_DTYPES)
 
 
 @one_thread

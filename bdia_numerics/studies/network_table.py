@@ -18,6 +18,7 @@ from bdia_numerics.spaces import Array
 from bdia_numerics.studies import network
 from bdia_numerics.studies.network import networks, one_thread
 from bdia_numerics.studies.study import Cell, Study, Variable, check, shared, to_clean
+from bdia_numerics.texts import refuse
 
 SOLVERS = (
     "DDIM", *(f"BDIA(gamma={g})" for g in ("1/10", "1/2", "9/10", "1")), "EDICT", "OBELM", "Heun", "BDIAHeun", "DPMSolverPP",
@@ -63,13 +64,11 @@ class TableConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check(self, "solvers", "grids", "evaluations", evaluations=6, resamples=10)
-        if self.images < 2 or self.batch < 1 or not 0 <= self.paired <= self.images:
-            raise ValueError(
-                f"images={self.images}, batch={self.batch}, paired={self.paired}: give two images or more, and pair no more of them"
-            )
-        if self.paired and self.fine < 4:
-            raise ValueError(f"fine={self.fine}: give 4 or more")
+        check(self, "solvers", "grids", "evaluations", evaluations=6, resamples=10, images=2, batch=1)
+        refuse(
+            (not 0 <= self.paired <= self.images, f"paired={self.paired}: pair none, or up to images={self.images}"),
+            (self.paired and self.fine < 4, f"fine={self.fine}: give 4 or more"),
+        )
 
 
 def interval(middle: Any, resampled: Any) -> tuple[Any, Any]:

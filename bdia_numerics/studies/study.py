@@ -35,6 +35,7 @@ else:
     Dataset = Any  # xarray is loaded when a dataset is made
 
 
+DIRECTIONS = ("sample", "invert")
 Scalar = str | int | float | bool
 Cell = Mapping[str, Scalar]
 """Where a cell stands: a coordinate of each dimension. Plain values, so that a cell is the same text in every process."""

@@ -20,7 +20,7 @@ from bdia_numerics.runs.encoding import encode, solve
 from bdia_numerics.runs.inversion import split
 from bdia_numerics.spaces import Array
 from bdia_numerics.studies.study import Cell, Study, Variable, among, back_to_noise, check, solver_of, with_parameters
-from bdia_numerics.texts import ratio, shown
+from bdia_numerics.texts import ratio, refuse, shown
 
 STEPS = (10, 20, 40)
 
@@ -129,12 +129,8 @@ def labels(config: SweepConfig) -> tuple[str, ...]:
             solver_of(label)
             found[label] = None
     for name, values in config.parameters:
-        if name not in taken:
-            raise ValueError(
-                f"parameters.{name}={list(values)}: none of {', '.join(config.solvers)} leaves it open, remove it"
-            )
-        if not values:
-            raise ValueError(f"parameters.{name} is empty: give one value or more")
+        said = f"parameters.{name}={list(values)}: none of {', '.join(config.solvers)} leaves it open, remove it"
+        refuse((name not in taken, said), (not values, f"parameters.{name} is empty: give one value or more"))
     return tuple(found)
 
 

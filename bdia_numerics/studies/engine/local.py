@@ -31,7 +31,7 @@ from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[imp
 
 from bdia_numerics.studies.engine.sources import source
 from bdia_numerics.studies.study import Cell, Study, key, versions
-from bdia_numerics.texts import whole
+from bdia_numerics.texts import refuse, whole
 
 _LOCK = threading.Lock()
 _LIMITS: list[Any] = []
@@ -247,10 +247,11 @@ def processes(workers: int | None = None, *, timeout: float | None = None) -> Po
         For fewer than one, and for a timeout that is not above 0.
     """
     count = cores() if workers is None else whole("workers", workers)
-    if count < 1:
-        raise ValueError(f"workers={workers}: give a number of processes, 1 or more")
-    if timeout is not None and not 0 < timeout < math.inf:
-        raise ValueError(f"timeout={timeout}: give a number of seconds above 0")
+    unending = timeout is not None and not 0 < timeout < math.inf
+    refuse(
+        (count < 1, f"workers={workers}: give a number of processes, 1 or more"),
+        (unending, f"timeout={timeout}: give a number of seconds above 0"),
+    )
 
     def pool(job: StudyJob, pending: Iterator[Cell]) -> Outcomes:
         lanes = [Lane(packed(job)) for _ in range(count)]

@@ -19,6 +19,7 @@ from bdia_numerics.program.plan import Call
 from bdia_numerics.runs.solving import encoding, inverting, resumed, sampling
 from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Course, Stepwise
+from bdia_numerics.texts import refuse
 from bdia_numerics.torch.schedulers.ddim_step import predicted
 from bdia_numerics.torch.schedulers.frames import PLAIN, SAMPLE, At, Frame, Level
 from bdia_numerics.torch.tensors import dtype_named, has_float64, space_of
@@ -140,17 +141,16 @@ class PipelineRun:
 
     def begin_at(self, entry: int) -> None:
         """Let the run begin at an entry of `timesteps`; ValueError once it has begun, or where there is none."""
-        if self.run is not None:
-            raise ValueError(f"begin_index={entry}: the run has begun: call set_timesteps, then set_begin_index")
-        if self.given is not None and entry != self.begin:
-            raise ValueError(
-                f"begin_index={entry}: a run from a State has its own beginning, entry {self.begin} of timesteps: for a pipeline of a "
-                "strength, stop the opposite run there, and pass start_from(state, cut=True)"
-            )
-        if not 0 <= entry < len(self._expected):
-            raise ValueError(
-                f"begin_index={entry} is not an entry of timesteps to begin at: pass 0 to {len(self._expected) - 1}"
-            )
+        said, last = f"begin_index={entry}", len(self._expected) - 1
+        refuse(
+            (self.run is not None, f"{said}: the run has begun: call set_timesteps, then set_begin_index"),
+            (
+                self.given is not None and entry != self.begin,
+                f"{said}: a run from a State has its own beginning, entry {self.begin} of timesteps: for a pipeline of a strength, stop "
+                "the opposite run there, and pass start_from(state, cut=True)",
+            ),
+            (not 0 <= entry <= last, f"{said} is not an entry of timesteps to begin at: pass 0 to {last}"),
+        )
         self.begin = entry
 
     def entry(self, timestep: float | torch.Tensor) -> int:

@@ -12,6 +12,7 @@ import torch
 from bdia_numerics import grids
 from bdia_numerics.grids import Grid, Point
 from bdia_numerics.schedules import Schedule
+from bdia_numerics.texts import refuse
 
 
 def table_grid(schedule: Schedule, table: torch.Tensor, times: list[float], *, clean: bool) -> Grid:
@@ -63,12 +64,16 @@ def listed(
     times = [float(t) if t in fractions else int(t) for t in map(float, given)]
     if not times or times[-1] < 0 or any(a <= b for a, b in pairwise(times)):
         raise ValueError(f"timesteps={times} must fall strictly, to 0 at the least: sort them, noise end first")
-    if times[0] >= length:
-        raise ValueError(f"timesteps begins with {times[0]}, after the last training step: leave it out")
-    if times[0] < end:
-        raise ValueError(
-            f"timesteps={times} has no slot, since set_alpha_to_one=False ends at t = 0: add a time before it"
-        )
-    if number not in (None, len(times)):
-        raise ValueError(f"num_inference_steps={number}, but timesteps has {len(times)}: leave num_inference_steps out")
+    count = len(times)
+    refuse(
+        (times[0] >= length, f"timesteps begins with {times[0]}, after the last training step: leave it out"),
+        (
+            times[0] < end,
+            f"timesteps={times} has no slot, since set_alpha_to_one=False ends at t = 0: add a time before it",
+        ),
+        (
+            number not in (None, count),
+            f"num_inference_steps={number}, but timesteps has {count}: leave num_inference_steps out",
+        ),
+    )
     return times
