@@ -142,12 +142,12 @@ class PipelineRun:
     def begin_at(self, entry: int) -> None:
         """Let the run begin at an entry of `timesteps`; ValueError once it has begun, or where there is none."""
         said, last = f"begin_index={entry}", len(self._expected) - 1
+        remedy = "for a pipeline of a strength, stop the opposite run there, and pass start_from(state, cut=True)"
         refuse(
             (self.run is not None, f"{said}: the run has begun: call set_timesteps, then set_begin_index"),
             (
                 self.given is not None and entry != self.begin,
-                f"{said}: a run from a State has its own beginning, entry {self.begin} of timesteps: for a pipeline of a strength, stop "
-                "the opposite run there, and pass start_from(state, cut=True)",
+                f"{said}: a run from a State has its own beginning, entry {self.begin} of timesteps: {remedy}",
             ),
             (not 0 <= entry <= last, f"{said} is not an entry of timesteps to begin at: pass 0 to {last}"),
         )
