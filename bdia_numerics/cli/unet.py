@@ -212,7 +212,7 @@ def show_growth(
     tabled = () if round_trips is None else wholes("--round-trips", round_trips)
     if tabled and min(tabled) < 2:
         raise ValueError(f"--round-trips={round_trips}: take 2 steps or more")
-    round_trip, jacobians = networks.round_trips, networks.jacobians
+    steadiness, jacobians = networks.steadiness, networks.jacobians
     chosen, (double, single) = names.solver(solver), map(tensors.dtype_named, ("float64", "float32"))
     loaded = load_network(path, "cpu", double, trust_pickle=trust_pickle)
     given = labels_of(labels, count, loaded.labels)
@@ -229,7 +229,7 @@ def show_growth(
         "guidance": guidance, "labels": given, "seed": seed,
     }  # fmt: skip
     scales = (1.0, 3.0) if loaded.null_label is not None else (1.0,)
-    with counting("", 7 + len(tabled) * len(scales) * len(tensors.DTYPES) * len(round_trip.SOLVERS)) as tell:
+    with counting("", 7 + len(tabled) * len(scales) * len(tensors.DTYPES) * len(steadiness.SOLVERS)) as tell:
         for direction in ("sample", "invert"):
             tell(f"growth, {direction}")
             run = {"direction": direction, "iterations": iterations, "seed": seed}
@@ -246,18 +246,18 @@ def show_growth(
         defect = networks.growth.probed_defect(chosen, one, times, z[:1], probes=4, seed=seed) if two else None
         found["symplectic"] = defect and asdict(defect)
         tell("bits")
-        found["bits"] = networks.steadiness.bits(chosen, one, times, z[:1])
+        found["bits"] = steadiness.bits(chosen, one, times, z[:1])
         tell("repeatability")
         loaded = loaded.to(single)
         several = loaded.model(given, guidance=guidance)
-        steady = networks.steadiness.repeatability(several, z.to(single), times.t[times.n // 2])
+        steady = steadiness.repeatability(several, z.to(single), times.t[times.n // 2])
         found["repeatability"] = {**asdict(steady), "exact": steady.exact, "in_words": str(steady)}
         tell("dtypes")
-        ask = round_trip.network_of(loaded, given)
-        found["trips"] = round_trip.trips(ask, {repr(chosen): chosen}, [times], z, guidances=(guidance,))
+        ask = steadiness.network_of(loaded, given)
+        found["trips"] = steadiness.trips(ask, {repr(chosen): chosen}, [times], z, guidances=(guidance,))
         if tabled:
-            ask, grids = round_trip.network_of(loaded, given and given[:1]), [loaded.grid(n, spacing) for n in tabled]
-            found["round_trips"] = round_trip.trips(ask, round_trip.SOLVERS, grids, z[:1], guidances=scales, watch=tell)
+            ask, grids = steadiness.network_of(loaded, given and given[:1]), [loaded.grid(n, spacing) for n in tabled]
+            found["round_trips"] = steadiness.trips(ask, steadiness.SOLVERS, grids, z[:1], guidances=scales, watch=tell)
     if figure is not None:
         save_figure(figure, plots.rounding.perturbations(found))
     say(found, lines_of_growth, as_json)
@@ -300,7 +300,7 @@ def lines_of_growth(found: dict[str, Any]) -> list[str]:
 
 def print_trips(trips: list[dict[str, Any]]) -> None:
     """Print the table of round trips that were asked for."""
-    rows = networks.round_trips.cells(trips)
+    rows = networks.steadiness.cells(trips)
     names = list(next(iter(rows.values())))
     typer.echo("round trips of one state, in brackets what rounding is expected to cost on a unit Gaussian")
     lines = ((*at, f"{guidance:g}", *map(texts.__getitem__, names)) for (*at, guidance), texts in rows.items())

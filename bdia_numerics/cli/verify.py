@@ -81,7 +81,7 @@ def verify(
         unasked = None
     path = html or unasked
     check("--html", path)
-    told = claims.reproduced.decided(results) if results else {}
+    told = claims.measured.decided(results) if results else {}
     decided = _decide(ids or None, told, full=full, show=("results", *(("runs", "choices") if path else ())))
     shown = {name: data for d in decided for name, data in d.shown.items()}
     if as_json:

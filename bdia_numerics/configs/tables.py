@@ -1,15 +1,20 @@
-"""Noise levels that a configuration gives: the table of its betas, the kinds in its place, and the times that are told for them."""
+"""Noise levels of a configuration: the table of its betas, the kinds in its place, their times, and a walk's levels as a schedule."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from bdia_numerics import grids
 from bdia_numerics.configs.config import SchedulerConfig
+from bdia_numerics.schedules.base import Derived, sigma_bar_of
+from bdia_numerics.spaces import Scalar, Space
 from bdia_numerics.spaces.later import stats
 from bdia_numerics.texts import shown
 
@@ -256,3 +261,41 @@ def ratios_of(sigma: Array) -> Array:
         raise ValueError(f"sigma={wide.max():g} exceeds 1, where flow matching begins: pass sigmas up to 1")
     with np.errstate(divide="ignore"):
         return np.asarray(wide / (1 - wide))
+
+
+@dataclass(frozen=True)
+class RatioLevels(Derived):
+    """alpha and sigma as functions of s = sigma/alpha: the schedule on which runs of a layout are compared.
+
+    `kind` is "vp" (alpha^2 + sigma^2 = 1), "one" (alpha = 1) or "flow" (alpha + sigma = 1).
+    """
+
+    kind: str
+    t_min = Fraction(0)
+    t_max = Fraction(10**8)
+    domain = (t_min, None)
+
+    @property
+    def variance_preserving(self) -> bool:  # type: ignore[override]
+        """Whether alpha^2 + sigma^2 = 1."""
+        return self.kind == "vp"
+
+    def alpha(self, s: Any) -> Any:
+        """Return alpha; s may be infinite, except for "one"."""
+        return grids.levels_of(self.kind, s)[0]
+
+    def sigma(self, s: Any) -> Any:
+        """Return sigma; s may be infinite."""
+        return grids.levels_of(self.kind, s)[1]
+
+    def alpha_dot(self, s: Any) -> Any:
+        """Return d alpha/ds."""
+        alpha, sigma = grids.levels_of(self.kind, s)
+        return {"one": 0 * alpha, "flow": -(alpha**2), "vp": -sigma * alpha**2}[self.kind]
+
+    def sigma_dot(self, s: Any) -> Any:
+        """Return d sigma/ds."""
+        return grids.levels_of(self.kind, s)[0] ** {"one": 0, "flow": 2, "vp": 3}[self.kind]
+
+    def _time(self, space: Space, variable: str, value: Scalar) -> Scalar:
+        return sigma_bar_of(space, variable, value)

@@ -18,7 +18,7 @@ from bdia_numerics.spaces.later import Later
 
 claims = Later("bdia_numerics.claims")
 pages = Later("bdia_numerics.pages")
-round_trips = Later("bdia_numerics.torch.networks.round_trips")
+steadiness = Later("bdia_numerics.torch.networks.steadiness")
 
 Contents = Mapping[str, str | bytes]
 """Of files, by their paths in a checkout."""
@@ -78,10 +78,10 @@ def _network_growth(root: Path, recompute: bool) -> Contents:
     data = _text(root / kept)
     if recompute:
         found = json.loads(
-            json.dumps(round_trips.shipped_trips()), parse_constant=lambda word: None
+            json.dumps(steadiness.shipped_trips()), parse_constant=lambda word: None
         )  # JSON has no infinity
         data = json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    text = between(_text(root / place), {"round-trips": round_trips.markdown(json.loads(data)["round_trips"])})
+    text = between(_text(root / place), {"round-trips": steadiness.markdown(json.loads(data)["round_trips"])})
     return {place: text, kept: data}
 
 

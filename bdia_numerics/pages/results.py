@@ -37,8 +37,7 @@ from bdia_numerics.pages import datasheet
 from bdia_numerics.pages.template import embedded, plots, rendered, require_pages
 from bdia_numerics.runs.files import check, write
 from bdia_numerics.spaces.showing import Listing, brief
-from bdia_numerics.studies.records import records
-from bdia_numerics.studies.showing import StudyResult
+from bdia_numerics.studies.records import StudyResult, records
 from bdia_numerics.testing import Certified
 from bdia_numerics.texts import shown
 

@@ -30,7 +30,7 @@ from bdia_numerics.plots import Picture, figure_of, gamma_map
 from bdia_numerics.plots.orders import levels
 from bdia_numerics.plots.stability import NAMES, region
 from bdia_numerics.plots.style import GREY, Panel, canvas, error_ticks, fill, looks, plain_ticks, styled
-from bdia_numerics.studies.showing import StudyResult
+from bdia_numerics.studies.records import StudyResult
 from bdia_numerics.texts import shown
 
 HEIGHT, WIDTH = 3.4, 4.4

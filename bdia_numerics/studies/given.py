@@ -40,7 +40,7 @@ class ReproductionConfig:
     reference
         Moments of real images, as `read_moments` takes them; empty for those of MNIST's test images.
     features
-        As `torch.networks.extractors.extractor` takes it; empty for the shipped classifier.
+        As `torch.networks.features.extractor` takes it; empty for the shipped classifier.
     prompts
         A file with one prompt a line, for text to image.
     digests
@@ -173,12 +173,12 @@ def _loaded(weights: str, device: str, ema: bool, trust_pickle: bool) -> Any:
 
 @lru_cache(maxsize=1)
 def _prompted(weights: str, device: str) -> Any:
-    return editing.drawing.text_to_image(weights, device=device)
+    return editing.opening.text_to_image(weights, device=device)
 
 
 @lru_cache(maxsize=1)
 def _prompts(path: str) -> list[str]:
-    return editing.drawing.read_prompts(Path(path))
+    return editing.opening.read_prompts(Path(path))
 
 
 def read_moments(path: Path) -> Moments:
@@ -238,7 +238,7 @@ def reference(config: ReproductionConfig) -> Moments:
 @lru_cache(maxsize=1)
 def extractor_of(config: ReproductionConfig) -> Any:
     """Return what turns images of bytes to features."""
-    return networks.extractors.extractor(config.features, config.device)
+    return networks.features.extractor(config.features, config.device)
 
 
 @lru_cache(maxsize=64)
@@ -261,7 +261,7 @@ def checked(config: ReproductionConfig) -> None:
         ),
     )
     z, _ = noise_of(config, range(2), 1.0)
-    networks.extractors.features_of(bytes_of(config, z), extractor_of(config), len(mean))
+    networks.features.features_of(bytes_of(config, z), extractor_of(config), len(mean))
 
 
 def noise_of(config: ReproductionConfig, numbers: range, scale: float) -> Any:
@@ -275,9 +275,9 @@ def noise_of(config: ReproductionConfig, numbers: range, scale: float) -> Any:
 def bytes_of(config: ReproductionConfig, z: Any) -> Any:
     """Return data as images of bytes, as the protocol has them before features are taken."""
     if not config.prompts:
-        return networks.extractors.as_bytes(z)
-    drawn = networks.extractors.as_bytes(pipeline(config)[0].pixels(z), rounded=False)
-    return networks.extractors.as_small_jpeg(drawn).to(config.device)
+        return networks.features.as_bytes(z)
+    drawn = networks.features.as_bytes(pipeline(config)[0].pixels(z), rounded=False)
+    return networks.features.as_small_jpeg(drawn).to(config.device)
 
 
 def described(config: ReproductionConfig) -> dict[str, Any]:

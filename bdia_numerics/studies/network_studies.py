@@ -329,7 +329,7 @@ def compute(config: GrowthConfig, cell: Cell) -> Mapping[str, Any]:
         shipped.model(network.labels(config.images), guidance=config.guidance),
     )
     options: dict[str, Any] = {"dtypes": (dtype,), "guidances": (config.guidance,)}
-    (trip,) = networks.round_trips.trips(lambda *_: model, {repr(solver): solver}, [grid], wide, **options)
+    (trip,) = networks.steadiness.trips(lambda *_: model, {repr(solver): solver}, [grid], wide, **options)
     found = {key: trip[key] for key in ("error", "status")}
     if word not in WIDE:
         return found

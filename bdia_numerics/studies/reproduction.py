@@ -94,7 +94,7 @@ def _featured(config: ReproductionConfig, cell: Cell, numbers: range) -> tuple[A
                 raise ArithmeticError(str(runs[-1].status))
             z = runs[-1].z
         nfe = sum(run.nfe for run in runs)
-    return networks.extractors.features_of(bytes_of(config, z), extractor_of(config), len(reference(config)[0])), nfe
+    return networks.features.features_of(bytes_of(config, z), extractor_of(config), len(reference(config)[0])), nfe
 
 
 def join(config: ReproductionConfig, cell: Cell, parts: Iterator[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -131,7 +131,7 @@ def figure_1(config: ReproductionConfig, count: int) -> tuple[list[str], Array]:
             solve(names.solver(solver), pipe.model([one], config.protocol.guidance), grid, z[k : k + 1]).z
             for k, one in enumerate(prompts)
         ]
-        drawn = [networks.extractors.as_bytes(pipe.pixels(end)).permute(0, 2, 3, 1).cpu().numpy() for end in ends]
+        drawn = [networks.features.as_bytes(pipe.pixels(end)).permute(0, 2, 3, 1).cpu().numpy() for end in ends]
         columns.append(np.concatenate(drawn))
     return prompts, np.stack(columns, axis=1)
 

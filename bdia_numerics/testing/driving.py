@@ -20,7 +20,7 @@ import torch
 
 from bdia_numerics import configs, grids
 from bdia_numerics.configs.config import KINDS
-from bdia_numerics.configs.levels import RatioLevels
+from bdia_numerics.configs.tables import RatioLevels
 from bdia_numerics.grids import Point
 from bdia_numerics.models import PREDICTIONS, form
 from bdia_numerics.texts import refuse, shown

@@ -28,8 +28,7 @@ from bdia_numerics.runs.solving import invert, solve
 from bdia_numerics.runs.state import State, identity
 from bdia_numerics.spaces import plain
 from bdia_numerics.spaces.values import takes
-from bdia_numerics.testing.asking import CountedStates
-from bdia_numerics.testing.carry import copied
+from bdia_numerics.testing.carry import CountedStates, copied
 from bdia_numerics.texts import one_of, refuse, shown
 
 Array = np.ndarray[Any, Any]

@@ -31,8 +31,7 @@ from bdia_numerics.runs.stepwise import Callback, Course, Model, Solution, Stepw
 from bdia_numerics.spaces import Space, of
 from bdia_numerics.spaces.values import ordered
 from bdia_numerics.texts import shown
-from bdia_numerics.torch.linear import Store, pull
-from bdia_numerics.torch.networks.jacobians import recording
+from bdia_numerics.torch.networks.jacobians import Store, pull, recording
 
 __all__ = ["invert", "solve"]
 

@@ -19,7 +19,7 @@ from bdia_numerics.studies.engine.journal import Journal, Task
 from bdia_numerics.studies.engine.journal import tasks as tasks_of
 from bdia_numerics.studies.engine.local import Outcome, Pool, StudyJob, direct, serial
 from bdia_numerics.studies.engine.sources import content, source
-from bdia_numerics.studies.showing import register
+from bdia_numerics.studies.records import register
 from bdia_numerics.studies.study import (
     Cell,
     Dataset,

@@ -1,7 +1,9 @@
-"""Pipelines from files, and an image that a network draws."""
+"""Pipelines from files, those of prompts as models of latents, and an image that a network draws."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,13 @@ import torch
 
 from bdia_numerics.runs.encoding import solve
 from bdia_numerics.solvers import DPMSolverPP
-from bdia_numerics.texts import shown
+from bdia_numerics.texts import refuse, shown
+from bdia_numerics.torch.editing.images import Codec
 from bdia_numerics.torch.editing.pipelines import PROMPTED
+from bdia_numerics.torch.editing.prompted import read_config
 from bdia_numerics.torch.networks.folders import quiet
-from bdia_numerics.torch.networks.loading import Loaded, load
+from bdia_numerics.torch.networks.loading import Loaded, described, load
+from bdia_numerics.torch.networks.models import NetworkModel
 from bdia_numerics.torch.networks.sampling import noise
 
 
@@ -111,3 +116,59 @@ def drawn(network: Loaded, label: int, seed: int) -> torch.Tensor:
     z = noise((1, *(network.shape or ())), grid, seed, dtype=weight.dtype, device=weight.device)
     found: torch.Tensor = solve(DPMSolverPP(), network.model([label], guidance=2.0), grid, z).z
     return (found / 2 + 0.5).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class TextToImage:
+    """A StableDiffusionPipeline as a network of prompts.
+
+    Attributes
+    ----------
+    pipe
+        With a tokenizer, a text encoder and an autoencoder.
+    loaded : Loaded
+        Its U-Net.
+    """
+
+    pipe: Any
+    loaded: Loaded
+
+    def model(self, prompts: Sequence[str], guidance: float) -> NetworkModel:
+        """Return the U-Net under prompts, one a state, with guidance away from no text."""
+        with torch.inference_mode():
+            texts, none = self.pipe.encode_prompt(list(prompts), self.pipe.device, 1, True)[:2]
+        conditions, without = {"encoder_hidden_states": texts}, {"encoder_hidden_states": none}
+        return self.loaded.model(conditions=conditions, unconditional=without, guidance=guidance)
+
+    def pixels(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the images of latents, shape (batch, 3, height, width), values from -1 to 1, float64 on the CPU."""
+        return 2 * Codec(self.pipe.vae).decode(z) - 1
+
+
+def text_to_image(source: str, *, device: str = "cpu") -> TextToImage:
+    """Return the Stable Diffusion of a folder or a hub name, in float32; ValueError as `open_pipeline`, and for another pipeline."""
+    pipe = open_pipeline(source, device=device)
+    whole = (
+        type(pipe).__name__ == "StableDiffusionPipeline"
+        and pipe.tokenizer is not None
+        and pipe.text_encoder is not None
+    )
+    refuse(
+        (
+            not whole,
+            f"source={shown(source)} is not a StableDiffusionPipeline with its text encoder: give such a folder",
+        )
+    )
+    return TextToImage(pipe, described(pipe.unet, read_config(pipe)))
+
+
+def read_prompts(path: Path) -> list[str]:
+    """Return the prompts of a file, one a line; ValueError where there are none."""
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        why = "is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise ValueError(f"prompts={str(path)!r} cannot be read ({why}): give a file with one prompt a line") from None
+    found = [line for line in lines if line]
+    refuse((not found, f"prompts={str(path)!r} is empty: give a file with one prompt a line"))
+    return found

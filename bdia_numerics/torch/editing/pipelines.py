@@ -16,8 +16,7 @@ import torch
 
 from bdia_numerics.grids import Grid
 from bdia_numerics.texts import refuse, shown
-from bdia_numerics.torch.editing.codec import Codec, enough_memory
-from bdia_numerics.torch.editing.images import pixels
+from bdia_numerics.torch.editing.images import Codec, enough_memory, pixels
 from bdia_numerics.torch.editing.prompted import Ask, Prompted, check_count, read_config
 from bdia_numerics.torch.networks.loading import Loaded, described
 from bdia_numerics.torch.schedulers.frames import PLAIN, Frame

@@ -15,7 +15,7 @@ import torch
 from bdia_numerics import configs
 from bdia_numerics.grids import Grid
 from bdia_numerics.texts import one_of, real, refuse, shown
-from bdia_numerics.torch.editing.codec import Codec
+from bdia_numerics.torch.editing.images import Codec
 from bdia_numerics.torch.networks.models import is_out_of_memory
 from bdia_numerics.torch.schedulers import BDIAScheduler
 from bdia_numerics.torch.schedulers.frames import Frame, kind_of

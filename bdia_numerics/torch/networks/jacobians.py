@@ -1,8 +1,8 @@
-"""A network's Jacobian at a point: products with it and with its transpose, for tensors and for the measures of `analysis`."""
+"""Products with a network's Jacobian and its transpose, and of tangents and adjoints with those of a plan's instructions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
@@ -11,6 +11,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bdia_numerics.models import Predicting, prediction_of
+from bdia_numerics.program.plan import Call, Instruction
+from bdia_numerics.spaces import Space
 
 Array = np.ndarray[Any, Any]
 
@@ -110,3 +112,38 @@ def array_model(model: Any, dtype: torch.dtype = torch.float64, device: Any = "c
         return found
 
     return Predicting(of_arrays, prediction_of(model))
+
+
+Store = dict[int, torch.Tensor]
+Slope = Callable[[int, torch.Tensor], torch.Tensor]
+"""slope(number of an evaluation, tensor): the model's Jacobian there, or its transpose, times the tensor."""
+
+
+def push(instructions: Iterable[Instruction], store: Store, slope: Slope, space: Space) -> None:
+    """Take tangents, by number, through instructions; a value without one counts as zero."""
+    for x in instructions:
+        if isinstance(x, Call):
+            if x.argument in store:
+                store[x.target] = slope(x.target, store[x.argument])
+            continue
+        pairs = [(c, store[n]) for c, n in zip(x.coefficients, x.sources, strict=True) if n in store]
+        if pairs:
+            store[x.target] = space.combine(*zip(*pairs, strict=True))
+
+
+def pull(instructions: Sequence[Instruction], store: Store, slope: Slope, space: Space) -> None:
+    """Take adjoints, by number, back through instructions; those of what the instructions make are used up."""
+    for x in reversed(instructions):
+        weight = store.pop(x.target, None)
+        if weight is None:
+            continue
+        if isinstance(x, Call):
+            _add(store, x.argument, 1.0, slope(x.target, weight), space)
+        else:
+            for c, n in zip(x.coefficients, x.sources, strict=True):
+                _add(store, n, c, weight, space)
+
+
+def _add(store: Store, number: int, c: float, weight: torch.Tensor, space: Space) -> None:
+    present = store.get(number)
+    store[number] = space.combine((c,), (weight,)) if present is None else space.combine((1.0, c), (present, weight))

@@ -23,8 +23,8 @@ from bdia_numerics.torch.schedulers.ddim_step import DDIMStep, clip_of, ddim_ste
 from bdia_numerics.torch.schedulers.family import FamilyScheduler
 from bdia_numerics.torch.schedulers.frames import PLAIN, Frame
 from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun, first_register, part_of, tensor_of
-from bdia_numerics.torch.schedulers.tables import level, whole_number
 from bdia_numerics.torch.schedulers.warning import foreseen, scaled_twice, warn_not_finite, warn_of_contradiction
+from bdia_numerics.torch.scheduling import level, whole_number
 from bdia_numerics.torch.tensors import require_tensor
 
 Times = list[float]

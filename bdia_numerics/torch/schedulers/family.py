@@ -20,8 +20,7 @@ from bdia_numerics.texts import one_of, refuse, shown
 from bdia_numerics.torch.schedulers.configuration import FOREIGN, TABLES, check, read_of, translated
 from bdia_numerics.torch.schedulers.frames import PLAIN, Frame, kind_of, levelled, own_levels
 from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun
-from bdia_numerics.torch.schedulers.tables import level, listed, table_grid
-from bdia_numerics.torch.scheduling import of_table
+from bdia_numerics.torch.scheduling import level, listed, of_table, table_grid
 
 Made = TypeVar("Made")
 
