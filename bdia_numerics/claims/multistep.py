@@ -18,15 +18,7 @@ from bdia_numerics.claims.formal import Formal, equal, for_every_slot, require_s
 from bdia_numerics.claims.ledger import CheckFailed, check, mutant, require
 from bdia_numerics.program import NotInvertibleError, Slot, invertibility, structure
 from bdia_numerics.runs.solving import solve
-from bdia_numerics.solvers import BDIA2
-from bdia_numerics.solvers.bdia import BDIA
-from bdia_numerics.solvers.bdia_deis import BDIADEIS
-from bdia_numerics.solvers.bdia_dpm_solver_pp import BDIADPMSolverPP
-from bdia_numerics.solvers.bdia_plms import BDIAPLMS
-from bdia_numerics.solvers.belm import OBELM
-from bdia_numerics.solvers.ddim import DDIM
-from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP
-from bdia_numerics.solvers.heun import Heun
+from bdia_numerics.solvers import BDIA, BDIA2, BDIADEIS, BDIAPLMS, DDIM, OBELM, BDIADPMSolverPP, DPMSolverPP, Heun
 from bdia_numerics.spaces.later import sympy
 
 

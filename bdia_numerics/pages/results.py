@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, fields
 from functools import singledispatch
 from html import escape
@@ -15,26 +15,27 @@ import numpy as np
 from bdia_numerics import formulas, names
 from bdia_numerics.analysis import (
     Amplification,
+    BestGamma,
     Datasheet,
     Design,
+    ErrorBudget,
     ErrorEnclosure,
     Finding,
+    GlobalError,
     LeadingError,
     LocalErrors,
     ObservedOrder,
     Proved,
     Requirement,
     RoundTripError,
+    StabilityRegion,
     SymbolicOrder,
     WorkPrecision,
 )
-from bdia_numerics.analysis.measurement.budget import BestGamma, ErrorBudget
-from bdia_numerics.analysis.measurement.errors import GlobalError
-from bdia_numerics.analysis.sheet.proved import order_rows
-from bdia_numerics.analysis.stability.characteristic import StabilityRegion
+from bdia_numerics.analysis.sheet.proved import order_rows, summary
 from bdia_numerics.claims import Decided
-from bdia_numerics.pages import datasheet
 from bdia_numerics.pages.template import embedded, plots, rendered, require_pages
+from bdia_numerics.program import inverse_latex, refusal, step_latex
 from bdia_numerics.runs.files import check, write
 from bdia_numerics.spaces.showing import Listing, brief
 from bdia_numerics.studies.records import StudyResult, records
@@ -231,10 +232,67 @@ def page(found: Any, path: str | Path) -> None:
             solver = names.solver(found.solver)
         except ValueError:  # one of a user's own, of which the sheet has the name alone
             solver = None
-        text = datasheet.render(found, solver)
+        text = render(found, solver)
     else:
         has = hasattr(found, "plot") and (not isinstance(found, StudyResult) or found.study.figure)
         figure = embedded(plots.results.figure(found)) if has and plots.available() else ""
         ours = fragment(found, lambda text: formulas.html(formulas.typeset(text)), most=10_000)
         text = rendered("result.html.j2", title=type(found).__name__, tables=ours, figure=figure)
     write(Path(path), text.encode())
+
+
+def render(found: Datasheet, solver: Any) -> str:
+    """Return the page of a datasheet.
+
+    Parameters
+    ----------
+    found
+        The datasheet.
+    solver
+        The solver, of which the page shows the step and its derived inverse as formulas.
+    """
+    sections = [(title, list(rows)) for title, rows in found.sections() if not title.startswith("Proved and measured")]
+    measured = found.measured
+    return rendered(
+        "datasheet.html.j2",
+        sheet=found,
+        steps=list(step_formulas(solver)),
+        sections=sections,
+        compared=measured.compared if measured else (),
+        differing=bool(measured and measured.differences),
+        summary=summary(measured.compared) if measured else "",
+        figures=list(figures(found)),
+        notes=[plots.MISSING] if measured and not plots.available() else [],
+    )
+
+
+def step_formulas(solver: Any) -> Iterator[tuple[str, str]]:
+    """Yield the step and its derived inverse in LaTeX, each with its title, where they can be written."""
+    for title, make in (("Step", step_latex), ("Derived inverse", inverse_latex)):
+        try:
+            yield title, make(solver)
+        except Exception as error:  # noqa: BLE001  faults are raised again
+            refusal(error)
+
+
+def figures(found: Datasheet) -> Iterator[tuple[str, str]]:
+    """Yield figures as SVG in base64, each with its caption; none without matplotlib."""
+    measured = found.measured
+    if measured is None or not plots.available():
+        return
+    drawn = plots.results
+    if measured.orders:
+        yield (
+            embedded(drawn.figure(measured.orders, drawn.orders)),
+            "Order: error against steps, hollow where a level does not count",
+        )
+    if measured.work is not None:
+        yield (
+            embedded(drawn.figure(measured.work.named(solver=found.name))),
+            "Work and precision beside DDIM, on a grid uniform in t",
+        )
+    if measured.regions:
+        yield (
+            embedded(drawn.figure(measured.regions, drawn.regions)),
+            "Stability: where solutions of dy/ds = J y stay bounded",
+        )

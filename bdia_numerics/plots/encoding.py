@@ -38,7 +38,7 @@ def errors(found: Dataset) -> Figure:
 
 
 @styled
-def edits(found: Dataset) -> Figure:
+def edited(found: Dataset) -> Figure:
     """Draw the part of edits that succeed against the growth on the way to data, a panel a grid; open marks: z alone decoded by DDIM."""
     found = found.isel(evaluations=0, target=0)
     texts = [str(text) for text in found["solver"].values]

@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 
 from bdia_numerics.analysis import (
     Amplification,
+    BestGamma,
     Design,
+    ErrorBudget,
     ErrorEnclosure,
     GlobalError,
     LeadingError,
@@ -23,7 +25,6 @@ from bdia_numerics.analysis import (
     StabilityRegion,
     WorkPrecision,
 )
-from bdia_numerics.analysis.measurement.budget import BestGamma, ErrorBudget
 from bdia_numerics.analysis.measurement.errors import ErrorRatio
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.plots import Picture, figure_of, gamma_map
