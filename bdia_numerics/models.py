@@ -102,8 +102,7 @@ def _known(prediction: str) -> str:
     ours = next((word for word, theirs in PREDICTIONS.items() if theirs == prediction != ""), None)
     if ours is not None:
         raise ValueError(f"prediction={shown(prediction)} is a word of diffusers' configurations: use {ours}")
-    found: str = one_of("prediction", prediction, PREDICTIONS)
-    return found
+    return one_of("prediction", prediction, PREDICTIONS)
 
 
 def prediction_of(model: Model) -> str:

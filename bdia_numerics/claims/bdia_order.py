@@ -70,8 +70,7 @@ class Paths:
         """Return the integral of a function of s, with values of shape ``(*s, B)``, from the far end to the near one."""
         values = function(self._s(_points(2 * self._degree)))
         ends = chebyshev.chebval([1.0, -1.0], chebyshev.chebint(_coefficients(values)))
-        total: Array = (self.far - self.near) / 2 * (ends[..., 1] - ends[..., 0])
-        return total
+        return (self.far - self.near) / 2 * (ends[..., 1] - ends[..., 0])
 
     def carried(self, sign: int) -> Array:
         """Return the integral of y'' times the flow's derivative to the end (1), or over it, for the parasitic mode (-1)."""
@@ -79,8 +78,7 @@ class Paths:
 
 
 def _points(degree: int) -> Array:
-    points: Array = np.cos(np.pi * np.arange(degree + 1) / degree)
-    return points
+    return np.cos(np.pi * np.arange(degree + 1) / degree)
 
 
 def _coefficients(values: Any) -> Array:
@@ -98,8 +96,7 @@ def errors(
     """Return exact minus numerical z, or what `reading` makes of the registers, at the data end, one for each state."""
     exact = law.flow(z, grid.t[grid.n], grid.t[0], schedule)
     run = solve(solver, law.model(schedule), grid, z, start)
-    found: Array = (exact - (run.z if reading is None else reading(run.state.registers)))[:, 0]  # type: ignore[union-attr]
-    return found
+    return (exact - (run.z if reading is None else reading(run.state.registers)))[:, 0]  # type: ignore[union-attr]
 
 
 def require_order(coarse: float, fine: float, order: float, what: str, within: float = 0.3) -> float:

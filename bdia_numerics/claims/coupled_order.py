@@ -224,8 +224,7 @@ def _measured_edm(solver: Any, share: Callable[[Any, str], Any]) -> tuple[float,
     coupled = paths.integral(lambda s: paths.growth(s) * paths.jacobian(s) * paths.second(s)) / 4
 
     def scaled(made: Any, steps: Callable[[int], Array], n: int) -> Array:
-        scaled_error: Array = n**2 * errors(law, schedule, made, z, in_sigma_bar(schedule, steps(n), FAR, NEAR))
-        return scaled_error
+        return n**2 * errors(law, schedule, made, z, in_sigma_bar(schedule, steps(n), FAR, NEAR))
 
     for g, base in ((0.0, "z"), (0.5, "z"), (1.0, "z"), (1.0, "z_hat")):
         predicted = (NEAR - FAR) ** 2 * (curved + share(g, base) * coupled)

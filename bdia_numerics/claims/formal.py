@@ -73,17 +73,15 @@ class Formal:
 
     def eps(self, z: Vector, i: int) -> Vector:
         """eps(z, i)."""
-        return self.model(z, self.grid.t[i])  # type: ignore[no-any-return]
+        return self.model(z, self.grid.t[i])
 
     def forward(self, j: int, z: Vector) -> Vector:
         """Delta(t_j -> t_{j-1} | z), eq. (21)."""
-        increment: Vector = z * self.a(j) + self.eps(z, j) * self.b(j) - z
-        return increment
+        return z * self.a(j) + self.eps(z, j) * self.b(j) - z
 
     def backward(self, j: int, z: Vector) -> Vector:
         """Delta(t_{j-1} -> t_j | z), eq. (24)."""
-        increment: Vector = z / self.a(j) - self.eps(z, j - 1) * (self.b(j) / self.a(j)) - z
-        return increment
+        return z / self.a(j) - self.eps(z, j - 1) * (self.b(j) / self.a(j)) - z
 
     def step(self, solver: Solver, registers: Mapping[str, Vector]) -> dict[str, Vector]:
         """Run the solver, one step for every i, over the whole grid from given registers; return what they hold then."""
@@ -101,7 +99,7 @@ class Formal:
 
     def below(self, solver: Solver, z: Vector) -> Vector:
         """Return z_0 of a step over the lowest slot alone, from z_1."""
-        return solve(solver, self.model, self.grid[0:1], z).z  # type: ignore[no-any-return]
+        return solve(solver, self.model, self.grid[0:1], z).z
 
     def run(self, solver: Solver, z: Vector) -> list[Vector]:
         """Solve from z_N; return z_0, ..., z_N."""

@@ -112,8 +112,7 @@ def _linspace(first: float, last: float, count: int, kind: Any) -> Array:
 def zero_terminal_snr(table: Array) -> Array:
     """Return the table with alpha shifted and scaled so that it is 0 in the end (Lin et al. 2024, alg. 1)."""
     alpha = np.sqrt(table)
-    moved: Array = ((alpha - alpha[-1]) * (alpha[0] / (alpha[0] - alpha[-1]))) ** 2
-    return moved
+    return ((alpha - alpha[-1]) * (alpha[0] / (alpha[0] - alpha[-1]))) ** 2
 
 
 def spread(kind: str, levels: Array, n: int, config: SchedulerConfig) -> Array:

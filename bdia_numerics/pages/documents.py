@@ -11,13 +11,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bdia_numerics import studies
 from bdia_numerics.pages.template import between, plots, rendered
 from bdia_numerics.runs.files import write
 from bdia_numerics.spaces.later import Later
 
 claims = Later("bdia_numerics.claims")
 pages = Later("bdia_numerics.pages")
+studies = Later("bdia_numerics.studies")
 steadiness = Later("bdia_numerics.torch.networks.steadiness")
 
 Contents = Mapping[str, str | bytes]

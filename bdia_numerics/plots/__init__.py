@@ -63,8 +63,7 @@ def figure_of(study: Study, found: Dataset) -> Figure:
             f"study {study.name} has no figure: give one whose `figure` names a function of bdia_numerics.plots"
         )
     module, _, name = study.figure.partition(":")
-    drawn: Figure = getattr(import_module(f"{__name__}.{module}"), name)(found)
-    return drawn
+    return getattr(import_module(f"{__name__}.{module}"), name)(found)
 
 
 @dataclass(frozen=True)

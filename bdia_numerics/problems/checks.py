@@ -283,7 +283,7 @@ def generator(rng: Any) -> np.random.Generator:
         raise TypeError(
             f"rng={shown(rng)} draws nothing: pass numpy.random.default_rng(seed), or the seed, an int of at least 0"
         )
-    return rng  # type: ignore[no-any-return]
+    return rng
 
 
 def weights_of(value: object) -> Array:

@@ -330,7 +330,7 @@ def _cached(grid: Grid, key: tuple[Any, ...], make: Callable[[], Made]) -> Made:
     grid._plans[key] = plan  # the last one of the dict is the one that was used last
     for old in list(grid._plans)[: -max(8, PLANNED_SLOTS // grid.n)]:
         grid._plans.pop(old, None)
-    return plan  # type: ignore[no-any-return]
+    return plan
 
 
 @contextmanager

@@ -238,8 +238,7 @@ def _missed(back: Solution, sent: Array, config: EncodeConfig) -> Array:
     if not back.status.ok:
         return np.full(config.seeds, np.nan)
     error = np.asarray(back.z, float) - np.asarray(sent, float)
-    missed: Array = np.sqrt(np.mean(error.reshape(config.seeds, -1) ** 2, axis=1))
-    return missed
+    return np.sqrt(np.mean(error.reshape(config.seeds, -1) ** 2, axis=1))
 
 
 def _found(
@@ -393,5 +392,5 @@ ENCODING = Study(
         "edits": "{mean_edits:.2f}",
         "by DDIM": "{mean_edits_alone:.2f}",
     },
-    figure="encoding:errors",
+    figure="network:latents",
 )

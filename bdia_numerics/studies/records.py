@@ -175,8 +175,7 @@ class StudyResult(Drawn):
     def study(self) -> Study:
         """The study; ValueError for a dataset of another."""
         known = resolve_name("bdia_numerics.studies:STUDIES")
-        found: Study = known[one_of("study", self.dataset.attrs.get("study", ""), known)]
-        return found
+        return known[one_of("study", self.dataset.attrs.get("study", ""), known)]
 
 
 @cache

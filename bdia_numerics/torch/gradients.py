@@ -308,8 +308,7 @@ class _Tape:
             _refuse_strangers(output, (leaf, *self.job.parameters))
             self.checked = True
         self.graphs[number] = (leaf, output)
-        detached: torch.Tensor = output.detach()
-        return detached
+        return output.detach()
 
 
 class _Reversible(torch.autograd.Function):

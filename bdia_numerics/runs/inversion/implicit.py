@@ -186,7 +186,7 @@ def largest(x: Array, rows: int) -> Array:
     if kind_of(x) != "objects":
         values = np.max(np.abs(x.reshape(rows, -1)), axis=1, initial=0).astype(np.float64)
         return np.where(np.isfinite(values), values, np.inf)
-    return np.max(np.abs(x.reshape(rows, -1)), axis=1)  # type: ignore[no-any-return]
+    return np.max(np.abs(x.reshape(rows, -1)), axis=1)
 
 
 def _rowwise(chosen: Array, x: Array, y: Array) -> Array:

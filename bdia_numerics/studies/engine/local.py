@@ -131,8 +131,7 @@ def packed(job: StudyJob) -> bytes:
         import cloudpickle
     except ImportError:
         raise ImportError("other processes need cloudpickle: pip install 'bdia_numerics[sweep]'") from None
-    made: bytes = cloudpickle.dumps(job)
-    return made
+    return cloudpickle.dumps(job)
 
 
 @lru_cache(maxsize=4)
@@ -268,8 +267,7 @@ def cores() -> int:
     """Return how many cores this process may use, which a container or a queue can make fewer than there are."""
     import joblib
 
-    found: int = joblib.cpu_count()
-    return found
+    return joblib.cpu_count()
 
 
 def allowed() -> int:

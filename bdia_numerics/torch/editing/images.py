@@ -117,8 +117,7 @@ class Codec:
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Return the latents of images (batch, channels, height, width)."""
-        found: torch.Tensor = 2 * x - 1 if self.vae is None else self._through(self.vae.encode, 2 * x - 1)
-        return found
+        return 2 * x - 1 if self.vae is None else self._through(self.vae.encode, 2 * x - 1)
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """Return the images of latents, values cut to [0, 1]."""

@@ -97,7 +97,7 @@ class Labelled:
     @property
     def device(self) -> torch.device:
         """Where the network is."""
-        return next(self.network.parameters()).device  # type: ignore[no-any-return]
+        return next(self.network.parameters()).device
 
     @property
     def prediction(self) -> str:
@@ -138,8 +138,7 @@ class Labelled:
         def ask(z: torch.Tensor, t: float) -> torch.Tensor:
             if len(z) not in models:
                 models[len(z)] = of_batch(len(z))
-            found: torch.Tensor = models[len(z)](z, t)
-            return found
+            return models[len(z)](z, t)
 
         return ask
 

@@ -300,15 +300,14 @@ class Prompted:
         """Return the embedding of the negative prompt, or of no text."""
         given = {**self.given, **self.condition(condition)}
         if given.get("negative_prompt_embeds") is not None:
-            return given["negative_prompt_embeds"]  # type: ignore[no-any-return]
+            return given["negative_prompt_embeds"]
         refuse(
             (
                 getattr(self.pipe, "tokenizer", None) is None,
                 "null-text needs the embedding of no text: pass negative_prompt_embeds=",
             )
         )
-        found: torch.Tensor = self.pipe.encode_prompt(given.get("negative_prompt") or "", self.device, 1, False)[0]
-        return found
+        return self.pipe.encode_prompt(given.get("negative_prompt") or "", self.device, 1, False)[0]
 
     def _count(self, arguments: Mapping[str, Any]) -> int:
         """Return how many prompts arguments hold; ValueError for other numbers of negative ones, and of control images, but one for all."""
@@ -383,7 +382,7 @@ class Prompted:
         if not self._packs:
             return output
         unit = int(self.pipe.vae_scale_factor)
-        return self.pipe._unpack_latents(output, z.shape[-2] * unit, z.shape[-1] * unit, unit)  # type: ignore[no-any-return]
+        return self.pipe._unpack_latents(output, z.shape[-2] * unit, z.shape[-1] * unit, unit)
 
     def _copied(self) -> Any:
         """Return a copy of the pipeline with a scheduler of one step, which encodes each prompt and each image once."""

@@ -38,13 +38,11 @@ class Classifier(nn.Module):
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Return the activations before the last layer, shape (n, 64)."""
-        result: torch.Tensor = self.body(images)
-        return result
+        return self.body(images)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return the logits."""
-        logits: torch.Tensor = self.head(self.features(images))
-        return logits
+        return self.head(self.features(images))
 
 
 def _shipped(path: Path, use: Callable[[dict[str, torch.Tensor]], Any]) -> Any:
@@ -150,7 +148,7 @@ def extractor(text: str, device: str) -> Extractor:
     function, positional, named = names.read("features", text, {})
     if positional or named or not callable(function):
         raise ValueError(f"features={shown(text)}: give module:function, of a function that takes the images alone")
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 def _of_digits(images: torch.Tensor) -> torch.Tensor:

@@ -161,8 +161,7 @@ Probe = tuple[str, AbstractContextManager[Any] | str, Callable[[], torch.Tensor]
 
 
 def _ask(model: Any, z: torch.Tensor, t: Any) -> torch.Tensor:
-    found: torch.Tensor = model(z.clone(), t)
-    return found
+    return model(z.clone(), t)
 
 
 def _by_batch(model: Any, z: torch.Tensor, t: Any) -> Iterator[Probe]:

@@ -27,8 +27,7 @@ def predicted(form: tuple[Scalar, Scalar], z: torch.Tensor, output: torch.Tensor
     """Return a z + b output for a form (a, b) of `models`."""
     a, b = float(form[0]), float(form[1])
     terms = [(c, x) for c, x in ((a, z), (b, output)) if c != 0] or [(b, output)]
-    found: torch.Tensor = space.combine(*zip(*terms, strict=True))
-    return found
+    return space.combine(*zip(*terms, strict=True))
 
 
 @dataclass(frozen=True)

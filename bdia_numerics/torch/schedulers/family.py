@@ -237,5 +237,4 @@ class FamilyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # whi
     def _cached(self, key: Hashable, make: Callable[[], Made]) -> Made:
         if key not in self._cache:
             self._cache[key] = make()
-        found: Made = self._cache[key]
-        return found
+        return self._cache[key]

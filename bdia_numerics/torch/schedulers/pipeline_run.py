@@ -304,8 +304,7 @@ class PipelineRun:
 
     def _told(self, times: Sequence[float]) -> list[float]:
         """Return what is told of times of the grid, rounded as `timesteps` are."""
-        found: list[float] = tensor_of([self.frame.told(t) for t in times], fractions=self.frame.fractions).tolist()
-        return found
+        return tensor_of([self.frame.told(t) for t in times], fractions=self.frame.fractions).tolist()
 
     def _registers(self, run: Stepwise, dtype: torch.dtype) -> Iterator[torch.Tensor]:
         """Give the registers of a run as the opposite one may have handed them out."""
