@@ -151,10 +151,12 @@ def _quadratures() -> tuple[float, LeadingError]:
     "fact-17",
     verdict="measured",
     mutants={
-        "weights swapped in the flow": {"flow_law": lambda: _swapped},
+        "weights swapped in the flow": {
+            "flow_law": lambda: lambda law: GaussianMixture(law.weights[::-1], law.means, law.covs)
+        },
         "a solver of another order": {"solver": lambda: BDIA},
         "a step that stops short": {"solver": mutant(DDIM, _SHORT)},
-        "the oscillating mode left out": {"term": lambda: _smooth_term},
+        "the oscillating mode left out": {"term": lambda: lambda found, n: float(found.coefficient / n**found.order)},
         "another gamma in the runs": {"two_step": lambda: lambda: BDIA(Fraction(9, 10))},
     },
 )
@@ -201,14 +203,6 @@ def cdf_flow(
         "second": second,
         "shares": shares,
     }
-
-
-def _smooth_term(found: LeadingError, n: int) -> float:
-    return float(found.coefficient / n**found.order)
-
-
-def _swapped(law: GaussianMixture) -> GaussianMixture:
-    return GaussianMixture(law.weights[::-1], law.means, law.covs)
 
 
 _TILT = np.array([[0.6, -0.8], [0.8, 0.6]])
@@ -285,10 +279,6 @@ def _wider(law: Any) -> Any:
     return GaussianMixture(law.weights, law.means, law.covs * 2) if isinstance(law, GaussianMixture) else law
 
 
-def _unguided(law: Any) -> Any:
-    return law.cond if isinstance(law, GuidedGaussians) else law
-
-
 @check(
     "fact-18",
     verdict="proved",
@@ -299,7 +289,7 @@ def _unguided(law: Any) -> Any:
         "guidance powers exchanged": {"guided": mutant(_guided_path, ("((1 - w) / 2)", "(w / 2)"))},
         "levels added, not their squares": {"level": mutant(_level, ("c**2 + s**2", "(c + s) ** 2"))},
         "variances doubled in the flow": {"flow_law": lambda: _wider},
-        "guidance dropped from the flow": {"flow_law": lambda: _unguided},
+        "guidance dropped from the flow": {"flow_law": lambda: lambda law: getattr(law, "cond", law)},
     },
 )
 def distributions_with_exact_flows(

@@ -123,7 +123,8 @@ def spread(kind: str, levels: Array, n: int, config: SchedulerConfig) -> Array:
     "karras" has equal steps of sigma^(1/7) (Karras et al. 2022, eq. 5); "exponential" and "lu" of log(sigma); "beta" has quantiles of
     the beta distribution with both parameters 0.6 (Lee et al. 2024).
     """
-    ends = (config["sigma_max"], config["sigma_min"]) if _takes_ends(kind, config) else (None, None)
+    of_table = kind == "lu" or (kind == "karras" and config.name == "LMSDiscreteScheduler")
+    ends = (None, None) if of_table else (config["sigma_max"], config["sigma_min"])
     first, last = (float(levels[k]) if end is None else float(end) for k, end in zip((0, -1), ends, strict=True))
     if kind == "karras":
         ramp = np.linspace(0, 1, n)
@@ -134,10 +135,6 @@ def spread(kind: str, levels: Array, n: int, config: SchedulerConfig) -> Array:
         logs = np.log(levels[[0, -1]]) if kind == "lu" else np.log([first, last])
         return np.asarray(np.exp(np.linspace(logs[0], logs[1], n, dtype=logs.dtype)))
     return np.asarray(last + stats.beta.ppf(1 - np.linspace(0, 1, n), 0.6, 0.6) * (first - last))
-
-
-def _takes_ends(kind: str, config: SchedulerConfig) -> bool:
-    return kind != "lu" and not (kind == "karras" and config.name == "LMSDiscreteScheduler")
 
 
 def times_of(found: Array, levels: Array) -> Array:

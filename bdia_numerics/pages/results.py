@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
-from functools import singledispatch
+from functools import partial, singledispatch
 from html import escape
 from os import PathLike
 from pathlib import Path
@@ -45,15 +45,6 @@ from bdia_numerics.texts import shown
 Row = dict[str, Any]
 Table = tuple[str, list[Row]]
 """A title, and rows of numbers and texts by the heads of their columns."""
-
-
-def _rows(**columns: Iterable[Any]) -> list[Row]:
-    """Return rows of equally long columns; in their heads _ stands for a space."""
-    heads = [name.replace("_", " ") for name in columns]
-    return [
-        dict(zip(heads, row, strict=True))
-        for row in zip(*(np.asarray(x).tolist() for x in columns.values()), strict=True)
-    ]
 
 
 def _pairs(rows: Iterable[tuple[str, str]]) -> list[Row]:
@@ -113,39 +104,11 @@ def _(found: WorkPrecision) -> list[Table]:
     return [(f"Work and precision, {found.states} states", [asdict(row) for row in found.rows])]
 
 
-@tables.register
-def _(found: ErrorBudget) -> list[Table]:
-    rows = _rows(slot=found.slots, rms=found.rms, share=found.shares)
-    return [(f"Error budget of {found.solver}, start {found.start_share:.2g}", rows)]
-
-
-@tables.register
-def _(found: GlobalError) -> list[Table]:
-    return [(f"Global error of {found.solver}", _rows(t=found.t, rms=found.rms, largest=found.largest))]
-
-
-@tables.register
-def _(found: LocalErrors) -> list[Table]:
-    return [(f"Local errors of {found.solver}", _rows(slot=found.slots, h=found.h, rms=found.rms))]
-
-
-@tables.register
-def _(found: Amplification) -> list[Table]:
-    rows = _rows(slot=found.slots, growth_so_far=found.norms, growth_to_the_end=found.injected)
-    return [(f"Amplification by {found.solver}, {found.total:.3g} in all", rows)]
-
-
-@tables.register
-def _(found: LeadingError) -> list[Table]:
-    head = f"Leading error: {found.coefficient:.4g}, oscillating {found.oscillating:.4g}, over N^{found.order}"
-    return [(head, _rows(u=found.u, density=found.density))]
-
-
 @tables.register(RoundTripError)
 @tables.register(Requirement)
 def _(found: Any) -> list[Table]:
     head = getattr(found, "summary", "") or f"Error of a round trip of {found.solver} in {found.steps} steps"
-    return [(head, _rows(dtype=[*found.errors], error=[*found.errors.values()]))]
+    return [(head, [{"dtype": dtype, "error": error} for dtype, error in found.errors.items()])]
 
 
 @tables.register
@@ -161,11 +124,6 @@ def _(found: ErrorEnclosure) -> list[Table]:
 @tables.register
 def _(found: Certified) -> list[Table]:
     return [(found.claim, [asdict(found)])]
-
-
-@tables.register
-def _(found: BestGamma) -> list[Table]:
-    return [(found.why, _rows(gamma=found.gammas, sample=found.sample, round_trip=found.round_trip))]
 
 
 @tables.register
@@ -186,6 +144,33 @@ def _(found: Design) -> list[Table]:
 @tables.register
 def _(found: StudyResult) -> list[Table]:
     return [(str(found), records(found.study, found.dataset))]
+
+
+def _columned(title: str, columns: Mapping[str, str], found: Any) -> list[Table]:
+    """Return the table of a result whose attributes are its columns, named by their heads."""
+    values = (np.asarray(getattr(found, name)).tolist() for name in columns.values())
+    return [(title.format(found), [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)])]
+
+
+_COLUMNS: Mapping[type, tuple[str, Mapping[str, str]]] = {
+    ErrorBudget: (
+        "Error budget of {0.solver}, start {0.start_share:.2g}",
+        {"slot": "slots", "rms": "rms", "share": "shares"},
+    ),
+    GlobalError: ("Global error of {0.solver}", {"t": "t", "rms": "rms", "largest": "largest"}),
+    LocalErrors: ("Local errors of {0.solver}", {"slot": "slots", "h": "h", "rms": "rms"}),
+    Amplification: (
+        "Amplification by {0.solver}, {0.total:.3g} in all",
+        {"slot": "slots", "growth so far": "norms", "growth to the end": "injected"},
+    ),
+    LeadingError: (
+        "Leading error: {0.coefficient:.4g}, oscillating {0.oscillating:.4g}, over N^{0.order}",
+        {"u": "u", "density": "density"},
+    ),
+    BestGamma: ("{0.why}", {"gamma": "gammas", "sample": "sample", "round trip": "round_trip"}),
+}
+for _kind, _said in _COLUMNS.items():
+    tables.register(_kind, partial(_columned, *_said))
 
 
 def frame(found: Any) -> Any:

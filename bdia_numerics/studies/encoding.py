@@ -88,10 +88,6 @@ class EncodeConfig:
             raise ValueError("problems and guidances are empty: give a problem or a guidance")
 
 
-def _targets(config: EncodeConfig) -> tuple[str, ...]:
-    return (*config.problems, *(f"{NETWORK}{g:g}" for g in config.guidances))
-
-
 @lru_cache(maxsize=512)
 def _grid(text: str, n: int) -> Grid:
     return to_clean(text, _schedule(), n)
@@ -343,7 +339,7 @@ ENCODING = Study(
     "Which solver encodes: latents, returns, amplification and edits at equal evaluations",
     EncodeConfig,
     dims=lambda config: {
-        "target": _targets(config),
+        "target": (*config.problems, *(f"{NETWORK}{g:g}" for g in config.guidances)),
         "grid": config.grids,
         "evaluations": config.evaluations,
         "solver": config.solvers,

@@ -234,10 +234,6 @@ RETURNS = Study(
 )
 
 
-def _said(found: dict[str, Any], dataset: Any) -> dict[str, Any]:
-    return {"config": found["config"], "targets": found["targets"], "edits": found["cells"]}
-
-
 EDITING = Study(
     "editing",
     "Round-trip editing on the shipped network of digits",
@@ -273,7 +269,11 @@ EDITING = Study(
         "inversion": "{inversion}",
     },
     figure="network:edits",
-    said=_said,
+    said=lambda found, dataset: {
+        "config": found["config"],
+        "targets": found["targets"],
+        "edits": found["cells"],
+    },
 )
 
 

@@ -122,7 +122,8 @@ def labels(config: SweepConfig) -> tuple[str, ...]:
     taken: set[str] = set()
     for text in config.solvers:
         has = parameters(solver_of(text))
-        free = [(name, values) for name, values in config.parameters if name in has and not _says(text, name)]
+        open_ = {name for name in has if not re.search(rf"\b{name}\s*=", text)}
+        free = [(name, values) for name, values in config.parameters if name in open_]
         taken |= {name for name, _ in free}
         for values in itertools.product(*(values for _, values in free)):
             label = _with(text, [f"{name}={value}" for (name, _), value in zip(free, values, strict=True)])
@@ -132,10 +133,6 @@ def labels(config: SweepConfig) -> tuple[str, ...]:
         said = f"parameters.{name}={list(values)}: none of {', '.join(config.solvers)} leaves it open, remove it"
         refuse((name not in taken, said), (not values, f"parameters.{name} is empty: give one value or more"))
     return tuple(found)
-
-
-def _says(text: str, name: str) -> bool:
-    return re.search(rf"\b{name}\s*=", text) is not None
 
 
 def _with(text: str, pairs: list[str]) -> str:

@@ -101,7 +101,7 @@ class Tensors(Memory):
         It is written into `out` if that is the first of the values and no gradient is recorded; its bits do not depend on that.
         """
         if _fused.get():
-            return _combined(coefficients, values, self.half)
+            return _kernel()(_row(tuple(coefficients), self.device), list(values), self.half)
         if torch.is_grad_enabled():
             for value in values:
                 if (
@@ -211,11 +211,6 @@ def fused() -> Iterator[None]:
         yield
     finally:
         _fused.reset(token)
-
-
-def _combined(coefficients: Sequence[float], values: Sequence[torch.Tensor], wide: bool) -> torch.Tensor:
-    """Return sum_k coefficients[k] * values[k] in the dtype of the values, summed in float32 if `wide`, by one kernel."""
-    return _kernel()(_row(tuple(coefficients), values[0].device), list(values), wide)
 
 
 @lru_cache(maxsize=65536)

@@ -242,7 +242,8 @@ class Prompted:
         """Return the grid that the pipeline's own call makes for a drop-in scheduler, and how its network is evaluated."""
         changed = {} if spacing is None else {"timestep_spacing": one_of("grid", spacing, configs.SPACINGS)}
         entries = {**self.pipe.scheduler.config, "_class_name": type(self.pipe.scheduler).__name__}
-        sampler = BDIAScheduler.from_config({**entries, **_without_clipping(entries), **changed})
+        unclipped = {key: False for key in ("clip_sample", "thresholding") if entries.get(key)}
+        sampler = BDIAScheduler.from_config(entries | unclipped | changed)
         z = torch.zeros(1, *size, dtype=self.network.dtype, device=self.device)
         arguments = {**self.condition(condition), **self._controls(0, 1)}
         self._count(arguments)
@@ -437,7 +438,3 @@ def slot_of(grid: Grid, t: float) -> int:
 def read_config(pipe: Any) -> configs.SchedulerConfig:
     """Return the configuration of a pipeline's scheduler."""
     return configs.from_mapping({**pipe.scheduler.config, "_class_name": type(pipe.scheduler).__name__})
-
-
-def _without_clipping(entries: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: False for key in ("clip_sample", "thresholding") if entries.get(key)}
