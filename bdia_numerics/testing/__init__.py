@@ -20,7 +20,7 @@ _HOMES = {
     "assert_same": "same",
 }
 """The module of each name. Not loaded at once: the plugin is loaded in every session of pytest, and most of them have no claim."""
-__all__ = [*_HOMES]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
