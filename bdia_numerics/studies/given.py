@@ -173,12 +173,12 @@ def _loaded(weights: str, device: str, ema: bool, trust_pickle: bool) -> Any:
 
 @lru_cache(maxsize=1)
 def _prompted(weights: str, device: str) -> Any:
-    return editing.opening.text_to_image(weights, device=device)
+    return editing.pipelines.text_to_image(weights, device=device)
 
 
 @lru_cache(maxsize=1)
 def _prompts(path: str) -> list[str]:
-    return editing.opening.read_prompts(Path(path))
+    return editing.pipelines.read_prompts(Path(path))
 
 
 def read_moments(path: Path) -> Moments:

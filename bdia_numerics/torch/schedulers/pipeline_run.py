@@ -19,8 +19,8 @@ from bdia_numerics.program.plan import Call
 from bdia_numerics.runs.solving import encoding, inverting, resumed, sampling
 from bdia_numerics.runs.state import State, check_state
 from bdia_numerics.runs.stepwise import Course, Stepwise
+from bdia_numerics.spaces import Memory, Scalar
 from bdia_numerics.texts import refuse
-from bdia_numerics.torch.schedulers.ddim_step import predicted
 from bdia_numerics.torch.schedulers.frames import PLAIN, SAMPLE, At, Frame, Level
 from bdia_numerics.torch.tensors import dtype_named, has_float64, space_of
 
@@ -358,6 +358,13 @@ class PipelineRun:
             own = timestep.untyped_storage().data_ptr() == self._place and _version(timestep) == self._made
             return self._expected[timestep.storage_offset()] if own else float(timestep)
         return float(timestep)
+
+
+def predicted(form: tuple[Scalar, Scalar], z: torch.Tensor, output: torch.Tensor, space: Memory) -> torch.Tensor:
+    """Return a z + b output for a form (a, b) of `models`."""
+    a, b = float(form[0]), float(form[1])
+    terms = [(c, x) for c, x in ((a, z), (b, output)) if c != 0] or [(b, output)]
+    return space.combine(*zip(*terms, strict=True))
 
 
 def part_of(
