@@ -21,7 +21,7 @@ from bdia_numerics.problems import GaussianMixture
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, DDIM, Heun
 from bdia_numerics.spaces import Array
-from bdia_numerics.spaces.later import sympy
+from bdia_numerics.spaces.later import scipy, sympy
 
 
 class Paths:
@@ -83,9 +83,7 @@ def _points(degree: int) -> Array:
 
 def _coefficients(values: Any) -> Array:
     """Return the coefficients of the Chebyshev interpolant of values in `_points`."""
-    from scipy.fft import dct
-
-    found: Array = dct(np.asarray(values), type=1, axis=0) / (len(values) - 1)
+    found: Array = scipy.fft.dct(np.asarray(values), type=1, axis=0) / (len(values) - 1)
     found[[0, -1]] /= 2
     return found
 

@@ -28,7 +28,7 @@ from bdia_numerics.problems import (
 )
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, DDIM, Heun
-from bdia_numerics.spaces.later import mp, stats, sympy
+from bdia_numerics.spaces.later import mp, scipy, sympy
 
 _SHORT = ("z + s.delta", "z + s.value(s.one - s.one / 50) * s.delta")
 _STALE = ("s.delta(s.i, s.i - 1, z, s.eps(z))", "s.delta(s.i, s.i - 1, z, s.eps(z, at=s.i - 1))")
@@ -102,7 +102,7 @@ def _distribution(z: Any, t: float, schedule: Any, law: GaussianMixture) -> Any:
     """Return F_t(z) of a one-dimensional mixture by scipy, as a check of its own."""
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     parts = zip(law.weights, np.ravel(law.means), law.covs, strict=True)
-    return sum(w * stats.norm.cdf(z, alpha * m, np.sqrt(alpha**2 * c + sigma**2)) for w, m, c in parts)
+    return sum(w * scipy.stats.norm.cdf(z, alpha * m, np.sqrt(alpha**2 * c + sigma**2)) for w, m, c in parts)
 
 
 def scaled_error(solver: Any, law: GaussianMixture, schedule: Any, z: Any, times: tuple[float, float], n: int) -> Any:
@@ -117,8 +117,6 @@ def ddim_limit(law: GaussianMixture, schedule: Any, z: Any, times: tuple[float, 
     The error obeys e' = J e + h y''/2 to leading order; the exponential of the integral of J is the derivative of the
     flow, p_s(y_s)/p_0(y_0), so the limit is the integral of (p_s/p_0) y'' ds, times the span over 2.
     """
-    from scipy.integrate import quad
-
     span = times[1] - times[0]
 
     def eps(s: float) -> float:
@@ -129,7 +127,7 @@ def ddim_limit(law: GaussianMixture, schedule: Any, z: Any, times: tuple[float, 
         propagated = law.flow_jacobian(law.flow(z, times[0], s, schedule), s, times[1], schedule)
         return second * float(propagated[0, 0])
 
-    value, _ = quad(integrand, *times, epsabs=1e-9, epsrel=1e-8, limit=200)
+    value, _ = scipy.integrate.quad(integrand, *times, epsabs=1e-9, epsrel=1e-8, limit=200)
     return value * span / 2
 
 

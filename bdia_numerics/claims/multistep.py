@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache, partial
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -84,9 +85,7 @@ def obelm_is_bdia(solver: Any = OBELM, slow: Fraction = Fraction(3, 8)) -> dict[
 
 def _response(solver: Any, n: int, lengths: tuple[int, int]) -> Fraction:
     """Return the response to a perturbed start after n steps, an even number, whose lengths alternate in sampling order."""
-    s = [Fraction(0)]
-    for k in range(n):
-        s.append(s[-1] + lengths[1 - k % 2])
+    s = list(accumulate((lengths[1 - k % 2] for k in range(n)), initial=Fraction(0)))
     grid = grids.from_values(s, [Fraction(1)] * (n + 1), s)
     zero, one = (np.array([Fraction(k)], dtype=object) for k in (0, 1))
     return solve(solver, lambda z, t: 0 * z, grid, zero, start=[one]).z[0]

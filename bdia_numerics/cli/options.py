@@ -327,8 +327,7 @@ def _finite(x: Any) -> Any:
 def figure_path(path: Path | None, option: str = "--figure") -> None:
     """Raise ValueError, before anything is measured, for a figure that cannot be drawn or written."""
     check(option, path, (".png", ".pdf", ".svg"))
-    if path is not None and not plots.available():
-        raise ValueError(plots.MISSING)
+    plots.required(asked=path)
 
 
 def save_figure(path: Path, figure: Any) -> None:

@@ -37,8 +37,7 @@ def figures(
     as_json: AsJson = False,
 ) -> None:
     """Draw the paper's figures from saved data, as PDF and PNG, with a manifest of the data and settings behind each."""
-    if not plots.available():
-        raise ValueError(plots.MISSING)
+    plots.required()
     names = _names(only, list(plots.figures.FIGURES))
     kinds = tuple(kind.strip() for kind in formats.split(","))
     if unknown := [kind for kind in kinds if kind not in ("pdf", "png", "svg")]:
@@ -170,8 +169,7 @@ def pages(
     if names and left:
         name, minutes = next(iter(left.items()))
         raise ValueError(f"{name} is made from runs, {minutes}: give --recompute")
-    if not plots.available():
-        raise ValueError(plots.MISSING)
+    plots.required()
     with counting("pages", len(chosen) - len(left)) as advance:
         found = site.documents.make(
             list(chosen), root=site.documents.checkout(), out=out, recompute=recompute, advance=advance, documents=known

@@ -342,8 +342,7 @@ def reproduce(
 
 
 def _draw_figure_1(config: Any, folder: Path) -> None:
-    if not plots.available():
-        raise ValueError(plots.MISSING)
+    plots.required()
     study, pictures = studies.reproduction, plots.pictures
     prompts, images = study.figure_1(config, config.images or PICTURES)
     path = folder / "figure-1.png"

@@ -15,7 +15,7 @@ from bdia_numerics import grids
 from bdia_numerics.configs.config import SchedulerConfig
 from bdia_numerics.schedules.base import Derived, sigma_bar_of
 from bdia_numerics.spaces import Scalar, Space
-from bdia_numerics.spaces.later import stats
+from bdia_numerics.spaces.later import scipy
 from bdia_numerics.texts import shown
 
 Array = np.ndarray[Any, Any]
@@ -134,7 +134,7 @@ def spread(kind: str, levels: Array, n: int, config: SchedulerConfig) -> Array:
         # "lu" keeps the table's own float32, in which its first level is found again at the table's last entry.
         logs = np.log(levels[[0, -1]]) if kind == "lu" else np.log([first, last])
         return np.asarray(np.exp(np.linspace(logs[0], logs[1], n, dtype=logs.dtype)))
-    return np.asarray(last + stats.beta.ppf(1 - np.linspace(0, 1, n), 0.6, 0.6) * (first - last))
+    return np.asarray(last + scipy.stats.beta.ppf(1 - np.linspace(0, 1, n), 0.6, 0.6) * (first - last))
 
 
 def times_of(found: Array, levels: Array) -> Array:

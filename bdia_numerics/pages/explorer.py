@@ -76,8 +76,7 @@ def render() -> str:
     ImportError
         Without jinja2 or matplotlib, of the extra report.
     """
-    if not plots.available():
-        raise ImportError(plots.MISSING)
+    plots.required()
     return rendered(
         "explorer.html.j2",
         data=markupsafe.Markup(script()),

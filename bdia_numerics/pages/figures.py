@@ -205,8 +205,7 @@ def draw(
     ImportError
         Without matplotlib; the message names the extra.
     """
-    if not plots.available():
-        raise ImportError(plots.MISSING)
+    plots.required()
     known = plots.figures.FIGURES
     out.mkdir(parents=True, exist_ok=True)
     entries, missing = _kept(out / "manifest.json", set(known)), {}

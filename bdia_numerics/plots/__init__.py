@@ -22,6 +22,12 @@ def available() -> bool:
     return find_spec("matplotlib") is not None
 
 
+def required(asked: object = True) -> None:
+    """Raise ImportError where a figure is asked for and matplotlib is not installed."""
+    if asked and not available():
+        raise ImportError(MISSING)
+
+
 _PLACES = 6
 """Decimals of the places of axes, in parts of the figure: thousandths of a pixel."""
 

@@ -37,5 +37,5 @@ class Later:
 sympy = Later("sympy")
 mp = Later("mpmath:mp")
 jax, jnp = Later("jax"), Later("jax.numpy")
-stats = Later("scipy.stats")
+scipy = Later("scipy")
 special = Later("scipy.special")  # takes half the time of importing the whole package

@@ -16,7 +16,7 @@ from bdia_numerics.grids import Grid
 from bdia_numerics.program import structure
 from bdia_numerics.runs.encoding import solve
 from bdia_numerics.spaces import Array
-from bdia_numerics.spaces.later import stats
+from bdia_numerics.spaces.later import scipy
 from bdia_numerics.studies.study import (
     Cell,
     Dataset,
@@ -49,18 +49,18 @@ def sliced_wasserstein(a: Array, b: Array, seed: int = 0) -> float:
     """Return the mean Wasserstein-1 distance over `PROJECTIONS` random directions; in one dimension, the distance itself."""
     dimension = a.shape[1]
     if dimension == 1:
-        return float(stats.wasserstein_distance(a[:, 0], b[:, 0]))
+        return float(scipy.stats.wasserstein_distance(a[:, 0], b[:, 0]))
     directions = np.random.default_rng(seed).standard_normal((dimension, PROJECTIONS))
     directions /= np.linalg.norm(directions, axis=0)
     pairs = zip((a @ directions).T, (b @ directions).T, strict=True)
-    return float(np.mean([stats.wasserstein_distance(x, y) for x, y in pairs]))
+    return float(np.mean([scipy.stats.wasserstein_distance(x, y) for x, y in pairs]))
 
 
 def energy(a: Array, b: Array) -> float:
     """Return the squared energy distance 2 E|X-Y| - E|X-X'| - E|Y-Y'| (Szekely and Rizzo 2013)."""
-    from scipy.spatial.distance import cdist
-
-    between, within_a, within_b = (float(cdist(x, y).mean()) for x, y in ((a, b), (a, a), (b, b)))
+    between, within_a, within_b = (
+        float(scipy.spatial.distance.cdist(x, y).mean()) for x, y in ((a, b), (a, a), (b, b))
+    )
     return 2 * between - within_a - within_b
 
 

@@ -13,7 +13,7 @@ from bdia_numerics.analysis.frechet import frechet_of_moments, joined, scatter
 from bdia_numerics.models import Predicting
 from bdia_numerics.runs.encoding import solve
 from bdia_numerics.spaces import Array
-from bdia_numerics.spaces.later import stats
+from bdia_numerics.spaces.later import scipy
 from bdia_numerics.studies import protocols
 from bdia_numerics.studies.given import (
     ReproductionConfig,
@@ -145,7 +145,7 @@ def half_width(values: Array, *, of_mean: bool = False) -> Any:
     n = values.shape[-1]
     if n < 2:
         return np.full(values.shape[:-1], np.nan)[()]
-    return stats.t.ppf(QUANTILE, n - 1) * values.std(-1, ddof=1) * np.sqrt(1 / n + (0 if of_mean else 1))
+    return scipy.stats.t.ppf(QUANTILE, n - 1) * values.std(-1, ddof=1) * np.sqrt(1 / n + (0 if of_mean else 1))
 
 
 def widened(runs: int, figures: int) -> float:
@@ -156,7 +156,7 @@ def widened(runs: int, figures: int) -> float:
     >>> round(widened(3, 16), 2), widened(3, 1)
     (4.13, 1.0)
     """
-    t = stats.t
+    t = scipy.stats.t
     return float(t.ppf(1 - (1 - QUANTILE) / figures, runs - 1) / t.ppf(QUANTILE, runs - 1))
 
 

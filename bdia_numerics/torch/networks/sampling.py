@@ -160,13 +160,10 @@ def reference(model: Model, grid: Grid, z: torch.Tensor, slots: int, *, back: bo
         For a grid without a schedule, or fewer than four slots.
     """
     _check_reference(grid, slots)
-    schedule: Any = grid.schedule
     levels = refined(grid, slots)
     ends = [solve(_fine(grid), model, refined(grid, slots // k), z).z for k in (1, 2, 4)]
     missed = rms(solve(_fine(grid), model, levels.reversed(), ends[1]).z - z) if back else math.nan
-    least, last = levels.t[0], grid.t[0]
-    if last < least:
-        final = grids.from_timesteps(schedule, [float(least), float(last)])
+    if (final := _last_slot(grid, slots)) is not None:
         ends = [solve(DDIM(), model, final, end).z for end in ends]
     error, growth = _error(*ends)
     return NetworkReference(ends[0], error, missed * growth)
@@ -191,13 +188,17 @@ def latent_reference(model: Model, grid: Grid, x: torch.Tensor, slots: int) -> N
         As `reference`.
     """
     _check_reference(grid, slots)
-    schedule: Any = grid.schedule
-    least, last = refined(grid, slots).t[0], grid.t[0]
-    if last < least:
-        final = grids.from_timesteps(schedule, [float(least), float(last)])
+    if (final := _last_slot(grid, slots)) is not None:
         x = solve(DDIMInversion(), model, final.reversed(), x).z
     ends = [solve(_fine(grid), model, refined(grid, slots // k).reversed(), x).z for k in (1, 2, 4)]
     return NetworkReference(ends[0], _error(*ends)[0], math.nan)
+
+
+def _last_slot(grid: Grid, slots: int) -> Grid | None:
+    """Return the slot from the least time of the schedule to the grid's end below it, if there is one."""
+    schedule: Any = grid.schedule
+    least, last = float(refined(grid, slots).t[0]), float(grid.t[0])
+    return grids.from_timesteps(schedule, [least, last]) if last < least else None
 
 
 def _fine(grid: Grid) -> Solver:
