@@ -235,12 +235,10 @@ def show_growth(
             run = {"direction": direction, "iterations": iterations, "seed": seed}
             found[direction] = asdict(networks.growth.growth(chosen, model, times, z, **run))
         tell("curl")
-        found["asymmetry"] = []
-        for i in dict.fromkeys((times.n, max(times.n // 2, 1), 1)):
-            t, at = times.t[i], z[:1].numpy()
-            along = {"axes": z.ndim - 1, "jvp": jacobians.array_jvp(one), "probes": 8}
-            curl = analysis.asymmetry(jacobians.array_model(one), at, t, **along)
-            found["asymmetry"].append({"index": i, "relative": curl.relative})
+        places = dict.fromkeys((times.n, max(times.n // 2, 1), 1))
+        along = {"axes": z.ndim - 1, "jvp": jacobians.array_jvp(one), "probes": 8}
+        curls = (analysis.asymmetry(jacobians.array_model(one), z[:1].numpy(), times.t[i], **along) for i in places)
+        found["asymmetry"] = [{"index": i, "relative": c.relative} for i, c in zip(places, curls, strict=True)]
         tell("symplectic defect")
         two = len(program.structure(chosen).registers) == 2  # which the symplectic form pairs
         defect = networks.growth.probed_defect(chosen, one, times, z[:1], probes=4, seed=seed) if two else None

@@ -26,9 +26,19 @@ from bdia_numerics.studies.engine.local import one_blas_thread
 from bdia_numerics.studies.network_studies import TARGETS
 from bdia_numerics.studies.records import records
 from bdia_numerics.studies.reproduction import half_width
-from bdia_numerics.studies.study import DIRECTIONS, Cell, Study, Variable, among, check, solver_of, to_clean
+from bdia_numerics.studies.study import (
+    DIRECTIONS,
+    Cell,
+    Study,
+    Variable,
+    among,
+    back_to_data,
+    check,
+    solver_of,
+    to_clean,
+)
 
-SCHEDULE = "ddpm_linear"
+SCHEDULE = names.schedule("ddpm_linear")
 """That of the shipped network, on which the exact distributions are encoded, too."""
 NETWORK = "network, guidance "
 
@@ -90,12 +100,7 @@ class EncodeConfig:
 
 @lru_cache(maxsize=512)
 def _grid(text: str, n: int) -> Grid:
-    return to_clean(text, _schedule(), n)
-
-
-@lru_cache(maxsize=1)
-def _schedule() -> Any:
-    return names.schedule(SCHEDULE)
+    return to_clean(text, SCHEDULE, n)
 
 
 @cache
@@ -107,7 +112,7 @@ def affordable(solver: str, grid: str, budget: int) -> tuple[int, str]:
     while n > structure(made).depth + 1:
         nfe = budget
         try:
-            nfe = encode(made, law.model(_schedule()), _grid(grid, n), x, split(solver)[1]).nfe
+            nfe = encode(made, law.model(SCHEDULE), _grid(grid, n), x, split(solver)[1]).nfe
             if nfe <= budget:
                 return n, ""
             why = f"{budget} evaluations do not pay the start and two steps: {n} slots take {nfe}"
@@ -144,12 +149,12 @@ def _on_law(config: EncodeConfig, cell: Cell) -> Mapping[str, Any]:
     law, grid, solver = names.distribution(str(cell["target"])), _afforded(cell)[0], solver_of(str(cell["solver"]))
     method = split(str(cell["solver"]))[1]
     x, truth, uncertain = _flow(config, str(cell["target"]), float(grid.t[grid.n]), float(grid.t[0]))
-    model, trips = law.model(_schedule()), {}
+    model, trips = law.model(SCHEDULE), {}
     with one_blas_thread(), np.errstate(all="ignore"):
         for dtype in sorted(config.dtypes, key=lambda d: np.finfo(d).bits):
             sent = x.astype(dtype)
             there = encode(solver, model, grid, sent, method)
-            trips[dtype] = _missed(_back(solver, model, grid, there), sent, config)
+            trips[dtype] = _missed(back_to_data(solver, model, grid, there), sent, config)
     return _found(config, there, np.asarray(there.z, float), truth, uncertain, trips)
 
 
@@ -160,9 +165,9 @@ def _flow(config: EncodeConfig, problem: str, far: float, near: float) -> tuple[
     for seed in _seeds(config):
         rng = np.random.default_rng(seed)
         clean, noise = law.sample(config.states, rng), rng.standard_normal((config.states, law.dimension))
-        drawn.append(float(_schedule().alpha(near)) * clean + float(_schedule().sigma(near)) * noise)
+        drawn.append(float(SCHEDULE.alpha(near)) * clean + float(SCHEDULE.sigma(near)) * noise)
     x = np.concatenate(drawn)
-    flow = law.flow_certified(x, near, far, _schedule())
+    flow = law.flow_certified(x, near, far, SCHEDULE)
     return x, flow.z, float(flow.certificate.uncertainty)
 
 
@@ -177,15 +182,16 @@ def _on_network(config: EncodeConfig, cell: Cell) -> Mapping[str, Any]:
         shipped = network.shipped("float64" if word == "float64" else "float32")
         model, sent = shipped.model(labels, guidance=guidance), x.to(network.tensors.dtype_named(word))
         there = encode(solver, model, grid, sent, method)
-        back = _back(solver, model, grid, there)
+        back = back_to_data(solver, model, grid, there)
         trips[word] = _missed(back, sent.double().numpy(), config)
     found = _found(config, there, there.z.double().numpy(), truth, uncertain, trips)
     if not there.status.ok:
         return found
     wanted = TARGETS[labels]
     other = shipped.model(wanted, guidance=guidance)
-    for name, way, begin in (("edits", solver, _begin(there)), ("edits_alone", DDIM(), there.z)):
-        edited = solve(way, other, grid, begin)
+    begin = there.z if there.state is None else there.state
+    for name, way, first in (("edits", solver, begin), ("edits_alone", DDIM(), there.z)):
+        edited = solve(way, other, grid, first)
         read = (
             network.networks.features.predicted(edited.z.double().numpy()) == wanted
             if edited.status.ok
@@ -219,14 +225,6 @@ def _own_ode(config: EncodeConfig, guidance: float, far: float, near: float) -> 
     )
     truth = network.networks.sampling.latent_reference(model, ends, x, config.fine)
     return truth.z.double().numpy(), truth.error
-
-
-def _begin(there: Solution) -> Any:
-    return there.z if there.state is None else there.state
-
-
-def _back(solver: Any, model: Any, grid: Grid, there: Solution) -> Solution:
-    return solve(solver, model, grid, _begin(there)) if there.status.ok else there
 
 
 def _missed(back: Solution, sent: Array, config: EncodeConfig) -> Array:

@@ -25,7 +25,7 @@ from bdia_numerics.analysis import GridFamily
 from bdia_numerics.analysis.measurement.observed import family_named
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import NotInvertibleError, Solver, parameters
-from bdia_numerics.runs.encoding import Solution, encode, invert
+from bdia_numerics.runs.encoding import Solution, encode, invert, solve
 from bdia_numerics.runs.inversion import Method, split
 from bdia_numerics.texts import one_of, ratio, shown
 
@@ -379,6 +379,11 @@ def back_to_noise(solver: Solver, model: Any, grid: Grid, there: Any, method: Me
         with suppress(NotInvertibleError):
             return invert(solver, model, grid, there.state)
     return encode(solver, model, grid, there.z, method)
+
+
+def back_to_data(solver: Solver, model: Any, grid: Grid, there: Solution) -> Solution:
+    """Return the run back from all that a run to noise left; where that failed, there is none, and it is returned itself."""
+    return solve(solver, model, grid, there.z if there.state is None else there.state) if there.status.ok else there
 
 
 def among(config: Any, **known: Iterable[str]) -> None:
