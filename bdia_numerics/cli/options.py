@@ -25,6 +25,7 @@ from bdia_numerics.texts import listed, real, whole
 
 # Rooms and libraries that take long to import: a command waits for those alone that it uses.
 analysis = Later("bdia_numerics.analysis")
+claims = Later("bdia_numerics.claims")
 editing = Later("bdia_numerics.torch.editing")
 engine = Later("bdia_numerics.studies.engine")
 networks = Later("bdia_numerics.torch.networks")

@@ -14,6 +14,7 @@ from bdia_numerics.cli.options import (
     AsJson,
     Figure,
     TrustPickle,
+    claims,
     counting,
     engine,
     figure_path,
@@ -25,7 +26,6 @@ from bdia_numerics.cli.options import (
     studies,
 )
 from bdia_numerics.cli.studies import ROWS, show_rows
-from bdia_numerics.spaces.later import Later
 from bdia_numerics.texts import refuse, wholes
 
 if TYPE_CHECKING:
@@ -109,15 +109,12 @@ def _chosen(path: Path | None, name: str | None, out: Path | None) -> tuple[Stud
 
 def pool_of(workers: int | None, scheduler: str | None, timeout: float | None = None) -> Any:
     """Return where a study's cells are computed; ValueError for both a number of processes, or a timeout, and a cluster."""
+    for name, value, why in (
+        ("timeout", timeout, "only processes of this machine can be ended, leave one out"),
+        ("workers", workers, "a cluster has its own workers, give one of the two"),
+    ):
+        refuse((scheduler and value is not None, f"--{name}={value} and --scheduler={scheduler}: {why}"))
     if scheduler is not None:
-        if timeout is not None:
-            raise ValueError(
-                f"--timeout={timeout:g} and --scheduler={scheduler}: only processes of this machine can be ended, leave one out"
-            )
-        if workers is not None:
-            raise ValueError(
-                f"--workers={workers} and --scheduler={scheduler}: a cluster has its own workers, give one of the two"
-            )
         return studies.cluster(scheduler)
     return studies.serial if workers == 1 and timeout is None else studies.processes(workers, timeout=timeout)
 
@@ -216,7 +213,6 @@ def _time(seconds: float) -> str:
     return f"{seconds * 1000:.3g} ms"
 
 
-claims = Later("bdia_numerics.claims")
 PICTURES = 4
 """Prompts of which figure-1 shows images, unless --images says how many."""
 BATCH, PIECE = 100, 2500

@@ -31,7 +31,7 @@ from bdia_numerics.cli.options import (
     show_table,
     tensors,
 )
-from bdia_numerics.texts import wholes
+from bdia_numerics.texts import refuse, wholes
 
 
 class Sampling(TyperGroup):
@@ -207,11 +207,11 @@ def show_growth(
     """Measure how perturbations grow in a network, both ways, and what rounding and batches do to its round trips."""
     require_torch()
     figure_path(figure)
-    if count < 2:
-        raise ValueError(f"--count={count}: pass 2 states or more, since batches are compared")
     tabled = () if round_trips is None else wholes("--round-trips", round_trips)
-    if tabled and min(tabled) < 2:
-        raise ValueError(f"--round-trips={round_trips}: take 2 steps or more")
+    refuse(
+        (count < 2, f"--count={count}: pass 2 states or more, since batches are compared"),
+        (min(tabled, default=2) < 2, f"--round-trips={round_trips}: take 2 steps or more"),
+    )
     steadiness, jacobians = networks.steadiness, networks.jacobians
     chosen, (double, single) = names.solver(solver), map(tensors.dtype_named, ("float64", "float32"))
     loaded = load_network(path, "cpu", double, trust_pickle=trust_pickle)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, Html, counting, plots, put_json, show_table, site, studies
+from bdia_numerics.cli.options import AsJson, Html, claims, counting, plots, put_json, show_table, site, studies
 from bdia_numerics.cli.studies import show_rows
 from bdia_numerics.runs.files import check, write
-from bdia_numerics.spaces.later import Later
 from bdia_numerics.texts import refuse
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from bdia_numerics.claims.ledger import Decided, MutantResult
 
-claims = Later("bdia_numerics.claims")
 REPORT = Path("report.html")
 SETTLED = ("proved", "measured", "definition")
 """Kinds whose claims are not named in the summary: there is nothing that a reader has to be told of each."""

@@ -55,6 +55,18 @@ def recording(model: Any) -> Any:
     return model
 
 
+def recorded(model: Any, z: torch.Tensor, t: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a leaf with the values of z and the model's output at it, with its graph; ValueError if that records none."""
+    with torch.enable_grad():
+        leaf = z.detach().requires_grad_()
+        output = model(leaf, t)
+    if not output.requires_grad:
+        raise ValueError(
+            f"model(z, t={t}) records no gradient: let it compute outside torch.no_grad and inference_mode"
+        )
+    return leaf, output
+
+
 def linearised(model: Any, z: torch.Tensor, t: Any) -> Linearised:
     """Return the model at (z, t) with its Jacobian by z.
 
@@ -71,12 +83,7 @@ def linearised(model: Any, z: torch.Tensor, t: Any) -> Linearised:
         For a model that records no gradients.
     """
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
-        leaf = z.detach().requires_grad_()
-        output = recording(model)(leaf, t)
-        if not output.requires_grad:
-            raise ValueError(
-                f"model(z, t={t}) records no gradient: let it compute outside torch.no_grad and inference_mode"
-            )
+        leaf, output = recorded(recording(model), z, t)
         dummy = torch.zeros_like(output, requires_grad=True)
         (transposed,) = torch.autograd.grad(output, leaf, dummy, create_graph=True, materialize_grads=True)
         if not transposed.requires_grad:  # a constant model
