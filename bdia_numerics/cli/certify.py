@@ -246,10 +246,8 @@ def _walk(config: Any, asked: dict[str, Any]) -> dict[str, Any] | None:
     """Return the steps of a walk by column; None where it is not read, which a finding says."""
     try:
         found = configs.layout(config, **asked)
-    except configs.OutOfTableError:
-        return None
-    except ValueError:
-        if config.known:
+    except ValueError as error:
+        if config.known and not isinstance(error, configs.OutOfTableError):
             raise
         return None
     columns = {name: [getattr(step, name) for step in found.steps] for name in ("t", "s", "s_end")}
