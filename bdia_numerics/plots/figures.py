@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from bdia_numerics.analysis.scheme import interlacing, scheme
-from bdia_numerics.plots import gamma_map, network, orders, rounding, stability, tables
+from bdia_numerics.plots import gamma_map, network, orders, rounding, tables
 from bdia_numerics.plots.scheme import interlaced, programs
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT, OBELM
 
@@ -163,7 +163,7 @@ FIGURES: dict[str, PaperFigure] = {
     ),
     "stability": PaperFigure(
         "Regions of stability",
-        stability.regions,
+        rounding.regions,
         ("stability",),
         "Where numerical solutions of dy/ds = J y stay bounded, on equal steps h with alpha = 1, from the "
         "characteristic polynomial of the recorded program. BDIA's region shrinks with gamma from DDIM's disc to a "

@@ -29,7 +29,7 @@ from bdia_numerics.analysis.measurement.errors import ErrorRatio
 from bdia_numerics.formulas import solver_name
 from bdia_numerics.plots import Picture, figure_of, gamma_map
 from bdia_numerics.plots.orders import levels
-from bdia_numerics.plots.stability import NAMES, region
+from bdia_numerics.plots.rounding import NAMES, region
 from bdia_numerics.plots.style import GREY, Panel, canvas, error_ticks, fill, looks, plain_ticks, styled
 from bdia_numerics.spaces import Array
 from bdia_numerics.studies.records import StudyResult

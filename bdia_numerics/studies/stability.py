@@ -128,5 +128,5 @@ STABILITY = Study(
         "status": Variable("status"),
     },
     finish=over_gammas,
-    figure="stability:regions",
+    figure="rounding:regions",
 )
