@@ -149,9 +149,9 @@ class PipelineRun:
                 self.given is not None and entry != self.begin,
                 f"{said}: a run from a State has its own beginning, entry {self.begin} of timesteps: {remedy}",
             ),
-            (not 0 <= entry <= last, f"{said} is not an entry of timesteps to begin at: pass 0 to {last}"),
+            (entry not in range(last + 1), f"{said} is not an entry of timesteps to begin at: pass 0 to {last}"),
         )
-        self.begin = entry
+        self.begin = int(entry)
 
     def entry(self, timestep: float | torch.Tensor) -> int:
         """Return the entry of `timesteps` that a time is: the one that is awaited, or the first with that time."""
