@@ -11,7 +11,7 @@ import numpy as np
 from bdia_numerics import grids, schedules
 from bdia_numerics.analysis import step_determinants, symbolic_order
 from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
-from bdia_numerics.claims.bdia_order import Paths, Z, alternating, errors, in_asinh, in_sigma_bar, law, require_order
+from bdia_numerics.claims.bdia_order import Paths, Z, alternating, errors, law, require_order, stepped
 from bdia_numerics.claims.equations import CBDIA_MUTANTS, EDICT_MUTANTS, EDM_MUTANTS
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, require_same, symbols, vectors
 from bdia_numerics.claims.ledger import check, mutant, printed, require
@@ -46,7 +46,7 @@ def _shares(solver: Any, reading: Callable[[State], Array], steps: Callable[[int
     """Return the error over that of DDIM (projected, with sign, extrapolated), and the order between the last two numbers of steps."""
     schedule, ratios, sizes = schedules.vp_linear(), [], []
     for n in STEPS:
-        grid = in_asinh(schedule, steps(n), 0.5, 0.15)
+        grid = stepped(schedule, steps(n), 0.5, 0.15, "asinh")
         plain = errors(law(), schedule, DDIM(), Z, grid)
         found = errors(law(), schedule, solver, Z, grid, reading=reading)
         ratios.append(float(plain @ found / (plain @ plain)))
@@ -99,10 +99,8 @@ def edict_order(
     found = (symbolic_order(solver(p)).order, *last.register_orders.values())
     require(found == (1, 1, 1), f"orders as printed, and of z and y at p = 1 with index i-1: {found}")
     lines = [_require(_shares(solver(Fraction(1, 2)), _READINGS["z"], np.ones), None, 1, "p = .5, (12) as printed, z")]
-    for q in (Fraction(4, 5),):
-        share = -float((1 - q) / (1 + q))
-        conserved = _shares(solver(q, shifted=True), lambda r, q=float(q): mean(q, r["z"], r["y"]), np.ones)  # type: ignore[misc]
-        lines.append(_require(conserved, share, 1, f"p = {float(q)}, index i-1, mean"))
+    conserved = _shares(solver(Fraction(4, 5), shifted=True), lambda r: mean(0.8, r["z"], r["y"]), np.ones)
+    lines.append(_require(conserved, -1 / 9, 1, "p = 0.8, index i-1, mean"))
     middle = _READINGS["mean"]
     as_printed = _shares(solver(1), middle, np.ones)
     lines.append(_require(as_printed, None, 1, "p = 1, as printed, mean"))
@@ -143,8 +141,7 @@ def cbdia_order(solver: Any = CBDIA) -> dict[str, Any]:
     expanded, double = symbolic_order(solver(g1, g2)), symbolic_order(solver(1, 0))
     require_same(expanded.ddim_ratio, (g1 + g2 - 1) / (1 - g1 + g2), "the part of DDIM's error")
     require(tuple(double.register_orders.values()) == (1, 1), f"(1, 0): {double.register_orders}")
-    lines = list(_measured(solver))
-    return {"lines": "; ".join(lines)}
+    return {"lines": "; ".join(_measured(solver))}
 
 
 def _measured(solver: Any) -> Iterator[str]:
@@ -224,7 +221,7 @@ def _measured_edm(solver: Any, share: Callable[[Any, str], Any]) -> tuple[float,
     coupled = paths.integral(lambda s: paths.growth(s) * paths.jacobian(s) * paths.second(s)) / 4
 
     def scaled(made: Any, steps: Callable[[int], Array], n: int) -> Array:
-        return n**2 * errors(law, schedule, made, z, in_sigma_bar(schedule, steps(n), FAR, NEAR))
+        return n**2 * errors(law, schedule, made, z, stepped(schedule, steps(n), FAR, NEAR))
 
     for g, base in ((0.0, "z"), (0.5, "z"), (1.0, "z"), (1.0, "z_hat")):
         predicted = (NEAR - FAR) ** 2 * (curved + share(g, base) * coupled)

@@ -121,23 +121,18 @@ def edit(
         "steps": steps, "guidance_scale": guidance, "strength": strength, "negative_prompt": negative_prompt,
         "control_image": control and [str(control)], "grid": grid, "dequantise": dequantise or False, "generator": seed,
     }  # fmt: skip
-    head = {
-        "pipeline": pipeline or "mnist",
-        "image": None if image is None else str(image),
-        "source": told[0],
-        "wanted": told[1],
-    }
     with counting("", len(methods) * (len(told[1]) + 2)) as advance:
         rows = [
             _row(pipe, source, told, one, options, advance, fine, mask, k == 0, save if k == 0 else None)
             for k, one in enumerate(methods)
         ]
-    found = {**head, "steps": steps, "strength": strength, "seed": seed, "dtype": dtype, "device": device}
-    found |= {"guidance": rows[0][1]["guidance"], "methods": [row for _, row in rows], "notes": []}
+    found = {
+        "pipeline": pipeline or "mnist", "image": None if image is None else str(image), "source": told[0], "wanted": told[1],
+        "steps": steps, "strength": strength, "seed": seed, "dtype": dtype, "device": device,
+        "guidance": rows[0][1]["guidance"], "methods": [row for _, row in rows], "notes": [] if plots.available() else [plots.MISSING],
+    }  # fmt: skip
     if plots.available():
         _draw(rows, found, figure)
-    else:
-        found["notes"] = [plots.MISSING]
     say(found, _lines, as_json)
     raise typer.Exit(int(any(row["status"] != "ok" for _, row in rows[:1])))
 

@@ -112,13 +112,12 @@ def draw_samples(
         warnings.warn(said, stacklevel=2)
     numbers = asdict(result)
     images = numbers.pop("images")
-    head = {
-        "network": path or "mnist", "solver": names.written(chosen), "steps": steps, "spacing": spacing, "dtype": dtype, "device": device,
-        "guidance": guidance, "labels": given, "seed": seed,
-    }  # fmt: skip
     notes = [note for note in loaded.notes if note not in loaded.altered]
-    found = {**head, **numbers, "recognised": loaded.recognised(images, given), "warnings": [*loaded.altered, *doubts]}
-    found["notes"] = notes if plots.available() else [*notes, plots.MISSING]
+    found = {
+        "network": path or "mnist", "solver": names.written(chosen), "steps": steps, "spacing": spacing, "dtype": dtype, "device": device,
+        "guidance": guidance, "labels": given, "seed": seed, **numbers, "recognised": loaded.recognised(images, given),
+        "warnings": [*loaded.altered, *doubts], "notes": notes if plots.available() else [*notes, plots.MISSING],
+    }  # fmt: skip
     if found["status"] == "ok" and plots.available():
         _draw(images, found, figure)
     say(found, _lines, as_json)

@@ -156,9 +156,11 @@ def _numbers(grid: Grid) -> str:
 
 def _law(text: str, label: str) -> dict[str, Any]:
     ready = names.distribution(text)._components(FLOAT64)
-    columns = {"logWeights": ready.log_weights, "means": ready.means[:, 0], "covs": ready.covs}
-    columns |= {"weights": np.exp(ready.log_weights)}
-    return {name: column.tolist() for name, column in columns.items()} | {
+    return {
+        "logWeights": ready.log_weights.tolist(),
+        "means": ready.means[:, 0].tolist(),
+        "covs": ready.covs.tolist(),
+        "weights": np.exp(ready.log_weights).tolist(),
         "centre": float(ready.centre[0]),
         "label": label,
     }

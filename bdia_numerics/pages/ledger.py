@@ -64,14 +64,11 @@ def verdicts(*ids: str) -> str:
 
 
 def _page(name: str, decided: Sequence[Decided], **values: Any) -> str:
-    known: dict[str, Any] = {
-        "text_wrong": TEXT_WRONG,
-        "unclear": UNCLEAR,
-        "not_reproduced": NOT_REPRODUCED,
-        "copy": COPY,
-    }
-    known |= {"counts": counts(decided), "texts": texts, "words": _words, "told": told(decided)}
-    return rendered(f"{name}.md.j2", decided=decided, **known, **values)
+    return rendered(
+        f"{name}.md.j2",
+        decided=decided, counts=counts(decided), told=told(decided), texts=texts, words=_words,
+        text_wrong=TEXT_WRONG, unclear=UNCLEAR, not_reproduced=NOT_REPRODUCED, copy=COPY, **values,
+    )  # fmt: skip
 
 
 def told(decided: Iterable[Decided]) -> dict[str, str]:

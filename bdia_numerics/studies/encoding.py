@@ -238,9 +238,9 @@ def _missed(back: Solution, sent: Array, config: EncodeConfig) -> Array:
 def _found(
     config: EncodeConfig, there: Solution, z: Array, truth: Array, uncertain: float, trips: Mapping[str, Array]
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {"nfe": there.nfe, "inversion": there.inversion, "status": str(there.status)}
     held = [d for d in names.NUMPY_DTYPES if d in {*config.dtypes, *config.network_dtypes}]
-    found["missed"] = np.array([trips.get(d, np.full(config.seeds, np.nan)) for d in held])
+    missed = np.array([trips.get(d, np.full(config.seeds, np.nan)) for d in held])
+    found = {"nfe": there.nfe, "inversion": there.inversion, "status": str(there.status), "missed": missed}
     if not there.status.ok:
         return found
     by_seed = z.reshape(config.seeds, -1)
