@@ -221,10 +221,15 @@ def any_slot() -> Levels:
     return Pointwise(SYMBOLS, point)
 
 
+def before_a_slot(solver: Solver) -> tuple[Trace, dict[str, Held]]:
+    """Return what a step of any slot is recorded on, and what the registers hold before it."""
+    shape, trace = structure(solver), Trace(any_slot())
+    return trace, {n: Held(trace.new(n), AnyIndex(lag)) for n, lag in zip(shape.registers, shape.lags, strict=True)}
+
+
 def for_every_slot(solver: Solver) -> None:
     """Require the step not to look at its index, so that what holds in one slot holds in all."""
-    shape, trace = structure(solver), Trace(any_slot())
-    held = {name: Held(trace.new(name), AnyIndex(lag)) for name, lag in zip(shape.registers, shape.lags, strict=True)}
+    trace, held = before_a_slot(solver)
     solver.step(Recorder(trace, AnyIndex(), held))
 
 

@@ -210,7 +210,7 @@ def spaced(config: SchedulerConfig, n: int, *, extra: int = 0, top: int | None =
         found = np.arange(n + extra) * (used // (n + extra))
     else:
         return np.asarray(np.arange(used, 0, -length / n).round() - 1)
-    backwards = found[::-1][: n + extra - extra]
+    backwards = found[::-1][:n]
     return np.asarray(backwards + offset if spacing == "leading" else backwards)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from bdia_numerics.claims.coq.printer import steps
 from bdia_numerics.claims.equations import CBDIA_MUTANTS, EDICT_MUTANTS
-from bdia_numerics.claims.ledger import CheckFailed, Skipped, check, mutant, require
+from bdia_numerics.claims.ledger import CheckFailed, Skipped, check, mutant, replaced, require
 from bdia_numerics.solvers import BDIA, DDIM
 
 GENERATED = "Steps"
@@ -191,9 +191,7 @@ def _prove(name: str, theorems: str, edit: Edit | None = None, **solvers: Any) -
         texts = {**sources(), GENERATED: steps(**solvers)}
         if edit:
             file, old, new = edit
-            if texts[file].count(old) != 1:
-                raise ValueError(f"{old!r} occurs {texts[file].count(old)} times in {file}.v, not once")
-            texts[file] = texts[file].replace(old, new)
+            texts[file] = replaced(f"{file}.v", texts[file], (old, new))
         changed = Development(texts)
         changed.adopt(development)
         development = changed
