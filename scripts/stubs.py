@@ -20,7 +20,10 @@ PACKAGES = ("bdia_numerics", "bdia_numerics.solvers", "bdia_numerics.testing")
 def stub(package: ModuleType) -> str:
     """Return the text of a package's stub: where each of its public names comes from."""
     imports, rest = [], []
-    for name in sorted({*package.__all__, *(n for n in dir(package) if not n.startswith("_") and hasattr(package, n))} & set(dir(package))):
+    for name in sorted(
+        {*package.__all__, *(n for n in dir(package) if not n.startswith("_") and hasattr(package, n))}
+        & set(dir(package))
+    ):
         value = getattr(package, name)
         home = getattr(value, "__module__", None)
         if inspect.ismodule(value):
