@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bdia_numerics import grids, names, problems, schedules
+from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import reference_flow
 from bdia_numerics.program import Solver, structure
@@ -151,12 +152,6 @@ class Trajectories:
     noise_error: float
     latents: dict[float, Array]
     latent_error: float
-
-
-def rms(difference: Array) -> float:
-    """Return the root mean square over all elements, in float64."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.sqrt(np.mean(np.square(difference, dtype=np.float64))))
 
 
 @cache

@@ -23,7 +23,7 @@ from bdia_numerics.solvers import DDIM, DPMSolverPP
 from bdia_numerics.spaces import Array
 from bdia_numerics.studies import network
 from bdia_numerics.studies.engine.local import one_blas_thread
-from bdia_numerics.studies.network_studies import TARGETS
+from bdia_numerics.studies.network_studies import TARGETS, ImagesConfig
 from bdia_numerics.studies.records import records
 from bdia_numerics.studies.reproduction import half_width
 from bdia_numerics.studies.study import (
@@ -161,12 +161,8 @@ def _on_law(config: EncodeConfig, cell: Cell) -> Mapping[str, Any]:
 @lru_cache(maxsize=64)
 def _flow(config: EncodeConfig, problem: str, far: float, near: float) -> tuple[Array, Array, float]:
     """Return draws of a distribution of all seeds at the near end, shape (seeds * states, D), and where the exact flow takes them."""
-    law, drawn = names.distribution(problem), []
-    for seed in _seeds(config):
-        rng = np.random.default_rng(seed)
-        clean, noise = law.sample(config.states, rng), rng.standard_normal((config.states, law.dimension))
-        drawn.append(float(SCHEDULE.alpha(near)) * clean + float(SCHEDULE.sigma(near)) * noise)
-    x = np.concatenate(drawn)
+    law = names.distribution(problem)
+    x = np.concatenate([law.sample(config.states, seed, near, SCHEDULE) for seed in _seeds(config)])
     flow = law.flow_certified(x, near, far, SCHEDULE)
     return x, flow.z, float(flow.certificate.uncertainty)
 
@@ -201,17 +197,11 @@ def _on_network(config: EncodeConfig, cell: Cell) -> Mapping[str, Any]:
     return found
 
 
-@dataclass(frozen=True)
-class _Draw:
-    images: int
-    seed: int
-
-
 @lru_cache(maxsize=2)
 def _images(config: EncodeConfig) -> Any:
     """Return samples of the network of all seeds, of the labels 0 to 9 in turn, at the least noise of its training."""
     shipped, fine = network.shipped(), network.shipped().grid(40, "log_snr")
-    drawn = [network.noise(_Draw(config.images, seed), fine) for seed in _seeds(config)]
+    drawn = [network.noise(ImagesConfig(images=config.images, seed=seed), fine) for seed in _seeds(config)]
     z = drawn[0].new_tensor(np.concatenate([one.numpy() for one in drawn]))
     return solve(DPMSolverPP(), shipped.model(network.labels(len(z))), fine, z).z
 

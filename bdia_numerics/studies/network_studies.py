@@ -23,6 +23,7 @@ from bdia_numerics.studies.study import (
     Study,
     Variable,
     among,
+    back_to_data,
     check,
     shared,
     to_clean,
@@ -174,8 +175,7 @@ def edited(config: EditConfig, cell: Cell) -> Mapping[str, Any]:
         counts = {"nfe": there.nfe, "as_target": 0, "as_source": 0, "inversion": there.inversion}
         lost = _first_channel(np.full(x.shape, np.nan))
         return found | nan | counts | {"images": lost, "status": str(there.status)}
-    begin = there.z if there.state is None else there.state
-    back, edited = (solve(solver, model, grid, begin) for model in (own, other))
+    back, edited = (back_to_data(solver, model, grid, there) for model in (own, other))
     images, error = edited.z.double().numpy(), rms(back.z - x)
     status = come_back(edited.status, error, rms(x), exact=there.inversion == DERIVED)
     read = networks.features.predicted(images) if edited.status.ok else np.full(len(labels), -1)

@@ -176,12 +176,7 @@ class TrueStates:
 def ends(problem: str, schedule: str, far: float, near: float, dtype: str, seed: int, states: int) -> TrueStates:
     """Return states in a dtype between two times, drawn from the distribution at each."""
     law, times, rng = names.distribution(problem), names.schedule(schedule), np.random.default_rng(seed)
-
-    def drawn(t: float) -> Array:
-        clean, noise = law.sample(states, rng), rng.standard_normal((states, law.dimension))
-        return np.asarray(float(times.alpha(t)) * clean + float(times.sigma(t)) * noise, dtype)
-
-    z, x = drawn(far), drawn(near)
+    z, x = (np.asarray(law.sample(states, rng, t, times), dtype) for t in (far, near))
     flows = [law.flow_certified(np.asarray(v, float), *way, times) for v, way in ((z, (far, near)), (x, (near, far)))]
     uncertain = float(np.max([f.certificate.uncertainty for f in flows]))
     return TrueStates(z, flows[0].z, x, flows[1].z, uncertain)
