@@ -24,13 +24,13 @@ from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
 from bdia_numerics.grids import Grid
 from bdia_numerics.problems import reference_flow
 from bdia_numerics.program import Solver, structure
-from bdia_numerics.runs.encoding import Solution, encode, solve
+from bdia_numerics.runs.encoding import Solution, back_to_data, back_to_noise, encode, solve
 from bdia_numerics.runs.inversion import INVERSIONS, Method, split
 from bdia_numerics.solvers import BDIA, CBDIA, DDIM, EDICT
 from bdia_numerics.spaces import Array
 from bdia_numerics.studies.engine.local import one_blas_thread
 from bdia_numerics.studies.engine.running import run
-from bdia_numerics.studies.study import Cell, Dataset, Study, Variable, among, back_to_data, back_to_noise, solver_of
+from bdia_numerics.studies.study import Cell, Dataset, Study, Variable, among, solver_of
 
 Encode = Callable[..., Solution]
 Contenders = Mapping[str, tuple[Solver, Method | None]]

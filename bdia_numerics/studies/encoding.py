@@ -17,7 +17,7 @@ from bdia_numerics import grids, names
 from bdia_numerics.analysis import amplification, gaussian_jacobian
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import NotInvertibleError, structure
-from bdia_numerics.runs.encoding import Solution, encode, solve
+from bdia_numerics.runs.encoding import Solution, back_to_data, encode, solve
 from bdia_numerics.runs.inversion import split
 from bdia_numerics.solvers import DDIM, DPMSolverPP
 from bdia_numerics.spaces import Array
@@ -32,7 +32,6 @@ from bdia_numerics.studies.study import (
     Study,
     Variable,
     among,
-    back_to_data,
     check,
     solver_of,
     to_clean,

@@ -11,7 +11,7 @@ import numpy as np
 
 from bdia_numerics import names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
-from bdia_numerics.runs.encoding import encode, solve
+from bdia_numerics.runs.encoding import back_to_data, encode, solve
 from bdia_numerics.runs.solving import DERIVED
 from bdia_numerics.runs.stepwise import come_back
 from bdia_numerics.spaces import Array
@@ -23,7 +23,6 @@ from bdia_numerics.studies.study import (
     Study,
     Variable,
     among,
-    back_to_data,
     check,
     shared,
     to_clean,

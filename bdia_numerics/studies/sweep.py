@@ -16,10 +16,10 @@ from bdia_numerics import names
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.grids import Grid
 from bdia_numerics.program import NotInvertibleError, parameters, structure
-from bdia_numerics.runs.encoding import encode, solve
+from bdia_numerics.runs.encoding import back_to_noise, encode, solve
 from bdia_numerics.runs.inversion import split
 from bdia_numerics.spaces import Array
-from bdia_numerics.studies.study import Cell, Study, Variable, among, back_to_noise, check, solver_of, with_parameters
+from bdia_numerics.studies.study import Cell, Study, Variable, among, check, solver_of, with_parameters
 from bdia_numerics.texts import ratio, refuse, shown
 
 STEPS = (10, 20, 40)

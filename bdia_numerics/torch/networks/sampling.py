@@ -14,8 +14,8 @@ import torch
 from bdia_numerics import grids
 from bdia_numerics.grids import Grid
 from bdia_numerics.models import Model
-from bdia_numerics.program import NotInvertibleError, Solver
-from bdia_numerics.runs.encoding import encode, invert, solve
+from bdia_numerics.program import Solver
+from bdia_numerics.runs.encoding import back_to_noise, encode, solve
 from bdia_numerics.runs.inversion import DDIMInversion, Method
 from bdia_numerics.runs.solving import DERIVED
 from bdia_numerics.runs.stepwise import come_back
@@ -276,11 +276,7 @@ def sample(
     if not there.status.ok:
         return Sampled(**found)
     tell("going back")
-    try:
-        assert there.state is not None
-        back = encode(solver, model, grid, there.z, method) if method else invert(solver, model, grid, there.state)
-    except NotInvertibleError:
-        back = encode(solver, model, grid, there.z)
+    back = back_to_noise(solver, model, grid, there, method)
     found["round_trip"] = rms(back.z - z) if back.status.ok else math.nan
     status = come_back(back.status, found["round_trip"], rms(z), exact=back.inversion == DERIVED)
     found |= {"back_status": str(status), "back_nfe": back.nfe, "inversion": back.inversion}
