@@ -35,17 +35,7 @@ from bdia_numerics.spaces.showing import Shown
 from bdia_numerics.spaces.values import ordered, share
 from bdia_numerics.texts import one_of, shown
 
-__all__ = [
-    "RoundTrip",
-    "Solution",
-    "Status",
-    "back_to_data",
-    "back_to_noise",
-    "encode",
-    "invert",
-    "round_trip",
-    "solve",
-]
+__all__ = ["RoundTrip", "Solution", "Status", "encode", "invert", "round_trip", "solve"]
 
 
 @ordered
