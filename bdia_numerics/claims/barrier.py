@@ -282,7 +282,7 @@ def two_registers(
     )
     orders = []
     for solver in jumps:
-        orders.append(require_order(*vp_errors(solver, "smooth", "own"), 4, str(solver), 0.2))
+        orders.append(require_order(*vp_errors(solver, "smooth", None), 4, str(solver), 0.2))
         run = record_steps(solver, PRACTICAL["flow"](4))
         require(all(0 < op.time.theta < 1 for op in evaluations(run)), f"{solver} evaluates outside the slot")
     return {"orders": orders}

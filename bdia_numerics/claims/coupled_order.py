@@ -11,7 +11,7 @@ import numpy as np
 from bdia_numerics import grids, schedules
 from bdia_numerics.analysis import step_determinants, symbolic_order
 from bdia_numerics.analysis.measurement.errors import root_mean_square as rms
-from bdia_numerics.claims.bdia_order import Paths, Z, alternating, errors, law, require_order, stepped
+from bdia_numerics.claims.bdia_order import Paths, Z, alternating, errors, in_asinh, in_sigma_bar, law, require_order
 from bdia_numerics.claims.equations import CBDIA_MUTANTS, EDICT_MUTANTS, EDM_MUTANTS
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, require_same, symbols, vectors
 from bdia_numerics.claims.ledger import check, mutant, printed, require
@@ -46,7 +46,7 @@ def _shares(solver: Any, reading: Callable[[State], Array], steps: Callable[[int
     """Return the error over that of DDIM (projected, with sign, extrapolated), and the order between the last two numbers of steps."""
     schedule, ratios, sizes = schedules.vp_linear(), [], []
     for n in STEPS:
-        grid = stepped(schedule, steps(n), 0.5, 0.15, "asinh")
+        grid = in_asinh(schedule, steps(n), 0.5, 0.15)
         plain = errors(law(), schedule, DDIM(), Z, grid)
         found = errors(law(), schedule, solver, Z, grid, reading=reading)
         ratios.append(float(plain @ found / (plain @ plain)))
@@ -221,7 +221,7 @@ def _measured_edm(solver: Any, share: Callable[[Any, str], Any]) -> tuple[float,
     coupled = paths.integral(lambda s: paths.growth(s) * paths.jacobian(s) * paths.second(s)) / 4
 
     def scaled(made: Any, steps: Callable[[int], Array], n: int) -> Array:
-        return n**2 * errors(law, schedule, made, z, stepped(schedule, steps(n), FAR, NEAR))
+        return n**2 * errors(law, schedule, made, z, in_sigma_bar(schedule, steps(n), FAR, NEAR))
 
     for g, base in ((0.0, "z"), (0.5, "z"), (1.0, "z"), (1.0, "z_hat")):
         predicted = (NEAR - FAR) ** 2 * (curved + share(g, base) * coupled)

@@ -12,12 +12,12 @@ import numpy as np
 
 from bdia_numerics import grids, names, schedules
 from bdia_numerics.analysis import GridFamily, symbolic_order, zero_stability
-from bdia_numerics.analysis.measurement.errors import global_error
+from bdia_numerics.analysis.measurement.errors import exact_states, root_mean_square, run_from
 from bdia_numerics.claims.bdia_order import require_order
 from bdia_numerics.claims.equations import BRACE_MUTANT, braced, require_brace
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, require_same, vectors
 from bdia_numerics.claims.ledger import CheckFailed, check, mutant, require
-from bdia_numerics.program import NotInvertibleError, Slot, invertibility
+from bdia_numerics.program import NotInvertibleError, Slot, invertibility, structure
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA, BDIA2, BDIADEIS, BDIAPLMS, DDIM, OBELM, BDIADPMSolverPP, DPMSolverPP, Heun
 from bdia_numerics.spaces.later import sympy
@@ -27,9 +27,13 @@ from bdia_numerics.spaces.later import sympy
 def vp_errors(solver: Any, kind: str = "smooth", start: Any = "exact") -> tuple[float, float]:
     """Return errors of 80 and 160 steps, from exact starts unless another one is given: linear VP, t from 0.5 to 0.15."""
     family, law = GridFamily(kind, schedules.vp_linear(), 0.5, 0.15, "log_snr"), names.distribution("mixture")
-    states = np.linspace(-2, 2, 5)[:, None]
-    coarse, fine = (global_error(solver, law, family(n), states=states, start=start).error for n in (80, 160))
-    return coarse, fine
+
+    def error(n: int) -> float:
+        grid, first = family(n), n - structure(solver).depth
+        truth = exact_states(law, grid, np.linspace(-2, 2, 5)[:, None], indices=[0, *range(first, n)])
+        return root_mean_square(run_from(solver, law, grid, truth, start).z - truth[0])
+
+    return error(80), error(160)
 
 
 def _gamma(slot: Slot) -> Any:
