@@ -36,11 +36,11 @@ from bdia_numerics.claims import (
     as_printed,
     checks,
     decide,
+    enclosures as setting,
     formal,
     run_mutant,
     statements,
 )
-from bdia_numerics.claims import enclosures as setting
 from bdia_numerics.claims.ledger import mutate
 from bdia_numerics.formulas import number, table
 from bdia_numerics.plots import Picture

@@ -35,7 +35,8 @@ class Later:
 
 
 sympy = Later("sympy")
-mp = Later("mpmath:mp")
+mp, libmp = Later("mpmath:mp"), Later("mpmath.libmp")
 jax, jnp = Later("jax"), Later("jax.numpy")
+flint = Later("flint")
 scipy = Later("scipy")
 special = Later("scipy.special")  # takes half the time of importing the whole package
