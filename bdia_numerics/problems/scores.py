@@ -122,10 +122,10 @@ def _negligible(dtype: Any) -> float:
 
 def _softmax(exponents: Array) -> Array:
     """Overwrite exponents, shape (n, K), by responsibilities."""
-    exponents -= exponents.max(axis=1, keepdims=True)
+    exponents -= np.maximum.reduce(exponents, axis=1, keepdims=True)
     np.maximum(exponents, _negligible(exponents.dtype), out=exponents)
     np.exp(exponents, out=exponents)
-    exponents /= exponents.sum(axis=1, keepdims=True)
+    exponents /= np.add.reduce(exponents, axis=1, keepdims=True)
     return exponents
 
 
@@ -158,8 +158,8 @@ def _from_differences(z: Array, alpha: Any, v: Array, law: Components) -> Array:
     if law.axes is not None:  # along the axes of each component, (D, n, K) as before
         differences = (differences.T @ law.axes).T
     inverse = 1 / (v if v.ndim == 1 else v.T[:, None])
-    squares = differences * differences
-    exponents = (squares if v.ndim == 1 else squares * inverse).sum(axis=0)
+    squares = differences * differences if v.ndim == 1 else differences * differences * inverse
+    exponents = squares[0] if size == 1 else np.add.reduce(squares, axis=0)
     exponents *= -inverse / 2 if v.ndim == 1 else -0.5
     exponents += law.log_weights - (size * np.log(v) if v.ndim == 1 else np.log(v).sum(axis=1)) / 2
     r = _softmax(exponents)
@@ -170,7 +170,7 @@ def _from_differences(z: Array, alpha: Any, v: Array, law: Components) -> Array:
     differences *= r
     if law.axes is not None:
         differences = (differences.T @ law.axes.swapaxes(1, 2)).T
-    return np.asarray(differences.sum(axis=2).T)
+    return np.asarray(np.add.reduce(differences, axis=2).T)
 
 
 def _diagonal(z: Array, alpha: Any, sigma: Any, law: Components) -> Array:

@@ -16,6 +16,7 @@ from bdia_numerics.formulas import number
 from bdia_numerics.grids import Between, Grid, Point
 from bdia_numerics.models import PREDICTIONS, eps_form
 from bdia_numerics.program import NotInvertibleError, Run, Segment, Solver, inverse_run, record_steps, structure
+from bdia_numerics.program.identity import remembered
 from bdia_numerics.program.ops import Evaluate, Op, interpret
 from bdia_numerics.runs.solving import inverse_plan
 from bdia_numerics.runs.state import identity
@@ -479,6 +480,11 @@ def inverse_growths(solver: Solver, steps: int) -> dict[str, float]:
     >>> {name: round(x, 1) for name, x in analysis.inverse_growths(OBELM(), 10).items()}
     {'leading': 7808.3, 'trailing': 8.8, 'Stable Diffusion': 1976.3, 'flow': 1155.6}
     """
+    return dict(_growths_in_use(solver, steps))
+
+
+@remembered
+def _growths_in_use(solver: Solver, steps: int) -> dict[str, float]:
     found = {name: inverse_growth(solver, make(steps)) for name, make in PRACTICAL.items()}
     return {name: value for name, value in found.items() if value is not None}
 
