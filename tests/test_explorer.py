@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 PARAMETERS = {"bdia": ("gamma", 0.9), "edict": ("p", 0.93)}
-PLACES = [("leading", 10), ("cut", 8), ("trailing", 20), ("quad", 25), ("asinh", 30), ("alternating", 30)]
+PLACES = [("leading", 10), ("cut", 8), ("trailing", 10), ("quad", 10), ("asinh", 12), ("alternating", 12)]
 # A run there and back from each start: the far end, what comes back, and the path.
 RUN = """([choice, end, starts]) => starts.map(z => { const path = [], there = (end === "data" ? backward : forward)(choice, z, path);
   return [there.state, back(choice, there, end), there.calls, path]; })"""
