@@ -12,20 +12,17 @@ from bdia_numerics.cli.options import (
     Distribution,
     Figure,
     ScheduleName,
+    analysis,
     counting,
     figure_path,
+    plots,
     put_json,
     save_figure,
     show_table,
     visible,
 )
 from bdia_numerics.formulas import number
-from bdia_numerics.spaces.later import Later
 from bdia_numerics.texts import ratio, refuse
-
-search = Later("bdia_numerics.analysis.designing.search")
-templates = Later("bdia_numerics.analysis.designing.templates")
-drawn = Later("bdia_numerics.plots.results")
 
 
 def design(
@@ -79,8 +76,8 @@ def design(
         name: ratio(f"--{name.replace('_', '-')}", text) for name, text in (("t_max", t_max), ("t_min", t_min)) if text
     }
     if names.module_of(template) is None:
-        variable = variable or search.natural(template, levels, **ends)
-        given: Any = templates.multistep(template, symmetric=symmetric, variable=variable)
+        variable = variable or analysis.designing.search.natural(template, levels, **ends)
+        given: Any = analysis.multistep(template, symmetric=symmetric, variable=variable)
     else:
         refuse(
             (symmetric, f"--symmetric: {template} has weights of its own: leave it out"),
@@ -88,7 +85,7 @@ def design(
         )
         given = names.solver(template)
     with counting("members", None) as advance:
-        found = search.design(
+        found = analysis.design(
             given,
             order=order,
             schedule=levels,
@@ -102,7 +99,7 @@ def design(
             **ends,
         )
     if figure is not None:
-        save_figure(figure, drawn.figure(found))
+        save_figure(figure, plots.results.figure(found))
     if as_json:
         put_json({"template": template, "schedule": schedule, **found.as_dict()})
         return

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics import names
-from bdia_numerics.cli.options import AsJson, OneSolver, put_json, show_table
+from bdia_numerics import configs, names
+from bdia_numerics.cli.options import (
+    AsJson,
+    OneSolver,
+    analysis,
+    put_json,
+    show_table,
+)
 from bdia_numerics.texts import reals
 
-COLOURS = {"error": "bold red", "warning": "yellow", "note": "default"}
+SEVERITIES = {"error": "bold red", "warning": "yellow", "note": "default"}
 
 
 def lint(
@@ -55,8 +62,6 @@ def lint(
 
     Costs are measured on a mixture on the line against its exact flow. The exit status is 1 if there is an error.
     """
-    from bdia_numerics import analysis, configs
-
     known = frozenset(ignore or ())
     chosen = configs.read(config, ignore=known) if config is not None else configs.from_mapping({})
     if entries:
@@ -91,14 +96,10 @@ def lint(
 
 def _walk(config: Any, asked: dict[str, Any]) -> dict[str, Any] | None:
     """Return the steps of a walk by column; None where it is not read, which a finding says."""
-    from bdia_numerics import configs
-
     try:
         found = configs.layout(config, **asked)
-    except configs.OutOfTableError:
-        return None
-    except ValueError:
-        if config.known:
+    except ValueError as error:
+        if config.known and not isinstance(error, configs.OutOfTableError):
             raise
         return None
     columns = {name: [getattr(step, name) for step in found.steps] for name in ("t", "s", "s_end")}
@@ -112,8 +113,6 @@ def _print_walk(taken: dict[str, Any]) -> None:
 
 
 def _entry(text: str) -> tuple[str, Any]:
-    import json
-
     key, sign, value = text.partition("=")
     if not sign or not key:
         raise ValueError(f"--set={text} is not an entry: write KEY=VALUE, such as steps_offset=1")
@@ -128,5 +127,5 @@ def _print(name: str, steps: int, found: Any) -> None:
         typer.echo(f"{name}, {steps} steps: nothing found")
         return
     heads = ("severity", "rule", "where", "what", "remedy", "cost")
-    rows = (((f.severity, COLOURS[f.severity]), f.rule, f.where, f.message, f.remedy, f.cost or "") for f in found)
+    rows = (((f.severity, SEVERITIES[f.severity]), f.rule, f.where, f.message, f.remedy, f.cost or "") for f in found)
     show_table(heads, rows, whole=("severity", "rule"))

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, TrustPickle, counting, put_json, require_torch, save_figure
+from bdia_numerics.cli.options import (
+    AsJson,
+    TrustPickle,
+    claims,
+    counting,
+    engine,
+    plots,
+    put_json,
+    require_torch,
+    save_figure,
+    studies,
+)
 from bdia_numerics.cli.studies import show_rows
 from bdia_numerics.cli.sweep import pool_of
 from bdia_numerics.texts import refuse, wholes
@@ -99,15 +112,8 @@ def reproduce(
         ),
     )
     require_torch()
-    from dataclasses import replace
-
-    from bdia_numerics.claims.ledger import statements
-    from bdia_numerics.studies import given, protocols, reproduction as study, run
-    from bdia_numerics.studies.engine.running import dataset_path, finished
-    from bdia_numerics.studies.records import data as said
-    from bdia_numerics.studies.study import key, work
-
-    name, variants = protocols.protocols("table-1" if table == "figure-1" else table)
+    given, study, whole, running = studies.given, studies.reproduction, studies.study, engine.running
+    name, variants = studies.protocols.protocols("table-1" if table == "figure-1" else table)
     config = given.ReproductionConfig(
         name, variants, data or "", absolute(weights), absolute(reference), absolute(features), absolute(prompts), images=images or 0,
         seeds=wholes("--seeds", seeds), steps=(), batch=batch, piece=piece, device=device, ema=ema, trust_pickle=trust_pickle,
@@ -121,44 +127,39 @@ def reproduce(
     given.checked(config)
     folder = out or Path("results") / f"{table.replace(':', '-')}-{config.data}"
     pool = pool_of(1 if workers is None and scheduler is None else workers, scheduler)
-    kept = finished(folder, study.REPRODUCTION, config)
-    left = sum(key(task) not in kept for task in work(study.REPRODUCTION, config))
+    kept = running.finished(folder, study.REPRODUCTION, config)
+    left = sum(whole.key(task) not in kept for task in whole.work(study.REPRODUCTION, config))
     try:
         with counting(table, left) as advance:
-            found = run(study.REPRODUCTION, config, folder=folder, pool=pool, retry=retry, watch=lambda _: advance())
+            found = studies.run(
+                study.REPRODUCTION, config, folder=folder, pool=pool, retry=retry, watch=lambda _: advance()
+            )
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; the same command goes on from here") from None
-    rows, path = study.rows(found), dataset_path(folder, study.REPRODUCTION)
+    rows, path = study.rows(found), running.dataset_path(folder, study.REPRODUCTION)
     if as_json:
-        put_json({**said(study.REPRODUCTION, found), "dataset": str(path)})
+        put_json({**studies.records.data(study.REPRODUCTION, found), "dataset": str(path)})
     else:
         show_rows(study.REPRODUCTION, found)
         if departs := rows[0]["departs"]:
             typer.echo(f"A stand-in, which decides nothing: {departs}.")
         typer.echo(f"{config.data}: {path}")
-        if name in statements():
+        if name in claims.ledger.statements():
             typer.echo(f"What it decides: bdia verify --only {name} --results {folder}")
     raise typer.Exit(int(found.attrs["failed"] > 0))
 
 
 def _draw_figure_1(config: Any, folder: Path) -> None:
-    from textwrap import fill
-
-    from bdia_numerics.plots import MISSING, available
-    from bdia_numerics.studies.reproduction import FIGURE_1, figure_1
-
-    if not available():
-        raise ValueError(MISSING)
-    from bdia_numerics.plots.pictures import Sheet, sheets
-
-    prompts, images = figure_1(config, config.images or PICTURES)
+    plots.required()
+    study, pictures = studies.reproduction, plots.pictures
+    prompts, images = study.figure_1(config, config.images or PICTURES)
     path = folder / "figure-1.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     caption = f"10 steps, guidance {config.protocol.guidance:g}, seed {config.seeds[0]}"
-    sheet = Sheet(
-        images / 255, rows=[fill(prompt, 20) for prompt in prompts], columns=FIGURE_1, high=1.0, caption=caption
+    sheet = pictures.Sheet(
+        images / 255, rows=[fill(prompt, 20) for prompt in prompts], columns=study.FIGURE_1, high=1.0, caption=caption
     )
-    save_figure(path, sheets([sheet], width=6.5, margin=1.8))
+    save_figure(path, pictures.sheets([sheet], width=6.5, margin=1.8))
     typer.echo(f"figure: {path}; its prompts are not those of the paper, which it does not list")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from bdia_numerics import names
@@ -15,8 +16,11 @@ from bdia_numerics.cli.options import (
     OneGrid,
     OneSolver,
     ScheduleName,
+    analysis,
+    runs,
     say,
 )
+from bdia_numerics.formulas import number
 from bdia_numerics.texts import one_of
 
 STATES = 64
@@ -55,43 +59,34 @@ def roundtrip(
 def _run(
     solver: Any, law: Any, schedule: Any, grid: Any, dtype: str, bits: int, seed: int, exact: bool, inversion: str
 ) -> dict[str, Any]:
-    import numpy as np
-
-    from bdia_numerics.analysis.perturbation.amplification import inverse_growth
-    from bdia_numerics.runs.encoding import bit_exact_round_trip, round_trip
-    from bdia_numerics.runs.inversion import INVERSIONS, name_of, named
-    from bdia_numerics.runs.solving import DERIVED
-
-    method, model = named(inversion), law.model(schedule)
+    derived, method, model = runs.solving.DERIVED, runs.inversion.named(inversion), law.model(schedule)
     z = np.random.default_rng(seed).standard_normal((STATES, law.dimension)).astype(dtype)
     options = names.options_of(solver)
     head = {"solver": type(solver).__name__, "parameters": options, "steps": grid.n, "dtype": dtype, "exact": exact}
     if exact:
         if method is not None:
             raise ValueError(f"--exact runs the derived inverse: leave out --inversion={inversion}")
-        outcome = asdict(bit_exact_round_trip(solver, model, grid, z, bits=bits))
+        outcome = asdict(runs.encoding.bit_exact_round_trip(solver, model, grid, z, bits=bits))
         done = outcome.pop("status")
         status = (
             "ok" if done["ok"] else f"{done['register']} left the range 2^60 units in the slot from i={done['slot']}"
         )
-        return {**head, "inversion": DERIVED, "elements": z.size, "bits": bits, **outcome, "status": status}
+        return {**head, "inversion": derived, "elements": z.size, "bits": bits, **outcome, "status": status}
     measures = ("inversion", "error", "latent", "reference_error", "nfe")
 
     def both_ways(method: Any) -> dict[str, Any]:
-        trip = round_trip(solver, model, grid, z, method=method)
+        trip = runs.encoding.round_trip(solver, model, grid, z, method=method)
         return {**{k: getattr(trip, k) for k in measures}, "status": str(trip.status)}
 
     found = head | both_ways(method)
-    if found["status"] != "ok" and found["inversion"] == DERIVED:
-        found["amplification"] = inverse_growth(solver, grid)
-    if method is None and found["inversion"] == name_of(INVERSIONS["(10)"]):
-        found["beside"] = both_ways(INVERSIONS["(23)"])
+    if found["status"] != "ok" and found["inversion"] == derived:
+        found["amplification"] = analysis.inverse_growth(solver, grid)
+    if method is None and found["inversion"] == runs.inversion.name_of(runs.inversion.INVERSIONS["(10)"]):
+        found["beside"] = both_ways(runs.inversion.INVERSIONS["(23)"])
     return found
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
-    from bdia_numerics.formulas import number
-
     written = ", ".join(f"{k}={v}" for k, v in found["parameters"].items())
     lines = [f"{found['solver']}({written}), {found['steps']} steps, {found['dtype']}: {found['status']}"]
     if found["exact"] and found["differing_bits"] is None:

@@ -11,27 +11,27 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from bdia_numerics import grids, names, program, schedules, solvers
 from bdia_numerics.cli.options import (
     AsJson,
     Html,
+    analysis,
     console,
     counting,
     known_solvers,
     put_json,
+    runs,
     show_table,
+    site,
 )
 from bdia_numerics.runs.files import check, fingerprint, write
 from bdia_numerics.spaces.later import Later
 from bdia_numerics.texts import one_of
 
-order = Later("bdia_numerics.analysis.expansion.order")
-page = Later("bdia_numerics.pages.datasheet")
-runs = Later("bdia_numerics.runs.encoding")
 sheet = Later("bdia_numerics.analysis.sheet.datasheet")
-template = Later("bdia_numerics.pages.template")
 
 
 ORDERS = {
@@ -49,7 +49,7 @@ ORDERS = {
 
 def proved_orders(solver: Any) -> tuple[int, int]:
     """Return the orders on smooth and on rough grids that follow from the program."""
-    found = order.symbolic_order(solver)
+    found = analysis.symbolic_order(solver)
     return found.order_smooth, found.order_rough
 
 
@@ -165,14 +165,12 @@ def row(name: str, make: Any) -> dict[str, Any]:
 
 
 def _bit_exact(solver: Any) -> str:
-    import numpy as np
-
     # The arithmetic is tried, not what long steps at t = 1 do.
     grid = grids.uniform(schedules.vp_linear(), 6, t_max=0.5, t_min=0.1)
     z = np.linspace(-1, 1, 5)
     start = dict.fromkeys(solver.registers, z) if hasattr(solver, "given") else None
     try:
-        found = runs.bit_exact_round_trip(solver, lambda z, t: z / 2, grid, z, start=start)
+        found = runs.encoding.bit_exact_round_trip(solver, lambda z, t: z / 2, grid, z, start=start)
     except (program.NotOnLatticeError, TypeError) as error:
         return f"no: {program.refusal(error)}"
     return "yes" if found.differing_bits == 0 and found.status.ok else f"no: {found.status}"
@@ -191,13 +189,13 @@ def show_datasheet(
     as_json: AsJson = False,
 ) -> None:
     """Print what is proved of a solver, what its runs show (a few seconds), and where the two differ."""
-    template.require_pages(html)
+    site.template.require_pages(html)
     check("--html", html)
     chosen = names.solver(solver)
     with counting("proving", None if proved_only else sheet.PARTS) as advance:
         found = sheet.datasheet(chosen, measured=not proved_only, progress=lambda part: advance(part[:14]))
     if html is not None:
-        write(html, page.render(found, chosen))
+        write(html, site.datasheet.render(found, chosen))
     if as_json:
         put_json(found.as_dict())
         return

@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdia_numerics.cli.options import AsJson, Figure, counting, figure_path, put_json, save_figure, show_table
+from bdia_numerics.cli.options import (
+    AsJson,
+    Figure,
+    counting,
+    engine,
+    figure_path,
+    plots,
+    put_json,
+    save_figure,
+    show_table,
+    studies,
+)
 from bdia_numerics.cli.studies import ROWS, show_rows
-from bdia_numerics.spaces.later import Later
+from bdia_numerics.texts import refuse
 
 if TYPE_CHECKING:
     from bdia_numerics.studies import Outcome, Pool, Study, Task
 
-files = Later("bdia_numerics.studies.engine.files")
-plots = Later("bdia_numerics.plots")
-local = Later("bdia_numerics.studies.engine.local")
-running = Later("bdia_numerics.studies.engine.running")
-studies = Later("bdia_numerics.studies")
-design = Later("bdia_numerics.studies.study")
 
 SHOWN = 10
 """Kinds of failures that are printed."""
@@ -85,14 +90,14 @@ def _chosen(path: Path | None, name: str | None, out: Path | None) -> tuple[Stud
     """Return study, configuration and folder; ValueError says in which file what is wrong."""
     if path is None and name is None:
         raise ValueError(f"nothing to run: give a CONFIG.toml, or --study with one of {', '.join(studies.STUDIES)}")
-    given = {} if path is None else files.read(path)
+    given = {} if path is None else engine.files.read(path)
     try:
         said = given.pop("study", None)
         if name and said and name != said:
             raise ValueError(f"study={said!r}, but --study={name}: give one of the two")
-        study = files.chosen(studies.STUDIES, name or said or "sweep")
-        settings = files.configured(study, given)
-        design.coordinates(study, settings)
+        study = engine.files.chosen(studies.STUDIES, name or said or "sweep")
+        settings = engine.files.configured(study, given)
+        studies.study.coordinates(study, settings)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}" if path else str(error)) from None
     return study, settings, out or Path("results") / (path.stem if path else study.name)
@@ -100,15 +105,12 @@ def _chosen(path: Path | None, name: str | None, out: Path | None) -> tuple[Stud
 
 def pool_of(workers: int | None, scheduler: str | None, timeout: float | None = None) -> Any:
     """Return where a study's cells are computed; ValueError for both a number of processes, or a timeout, and a cluster."""
+    for name, value, why in (
+        ("timeout", timeout, "only processes of this machine can be ended, leave one out"),
+        ("workers", workers, "a cluster has its own workers, give one of the two"),
+    ):
+        refuse((scheduler and value is not None, f"--{name}={value} and --scheduler={scheduler}: {why}"))
     if scheduler is not None:
-        if timeout is not None:
-            raise ValueError(
-                f"--timeout={timeout:g} and --scheduler={scheduler}: only processes of this machine can be ended, leave one out"
-            )
-        if workers is not None:
-            raise ValueError(
-                f"--workers={workers} and --scheduler={scheduler}: a cluster has its own workers, give one of the two"
-            )
         return studies.cluster(scheduler)
     return studies.serial if workers == 1 and timeout is None else studies.processes(workers, timeout=timeout)
 
@@ -122,9 +124,9 @@ def _go(study: Study, settings: Any, folder: Path, pool: Pool, retry: bool, figu
         if failed:
             advance(f"{study.name}, {failed} failed", 0)
 
-    with counting(study.name[:14], len(design.work(study, settings))) as advance:
+    with counting(study.name[:14], len(studies.study.work(study, settings))) as advance:
         dataset = studies.run(study, settings, folder=folder, pool=pool, retry=retry, advance=advance, watch=watch)
-    path, done = running.dataset_path(folder, study), studies.tasks(folder, study, settings)
+    path, done = engine.running.dataset_path(folder, study), studies.tasks(folder, study, settings)
     if figure is not None:
         save_figure(figure, plots.figure_of(study, dataset))
         typer.echo(f"figure: {figure}", err=True)
@@ -169,13 +171,13 @@ def _show_tasks(done: list[Task], as_json: bool) -> int:
 
 
 def _show_plan(study: Study, settings: Any, folder: Path, workers: int | None, as_json: bool) -> int:
-    kept = running.finished(folder, study, settings)
-    missing = [cell for cell in design.work(study, settings) if design.key(cell) not in kept]
-    apart, job = max(1, len(missing) // SAMPLES), local.StudyJob(study, settings, "", "")
-    tried = [local.attempt(job, cell) for cell in [*missing[:1], *missing[apart // 2 :: apart][:SAMPLES]]]
+    kept = engine.running.finished(folder, study, settings)
+    missing = [cell for cell in studies.study.work(study, settings) if studies.study.key(cell) not in kept]
+    apart, job = max(1, len(missing) // SAMPLES), engine.local.StudyJob(study, settings, "", "")
+    tried = [engine.local.attempt(job, cell) for cell in [*missing[:1], *missing[apart // 2 :: apart][:SAMPLES]]]
     sample = tried[1:]  # the first one imports what all need
     each = sum(outcome.seconds for outcome in sample) / max(1, len(sample))
-    count = workers or local.cores()
+    count = workers or engine.local.cores()
     found = {
         "study": study.name,
         "cells": len(missing),
