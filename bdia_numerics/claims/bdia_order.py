@@ -37,9 +37,9 @@ class Paths:
         nodes = self._s(_points(degree))
         times = [begin, *(schedule.time("sigma_bar", s) for s in nodes[1:-1]), end]
         model, self._degree = law.model(schedule), degree
-        states = [law.flow(z, begin, t, schedule) for t in times]
-        self._slope = _coefficients([model(y, t)[:, 0] for y, t in zip(states, times, strict=True)])
-        moved = [law.flow_jacobian(z, begin, t, schedule)[:, 0, 0] / schedule.alpha(t) for t in times]
+        flows = [law.flow_and_jacobian(z, begin, t, schedule) for t in times]
+        self._slope = _coefficients([model(y, t)[:, 0] for (y, _), t in zip(flows, times, strict=True)])
+        moved = [slope[:, 0, 0] / schedule.alpha(t) for (_, slope), t in zip(flows, times, strict=True)]
         self._growth = _coefficients(moved)
 
     def _s(self, x: Any) -> Any:

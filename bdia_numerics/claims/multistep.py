@@ -16,6 +16,7 @@ from bdia_numerics.claims.bdia_order import require_order
 from bdia_numerics.claims.equations import BRACE_MUTANT, braced, require_brace
 from bdia_numerics.claims.formal import Formal, equal, for_every_slot, require_same, vectors
 from bdia_numerics.claims.ledger import CheckFailed, check, mutant, require
+from bdia_numerics.grids import Grid
 from bdia_numerics.program import NotInvertibleError, Slot, invertibility, structure
 from bdia_numerics.runs.solving import solve
 from bdia_numerics.solvers import BDIA2
@@ -27,20 +28,33 @@ from bdia_numerics.solvers.belm import OBELM
 from bdia_numerics.solvers.ddim import DDIM
 from bdia_numerics.solvers.dpm_solver_pp import DPMSolverPP
 from bdia_numerics.solvers.heun import Heun
+from bdia_numerics.spaces import Array
 from bdia_numerics.spaces.later import sympy
 
 
 @cache  # mutants of a check share most of their runs with it
 def vp_errors(solver: Any, kind: str = "smooth", start: Any = "exact") -> tuple[float, float]:
     """Return errors of 80 and 160 steps, from exact starts unless another one is given: linear VP, t from 0.5 to 0.15."""
-    family, law = GridFamily(kind, schedules.vp_linear(), 0.5, 0.15, "log_snr"), names.distribution("mixture")
+    law = names.distribution("mixture")
 
     def error(n: int) -> float:
-        grid, first = family(n), n - structure(solver).depth
-        truth = exact_states(law, grid, np.linspace(-2, 2, 5)[:, None], indices=[0, *range(first, n)])
+        grid, truth = _vp_states(kind, n, structure(solver).depth)
         return root_mean_square(run_from(solver, law, grid, truth, start).z - truth[0])
 
     return error(80), error(160)
+
+
+@cache  # a grid keeps the plans of its solvers, whatever their start
+def _vp_grid(kind: str, n: int) -> Grid:
+    return GridFamily(kind, schedules.vp_linear(), 0.5, 0.15, "log_snr")(n)
+
+
+@cache
+def _vp_states(kind: str, n: int, depth: int) -> tuple[Grid, Array]:
+    """Return a grid with the exact states that a solver of so many first slots asks for."""
+    grid = _vp_grid(kind, n)
+    indices = [0, *range(n - depth, n)]
+    return grid, exact_states(names.distribution("mixture"), grid, np.linspace(-2, 2, 5)[:, None], indices=indices)
 
 
 def _gamma(slot: Slot) -> Any:

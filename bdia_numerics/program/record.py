@@ -86,7 +86,7 @@ class Linear:
     __lt__ = __ge__ = __le__ = __gt__
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(repr=False)  # not frozen, which makes it take twice the time to write one down: a step makes a dozen of them
 class Form(Linear):
     """A linear combination of values: coefficients by the number of the value."""
 
@@ -114,7 +114,8 @@ class Form(Linear):
 
     def times(self, scalar: Any) -> Form:
         """Return the multiple by a scalar of the field."""
-        return Form(self.recorder, {number: scalar * c for number, c in self.terms.items()})
+        one = self.recorder.one
+        return Form(self.recorder, {number: scalar if c is one else scalar * c for number, c in self.terms.items()})
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from bdia_numerics.texts import ratio
 
-_LONG = 4096
+_LONG = 2048
 """Bits of a denominator from which on a common factor is looked for: long chains of operations would square the work."""
 _new = object.__new__
 
