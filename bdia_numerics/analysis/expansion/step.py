@@ -30,7 +30,7 @@ from bdia_numerics.analysis.expansion.series import (
 )
 from bdia_numerics.grids import Index
 from bdia_numerics.program import Evaluation, Form, Linear, Recorder, Run, Segment, Solver, Structure, Trace, structure
-from bdia_numerics.program.identity import attributes
+from bdia_numerics.program.identity import attributes, remembered
 from bdia_numerics.program.ops import Evaluate, Held, interpret
 from bdia_numerics.program.refusal import theirs
 from bdia_numerics.program.structure import OTHER, unfilled
@@ -127,9 +127,10 @@ class SeriesStep:
     layout: PointLayout
     run: Run
 
-    @classmethod
+    @staticmethod
+    @remembered  # order, consistency and stability of a solver are read off the same step
     def of(
-        cls, solver: Solver, terms: int, spacing: str, alphas: str = "smooth", pattern: Sequence[Any] = (1,)
+        solver: Solver, terms: int, spacing: str, alphas: str = "smooth", pattern: Sequence[Any] = (1,)
     ) -> SeriesStep:
         """Take a solver on series to O(h^terms), in s = sigma/alpha, or in t, or the angle, where the step asks for it.
 
@@ -140,7 +141,7 @@ class SeriesStep:
         for in_time, in_angle in ((False, False), (True, False), (True, True)):
             options |= {"in_time": in_time, "in_angle": in_angle}
             try:
-                return cls._recorded(solver, terms, depth, options)
+                return SeriesStep._recorded(solver, terms, depth, options)
             except NeedsTime as error:
                 missing = " and ".join(filter(None, (missing, str(error))))
         raise TypeError(f"the step mixes variables ({missing}): its order has no expansion in one variable")
