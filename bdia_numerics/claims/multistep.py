@@ -236,14 +236,15 @@ def second_order_bdia_properties(
         value = (end**2 + g1 / g2 * end + 1 / g2).subs(g2, (g1**2 - root**2) / 4)
         require_same(value, 0, f"the polynomial of the inverse at {end}")
     require_same((found - 2 / (g1 + root)) * (g1 - root) * (g1 + root), 4 * root, "by how much it is the larger root")
-    _stable_on_the_square(solver, square)
     orders = symbolic_order(solver(g1, g2))
     require(
         (orders.order_rough, orders.order, orders.local_condition != ()) == (2, 2, True),
         f"orders {orders.order_rough}, {orders.order}",
     )
     errors = vp_errors(solver(Fraction(1, 2), Fraction(7, 10)), "alternating")
-    return {"order": require_order(*errors, 2, "(1/2, 7/10) on alternating steps", 0.25)}
+    order = require_order(*errors, 2, "(1/2, 7/10) on alternating steps", 0.25)
+    _stable_on_the_square(solver, square)
+    return {"order": order}
 
 
 def _stable_on_the_square(solver: Any, side: Any) -> None:
