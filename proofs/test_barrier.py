@@ -254,7 +254,7 @@ def order(
 def over_roots(above: Any, below: Any, polynomial: Any) -> Any:
     """Return the sum of above/below over the roots of a monic polynomial, for symbolic coefficients.
 
-    It is the trace of above(C) below(C)^-1 with the companion matrix C, whose eigenvalues are the roots (Cayley, Hamilton).
+    It is the trace of below(C)^-1 above(C) with the companion matrix C, whose eigenvalues are the roots (Cayley, Hamilton).
     """
     row = weights(polynomial, degree := int(sympy.degree(polynomial, ZETA)))
     names = sorted((above.free_symbols | below.free_symbols | polynomial.free_symbols) - {ZETA}, key=str)
@@ -262,7 +262,7 @@ def over_roots(above: Any, below: Any, polynomial: Any) -> Any:
     companion = sympy.Matrix(degree, degree, lambda i, j: -row[j] if i == degree - 1 else int(j == i + 1))
     C = sympy.polys.matrices.DomainMatrix.from_Matrix(companion).convert_to(domain)
     top, bottom = (value(sympy.Poly(p, ZETA, domain=domain), C) for p in (above, below))
-    rows = (top * bottom.inv()).to_list()
+    rows = bottom.lu_solve(top).to_list()
     return sympy.cancel(domain.to_sympy(sum((rows[k][k] for k in range(degree)), domain.zero)))
 
 
