@@ -169,10 +169,12 @@ def readable_defaults(
 
 
 def mark_sentences(app: Sphinx, doctree: nodes.document) -> None:
-    """Mark the cells of tables that hold sentences, which code in the same row, since it does not break, would squeeze."""
+    """Mark cells of tables: sentences, which code in the same row, as it does not break, would squeeze; and dates, which break."""
     for cell in doctree.findall(nodes.entry):
         if len(cell.astext()) > 60:
             cell["classes"].append("sentence")
+        elif re.fullmatch(r"\d{4}-\d\d-\d\d", cell.astext()):
+            cell["classes"].append("date")
 
 
 def short_values(app: Sphinx, doctree: nodes.document) -> None:

@@ -398,7 +398,7 @@ def test_a_file_goes_on_where_the_inversion_stands(fresh, tmp_path):
     for part in (pipe.unet, pipe.controlnet, pipe.vae):
         weight = next(part.parameters())
         before = weight.detach().clone()
-        torch.nn.init.normal_(weight)
+        weight.data.view(-1)[-1] += 1  # what adds an adapter or retrains a part may leave the first values as they are
         with pytest.raises(ValueError, match="made with other weights"):
             Inversion.load(path, pipe)
         weight.data = before

@@ -204,6 +204,12 @@ def test_levels_that_are_shifted_twice_are_named():
     assert "double-shift" not in rules(flow | {"shift": 1.0})
 
 
+def test_levels_of_ones_own_that_rise_are_to_be_sorted():
+    """Fewer steps or another spacing, the remedies for a configuration's own steps, would not help."""
+    found = finding("negative-slot", {"_class_name": "FlowMatchEulerDiscreteScheduler"}, steps=None, sigmas=[0.5, 1.0])
+    assert found.where == "sigmas=[0.5, 1.0]" and found.remedy == "sort sigmas, noise end first"
+
+
 @pytest.mark.parametrize(
     "name", ["LCMScheduler", "TCDScheduler", "CogVideoXDPMScheduler", "CMStochasticIterativeScheduler"]
 )

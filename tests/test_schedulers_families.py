@@ -133,6 +133,11 @@ def test_sigmas_and_fractional_times_of_ones_own():
             scheduler.set_timesteps(**passed)
         torch.testing.assert_close(ours.timesteps.float(), theirs.timesteps.float(), rtol=1e-5, atol=1e-3)
         torch.testing.assert_close(ours.sigmas, theirs.sigmas.float(), rtol=1e-5, atol=1e-6)
+    for rising in ([0.1, 0.5, 1.0], [3.0, 0.1, 0.5, 0.0]):  # two steps the other way round, and a turn
+        with pytest.raises(ValueError, match=r"sigmas=\[.*\] rises: sort it, noise end first"):
+            ours.set_timesteps(sigmas=rising)
+    with pytest.raises(TypeError, match=r"sigmas=\[\[1, 2\]\] is not a list of numbers: pass one number for each step"):
+        ours.set_timesteps(sigmas=[[1, 2]])
     with pytest.raises(ValueError, match="sigmas is not taken by DDIMScheduler"):
         schedulers.BDIAScheduler().set_timesteps(sigmas=[14.0, 0.0])
     with pytest.raises(ValueError, match="mu is missing"):

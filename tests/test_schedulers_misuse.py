@@ -1,6 +1,7 @@
 """Uses of the schedulers that would be silently another run: each raises, is said as a warning, or does what was meant."""
 
 import copy
+import math
 import pickle
 import re
 
@@ -244,7 +245,7 @@ def test_where_a_run_begins_is_said_before_it():
     sampler, inverse, z = pair()
     inverse.start_from(None)
     inverse.set_timesteps(8)
-    for entry in (-1, 8):
+    for entry in (-1, 8, 1.5, math.nan):
         with pytest.raises(
             ValueError, match=f"begin_index={entry} is not an entry of timesteps to begin at: pass 0 to 7"
         ):

@@ -28,7 +28,7 @@ BUFFER, FLOATS, SPARE, BEFORE = -1, -2, -3, -4
 """Where a run's store keeps the remainder, registers as floats by number, arrays to be used again, and the remainder before the slot."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Assign:
     """target = own * old + round(sum of coefficient * other), in integers; `others` are floats, registers in z.
 
@@ -55,7 +55,7 @@ class Assign:
         return replace(self, target=self.old, old=self.target, scales=self.scales[::-1], undo=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Weigh:
     """target = sum of coefficient * source: floats, or a first state, rounded to integers with a `scale`."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 from bdia_numerics.grids import Levels, Point
@@ -76,6 +77,11 @@ class Trace:
     conversions: dict[Any, tuple[Scalar, Scalar]] = field(default_factory=dict, init=False, repr=False)
     ratios: dict[Time, Scalar] = field(default_factory=dict, init=False, repr=False)
 
+    @cached_property
+    def one(self) -> Scalar:
+        """The exact number 1."""
+        return self.grid.space.field(1)
+
     def new(self, name: str, time: Time | None = None) -> int:
         """Number a new value; the name is for messages, the time is that of a register's version."""
         self.names.append(name)
@@ -89,10 +95,12 @@ class Trace:
         alpha_dot and sigma_dot are asked for where a velocity is predicted or, with `derivatives`, wanted: only it needs them.
         """
         derivatives = derivatives or self.prediction == "velocity"
-        if time not in self.points or (derivatives and self.points[time].alpha_dot is None):
+        point = self.points.get(time)
+        if point is None or (derivatives and point.alpha_dot is None):
             t, *raw = self.grid.point(time) if derivatives else self.grid.level(time)
-            self.points[time] = Point(t, *(None if x is None else self.grid.space.field(x) for x in raw))
-        return self.points[time]
+            point = Point(t, *(None if x is None else self.grid.space.field(x) for x in raw))
+            self.points[time] = point
+        return point
 
 
 Value = TypeVar("Value")

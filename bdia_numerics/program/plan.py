@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -14,7 +14,7 @@ from bdia_numerics.spaces import Array, Memory, Scalar, Space
 from bdia_numerics.spaces.memory import States
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """Ask for the model's output at the time t, of an argument that stands at the time `at` (EDICT's is evaluated at another).
 
@@ -34,7 +34,7 @@ class Call:
         return (self.argument,)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sum:
     """One linear combination, written into the buffer of `reuse`, a value that ends here and that the run has made itself."""
 
@@ -189,7 +189,6 @@ def make_plan(
     # The buffers of sums are the run's own. Inputs are the caller's and outputs the model's: these are never written over.
     stages, made, before = [], set[int](), run.inputs
     for k, (segment, stage) in enumerate(zip(run.segments, drafts, strict=True)):
-        instructions: list[Instruction] = []
         ended: list[int] = []
         for m, draft in enumerate(stage):
             dead = tuple(ending.get((k, m), ()))
@@ -198,16 +197,16 @@ def make_plan(
                 dead = ()
             if isinstance(draft, Call):
                 end = last[draft.target]
-                instructions.append(replace(draft, copy=following.get((k, m), end) < end, dead=dead))
+                draft.copy = following.get((k, m), end) < end
             else:
-                reuse = next((n for n in draft.sources if n in dead and n in made), None)
-                instructions.append(replace(draft, reuse=reuse, dead=dead))
+                draft.reuse = next((n for n in draft.sources if n in dead and n in made), None)
                 made.add(draft.target)
+            draft.dead = dead
         ended += ending.get((k, len(stage)), ())
         standing = {h.number for h in before.values()}  # what is handed on from one register to another was looked at
         fresh = () if rebuilding else tuple((r, h.number) for r, h in segment.after.items() if h.number not in standing)
         whole, before = k + 1 >= run.starting, segment.after
-        stages.append(Stage(segment.slot, segment.reached, tuple(instructions), before, tuple(ended), whole, fresh))
+        stages.append(Stage(segment.slot, segment.reached, tuple(stage), before, tuple(ended), whole, fresh))
     return Plan(run.inputs, tuple(stages), run.final, run.starting == 0)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from bdia_numerics import models, spaces
@@ -86,7 +85,7 @@ class Linear:
     __lt__ = __ge__ = __le__ = __gt__
 
 
-@dataclass(repr=False)  # not frozen, which makes it take twice the time to write one down: a step makes a dozen of them
+@dataclass(repr=False, eq=False)
 class Form(Linear):
     """A linear combination of values: coefficients by the number of the value."""
 
@@ -192,10 +191,10 @@ class Recorder:
         """Handles of the solver's registers, in the order in which it names them."""
         return tuple(Register(self, name) for name in self.held)
 
-    @cached_property
+    @property
     def one(self) -> Scalar:
         """The exact number 1."""
-        return self.trace.grid.space.field(1)
+        return self.trace.one
 
     def value(self, parameter: object) -> Scalar:
         """Return a parameter, exact: a number, a symbol, or a function of the slot.

@@ -140,7 +140,7 @@ class Numpy(Space):
 
     def is_zero(self, x: Scalar) -> bool:
         """Decide whether a Fraction is zero."""
-        return bool(x == 0)
+        return not x
 
     def array(self, values: Sequence[Scalar]) -> Array:
         """Return the scalars as a 1-D array of this dtype, shape (n,)."""

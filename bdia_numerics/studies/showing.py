@@ -36,7 +36,8 @@ class StudyResult(Drawn):
 
 @cache
 def register() -> None:
-    """Give xarray's datasets the accessor `bdia`."""
+    """Give xarray's datasets the accessor `bdia`, and import what the first dataset needs."""
     import xarray
 
+    xarray.Variable((), 0)  # xarray looks for dask.array then, which takes longer to import than xarray itself
     xarray.register_dataset_accessor("bdia")(StudyResult)  # type: ignore[no-untyped-call]

@@ -109,6 +109,11 @@ class Case:
         """Whether the noise levels come from a table of T entries."""
         return self.walk.table is not None
 
+    @property
+    def passed(self) -> str:
+        """What of one's own is passed in the place of a number of steps."""
+        return next((key for key in ("sigmas", "timesteps") if self.asked[key] is not None), "")
+
     def entry(self, *keys: str) -> str:
         """Return the entries that the class takes, as text; its name if there are none."""
         taken = [f"{key}={shown(self.config[key])}" for key in keys if key in self.config.values]

@@ -14,6 +14,7 @@ from bdia_numerics.analysis.lint import measure
 from bdia_numerics.analysis.lint.grid_rules import Case, Cost, Finding, Rule
 from bdia_numerics.analysis.measurement.errors import root_mean_square
 from bdia_numerics.configs import PREDICTIONS, SchedulerConfig, Walk
+from bdia_numerics.texts import shown
 
 
 def steps_not_dividing(case: Case) -> Iterator[Finding]:
@@ -108,7 +109,7 @@ def double_shift(case: Case) -> Iterator[Finding]:
     shift = case.config["shift"]
     if case.config.rule != "flow" or case.config["use_dynamic_shifting"] or shift == 1:
         return
-    passed = next((key for key in ("sigmas", "timesteps") if case.asked[key] is not None), None)
+    passed = case.passed
     s = case.walk.steps[-1].s
     once = shift / (case.length + shift - 1)
     yield Finding(
@@ -159,15 +160,18 @@ def zero_length(case: Case) -> Iterator[Finding]:
 
 def negative(case: Case) -> Iterator[Finding]:
     """Find steps that go the wrong way."""
-    up = case.config.name.endswith("InverseScheduler")
+    up, passed = case.config.name.endswith("InverseScheduler"), case.passed
+    where = f"steps={case.steps}, {case.entry('steps_offset', 'timestep_spacing')}"
     for step in case.walk.steps:
         if (step.s_end > step.s) != up and step.s_end != step.s:
             yield Finding(
                 "negative-slot",
                 "error",
-                f"steps={case.steps}, {case.entry('steps_offset', 'timestep_spacing')}",
+                f"{passed}={shown(case.asked[passed])}" if passed else where,
                 f"the step from t={step.t:g} goes {'to less' if up else 'to more'} noise",
-                f"take fewer steps than {case.steps}, or another spacing",
+                f"sort {passed}, noise end first"
+                if passed
+                else f"take fewer steps than {case.steps}, or another spacing",
             )
 
 

@@ -30,6 +30,7 @@ from typing import Any
 from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
 from bdia_numerics.studies.engine.sources import source
+from bdia_numerics.studies.showing import register
 from bdia_numerics.studies.study import Cell, Study, key, versions
 from bdia_numerics.texts import whole
 
@@ -283,7 +284,9 @@ def allowed() -> int:
     return cores() if text == "all" else whole(WORKERS, text, least=1)
 
 
-def shared(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+def shared(
+    function: Callable[[Any], Any], arguments: Sequence[Any], *, meanwhile: Callable[[], object] = tuple
+) -> Iterator[tuple[int, Any]]:
     """Yield (k, function(arguments[k])) as they are found, in `allowed` processes: the others begin with the first, this one with the last.
 
     Each process has one thread of BLAS. What a call raises is raised here. Whatever ends this generator, such as Ctrl-C, ends
@@ -295,6 +298,8 @@ def shared(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Iterator
         Of the top level of a module, or a `functools.partial` of one.
     arguments
         Of one call each; what takes longest should come first.
+    meanwhile
+        Called here while another begins, such as what imports a library that only the results need.
     """
     count = min(allowed(), len(arguments))
     if count < 2:
@@ -304,6 +309,8 @@ def shared(function: Callable[[Any], Any], arguments: Sequence[Any]) -> Iterator
     executor = ProcessPoolExecutor(count - 1, multiprocessing.get_context("spawn"), _enter)
     left, waiting = deque(range(len(arguments))), dict[Future[Any], int]()
     try:
+        executor.submit(tuple)  # a process begins with the first call, whatever it is
+        meanwhile()
         # The others take a second to import what they need, in which this process would have nothing to do.
         while left or waiting:
             while left and len(waiting) < 2 * (count - 1):  # one that runs and one that is next, for each
@@ -344,7 +351,7 @@ def direct(job: StudyJob, pending: Iterator[Cell]) -> Outcomes:
             yield Outcome(waiting[done], compute(waiting[done]), "", 0.0, here())
             done += 1
             rest = (time.perf_counter() - begun) / done * (len(waiting) - done)
-    for k, values in shared(compute, waiting[done:]):
+    for k, values in shared(compute, waiting[done:], meanwhile=register):
         yield Outcome(waiting[done + k], values, "", 0.0, here())
 
 

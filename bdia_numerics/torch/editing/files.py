@@ -27,6 +27,7 @@ from bdia_numerics.torch.editing.prompted import Prompted
 FORMAT = 1
 """Of saved inversions."""
 _KEY = "bdia_numerics.inversion"
+_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def write_file(path: str | Path, inv: Any) -> None:
@@ -115,14 +116,16 @@ def _fields(
 
 
 def weights(taken: Prompted | Labelled) -> str:
-    """Return a fingerprint of all networks of a pipeline: names, shapes, dtypes, and the first 16 values of each of their weights."""
+    """Return a fingerprint of all networks of a pipeline: names, shapes, dtypes, first 16 values and the sum of the bits of each weight."""
     digest = hashlib.sha256()
     parts = taken.pipe.components if isinstance(taken, Prompted) else {"network": taken.network, "vae": taken.vae}
     for part in (
         parts[name] for name in sorted(parts) if isinstance(parts[name], torch.nn.Module) and name != "safety_checker"
     ):
         for name, value in part.state_dict().items():
-            digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+            # Bits add up to the same on every device, and in every order.
+            bits = int(value.contiguous().view(_BITS[value.dtype.itemsize]).sum(dtype=torch.int64))
+            digest.update(f"{name} {tuple(value.shape)} {value.dtype} {bits}".encode())
             digest.update(value.flatten()[:16].double().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from itertools import pairwise
 from os import PathLike
 from typing import Any, ClassVar, TypeVar
 
@@ -20,7 +21,7 @@ from bdia_numerics.texts import one_of, refuse, shown
 from bdia_numerics.torch.schedulers.configuration import FOREIGN, TABLES, check, read_of, translated
 from bdia_numerics.torch.schedulers.frames import PLAIN, Frame, kind_of, levelled, own_levels
 from bdia_numerics.torch.schedulers.pipeline_run import PipelineRun
-from bdia_numerics.torch.schedulers.tables import level, listed, table_grid
+from bdia_numerics.torch.schedulers.tables import floats, level, listed, table_grid
 from bdia_numerics.torch.scheduling import of_table
 
 Made = TypeVar("Made")
@@ -188,8 +189,12 @@ class FamilyScheduler(SchedulerMixin, ConfigMixin):  # type: ignore[misc]  # whi
         """Return the grid and the frame of noise levels that are not those of a table at the times that are told."""
         if number is None and times is None and sigmas is None:
             raise ValueError("num_inference_steps=None: pass a number of steps, timesteps or sigmas")
-        lists = (None if x is None else tuple(float(t) for t in x) for x in (times, sigmas))
-        passed: dict[str, Any] = dict(zip(("timesteps", "sigmas", "mu"), (*lists, mu), strict=True))
+        passed: dict[str, Any] = {"mu": mu}
+        for name, given in (("timesteps", times), ("sigmas", sigmas)):
+            passed[name] = None if given is None else tuple(floats(name, given))
+            # Read from either end, levels that rise would be run the other way round.
+            rises = any(a < b for a, b in pairwise(passed[name] or ()))
+            refuse((rises, f"{name}={shown(given)} rises: sort it, noise end first"))
         make = lambda: levelled(self.read, configs.layout(self.read, number, **passed))  # noqa: E731
         grid, frame = self._cached(("levels", number, *passed.values()), make)
         self.num_inference_steps = grid.n if number is None else number

@@ -147,11 +147,11 @@ class PipelineRun:
                 f"begin_index={entry}: a run from a State has its own beginning, entry {self.begin} of timesteps: for a pipeline of a "
                 "strength, stop the opposite run there, and pass start_from(state, cut=True)"
             )
-        if not 0 <= entry < len(self._expected):
+        if entry not in range(len(self._expected)):
             raise ValueError(
                 f"begin_index={entry} is not an entry of timesteps to begin at: pass 0 to {len(self._expected) - 1}"
             )
-        self.begin = entry
+        self.begin = int(entry)
 
     def entry(self, timestep: float | torch.Tensor) -> int:
         """Return the entry of `timesteps` that a time is: the one that is awaited, or the first with that time."""

@@ -12,6 +12,7 @@ import torch
 from bdia_numerics import grids
 from bdia_numerics.grids import Grid, Point
 from bdia_numerics.schedules import Schedule
+from bdia_numerics.texts import shown
 
 
 def table_grid(schedule: Schedule, table: torch.Tensor, times: list[float], *, clean: bool) -> Grid:
@@ -48,6 +49,14 @@ def whole_number(timestep: float) -> int:
     return int(t)
 
 
+def floats(name: str, given: Sequence[float]) -> list[float]:
+    """Return a user's list as floats; TypeError for what is not a list of numbers."""
+    try:
+        return [float(x) for x in given]
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}={shown(given)} is not a list of numbers: pass one number for each step") from None
+
+
 def listed(
     given: Sequence[float], number: int | None, length: int, end: int, *, fractional: bool = False
 ) -> list[float]:
@@ -55,12 +64,13 @@ def listed(
 
     They are training steps, unless the class takes fractions of them.
     """
-    fractions = [float(t) for t in given if not float(t).is_integer()]
+    numbers = floats("timesteps", given)
+    fractions = [t for t in numbers if not t.is_integer()]
     if fractions and not fractional:
         raise ValueError(
             f"timesteps has {fractions[0]:g}, which is not a training step: pass whole numbers, such as round(t)"
         )
-    times = [float(t) if t in fractions else int(t) for t in map(float, given)]
+    times = [t if t in fractions else int(t) for t in numbers]
     if not times or times[-1] < 0 or any(a <= b for a, b in pairwise(times)):
         raise ValueError(f"timesteps={times} must fall strictly, to 0 at the least: sort them, noise end first")
     if times[0] >= length:
