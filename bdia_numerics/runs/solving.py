@@ -252,7 +252,7 @@ def _inverse_plan(solver: Solver, grid: Grid, kind: str, space: Space) -> Plan:
 def _rounded_to(space: Space) -> Space:
     """Return what coefficients are rounded to: a run on float32 has the plan of float64, since both take Python's floats."""
     scalars: Space = space.scalars
-    return FLOAT64 if scalars.floats and scalars.double else scalars
+    return FLOAT64 if scalars.floats and scalars.double and not scalars.integers else scalars
 
 
 def _plan(solver: Solver, run: Run, space: Space, *, forward: Run | None = None) -> Plan:
